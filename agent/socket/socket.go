@@ -1,0 +1,224 @@
+// Package socket is the domain of the agent: what a reader of the kernel's
+// tables saw (Sample), and what follows from it for the ports that programs can
+// still take (Pool). It is pure: no operating system, no Kubernetes, no clock.
+package socket
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// State is a TCP state, numbered as in Linux's include/net/tcp_states.h.
+type State uint8
+
+// The states that a socket is counted in. NEW_SYN_RECV (12) is folded into
+// SynRecv by readers.
+const (
+	Established State = 1
+	SynSent     State = 2
+	SynRecv     State = 3
+	FinWait1    State = 4
+	FinWait2    State = 5
+	TimeWait    State = 6
+	Close       State = 7
+	CloseWait   State = 8
+	LastAck     State = 9
+	Listen      State = 10
+	Closing     State = 11
+	// Bound is a socket that holds a port by bind() and neither listens nor is
+	// connected (TCP_BOUND_INACTIVE, Linux 6.8 and later calls it 13).
+	Bound State = 13
+
+	numStates = 14
+)
+
+// States counts sockets by State.
+type States [numStates]uint32
+
+// Add adds o to s.
+func (s *States) Add(o States) {
+	for i, n := range o {
+		s[i] += n
+	}
+}
+
+// Total is the number of sockets in any state.
+func (s States) Total() int {
+	n := 0
+	for _, c := range s {
+		n += int(c)
+	}
+	return n
+}
+
+// Range is an inclusive range of ports, as in net.ipv4.ip_local_port_range.
+type Range struct{ First, Last uint16 }
+
+// Len is the number of ports in r, 0 when Last is below First.
+func (r Range) Len() int {
+	if r.Last < r.First {
+		return 0
+	}
+	return int(r.Last) - int(r.First) + 1
+}
+
+// Contains says whether port is in r.
+func (r Range) Contains(port uint16) bool { return r.First <= port && port <= r.Last }
+
+func (r Range) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
+
+// Reuse is net.ipv4.tcp_tw_reuse: whose TIME_WAIT sockets connect() may take over.
+type Reuse uint8
+
+// The values of net.ipv4.tcp_tw_reuse.
+const (
+	ReuseOff      Reuse = 0
+	ReuseAll      Reuse = 1
+	ReuseLoopback Reuse = 2
+)
+
+// Settings are the per-namespace settings that decide how many ports there are.
+type Settings struct {
+	// Range is net.ipv4.ip_local_port_range.
+	Range Range
+	// Reserved is the number of ports of net.ipv4.ip_local_reserved_ports inside
+	// Range: connect() and bind(0) never pick them.
+	Reserved int
+	// Reuse is net.ipv4.tcp_tw_reuse.
+	Reuse Reuse
+	// ReuseDelay is how old a TIME_WAIT must be before it is reused
+	// (net.ipv4.tcp_tw_reuse_delay, 1 s before Linux 6.14).
+	ReuseDelay time.Duration
+	// Timestamps is net.ipv4.tcp_timestamps other than 0.
+	Timestamps bool
+	// FinTimeout is net.ipv4.tcp_fin_timeout.
+	FinTimeout time.Duration
+	// MaxTimeWait is net.ipv4.tcp_max_tw_buckets.
+	MaxTimeWait int
+}
+
+// Destination is the sockets of one namespace with the same source address,
+// destination address and destination port, whose local port is in the range,
+// is not reserved, and is not a port that connect() skips. Their local ports are
+// distinct, so sockets are ports. IPv4-mapped IPv6 addresses are unmapped: the
+// kernel draws both from one pool.
+type Destination struct {
+	Source, Address netip.Addr
+	Port            uint16
+	// States counts the sockets by state; Listen and Bound are always 0 here.
+	States States
+	// Reusable is how many of States[TimeWait] connect() to this destination
+	// would take over right now.
+	Reusable uint32
+}
+
+// Network is one network namespace.
+type Network struct {
+	// Inode is the number in "net:[4026531840]", what /proc/PID/ns/net shows.
+	Inode uint64
+	// Cookie tells namespaces apart that got the same Inode one after another
+	// (SO_NETNS_COOKIE); 0 where the reader cannot know it.
+	Cookie   uint64
+	Owner    Owner
+	Settings Settings
+
+	// Held is the number of ports of the range, not reserved, that any TCP
+	// socket is bound to, by connect() or by bind(). For a reader that cannot
+	// see the bind hash it is a lower bound.
+	Held int
+	// Skipped is how many of Held connect() skips for every destination,
+	// because some socket was bound to them explicitly (a listener, bind(0),
+	// bind-before-connect, and their TIME_WAIT). A lower bound likewise.
+	Skipped int
+	// SkippedListening is how many of Skipped have a listener.
+	SkippedListening int
+
+	// States counts every TCP socket of the namespace, whatever its port.
+	States States
+	// Destinations is absent where the reader's gate found that no pool of this
+	// namespace can be near its end (see Detailed).
+	Destinations []Destination
+	// Detailed says that Destinations and States were read.
+	Detailed bool
+	// UDPHeld is the number of ports of the range, not reserved, that a UDP
+	// socket is bound to.
+	UDPHeld int
+	// UDPSockets is the number of bound UDP sockets, whatever their port.
+	UDPSockets int
+}
+
+// OwnerKind says what a network namespace belongs to.
+type OwnerKind string
+
+// The kinds of owner, the most telling first.
+const (
+	OwnerHost      OwnerKind = "Host"      // the node's own network
+	OwnerPod       OwnerKind = "Pod"       // a Kubernetes pod
+	OwnerContainer OwnerKind = "Container" // a container without a pod
+	OwnerProcess   OwnerKind = "Process"   // some other process
+	OwnerNone      OwnerKind = "None"      // no process is in it
+)
+
+// Owner is who a network namespace belongs to.
+type Owner struct {
+	Kind OwnerKind
+	// PodUID is the pod's UID with dashes; for static pods the 32 hex digits
+	// that the kubelet uses.
+	PodUID string
+	// Container is a container ID, full length (64 hex digits).
+	Container string
+	// Process and PID are the process that the owner was told from. PID is 0
+	// where it is not visible in the agent's PID namespace.
+	Process string
+	PID     int
+	// Sandbox names a runtime that keeps the workload's sockets outside the
+	// host kernel ("gVisor", "Kata"): what is read here says nothing of it.
+	Sandbox string
+}
+
+// Exactness says how a reader's figures relate to the truth.
+type Exactness string
+
+// The values of Exactness.
+const (
+	// Exact: the headroom is what connect() and bind() then give.
+	Exact Exactness = "Exact"
+	// UpperBound: there may be less headroom than reported, never more.
+	UpperBound Exactness = "UpperBound"
+	// Approximate: a pass could not be finished cleanly; a few sockets may be
+	// counted twice or not at all.
+	Approximate Exactness = "Approximate"
+)
+
+// Reader says which reader spoke and how exact it is.
+type Reader struct {
+	Name      string
+	Exactness Exactness
+	Message   string
+}
+
+// Unseen is something that could not be read, and why: never reported as 0.
+type Unseen struct{ What, Why string }
+
+// Failure is connect() calls that failed because no port was left.
+type Failure struct {
+	Inode       uint64
+	Source      netip.Addr
+	Destination netip.Addr
+	Port        uint16
+	Count       uint64
+	LastAt      time.Time
+}
+
+// Sample is what one pass of a reader saw.
+type Sample struct {
+	Taken    time.Time
+	Reader   Reader
+	Networks []Network
+	// Failures is nil where failed connects are not watched (then Unseen says so).
+	Failures []Failure
+	Unseen   []Unseen
+	// Cost is the CPU time that the sample took.
+	Cost time.Duration
+}

@@ -1,0 +1,3 @@
+module portreeve.io/portreeve
+
+go 1.26.0
