@@ -222,3 +222,11 @@ type Sample struct {
 	// Cost is the CPU time that the sample took.
 	Cost time.Duration
 }
+
+// Request says how deep a sample goes.
+type Request struct {
+	// GatePercent leaves out the destinations of namespaces in which fewer than
+	// this share of the range is held at all: none of their pools can be fuller.
+	// 0 reads every namespace in detail.
+	GatePercent int
+}
