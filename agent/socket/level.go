@@ -1,0 +1,33 @@
+package socket
+
+// Level is how near a pool is to its end.
+type Level uint8
+
+// The levels, the best first.
+const (
+	Normal Level = iota
+	Warning
+	Critical
+)
+
+func (l Level) String() string {
+	return [...]string{"Normal", "Warning", "Critical"}[min(l, Critical)]
+}
+
+// Thresholds are the percentages, 1 to 100, at which levels begin.
+type Thresholds struct{ Warning, Critical int }
+
+// DefaultThresholds warn at half: past 50 % of a pool connect() scans the whole
+// other parity of the range and gets slower.
+var DefaultThresholds = Thresholds{Warning: 50, Critical: 85}
+
+// Level is the level of a pool that is percent used.
+func (t Thresholds) Level(percent int) Level {
+	switch {
+	case percent >= t.Critical:
+		return Critical
+	case percent >= t.Warning:
+		return Warning
+	}
+	return Normal
+}

@@ -1,0 +1,179 @@
+package socket
+
+import (
+	"cmp"
+	"iter"
+	"math"
+)
+
+// Kind says which call takes ports from a pool.
+type Kind uint8
+
+// The kinds of pool.
+const (
+	Connect Kind = iota // connect() without a bind() before it
+	Bind                // bind() to port 0
+)
+
+func (k Kind) String() string {
+	if k == Bind {
+		return "Bind"
+	}
+	return "Connect"
+}
+
+// Protocol is the transport protocol of a pool.
+type Protocol uint8
+
+// The protocols of pools.
+const (
+	TCP Protocol = iota
+	UDP
+)
+
+func (p Protocol) String() string {
+	if p == UDP {
+		return "UDP"
+	}
+	return "TCP"
+}
+
+// Pool is a supply of ports that runs out as one: the ports of a network that
+// connect() can still use towards one destination, or that bind(0) can give.
+// It points into its Network, so it is small, and valid as long as that is
+// left alone.
+type Pool struct {
+	Network *Network
+	// Destination is nil for the pools that belong to no destination: bind(0),
+	// UDP, and connect() to a destination that has no sockets yet.
+	Destination *Destination
+	// Used and Capacity count ports. Used can pass Capacity by one, because
+	// Capacity leaves out a port that only some calls reach (Settings.Capacity).
+	Used, Capacity int32
+	Kind           Kind
+	Protocol       Protocol
+	// Advisory pools are shown and never set the level (see bindsInUse).
+	Advisory bool
+}
+
+// Headroom is how many ports are left, never negative.
+func (p Pool) Headroom() int { return max(0, int(p.Capacity)-int(p.Used)) }
+
+// UsedPercent is a whole number, 0 to 100, rounded down: 100 means that no port
+// is left, also where there never was one.
+func (p Pool) UsedPercent() int {
+	if p.Headroom() == 0 {
+		return 100
+	}
+	return int(p.Used) * 100 / int(p.Capacity)
+}
+
+// Capacity is how many ports connect() and bind(0) are certain to find in a
+// range. Both walk the range one parity at a time with a rounded-down even
+// count (inet_hash_connect and inet_csk_find_open_port, "remaining &= ~1U"), so
+// in a range of odd length each call misses the first or the last port; a range
+// of one port is spared.
+func (s Settings) Capacity() int {
+	n := s.available()
+	if l := s.Range.Len(); l > 1 && l%2 == 1 {
+		n--
+	}
+	return max(0, n)
+}
+
+// available is the ports of the range that aren't reserved: what UDP can give
+// out, since udp_lib_get_port tries every port.
+func (s Settings) available() int { return max(0, s.Range.Len()-s.Reserved) }
+
+// Blind says why nothing can be said of n's ports; it is empty where it can.
+func (n *Network) Blind() string {
+	switch {
+	case n.Owner.Sandbox != "":
+		return n.Owner.Sandbox + " keeps its sockets outside the host kernel"
+	case n.Settings.Range.First == 0: // the kernel's minimum is 1
+		return "its port range could not be read"
+	}
+	return ""
+}
+
+// Pools are the pools of n in no order; none where n is Blind. Connect pools
+// without a destination and the pools of bind(0) and of UDP are always there.
+func (n *Network) Pools() iter.Seq[Pool] {
+	return func(yield func(Pool) bool) {
+		if n.Blind() != "" {
+			return
+		}
+		capacity := int32(n.Settings.Capacity())
+		// A port that bind(0) took and connect() skips is lost to every
+		// destination, known or not.
+		if !yield(Pool{Network: n, Kind: Connect, Used: count(n.Skipped), Capacity: capacity}) ||
+			!yield(Pool{Network: n, Kind: Bind, Used: count(n.Held), Capacity: capacity, Advisory: !n.bindsInUse()}) ||
+			!yield(Pool{Network: n, Kind: Bind, Protocol: UDP, Used: count(n.UDPHeld), Capacity: int32(n.Settings.available())}) {
+			return
+		}
+		for i := range n.Destinations {
+			d := &n.Destinations[i]
+			used := n.Skipped + d.States.Total() - int(d.Reusable)
+			if !yield(Pool{Network: n, Destination: d, Kind: Connect, Used: count(used), Capacity: capacity}) {
+				return
+			}
+		}
+	}
+}
+
+// count bounds n, so that a figure gone wild can't wrap round.
+func count(n int) int32 { return int32(min(max(0, n), math.MaxInt32)) }
+
+// bindsInUse says whether programs here take ports by bind() and not only by
+// connect(): at least a tenth of the ports held, listeners apart. Without that
+// the TCP Bind pool says nothing: a busy proxy holds every port once by
+// connect(), uses each for many destinations, and is healthy.
+func (n *Network) bindsInUse() bool {
+	return n.Held > 0 && (n.Skipped-n.SkippedListening)*10 >= n.Held
+}
+
+// Compare orders pools, the tightest first: those that set the level before
+// those that don't, then by percent, by kind (connect() to a destination, to
+// any, bind(0), UDP), by ports used, by network, by destination.
+func Compare(a, b Pool) int {
+	if c := cmp.Compare(b.severity(), a.severity()); c != 0 {
+		return c
+	}
+	if c := cmp.Or(
+		cmp.Compare(a.rank(), b.rank()),
+		cmp.Compare(b.Used, a.Used),
+		cmp.Compare(a.Network.Inode, b.Network.Inode),
+		cmp.Compare(a.Network.Cookie, b.Network.Cookie),
+	); c != 0 || a.Destination == nil || b.Destination == nil {
+		return c
+	}
+	return a.Destination.compare(b.Destination)
+}
+
+// severity is UsedPercent, below 0 for advisory pools.
+func (p Pool) severity() int {
+	if p.Advisory {
+		return p.UsedPercent() - 101
+	}
+	return p.UsedPercent()
+}
+
+func (p Pool) rank() int {
+	switch {
+	case p.Protocol == UDP:
+		return 3
+	case p.Kind == Bind:
+		return 2
+	case p.Destination == nil:
+		return 1
+	}
+	return 0
+}
+
+func (d *Destination) compare(o *Destination) int {
+	return cmp.Or(
+		d.Address.Compare(o.Address),
+		cmp.Compare(d.Port, o.Port),
+		d.Source.Compare(o.Source),
+	)
+}

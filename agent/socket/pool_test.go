@@ -1,0 +1,402 @@
+package socket
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var (
+	hundred = Settings{Range: Range{40000, 40099}}
+	loop    = netip.MustParseAddr("127.0.0.1")
+	db      = netip.MustParseAddr("10.0.0.9")
+)
+
+// figures is what a test compares of a Pool.
+type figures struct {
+	Pool           string
+	Used, Capacity int32
+	Headroom       int
+	Percent        int
+	Advisory       bool
+}
+
+func figuresOf(p Pool) figures {
+	name := p.Protocol.String() + " " + p.Kind.String()
+	if d := p.Destination; d != nil {
+		name += " " + netip.AddrPortFrom(d.Address, d.Port).String()
+	}
+	return figures{name, p.Used, p.Capacity, p.Headroom(), p.UsedPercent(), p.Advisory}
+}
+
+func destination(addr netip.Addr, port uint16, states States, reusable uint32) Destination {
+	return Destination{Source: loop, Address: addr, Port: port, States: states, Reusable: reusable}
+}
+
+// The numbers are those of experiments on a live kernel, each with a range
+// of 100 ports.
+func TestPools(t *testing.T) {
+	tests := map[string]struct {
+		network Network
+		want    []figures
+	}{
+		"An idle network has its three pools without a destination, all free": {
+			Network{Settings: hundred},
+			[]figures{
+				{"TCP Connect", 0, 100, 100, 0, false},
+				{"UDP Bind", 0, 100, 100, 0, false},
+				{"TCP Bind", 0, 100, 100, 0, true},
+			},
+		},
+		"Each destination has all ports to itself": {
+			Network{Settings: hundred, Held: 100, Destinations: []Destination{
+				destination(db, 80, States{Established: 100}, 0),
+				destination(db, 81, States{Established: 40}, 0),
+			}},
+			[]figures{
+				{"TCP Connect 10.0.0.9:80", 100, 100, 0, 100, false},
+				{"TCP Connect 10.0.0.9:81", 40, 100, 60, 40, false},
+				{"TCP Connect", 0, 100, 100, 0, false},
+				{"UDP Bind", 0, 100, 100, 0, false},
+				{"TCP Bind", 100, 100, 0, 100, true},
+			},
+		},
+		"Ports that bind(0) took are lost to every destination": {
+			Network{Settings: hundred, Held: 100, Skipped: 100},
+			[]figures{
+				{"TCP Connect", 100, 100, 0, 100, false},
+				{"TCP Bind", 100, 100, 0, 100, false},
+				{"UDP Bind", 0, 100, 100, 0, false},
+			},
+		},
+		"Listeners in the range take their port from every destination and don't count as binds": {
+			Network{Settings: hundred, Held: 41, Skipped: 11, SkippedListening: 11, Destinations: []Destination{
+				destination(db, 80, States{Established: 30}, 0),
+			}},
+			[]figures{
+				{"TCP Connect 10.0.0.9:80", 41, 100, 59, 41, false},
+				{"TCP Connect", 11, 100, 89, 11, false},
+				{"UDP Bind", 0, 100, 100, 0, false},
+				{"TCP Bind", 41, 100, 59, 41, true},
+			},
+		},
+		"Reserved ports are no capacity": {
+			Network{Settings: Settings{Range: hundred.Range, Reserved: 51}},
+			[]figures{
+				{"TCP Connect", 0, 49, 49, 0, false},
+				{"UDP Bind", 0, 49, 49, 0, false},
+				{"TCP Bind", 0, 49, 49, 0, true},
+			},
+		},
+		"A range that is reserved whole is used up and divides by nothing": {
+			Network{Settings: Settings{Range: hundred.Range, Reserved: 100}},
+			[]figures{
+				{"TCP Connect", 0, 0, 0, 100, false},
+				{"UDP Bind", 0, 0, 0, 100, false},
+				{"TCP Bind", 0, 0, 0, 100, true},
+			},
+		},
+		"Only reusable TIME_WAIT gives its port back": {
+			Network{Settings: hundred, Held: 60, Destinations: []Destination{
+				destination(db, 80, States{CloseWait: 20, FinWait2: 20, TimeWait: 20}, 20),
+			}},
+			[]figures{
+				{"TCP Connect 10.0.0.9:80", 40, 100, 60, 40, false},
+				{"TCP Connect", 0, 100, 100, 0, false},
+				{"UDP Bind", 0, 100, 100, 0, false},
+				{"TCP Bind", 60, 100, 40, 60, true},
+			},
+		},
+		"An odd range may cost TCP its last port and never UDP": {
+			Network{Settings: Settings{Range: Range{40000, 40098}}, UDPHeld: 98},
+			[]figures{
+				{"UDP Bind", 98, 99, 1, 98, false},
+				{"TCP Connect", 0, 98, 98, 0, false},
+				{"TCP Bind", 0, 98, 98, 0, true},
+			},
+		},
+		"A range of one port has one": {
+			Network{Settings: Settings{Range: Range{40000, 40000}}},
+			[]figures{
+				{"TCP Connect", 0, 1, 1, 0, false},
+				{"UDP Bind", 0, 1, 1, 0, false},
+				{"TCP Bind", 0, 1, 1, 0, true},
+			},
+		},
+		"Headroom is never negative": {
+			Network{Settings: Settings{Range: Range{40000, 40098}}, Held: 99, Skipped: 99, UDPHeld: 99},
+			[]figures{
+				{"TCP Connect", 99, 98, 0, 100, false},
+				{"TCP Bind", 99, 98, 0, 100, false},
+				{"UDP Bind", 99, 99, 0, 100, false},
+			},
+		},
+		"Figures gone wild don't wrap round": {
+			Network{Settings: hundred, Held: 1 << 40, UDPHeld: -1, Destinations: []Destination{
+				destination(db, 80, States{Established: 1<<32 - 1}, 0),
+				destination(db, 81, States{TimeWait: 1}, 1<<32-1),
+			}},
+			[]figures{
+				{"TCP Connect 10.0.0.9:80", 1<<31 - 1, 100, 0, 100, false},
+				{"TCP Connect 10.0.0.9:81", 0, 100, 100, 0, false},
+				{"TCP Connect", 0, 100, 100, 0, false},
+				{"UDP Bind", 0, 100, 100, 0, false},
+				{"TCP Bind", 1<<31 - 1, 100, 0, 100, true},
+			},
+		},
+		"A sandbox has no pools": {
+			Network{Settings: hundred, Held: 99, Owner: Owner{Kind: OwnerPod, Sandbox: "gVisor"}}, nil,
+		},
+		"A network without a known range has no pools": {
+			Network{Held: 99}, nil,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got []figures
+			for _, p := range Worst(test.network.Pools(), -1) {
+				got = append(got, figuresOf(p))
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestUsedPercent(t *testing.T) {
+	tests := map[string]struct {
+		used, capacity int32
+		want           int
+	}{
+		"Nothing used is 0":                     {0, 28232, 0},
+		"A little is rounded down":              {282, 28232, 0},
+		"Half is 50":                            {14116, 28232, 50},
+		"One short of half is 49":               {14115, 28232, 49},
+		"One port left is 99":                   {28231, 28232, 99},
+		"No port left is 100":                   {28232, 28232, 100},
+		"More than there is is 100":             {28233, 28232, 100},
+		"No capacity is 100":                    {0, 0, 100},
+		"A wide range doesn't overflow":         {64511, 64512, 99},
+		"A figure gone wild stays a percentage": {1<<31 - 1, 64512, 100},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := (Pool{Used: test.used, Capacity: test.capacity}).UsedPercent(); got != test.want {
+				t.Errorf("got %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestBindPoolSetsTheLevelOnlyWhereBindsAreInUse(t *testing.T) {
+	tests := map[string]struct {
+		held, skipped, listening int
+		want                     bool
+	}{
+		"Nothing held":                         {0, 0, 0, false},
+		"Only connects":                        {100, 0, 0, false},
+		"Listeners apart, only connects":       {100, 30, 30, false},
+		"A tenth by bind":                      {100, 10, 0, true},
+		"Just under a tenth by bind":           {100, 9, 0, false},
+		"A tenth by bind, listeners apart":     {100, 40, 30, true},
+		"Everything by bind":                   {5, 5, 0, true},
+		"More listeners than skipped, a fault": {5, 1, 2, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			n := Network{Held: test.held, Skipped: test.skipped, SkippedListening: test.listening}
+			if got := n.bindsInUse(); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTightest(t *testing.T) {
+	full := func(inode uint64, ds ...Destination) Network {
+		return Network{Inode: inode, Settings: hundred, Held: 50, Destinations: ds}
+	}
+	fifty := States{Established: 50}
+	tests := map[string]struct {
+		networks []Network
+		want     figures
+		inode    uint64
+	}{
+		"The worst percentage wins": {
+			[]Network{
+				full(1, destination(db, 1, fifty, 0)),
+				{Inode: 2, Settings: hundred, UDPHeld: 51},
+			},
+			figures{"UDP Bind", 51, 100, 49, 51, false}, 2,
+		},
+		"A connect pool goes before bind(0), and that before UDP": {
+			[]Network{
+				{Inode: 1, Settings: hundred, UDPHeld: 50},
+				{Inode: 2, Settings: hundred, Held: 50, Skipped: 10},
+				full(3, destination(db, 1, fifty, 0)),
+			},
+			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 3,
+		},
+		"bind(0) goes before UDP": {
+			[]Network{
+				{Inode: 1, Settings: hundred, UDPHeld: 50},
+				{Inode: 2, Settings: hundred, Held: 50, Skipped: 10},
+			},
+			figures{"TCP Bind", 50, 100, 50, 50, false}, 2,
+		},
+		"A pool with a destination goes before the one without": {
+			[]Network{{Settings: hundred, Held: 100, Skipped: 100, Destinations: []Destination{
+				destination(db, 1, States{}, 0),
+			}}},
+			figures{"TCP Connect 10.0.0.9:1", 100, 100, 0, 100, false}, 0,
+		},
+		"At one percentage more ports used win": {
+			[]Network{
+				full(1, destination(db, 1, fifty, 0)),
+				{Inode: 2, Settings: Settings{Range: Range{1024, 65535}}, Destinations: []Destination{
+					destination(db, 1, States{TimeWait: 32300}, 0),
+				}},
+			},
+			figures{"TCP Connect 10.0.0.9:1", 32300, 64512, 32212, 50, false}, 2,
+		},
+		"Then the lower inode wins": {
+			[]Network{full(9, destination(db, 1, fifty, 0)), full(8, destination(db, 1, fifty, 0))},
+			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 8,
+		},
+		"Then the lower destination wins": {
+			[]Network{full(1, destination(db, 2, fifty, 0), destination(db, 1, fifty, 0))},
+			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 1,
+		},
+		"Its address counts before its port": {
+			[]Network{full(1, destination(db, 1, fifty, 0), destination(loop, 0, fifty, 0))},
+			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 1,
+		},
+		"A full bind pool of a proxy that only connects is not the tightest": {
+			[]Network{{Settings: hundred, Held: 100, UDPHeld: 1}},
+			figures{"UDP Bind", 1, 100, 99, 1, false}, 0,
+		},
+		"A sandbox is never the tightest": {
+			[]Network{
+				{Inode: 1, Settings: hundred, Owner: Owner{Sandbox: "Kata"}, Skipped: 100},
+				{Inode: 2, Settings: hundred},
+			},
+			figures{"TCP Connect", 0, 100, 100, 0, false}, 2,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := Sample{Networks: test.networks}
+			got, ok := s.Tightest()
+			if !ok {
+				t.Fatal("no tightest pool")
+			}
+			if diff := cmp.Diff(test.want, figuresOf(got)); diff != "" || got.Network.Inode != test.inode {
+				t.Errorf("inode %d, want %d; %s", got.Network.Inode, test.inode, diff)
+			}
+		})
+	}
+	if _, ok := (&Sample{}).Tightest(); ok {
+		t.Error("a sample without networks has a tightest pool")
+	}
+}
+
+func TestCompareTellsTwinsApart(t *testing.T) {
+	network := Network{Inode: 7, Cookie: 1, Settings: hundred}
+	successor := network
+	successor.Cookie = 2
+	here, there := destination(db, 1, States{}, 0), destination(db, 1, States{}, 0)
+	there.Source = db
+	tests := map[string]struct{ first, second Pool }{
+		"A namespace that took over an inode comes after": {
+			Pool{Network: &network}, Pool{Network: &successor},
+		},
+		"The sources of one destination are ordered": {
+			Pool{Network: &network, Destination: &there}, Pool{Network: &network, Destination: &here},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if Compare(test.first, test.second) >= 0 || Compare(test.second, test.first) <= 0 {
+				t.Error("not in order")
+			}
+		})
+	}
+}
+
+func TestWorstKeepsTheFirstOfTheOrder(t *testing.T) {
+	s := many(3, 50)
+	all := Worst(s.Pools(), -1)
+	if !slices.IsSortedFunc(all, Compare) || len(all) != 3*53 {
+		t.Fatalf("%d pools, sorted %v", len(all), slices.IsSortedFunc(all, Compare))
+	}
+	for _, n := range []int{0, 1, 2, 7, len(all), len(all) + 1} {
+		want := all[:min(n, len(all))]
+		if got := Worst(s.Pools(), n); !slices.Equal(got, want) {
+			t.Errorf("the worst %d differ from the first %d of all", n, n)
+		}
+	}
+}
+
+func TestPoolsStopWhenTheLoopDoes(t *testing.T) {
+	s := many(2, 2)
+	for stop := 1; stop <= 10; stop++ {
+		seen := 0
+		for range s.Pools() {
+			if seen++; seen == stop {
+				break
+			}
+		}
+		if seen != stop {
+			t.Errorf("saw %d pools, stopped at %d", seen, stop)
+		}
+	}
+}
+
+func TestLevel(t *testing.T) {
+	tests := map[string]struct {
+		percent int
+		want    string
+	}{
+		"0 is Normal":     {0, "Normal"},
+		"49 is Normal":    {49, "Normal"},
+		"50 is Warning":   {50, "Warning"},
+		"84 is Warning":   {84, "Warning"},
+		"85 is Critical":  {85, "Critical"},
+		"100 is Critical": {100, "Critical"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := DefaultThresholds.Level(test.percent).String(); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// many makes a sample of networks with destinations of differing fullness.
+func many(networks, destinations int) *Sample {
+	s := &Sample{}
+	for i := range networks {
+		n := Network{Inode: uint64(i), Settings: Settings{Range: Range{32768, 60999}}, Held: 20000}
+		for j := range destinations {
+			addr := netip.AddrFrom4([4]byte{10, byte(i), byte(j >> 8), byte(j)})
+			n.Destinations = append(n.Destinations, destination(addr, 443,
+				States{Established: uint32(j*7919) % 9000, TimeWait: uint32(j*104729) % 9000}, 0))
+		}
+		s.Networks = append(s.Networks, n)
+	}
+	return s
+}
+
+func BenchmarkTightestOf5000Destinations(b *testing.B) {
+	s := many(1, 5000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := s.Tightest(); !ok {
+			b.Fatal("no pool")
+		}
+	}
+}

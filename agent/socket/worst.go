@@ -1,0 +1,49 @@
+package socket
+
+import (
+	"iter"
+	"slices"
+)
+
+// Pools are the pools of every network of s, in no order.
+func (s *Sample) Pools() iter.Seq[Pool] {
+	return func(yield func(Pool) bool) {
+		for i := range s.Networks {
+			for p := range s.Networks[i].Pools() {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Tightest is the first of s's pools by Compare; false where there is none. It
+// is never Advisory, since every network with pools has one that isn't.
+func (s *Sample) Tightest() (Pool, bool) {
+	worst := Worst(s.Pools(), 1)
+	if len(worst) == 0 {
+		return Pool{}, false
+	}
+	return worst[0], true
+}
+
+// Worst is the first n of pools by Compare, in order; all of them where n is
+// negative. It keeps no more than it returns.
+func Worst(pools iter.Seq[Pool], n int) []Pool {
+	if n < 0 {
+		return slices.SortedFunc(pools, Compare)
+	}
+	var worst []Pool
+	for p := range pools {
+		if len(worst) == n && (n == 0 || Compare(worst[n-1], p) <= 0) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(worst, p, Compare)
+		if len(worst) == n {
+			worst = worst[:n-1]
+		}
+		worst = slices.Insert(worst, at, p)
+	}
+	return worst
+}
