@@ -1,0 +1,181 @@
+package netns
+
+import (
+	"iter"
+	"slices"
+	"strings"
+)
+
+// The lengths that are believed. Cgroup names come from whoever may make
+// cgroups, which can be a container: they are only compared, and only strict
+// hex is ever taken out of them.
+const (
+	maxName = 255  // NAME_MAX, include/uapi/linux/limits.h
+	maxPath = 4096 // PATH_MAX
+
+	idLength   = 64 // a container ID of containerd, CRI-O, Docker, Podman
+	uidLength  = 36 // a UUID with dashes
+	hashLength = 32 // a static pod's UID: the kubelet's hash of its manifest
+)
+
+// Cgroup is what the names of a process's cgroups say about it.
+//
+// The outermost pod counts, and in it the outermost container: deeper cgroups
+// are made by the workload, so that what they call themselves is no evidence.
+// Containers around the pod don't count: that is how kind runs its nodes.
+type Cgroup struct {
+	// PodUID is a UUID with dashes, or 32 hex digits for a static pod.
+	PodUID string
+	// Container is the container's ID, 64 hex digits. Shorter IDs are not told
+	// from chance and are ignored. Of a virtual machine of Kata's it is the ID
+	// of the sandbox.
+	Container string
+	// Kata says that the process is a part of Kata Containers outside of the
+	// virtual machine (kata-containers, docs/design/host-cgroups.md).
+	Kata bool
+}
+
+// CgroupOfPath reads a path such as
+// "/kubepods/burstable/pod<uid>/<container>", absolute or as seen from inside
+// a cgroup namespace ("/../pod<uid>/<container>").
+func CgroupOfPath(path string) Cgroup {
+	if len(path) > maxPath {
+		return Cgroup{}
+	}
+	return cgroupOf(strings.SplitSeq(strings.TrimSuffix(path, " (deleted)"), "/"))
+}
+
+// CgroupOfNames reads the names of a cgroup and its ancestors, the leaf first,
+// as a walk up the kernel's tree delivers them. A walk that ends too early can
+// miss the outermost pod.
+func CgroupOfNames(leafFirst []string) Cgroup {
+	return cgroupOf(func(yield func(string) bool) {
+		for _, name := range slices.Backward(leafFirst) {
+			if !yield(name) {
+				return
+			}
+		}
+	})
+}
+
+// CgroupOfFile reads /proc/PID/cgroup, whose lines are "0::<path>" for cgroup v2
+// and "<n>:<controllers>:<path>" for v1. The line that says most wins: under v1
+// a process may be in a container by some controllers only.
+func CgroupOfFile(file []byte) Cgroup {
+	var best Cgroup
+	kata := false
+	for line := range strings.SplitSeq(string(file), "\n") {
+		_, rest, _ := strings.Cut(line, ":")
+		_, path, _ := strings.Cut(rest, ":")
+		c := CgroupOfPath(path)
+		kata = kata || c.Kata
+		if c.says() > best.says() {
+			best = c
+		}
+	}
+	best.Kata = kata
+	return best
+}
+
+// says is how much c tells.
+func (c Cgroup) says() int {
+	n := 0
+	if c.PodUID != "" {
+		n += 2
+	}
+	if c.Container != "" {
+		n++
+	}
+	return n
+}
+
+func cgroupOf(rootFirst iter.Seq[string]) Cgroup {
+	var c Cgroup
+	for name := range rootFirst {
+		if len(name) > maxName {
+			continue
+		}
+		for _, name := range unfold(name) {
+			if uid := podUID(name); uid != "" && c.PodUID == "" {
+				c.PodUID, c.Container = uid, ""
+			}
+			if c.Container != "" {
+				continue
+			}
+			c.Kata = c.Kata || strings.HasPrefix(name, "kata_")
+			c.Container = containerID(name)
+		}
+	}
+	return c
+}
+
+// unfold splits "<slice>:<runtime>:<id>", the systemd driver's spelling that a
+// runtime which doesn't know that driver takes for a name.
+func unfold(name string) []string {
+	parts := strings.Split(name, ":")
+	if len(parts) != 3 {
+		return []string{name}
+	}
+	return []string{parts[0], parts[1] + "-" + parts[2]}
+}
+
+// podUID knows "pod<uid>" (driver cgroupfs) and "<parents>-pod<uid>.slice"
+// (systemd, which spells a dash as an underscore); the parents end in kubepods
+// or kubepods-<QoS class>.
+func podUID(name string) string {
+	if uid, ok := strings.CutPrefix(name, "pod"); ok {
+		return canonicalUID(uid)
+	}
+	name, ok := strings.CutSuffix(name, ".slice")
+	i := strings.LastIndex(name, "-pod")
+	if !ok || i < 0 {
+		return ""
+	}
+	parents := name[:i]
+	for _, class := range []string{"-besteffort", "-burstable", "-guaranteed"} {
+		parents = strings.TrimSuffix(parents, class)
+	}
+	if parents != "kubepods" && !strings.HasSuffix(parents, "-kubepods") {
+		return ""
+	}
+	return canonicalUID(strings.ReplaceAll(name[i+len("-pod"):], "_", "-"))
+}
+
+func canonicalUID(s string) string {
+	switch len(s) {
+	case hashLength:
+		if isHex(s) {
+			return s
+		}
+	case uidLength:
+		if s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' &&
+			isHex(s[:8]+s[9:13]+s[14:18]+s[19:23]+s[24:]) {
+			return s
+		}
+	}
+	return ""
+}
+
+// containerID knows "<id>" and "<runtime>-<id>", with or without ".scope", of
+// any runtime. conmon watches over a container from outside it.
+func containerID(name string) string {
+	name = strings.TrimSuffix(name, ".scope")
+	if len(name) < idLength {
+		return ""
+	}
+	runtime, id := name[:len(name)-idLength], name[len(name)-idLength:]
+	named := runtime == "" || runtime == "kata_" || strings.HasSuffix(runtime, "-")
+	if !named || strings.Contains(runtime, "conmon") || !isHex(id) {
+		return ""
+	}
+	return id
+}
+
+func isHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
