@@ -109,6 +109,11 @@ func TestCgroupOfFile(t *testing.T) {
 		"Kata's overhead is in the memory hierarchy only": {
 			"9:cpu:/kubepods/pod" + uid + "/kata_" + id + "\n8:memory:/kata_overhead/" + id2 + "\n",
 			Cgroup{PodUID: uid, Container: id, Kata: true}},
+		"Kata with vCPU threads in an ordinary container's cgroup": {
+			"9:cpu:/kubepods/pod" + uid + "/" + id + "\n8:memory:/kata_overhead/" + id2 + "\n",
+			Cgroup{PodUID: uid, Container: id, Kata: true}},
+		"of lines that say as much the first": {
+			"9:cpu:/docker/" + id + "\n8:memory:/docker/" + id2 + "\n", Cgroup{Container: id}},
 		"a cut file":            {"0::/kubepods/pod" + uid[:20], Cgroup{}},
 		"nothing":               {"", Cgroup{}},
 		"a line without colons": {"garbage\n\x00", Cgroup{}},

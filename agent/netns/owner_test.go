@@ -74,6 +74,9 @@ func TestOwner(t *testing.T) {
 			ps: []Process{{PID: 5, Comm: "cloud-hyperviso", Cgroup: in(uid, id)},
 				{PID: 6, StartTime: 1, Comm: "virtiofsd", Cgroup: in(uid, id)}},
 			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "cloud-hyperviso", PID: 5, Sandbox: Kata}},
+		"Kata's helpers without a monitor prove nothing": {
+			ps:   []Process{{PID: 5, Comm: "virtiofsd", Cgroup: in(uid, id)}},
+			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "virtiofsd", PID: 5}},
 		"KubeVirt runs QEMU beside ordinary processes": {
 			ps:   []Process{pause, {PID: 110, StartTime: 60, Comm: "qemu-kvm", Cgroup: in(uid, id)}},
 			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "qemu-kvm", PID: 110}},
