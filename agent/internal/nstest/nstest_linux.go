@@ -1,0 +1,116 @@
+package nstest
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/hack/netload/testnet"
+)
+
+// NS is a network namespace that goes with its test. The methods of testnet.Space
+// return errors; those here fail the test.
+type NS struct {
+	*testnet.Space
+	tb testing.TB
+}
+
+// New makes a namespace with lo up. It skips the test when it isn't run by root.
+func New(tb testing.TB) *NS {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		tb.Skip("needs root: the test makes a network namespace")
+	}
+	s, err := testnet.New()
+	if errors.Is(err, unix.EPERM) {
+		tb.Skipf("needs CAP_SYS_ADMIN and CAP_NET_ADMIN: %v", err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("close the namespace: %v", err)
+		}
+	})
+	return &NS{s, tb}
+}
+
+// Sysctl sets a per-namespace setting, such as "net.ipv4.ip_local_port_range".
+func (n *NS) Sysctl(key, value string) {
+	n.tb.Helper()
+	if err := n.Space.Sysctl(key, value); err != nil {
+		n.tb.Fatal(err)
+	}
+}
+
+// Start starts a command inside; it is killed with the test.
+func (n *NS) Start(cmd *exec.Cmd) {
+	n.tb.Helper()
+	if err := n.Space.Start(cmd); err != nil {
+		n.tb.Fatal(err)
+	}
+}
+
+// Listen listens at an address such as "127.0.0.1:80".
+func (n *NS) Listen(addr string, opts ...testnet.Option) *testnet.Socket {
+	n.tb.Helper()
+	k, err := n.Space.Listen(netip.MustParseAddrPort(addr), opts...)
+	if err != nil {
+		n.tb.Fatalf("listen at %s: %v", addr, err)
+	}
+	return k
+}
+
+// Dial connects from src, which may be the zero value, to dst and takes the other
+// end from the listener.
+func (n *NS) Dial(l *testnet.Socket, src, dst netip.AddrPort, opts ...testnet.Option) testnet.Pair {
+	n.tb.Helper()
+	p, err := n.Space.Dial(l, src, dst, opts...)
+	if err != nil {
+		n.tb.Fatalf("connect %v to %v: %v", src, dst, err)
+	}
+	return p
+}
+
+// Exhaust is what connect() from src to dst then gives.
+func (n *NS) Exhaust(src, dst netip.AddrPort, opts ...testnet.Option) int {
+	n.tb.Helper()
+	return n.count(n.Space.Exhaust(src, dst, opts...))
+}
+
+// ExhaustBind is what bind() to addr, port 0, then gives.
+func (n *NS) ExhaustBind(addr netip.Addr, opts ...testnet.Option) int {
+	n.tb.Helper()
+	return n.count(n.Space.ExhaustBind(addr, opts...))
+}
+
+func (n *NS) count(c int, err error) int {
+	n.tb.Helper()
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	return c
+}
+
+// Await waits until the namespace has these TCP sockets and no others.
+func (n *NS) Await(want socket.States) {
+	n.tb.Helper()
+	if err := n.AwaitStates(want); err != nil {
+		n.tb.Fatal(err)
+	}
+}
+
+// Pair joins the namespace with another by a veth pair called "veth0" on both sides.
+func (n *NS) Pair(other *NS, addr, otherAddr string) {
+	n.tb.Helper()
+	err := testnet.Veth(n.Space, other.Space, "veth0", netip.MustParsePrefix(addr), netip.MustParsePrefix(otherAddr))
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+}
