@@ -1,0 +1,45 @@
+package v1alpha1
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestGoldenHasEveryField keeps the golden complete: a new field that full does
+// not set would travel untested.
+func TestGoldenHasEveryField(t *testing.T) {
+	set := map[string]bool{}
+	visit(reflect.ValueOf(*full()), set)
+	if len(set) < 100 {
+		t.Fatalf("only %d fields were visited", len(set))
+	}
+	for name, ok := range set {
+		if !ok {
+			t.Errorf("full() sets %s nowhere", name)
+		}
+	}
+}
+
+// visit notes for each field of this package's types whether any value has it set.
+func visit(v reflect.Value, set map[string]bool) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			visit(v.Elem(), set)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			visit(v.Index(i), set)
+		}
+	case reflect.Struct:
+		if !strings.HasSuffix(v.Type().PkgPath(), "/api/v1alpha1") {
+			return
+		}
+		for i := range v.NumField() {
+			name := v.Type().Name() + "." + v.Type().Field(i).Name
+			set[name] = set[name] || !v.Field(i).IsZero()
+			visit(v.Field(i), set)
+		}
+	}
+}
