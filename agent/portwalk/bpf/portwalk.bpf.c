@@ -1,0 +1,919 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * portwalk reads the kernel's own tables through BPF_PROG_TEST_RUN: the list of
+ * network namespaces, the TCP bind, listening and established hashes, the UDP
+ * hash, and the task list. It takes no lock and writes to nothing but its maps.
+ * The kernel runs each program inside an RCU read section; every pointer is
+ * followed with bpf_probe_read_kernel, so one that has gone stale yields a
+ * rejected node, never a fault.
+ *
+ * A hash table is walked bucket by bucket. A bucket is first copied (fill), then
+ * checked (settled), and only then counted (commit_*), so that a bucket that
+ * changed under the walk can be read again and nothing is counted twice.
+ * docs/how-it-measures.md says what follows from it.
+ */
+#include "kernel.h"
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+#define AF_INET 2
+#define AF_INET6 10
+#define TCP_TIME_WAIT 6
+#define TCP_CLOSE 7
+#define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
+#define TCP_LISTEN 10
+#define TCP_NEW_SYN_RECV 12
+#define NSTATES 14
+#define LOOPBACK_IFINDEX 1
+
+#define MAX_NETS 4096	/* namespaces; a power of two */
+#define SLOTS 64	/* sockets of one bucket that are checked as a whole */
+#define PARTS 64	/* times SLOTS: the longest chain that is followed */
+#define RETRIES 8	/* times that a bucket in motion is read again */
+#define RAW 256		/* bytes of a socket that are copied */
+#define GROUP 16	/* buckets whose heads are read at once */
+#define OWNERS 64	/* owners of one bind bucket that are looked at */
+
+#define OFF(T, f) bpf_core_field_offset(struct T, f)
+
+/* ---- what user space gives and gets ---- */
+
+enum kind { KIND_EHASH, KIND_BHASH, KIND_LHASH, KIND_UDP };
+enum port_set { SET_SKIPPED, SET_LISTENING, SET_UDP };
+
+/* A network namespace. User space sets detail and reads the rest. */
+struct net_rec {
+	__u64 net;		/* the kernel's struct net: the key of its sockets */
+	__u64 cookie;
+	__u64 tcp_table;	/* struct inet_hashinfo, shared or its own */
+	__u64 udp_table;
+	__u64 reserved_map;	/* the bitmap of ip_local_reserved_ports */
+	__u32 inum;
+	__u32 hash_mix;
+	__u16 first, last;
+	__u8 tw_reuse, timestamps, detail, pad;
+	__u32 reuse_delay_ms, fin_timeout_jiffies, max_tw, time_wait;
+	__u32 reserved;		/* of the range */
+	__u32 tasks;		/* processes in sight (see walk_tasks) */
+	__u32 held, skipped, skipped_listening;
+	__u32 udp_held, udp_sockets;
+	__u32 l3mdev;		/* bind buckets of a VRF: not counted */
+	__u32 states[NSTATES];
+};
+/* A destination, IPv4 in the first word of each address. */
+struct dest_key {
+	__u32 net;		/* index into nets */
+	__be16 port;
+	__u16 family;
+	__u32 src[4], dst[4];
+};
+struct dest_val {
+	__u32 reusable;
+	__u32 states[12];
+	__u32 pad;
+};
+/* 1,024 ports of one set of one namespace. */
+struct port_key { __u32 net; __u16 set, block; };
+struct port_bits { __u64 w[16]; };
+/* The first process of one cgroup in one namespace. */
+struct task_key { __u32 inum, pad; __u64 cgroup; };
+struct task_val {
+	__u64 start_time;	/* ns since boot */
+	__u32 pid;		/* in the reader's PID namespace, 0: not visible */
+	__u32 count;
+	__u32 generation;
+	char comm[20];
+	char names[4][96];	/* of the cgroup, its parent and so on */
+};
+struct fail_key { __u32 inum; __be16 port; __u16 family; __u32 src[4], dst[4]; };
+struct fail_val { __u64 count, last_ns; };
+
+struct args {
+	__u64 table;		/* struct inet_hashinfo or struct udp_table */
+	__u32 kind;
+	__u32 cursor;		/* next bucket; at the end: size */
+	__u32 budget;		/* nodes after which a run stops between buckets */
+	__u32 tcp_fd, udp_fd;	/* sockets of the caller */
+	__u32 generation;	/* of the task walk */
+};
+/* Counters of one sample, zeroed by user space. Whatever could make a figure
+ * wrong has one. */
+struct tally {
+	__u64 udp_table;	/* the shared one */
+	__u64 tcp_mem[3];	/* pages: low, pressure, high */
+	__u64 now_ns, now_jiffies;	/* one moment: HZ follows */
+	__u32 nets, nets_dead, nets_lost;	/* lost: more than MAX_NETS */
+	__u32 size;		/* buckets of the table that is walked */
+	__u32 visited;		/* nodes */
+	__u32 retries;		/* buckets read again */
+	__u32 unsettled;	/* buckets still in motion after RETRIES */
+	__u32 capped;		/* chains longer than SLOTS*PARTS */
+	__u32 strangers;	/* sockets of a namespace that is not in nets */
+	__u32 odd_states;
+	__u32 dests, dests_lost;	/* lost: sockets, the map was full */
+	__u32 blocks, blocks_lost;	/* lost: ports, the map was full */
+	__u32 tasks, tasks_new, tasks_lost, tasks_cut;
+	__u32 own_level, scope_level;	/* of the caller's PID namespace and the node's */
+	__u32 host;		/* inum of the node's own network */
+	__u32 fails_lost;
+};
+
+struct args args;
+struct tally tally;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAX_NETS);
+	__type(key, __u32);
+	__type(value, struct net_rec);
+} nets SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NETS * 2);
+	__type(key, __u64);
+	__type(value, __u32);
+} net_index SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct dest_key);
+	__type(value, struct dest_val);
+} dests SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct port_key);
+	__type(value, struct port_bits);
+} ports SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2048);
+	__type(key, struct task_key);
+	__type(value, struct task_val);
+} tasks SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct fail_key);
+	__type(value, struct fail_val);
+} fails SEC(".maps");
+
+/* ---- scratch: one program runs at a time ---- */
+
+struct slot { __u64 ptr; __u8 raw[RAW]; };
+static struct slot slots[SLOTS];
+static __u8 heads[GROUP * 128];
+static __u64 bits[1024];
+static struct dest_key dkey;
+static struct task_val tval;
+static const struct port_bits no_bits;
+static const struct dest_val no_dest;
+static const struct fail_val no_fail;
+
+static __u64 cur;		/* fill: where it is in a chain */
+static __u32 filled, strange;	/* fill: nodes copied; one was of another bucket */
+static __u64 buckets;		/* walk_table: the table's array */
+static __u32 mask;		/* size - 1 */
+static __u32 now_ms, now_s;
+static __u64 last_net;		/* net_of: its last answer */
+static __u32 last_index;
+
+static __always_inline __u64 read8(__u64 p)
+{
+	__u64 v = 0;
+	bpf_probe_read_kernel(&v, sizeof(v), (void *)p);
+	return v;
+}
+
+/* A field of a copied node: from the copy where it reaches that far. */
+#define FIELD(s, T, f) ({							\
+	typeof(((struct T *)0)->f) v_ = 0;					\
+	if (OFF(T, f) + sizeof(v_) <= RAW)					\
+		v_ = *(typeof(v_) *)((s)->raw + OFF(T, f));			\
+	else									\
+		bpf_probe_read_kernel(&v_, sizeof(v_), (void *)((s)->ptr + OFF(T, f))); \
+	v_; })
+
+static __always_inline struct net_rec *net_of(__u64 net, __u32 *index)
+{
+	if (net != last_net) {
+		__u32 *i = bpf_map_lookup_elem(&net_index, &net);
+		if (!i)
+			return 0;
+		last_net = net;
+		last_index = *i;
+	}
+	*index = last_index;
+	return bpf_map_lookup_elem(&nets, index);
+}
+
+/* ---- sets of ports ---- */
+
+/* Puts port into the set; says whether it is new there. */
+static __always_inline int ports_add(__u32 net, __u16 set, __u16 port)
+{
+	struct port_key k = { .net = net, .set = set, .block = port >> 10 };
+	struct port_bits *b = bpf_map_lookup_elem(&ports, &k);
+	if (!b) {
+		bpf_map_update_elem(&ports, &k, &no_bits, BPF_NOEXIST);
+		b = bpf_map_lookup_elem(&ports, &k);
+		if (!b) {
+			tally.blocks_lost++;
+			return 1;
+		}
+		tally.blocks++;
+	}
+	__u64 bit = 1ULL << (port & 63), *w = &b->w[(port >> 6) & 15];
+	if (*w & bit)
+		return 0;
+	*w |= bit;
+	return 1;
+}
+
+static __always_inline int ports_has(__u32 net, __u16 set, __u16 port)
+{
+	struct port_key k = { .net = net, .set = set, .block = port >> 10 };
+	struct port_bits *b = bpf_map_lookup_elem(&ports, &k);
+	return b && b->w[(port >> 6) & 15] >> (port & 63) & 1;
+}
+
+/* Whether connect() and bind(0) could pick port at all. */
+static __always_inline int eligible(struct net_rec *n, __u16 port)
+{
+	if (port < n->first || port > n->last)
+		return 0;
+	if (n->reserved && read8(n->reserved_map + (port >> 6) * 8) >> (port & 63) & 1)
+		return 0;
+	return 1;
+}
+
+/* ---- counting one copied node ---- */
+
+static __always_inline int is_loopback(const struct dest_key *k)
+{
+	if (k->family == AF_INET)
+		return (k->src[0] & 0xff) == 127 || (k->dst[0] & 0xff) == 127;
+	return (!(k->src[0] | k->src[1] | k->src[2]) && k->src[3] == __builtin_bswap32(1)) ||
+	       (!(k->dst[0] | k->dst[1] | k->dst[2]) && k->dst[3] == __builtin_bswap32(1));
+}
+
+/* net/ipv4/tcp_ipv4.c: tcp_twsk_unique() */
+static __always_inline int reusable(struct net_rec *n, struct slot *s)
+{
+	if (!n->tw_reuse)
+		return 0;
+	if (n->tw_reuse == 2 && !is_loopback(&dkey) &&
+	    FIELD(s, sock_common, skc_bound_dev_if) != LOOPBACK_IFINDEX)
+		return 0;
+	int stamp = FIELD(s, tcp_timewait_sock, tw_ts_recent_stamp);
+	if (!stamp)
+		return 0;
+	if (bpf_core_field_exists(struct inet_timewait_sock, tw_entry_stamp))
+		return (int)(now_ms - FIELD(s, inet_timewait_sock, tw_entry_stamp) - n->reuse_delay_ms) > 0;
+	return (int)(now_s - stamp) > 0;
+}
+
+static __always_inline void commit_ehash(struct slot *s)
+{
+	__u32 i;
+	struct net_rec *n = net_of((__u64)FIELD(s, sock_common, skc_net.net), &i);
+	if (!n) {
+		tally.strangers++;
+		return;
+	}
+	__u32 st = FIELD(s, sock_common, skc_state);
+	int fresh = st == TCP_NEW_SYN_RECV;
+	if (st == TCP_TIME_WAIT)
+		st = FIELD(s, inet_timewait_sock, tw_substate);
+	else if (fresh)
+		st = TCP_SYN_RECV;
+	if (st >= 12) {
+		tally.odd_states++;
+		return;
+	}
+	n->states[st]++;
+	__u16 port = FIELD(s, sock_common, skc_num);
+	/* A request socket's port is its listener's. */
+	if (!n->detail || fresh || !eligible(n, port))
+		return;
+	if (n->skipped && ports_has(i, SET_SKIPPED, port))
+		return;
+
+	dkey.net = i;
+	dkey.port = FIELD(s, sock_common, skc_dport);
+	dkey.family = FIELD(s, sock_common, skc_family);
+	__builtin_memset(dkey.src, 0, sizeof(dkey.src) + sizeof(dkey.dst));
+	if (dkey.family == AF_INET6) {
+		*(struct in6_addr *)dkey.src = *(struct in6_addr *)(s->raw + OFF(sock_common, skc_v6_rcv_saddr));
+		*(struct in6_addr *)dkey.dst = *(struct in6_addr *)(s->raw + OFF(sock_common, skc_v6_daddr));
+		if (!dkey.dst[0] && !dkey.dst[1] && dkey.dst[2] == __builtin_bswap32(0xffff)) {
+			/* IPv4-mapped: one pool with IPv4 */
+			dkey.family = AF_INET;
+			__builtin_memset(dkey.src, 0, sizeof(dkey.src) + sizeof(dkey.dst));
+		}
+	}
+	if (dkey.family == AF_INET) {
+		dkey.src[0] = FIELD(s, sock_common, skc_rcv_saddr);
+		dkey.dst[0] = FIELD(s, sock_common, skc_daddr);
+	}
+	int again = st == TCP_TIME_WAIT && reusable(n, s);
+	struct dest_val *v = bpf_map_lookup_elem(&dests, &dkey);
+	if (!v) {
+		if (bpf_map_update_elem(&dests, &dkey, &no_dest, BPF_NOEXIST)) {
+			tally.dests_lost++;
+			return;
+		}
+		tally.dests++;
+		v = bpf_map_lookup_elem(&dests, &dkey);
+		if (!v)
+			return;
+	}
+	v->states[st]++;
+	v->reusable += again;
+}
+
+/* Sockets that hold the bucket's port and neither listen nor are connected. */
+static __always_inline __u32 bound_owners(struct slot *s)
+{
+	__u64 first, own = 0;
+	__u32 n = 0;
+	if (bpf_core_field_exists(struct inet_bind_bucket, bhash2)) {
+		first = read8(s->ptr + OFF(inet_bind_bucket, bhash2));
+		if (first)
+			own = read8(first - OFF(inet_bind2_bucket, bhash_node) + OFF(inet_bind2_bucket, owners));
+	} else {
+		own = read8(s->ptr + OFF(inet_bind_bucket, owners));
+	}
+	for (int i = 0; i < OWNERS && own; i++) {
+		__u8 st = 0;
+		bpf_probe_read_kernel(&st, 1, (void *)(own - OFF(sock_common, skc_bind_node) + OFF(sock_common, skc_state)));
+		n += st == TCP_CLOSE;
+		own = read8(own);
+	}
+	return n;
+}
+
+static __always_inline void commit_bhash(struct slot *s)
+{
+	__u32 i;
+	struct net_rec *n = net_of((__u64)FIELD(s, inet_bind_bucket, ib_net.net), &i);
+	if (!n) {
+		tally.strangers++;
+		return;
+	}
+	if (FIELD(s, inet_bind_bucket, l3mdev)) {
+		n->l3mdev++;
+		return;
+	}
+	__u16 port = FIELD(s, inet_bind_bucket, port);
+	/* net/ipv4/inet_hashtables.c, __inet_hash_connect(): such a port is skipped */
+	int skip = FIELD(s, inet_bind_bucket, fastreuse) >= 0 || FIELD(s, inet_bind_bucket, fastreuseport) >= 0;
+	int listens = skip && ports_has(i, SET_LISTENING, port);
+	if (skip && !listens)
+		n->states[13] += bound_owners(s);
+	if (!eligible(n, port))
+		return;
+	n->held++;
+	if (skip) {
+		n->skipped++;
+		n->skipped_listening += listens;
+		ports_add(i, SET_SKIPPED, port);
+	}
+}
+
+static __always_inline void commit_lhash(struct slot *s)
+{
+	__u32 i;
+	struct net_rec *n = net_of((__u64)FIELD(s, sock_common, skc_net.net), &i);
+	if (!n) {
+		tally.strangers++;
+		return;
+	}
+	n->states[TCP_LISTEN]++;
+	ports_add(i, SET_LISTENING, FIELD(s, sock_common, skc_num));
+}
+
+static __always_inline void commit_udp(struct slot *s)
+{
+	__u32 i;
+	struct net_rec *n = net_of((__u64)FIELD(s, sock_common, skc_net.net), &i);
+	if (!n) {
+		tally.strangers++;
+		return;
+	}
+	n->udp_sockets++;
+	__u16 port = FIELD(s, sock_common, skc_num);
+	if (eligible(n, port))
+		n->udp_held += ports_add(i, SET_UDP, port);
+}
+
+__noinline int commit(__u32 j)
+{
+	struct slot *s = &slots[j & (SLOTS - 1)];
+	switch (args.kind) {
+	case KIND_EHASH: commit_ehash(s); break;
+	case KIND_BHASH: commit_bhash(s); break;
+	case KIND_LHASH: commit_lhash(s); break;
+	case KIND_UDP: commit_udp(s); break;
+	}
+	return 0;
+}
+
+/* ---- walking one bucket ---- */
+
+/* Whether a copied node belongs into bucket b. A freed and reused node does not,
+ * but for luck; the caller's other checks are for that. */
+static __always_inline int belongs(struct slot *s, __u32 b)
+{
+	__u32 i;
+	struct net_rec *n;
+	switch (args.kind) {
+	case KIND_EHASH:
+		return (FIELD(s, sock_common, skc_hash) & mask) == b;
+	case KIND_BHASH:
+		n = net_of((__u64)FIELD(s, inet_bind_bucket, ib_net.net), &i);
+		return !n || ((FIELD(s, inet_bind_bucket, port) + n->hash_mix) & mask) == b;
+	case KIND_UDP:
+		n = net_of((__u64)FIELD(s, sock_common, skc_net.net), &i);
+		return !n || ((FIELD(s, sock_common, skc_num) + n->hash_mix) & mask) == b;
+	}
+	return 1;
+}
+
+/* hlist chains end in NULL, hlist_nulls chains in an odd number. */
+static __always_inline int ended(__u64 p) { return !p || p & 1; }
+
+/* Copies up to SLOTS nodes of bucket b from cur on. */
+__noinline int fill(__u32 b)
+{
+	__u64 p = cur;
+	__u32 n = 0;
+	for (int j = 0; j < SLOTS; j++) {
+		struct slot *s = &slots[j];
+		if (ended(p))
+			break;
+		switch (args.kind) {
+		case KIND_BHASH:
+			s->ptr = p - OFF(inet_bind_bucket, node);
+			bpf_probe_read_kernel(s->raw, bpf_core_type_size(struct inet_bind_bucket) & (RAW - 1), (void *)s->ptr);
+			p = (__u64)FIELD(s, inet_bind_bucket, node.next);
+			break;
+		case KIND_UDP:
+			s->ptr = p - OFF(sock_common, skc_node);
+			bpf_probe_read_kernel(s->raw, bpf_core_type_size(struct sock_common) & (RAW - 1), (void *)s->ptr);
+			p = (__u64)FIELD(s, sock_common, skc_node.next);
+			break;
+		case KIND_LHASH:
+			s->ptr = p - OFF(sock_common, skc_nulls_node);
+			bpf_probe_read_kernel(s->raw, bpf_core_type_size(struct sock_common) & (RAW - 1), (void *)s->ptr);
+			p = (__u64)FIELD(s, sock_common, skc_nulls_node.next);
+			break;
+		default:
+			s->ptr = p - OFF(sock_common, skc_nulls_node);
+			bpf_probe_read_kernel(s->raw, RAW, (void *)s->ptr);
+			p = (__u64)FIELD(s, sock_common, skc_nulls_node.next);
+			break;
+		}
+		if (!belongs(s, b))
+			strange = 1;
+		n++;
+	}
+	cur = p;
+	filled = n;
+	tally.visited += n;
+	return 0;
+}
+
+static __always_inline __u64 head_of(__u32 b)
+{
+	switch (args.kind) {
+	case KIND_EHASH:
+		return read8(buckets + (__u64)b * bpf_core_type_size(struct inet_ehash_bucket));
+	case KIND_BHASH:
+		return read8(buckets + (__u64)b * bpf_core_type_size(struct inet_bind_hashbucket) + OFF(inet_bind_hashbucket, chain));
+	case KIND_LHASH:
+		return read8(buckets + (__u64)b * bpf_core_type_size(struct inet_listen_hashbucket) + OFF(inet_listen_hashbucket, nulls_head));
+	}
+	return read8(buckets + (__u64)b * bpf_core_type_size(struct udp_hslot));
+}
+
+/* Whether the walk that started at head saw bucket b as it stood: every node was
+ * of this bucket, the chain ended in this bucket's own nulls value (ehash), and
+ * nothing was put in front meanwhile, which is how every insertion goes. */
+static __always_inline int settled(__u32 b, __u64 head)
+{
+	if (strange || !ended(cur))
+		return 0;
+	if (args.kind == KIND_EHASH && cur >> 1 != b)
+		return 0;
+	return head_of(b) == head;
+}
+
+__noinline int commit_all(void)
+{
+	for (__u32 j = 0; j < SLOTS; j++) {
+		if (j >= filled)
+			break;
+		commit(j);
+	}
+	return 0;
+}
+
+__noinline int visit(__u32 b)
+{
+	int try;
+	for (try = 0; try < RETRIES; try++) {
+		__u64 head = head_of(b);
+		cur = head;
+		strange = 0;
+		fill(b);
+		if (!ended(cur) || settled(b, head))
+			break;
+		tally.retries++;
+	}
+	commit_all();
+	/* A long chain is counted as it is read, and checked at its end only. */
+	for (int part = 1; part < PARTS && !ended(cur); part++) {
+		fill(b);
+		commit_all();
+	}
+	if (!ended(cur))
+		tally.capped++;
+	if (try == RETRIES || strange || (args.kind == KIND_EHASH && cur & 1 && cur >> 1 != b))
+		tally.unsettled++;
+	return 0;
+}
+
+static __always_inline int empty(__u32 k, __u32 stride, __u32 off)
+{
+	return ended(*(__u64 *)(heads + k * stride + off));
+}
+
+/* Looks at GROUP buckets from args.cursor on. */
+static long step(__u32 i, void *ctx)
+{
+	__u32 base = args.cursor;
+	if (base > mask || tally.visited >= args.budget)
+		return 1;
+	args.cursor = base + GROUP;
+#define GROUP_OF(T, o) do {							\
+		if (bpf_core_type_size(struct T) > sizeof(heads) / GROUP)	\
+			return 1;						\
+		bpf_probe_read_kernel(heads, GROUP * bpf_core_type_size(struct T), \
+			(void *)(buckets + (__u64)base * bpf_core_type_size(struct T))); \
+		for (__u32 k = 0; k < GROUP; k++)				\
+			if (!empty(k, bpf_core_type_size(struct T), o) && base + k <= mask) \
+				visit(base + k);				\
+	} while (0)
+	switch (args.kind) {
+	case KIND_EHASH: GROUP_OF(inet_ehash_bucket, 0); break;
+	case KIND_BHASH: GROUP_OF(inet_bind_hashbucket, OFF(inet_bind_hashbucket, chain)); break;
+	case KIND_LHASH: GROUP_OF(inet_listen_hashbucket, OFF(inet_listen_hashbucket, nulls_head)); break;
+	case KIND_UDP: GROUP_OF(udp_hslot, 0); break;
+	}
+	return 0;
+}
+
+/* Walks args.table from args.cursor until its end or about args.budget nodes. */
+SEC("raw_tp")
+int walk_table(void *ctx)
+{
+	struct inet_hashinfo *h = (void *)args.table;
+	__u64 now = bpf_ktime_get_ns();
+	now_ms = now / 1000000;
+	now_s = now / 1000000000;
+	last_net = 0;
+	switch (args.kind) {
+	case KIND_EHASH:
+		buckets = (__u64)BPF_CORE_READ(h, ehash);
+		mask = BPF_CORE_READ(h, ehash_mask);
+		break;
+	case KIND_BHASH:
+		buckets = (__u64)BPF_CORE_READ(h, bhash);
+		mask = BPF_CORE_READ(h, bhash_size) - 1;
+		break;
+	case KIND_LHASH:
+		buckets = (__u64)BPF_CORE_READ(h, lhash2);
+		mask = BPF_CORE_READ(h, lhash2_mask);
+		break;
+	case KIND_UDP:
+		buckets = (__u64)BPF_CORE_READ((struct udp_table *)h, hash);
+		mask = BPF_CORE_READ((struct udp_table *)h, mask);
+		break;
+	}
+	tally.size = mask + 1;
+	bpf_loop(1 << 20, step, 0, 0);
+	return 0;
+}
+
+/* ---- namespaces ---- */
+
+struct ring { __u64 cur, start; __u32 done, level; __u64 scope; };
+
+static __always_inline __u32 popcount(__u64 x)
+{
+	x -= x >> 1 & 0x5555555555555555;
+	x = (x & 0x3333333333333333) + (x >> 2 & 0x3333333333333333);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return x * 0x0101010101010101 >> 56;
+}
+
+/* The part of word i of a bitmap of ports that is in the range. */
+static __always_inline __u64 in_range(__u64 x, __u32 i, __u16 first, __u16 last)
+{
+	if (i < first >> 6 || i > last >> 6)
+		return 0;
+	if (i == first >> 6)
+		x &= ~0ULL << (first & 63);
+	if (i == last >> 6)
+		x &= ~0ULL >> (63 - (last & 63));
+	return x;
+}
+
+struct span { __u16 first, last; __u32 reserved; };
+
+static long count_reserved(__u32 i, struct span *r)
+{
+	__u32 w = i * 8 & 1023 & ~7;
+	__u64 any = 0;
+#pragma unroll
+	for (int k = 0; k < 8; k++)
+		any |= bits[w + k];
+	if (any)
+		for (int k = 0; k < 8; k++)
+			r->reserved += popcount(in_range(bits[w + k], w + k, r->first, r->last));
+	return 0;
+}
+
+static __always_inline int refs_of(struct net *net)
+{
+	struct net___618 *n = (void *)net;
+	if (bpf_core_field_exists(n->ns.__ns_ref))
+		return BPF_CORE_READ(n, ns.__ns_ref.refs.counter);
+	return BPF_CORE_READ(net, ns.count.refs.counter);
+}
+
+static __always_inline void read_net(struct net *net, struct net_rec *r)
+{
+	r->net = (__u64)net;
+	r->cookie = BPF_CORE_READ(net, net_cookie);
+	r->inum = BPF_CORE_READ(net, ns.inum);
+	r->hash_mix = BPF_CORE_READ(net, hash_mix);
+	r->tcp_table = (__u64)BPF_CORE_READ(net, ipv4.tcp_death_row.hashinfo);
+	if (bpf_core_field_exists(net->ipv4.udp_table))
+		r->udp_table = (__u64)BPF_CORE_READ(net, ipv4.udp_table);
+	else
+		r->udp_table = tally.udp_table;
+	if (bpf_core_field_size(net->ipv4.ip_local_ports.range) == 4) {
+		__u32 x = BPF_CORE_READ(net, ipv4.ip_local_ports.range);
+		r->first = x;
+		r->last = x >> 16;
+	} else {
+		struct net___67 *o = (void *)net;
+		r->first = BPF_CORE_READ(o, ipv4.ip_local_ports.range[0]);
+		r->last = BPF_CORE_READ(o, ipv4.ip_local_ports.range[1]);
+	}
+	r->tw_reuse = BPF_CORE_READ(net, ipv4.sysctl_tcp_tw_reuse);
+	r->timestamps = BPF_CORE_READ(net, ipv4.sysctl_tcp_timestamps);
+	r->reuse_delay_ms = 1000;
+	if (bpf_core_field_exists(net->ipv4.sysctl_tcp_tw_reuse_delay))
+		r->reuse_delay_ms = BPF_CORE_READ(net, ipv4.sysctl_tcp_tw_reuse_delay);
+	r->fin_timeout_jiffies = BPF_CORE_READ(net, ipv4.sysctl_tcp_fin_timeout);
+	r->max_tw = BPF_CORE_READ(net, ipv4.tcp_death_row.sysctl_max_tw_buckets);
+	r->time_wait = BPF_CORE_READ(net, ipv4.tcp_death_row.tw_refcount.refs.counter) - 1;
+	r->reserved_map = (__u64)BPF_CORE_READ(net, ipv4.sysctl_local_reserved_ports);
+	struct span span = { .first = r->first, .last = r->last };
+	if (r->reserved_map && !bpf_probe_read_kernel(bits, sizeof(bits), (void *)r->reserved_map))
+		bpf_loop(128, count_reserved, &span, 0);
+	r->reserved = span.reserved;
+}
+
+static long net_step(__u32 i, struct ring *w)
+{
+	struct net *net = (void *)(w->cur - OFF(net, list));
+	w->cur = read8(w->cur);
+	w->done = w->cur == w->start || !w->cur;
+	/* The ring's head, net_namespace_list, is no namespace and has other bytes there. */
+	if ((__u64)BPF_CORE_READ(net, ns.ops) != w->scope)
+		return w->done;
+	if (refs_of(net) <= 0) {
+		tally.nets_dead++;
+		return w->done;
+	}
+	__u32 k = tally.nets;
+	struct net_rec *r = bpf_map_lookup_elem(&nets, &k);
+	if (!r) {
+		tally.nets_lost++;
+		return w->done;
+	}
+	__u64 old = r->net, key = (__u64)net;
+	if (old && old != key)
+		bpf_map_delete_elem(&net_index, &old);
+	__builtin_memset(r, 0, sizeof(*r));
+	read_net(net, r);
+	if (bpf_map_update_elem(&net_index, &key, &k, BPF_ANY)) {
+		tally.nets_lost++;
+		return w->done;
+	}
+	tally.nets++;
+	return w->done;
+}
+
+/* The protocol of one of the caller's sockets: it leads to tables and settings
+ * whose symbols' addresses only CAP_SYSLOG may know. */
+static __always_inline struct proto *proto_of(struct task_struct *t, __u32 fd)
+{
+	struct fdtable *ft = BPF_CORE_READ(t, files, fdt);
+	if (fd >= BPF_CORE_READ(ft, max_fds))
+		return 0;
+	struct file *f = (void *)read8((__u64)BPF_CORE_READ(ft, fd) + fd * sizeof(void *));
+	struct socket *so = BPF_CORE_READ(f, private_data);
+	return BPF_CORE_READ(so, sk, __sk_common.skc_prot);
+}
+
+/* Lists every network namespace into nets, in the order of the kernel's ring. */
+SEC("raw_tp")
+int walk_nets(void *ctx)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+	struct net *me = BPF_CORE_READ(t, nsproxy, net_ns);
+	tally.now_ns = bpf_ktime_get_ns();
+	tally.now_jiffies = bpf_jiffies64();
+	struct proto *udp = proto_of(t, args.udp_fd), *tcp = proto_of(t, args.tcp_fd);
+	tally.udp_table = (__u64)BPF_CORE_READ(udp, h.udp_table);
+	bpf_probe_read_kernel(tally.tcp_mem, sizeof(tally.tcp_mem), BPF_CORE_READ(tcp, sysctl_mem));
+	struct ring w = {
+		.start = (__u64)me + OFF(net, list),
+		.scope = (__u64)BPF_CORE_READ(me, ns.ops),
+	};
+	w.cur = w.start;
+	bpf_loop(1 << 16, net_step, &w, 0);
+	if (!w.done)
+		tally.nets_lost++;
+	return 0;
+}
+
+/* ---- tasks: who lives in a namespace ---- */
+
+static __always_inline struct kernfs_node *parent_of(struct kernfs_node *kn)
+{
+	struct kernfs_node___614 *o = (void *)kn;
+	if (bpf_core_field_exists(o->parent))
+		return BPF_CORE_READ(o, parent);
+	return BPF_CORE_READ(kn, __parent);
+}
+
+/* The cgroup that names the container: v2's, or where that is the root (v1 and
+ * hybrid hosts) the one of the pids controller. */
+static __always_inline struct kernfs_node *cgroup_of(struct task_struct *t)
+{
+	struct css_set *cs = BPF_CORE_READ(t, cgroups);
+	struct kernfs_node *kn = BPF_CORE_READ(cs, dfl_cgrp, kn);
+	if (kn && parent_of(kn))
+		return kn;
+	__u64 css = read8((__u64)cs + OFF(css_set, subsys) +
+			  8 * bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id));
+	return BPF_CORE_READ((struct cgroup_subsys_state *)css, cgroup, kn);
+}
+
+static __always_inline void read_task(struct task_struct *t, struct kernfs_node *kn)
+{
+	__builtin_memset(&tval, 0, sizeof(tval));
+	tval.start_time = BPF_CORE_READ(t, start_time);
+	tval.count = 1;
+	tval.generation = args.generation;
+	bpf_probe_read_kernel(tval.comm, 16, (void *)((__u64)t + OFF(task_struct, comm)));
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		if (kn) {
+			bpf_probe_read_kernel_str(tval.names[i], sizeof(tval.names[i]), BPF_CORE_READ(kn, name));
+			kn = parent_of(kn);
+		}
+	}
+}
+
+static long task_step(__u32 i, struct ring *w)
+{
+	struct task_struct *t = (void *)(w->cur - OFF(task_struct, tasks));
+	w->cur = read8(w->cur);
+	w->done = w->cur == w->start || !w->cur;
+	tally.tasks++;
+	struct pid *pid = BPF_CORE_READ(t, thread_pid);
+	__u64 net = (__u64)BPF_CORE_READ(t, nsproxy, net_ns);
+	if (!net || !pid || !BPF_CORE_READ(t, mm))	/* exiting, or a kernel thread */
+		return w->done;
+	__u32 index;
+	struct net_rec *n = net_of(net, &index);
+	if (!n)
+		return w->done;
+	__u64 num = (__u64)pid + OFF(pid, numbers);
+	__u64 size = bpf_core_type_size(struct upid);
+	if (BPF_CORE_READ(pid, level) < w->level ||
+	    read8(num + w->level * size + OFF(upid, ns)) != w->scope)
+		return w->done;
+	n->tasks++;
+	if (n->inum == tally.host)
+		return w->done;
+	struct kernfs_node *kn = cgroup_of(t);
+	struct task_key k = { .inum = n->inum, .cgroup = BPF_CORE_READ(kn, id) };
+	struct task_val *v = bpf_map_lookup_elem(&tasks, &k);
+	if (v && v->generation == args.generation) {
+		v->count++;
+		return w->done;
+	}
+	if (v && v->start_time == BPF_CORE_READ(t, start_time)) {
+		v->generation = args.generation;
+		v->count = 1;
+		return w->done;
+	}
+	read_task(t, kn);
+	if (BPF_CORE_READ(pid, level) >= tally.own_level)
+		bpf_probe_read_kernel(&tval.pid, 4, (void *)(num + tally.own_level * size + OFF(upid, nr)));
+	tally.tasks_new++;
+	if (bpf_map_update_elem(&tasks, &k, &tval, BPF_ANY))
+		tally.tasks_lost++;
+	return w->done;
+}
+
+/* Finds for each namespace in nets the processes that live in it, as seen from
+ * the node: the parent of the caller's PID namespace, or that itself where it
+ * has none. On a machine that is a node this is every process; where nodes
+ * share a kernel (kind), it is this node's. */
+SEC("raw_tp")
+int walk_tasks(void *ctx)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+	struct pid *pid = BPF_CORE_READ(t, group_leader, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct pid_namespace *ns = (void *)read8((__u64)pid + OFF(pid, numbers) +
+		level * bpf_core_type_size(struct upid) + OFF(upid, ns));
+	tally.own_level = level;
+	if (level) {
+		ns = BPF_CORE_READ(ns, parent);
+		level--;
+	}
+	tally.scope_level = level;
+	/* Processes stand in the order of their birth: from the first one on. */
+	t = BPF_CORE_READ(ns, child_reaper, group_leader);
+	tally.host = BPF_CORE_READ(t, nsproxy, net_ns, ns.inum);
+	last_net = 0;
+	struct ring w = {
+		.start = (__u64)t + OFF(task_struct, tasks),
+		.level = level,
+		.scope = (__u64)ns,
+	};
+	w.cur = w.start;
+	bpf_loop(1 << 20, task_step, &w, 0);
+	if (!w.done)
+		tally.tasks_cut++;
+	return 0;
+}
+
+/* ---- failed connects ---- */
+
+/* trace_inet_sock_set_state(sk, oldstate, newstate). connect() that found no
+ * port goes from SYN_SENT to CLOSE without ever having had one; a refused or
+ * closed socket still has inet_sport. */
+SEC("raw_tp/inet_sock_set_state")
+int on_set_state(struct bpf_raw_tracepoint_args *ctx)
+{
+	if (ctx->args[1] != TCP_SYN_SENT || ctx->args[2] != TCP_CLOSE)
+		return 0;
+	struct inet_sock *sk = (void *)ctx->args[0];
+	if (BPF_CORE_READ(sk, inet_sport))
+		return 0;
+	struct fail_key k = {};
+	k.inum = BPF_CORE_READ(sk, sk.__sk_common.skc_net.net, ns.inum);
+	k.port = BPF_CORE_READ(sk, sk.__sk_common.skc_dport);
+	k.family = BPF_CORE_READ(sk, sk.__sk_common.skc_family);
+	if (k.family == AF_INET6) {
+		BPF_CORE_READ_INTO(&k.src, sk, sk.__sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&k.dst, sk, sk.__sk_common.skc_v6_daddr);
+		if (!k.dst[0] && !k.dst[1] && k.dst[2] == __builtin_bswap32(0xffff)) {
+			k.family = AF_INET;
+			__builtin_memset(k.src, 0, sizeof(k.src) + sizeof(k.dst));
+		}
+	}
+	if (k.family == AF_INET) {
+		k.src[0] = BPF_CORE_READ(sk, sk.__sk_common.skc_rcv_saddr);
+		k.dst[0] = BPF_CORE_READ(sk, sk.__sk_common.skc_daddr);
+	}
+	struct fail_val *v = bpf_map_lookup_elem(&fails, &k);
+	if (!v) {
+		if (bpf_map_update_elem(&fails, &k, &no_fail, BPF_NOEXIST) && !bpf_map_lookup_elem(&fails, &k)) {
+			__sync_fetch_and_add(&tally.fails_lost, 1);
+			return 0;
+		}
+		v = bpf_map_lookup_elem(&fails, &k);
+		if (!v)
+			return 0;
+	}
+	__sync_fetch_and_add(&v->count, 1);
+	v->last_ns = bpf_ktime_get_ns();
+	return 0;
+}
