@@ -15,8 +15,6 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func ptr[T any](v T) *T { return &v }
-
 // full has every field set.
 func full() *PortPressure {
 	at := metav1.NewTime(time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC))
@@ -25,7 +23,7 @@ func full() *PortPressure {
 		Summary: "shop/api-7f → 10.0.0.9:5432", Network: "shop/api-7f",
 		Protocol: ProtocolTCP, Family: FamilyIPv4, Kind: PoolConnect,
 		Source: "10.244.1.7", Destination: "10.0.0.9", Port: 5432,
-		Used: 24500, Capacity: 28231, UsedMax: ptr[int32](25000), Reusable: ptr[int32](0),
+		Used: 24500, Capacity: 28231, UsedMax: new(int32(25000)), Reusable: new(int32(0)),
 		States: &States{Established: 100, TimeWait: 24400}, Holder: holder,
 	}
 	inNetwork := pool
@@ -49,8 +47,8 @@ func full() *PortPressure {
 			Platform:     Platform{OS: "linux", Architecture: "amd64", Kernel: "6.12.117", Build: "10.0.20348.2340"},
 			Reader:       Reader{Name: ReaderPortwalk, Exactness: Exact, Message: "BTF found"},
 			Capabilities: []Capability{{Name: "FailedConnects", State: CapabilityVerified, Message: "tracepoint attached"}},
-			Level:        LevelCritical, UsedPercent: ptr[int32](86), Cause: CauseTimeWaitChurn,
-			Advice: "Reuse connections.", ExhaustionSeconds: ptr[int64](340), Tightest: &pool,
+			Level:        LevelCritical, UsedPercent: new(int32(86)), Cause: CauseTimeWaitChurn,
+			Advice: "Reuse connections.", ExhaustionSeconds: new(int64(340)), Tightest: &pool,
 			States: &States{
 				Established: 1, SynSent: 2, SynRecv: 3, FinWait1: 4, FinWait2: 5, TimeWait: 6,
 				Close: 7, CloseWait: 8, LastAck: 9, Listen: 10, Closing: 11, Bound: 12,
@@ -61,10 +59,10 @@ func full() *PortPressure {
 				Range: PortRange{First: 32768, Last: 60999}, ReservedPorts: 1, Sockets: 24510,
 				UsedPercent: 86, Cause: CauseTimeWaitChurn, Pools: []Pool{inNetwork},
 			}},
-			NetworkCount: ptr[int32](31), Unseen: []Unseen{{What: "conntrack counters", Why: "needs NET_ADMIN"}},
+			NetworkCount: new(int32(31)), Unseen: []Unseen{{What: "conntrack counters", Why: "needs NET_ADMIN"}},
 			Conntrack: &Conntrack{
 				Entries: 131072, Max: 262144, UsedPercent: 50,
-				InsertFailed: ptr[int64](1), Drop: ptr[int64](2), EarlyDrop: ptr[int64](0),
+				InsertFailed: new(int64(1)), Drop: new(int64(2)), EarlyDrop: new(int64(0)),
 			},
 			Failures: []Failure{{
 				Network: "shop/api-7f", Destination: "10.0.0.9", Port: 5432,
@@ -76,9 +74,9 @@ func full() *PortPressure {
 			},
 			Settings: []SettingStatus{{
 				ID: "ip_local_port_range-pods-1", Key: "net.ipv4.ip_local_port_range", Scope: string(ScopePods),
-				Want: ptr("16384 65535"), Have: ptr("32768 60999"), Original: ptr("32768 60999"),
+				Want: new("16384 65535"), Have: new("32768 60999"), Original: new("32768 60999"),
 				State: SettingPending, Message: "waits for the level Warning", LastTransitionTime: &at,
-				PodsHeld: ptr[int32](0), PodsRefused: ptr[int32](1),
+				PodsHeld: new(int32(0)), PodsRefused: new(int32(1)),
 			}},
 			Conditions: []metav1.Condition{{
 				Type: ConditionPortsAvailable, Status: metav1.ConditionFalse, Reason: ReasonCritical,
@@ -193,7 +191,7 @@ func TestEmptyPartsAreLeftOut(t *testing.T) {
 				`"timeWait":0,"close":0,"closeWait":0,"lastAck":0,"listen":0,"closing":0,"bound":0}}}`,
 		},
 		"an idle node's percentage is 0 and not absent": {
-			PortPressure{Status: PortPressureStatus{UsedPercent: ptr[int32](0)}},
+			PortPressure{Status: PortPressureStatus{UsedPercent: new(int32(0))}},
 			`{"metadata":{},"status":{"usedPercent":0}}`,
 		},
 	}

@@ -1,0 +1,105 @@
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 10s
+TOOLS    ?= $(CURDIR)/bin/tools
+
+export CGO_ENABLED ?= 0
+
+CONTROLLER_GEN := $(TOOLS)/controller-gen
+GOLANGCI_LINT  := $(TOOLS)/golangci-lint
+
+##@ Use
+
+.PHONY: help
+help: ## Print the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Watch a namespace of its own run out of ports and recover (root)
+	hack/demo.sh
+
+.PHONY: build
+build: ## Build bin/portreeve-agent: static, for GOOS and GOARCH
+	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent
+
+.PHONY: deps
+deps: ## Install the Debian packages that the tests use (root, apt-get)
+	@hack/deps.sh qemu-system-x86 busybox-static cpio kmod nftables iproute2
+
+.PHONY: deps-bpf
+deps-bpf: ## Install what generate-bpf uses
+	@hack/deps.sh clang llvm libbpf-dev linux-libc-dev
+
+.PHONY: deps-bench
+deps-bench: ## Install what bench compares with (Debian starts node_exporter as a service)
+	@hack/deps.sh prometheus-node-exporter iproute2
+
+##@ Check
+
+.PHONY: test
+test: verify-fast test-unit test-kernels ## All tests; as root also those that need it, in namespaces of their own
+
+.PHONY: test-unit
+test-unit: ## Tests of every package; those that need root skip themselves without it
+	@if [[ $$(id -u) != 0 ]]; then echo "not root: tests that need it skip themselves"; fi
+	go test ./...
+
+.PHONY: test-kernels
+test-kernels: ## The tests against live kernels again, on Debian's 6.1 and 6.12 in a virtual machine
+	hack/vm/run.sh
+
+.PHONY: verify
+verify: verify-fast lint ## All static checks; changes no file
+
+.PHONY: verify-fast
+verify-fast: ## Static checks without the linter: gofmt, vet, generated code, import direction
+	@unformatted=$$(gofmt -l .); \
+	if [[ -n $$unformatted ]]; then echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; fi
+	GOOS=linux GOARCH=amd64 go vet ./...
+	GOOS=linux GOARCH=arm64 go vet ./...
+	GOOS=windows GOARCH=amd64 go vet ./...
+	go test ./hack/verify
+	hack/verify/generated.sh
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run golangci-lint; its first build takes minutes
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (10s)
+	FUZZTIME=$(FUZZTIME) hack/fuzz.sh
+
+.PHONY: bench
+bench: build ## Measure the readers against ss and node_exporter; writes docs/benchmarks.md (root)
+	hack/bench/run.sh
+
+##@ Change
+
+.PHONY: generate
+generate: generate-api generate-bpf ## Rebuild deep copies, CRDs and BPF objects
+
+.PHONY: generate-api
+generate-api: $(CONTROLLER_GEN) ## Rebuild deep copies and CRDs
+	$(CONTROLLER_GEN) object paths=./api/...
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd
+
+.PHONY: generate-bpf
+generate-bpf: ## Rebuild the BPF objects (see deps-bpf)
+	@for tool in clang llvm-strip; do command -v $$tool >/dev/null || { echo "$$tool not found: run make deps-bpf"; exit 1; }; done
+	go generate ./agent/...
+
+.PHONY: clean
+clean: ## Remove bin
+	rm -rf bin
+
+# The tools are built from modules of their own, so that go.mod stays small.
+$(CONTROLLER_GEN): hack/tools/go.mod hack/tools/go.sum
+	cd hack/tools && go build -trimpath -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
+
+$(GOLANGCI_LINT): hack/lint/go.mod hack/lint/go.sum
+	cd hack/lint && go build -trimpath -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
