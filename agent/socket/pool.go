@@ -108,7 +108,7 @@ func (n *Network) Pools() iter.Seq[Pool] {
 		// destination, known or not.
 		if !yield(Pool{Network: n, Kind: Connect, Used: count(n.Skipped), Capacity: capacity}) ||
 			!yield(Pool{Network: n, Kind: Bind, Used: count(n.Held), Capacity: capacity, Advisory: !n.bindsInUse()}) ||
-			!yield(Pool{Network: n, Kind: Bind, Protocol: UDP, Used: count(n.UDPHeld), Capacity: int32(n.Settings.available())}) {
+			!yield(n.udp()) {
 			return
 		}
 		for i := range n.Destinations {
@@ -119,6 +119,14 @@ func (n *Network) Pools() iter.Seq[Pool] {
 			}
 		}
 	}
+}
+
+// UDPPool is the pool of UDP, whose ports belong to no destination; false where
+// n is Blind.
+func (n *Network) UDPPool() (Pool, bool) { return n.udp(), n.Blind() == "" }
+
+func (n *Network) udp() Pool {
+	return Pool{Network: n, Kind: Bind, Protocol: UDP, Used: count(n.UDPHeld), Capacity: int32(n.Settings.available())}
 }
 
 // count bounds n, so that a figure gone wild can't wrap round.

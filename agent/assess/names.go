@@ -1,0 +1,114 @@
+package assess
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// shortContainer is how much of a container's ID people use.
+const shortContainer = 12
+
+// names returns the function that names the networks of one sample. Names are
+// distinct: a network that would share its owner's name with another (a pod can
+// have two) has its inode in it.
+func names(ns []socket.Network) func(*socket.Network) string {
+	owners := make(map[socket.Owner]int, len(ns))
+	for i := range ns {
+		owners[nameKey(&ns[i].Owner)]++
+	}
+	return func(n *socket.Network) string {
+		name := ownerName(&n.Owner)
+		switch {
+		case name == "":
+			return inodeName(n.Inode)
+		case owners[nameKey(&n.Owner)] > 1:
+			return name + " " + inodeName(n.Inode)
+		}
+		return name
+	}
+}
+
+// nameKey is what of o goes into its name.
+func nameKey(o *socket.Owner) socket.Owner {
+	key := socket.Owner{Kind: o.Kind}
+	switch o.Kind {
+	case socket.OwnerPod:
+		key.PodUID = o.PodUID
+	case socket.OwnerContainer:
+		key.Container = head(o.Container, shortContainer)
+	case socket.OwnerProcess:
+		key.Process = o.Process
+	}
+	return key
+}
+
+// ownerName is empty for an owner without a name.
+func ownerName(o *socket.Owner) string {
+	switch {
+	case o.Kind == socket.OwnerHost:
+		return "Host"
+	case o.Kind == socket.OwnerPod && o.PodUID != "":
+		return "pod/" + clip(o.PodUID, 64)
+	case o.Kind == socket.OwnerContainer && o.Container != "":
+		return "container/" + clip(head(o.Container, shortContainer), 64)
+	case o.Kind == socket.OwnerProcess && o.Process != "":
+		return "process/" + clip(o.Process, 64)
+	}
+	return ""
+}
+
+// inodeName is how the kernel spells a network namespace (/proc/PID/ns/net).
+func inodeName(inode uint64) string { return fmt.Sprintf("net:[%d]", inode) }
+
+// Summary is p in one line for people. It takes p's own network name.
+func Summary(p v1alpha1.Pool) string {
+	return clip(p.Network+" "+Purpose(p), 512)
+}
+
+// Purpose is what the ports of p are for: "→ 10.0.0.9:5432", "bind(0)", "UDP",
+// or "→ any", for a destination that has no sockets yet.
+func Purpose(p v1alpha1.Pool) string {
+	switch {
+	case p.Protocol == v1alpha1.ProtocolUDP:
+		return "UDP"
+	case p.Kind == v1alpha1.PoolBind:
+		return "bind(0)"
+	case p.Destination == "":
+		return "→ any"
+	}
+	if strings.Contains(p.Destination, ":") {
+		return fmt.Sprintf("→ [%s]:%d", p.Destination, p.Port)
+	}
+	return fmt.Sprintf("→ %s:%d", p.Destination, p.Port)
+}
+
+func head(s string, n int) string { return s[:min(n, len(s))] }
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// clip makes s fit the API: at most limit characters, and none that could move
+// a cursor or hide, whoever chose the name of a process.
+func clip(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+	if len(s) <= limit {
+		return s
+	}
+	if runes := []rune(s); len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
+	}
+	return s
+}

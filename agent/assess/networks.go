@@ -1,0 +1,158 @@
+package assess
+
+import (
+	"iter"
+	"slices"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Detail says how much a status lists. The zero value is what fits the object,
+// which stays below 6 kB.
+type Detail struct {
+	// Pools is how many pools to list, the tightest of the machine, past the
+	// line or not; negative for all of them. 0 means the object's own: the worst
+	// 3 networks past the warning line, each with its worst 2 pools there.
+	Pools int
+	// Roomy says that the status is for a person at the machine: as many failures
+	// and unseen things as the API takes, and why in full.
+	Roomy bool
+}
+
+const (
+	maxNetworks = 3
+	maxPools    = 2
+)
+
+// networks lists pools by network, the worst network and the worst pool first.
+func networks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
+	var list []v1alpha1.Network
+	for _, pools := range f.Detail.groups(s, f.Thresholds.Warning) {
+		list = append(list, network(pools, name))
+	}
+	return list
+}
+
+// groups are the pools to list, those of one network together.
+func (d Detail) groups(s *socket.Sample, line int) [][]socket.Pool {
+	if d.Pools == 0 {
+		groups := pastLine(s, line)
+		return groups[:min(maxNetworks, len(groups))]
+	}
+	var groups [][]socket.Pool
+	at := map[*socket.Network]int{}
+	for _, p := range socket.Worst(s.Pools(), d.Pools) {
+		i, ok := at[p.Network]
+		if !ok {
+			i = len(groups)
+			at[p.Network] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], p)
+	}
+	return groups
+}
+
+// pastLine is the worst pools of each network that has any past the line, the
+// worst network first.
+func pastLine(s *socket.Sample, line int) [][]socket.Pool {
+	var groups [][]socket.Pool
+	for i := range s.Networks {
+		if pools := socket.Worst(past(s.Networks[i].Pools(), line), maxPools); len(pools) > 0 {
+			groups = append(groups, pools)
+		}
+	}
+	slices.SortFunc(groups, func(a, b []socket.Pool) int { return socket.Compare(a[0], b[0]) })
+	return groups
+}
+
+// past is those of pools that are past the line.
+func past(pools iter.Seq[socket.Pool], line int) iter.Seq[socket.Pool] {
+	return func(yield func(socket.Pool) bool) {
+		for p := range pools {
+			if !p.Advisory && p.UsedPercent() >= line && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// PastLine counts the pools of s that are at Warning or worse, listed or not.
+// The zero thresholds mean the default.
+func PastLine(s socket.Sample, t socket.Thresholds) int {
+	count := 0
+	for range past(s.Pools(), orDefault(t).Warning) {
+		count++
+	}
+	return count
+}
+
+func orDefault(t socket.Thresholds) socket.Thresholds {
+	if t == (socket.Thresholds{}) {
+		return socket.DefaultThresholds
+	}
+	return t
+}
+
+// network is the network that pools, its tightest first, belong to.
+func network(pools []socket.Pool, name func(*socket.Network) string) v1alpha1.Network {
+	n := pools[0].Network
+	out := v1alpha1.Network{
+		Network:       name(n),
+		Range:         v1alpha1.PortRange{First: int32(n.Settings.Range.First), Last: int32(n.Settings.Range.Last)},
+		ReservedPorts: int32(n.Settings.Reserved),
+		Sockets:       int64(n.States.Total()),
+		UsedPercent:   int32(pools[0].UsedPercent()),
+	}
+	if n.Owner.Kind == socket.OwnerPod {
+		out.UID = clip(n.Owner.PodUID, 128)
+	}
+	for _, p := range pools {
+		out.Pools = append(out.Pools, pool(p))
+	}
+	return out
+}
+
+// pool has no network name and no summary: inside status.networks the entry
+// names it.
+func pool(p socket.Pool) v1alpha1.Pool {
+	out := v1alpha1.Pool{
+		Protocol: v1alpha1.Protocol(p.Protocol.String()),
+		Kind:     v1alpha1.PoolKind(p.Kind.String()),
+		Used:     p.Used,
+		Capacity: p.Capacity,
+	}
+	d := p.Destination
+	if d == nil {
+		return out
+	}
+	out.Family = v1alpha1.FamilyIPv6
+	if d.Address.Is4() {
+		out.Family = v1alpha1.FamilyIPv4
+	}
+	out.Source = d.Source.String()
+	out.Destination = d.Address.String()
+	out.Port = int32(d.Port)
+	out.Reusable = new(int32(d.Reusable))
+	out.States = states(d.States)
+	return out
+}
+
+func states(s socket.States) *v1alpha1.States {
+	at := func(state socket.State) int64 { return int64(s[state]) }
+	return &v1alpha1.States{
+		Established: at(socket.Established),
+		SynSent:     at(socket.SynSent),
+		SynRecv:     at(socket.SynRecv),
+		FinWait1:    at(socket.FinWait1),
+		FinWait2:    at(socket.FinWait2),
+		TimeWait:    at(socket.TimeWait),
+		Close:       at(socket.Close),
+		CloseWait:   at(socket.CloseWait),
+		LastAck:     at(socket.LastAck),
+		Listen:      at(socket.Listen),
+		Closing:     at(socket.Closing),
+		Bound:       at(socket.Bound),
+	}
+}

@@ -1,0 +1,140 @@
+// Package assess turns what a reader saw into what a PortPressure says. It is
+// pure: no operating system, no Kubernetes client, no clock.
+package assess
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Facts are what a status says that no sample knows.
+type Facts struct {
+	AgentVersion string
+	Platform     v1alpha1.Platform
+	// Thresholds where levels begin; the zero value means the default.
+	Thresholds socket.Thresholds
+	// Conntrack is nil where it is not in use or could not be read.
+	Conntrack *Conntrack
+	// Unseen is what could not be read beside the sample.
+	Unseen []socket.Unseen
+	// Detail says which pools to list.
+	Detail Detail
+}
+
+// Conntrack is the figures of the connection tracking table. The counters are
+// nil where they could not be read.
+type Conntrack struct {
+	Entries, Max                  int64
+	InsertFailed, Drop, EarlyDrop *int64
+}
+
+// Status is the status of the machine that s was taken on.
+func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
+	f.Thresholds = orDefault(f.Thresholds)
+	name := names(s.Networks)
+	states, unseen := totals(s.Networks)
+	status := v1alpha1.PortPressureStatus{
+		ObservedAt:   &metav1.Time{Time: s.Taken},
+		AgentVersion: clip(f.AgentVersion, 128),
+		Platform:     f.Platform,
+		Reader: v1alpha1.Reader{
+			Name:      s.Reader.Name,
+			Exactness: v1alpha1.Exactness(s.Reader.Exactness),
+			Message:   clip(s.Reader.Message, f.Detail.room().why),
+		},
+		States:       states,
+		UDP:          tightestUDP(s.Networks),
+		Networks:     networks(&s, f, name),
+		NetworkCount: new(sighted(s.Networks)),
+		Conntrack:    conntrack(f.Conntrack),
+		Failures:     failures(&s, f.Detail.room().failures, name),
+	}
+	status.Unseen = unseenList(slices.Concat(s.Unseen, f.Unseen, blind(s.Networks, name), unseen), f.Detail.room())
+	if p, ok := s.Tightest(); ok {
+		percent := p.UsedPercent()
+		tightest := pool(p)
+		tightest.Network = name(p.Network)
+		tightest.Summary = Summary(tightest)
+		status.Tightest = &tightest
+		status.UsedPercent = new(int32(percent))
+		status.Level = v1alpha1.Level(f.Thresholds.Level(percent).String())
+	}
+	return status
+}
+
+// sighted is how many networks have pools.
+func sighted(ns []socket.Network) int32 {
+	var count int32
+	for i := range ns {
+		if ns[i].Blind() == "" {
+			count++
+		}
+	}
+	return count
+}
+
+// totals adds up the states of the networks that were read in detail, and says
+// how many were not.
+func totals(ns []socket.Network) (*v1alpha1.States, []socket.Unseen) {
+	var sum socket.States
+	read, skipped := 0, 0
+	for i := range ns {
+		switch {
+		case ns[i].Blind() != "":
+		case ns[i].Detailed:
+			sum.Add(ns[i].States)
+			read++
+		default:
+			skipped++
+		}
+	}
+	var unseen []socket.Unseen
+	if skipped > 0 {
+		unseen = []socket.Unseen{{
+			What: "states of " + plural(skipped, "network"),
+			Why:  "too few ports held for any pool to be near its end, so not read in detail",
+		}}
+	}
+	if read == 0 {
+		return nil, unseen
+	}
+	return states(sum), unseen
+}
+
+// tightestUDP is the UDP ports of the network that has the smallest share of
+// them left.
+func tightestUDP(ns []socket.Network) *v1alpha1.UDP {
+	var worst *socket.Pool
+	for i := range ns {
+		if p, ok := ns[i].UDPPool(); ok && (worst == nil || socket.Compare(p, *worst) < 0) {
+			worst = &p
+		}
+	}
+	if worst == nil {
+		return nil
+	}
+	return &v1alpha1.UDP{Used: worst.Used, Capacity: worst.Capacity}
+}
+
+func conntrack(c *Conntrack) *v1alpha1.Conntrack {
+	if c == nil {
+		return nil
+	}
+	return &v1alpha1.Conntrack{
+		Entries: c.Entries, Max: c.Max, UsedPercent: percentOf(c.Entries, c.Max),
+		InsertFailed: c.InsertFailed, Drop: c.Drop, EarlyDrop: c.EarlyDrop,
+	}
+}
+
+// percentOf is rounded down. A limit of 0 is none: that is what it means to
+// __nf_conntrack_alloc (net/netfilter/nf_conntrack_core.c).
+func percentOf(entries, limit int64) int32 {
+	if limit <= 0 {
+		return 0
+	}
+	return int32(min(100, max(0, entries)*100/limit))
+}

@@ -1,0 +1,340 @@
+package assess
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const (
+	uid   = "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"
+	other = "99999999-5b7d-4a10-9d57-7d1d2f0c6b11"
+)
+
+var (
+	taken    = time.Date(2025, 11, 21, 2, 59, 58, 0, time.UTC)
+	settings = socket.Settings{Range: socket.Range{First: 32768, Last: 60999}, Reserved: 4}
+	src      = netip.MustParseAddr("10.0.0.4")
+	db       = netip.MustParseAddr("10.0.0.9")
+	db6      = netip.MustParseAddr("2001:db8::9")
+)
+
+func to(addr netip.Addr, port uint16, states socket.States) socket.Destination {
+	return socket.Destination{Source: src, Address: addr, Port: port, States: states}
+}
+
+func pod(inode uint64, uid string, destinations ...socket.Destination) socket.Network {
+	n := socket.Network{
+		Inode: inode, Owner: socket.Owner{Kind: socket.OwnerPod, PodUID: uid},
+		Settings: settings, Detailed: true, Destinations: destinations,
+	}
+	for _, d := range destinations {
+		n.States.Add(d.States)
+		n.Held = max(n.Held, d.States.Total())
+	}
+	return n
+}
+
+// busy is a node with something of everything.
+func busy() (socket.Sample, Facts) {
+	host := pod(4026531840, "", to(db, 443, socket.States{socket.Established: 120}))
+	host.Owner = socket.Owner{Kind: socket.OwnerHost}
+	host.UDPHeld, host.UDPSockets = 1200, 1210
+	shop := pod(4026532001, uid,
+		to(db, 5432, socket.States{socket.TimeWait: 27000, socket.Established: 384}),
+		to(db6, 6379, socket.States{socket.CloseWait: 17221}),
+		to(db, 80, socket.States{socket.Established: 1}),
+	)
+	shop.Destinations[0].Reusable = 11
+	gvisor := pod(4026532002, other)
+	gvisor.Owner.Sandbox, gvisor.Detailed = "gVisor", false
+	return socket.Sample{
+			Taken:    taken,
+			Reader:   socket.Reader{Name: "portwalk", Exactness: socket.Exact},
+			Networks: []socket.Network{host, gvisor, shop},
+			Failures: []socket.Failure{
+				{Inode: 4026532001, Source: src, Destination: db, Port: 5432, Count: 12, LastAt: taken},
+				{Inode: 4026532999, Source: src, Destination: db6, Port: 443, Count: 1204, LastAt: taken},
+			},
+			Unseen: []socket.Unseen{{What: "tcp_mem", Why: "not in this namespace"}},
+		}, Facts{
+			AgentVersion: "v0.1.0",
+			Platform:     v1alpha1.Platform{OS: "linux", Architecture: "amd64", Kernel: "6.18.44"},
+			Conntrack:    &Conntrack{Entries: 81234, Max: 262144, InsertFailed: new(int64(3))},
+			Unseen:       []socket.Unseen{{What: "conntrack early_drop", Why: "no such column"}},
+		}
+}
+
+func TestStatusGolden(t *testing.T) {
+	sample, facts := busy()
+	quiet := socket.Sample{
+		Taken:    taken,
+		Reader:   socket.Reader{Name: "sockdiag", Exactness: socket.UpperBound, Message: "no BTF"},
+		Networks: []socket.Network{pod(1, "", to(db, 443, socket.States{socket.Established: 2}))},
+	}
+	quiet.Networks[0].Owner = socket.Owner{Kind: socket.OwnerHost}
+	all := facts
+	all.Detail.Pools = -1
+	tests := map[string]struct {
+		sample socket.Sample
+		facts  Facts
+	}{
+		"busy":    {sample, facts},
+		"all":     {sample, all},
+		"quiet":   {quiet, Facts{}},
+		"nothing": {socket.Sample{Taken: taken, Unseen: []socket.Unseen{{What: "networks", Why: "no permission"}}}, Facts{}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := json.MarshalIndent(Status(test.sample, test.facts), "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".json", append(got, '\n'))
+		})
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestThresholdsSetTheLevel(t *testing.T) {
+	sample, facts := busy() // the tightest pool is 96 % used
+	tests := map[string]struct {
+		thresholds socket.Thresholds
+		want       v1alpha1.Level
+	}{
+		"The default ones":        {socket.Thresholds{}, v1alpha1.LevelCritical},
+		"A later critical line":   {socket.Thresholds{Warning: 50, Critical: 97}, v1alpha1.LevelWarning},
+		"A warning line past all": {socket.Thresholds{Warning: 97, Critical: 98}, v1alpha1.LevelNormal},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			facts.Thresholds = test.thresholds
+			got := Status(sample, facts)
+			if got.Level != test.want {
+				t.Errorf("level %s, want %s", got.Level, test.want)
+			}
+			if listed := len(got.Networks) > 0; listed != (test.want != v1alpha1.LevelNormal) {
+				t.Errorf("%d networks past the line at level %s", len(got.Networks), test.want)
+			}
+		})
+	}
+}
+
+// crowd is so many pods with so many destinations each, all past the line.
+func crowd(pods, destinations int) socket.Sample {
+	s := socket.Sample{Taken: taken, Reader: socket.Reader{Name: "portwalk", Exactness: socket.Exact}}
+	for i := range pods {
+		var ds []socket.Destination
+		for j := range destinations {
+			addr := netip.AddrFrom4([4]byte{10, byte(i), byte(j >> 8), byte(j)})
+			ds = append(ds, to(addr, 443, socket.States{socket.TimeWait: 15000 + uint32(i*destinations+j)%13000}))
+		}
+		s.Networks = append(s.Networks, pod(uint64(4026530000+i), fmt.Sprintf("%08d-5b7d-4a10-9d57-7d1d2f0c6b11", i), ds...))
+	}
+	return s
+}
+
+func TestDetailBoundsTheList(t *testing.T) {
+	sample := crowd(5, 6)
+	tests := map[string]struct {
+		detail Detail
+		want   []int // pools by network
+	}{
+		"The object has 3 networks with 2 pools each": {Detail{}, []int{2, 2, 2}},
+		"The tightest one":                            {Detail{Pools: 1}, []int{1}},
+		"The 8 tightest are those of two pods":        {Detail{Pools: 8}, []int{6, 2}},
+		"All, those of bind(0) and UDP too":           {Detail{Pools: -1}, []int{9, 9, 9, 9, 9}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got []int
+			for _, n := range Status(sample, Facts{Detail: test.detail}).Networks {
+				got = append(got, len(n.Pools))
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if got := PastLine(sample, socket.Thresholds{}); got != 30 {
+		t.Errorf("%d pools past the line, want 30", got)
+	}
+}
+
+func TestTheWorstNetworksComeFirst(t *testing.T) {
+	var got []string
+	for _, n := range Status(crowd(5, 1), Facts{}).Networks {
+		got = append(got, fmt.Sprint(n.UID[:8], " ", n.Pools[0].Used))
+	}
+	want := []string{"00000004 15004", "00000003 15003", "00000002 15002"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestUnseenSaysEachThingOnce(t *testing.T) {
+	u := socket.Unseen{What: "conntrack", Why: "not loaded"}
+	got := Status(socket.Sample{Unseen: []socket.Unseen{u, u}}, Facts{Unseen: []socket.Unseen{u}})
+	if diff := cmp.Diff([]v1alpha1.Unseen{{What: u.What, Why: u.Why}}, got.Unseen); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFailuresAreTheMostFrequent(t *testing.T) {
+	var sample socket.Sample
+	for i := range 40 {
+		sample.Failures = append(sample.Failures, socket.Failure{Inode: 1, Port: uint16(i), Count: uint64(i), LastAt: taken})
+	}
+	tests := map[string]struct {
+		detail Detail
+		want   int
+	}{
+		"The object has 4":        {Detail{}, 4},
+		"A roomy status has more": {Detail{Roomy: true}, 32},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := Status(sample, Facts{Detail: test.detail}).Failures
+			if len(got) != test.want || got[0].Count != 39 || got[1].Count != 38 {
+				t.Errorf("%d failures: %v", len(got), got)
+			}
+			if got[0].Destination != "" {
+				t.Errorf("a failure without a destination has %q", got[0].Destination)
+			}
+		})
+	}
+}
+
+func TestStatesOfNetworksThatWereNotReadAreUnseen(t *testing.T) {
+	read, skipped := pod(1, uid, to(db, 1, socket.States{socket.TimeWait: 7})), pod(2, other)
+	skipped.Detailed = false
+	unseen := []v1alpha1.Unseen{{
+		What: "states of 1 network",
+		Why:  "too few ports held for any pool to be near its end, so not read in detail",
+	}}
+	tests := map[string]struct {
+		networks []socket.Network
+		want     *v1alpha1.States
+		unseen   []v1alpha1.Unseen
+	}{
+		"All read":      {[]socket.Network{read}, &v1alpha1.States{TimeWait: 7}, nil},
+		"Some not read": {[]socket.Network{read, skipped}, &v1alpha1.States{TimeWait: 7}, unseen},
+		"None read":     {[]socket.Network{skipped}, nil, unseen},
+		"None there":    {nil, nil, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := Status(socket.Sample{Networks: test.networks}, Facts{})
+			if diff := cmp.Diff(test.want, got.States); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(test.unseen, got.Unseen); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestConntrackPercent(t *testing.T) {
+	tests := map[string]struct {
+		entries, limit int64
+		want           int32
+	}{
+		"Rounded down":                  {999, 1000, 99},
+		"Full":                          {1000, 1000, 100},
+		"Over, which happens for a bit": {1020, 1000, 100},
+		"No limit":                      {1000, 0, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := Status(socket.Sample{}, Facts{Conntrack: &Conntrack{Entries: test.entries, Max: test.limit}})
+			if got.Conntrack.UsedPercent != test.want {
+				t.Errorf("got %d, want %d", got.Conntrack.UsedPercent, test.want)
+			}
+		})
+	}
+}
+
+func TestStatusStaysBelow6kB(t *testing.T) {
+	long := netip.MustParseAddr("2001:db8:1234:5678:9abc:def0:1234:5678")
+	sample := crowd(20, 4)
+	for i := range sample.Networks {
+		ds := sample.Networks[i].Destinations
+		for j := range ds {
+			ds[j].Source, ds[j].Address, ds[j].Port = long, long, 65535
+			for state := socket.Established; state <= socket.Closing; state++ {
+				ds[j].States[state] = 2300
+			}
+			sample.Failures = append(sample.Failures, socket.Failure{Inode: uint64(j), Destination: long, Port: 65535, Count: 1 << 40, LastAt: taken})
+		}
+		sample.Networks[i].Inode += 1 << 31 // ten digits
+		sample.Networks[i].Owner.PodUID = uid
+		sample.Unseen = append(sample.Unseen, socket.Unseen{What: strings.Repeat("what", 50), Why: fmt.Sprint(i, strings.Repeat("why", 200))})
+	}
+	sample.Reader.Message = strings.Repeat("message ", 200)
+	_, facts := busy()
+	status := Status(sample, facts)
+	raw, err := json.Marshal(status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(raw) > 6000 {
+		t.Errorf("%d bytes", len(raw))
+	}
+	if last := status.Unseen[len(status.Unseen)-1].What; !strings.HasSuffix(last, "more things") {
+		t.Errorf("what was left out is not counted, but %q", last)
+	}
+	t.Logf("%d bytes", len(raw))
+}
+
+func BenchmarkStatusOf5000Destinations(b *testing.B) {
+	sample := crowd(1, 5000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if Status(sample, Facts{}).Tightest == nil {
+			b.Fatal("no tightest pool")
+		}
+	}
+}
+
+func BenchmarkStatusOf100QuietNetworks(b *testing.B) {
+	sample := crowd(100, 1)
+	for i := range sample.Networks {
+		sample.Networks[i].Destinations[0].States = socket.States{socket.Established: 5}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if Status(sample, Facts{}).Tightest == nil {
+			b.Fatal("no tightest pool")
+		}
+	}
+}
