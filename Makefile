@@ -25,7 +25,7 @@ demo: build ## Watch a namespace of its own run out of ports and recover (root)
 
 .PHONY: build
 build: ## Build bin/portreeve-agent: static, for GOOS and GOARCH
-	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent
+	go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests use (root, apt-get)

@@ -5,7 +5,7 @@ package v1alpha1
 // give.
 type Pool struct {
 	// summary is the pool in one line for people, such as
-	// "shop/api-7f → 10.0.0.9:5432".
+	// "shop/api-7f → 10.0.0.9:5432". The pools of status.networks leave it out.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Summary string `json:"summary,omitempty"`

@@ -27,7 +27,7 @@ func full() *PortPressure {
 		States: &States{Established: 100, TimeWait: 24400}, Holder: holder,
 	}
 	inNetwork := pool
-	inNetwork.Network = ""
+	inNetwork.Network, inNetwork.Summary = "", ""
 	return &PortPressure{
 		TypeMeta:   metav1.TypeMeta{APIVersion: GroupVersion.String(), Kind: "PortPressure"},
 		ObjectMeta: metav1.ObjectMeta{Name: "node-1", Generation: 3},
