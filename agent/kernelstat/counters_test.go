@@ -1,0 +1,79 @@
+package kernelstat
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+func TestRead(t *testing.T) {
+	proc := t.TempDir()
+	for name, content := range map[string]string{
+		"sys/net/netfilter/nf_conntrack_count": "7\n",
+		"sys/net/netfilter/nf_conntrack_max":   "262144\n",
+		"self/net/stat/nf_conntrack":           string(testdata(t, "nf_conntrack")),
+		"self/net/netstat":                     "TcpExt: TCPTimeWaitOverflow ListenOverflows ListenDrops\nTcpExt: 1 2 3\n",
+		"self/net/sockstat":                    string(testdata(t, "sockstat")),
+		"sys/net/ipv4/tcp_mem":                 "10\t20\t30\n",
+		"sys/net/ipv4/tcp_max_orphans":         "131072\n",
+		"sys/fs/file-nr":                       "1067\t0\t2466183\n",
+	} {
+		path := filepath.Join(proc, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := Counters{
+		Conntrack: &Conntrack{7, 262144}, ConntrackDrops: &ConntrackDrops{15, 16, 1},
+		TimeWaitOverflow: new(uint64(1)), ListenOverflows: new(uint64(2)), ListenDrops: new(uint64(3)),
+		Orphans: new(uint64(3)), TCPMemory: new(uint64(179)),
+		TCPMemoryLimits: &[3]uint64{10, 20, 30}, MaxOrphans: new(uint64(131072)),
+		OpenFiles: new(uint64(1067)), MaxFiles: new(uint64(2466183)),
+	}
+	got, unseen := Read(proc)
+	if diff := cmp.Diff(want, got); diff != "" || len(unseen) > 0 {
+		t.Errorf("unseen %v\n%s", unseen, diff)
+	}
+}
+
+func TestWhatIsNotThereIsUnseenAndNeverZero(t *testing.T) {
+	proc := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(proc, "self/net"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(proc, "self/net/sockstat"), []byte("garbage\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, unseen := Read(proc)
+	if diff := cmp.Diff(Counters{}, got); diff != "" {
+		t.Error(diff)
+	}
+	at := func(file, hint string) string {
+		return "open " + filepath.Join(proc, file) + ": no such file or directory" + hint
+	}
+	const hostNetwork = ": only shown in the node's own network namespace: needs hostNetwork"
+	want := []socket.Unseen{
+		{What: "conntrack entries", Why: at("sys/net/netfilter/nf_conntrack_count", ": nf_conntrack is not loaded")},
+		{What: "conntrack limit", Why: at("sys/net/netfilter/nf_conntrack_max", ": nf_conntrack is not loaded")},
+		{What: "conntrack drops", Why: at("self/net/stat/nf_conntrack",
+			": nf_conntrack is not loaded, or built without CONFIG_NF_CONNTRACK_PROCFS")},
+		{What: "TCPTimeWaitOverflow", Why: at("self/net/netstat", "")},
+		{What: "ListenOverflows", Why: at("self/net/netstat", "")},
+		{What: "ListenDrops", Why: at("self/net/netstat", "")},
+		{What: "TCP orphans", Why: proc + "/self/net/sockstat: TCP orphan: not in this kernel's file"},
+		{What: "TCP memory", Why: proc + "/self/net/sockstat: TCP mem: not in this kernel's file"},
+		{What: "TCP orphan limit", Why: at("sys/net/ipv4/tcp_max_orphans", hostNetwork)},
+		{What: "TCP memory limits", Why: at("sys/net/ipv4/tcp_mem", hostNetwork)},
+		{What: "open files", Why: at("sys/fs/file-nr", "")},
+	}
+	if diff := cmp.Diff(want, unseen); diff != "" {
+		t.Error(diff)
+	}
+}

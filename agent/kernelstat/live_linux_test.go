@@ -1,0 +1,13 @@
+package kernelstat
+
+import "testing"
+
+func TestThisMachinesCountersAreReadable(t *testing.T) {
+	c, unseen := Read("/proc")
+	if c.TimeWaitOverflow == nil || c.ListenDrops == nil || c.Orphans == nil || c.TCPMemory == nil || c.MaxFiles == nil {
+		t.Errorf("%+v, unseen %v", c, unseen)
+	}
+	if *c.MaxFiles < *c.OpenFiles || *c.OpenFiles == 0 {
+		t.Errorf("%d of %d files open", *c.OpenFiles, *c.MaxFiles)
+	}
+}
