@@ -114,3 +114,14 @@ func (n *NS) Pair(other *NS, addr, otherAddr string) {
 		n.tb.Fatal(err)
 	}
 }
+
+// Load puts a load into the namespace, in a process of its own, and waits until all
+// of its sockets stand. They go with the test, or with the result's Stop.
+func (n *NS) Load(l testnet.Load) *testnet.Loaded {
+	n.tb.Helper()
+	p, err := n.Space.Load(l)
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	return p
+}

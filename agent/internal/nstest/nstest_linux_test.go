@@ -61,6 +61,12 @@ func TestPlainConnectsFailWithEADDRNOTAVAILWhereExhaustSaysSo(t *testing.T) {
 	if got := n.Exhaust(netip.MustParseAddrPort("127.0.0.2:0"), server); got != 100 {
 		t.Errorf("Exhaust from another source = %d, want 100", got)
 	}
+	if _, err := n.Connect(netip.MustParseAddrPort("127.0.0.2:0"), server, testnet.Repair); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.Exhaust(any4, netip.MustParseAddrPort("127.0.0.9:80")); got != 100 {
+		t.Errorf("Exhaust beside a socket with a bound source = %d, want 100", got)
+	}
 	if got := n.ExhaustBind(netip.MustParseAddr("0.0.0.0")); got != 0 {
 		t.Errorf("ExhaustBind = %d, want 0", got)
 	}
@@ -208,12 +214,13 @@ func TestACommandRunsInsideAndEndsWithTheNamespace(t *testing.T) {
 	}
 }
 
-func TestSettingsOfTheMachineAreRefused(t *testing.T) {
-	n := nstest.New(t)
-	if err := n.Space.Sysctl("vm.overcommit_memory", "1"); err == nil {
-		t.Error("vm.overcommit_memory was accepted")
+func TestAnOrphanHasNoDescriptor(t *testing.T) {
+	n := hundred(t)
+	p := n.Dial(n.Listen("127.0.0.1:80"), any4, server)
+	if err := p.FinWait2(); err != nil {
+		t.Fatal(err)
 	}
-	if err := n.Space.Sysctl("net/../vm/overcommit_memory", "1"); err == nil {
-		t.Error("a path out of net was accepted")
+	if p.Client.FD() != -1 || p.Server.FD() < 0 {
+		t.Errorf("descriptors: client %d, server %d; want only the server's", p.Client.FD(), p.Server.FD())
 	}
 }

@@ -88,13 +88,17 @@ func Listen(addr netip.AddrPort, opts ...Option) (*Socket, error) {
 
 // Accept takes the next client of a listener, and says who it is.
 func (k *Socket) Accept() (*Socket, netip.AddrPort, error) {
-	fd, sa, err := unix.Accept4(k.fd, unix.SOCK_CLOEXEC)
+	var fd int
+	var sa unix.Sockaddr
+	err := retry(func() (err error) {
+		fd, sa, err = unix.Accept4(k.fd, unix.SOCK_CLOEXEC)
+		return err
+	})
 	if err != nil {
 		return nil, netip.AddrPort{}, err
 	}
-	wait := unix.NsecToTimeval(int64(patience))
 	s := &Socket{fd}
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
+	if err := s.timeout(unix.SO_RCVTIMEO, patience); err != nil {
 		return nil, netip.AddrPort{}, errors.Join(err, s.Close())
 	}
 	return s, addrPort(sa), nil

@@ -84,6 +84,18 @@ func shut(k *Socket) error {
 	return nil
 }
 
+// awaitEnd reads up to the other side's goodbye.
+func (k *Socket) awaitEnd() error {
+	var b [1]byte
+	return retry(func() error {
+		n, _, err := unix.Recvfrom(k.fd, b[:], 0)
+		if err == nil && n > 0 {
+			err = fmt.Errorf("the client of %v sent data", k.Local())
+		}
+		return err
+	})
+}
+
 // Deafen makes a socket drop every packet that it gets (a classic BPF filter that
 // keeps nothing). A deaf listener lets its clients wait in SYN_SENT; a deaf client
 // leaves its server in SYN_RECV.

@@ -49,10 +49,7 @@ func Open(addr netip.Addr, kind int, opts ...Option) (*Socket, error) {
 		return nil, err
 	}
 	k := &Socket{fd}
-	wait := unix.NsecToTimeval(int64(patience))
-	err = errors.Join(
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait),
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &wait))
+	err = errors.Join(k.timeout(unix.SO_RCVTIMEO, patience), k.timeout(unix.SO_SNDTIMEO, patience))
 	for _, o := range opts {
 		if err == nil {
 			err = k.Set(o)
@@ -72,6 +69,11 @@ func (k *Socket) Set(o Option) error {
 	return nil
 }
 
+func (k *Socket) timeout(option int, d time.Duration) error {
+	t := unix.NsecToTimeval(int64(d))
+	return unix.SetsockoptTimeval(k.fd, unix.SOL_SOCKET, option, &t)
+}
+
 // FD is the descriptor, -1 when closed.
 func (k *Socket) FD() int { return k.fd }
 
@@ -79,7 +81,19 @@ func (k *Socket) FD() int { return k.fd }
 func (k *Socket) Bind(addr netip.AddrPort) error { return unix.Bind(k.fd, sockaddr(addr)) }
 
 // Connect connects and waits for the handshake.
-func (k *Socket) Connect(dst netip.AddrPort) error { return unix.Connect(k.fd, sockaddr(dst)) }
+func (k *Socket) Connect(dst netip.AddrPort) error {
+	return retry(func() error { return unix.Connect(k.fd, sockaddr(dst)) })
+}
+
+// retry repeats a call that a signal (Go's scheduler sends them) broke off: with a
+// timeout set the kernel doesn't. A repeated connect waits for the first one's end.
+func retry(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
 
 // Local is the address that the socket is bound to.
 func (k *Socket) Local() netip.AddrPort {

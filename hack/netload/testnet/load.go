@@ -1,0 +1,152 @@
+package testnet
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Load is a set of sockets that stands in a namespace, by the state that they are
+// in, and a churn of connections beside it. All of it is on loopback.
+type Load struct {
+	// TimeWait sockets from clients that closed first, to 127.1.x.y:80. They last
+	// 60 s on Linux, whatever is done.
+	TimeWait int
+	// Established sockets without a peer (TCP_REPAIR), to 127.101.x.y:443.
+	Established int
+	// Established6 is the same over IPv6, to [::1], a port per destination.
+	Established6 int
+	// CloseWait sockets of clients that don't close, to 127.2.x.y:82. Their servers
+	// are in FIN_WAIT2 for net.ipv4.tcp_fin_timeout.
+	CloseWait int
+	// SynSent sockets of clients that are not answered, to 127.9.x.y:81.
+	SynSent int
+	// Inbound is the server's ends of connections to a listener at 127.0.0.1:8080,
+	// ESTABLISHED, without a peer (TCP_REPAIR).
+	Inbound int
+	// Destinations is how many each of these is spread over, in turn. 0: one for
+	// each 4,000 sockets of a state.
+	Destinations int
+	Churn        Churn
+
+	part int // 1 and up: of a larger load, whose process has the listeners
+}
+
+// Churn opens and closes connections at a steady rate.
+type Churn struct {
+	// Rate is in connections a second; 0 is no churn.
+	Rate int
+	// To is the destinations to take turns, 127.3.0.0:83 when there are none. They
+	// must be addresses of the namespace that the churn runs in.
+	To []netip.AddrPort
+	// Stay is how long each connection is held. It is then closed by the client
+	// first, or with Reset by RST, which leaves no TIME_WAIT.
+	Stay  time.Duration
+	Reset bool
+}
+
+// perDestination is how many sockets go to one destination unless told.
+const perDestination = 4000
+
+// The addresses of the states' first destinations.
+var (
+	timeWaitAt    = netip.MustParseAddrPort("127.1.0.0:80")
+	synSentAt     = netip.MustParseAddrPort("127.9.0.0:81")
+	closeWaitAt   = netip.MustParseAddrPort("127.2.0.0:82")
+	churnAt       = netip.MustParseAddrPort("127.3.0.0:83")
+	establishedAt = netip.MustParseAddrPort("127.101.0.0:443")
+	inboundAt     = netip.MustParseAddrPort("127.0.0.1:8080")
+)
+
+// maxDestinations is what fits into 127.n.x.y.
+const maxDestinations = 1 << 16
+
+// maxInbound keeps the clients of every part in a 127.n of its own.
+const maxInbound = 500_000
+
+// destinations is how many of them n sockets are spread over.
+func (l Load) destinations(n int) int {
+	if l.Destinations > 0 {
+		return l.Destinations
+	}
+	return max(1, (n+perDestination-1)/perDestination)
+}
+
+// destination is the i-th from first, whose last two octets are 0.
+func destination(first netip.AddrPort, i int) netip.AddrPort {
+	a := first.Addr().As4()
+	a[2], a[3] = byte(i>>8), byte(i)
+	return netip.AddrPortFrom(netip.AddrFrom4(a), first.Port())
+}
+
+// held are the counts that need a descriptor for each socket.
+func (l *Load) held() []*int {
+	return []*int{&l.Established, &l.Established6, &l.CloseWait, &l.SynSent, &l.Inbound}
+}
+
+// split gives the sockets that need descriptors to parts of at most most each, and
+// leaves the rest in l. It does nothing when all of them fit.
+func (l *Load) split(most int) []Load {
+	total := 0
+	for _, n := range l.held() {
+		total += *n
+	}
+	if total <= most {
+		return nil
+	}
+	var parts []Load
+	for kind, n := range l.held() {
+		dests := l.destinations(*n)
+		for *n > 0 {
+			p := Load{Destinations: dests, part: len(parts) + 1}
+			*p.held()[kind] = min(*n, most)
+			*n -= *p.held()[kind]
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+func (l Load) validate() error {
+	counts := map[string]int{
+		"TIME_WAIT": l.TimeWait, "ESTABLISHED": l.Established, "IPv6 ESTABLISHED": l.Established6,
+		"CLOSE_WAIT": l.CloseWait, "SYN_SENT": l.SynSent, "inbound": l.Inbound, "destinations": l.Destinations,
+		"churn rate": l.Churn.Rate,
+	}
+	for name, n := range counts {
+		if n < 0 {
+			return fmt.Errorf("%s is %d: use 0 or more", name, n)
+		}
+	}
+	if l.Destinations > maxDestinations {
+		return fmt.Errorf("%d destinations: use at most %d", l.Destinations, maxDestinations)
+	}
+	if l.Inbound > maxInbound {
+		return fmt.Errorf("%d inbound connections: use at most %d", l.Inbound, maxInbound)
+	}
+	if l.Churn.Stay < 0 {
+		return fmt.Errorf("stay is %v: use 0 or more", l.Churn.Stay)
+	}
+	return nil
+}
+
+// wire is how a load is handed to a child process.
+type wire struct {
+	Load Load
+	Part int
+}
+
+func (l Load) encode() (string, error) {
+	b, err := json.Marshal(wire{l, l.part})
+	return string(b), err
+}
+
+func decodeLoad(s string) (Load, error) {
+	var w wire
+	if err := json.Unmarshal([]byte(s), &w); err != nil {
+		return Load{}, fmt.Errorf("load %q: %w", s, err)
+	}
+	w.Load.part = w.Part
+	return w.Load, nil
+}

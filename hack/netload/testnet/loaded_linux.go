@@ -1,0 +1,115 @@
+package testnet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// asLoad is argv[0] of a process that is a load, whatever program imports this
+// package: a load's sockets want a process of their own, and that may be a test
+// binary in a machine that has nothing else.
+const asLoad = "portreeve-netload"
+
+func init() {
+	if os.Args[0] != asLoad {
+		return
+	}
+	if err := beLoad(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func beLoad() error {
+	l, err := decodeLoad(os.Args[1])
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
+	defer stop()
+	signal.Ignore(unix.SIGINT) // Ctrl-C is for the parent, which then stops this one
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop() // the parent is gone, or wants an end
+	}()
+	_, err = l.Run(ctx, func() { fmt.Println("ready") })
+	return err
+}
+
+// Loaded is a load that runs in a process of its own.
+type Loaded struct {
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	stdout io.Reader
+	stderr bytes.Buffer
+	ended  bool
+	err    error
+}
+
+// Load starts a load in the namespace and waits until all of its sockets stand. They
+// go with Stop, with the namespace, and with this process.
+func (s *Space) Load(l Load) (*Loaded, error) {
+	p, err := startLoad(l, s.Start)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.awaitReady()
+}
+
+func startLoad(l Load, start func(*exec.Cmd) error) (*Loaded, error) {
+	encoded, err := l.encode()
+	if err != nil {
+		return nil, err
+	}
+	p := &Loaded{cmd: &exec.Cmd{
+		Path:        "/proc/self/exe",
+		Args:        []string{asLoad, encoded},
+		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+	}}
+	p.cmd.Stderr = &p.stderr
+	var err1, err2 error
+	p.stdin, err1 = p.cmd.StdinPipe()
+	p.stdout, err2 = p.cmd.StdoutPipe()
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	if err := start(p.cmd); err != nil {
+		return nil, fmt.Errorf("start a load: %w", err)
+	}
+	return p, nil
+}
+
+func (p *Loaded) awaitReady() error {
+	line := make([]byte, len("ready\n"))
+	if _, err := io.ReadFull(p.stdout, line); err != nil || string(line) != "ready\n" {
+		return fmt.Errorf("load: %w", errors.Join(p.Stop(), err))
+	}
+	return nil
+}
+
+// PID is the load's process.
+func (p *Loaded) PID() int { return p.cmd.Process.Pid }
+
+// Stop ends the load and waits for it. Its held sockets are gone then; TIME_WAIT
+// sockets stay for their 60 s.
+func (p *Loaded) Stop() error {
+	if p.ended {
+		return p.err
+	}
+	p.ended = true
+	_ = p.stdin.Close() // it ends by this; should it be dead, Wait says so
+	if err := p.cmd.Wait(); err != nil {
+		p.err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(p.stderr.Bytes()))
+	}
+	return p.err
+}

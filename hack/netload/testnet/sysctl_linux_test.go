@@ -1,0 +1,20 @@
+package testnet
+
+import "testing"
+
+// The paths are looked at, never written to: a broken check must not reach the
+// machine's settings.
+func TestOnlySettingsBelowNetHaveAPath(t *testing.T) {
+	for key, want := range map[string]string{
+		"net.ipv4.ip_local_port_range": "/proc/sys/net/ipv4/ip_local_port_range",
+		"vm.overcommit_memory":         "",
+		"net/../vm/overcommit_memory":  "",
+		"net":                          "",
+		"":                             "",
+	} {
+		got, err := sysctlPath(key)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: path %q (%v), want %q", key, got, err, want)
+		}
+	}
+}
