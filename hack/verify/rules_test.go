@@ -47,7 +47,7 @@ func TestImpure(t *testing.T) {
 	}
 	for imp, want := range tests {
 		t.Run(strings.ReplaceAll(imp, "/", "."), func(t *testing.T) {
-			got := impure(file{"agent/socket/a.go", []string{imp}})
+			got := impure(file{"agent/socket/a.go", []string{imp}}, nil)
 			if (len(got) > 0) != want {
 				t.Errorf("impure(%s) = %q", imp, got)
 			}
