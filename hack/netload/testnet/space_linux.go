@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -115,7 +114,7 @@ func (s *Space) ReadSysctl(key string) (value string, err error) {
 }
 
 func sysctlPath(key string) (string, error) {
-	path := filepath.Clean("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
+	path := "/proc/sys/" + strings.ReplaceAll(key, ".", "/")
 	if !strings.HasPrefix(path, "/proc/sys/net/") {
 		return "", fmt.Errorf("sysctl %q is not per network namespace: use a net.* key", key)
 	}
