@@ -3,6 +3,7 @@ package portwalk
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"time"
 	"unsafe"
 
@@ -63,7 +64,7 @@ func (b *destBatch) perNet(nets int) [][]socket.Destination {
 	out := make([][]socket.Destination, nets)
 	for i, n := range count {
 		if n > 0 {
-			out[i] = all[len(all):len(all):len(all)+n]
+			out[i] = all[len(all) : len(all) : len(all)+n]
 			all = all[:len(all)+n]
 		}
 	}
@@ -103,7 +104,7 @@ func (o *owners) read(m *ebpf.Map, recs []walkNetRec, t *walkTally) (map[uint64]
 		return o.by, nil
 	}
 	o.remember(recs)
-	ps, err := processes(m, recs)
+	ps, err := processes(m)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +137,7 @@ func (o *owners) remember(recs []walkNetRec) {
 
 // processes reads the first process of each cgroup by namespace, and drops those
 // that the last walk did not meet any more.
-func processes(m *ebpf.Map, recs []walkNetRec) (map[uint32][]netns.Process, error) {
+func processes(m *ebpf.Map) (map[uint32][]netns.Process, error) {
 	out := map[uint32][]netns.Process{}
 	var newest uint32
 	var keys []walkTaskKey
@@ -197,9 +198,9 @@ type failures struct {
 }
 
 func (f *failures) read(m *ebpf.Map) []socket.Failure {
-	f.now = map[walkFailKey]walkFailVal{}
-	for k, v := range f.base {
-		f.now[k] = v
+	f.now = maps.Clone(f.base)
+	if f.now == nil {
+		f.now = map[walkFailKey]walkFailVal{}
 	}
 	var k walkFailKey
 	var v walkFailVal

@@ -202,7 +202,8 @@ func (r *Reader) walk(ctx context.Context, req socket.Request) (t walkTally, err
 	if err := run(r.objs.WalkTasks); err != nil {
 		return t, err
 	}
-	return t, r.readNets(&t)
+	err = r.readNets(&t)
+	return t, err
 }
 
 func noNets(n int) error {

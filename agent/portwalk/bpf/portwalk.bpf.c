@@ -711,8 +711,10 @@ static long net_step(__u32 i, struct ring *w)
 		tally.nets_lost++;
 		return w->done;
 	}
+	/* Forget who was here, unless it has moved up in the list already. */
 	__u64 old = r->net, key = (__u64)net;
-	if (old && old != key)
+	__u32 *at = bpf_map_lookup_elem(&net_index, &old);
+	if (at && *at == k)
 		bpf_map_delete_elem(&net_index, &old);
 	__builtin_memset(r, 0, sizeof(*r));
 	read_net(net, r);
