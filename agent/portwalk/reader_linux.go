@@ -1,6 +1,7 @@
 package portwalk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,11 +21,13 @@ type Options struct {
 	// Destinations is how many (namespace, source, destination, port) are told
 	// apart in one sample, 16384 unless set; about 150 bytes each.
 	Destinations int
+	// MaxDestinations bounds the doubling of Destinations when they are too few,
+	// 262144 unless set.
+	MaxDestinations int
 	// Failures watches for connect() calls that fail for want of a port.
 	Failures bool
 }
 
-// defaultDestinations is doubled at run time, up to the limit, when it is full.
 const (
 	defaultDestinations = 16 << 10
 	maxDestinations     = 256 << 10
@@ -53,9 +56,8 @@ func Open(o Options) (*Reader, error) {
 	if err := probe(); err != nil {
 		return nil, err
 	}
-	if o.Destinations == 0 {
-		o.Destinations = defaultDestinations
-	}
+	o.Destinations = cmp.Or(o.Destinations, defaultDestinations)
+	o.MaxDestinations = cmp.Or(o.MaxDestinations, maxDestinations)
 	spec, err := loadWalk()
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
@@ -117,7 +119,7 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 	defer runtime.UnlockOSThread()
 	start := threadTime()
 	s, tally, err := r.sample(ctx, req)
-	for err == nil && tally.DestsLost > 0 && r.opts.Destinations < maxDestinations {
+	for err == nil && tally.DestsLost > 0 && r.opts.Destinations < r.opts.MaxDestinations {
 		if err = r.grow(); err == nil {
 			s, tally, err = r.sample(ctx, req)
 		}
