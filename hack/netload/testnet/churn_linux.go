@@ -31,7 +31,7 @@ type stay struct {
 }
 
 // Run listens at the destinations, calls ready and churns on the calling thread
-// until ctx ends. It then resets what still stays.
+// until ctx or its attempts end. It then resets what still stays.
 func (c Churn) Run(ctx context.Context, ready func()) (ChurnCount, error) {
 	if len(c.To) == 0 {
 		c.To = []netip.AddrPort{churnAt}
@@ -53,7 +53,7 @@ func (c Churn) Run(ctx context.Context, ready func()) (ChurnCount, error) {
 func (r *churner) run(ctx context.Context) error {
 	gap := time.Second / time.Duration(r.Rate)
 	due := time.Now()
-	for i := 0; ctx.Err() == nil; i++ {
+	for ctx.Err() == nil && (r.Attempts == 0 || r.Made+r.Failed < r.Attempts) {
 		now := time.Now()
 		if err := r.leave(now); err != nil {
 			return err
@@ -62,14 +62,14 @@ func (r *churner) run(ctx context.Context) error {
 			pause(ctx, min(wait, time.Millisecond))
 			continue
 		}
-		if err := r.arrive(i%len(r.To), now); err != nil {
+		if err := r.arrive((r.Made+r.Failed)%len(r.To), now); err != nil {
 			return err
 		}
 		if due = due.Add(gap); now.Sub(due) > time.Second {
 			due = now // too slow for the rate: no burst to catch up
 		}
 	}
-	return nil
+	return r.leave(time.Now())
 }
 
 func (r *churner) arrive(i int, now time.Time) error {

@@ -37,6 +37,8 @@ type Load struct {
 type Churn struct {
 	// Rate is in connections a second; 0 is no churn.
 	Rate int
+	// Attempts ends the churn after so many; 0 is no end.
+	Attempts int
 	// To is the destinations to take turns, 127.3.0.0:83 when there are none. They
 	// must be addresses of the namespace that the churn runs in.
 	To []netip.AddrPort
@@ -112,7 +114,7 @@ func (l Load) validate() error {
 	counts := map[string]int{
 		"TIME_WAIT": l.TimeWait, "ESTABLISHED": l.Established, "IPv6 ESTABLISHED": l.Established6,
 		"CLOSE_WAIT": l.CloseWait, "SYN_SENT": l.SynSent, "inbound": l.Inbound, "destinations": l.Destinations,
-		"churn rate": l.Churn.Rate,
+		"churn rate": l.Churn.Rate, "churn attempts": l.Churn.Attempts,
 	}
 	for name, n := range counts {
 		if n < 0 {

@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -66,28 +67,24 @@ func TestALoadRefusesTheMachinesNamespace(t *testing.T) {
 func TestChurnLeavesTimeWaitOrNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		churn Churn
-		holds bool // TIME_WAIT for each connection
+		left  socket.States // once the last connection has left
 	}{
-		"closed by the client":             {Churn{Rate: 2000}, true},
-		"closed by reset":                  {Churn{Rate: 2000, Reset: true}, false},
-		"closed by reset while still held": {Churn{Rate: 2000, Stay: time.Hour, Reset: true}, false},
+		"closed by the client":             {Churn{}, socket.States{socket.TimeWait: 300}},
+		"closed by reset":                  {Churn{Reset: true}, socket.States{}},
+		"closed by reset while still held": {Churn{Stay: time.Hour}, socket.States{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := space(t)
-			ctx, stop := context.WithCancel(t.Context())
-			var count ChurnCount
-			var err error
-			s.Do(func() {
-				count, err = c.churn.Run(ctx, func() { time.AfterFunc(200*time.Millisecond, stop) })
-			})
-			if err != nil || count.Made < 50 || count.Failed != 0 {
-				t.Fatalf("%+v (%v), want about 400 made", count, err)
+			c.churn.Rate, c.churn.Attempts = 2000, 300
+			started := time.Now()
+			count := churn(t, s, c.churn)
+			if took, least := time.Since(started), 299*time.Second/2000; took < least {
+				t.Errorf("it took %v, less than %v at that rate", took, least)
 			}
-			want := socket.States{}
-			if c.holds {
-				want[socket.TimeWait] = uint32(count.Made)
+			if d := cmp.Diff(ChurnCount{Made: 300}, count); d != "" {
+				t.Error(d)
 			}
-			if err := s.AwaitStates(want); err != nil {
+			if err := s.AwaitStates(c.left); err != nil {
 				t.Error(err)
 			}
 		})
@@ -96,18 +93,33 @@ func TestChurnLeavesTimeWaitOrNothing(t *testing.T) {
 
 func TestChurnCountsConnectsThatFindNoPort(t *testing.T) {
 	s := space(t)
-	for key, value := range map[string]string{"net.ipv4.ip_local_port_range": "40000 40099", "net.ipv4.tcp_tw_reuse": "0"} {
-		if err := s.Sysctl(key, value); err != nil {
-			t.Fatal(err)
-		}
+	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	var count ChurnCount
+	count := churn(t, s, Churn{Rate: 2000, Stay: time.Hour, Attempts: 300})
+	if d := cmp.Diff(ChurnCount{Made: 100, Failed: 200}, count); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestChurnTakesItsDestinationsInTurn(t *testing.T) {
+	s := space(t)
+	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+		t.Fatal(err)
+	}
+	to := []netip.AddrPort{netip.MustParseAddrPort("127.3.0.1:83"), netip.MustParseAddrPort("127.3.0.2:83")}
+	count := churn(t, s, Churn{Rate: 2000, Stay: time.Hour, Attempts: 200, To: to})
+	if d := cmp.Diff(ChurnCount{Made: 200}, count); d != "" {
+		t.Error(d)
+	}
+}
+
+func churn(t *testing.T, s *Space, c Churn) (count ChurnCount) {
+	t.Helper()
 	var err error
-	s.Do(func() {
-		count, err = Churn{Rate: 2000, Stay: time.Hour}.Run(ctx, func() { time.AfterFunc(300*time.Millisecond, stop) })
-	})
-	if d := cmp.Diff(100, count.Made); d != "" || err != nil || count.Failed == 0 {
-		t.Errorf("%+v (%v), want 100 made, and failures", count, err)
+	s.Do(func() { count, err = c.Run(t.Context(), func() {}) })
+	if err != nil {
+		t.Fatal(err)
 	}
+	return count
 }
