@@ -1,0 +1,71 @@
+package inetdiag
+
+import (
+	"net/netip"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"portreeve.io/portreeve/agent/internal/nstest"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/hack/netload/testnet"
+)
+
+// TestCapture, run with -update, dumps a namespace that has every kind of
+// socket, and keeps the kernel's bytes for the tests of the decoder.
+func TestCapture(t *testing.T) {
+	if !*update {
+		t.Skip("writes testdata: run it with -update")
+	}
+	n := nstest.New(t)
+	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
+	none, to := netip.AddrPort{}, netip.MustParseAddrPort
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := n.Listen("127.0.0.1:80")
+	l6 := n.Listen("[::]:81")
+	only := n.Listen("[::1]:82")
+	must(nil, n.Dial(l, none, to("127.0.0.1:80")).TimeWait())
+	must(nil, n.Dial(l, none, to("127.0.0.1:80")).CloseWait())
+	n.Dial(l6, none, to("[::1]:81"))
+	n.Dial(l6, none, to("127.0.0.1:81"))
+	n.Dial(l6, none, to("[::ffff:127.0.0.1]:81"))
+	must(nil, only.Deafen())
+	must(n.SynSent(none, to("[::1]:82")))
+	must(n.Bind(to("127.0.0.2:40050")))
+	must(n.BindUDP(to("127.0.0.1:40051")))
+	must(n.BindUDP(to("[::1]:40052")))
+	must(n.ConnectUDP(none, to("127.0.0.1:53")))
+	n.Do(func() {
+		v6 := testnet.Option{Level: unix.IPPROTO_IPV6, Name: unix.IPV6_V6ONLY, Value: 1}
+		must(testnet.Listen(to("[::]:83"), v6))
+	})
+	n.Await(socket.States{socket.Established: 6, socket.SynSent: 1, socket.TimeWait: 1, socket.FinWait2: 1,
+		socket.CloseWait: 1, socket.Listen: 4})
+
+	for name, request := range map[string][]byte{
+		"tcp": tcpRequest(1), "udp4": udpRequest(familyIPv4, 2), "udp6": udpRequest(familyIPv6, 3),
+	} {
+		var all []byte
+		n.Do(func() {
+			s, err := openSpace("/proc")
+			must(nil, err)
+			defer s.close()
+			buf := make([]byte, bufferSize)
+			must(nil, unix.Sendto(s.netlink, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
+			for done := false; !done; {
+				size, err := unix.Read(s.netlink, buf)
+				must(nil, err)
+				all = append(all, buf[:size]...)
+				done, _, err = replies(buf[:size], request, func(message) error { return nil })
+				must(nil, err)
+			}
+		})
+		must(nil, os.WriteFile("testdata/"+name+".dump", all, 0o644))
+	}
+}

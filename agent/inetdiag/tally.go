@@ -1,0 +1,191 @@
+package inetdiag
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// errState is a TCP state that socket.States does not count.
+var errState = errors.New("unknown TCP state")
+
+// maxDestinations bounds the memory that one namespace can take, about 16 MiB.
+const maxDestinations = 1 << 16
+
+// What is known of a port.
+const (
+	held      uint8 = 1 << iota // some socket has it
+	bound                       // a socket that isn't connected has it
+	listening                   // that socket listens
+	outbound                    // a socket that is no listener's child has it
+	udpHeld                     // a UDP socket has it
+)
+
+// tally makes a namespace's figures of its sockets, one after another. It is
+// used again for the next namespace.
+type tally struct {
+	settings socket.Settings
+	// delay is how old a TIME_WAIT is at the least when it is reused.
+	delay    time.Duration
+	reserved *ports
+
+	ports     [1 << 16]uint8
+	listeners map[uint16][]listener
+	index     map[pool]int
+	// left is the sockets whose destination found no room.
+	left int
+
+	states       socket.States
+	destinations []socket.Destination
+	udpSockets   int
+}
+
+type listener struct {
+	addr   netip.Addr
+	v6only bool
+}
+
+// pool is what connect() draws a port for. The interface that a socket is bound
+// to parts pools, too.
+type pool struct {
+	source, address netip.Addr
+	port            uint16
+	device          uint32
+}
+
+func (t *tally) reset(s socket.Settings, delay time.Duration, reserved *ports) {
+	*t = tally{settings: s, delay: delay, reserved: reserved,
+		listeners: map[uint16][]listener{}, index: map[pool]int{}}
+}
+
+// ephemeral says that connect() and bind(0) can pick the port.
+func (t *tally) ephemeral(port uint16) bool {
+	return t.settings.Range.Contains(port) && !t.reserved.has(port)
+}
+
+// tcp counts a TCP socket. The kernel dumps listeners first, then sockets that
+// are only bound, then the rest (net/ipv4/inet_diag.c, inet_diag_dump_icsk).
+func (t *tally) tcp(s sock) error {
+	if int(s.state) >= len(t.states) {
+		return fmt.Errorf("%w: %d", errState, s.state)
+	}
+	t.states[s.state]++
+	port := s.local.Port()
+	if !t.ephemeral(port) {
+		return nil
+	}
+	t.ports[port] |= held
+	switch {
+	case s.state == socket.Bound:
+		t.ports[port] |= bound
+	case s.state == socket.Listen:
+		t.ports[port] |= bound | listening
+		t.listeners[port] = append(t.listeners[port], listener{s.local.Addr().Unmap(), s.v6only})
+	case !t.isChild(s):
+		t.ports[port] |= outbound
+		t.connected(s)
+	}
+	return nil
+}
+
+// isChild says that a listener's port may have the socket by accept(), in which
+// case the pool of its peer is no pool that connect() draws from.
+func (t *tally) isChild(s sock) bool {
+	port := s.local.Port()
+	if t.ports[port]&listening == 0 || s.state == socket.SynSent {
+		return false
+	}
+	local := s.local.Addr().Unmap()
+	for _, l := range t.listeners[port] {
+		if l.addr == local || l.addr.IsUnspecified() && (l.addr.Is4() == local.Is4() || local.Is4() && !l.v6only) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *tally) connected(s sock) {
+	key := pool{s.local.Addr().Unmap(), s.remote.Addr().Unmap(), s.remote.Port(), s.device}
+	i, ok := t.index[key]
+	if !ok {
+		if len(t.destinations) == maxDestinations {
+			t.left++
+			return
+		}
+		i = len(t.destinations)
+		t.index[key] = i
+		t.destinations = append(t.destinations,
+			socket.Destination{Source: key.source, Address: key.address, Port: key.port})
+	}
+	d := &t.destinations[i]
+	d.States[s.state]++
+	if t.reusable(s) {
+		d.Reusable++
+	}
+}
+
+// timeWaitLength is TCP_TIMEWAIT_LEN (include/net/tcp.h).
+const timeWaitLength = 60 * time.Second
+
+// jiffies is the most that a timer's age can be off, with 100 of them a second.
+const jiffies = 20 * time.Millisecond
+
+// reusable says that connect() may take over a TIME_WAIT (net/ipv4/tcp_ipv4.c,
+// tcp_twsk_unique). Whether the peer used timestamps is not in a dump: where
+// the namespace uses them, it is taken to have. In doubt it says yes.
+func (t *tally) reusable(s sock) bool {
+	if s.state != socket.TimeWait || !t.settings.Timestamps || t.settings.Reuse == socket.ReuseOff {
+		return false
+	}
+	if t.settings.Reuse == socket.ReuseLoopback && !loopback(s) {
+		return false
+	}
+	age := timeWaitLength - time.Duration(s.expires)*time.Millisecond
+	return age+jiffies >= t.delay
+}
+
+func loopback(s sock) bool {
+	const lo = 1 // LOOPBACK_IFINDEX, include/net/flow.h
+	return s.device == lo || s.local.Addr().Unmap().IsLoopback() || s.remote.Addr().Unmap().IsLoopback()
+}
+
+// udp counts a UDP socket.
+func (t *tally) udp(s sock) {
+	port := s.local.Port()
+	if port == 0 {
+		return
+	}
+	t.udpSockets++
+	if t.ephemeral(port) {
+		t.ports[port] |= udpHeld
+	}
+}
+
+// finish writes the figures to n, which owns them from then on. A port counts as
+// skipped when all that is known of it is a listener, its children, or bound
+// sockets: an outbound socket could have had it before the listener, and then
+// connect() does not skip it.
+func (t *tally) finish(n *socket.Network) {
+	n.Settings = t.settings
+	n.States, n.Destinations, n.UDPSockets = t.states, t.destinations, t.udpSockets
+	for port := int(t.settings.Range.First); port <= int(t.settings.Range.Last); port++ {
+		p := t.ports[port]
+		if p&udpHeld != 0 {
+			n.UDPHeld++
+		}
+		if p&held == 0 {
+			continue
+		}
+		n.Held++
+		if p&bound == 0 || p&outbound != 0 {
+			continue
+		}
+		n.Skipped++
+		if p&listening != 0 {
+			n.SkippedListening++
+		}
+	}
+}
