@@ -77,7 +77,7 @@ fetch() {
 	if [ ! -d "$cache/$name" ]; then
 		scratch=$(mktemp -d "$cache/fetch.XXXXXX")
 		(cd "$scratch" && apt apt-get "$2" download "$name" >&2 && dpkg -x ./*.deb tree)
-		mv "$scratch/tree" "$cache/$name"
+		mv -T "$scratch/tree" "$cache/$name" 2>/dev/null || [ -d "$cache/$name" ] # by another run
 		rm -rf "$scratch"
 	fi
 	echo "$cache/$name"
