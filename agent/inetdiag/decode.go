@@ -12,7 +12,7 @@ import (
 
 // Errors of the decoders.
 var (
-	// ErrShort: a message or attribute ends before its own length says.
+	// ErrShort: a message ends before its own length says.
 	ErrShort = errors.New("short netlink message")
 	// ErrLength: a length that no message of this kind has.
 	ErrLength = errors.New("impossible length in netlink message")
@@ -92,8 +92,6 @@ const (
 	familyIPv6 = 10 // AF_INET6 of Linux
 
 	stateNewSynRecv = 12
-
-	attrV6Only = 11 // INET_DIAG_SKV6ONLY
 )
 
 // sock is a socket of a dump. Addresses are as the kernel keeps them, IPv4-mapped
@@ -105,11 +103,10 @@ type sock struct {
 	device uint32
 	// expires is in milliseconds until the timer ends: for TIME_WAIT, its end.
 	expires uint32
-	// v6only is IPV6_V6ONLY; told for listeners and unconnected sockets.
-	v6only bool
 }
 
-// decodeSocket reads a struct inet_diag_msg and its attributes.
+// decodeSocket reads a struct inet_diag_msg. The attributes after it say nothing
+// that is needed.
 func decodeSocket(b []byte) (sock, error) {
 	if len(b) < socketSize {
 		return sock{}, fmt.Errorf("%w: a socket of %d bytes", ErrShort, len(b))
@@ -137,30 +134,5 @@ func decodeSocket(b []byte) (sock, error) {
 	case s.state == socket.Close && s.remote.Port() == 0:
 		s.state = socket.Bound // how the kernel reports what it calls TCP_BOUND_INACTIVE
 	}
-	var err error
-	if s.state == socket.Listen {
-		s.v6only, err = v6only(b[socketSize:])
-	}
-	return s, err
-}
-
-// v6only looks for INET_DIAG_SKV6ONLY among the attributes: struct rtattr, a
-// length and a type of 2 bytes each, padded to 4.
-func v6only(b []byte) (bool, error) {
-	for len(b) > 0 {
-		if len(b) < 4 {
-			return false, fmt.Errorf("%w: an attribute of %d bytes", ErrShort, len(b))
-		}
-		n := int(binary.NativeEndian.Uint16(b))
-		switch {
-		case n < 4:
-			return false, fmt.Errorf("%w: an attribute of %d", ErrLength, n)
-		case n > len(b):
-			return false, fmt.Errorf("%w: %d bytes of an attribute of %d", ErrShort, len(b), n)
-		case binary.NativeEndian.Uint16(b[2:]) == attrV6Only && n > 4:
-			return b[4] != 0, nil
-		}
-		b = b[min((n+3)&^3, len(b)):]
-	}
-	return false, nil
+	return s, nil
 }

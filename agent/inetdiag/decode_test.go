@@ -18,7 +18,7 @@ import (
 var update = flag.Bool("update", false, "write testdata anew")
 
 func (s sock) String() string {
-	return fmt.Sprintf("%2d %v > %v device %d expires %d v6only %v", s.state, s.local, s.remote, s.device, s.expires, s.v6only)
+	return fmt.Sprintf("%2d %v > %v device %d expires %d", s.state, s.local, s.remote, s.device, s.expires)
 }
 
 func golden(t *testing.T, name, got string) {
@@ -148,15 +148,11 @@ func TestDecodeSocket(t *testing.T) {
 		want string
 		err  error
 	}{
-		"NEW_SYN_RECV is SYN_RECV":         {row(2, 12), " 3 0.0.0.0:0 > 0.0.0.0:80 device 0 expires 0 v6only false", nil},
-		"a socket without attributes":      {row(10, 10), "10 [::]:0 > [::]:80 device 0 expires 0 v6only false", nil},
-		"a listener for IPv6 only":         {row(10, 10, 8, 0, 8, 0, 0, 0, 0, 0, 5, 0, 11, 0, 1, 0, 0, 0), "10 [::]:0 > [::]:80 device 0 expires 0 v6only true", nil},
-		"a last attribute without padding": {row(10, 10, 5, 0, 11, 0, 1), "10 [::]:0 > [::]:80 device 0 expires 0 v6only true", nil},
-		"one byte too few":                 {row(2, 1)[:socketSize-1], "", ErrShort},
-		"a family that isn't ours":         {row(1, 1), "", ErrFamily},
-		"an attribute's header cut short":  {row(2, 10, 8, 0, 1), "", ErrShort},
-		"an attribute cut short":           {row(2, 10, 8, 0, 1, 0), "", ErrShort},
-		"an attribute of length zero":      {row(2, 10, 0, 0, 0, 0), "", ErrLength},
+		"NEW_SYN_RECV is SYN_RECV":      {row(2, 12), " 3 0.0.0.0:0 > 0.0.0.0:80 device 0 expires 0", nil},
+		"a socket without attributes":   {row(10, 10), "10 [::]:0 > [::]:80 device 0 expires 0", nil},
+		"attributes that make no sense": {row(10, 10, 0, 0, 0), "10 [::]:0 > [::]:80 device 0 expires 0", nil},
+		"one byte too few":              {row(2, 1)[:socketSize-1], "", ErrShort},
+		"a family that isn't ours":      {row(1, 1), "", ErrFamily},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := decodeSocket(test.b)

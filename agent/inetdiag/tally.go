@@ -18,9 +18,8 @@ const maxDestinations = 1 << 16
 // What is known of a port.
 const (
 	held      uint8 = 1 << iota // some socket has it
-	bound                       // a socket that isn't connected has it
+	bound                       // a socket that isn't connected has it: connect() skips it
 	listening                   // that socket listens
-	outbound                    // a socket that is no listener's child has it
 	udpHeld                     // a UDP socket has it
 )
 
@@ -32,20 +31,14 @@ type tally struct {
 	delay    time.Duration
 	reserved *ports
 
-	ports     [1 << 16]uint8
-	listeners map[uint16][]listener
-	index     map[pool]int
+	ports [1 << 16]uint8
+	index map[pool]int
 	// left is the sockets whose destination found no room.
 	left int
 
 	states       socket.States
 	destinations []socket.Destination
 	udpSockets   int
-}
-
-type listener struct {
-	addr   netip.Addr
-	v6only bool
 }
 
 // pool is what connect() draws a port for. The interface that a socket is bound
@@ -57,8 +50,7 @@ type pool struct {
 }
 
 func (t *tally) reset(s socket.Settings, delay time.Duration, reserved *ports) {
-	*t = tally{settings: s, delay: delay, reserved: reserved,
-		listeners: map[uint16][]listener{}, index: map[pool]int{}}
+	*t = tally{settings: s, delay: delay, reserved: reserved, index: map[pool]int{}}
 }
 
 // ephemeral says that connect() and bind(0) can pick the port.
@@ -67,7 +59,10 @@ func (t *tally) ephemeral(port uint16) bool {
 }
 
 // tcp counts a TCP socket. The kernel dumps listeners first, then sockets that
-// are only bound, then the rest (net/ipv4/inet_diag.c, inet_diag_dump_icsk).
+// are only bound, then the rest (net/ipv4/inet_diag.c, inet_diag_dump_icsk). Any
+// bind() to a port makes connect() skip it, however late it comes
+// (net/ipv4/inet_connection_sock.c, inet_csk_update_fastreuse): what else has the
+// port, such as a listener's clients, belongs to no pool.
 func (t *tally) tcp(s sock) error {
 	if int(s.state) >= len(t.states) {
 		return fmt.Errorf("%w: %d", errState, s.state)
@@ -77,34 +72,15 @@ func (t *tally) tcp(s sock) error {
 	if !t.ephemeral(port) {
 		return nil
 	}
-	t.ports[port] |= held
-	switch {
+	switch t.ports[port] |= held; {
 	case s.state == socket.Bound:
 		t.ports[port] |= bound
 	case s.state == socket.Listen:
 		t.ports[port] |= bound | listening
-		t.listeners[port] = append(t.listeners[port], listener{s.local.Addr().Unmap(), s.v6only})
-	case !t.isChild(s):
-		t.ports[port] |= outbound
+	case t.ports[port]&bound == 0:
 		t.connected(s)
 	}
 	return nil
-}
-
-// isChild says that a listener's port may have the socket by accept(), in which
-// case the pool of its peer is no pool that connect() draws from.
-func (t *tally) isChild(s sock) bool {
-	port := s.local.Port()
-	if t.ports[port]&listening == 0 || s.state == socket.SynSent {
-		return false
-	}
-	local := s.local.Addr().Unmap()
-	for _, l := range t.listeners[port] {
-		if l.addr == local || l.addr.IsUnspecified() && (l.addr.Is4() == local.Is4() || local.Is4() && !l.v6only) {
-			return true
-		}
-	}
-	return false
 }
 
 func (t *tally) connected(s sock) {
@@ -164,28 +140,15 @@ func (t *tally) udp(s sock) {
 	}
 }
 
-// finish writes the figures to n, which owns them from then on. A port counts as
-// skipped when all that is known of it is a listener, its children, or bound
-// sockets: an outbound socket could have had it before the listener, and then
-// connect() does not skip it.
+// finish writes the figures to n, which owns them from then on.
 func (t *tally) finish(n *socket.Network) {
 	n.Settings = t.settings
 	n.States, n.Destinations, n.UDPSockets = t.states, t.destinations, t.udpSockets
 	for port := int(t.settings.Range.First); port <= int(t.settings.Range.Last); port++ {
 		p := t.ports[port]
-		if p&udpHeld != 0 {
-			n.UDPHeld++
-		}
-		if p&held == 0 {
-			continue
-		}
-		n.Held++
-		if p&bound == 0 || p&outbound != 0 {
-			continue
-		}
-		n.Skipped++
-		if p&listening != 0 {
-			n.SkippedListening++
-		}
+		n.Held += int(p & held)
+		n.Skipped += int(p & bound / bound)
+		n.SkippedListening += int(p & listening / listening)
+		n.UDPHeld += int(p & udpHeld / udpHeld)
 	}
 }
