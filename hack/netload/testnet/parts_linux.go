@@ -67,7 +67,8 @@ func (r *runner) hold(k *Socket, err error) error {
 	return err
 }
 
-// timeWait closes the client of each connection first. It needs no descriptors.
+// timeWait closes the client of each connection first. It needs no descriptors, and
+// has to be quick: the first expire after 60 s.
 func (r *runner) timeWait(ctx context.Context) error {
 	if r.TimeWait == 0 {
 		return nil
@@ -81,20 +82,37 @@ func (r *runner) timeWait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var mu sync.Mutex
 	err = r.each(ctx, "TIME_WAIT", r.TimeWait, func(i int) error {
-		mu.Lock() // so that accept gives the end of this client
-		p, err := Dial(l, netip.AddrPort{}, destination(timeWaitAt, i))
-		mu.Unlock()
-		if err != nil {
-			return err
-		}
-		return p.closeQuickly()
+		return passBy(l.fd, destination(timeWaitAt, i))
 	})
 	if err != nil {
 		return err
 	}
 	return awaitTimeWaits(before + r.TimeWait)
+}
+
+// passBy connects and closes, and then ends some client's connection from the
+// server's side. Every client is closed before its worker accepts, so that no worker
+// waits for another. The listener has a timeout; what it accepts needs none.
+func passBy(listener int, dst netip.AddrPort) error {
+	c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	err = retry(func() error { return unix.Connect(c, sockaddr(dst)) })
+	if err := errors.Join(err, unix.Close(c)); err != nil {
+		return err
+	}
+	var s int
+	err = retry(func() (err error) {
+		s, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("accept: %w", err)
+	}
+	k := &Socket{s}
+	return errors.Join(k.awaitEnd(), k.CloseGently())
 }
 
 // closeQuickly is TimeWait without waiting for the last acknowledgements.
