@@ -201,5 +201,8 @@ func (x *random) totals() {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if slow {
+		*scenarios /= 10
+	}
 	os.Exit(m.Run())
 }

@@ -99,12 +99,12 @@ type owners struct {
 	nets map[uint64]uint32 // cookie: processes
 }
 
-func (o *owners) read(m *ebpf.Map, recs []walkNetRec, t *walkTally) (map[uint64]socket.Owner, error) {
+func (o *owners) read(m *ebpf.Map, recs []walkNetRec, t *walkTally, generation uint32) (map[uint64]socket.Owner, error) {
 	if o.by != nil && t.TasksNew == 0 && !o.moved(recs) {
 		return o.by, nil
 	}
 	o.remember(recs)
-	ps, err := processes(m)
+	ps, err := processes(m, generation)
 	if err != nil {
 		return nil, err
 	}
@@ -136,10 +136,9 @@ func (o *owners) remember(recs []walkNetRec) {
 }
 
 // processes reads the first process of each cgroup by namespace, and drops those
-// that the last walk did not meet any more.
-func processes(m *ebpf.Map) (map[uint32][]netns.Process, error) {
+// that the walk of this generation did not meet any more.
+func processes(m *ebpf.Map, generation uint32) (map[uint32][]netns.Process, error) {
 	out := map[uint32][]netns.Process{}
-	var newest uint32
 	var keys []walkTaskKey
 	var vals []walkTaskVal
 	var cursor ebpf.MapBatchCursor
@@ -154,11 +153,8 @@ func processes(m *ebpf.Map) (map[uint32][]netns.Process, error) {
 			return nil, err
 		}
 	}
-	for i := range vals {
-		newest = max(newest, vals[i].Generation)
-	}
 	for i := range keys {
-		if vals[i].Generation != newest {
+		if vals[i].Generation != generation {
 			if err := m.Delete(&keys[i]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 				return nil, err
 			}

@@ -148,7 +148,7 @@ func (r *Reader) sample(ctx context.Context, req socket.Request) (socket.Sample,
 		return s, tally, err
 	}
 	nets := r.recs[:tally.Nets]
-	by, err := r.owners.read(r.objs.Tasks, nets, &tally)
+	by, err := r.owners.read(r.objs.Tasks, nets, &tally, r.generation)
 	if err != nil {
 		return s, tally, fmt.Errorf("read the processes: %w", err)
 	}
@@ -228,7 +228,7 @@ func (r *Reader) reset() error {
 		}
 	}
 	r.generation++
-	return r.objs.Tally.Set(walkTally{})
+	return errors.Join(r.objs.Tally.Set(walkTally{}), r.objs.Args.Set(r.args()))
 }
 
 // The tables, as in the program's enum kind.

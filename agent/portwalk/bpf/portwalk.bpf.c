@@ -669,14 +669,14 @@ static __always_inline void read_net(struct net *net, struct net_rec *r)
 		r->udp_table = (__u64)BPF_CORE_READ(net, ipv4.udp_table);
 	else
 		r->udp_table = tally.udp_table;
-	if (bpf_core_field_size(net->ipv4.ip_local_ports.range) == 4) {
+	struct net___67 *o = (void *)net;
+	if (bpf_core_field_exists(o->ipv4.ip_local_ports.range)) {
+		r->first = BPF_CORE_READ(o, ipv4.ip_local_ports.range[0]);
+		r->last = BPF_CORE_READ(o, ipv4.ip_local_ports.range[1]);
+	} else {
 		__u32 x = BPF_CORE_READ(net, ipv4.ip_local_ports.range);
 		r->first = x;
 		r->last = x >> 16;
-	} else {
-		struct net___67 *o = (void *)net;
-		r->first = BPF_CORE_READ(o, ipv4.ip_local_ports.range[0]);
-		r->last = BPF_CORE_READ(o, ipv4.ip_local_ports.range[1]);
 	}
 	r->tw_reuse = BPF_CORE_READ(net, ipv4.sysctl_tcp_tw_reuse);
 	r->timestamps = BPF_CORE_READ(net, ipv4.sysctl_tcp_timestamps);
