@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/inetdiag"
 	"portreeve.io/portreeve/agent/internal/nstest"
@@ -186,6 +188,30 @@ func TestTimeWaitOverVethIsNotReusableByTheLoopbackSetting(t *testing.T) {
 	}
 	if got := connectHeadroom(s.read(0), netip.MustParseAddr("10.99.0.1"), dst); got != 60 {
 		t.Errorf("headroom %d, want 60", got)
+	}
+}
+
+func TestSocketsThatAreOnlyBoundAreSeenSinceLinux68(t *testing.T) {
+	var name unix.Utsname
+	var major, minor int
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	if major < 6 || major == 6 && minor < 8 {
+		t.Skipf("Linux %d.%d doesn't dump them", major, minor)
+	}
+	s := newSpace(t)
+	for range 10 {
+		if _, err := s.Bind(netip.MustParseAddrPort("127.0.0.1:0")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := s.read(0)
+	if n.Held != 10 || n.Skipped != 10 || n.SkippedListening != 0 || n.States != (socket.States{socket.Bound: 10}) {
+		t.Errorf("%+v", n)
 	}
 }
 

@@ -125,7 +125,7 @@ func (s *space) readSettings(buf []byte) (socket.Settings, *ports, error) {
 		}
 		files[i], buf = file, buf[min(len(file), len(buf)):]
 	}
-	if !bytes.Equal(files[fileReserved], s.wasParsed) || s.wasParsed == nil {
+	if !bytes.Equal(files[fileReserved], s.wasParsed) {
 		p, err := parsePorts(files[fileReserved])
 		if err != nil {
 			return socket.Settings{}, nil, fmt.Errorf("%s: %w", settingNames[fileReserved], err)
