@@ -96,6 +96,36 @@ func (k *Socket) awaitEnd() error {
 	})
 }
 
+// Send sends everything.
+func (k *Socket) Send(b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.Write(k.fd, b)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		b = b[max(n, 0):]
+	}
+	return nil
+}
+
+// ReceiveAll reads up to the other side's goodbye.
+func (k *Socket) ReceiveAll() ([]byte, error) {
+	var all []byte
+	buffer := make([]byte, 4096)
+	for {
+		n, err := unix.Read(k.fd, buffer)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return all, err
+		case n == 0:
+			return all, nil
+		default:
+			all = append(all, buffer[:n]...)
+		}
+	}
+}
+
 // Deafen makes a socket drop every packet that it gets (a classic BPF filter that
 // keeps nothing). A deaf listener lets its clients wait in SYN_SENT; a deaf client
 // leaves its server in SYN_RECV.

@@ -108,7 +108,7 @@ func (r *runner) prepare() error {
 		return nil
 	}
 	if r.TimeWait > 0 {
-		if err := errors.Join(raise("tcp_max_tw_buckets", 2*r.TimeWait), set("tcp_tw_reuse", 0)); err != nil {
+		if err := errors.Join(raise("tcp_max_tw_buckets", 2*r.TimeWait), set("tcp_tw_reuse", 0), keepTimeWait()); err != nil {
 			return err
 		}
 	}
@@ -158,6 +158,10 @@ func closeEach(l *Socket) error {
 	}()
 	return nil
 }
+
+// keepTimeWait lets no RST end a TIME_WAIT socket (RFC 1337). On a busy machine a
+// late, repeated FIN draws one.
+func keepTimeWait() error { return set("tcp_rfc1337", 1) }
 
 func set(name string, value int) error {
 	return os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(strconv.Itoa(value)), 0)

@@ -17,7 +17,8 @@ import (
 // to that thread and then moved, /proc/self would show the moved namespace.
 func init() { runtime.LockOSThread() }
 
-// Space is a network namespace of its own, with lo up.
+// Space is a network namespace of its own, with lo up, and with the kernel's defaults
+// but for net.ipv4.tcp_rfc1337.
 type Space struct {
 	fd   int
 	home chan func() // run on the parked thread, one at a time
@@ -57,7 +58,7 @@ func (s *Space) unshare() error {
 		return fmt.Errorf("open the namespace: %w", err)
 	}
 	s.fd = fd
-	return LinkUp("lo")
+	return errors.Join(LinkUp("lo"), keepTimeWait())
 }
 
 // FD is a descriptor of the namespace, valid until Close.

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// spread is the median and the ends of a set of figures.
+type spread struct{ median, least, most float64 }
+
+// spreadOf takes at least one figure. The median of an even number is the mean of
+// the middle two.
+func spreadOf(figures []float64) spread {
+	s := slices.Sorted(slices.Values(figures))
+	mid := s[len(s)/2]
+	if len(s)%2 == 0 {
+		mid = (mid + s[len(s)/2-1]) / 2
+	}
+	return spread{mid, s[0], s[len(s)-1]}
+}
+
+func (s spread) format(digits int) string {
+	return fmt.Sprintf("%.*f (%.*f–%.*f)", digits, s.median, digits, s.least, digits, s.most)
+}
+
+// paired is the ratio a/b of each round, in which both were measured right after one
+// another: what disturbs the machine disturbs both.
+func paired(a, b []time.Duration) spread {
+	ratios := make([]float64, min(len(a), len(b)))
+	for i := range ratios {
+		ratios[i] = a[i].Seconds() / b[i].Seconds()
+	}
+	return spreadOf(ratios)
+}
+
+func milliseconds(ds []time.Duration) spread {
+	ms := make([]float64, len(ds))
+	for i, d := range ds {
+		ms[i] = d.Seconds() * 1e3
+	}
+	return spreadOf(ms)
+}
+
+// memory is in bytes; resident is that between samples, and maps is what BPF maps take
+// beside the process.
+type memory struct{ resident, peak, maps uint64 }
+
+// most has the larger of each.
+func (m memory) most(o memory) memory {
+	return memory{max(m.resident, o.resident), max(m.peak, o.peak), max(m.maps, o.maps)}
+}
+
+func (m memory) String() string {
+	if m.peak == 0 {
+		return "–"
+	}
+	if m.maps == 0 {
+		return mib(m.peak)
+	}
+	return fmt.Sprintf("%s + %s of BPF maps", mib(m.peak), mib(m.maps))
+}
+
+func mib(bytes uint64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/inetdiag"
+	"portreeve.io/portreeve/agent/portwalk"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// readers are the project's own.
+var readers = map[string]func() (agent.Reader, error){
+	"portwalk": func() (agent.Reader, error) { return portwalk.Open(portwalk.Options{}) },
+	"sockdiag": func() (agent.Reader, error) { return inetdiag.Open(inetdiag.Options{}) },
+}
+
+// resident is a reader in a process of its own, so that its memory is only its.
+type resident struct {
+	cmd     *exec.Cmd
+	ask     *json.Encoder
+	answers *json.Decoder
+	stdin   io.Closer
+	gate    int
+	last    answer
+}
+
+type question struct{ Gate int }
+
+type answer struct {
+	CPU      time.Duration
+	Sockets  map[uint64]int // by namespace, without listeners and bound-only ones
+	Pools    int
+	Exact    socket.Exactness
+	Networks int
+	Err      string
+}
+
+func startResident(reader string, gate int) (*resident, error) {
+	cmd := exec.Command("/proc/self/exe", "-serve", reader)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // main is on a thread that stays
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+		return nil, err
+	}
+	return &resident{cmd: cmd, ask: json.NewEncoder(in), answers: json.NewDecoder(out), stdin: in, gate: gate}, nil
+}
+
+func (r *resident) sample() (time.Duration, error) {
+	r.last = answer{}
+	if err := errors.Join(r.ask.Encode(question{r.gate}), r.answers.Decode(&r.last)); err != nil {
+		return 0, fmt.Errorf("it ended: %w", err)
+	}
+	if r.last.Err != "" {
+		return 0, errors.New(r.last.Err)
+	}
+	return r.last.CPU, nil
+}
+
+func (r *resident) check(b *bed) error {
+	if r.gate > 0 {
+		return nil // what is below the gate isn't counted
+	}
+	var errs []error
+	for i, s := range b.spaces {
+		errs = append(errs, compare(i, r.last.Sockets[s.Inode()], b.made[i]))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *resident) memory() memory {
+	return memoryOf(r.cmd.Process.Pid)
+}
+
+func (r *resident) close() error { return errors.Join(r.stdin.Close(), r.cmd.Wait()) }
+
+// serve samples once for each question on standard input, and answers with the cost:
+// the sample, and the pools made of it.
+func serve(name string) error {
+	r, err := readers[name]()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	in, out := json.NewDecoder(bufio.NewReader(os.Stdin)), json.NewEncoder(os.Stdout)
+	for {
+		var q question
+		if err := in.Decode(&q); err != nil {
+			return nil // the bench has no more questions
+		}
+		if err := out.Encode(measure(r, q)); err != nil {
+			return err
+		}
+	}
+}
+
+func measure(r agent.Reader, q question) answer {
+	before := selfTime()
+	s, err := r.Sample(context.Background(), socket.Request{GatePercent: q.Gate})
+	if err != nil {
+		return answer{Err: err.Error()}
+	}
+	a := answer{Sockets: map[uint64]int{}, Exact: s.Reader.Exactness, Networks: len(s.Networks)}
+	a.Pools = len(socket.Worst(s.Pools(), 10))
+	a.CPU = selfTime() - before
+	for _, n := range s.Networks {
+		a.Sockets[n.Inode] = n.States.Total() - int(n.States[socket.Listen]) - int(n.States[socket.Bound])
+	}
+	return a
+}
