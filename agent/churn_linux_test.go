@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/internal/nstest"
-	"portreeve.io/portreeve/agent/portwalk"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/hack/netload/testnet"
 )
@@ -20,10 +19,11 @@ var slow = os.Getenv("PORTREEVE_VM") != ""
 // While tens of thousands of connections come and go, those that stay are
 // counted exactly, every time.
 func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
-	walk := openWalk(t)
+	rs := readers(t)
+	walk := rs["portwalk"]
 	for name, reset := range map[string]bool{"connections that vanish": true, "connections that leave TIME_WAIT": false} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, map[string]reader{"portwalk": {walk, true}})
+			s := newScene(t, rs)
 			s.Sysctl("net.ipv4.ip_local_port_range", "16384 65535")
 			fixed := ap("127.0.0.50:5432")
 			s.connect(777, home, fixed)
@@ -102,8 +102,7 @@ func TestInboundConnectionsAreNoDestinations(t *testing.T) {
 	if slow {
 		clients = 3_000
 	}
-	walk := openWalk(t)
-	s := newScene(t, map[string]reader{"portwalk": {walk, true}})
+	s := newScene(t, readers(t))
 	s.Load(testnet.Load{Inbound: clients})
 	s.Sysctl("net.ipv4.ip_local_port_range", "1024 65535")
 	s.connect(500, home, server)
@@ -118,18 +117,4 @@ func TestInboundConnectionsAreNoDestinations(t *testing.T) {
 	if want := 65535 - 1024 + 1 - n.Skipped; headroom(n, connectTo(elsewhere)) != want {
 		t.Errorf("headroom %d, want %d", headroom(n, connectTo(elsewhere)), want)
 	}
-}
-
-func openWalk(t *testing.T) *portwalk.Reader {
-	t.Helper()
-	w, err := portwalk.Open(portwalk.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := w.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return w
 }

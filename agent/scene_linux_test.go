@@ -2,13 +2,19 @@ package agent_test
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"maps"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/inetdiag"
 	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/agent/portwalk"
 	"portreeve.io/portreeve/agent/socket"
@@ -22,19 +28,24 @@ type reader struct {
 	exact bool
 }
 
-// readers opens every reader that this kernel has, once for a test.
+// readers opens portwalk, once for a test. Scenes add a sockdiag of their own.
 func readers(t *testing.T) map[string]reader {
 	t.Helper()
 	walk, err := portwalk.Open(portwalk.Options{Failures: true})
 	if err != nil {
 		t.Fatalf("open portwalk: %v", err)
 	}
+	closeAfter(t, walk)
+	return map[string]reader{"portwalk": {walk, true}}
+}
+
+func closeAfter(t *testing.T, c io.Closer) {
+	t.Helper()
 	t.Cleanup(func() {
-		if err := walk.Close(); err != nil {
-			t.Errorf("close portwalk: %v", err)
+		if err := c.Close(); err != nil {
+			t.Errorf("close: %v", err)
 		}
 	})
-	return map[string]reader{"portwalk": {walk, true}}
 }
 
 // scene is a namespace with a range of 100 ports, which a test fills.
@@ -48,7 +59,19 @@ func newScene(t *testing.T, rs map[string]reader) *scene {
 	t.Helper()
 	n := nstest.New(t)
 	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
-	return &scene{n, t, rs}
+	// No process lives in the namespace: it is found as one of /run/netns is.
+	root := t.TempDir()
+	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", n.FD()), filepath.Join(root, "scene")); err != nil {
+		t.Fatal(err)
+	}
+	diag, err := inetdiag.Open(inetdiag.Options{NetnsRoot: root})
+	if err != nil {
+		t.Fatalf("open sockdiag: %v", err)
+	}
+	closeAfter(t, diag)
+	all := map[string]reader{"sockdiag": {diag, false}}
+	maps.Copy(all, rs)
+	return &scene{n, t, all}
 }
 
 func (s *scene) sample(r reader) socket.Sample {
