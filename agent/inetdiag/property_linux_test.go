@@ -156,7 +156,7 @@ func (s *scenario) bind(listen bool) {
 	}
 	at := netip.AddrPortFrom([]netip.Addr{netip.MustParseAddr("127.0.0.5"), netip.MustParseAddr("0.0.0.0")}[s.IntN(2)], port)
 	opts := [][]testnet.Option{nil, {testnet.ReuseAddr}, {testnet.ReusePort}}[s.IntN(3)]
-	open := s.Space.Bind
+	open := s.Bind
 	if listen {
 		open = s.Space.Listen
 	}

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	uid    = "0b2e5c1a-97b4-4d0c-8a3e-2f6d1c9e7a54"
-	uid_   = "0b2e5c1a_97b4_4d0c_8a3e_2f6d1c9e7a54"
-	other  = "9f9f9f9f-1111-4222-8333-444444444444"
-	static = "3c1f0e9d8b7a6958473625140f1e2d3c"
-	id     = "45c87ee89c7224336ae57605b9c6a025176b042802956a635760094f1f2d4851"
-	id2    = "fd9d0ea06257a9780827cbc7fd92e3812a54fca26d63e191b73610d5d48b9cbd"
+	uid     = "0b2e5c1a-97b4-4d0c-8a3e-2f6d1c9e7a54"
+	escaped = "0b2e5c1a_97b4_4d0c_8a3e_2f6d1c9e7a54"
+	other   = "9f9f9f9f-1111-4222-8333-444444444444"
+	static  = "3c1f0e9d8b7a6958473625140f1e2d3c"
+	id      = "45c87ee89c7224336ae57605b9c6a025176b042802956a635760094f1f2d4851"
+	id2     = "fd9d0ea06257a9780827cbc7fd92e3812a54fca26d63e191b73610d5d48b9cbd"
 )
 
 func TestCgroupOfPath(t *testing.T) {
@@ -24,18 +24,18 @@ func TestCgroupOfPath(t *testing.T) {
 		want Cgroup
 	}{
 		"containerd with the systemd driver": {
-			"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + uid_ + ".slice/cri-containerd-" + id + ".scope", pod},
+			"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + escaped + ".slice/cri-containerd-" + id + ".scope", pod},
 		"containerd with the cgroupfs driver": {"/kubepods/besteffort/pod" + uid + "/" + id, pod},
 		"a guaranteed pod has no QoS level": {
-			"/kubepods.slice/kubepods-pod" + uid_ + ".slice/cri-containerd-" + id + ".scope", pod},
+			"/kubepods.slice/kubepods-pod" + escaped + ".slice/cri-containerd-" + id + ".scope", pod},
 		"a guaranteed pod with cgroupfs": {"/kubepods/pod" + uid + "/" + id, pod},
 		"CRI-O with systemd nests a cgroup below the container": {
-			"/kubepods.slice/kubepods-pod" + uid_ + ".slice/crio-" + id + ".scope/container", pod},
+			"/kubepods.slice/kubepods-pod" + escaped + ".slice/crio-" + id + ".scope/container", pod},
 		"CRI-O with cgroupfs": {"/kubepods/burstable/pod" + uid + "/crio-" + id, pod},
 		"CRI-O's monitor is in the pod, not in the container": {
-			"/kubepods.slice/kubepods-pod" + uid_ + ".slice/crio-conmon-" + id + ".scope", Cgroup{PodUID: uid}},
+			"/kubepods.slice/kubepods-pod" + escaped + ".slice/crio-conmon-" + id + ".scope", Cgroup{PodUID: uid}},
 		"Docker's shim for Kubernetes": {
-			"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" + uid_ + ".slice/docker-" + id + ".scope", pod},
+			"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" + escaped + ".slice/docker-" + id + ".scope", pod},
 		"Docker with cgroupfs":       {"/docker/" + id, Cgroup{Container: id}},
 		"Docker with systemd":        {"/system.slice/docker-" + id + ".scope", Cgroup{Container: id}},
 		"Podman":                     {"/machine.slice/libpod-" + id + ".scope/container", Cgroup{Container: id}},
@@ -47,12 +47,12 @@ func TestCgroupOfPath(t *testing.T) {
 		"a static pod with cgroupfs": {"/kubepods/burstable/pod" + static + "/" + id, Cgroup{PodUID: static, Container: id}},
 		"kind runs the kubelet inside a Docker container": {
 			"/system.slice/docker-" + id2 + ".scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/" +
-				"kubelet-kubepods-besteffort-pod" + uid_ + ".slice/cri-containerd-" + id + ".scope", pod},
+				"kubelet-kubepods-besteffort-pod" + escaped + ".slice/cri-containerd-" + id + ".scope", pod},
 		"kind with cgroupfs": {"/docker/" + id2 + "/kubelet/kubepods/burstable/pod" + uid + "/" + id, pod},
 		"a daemon of kind's node belongs to the node's container": {
 			"/system.slice/docker-" + id2 + ".scope/system.slice/containerd.service", Cgroup{Container: id2}},
 		"containerd that got systemd's spelling without its driver": {
-			"/system.slice/containerd.service/kubepods-besteffort-pod" + uid_ + ".slice:cri-containerd:" + id, pod},
+			"/system.slice/containerd.service/kubepods-besteffort-pod" + escaped + ".slice:cri-containerd:" + id, pod},
 		"a pod's own init makes cgroups below its container": {
 			"/kubepods/pod" + uid + "/" + id + "/system.slice/nginx.service", pod},
 		"containers inside a container count for the outer one": {
@@ -71,14 +71,14 @@ func TestCgroupOfPath(t *testing.T) {
 		"the root":                    {"/", Cgroup{}},
 		"a UID with capital letters":  {"/kubepods/pod" + strings.ToUpper(uid), Cgroup{}},
 		"a UID with dashes elsewhere": {"/kubepods/pod0b2e5c1a9-7b4-4d0c-8a3e-2f6d1c9e7a54", Cgroup{}},
-		"a slice of another purpose":  {"/user.slice/user-pod" + uid_ + ".slice", Cgroup{}},
+		"a slice of another purpose":  {"/user.slice/user-pod" + escaped + ".slice", Cgroup{}},
 		"an ID that is too short":     {"/docker/" + id[:12], Cgroup{}},
 		"an ID with a stray letter":   {"/docker/" + id[:63] + "g", Cgroup{}},
 		"an ID with one more digit":   {"/docker/0" + id, Cgroup{}},
 		"a path longer than the kernel's": {
 			strings.Repeat("/a", maxPath/2) + "/kubepods/pod" + uid, Cgroup{}},
 		"a name longer than the kernel's": {
-			"/" + strings.Repeat("x", maxName) + "-kubepods-pod" + uid_ + ".slice", Cgroup{}},
+			"/" + strings.Repeat("x", maxName) + "-kubepods-pod" + escaped + ".slice", Cgroup{}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestCgroupOfFile(t *testing.T) {
 }
 
 func FuzzCgroup(f *testing.F) {
-	f.Add("0::/kubepods.slice/kubepods-burstable-pod" + uid_ + ".slice/cri-containerd-" + id + ".scope")
+	f.Add("0::/kubepods.slice/kubepods-burstable-pod" + escaped + ".slice/cri-containerd-" + id + ".scope")
 	f.Add("1:name=systemd:/docker/" + id + "\n0::/kata_overhead/" + id)
 	f.Add("0::/system.slice/containerd.service/kubepods-pod" + static + ".slice:cri-containerd:" + id)
 	f.Fuzz(func(t *testing.T, s string) {
