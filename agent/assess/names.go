@@ -99,7 +99,10 @@ func plural(n int, noun string) string {
 // a cursor or hide, whoever chose the name of a process.
 func clip(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsPrint(r):
 			return unicode.ReplacementChar
 		}
 		return r

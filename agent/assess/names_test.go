@@ -53,7 +53,7 @@ func TestNames(t *testing.T) {
 		},
 		"A hostile name keeps nothing that a terminal obeys": {
 			[]socket.Owner{{Kind: socket.OwnerProcess, Process: "a\x1b[2J\u202eb\n\x00\xff"}},
-			[]string{"process/a\ufffd[2J\ufffdb\ufffd\ufffd\ufffd"},
+			[]string{"process/a\ufffd[2J\ufffdb \ufffd\ufffd"},
 		},
 		"A name without end is cut": {
 			[]socket.Owner{{Kind: socket.OwnerProcess, Process: strings.Repeat("é", 1000)}},

@@ -78,12 +78,18 @@ func past(pools iter.Seq[socket.Pool], line int) iter.Seq[socket.Pool] {
 	}
 }
 
-// PastLine counts the pools of s that are at Warning or worse, listed or not.
-// The zero thresholds mean the default.
-func PastLine(s socket.Sample, t socket.Thresholds) int {
+// Unlisted is how many pools of s are past the warning line and not in its
+// Status.
+func Unlisted(s socket.Sample, f Facts) int {
+	line := orDefault(f.Thresholds).Warning
 	count := 0
-	for range past(s.Pools(), orDefault(t).Warning) {
+	for range past(s.Pools(), line) {
 		count++
+	}
+	for _, pools := range f.Detail.groups(&s, line) {
+		for range past(slices.Values(pools), line) {
+			count--
+		}
 	}
 	return count
 }

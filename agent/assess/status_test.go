@@ -166,13 +166,14 @@ func crowd(pods, destinations int) socket.Sample {
 func TestDetailBoundsTheList(t *testing.T) {
 	sample := crowd(5, 6)
 	tests := map[string]struct {
-		detail Detail
-		want   []int // pools by network
+		detail   Detail
+		want     []int // pools by network
+		unlisted int
 	}{
-		"The object has 3 networks with 2 pools each": {Detail{}, []int{2, 2, 2}},
-		"The tightest one":                            {Detail{Pools: 1}, []int{1}},
-		"The 8 tightest are those of two pods":        {Detail{Pools: 8}, []int{6, 2}},
-		"All, those of bind(0) and UDP too":           {Detail{Pools: -1}, []int{9, 9, 9, 9, 9}},
+		"The object has 3 networks with 2 pools each": {Detail{}, []int{2, 2, 2}, 24},
+		"The tightest one":                            {Detail{Pools: 1}, []int{1}, 29},
+		"The 8 tightest are those of two pods":        {Detail{Pools: 8}, []int{6, 2}, 22},
+		"All, those of bind(0) and UDP too":           {Detail{Pools: -1}, []int{9, 9, 9, 9, 9}, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -183,10 +184,10 @@ func TestDetailBoundsTheList(t *testing.T) {
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
+			if got := Unlisted(sample, Facts{Detail: test.detail}); got != test.unlisted {
+				t.Errorf("%d pools past the line and not listed, want %d", got, test.unlisted)
+			}
 		})
-	}
-	if got := PastLine(sample, socket.Thresholds{}); got != 30 {
-		t.Errorf("%d pools past the line, want 30", got)
 	}
 }
 

@@ -1,0 +1,161 @@
+package table
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+const (
+	barColumns = 10
+	maxName    = 54 // an IPv6 destination; a wide terminal shall not tear rows apart
+)
+
+// networks shows the pools that are listed, or else the tightest alone.
+func (g *page) networks(s *v1alpha1.PortPressureStatus) {
+	if len(s.Networks) == 0 && s.Tightest != nil {
+		g.line()
+		g.line(bold(g.cut(s.Tightest.Network, g.Width)))
+		g.pool(*s.Tightest, s, purpose(*s.Tightest, nil))
+	}
+	for _, n := range s.Networks {
+		g.line()
+		g.owner(n)
+		for _, p := range n.Pools {
+			g.pool(p, s, purpose(p, n.Pools))
+			if p.Protocol != v1alpha1.ProtocolUDP && p.Kind == v1alpha1.PoolBind && g.percent(p) > n.UsedPercent {
+				g.wrap("    ", "not counted: programs here take ports by connect(), hardly by bind()")
+			}
+		}
+	}
+	if g.More > 0 {
+		g.line()
+		g.line(bold(plural(int64(g.More), "more pool") + " past the line (--pools all)"))
+	}
+}
+
+// owner is the line above a network's pools, or two where one is too short: a
+// name that one wants to search for is best shown whole.
+func (g *page) owner(n v1alpha1.Network) {
+	details := fmt.Sprintf("range %d-%d", n.Range.First, n.Range.Last)
+	if n.ReservedPorts > 0 {
+		details += fmt.Sprintf(", %d reserved", n.ReservedPorts)
+	}
+	details += ", " + plural(n.Sockets, "socket")
+	name := g.cut(n.Network, g.Width)
+	if columns(name)+2+len(details) > g.Width {
+		g.line(bold(name))
+		g.line(dim("  " + details))
+		return
+	}
+	g.line(bold(name), dim("  "+details))
+}
+
+// purpose is what p is for, with its source where another of pools has the same
+// destination.
+func purpose(p v1alpha1.Pool, pools []v1alpha1.Pool) string {
+	for _, o := range pools {
+		if o.Destination == p.Destination && o.Port == p.Port && o.Source != p.Source {
+			return p.Source + " " + assess.Purpose(p)
+		}
+	}
+	return assess.Purpose(p)
+}
+
+// pool is a row of figures, and a row of what holds the ports.
+func (g *page) pool(p v1alpha1.Pool, s *v1alpha1.PortPressureStatus, name string) {
+	bound := ""
+	if s.Reader.Exactness == v1alpha1.UpperBound {
+		bound = "≤ "
+	}
+	g.figures("  "+name, g.percent(p), int64(p.Used), int64(p.Capacity),
+		fmt.Sprintf("%s%d left", bound, max(0, p.Capacity-p.Used)))
+	if holds := holds(p); len(holds) > 0 {
+		g.items("    ", holds)
+	}
+}
+
+// figures is a name, a bar, and what it means in numbers. A narrow terminal
+// needs the room of used/capacity for the name.
+func (g *page) figures(name string, percent int32, used, capacity int64, left string) {
+	full := min(barColumns, max(0, int(percent)*barColumns/100))
+	level := g.levelStyle(percent)
+	share := fmt.Sprintf("%4d %%", percent)
+	numbers := fmt.Sprintf("  %12s", g.clean(left))
+	if g.Width >= 80 {
+		numbers = fmt.Sprintf("  %13s", fmt.Sprintf("%d/%d", used, capacity)) + numbers
+	}
+	room := min(maxName, g.Width-len("  ")-barColumns-len(share)-columns(numbers))
+	g.line(plain(g.pad(name, room)+"  "),
+		span{strings.Repeat("█", full), level}, dim(strings.Repeat("░", barColumns-full)),
+		span{share, level}, plain(numbers))
+}
+
+// percent is as socket.Pool has it.
+func (g *page) percent(p v1alpha1.Pool) int32 {
+	if p.Used >= p.Capacity {
+		return 100
+	}
+	return int32(int64(max(0, p.Used)) * 100 / int64(p.Capacity))
+}
+
+// holds is what holds the ports of p, the most first.
+func holds(p v1alpha1.Pool) []string {
+	if p.States == nil {
+		return nil
+	}
+	held := sorted(*p.States)
+	reusable, total := int64(0), int64(0)
+	if p.Reusable != nil {
+		reusable = int64(*p.Reusable)
+	}
+	for i, h := range held {
+		total += h.count
+		if h.name == "TIME_WAIT" && reusable > 0 {
+			held[i].note = fmt.Sprintf(" (%d reusable)", reusable)
+		}
+	}
+	if bound := int64(p.Used) - (total - reusable); bound > 0 {
+		held = append(held, tally{name: "held by bind()", count: bound})
+		slices.SortStableFunc(held, most)
+	}
+	return spell(held)
+}
+
+// tally is how many sockets are in a state.
+type tally struct {
+	name  string
+	count int64
+	note  string
+}
+
+func most(a, b tally) int { return cmp.Compare(b.count, a.count) }
+
+// spell is one item for each tally.
+func spell(ts []tally) []string {
+	var words []string
+	for _, t := range ts {
+		words = append(words, fmt.Sprintf("%s %d%s", t.name, t.count, t.note))
+	}
+	return words
+}
+
+// sorted is the states that any socket is in, the most first, as ss and netstat
+// spell them.
+func sorted(s v1alpha1.States) []tally {
+	all := []tally{
+		{name: "ESTABLISHED", count: s.Established}, {name: "SYN_SENT", count: s.SynSent},
+		{name: "SYN_RECV", count: s.SynRecv}, {name: "FIN_WAIT1", count: s.FinWait1},
+		{name: "FIN_WAIT2", count: s.FinWait2}, {name: "TIME_WAIT", count: s.TimeWait},
+		{name: "CLOSE", count: s.Close}, {name: "CLOSE_WAIT", count: s.CloseWait},
+		{name: "LAST_ACK", count: s.LastAck}, {name: "LISTEN", count: s.Listen},
+		{name: "CLOSING", count: s.Closing}, {name: "BOUND", count: s.Bound},
+	}
+	all = slices.DeleteFunc(all, func(t tally) bool { return t.count == 0 })
+	slices.SortStableFunc(all, most)
+	return all
+}

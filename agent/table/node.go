@@ -1,0 +1,84 @@
+package table
+
+import (
+	"fmt"
+	"strings"
+
+	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// node is what holds for the machine as a whole.
+func (g *page) node(s *v1alpha1.PortPressureStatus) {
+	if s.States != nil || s.UDP != nil || s.Conntrack != nil || len(s.Failures) > 0 {
+		g.line()
+	}
+	if s.States != nil {
+		g.items("TCP sockets  ", spell(sorted(*s.States)))
+	}
+	if u := s.UDP; u != nil {
+		p := v1alpha1.Pool{Used: u.Used, Capacity: u.Capacity}
+		g.figures("UDP ports, tightest network", g.percent(p), int64(u.Used), int64(u.Capacity),
+			fmt.Sprintf("%d left", max(0, u.Capacity-u.Used)))
+	}
+	g.conntrack(s.Conntrack)
+	for _, f := range s.Failures {
+		g.wrap("connect()    ", fmt.Sprintf("%d failed with %s: %s %s, last %s", f.Count, f.Reason, f.Network,
+			assess.Purpose(v1alpha1.Pool{Destination: f.Destination, Port: f.Port}), f.LastAt.UTC().Format("15:04:05 UTC")))
+	}
+}
+
+func (g *page) conntrack(c *v1alpha1.Conntrack) {
+	if c == nil {
+		return
+	}
+	left := "no limit"
+	if c.Max > 0 {
+		left = fmt.Sprintf("%d left", max(0, c.Max-c.Entries))
+	}
+	g.figures("conntrack", c.UsedPercent, c.Entries, c.Max, left)
+	var lost []string
+	for _, l := range []struct {
+		name  string
+		count *int64
+	}{{"insert_failed", c.InsertFailed}, {"drop", c.Drop}, {"early_drop", c.EarlyDrop}} {
+		if l.count != nil && *l.count > 0 {
+			lost = append(lost, fmt.Sprintf("%s %d", l.name, *l.count))
+		}
+	}
+	if len(lost) > 0 {
+		g.items("  since boot  ", lost)
+	}
+}
+
+// unseen is what could not be read: silence would look like 0.
+func (g *page) unseen(s *v1alpha1.PortPressureStatus) {
+	if len(s.Unseen) == 0 {
+		return
+	}
+	g.line()
+	g.line(bold("Not seen"))
+	for _, u := range s.Unseen {
+		g.wrap("  ", u.What+": "+u.Why)
+	}
+}
+
+// items writes a list, broken between items only.
+func (g *page) items(label string, items []string) {
+	line, indent := label, strings.Repeat(" ", g.columns(label))
+	if len(items) == 0 {
+		items = []string{"none"}
+	}
+	for i, item := range items {
+		if i > 0 && g.columns(line)+2+g.columns(item) > g.Width {
+			g.line(plain(line))
+			line = indent + item
+			continue
+		}
+		if i > 0 {
+			line += "  "
+		}
+		line += item
+	}
+	g.line(plain(line))
+}

@@ -1,0 +1,106 @@
+// Package table shows a PortPressure to people, in text that fits a terminal:
+// the verdict first, then who and what, then the node, then what could not be
+// seen. It is pure, and nothing in the object can reach the terminal's controls.
+package table
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Options say what the terminal can show.
+type Options struct {
+	// Width is in columns: 80 where it is 0, and never below 60.
+	Width int
+	// Colour allows SGR escape sequences, and no others.
+	Colour bool
+	// ASCII keeps to ASCII, for locales that aren't UTF-8.
+	ASCII bool
+	// More is how many pools are past the line and not in the object.
+	More int
+}
+
+// Write writes p to w in one call.
+func Write(w io.Writer, p v1alpha1.PortPressure, o Options) error {
+	if o.Width == 0 {
+		o.Width = 80
+	}
+	o.Width = max(60, o.Width)
+	g := &page{Options: o, thresholds: p.Spec.Thresholds}
+	if g.thresholds.WarningPercent == 0 {
+		g.thresholds.WarningPercent = v1alpha1.DefaultWarningPercent
+	}
+	if g.thresholds.CriticalPercent == 0 {
+		g.thresholds.CriticalPercent = v1alpha1.DefaultCriticalPercent
+	}
+	s := &p.Status
+	g.verdict(s)
+	g.machine(p.Name, s)
+	g.networks(s)
+	g.node(s)
+	g.unseen(s)
+	_, err := io.WriteString(w, g.out.String())
+	return err
+}
+
+// verdict is the line that one reads first: level, tightest pool, and whether
+// to believe it.
+func (g *page) verdict(s *v1alpha1.PortPressureStatus) {
+	if s.Tightest == nil || s.UsedPercent == nil {
+		g.line(bold("UNKNOWN  no network could be measured"))
+	} else {
+		level := fmt.Sprintf("%s %d %%", strings.ToUpper(string(s.Level)), *s.UsedPercent)
+		trust := "  " + string(s.Reader.Name) + ", " + exactness(s.Reader.Exactness)
+		room := g.Width - g.columns(level) - 2 - g.columns(trust)
+		g.line(span{level, g.levelStyle(*s.UsedPercent) | styleBold},
+			bold("  "+g.cut(s.Tightest.Summary, room)), dim(trust))
+	}
+	if s.Reader.Message != "" {
+		g.wrap("", s.Reader.Message)
+	}
+	if s.ExhaustionSeconds != nil {
+		g.line(bold(fmt.Sprintf("Runs out in %d s if it goes on like this.", *s.ExhaustionSeconds)))
+	}
+	if s.Cause != "" {
+		g.wrap("", "Cause: "+string(s.Cause)+". "+s.Advice)
+	}
+}
+
+func exactness(e v1alpha1.Exactness) string {
+	switch e {
+	case v1alpha1.Exact:
+		return "exact"
+	case v1alpha1.UpperBound:
+		return "upper bound"
+	case v1alpha1.Approximate:
+		return "approximate"
+	case v1alpha1.Assumed:
+		return "assumed"
+	}
+	return string(e)
+}
+
+// machine says which machine, and when.
+func (g *page) machine(name string, s *v1alpha1.PortPressureStatus) {
+	parts := []string{name}
+	if k := strings.TrimSpace(s.Platform.OS + " " + s.Platform.Kernel + s.Platform.Build); k != "" {
+		parts = append(parts, k)
+	}
+	if s.NetworkCount != nil {
+		parts = append(parts, plural(int64(*s.NetworkCount), "network"))
+	}
+	if s.ObservedAt != nil {
+		parts = append(parts, s.ObservedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	g.line(dim(strings.Join(parts, " · ")))
+}
+
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
