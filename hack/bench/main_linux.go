@@ -35,11 +35,11 @@ func main() {
 }
 
 func run(page, only string, rounds int) error {
-	if err := requirements(); err != nil {
-		return err
-	}
 	chosen, err := choose(only)
 	if err != nil {
+		return err
+	}
+	if err := requirements(chosen); err != nil {
 		return err
 	}
 	text := machine()
@@ -65,7 +65,7 @@ func run(page, only string, rounds int) error {
 	return nil
 }
 
-func requirements() error {
+func requirements(chosen []scenario) error {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: it makes network namespaces and loads BPF programs")
 	}
@@ -73,6 +73,9 @@ func requirements() error {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%s isn't installed (Debian: iproute2, prometheus-node-exporter)", tool)
 		}
+	}
+	if !slices.ContainsFunc(chosen, func(s scenario) bool { return s.watch != nil }) {
+		return nil
 	}
 	if _, err := os.Stat(agentBinary); err != nil {
 		return fmt.Errorf("run `make build` first, and the bench at the repository's root: %w", err)

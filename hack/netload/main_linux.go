@@ -82,6 +82,7 @@ func parse(args []string, out io.Writer) (l testnet.Load, hold time.Duration, er
 	f.IntVar(&l.Inbound, "inbound", 0, "ESTABLISHED connections to a listener at 127.0.0.1:8080, without their clients")
 	f.IntVar(&l.Destinations, "dests", 0, "`destinations` that each state is spread over (default one for each 4,000 sockets)")
 	f.IntVar(&l.Churn.Rate, "churn", 0, "connections per second to open and close, the client first")
+	f.IntVar(&l.Churn.Attempts, "count", 0, "connections that the churn tries to open; netload ends when the last has left (default no end)")
 	f.DurationVar(&l.Churn.Stay, "stay", 0, "how long each connection of the churn is held")
 	f.BoolVar(&l.Churn.Reset, "reset", false, "the churn closes by RST and leaves no TIME_WAIT")
 	f.DurationVar(&hold, "hold", 0, "end this long after \"ready\" (default never)")

@@ -30,8 +30,8 @@ type stay struct {
 	until time.Time
 }
 
-// Run listens at the destinations, calls ready and churns on the calling thread
-// until ctx or its attempts end. It then resets what still stays.
+// Run listens at the destinations, calls ready and churns on the calling thread until
+// the churn or ctx ends. What still stays then is reset.
 func (c Churn) Run(ctx context.Context, ready func()) (ChurnCount, error) {
 	if len(c.To) == 0 {
 		c.To = []netip.AddrPort{churnAt}
@@ -53,13 +53,13 @@ func (c Churn) Run(ctx context.Context, ready func()) (ChurnCount, error) {
 func (r *churner) run(ctx context.Context) error {
 	gap := time.Second / time.Duration(r.Rate)
 	due := time.Now()
-	for ctx.Err() == nil && (r.Attempts == 0 || r.Made+r.Failed < r.Attempts) {
+	for ctx.Err() == nil && !(r.tried() && len(r.staying) == 0) {
 		now := time.Now()
 		if err := r.leave(now); err != nil {
 			return err
 		}
-		if wait := due.Sub(now); wait > 0 {
-			pause(ctx, min(wait, time.Millisecond))
+		if wait := due.Sub(now); wait > 0 || r.tried() {
+			pause(ctx, max(min(wait, time.Millisecond), 100*time.Microsecond))
 			continue
 		}
 		if err := r.arrive((r.Made+r.Failed)%len(r.To), now); err != nil {
@@ -69,8 +69,11 @@ func (r *churner) run(ctx context.Context) error {
 			due = now // too slow for the rate: no burst to catch up
 		}
 	}
-	return r.leave(time.Now())
+	return nil
 }
+
+// tried: there is nobody to arrive any more.
+func (r *churner) tried() bool { return r.Attempts > 0 && r.Made+r.Failed >= r.Attempts }
 
 func (r *churner) arrive(i int, now time.Time) error {
 	p, err := Dial(r.listeners[i], netip.AddrPort{}, r.To[i])

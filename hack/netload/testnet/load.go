@@ -37,7 +37,8 @@ type Load struct {
 type Churn struct {
 	// Rate is in connections a second; 0 is no churn.
 	Rate int
-	// Attempts ends the churn after so many; 0 is no end.
+	// Attempts is how many connections it tries to open; 0 is no end. The churn ends
+	// when the last of them has left.
 	Attempts int
 	// To is the destinations to take turns, 127.3.0.0:83 when there are none. They
 	// must be addresses of the namespace that the churn runs in.

@@ -69,15 +69,15 @@ func TestChurnLeavesTimeWaitOrNothing(t *testing.T) {
 		churn Churn
 		left  socket.States // once the last connection has left
 	}{
-		"closed by the client":             {Churn{}, socket.States{socket.TimeWait: 300}},
-		"closed by reset":                  {Churn{Reset: true}, socket.States{}},
-		"closed by reset while still held": {Churn{Stay: time.Hour}, socket.States{}},
+		"closed by the client":       {Churn{}, socket.States{socket.TimeWait: 300}},
+		"closed by reset":            {Churn{Reset: true}, socket.States{}},
+		"closed by the client later": {Churn{Stay: 50 * time.Millisecond}, socket.States{socket.TimeWait: 300}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := space(t)
 			c.churn.Rate, c.churn.Attempts = 2000, 300
 			started := time.Now()
-			count := churn(t, s, c.churn)
+			count := churn(t.Context(), t, s, c.churn)
 			if took, least := time.Since(started), 299*time.Second/2000; took < least {
 				t.Errorf("it took %v, less than %v at that rate", took, least)
 			}
@@ -91,14 +91,32 @@ func TestChurnLeavesTimeWaitOrNothing(t *testing.T) {
 	}
 }
 
+func TestChurnResetsWhatStaysWhenItIsStopped(t *testing.T) {
+	s := space(t)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		defer stop()
+		if err := s.AwaitStates(socket.States{socket.Established: 200, socket.Listen: 1}); err != nil {
+			t.Error(err)
+		}
+	}()
+	count := churn(ctx, t, s, Churn{Rate: 2000, Stay: time.Hour, Attempts: 100})
+	if d := cmp.Diff(ChurnCount{Made: 100}, count); d != "" {
+		t.Error(d)
+	}
+	if err := s.AwaitStates(socket.States{}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestChurnCountsConnectsThatFindNoPort(t *testing.T) {
 	s := space(t)
 	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
 		t.Fatal(err)
 	}
-	count := churn(t, s, Churn{Rate: 2000, Stay: time.Hour, Attempts: 300})
-	if d := cmp.Diff(ChurnCount{Made: 100, Failed: 200}, count); d != "" {
-		t.Error(d)
+	count := churn(t.Context(), t, s, Churn{Rate: 2000, Stay: time.Second, Attempts: 300, Reset: true})
+	if count.Made < 100 || count.Failed == 0 || count.Made+count.Failed != 300 {
+		t.Errorf("%+v, want some of 300 failed", count)
 	}
 }
 
@@ -108,16 +126,16 @@ func TestChurnTakesItsDestinationsInTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := []netip.AddrPort{netip.MustParseAddrPort("127.3.0.1:83"), netip.MustParseAddrPort("127.3.0.2:83")}
-	count := churn(t, s, Churn{Rate: 2000, Stay: time.Hour, Attempts: 200, To: to})
+	count := churn(t.Context(), t, s, Churn{Rate: 2000, Stay: time.Second, Attempts: 200, To: to, Reset: true})
 	if d := cmp.Diff(ChurnCount{Made: 200}, count); d != "" {
 		t.Error(d)
 	}
 }
 
-func churn(t *testing.T, s *Space, c Churn) (count ChurnCount) {
+func churn(ctx context.Context, t *testing.T, s *Space, c Churn) (count ChurnCount) {
 	t.Helper()
 	var err error
-	s.Do(func() { count, err = c.Run(t.Context(), func() {}) })
+	s.Do(func() { count, err = c.Run(ctx, func() {}) })
 	if err != nil {
 		t.Fatal(err)
 	}
