@@ -111,7 +111,11 @@ func (o *owners) read(m *ebpf.Map, recs []walkNetRec, t *walkTally, generation u
 	o.by = make(map[uint64]socket.Owner, len(recs))
 	for i := range recs {
 		inode := uint64(recs[i].Inum)
-		o.by[inode] = netns.Owner(ps[recs[i].Inum], recs[i].Inum == t.Host)
+		owner := netns.Owner(ps[recs[i].Inum], recs[i].Inum == t.Host)
+		if t.TasksLost+t.TasksCut > 0 {
+			owner.Container = "" // another one may be among those not seen
+		}
+		o.by[inode] = owner
 	}
 	return o.by, nil
 }

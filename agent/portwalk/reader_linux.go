@@ -160,6 +160,9 @@ func (r *Reader) sample(ctx context.Context, req socket.Request) (socket.Sample,
 	if r.opts.Failures {
 		s.Failures = r.failures.read(r.objs.Fails)
 	}
+	if tally.TcpMem[2] > 0 {
+		s.TCPMemoryLimits = &tally.TcpMem
+	}
 	s.Reader, s.Unseen = verdict(&tally, r.opts, r.failsLost)
 	return s, tally, nil
 }

@@ -3,7 +3,9 @@ package portwalk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -259,6 +261,29 @@ func TestACancelledSampleSaysSo(t *testing.T) {
 	cancel()
 	if _, err := open(t, Options{}).Sample(ctx, socket.Request{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The very first sample already knows the caller's sockets.
+func TestTheFirstSampleSeesUDPAndTheMemoryLimits(t *testing.T) {
+	n := hundred(t)
+	if _, err := n.BindUDP(ap("0.0.0.0:0")); err != nil {
+		t.Fatal(err)
+	}
+	s := sample(t, open(t, Options{}))
+	if got := find(&s, n.Inode()); got.UDPHeld != 1 || got.UDPSockets != 1 {
+		t.Errorf("UDP: %d ports, %d sockets, want 1 and 1", got.UDPHeld, got.UDPSockets)
+	}
+	var want [3]uint64
+	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_mem")
+	if err != nil {
+		t.Skip(err) // not in the machine's own network namespace
+	}
+	if _, err := fmt.Sscan(string(b), &want[0], &want[1], &want[2]); err != nil {
+		t.Fatal(err)
+	}
+	if s.TCPMemoryLimits == nil || *s.TCPMemoryLimits != want {
+		t.Errorf("tcp_mem: %v, want %v", s.TCPMemoryLimits, want)
 	}
 }
 

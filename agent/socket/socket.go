@@ -219,6 +219,9 @@ type Sample struct {
 	// Failures is nil where failed connects are not watched (then Unseen says so).
 	Failures []Failure
 	Unseen   []Unseen
+	// TCPMemoryLimits are net.ipv4.tcp_mem in pages: below the first TCP is at
+	// ease, above the third it gets no more. nil where the reader can't see them.
+	TCPMemoryLimits *[3]uint64
 	// Cost is the CPU time that the sample took.
 	Cost time.Duration
 }
