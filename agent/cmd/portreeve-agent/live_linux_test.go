@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// program is the test binary as the real program, which dies with the test.
+func program(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
+	c.Env = append(os.Environ(), asMain+"=1")
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return c
+}
+
+func TestASignalEndsAWatchCleanly(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(signal.String(), func(t *testing.T) {
+			c := program(t, "report", "--watch", "--interval", "100ms", "-o", "json")
+			var stderr strings.Builder
+			c.Stderr = &stderr
+			stdout, err := c.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(stdout)
+			lines.Buffer(nil, 1<<20)
+			for n := 0; n < 2 && lines.Scan(); n++ {
+				var p v1alpha1.PortPressure
+				if err := json.Unmarshal(lines.Bytes(), &p); err != nil || p.Status.Tightest == nil {
+					t.Fatalf("%v: %s", err, lines.Bytes())
+				}
+			}
+			if err := c.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			for lines.Scan() { // what was on its way
+			}
+			if err := c.Wait(); err != nil {
+				t.Errorf("%v: %s", err, stderr.String())
+			}
+		})
+	}
+}
+
+func TestEachReaderReportsThisMachine(t *testing.T) {
+	for _, o := range openers {
+		t.Run(o.name, func(t *testing.T) {
+			r, err := o.open(readerOptions{proc: "/proc"})
+			if err != nil {
+				t.Skipf("%s does not work here: %v", o.name, err)
+			}
+			r.Close()
+			out, err := program(t, "report", "-o", "json", "--reader", o.name).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p v1alpha1.PortPressure
+			if err := json.Unmarshal(out, &p); err != nil {
+				t.Fatal(err)
+			}
+			s := p.Status
+			if s.Reader.Name != o.name || s.Tightest == nil || s.Tightest.Capacity <= 0 || s.States == nil || *s.NetworkCount < 1 {
+				t.Errorf("%s", out)
+			}
+		})
+	}
+}
+
+func TestAWrongProcIsAUsageError(t *testing.T) {
+	for _, proc := range []string{"/nowhere", t.TempDir(), ""} {
+		got := runWith(t.Context(), nil, []opener{opens("fake", &fakeReader{}, nil)}, "report", "--proc", proc)
+		if got.code != exitUsage || !strings.HasPrefix(got.stderr, `portreeve-agent: --proc "`+proc+`": `) || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%+v", got)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+// Command portreeve-agent measures the ports of the machine that it runs on.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker (-X main.version).
+var version = "dev"
+
+// The goroutine of main keeps to the main thread, whose namespaces are what
+// /proc/PID shows of the process: no other goroutine can be on it and move it
+// into another network namespace.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	a := app{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, openers: openers}
+	code := a.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// The exit codes beside 0.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// app is what a run takes from outside.
+type app struct {
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	openers        []opener
+}
+
+// run is the whole program; it returns the exit code.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(a.stderr, "portreeve-agent: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	if usage := (usageError{}); errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+func (a *app) root() *cobra.Command {
+	c := &cobra.Command{
+		Use:           "portreeve-agent",
+		Short:         "Measures the ephemeral ports of this machine",
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArguments,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.CompletionOptions.DisableDefaultCmd = true
+	c.SetOut(a.stdout)
+	c.SetErr(a.stderr)
+	c.SetFlagErrorFunc(flagError)
+	c.AddCommand(a.reportCommand())
+	return c
+}

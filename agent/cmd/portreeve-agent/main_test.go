@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// asMain makes the test binary be the program.
+const asMain = "PORTREEVE_TEST_AS_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMain) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// fakeReader gives the same sample time and again, and calls after once it has.
+type fakeReader struct {
+	message string
+	samples int
+	after   func(samples int)
+	err     error
+	closed  bool
+}
+
+func (r *fakeReader) Sample(context.Context, socket.Request) (socket.Sample, error) {
+	if r.samples++; r.after != nil {
+		r.after(r.samples)
+	}
+	return socket.Sample{
+		Taken:  time.Date(2025, 11, 21, 2, 59, 58, 0, time.UTC),
+		Reader: socket.Reader{Name: "fake", Exactness: socket.Exact, Message: r.message},
+		Networks: []socket.Network{{
+			Inode: 1, Owner: socket.Owner{Kind: socket.OwnerHost}, Detailed: true,
+			Settings: socket.Settings{Range: socket.Range{First: 40000, Last: 40099}},
+			Destinations: []socket.Destination{{
+				Source: netip.MustParseAddr("10.0.0.4"), Address: netip.MustParseAddr("10.0.0.9"), Port: 443,
+				States: socket.States{socket.Established: 60},
+			}},
+		}},
+	}, r.err
+}
+
+func (r *fakeReader) Close() error { r.closed = true; return nil }
+
+func opens(name string, r agent.Reader, err error) opener {
+	return opener{name, func(readerOptions) (agent.Reader, error) { return r, err }}
+}
+
+// result is what a run gives.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+func runWith(ctx context.Context, env map[string]string, all []opener, args ...string) result {
+	var stdout, stderr bytes.Buffer
+	a := app{&stdout, &stderr, func(k string) string { return env[k] }, all}
+	code := a.run(ctx, args)
+	return result{code, stdout.String(), stderr.String()}
+}
+
+func TestBadUsageIsOneLineAndExitCode2(t *testing.T) {
+	const flags = "--output, --watch, --interval, --reader, --pools, --proc, --help"
+	tests := map[string]struct {
+		args string
+		want string
+	}{
+		"An unknown command":        {"reprot", `unknown command "reprot": must be report`},
+		"An unknown flag":           {"report --colour", `unknown flag "--colour": report has ` + flags},
+		"An unknown short flag":     {"report -x", `unknown flag "-x": report has ` + flags},
+		"An argument":               {"report eth0", `report takes flags only, not "eth0"`},
+		"An unknown output":         {"report -o xml", `--output "xml": must be table, yaml or json`},
+		"An empty output":           {"report --output=", `--output "": must be table, yaml or json`},
+		"A flag without its value":  {"report --output", `--output needs a value: table, yaml or json`},
+		"An unknown reader":         {"report --reader ss", `--reader "ss": must be auto or fake`},
+		"An interval of nothing":    {"report --watch --interval 0", `--interval "0": must be a duration of 100ms or more, such as 1s`},
+		"A short interval":          {"report --watch --interval 99ms", `--interval "99ms": must be a duration of 100ms or more, such as 1s`},
+		"An interval without unit":  {"report --watch --interval 5", `--interval "5": must be a duration of 100ms or more, such as 1s`},
+		"An interval without watch": {"report --interval 5s", `--interval "5s": only with --watch`},
+		"No pools":                  {"report --pools 0", `--pools "0": must be a number from 1 on, or all`},
+		"Fewer than no pools":       {"report --pools=-1", `--pools "-1": must be a number from 1 on, or all`},
+		"Too many pools to count":   {"report --pools 99999999999", `--pools "99999999999": must be a number from 1 on, or all`},
+		"Neither watch nor not":     {"report --watch=maybe", `--watch "maybe": must be true or false`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := runWith(t.Context(), nil, []opener{opens("fake", &fakeReader{}, nil)}, strings.Fields(test.args)...)
+			want := result{exitUsage, "", "portreeve-agent: " + test.want + "\n"}
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(result{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for args, want := range map[string]string{
+		"--version":     "portreeve-agent version dev\n",
+		"":              "Measures the ephemeral ports",
+		"report --help": "--pools N|all",
+	} {
+		got := runWith(t.Context(), nil, nil, strings.Fields(args)...)
+		if got.code != 0 || !strings.Contains(got.stdout, want) {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+}
+
+func TestReaderIsTheFirstThatOpens(t *testing.T) {
+	no := errors.New("walk: missing capabilities:\nBPF")
+	walk, diag := &fakeReader{message: "exact"}, &fakeReader{message: "bound"}
+	tests := map[string]struct {
+		name    string
+		all     []opener
+		message string
+		err     string
+	}{
+		"The better one":               {"auto", []opener{opens("walk", walk, nil), opens("diag", diag, nil)}, "exact", ""},
+		"The other, and why":           {"auto", []opener{opens("walk", nil, no), opens("diag", diag, nil)}, "walk: missing capabilities: BPF; bound", ""},
+		"The other, silent of itself":  {"auto", []opener{opens("walk", nil, no), opens("diag", &fakeReader{}, nil)}, "walk: missing capabilities: BPF", ""},
+		"The one asked for":            {"diag", []opener{opens("walk", walk, nil), opens("diag", diag, nil)}, "bound", ""},
+		"None that was asked for":      {"walk", []opener{opens("walk", nil, no), opens("diag", diag, nil)}, "", "no reader can be opened: walk: missing capabilities: BPF"},
+		"None at all":                  {"auto", []opener{opens("walk", nil, no), opens("diag", nil, errors.New("no"))}, "", "no reader can be opened: walk: missing capabilities: BPF; diag: no"},
+		"None for an operating system": {"auto", nil, "", errNoReader.Error()},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r, err := openReader(test.name, test.all, readerOptions{})
+			if err != nil || test.err != "" {
+				if err == nil || err.Error() != test.err {
+					t.Fatalf("got %v, want %q", err, test.err)
+				}
+				return
+			}
+			if s, _ := r.Sample(t.Context(), socket.Request{}); s.Reader.Message != test.message {
+				t.Errorf("got %q, want %q", s.Reader.Message, test.message)
+			}
+		})
+	}
+}

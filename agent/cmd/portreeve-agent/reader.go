@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// opener opens one kind of reader.
+type opener struct {
+	name string
+	open func(readerOptions) (agent.Reader, error)
+}
+
+// readerOptions are what readers have in common.
+type readerOptions struct {
+	proc     string
+	failures bool // watch for connect() calls that fail
+}
+
+const readerAuto = "auto"
+
+var errNoReader = errors.New("no reader for this OS yet")
+
+// openReader opens the reader of that name; auto is the first that opens, which
+// then says why those before it did not.
+func openReader(name string, all []opener, o readerOptions) (agent.Reader, error) {
+	if len(all) == 0 {
+		return nil, errNoReader
+	}
+	var why []string
+	for _, candidate := range all {
+		if name != readerAuto && name != candidate.name {
+			continue
+		}
+		r, err := candidate.open(o)
+		switch {
+		case err != nil:
+			why = append(why, reason(candidate.name, err))
+		case len(why) > 0:
+			return fallback{r, strings.Join(why, "; ")}, nil
+		default:
+			return r, nil
+		}
+	}
+	return nil, fmt.Errorf("no reader can be opened: %s", strings.Join(why, "; "))
+}
+
+// reason is err in one line that begins with the reader's name.
+func reason(name string, err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	return name + ": " + strings.TrimPrefix(text, name+": ")
+}
+
+// fallback is a reader that was not the first choice.
+type fallback struct {
+	agent.Reader
+	why string
+}
+
+func (f fallback) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
+	s, err := f.Reader.Sample(ctx, req)
+	if s.Reader.Message != "" {
+		s.Reader.Message = "; " + s.Reader.Message
+	}
+	s.Reader.Message = f.why + s.Reader.Message
+	return s, err
+}

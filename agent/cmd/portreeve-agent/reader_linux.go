@@ -1,0 +1,31 @@
+package main
+
+import (
+	"golang.org/x/sys/unix"
+
+	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/inetdiag"
+	"portreeve.io/portreeve/agent/portwalk"
+)
+
+// openers are the readers of Linux, the better one first.
+var openers = []opener{
+	{"portwalk", func(o readerOptions) (agent.Reader, error) {
+		return portwalk.Open(portwalk.Options{Failures: o.failures})
+	}},
+	{"sockdiag", func(o readerOptions) (agent.Reader, error) {
+		return inetdiag.Open(inetdiag.Options{Proc: o.proc})
+	}},
+}
+
+// checkProc refuses a folder that is no procfs.
+func checkProc(proc string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(proc, &fs); err != nil {
+		return usagef("--proc %q: %w; must be where a procfs is mounted, such as /proc", proc, err)
+	}
+	if fs.Type != unix.PROC_SUPER_MAGIC {
+		return usagef("--proc %q: no procfs is mounted there; must be where one is, such as /proc", proc)
+	}
+	return nil
+}
