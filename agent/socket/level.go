@@ -31,3 +31,16 @@ func (t Thresholds) Level(percent int) Level {
 	}
 	return Normal
 }
+
+// hysteresis is how many points below its threshold a level still holds: a pool
+// that hovers at the line does not flap.
+const hysteresis = 5
+
+// Next is the level after was, now that the tightest pool is percent used. It
+// rises at once, and falls when the percentage is clearly below the line.
+func (t Thresholds) Next(was Level, percent int) Level {
+	if up := t.Level(percent); up >= was {
+		return up
+	}
+	return min(was, Thresholds{t.Warning - hysteresis, t.Critical - hysteresis}.Level(percent))
+}
