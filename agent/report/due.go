@@ -1,0 +1,89 @@
+package report
+
+import (
+	"time"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Policy says how often a status is written. The API server pays for each write
+// of each node, so a change has to be worth it.
+type Policy struct {
+	// Heartbeat is the longest time between two writes, give or take a tenth.
+	Heartbeat time.Duration
+	// Gap is the least time between writes that no change of level causes.
+	Gap time.Duration
+	// Points is the least change of usedPercent that is a change.
+	Points int32
+	// Calm is the Gap while the level is Normal: what changes far from the line
+	// can wait. Two such writes and two heartbeats make four an hour.
+	Calm time.Duration
+}
+
+// DefaultPolicy is what docs/architecture.md describes.
+var DefaultPolicy = Policy{Heartbeat: 30 * time.Minute, Gap: time.Minute, Points: 5, Calm: 20 * time.Minute}
+
+// written is what the API server has, and when it got it.
+type written struct {
+	status *v1alpha1.PortPressureStatus // nil: nothing of this agent's yet
+	at     time.Time
+	jitter float64 // 0 to 1, drawn anew with each write
+}
+
+// due is when now's status should be written, at the latest; whatever lies in
+// the past is due at once.
+func (p Policy) due(w written, now *v1alpha1.PortPressureStatus) time.Time {
+	if w.status == nil || moved(w.status, now) {
+		return time.Time{}
+	}
+	heartbeat := w.at.Add(time.Duration(float64(p.Heartbeat) * (0.9 + 0.2*w.jitter)))
+	if !p.changed(w.status, now) {
+		return heartbeat
+	}
+	gap := p.Gap
+	if now.Level == v1alpha1.LevelNormal {
+		gap = p.Calm
+	}
+	if next := w.at.Add(gap); next.Before(heartbeat) {
+		return next
+	}
+	return heartbeat
+}
+
+// moved is what nobody should wait for: another level, another reader, other
+// settings.
+func moved(a, b *v1alpha1.PortPressureStatus) bool {
+	if a.Level != b.Level || a.Reader.Name != b.Reader.Name || a.AgentVersion != b.AgentVersion ||
+		a.ObservedGeneration != b.ObservedGeneration || len(a.Settings) != len(b.Settings) ||
+		len(a.Conditions) != len(b.Conditions) {
+		return true
+	}
+	for i := range a.Settings {
+		if a.Settings[i].State != b.Settings[i].State {
+			return true
+		}
+	}
+	for i := range a.Conditions {
+		if a.Conditions[i].Status != b.Conditions[i].Status {
+			return true
+		}
+	}
+	return false
+}
+
+// changed is a figure or a cause that is worth a write before the heartbeat.
+func (p Policy) changed(a, b *v1alpha1.PortPressureStatus) bool {
+	if a.UsedPercent == nil || b.UsedPercent == nil {
+		return a.UsedPercent != b.UsedPercent
+	}
+	diff := *a.UsedPercent - *b.UsedPercent
+	return diff >= p.Points || -diff >= p.Points || a.Cause != b.Cause ||
+		b.Level != v1alpha1.LevelNormal && summary(a) != summary(b)
+}
+
+func summary(s *v1alpha1.PortPressureStatus) string {
+	if s.Tightest == nil {
+		return ""
+	}
+	return s.Tightest.Summary
+}

@@ -1,0 +1,58 @@
+package report
+
+import (
+	"testing"
+	"time"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+func status(level v1alpha1.Level, percent int32, summary string) *v1alpha1.PortPressureStatus {
+	return &v1alpha1.PortPressureStatus{Level: level, UsedPercent: &percent,
+		Tightest: &v1alpha1.Pool{Summary: summary}}
+}
+
+func TestWhenAStatusIsDue(t *testing.T) {
+	wrote := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	calm, pressed := status(v1alpha1.LevelNormal, 20, "a"), status(v1alpha1.LevelWarning, 60, "a")
+	for name, c := range map[string]struct {
+		w    written
+		now  *v1alpha1.PortPressureStatus
+		want time.Duration // after the last write; 0: at once
+	}{
+		"the first at once":                           {written{}, calm, 0},
+		"another level at once":                       {written{calm, wrote, 0}, pressed, 0},
+		"the same at the heartbeat":                   {written{calm, wrote, 0.5}, status(v1alpha1.LevelNormal, 24, "a"), 30 * time.Minute},
+		"the heartbeat comes up to a tenth earlier":   {written{calm, wrote, 0}, calm, 27 * time.Minute},
+		"the heartbeat comes up to a tenth later":     {written{calm, wrote, 1}, calm, 33 * time.Minute},
+		"five points while calm wait":                 {written{calm, wrote, 0.5}, status(v1alpha1.LevelNormal, 25, "a"), 20 * time.Minute},
+		"five points past the line wait a minute":     {written{pressed, wrote, 0.5}, status(v1alpha1.LevelWarning, 55, "a"), time.Minute},
+		"another tightest pool while calm is no news": {written{calm, wrote, 0.5}, status(v1alpha1.LevelNormal, 20, "b"), 30 * time.Minute},
+		"another tightest pool past the line is":      {written{pressed, wrote, 0.5}, status(v1alpha1.LevelWarning, 60, "b"), time.Minute},
+		"nothing measured any more":                   {written{pressed, wrote, 0.5}, &v1alpha1.PortPressureStatus{}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := DefaultPolicy.due(c.w, c.now)
+			if c.want == 0 && !got.IsZero() || c.want != 0 && got.Sub(wrote) != c.want {
+				t.Errorf("due %v after the last write, want %v", got.Sub(wrote), c.want)
+			}
+		})
+	}
+}
+
+// A healthy node whose figures move all the time makes four writes an hour.
+func TestAHealthyNodeIsQuiet(t *testing.T) {
+	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	w, writes := written{jitter: 0.5}, 0
+	for tick := range 24 * 360 { // a day of 10 s
+		now := start.Add(time.Duration(tick) * 10 * time.Second)
+		s := status(v1alpha1.LevelNormal, int32(tick*7%50), "pool")
+		if !now.Before(DefaultPolicy.due(w, s)) {
+			w = written{s, now, 0.5}
+			writes++
+		}
+	}
+	if writes > 24*4 {
+		t.Errorf("%d writes in a day, want 96 at the most", writes)
+	}
+}
