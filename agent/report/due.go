@@ -28,13 +28,35 @@ type written struct {
 	status *v1alpha1.PortPressureStatus // nil: nothing of this agent's yet
 	at     time.Time
 	jitter float64 // 0 to 1, drawn anew with each write
+	hasty  int     // how many writes came less than a Gap after another, lately
+}
+
+// maxHasty is how often a level may change faster than the Gap before it is a
+// pool that flaps, and has to wait.
+const maxHasty = 6
+
+// then is what was written after w.
+func (w written) then(s *v1alpha1.PortPressureStatus, at time.Time, jitter float64, gap time.Duration) written {
+	next := written{status: s, at: at, jitter: jitter, hasty: w.hasty}
+	switch apart := at.Sub(w.at); {
+	case w.status == nil || apart > 10*gap:
+		next.hasty = 0
+	case apart < gap:
+		next.hasty++
+	}
+	return next
 }
 
 // due is when now's status should be written, at the latest; whatever lies in
 // the past is due at once.
 func (p Policy) due(w written, now *v1alpha1.PortPressureStatus) time.Time {
-	if w.status == nil || moved(w.status, now) {
+	switch {
+	case w.status == nil:
 		return time.Time{}
+	case moved(w.status, now) && w.hasty < maxHasty:
+		return time.Time{}
+	case moved(w.status, now):
+		return w.at.Add(p.Gap)
 	}
 	heartbeat := w.at.Add(time.Duration(float64(p.Heartbeat) * (0.9 + 0.2*w.jitter)))
 	if !p.changed(w.status, now) {

@@ -21,15 +21,15 @@ func TestWhenAStatusIsDue(t *testing.T) {
 		want time.Duration // after the last write; 0: at once
 	}{
 		"the first at once":                           {written{}, calm, 0},
-		"another level at once":                       {written{calm, wrote, 0}, pressed, 0},
-		"the same at the heartbeat":                   {written{calm, wrote, 0.5}, status(v1alpha1.LevelNormal, 24, "a"), 30 * time.Minute},
-		"the heartbeat comes up to a tenth earlier":   {written{calm, wrote, 0}, calm, 27 * time.Minute},
-		"the heartbeat comes up to a tenth later":     {written{calm, wrote, 1}, calm, 33 * time.Minute},
-		"five points while calm wait":                 {written{calm, wrote, 0.5}, status(v1alpha1.LevelNormal, 25, "a"), 20 * time.Minute},
-		"five points past the line wait a minute":     {written{pressed, wrote, 0.5}, status(v1alpha1.LevelWarning, 55, "a"), time.Minute},
-		"another tightest pool while calm is no news": {written{calm, wrote, 0.5}, status(v1alpha1.LevelNormal, 20, "b"), 30 * time.Minute},
-		"another tightest pool past the line is":      {written{pressed, wrote, 0.5}, status(v1alpha1.LevelWarning, 60, "b"), time.Minute},
-		"nothing measured any more":                   {written{pressed, wrote, 0.5}, &v1alpha1.PortPressureStatus{}, 0},
+		"another level at once":                       {written{calm, wrote, 0, 0}, pressed, 0},
+		"the same at the heartbeat":                   {written{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 24, "a"), 30 * time.Minute},
+		"the heartbeat comes up to a tenth earlier":   {written{calm, wrote, 0, 0}, calm, 27 * time.Minute},
+		"the heartbeat comes up to a tenth later":     {written{calm, wrote, 1, 0}, calm, 33 * time.Minute},
+		"five points while calm wait":                 {written{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 25, "a"), 20 * time.Minute},
+		"five points past the line wait a minute":     {written{pressed, wrote, 0.5, 0}, status(v1alpha1.LevelWarning, 55, "a"), time.Minute},
+		"another tightest pool while calm is no news": {written{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 20, "b"), 30 * time.Minute},
+		"another tightest pool past the line is":      {written{pressed, wrote, 0.5, 0}, status(v1alpha1.LevelWarning, 60, "b"), time.Minute},
+		"nothing measured any more":                   {written{pressed, wrote, 0.5, 0}, &v1alpha1.PortPressureStatus{}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := DefaultPolicy.due(c.w, c.now)
@@ -48,11 +48,29 @@ func TestAHealthyNodeIsQuiet(t *testing.T) {
 		now := start.Add(time.Duration(tick) * 10 * time.Second)
 		s := status(v1alpha1.LevelNormal, int32(tick*7%50), "pool")
 		if !now.Before(DefaultPolicy.due(w, s)) {
-			w = written{s, now, 0.5}
+			w = w.then(s, now, 0.5, DefaultPolicy.Gap)
 			writes++
 		}
 	}
 	if writes > 24*4 {
 		t.Errorf("%d writes in a day, want 96 at the most", writes)
+	}
+}
+
+// A pool that jumps between levels at every tick gets its first moves through at
+// once, and then one a minute.
+func TestAFlappingLevelWaits(t *testing.T) {
+	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	w, writes := written{}, 0
+	for tick := range 360 { // an hour of 10 s
+		now := start.Add(time.Duration(tick) * 10 * time.Second)
+		s := status([]v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelCritical}[tick%2], int32(tick%2*90), "pool")
+		if !now.Before(DefaultPolicy.due(w, s)) {
+			w = w.then(s, now, 0.5, DefaultPolicy.Gap)
+			writes++
+		}
+	}
+	if writes < 50 || writes > 70 {
+		t.Errorf("%d writes in an hour, want the first six at once and then about one a minute", writes)
 	}
 }

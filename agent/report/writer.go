@@ -1,0 +1,222 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Options of a Writer.
+type Options struct {
+	Client rest.Interface
+	// Node is the name of the node, and of its PortPressure.
+	Node   string
+	Policy Policy
+	Log    *slog.Logger
+	// Wrote is told how each attempt ended: a Result.
+	Wrote func(Result)
+	// Object is told of the node's PortPressure whenever it has changed.
+	Object func(*v1alpha1.PortPressure)
+}
+
+// Result is how an attempt to write ended.
+type Result string
+
+// The values of Result.
+const (
+	Written   Result = "ok"
+	NotFound  Result = "not_found" // the controller has not created it yet, or there is no CRD
+	Forbidden Result = "forbidden"
+	Throttled Result = "throttled" // the server asked to come back later
+	Failed    Result = "error"
+)
+
+// The waits after an attempt that failed. Each is drawn between half and whole.
+const (
+	firstWait = 2 * time.Second
+	longWait  = time.Minute
+	// herd is how far apart nodes spread that were all told to come back.
+	herd = 10 * time.Second
+)
+
+// Writer writes the newest status when it is due. What it could not write it
+// writes later, if it is still the newest.
+type Writer struct {
+	o    Options
+	kick chan struct{}
+
+	mu     sync.Mutex
+	newest *v1alpha1.PortPressureStatus
+	wrote  written
+
+	failures int
+	last     Result
+}
+
+// NewWriter makes a Writer; Run writes.
+func NewWriter(o Options) *Writer {
+	return &Writer{o: o, kick: make(chan struct{}, 1)}
+}
+
+// Offer is called with each new status, and does not wait. The status must not
+// change afterwards.
+func (w *Writer) Offer(s *v1alpha1.PortPressureStatus) {
+	w.mu.Lock()
+	w.newest = s
+	w.mu.Unlock()
+	w.poke()
+}
+
+// forget says that the API server has lost what was written.
+func (w *Writer) forget() {
+	w.mu.Lock()
+	w.wrote = written{}
+	w.mu.Unlock()
+	w.poke()
+}
+
+func (w *Writer) poke() {
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run watches the object and writes until ctx ends.
+func (w *Writer) Run(ctx context.Context) {
+	var watching sync.WaitGroup
+	watching.Go(func() { w.watch(ctx) })
+	defer watching.Wait()
+	var notBefore time.Time
+	for {
+		status, due := w.next()
+		if due.Before(notBefore) {
+			due = notBefore
+		}
+		if status != nil && !time.Now().Before(due) {
+			notBefore = time.Now().Add(w.write(ctx, status))
+			continue
+		}
+		if !w.wait(ctx, status, due) {
+			return
+		}
+	}
+}
+
+// wait returns when there is something new to look at, or the time has come.
+func (w *Writer) wait(ctx context.Context, status *v1alpha1.PortPressureStatus, due time.Time) bool {
+	later := time.Until(due)
+	if status == nil {
+		later = time.Hour
+	}
+	timer := time.NewTimer(later)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-w.kick:
+	}
+	return true
+}
+
+func (w *Writer) next() (*v1alpha1.PortPressureStatus, time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.newest == nil {
+		return nil, time.Time{}
+	}
+	return w.newest, w.o.Policy.due(w.wrote, w.newest)
+}
+
+// write makes one attempt, and returns how long to leave the server alone.
+func (w *Writer) write(ctx context.Context, s *v1alpha1.PortPressureStatus) time.Duration {
+	err := w.patch(ctx, s)
+	if ctx.Err() != nil {
+		return 0
+	}
+	result := resultOf(err)
+	w.tell(result, err)
+	if result == Written {
+		w.mu.Lock()
+		w.wrote = w.wrote.then(s, time.Now(), rand.Float64(), w.o.Policy.Gap)
+		w.mu.Unlock()
+		w.failures = 0
+		return 0
+	}
+	w.failures++
+	return w.back(err)
+}
+
+func (w *Writer) patch(ctx context.Context, s *v1alpha1.PortPressureStatus) error {
+	body, err := statusPatch(s)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return w.o.Client.Patch(types.JSONPatchType).Resource(resource).Name(w.o.Node).
+		SubResource("status").MaxRetries(0).Body(body).Do(ctx).Error()
+}
+
+func resultOf(err error) Result {
+	switch {
+	case err == nil:
+		return Written
+	case apierrors.IsNotFound(err):
+		return NotFound
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		return Forbidden
+	case apierrors.IsTooManyRequests(err):
+		return Throttled
+	}
+	return Failed
+}
+
+// back is how long to wait after err. Only the server knows that many nodes
+// write at once, and says so with 429.
+func (w *Writer) back(err error) time.Duration {
+	if seconds, ok := apierrors.SuggestsClientDelay(err); ok || apierrors.IsTooManyRequests(err) {
+		return time.Duration(seconds)*time.Second + time.Duration(rand.Float64()*float64(herd))
+	}
+	wait := longWait
+	if w.failures < 6 {
+		wait = min(longWait, firstWait<<(w.failures-1))
+	}
+	return wait/2 + time.Duration(rand.Float64()*float64(wait/2))
+}
+
+// tell logs the first of a row of equal results.
+func (w *Writer) tell(r Result, err error) {
+	w.o.Wrote(r)
+	if r == w.last {
+		return
+	}
+	switch {
+	case r != Written:
+		w.o.Log.Warn("the status could not be written; measuring goes on", "node", w.o.Node, "why", explain(r, w.o.Node, err))
+	case w.last != "":
+		w.o.Log.Info("the status is written again", "node", w.o.Node)
+	}
+	w.last = r
+}
+
+// explain is err with what to do about it.
+func explain(r Result, node string, err error) string {
+	switch r {
+	case NotFound:
+		return fmt.Sprintf("no PortPressure %q: the controller has not created it yet, or the CRDs are not installed (%v)", node, err)
+	case Forbidden:
+		return fmt.Sprintf("no right to patch portpressures/status of %q: see the agent's ClusterRole and the admission policy (%v)", node, err)
+	}
+	return err.Error()
+}
