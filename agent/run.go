@@ -1,0 +1,139 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Loop measures a machine again and again.
+type Loop struct {
+	Reader Reader
+	// Facts are read anew for each sample.
+	Facts func() assess.Facts
+	// Name puts names to a sample's pods.
+	Name func(*socket.Sample)
+	// Seen is given each sample with its status, which nobody changes afterwards.
+	Seen func(*socket.Sample, *v1alpha1.PortPressureStatus, Tick)
+	Log  *slog.Logger
+
+	// Interval is the time between samples, Pressed the shorter one past the
+	// warning line.
+	Interval, Pressed time.Duration
+	// BudgetPercent is the share of one CPU that samples may take.
+	BudgetPercent int
+
+	mu         sync.Mutex
+	course     assess.Course
+	thresholds socket.Thresholds
+	generation int64
+	reader     string    // of the last sample
+	alive      time.Time // the end of the last good sample
+	due        time.Duration
+}
+
+// Tick is how a sample was timed.
+type Tick struct {
+	// Interval is the time until the next sample; Took is this one's, on the clock.
+	Interval, Took time.Duration
+	// Stretched says that the CPU budget set the interval.
+	Stretched bool
+}
+
+// Object takes what the controller, or a former agent, has written.
+func (l *Loop) Object(p *v1alpha1.PortPressure) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.generation == 0 {
+		l.course.Resume(&p.Status)
+	}
+	l.generation = p.Generation
+	l.thresholds = socket.Thresholds{}
+	if t := p.Spec.Thresholds; t.WarningPercent > 0 && t.CriticalPercent > 0 {
+		l.thresholds = socket.Thresholds{Warning: int(t.WarningPercent), Critical: int(t.CriticalPercent)}
+	}
+}
+
+// Healthy says that samples are being taken.
+func (l *Loop) Healthy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.alive.IsZero() && time.Since(l.alive) < 3*l.due+30*time.Second
+}
+
+// Run takes samples until ctx ends. A sample that fails is said once, and tried
+// again at the next tick.
+func (l *Loop) Run(ctx context.Context) error {
+	pace := Pace{BudgetPercent: l.BudgetPercent}
+	failing := false
+	for {
+		start := time.Now()
+		sample, err := l.Reader.Sample(ctx, l.request())
+		if ctx.Err() != nil {
+			return nil
+		}
+		level := socket.Normal
+		switch {
+		case err != nil && !failing:
+			l.Log.Error("the sockets can't be read; trying again", "why", err)
+		case err == nil && failing:
+			l.Log.Info("the sockets are read again")
+		}
+		failing = err != nil
+		if err == nil {
+			level = l.take(&sample, start, &pace)
+		}
+		pace.Interval = l.Interval
+		if level > socket.Normal {
+			pace.Interval = min(l.Interval, l.Pressed)
+		}
+		if !sleep(ctx, start.Add(pace.After(sample.Cost))) {
+			return nil
+		}
+	}
+}
+
+// request asks for everything, but sockdiag, whose dumps walk the whole machine
+// for each namespace, for those only whose pools can be half way to the line.
+func (l *Loop) request() socket.Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reader != v1alpha1.ReaderSockdiag {
+		return socket.Request{}
+	}
+	t := l.thresholds
+	if t == (socket.Thresholds{}) {
+		t = socket.DefaultThresholds
+	}
+	return socket.Request{GatePercent: t.Warning / 2}
+}
+
+func (l *Loop) take(sample *socket.Sample, start time.Time, pace *Pace) socket.Level {
+	l.Name(sample)
+	facts := l.Facts()
+	l.mu.Lock()
+	facts.Thresholds = l.thresholds
+	status := assess.Status(*sample, facts)
+	status.ObservedGeneration = l.generation
+	level := l.course.Follow(&status, l.thresholds)
+	l.alive, l.due, l.reader = time.Now(), pace.Interval, sample.Reader.Name
+	l.mu.Unlock()
+	l.Seen(sample, &status, Tick{Interval: pace.Interval, Took: time.Since(start), Stretched: pace.Stretched()})
+	return level
+}
+
+func sleep(ctx context.Context, until time.Time) bool {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
