@@ -32,6 +32,9 @@ func openReader(name string, all []opener, o readerOptions) (agent.Reader, error
 	if len(all) == 0 {
 		return nil, errNoReader
 	}
+	if err := raiseCapabilities(); err != nil {
+		return nil, err
+	}
 	var why []string
 	for _, candidate := range all {
 		if name != readerAuto && name != candidate.name {

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The agent as it runs in a pod: no root, both capabilities permitted by the
+// file, none in effect.
+func TestReportWorksWithTwoFileCapabilitiesAndNoRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give a file capabilities")
+	}
+	dir, err := os.MkdirTemp("", "portreeve-agent") // below TempDir others may not look
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, "portreeve-agent")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", bin, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Skipf("can't build the agent here: %v: %s", err, out)
+	}
+	report := func(caps uint64) (string, error) {
+		if err := permit(bin, caps); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(bin, "report", "--reader", "portwalk")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := report(wanted); err != nil || !strings.Contains(out, "portwalk, exact") {
+		t.Errorf("with both: %v: %s", err, out)
+	}
+	for name, caps := range map[string]uint64{"BPF": wanted &^ (1 << unix.CAP_BPF), "PERFMON": wanted &^ (1 << unix.CAP_PERFMON)} {
+		out, err := report(caps)
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || !strings.Contains(out, "missing capabilities: "+name) {
+			t.Errorf("without %s: %v: %s", name, err, out)
+		}
+	}
+}
+
+// permit gives a file capabilities of the kind "=p" (struct vfs_cap_data,
+// revision 2, in include/uapi/linux/capability.h).
+func permit(file string, caps uint64) error {
+	le := func(v uint32) []byte { return []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)} }
+	var data []byte
+	for _, v := range []uint32{0x02000000, uint32(caps), 0, uint32(caps >> 32), 0} {
+		data = append(data, le(v)...)
+	}
+	return unix.Setxattr(file, "security.capability", data, 0)
+}
