@@ -42,7 +42,7 @@ deps-bench: ## Install what bench compares with (Debian starts node_exporter as 
 ##@ Check
 
 .PHONY: test
-test: verify-fast test-unit test-kernels ## All tests; as root also those that need it, in namespaces of their own
+test: verify test-unit test-kernels ## All tests; as root also those that need it, in namespaces of their own
 
 .PHONY: test-unit
 test-unit: ## Tests of every package; those that need root skip themselves without it
