@@ -122,13 +122,13 @@ func TestGroundTruth(t *testing.T) {
 		}},
 		{"TIME_WAIT is not reused while tcp_tw_reuse is 0", func(s *scene) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.pairs(100, s.NS.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
+			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
 			s.age()
 			s.expect(connectTo(server), 0)
 		}},
 		{"TIME_WAIT is reused after a delay when tcp_tw_reuse is 1", func(s *scene) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			s.pairs(100, s.NS.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
+			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
 			s.age()
 			s.states(socket.States{socket.TimeWait: 100, socket.Listen: 1})
 			s.expect(connectTo(server), 100)
@@ -138,21 +138,21 @@ func TestGroundTruth(t *testing.T) {
 			if err := s.Space.Sysctl("net.ipv4.tcp_tw_reuse_delay", "60000"); err != nil {
 				s.t.Skipf("this kernel has no tcp_tw_reuse_delay (Linux 6.14): %v", err)
 			}
-			s.pairs(100, s.NS.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
+			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
 			s.expect(connectTo(server), 0)
 		}},
 		{"TIME_WAIT of a peer without timestamps is not reused", func(s *scene) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
 			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.pairs(100, s.NS.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
+			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
 			s.Sysctl("net.ipv4.tcp_timestamps", "1") // the peer's word counts, not the setting's
 			s.age()
 			s.expect(connectTo(server), 0)
 		}},
 		{"TIME_WAIT over loopback is reused when tcp_tw_reuse is 2", func(s *scene) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
-			s.pairs(60, s.NS.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
-			s.pairs(60, s.NS.Listen("[::1]:80"), ap("[::1]:0"), ap("[::1]:80"), testnet.Pair.TimeWait)
+			s.pairs(60, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
+			s.pairs(60, s.Listen("[::1]:80"), ap("[::1]:0"), ap("[::1]:80"), testnet.Pair.TimeWait)
 			s.age()
 			s.expect(connectTo(server), 100)
 			s.expect(connectTo(ap("[::1]:80")), 100)
@@ -161,13 +161,13 @@ func TestGroundTruth(t *testing.T) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
 			other := newScene(s.t, nil)
 			s.Pair(other.NS, "10.9.0.1/24", "10.9.0.2/24")
-			s.pairs(100, other.NS.Listen("10.9.0.2:80"), ap("10.9.0.1:0"), ap("10.9.0.2:80"), testnet.Pair.TimeWait)
+			s.pairs(100, other.Listen("10.9.0.2:80"), ap("10.9.0.1:0"), ap("10.9.0.2:80"), testnet.Pair.TimeWait)
 			s.age()
 			s.expect(connectFrom(ap("10.9.0.1:0"), ap("10.9.0.2:80")), 0)
 		}},
 		{"TIME_WAIT of bind-before-connect blocks every destination, whatever tcp_tw_reuse", func(s *scene) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			l := s.NS.Listen("0.0.0.0:80")
+			l := s.Listen("0.0.0.0:80")
 			var made []testnet.Pair
 			for range 100 {
 				p, err := s.DialBound(l, wildcard, server)
@@ -183,7 +183,7 @@ func TestGroundTruth(t *testing.T) {
 		}},
 		{"of the closing states only TIME_WAIT is reused", func(s *scene) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			l := s.NS.Listen("127.0.0.1:80")
+			l := s.Listen("127.0.0.1:80")
 			var made []testnet.Pair
 			for range 60 {
 				made = append(made, s.Dial(l, home, server))

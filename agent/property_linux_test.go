@@ -81,7 +81,7 @@ func (x *random) make() {
 		if port == 40033 && x.rand.IntN(2) == 0 {
 			continue
 		}
-		listeners[port] = x.NS.Listen(fmt.Sprintf("[::]:%d", port))
+		listeners[port] = x.Listen(fmt.Sprintf("[::]:%d", port))
 	}
 	for range 5 + x.rand.IntN(20) {
 		x.step(listeners)

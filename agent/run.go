@@ -28,12 +28,15 @@ type Loop struct {
 	// BudgetPercent is the share of one CPU that samples may take.
 	BudgetPercent int
 
-	mu         sync.Mutex
+	level   socket.Level // of the last sample, as is failing
+	failing bool
+
+	mu         sync.Mutex // for what follows
 	course     assess.Course
 	thresholds socket.Thresholds
 	generation int64
-	reader     string    // of the last sample
-	alive      time.Time // the end of the last good sample
+	reader     string    // of the last good sample
+	alive      time.Time // its end
 	due        time.Duration
 }
 
@@ -66,36 +69,36 @@ func (l *Loop) Healthy() bool {
 	return !l.alive.IsZero() && time.Since(l.alive) < 3*l.due+30*time.Second
 }
 
-// Run takes samples until ctx ends. A sample that fails is said once, and tried
-// again at the next tick.
-func (l *Loop) Run(ctx context.Context) error {
+// Run takes samples until ctx ends.
+func (l *Loop) Run(ctx context.Context) {
 	pace := Pace{BudgetPercent: l.BudgetPercent}
-	failing := false
-	for {
+	for next := time.Now(); sleep(ctx, next); {
 		start := time.Now()
-		sample, err := l.Reader.Sample(ctx, l.request())
-		if ctx.Err() != nil {
-			return nil
-		}
-		level := socket.Normal
-		switch {
-		case err != nil && !failing:
-			l.Log.Error("the sockets can't be read; trying again", "why", err)
-		case err == nil && failing:
-			l.Log.Info("the sockets are read again")
-		}
-		failing = err != nil
-		if err == nil {
-			level = l.take(&sample, start, &pace)
-		}
 		pace.Interval = l.Interval
-		if level > socket.Normal {
+		if l.level > socket.Normal {
 			pace.Interval = min(l.Interval, l.Pressed)
 		}
-		if !sleep(ctx, start.Add(pace.After(sample.Cost))) {
-			return nil
+		sample, err := l.Reader.Sample(ctx, l.request())
+		next = start.Add(pace.After(sample.Cost))
+		if ctx.Err() != nil {
+			return
+		}
+		l.tell(err)
+		if err == nil {
+			l.take(&sample, Tick{Interval: next.Sub(start), Took: time.Since(start), Stretched: pace.Stretched()})
 		}
 	}
+}
+
+// tell logs the first of a row of failures, and their end.
+func (l *Loop) tell(err error) {
+	if err != nil && !l.failing {
+		l.Log.Error("the sockets can't be read; trying again", "why", err)
+	}
+	if err == nil && l.failing {
+		l.Log.Info("the sockets are read again")
+	}
+	l.failing = err != nil
 }
 
 // request asks for everything, but sockdiag, whose dumps walk the whole machine
@@ -113,18 +116,17 @@ func (l *Loop) request() socket.Request {
 	return socket.Request{GatePercent: t.Warning / 2}
 }
 
-func (l *Loop) take(sample *socket.Sample, start time.Time, pace *Pace) socket.Level {
+func (l *Loop) take(sample *socket.Sample, tick Tick) {
 	l.Name(sample)
 	facts := l.Facts()
 	l.mu.Lock()
 	facts.Thresholds = l.thresholds
 	status := assess.Status(*sample, facts)
 	status.ObservedGeneration = l.generation
-	level := l.course.Follow(&status, l.thresholds)
-	l.alive, l.due, l.reader = time.Now(), pace.Interval, sample.Reader.Name
+	l.level = l.course.Follow(&status, l.thresholds)
+	l.alive, l.due, l.reader = time.Now(), tick.Interval, sample.Reader.Name
 	l.mu.Unlock()
-	l.Seen(sample, &status, Tick{Interval: pace.Interval, Took: time.Since(start), Stretched: pace.Stretched()})
-	return level
+	l.Seen(sample, &status, tick)
 }
 
 func sleep(ctx context.Context, until time.Time) bool {

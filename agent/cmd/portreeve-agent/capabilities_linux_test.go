@@ -18,13 +18,11 @@ func TestReportWorksWithTwoFileCapabilitiesAndNoRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to give a file capabilities")
 	}
-	dir, err := os.MkdirTemp("", "portreeve-agent") // below TempDir others may not look
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	for d := dir; d != filepath.Dir(d) && strings.HasPrefix(d, os.TempDir()+"/"); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil { // others may look, too
+			t.Fatal(err)
+		}
 	}
 	bin := filepath.Join(dir, "portreeve-agent")
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", bin, ".")
