@@ -1,0 +1,123 @@
+package main
+
+import (
+	"archive/tar"
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// image is what goes into the tar.
+type image struct {
+	name       string            // registry/repository:tag
+	file       string            // the program's name, at the root
+	user       string            // uid:gid
+	capability []byte            // value of security.capability, or nil
+	binaries   map[string][]byte // by platform, os/architecture
+}
+
+// Media types and annotations of the OCI image specification 1.0.
+const (
+	typeIndex    = "application/vnd.oci.image.index.v1+json"
+	typeManifest = "application/vnd.oci.image.manifest.v1+json"
+	typeConfig   = "application/vnd.oci.image.config.v1+json"
+	typeLayer    = "application/vnd.oci.image.layer.v1.tar"
+)
+
+type descriptor struct {
+	MediaType   string            `json:"mediaType"`
+	Digest      string            `json:"digest"`
+	Size        int64             `json:"size"`
+	Platform    *platform         `json:"platform,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+type platform struct {
+	Architecture string `json:"architecture"`
+	OS           string `json:"os"`
+}
+
+// layout writes OCI layouts: blobs as they come, then the index.
+type layout struct{ w *tar.Writer }
+
+// writeImage writes img to out as a tar of an OCI layout, and returns the digest
+// of its index, which is the image's.
+func writeImage(out io.Writer, img image) (digest string, err error) {
+	l := layout{tar.NewWriter(out)}
+	var manifests []descriptor
+	for _, name := range slices.Sorted(maps.Keys(img.binaries)) {
+		d, err := l.manifest(img, name)
+		if err != nil {
+			return "", err
+		}
+		manifests = append(manifests, d)
+	}
+	index, err := l.json(typeIndex, map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": manifests})
+	if err != nil {
+		return "", err
+	}
+	tag := img.name[strings.LastIndex(img.name, ":")+1:]
+	index.Annotations = map[string]string{
+		"io.containerd.image.name":          img.name,
+		"org.opencontainers.image.ref.name": tag,
+	}
+	root, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": []descriptor{index}})
+	if err != nil {
+		return "", err
+	}
+	return index.Digest, cmp.Or(
+		l.file("index.json", root),
+		l.file("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)),
+		l.w.Close())
+}
+
+// manifest writes the blobs of one platform: layer, configuration, manifest.
+func (l layout) manifest(img image, name string) (descriptor, error) {
+	var p platform
+	p.OS, p.Architecture, _ = strings.Cut(name, "/")
+	data, err := layer(img.file, img.binaries[name], img.capability)
+	if err != nil {
+		return descriptor{}, err
+	}
+	content, err := l.blob(typeLayer, data)
+	if err != nil {
+		return descriptor{}, err
+	}
+	config, err := l.json(typeConfig, map[string]any{
+		"created": epoch.UTC(), "os": p.OS, "architecture": p.Architecture,
+		"config": map[string]any{"User": img.user, "Entrypoint": []string{"/" + img.file}, "WorkingDir": "/"},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{content.Digest}},
+	})
+	if err != nil {
+		return descriptor{}, err
+	}
+	d, err := l.json(typeManifest, map[string]any{
+		"schemaVersion": 2, "mediaType": typeManifest, "config": config, "layers": []descriptor{content},
+	})
+	d.Platform = &p
+	return d, err
+}
+
+// json writes v as a blob. Maps are written in the order of their keys.
+func (l layout) json(mediaType string, v any) (descriptor, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return descriptor{}, err
+	}
+	return l.blob(mediaType, data)
+}
+
+func (l layout) blob(mediaType string, data []byte) (descriptor, error) {
+	sum := fmt.Sprintf("%x", sha256.Sum256(data))
+	d := descriptor{MediaType: mediaType, Digest: "sha256:" + sum, Size: int64(len(data))}
+	return d, l.file("blobs/sha256/"+sum, data)
+}
+
+func (l layout) file(name string, data []byte) error {
+	return write(l.w, &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data)), ModTime: epoch}, data)
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// epoch is the time of every file: a clock in the image would change its digest.
+var epoch = time.Unix(0, 0)
+
+// layer is a tar with the one file /name in it, owned by root and executable, with
+// the file capability unless that is empty. It is not compressed: other versions of
+// a compressor give other bytes.
+func layer(name string, binary, capability []byte) ([]byte, error) {
+	header := &tar.Header{
+		Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(binary)), ModTime: epoch,
+		Format: tar.FormatPAX,
+	}
+	if len(capability) > 0 {
+		header.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": string(capability)}
+	}
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	if err := write(w, header, binary); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), w.Close()
+}
+
+func write(w *tar.Writer, header *tar.Header, data []byte) error {
+	if err := w.WriteHeader(header); err != nil {
+		return fmt.Errorf("tar %s: %w", header.Name, err)
+	}
+	if _, err := w.Write(data); err != nil {
+		return fmt.Errorf("tar %s: %w", header.Name, err)
+	}
+	return nil
+}
