@@ -166,6 +166,19 @@ func verdict(t *walkTally, o Options, failsLost uint32) (socket.Reader, []socket
 	return rd, un
 }
 
+// inVRFs are ports whose bind buckets belong to a layer 3 master device: each has
+// pools of its own, which are not counted.
+func inVRFs(recs []walkNetRec) []socket.Unseen {
+	ports := 0
+	for i := range recs {
+		ports += int(recs[i].L3mdev)
+	}
+	if ports == 0 {
+		return nil
+	}
+	return []socket.Unseen{{What: "VRFs", Why: fmt.Sprintf("%d ports are bound in VRFs, which have pools of their own", ports)}}
+}
+
 func join(a, b string) string {
 	if a == "" {
 		return b

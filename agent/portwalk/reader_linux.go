@@ -164,6 +164,7 @@ func (r *Reader) sample(ctx context.Context, req socket.Request) (socket.Sample,
 		s.TCPMemoryLimits = &tally.TcpMem
 	}
 	s.Reader, s.Unseen = verdict(&tally, r.opts, r.failsLost)
+	s.Unseen = append(s.Unseen, inVRFs(nets)...)
 	return s, tally, nil
 }
 
