@@ -111,3 +111,13 @@ func TestNothingThatWasLostIsSilent(t *testing.T) {
 		})
 	}
 }
+
+func TestPortsInVRFsAreUnseen(t *testing.T) {
+	if got := inVRFs([]walkNetRec{{}, {}}); got != nil {
+		t.Errorf("without a VRF: %v", got)
+	}
+	want := []socket.Unseen{{What: "VRFs", Why: "5 ports are bound in VRFs, which have pools of their own"}}
+	if diff := cmp.Diff(want, inVRFs([]walkNetRec{{L3mdev: 2}, {L3mdev: 3}})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

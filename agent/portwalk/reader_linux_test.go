@@ -154,29 +154,6 @@ func TestAFullMapIsReportedAndThenGrown(t *testing.T) {
 	}
 }
 
-func TestPortsInVRFsAreUnseen(t *testing.T) {
-	n := hundred(t)
-	n.Do(func() {
-		for _, args := range [][]string{{"link", "add", "red", "type", "vrf", "table", "10"}, {"link", "set", "red", "up"}} {
-			if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-				t.Skipf("this kernel makes no VRF: %v: %s", err, out)
-			}
-		}
-		k, err := testnet.Open(home.Addr(), unix.SOCK_STREAM)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer k.Close()
-		if err := errors.Join(unix.SetsockoptString(k.FD(), unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "red"), k.Bind(ap("0.0.0.0:40001"))); err != nil {
-			t.Fatal(err)
-		}
-		s := sample(t, open(t, Options{}))
-		if !unseen(&s, "VRFs") || find(&s, n.Inode()).Held != 0 {
-			t.Errorf("unseen %v, held %d", s.Unseen, find(&s, n.Inode()).Held)
-		}
-	})
-}
-
 func unseen(s *socket.Sample, what string) bool {
 	for _, u := range s.Unseen {
 		if u.What == what {
