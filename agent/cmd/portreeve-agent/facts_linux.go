@@ -17,8 +17,12 @@ func kernelRelease() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// counters are the kernel's figures beside the sockets.
-func counters(proc string) (*assess.Conntrack, []socket.Unseen) {
+// counters are the kernel's figures beside the sockets. Those of conntrack are
+// of the agent's own network namespace, and so the machine's only there.
+func counters(sample *socket.Sample, proc string) (*assess.Conntrack, []socket.Unseen) {
+	if !onHostNetwork(sample, proc) {
+		return nil, []socket.Unseen{{What: "conntrack", Why: "shown in the node's own network namespace only, and the agent runs in another"}}
+	}
 	c, unseen := kernelstat.Read(proc)
 	if c.Conntrack == nil {
 		return nil, unseen
@@ -28,4 +32,18 @@ func counters(proc string) (*assess.Conntrack, []socket.Unseen) {
 		out.InsertFailed, out.Drop, out.EarlyDrop = new(int64(d.InsertFailed)), new(int64(d.Drop)), new(int64(d.EarlyDrop))
 	}
 	return out, unseen
+}
+
+// onHostNetwork says whether the agent's network namespace is the machine's own.
+func onHostNetwork(sample *socket.Sample, proc string) bool {
+	var st unix.Stat_t
+	if err := unix.Stat(proc+"/self/ns/net", &st); err != nil {
+		return false
+	}
+	for i := range sample.Networks {
+		if n := &sample.Networks[i]; n.Owner.Kind == socket.OwnerHost {
+			return n.Inode == st.Ino
+		}
+	}
+	return false
 }

@@ -82,3 +82,19 @@ func (p *pools) Set(s string) error {
 	*p = pools(n)
 	return nil
 }
+
+// percent is a share of one CPU.
+type percent int
+
+func (p *percent) String() string  { return strconv.Itoa(int(*p)) }
+func (p *percent) Type() string    { return "percent" }
+func (p *percent) allowed() string { return "a whole number from 1 to 100" }
+
+func (p *percent) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 100 {
+		return errNotAllowed
+	}
+	*p = percent(n)
+	return nil
+}

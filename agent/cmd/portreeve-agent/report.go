@@ -24,6 +24,7 @@ type report struct {
 	interval interval
 	reader   choice
 	pools    pools
+	budget   percent
 	proc     string
 }
 
@@ -32,6 +33,7 @@ func (a *app) reportCommand() *cobra.Command {
 		app:      a,
 		output:   choice{"table", []string{"table", "yaml", "json"}},
 		interval: interval(time.Second),
+		budget:   10,
 		reader:   choice{readerAuto, []string{readerAuto}},
 	}
 	for _, o := range a.openers {
@@ -53,6 +55,7 @@ func (a *app) reportCommand() *cobra.Command {
 	f.VarP(&r.output, "output", "o", "how to print: "+r.output.allowed())
 	f.BoolVarP(&r.watch, "watch", "w", false, "print again after every interval, until interrupted")
 	f.Var(&r.interval, "interval", "time between samples with --watch, 100ms or more")
+	f.Var(&r.budget, "cpu-budget", "percent of one CPU that samples may take with --watch; the interval gets longer instead")
 	f.Var(&r.reader, "reader", "who reads the sockets: "+r.reader.allowed())
 	f.Var(&r.pools, "pools", "list the N tightest pools, or all (default: those past the warning line)")
 	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
@@ -70,40 +73,48 @@ func (r *report) run(ctx context.Context) error {
 	defer reader.Close()
 	out := newPrinter(r)
 	if !r.watch {
-		return r.once(ctx, reader, out)
+		_, err := r.once(ctx, reader, out)
+		return err
 	}
-	tick := time.NewTicker(time.Duration(r.interval))
-	defer tick.Stop()
+	pace := agent.Pace{Interval: time.Duration(r.interval), BudgetPercent: int(r.budget)}
 	for {
-		if err := r.once(ctx, reader, out); err != nil && ctx.Err() == nil {
+		start := time.Now()
+		cost, err := r.once(ctx, reader, out)
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 		select {
 		case <-ctx.Done(): // interrupted, which is how a watch ends
 			return nil
-		case <-tick.C:
+		case <-time.After(time.Until(start.Add(pace.After(cost)))):
 		}
 	}
 }
 
-// once takes a sample and prints it.
-func (r *report) once(ctx context.Context, reader agent.Reader, out printer) error {
+// once takes a sample and prints it. It returns the CPU time that the sample took.
+func (r *report) once(ctx context.Context, reader agent.Reader, out printer) (time.Duration, error) {
 	sample, err := reader.Sample(ctx, socket.Request{})
 	if err != nil {
-		return fmt.Errorf("take a sample: %w", err)
+		return 0, fmt.Errorf("take a sample: %w", err)
 	}
-	facts := assess.Facts{
-		AgentVersion: version,
-		Platform:     v1alpha1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH, Kernel: kernelRelease()},
-		Detail:       assess.Detail{Pools: int(r.pools), Roomy: true},
-	}
-	facts.Conntrack, facts.Unseen = counters(r.proc)
+	facts := factsOf(&sample, r.proc)
+	facts.Detail = assess.Detail{Pools: int(r.pools), Roomy: true}
 	object := v1alpha1.PortPressure{Status: assess.Status(sample, facts)}
 	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "PortPressure"
 	if object.Name, err = hostname(); err != nil {
-		return err
+		return 0, err
 	}
-	return out.print(object, assess.Unlisted(sample, facts))
+	return sample.Cost, out.print(object, assess.Unlisted(sample, facts))
+}
+
+// factsOf is what a status says beside the sample.
+func factsOf(sample *socket.Sample, proc string) assess.Facts {
+	facts := assess.Facts{
+		AgentVersion: version,
+		Platform:     v1alpha1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH, Kernel: kernelRelease()},
+	}
+	facts.Conntrack, facts.Unseen = counters(sample, proc)
+	return facts
 }
 
 // hostname is this machine's name as the kubelet would use it for its Node.
