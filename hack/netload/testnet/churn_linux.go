@@ -53,7 +53,7 @@ func (c Churn) Run(ctx context.Context, ready func()) (ChurnCount, error) {
 func (r *churner) run(ctx context.Context) error {
 	gap := time.Second / time.Duration(r.Rate)
 	due := time.Now()
-	for ctx.Err() == nil && !(r.tried() && len(r.staying) == 0) {
+	for ctx.Err() == nil && (!r.tried() || len(r.staying) > 0) {
 		now := time.Now()
 		if err := r.leave(now); err != nil {
 			return err

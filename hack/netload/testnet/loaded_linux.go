@@ -63,7 +63,10 @@ func (s *Space) Load(l Load) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p, p.awaitReady()
+	if err := p.awaitReady(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func startLoad(l Load, start func(*exec.Cmd) error) (*Loaded, error) {

@@ -137,7 +137,7 @@ func (r *runner) each(ctx context.Context, what string, n int, fn func(destinati
 		})
 	}
 	wg.Wait()
-	err := errors.Join(append(errs, context.Cause(ctx))...)
+	err := errors.Join(errors.Join(errs...), context.Cause(ctx))
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
 		return fmt.Errorf("%d %s sockets to %d destinations: no port is left: use more destinations, or widen net.ipv4.ip_local_port_range", n, what, dests)
 	}

@@ -60,10 +60,10 @@ func (r *runner) stand(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, make := range []func(context.Context) error{
+	for _, state := range []func(context.Context) error{
 		r.established, r.established6, r.closeWait, r.synSent, r.inbound, r.timeWait, // last, as it fades
 	} {
-		if err := make(ctx); err != nil {
+		if err := state(ctx); err != nil {
 			return err
 		}
 	}
