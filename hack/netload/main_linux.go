@@ -87,7 +87,7 @@ func parse(args []string, out io.Writer) (l testnet.Load, hold time.Duration, er
 	f.BoolVar(&l.Churn.Reset, "reset", false, "the churn closes by RST and leaves no TIME_WAIT")
 	f.DurationVar(&hold, "hold", 0, "end this long after \"ready\" (default never)")
 	f.Func("to", "destination `address:port` of the churn, may be repeated (default 127.3.0.0:83)", func(s string) error {
-		for _, one := range strings.SplitSeq(s, ",") {
+		for one := range strings.SplitSeq(s, ",") {
 			a, err := netip.ParseAddrPort(one)
 			if err != nil || a.Port() == 0 {
 				return fmt.Errorf("%q is not an address and port such as 127.3.0.1:5432", one)
