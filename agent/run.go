@@ -14,8 +14,8 @@ import (
 // Loop measures a machine again and again.
 type Loop struct {
 	Reader Reader
-	// Facts are read anew for each sample.
-	Facts func() assess.Facts
+	// Facts are what a status says beside the sample.
+	Facts func(*socket.Sample) assess.Facts
 	// Name puts names to a sample's pods.
 	Name func(*socket.Sample)
 	// Seen is given each sample with its status, which nobody changes afterwards.
@@ -118,7 +118,7 @@ func (l *Loop) request() socket.Request {
 
 func (l *Loop) take(sample *socket.Sample, tick Tick) {
 	l.Name(sample)
-	facts := l.Facts()
+	facts := l.Facts(sample)
 	l.mu.Lock()
 	facts.Thresholds = l.thresholds
 	status := assess.Status(*sample, facts)

@@ -2,8 +2,10 @@ package report
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/tools/cache"
@@ -12,21 +14,32 @@ import (
 )
 
 // watch keeps up with the node's own PortPressure: its spec, and what became of
-// the status. client-go's reflector goes on through outages, with its own
+// the status. client-go's informer goes on through outages, with its own
 // back-off.
 func (w *Writer) watch(ctx context.Context) {
-	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: cache.NewListWatchFromClient(w.o.Client, resource, metav1.NamespaceAll,
+	informer := cache.NewSharedIndexInformer(
+		cache.NewListWatchFromClient(w.o.Client, resource, metav1.NamespaceAll,
 			fields.OneTermEqualSelector(metav1.ObjectNameField, w.o.Node)),
-		ObjectType: &v1alpha1.PortPressure{},
-		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(o any) { w.see(o) },
-			UpdateFunc: func(_, o any) { w.see(o) },
-			DeleteFunc: func(any) { w.forget() },
-		},
-		Transform: slim,
+		&v1alpha1.PortPressure{}, 0, nil)
+	last := ""
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    w.see,
+		UpdateFunc: func(_, o any) { w.see(o) },
+		DeleteFunc: func(any) { w.forget() },
 	})
-	controller.RunWithContext(ctx)
+	err = errors.Join(err, informer.SetTransform(slim),
+		informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+			if reason := string(apierrors.ReasonForError(err)); reason != last {
+				last = reason
+				w.o.Log.Warn("the PortPressure can't be watched: needs get, list and watch on portpressures; trying again",
+					"node", w.o.Node, "why", err)
+			}
+		}))
+	if err != nil {
+		w.o.Log.Error("the PortPressure is not watched", "why", err) // only where it has started before
+		return
+	}
+	informer.RunWithContext(ctx)
 }
 
 func (w *Writer) see(o any) {
