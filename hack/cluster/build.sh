@@ -13,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 api=(kube-apiserver etcd kubectl)
-all=("${api[@]}" kubelet kube-controller-manager kube-scheduler kube-proxy helm)
+all=("${api[@]}" kubelet kube-controller-manager kube-scheduler kube-proxy pause helm)
 
 version=$(awk '$2 == "k8s.io/kubernetes" {print $3} $1 == "k8s.io/kubernetes" {print $2}' go.mod | head -1)
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/portreeve/kube/$version
@@ -36,7 +36,7 @@ export CGO_ENABLED=0 GOOS='' GOARCH='' GOFLAGS=-mod=readonly GOWORK=off
 # place prints the folder of the module and the package that component $1 is.
 place() {
   case $1 in
-  etcd) echo ". ./etcd" ;;
+  etcd | pause) echo ". ./$1" ;;
   helm) echo "../helm helm.sh/helm/v3/cmd/helm" ;;
   *) echo ". k8s.io/kubernetes/cmd/$1" ;;
   esac
@@ -46,7 +46,7 @@ place() {
 stamp() {
   local module package
   read -r module package <<<"$(place "$1")"
-  { cat "$module/go.mod" "$module/go.sum"; [[ $1 != etcd ]] || cat etcd/*.go; echo "$package $ldflags"; } | sha256sum
+  { cat "$module/go.mod" "$module/go.sum"; [[ $package != ./* ]] || cat "$package"/*.go; echo "$package $ldflags"; } | sha256sum
 }
 
 # compile builds component $1, number $2 of $3, and says every few seconds how far
@@ -69,6 +69,9 @@ compile() {
   trap - EXIT
   [[ ! -t 1 ]] || echo
   wait "$pid" || { echo "$head: go build failed:" >&2; tail -n 20 "$log" >&2; return 1; }
+  if [[ $1 == pause ]]; then # nodes want it as an image
+    (cd ../.. && go run ./hack/image -name localhost/pause:1 -o "$dir/pause.tar" "$(go env GOOS)/$(go env GOARCH)=$dir/.pause.new")
+  fi
   mv "$dir/.$1.new" "$dir/$1"
   rm -f "$log"
   stamp "$1" >"$dir/.$1.stamp"

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Starts a control plane: etcd, kube-apiserver, kube-controller-manager and
+# kube-scheduler, of hack/cluster/build.sh.
+#
+#   hack/cluster/up.sh           on 127.0.0.1 of this machine
+#   hack/cluster/up.sh --nodes   in a network namespace of its own, to which
+#                                hack/cluster/node.sh adds nodes
+#
+# The processes are in a PID namespace of their own: when its first process goes,
+# they all go. hack/cluster/down.sh ends it and removes CLUSTER_DIR.
+set -euo pipefail
+source "$(dirname "$0")/common.sh"
+source "$here/pki.sh"
+
+nodes=
+case ${1:-} in
+'') ;;
+--nodes) nodes=1 ;;
+*) echo "usage: up.sh [--nodes]" >&2; exit 2 ;;
+esac
+need_root
+need_commands openssl unshare nsenter setsid ip
+need_programs kube-apiserver etcd kubectl kube-controller-manager kube-scheduler
+! running "$dir/hub.pid" || die "a cluster runs in $dir already: hack/cluster/down.sh ends it"
+"$here/down.sh"
+
+# free_port prints a port from $1 upwards that nobody listens on.
+free_port() {
+  local port=$1
+  while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
+  echo "$port"
+}
+
+mkdir -p "$dir"/{logs,etcd}
+od -An -N3 -tx1 /dev/urandom | tr -d ' \n' >"$dir/id"
+if [[ $nodes ]]; then
+  mkdir "$dir/nodes"
+  address=172.30.0.1 port=6443 etcd=2379 net=(--net)
+else
+  address=127.0.0.1 port=$(free_port 16443) etcd=$(free_port 12379) net=()
+fi
+server=https://$address:$port
+
+authority
+certificate apiserver /CN=kube-apiserver 'subjectAltName=IP:127.0.0.1,IP:172.30.0.1,IP:10.96.0.1,DNS:kubernetes.default.svc\nextendedKeyUsage=serverAuth'
+certificate apiserver-kubelet /O=system:masters/CN=kube-apiserver 'extendedKeyUsage=clientAuth'
+key "$dir/pki/sa.key"
+openssl pkey -in "$dir/pki/sa.key" -pubout -out "$dir/pki/sa.pub"
+kubeconfig admin /O=system:masters/CN=admin "$server"
+kubeconfig controller-manager /CN=system:kube-controller-manager "$server"
+kubeconfig scheduler /CN=system:kube-scheduler "$server"
+kubeconfig proxy /CN=system:kube-proxy "$server"
+
+setsid unshare "${net[@]}" --mount --pid --fork --kill-child=SIGKILL --mount-proc \
+  "$here/control-plane.sh" "$dir" "$programs" "$address" "$port" "$etcd" </dev/null >"$dir/logs/hub.log" 2>&1 &
+remember "$dir/hub.pid" $!
+
+fail() { tail -n 5 "$dir"/logs/*.log >&2; "$here/down.sh"; exit 1; }
+ready() { running "$dir/hub.pid" && "$here/kubectl" get --raw /readyz; }
+wait_for 60 "answer of kube-apiserver" ready || fail
+wait_for 30 "default service account" "$here/kubectl" get serviceaccount default || fail
+echo "control plane ready after $SECONDS s: hack/cluster/kubectl, or KUBECONFIG=$dir/pki/admin.kubeconfig${nodes:+ inside nsenter --net=/proc/$("$here/kubectl" hub)/ns/net}"
