@@ -1,0 +1,58 @@
+// Package controllers is the list of Portreeve's controllers, and what they share:
+// the kinds they know and the cache they read from.
+package controllers
+
+import (
+	"context"
+	"errors"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/portpressure"
+)
+
+// Options are those of every controller.
+type Options struct {
+	PortPressure portpressure.Config
+}
+
+// Scheme has every kind that the controllers read or write.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+}
+
+// Cache is what the manager of these controllers must be made with: it holds what
+// they use, trimmed, and nothing else. A read of another kind fails.
+func Cache(o Options) cache.Options {
+	return cache.Options{
+		ReaderFailOnMissingInformer: true,
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.PortPressure{}: {Transform: portpressure.Trim},
+			&corev1.Node{}:           {Transform: portpressure.TrimNode},
+			&corev1.Pod{}: {
+				Transform:  portpressure.TrimPod,
+				Label:      labels.SelectorFromSet(portpressure.AgentPods),
+				Namespaces: map[string]cache.Config{o.PortPressure.Namespace: {}},
+			},
+		},
+	}
+}
+
+// Register adds every controller to the manager, and their metrics to the registry
+// that it serves.
+func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	r := portpressure.New(mgr.GetClient(), mgr.GetEventRecorder(v1alpha1.ReportingController), clock.RealClock{}, o.PortPressure)
+	if err := r.SetupWithManager(ctx, mgr); err != nil {
+		return err
+	}
+	return metrics.Registry.Register(portpressure.NewMetrics(mgr.GetCache(), mgr.Elected()))
+}

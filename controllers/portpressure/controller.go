@@ -1,0 +1,125 @@
+// Package portpressure keeps one PortPressure for each Node, and says on it whether
+// the node's agent is there. The status is the agents'.
+package portpressure
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Config is what an operator of the controller may choose.
+type Config struct {
+	// Namespace is where the agents' pods run.
+	Namespace string
+	// Grace is how long an agent may be missing before that is said.
+	Grace time.Duration
+	// Heartbeat is how often a healthy agent reports at least: the agents' own
+	// --heartbeat, or more.
+	Heartbeat time.Duration
+	// Thresholds go into every PortPressure.
+	Thresholds v1alpha1.Thresholds
+}
+
+// Reconciler reconciles the PortPressure of one Node, by the node's name.
+type Reconciler struct {
+	config Config
+	// client reads from the cache, whose objects are trimmed, and so it only ever
+	// creates and patches.
+	client client.Client
+	events notifier
+	clock  clock.PassiveClock
+	seen   sightings
+}
+
+// New returns a Reconciler. c must read from a cache that is trimmed as
+// controllers.Cache says, with PodNodeField indexed.
+func New(c client.Client, recorder events.EventRecorder, clk clock.PassiveClock, config Config) *Reconciler {
+	return &Reconciler{config: config, client: c, events: newNotifier(recorder, clk), clock: clk}
+}
+
+// Reconcile makes, repairs and labels the PortPressure of the node req.Name. When
+// nothing changes it sends nothing to the API server.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	node := &metav1.PartialObjectMetadata{}
+	node.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
+	if err := r.client.Get(ctx, req.NamespacedName, node); err != nil {
+		r.seen.forget(req.Name)
+		return ctrl.Result{}, client.IgnoreNotFound(err) // the garbage collector takes the PortPressure
+	}
+	pod, err := r.pod(ctx, node.Name)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	since := r.seen.since(node.Name, pod, r.clock.Now())
+
+	have := &v1alpha1.PortPressure{}
+	err = r.client.Get(ctx, types.NamespacedName{Name: node.Name}, have)
+	switch {
+	case apierrors.IsNotFound(err) && node.DeletionTimestamp.IsZero():
+		err := r.client.Create(ctx, create(node, r.config.Thresholds))
+		return ctrl.Result{}, client.IgnoreAlreadyExists(err) // the cache is behind: the event comes
+	case err != nil || !have.DeletionTimestamp.IsZero():
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	return r.label(ctx, node, have, pod, since)
+}
+
+func (r *Reconciler) label(ctx context.Context, node *metav1.PartialObjectMetadata, have *v1alpha1.PortPressure, pod podState, since time.Time) (ctrl.Result, error) {
+	now := r.clock.Now()
+	was := have.Labels[v1alpha1.LabelAgent]
+	v := judge(sighting{
+		now:      now,
+		label:    was,
+		pod:      pod,
+		since:    since,
+		created:  have.CreationTimestamp.Time,
+		reported: reportedAt(have),
+	}, patience{grace: r.config.Grace, heartbeat: r.config.Heartbeat})
+
+	want := desired(have, node, r.config.Thresholds, v.label)
+	if !equality.Semantic.DeepEqual(have, want) {
+		// With the lock a stale cache gives a conflict and not a second Event.
+		patch := client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{})
+		if err := r.client.Patch(ctx, want, patch); err != nil {
+			return ctrl.Result{}, client.IgnoreNotFound(err)
+		}
+		r.events.changed(node, want, was, v)
+	}
+	if v.next.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: max(v.next.Sub(now), time.Nanosecond)}, nil
+}
+
+// pod says how the agent's pod on the node looks. Two of them (one going, one coming)
+// are as good as the better one.
+func (r *Reconciler) pod(ctx context.Context, node string) (podState, error) {
+	pods := &corev1.PodList{}
+	err := r.client.List(ctx, pods, client.InNamespace(r.config.Namespace), client.MatchingFields{PodNodeField: node}, client.UnsafeDisableDeepCopy)
+	state := podAbsent
+	for i := range pods.Items {
+		state = max(state, stateOf(&pods.Items[i]))
+	}
+	return state, err
+}
+
+func stateOf(pod *corev1.Pod) podState {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && pod.DeletionTimestamp.IsZero() {
+			return podReady
+		}
+	}
+	return podNotReady
+}

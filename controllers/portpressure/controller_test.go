@@ -1,0 +1,359 @@
+package portpressure
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+var (
+	start      = time.Date(2026, 7, 1, 3, 12, 0, 0, time.UTC)
+	thresholds = v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 85}
+)
+
+// bench is one reconciler on a fake API, with everything that it writes.
+type bench struct {
+	*testing.T
+	client client.Client
+	clock  *clocktesting.FakePassiveClock
+	r      *Reconciler
+	// writes are what was sent to the API, events what was said.
+	writes, events []string
+}
+
+// Eventf implements events.EventRecorder.
+func (b *bench) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	name := fmt.Sprintf("%T", regarding)
+	b.events = append(b.events, fmt.Sprintf("%s %s %s: %s", name, kind, reason, fmt.Sprintf(note, args...)))
+}
+
+func newBench(t *testing.T, objects ...client.Object) *bench {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := &bench{T: t, clock: clocktesting.NewFakePassiveClock(start)}
+	b.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithIndex(&corev1.Pod{}, PodNodeField, IndexPod).
+		WithInterceptorFuncs(interceptor.Funcs{
+			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+				b.writes = append(b.writes, "create "+obj.GetName())
+				return c.Create(ctx, obj, opts...)
+			},
+			Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+				data, err := patch.Data(obj)
+				b.writes = append(b.writes, fmt.Sprintf("patch %s", data))
+				if err != nil {
+					return err
+				}
+				return c.Patch(ctx, obj, patch, opts...)
+			},
+			Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error {
+				t.Error("an update, which writes back what the cache trimmed")
+				return nil
+			},
+			Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
+				t.Error("a delete, which is the garbage collector's")
+				return nil
+			},
+		}).Build()
+	b.r = New(b.client, b, b.clock, Config{Namespace: "portreeve-system", Grace: time.Minute, Heartbeat: 30 * time.Minute, Thresholds: thresholds})
+	return b
+}
+
+func node(uid types.UID) *corev1.Node {
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: uid}}
+}
+
+func agentPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "portreeve-system", Name: name, Labels: AgentPods},
+		Spec:       corev1.PodSpec{NodeName: "n"},
+		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}},
+	}
+}
+
+// pressure is the node's object as the controller leaves it, reported on at reported.
+func pressure(reported time.Time) *v1alpha1.PortPressure {
+	meta := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "1"}}
+	p := create(meta, thresholds)
+	p.CreationTimestamp = metav1.NewTime(start.Add(-24 * time.Hour))
+	if !reported.IsZero() {
+		p.Status.ObservedAt = new(metav1.NewTime(reported))
+	}
+	return p
+}
+
+func (b *bench) reconcile() ctrl.Result {
+	b.Helper()
+	result, err := b.r.Reconcile(b.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: "n"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return result
+}
+
+// wrote fails unless exactly these writes and events came since it was called last.
+func (b *bench) wrote(writes, events []string) {
+	b.Helper()
+	if diff := cmp.Diff(writes, b.writes, cmpopts.EquateEmpty()); diff != "" {
+		b.Errorf("writes (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(events, b.events, cmpopts.EquateEmpty()); diff != "" {
+		b.Errorf("Events (-want +got):\n%s", diff)
+	}
+	b.writes, b.events = nil, nil
+}
+
+func TestANodeGetsItsPortPressureWholeAndOnce(t *testing.T) {
+	b := newBench(t, node("1"))
+	b.reconcile()
+	got := &v1alpha1.PortPressure{}
+	if err := b.client.Get(t.Context(), client.ObjectKey{Name: "n"}, got); err != nil {
+		t.Fatal(err)
+	}
+	want := &v1alpha1.PortPressure{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            "n",
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "n", UID: "1", Controller: new(true)}},
+		},
+		Spec: v1alpha1.PortPressureSpec{Thresholds: thresholds},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ResourceVersion")); diff != "" {
+		t.Errorf("created (-want +got):\n%s", diff)
+	}
+	b.wrote([]string{"create n"}, nil)
+	b.reconcile()
+	b.wrote(nil, nil)
+}
+
+func TestAnAgentFallsSilentAndComesBack(t *testing.T) {
+	pod := agentPod("a", corev1.ConditionTrue)
+	b := newBench(t, node("1"), pod, pressure(start.Add(-time.Minute)))
+	ready := func(status corev1.ConditionStatus) {
+		pod.Status.Conditions[0].Status = status
+		if err := b.client.Status().Update(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := func(want time.Duration) {
+		t.Helper()
+		if got := b.reconcile().RequeueAfter; got != want {
+			t.Errorf("requeued after %v, want %v", got, want)
+		}
+	}
+
+	after(59 * time.Minute)
+	b.wrote(nil, nil)
+
+	ready(corev1.ConditionFalse)
+	after(time.Minute)
+	b.clock.SetTime(start.Add(59 * time.Second))
+	after(time.Second)
+	b.wrote(nil, nil)
+
+	b.clock.SetTime(start.Add(time.Minute))
+	after(0)
+	b.wrote([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"silent"},"resourceVersion":"999"}}`}, []string{
+		"*v1alpha1.PortPressure Warning AgentSilent: the agent of this node is silent: its pod is not ready",
+		"*v1.PartialObjectMetadata Warning AgentSilent: the agent of this node is silent: its pod is not ready",
+	})
+	after(0)
+	b.wrote(nil, nil)
+
+	ready(corev1.ConditionTrue)
+	after(58 * time.Minute)
+	b.wrote([]string{`patch {"metadata":{"labels":null,"resourceVersion":"1000"}}`}, []string{
+		"*v1alpha1.PortPressure Normal AgentBack: the agent of this node reports again",
+		"*v1.PartialObjectMetadata Normal AgentBack: the agent of this node reports again",
+	})
+	after(58 * time.Minute)
+	b.wrote(nil, nil)
+}
+
+func TestANodeWithoutAnAgentIsNoNews(t *testing.T) {
+	b := newBench(t, node("1"), pressure(time.Time{}))
+	b.reconcile()
+	b.wrote(nil, nil)
+	b.clock.SetTime(start.Add(time.Minute))
+	b.reconcile()
+	b.wrote([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"none"},"resourceVersion":"999"}}`}, nil)
+	b.reconcile()
+	b.wrote(nil, nil)
+}
+
+func TestWhatTheControllerLeavesAndRepairs(t *testing.T) {
+	owned := func(uid types.UID) []metav1.OwnerReference {
+		return []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "n", UID: uid, Controller: new(true)}}
+	}
+	tests := map[string]struct {
+		node   *corev1.Node
+		change func(*v1alpha1.PortPressure)
+		want   []string
+	}{
+		"an object as it should be is left alone": {node: node("1")},
+		"labels, annotations and settings of others are left alone": {node: node("1"), change: func(p *v1alpha1.PortPressure) {
+			p.Labels, p.Annotations = map[string]string{"team": "shop"}, map[string]string{"a": "b"}
+			p.Spec.Settings = []v1alpha1.Setting{}
+		}},
+		"thresholds are put back, and nothing else is sent": {
+			node: node("1"), change: func(p *v1alpha1.PortPressure) {
+				p.Spec.Thresholds.CriticalPercent = 99
+				p.Spec.Settings = []v1alpha1.Setting{}
+			},
+			want: []string{`patch {"metadata":{"resourceVersion":"999"},"spec":{"thresholds":{"criticalPercent":85}}}`},
+		},
+		"a lost owner is put back": {
+			node: node("1"), change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = nil },
+			want: []string{`patch {"metadata":{"ownerReferences":[{"apiVersion":"v1","controller":true,"kind":"Node","name":"n","uid":"1"}],"resourceVersion":"999"}}`},
+		},
+		"an owner of that name that is gone is the garbage collector's": {
+			node: node("2"), change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = owned("1") },
+		},
+		"an object that is being deleted is left alone": {node: node("1"), change: func(p *v1alpha1.PortPressure) {
+			p.DeletionTimestamp, p.Finalizers, p.OwnerReferences = new(metav1.NewTime(start)), []string{"foregroundDeletion"}, nil
+		}},
+		"without the node the object is the garbage collector's": {change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = nil }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := pressure(start)
+			if tt.change != nil {
+				tt.change(p)
+			}
+			objects := []client.Object{p, agentPod("a", corev1.ConditionTrue)}
+			if tt.node != nil {
+				objects = append(objects, tt.node)
+			}
+			b := newBench(t, objects...)
+			b.reconcile()
+			b.wrote(tt.want, nil)
+			b.reconcile()
+			b.wrote(nil, nil)
+		})
+	}
+}
+
+func TestTheBetterOfTwoPodsCounts(t *testing.T) {
+	going := agentPod("going", corev1.ConditionTrue)
+	going.DeletionTimestamp, going.Finalizers = new(metav1.NewTime(start)), []string{"x"}
+	elsewhere := agentPod("elsewhere", corev1.ConditionTrue)
+	elsewhere.Namespace = "shop"
+	tests := map[string]struct {
+		pods []client.Object
+		want podState
+	}{
+		"none":                                  {nil, podAbsent},
+		"one that starts beside one that ends":  {[]client.Object{agentPod("a", corev1.ConditionTrue), agentPod("b", corev1.ConditionFalse)}, podReady},
+		"one that ends is not ready":            {[]client.Object{going}, podNotReady},
+		"pods of other namespaces are not ours": {[]client.Object{elsewhere}, podAbsent},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := newBench(t, tt.pods...).r.pod(t.Context(), "n")
+			if err != nil || got != tt.want {
+				t.Errorf("pod = %v, %v, want %v", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAStaleCacheGivesAConflictAndNoEvent(t *testing.T) {
+	b := newBench(t, node("1"), pressure(time.Time{}), agentPod("a", corev1.ConditionFalse))
+	stale := &v1alpha1.PortPressure{}
+	if err := b.client.Get(t.Context(), client.ObjectKey{Name: "n"}, stale); err != nil {
+		t.Fatal(err)
+	}
+	b.reconcile()
+	b.clock.SetTime(start.Add(time.Hour))
+	b.reconcile()
+	b.writes, b.events = nil, nil
+
+	meta := &metav1.PartialObjectMetadata{ObjectMeta: node("1").ObjectMeta}
+	_, err := b.r.label(t.Context(), meta, stale, podNotReady, start)
+	if !apierrors.IsConflict(err) {
+		t.Errorf("label on a stale object: %v, want a conflict", err)
+	}
+	if len(b.events) > 0 {
+		t.Errorf("Events for what was not written: %q", b.events)
+	}
+}
+
+func TestEventsAreBounded(t *testing.T) {
+	b := newBench(t)
+	p, v := pressure(start), verdict{label: v1alpha1.AgentSilent}
+	for range 10 * eventBurst {
+		b.r.events.changed(&metav1.PartialObjectMetadata{}, p, "", v)
+	}
+	if got, want := len(b.events), 2*eventBurst; got != want {
+		t.Errorf("%d Events at once, want %d", got, want)
+	}
+	b.clock.SetTime(start.Add(3 * time.Second))
+	for range 10 {
+		b.r.events.changed(&metav1.PartialObjectMetadata{}, p, "", v)
+	}
+	if got, want := len(b.events), 2*(eventBurst+3*eventPerSecond); got != want {
+		t.Errorf("%d Events three seconds later, want %d", got, want)
+	}
+}
+
+func TestANodeThatIsGoneIsForgotten(t *testing.T) {
+	n := node("1")
+	b := newBench(t, n, pressure(start))
+	b.reconcile()
+	if len(b.r.seen.nodes) != 1 {
+		t.Fatal("nothing was remembered")
+	}
+	b.r.client = newBench(t).client
+	b.reconcile()
+	if len(b.r.seen.nodes) != 0 {
+		t.Errorf("still remembered: %v", b.r.seen.nodes)
+	}
+}
+
+func TestCountHasEveryState(t *testing.T) {
+	labelled := func(value string, reported time.Time) v1alpha1.PortPressure {
+		p := pressure(reported)
+		p.Labels = map[string]string{v1alpha1.LabelAgent: value}
+		return *p
+	}
+	tests := map[string]struct {
+		all  []v1alpha1.PortPressure
+		want map[string]int
+	}{
+		"no nodes": {nil, map[string]int{"reporting": 0, "starting": 0, "silent": 0, "none": 0}},
+		"one of each": {
+			[]v1alpha1.PortPressure{*pressure(start), *pressure(time.Time{}), labelled("silent", start), labelled("none", time.Time{})},
+			map[string]int{"reporting": 1, "starting": 1, "silent": 1, "none": 1},
+		},
+		"a label of a newer version is not silence": {
+			[]v1alpha1.PortPressure{labelled("resting", start)}, map[string]int{"reporting": 1, "starting": 0, "silent": 0, "none": 0},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, count(tt.all)); diff != "" {
+				t.Errorf("count (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

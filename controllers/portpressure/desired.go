@@ -1,0 +1,51 @@
+package portpressure
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// create is the PortPressure of a node that has none. Its settings are absent: the
+// agent holds what it holds.
+func create(node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds) *v1alpha1.PortPressure {
+	p := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: node.Name}}
+	own(p, node)
+	p.Spec.Thresholds = thresholds
+	return p
+}
+
+// desired is have as it should be; have stays as it is.
+func desired(have *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds, label string) *v1alpha1.PortPressure {
+	want := have.DeepCopy()
+	own(want, node)
+	want.Spec.Thresholds = thresholds
+	if label == "" {
+		delete(want.Labels, v1alpha1.LabelAgent)
+	} else {
+		metav1.SetMetaDataLabel(&want.ObjectMeta, v1alpha1.LabelAgent, label)
+	}
+	return want
+}
+
+// own makes the node an owner, so that the garbage collector removes p with it. A
+// reference to a node of that name that is gone stays: the garbage collector is
+// about to remove p, which speaks of another machine.
+func own(p *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata) {
+	isNode := func(r metav1.OwnerReference) bool {
+		return r.Kind == "Node" && r.APIVersion == corev1.SchemeGroupVersion.String() && r.Name == node.Name
+	}
+	if slices.ContainsFunc(p.OwnerReferences, isNode) {
+		return
+	}
+	p.OwnerReferences = append(p.OwnerReferences, metav1.OwnerReference{
+		APIVersion: corev1.SchemeGroupVersion.String(),
+		Kind:       "Node",
+		Name:       node.Name,
+		UID:        node.UID,
+		Controller: new(true),
+	})
+}

@@ -1,0 +1,65 @@
+package portpressure
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// AgentPods are the labels of the agents' pods, whoever installs them.
+var AgentPods = map[string]string{
+	"app.kubernetes.io/name":      "portreeve",
+	"app.kubernetes.io/component": "agent",
+}
+
+// PodNodeField is the index of pods by the node that they run on.
+const PodNodeField = "spec.nodeName"
+
+// workers is how many nodes are reconciled at a time. One alone would wait for each
+// answer, and not use the client's rate when 5,000 objects are to be made.
+const workers = 4
+
+// SetupWithManager registers the reconciler, its watches and its index.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, PodNodeField, IndexPod); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("portpressure").
+		For(&v1alpha1.PortPressure{}).
+		WatchesMetadata(&corev1.Node{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(another())).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(nodeOf)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(r)
+}
+
+// IndexPod gives PodNodeField.
+func IndexPod(obj client.Object) []string {
+	if pod, ok := obj.(*corev1.Pod); ok && pod.Spec.NodeName != "" {
+		return []string{pod.Spec.NodeName}
+	}
+	return nil
+}
+
+func nodeOf(_ context.Context, pod client.Object) (requests []ctrl.Request) {
+	for _, node := range IndexPod(pod) {
+		requests = append(requests, ctrl.Request{NamespacedName: types.NamespacedName{Name: node}})
+	}
+	return requests
+}
+
+// another passes nodes that come and go: kubelets write each node's status every few
+// minutes, and that is no news here.
+func another() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() }}
+}

@@ -1,0 +1,122 @@
+package portpressure
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+func at(hour int) *metav1.Time {
+	return new(metav1.Date(2026, 7, 1, hour, 0, 0, 0, time.UTC))
+}
+
+func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
+	full := &v1alpha1.PortPressure{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "n", ResourceVersion: "7", Labels: map[string]string{"a": "b"},
+			ManagedFields: []metav1.ManagedFieldsEntry{
+				{Manager: "controller", Operation: metav1.ManagedFieldsOperationUpdate, Time: at(9), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}},
+				{Manager: "agent", Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", Time: at(3), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{}}`)}},
+			},
+		},
+		Spec: v1alpha1.PortPressureSpec{Thresholds: v1alpha1.Thresholds{WarningPercent: 50}},
+		Status: v1alpha1.PortPressureStatus{
+			ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)),
+			Networks: make([]v1alpha1.Network, 3), Failures: make([]v1alpha1.Failure, 3), Tightest: &v1alpha1.Pool{},
+		},
+	}
+	want := &v1alpha1.PortPressure{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "n", ResourceVersion: "7", Labels: map[string]string{"a": "b"},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", Time: at(3)}},
+		},
+		Spec:   full.Spec,
+		Status: v1alpha1.PortPressureStatus{ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60))},
+	}
+	for range 2 { // a transform may see its own work again
+		got, err := Trim(full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("Trim (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestTrimPodKeepsNodeAndReadiness(t *testing.T) {
+	ready := corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "s", Name: "p", UID: "u", ResourceVersion: "1", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"}},
+		Spec:       corev1.PodSpec{NodeName: "n", Containers: make([]corev1.Container, 2)},
+		Status:     corev1.PodStatus{PodIP: "10.0.0.1", Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled}, ready}},
+	}
+	want := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "s", Name: "p", UID: "u", ResourceVersion: "1"},
+		Spec:       corev1.PodSpec{NodeName: "n"},
+		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{ready}},
+	}
+	got, err := TrimPod(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("TrimPod (-want +got):\n%s", diff)
+	}
+}
+
+func TestTrimsPassWhatTheyDoNotKnow(t *testing.T) {
+	tombstone := cache.DeletedFinalStateUnknown{Key: "n"}
+	for name, trim := range map[string]cache.TransformFunc{"Trim": Trim, "TrimNode": TrimNode, "TrimPod": TrimPod} {
+		t.Run(name, func(t *testing.T) {
+			got, err := trim(tombstone)
+			if err != nil || got != tombstone {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestTrimNodeKeepsLabels(t *testing.T) {
+	node := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Name: "n", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"}, ManagedFields: []metav1.ManagedFieldsEntry{{}},
+	}}
+	if _, err := TrimNode(node); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(metav1.ObjectMeta{Name: "n", Labels: map[string]string{"a": "b"}}, node.ObjectMeta); diff != "" {
+		t.Errorf("TrimNode (-want +got):\n%s", diff)
+	}
+}
+
+func TestReportedAt(t *testing.T) {
+	status := func(hour int) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{Subresource: "status", Time: at(hour)}
+	}
+	tests := map[string]struct {
+		observed *metav1.Time
+		fields   []metav1.ManagedFieldsEntry
+		want     time.Time
+	}{
+		"no status was ever written":                        {want: time.Time{}},
+		"the API server's clock goes before the node's":     {at(20), []metav1.ManagedFieldsEntry{status(3)}, at(3).Time},
+		"of several writers the last counts":                {at(1), []metav1.ManagedFieldsEntry{status(4), status(5), status(2)}, at(5).Time},
+		"writes of other parts don't count":                 {at(1), []metav1.ManagedFieldsEntry{{Time: at(9)}, status(2)}, at(2).Time},
+		"without managed fields there is only observedAt":   {at(6), nil, at(6).Time},
+		"a status without observedAt is none of an agent's": {nil, []metav1.ManagedFieldsEntry{status(3)}, time.Time{}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{ManagedFields: tt.fields}, Status: v1alpha1.PortPressureStatus{ObservedAt: tt.observed}}
+			if got := reportedAt(p); !got.Equal(tt.want) {
+				t.Errorf("reportedAt = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
