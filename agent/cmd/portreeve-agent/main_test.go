@@ -35,9 +35,12 @@ type fakeReader struct {
 	closed  bool
 }
 
-func (r *fakeReader) Sample(context.Context, socket.Request) (socket.Sample, error) {
+func (r *fakeReader) Sample(ctx context.Context, _ socket.Request) (socket.Sample, error) {
 	if r.samples++; r.after != nil {
 		r.after(r.samples)
+	}
+	if err := ctx.Err(); r.err == nil && err != nil {
+		return socket.Sample{}, err // as readers do
 	}
 	return socket.Sample{
 		Taken:  time.Date(2025, 11, 21, 2, 59, 58, 0, time.UTC),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -13,19 +14,19 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// watchFor runs a watch until it has taken n samples.
+// watchFor runs a watch that is interrupted in its sample n+1.
 func watchFor(t *testing.T, n int, args ...string) result {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r := &fakeReader{after: func(samples int) {
-		if samples == n {
+		if samples == n+1 {
 			cancel()
 		}
 	}}
 	got := runWith(ctx, map[string]string{"LANG": "C.UTF-8"}, []opener{opens("fake", r, nil)},
 		append([]string{"report", "--watch", "--interval", "100ms"}, args...)...)
-	if r.samples != n || !r.closed {
-		t.Errorf("%d samples, want %d; closed: %v", r.samples, n, r.closed)
+	if r.samples != n+1 || !r.closed || got.stderr != "" {
+		t.Errorf("%d samples, want %d; closed: %v; %s", r.samples, n+1, r.closed, got.stderr)
 	}
 	return got
 }
@@ -33,10 +34,11 @@ func watchFor(t *testing.T, n int, args ...string) result {
 // check looks at what every object must have.
 func check(t *testing.T, p v1alpha1.PortPressure) {
 	t.Helper()
-	name, err := hostname()
+	name, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
+	name = strings.ToLower(name)
 	got := []string{p.APIVersion, p.Kind, p.Name, string(p.Status.Level), p.Status.AgentVersion}
 	if diff := cmp.Diff([]string{"portreeve.io/v1alpha1", "PortPressure", name, "Warning", "dev"}, got); diff != "" {
 		t.Error(diff)
