@@ -6,6 +6,7 @@ set -euo pipefail
 name=$1 index=$2 node=$3 programs=$4 cgroup=$5
 
 hostname "$name"
+mount() { command mount --no-mtab "$@"; } # or the machine's /run gets a note
 mount --make-rprivate /
 mount --bind "$node" /mnt
 mount -t tmpfs tmpfs /run

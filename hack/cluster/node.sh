@@ -19,12 +19,8 @@ name=$2 node=$dir/nodes/$2
 # The node's cgroup is named after the cluster, too: another one may have such a node.
 cgroup() { echo "portreeve-$(cat "$dir/id")-$name"; }
 
-# cgroups prints it as a folder in every hierarchy of this machine; v2 beside v1
-# (hybrid) has no controllers and is left alone.
-cgroups() {
-  awk -v name="$(cgroup)" '$3 == "cgroup" {v1 = v1 $2 "/" name "\n"} $3 == "cgroup2" {v2 = $2 "/" name "\n"}
-    END {printf "%s", v1 ? v1 : v2}' /proc/mounts
-}
+# cgroups prints it as a folder in every hierarchy of this machine: v1, v2, or both.
+cgroups() { awk -v name="$(cgroup)" '$3 ~ /^cgroup2?$/ {print $2 "/" name}' /proc/mounts; }
 
 make_cgroups() {
   local path file
