@@ -24,8 +24,8 @@ demo: build ## Watch a namespace of its own run out of ports and recover (root)
 	hack/demo.sh
 
 .PHONY: build
-build: ## Build bin/portreeve-agent: static, for GOOS and GOARCH
-	go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent
+build: ## Build bin/portreeve-agent and -controller: static, for GOOS and GOARCH
+	go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent ./controllers/cmd/portreeve-controller
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests use (root, apt-get)

@@ -180,9 +180,13 @@ func TestAnAgentFallsSilentAndComesBack(t *testing.T) {
 	after(0)
 	b.wrote(nil, nil)
 
+	b.r.config.Thresholds.CriticalPercent = 90 // a repair is no second silence
+	after(0)
+	b.wrote([]string{`patch {"metadata":{"resourceVersion":"1000"},"spec":{"thresholds":{"criticalPercent":90}}}`}, nil)
+
 	ready(corev1.ConditionTrue)
 	after(58 * time.Minute)
-	b.wrote([]string{`patch {"metadata":{"labels":null,"resourceVersion":"1000"}}`}, []string{
+	b.wrote([]string{`patch {"metadata":{"labels":null,"resourceVersion":"1001"}}`}, []string{
 		"*v1alpha1.PortPressure Normal AgentBack: the agent of this node reports again",
 		"*v1.PartialObjectMetadata Normal AgentBack: the agent of this node reports again",
 	})

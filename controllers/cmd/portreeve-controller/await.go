@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// await returns when the API server serves PortPressure, or when ctx ends. It says
+// once what is missing, and again when that changes.
+func await(ctx context.Context, log logr.Logger, config *rest.Config, httpClient *http.Client, pause time.Duration) error {
+	client, err := discovery.NewDiscoveryClientForConfigAndClient(config, httpClient)
+	if err != nil {
+		return err
+	}
+	said := ""
+	backoff := wait.Backoff{Duration: pause, Factor: 2, Jitter: 0.5, Steps: 10, Cap: longest}
+	return backoff.DelayFunc().Until(ctx, true, true, func(context.Context) (bool, error) {
+		missing := explain(client.ServerResourcesForGroupVersion(v1alpha1.GroupVersion.String()))
+		if missing != "" && missing != said {
+			log.Error(nil, missing, "server", config.Host)
+		}
+		said = missing
+		return missing == "", nil
+	})
+}
+
+// explain is what is missing and what helps, in a sentence, or nothing.
+func explain(known *metav1.APIResourceList, err error) string {
+	const install = "install the CRDs of this version (kubectl apply -k config/crd); waiting"
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Sprintf("the API server does not serve %s: %s", v1alpha1.GroupVersion, install)
+	case apierrors.IsUnauthorized(err):
+		return "the API server does not accept this token or certificate: check the kubeconfig or the service account; waiting"
+	case err != nil:
+		return "the API server cannot be asked for its kinds: " + strings.ReplaceAll(err.Error(), "\n", "; ") + "; waiting"
+	case !slices.ContainsFunc(known.APIResources, func(r metav1.APIResource) bool { return r.Kind == "PortPressure" }):
+		return fmt.Sprintf("the API server serves %s without PortPressure: %s", v1alpha1.GroupVersion, install)
+	}
+	return ""
+}

@@ -1,0 +1,58 @@
+// Command portreeve-controller keeps the PortPressures of a cluster.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+// version is set by the linker (-X main.version).
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// The exit codes beside 0.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// run is the whole program; it returns the exit code.
+func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, stderr io.Writer) int {
+	s, err := parse(args, lookup)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprint(stdout, usage())
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "portreeve-controller: %v\n", err)
+		return exitUsage
+	case s.version:
+		fmt.Fprintln(stdout, "portreeve-controller version", version)
+		return 0
+	}
+	log := logr.FromSlogHandler(s.handler(stderr))
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	if err := serve(ctx, s, log); err != nil {
+		fmt.Fprintf(stderr, "portreeve-controller: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return exitFailure
+	}
+	return 0
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers"
+	"portreeve.io/portreeve/controllers/portpressure"
+)
+
+// settings are what flags and the environment say.
+type settings struct {
+	kubeconfig     string
+	namespace      string
+	heartbeat      time.Duration
+	grace          time.Duration
+	warning        int32
+	critical       int32
+	leaderElection bool
+	metrics        string
+	health         string
+	logLevel       slog.Level
+	logFormat      string
+	version        bool
+}
+
+func (s *settings) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("portreeve-controller", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.SetOutput(io.Discard)
+	f.StringVar(&s.kubeconfig, "kubeconfig", "", "file that says how to reach the API server; without it $KUBECONFIG, else the pod's service account")
+	f.StringVar(&s.namespace, "namespace", "portreeve-system", "namespace of the agents' pods and of the leader's lease")
+	f.DurationVar(&s.heartbeat, "heartbeat", 30*time.Minute, "how often a healthy agent reports at least; two of them without a report make it silent")
+	f.DurationVar(&s.grace, "agent-grace", 2*time.Minute, "how long an agent's pod may be absent or not ready before that is said")
+	f.Int32Var(&s.warning, "warning-percent", v1alpha1.DefaultWarningPercent, "used percent of a pool at which Warning begins")
+	f.Int32Var(&s.critical, "critical-percent", v1alpha1.DefaultCriticalPercent, "used percent of a pool at which Critical begins")
+	f.BoolVar(&s.leaderElection, "leader-elect", true, "wait for the lease before writing, so that replicas stand by")
+	f.StringVar(&s.metrics, "metrics-address", ":8080", "address of /metrics; 0 for none")
+	f.StringVar(&s.health, "health-address", ":8081", "address of /healthz and /readyz; 0 for none")
+	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
+	f.BoolVar(&s.version, "version", false, "print the version and exit")
+	return f
+}
+
+func usage() string {
+	return "Keeps the PortPressures of a cluster.\n\nEach flag may be given as an environment variable, such as PORTREEVE_LOG_LEVEL for --log-level.\n\n" +
+		(&settings{}).flags().FlagUsages()
+}
+
+// variable is the environment variable of a flag.
+func variable(flag string) string {
+	return "PORTREEVE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// parse reads the flags, and for each that isn't given its environment variable. An
+// error names what was given and what may be.
+func parse(args []string, lookup func(string) (string, bool)) (settings, error) {
+	var s settings
+	f := s.flags()
+	if err := f.Parse(args); err != nil {
+		return s, err
+	}
+	if f.NArg() > 0 {
+		return s, fmt.Errorf("argument %q: only flags are taken, see --help", f.Arg(0))
+	}
+	var err error
+	f.VisitAll(func(flag *pflag.Flag) {
+		name := variable(flag.Name)
+		value, ok := lookup(name)
+		if !ok || flag.Changed || err != nil {
+			return
+		}
+		if failed := flag.Value.Set(value); failed != nil {
+			err = fmt.Errorf("%s=%q: must be a %s (%s)", name, value, flag.Value.Type(), flag.Usage)
+		}
+	})
+	if err == nil {
+		err = s.check()
+	}
+	return s, err
+}
+
+func (s *settings) check() error {
+	switch {
+	case s.namespace == "":
+		return fmt.Errorf("--namespace %q: name the namespace of the agents' pods, such as portreeve-system", s.namespace)
+	case s.heartbeat < time.Minute:
+		return fmt.Errorf("--heartbeat %v: must be 1m or more, and no less than the agents'", s.heartbeat)
+	case s.grace < time.Second:
+		return fmt.Errorf("--agent-grace %v: must be 1s or more", s.grace)
+	case s.warning < 1 || s.warning > 100:
+		return fmt.Errorf("--warning-percent %d: must be 1 to 100", s.warning)
+	case s.critical < s.warning || s.critical > 100:
+		return fmt.Errorf("--critical-percent %d: must be --warning-percent (%d) to 100", s.critical, s.warning)
+	case s.logFormat != "text" && s.logFormat != "json":
+		return fmt.Errorf("--log-format %q: must be text or json", s.logFormat)
+	}
+	return nil
+}
+
+func (s *settings) options() controllers.Options {
+	return controllers.Options{PortPressure: portpressure.Config{
+		Namespace:  s.namespace,
+		Grace:      s.grace,
+		Heartbeat:  s.heartbeat,
+		Thresholds: v1alpha1.Thresholds{WarningPercent: s.warning, CriticalPercent: s.critical},
+	}}
+}
+
+func (s *settings) handler(w io.Writer) slog.Handler {
+	o := &slog.HandlerOptions{Level: s.logLevel}
+	if s.logFormat == "json" {
+		return slog.NewJSONHandler(w, o)
+	}
+	return slog.NewTextHandler(w, o)
+}
