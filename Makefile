@@ -17,7 +17,7 @@ GOLANGCI_LINT  := $(TOOLS)/golangci-lint
 
 .PHONY: help
 help: ## Print the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## Watch a namespace of its own run out of ports and recover (root)
@@ -26,6 +26,10 @@ demo: build ## Watch a namespace of its own run out of ports and recover (root)
 .PHONY: build
 build: ## Build bin/portreeve-agent and -controller: static, for GOOS and GOARCH
 	go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent ./controllers/cmd/portreeve-controller
+
+.PHONY: images
+images: ## Write bin/images/*.tar for PLATFORMS (linux/amd64 linux/arm64), without a container engine
+	VERSION=$(VERSION) hack/image/build.sh agent controller
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests use (root, apt-get)
@@ -38,6 +42,14 @@ deps-bpf: ## Install what generate-bpf uses
 .PHONY: deps-bench
 deps-bench: ## Install what bench compares with (Debian starts node_exporter as a service)
 	@hack/deps.sh prometheus-node-exporter iproute2
+
+.PHONY: deps-cluster
+deps-cluster: ## Install what the nodes of e2e use
+	@hack/deps.sh containerd runc containernetworking-plugins iptables nftables conntrack ethtool iproute2 openssl
+
+.PHONY: cluster-build
+cluster-build: ## Build kube-apiserver, etcd and kubectl, which tests use, from Go modules (minutes, once)
+	hack/cluster/build.sh
 
 ##@ Check
 
@@ -52,6 +64,12 @@ test-unit: ## Tests of every package; those that need root skip themselves witho
 .PHONY: test-kernels
 test-kernels: ## The tests against live kernels again, on Debian's 6.1 and 6.12 in a virtual machine
 	hack/vm/run.sh
+
+.PHONY: e2e
+e2e: ## The chart on real kubelets and containerd, in namespaces of this machine (root, deps-cluster)
+	hack/cluster/build.sh all
+	VERSION=e2e PLATFORMS=linux/$$(go env GOHOSTARCH) OUT=bin/e2e hack/image/build.sh agent controller churn
+	hack/e2e/run.sh
 
 .PHONY: verify
 verify: verify-fast lint ## All static checks; changes no file

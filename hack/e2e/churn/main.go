@@ -1,0 +1,90 @@
+// Churn is the application of the end-to-end test: a server, and a client that opens
+// connections to it and closes them at once, the client first, so that each leaves a
+// TIME_WAIT at the client.
+//
+//	churn serve ADDRESS:PORT
+//	churn dial ADDRESS:PORT CONNECTIONS-A-SECOND
+//
+// A connection that finds no port is counted, said on standard output, and no reason
+// to stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "churn:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	switch {
+	case len(args) == 2 && args[0] == "serve":
+		return serve(ctx, args[1])
+	case len(args) == 3 && args[0] == "dial":
+		rate, err := strconv.Atoi(args[2])
+		if err != nil || rate < 1 || rate > 10_000 {
+			return fmt.Errorf("%q connections a second: want a number from 1 to 10000", args[2])
+		}
+		return dial(ctx, args[1], rate)
+	}
+	return errors.New("usage: churn serve ADDRESS:PORT | churn dial ADDRESS:PORT RATE")
+}
+
+func serve(ctx context.Context, address string) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp4", address)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	for {
+		c, err := l.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		go func() {
+			_, _ = io.Copy(io.Discard, c) // until the client has closed
+			_ = c.Close()
+		}()
+	}
+}
+
+func dial(ctx context.Context, address string, rate int) error {
+	var dialer net.Dialer
+	made, refused := 0, 0
+	for tick := time.NewTicker(time.Second / time.Duration(rate)); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		c, err := dialer.DialContext(ctx, "tcp4", address)
+		if err == nil {
+			made++
+			_ = c.Close()
+			continue
+		}
+		if refused++; errors.Is(err, syscall.EADDRNOTAVAIL) && refused%rate == 1 {
+			fmt.Printf("%d connections made, %d found no port\n", made, refused)
+		} else if !errors.Is(err, syscall.EADDRNOTAVAIL) && ctx.Err() == nil {
+			fmt.Println(err) // the server may not be there yet
+		}
+	}
+}

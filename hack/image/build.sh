@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Builds this repository's images as OCI layouts in tars, without a container engine:
+#
+#   hack/image/build.sh agent controller    bin/images/portreeve-{agent,controller}.tar
+#   hack/image/build.sh churn               what the end-to-end test loads nodes with
+#
+# PLATFORMS (linux/amd64 linux/arm64), VERSION, REPOSITORY (portreeve.io) and OUT
+# (bin/images) may be set.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+platforms=${PLATFORMS:-linux/amd64 linux/arm64}
+version=${VERSION:-dev}
+repository=${REPOSITORY:-portreeve.io}
+out=${OUT:-bin/images}
+work=$out/binaries
+[[ $# -gt 0 ]] || { echo "usage: build.sh agent|controller|churn…" >&2; exit 2; }
+
+for image in "$@"; do
+  flags=()
+  case $image in
+  # The agent runs as nobody in particular and raises these itself. They are permitted
+  # only (=p): a pod that doesn't grant both can start it all the same.
+  agent) package=./agent/cmd/portreeve-agent flags=(-capability cap_bpf,cap_perfmon=p) ;;
+  controller) package=./controllers/cmd/portreeve-controller ;;
+  churn) package=./hack/e2e/churn ;;
+  *) echo "build.sh: no image $image; there are: agent, controller, churn" >&2; exit 2 ;;
+  esac
+  name=portreeve-$image
+  binaries=()
+  for platform in $platforms; do
+    binary=$work/${platform/\//-}/$name
+    CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/} go build -trimpath -buildvcs=false \
+      -ldflags "-s -w -X main.version=$version" -o "$binary" "$package"
+    binaries+=("$platform=$binary")
+  done
+  go run ./hack/image -name "$repository/$name:$version" "${flags[@]}" -o "$out/$name.tar" "${binaries[@]}"
+done
