@@ -1,0 +1,139 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// agentPod is the agent's pod on a node.
+func (c cluster) agentPod(t *testing.T, node string) (corev1.Pod, error) {
+	t.Helper()
+	var pods corev1.PodList
+	err := c.read(t, &pods, "pods", "--namespace", system, "--selector", "app.kubernetes.io/component=agent",
+		"--field-selector", "spec.nodeName="+node)
+	if err == nil && len(pods.Items) != 1 {
+		err = fmt.Errorf("node %s has %d agents, want 1", node, len(pods.Items))
+	}
+	if err != nil {
+		return corev1.Pod{}, err
+	}
+	return pods.Items[0], nil
+}
+
+// restarts is how often the agent of a node was started again; it is an error while
+// it isn't ready.
+func (c cluster) restarts(t *testing.T, node string) (int32, error) {
+	t.Helper()
+	pod, err := c.agentPod(t, node)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.Ready {
+			return s.RestartCount, nil
+		}
+	}
+	return 0, fmt.Errorf("the agent of node %s isn't ready", node)
+}
+
+func privileges(t *testing.T, c cluster) {
+	pod, err := c.agentPod(t, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := pod.Spec; s.HostNetwork || s.HostPID || s.HostIPC {
+		t.Errorf("host namespaces: network %t, PID %t, IPC %t", s.HostNetwork, s.HostPID, s.HostIPC)
+	}
+	status := processStatus(t, c.processes(t, "a", agentProgram))
+	for field, want := range map[string]string{
+		"Uid":        "65532\t65532\t65532\t65532",
+		"CapPrm":     "000000c000000000", // CAP_PERFMON (38) and CAP_BPF (39)
+		"CapBnd":     "000000c000000000",
+		"NoNewPrivs": "0", // file capabilities are void with it
+		"Seccomp":    "2",
+	} {
+		if status[field] != want {
+			t.Errorf("%s of the agent is %q, want %q", field, status[field], want)
+		}
+	}
+	pp, err := c.pressure(t, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := pp.Status.Reader; r.Name != v1alpha1.ReaderPortwalk || r.Exactness != v1alpha1.Exact {
+		t.Errorf("reader is %+v, want portwalk, Exact", r)
+	}
+}
+
+// processStatus is /proc/PID/status by field, of the one process given.
+func processStatus(t *testing.T, pids []int) map[string]string {
+	t.Helper()
+	if len(pids) != 1 {
+		t.Fatalf("processes %v, want one", pids)
+	}
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pids[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(line, ":")
+		fields[name] = strings.TrimSpace(value)
+	}
+	return fields
+}
+
+func agentKilled(t *testing.T, c cluster) {
+	before, err := c.restarts(t, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now().Truncate(time.Second)
+	c.signal(t, "a", agentProgram, syscall.SIGKILL)
+	within(t, time.Minute, "a new agent is ready", func() error {
+		after, err := c.restarts(t, "a")
+		if err == nil && after != before+1 {
+			err = fmt.Errorf("%d restarts, %d before", after, before)
+		}
+		return err
+	})
+	within(t, time.Minute, "the new agent has written", func() error {
+		pp, err := c.pressure(t, "a")
+		if err == nil && (!pp.Status.ObservedAt.After(killed) || !named(pp.Status)) {
+			err = fmt.Errorf("observed at %v, %s", pp.Status.ObservedAt, pp.Status.Tightest.Summary)
+		}
+		return err
+	})
+}
+
+// silent reads the label that the controller gives.
+func (c cluster) silent(t *testing.T, node string, want bool) error {
+	t.Helper()
+	pp, err := c.pressure(t, node)
+	if got := pp.Labels["portreeve.io/agent"]; err == nil && (got == "silent") != want {
+		err = fmt.Errorf("label portreeve.io/agent is %q", got)
+	}
+	return err
+}
+
+func agentHangs(t *testing.T, c cluster) {
+	c.signal(t, "b", agentProgram, syscall.SIGSTOP)
+	t.Cleanup(func() {
+		for _, pid := range c.processes(t, "b", agentProgram) {
+			_ = syscall.Kill(pid, syscall.SIGCONT)
+		}
+	})
+	within(t, 2*time.Minute, "the agent is called silent", func() error { return c.silent(t, "b", true) })
+	if pids := c.processes(t, "b", agentProgram); len(pids) == 1 { // else the kubelet has started it again
+		c.signal(t, "b", agentProgram, syscall.SIGCONT)
+	}
+	within(t, 2*time.Minute, "it is back", func() error { return c.silent(t, "b", false) })
+}

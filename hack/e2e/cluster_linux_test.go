@@ -1,0 +1,165 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// rootVariable is the repository's folder; run.sh sets it, and CLUSTER_DIR.
+const rootVariable = "PORTREEVE_E2E_ROOT"
+
+// cluster is the one that run.sh started, with the nodes a and b.
+type cluster struct {
+	root string // of the repository
+	dir  string // of the cluster
+	id   string // in the names of its cgroups
+}
+
+func open(t *testing.T) cluster {
+	t.Helper()
+	root := os.Getenv(rootVariable)
+	if root == "" {
+		t.Skip("needs a cluster: make e2e starts one")
+	}
+	c := cluster{root: root, dir: os.Getenv("CLUSTER_DIR")}
+	id, err := os.ReadFile(filepath.Join(c.dir, "id"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.id = string(id)
+	return c
+}
+
+// try runs a program of hack/cluster and returns what it prints.
+func (c cluster) try(t *testing.T, stdin, program string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(c.root, "hack", "cluster", program), args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.Output()
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		err = fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, exit.Stderr)
+	}
+	return string(out), err
+}
+
+func (c cluster) run(t *testing.T, stdin, program string, args ...string) string {
+	t.Helper()
+	out, err := c.try(t, stdin, program, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func (c cluster) kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	return c.run(t, "", "kubectl", args...)
+}
+
+// read reads an object into v.
+func (c cluster) read(t *testing.T, v any, args ...string) error {
+	t.Helper()
+	out, err := c.try(t, "", "kubectl", append([]string{"get", "--output=json"}, args...)...)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(out), v)
+}
+
+func (c cluster) pressure(t *testing.T, node string) (pp v1alpha1.PortPressure, err error) {
+	t.Helper()
+	err = c.read(t, &pp, "portpressure", node)
+	return pp, err
+}
+
+// apply applies a file of testdata.
+func (c cluster) apply(t *testing.T, name string) {
+	t.Helper()
+	c.kubectl(t, "apply", "--filename", filepath.Join(c.root, "hack", "e2e", "testdata", name))
+}
+
+// stopAPI ends kube-apiserver until the test starts it again, or ends.
+func (c cluster) stopAPI(t *testing.T) (start func()) {
+	t.Helper()
+	stopped := filepath.Join(c.dir, "api.stopped")
+	if err := os.WriteFile(stopped, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start = func() {
+		_ = os.Remove(stopped)
+		within(t, time.Minute, "the API is back", func() error {
+			_, err := c.try(t, "", "kubectl", "get", "--raw=/readyz")
+			return err
+		})
+	}
+	t.Cleanup(func() { _ = os.Remove(stopped) })
+	within(t, 10*time.Second, "the API is away", func() error {
+		if _, err := c.try(t, "", "kubectl", "get", "--raw=/readyz"); err == nil {
+			return errors.New("it answers")
+		}
+		return nil
+	})
+	return start
+}
+
+// processes are those of a program in the pods of a node, known by the node's cgroup.
+func (c cluster) processes(t *testing.T, node, comm string) (pids []int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		name, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "comm")) // a process may end meanwhile
+		groups, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cgroup"))
+		if strings.TrimSpace(string(name)) == comm && strings.Contains(string(groups), "/portreeve-"+c.id+"-"+node+"/") {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// signal sends a signal to the one process of a program in the pods of a node.
+func (c cluster) signal(t *testing.T, node, comm string, s syscall.Signal) {
+	t.Helper()
+	pids := c.processes(t, node, comm)
+	if len(pids) != 1 {
+		t.Fatalf("node %s has the processes %v of %s, want one", node, pids, comm)
+	}
+	if err := syscall.Kill(pids[0], s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// within waits until the condition holds, and fails the test with its last error
+// otherwise. It logs how long it took.
+func within(t *testing.T, d time.Duration, what string, condition func() error) {
+	t.Helper()
+	begin := time.Now()
+	for {
+		err := condition()
+		if err == nil {
+			t.Logf("%s: after %.1f s", what, time.Since(begin).Seconds())
+			return
+		}
+		if time.Since(begin) > d {
+			t.Fatalf("%s: not within %v: %v", what, d, err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}

@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// system is where the chart is installed.
+const system = "portreeve-system"
+
+// agentProgram is the name of the agent's processes, cut at 15 bytes by the kernel.
+const agentProgram = "portreeve-agent"
+
+// The steps build on each other: the first that fails ends the test.
+func TestPortreeve(t *testing.T) {
+	c := open(t)
+	steps := []struct {
+		name string
+		run  func(*testing.T, cluster)
+	}{
+		{"helm installs it, and every node has a PortPressure", install},
+		{"the agent has no privileges but its two", privileges},
+		{"a pod that runs out of ports is named with its pool", podRunsOut},
+		{"an agent that is killed comes back and knows what was", agentKilled},
+		{"an agent that hangs is called silent until it is back", agentHangs},
+		{"what changes while the API is away is told when it is back", apiAway},
+		{"a pod that goes takes its pool along", podGoes},
+		{"a node that goes takes its PortPressure along", nodeGoes},
+		{"helm uninstalls it, and nothing runs any more", uninstall},
+	}
+	for _, step := range steps {
+		if !t.Run(step.name, func(t *testing.T) { step.run(t, c) }) {
+			return
+		}
+	}
+}
+
+func install(t *testing.T, c cluster) {
+	t.Log(c.run(t, "", "helm", "install", "portreeve", filepath.Join(c.root, "charts", "portreeve"),
+		"--namespace", system, "--create-namespace", "--wait", "--timeout", "2m",
+		"--set", "image.registry=portreeve.io,image.tag=e2e,image.pullPolicy=Never,agent.tick=2s"))
+	for _, node := range []string{"a", "b"} {
+		within(t, time.Minute, "node "+node+" has a PortPressure with a status", func() error {
+			pp, err := c.pressure(t, node)
+			if err == nil && (pp.Status.Level == "" || pp.Status.ObservedAt.IsZero()) {
+				err = errors.New("no status yet")
+			}
+			return err
+		})
+	}
+}
+
+func uninstall(t *testing.T, c cluster) {
+	c.run(t, "", "helm", "uninstall", "portreeve", "--namespace", system, "--wait", "--timeout", "2m")
+	within(t, time.Minute, "no pod is left", func() error {
+		out := c.kubectl(t, "get", "pods", "--namespace", system, "--output=name")
+		if pids := c.processes(t, "a", agentProgram); out != "" || len(pids) > 0 {
+			return fmt.Errorf("pods %q, agent's processes %v", out, pids)
+		}
+		return nil
+	})
+	for _, kind := range []string{"clusterroles", "clusterrolebindings", "validatingadmissionpolicies", "validatingadmissionpolicybindings"} {
+		if out := c.kubectl(t, "get", kind, "--output=name"); strings.Contains(out, "portreeve") {
+			t.Errorf("%s left: %s", kind, out)
+		}
+	}
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Brings up a control plane and two real nodes, runs the end-to-end test against them,
+# and takes everything away. Arguments go to the test: -test.run …, -test.v=false.
+#
+# KEEP=1 leaves the cluster for a look (hack/cluster/kubectl, hack/cluster/down.sh).
+# After a failure bin/e2e/artefacts has the logs and objects.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+export CLUSTER_DIR=${CLUSTER_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/portreeve/e2e}
+export PORTREEVE_E2E_ROOT=$PWD
+out=$PWD/bin/e2e
+
+artefacts() {
+  rm -rf "$out/artefacts"
+  mkdir -p "$out/artefacts/nodes"
+  cp -r "$CLUSTER_DIR/logs" "$out/artefacts/" || true
+  for node in "$CLUSTER_DIR"/nodes/*/; do
+    cp -r "$node/logs" "$out/artefacts/nodes/$(basename "$node")" || true
+  done
+  {
+    hack/cluster/kubectl get nodes,pods,portpressures --all-namespaces -o wide
+    hack/cluster/kubectl get portpressures -o yaml
+    hack/cluster/kubectl get events --all-namespaces
+    hack/cluster/kubectl logs --namespace portreeve-system --selector app.kubernetes.io/part-of=portreeve \
+      --all-containers --prefix --tail=200 --max-log-requests=20
+  } >"$out/artefacts/objects.txt" 2>&1 || true
+  echo "e2e: failed; see $out/artefacts"
+}
+
+finish() {
+  local code=$?
+  [[ $code == 0 || ! -d $CLUSTER_DIR ]] || artefacts
+  [[ ${KEEP:-} && -d $CLUSTER_DIR ]] || hack/cluster/down.sh
+  exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+[[ $(id -u) == 0 ]] || { echo "e2e: needs root: nodes are namespaces of this machine" >&2; exit 1; }
+CGO_ENABLED=0 go test -trimpath -c -o "$out/e2e.test" ./hack/e2e
+hack/cluster/up.sh --nodes
+for node in a b; do hack/cluster/node.sh up "$node" "$out"/*.tar; done
+cd hack/e2e
+"$out/e2e.test" -test.v -test.timeout 15m "$@"
