@@ -166,6 +166,9 @@ type Owner struct {
 	// PodUID is the pod's UID with dashes; for static pods the 32 hex digits
 	// that the kubelet uses.
 	PodUID string
+	// Namespace and Pod are the pod's name in Kubernetes. Readers leave them
+	// empty: the kernel doesn't know them.
+	Namespace, Pod string
 	// Container is a container ID, full length (64 hex digits).
 	Container string
 	// Process and PID are the process that the owner was told from. PID is 0

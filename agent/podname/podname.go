@@ -1,0 +1,113 @@
+// Package podname tells the names of this node's pods by their UIDs. The kernel
+// knows a pod by the UID in its cgroup's name only.
+//
+// There are two sources: the names of the kubelet's log directories (Logs), and
+// the API server (Watch), which needs a right that RBAC can't limit to names or
+// to one node. So the second is for those who ask for it.
+package podname
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"k8s.io/client-go/rest"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// Source knows pods by UID. It is safe for concurrent use.
+type Source interface {
+	// Lookup gives the pod with that UID, a UUID with dashes or, for a static
+	// pod, the 32 hex digits that the kubelet uses on the node. It never waits for
+	// the network.
+	Lookup(uid string) (namespace, name string, ok bool)
+}
+
+// The modes of Open.
+const (
+	ModeAuto = "auto" // logs where their directory can be read, else uid
+	ModeLogs = "logs" // the names of the kubelet's log directories
+	ModeAPI  = "api"  // a watch of the metadata of this node's pods
+	ModeUID  = "uid"  // no names: pods are shown by UID
+)
+
+// DefaultLogs is where the kubelet keeps the logs of pods unless it is told
+// otherwise (podLogsDir, pkg/kubelet/apis/config).
+const DefaultLogs = "/var/log/pods"
+
+// ErrMode is what Resolve and Open wrap for a mode that there isn't.
+var ErrMode = errors.New("must be auto, logs, api or uid")
+
+// Options are what the modes need.
+type Options struct {
+	// Logs is the kubelet's log directory as the agent sees it.
+	Logs string
+	// Config and Node are for ModeAPI: how to reach the API server, and the name
+	// of this node.
+	Config *rest.Config
+	Node   string
+}
+
+// Resolve is mode with auto decided: logs where that directory can be read, else
+// uid. It never chooses the API, which reveals more than names to whoever steals
+// the agent's token.
+func Resolve(mode, logs string) (string, error) {
+	switch mode {
+	case ModeLogs, ModeAPI, ModeUID:
+		return mode, nil
+	case ModeAuto:
+		if readable(logs) == nil {
+			return ModeLogs, nil
+		}
+		return ModeUID, nil
+	}
+	return "", fmt.Errorf("pod names %q: %w", mode, ErrMode)
+}
+
+// Open opens the source of that mode. What it started ends with ctx.
+func Open(ctx context.Context, mode string, o Options) (Source, error) {
+	mode, err := Resolve(mode, o.Logs)
+	switch {
+	case err != nil:
+		return nil, err
+	case mode == ModeAPI:
+		return Watch(ctx, o.Config, o.Node)
+	case mode == ModeUID:
+		return nobody{}, nil
+	}
+	if err := readable(o.Logs); err != nil {
+		return nil, fmt.Errorf("pod names from the kubelet's logs: %w; mount the node's %s there, read-only, or choose another mode", err, DefaultLogs)
+	}
+	return Logs(o.Logs), nil
+}
+
+// nobody knows no pod.
+type nobody struct{}
+
+func (nobody) Lookup(string) (namespace, name string, ok bool) { return "", "", false }
+
+// readable says why the names in a directory can't be read.
+func readable(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	_, err = entries(d, 1)
+	return err
+}
+
+// Fill names the pods that own networks of s.
+func Fill(s *socket.Sample, from Source) {
+	for i := range s.Networks {
+		o := &s.Networks[i].Owner
+		if o.Kind != socket.OwnerPod || o.PodUID == "" {
+			continue
+		}
+		if namespace, name, ok := from.Lookup(o.PodUID); ok {
+			o.Namespace, o.Pod = namespace, name
+		}
+	}
+}
