@@ -247,6 +247,27 @@ func TestAProcessIsTheOwnerOfItsNamespaceWhileItLives(t *testing.T) {
 	await(t, func() bool { return owner().Kind == socket.OwnerNone })
 }
 
+// A container's first process is the runtime's until it becomes the workload.
+func TestTheOwnerIsNamedAnewAfterExec(t *testing.T) {
+	r := open(t, Options{})
+	n := nstest.New(t)
+	cmd := exec.Command("sh", "-c", "read line; exec sleep 60")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Start(cmd)
+	owner := func() string {
+		s := sample(t, r)
+		return find(&s, n.Inode()).Owner.Process
+	}
+	await(t, func() bool { return owner() == "sh" || owner() == "busybox" })
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() bool { return owner() == "sleep" })
+}
+
 func await(t *testing.T, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {

@@ -140,7 +140,8 @@ type walkTaskVal struct {
 	Pid        uint32
 	Count      uint32
 	Generation uint32
-	Comm       [20]int8
+	Pad        uint32
+	Comm       [24]int8
 	Names      [4][96]int8
 }
 
