@@ -1,0 +1,196 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/rest"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// server answers the writes of one node with the given codes, the last one again
+// and again. It is for answers that a real API server does not give on demand;
+// hack/e2e has the real one.
+type server struct {
+	mu      sync.Mutex
+	answers []int
+	bodies  []string
+	objects chan string // watch events
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	const path = "/apis/portreeve.io/v1alpha1/portpressures"
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case r.Method == http.MethodPatch && r.URL.Path == path+"/node-a/status":
+		s.patch(w, r)
+	case r.Method == http.MethodGet && r.URL.Query().Get("watch") != "":
+		if r.URL.Query().Get("sendInitialEvents") != "" {
+			fmt.Fprintln(w, `{"type":"BOOKMARK","object":{"kind":"PortPressure","apiVersion":"portreeve.io/v1alpha1",`+
+				`"metadata":{"resourceVersion":"1","annotations":{"k8s.io/initial-events-end":"true"}}}}`)
+		}
+		w.(http.Flusher).Flush()
+		for {
+			select {
+			case <-r.Context().Done():
+				return
+			case o := <-s.objects:
+				fmt.Fprintln(w, o)
+				w.(http.Flusher).Flush()
+			}
+		}
+	case r.Method == http.MethodGet && r.URL.Path == path && r.URL.Query().Get("fieldSelector") == "metadata.name=node-a":
+		fmt.Fprint(w, `{"kind":"PortPressureList","apiVersion":"portreeve.io/v1alpha1","metadata":{"resourceVersion":"1"},"items":[]}`)
+	default:
+		http.Error(w, "unexpected "+r.Method+" "+r.URL.String(), http.StatusTeapot)
+	}
+}
+
+func (s *server) patch(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	s.bodies = append(s.bodies, r.Header.Get("Content-Type")+" "+string(body))
+	code := s.answers[0]
+	if len(s.answers) > 1 {
+		s.answers = s.answers[1:]
+	}
+	s.mu.Unlock()
+	if code == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(code)
+	reason := map[int]string{404: "NotFound", 403: "Forbidden", 429: "TooManyRequests"}[code]
+	fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d}`, reason, code)
+}
+
+// start runs a writer against s, and returns it with what it logs and wrote.
+func start(t *testing.T, s *server) (w *Writer, logged *strings.Builder, results func() []Result) {
+	t.Helper()
+	s.objects = make(chan string, 10)
+	api := httptest.NewServer(s)
+	client, err := NewClient(&rest.Config{Host: api.URL}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged = &strings.Builder{}
+	var mu sync.Mutex
+	var all []Result
+	w = NewWriter(Options{Client: client, Node: "node-a", Policy: DefaultPolicy,
+		Log:    slog.New(slog.NewTextHandler(logged, nil)),
+		Object: func(*v1alpha1.PortPressure) {},
+		Wrote: func(r Result) {
+			mu.Lock()
+			all = append(all, r)
+			mu.Unlock()
+		}})
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	t.Cleanup(func() {
+		stop()
+		running.Wait()
+		api.CloseClientConnections()
+		api.Close()
+	})
+	return w, logged, func() []Result {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]Result(nil), all...)
+	}
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited 20 s for %s", what)
+		}
+	}
+}
+
+func TestAStatusIsWrittenWholeByOnePatch(t *testing.T) {
+	s := &server{answers: []int{200}}
+	w, _, results := start(t, s)
+	w.Offer(status(v1alpha1.LevelWarning, 60, "a"))
+	await(t, "the write", func() bool { return len(results()) == 1 })
+	var got []map[string]any
+	kind, body, _ := strings.Cut(s.bodies[0], " ")
+	if err := json.Unmarshal([]byte(body), &got); err != nil || kind != "application/json-patch+json" {
+		t.Fatalf("%v: %s", err, s.bodies[0])
+	}
+	if len(got) != 1 || got[0]["op"] != "add" || got[0]["path"] != "/status" ||
+		got[0]["value"].(map[string]any)["level"] != "Warning" {
+		t.Errorf("the patch is %s", body)
+	}
+}
+
+func TestWhatCouldNotBeWrittenIsWrittenLaterAndToldOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers []int
+		want    []Result
+		tells   string
+	}{
+		"not created yet":    {[]int{404, 404, 200}, []Result{NotFound, NotFound, Written}, "the controller has not created it yet"},
+		"no right":           {[]int{403, 200}, []Result{Forbidden, Written}, "no right to patch portpressures/status"},
+		"the server is busy": {[]int{500, 200}, []Result{Failed, Written}, "could not be written"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, logged, results := start(t, &server{answers: c.answers})
+			w.Offer(status(v1alpha1.LevelNormal, 1, "old"))
+			await(t, "the writes", func() bool { return len(results()) == len(c.want) })
+			if diff := cmp.Diff(c.want, results()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if strings.Count(logged.String(), "level=WARN") != 1 || !strings.Contains(logged.String(), c.tells) {
+				t.Errorf("logged %s", logged)
+			}
+		})
+	}
+}
+
+func TestTheNewestIsWritten(t *testing.T) {
+	s := &server{answers: []int{404, 200}}
+	w, _, results := start(t, s)
+	w.Offer(status(v1alpha1.LevelNormal, 1, "old"))
+	await(t, "the first attempt", func() bool { return len(results()) == 1 })
+	w.Offer(status(v1alpha1.LevelCritical, 99, "new"))
+	await(t, "the second attempt", func() bool { return len(results()) == 2 })
+	if !strings.Contains(s.bodies[1], "Critical") {
+		t.Errorf("wrote %s", s.bodies[1])
+	}
+}
+
+func TestAThrottledNodeComesBackWhenItWasTold(t *testing.T) {
+	s := &server{answers: []int{429, 200}}
+	w, _, results := start(t, s)
+	begun := time.Now()
+	w.Offer(status(v1alpha1.LevelNormal, 1, "a"))
+	await(t, "the writes", func() bool { return len(results()) == 2 })
+	if took := time.Since(begun); took < time.Second || took > herd+5*time.Second {
+		t.Errorf("came back after %v, want 1 s and up to %v more", took, herd)
+	}
+	if diff := cmp.Diff([]Result{Throttled, Written}, results()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestAStatusThatWasLostIsWrittenAgain(t *testing.T) {
+	s := &server{answers: []int{200}}
+	w, _, results := start(t, s)
+	w.Offer(status(v1alpha1.LevelNormal, 1, "a"))
+	await(t, "the write", func() bool { return len(results()) == 1 })
+	s.objects <- `{"type":"ADDED","object":{"kind":"PortPressure","apiVersion":"portreeve.io/v1alpha1","metadata":{"name":"node-a","resourceVersion":"7"}}}`
+	await(t, "the second write", func() bool { return len(results()) == 2 })
+}
