@@ -1,0 +1,210 @@
+package controllers_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// callers are clients by who they are.
+type callers map[string]client.Client
+
+func pressure(name string) *v1alpha1.PortPressure {
+	return &v1alpha1.PortPressure{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "PortPressure"},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+	}
+}
+
+// ways are all ways of writing a status.
+var ways = map[string]func(c client.Client, t *testing.T, name string) error{
+	"a JSON patch": func(c client.Client, t *testing.T, name string) error {
+		return c.Status().Patch(t.Context(), pressure(name), client.RawPatch(types.JSONPatchType, []byte(`[{"op":"add","path":"/status","value":{"level":"Warning"}}]`)))
+	},
+	"a merge patch": func(c client.Client, t *testing.T, name string) error {
+		return c.Status().Patch(t.Context(), pressure(name), client.RawPatch(types.MergePatchType, []byte(`{"status":{"level":"Critical"}}`)))
+	},
+	"an apply": func(c client.Client, t *testing.T, name string) error {
+		body, err := json.Marshal(map[string]any{
+			"apiVersion": "portreeve.io/v1alpha1", "kind": "PortPressure",
+			"metadata": map[string]any{"name": name}, "status": map[string]any{"level": "Normal"},
+		})
+		if err != nil {
+			return err
+		}
+		return c.Status().Patch(t.Context(), pressure(name), client.RawPatch(types.ApplyPatchType, body), client.FieldOwner("test"), client.ForceOwnership)
+	},
+	"an update": func(c client.Client, t *testing.T, name string) error {
+		p := pressure(name)
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
+			return err
+		}
+		p.Status.Level = "Other"
+		return c.Status().Update(t.Context(), p)
+	},
+}
+
+func TestWhoMayWriteAStatus(t *testing.T) {
+	env := begin(t)
+	shop := types.NamespacedName{Namespace: "default", Name: "shop"}
+	who := callers{
+		"the agent of a":             env.ClientFor(t, env.Token(t, agentAccount, "a")),
+		"the agent with a's token":   env.ClientFor(t, env.NodeToken(t, agentAccount, "a")),
+		"the agent, bound to no pod": env.ClientFor(t, env.Token(t, agentAccount, "")),
+		"the controller, on a":       env.ClientFor(t, env.Token(t, controllerAccount, "a")),
+		"another pod on a":           env.ClientFor(t, env.Token(t, shop, "a")),
+		"an administrator":           env.Client,
+	}
+	for _, name := range []string{"a", "b"} {
+		if err := who["the controller, on a"].Create(t.Context(), pressure(name)); err != nil {
+			t.Fatalf("the controller makes %s: %v", name, err)
+		}
+		t.Cleanup(func() {
+			if err := env.Client.Delete(context.WithoutCancel(t.Context()), pressure(name)); err != nil {
+				t.Errorf("an administrator may delete: %v", err)
+			}
+		})
+	}
+	openRBAC(t, env, who["another pod on a"], agentAccount, controllerAccount, shop)
+
+	const notAgent = "is written by its node's agent (service account portreeve-system/portreeve-agent), not by "
+	tests := map[string]struct{ who, on, refusal string }{
+		"an agent writes its own":                          {"the agent of a", "a", ""},
+		"an agent does not write another node's":           {"the agent of a", "b", "a token from node a may not write the status of PortPressure b"},
+		"a token bound to the node does as one of its pod": {"the agent with a's token", "a", ""},
+		"and no more":                                      {"the agent with a's token", "b", "a token from node a may not write the status of PortPressure b"},
+		"an unbound token writes nothing":                  {"the agent, bound to no pod", "a", "this token names no node"},
+		"the controller does not write status":             {"the controller, on a", "a", notAgent + "system:serviceaccount:portreeve-system:portreeve-controller"},
+		"nor does another pod of the node":                 {"another pod on a", "a", notAgent + "system:serviceaccount:default:shop"},
+		"nor does an administrator":                        {"an administrator", "b", notAgent},
+	}
+	for name, tt := range tests {
+		for way, write := range ways {
+			t.Run(name+" by "+way, func(t *testing.T) {
+				err := write(who[tt.who], t, tt.on)
+				if tt.refusal == "" && err != nil || tt.refusal != "" && !refused(err, tt.refusal) {
+					t.Errorf("%s on %s: %v, want %q", tt.who, tt.on, err, tt.refusal)
+				}
+			})
+		}
+	}
+	t.Run("a strategic merge patch is unknown to custom resources", func(t *testing.T) {
+		err := who["the agent of a"].Status().Patch(t.Context(), pressure("a"), client.RawPatch(types.StrategicMergePatchType, []byte(`{"status":{}}`)))
+		if !apierrors.IsUnsupportedMediaType(err) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("nothing but status is written through status", func(t *testing.T) {
+		body := `{"metadata":{"labels":{"portreeve.io/agent":"silent"},"finalizers":["a/b"],"ownerReferences":[]},"spec":{"settings":[]},"status":{"level":"Warning"}}`
+		p := pressure("a")
+		if err := who["the agent of a"].Status().Patch(t.Context(), p, client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Labels)+len(p.Finalizers) > 0 || p.Spec.Settings != nil || p.Status.Level != v1alpha1.LevelWarning {
+			t.Errorf("written: %+v", p)
+		}
+	})
+	t.Run("a status does not make an object", func(t *testing.T) {
+		agent := env.ClientFor(t, env.Token(t, agentAccount, "not-made-yet"))
+		for way, write := range ways {
+			if err := write(agent, t, "not-made-yet"); !apierrors.IsNotFound(err) {
+				t.Errorf("%s: %v, want not found", way, err)
+			}
+		}
+	})
+}
+
+func TestWhoMayWriteTheRest(t *testing.T) {
+	env := begin(t)
+	who := callers{
+		"the agent":             env.ClientFor(t, env.Token(t, agentAccount, "c")),
+		"the controller":        env.ClientFor(t, env.Token(t, controllerAccount, "c")),
+		"an administrator":      env.Client,
+		"the garbage collector": asUser(t, env, "system:serviceaccount:kube-system:generic-garbage-collector"),
+	}
+	p := pressure("c")
+	p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "c", UID: "1"}}
+	if err := who["the controller"].Create(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	openRBAC(t, env, who["the agent"], agentAccount)
+
+	merge := func(body string) func(client.Client) error {
+		return func(c client.Client) error {
+			return c.Patch(t.Context(), pressure("c"), client.RawPatch(types.MergePatchType, []byte(body)), client.DryRunAll)
+		}
+	}
+	const agents, hand = "an agent may only write the status of its own PortPressure", "is written by the Portreeve controller"
+	acts := map[string]struct {
+		do                func(client.Client) error
+		agent, controller string // "" is allowed
+		admin, collector  string
+	}{
+		"change the spec":          {merge(`{"spec":{"settings":[]}}`), agents, "", hand, hand},
+		"change a threshold":       {merge(`{"spec":{"thresholds":{"warningPercent":60}}}`), agents, "", hand, hand},
+		"change the agent's label": {merge(`{"metadata":{"labels":{"portreeve.io/agent":"silent"}}}`), agents, "", "the owner and the label", ""},
+		"change the owner":         {merge(`{"metadata":{"ownerReferences":null}}`), agents, "", "the owner and the label", ""},
+		"set another label":        {merge(`{"metadata":{"labels":{"team":"shop"}}}`), agents, "", "", ""},
+		"set a finalizer":          {merge(`{"metadata":{"finalizers":["a/b"]}}`), agents, "", "", ""},
+		"patch by JSON": {func(c client.Client) error {
+			return c.Patch(t.Context(), pressure("c"), client.RawPatch(types.JSONPatchType, []byte(`[{"op":"add","path":"/spec","value":{"settings":[]}}]`)), client.DryRunAll)
+		}, agents, "", hand, hand},
+		"apply": {func(c client.Client) error {
+			body := `{"apiVersion":"portreeve.io/v1alpha1","kind":"PortPressure","metadata":{"name":"c"},"spec":{"settings":[]}}`
+			return c.Patch(t.Context(), pressure("c"), client.RawPatch(types.ApplyPatchType, []byte(body)), client.FieldOwner("test"), client.DryRunAll)
+		}, agents, "", hand, hand},
+		"update": {func(c client.Client) error {
+			got := pressure("c")
+			if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(got), got); err != nil {
+				return err
+			}
+			got.Spec.Settings = []v1alpha1.Setting{}
+			return c.Update(t.Context(), got, client.DryRunAll)
+		}, agents, "", hand, hand},
+		"create": {func(c client.Client) error {
+			return c.Create(t.Context(), pressure("d"), client.DryRunAll)
+		}, agents, "", "there is nothing to create by hand", ""},
+		"delete": {func(c client.Client) error {
+			return c.Delete(t.Context(), pressure("c"), client.DryRunAll)
+		}, agents, rbac, "", ""},
+		"delete all": {func(c client.Client) error {
+			return c.DeleteAllOf(t.Context(), pressure(""), client.DryRunAll)
+		}, agents, rbac, "", rbac},
+	}
+	for act, tt := range acts {
+		for name, words := range map[string]string{"the agent": tt.agent, "the controller": tt.controller, "an administrator": tt.admin, "the garbage collector": tt.collector} {
+			if act == "create" && name == "the garbage collector" {
+				continue // it has no such right
+			}
+			t.Run(name+": "+act, func(t *testing.T) {
+				err := tt.do(who[name])
+				// The controller's right to update is less than its right to patch.
+				if act == "update" && name == "the controller" {
+					words = rbac
+				}
+				if words == "" && err != nil || words != "" && !refused(err, words) {
+					t.Errorf("%v, want %q", err, words)
+				}
+			})
+		}
+	}
+}
+
+// rbac is in what RBAC refuses.
+const rbac = "is forbidden: User \"system:serviceaccount:"
+
+func TestPoliciesHaveOneLineRefusals(t *testing.T) {
+	env := begin(t)
+	err := env.Client.Create(t.Context(), pressure("by-hand"))
+	if err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v", err)
+	}
+}
