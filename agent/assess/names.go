@@ -12,45 +12,38 @@ import (
 // shortContainer is how much of a container's ID people use.
 const shortContainer = 12
 
-// names returns the function that names the networks of one sample. Names are
-// distinct: a network that would share its owner's name with another (a pod can
-// have two) has its inode in it.
-func names(ns []socket.Network) func(*socket.Network) string {
-	owners := make(map[socket.Owner]int, len(ns))
+// Names returns the function that names the networks of one sample. Names are
+// distinct: a network that would share its name with another (a pod can have
+// two, and a process "a" shares its own with pod "a" of namespace "process") has
+// its inode in it.
+func Names(ns []socket.Network) func(*socket.Network) string {
+	count := make(map[string]int, len(ns))
 	for i := range ns {
-		owners[nameKey(&ns[i].Owner)]++
+		count[ownerName(&ns[i].Owner)]++
 	}
 	return func(n *socket.Network) string {
 		name := ownerName(&n.Owner)
 		switch {
 		case name == "":
 			return inodeName(n.Inode)
-		case owners[nameKey(&n.Owner)] > 1:
-			return name + " " + inodeName(n.Inode)
+		case count[name] > 1:
+			inode := " " + inodeName(n.Inode)
+			return clip(name, maxName-len(inode)) + inode
 		}
 		return name
 	}
 }
 
-// nameKey is what of o goes into its name.
-func nameKey(o *socket.Owner) socket.Owner {
-	key := socket.Owner{Kind: o.Kind}
-	switch o.Kind {
-	case socket.OwnerPod:
-		key.PodUID = o.PodUID
-	case socket.OwnerContainer:
-		key.Container = head(o.Container, shortContainer)
-	case socket.OwnerProcess:
-		key.Process = o.Process
-	}
-	return key
-}
+// maxName is the API's limit of a network's name, in characters.
+const maxName = 320
 
 // ownerName is empty for an owner without a name.
 func ownerName(o *socket.Owner) string {
 	switch {
 	case o.Kind == socket.OwnerHost:
 		return "Host"
+	case o.Kind == socket.OwnerPod && o.Pod != "":
+		return clip(o.Namespace, 63) + "/" + clip(o.Pod, 253)
 	case o.Kind == socket.OwnerPod && o.PodUID != "":
 		return "pod/" + clip(o.PodUID, 64)
 	case o.Kind == socket.OwnerContainer && o.Container != "":

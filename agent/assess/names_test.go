@@ -43,6 +43,34 @@ func TestNames(t *testing.T) {
 				"process/sleep net:[102]", "process/sleep net:[103]", "process/wake", "container/0123456789ab", "container/123456789abc",
 			},
 		},
+		"A pod whose name is known": {
+			[]socket.Owner{{Kind: socket.OwnerPod, PodUID: uid, Namespace: "shop", Pod: "api-7f"}},
+			[]string{"shop/api-7f"},
+		},
+		"A pod that was made anew under its name, while the old one ends": {
+			[]socket.Owner{
+				{Kind: socket.OwnerPod, PodUID: uid, Namespace: "shop", Pod: "db-0"},
+				{Kind: socket.OwnerPod, PodUID: other, Namespace: "shop", Pod: "db-0"},
+			},
+			[]string{"shop/db-0 net:[100]", "shop/db-0 net:[101]"},
+		},
+		"A process and a pod of one name": {
+			[]socket.Owner{
+				{Kind: socket.OwnerProcess, Process: "sleep"},
+				{Kind: socket.OwnerPod, PodUID: uid, Namespace: "process", Pod: "sleep"},
+			},
+			[]string{"process/sleep net:[100]", "process/sleep net:[101]"},
+		},
+		"The longest names fit the API, inode and all": {
+			[]socket.Owner{
+				{Kind: socket.OwnerPod, PodUID: uid, Namespace: strings.Repeat("n", 63), Pod: strings.Repeat("p", 253)},
+				{Kind: socket.OwnerPod, PodUID: other, Namespace: strings.Repeat("n", 63), Pod: strings.Repeat("p", 253)},
+			},
+			[]string{
+				strings.Repeat("n", 63) + "/" + strings.Repeat("p", 245) + "… net:[100]",
+				strings.Repeat("n", 63) + "/" + strings.Repeat("p", 245) + "… net:[101]",
+			},
+		},
 		"An owner without its name is shown by inode": {
 			[]socket.Owner{{Kind: socket.OwnerPod}, {Kind: socket.OwnerContainer}, {Kind: socket.OwnerProcess}},
 			[]string{"net:[100]", "net:[101]", "net:[102]"},
@@ -66,7 +94,7 @@ func TestNames(t *testing.T) {
 			for i, o := range test.owners {
 				ns = append(ns, socket.Network{Inode: uint64(100 + i), Owner: o})
 			}
-			nameOf := names(ns)
+			nameOf := Names(ns)
 			var got []string
 			for i := range ns {
 				got = append(got, nameOf(&ns[i]))

@@ -29,7 +29,7 @@ const (
 func networks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
 	var list []v1alpha1.Network
 	for _, pools := range f.Detail.groups(s, f.Thresholds.Warning) {
-		list = append(list, network(pools, name))
+		list = append(list, network(pools, f.Thresholds.Warning, name))
 	}
 	return list
 }
@@ -102,7 +102,7 @@ func orDefault(t socket.Thresholds) socket.Thresholds {
 }
 
 // network is the network that pools, its tightest first, belong to.
-func network(pools []socket.Pool, name func(*socket.Network) string) v1alpha1.Network {
+func network(pools []socket.Pool, line int, name func(*socket.Network) string) v1alpha1.Network {
 	n := pools[0].Network
 	out := v1alpha1.Network{
 		Network:       name(n),
@@ -113,11 +113,37 @@ func network(pools []socket.Pool, name func(*socket.Network) string) v1alpha1.Ne
 	}
 	if n.Owner.Kind == socket.OwnerPod {
 		out.UID = clip(n.Owner.PodUID, 128)
+		out.Namespace, out.Pod = clip(n.Owner.Namespace, 63), clip(n.Owner.Pod, 253)
 	}
 	for _, p := range pools {
-		out.Pools = append(out.Pools, pool(p))
+		listed := pool(p)
+		listed.Holder = holder(p, line, false)
+		out.Pools = append(out.Pools, listed)
 	}
 	return out
+}
+
+// holder is who holds the ports of p, nil below the line and where nobody is
+// known. It is told from the network's owner. The process is left out where a
+// pod has several containers: which of them holds the ports can't be seen here.
+// Inside status.networks the pod is not named: the entry does that.
+func holder(p socket.Pool, line int, named bool) *v1alpha1.Holder {
+	o := &p.Network.Owner
+	if p.Advisory || p.UsedPercent() < line || o.Kind == socket.OwnerHost || o.Kind == socket.OwnerNone {
+		return nil
+	}
+	var h v1alpha1.Holder
+	if named && o.Kind == socket.OwnerPod {
+		h.Namespace, h.Pod = clip(o.Namespace, 63), clip(o.Pod, 253)
+	}
+	h.Container = clip(head(o.Container, shortContainer), 64)
+	if o.Kind != socket.OwnerPod || o.Container != "" {
+		h.Process, h.PID = clip(o.Process, 64), int64(o.PID)
+	}
+	if h == (v1alpha1.Holder{}) {
+		return nil
+	}
+	return &h
 }
 
 // pool has no network name and no summary: inside status.networks the entry

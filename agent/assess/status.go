@@ -35,7 +35,7 @@ type Conntrack struct {
 // Status is the status of the machine that s was taken on.
 func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 	f.Thresholds = orDefault(f.Thresholds)
-	name := names(s.Networks)
+	name := Names(s.Networks)
 	states, unseen := totals(s.Networks)
 	status := v1alpha1.PortPressureStatus{
 		ObservedAt:   &metav1.Time{Time: s.Taken},
@@ -59,6 +59,7 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		tightest := pool(p)
 		tightest.Network = name(p.Network)
 		tightest.Summary = Summary(tightest)
+		tightest.Holder = holder(p, f.Thresholds.Warning, true)
 		status.Tightest = &tightest
 		status.UsedPercent = new(int32(percent))
 		status.Level = v1alpha1.Level(f.Thresholds.Level(percent).String())

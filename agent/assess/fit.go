@@ -1,0 +1,58 @@
+package assess
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// MaxBytes is how much room a status has in the object, as JSON.
+const MaxBytes = 6000
+
+// Fit leaves out of a complete status what it has no room for, the least telling
+// first: rare failures, then the second pools and the better of the networks
+// past the line. Names decide how much that is: a pod's may have 317 characters.
+// The tightest pool always stays. The agent's report has everything.
+func Fit(status *v1alpha1.PortPressureStatus) error {
+	for {
+		raw, err := json.Marshal(status)
+		if err != nil {
+			return fmt.Errorf("measure the status: %w", err)
+		}
+		if len(raw) <= MaxBytes {
+			return nil
+		}
+		if !shorten(status) {
+			return fmt.Errorf("the status has %d bytes, more than %d, and nothing that could be left out", len(raw), MaxBytes)
+		}
+	}
+}
+
+// shorten leaves one thing out; false when there is nothing left.
+func shorten(s *v1alpha1.PortPressureStatus) bool {
+	last := len(s.Networks) - 1
+	switch {
+	case len(s.Failures) > 1:
+		s.Failures = s.Failures[:len(s.Failures)-1]
+	case dropSecondPool(s.Networks):
+	case last > 0:
+		s.Networks = s.Networks[:last]
+	case len(s.Failures) > 0 || last == 0:
+		s.Failures, s.Networks = nil, nil
+	default:
+		return false
+	}
+	return true
+}
+
+// dropSecondPool leaves one pool in the last network that has more.
+func dropSecondPool(networks []v1alpha1.Network) bool {
+	for i := len(networks) - 1; i >= 0; i-- {
+		if n := &networks[i]; len(n.Pools) > 1 {
+			n.Pools = n.Pools[:1]
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,116 @@
+package assess
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// worst is a node on which everything is as long as it gets: 250 pods with names
+// of these lengths, and all of them past the line.
+func worst(namespace, pod int) (socket.Sample, Facts) {
+	long := netip.MustParseAddr("2001:db8:1234:5678:9abc:def0:1234:5678")
+	sample := crowd(250, 4)
+	for i := range sample.Networks {
+		n := &sample.Networks[i]
+		for j := range n.Destinations {
+			d := &n.Destinations[j]
+			d.Source, d.Address, d.Port = long, long, 65535
+			for state := socket.Established; state <= socket.Closing; state++ {
+				d.States[state] = 2300
+			}
+			sample.Failures = append(sample.Failures, socket.Failure{Inode: n.Inode + 1<<31, Destination: long, Port: 65535, Count: 1 << 40, LastAt: taken})
+		}
+		n.Inode += 1 << 31 // ten digits
+		n.Owner = socket.Owner{
+			Kind: socket.OwnerPod, PodUID: uid,
+			Namespace: strings.Repeat("n", namespace), Pod: fmt.Sprintf("%03d%s", i, strings.Repeat("p", pod-3)),
+			Container: strings.Repeat("c", 64), Process: strings.Repeat("x", 15), PID: 1 << 22,
+		}
+		sample.Unseen = append(sample.Unseen, socket.Unseen{What: strings.Repeat("what", 50), Why: fmt.Sprint(i, strings.Repeat("why", 200))})
+	}
+	sample.Reader.Message = strings.Repeat("message ", 200)
+	_, facts := busy()
+	return sample, facts
+}
+
+func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
+	tests := map[string]struct {
+		namespace, pod           int
+		networks, pools, failure int
+	}{
+		"Names as they are":        {12, 24, 3, 4, 1},
+		"The longest of generated": {63, 63, 2, 2, 1},
+		"The longest there can be": {63, 253, 0, 0, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			sample, facts := worst(test.namespace, test.pod)
+			status := Status(sample, facts)
+			var course Course
+			course.Follow(&status, facts.Thresholds)
+			if err := Fit(&status); err != nil {
+				t.Fatal(err)
+			}
+			raw, err := json.Marshal(status)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d bytes", len(raw))
+			if len(raw) > MaxBytes {
+				t.Errorf("%d bytes", len(raw))
+			}
+			pools := 0
+			for _, n := range status.Networks {
+				pools += len(n.Pools)
+			}
+			got := []int{len(status.Networks), pools, len(status.Failures)}
+			if diff := cmp.Diff([]int{test.networks, test.pools, test.failure}, got); diff != "" {
+				t.Errorf("networks, pools, failures: %s", diff)
+			}
+			if status.Tightest == nil || status.Tightest.Holder == nil || len(status.Conditions) != 1 || status.LastPressure == nil {
+				t.Errorf("%s", raw)
+			}
+			if last := status.Unseen[len(status.Unseen)-1].What; last != "247 more things" {
+				t.Errorf("what was left out is not counted, but %q", last)
+			}
+		})
+	}
+}
+
+func TestFitLeavesWhatFitsAlone(t *testing.T) {
+	sample, facts := busy()
+	status := Status(sample, facts)
+	want := status.DeepCopy()
+	if err := Fit(&status); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, &status); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFitSaysWhenNothingIsLeftToLeaveOut(t *testing.T) {
+	status := v1alpha1.PortPressureStatus{Advice: strings.Repeat("x", MaxBytes)}
+	if err := Fit(&status); err == nil {
+		t.Error("no error")
+	}
+}
+
+func BenchmarkFitAtWorst(b *testing.B) {
+	status := Status(worst(63, 253))
+	b.ReportAllocs()
+	for b.Loop() {
+		s := status.DeepCopy()
+		if err := Fit(s); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
