@@ -1,0 +1,127 @@
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/testenv"
+)
+
+// event is what the agent of a writes on its own node, with a change.
+func event(name string, change func(*eventsv1.Event)) *eventsv1.Event {
+	e := &eventsv1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Namespace: "default", Name: name},
+		EventTime:           metav1.NowMicro(),
+		ReportingController: v1alpha1.ReportingAgent,
+		ReportingInstance:   "a",
+		Regarding:           corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: "a"},
+		Type:                corev1.EventTypeWarning, Reason: "PortsRunOut", Action: "Measure", Note: "test",
+	}
+	if change != nil {
+		change(e)
+	}
+	return e
+}
+
+func TestWhichEventsAnAgentMayWrite(t *testing.T) {
+	env := begin(t)
+	agent := env.ClientFor(t, env.Token(t, agentAccount, "a"))
+	unbound := env.ClientFor(t, env.Token(t, agentAccount, ""))
+
+	onPod := func(related *corev1.ObjectReference) func(*eventsv1.Event) {
+		return func(e *eventsv1.Event) {
+			e.Regarding = corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: "default", Name: "p"}
+			e.Related = related
+		}
+	}
+	const signed, about = "an agent's Event must have reportingController", "an agent's Event must regard"
+	tests := map[string]struct {
+		as      client.Client
+		change  func(*eventsv1.Event)
+		refusal string
+	}{
+		"on its Node":                        {agent, nil, ""},
+		"on its PortPressure":                {agent, func(e *eventsv1.Event) { e.Regarding.Kind = "PortPressure" }, ""},
+		"on a Pod, with its Node":            {agent, onPod(&corev1.ObjectReference{Kind: "Node", Name: "a"}), ""},
+		"on a Pod alone":                     {agent, onPod(nil), about},
+		"on a Pod, with another Node":        {agent, onPod(&corev1.ObjectReference{Kind: "Node", Name: "b"}), about},
+		"on a Pod, with a Pod of its name":   {agent, onPod(&corev1.ObjectReference{Kind: "Pod", Name: "a"}), about},
+		"on another Node":                    {agent, func(e *eventsv1.Event) { e.Regarding.Name = "b" }, about},
+		"on something else of its name":      {agent, func(e *eventsv1.Event) { e.Regarding.Kind = "Secret" }, about},
+		"on nothing":                         {agent, func(e *eventsv1.Event) { e.Regarding = corev1.ObjectReference{} }, about},
+		"signed by another node":             {agent, func(e *eventsv1.Event) { e.ReportingInstance = "b" }, signed},
+		"signed by another controller":       {agent, func(e *eventsv1.Event) { e.ReportingController = "kubelet" }, signed},
+		"with a token that is bound to none": {unbound, nil, "this token names no node"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := tt.as.Create(t.Context(), event("x", tt.change), client.DryRunAll)
+			if tt.refusal == "" && err != nil || tt.refusal != "" && !refused(err, tt.refusal) {
+				t.Errorf("%v, want %q", err, tt.refusal)
+			}
+		})
+	}
+	t.Run("and no more than create them", func(t *testing.T) { changeEvents(t, env, agent) })
+}
+
+// changeEvents tries what RBAC refuses an agent, and, with RBAC open, what is left to
+// the policy.
+func changeEvents(t *testing.T, env *testenv.Env, agent client.Client) {
+	other := env.ClientFor(t, env.Token(t, agentAccount, "b"))
+	mine := event("mine", nil)
+	theirs := event("theirs", func(e *eventsv1.Event) { e.ReportingInstance, e.Regarding.Name = "b", "b" })
+	for e, as := range map[*eventsv1.Event]client.Client{mine: agent, theirs: other} {
+		if err := as.Create(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = env.Client.Delete(context.WithoutCancel(t.Context()), e) })
+	}
+	series := func(e *eventsv1.Event) error {
+		body := fmt.Sprintf(`{"series":{"count":2,"lastObservedTime":%q}}`, time.Now().Format(metav1.RFC3339Micro))
+		return agent.Patch(t.Context(), e.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)), client.DryRunAll)
+	}
+	// events.k8s.io/v1 itself refuses to change who an Event is about and from; the
+	// core group does not.
+	takeOver := func() error {
+		theirs := &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: theirs.Namespace, Name: theirs.Name}}
+		body := `{"reportingInstance":"a","involvedObject":{"name":"a"}}`
+		return agent.Patch(t.Context(), theirs, client.RawPatch(types.MergePatchType, []byte(body)), client.DryRunAll)
+	}
+	core := func(instance string) error {
+		return agent.Create(t.Context(), &corev1.Event{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "core"}, EventTime: metav1.NowMicro(),
+			InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: "a"}, Reason: "R", Action: "A", Type: "Normal",
+			ReportingController: v1alpha1.ReportingAgent, ReportingInstance: instance,
+		}, client.DryRunAll)
+	}
+	for name, err := range map[string]error{"patch": series(mine), "delete": agent.Delete(t.Context(), mine, client.DryRunAll), "core": core("a")} {
+		if !refused(err, rbac) {
+			t.Errorf("%s: %v, want a refusal by RBAC", name, err)
+		}
+	}
+	openRBAC(t, env, agent, agentAccount)
+	for name, tt := range map[string]struct {
+		err     error
+		refusal string
+	}{
+		"it counts on its own Event":                 {series(mine), ""},
+		"it does not take over another's":            {takeOver(), "an agent may only change Events that it made"},
+		"it does not count on another's":             {series(theirs), "must have reportingController"},
+		"it deletes none":                            {agent.Delete(t.Context(), mine, client.DryRunAll), "an agent may not delete Events"},
+		"the core group is no way round":             {core("b"), "must have reportingController"},
+		"the core group is the same for what it may": {core("a"), ""},
+	} {
+		if tt.refusal == "" && tt.err != nil || tt.refusal != "" && !refused(tt.err, tt.refusal) {
+			t.Errorf("%s: %v, want %q", name, tt.err, tt.refusal)
+		}
+	}
+}
