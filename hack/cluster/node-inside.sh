@@ -95,7 +95,7 @@ kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: /run/node/etc/kube-proxy.kubeconfig}
 clusterCIDR: 10.244.0.0/16
 mode: nftables
-hostnameOverride: $name
+hostnameOverride: "$name"
 conntrack: {maxPerCore: 0, min: 0}
 EOF
 

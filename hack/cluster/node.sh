@@ -87,8 +87,12 @@ up() {
     </dev/null >"$node/logs/node.log" 2>&1 &
   remember "$node/pid" $!
   connect $! "$index"
-  ready() { running "$node/pid" && "$here/kubectl" wait --for=condition=Ready --timeout=1s "node/$name"; }
-  wait_for 90 "node $name Ready" ready || { tail -n 5 "$node"/logs/*.log >&2; down; exit 1; }
+  settled() { ended "$node/pid" || "$here/kubectl" wait --for=condition=Ready --timeout=1s "node/$name"; }
+  if ! wait_for 90 "node $name Ready" settled || ended "$node/pid"; then
+    tail -n 5 "$node"/logs/*.log >&2
+    down
+    die "node $name did not start"
+  fi
   echo "node $name Ready after $SECONDS s"
 }
 

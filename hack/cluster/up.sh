@@ -55,8 +55,10 @@ setsid unshare "${net[@]}" --mount --pid --fork --kill-child=SIGKILL --mount-pro
   "$here/control-plane.sh" "$dir" "$programs" "$address" "$port" "$etcd" </dev/null >"$dir/logs/hub.log" 2>&1 &
 remember "$dir/hub.pid" $!
 
-fail() { tail -n 5 "$dir"/logs/*.log >&2; "$here/down.sh"; exit 1; }
-ready() { running "$dir/hub.pid" && "$here/kubectl" get --raw /readyz; }
-wait_for 60 "answer of kube-apiserver" ready || fail
-wait_for 30 "default service account" "$here/kubectl" get serviceaccount default || fail
+settled() { ended "$dir/hub.pid" || "$here/kubectl" get serviceaccount default; }
+if ! wait_for 90 "answer of kube-apiserver" settled || ended "$dir/hub.pid"; then
+  tail -n 5 "$dir"/logs/*.log >&2
+  "$here/down.sh"
+  die "the control plane did not start"
+fi
 echo "control plane ready after $SECONDS s: hack/cluster/kubectl, or KUBECONFIG=$dir/pki/admin.kubeconfig${nodes:+ inside nsenter --net=/proc/$("$here/kubectl" hub)/ns/net}"

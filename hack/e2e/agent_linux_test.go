@@ -57,7 +57,7 @@ func privileges(t *testing.T, c cluster) {
 		"Uid":        "65532\t65532\t65532\t65532",
 		"CapPrm":     "000000c000000000", // CAP_PERFMON (38) and CAP_BPF (39)
 		"CapBnd":     "000000c000000000",
-		"NoNewPrivs": "0", // file capabilities are void with it
+		"NoNewPrivs": "1",
 		"Seccomp":    "2",
 	} {
 		if status[field] != want {

@@ -22,7 +22,7 @@ artefacts() {
     hack/cluster/kubectl get nodes,pods,portpressures --all-namespaces -o wide
     hack/cluster/kubectl get portpressures -o yaml
     hack/cluster/kubectl get events --all-namespaces
-    hack/cluster/kubectl logs --namespace portreeve-system --selector app.kubernetes.io/part-of=portreeve \
+    hack/cluster/kubectl logs --namespace portreeve-system --selector app.kubernetes.io/name=portreeve \
       --all-containers --prefix --tail=200 --max-log-requests=20
   } >"$out/artefacts/objects.txt" 2>&1 || true
   echo "e2e: failed; see $out/artefacts"
