@@ -3,6 +3,7 @@
 # program running; kube-apiserver stays away while the file api.stopped is there.
 set -euo pipefail
 dir=$1 programs=$2 address=$3 port=$4 etcd=$5
+shift 5 # the rest are the programs to run
 pki=$dir/pki logs=$dir/logs
 
 if [[ $address != 127.0.0.1 ]]; then # a network namespace of its own: the bridge of the nodes
@@ -45,7 +46,7 @@ kube-scheduler() {
 declare -A running=()
 alive() { [[ -n ${running[$1]:-} ]] && kill -0 "${running[$1]}" 2>/dev/null; }
 while :; do
-  for program in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+  for program in "$@"; do
     if [[ $program == kube-apiserver && -e $dir/api.stopped ]]; then
       ! alive "$program" || kill -KILL "${running[$program]}"
     elif ! alive "$program"; then

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Starts a control plane: etcd, kube-apiserver, kube-controller-manager and
-# kube-scheduler, of hack/cluster/build.sh.
+# Starts a control plane of hack/cluster/build.sh's programs:
 #
-#   hack/cluster/up.sh           on 127.0.0.1 of this machine
-#   hack/cluster/up.sh --nodes   in a network namespace of its own, to which
-#                                hack/cluster/node.sh adds nodes
+#   hack/cluster/up.sh           etcd, kube-apiserver, kube-controller-manager and
+#                                kube-scheduler on 127.0.0.1 of this machine
+#   hack/cluster/up.sh --api     etcd and kube-apiserver alone: nobody makes default
+#                                service accounts, or collects what an owner left
+#   hack/cluster/up.sh --nodes   all of them in a network namespace of their own, to
+#                                which hack/cluster/node.sh adds nodes
 #
 # The processes are in a PID namespace of their own: when its first process goes,
 # they all go. hack/cluster/down.sh ends it and removes CLUSTER_DIR.
@@ -13,14 +15,17 @@ source "$(dirname "$0")/common.sh"
 source "$here/pki.sh"
 
 nodes=
+run=(etcd kube-apiserver kube-controller-manager kube-scheduler)
+sign=(serviceaccount default) # made by the last that starts
 case ${1:-} in
 '') ;;
+--api) run=(etcd kube-apiserver) sign=(--raw /readyz) ;;
 --nodes) nodes=1 ;;
-*) echo "usage: up.sh [--nodes]" >&2; exit 2 ;;
+*) echo "usage: up.sh [--api|--nodes]" >&2; exit 2 ;;
 esac
 need_root
 need_commands openssl unshare nsenter setsid ip
-need_programs kube-apiserver etcd kubectl kube-controller-manager kube-scheduler
+need_programs kubectl "${run[@]}"
 ! running "$dir/hub.pid" || die "a cluster runs in $dir already: hack/cluster/down.sh ends it"
 "$here/down.sh"
 
@@ -52,10 +57,10 @@ kubeconfig scheduler /CN=system:kube-scheduler "$server"
 kubeconfig proxy /CN=system:kube-proxy "$server"
 
 setsid unshare "${net[@]}" --mount --pid --fork --kill-child=SIGKILL --mount-proc \
-  "$here/control-plane.sh" "$dir" "$programs" "$address" "$port" "$etcd" </dev/null >"$dir/logs/hub.log" 2>&1 &
+  "$here/control-plane.sh" "$dir" "$programs" "$address" "$port" "$etcd" "${run[@]}" </dev/null >"$dir/logs/hub.log" 2>&1 &
 remember "$dir/hub.pid" $!
 
-settled() { ended "$dir/hub.pid" || "$here/kubectl" get serviceaccount default; }
+settled() { ended "$dir/hub.pid" || "$here/kubectl" get "${sign[@]}"; }
 if ! wait_for 90 "answer of kube-apiserver" settled || ended "$dir/hub.pid"; then
   tail -n 5 "$dir"/logs/*.log >&2
   "$here/down.sh"
