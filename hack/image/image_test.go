@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -83,7 +84,7 @@ func unpack(t *testing.T, data []byte) (map[string][]byte, map[string]*tar.Heade
 	contents, headers := map[string][]byte{}, map[string]*tar.Header{}
 	for r := tar.NewReader(bytes.NewReader(data)); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return contents, headers
 		}
 		if err != nil {
