@@ -71,6 +71,12 @@ func TestTheSameBinariesGiveTheSameBytes(t *testing.T) {
 	if digests[0] != digests[1] || !bytes.Equal(tars[0].Bytes(), tars[1].Bytes()) {
 		t.Errorf("digests %v, equal bytes %t", digests, bytes.Equal(tars[0].Bytes(), tars[1].Bytes()))
 	}
+	_, headers := unpack(t, tars[0].Bytes())
+	for name, h := range headers { // two runs in one second would not show a clock
+		if !h.ModTime.Equal(epoch) || h.Uid != 0 || h.Gid != 0 || h.Uname != "" {
+			t.Errorf("%s is of %v and owned by %q %d:%d", name, h.ModTime, h.Uname, h.Uid, h.Gid)
+		}
+	}
 	changed := testImage(t)
 	changed.binaries["linux/amd64"] = []byte("other")
 	if digest, err := writeImage(io.Discard, changed); err != nil || digest == digests[0] {
