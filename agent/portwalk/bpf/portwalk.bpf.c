@@ -9,9 +9,7 @@
  *
  * A hash table is walked bucket by bucket. A bucket is first copied (fill), then
  * checked (settled), and only then counted (commit_*), so that a bucket that
- * changed under the walk can be read again and nothing is counted twice. The
- * buckets of a group are all copied before any is counted: then the CPU waits
- * for their memory at the same time, not for one socket after the other.
+ * changed under the walk can be read again and nothing is counted twice.
  * docs/how-it-measures.md says what follows from it.
  */
 #include "kernel.h"
@@ -594,6 +592,18 @@ static __always_inline int empty(__u32 k, __u32 stride, __u32 off)
 	return ended(*(__u64 *)(heads + k * stride + off));
 }
 
+/* Asks for the first node's memory, of which nothing is needed yet: so that the
+ * CPU does not wait for that of one socket after the other. It is a fifth of the
+ * time of a large table. */
+static __always_inline void touch(__u64 node)
+{
+	__u64 unused;
+	if (ended(node))
+		return;
+	bpf_probe_read_kernel(&unused, sizeof(unused), (void *)node);
+	bpf_probe_read_kernel(&unused, sizeof(unused), (void *)(node - OFF(sock_common, skc_nulls_node)));
+}
+
 /* Looks at GROUP buckets from args.cursor on. */
 static long step(__u32 i, void *ctx)
 {
@@ -606,6 +616,9 @@ static long step(__u32 i, void *ctx)
 			return 1;						\
 		bpf_probe_read_kernel(heads, GROUP * bpf_core_type_size(struct T), \
 			(void *)(buckets + (__u64)base * bpf_core_type_size(struct T))); \
+		if (args.kind == KIND_EHASH)					\
+			for (__u32 k = 0; k < GROUP; k++)			\
+				touch(*(__u64 *)(heads + k * bpf_core_type_size(struct T))); \
 		for (__u32 k = 0; k < GROUP; k++)				\
 			if (!empty(k, bpf_core_type_size(struct T), o) && base + k <= mask) \
 				visit(base + k);				\
