@@ -3,8 +3,6 @@
 package assess
 
 import (
-	"slices"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"portreeve.io/portreeve/agent/socket"
@@ -36,7 +34,6 @@ type Conntrack struct {
 func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 	f.Thresholds = orDefault(f.Thresholds)
 	name := Names(s.Networks)
-	states, unseen := totals(s.Networks)
 	status := v1alpha1.PortPressureStatus{
 		ObservedAt:   &metav1.Time{Time: s.Taken},
 		AgentVersion: clip(f.AgentVersion, 128),
@@ -46,14 +43,14 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 			Exactness: v1alpha1.Exactness(s.Reader.Exactness),
 			Message:   clip(s.Reader.Message, f.Detail.room().why),
 		},
-		States:       states,
+		States:       totals(s.Networks),
 		UDP:          tightestUDP(s.Networks),
 		Networks:     networks(&s, f, name),
 		NetworkCount: new(sighted(s.Networks)),
 		Conntrack:    conntrack(f.Conntrack),
 		Failures:     failures(&s, f.Detail.room().failures, name),
 	}
-	status.Unseen = unseenList(slices.Concat(s.Unseen, f.Unseen, blind(s.Networks, name), unseen), f.Detail.room())
+	status.Unseen = unseenList(things(&s, f, name), f.Detail.room())
 	if p, ok := s.Tightest(); ok {
 		percent := p.UsedPercent()
 		tightest := pool(p)
@@ -78,32 +75,21 @@ func sighted(ns []socket.Network) int32 {
 	return count
 }
 
-// totals adds up the states of the networks that were read in detail, and says
-// how many were not.
-func totals(ns []socket.Network) (*v1alpha1.States, []socket.Unseen) {
+// totals adds up the states of the networks that were read in detail; nil where
+// none was.
+func totals(ns []socket.Network) *v1alpha1.States {
 	var sum socket.States
-	read, skipped := 0, 0
+	read := false
 	for i := range ns {
-		switch {
-		case ns[i].Blind() != "":
-		case ns[i].Detailed:
+		if ns[i].Detailed && ns[i].Blind() == "" {
 			sum.Add(ns[i].States)
-			read++
-		default:
-			skipped++
+			read = true
 		}
 	}
-	var unseen []socket.Unseen
-	if skipped > 0 {
-		unseen = []socket.Unseen{{
-			What: "states of " + plural(skipped, "network"),
-			Why:  "too few ports held for any pool to be near its end, so not read in detail",
-		}}
+	if !read {
+		return nil
 	}
-	if read == 0 {
-		return nil, unseen
-	}
-	return states(sum), unseen
+	return states(sum)
 }
 
 // tightestUDP is the UDP ports of the network that has the smallest share of

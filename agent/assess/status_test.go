@@ -212,6 +212,17 @@ func TestUnseenSaysEachThingOnce(t *testing.T) {
 	}
 }
 
+func TestUnseenCountHasWhatTheListHasNoRoomFor(t *testing.T) {
+	var sample socket.Sample
+	for i := range 20 {
+		sample.Unseen = append(sample.Unseen, socket.Unseen{What: fmt.Sprint(i)}, socket.Unseen{What: fmt.Sprint(i)})
+	}
+	facts := Facts{Unseen: []socket.Unseen{{What: "1"}, {What: "conntrack"}}}
+	if got, listed := UnseenCount(&sample, facts), len(Status(sample, facts).Unseen); got != 21 || listed != 5 {
+		t.Errorf("%d things unseen, %d listed", got, listed)
+	}
+}
+
 func TestFailuresAreTheMostFrequent(t *testing.T) {
 	var sample socket.Sample
 	for i := range 40 {

@@ -32,21 +32,53 @@ func blind(ns []socket.Network, name func(*socket.Network) string) []socket.Unse
 	return list
 }
 
-// unseenList says each thing once, and counts those that it has no room for.
-func unseenList(all []socket.Unseen, r room) []v1alpha1.Unseen {
-	var list []v1alpha1.Unseen
-	seen := make(map[socket.Unseen]bool, len(all))
-	for _, u := range all {
-		if !seen[u] {
-			seen[u] = true
-			list = append(list, v1alpha1.Unseen{What: clip(u.What, 64), Why: clip(u.Why, r.why)})
+// shallow is how many networks have no states because they were not read in
+// detail.
+func shallow(ns []socket.Network) []socket.Unseen {
+	count := 0
+	for i := range ns {
+		if !ns[i].Detailed && ns[i].Blind() == "" {
+			count++
 		}
 	}
-	if more := len(list) - (r.unseen - 1); more > 1 {
-		list = append(list[:r.unseen-1], v1alpha1.Unseen{
-			What: plural(more, "more thing"),
-			Why:  "this list has room for no more",
-		})
+	if count == 0 {
+		return nil
+	}
+	return []socket.Unseen{{
+		What: "states of " + plural(count, "network"),
+		Why:  "too few ports held for any pool to be near its end, so not read in detail",
+	}}
+}
+
+// things is what could not be read, each thing once.
+func things(s *socket.Sample, f Facts, name func(*socket.Network) string) []socket.Unseen {
+	var list []socket.Unseen
+	seen := map[socket.Unseen]bool{}
+	for _, u := range slices.Concat(s.Unseen, f.Unseen, blind(s.Networks, name), shallow(s.Networks)) {
+		if !seen[u] {
+			seen[u] = true
+			list = append(list, u)
+		}
+	}
+	return list
+}
+
+// UnseenCount is how many things of s could not be read; its Status has no room
+// for all of them.
+func UnseenCount(s *socket.Sample, f Facts) int { return len(things(s, f, Names(s.Networks))) }
+
+// unseenList counts the things that it has no room for.
+func unseenList(all []socket.Unseen, r room) []v1alpha1.Unseen {
+	more := len(all) - (r.unseen - 1)
+	if more > 1 {
+		all = all[:r.unseen-1]
+	}
+	var list []v1alpha1.Unseen
+	for _, u := range all {
+		list = append(list, v1alpha1.Unseen{What: clip(u.What, 64), Why: clip(u.Why, r.why)})
+	}
+	if more > 1 {
+		list = append(list, v1alpha1.Unseen{What: plural(more, "more thing"), Why: "this list has room for no more"})
 	}
 	return list
 }
