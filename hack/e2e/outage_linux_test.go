@@ -34,13 +34,7 @@ func apiAway(t *testing.T, c cluster) {
 	})
 	time.Sleep(time.Until(away.Add(time.Minute))) // the outage is a minute at least
 	start()
-	within(t, 90*time.Second, "the status says so, too", func() error {
-		pp, err := c.pressure(t, "a")
-		if err == nil && named(pp.Status) {
-			err = fmt.Errorf("still %s", pp.Status.Tightest.Summary)
-		}
-		return err
-	})
+	c.becomes(t, "a", "the status says so, too", atEase)
 	pp, err := c.pressure(t, "a")
 	if err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ func install(t *testing.T, c cluster) {
 	for _, node := range []string{"a", "b"} {
 		within(t, time.Minute, "node "+node+" has a PortPressure with a status", func() error {
 			pp, err := c.pressure(t, node)
-			if err == nil && (pp.Status.Level == "" || pp.Status.ObservedAt.IsZero()) {
+			if err == nil && (pp.Status.Level == "" || pp.Status.ObservedAt == nil) {
 				err = errors.New("no status yet")
 			}
 			return err

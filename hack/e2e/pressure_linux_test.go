@@ -11,53 +11,49 @@ import (
 
 const checkoutPool = "shop/checkout → 10.96.0.50:5432"
 
-// named looks for the pod in what a PortPressure says of now.
-func named(s v1alpha1.PortPressureStatus) bool {
-	if s.Tightest.Summary == checkoutPool {
-		return true
-	}
-	for _, n := range s.Networks {
-		if n.Namespace == "shop" && n.Pod == "checkout" {
-			return true
+// outOfPorts: the pod has no port left to its database, and the node says so.
+func outOfPorts(s v1alpha1.PortPressureStatus) bool {
+	t := s.Tightest
+	return s.Level == v1alpha1.LevelCritical && t != nil && t.Summary == checkoutPool && t.Capacity == 1000 && t.Used > 850
+}
+
+func atEase(s v1alpha1.PortPressureStatus) bool {
+	return s.Level == v1alpha1.LevelNormal && len(s.Networks) == 0 && (s.Tightest == nil || s.Tightest.Summary != checkoutPool)
+}
+
+// becomes waits until the status of a node is as wanted.
+func (c cluster) becomes(t *testing.T, node, what string, wanted func(v1alpha1.PortPressureStatus) bool) {
+	t.Helper()
+	within(t, 90*time.Second, what, func() error {
+		pp, err := c.pressure(t, node)
+		if err == nil && !wanted(pp.Status) {
+			err = fmt.Errorf("level %q, tightest %+v, networks %+v", pp.Status.Level, pp.Status.Tightest, pp.Status.Networks)
 		}
-	}
-	return false
+		return err
+	})
 }
 
 func podRunsOut(t *testing.T, c cluster) {
 	c.apply(t, "shop.yaml")
 	c.kubectl(t, "wait", "--namespace", "shop", "--for=condition=Ready", "--timeout=60s", "pod/db", "pod/checkout")
-	within(t, 90*time.Second, "shop/checkout is out of ports", func() error {
-		pp, err := c.pressure(t, "a")
-		s := pp.Status
-		if err == nil && (s.Level != v1alpha1.LevelCritical || s.Tightest.Summary != checkoutPool || s.Tightest.Capacity != 1000) {
-			err = fmt.Errorf("level %s, tightest %+v", s.Level, s.Tightest)
-		}
-		return err
-	})
+	c.becomes(t, "a", "shop/checkout is out of ports", outOfPorts)
 	table := c.kubectl(t, "get", "portpressures")
 	t.Log("\n" + table)
-	if !strings.Contains(table, checkoutPool) || !strings.Contains(table, "Critical") {
-		t.Errorf("kubectl get portpressures doesn't show %s as Critical", checkoutPool)
+	for line := range strings.Lines(table) {
+		onA := strings.HasPrefix(line, "a ")
+		if strings.Contains(line, checkoutPool) != onA || strings.Contains(line, "Critical") != onA {
+			t.Errorf("node a, and it alone, is Critical for %s: %s", checkoutPool, line)
+		}
+	}
+	if !strings.Contains(table, "\na ") {
+		t.Error("kubectl get portpressures has no node a")
 	}
 }
 
 func podGoes(t *testing.T, c cluster) {
-	within(t, 90*time.Second, "shop/checkout is past the line again", func() error {
-		pp, err := c.pressure(t, "a")
-		if err == nil && !named(pp.Status) {
-			err = fmt.Errorf("tightest is %s", pp.Status.Tightest.Summary)
-		}
-		return err
-	})
+	c.becomes(t, "a", "shop/checkout is out of ports again", outOfPorts)
 	c.kubectl(t, "delete", "--namespace", "shop", "pod/checkout", "--wait")
-	within(t, 90*time.Second, "nobody speaks of it", func() error {
-		pp, err := c.pressure(t, "a")
-		if err == nil && named(pp.Status) {
-			err = fmt.Errorf("still %s", pp.Status.Tightest.Summary)
-		}
-		return err
-	})
+	c.becomes(t, "a", "the node is at ease", atEase)
 }
 
 func nodeGoes(t *testing.T, c cluster) {
