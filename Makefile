@@ -99,12 +99,21 @@ bench: build ## Measure the readers against ss and node_exporter; writes docs/be
 ##@ Change
 
 .PHONY: generate
-generate: generate-api generate-bpf ## Rebuild deep copies, CRDs and BPF objects
+generate: generate-api generate-chart generate-bpf ## Rebuild deep copies, CRDs, the chart's copies and BPF objects
 
 .PHONY: generate-api
 generate-api: $(CONTROLLER_GEN) ## Rebuild deep copies and CRDs
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd
+
+.PHONY: generate-chart
+generate-chart: ## Copy CRDs, rights and policies into the chart
+	rm -rf charts/portreeve/files
+	for part in crd rbac admission; do \
+	  mkdir -p charts/portreeve/files/$$part; \
+	  cp config/$$part/*.yaml charts/portreeve/files/$$part/; \
+	  rm charts/portreeve/files/$$part/kustomization.yaml; \
+	done
 
 .PHONY: generate-bpf
 generate-bpf: ## Rebuild the BPF objects (see deps-bpf)
