@@ -1,0 +1,149 @@
+package metrics
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// step is a sample: which networks there are, and what has failed in each since
+// the reader was opened.
+type step struct {
+	networks map[uint64]uint64 // cookie by inode
+	counts   map[uint64]uint64
+}
+
+func (s step) sample() *socket.Sample {
+	out := &socket.Sample{Failures: []socket.Failure{}}
+	for inode, cookie := range s.networks {
+		out.Networks = append(out.Networks, socket.Network{Inode: inode, Cookie: cookie})
+	}
+	for inode, count := range s.counts { // by two destinations
+		out.Failures = append(out.Failures, socket.Failure{Inode: inode, Count: count / 2}, socket.Failure{Inode: inode, Port: 1, Count: count - count/2})
+	}
+	return out
+}
+
+type counts struct {
+	Total, Rest uint64
+	Own         map[uint64]uint64
+}
+
+func (f *failures) counts() counts {
+	c := counts{f.total, f.rest, map[uint64]uint64{}}
+	for inode, own := range f.own {
+		c.Own[inode] = own.count
+	}
+	return c
+}
+
+type ids = map[uint64]uint64
+
+func TestFailures(t *testing.T) {
+	crowd := ids{}
+	for i := range uint64(12) {
+		crowd[i] = 100 + i
+	}
+	tests := map[string]struct {
+		steps []step
+		want  counts
+	}{
+		"A network counts on": {
+			[]step{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 9}}},
+			counts{9, 0, ids{1: 9}},
+		},
+		"One that is gone takes its own along, and the total stays": {
+			[]step{{ids{1: 1, 2: 2}, ids{1: 5, 2: 6}}, {ids{2: 2}, ids{1: 5, 2: 6}}},
+			counts{11, 0, ids{2: 6}},
+		},
+		"One that was gone before it was seen is of the rest": {
+			[]step{{ids{1: 1}, ids{1: 5, 9: 3}}},
+			counts{8, 3, ids{1: 5}},
+		},
+		"A successor under the same inode begins anew": {
+			[]step{{ids{1: 1}, ids{1: 5}}, {ids{1: 2}, ids{1: 7}}},
+			counts{7, 0, ids{1: 2}},
+		},
+		"The first ten have their own, of several the worst": {
+			[]step{{crowd, crowd}},
+			counts{1266, 201, ids{2: 102, 3: 103, 4: 104, 5: 105, 6: 106, 7: 107, 8: 108, 9: 109, 10: 110, 11: 111}},
+		},
+		"A reader that begins anew adds to what was": {
+			[]step{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 2}}},
+			counts{7, 0, ids{1: 7}},
+		},
+		"Nothing failed, nothing is of its own": {
+			[]step{{ids{1: 1}, ids{1: 0}}},
+			counts{0, 0, ids{}},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var f failures
+			for _, s := range test.steps {
+				f.count(s.sample())
+			}
+			if diff := cmp.Diff(test.want, f.counts()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestFailuresThatNobodyWatchesAreAbsent(t *testing.T) {
+	var f failures
+	f.count(step{ids{1: 1}, ids{1: 5}}.sample())
+	f.count(&socket.Sample{})
+	if got := f.metrics(&socket.Sample{}, nil); got != nil {
+		t.Errorf("%v", got)
+	}
+	f.count(step{ids{1: 1}, ids{1: 6}}.sample())
+	if f.total != 6 {
+		t.Errorf("%d in all", f.total)
+	}
+}
+
+// Whatever comes and goes: no counter falls while its network lives, the total is
+// what failed, and there are never more than ten.
+func TestNoCounterFalls(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var f failures
+	now := step{ids{}, ids{}}
+	var failed uint64
+	for round := range 2000 {
+		for range 3 {
+			inode := random.Uint64N(40)
+			switch random.IntN(3) {
+			case 0:
+				now.networks[inode] = uint64(round)
+			case 1:
+				delete(now.networks, inode)
+			}
+			more := random.Uint64N(4)
+			now.counts[inode] += more
+			failed += more
+		}
+		cookies, before := map[uint64]uint64{}, f.counts()
+		for inode, own := range f.own {
+			cookies[inode] = own.cookie
+		}
+		f.count(step{maps.Clone(now.networks), now.counts}.sample())
+		after := f.counts()
+		if after.Total != failed || after.Rest < before.Rest || len(after.Own) > maxFailing {
+			t.Fatalf("round %d: %d failed, %+v then %+v", round, failed, before, after)
+		}
+		for inode, own := range f.own {
+			if cookies[inode] == own.cookie && own.count < before.Own[inode] {
+				t.Fatalf("round %d: %s", round, fmt.Sprint(inode, " fell from ", before.Own[inode], " to ", own.count))
+			}
+			if now.networks[inode] != own.cookie {
+				t.Fatalf("round %d: %d is not there any more", round, inode)
+			}
+		}
+	}
+}

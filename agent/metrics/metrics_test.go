@@ -1,0 +1,314 @@
+package metrics
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var (
+	taken = time.Date(2025, 11, 21, 3, 12, 0, 500e6, time.UTC)
+	src   = netip.MustParseAddr("10.0.0.4")
+)
+
+// network is a network of 1,000 ports with so many destinations, each of which
+// uses so many of them.
+func network(inode uint64, o socket.Owner, destinations int, used uint32) socket.Network {
+	n := socket.Network{
+		Inode: inode, Cookie: inode, Owner: o, Detailed: true, Held: int(used), UDPHeld: 3,
+		Settings: socket.Settings{Range: socket.Range{First: 40000, Last: 40999}},
+	}
+	for i := range destinations {
+		d := socket.Destination{
+			Source: src, Address: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), Port: 443, Reusable: 7,
+			States: socket.States{socket.TimeWait: used + 7},
+		}
+		n.Destinations = append(n.Destinations, d)
+		n.States.Add(d.States)
+	}
+	return n
+}
+
+func podOwner(i int) socket.Owner {
+	return socket.Owner{Kind: socket.OwnerPod, PodUID: fmt.Sprintf("%08d-5b7d-4a10-9d57-7d1d2f0c6b11", i), Namespace: "shop", Pod: fmt.Sprintf("api-%d", i)}
+}
+
+// node is the host and so many pods, each with so many destinations that are
+// used so far.
+func node(pods, destinations int, used uint32) *socket.Sample {
+	s := &socket.Sample{
+		Taken: taken, Cost: 1500 * time.Microsecond,
+		Reader:   socket.Reader{Name: "portwalk", Exactness: socket.Exact},
+		Networks: []socket.Network{network(1, socket.Owner{Kind: socket.OwnerHost}, 1, 100)},
+		Failures: []socket.Failure{},
+	}
+	for i := range pods {
+		s.Networks = append(s.Networks, network(uint64(100+i), podOwner(i), destinations, used))
+	}
+	return s
+}
+
+// fail gives failures to the first networks, and to as many that are gone.
+func fail(s *socket.Sample, of int, count uint64) {
+	for i := range of {
+		s.Failures = append(s.Failures,
+			socket.Failure{Inode: s.Networks[i%len(s.Networks)].Inode, Port: uint16(i), Count: count},
+			socket.Failure{Inode: uint64(10000 + i), Count: count})
+	}
+}
+
+var facts = assess.Facts{
+	AgentVersion: "v0.1.0",
+	Conntrack:    &assess.Conntrack{Entries: 81234, Max: 262144, InsertFailed: new(int64(3)), Drop: new(int64(0)), EarlyDrop: new(int64(1))},
+	Unseen:       []socket.Unseen{{What: "tcp_mem", Why: "not in this namespace"}},
+}
+
+func observe(m *Metrics, s *socket.Sample) { observeWith(m, s, facts) }
+
+func observeWith(m *Metrics, s *socket.Sample, f assess.Facts) {
+	status := assess.Status(*s, f)
+	m.Observe(s, &status, Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: f})
+}
+
+// scrape is what the handler serves.
+func scrape(t testing.TB, m *Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	body, err := io.ReadAll(w.Result().Body)
+	if err != nil || w.Code != 200 {
+		t.Fatalf("%d %v %s", w.Code, err, body)
+	}
+	return string(body)
+}
+
+// series are the lines of a scrape that begin so, comments left out.
+func series(text, prefix string) (found []string) {
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, prefix) && !strings.HasPrefix(line, "#") {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
+// machine is what differs from run to run.
+var machine = regexp.MustCompile(`(?m)^(process_\w+ ).*$|goversion="[^"]*"`)
+
+func TestScrapeGolden(t *testing.T) {
+	busy := node(2, 3, 600)
+	fail(busy, 2, 12)
+	busy.Networks[2].Owner = socket.Owner{Kind: socket.OwnerPod, PodUID: podOwner(7).PodUID} // no name
+	for name, sample := range map[string]*socket.Sample{
+		"busy":   busy,
+		"normal": node(1, 1, 10),
+		"start":  nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := New("v0.1.0")
+			if sample != nil {
+				observe(m, sample)
+				m.Wrote("ok")
+				m.Wrote("not_found")
+				m.Wrote("teapot")
+			}
+			got := machine.ReplaceAllString(scrape(t, m), "${1}…")
+			path := filepath.Join("testdata", name+".txt")
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestNamesFollowTheConventions(t *testing.T) {
+	m := New("v0.1.0")
+	s := node(3, 2, 700)
+	fail(s, 2, 1)
+	observe(m, s)
+	problems, err := testutil.GatherAndLint(m.registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	if got, err := testutil.GatherAndCount(m.registry); err != nil || got < 40 {
+		t.Errorf("only %d series were looked at: %v", got, err)
+	}
+}
+
+func TestSeriesAreBounded(t *testing.T) {
+	tests := map[string]struct {
+		sample *socket.Sample
+		detail assess.Detail
+		limit  int
+	}{
+		"A node at rest":                       {node(20, 2, 10), assess.Detail{}, 60},
+		"Normal, after failures everywhere":    {node(250, 20, 10), assess.Detail{}, 60},
+		"250 pods, 5,000 destinations, full":   {node(250, 20, 900), assess.Detail{}, 400},
+		"More pods than a node is made for":    {node(1000, 5, 900), assess.Detail{}, 400},
+		"A status that lists more than it may": {node(250, 20, 900), assess.Detail{Pools: 100}, 400},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := New("v0.1.0")
+			f := facts
+			f.Detail = test.detail
+			if name != "A node at rest" {
+				fail(test.sample, 300, 5)
+			}
+			observeWith(m, test.sample, f)
+			m.Wrote("anything")
+			text := scrape(t, m)
+			got := len(series(text, ""))
+			t.Logf("%d series, %d bytes", got, len(text))
+			if got > test.limit {
+				t.Errorf("%d series, more than %d", got, test.limit)
+			}
+		})
+	}
+}
+
+func TestWhatIsGoneLeavesNoSeries(t *testing.T) {
+	m := New("v0.1.0")
+	s := node(3, 2, 700)
+	fail(s, 4, 5)
+	observe(m, s)
+	before := scrape(t, m)
+	for _, name := range []string{"portreeve_pool_used_ports", "portreeve_network_used_ratio", "portreeve_network_failed_connects_total"} {
+		if !strings.Contains(strings.Join(series(before, name), "\n"), `pod="api-0"`) {
+			t.Errorf("%s has no pod api-0 to lose:\n%s", name, before)
+		}
+	}
+	s.Networks = s.Networks[:1]
+	observeWith(m, s, assess.Facts{})
+	after := scrape(t, m)
+	for _, gone := range []string{`pod="api-`, "portreeve_conntrack", "portreeve_network_used_ratio{"} {
+		if strings.Contains(after, gone) {
+			t.Errorf("%s is still there:\n%s", gone, after)
+		}
+	}
+}
+
+func TestWhatIsUnseenIsAbsent(t *testing.T) {
+	m := New("v0.1.0")
+	s := &socket.Sample{Taken: taken, Unseen: []socket.Unseen{{What: "networks", Why: "no permission"}}}
+	observeWith(m, s, assess.Facts{Conntrack: &assess.Conntrack{Entries: 5}, Unseen: facts.Unseen})
+	text := scrape(t, m)
+	var got []string
+	for _, line := range series(text, "portreeve_") {
+		if !strings.HasPrefix(line, "portreeve_agent_") {
+			got = append(got, line)
+		}
+	}
+	want := []string{"portreeve_conntrack_entries 5", "portreeve_networks 0", "portreeve_unseen_things 2"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestThresholdsDecideWhichNetworksAreListed(t *testing.T) {
+	for warning, want := range map[int]int{0: 3, 50: 3, 60: 3, 61: 0} {
+		f := facts
+		if warning > 0 {
+			f.Thresholds = socket.Thresholds{Warning: warning, Critical: 95}
+		}
+		m := New("v0.1.0")
+		observeWith(m, node(3, 1, 600), f)
+		if got := series(scrape(t, m), "portreeve_network_used_ratio"); len(got) != want {
+			t.Errorf("past %d %%: %d networks, want %d: %s", warning, len(got), want, got)
+		}
+	}
+}
+
+// Two ways to one destination, from two addresses, are two pools.
+func TestPoolsFromTwoSourcesAreTwo(t *testing.T) {
+	s := node(1, 2, 700)
+	other := &s.Networks[1].Destinations[1]
+	other.Address, other.Source = s.Networks[1].Destinations[0].Address, netip.MustParseAddr("10.0.0.5")
+	m := New("v0.1.0")
+	observe(m, s)
+	if got := series(scrape(t, m), "portreeve_pool_used_ports"); len(got) != 2 {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestTheLevelIsTheStatus(t *testing.T) {
+	m := New("v0.1.0")
+	s := node(0, 0, 0)
+	m.Observe(s, &v1alpha1.PortPressureStatus{Level: v1alpha1.LevelWarning}, Tick{Stretched: true})
+	text := scrape(t, m)
+	want := []string{`portreeve_level{level="Critical"} 0`, `portreeve_level{level="Normal"} 0`, `portreeve_level{level="Warning"} 1`}
+	if diff := cmp.Diff(want, series(text, "portreeve_level")); diff != "" {
+		t.Error(diff)
+	}
+	if got := series(text, "portreeve_agent_tick_stretched"); len(got) != 1 || got[0] != "portreeve_agent_tick_stretched 1" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestScrapesAndSamplesAtTheSameTime(t *testing.T) {
+	m := New("v0.1.0")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 50 {
+			observe(m, node(i%7, 3, 700))
+			m.Wrote("ok")
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		scrape(t, m)
+	}
+}
+
+func BenchmarkObserve5000Destinations(b *testing.B) {
+	m, s := New("v0.1.0"), node(250, 20, 900)
+	status := assess.Status(*s, facts)
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Observe(s, &status, Tick{Facts: facts})
+	}
+}
+
+func BenchmarkScrape(b *testing.B) {
+	m := New("v0.1.0")
+	observe(m, node(20, 2, 10))
+	b.ReportAllocs()
+	for b.Loop() {
+		scrape(b, m)
+	}
+}

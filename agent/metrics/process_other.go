@@ -1,0 +1,9 @@
+//go:build !linux
+
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+func process() func() []prometheus.Metric {
+	return func() []prometheus.Metric { return nil }
+}

@@ -1,0 +1,89 @@
+package metrics
+
+// When a series isn't there.
+const (
+	never      = ""
+	unmeasured = "nothing could be measured"
+	unread     = "not in use, or could not be read"
+)
+
+// What names a network, and a pool of one.
+var (
+	networkLabels = []string{"namespace", "pod", "network"}
+	poolLabels    = append(networkLabels[:3:3], "protocol", "kind", "source", "destination", "port")
+)
+
+const listedPools = "the pool is neither the tightest nor one of the object's: the 2 worst past the warning line of each of the 3 worst networks"
+
+// What is measured.
+var (
+	nodeUsed = gauge("portreeve_node_used_ratio",
+		"Share of the ports of the node's tightest pool that are used, 0 to 1: at 1 no port is left.", unmeasured)
+	level = gauge("portreeve_level",
+		"How near the tightest pool is to its end: 1 for the level that holds, 0 for the others.", unmeasured, "level")
+	poolUsed = gauge("portreeve_pool_used_ports",
+		"Ports of the pool that the next call can't get. It can pass the capacity by one.", listedPools, poolLabels...)
+	poolCapacity = gauge("portreeve_pool_capacity_ports",
+		"Ports that the pool has when nothing uses it.", listedPools, poolLabels...)
+	poolReusable = gauge("portreeve_pool_reusable_ports",
+		"Sockets in TIME_WAIT that the next connect() would take over; they are not used ports.",
+		listedPools+"; or this can't be told, as for pools without a destination", poolLabels...)
+	networkUsed = gauge("portreeve_network_used_ratio",
+		"Share of the network's tightest pool that is used, 0 to 1.",
+		"below the warning line, or not among the 250 worst", networkLabels...)
+	networks = gauge("portreeve_networks",
+		"Networks (network namespaces) that were read.", "no sample was taken yet")
+	tcpSockets = gauge("portreeve_tcp_sockets",
+		"TCP sockets by state, of all networks that were read in detail.", unmeasured, "state")
+	udpUsed = gauge("portreeve_udp_used_ports",
+		"Ephemeral ports that UDP sockets are bound to, in the network that has the smallest share of them left.", unmeasured)
+	udpCapacity = gauge("portreeve_udp_capacity_ports",
+		"Ephemeral ports that UDP can use in that network.", unmeasured)
+	failedConnects = counter("portreeve_failed_connects_total",
+		"Calls of connect() on the node that failed because no port was left (EADDRNOTAVAIL), since the agent started.",
+		"the reader can't watch for them")
+	networkFailedConnects = counter("portreeve_network_failed_connects_total",
+		"The same by network. The first 10 networks with any have series of their own, for as long as they exist; the rest is network=\"other\". A network's count starts at what it has when it appears: alert on portreeve_failed_connects_total.",
+		"none has failed yet in that network; all of them where the reader can't watch", networkLabels...)
+	conntrackEntries = gauge("portreeve_conntrack_entries",
+		"Entries of the connection tracking table (nf_conntrack_count).", unread)
+	conntrackLimit = gauge("portreeve_conntrack_entries_limit",
+		"Entries that the table can have (nf_conntrack_max).", unread+"; or there is no limit")
+	conntrackInsertFailed = counter("portreeve_conntrack_insert_failed_total",
+		"Entries that could not be inserted, since boot: rises when SNAT finds no port.", unread)
+	conntrackDrop = counter("portreeve_conntrack_drop_total",
+		"Packets dropped because their entry could not be made, since boot.", unread)
+	conntrackEarlyDrop = counter("portreeve_conntrack_early_drop_total",
+		"Entries dropped to make room for others in a full table, since boot.", unread)
+	unseen = gauge("portreeve_unseen_things",
+		"Things that could not be read: networks of sandboxes, counters, states. The object's status.unseen says which, and why.", "no sample was taken yet")
+)
+
+// How the agent fares.
+var (
+	lastSample = gauge("portreeve_agent_last_sample_timestamp_seconds",
+		"When the figures were read, in seconds since 1970. Figures stay as they are when a sample fails.", "no sample was taken yet")
+	sampleCPU = counter("portreeve_agent_sample_cpu_seconds_total",
+		"CPU time that samples took.", never)
+	sampleDuration = newFamily("summary", "portreeve_agent_sample_duration_seconds",
+		"Time that samples took by the clock; the count is the samples taken.", never)
+	tickSeconds = gauge("portreeve_agent_tick_seconds",
+		"Time from the last sample to the next.", "no sample was taken yet")
+	tickStretched = gauge("portreeve_agent_tick_stretched",
+		"1 when the CPU budget makes the tick longer than was asked for.", "no sample was taken yet")
+	statusWrites = counter("portreeve_agent_status_writes_total",
+		"Attempts to write the PortPressure's status: ok, not_found, forbidden, throttled, error.", never, "result")
+	readerInfo = gauge("portreeve_agent_reader_info",
+		"Always 1: which reader read the sockets last, and how its figures relate to the truth.", "no sample was taken yet", "reader", "exactness")
+	buildInfo = gauge("portreeve_agent_build_info",
+		"Always 1: the agent's version, and Go's.", never, "version", "goversion")
+
+	processCPU = counter("process_cpu_seconds_total",
+		"CPU time of the agent's process, samples included.", processUnread)
+	processMemory = gauge("process_resident_memory_bytes",
+		"Resident memory of the agent's process, without its BPF maps.", processUnread)
+	processStart = gauge("process_start_time_seconds",
+		"When the agent's process started, in seconds since 1970.", processUnread)
+)
+
+const processUnread = "not Linux, or /proc could not be read"

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"portreeve.io/portreeve/agent/metrics"
+)
+
+const head = `# Metrics of the agent
+
+<!-- Made by "go run ./hack/docs/metrics"; change agent/metrics/reference.go instead. -->
+
+The agent serves these at ` + "`/metrics`" + `. Ratios are 0 to 1, times are seconds. What could not
+be read has no series: it is never 0. A pool or a network that is gone has none either, from
+the next sample on.
+
+An agent serves at most 60 series while its node's level is Normal, and at most 400 under
+pressure, whatever runs there.
+
+The labels ` + "`namespace` and `pod`" + ` name the pod that a network belongs to, not the agent's own
+pod: scrape with ` + "`honorLabels: true`" + ` (` + "`honor_labels`" + `), or find them as
+` + "`exported_namespace` and `exported_pod`" + `. They are empty for networks that are no pod's, or
+whose pod's name is not known. ` + "`network`" + ` is the name that the PortPressure uses.
+`
+
+// page is docs/reference/metrics.md.
+func page() string {
+	var b strings.Builder
+	b.WriteString(head)
+	for _, part := range []struct {
+		title string
+		has   func(name string) bool
+	}{
+		{"What is measured", func(name string) bool { return strings.HasPrefix(name, "portreeve_") && !own(name) }},
+		{"How the agent fares", own},
+		{"Its process", func(name string) bool { return strings.HasPrefix(name, "process_") }},
+	} {
+		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | labels | what it is | absent when |\n|---|---|---|---|---|\n", part.title)
+		for _, f := range metrics.Families() {
+			if part.has(f.Name) {
+				b.WriteString(row(f))
+			}
+		}
+	}
+	return b.String()
+}
+
+func own(name string) bool { return strings.HasPrefix(name, "portreeve_agent_") }
+
+func row(f metrics.Family) string {
+	return fmt.Sprintf("| %#q | %s | %s | %s | %s |\n",
+		f.Name, f.Type, strings.Join(f.Labels, ", "), cell(f.Help), cell(cmp.Or(f.Absent, "never")))
+}
+
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
