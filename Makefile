@@ -20,7 +20,11 @@ help: ## Print the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build ## Watch a namespace of its own run out of ports and recover (root)
+demo: build ## A control plane, controller and agent, and PortPressure as ports run out (root; HOLD=1 stays)
+	hack/demo-cluster.sh
+
+.PHONY: demo-local
+demo-local: build ## The agent alone: watch a namespace of its own run out of ports and recover (root)
 	hack/demo.sh
 
 .PHONY: build

@@ -2,7 +2,7 @@
 # A network namespace of its own with 1,000 ephemeral ports runs out of them and
 # recovers, in about a minute, while `portreeve-agent report --watch` shows it. Nothing
 # outside of the namespace is changed, and it goes with its processes: at the end, on
-# Ctrl-C, and when this script is killed. Root; `make demo` builds the agent first.
+# Ctrl-C, and when this script is killed. Root; `make demo-local` builds the agent first.
 set -eu
 cd "$(dirname "$0")/.."
 agent=bin/portreeve-agent
@@ -11,8 +11,8 @@ fail() {
 	echo "demo: $*" >&2
 	exit 1
 }
-[ "$(id -u)" = 0 ] || fail "needs root, to make a network namespace and to read every socket: sudo make demo"
-[ -x $agent ] || fail "$agent isn't there: run it by \`make demo\`"
+[ "$(id -u)" = 0 ] || fail "needs root, to make a network namespace and to read every socket: sudo make demo-local"
+[ -x $agent ] || fail "$agent isn't there: run it by \`make demo-local\`"
 for tool in unshare nsenter setpriv ip go; do
 	command -v $tool >/dev/null || fail "$tool isn't installed (Debian: util-linux, iproute2; Go from go.dev)"
 done

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"portreeve.io/portreeve/hack/demo/plane"
+)
+
+// startParts registers this machine as a Node, and runs controller and agent as
+// the pods of config/ would.
+func (d *demo) startParts(ctx context.Context) (err error) {
+	d.node = nodeName()
+	d.say("Node %s is this machine; controller and agent start, each with its service account's token", d.node)
+	if err := d.plane.Client.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: d.node}}); err != nil {
+		return err
+	}
+	controllerHealth, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	agentAddress, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	controllerPod, err := d.startPart(ctx, &d.controller, plane.Controller, "portreeve-controller",
+		"--metrics-address=0", "--health-address="+controllerHealth)
+	if err != nil {
+		return err
+	}
+	agentPod, err := d.startPart(ctx, &d.agent, plane.Agent, "portreeve-agent",
+		"run", "--node-name="+d.node, "--address="+agentAddress, "--tick=1s", "--pressed-tick=1s")
+	if err != nil {
+		return err
+	}
+	if err := d.ready(ctx, controllerPod, controllerHealth); err != nil {
+		return err
+	}
+	return d.ready(ctx, agentPod, agentAddress)
+}
+
+// startPart creates the pod that the workload would have here, and runs the program
+// with the token that this pod would have.
+func (d *demo) startPart(ctx context.Context, part **plane.Process, workload, program string, args ...string) (*corev1.Pod, error) {
+	pod, err := d.plane.NewPod(workload, d.node)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.plane.Client.Create(ctx, pod); err != nil {
+		return nil, err
+	}
+	kubeconfig, err := d.plane.KubeconfigOf(ctx, pod)
+	if err != nil {
+		return nil, err
+	}
+	*part, err = d.plane.Run(program, filepath.Join(d.bin, program), append(args, "--kubeconfig="+kubeconfig)...)
+	return pod, err
+}
+
+// ready is the kubelet's readiness probe.
+func (d *demo) ready(ctx context.Context, pod *corev1.Pod, address string) error {
+	err := d.await(ctx, "the readiness of "+pod.Name, func() (bool, error) {
+		answer, err := (&http.Client{Timeout: time.Second}).Get("http://" + address + "/readyz")
+		if err != nil {
+			return false, err
+		}
+		defer answer.Body.Close()
+		return answer.StatusCode == http.StatusOK, fmt.Errorf("/readyz says %s", answer.Status)
+	})
+	if err != nil {
+		return err
+	}
+	return d.plane.Ready(ctx, pod)
+}
+
+// nodeName is the machine's name, if a Node can have it.
+func nodeName() string {
+	name, err := os.Hostname()
+	name = strings.ToLower(name)
+	if err != nil || len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return "this-machine"
+	}
+	return name
+}
+
+// freeAddress is a port on loopback that is free now.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
