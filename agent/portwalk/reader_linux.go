@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"time"
 	"unsafe"
 
@@ -19,7 +20,7 @@ import (
 // Options of a Reader. The zero value is good.
 type Options struct {
 	// Destinations is how many (namespace, source, destination, port) are told
-	// apart in one sample, 16384 unless set; about 150 bytes each.
+	// apart in one sample, 8192 unless set; about 150 bytes each.
 	Destinations int
 	// MaxDestinations bounds the doubling of Destinations when they are too few,
 	// 262144 unless set.
@@ -29,7 +30,7 @@ type Options struct {
 }
 
 const (
-	defaultDestinations = 16 << 10
+	defaultDestinations = 8 << 10
 	maxDestinations     = 256 << 10
 )
 
@@ -81,6 +82,8 @@ func (r *Reader) load() (err error) {
 	if err = r.spec.LoadAndAssign(&r.objs, nil); err != nil {
 		return fmt.Errorf("%w: %w", ErrKernel, err)
 	}
+	// What loading took on the heap, the kernel's BTF above all, is over.
+	debug.FreeOSMemory()
 	if r.nets, err = r.objs.Nets.Memory(); err != nil {
 		return fmt.Errorf("map the namespace table: %w", err)
 	}

@@ -141,19 +141,20 @@ struct {
 } net_index SEC(".maps");
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 8192);
 	__type(key, struct dest_key);
 	__type(value, struct dest_val);
 } dests SEC(".maps");
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 4096);
 	__type(key, struct port_key);
 	__type(value, struct port_bits);
 } ports SEC(".maps");
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2048);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);	/* large, few, and tried again at the next tick */
 	__type(key, struct task_key);
 	__type(value, struct task_val);
 } tasks SEC(".maps");
