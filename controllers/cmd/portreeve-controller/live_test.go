@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/testenv"
+)
+
+func TestMain(m *testing.M) {
+	testenv.Main(m, "config/default/namespace.yaml", "config/rbac", "config/admission")
+}
+
+const namespace = "portreeve-system"
+
+func TestTheControllerInACluster(t *testing.T) {
+	p := start(t)
+	c := p.env.Client
+	node := p.create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}})
+	p.until("the node has its PortPressure", func() bool { return p.pressure("n") != nil })
+	got := p.pressure("n")
+	want := []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "n", UID: node.GetUID(), Controller: new(true)}}
+	if diff := cmp.Diff(want, got.OwnerReferences); diff != "" {
+		t.Errorf("owner (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(v1alpha1.PortPressureSpec{Thresholds: v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 85}}, got.Spec); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+	p.label("n", v1alpha1.AgentNone)
+
+	pod := agentPod("agent-n", "n")
+	p.create(pod)
+	p.ready(pod, corev1.ConditionTrue)
+	p.report("n")
+	p.label("n", "")
+	p.until("the metric counts it", func() bool { return p.agents() == "none 1, reporting 1, silent 0, starting 0" }) // and the controller's own node
+	p.ready(pod, corev1.ConditionFalse)
+	p.label("n", v1alpha1.AgentSilent)
+	p.events("n", v1alpha1.ReasonAgentSilent)
+	p.ready(pod, corev1.ConditionTrue)
+	p.label("n", "")
+	p.events("n", v1alpha1.ReasonAgentBack)
+
+	p.quiet(pod)
+	p.newer()
+
+	was := p.pressure("n").UID
+	if err := c.Delete(t.Context(), p.pressure("n")); err != nil {
+		t.Fatal(err)
+	}
+	p.until("what was deleted is made anew", func() bool { return p.pressure("n") != nil && p.pressure("n").UID != was })
+	if strings.Contains(p.log.String(), "level=ERROR") {
+		t.Errorf("errors in the log:\n%s", p.log.String())
+	}
+}
+
+// quiet fails if reconciling writes anything when nothing changes.
+func (p *program) quiet(pod *corev1.Pod) {
+	p.Helper()
+	const patches, reconciles = `rest_client_requests_total\{.*method="(?:PATCH|POST)"`, `controller_runtime_reconcile_total\{controller="portpressure"`
+	before, version := p.total(reconciles), p.pressure("n").ResourceVersion
+	writes := p.total(patches)
+	const touches = 3 // the clients of the test count in the same metric
+	for i := range touches {
+		p.patch(pod, fmt.Sprintf(`{"metadata":{"annotations":{"touch":"%d"}}}`, i))
+		p.until("it was reconciled", func() bool { return p.total(reconciles) > before+float64(i) })
+	}
+	if got := p.total(patches) - writes - touches; got != 0 {
+		p.Errorf("%v writes where nothing changed", got)
+	}
+	if got := p.pressure("n").ResourceVersion; got != version {
+		p.Errorf("resourceVersion %s became %s", version, got)
+	}
+}
+
+// newer fails if a field that only a newer version knows is lost by a repair.
+func (p *program) newer() {
+	p.Helper()
+	crd := &unstructured.Unstructured{}
+	crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	crd.SetName("portpressures.portreeve.io")
+	const field = `[{"op":"add","path":"/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/newer","value":{"type":"string"}}]`
+	if err := p.env.Client.Patch(p.Context(), crd, client.RawPatch(types.JSONPatchType, []byte(field))); err != nil {
+		p.Fatal(err)
+	}
+	successor := p.env.ClientFor(p.T, p.env.Token(p.T, types.NamespacedName{Namespace: namespace, Name: "portreeve-controller"}, "controllers"))
+	got := &unstructured.Unstructured{}
+	got.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("PortPressure"))
+	got.SetName("n")
+	const spec = `{"spec":{"newer":"stays","settings":[],"thresholds":{"criticalPercent":99}}}`
+	p.until("the API server knows the field, and the threshold is put back", func() bool {
+		if err := successor.Patch(p.Context(), got.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(spec))); err != nil {
+			p.Fatal(err)
+		}
+		p.until("the threshold is put back", func() bool { return p.pressure("n").Spec.Thresholds.CriticalPercent == 85 })
+		if err := p.env.Client.Get(p.Context(), client.ObjectKey{Name: "n"}, got); err != nil {
+			p.Fatal(err)
+		}
+		newer, _, err := unstructured.NestedString(got.Object, "spec", "newer")
+		return err == nil && newer == "stays"
+	})
+	if settings, ok, err := unstructured.NestedSlice(got.Object, "spec", "settings"); err != nil || !ok || len(settings) != 0 {
+		p.Errorf("settings: %v, %v, %v; want the empty list", settings, ok, err)
+	}
+}

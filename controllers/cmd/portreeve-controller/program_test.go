@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/testenv"
+	"portreeve.io/portreeve/controllers/portpressure"
+)
+
+// program is the whole controller, with its own flags and nothing but the rights of
+// its service account.
+type program struct {
+	*testing.T
+	env     *testenv.Env
+	metrics string
+	health  string
+	log     lockedBuffer
+}
+
+func start(t *testing.T) *program {
+	t.Helper()
+	p := &program{T: t, env: testenv.Start(t), metrics: freeAddress(t), health: freeAddress(t)}
+	account := types.NamespacedName{Namespace: namespace, Name: "portreeve-controller"}
+	args := []string{
+		"--kubeconfig", kubeconfig(t, p.env, p.env.Token(t, account, "controllers")),
+		"--namespace", namespace, "--agent-grace=1s", "--heartbeat=1h",
+		"--metrics-address", p.metrics, "--health-address", p.health,
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan int)
+	go func() {
+		ended <- run(ctx, args, func(string) (string, bool) { return "", false }, io.Discard, &p.log)
+	}()
+	t.Cleanup(func() {
+		stop()
+		if code := <-ended; code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if t.Failed() {
+			t.Logf("the controller's log:\n%s", p.log.String())
+		}
+	})
+	p.until("it is ready", func() bool { return p.page(p.health, "/readyz") == "ok" })
+	return p
+}
+
+func agentPod(name, node string) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: portpressure.AgentPods},
+		Spec:       corev1.PodSpec{NodeName: node, ServiceAccountName: "portreeve-agent", Containers: []corev1.Container{{Name: "agent", Image: "none"}}},
+	}
+}
+
+func (p *program) create(obj client.Object) client.Object {
+	p.Helper()
+	if err := p.env.Client.Create(p.Context(), obj); err != nil {
+		p.Fatal(err)
+	}
+	return obj
+}
+
+func (p *program) patch(obj client.Object, body string) {
+	p.Helper()
+	if err := p.env.Client.Patch(p.Context(), obj, client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *program) ready(pod *corev1.Pod, status corev1.ConditionStatus) {
+	p.Helper()
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status}}
+	if err := p.env.Client.Status().Update(p.Context(), pod); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// report writes a status as the node's agent does. Its clock is a day behind.
+func (p *program) report(node string) {
+	p.Helper()
+	account := types.NamespacedName{Namespace: namespace, Name: "portreeve-agent"}
+	agent := p.env.ClientFor(p.T, p.env.Token(p.T, account, node))
+	body := fmt.Sprintf(`[{"op":"add","path":"/status","value":{"observedAt":%q,"level":"Normal"}}]`, time.Now().Add(-24*time.Hour).Format(time.RFC3339))
+	obj := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: node}}
+	if err := agent.Status().Patch(p.Context(), obj, client.RawPatch(types.JSONPatchType, []byte(body))); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *program) pressure(name string) *v1alpha1.PortPressure {
+	p.Helper()
+	got := &v1alpha1.PortPressure{}
+	err := p.env.Client.Get(p.Context(), client.ObjectKey{Name: name}, got)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		p.Fatal(err)
+	}
+	return got
+}
+
+func (p *program) label(name, want string) {
+	p.Helper()
+	p.until("the label is "+strconv.Quote(want), func() bool { return p.pressure(name).Labels[v1alpha1.LabelAgent] == want })
+}
+
+// events waits for the Event on the node and on its PortPressure.
+func (p *program) events(name, reason string) {
+	p.Helper()
+	p.until("there are two Events "+reason, func() bool {
+		list := &eventsv1.EventList{}
+		if err := p.env.Client.List(p.Context(), list, client.InNamespace("default")); err != nil {
+			p.Fatal(err)
+		}
+		var on []string
+		for _, e := range list.Items {
+			if e.Reason == reason && e.Regarding.Name == name && e.ReportingController == v1alpha1.ReportingController {
+				on = append(on, e.Regarding.Kind)
+			}
+		}
+		slices.Sort(on)
+		return slices.Equal(on, []string{"Node", "PortPressure"})
+	})
+}
+
+var sample = regexp.MustCompile(`^portreeve_controller_agents\{state="(\w+)"\} (\d+)$`)
+
+// agents is the metric in one line.
+func (p *program) agents() string {
+	var lines []string
+	for line := range strings.Lines(p.page(p.metrics, "/metrics")) {
+		if m := sample.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+			lines = append(lines, m[1]+" "+m[2])
+		}
+	}
+	return strings.Join(lines, ", ")
+}
+
+// total sums the metric lines that begin with the expression.
+func (p *program) total(expression string) (sum float64) {
+	p.Helper()
+	found := regexp.MustCompile(`(?m)^`+expression+`.*\} (\S+)$`).FindAllStringSubmatch(p.page(p.metrics, "/metrics"), -1)
+	for _, m := range found {
+		v, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			p.Fatal(err)
+		}
+		sum += v
+	}
+	if sum == 0 {
+		p.Fatalf("no metric %s", expression)
+	}
+	return sum
+}
+
+func (p *program) page(address, path string) string {
+	response, err := http.Get("http://" + address + path) //nolint:noctx // a test's own server
+	if err != nil {
+		return ""
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return ""
+	}
+	return string(body)
+}
+
+func (p *program) until(what string, condition func() bool) {
+	p.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.Fatalf("not in 30 s: %s", what)
+		}
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// kubeconfig writes a file with the token.
+func kubeconfig(t *testing.T, env *testenv.Env, token string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	config := clientcmdapi.Config{
+		Clusters:       map[string]*clientcmdapi.Cluster{"c": {Server: env.Config.Host, CertificateAuthorityData: env.Config.CAData}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"u": {Token: token}},
+		Contexts:       map[string]*clientcmdapi.Context{"x": {Cluster: "c", AuthInfo: "u"}},
+		CurrentContext: "x",
+	}
+	if err := clientcmd.WriteToFile(config, file); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Size() == 0 {
+		t.Fatal("no kubeconfig written: ", err)
+	}
+	return file
+}
+
+// lockedBuffer is written to by the program while the test reads.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
