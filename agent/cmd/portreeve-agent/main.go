@@ -73,6 +73,6 @@ func (a *app) root() *cobra.Command {
 	c.SetOut(a.stdout)
 	c.SetErr(a.stderr)
 	c.SetFlagErrorFunc(flagError)
-	c.AddCommand(a.reportCommand())
+	c.AddCommand(a.reportCommand(), a.runCommand())
 	return c
 }

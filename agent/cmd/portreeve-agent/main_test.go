@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"strings"
@@ -81,7 +82,7 @@ func TestBadUsageIsOneLineAndExitCode2(t *testing.T) {
 		args string
 		want string
 	}{
-		"An unknown command":        {"reprot", `unknown command "reprot": must be report`},
+		"An unknown command":        {"reprot", `unknown command "reprot": must be report or run`},
 		"An unknown flag":           {"report --colour", `unknown flag "--colour": report has ` + flags},
 		"An unknown short flag":     {"report -x", `unknown flag "-x": report has ` + flags},
 		"An argument":               {"report eth0", `report takes flags only, not "eth0"`},
@@ -150,6 +151,33 @@ func TestReaderIsTheFirstThatOpens(t *testing.T) {
 			}
 			if s, _ := r.Sample(t.Context(), socket.Request{}); s.Reader.Message != test.message {
 				t.Errorf("got %q, want %q", s.Reader.Message, test.message)
+			}
+		})
+	}
+}
+
+func TestRunRefusesWhatItCannotDoInOneLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		args string
+		env  map[string]string
+		want string
+	}{
+		"no node name":                   {"run", nil, "--node-name is missing"},
+		"a tick that is no time":         {"run --node-name a --tick 5", nil, `--tick "5": must be a duration`},
+		"the same from the environment":  {"run", map[string]string{"NODE_NAME": "a", "PORTREEVE_TICK": "5"}, `PORTREEVE_TICK "5": must be a duration`},
+		"a budget of nothing":            {"run --node-name a --cpu-budget 0", nil, `--cpu-budget "0": must be a whole number from 1 to 100`},
+		"a source of names there isn't":  {"run --node-name a --pod-names dns", nil, `--pod-names "dns": must be auto, logs, api or uid`},
+		"neither kubeconfig nor pod":     {"run --node-name a", nil, "no --kubeconfig, and not in a pod"},
+		"a kubeconfig that isn't there":  {"run --node-name a --kubeconfig /nowhere/config", nil, `--kubeconfig "/nowhere/config":`},
+		"the flag goes before the env":   {"run --node-name a --kubeconfig /flag", map[string]string{"PORTREEVE_KUBECONFIG": "/env"}, `--kubeconfig "/flag":`},
+		"the env stands in for the flag": {"run --node-name a", map[string]string{"PORTREEVE_KUBECONFIG": "/env"}, `--kubeconfig "/env":`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stderr strings.Builder
+			a := app{stdout: io.Discard, stderr: &stderr, openers: openers, getenv: func(k string) string { return c.env[k] }}
+			code := a.run(t.Context(), strings.Fields(c.args))
+			if code != exitUsage || !strings.Contains(stderr.String(), c.want) || strings.Count(stderr.String(), "\n") != 1 {
+				t.Errorf("exit code %d: %s", code, stderr.String())
 			}
 		})
 	}

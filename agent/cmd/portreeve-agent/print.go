@@ -17,7 +17,7 @@ type printer interface {
 	print(object v1alpha1.PortPressure, more int) error
 }
 
-func newPrinter(r *report) printer {
+func newPrinter(r *reporter) printer {
 	switch r.output.value {
 	case "json":
 		return &jsonPrinter{r.stdout, r.watch}

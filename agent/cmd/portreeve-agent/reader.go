@@ -24,6 +24,15 @@ type readerOptions struct {
 
 const readerAuto = "auto"
 
+// readerChoice is the flag --reader.
+func (a *app) readerChoice() choice {
+	c := choice{readerAuto, []string{readerAuto}}
+	for _, o := range a.openers {
+		c.of = append(c.of, o.name)
+	}
+	return c
+}
+
 var errNoReader = errors.New("no reader for this OS yet")
 
 // openReader opens the reader of that name; auto is the first that opens, which

@@ -16,8 +16,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// report is the command that prints this machine's PortPressure.
-type report struct {
+// reporter is the command that prints this machine's PortPressure.
+type reporter struct {
 	*app
 	output   choice
 	watch    bool
@@ -29,15 +29,12 @@ type report struct {
 }
 
 func (a *app) reportCommand() *cobra.Command {
-	r := &report{
+	r := &reporter{
 		app:      a,
 		output:   choice{"table", []string{"table", "yaml", "json"}},
 		interval: interval(time.Second),
 		budget:   10,
-		reader:   choice{readerAuto, []string{readerAuto}},
-	}
-	for _, o := range a.openers {
-		r.reader.of = append(r.reader.of, o.name)
+		reader:   a.readerChoice(),
 	}
 	c := &cobra.Command{
 		Use:   "report",
@@ -62,7 +59,7 @@ func (a *app) reportCommand() *cobra.Command {
 	return c
 }
 
-func (r *report) run(ctx context.Context) error {
+func (r *reporter) run(ctx context.Context) error {
 	if err := checkProc(r.proc); err != nil {
 		return err
 	}
@@ -92,7 +89,7 @@ func (r *report) run(ctx context.Context) error {
 }
 
 // once takes a sample and prints it. It returns the CPU time that the sample took.
-func (r *report) once(ctx context.Context, reader agent.Reader, out printer) (time.Duration, error) {
+func (r *reporter) once(ctx context.Context, reader agent.Reader, out printer) (time.Duration, error) {
 	sample, err := reader.Sample(ctx, socket.Request{})
 	if err != nil {
 		return 0, fmt.Errorf("take a sample: %w", err)

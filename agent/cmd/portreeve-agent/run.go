@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+
+	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/metrics"
+	"portreeve.io/portreeve/agent/podname"
+	"portreeve.io/portreeve/agent/report"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// runner is the command that measures and reports for as long as it lives.
+type runner struct {
+	*app
+	node       string
+	kubeconfig string
+	reader     choice
+	tick       interval
+	pressed    interval
+	heartbeat  interval
+	budget     percent
+	names      choice
+	logs       string
+	proc       string
+	address    string
+	level      choice
+}
+
+func (a *app) runCommand() *cobra.Command {
+	r := &runner{
+		app:       a,
+		reader:    a.readerChoice(),
+		tick:      interval(10 * time.Second),
+		pressed:   interval(2 * time.Second),
+		heartbeat: interval(report.DefaultPolicy.Heartbeat),
+		budget:    2,
+		names:     choice{podname.ModeAuto, []string{podname.ModeAuto, podname.ModeLogs, podname.ModeAPI, podname.ModeUID}},
+		level:     choice{"info", []string{"debug", "info", "warn", "error"}},
+	}
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Measure this node and keep its PortPressure up to date",
+		Long: "Measure this node and keep its PortPressure up to date, until SIGTERM.\n\n" +
+			"Each flag can be set by an environment variable as well: PORTREEVE_TICK for --tick, and so on;\n" +
+			"NODE_NAME for --node-name.",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := fromEnvironment(c.Flags(), a.getenv); err != nil {
+				return err
+			}
+			return r.run(c.Context())
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVar(&r.node, "node-name", "", "name of this machine's Node")
+	f.StringVar(&r.kubeconfig, "kubeconfig", "", "how to reach the API server (default: as a pod in the cluster)")
+	f.Var(&r.reader, "reader", "who reads the sockets: "+r.reader.allowed())
+	f.Var(&r.tick, "tick", "time between samples")
+	f.Var(&r.pressed, "pressed-tick", "time between samples past the warning line")
+	f.Var(&r.heartbeat, "heartbeat", "longest time between two writes of the status, give or take a tenth")
+	f.Var(&r.budget, "cpu-budget", "percent of one CPU that samples may take; the tick gets longer instead")
+	f.Var(&r.names, "pod-names", "where pods' names come from: "+r.names.allowed())
+	f.StringVar(&r.logs, "pod-logs", podname.DefaultLogs, "the kubelet's log directory, for --pod-names logs or auto")
+	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
+	f.StringVar(&r.address, "address", ":9797", "where to serve /metrics, /healthz and /readyz")
+	f.Var(&r.level, "log-level", "least level to log: "+r.level.allowed())
+	return c
+}
+
+// fromEnvironment sets the flags that the command line leaves out.
+func fromEnvironment(f *pflag.FlagSet, getenv func(string) string) error {
+	var errs []error
+	f.VisitAll(func(flag *pflag.Flag) {
+		name := "PORTREEVE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		if flag.Name == "node-name" {
+			name = "NODE_NAME"
+		}
+		value := getenv(name)
+		if flag.Changed || value == "" || flag.Name == "help" {
+			return
+		}
+		if err := f.Set(flag.Name, value); err != nil {
+			errs = append(errs, usagef("%s %q: must be %s", name, value, allowed(flag)))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+func (r *runner) run(ctx context.Context) error {
+	if r.node == "" {
+		return usagef("--node-name is missing: give the name of this machine's Node, in a pod by NODE_NAME from spec.nodeName")
+	}
+	if err := checkProc(r.proc); err != nil {
+		return err
+	}
+	log := newLog(r.stderr, r.level.value)
+	klog.SetLogger(logr.Discard()) // what client-go retries, the writer tells once
+	config, err := r.config()
+	if err != nil {
+		return err
+	}
+	client, err := report.NewClient(config, "portreeve-agent/"+version)
+	if err != nil {
+		return err
+	}
+	names, err := podname.Open(ctx, r.names.value, podname.Options{Logs: r.logs, Config: config, Node: r.node})
+	if err != nil {
+		return err
+	}
+	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: true})
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+
+	m := metrics.New(version)
+	loop := &agent.Loop{
+		Reader:        reader,
+		Facts:         func(s *socket.Sample) assess.Facts { return factsOf(s, r.proc) },
+		Name:          func(s *socket.Sample) { podname.Fill(s, names) },
+		Log:           log,
+		Interval:      time.Duration(r.tick),
+		Pressed:       time.Duration(r.pressed),
+		BudgetPercent: int(r.budget),
+	}
+	policy := report.DefaultPolicy
+	policy.Heartbeat = time.Duration(r.heartbeat)
+	writer := report.NewWriter(report.Options{
+		Client: client, Node: r.node, Policy: policy, Log: log, Object: loop.Object,
+		Wrote: func(result report.Result) { m.Wrote(string(result)) },
+	})
+	loop.Seen = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
+		m.Observe(s, status, metrics.Tick{Interval: t.Interval, Stretched: t.Stretched})
+		writer.Offer(status)
+	}
+	return r.serve(ctx, log, loop, writer, m.Handler())
+}
+
+// serve runs everything until ctx ends.
+func (r *runner) serve(ctx context.Context, log *slog.Logger, loop *agent.Loop, writer *report.Writer, m http.Handler) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.address)
+	if err != nil {
+		return usagef("--address %q: %w; must be a free address and port, such as :9797", r.address, err)
+	}
+	server := &http.Server{Handler: routes(loop, m), ReadHeaderTimeout: 10 * time.Second}
+	var all sync.WaitGroup
+	all.Go(func() { loop.Run(ctx) })
+	all.Go(func() { writer.Run(ctx) })
+	all.Go(func() {
+		<-ctx.Done()
+		server.Close()
+	})
+	log.Info("portreeve-agent runs", "version", version, "node", r.node, "address", listener.Addr().String())
+	err = server.Serve(listener)
+	all.Wait()
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", r.address, err)
+	}
+	log.Info("portreeve-agent ends; settings stay as they are")
+	return nil
+}
+
+// routes are the agent's pages. It is alive, and ready, while samples are taken:
+// a lost API server is no reason to restart it.
+func routes(loop *agent.Loop, m http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", m)
+	check := func(w http.ResponseWriter, _ *http.Request) {
+		if !loop.Healthy() {
+			http.Error(w, "no sample yet, or none for a while", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	}
+	mux.HandleFunc("GET /readyz", check)
+	mux.HandleFunc("GET /healthz", check)
+	return mux
+}
+
+func (r *runner) config() (*rest.Config, error) {
+	if r.kubeconfig == "" {
+		config, err := rest.InClusterConfig()
+		if err != nil {
+			return nil, usagef("no --kubeconfig, and not in a pod: %w", err)
+		}
+		return config, nil
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", r.kubeconfig)
+	if err != nil {
+		return nil, usagef("--kubeconfig %q: %w; must be a readable kubeconfig", r.kubeconfig, err)
+	}
+	return config, nil
+}
+
+func newLog(out io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: l}))
+}
