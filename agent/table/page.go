@@ -86,7 +86,7 @@ func (g *page) styled(text string, st style) {
 func (g *page) wrap(label, text string) {
 	line, indent := label, strings.Repeat(" ", g.columns(label))
 	empty := true
-	for _, word := range strings.Fields(g.clean(text)) {
+	for word := range strings.FieldsSeq(g.clean(text)) {
 		if !empty && g.columns(line)+1+columns(word) > g.Width {
 			g.line(plain(line))
 			line, empty = indent, true

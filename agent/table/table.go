@@ -53,7 +53,7 @@ func (g *page) verdict(s *v1alpha1.PortPressureStatus) {
 		g.line(bold("UNKNOWN  no network could be measured"))
 	} else {
 		level := fmt.Sprintf("%s %d %%", strings.ToUpper(string(s.Level)), *s.UsedPercent)
-		trust := "  " + string(s.Reader.Name) + ", " + exactness(s.Reader.Exactness)
+		trust := "  " + s.Reader.Name + ", " + exactness(s.Reader.Exactness)
 		room := g.Width - g.columns(level) - 2 - g.columns(trust)
 		g.line(span{level, g.levelStyle(*s.UsedPercent) | styleBold},
 			bold("  "+g.cut(s.Tightest.Summary, room)), dim(trust))

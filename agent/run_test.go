@@ -1,0 +1,129 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// script is a reader whose samples are given: the share of 100 ports in use, or
+// -1 for a sample that fails. The last one is given again and again.
+type script struct {
+	mu   sync.Mutex
+	used []int
+	name string
+	asks []socket.Request
+}
+
+func (s *script) Sample(_ context.Context, r socket.Request) (socket.Sample, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asks = append(s.asks, r)
+	used := s.used[0]
+	if len(s.used) > 1 {
+		s.used = s.used[1:]
+	}
+	if used < 0 {
+		return socket.Sample{}, errors.New("no such luck")
+	}
+	return socket.Sample{Taken: time.Now(), Reader: socket.Reader{Name: s.name}, Networks: []socket.Network{{
+		Settings: socket.Settings{Range: socket.Range{First: 1001, Last: 1100}}, Held: used, Skipped: used,
+	}}}, nil
+}
+
+func (s *script) Close() error { return nil }
+
+type seen struct {
+	status *v1alpha1.PortPressureStatus
+	tick   agent.Tick
+}
+
+// loop runs a Loop over the script until n samples were seen.
+func loop(t *testing.T, s *script, n int, before func(*agent.Loop)) (got []seen, logged string) {
+	t.Helper()
+	var log strings.Builder
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	l := &agent.Loop{
+		Reader: s, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Facts:    func(*socket.Sample) assess.Facts { return assess.Facts{} },
+		Name:     func(*socket.Sample) {},
+		Interval: 20 * time.Millisecond, Pressed: 5 * time.Millisecond,
+	}
+	l.Seen = func(_ *socket.Sample, status *v1alpha1.PortPressureStatus, tick agent.Tick) {
+		if got = append(got, seen{status, tick}); len(got) == n {
+			stop()
+		}
+	}
+	before(l)
+	l.Run(ctx)
+	if len(got) != n {
+		t.Fatalf("saw %d samples, want %d", len(got), n)
+	}
+	return got, log.String()
+}
+
+func TestTheTickIsShorterPastTheLine(t *testing.T) {
+	got, _ := loop(t, &script{used: []int{10, 60, 60, 10, 10}}, 5, func(*agent.Loop) {})
+	var ticks []time.Duration
+	for _, g := range got {
+		ticks = append(ticks, g.tick.Interval)
+	}
+	want := []time.Duration{20, 20, 5, 5, 20} // the level is known after its sample
+	for i, d := range want {
+		if ticks[i] != d*time.Millisecond {
+			t.Fatalf("ticks %v, want %v ms", ticks, want)
+		}
+	}
+}
+
+func TestTheObjectSetsTheLineAndTellsWhatWas(t *testing.T) {
+	from := metav1.NewTime(time.Date(2026, 11, 21, 3, 12, 0, 0, time.UTC))
+	got, _ := loop(t, &script{used: []int{30}}, 1, func(l *agent.Loop) {
+		l.Object(&v1alpha1.PortPressure{
+			ObjectMeta: metav1.ObjectMeta{Generation: 7},
+			Spec:       v1alpha1.PortPressureSpec{Thresholds: v1alpha1.Thresholds{WarningPercent: 20, CriticalPercent: 40}},
+			Status: v1alpha1.PortPressureStatus{LastPressure: &v1alpha1.Pressure{
+				Level: v1alpha1.LevelCritical, PeakPercent: 99, Summary: "then", From: from}},
+		})
+	})
+	s := got[0].status
+	if s.Level != v1alpha1.LevelWarning || s.ObservedGeneration != 7 {
+		t.Errorf("level %s of generation %d, want Warning of 7", s.Level, s.ObservedGeneration)
+	}
+	if p := s.LastPressure; p == nil || p.PeakPercent != 99 || !p.From.Equal(&from) {
+		t.Errorf("the last pressure is %+v", p)
+	}
+}
+
+func TestASampleThatFailsIsToldOnceAndTriedAgain(t *testing.T) {
+	_, logged := loop(t, &script{used: []int{10, -1, -1, -1, 10}}, 2, func(l *agent.Loop) {
+		if l.Healthy() {
+			t.Error("healthy before the first sample")
+		}
+	})
+	if strings.Count(logged, "can't be read") != 1 || strings.Count(logged, "are read again") != 1 {
+		t.Errorf("logged %s", logged)
+	}
+}
+
+func TestOnlySockdiagIsAskedForLess(t *testing.T) {
+	for name, want := range map[string]int{v1alpha1.ReaderPortwalk: 0, v1alpha1.ReaderSockdiag: 25} {
+		s := &script{used: []int{10}, name: name}
+		loop(t, s, 2, func(*agent.Loop) {})
+		if got := s.asks[1].GatePercent; got != want {
+			t.Errorf("%s is asked with a gate of %d %%, want %d", name, got, want)
+		}
+	}
+}
