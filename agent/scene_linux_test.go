@@ -31,6 +31,9 @@ type reader struct {
 // readers opens portwalk, once for a test. Scenes add a sockdiag of their own.
 func readers(t *testing.T) map[string]reader {
 	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the test reads the kernel's tables")
+	}
 	walk, err := portwalk.Open(portwalk.Options{Failures: true})
 	if err != nil {
 		t.Fatalf("open portwalk: %v", err)
