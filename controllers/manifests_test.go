@@ -1,0 +1,146 @@
+package controllers_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/controllers/internal/testenv"
+	"portreeve.io/portreeve/controllers/portpressure"
+)
+
+func TestTheManifestsAreComplete(t *testing.T) {
+	env := begin(t)
+	objects := kustomize(t, env, "resources: [../config/default]")
+	var names []string
+	for _, o := range objects {
+		names = append(names, o.GetKind()+"/"+o.GetName())
+		// Names, types and unknown fields are the API server's to judge.
+		err := env.Client.Create(t.Context(), o.DeepCopy(), client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
+		}
+	}
+	for _, want := range []string{
+		"Namespace/portreeve-system", "CustomResourceDefinition/portpressures.portreeve.io", "Deployment/portreeve-controller", "DaemonSet/portreeve-agent",
+		"ServiceAccount/portreeve-agent", "ServiceAccount/portreeve-controller", "ClusterRole/portreeve-viewer",
+		"ValidatingAdmissionPolicyBinding/portreeve-status", "ValidatingAdmissionPolicyBinding/portreeve-spec", "ValidatingAdmissionPolicyBinding/portreeve-agent-events",
+	} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no %s in %q", want, names)
+		}
+	}
+}
+
+func TestThePodsNeedNoMoreThanTheySay(t *testing.T) {
+	env := begin(t)
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "restricted", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}}
+	if err := env.Client.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	admit := func(spec corev1.PodSpec) error {
+		spec.ServiceAccountName = ""
+		return env.Client.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "restricted", Name: "p"}, Spec: spec}, client.DryRunAll)
+	}
+	objects := kustomize(t, env, "resources: [../config/default]")
+	deployment := decode[appsv1.Deployment](t, objects, "Deployment")
+	agent := decode[appsv1.DaemonSet](t, objects, "DaemonSet").Spec.Template
+
+	if err := admit(deployment.Spec.Template.Spec); err != nil {
+		t.Errorf("the controller meets the restricted level: %v", err)
+	}
+	if err := admit(agent.Spec); !refused(err, `container "agent" must not include "BPF", "PERFMON"`) || strings.Contains(err.Error(), "hostPath") {
+		t.Errorf("the agent misses the restricted level by two capabilities only: %v", err)
+	}
+	capabilities := &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"BPF", "PERFMON"}}
+	if diff := cmp.Diff(capabilities, agent.Spec.Containers[0].SecurityContext.Capabilities); diff != "" {
+		t.Errorf("the agent's capabilities (-want +got):\n%s", diff)
+	}
+	for name, labels := range map[string]map[string]string{"pods": agent.Labels, "selector": decode[appsv1.DaemonSet](t, objects, "DaemonSet").Spec.Selector.MatchLabels} {
+		if diff := cmp.Diff(portpressure.AgentPods, labels); diff != "" {
+			t.Errorf("the controller knows the agent's pods by their labels: %s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestPodNamesTakeOneReadOnlyMount(t *testing.T) {
+	env := begin(t)
+	plain := decode[appsv1.DaemonSet](t, kustomize(t, env, "resources: [../config/default]"), "DaemonSet")
+	named := decode[appsv1.DaemonSet](t, kustomize(t, env, "resources: [../config/default]\ncomponents: [../config/components/pod-logs]"), "DaemonSet")
+	pod := &plain.Spec.Template.Spec
+	pod.Volumes = []corev1.Volume{{Name: "pod-logs", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{
+		Path: "/var/log/pods", Type: new(corev1.HostPathDirectory),
+	}}}}
+	pod.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "pod-logs", MountPath: "/var/log/pods", ReadOnly: true}}
+	if diff := cmp.Diff(plain, named); diff != "" {
+		t.Errorf("what the component changes (-want +got):\n%s", diff)
+	}
+}
+
+// kustomize renders a kustomization whose paths begin at a folder beside config.
+func kustomize(t *testing.T, env *testenv.Env, kustomization string) (objects []*unstructured.Unstructured) {
+	t.Helper()
+	programs, err := exec.Command("bash", filepath.Join(env.Root, "hack", "cluster", "build.sh"), "dir").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubectl := filepath.Join(strings.TrimSpace(string(programs)), "kubectl")
+	if _, err := os.Stat(kubectl); err != nil {
+		t.Skip("needs kubectl; build it once (minutes): hack/cluster/build.sh kubectl")
+	}
+	dir := t.TempDir()
+	root, err := filepath.Rel(dir, env.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n" + strings.ReplaceAll(kustomization, "[../", "["+root+"/") + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	command := exec.CommandContext(t.Context(), kubectl, "kustomize", dir)
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("kubectl kustomize: %v\n%s", err, &stderr)
+	}
+	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(out), 4096); ; {
+		o := &unstructured.Unstructured{}
+		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
+			return objects
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, o)
+	}
+}
+
+// decode is the one object of the kind.
+func decode[T any](t *testing.T, objects []*unstructured.Unstructured, kind string) *T {
+	t.Helper()
+	found := slices.DeleteFunc(slices.Clone(objects), func(o *unstructured.Unstructured) bool { return o.GetKind() != kind })
+	if len(found) != 1 {
+		t.Fatalf("%d objects of kind %s", len(found), kind)
+	}
+	got := new(T)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found[0].Object, got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
