@@ -1,0 +1,51 @@
+package chart
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// The programs themselves say whether they take the arguments that the chart gives
+// them: with nothing but these they end because something else is missing.
+func TestThePodsTakeTheirArguments(t *testing.T) {
+	Helm(t, nil, "version") //nolint:errcheck // skips before anything is built
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", dir+"/",
+		"./agent/cmd/portreeve-agent", "./controllers/cmd/portreeve-controller")
+	build.Dir = Root(t)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	missing := map[string]string{
+		"DaemonSet portreeve-agent":       "--node-name is missing",
+		"Deployment portreeve-controller": "neither --kubeconfig nor $KUBECONFIG is set",
+	}
+	for name, values := range map[string]string{"the defaults": "/dev/null", "every value is set": "testdata/all-values.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			for _, o := range Render(t, "portreeve-system", "--values", values) {
+				want, ok := missing[key(o)]
+				if !ok {
+					continue
+				}
+				asked++
+				args, _, err := unstructured.NestedStringSlice(container(t, o), "args")
+				if err != nil || len(args) < 2 {
+					t.Fatalf("%s has the arguments %q (%v)", key(o), args, err)
+				}
+				cmd := exec.CommandContext(t.Context(), filepath.Join(dir, o.GetName()), args...)
+				cmd.Env = []string{"PORTREEVE_NAMESPACE=portreeve-system"}
+				if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
+					t.Errorf("%s %q says (%v):\n%s\nwant %s", o.GetName(), args, err, out, want)
+				}
+			}
+			if asked != len(missing) {
+				t.Errorf("%d programs asked, want %d", asked, len(missing))
+			}
+		})
+	}
+}

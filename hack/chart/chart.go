@@ -1,0 +1,111 @@
+// Package chart renders charts/portreeve for tests, by the helm that hack/cluster
+// builds. Without it the tests skip themselves, and say so.
+package chart
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+// kubeVersion is the Kubernetes for which tests render; a helm that is built from its
+// module takes v1.20 for granted.
+const kubeVersion = "v1.36.3"
+
+// Root is the folder of the repository.
+func Root(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			tb.Fatal("no go.mod above the working directory: run the tests from the repository")
+		}
+	}
+}
+
+// Helm runs helm, cut off from the user's own settings and clusters. env is added to
+// its environment. Output is what it prints to stdout; the error has its stderr.
+func Helm(tb testing.TB, env []string, args ...string) (string, error) {
+	tb.Helper()
+	dir, err := exec.Command("bash", filepath.Join(Root(tb), "hack", "cluster", "build.sh"), "dir").Output()
+	if err != nil {
+		tb.Fatalf("hack/cluster/build.sh dir: %v", err)
+	}
+	program := filepath.Join(strings.TrimSpace(string(dir)), "helm")
+	if _, err := os.Stat(program); err != nil {
+		tb.Skip("needs helm; build it once (minutes): hack/cluster/build.sh helm")
+	}
+	home := tb.TempDir()
+	cmd := exec.CommandContext(tb.Context(), program, args...)
+	cmd.Env = append([]string{
+		"HOME=" + home, "KUBECONFIG=" + filepath.Join(home, "none"),
+		"HELM_CACHE_HOME=" + home, "HELM_CONFIG_HOME=" + home, "HELM_DATA_HOME=" + home,
+	}, env...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("helm %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
+	}
+	return string(out), err
+}
+
+// Folder is where the chart is.
+func Folder(tb testing.TB) string {
+	tb.Helper()
+	return filepath.Join(Root(tb), "charts", "portreeve")
+}
+
+// Template is helm template of a release named portreeve; args are more of its flags.
+func Template(tb testing.TB, namespace string, args ...string) (string, error) {
+	tb.Helper()
+	all := []string{"template", "portreeve", Folder(tb), "--namespace", namespace, "--kube-version", kubeVersion}
+	return Helm(tb, nil, append(all, args...)...)
+}
+
+// Render is the objects of Template, in the order of installation.
+func Render(tb testing.TB, namespace string, args ...string) []*unstructured.Unstructured {
+	tb.Helper()
+	out, err := Template(tb, namespace, args...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	objects, err := Decode(out)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return objects
+}
+
+var errNoObjects = errors.New("no objects")
+
+// Decode reads the objects of a YAML stream. A key that is there twice is an error.
+func Decode(stream string) (objects []*unstructured.Unstructured, err error) {
+	for document := range strings.SplitSeq("\n"+stream, "\n---\n") {
+		o := &unstructured.Unstructured{}
+		if err := yaml.UnmarshalStrict([]byte(document), &o.Object); err != nil {
+			return nil, fmt.Errorf("%w in:\n%s", err, document)
+		}
+		if len(o.Object) > 0 {
+			objects = append(objects, o)
+		}
+	}
+	if len(objects) == 0 {
+		return nil, errNoObjects
+	}
+	return objects, nil
+}

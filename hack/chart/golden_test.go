@@ -1,0 +1,55 @@
+package chart
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the goldens")
+
+func TestLint(t *testing.T) {
+	if out, err := Helm(t, nil, "lint", "--strict", "--kube-version", kubeVersion, Folder(t)); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// The goldens are without what is copied from config/, which is compared with that.
+func TestRendered(t *testing.T) {
+	tests := map[string]struct {
+		golden string
+		args   []string
+	}{
+		"the defaults":             {"default.yaml", nil},
+		"every value is set":       {"all.yaml", []string{"--values", "testdata/all-values.yaml"}},
+		"no host path, by the API": {"api.yaml", []string{"--set", "agent.podNames=api,metrics.services=false"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"--show-only", "templates/agent.yaml", "--show-only", "templates/controller.yaml"}
+			if tt.golden != "api.yaml" {
+				args = append(args, "--show-only", "templates/services.yaml")
+			}
+			got, err := Template(t, "portreeve-system", append(args, tt.args...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", tt.golden)
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("rendered (-want +got); -update writes %s:\n%s", path, diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,158 @@
+package chart
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+func TestAWrongValueIsRefusedInASentence(t *testing.T) {
+	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	tests := map[string]struct{ set, want string }{
+		"a value that there isn't":          {"agents.tick=1s", `at '': additional properties 'agents' not allowed`},
+		"one that there isn't in the agent": {"agent.hostPID=true", `at '/agent': additional properties 'hostPID' not allowed`},
+		"a way of naming pods":              {"agent.podNames=names", `at '/agent/podNames': value must be one of 'auto', 'logs', 'api', 'uid'`},
+		"a number as a time":                {"agent.tick=5", `at '/agent/tick': got number, want string`},
+		"a word as a number":                {"controller.replicas=two", `at '/controller/replicas': got string, want integer`},
+		"no replicas":                       {"controller.replicas=0", `at '/controller/replicas': minimum: got 0, want 1`},
+		"a percent above 100":               {"controller.thresholds.criticalPercent=101", `at '/controller/thresholds/criticalPercent': maximum: got 101, want 100`},
+		"no agent at all":                   {"agent=null", `at '': missing property 'agent'`},
+		"a toleration misspelt":             {"agent.tolerations[0].efect=NoExecute", `at '/agent/tolerations/0': additional properties 'efect' not allowed`},
+		"a log level":                       {"agent.logLevel=trace", `at '/agent/logLevel': value must be one of 'debug', 'info', 'warn', 'error'`},
+		"critical below warning":            {"controller.thresholds.warningPercent=90", `controller.thresholds.criticalPercent 85: must be warningPercent (90) to 100`},
+		"a tick too short":                  {"agent.tick=50ms", `agent.tick "50ms": must be 100ms or more, such as 10s`},
+		"a tick without a unit":             {"agent.pressedTick=\"2\"", `agent.pressedTick "\"2\"": must be 100ms or more, such as 2s`},
+		"a heartbeat too short":             {"heartbeat=30s", `heartbeat "30s": must be whole minutes or hours, such as 30m`},
+		"a grace that is no time":           {"controller.agentGrace=soon", `controller.agentGrace "soon": must be whole seconds, minutes or hours, such as 2m`},
+		"no agent replaced ever":            {"agent.maxUnavailable=0", `agent.maxUnavailable 0: must be a number from 1 on, or 1% to 100%`},
+		"more agents than there are":        {"agent.maxUnavailable=110%", `agent.maxUnavailable "110%": must be a number from 1 on, or 1% to 100%`},
+		"a path that is none":               {"agent.podLogs=pods", `agent.podLogs "pods": must be an absolute path, such as /var/log/pods`},
+		"logs that aren't looked at":        {"agent.podNames=uid,agent.podLogs=/data/pods", `agent.podLogs "/data/pods": is for agent.podNames auto and logs, and it is uid; leave one of them out`},
+		"a tag that is none":                {"image.tag=a b", `image.tag "a b": must be a tag, such as v0.1.0`},
+		"a digest that is none":             {"agent.image.digest=abc", `agent.image.digest "abc": must be sha256: and 64 hex digits`},
+		"a tag beside a digest":             {"controller.image.tag=a,controller.image.digest=" + digest, `controller.image.tag "a": has no effect beside controller.image.digest; leave one of them out`},
+		"a label of the chart":              {`commonLabels.app\.kubernetes\.io/component=x`, `commonLabels "app.kubernetes.io/component": is a label that the chart or Portreeve sets; choose another name`},
+		"a label of the controller":         {`commonLabels.portreeve\.io/agent=x`, `commonLabels "portreeve.io/agent": is a label that the chart or Portreeve sets; choose another name`},
+		"another operating system":          {`agent.nodeSelector.kubernetes\.io/os=windows`, `agent.nodeSelector kubernetes.io/os "windows": is linux already; leave it out`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			out, err := Template(t, "portreeve-system", "--set", tt.set)
+			if err == nil {
+				t.Fatalf("--set %s was taken and rendered %d bytes", tt.set, len(out))
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("--set %s: %v\nwant %s", tt.set, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAValueMayBe(t *testing.T) {
+	for name, set := range map[string]string{
+		"taken away, where a pod needs none": "agent.tolerations=null,agent.nodeSelector=null,agent.resources.limits=null,controller.affinity=null,agent.podAnnotations=null",
+		"global, of a chart above":           "global.region=north",
+		"a registry of nobody":               "image.registry=",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Template(t, "portreeve-system", "--set", set); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What each way of naming pods gives the agent: nothing beside it.
+func TestPodNames(t *testing.T) {
+	type gives struct{ path, group, api bool }
+	for mode, want := range map[string]gives{
+		"auto": {path: true},
+		"logs": {path: true, group: true},
+		"api":  {api: true},
+		"uid":  {},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			var got gives
+			for _, o := range Render(t, "portreeve-system", "--set", "agent.podNames="+mode) {
+				got.api = got.api || o.GetName() == "portreeve-agent-pod-names"
+				if o.GetKind() != "DaemonSet" {
+					continue
+				}
+				_, got.path, _ = unstructured.NestedSlice(o.Object, "spec", "template", "spec", "volumes")
+				_, got.group, _ = unstructured.NestedSlice(o.Object, "spec", "template", "spec", "securityContext", "supplementalGroups")
+			}
+			if got != want {
+				t.Errorf("gives %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+// readChart reads a file of the chart into a tree.
+func readChart(t *testing.T, name string, unmarshal func([]byte, any) error) (tree map[string]any) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(Folder(t), name))
+	if err == nil {
+		err = unmarshal(data, &tree)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+func TestTheSchemaAllowsNothingElse(t *testing.T) {
+	schema := readChart(t, "values.schema.json", json.Unmarshal)
+	objects := 0
+	var walk func(at string, node any)
+	walk = func(at string, node any) {
+		switch n := node.(type) {
+		case map[string]any:
+			if _, ok := n["properties"].(map[string]any); ok && n["type"] == "object" {
+				objects++
+				if n["additionalProperties"] != false {
+					t.Errorf("%s: additionalProperties is %v, want false", at, n["additionalProperties"])
+				}
+			}
+			for name, child := range n {
+				walk(at+"/"+name, child)
+			}
+		case []any:
+			for _, child := range n {
+				walk(at, child)
+			}
+		}
+	}
+	walk("", schema)
+	if objects < 8 {
+		t.Errorf("%d objects with properties found in the schema: is this its shape?", objects)
+	}
+}
+
+// The schema refuses a default that it doesn't know; this is the other direction.
+func TestEveryValueOfTheSchemaHasADefault(t *testing.T) {
+	schema := readChart(t, "values.schema.json", json.Unmarshal)
+	values := readChart(t, "values.yaml", func(data []byte, v any) error { return yaml.Unmarshal(data, v) })
+	definitions := schema["definitions"].(map[string]any)
+	var walk func(at string, node map[string]any, value any)
+	walk = func(at string, node map[string]any, value any) {
+		if ref, ok := node["$ref"].(string); ok {
+			node = definitions[strings.TrimPrefix(ref, "#/definitions/")].(map[string]any)
+		}
+		properties, _ := node["properties"].(map[string]any)
+		for name, child := range properties {
+			defaults, _ := value.(map[string]any)
+			if got, ok := defaults[name]; ok {
+				walk(at+"."+name, child.(map[string]any), got)
+			} else if at+"."+name != ".global" {
+				t.Errorf("values.yaml has no %s", at+"."+name)
+			}
+		}
+	}
+	walk("", schema, values)
+}
