@@ -48,6 +48,9 @@ type Options struct {
 	// of this node.
 	Config *rest.Config
 	Node   string
+	// Tell is told why the API server gives no names, once, and nil when it does
+	// again. It may be nil.
+	Tell func(error)
 }
 
 // Resolve is mode with auto decided: logs where that directory can be read, else
@@ -73,7 +76,10 @@ func Open(ctx context.Context, mode string, o Options) (Source, error) {
 	case err != nil:
 		return nil, err
 	case mode == ModeAPI:
-		return Watch(ctx, o.Config, o.Node)
+		if o.Tell == nil {
+			return Watch(ctx, o.Config, o.Node)
+		}
+		return startWatch(ctx, o.Config, o.Node, o.Tell)
 	case mode == ModeUID:
 		return nobody{}, nil
 	}

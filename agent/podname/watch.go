@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -27,6 +28,10 @@ var ErrNoNode = errors.New("the node's name is empty: set NODE_NAME from the pod
 // Watch does not wait for the API server. Until it answers no pod is known, and
 // while it is away those that it had named stay known. It ends with ctx.
 func Watch(ctx context.Context, config *rest.Config, node string) (Source, error) {
+	return startWatch(ctx, config, node, func(error) {})
+}
+
+func startWatch(ctx context.Context, config *rest.Config, node string, tell func(error)) (Source, error) {
 	switch {
 	case node == "": // would select the pods of no node
 		return nil, ErrNoNode
@@ -38,26 +43,53 @@ func Watch(ctx context.Context, config *rest.Config, node string) (Source, error
 		return nil, fmt.Errorf("pod names from the API: %w", err)
 	}
 	w := &watched{pods: map[types.UID]watchedPod{}}
-	reflector := cache.NewReflectorWithOptions(ofNode(client, node), &metav1.PartialObjectMetadata{}, w,
+	o := outcome{tell: tell}
+	reflector := cache.NewReflectorWithOptions(ofNode(client, node, &o), &metav1.PartialObjectMetadata{}, w,
 		cache.ReflectorOptions{Name: "pods of " + node, TypeDescription: "pod metadata"})
 	go reflector.RunWithContext(ctx)
 	return w, nil
 }
 
 // ofNode lists and watches the pods of one node.
-func ofNode(client metadata.Interface, node string) cache.ListerWatcher {
+func ofNode(client metadata.Interface, node string, outcome *outcome) cache.ListerWatcher {
 	pods := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"})
 	selector := fields.OneTermEqualSelector("spec.nodeName", node).String()
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.FieldSelector = selector
-			return pods.List(ctx, o)
+			list, err := pods.List(ctx, o)
+			outcome.note(ctx, err)
+			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.FieldSelector = selector
-			return pods.Watch(ctx, o)
+			events, err := pods.Watch(ctx, o)
+			outcome.note(ctx, err)
+			return events, err
 		},
 	}, client)
+}
+
+// outcome tells the first of a row of failures, and their end.
+type outcome struct {
+	tell func(error)
+
+	mu      sync.Mutex
+	failing bool
+}
+
+func (o *outcome) note(ctx context.Context, err error) {
+	// Invalid comes from an API server without streamed lists (WatchList), and
+	// Expired or Gone for a version too old to go on from: the reflector lists anew.
+	if ctx.Err() != nil || apierrors.IsInvalid(err) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if failing := err != nil; failing != o.failing {
+		o.failing = failing
+		o.tell(err)
+	}
 }
 
 // watchedPod is all that is kept of a pod.

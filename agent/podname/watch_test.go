@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -21,11 +23,14 @@ type server struct {
 	asked  chan string // queries
 	list   []metav1.PartialObjectMetadata
 	events chan metav1.WatchEvent
+
+	refuse  atomic.Bool
+	refused atomic.Int32
 }
 
 func startServer(t *testing.T, list ...metav1.PartialObjectMetadata) (*server, *rest.Config) {
 	t.Helper()
-	s := &server{t, make(chan string, 16), list, make(chan metav1.WatchEvent)}
+	s := &server{t: t, asked: make(chan string, 16), list: list, events: make(chan metav1.WatchEvent)}
 	h := httptest.NewServer(s)
 	t.Cleanup(h.Close)
 	return s, &rest.Config{Host: h.URL}
@@ -38,10 +43,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	switch {
+	case s.refuse.Load():
+		s.refused.Add(1)
+		s.fail(w, metav1.StatusReasonForbidden, http.StatusForbidden)
 	case q.Get("sendInitialEvents") != "":
-		w.WriteHeader(http.StatusUnprocessableEntity)
-		s.write(w, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
-			Status: metav1.StatusFailure, Reason: metav1.StatusReasonInvalid, Code: http.StatusUnprocessableEntity})
+		s.fail(w, metav1.StatusReasonInvalid, http.StatusUnprocessableEntity)
 	case q.Get("watch") != "":
 		w.(http.Flusher).Flush()
 		for {
@@ -60,6 +66,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			ListMeta: metav1.ListMeta{ResourceVersion: "7"}, Items: s.list,
 		})
 	}
+}
+
+func (s *server) fail(w http.ResponseWriter, reason metav1.StatusReason, code int) {
+	w.WriteHeader(code)
+	s.write(w, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
+		Status: metav1.StatusFailure, Reason: reason, Code: int32(code)})
 }
 
 func (s *server) write(w http.ResponseWriter, v any) {
@@ -129,6 +141,28 @@ func TestWatchDoesNotWaitForTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, s, uid, "")
+}
+
+// What keeps names away is told once, and so is its end.
+func TestWatchTellsWhatIsWrong(t *testing.T) {
+	api, config := startServer(t, podMeta("shop", "api", uid))
+	api.refuse.Store(true)
+	told := make(chan error, 16)
+	s, err := Open(t.Context(), ModeAPI, Options{Config: config, Node: "node-a", Tell: func(err error) { told <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-told; !apierrors.IsForbidden(err) {
+		t.Errorf("told %v", err)
+	}
+	for api.refused.Load() < 2 { // goes on trying, and says it no more
+		time.Sleep(5 * time.Millisecond)
+	}
+	api.refuse.Store(false)
+	until(t, s, uid, "shop/api")
+	if err := <-told; err != nil || len(told) > 0 {
+		t.Errorf("told %v, and %d more", err, len(told))
+	}
 }
 
 func TestWatchRefusesAConfigThatCannotWork(t *testing.T) {
