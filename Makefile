@@ -103,12 +103,17 @@ bench: build ## Measure the readers against ss and node_exporter; writes docs/be
 ##@ Change
 
 .PHONY: generate
-generate: generate-api generate-chart generate-bpf ## Rebuild deep copies, CRDs, the chart's copies and BPF objects
+generate: generate-api generate-docs generate-chart generate-bpf ## Rebuild deep copies, CRDs, references, the chart's copies and BPF objects
 
 .PHONY: generate-api
 generate-api: $(CONTROLLER_GEN) ## Rebuild deep copies and CRDs
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd
+
+.PHONY: generate-docs
+generate-docs: ## Rebuild docs/reference from the types and the metrics
+	go run -trimpath ./hack/docs/api
+	go run -trimpath ./hack/docs/metrics
 
 .PHONY: generate-chart
 generate-chart: ## Copy CRDs, rights and policies into the chart

@@ -12,7 +12,7 @@ tar --exclude=./bin --exclude=./.git -c . | tar -x -C "$copy"
 
 # Another compiler makes other bytes: only Debian 12's is held to what is
 # committed.
-targets=(generate-api generate-chart)
+targets=(generate-api generate-docs generate-chart)
 if [[ $(clang -dumpversion 2>/dev/null) == 14.* && -e /usr/include/bpf/bpf_helpers.h ]]; then
   targets+=(generate-bpf)
 else
