@@ -100,6 +100,12 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 bench: build ## Measure the readers against ss and node_exporter; writes docs/benchmarks.md (root)
 	hack/bench/run.sh
 
+.PHONY: bench-scale
+bench-scale: build ## Measure 5,000 agents against one API server and controller; writes docs/benchmarks.md (10 minutes)
+	hack/cluster/build.sh
+	go build -trimpath -buildvcs=false -o bin/hollow ./hack/hollow
+	bin/hollow -programs "$$(hack/cluster/build.sh dir)"
+
 ##@ Change
 
 .PHONY: generate
