@@ -46,6 +46,8 @@ type Tick struct {
 	Interval, Took time.Duration
 	// Stretched says that the CPU budget set the interval.
 	Stretched bool
+	// Facts are those that the status was made with.
+	Facts assess.Facts
 }
 
 // Object takes what the controller, or a former agent, has written.
@@ -124,8 +126,14 @@ func (l *Loop) take(sample *socket.Sample, tick Tick) {
 	status := assess.Status(*sample, facts)
 	status.ObservedGeneration = l.generation
 	l.level = l.course.Follow(&status, l.thresholds)
+	err := assess.Fit(&status)
 	l.alive, l.due, l.reader = time.Now(), tick.Interval, sample.Reader.Name
 	l.mu.Unlock()
+	if err != nil { // a status that can't be JSON: nothing to report from this sample
+		l.Log.Error("the status can't be written down", "why", err)
+		return
+	}
+	tick.Facts = facts
 	l.Seen(sample, &status, tick)
 }
 

@@ -47,6 +47,8 @@ var pure = map[string]purity{
 	"agent/kernelstat/parse.go":    {},
 	"agent/netns/cgroup.go":        {},
 	"agent/netns/owner.go":         {},
+	"agent/podname/entry.go":       {},
+	"agent/report/due.go":          {},
 	"agent/socket":                 {},
 	"agent/table":                  {},
 	"agent/tuning/plan":            {coming: true},

@@ -123,7 +123,7 @@ func (r *runner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names, err := podname.Open(ctx, r.names.value, podname.Options{Logs: r.logs, Config: config, Node: r.node})
+	names, err := podname.Open(ctx, r.names.value, podname.Options{Logs: r.logs, Config: config, Node: r.node, Tell: tellNames(log)})
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (r *runner) run(ctx context.Context) error {
 		Wrote: func(result report.Result) { m.Wrote(string(result)) },
 	})
 	loop.Seen = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
-		m.Observe(s, status, metrics.Tick{Interval: t.Interval, Stretched: t.Stretched})
+		m.Observe(s, status, metrics.Tick(t))
 		writer.Offer(status)
 	}
 	return r.serve(ctx, log, loop, writer, m.Handler())
@@ -210,6 +210,17 @@ func (r *runner) config() (*rest.Config, error) {
 		return nil, usagef("--kubeconfig %q: %w; must be a readable kubeconfig", r.kubeconfig, err)
 	}
 	return config, nil
+}
+
+// tellNames logs why pods have no names.
+func tellNames(log *slog.Logger) func(error) {
+	return func(err error) {
+		if err != nil {
+			log.Warn("pods are shown by UID: needs list and watch on pods", "why", err)
+			return
+		}
+		log.Info("pods are shown by name again")
+	}
 }
 
 func newLog(out io.Writer, level string) *slog.Logger {
