@@ -25,11 +25,14 @@ all) set -- "${all[@]}" ;;
 esac
 
 minor=${version#v1.}
-v=k8s.io/component-base/version
-c=k8s.io/client-go/pkg/version
+minor=${minor%%.*}
 ldflags="-s -w"
-for p in "$v" "$c"; do
-  ldflags+=" -X $p.gitVersion=$version -X $p.gitMajor=1 -X $p.gitMinor=${minor%%.*} -X $p.gitTreeState=clean"
+for p in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+  ldflags+=" -X $p.gitVersion=$version -X $p.gitMajor=1 -X $p.gitMinor=$minor -X $p.gitTreeState=clean"
+done
+helm=
+for p in pkg/chartutil pkg/lint/rules; do # what helm renders for without a cluster
+  helm+=" -X helm.sh/helm/v3/$p.k8sVersionMajor=1 -X helm.sh/helm/v3/$p.k8sVersionMinor=$minor"
 done
 export CGO_ENABLED=0 GOOS='' GOARCH='' GOFLAGS=-mod=readonly GOWORK=off
 
@@ -42,11 +45,19 @@ place() {
   esac
 }
 
+# flags prints the flags of the linker for component $1.
+flags() {
+  case $1 in
+  helm) echo "-s -w $helm" ;;
+  *) echo "$ldflags" ;;
+  esac
+}
+
 # stamp says what component $1 is built from.
 stamp() {
   local module package
   read -r module package <<<"$(place "$1")"
-  { cat "$module/go.mod" "$module/go.sum"; [[ $package != ./* ]] || cat "$package"/*.go; echo "$package $ldflags"; } | sha256sum
+  { cat "$module/go.mod" "$module/go.sum"; [[ $package != ./* ]] || cat "$package"/*.go; echo "$package $(flags "$1")"; } | sha256sum
 }
 
 # compile builds component $1, number $2 of $3, and says every few seconds how far
@@ -56,7 +67,7 @@ compile() {
   read -r module package <<<"$(place "$1")"
   local head="[$2/$3] $1"
   echo "$head: building"
-  (cd "$module" && exec go build -v -trimpath -buildvcs=false -ldflags "$ldflags" -o "$dir/.$1.new" "$package") >"$log" 2>&1 &
+  (cd "$module" && exec go build -v -trimpath -buildvcs=false -ldflags "$(flags "$1")" -o "$dir/.$1.new" "$package") >"$log" 2>&1 &
   pid=$!
   trap 'kill $pid 2>/dev/null || true' EXIT
   [[ ! -t 1 ]] || every=1

@@ -39,7 +39,7 @@ kernel/keys/root_maxkeys 1000000
 kernel/keys/root_maxbytes 25000000
 EOF
 
-mkdir -p /run/node/kubelet /var/lib/kubelet /var/log/{pods,containers} /etc/cni/net.d /etc/kubernetes
+mkdir -p /run/node/kubelet /var/lib/kubelet /etc/cni/net.d /etc/kubernetes
 mount --bind /run/node/kubelet /var/lib/kubelet
 mount --make-rshared /
 

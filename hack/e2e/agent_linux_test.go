@@ -28,20 +28,12 @@ func (c cluster) agentPod(t *testing.T, node string) (corev1.Pod, error) {
 	return pods.Items[0], nil
 }
 
-// restarts is how often the agent of a node was started again; it is an error while
-// it isn't ready.
-func (c cluster) restarts(t *testing.T, node string) (int32, error) {
-	t.Helper()
-	pod, err := c.agentPod(t, node)
-	if err != nil {
-		return 0, err
-	}
+// restarts is how often the agent of a pod was started again.
+func restarts(pod corev1.Pod) (n int32) {
 	for _, s := range pod.Status.ContainerStatuses {
-		if s.Ready {
-			return s.RestartCount, nil
-		}
+		n += s.RestartCount
 	}
-	return 0, fmt.Errorf("the agent of node %s isn't ready", node)
+	return n
 }
 
 func privileges(t *testing.T, c cluster) {
@@ -91,23 +83,36 @@ func processStatus(t *testing.T, pids []int) map[string]string {
 	return fields
 }
 
+// agentKilled finds the same in the status afterwards, and the pressure began when it
+// did: an agent that starts doesn't forget, and has nothing to say that is new.
 func agentKilled(t *testing.T, c cluster) {
-	before, err := c.restarts(t, "a")
+	pod, err := c.agentPod(t, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	killed := time.Now().Truncate(time.Second)
+	count := restarts(pod)
+	before, err := c.pressure(t, "a")
+	if err != nil || before.Status.LastPressure == nil {
+		t.Fatalf("lastPressure is %+v (%v)", before.Status.LastPressure, err)
+	}
 	c.signal(t, "a", agentProgram, syscall.SIGKILL)
-	within(t, time.Minute, "a new agent is ready", func() error {
-		after, err := c.restarts(t, "a")
-		if err == nil && after != before+1 {
-			err = fmt.Errorf("%d restarts, %d before", after, before)
+	within(t, time.Minute, "a new agent sees the same", func() error {
+		if pod, err = c.agentPod(t, "a"); err != nil {
+			return err
 		}
-		return err
+		if n := restarts(pod); n != count+1 {
+			return fmt.Errorf("%d restarts, %d before", n, count)
+		}
+		return c.metricsSay(t, pod, v1alpha1.LevelCritical)
 	})
-	c.becomes(t, "a", "the new agent says the same", func(s v1alpha1.PortPressureStatus) bool {
-		return s.ObservedAt != nil && s.ObservedAt.After(killed) && outOfPorts(s)
-	})
+	c.becomes(t, "a", "the status says the same", outOfPorts)
+	after, err := c.pressure(t, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := after.Status.LastPressure; last == nil || !last.From.Equal(&before.Status.LastPressure.From) {
+		t.Errorf("lastPressure is %+v, was %+v before the agent was killed", last, before.Status.LastPressure)
+	}
 }
 
 // silent reads the label that the controller gives.
@@ -121,15 +126,13 @@ func (c cluster) silent(t *testing.T, node string, want bool) error {
 }
 
 func agentHangs(t *testing.T, c cluster) {
-	c.signal(t, "b", agentProgram, syscall.SIGSTOP)
 	t.Cleanup(func() {
 		for _, pid := range c.processes(t, "b", agentProgram) {
 			_ = syscall.Kill(pid, syscall.SIGCONT)
 		}
 	})
+	c.signal(t, "b", agentProgram, syscall.SIGSTOP)
 	within(t, 2*time.Minute, "the agent is called silent", func() error { return c.silent(t, "b", true) })
-	if pids := c.processes(t, "b", agentProgram); len(pids) == 1 { // else the kubelet has started it again
-		c.signal(t, "b", agentProgram, syscall.SIGCONT)
-	}
+	c.signal(t, "b", agentProgram, syscall.SIGCONT)
 	within(t, 2*time.Minute, "it is back", func() error { return c.silent(t, "b", false) })
 }

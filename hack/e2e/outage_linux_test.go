@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -9,43 +8,46 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // apiAway stops the API for 60 s, and in it the application, whose ports come free
 // meanwhile.
 func apiAway(t *testing.T, c cluster) {
-	before, err := c.restarts(t, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
 	pod, err := c.agentPod(t, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	start, away := c.stopAPI(t), time.Now()
-	c.signal(t, "a", "portreeve-churn", syscall.SIGSTOP)
-	within(t, 90*time.Second, "the ports are free in the agent's metrics", func() error {
-		page, err := c.metrics(t, pod.Status.PodIP)
-		if err == nil && strings.Contains(page, `pod="checkout"`) {
-			err = errors.New("shop/checkout is past the line")
-		}
-		return err
-	})
+	c.signal(t, "a", churnProgram, syscall.SIGSTOP)
+	within(t, 90*time.Second, "the agent's metrics are at ease", func() error { return c.metricsSay(t, pod, v1alpha1.LevelNormal) })
 	time.Sleep(time.Until(away.Add(time.Minute))) // the outage is a minute at least
 	start()
-	c.becomes(t, "a", "the status says so, too", atEase)
+	c.becomes(t, "a", "the status is at ease, too", atEase)
 	pp, err := c.pressure(t, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last := pp.Status.LastPressure; last == nil || last.Summary != checkoutPool || last.Level != v1alpha1.LevelCritical {
-		t.Errorf("lastPressure is %+v, want Critical, %s", last, checkoutPool)
+	if last := pp.Status.LastPressure; last == nil || last.Summary != checkoutPool || last.Level != v1alpha1.LevelCritical || last.To == nil {
+		t.Errorf("lastPressure is %+v, want Critical, %s, and over", last, checkoutPool)
 	}
-	if after, err := c.restarts(t, "a"); err != nil || after != before {
-		t.Errorf("%d restarts, %d before the outage (%v)", after, before, err)
+	after, err := c.agentPod(t, "a")
+	if err != nil || after.Name != pod.Name || restarts(after) != restarts(pod) {
+		t.Errorf("the agent is %s with %d restarts, was %s with %d (%v)", after.Name, restarts(after), pod.Name, restarts(pod), err)
 	}
-	c.signal(t, "a", "portreeve-churn", syscall.SIGCONT)
+	c.signal(t, "a", churnProgram, syscall.SIGCONT)
+}
+
+// metricsSay is an error unless the agent's page has the level.
+func (c cluster) metricsSay(t *testing.T, pod corev1.Pod, level v1alpha1.Level) error {
+	t.Helper()
+	page, err := c.metrics(t, pod.Status.PodIP)
+	if want := fmt.Sprintf("portreeve_level{level=%q} 1", level); err == nil && !strings.Contains(page, want) {
+		err = fmt.Errorf("they don't have %s", want)
+	}
+	return err
 }
 
 // metrics reads the agent's page without the API, from inside the cluster's network.

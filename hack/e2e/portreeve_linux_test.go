@@ -12,8 +12,11 @@ import (
 // system is where the chart is installed.
 const system = "portreeve-system"
 
-// agentProgram is the name of the agent's processes, cut at 15 bytes by the kernel.
-const agentProgram = "portreeve-agent"
+// The names of processes, which the kernel cuts at 15 bytes.
+const (
+	agentProgram = "portreeve-agent"
+	churnProgram = "portreeve-churn"
+)
 
 // The steps build on each other: the first that fails ends the test.
 func TestPortreeve(t *testing.T) {
@@ -42,7 +45,10 @@ func TestPortreeve(t *testing.T) {
 func install(t *testing.T, c cluster) {
 	t.Log(c.run(t, "", "helm", "install", "portreeve", filepath.Join(c.root, "charts", "portreeve"),
 		"--namespace", system, "--create-namespace", "--wait", "--timeout", "2m",
-		"--set", "image.registry=portreeve.io,image.tag=e2e,image.pullPolicy=Never,agent.tick=2s"))
+		"--set", "image.tag=e2e,image.pullPolicy=Never",
+		"--set", "agent.podNames=logs",
+		// By the default the kubelet has started a hanging agent again before anybody is told.
+		"--set", "controller.agentGrace=5s"))
 	for _, node := range []string{"a", "b"} {
 		within(t, time.Minute, "node "+node+" has a PortPressure with a status", func() error {
 			pp, err := c.pressure(t, node)
