@@ -2,6 +2,7 @@ package portpressure
 
 import (
 	"context"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +26,9 @@ var agents = prometheus.NewDesc("portreeve_controller_agents",
 	"Nodes by the state of their agent: reporting, starting (never reported yet), silent, none (no agent pod).",
 	[]string{"state"}, nil)
 
+// patient is how long a scrape waits for a cache that is being filled.
+const patient = time.Second
+
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(c chan<- *prometheus.Desc) { c <- agents }
 
@@ -35,10 +39,11 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	default:
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
+	defer cancel()
 	list := &v1alpha1.PortPressureList{}
-	if err := m.cache.List(context.Background(), list, client.UnsafeDisableDeepCopy); err != nil {
-		c <- prometheus.NewInvalidMetric(agents, err)
-		return
+	if err := m.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return // the cache is not filled yet: an error would fail the other metrics
 	}
 	for state, n := range count(list.Items) {
 		c <- prometheus.MustNewConstMetric(agents, prometheus.GaugeValue, float64(n), state)

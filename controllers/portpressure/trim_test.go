@@ -21,8 +21,8 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "n", ResourceVersion: "7", Labels: map[string]string{"a": "b"},
 			ManagedFields: []metav1.ManagedFieldsEntry{
-				{Manager: "controller", Operation: metav1.ManagedFieldsOperationUpdate, Time: at(9), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}},
-				{Manager: "agent", Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", Time: at(3), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{}}`)}},
+				{Manager: "controller", Operation: metav1.ManagedFieldsOperationUpdate, Time: at(9), FieldsV1: metav1.NewFieldsV1(`{"f:spec":{}}`)},
+				{Manager: "agent", Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", Time: at(3), FieldsV1: metav1.NewFieldsV1(`{"f:status":{}}`)},
 			},
 		},
 		Spec: v1alpha1.PortPressureSpec{Thresholds: v1alpha1.Thresholds{WarningPercent: 50}},

@@ -13,22 +13,32 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
+	authorizationv1client "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// await returns when the API server serves PortPressure, or when ctx ends. It says
-// once what is missing, and again when that changes.
-func await(ctx context.Context, log logr.Logger, config *rest.Config, httpClient *http.Client, pause time.Duration) error {
+// await returns when the API server serves PortPressure and this process has the
+// rights that it needs, or when ctx ends. It says once what is missing, and again when
+// that changes.
+func await(ctx context.Context, log logr.Logger, config *rest.Config, httpClient *http.Client, namespace string, pause time.Duration) error {
 	client, err := discovery.NewDiscoveryClientForConfigAndClient(config, httpClient)
 	if err != nil {
 		return err
 	}
+	authorization, err := authorizationv1client.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return err
+	}
+	reviews := authorization.SelfSubjectAccessReviews()
 	said := ""
 	backoff := wait.Backoff{Duration: pause, Factor: 2, Jitter: 0.5, Steps: 10, Cap: longest}
-	return backoff.DelayFunc().Until(ctx, true, true, func(context.Context) (bool, error) {
+	return backoff.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		missing := explain(client.ServerResourcesForGroupVersion(v1alpha1.GroupVersion.String()))
+		if missing == "" {
+			missing = denied(ctx, reviews, namespace)
+		}
 		if missing != "" && missing != said {
 			log.Error(nil, missing, "server", config.Host)
 		}
@@ -39,7 +49,7 @@ func await(ctx context.Context, log logr.Logger, config *rest.Config, httpClient
 
 // explain is what is missing and what helps, in a sentence, or nothing.
 func explain(known *metav1.APIResourceList, err error) string {
-	const install = "install the CRDs of this version (kubectl apply -k config/crd); waiting"
+	const install = "install the CRDs of this version, by the chart or by kubectl apply -k config/crd; waiting"
 	switch {
 	case apierrors.IsNotFound(err):
 		return fmt.Sprintf("the API server does not serve %s: %s", v1alpha1.GroupVersion, install)

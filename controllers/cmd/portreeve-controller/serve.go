@@ -89,8 +89,8 @@ func newManager(config *rest.Config, s settings) (ctrl.Manager, error) {
 	})
 }
 
-// beginner waits for an API server that knows Portreeve's kinds, then registers the
-// controllers. Until then the process lives, isn't ready, and says why.
+// beginner waits for an API server that knows Portreeve's kinds and grants the rights,
+// then registers the controllers. Until then the process lives, isn't ready, and says why.
 type beginner struct {
 	mgr     manager.Manager
 	options controllers.Options
@@ -103,7 +103,7 @@ func (b *beginner) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
 func (b *beginner) Start(ctx context.Context) error {
-	if err := await(ctx, b.log, b.mgr.GetConfig(), b.mgr.GetHTTPClient(), firstPause); err != nil {
+	if err := await(ctx, b.log, b.mgr.GetConfig(), b.mgr.GetHTTPClient(), b.options.PortPressure.Namespace, firstPause); err != nil {
 		return nil //nolint:nilerr // ctx ended: the process is to end, and nothing failed
 	}
 	if err := controllers.Register(ctx, b.mgr, b.options); err != nil {
@@ -113,7 +113,7 @@ func (b *beginner) Start(ctx context.Context) error {
 	return nil
 }
 
-var errNotBegun = errors.New("waiting for an API server that knows Portreeve's kinds; the log says more")
+var errNotBegun = errors.New("waiting for Portreeve's kinds or rights; the log says what is missing")
 
 func (b *beginner) ready(*http.Request) error {
 	if b.begun.Load() {
