@@ -16,8 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kubeVersion is the Kubernetes for which tests render; a helm that is built from its
-// module takes v1.20 for granted.
+// kubeVersion is the Kubernetes for which tests render, whatever helm's own.
 const kubeVersion = "v1.36.3"
 
 // Root is the folder of the repository.

@@ -53,6 +53,16 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 	}
 }
 
+func TestAClusterThatIsTooOldIsRefused(t *testing.T) {
+	const want = "chart requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.15"
+	if _, err := Template(t, "portreeve-system", "--kube-version", "v1.29.15"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if _, err := Template(t, "portreeve-system", "--kube-version", "v1.30.0-gke.100"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAValueMayBe(t *testing.T) {
 	for name, set := range map[string]string{
 		"taken away, where a pod needs none": "agent.tolerations=null,agent.nodeSelector=null,agent.resources.limits=null,controller.affinity=null,agent.podAnnotations=null",
