@@ -80,11 +80,11 @@ func TestWhoMayWriteAStatus(t *testing.T) {
 		"an agent writes its own":                          {"the agent of a", "a", ""},
 		"an agent does not write another node's":           {"the agent of a", "b", "a token from node a may not write the status of PortPressure b"},
 		"a token bound to the node does as one of its pod": {"the agent with a's token", "a", ""},
-		"and no more":                                      {"the agent with a's token", "b", "a token from node a may not write the status of PortPressure b"},
-		"an unbound token writes nothing":                  {"the agent, bound to no pod", "a", "this token names no node"},
-		"the controller does not write status":             {"the controller, on a", "a", notAgent + "system:serviceaccount:portreeve-system:portreeve-controller"},
-		"nor does another pod of the node":                 {"another pod on a", "a", notAgent + "system:serviceaccount:default:shop"},
-		"nor does an administrator":                        {"an administrator", "b", notAgent},
+		"and no more":                          {"the agent with a's token", "b", "a token from node a may not write the status of PortPressure b"},
+		"an unbound token writes nothing":      {"the agent, bound to no pod", "a", "this token names no node"},
+		"the controller does not write status": {"the controller, on a", "a", notAgent + "system:serviceaccount:portreeve-system:portreeve-controller"},
+		"nor does another pod of the node":     {"another pod on a", "a", notAgent + "system:serviceaccount:default:shop"},
+		"nor does an administrator":            {"an administrator", "b", notAgent},
 	}
 	for name, tt := range tests {
 		for way, write := range ways {
