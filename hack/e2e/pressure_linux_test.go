@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -27,7 +28,8 @@ func (c cluster) becomes(t *testing.T, node, what string, wanted func(v1alpha1.P
 	within(t, 90*time.Second, what, func() error {
 		pp, err := c.pressure(t, node)
 		if err == nil && !wanted(pp.Status) {
-			err = fmt.Errorf("level %q, tightest %+v, networks %+v", pp.Status.Level, pp.Status.Tightest, pp.Status.Networks)
+			said, _ := json.Marshal(pp.Status)
+			err = fmt.Errorf("it is %s", said)
 		}
 		return err
 	})
