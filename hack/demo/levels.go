@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -24,6 +25,14 @@ func (l levels) last() v1alpha1.Level {
 		return ""
 	}
 	return l[len(l)-1]
+}
+
+func (l levels) String() string {
+	words := make([]string, len(l))
+	for i, level := range l {
+		words[i] = string(level)
+	}
+	return strings.Join(words, " → ")
 }
 
 // inOrder says whether the node came under pressure step by step and recovered:

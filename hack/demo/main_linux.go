@@ -70,9 +70,9 @@ func (d *demo) run(ctx context.Context, programs string) (err error) {
 		return err
 	}
 	if !seen.inOrder() {
-		return fmt.Errorf("the levels were %q, want Normal, Warning, Critical and back", seen)
+		return fmt.Errorf("the levels were %s; Normal, Warning, Critical and back were to be seen", seen)
 	}
-	fmt.Printf("\nLevels: %v, after %.0f s\n", seen, time.Since(d.begin).Seconds())
+	fmt.Printf("\nLevels: %s, in %.0f s\n", seen, time.Since(d.begin).Seconds())
 	if d.hold {
 		d.stay(ctx)
 	}

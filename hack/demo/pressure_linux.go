@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -129,21 +130,7 @@ func (d *demo) look(ctx context.Context, seen *levels) (news bool, err error) {
 		return false, err
 	}
 	if p.Status.ObservedAt == nil {
-		return false, fmt.Errorf("no status yet")
+		return false, errors.New("no status yet")
 	}
 	return seen.see(p.Status.Level), nil
-}
-
-// frame prints what a user sees; on a terminal in place of the last frame.
-func (d *demo) frame(ctx context.Context) error {
-	out, err := d.plane.Kubectl(ctx, "get", "portpressures")
-	if err != nil {
-		return err
-	}
-	if d.live && d.drawn > 0 {
-		fmt.Printf("\x1b[%dA\x1b[J", d.drawn)
-	}
-	fmt.Printf("%3.0f s  kubectl get portpressures\n%s", time.Since(d.begin).Seconds(), out)
-	d.drawn = 1 + bytes.Count(out, []byte("\n"))
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -149,9 +150,5 @@ func (f *fleet) unwritten() int {
 func (f *fleet) attempts() map[report.Result]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := map[report.Result]int{}
-	for r, n := range f.results {
-		all[r] = n
-	}
-	return all
+	return maps.Clone(f.results)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -133,8 +134,11 @@ func guarded(ctx context.Context, f *fleet) error {
 	patch := []byte(`[{"op": "add", "path": "/status", "value": {"level": "Normal"}}]`)
 	err := f.agents[0].client.Patch(types.JSONPatchType).Resource("portpressures").Name(f.agents[1].node).
 		SubResource("status").Body(patch).Do(ctx).Error()
-	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "ValidatingAdmissionPolicy") {
-		return fmt.Errorf("an agent wrote another node's status, and that was not refused by a policy: %v", err)
+	switch {
+	case err == nil:
+		return errors.New("an agent could write another node's status: the policies of config/admission are not at work")
+	case !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "ValidatingAdmissionPolicy"):
+		return fmt.Errorf("no policy refused an agent another node's status: %w", err)
 	}
 	return nil
 }

@@ -112,7 +112,8 @@ func (o options) measure(ctx context.Context) (f figures, err error) {
 	say("starting %d agents", o.nodes)
 	agents.run(ctx, &running, 20*time.Second)
 	f.nodes, f.calm, f.pressed = o.nodes, size(20), size(90)
-	return f, o.phases(ctx, p, agents, &f)
+	err = o.phases(ctx, p, agents, &f)
+	return f, err
 }
 
 func (o options) phases(ctx context.Context, p *plane.Plane, agents *fleet, f *figures) error {

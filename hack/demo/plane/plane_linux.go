@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
@@ -147,8 +148,8 @@ func (p *Plane) Kubectl(ctx context.Context, args ...string) ([]byte, error) {
 // Stop ends what Run started, then the API, and removes Dir.
 func (p *Plane) Stop() error {
 	var errs []error
-	for i := len(p.running) - 1; i >= 0; i-- {
-		errs = append(errs, p.running[i].Stop())
+	for _, process := range slices.Backward(p.running) {
+		errs = append(errs, process.Stop())
 	}
 	errs = append(errs, p.control.Stop())
 	return errors.Join(append(errs, os.RemoveAll(p.Dir))...)
