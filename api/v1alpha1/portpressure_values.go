@@ -86,8 +86,9 @@ const (
 	CauseUnknown Cause = "Unknown"
 )
 
-// LabelAgent is set by the controller to AgentSilent on the PortPressure of a
-// node whose agent is not ready, and absent otherwise.
+// LabelAgent is set by the controller on the PortPressure of a node: to
+// AgentSilent where its agent is not ready, to AgentNone where it has no agent;
+// absent otherwise.
 const (
 	LabelAgent  = "portreeve.io/agent"
 	AgentSilent = "silent"

@@ -35,7 +35,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define PARTS 64	/* times SLOTS: the longest chain that is followed */
 #define RETRIES 8	/* times that a bucket in motion is read again */
 #define RAW 256		/* bytes of a node that can be copied */
-#define GROUP 16	/* buckets whose heads are read at once */
+#define GROUP 32	/* buckets whose heads are read at once */
 #define OWNERS 64	/* owners of one bind bucket that are looked at */
 
 #define OFF(T, f) bpf_core_field_offset(struct T, f)
@@ -615,8 +615,9 @@ static long step(__u32 i, void *ctx)
 #define GROUP_OF(T, o) do {							\
 		if (bpf_core_type_size(struct T) > sizeof(heads) / GROUP)	\
 			return 1;						\
-		bpf_probe_read_kernel(heads, GROUP * bpf_core_type_size(struct T), \
-			(void *)(buckets + (__u64)base * bpf_core_type_size(struct T))); \
+		if (bpf_probe_read_kernel(heads, GROUP * bpf_core_type_size(struct T), \
+			(void *)(buckets + (__u64)base * bpf_core_type_size(struct T)))) \
+			tally.unsettled++;	/* the table is gone */		\
 		if (args.kind == KIND_EHASH)					\
 			for (__u32 k = 0; k < GROUP; k++)			\
 				touch(*(__u64 *)(heads + k * bpf_core_type_size(struct T))); \
