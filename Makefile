@@ -58,7 +58,8 @@ cluster-build: ## Build kube-apiserver, etcd and kubectl, which tests use, from 
 ##@ Check
 
 .PHONY: test
-test: verify test-unit test-kernels ## All tests; as root also those that need it, in namespaces of their own
+test: verify cluster-build test-unit test-kernels ## All tests; as root also those that need it, in namespaces of their own
+	hack/e2e/run.sh --where-possible
 
 .PHONY: test-unit
 test-unit: ## Tests of every package; those that need root skip themselves without it
@@ -71,8 +72,6 @@ test-kernels: ## The tests against live kernels again, on Debian's 6.1 and 6.12 
 
 .PHONY: e2e
 e2e: ## The chart on real kubelets and containerd, in namespaces of this machine (root, deps-cluster)
-	hack/cluster/build.sh all
-	VERSION=e2e PLATFORMS=linux/$$(go env GOHOSTARCH) OUT=bin/e2e hack/image/build.sh agent controller churn
 	hack/e2e/run.sh
 
 .PHONY: verify

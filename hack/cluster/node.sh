@@ -3,6 +3,7 @@
 #
 #   hack/cluster/node.sh up NAME [IMAGE.tar…]
 #   hack/cluster/node.sh down NAME       the Node object goes, too
+#   hack/cluster/node.sh check           says what this machine lacks for nodes
 #
 # A node is kubelet, containerd and kube-proxy in network, mount, PID, UTS and IPC
 # namespaces of their own on the cluster's bridge. When its first process goes, all
@@ -11,7 +12,18 @@ set -euo pipefail
 source "$(dirname "$0")/common.sh"
 source "$here/pki.sh"
 
-usage() { echo "usage: node.sh up NAME [IMAGE.tar…] | node.sh down NAME" >&2; exit 2; }
+usage() { echo "usage: node.sh up NAME [IMAGE.tar…] | node.sh down NAME | node.sh check" >&2; exit 2; }
+
+check() {
+  need_root
+  need_commands containerd runc ctr nft conntrack ip nsenter unshare setsid openssl
+  [[ -x /opt/cni/bin/bridge || -x /usr/lib/cni/bridge ]] || die "no CNI plugins in /opt/cni/bin or /usr/lib/cni; run: make deps-cluster"
+  unshare --mount --net true 2>/dev/null || die "this machine lets even root make no namespaces"
+}
+if [[ $# == 1 && $1 == check ]]; then
+  (check) 2>&1
+  exit
+fi
 [[ $# -ge 2 ]] || usage
 name=$2 node=$dir/nodes/$2
 [[ $name =~ ^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$ ]] || die "node name $name: want small letters, digits and hyphens, at most 32"
@@ -66,7 +78,6 @@ connect() {
 }
 
 up() {
-  need_commands containerd runc ctr nft conntrack ip nsenter unshare setsid
   need_programs kubelet kube-proxy pause
   running "$dir/hub.pid" || die "no cluster runs in $dir: hack/cluster/up.sh --nodes starts one"
   [[ -d $dir/nodes ]] || die "the cluster in $dir takes no nodes: start it with up.sh --nodes"
@@ -108,9 +119,8 @@ down() {
   rm -rf "$node" "$dir/pki/node-$name".*
 }
 
-need_root
 case $1 in
-up) shift 2; up "$@" ;;
-down) down ;;
+up) check; shift 2; up "$@" ;;
+down) need_root; down ;;
 *) usage ;;
 esac
