@@ -1,6 +1,7 @@
 package podname
 
 import (
+	"path"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -35,6 +36,37 @@ func parseEntry(entry string) (uid string, p pod, ok bool) {
 		return "", pod{}, false
 	}
 	return parts[2], p, true
+}
+
+// maxLink is the longest target that a link of Linux can have: PATH_MAX without
+// its NUL.
+const maxLink = 4095
+
+// parseLink reads the target of a link to a container's log,
+// <podLogsDir>/<namespace>_<name>_<uid>/<container>/<restarts>.log (startContainer
+// and buildContainerLogsPath, pkg/kubelet/kuberuntime). podLogsDir may be anything
+// that the kubelet takes: absolute, clean, ASCII. The target is never followed.
+func parseLink(target string) (uid string, p pod, ok bool) {
+	if len(target) > maxLink || !path.IsAbs(target) || path.Clean(target) != target || strings.ContainsFunc(target, unprintable) {
+		return "", pod{}, false
+	}
+	parts := strings.Split(target, "/")
+	if len(parts) < 4 {
+		return "", pod{}, false
+	}
+	parts = parts[len(parts)-3:]
+	if len(validation.IsDNS1123Label(parts[1])) > 0 || !isLog(parts[2]) {
+		return "", pod{}, false
+	}
+	return parseEntry(parts[0])
+}
+
+func unprintable(r rune) bool { return r < ' ' || r > '~' }
+
+// isLog knows the name of a container's log: how often it was restarted.
+func isLog(s string) bool {
+	restarts, ok := strings.CutSuffix(s, ".log")
+	return ok && restarts != "" && strings.Trim(restarts, "0123456789") == ""
 }
 
 const (

@@ -1,6 +1,7 @@
 package podname
 
 import (
+	"path"
 	"strings"
 	"testing"
 
@@ -72,6 +73,84 @@ func FuzzParseEntry(f *testing.F) {
 		}
 		if len(uid) != 32 && len(uid) != 36 || strings.Trim(uid, "0123456789abcdef-") != "" {
 			t.Errorf("%q gave UID %q", entry, uid)
+		}
+	})
+}
+
+func TestParseLink(t *testing.T) {
+	const entry = "shop_api-7f_" + uid
+	deep := strings.Repeat("/pods", (maxLink-len("/"+entry+"/app/0.log"))/len("/pods"))
+	tests := map[string]struct {
+		target      string
+		uid, podded string
+	}{
+		"A pod's container":                 {"/var/log/pods/" + entry + "/app/0.log", uid, "api-7f"},
+		"A container that was restarted":    {"/var/log/pods/" + entry + "/app/117.log", uid, "api-7f"},
+		"A static pod":                      {"/var/log/pods/shop_etcd_" + static + "/etcd/0.log", static, "etcd"},
+		"Another podLogsDir":                {"/data/log pods/" + entry + "/app/0.log", uid, "api-7f"},
+		"The root as podLogsDir":            {"/" + entry + "/app/0.log", uid, "api-7f"},
+		"As deep as paths go":               {deep + "/" + entry + "/app/0.log", uid, "api-7f"},
+		"Deeper than paths go":              {deep + "/pods/" + entry + "/app/0.log", "", ""},
+		"Relative":                          {"var/log/pods/" + entry + "/app/0.log", "", ""},
+		"Relative, upwards":                 {"../pods/" + entry + "/app/0.log", "", ""},
+		"Upwards on the way":                {"/var/log/../pods/" + entry + "/app/0.log", "", ""},
+		"Upwards from the pod":              {"/var/log/pods/" + entry + "/../0.log", "", ""},
+		"A dot for a container":             {"/var/log/pods/" + entry + "/./0.log", "", ""},
+		"No container's name":               {"/var/log/pods/" + entry + "//0.log", "", ""},
+		"A NUL":                             {"/var/log/pods\x00/" + entry + "/app/0.log", "", ""},
+		"An escape":                         {"/var/\x1b[2J/" + entry + "/app/0.log", "", ""},
+		"Letters of other languages":        {"/var/lög/" + entry + "/app/0.log", "", ""},
+		"A level too few":                   {"/var/log/pods/" + entry + "/0.log", "", ""},
+		"A level too many":                  {"/var/log/pods/" + entry + "/app/old/0.log", "", ""},
+		"The directory":                     {"/var/log/pods/" + entry, "", ""},
+		"A container's name that is none":   {"/var/log/pods/" + entry + "/App_1/0.log", "", ""},
+		"A container's name that is long":   {"/var/log/pods/" + entry + "/" + strings.Repeat("a", 64) + "/0.log", "", ""},
+		"A rotated log":                     {"/var/log/pods/" + entry + "/app/0.log.20251121-031200", "", ""},
+		"A log that isn't numbered":         {"/var/log/pods/" + entry + "/app/app.log", "", ""},
+		"A log of no number":                {"/var/log/pods/" + entry + "/app/.log", "", ""},
+		"A directory":                       {"/var/log/pods/" + entry + "/app/0.log/", "", ""},
+		"A pod without a UID":               {"/var/log/pods/shop_api-7f/app/0.log", "", ""},
+		"The form before Kubernetes 1.14":   {"/var/log/pods/" + uid + "/app/0.log", "", ""},
+		"A log of Docker's own":             {"/var/lib/docker/containers/" + static + "/" + static + "-json.log", "", ""},
+		"Slashes only":                      {"///", "", ""},
+		"Nothing but a container and a log": {"/app/0.log", "", ""},
+		"Nothing":                           {"", "", ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			uid, p, ok := parseLink(test.target)
+			want := pod{}
+			if test.podded != "" {
+				want = pod{"shop", test.podded}
+			}
+			if uid != test.uid || p != want || ok != (test.uid != "") {
+				t.Errorf("got %q %+v %v", uid, p, ok)
+			}
+		})
+	}
+}
+
+// What is accepted is a path that the kubelet can have made, and it is told
+// without its last two levels what the directory tells.
+func FuzzParseLink(f *testing.F) {
+	f.Add("/var/log/pods/shop_api-7f_" + uid + "/app/0.log")
+	f.Add("/var/log/pods/kube-system_etcd_" + static + "/etcd/12.log")
+	f.Add("/../shop_api_" + uid + "/app/0.log")
+	f.Add("/var/log/pods/shop_api_" + uid + "/app\x00/0.log")
+	f.Fuzz(func(t *testing.T, target string) {
+		got, p, ok := parseLink(target)
+		if !ok {
+			if got != "" || p != (pod{}) {
+				t.Errorf("%q was refused and gave %q %+v", target, got, p)
+			}
+			return
+		}
+		wantUID, want, _ := parseEntry(path.Base(path.Dir(path.Dir(target))))
+		if got != wantUID || p != want || got == "" {
+			t.Errorf("%q gave %q %+v, and its directory %q %+v", target, got, p, wantUID, want)
+		}
+		if target[0] != '/' || target != path.Clean(target) || len(target) > 4095 || strings.ContainsAny(target, "\x00\n\x1b") {
+			t.Errorf("%q is no path that the kubelet makes", target)
 		}
 	})
 }

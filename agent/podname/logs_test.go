@@ -3,26 +3,59 @@ package podname
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/fstest"
 	"time"
 )
 
-// directory is log directories that count how often they are read.
+// directory is the kubelet's links, and counts how often they are read.
 type directory struct {
-	names []string
-	err   error
-	reads int
-	clock time.Time
+	fstest.MapFS
+	err          error
+	reads, links int
+	clock        time.Time
+}
+
+func (d *directory) Open(name string) (fs.File, error) {
+	d.reads++
+	if d.err != nil {
+		return nil, d.err
+	}
+	return d.MapFS.Open(name)
+}
+
+func (d *directory) ReadLink(name string) (string, error) {
+	d.links++
+	return d.MapFS.ReadLink(name)
+}
+
+// linked is a directory with a link for each "namespace_name_uid".
+func linked(pods ...string) *directory {
+	d := &directory{MapFS: fstest.MapFS{}, clock: time.Date(2025, 11, 21, 3, 12, 0, 0, time.UTC)}
+	d.start(pods...)
+	return d
+}
+
+// start starts a container in each pod.
+func (d *directory) start(pods ...string) {
+	for _, p := range pods {
+		entry, target := link(p, len(d.MapFS))
+		d.MapFS[entry] = &fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte(target)}
+	}
+}
+
+// link is a link of the kubelet's to the log of a pod's nth container.
+func link(directory string, n int) (entry, target string) {
+	_, p, _ := parseEntry(directory)
+	name := fmt.Sprintf("c%d", n)
+	return fmt.Sprintf("%s_%s_%s-%064x.log", p.name, p.namespace, name, n), "/var/log/pods/" + directory + "/" + name + "/0.log"
 }
 
 func (d *directory) source() *logs {
-	d.clock = time.Date(2025, 11, 21, 3, 12, 0, 0, time.UTC)
-	return &logs{
-		list: func() ([]string, error) { d.reads++; return d.names, d.err },
-		now:  func() time.Time { return d.clock },
-	}
+	return &logs{dir: d, now: func() time.Time { return d.clock }}
 }
 
 func expect(t *testing.T, s Source, uid, want string) {
@@ -37,7 +70,8 @@ func expect(t *testing.T, s Source, uid, want string) {
 }
 
 func TestLogsReadOnceForPodsThatAreThere(t *testing.T) {
-	d := directory{names: []string{"shop_api_" + uid, "shop_web_" + uid2, "lost+found"}}
+	d := linked("shop_api_"+uid, "shop_api_"+uid, "shop_web_"+uid2)
+	d.MapFS["lost+found"] = &fstest.MapFile{Mode: fs.ModeDir}
 	l := d.source()
 	for range 3 {
 		expect(t, l, uid, "shop/api")
@@ -50,15 +84,55 @@ func TestLogsReadOnceForPodsThatAreThere(t *testing.T) {
 }
 
 func TestANewPodIsKnownAtOnce(t *testing.T) {
-	d := directory{names: []string{"shop_api_" + uid}}
+	d := linked("shop_api_"+uid, "shop_api_"+uid)
 	l := d.source()
 	expect(t, l, uid, "shop/api")
-	d.names = append(d.names, "shop_web_"+uid2)
+	d.start("shop_web_" + uid2)
 	expect(t, l, uid2, "shop/web")
+	if d.links != 3 {
+		t.Errorf("%d links read, want each of 3 once", d.links)
+	}
+}
+
+func TestOnlyLinksAndDirectoriesAreLookedAt(t *testing.T) {
+	d := linked("shop_web_" + uid2)
+	entry, target := link("shop_api_"+uid, 7)
+	for _, mode := range []fs.FileMode{0, fs.ModeNamedPipe, fs.ModeSocket, fs.ModeDevice} {
+		d.MapFS[fmt.Sprintf("shop_api-%d_%s", mode, uid)] = &fstest.MapFile{Mode: mode}
+		d.MapFS[fmt.Sprint(mode, entry)] = &fstest.MapFile{Mode: mode, Data: []byte(target)}
+	}
+	l := d.source()
+	expect(t, l, uid, "")
+	if expect(t, l, uid2, "shop/web"); d.links != 1 {
+		t.Errorf("%d links read", d.links)
+	}
+}
+
+func TestALinkThatWasRefusedIsReadAgain(t *testing.T) {
+	d := linked()
+	entry, target := link("shop_api_"+uid, 0)
+	d.MapFS[entry] = &fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte("../" + target)}
+	l := d.source()
+	expect(t, l, uid, "")
+	d.MapFS[entry].Data = []byte(target)
+	d.clock = d.clock.Add(readPause)
+	expect(t, l, uid, "shop/api")
+}
+
+// The kubelet cuts long names, and so the container's ID.
+func TestALinkWithANameThatWasCutIsReadAgain(t *testing.T) {
+	d := linked()
+	name := fmt.Sprintf("%0251d.log", 0)
+	l := d.source()
+	for i, uid := range []string{uid, uid2} {
+		_, target := link("shop_api_"+uid, i)
+		d.MapFS[name] = &fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte(target)}
+		expect(t, l, uid, "shop/api")
+	}
 }
 
 func TestAChurnOfUnknownPodsDoesNotReadAtEachTick(t *testing.T) {
-	d := directory{}
+	d := linked()
 	l := d.source()
 	const ticks = 60
 	for tick := range ticks {
@@ -70,38 +144,39 @@ func TestAChurnOfUnknownPodsDoesNotReadAtEachTick(t *testing.T) {
 	if d.reads != ticks/2 {
 		t.Errorf("%d readings in %d ticks", d.reads, ticks)
 	}
-	d.names = []string{"shop_api_" + uid}
+	d.start("shop_api_" + uid)
 	d.clock = d.clock.Add(readPause)
 	expect(t, l, uid, "shop/api")
 }
 
 func TestAFailedReadingForgetsNothing(t *testing.T) {
-	d := directory{names: []string{"shop_api_" + uid}}
+	d := linked("shop_api_" + uid)
 	l := d.source()
 	expect(t, l, uid, "shop/api")
-	d.names, d.err = nil, errors.New("gone")
+	d.err = errors.New("gone")
 	expect(t, l, uid2, "")
 	expect(t, l, uid, "shop/api")
 }
 
 func TestAPodThatIsGoneIsForgotten(t *testing.T) {
-	d := directory{names: []string{"shop_api_" + uid}}
+	d := linked("shop_api_" + uid)
 	l := d.source()
 	expect(t, l, uid, "shop/api")
-	d.names = []string{"shop_web_" + uid2}
+	clear(d.MapFS)
+	d.start("shop_web_" + uid2)
 	expect(t, l, uid2, "shop/web")
-	if len(l.pods) != 1 {
-		t.Errorf("kept %v", l.pods)
+	if len(l.pods) != 1 || len(l.known) != 1 {
+		t.Errorf("kept %v of %v", l.pods, l.known)
 	}
 }
 
 func TestAUIDWithTwoNamesHasNone(t *testing.T) {
 	for entries := 2; entries <= 4; entries++ {
-		names := []string{"shop_web_" + uid2}
+		d := linked("shop_web_" + uid2)
 		for i := range entries {
-			names = append(names, fmt.Sprintf("shop_api-%d_%s", i, uid))
+			d.start(fmt.Sprintf("shop_api-%d_%s", i, uid))
 		}
-		l := (&directory{names: names}).source()
+		l := d.source()
 		expect(t, l, uid, "")
 		expect(t, l, uid2, "shop/web")
 	}
@@ -111,24 +186,38 @@ func TestLogsOfADirectory(t *testing.T) {
 	root := t.TempDir()
 	l := Logs(root).(*logs)
 	expect(t, l, uid, "")
-	if err := os.Mkdir(filepath.Join(root, "shop_api_"+uid), 0o755); err != nil {
+	entry, target := link("shop_api_"+uid, 0)
+	if err := errors.Join(os.Symlink(target, filepath.Join(root, entry)), os.Mkdir(filepath.Join(root, "shop_web_"+uid2), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	l.pause = time.Time{}
 	expect(t, l, uid, "shop/api")
+	expect(t, l, uid2, "shop/web")
 }
 
-func BenchmarkReadOf250Pods(b *testing.B) {
+// Of 250 pods of three containers each.
+func BenchmarkRead(b *testing.B) {
 	root := b.TempDir()
-	for i := range 250 {
-		if err := os.Mkdir(filepath.Join(root, fmt.Sprintf("team-%d_api-5d8f7c9b4-x%dk2p_%08d%s", i%9, i, i, uid[8:])), 0o755); err != nil {
+	for i := range 750 {
+		entry, target := link(fmt.Sprintf("team-%d_api-5d8f7c9b4-x%dk2p_%08d%s", i/3%9, i/3, i/3, uid[8:]), i)
+		if err := os.Symlink(target, filepath.Join(root, entry)); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		expectNobody(b, Logs(root))
-	}
+	b.Run("first", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			expectNobody(b, Logs(root))
+		}
+	})
+	b.Run("again", func(b *testing.B) {
+		l := Logs(root).(*logs)
+		b.ReportAllocs()
+		for b.Loop() {
+			l.pause = time.Time{}
+			expectNobody(b, l)
+		}
+	})
 }
 
 func expectNobody(b *testing.B, s Source) {

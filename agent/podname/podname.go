@@ -1,9 +1,10 @@
 // Package podname tells the names of this node's pods by their UIDs. The kernel
 // knows a pod by the UID in its cgroup's name only.
 //
-// There are two sources: the names of the kubelet's log directories (Logs), and
-// the API server (Watch), which needs a right that RBAC can't limit to names or
-// to one node. So the second is for those who ask for it.
+// There are two sources: the kubelet's links to the logs of containers (Logs),
+// which everyone on the node may list, and the API server (Watch), which needs a
+// right that RBAC can't limit to names or to one node. So the second is for those
+// who ask for it.
 package podname
 
 import (
@@ -28,21 +29,22 @@ type Source interface {
 // The modes of Open.
 const (
 	ModeAuto = "auto" // logs where their directory can be read, else uid
-	ModeLogs = "logs" // the names of the kubelet's log directories
+	ModeLogs = "logs" // where the kubelet's links to logs point to
 	ModeAPI  = "api"  // a watch of the metadata of this node's pods
 	ModeUID  = "uid"  // no names: pods are shown by UID
 )
 
-// DefaultLogs is where the kubelet keeps the logs of pods unless it is told
-// otherwise (podLogsDir, pkg/kubelet/apis/config).
-const DefaultLogs = "/var/log/pods"
+// DefaultLogs is where the kubelet links to the logs of containers, whatever its
+// podLogsDir (ContainerLogsDir, pkg/kubelet/kubelet.go). It makes that directory
+// 0755, and podLogsDir, where the logs are, 0750.
+const DefaultLogs = "/var/log/containers"
 
 // ErrMode is what Resolve and Open wrap for a mode that there isn't.
 var ErrMode = errors.New("must be auto, logs, api or uid")
 
 // Options are what the modes need.
 type Options struct {
-	// Logs is the kubelet's log directory as the agent sees it.
+	// Logs is DefaultLogs, or a podLogsDir, as the agent sees it.
 	Logs string
 	// Config and Node are for ModeAPI: how to reach the API server, and the name
 	// of this node.
@@ -84,7 +86,7 @@ func Open(ctx context.Context, mode string, o Options) (Source, error) {
 		return nobody{}, nil
 	}
 	if err := readable(o.Logs); err != nil {
-		return nil, fmt.Errorf("pod names from the kubelet's logs: %w; mount the node's %s there, read-only, or choose another mode", err, DefaultLogs)
+		return nil, fmt.Errorf("pod names from the kubelet's logs: %w; mount the node's %s there, read-only, where the agent's user may list it, or choose another mode", err, DefaultLogs)
 	}
 	return Logs(o.Logs), nil
 }
@@ -94,14 +96,16 @@ type nobody struct{}
 
 func (nobody) Lookup(string) (namespace, name string, ok bool) { return "", "", false }
 
-// readable says why the names in a directory can't be read.
+// readable says why the entries of a directory can't be read.
 func readable(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	_, err = entries(d, 1)
+	if _, err = entries(d, 1); err == nil {
+		_, err = os.Lstat(dir + "/.") // reading links needs the right to search, too
+	}
 	return err
 }
 

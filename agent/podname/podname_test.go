@@ -56,7 +56,7 @@ func TestOpen(t *testing.T) {
 		"logs":                    {"logs", Options{Logs: root}, "shop/api", ""},
 		"auto":                    {"auto", Options{Logs: root}, "shop/api", ""},
 		"uid":                     {"uid", Options{Logs: root}, "", ""},
-		"logs that aren't there":  {"logs", Options{Logs: root + "/none"}, "", "pod names from the kubelet's logs: open " + root + "/none: no such file or directory; mount the node's /var/log/pods there, read-only, or choose another mode"},
+		"logs that aren't there":  {"logs", Options{Logs: root + "/none"}, "", "pod names from the kubelet's logs: open " + root + "/none: no such file or directory; mount the node's /var/log/containers there, read-only, where the agent's user may list it, or choose another mode"},
 		"api without a node":      {"api", Options{Config: &rest.Config{}}, "", "the node's name is empty: set NODE_NAME from the pod's spec.nodeName"},
 		"api without a server":    {"api", Options{Node: "a"}, "", "pod names from the API: no API server configured"},
 		"A mode that there isn't": {"kubelet", Options{}, "", `pod names "kubelet": must be auto, logs, api or uid`},
@@ -83,8 +83,7 @@ func TestFillNamesThePodsOfASample(t *testing.T) {
 		{Owner: socket.Owner{Kind: socket.OwnerPod}},
 		{Owner: socket.Owner{Kind: socket.OwnerProcess, PodUID: uid}}, // never
 	}}
-	d := directory{names: []string{"shop_api_" + uid}}
-	Fill(&s, d.source())
+	Fill(&s, linked("shop_api_"+uid).source())
 	var got []string
 	for _, n := range s.Networks {
 		got = append(got, strings.Trim(n.Owner.Namespace+"/"+n.Owner.Pod, "/"))
