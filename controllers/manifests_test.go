@@ -85,9 +85,9 @@ func TestPodNamesTakeOneReadOnlyMount(t *testing.T) {
 	named := decode[appsv1.DaemonSet](t, kustomize(t, env, "resources: [../config/default]\ncomponents: [../config/components/pod-logs]"), "DaemonSet")
 	pod := &plain.Spec.Template.Spec
 	pod.Volumes = []corev1.Volume{{Name: "pod-logs", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{
-		Path: "/var/log/pods", Type: new(corev1.HostPathDirectory),
+		Path: "/var/log/containers", Type: new(corev1.HostPathDirectoryOrCreate),
 	}}}}
-	pod.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "pod-logs", MountPath: "/var/log/pods", ReadOnly: true}}
+	pod.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "pod-logs", MountPath: "/var/log/containers", ReadOnly: true}}
 	if diff := cmp.Diff(plain, named); diff != "" {
 		t.Errorf("what the component changes (-want +got):\n%s", diff)
 	}

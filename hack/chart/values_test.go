@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
@@ -31,8 +32,8 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 		"a grace that is no time":           {"controller.agentGrace=soon", `controller.agentGrace "soon": must be whole seconds, minutes or hours, such as 2m`},
 		"no agent replaced ever":            {"agent.maxUnavailable=0", `agent.maxUnavailable 0: must be a number from 1 on, or 1% to 100%`},
 		"more agents than there are":        {"agent.maxUnavailable=110%", `agent.maxUnavailable "110%": must be a number from 1 on, or 1% to 100%`},
-		"a path that is none":               {"agent.podLogs=pods", `agent.podLogs "pods": must be an absolute path, such as /var/log/pods`},
-		"logs that aren't looked at":        {"agent.podNames=uid,agent.podLogs=/data/pods", `agent.podLogs "/data/pods": is for agent.podNames auto and logs, and it is uid; leave one of them out`},
+		"a path that is none":               {"agent.podLogs=pods", `agent.podLogs "pods": must be an absolute path, such as /var/log/containers`},
+		"logs that aren't looked at":        {"agent.podNames=uid,agent.podLogs=/data/containers", `agent.podLogs "/data/containers": is for agent.podNames auto and logs, and it is uid; leave one of them out`},
 		"a tag that is none":                {"image.tag=a b", `image.tag "a b": must be a tag, such as v0.1.0`},
 		"a digest that is none":             {"agent.image.digest=abc", `agent.image.digest "abc": must be sha256: and 64 hex digits`},
 		"a tag beside a digest":             {"controller.image.tag=a,controller.image.digest=" + digest, `controller.image.tag "a": has no effect beside controller.image.digest; leave one of them out`},
@@ -77,12 +78,16 @@ func TestAValueMayBe(t *testing.T) {
 	}
 }
 
-// What each way of naming pods gives the agent: nothing beside it.
+// What each way of naming pods gives the agent: nothing beside it, and never a group.
 func TestPodNames(t *testing.T) {
-	type gives struct{ path, group, api bool }
+	type gives struct {
+		host   string // the type of the host path
+		groups []any
+		api    bool
+	}
 	for mode, want := range map[string]gives{
-		"auto": {path: true},
-		"logs": {path: true, group: true},
+		"auto": {host: "DirectoryOrCreate"},
+		"logs": {host: "Directory"},
 		"api":  {api: true},
 		"uid":  {},
 	} {
@@ -90,17 +95,36 @@ func TestPodNames(t *testing.T) {
 			var got gives
 			for _, o := range Render(t, "portreeve-system", "--set", "agent.podNames="+mode) {
 				got.api = got.api || o.GetName() == "portreeve-agent-pod-names"
-				if o.GetKind() != "DaemonSet" {
-					continue
+				if o.GetKind() == "DaemonSet" {
+					got.host = hostPath(t, o)
+					got.groups, _, _ = unstructured.NestedSlice(o.Object, "spec", "template", "spec", "securityContext", "supplementalGroups")
 				}
-				_, got.path, _ = unstructured.NestedSlice(o.Object, "spec", "template", "spec", "volumes")
-				_, got.group, _ = unstructured.NestedSlice(o.Object, "spec", "template", "spec", "securityContext", "supplementalGroups")
 			}
-			if got != want {
-				t.Errorf("gives %+v, want %+v", got, want)
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(gives{})); diff != "" {
+				t.Errorf("gives (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// hostPath is the type of the one path of the host that a pod may have: the links to
+// logs, read-only, and without the logs.
+func hostPath(t *testing.T, o *unstructured.Unstructured) string {
+	t.Helper()
+	volumes, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "volumes")
+	mounts, _, _ := unstructured.NestedSlice(container(t, o), "volumeMounts")
+	if len(volumes) == 0 && len(mounts) == 0 {
+		return ""
+	}
+	want := []any{map[string]any{"name": "pod-logs", "mountPath": "/var/log/containers", "readOnly": true}}
+	if diff := cmp.Diff(want, mounts); diff != "" || len(volumes) != 1 {
+		t.Fatalf("volumes %v, mounts (-want +got):\n%s", volumes, diff)
+	}
+	path, _, _ := unstructured.NestedStringMap(volumes[0].(map[string]any), "hostPath")
+	if path["path"] != "/var/log/containers" {
+		t.Errorf("the path on the host is %q", path["path"])
+	}
+	return path["type"]
 }
 
 // readChart reads a file of the chart into a tree.
