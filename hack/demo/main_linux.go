@@ -29,7 +29,7 @@ func main() {
 	interrupted := ctx.Err() != nil
 	stop()
 	switch {
-	case interrupted:
+	case interrupted && d.left == nil:
 		fmt.Println("demo: interrupted; everything is gone again")
 		os.Exit(130)
 	case err != nil:
@@ -49,7 +49,8 @@ type demo struct {
 	node       string
 	controller *plane.Process
 	agent      *plane.Process
-	drawn      int // lines of the last frame, on a terminal
+	drawn      int   // lines of the last frame, on a terminal
+	left       error // why something may be left
 }
 
 func (d *demo) run(ctx context.Context, programs string) (err error) {
@@ -57,7 +58,10 @@ func (d *demo) run(ctx context.Context, programs string) (err error) {
 	if d.plane, err = plane.Start(".", programs, "demo"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.plane.Stop()) }()
+	defer func() {
+		d.left = d.plane.Stop()
+		err = errors.Join(err, d.left)
+	}()
 	d.say("installing CRDs, rights and admission policies of config/")
 	if err := d.plane.Install(ctx); err != nil {
 		return err
@@ -91,9 +95,11 @@ func (d *demo) say(format string, args ...any) {
 	fmt.Printf("%3.0f s  %s\n", time.Since(d.begin).Seconds(), fmt.Sprintf(format, args...))
 }
 
+// soon is how long most things may take.
+const soon = 30 * time.Second
+
 // await waits until ok, as long as both parts run.
-func (d *demo) await(ctx context.Context, what string, ok func() (bool, error)) error {
-	const limit = 30 * time.Second
+func (d *demo) await(ctx context.Context, what string, limit time.Duration, ok func() (bool, error)) error {
 	for end := time.Now().Add(limit); ; {
 		done, err := ok()
 		if done {
@@ -103,7 +109,7 @@ func (d *demo) await(ctx context.Context, what string, ok func() (bool, error)) 
 			return failed
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("waited %v in vain for %s: %w", limit, what, err)
+			return errors.Join(fmt.Errorf("waited %v in vain for %s", limit, what), err)
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
 			return err

@@ -69,7 +69,7 @@ func (d *demo) startPart(ctx context.Context, part **plane.Process, workload, pr
 
 // ready is the kubelet's readiness probe.
 func (d *demo) ready(ctx context.Context, pod *corev1.Pod, address string) error {
-	err := d.await(ctx, "the readiness of "+pod.Name, func() (bool, error) {
+	err := d.await(ctx, "the readiness of "+pod.Name, soon, func() (bool, error) {
 		answer, err := (&http.Client{Timeout: time.Second}).Get("http://" + address + "/readyz")
 		if err != nil {
 			return false, err
