@@ -47,7 +47,6 @@ func install(t *testing.T, c cluster) {
 	t.Log(c.run(t, "", "helm", "install", "portreeve", filepath.Join(c.root, "charts", "portreeve"),
 		"--namespace", system, "--create-namespace", "--wait", "--timeout", "2m",
 		"--set", "image.tag=e2e,image.pullPolicy=Never",
-		"--set", "agent.podNames=logs",
 		// By the default the kubelet has started a hanging agent again before anybody is told.
 		"--set", "controller.agentGrace=5s"))
 	for _, node := range []string{"a", "b"} {
