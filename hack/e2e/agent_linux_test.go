@@ -47,7 +47,7 @@ func privileges(t *testing.T, c cluster) {
 	status := processStatus(t, c.processes(t, "a", agentProgram))
 	for field, want := range map[string]string{
 		"Uid":        "65532\t65532\t65532\t65532",
-		"Groups":     "65532", // not root's, to which the logs of pods are readable
+		"Groups":     "65532",            // not root's, to which the logs of pods are readable
 		"CapPrm":     "000000c000000000", // CAP_PERFMON (38) and CAP_BPF (39)
 		"CapBnd":     "000000c000000000",
 		"NoNewPrivs": "1",
