@@ -53,5 +53,4 @@ VERSION=e2e PLATFORMS=linux/$(go env GOHOSTARCH) OUT=$out hack/image/build.sh ag
 CGO_ENABLED=0 go test -trimpath -c -o "$out/e2e.test" ./hack/e2e
 hack/cluster/up.sh --nodes
 for node in a b; do hack/cluster/node.sh up "$node" "$out"/*.tar; done
-cd hack/e2e
-"$out/e2e.test" -test.v -test.timeout 15m "$@"
+(cd hack/e2e && "$out/e2e.test" -test.v -test.timeout 15m "$@")
