@@ -45,12 +45,17 @@ finish() {
   [[ ${KEEP:-} && -d $CLUSTER_DIR ]] || hack/cluster/down.sh
   exit "$code"
 }
+mkdir -p "$(dirname "$CLUSTER_DIR")"
+exec 9>"$CLUSTER_DIR.lock"
+flock -n 9 || { echo "e2e: another run uses $CLUSTER_DIR; set CLUSTER_DIR for one beside it" >&2; exit 1; }
 trap finish EXIT
 trap 'exit 130' INT TERM
 
 hack/cluster/build.sh all
 VERSION=e2e PLATFORMS=linux/$(go env GOHOSTARCH) OUT=$out hack/image/build.sh agent controller churn
 CGO_ENABLED=0 go test -trimpath -c -o "$out/e2e.test" ./hack/e2e
-hack/cluster/up.sh --nodes
-for node in a b; do hack/cluster/node.sh up "$node" "$out"/*.tar; done
-(cd hack/e2e && "$out/e2e.test" -test.v -test.timeout 15m "$@")
+# Not handed on: what is kept must not hold the lock.
+hack/cluster/down.sh 9>&-
+hack/cluster/up.sh --nodes 9>&-
+for node in a b; do hack/cluster/node.sh up "$node" "$out"/*.tar 9>&-; done
+(cd hack/e2e && "$out/e2e.test" -test.v -test.timeout 15m "$@") 9>&-
