@@ -40,6 +40,8 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 
 #define OFF(T, f) bpf_core_field_offset(struct T, f)
 
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;	/* 6.2 */
+
 /* ---- what user space gives and gets ---- */
 
 enum kind { KIND_EHASH, KIND_BHASH, KIND_LHASH, KIND_UDP };
@@ -593,16 +595,27 @@ static __always_inline int empty(__u32 k, __u32 stride, __u32 off)
 	return ended(*(__u64 *)(heads + k * stride + off));
 }
 
-/* Asks for the first node's memory, of which nothing is needed yet: so that the
- * CPU does not wait for that of one socket after the other. It is a fifth of the
- * time of a large table. */
+/* Asks for the three cache lines of a node of which a copy will be made, and
+ * needs nothing of them yet: so that the CPU waits for the memory of many sockets
+ * at once, not of one after the other. That is half of the time of a large table.
+ * It takes plain loads, which bpf_rdonly_cast gives since Linux 6.2; calls of a
+ * helper are too long for the CPU to look past them, but still better than
+ * nothing. */
 static __always_inline void touch(__u64 node)
 {
-	__u64 unused;
 	if (ended(node))
 		return;
-	bpf_probe_read_kernel(&unused, sizeof(unused), (void *)node);
-	bpf_probe_read_kernel(&unused, sizeof(unused), (void *)(node - OFF(sock_common, skc_nulls_node)));
+	node -= OFF(sock_common, skc_nulls_node);
+	if (bpf_rdonly_cast) {
+		struct inet_timewait_sock *tw = bpf_rdonly_cast((void *)node,
+			bpf_core_type_id_kernel(struct inet_timewait_sock));
+		*(volatile int *)&tw->__tw_common.skc_bound_dev_if;
+		*(struct hlist_nulls_node *volatile *)&tw->__tw_common.skc_nulls_node.next;
+		*(volatile unsigned char *)&tw->tw_substate;
+		return;
+	}
+	read8(node);
+	read8(node + OFF(sock_common, skc_nulls_node));
 }
 
 /* Looks at GROUP buckets from args.cursor on. */
