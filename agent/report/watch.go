@@ -22,7 +22,7 @@ func (w *Writer) watch(ctx context.Context) {
 			fields.OneTermEqualSelector(metav1.ObjectNameField, w.o.Node)),
 		&v1alpha1.PortPressure{}, 0, nil)
 	last := ""
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    w.see,
 		UpdateFunc: func(_, o any) { w.see(o) },
 		DeleteFunc: func(any) { w.forget() },
@@ -39,6 +39,7 @@ func (w *Writer) watch(ctx context.Context) {
 		w.o.Log.Error("the PortPressure is not watched", "why", err) // only where it has started before
 		return
 	}
+	go w.await(ctx, handler.HasSynced)
 	informer.RunWithContext(ctx)
 }
 

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -55,6 +56,7 @@ type Writer struct {
 	kick chan struct{}
 
 	mu     sync.Mutex
+	read   bool // what was there before has been read
 	newest *v1alpha1.PortPressureStatus
 	wrote  written
 
@@ -68,12 +70,29 @@ func NewWriter(o Options) *Writer {
 }
 
 // Offer is called with each new status, and does not wait. The status must not
-// change afterwards.
+// change afterwards. One that was made before the object could be read is
+// dropped: it does not know what a former agent has written, and would undo it.
 func (w *Writer) Offer(s *v1alpha1.PortPressureStatus) {
 	w.mu.Lock()
-	w.newest = s
+	if w.read {
+		w.newest = s
+	}
 	w.mu.Unlock()
 	w.poke()
+}
+
+// patience is how long the object is waited for by an agent that may write and
+// not read.
+const patience = 30 * time.Second
+
+// await lets statuses through once the object was read.
+func (w *Writer) await(ctx context.Context, synced cache.InformerSynced) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	cache.WaitForCacheSync(ctx.Done(), synced)
+	w.mu.Lock()
+	w.read = true
+	w.mu.Unlock()
 }
 
 // forget says that the API server has lost what was written.

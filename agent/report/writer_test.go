@@ -110,6 +110,17 @@ func start(t *testing.T, s *server) (w *Writer, logged *strings.Builder, results
 	}
 }
 
+// offer offers s, as the loop does, again and again.
+func offer(t *testing.T, w *Writer, s *v1alpha1.PortPressureStatus) {
+	t.Helper()
+	await(t, "the object to be read", func() bool {
+		w.Offer(s)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.newest == s
+	})
+}
+
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -122,7 +133,7 @@ func await(t *testing.T, what string, ok func() bool) {
 func TestAStatusIsWrittenWholeByOnePatch(t *testing.T) {
 	s := &server{answers: []int{200}}
 	w, _, results := start(t, s)
-	w.Offer(status(v1alpha1.LevelWarning, 60, "a"))
+	offer(t, w, status(v1alpha1.LevelWarning, 60, "a"))
 	await(t, "the write", func() bool { return len(results()) == 1 })
 	var got []map[string]any
 	kind, body, _ := strings.Cut(s.bodies[0], " ")
@@ -148,7 +159,7 @@ func TestWhatCouldNotBeWrittenIsWrittenLaterAndToldOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, logged, results := start(t, &server{answers: c.answers})
-			w.Offer(status(v1alpha1.LevelNormal, 1, "old"))
+			offer(t, w, status(v1alpha1.LevelNormal, 1, "old"))
 			await(t, "the writes", func() bool { return len(results()) == len(c.want) })
 			if diff := cmp.Diff(c.want, results()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -163,9 +174,9 @@ func TestWhatCouldNotBeWrittenIsWrittenLaterAndToldOnce(t *testing.T) {
 func TestTheNewestIsWritten(t *testing.T) {
 	s := &server{answers: []int{404, 200}}
 	w, _, results := start(t, s)
-	w.Offer(status(v1alpha1.LevelNormal, 1, "old"))
+	offer(t, w, status(v1alpha1.LevelNormal, 1, "old"))
 	await(t, "the first attempt", func() bool { return len(results()) == 1 })
-	w.Offer(status(v1alpha1.LevelCritical, 99, "new"))
+	offer(t, w, status(v1alpha1.LevelCritical, 99, "new"))
 	await(t, "the second attempt", func() bool { return len(results()) == 2 })
 	if !strings.Contains(s.bodies[1], "Critical") {
 		t.Errorf("wrote %s", s.bodies[1])
@@ -176,7 +187,7 @@ func TestAThrottledNodeComesBackWhenItWasTold(t *testing.T) {
 	s := &server{answers: []int{429, 200}}
 	w, _, results := start(t, s)
 	begun := time.Now()
-	w.Offer(status(v1alpha1.LevelNormal, 1, "a"))
+	offer(t, w, status(v1alpha1.LevelNormal, 1, "a"))
 	await(t, "the writes", func() bool { return len(results()) == 2 })
 	if took := time.Since(begun); took < time.Second || took > herd+5*time.Second {
 		t.Errorf("came back after %v, want 1 s and up to %v more", took, herd)
@@ -189,8 +200,17 @@ func TestAThrottledNodeComesBackWhenItWasTold(t *testing.T) {
 func TestAStatusThatWasLostIsWrittenAgain(t *testing.T) {
 	s := &server{answers: []int{200}}
 	w, _, results := start(t, s)
-	w.Offer(status(v1alpha1.LevelNormal, 1, "a"))
+	offer(t, w, status(v1alpha1.LevelNormal, 1, "a"))
 	await(t, "the write", func() bool { return len(results()) == 1 })
 	s.objects <- `{"type":"ADDED","object":{"kind":"PortPressure","apiVersion":"portreeve.io/v1alpha1","metadata":{"name":"node-a","resourceVersion":"7"}}}`
 	await(t, "the second write", func() bool { return len(results()) == 2 })
+}
+
+// What a former agent wrote is read before anything is written over it.
+func TestNothingIsWrittenBeforeTheObjectWasRead(t *testing.T) {
+	w := NewWriter(Options{Policy: DefaultPolicy})
+	w.Offer(status(v1alpha1.LevelNormal, 1, "early"))
+	if s, _ := w.next(); s != nil {
+		t.Errorf("%s would be written", s.Tightest.Summary)
+	}
 }
