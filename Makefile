@@ -37,7 +37,8 @@ images: ## Write bin/images/*.tar for PLATFORMS (linux/amd64 linux/arm64), witho
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests use (root, apt-get)
-	@hack/deps.sh qemu-system-x86 busybox-static cpio kmod nftables iproute2
+	@hack/deps.sh qemu-system-x86 busybox-static cpio kmod nftables iproute2 \
+	  containerd runc containernetworking-plugins iptables conntrack ethtool openssl
 
 .PHONY: deps-bpf
 deps-bpf: ## Install what generate-bpf uses
@@ -46,10 +47,6 @@ deps-bpf: ## Install what generate-bpf uses
 .PHONY: deps-bench
 deps-bench: ## Install what bench compares with (Debian starts node_exporter as a service)
 	@hack/deps.sh prometheus-node-exporter iproute2
-
-.PHONY: deps-cluster
-deps-cluster: ## Install what the nodes of e2e use
-	@hack/deps.sh containerd runc containernetworking-plugins iptables nftables conntrack ethtool iproute2 openssl
 
 .PHONY: cluster-build
 cluster-build: ## Build kube-apiserver, etcd and kubectl, which tests use, from Go modules (minutes, once)
@@ -71,7 +68,7 @@ test-kernels: ## The tests against live kernels again, on Debian's 6.1 and 6.12 
 	hack/vm/run.sh
 
 .PHONY: e2e
-e2e: ## The chart on real kubelets and containerd, in namespaces of this machine (root, deps-cluster)
+e2e: ## The chart on real kubelets and containerd, in namespaces of this machine (root, deps)
 	hack/e2e/run.sh
 
 .PHONY: verify
