@@ -14,7 +14,7 @@ need_root() { [[ $(id -u) == 0 ]] || die "needs root: namespaces and cgroups are
 need_commands() {
   local command missing=()
   for command in "$@"; do command -v "$command" >/dev/null || missing+=("$command"); done
-  [[ ${#missing[@]} == 0 ]] || die "not found: ${missing[*]}; run: make deps-cluster"
+  [[ ${#missing[@]} == 0 ]] || die "not found: ${missing[*]}; run: make deps"
 }
 
 # need_programs dies unless build.sh has built these.

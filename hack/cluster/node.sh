@@ -7,7 +7,7 @@
 #
 # A node is kubelet, containerd and kube-proxy in network, mount, PID, UTS and IPC
 # namespaces of their own on the cluster's bridge. When its first process goes, all
-# of it goes. It needs Debian's packages (make deps-cluster) and cgroup v1 or v2.
+# of it goes. It needs Debian's packages (make deps) and cgroup v1 or v2.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 source "$here/pki.sh"
@@ -17,7 +17,7 @@ usage() { echo "usage: node.sh up NAME [IMAGE.tar…] | node.sh down NAME | node
 check() {
   need_root
   need_commands containerd runc ctr nft conntrack ip nsenter unshare setsid openssl
-  [[ -x /opt/cni/bin/bridge || -x /usr/lib/cni/bridge ]] || die "no CNI plugins in /opt/cni/bin or /usr/lib/cni; run: make deps-cluster"
+  [[ -x /opt/cni/bin/bridge || -x /usr/lib/cni/bridge ]] || die "no CNI plugins in /opt/cni/bin or /usr/lib/cni; run: make deps"
   unshare --mount --net true 2>/dev/null || die "this machine lets even root make no namespaces"
 }
 if [[ $# == 1 && $1 == check ]]; then
