@@ -597,10 +597,9 @@ static __always_inline int empty(__u32 k, __u32 stride, __u32 off)
 
 /* Asks for the three cache lines of a node of which a copy will be made, and
  * needs nothing of them yet: so that the CPU waits for the memory of many sockets
- * at once, not of one after the other. That is half of the time of a large table.
- * It takes plain loads, which bpf_rdonly_cast gives since Linux 6.2; calls of a
- * helper are too long for the CPU to look past them, but still better than
- * nothing. */
+ * at once, not of one after the other. It saves about a third of the time that a
+ * large table takes. Plain loads do it best, which bpf_rdonly_cast gives since
+ * Linux 6.2; calls of a helper are too long for the CPU to look past many. */
 static __always_inline void touch(__u64 node)
 {
 	if (ended(node))
