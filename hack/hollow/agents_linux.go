@@ -70,29 +70,44 @@ func impersonate(admin *rest.Config, node string) *rest.Config {
 	return c
 }
 
+// tick is the real agent's, and as there each status is offered again at each tick:
+// most of it is never written.
+const tick = 10 * time.Second
+
 // run starts the agents over that time, each with its first status, until ctx ends.
 func (f *fleet) run(ctx context.Context, running *sync.WaitGroup, over time.Duration) {
 	for i, a := range f.agents {
-		if i%50 == 0 && pause(ctx, over*50/time.Duration(len(f.agents))) != nil {
+		if pause(ctx, over/time.Duration(len(f.agents))) != nil {
 			return
 		}
 		running.Go(func() { a.writer.Run(ctx) })
 		a.offer(int32(5 + i%40))
 	}
+	running.Go(func() {
+		for i := 0; pause(ctx, tick/time.Duration(len(f.agents))) == nil; i++ {
+			f.agents[i%len(f.agents)].repeat()
+		}
+	})
 }
 
+// offer offers a status that is new.
 func (a *agent) offer(percent int32) {
-	now := time.Now()
 	a.mu.Lock()
-	fresh := a.offered.IsZero()
-	a.percent, a.offered = percent, now
-	a.mu.Unlock()
-	if fresh {
+	defer a.mu.Unlock()
+	if a.offered.IsZero() {
 		a.fleet.mu.Lock()
 		a.fleet.waiting++
 		a.fleet.mu.Unlock()
 	}
-	a.writer.Offer(statusOf(a.node, percent, now))
+	a.percent, a.offered = percent, time.Now()
+	a.writer.Offer(statusOf(a.node, percent, a.offered))
+}
+
+// repeat offers the same status, with the time of now.
+func (a *agent) repeat() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.writer.Offer(statusOf(a.node, a.percent, time.Now()))
 }
 
 func (a *agent) wrote(r report.Result) {
