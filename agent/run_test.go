@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,11 +81,10 @@ func TestTheTickIsShorterPastTheLine(t *testing.T) {
 	for _, g := range got {
 		ticks = append(ticks, g.tick.Interval)
 	}
-	want := []time.Duration{20, 20, 5, 5, 20} // the level is known after its sample
-	for i, d := range want {
-		if ticks[i] != d*time.Millisecond {
-			t.Fatalf("ticks %v, want %v ms", ticks, want)
-		}
+	const calm, pressed = 20 * time.Millisecond, 5 * time.Millisecond
+	want := []time.Duration{calm, calm, pressed, pressed, calm} // the level is known after its sample
+	if !slices.Equal(ticks, want) {
+		t.Errorf("ticks %v, want %v", ticks, want)
 	}
 }
 
