@@ -74,7 +74,7 @@ func (d *demo) run(ctx context.Context, programs string) (err error) {
 		return err
 	}
 	if !seen.inOrder() {
-		return fmt.Errorf("the levels were %s; Normal, Warning, Critical and back were to be seen", seen)
+		return fmt.Errorf("the levels were %s; Normal, Warning, Critical and back were to be seen (was something else short of ports, too? Then run it again)", seen)
 	}
 	fmt.Printf("\nLevels: %s, in %.0f s\n", seen, time.Since(d.begin).Seconds())
 	if d.hold {
