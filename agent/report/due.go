@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"time"
 
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -32,7 +33,7 @@ type written struct {
 }
 
 // maxHasty is how often a level may change faster than the Gap before it is a
-// pool that flaps, and has to wait.
+// pool that flaps: then it has to wait until it is written as better.
 const maxHasty = 6
 
 // then is what was written after w.
@@ -53,7 +54,7 @@ func (p Policy) due(w written, now *v1alpha1.PortPressureStatus) time.Time {
 	switch {
 	case w.status == nil:
 		return time.Time{}
-	case moved(w.status, now) && w.hasty < maxHasty:
+	case moved(w.status, now) && (w.hasty < maxHasty || worse(w.status.Level, now.Level)):
 		return time.Time{}
 	case moved(w.status, now):
 		return w.at.Add(p.Gap)
@@ -91,6 +92,13 @@ func moved(a, b *v1alpha1.PortPressureStatus) bool {
 		}
 	}
 	return false
+}
+
+// worse says whether b is a worse level than a; one that this version does not
+// know is the best.
+func worse(a, b v1alpha1.Level) bool {
+	order := []v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical}
+	return slices.Index(order, b) > slices.Index(order, a)
 }
 
 // changed is a figure or a cause that is worth a write before the heartbeat.

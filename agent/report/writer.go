@@ -59,6 +59,7 @@ type Writer struct {
 	read   bool // what was there before has been read
 	newest *v1alpha1.PortPressureStatus
 	wrote  written
+	pause  time.Time // no attempt before
 
 	failures int
 	last     Result
@@ -95,10 +96,11 @@ func (w *Writer) await(ctx context.Context, synced cache.InformerSynced) {
 	w.mu.Unlock()
 }
 
-// forget says that the API server has lost what was written.
+// forget says that the API server has nothing of this agent's: the object is
+// new, or was emptied. An attempt that failed before says nothing of the next.
 func (w *Writer) forget() {
 	w.mu.Lock()
-	w.wrote = written{}
+	w.wrote, w.pause = written{}, time.Time{}
 	w.mu.Unlock()
 	w.poke()
 }
@@ -115,14 +117,10 @@ func (w *Writer) Run(ctx context.Context) {
 	var watching sync.WaitGroup
 	watching.Go(func() { w.watch(ctx) })
 	defer watching.Wait()
-	var notBefore time.Time
 	for {
 		status, due := w.next()
-		if due.Before(notBefore) {
-			due = notBefore
-		}
 		if status != nil && !time.Now().Before(due) {
-			notBefore = time.Now().Add(w.write(ctx, status))
+			w.write(ctx, status)
 			continue
 		}
 		if !w.wait(ctx, status, due) {
@@ -154,26 +152,30 @@ func (w *Writer) next() (*v1alpha1.PortPressureStatus, time.Time) {
 	if w.newest == nil {
 		return nil, time.Time{}
 	}
-	return w.newest, w.o.Policy.due(w.wrote, w.newest)
+	due := w.o.Policy.due(w.wrote, w.newest)
+	if due.Before(w.pause) {
+		due = w.pause
+	}
+	return w.newest, due
 }
 
-// write makes one attempt, and returns how long to leave the server alone.
-func (w *Writer) write(ctx context.Context, s *v1alpha1.PortPressureStatus) time.Duration {
+// write makes one attempt. After one that failed the server is left alone.
+func (w *Writer) write(ctx context.Context, s *v1alpha1.PortPressureStatus) {
 	err := w.patch(ctx, s)
 	if ctx.Err() != nil {
-		return 0
+		return
 	}
 	result := resultOf(err)
 	w.tell(result, err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if result == Written {
-		w.mu.Lock()
 		w.wrote = w.wrote.then(s, time.Now(), rand.Float64(), w.o.Policy.Gap)
-		w.mu.Unlock()
 		w.failures = 0
-		return 0
+		return
 	}
 	w.failures++
-	return w.back(err)
+	w.pause = time.Now().Add(w.back(err))
 }
 
 func (w *Writer) patch(ctx context.Context, s *v1alpha1.PortPressureStatus) error {

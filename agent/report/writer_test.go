@@ -206,6 +206,23 @@ func TestAStatusThatWasLostIsWrittenAgain(t *testing.T) {
 	await(t, "the second write", func() bool { return len(results()) == 2 })
 }
 
+// An agent that was there before its object does not wait out its back-off.
+func TestANewObjectEndsTheWait(t *testing.T) {
+	s := &server{answers: []int{404, 404, 404, 404, 200}}
+	w, _, results := start(t, s)
+	offer(t, w, status(v1alpha1.LevelNormal, 1, "a"))
+	await(t, "two attempts", func() bool { return len(results()) >= 2 })
+	for i := range 3 { // each ends the wait after another failure
+		n := len(results())
+		begun := time.Now()
+		s.objects <- fmt.Sprintf(`{"type":"MODIFIED","object":{"kind":"PortPressure","apiVersion":"portreeve.io/v1alpha1","metadata":{"name":"node-a","resourceVersion":"%d"}}}`, 7+i)
+		await(t, "the next attempt", func() bool { return len(results()) > n })
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("the attempt came %v after the object", took)
+		}
+	}
+}
+
 // What a former agent wrote is read before anything is written over it.
 func TestNothingIsWrittenBeforeTheObjectWasRead(t *testing.T) {
 	w := NewWriter(Options{Policy: DefaultPolicy})
