@@ -66,8 +66,10 @@ func (s *server) patch(w http.ResponseWriter, r *http.Request) {
 		s.answers = s.answers[1:]
 	}
 	s.mu.Unlock()
-	if code == http.StatusTooManyRequests {
+	if code == http.StatusTooManyRequests { // as API Priority and Fairness says it
 		w.Header().Set("Retry-After", "1")
+		http.Error(w, "Too many requests, please try again later.", code)
+		return
 	}
 	w.WriteHeader(code)
 	reason := map[int]string{404: "NotFound", 403: "Forbidden", 429: "TooManyRequests"}[code]
