@@ -17,6 +17,8 @@ type Facts struct {
 	Thresholds socket.Thresholds
 	// Conntrack is nil where it is not in use or could not be read.
 	Conntrack *Conntrack
+	// TCP is the kernel's own counters.
+	TCP TCP
 	// Unseen is what could not be read beside the sample.
 	Unseen []socket.Unseen
 	// Detail says which pools to list.
@@ -28,6 +30,19 @@ type Facts struct {
 type Conntrack struct {
 	Entries, Max                  int64
 	InsertFailed, Drop, EarlyDrop *int64
+}
+
+// TCP is counters of the kernel beside its tables; nil is what could not be read.
+type TCP struct {
+	// TimeWaitOverflow counts sockets that skipped TIME_WAIT, because
+	// net.ipv4.tcp_max_tw_buckets were there; ListenOverflows connections that a
+	// full accept queue refused. Of the node's own network, since boot.
+	TimeWaitOverflow, ListenOverflows *uint64
+	// Orphans is the machine's sockets that no process holds any more.
+	Orphans *uint64
+	// Memory is how much of net.ipv4.tcp_mem's limit the machine's TCP buffers
+	// use, 0 to 1 and above.
+	Memory *float64
 }
 
 // Status is the status of the machine that s was taken on.

@@ -29,6 +29,7 @@ func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f asses
 	l.networks(sample, f.Thresholds, of)
 	l.states(status.States)
 	l.conntrack(status.Conntrack)
+	l.tcp(f.TCP)
 	l.add(
 		unseen.metric(float64(assess.UnseenCount(sample, f))),
 		lastSample.metric(float64(sample.Taken.UnixMilli())/1000),
@@ -85,6 +86,19 @@ func (l *list) conntrack(c *v1alpha1.Conntrack) {
 		if count != nil {
 			l.add(f.metric(float64(*count)))
 		}
+	}
+}
+
+func (l *list) tcp(c assess.TCP) {
+	for f, count := range map[*family]*uint64{
+		timeWaitOverflow: c.TimeWaitOverflow, listenOverflows: c.ListenOverflows, orphans: c.Orphans,
+	} {
+		if count != nil {
+			l.add(f.metric(float64(*count)))
+		}
+	}
+	if c.Memory != nil {
+		l.add(tcpMemory.metric(*c.Memory))
 	}
 }
 

@@ -78,6 +78,7 @@ func fail(s *socket.Sample, of int, count uint64) {
 var facts = assess.Facts{
 	AgentVersion: "v0.1.0",
 	Conntrack:    &assess.Conntrack{Entries: 81234, Max: 262144, InsertFailed: new(int64(3)), Drop: new(int64(0)), EarlyDrop: new(int64(1))},
+	TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), Memory: new(0.25)},
 	Unseen:       []socket.Unseen{{What: "tcp_mem", Why: "not in this namespace"}},
 }
 

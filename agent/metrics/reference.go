@@ -55,6 +55,14 @@ var (
 		"Packets dropped because their entry could not be made, since boot.", unread)
 	conntrackEarlyDrop = counter("portreeve_conntrack_early_drop_total",
 		"Entries dropped to make room for others in a full table, since boot.", unread)
+	timeWaitOverflow = counter("portreeve_tcp_time_wait_overflow_total",
+		"Sockets that skipped TIME_WAIT because net.ipv4.tcp_max_tw_buckets were there, in the node's own network since boot.", unread)
+	listenOverflows = counter("portreeve_tcp_listen_overflows_total",
+		"Connections that a full accept queue refused, in the node's own network since boot.", unread)
+	orphans = gauge("portreeve_tcp_orphans",
+		"TCP sockets of the node that no process holds any more.", unread)
+	tcpMemory = gauge("portreeve_tcp_memory_used_ratio",
+		"Share of the limit of net.ipv4.tcp_mem that the node's TCP buffers use.", unread)
 	unseen = gauge("portreeve_unseen_things",
 		"Things that could not be read: networks of sandboxes, counters, states. The object's status.unseen says which, and why.", "no sample was taken yet")
 )

@@ -17,21 +17,34 @@ func kernelRelease() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// counters are the kernel's figures beside the sockets. Those of conntrack are
-// of the agent's own network namespace, and so the machine's only there.
-func counters(sample *socket.Sample, proc string) (*assess.Conntrack, []socket.Unseen) {
-	if !onHostNetwork(sample, proc) {
-		return nil, []socket.Unseen{{What: "conntrack", Why: "shown in the node's own network namespace only, and the agent runs in another"}}
-	}
+// readCounters adds the kernel's figures beside the sockets. Those of conntrack,
+// TIME_WAIT and listen queues are of the agent's own network namespace, and so
+// the machine's only there.
+func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 	c, unseen := kernelstat.Read(proc)
+	f.TCP.Orphans = c.Orphans
+	limits := c.TCPMemoryLimits
+	if sample.TCPMemoryLimits != nil {
+		limits = sample.TCPMemoryLimits
+	}
+	if c.TCPMemory != nil && limits != nil && limits[2] > 0 {
+		f.TCP.Memory = new(float64(*c.TCPMemory) / float64(limits[2]))
+	}
+	if !onHostNetwork(sample, proc) {
+		f.Unseen = []socket.Unseen{{What: "conntrack, TIME_WAIT and listen overflows",
+			Why: "shown in the node's own network namespace only, and the agent runs in another"}}
+		return
+	}
+	f.Unseen = unseen
+	f.TCP.TimeWaitOverflow, f.TCP.ListenOverflows = c.TimeWaitOverflow, c.ListenOverflows
 	if c.Conntrack == nil {
-		return nil, unseen
+		return
 	}
-	out := &assess.Conntrack{Entries: int64(c.Conntrack.Entries), Max: int64(c.Conntrack.Max)}
+	f.Conntrack = &assess.Conntrack{Entries: int64(c.Conntrack.Entries), Max: int64(c.Conntrack.Max)}
 	if d := c.ConntrackDrops; d != nil {
-		out.InsertFailed, out.Drop, out.EarlyDrop = new(int64(d.InsertFailed)), new(int64(d.Drop)), new(int64(d.EarlyDrop))
+		f.Conntrack.InsertFailed, f.Conntrack.Drop, f.Conntrack.EarlyDrop =
+			new(int64(d.InsertFailed)), new(int64(d.Drop)), new(int64(d.EarlyDrop))
 	}
-	return out, unseen
 }
 
 // onHostNetwork says whether the agent's network namespace is the machine's own.

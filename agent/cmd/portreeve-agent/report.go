@@ -110,7 +110,7 @@ func factsOf(sample *socket.Sample, proc string) assess.Facts {
 		AgentVersion: version,
 		Platform:     v1alpha1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH, Kernel: kernelRelease()},
 	}
-	facts.Conntrack, facts.Unseen = counters(sample, proc)
+	readCounters(&facts, sample, proc)
 	return facts
 }
 
