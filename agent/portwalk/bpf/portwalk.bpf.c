@@ -539,13 +539,14 @@ __noinline int commit_all(void)
 	return 0;
 }
 
-/* Copies bucket b into the slots behind those in use, as often as it takes.
- * False where it did not fit. */
-static __always_inline int gather(__u32 b)
+/* Copies bucket b, which began with head a moment ago, into the slots behind
+ * those in use, as often as it takes. False where it did not fit. */
+static __always_inline int gather(__u32 b, __u64 head)
 {
 	__u32 before = filled;
 	for (int try = 0; try < RETRIES; try++) {
-		__u64 head = head_of(b);
+		if (try)
+			head = head_of(b);
 		cur = head;
 		strange = 0;
 		filled = before;
@@ -578,21 +579,16 @@ __noinline int visit_long(__u32 b)
 	return 0;
 }
 
-__noinline int visit(__u32 b)
+__noinline int visit(__u32 b, __u64 head)
 {
 	__u32 before = filled;
-	if (gather(b))
+	if (gather(b, head))
 		return 0;
 	filled = before;
 	commit_all();
-	if (!gather(b))
+	if (!gather(b, head_of(b)))
 		visit_long(b);
 	return 0;
-}
-
-static __always_inline int empty(__u32 k, __u32 stride, __u32 off)
-{
-	return ended(*(__u64 *)(heads + k * stride + off));
 }
 
 /* Asks for the three cache lines of a node of which a copy will be made, and
@@ -633,9 +629,11 @@ static long step(__u32 i, void *ctx)
 		if (args.kind == KIND_EHASH)					\
 			for (__u32 k = 0; k < GROUP; k++)			\
 				touch(*(__u64 *)(heads + k * bpf_core_type_size(struct T))); \
-		for (__u32 k = 0; k < GROUP; k++)				\
-			if (!empty(k, bpf_core_type_size(struct T), o) && base + k <= mask) \
-				visit(base + k);				\
+		for (__u32 k = 0; k < GROUP; k++) {				\
+			__u64 head = *(__u64 *)(heads + k * bpf_core_type_size(struct T) + (o)); \
+			if (!ended(head) && base + k <= mask)			\
+				visit(base + k, head);				\
+		}								\
 	} while (0)
 	switch (args.kind) {
 	case KIND_EHASH: GROUP_OF(inet_ehash_bucket, 0); break;
