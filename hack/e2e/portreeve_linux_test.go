@@ -62,7 +62,9 @@ func install(t *testing.T, c cluster) {
 
 func uninstall(t *testing.T, c cluster) {
 	c.run(t, "", "helm", "uninstall", "portreeve", "--namespace", system, "--wait", "--timeout", "2m")
-	within(t, time.Minute, "no pod is left", func() error {
+	// The pods of node b, which is gone, are left to the pod garbage collector: it
+	// looks every 20 s and waits for 40 s (pkg/controller/podgc).
+	within(t, 4*time.Minute, "no pod is left", func() error {
 		out := c.kubectl(t, "get", "pods", "--namespace", system, "--output=name")
 		if pids := c.processes(t, "a", agentProgram); out != "" || len(pids) > 0 {
 			return fmt.Errorf("pods %q, agent's processes %v", out, pids)
