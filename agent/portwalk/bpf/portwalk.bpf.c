@@ -482,11 +482,6 @@ __noinline int fill(__u32 b)
 			bpf_probe_read_kernel(s->raw, SOCK_LEN & (RAW - 1), (void *)s->ptr);
 			p = (__u64)FIELD(s, sock_common, skc_node.next);
 			break;
-		case KIND_LHASH:
-			s->ptr = p - OFF(sock_common, skc_nulls_node);
-			bpf_probe_read_kernel(s->raw, SOCK_LEN & (RAW - 1), (void *)s->ptr);
-			p = (__u64)FIELD(s, sock_common, skc_nulls_node.next);
-			break;
 		default:
 			s->ptr = p - OFF(sock_common, skc_nulls_node);
 			bpf_probe_read_kernel(s->raw, SOCK_LEN & (RAW - 1), (void *)s->ptr);
