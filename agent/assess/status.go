@@ -38,8 +38,11 @@ type TCP struct {
 	// net.ipv4.tcp_max_tw_buckets were there; ListenOverflows connections that a
 	// full accept queue refused. Of the node's own network, since boot.
 	TimeWaitOverflow, ListenOverflows *uint64
-	// Orphans is the machine's sockets that no process holds any more.
-	Orphans *uint64
+	// Orphans is the machine's sockets that no process holds any more, MaxOrphans
+	// net.ipv4.tcp_max_orphans.
+	Orphans, MaxOrphans *uint64
+	// OpenFiles and MaxFiles are the machine's open files and fs.file-max.
+	OpenFiles, MaxFiles *uint64
 	// Memory is how much of net.ipv4.tcp_mem's limit the machine's TCP buffers
 	// use, 0 to 1 and above.
 	Memory *float64

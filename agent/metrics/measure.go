@@ -47,6 +47,9 @@ func (l *list) node(s *v1alpha1.PortPressureStatus) {
 	if p := s.Tightest; p != nil {
 		l.add(nodeUsed.metric(ratio(p.Used, p.Capacity)))
 	}
+	if s.ExhaustionSeconds != nil {
+		l.add(exhaustion.metric(float64(*s.ExhaustionSeconds)))
+	}
 	if s.NetworkCount != nil {
 		l.add(networks.metric(float64(*s.NetworkCount)))
 	}
@@ -125,6 +128,9 @@ func (l *list) pools(s *v1alpha1.PortPressureStatus, of owners) {
 	}
 	for i := range s.Networks[:min(maxPoolNetworks, len(s.Networks))] {
 		n := &s.Networks[i]
+		if n.Cause != "" {
+			l.add(networkCause.metric(1, append(of.named(n.Network).labels(), string(n.Cause))...))
+		}
 		for j := range n.Pools[:min(maxPools, len(n.Pools))] {
 			add(of.named(n.Network), &n.Pools[j])
 		}

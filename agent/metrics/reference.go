@@ -33,6 +33,11 @@ var (
 		"below the warning line, or not among the 250 worst", networkLabels...)
 	networks = gauge("portreeve_networks",
 		"Networks (network namespaces) that were read.", "no sample was taken yet")
+	networkCause = gauge("portreeve_network_cause_info",
+		"Always 1: why the network's tightest pool is past the line.",
+		"below the warning line, or not one of the object's 3 worst networks", append(networkLabels[:3:3], "cause")...)
+	exhaustion = gauge("portreeve_exhaustion_seconds",
+		"Time until the tightest pool is used up if it goes on like this; 0 when it is.", "it is not running out")
 	tcpSockets = gauge("portreeve_tcp_sockets",
 		"TCP sockets by state, of all networks that were read in detail.", unmeasured, "state")
 	udpUsed = gauge("portreeve_udp_used_ports",

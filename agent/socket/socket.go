@@ -111,6 +111,8 @@ type Destination struct {
 	// Reusable is how many of States[TimeWait] connect() to this destination
 	// would take over right now.
 	Reusable uint32
+	// ReusableIfAll is what Reusable would be if Settings.Reuse were ReuseAll.
+	ReusableIfAll uint32
 }
 
 // Network is one network namespace.
@@ -146,7 +148,28 @@ type Network struct {
 	UDPHeld int
 	// UDPSockets is the number of bound UDP sockets, whatever their port.
 	UDPSockets int
+
+	// ListenPorts are the ports of the range, not reserved, that something listens
+	// on, ascending, the first 8 of them; nil where the reader can't tell.
+	ListenPorts []uint16
+	// Counters is nil where the reader can't see them.
+	Counters *Counters
 }
+
+// Counters are what the kernel counts in one namespace since that was made. They
+// only grow.
+type Counters struct {
+	// TimeWaitOverflow counts sockets that skipped TIME_WAIT because MaxTimeWait
+	// were there (TCPTimeWaitOverflow of /proc/net/netstat).
+	TimeWaitOverflow uint64
+	// ListenOverflows counts connections that a full accept queue refused.
+	ListenOverflows uint64
+	// Conntrack is nil where connection tracking is not in use.
+	Conntrack *ConntrackCounters
+}
+
+// ConntrackCounters are those of /proc/net/stat/nf_conntrack, over all CPUs.
+type ConntrackCounters struct{ InsertFailed, Drop, EarlyDrop uint64 }
 
 // OwnerKind says what a network namespace belongs to.
 type OwnerKind string
@@ -225,8 +248,62 @@ type Sample struct {
 	// TCPMemoryLimits are net.ipv4.tcp_mem in pages: below the first TCP is at
 	// ease, above the third it gets no more. nil where the reader can't see them.
 	TCPMemoryLimits *[3]uint64
+	// Look is a closer look at the tightest pool, nil where none was asked for (see
+	// Request) or the reader can't (then Unseen says so).
+	Look *Look
 	// Cost is the CPU time that the sample took.
 	Cost time.Duration
+}
+
+// SilentAfter is how long a connection carries no data either way before it is
+// Silent.
+const SilentAfter = time.Minute
+
+// Look is what only the sockets of one pool themselves can tell.
+type Look struct {
+	// Inode and Cookie are the pool's network. Source, Destination and Port are
+	// the zero values for pools that belong to no destination; then the sockets are
+	// those of the network whose port connect() skips.
+	Inode, Cookie       uint64
+	Source, Destination netip.Addr
+	Port                uint16
+
+	// Holders are the processes that hold most of the pool's sockets, the greatest
+	// first, at most 4; Held is how many sockets any process holds. The others,
+	// TIME_WAIT and orphans, are the kernel's.
+	Holders []Holder
+	Held    int
+
+	// Established is how many ESTABLISHED sockets were looked at. Silent is those
+	// of them that carried no data for SilentAfter or longer, NoKeepAlive those of
+	// Silent without SO_KEEPALIVE, Unanswered those (silent or not) whose last data
+	// or probe the peer has not acknowledged after a retransmission.
+	Established, Silent, NoKeepAlive, Unanswered int
+	// Longest is how long the longest silence lasts.
+	Longest time.Duration
+}
+
+// Of says whether l is a look at p.
+func (l *Look) Of(p Pool) bool {
+	if l == nil || l.Inode != p.Network.Inode || l.Cookie != p.Network.Cookie {
+		return false
+	}
+	if p.Destination == nil {
+		return !l.Destination.IsValid()
+	}
+	return l.Source == p.Destination.Source && l.Destination == p.Destination.Address && l.Port == p.Destination.Port
+}
+
+// Holder is a process that holds sockets.
+type Holder struct {
+	Process string // the command's name
+	PID     int    // 0 where it is not visible in the agent's PID namespace
+	// Container is a container ID, full length, empty where it is in none.
+	Container string
+	// Sockets is how many of the pool's it holds.
+	Sockets int
+	// OpenFiles is all that it has open, MaxFiles its RLIMIT_NOFILE (soft).
+	OpenFiles, MaxFiles int
 }
 
 // Request says how deep a sample goes.
@@ -235,4 +312,7 @@ type Request struct {
 	// this share of the range is held at all: none of their pools can be fuller.
 	// 0 reads every namespace in detail.
 	GatePercent int
+	// LookPercent asks for a closer look at the tightest pool where it is used that
+	// much or more. 0 asks for none.
+	LookPercent int
 }

@@ -5,6 +5,12 @@ const (
 	// ConditionPortsAvailable is True below the critical line, False from it on,
 	// and Unknown where nothing could be measured.
 	ConditionPortsAvailable = "PortsAvailable"
+	// ConditionConntrackAvailable is True while the connection tracking table has
+	// room and every entry finds its place, and Unknown where it can't be read.
+	ConditionConntrackAvailable = "ConntrackAvailable"
+	// ConditionLeakSuspected is True while sockets that a program should have
+	// closed hold most of a pool past the line.
+	ConditionLeakSuspected = "LeakSuspected"
 	// ConditionTuned is True when every setting is where the spec wants it.
 	ConditionTuned = "Tuned"
 	// ConditionRestartRequired is True when a setting waits for a restart.
@@ -18,6 +24,17 @@ const (
 	ReasonCritical    = string(LevelCritical)
 	ReasonNotMeasured = "NotMeasured"
 )
+
+// The reasons of ConditionConntrackAvailable, beside ReasonNotMeasured.
+const (
+	ReasonConntrackRoom    = "Room"         // True
+	ReasonConntrackTight   = "TableTight"   // False: entries are near the limit
+	ReasonConntrackRefused = "InsertFailed" // False: entries found no place lately
+)
+
+// The reasons of ConditionLeakSuspected: the cause where True (CauseCloseWaitLeak and
+// so on), else this.
+const ReasonNoLeak = "NoLeak"
 
 // The reasons of ConditionTuned are the state of the setting that is furthest
 // from where it should be (SettingState), and these.

@@ -66,10 +66,20 @@ type Cause string
 const (
 	// CauseTimeWaitChurn: connections are opened faster than TIME_WAIT drains.
 	CauseTimeWaitChurn Cause = "TimeWaitChurn"
+	// CauseReusePossible: TIME_WAIT fills the pool, and tcp_tw_reuse would free
+	// most of it now.
+	CauseReusePossible Cause = "ReusePossible"
 	// CauseCloseWaitLeak: the peer closed and the program does not.
 	CauseCloseWaitLeak Cause = "CloseWaitLeak"
 	// CauseEstablishedPool: open connections themselves fill the pool.
 	CauseEstablishedPool Cause = "EstablishedPool"
+	// CauseIdleConnections: open connections fill the pool, and most are silent.
+	CauseIdleConnections Cause = "IdleConnections"
+	// CauseHalfOpen: the peers of open connections are gone, and nothing finds out.
+	CauseHalfOpen Cause = "HalfOpen"
+	// CauseFewSources: a range that is wide already is full towards one
+	// destination, from one source address.
+	CauseFewSources Cause = "FewSources"
 	// CauseSynSentStall: the peer does not answer, or, when the destinations are
 	// many, something scans.
 	CauseSynSentStall Cause = "SynSentStall"
@@ -78,10 +88,23 @@ const (
 	// CauseBoundPorts: programs bind() before they connect(), which takes a port
 	// from every destination.
 	CauseBoundPorts Cause = "BoundPorts"
+	// CauseListenerInRange: services listen on ports inside the ephemeral range.
+	CauseListenerInRange Cause = "ListenerInRange"
 	// CauseNarrowRange: the ephemeral range itself is small.
 	CauseNarrowRange Cause = "NarrowRange"
 	// CauseConntrackFull: the connection tracking table is full, not the ports.
 	CauseConntrackFull Cause = "ConntrackFull"
+	// CauseSnatPool: the ports of a translated source address (masquerade) run out,
+	// not those of the range.
+	CauseSnatPool Cause = "SnatPool"
+	// CauseFileDescriptors: a process is near RLIMIT_NOFILE, or the node near
+	// fs.file-max.
+	CauseFileDescriptors Cause = "FileDescriptors"
+	// CauseSocketMemory: the memory or the number of orphans that TCP may have is
+	// nearly used up; on Windows, the nonpaged pool.
+	CauseSocketMemory Cause = "SocketMemory"
+	// CausePoolNotTight: ports are not what is missing.
+	CausePoolNotTight Cause = "PoolNotTight"
 	// CauseUnknown: none of the others fits.
 	CauseUnknown Cause = "Unknown"
 )

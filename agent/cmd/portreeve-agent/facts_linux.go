@@ -22,7 +22,8 @@ func kernelRelease() string {
 // the machine's only there.
 func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 	c, unseen := kernelstat.Read(proc)
-	f.TCP.Orphans = c.Orphans
+	f.TCP.Orphans, f.TCP.MaxOrphans = c.Orphans, c.MaxOrphans
+	f.TCP.OpenFiles, f.TCP.MaxFiles = c.OpenFiles, c.MaxFiles
 	limits := c.TCPMemoryLimits
 	if sample.TCPMemoryLimits != nil {
 		limits = sample.TCPMemoryLimits
