@@ -116,6 +116,7 @@ generate-api: $(CONTROLLER_GEN) ## Rebuild deep copies and CRDs
 generate-docs: ## Rebuild docs/reference from the types and the metrics
 	go run -trimpath ./hack/docs/api
 	go run -trimpath ./hack/docs/metrics
+	go run -trimpath ./hack/docs/settings
 
 .PHONY: generate-chart
 generate-chart: ## Copy CRDs, rights and policies into the chart

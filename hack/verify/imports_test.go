@@ -52,7 +52,7 @@ var pure = map[string]purity{
 	"agent/socket":                        {},
 	"agent/table":                         {},
 	"agent/tuning/plan":                   {coming: true},
-	"api/tunable":                         {coming: true},
+	"api/tunable":                         {},
 	"controllers/internal/resolve":        {coming: true},
 	"controllers/portpressure/agent.go":   {},
 	"controllers/portpressure/desired.go": {allow: []string{"k8s.io/api/core/v1"}}, // types

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"portreeve.io/portreeve/api/tunable"
+)
+
+const head = `# Settings
+
+<!-- Made by "go run ./hack/docs/settings"; change api/tunable instead. -->
+
+The settings that Portreeve knows: the values that it takes, which are fewer than the
+operating system's, what each does, and what it does not. *Whose* says where there is one of
+them: in each network namespace (so that pods have their own, and do not inherit the node's),
+in the node's network only, or once for the machine. A default that is missing depends on the
+machine.
+`
+
+// page is docs/reference/settings.md.
+func page() string {
+	var b strings.Builder
+	b.WriteString(head)
+	for _, os := range []struct {
+		os    tunable.OS
+		title string
+	}{{tunable.Linux, "Linux"}, {tunable.Windows, "Windows"}} {
+		fmt.Fprintf(&b, "\n## %s\n", os.title)
+		for _, s := range tunable.All() {
+			if s.OS == os.os {
+				b.WriteString(section(s))
+			}
+		}
+	}
+	return b.String()
+}
+
+func section(s tunable.Setting) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n### `%s`\n\n%s", s.Key, s.Does)
+	if s.Caution != "" {
+		fmt.Fprintf(&b, " **But:** %s", s.Caution)
+	}
+	fmt.Fprintf(&b, "\n\n| field | allowed | default | whose | works | since | source |\n|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", field(s), cell(s.Value.Allowed()), code(s.Default), s.Reach, s.Effect,
+		cmp.Or(s.Since, "always"), cell(s.Source))
+	return b.String()
+}
+
+// field is where a NodeTuning's spec has the setting.
+func field(s tunable.Setting) string {
+	return code(cmp.Or(s.Field, fmt.Sprintf("linux.sysctls[%q]", s.Key)))
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
+}
+
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -1,0 +1,17 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"portreeve.io/portreeve/api/tunable"
+)
+
+func TestPageHasEverySetting(t *testing.T) {
+	text := page()
+	for _, s := range tunable.All() {
+		if n := strings.Count(text, "### `"+s.Key+"`\n"); n != 1 {
+			t.Errorf("%s has %d sections", s.Key, n)
+		}
+	}
+}
