@@ -11,7 +11,7 @@ import (
 )
 
 // maxFailing is how many networks have a counter of failed connects of their own.
-const maxFailing = 10
+const maxFailing = 8
 
 // failures counts failed connects so that no counter ever falls: a network keeps
 // its own from its first failure until it is gone, and what finds no room goes to

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,9 @@ const (
 	maxPools        = 2 // of each
 )
 
+// orDefault is t, or what holds where the object sets no thresholds.
+func orDefault(t socket.Thresholds) socket.Thresholds { return cmp.Or(t, socket.DefaultThresholds) }
+
 // list is metrics in the making.
 type list []prometheus.Metric
 
@@ -24,9 +28,9 @@ func (l *list) add(m ...prometheus.Metric) { *l = append(*l, m...) }
 // measure is the snapshot of one sample, failures left out.
 func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, of owners) []prometheus.Metric {
 	var l list
-	l.node(status)
+	l.node(status, orDefault(f.Thresholds))
 	l.pools(status, of)
-	l.networks(sample, f.Thresholds, of)
+	l.networks(sample, orDefault(f.Thresholds), of)
 	l.states(status.States)
 	l.conntrack(status.Conntrack)
 	l.tcp(f.TCP)
@@ -38,11 +42,15 @@ func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f asses
 	return l
 }
 
-func (l *list) node(s *v1alpha1.PortPressureStatus) {
+func (l *list) node(s *v1alpha1.PortPressureStatus, t socket.Thresholds) {
 	if s.Level != "" {
 		for _, name := range []v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical} {
 			l.add(level.flag(name == s.Level, string(name)))
 		}
+		l.add(
+			threshold.metric(float64(t.Warning)/100, string(v1alpha1.LevelWarning)),
+			threshold.metric(float64(t.Critical)/100, string(v1alpha1.LevelCritical)),
+		)
 	}
 	if p := s.Tightest; p != nil {
 		l.add(nodeUsed.metric(ratio(p.Used, p.Capacity)))

@@ -42,9 +42,6 @@ const maxNetworks = 250
 
 // networks are the networks past the warning line, or the worst of them.
 func (l *list) networks(s *socket.Sample, t socket.Thresholds, of owners) {
-	if t == (socket.Thresholds{}) {
-		t = socket.DefaultThresholds
-	}
 	type used struct {
 		ratio float64
 		at    int

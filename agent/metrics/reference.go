@@ -21,6 +21,8 @@ var (
 		"Share of the ports of the node's tightest pool that are used, 0 to 1: at 1 no port is left.", unmeasured)
 	level = gauge("portreeve_level",
 		"How near the tightest pool is to its end: 1 for the level that holds, 0 for the others.", unmeasured, "level")
+	threshold = gauge("portreeve_threshold_ratio",
+		"Share of a pool that is used at which the level begins, 0 to 1, as the PortPressure's spec has it.", unmeasured, "level")
 	poolUsed = gauge("portreeve_pool_used_ports",
 		"Ports of the pool that the next call can't get. It can pass the capacity by one.", listedPools, poolLabels...)
 	poolCapacity = gauge("portreeve_pool_capacity_ports",
@@ -48,7 +50,7 @@ var (
 		"Calls of connect() on the node that failed because no port was left (EADDRNOTAVAIL), since the agent started.",
 		"the reader can't watch for them")
 	networkFailedConnects = counter("portreeve_network_failed_connects_total",
-		"The same by network. The first 10 networks with any have series of their own, for as long as they exist; the rest is network=\"other\". A network's count starts at what it has when it appears: alert on portreeve_failed_connects_total.",
+		"The same by network. The first 8 networks with any have series of their own, for as long as they exist; the rest is network=\"other\". A network's count starts at what it has when it appears: alert on portreeve_failed_connects_total.",
 		"none has failed yet in that network; all of them where the reader can't watch", networkLabels...)
 	conntrackEntries = gauge("portreeve_conntrack_entries",
 		"Entries of the connection tracking table (nf_conntrack_count).", unread)
