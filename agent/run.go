@@ -125,6 +125,7 @@ func (l *Loop) take(sample *socket.Sample, tick Tick) {
 	facts.Thresholds = l.thresholds
 	status := assess.Status(*sample, facts)
 	status.ObservedGeneration = l.generation
+	l.course.Count(sample, facts)
 	l.level = l.course.Follow(&status, l.thresholds)
 	err := assess.Fit(&status)
 	l.alive, l.due, l.reader = time.Now(), tick.Interval, sample.Reader.Name

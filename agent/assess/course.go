@@ -1,9 +1,6 @@
 package assess
 
 import (
-	"fmt"
-
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"portreeve.io/portreeve/agent/socket"
@@ -16,12 +13,17 @@ type Course struct {
 	level      socket.Level
 	last       *v1alpha1.Pressure
 	conditions []metav1.Condition
+	conntrack  conntrackCourse
+	leak       leakCourse
 }
 
 // Resume goes on from what an agent before this one has written.
 func (c *Course) Resume(before *v1alpha1.PortPressureStatus) {
 	if len(c.conditions) == 0 {
 		c.conditions = append(c.conditions, before.Conditions...)
+	}
+	if c.leak == (leakCourse{}) {
+		c.leak = resumeLeak(before)
 	}
 	switch {
 	case before.LastPressure == nil:
@@ -47,8 +49,7 @@ func (c *Course) Follow(status *v1alpha1.PortPressureStatus, t socket.Thresholds
 		c.remember(status)
 	}
 	status.LastPressure = c.last.DeepCopy()
-	meta.SetStatusCondition(&c.conditions, portsAvailable(status))
-	status.Conditions = append([]metav1.Condition(nil), c.conditions...)
+	c.judge(status)
 	return c.level
 }
 
@@ -73,24 +74,4 @@ func (c *Course) remember(status *v1alpha1.PortPressureStatus) {
 	if c.last.Level != v1alpha1.LevelCritical {
 		c.last.Level = status.Level
 	}
-}
-
-func portsAvailable(status *v1alpha1.PortPressureStatus) metav1.Condition {
-	c := metav1.Condition{
-		Type:               v1alpha1.ConditionPortsAvailable,
-		Status:             metav1.ConditionTrue,
-		Reason:             string(status.Level),
-		ObservedGeneration: status.ObservedGeneration,
-		LastTransitionTime: *status.ObservedAt,
-	}
-	switch status.Level {
-	case "":
-		c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "no network could be measured"
-		return c
-	case v1alpha1.LevelCritical:
-		c.Status = metav1.ConditionFalse
-	}
-	p := status.Tightest
-	c.Message = clip(fmt.Sprintf("%d of %d ports are used: %s", p.Used, p.Capacity, p.Summary), 1024)
-	return c
 }

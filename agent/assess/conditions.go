@@ -1,0 +1,186 @@
+package assess
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// A condition that changes is written at once, so none may flap: each gets worse
+// at once, and better only when it has been better for a while.
+
+// maxMessage is how long a condition's message is at most, in characters: three of
+// them have to fit into a status.
+const maxMessage = 400
+
+func condition(kind string, is metav1.ConditionStatus, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: is, Reason: reason, Message: clip(message, maxMessage)}
+}
+
+// judge brings the conditions up to date with status; the time of a transition moves
+// with the condition's status only.
+func (c *Course) judge(status *v1alpha1.PortPressureStatus) {
+	was := ""
+	if before := meta.FindStatusCondition(c.conditions, v1alpha1.ConditionConntrackAvailable); before != nil {
+		was = before.Reason
+	}
+	for _, now := range []metav1.Condition{
+		portsAvailable(status),
+		c.conntrack.available(status.Conntrack, was),
+		c.leak.suspected(status),
+	} {
+		now.ObservedGeneration, now.LastTransitionTime = status.ObservedGeneration, *status.ObservedAt
+		meta.SetStatusCondition(&c.conditions, now)
+	}
+	status.Conditions = slices.Clone(c.conditions)
+}
+
+func portsAvailable(status *v1alpha1.PortPressureStatus) metav1.Condition {
+	const kind = v1alpha1.ConditionPortsAvailable
+	if status.Level == "" {
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "no network could be measured")
+	}
+	available := metav1.ConditionTrue
+	if status.Level == v1alpha1.LevelCritical {
+		available = metav1.ConditionFalse
+	}
+	p := status.Tightest
+	return condition(kind, available, string(status.Level), fmt.Sprintf("%d of %d ports are used: %s", p.Used, p.Capacity, p.Summary))
+}
+
+// conntrackCourse follows the connection tracking table from sample to sample.
+type conntrackCourse struct {
+	counted bool
+	total   uint64 // refusals since boot
+	at      time.Time
+	recent  float64 // those of late: each counts less as it gets older
+}
+
+const (
+	// tightTable is the percentage of the table from which it is nearly full.
+	tightTable = 90
+	// Of recent, where refusals begin to matter, and where they are over. A table
+	// in good health loses a packet now and then, when two race for one entry.
+	manyRefusals, fewRefusals = 10, 1
+	// refusalsFade is how long it takes until a refusal counts 1/e.
+	refusalsFade = 5 * time.Minute
+)
+
+// Count takes what the kernel has counted by sample; Follow comes after it.
+func (c *Course) Count(sample *socket.Sample, f Facts) {
+	if total, ok := refusals(sample, f); ok {
+		c.conntrack.count(total, sample.Taken)
+	}
+}
+
+// count takes the packets that were dropped since boot. A total that fell is one of
+// another source, or of a namespace that is new.
+func (k *conntrackCourse) count(total uint64, now time.Time) {
+	if k.counted && !now.Before(k.at) {
+		k.recent *= math.Exp(-now.Sub(k.at).Seconds() / refusalsFade.Seconds())
+		if total > k.total {
+			k.recent += float64(total - k.total)
+		}
+	}
+	k.counted, k.total, k.at = true, total, now
+}
+
+// refusals is how many packets the node's connection tracking has dropped because
+// it could not make an entry: the table was full, or a translated source had no port
+// left. insertFailed says less: it also counts races that cost no packet
+// (__nf_ct_resolve_clash, net/netfilter/nf_conntrack_core.c).
+func refusals(sample *socket.Sample, f Facts) (total uint64, ok bool) {
+	if f.Conntrack != nil && f.Conntrack.Drop != nil {
+		return uint64(*f.Conntrack.Drop), true
+	}
+	for i := range sample.Networks {
+		n := &sample.Networks[i]
+		if n.Owner.Kind == socket.OwnerHost && n.Counters != nil && n.Counters.Conntrack != nil {
+			return n.Counters.Conntrack.Drop, true
+		}
+	}
+	return 0, false
+}
+
+// available is the condition of a table that was seen like this, nil where its size
+// is not known. was is the reason so far.
+func (k *conntrackCourse) available(table *v1alpha1.Conntrack, was string) metav1.Condition {
+	const kind = v1alpha1.ConditionConntrackAvailable
+	if table == nil && !k.counted {
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured,
+			"connection tracking is not in use, or can't be read")
+	}
+	entries, tight := "how many entries it has can't be read", false
+	if table != nil {
+		entries = fmt.Sprintf("%d of %d entries", table.Entries, table.Max)
+		tight = table.UsedPercent >= tightTable || was == v1alpha1.ReasonConntrackTight && table.UsedPercent >= tightTable-5
+	}
+	switch {
+	case k.recent >= manyRefusals || was == v1alpha1.ReasonConntrackRefused && k.recent >= fewRefusals:
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackRefused,
+			fmt.Sprintf("packets were dropped lately that found no place; %s", entries))
+	case tight:
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackTight, entries)
+	}
+	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonConntrackRoom, entries)
+}
+
+// leakCourse follows what looks like a leak.
+type leakCourse struct {
+	cause v1alpha1.Cause
+	pool  string // its summary, or the network's name
+	at    time.Time
+}
+
+// leakHold is how long a leak that is not seen any more is still suspected: a pool
+// on the line has a cause in one sample and none in the next.
+const leakHold = 5 * time.Minute
+
+// suspected is the condition after status: a leak in any network that it lists.
+func (l *leakCourse) suspected(status *v1alpha1.PortPressureStatus) metav1.Condition {
+	const kind = v1alpha1.ConditionLeakSuspected
+	now := status.ObservedAt.Time
+	if cause, pool := leak(status); cause != "" {
+		*l = leakCourse{cause, pool, now}
+	}
+	switch {
+	case l.cause != "" && now.Sub(l.at) < leakHold:
+		return condition(kind, metav1.ConditionTrue, string(l.cause), l.pool)
+	case status.UsedPercent == nil:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "no network could be measured")
+	}
+	*l = leakCourse{}
+	return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoLeak, "")
+}
+
+// leaks are the causes that are leaks.
+var leaks = []v1alpha1.Cause{v1alpha1.CauseCloseWaitLeak, v1alpha1.CauseFinWaitOrphans, v1alpha1.CauseHalfOpen}
+
+// leak is the worst leak of status; its cause is empty where there is none.
+func leak(status *v1alpha1.PortPressureStatus) (cause v1alpha1.Cause, pool string) {
+	if slices.Contains(leaks, status.Cause) && status.Tightest != nil {
+		return status.Cause, status.Tightest.Summary
+	}
+	for _, n := range status.Networks {
+		if slices.Contains(leaks, n.Cause) {
+			return n.Cause, n.Network
+		}
+	}
+	return "", ""
+}
+
+// resumeLeak goes on with a leak that an agent before this one has seen.
+func resumeLeak(before *v1alpha1.PortPressureStatus) leakCourse {
+	c := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionLeakSuspected)
+	if c == nil || c.Status != metav1.ConditionTrue || before.ObservedAt == nil {
+		return leakCourse{}
+	}
+	return leakCourse{v1alpha1.Cause(c.Reason), c.Message, before.ObservedAt.Time}
+}
