@@ -155,6 +155,9 @@ func pool(p socket.Pool) v1alpha1.Pool {
 		Used:     p.Used,
 		Capacity: p.Capacity,
 	}
+	if p.UsedMax > 0 {
+		out.UsedMax = new(p.UsedMax)
+	}
 	d := p.Destination
 	if d == nil {
 		return out

@@ -53,7 +53,7 @@ func (l *list) node(s *v1alpha1.PortPressureStatus, t socket.Thresholds) {
 		)
 	}
 	if p := s.Tightest; p != nil {
-		l.add(nodeUsed.metric(ratio(p.Used, p.Capacity)))
+		l.add(nodeUsed.metric(ratio(most(p), p.Capacity)))
 	}
 	if s.ExhaustionSeconds != nil {
 		l.add(exhaustion.metric(float64(*s.ExhaustionSeconds)))
@@ -126,7 +126,7 @@ func (l *list) pools(s *v1alpha1.PortPressureStatus, of owners) {
 			return
 		}
 		seen[labels] = true
-		l.add(poolUsed.metric(float64(p.Used), labels[:]...), poolCapacity.metric(float64(p.Capacity), labels[:]...))
+		l.add(poolUsed.metric(float64(most(p)), labels[:]...), poolCapacity.metric(float64(p.Capacity), labels[:]...))
 		if p.Reusable != nil {
 			l.add(poolReusable.metric(float64(*p.Reusable), labels[:]...))
 		}
@@ -146,6 +146,14 @@ func (l *list) pools(s *v1alpha1.PortPressureStatus, of owners) {
 }
 
 // ratio is used of capacity, 0 to 1; 1 where there is no capacity.
+// most is how many ports of p may be in use, which is what its level follows.
+func most(p *v1alpha1.Pool) int32 {
+	if p.UsedMax != nil {
+		return max(p.Used, *p.UsedMax)
+	}
+	return p.Used
+}
+
 func ratio(used, capacity int32) float64 {
 	if used >= capacity {
 		return 1

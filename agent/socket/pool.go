@@ -50,22 +50,29 @@ type Pool struct {
 	// Used and Capacity count ports. Used can pass Capacity by one, because
 	// Capacity leaves out a port that only some calls reach (Settings.Capacity).
 	Used, Capacity int32
-	Kind           Kind
-	Protocol       Protocol
+	// UsedMax is the most that Used can be, where it is only known to lie between
+	// the two (Network.BindUnknown); 0 where Used is what it is.
+	UsedMax  int32
+	Kind     Kind
+	Protocol Protocol
 	// Advisory pools are shown and never set the level (see bindsInUse).
 	Advisory bool
 }
 
-// Headroom is how many ports are left, never negative.
-func (p Pool) Headroom() int { return max(0, int(p.Capacity)-int(p.Used)) }
+// Most is how many ports may be in use: Used, where that is certain.
+func (p Pool) Most() int32 { return max(p.Used, p.UsedMax) }
+
+// Headroom is how many ports are left at the least, never negative.
+func (p Pool) Headroom() int { return max(0, int(p.Capacity)-int(p.Most())) }
 
 // UsedPercent is a whole number, 0 to 100, rounded down: 100 means that no port
-// is left, also where there never was one.
+// is left, also where there never was one. Where Used is not certain it is that of
+// UsedMax: a level errs on the side of a warning.
 func (p Pool) UsedPercent() int {
 	if p.Headroom() == 0 {
 		return 100
 	}
-	return int(p.Used) * 100 / int(p.Capacity)
+	return int(p.Most()) * 100 / int(p.Capacity)
 }
 
 // Capacity is how many ports connect() and bind(0) are certain to find in a
@@ -103,10 +110,13 @@ func (n *Network) Pools() iter.Seq[Pool] {
 		if n.Blind() != "" {
 			return
 		}
-		capacity := int32(n.Settings.Capacity())
+		capacity, most := int32(n.Settings.Capacity()), int32(0)
+		if n.BindUnknown {
+			most = count(n.Held)
+		}
 		// A port that bind(0) took and connect() skips is lost to every
 		// destination, known or not.
-		if !yield(Pool{Network: n, Kind: Connect, Used: count(n.Skipped), Capacity: capacity}) ||
+		if !yield(Pool{Network: n, Kind: Connect, Used: count(n.Skipped), UsedMax: most, Capacity: capacity}) ||
 			!yield(Pool{Network: n, Kind: Bind, Used: count(n.Held), Capacity: capacity, Advisory: !n.bindsInUse()}) ||
 			!yield(n.udp()) {
 			return
@@ -114,7 +124,7 @@ func (n *Network) Pools() iter.Seq[Pool] {
 		for i := range n.Destinations {
 			d := &n.Destinations[i]
 			used := n.Skipped + d.States.Total() - int(d.Reusable)
-			if !yield(Pool{Network: n, Destination: d, Kind: Connect, Used: count(used), Capacity: capacity}) {
+			if !yield(Pool{Network: n, Destination: d, Kind: Connect, Used: count(used), UsedMax: most, Capacity: capacity}) {
 				return
 			}
 		}

@@ -146,6 +146,17 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 1<<31 - 1, 100, 0, 100, true},
 			},
 		},
+		"Where bind() can't be told from connect(), a pool is as full as the range may be": {
+			Network{Settings: hundred, Held: 70, Skipped: 5, SkippedListening: 5, BindUnknown: true, Destinations: []Destination{
+				destination(db, 80, States{Established: 30}, 0),
+			}},
+			[]figures{
+				{"TCP Connect 10.0.0.9:80", 35, 100, 30, 70, false},
+				{"TCP Connect", 5, 100, 30, 70, false},
+				{"UDP Bind", 0, 100, 100, 0, false},
+				{"TCP Bind", 70, 100, 30, 70, true},
+			},
+		},
 		"A sandbox has no pools": {
 			Network{Settings: hundred, Held: 99, Owner: Owner{Kind: OwnerPod, Sandbox: "gVisor"}}, nil,
 		},
@@ -188,6 +199,17 @@ func TestUsedPercent(t *testing.T) {
 				t.Errorf("got %d, want %d", got, test.want)
 			}
 		})
+	}
+}
+
+func TestUsedMaxIsAbsentWhereUsedIsCertain(t *testing.T) {
+	for _, unknown := range []bool{false, true} {
+		n := Network{Settings: hundred, Held: 70, BindUnknown: unknown}
+		for p := range n.Pools() {
+			if got, want := p.UsedMax == 70, unknown && p.Protocol == TCP && p.Kind == Connect; got != want {
+				t.Errorf("BindUnknown %v: %v has UsedMax %d", unknown, figuresOf(p).Pool, p.UsedMax)
+			}
+		}
 	}
 }
 

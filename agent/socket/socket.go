@@ -135,6 +135,10 @@ type Network struct {
 	Skipped int
 	// SkippedListening is how many of Skipped have a listener.
 	SkippedListening int
+	// BindUnknown says that the reader can't tell ports that bind() took from those
+	// that connect() took (the tables of Windows; a dump of them): then each of Held
+	// may be lost to every destination. Skipped is what certainly is.
+	BindUnknown bool
 
 	// States counts every TCP socket of the namespace, whatever its port.
 	States States
@@ -215,6 +219,8 @@ const (
 	// Approximate: a pass could not be finished cleanly; a few sockets may be
 	// counted twice or not at all.
 	Approximate Exactness = "Approximate"
+	// Assumed: the operating system documents it so, and nothing was verified.
+	Assumed Exactness = "Assumed"
 )
 
 // Reader says which reader spoke and how exact it is.

@@ -68,12 +68,15 @@ func purpose(p v1alpha1.Pool, pools []v1alpha1.Pool) string {
 
 // pool is a row of figures, and a row of what holds the ports.
 func (g *page) pool(p v1alpha1.Pool, s *v1alpha1.PortPressureStatus, name string) {
-	bound := ""
-	if s.Reader.Exactness == v1alpha1.UpperBound {
-		bound = "≤ "
+	used, left := fmt.Sprint(p.Used), fmt.Sprint(max(0, p.Capacity-p.Used))
+	switch {
+	case p.UsedMax != nil && *p.UsedMax > p.Used:
+		used = fmt.Sprintf("%d-%d", p.Used, *p.UsedMax)
+		left = fmt.Sprintf("≥ %d", max(0, p.Capacity-*p.UsedMax))
+	case s.Reader.Exactness == v1alpha1.UpperBound:
+		left = "≤ " + left
 	}
-	g.figures("  "+name, g.percent(p), int64(p.Used), int64(p.Capacity),
-		fmt.Sprintf("%s%d left", bound, max(0, p.Capacity-p.Used)))
+	g.figures("  "+name, g.percent(p), fmt.Sprintf("%s/%d", used, p.Capacity), left+" left")
 	if holds := holds(p); len(holds) > 0 {
 		g.items("    ", holds)
 	}
@@ -81,13 +84,13 @@ func (g *page) pool(p v1alpha1.Pool, s *v1alpha1.PortPressureStatus, name string
 
 // figures is a name, a bar, and what it means in numbers. A narrow terminal
 // needs the room of used/capacity for the name.
-func (g *page) figures(name string, percent int32, used, capacity int64, left string) {
+func (g *page) figures(name string, percent int32, used, left string) {
 	full := min(barColumns, max(0, int(percent)*barColumns/100))
 	level := g.levelStyle(percent)
 	share := fmt.Sprintf("%4d %%", percent)
 	numbers := fmt.Sprintf("  %12s", g.clean(left))
 	if g.Width >= 80 {
-		numbers = fmt.Sprintf("  %13s", fmt.Sprintf("%d/%d", used, capacity)) + numbers
+		numbers = fmt.Sprintf("  %13s", used) + numbers
 	}
 	room := min(maxName, g.Width-len("  ")-barColumns-len(share)-columns(numbers))
 	g.line(plain(g.pad(name, room)+"  "),
@@ -97,10 +100,14 @@ func (g *page) figures(name string, percent int32, used, capacity int64, left st
 
 // percent is as socket.Pool has it.
 func (g *page) percent(p v1alpha1.Pool) int32 {
-	if p.Used >= p.Capacity {
+	used := p.Used
+	if p.UsedMax != nil {
+		used = max(used, *p.UsedMax)
+	}
+	if used >= p.Capacity {
 		return 100
 	}
-	return int32(int64(max(0, p.Used)) * 100 / int64(p.Capacity))
+	return int32(int64(max(0, used)) * 100 / int64(p.Capacity))
 }
 
 // holds is what holds the ports of p, the most first.

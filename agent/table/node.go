@@ -18,7 +18,7 @@ func (g *page) node(s *v1alpha1.PortPressureStatus) {
 	}
 	if u := s.UDP; u != nil {
 		p := v1alpha1.Pool{Used: u.Used, Capacity: u.Capacity}
-		g.figures("UDP ports, tightest network", g.percent(p), int64(u.Used), int64(u.Capacity),
+		g.figures("UDP ports, tightest network", g.percent(p), fmt.Sprintf("%d/%d", u.Used, u.Capacity),
 			fmt.Sprintf("%d left", max(0, u.Capacity-u.Used)))
 	}
 	g.conntrack(s.Conntrack)
@@ -36,7 +36,7 @@ func (g *page) conntrack(c *v1alpha1.Conntrack) {
 	if c.Max > 0 {
 		left = fmt.Sprintf("%d left", max(0, c.Max-c.Entries))
 	}
-	g.figures("conntrack", c.UsedPercent, c.Entries, c.Max, left)
+	g.figures("conntrack", c.UsedPercent, fmt.Sprintf("%d/%d", c.Entries, c.Max), left)
 	var lost []string
 	for _, l := range []struct {
 		name  string

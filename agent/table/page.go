@@ -102,7 +102,7 @@ func (g *page) wrap(label, text string) {
 }
 
 // ascii spells in ASCII what this package writes in Unicode.
-var ascii = strings.NewReplacer("→", "->", "…", "...", "·", "-", "█", "#", "░", ".", "≤", "<=")
+var ascii = strings.NewReplacer("→", "->", "…", "...", "·", "-", "█", "#", "░", ".", "≤", "<=", "≥", ">=")
 
 // clean takes out of s what a terminal would obey, or show as nothing: controls,
 // format characters such as bidi overrides, and what is not UTF-8.

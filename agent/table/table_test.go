@@ -117,6 +117,12 @@ func TestTableGolden(t *testing.T) {
 				},
 			}}
 		}), Options{}},
+		"windows": {node(func(s *v1alpha1.PortPressureStatus) {
+			s.Platform = v1alpha1.Platform{OS: "windows"}
+			s.Reader = v1alpha1.Reader{Name: "dump", Exactness: v1alpha1.Assumed}
+			s.Level, s.UsedPercent = v1alpha1.LevelCritical, new(int32(97))
+			s.Tightest.Used, s.Tightest.Capacity, s.Tightest.UsedMax = 120, 16384, new(int32(15900))
+		}), Options{}},
 		"running-out": {node(func(s *v1alpha1.PortPressureStatus) {
 			critical(s)
 			s.Cause, s.Advice = v1alpha1.CauseCloseWaitLeak, "The peer closed and the program does not: fix the application. A wider range only delays the end."
