@@ -1,0 +1,142 @@
+package forecast_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// step is how finely the model of the kernel keeps time.
+const step = 100 * time.Millisecond
+
+var start = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+
+// load is what programs do to one pool. The functions are of seconds since the start.
+type load struct {
+	capacity int
+	held     func(t float64) float64 // ports that stay, wished for
+	churn    func(t float64) float64 // connects a second that end in TIME_WAIT
+	stay     float64                 // how long one of those lasts before, in seconds
+	jitter   float64                 // of what the reader sees, as a share of what is used
+	reuse    bool                    // TIME_WAIT older than a second counts as reusable
+}
+
+// kernel is a pool as the kernel has it: a port is taken or refused, and TIME_WAIT
+// ends after 60 s and up to 2 s more, as the timer wheel is coarse.
+type kernel struct {
+	load
+	random *rand.Rand
+	now    float64 // seconds
+	held   int
+	open   []closing // connections that will be closed, by when
+	wait   []closing // TIME_WAIT, by when it began
+	opened int       // all of open
+	waits  int       // all of wait
+	failed int
+}
+
+type closing struct {
+	at float64
+	n  int
+}
+
+// used is the ports that connect() won't take.
+func (k *kernel) used() int { return k.held + k.opened + k.waits - k.reusable() }
+
+// reusable is how many in TIME_WAIT it would take over.
+func (k *kernel) reusable() int {
+	if !k.reuse {
+		return 0
+	}
+	old := 0
+	for _, w := range k.wait {
+		if w.at <= k.now-1 {
+			old += w.n
+		}
+	}
+	return old
+}
+
+// advance lets one step pass.
+func (k *kernel) advance() {
+	dt := step.Seconds()
+	k.now += dt
+	life := 60 + 2*k.random.Float64()
+	for len(k.wait) > 0 && k.wait[0].at+life <= k.now {
+		k.waits -= k.wait[0].n
+		k.wait = k.wait[1:]
+	}
+	for len(k.open) > 0 && k.open[0].at <= k.now {
+		k.opened -= k.open[0].n
+		k.waits += k.open[0].n
+		k.wait = append(k.wait, closing{k.now, k.open[0].n})
+		k.open = k.open[1:]
+	}
+	want := int(k.load.held(k.now))
+	if want > k.held {
+		k.held += k.take(want - k.held)
+	} else {
+		k.held = want
+	}
+	if n := k.take(k.poisson(k.churn(k.now) * dt)); n > 0 {
+		k.opened += n
+		k.open = append(k.open, closing{k.now + k.stay, n})
+	}
+}
+
+func (k *kernel) take(n int) int {
+	got := min(n, k.capacity-k.used())
+	k.failed += n - got
+	for over := got + k.held + k.opened + k.waits - k.capacity; over > 0; { // they take over TIME_WAIT
+		gone := min(over, k.wait[0].n)
+		k.wait[0].n -= gone
+		k.waits -= gone
+		if over -= gone; k.wait[0].n == 0 {
+			k.wait = k.wait[1:]
+		}
+	}
+	return got
+}
+
+func (k *kernel) poisson(mean float64) int {
+	if mean <= 0 {
+		return 0
+	}
+	if mean > 30 {
+		return max(0, int(math.Round(mean+math.Sqrt(mean)*k.random.NormFloat64())))
+	}
+	n := 0
+	for p := math.Exp(-mean); ; n++ {
+		if p *= 1 / (1e-12 + k.random.Float64()); p >= 1 {
+			return n
+		}
+	}
+}
+
+// sample is what a reader sees, with its jitter.
+func (k *kernel) sample() socket.Sample {
+	shake := func(n int) uint32 {
+		return uint32(max(0, math.Round(float64(n)*(1+k.jitter*k.random.NormFloat64()))))
+	}
+	d := socket.Destination{Source: netip.MustParseAddr("10.0.0.4"), Address: netip.MustParseAddr("10.0.0.9"), Port: 5432}
+	d.States[socket.Established] = shake(k.held + k.opened)
+	d.States[socket.TimeWait] = shake(k.waits)
+	if k.used() == k.capacity {
+		d.States[socket.Established], d.States[socket.TimeWait] = uint32(k.held+k.opened), uint32(k.waits)
+	}
+	d.Reusable = uint32(max(0, int(d.States[socket.TimeWait])-(k.waits-k.reusable())))
+	if !k.reuse {
+		d.Reusable = 0
+	}
+	return socket.Sample{
+		Taken: start.Add(time.Duration(k.now * float64(time.Second))),
+		Networks: []socket.Network{{
+			Inode: 4026532001, Detailed: true,
+			Settings:     socket.Settings{Range: socket.Range{First: 1024, Last: 1023 + uint16(k.capacity)}},
+			Destinations: []socket.Destination{d},
+		}},
+	}
+}

@@ -1,0 +1,66 @@
+package forecast
+
+import (
+	"math"
+	"slices"
+)
+
+// sample is a figure at a time, in seconds.
+type sample struct{ at, value float64 }
+
+// slope is a rise a second: the likely one, and one that it is hardly below.
+type slope struct{ likely, least float64 }
+
+// slopeOf is the Theil–Sen estimate, the median of the slopes between each two
+// points, which some wild points don't move, and the lower end of its 95 %
+// confidence interval (Sen 1968). A rise or fall that may as well be noise is 0. ok
+// is false where there are too few points to tell: less than 4.
+func slopeOf(points []sample) (s slope, ok bool) {
+	var slopes []float64
+	for i, a := range points {
+		for _, b := range points[i+1:] {
+			if b.at > a.at {
+				slopes = append(slopes, (b.value-a.value)/(b.at-a.at))
+			}
+		}
+	}
+	n, pairs := float64(len(points)), float64(len(slopes))
+	width := 1.96 * math.Sqrt(n*(n-1)*(2*n+5)/18)
+	low := int(math.Floor((pairs - width) / 2))
+	if low < 0 || len(points) < 4 {
+		return slope{}, false
+	}
+	slices.Sort(slopes)
+	least, most := slopes[low], slopes[len(slopes)-1-low]
+	if least <= 0 && most >= 0 {
+		return slope{}, true
+	}
+	return slope{slopes[len(slopes)/2], least}, true
+}
+
+// mean is the mean of the values, and that less one standard error.
+func mean(points []sample) slope {
+	n := float64(len(points))
+	var sum, squares float64
+	for _, p := range points {
+		sum += p.value
+	}
+	m := sum / n
+	for _, p := range points {
+		squares += (p.value - m) * (p.value - m)
+	}
+	return slope{m, m - math.Sqrt(squares/(n*max(1, n-1)))}
+}
+
+// thin leaves at most n points, evenly chosen, the last one among them.
+func thin[T any](points []T, n int) []T {
+	every := (len(points) + n - 1) / n
+	if every <= 1 {
+		return points
+	}
+	var kept []T
+	for i := (len(points) - 1) % every; i < len(points); i += every {
+		kept = append(kept, points[i])
+	}
+	return kept
+}
