@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -27,7 +28,10 @@ type Loop struct {
 	Interval, Pressed time.Duration
 	// BudgetPercent is the share of one CPU that samples may take.
 	BudgetPercent int
+	// TimeWait is how long TIME_WAIT lasts here; 0 is what it is on Linux.
+	TimeWait time.Duration
 
+	history forecast.History
 	level   socket.Level // of the last sample, as is failing
 	failing bool
 
@@ -121,6 +125,8 @@ func (l *Loop) request() socket.Request {
 func (l *Loop) take(sample *socket.Sample, tick Tick) {
 	l.Name(sample)
 	facts := l.Facts(sample)
+	l.history.TimeWait = l.TimeWait
+	facts.Forecast = l.history.Follow(sample)
 	l.mu.Lock()
 	facts.Thresholds = l.thresholds
 	status := assess.Status(*sample, facts)

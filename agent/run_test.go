@@ -107,6 +107,16 @@ func TestTheObjectSetsTheLineAndTellsWhatWas(t *testing.T) {
 	}
 }
 
+func TestAStatusSaysWhenPortsRunOut(t *testing.T) {
+	got, _ := loop(t, &script{used: []int{50, 100}}, 2, func(*agent.Loop) {})
+	if s := got[0].status.ExhaustionSeconds; s != nil {
+		t.Errorf("%d s are left of a pool that was seen once", *s)
+	}
+	if s := got[1].status.ExhaustionSeconds; s == nil || *s != 0 {
+		t.Errorf("%v s are left of a full pool, want 0", s)
+	}
+}
+
 func TestASampleThatFailsIsToldOnceAndTriedAgain(t *testing.T) {
 	_, logged := loop(t, &script{used: []int{10, -1, -1, -1, 10}}, 2, func(l *agent.Loop) {
 		if l.Healthy() {

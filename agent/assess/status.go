@@ -5,6 +5,7 @@ package assess
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -19,6 +20,8 @@ type Facts struct {
 	Conntrack *Conntrack
 	// TCP is the kernel's own counters.
 	TCP TCP
+	// Forecast is that of the sample's tightest pool.
+	Forecast forecast.Forecast
 	// Unseen is what could not be read beside the sample.
 	Unseen []socket.Unseen
 	// Detail says which pools to list.
@@ -78,6 +81,7 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		status.Tightest = &tightest
 		status.UsedPercent = new(int32(percent))
 		status.Level = v1alpha1.Level(f.Thresholds.Level(percent).String())
+		status.ExhaustionSeconds = f.Forecast.Seconds
 	}
 	return status
 }

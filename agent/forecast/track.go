@@ -38,8 +38,7 @@ type track struct {
 	at      time.Time     // of the last look
 	points  []point       // older ones first, at most as far back as the longest look
 	queue   queue
-	used    float64
-	percent float64 // of used
+	percent float64 // in use
 	room    float64
 	size    float64 // of the pool
 	full    bool
@@ -89,10 +88,10 @@ func (t *track) keep(p point) {
 
 // measure follows the fill, and remembers what the pool came back from.
 func (t *track) measure(p socket.Pool) {
-	t.used, t.room = float64(p.Used), float64(p.Headroom())
+	t.room = max(0, t.size-float64(p.Used)) // not Headroom, which leaves the most
 	t.percent = 100
 	if t.room > 0 {
-		t.percent = 100 * t.used / t.size
+		t.percent = 100 * float64(p.Used) / t.size
 	}
 	t.full = t.room == 0 || t.full && t.percent >= filled
 	t.high = max(t.high, t.percent)
@@ -222,8 +221,8 @@ func (t *track) churn() (s slope, ok bool) {
 // no trend.
 func (t *track) rising(back time.Duration, now float64) []sample {
 	r := rates(thin(t.since(back), parts))
-	for i := len(r) - 1; i >= 0; i-- {
-		if r[i].value < now/2 {
+	for i, rate := range slices.Backward(r) {
+		if rate.value < now/2 {
 			return r[min(i+2, len(r)):] // that of the beginning has a share of the time before
 		}
 	}

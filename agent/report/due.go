@@ -64,7 +64,7 @@ func (p Policy) due(w written, now *v1alpha1.PortPressureStatus) time.Time {
 		return heartbeat
 	}
 	gap := p.Gap
-	if now.Level == v1alpha1.LevelNormal {
+	if now.Level == v1alpha1.LevelNormal && !averted(w.status, now) {
 		gap = p.Calm
 	}
 	if next := w.at.Add(gap); next.Before(heartbeat) {
@@ -73,9 +73,20 @@ func (p Policy) due(w written, now *v1alpha1.PortPressureStatus) time.Time {
 	return heartbeat
 }
 
+// soon is within how many seconds ports have to run out for nobody to wait.
+const soon = 600
+
+// runsOut says that ports run out within so many seconds.
+func runsOut(s *v1alpha1.PortPressureStatus, seconds int64) bool {
+	return s.ExhaustionSeconds != nil && *s.ExhaustionSeconds <= seconds
+}
+
 // moved is what nobody should wait for: another level, another reader, other
-// settings.
+// settings, ports that will run out soon.
 func moved(a, b *v1alpha1.PortPressureStatus) bool {
+	if !runsOut(a, soon) && runsOut(b, soon) {
+		return true
+	}
 	if a.Level != b.Level || a.Reader.Name != b.Reader.Name || a.AgentVersion != b.AgentVersion ||
 		a.ObservedGeneration != b.ObservedGeneration || len(a.Settings) != len(b.Settings) ||
 		len(a.Conditions) != len(b.Conditions) {
@@ -101,8 +112,15 @@ func worse(a, b v1alpha1.Level) bool {
 	return slices.Index(order, b) > slices.Index(order, a)
 }
 
+// averted says that ports don't run out soon any more. What hovers at the line does
+// not count.
+func averted(a, b *v1alpha1.PortPressureStatus) bool { return runsOut(a, soon) && !runsOut(b, 2*soon) }
+
 // changed is a figure or a cause that is worth a write before the heartbeat.
 func (p Policy) changed(a, b *v1alpha1.PortPressureStatus) bool {
+	if averted(a, b) {
+		return true
+	}
 	if a.UsedPercent == nil || b.UsedPercent == nil {
 		return a.UsedPercent != b.UsedPercent
 	}

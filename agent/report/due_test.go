@@ -20,18 +20,25 @@ func TestWhenAStatusIsDue(t *testing.T) {
 		now  *v1alpha1.PortPressureStatus
 		want time.Duration // after the last write; 0: at once
 	}{
-		"the first at once":                           {written{}, calm, 0},
-		"another level at once":                       {written{calm, wrote, 0, 0}, pressed, 0},
-		"the same at the heartbeat":                   {written{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 24, "a"), 30 * time.Minute},
-		"the heartbeat comes up to a tenth earlier":   {written{calm, wrote, 0, 0}, calm, 27 * time.Minute},
-		"the heartbeat comes up to a tenth later":     {written{calm, wrote, 1, 0}, calm, 33 * time.Minute},
-		"five points while calm wait":                 {written{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 25, "a"), 20 * time.Minute},
-		"five points past the line wait a minute":     {written{pressed, wrote, 0.5, 0}, status(v1alpha1.LevelWarning, 55, "a"), time.Minute},
-		"another tightest pool while calm is no news": {written{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 20, "b"), 30 * time.Minute},
-		"another tightest pool past the line is":      {written{pressed, wrote, 0.5, 0}, status(v1alpha1.LevelWarning, 60, "b"), time.Minute},
-		"worse at once, even after flapping":          {written{calm, wrote, 0, maxHasty}, pressed, 0},
-		"better waits after flapping":                 {written{pressed, wrote, 0, maxHasty}, calm, time.Minute},
-		"nothing measured any more":                   {written{pressed, wrote, 0.5, 0}, &v1alpha1.PortPressureStatus{}, 0},
+		"the first at once":                            {written{}, calm, 0},
+		"another level at once":                        {written{calm, wrote, 0, 0}, pressed, 0},
+		"the same at the heartbeat":                    {written{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 24, "a"), 30 * time.Minute},
+		"the heartbeat comes up to a tenth earlier":    {written{calm, wrote, 0, 0}, calm, 27 * time.Minute},
+		"the heartbeat comes up to a tenth later":      {written{calm, wrote, 1, 0}, calm, 33 * time.Minute},
+		"five points while calm wait":                  {written{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 25, "a"), 20 * time.Minute},
+		"five points past the line wait a minute":      {written{pressed, wrote, 0.5, 0}, status(v1alpha1.LevelWarning, 55, "a"), time.Minute},
+		"another tightest pool while calm is no news":  {written{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 20, "b"), 30 * time.Minute},
+		"another tightest pool past the line is":       {written{pressed, wrote, 0.5, 0}, status(v1alpha1.LevelWarning, 60, "b"), time.Minute},
+		"worse at once, even after flapping":           {written{calm, wrote, 0, maxHasty}, pressed, 0},
+		"better waits after flapping":                  {written{pressed, wrote, 0, maxHasty}, calm, time.Minute},
+		"ports that will run out soon at once":         {written{calm, wrote, 0, 0}, in(600, calm), 0},
+		"even when that was known for later":           {written{in(900, calm), wrote, 0, 0}, in(600, calm), 0},
+		"those that will later wait for the heartbeat": {written{calm, wrote, 0.5, 0}, in(601, calm), 30 * time.Minute},
+		"some seconds less are no news":                {written{in(600, calm), wrote, 0.5, 0}, in(60, calm), 30 * time.Minute},
+		"nor is a little more":                         {written{in(600, calm), wrote, 0.5, 0}, in(1200, calm), 30 * time.Minute},
+		"that they won't waits a minute, calm or not":  {written{in(600, calm), wrote, 0.5, 0}, calm, time.Minute},
+		"a forecast that flaps waits":                  {written{calm, wrote, 0, maxHasty}, in(60, calm), time.Minute},
+		"nothing measured any more":                    {written{pressed, wrote, 0.5, 0}, &v1alpha1.PortPressureStatus{}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := DefaultPolicy.due(c.w, c.now)
@@ -40,6 +47,12 @@ func TestWhenAStatusIsDue(t *testing.T) {
 			}
 		})
 	}
+}
+
+func in(seconds int64, s *v1alpha1.PortPressureStatus) *v1alpha1.PortPressureStatus {
+	s = s.DeepCopy()
+	s.ExhaustionSeconds = &seconds
+	return s
 }
 
 // A healthy node whose figures move all the time makes four writes an hour.
@@ -56,6 +69,24 @@ func TestAHealthyNodeIsQuiet(t *testing.T) {
 	}
 	if writes > 24*4 {
 		t.Errorf("%d writes in a day, want 96 at the most", writes)
+	}
+}
+
+// A forecast that comes and goes is written as a level that flaps.
+func TestAFlappingForecastWaits(t *testing.T) {
+	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	w, writes := written{}, 0
+	calm := status(v1alpha1.LevelNormal, 45, "pool")
+	for tick := range 360 { // an hour of 10 s
+		now := start.Add(time.Duration(tick) * 10 * time.Second)
+		s := []*v1alpha1.PortPressureStatus{calm, in(300, calm)}[tick%2]
+		if !now.Before(DefaultPolicy.due(w, s)) {
+			w = w.then(s, now, 0.5, DefaultPolicy.Gap)
+			writes++
+		}
+	}
+	if writes < 50 || writes > 120 {
+		t.Errorf("%d writes in an hour, want the first six at once and then at most two a minute", writes)
 	}
 }
 

@@ -42,6 +42,7 @@ type purity struct {
 // pure are the packages (folders) and files that only compute.
 var pure = map[string]purity{
 	"agent/assess":                        {},
+	"agent/forecast":                      {},
 	"agent/inetdiag/decode.go":            {allow: []string{"syscall"}}, // for Errno, a value
 	"agent/inetdiag/request.go":           {},
 	"agent/kernelstat/parse.go":           {},

@@ -12,6 +12,7 @@ import (
 
 	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -26,6 +27,7 @@ type reporter struct {
 	pools    pools
 	budget   percent
 	proc     string
+	history  forecast.History // of a watch
 }
 
 func (a *app) reportCommand() *cobra.Command {
@@ -95,6 +97,7 @@ func (r *reporter) once(ctx context.Context, reader agent.Reader, out printer) (
 		return 0, fmt.Errorf("take a sample: %w", err)
 	}
 	facts := factsOf(&sample, r.proc)
+	facts.Forecast = r.history.Follow(&sample)
 	facts.Detail = assess.Detail{Pools: int(r.pools), Roomy: true}
 	object := v1alpha1.PortPressure{Status: assess.Status(sample, facts)}
 	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "PortPressure"
