@@ -52,12 +52,17 @@ func TestConntrackAvailable(t *testing.T) {
 				if step.percent >= 0 {
 					f.Conntrack = &Conntrack{Entries: step.percent, Max: 100}
 				}
-				sample := socket.Sample{Taken: s.ObservedAt.Time, Networks: []socket.Network{{Owner: socket.Owner{Kind: socket.OwnerPod}}}}
+				sample := socket.Sample{Taken: s.ObservedAt.Time, Networks: []socket.Network{{
+					Owner:    socket.Owner{Kind: socket.OwnerPod},
+					Counters: &socket.Counters{Conntrack: &socket.ConntrackCounters{Drop: 5}},
+				}}}
 				switch {
-				case step.drop >= 0 && f.Conntrack == nil: // as seen from outside
+				case step.drop < 0:
+					sample.Networks = nil
+				case f.Conntrack == nil: // as seen from outside
 					sample.Networks = append(sample.Networks, socket.Network{Owner: socket.Owner{Kind: socket.OwnerHost},
 						Counters: &socket.Counters{Conntrack: &socket.ConntrackCounters{Drop: uint64(step.drop)}}})
-				case step.drop >= 0:
+				default:
 					f.Conntrack.Drop = &step.drop
 				}
 				s.Conntrack = conntrack(f.Conntrack)
