@@ -20,7 +20,7 @@ func TestRights(t *testing.T) {
 		agentAccount: {
 			"portreeve.io/portpressures: get,list,watch",
 			"portreeve.io/portpressures/status: patch",
-			"events.k8s.io/events: create",
+			"events.k8s.io/events: create,patch",
 		},
 		controllerAccount: {
 			"/nodes: list,watch",

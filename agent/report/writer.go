@@ -175,7 +175,7 @@ func (w *Writer) write(ctx context.Context, s *v1alpha1.PortPressureStatus) {
 		return
 	}
 	w.failures++
-	w.pause = time.Now().Add(w.back(err))
+	w.pause = time.Now().Add(back(err, w.failures))
 }
 
 func (w *Writer) patch(ctx context.Context, s *v1alpha1.PortPressureStatus) error {
@@ -203,15 +203,15 @@ func resultOf(err error) Result {
 	return Failed
 }
 
-// back is how long to wait after err. Only the server knows that many nodes
-// write at once, and says so with 429.
-func (w *Writer) back(err error) time.Duration {
+// back is how long to wait after err, the last of so many failures in a row. Only
+// the server knows that many nodes write at once, and says so with 429.
+func back(err error, failures int) time.Duration {
 	if seconds, ok := apierrors.SuggestsClientDelay(err); ok || apierrors.IsTooManyRequests(err) {
 		return time.Duration(seconds)*time.Second + time.Duration(rand.Float64()*float64(herd))
 	}
 	wait := longWait
-	if w.failures < 6 {
-		wait = min(longWait, firstWait<<(w.failures-1))
+	if failures < 6 {
+		wait = min(longWait, firstWait<<(failures-1))
 	}
 	return wait/2 + time.Duration(rand.Float64()*float64(wait/2))
 }

@@ -48,6 +48,7 @@ var pure = map[string]purity{
 	"agent/kernelstat/parse.go":           {},
 	"agent/netns/cgroup.go":               {},
 	"agent/netns/owner.go":                {},
+	"agent/notify":                        {},
 	"agent/podname/entry.go":              {},
 	"agent/report/due.go":                 {},
 	"agent/socket":                        {},

@@ -22,6 +22,7 @@ import (
 	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/metrics"
+	"portreeve.io/portreeve/agent/notify"
 	"portreeve.io/portreeve/agent/podname"
 	"portreeve.io/portreeve/agent/report"
 	"portreeve.io/portreeve/agent/socket"
@@ -149,15 +150,18 @@ func (r *runner) run(ctx context.Context) error {
 		Client: client, Node: r.node, Policy: policy, Log: log, Object: loop.Object,
 		Wrote: func(result report.Result) { m.Wrote(string(result)) },
 	})
+	events := report.NewEvents(client, r.node, log)
+	var book notify.Book
 	loop.Seen = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
 		m.Observe(s, status, metrics.Tick(t))
 		writer.Offer(status)
+		events.Offer(book.Decide(s, t.Facts.Thresholds, whyOf(s, status)))
 	}
-	return r.serve(ctx, log, loop, writer, m.Handler())
+	return r.serve(ctx, log, loop, m.Handler(), writer.Run, events.Run)
 }
 
 // serve runs everything until ctx ends.
-func (r *runner) serve(ctx context.Context, log *slog.Logger, loop *agent.Loop, writer *report.Writer, m http.Handler) error {
+func (r *runner) serve(ctx context.Context, log *slog.Logger, loop *agent.Loop, m http.Handler, writers ...func(context.Context)) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.address)
 	if err != nil {
 		return usagef("--address %q: %w; must be a free address and port, such as :9797", r.address, err)
@@ -165,7 +169,9 @@ func (r *runner) serve(ctx context.Context, log *slog.Logger, loop *agent.Loop, 
 	server := &http.Server{Handler: routes(loop, m), ReadHeaderTimeout: 10 * time.Second}
 	var all sync.WaitGroup
 	all.Go(func() { loop.Run(ctx) })
-	all.Go(func() { writer.Run(ctx) })
+	for _, run := range writers {
+		all.Go(func() { run(ctx) })
+	}
 	all.Go(func() {
 		<-ctx.Done()
 		server.Close()

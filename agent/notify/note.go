@@ -1,0 +1,87 @@
+package notify
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"unicode/utf8"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// maxNote is the API's limit of a note, in bytes.
+const maxNote = 1024
+
+func headroomNote(s sight, level socket.Level, why Why) string {
+	if level == socket.Normal {
+		return clip("Ports have room again. " + usage(s.tightest))
+	}
+	return clip(usage(s.tightest) + because(why))
+}
+
+func failedNote(s sight, level socket.Level, why Why) string {
+	to := ""
+	if s.failed.to.Addr().IsValid() {
+		to = " to " + s.failed.to.String()
+	}
+	times := "once"
+	if s.failed.count > 1 {
+		times = fmt.Sprintf("%d times", s.failed.count)
+	}
+	note := fmt.Sprintf("connect()%s failed %s: no port was left (EADDRNOTAVAIL).", to, times)
+	if level > socket.Normal {
+		note += " " + usage(s.tightest) + because(why)
+	}
+	return clip(note)
+}
+
+func leakNote(s sight, why Why) string {
+	return clip("Sockets that a program should have closed fill a pool. " + usage(s.tightest) + because(why))
+}
+
+// usage is how full a pool is, in a sentence.
+func usage(p socket.Pool) string {
+	used := strconv.Itoa(int(p.Used))
+	if p.Most() > p.Used { // not known any better
+		used = fmt.Sprintf("%d to %d", p.Used, p.Most())
+	}
+	return fmt.Sprintf("%s of %d %s are in use (%d %%).", used, p.Capacity, ports(p), p.UsedPercent())
+}
+
+// ports says what the ports of a pool are for.
+func ports(p socket.Pool) string {
+	switch d := p.Destination; {
+	case p.Protocol == socket.UDP:
+		return "UDP ports"
+	case p.Kind == socket.Bind:
+		return "ports for bind(0)"
+	case d == nil:
+		return "ports to any destination"
+	default:
+		return "ports to " + netip.AddrPortFrom(d.Address, d.Port).String()
+	}
+}
+
+func because(why Why) string {
+	text := ""
+	if why.Cause != "" {
+		text = " Cause: " + string(why.Cause) + "."
+	}
+	if why.Text != "" {
+		text += " " + why.Text
+	}
+	return text
+}
+
+// clip is s within maxNote, cut between characters.
+func clip(s string) string {
+	if len(s) <= maxNote {
+		return s
+	}
+	const more = "…"
+	end := maxNote - len(more)
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + more
+}
