@@ -23,3 +23,8 @@ const (
 	// on the namespace of the controller.
 	ReasonManyNodes = "ManyNodes"
 )
+
+// AnnotationTold is where the controller remembers on a PortPressure what Events have
+// said of it, so that its successor neither repeats nor misses anything. Absent where
+// nothing had to be said. It is no interface: its form may change.
+const AnnotationTold = "portreeve.io/told"

@@ -59,6 +59,7 @@ var pure = map[string]purity{
 	"controllers/portpressure/agent.go":   {},
 	"controllers/portpressure/desired.go": {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/internal/rollout":        {coming: true},
+	"controllers/internal/transition":     {allow: []string{"k8s.io/api/core/v1"}}, // types
 }
 
 // file is one Go file of the module: its path from the root, slashes only, and

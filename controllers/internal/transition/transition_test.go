@@ -1,0 +1,225 @@
+package transition
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+func at(d time.Duration) *metav1.Time { return new(metav1.NewTime(noon.Add(d))) }
+
+// status is a node's at noon, with changes.
+func status(level v1alpha1.Level, changes ...func(*v1alpha1.PortPressureStatus)) *v1alpha1.PortPressureStatus {
+	s := &v1alpha1.PortPressureStatus{ObservedAt: at(0), Level: level}
+	for _, change := range changes {
+		change(s)
+	}
+	return s
+}
+
+func has(condition string, status metav1.ConditionStatus) func(*v1alpha1.PortPressureStatus) {
+	return func(s *v1alpha1.PortPressureStatus) {
+		s.Conditions = append(s.Conditions, metav1.Condition{Type: condition, Status: status, Message: "31 of 40 sockets"})
+	}
+}
+
+func failed(ago time.Duration) func(*v1alpha1.PortPressureStatus) {
+	return func(s *v1alpha1.PortPressureStatus) {
+		s.Failures = append(s.Failures, v1alpha1.Failure{Network: "shop/api", Destination: "10.0.0.9", Port: 5432, Reason: "EADDRNOTAVAIL", Count: 7, LastAt: *at(-ago)})
+	}
+}
+
+func TestBetween(t *testing.T) {
+	const normal, warning, critical = v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical
+	const leak, table = v1alpha1.ConditionLeakSuspected, v1alpha1.ConditionConntrackAvailable
+	const yes, no, unknown = metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
+	tests := map[string]struct {
+		told Told
+		now  *v1alpha1.PortPressureStatus
+		room int // 0 for enough, -1 for none
+		want string
+		then Told
+	}{
+		"a healthy node is no news":                      {now: status(normal, has(leak, no), has(table, yes))},
+		"a node without a status is none":                {told: Told{Level: critical}, now: &v1alpha1.PortPressureStatus{}, then: Told{Level: critical}},
+		"past the warning line":                          {now: status(warning), want: "HeadroomLow", then: Told{Level: warning}},
+		"and it stays there":                             {told: Told{Level: warning}, now: status(warning), then: Told{Level: warning}},
+		"past the critical line from nothing":            {now: status(critical), want: "HeadroomCritical", then: Told{Level: critical}},
+		"and from warning":                               {told: Told{Level: warning}, now: status(critical), want: "HeadroomCritical", then: Told{Level: critical}},
+		"back below the critical line":                   {told: Told{Level: critical}, now: status(warning), want: "HeadroomLow", then: Told{Level: warning}},
+		"all is well again":                              {told: Told{Level: critical}, now: status(normal), want: "HeadroomRestored"},
+		"nothing could be measured, and so nothing ends": {told: Told{Level: critical}, now: status(""), then: Told{Level: critical}},
+		"a level of a newer agent is no news":            {told: Told{Level: warning}, now: status("Severe"), then: Told{Level: warning}},
+		"a leak begins":                                  {now: status(normal, has(leak, yes)), want: "LeakSuspected", then: Told{Leak: true}},
+		"a leak goes on":                                 {told: Told{Leak: true}, now: status(normal, has(leak, yes)), then: Told{Leak: true}},
+		"a leak ends, without a word":                    {told: Told{Leak: true}, now: status(normal, has(leak, no)), room: -1},
+		"a leak that can't be seen has not ended":        {told: Told{Leak: true}, now: status(normal, has(leak, unknown)), then: Told{Leak: true}},
+		"the table is full":                              {now: status(normal, has(table, no)), want: "ConntrackPressure", then: Told{Conntrack: true}},
+		"and has room again":                             {told: Told{Conntrack: true}, now: status(normal, has(table, yes)), want: "ConntrackRestored"},
+		"a table that can't be read is neither":          {told: Told{Conntrack: true}, now: status(normal, has(table, unknown)), then: Told{Conntrack: true}},
+		"an older agent has no such conditions":          {told: Told{Conntrack: true, Leak: true}, now: status(normal), then: Told{Conntrack: true, Leak: true}},
+		"calls failed":                                   {now: status(normal, failed(time.Minute)), want: "PortsExhausted", then: Told{ExhaustedAt: at(-time.Minute)}},
+		"they go on, 10 minutes later":                   {told: Told{ExhaustedAt: at(-10 * time.Minute)}, now: status(normal, failed(0)), want: "PortsExhausted", then: Told{ExhaustedAt: at(0)}},
+		"they go on, too soon to say it again":           {told: Told{ExhaustedAt: at(-9 * time.Minute)}, now: status(normal, failed(0)), then: Told{ExhaustedAt: at(-9 * time.Minute)}},
+		"the latest of them counts":                      {told: Told{ExhaustedAt: at(-20 * time.Minute)}, now: status(normal, failed(20*time.Minute), failed(0), failed(21*time.Minute)), want: "PortsExhausted", then: Told{ExhaustedAt: at(0)}},
+		"they stopped, and their network is gone":        {told: Told{ExhaustedAt: at(-time.Minute)}, now: status(normal, failed(40*time.Minute)), then: Told{ExhaustedAt: at(-time.Minute)}},
+		"those of last night are history":                {now: status(normal, failed(61*time.Minute))},
+		"the node's clock was set back":                  {told: Told{ExhaustedAt: at(3 * time.Hour)}, now: status(normal, failed(time.Second)), want: "PortsExhausted", then: Told{ExhaustedAt: at(-time.Second)}},
+		"all at once": {
+			now: status(critical, has(leak, yes), has(table, no), failed(0)), want: "HeadroomCritical LeakSuspected ConntrackPressure PortsExhausted",
+			then: Told{Level: critical, Leak: true, Conntrack: true, ExhaustedAt: at(0)},
+		},
+		"with room for two, the third waits": {
+			now: status(critical, has(leak, yes), has(table, no)), room: 2, want: "HeadroomCritical LeakSuspected", then: Told{Level: critical, Leak: true},
+		},
+		"without room only failures are told": {
+			now: status(critical, failed(0)), room: -1, want: "PortsExhausted", then: Told{ExhaustedAt: at(0)},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			room := tt.room
+			if room == 0 {
+				room = 6
+			}
+			changes, then := Between(tt.told, tt.now, room)
+			var reasons []string
+			for _, c := range changes {
+				reasons = append(reasons, c.Reason)
+			}
+			if got := strings.Join(reasons, " "); got != tt.want {
+				t.Errorf("told %q, want %q", got, tt.want)
+			}
+			if diff := cmp.Diff(tt.then, then); diff != "" {
+				t.Errorf("told then (-want +got):\n%s", diff)
+			}
+			// What comes back from the annotation is what went there, and no news.
+			if again, _ := Between(Parse(then.String()), tt.now, room); room > 2 && len(again) > 0 {
+				t.Errorf("told again: %v", again)
+			}
+		})
+	}
+}
+
+func TestNothingToldIsNoAnnotation(t *testing.T) {
+	if got := (Told{}).String(); got != "" {
+		t.Errorf("%q", got)
+	}
+	const want = `{"level":"Critical","leak":true,"exhaustedAt":"2026-07-01T12:00:00Z"}`
+	if got := (Told{Level: v1alpha1.LevelCritical, Leak: true, ExhaustedAt: at(0)}).String(); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for _, foreign := range []string{"", "yes", `{"level":7}`, `[]`, `{"level":"Critical","exhaustedAt":"soon"}`} {
+		if got := Parse(foreign); got != (Told{}) {
+			t.Errorf("%q is %+v", foreign, got)
+		}
+	}
+}
+
+// tight is a pool as an agent reports it.
+func tight(s *v1alpha1.PortPressureStatus) {
+	s.UsedPercent, s.ExhaustionSeconds = new(int32(81)), new(int64(250))
+	s.Cause, s.Advice = v1alpha1.CauseTimeWaitChurn, "Reuse connections."
+	s.Tightest = &v1alpha1.Pool{
+		Summary: "shop/api-7f → 10.0.0.9:5432", Destination: "10.0.0.9", Port: 5432, Used: 22868, Capacity: 28232,
+		Holder: &v1alpha1.Holder{Namespace: "shop", Pod: "api-7f", Container: "api", Process: "api-server"},
+	}
+}
+
+func TestNote(t *testing.T) {
+	over := func(s *v1alpha1.PortPressureStatus) {
+		s.LastPressure = &v1alpha1.Pressure{PeakPercent: 97, Summary: "shop/api-7f → 10.0.0.9:5432", Cause: v1alpha1.CauseTimeWaitChurn, From: *at(-14 * time.Minute), To: at(0)}
+	}
+	tests := map[string]struct {
+		told Told
+		now  *v1alpha1.PortPressureStatus
+		name string
+		want string
+	}{
+		"all that is known": {
+			now: status(v1alpha1.LevelCritical, tight), name: "Service shop/db",
+			want: "81% of the ports are used, 22868 of 28232: shop/api-7f → 10.0.0.9:5432 (Service shop/db), held by shop/api-7f, container api, process api-server; at this rate no port is left in 4 min; TimeWaitChurn: Reuse connections",
+		},
+		"better, not well": {
+			told: Told{Level: v1alpha1.LevelCritical}, now: status(v1alpha1.LevelWarning, tight, func(s *v1alpha1.PortPressureStatus) {
+				s.Advice, s.ExhaustionSeconds, s.Tightest.Holder = "", new(int64(0)), nil
+			}),
+			want: "below the critical line again: 81% of the ports are used, 22868 of 28232: shop/api-7f → 10.0.0.9:5432; no port is left; cause TimeWaitChurn",
+		},
+		"next to nothing is known": {
+			now: status(v1alpha1.LevelWarning, func(s *v1alpha1.PortPressureStatus) { s.UsedPercent = new(int32(60)) }), want: "60% of the ports are used",
+		},
+		"it is over": {
+			told: Told{Level: v1alpha1.LevelWarning}, now: status(v1alpha1.LevelNormal, over),
+			want: "every pool is below the warning line again; it lasted 14 min, with 97% at most of shop/api-7f → 10.0.0.9:5432 (TimeWaitChurn)",
+		},
+		"calls failed": {
+			now: status(v1alpha1.LevelNormal, failed(0), failed(time.Minute)), name: "pod shop/db-0",
+			want: "calls failed because no port was left (EADDRNOTAVAIL), 14 since the agent started, most of them shop/api → 10.0.0.9:5432 (pod shop/db-0)",
+		},
+		"a leak": {
+			now:  status(v1alpha1.LevelNormal, has(v1alpha1.ConditionLeakSuspected, metav1.ConditionTrue)),
+			want: "sockets that a program should have closed fill a pool: 31 of 40 sockets",
+		},
+		"connection tracking": {
+			now:  status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionFalse)),
+			want: "connections are about to be refused by the connection tracking table, or are already: 31 of 40 sockets",
+		},
+		"connection tracking has room": {
+			told: Told{Conntrack: true}, now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionTrue)),
+			want: "the connection tracking table has room again: 31 of 40 sockets",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			changes, _ := Between(tt.told, tt.now, 6)
+			if len(changes) != 1 {
+				t.Fatalf("%d changes", len(changes))
+			}
+			if diff := cmp.Diff(tt.want, changes[0].Note(tt.now, tt.name)); diff != "" {
+				t.Errorf("note (-want +got):\n%s", diff)
+			}
+			if got := changes[0].Destination(tt.now); tt.name != "" && got != "10.0.0.9" {
+				t.Errorf("destination %q", got)
+			}
+		})
+	}
+}
+
+func TestANoteFitsIntoAnEvent(t *testing.T) {
+	for extra := range 4 { // at each offset in a character of three bytes
+		s := status(v1alpha1.LevelWarning, tight)
+		s.Advice = strings.Repeat("x", extra) + strings.Repeat("→", 400)
+		changes, _ := Between(Told{}, s, 6)
+		note := changes[0].Note(s, "")
+		if len(note) > maxNote || len(note) < maxNote-3 || !utf8.ValidString(note) || !strings.HasSuffix(note, "→…") {
+			t.Errorf("%d bytes: …%q", len(note), note[len(note)-9:])
+		}
+	}
+}
+
+func TestRoughly(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 119 * time.Second: "119 s", 2 * time.Minute: "2 min", 119 * time.Minute: "119 min", 50 * time.Hour: "50 h",
+	} {
+		if got := roughly(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for want, a := range map[string]string{"10.0.0.9:53": "10.0.0.9", "[fd00::9]:53": "fd00::9"} {
+		if got := Address(a, 53); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
