@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/clock"
@@ -16,18 +17,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/destination"
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
 // Options are those of every controller.
 type Options struct {
 	PortPressure portpressure.Config
+	// ResolveDestinations has Events and metrics say which Service or pod an address
+	// is. It takes the right to list them.
+	ResolveDestinations bool
 }
 
 // Scheme has every kind that the controllers read or write.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	return scheme, errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+	return scheme, errors.Join(corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 }
 
 // Cache is what the manager of these controllers must be made with: it holds what
@@ -50,9 +55,13 @@ func Cache(o Options) cache.Options {
 // Register adds every controller to the manager, and their metrics to the registry
 // that it serves.
 func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
-	r := portpressure.New(mgr.GetClient(), mgr.GetEventRecorder(v1alpha1.ReportingController), clock.RealClock{}, o.PortPressure)
+	var names portpressure.Names = destination.Unknown{}
+	if o.ResolveDestinations {
+		names = destination.NewFinder(mgr.GetAPIReader(), clock.RealClock{}, mgr.GetLogger())
+	}
+	r := portpressure.New(mgr.GetClient(), mgr.GetEventRecorder(v1alpha1.ReportingController), clock.RealClock{}, names, o.PortPressure)
 	if err := r.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
-	return metrics.Registry.Register(portpressure.NewMetrics(mgr.GetCache(), mgr.Elected()))
+	return metrics.Registry.Register(portpressure.NewMetrics(mgr.GetCache(), mgr.Elected(), names))
 }

@@ -25,7 +25,10 @@ func TestRights(t *testing.T) {
 		controllerAccount: {
 			"/nodes: list,watch",
 			"portreeve.io/portpressures: create,list,patch,watch",
+			"/services: list",
+			"/pods: list",
 			"portreeve-system: /events: create,patch",
+			"portreeve-system: events.k8s.io/events: create",
 			"portreeve-system: /pods: list,watch",
 			"portreeve-system: coordination.k8s.io/leases [portreeve-controller]: get,update",
 			"portreeve-system: coordination.k8s.io/leases: create",

@@ -1,5 +1,5 @@
-// Package portpressure keeps one PortPressure for each Node, and says on it whether
-// the node's agent is there. The status is the agents'.
+// Package portpressure keeps one PortPressure for each Node, says on it whether the
+// node's agent is there, and tells in Events what changes. The status is the agents'.
 package portpressure
 
 import (
@@ -12,11 +12,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/destination"
+	"portreeve.io/portreeve/controllers/internal/transition"
 )
 
 // Config is what an operator of the controller may choose.
@@ -39,14 +42,26 @@ type Reconciler struct {
 	// creates and patches.
 	client client.Client
 	events notifier
-	clock  clock.PassiveClock
+	clock  clock.Clock
 	seen   sightings
+	budget budget
+}
+
+// Names says what the cluster calls an address.
+type Names interface {
+	// Name is the zero value where it has no name, or none that may be known.
+	Name(ctx context.Context, address string) destination.Name
 }
 
 // New returns a Reconciler. c must read from a cache that is trimmed as
 // controllers.Cache says, with PodNodeField indexed.
-func New(c client.Client, recorder events.EventRecorder, clk clock.PassiveClock, config Config) *Reconciler {
-	return &Reconciler{config: config, client: c, events: newNotifier(recorder, clk), clock: clk}
+func New(c client.Client, recorder events.EventRecorder, clk clock.Clock, names Names, config Config) *Reconciler {
+	return &Reconciler{config: config, client: c, clock: clk, events: notifier{
+		recorder: recorder,
+		limit:    flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventPerSecond, eventBurst, clk),
+		summary:  &summary{client: c, clock: clk, names: names, namespace: config.Namespace, asked: make(chan struct{}, 1)},
+		names:    names,
+	}}
 }
 
 // Reconcile makes, repairs and labels the PortPressure of the node req.Name. When
@@ -56,6 +71,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	node.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
 	if err := r.client.Get(ctx, req.NamespacedName, node); err != nil {
 		r.seen.forget(req.Name)
+		r.budget.forget(req.Name)
 		return ctrl.Result{}, client.IgnoreNotFound(err) // the garbage collector takes the PortPressure
 	}
 	pod, err := r.pod(ctx, node.Name)
@@ -73,10 +89,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case err != nil || !have.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	return r.label(ctx, node, have, pod, since)
+	return r.settle(ctx, node, have, pod, since)
 }
 
-func (r *Reconciler) label(ctx context.Context, node *metav1.PartialObjectMetadata, have *v1alpha1.PortPressure, pod podState, since time.Time) (ctrl.Result, error) {
+// settle brings have to what it should be by one patch, and tells what is new.
+func (r *Reconciler) settle(ctx context.Context, node *metav1.PartialObjectMetadata, have *v1alpha1.PortPressure, pod podState, since time.Time) (ctrl.Result, error) {
 	now := r.clock.Now()
 	was := have.Labels[v1alpha1.LabelAgent]
 	v := judge(sighting{
@@ -87,20 +104,33 @@ func (r *Reconciler) label(ctx context.Context, node *metav1.PartialObjectMetada
 		created:  have.CreationTimestamp.Time,
 		reported: reportedAt(have),
 	}, patience{grace: r.config.Grace, heartbeat: r.config.Heartbeat})
+	room, more := r.budget.room(node.Name, now)
+	changes, told := transition.Between(transition.Parse(have.Annotations[v1alpha1.AnnotationTold]), &have.Status, room)
 
-	want := desired(have, node, r.config.Thresholds, v.label)
+	want := desired(have, node, r.config.Thresholds, v.label, told.String())
 	if !equality.Semantic.DeepEqual(have, want) {
 		// With the lock a stale cache gives a conflict and not a second Event.
 		patch := client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{})
 		if err := r.client.Patch(ctx, want, patch); err != nil {
 			return ctrl.Result{}, client.IgnoreNotFound(err)
 		}
-		r.events.changed(node, want, was, v)
+		r.budget.spend(node.Name, now, changes)
+		r.events.agent(node, want, was, v)
+		r.events.ports(ctx, node, want, changes)
 	}
-	if v.next.IsZero() {
+	next := earliest(v.next, more)
+	if next.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	return ctrl.Result{RequeueAfter: max(v.next.Sub(now), time.Nanosecond)}, nil
+	return ctrl.Result{RequeueAfter: max(next.Sub(now), time.Nanosecond)}, nil
+}
+
+// earliest is the time that comes first; zero is never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // pod says how the agent's pod on the node looks. Two of them (one going, one coming)

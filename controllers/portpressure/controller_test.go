@@ -2,6 +2,7 @@ package portpressure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,6 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/destination"
+	"portreeve.io/portreeve/controllers/internal/transition"
 )
 
 var (
@@ -31,7 +35,7 @@ var (
 type bench struct {
 	*testing.T
 	client client.Client
-	clock  *clocktesting.FakePassiveClock
+	clock  *clocktesting.FakeClock
 	r      *Reconciler
 	// writes are what was sent to the API, events what was said.
 	writes, events []string
@@ -46,15 +50,20 @@ func (b *bench) Eventf(regarding, _ runtime.Object, kind, reason, _, note string
 func newBench(t *testing.T, objects ...client.Object) *bench {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, eventsv1.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b := &bench{T: t, clock: clocktesting.NewFakePassiveClock(start)}
+	b := &bench{T: t, clock: clocktesting.NewFakeClock(start)}
 	b.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithIndex(&corev1.Pod{}, PodNodeField, IndexPod).
 		WithInterceptorFuncs(interceptor.Funcs{
+			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+				err := c.Get(ctx, key, obj, opts...)
+				_, failed := Trim(obj) // as the cache does
+				return errors.Join(err, failed)
+			},
 			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 				b.writes = append(b.writes, "create "+obj.GetName())
 				return c.Create(ctx, obj, opts...)
@@ -76,9 +85,20 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 				return nil
 			},
 		}).Build()
-	b.r = New(b.client, b, b.clock, Config{Namespace: "portreeve-system", Grace: time.Minute, Heartbeat: 30 * time.Minute, Thresholds: thresholds})
+	b.restart()
 	return b
 }
+
+// restart forgets what a process remembers.
+func (b *bench) restart() {
+	b.r = New(b.client, b, b.clock, namesOf{"10.0.0.9": {Kind: destination.KindService, Namespace: "shop", Name: "db"}},
+		Config{Namespace: "portreeve-system", Grace: time.Minute, Heartbeat: 30 * time.Minute, Thresholds: thresholds})
+}
+
+// namesOf knows some addresses.
+type namesOf map[string]destination.Name
+
+func (n namesOf) Name(_ context.Context, address string) destination.Name { return n[address] }
 
 func node(uid types.UID) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: uid}}
@@ -293,71 +313,26 @@ func TestAStaleCacheGivesAConflictAndNoEvent(t *testing.T) {
 	b.writes, b.events = nil, nil
 
 	meta := &metav1.PartialObjectMetadata{ObjectMeta: node("1").ObjectMeta}
-	_, err := b.r.label(t.Context(), meta, stale, podNotReady, start)
+	_, err := b.r.settle(t.Context(), meta, stale, podNotReady, start)
 	if !apierrors.IsConflict(err) {
-		t.Errorf("label on a stale object: %v, want a conflict", err)
+		t.Errorf("settle on a stale object: %v, want a conflict", err)
 	}
 	if len(b.events) > 0 {
 		t.Errorf("Events for what was not written: %q", b.events)
 	}
 }
 
-func TestEventsAreBounded(t *testing.T) {
-	b := newBench(t)
-	p, v := pressure(start), verdict{label: v1alpha1.AgentSilent}
-	for range 10 * eventBurst {
-		b.r.events.changed(&metav1.PartialObjectMetadata{}, p, "", v)
-	}
-	if got, want := len(b.events), 2*eventBurst; got != want {
-		t.Errorf("%d Events at once, want %d", got, want)
-	}
-	b.clock.SetTime(start.Add(3 * time.Second))
-	for range 10 {
-		b.r.events.changed(&metav1.PartialObjectMetadata{}, p, "", v)
-	}
-	if got, want := len(b.events), 2*(eventBurst+3*eventPerSecond); got != want {
-		t.Errorf("%d Events three seconds later, want %d", got, want)
-	}
-}
-
 func TestANodeThatIsGoneIsForgotten(t *testing.T) {
 	n := node("1")
 	b := newBench(t, n, pressure(start))
+	b.r.budget.spend("n", start, []transition.Change{{Reason: v1alpha1.ReasonHeadroomLow}})
 	b.reconcile()
-	if len(b.r.seen.nodes) != 1 {
+	if len(b.r.seen.nodes) != 1 || len(b.r.budget.nodes) != 1 {
 		t.Fatal("nothing was remembered")
 	}
 	b.r.client = newBench(t).client
 	b.reconcile()
-	if len(b.r.seen.nodes) != 0 {
-		t.Errorf("still remembered: %v", b.r.seen.nodes)
-	}
-}
-
-func TestCountHasEveryState(t *testing.T) {
-	labelled := func(value string, reported time.Time) v1alpha1.PortPressure {
-		p := pressure(reported)
-		p.Labels = map[string]string{v1alpha1.LabelAgent: value}
-		return *p
-	}
-	tests := map[string]struct {
-		all  []v1alpha1.PortPressure
-		want map[string]int
-	}{
-		"no nodes": {nil, map[string]int{"reporting": 0, "starting": 0, "silent": 0, "none": 0}},
-		"one of each": {
-			[]v1alpha1.PortPressure{*pressure(start), *pressure(time.Time{}), labelled("silent", start), labelled("none", time.Time{})},
-			map[string]int{"reporting": 1, "starting": 1, "silent": 1, "none": 1},
-		},
-		"a label of a newer version is not silence": {
-			[]v1alpha1.PortPressure{labelled("resting", start)}, map[string]int{"reporting": 1, "starting": 0, "silent": 0, "none": 0},
-		},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, count(tt.all)); diff != "" {
-				t.Errorf("count (-want +got):\n%s", diff)
-			}
-		})
+	if len(b.r.seen.nodes) != 0 || len(b.r.budget.nodes) != 0 {
+		t.Errorf("still remembered: %v, %v", b.r.seen.nodes, b.r.budget.nodes)
 	}
 }

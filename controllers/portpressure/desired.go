@@ -19,16 +19,26 @@ func create(node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds) 
 }
 
 // desired is have as it should be; have stays as it is.
-func desired(have *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds, label string) *v1alpha1.PortPressure {
+func desired(have *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds, label, told string) *v1alpha1.PortPressure {
 	want := have.DeepCopy()
 	own(want, node)
 	want.Spec.Thresholds = thresholds
-	if label == "" {
-		delete(want.Labels, v1alpha1.LabelAgent)
-	} else {
-		metav1.SetMetaDataLabel(&want.ObjectMeta, v1alpha1.LabelAgent, label)
-	}
+	want.Labels = with(want.Labels, v1alpha1.LabelAgent, label)
+	want.Annotations = with(want.Annotations, v1alpha1.AnnotationTold, told)
 	return want
+}
+
+// with sets the value of key in all, or removes the key where the value is empty.
+func with(all map[string]string, key, value string) map[string]string {
+	if value == "" {
+		delete(all, key)
+		return all
+	}
+	if all == nil {
+		all = map[string]string{}
+	}
+	all[key] = value
+	return all
 }
 
 // own makes the node an owner, so that the garbage collector removes p with it. A

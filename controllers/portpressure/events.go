@@ -1,37 +1,40 @@
 package portpressure
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/flowcontrol"
-	"k8s.io/utils/clock"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/transition"
 )
 
-// Events at once, and a second, at most. When thousands of agents fall silent
-// together, the first ones say so; labels and metrics say it of each.
+// Events at once, and a second, at most, of all nodes together. What is beyond it is
+// in the summary: one dead database, or one dead API server, is one Event.
 const (
 	eventBurst     = 200
 	eventPerSecond = 1
 )
 
-// action is what the controller was doing, as events.k8s.io/v1 wants to know.
-const action = "WatchAgent"
+// What the controller was doing, as events.k8s.io/v1 wants to know.
+const (
+	actionAgent = "WatchAgent"
+	actionPorts = "WatchPorts"
+)
 
+// notifier writes Events about nodes.
 type notifier struct {
 	recorder events.EventRecorder
 	limit    flowcontrol.PassiveRateLimiter
+	summary  *summary
+	names    Names
 }
 
-func newNotifier(recorder events.EventRecorder, clk clock.PassiveClock) notifier {
-	return notifier{recorder, flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventPerSecond, eventBurst, clk)}
-}
-
-// changed writes an Event on both objects when the agent fell silent or is back. An
-// Event is found by the one object that it regards, so it takes two.
-func (n notifier) changed(node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure, was string, v verdict) {
+// agent tells that an agent fell silent or is back.
+func (n *notifier) agent(node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure, was string, v verdict) {
 	kind, reason, note := corev1.EventTypeNormal, v1alpha1.ReasonAgentBack, "the agent of this node reports again"
 	switch {
 	case was == v1alpha1.AgentSilent && v.label == "":
@@ -40,9 +43,34 @@ func (n notifier) changed(node *metav1.PartialObjectMetadata, p *v1alpha1.PortPr
 	default:
 		return
 	}
-	if !n.limit.TryAccept() {
-		return
+	if n.admit() {
+		n.tell(node, p, kind, reason, actionAgent, note)
 	}
+}
+
+// ports tells of changes of p, which has all of its status.
+func (n *notifier) ports(ctx context.Context, node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure, changes []transition.Change) {
+	for _, c := range changes {
+		if !n.admit() {
+			continue
+		}
+		name := n.names.Name(ctx, c.Destination(&p.Status)).String()
+		n.tell(node, p, c.Type, c.Reason, actionPorts, c.Note(&p.Status, name))
+	}
+}
+
+// admit says whether an Event may be written of its own; if not, the summary has it.
+func (n *notifier) admit() bool {
+	if n.limit.TryAccept() {
+		return true
+	}
+	n.summary.ask()
+	return false
+}
+
+// tell writes an Event on both objects: an Event is found by the one object that it
+// regards, so it takes two.
+func (n *notifier) tell(node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure, kind, reason, action, note string) {
 	n.recorder.Eventf(p, node, kind, reason, action, "%s", note)
 	n.recorder.Eventf(node, p, kind, reason, action, "%s", note)
 }

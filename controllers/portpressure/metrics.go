@@ -2,6 +2,7 @@ package portpressure
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,27 +11,69 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Metrics counts the nodes by what their agent does, each time that it is read.
+// Family is what the reference says of the metrics of one name. All are gauges.
+type Family struct {
+	Name, Help string
+	Labels     []string
+	// Absent says when there is no such series.
+	Absent string
+}
+
+// Families are those that the controller adds to controller-runtime's.
+func Families() []Family { return []Family{agents, nodes, destinations} }
+
+const standsBy = "in the replica that stands by, and for a moment after the start"
+
+var (
+	agents = Family{
+		"portreeve_controller_agents",
+		"Nodes by the state of their agent: reporting, starting (never reported yet), silent, none (no agent pod).",
+		[]string{"state"}, standsBy,
+	}
+	nodes = Family{
+		"portreeve_controller_nodes",
+		"Nodes by level: Normal, Warning, Critical, and unknown where the agent is not reporting or measured nothing.",
+		[]string{"level"}, standsBy,
+	}
+	destinations = Family{
+		"portreeve_controller_destination_info",
+		"Always 1: what the cluster calls the destination of a node's tightest pool past the warning line. Kind is Service, Pod, or empty with the names where it is neither, or may not be looked up.",
+		[]string{"destination", "port", "kind", "namespace", "name"},
+		standsBy + "; below the warning line; or not among the 100 destinations that most nodes share",
+	}
+)
+
+func (f Family) desc() *prometheus.Desc { return prometheus.NewDesc(f.Name, f.Help, f.Labels, nil) }
+
+func (f Family) metric(value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(f.desc(), prometheus.GaugeValue, value, labels...)
+}
+
+// Metrics counts the nodes each time that it is read.
 type Metrics struct {
 	cache   client.Reader
 	elected <-chan struct{}
+	names   Names
 }
 
 // NewMetrics returns a collector that reads from the cache, and has nothing to say
 // before elected is closed: the replica that stands by would count every node twice.
-func NewMetrics(cache client.Reader, elected <-chan struct{}) *Metrics {
-	return &Metrics{cache, elected}
+func NewMetrics(cache client.Reader, elected <-chan struct{}, names Names) *Metrics {
+	return &Metrics{cache, elected, names}
 }
 
-var agents = prometheus.NewDesc("portreeve_controller_agents",
-	"Nodes by the state of their agent: reporting, starting (never reported yet), silent, none (no agent pod).",
-	[]string{"state"}, nil)
-
-// patient is how long a scrape waits for a cache that is being filled.
+// patient is how long a scrape waits for a cache that is being filled, and for names.
 const patient = time.Second
 
+// mostDestinations bounds the series.
+const mostDestinations = 100
+
 // Describe implements prometheus.Collector.
-func (m *Metrics) Describe(c chan<- *prometheus.Desc) { c <- agents }
+func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
+	for _, f := range Families() {
+		c <- f.desc()
+	}
+}
 
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(c chan<- prometheus.Metric) {
@@ -45,24 +88,15 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	if err := m.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return // the cache is not filled yet: an error would fail the other metrics
 	}
-	for state, n := range count(list.Items) {
-		c <- prometheus.MustNewConstMetric(agents, prometheus.GaugeValue, float64(n), state)
+	census := take(list.Items)
+	for state, n := range census.agents {
+		c <- agents.metric(float64(n), state)
 	}
-}
-
-// count has every state, zero included.
-func count(all []v1alpha1.PortPressure) map[string]int {
-	const reporting, starting = "reporting", "starting"
-	n := map[string]int{reporting: 0, starting: 0, v1alpha1.AgentSilent: 0, v1alpha1.AgentNone: 0}
-	for i := range all {
-		switch label := all[i].Labels[v1alpha1.LabelAgent]; {
-		case label == v1alpha1.AgentSilent || label == v1alpha1.AgentNone:
-			n[label]++
-		case all[i].Status.ObservedAt == nil:
-			n[starting]++
-		default:
-			n[reporting]++
-		}
+	for level, n := range census.levels {
+		c <- nodes.metric(float64(n), string(level))
 	}
-	return n
+	for _, p := range census.commonest(mostDestinations, v1alpha1.LevelCritical, v1alpha1.LevelWarning) {
+		name := m.names.Name(ctx, p.destination)
+		c <- destinations.metric(1, p.destination, strconv.Itoa(int(p.port)), name.Kind, name.Namespace, name.Name)
+	}
 }

@@ -34,6 +34,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, PodNodeField, IndexPod); err != nil {
 		return err
 	}
+	if err := mgr.Add(r.events.summary); err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("portpressure").
 		For(&v1alpha1.PortPressure{}).

@@ -44,8 +44,9 @@ func TrimPod(obj any) (any, error) {
 	}, nil
 }
 
-// Trim keeps metadata and spec of a PortPressure, of its status when and how bad, and
-// of managedFields when status was written.
+// Trim keeps metadata and spec of a PortPressure, of managedFields when status was
+// written, and of the status what decides whether there is news. What news are made of
+// comes with the answer to the patch that notes them.
 func Trim(obj any) (any, error) {
 	p, ok := obj.(*v1alpha1.PortPressure)
 	if !ok {
@@ -57,8 +58,38 @@ func Trim(obj any) (any, error) {
 		ObservedAt:         p.Status.ObservedAt,
 		Level:              p.Status.Level,
 		UsedPercent:        p.Status.UsedPercent,
+		Tightest:           leadsTo(&p.Status),
+		Conditions:         told(p.Status.Conditions),
+		Failures:           lastFailure(p.Status.Failures),
 	}
 	return p, nil
+}
+
+// leadsTo is where the tightest pool leads to, past the line.
+func leadsTo(s *v1alpha1.PortPressureStatus) *v1alpha1.Pool {
+	if s.Tightest == nil || !pressed(s.Level) {
+		return nil
+	}
+	return &v1alpha1.Pool{Destination: s.Tightest.Destination, Port: s.Tightest.Port}
+}
+
+// told are the conditions that Events tell of, and how they are.
+func told(conditions []metav1.Condition) (kept []metav1.Condition) {
+	for _, kind := range []string{v1alpha1.ConditionLeakSuspected, v1alpha1.ConditionConntrackAvailable} {
+		if c := meta.FindStatusCondition(conditions, kind); c != nil {
+			kept = append(kept, metav1.Condition{Type: kind, Status: c.Status})
+		}
+	}
+	return kept
+}
+
+// lastFailure is when a call failed last.
+func lastFailure(failures []v1alpha1.Failure) []v1alpha1.Failure {
+	if len(failures) == 0 {
+		return nil
+	}
+	last := slices.MaxFunc(failures, func(a, b v1alpha1.Failure) int { return a.LastAt.Compare(b.LastAt.Time) })
+	return []v1alpha1.Failure{{LastAt: last.LastAt}}
 }
 
 // statusWrites are the entries that say when status was written, without the fields.

@@ -27,8 +27,15 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 		},
 		Spec: v1alpha1.PortPressureSpec{Thresholds: v1alpha1.Thresholds{WarningPercent: 50}},
 		Status: v1alpha1.PortPressureStatus{
-			ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)),
-			Networks: make([]v1alpha1.Network, 3), Failures: make([]v1alpha1.Failure, 3), Tightest: &v1alpha1.Pool{},
+			ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)), Advice: "reuse connections",
+			Networks: make([]v1alpha1.Network, 3), LastPressure: &v1alpha1.Pressure{},
+			Tightest: &v1alpha1.Pool{Summary: "shop/api → 10.0.0.9:5432", Destination: "10.0.0.9", Port: 5432, Used: 1, States: &v1alpha1.States{}},
+			Failures: []v1alpha1.Failure{{Network: "a", Count: 9, LastAt: *at(1)}, {Network: "b", Count: 1, LastAt: *at(2)}},
+			Conditions: []metav1.Condition{
+				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionTrue, Message: "m"},
+				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse, Message: "m"},
+				{Type: v1alpha1.ConditionLeakSuspected, Status: metav1.ConditionUnknown, Message: "m"},
+			},
 		},
 	}
 	want := &v1alpha1.PortPressure{
@@ -36,8 +43,16 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 			Name: "n", ResourceVersion: "7", Labels: map[string]string{"a": "b"},
 			ManagedFields: []metav1.ManagedFieldsEntry{{Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", Time: at(3)}},
 		},
-		Spec:   full.Spec,
-		Status: v1alpha1.PortPressureStatus{ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60))},
+		Spec: full.Spec,
+		Status: v1alpha1.PortPressureStatus{
+			ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)),
+			Tightest: &v1alpha1.Pool{Destination: "10.0.0.9", Port: 5432},
+			Failures: []v1alpha1.Failure{{LastAt: *at(2)}},
+			Conditions: []metav1.Condition{
+				{Type: v1alpha1.ConditionLeakSuspected, Status: metav1.ConditionUnknown},
+				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse},
+			},
+		},
 	}
 	for range 2 { // a transform may see its own work again
 		got, err := Trim(full)

@@ -24,6 +24,7 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 		"a percent above 100":               {"controller.thresholds.criticalPercent=101", `at '/controller/thresholds/criticalPercent': maximum: got 101, want 100`},
 		"no agent at all":                   {"agent=null", `at '': missing property 'agent'`},
 		"a toleration misspelt":             {"agent.tolerations[0].efect=NoExecute", `at '/agent/tolerations/0': additional properties 'efect' not allowed`},
+		"a word as a switch":                {"controller.resolveDestinations=maybe", `at '/controller/resolveDestinations': got string, want boolean`},
 		"a log level":                       {"agent.logLevel=trace", `at '/agent/logLevel': value must be one of 'debug', 'info', 'warn', 'error'`},
 		"critical below warning":            {"controller.thresholds.warningPercent=90", `controller.thresholds.criticalPercent 85: must be warningPercent (90) to 100`},
 		"a tick too short":                  {"agent.tick=50ms", `agent.tick "50ms": must be 100ms or more, such as 10s`},
@@ -104,6 +105,24 @@ func TestPodNames(t *testing.T) {
 				t.Errorf("gives (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The right to look addresses up comes and goes with its value.
+func TestResolvingDestinationsTakesARight(t *testing.T) {
+	for value, want := range map[string][]string{
+		"true":  {"ClusterRole portreeve-controller-destinations", "ClusterRoleBinding portreeve-controller-destinations"},
+		"false": nil,
+	} {
+		var got []string
+		for _, o := range Render(t, "portreeve-system", "--set", "controller.resolveDestinations="+value) {
+			if strings.Contains(o.GetName(), "destinations") {
+				got = append(got, key(o))
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s gives (-want +got):\n%s", value, diff)
+		}
 	}
 }
 

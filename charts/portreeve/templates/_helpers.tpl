@@ -50,14 +50,16 @@ imagePullSecrets:
 {{/*
 Objects that make generate copied from config/: (dict "root" $ "files" "files/crd/*").
 They come out as they are there, with this release's namespace, labels and, where
-given, annotations.
+given, annotations; without the file "without".
 */}}
 {{- define "portreeve.copied" -}}
 {{- $root := .root }}
 {{- $annotations := .annotations }}
 {{- $found := $root.Files.Glob .files }}
 {{- if not $found }}{{ fail (printf "%s is not in this chart: run make generate-chart" .files) }}{{ end }}
+{{- $without := default "" .without }}
 {{- range $path, $data := $found }}
+{{- if ne $path $without }}
 {{- range regexSplit "(?m)^---\n" (toString $data) -1 }}
 {{- $object := fromYaml (replace "portreeve-system" $root.Release.Namespace .) }}
 {{- if hasKey $object "kind" }}
@@ -70,6 +72,7 @@ given, annotations.
 {{ toYaml $object }}
 {{- else if $object }}
 {{- fail (printf "%s: %s" $path (toJson $object)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -22,6 +22,7 @@ type settings struct {
 	grace          time.Duration
 	warning        int32
 	critical       int32
+	resolve        bool
 	leaderElection bool
 	metrics        string
 	health         string
@@ -41,6 +42,7 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.DurationVar(&s.grace, "agent-grace", 2*time.Minute, "how long an agent's pod may be absent or not ready before that is said")
 	f.Int32Var(&s.warning, "warning-percent", v1alpha1.DefaultWarningPercent, "used percent of a pool at which Warning begins")
 	f.Int32Var(&s.critical, "critical-percent", v1alpha1.DefaultCriticalPercent, "used percent of a pool at which Critical begins")
+	f.BoolVar(&s.resolve, "resolve-destinations", true, "say which Service or pod an address is; takes the right to list them")
 	f.BoolVar(&s.leaderElection, "leader-elect", true, "wait for the lease before writing, so that replicas stand by")
 	f.StringVar(&s.metrics, "metrics-address", ":8080", "address of /metrics; 0 for none")
 	f.StringVar(&s.health, "health-address", ":8081", "address of /healthz and /readyz; 0 for none")
@@ -107,12 +109,15 @@ func (s *settings) check() error {
 }
 
 func (s *settings) options() controllers.Options {
-	return controllers.Options{PortPressure: portpressure.Config{
-		Namespace:  s.namespace,
-		Grace:      s.grace,
-		Heartbeat:  s.heartbeat,
-		Thresholds: v1alpha1.Thresholds{WarningPercent: s.warning, CriticalPercent: s.critical},
-	}}
+	return controllers.Options{
+		ResolveDestinations: s.resolve,
+		PortPressure: portpressure.Config{
+			Namespace:  s.namespace,
+			Grace:      s.grace,
+			Heartbeat:  s.heartbeat,
+			Thresholds: v1alpha1.Thresholds{WarningPercent: s.warning, CriticalPercent: s.critical},
+		},
+	}
 }
 
 func (s *settings) handler(w io.Writer) slog.Handler {

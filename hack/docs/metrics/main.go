@@ -1,4 +1,4 @@
-// Command metrics writes docs/reference/metrics.md from the agent's own list of
+// Command metrics writes docs/reference/metrics.md from the programs' own lists of
 // metrics. Run it from the root of the repository: go run ./hack/docs/metrics
 package main
 

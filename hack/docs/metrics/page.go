@@ -6,11 +6,18 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/agent/metrics"
+	"portreeve.io/portreeve/controllers/portpressure"
 )
 
-const head = `# Metrics of the agent
+const head = `# Metrics
 
-<!-- Made by "go run ./hack/docs/metrics"; change agent/metrics/reference.go instead. -->
+<!-- Made by "go run ./hack/docs/metrics"; change agent/metrics/reference.go and
+controllers/portpressure/metrics.go instead. -->
+
+Both programs serve ` + "`/metrics`" + `: [the agent](#the-agent) of each node, with the figures, and
+[the controller](#the-controller), with the view of the cluster.
+
+## The agent
 
 The agent serves these at ` + "`/metrics`" + `. Ratios are 0 to 1, times are seconds. What could not
 be read has no series: it is never 0. A pool or a network that is gone has none either, from
@@ -25,6 +32,17 @@ pod: scrape with ` + "`honorLabels: true`" + ` (` + "`honor_labels`" + `), or fi
 whose pod's name is not known. ` + "`network`" + ` is the name that the PortPressure uses.
 `
 
+const controllerHead = `
+## The controller
+
+The controller serves these beside those of its Go process and of controller-runtime, all
+gauges. They are the leader's: a replica that stands by has none. Its labels
+` + "`namespace` and `name`" + ` are those of the destination.
+
+| metric | labels | what it is | absent when |
+|---|---|---|---|
+`
+
 // page is docs/reference/metrics.md.
 func page() string {
 	var b strings.Builder
@@ -37,12 +55,16 @@ func page() string {
 		{"How the agent fares", own},
 		{"Its process", func(name string) bool { return strings.HasPrefix(name, "process_") }},
 	} {
-		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | labels | what it is | absent when |\n|---|---|---|---|---|\n", part.title)
+		fmt.Fprintf(&b, "\n### %s\n\n| metric | type | labels | what it is | absent when |\n|---|---|---|---|---|\n", part.title)
 		for _, f := range metrics.Families() {
 			if part.has(f.Name) {
 				b.WriteString(row(f))
 			}
 		}
+	}
+	b.WriteString(controllerHead)
+	for _, f := range portpressure.Families() {
+		fmt.Fprintf(&b, "| %#q | %s | %s | %s |\n", f.Name, strings.Join(f.Labels, ", "), cell(f.Help), cell(f.Absent))
 	}
 	return b.String()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portreeve.io/portreeve/agent/metrics"
+	"portreeve.io/portreeve/controllers/portpressure"
 )
 
 var update = flag.Bool("update", false, "rewrite the page")
@@ -31,13 +32,19 @@ func TestThePageIsUpToDate(t *testing.T) {
 }
 
 func TestThePageHasEveryMetricOnce(t *testing.T) {
-	text := page()
+	text, help := page(), map[string]string{}
 	for _, f := range metrics.Families() {
-		if n := strings.Count(text, "| `"+f.Name+"` |"); n != 1 {
-			t.Errorf("%s is there %d times", f.Name, n)
+		help[f.Name] = f.Help
+	}
+	for _, f := range portpressure.Families() {
+		help[f.Name] = f.Help
+	}
+	for name, says := range help {
+		if n := strings.Count(text, "| `"+name+"` |"); n != 1 {
+			t.Errorf("%s is there %d times", name, n)
 		}
-		if f.Help == "" {
-			t.Errorf("%s says nothing of itself", f.Name)
+		if says == "" {
+			t.Errorf("%s says nothing of itself", name)
 		}
 	}
 }

@@ -1,0 +1,187 @@
+package portpressure
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/transition"
+)
+
+// reports writes the level as the node's agent does, now.
+func (b *bench) reports(level v1alpha1.Level) {
+	b.Helper()
+	p := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+	used := map[v1alpha1.Level]int32{v1alpha1.LevelNormal: 10, v1alpha1.LevelWarning: 60, v1alpha1.LevelCritical: 90}[level]
+	body := fmt.Sprintf(`{"status":{"observedAt":%q,"level":%q,"usedPercent":%d,"tightest":{"summary":"shop/api → 10.0.0.9:5432","destination":"10.0.0.9","port":5432,"used":%d,"capacity":100}}}`,
+		b.clock.Now().Format(time.RFC3339), level, used, used)
+	if err := b.client.Patch(b.Context(), p, client.RawPatch("application/merge-patch+json", []byte(body))); err != nil {
+		b.Fatal(err)
+	}
+	b.writes = nil
+}
+
+// both is one Event on both objects.
+func both(event string) []string {
+	return []string{"*v1alpha1.PortPressure " + event, "*v1.PartialObjectMetadata " + event}
+}
+
+func TestALevelIsToldOnceWhoeverLeads(t *testing.T) {
+	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
+	b.reports(v1alpha1.LevelCritical)
+	b.reconcile()
+	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/told":"{\"level\":\"Critical\"}"},"resourceVersion":"1000"}}`},
+		both("Warning HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → 10.0.0.9:5432 (Service shop/db)"))
+	b.reconcile()
+	b.wrote(nil, nil)
+
+	b.restart()
+	b.reconcile()
+	b.wrote(nil, nil) // what was told is not told again
+
+	b.reports(v1alpha1.LevelNormal) // while nobody leads
+	b.restart()
+	b.reconcile()
+	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1002"}}`}, both("Normal HeadroomRestored: every pool is below the warning line again"))
+
+	b.reports(v1alpha1.LevelWarning) // and away again before anybody looked
+	b.reports(v1alpha1.LevelNormal)
+	b.restart()
+	b.reconcile()
+	b.wrote(nil, nil)
+}
+
+func TestANodeThatFlapsIsToldOfSixTimesAnHour(t *testing.T) {
+	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
+	var told []time.Time
+	look := func() time.Duration {
+		next := b.reconcile().RequeueAfter
+		for range len(b.events) / 2 {
+			told = append(told, b.clock.Now())
+		}
+		b.writes, b.events = nil, nil
+		return next
+	}
+	for i := range 200 { // of its minutes, as an agent may write it at most
+		b.reports([]v1alpha1.Level{v1alpha1.LevelCritical, v1alpha1.LevelNormal}[i%2])
+		look()
+		b.clock.Step(time.Minute)
+	}
+	for i := range told {
+		if last := i + flaps; last < len(told) && told[last].Sub(told[i]) < time.Hour {
+			t.Errorf("%d Events from %v to %v", flaps+1, told[i], told[last])
+		}
+	}
+	if len(told) < 3*flaps || len(told) > 4*flaps {
+		t.Errorf("%d Events in 200 minutes", len(told))
+	}
+
+	// What it is in the end is told, however much it flapped before.
+	for i := range flaps {
+		b.reports([]v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning}[i%2])
+		look()
+	}
+	b.reports(v1alpha1.LevelCritical)
+	before := len(told)
+	next := look()
+	if next <= 0 || next > time.Hour || len(told) > before {
+		t.Fatalf("looked at again after %v; %d told meanwhile", next, len(told)-before)
+	}
+	for range flaps + 1 {
+		b.clock.Step(next)
+		b.reports(v1alpha1.LevelCritical)
+		if next = look(); len(told) > before {
+			return
+		}
+	}
+	t.Error("the last level was never told")
+}
+
+func TestEventsOfManyNodesAreBounded(t *testing.T) {
+	b := newBench(t)
+	p, v := pressure(start), verdict{label: v1alpha1.AgentSilent}
+	change := []transition.Change{{Reason: v1alpha1.ReasonHeadroomLow, Type: corev1.EventTypeWarning}}
+	storm := func() {
+		for range 5 * eventBurst { // both kinds have one limit
+			b.r.events.agent(&metav1.PartialObjectMetadata{}, p, "", v)
+			b.r.events.ports(t.Context(), &metav1.PartialObjectMetadata{}, p, change)
+		}
+	}
+	storm()
+	if got, want := len(b.events), 2*eventBurst; got != want {
+		t.Errorf("%d Events at once, want %d", got, want)
+	}
+	b.clock.SetTime(start.Add(3 * time.Second))
+	storm()
+	if got, want := len(b.events), 2*(eventBurst+3*eventPerSecond); got != want {
+		t.Errorf("%d Events three seconds later, want %d", got, want)
+	}
+}
+
+func TestOneEventStandsForManyAndComesOnceAMinute(t *testing.T) {
+	var objects []client.Object
+	for i := range 30 {
+		p := pressure(start)
+		p.Name, p.Status.Level = fmt.Sprint("n", i), v1alpha1.LevelCritical
+		p.Status.Tightest = &v1alpha1.Pool{Destination: "10.0.0.9", Port: 5432}
+		objects = append(objects, p)
+	}
+	b := newBench(t, objects...)
+	s := b.r.events.summary
+	ended := make(chan error)
+	go func() { ended <- s.Start(t.Context()) }()
+	notes := func() (notes []string) {
+		list := &eventsv1.EventList{}
+		if err := b.client.List(t.Context(), list); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list.Items {
+			notes = append(notes, fmt.Sprintf("%s %s on %s %s: %s", e.Type, e.Reason, e.Regarding.Kind, e.Regarding.Name, e.Note))
+		}
+		return notes
+	}
+	waits := func() {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !b.clock.HasWaiters(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("it does not wait")
+			}
+		}
+	}
+	storm := func() {
+		for range eventBurst + 2 {
+			b.r.events.admit()
+		}
+	}
+	storm()
+	waits()
+	if got := notes(); len(got) != 0 {
+		t.Fatalf("told at once: %q", got)
+	}
+	b.clock.Step(summarySettles)
+	waits()
+	const want = "Warning ManyNodes on Namespace portreeve-system: of 30 nodes, 30 Critical; 30 of the Critical ones towards 10.0.0.9:5432 (Service shop/db): kubectl get portpressures names them"
+	if got := notes(); len(got) != 1 || got[0] != want {
+		t.Fatalf("told %q\nwant %q", got, want)
+	}
+	storm()
+	b.clock.Step(summaryApart - summarySettles - 1)
+	waits()
+	if got := notes(); len(got) != 1 {
+		t.Fatalf("told within the minute: %q", got)
+	}
+	b.clock.Step(1)
+	waits() // it settles again
+	b.clock.Step(summarySettles)
+	waits()
+	if got := notes(); len(got) != 2 || !strings.HasPrefix(got[1], "Warning ManyNodes") {
+		t.Fatalf("told %q after a minute", got)
+	}
+}

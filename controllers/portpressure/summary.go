@@ -1,0 +1,103 @@
+package portpressure
+
+import (
+	"context"
+	"os"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// What comes together is told together; and not more often than once in summaryApart.
+const (
+	summarySettles = 5 * time.Second
+	summaryApart   = time.Minute
+)
+
+// summary writes one Event that stands for those that the limit has held back. It says
+// how the whole cluster is, by the cache, and so it is right at once, however long it
+// takes until each node was looked at.
+type summary struct {
+	client    client.Client
+	clock     clock.Clock
+	names     Names
+	namespace string
+	asked     chan struct{} // holds one
+}
+
+// ask makes the summary come, soon.
+func (s *summary) ask() {
+	select {
+	case s.asked <- struct{}{}:
+	default:
+	}
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (s *summary) NeedLeaderElection() bool { return true }
+
+// Start implements manager.Runnable.
+func (s *summary) Start(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.asked:
+		}
+		if !s.wait(ctx, summarySettles) {
+			return nil
+		}
+		if err := s.write(ctx); err != nil && ctx.Err() == nil {
+			ctrl.LoggerFrom(ctx).Error(err, "the Event about many nodes was not written", "namespace", s.namespace)
+		}
+		if !s.wait(ctx, summaryApart-summarySettles) {
+			return nil
+		}
+	}
+}
+
+func (s *summary) wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.clock.After(d):
+		return true
+	}
+}
+
+// write makes a new Event each time, on the controller's namespace. The recorder would
+// make a series of them, and in a series the note stays as it was first: events.k8s.io/v1
+// has it immutable.
+func (s *summary) write(ctx context.Context) error {
+	list := &v1alpha1.PortPressureList{}
+	if err := s.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return err
+	}
+	c := take(list.Items)
+	kind := corev1.EventTypeWarning
+	if c.calm() {
+		kind = corev1.EventTypeNormal
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return s.client.Create(ctx, &eventsv1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Namespace: s.namespace, GenerateName: "portreeve-many-nodes-"},
+		EventTime:           metav1.NewMicroTime(s.clock.Now()),
+		ReportingController: v1alpha1.ReportingController,
+		ReportingInstance:   v1alpha1.ReportingController + "-" + host,
+		Action:              actionPorts,
+		Reason:              v1alpha1.ReasonManyNodes,
+		Type:                kind,
+		Note:                c.note(s.names.Name(ctx, c.target().destination).String()),
+		Regarding:           corev1.ObjectReference{APIVersion: "v1", Kind: "Namespace", Namespace: s.namespace, Name: s.namespace},
+	})
+}
