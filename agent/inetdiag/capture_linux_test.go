@@ -1,12 +1,14 @@
 package inetdiag
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"portreeve.io/portreeve/agent/internal/netlink"
 	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/hack/netload/testnet"
@@ -56,13 +58,14 @@ func TestCapture(t *testing.T) {
 			s, err := openSpace("/proc")
 			must(nil, err)
 			defer s.close()
-			buf := make([]byte, bufferSize)
+			buf := make([]byte, netlink.BufferSize)
 			must(nil, unix.Sendto(s.netlink, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
 			for done := false; !done; {
 				size, err := unix.Read(s.netlink, buf)
 				must(nil, err)
 				all = append(all, buf[:size]...)
-				done, _, err = replies(buf[:size], request, func(message) error { return nil })
+				kind := binary.NativeEndian.Uint16(request[4:])
+				done, _, err = netlink.Replies(buf[:size], request, kind, func(netlink.Message) error { return nil })
 				must(nil, err)
 			}
 		})

@@ -5,83 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"syscall"
 
+	"portreeve.io/portreeve/agent/internal/netlink"
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Errors of the decoders.
-var (
-	// ErrShort: a message ends before its own length says.
-	ErrShort = errors.New("short netlink message")
-	// ErrLength: a length that no message of this kind has.
-	ErrLength = errors.New("impossible length in netlink message")
-	// ErrFamily: neither IPv4 nor IPv6.
-	ErrFamily = errors.New("unknown address family")
-)
+// ErrFamily: neither IPv4 nor IPv6.
+var ErrFamily = errors.New("unknown address family")
 
-// Layout of struct nlmsghdr (include/uapi/linux/netlink.h).
+// The kinds of message (include/uapi/linux/sock_diag.h and inet_diag.h).
 const (
-	headerSize = 16
-	alignment  = 4
-
-	typeError = 2
-	typeDone  = 3
 	// typeLegacy is TCPDIAG_GETSOCK: one dump gives IPv4 and IPv6.
 	typeLegacy = 18
 	// typeFamily is SOCK_DIAG_BY_FAMILY.
 	typeFamily = 20
-
-	flagDumpInterrupted = 0x10 // NLM_F_DUMP_INTR
 )
-
-// message is one netlink message of a reply.
-type message struct {
-	kind, flags uint16
-	sequence    uint32
-	body        []byte
-}
-
-// nextMessage takes the first message off b.
-func nextMessage(b []byte) (m message, rest []byte, err error) {
-	if len(b) < headerSize {
-		return message{}, nil, fmt.Errorf("%w: %d bytes", ErrShort, len(b))
-	}
-	n := int64(binary.NativeEndian.Uint32(b))
-	if n < headerSize {
-		return message{}, nil, fmt.Errorf("%w: %d", ErrLength, n)
-	}
-	if n > int64(len(b)) {
-		return message{}, nil, fmt.Errorf("%w: %d of %d bytes", ErrShort, len(b), n)
-	}
-	m = message{
-		kind:     binary.NativeEndian.Uint16(b[4:]),
-		flags:    binary.NativeEndian.Uint16(b[6:]),
-		sequence: binary.NativeEndian.Uint32(b[8:]),
-		body:     b[headerSize:n],
-	}
-	// The last message may come without its padding.
-	return m, b[min((n+alignment-1)&^(alignment-1), int64(len(b))):], nil
-}
-
-// failure is the error in an NLMSG_ERROR or NLMSG_DONE, which both start with a
-// negative errno; nil for an acknowledgement and a good end.
-func (m message) failure() error {
-	if len(m.body) < 4 {
-		if m.kind == typeDone {
-			return nil
-		}
-		return fmt.Errorf("%w: an error of %d bytes", ErrShort, len(m.body))
-	}
-	code := int32(binary.NativeEndian.Uint32(m.body))
-	if code == 0 {
-		return nil
-	}
-	if code > 0 || code < -4095 { // MAX_ERRNO
-		return fmt.Errorf("%w: error code %d", ErrLength, code)
-	}
-	return syscall.Errno(-code)
-}
 
 // Layout of struct inet_diag_msg (include/uapi/linux/inet_diag.h): family, state,
 // timer, retransmits; then struct inet_diag_sockid; then 5 words.
@@ -109,7 +47,7 @@ type sock struct {
 // that is needed.
 func decodeSocket(b []byte) (sock, error) {
 	if len(b) < socketSize {
-		return sock{}, fmt.Errorf("%w: a socket of %d bytes", ErrShort, len(b))
+		return sock{}, fmt.Errorf("%w: a socket of %d bytes", netlink.ErrShort, len(b))
 	}
 	s := sock{
 		state:   socket.State(b[1]),

@@ -39,7 +39,7 @@ func TestABrokenDescriptorIsUnseenOnceAndOpenedAnew(t *testing.T) {
 	}
 	broken := sample()
 	want := append(before.Unseen, socket.Unseen{
-		What: fmt.Sprintf("net:[%d]", before.Networks[0].Inode), Why: "request sockets: bad file descriptor"})
+		What: fmt.Sprintf("net:[%d]", before.Networks[0].Inode), Why: "send a netlink request: bad file descriptor"})
 	if diff := cmp.Diff(want, broken.Unseen); diff != "" || len(broken.Networks) != 0 {
 		t.Errorf("%d networks, want 0\n%s", len(broken.Networks), diff)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"portreeve.io/portreeve/agent/internal/netlink"
 	"portreeve.io/portreeve/agent/netns"
 	"portreeve.io/portreeve/agent/socket"
 )
@@ -55,7 +56,7 @@ func Open(o Options) (*Reader, error) {
 		return nil, fmt.Errorf("sockdiag: %w", err)
 	}
 	s.close()
-	return &Reader{options: o, finder: f, open: map[uint64]*space{}, buf: make([]byte, bufferSize)}, nil
+	return &Reader{options: o, finder: f, open: map[uint64]*space{}, buf: make([]byte, netlink.BufferSize)}, nil
 }
 
 // Close lets all namespaces go.

@@ -1,6 +1,10 @@
 package inetdiag
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"portreeve.io/portreeve/agent/internal/netlink"
+)
 
 // allStates asks for every state that the kernel knows, bound-only sockets (bit
 // 13, since Linux 6.8) included.
@@ -18,26 +22,16 @@ const (
 // struct inet_diag_req with family AF_UNSPEC, which sock_diag's newer request
 // needs two walks for.
 func tcpRequest(sequence uint32) []byte {
-	b := request(typeLegacy, legacySize, sequence)
-	binary.NativeEndian.PutUint32(b[headerSize+52:], allStates)
+	b := netlink.DumpRequest(typeLegacy, legacySize, sequence)
+	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+52:], allStates)
 	return b
 }
 
 // udpRequest asks for all UDP sockets of a family: struct inet_diag_req_v2.
 func udpRequest(family uint8, sequence uint32) []byte {
-	b := request(typeFamily, familySize, sequence)
-	b[headerSize] = family
-	b[headerSize+1] = protocolUDP
-	binary.NativeEndian.PutUint32(b[headerSize+4:], allStates)
-	return b
-}
-
-func request(kind uint16, size int, sequence uint32) []byte {
-	const flags = 1 | 0x300 // NLM_F_REQUEST | NLM_F_DUMP
-	b := make([]byte, headerSize+size)
-	binary.NativeEndian.PutUint32(b, uint32(len(b)))
-	binary.NativeEndian.PutUint16(b[4:], kind)
-	binary.NativeEndian.PutUint16(b[6:], flags)
-	binary.NativeEndian.PutUint32(b[8:], sequence)
+	b := netlink.DumpRequest(typeFamily, familySize, sequence)
+	b[netlink.HeaderSize] = family
+	b[netlink.HeaderSize+1] = protocolUDP
+	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+4:], allStates)
 	return b
 }

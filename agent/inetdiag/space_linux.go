@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"portreeve.io/portreeve/agent/internal/netlink"
 	"portreeve.io/portreeve/agent/kernelstat"
 	"portreeve.io/portreeve/agent/socket"
 )
@@ -38,14 +39,8 @@ func openSpace(proc string) (s *space, err error) {
 			s = nil
 		}
 	}()
-	kind := unix.SOCK_RAW | unix.SOCK_CLOEXEC
-	if s.netlink, err = unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_SOCK_DIAG); err != nil {
-		return s, fmt.Errorf("open a sock_diag socket: %w", err)
-	}
-	// The kernel answers at once; a time limit keeps a surprise from blocking.
-	limit := unix.Timeval{Sec: 10}
-	if err := unix.SetsockoptTimeval(s.netlink, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
-		return s, fmt.Errorf("limit a sock_diag socket: %w", err)
+	if s.netlink, err = netlink.Open(unix.NETLINK_SOCK_DIAG); err != nil {
+		return s, err
 	}
 	s.cookie, _ = unix.GetsockoptUint64(s.netlink, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE) // 0 before Linux 5.14
 	for i, name := range [2]string{"sockstat", "sockstat6"} {
@@ -169,8 +164,12 @@ func (s *space) sockets(t *tally, buf []byte, tcp, udp bool) (interrupted bool, 
 	}
 	for i, request := range requests {
 		isTCP := tcp && i == 0
-		cut, err := dump(s.netlink, request, buf, func(m message) error {
-			k, err := decodeSocket(m.body)
+		kind := uint16(typeFamily)
+		if isTCP {
+			kind = typeLegacy
+		}
+		cut, err := netlink.Dump(s.netlink, request, kind, buf, func(m netlink.Message) error {
+			k, err := decodeSocket(m.Body)
 			if err != nil {
 				return err
 			}
