@@ -63,9 +63,14 @@ func Summary(p v1alpha1.Pool) string {
 }
 
 // Purpose is what the ports of p are for: "→ 10.0.0.9:5432", "bind(0)", "UDP",
-// or "→ any", for a destination that has no sockets yet.
+// "SNAT 192.0.2.1 → 10.0.0.9:5432", "UDP SNAT …", or "→ any", for a destination
+// that has no sockets yet.
 func Purpose(p v1alpha1.Pool) string {
 	switch {
+	case p.Kind == v1alpha1.PoolSNAT && p.Protocol == v1alpha1.ProtocolUDP:
+		return "UDP SNAT " + p.Source + " " + destination(p)
+	case p.Kind == v1alpha1.PoolSNAT:
+		return "SNAT " + p.Source + " " + destination(p)
 	case p.Protocol == v1alpha1.ProtocolUDP:
 		return "UDP"
 	case p.Kind == v1alpha1.PoolBind:
@@ -73,6 +78,10 @@ func Purpose(p v1alpha1.Pool) string {
 	case p.Destination == "":
 		return "→ any"
 	}
+	return destination(p)
+}
+
+func destination(p v1alpha1.Pool) string {
 	if strings.Contains(p.Destination, ":") {
 		return fmt.Sprintf("→ [%s]:%d", p.Destination, p.Port)
 	}

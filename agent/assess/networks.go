@@ -170,7 +170,9 @@ func pool(p socket.Pool) v1alpha1.Pool {
 	out.Destination = d.Address.String()
 	out.Port = int32(d.Port)
 	out.Reusable = new(int32(d.Reusable))
-	out.States = states(d.States)
+	if p.Protocol == socket.TCP {
+		out.States = states(d.States)
+	}
 	return out
 }
 

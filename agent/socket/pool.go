@@ -13,14 +13,10 @@ type Kind uint8
 const (
 	Connect Kind = iota // connect() without a bind() before it
 	Bind                // bind() to port 0
+	SNAT                // none: the kernel, for a connection that it translates
 )
 
-func (k Kind) String() string {
-	if k == Bind {
-		return "Bind"
-	}
-	return "Connect"
-}
+func (k Kind) String() string { return [...]string{"Connect", "Bind", "SNAT"}[min(k, SNAT)] }
 
 // Protocol is the transport protocol of a pool.
 type Protocol uint8
@@ -39,7 +35,8 @@ func (p Protocol) String() string {
 }
 
 // Pool is a supply of ports that runs out as one: the ports of a network that
-// connect() can still use towards one destination, or that bind(0) can give.
+// connect() can still use towards one destination, that bind(0) can give, or that
+// source addresses can be translated to.
 // It points into its Network, so it is small, and valid as long as that is
 // left alone.
 type Pool struct {
@@ -128,7 +125,17 @@ func (n *Network) Pools() iter.Seq[Pool] {
 				return
 			}
 		}
+		for i := range n.SNAT {
+			if !yield(n.snat(&n.SNAT[i])) {
+				return
+			}
+		}
 	}
+}
+
+func (n *Network) snat(s *SNATPool) Pool {
+	return Pool{Network: n, Destination: &s.Destination, Kind: SNAT, Protocol: s.Protocol,
+		Used: count(s.Ports - int(s.Reusable)), Capacity: count(s.Capacity)}
 }
 
 // UDPPool is the pool of UDP, whose ports belong to no destination; false where
@@ -152,7 +159,7 @@ func (n *Network) bindsInUse() bool {
 
 // Compare orders pools, the tightest first: those that set the level before
 // those that don't, then by percent, by kind (connect() to a destination, to
-// any, bind(0), UDP), by ports used, by network, by destination.
+// any, bind(0), UDP, SNAT), by ports used, by network, by destination.
 func Compare(a, b Pool) int {
 	if c := cmp.Compare(b.severity(), a.severity()); c != 0 {
 		return c
@@ -178,6 +185,8 @@ func (p Pool) severity() int {
 
 func (p Pool) rank() int {
 	switch {
+	case p.Kind == SNAT:
+		return 4 + int(p.Protocol)
 	case p.Protocol == UDP:
 		return 3
 	case p.Kind == Bind:

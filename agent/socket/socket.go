@@ -158,7 +158,26 @@ type Network struct {
 	ListenPorts []uint16
 	// Counters is nil where the reader can't see them.
 	Counters *Counters
+	// SNAT is the pools of source addresses that the namespace translates to, nil
+	// where they were not read.
+	SNAT []SNATPool
 }
+
+// SNATPool is the ports of a source address that connections are translated to,
+// towards one destination.
+type SNATPool struct {
+	// Destination has the translated address as its Source. Its States are those
+	// that connection tracking knows, none for UDP; Reusable is how many of Ports
+	// the next connection would take over, because theirs have ended.
+	Destination
+	Protocol Protocol
+	// Ports is how many are taken. Capacity is how many there are, as far as
+	// can be told: the rule that translates may leave fewer.
+	Ports, Capacity int
+}
+
+// Left is how many ports another connection can be translated to.
+func (p *SNATPool) Left() int { return max(0, p.Capacity-p.Ports+int(p.Reusable)) }
 
 // Counters are what the kernel counts in one namespace since that was made. They
 // only grow.
@@ -291,7 +310,7 @@ type Look struct {
 
 // Of says whether l is a look at p.
 func (l *Look) Of(p Pool) bool {
-	if l == nil || l.Inode != p.Network.Inode || l.Cookie != p.Network.Cookie {
+	if l == nil || p.Kind == SNAT || l.Inode != p.Network.Inode || l.Cookie != p.Network.Cookie {
 		return false
 	}
 	if p.Destination == nil {

@@ -58,8 +58,11 @@ func (g *page) owner(n v1alpha1.Network) {
 // purpose is what p is for, with its source where another of pools has the same
 // destination.
 func purpose(p v1alpha1.Pool, pools []v1alpha1.Pool) string {
+	if p.Kind == v1alpha1.PoolSNAT {
+		return assess.Purpose(p)
+	}
 	for _, o := range pools {
-		if o.Destination == p.Destination && o.Port == p.Port && o.Source != p.Source {
+		if o.Kind == p.Kind && o.Destination == p.Destination && o.Port == p.Port && o.Source != p.Source {
 			return p.Source + " " + assess.Purpose(p)
 		}
 	}
@@ -73,7 +76,7 @@ func (g *page) pool(p v1alpha1.Pool, s *v1alpha1.PortPressureStatus, name string
 	case p.UsedMax != nil && *p.UsedMax > p.Used:
 		used = fmt.Sprintf("%d-%d", p.Used, *p.UsedMax)
 		left = fmt.Sprintf("≥ %d", max(0, p.Capacity-*p.UsedMax))
-	case s.Reader.Exactness == v1alpha1.UpperBound:
+	case s.Reader.Exactness == v1alpha1.UpperBound, p.Kind == v1alpha1.PoolSNAT:
 		left = "≤ " + left
 	}
 	g.figures("  "+name, g.percent(p), fmt.Sprintf("%s/%d", used, p.Capacity), left+" left")

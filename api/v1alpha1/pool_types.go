@@ -1,8 +1,8 @@
 package v1alpha1
 
 // Pool is a supply of ports that runs out as one: the ports of one network that
-// connect() can still use towards one destination, or that bind() to port 0 can
-// give.
+// connect() can still use towards one destination, that bind() to port 0 can give,
+// or that the kernel can translate source addresses to (SNAT, masquerade).
 type Pool struct {
 	// summary is the pool in one line for people, such as
 	// "shop/api-7f → 10.0.0.9:5432". The pools of status.networks leave it out.
@@ -27,7 +27,8 @@ type Pool struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	Kind PoolKind `json:"kind,omitempty"`
-	// source is the local address, absent for pools that any address draws from.
+	// source is the local address, absent for pools that any address draws from; for
+	// SNAT, the one that is translated to.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Source string `json:"source,omitempty"`
@@ -44,7 +45,8 @@ type Pool struct {
 	Used int32 `json:"used"`
 	// capacity is how many ports the pool has when nothing uses it: the ephemeral
 	// range without reserved ports, and without the one that the search misses in
-	// a range of odd length.
+	// a range of odd length. For SNAT it is assumed to be 1024-65535: rules that
+	// narrow it can't be seen.
 	Capacity int32 `json:"capacity"`
 	// usedMax is the most that used can be, where it is only known to lie between
 	// the two (Windows, whose tables don't say how a port was taken).
@@ -54,8 +56,9 @@ type Pool struct {
 	// they are not in used. Absent where this cannot be told.
 	// +optional
 	Reusable *int32 `json:"reusable,omitempty"`
-	// states are the sockets of the pool by state, reusable ones included. Absent
-	// for pools without a destination.
+	// states are the sockets of the pool by state, reusable ones included; for SNAT,
+	// the connections by the state that connection tracking knows. Absent for pools
+	// without a destination, and for UDP.
 	// +optional
 	States *States `json:"states,omitempty"`
 	// holder is who holds most of the pool's ports, as far as can be seen.
@@ -88,6 +91,7 @@ type PoolKind string
 const (
 	PoolConnect PoolKind = "Connect" // connect() without a bind() before it
 	PoolBind    PoolKind = "Bind"    // bind() to port 0
+	PoolSNAT    PoolKind = "SNAT"    // none: connections are translated to them
 )
 
 // Holder is who holds ports.

@@ -13,9 +13,18 @@ import (
 // with none in effect and takes these two alone.
 const wanted uint64 = 1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON
 
-// raiseCapabilities puts the permitted ones of wanted into effect, on every
-// thread. Programs that are built with cgo can't do that; this one isn't.
-func raiseCapabilities() error {
+// wantedSNAT is what the pools of SNAT take beside them: it can change much of the
+// network, too, and so is left alone unless they are asked for.
+const wantedSNAT uint64 = 1 << unix.CAP_NET_ADMIN
+
+// raiseCapabilities puts the permitted ones of wanted into effect, and of
+// wantedSNAT if snat is, on every thread. Programs that are built with cgo can't do
+// that; this one isn't.
+func raiseCapabilities(snat bool) error {
+	wanted := wanted
+	if snat {
+		wanted |= wantedSNAT
+	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData // the low and the high 32 capabilities
 	if err := unix.Capget(&header, &data[0]); err != nil {

@@ -2,4 +2,4 @@
 
 package main
 
-func raiseCapabilities() error { return nil }
+func raiseCapabilities(bool) error { return nil }

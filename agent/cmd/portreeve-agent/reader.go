@@ -20,6 +20,13 @@ type opener struct {
 type readerOptions struct {
 	proc     string
 	failures bool // watch for connect() calls that fail
+	snat     snatOptions
+}
+
+// snatOptions say when the pools of SNAT are read (conntrack.Options).
+type snatOptions struct {
+	always      bool
+	gatePercent int
 }
 
 const readerAuto = "auto"
@@ -41,9 +48,17 @@ func openReader(name string, all []opener, o readerOptions) (agent.Reader, error
 	if len(all) == 0 {
 		return nil, errNoReader
 	}
-	if err := raiseCapabilities(); err != nil {
+	if err := raiseCapabilities(o.snat.always); err != nil {
 		return nil, err
 	}
+	r, err := openFirst(name, all, o)
+	if err != nil {
+		return nil, err
+	}
+	return withSNAT(r, o)
+}
+
+func openFirst(name string, all []opener, o readerOptions) (agent.Reader, error) {
 	var why []string
 	for _, candidate := range all {
 		if name != readerAuto && name != candidate.name {

@@ -26,6 +26,7 @@ type reporter struct {
 	reader   choice
 	pools    pools
 	budget   percent
+	snat     bool
 	proc     string
 	history  forecast.History // of a watch
 }
@@ -57,6 +58,7 @@ func (a *app) reportCommand() *cobra.Command {
 	f.Var(&r.budget, "cpu-budget", "percent of one CPU that samples may take with --watch; the interval gets longer instead")
 	f.Var(&r.reader, "reader", "who reads the sockets: "+r.reader.allowed())
 	f.Var(&r.pools, "pools", "list the N tightest pools, or all (default: those past the warning line)")
+	f.BoolVar(&r.snat, "snat", false, "read the pools of SNAT, too, from the conntrack table of this network namespace (Linux, NET_ADMIN)")
 	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
 	return c
 }
@@ -65,7 +67,7 @@ func (r *reporter) run(ctx context.Context) error {
 	if err := checkProc(r.proc); err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: r.watch})
+	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: r.watch, snat: snatOptions{always: r.snat}})
 	if err != nil {
 		return err
 	}

@@ -39,12 +39,17 @@ type runner struct {
 	pressed    interval
 	heartbeat  interval
 	budget     percent
+	snat       bool
 	names      choice
 	logs       string
 	proc       string
 	address    string
 	level      choice
 }
+
+// snatGatePercent is half the way to the lowest warning line that makes sense: a
+// conntrack table with fewer entries is not worth reading at every tick.
+const snatGatePercent = 25
 
 func (a *app) runCommand() *cobra.Command {
 	r := &runner{
@@ -82,6 +87,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.Var(&r.budget, "cpu-budget", "percent of one CPU that samples may take; the tick gets longer instead")
 	f.Var(&r.names, "pod-names", "where pods' names come from: "+r.names.allowed())
 	f.StringVar(&r.logs, "pod-logs", podname.DefaultLogs, "the kubelet's log directory, for --pod-names logs or auto")
+	f.BoolVar(&r.snat, "snat", false, "read the pools of SNAT, too, from the node's conntrack table: not only after insert_failed has risen (hostNetwork, NET_ADMIN)")
 	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
 	f.StringVar(&r.address, "address", ":9797", "where to serve /metrics, /healthz and /readyz")
 	f.Var(&r.level, "log-level", "least level to log: "+r.level.allowed())
@@ -128,7 +134,8 @@ func (r *runner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: true})
+	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: true,
+		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent}})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+
+	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/conntrack"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// snat is a reader whose samples have the pools of SNAT, too.
+type snat struct {
+	agent.Reader
+	watch *conntrack.Watch
+}
+
+func withSNAT(r agent.Reader, o readerOptions) (agent.Reader, error) {
+	w, err := conntrack.NewWatch(conntrack.Options{Proc: o.proc, Always: o.snat.always, GatePercent: o.snat.gatePercent})
+	return snat{r, w}, err
+}
+
+func (n snat) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
+	s, err := n.Reader.Sample(ctx, req)
+	if err == nil {
+		n.watch.Add(&s)
+	}
+	return s, err
+}

@@ -1,0 +1,139 @@
+package conntrack
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"portreeve.io/portreeve/agent/internal/netlink"
+	"portreeve.io/portreeve/agent/kernelstat"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// Options say when the table is read.
+type Options struct {
+	// Proc is where a procfs is mounted.
+	Proc string
+	// Always reads the table for each sample; else it is read for a while after
+	// insert_failed has risen.
+	Always bool
+	// GatePercent leaves a table alone, Always or not, that has fewer entries than
+	// this share of a pool's ports: none of its pools can be fuller.
+	GatePercent int
+}
+
+// Watch adds the pools of SNAT to samples. It is not safe for concurrent use.
+type Watch struct {
+	Options
+	evicts bool
+	own    trigger // of the process's network namespace
+	node   trigger // of the node's, if that is another
+	buf    []byte
+}
+
+// NewWatch returns a Watch that opens nothing yet.
+func NewWatch(o Options) (*Watch, error) {
+	evicts, err := kernelEvicts()
+	return &Watch{Options: o, evicts: evicts}, err
+}
+
+// What can't be seen, and why.
+const (
+	what          = "SNAT pools"
+	whyElsewhere  = "conntrack's table shows only in its own network namespace, and the agent runs in another than the node: needs hostNetwork and NET_ADMIN (Helm: agent.snat)"
+	whyNotSampled = "the agent's own network namespace was not read"
+	whyMany       = "conntrack has entries of more pools than the agent counts"
+)
+
+// Add adds the pools of SNAT to s, when it is time for them, and what can't be seen
+// of them. The namespace is the process's own: conntrack shows no other.
+func (w *Watch) Add(s *socket.Sample) {
+	own := ownNetwork(s, w.Proc)
+	if own == nil {
+		if w.Always {
+			s.Unseen = append(s.Unseen, socket.Unseen{What: what, Why: whyNotSampled})
+		}
+		return
+	}
+	if node := nodeNetwork(s); node != nil && node != own {
+		w.node.see(insertFailed(node), s.Taken)
+		if w.Always || w.node.pulled(s.Taken) {
+			s.Unseen = append(s.Unseen, socket.Unseen{What: what, Why: whyElsewhere})
+		}
+	}
+	entries, inUse := w.entries()
+	if !inUse {
+		return
+	}
+	count := insertFailed(own)
+	if count == nil {
+		count = w.fileInsertFailed()
+	}
+	w.own.see(count, s.Taken)
+	failing := w.own.failing(s.Taken)
+	if failing || w.own.pulled(s.Taken) || w.Always && entries*100 >= uint64(w.GatePercent)*allPorts {
+		w.read(s, own, failing)
+	}
+}
+
+func (w *Watch) read(s *socket.Sample, own *socket.Network, failing bool) {
+	if w.buf == nil {
+		w.buf = make([]byte, netlink.BufferSize)
+	}
+	t, cost, err := read(request(), w.buf)
+	s.Cost += cost
+	if err != nil {
+		s.Unseen = append(s.Unseen, socket.Unseen{What: what, Why: why(err)})
+		return
+	}
+	own.SNAT = t.listed(w.evicts, failing)
+	if t.left > 0 {
+		s.Unseen = append(s.Unseen, socket.Unseen{What: what, Why: whyMany})
+	}
+}
+
+// nodeNetwork is the node's own network among those of s, nil where it isn't.
+func nodeNetwork(s *socket.Sample) *socket.Network {
+	for i := range s.Networks {
+		if s.Networks[i].Owner.Kind == socket.OwnerHost {
+			return &s.Networks[i]
+		}
+	}
+	return nil
+}
+
+// insertFailed is the counter as the sample has it, nil where it doesn't.
+func insertFailed(n *socket.Network) *uint64 {
+	if n.Counters == nil || n.Counters.Conntrack == nil {
+		return nil
+	}
+	return &n.Counters.Conntrack.InsertFailed
+}
+
+// fileInsertFailed is that of the process's own network namespace.
+func (w *Watch) fileInsertFailed() *uint64 {
+	file, err := os.ReadFile(filepath.Join(w.Proc, "self/net/stat/nf_conntrack"))
+	if err != nil {
+		return nil
+	}
+	drops, err := kernelstat.ParseConntrackStat(file)
+	if err != nil {
+		return nil
+	}
+	return &drops.InsertFailed
+}
+
+// entries is how many the table of the process's network namespace has; false
+// where conntrack is not in use. It must not be asked then: that would load it.
+func (w *Watch) entries() (n uint64, inUse bool) {
+	file, err := os.ReadFile(filepath.Join(w.Proc, "sys/net/netfilter/nf_conntrack_count"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false
+	}
+	counts, err := kernelstat.Numbers(file, 1)
+	if err != nil {
+		return allPorts, true // unknown: not to be gated
+	}
+	return counts[0], true
+}
