@@ -117,12 +117,16 @@ func TestSummary(t *testing.T) {
 		pool v1alpha1.Pool
 		want string
 	}{
-		"IPv4":                  {to("10.0.0.9", 5432), "Host → 10.0.0.9:5432"},
-		"IPv6":                  {to("2001:db8::9", 443), "Host → [2001:db8::9]:443"},
-		"Not an address":        {to("db.example", 443), "Host → db.example:443"},
-		"To any":                {connect, "Host → any"},
-		"bind(0)":               {v1alpha1.Pool{Network: "Host", Protocol: v1alpha1.ProtocolTCP, Kind: v1alpha1.PoolBind}, "Host bind(0)"},
-		"UDP":                   {v1alpha1.Pool{Network: "Host", Protocol: v1alpha1.ProtocolUDP, Kind: v1alpha1.PoolBind}, "Host UDP"},
+		"IPv4":           {to("10.0.0.9", 5432), "Host → 10.0.0.9:5432"},
+		"IPv6":           {to("2001:db8::9", 443), "Host → [2001:db8::9]:443"},
+		"Not an address": {to("db.example", 443), "Host → db.example:443"},
+		"To any":         {connect, "Host → any"},
+		"bind(0)":        {v1alpha1.Pool{Network: "Host", Protocol: v1alpha1.ProtocolTCP, Kind: v1alpha1.PoolBind}, "Host bind(0)"},
+		"UDP":            {v1alpha1.Pool{Network: "Host", Protocol: v1alpha1.ProtocolUDP, Kind: v1alpha1.PoolBind}, "Host UDP"},
+		"SNAT": {v1alpha1.Pool{Network: "Host", Protocol: v1alpha1.ProtocolTCP, Kind: v1alpha1.PoolSNAT,
+			Source: "192.0.2.1", Destination: "10.0.0.9", Port: 443}, "Host SNAT 192.0.2.1 → 10.0.0.9:443"},
+		"SNAT of UDP over IPv6": {v1alpha1.Pool{Network: "Host", Protocol: v1alpha1.ProtocolUDP, Kind: v1alpha1.PoolSNAT,
+			Source: "2001:db8::1", Destination: "2001:db8::9", Port: 53}, "Host UDP SNAT 2001:db8::1 → [2001:db8::9]:53"},
 		"A port out of uint16":  {to("10.0.0.9", 1<<20), "Host → 10.0.0.9:1048576"},
 		"A network's full name": {v1alpha1.Pool{Network: "pod/" + uid, Kind: v1alpha1.PoolConnect}, "pod/" + uid + " → any"},
 	}

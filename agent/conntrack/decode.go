@@ -105,7 +105,10 @@ func decode(body []byte) (e entry, err error) {
 			return entry{}, err
 		}
 	}
-	return e, e.complete()
+	if err := e.complete(); err != nil {
+		return entry{}, err
+	}
+	return e, nil
 }
 
 // complete checks what decode's callers rely on.

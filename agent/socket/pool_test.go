@@ -50,6 +50,22 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 0, 100, 100, 0, true},
 			},
 		},
+		"SNAT has pools of its own, whatever the range, less what the next connection takes over": {
+			Network{Settings: hundred, Held: 30, Destinations: []Destination{
+				destination(db, 80, States{Established: 30}, 0),
+			}, SNAT: []SNATPool{
+				{Destination: destination(db, 80, States{Established: 40000, TimeWait: 10000}, 10000), Ports: 50000, Capacity: 64512},
+				{Destination: destination(db, 53, States{}, 0), Protocol: UDP, Ports: 100, Capacity: 100},
+			}},
+			[]figures{
+				{"UDP SNAT 10.0.0.9:53", 100, 100, 0, 100, false},
+				{"TCP SNAT 10.0.0.9:80", 40000, 64512, 24512, 62, false},
+				{"TCP Connect 10.0.0.9:80", 30, 100, 70, 30, false},
+				{"TCP Connect", 0, 100, 100, 0, false},
+				{"UDP Bind", 0, 100, 100, 0, false},
+				{"TCP Bind", 30, 100, 70, 30, true},
+			},
+		},
 		"Each destination has all ports to itself": {
 			Network{Settings: hundred, Held: 100, Destinations: []Destination{
 				destination(db, 80, States{Established: 100}, 0),
@@ -296,6 +312,11 @@ func TestTightest(t *testing.T) {
 			[]Network{full(1, destination(db, 1, fifty, 0), destination(loop, 0, fifty, 0))},
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 1,
 		},
+		"SNAT comes last": {
+			[]Network{{Settings: hundred, UDPHeld: 50, SNAT: []SNATPool{
+				{Destination: destination(db, 1, fifty, 0), Ports: 50, Capacity: 100}}}},
+			figures{"UDP Bind", 50, 100, 50, 50, false}, 0,
+		},
 		"A full bind pool of a proxy that only connects is not the tightest": {
 			[]Network{{Settings: hundred, Held: 100, UDPHeld: 1}},
 			figures{"UDP Bind", 1, 100, 99, 1, false}, 0,
@@ -338,6 +359,9 @@ func TestCompareTellsTwinsApart(t *testing.T) {
 		"The sources of one destination are ordered": {
 			Pool{Network: &network, Destination: &there}, Pool{Network: &network, Destination: &here},
 		},
+		"UDP comes after TCP in SNAT": {
+			Pool{Network: &network, Destination: &here, Kind: SNAT}, Pool{Network: &network, Destination: &here, Kind: SNAT, Protocol: UDP},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -364,7 +388,10 @@ func TestWorstKeepsTheFirstOfTheOrder(t *testing.T) {
 
 func TestPoolsStopWhenTheLoopDoes(t *testing.T) {
 	s := many(2, 2)
-	for stop := 1; stop <= 10; stop++ {
+	for i := range s.Networks {
+		s.Networks[i].SNAT = make([]SNATPool, 2)
+	}
+	for stop := 1; stop <= 14; stop++ {
 		seen := 0
 		for range s.Pools() {
 			if seen++; seen == stop {

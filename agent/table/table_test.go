@@ -123,6 +123,16 @@ func TestTableGolden(t *testing.T) {
 			s.Level, s.UsedPercent = v1alpha1.LevelCritical, new(int32(97))
 			s.Tightest.Used, s.Tightest.Capacity, s.Tightest.UsedMax = 120, 16384, new(int32(15900))
 		}), Options{}},
+		"snat": {node(func(s *v1alpha1.PortPressureStatus) {
+			a, b := connect("198.51.100.9", 443, 50000, v1alpha1.States{Established: 50000, TimeWait: 9000}), connect("198.51.100.9", 443, 3, v1alpha1.States{Established: 3})
+			a.Kind, a.Source, a.Capacity, a.Reusable = v1alpha1.PoolSNAT, "192.0.2.1", 64512, new(int32(9000))
+			dns := v1alpha1.Pool{Protocol: v1alpha1.ProtocolUDP, Kind: v1alpha1.PoolSNAT, Family: v1alpha1.FamilyIPv6,
+				Source: "2001:db8::1", Destination: "2001:db8::53", Port: 53, Used: 100, Capacity: 64512, Reusable: new(int32(0))}
+			s.Networks = []v1alpha1.Network{{
+				Network: "Host", Range: v1alpha1.PortRange{First: 32768, Last: 60999}, Sockets: 3, UsedPercent: 77,
+				Pools: []v1alpha1.Pool{a, dns, b},
+			}}
+		}), Options{}},
 		"running-out": {node(func(s *v1alpha1.PortPressureStatus) {
 			critical(s)
 			s.Cause, s.Advice = v1alpha1.CauseCloseWaitLeak, "The peer closed and the program does not: fix the application. A wider range only delays the end."

@@ -42,9 +42,14 @@ type purity struct {
 // pure are the packages (folders) and files that only compute.
 var pure = map[string]purity{
 	"agent/assess":                        {},
+	"agent/conntrack/decode.go":           {allow: []string{module + "/agent/internal/netlink"}},
+	"agent/conntrack/release.go":          {},
+	"agent/conntrack/tally.go":            {},
+	"agent/conntrack/trigger.go":          {},
 	"agent/forecast":                      {},
 	"agent/inetdiag/decode.go":            {allow: []string{module + "/agent/internal/netlink"}},
 	"agent/inetdiag/request.go":           {allow: []string{module + "/agent/internal/netlink"}},
+	"agent/internal/netlink/attribute.go": {},
 	"agent/internal/netlink/message.go":   {allow: []string{"syscall"}}, // for Errno, a value
 	"agent/internal/netlink/replies.go":   {},
 	"agent/kernelstat/parse.go":           {},
