@@ -32,8 +32,8 @@ const (
 	ReasonConntrackRefused = "InsertFailed" // False: entries found no place lately
 )
 
-// The reasons of ConditionLeakSuspected: the cause where True (CauseCloseWaitLeak and
-// so on), else this.
+// ReasonNoLeak is the reason of ConditionLeakSuspected where it is False; where it is
+// True, that is the cause.
 const ReasonNoLeak = "NoLeak"
 
 // The reasons of ConditionTuned are the state of the setting that is furthest
