@@ -46,6 +46,7 @@ var pure = map[string]purity{
 	"agent/conntrack/release.go":          {},
 	"agent/conntrack/tally.go":            {},
 	"agent/conntrack/trigger.go":          {},
+	"agent/dump":                          {},
 	"agent/forecast":                      {},
 	"agent/inetdiag/decode.go":            {allow: []string{module + "/agent/internal/netlink"}},
 	"agent/inetdiag/request.go":           {allow: []string{module + "/agent/internal/netlink"}},

@@ -25,7 +25,7 @@ func init() { runtime.LockOSThread() }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	a := app{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, openers: openers}
+	a := app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, openers: openers}
 	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -42,6 +42,7 @@ type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	openers        []opener
+	stdin          io.Reader
 }
 
 // run is the whole program; it returns the exit code.
@@ -73,6 +74,6 @@ func (a *app) root() *cobra.Command {
 	c.SetOut(a.stdout)
 	c.SetErr(a.stderr)
 	c.SetFlagErrorFunc(flagError)
-	c.AddCommand(a.reportCommand(), a.runCommand())
+	c.AddCommand(a.reportCommand(), a.analyzeCommand(), a.runCommand())
 	return c
 }

@@ -71,7 +71,7 @@ type result struct {
 
 func runWith(ctx context.Context, env map[string]string, all []opener, args ...string) result {
 	var stdout, stderr bytes.Buffer
-	a := app{&stdout, &stderr, func(k string) string { return env[k] }, all}
+	a := app{stdout: &stdout, stderr: &stderr, getenv: func(k string) string { return env[k] }, openers: all}
 	code := a.run(ctx, args)
 	return result{code, stdout.String(), stderr.String()}
 }
@@ -82,7 +82,7 @@ func TestBadUsageIsOneLineAndExitCode2(t *testing.T) {
 		args string
 		want string
 	}{
-		"An unknown command":        {"reprot", `unknown command "reprot": must be report or run`},
+		"An unknown command":        {"reprot", `unknown command "reprot": must be analyze, report or run`},
 		"An unknown flag":           {"report --colour", `unknown flag "--colour": report has ` + flags},
 		"An unknown short flag":     {"report -x", `unknown flag "-x": report has ` + flags},
 		"An argument":               {"report eth0", `report takes flags only, not "eth0"`},

@@ -17,34 +17,36 @@ type printer interface {
 	print(object v1alpha1.PortPressure, more int) error
 }
 
-func newPrinter(r *reporter) printer {
-	switch r.output.value {
+// newPrinter prints as output says. many says that there may be several objects,
+// redraw that on a terminal each takes the place of the one before it.
+func newPrinter(a *app, output string, many, redraw bool) printer {
+	switch output {
 	case "json":
-		return &jsonPrinter{r.stdout, r.watch}
+		return &jsonPrinter{a.stdout, many}
 	case "yaml":
-		return &yamlPrinter{out: r.stdout, watch: r.watch}
+		return &yamlPrinter{out: a.stdout, many: many}
 	}
-	return &tablePrinter{screen: newScreen(r.stdout, r.getenv), watch: r.watch}
+	return &tablePrinter{screen: newScreen(a.stdout, a.getenv), redraw: redraw}
 }
 
-// jsonPrinter prints an object for people, or in a watch one on each line.
+// jsonPrinter prints an object for people, or many, one on each line.
 type jsonPrinter struct {
-	out   io.Writer
-	watch bool
+	out  io.Writer
+	many bool
 }
 
 func (p *jsonPrinter) print(object v1alpha1.PortPressure, _ int) error {
 	e := json.NewEncoder(p.out)
-	if !p.watch {
+	if !p.many {
 		e.SetIndent("", "  ")
 	}
 	return e.Encode(object)
 }
 
-// yamlPrinter prints documents, in a watch each with its "---".
+// yamlPrinter prints documents, many of them each with its "---".
 type yamlPrinter struct {
-	out   io.Writer
-	watch bool
+	out  io.Writer
+	many bool
 }
 
 func (p *yamlPrinter) print(object v1alpha1.PortPressure, _ int) error {
@@ -52,18 +54,18 @@ func (p *yamlPrinter) print(object v1alpha1.PortPressure, _ int) error {
 	if err != nil {
 		return err
 	}
-	if p.watch {
+	if p.many {
 		text = append([]byte("---\n"), text...)
 	}
 	_, err = p.out.Write(text)
 	return err
 }
 
-// tablePrinter prints tables; a watch draws them over each other on a terminal,
-// and separates them elsewhere.
+// tablePrinter prints tables, drawn over each other on a terminal where that is
+// asked for, and else separated.
 type tablePrinter struct {
 	screen
-	watch   bool
+	redraw  bool
 	printed bool
 }
 
@@ -77,7 +79,7 @@ func (p *tablePrinter) print(object v1alpha1.PortPressure, more int) error {
 	}
 	frame := text.String()
 	switch {
-	case p.watch && p.terminal:
+	case p.redraw && p.terminal:
 		frame = redraw(frame, height, !p.printed)
 	case p.printed:
 		frame = "---\n" + frame

@@ -72,7 +72,7 @@ func (r *reporter) run(ctx context.Context) error {
 		return err
 	}
 	defer reader.Close()
-	out := newPrinter(r)
+	out := newPrinter(r.app, r.output.value, r.watch, r.watch)
 	if !r.watch {
 		_, err := r.once(ctx, reader, out)
 		return err

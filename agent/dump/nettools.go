@@ -1,0 +1,94 @@
+package dump
+
+import (
+	"bytes"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// linuxNetstat is a row of net-tools' or busybox's netstat: protocol, receive
+// queue, send queue, local address, foreign address, state, and with -p
+// "PID/program", with -o a timer.
+func (r *row) linuxNetstat(f [][]byte) (kind, error) {
+	r.format = LinuxNetstat
+	if len(f) < 5 {
+		return other, errCut
+	}
+	var err error
+	if r.local, err = r.netToolsEndpoint(f[3]); err != nil {
+		return other, err
+	}
+	if r.remote, err = r.netToolsEndpoint(f[4]); err != nil {
+		return other, err
+	}
+	words := r.netToolsExtras(f[5:])
+	if r.protocol == socket.UDP {
+		return isRow, nil
+	}
+	if len(words) == 0 {
+		return other, errCut
+	}
+	r.told(join(words))
+	return isRow, nil
+}
+
+// netToolsExtras takes the columns after the state and returns the state's.
+func (r *row) netToolsExtras(rest [][]byte) (words [][]byte) {
+	words = rest
+	for i, field := range rest {
+		pid, program, ok := bytes.Cut(field, []byte("/"))
+		n, numeric := number(pid)
+		switch {
+		case string(field) == "-" || ok && numeric:
+			words = rest[:min(i, len(words))]
+			if ok {
+				r.pid, r.process = n, bytes.TrimSuffix(program, []byte(":"))
+			}
+		case string(field) == "timewait" && i+1 < len(rest) && bytes.HasPrefix(rest[i+1], []byte("(")):
+			words = rest[:min(i, len(words))]
+			r.remaining = seconds(rest[i+1][1:])
+		case bytes.HasPrefix(field, []byte("(")) && i > 0: // another timer, "off (0.00/0/0)"
+			words = rest[:min(i-1, len(words))]
+		case numeric && !ok: // with -e: user and inode
+			words = rest[:min(i, len(words))]
+		}
+	}
+	return words
+}
+
+// seconds is "59.53/0/0" in milliseconds.
+func seconds(text []byte) int {
+	whole, rest, ok := bytes.Cut(text, []byte("."))
+	n, numeric := number(whole)
+	if !ok || !numeric || len(rest) < 2 || n > 1e6 {
+		return -1
+	}
+	part, numeric := number(rest[:2])
+	if !numeric {
+		return -1
+	}
+	return n*1000 + part*10
+}
+
+// netToolsWidth is how long netstat makes ADDRESS:PORT without -W (net-tools,
+// netstat.c, addr_do_one): the address loses its end.
+const netToolsWidth = 23
+
+func (r *row) netToolsEndpoint(field []byte) (endpoint, error) {
+	e, err := parseEndpoint(field)
+	colon := bytes.LastIndexByte(field, ':')
+	if len(field) != netToolsWidth || bytes.IndexByte(field, ':') == colon {
+		return e, err // short enough, or IPv4
+	}
+	r.cut = true
+	if err == nil {
+		return e, nil
+	}
+	whole := append(bytes.TrimRight(field[:colon:colon], ":"), "::"...)
+	addr, cutErr := parseAddr(whole)
+	port, portErr := parsePort(field[colon+1:])
+	if cutErr != nil || portErr != nil {
+		return endpoint{}, err
+	}
+	return endpoint{addr, port}, nil
+}

@@ -1,0 +1,84 @@
+package dump
+
+import (
+	"bytes"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// ss is a row of ss(8): state, receive queue, send queue, local address, peer
+// address, and what -p, -o, -e add.
+func (r *row) ss(f [][]byte) (kind, error) {
+	r.format = SS
+	if len(f) < 5 {
+		return other, errCut
+	}
+	var err error
+	if r.local, err = parseEndpoint(f[3]); err != nil {
+		return other, err
+	}
+	if r.remote, err = parseEndpoint(f[4]); err != nil {
+		return other, err
+	}
+	if r.protocol == socket.TCP {
+		r.told(f[0])
+	}
+	for _, field := range f[5:] {
+		switch {
+		case bytes.HasPrefix(field, []byte("users:(")):
+			r.users(join2(field, f[len(f)-1]))
+		case bytes.HasPrefix(field, []byte("timer:(timewait,")):
+			r.remaining = ssTime(field[len("timer:(timewait,"):])
+		}
+	}
+	return isRow, nil
+}
+
+func join2(first, last []byte) []byte { return join([][]byte{first, last}) }
+
+// users takes the first process of users:(("NAME",pid=N,fd=N),...).
+func (r *row) users(text []byte) {
+	_, rest, ok := bytes.Cut(text, []byte(`(("`))
+	if !ok {
+		return
+	}
+	name, rest, ok := bytes.Cut(rest, []byte(`",`))
+	if !ok {
+		return
+	}
+	r.process = name
+	rest = bytes.TrimPrefix(rest, []byte("pid="))
+	if end := bytes.IndexAny(rest, ",)"); end >= 0 {
+		if pid, ok := number(rest[:end]); ok {
+			r.pid = pid
+		}
+	}
+}
+
+// ssTime is what is left of a timer, in milliseconds, as print_ms_timer of
+// iproute2's misc/ss.c writes it: "1min2sec", "59sec", "5.350ms", "350ms".
+func ssTime(text []byte) int {
+	if end := bytes.IndexByte(text, ','); end >= 0 {
+		text = text[:end]
+	}
+	total, n := 0, 0
+	for len(text) > 0 {
+		b := text[0]
+		text = text[1:]
+		switch {
+		case '0' <= b && b <= '9' && n < 1e6:
+			n = n*10 + int(b-'0')
+		case b == '.':
+			total, n = total+n*1000, 0
+		case b == 'm' && bytes.HasPrefix(text, []byte("in")):
+			total, n, text = total+n*60_000, 0, text[2:]
+		case b == 'm' && bytes.HasPrefix(text, []byte("s")):
+			return total + n
+		case b == 's':
+			return total + n*1000
+		default:
+			return -1
+		}
+	}
+	return total
+}

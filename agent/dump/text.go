@@ -1,0 +1,168 @@
+package dump
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxLine is how long a line can be, in bytes. ss -p writes one for a socket that
+// thousands of processes share.
+const maxLine = 256 << 10
+
+// errBinary is a file that is no text.
+var errBinary = errors.New("binary data: not text that netstat, ss or TCPView print")
+
+// text is the lines of a dump. UTF-16, which PowerShell's > writes, becomes UTF-8.
+// What a code page has beyond ASCII stays as it is: no line is told by it.
+type text struct {
+	in     *bufio.Reader
+	number int // of the last line, from 1
+}
+
+func newText(r io.Reader) (*text, error) {
+	in := bufio.NewReaderSize(r, maxLine)
+	head, err := in.Peek(1024)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	switch order := utf16Order(head); {
+	case order != unknownOrder:
+		in = bufio.NewReaderSize(&utf16Reader{in: in, order: order}, maxLine)
+	case binary(head):
+		return nil, errBinary
+	}
+	return &text{in: in}, nil
+}
+
+// next is the next line without its end, valid until the call after; cut says that
+// it is the last one and has no end, long that it was longer than maxLine. io.EOF
+// ends.
+func (t *text) next() (line []byte, cut, long bool, err error) {
+	line, err = t.in.ReadSlice('\n')
+	for errors.Is(err, bufio.ErrBufferFull) {
+		long = true
+		_, err = t.in.ReadSlice('\n') // overwrites line, of which nothing is told
+	}
+	if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0 && !long) {
+		return nil, false, false, err
+	}
+	t.number++
+	cut = err != nil
+	if long {
+		return nil, cut, true, nil
+	}
+	return trimLine(line), cut, false, nil
+}
+
+// trimLine takes off the line's end, a byte order mark, and the zero bytes of UTF-16
+// that was appended to text of another encoding.
+func trimLine(line []byte) []byte {
+	if zeros := bytes.Count(line, []byte{0}); zeros > 0 && 3*zeros >= len(line) {
+		kept := line[:0]
+		for _, b := range line {
+			if b != 0 {
+				kept = append(kept, b)
+			}
+		}
+		line = bytes.TrimPrefix(bytes.TrimPrefix(kept, []byte("\xff\xfe")), []byte("\xfe\xff"))
+	}
+	line = bytes.TrimPrefix(line, []byte("\ufeff"))
+	return bytes.TrimRight(line, "\r\n")
+}
+
+// byteOrder is that of UTF-16.
+type byteOrder uint8
+
+const (
+	unknownOrder byteOrder = iota
+	littleEndian
+	bigEndian
+)
+
+// utf16Order tells UTF-16 by its byte order mark, or, because most of a dump is
+// ASCII, by every other byte being zero.
+func utf16Order(head []byte) byteOrder {
+	switch {
+	case bytes.HasPrefix(head, []byte("\xff\xfe")):
+		return littleEndian
+	case bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return bigEndian
+	}
+	var zeros [2]int
+	for i, b := range head {
+		if b == 0 {
+			zeros[i%2]++
+		}
+	}
+	half := len(head) / 2
+	switch {
+	case 2*zeros[1] > half && zeros[0] == 0:
+		return littleEndian
+	case 2*zeros[0] > half && zeros[1] == 0:
+		return bigEndian
+	}
+	return unknownOrder
+}
+
+// binary says that head has bytes that no text has.
+func binary(head []byte) bool {
+	controls := 0
+	for _, b := range head {
+		switch {
+		case b == 0:
+			return true
+		case b < ' ' && b != '\t' && b != '\r' && b != '\n' && b != '\f' && b != 0x1b:
+			controls++
+		}
+	}
+	return controls > len(head)/50
+}
+
+// utf16Reader is UTF-16 as UTF-8.
+type utf16Reader struct {
+	in    io.Reader
+	order byteOrder
+	raw   [8192]byte
+	odd   int    // bytes at the start of raw that are left from the last read
+	high  rune   // a surrogate that waits for its other half, or 0
+	ready []byte // what was converted and not read
+	out   []byte
+}
+
+func (u *utf16Reader) Read(p []byte) (int, error) {
+	for len(u.ready) == 0 {
+		n, err := u.in.Read(u.raw[u.odd:])
+		n += u.odd
+		u.convert(u.raw[:n&^1])
+		u.odd = copy(u.raw[:], u.raw[n&^1:n])
+		if err != nil && len(u.ready) == 0 {
+			return 0, err
+		}
+	}
+	n := copy(p, u.ready)
+	u.ready = u.ready[n:]
+	return n, nil
+}
+
+func (u *utf16Reader) convert(raw []byte) {
+	u.out = u.out[:0]
+	for i := 0; i+1 < len(raw); i += 2 {
+		r := rune(raw[i]) | rune(raw[i+1])<<8
+		if u.order == bigEndian {
+			r = rune(raw[i])<<8 | rune(raw[i+1])
+		}
+		switch {
+		case u.high != 0:
+			r, u.high = utf16.DecodeRune(u.high, r), 0
+		case utf16.IsSurrogate(r):
+			u.high = r
+			continue
+		}
+		u.out = utf8.AppendRune(u.out, r)
+	}
+	u.ready = u.out
+}
