@@ -3,6 +3,7 @@ package agent_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -92,6 +93,21 @@ func TestGroundTruth(t *testing.T) {
 			s.connect(89, home, server)
 			s.expect(connectTo(server), 0)
 		}},
+		{"the lowest listening ports of the range are named", func(s *scene) {
+			s.Sysctl("net.ipv4.ip_local_reserved_ports", "40007")
+			for _, port := range []int{40033, 40007, 40099, 40000, 39999, 40020, 40021, 40022, 40023, 40024, 40025} {
+				s.Listen(fmt.Sprintf("127.0.0.1:%d", port))
+			}
+			s.Listen("[::1]:40033")
+			s.bind(1, wildcard)
+			want := []uint16{40000, 40020, 40021, 40022, 40023, 40024, 40025, 40033}
+			for name, r := range s.readers {
+				sample := s.sample(r)
+				if got := network(s.t, &sample, s.Inode()).ListenPorts; !slices.Equal(got, want) {
+					s.t.Errorf("%s names the listening ports %v, want %v", name, got, want)
+				}
+			}
+		}},
 		{"reserved ports are taken from both kinds of pool", func(s *scene) {
 			s.Sysctl("net.ipv4.ip_local_reserved_ports", "1-5,39990-40050,60000")
 			s.expect(connectTo(server), 49)
@@ -125,6 +141,7 @@ func TestGroundTruth(t *testing.T) {
 			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
 			s.age()
 			s.expect(connectTo(server), 0)
+			s.ifAll(connectTo(server), 100)
 		}},
 		{"TIME_WAIT is reused after a delay when tcp_tw_reuse is 1", func(s *scene) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
@@ -164,6 +181,18 @@ func TestGroundTruth(t *testing.T) {
 			s.pairs(100, other.Listen("10.9.0.2:80"), ap("10.9.0.1:0"), ap("10.9.0.2:80"), testnet.Pair.TimeWait)
 			s.age()
 			s.expect(connectFrom(ap("10.9.0.1:0"), ap("10.9.0.2:80")), 0)
+			s.ifAll(connectFrom(ap("10.9.0.1:0"), ap("10.9.0.2:80")), 100)
+		}},
+		{"of TIME_WAIT some would be reused if tcp_tw_reuse were 1", func(s *scene) {
+			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
+			l := s.Listen("127.0.0.1:80")
+			s.pairs(30, l, home, server, testnet.Pair.CloseWait)
+			s.pairs(20, l, home, server, testnet.Pair.TimeWait)
+			s.Sysctl("net.ipv4.tcp_timestamps", "0")
+			s.pairs(10, l, home, server, testnet.Pair.TimeWait)
+			s.Sysctl("net.ipv4.tcp_timestamps", "1")
+			s.age()
+			s.ifAll(connectTo(server), 60)
 		}},
 		{"TIME_WAIT of bind-before-connect blocks every destination, whatever tcp_tw_reuse", func(s *scene) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")

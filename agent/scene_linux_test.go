@@ -201,6 +201,33 @@ func (s *scene) agree(p pool) int {
 	return truth
 }
 
+// ifAll asks every reader for the ports that would be left if tcp_tw_reuse were 1,
+// and the kernel after setting it.
+func (s *scene) ifAll(p pool, want int) {
+	s.t.Helper()
+	said := map[string]int{}
+	for name, r := range s.readers {
+		sample := s.sample(r)
+		n := network(s.t, &sample, s.Inode())
+		said[name] = headroom(n, p)
+		for _, d := range n.Destinations {
+			if d.Address == p.dst.Addr() && d.Port == p.dst.Port() {
+				said[name] += int(d.ReusableIfAll - d.Reusable)
+			}
+		}
+	}
+	s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
+	truth := s.truth(p)
+	if truth != want {
+		s.t.Errorf("with tcp_tw_reuse 1 the kernel gives %d ports for %v, want %d", truth, p, want)
+	}
+	for name, got := range said {
+		if s.readers[name].exact && got != truth || got < truth {
+			s.t.Errorf("%s says that with tcp_tw_reuse 1 %d ports were left for %v, the kernel gives %d", name, got, p, truth)
+		}
+	}
+}
+
 // states asks the exact readers for the sockets of the namespace.
 func (s *scene) states(want socket.States) {
 	s.t.Helper()

@@ -98,8 +98,11 @@ func (t *tally) connected(s sock) {
 	}
 	d := &t.destinations[i]
 	d.States[s.state]++
-	if t.reusable(s) {
-		d.Reusable++
+	if t.reusableIfAll(s) {
+		d.ReusableIfAll++
+		if t.reuseAllowed(s) {
+			d.Reusable++
+		}
 	}
 }
 
@@ -109,18 +112,22 @@ const timeWaitLength = 60 * time.Second
 // jiffies is the most that a timer's age can be off, with 100 of them a second.
 const jiffies = 20 * time.Millisecond
 
-// reusable says that connect() may take over a TIME_WAIT (net/ipv4/tcp_ipv4.c,
-// tcp_twsk_unique). Whether the peer used timestamps is not in a dump: where
-// the namespace uses them, it is taken to have. In doubt it says yes.
-func (t *tally) reusable(s sock) bool {
-	if s.state != socket.TimeWait || !t.settings.Timestamps || t.settings.Reuse == socket.ReuseOff {
-		return false
-	}
-	if t.settings.Reuse == socket.ReuseLoopback && !loopback(s) {
+// reusableIfAll says that connect() may take over a TIME_WAIT where tcp_tw_reuse is
+// 1 (net/ipv4/tcp_ipv4.c, tcp_twsk_unique). Whether the peer used timestamps is not
+// in a dump: where the namespace uses them, it is taken to have. In doubt it says
+// yes.
+func (t *tally) reusableIfAll(s sock) bool {
+	if s.state != socket.TimeWait || !t.settings.Timestamps {
 		return false
 	}
 	age := timeWaitLength - time.Duration(s.expires)*time.Millisecond
 	return age+jiffies >= t.delay
+}
+
+// reuseAllowed says that tcp_tw_reuse lets connect() take over what it otherwise
+// could.
+func (t *tally) reuseAllowed(s sock) bool {
+	return t.settings.Reuse == socket.ReuseAll || t.settings.Reuse == socket.ReuseLoopback && loopback(s)
 }
 
 func loopback(s sock) bool {
@@ -140,15 +147,22 @@ func (t *tally) udp(s sock) {
 	}
 }
 
+// maxListenPorts is how many listening ports of the range are named.
+const maxListenPorts = 8
+
 // finish writes the figures to n, which owns them from then on.
 func (t *tally) finish(n *socket.Network) {
 	n.Settings = t.settings
 	n.States, n.Destinations, n.UDPSockets = t.states, t.destinations, t.udpSockets
+	n.ListenPorts = []uint16{}
 	for port := int(t.settings.Range.First); port <= int(t.settings.Range.Last); port++ {
 		p := t.ports[port]
 		n.Held += int(p & held)
 		n.Skipped += int(p & bound / bound)
 		n.SkippedListening += int(p & listening / listening)
 		n.UDPHeld += int(p & udpHeld / udpHeld)
+		if p&listening != 0 && len(n.ListenPorts) < maxListenPorts {
+			n.ListenPorts = append(n.ListenPorts, uint16(port))
+		}
 	}
 }

@@ -83,11 +83,20 @@ func TestTally(t *testing.T) {
 		"a listener's port is skipped, and its children are nobody's pool": {
 			tcp: []string{"listen 0.0.0.0:40000 0.0.0.0:0", "estab 10.0.0.1:40000 10.0.0.9:5000",
 				"time-wait 10.0.0.1:40000 10.0.0.9:5001", "syn-recv 10.0.0.1:40000 10.0.0.9:5002"},
-			want: socket.Network{Held: 1, Skipped: 1, SkippedListening: 1, States: socket.States{1: 1, 3: 1, 6: 1, 10: 1}},
+			want: socket.Network{Held: 1, Skipped: 1, SkippedListening: 1, States: socket.States{1: 1, 3: 1, 6: 1, 10: 1}, ListenPorts: []uint16{40000}},
 		},
 		"a listener's port is skipped by whatever else has it": {
 			tcp:  []string{"listen 127.0.0.1:40000 0.0.0.0:0", "syn-sent 10.0.0.1:40000 10.0.0.9:80", "estab [::1]:40000 [::1]:80"},
-			want: socket.Network{Held: 1, Skipped: 1, SkippedListening: 1, States: socket.States{1: 1, 2: 1, 10: 1}},
+			want: socket.Network{Held: 1, Skipped: 1, SkippedListening: 1, States: socket.States{1: 1, 2: 1, 10: 1}, ListenPorts: []uint16{40000}},
+		},
+		"of listening ports the lowest of the range are named": {
+			tcp: []string{"listen 127.0.0.1:80 0.0.0.0:0", "listen 127.0.0.1:40009 0.0.0.0:0", "listen 127.0.0.1:40008 0.0.0.0:0",
+				"listen 127.0.0.1:40007 0.0.0.0:0", "listen 127.0.0.1:40006 0.0.0.0:0", "listen 127.0.0.1:40005 0.0.0.0:0",
+				"listen 127.0.0.1:40004 0.0.0.0:0", "listen 127.0.0.1:40003 0.0.0.0:0", "listen 127.0.0.1:40002 0.0.0.0:0",
+				"listen 127.0.0.1:40001 0.0.0.0:0", "listen 127.0.0.2:40001 0.0.0.0:0"},
+			reserved: "40002",
+			want: socket.Network{Held: 8, Skipped: 8, SkippedListening: 8, States: socket.States{10: 11},
+				ListenPorts: []uint16{40001, 40003, 40004, 40005, 40006, 40007, 40008, 40009}},
 		},
 		"a bound socket's port is skipped without listening": {
 			tcp:  []string{"bound 10.0.0.1:40000 0.0.0.0:0"},
@@ -162,11 +171,14 @@ func TestReusable(t *testing.T) {
 			var y tally
 			y.reset(test.settings, test.delay, nil)
 			s := row(t, test.row)
-			if got := y.reusable(s); got != test.want {
-				t.Errorf("reusable = %v, want %v", got, test.want)
-			}
 			if err := y.tcp(s); err != nil || (y.destinations[0].Reusable == 1) != test.want {
 				t.Errorf("%v, counted %d", err, y.destinations[0].Reusable)
+			}
+			var all tally
+			test.settings.Reuse = socket.ReuseAll
+			all.reset(test.settings, test.delay, nil)
+			if err := all.tcp(s); err != nil || y.destinations[0].ReusableIfAll != all.destinations[0].Reusable {
+				t.Errorf("%v, if all: %d, with tcp_tw_reuse 1: %d", err, y.destinations[0].ReusableIfAll, all.destinations[0].Reusable)
 			}
 		})
 	}
@@ -225,7 +237,7 @@ func FuzzTally(f *testing.F) {
 		seen := map[string]bool{}
 		for _, d := range n.Destinations {
 			key := fmt.Sprint(d.Source, d.Address, d.Port)
-			if seen[key] || d.Reusable > d.States[socket.TimeWait] || d.States[socket.Listen]+d.States[socket.Bound] > 0 || d.States.Total() == 0 {
+			if seen[key] || d.Reusable > d.ReusableIfAll || d.ReusableIfAll > d.States[socket.TimeWait] || d.States[socket.Listen]+d.States[socket.Bound] > 0 || d.States.Total() == 0 {
 				t.Errorf("%+v", d)
 			}
 			seen[key] = true

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"portreeve.io/portreeve/agent/socket"
@@ -51,11 +52,22 @@ func network(r *walkNetRec, hz uint64) socket.Network {
 		Detailed:         r.Detail != 0,
 		UDPHeld:          int(r.UdpHeld),
 		UDPSockets:       int(r.UdpSockets),
+		ListenPorts:      listenPorts(&r.Listen),
 	}
 	if !n.Detailed {
 		n.States[socket.TimeWait] = r.TimeWait
 	}
 	return n
+}
+
+// listenPorts are those before the first 0, never nil: where there are none, it is
+// known.
+func listenPorts(ports *[8]uint16) []uint16 {
+	n := slices.Index(ports[:], 0)
+	if n < 0 {
+		n = len(ports)
+	}
+	return slices.Clone(ports[:n:n])
 }
 
 func settings(r *walkNetRec, hz uint64) socket.Settings {
@@ -79,7 +91,7 @@ func destination(k *walkDestKey, v *walkDestVal) (d socket.Destination, ok bool)
 	d.Source, d.Address, ok = addresses(k.Family, &k.Src, &k.Dst)
 	d.Port = port(k.Port)
 	copy(d.States[:], v.States[:])
-	d.Reusable = v.Reusable
+	d.Reusable, d.ReusableIfAll = v.Reusable, v.ReusableIfAll
 	return d, ok
 }
 

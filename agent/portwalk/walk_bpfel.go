@@ -34,10 +34,10 @@ type walkDestKey struct {
 }
 
 type walkDestVal struct {
-	_        structs.HostLayout
-	Reusable uint32
-	States   [12]uint32
-	Pad      uint32
+	_             structs.HostLayout
+	Reusable      uint32
+	ReusableIfAll uint32
+	States        [12]uint32
 }
 
 type walkFailKey struct {
@@ -83,6 +83,7 @@ type walkNetRec struct {
 	UdpSockets        uint32
 	L3mdev            uint32
 	States            [14]uint32
+	Listen            [8]uint16
 }
 
 type walkPortBits struct {

@@ -111,7 +111,9 @@ type Destination struct {
 	// Reusable is how many of States[TimeWait] connect() to this destination
 	// would take over right now.
 	Reusable uint32
-	// ReusableIfAll is what Reusable would be if Settings.Reuse were ReuseAll.
+	// ReusableIfAll is what Reusable would be if Settings.Reuse were ReuseAll. It is
+	// counted where half of the range's ports are held, and may be no more than
+	// Reusable elsewhere: no pool is near its end there.
 	ReusableIfAll uint32
 }
 

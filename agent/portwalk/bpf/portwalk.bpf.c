@@ -37,6 +37,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define RAW 256		/* bytes of a node that can be copied */
 #define GROUP 32	/* buckets whose heads are read at once */
 #define OWNERS 64	/* owners of one bind bucket that are looked at */
+#define LISTENERS 8	/* listening ports of the range that are named */
 
 #define OFF(T, f) bpf_core_field_offset(struct T, f)
 
@@ -65,6 +66,7 @@ struct net_rec {
 	__u32 udp_held, udp_sockets;
 	__u32 l3mdev;		/* bind buckets of a VRF: not counted */
 	__u32 states[NSTATES];
+	__u16 listen[LISTENERS];	/* ports of the range, ascending; 0: no more */
 };
 /* A destination, IPv4 in the first word of each address. */
 struct dest_key {
@@ -75,8 +77,8 @@ struct dest_key {
 };
 struct dest_val {
 	__u32 reusable;
+	__u32 reusable_if_all;	/* if tcp_tw_reuse were 1 */
 	__u32 states[12];
-	__u32 pad;
 };
 /* 1,024 ports of one set of one namespace. */
 struct port_key { __u32 net; __u16 set, block; };
@@ -274,20 +276,31 @@ static __always_inline int is_loopback(const struct dest_key *k)
 	       (!(k->dst[0] | k->dst[1] | k->dst[2]) && k->dst[3] == __builtin_bswap32(1));
 }
 
-/* net/ipv4/tcp_ipv4.c: tcp_twsk_unique() */
-static __always_inline int reusable(struct net_rec *n, struct slot *s)
+/* Whether connect() would take a TIME_WAIT over if tcp_tw_reuse were 1. The answer
+ * lies in memory that nothing else of the walk needs (net/ipv4/tcp_ipv4.c,
+ * tcp_twsk_unique()). */
+static __always_inline int reusable_if_all(struct net_rec *n, struct slot *s)
 {
-	if (!n->tw_reuse)
-		return 0;
-	if (n->tw_reuse == 2 && !is_loopback(&dkey) &&
-	    FIELD(s, sock_common, skc_bound_dev_if) != LOOPBACK_IFINDEX)
-		return 0;
 	int stamp = FIELD(s, tcp_timewait_sock, tw_ts_recent_stamp);
 	if (!stamp)
 		return 0;
 	if (bpf_core_field_exists(struct inet_timewait_sock, tw_entry_stamp))
 		return (int)(now_ms - FIELD(s, inet_timewait_sock, tw_entry_stamp) - n->reuse_delay_ms) > 0;
 	return (int)(now_s - stamp) > 0;
+}
+
+/* Whether tcp_tw_reuse lets connect() take over what it otherwise could. */
+static __always_inline int reuse_allowed(struct net_rec *n, struct slot *s)
+{
+	if (n->tw_reuse != 2)
+		return n->tw_reuse;
+	return is_loopback(&dkey) || FIELD(s, sock_common, skc_bound_dev_if) == LOOPBACK_IFINDEX;
+}
+
+/* Whether a pool of n can be half used. */
+static __always_inline int half_held(struct net_rec *n)
+{
+	return n->held * 2 >= (__u32)(n->last - n->first);
 }
 
 static __always_inline void commit_ehash(struct slot *s)
@@ -333,7 +346,8 @@ static __always_inline void commit_ehash(struct slot *s)
 		dkey.src[0] = FIELD(s, sock_common, skc_rcv_saddr);
 		dkey.dst[0] = FIELD(s, sock_common, skc_daddr);
 	}
-	int again = st == TCP_TIME_WAIT && reusable(n, s);
+	int allowed = st == TCP_TIME_WAIT && reuse_allowed(n, s);
+	int again = st == TCP_TIME_WAIT && (allowed || half_held(n)) && reusable_if_all(n, s);
 	struct dest_val *v = bpf_map_lookup_elem(&dests, &dkey);
 	if (!v) {
 		if (bpf_map_update_elem(&dests, &dkey, &no_dest, BPF_NOEXIST)) {
@@ -346,7 +360,8 @@ static __always_inline void commit_ehash(struct slot *s)
 			return;
 	}
 	v->states[st]++;
-	v->reusable += again;
+	v->reusable_if_all += again;
+	v->reusable += again && allowed;
 }
 
 /* Sockets that hold the bucket's port and neither listen nor are connected. */
@@ -368,6 +383,18 @@ static __always_inline __u32 bound_owners(struct slot *s)
 		own = read8(own);
 	}
 	return n;
+}
+
+/* Keeps the lowest of the ports that are listened on. */
+static __always_inline void name_listener(struct net_rec *n, __u16 port)
+{
+	for (int k = 0; k < LISTENERS && port; k++) {
+		__u16 have = n->listen[k];
+		if (have && have <= port)
+			continue;
+		n->listen[k] = port;
+		port = have;
+	}
 }
 
 static __always_inline void commit_bhash(struct slot *s)
@@ -394,6 +421,8 @@ static __always_inline void commit_bhash(struct slot *s)
 	if (skip) {
 		n->skipped++;
 		n->skipped_listening += listens;
+		if (listens)
+			name_listener(n, port);
 		ports_add(i, SET_SKIPPED, port);
 	}
 }
