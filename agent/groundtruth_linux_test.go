@@ -94,13 +94,16 @@ func TestGroundTruth(t *testing.T) {
 			s.expect(connectTo(server), 0)
 		}},
 		{"the lowest listening ports of the range are named", func(s *scene) {
-			s.Sysctl("net.ipv4.ip_local_reserved_ports", "40007")
-			for _, port := range []int{40033, 40007, 40099, 40000, 39999, 40020, 40021, 40022, 40023, 40024, 40025} {
+			// All over the range, since the kernel's table begins anywhere in it.
+			s.Sysctl("net.ipv4.ip_local_port_range", "5000 64999")
+			s.Sysctl("net.ipv4.ip_local_reserved_ports", "15000")
+			for port := 60000; port > 0; port -= 5000 {
 				s.Listen(fmt.Sprintf("127.0.0.1:%d", port))
 			}
-			s.Listen("[::1]:40033")
+			s.Listen("127.0.0.1:4999")
+			s.Listen("[::1]:30000")
 			s.bind(1, wildcard)
-			want := []uint16{40000, 40020, 40021, 40022, 40023, 40024, 40025, 40033}
+			want := []uint16{5000, 10000, 20000, 25000, 30000, 35000, 40000, 45000}
 			for name, r := range s.readers {
 				sample := s.sample(r)
 				if got := network(s.t, &sample, s.Inode()).ListenPorts; !slices.Equal(got, want) {
