@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// ErrIncomplete: an entry lacks what every entry has.
+// ErrIncomplete says that an entry lacks what every entry has.
 var ErrIncomplete = errors.New("incomplete conntrack entry")
 
 // Messages and attributes of include/uapi/linux/netfilter/nfnetlink_conntrack.h,
@@ -18,7 +18,7 @@ var ErrIncomplete = errors.New("incomplete conntrack entry")
 // ctattr_protoinfo and ctattr_protoinfo_tcp. Numbers are in network byte order.
 const (
 	subsystem  = 1 // NFNL_SUBSYS_CTNETLINK
-	messageNew = subsystem<<8 | 0
+	messageNew = subsystem << 8
 	messageGet = subsystem<<8 | 1
 
 	generalSize = 4 // struct nfgenmsg

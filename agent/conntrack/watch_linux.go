@@ -41,7 +41,8 @@ func NewWatch(o Options) (*Watch, error) {
 // What can't be seen, and why.
 const (
 	what          = "SNAT pools"
-	whyElsewhere  = "conntrack's table shows only in its own network namespace, and the agent runs in another than the node: needs hostNetwork and NET_ADMIN (Helm: agent.snat)"
+	whatNode      = "SNAT pools of the node"
+	whyElsewhere  = "conntrack shows only its own network namespace, and the agent runs in another: needs hostNetwork and NET_ADMIN (Helm: agent.snat)"
 	whyNotSampled = "the agent's own network namespace was not read"
 	whyMany       = "conntrack has entries of more pools than the agent counts"
 )
@@ -59,7 +60,7 @@ func (w *Watch) Add(s *socket.Sample) {
 	if node := nodeNetwork(s); node != nil && node != own {
 		w.node.see(insertFailed(node), s.Taken)
 		if w.Always || w.node.pulled(s.Taken) {
-			s.Unseen = append(s.Unseen, socket.Unseen{What: what, Why: whyElsewhere})
+			s.Unseen = append(s.Unseen, socket.Unseen{What: whatNode, Why: whyElsewhere})
 		}
 	}
 	entries, inUse := w.entries()

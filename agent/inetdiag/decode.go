@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// ErrFamily: neither IPv4 nor IPv6.
+// ErrFamily says that an address is neither IPv4 nor IPv6.
 var ErrFamily = errors.New("unknown address family")
 
 // The kinds of message (include/uapi/linux/sock_diag.h and inet_diag.h).

@@ -30,11 +30,11 @@ func TestReportWorksWithTwoFileCapabilitiesAndNoRoot(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Skipf("can't build the agent here: %v: %s", err, out)
 	}
-	report := func(caps uint64) (string, error) {
+	report := func(caps uint64, args ...string) (string, error) {
 		if err := permit(bin, caps); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(bin, "report", "--reader", "portwalk")
+		cmd := exec.Command(bin, append([]string{"report", "--reader", "portwalk"}, args...)...)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
 		out, err := cmd.CombinedOutput()
 		return string(out), err
@@ -46,6 +46,25 @@ func TestReportWorksWithTwoFileCapabilitiesAndNoRoot(t *testing.T) {
 		out, err := report(caps)
 		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || !strings.Contains(out, "missing capabilities: "+name) {
 			t.Errorf("without %s: %v: %s", name, err, out)
+		}
+	}
+
+	if _, err := os.Stat("/proc/sys/net/netfilter/nf_conntrack_count"); err != nil {
+		t.Skipf("conntrack is not in use here: %v", err)
+	}
+	const lacks = "needs NET_ADMIN"
+	for name, with := range map[string]struct {
+		caps  uint64
+		args  []string
+		lacks bool
+	}{
+		"NET_ADMIN for SNAT":                 {wanted | wantedSNAT, []string{"--snat"}, false},
+		"no NET_ADMIN for SNAT":              {wanted, []string{"--snat"}, true},
+		"NET_ADMIN that nothing asks for":    {wanted | wantedSNAT, nil, false},
+		"no NET_ADMIN, and nothing needs it": {wanted, nil, false},
+	} {
+		if out, err := report(with.caps, with.args...); err != nil || strings.Contains(out, lacks) != with.lacks {
+			t.Errorf("with %s: %v: %s\nwant %q in it: %v", name, err, out, lacks, with.lacks)
 		}
 	}
 }

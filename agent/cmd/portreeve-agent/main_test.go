@@ -77,7 +77,7 @@ func runWith(ctx context.Context, env map[string]string, all []opener, args ...s
 }
 
 func TestBadUsageIsOneLineAndExitCode2(t *testing.T) {
-	const flags = "--output, --watch, --interval, --cpu-budget, --reader, --pools, --proc, --help"
+	const flags = "--output, --watch, --interval, --cpu-budget, --reader, --pools, --snat, --proc, --help"
 	tests := map[string]struct {
 		args string
 		want string
