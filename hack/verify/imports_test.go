@@ -29,7 +29,7 @@ var layers = map[string][]string{
 
 // testPackages are helpers of tests: they may use hack, and shipped code may not
 // use them.
-var testPackages = []string{"agent/internal/nstest", "controllers/internal/testenv"}
+var testPackages = []string{"agent/internal/apitest", "agent/internal/nstest", "controllers/internal/testenv"}
 
 // purity is what a pure package or file may do besides computing.
 type purity struct {
