@@ -12,7 +12,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// read counts the entries of the table of the process's network namespace. It
+// read counts the entries of the table of the calling thread's network namespace. It
 // needs CAP_NET_ADMIN there. Its memory doesn't grow with the table.
 func read(request, buf []byte) (t tally, cost time.Duration, err error) {
 	runtime.LockOSThread() // whose CPU time is taken
@@ -54,11 +54,11 @@ func kernelEvicts() (bool, error) {
 	return evicts(unix.ByteSliceToString(u.Release[:])), nil
 }
 
-// ownNetwork is the process's own network namespace among those of s, nil where
+// ownNetwork is the calling thread's network namespace among those of s, nil where
 // it isn't.
 func ownNetwork(s *socket.Sample, proc string) *socket.Network {
 	var st unix.Stat_t
-	if err := unix.Stat(proc+"/self/ns/net", &st); err != nil {
+	if err := unix.Stat(proc+"/thread-self/ns/net", &st); err != nil {
 		return nil
 	}
 	for i := range s.Networks {

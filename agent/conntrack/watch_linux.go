@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"portreeve.io/portreeve/agent/internal/netlink"
 	"portreeve.io/portreeve/agent/kernelstat"
@@ -21,15 +23,20 @@ type Options struct {
 	// GatePercent leaves a table alone, Always or not, that has fewer entries than
 	// this share of a pool's ports: none of its pools can be fuller.
 	GatePercent int
+	// SharePercent is the share of one CPU that reading the table may take: in
+	// between, samples have its pools as last read. 0 is no limit.
+	SharePercent int
 }
 
 // Watch adds the pools of SNAT to samples. It is not safe for concurrent use.
 type Watch struct {
 	Options
 	evicts bool
-	own    trigger // of the process's network namespace
+	own    trigger // of the calling thread's network namespace
 	node   trigger // of the node's, if that is another
 	buf    []byte
+	pools  []socket.SNATPool // as last read
+	due    time.Time         // when the table may be read again
 }
 
 // NewWatch returns a Watch that opens nothing yet.
@@ -48,7 +55,7 @@ const (
 )
 
 // Add adds the pools of SNAT to s, when it is time for them, and what can't be seen
-// of them. The namespace is the process's own: conntrack shows no other.
+// of them. The namespace is that of the calling thread: conntrack shows no other.
 func (w *Watch) Add(s *socket.Sample) {
 	own := ownNetwork(s, w.Proc)
 	if own == nil {
@@ -79,16 +86,25 @@ func (w *Watch) Add(s *socket.Sample) {
 }
 
 func (w *Watch) read(s *socket.Sample, own *socket.Network, failing bool) {
+	if s.Taken.Before(w.due) {
+		own.SNAT = slices.Clone(w.pools)
+		return
+	}
 	if w.buf == nil {
 		w.buf = make([]byte, netlink.BufferSize)
 	}
 	t, cost, err := read(request(), w.buf)
 	s.Cost += cost
+	if w.SharePercent > 0 {
+		w.due = s.Taken.Add(cost * 100 / time.Duration(w.SharePercent))
+	}
 	if err != nil {
+		w.pools = nil
 		s.Unseen = append(s.Unseen, socket.Unseen{What: what, Why: why(err)})
 		return
 	}
-	own.SNAT = t.listed(w.evicts, failing)
+	w.pools = t.listed(w.evicts, failing)
+	own.SNAT = slices.Clone(w.pools)
 	if t.left > 0 {
 		s.Unseen = append(s.Unseen, socket.Unseen{What: what, Why: whyMany})
 	}
@@ -112,9 +128,9 @@ func insertFailed(n *socket.Network) *uint64 {
 	return &n.Counters.Conntrack.InsertFailed
 }
 
-// fileInsertFailed is that of the process's own network namespace.
+// fileInsertFailed is that of the calling thread's network namespace.
 func (w *Watch) fileInsertFailed() *uint64 {
-	file, err := os.ReadFile(filepath.Join(w.Proc, "self/net/stat/nf_conntrack"))
+	file, err := os.ReadFile(filepath.Join(w.Proc, "thread-self/net/stat/nf_conntrack"))
 	if err != nil {
 		return nil
 	}
@@ -125,7 +141,7 @@ func (w *Watch) fileInsertFailed() *uint64 {
 	return &drops.InsertFailed
 }
 
-// entries is how many the table of the process's network namespace has; false
+// entries is how many the table of the calling thread's network namespace has; false
 // where conntrack is not in use. It must not be asked then: that would load it.
 func (w *Watch) entries() (n uint64, inUse bool) {
 	file, err := os.ReadFile(filepath.Join(w.Proc, "sys/net/netfilter/nf_conntrack_count"))

@@ -25,8 +25,8 @@ type readerOptions struct {
 
 // snatOptions say when the pools of SNAT are read (conntrack.Options).
 type snatOptions struct {
-	always      bool
-	gatePercent int
+	always                    bool
+	gatePercent, sharePercent int
 }
 
 const readerAuto = "auto"

@@ -47,8 +47,8 @@ type runner struct {
 	level      choice
 }
 
-// snatGatePercent is half the way to the lowest warning line that makes sense: a
-// conntrack table with fewer entries is not worth reading at every tick.
+// snatGatePercent is half the way to the default warning line: a conntrack table
+// with fewer entries is not worth reading at every tick.
 const snatGatePercent = 25
 
 func (a *app) runCommand() *cobra.Command {
@@ -135,7 +135,7 @@ func (r *runner) run(ctx context.Context) error {
 		return err
 	}
 	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: true,
-		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent}})
+		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.budget)/2)}})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,8 @@ type snat struct {
 }
 
 func withSNAT(r agent.Reader, o readerOptions) (agent.Reader, error) {
-	w, err := conntrack.NewWatch(conntrack.Options{Proc: o.proc, Always: o.snat.always, GatePercent: o.snat.gatePercent})
+	w, err := conntrack.NewWatch(conntrack.Options{Proc: o.proc, Always: o.snat.always,
+		GatePercent: o.snat.gatePercent, SharePercent: o.snat.sharePercent})
 	return snat{r, w}, err
 }
 
