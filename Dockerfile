@@ -1,7 +1,8 @@
 # The agent's image: one static binary on nothing. It runs as nobody in
-# particular, with the two capabilities that reading the kernel's tables takes.
-# They are file capabilities, permitted only (=p): the agent raises them itself,
-# and only where the pod's security context grants BPF and PERFMON as well.
+# particular, with the two capabilities that reading the kernel's tables takes, and
+# NET_ADMIN, for --snat alone. They are file capabilities, permitted only (=p): the
+# agent raises them itself, and only where the pod's security context grants them
+# as well.
 FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libcap2-bin \
@@ -15,7 +16,7 @@ ARG TARGETOS TARGETARCH VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -ldflags "-s -w -X main.version=$VERSION" \
     -o /out/portreeve-agent ./agent/cmd/portreeve-agent
-RUN setcap cap_bpf,cap_perfmon=p /out/portreeve-agent
+RUN setcap cap_bpf,cap_perfmon,cap_net_admin=p /out/portreeve-agent
 
 FROM scratch
 # The copy must keep security.capability: BuildKit does, and so does buildah.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,7 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 		"no agent at all":                   {"agent=null", `at '': missing property 'agent'`},
 		"a toleration misspelt":             {"agent.tolerations[0].efect=NoExecute", `at '/agent/tolerations/0': additional properties 'efect' not allowed`},
 		"a word as a switch":                {"controller.resolveDestinations=maybe", `at '/controller/resolveDestinations': got string, want boolean`},
+		"SNAT by a word":                    {"agent.snat=auto", `at '/agent/snat': got string, want boolean`},
 		"a log level":                       {"agent.logLevel=trace", `at '/agent/logLevel': value must be one of 'debug', 'info', 'warn', 'error'`},
 		"critical below warning":            {"controller.thresholds.warningPercent=90", `controller.thresholds.criticalPercent 85: must be warningPercent (90) to 100`},
 		"a tick too short":                  {"agent.tick=50ms", `agent.tick "50ms": must be 100ms or more, such as 10s`},
@@ -123,6 +125,32 @@ func TestResolvingDestinationsTakesARight(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s gives (-want +got):\n%s", value, diff)
 		}
+	}
+}
+
+// Neither right without the other is of use, and neither comes unasked.
+func TestSNATTakesTheNodesNetworkAndNetAdmin(t *testing.T) {
+	type gives struct {
+		hostNetwork, flag, netAdmin bool
+	}
+	for value, want := range map[string]gives{"false": {}, "true": {true, true, true}} {
+		t.Run(value, func(t *testing.T) {
+			for _, o := range Render(t, "portreeve-system", "--set", "agent.snat="+value) {
+				if o.GetKind() != "DaemonSet" {
+					continue
+				}
+				var got gives
+				got.hostNetwork, _, _ = unstructured.NestedBool(o.Object, "spec", "template", "spec", "hostNetwork")
+				c := container(t, o)
+				args, _, _ := unstructured.NestedStringSlice(c, "args")
+				got.flag = slices.Contains(args, "--snat")
+				add, _, _ := unstructured.NestedStringSlice(c, "securityContext", "capabilities", "add")
+				got.netAdmin = slices.Contains(add, "NET_ADMIN")
+				if got != want || !slices.Contains(add, "BPF") {
+					t.Errorf("gives %+v, capabilities %v, want %+v", got, add, want)
+				}
+			}
+		})
 	}
 }
 

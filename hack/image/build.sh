@@ -20,8 +20,9 @@ for image in "$@"; do
   flags=()
   case $image in
   # The agent runs as nobody in particular and raises these itself. They are permitted
-  # only (=p): a pod that doesn't grant both can start it all the same.
-  agent) package=./agent/cmd/portreeve-agent flags=(-capability cap_bpf,cap_perfmon=p) ;;
+  # only (=p): a pod that doesn't grant all of them can start it all the same. The last
+  # is for --snat alone.
+  agent) package=./agent/cmd/portreeve-agent flags=(-capability cap_bpf,cap_perfmon,cap_net_admin=p) ;;
   controller) package=./controllers/cmd/portreeve-controller ;;
   churn) package=./hack/e2e/churn ;;
   *) echo "build.sh: no image $image; there are: agent, controller, churn" >&2; exit 2 ;;
