@@ -39,6 +39,7 @@ images: ## Write bin/images/*.tar for PLATFORMS (linux/amd64 linux/arm64), witho
 deps: ## Install the Debian packages that the tests use (root, apt-get)
 	@hack/deps.sh qemu-system-x86 busybox-static cpio kmod nftables iproute2 \
 	  containerd runc containernetworking-plugins iptables conntrack ethtool openssl
+	@hack/prometheus/fetch.sh >/dev/null # unpacked, not installed: it would start services
 
 .PHONY: deps-bpf
 deps-bpf: ## Install what generate-bpf uses
@@ -61,6 +62,8 @@ test: verify cluster-build test-unit test-kernels ## All tests; as root also tho
 .PHONY: test-unit
 test-unit: ## Tests of every package; those that need root skip themselves without it
 	@if [[ $$(id -u) != 0 ]]; then echo "not root: tests that need it skip themselves"; fi
+	@if [[ ! -x $$(hack/prometheus/fetch.sh dir)/prometheus ]] && ! command -v prometheus >/dev/null; then \
+	  echo "no Prometheus: NO ALERT AND NO DASHBOARD IS TESTED; make deps fetches it"; fi
 	go test ./...
 
 .PHONY: test-kernels
@@ -119,13 +122,16 @@ generate-docs: ## Rebuild docs/reference from the types and the metrics
 	go run -trimpath ./hack/docs/settings
 
 .PHONY: generate-chart
-generate-chart: ## Copy CRDs, rights and policies into the chart
+generate-chart: ## Make the PrometheusRule; copy it, CRDs, rights, policies and dashboards into the chart
+	hack/prometheus/rule.sh >config/prometheus/prometheusrule.yaml
 	rm -rf charts/portreeve/files
 	for part in crd rbac admission; do \
 	  mkdir -p charts/portreeve/files/$$part; \
 	  cp config/$$part/*.yaml charts/portreeve/files/$$part/; \
 	  rm charts/portreeve/files/$$part/kustomization.yaml; \
 	done
+	mkdir -p charts/portreeve/files/prometheus
+	cp -r $(addprefix config/prometheus/,prometheusrule.yaml podmonitors.yaml dashboards) charts/portreeve/files/prometheus/
 
 .PHONY: generate-bpf
 generate-bpf: ## Rebuild the BPF objects (see deps-bpf)

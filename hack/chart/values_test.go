@@ -28,6 +28,8 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 		"a word as a switch":                {"controller.resolveDestinations=maybe", `at '/controller/resolveDestinations': got string, want boolean`},
 		"SNAT by a word":                    {"agent.snat=auto", `at '/agent/snat': got string, want boolean`},
 		"a log level":                       {"agent.logLevel=trace", `at '/agent/logLevel': value must be one of 'debug', 'info', 'warn', 'error'`},
+		"rules, perhaps":                    {"prometheus.rules.enabled=perhaps", `at '/prometheus/rules/enabled': value must be one of 'auto', true, false`},
+		"a label that is a number":          {"dashboards.labels.grafana_dashboard=1", `at '/dashboards/labels/grafana_dashboard': got number, want string`},
 		"critical below warning":            {"controller.thresholds.warningPercent=90", `controller.thresholds.criticalPercent 85: must be warningPercent (90) to 100`},
 		"a tick too short":                  {"agent.tick=50ms", `agent.tick "50ms": must be 100ms or more, such as 10s`},
 		"a tick without a unit":             {"agent.pressedTick=\"2\"", `agent.pressedTick "\"2\"": must be 100ms or more, such as 2s`},

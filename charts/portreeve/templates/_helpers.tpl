@@ -50,11 +50,12 @@ imagePullSecrets:
 {{/*
 Objects that make generate copied from config/: (dict "root" $ "files" "files/crd/*").
 They come out as they are there, with this release's namespace, labels and, where
-given, annotations; without the file "without".
+given, more labels and annotations; without the file "without".
 */}}
 {{- define "portreeve.copied" -}}
 {{- $root := .root }}
 {{- $annotations := .annotations }}
+{{- $more := default dict .labels }}
 {{- $found := $root.Files.Glob .files }}
 {{- if not $found }}{{ fail (printf "%s is not in this chart: run make generate-chart" .files) }}{{ end }}
 {{- $without := default "" .without }}
@@ -63,7 +64,7 @@ given, annotations; without the file "without".
 {{- range regexSplit "(?m)^---\n" (toString $data) -1 }}
 {{- $object := fromYaml (replace "portreeve-system" $root.Release.Namespace .) }}
 {{- if hasKey $object "kind" }}
-{{- $labels := mergeOverwrite (include "portreeve.labels" $root | fromYaml) (default dict $object.metadata.labels) }}
+{{- $labels := mergeOverwrite (include "portreeve.labels" $root | fromYaml) (default dict $object.metadata.labels) $more }}
 {{- $_ := set $object.metadata "labels" $labels }}
 {{- if $annotations }}
 {{- $_ := set $object.metadata "annotations" (merge (default dict $object.metadata.annotations) $annotations) }}

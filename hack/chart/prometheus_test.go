@@ -1,0 +1,92 @@
+package chart
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// When what a Prometheus operator takes is part of a release.
+func TestWhatAnOperatorTakes(t *testing.T) {
+	const rule, monitor = "PrometheusRule portreeve", "PodMonitor portreeve-agent"
+	tests := map[string]struct {
+		args []string
+		want []string
+	}{
+		"no operator, nothing":             {nil, nil},
+		"an operator that knows both":      {[]string{"--api-versions", "monitoring.coreos.com/v1/PrometheusRule,monitoring.coreos.com/v1/PodMonitor"}, []string{monitor, rule}},
+		"one that knows rules":             {[]string{"--api-versions", "monitoring.coreos.com/v1/PrometheusRule"}, []string{rule}},
+		"forced":                           {[]string{"--set", "prometheus.rules.enabled=true"}, []string{rule}},
+		"switched off, though it is there": {[]string{"--api-versions", "monitoring.coreos.com/v1/PodMonitor", "--set", "prometheus.podMonitor.enabled=false"}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := map[string]bool{}
+			for _, o := range Render(t, "portreeve-system", tt.args...) {
+				if k := key(o); k == rule || k == monitor {
+					got[k] = true
+				}
+			}
+			if diff := cmp.Diff(tt.want, slices.Sorted(maps.Keys(got))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTheLabelsByWhichTheyAreFound(t *testing.T) {
+	got := map[string]string{}
+	for _, o := range Render(t, "portreeve-system", append(operated,
+		"--set", "prometheus.rules.labels.release=a,prometheus.podMonitor.labels.release=b,dashboards.labels.release=c")...) {
+		if release, ok := o.GetLabels()["release"]; ok {
+			got[key(o)] = release
+		}
+	}
+	want := map[string]string{
+		"PrometheusRule portreeve": "a", "PodMonitor portreeve-agent": "b", "PodMonitor portreeve-controller": "b",
+		"ConfigMap portreeve-dashboard-cluster": "c", "ConfigMap portreeve-dashboard-node": "c",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestDashboardsAreThoseOfConfig(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(Root(t), "config", "prometheus", "dashboards", "*.json"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no dashboards (%v)", err)
+	}
+	want := map[string]string{}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want["portreeve-"+filepath.Base(path)] = strings.TrimSpace(string(data))
+	}
+	got := map[string]string{}
+	for _, o := range Render(t, elsewhere) {
+		if o.GetKind() != "ConfigMap" {
+			continue
+		}
+		if o.GetNamespace() != elsewhere || o.GetLabels()["grafana_dashboard"] != "1" || o.GetAnnotations()["grafana_folder"] != "Portreeve" {
+			t.Errorf("%s: namespace %s, labels %v, annotations %v", key(o), o.GetNamespace(), o.GetLabels(), o.GetAnnotations())
+		}
+		data, _, err := unstructured.NestedStringMap(o.Object, "data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range data {
+			got[name] = strings.TrimSpace(text)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("dashboards (-config +chart):\n%s", diff)
+	}
+}

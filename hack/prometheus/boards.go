@@ -1,0 +1,82 @@
+package prometheus
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Board is a dashboard of Grafana.
+type Board struct {
+	UID        string  `json:"uid"`
+	Title      string  `json:"title"`
+	Panels     []Panel `json:"panels"`
+	Templating struct {
+		List []Variable `json:"list"`
+	} `json:"templating"`
+}
+
+// Variable is what a user chooses above a dashboard.
+type Variable struct {
+	Name       string `json:"name"`
+	Type       string `json:"type"`
+	Definition string `json:"definition"`
+}
+
+// Panel is one picture of a dashboard, or the headline of a row (Type row).
+type Panel struct {
+	ID          int    `json:"id"`
+	Type        string `json:"type"`
+	Title       string `json:"title"`
+	Description string `json:"description"`
+	Datasource  struct {
+		UID string `json:"uid"`
+	} `json:"datasource"`
+	GridPos Place    `json:"gridPos"`
+	Targets []Target `json:"targets"`
+}
+
+// Place is where a panel is, in units of a grid that is 24 wide.
+type Place struct{ X, Y, W, H int }
+
+// Target is one query of a panel.
+type Target struct {
+	RefID string `json:"refId"`
+	Expr  string `json:"expr"`
+}
+
+// Boards are the dashboards by file name.
+func Boards(root string) (map[string]Board, error) {
+	paths, err := filepath.Glob(filepath.Join(root, Config, "dashboards", "*.json"))
+	if err != nil || len(paths) == 0 {
+		return nil, fmt.Errorf("no dashboards in %s (%w)", Config, err)
+	}
+	boards := map[string]Board{}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		var b Board
+		if err := json.Unmarshal(data, &b); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		boards[filepath.Base(path)] = b
+	}
+	return boards, nil
+}
+
+// Queries are those of a dashboard by panel and letter, as Grafana would send them for
+// that node, with window as the time that rate() looks back.
+func (b Board) Queries(node, window string) map[string]string {
+	variables := strings.NewReplacer("$node", node, "$__rate_interval", window)
+	queries := map[string]string{}
+	for _, p := range b.Panels {
+		for _, t := range p.Targets {
+			queries[fmt.Sprintf("%s: %s %s", b.UID, p.Title, t.RefID)] = variables.Replace(t.Expr)
+		}
+	}
+	return queries
+}

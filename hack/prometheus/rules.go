@@ -1,0 +1,47 @@
+package prometheus
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Rule is an alerting rule of Prometheus.
+type Rule struct {
+	Alert       string            `json:"alert"`
+	Expr        string            `json:"expr"`
+	For         string            `json:"for"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// Config is the folder of the rules and the dashboards below the repository's root.
+const Config = "config/prometheus"
+
+// Rules are those of portreeve.rules.yaml, in its order.
+func Rules(root string) ([]Rule, error) {
+	path := filepath.Join(root, Config, "portreeve.rules.yaml")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var file struct {
+		Groups []struct {
+			Name  string `json:"name"`
+			Rules []Rule `json:"rules"`
+		} `json:"groups"`
+	}
+	if err := yaml.UnmarshalStrict(data, &file); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var rules []Rule
+	for _, g := range file.Groups {
+		rules = append(rules, g.Rules...)
+	}
+	if len(rules) == 0 {
+		return nil, fmt.Errorf("%s has no rules", path)
+	}
+	return rules, nil
+}

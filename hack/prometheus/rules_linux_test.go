@@ -1,0 +1,93 @@
+package prometheus
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+func TestPromtoolFindsNothingInTheRules(t *testing.T) {
+	for _, args := range [][]string{
+		{"check", "rules", "--lint-fatal", filepath.Join(root, Config, "portreeve.rules.yaml")},
+		{"check", "config", discovered(t, nil, map[string]any{"rule_files": []string{}})},
+	} {
+		if out, err := exec.CommandContext(t.Context(), program(t, "promtool"), args...).CombinedOutput(); err != nil {
+			t.Errorf("promtool %s: %v\n%s", args[1], err, out)
+		}
+	}
+	example := filepath.Join(root, Config, "examples", "alertmanager.yaml")
+	if out, err := exec.CommandContext(t.Context(), program(t, "amtool"), "check-config", example).CombinedOutput(); err != nil {
+		t.Errorf("amtool: %v\n%s", err, out)
+	}
+}
+
+// unitTest is what promtool takes, as far as it is looked at here.
+type unitTest struct {
+	Tests []struct {
+		Alerts []struct {
+			Name string `json:"alertname"`
+			Want []struct {
+				Labels map[string]string `json:"exp_labels"`
+			} `json:"exp_alerts"`
+		} `json:"alert_rule_test"`
+	} `json:"tests"`
+}
+
+// Every rule is seen to fire and not to fire, and its labels and texts are what the
+// tests of promtool say.
+func TestEveryRuleFiresAndDoesNotFire(t *testing.T) {
+	promtool := program(t, "promtool")
+	rules, err := Rules(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fired, silent, names := map[string]int{}, map[string]int{}, map[string]bool{}
+	for _, rule := range rules {
+		names[rule.Alert] = true
+	}
+	for name := range names {
+		path := filepath.Join(root, Config, "tests", name+".yaml")
+		t.Run(name, func(t *testing.T) {
+			count(t, path, fired, silent)
+			if out, err := exec.CommandContext(t.Context(), promtool, "test", "rules", path).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+	for _, rule := range rules {
+		if key := rule.Alert + rule.Labels["severity"] + rule.Labels["reason"]; fired[key] == 0 || silent[rule.Alert] == 0 {
+			t.Errorf("%s %v: %d tests want it to fire, %d want silence", rule.Alert, rule.Labels, fired[key], silent[rule.Alert])
+		}
+	}
+}
+
+// count adds how often the tests of a file want alerts, by what tells rules apart, and
+// none.
+func count(t *testing.T, path string, fired, silent map[string]int) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var u unitTest
+	if err := yaml.Unmarshal(data, &u); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range u.Tests {
+		for _, a := range test.Alerts {
+			if a.Name != strings.TrimSuffix(filepath.Base(path), ".yaml") {
+				t.Errorf("%s tests %s", path, a.Name)
+			}
+			for _, want := range a.Want {
+				fired[a.Name+want.Labels["severity"]+want.Labels["reason"]]++
+			}
+			if len(a.Want) == 0 {
+				silent[a.Name]++
+			}
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package prometheus
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// target is a pod that examples/prometheus.yaml would find: what the Kubernetes API
+// says of it is given as labels, as Debian's Prometheus is built without discovery.
+type target struct {
+	address, path, component, pod, node string
+}
+
+// discovered is examples/prometheus.yaml with these pods found, and more settings.
+func discovered(t *testing.T, targets []target, more map[string]any) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, Config, "examples", "prometheus.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := yaml.UnmarshalStrict(data, &config); err != nil {
+		t.Fatal(err)
+	}
+	scrape := config["scrape_configs"].([]any)[0].(map[string]any)
+	delete(scrape, "kubernetes_sd_configs")
+	var found []any
+	for _, to := range targets {
+		found = append(found, map[string]any{"targets": []string{to.address}, "labels": map[string]string{
+			"__metrics_path__":                                        to.path,
+			"__meta_kubernetes_pod_container_port_name":               "metrics",
+			"__meta_kubernetes_pod_label_app_kubernetes_io_component": to.component,
+			"__meta_kubernetes_pod_name":                              to.pod,
+			"__meta_kubernetes_pod_node_name":                         to.node,
+		}})
+	}
+	scrape["static_configs"] = found
+	config["global"] = map[string]string{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+	for name, value := range more {
+		config[name] = value
+	}
+	return write(t, "prometheus.yml", config)
+}
+
+// write puts a tree into a YAML file of the test's own.
+func write(t *testing.T, name string, tree any) string {
+	t.Helper()
+	data, err := yaml.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// server is a running Prometheus.
+type server struct {
+	url    string
+	client *http.Client
+}
+
+// serve starts Prometheus at address.
+func serve(t *testing.T, start func(*exec.Cmd) error, config, address string, client *http.Client) server {
+	t.Helper()
+	run(t, start, program(t, "prometheus"), "--config.file="+config, "--web.listen-address="+address,
+		"--storage.tsdb.path="+t.TempDir(), "--log.level=warn")
+	s := server{"http://" + address, client}
+	await(t, "Prometheus at "+address, func() error { return s.get("/-/ready", nil) })
+	return s
+}
+
+// run starts a program. Should the test fail, what it said is shown.
+func run(t *testing.T, start func(*exec.Cmd) error, path string, args ...string) *exec.Cmd {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended by itself
+		_ = cmd.Wait()
+		if text, _ := os.ReadFile(log.Name()); t.Failed() {
+			t.Logf("%s says:\n%s", filepath.Base(path), text)
+		}
+		_ = log.Close()
+	})
+	return cmd
+}
+
+// get reads the answer to a path into out, as JSON.
+func (s server) get(path string, out any) error {
+	answer, err := s.client.Get(s.url + path)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if out != nil {
+		err = json.NewDecoder(answer.Body).Decode(out)
+	}
+	if answer.StatusCode != http.StatusOK && err == nil {
+		err = fmt.Errorf("%s: %s", path, answer.Status)
+	}
+	return err
+}
+
+// query is how many series an expression has now.
+func (s server) query(expr string) (int, error) {
+	var answer struct {
+		Error string
+		Data  struct{ Result []any }
+	}
+	err := s.get("/api/v1/query?"+url.Values{"query": {expr}}.Encode(), &answer)
+	if answer.Error != "" {
+		err = fmt.Errorf("%s: %s", expr, answer.Error)
+	}
+	return len(answer.Data.Result), err
+}
+
+// some is an error unless the expression has a series.
+func (s server) some(expr string) error {
+	if n, err := s.query(expr); err != nil || n == 0 {
+		return fmt.Errorf("%s has %d series (%w)", expr, n, err)
+	}
+	return nil
+}
+
+// patience is how long anything here may take.
+const patience = time.Minute
+
+// await waits until try has no error.
+func await(t *testing.T, what string, try func() error) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("waited %v in vain for %s: %v", patience, what, err)
+		}
+	}
+}
