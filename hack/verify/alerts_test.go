@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/model"
-
 	"portreeve.io/portreeve/agent/metrics"
 	"portreeve.io/portreeve/hack/prometheus"
 )
@@ -144,7 +142,7 @@ func TestAlertsAreComplete(t *testing.T) {
 		if s := r.Labels["severity"]; s != "warning" && s != "critical" {
 			t.Errorf("%s has the severity %q", r.Alert, s)
 		}
-		if d, err := model.ParseDuration(r.For); err != nil || time.Duration(d) < time.Minute {
+		if d, err := time.ParseDuration(r.For); err != nil || d < time.Minute {
 			t.Errorf("%s waits for %q: must be a minute or more", r.Alert, r.For)
 		}
 		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
