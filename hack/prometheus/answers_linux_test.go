@@ -1,8 +1,6 @@
 package prometheus
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,7 +17,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/metrics"
@@ -94,24 +91,27 @@ func (s server) values(definition, want string) error {
 // everything serves the metrics of an agent and of the controller.
 func everything(t *testing.T) http.Handler {
 	t.Helper()
-	elected := make(chan struct{})
-	close(elected)
-	controller := prometheus.NewRegistry()
-	controller.MustRegister(portpressure.NewMetrics(nodes{}, elected))
 	mux := http.NewServeMux()
 	mux.Handle("/agent", worst().Handler())
-	mux.Handle("/controller", promhttp.HandlerFor(controller, promhttp.HandlerOpts{}))
+	mux.Handle("/controller", promhttp.HandlerFor(controller(), promhttp.HandlerOpts{}))
 	return mux
 }
 
-// nodes is a cache with nothing in it: each state has a series nevertheless.
-type nodes struct{ client.Reader }
-
-func (nodes) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
-	if _, ok := list.(*v1alpha1.PortPressureList); !ok {
-		return errors.ErrUnsupported
+// controller has a series of each family of the controller's. Its collector wants a
+// cache; what the dashboards hold on to is the names.
+func controller() *prometheus.Registry {
+	values := map[string]string{"state": "silent", "level": "Critical", "namespace": "shop", "name": "database"}
+	registry := prometheus.NewRegistry()
+	for _, f := range portpressure.Families() {
+		gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: f.Name, Help: f.Help}, f.Labels)
+		registry.MustRegister(gauge)
+		labels := prometheus.Labels{}
+		for _, name := range f.Labels {
+			labels[name] = values[name]
+		}
+		gauge.With(labels).Set(1)
 	}
-	return nil
+	return registry
 }
 
 // worst are the metrics of an agent whose node has every trouble.
