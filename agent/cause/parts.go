@@ -1,0 +1,83 @@
+package cause
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// parts are what the used ports of a pool are used by.
+type parts struct {
+	// bound are ports that bind() took and connect() skips, listeners apart;
+	// listening are those of listeners.
+	bound, listening int
+	// states are the connections that hold the others; of TIME_WAIT those that
+	// connect() could not take over.
+	states socket.States
+}
+
+// partsOf a pool without a destination has the connections of all of them: a port
+// that bind(0) finds taken is taken by any.
+func partsOf(p socket.Pool) parts {
+	n := p.Network
+	out := parts{bound: max(0, n.Skipped-n.SkippedListening), listening: n.SkippedListening}
+	switch {
+	case p.Destination != nil:
+		out.add(p.Destination)
+	case p.Kind == socket.Bind:
+		for i := range n.Destinations {
+			out.add(&n.Destinations[i])
+		}
+	}
+	return out
+}
+
+func (p *parts) add(d *socket.Destination) {
+	held := d.States
+	held[socket.TimeWait] -= min(held[socket.TimeWait], d.Reusable)
+	p.states.Add(held)
+}
+
+func (p parts) total() int { return p.bound + p.listening + p.states.Total() }
+
+// most says that n is at least half of what fills the pool.
+func (p parts) most(n int) bool { return n > 0 && 2*n >= p.total() }
+
+func (p parts) in(states ...socket.State) int {
+	n := 0
+	for _, s := range states {
+		n += int(p.states[s])
+	}
+	return n
+}
+
+// spell lists the parts, the greatest first.
+func (p parts) spell() string {
+	type part struct {
+		name  string
+		count int
+	}
+	all := []part{{"bind()", p.bound}, {"listeners", p.listening}}
+	for state, n := range p.states {
+		all = append(all, part{stateNames[socket.State(state)], int(n)})
+	}
+	slices.SortStableFunc(all, func(a, b part) int { return cmp.Compare(b.count, a.count) })
+	var words []string
+	for _, a := range all {
+		if a.count > 0 && len(words) < 4 {
+			words = append(words, fmt.Sprintf("%s %d", a.name, a.count))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+var stateNames = map[socket.State]string{
+	0: "unknown", 12: "SYN_RECV",
+	socket.Established: "ESTABLISHED", socket.SynSent: "SYN_SENT", socket.SynRecv: "SYN_RECV",
+	socket.FinWait1: "FIN_WAIT1", socket.FinWait2: "FIN_WAIT2", socket.TimeWait: "TIME_WAIT",
+	socket.Close: "CLOSE", socket.CloseWait: "CLOSE_WAIT", socket.LastAck: "LAST_ACK",
+	socket.Listen: "LISTEN", socket.Closing: "CLOSING", socket.Bound: "BOUND",
+}

@@ -1,0 +1,90 @@
+package cause
+
+import (
+	"fmt"
+	"time"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// timeWaitLength is TCP_TIMEWAIT_LEN (include/net/tcp.h).
+const timeWaitLength = 60 * time.Second
+
+// timeWait is 0 where the length is not known.
+func (s System) timeWait() time.Duration {
+	if s.TimeWait == 0 && !s.Windows {
+		return timeWaitLength
+	}
+	return s.TimeWait
+}
+
+// timeWaitChurn: TIME_WAIT fills most of the pool. The rate at which connections
+// can be opened for ever is capacity / length of TIME_WAIT.
+func timeWaitChurn(e *Evidence, p parts) (Verdict, bool) {
+	n := p.in(socket.TimeWait)
+	v := Verdict{
+		Cause:   v1alpha1.CauseTimeWaitChurn,
+		Finding: e.holds(n, "are in TIME_WAIT: connections are opened and closed faster than it ends"),
+		Remedy:  e.subject() + " should reuse connections (keep-alive, a pool) or let the peer close first.",
+		Setting: e.wider(),
+	}
+	if s := e.System.timeWait().Seconds(); s > 0 {
+		v.Finding += fmt.Sprintf(", about %.0f a second; the pool sustains %.0f", float64(n)/s, float64(e.Pool.Capacity)/s)
+	}
+	v.Finding += "."
+	if v.Setting == nil && e.System.Windows {
+		v.Setting = &Setting{Key: `registry value Tcpip\Parameters\TcpTimedWaitDelay`, Value: "30",
+			Field: "windows.timedWaitDelaySeconds", Note: "it needs a restart"}
+	}
+	return v, p.most(n)
+}
+
+// reusePossible: TIME_WAIT fills most of the pool, and connect() would take over at
+// least half of that if it were allowed to (net.ipv4.tcp_tw_reuse = 1).
+func reusePossible(e *Evidence, p parts) (Verdict, bool) {
+	d, n := e.Pool.Destination, p.in(socket.TimeWait)
+	if d == nil || d.ReusableIfAll <= d.Reusable || !p.most(n) {
+		return Verdict{}, false
+	}
+	freed := int(d.ReusableIfAll - d.Reusable)
+	return Verdict{
+		Cause:   v1alpha1.CauseReusePossible,
+		Finding: e.holds(n, fmt.Sprintf("are in TIME_WAIT, and the kernel could reuse %d of them now.", freed)),
+		Remedy:  e.subject() + " should reuse connections; until then let the kernel reuse TIME_WAIT, which timestamps make safe.",
+		Setting: &Setting{Key: "net.ipv4.tcp_tw_reuse", Value: "1", Field: "linux.timeWait.reuse: All", Ports: freed},
+	}, 2*freed >= n
+}
+
+// synSentStall: the peer does not answer. With many destinations in SYN_SENT it is
+// rather somebody who tries addresses that nobody has.
+func synSentStall(e *Evidence, p parts) (Verdict, bool) {
+	n := p.in(socket.SynSent)
+	v := Verdict{
+		Cause:   v1alpha1.CauseSynSentStall,
+		Finding: e.holds(n, "wait in SYN_SENT: the peer does not answer."),
+		Remedy:  "Check that the peer is up, the route, and firewalls and network policies that drop instead of refusing; give " + e.who() + " a short connect time-out.",
+	}
+	if !e.System.Windows {
+		v.Setting = &Setting{Key: "net.ipv4.tcp_syn_retries", Value: "3", Field: "linux.synRetries", Note: "attempts then end after seconds, not minutes"}
+	}
+	if many := synSentDestinations(e.Pool.Network); many >= manyDestinations {
+		v.Finding = e.holds(n, fmt.Sprintf("wait in SYN_SENT, and %d destinations do not answer: something scans the network, or a worm does.", many))
+		v.Remedy, v.Setting = "Find out what "+e.who()+" does; if nobody means it to, isolate it.", nil
+	}
+	return v, p.most(n)
+}
+
+// manyDestinations is how many peers are down at once only for somebody who
+// guesses their addresses.
+const manyDestinations = 100
+
+func synSentDestinations(n *socket.Network) int {
+	count := 0
+	for i := range n.Destinations {
+		if n.Destinations[i].States[socket.SynSent] > 0 {
+			count++
+		}
+	}
+	return count
+}
