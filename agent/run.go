@@ -129,9 +129,10 @@ func (l *Loop) take(sample *socket.Sample, tick Tick) {
 	facts.Forecast = l.history.Follow(sample)
 	l.mu.Lock()
 	facts.Thresholds = l.thresholds
+	l.course.Count(sample, facts)
+	facts.Before = l.course.Before()
 	status := assess.Status(*sample, facts)
 	status.ObservedGeneration = l.generation
-	l.course.Count(sample, facts)
 	l.level = l.course.Follow(&status, l.thresholds)
 	err := assess.Fit(&status)
 	l.alive, l.due, l.reader = time.Now(), tick.Interval, sample.Reader.Name

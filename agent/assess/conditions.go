@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -73,8 +74,9 @@ const (
 	refusalsFade = 5 * time.Minute
 )
 
-// Count takes what the kernel has counted by sample; Follow comes after it.
+// Count takes what the kernel has counted by sample. Before and Follow come after it.
 func (c *Course) Count(sample *socket.Sample, f Facts) {
+	c.evicted.to(evictions(sample, f))
 	if total, ok := refusals(sample, f); ok {
 		c.conntrack.count(total, sample.Taken)
 	}
@@ -100,11 +102,8 @@ func refusals(sample *socket.Sample, f Facts) (total uint64, ok bool) {
 	if f.Conntrack != nil && f.Conntrack.Drop != nil {
 		return uint64(*f.Conntrack.Drop), true
 	}
-	for i := range sample.Networks {
-		n := &sample.Networks[i]
-		if n.Owner.Kind == socket.OwnerHost && n.Counters != nil && n.Counters.Conntrack != nil {
-			return n.Counters.Conntrack.Drop, true
-		}
+	if c := hostConntrack(sample); c != nil {
+		return c.Drop, true
 	}
 	return 0, false
 }
@@ -147,8 +146,8 @@ const leakHold = 5 * time.Minute
 func (l *leakCourse) suspected(status *v1alpha1.PortPressureStatus) metav1.Condition {
 	const kind = v1alpha1.ConditionLeakSuspected
 	now := status.ObservedAt.Time
-	if cause, pool := leak(status); cause != "" {
-		*l = leakCourse{cause, pool, now}
+	if why, pool := leak(status); why != "" {
+		*l = leakCourse{why, pool, now}
 	}
 	switch {
 	case l.cause != "" && now.Sub(l.at) < leakHold:
@@ -160,16 +159,13 @@ func (l *leakCourse) suspected(status *v1alpha1.PortPressureStatus) metav1.Condi
 	return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoLeak, "")
 }
 
-// leaks are the causes that are leaks.
-var leaks = []v1alpha1.Cause{v1alpha1.CauseCloseWaitLeak, v1alpha1.CauseFinWaitOrphans, v1alpha1.CauseHalfOpen}
-
 // leak is the worst leak of status; its cause is empty where there is none.
-func leak(status *v1alpha1.PortPressureStatus) (cause v1alpha1.Cause, pool string) {
-	if slices.Contains(leaks, status.Cause) && status.Tightest != nil {
+func leak(status *v1alpha1.PortPressureStatus) (why v1alpha1.Cause, pool string) {
+	if cause.IsLeak(status.Cause) && status.Tightest != nil {
 		return status.Cause, status.Tightest.Summary
 	}
 	for _, n := range status.Networks {
-		if slices.Contains(leaks, n.Cause) {
+		if cause.IsLeak(n.Cause) {
 			return n.Cause, n.Network
 		}
 	}

@@ -15,6 +15,7 @@ type Course struct {
 	conditions []metav1.Condition
 	conntrack  conntrackCourse
 	leak       leakCourse
+	evicted    rise // entries that connection tracking threw out early
 }
 
 // Resume goes on from what an agent before this one has written.

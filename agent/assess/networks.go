@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 
+	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -29,7 +30,11 @@ const (
 func networks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
 	var list []v1alpha1.Network
 	for _, pools := range f.Detail.groups(s, f.Thresholds.Warning) {
-		list = append(list, network(pools, f.Thresholds.Warning, name))
+		n := network(pools, f.Thresholds.Warning, name)
+		if p := pools[0]; !p.Advisory && p.UsedPercent() >= f.Thresholds.Warning {
+			n.Cause = cause.Judge(evidence(p, s, f, n.Network)).Cause
+		}
+		list = append(list, n)
 	}
 	return list
 }

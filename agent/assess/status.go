@@ -5,6 +5,7 @@ package assess
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -26,6 +27,13 @@ type Facts struct {
 	Unseen []socket.Unseen
 	// Detail says which pools to list.
 	Detail Detail
+	// System is the rules of the machine's operating system.
+	System cause.System
+	// Before is what the samples before this one tell (see Course.Before).
+	Before Before
+	// Explain asks for a cause also where no pool is past the line: why ports are
+	// not what is missing, and what to check instead.
+	Explain bool
 }
 
 // Conntrack is the figures of the connection tracking table. The counters are
@@ -80,8 +88,9 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		tightest.Holder = holder(p, f.Thresholds.Warning, true)
 		status.Tightest = &tightest
 		status.UsedPercent = new(int32(percent))
-		status.Level = v1alpha1.Level(f.Thresholds.Level(percent).String())
 		status.ExhaustionSeconds = f.Forecast.Seconds
+		status.Level = v1alpha1.Level(f.Thresholds.Next(f.Before.Level, percent).String())
+		explain(&status, p, &s, f)
 	}
 	return status
 }

@@ -22,8 +22,11 @@ type Evidence struct {
 	// ports, nil where nobody is known.
 	Network string
 	Holder  *v1alpha1.Holder
-	Machine Machine
-	System  System
+	// OpensPerSecond is how many ports of the pool were taken a second lately, nil
+	// where that was not measured.
+	OpensPerSecond *float64
+	Machine        Machine
+	System         System
 }
 
 // Machine is what connections need besides ports.
@@ -53,8 +56,8 @@ func (g Gauge) percent() int {
 // Conntrack is the connection tracking table that the pool's connections enter.
 type Conntrack struct {
 	Gauge
-	// Refused is entries that found no place, Evicted those that were thrown out
-	// early to make room, since the sample before.
+	// Refused is packets of late that were dropped for want of an entry, Evicted
+	// entries that were thrown out early to make room since the sample before.
 	Refused, Evicted uint64
 }
 
@@ -81,8 +84,6 @@ type Verdict struct {
 	Finding, Remedy string
 	// Setting is what would help, nil where no setting does.
 	Setting *Setting
-	// Leak says that the ports are held by sockets that a program should have closed.
-	Leak bool
 }
 
 // Advice is the verdict's sentences.
@@ -100,7 +101,7 @@ type link func(e *Evidence, p parts) (Verdict, bool)
 // comes first: it fills a pool of any size. Then what takes ports from every
 // destination, then what a setting cures, then what only the program can change.
 var past = []link{
-	udpPorts,
+	snatPool, udpPorts,
 	conntrackDrops, synSentStall,
 	closeWaitLeak, finWaitOrphans, halfOpen,
 	listenerInRange, boundPorts,
@@ -119,6 +120,9 @@ func Judge(e Evidence) Verdict {
 	chain := roomy
 	if e.Tight {
 		chain = past
+	}
+	if e.Pool.Kind == socket.Connect && 2*e.Pool.Used < e.Pool.UsedMax {
+		e.Pool.Destination = nil // what it is known to have does not make it tight
 	}
 	p := partsOf(e.Pool)
 	for _, judge := range chain {

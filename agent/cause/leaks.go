@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -15,7 +16,6 @@ func closeWaitLeak(e *Evidence, p parts) (Verdict, bool) {
 		Cause:   v1alpha1.CauseCloseWaitLeak,
 		Finding: e.holds(n, "are in CLOSE_WAIT: the peer has closed, and "+e.who()+" has not."),
 		Remedy:  "Fix the application: close() when a read says end of file, on error paths too. A restart frees the ports; a wider range only delays the end, and no setting ends CLOSE_WAIT.",
-		Leak:    true,
 	}, p.most(n)
 }
 
@@ -24,14 +24,12 @@ func closeWaitLeak(e *Evidence, p parts) (Verdict, bool) {
 func finWaitOrphans(e *Evidence, p parts) (Verdict, bool) {
 	one := p.in(socket.FinWait1, socket.Closing, socket.LastAck)
 	two := p.in(socket.FinWait2)
-	v := Verdict{Cause: v1alpha1.CauseFinWaitOrphans, Leak: true}
+	v := Verdict{Cause: v1alpha1.CauseFinWaitOrphans}
 	switch {
 	case one > two:
 		v.Finding = e.holds(one+two, "are closing, and the peer does not even acknowledge it (FIN_WAIT1, LAST_ACK, CLOSING): it is gone or cut off.")
 		v.Remedy = "Check the peer and what lies between, such as a firewall that forgets connections."
-		if !e.System.Windows {
-			v.Setting = &Setting{Key: "net.ipv4.tcp_orphan_retries", Value: "3", Note: "the kernel then gives up after seconds"}
-		}
+		v.Setting = e.sysctl("net.ipv4.tcp_orphan_retries", "3", "the kernel then gives up after seconds")
 	case e.Look != nil && p.most(e.Look.Held):
 		v.Finding = e.holds(one+two, "are in FIN_WAIT2: "+e.who()+" shut its side down, the peer has not closed, and the sockets are still open here.")
 		v.Remedy = "Fix the application: close() after shutdown(), with a time-out. tcp_fin_timeout does nothing for sockets that a process holds."
@@ -47,11 +45,10 @@ func finWaitOrphans(e *Evidence, p parts) (Verdict, bool) {
 func (e *Evidence) finTimeout() *Setting {
 	const seconds = 20
 	now := e.Pool.Network.Settings.FinTimeout.Seconds()
-	if e.System.Windows || now <= seconds {
+	if now <= seconds {
 		return nil
 	}
-	return &Setting{Key: "net.ipv4.tcp_fin_timeout", Value: fmt.Sprint(seconds), Field: "linux.finTimeoutSeconds",
-		Note: fmt.Sprintf("it is %.0f now", now)}
+	return e.sysctl("net.ipv4.tcp_fin_timeout", fmt.Sprint(seconds), fmt.Sprintf("it is %.0f now", now))
 }
 
 // halfOpen: at least half of the open connections wait for an answer that does not
@@ -66,14 +63,15 @@ func halfOpen(e *Evidence, p parts) (Verdict, bool) {
 		Cause:   v1alpha1.CauseHalfOpen,
 		Finding: e.holds(n, fmt.Sprintf("are ESTABLISHED, and %d of %d get no answer: their peers are gone.", l.Unanswered, l.Established)),
 		Remedy:  "Set TCP_USER_TIMEOUT or a read time-out in " + e.who() + ".",
-		Leak:    true,
 	}
-	switch {
-	case l.Silent > 0 && 2*l.NoKeepAlive >= l.Silent:
+	if l.Silent > 0 && 2*l.NoKeepAlive >= l.Silent {
 		v.Remedy = "Turn on SO_KEEPALIVE and set TCP_USER_TIMEOUT or a read time-out in " + e.who() + ": without the option no keep-alive setting has an effect."
-	case !e.System.Windows:
-		v.Setting = &Setting{Key: "net.ipv4.tcp_keepalive_time", Value: "300", Field: "linux.keepAlive",
-			Note: "its default finds out after more than 2 hours"}
+		return v, true
+	}
+	const note = "the default finds out after more than 2 hours"
+	v.Setting = e.sysctl("net.ipv4.tcp_keepalive_time", "300", note)
+	if e.System.Windows {
+		v.Setting = &Setting{OS: tunable.Windows, Key: keepAliveTime, Value: "300000", Note: note}
 	}
 	return v, true
 }

@@ -24,14 +24,13 @@ func conntrackFull(e *Evidence, _ parts) (Verdict, bool) {
 		Cause:   v1alpha1.CauseConntrackFull,
 		Finding: fmt.Sprintf("The connection tracking table has %d entries of %d", c.Used, c.Max),
 		Remedy:  "Raise the limit, or shorten the time-outs of what fills it (linux.conntrack.timeWaitSeconds, establishedSeconds).",
-		Setting: &Setting{Key: "net.netfilter.nf_conntrack_max", Value: fmt.Sprint(2 * c.Max), Field: "linux.conntrack.max",
-			Note: "kube-proxy may set it too (conntrack.maxPerCore)"},
+		Setting: e.sysctl("net.netfilter.nf_conntrack_max", fmt.Sprint(2*c.Max), "kube-proxy may set it too (conntrack.maxPerCore)"),
 	}
 	if c.Max == 0 {
 		v.Finding, v.Setting = "The connection tracking table is full", nil
 	}
 	if c.Refused > 0 {
-		v.Finding += fmt.Sprintf(" and refused %d since the last sample", c.Refused)
+		v.Finding += fmt.Sprintf(" and refused %d lately", c.Refused)
 	}
 	v.Finding += "."
 	return v, c.full()
@@ -66,8 +65,7 @@ func nodeFiles(e *Evidence, _ parts) (Verdict, bool) {
 	return Verdict{
 		Cause:   v1alpha1.CauseFileDescriptors,
 		Finding: fmt.Sprintf("The node has %d of %d files open (ENFILE).", f.Used, f.Max),
-		Remedy:  "Look for the process that opens most of them.",
-		Setting: &Setting{Key: "fs.file-max", Value: fmt.Sprint(2 * f.Max)},
+		Remedy:  "Look for the process that opens most of them; fs.file-max is the limit.",
 	}, f.percent() >= tight
 }
 
@@ -77,13 +75,12 @@ func socketMemory(e *Evidence, _ parts) (Verdict, bool) {
 	m := e.Machine
 	if m.TCPMemory*100 >= tight {
 		v.Finding = fmt.Sprintf("TCP has %.0f %% of the memory that it may have.", m.TCPMemory*100)
-		v.Remedy = "Look for connections with full buffers (ss -tm): peers or programs that do not read."
-		v.Setting = &Setting{Key: "net.ipv4.tcp_mem", Value: "a third number twice as great", Note: "if the node has memory to spare"}
+		v.Remedy = "Look for connections with full buffers (ss -tm): peers or programs that do not read. net.ipv4.tcp_mem is the limit, which the kernel sizes by the node's memory."
 		return v, true
 	}
 	v.Finding = fmt.Sprintf("%d of %d sockets that no process holds are there: the kernel resets what comes on top.", m.Orphans.Used, m.Orphans.Max)
 	v.Remedy = "Look for peers that do not finish closing (FIN_WAIT1, FIN_WAIT2, LAST_ACK)."
-	v.Setting = &Setting{Key: "net.ipv4.tcp_max_orphans", Value: fmt.Sprint(2 * m.Orphans.Max), Field: "linux.maxOrphans"}
+	v.Setting = e.sysctl("net.ipv4.tcp_max_orphans", fmt.Sprint(2*m.Orphans.Max), "each takes up to 64 kB that cannot be swapped")
 	return v, m.Orphans.percent() >= tight
 }
 

@@ -64,10 +64,10 @@ func narrowRange(e *Evidence, p parts) (Verdict, bool) {
 	if s.Reserved > 0 {
 		v.Finding += fmt.Sprintf(", after %d that are reserved", s.Reserved)
 	}
-	v.Finding += fmt.Sprintf("; %d are used%s.", e.Pool.Used, e.to())
+	v.Finding += fmt.Sprintf("; %d are used%s.", e.Pool.Most(), e.to())
 	if 2*s.Reserved > s.Range.Len() {
 		v.Remedy = "Widen the range, or reserve fewer of its ports."
 	}
-	fits := v.Setting != nil && 2*(int(e.Pool.Used)) <= int(e.Pool.Capacity)+v.Setting.Ports
+	fits := v.Setting != nil && 2*(int(e.Pool.Most())) <= int(e.Pool.Capacity)+v.Setting.Ports
 	return v, e.Pool.Capacity < smallest && fits && (p.most(load) || p.total() == 0)
 }

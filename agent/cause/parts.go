@@ -25,9 +25,11 @@ func partsOf(p socket.Pool) parts {
 	n := p.Network
 	out := parts{bound: max(0, n.Skipped-n.SkippedListening), listening: n.SkippedListening}
 	switch {
+	case p.Kind == socket.SNAT:
+		return parts{}
 	case p.Destination != nil:
 		out.add(p.Destination)
-	case p.Kind == socket.Bind:
+	case p.Kind == socket.Bind || p.UsedMax > 0:
 		for i := range n.Destinations {
 			out.add(&n.Destinations[i])
 		}

@@ -2,16 +2,17 @@ package cause
 
 import (
 	"fmt"
+	"strings"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/tunable"
 )
 
-// Setting is a setting that helps.
+// Setting is a setting that helps, one that a NodeTuning can hold.
 type Setting struct {
-	// Key and Value are as the operating system spells them.
+	OS tunable.OS
+	// Key and Value are as the catalogue of settings spells them.
 	Key, Value string
-	// Field is the field of a NodeTuning that sets it, empty where none does.
-	Field string
 	// Ports is how many more ports the pool would have; 0 where that is not what it
 	// gives.
 	Ports int
@@ -19,11 +20,17 @@ type Setting struct {
 	Note string
 }
 
-func (s *Setting) sentence() string {
-	text := s.Key + " = " + s.Value
-	if s.Field != "" {
-		text += " (NodeTuning " + s.Field + ")"
+// Field is the field of a NodeTuning, "linux.sysctls" for those without their own.
+func (s *Setting) Field() string {
+	if t, _ := tunable.Lookup(s.OS, s.Key); t.Field != "" {
+		return t.Field
 	}
+	return "linux.sysctls"
+}
+
+func (s *Setting) sentence() string {
+	name := s.Key[strings.LastIndexByte(s.Key, '\\')+1:] // of a path in the registry
+	text := fmt.Sprintf("%s = %s (NodeTuning %s)", name, s.Value, s.Field())
 	if s.Ports > 0 {
 		text += fmt.Sprintf(" gives %d more ports", s.Ports)
 	} else {
@@ -34,6 +41,15 @@ func (s *Setting) sentence() string {
 	}
 	return text + "."
 }
+
+// The keys of Windows' settings.
+const (
+	dynamicPorts  = "dynamicport tcp"
+	registry      = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\`
+	maxUserPort   = registry + "MaxUserPort"
+	timedWait     = registry + "TcpTimedWaitDelay"
+	keepAliveTime = registry + "KeepAliveTime"
+)
 
 const (
 	// safeFirst is where ranges can begin without meeting many services' ports,
@@ -52,8 +68,7 @@ const smallest = 16384
 // tenth more.
 func (e *Evidence) wider() *Setting {
 	if e.System.MaxUserPort {
-		return e.worthwhile(&Setting{Key: `registry value Tcpip\Parameters\MaxUserPort`, Value: "65534",
-			Field: "windows.maxUserPort", Ports: 65534 - 1025 + 1, Note: "it needs a restart"})
+		return e.worthwhile(&Setting{tunable.Windows, maxUserPort, "65534", 65534 - 1025 + 1, "it needs a restart"})
 	}
 	note := "reserve the ports that services listen on"
 	ports := 65535 - safeFirst + 1
@@ -80,9 +95,15 @@ func (e *Evidence) worthwhile(s *Setting) *Setting {
 func (e *Evidence) rangeFrom(first, ports int, note string) *Setting {
 	if e.System.Windows {
 		first = max(first, 1025) // netsh takes no less
-		return &Setting{Key: "netsh int ipv4 set dynamicport tcp", Value: fmt.Sprintf("start=%d num=%d", first, 65536-first),
-			Field: "windows.dynamicPorts.tcp", Ports: ports, Note: note}
+		return &Setting{tunable.Windows, dynamicPorts, fmt.Sprintf("%d %d", first, 65536-first), ports, note}
 	}
-	return &Setting{Key: "net.ipv4.ip_local_port_range", Value: fmt.Sprintf("%d 65535", first),
-		Field: "linux.ephemeralPorts", Ports: ports, Note: note}
+	return &Setting{tunable.Linux, "net.ipv4.ip_local_port_range", fmt.Sprintf("%d 65535", first), ports, note}
+}
+
+// sysctl is a setting of Linux that gives no ports by itself; nil on Windows.
+func (e *Evidence) sysctl(key, value, note string) *Setting {
+	if e.System.Windows {
+		return nil
+	}
+	return &Setting{OS: tunable.Linux, Key: key, Value: value, Note: note}
 }

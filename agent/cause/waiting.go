@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -25,19 +26,28 @@ func timeWaitChurn(e *Evidence, p parts) (Verdict, bool) {
 	n := p.in(socket.TimeWait)
 	v := Verdict{
 		Cause:   v1alpha1.CauseTimeWaitChurn,
-		Finding: e.holds(n, "are in TIME_WAIT: connections are opened and closed faster than it ends"),
+		Finding: e.holds(n, "are in TIME_WAIT"+e.rates(n)+"."),
 		Remedy:  e.subject() + " should reuse connections (keep-alive, a pool) or let the peer close first.",
 		Setting: e.wider(),
 	}
-	if s := e.System.timeWait().Seconds(); s > 0 {
-		v.Finding += fmt.Sprintf(", about %.0f a second; the pool sustains %.0f", float64(n)/s, float64(e.Pool.Capacity)/s)
-	}
-	v.Finding += "."
 	if v.Setting == nil && e.System.Windows {
-		v.Setting = &Setting{Key: `registry value Tcpip\Parameters\TcpTimedWaitDelay`, Value: "30",
-			Field: "windows.timedWaitDelaySeconds", Note: "it needs a restart"}
+		v.Setting = &Setting{OS: tunable.Windows, Key: timedWait, Value: "30", Note: "it needs a restart"}
 	}
 	return v, p.most(n)
+}
+
+// rates is how many connections are opened, as measured or as n sockets in
+// TIME_WAIT stand for, and how many the pool sustains; empty where neither is known.
+func (e *Evidence) rates(n int) string {
+	s := e.System.timeWait().Seconds()
+	if s == 0 {
+		return ""
+	}
+	opens := float64(n) / s
+	if e.OpensPerSecond != nil {
+		opens = *e.OpensPerSecond
+	}
+	return fmt.Sprintf(": about %.0f connections a second are opened and closed, and the pool sustains %.0f", opens, float64(e.Pool.Capacity)/s)
 }
 
 // reusePossible: TIME_WAIT fills most of the pool, and connect() would take over at
@@ -52,7 +62,7 @@ func reusePossible(e *Evidence, p parts) (Verdict, bool) {
 		Cause:   v1alpha1.CauseReusePossible,
 		Finding: e.holds(n, fmt.Sprintf("are in TIME_WAIT, and the kernel could reuse %d of them now.", freed)),
 		Remedy:  e.subject() + " should reuse connections; until then let the kernel reuse TIME_WAIT, which timestamps make safe.",
-		Setting: &Setting{Key: "net.ipv4.tcp_tw_reuse", Value: "1", Field: "linux.timeWait.reuse: All", Ports: freed},
+		Setting: &Setting{OS: tunable.Linux, Key: "net.ipv4.tcp_tw_reuse", Value: "1", Ports: freed},
 	}, 2*freed >= n
 }
 
@@ -64,9 +74,7 @@ func synSentStall(e *Evidence, p parts) (Verdict, bool) {
 		Cause:   v1alpha1.CauseSynSentStall,
 		Finding: e.holds(n, "wait in SYN_SENT: the peer does not answer."),
 		Remedy:  "Check that the peer is up, the route, and firewalls and network policies that drop instead of refusing; give " + e.who() + " a short connect time-out.",
-	}
-	if !e.System.Windows {
-		v.Setting = &Setting{Key: "net.ipv4.tcp_syn_retries", Value: "3", Field: "linux.synRetries", Note: "attempts then end after seconds, not minutes"}
+		Setting: e.sysctl("net.ipv4.tcp_syn_retries", "3", "attempts then end after seconds, not minutes"),
 	}
 	if many := synSentDestinations(e.Pool.Network); many >= manyDestinations {
 		v.Finding = e.holds(n, fmt.Sprintf("wait in SYN_SENT, and %d destinations do not answer: something scans the network, or a worm does.", many))

@@ -24,7 +24,7 @@ func (g *page) networks(s *v1alpha1.PortPressureStatus) {
 	}
 	for _, n := range s.Networks {
 		g.line()
-		g.owner(n)
+		g.owner(n, s)
 		for _, p := range n.Pools {
 			g.pool(p, s, purpose(p, n.Pools))
 			if p.Protocol != v1alpha1.ProtocolUDP && p.Kind == v1alpha1.PoolBind && g.percent(p) > n.UsedPercent {
@@ -40,14 +40,17 @@ func (g *page) networks(s *v1alpha1.PortPressureStatus) {
 
 // owner is the line above a network's pools, or two where one is too short: a
 // name that one wants to search for is best shown whole.
-func (g *page) owner(n v1alpha1.Network) {
+func (g *page) owner(n v1alpha1.Network, s *v1alpha1.PortPressureStatus) {
 	details := fmt.Sprintf("range %d-%d", n.Range.First, n.Range.Last)
 	if n.ReservedPorts > 0 {
 		details += fmt.Sprintf(", %d reserved", n.ReservedPorts)
 	}
 	details += ", " + plural(n.Sockets, "socket")
+	if n.Cause != "" && (s.Tightest == nil || n.Network != s.Tightest.Network) { // the verdict has the tightest's
+		details += ", " + string(n.Cause)
+	}
 	name := g.cut(n.Network, g.Width)
-	if columns(name)+2+len(details) > g.Width {
+	if columns(name)+2+g.columns(details) > g.Width {
 		g.line(bold(name))
 		g.line(dim("  " + details))
 		return

@@ -65,7 +65,8 @@ func (g *page) verdict(s *v1alpha1.PortPressureStatus) {
 		g.line(bold(fmt.Sprintf("Runs out in %d s if it goes on like this.", *s.ExhaustionSeconds)))
 	}
 	if s.Cause != "" {
-		g.wrap("", "Cause: "+string(s.Cause)+". "+s.Advice)
+		g.line(bold("Cause: " + string(s.Cause)))
+		g.wrap("  ", s.Advice)
 	}
 }
 

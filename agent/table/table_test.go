@@ -136,6 +136,7 @@ func TestTableGolden(t *testing.T) {
 		"running-out": {node(func(s *v1alpha1.PortPressureStatus) {
 			critical(s)
 			s.Cause, s.Advice = v1alpha1.CauseCloseWaitLeak, "The peer closed and the program does not: fix the application. A wider range only delays the end."
+			s.Networks[0].Cause, s.Networks[1].Cause = s.Cause, v1alpha1.CauseEstablishedPool
 			s.ExhaustionSeconds = new(int64(42))
 		}), Options{}},
 	}

@@ -42,6 +42,7 @@ type purity struct {
 // pure are the packages (folders) and files that only compute.
 var pure = map[string]purity{
 	"agent/assess":                        {},
+	"agent/cause":                         {},
 	"agent/conntrack/decode.go":           {allow: []string{module + "/agent/internal/netlink"}},
 	"agent/conntrack/release.go":          {},
 	"agent/conntrack/tally.go":            {},

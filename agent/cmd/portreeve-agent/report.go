@@ -100,7 +100,7 @@ func (r *reporter) once(ctx context.Context, reader agent.Reader, out printer) (
 	}
 	facts := factsOf(&sample, r.proc)
 	facts.Forecast = r.history.Follow(&sample)
-	facts.Detail = assess.Detail{Pools: int(r.pools), Roomy: true}
+	facts.Detail, facts.Explain = assess.Detail{Pools: int(r.pools), Roomy: true}, true
 	object := v1alpha1.PortPressure{Status: assess.Status(sample, facts)}
 	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "PortPressure"
 	if object.Name, err = hostname(); err != nil {

@@ -1,0 +1,100 @@
+package assess
+
+import (
+	"testing"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// leaking is a pod of which percent of the ports are in CLOSE_WAIT.
+func leaking(percent int) socket.Sample {
+	n := pod(1, uid, to(db, 5432, socket.States{socket.CloseWait: uint32(percent * 100)}))
+	n.Settings = socket.Settings{Range: socket.Range{First: 40001, Last: 50000}}
+	return socket.Sample{Taken: taken, Networks: []socket.Network{n}}
+}
+
+func TestACauseIsNamedAsLongAsTheLevelLasts(t *testing.T) {
+	var c Course
+	for i, step := range []struct {
+		percent int
+		level   v1alpha1.Level
+		cause   v1alpha1.Cause
+	}{
+		{47, v1alpha1.LevelNormal, ""},
+		{51, v1alpha1.LevelWarning, v1alpha1.CauseCloseWaitLeak},
+		{47, v1alpha1.LevelWarning, v1alpha1.CauseCloseWaitLeak},
+		{44, v1alpha1.LevelNormal, ""},
+		{47, v1alpha1.LevelNormal, ""},
+	} {
+		sample := leaking(step.percent)
+		facts := Facts{Before: c.Before()}
+		status := Status(sample, facts)
+		level := status.Level
+		c.Follow(&status, socket.Thresholds{})
+		if status.Level != step.level || level != step.level || status.Cause != step.cause || (status.Advice == "") != (step.cause == "") {
+			t.Errorf("step %d, %d %%: %s (then %s), %q, %q", i, step.percent, level, status.Level, status.Cause, status.Advice)
+		}
+	}
+	if c.last.Cause != v1alpha1.CauseCloseWaitLeak {
+		t.Errorf("the last pressure has the cause %q", c.last.Cause)
+	}
+}
+
+func TestExplainNamesWhatElseIsWrong(t *testing.T) {
+	tests := map[string]struct {
+		facts Facts
+		want  v1alpha1.Cause
+	}{
+		"Nobody asked":                       {Facts{Conntrack: &Conntrack{Entries: 99, Max: 100}}, ""},
+		"Nothing is":                         {Facts{Explain: true}, v1alpha1.CausePoolNotTight},
+		"The table":                          {Facts{Explain: true, Conntrack: &Conntrack{Entries: 99, Max: 100}}, v1alpha1.CauseConntrackFull},
+		"What can't be read is never wrong":  {Facts{Explain: true, TCP: TCP{Orphans: new(uint64(9)), OpenFiles: new(uint64(9))}}, v1alpha1.CausePoolNotTight},
+		"Open files":                         {Facts{Explain: true, TCP: TCP{OpenFiles: new(uint64(99)), MaxFiles: new(uint64(100))}}, v1alpha1.CauseFileDescriptors},
+		"Orphans":                            {Facts{Explain: true, TCP: TCP{Orphans: new(uint64(99)), MaxOrphans: new(uint64(100))}}, v1alpha1.CauseSocketMemory},
+		"Memory":                             {Facts{Explain: true, TCP: TCP{Memory: new(0.99)}}, v1alpha1.CauseSocketMemory},
+		"A table that throws out for others": {Facts{Explain: true, Before: Before{Evicted: 1}}, v1alpha1.CauseConntrackFull},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := Status(leaking(10), test.facts); got.Cause != test.want {
+				t.Errorf("%q: %s, want %q", got.Cause, got.Advice, test.want)
+			}
+		})
+	}
+}
+
+func TestEachNetworkPastTheLineHasItsCause(t *testing.T) {
+	sample := leaking(60)
+	churning := pod(2, other, to(db, 80, socket.States{socket.TimeWait: 20000}))
+	quiet := pod(3, other, to(db, 80, socket.States{socket.TimeWait: 20}))
+	sample.Networks = append(sample.Networks, churning, quiet)
+	// A look fits its own pool only.
+	sample.Look = &socket.Look{Inode: 2, Source: src, Destination: db, Port: 81, Held: 20000}
+	for _, detail := range []Detail{{}, {Pools: -1}} {
+		got := map[string]v1alpha1.Cause{}
+		for _, n := range Status(sample, Facts{Detail: detail}).Networks {
+			got[n.Network] = n.Cause
+		}
+		if got["pod/"+uid] != v1alpha1.CauseCloseWaitLeak || got["pod/"+other+" net:[2]"] != v1alpha1.CauseTimeWaitChurn || got["pod/"+other+" net:[3]"] != "" {
+			t.Errorf("%v: %v", detail, got)
+		}
+	}
+}
+
+func TestEvictionsAreThoseSinceTheSampleBefore(t *testing.T) {
+	var c Course
+	for i, step := range []struct {
+		total int64 // below 0: not read
+		want  uint64
+	}{{100, 0}, {103, 3}, {103, 0}, {-1, 0}, {200, 0}, {201, 1}, {5, 0}, {6, 1}} {
+		var f Facts
+		if step.total >= 0 {
+			f.Conntrack = &Conntrack{EarlyDrop: new(step.total)}
+		}
+		c.Count(&socket.Sample{Taken: taken}, f)
+		if got := c.Before().Evicted; got != step.want {
+			t.Errorf("step %d: %d, want %d", i, got, step.want)
+		}
+	}
+}
