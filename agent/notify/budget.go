@@ -8,11 +8,11 @@ import (
 // budget is when something was said in the last hour.
 type budget []time.Time
 
-// room says whether one more is within limit. The last place is kept for bad news:
-// that it gets better can wait.
-func (b *budget) room(now time.Time, limit int, bad bool) bool {
+// room says whether one more is within limit. The last place is kept for what gets
+// worse: that it is better can wait.
+func (b *budget) room(now time.Time, limit int, better bool) bool {
 	*b = slices.DeleteFunc(*b, func(at time.Time) bool { return now.Sub(at) >= time.Hour })
-	if !bad {
+	if better {
 		limit--
 	}
 	return len(*b) < limit

@@ -12,9 +12,12 @@ import (
 // maxNote is the API's limit of a note, in bytes.
 const maxNote = 1024
 
-func headroomNote(s sight, level socket.Level, why Why) string {
-	if level == socket.Normal {
+func headroomNote(s sight, level, was socket.Level, why Why) string {
+	switch {
+	case level == socket.Normal:
 		return clip("Ports have room again. " + usage(s.tightest))
+	case level < was:
+		return clip("Below the critical line again. " + usage(s.tightest) + because(why))
 	}
 	return clip(usage(s.tightest) + because(why))
 }

@@ -125,7 +125,7 @@ func (b *Book) say(p *page, s sight, why func(socket.Pool) Why) []Event {
 		reason = why(s.tightest)
 	}
 	for _, r := range p.remarks(s, reason) {
-		if b.spent.room(p.seen, nodeHourly, r.warning) && p.spent[r.family].room(p.seen, podHourly, r.warning) {
+		if b.spent.room(p.seen, nodeHourly, r.better) && p.spent[r.family].room(p.seen, podHourly, r.better) {
 			b.spent.spend(p.seen)
 			p.spent[r.family].spend(p.seen)
 			r.said()

@@ -64,7 +64,7 @@ func TestWhatIsSaidOfAPod(t *testing.T) {
 		"a pod at ease is not spoken of":           {{percent: 0}, {percent: 49}, {percent: 10}},
 		"each line is said once, as it is crossed": {{percent: 49}, {50, 0, low}, {percent: 60}, {85, 0, critical}, {percent: 99}},
 		"straight to the top is one Event":         {{percent: 10}, {99, 0, critical}, {percent: 99}},
-		"down to the middle is no news":            {{percent: 10}, {99, 0, critical}, {percent: 60}, {10, 0, restored}},
+		"down step by step":                        {{percent: 10}, {99, 0, critical}, {60, 0, low}, {10, 0, restored}},
 		"hovering at a line says it once":          {{50, 0, low}, {percent: 49}, {percent: 50}, {percent: 46}, {percent: 50}},
 		"what recovers and comes back is said":     {{50, 0, low}, {44, 0, restored}, {50, 0, low}},
 		"calls that fail come first":               {{percent: 10}, {100, 7, fails + " " + critical}, {percent: 100, failed: 70}},
@@ -231,12 +231,12 @@ func TestTheLastPlaceOfABudgetIsForBadNews(t *testing.T) {
 	var b budget
 	for i, want := range []struct{ good, bad bool }{{true, true}, {true, true}, {false, true}, {false, false}} {
 		now := begin.Add(time.Duration(i) * time.Minute)
-		if good, bad := b.room(now, 3, false), b.room(now, 3, true); good != want.good || bad != want.bad {
+		if good, bad := b.room(now, 3, true), b.room(now, 3, false); good != want.good || bad != want.bad {
 			t.Errorf("after %d: good %t, bad %t", i, good, bad)
 		}
 		b.spend(now)
 	}
-	if !b.room(begin.Add(time.Hour+2*time.Minute), 3, true) {
+	if !b.room(begin.Add(time.Hour+2*time.Minute), 3, false) {
 		t.Error("no room an hour later")
 	}
 }
@@ -387,20 +387,22 @@ func TestNotes(t *testing.T) {
 	nowhere := pool(to)
 	nowhere.failed = failed{count: 1}
 	for name, c := range map[string]struct{ got, want string }{
-		"to a destination": {headroomNote(pool(to), socket.Critical, churn),
+		"to a destination": {headroomNote(pool(to), socket.Critical, socket.Normal, churn),
 			"92 of 100 ports to 10.0.0.9:5432 are in use (92 %). Cause: TimeWaitChurn. Keep connections open."},
-		"of IPv6": {headroomNote(pool(func(p *socket.Pool) { p.Destination = six }), socket.Warning, Why{}),
+		"of IPv6": {headroomNote(pool(func(p *socket.Pool) { p.Destination = six }), socket.Warning, socket.Normal, Why{}),
 			"92 of 100 ports to [2001:db8::9]:443 are in use (92 %)."},
-		"of bind": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), socket.Warning, Why{}),
+		"of bind": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), socket.Warning, socket.Normal, Why{}),
 			"92 of 100 ports for bind(0) are in use (92 %)."},
-		"of UDP": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), socket.Warning, Why{}),
+		"of UDP": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), socket.Warning, socket.Normal, Why{}),
 			"92 of 100 UDP ports are in use (92 %)."},
-		"to any": {headroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), socket.Warning, Why{}),
+		"to any": {headroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), socket.Warning, socket.Normal, Why{}),
 			"92 of 100 ports to any destination are in use (92 %)."},
-		"not known any better": {headroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), socket.Critical, Why{}),
+		"not known any better": {headroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), socket.Critical, socket.Normal, Why{}),
 			"20 to 92 of 100 ports to 10.0.0.9:5432 are in use (92 %)."},
-		"at ease": {headroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), socket.Normal, churn),
+		"at ease": {headroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), socket.Normal, socket.Critical, churn),
 			"Ports have room again. 5 of 100 ports to 10.0.0.9:5432 are in use (5 %)."},
+		"better, but": {headroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), socket.Warning, socket.Critical, Why{Cause: v1alpha1.CauseTimeWaitChurn}),
+			"Below the critical line again. 70 of 100 ports to 10.0.0.9:5432 are in use (70 %). Cause: TimeWaitChurn."},
 		"calls fail": {failedNote(failing, socket.Critical, churn),
 			"connect() to 10.0.0.9:5432 failed 12 times: no port was left (EADDRNOTAVAIL). 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). Cause: TimeWaitChurn. Keep connections open."},
 		"calls failed, and it is over": {failedNote(nowhere, socket.Normal, Why{}),

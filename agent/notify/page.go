@@ -32,9 +32,7 @@ const quiet = 10 * time.Minute
 func (p *page) follow(s sight, t socket.Thresholds, now time.Time) {
 	p.seen = now
 	p.level = t.Next(p.level, s.tightest.UsedPercent())
-	if p.level > socket.Normal {
-		p.told = min(p.told, p.level) // from Critical to Warning is no news
-	} else {
+	if p.level == socket.Normal {
 		p.toldLeak = false
 	}
 	switch {
@@ -60,6 +58,7 @@ type remark struct {
 	family  family
 	reason  string
 	warning bool
+	better  bool // than what was said last
 	note    string
 	said    func()
 }
@@ -68,13 +67,22 @@ type remark struct {
 func (p *page) remarks(s sight, why Why) []remark {
 	var list []remark
 	if p.failing && !p.toldFails && s.failed.count > 0 {
-		list = append(list, remark{exhausted, v1alpha1.ReasonPortsExhausted, true, failedNote(s, p.level, why), func() { p.toldFails = true }})
+		list = append(list, remark{
+			family: exhausted, reason: v1alpha1.ReasonPortsExhausted, warning: true,
+			note: failedNote(s, p.level, why), said: func() { p.toldFails = true },
+		})
 	}
 	if p.level != p.told {
-		list = append(list, remark{headroom, headroomReason[p.level], p.level > socket.Normal, headroomNote(s, p.level, why), func() { p.told = p.level }})
+		list = append(list, remark{
+			family: headroom, reason: headroomReason[p.level], warning: p.level > socket.Normal, better: p.level < p.told,
+			note: headroomNote(s, p.level, p.told, why), said: func() { p.told = p.level },
+		})
 	}
 	if why.Leak && !p.toldLeak {
-		list = append(list, remark{leak, v1alpha1.ReasonLeakSuspected, true, leakNote(s, why), func() { p.toldLeak = true }})
+		list = append(list, remark{
+			family: leak, reason: v1alpha1.ReasonLeakSuspected, warning: true,
+			note: leakNote(s, why), said: func() { p.toldLeak = true },
+		})
 	}
 	return list
 }
