@@ -29,6 +29,7 @@ func TestPortreeve(t *testing.T) {
 		{"helm installs it, and every node has a PortPressure", install},
 		{"the agent has no privileges but its two", privileges},
 		{"a pod that runs out of ports is named with its pool", podRunsOut},
+		{"the pod has Events that say so", podIsTold},
 		{"an agent that is killed comes back and knows what was", agentKilled},
 		{"an agent that hangs is called silent until it is back", agentHangs},
 		{"what changes while the API is away is told when it is back", apiAway},

@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// told is the Events that an agent wrote about a pod, in their order.
+func (c cluster) told(t *testing.T, namespace, pod string) ([]eventsv1.Event, error) {
+	t.Helper()
+	var list eventsv1.EventList
+	err := c.read(t, &list, "events.events.k8s.io", "--namespace", namespace)
+	list.Items = slices.DeleteFunc(list.Items, func(e eventsv1.Event) bool {
+		return e.ReportingController != v1alpha1.ReportingAgent || e.Regarding.Kind != "Pod" || e.Regarding.Name != pod
+	})
+	slices.SortFunc(list.Items, func(a, b eventsv1.Event) int { return a.EventTime.Compare(b.EventTime.Time) })
+	return list.Items, err
+}
+
+// podIsTold finds on the pod what runs out and where to, and says how long it took.
+func podIsTold(t *testing.T, c cluster) {
+	// In this order, though a tick may see the first together with the next.
+	last := []string{v1alpha1.ReasonHeadroomCritical, v1alpha1.ReasonPortsExhausted}
+	var events []eventsv1.Event
+	within(t, 30*time.Second, "shop/checkout has its Events", func() (err error) {
+		events, err = c.told(t, "shop", "checkout")
+		for _, reason := range last {
+			if err == nil && !slices.ContainsFunc(events, func(e eventsv1.Event) bool { return e.Reason == reason }) {
+				err = fmt.Errorf("no %s among %d", reason, len(events))
+			}
+		}
+		return err
+	})
+	for _, e := range events {
+		t.Logf("%s %s %s, written within %.1f s: %s", e.EventTime.Format(time.TimeOnly), e.Type, e.Reason,
+			e.CreationTimestamp.Add(time.Second).Sub(e.EventTime.Time).Seconds(), e.Note)
+		if !strings.Contains(e.Note, "10.96.0.50:5432") || e.ReportingInstance != "a" || e.Type != corev1.EventTypeWarning {
+			t.Errorf("by %s: %s %s", e.ReportingInstance, e.Type, e.Note)
+		}
+		if e.CreationTimestamp.Sub(e.EventTime.Time) > 5*time.Second {
+			t.Errorf("%s was written at %v", e.Reason, e.CreationTimestamp)
+		}
+	}
+	if shown := c.kubectl(t, "describe", "pod", "--namespace", "shop", "checkout"); !strings.Contains(shown, v1alpha1.ReasonHeadroomCritical) {
+		t.Errorf("kubectl describe does not show the Event: %s", shown)
+	}
+	c.soonEnough(t, events)
+}
+
+// soonEnough compares when the pool was past the critical line, which the rate of the
+// application tells, with when the Event was there.
+func (c cluster) soonEnough(t *testing.T, events []eventsv1.Event) {
+	t.Helper()
+	const toCritical = 17 * time.Second // 850 ports, 50 a second
+	const limit = 2*10*time.Second + 5*time.Second
+	var pod corev1.Pod
+	if err := c.read(t, &pod, "pod", "--namespace", "shop", "checkout"); err != nil {
+		t.Fatal(err)
+	}
+	started := pod.Status.ContainerStatuses[0].State.Running.StartedAt
+	for _, e := range events {
+		if e.Reason != v1alpha1.ReasonHeadroomCritical {
+			continue
+		}
+		took := e.CreationTimestamp.Sub(started.Add(toCritical))
+		t.Logf("past the critical line to Event: about %v", took)
+		if took > limit {
+			t.Errorf("%v, want %v", took, limit)
+		}
+		return
+	}
+}
+
+// critical is the Events HeadroomCritical of the pod, and how often they were said.
+func (c cluster) critical(t *testing.T) (names []string, said int32) {
+	t.Helper()
+	events, err := c.told(t, "shop", "checkout")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		if e.Reason != v1alpha1.ReasonHeadroomCritical {
+			continue
+		}
+		names, said = append(names, e.Name), said+1
+		if e.Series != nil {
+			said += e.Series.Count - 1
+		}
+	}
+	return names, said
+}
