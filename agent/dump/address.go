@@ -69,11 +69,11 @@ func parseAddr(host []byte) (netip.Addr, error) {
 		host = append(host[1:end:end], host[end+1:]...)
 	}
 	a, err := netip.ParseAddr(string(host))
-	switch {
+	switch a = a.Unmap(); {
 	case err == nil && a.IsUnspecified():
 		return netip.Addr{}, nil
 	case err == nil:
-		return a.Unmap(), nil
+		return a, nil
 	case !bytes.ContainsFunc(host, hostname):
 		return netip.Addr{}, errNoPort
 	}

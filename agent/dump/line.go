@@ -91,7 +91,7 @@ func (d *decoder) decode(line []byte, r *row) (kind, error) {
 		return r.ss(f)
 	case d.procHeader(f):
 		return other, nil
-	case len(f) > 3 && bytes.HasSuffix(f[0], []byte(":")) && isHex(f[1]):
+	case len(f) > 1 && bytes.HasSuffix(f[0], []byte(":")) && isHex(f[1]):
 		return r.proc(f, d.udp)
 	case len(f) > 4 && isAddr(f[0]) && isNumber(f[1]) && isAddr(f[2]) && isNumber(f[3]):
 		return r.netTCPConnection(f)
@@ -122,7 +122,7 @@ func (r *row) named(f [][]byte) (kind, error) {
 func stray(f [][]byte) error {
 	seen := 0
 	for i, field := range f {
-		if hasPort(field) {
+		if e, err := parseEndpoint(field); err == nil && e.addr.IsValid() {
 			seen++
 		}
 		if i == 0 && (string(field) == "tcp4" || string(field) == "tcp46" || string(field) == "udp4") {

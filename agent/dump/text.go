@@ -32,7 +32,7 @@ func newText(r io.Reader) (*text, error) {
 	switch order := utf16Order(head); {
 	case order != unknownOrder:
 		in = bufio.NewReaderSize(&utf16Reader{in: in, order: order}, maxLine)
-	case binary(head):
+	case isBinary(head):
 		return nil, errBinary
 	}
 	return &text{in: in}, nil
@@ -108,8 +108,8 @@ func utf16Order(head []byte) byteOrder {
 	return unknownOrder
 }
 
-// binary says that head has bytes that no text has.
-func binary(head []byte) bool {
+// isBinary says that head has bytes that no text has.
+func isBinary(head []byte) bool {
 	controls := 0
 	for _, b := range head {
 		switch {

@@ -1,0 +1,159 @@
+package dump
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// million is dumps of a million lines. Listeners come last, where ss may show them.
+var million = map[string]func(w io.Writer, n int){
+	"a client of 40 destinations that fills its pools": func(w io.Writer, n int) {
+		for i := range n {
+			fmt.Fprintf(w, "TIME-WAIT 0      0          10.0.0.4:%d      10.0.1.%d:5432 \n", 32768+i%28232, i/28232)
+		}
+	},
+	"a server of a million clients, outside the range": func(w io.Writer, n int) {
+		for i := range n {
+			fmt.Fprintf(w, "ESTAB 0      0          10.0.0.4:443      10.%d.%d.%d:%d \n", 1+i>>16, i>>8&255, i&255, 1024+i%64000)
+		}
+		fmt.Fprintf(w, "LISTEN 0      0          10.0.0.4:443      *:* \n")
+	},
+	"a server of a million clients, inside the range": func(w io.Writer, n int) {
+		for i := range n {
+			fmt.Fprintf(w, "ESTAB 0      0          10.0.0.4:40000      10.%d.%d.%d:%d \n", 1+i>>16, i>>8&255, i&255, 1024+i%64000)
+		}
+		fmt.Fprintf(w, "LISTEN 0      0          10.0.0.4:40000      *:* \n")
+	},
+	"a crawler of a million destinations, and one busy destination": func(w io.Writer, n int) {
+		r := rand.New(rand.NewPCG(1, 2))
+		for i := range n {
+			if i%50 == 0 {
+				fmt.Fprintf(w, "CLOSE-WAIT 1 0 10.0.0.4:%d 10.0.0.9:5432 users:((\"crawler\",pid=%d,fd=9))\n", 32768+i/50, 1+i%9000)
+				continue
+			}
+			fmt.Fprintf(w, "ESTAB 0      0          10.0.0.4:%d      %d.%d.%d.%d:443 \n", 32768+r.IntN(28232), 20+i>>24, i>>16&255, i>>8&255, i&255)
+		}
+	},
+	"a proxy with both ends on one host": func(w io.Writer, n int) {
+		for i := range n / 2 {
+			c, s := fmt.Sprintf("127.0.0.%d:%d", 1+i/28232, 32768+i%28232), "127.0.0.1:33000"
+			fmt.Fprintf(w, "tcp        0      0 %-23s %-23s ESTABLISHED\ntcp        0      0 %-23s %-23s ESTABLISHED\n", c, s, s, c)
+		}
+	},
+}
+
+// TestAMillionLinesInFlatMemory reads them from a pipe: nothing can go back.
+func TestAMillionLinesInFlatMemory(t *testing.T) {
+	const lines, limit = 1_000_000, 32 << 20
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
+	for name, write := range million {
+		t.Run(name, func(t *testing.T) {
+			in, out := io.Pipe()
+			go func() {
+				w := bufio.NewWriterSize(out, 1<<16)
+				write(w, lines)
+				w.Flush()
+				out.Close()
+			}()
+			before := heap()
+			peak := &peakReader{in: in}
+			d, err := Read(peak, Options{})
+			if err != nil || d.Lines < lines-1 || d.Unread > 0 {
+				t.Fatalf("%d lines, %d unread, %v", d.Lines, d.Unread, err)
+			}
+			if live := peak.most - before; live > limit {
+				t.Errorf("%d kB live at the most, more than %d", live>>10, limit>>10)
+			} else {
+				t.Logf("%d kB live at the most", live>>10)
+			}
+			judged(t, name, &d)
+		})
+	}
+}
+
+// judged checks that what little is kept is what counts.
+func judged(t *testing.T, name string, d *Dump) {
+	p, _ := d.Sample.Tightest()
+	want := map[string]int32{
+		"a client of 40 destinations that fills its pools": 28232,
+		"a server of a million clients, outside the range": 0,
+		"a server of a million clients, inside the range":  1,
+		"a proxy with both ends on one host":               28232,
+		// A few are lost each time that there is no room.
+		"a crawler of a million destinations, and one busy destination": 20000,
+	}[name]
+	if p.Used != want {
+		t.Errorf("the tightest pool has %d ports in use, want %d: %+v", p.Used, want, p.Destination)
+	}
+}
+
+// peakReader notes the live heap while it is read.
+type peakReader struct {
+	in    io.Reader
+	bytes int
+	most  int64
+}
+
+func (p *peakReader) Read(b []byte) (int, error) {
+	n, err := p.in.Read(b)
+	const step = 4 << 20
+	if (p.bytes+n)/step > p.bytes/step || err != nil {
+		p.most = max(p.most, heap())
+	}
+	p.bytes += n
+	return n, err
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// BenchmarkAMillionLines compares with wc -l and an awk that counts states, on the
+// same file.
+func BenchmarkAMillionLines(b *testing.B) {
+	var text bytes.Buffer
+	million["a client of 40 destinations that fills its pools"](&text, 1_000_000)
+	file := filepath.Join(b.TempDir(), "dump")
+	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	var d Dump
+	b.SetBytes(int64(text.Len()))
+	for b.Loop() {
+		f, err := os.Open(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if d, err = Read(f, Options{}); err != nil {
+			b.Fatal(err)
+		}
+		f.Close()
+	}
+	if n := d.Sample.Networks[0].States[socket.TimeWait]; n != 1_000_000 {
+		b.Fatalf("%d sockets", n)
+	}
+	each := b.Elapsed() / time.Duration(b.N)
+	for name, command := range map[string][]string{"x-wc": {"wc", "-l", file}, "x-awk": {"awk", "{n[$1]++} END {for (s in n) print s, n[s]}", file}} {
+		start := time.Now()
+		if err := exec.Command(command[0], command[1:]...).Run(); err != nil {
+			b.Logf("%s: %v", name, err)
+			continue
+		}
+		b.ReportMetric(float64(each)/float64(time.Since(start)), name)
+	}
+}
