@@ -103,6 +103,9 @@ func (d *decoder) decode(line []byte, r *row) (kind, error) {
 func (r *row) named(f [][]byte) (kind, error) {
 	switch {
 	case len(f) > 2 && isNumber(f[1]) && isNumber(f[2]):
+		if len(f) > 3 && isNumber(f[3]) {
+			return other, nil // the summary of ss -s
+		}
 		return r.linuxNetstat(f)
 	case len(f) > 3 && isState(f[1]) && isNumber(f[2]) && isNumber(f[3]):
 		return r.ss(f[1:])

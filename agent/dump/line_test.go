@@ -129,7 +129,7 @@ func TestLinesThatAreNoSocketsDoNotMatter(t *testing.T) {
 		"Process\tPID\tProtocol\tLocal Address\tLocal Port\tRemote Address\tRemote Port\tState",
 		`"Process Name","Process ID","Protocol","State","Local Address","Local Port","Remote Address","Remote Port","Create Time","Module Name"`,
 		"LocalAddress                        LocalPort RemoteAddress                       RemotePort State       AppliedSetting OwningProcess",
-		"TCP Statistics for IPv4", "unix  2      [ ACC ]     STREAM     LISTENING     23456    /run/systemd/private",
+		"TCP Statistics for IPv4", "TCP       900       900       0", "unix  2      [ ACC ]     STREAM     LISTENING     23456    /run/systemd/private",
 		"u_str LISTEN 0      4096   /run/dbus/system_bus_socket 18213            * 0",
 		"raw   UNCONN 0      0                  *:icmp          *:*",
 	} {

@@ -1,0 +1,130 @@
+package dump
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// table writes a dump of Windows as its tools do, down to the blank at the end of a
+// line: rows that public threads show, many times over. What is random has a seed.
+type table struct {
+	strings.Builder
+	random *rand.Rand
+	// words are the states in the language of the edition, English where absent.
+	words map[string]string
+	// pids is netstat -o, programs -b.
+	pids, programs bool
+	lines          []string
+	tool           func(t *table, s sock) string
+}
+
+// sock is a socket to write.
+type sock struct {
+	protocol, local, remote, state string
+	pid                            int
+	program                        string
+}
+
+func newTable(seed uint64, tool func(*table, sock) string) *table {
+	return &table{random: rand.New(rand.NewPCG(seed, 4)), tool: tool}
+}
+
+func (t *table) add(s sock) {
+	if word, ok := t.words[s.state]; ok {
+		s.state = word
+	}
+	t.lines = append(t.lines, t.tool(t, s))
+}
+
+// clients are n sockets from ports that the range [first, last] has, in no order.
+func (t *table) clients(n int, source string, first, last int, destination func(i int) string, state string, pid int, program string) {
+	if state == "TIME_WAIT" {
+		pid, program = 0, ""
+	}
+	for i, port := range t.random.Perm(last - first + 1)[:n] {
+		t.add(sock{"TCP", fmt.Sprintf("%s:%d", source, first+port), destination(i), state, pid, program})
+	}
+}
+
+func (t *table) listen(ports ...int) {
+	for _, port := range ports {
+		t.add(sock{"TCP", fmt.Sprintf("0.0.0.0:%d", port), "0.0.0.0:0", "LISTENING", 4, "svchost.exe"})
+	}
+}
+
+// text is the header and the lines, in a random order, with the ends of Windows.
+func (t *table) text(header ...string) string {
+	t.random.Shuffle(len(t.lines), func(i, j int) { t.lines[i], t.lines[j] = t.lines[j], t.lines[i] })
+	return strings.Join(append(header, t.lines...), "\r\n") + "\r\n"
+}
+
+// netstat is a row of netstat.exe (Windows 2000 to 11 alike).
+func netstat(t *table, s sock) string {
+	line := fmt.Sprintf("  %-6s %-22s %-22s %-15s", s.protocol, s.local, s.remote, s.state)
+	if t.pids {
+		line += fmt.Sprintf(" %d", s.pid)
+	}
+	if t.programs {
+		switch {
+		case s.program == "":
+			line += "\r\n Can not obtain ownership information"
+		case s.program == "svchost.exe":
+			line += "\r\n  RpcSs\r\n [svchost.exe]"
+		default:
+			line += "\r\n [" + s.program + "]"
+		}
+	}
+	return line
+}
+
+// tcpView3 is a row that TCPView 3 saved, tcpView4 one of version 4's CSV.
+func tcpView3(_ *table, s sock) string {
+	local, remote := strings.Replace(s.local, ":", "\t", 1), strings.Replace(s.remote, ":", "\t", 1)
+	if s.pid == 0 {
+		s.program = "[System Process]"
+	}
+	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s\t\t\t\t", s.program, s.pid, s.protocol, local, remote, s.state)
+}
+
+func tcpView4(_ *table, s sock) string {
+	local, remote := strings.Replace(s.local, ":", `","`, 1), strings.Replace(s.remote, ":", `","`, 1)
+	state := strings.ReplaceAll(strings.ToUpper(s.state[:1])+strings.ToLower(s.state[1:]), "_", " ")
+	if s.pid == 0 {
+		s.program = "[Time Wait]"
+	}
+	return fmt.Sprintf(`"%s","%d","%s","%s","%s","%s","1/2/2026 3:04:05 PM","%s"`, s.program, s.pid, s.protocol, state, local, remote, s.program)
+}
+
+// netTCPConnection is a row of Get-NetTCPConnection.
+func netTCPConnection(_ *table, s sock) string {
+	local, localPort, _ := strings.Cut(s.local, ":")
+	remote, remotePort, _ := strings.Cut(s.remote, ":")
+	state := map[string]string{"TIME_WAIT": "TimeWait", "ESTABLISHED": "Established", "LISTENING": "Listen", "BOUND": "Bound", "CLOSE_WAIT": "CloseWait"}[s.state]
+	return fmt.Sprintf("%-35s %-9s %-35s %-10s %-11s %-14s %d ", local, localPort, remote, remotePort, state, "Internet", s.pid)
+}
+
+// Headers as the tools print them.
+var (
+	headerAN  = []string{"", "Active Connections", "", "  Proto  Local Address          Foreign Address        State"}
+	headerANO = []string{"", "Active Connections", "", "  Proto  Local Address          Foreign Address        State           PID"}
+	headerDE  = []string{"", "Aktive Verbindungen", "", "  Proto  Lokale Adresse         Remoteadresse          Status           PID"}
+	headerZH  = []string{"", "活动连接", "", "  协议  本地地址                外部地址              状态             PID"}
+	headerES  = []string{"", "Conexiones activas", "", "  Proto  Dirección local        Dirección remota       Estado           PID"}
+	header3   = []string{"Process\tPID\tProtocol\tLocal Address\tLocal Port\tRemote Address\tRemote Port\tState\tSent Packets\tSent Bytes\tRcvd Packets\tRcvd Bytes"}
+	header4   = []string{`"Process Name","Process ID","Protocol","State","Local Address","Local Port","Remote Address","Remote Port","Create Time","Module Name"`}
+	headerPS  = []string{"", "LocalAddress                        LocalPort RemoteAddress                       RemotePort State       AppliedSetting OwningProcess",
+		"------------                        --------- -------------                       ---------- -----       -------------- -------------"}
+)
+
+var germanWords = map[string]string{
+	"LISTENING": "ABHÖREN", "ESTABLISHED": "HERGESTELLT", "TIME_WAIT": "WARTEND",
+	"CLOSE_WAIT": "SCHLIESSEN_WARTEN", "SYN_SENT": "SYN_GESENDET", "FIN_WAIT_2": "FIN_WARTEN_2",
+}
+
+// one is always the same destination, spread a different one for each few sockets.
+func one(destination string) func(int) string { return func(int) string { return destination } }
+
+func spread(each, port int) func(int) string {
+	return func(i int) string { return fmt.Sprintf("10.7.%d.%d:%d", i/each>>8&255, i/each&255, port) }
+}
