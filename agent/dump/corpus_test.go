@@ -29,15 +29,15 @@ type label struct {
 // labelled is a dump of the corpus.
 type labelled struct {
 	made    string // how it was made
-	text    func(*testing.T) string
+	text    func(testing.TB) string
 	options Options
 	want    label
 	holder  string // of the look at the tightest pool, the first
 }
 
 // captured is a file of testdata/linux (capture_linux_test.go).
-func captured(name string) func(*testing.T) string {
-	return func(t *testing.T) string {
+func captured(name string) func(testing.TB) string {
+	return func(t testing.TB) string {
 		t.Helper()
 		f, err := os.Open(filepath.Join("testdata", "linux", name+".gz"))
 		if err != nil {
@@ -57,8 +57,8 @@ func captured(name string) func(*testing.T) string {
 }
 
 // stored is a file of testdata/windows.
-func stored(name string) func(*testing.T) string {
-	return func(t *testing.T) string {
+func stored(name string) func(testing.TB) string {
+	return func(t testing.TB) string {
 		t.Helper()
 		text, err := os.ReadFile(filepath.Join("testdata", "windows", name+".txt"))
 		if err != nil {
@@ -69,8 +69,8 @@ func stored(name string) func(*testing.T) string {
 }
 
 // generated is a table that fill fills.
-func generated(seed uint64, tool func(*table, sock) string, header []string, fill func(*table)) func(*testing.T) string {
-	return func(*testing.T) string {
+func generated(seed uint64, tool func(*table, sock) string, header []string, fill func(*table)) func(testing.TB) string {
+	return func(testing.TB) string {
 		t := newTable(seed, tool)
 		fill(t)
 		return t.text(header...)
@@ -118,7 +118,7 @@ func corpus() map[string]labelled {
 		"Linux UDP, ss -uan":               {capturedHow + "udp", captured("udp-ss-uan"), small, label{"Critical", 90, "Host UDP", 900, 0}, ""},
 		"Linux UDP, netstat -anu":          {capturedHow + "udp", captured("udp-netstat-anu"), small, label{"Critical", 90, "Host UDP", 900, 0}, ""},
 		"Linux, a paste of three commands": {capturedHow + "close-wait, between prompts", paste, small, label{"Critical", 90, db, 1800, 0}, "dump.test"},
-		"Linux, cut at both ends": {capturedHow + "close-wait, without its first 150 and last 58 bytes", func(t *testing.T) string {
+		"Linux, cut at both ends": {capturedHow + "close-wait, without its first 150 and last 58 bytes", func(t testing.TB) string {
 			text := captured("close-wait-ss-tanp")(t)
 			return text[150 : len(text)-58]
 		}, small, label{"Critical", 89, db, 898, 2}, "dump.test"},
@@ -137,7 +137,7 @@ func corpus() map[string]labelled {
 				t.add(sock{"TCP", "10.0.0.5:1433", fmt.Sprintf("10.0.1.%d:%d", i%200, 1025+i), "ESTABLISHED", 1, ""})
 			}
 		}), Options{System: "windows-2003"}, label{"Normal", 0, "Host → any", 3003, 0}, ""},
-		"Windows 2003 with KB951746, CLOSE_WAIT, German in CP850": {"generated, seed 4: netstat -ano of a German edition", func(t *testing.T) string {
+		"Windows 2003 with KB951746, CLOSE_WAIT, German in CP850": {"generated, seed 4: netstat -ano of a German edition", func(t testing.TB) string {
 			text := generated(4, netstat, headerDE, func(t *table) {
 				t.words, t.pids = germanWords, true
 				t.listen(135, 445)
@@ -145,7 +145,7 @@ func corpus() map[string]labelled {
 			})(t)
 			return strings.ReplaceAll(text, "Ö", "\x99")
 		}, Options{System: "windows-2003-kb951746"}, label{"Critical", 88, "Host → 10.0.0.9:8080", 14_502, 0}, "/2212"},
-		"Windows, ESTABLISHED, Chinese in UTF-16": {"generated, seed 5: netstat -ano > file in PowerShell of a Chinese edition", func(t *testing.T) string {
+		"Windows, ESTABLISHED, Chinese in UTF-16": {"generated, seed 5: netstat -ano > file in PowerShell of a Chinese edition", func(t testing.TB) string {
 			return toUTF16("\ufeff"+generated(5, netstat, headerZH, func(t *table) {
 				t.pids = true
 				t.listen(135, 445, 49664)
@@ -213,7 +213,7 @@ func corpus() map[string]labelled {
 				t.add(sock{"TCP", fmt.Sprintf("[fe80::c08d:4c5d:8f3e:8e4e%%11]:%d", port), "[fe80::1c2d:3e4f:5a6b:7c8d%11]:445", "FIN_WAIT_2", 0, ""})
 			}
 		}), Options{}, label{"Warning", 54, "Host → [fe80::1c2d:3e4f:5a6b:7c8d%11]:445", 9002, 0}, ""},
-		"Windows, MaxUserPort 1000, Spanish": {"generated, seed 16: netstat -ano of a Spanish edition in CP1252", func(t *testing.T) string {
+		"Windows, MaxUserPort 1000, Spanish": {"generated, seed 16: netstat -ano of a Spanish edition in CP1252", func(t testing.TB) string {
 			text := generated(16, netstat, headerES, func(t *table) {
 				t.pids, t.words = true, map[string]string{"LISTENING": "ESCUCHANDO", "ESTABLISHED": "ESTABLECIDO"}
 				t.listen(135, 445)
@@ -234,7 +234,7 @@ func corpus() map[string]labelled {
 				t.add(sock{"TCP", "web-1:50000", "db.example.com:https", "ESTABLISHED", 7, ""})
 			}
 		}), Options{}, label{"Warning", 54, "Host → 10.0.0.9:443", 9000, 30}, "/7"},
-		"Windows, the same table twice": {"generated, seed 19: netstat -ano, twice in one file", func(t *testing.T) string {
+		"Windows, the same table twice": {"generated, seed 19: netstat -ano, twice in one file", func(t testing.TB) string {
 			text := generated(19, netstat, headerANO, func(t *table) {
 				t.pids = true
 				t.listen(135, 445)
@@ -252,7 +252,7 @@ func corpus() map[string]labelled {
 }
 
 // paste is a terminal's text: prompts, and one host in two tools.
-func paste(t *testing.T) string {
+func paste(t testing.TB) string {
 	return "root@web-1:~# date\nWed Nov 21 10:31:07 UTC 2026\nroot@web-1:~# ss -s\nTotal: 912\nTCP:   900 (estab 0, closed 0, orphaned 0, timewait 0)\n\n" +
 		"Transport Total     IP        IPv6\nTCP       900       900       0\n\nroot@web-1:~# ss -tanp\n" + captured("close-wait-ss-tanp")(t) +
 		"root@web-1:~# netstat -antp\n" + captured("close-wait-netstat-antp")(t) + "root@web-1:~# exit\nlogout\n"

@@ -3,8 +3,6 @@ package dump
 import (
 	"bytes"
 	"encoding/binary"
-	"os"
-	"path/filepath"
 	"testing"
 )
 
@@ -38,16 +36,9 @@ func FuzzLine(f *testing.F) {
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(german))
 	f.Add([]byte(toUTF16("\ufeff"+chinese, binary.LittleEndian)))
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		f.Fatal("no seeds", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text[:min(len(text), 4096)])
+	for _, c := range corpus() {
+		text := c.text(f)
+		f.Add([]byte(text[:min(len(text), 700)]))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d, err := Read(bytes.NewReader(text), Options{})
