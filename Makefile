@@ -99,6 +99,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 bench: build ## Measure the readers against ss and node_exporter; writes docs/benchmarks.md (root)
 	hack/bench/run.sh
 
+.PHONY: bench-cliff
+bench-cliff: ## Time connect() by the fill of its pool; writes its part of docs/benchmarks.md (root, a minute)
+	hack/bench/run.sh -cliff
+
 .PHONY: bench-scale
 bench-scale: build ## Measure 5,000 agents against one API server and controller; writes docs/benchmarks.md (10 minutes)
 	hack/cluster/build.sh

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +18,9 @@ import (
 func main() {
 	page := flag.String("page", "docs/benchmarks.md", "the page whose tables are written; \"-\" prints them")
 	only := flag.String("only", "", "scenarios to run, such as one,quiet (default all: one,many,quiet,million)")
+	onlyCliff := flag.Bool("cliff", false, "measure connect() by the fill of its pool, and nothing else")
+	connects := flag.Int("connects", 1000, "connects at each fill of the pool")
+	picture := flag.String("picture", "docs/images/half-range-cliff.svg", "the picture of that, which is written")
 	rounds := flag.Int("rounds", 0, "rounds of each scenario (default each scenario's own)")
 	server := flag.String("serve", "", "for the bench itself: be a resident reader")
 	flag.Parse()
@@ -25,8 +29,15 @@ func main() {
 	case flag.NArg() > 0:
 	case *server != "":
 		err = serve(*server)
+	case *connects < 1:
+		err = fmt.Errorf("-connects %d: use 1 or more", *connects)
 	default:
-		err = run(*page, *only, *rounds)
+		if !*onlyCliff {
+			err = run(*page, *only, *rounds)
+		}
+		if *onlyCliff || *only == "" {
+			err = errors.Join(err, runCliff(*page, *picture, *connects))
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -43,7 +54,7 @@ func run(page, only string, rounds int) error {
 		return err
 	}
 	var text strings.Builder
-	text.WriteString(machine())
+	text.WriteString(machine("make bench"))
 	var missed []string
 	for _, s := range chosen {
 		if rounds > 0 {
@@ -57,13 +68,35 @@ func run(page, only string, rounds int) error {
 		text.WriteString("\n" + r.section())
 		missed = append(missed, r.missed()...)
 	}
-	if err := write(page, text.String()); err != nil {
+	if err := samples.write(page, text.String()); err != nil {
 		return err
 	}
 	if len(missed) > 0 {
 		return errors.New("goals missed:\n\t" + strings.Join(missed, "\n\t"))
 	}
 	return nil
+}
+
+func runCliff(page, picture string, connects int) error {
+	if os.Geteuid() != 0 {
+		return errors.New("needs root: it makes a network namespace")
+	}
+	c, err := measureCliff(cliffFills, connects)
+	if err != nil {
+		return err
+	}
+	if page == "-" {
+		return fills.write(page, machine("make bench-cliff")+c.section(picture))
+	}
+	relative, err := filepath.Rel(filepath.Dir(page), picture)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(picture), 0o755); err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(picture, []byte(c.picture()), 0o644),
+		fills.write(page, machine("make bench-cliff")+c.section(filepath.ToSlash(relative))))
 }
 
 func requirements(chosen []scenario) error {
@@ -100,7 +133,7 @@ func choose(only string) ([]scenario, error) {
 	return chosen, nil
 }
 
-func write(page, text string) error {
+func (p part) write(page, text string) error {
 	if page == "-" {
 		_, err := fmt.Print(text)
 		return err
@@ -109,15 +142,15 @@ func write(page, text string) error {
 	if err != nil {
 		return err
 	}
-	now, err := splice(string(old), text)
+	now, err := p.splice(string(old), text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", page, err)
 	}
 	return os.WriteFile(page, []byte(now), 0o644)
 }
 
-// machine says where and when the figures were taken.
-func machine() string {
+// machine says where, when and by which command the figures were taken.
+func machine(command string) string {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		panic(err) // it can only fail for a bad pointer
@@ -128,6 +161,6 @@ func machine() string {
 			cpu, _, _ = strings.Cut(after, "\n")
 		}
 	}
-	return fmt.Sprintf("%s, %d CPUs, Linux %s %s, %s, `make bench`.\n", cpu, runtime.NumCPU(),
-		unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), time.Now().UTC().Format(time.DateOnly))
+	return fmt.Sprintf("%s, %d CPUs, Linux %s %s, %s, `%s`.\n", cpu, runtime.NumCPU(),
+		unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), time.Now().UTC().Format(time.DateOnly), command)
 }

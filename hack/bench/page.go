@@ -7,9 +7,12 @@ import (
 	"time"
 )
 
-const (
-	begin = "<!-- bench: begin. Written by `make bench`; edit outside of the markers. -->"
-	end   = "<!-- bench: end -->"
+// part is a part of the page that the bench writes, by its markers.
+type part struct{ begin, end string }
+
+var (
+	samples = part{"<!-- bench: begin. Written by `make bench`; edit outside of the markers. -->", "<!-- bench: end -->"}
+	fills   = part{"<!-- cliff: begin. Written by `make bench-cliff`; edit outside of the markers. -->", "<!-- cliff: end -->"}
 )
 
 // result is one scenario's figures, a row for each subject in the order measured.
@@ -88,15 +91,15 @@ func (r result) row(name string) (row, bool) {
 
 var errMarkers = errors.New("the page must have the begin marker, and then the end marker, once each")
 
-// splice puts text between the page's markers.
-func splice(page, text string) (string, error) {
-	if strings.Count(page, begin) != 1 || strings.Count(page, end) != 1 {
+// splice puts text between the part's markers.
+func (p part) splice(page, text string) (string, error) {
+	if strings.Count(page, p.begin) != 1 || strings.Count(page, p.end) != 1 {
 		return "", errMarkers
 	}
-	before, rest, _ := strings.Cut(page, begin)
-	_, after, ok := strings.Cut(rest, end)
+	before, rest, _ := strings.Cut(page, p.begin)
+	_, after, ok := strings.Cut(rest, p.end)
 	if !ok {
 		return "", errMarkers
 	}
-	return before + begin + "\n" + text + end + after, nil
+	return before + p.begin + "\n" + text + p.end + after, nil
 }

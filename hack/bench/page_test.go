@@ -36,8 +36,12 @@ func example() result {
 }
 
 func TestASectionShowsFiguresRatiosAndGoals(t *testing.T) {
-	got := example().section()
-	const golden = "testdata/section.md"
+	golden(t, "section.md", example().section())
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	golden := "testdata/" + name
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -88,7 +92,8 @@ func TestRatiosArePairedByRound(t *testing.T) {
 }
 
 func TestTextGoesBetweenTheMarkersOnly(t *testing.T) {
-	got, err := splice("# Title\n"+begin+"\nold\n"+end+"\nProse.\n", "new\n")
+	begin, end := samples.begin, samples.end
+	got, err := samples.splice("# Title\n"+begin+"\nold\n"+end+"\nProse.\n", "new\n")
 	if want := "# Title\n" + begin + "\nnew\n" + end + "\nProse.\n"; err != nil || got != want {
 		t.Errorf("got %q (%v), want %q", got, err, want)
 	}
@@ -98,7 +103,7 @@ func TestTextGoesBetweenTheMarkersOnly(t *testing.T) {
 		"the wrong order": end + begin,
 		"one twice":       begin + begin + end,
 	} {
-		if _, err := splice(page, "new"); !errors.Is(err, errMarkers) {
+		if _, err := samples.splice(page, "new"); !errors.Is(err, errMarkers) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
