@@ -16,7 +16,7 @@ type slope struct{ likely, least float64 }
 // confidence interval (Sen 1968). A rise or fall that may as well be noise is 0. ok
 // is false where there are too few points to tell: less than 4.
 func slopeOf(points []sample) (s slope, ok bool) {
-	var slopes []float64
+	slopes := make([]float64, 0, len(points)*len(points)/2)
 	for i, a := range points {
 		for _, b := range points[i+1:] {
 			if b.at > a.at {

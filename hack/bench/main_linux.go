@@ -161,6 +161,6 @@ func machine(command string) string {
 			cpu, _, _ = strings.Cut(after, "\n")
 		}
 	}
-	return fmt.Sprintf("%s, %d CPUs, Linux %s %s, %s, `%s`.\n", cpu, runtime.NumCPU(),
+	return fmt.Sprintf("%s, %d CPUs, Linux %s %s, %s, %#q.\n", cpu, runtime.NumCPU(),
 		unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), time.Now().UTC().Format(time.DateOnly), command)
 }

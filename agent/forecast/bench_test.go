@@ -1,0 +1,37 @@
+package forecast_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"portreeve.io/portreeve/agent/forecast"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// What one sample costs beside reading it.
+func BenchmarkFollow(b *testing.B) {
+	_, leak := ramp(4)
+	for name, pods := range map[string]int{"a leak": 0, "a leak beside 100 pods": 100} {
+		b.Run(name, func(b *testing.B) {
+			k := &kernel{load: leak, random: rand.New(rand.NewPCG(1, 1))}
+			for k.used() < leak.capacity/2 {
+				k.advance()
+			}
+			s := k.sample()
+			for i := range pods {
+				n := s.Networks[0]
+				n.Inode += 1 + uint64(i)
+				n.Destinations = []socket.Destination{{States: socket.States{socket.Established: uint32(i)}}}
+				s.Networks = append(s.Networks, n)
+			}
+			var h forecast.History
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Taken = s.Taken.Add(2 * time.Second)
+				s.Networks[0].Destinations[0].States[socket.Established]++
+				h.Follow(&s)
+			}
+		})
+	}
+}

@@ -1,0 +1,49 @@
+package forecast
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func points(values ...float64) (s []sample) {
+	for i, v := range values {
+		s = append(s, sample{float64(i), v})
+	}
+	return s
+}
+
+func TestSlope(t *testing.T) {
+	for name, c := range map[string]struct {
+		in   []sample
+		want slope
+		ok   bool
+	}{
+		"three points are too few":     {points(1, 2, 3), slope{}, false},
+		"four are enough":              {points(1, 3, 5, 7), slope{2, 2}, true},
+		"a wild one doesn't move it":   {points(0, 1, 2, 3, 900, 5, 6, 7, 8), slope{1, 1}, true},
+		"noise is no slope":            {points(5, 7, 4, 6, 5, 6, 4, 7), slope{}, true},
+		"a fall is negative":           {points(9, 6, 3, 0), slope{-3, -3}, true},
+		"points of one time are one":   {[]sample{{0, 1}, {0, 5}, {0, 9}, {0, 2}}, slope{}, false},
+		"none":                         {nil, slope{}, false},
+		"a step in the middle is none": {points(0, 0, 0, 0, 9, 9, 9, 9), slope{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := slopeOf(c.in)
+			if ok != c.ok {
+				t.Errorf("ok is %v, want %v", ok, c.ok)
+			}
+			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(slope{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestThinKeepsTheLast(t *testing.T) {
+	for n, want := range map[int][]int{1: {9}, 3: {1, 5, 9}, 5: {1, 3, 5, 7, 9}, 10: {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}} {
+		if diff := cmp.Diff(want, thin([]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, n)); diff != "" {
+			t.Errorf("to %d: %s", n, diff)
+		}
+	}
+}
