@@ -49,6 +49,7 @@ type Reader struct {
 	generation uint32
 	dests      destBatch
 	recs       []walkNetRec
+	limits     lookLimits
 }
 
 // Open loads the programs, which takes about 0.2 s of CPU once. The error says
@@ -63,7 +64,7 @@ func Open(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
 	}
-	r := &Reader{spec: spec, opts: o, fds: [2]int{-1, -1}}
+	r := &Reader{spec: spec, opts: o, fds: [2]int{-1, -1}, limits: defaultLookLimits}
 	for i, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
 		if r.fds[i], err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0); err != nil {
 			r.Close()
@@ -116,7 +117,8 @@ func (r *Reader) Close() error {
 	return r.unload()
 }
 
-// Sample walks every table once.
+// Sample walks every table once, and the tightest pool's a second time where a closer
+// look is asked for.
 func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
 	runtime.LockOSThread() // for the CPU time, and one CPU's caches
 	defer runtime.UnlockOSThread()
@@ -126,6 +128,9 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		if err = r.grow(); err == nil {
 			s, tally, err = r.sample(ctx, req)
 		}
+	}
+	if err == nil {
+		err = r.look(ctx, &s, req.LookPercent, hertz(tally.NowNs, tally.NowJiffies))
 	}
 	s.Cost = threadTime() - start
 	return s, err

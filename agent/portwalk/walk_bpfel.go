@@ -55,6 +55,69 @@ type walkFailVal struct {
 	LastNs uint64
 }
 
+type walkLook struct {
+	_   structs.HostLayout
+	Net uint64
+	Key struct {
+		_      structs.HostLayout
+		Net    uint32
+		Port   uint16
+		Family uint16
+		Src    [4]uint32
+		Dst    [4]uint32
+	}
+	On          uint8
+	Any         uint8
+	Udp         uint8
+	Inside      uint8
+	SilentAfter uint32
+	Budget      uint32
+	Attached    uint32
+	Established uint32
+	Silent      uint32
+	NoKeepalive uint32
+	Unanswered  uint32
+	Longest     uint32
+	Visited     uint32
+	More        uint32
+	_           [4]byte
+	Born        uint64
+	Word        uint32
+	Held        uint32
+	AtHand      struct {
+		_         structs.HostLayout
+		Sockets   uint32
+		OpenFiles uint32
+		MaxFiles  uint64
+		Who       struct {
+			_          structs.HostLayout
+			StartTime  uint64
+			Pid        uint32
+			Count      uint32
+			Generation uint32
+			Pad        uint32
+			Comm       [24]int8
+			Names      [4][96]int8
+		}
+	}
+	Holders [4]struct {
+		_         structs.HostLayout
+		Sockets   uint32
+		OpenFiles uint32
+		MaxFiles  uint64
+		Who       struct {
+			_          structs.HostLayout
+			StartTime  uint64
+			Pid        uint32
+			Count      uint32
+			Generation uint32
+			Pad        uint32
+			Comm       [24]int8
+			Names      [4][96]int8
+		}
+	}
+}
+
 type walkNetRec struct {
 	_                 structs.HostLayout
 	Net               uint64
@@ -150,18 +213,20 @@ type walkTaskVal struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	walkMapDests       = "dests"
-	walkMapFails       = "fails"
-	walkMapNetIndex    = "net_index"
-	walkMapNets        = "nets"
-	walkMapPorts       = "ports"
-	walkMapTasks       = "tasks"
-	walkProgOnSetState = "on_set_state"
-	walkProgWalkNets   = "walk_nets"
-	walkProgWalkTable  = "walk_table"
-	walkProgWalkTasks  = "walk_tasks"
-	walkVarArgs        = "args"
-	walkVarTally       = "tally"
+	walkMapDests        = "dests"
+	walkMapFails        = "fails"
+	walkMapNetIndex     = "net_index"
+	walkMapNets         = "nets"
+	walkMapPorts        = "ports"
+	walkMapTasks        = "tasks"
+	walkProgOnSetState  = "on_set_state"
+	walkProgWalkHolders = "walk_holders"
+	walkProgWalkNets    = "walk_nets"
+	walkProgWalkTable   = "walk_table"
+	walkProgWalkTasks   = "walk_tasks"
+	walkVarArgs         = "args"
+	walkVarLook         = "look"
+	walkVarTally        = "tally"
 )
 
 // loadWalk returns the embedded CollectionSpec for walk.
@@ -206,10 +271,11 @@ type walkSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type walkProgramSpecs struct {
-	OnSetState *ebpf.ProgramSpec `ebpf:"on_set_state"`
-	WalkNets   *ebpf.ProgramSpec `ebpf:"walk_nets"`
-	WalkTable  *ebpf.ProgramSpec `ebpf:"walk_table"`
-	WalkTasks  *ebpf.ProgramSpec `ebpf:"walk_tasks"`
+	OnSetState  *ebpf.ProgramSpec `ebpf:"on_set_state"`
+	WalkHolders *ebpf.ProgramSpec `ebpf:"walk_holders"`
+	WalkNets    *ebpf.ProgramSpec `ebpf:"walk_nets"`
+	WalkTable   *ebpf.ProgramSpec `ebpf:"walk_table"`
+	WalkTasks   *ebpf.ProgramSpec `ebpf:"walk_tasks"`
 }
 
 // walkMapSpecs contains maps before they are loaded into the kernel.
@@ -229,6 +295,7 @@ type walkMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type walkVariableSpecs struct {
 	Args  *ebpf.VariableSpec `ebpf:"args"`
+	Look  *ebpf.VariableSpec `ebpf:"look"`
 	Tally *ebpf.VariableSpec `ebpf:"tally"`
 }
 
@@ -276,6 +343,7 @@ func (m *walkMaps) Close() error {
 // It can be passed to loadWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type walkVariables struct {
 	Args  *ebpf.Variable `ebpf:"args"`
+	Look  *ebpf.Variable `ebpf:"look"`
 	Tally *ebpf.Variable `ebpf:"tally"`
 }
 
@@ -283,15 +351,17 @@ type walkVariables struct {
 //
 // It can be passed to loadWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type walkPrograms struct {
-	OnSetState *ebpf.Program `ebpf:"on_set_state"`
-	WalkNets   *ebpf.Program `ebpf:"walk_nets"`
-	WalkTable  *ebpf.Program `ebpf:"walk_table"`
-	WalkTasks  *ebpf.Program `ebpf:"walk_tasks"`
+	OnSetState  *ebpf.Program `ebpf:"on_set_state"`
+	WalkHolders *ebpf.Program `ebpf:"walk_holders"`
+	WalkNets    *ebpf.Program `ebpf:"walk_nets"`
+	WalkTable   *ebpf.Program `ebpf:"walk_table"`
+	WalkTasks   *ebpf.Program `ebpf:"walk_tasks"`
 }
 
 func (p *walkPrograms) Close() error {
 	return _WalkClose(
 		p.OnSetState,
+		p.WalkHolders,
 		p.WalkNets,
 		p.WalkTable,
 		p.WalkTasks,

@@ -292,6 +292,7 @@ type Look struct {
 	// the zero values for pools that belong to no destination; then the sockets are
 	// those of the network whose port connect() skips.
 	Inode, Cookie       uint64
+	Protocol            Protocol
 	Source, Destination netip.Addr
 	Port                uint16
 

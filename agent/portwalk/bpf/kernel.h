@@ -42,12 +42,26 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	unsigned long skc_flags;
 	struct hlist_node skc_node;
 	struct hlist_nulls_node skc_nulls_node;
 };
-struct sock { struct sock_common __sk_common; };
-struct inet_sock { struct sock sk; __be16 inet_sport; };
+enum sock_flags { SOCK_KEEPOPEN = 3 };
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_protocol;
+	struct socket *sk_socket;
+};
 struct socket { struct sock *sk; };
+
+/* include/net/inet_sock.h, inet_connection_sock.h, include/linux/tcp.h */
+struct inet_sock { struct sock sk; __be16 inet_sport; };
+struct inet_connection_sock {
+	__u8 icsk_retransmits;
+	__u8 icsk_probes_out;
+	struct { __u32 lrcvtime; } icsk_ack;
+};
+struct tcp_sock { __u32 lsndtime; };
 
 /* include/net/inet_timewait_sock.h, include/linux/tcp.h */
 struct inet_timewait_sock {
@@ -129,7 +143,8 @@ struct net {
 struct net___67 { struct netns_ipv4___67 ipv4; };
 struct net___618 { struct ns_common___618 ns; };
 
-/* include/linux/sched.h, pid.h, pid_namespace.h, nsproxy.h */
+/* include/linux/sched.h, sched/signal.h, pid.h, pid_namespace.h, nsproxy.h, fs.h,
+ * fdtable.h */
 struct upid { int nr; struct pid_namespace *ns; };
 struct pid { unsigned int level; struct upid numbers[1]; };
 struct pid_namespace {
@@ -138,9 +153,11 @@ struct pid_namespace {
 	struct pid_namespace *parent;
 };
 struct nsproxy { struct net *net_ns; };
-struct file { void *private_data; };
-struct fdtable { unsigned int max_fds; struct file **fd; };
+struct file { const void *f_op; void *private_data; };
+struct fdtable { unsigned int max_fds; struct file **fd; unsigned long *open_fds; };
 struct files_struct { struct fdtable *fdt; };
+struct rlimit { unsigned long rlim_cur; };
+struct signal_struct { struct rlimit rlim[16]; };
 struct task_struct {
 	struct list_head tasks;
 	struct mm_struct *mm;
@@ -150,6 +167,7 @@ struct task_struct {
 	__u64 start_time;
 	char comm[16];
 	struct files_struct *files;
+	struct signal_struct *signal;
 	struct nsproxy *nsproxy;
 	struct css_set *cgroups;
 };

@@ -21,6 +21,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 
 #define AF_INET 2
 #define AF_INET6 10
+#define TCP_ESTABLISHED 1
 #define TCP_TIME_WAIT 6
 #define TCP_CLOSE 7
 #define TCP_SYN_SENT 2
@@ -185,7 +186,7 @@ static __u64 cur;		/* fill: where it is in a chain */
 static __u32 filled, strange;	/* fill: slots in use; a node was of another bucket */
 static __u64 buckets;		/* walk_table: the table's array */
 static __u32 mask;		/* size - 1 */
-static __u32 now_ms, now_s;
+static __u32 now_ms, now_s, now_jiffies;
 static __u64 last_net;		/* net_of: its last answer */
 static __u32 last_index;
 
@@ -303,6 +304,28 @@ static __always_inline int half_held(struct net_rec *n)
 	return n->held * 2 >= (__u32)(n->last - n->first);
 }
 
+/* Puts the destination of a copied socket into dkey. */
+static __always_inline void key_of(struct slot *s, __u32 net)
+{
+	dkey.net = net;
+	dkey.port = FIELD(s, sock_common, skc_dport);
+	dkey.family = FIELD(s, sock_common, skc_family);
+	__builtin_memset(dkey.src, 0, sizeof(dkey.src) + sizeof(dkey.dst));
+	if (dkey.family == AF_INET6) {
+		*(struct in6_addr *)dkey.src = *(struct in6_addr *)(s->raw + OFF(sock_common, skc_v6_rcv_saddr));
+		*(struct in6_addr *)dkey.dst = *(struct in6_addr *)(s->raw + OFF(sock_common, skc_v6_daddr));
+		if (!dkey.dst[0] && !dkey.dst[1] && dkey.dst[2] == __builtin_bswap32(0xffff)) {
+			/* IPv4-mapped: one pool with IPv4 */
+			dkey.family = AF_INET;
+			__builtin_memset(dkey.src, 0, sizeof(dkey.src) + sizeof(dkey.dst));
+		}
+	}
+	if (dkey.family == AF_INET) {
+		dkey.src[0] = FIELD(s, sock_common, skc_rcv_saddr);
+		dkey.dst[0] = FIELD(s, sock_common, skc_daddr);
+	}
+}
+
 static __always_inline void commit_ehash(struct slot *s)
 {
 	__u32 i;
@@ -329,23 +352,7 @@ static __always_inline void commit_ehash(struct slot *s)
 	if (n->skipped && ports_has(i, SET_SKIPPED, port))
 		return;
 
-	dkey.net = i;
-	dkey.port = FIELD(s, sock_common, skc_dport);
-	dkey.family = FIELD(s, sock_common, skc_family);
-	__builtin_memset(dkey.src, 0, sizeof(dkey.src) + sizeof(dkey.dst));
-	if (dkey.family == AF_INET6) {
-		*(struct in6_addr *)dkey.src = *(struct in6_addr *)(s->raw + OFF(sock_common, skc_v6_rcv_saddr));
-		*(struct in6_addr *)dkey.dst = *(struct in6_addr *)(s->raw + OFF(sock_common, skc_v6_daddr));
-		if (!dkey.dst[0] && !dkey.dst[1] && dkey.dst[2] == __builtin_bswap32(0xffff)) {
-			/* IPv4-mapped: one pool with IPv4 */
-			dkey.family = AF_INET;
-			__builtin_memset(dkey.src, 0, sizeof(dkey.src) + sizeof(dkey.dst));
-		}
-	}
-	if (dkey.family == AF_INET) {
-		dkey.src[0] = FIELD(s, sock_common, skc_rcv_saddr);
-		dkey.dst[0] = FIELD(s, sock_common, skc_daddr);
-	}
+	key_of(s, i);
 	int allowed = st == TCP_TIME_WAIT && reuse_allowed(n, s);
 	int again = st == TCP_TIME_WAIT && (allowed || half_held(n)) && reusable_if_all(n, s);
 	struct dest_val *v = bpf_map_lookup_elem(&dests, &dkey);
@@ -453,9 +460,15 @@ static __always_inline void commit_udp(struct slot *s)
 		n->udp_held += ports_add(i, SET_UDP, port);
 }
 
+#include "look.h"
+
 __noinline int commit(__u32 j)
 {
 	struct slot *s = &slots[j & (SLOTS - 1)];
+	if (look.on) {
+		commit_look(s);
+		return 0;
+	}
 	switch (args.kind) {
 	case KIND_EHASH: commit_ehash(s); break;
 	case KIND_BHASH: commit_bhash(s); break;
@@ -677,6 +690,7 @@ int walk_table(void *ctx)
 	__u64 now = bpf_ktime_get_ns();
 	now_ms = now / 1000000;
 	now_s = now / 1000000000;
+	now_jiffies = bpf_jiffies64();
 	last_net = 0;
 	switch (args.kind) {
 	case KIND_EHASH:
@@ -816,14 +830,20 @@ static long net_step(__u32 i, struct ring *w)
 	return w->done;
 }
 
-/* The protocol of one of the caller's sockets: it leads to tables and settings
- * whose symbols' addresses only CAP_SYSLOG may know. */
-static __always_inline struct proto *proto_of(struct task_struct *t, __u32 fd)
+/* One of the caller's open files. */
+static __always_inline __u64 file_of(struct task_struct *t, __u32 fd)
 {
 	struct fdtable *ft = BPF_CORE_READ(t, files, fdt);
 	if (fd >= BPF_CORE_READ(ft, max_fds))
 		return 0;
-	struct file *f = (void *)read8((__u64)BPF_CORE_READ(ft, fd) + fd * sizeof(void *));
+	return read8((__u64)BPF_CORE_READ(ft, fd) + fd * sizeof(void *));
+}
+
+/* The protocol of one of the caller's sockets: it leads to tables and settings
+ * whose symbols' addresses only CAP_SYSLOG may know. */
+static __always_inline struct proto *proto_of(struct task_struct *t, __u32 fd)
+{
+	struct file *f = (void *)file_of(t, fd);
 	struct socket *so = BPF_CORE_READ(f, private_data);
 	return BPF_CORE_READ(so, sk, __sk_common.skc_prot);
 }
@@ -889,6 +909,21 @@ static __always_inline void read_task(struct task_struct *t, struct kernfs_node 
 	}
 }
 
+/* Where a process's number in the PID namespaces of a level stands, 0: it has none. */
+static __always_inline __u64 number_of(struct pid *pid, __u32 level)
+{
+	if (BPF_CORE_READ(pid, level) < level)
+		return 0;
+	return (__u64)pid + OFF(pid, numbers) + level * bpf_core_type_size(struct upid);
+}
+
+/* Whether a process is in the PID namespace that the walk is for. */
+static __always_inline int in_scope(struct pid *pid, struct ring *w)
+{
+	__u64 number = number_of(pid, w->level);
+	return number && read8(number + OFF(upid, ns)) == w->scope;
+}
+
 static long task_step(__u32 i, struct ring *w)
 {
 	struct task_struct *t = (void *)(w->cur - OFF(task_struct, tasks));
@@ -903,10 +938,7 @@ static long task_step(__u32 i, struct ring *w)
 	struct net_rec *n = net_of(net, &index);
 	if (!n)
 		return w->done;
-	__u64 num = (__u64)pid + OFF(pid, numbers);
-	__u64 size = bpf_core_type_size(struct upid);
-	if (BPF_CORE_READ(pid, level) < w->level ||
-	    read8(num + w->level * size + OFF(upid, ns)) != w->scope)
+	if (!in_scope(pid, w))
 		return w->done;
 	n->tasks++;
 	if (n->inum == tally.host)
@@ -929,26 +961,25 @@ static long task_step(__u32 i, struct ring *w)
 		}
 	}
 	read_task(t, kn);
-	if (BPF_CORE_READ(pid, level) >= tally.own_level)
-		bpf_probe_read_kernel(&tval.pid, 4, (void *)(num + tally.own_level * size + OFF(upid, nr)));
+	__u64 number = number_of(pid, tally.own_level);
+	if (number)
+		bpf_probe_read_kernel(&tval.pid, 4, (void *)(number + OFF(upid, nr)));
 	tally.tasks_new++;
 	if (bpf_map_update_elem(&tasks, &k, &tval, BPF_ANY))
 		tally.tasks_lost++;
 	return w->done;
 }
 
-/* Finds for each namespace in nets the processes that live in it, as seen from
- * the node: the parent of the caller's PID namespace, or that itself where it
- * has none. On a machine that is a node this is every process; where nodes
- * share a kernel (kind), it is this node's. */
-SEC("raw_tp")
-int walk_tasks(void *ctx)
+/* Sets w up for the processes that the node sees: those of the parent of the
+ * caller's PID namespace, or of that itself where it has none. On a machine that is
+ * a node this is every process; where nodes share a kernel (kind), it is this
+ * node's. */
+static __always_inline void begin_tasks(struct ring *w)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();
 	struct pid *pid = BPF_CORE_READ(t, group_leader, thread_pid);
 	__u32 level = BPF_CORE_READ(pid, level);
-	struct pid_namespace *ns = (void *)read8((__u64)pid + OFF(pid, numbers) +
-		level * bpf_core_type_size(struct upid) + OFF(upid, ns));
+	struct pid_namespace *ns = (void *)read8(number_of(pid, level) + OFF(upid, ns));
 	tally.own_level = level;
 	if (level) {
 		ns = BPF_CORE_READ(ns, parent);
@@ -959,17 +990,24 @@ int walk_tasks(void *ctx)
 	t = BPF_CORE_READ(ns, child_reaper, group_leader);
 	tally.host = BPF_CORE_READ(t, nsproxy, net_ns, ns.inum);
 	last_net = 0;
-	struct ring w = {
-		.start = (__u64)t + OFF(task_struct, tasks),
-		.level = level,
-		.scope = (__u64)ns,
-	};
-	w.cur = w.start;
+	w->start = w->cur = (__u64)t + OFF(task_struct, tasks);
+	w->level = level;
+	w->scope = (__u64)ns;
+}
+
+/* Finds for each namespace in nets the processes that live in it. */
+SEC("raw_tp")
+int walk_tasks(void *ctx)
+{
+	struct ring w = {};
+	begin_tasks(&w);
 	bpf_loop(1 << 20, task_step, &w, 0);
 	if (!w.done)
 		tally.tasks_cut++;
 	return 0;
 }
+
+#include "holders.h"
 
 /* ---- failed connects ---- */
 
