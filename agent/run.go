@@ -107,19 +107,21 @@ func (l *Loop) tell(err error) {
 	l.failing = err != nil
 }
 
-// request asks for everything, but sockdiag, whose dumps walk the whole machine
-// for each namespace, for those only whose pools can be half way to the line.
+// request asks for everything, and past the warning line for a closer look; but
+// sockdiag, whose dumps walk the whole machine for each namespace, only for those
+// whose pools can be half way to the line.
 func (l *Loop) request() socket.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.reader != v1alpha1.ReaderSockdiag {
-		return socket.Request{}
-	}
 	t := l.thresholds
 	if t == (socket.Thresholds{}) {
 		t = socket.DefaultThresholds
 	}
-	return socket.Request{GatePercent: t.Warning / 2}
+	req := socket.Request{LookPercent: t.Warning}
+	if l.reader == v1alpha1.ReaderSockdiag {
+		req.GatePercent = t.Warning / 2
+	}
+	return req
 }
 
 func (l *Loop) take(sample *socket.Sample, tick Tick) {

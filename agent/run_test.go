@@ -137,3 +137,15 @@ func TestOnlySockdiagIsAskedForLess(t *testing.T) {
 		}
 	}
 }
+
+func TestACloserLookIsAskedForAtTheWarningLine(t *testing.T) {
+	object := &v1alpha1.PortPressure{}
+	object.Spec.Thresholds = v1alpha1.Thresholds{WarningPercent: 40, CriticalPercent: 80}
+	for want, before := range map[int]func(*agent.Loop){50: func(*agent.Loop) {}, 40: func(l *agent.Loop) { l.Object(object) }} {
+		s := &script{used: []int{10}}
+		loop(t, s, 1, before)
+		if got := s.asks[0].LookPercent; got != want {
+			t.Errorf("a look is asked for at %d %%, want %d", got, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package assess
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -34,7 +35,44 @@ func TestHolder(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := socket.Pool{Network: &socket.Network{Owner: test.owner}, Used: test.used, Capacity: 100}
-			if diff := cmp.Diff(test.want, holder(p, 50, true)); diff != "" {
+			if diff := cmp.Diff(test.want, holder(p, nil, 50, true)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestTheHolderIsTheProcessThatACloserLookFound(t *testing.T) {
+	id, other := strings.Repeat("c0ffee42", 8), strings.Repeat("deadbeef", 8)
+	pod := socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Namespace: "shop", Pod: "api", Container: id, Process: "pause", PID: 7}
+	host := socket.Owner{Kind: socket.OwnerHost}
+	java := socket.Holder{Process: "java", PID: 8, Container: other, Sockets: 40}
+	proxy := socket.Holder{Process: "envoy", Sockets: 20}
+	db := &socket.Destination{Source: netip.MustParseAddr("10.0.0.1"), Address: netip.MustParseAddr("10.0.0.9"), Port: 5432}
+	at := socket.Look{Inode: 3, Source: db.Source, Destination: db.Address, Port: db.Port, Holders: []socket.Holder{java, proxy}}
+	elsewhere, nobody, nowhere := at, at, at
+	elsewhere.Port++
+	nobody.Holders = nil
+	nowhere.Holders = []socket.Holder{proxy}
+	tests := map[string]struct {
+		owner socket.Owner
+		look  *socket.Look
+		used  int32
+		want  *v1alpha1.Holder
+	}{
+		"In a pod":                              {pod, &at, 50, &v1alpha1.Holder{Namespace: "shop", Pod: "api", Container: "deadbeefdead", Process: "java", PID: 8}},
+		"On the host":                           {host, &at, 50, &v1alpha1.Holder{Container: "deadbeefdead", Process: "java", PID: 8}},
+		"In no container, and not visible":      {host, &nowhere, 50, &v1alpha1.Holder{Process: "envoy"}},
+		"A look at another pool says nothing":   {pod, &elsewhere, 50, &v1alpha1.Holder{Namespace: "shop", Pod: "api", Container: "c0ffee42c0ff", Process: "pause", PID: 7}},
+		"What nobody holds is the owner's":      {pod, &nobody, 50, &v1alpha1.Holder{Namespace: "shop", Pod: "api", Container: "c0ffee42c0ff", Process: "pause", PID: 7}},
+		"What nobody holds on the host, is not": {host, &nobody, 50, nil},
+		"Below the line nobody is named":        {pod, &at, 49, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			n := &socket.Network{Inode: 3, Owner: test.owner}
+			p := socket.Pool{Network: n, Destination: db, Used: test.used, Capacity: 100}
+			if diff := cmp.Diff(test.want, holder(p, test.look, 50, true)); diff != "" {
 				t.Error(diff)
 			}
 		})

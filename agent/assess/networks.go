@@ -30,7 +30,7 @@ const (
 func networks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
 	var list []v1alpha1.Network
 	for _, pools := range f.Detail.groups(s, f.Thresholds.Warning) {
-		n := network(pools, f.Thresholds.Warning, name)
+		n := network(pools, s.Look, f.Thresholds.Warning, name)
 		if p := pools[0]; !p.Advisory && p.UsedPercent() >= f.Thresholds.Warning {
 			n.Cause = cause.Judge(evidence(p, s, f, n.Network)).Cause
 		}
@@ -107,7 +107,7 @@ func orDefault(t socket.Thresholds) socket.Thresholds {
 }
 
 // network is the network that pools, its tightest first, belong to.
-func network(pools []socket.Pool, line int, name func(*socket.Network) string) v1alpha1.Network {
+func network(pools []socket.Pool, look *socket.Look, line int, name func(*socket.Network) string) v1alpha1.Network {
 	n := pools[0].Network
 	out := v1alpha1.Network{
 		Network:       name(n),
@@ -122,33 +122,44 @@ func network(pools []socket.Pool, line int, name func(*socket.Network) string) v
 	}
 	for _, p := range pools {
 		listed := pool(p)
-		listed.Holder = holder(p, line, false)
+		listed.Holder = holder(p, look, line, false)
 		out.Pools = append(out.Pools, listed)
 	}
 	return out
 }
 
 // holder is who holds the ports of p, nil below the line and where nobody is
-// known. It is told from the network's owner. The process is left out where a
-// pod has several containers: which of them holds the ports can't be seen here.
+// known. The process is the one that holds the most of p's sockets where a closer
+// look was taken at p. Elsewhere it is told from the network's owner, and left out
+// where a pod has several containers: which of them holds the ports can't be seen.
 // Inside status.networks the pod is not named: the entry does that.
-func holder(p socket.Pool, line int, named bool) *v1alpha1.Holder {
-	o := &p.Network.Owner
-	if p.Advisory || p.UsedPercent() < line || o.Kind == socket.OwnerHost || o.Kind == socket.OwnerNone {
+func holder(p socket.Pool, look *socket.Look, line int, named bool) *v1alpha1.Holder {
+	if p.Advisory || p.UsedPercent() < line {
 		return nil
 	}
+	o := &p.Network.Owner
 	var h v1alpha1.Holder
 	if named && o.Kind == socket.OwnerPod {
 		h.Namespace, h.Pod = clip(o.Namespace, 63), clip(o.Pod, 253)
 	}
-	h.Container = clip(head(o.Container, shortContainer), 64)
-	if o.Kind != socket.OwnerPod || o.Container != "" {
-		h.Process, h.PID = clip(o.Process, 64), int64(o.PID)
+	who := processOf(o)
+	if look.Of(p) && len(look.Holders) > 0 {
+		who = look.Holders[0]
 	}
+	h.Container = clip(head(who.Container, shortContainer), 64)
+	h.Process, h.PID = clip(who.Process, 64), int64(who.PID)
 	if h == (v1alpha1.Holder{}) {
 		return nil
 	}
 	return &h
+}
+
+// processOf is the process that a network's sockets are most likely to be of.
+func processOf(o *socket.Owner) socket.Holder {
+	if o.Kind == socket.OwnerHost || o.Kind == socket.OwnerNone || o.Kind == socket.OwnerPod && o.Container == "" {
+		return socket.Holder{}
+	}
+	return socket.Holder{Process: o.Process, PID: o.PID, Container: o.Container}
 }
 
 // pool has no network name and no summary: inside status.networks the entry

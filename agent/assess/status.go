@@ -85,7 +85,7 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		tightest := pool(p)
 		tightest.Network = name(p.Network)
 		tightest.Summary = Summary(tightest)
-		tightest.Holder = holder(p, f.Thresholds.Warning, true)
+		tightest.Holder = holder(p, s.Look, f.Thresholds.Warning, true)
 		status.Tightest = &tightest
 		status.UsedPercent = new(int32(percent))
 		status.ExhaustionSeconds = f.Forecast.Seconds

@@ -109,6 +109,9 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		out.Networks = append(out.Networks, network)
 	}
 	out.Unseen = append(out.Unseen, missed.unseen()...)
+	if p, ok := out.Tightest(); ok && req.LookPercent > 0 && p.UsedPercent() >= req.LookPercent {
+		out.Unseen = append(out.Unseen, lookUnseen)
+	}
 	out.Cost = threadTime() - start + r.away
 	return out, nil
 }
@@ -122,6 +125,7 @@ var (
 	messageInterrupted = "the socket tables changed while they were read: a few sockets may be missing or counted twice"
 
 	failuresUnseen = socket.Unseen{What: "failed connects", Why: "sockdiag can't see them: needs the reader portwalk"}
+	lookUnseen     = socket.Unseen{What: "who holds the tightest pool", Why: "sockdiag takes no closer look: needs the reader portwalk"}
 )
 
 // network reads one namespace.

@@ -380,6 +380,24 @@ func TestOwnOnly(t *testing.T) {
 	}
 }
 
+func TestTheCloserLookIsUnseenWhereItIsAskedFor(t *testing.T) {
+	s := newSpace(t)
+	for range 60 {
+		if _, err := s.Connect(none, netip.MustParseAddrPort("127.0.0.1:80"), testnet.Repair); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for percent, want := range map[int]bool{0: false, 60: true, 101: false} {
+		sample, err := s.reader.Sample(t.Context(), socket.Request{LookPercent: percent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mentions(sample.Unseen, "who holds the tightest pool"); got != want {
+			t.Errorf("asked at %d %%: unseen %v", percent, sample.Unseen)
+		}
+	}
+}
+
 func TestAWrongProcRootIsAClearError(t *testing.T) {
 	_, err := inetdiag.Open(inetdiag.Options{Proc: "/nowhere"})
 	if err == nil || !strings.Contains(err.Error(), "no /nowhere/self/ns/net: is it a mounted procfs?") {
