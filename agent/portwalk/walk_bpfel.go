@@ -24,6 +24,16 @@ type walkArgs struct {
 	Generation uint32
 }
 
+type walkCounters struct {
+	_            structs.HostLayout
+	Cpus         uint32
+	Overflow     uint32
+	Listen       uint32
+	InsertFailed uint32
+	Drop         uint32
+	EarlyDrop    uint32
+}
+
 type walkDestKey struct {
 	_      structs.HostLayout
 	Net    uint32
@@ -147,6 +157,12 @@ type walkNetRec struct {
 	L3mdev            uint32
 	States            [14]uint32
 	Listen            [8]uint16
+	Conntrack         uint32
+	InsertFailed      uint32
+	Drop              uint32
+	EarlyDrop         uint32
+	Overflow          uint64
+	ListenOverflow    uint64
 }
 
 type walkPortBits struct {
@@ -215,16 +231,19 @@ type walkTaskVal struct {
 const (
 	walkMapDests        = "dests"
 	walkMapFails        = "fails"
+	walkMapHere         = "here"
 	walkMapNetIndex     = "net_index"
 	walkMapNets         = "nets"
 	walkMapPorts        = "ports"
 	walkMapTasks        = "tasks"
+	walkProgFindCpus    = "find_cpus"
 	walkProgOnSetState  = "on_set_state"
 	walkProgWalkHolders = "walk_holders"
 	walkProgWalkNets    = "walk_nets"
 	walkProgWalkTable   = "walk_table"
 	walkProgWalkTasks   = "walk_tasks"
 	walkVarArgs         = "args"
+	walkVarCounters     = "counters"
 	walkVarLook         = "look"
 	walkVarTally        = "tally"
 )
@@ -271,6 +290,7 @@ type walkSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type walkProgramSpecs struct {
+	FindCpus    *ebpf.ProgramSpec `ebpf:"find_cpus"`
 	OnSetState  *ebpf.ProgramSpec `ebpf:"on_set_state"`
 	WalkHolders *ebpf.ProgramSpec `ebpf:"walk_holders"`
 	WalkNets    *ebpf.ProgramSpec `ebpf:"walk_nets"`
@@ -284,6 +304,7 @@ type walkProgramSpecs struct {
 type walkMapSpecs struct {
 	Dests    *ebpf.MapSpec `ebpf:"dests"`
 	Fails    *ebpf.MapSpec `ebpf:"fails"`
+	Here     *ebpf.MapSpec `ebpf:"here"`
 	NetIndex *ebpf.MapSpec `ebpf:"net_index"`
 	Nets     *ebpf.MapSpec `ebpf:"nets"`
 	Ports    *ebpf.MapSpec `ebpf:"ports"`
@@ -294,9 +315,10 @@ type walkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type walkVariableSpecs struct {
-	Args  *ebpf.VariableSpec `ebpf:"args"`
-	Look  *ebpf.VariableSpec `ebpf:"look"`
-	Tally *ebpf.VariableSpec `ebpf:"tally"`
+	Args     *ebpf.VariableSpec `ebpf:"args"`
+	Counters *ebpf.VariableSpec `ebpf:"counters"`
+	Look     *ebpf.VariableSpec `ebpf:"look"`
+	Tally    *ebpf.VariableSpec `ebpf:"tally"`
 }
 
 // walkObjects contains all objects after they have been loaded into the kernel.
@@ -321,6 +343,7 @@ func (o *walkObjects) Close() error {
 type walkMaps struct {
 	Dests    *ebpf.Map `ebpf:"dests"`
 	Fails    *ebpf.Map `ebpf:"fails"`
+	Here     *ebpf.Map `ebpf:"here"`
 	NetIndex *ebpf.Map `ebpf:"net_index"`
 	Nets     *ebpf.Map `ebpf:"nets"`
 	Ports    *ebpf.Map `ebpf:"ports"`
@@ -331,6 +354,7 @@ func (m *walkMaps) Close() error {
 	return _WalkClose(
 		m.Dests,
 		m.Fails,
+		m.Here,
 		m.NetIndex,
 		m.Nets,
 		m.Ports,
@@ -342,15 +366,17 @@ func (m *walkMaps) Close() error {
 //
 // It can be passed to loadWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type walkVariables struct {
-	Args  *ebpf.Variable `ebpf:"args"`
-	Look  *ebpf.Variable `ebpf:"look"`
-	Tally *ebpf.Variable `ebpf:"tally"`
+	Args     *ebpf.Variable `ebpf:"args"`
+	Counters *ebpf.Variable `ebpf:"counters"`
+	Look     *ebpf.Variable `ebpf:"look"`
+	Tally    *ebpf.Variable `ebpf:"tally"`
 }
 
 // walkPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type walkPrograms struct {
+	FindCpus    *ebpf.Program `ebpf:"find_cpus"`
 	OnSetState  *ebpf.Program `ebpf:"on_set_state"`
 	WalkHolders *ebpf.Program `ebpf:"walk_holders"`
 	WalkNets    *ebpf.Program `ebpf:"walk_nets"`
@@ -360,6 +386,7 @@ type walkPrograms struct {
 
 func (p *walkPrograms) Close() error {
 	return _WalkClose(
+		p.FindCpus,
 		p.OnSetState,
 		p.WalkHolders,
 		p.WalkNets,

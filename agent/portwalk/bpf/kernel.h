@@ -133,12 +133,18 @@ struct netns_ipv4 {
 	__u8 sysctl_tcp_timestamps;
 };
 struct netns_ipv4___67 { struct local_ports___67 ip_local_ports; };
+struct linux_mib;
+struct ip_conntrack_stat;
+struct netns_mib { struct linux_mib *net_statistics; };	/* per CPU */
+struct netns_ct { struct ip_conntrack_stat *stat; };	/* per CPU */
 struct net {
 	struct list_head list;
 	struct ns_common ns;
 	__u32 hash_mix;
 	struct netns_ipv4 ipv4;
 	__u64 net_cookie;
+	struct netns_mib mib;
+	struct netns_ct ct;
 };
 struct net___67 { struct netns_ipv4___67 ipv4; };
 struct net___618 { struct ns_common___618 ns; };
@@ -171,6 +177,9 @@ struct task_struct {
 	struct nsproxy *nsproxy;
 	struct css_set *cgroups;
 };
+
+/* include/linux/bpf.h */
+struct bpf_array { void *pptrs[1]; };
 
 /* include/linux/cgroup-defs.h, kernfs.h */
 enum cgroup_subsys_id { pids_cgrp_id = 10 };

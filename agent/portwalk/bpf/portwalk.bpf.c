@@ -68,6 +68,9 @@ struct net_rec {
 	__u32 l3mdev;		/* bind buckets of a VRF: not counted */
 	__u32 states[NSTATES];
 	__u16 listen[LISTENERS];	/* ports of the range, ascending; 0: no more */
+	__u32 conntrack;	/* it is in use */
+	__u32 insert_failed, drop, early_drop;
+	__u64 overflow, listen_overflow;	/* of TIME_WAIT, of accept queues */
 };
 /* A destination, IPv4 in the first word of each address. */
 struct dest_key {
@@ -797,6 +800,8 @@ static __always_inline void read_net(struct net *net, struct net_rec *r)
 	r->reserved = span.reserved;
 }
 
+#include "counters.h"
+
 static long net_step(__u32 i, struct ring *w)
 {
 	struct net *net = (void *)(w->cur - OFF(net, list));
@@ -822,6 +827,7 @@ static long net_step(__u32 i, struct ring *w)
 		bpf_map_delete_elem(&net_index, &old);
 	__builtin_memset(r, 0, sizeof(*r));
 	read_net(net, r);
+	read_counters(net, r);
 	if (bpf_map_update_elem(&net_index, &key, &k, BPF_ANY)) {
 		tally.nets_lost++;
 		return w->done;
