@@ -15,7 +15,7 @@ const maxAdvice = 600
 // evidence is what s and f know of p, a pool past the line in a network of this name.
 func evidence(p socket.Pool, s *socket.Sample, f Facts, network string) cause.Evidence {
 	e := cause.Evidence{
-		Pool: p, Tight: true, Network: network, Holder: holder(p, 0, true),
+		Pool: p, Tight: true, Network: network, Holder: holder(p, s.Look, 0, true),
 		Machine: machine(f), System: f.System,
 	}
 	if s.Look.Of(p) {
