@@ -2,6 +2,7 @@ package conntrack
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"portreeve.io/portreeve/agent/socket"
@@ -53,7 +54,8 @@ func TestListed(t *testing.T) {
 			[]entry{with(ended(flow(5000)), func(e *entry) { e.status |= statusHWOffload })}, true, false,
 			[]socket.SNATPool{pool(1, allPorts, 0, socket.States{socket.TimeWait: 1})}},
 		"a full block while connections fail is a rule's range": {flows(40000, 100, 1), true, true, []socket.SNATPool{pool(100, 100, 0, established(100))}},
-		"also with a few ports just free":                       {flows(40000, 97, 1)[3:], true, true, []socket.SNATPool{pool(94, 94, 0, established(94))}},
+		"also with a few ports just free":                       {slices.Delete(flows(40000, 100, 1), 50, 60), true, true, []socket.SNATPool{pool(90, 100, 0, established(90))}},
+		"but not with more":                                     {slices.Delete(flows(40000, 100, 1), 50, 61), true, true, []socket.SNATPool{pool(89, allPorts, 0, established(89))}},
 		"a full block while none fails can be anything":         {flows(40000, 100, 1), true, false, []socket.SNATPool{pool(100, allPorts, 0, established(100))}},
 		"every other port is a Linux client's own":              {flows(40000, 100, 2), true, true, []socket.SNATPool{pool(100, allPorts, 0, established(100))}},
 		"a short block is chance":                               {flows(40000, leastSpan-1, 1), true, true, []socket.SNATPool{pool(leastSpan-1, allPorts, 0, established(leastSpan-1))}},

@@ -193,6 +193,15 @@ func TestPools(t *testing.T) {
 	}
 }
 
+func TestALookIsAtSocketsNotAtTheirTranslation(t *testing.T) {
+	n := Network{Inode: 7}
+	d := destination(db, 80, States{}, 0)
+	l := Look{Inode: 7, Source: loop, Destination: db, Port: 80}
+	if !l.Of(Pool{Network: &n, Destination: &d}) || l.Of(Pool{Network: &n, Destination: &d, Kind: SNAT}) {
+		t.Error("a look at a Connect pool must be of that, and not of SNAT to the same destination")
+	}
+}
+
 func TestUsedPercent(t *testing.T) {
 	tests := map[string]struct {
 		used, capacity int32
