@@ -36,6 +36,15 @@ func explain(status *v1alpha1.PortPressureStatus, p socket.Pool, s *socket.Sampl
 	status.Cause, status.Advice = verdict.Cause, clip(verdict.Advice(), maxAdvice)
 }
 
+// Why is why p, a pool of s, is past the line.
+func Why(p socket.Pool, s *socket.Sample, f Facts) cause.Verdict {
+	e := evidence(p, s, f, Names(s.Networks)(p.Network))
+	if tightest, ok := s.Tightest(); ok && socket.Compare(tightest, p) == 0 {
+		e.OpensPerSecond = f.Forecast.OpensPerSecond
+	}
+	return cause.Judge(e)
+}
+
 func machine(f Facts) cause.Machine {
 	m := cause.Machine{
 		Conntrack: cause.Conntrack{Refused: f.Before.Refused, Evicted: f.Before.Evicted},

@@ -1,8 +1,10 @@
 package assess
 
 import (
+	"strings"
 	"testing"
 
+	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -38,6 +40,25 @@ func TestACauseIsNamedAsLongAsTheLevelLasts(t *testing.T) {
 	}
 	if c.last.Cause != v1alpha1.CauseCloseWaitLeak {
 		t.Errorf("the last pressure has the cause %q", c.last.Cause)
+	}
+}
+
+// Of the tightest pool it is what the status says.
+func TestWhyIsAskedOfAnyPool(t *testing.T) {
+	churning := func(inode uint64, uid string, timeWait uint32) socket.Network {
+		n := pod(inode, uid, to(db, 5432, socket.States{socket.TimeWait: timeWait}))
+		n.Settings = socket.Settings{Range: socket.Range{First: 16384, Last: 65535}}
+		return n
+	}
+	sample := socket.Sample{Taken: taken, Networks: []socket.Network{churning(1, uid, 45000), churning(2, other, 30000)}}
+	facts := Facts{Forecast: forecast.Forecast{OpensPerSecond: new(777.0)}}
+	status := Status(sample, facts)
+	pools := socket.Worst(sample.Pools(), 2)
+	if why := Why(pools[0], &sample, facts); why.Cause != status.Cause || why.Advice() != status.Advice || !strings.Contains(why.Advice(), "777") {
+		t.Errorf("%s: %s, want %s: %s", why.Cause, why.Advice(), status.Cause, status.Advice)
+	}
+	if why := Why(pools[1], &sample, facts); why.Cause != v1alpha1.CauseTimeWaitChurn || strings.Contains(why.Advice(), "777") {
+		t.Errorf("%s: %s", why.Cause, why.Advice())
 	}
 }
 

@@ -6,13 +6,14 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
 )
 
 // maxNote is the API's limit of a note, in bytes.
 const maxNote = 1024
 
-func headroomNote(s sight, level, was socket.Level, why Why) string {
+func headroomNote(s sight, level, was socket.Level, why cause.Verdict) string {
 	switch {
 	case level == socket.Normal:
 		return clip("Ports have room again. " + usage(s.tightest))
@@ -22,7 +23,7 @@ func headroomNote(s sight, level, was socket.Level, why Why) string {
 	return clip(usage(s.tightest) + because(why))
 }
 
-func failedNote(s sight, level socket.Level, why Why) string {
+func failedNote(s sight, level socket.Level, why cause.Verdict) string {
 	to := ""
 	if s.failed.to.Addr().IsValid() {
 		to = " to " + s.failed.to.String()
@@ -38,8 +39,8 @@ func failedNote(s sight, level socket.Level, why Why) string {
 	return clip(note)
 }
 
-func leakNote(s sight, why Why) string {
-	return clip("Sockets that a program should have closed fill a pool. " + usage(s.tightest) + because(why))
+func leakNote(why cause.Verdict) string {
+	return clip("Sockets that a program should have closed fill a pool." + because(why))
 }
 
 // usage is how full a pool is, in a sentence.
@@ -65,15 +66,13 @@ func ports(p socket.Pool) string {
 	}
 }
 
-func because(why Why) string {
-	text := ""
-	if why.Cause != "" {
-		text = " Cause: " + string(why.Cause) + "."
+// because is the cause and the advice, with a space before it; empty where there is
+// none.
+func because(why cause.Verdict) string {
+	if why.Cause == "" {
+		return ""
 	}
-	if why.Text != "" {
-		text += " " + why.Text
-	}
-	return text
+	return fmt.Sprintf(" %s: %s", why.Cause, why.Advice())
 }
 
 // clip is s within maxNote, cut between characters.

@@ -7,8 +7,8 @@ package notify
 import (
 	"time"
 
+	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // Event is something to say about a pod.
@@ -34,16 +34,6 @@ type Event struct {
 // Events of its mirror (annotation kubernetes.io/config.mirror).
 type Pod struct{ Namespace, Name, UID string }
 
-// Why is why a pool is past the line.
-type Why struct {
-	// Cause is empty where it is not known.
-	Cause v1alpha1.Cause
-	// Text is what is seen and what to do, in a few sentences.
-	Text string
-	// Leak says that a program should have closed the sockets.
-	Leak bool
-}
-
 // Book is what was said about the pods of a node. The zero value is empty.
 type Book struct {
 	pages    map[string]*page // by the pod's UID
@@ -62,9 +52,9 @@ const (
 	nodeHourly = 60
 )
 
-// Decide is what to say now that sample was taken. why is asked about pools past the
-// line.
-func (b *Book) Decide(sample *socket.Sample, t socket.Thresholds, why func(socket.Pool) Why) []Event {
+// Decide is what to say now that sample was taken. judge is asked about pools past
+// the line.
+func (b *Book) Decide(sample *socket.Sample, t socket.Thresholds, judge func(socket.Pool) cause.Verdict) []Event {
 	if t == (socket.Thresholds{}) {
 		t = socket.DefaultThresholds
 	}
@@ -77,7 +67,7 @@ func (b *Book) Decide(sample *socket.Sample, t socket.Thresholds, why func(socke
 		if !stood && standing >= maxPods {
 			continue
 		}
-		events = append(events, b.say(p, s, why)...)
+		events = append(events, b.say(p, s, judge)...)
 		if p.standing() && !stood {
 			standing++
 		}
@@ -116,15 +106,15 @@ func (b *Book) follow(sights []sight, t socket.Thresholds, now time.Time) (stand
 }
 
 // say is what is new about a pod, as far as it may be said.
-func (b *Book) say(p *page, s sight, why func(socket.Pool) Why) []Event {
+func (b *Book) say(p *page, s sight, judge func(socket.Pool) cause.Verdict) []Event {
 	var (
 		events []Event
-		reason Why
+		why    cause.Verdict
 	)
 	if p.level > socket.Normal {
-		reason = why(s.tightest)
+		why = judge(s.tightest)
 	}
-	for _, r := range p.remarks(s, reason) {
+	for _, r := range p.remarks(s, why) {
 		if b.spent.room(p.seen, nodeHourly, r.better) && p.spent[r.family].room(p.seen, podHourly, r.better) {
 			b.spent.spend(p.seen)
 			p.spent[r.family].spend(p.seen)

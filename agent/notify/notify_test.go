@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -40,7 +41,7 @@ func sample(at time.Duration, ns ...socket.Network) *socket.Sample {
 	return &socket.Sample{Taken: begin.Add(at), Networks: ns}
 }
 
-func unknown(socket.Pool) Why { return Why{} }
+func unknown(socket.Pool) cause.Verdict { return cause.Verdict{Cause: v1alpha1.CauseUnknown} }
 
 // reasons of events, with the pods' names where there are several pods.
 func reasons(events []Event) []string {
@@ -122,11 +123,11 @@ func TestFailuresThatWereCountedBeforeAreNoNews(t *testing.T) {
 
 func TestALeakIsSaidOnceUntilThePodIsAtEase(t *testing.T) {
 	var b Book
-	leak := func(socket.Pool) Why { return Why{Cause: v1alpha1.CauseCloseWaitLeak, Leak: true} }
+	leak := func(socket.Pool) cause.Verdict { return cause.Verdict{Cause: v1alpha1.CauseCloseWaitLeak} }
 	var got []string
 	for i, step := range []struct {
 		percent int
-		why     func(socket.Pool) Why
+		why     func(socket.Pool) cause.Verdict
 	}{{10, leak}, {60, leak}, {60, unknown}, {60, leak}, {90, leak}, {10, leak}, {60, leak}} {
 		s := sample(time.Duration(i)*time.Minute, network(0, step.percent))
 		got = append(got, strings.Join(reasons(b.Decide(s, socket.Thresholds{}, step.why)), " "))
@@ -373,7 +374,7 @@ func TestNamesAreNames(t *testing.T) {
 }
 
 func TestNotes(t *testing.T) {
-	churn := Why{Cause: v1alpha1.CauseTimeWaitChurn, Text: "Keep connections open."}
+	churn := cause.Verdict{Cause: v1alpha1.CauseTimeWaitChurn, Finding: "They are in TIME_WAIT.", Remedy: "Keep connections open."}
 	pool := func(change func(*socket.Pool)) sight {
 		n := network(0, 92)
 		p := socket.Pool{Network: &n, Destination: &n.Destinations[0], Used: 92, Capacity: 100}
@@ -388,27 +389,27 @@ func TestNotes(t *testing.T) {
 	nowhere.failed = failed{count: 1}
 	for name, c := range map[string]struct{ got, want string }{
 		"to a destination": {headroomNote(pool(to), socket.Critical, socket.Normal, churn),
-			"92 of 100 ports to 10.0.0.9:5432 are in use (92 %). Cause: TimeWaitChurn. Keep connections open."},
-		"of IPv6": {headroomNote(pool(func(p *socket.Pool) { p.Destination = six }), socket.Warning, socket.Normal, Why{}),
+			"92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
+		"of IPv6": {headroomNote(pool(func(p *socket.Pool) { p.Destination = six }), socket.Warning, socket.Normal, cause.Verdict{}),
 			"92 of 100 ports to [2001:db8::9]:443 are in use (92 %)."},
-		"of bind": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), socket.Warning, socket.Normal, Why{}),
+		"of bind": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), socket.Warning, socket.Normal, cause.Verdict{}),
 			"92 of 100 ports for bind(0) are in use (92 %)."},
-		"of UDP": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), socket.Warning, socket.Normal, Why{}),
+		"of UDP": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), socket.Warning, socket.Normal, cause.Verdict{}),
 			"92 of 100 UDP ports are in use (92 %)."},
-		"to any": {headroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), socket.Warning, socket.Normal, Why{}),
+		"to any": {headroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), socket.Warning, socket.Normal, cause.Verdict{}),
 			"92 of 100 ports to any destination are in use (92 %)."},
-		"not known any better": {headroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), socket.Critical, socket.Normal, Why{}),
+		"not known any better": {headroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), socket.Critical, socket.Normal, cause.Verdict{}),
 			"20 to 92 of 100 ports to 10.0.0.9:5432 are in use (92 %)."},
 		"at ease": {headroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), socket.Normal, socket.Critical, churn),
 			"Ports have room again. 5 of 100 ports to 10.0.0.9:5432 are in use (5 %)."},
-		"better, but": {headroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), socket.Warning, socket.Critical, Why{Cause: v1alpha1.CauseTimeWaitChurn}),
-			"Below the critical line again. 70 of 100 ports to 10.0.0.9:5432 are in use (70 %). Cause: TimeWaitChurn."},
+		"better, but": {headroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), socket.Warning, socket.Critical, churn),
+			"Below the critical line again. 70 of 100 ports to 10.0.0.9:5432 are in use (70 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
 		"calls fail": {failedNote(failing, socket.Critical, churn),
-			"connect() to 10.0.0.9:5432 failed 12 times: no port was left (EADDRNOTAVAIL). 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). Cause: TimeWaitChurn. Keep connections open."},
-		"calls failed, and it is over": {failedNote(nowhere, socket.Normal, Why{}),
+			"connect() to 10.0.0.9:5432 failed 12 times: no port was left (EADDRNOTAVAIL). 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
+		"calls failed, and it is over": {failedNote(nowhere, socket.Normal, cause.Verdict{}),
 			"connect() failed once: no port was left (EADDRNOTAVAIL)."},
-		"a leak": {leakNote(pool(to), Why{Cause: v1alpha1.CauseCloseWaitLeak, Leak: true}),
-			"Sockets that a program should have closed fill a pool. 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). Cause: CloseWaitLeak."},
+		"a leak": {leakNote(cause.Verdict{Cause: v1alpha1.CauseCloseWaitLeak, Finding: "They are in CLOSE_WAIT.", Remedy: "Close them."}),
+			"Sockets that a program should have closed fill a pool. CloseWaitLeak: They are in CLOSE_WAIT. Close them."},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

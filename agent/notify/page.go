@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -64,7 +65,7 @@ type remark struct {
 }
 
 // remarks is what was not said yet, the most telling first.
-func (p *page) remarks(s sight, why Why) []remark {
+func (p *page) remarks(s sight, why cause.Verdict) []remark {
 	var list []remark
 	if p.failing && !p.toldFails && s.failed.count > 0 {
 		list = append(list, remark{
@@ -78,10 +79,10 @@ func (p *page) remarks(s sight, why Why) []remark {
 			note: headroomNote(s, p.level, p.told, why), said: func() { p.told = p.level },
 		})
 	}
-	if why.Leak && !p.toldLeak {
+	if cause.IsLeak(why.Cause) && !p.toldLeak {
 		list = append(list, remark{
 			family: leak, reason: v1alpha1.ReasonLeakSuspected, warning: true,
-			note: leakNote(s, why), said: func() { p.toldLeak = true },
+			note: leakNote(why), said: func() { p.toldLeak = true },
 		})
 	}
 	return list

@@ -21,6 +21,7 @@ import (
 
 	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/metrics"
 	"portreeve.io/portreeve/agent/notify"
 	"portreeve.io/portreeve/agent/podname"
@@ -162,7 +163,7 @@ func (r *runner) run(ctx context.Context) error {
 	loop.Seen = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
 		m.Observe(s, status, metrics.Tick(t))
 		writer.Offer(status)
-		events.Offer(book.Decide(s, t.Facts.Thresholds, whyOf(s, status)))
+		events.Offer(book.Decide(s, t.Facts.Thresholds, func(p socket.Pool) cause.Verdict { return assess.Why(p, s, t.Facts) }))
 	}
 	return r.serve(ctx, log, loop, m.Handler(), writer.Run, events.Run)
 }
