@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -18,6 +19,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asChild) != "" {
+		main()
+	}
 	testenv.Main(m, "config/default/namespace.yaml", "config/rbac", "config/admission")
 }
 

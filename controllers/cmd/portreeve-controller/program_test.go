@@ -44,16 +44,10 @@ type program struct {
 func start(t *testing.T) *program {
 	t.Helper()
 	p := &program{T: t, env: testenv.Start(t), metrics: freeAddress(t), health: freeAddress(t)}
-	account := types.NamespacedName{Namespace: namespace, Name: "portreeve-controller"}
-	args := []string{
-		"--kubeconfig", kubeconfig(t, p.env, p.env.Token(t, account, "controllers")),
-		"--namespace", namespace, "--agent-grace=1s", "--heartbeat=1h",
-		"--metrics-address", p.metrics, "--health-address", p.health,
-	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan int)
 	go func() {
-		ended <- run(ctx, args, func(string) (string, bool) { return "", false }, io.Discard, &p.log)
+		ended <- run(ctx, append(p.arguments(), "--agent-grace=1s"), func(string) (string, bool) { return "", false }, io.Discard, &p.log)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -66,6 +60,16 @@ func start(t *testing.T) *program {
 	})
 	p.until("it is ready", func() bool { return p.page(p.health, "/readyz") == "ok" })
 	return p
+}
+
+// arguments are the flags of a controller in a cluster, its grace left out.
+func (p *program) arguments() []string {
+	p.Helper()
+	account := types.NamespacedName{Namespace: namespace, Name: "portreeve-controller"}
+	return []string{
+		"--kubeconfig", kubeconfig(p.T, p.env, p.env.Token(p.T, account, "controllers")),
+		"--namespace", namespace, "--heartbeat=1h", "--metrics-address", p.metrics, "--health-address", p.health,
+	}
 }
 
 func agentPod(name, node string) *corev1.Pod {
