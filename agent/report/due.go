@@ -81,10 +81,29 @@ func runsOut(s *v1alpha1.PortPressureStatus, seconds int64) bool {
 	return s.ExhaustionSeconds != nil && *s.ExhaustionSeconds <= seconds
 }
 
+// failsAgain is after how long calls that go on failing are news again.
+const failsAgain = 10 * time.Minute
+
+// fails says that calls failed that nobody knows of: the first, or more of them some
+// time after.
+func fails(a, b *v1alpha1.PortPressureStatus) bool {
+	return lastFailure(b).Sub(lastFailure(a)) >= failsAgain
+}
+
+// lastFailure is zero where no call failed.
+func lastFailure(s *v1alpha1.PortPressureStatus) (last time.Time) {
+	for i := range s.Failures {
+		if at := s.Failures[i].LastAt.Time; at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
 // moved is what nobody should wait for: another level, another reader, other
-// settings, ports that will run out soon.
+// settings, calls that fail, ports that will run out soon.
 func moved(a, b *v1alpha1.PortPressureStatus) bool {
-	if !runsOut(a, soon) && runsOut(b, soon) {
+	if !runsOut(a, soon) && runsOut(b, soon) || fails(a, b) {
 		return true
 	}
 	if a.Level != b.Level || a.Reader.Name != b.Reader.Name || a.AgentVersion != b.AgentVersion ||

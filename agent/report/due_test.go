@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -38,6 +40,10 @@ func TestWhenAStatusIsDue(t *testing.T) {
 		"nor is a little more":                         {written{in(600, calm), wrote, 0.5, 0}, in(1200, calm), 30 * time.Minute},
 		"that they won't waits a minute, calm or not":  {written{in(600, calm), wrote, 0.5, 0}, calm, time.Minute},
 		"a forecast that flaps waits":                  {written{calm, wrote, 0, maxHasty}, in(60, calm), time.Minute},
+		"calls that fail at once":                      {written{calm, wrote, 0, 0}, failing(0, calm), 0},
+		"more of them wait for the heartbeat":          {written{failing(0, calm), wrote, 0.5, 0}, failing(9*time.Minute, calm), 30 * time.Minute},
+		"and are news after ten minutes":               {written{failing(0, calm), wrote, 0.5, 0}, failing(10*time.Minute, calm), 0},
+		"those that are forgotten are no news":         {written{failing(time.Hour, calm), wrote, 0.5, 0}, failing(0, calm), 30 * time.Minute},
 		"nothing measured any more":                    {written{pressed, wrote, 0.5, 0}, &v1alpha1.PortPressureStatus{}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -47,6 +53,14 @@ func TestWhenAStatusIsDue(t *testing.T) {
 			}
 		})
 	}
+}
+
+// failing is s with calls that failed so long after noon.
+func failing(after time.Duration, s *v1alpha1.PortPressureStatus) *v1alpha1.PortPressureStatus {
+	s = s.DeepCopy()
+	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	s.Failures = []v1alpha1.Failure{{LastAt: metav1.NewTime(noon.Add(-time.Hour))}, {LastAt: metav1.NewTime(noon.Add(after))}}
+	return s
 }
 
 func in(seconds int64, s *v1alpha1.PortPressureStatus) *v1alpha1.PortPressureStatus {

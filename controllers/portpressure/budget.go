@@ -22,8 +22,8 @@ type budget struct {
 	nodes map[string][]time.Time // at most flaps each, the oldest first
 }
 
-// room is how many changes of the node may be told now, and when there is more where
-// there is none.
+// room is how many changes of the node may be told now, and when there is more where it
+// is scarce.
 func (b *budget) room(node string, now time.Time) (n int, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -33,10 +33,10 @@ func (b *budget) room(node string, now time.Time) (n int, next time.Time) {
 		return flaps, time.Time{}
 	}
 	b.nodes[node] = told
-	if len(told) < flaps {
-		return flaps - len(told), time.Time{}
+	if n = flaps - len(told); n > 1 {
+		return n, time.Time{}
 	}
-	return 0, told[0].Add(flapsTime)
+	return n, told[0].Add(flapsTime)
 }
 
 // spend notes that changes of the node were told.

@@ -85,22 +85,28 @@ func TestANodeThatFlapsIsToldOfSixTimesAnHour(t *testing.T) {
 
 func TestWhatANodeThatFlappedIsInTheEndIsTold(t *testing.T) {
 	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
-	for i := range flaps {
+	for i := range 20 {
 		b.reports([]v1alpha1.Level{v1alpha1.LevelWarning, v1alpha1.LevelNormal}[i%2])
 		b.reconcile()
 	}
 	b.writes, b.events = nil, nil
 	b.clock.Step(10 * time.Minute)
-	b.reports(v1alpha1.LevelCritical)
+	b.reports(v1alpha1.LevelNormal)
 	next := b.reconcile().RequeueAfter
 	b.wrote(nil, nil)
 	if next != 50*time.Minute {
 		t.Errorf("looked at again after %v, want when the first of them is an hour old", next)
 	}
+	b.reports(v1alpha1.LevelCritical) // there is a place for what gets worse
+	b.reconcile()
+	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/told":"{\"level\":\"Critical\"}"},"resourceVersion":"1026"}}`},
+		both("Warning HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → 10.0.0.9:5432 (Service shop/db)"))
+	b.reports(v1alpha1.LevelNormal)
+	next = b.reconcile().RequeueAfter
+	b.wrote(nil, nil)
 	b.clock.Step(next)
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/told":"{\"level\":\"Critical\"}"},"resourceVersion":"1012"}}`},
-		both("Warning HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → 10.0.0.9:5432 (Service shop/db)"))
+	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1028"}}`}, both("Normal HeadroomRestored: every pool is below the warning line again"))
 }
 
 func TestEventsOfManyNodesAreBounded(t *testing.T) {

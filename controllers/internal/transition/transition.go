@@ -22,9 +22,15 @@ type Change struct {
 // Room says whether the change is one of those that take room.
 func (c Change) Room() bool { return c.Reason != v1alpha1.ReasonPortsExhausted }
 
+// better says whether the change is for the better.
+func (c Change) better() bool {
+	return c.Type == corev1.EventTypeNormal || c.was == v1alpha1.LevelCritical
+}
+
 // Between returns what to tell of a node of which t was told and whose status is s, and
-// what is told then. At most room changes of state are among it: a node that flaps has
-// spent its room, and what it is in the end is told when there is room again.
+// what is told then. At most room changes of state are among it, and the last place is
+// for what gets worse: a node that flaps has spent its room, and what it is in the end
+// is told when there is room again.
 func Between(t Told, s *v1alpha1.PortPressureStatus, room int) ([]Change, Told) {
 	if s.ObservedAt == nil {
 		return nil, t // nothing was reported yet
@@ -36,7 +42,7 @@ func Between(t Told, s *v1alpha1.PortPressureStatus, room int) ([]Change, Told) 
 		switch {
 		case c.Reason == "":
 			t = then
-		case len(changes) < room:
+		case len(changes) < room-1, len(changes) < room && !c.better():
 			t, changes = then, append(changes, c)
 		}
 	}

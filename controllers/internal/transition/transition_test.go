@@ -80,6 +80,12 @@ func TestBetween(t *testing.T) {
 		"with room for two, the third waits": {
 			now: status(critical, has(leak, yes), has(table, no)), room: 2, want: "HeadroomCritical LeakSuspected", then: Told{Level: critical, Leak: true},
 		},
+		"the last place is for what gets worse": {
+			told: Told{Conntrack: true}, now: status(warning, has(table, yes)), room: 1, want: "HeadroomLow", then: Told{Level: warning, Conntrack: true},
+		},
+		"and not for what gets better": {
+			told: Told{Level: critical, Conntrack: true}, now: status(warning, has(table, yes)), room: 1, then: Told{Level: critical, Conntrack: true},
+		},
 		"without room only failures are told": {
 			now: status(critical, failed(0)), room: -1, want: "PortsExhausted", then: Told{ExhaustedAt: at(0)},
 		},
