@@ -1,6 +1,9 @@
 package portpressure
 
 import (
+	"encoding/json"
+	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -62,6 +65,42 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("Trim (-want +got):\n%s", diff)
 		}
+	}
+}
+
+// 5,000 nodes may take the process 100 MiB (docs/benchmarks.md), of which objects are the
+// smaller part.
+func TestATrimmedObjectIsSmall(t *testing.T) {
+	data, err := os.ReadFile("../../api/v1alpha1/testdata/portpressure.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	const many, limit = 1000, 2500
+	kept := make([]any, many)
+	before := heap()
+	for i := range kept {
+		p := &v1alpha1.PortPressure{}
+		if err := json.Unmarshal(data, p); err != nil {
+			t.Fatal(err)
+		}
+		if p.Status.Level != v1alpha1.LevelCritical || len(p.Status.Failures) == 0 {
+			t.Fatalf("level %s, %d failures: this is to be a node in trouble", p.Status.Level, len(p.Status.Failures))
+		}
+		if kept[i], err = Trim(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	each := (heap() - before) / many
+	runtime.KeepAlive(kept)
+	t.Logf("%d bytes each", each)
+	if each > limit {
+		t.Errorf("a trimmed object takes %d bytes, want %d at most", each, limit)
 	}
 }
 
