@@ -32,7 +32,7 @@ func TestEveryQueryOfTheDashboardsHasAnAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pods := httptest.NewServer(everything(t))
+	pods := httptest.NewServer(everything())
 	t.Cleanup(pods.Close)
 	address := strings.TrimPrefix(pods.URL, "http://")
 	config := discovered(t, []target{
@@ -89,8 +89,7 @@ func (s server) values(definition, want string) error {
 }
 
 // everything serves the metrics of an agent and of the controller.
-func everything(t *testing.T) http.Handler {
-	t.Helper()
+func everything() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/agent", worst().Handler())
 	mux.Handle("/controller", promhttp.HandlerFor(controller(), promhttp.HandlerOpts{}))
@@ -144,4 +143,19 @@ func worst() *metrics.Metrics {
 	m.Observe(sample, &status, metrics.Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: facts})
 	m.Wrote("ok")
 	return m
+}
+
+func TestPromtoolFindsNothingInTheMetrics(t *testing.T) {
+	for _, path := range []string{"/agent", "/controller"} {
+		page := httptest.NewRecorder()
+		everything().ServeHTTP(page, httptest.NewRequest(http.MethodGet, path, nil))
+		if series := strings.Count(page.Body.String(), "\nportreeve_"); series < 3 {
+			t.Fatalf("%s has only %d series", path, series)
+		}
+		check := exec.CommandContext(t.Context(), program(t, "promtool"), "check", "metrics")
+		check.Stdin = page.Body
+		if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v\n%s", path, err, out)
+		}
+	}
 }
