@@ -3,6 +3,7 @@ package prometheus
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -45,9 +46,7 @@ func discovered(t *testing.T, targets []target, more map[string]any) string {
 	}
 	scrape["static_configs"] = found
 	config["global"] = map[string]string{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-	for name, value := range more {
-		config[name] = value
-	}
+	maps.Copy(config, more)
 	return write(t, "prometheus.yml", config)
 }
 
