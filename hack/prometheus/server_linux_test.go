@@ -141,7 +141,7 @@ func (s server) some(expr string) error {
 }
 
 // patience is how long anything here may take.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // await waits until try has no error.
 func await(t *testing.T, what string, try func() error) {
