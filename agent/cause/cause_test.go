@@ -263,17 +263,6 @@ func TestPoolsThatAreNotCertain(t *testing.T) {
 		})
 	}
 }
-
-func TestPoolsOfSNAT(t *testing.T) {
-	n := &socket.Network{Settings: standard, SNAT: []socket.SNATPool{{
-		Destination: socket.Destination{Source: home, Address: peer, Port: 443, States: socket.States{socket.TimeWait: 100}}, Ports: 100, Capacity: 100}}}
-	got := Judge(Evidence{Pool: pools(n)[0], Tight: true})
-	if want := "100 of 100 ports of the translated address 10.0.0.4 to 10.0.0.9:443 are used."; got.Cause != v1alpha1.CauseSnatPool || got.Finding != want {
-		t.Errorf("%s: %s", got.Cause, got.Finding)
-	}
-	sound(t, got)
-}
-
 func TestTheRateThatWasMeasuredIsSaid(t *testing.T) {
 	e := to(socket.States{socket.TimeWait: 20000})
 	e.OpensPerSecond = new(612.4)

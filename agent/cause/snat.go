@@ -13,10 +13,24 @@ func snatPool(e *Evidence, _ parts) (Verdict, bool) {
 	if e.Pool.Kind != socket.SNAT {
 		return Verdict{}, false
 	}
-	return Verdict{
+	d := e.Pool.Destination
+	v := Verdict{
 		Cause:   v1alpha1.CauseSnatPool,
-		Finding: fmt.Sprintf("%d of %d ports of the translated address %s%s are used.", e.Pool.Used, e.Pool.Capacity, e.Pool.Destination.Source, e.to()),
-		Remedy:  "Reuse connections, translate to more addresses, or reach the destination without SNAT; an entry of a closed connection keeps its port until it times out.",
-		Setting: e.sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait", "30", ""),
-	}, true
+		Finding: fmt.Sprintf("%d of %d ports of the translated address %s%s are used", e.Pool.Used, e.Pool.Capacity, d.Source, e.to()),
+		Remedy:  "Reuse connections, translate to more source addresses, or reach the destination without SNAT.",
+	}
+	var held parts
+	held.add(d) // of connections that have ended those whose port is not free to take
+	if spelt := held.spell(); spelt != "" {
+		v.Finding += " (" + spelt + ")"
+	}
+	v.Finding += "."
+	if e.Pool.Capacity < socket.SNATPorts {
+		v.Finding += fmt.Sprintf(" Its rule seems to leave no more than these %d (--to-ports).", e.Pool.Capacity)
+		v.Remedy = "Widen the rule's range of ports. " + v.Remedy
+	}
+	if ended := held.in(socket.TimeWait); ended > 0 && 4*ended >= int(e.Pool.Used) {
+		v.Setting = e.sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait", "30", "the entry of a closed connection keeps its port for that long, 120 s by default")
+	}
+	return v, true
 }

@@ -9,11 +9,10 @@ import (
 )
 
 const (
-	// firstPort is where the ports begin that the kernel translates to, for
-	// connections whose own port isn't privileged.
-	firstPort = 1024
-	// allPorts is how many there are, unless a rule has --to-ports.
-	allPorts = 1<<16 - firstPort
+	// allPorts is how many ports there are, unless a rule has --to-ports, firstPort
+	// where they begin, for connections whose own port isn't privileged.
+	allPorts  = socket.SNATPorts
+	firstPort = 1<<16 - allPorts
 
 	// maxPools is how many pools are counted at a time. The table comes in the
 	// order of a hash: a pool with a share of it that matters is among the first.

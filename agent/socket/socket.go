@@ -165,6 +165,10 @@ type Network struct {
 	SNAT []SNATPool
 }
 
+// SNATPorts is how many ports connections are translated to, 1024 to 65535, unless
+// a rule narrows that (net/netfilter/nf_nat_core.c, nf_nat_l4proto_unique_tuple).
+const SNATPorts = 1<<16 - 1024
+
 // SNATPool is the ports of a source address that connections are translated to,
 // towards one destination.
 type SNATPool struct {
