@@ -16,18 +16,17 @@ type page struct {
 	seen  time.Time
 	first bool // no sample before has shown it
 
-	level, told        socket.Level // of its tightest pool: as it is, and as was said last
-	failing, toldFails bool
-	failedAt           time.Time
-	toldLeak           bool
-	spent              [families]budget
-	series             map[string]series // by reason
+	level, told         socket.Level // of its tightest pool: as it is, and as was said last
+	failedAt            time.Time
+	toldFails, toldLeak bool
+	spent               [families]budget
+	series              map[string]series // by reason
 }
 
 // standing says that something bad was said, and not yet that it is over.
 func (p *page) standing() bool { return p.told > socket.Normal || p.toldFails }
 
-// quiet is how long no connect() fails until failing is over.
+// quiet is how long no connect() fails until the next that does is news.
 const quiet = 10 * time.Minute
 
 func (p *page) follow(s sight, t socket.Thresholds, now time.Time) {
@@ -38,9 +37,9 @@ func (p *page) follow(s sight, t socket.Thresholds, now time.Time) {
 	}
 	switch {
 	case s.failed.count > 0:
-		p.failing, p.failedAt = true, now
+		p.failedAt = now
 	case now.Sub(p.failedAt) > quiet:
-		p.failing, p.toldFails = false, false
+		p.toldFails = false
 	}
 }
 
@@ -67,7 +66,7 @@ type remark struct {
 // remarks is what was not said yet, the most telling first.
 func (p *page) remarks(s sight, why cause.Verdict) []remark {
 	var list []remark
-	if p.failing && !p.toldFails && s.failed.count > 0 {
+	if s.failed.count > 0 && !p.toldFails {
 		list = append(list, remark{
 			family: exhausted, reason: v1alpha1.ReasonPortsExhausted, warning: true,
 			note: failedNote(s, p.level, why), said: func() { p.toldFails = true },

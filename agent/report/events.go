@@ -70,7 +70,7 @@ func (e *Events) write(ctx context.Context, event notify.Event) {
 			return
 		}
 		e.tell(event, err)
-		if err == nil || !passing(err) || time.Since(event.At) > keep {
+		if err == nil || !passing(err, failures) || time.Since(event.At) > keep {
 			return
 		}
 		select {
@@ -81,12 +81,15 @@ func (e *Events) write(ctx context.Context, event notify.Event) {
 	}
 }
 
-// passing says whether the same request may succeed later. A Pod or a namespace that
-// is gone, and rights that are missing, are no reason to keep others waiting.
-func passing(err error) bool {
+// passing says whether the same request may succeed later, after so many failures. A
+// namespace that is gone and rights that are missing are no reason to keep others
+// waiting, nor is a webhook of somebody's that fails for this one.
+func passing(err error, failures int) bool {
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return false
+	case apierrors.IsInternalError(err):
+		return failures < 3
 	}
 	return true
 }

@@ -40,7 +40,7 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	reason := map[int]string{403: "Forbidden", 404: "NotFound", 409: "AlreadyExists", 422: "Invalid"}[code]
+	reason := map[int]string{403: "Forbidden", 404: "NotFound", 409: "AlreadyExists", 422: "Invalid", 500: "InternalError"}[code]
 	fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d}`, reason, code)
 }
 
@@ -93,6 +93,7 @@ func TestWhatIsAskedOfTheServer(t *testing.T) {
 		"no right":                                {said("a", 1), []int{403, 200}, []string{post}},
 		"refused for what it says":                {said("a", 1), []int{422, 200}, []string{post}},
 		"a server in trouble is asked again":      {said("a", 1), []int{500, 201, 200}, []string{post, post}},
+		"but not for ever":                        {said("a", 1), []int{500, 500, 500, 200}, []string{post, post, post}},
 		"a server in trouble, and it is old news": {old, []int{500, 200}, []string{post}},
 	}
 	for name, tt := range tests {
