@@ -8,7 +8,7 @@ import (
 
 // FuzzLine: no line does harm, and one that is read makes a row that is whole.
 func FuzzLine(f *testing.F) {
-	for _, line := range bytes.Split([]byte(german+chinese), []byte("\n")) {
+	for line := range bytes.SplitSeq([]byte(german+chinese), []byte("\n")) {
 		f.Add(line)
 	}
 	f.Add([]byte(`ESTAB 0 0 [::ffff:10.0.0.4%3]:40000 10.0.0.9:5432 users:(("java",pid=7,fd=12)) timer:(timewait,1min2sec,0)`))

@@ -66,10 +66,10 @@ func netstat(t *table, s sock) string {
 		line += fmt.Sprintf(" %d", s.pid)
 	}
 	if t.programs {
-		switch {
-		case s.program == "":
+		switch s.program {
+		case "":
 			line += "\r\n Can not obtain ownership information"
-		case s.program == "svchost.exe":
+		case "svchost.exe":
 			line += "\r\n  RpcSs\r\n [svchost.exe]"
 		default:
 			line += "\r\n [" + s.program + "]"

@@ -2,19 +2,12 @@ package dump
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"testing"
-	"time"
-
-	"portreeve.io/portreeve/agent/socket"
 )
 
 // million is dumps of a million lines. Listeners come last, where ss may show them.
@@ -121,39 +114,4 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
-}
-
-// BenchmarkAMillionLines compares with wc -l and an awk that counts states, on the
-// same file.
-func BenchmarkAMillionLines(b *testing.B) {
-	var text bytes.Buffer
-	million["a client of 40 destinations that fills its pools"](&text, 1_000_000)
-	file := filepath.Join(b.TempDir(), "dump")
-	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	var d Dump
-	b.SetBytes(int64(text.Len()))
-	for b.Loop() {
-		f, err := os.Open(file)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if d, err = Read(f, Options{}); err != nil {
-			b.Fatal(err)
-		}
-		f.Close()
-	}
-	if n := d.Sample.Networks[0].States[socket.TimeWait]; n != 1_000_000 {
-		b.Fatalf("%d sockets", n)
-	}
-	each := b.Elapsed() / time.Duration(b.N)
-	for name, command := range map[string][]string{"x-wc": {"wc", "-l", file}, "x-awk": {"awk", "{n[$1]++} END {for (s in n) print s, n[s]}", file}} {
-		start := time.Now()
-		if err := exec.Command(command[0], command[1:]...).Run(); err != nil {
-			b.Logf("%s: %v", name, err)
-			continue
-		}
-		b.ReportMetric(float64(each)/float64(time.Since(start)), name)
-	}
 }

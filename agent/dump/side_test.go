@@ -58,6 +58,7 @@ func TestWhoOpenedAConnection(t *testing.T) {
 		"5: many connections to one remote port":                            {[]func(*sides){fan(2, false, other, eph)}, eph, other, est, false, true},
 		"5: the same on one host, seen from the client":                     {[]func(*sides){fan(9, false, other, 50000), fan(9, true, other, 50000)}, 50001, other, est, true, true},
 		"5: the same on one host, seen from the server":                     {[]func(*sides){fan(9, false, other, 50000), fan(9, true, other, 50000)}, other, 50001, est, true, false},
+		"5: the same, though the client's port is the lower one":            {[]func(*sides){fan(9, false, 50001, 40010)}, other, 50001, est, true, true},
 		"5: of two known ports the one with more":                           {[]func(*sides){fan(9, true, 50051, 40000), pairs(1, 50051, web)}, 50051, web, est, false, false},
 		"5: a crawler uses each port for many, and all to one remote port":  {[]func(*sides){pairs(36, eph, other), fan(100, false, other, 50000)}, eph, other, est, false, true},
 		"6: the local port is a known one":                                  {nil, 50051, other, est, false, false},

@@ -151,8 +151,8 @@ func (t *tally) forget(key pool, h held) {
 		s = socket.TimeWait
 	}
 	t.states[s]--
-	t.sides.local[h.port()]--
-	t.sides.remote[key.port]--
+	t.local[h.port()]--
+	t.remote[key.port]--
 	t.repeated++
 }
 

@@ -61,6 +61,7 @@ func (t *text) next() (line []byte, cut, long bool, err error) {
 // trimLine takes off the line's end, a byte order mark, and the zero bytes of UTF-16
 // that was appended to text of another encoding.
 func trimLine(line []byte) []byte {
+	line = bytes.TrimPrefix(bytes.TrimPrefix(line, []byte("\xff\xfe")), []byte("\xfe\xff"))
 	if zeros := bytes.Count(line, []byte{0}); zeros > 0 && 3*zeros >= len(line) {
 		kept := line[:0]
 		for _, b := range line {
@@ -68,7 +69,7 @@ func trimLine(line []byte) []byte {
 				kept = append(kept, b)
 			}
 		}
-		line = bytes.TrimPrefix(bytes.TrimPrefix(kept, []byte("\xff\xfe")), []byte("\xfe\xff"))
+		line = kept
 	}
 	line = bytes.TrimPrefix(line, []byte("\ufeff"))
 	return bytes.TrimRight(line, "\r\n")

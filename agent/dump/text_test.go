@@ -82,6 +82,19 @@ func TestEveryEncodingReadsTheSame(t *testing.T) {
 	}
 }
 
+func TestAnEncodingThatChangesBehindTheFirstPageIsRead(t *testing.T) {
+	prompts := strings.Repeat("C:\\> rem nothing to see here\r\n", 100)
+	for name, text := range map[string]string{
+		"UTF-16, in odd pieces":   toUTF16("\ufeff"+prompts+german, binary.LittleEndian),
+		"UTF-16 appended to text": prompts + toUTF16("\ufeff"+german, binary.LittleEndian),
+	} {
+		d, err := Read(iotest.OneByteReader(strings.NewReader(text)), Options{})
+		if err != nil || d.Rows != 4 || d.Unread != 0 || d.Sample.Networks[0].States[socket.Listen] != 1 {
+			t.Errorf("%s: %d rows, %d unread, %v", name, d.Rows, d.Unread, err)
+		}
+	}
+}
+
 func TestWhatIsNoTextIsRefusedWithItsLine(t *testing.T) {
 	tests := map[string]struct{ text, want string }{
 		"ELF":                               {"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00", "line 1: binary data"},
