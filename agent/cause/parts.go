@@ -29,7 +29,11 @@ func partsOf(p socket.Pool) parts {
 		return parts{}
 	case p.Destination != nil:
 		out.add(p.Destination)
-	case p.Kind == socket.Bind || p.UsedMax > 0:
+	case p.UsedMax > 0: // what may hold a port, reusable or not
+		for i := range n.Destinations {
+			out.states.Add(n.Destinations[i].States)
+		}
+	case p.Kind == socket.Bind:
 		for i := range n.Destinations {
 			out.add(&n.Destinations[i])
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/dump"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -182,7 +183,12 @@ func factsOfDump(d *dump.Dump) assess.Facts {
 	if d.System.Windows {
 		platform = v1alpha1.Platform{OS: "windows", Build: strings.TrimPrefix(d.System.Name, "windows-")}
 	}
-	return assess.Facts{AgentVersion: version, Platform: platform}
+	return assess.Facts{
+		AgentVersion: version, Platform: platform, Explain: true,
+		System: cause.System{
+			Windows: d.System.Windows, MaxUserPort: d.System.MaxUserPort == dump.LastPort, TimeWait: d.System.TimeWait,
+		},
+	}
 }
 
 // maxUserPort is the registry value; which values a system takes, dump knows.
