@@ -49,7 +49,7 @@ var million = map[string]func(w io.Writer, n int){
 
 // TestAMillionLinesInFlatMemory reads them from a pipe: nothing can go back.
 func TestAMillionLinesInFlatMemory(t *testing.T) {
-	const lines, limit = 1_000_000, 32 << 20
+	const lines, limit = 1_000_000, 24 << 20
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	for name, write := range million {
 		t.Run(name, func(t *testing.T) {

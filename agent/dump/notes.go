@@ -71,7 +71,7 @@ func (r *reader) unseen() []socket.Unseen {
 	note(t.tcpRows == 0, "TCP", "no line of the dump is TCP")
 	note(t.udpRows == 0, "UDP", "no line of the dump is UDP")
 	note(t.tcpRows > 0 && !t.listeners, "listeners", "the dump shows none: who is the client is told by the ports")
-	note(r.format == SS && !t.listeners && t.states[socket.TimeWait] == 0, "TIME_WAIT", "ss shows it with -a only: ss -tan")
+	note(r.format == SS && !t.listeners && t.states[socket.TimeWait] == 0, "TIME_WAIT", "none in the dump: ss shows it with -a only (ss -tan)")
 	note(t.left > 0, "small destinations", "more than %d of them: the smallest, with %d sockets, are left out", maxDestinations, t.left)
 	note(t.repeated > 0, "repeated lines", "%d lines show a socket again, as in a file of several dumps: each counts once, but those with a port outside %v can't be told", t.repeated, t.ephemeral)
 	note(t.cutRows > 0, "IPv6 addresses", "netstat cut %d lines: destinations that differ in what is missing count as one; use netstat -W or ss", t.cutRows)
