@@ -125,7 +125,7 @@ func TestWhatChangesIsToldAtOnceAndOnceWhoeverLeads(t *testing.T) {
 
 	critical := []string{
 		"HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → " + towards + ":5432 (Service default/db), held by shop/api, process api-server; CloseWaitLeak: Close connections",
-		"ConntrackPressure: connections are about to be refused by the connection tracking table, or are already: 95 of 100 entries",
+		"ConntrackPressure: the connection tracking table has hardly any room, or none: 95 of 100 entries",
 		"PortsExhausted: calls failed because no port was left (EADDRNOTAVAIL), 12 since the agent started, most of them shop/api; CloseWaitLeak: Close connections",
 	}
 	begin := time.Now()

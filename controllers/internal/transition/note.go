@@ -37,9 +37,9 @@ func (c Change) Note(s *v1alpha1.PortPressureStatus, name string) string {
 	case v1alpha1.ReasonPortsExhausted:
 		return join(exhausted(s.Failures, name), because(s))
 	case v1alpha1.ReasonLeakSuspected:
-		return join("sockets that a program should have closed fill a pool"+message(s, v1alpha1.ConditionLeakSuspected), because(s))
+		return leaks(s)
 	case v1alpha1.ReasonConntrackPressure:
-		return join("connections are about to be refused by the connection tracking table, or are already" + message(s, v1alpha1.ConditionConntrackAvailable))
+		return join("the connection tracking table has hardly any room, or none" + message(s, v1alpha1.ConditionConntrackAvailable))
 	case v1alpha1.ReasonConntrackRestored:
 		return join("the connection tracking table has room again" + message(s, v1alpha1.ConditionConntrackAvailable))
 	}
@@ -143,6 +143,20 @@ func exhausted(failures []v1alpha1.Failure, name string) string {
 		where = named(fmt.Sprintf("%s → %s", f.Network, Address(f.Destination, f.Port)), name)
 	}
 	return fmt.Sprintf("calls failed because no port was left (%s), %d since the agent started, most of them %s", f.Reason, total, where)
+}
+
+// leaks says where, and why if the advice speaks of that: a leak may be in another pool
+// than the tightest.
+func leaks(s *v1alpha1.PortPressureStatus) string {
+	line := "sockets that a program should have closed fill a pool" + message(s, v1alpha1.ConditionLeakSuspected)
+	c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionLeakSuspected)
+	switch {
+	case c == nil:
+		return join(line)
+	case c.Reason == string(s.Cause):
+		return join(line, because(s))
+	}
+	return join(line, "cause "+c.Reason)
 }
 
 // Address is a destination as people write it.

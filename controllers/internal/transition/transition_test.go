@@ -140,6 +140,13 @@ func tight(s *v1alpha1.PortPressureStatus) {
 	}
 }
 
+// leaking is a tight pool, and a leak for that reason.
+func leaking(reason v1alpha1.Cause) *v1alpha1.PortPressureStatus {
+	s := status(v1alpha1.LevelNormal, tight, has(v1alpha1.ConditionLeakSuspected, metav1.ConditionTrue))
+	s.Conditions[0].Reason = string(reason)
+	return s
+}
+
 func TestNote(t *testing.T) {
 	over := func(s *v1alpha1.PortPressureStatus) {
 		s.LastPressure = &v1alpha1.Pressure{PeakPercent: 97, Summary: "shop/api-7f → 10.0.0.9:5432", Cause: v1alpha1.CauseTimeWaitChurn, From: *at(-14 * time.Minute), To: at(0)}
@@ -171,13 +178,17 @@ func TestNote(t *testing.T) {
 			now: status(v1alpha1.LevelNormal, failed(0), failed(time.Minute)), name: "pod shop/db-0",
 			want: "calls failed because no port was left (EADDRNOTAVAIL), 14 since the agent started, most of them shop/api → 10.0.0.9:5432 (pod shop/db-0)",
 		},
-		"a leak": {
-			now:  status(v1alpha1.LevelNormal, has(v1alpha1.ConditionLeakSuspected, metav1.ConditionTrue)),
-			want: "sockets that a program should have closed fill a pool: 31 of 40 sockets",
+		"a leak in the tightest pool": {
+			now:  leaking(v1alpha1.CauseTimeWaitChurn),
+			want: "sockets that a program should have closed fill a pool: 31 of 40 sockets; TimeWaitChurn: Reuse connections",
+		},
+		"a leak in another, of which the advice does not speak": {
+			now:  leaking(v1alpha1.CauseCloseWaitLeak),
+			want: "sockets that a program should have closed fill a pool: 31 of 40 sockets; cause CloseWaitLeak",
 		},
 		"connection tracking": {
 			now:  status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionFalse)),
-			want: "connections are about to be refused by the connection tracking table, or are already: 31 of 40 sockets",
+			want: "the connection tracking table has hardly any room, or none: 31 of 40 sockets",
 		},
 		"connection tracking has room": {
 			told: Told{Conntrack: true}, now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionTrue)),
