@@ -79,9 +79,8 @@ func (w *Watch) Add(s *socket.Sample) {
 		count = w.fileInsertFailed()
 	}
 	w.own.see(count, s.Taken)
-	failing := w.own.failing(s.Taken)
-	if failing || w.own.pulled(s.Taken) || w.Always && entries*100 >= uint64(w.GatePercent)*allPorts {
-		w.read(s, own, failing)
+	if w.own.pulled(s.Taken) || w.Always && entries*100 >= uint64(w.GatePercent)*allPorts {
+		w.read(s, own, w.own.failing(s.Taken))
 	}
 }
 
