@@ -50,8 +50,11 @@ type Target struct {
 // Boards are the dashboards by file name.
 func Boards(root string) (map[string]Board, error) {
 	paths, err := filepath.Glob(filepath.Join(root, Config, "dashboards", "*.json"))
-	if err != nil || len(paths) == 0 {
-		return nil, fmt.Errorf("no dashboards in %s (%w)", Config, err)
+	if err != nil {
+		return nil, err
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("no dashboards in %s", Config)
 	}
 	boards := map[string]Board{}
 	for _, path := range paths {

@@ -134,10 +134,11 @@ func (s server) query(expr string) (int, error) {
 
 // some is an error unless the expression has a series.
 func (s server) some(expr string) error {
-	if n, err := s.query(expr); err != nil || n == 0 {
-		return fmt.Errorf("%s has %d series (%w)", expr, n, err)
+	n, err := s.query(expr)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%s has no series", expr)
 	}
-	return nil
+	return err
 }
 
 // patience is how long anything here may take.
