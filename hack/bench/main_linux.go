@@ -24,20 +24,20 @@ func main() {
 	rounds := flag.Int("rounds", 0, "rounds of each scenario (default each scenario's own)")
 	server := flag.String("serve", "", "for the bench itself: be a resident reader")
 	flag.Parse()
-	err := fmt.Errorf("argument %q isn't known", flag.Arg(0))
+	var err error
 	switch {
 	case flag.NArg() > 0:
-	case *server != "":
-		err = serve(*server)
+		err = fmt.Errorf("argument %q isn't known", flag.Arg(0))
 	case *connects < 1:
 		err = fmt.Errorf("-connects %d: use 1 or more", *connects)
+	case *server != "":
+		err = serve(*server)
+	case *onlyCliff:
+		err = runCliff(*page, *picture, *connects)
+	case *only != "":
+		err = run(*page, *only, *rounds)
 	default:
-		if !*onlyCliff {
-			err = run(*page, *only, *rounds)
-		}
-		if *onlyCliff || *only == "" {
-			err = errors.Join(err, runCliff(*page, *picture, *connects))
-		}
+		err = errors.Join(run(*page, *only, *rounds), runCliff(*page, *picture, *connects))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
