@@ -94,19 +94,20 @@ func (t *track) runsOut(look int) (seconds float64, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	trend := t.trend(max(back, 3*t.life), churn.likely)
+	trend, trust := t.trend(max(back, 3*t.life), churn.likely)
 	span := -rest[0].at
+	lag := t.life.Seconds() / 4 // churn is that of the middle of its look back
 	o := outlook{
 		room: t.room, rest: rest[len(rest)-1].value,
 		leaving: t.queue.leaving(t.at, steps), step: t.life.Seconds() / steps,
-		churn: churn.likely, trend: trend.likely, trust: span, growth: growth.likely,
+		churn: churn.likely + trend.likely*lag, trend: trend.likely, trust: trust, growth: growth.likely,
 	}
 	horizon := min(Horizon, time.Duration(ahead*span*float64(time.Second)))
 	seconds, ok = o.runsOut(horizon)
 	if !ok {
 		return 0, false
 	}
-	o.churn, o.trend, o.growth = churn.least, trend.least, growth.least
+	o.churn, o.trend, o.growth = churn.least+trend.least*lag, trend.least, growth.least
 	_, ok = o.runsOut(Horizon)
 	return seconds, ok
 }
@@ -127,7 +128,7 @@ func (t *track) churn() (s slope, ok bool) {
 // trend is by how much a churn of now sockets a second rises a second. It looks back
 // to where the churn began, as a step is no trend, and wants to have seen most of a
 // life of it.
-func (t *track) trend(back time.Duration, now float64) slope {
+func (t *track) trend(back time.Duration, now float64) (s slope, span float64) {
 	r := rates(thin(t.since(back), parts))
 	for i, rate := range slices.Backward(r) {
 		if rate.value < now/2 {
@@ -135,11 +136,14 @@ func (t *track) trend(back time.Duration, now float64) slope {
 			break
 		}
 	}
-	if len(r) == 0 || r[len(r)-1].at-r[0].at < t.life.Seconds()*3/4 {
-		return slope{}
+	if len(r) > 0 {
+		span = r[len(r)-1].at - r[0].at
 	}
-	s, _ := slopeOf(r)
-	return s
+	if span < t.life.Seconds()*3/4 {
+		return slope{}, 0
+	}
+	s, _ = slopeOf(r)
+	return s, span
 }
 
 // since is the points of the last so long.

@@ -45,7 +45,8 @@ type PortPressureStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Advice string `json:"advice,omitempty"`
 	// exhaustionSeconds is how many seconds the tightest pool lasts if it goes on
-	// like this. Absent unless it is running out.
+	// like this, 0 when no port is left. Absent unless it is running out within half
+	// an hour.
 	// +optional
 	ExhaustionSeconds *int64 `json:"exhaustionSeconds,omitempty"`
 	// tightest is the pool that is nearest to its end.
