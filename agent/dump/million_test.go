@@ -39,6 +39,11 @@ var million = map[string]func(w io.Writer, n int){
 			fmt.Fprintf(w, "ESTAB 0      0          10.0.0.4:%d      %d.%d.%d.%d:443 \n", 32768+r.IntN(28232), 20+i>>24, i>>16&255, i>>8&255, i&255)
 		}
 	},
+	"the same table again and again, as netstat with an interval prints it": func(w io.Writer, n int) {
+		for i := range n {
+			fmt.Fprintf(w, "  TCP    10.0.0.5:%-13d 10.0.0.9:443           CLOSE_WAIT      7\r\n", 49152+i%16000)
+		}
+	},
 	"a proxy with both ends on one host": func(w io.Writer, n int) {
 		for i := range n / 2 {
 			c, s := fmt.Sprintf("127.0.0.%d:%d", 1+i/28232, 32768+i%28232), "127.0.0.1:33000"
@@ -84,6 +89,8 @@ func judged(t *testing.T, name string, d *Dump) {
 		"a server of a million clients, outside the range": 0,
 		"a server of a million clients, inside the range":  1,
 		"a proxy with both ends on one host":               28232,
+
+		"the same table again and again, as netstat with an interval prints it": 16000,
 		// A few are lost each time that there is no room.
 		"a crawler of a million destinations, and one busy destination": 20000,
 	}[name]

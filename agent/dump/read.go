@@ -55,7 +55,7 @@ type reader struct {
 	system  System
 	format  Format
 	pending *row // waits for the process that the next line may name
-	held    row  // what pending points at
+	kept    row  // what pending points at
 	lines   int
 	rows    int
 	notes   notes
@@ -103,7 +103,7 @@ func (r *reader) line(line []byte, cut, long bool) error {
 		k, err = r.decoder.decode(line, &next)
 	}
 	if err != nil {
-		if cut && !long {
+		if cut && (errors.Is(err, errCut) || errors.Is(err, errNoPort)) {
 			err = errLast
 		}
 		r.notes.unread(r.lines, line, err)
@@ -150,8 +150,8 @@ func (r *reader) row(next *row) error {
 		r.tally.add(next)
 		return nil
 	}
-	r.held = *next
-	r.pending = &r.held
+	r.kept = *next
+	r.pending = &r.kept
 	return nil
 }
 

@@ -23,18 +23,16 @@ func (r *row) ss(f [][]byte) (kind, error) {
 	if r.protocol == socket.TCP {
 		r.told(f[0])
 	}
-	for _, field := range f[5:] {
+	for i, field := range f[5:] {
 		switch {
 		case bytes.HasPrefix(field, []byte("users:(")):
-			r.users(join2(field, f[len(f)-1]))
+			r.users(join(f[5+i:])) // names may have blanks
 		case bytes.HasPrefix(field, []byte("timer:(timewait,")):
 			r.remaining = ssTime(field[len("timer:(timewait,"):])
 		}
 	}
 	return isRow, nil
 }
-
-func join2(first, last []byte) []byte { return join([][]byte{first, last}) }
 
 // users takes the first process of users:(("NAME",pid=N,fd=N),...).
 func (r *row) users(text []byte) {

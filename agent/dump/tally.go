@@ -123,7 +123,9 @@ func (t *tally) keep(key pool, h held) {
 		t.makeRoom()
 	}
 	if len(list) == cap(list) && len(list) > 8 {
-		list = t.compact(key, list)
+		if list = t.compact(key, list); 2*len(list) > cap(list) {
+			list = slices.Grow(list, len(list)) // or a file of many dumps would sort again and again
+		}
 	}
 	t.pools[key] = append(list, h)
 }
