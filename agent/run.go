@@ -40,7 +40,7 @@ type Loop struct {
 	thresholds socket.Thresholds
 	generation int64
 	reader     string    // of the last good sample
-	alive      time.Time // its end
+	sampled    time.Time // its end
 	due        time.Duration
 }
 
@@ -72,7 +72,7 @@ func (l *Loop) Object(p *v1alpha1.PortPressure) {
 func (l *Loop) Healthy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.alive.IsZero() && time.Since(l.alive) < 3*l.due+30*time.Second
+	return !l.sampled.IsZero() && time.Since(l.sampled) < 3*l.due+30*time.Second
 }
 
 // Run takes samples until ctx ends.
@@ -80,18 +80,24 @@ func (l *Loop) Run(ctx context.Context) {
 	pace := Pace{BudgetPercent: l.BudgetPercent}
 	for next := time.Now(); sleep(ctx, next); {
 		start := time.Now()
-		pace.Interval = l.Interval
-		if l.level > socket.Normal {
-			pace.Interval = min(l.Interval, l.Pressed)
-		}
 		sample, err := l.Reader.Sample(ctx, l.request())
-		next = start.Add(pace.After(sample.Cost))
 		if ctx.Err() != nil {
 			return
 		}
 		l.tell(err)
+		var facts assess.Facts
+		var status *v1alpha1.PortPressureStatus
 		if err == nil {
-			l.take(&sample, Tick{Interval: next.Sub(start), Took: time.Since(start), Stretched: pace.Stretched()})
+			status, facts = l.judge(&sample)
+		}
+		pace.Interval = l.Interval
+		if l.level > socket.Normal { // by this very sample
+			pace.Interval = min(l.Interval, l.Pressed)
+		}
+		next = start.Add(pace.After(sample.Cost))
+		l.alive(next.Sub(start), err)
+		if status != nil {
+			l.Seen(&sample, status, Tick{Interval: next.Sub(start), Took: time.Since(start), Stretched: pace.Stretched(), Facts: facts})
 		}
 	}
 }
@@ -124,27 +130,36 @@ func (l *Loop) request() socket.Request {
 	return req
 }
 
-func (l *Loop) take(sample *socket.Sample, tick Tick) {
+// judge makes the status of a sample, nil where there is none to report.
+func (l *Loop) judge(sample *socket.Sample) (*v1alpha1.PortPressureStatus, assess.Facts) {
 	l.Name(sample)
 	facts := l.Facts(sample)
 	l.history.TimeWait = l.TimeWait
 	facts.Forecast = l.history.Follow(sample)
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reader = sample.Reader.Name
 	facts.Thresholds = l.thresholds
 	l.course.Count(sample, facts)
 	facts.Before = l.course.Before()
 	status := assess.Status(*sample, facts)
 	status.ObservedGeneration = l.generation
 	l.level = l.course.Follow(&status, l.thresholds)
-	err := assess.Fit(&status)
-	l.alive, l.due, l.reader = time.Now(), tick.Interval, sample.Reader.Name
-	l.mu.Unlock()
-	if err != nil { // a status that can't be JSON: nothing to report from this sample
+	if err := assess.Fit(&status); err != nil { // a status that can't be JSON
 		l.Log.Error("the status can't be written down", "why", err)
+		return nil, facts
+	}
+	return &status, facts
+}
+
+// alive notes a sample, unless it failed, and when the next one is due.
+func (l *Loop) alive(due time.Duration, err error) {
+	if err != nil {
 		return
 	}
-	tick.Facts = facts
-	l.Seen(sample, &status, tick)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sampled, l.due = time.Now(), due
 }
 
 func sleep(ctx context.Context, until time.Time) bool {

@@ -82,7 +82,7 @@ func TestTheTickIsShorterPastTheLine(t *testing.T) {
 		ticks = append(ticks, g.tick.Interval)
 	}
 	const calm, pressed = 20 * time.Millisecond, 5 * time.Millisecond
-	want := []time.Duration{calm, calm, pressed, pressed, calm} // the level is known after its sample
+	want := []time.Duration{calm, pressed, pressed, calm, calm}
 	if !slices.Equal(ticks, want) {
 		t.Errorf("ticks %v, want %v", ticks, want)
 	}
