@@ -15,7 +15,7 @@ var schemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
 var AddToScheme = schemeBuilder.AddToScheme
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &PortPressure{}, &PortPressureList{})
+	scheme.AddKnownTypes(GroupVersion, &PortPressure{}, &PortPressureList{}, &NodeTuning{}, &NodeTuningList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

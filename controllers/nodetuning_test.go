@@ -1,0 +1,126 @@
+package controllers_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/controllers/internal/testenv"
+)
+
+func TestANodeTuningIsRefusedWithASentence(t *testing.T) {
+	env := begin(t)
+	tests := map[string]struct{ spec, refusal string }{
+		"nothing at all":                     {`{}`, ""},
+		"what a user would start from":       {`{"nodeSelector":{},"linux":{"ephemeralPorts":{"first":16384,"last":65535},"timeWait":{"reuse":"All"}},"pods":{},"rollout":{"maxUnavailable":"10%"}}`, ""},
+		"a range upside down":                {ports(61000, 20000, ""), "ephemeralPorts: first 61000 is above last 20000: swap them"},
+		"a range of privileged ports":        {ports(80, 65535, ""), "ephemeralPorts: first 80 is below 1024, where ports are privileged: use 16384 or above"},
+		"privileged, and low ports allowed":  {ports(1023, 65535, `,"allowLowPorts":true`), "ephemeralPorts: first 1023 is below 1024"},
+		"a range of 999 ports":               {ports(20000, 20998, ""), "ephemeralPorts: 20000-20998 has only 999 ports: 1,000 is the least"},
+		"a range of 1,000 ports":             {ports(20000, 20999, ""), ""},
+		"a low range":                        {ports(10000, 65535, ""), "ephemeralPorts: first 10000 is below 16384, where services listen: start at 16384 or above, or set allowLowPorts: true when you know what listens there"},
+		"a low range, allowed":               {ports(1024, 65535, `,"allowLowPorts":true`), ""},
+		"a range past the last port":         {ports(20000, 65536, ""), "spec.linux.ephemeralPorts.last in body should be less than or equal to 65535"},
+		"half a range":                       {`{"linux":{"ephemeralPorts":{"first":20000}}}`, "spec.linux.ephemeralPorts.last: Required value"},
+		"reserved ports":                     {`{"linux":{"reservedPorts":["8080","30000-32767"]}}`, ""},
+		"reserved ports upside down":         {`{"linux":{"reservedPorts":["8080","32767-30000"]}}`, `reservedPorts: "32767-30000" is no port and no range of ports: write 8080, or 30000-32767 with the lower port first`},
+		"a reserved port with a name":        {`{"linux":{"reservedPorts":["http"]}}`, `reservedPorts: "http" is no port`},
+		"a reserved port past the last":      {`{"linux":{"reservedPorts":["70000"]}}`, `reservedPorts: "70000" is no port`},
+		"the setting that was removed":       {`{"linux":{"sysctls":{"net.ipv4.tcp_tw_recycle":"1"}}}`, "net.ipv4.tcp_tw_recycle was removed in Linux 4.12 and breaks clients behind NAT; use timeWait.reuse"},
+		"a sysctl that has a field":          {`{"linux":{"sysctls":{"net.ipv4.tcp_tw_reuse":"1"}}}`, "sysctls: net.ipv4.tcp_tw_reuse has a field of its own in linux: set that one"},
+		"a sysctl that Portreeve must not":   {`{"linux":{"sysctls":{"kernel.panic":"1"}}}`, "sysctls: kernel.panic is not a setting that Portreeve knows"},
+		"a sysctl out of the tree":           {`{"linux":{"sysctls":{"net/../kernel/panic":"1"}}}`, "sysctls: net/../kernel/panic is not a setting that Portreeve knows"},
+		"a sysctl that is no number":         {`{"linux":{"sysctls":{"net.ipv4.tcp_retries2":"many"}}}`, "sysctls: net.ipv4.tcp_retries2 has no whole number in its range: see docs/reference/settings.md"},
+		"a TIME_WAIT reuse that there isn't": {`{"linux":{"timeWait":{"reuse":"Always"}}}`, `spec.linux.timeWait.reuse: Unsupported value: "Always": supported values: "Off", "All", "Loopback"`},
+		"a field that there isn't":           {`{"linux":{"ephemeralPort":{"first":1,"last":2}}}`, `unknown field "spec.linux.ephemeralPort"`},
+		"a block past the last port":         {`{"windows":{"dynamicPorts":{"tcp":{"start":33000,"count":32537}}}}`, "dynamicPorts: 32537 ports from 33000 end at 65536, past 65535: lower start or count"},
+		"a block that Windows refuses":       {`{"windows":{"dynamicPorts":{"tcp":{"start":33000,"count":254}}}}`, "spec.windows.dynamicPorts.tcp.count in body should be greater than or equal to 255"},
+		"a rollout of no nodes":              {`{"rollout":{"maxUnavailable":0}}`, "maxUnavailable must be a number of nodes from 1 on, or a percentage from 1% to 100%"},
+		"a rollout of no percent":            {`{"rollout":{"maxUnavailable":"0%"}}`, "maxUnavailable must be a number of nodes"},
+		"a rollout in words":                 {`{"rollout":{"maxUnavailable":"half"}}`, "maxUnavailable must be a number of nodes"},
+		"thresholds upside down":             {`{"thresholds":{"warningPercent":90}}`, "warningPercent (50 unless set) must not be above criticalPercent (85 unless set)"},
+		"a mode that there isn't":            {`{"mode":"Maybe"}`, `Unsupported value: "Maybe"`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) { asked(t, env, tt.spec, tt.refusal) })
+	}
+}
+
+// TestTheCRDAndTheCatalogueAgree holds the CRD's bounds against api/tunable's: what
+// one takes and the other refuses would be found out on the nodes only.
+func TestTheCRDAndTheCatalogueAgree(t *testing.T) {
+	env := begin(t)
+	seen := 0
+	for _, s := range tunable.All() {
+		v, whole := s.Value.(tunable.Integer)
+		if !whole {
+			continue
+		}
+		seen++
+		t.Run(s.Key, func(t *testing.T) {
+			for value, good := range map[int64]bool{v.Min: true, v.Max: true, v.Min - 1: false, v.Max + 1: false} {
+				err := create(t, env, specWith(t, s, value))
+				if good && err != nil {
+					t.Errorf("the catalogue takes %d, the CRD does not: %v", value, err)
+				}
+				if !good && !apierrors.IsInvalid(err) {
+					t.Errorf("the catalogue refuses %d, the CRD says %v", value, err)
+				}
+			}
+		})
+	}
+	if seen < 20 {
+		t.Errorf("only %d settings were compared", seen)
+	}
+}
+
+func ports(first, last int, more string) string {
+	return fmt.Sprintf(`{"linux":{"ephemeralPorts":{"first":%d,"last":%d%s}}}`, first, last, more)
+}
+
+// specWith is a spec that sets s to value.
+func specWith(t *testing.T, s tunable.Setting, value int64) string {
+	t.Helper()
+	var spec any = value
+	path := strings.Split(s.Field, ".")
+	if s.Field == "" {
+		spec, path = map[string]any{s.Key: strconv.FormatInt(value, 10)}, []string{"linux", "sysctls"}
+	}
+	for i := len(path) - 1; i >= 0; i-- {
+		spec = map[string]any{path[i]: spec}
+	}
+	text, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func asked(t *testing.T, env *testenv.Env, spec, refusal string) {
+	t.Helper()
+	err := create(t, env, spec)
+	if refusal == "" && err != nil || refusal != "" && (err == nil || !strings.Contains(err.Error(), refusal)) {
+		t.Errorf("%v\nwant %q", err, refusal)
+	}
+}
+
+// create asks for a NodeTuning with that spec, without making it, as kubectl apply does.
+func create(t *testing.T, env *testenv.Env, spec string) error {
+	t.Helper()
+	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "portreeve.io/v1alpha1", "kind": "NodeTuning"}}
+	var body map[string]any
+	if err := json.Unmarshal([]byte(spec), &body); err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(u.Object, map[string]any{"spec": body})
+	u.SetName("asked")
+	return env.Client.Create(t.Context(), u, client.DryRunAll, client.FieldValidation("Strict"))
+}
