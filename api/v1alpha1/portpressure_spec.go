@@ -66,6 +66,11 @@ type SettingSource struct {
 	Name string `json:"name"`
 	// generation is the NodeTuning's metadata.generation.
 	Generation int64 `json:"generation"`
+	// priority is the NodeTuning's. It decides inside a pod that two settings of the
+	// scope Pods select: the higher one is held, of equal ones with different values
+	// neither.
+	// +optional
+	Priority int32 `json:"priority,omitempty"`
 }
 
 // Scope says whose network namespace a setting belongs to.

@@ -64,7 +64,7 @@ var pure = map[string]purity{
 	"agent/table":                         {},
 	"agent/tuning/plan":                   {coming: true},
 	"api/tunable":                         {},
-	"controllers/internal/resolve":        {coming: true},
+	"controllers/internal/resolve":        {},
 	"controllers/portpressure/agent.go":   {},
 	"controllers/portpressure/desired.go": {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/internal/rollout":        {coming: true},

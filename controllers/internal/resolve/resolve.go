@@ -1,0 +1,217 @@
+// Package resolve turns NodeTunings into what each asks of each node, and says where
+// two of them contradict each other. It is pure: no clock, no API.
+package resolve
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Node is what a NodeTuning can select a node by.
+type Node struct {
+	Name   string
+	OS     tunable.OS
+	Labels map[string]string
+}
+
+// Result is what all NodeTunings ask for.
+type Result struct {
+	// Wishes are by the name of the NodeTuning, then of the node, for each node that
+	// it selects: the settings that it has there, those that another one wins left
+	// out.
+	Wishes map[string]map[string][]v1alpha1.Setting
+	// Thresholds are by node, where a NodeTuning sets any.
+	Thresholds map[string]v1alpha1.Thresholds
+	// Conflicts are by NodeTuning, sorted.
+	Conflicts map[string][]v1alpha1.TuningConflict
+	// Problems say of a NodeTuning why it can't be read. What stands of it is held.
+	Problems map[string]string
+}
+
+// Resolve resolves tunings for nodes. One that is being deleted asks for nothing.
+func Resolve(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
+	r := Result{
+		Wishes:     map[string]map[string][]v1alpha1.Setting{},
+		Thresholds: map[string]v1alpha1.Thresholds{},
+		Conflicts:  map[string][]v1alpha1.TuningConflict{},
+		Problems:   map[string]string{},
+	}
+	asking := r.readable(tunings)
+	found := conflicts{}
+	for _, n := range nodes {
+		var here []*wisher
+		for i := range asking {
+			if asking[i].selects(n) {
+				here = append(here, &asking[i])
+			}
+		}
+		r.settle(n, here, found)
+	}
+	r.Conflicts = found.list()
+	return r
+}
+
+// wisher is a NodeTuning that can be read.
+type wisher struct {
+	*v1alpha1.NodeTuning
+	selector labels.Selector
+	settings map[tunable.OS][]v1alpha1.Setting
+}
+
+func (w *wisher) selects(n Node) bool { return w.selector.Matches(labels.Set(n.Labels)) }
+
+// readable are the NodeTunings that ask for something, the first in precedence first:
+// by priority, then by name, so that the order is always the same.
+func (r *Result) readable(tunings []v1alpha1.NodeTuning) []wisher {
+	var list []wisher
+	for i := range tunings {
+		t := &tunings[i]
+		if !t.DeletionTimestamp.IsZero() {
+			continue
+		}
+		// Absent selects nothing, {} everything: LabelSelectorAsSelector's own rule.
+		selector, err := metav1.LabelSelectorAsSelector(t.Spec.NodeSelector)
+		if err == nil {
+			err = podSelectors(t.Spec.Pods)
+		}
+		if err != nil {
+			r.Problems[t.Name] = fmt.Sprintf("a selector can't be read, and what stands is held: %v", err)
+			continue
+		}
+		r.Wishes[t.Name] = map[string][]v1alpha1.Setting{}
+		list = append(list, wisher{t, selector, map[tunable.OS][]v1alpha1.Setting{
+			tunable.Linux:   Settings(tunable.Linux, t),
+			tunable.Windows: Settings(tunable.Windows, t),
+		}})
+	}
+	slices.SortFunc(list, func(a, b wisher) int {
+		return cmp.Or(cmp.Compare(b.Spec.Priority, a.Spec.Priority), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}
+
+func podSelectors(p *v1alpha1.PodScope) error {
+	if p == nil {
+		return nil
+	}
+	for field, s := range map[string]*metav1.LabelSelector{"namespaceSelector": p.NamespaceSelector, "podSelector": p.PodSelector} {
+		if _, err := metav1.LabelSelectorAsSelector(s); err != nil {
+			return fmt.Errorf("pods.%s: %w", field, err)
+		}
+	}
+	return nil
+}
+
+// settle gives each NodeTuning of here, which are in order of precedence, what it has
+// on n.
+func (r *Result) settle(n Node, here []*wisher, found conflicts) {
+	claims := map[string][]claim{} // by setting ID
+	for _, w := range here {
+		r.Wishes[w.Name][n.Name] = nil
+		if t := w.Spec.Thresholds; t != (v1alpha1.Thresholds{}) {
+			if _, taken := r.Thresholds[n.Name]; !taken {
+				r.Thresholds[n.Name] = t
+			}
+		}
+		for i := range w.settings[n.OS] {
+			s := &w.settings[n.OS][i]
+			claims[s.ID] = append(claims[s.ID], claim{w, s})
+		}
+	}
+	winners := map[*v1alpha1.Setting]bool{}
+	for _, rivals := range claims {
+		if c := judge(rivals); c != nil {
+			winners[c.setting] = true
+		}
+		found.note(rivals)
+	}
+	for _, w := range here {
+		for i := range w.settings[n.OS] {
+			if s := &w.settings[n.OS][i]; winners[s] {
+				r.Wishes[w.Name][n.Name] = append(r.Wishes[w.Name][n.Name], *s)
+			}
+		}
+	}
+}
+
+// claim is one NodeTuning's wish for one setting of one node.
+type claim struct {
+	by      *wisher
+	setting *v1alpha1.Setting
+}
+
+func (c claim) dry() bool { return c.setting.Mode == v1alpha1.ModeDryRun }
+
+// judge is the claim that is held: the first in precedence of those that enforce, or,
+// where none does, of those that don't. nil where one of the same priority wants
+// another value.
+func judge(rivals []claim) *claim {
+	best := 0
+	for i := range rivals {
+		if rivals[best].dry() && !rivals[i].dry() {
+			best = i
+			break
+		}
+	}
+	for _, c := range rivals {
+		if contradict(rivals[best], c) && c.by.Spec.Priority == rivals[best].by.Spec.Priority {
+			return nil
+		}
+	}
+	return &rivals[best]
+}
+
+// contradict says whether both can't be had. What one only tries out is in nobody's
+// way.
+func contradict(a, b claim) bool {
+	return a.by.Name != b.by.Name && a.dry() == b.dry() && a.setting.Value != b.setting.Value
+}
+
+// conflicts counts the nodes of each contradiction.
+type conflicts map[conflict]int32
+
+type conflict struct{ of, key, with, winner string }
+
+// note counts every pair of rivals that contradict each other, once for each side. A
+// setting of pods has a twin on the host, which says it already; where the selectors
+// of pods differ, only the node knows whether they meet.
+func (f conflicts) note(rivals []claim) {
+	if rivals[0].setting.Scope == v1alpha1.ScopePods {
+		return
+	}
+	winner := ""
+	if c := judge(rivals); c != nil {
+		winner = c.by.Name
+	}
+	for _, a := range rivals {
+		for _, b := range rivals {
+			if contradict(a, b) && (winner == "" || a.by.Name == winner || b.by.Name == winner) {
+				f[conflict{a.by.Name, a.setting.Key, b.by.Name, winner}]++
+			}
+		}
+	}
+}
+
+// maxConflicts is how many a NodeTuning lists.
+const maxConflicts = 32
+
+func (f conflicts) list() map[string][]v1alpha1.TuningConflict {
+	keys := slices.SortedFunc(maps.Keys(f), func(a, b conflict) int {
+		return cmp.Or(cmp.Compare(a.of, b.of), cmp.Compare(a.key, b.key), cmp.Compare(a.with, b.with), cmp.Compare(a.winner, b.winner))
+	})
+	all := map[string][]v1alpha1.TuningConflict{}
+	for _, k := range keys {
+		if len(all[k.of]) < maxConflicts {
+			all[k.of] = append(all[k.of], v1alpha1.TuningConflict{Key: k.key, With: k.with, Winner: k.winner, Nodes: f[k]})
+		}
+	}
+	return all
+}

@@ -1,0 +1,196 @@
+package resolve_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/resolve"
+)
+
+func tuning(name string, change ...func(*v1alpha1.NodeTuning)) v1alpha1.NodeTuning {
+	t := v1alpha1.NodeTuning{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1}}
+	t.Spec.NodeSelector = &metav1.LabelSelector{}
+	for _, c := range change {
+		c(&t)
+	}
+	return t
+}
+
+func fin(seconds int32) func(*v1alpha1.NodeTuning) {
+	return func(t *v1alpha1.NodeTuning) { t.Spec.Linux.FinTimeoutSeconds = &seconds }
+}
+
+func priority(n int32) func(*v1alpha1.NodeTuning) {
+	return func(t *v1alpha1.NodeTuning) { t.Spec.Priority = n }
+}
+
+func dry(t *v1alpha1.NodeTuning)     { t.Spec.Mode = v1alpha1.ModeDryRun }
+func pods(t *v1alpha1.NodeTuning)    { t.Spec.Pods = &v1alpha1.PodScope{} }
+func nobody(t *v1alpha1.NodeTuning)  { t.Spec.NodeSelector = nil }
+func deleted(t *v1alpha1.NodeTuning) { t.DeletionTimestamp = &metav1.Time{Time: metav1.Now().Time} }
+
+func on(role string) func(*v1alpha1.NodeTuning) {
+	return func(t *v1alpha1.NodeTuning) {
+		t.Spec.NodeSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"role": role}}
+	}
+}
+
+func warnAt(percent int32) func(*v1alpha1.NodeTuning) {
+	return func(t *v1alpha1.NodeTuning) { t.Spec.Thresholds.WarningPercent = percent }
+}
+
+func broken(t *v1alpha1.NodeTuning) {
+	t.Spec.NodeSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Near"}}}
+}
+
+var cluster = []resolve.Node{
+	{Name: "web-1", OS: tunable.Linux, Labels: map[string]string{"role": "web"}},
+	{Name: "web-2", OS: tunable.Linux, Labels: map[string]string{"role": "web"}},
+	{Name: "db-1", OS: tunable.Linux, Labels: map[string]string{"role": "db"}},
+	{Name: "win-1", OS: tunable.Windows},
+}
+
+// TestResolve compares what each node gets, in a line for each.
+func TestResolve(t *testing.T) {
+	tests := map[string]struct {
+		tunings   []v1alpha1.NodeTuning
+		want      []string // node: tuning setting=value…
+		conflicts []string // tuning: key with/winner nodes
+	}{
+		"One for every node": {
+			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30))},
+			want:    []string{"a db-1 net.ipv4.tcp_fin_timeout=30", "a web-1 net.ipv4.tcp_fin_timeout=30", "a web-2 net.ipv4.tcp_fin_timeout=30", "a win-1"},
+		},
+		"An absent selector selects nothing": {tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), nobody)}},
+		"One that is being deleted asks for nothing": {
+			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), deleted)}},
+		"Two that agree": {
+			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), on("db")), tuning("b", fin(30), on("db"))},
+			want:    []string{"a db-1 net.ipv4.tcp_fin_timeout=30", "b db-1"},
+		},
+		"The higher priority wins, and both say so": {
+			tunings:   []v1alpha1.NodeTuning{tuning("a", fin(30), on("web")), tuning("b", fin(20), on("web"), priority(5))},
+			want:      []string{"a web-1", "a web-2", "b web-1 net.ipv4.tcp_fin_timeout=20", "b web-2 net.ipv4.tcp_fin_timeout=20"},
+			conflicts: []string{"a: net.ipv4.tcp_fin_timeout with b, b wins on 2", "b: net.ipv4.tcp_fin_timeout with a, b wins on 2"},
+		},
+		"Of equal ones nobody wins, and both say so": {
+			tunings:   []v1alpha1.NodeTuning{tuning("a", fin(30), on("db")), tuning("b", fin(20))},
+			want:      []string{"a db-1", "b db-1", "b web-1 net.ipv4.tcp_fin_timeout=20", "b web-2 net.ipv4.tcp_fin_timeout=20", "b win-1"},
+			conflicts: []string{"a: net.ipv4.tcp_fin_timeout with b, nobody wins on 1", "b: net.ipv4.tcp_fin_timeout with a, nobody wins on 1"},
+		},
+		"Of three the highest wins, whatever the others disagree on": {
+			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), on("db")), tuning("b", fin(20), on("db")), tuning("c", fin(10), on("db"), priority(1))},
+			want:    []string{"a db-1", "b db-1", "c db-1 net.ipv4.tcp_fin_timeout=10"},
+			conflicts: []string{
+				"a: net.ipv4.tcp_fin_timeout with c, c wins on 1", "b: net.ipv4.tcp_fin_timeout with c, c wins on 1",
+				"c: net.ipv4.tcp_fin_timeout with a, c wins on 1", "c: net.ipv4.tcp_fin_timeout with b, c wins on 1"},
+		},
+		"What only tries out is in nobody's way": {
+			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), on("db")), tuning("b", fin(20), on("db"), dry, priority(9))},
+			want:    []string{"a db-1 net.ipv4.tcp_fin_timeout=30", "b db-1"},
+		},
+		"In pods as well": {
+			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), on("db"), pods)},
+			want:    []string{"a db-1 net.ipv4.tcp_fin_timeout=30 net.ipv4.tcp_fin_timeout@POD=30"},
+		},
+		"A contradiction in pods is told once": {
+			tunings:   []v1alpha1.NodeTuning{tuning("a", fin(30), on("db"), pods), tuning("b", fin(20), on("db"), pods)},
+			want:      []string{"a db-1", "b db-1"},
+			conflicts: []string{"a: net.ipv4.tcp_fin_timeout with b, nobody wins on 1", "b: net.ipv4.tcp_fin_timeout with a, nobody wins on 1"},
+		},
+		"One that can't be read is not in the way of others": {
+			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), broken, priority(9)), tuning("b", fin(20), on("db"))},
+			want:    []string{"b db-1 net.ipv4.tcp_fin_timeout=20"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := resolve.Resolve(test.tunings, cluster)
+			if diff := cmp.Diff(test.want, wishes(r)); diff != "" {
+				t.Errorf("wishes (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.conflicts, contradictions(r)); diff != "" {
+				t.Errorf("conflicts (-want +got):\n%s", diff)
+			}
+			slices.Reverse(test.tunings)
+			if again := resolve.Resolve(test.tunings, cluster); !slices.Equal(wishes(again), wishes(r)) {
+				t.Errorf("in another order the nodes get %v", wishes(again))
+			}
+		})
+	}
+}
+
+func wishes(r resolve.Result) (lines []string) {
+	for tuning, nodes := range r.Wishes {
+		for node, settings := range nodes {
+			line := tuning + " " + node
+			for _, s := range settings {
+				id, _, inPods := strings.Cut(s.ID, "@")
+				if inPods {
+					id += "@POD"
+				}
+				line += fmt.Sprintf(" %s=%s", id, s.Value)
+			}
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func contradictions(r resolve.Result) (lines []string) {
+	for tuning, list := range r.Conflicts {
+		for _, c := range list {
+			winner := "nobody"
+			if c.Winner != "" {
+				winner = c.Winner
+			}
+			lines = append(lines, fmt.Sprintf("%s: %s with %s, %s wins on %d", tuning, c.Key, c.With, winner, c.Nodes))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func TestASelectorThatCannotBeReadIsSaid(t *testing.T) {
+	r := resolve.Resolve([]v1alpha1.NodeTuning{tuning("a", broken)}, cluster)
+	if why := r.Problems["a"]; !strings.Contains(why, `"Near" is not a valid label selector operator`) {
+		t.Errorf("it says %q", why)
+	}
+	if _, ok := r.Wishes["a"]; ok {
+		t.Error("it has wishes: what stands of it would be taken away")
+	}
+}
+
+func TestThresholdsOfTheHighestPriority(t *testing.T) {
+	r := resolve.Resolve([]v1alpha1.NodeTuning{tuning("a", warnAt(40)), tuning("b", warnAt(30), priority(1), on("db"))}, cluster)
+	got := map[string]int32{}
+	for node, t := range r.Thresholds {
+		got[node] = t.WarningPercent
+	}
+	if diff := cmp.Diff(map[string]int32{"db-1": 30, "web-1": 40, "web-2": 40, "win-1": 40}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// BenchmarkResolve is a large cluster with many NodeTunings.
+func BenchmarkResolve(b *testing.B) {
+	var nodes []resolve.Node
+	for i := range 5000 {
+		nodes = append(nodes, resolve.Node{Name: fmt.Sprintf("node-%d", i), OS: tunable.Linux, Labels: map[string]string{"role": fmt.Sprint("r", i%10)}})
+	}
+	var tunings []v1alpha1.NodeTuning
+	for i := range 20 {
+		tunings = append(tunings, tuning(fmt.Sprint("t", i), fin(int32(i+1)), pods, on(fmt.Sprint("r", i%10))))
+	}
+	for b.Loop() {
+		resolve.Resolve(tunings, nodes)
+	}
+}
