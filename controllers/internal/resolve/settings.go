@@ -123,7 +123,7 @@ func Settings(os tunable.OS, t *v1alpha1.NodeTuning) []v1alpha1.Setting {
 	var host, pods []v1alpha1.Setting
 	for _, s := range tunable.All() {
 		value, ok := wanted[s.Key]
-		if !ok || s.OS != os {
+		if !ok {
 			continue
 		}
 		one := template
