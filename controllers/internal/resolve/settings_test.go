@@ -57,8 +57,8 @@ func TestEveryFieldBecomesASettingThatTheCatalogueTakes(t *testing.T) {
 
 // fill sets every number of v, however deep, that nothing has set.
 func fill(v reflect.Value, n int32) {
-	for i := range v.NumField() {
-		switch f := v.Field(i); {
+	for _, f := range v.Fields() {
+		switch {
 		case f.Kind() == reflect.Struct:
 			fill(f, n)
 		case f.Kind() == reflect.Pointer && f.IsNil() && f.Type().Elem().Kind() == reflect.Int32:
