@@ -20,7 +20,7 @@ type Rollout struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	Canaries *int32 `json:"canaries,omitempty"`
-	// soakSeconds is how long changed nodes are watched before the next ones; absent
+	// soakSeconds is how long the canaries are watched before the others; absent
 	// means 300.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

@@ -67,7 +67,7 @@ var pure = map[string]purity{
 	"controllers/internal/resolve":        {},
 	"controllers/portpressure/agent.go":   {},
 	"controllers/portpressure/desired.go": {allow: []string{"k8s.io/api/core/v1"}}, // types
-	"controllers/internal/rollout":        {coming: true},
+	"controllers/internal/rollout":        {},
 	"controllers/internal/transition":     {allow: []string{"k8s.io/api/core/v1"}}, // types
 }
 
