@@ -62,7 +62,7 @@ var pure = map[string]purity{
 	"agent/report/due.go":                 {},
 	"agent/socket":                        {},
 	"agent/table":                         {},
-	"agent/tuning/plan":                   {coming: true},
+	"agent/tuning/plan":                   {},
 	"api/tunable":                         {},
 	"controllers/internal/resolve":        {},
 	"controllers/portpressure/agent.go":   {},

@@ -1,0 +1,173 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+const (
+	// mostRepairs within repairWindow, and a key is left to whoever else writes it,
+	// for contestedFor: no tug-of-war.
+	mostRepairs  = 2
+	repairWindow = time.Hour
+	contestedFor = 6 * time.Hour
+)
+
+// exact plans a key that has one value.
+func (b *builder) exact(is tunable.Setting) {
+	if w, wanted := b.wants[is.Key]; wanted {
+		b.append(b.reach(w))
+		return
+	}
+	if e, ok := b.Entries[is.Key]; ok && !b.freeze[is.Key] {
+		b.append(b.giveBack(is, e))
+	}
+}
+
+// reach plans that w's value stands. It returns what is to be written for that, nil
+// where it stands already or must not be written.
+func (b *builder) reach(w want) *Write {
+	now := b.Current[w.Key].Value
+	if w.is.Same(now, w.Value) {
+		b.stood(w.Key, w.Value)
+		b.say(w.Setting, v1alpha1.SettingApplied, effect(w.is))
+		if e, ok := b.Entries[w.Key]; ok && e.Boot != b.Boot {
+			b.Forget = append(b.Forget, w.Key)
+		}
+		return nil
+	}
+	e, held := b.entry(w.Key)
+	ours := held && e.wrote(w.is, now)
+	if state, why := b.contest(w.Key, w.Value, ours); why != "" {
+		b.say(w.Setting, state, why)
+		return nil
+	}
+	if !held {
+		e = Entry{Target: b.Target, Key: w.Key, Boot: b.Boot, Original: now, At: b.Now}
+	}
+	wrote := []string{w.Value}
+	if ours {
+		wrote = append(wrote, now)
+	}
+	b.record(e, wrote)
+	b.pending(w.Setting, v1alpha1.SettingApplied, effect(w.is), w.Key).status.Original = shown(e.Original)
+	return &Write{Key: w.Key, Value: w.Value}
+}
+
+// wrote says whether value is one of ours.
+func (e *Entry) wrote(is tunable.Setting, value string) bool {
+	return slices.ContainsFunc(e.Wrote, func(v string) bool { return is.Same(v, value) })
+}
+
+// record plans the journal's entry of a key that is about to be written, if it is not
+// the same already.
+func (b *builder) record(e Entry, wrote []string) {
+	if !slices.Equal(e.Wrote, wrote) {
+		e.Wrote = wrote
+		b.Record = append(b.Record, e)
+	}
+}
+
+func effect(is tunable.Setting) string {
+	if is.Effect == tunable.AtOnce {
+		return ""
+	}
+	return "works " + is.Effect.String()
+}
+
+// stood remembers that want stands at key.
+func (b *builder) stood(key, want string) {
+	m := b.remembered(key, want)
+	m.Held, m.Contested = true, time.Time{}
+	b.Plan.Memory[key] = m
+}
+
+// remembered is what is remembered of key while it is wanted to be want.
+func (b *builder) remembered(key, want string) Memory {
+	m := b.Input.Memory[key]
+	if m.Want != want || !m.Contested.IsZero() && b.Now.Sub(m.Contested) >= contestedFor {
+		return Memory{Want: want}
+	}
+	m.Repairs = slices.DeleteFunc(slices.Clone(m.Repairs), func(t time.Time) bool { return b.Now.Sub(t) >= repairWindow })
+	return m
+}
+
+// contest says why key, where something else than want stands, is not written now;
+// empty where it is. ours says that what stands is a value of ours, so that nobody
+// else has been there.
+func (b *builder) contest(key, want string, ours bool) (state v1alpha1.SettingState, why string) {
+	if b.Lost != "" {
+		return v1alpha1.SettingFailed, b.Lost
+	}
+	m := b.remembered(key, want)
+	switch drifted := m.Held && !ours && m.Contested.IsZero(); {
+	case drifted && len(m.Repairs) < mostRepairs:
+		m.Repairs = append(m.Repairs, b.Now)
+	case drifted:
+		m.Contested = b.Now
+	}
+	b.Plan.Memory[key] = m
+	if m.Contested.IsZero() {
+		return "", ""
+	}
+	return v1alpha1.SettingContested, fmt.Sprintf("%s: another program, likely %s, writes it again and again: repaired %d times, now left alone for %d hours; one of the two has to stop",
+		key, writer(key), mostRepairs, int(contestedFor.Hours()))
+}
+
+// writer is who is likely to write key as well.
+func writer(key string) string {
+	if strings.HasPrefix(key, "net.netfilter.nf_conntrack") {
+		return "kube-proxy (conntrack in its configuration)"
+	}
+	return "systemd-sysctl, TuneD, Cilium or another agent that sets sysctls"
+}
+
+// giveBack plans that the original stands again, unless another program has written
+// since. It returns what is to be written for that, nil where nothing is.
+func (b *builder) giveBack(is tunable.Setting, e Entry) *Write {
+	now := b.Current[e.Key]
+	s := &v1alpha1.Setting{ID: e.Key, Key: e.Key, Scope: b.scope(), Value: e.Original}
+	switch {
+	case e.Boot != b.Boot || now.absent() || now.Err == nil && is.Same(now.Value, e.Original):
+		b.Forget = append(b.Forget, e.Key)
+		b.released(s, "")
+		return nil
+	case now.Err != nil:
+		b.released(s, "").fail(fmt.Sprintf("%s: can't be given back: can't be read: %v", e.Key, now.Err))
+		return nil
+	case !e.wrote(is, now.Value):
+		b.Forget = append(b.Forget, e.Key)
+		b.released(s, fmt.Sprintf("%s: left at %q, which another program wrote", e.Key, clip(now.Value)))
+		return nil
+	case now.ReadOnly:
+		b.released(s, "").fail(e.Key + ": can't be given back: read-only here")
+		return nil
+	}
+	b.Forget = append(b.Forget, e.Key)
+	it := b.released(s, "")
+	it.needs, it.status.State = []string{e.Key}, v1alpha1.SettingPending
+	return &Write{Key: e.Key, Value: e.Original, Original: true}
+}
+
+// released is the status of a key that is given back, with what it becomes once that
+// is done. Where the spec still names it (DryRun, Standby), that stays to be said.
+func (b *builder) released(s *v1alpha1.Setting, message string) *item {
+	for i := range b.items {
+		if it := &b.items[i]; it.status.Key == s.Key {
+			it.done, it.message = it.status.State, it.status.Message
+			return it
+		}
+	}
+	it := b.say(s, v1alpha1.SettingReleased, message)
+	it.status.Want, it.done, it.message = nil, v1alpha1.SettingReleased, message
+	return it
+}
+
+func (it *item) fail(message string) {
+	it.status.State, it.status.Message, it.needs = v1alpha1.SettingFailed, message, nil
+}

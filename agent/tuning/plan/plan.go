@@ -1,0 +1,192 @@
+// Package plan decides what to write to a network's settings, and in which order,
+// so that they are what a PortPressure's spec asks for and can be given back. It is
+// pure: what stands in the kernel and in the journal is given, and what to do comes
+// out. One plan is for one network: the host's, or that of a pod.
+package plan
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Target is the network whose settings are planned. The zero value is the host's.
+type Target struct {
+	// Pod is the UID of a pod, Cookie its network namespace's SO_NETNS_COOKIE: a
+	// pod's namespace can be made anew.
+	Pod    string `json:"pod,omitempty"`
+	Cookie uint64 `json:"cookie,omitempty"`
+}
+
+// Host says whether it is the host's network.
+func (t Target) Host() bool { return t == Target{} }
+
+// Entry is what the journal knows of a key that was written to.
+type Entry struct {
+	Target Target `json:"target,omitzero"`
+	Key    string `json:"key"`
+	// Boot is the boot in which it was written. A restart resets sysctls: what
+	// stands then is the original.
+	Boot string `json:"boot"`
+	// Original is what stood there before the first write.
+	Original string `json:"original"`
+	// Wrote is what of ours may stand there: the last value and, until that is
+	// certainly there, the one before it. Of net.ipv4.ip_local_reserved_ports, which
+	// is merged with what others put there, it is our ports only.
+	Wrote []string `json:"wrote"`
+	// At is when the first value was written.
+	At time.Time `json:"at"`
+}
+
+// Reading is what a key was read as.
+type Reading struct {
+	Value string
+	// ReadOnly says that it can't be written from here.
+	ReadOnly bool
+	// Err is why it could not be read; fs.ErrNotExist where there is no such key.
+	Err error
+}
+
+func (r Reading) absent() bool { return errors.Is(r.Err, fs.ErrNotExist) }
+
+// Memory is what is remembered of a key from plan to plan, and forgotten with the
+// process.
+type Memory struct {
+	// Want is the value that the rest is about.
+	Want string
+	// Held says that it stood there.
+	Held bool
+	// Repairs are when it had to be written again, lately.
+	Repairs []time.Time
+	// Contested is since when another program has its way; zero where none has.
+	Contested time.Time
+}
+
+// Input is everything that a plan depends on.
+type Input struct {
+	Target Target
+	// Settings are the wishes for this network, in order of precedence; nil means
+	// that nobody knows, and what stands is held.
+	Settings []v1alpha1.Setting
+	// Current is what Keys were read as.
+	Current map[string]Reading
+	// Entries is the journal of this network, by key.
+	Entries map[string]Entry
+	// Memory is that of the last plan.
+	Memory map[string]Memory
+	Facts
+}
+
+// Facts are those of the machine.
+type Facts struct {
+	Now time.Time
+	// Boot is the boot ID; Kernel the release, for messages.
+	Boot, Kernel string
+	// Allow are the keys that may be set on this node.
+	Allow []string
+	// Level is the node's, empty where nothing was measured yet; NormalFor how long
+	// it has been Normal.
+	Level     v1alpha1.Level
+	NormalFor time.Duration
+	// Protect are the ports that a wider range must leave alone.
+	Protect []Protected
+	// Listeners are the ports that are listened on right now; asked when a range is
+	// about to be written. nil means that there are none.
+	Listeners func() ([]tunable.Ports, error)
+	// Lost is why originals are not known (the journal was corrupt): then nothing is
+	// written. Empty where they are.
+	Lost string
+	// Stop is why nothing may be changed at all for now. Empty where all may.
+	Stop string
+}
+
+// Protected is ports that services have.
+type Protected struct {
+	Ports tunable.Ports
+	Whose string
+}
+
+// Plan is what to do: first write all of Record to the journal, then Writes to the
+// kernel one after the other, each read back, then take Forget out of the journal.
+type Plan struct {
+	Record []Entry
+	Writes []Write
+	Forget []string
+	// Memory is for the next plan.
+	Memory map[string]Memory
+	items  []item
+	fate   map[string]error // of the keys that were to be written
+}
+
+// Write is one value to write.
+type Write struct {
+	Key, Value string
+	// After are keys of which no write may have failed before this one.
+	After []string
+	// Original says that this gives the original back.
+	Original bool
+}
+
+// item is a status in the making.
+type item struct {
+	status v1alpha1.SettingStatus
+	// done is the state and the message once everything in needs was written.
+	done    v1alpha1.SettingState
+	message string
+	needs   []string
+}
+
+// The keys that belong together: ports have to be reserved before the range takes
+// them in.
+const (
+	rangeKey   = "net.ipv4.ip_local_port_range"
+	reserveKey = "net.ipv4.ip_local_reserved_ports"
+)
+
+// Keys are those that have to be read for a plan, sorted.
+func Keys(settings []v1alpha1.Setting, entries map[string]Entry) []string {
+	var keys []string
+	for i := range settings {
+		if _, ok := tunable.Lookup(tunable.Linux, settings[i].Key); ok {
+			keys = append(keys, settings[i].Key)
+		}
+	}
+	for key := range entries {
+		if _, ok := tunable.Lookup(tunable.Linux, key); ok {
+			keys = append(keys, key)
+		}
+	}
+	if slices.Contains(keys, rangeKey) {
+		keys = append(keys, reserveKey)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// Make makes the plan.
+func Make(in Input) Plan {
+	b := builder{Input: in, wants: map[string]want{}, freeze: map[string]bool{}, Plan: Plan{Memory: map[string]Memory{}, fate: map[string]error{}}}
+	if in.Settings == nil {
+		b.hold()
+		return b.Plan
+	}
+	for i := range in.Settings {
+		b.judge(&in.Settings[i])
+	}
+	b.network()
+	for _, s := range tunable.All() {
+		if s.OS == tunable.Linux && s.Key != rangeKey && s.Key != reserveKey {
+			b.exact(s)
+		}
+	}
+	b.strangers()
+	if in.Stop != "" {
+		b.stop()
+	}
+	slices.SortStableFunc(b.items, func(x, y item) int { return b.rank(x) - b.rank(y) })
+	return b.Plan
+}
