@@ -1,0 +1,63 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// ErrLocked says that another process has the journal.
+var ErrLocked = errors.New("another portreeve-agent has the journal")
+
+// Dir is a Disk in a folder of this machine, which this process alone may use.
+type Dir struct {
+	path string
+	lock *os.File
+}
+
+// OpenDir makes the folder where there is none, and locks it until Close or the
+// process's end.
+func OpenDir(path string) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("make the journal's folder: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the journal's folder: %w", err)
+	}
+	if err := lock(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrLocked, path, err), f.Close())
+	}
+	return &Dir{path, f}, nil
+}
+
+// Close lets others have the journal.
+func (d *Dir) Close() error { return d.lock.Close() }
+
+func (d *Dir) Read(file string) ([]byte, error) { return os.ReadFile(filepath.Join(d.path, file)) }
+
+func (d *Dir) Write(file string, data []byte) error {
+	return os.WriteFile(filepath.Join(d.path, file), data, 0o600)
+}
+
+func (d *Dir) Sync(file string) (err error) {
+	f, err := os.OpenFile(filepath.Join(d.path, file), os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return f.Sync()
+}
+
+func (d *Dir) Rename(from, to string) error {
+	return os.Rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
+}
+
+func (d *Dir) List() (names []string, err error) {
+	entries, err := os.ReadDir(d.path)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}

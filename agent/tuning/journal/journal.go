@@ -1,0 +1,190 @@
+// Package journal keeps on disk what the agent was asked to hold, and what stood in
+// each key before it wrote there first. Nothing is written to a kernel that is not in
+// the journal before: whatever ends the agent, the next one can give everything back.
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// The files of a journal's folder. A journal that can't be read is set aside by the
+// name aside, then the time and the boot.
+const (
+	name     = "journal.json"
+	fresh    = name + ".new"
+	asidePre = name + ".corrupt-"
+)
+
+// Disk is the folder of a journal. What was written is certain to survive a loss of
+// power only after Sync, and a name after Sync of the folder, "".
+type Disk interface {
+	// Read gives a file whole; fs.ErrNotExist where there is none.
+	Read(file string) ([]byte, error)
+	// Write makes the file anew.
+	Write(file string, data []byte) error
+	Sync(file string) error
+	Rename(from, to string) error
+	List() ([]string, error)
+}
+
+// Wish is what the agent was asked last.
+type Wish struct {
+	// Settings are those of PortPressure.spec: nil while nobody has said.
+	Settings []v1alpha1.Setting `json:"settings"`
+	// Stop is why nothing may be changed; empty where all may.
+	Stop string `json:"stop,omitempty"`
+}
+
+// Journal is what is on the disk. Its methods are not safe for concurrent use.
+type Journal struct {
+	disk  Disk
+	boot  string
+	aside string
+	state state
+}
+
+// Open reads the journal of disk, in this boot. One that can't be understood is set
+// aside, and then originals are Lost until the machine restarts. One of a newer version
+// stays where it is: the error is ErrNewer.
+func Open(disk Disk, boot string, now time.Time) (*Journal, error) {
+	j := &Journal{disk: disk, boot: boot}
+	raw, err := disk.Read(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	if err == nil {
+		if j.state, err = decode(raw); errors.Is(err, ErrNewer) {
+			return nil, err
+		}
+		if err != nil {
+			return j, j.setAside(now)
+		}
+	}
+	return j, j.look()
+}
+
+// setAside moves a corrupt journal out of the way.
+func (j *Journal) setAside(now time.Time) error {
+	j.aside = asidePre + now.UTC().Format("20060102T150405Z") + "-" + j.boot
+	if err := j.disk.Rename(name, j.aside); err != nil {
+		return fmt.Errorf("set the corrupt journal aside: %w", err)
+	}
+	if err := j.disk.Sync(""); err != nil {
+		return fmt.Errorf("set the corrupt journal aside: %w", err)
+	}
+	return nil
+}
+
+// look finds out whether a journal was set aside in this boot.
+func (j *Journal) look() error {
+	files, err := j.disk.List()
+	if err != nil {
+		return fmt.Errorf("list the journal's folder: %w", err)
+	}
+	j.aside = ""
+	for _, f := range files {
+		if strings.HasPrefix(f, asidePre) && strings.HasSuffix(f, "-"+j.boot) {
+			j.aside = f
+		}
+	}
+	return nil
+}
+
+// Lost says why originals may not be known, with the remedy; empty where they are.
+func (j *Journal) Lost() string {
+	if j.aside != "" && j.look() == nil && j.aside == "" {
+		return ""
+	}
+	if j.aside == "" {
+		return ""
+	}
+	return fmt.Sprintf("the journal could not be read, so what stood before Portreeve is not known: nothing is written until the node restarts, or until someone has looked and removes %s from the agent's --state-dir", j.aside)
+}
+
+// Wish is what was asked last.
+func (j *Journal) Wish() Wish { return j.state.Wish }
+
+// Entries are those of a network, by key.
+func (j *Journal) Entries(t plan.Target) map[string]plan.Entry {
+	entries := map[string]plan.Entry{}
+	for _, e := range j.state.Entries {
+		if e.Target == t {
+			entries[e.Key] = e
+		}
+	}
+	return entries
+}
+
+// Targets are the networks that have entries.
+func (j *Journal) Targets() (targets []plan.Target) {
+	for _, e := range j.state.Entries {
+		if !slices.Contains(targets, e.Target) {
+			targets = append(targets, e.Target)
+		}
+	}
+	return targets
+}
+
+// Ask takes what is wished from now on.
+func (j *Journal) Ask(w Wish) error {
+	next := j.state
+	next.Wish = w
+	return j.save(next)
+}
+
+// Record takes entries, in place of those of the same network and key.
+func (j *Journal) Record(entries []plan.Entry) error {
+	next := j.state
+	next.Entries = slices.Clone(next.Entries)
+	for _, e := range entries {
+		i := slices.IndexFunc(next.Entries, func(o plan.Entry) bool { return o.Target == e.Target && o.Key == e.Key })
+		if i < 0 {
+			next.Entries = append(next.Entries, e)
+			continue
+		}
+		next.Entries[i] = e
+	}
+	return j.save(next)
+}
+
+// Forget drops keys of a network.
+func (j *Journal) Forget(t plan.Target, keys []string) error {
+	next := j.state
+	next.Entries = slices.DeleteFunc(slices.Clone(next.Entries), func(e plan.Entry) bool {
+		return e.Target == t && slices.Contains(keys, e.Key)
+	})
+	return j.save(next)
+}
+
+// save writes the journal anew: at every moment there is a whole one on the disk, the
+// old or the new. What can't be written is not taken. What would be the same is not
+// written.
+func (j *Journal) save(next state) error {
+	data, err := encode(next)
+	if err != nil {
+		return err
+	}
+	if was, err := encode(j.state); err == nil && string(was) == string(data) {
+		return nil
+	}
+	for _, step := range []func() error{
+		func() error { return j.disk.Write(fresh, data) },
+		func() error { return j.disk.Sync(fresh) },
+		func() error { return j.disk.Rename(fresh, name) },
+		func() error { return j.disk.Sync("") },
+	} {
+		if err := step(); err != nil {
+			return fmt.Errorf("write the journal: %w", err)
+		}
+	}
+	j.state = next
+	return nil
+}
