@@ -1,5 +1,6 @@
 // Package portpressure keeps one PortPressure for each Node, says on it whether the
-// node's agent is there, and tells in Events what changes. The status is the agents'.
+// node's agent is there, and tells in Events what changes. The status is the agents',
+// the spec package nodetuning's.
 package portpressure
 
 import (
@@ -31,7 +32,7 @@ type Config struct {
 	// Heartbeat is how often a healthy agent reports at least: the agents' own
 	// --heartbeat, or more.
 	Heartbeat time.Duration
-	// Thresholds go into every PortPressure.
+	// Thresholds go into every new PortPressure.
 	Thresholds v1alpha1.Thresholds
 }
 
@@ -107,7 +108,7 @@ func (r *Reconciler) settle(ctx context.Context, node *metav1.PartialObjectMetad
 	room, more := r.budget.room(node.Name, now)
 	changes, told := transition.Between(transition.Parse(have.Annotations[v1alpha1.AnnotationTold]), &have.Status, room)
 
-	want := desired(have, node, r.config.Thresholds, v.label, told.String())
+	want := desired(have, node, v.label, told.String())
 	if !equality.Semantic.DeepEqual(have, want) {
 		// With the lock a stale cache gives a conflict and not a second Event.
 		patch := client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{})

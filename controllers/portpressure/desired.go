@@ -18,11 +18,11 @@ func create(node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds) 
 	return p
 }
 
-// desired is have as it should be; have stays as it is.
-func desired(have *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds, label, told string) *v1alpha1.PortPressure {
+// desired is have with the metadata that it should have; have stays as it is. The
+// spec is package nodetuning's, once the object is there.
+func desired(have *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, label, told string) *v1alpha1.PortPressure {
 	want := have.DeepCopy()
 	own(want, node)
-	want.Spec.Thresholds = thresholds
 	want.Labels = with(want.Labels, v1alpha1.LabelAgent, label)
 	want.Annotations = with(want.Annotations, v1alpha1.AnnotationTold, told)
 	return want

@@ -3,6 +3,7 @@ package portpressure
 import (
 	"slices"
 	"time"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -61,8 +62,48 @@ func Trim(obj any) (any, error) {
 		Tightest:           leadsTo(&p.Status),
 		Conditions:         told(p.Status.Conditions),
 		Failures:           lastFailure(p.Status.Failures),
+		LastPressure:       began(p.Status.LastPressure),
+		Settings:           outcomes(p.Status.Settings, p.Spec.Settings == nil),
+	}
+	for i := range p.Spec.Settings {
+		share(&p.Spec.Settings[i])
 	}
 	return p, nil
+}
+
+// outcomes are how far settings have come: what a rollout goes by. Values are kept
+// only where the spec has none: they say then what the agent holds still.
+func outcomes(settings []v1alpha1.SettingStatus, values bool) []v1alpha1.SettingStatus {
+	kept := slices.Clone(settings)
+	for i, s := range kept {
+		kept[i] = v1alpha1.SettingStatus{ID: one(s.ID), Key: one(s.Key), State: one(s.State), LastTransitionTime: s.LastTransitionTime}
+		switch s.State {
+		case v1alpha1.SettingRefused, v1alpha1.SettingFailed, v1alpha1.SettingContested:
+			kept[i].Message = one(s.Message)
+		}
+		if values {
+			kept[i].Want, kept[i].Have = s.Want, s.Have
+		}
+	}
+	return kept
+}
+
+// share makes the strings of s those of every other node: one NodeTuning gives
+// thousands of nodes the same settings.
+func share(s *v1alpha1.Setting) {
+	s.ID, s.Key, s.Value, s.From.Name = one(s.ID), one(s.Key), one(s.Value), one(s.From.Name)
+	s.Scope, s.Mode, s.Activation = one(s.Scope), one(s.Mode), one(s.Activation)
+}
+
+// one is s in the memory of all its equals.
+func one[T ~string](s T) T { return unique.Make(s).Value() }
+
+// began is when a pressure began.
+func began(p *v1alpha1.Pressure) *v1alpha1.Pressure {
+	if p == nil {
+		return nil
+	}
+	return &v1alpha1.Pressure{From: p.From}
 }
 
 // leadsTo is where the tightest pool leads to, past the line.
@@ -73,12 +114,16 @@ func leadsTo(s *v1alpha1.PortPressureStatus) *v1alpha1.Pool {
 	return &v1alpha1.Pool{Destination: s.Tightest.Destination, Port: s.Tightest.Port}
 }
 
-// told are the conditions that Events tell of, and how they are.
+// told are the conditions that Events tell of, and how they are; and since when no
+// port is available, where none is.
 func told(conditions []metav1.Condition) (kept []metav1.Condition) {
 	for _, kind := range []string{v1alpha1.ConditionLeakSuspected, v1alpha1.ConditionConntrackAvailable} {
 		if c := meta.FindStatusCondition(conditions, kind); c != nil {
 			kept = append(kept, metav1.Condition{Type: kind, Status: c.Status})
 		}
+	}
+	if c := meta.FindStatusCondition(conditions, v1alpha1.ConditionPortsAvailable); c != nil && c.Status == metav1.ConditionFalse {
+		kept = append(kept, metav1.Condition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime})
 	}
 	return kept
 }
@@ -118,4 +163,17 @@ func reportedAt(p *v1alpha1.PortPressure) time.Time {
 		return p.Status.ObservedAt.Time
 	}
 	return last
+}
+
+// Skew is how far the API server's clock was ahead of the node's when p's status was
+// written: what to add to the node's times. A status is written some seconds after it
+// was measured, and less than a minute says nothing.
+func Skew(p *v1alpha1.PortPressure) time.Duration {
+	if p.Status.ObservedAt == nil {
+		return 0
+	}
+	if skew := reportedAt(p).Sub(p.Status.ObservedAt.Time); skew.Abs() >= time.Minute {
+		return skew
+	}
+	return 0
 }

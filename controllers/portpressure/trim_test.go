@@ -28,14 +28,18 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 				{Manager: "agent", Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", Time: at(3), FieldsV1: metav1.NewFieldsV1(`{"f:status":{}}`)},
 			},
 		},
-		Spec: v1alpha1.PortPressureSpec{Thresholds: v1alpha1.Thresholds{WarningPercent: 50}},
+		Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{{ID: "k", Key: "k", Value: "1"}}, Thresholds: v1alpha1.Thresholds{WarningPercent: 50}},
 		Status: v1alpha1.PortPressureStatus{
 			ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)), Advice: "reuse connections",
-			Networks: make([]v1alpha1.Network, 3), LastPressure: &v1alpha1.Pressure{},
+			Networks: make([]v1alpha1.Network, 3), LastPressure: &v1alpha1.Pressure{Summary: "s", From: *at(1), To: at(2)},
+			Settings: []v1alpha1.SettingStatus{
+				{ID: "k", Key: "k", Scope: "Host", Want: new("1"), Have: new("1"), State: v1alpha1.SettingApplied, Message: "m", LastTransitionTime: at(1)},
+				{ID: "l", Key: "l", State: v1alpha1.SettingFailed, Message: "why"},
+			},
 			Tightest: &v1alpha1.Pool{Summary: "shop/api → 10.0.0.9:5432", Destination: "10.0.0.9", Port: 5432, Used: 1, States: &v1alpha1.States{}},
 			Failures: []v1alpha1.Failure{{Network: "a", Count: 9, LastAt: *at(1)}, {Network: "b", Count: 1, LastAt: *at(2)}},
 			Conditions: []metav1.Condition{
-				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionTrue, Message: "m"},
+				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionFalse, Message: "m", LastTransitionTime: *at(1)},
 				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse, Message: "m"},
 				{Type: v1alpha1.ConditionLeakSuspected, Status: metav1.ConditionUnknown, Message: "m"},
 			},
@@ -49,11 +53,17 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 		Spec: full.Spec,
 		Status: v1alpha1.PortPressureStatus{
 			ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)),
-			Tightest: &v1alpha1.Pool{Destination: "10.0.0.9", Port: 5432},
-			Failures: []v1alpha1.Failure{{LastAt: *at(2)}},
+			Tightest:     &v1alpha1.Pool{Destination: "10.0.0.9", Port: 5432},
+			Failures:     []v1alpha1.Failure{{LastAt: *at(2)}},
+			LastPressure: &v1alpha1.Pressure{From: *at(1)},
+			Settings: []v1alpha1.SettingStatus{
+				{ID: "k", Key: "k", State: v1alpha1.SettingApplied, LastTransitionTime: at(1)},
+				{ID: "l", Key: "l", State: v1alpha1.SettingFailed, Message: "why"},
+			},
 			Conditions: []metav1.Condition{
 				{Type: v1alpha1.ConditionLeakSuspected, Status: metav1.ConditionUnknown},
 				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse},
+				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionFalse, LastTransitionTime: *at(1)},
 			},
 		},
 	}
