@@ -18,6 +18,7 @@ import (
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/destination"
+	"portreeve.io/portreeve/controllers/nodetuning"
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
@@ -40,6 +41,7 @@ func Scheme() (*runtime.Scheme, error) {
 func Cache(o Options) cache.Options {
 	return cache.Options{
 		ReaderFailOnMissingInformer: true,
+		DefaultTransform:            cache.TransformStripManagedFields(), // NodeTunings
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.PortPressure{}: {Transform: portpressure.Trim},
 			&corev1.Node{}:           {Transform: portpressure.TrimNode},
@@ -63,5 +65,12 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := r.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
-	return metrics.Registry.Register(portpressure.NewMetrics(mgr.GetCache(), mgr.Elected(), names))
+	recorder := mgr.GetEventRecorder(v1alpha1.ReportingController)
+	t := nodetuning.New(mgr.GetCache(), mgr.GetClient(), recorder, clock.RealClock{}, o.PortPressure.Thresholds)
+	if err := t.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	return errors.Join(
+		metrics.Registry.Register(portpressure.NewMetrics(mgr.GetCache(), mgr.Elected(), names)),
+		metrics.Registry.Register(t))
 }

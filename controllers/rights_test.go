@@ -25,6 +25,8 @@ func TestRights(t *testing.T) {
 		controllerAccount: {
 			"/nodes: list,watch",
 			"portreeve.io/portpressures: create,list,patch,watch",
+			"portreeve.io/nodetunings: list,patch,watch",
+			"portreeve.io/nodetunings/status: patch",
 			"/services: list",
 			"/pods: list",
 			"portreeve-system: /events: create,patch",

@@ -82,10 +82,11 @@ type TuningCounts struct {
 	// applied is those of updated where every setting reads back as wanted, or
 	// stands by.
 	Applied int32 `json:"applied"`
-	// refused, failed, restartRequired and dryRun are those of updated with at least
-	// one setting in that state.
+	// refused, failed, contested, restartRequired and dryRun are those of updated with
+	// at least one setting in that state.
 	Refused         int32 `json:"refused"`
 	Failed          int32 `json:"failed"`
+	Contested       int32 `json:"contested"`
 	RestartRequired int32 `json:"restartRequired"`
 	DryRun          int32 `json:"dryRun"`
 }
@@ -167,3 +168,8 @@ const (
 // FinalizerRelease keeps a deleted NodeTuning until its nodes have their originals
 // back.
 const FinalizerRelease = "portreeve.io/release"
+
+// AnnotationConfirmRelease on a NodeTuning, with its metadata.generation as the value,
+// lets go what is held for safety: a plan that takes settings from many nodes at once,
+// and the give-back of nodes whose agents are silent.
+const AnnotationConfirmRelease = "portreeve.io/confirm-release"

@@ -43,10 +43,12 @@ var (
 	}
 )
 
-func (f Family) desc() *prometheus.Desc { return prometheus.NewDesc(f.Name, f.Help, f.Labels, nil) }
+// Desc describes the metrics to Prometheus.
+func (f Family) Desc() *prometheus.Desc { return prometheus.NewDesc(f.Name, f.Help, f.Labels, nil) }
 
-func (f Family) metric(value float64, labels ...string) prometheus.Metric {
-	return prometheus.MustNewConstMetric(f.desc(), prometheus.GaugeValue, value, labels...)
+// Metric is one series.
+func (f Family) Metric(value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(f.Desc(), prometheus.GaugeValue, value, labels...)
 }
 
 // Metrics counts the nodes each time that it is read.
@@ -71,7 +73,7 @@ const mostDestinations = 100
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 	for _, f := range Families() {
-		c <- f.desc()
+		c <- f.Desc()
 	}
 }
 
@@ -90,13 +92,13 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	}
 	census := take(list.Items)
 	for state, n := range census.agents {
-		c <- agents.metric(float64(n), state)
+		c <- agents.Metric(float64(n), state)
 	}
 	for level, n := range census.levels {
-		c <- nodes.metric(float64(n), string(level))
+		c <- nodes.Metric(float64(n), string(level))
 	}
 	for _, p := range census.commonest(mostDestinations, v1alpha1.LevelCritical, v1alpha1.LevelWarning) {
 		name := m.names.Name(ctx, p.destination)
-		c <- destinations.metric(1, p.destination, strconv.Itoa(int(p.port)), name.Kind, name.Namespace, name.Name)
+		c <- destinations.Metric(1, p.destination, strconv.Itoa(int(p.port)), name.Kind, name.Namespace, name.Name)
 	}
 }

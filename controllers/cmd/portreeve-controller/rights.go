@@ -22,9 +22,12 @@ func needs(namespace string) (rights []right) {
 		rights = append(rights,
 			right{verb, "", "nodes", ""},
 			right{verb, "", "pods", namespace},
-			right{verb, v1alpha1.GroupVersion.Group, "portpressures", ""})
+			right{verb, v1alpha1.GroupVersion.Group, "portpressures", ""},
+			right{verb, v1alpha1.GroupVersion.Group, "nodetunings", ""})
 	}
 	return append(rights,
+		right{"patch", v1alpha1.GroupVersion.Group, "nodetunings", ""},
+		right{"patch", v1alpha1.GroupVersion.Group, "nodetunings/status", ""},
 		right{"create", v1alpha1.GroupVersion.Group, "portpressures", ""},
 		right{"patch", v1alpha1.GroupVersion.Group, "portpressures", ""})
 }
@@ -40,8 +43,9 @@ func (r right) String() string {
 func denied(ctx context.Context, reviews authorizationv1client.SelfSubjectAccessReviewInterface, namespace string) string {
 	var missing []string
 	for _, r := range needs(namespace) {
+		resource, sub, _ := strings.Cut(r.resource, "/")
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: r.verb, Group: r.group, Resource: r.resource, Namespace: r.namespace},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: r.verb, Group: r.group, Resource: resource, Subresource: sub, Namespace: r.namespace},
 		}}
 		answer, err := reviews.Create(ctx, review, metav1.CreateOptions{})
 		if err != nil {

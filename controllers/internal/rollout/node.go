@@ -17,9 +17,8 @@ type node struct {
 	settled bool // and its agent has done with it
 	at      time.Time
 	bad     []v1alpha1.SettingStatus // settings that are not as wanted
-	failed  bool
-	restart bool
-	dry     bool
+	// Whether one of the settings is in that state.
+	failed, refused, contested, restart, dry bool
 }
 
 func newNode(n Node) *node {
@@ -60,8 +59,10 @@ func (n *node) settle(s v1alpha1.SettingStatus) {
 		n.dry = true
 	case v1alpha1.SettingRestartRequired:
 		n.restart = true
-	case v1alpha1.SettingRefused, v1alpha1.SettingContested:
-		n.bad = append(n.bad, s)
+	case v1alpha1.SettingRefused:
+		n.bad, n.refused = append(n.bad, s), true
+	case v1alpha1.SettingContested:
+		n.bad, n.contested = append(n.bad, s), true
 	case v1alpha1.SettingFailed:
 		n.bad, n.failed = append(n.bad, s), true
 	default:

@@ -84,6 +84,7 @@ func Decide(in Input) Decision {
 // verdict is what one step decides.
 type verdict struct {
 	phase        v1alpha1.RolloutPhase
+	stop         string // why it stands still: the reason of the condition Degraded
 	reason       string
 	change, take []string
 	next         time.Time
@@ -91,4 +92,9 @@ type verdict struct {
 
 func stand(phase v1alpha1.RolloutPhase, reason string) (*verdict, bool) {
 	return &verdict{phase: phase, reason: reason}, true
+}
+
+// stopped is a rollout that stands still until someone does something.
+func stopped(stop, reason string) (*verdict, bool) {
+	return &verdict{phase: v1alpha1.RolloutPaused, stop: stop, reason: reason}, true
 }

@@ -151,7 +151,7 @@ func TestDecide(t *testing.T) {
 		"A deleted one gives back at its pace": {tuning(most(2), deleted), []rollout.Node{gone(done("a", -6, applied)), gone(done("b", -6, applied)), gone(done("c", -6, applied))},
 			"Releasing +a +b: 3 nodes to be given back"},
 		"And waits for silent agents, by name": {tuning(most(2), deleted), []rollout.Node{silent(gone(done("a", -6, applied)))},
-			"Releasing: 1 node to be given back; waiting for the silent agents of a"},
+			"Releasing: 1 node to be given back; waiting for the silent agents of a: to go without them, annotate the NodeTuning with portreeve.io/confirm-release=2"},
 		"Nothing of it is left": {tuning(deleted), nil, "Releasing: 0 nodes to be given back, released"},
 		"A silent agent gets nothing new": {tuning(), []rollout.Node{done("a", -6, applied), silent(old("b", 1))},
 			"Rolling: waiting for the silent agents of b"},

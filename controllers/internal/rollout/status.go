@@ -54,7 +54,8 @@ func (c *course) counts() (n v1alpha1.TuningCounts, failing []v1alpha1.TuningFai
 		n.DryRun += one(node.dry)
 		n.RestartRequired += one(node.restart)
 		n.Failed += one(node.failed)
-		n.Refused += one(len(node.bad) > 0 && !node.failed)
+		n.Contested += one(node.contested)
+		n.Refused += one(node.refused)
 		for _, s := range node.bad {
 			if len(failing) < maxFailing {
 				failing = append(failing, v1alpha1.TuningFailure{Node: node.Name, Key: s.Key, State: s.State, Message: s.Message})
@@ -62,6 +63,14 @@ func (c *course) counts() (n v1alpha1.TuningCounts, failing []v1alpha1.TuningFai
 		}
 	}
 	return n, failing
+}
+
+// bad is how many changed nodes have a setting that is not as wanted.
+func (c *course) bad() (n int32) {
+	for _, node := range c.changed {
+		n += one(len(node.bad) > 0)
+	}
+	return n
 }
 
 func one(yes bool) int32 {
@@ -77,12 +86,11 @@ const (
 	reasonNoConflict = "NoConflict"
 	reasonAsWanted   = "AsWanted"
 	reasonNotAll     = "NotEverywhere"
-	reasonUnread     = "SelectorUnreadable"
 )
 
 func (c *course) conditions(v *verdict, s *v1alpha1.NodeTuningStatus) []metav1.Condition {
 	n := s.Counts
-	bad := n.Failed + n.Refused
+	bad := c.bad()
 	ready := v.phase == v1alpha1.RolloutComplete && bad == 0
 	moving := v.phase == v1alpha1.RolloutCanary || v.phase == v1alpha1.RolloutSoaking || v.phase == v1alpha1.RolloutRolling || v.phase == v1alpha1.RolloutReleased
 	stopped := v.phase == v1alpha1.RolloutReverted || v.phase == v1alpha1.RolloutPaused && !c.Tuning.Spec.Rollout.Paused
@@ -90,8 +98,8 @@ func (c *course) conditions(v *verdict, s *v1alpha1.NodeTuningStatus) []metav1.C
 	if bad > 0 && !stopped {
 		degraded.Message = fmt.Sprintf("%s with settings that are not as wanted: see status.failing", nodes(int(bad)))
 	}
-	if c.Problem != "" {
-		degraded.Reason = reasonUnread
+	if v.stop != "" {
+		degraded.Reason = v.stop
 	}
 	return []metav1.Condition{
 		condition(v1alpha1.ConditionReady, ready, string(v.phase), string(v.phase),

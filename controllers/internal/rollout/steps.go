@@ -16,7 +16,7 @@ func unreadable(c *course) (*verdict, bool) {
 	if c.Problem == "" || !c.Tuning.DeletionTimestamp.IsZero() {
 		return nil, false
 	}
-	return stand(v1alpha1.RolloutPaused, c.Problem)
+	return stopped(v1alpha1.ReasonTuningUnreadable, c.Problem)
 }
 
 // releasing: a deleted one gives back at its pace; nobody soaks, nothing is braked,
@@ -48,7 +48,8 @@ func (c *course) silent() string {
 	if len(names) == 0 {
 		return ""
 	}
-	return "; waiting for the silent agents of " + some(names)
+	return fmt.Sprintf("; waiting for the silent agents of %s: to go without them, annotate the NodeTuning with %s=%d",
+		some(names), AnnotationConfirm, c.Tuning.Generation)
 }
 
 // reverting: after a regression the changed ones give back, at the pace, and it ends
@@ -57,15 +58,15 @@ func reverting(c *course) (*verdict, bool) {
 	if !c.before(v1alpha1.RolloutReverted) {
 		return nil, false
 	}
-	return &verdict{phase: v1alpha1.RolloutReverted, reason: c.Tuning.Status.Rollout.Reason, take: c.next(c.changed, len(c.changed))}, true
+	return &verdict{phase: v1alpha1.RolloutReverted, stop: v1alpha1.ReasonRegressionFound, reason: c.Tuning.Status.Rollout.Reason, take: c.next(c.changed, len(c.changed))}, true
 }
 
 func paused(c *course) (*verdict, bool) {
 	switch {
 	case c.Tuning.Spec.Rollout.Paused:
-		return stand(v1alpha1.RolloutPaused, "spec.rollout.paused is true")
+		return stopped(v1alpha1.ReasonRolloutPaused, "spec.rollout.paused is true")
 	case c.before(v1alpha1.RolloutPaused) && strings.HasPrefix(c.Tuning.Status.Rollout.Reason, regression):
-		return stand(v1alpha1.RolloutPaused, c.Tuning.Status.Rollout.Reason)
+		return stopped(v1alpha1.ReasonRegressionFound, c.Tuning.Status.Rollout.Reason)
 	}
 	return nil, false
 }
@@ -74,9 +75,13 @@ func paused(c *course) (*verdict, bool) {
 // a confirmation, other than by deleting the NodeTuning.
 const Brake = 20
 
-// AnnotationConfirm on a NodeTuning, with its metadata.generation as the value, lets
-// go what the brake holds.
-const AnnotationConfirm = "portreeve.io/confirm-release"
+// AnnotationConfirm lets go what the brake holds.
+const AnnotationConfirm = v1alpha1.AnnotationConfirmRelease
+
+// Confirmed says whether someone has let go what is held of t as it is.
+func Confirmed(t *v1alpha1.NodeTuning) bool {
+	return t.Annotations[AnnotationConfirm] == strconv.FormatInt(t.Generation, 10)
+}
 
 // braked: a selector that went wrong, labels that vanished.
 func braked(c *course) (*verdict, bool) {
@@ -86,13 +91,12 @@ func braked(c *course) (*verdict, bool) {
 			losing++
 		}
 	}
-	generation := strconv.FormatInt(c.Tuning.Generation, 10)
-	if losing < 2 || losing*100 <= c.ClusterNodes*Brake || c.Tuning.Annotations[AnnotationConfirm] == generation {
+	if losing < 2 || losing*100 <= c.ClusterNodes*Brake || Confirmed(c.Tuning) {
 		return nil, false
 	}
-	return stand(v1alpha1.RolloutPaused, fmt.Sprintf(
-		"this would take settings from %s of %d at once, more than %d %%: if that is meant, annotate the NodeTuning with %s=%s",
-		nodes(losing), c.ClusterNodes, Brake, AnnotationConfirm, generation))
+	return stopped(v1alpha1.ReasonReleaseHeld, fmt.Sprintf(
+		"this would take settings from %s of %d at once, more than %d %%: if that is meant, annotate the NodeTuning with %s=%d",
+		nodes(losing), c.ClusterNodes, Brake, AnnotationConfirm, c.Tuning.Generation))
 }
 
 // regressed: changed nodes fare worse than the others.
@@ -105,9 +109,9 @@ func regressed(c *course) (*verdict, bool) {
 	case why == "":
 		return nil, false
 	case c.Tuning.Spec.Rollout.OnRegression == v1alpha1.OnRegressionRevert:
-		return &verdict{phase: v1alpha1.RolloutReverted, reason: why, take: c.next(c.changed, len(c.changed))}, true
+		return &verdict{phase: v1alpha1.RolloutReverted, stop: v1alpha1.ReasonRegressionFound, reason: why, take: c.next(c.changed, len(c.changed))}, true
 	}
-	return stand(v1alpha1.RolloutPaused, why)
+	return stopped(v1alpha1.ReasonRegressionFound, why)
 }
 
 // settling: nodes in change take up the whole pace, or are the canaries.

@@ -3,9 +3,11 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"portreeve.io/portreeve/agent/metrics"
+	"portreeve.io/portreeve/controllers/nodetuning"
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
@@ -63,7 +65,7 @@ func page() string {
 		}
 	}
 	b.WriteString(controllerHead)
-	for _, f := range portpressure.Families() {
+	for _, f := range slices.Concat(portpressure.Families(), nodetuning.Families()) {
 		fmt.Fprintf(&b, "| %#q | %s | %s | %s |\n", f.Name, strings.Join(f.Labels, ", "), cell(f.Help), cell(f.Absent))
 	}
 	return b.String()
