@@ -65,6 +65,9 @@ var pure = map[string]purity{
 	"agent/tuning/plan":                   {},
 	"api/tunable":                         {},
 	"controllers/internal/resolve":        {},
+	"controllers/nodetuning/decide.go":    {},
+	"controllers/nodetuning/hold.go":      {},
+	"controllers/nodetuning/news.go":      {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/portpressure/agent.go":   {},
 	"controllers/portpressure/desired.go": {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/internal/rollout":        {},
