@@ -39,7 +39,7 @@ func TestTheManifestsAreComplete(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Namespace/portreeve-system", "CustomResourceDefinition/portpressures.portreeve.io", "Deployment/portreeve-controller", "DaemonSet/portreeve-agent",
-		"ServiceAccount/portreeve-agent", "ServiceAccount/portreeve-controller", "ClusterRole/portreeve-viewer",
+		"ServiceAccount/portreeve-agent", "ServiceAccount/portreeve-controller", "ClusterRole/portreeve-viewer", "ClusterRole/portreeve-tuner",
 		"ValidatingAdmissionPolicyBinding/portreeve-status", "ValidatingAdmissionPolicyBinding/portreeve-spec", "ValidatingAdmissionPolicyBinding/portreeve-agent-events",
 	} {
 		if !slices.Contains(names, want) {

@@ -1,13 +1,16 @@
 package controllers_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"portreeve.io/portreeve/controllers/internal/testenv"
@@ -107,4 +110,102 @@ func describe(where string, rules []rbacv1.PolicyRule) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// A NodeTuning reaches every namespace's pods: who may write one was given just that.
+func TestWhoMayTune(t *testing.T) {
+	env := begin(t)
+	tests := map[string]struct {
+		role          string
+		read, write   bool
+		status, press bool
+	}{
+		"a tuner":               {role: "portreeve-tuner", read: true, write: true, press: true},
+		"a viewer":              {role: "portreeve-viewer", read: true, press: true},
+		"the agents, for those": {role: "portreeve-agent", press: true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			user := "rights-of-" + tt.role
+			bind(t, env, user, tt.role)
+			for ask, want := range map[authorizationv1.ResourceAttributes]bool{
+				{Verb: "list", Resource: "nodetunings"}:                          tt.read,
+				{Verb: "create", Resource: "nodetunings"}:                        tt.write,
+				{Verb: "patch", Resource: "nodetunings"}:                         tt.write,
+				{Verb: "delete", Resource: "nodetunings"}:                        tt.write,
+				{Verb: "deletecollection", Resource: "nodetunings"}:              false,
+				{Verb: "patch", Resource: "nodetunings", Subresource: "status"}:  false,
+				{Verb: "update", Resource: "nodetunings", Subresource: "status"}: false,
+				{Verb: "list", Resource: "portpressures"}:                        tt.press,
+				{Verb: "patch", Resource: "portpressures"}:                       false,
+			} {
+				ask.Group = "portreeve.io"
+				if got := may(t, env, user, ask); got != want {
+					t.Errorf("%s %s %s: %v, want %v", ask.Verb, ask.Resource, ask.Subresource, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Reading is given to whoever may view the whole cluster, and nothing else to anybody
+// by another role. What a label aggregates takes a controller, which is not here.
+func TestOnlyReadingIsAggregated(t *testing.T) {
+	env := testenv.Start(t)
+	var roles rbacv1.ClusterRoleList
+	if err := env.Client.List(t.Context(), &roles); err != nil {
+		t.Fatal(err)
+	}
+	var aggregated []string
+	for _, r := range roles.Items {
+		for label := range r.Labels {
+			if to, ok := strings.CutPrefix(label, "rbac.authorization.k8s.io/aggregate-to-"); ok && strings.HasPrefix(r.Name, "portreeve-") {
+				aggregated = append(aggregated, r.Name+" to "+to)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"portreeve-viewer to view"}, aggregated); diff != "" {
+		t.Errorf("aggregated roles (-want +got):\n%s", diff)
+	}
+}
+
+// bind gives a user a role in the whole cluster, and waits until it holds.
+func bind(t *testing.T, env *testenv.Env, user, role string) {
+	t.Helper()
+	b := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: user},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	}
+	if err := env.Client.Create(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Client.Delete(context.WithoutCancel(t.Context()), b); err != nil {
+			t.Error(err)
+		}
+	})
+	// A later binding shows that the first one is known.
+	probe := b.DeepCopy()
+	probe.ObjectMeta = metav1.ObjectMeta{Name: user + "-known"}
+	probe.RoleRef.Name = "system:node-problem-detector" // may read nodes
+	if err := env.Client.Create(t.Context(), probe); err != nil {
+		t.Fatal(err)
+	}
+	until(t, func() bool {
+		return may(t, env, user, authorizationv1.ResourceAttributes{Verb: "get", Resource: "nodes"})
+	})
+	if err := env.Client.Delete(t.Context(), probe); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// may asks the API server.
+func may(t *testing.T, env *testenv.Env, user string, ask authorizationv1.ResourceAttributes) bool {
+	t.Helper()
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &ask}}
+	if err := env.Client.Create(t.Context(), review); err != nil {
+		t.Fatal(err)
+	}
+	return review.Status.Allowed
 }

@@ -52,6 +52,7 @@ type NodeTuningStatus struct {
 	// observedGeneration is the metadata.generation that all of this speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// counts are numbers of nodes.
 	// +optional
 	Counts TuningCounts `json:"counts,omitzero"`
 	// failing are nodes where a setting is not as wanted, by name; 10 at most.
@@ -64,6 +65,7 @@ type NodeTuningStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Conflicts []TuningConflict `json:"conflicts,omitempty"`
+	// rollout is where the rollout stands.
 	// +optional
 	Rollout RolloutStatus `json:"rollout,omitzero"`
 	// +optional
@@ -93,10 +95,12 @@ type TuningCounts struct {
 
 // TuningFailure is a node where a setting is not as wanted.
 type TuningFailure struct {
+	// node is its name.
 	// +kubebuilder:validation:MaxLength=253
 	Node string `json:"node"`
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key"`
+	// state is not Applied, Standby or DryRun.
 	// +kubebuilder:validation:MaxLength=32
 	State SettingState `json:"state"`
 	// +optional
@@ -122,6 +126,7 @@ type TuningConflict struct {
 
 // RolloutStatus is where a rollout stands.
 type RolloutStatus struct {
+	// phase is how far it has come.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Phase RolloutPhase `json:"phase,omitempty"`
@@ -147,14 +152,14 @@ type RolloutPhase string
 
 // The values of RolloutPhase.
 const (
-	RolloutCanary   RolloutPhase = "Canary"   // the canaries change
-	RolloutSoaking  RolloutPhase = "Soaking"  // changed nodes are watched
-	RolloutRolling  RolloutPhase = "Rolling"  // the others change, in batches
-	RolloutComplete RolloutPhase = "Complete" // every matched node has it
-	RolloutPaused   RolloutPhase = "Paused"   // by someone, or by a regression
-	RolloutReverted RolloutPhase = "Reverted" // after a regression
-	RolloutRestart  RolloutPhase = "AwaitingRestart"
-	RolloutReleased RolloutPhase = "Releasing" // deleted: originals are given back
+	RolloutCanary   RolloutPhase = "Canary"          // the canaries change
+	RolloutSoaking  RolloutPhase = "Soaking"         // changed nodes are watched
+	RolloutRolling  RolloutPhase = "Rolling"         // the others change, in batches
+	RolloutComplete RolloutPhase = "Complete"        // every matched node has it
+	RolloutPaused   RolloutPhase = "Paused"          // by someone, or by a regression
+	RolloutReverted RolloutPhase = "Reverted"        // after a regression
+	RolloutRestart  RolloutPhase = "AwaitingRestart" // applied; works after nodes restart
+	RolloutReleased RolloutPhase = "Releasing"       // deleted: originals are given back
 )
 
 // The conditions of a NodeTuning.

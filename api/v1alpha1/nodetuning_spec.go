@@ -72,6 +72,7 @@ type LinuxSettings struct {
 	// +kubebuilder:validation:items:MaxLength=11
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[0-9]{1,5}(-[0-9]{1,5})?$') && self.split('-').all(p, int(p) <= 65535) && int(self.split('-')[0]) <= int(self.split('-')[size(self.split('-')) - 1])",messageExpression="'reservedPorts: \"' + self + '\" is no port and no range of ports: write 8080, or 30000-32767 with the lower port first'"
 	ReservedPorts []string `json:"reservedPorts,omitzero"`
+	// timeWait is what can be done about TIME_WAIT.
 	// +optional
 	TimeWait LinuxTimeWait `json:"timeWait,omitzero"`
 	// finTimeoutSeconds is net.ipv4.tcp_fin_timeout: how long an orphan waits in
@@ -80,6 +81,7 @@ type LinuxSettings struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=600
 	FinTimeoutSeconds *int32 `json:"finTimeoutSeconds,omitempty"`
+	// keepAlive is when a silent peer is probed.
 	// +optional
 	KeepAlive LinuxKeepAlive `json:"keepAlive,omitzero"`
 	// synCookies is net.ipv4.tcp_syncookies: 0 never, 1 when the backlog is full, 2
@@ -93,8 +95,10 @@ type LinuxSettings struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=127
 	SynRetries *int32 `json:"synRetries,omitempty"`
+	// backlog is the queues of listeners.
 	// +optional
 	Backlog LinuxBacklog `json:"backlog,omitzero"`
+	// conntrack is the connection tracking table.
 	// +optional
 	Conntrack LinuxConntrack `json:"conntrack,omitzero"`
 	// maxOrphans is net.ipv4.tcp_max_orphans, of the whole machine.
@@ -124,6 +128,7 @@ type EphemeralPorts struct {
 	// first is 16384 or above, or with allowLowPorts 1024 or above.
 	// +kubebuilder:validation:XValidation:rule="self >= 1024",messageExpression="'ephemeralPorts: first %d is below 1024, where ports are privileged: use 16384 or above'.format([self])"
 	First int32 `json:"first"`
+	// last is 65535 or below, and of another parity than first.
 	// +kubebuilder:validation:Maximum=65535
 	Last int32 `json:"last"`
 	// allowLowPorts lets first be below 16384.
@@ -191,17 +196,18 @@ type LinuxConntrack struct {
 	// +kubebuilder:validation:Minimum=1024
 	// +kubebuilder:validation:Maximum=2147483647
 	Max *int32 `json:"max,omitempty"`
-	// timeWaitSeconds, closeWaitSeconds and establishedSeconds are
-	// net.netfilter.nf_conntrack_tcp_timeout_…: how long an entry outlives its last
-	// packet.
+	// timeWaitSeconds is net.netfilter.nf_conntrack_tcp_timeout_time_wait: how long an
+	// entry in that state outlives its last packet.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
 	TimeWaitSeconds *int32 `json:"timeWaitSeconds,omitempty"`
+	// closeWaitSeconds is net.netfilter.nf_conntrack_tcp_timeout_close_wait.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
 	CloseWaitSeconds *int32 `json:"closeWaitSeconds,omitempty"`
+	// establishedSeconds is net.netfilter.nf_conntrack_tcp_timeout_established.
 	// +optional
 	// +kubebuilder:validation:Minimum=60
 	// +kubebuilder:validation:Maximum=2147483
@@ -211,6 +217,7 @@ type LinuxConntrack struct {
 // WindowsSettings are settings of Windows (docs/reference/settings.md). What is absent
 // is left alone.
 type WindowsSettings struct {
+	// dynamicPorts are the ports that connect() and bind(0) choose from.
 	// +optional
 	DynamicPorts WindowsDynamicPorts `json:"dynamicPorts,omitzero"`
 	// excludedPorts are ports and ranges ("30000-32767") that are never chosen.
@@ -235,6 +242,7 @@ type WindowsSettings struct {
 	// +kubebuilder:validation:Minimum=5000
 	// +kubebuilder:validation:Maximum=65534
 	MaxUserPort *int32 `json:"maxUserPort,omitempty"`
+	// keepAlive is when a silent peer is probed.
 	// +optional
 	KeepAlive WindowsKeepAlive `json:"keepAlive,omitzero"`
 	// maxDataRetransmissions is TcpMaxDataRetransmissions.
@@ -246,8 +254,10 @@ type WindowsSettings struct {
 
 // WindowsDynamicPorts are the dynamic port ranges, of IPv4 and IPv6 alike.
 type WindowsDynamicPorts struct {
+	// tcp is "dynamicport tcp" of netsh.
 	// +optional
 	TCP *PortBlock `json:"tcp,omitempty"`
+	// udp is "dynamicport udp" of netsh.
 	// +optional
 	UDP *PortBlock `json:"udp,omitempty"`
 }

@@ -18,6 +18,8 @@ type schema struct {
 	MapType    string            `json:"x-kubernetes-map-type"`
 	Properties map[string]schema `json:"properties"`
 	Items      *schema           `json:"items"`
+	Values     *schema           `json:"additionalProperties"`
+	MaxValues  *int64            `json:"maxProperties"`
 }
 
 type crd struct {
@@ -57,7 +59,7 @@ func readCRDs(t *testing.T) map[string]crd {
 	return crds
 }
 
-func TestEveryListAndStringOfACRDIsBounded(t *testing.T) {
+func TestEveryListMapAndStringOfACRDIsBounded(t *testing.T) {
 	for name, c := range readCRDs(t) {
 		for _, v := range c.Spec.Versions {
 			for _, part := range []string{"spec", "status"} {
@@ -87,7 +89,8 @@ func TestSpecAndStatusOfPortPressureAreAtomic(t *testing.T) {
 	}
 }
 
-// unbounded names the lists without maxItems and the strings without a bound.
+// unbounded names the lists without maxItems, the maps without maxProperties and the
+// strings without a bound.
 // Label selectors are apimachinery's types and can carry no markers.
 func unbounded(at string, s schema) (problems []string) {
 	_, labels := s.Properties["matchLabels"]
@@ -99,12 +102,17 @@ func unbounded(at string, s schema) (problems []string) {
 		problems = append(problems, at+" has no maxLength")
 	case s.Type == "array" && s.MaxItems == nil:
 		problems = append(problems, at+" has no maxItems")
+	case s.Values != nil && s.MaxValues == nil:
+		problems = append(problems, at+" has no maxProperties")
 	}
 	for name, p := range s.Properties {
 		problems = append(problems, unbounded(at+"."+name, p)...)
 	}
 	if s.Items != nil {
 		problems = append(problems, unbounded(at+"[]", *s.Items)...)
+	}
+	if s.Values != nil {
+		problems = append(problems, unbounded(at+"{}", *s.Values)...)
 	}
 	return problems
 }

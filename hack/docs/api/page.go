@@ -3,57 +3,53 @@ package main
 import (
 	"fmt"
 	"go/ast"
-	"regexp"
 	"slices"
 	"strings"
 )
 
-const root = "PortPressure"
-
-const head = `# PortPressure
+const head = `# %s
 
 <!-- Made by "go run ./hack/docs/api"; change the comments in api/v1alpha1 instead. -->
 
-` + "`portreeve.io/v1alpha1`, cluster-scoped, short name `pp`" + `.
+` + "`portreeve.io/v1alpha1`, %s-scoped, short name `%s`" + `.
 
+%s
 `
 
-// page is the reference of the package in dir: the root's columns, then every type
+// page is the reference of a kind of the package in dir: its columns, then every type
 // that it leads to, then the constants that have no type.
-func page(dir string) (string, error) {
+func page(dir string, k kind) (string, error) {
 	types, groups, err := read(dir)
 	if err != nil {
 		return "", err
 	}
-	if _, ok := types[root]; !ok {
-		return "", fmt.Errorf("%s has no type %s", dir, root)
+	root, ok := types[k.name]
+	if !ok {
+		return "", fmt.Errorf("%s has no type %s", dir, k.name)
 	}
 	var b strings.Builder
-	b.WriteString(head + types[root].text + "\n")
-	columns(&b, types[root])
-	for _, name := range reachable(types) {
-		section(&b, types, types[name])
+	resource := root.options("kubebuilder:resource")
+	fmt.Fprintf(&b, head, k.name, strings.ToLower(resource["scope"]), resource["shortName"], root.text)
+	columns(&b, root)
+	for _, name := range reachable(types, k.name) {
+		section(&b, types, types[name], name == k.name)
 	}
 	b.WriteString("\n## Names in conditions, labels and Events\n")
 	for _, g := range groups {
-		table(&b, g.text, g.values)
+		if k.has(g.file) {
+			table(&b, g.text, g.values)
+		}
 	}
 	return b.String(), nil
 }
-
-var column = regexp.MustCompile(`(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\w+))`)
 
 // columns are those that kubectl get prints.
 func columns(b *strings.Builder, t named) {
 	b.WriteString("\n## Columns of kubectl get\n\n| column | field | |\n|---|---|---|\n")
 	for _, m := range t.markers {
-		options, ok := strings.CutPrefix(m, "kubebuilder:printcolumn:")
-		if !ok {
+		is := options(m, "kubebuilder:printcolumn")
+		if is == nil {
 			continue
-		}
-		is := map[string]string{}
-		for _, pair := range column.FindAllStringSubmatch(options, -1) {
-			is[pair[1]] = pair[2] + pair[3]
 		}
 		note := is["description"]
 		if is["priority"] == "1" {
@@ -65,7 +61,7 @@ func columns(b *strings.Builder, t named) {
 
 // reachable are the types that the root leads to, in the order in which a reader
 // meets them.
-func reachable(types map[string]named) (names []string) {
+func reachable(types map[string]named, root string) (names []string) {
 	var visit func(name string)
 	visit = func(name string) {
 		if _, ok := types[name]; !ok || slices.Contains(names, name) {
@@ -89,19 +85,24 @@ func base(e ast.Expr) string {
 		return base(e.Elt)
 	case *ast.SelectorExpr:
 		return base(e.X) + "." + e.Sel.Name
+	case *ast.MapType:
+		return base(e.Value)
 	case *ast.Ident:
 		return e.Name
 	}
 	return ""
 }
 
-func section(b *strings.Builder, types map[string]named, t named) {
+func section(b *strings.Builder, types map[string]named, t named, root bool) {
 	fmt.Fprintf(b, "\n## %s\n", t.name)
 	if t.fields == nil {
+		if len(t.values) == 0 {
+			fmt.Fprintf(b, "\n%s\n", t.text)
+		}
 		table(b, t.text, t.values)
 		return
 	}
-	if t.name != root {
+	if !root {
 		fmt.Fprintf(b, "\n%s\n", t.text)
 	}
 	b.WriteString("\n| field | type | |\n|---|---|---|\n")
@@ -138,17 +139,22 @@ func cell(text string) string {
 // typeOf is the type in words, with its bounds.
 func typeOf(types map[string]named, f field) string {
 	text := link(types, base(f.typ))
-	if _, list := f.typ.(*ast.ArrayType); list {
+	switch f.typ.(type) {
+	case *ast.ArrayType:
 		text = "list of " + text
+	case *ast.MapType:
+		text = "map of " + text
 	}
 	for _, bound := range []struct{ marker, words string }{
 		{"kubebuilder:validation:MaxItems", "at most %s"},
+		{"kubebuilder:validation:MaxProperties", "at most %s"},
+		{"kubebuilder:validation:Enum", "one of %s"},
 		{"kubebuilder:validation:MaxLength", "at most %s characters"},
 		{"kubebuilder:validation:Minimum", "from %s"},
 		{"kubebuilder:validation:Maximum", "to %s"},
 	} {
 		if limit, ok := f.marker(bound.marker); ok {
-			text += ", " + fmt.Sprintf(bound.words, limit)
+			text += ", " + fmt.Sprintf(bound.words, strings.ReplaceAll(limit, ";", ", "))
 		}
 	}
 	if !f.optional {
@@ -167,6 +173,8 @@ func link(types map[string]named, name string) string {
 		return "[LabelSelector](" + metaDocs + "labelselector-v1-meta)"
 	case "metav1.Condition":
 		return "[Condition](" + metaDocs + "condition-v1-meta)"
+	case "intstr.IntOrString":
+		return "integer or percentage"
 	case "int32", "int64":
 		return "integer"
 	}

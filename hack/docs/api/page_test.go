@@ -3,6 +3,8 @@ package main
 import (
 	"flag"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,53 +15,82 @@ var update = flag.Bool("update", false, "write the page")
 
 const up = "../../../"
 
-func TestTheReferenceIsUpToDate(t *testing.T) {
-	want, err := page(up + source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(up+target, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(up + target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, string(have)); diff != "" {
-		t.Errorf("run make generate-docs; %s (-want +got):\n%s", target, diff)
+func TestTheReferencesAreUpToDate(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			path := filepath.Join(up, target, k.file())
+			want, err := page(up+source, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			have, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, string(have)); diff != "" {
+				t.Errorf("run make generate-docs; %s (-want +got):\n%s", path, diff)
+			}
+		})
 	}
 }
 
-func TestTheReferenceHasWhatReadersLookFor(t *testing.T) {
-	text, err := page(up + source)
-	if err != nil {
-		t.Fatal(err)
+func TestTheReferencesHaveWhatReadersLookFor(t *testing.T) {
+	tests := map[string]struct{ kind, want string }{
+		"a column":                    {"PortPressure", "| AGENT | `metadata.labels.portreeve\\.io/agent` |"},
+		"a field with a bound":        {"PortPressure", "| `settings` | list of [Setting](#setting), at most 128 |"},
+		"a required field":            {"PortPressure", "| `used` | integer; required | how many"},
+		"a value":                     {"PortPressure", "| `Warning` |"},
+		"a reason":                    {"PortPressure", "| `AgentSilent` |"},
+		"a type of Kubernetes":        {"PortPressure", "[LabelSelector](https://kubernetes.io/"},
+		"a type of a type":            {"PortPressure", "## PortRange"},
+		"a bound at both sides":       {"PortPressure", "integer, from 1, to 100"},
+		"scope and short name":        {"NodeTuning", "`portreeve.io/v1alpha1`, cluster-scoped, short name `nt`."},
+		"a column of -o wide":         {"NodeTuning", "| PRIORITY | `spec.priority` | With `-o wide`."},
+		"a map":                       {"NodeTuning", "| `sysctls` | map of [SysctlValue](#sysctlvalue), at most 16 |"},
+		"a choice":                    {"NodeTuning", "| `reuse` | string, one of Off, All, Loopback,"},
+		"a number or a percentage":    {"NodeTuning", "| `maxUnavailable` | integer or percentage,"},
+		"a condition":                 {"NodeTuning", "| `Conflicted` |"},
+		"a type that both pages have": {"NodeTuning", "## Thresholds"},
 	}
-	for name, want := range map[string]string{
-		"a column":              "| AGENT | `metadata.labels.portreeve\\.io/agent` |",
-		"a field with a bound":  "| `settings` | list of [Setting](#setting), at most 128 |",
-		"a required field":      "| `used` | integer; required | how many",
-		"a value":               "| `Warning` |",
-		"a reason":              "| `AgentSilent` |",
-		"a type of Kubernetes":  "[LabelSelector](https://kubernetes.io/",
-		"a type of a type":      "## PortRange",
-		"a bound at both sides": "integer, from 1, to 100",
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("%s: no %q", name, want)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if text := pageOf(t, tt.kind); !strings.Contains(text, tt.want) {
+				t.Errorf("no %q", tt.want)
+			}
+		})
+	}
+}
+
+func TestNoMarkersAndNoConstantsOfOtherKinds(t *testing.T) {
+	for _, k := range kinds {
+		text := pageOf(t, k.name)
+		for _, marker := range []string{"+optional", "kubebuilder:"} {
+			if strings.Contains(text, marker) {
+				t.Errorf("the page of %s has the marker %s", k.name, marker)
+			}
 		}
 	}
-	for _, marker := range []string{"+optional", "kubebuilder:"} {
-		if strings.Contains(text, marker) {
-			t.Errorf("the page has the marker %s", marker)
-		}
+	if strings.Contains(pageOf(t, "NodeTuning"), "portreeve.io/told") || strings.Contains(pageOf(t, "PortPressure"), "portreeve.io/release") {
+		t.Error("a constant is on the page of another kind")
 	}
 }
 
 func TestAFolderWithoutTheTypeIsAnError(t *testing.T) {
-	if _, err := page("."); err == nil {
-		t.Error("page of a package without PortPressure succeeded")
+	if _, err := page(".", kinds[0]); err == nil {
+		t.Error("page of a package without NodeTuning succeeded")
 	}
+}
+
+func pageOf(t *testing.T, name string) string {
+	t.Helper()
+	text, err := page(up+source, kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }

@@ -40,6 +40,7 @@ type named struct {
 
 // group is constants without a type that are declared together.
 type group struct {
+	file   string
 	text   string
 	values []value
 }
@@ -71,7 +72,7 @@ func read(dir string) (types map[string]named, groups []group, err error) {
 		types[t.Name] = readType(t)
 	}
 	for _, c := range d.Consts {
-		groups = append(groups, group{unwrap(c.Doc), readValues(c)})
+		groups = append(groups, group{filepath.Base(set.Position(c.Decl.Pos()).Filename), unwrap(c.Doc), readValues(c)})
 	}
 	return types, groups, nil
 }
@@ -180,4 +181,29 @@ func (c comment) marker(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// options are the name=value pairs of the first marker of that name.
+func (c comment) options(name string) map[string]string {
+	for _, m := range c.markers {
+		if is := options(m, name); is != nil {
+			return is
+		}
+	}
+	return nil
+}
+
+var option = regexp.MustCompile(`(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\w+))`)
+
+// options are the name=value pairs of a marker, nil if it has another name.
+func options(marker, name string) map[string]string {
+	rest, ok := strings.CutPrefix(marker, name+":")
+	if !ok {
+		return nil
+	}
+	is := map[string]string{}
+	for _, pair := range option.FindAllStringSubmatch(rest, -1) {
+		is[pair[1]] = pair[2] + pair[3]
+	}
+	return is
 }
