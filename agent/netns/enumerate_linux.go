@@ -19,6 +19,9 @@ import (
 type Namespace struct {
 	// Inode is the number in "net:[4026531840]".
 	Inode uint64
+	// Cookie tells namespaces apart that got the same inode one after another
+	// (SO_NETNS_COOKIE); 0 where it was not read.
+	Cookie uint64
 	// Path is a file that names it, for Enter.
 	Path  string
 	Owner socket.Owner

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -34,8 +35,9 @@ const (
 	maxDestinations     = 256 << 10
 )
 
-// Reader implements agent.Reader. It is not safe for concurrent use.
+// Reader implements agent.Reader. One call waits for another to end.
 type Reader struct {
+	mu   sync.Mutex
 	objs  walkObjects
 	spec  *ebpf.CollectionSpec
 	opts  Options
@@ -120,6 +122,8 @@ func (r *Reader) Close() error {
 // Sample walks every table once, and the tightest pool's a second time where a closer
 // look is asked for.
 func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	runtime.LockOSThread() // for the CPU time, and one CPU's caches
 	defer runtime.UnlockOSThread()
 	start := threadTime()

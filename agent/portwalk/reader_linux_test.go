@@ -24,7 +24,7 @@ var (
 	server = ap("127.0.0.1:80")
 )
 
-func open(t *testing.T, o Options) *Reader {
+func open(t testing.TB, o Options) *Reader {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the test reads the kernel's tables")
