@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -16,6 +15,8 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+
+	"portreeve.io/portreeve/agent/internal/apiwatch"
 )
 
 // ErrNoNode is that Watch was not told the node.
@@ -43,53 +44,26 @@ func startWatch(ctx context.Context, config *rest.Config, node string, tell func
 		return nil, fmt.Errorf("pod names from the API: %w", err)
 	}
 	w := &watched{pods: map[types.UID]watchedPod{}}
-	o := outcome{tell: tell}
-	reflector := cache.NewReflectorWithOptions(ofNode(client, node, &o), &metav1.PartialObjectMetadata{}, w,
+	reflector := cache.NewReflectorWithOptions(ofNode(client, node, tell), &metav1.PartialObjectMetadata{}, w,
 		cache.ReflectorOptions{Name: "pods of " + node, TypeDescription: "pod metadata"})
 	go reflector.RunWithContext(ctx)
 	return w, nil
 }
 
 // ofNode lists and watches the pods of one node.
-func ofNode(client metadata.Interface, node string, outcome *outcome) cache.ListerWatcher {
+func ofNode(client metadata.Interface, node string, tell func(error)) cache.ListerWatcher {
 	pods := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"})
 	selector := fields.OneTermEqualSelector("spec.nodeName", node).String()
-	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+	return cache.ToListWatcherWithWatchListSemantics(apiwatch.Noted(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.FieldSelector = selector
-			list, err := pods.List(ctx, o)
-			outcome.note(ctx, err)
-			return list, err
+			return pods.List(ctx, o)
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.FieldSelector = selector
-			events, err := pods.Watch(ctx, o)
-			outcome.note(ctx, err)
-			return events, err
+			return pods.Watch(ctx, o)
 		},
-	}, client)
-}
-
-// outcome tells the first of a row of failures, and their end.
-type outcome struct {
-	tell func(error)
-
-	mu      sync.Mutex
-	failing bool
-}
-
-func (o *outcome) note(ctx context.Context, err error) {
-	// Invalid comes from an API server without streamed lists (WatchList), and
-	// Expired or Gone for a version too old to go on from: the reflector lists anew.
-	if ctx.Err() != nil || apierrors.IsInvalid(err) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-		return
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if failing := err != nil; failing != o.failing {
-		o.failing = failing
-		o.tell(err)
-	}
+	}, tell), client)
 }
 
 // watchedPod is all that is kept of a pod.

@@ -37,7 +37,7 @@ const (
 
 // Reader implements agent.Reader. One call waits for another to end.
 type Reader struct {
-	mu   sync.Mutex
+	mu    sync.Mutex
 	objs  walkObjects
 	spec  *ebpf.CollectionSpec
 	opts  Options

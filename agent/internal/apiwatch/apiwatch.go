@@ -1,0 +1,52 @@
+// Package apiwatch says once that a watch of the API server fails, and once that it
+// works again.
+package apiwatch
+
+import (
+	"context"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Noted is lw, with tell told the first of a row of failures, and nil at their end.
+func Noted(lw *cache.ListWatch, tell func(error)) *cache.ListWatch {
+	o := outcome{tell: tell}
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			list, err := lw.ListWithContext(ctx, options)
+			o.note(ctx, err)
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			events, err := lw.WatchWithContext(ctx, options)
+			o.note(ctx, err)
+			return events, err
+		},
+	}
+}
+
+type outcome struct {
+	tell func(error)
+
+	mu      sync.Mutex
+	failing bool
+}
+
+func (o *outcome) note(ctx context.Context, err error) {
+	// Invalid comes from an API server without streamed lists (WatchList), and
+	// Expired or Gone for a version too old to go on from: the reflector lists anew.
+	if ctx.Err() != nil || apierrors.IsInvalid(err) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if failing := err != nil; failing != o.failing {
+		o.failing = failing
+		o.tell(err)
+	}
+}
