@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"portreeve.io/portreeve/agent/internal/netlink"
+	"portreeve.io/portreeve/agent/socket"
 )
 
 // allStates asks for every state that the kernel knows, bound-only sockets (bit
@@ -21,9 +22,14 @@ const (
 // tcpRequest asks for all TCP sockets, IPv4 and IPv6, in one walk of the table:
 // struct inet_diag_req with family AF_UNSPEC, which sock_diag's newer request
 // needs two walks for.
-func tcpRequest(sequence uint32) []byte {
+func tcpRequest(sequence uint32) []byte { return tcpIn(allStates, sequence) }
+
+// listenRequest asks for all TCP sockets that listen, the same way.
+func listenRequest(sequence uint32) []byte { return tcpIn(1<<socket.Listen, sequence) }
+
+func tcpIn(states, sequence uint32) []byte {
 	b := netlink.DumpRequest(typeLegacy, legacySize, sequence)
-	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+52:], allStates)
+	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+52:], states)
 	return b
 }
 
