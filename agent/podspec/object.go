@@ -10,47 +10,47 @@ import (
 // several MiB, and each pod many times the memory for a moment.
 type object struct {
 	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
-	Spec              spec `json:"spec,omitempty"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              spec `json:"spec"`
 }
 
 type spec struct {
-	HostNetwork     bool `json:"hostNetwork,omitempty"`
+	HostNetwork     bool `json:"hostNetwork"`
 	SecurityContext struct {
 		Sysctls []struct {
 			Name string `json:"name"`
-		} `json:"sysctls,omitempty"`
-	} `json:"securityContext,omitempty"`
-	InitContainers []container `json:"initContainers,omitempty"`
-	Containers     []container `json:"containers,omitempty"`
+		} `json:"sysctls"`
+	} `json:"securityContext"`
+	InitContainers []container `json:"initContainers"`
+	Containers     []container `json:"containers"`
 }
 
 type container struct {
 	Ports []struct {
 		ContainerPort int `json:"containerPort"`
-		HostPort      int `json:"hostPort,omitempty"`
-	} `json:"ports,omitempty"`
-	LivenessProbe  *action `json:"livenessProbe,omitempty"`
-	ReadinessProbe *action `json:"readinessProbe,omitempty"`
-	StartupProbe   *action `json:"startupProbe,omitempty"`
+		HostPort      int `json:"hostPort"`
+	} `json:"ports"`
+	LivenessProbe  *action `json:"livenessProbe"`
+	ReadinessProbe *action `json:"readinessProbe"`
+	StartupProbe   *action `json:"startupProbe"`
 	Lifecycle      struct {
-		PostStart *action `json:"postStart,omitempty"`
-		PreStop   *action `json:"preStop,omitempty"`
-	} `json:"lifecycle,omitempty"`
+		PostStart *action `json:"postStart"`
+		PreStop   *action `json:"preStop"`
+	} `json:"lifecycle"`
 }
 
 // action is a probe or a hook that goes to a port of the pod.
 type action struct {
-	HTTPGet   *target `json:"httpGet,omitempty"`
-	TCPSocket *target `json:"tcpSocket,omitempty"`
-	GRPC      *target `json:"grpc,omitempty"`
+	HTTPGet   *target `json:"httpGet"`
+	TCPSocket *target `json:"tcpSocket"`
+	GRPC      *target `json:"grpc"`
 }
 
 type target struct {
 	// Port is a number, or the name of one of the container's ports.
 	Port intstr.IntOrString `json:"port"`
 	// Host is empty for the pod itself.
-	Host string `json:"host,omitempty"`
+	Host string `json:"host"`
 }
 
 func (a *action) ports() (list []int) {
@@ -68,14 +68,14 @@ func (a *action) ports() (list []int) {
 // DeepCopyObject implements runtime.Object. The spec is shared: nobody changes it.
 func (o *object) DeepCopyObject() runtime.Object {
 	c := *o
-	c.ObjectMeta = *o.ObjectMeta.DeepCopy()
+	c.ObjectMeta = *o.DeepCopy()
 	return &c
 }
 
 // list is a v1 PodList.
 type list struct {
 	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata"`
 	Items           []object `json:"items"`
 }
 
