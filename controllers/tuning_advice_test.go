@@ -1,0 +1,223 @@
+package controllers_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/testenv"
+)
+
+func TestANodeTuningIsTakenWithAdvice(t *testing.T) {
+	env, heard := adviser(t)
+	tests := map[string]struct {
+		spec   string
+		advice []string
+	}{
+		"a range of one more port than there is for each parity": {tuned(`"linux":{"ephemeralPorts":{"first":33000,"last":60000}}`),
+			[]string{"spec.linux.ephemeralPorts: first 33000 and last 60000 are both even: the kernel logs a warning, and one port may stay unused; make last 59999"}},
+		"the same of odd ports": {tuned(`"linux":{"ephemeralPorts":{"first":33001,"last":65535}}`),
+			[]string{"spec.linux.ephemeralPorts: first 33001 and last 65535 are both odd: the kernel logs a warning, and one port may stay unused; make last 65534"}},
+		"a range over the NodePorts": {tuned(`"linux":{"ephemeralPorts":{"first":16384,"last":65535}}`),
+			[]string{`spec.linux.ephemeralPorts: 16384-65535 includes NodePorts, 30000-32767: the agents reserve these for you, which leaves fewer ports; reservedPorts: ["30000-32767"] says that you know`}},
+		"a range with the last NodePort": {tuned(`"linux":{"ephemeralPorts":{"first":32767,"last":65534}}`),
+			[]string{`spec.linux.ephemeralPorts: 32767-65534 includes NodePorts, 30000-32767: the agents reserve these for you, which leaves fewer ports; reservedPorts: ["30000-32767"] says that you know`}},
+		"a range after the NodePorts":              {tuned(`"linux":{"ephemeralPorts":{"first":32768,"last":65535}}`), nil},
+		"a range before the NodePorts":             {tuned(`"linux":{"ephemeralPorts":{"first":16384,"last":29999}}`), nil},
+		"NodePorts that are reserved by its words": {tuned(`"linux":{"ephemeralPorts":{"first":16384,"last":65535},"reservedPorts":["8080","29000-33000"]}`), nil},
+		"NodePorts that are reserved in part": {tuned(`"linux":{"ephemeralPorts":{"first":16384,"last":65535},"reservedPorts":["30000","30000-32766"]}`),
+			[]string{`spec.linux.ephemeralPorts: 16384-65535 includes NodePorts, 30000-32767: the agents reserve these for you, which leaves fewer ports; reservedPorts: ["30000-32767"] says that you know`}},
+		"reserved ports without a range": {tuned(`"linux":{"reservedPorts":["8080"]}`), nil},
+		"FIN_WAIT2 for TIME_WAIT": {tuned(`"linux":{"finTimeoutSeconds":15}`),
+			[]string{"spec.linux.finTimeoutSeconds: 15 does not shorten TIME_WAIT, which lasts 60 s whatever it says: it is for FIN_WAIT2; for more ports use timeWait.reuse: All, or wider ephemeralPorts"}},
+		"FIN_WAIT2 for longer": {tuned(`"linux":{"finTimeoutSeconds":120}`), nil},
+		"TIME_WAIT destroyed": {tuned(`"linux":{"timeWait":{"maxBuckets":5000}}`),
+			[]string{"spec.linux.timeWait.maxBuckets: 5000 is below the 28232 ports of the range: past it connections skip TIME_WAIT, and data of one can end up in the next; leave it out, and for more ports use timeWait.reuse: All"}},
+		"TIME_WAIT destroyed in a wider range": {tuned(`"linux":{"ephemeralPorts":{"first":32768,"last":65535},"timeWait":{"maxBuckets":32767}}`),
+			[]string{"spec.linux.timeWait.maxBuckets: 32767 is below the 32768 ports of the range: past it connections skip TIME_WAIT, and data of one can end up in the next; leave it out, and for more ports use timeWait.reuse: All"}},
+		"TIME_WAIT for every port": {tuned(`"linux":{"ephemeralPorts":{"first":32768,"last":65535},"timeWait":{"maxBuckets":32768}}`), nil},
+		"reuse before the clock ticks": {tuned(`"linux":{"timeWait":{"reuse":"All","reuseDelayMilliseconds":999}}`),
+			[]string{"spec.linux.timeWait.reuseDelayMilliseconds: 999 is below 1000: the peer's timestamp may not have moved on by then, and connects fail now and then"}},
+		"reuse after a second":    {tuned(`"linux":{"timeWait":{"reuse":"All","reuseDelayMilliseconds":1000}}`), nil},
+		"a delay of what is off":  {tuned(`"linux":{"timeWait":{"reuse":"Off","reuseDelayMilliseconds":1}}`), nil},
+		"reuse with no timestamp": {tuned(`"linux":{"timeWait":{"reuse":"All"},"sysctls":{"net.ipv4.tcp_timestamps":"0"}}`), []string{`spec.linux.timeWait.reuse: All does nothing without TCP timestamps: take net.ipv4.tcp_timestamps: "0" out of sysctls`}},
+		"reuse with timestamps":   {tuned(`"linux":{"timeWait":{"reuse":"All"},"sysctls":{"net.ipv4.tcp_timestamps":"1"}}`), nil},
+		"no timestamps, no reuse": {tuned(`"linux":{"timeWait":{"reuse":"Off"},"sysctls":{"net.ipv4.tcp_timestamps":"0"}}`), nil},
+		"what kube-proxy raises": {tuned(`"linux":{"conntrack":{"max":262144,"closeWaitSeconds":60,"establishedSeconds":43200}}`), []string{
+			"spec.linux.conntrack.closeWaitSeconds: 60 is raised to 3600 on the host whenever kube-proxy starts: set conntrack.tcpCloseWaitTimeout in its configuration, too",
+			"spec.linux.conntrack.establishedSeconds: 43200 is raised to 86400 on the host whenever kube-proxy starts: set conntrack.tcpEstablishedTimeout in its configuration, too",
+			"spec.linux.conntrack.max: 262144 is raised whenever kube-proxy starts, to 32,768 for each core and 131,072 at least: set conntrack.maxPerCore and min in its configuration instead",
+		}},
+		"what kube-proxy leaves alone": {tuned(`"linux":{"conntrack":{"timeWaitSeconds":30,"closeWaitSeconds":3600,"establishedSeconds":86400}}`), nil},
+		"a table that forgets before keep-alive": {tuned(`"linux":{"conntrack":{"establishedSeconds":7199}}`), []string{
+			"spec.linux.conntrack.establishedSeconds: 7199 is raised to 86400 on the host whenever kube-proxy starts: set conntrack.tcpEstablishedTimeout in its configuration, too",
+			"spec.linux.conntrack.establishedSeconds: 7199 is shorter than the keep-alive time, 7200 s: connections that are idle that long are cut off; make it longer, or keepAlive.timeSeconds shorter",
+		}},
+		"a keep-alive of its own": {tuned(`"linux":{"conntrack":{"establishedSeconds":600},"keepAlive":{"timeSeconds":300}}`), []string{
+			"spec.linux.conntrack.establishedSeconds: 600 is raised to 86400 on the host whenever kube-proxy starts: set conntrack.tcpEstablishedTimeout in its configuration, too",
+		}},
+		"the port of Windows 2003": {tuned(`"windows":{"maxUserPort":65534}`),
+			[]string{"spec.windows.maxUserPort is the last port on Windows 2003, a count in documents of 2008, and something else on Windows 11: use windows.dynamicPorts"}},
+		"nothing at all":        {`{}`, []string{"spec asks for no setting: set some of linux, windows or thresholds"}},
+		"nothing of every node": {`{"nodeSelector":{}}`, []string{"spec asks for no setting: set some of linux, windows or thresholds"}},
+		"nobody":                {`{"thresholds":{"warningPercent":40}}`, []string{"spec.nodeSelector is absent, which selects no node: {} selects every node"}},
+		"every node at once":    {tuned(`"linux":{"synRetries":4},"rollout":{"maxUnavailable":"100%"}`), []string{"spec.rollout.maxUnavailable: 100% changes every node at once after the canaries: 10% is the default"}},
+		"half of the nodes":     {tuned(`"linux":{"synRetries":4},"rollout":{"maxUnavailable":"50%"}`), nil},
+		"many nodes at once":    {tuned(`"linux":{"synRetries":4},"rollout":{"maxUnavailable":100}`), nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			heard.lines = nil
+			if err := create(t, env, tt.spec); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.advice, heard.advice(t), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("advice (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Who sets a label or a finalizer, as the controller does, is not told again.
+func TestAdviceIsGivenOncePerSpec(t *testing.T) {
+	env, heard := adviser(t)
+	tuning := &v1alpha1.NodeTuning{
+		ObjectMeta: metav1.ObjectMeta{Name: "advised"},
+		Spec:       v1alpha1.NodeTuningSpec{NodeSelector: &metav1.LabelSelector{}, Linux: v1alpha1.LinuxSettings{FinTimeoutSeconds: new(int32(15))}},
+	}
+	t.Cleanup(func() {
+		if err := env.Client.Delete(context.WithoutCancel(t.Context()), tuning); err != nil {
+			t.Error(err)
+		}
+	})
+	merge := func(body string) func() error {
+		return func() error {
+			return env.Client.Patch(t.Context(), tuning.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)))
+		}
+	}
+	for _, step := range []struct {
+		name   string
+		do     func() error
+		advice int
+	}{
+		{"it is made", func() error { return env.Client.Create(t.Context(), tuning) }, 1},
+		{"a label is set", merge(`{"metadata":{"labels":{"team":"shop"}}}`), 0},
+		{"a finalizer is set and taken away", merge(`{"metadata":{"finalizers":["a/b"]}}`), 0},
+		{"", merge(`{"metadata":{"finalizers":null}}`), 0},
+		{"the spec is changed", merge(`{"spec":{"linux":{"finTimeoutSeconds":20}}}`), 1},
+		{"the same is applied", merge(`{"spec":{"linux":{"finTimeoutSeconds":20}}}`), 0},
+		{"it is put right", merge(`{"spec":{"linux":{"finTimeoutSeconds":60}}}`), 0},
+	} {
+		heard.lines = nil
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := heard.advice(t); len(got) != step.advice {
+			t.Errorf("%s: %q, want %d", step.name, got, step.advice)
+		}
+	}
+}
+
+// tuned is a spec for every node.
+func tuned(settings string) string { return `{"nodeSelector":{},` + settings + `}` }
+
+// warnings are those of the API server, which kubectl prints.
+type warnings struct{ lines []string }
+
+// HandleWarningHeader implements rest.WarningHandler.
+func (w *warnings) HandleWarningHeader(_ int, _, text string) { w.lines = append(w.lines, text) }
+
+// advice is the warnings without the policy's name, sorted. Others are no advice.
+func (w *warnings) advice(t *testing.T) (lines []string) {
+	t.Helper()
+	for _, line := range w.lines {
+		_, text, ok := strings.Cut(line, "with binding 'portreeve-tuning-advice': ")
+		if !ok {
+			t.Errorf("a warning that is no advice: %s", line)
+		}
+		lines = append(lines, text)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// adviser is the API with a client whose warnings are heard, once the policy is in force.
+func adviser(t *testing.T) (*testenv.Env, *warnings) {
+	t.Helper()
+	env := *begin(t)
+	heard := &warnings{}
+	config := rest.CopyConfig(env.Config)
+	config.WarningHandler = heard
+	c, err := client.New(config, client.Options{Scheme: env.Scheme, Mapper: env.Client.RESTMapper()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env.Client = c
+	until(t, func() bool { return create(t, &env, `{}`) == nil && len(heard.lines) > 0 })
+	return &env, heard
+}
+
+// What users start from is taken without a word, and does what it is there for.
+func TestSamplesAreTakenWithoutAdvice(t *testing.T) {
+	env, heard := adviser(t)
+	for name, what := range map[string]func(v1alpha1.NodeTuningSpec) bool{
+		"api-gateways":      func(s v1alpha1.NodeTuningSpec) bool { return s.Linux.EphemeralPorts.First >= 16384 && s.Pods == nil },
+		"time-wait-clients": func(s v1alpha1.NodeTuningSpec) bool { return s.Activation == v1alpha1.ActivationUnderPressure },
+		"conntrack":         func(s v1alpha1.NodeTuningSpec) bool { return len(s.Linux.Sysctls) == 4 },
+		"thresholds": func(s v1alpha1.NodeTuningSpec) bool {
+			return s.Thresholds.WarningPercent == 40 && s.Linux.EphemeralPorts == nil
+		},
+		"dry-run":               func(s v1alpha1.NodeTuningSpec) bool { return s.Mode == v1alpha1.ModeDryRun },
+		"pods":                  func(s v1alpha1.NodeTuningSpec) bool { return s.Pods != nil && s.Linux.TimeWait.Reuse == "All" },
+		"windows-dynamic-ports": func(s v1alpha1.NodeTuningSpec) bool { return s.Windows.DynamicPorts.TCP.Start > 32767 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			heard.lines = nil
+			got := taken(t, env, filepath.Join(env.Root, "config", "samples", name+".yaml"))
+			if got.Name != name || !what(got.Spec) {
+				t.Errorf("%s is %+v", got.Name, got.Spec)
+			}
+			if advice := heard.advice(t); len(advice) > 0 {
+				t.Errorf("advice: %q", advice)
+			}
+		})
+	}
+	if files, err := filepath.Glob(filepath.Join(env.Root, "config", "samples", "*.yaml")); err != nil || len(files) != 7 {
+		t.Errorf("samples: %q, %v: each has its line here", files, err)
+	}
+}
+
+// taken asks for what is in a file, without making it, and gives what the API made of it.
+func taken(t *testing.T, env *testenv.Env, path string) *v1alpha1.NodeTuning {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(text, &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Client.Create(t.Context(), u, client.DryRunAll, client.FieldValidation("Strict")); err != nil {
+		t.Fatal(err)
+	}
+	got := &v1alpha1.NodeTuning{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
