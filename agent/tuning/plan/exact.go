@@ -47,15 +47,12 @@ func (b *builder) reach(w want) *Write {
 		b.say(w.Setting, state, why)
 		return nil
 	}
-	if !held {
-		e = Entry{Target: b.Target, Key: w.Key, Boot: b.Boot, Original: now, At: b.Now}
-	}
-	wrote := []string{w.Value}
+	next := Entry{Target: b.Target, Key: w.Key, Boot: b.Boot, Original: now, Wrote: []string{w.Value}, At: b.Now}
 	if ours {
-		wrote = append(wrote, now)
+		next.Original, next.At, next.Wrote = e.Original, e.At, append(next.Wrote, now)
 	}
-	b.record(e, wrote)
-	b.pending(w.Setting, v1alpha1.SettingApplied, effect(w.is), w.Key).status.Original = shown(e.Original)
+	b.record(next)
+	b.pending(w.Setting, v1alpha1.SettingApplied, effect(w.is), w.Key).status.Original = shown(next.Original)
 	return &Write{Key: w.Key, Value: w.Value}
 }
 
@@ -66,9 +63,8 @@ func (e *Entry) wrote(is tunable.Setting, value string) bool {
 
 // record plans the journal's entry of a key that is about to be written, if it is not
 // the same already.
-func (b *builder) record(e Entry, wrote []string) {
-	if !slices.Equal(e.Wrote, wrote) {
-		e.Wrote = wrote
+func (b *builder) record(e Entry) {
+	if old, ok := b.entry(e.Key); !ok || old.Original != e.Original || !slices.Equal(old.Wrote, e.Wrote) {
 		b.Record = append(b.Record, e)
 	}
 }

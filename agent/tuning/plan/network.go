@@ -83,7 +83,7 @@ func (r *reservation) widen(w want) {
 func (r *reservation) collisions(w want) (need ports, why string) {
 	now := r.Current[rangeKey].Value
 	before := now
-	if e, held := r.entry(rangeKey); held {
+	if e, held := r.entry(rangeKey); held && e.wrote(w.is, now) {
 		before = e.Original
 	}
 	for _, p := range r.Protect {
@@ -247,11 +247,11 @@ func (r *reservation) note(w want, wanted bool) {
 	if !held {
 		e = Entry{Target: r.Target, Key: reserveKey, Boot: r.Boot, Original: r.Current[reserveKey].Value, At: r.Now}
 	}
-	wrote := []string{r.need.without(r.others).String()}
-	if standing := r.ours.within(r.now).String(); standing != "" && standing != wrote[0] {
-		wrote = append(wrote, standing)
+	e.Wrote = []string{r.need.without(r.others).String()}
+	if standing := r.ours.within(r.now).String(); standing != "" && standing != e.Wrote[0] {
+		e.Wrote = append(e.Wrote, standing)
 	}
-	r.record(e, wrote)
+	r.record(e)
 	if wanted {
 		r.pending(w.Setting, v1alpha1.SettingApplied, "", reserveKey).status.Original = shown(e.Original)
 	}

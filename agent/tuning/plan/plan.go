@@ -32,13 +32,14 @@ type Entry struct {
 	// Boot is the boot in which it was written. A restart resets sysctls: what
 	// stands then is the original.
 	Boot string `json:"boot"`
-	// Original is what stood there before the first write.
+	// Original is what another than Portreeve wrote there last, or the kernel itself:
+	// what stood before the first write, or before a repair.
 	Original string `json:"original"`
 	// Wrote is what of ours may stand there: the last value and, until that is
 	// certainly there, the one before it. Of net.ipv4.ip_local_reserved_ports, which
 	// is merged with what others put there, it is our ports only.
 	Wrote []string `json:"wrote"`
-	// At is when the first value was written.
+	// At is when Original was found.
 	At time.Time `json:"at"`
 }
 

@@ -12,6 +12,11 @@ type ports [1 << 16 / 64]uint64
 func portsOf(list ...tunable.Ports) (p ports) {
 	for _, r := range list {
 		for port := max(0, r.First); port <= min(r.Last, 1<<16-1); port++ {
+			if port%64 == 0 && port+63 <= r.Last { // a whole word
+				p[port/64] = ^uint64(0)
+				port += 63
+				continue
+			}
 			p[port/64] |= 1 << (port % 64)
 		}
 	}
@@ -54,22 +59,20 @@ func (p ports) within(o ports) ports {
 	return p
 }
 
-func (p ports) has(port int) bool { return p[port/64]>>(port%64)&1 != 0 }
-
 // String is the list as the kernel writes it.
 func (p ports) String() string {
 	var list []tunable.Ports
-	for port := 0; port < 1<<16; port++ {
-		if !p.has(port) {
-			continue
+	for i, word := range p {
+		for word != 0 {
+			first := bits.TrailingZeros64(word)
+			ones := bits.TrailingZeros64(^(word >> first))
+			list = append(list, tunable.Ports{First: 64*i + first, Last: 64*i + first + ones - 1})
+			if word &^= (1<<ones - 1) << first; first+ones == 64 {
+				break
+			}
 		}
-		first := port
-		for port < 1<<16-1 && p.has(port+1) {
-			port++
-		}
-		list = append(list, tunable.Ports{First: first, Last: port})
 	}
-	return tunable.FormatPorts(list)
+	return tunable.FormatPorts(list) // which joins what touches
 }
 
 func (p ports) len() (n int) {

@@ -1,0 +1,91 @@
+package tuning
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/tunable"
+)
+
+// Files are the sysctls of a procfs: those of the calling thread's network namespace.
+type Files struct {
+	// Root is where /proc/sys is.
+	Root string
+}
+
+// path is the file of key. Only what the catalogue has gets one, so no key of anybody's
+// leads out of net.
+func (f Files) path(key string) (string, error) {
+	if _, ok := tunable.Lookup(tunable.Linux, key); !ok || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
+		return "", fmt.Errorf("%.80q: %w", key, errNoSetting)
+	}
+	return filepath.Join(f.Root, filepath.FromSlash(strings.ReplaceAll(key, ".", "/"))), nil
+}
+
+// Read implements Sysctls.
+func (f Files) Read(key string) plan.Reading {
+	path, err := f.path(key)
+	if err != nil {
+		return plan.Reading{Err: err}
+	}
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return plan.Reading{Err: &fs.PathError{Op: "open", Path: path, Err: err}}
+	}
+	defer unix.Close(fd)
+	value, err := readWhole(fd)
+	if err != nil {
+		return plan.Reading{Err: &fs.PathError{Op: "read", Path: path, Err: err}}
+	}
+	err = unix.Access(path, unix.W_OK)
+	return plan.Reading{Value: strings.TrimSpace(value), ReadOnly: errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS)}
+}
+
+// readWhole reads a file of procfs in one go: the rest of a list of reserved ports can't
+// be asked for (kernel/sysctl.c, proc_do_large_bitmap). The longest, every other port,
+// takes 6 bytes for each of 32,768.
+func readWhole(fd int) (string, error) {
+	for _, size := range []int{4 << 10, 6<<15 + 1} {
+		buf := make([]byte, size)
+		n, err := unix.Pread(fd, buf, 0)
+		if err != nil {
+			return "", err
+		}
+		if n < size {
+			return string(buf[:n]), nil
+		}
+	}
+	return "", io.ErrShortBuffer
+}
+
+// Write implements Sysctls. A value ends with a line's end, because writing no byte
+// changes nothing, and an empty list of ports would have none.
+func (f Files) Write(key, value string) error {
+	path, err := f.path(key)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	for rest := []byte(value + "\n"); len(rest) > 0; { // a list longer than a page is taken in parts
+		n, err := unix.Write(fd, rest)
+		if err == nil && n == 0 {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return fmt.Errorf("write %.80q: %w", value, &fs.PathError{Op: "write", Path: path, Err: err})
+		}
+		rest = rest[n:]
+	}
+	return nil
+}

@@ -1,0 +1,373 @@
+// Package tuning holds settings on this machine: what a PortPressure's spec asks for is
+// planned (package plan), journaled (package journal), written, read back, looked at
+// again at every tick, and given back when it is asked for no more. It never gives
+// back because the process ends.
+package tuning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"portreeve.io/portreeve/agent/tuning/journal"
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// AnnotationHold on a node's PortPressure, set to "true", makes its agent change
+// nothing.
+const AnnotationHold = "portreeve.io/hold"
+
+// Sysctls are the settings of a network.
+type Sysctls interface {
+	Read(key string) plan.Reading
+	Write(key, value string) error
+}
+
+// Options of a Tuner.
+type Options struct {
+	// Disk opens the journal's folder.
+	Disk func() (journal.Disk, error)
+	// Host is the host's settings.
+	Host Sysctls
+	// Boot is the boot ID, Kernel the release.
+	Boot, Kernel string
+	// Allow are the keys that may be set.
+	Allow []string
+	// Protect are the ports that a wider range on the host must leave alone, and
+	// Listeners those that something listens on there right now.
+	Protect   []plan.Protected
+	Listeners func() ([]tunable.Ports, error)
+	// Stopped says why nothing may be changed for now; empty where all may.
+	Stopped func() string
+	// Changed is called when Settings has changed.
+	Changed func()
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Tuner holds what it is asked to. Run does the work.
+type Tuner struct {
+	o    Options
+	kick chan struct{}
+
+	mu    sync.Mutex // for what is shared with those who ask
+	asked *journal.Wish
+	level v1alpha1.Level
+	calm  time.Time // since when the level is Normal
+	list  []v1alpha1.SettingStatus
+	since map[string]transition // by setting ID
+
+	work     sync.Mutex // for what follows: one cycle at a time
+	journal  *journal.Journal
+	wish     journal.Wish
+	memory   map[plan.Target]map[string]plan.Memory
+	released []v1alpha1.SettingStatus // since the last wish
+	trouble  string                   // last logged
+}
+
+type transition struct {
+	state v1alpha1.SettingState
+	at    metav1.Time
+}
+
+// New makes a Tuner.
+func New(o Options) *Tuner {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	t := &Tuner{o: o, kick: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{}, since: map[string]transition{}}
+	t.poke()
+	return t
+}
+
+// Run works until ctx ends. What is held then stays.
+func (t *Tuner) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.kick:
+			t.cycle()
+		}
+	}
+}
+
+func (t *Tuner) poke() {
+	select {
+	case t.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Object takes the node's PortPressure whenever it has changed, and does not wait.
+func (t *Tuner) Object(p *v1alpha1.PortPressure) {
+	w := journal.Wish{Settings: p.Spec.Settings}
+	if p.Annotations[AnnotationHold] == "true" {
+		w.Stop = "the annotation " + AnnotationHold + " of this node's PortPressure stops every change"
+	}
+	t.mu.Lock()
+	if t.asked == nil {
+		t.resume(p.Status.Settings)
+	}
+	t.asked = &w
+	if w.Settings != nil {
+		t.announce(w.Settings)
+	}
+	t.mu.Unlock()
+	t.poke()
+}
+
+// resume goes on with the times that an agent before this one has written.
+func (t *Tuner) resume(before []v1alpha1.SettingStatus) {
+	for _, s := range before {
+		if now, known := t.since[s.ID]; s.LastTransitionTime != nil && (!known || now.state == s.State) {
+			t.since[s.ID] = transition{s.State, *s.LastTransitionTime}
+		}
+	}
+	t.list = slices.Clone(t.list) // those who have it may read on
+	t.stamp(t.list)
+}
+
+// announce makes pending what is new in settings: until the next cycle nobody may
+// believe that it is applied.
+func (t *Tuner) announce(settings []v1alpha1.Setting) {
+	list := []v1alpha1.SettingStatus{}
+	for _, s := range settings {
+		i := slices.IndexFunc(t.list, func(have v1alpha1.SettingStatus) bool {
+			return have.ID == s.ID && have.Want != nil && *have.Want == s.Value && have.State != v1alpha1.SettingReleased
+		})
+		if i >= 0 {
+			list = append(list, t.list[i])
+			continue
+		}
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: v1alpha1.SettingPending})
+	}
+	t.stamp(list)
+	t.list = list
+}
+
+// Level takes the node's level after each sample.
+func (t *Tuner) Level(level v1alpha1.Level) {
+	t.mu.Lock()
+	if t.level = level; level != v1alpha1.LevelNormal {
+		t.calm = time.Time{}
+	} else if t.calm.IsZero() {
+		t.calm = t.o.Now()
+	}
+	t.mu.Unlock()
+	t.poke()
+}
+
+// Settings is how far each setting has come: nil while nobody has asked for any, nor
+// is any held. It is not changed afterwards.
+func (t *Tuner) Settings() []v1alpha1.SettingStatus {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.list
+}
+
+// cycle looks at everything once, and puts right what is not as it should be.
+func (t *Tuner) cycle() {
+	t.work.Lock()
+	defer t.work.Unlock()
+	asked, facts := t.facts()
+	err := t.prepare(asked)
+	t.tell(err)
+	if err != nil {
+		t.publish(failed(asked, err))
+		return
+	}
+	if facts.Stop == "" {
+		facts.Stop = t.wish.Stop
+	}
+	facts.Lost = t.journal.Lost()
+	list := t.hold(plan.Target{}, t.o.Host, scoped(t.wish.Settings, v1alpha1.ScopeHost), facts)
+	t.publish(t.withReleased(append(list, elsewhere(t.wish.Settings)...)))
+}
+
+// facts are those of the moment.
+func (t *Tuner) facts() (*journal.Wish, plan.Facts) {
+	f := plan.Facts{Now: t.o.Now(), Boot: t.o.Boot, Kernel: t.o.Kernel, Allow: t.o.Allow, Protect: t.o.Protect, Listeners: t.o.Listeners}
+	if t.o.Stopped != nil {
+		f.Stop = t.o.Stopped()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.Level = t.level
+	if !t.calm.IsZero() {
+		f.NormalFor = f.Now.Sub(t.calm)
+	}
+	return t.asked, f
+}
+
+// prepare opens the journal, and takes down in it what is asked now.
+func (t *Tuner) prepare(asked *journal.Wish) error {
+	if t.journal == nil {
+		disk, err := t.o.Disk()
+		if err != nil {
+			return err
+		}
+		j, err := journal.Open(disk, t.o.Boot, t.o.Now())
+		if err != nil {
+			return err
+		}
+		t.journal, t.wish = j, j.Wish()
+	}
+	if asked == nil {
+		return nil
+	}
+	next := *asked
+	if next.Settings == nil { // nobody knows: what was asked last stays
+		next.Settings = t.wish.Settings
+	}
+	if equality.Semantic.DeepEqual(next, t.wish) && (next.Settings == nil) == (t.wish.Settings == nil) {
+		return nil
+	}
+	if err := t.journal.Ask(next); err != nil {
+		return err
+	}
+	t.wish, t.released = next, nil
+	return nil
+}
+
+// hold brings one network to where it should be. It is called with t.work held.
+func (t *Tuner) hold(target plan.Target, files Sysctls, settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
+	entries := t.journal.Entries(target)
+	in := plan.Input{Target: target, Settings: settings, Current: map[string]plan.Reading{}, Entries: entries, Memory: t.memory[target], Facts: facts}
+	for _, key := range plan.Keys(settings, entries) {
+		in.Current[key] = files.Read(key)
+	}
+	p := plan.Make(in)
+	if len(p.Record) > 0 {
+		if err := t.journal.Record(p.Record); err != nil {
+			t.tell(err)
+			p.Fail(err)
+		}
+	}
+	p.Apply(func(w plan.Write) (string, error) {
+		t.o.Log.Info("a setting is written", "pod", target.Pod, "key", w.Key, "value", w.Value, "original", w.Original)
+		if err := files.Write(w.Key, w.Value); err != nil {
+			return "", err
+		}
+		r := files.Read(w.Key)
+		return r.Value, r.Err
+	})
+	if len(p.Forget) > 0 {
+		if err := t.journal.Forget(target, p.Forget); err != nil {
+			t.tell(err) // they are given back already, and are forgotten in the next cycle
+		}
+	}
+	t.memory[target] = p.Memory
+	return p.Statuses()
+}
+
+// tell logs what is in the way, once.
+func (t *Tuner) tell(err error) {
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	if why != "" && why != t.trouble {
+		t.o.Log.Error("settings can't be changed; what is held stays; trying again", "why", why)
+	}
+	if why == "" && t.trouble != "" {
+		t.o.Log.Info("settings can be changed again")
+	}
+	t.trouble = why
+}
+
+// scoped are the settings of a scope, those of a scope that nobody knows among the
+// host's; nil stays nil.
+func scoped(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1.Setting {
+	if settings == nil {
+		return nil
+	}
+	list := []v1alpha1.Setting{}
+	for _, s := range settings {
+		if (s.Scope == v1alpha1.ScopePods) == (scope == v1alpha1.ScopePods) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// elsewhere refuses what is not the host's.
+func elsewhere(settings []v1alpha1.Setting) []v1alpha1.SettingStatus {
+	return Refused(scoped(settings, v1alpha1.ScopePods), "this agent tunes the host's network only (--tune host)")
+}
+
+// Refused is the same refusal for all settings.
+func Refused(settings []v1alpha1.Setting, why string) []v1alpha1.SettingStatus {
+	return all(settings, v1alpha1.SettingRefused, why)
+}
+
+func all(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
+	list := []v1alpha1.SettingStatus{}
+	for _, s := range settings {
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: state, Message: why})
+	}
+	return list
+}
+
+// failed is the status of everything while the journal is out of reach.
+func failed(asked *journal.Wish, err error) []v1alpha1.SettingStatus {
+	if asked == nil || asked.Settings == nil {
+		return nil
+	}
+	return all(asked.Settings, v1alpha1.SettingFailed, fmt.Sprintf("nothing is changed without the journal: %v", err))
+}
+
+// withReleased adds what was given back since the last wish.
+func (t *Tuner) withReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingStatus {
+	for _, s := range list {
+		if s.State == v1alpha1.SettingReleased {
+			t.released = append(slices.DeleteFunc(t.released, func(o v1alpha1.SettingStatus) bool { return o.ID == s.ID }), s)
+		}
+	}
+	for _, s := range t.released {
+		if !slices.ContainsFunc(list, func(o v1alpha1.SettingStatus) bool { return o.ID == s.ID }) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// publish makes list what Settings gives, and says when it is news.
+func (t *Tuner) publish(list []v1alpha1.SettingStatus) {
+	t.mu.Lock()
+	t.stamp(list)
+	news := !equality.Semantic.DeepEqual(list, t.list)
+	t.list = list
+	maps.DeleteFunc(t.since, func(id string, _ transition) bool {
+		return t.asked != nil && !slices.ContainsFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
+	})
+	t.mu.Unlock()
+	if news && t.o.Changed != nil {
+		t.o.Changed()
+	}
+}
+
+// stamp sets when each state was reached.
+func (t *Tuner) stamp(list []v1alpha1.SettingStatus) {
+	now := metav1.NewTime(t.o.Now()).Rfc3339Copy()
+	for i := range list {
+		s := &list[i]
+		if last, ok := t.since[s.ID]; !ok || last.state != s.State {
+			t.since[s.ID] = transition{s.State, now}
+		}
+		at := t.since[s.ID].at
+		s.LastTransitionTime = &at
+	}
+}
+
+var errNoSetting = errors.New("not a setting below net that Portreeve knows")
