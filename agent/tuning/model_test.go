@@ -283,6 +283,13 @@ func (m *model) checkPorts(e plan.Entry, value string) {
 			m.t.Errorf("port %d of others is taken out of the reserved ones: %q", p, value)
 		}
 	}
+	first, last, _ := tunable.ParseSpan(m.sysctls[rangeKey])
+	oldFirst, oldLast, _ := tunable.ParseSpan(m.theirs[rangeKey])
+	for _, p := range []int{30000, 31111, 32767} {
+		if p >= first && p <= last && (p < oldFirst || p > oldLast) && !next[p] {
+			m.t.Errorf("node port %d is set free while the range is %q", p, m.sysctls[rangeKey])
+		}
+	}
 	for p := range next {
 		if !theirs[p] && !ours[p] {
 			m.t.Errorf("port %d is reserved, and the journal has %+v", p, e)
@@ -327,6 +334,19 @@ func (m *model) applied() {
 func (m *model) end() {
 	m.note("the end")
 	m.fault, m.stubborn, m.spec = nil, map[string]bool{}, []v1alpha1.Setting{}
+	m.now = m.now.Add(10 * time.Hour) // nothing is contested any more
+	for key, value := range map[string]string{rangeKey: "16384 65535", reserveKey: "9000", "net.ipv4.tcp_fin_timeout": "30"} {
+		m.spec = append(m.spec, v1alpha1.Setting{ID: key, Key: key, Value: value, Scope: v1alpha1.ScopeHost})
+	}
+	m.offer()
+	m.tuner.cycle()
+	for _, s := range m.tuner.Settings()[:3] {
+		if s.State != v1alpha1.SettingApplied {
+			m.t.Errorf("%s can't be had at the end: %s %s", s.Key, s.State, s.Message)
+		}
+	}
+	m.applied()
+	m.spec = []v1alpha1.Setting{}
 	m.offer()
 	m.tuner.cycle()
 	m.tuner.cycle()
