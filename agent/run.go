@@ -22,6 +22,10 @@ type Loop struct {
 	// Seen is given each sample with its status, which nobody changes afterwards.
 	Seen func(*socket.Sample, *v1alpha1.PortPressureStatus, Tick)
 	Log  *slog.Logger
+	// Tuning is nil where settings are none of this loop's business.
+	Tuning Tuning
+	// Again asks for a sample before its time.
+	Again <-chan struct{}
 
 	// Interval is the time between samples, Pressed the shorter one past the
 	// warning line.
@@ -42,6 +46,14 @@ type Loop struct {
 	reader     string    // of the last good sample
 	sampled    time.Time // its end
 	due        time.Duration
+}
+
+// Tuning holds settings beside the measuring.
+type Tuning interface {
+	// Level takes the node's level after each sample.
+	Level(v1alpha1.Level)
+	// Settings is how far each has come; it does not change afterwards.
+	Settings() []v1alpha1.SettingStatus
 }
 
 // Tick is how a sample was timed.
@@ -78,7 +90,7 @@ func (l *Loop) Healthy() bool {
 // Run takes samples until ctx ends.
 func (l *Loop) Run(ctx context.Context) {
 	pace := Pace{BudgetPercent: l.BudgetPercent}
-	for next := time.Now(); sleep(ctx, next); {
+	for next := time.Now(); l.sleep(ctx, next); {
 		start := time.Now()
 		sample, err := l.Reader.Sample(ctx, l.request())
 		if ctx.Err() != nil {
@@ -145,6 +157,10 @@ func (l *Loop) judge(sample *socket.Sample) (*v1alpha1.PortPressureStatus, asses
 	status := assess.Status(*sample, facts)
 	status.ObservedGeneration = l.generation
 	l.level = l.course.Follow(&status, l.thresholds)
+	if l.Tuning != nil {
+		l.Tuning.Level(status.Level)
+		l.course.Tuned(&status, l.Tuning.Settings())
+	}
 	if err := assess.Fit(&status); err != nil { // a status that can't be JSON
 		l.Log.Error("the status can't be written down", "why", err)
 		return nil, facts
@@ -162,13 +178,15 @@ func (l *Loop) alive(due time.Duration, err error) {
 	l.sampled, l.due = time.Now(), due
 }
 
-func sleep(ctx context.Context, until time.Time) bool {
+// sleep waits for the next sample; false when ctx has ended.
+func (l *Loop) sleep(ctx context.Context, until time.Time) bool {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
-		return true
+	case <-l.Again:
 	}
+	return true
 }

@@ -11,8 +11,8 @@ import (
 const MaxBytes = 6000
 
 // Fit leaves out of a complete status what it has no room for, the least telling
-// first: rare failures, then the second pools and the better of the networks
-// past the line. Names decide how much that is: a pod's may have 317 characters.
+// first: rare failures, then the second pools, the values of settings, and the better
+// of the networks past the line. Names decide how much that is: a pod's may have 317 characters.
 // The tightest pool always stays. The agent's report has everything.
 func Fit(status *v1alpha1.PortPressureStatus) error {
 	for {
@@ -36,15 +36,43 @@ func shorten(s *v1alpha1.PortPressureStatus) bool {
 	case len(s.Failures) > 1:
 		s.Failures = s.Failures[:len(s.Failures)-1]
 	case dropSecondPool(s.Networks):
+	case thinSetting(s.Settings):
 	case last > 0:
 		s.Networks = s.Networks[:last]
 	case len(s.Failures) > 0 || last == 0:
 		s.Failures, s.Networks = nil, nil
+	case len(s.Settings) > 0: // its state is in the agent's metrics and in the condition
+		s.Settings = s.Settings[:len(s.Settings)-1]
 	default:
 		return false
 	}
 	return true
 }
+
+// thinSetting leaves out the values of one setting: first of those that stand as they
+// should, then of all, and at last the end of the messages. Its state stays.
+func thinSetting(settings []v1alpha1.SettingStatus) bool {
+	for _, applied := range []bool{true, false} {
+		for i := range settings {
+			s := &settings[i]
+			values := s.Want != nil || s.Have != nil || s.Original != nil
+			if values && (s.State == v1alpha1.SettingApplied) == applied {
+				s.Want, s.Have, s.Original = nil, nil, nil
+				return true
+			}
+		}
+	}
+	for i := range settings {
+		if s := &settings[i]; len([]rune(s.Message)) > shortMessage {
+			s.Message = clip(s.Message, shortMessage)
+			return true
+		}
+	}
+	return false
+}
+
+// shortMessage is how long a setting's message is where there is no room.
+const shortMessage = 100
 
 // dropSecondPool leaves one pool in the last network that has more.
 func dropSecondPool(networks []v1alpha1.Network) bool {

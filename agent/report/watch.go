@@ -65,6 +65,6 @@ func slim(o any) (any, error) {
 			Annotations: p.Annotations},
 		Spec: p.Spec,
 		Status: v1alpha1.PortPressureStatus{ObservedAt: p.Status.ObservedAt, LastPressure: p.Status.LastPressure,
-			Conditions: p.Status.Conditions},
+			Conditions: p.Status.Conditions, Settings: p.Status.Settings},
 	}, nil
 }

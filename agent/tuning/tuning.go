@@ -49,6 +49,8 @@ type Options struct {
 	Listeners func() ([]tunable.Ports, error)
 	// Stopped says why nothing may be changed for now; empty where all may.
 	Stopped func() string
+	// Unfit is why nothing can be tuned here; empty where something can.
+	Unfit string
 	// Changed is called when Settings has changed.
 	Changed func()
 	Log     *slog.Logger
@@ -181,6 +183,12 @@ func (t *Tuner) cycle() {
 	t.work.Lock()
 	defer t.work.Unlock()
 	asked, facts := t.facts()
+	if t.o.Unfit != "" {
+		if asked != nil {
+			t.publish(Refused(asked.Settings, t.o.Unfit))
+		}
+		return
+	}
 	err := t.prepare(asked)
 	t.tell(err)
 	if err != nil {
@@ -312,6 +320,9 @@ func Refused(settings []v1alpha1.Setting, why string) []v1alpha1.SettingStatus {
 }
 
 func all(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
+	if settings == nil {
+		return nil
+	}
 	list := []v1alpha1.SettingStatus{}
 	for _, s := range settings {
 		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: state, Message: why})
@@ -321,7 +332,7 @@ func all(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) [
 
 // failed is the status of everything while the journal is out of reach.
 func failed(asked *journal.Wish, err error) []v1alpha1.SettingStatus {
-	if asked == nil || asked.Settings == nil {
+	if asked == nil {
 		return nil
 	}
 	return all(asked.Settings, v1alpha1.SettingFailed, fmt.Sprintf("nothing is changed without the journal: %v", err))

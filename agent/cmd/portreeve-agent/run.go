@@ -46,6 +46,7 @@ type runner struct {
 	proc       string
 	address    string
 	level      choice
+	tune       tuneFlags
 }
 
 // snatGatePercent is half the way to the default warning line: a conntrack table
@@ -61,6 +62,7 @@ func (a *app) runCommand() *cobra.Command {
 		heartbeat: interval(report.DefaultPolicy.Heartbeat),
 		budget:    2,
 		names:     choice{podname.ModeAuto, []string{podname.ModeAuto, podname.ModeLogs, podname.ModeAPI, podname.ModeUID}},
+		tune:      newTuneFlags(),
 		level:     choice{"info", []string{"debug", "info", "warn", "error"}},
 	}
 	c := &cobra.Command{
@@ -90,6 +92,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.StringVar(&r.logs, "pod-logs", podname.DefaultLogs, "the kubelet's log directory, for --pod-names logs or auto")
 	f.BoolVar(&r.snat, "snat", false, "read the pools of SNAT, too, from the node's conntrack table: not only after insert_failed has risen (hostNetwork, NET_ADMIN)")
 	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
+	r.tune.add(f)
 	f.StringVar(&r.address, "address", ":9797", "where to serve /metrics, /healthz and /readyz")
 	f.Var(&r.level, "log-level", "least level to log: "+r.level.allowed())
 	return c
@@ -142,6 +145,16 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	defer reader.Close()
 
+	again := make(chan struct{}, 1)
+	tuner, err := r.startTuner(log, func() {
+		select {
+		case again <- struct{}{}: // what was done is told at once
+		default:
+		}
+	})
+	if err != nil {
+		return err
+	}
 	m := metrics.New(version)
 	loop := &agent.Loop{
 		Reader:        reader,
@@ -151,12 +164,16 @@ func (r *runner) run(ctx context.Context) error {
 		Interval:      time.Duration(r.tick),
 		Pressed:       time.Duration(r.pressed),
 		BudgetPercent: int(r.budget),
+		Tuning:        tuner,
+		Again:         again,
 	}
 	policy := report.DefaultPolicy
 	policy.Heartbeat = time.Duration(r.heartbeat)
 	writer := report.NewWriter(report.Options{
-		Client: client, Node: r.node, Policy: policy, Log: log, Object: loop.Object,
-		Wrote: func(result report.Result) { m.Wrote(string(result)) },
+		Client: client, Node: r.node, Policy: policy, Log: log,
+		// The tuner first: a status of the new generation must not have settings of the old.
+		Object: func(p *v1alpha1.PortPressure) { tuner.Object(p); loop.Object(p) },
+		Wrote:  func(result report.Result) { m.Wrote(string(result)) },
 	})
 	events := report.NewEvents(client, r.node, log)
 	var book notify.Book
@@ -165,7 +182,7 @@ func (r *runner) run(ctx context.Context) error {
 		writer.Offer(status)
 		events.Offer(book.Decide(s, t.Facts.Thresholds, func(p socket.Pool) cause.Verdict { return assess.Why(p, s, t.Facts) }))
 	}
-	return r.serve(ctx, log, loop, m.Handler(), writer.Run, events.Run)
+	return r.serve(ctx, log, loop, m.Handler(), writer.Run, events.Run, tuner.Run)
 }
 
 // serve runs everything until ctx ends.

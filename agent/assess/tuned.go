@@ -1,0 +1,54 @@
+package assess
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Tuned adds to status, which comes from Follow, how far each setting has come: nil
+// where nobody has said what is wanted.
+func (c *Course) Tuned(status *v1alpha1.PortPressureStatus, settings []v1alpha1.SettingStatus) {
+	status.Settings = slices.Clone(settings)
+	for _, now := range []metav1.Condition{tuned(settings), restartRequired(settings)} {
+		now.ObservedGeneration, now.LastTransitionTime = status.ObservedGeneration, *status.ObservedAt
+		meta.SetStatusCondition(&c.conditions, now)
+	}
+	status.Conditions = slices.Clone(c.conditions)
+}
+
+// furthest is the states of settings that are not where they should be, the worst
+// first.
+var furthest = []v1alpha1.SettingState{
+	v1alpha1.SettingFailed, v1alpha1.SettingContested, v1alpha1.SettingRefused, v1alpha1.SettingPending, v1alpha1.SettingRestartRequired,
+}
+
+func tuned(settings []v1alpha1.SettingStatus) metav1.Condition {
+	const kind = v1alpha1.ConditionTuned
+	for _, state := range furthest {
+		i := slices.IndexFunc(settings, func(s v1alpha1.SettingStatus) bool { return s.State == state })
+		if i >= 0 {
+			return condition(kind, metav1.ConditionFalse, string(state), fmt.Sprintf("%s: %s", settings[i].ID, settings[i].Message))
+		}
+	}
+	held := slices.ContainsFunc(settings, func(s v1alpha1.SettingStatus) bool { return s.State != v1alpha1.SettingReleased })
+	switch {
+	case settings == nil:
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonHolding, "nobody has said what is wanted")
+	case !held:
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonNothingWanted, "")
+	}
+	return condition(kind, metav1.ConditionTrue, string(v1alpha1.SettingApplied), "")
+}
+
+func restartRequired(settings []v1alpha1.SettingStatus) metav1.Condition {
+	const kind = v1alpha1.ConditionRestartRequired
+	if slices.ContainsFunc(settings, func(s v1alpha1.SettingStatus) bool { return s.State == v1alpha1.SettingRestartRequired }) {
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonSettingsWait, "")
+	}
+	return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoneWaits, "")
+}

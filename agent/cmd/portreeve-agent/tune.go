@@ -1,0 +1,116 @@
+package main
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/tuning"
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/tunable"
+)
+
+// The values of --tune.
+const (
+	tuneOff  = "off"
+	tuneHost = "host"
+)
+
+// tuneFlags are the flags of run that say what may be changed on this machine.
+type tuneFlags struct {
+	where     choice
+	allow     keys
+	state     string
+	sysctls   string
+	nodePorts portRange
+	stopFile  string
+}
+
+func newTuneFlags() tuneFlags {
+	return tuneFlags{
+		where:     choice{tuneOff, []string{tuneOff, tuneHost}},
+		allow:     allKeys(),
+		nodePorts: portRange{First: uint16(plan.NodePorts.First), Last: uint16(plan.NodePorts.Last)},
+	}
+}
+
+func (t *tuneFlags) add(f *pflag.FlagSet) {
+	f.Var(&t.where, "tune", "whose settings to hold as NodeTunings want them: "+t.where.allowed())
+	f.Var(&t.allow, "allow", "the sysctls that may be set on this node, parted by commas, or none (default: all of docs/reference/settings.md)")
+	f.Var(&t.nodePorts, "node-port-range", "the cluster's node ports, which a wider range leaves alone")
+	f.StringVar(&t.stopFile, "stop-file", "", "while this file exists, no setting is changed")
+	t.addPlaces(f)
+}
+
+// addPlaces are the flags that restore has as well.
+func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
+	f.StringVar(&t.state, "state-dir", "/var/lib/portreeve", "folder of the journal, which remembers the original of each setting")
+	f.StringVar(&t.sysctls, "sysctl-root", "/proc/sys", "where the sysctls are that may be written")
+}
+
+// protect is the ports that a wider range on the host leaves alone.
+func (t *tuneFlags) protect() []plan.Protected {
+	r := socket.Range(t.nodePorts)
+	return append([]plan.Protected{{Ports: tunable.Ports{First: int(r.First), Last: int(r.Last)}, Whose: "node ports"}}, plan.System...)
+}
+
+// startTuner makes the tuner that the flags ask for.
+func (r *runner) startTuner(log *slog.Logger, changed func()) (*tuning.Tuner, error) {
+	if r.tune.where.value == tuneOff {
+		return tuning.New(tuning.Options{Unfit: "this agent changes no settings (--tune off)", Log: log, Changed: changed}), nil
+	}
+	o, err := tuneOptions(&r.tune)
+	if err != nil {
+		return nil, err
+	}
+	o.Log, o.Changed = log, changed
+	return tuning.New(o), nil
+}
+
+// keys are sysctls of the catalogue.
+type keys []string
+
+const noKeys = "none"
+
+func allKeys() (all keys) {
+	for _, s := range tunable.All() {
+		if s.OS == tunable.Linux {
+			all = append(all, s.Key)
+		}
+	}
+	return all
+}
+
+func (k *keys) String() string {
+	switch {
+	case len(*k) == 0:
+		return noKeys
+	case slices.Equal(*k, allKeys()):
+		return ""
+	}
+	return strings.Join(*k, ",")
+}
+
+func (k *keys) Type() string { return "KEY,…" }
+func (k *keys) allowed() string {
+	return "none, or sysctls of docs/reference/settings.md, parted by commas"
+}
+
+func (k *keys) Set(s string) error {
+	if s == noKeys {
+		*k = nil
+		return nil
+	}
+	list := strings.Split(s, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+		if tunable.CheckKey(tunable.Linux, list[i]) != nil {
+			return errNotAllowed
+		}
+	}
+	*k = list
+	return nil
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"portreeve.io/portreeve/agent/inetdiag"
+	"portreeve.io/portreeve/agent/tuning"
+	"portreeve.io/portreeve/agent/tuning/journal"
+	"portreeve.io/portreeve/api/tunable"
+)
+
+// tuneOptions are what a tuner needs to know of this machine.
+func tuneOptions(t *tuneFlags) (tuning.Options, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return tuning.Options{}, fmt.Errorf("--tune %s: the boot ID is needed, to know which settings a restart has reset: %w", t.where.value, err)
+	}
+	return tuning.Options{
+		Disk:      func() (journal.Disk, error) { return journal.OpenDir(t.state) },
+		Host:      tuning.Files{Root: t.sysctls},
+		Boot:      strings.TrimSpace(string(boot)),
+		Kernel:    kernelRelease(),
+		Allow:     t.allow,
+		Protect:   t.protect(),
+		Listeners: listeners,
+		Stopped:   func() string { return stopped(t.stopFile) },
+		Unfit:     unfit(t.sysctls),
+	}, nil
+}
+
+// listeners are the ports that services have in the agent's network namespace, which is
+// the host's (see unfit).
+func listeners() (list []tunable.Ports, err error) {
+	ports, err := inetdiag.ListenPorts()
+	for _, p := range ports {
+		list = append(list, tunable.Ports{First: int(p), Last: int(p)})
+	}
+	return list, err
+}
+
+// stopped says whether the file is there. One that can't be looked for stops as well.
+func stopped(file string) string {
+	if file == "" {
+		return ""
+	}
+	_, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ""
+	case err != nil:
+		return fmt.Sprintf("--stop-file can't be looked for: %v", err)
+	}
+	return "the file " + file + " stops every change"
+}
+
+// unfit says why the sysctls below root are not the host's. A procfs shows each
+// process those of its own network namespace, and only the first one has
+// netdev_max_backlog (net/core/sysctl_net_core.c, net_core_table).
+func unfit(root string) string {
+	_, err := os.Stat(filepath.Join(root, "net/core/netdev_max_backlog"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "the sysctls below --sysctl-root " + root + " are not the host's: --tune host needs hostNetwork: true, and the host's /proc/sys/net mounted there"
+	case err != nil:
+		return fmt.Sprintf("the sysctls below --sysctl-root can't be looked at: %v", err)
+	}
+	return ""
+}
