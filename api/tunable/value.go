@@ -35,6 +35,8 @@ func (v Integer) check(value string) error {
 	switch {
 	case err != nil:
 		return errors.New("not a whole number")
+	case strconv.FormatInt(n, 10) != value:
+		return fmt.Errorf("write %d: the kernel reads a leading 0 as octal", n)
 	case n < v.Min:
 		return errors.New("too small")
 	case n > v.Max:
@@ -43,12 +45,7 @@ func (v Integer) check(value string) error {
 	return nil
 }
 
-func (v Integer) canonical(value string) string {
-	if n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
-		return strconv.FormatInt(n, 10)
-	}
-	return value
-}
+func (v Integer) canonical(value string) string { return strings.TrimSpace(value) }
 
 // Choice is one of a few words or numbers.
 type Choice []Option
@@ -117,7 +114,7 @@ func ParseSpan(value string) (first, last int, err error) {
 
 func port(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil {
+	if err != nil || len(s) > 1 && s[0] == '0' { // octal to the kernel
 		return 0, fmt.Errorf("%s is not a port", clip(s))
 	}
 	return int(n), nil

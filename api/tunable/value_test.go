@@ -61,13 +61,13 @@ func TestSameValueHoweverSpelled(t *testing.T) {
 		key, a, b string
 		want      bool
 	}{
-		"A range with a tab":               {"net.ipv4.ip_local_port_range", "32768 60999", "32768\t60999\n", true},
-		"Another range":                    {"net.ipv4.ip_local_port_range", "32768 60999", "32768 61000", false},
-		"Ports in another order":           {"net.ipv4.ip_local_reserved_ports", "9,8,5-7", "5-9", true},
-		"Ports that lap":                   {"net.ipv4.ip_local_reserved_ports", "1-5,3-9", "1-9\n", true},
-		"Ports that do not touch":          {"net.ipv4.ip_local_reserved_ports", "1-5,7", "1-7", false},
-		"None and nothing but white space": {"net.ipv4.ip_local_reserved_ports", "", "\n", true},
-		"A number with zeros before it":    {"net.ipv4.tcp_fin_timeout", "060", "60", true},
+		"A range with a tab":                      {"net.ipv4.ip_local_port_range", "32768 60999", "32768\t60999\n", true},
+		"Another range":                           {"net.ipv4.ip_local_port_range", "32768 60999", "32768 61000", false},
+		"Ports in another order":                  {"net.ipv4.ip_local_reserved_ports", "9,8,5-7", "5-9", true},
+		"Ports that lap":                          {"net.ipv4.ip_local_reserved_ports", "1-5,3-9", "1-9\n", true},
+		"Ports that do not touch":                 {"net.ipv4.ip_local_reserved_ports", "1-5,7", "1-7", false},
+		"None and nothing but white space":        {"net.ipv4.ip_local_reserved_ports", "", "\n", true},
+		"A number that the kernel reads as octal": {"net.ipv4.tcp_fin_timeout", "060", "60", false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -61,6 +61,7 @@ var pure = map[string]purity{
 	"agent/podname/entry.go":              {},
 	"agent/report/due.go":                 {},
 	"agent/socket":                        {},
+	"agent/sysctlconf":                    {},
 	"agent/table":                         {},
 	"agent/tuning/plan":                   {},
 	"api/tunable":                         {},
