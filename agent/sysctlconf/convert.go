@@ -17,7 +17,7 @@ type Remark struct {
 	Text string
 }
 
-func (r Remark) String() string { return printable(r.Where() + ": " + r.Text) }
+func (r Remark) String() string { return strings.Map(printable, r.Where()+": "+r.Text) }
 
 // Result is what became of the lines.
 type Result struct {
@@ -25,8 +25,8 @@ type Result struct {
 	Spec v1alpha1.NodeTuningSpec
 	// Kept is how many lines are in it.
 	Kept int
-	// Dropped are the others, Noted those that are in it and need a word.
-	Dropped, Noted []Remark
+	// Remarks say why the others are not, and what else is to know, line by line.
+	Remarks []Remark
 }
 
 // The API's limits, which a sysctl doesn't have.
@@ -61,7 +61,7 @@ func Convert(lines []Line) (r Result, err error) {
 		r.Kept++
 		spec.set(s, value)
 		if ports, ok := fieldValue(s, value).(v1alpha1.EphemeralPorts); ok && ports.AllowLowPorts {
-			r.Noted = append(r.Noted, Remark{l, fmt.Sprintf("kept %s with allowLowPorts: services listen below %d, and first: %d is safer", s.Key, lowPorts, lowPorts)})
+			r.Remarks = append(r.Remarks, Remark{l, fmt.Sprintf("kept %s with allowLowPorts: services listen below %d, and first: %d is safer", s.Key, lowPorts, lowPorts)})
 		}
 	}
 	text, err := json.Marshal(spec)
@@ -71,7 +71,7 @@ func Convert(lines []Line) (r Result, err error) {
 	return r, json.Unmarshal(text, &r.Spec)
 }
 
-func (r *Result) drop(l Line, why string) { r.Dropped = append(r.Dropped, Remark{l, "dropped " + why}) }
+func (r *Result) drop(l Line, why string) { r.Remarks = append(r.Remarks, Remark{l, "dropped " + why}) }
 
 // setting is what the line sets, or why Portreeve can't.
 func (l Line) setting() (tunable.Setting, error) {
@@ -79,7 +79,7 @@ func (l Line) setting() (tunable.Setting, error) {
 	case l.Key == "":
 		return tunable.Setting{}, errors.New("a line without a key")
 	case strings.ContainsAny(l.Key, "*?["):
-		return tunable.Setting{}, fmt.Errorf("%s: a pattern: name each key that you need", l.Key)
+		return tunable.Setting{}, errors.New("a pattern of keys: name each that you need")
 	}
 	s, _ := tunable.Lookup(tunable.Linux, l.Key)
 	return s, tunable.CheckKey(tunable.Linux, l.Key)
@@ -166,10 +166,8 @@ func fieldValue(s tunable.Setting, value string) any {
 	return json.Number(value)
 }
 
-// printable is text without what would steer a terminal.
-func printable(text string) string { return strings.Map(visible, text) }
-
-func visible(r rune) rune {
+// printable takes away what would steer a terminal.
+func printable(r rune) rune {
 	if strconv.IsPrint(r) {
 		return r
 	}

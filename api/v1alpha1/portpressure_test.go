@@ -38,7 +38,7 @@ func full() *PortPressure {
 				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "shop"}},
 				PodSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{"app": "api"}},
 				Mode:              ModeEnforce, Activation: ActivationUnderPressure, CoolDownSeconds: 600,
-				From: SettingSource{Name: "shop", Generation: 2},
+				From: SettingSource{Name: "shop", Generation: 2, Priority: 10},
 			}},
 			Thresholds: Thresholds{WarningPercent: 50, CriticalPercent: 85},
 		},

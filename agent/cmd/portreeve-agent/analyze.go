@@ -150,9 +150,9 @@ func (z *analyzer) file(file string, o dump.Options, out printer) error {
 }
 
 // open gives the file and when it was last written.
-func (z *analyzer) open(file string) (io.ReadCloser, time.Time, error) {
+func (a *app) open(file string) (io.ReadCloser, time.Time, error) {
 	if file == stdin {
-		return io.NopCloser(z.stdin), time.Now(), nil
+		return io.NopCloser(a.stdin), time.Now(), nil
 	}
 	f, err := os.Open(file)
 	if err != nil {

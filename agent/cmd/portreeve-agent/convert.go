@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/yaml"
+
+	"portreeve.io/portreeve/agent/sysctlconf"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// converter is the command that makes a NodeTuning of files for sysctl.
+type converter struct {
+	*app
+	name  objectNameFlag
+	nodes selector
+}
+
+const convertHelp = `Print the NodeTuning that asks for what files of sysctl set: /etc/sysctl.conf and those
+of sysctl.d. Give them in the order in which they are applied: the last line of a key
+counts.
+
+What Portreeve does not hold is dropped, and standard error says of each line why. Take
+what was converted out of the files on the nodes, or two writers set the same.`
+
+const convertExample = `  portreeve-agent convert /etc/sysctl.d/*.conf /etc/sysctl.conf >tuning.yaml
+  ssh node-7 cat /etc/sysctl.conf | portreeve-agent convert --name gateways --nodes pool=gateways - | kubectl apply -f -`
+
+func (a *app) convertCommand() *cobra.Command {
+	v := &converter{app: a, name: "sysctl-conf", nodes: "kubernetes.io/os=linux"}
+	c := &cobra.Command{
+		Use:     "convert FILE...",
+		Short:   "Print the NodeTuning that files of sysctl ask for",
+		Long:    convertHelp,
+		Example: convertExample,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("convert needs a file, or - for standard input")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, files []string) error { return v.run(c.Context(), files) },
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.Var(&v.name, "name", "the name of the NodeTuning")
+	f.Var(&v.nodes, "nodes", "which nodes: a selector of their labels")
+	return c
+}
+
+func (v *converter) run(ctx context.Context, files []string) error {
+	var lines []sysctlconf.Line
+	for _, file := range files {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		text, err := v.read(file)
+		if err != nil {
+			return fmt.Errorf("%s: %w", nameOf(file), err)
+		}
+		lines = append(lines, sysctlconf.Parse(nameOf(file), text)...)
+	}
+	result, err := sysctlconf.Convert(lines)
+	if err != nil {
+		return err
+	}
+	for _, remark := range result.Remarks {
+		fmt.Fprintln(v.stderr, remark)
+	}
+	if result.Kept == 0 {
+		return fmt.Errorf("no setting that Portreeve holds in %d lines: see docs/reference/settings.md", len(lines))
+	}
+	return v.print(result.Spec)
+}
+
+// largest is more than any file of sysctl has.
+const largest = 1 << 20
+
+func (v *converter) read(file string) ([]byte, error) {
+	in, _, err := v.open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	text, err := io.ReadAll(io.LimitReader(in, largest+1))
+	if err == nil && len(text) > largest {
+		err = errors.New("larger than 1 MiB: not a file of sysctl")
+	}
+	return text, err
+}
+
+func (v *converter) print(spec v1alpha1.NodeTuningSpec) error {
+	selected, err := metav1.ParseToLabelSelector(string(v.nodes))
+	if err != nil {
+		return err // checked when the flag was set
+	}
+	spec.NodeSelector = selected
+	object := v1alpha1.NodeTuning{Spec: spec}
+	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "NodeTuning"
+	object.Name = string(v.name)
+	text, err := yaml.Marshal(object)
+	if err != nil {
+		return err
+	}
+	_, err = v.stdout.Write(text)
+	return err
+}
+
+// objectNameFlag is the name of an object.
+type objectNameFlag string
+
+func (n *objectNameFlag) String() string { return string(*n) }
+func (n *objectNameFlag) Type() string   { return "NAME" }
+func (n *objectNameFlag) allowed() string {
+	return "lower-case letters, digits, - and ., such as api-gateways"
+}
+
+func (n *objectNameFlag) Set(s string) error {
+	if len(validation.IsDNS1123Subdomain(s)) > 0 {
+		return errNotAllowed
+	}
+	*n = objectNameFlag(s)
+	return nil
+}
+
+// selector is a label selector as kubectl takes it.
+type selector string
+
+func (l *selector) String() string { return string(*l) }
+func (l *selector) Type() string   { return "SELECTOR" }
+func (l *selector) allowed() string {
+	return "labels, such as pool=gateways,kubernetes.io/os=linux"
+}
+
+func (l *selector) Set(s string) error {
+	if _, err := metav1.ParseToLabelSelector(s); err != nil || s == "" {
+		return errNotAllowed
+	}
+	*l = selector(s)
+	return nil
+}
