@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// convert runs the command; in is its standard input.
+func convert(t *testing.T, in string, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	a := app{stdin: strings.NewReader(in), stdout: &stdout, stderr: &stderr, getenv: func(string) string { return "" }}
+	code := a.run(t.Context(), append([]string{"convert"}, args...))
+	return result{code, stdout.String(), stderr.String()}
+}
+
+// The objects that this test writes to testdata/convert are those that
+// controllers/converted_test.go asks a real API server to take.
+func TestConvertPrintsANodeTuning(t *testing.T) {
+	t.Chdir(filepath.Join("testdata", "convert"))
+	files, err := filepath.Glob("*.conf")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(file, ".conf")
+		t.Run(name, func(t *testing.T) {
+			got := convert(t, "", "--name", name, file)
+			if got.code != 0 {
+				t.Error(got.code, got.stderr)
+			}
+			golden(t, name+".yaml", got.stdout)
+			golden(t, name+".txt", got.stderr)
+		})
+	}
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (go test -update writes it)", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestConvertTakesFilesInOrderAndFlags(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("first.conf", []byte("net.core.somaxconn = 1024\nnet.ipv4.tcp_syn_retries = 4\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := convert(t, "net.core.somaxconn = 2048\n", "--name", "gateways", "--nodes", "pool in (a,b),os=linux", "first.conf", "-")
+	var nt v1alpha1.NodeTuning
+	if err := yaml.UnmarshalStrict([]byte(got.stdout), &nt); err != nil || got.code != 0 {
+		t.Fatalf("%v %+v", err, got)
+	}
+	have := []any{nt.Name, *nt.Spec.Linux.Backlog.Accept, *nt.Spec.Linux.SynRetries, nt.Spec.NodeSelector.MatchLabels, nt.Spec.NodeSelector.MatchExpressions[0].Values, got.stderr}
+	want := []any{"gateways", int32(2048), int32(4), map[string]string{"os": "linux"}, []string{"a", "b"}, "first.conf:1: dropped net.core.somaxconn: set again in standard input:1\n"}
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestConvertSaysWhatIsWrong(t *testing.T) {
+	tests := map[string]struct {
+		in   string
+		args []string
+		want result
+	}{
+		"no file":             {"", nil, result{2, "", "portreeve-agent: convert needs a file, or - for standard input\n"}},
+		"a file that isn't":   {"", []string{"no.conf"}, result{1, "", "portreeve-agent: no.conf: no such file or directory\n"}},
+		"a folder":            {"", []string{"."}, result{1, "", "portreeve-agent: .: is a folder\n"}},
+		"nothing to convert":  {"# a.b = 1\n", []string{"-"}, result{1, "", "portreeve-agent: no setting that Portreeve holds in 0 lines: see docs/reference/settings.md\n"}},
+		"a file that is huge": {strings.Repeat("#", largest+1), []string{"-"}, result{1, "", "portreeve-agent: standard input: larger than 1 MiB: not a file of sysctl\n"}},
+		"a name that isn't":   {"", []string{"--name", "A_B", "-"}, result{2, "", `portreeve-agent: --name "A_B": must be lower-case letters, digits, - and ., such as api-gateways` + "\n"}},
+		"no labels":           {"", []string{"--nodes", "a b", "-"}, result{2, "", `portreeve-agent: --nodes "a b": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
+		"labels of no kind":   {"", []string{"--nodes", "", "-"}, result{2, "", `portreeve-agent: --nodes "": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, convert(t, tt.in, tt.args...), cmp.AllowUnexported(result{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
