@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -100,8 +101,8 @@ func specWith(t *testing.T, s tunable.Setting, value int64) string {
 	if s.Field == "" {
 		spec, path = map[string]any{s.Key: strconv.FormatInt(value, 10)}, []string{"linux", "sysctls"}
 	}
-	for i := len(path) - 1; i >= 0; i-- {
-		spec = map[string]any{path[i]: spec}
+	for _, step := range slices.Backward(path) {
+		spec = map[string]any{step: spec}
 	}
 	text, err := json.Marshal(spec)
 	if err != nil {
