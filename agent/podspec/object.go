@@ -12,6 +12,9 @@ type object struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              spec `json:"spec"`
+	Status            struct {
+		Phase string `json:"phase"`
+	} `json:"status"`
 }
 
 type spec struct {

@@ -9,6 +9,8 @@ type Pod struct {
 	Labels          map[string]string
 	// HostNetwork says that the pod's network is the node's.
 	HostNetwork bool
+	// Finished says that its containers will not run any more.
+	Finished bool
 	// Ports are those that its containers name, for themselves or for probes and
 	// hooks, sorted; HostPorts those that it has on the node.
 	Ports, HostPorts []int
@@ -27,7 +29,8 @@ const (
 )
 
 func podOf(o *object) Pod {
-	p := Pod{UID: string(o.UID), Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, HostNetwork: o.Spec.HostNetwork}
+	p := Pod{UID: string(o.UID), Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, HostNetwork: o.Spec.HostNetwork,
+		Finished: o.Status.Phase == "Succeeded" || o.Status.Phase == "Failed"}
 	if hash := o.Annotations[annotationHash]; hash == o.Annotations[annotationMirror] {
 		p.Hash = hash
 	}

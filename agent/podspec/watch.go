@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -112,21 +114,11 @@ func (w *Watch) Pod(uid string) (found Pod, ok bool) {
 	return found, ok
 }
 
-// HostPorts are the ports of the node that its pods have asked for, by pod.
-func (w *Watch) HostPorts() map[string][]int {
+// All are the pods of the node, in no order.
+func (w *Watch) All() []Pod {
 	w.pods.mu.RLock()
 	defer w.pods.mu.RUnlock()
-	by := map[string][]int{}
-	for _, p := range w.pods.by {
-		of := p.HostPorts
-		if p.HostNetwork {
-			of = p.Ports
-		}
-		if len(of) > 0 {
-			by[p.Namespace+"/"+p.Name] = of
-		}
-	}
-	return by
+	return slices.Collect(maps.Values(w.pods.by))
 }
 
 // Namespace is the labels of a namespace; false where they are not known (yet). The

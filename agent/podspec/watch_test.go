@@ -55,6 +55,10 @@ func TestWhatIsKeptOfAPod(t *testing.T) {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{HostNetwork: true}},
 			want: Pod{UID: "u", HostNetwork: true},
 		},
+		"A pod that has ended": {
+			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Status: corev1.PodStatus{Phase: corev1.PodSucceeded}},
+			want: Pod{UID: "u", Finished: true},
+		},
 		"The mirror of a static pod": {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Annotations: map[string]string{annotationHash: hash, annotationMirror: hash}}},
 			want: Pod{UID: "u", Hash: hash},

@@ -39,6 +39,8 @@ type Options struct {
 	Disk func() (journal.Disk, error)
 	// Host is the host's settings.
 	Host Sysctls
+	// Pods tunes inside pods' networks; nil where this agent does not.
+	Pods Pods
 	// Boot is the boot ID, Kernel the release.
 	Boot, Kernel string
 	// Allow are the keys that may be set.
@@ -88,7 +90,7 @@ func New(o Options) *Tuner {
 		o.Now = time.Now
 	}
 	t := &Tuner{o: o, kick: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{}, since: map[string]transition{}}
-	t.poke()
+	t.Poke()
 	return t
 }
 
@@ -104,7 +106,8 @@ func (t *Tuner) Run(ctx context.Context) {
 	}
 }
 
-func (t *Tuner) poke() {
+// Poke asks for a cycle soon, and does not wait.
+func (t *Tuner) Poke() {
 	select {
 	case t.kick <- struct{}{}:
 	default:
@@ -126,7 +129,7 @@ func (t *Tuner) Object(p *v1alpha1.PortPressure) {
 		t.announce(w.Settings)
 	}
 	t.mu.Unlock()
-	t.poke()
+	t.Poke()
 }
 
 // resume goes on with the times that an agent before this one has written.
@@ -167,7 +170,7 @@ func (t *Tuner) Level(level v1alpha1.Level) {
 		t.calm = t.o.Now()
 	}
 	t.mu.Unlock()
-	t.poke()
+	t.Poke()
 }
 
 // Settings is how far each setting has come: nil while nobody has asked for any, nor
@@ -199,8 +202,10 @@ func (t *Tuner) cycle() {
 		facts.Stop = t.wish.Stop
 	}
 	facts.Lost = t.journal.Lost()
-	list := t.hold(plan.Target{}, t.o.Host, scoped(t.wish.Settings, v1alpha1.ScopeHost), facts)
-	t.publish(t.withReleased(append(list, elsewhere(t.wish.Settings)...)))
+	host := Network{Settings: scoped(t.wish.Settings, v1alpha1.ScopeHost), Facts: facts,
+		Inside: func(fn func(Sysctls)) error { fn(t.o.Host); return nil }}
+	list := networks{t}.Hold([]Network{host})[0].Statuses
+	t.publish(t.withReleased(append(list, t.pods(facts)...)))
 }
 
 // facts are those of the moment.
@@ -248,37 +253,6 @@ func (t *Tuner) prepare(asked *journal.Wish) error {
 	return nil
 }
 
-// hold brings one network to where it should be. It is called with t.work held.
-func (t *Tuner) hold(target plan.Target, files Sysctls, settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
-	entries := t.journal.Entries(target)
-	in := plan.Input{Target: target, Settings: settings, Current: map[string]plan.Reading{}, Entries: entries, Memory: t.memory[target], Facts: facts}
-	for _, key := range plan.Keys(settings, entries) {
-		in.Current[key] = files.Read(key)
-	}
-	p := plan.Make(in)
-	if len(p.Record) > 0 {
-		if err := t.journal.Record(p.Record); err != nil {
-			t.tell(err)
-			p.Fail(err)
-		}
-	}
-	p.Apply(func(w plan.Write) (string, error) {
-		t.o.Log.Info("a setting is written", "pod", target.Pod, "key", w.Key, "value", w.Value, "original", w.Original)
-		if err := files.Write(w.Key, w.Value); err != nil {
-			return "", err
-		}
-		r := files.Read(w.Key)
-		return r.Value, r.Err
-	})
-	if len(p.Forget) > 0 {
-		if err := t.journal.Forget(target, p.Forget); err != nil {
-			t.tell(err) // they are given back already, and are forgotten in the next cycle
-		}
-	}
-	t.memory[target] = p.Memory
-	return p.Statuses()
-}
-
 // tell logs what is in the way, once.
 func (t *Tuner) tell(err error) {
 	why := ""
@@ -309,9 +283,13 @@ func scoped(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1.Settin
 	return list
 }
 
-// elsewhere refuses what is not the host's.
-func elsewhere(settings []v1alpha1.Setting) []v1alpha1.SettingStatus {
-	return Refused(scoped(settings, v1alpha1.ScopePods), "this agent tunes the host's network only (--tune host)")
+// pods brings pods' networks to where they should be, or refuses to.
+func (t *Tuner) pods(facts plan.Facts) []v1alpha1.SettingStatus {
+	settings := scoped(t.wish.Settings, v1alpha1.ScopePods)
+	if t.o.Pods == nil {
+		return Refused(settings, "this agent tunes the host's network only (--tune host)")
+	}
+	return t.o.Pods.Cycle(settings, facts, networks{t})
 }
 
 // Refused is the same refusal for all settings.

@@ -155,12 +155,19 @@ func (j *Journal) Record(entries []plan.Entry) error {
 	return j.save(next)
 }
 
-// Forget drops keys of a network.
-func (j *Journal) Forget(t plan.Target, keys []string) error {
+// Forget drops keys of networks.
+func (j *Journal) Forget(keys map[plan.Target][]string) error {
+	return j.drop(func(e plan.Entry) bool { return slices.Contains(keys[e.Target], e.Key) })
+}
+
+// Drop drops everything of networks that are no more.
+func (j *Journal) Drop(targets []plan.Target) error {
+	return j.drop(func(e plan.Entry) bool { return slices.Contains(targets, e.Target) })
+}
+
+func (j *Journal) drop(what func(plan.Entry) bool) error {
 	next := j.state
-	next.Entries = slices.DeleteFunc(slices.Clone(next.Entries), func(e plan.Entry) bool {
-		return e.Target == t && slices.Contains(keys, e.Key)
-	})
+	next.Entries = slices.DeleteFunc(slices.Clone(next.Entries), what)
 	return j.save(next)
 }
 

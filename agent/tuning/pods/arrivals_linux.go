@@ -1,0 +1,106 @@
+package pods
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"time"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+const (
+	// A new namespace is nobody's for some 200 ms, until the first process of its pod
+	// is in it, and that pod's main() comes later still: it is looked at every pollGap
+	// for pollFor. One that is nobody's then is found by a tick.
+	pollGap = 10 * time.Millisecond
+	pollFor = 10 * time.Second
+	// rewatch is the time until a folder that could not be watched is tried again.
+	rewatch = 10 * time.Second
+)
+
+// Run calls found whenever a new namespace has become a pod's, until ctx ends.
+func (p *Pods) Run(ctx context.Context, found func()) {
+	created := make(chan struct{}, 1)
+	go p.watchFolder(ctx, created)
+	met := map[string]bool{} // the files of namespaces that are known to be a pod's
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-created:
+			p.identify(ctx, met, found)
+		}
+	}
+}
+
+func (p *Pods) watchFolder(ctx context.Context, created chan<- struct{}) {
+	failing := false
+	for ctx.Err() == nil {
+		err := events(ctx, p.o.Root, func() {
+			failing = false
+			select {
+			case created <- struct{}{}:
+			default:
+			}
+		})
+		if err != nil && !failing {
+			failing = true
+			p.o.Log.Warn("new pods are tuned at the next tick only: their namespaces can't be watched; trying again", "why", err)
+		}
+		sleep(ctx, rewatch)
+	}
+}
+
+// identify polls until each file of the folder is some pod's namespace, or for pollFor.
+func (p *Pods) identify(ctx context.Context, met map[string]bool, found func()) {
+	for until := time.Now().Add(pollFor); time.Now().Before(until) && ctx.Err() == nil; sleep(ctx, pollGap) {
+		strangers, news := p.meet(met)
+		if news {
+			found()
+		}
+		if !strangers {
+			return
+		}
+	}
+}
+
+// meet finds out whose the namespaces of the folder are. It says whether some are no
+// pod's yet, and whether some have become one's.
+func (p *Pods) meet(met map[string]bool) (strangers, news bool) {
+	names, err := files(p.o.Root)
+	if err != nil {
+		return true, false
+	}
+	owners, err := p.o.Owners()
+	if err != nil {
+		return true, false
+	}
+	ofPods := make(map[uint64]bool, len(owners))
+	for _, o := range owners {
+		ofPods[o.Inode] = o.Owner.Kind == socket.OwnerPod
+	}
+	there := make(map[string]bool, len(names))
+	for _, name := range names {
+		there[name] = true
+		if met[name] {
+			continue
+		}
+		if ino, ok := inode(filepath.Join(p.o.Root, name)); ok && ofPods[ino] {
+			met[name], news = true, true
+		} else {
+			strangers = true
+		}
+	}
+	maps.DeleteFunc(met, func(name string, _ bool) bool { return !there[name] })
+	return strangers, news
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,196 @@
+package pods
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"portreeve.io/portreeve/agent/inetdiag"
+	"portreeve.io/portreeve/agent/netns"
+	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/tuning"
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// Source knows the node's pods: a podspec.Watch.
+type Source interface {
+	Synced() bool
+	Pod(uid string) (podspec.Pod, bool)
+	All() []podspec.Pod
+	Namespace(name string) (labels map[string]string, known bool)
+}
+
+// Options of Pods.
+type Options struct {
+	// Root is the folder of the files of network namespaces, as the agent sees it.
+	Root string
+	// Sysctls are the settings of the calling thread's network namespace.
+	Sysctls tuning.Sysctls
+	// Owners tells whose each network namespace is, by inode.
+	Owners func() ([]netns.Namespace, error)
+	// Open begins to watch the node's pods. It is called when a setting asks for pods
+	// for the first time.
+	Open func() (Source, error)
+	// Every is how often what stands in a pod is looked at again, a minute unless set.
+	Every time.Duration
+	Log   *slog.Logger
+}
+
+// Pods implements tuning.Pods.
+type Pods struct {
+	o      Options
+	source Source
+	looks  map[plan.Target]*look
+}
+
+// look is what was seen of a pod's network last.
+type look struct {
+	at time.Time
+	// of is what the rest depends on.
+	of string
+	// statuses are what became of the settings; again says that they are not final.
+	statuses []v1alpha1.SettingStatus
+	again    bool
+	// listened are the ports that something has listened on since the agent knows the
+	// pod.
+	listened []tunable.Ports
+}
+
+// New makes Pods.
+func New(o Options) *Pods {
+	o.Every = cmp.Or(o.Every, time.Minute)
+	return &Pods{o: o, looks: map[plan.Target]*look{}}
+}
+
+// space is a pod's network namespace.
+type space struct {
+	target plan.Target
+	path   string
+	inode  uint64
+}
+
+// Cycle implements tuning.Pods.
+func (p *Pods) Cycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Networks) []v1alpha1.SettingStatus {
+	if settings == nil || len(settings)+len(t.Targets()) == 0 {
+		return nil
+	}
+	spaces, err := p.spaces(t)
+	if err == nil && len(settings) > 0 {
+		err = p.open()
+	}
+	var ws wishes
+	if err == nil {
+		ws, err = compile(settings)
+	}
+	if err != nil {
+		return everywhere(settings, v1alpha1.SettingFailed, err.Error())
+	}
+	if len(settings) > 0 && !p.source.Synced() {
+		return everywhere(settings, v1alpha1.SettingPending, "the pods of this node are not known yet: the API server has not answered")
+	}
+	c := cycle{Pods: p, wishes: ws, facts: facts, counts: tally{}, held: t.Targets()}
+	for _, s := range spaces {
+		c.visit(s)
+	}
+	c.hold(t)
+	c.miss(spaces)
+	return c.statuses(settings)
+}
+
+func (p *Pods) open() (err error) {
+	if p.source == nil {
+		p.source, err = p.o.Open()
+	}
+	return err
+}
+
+func everywhere(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
+	list := make([]v1alpha1.SettingStatus, 0, len(settings))
+	for i := range settings {
+		s := &settings[i]
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: state, Message: clip(why)})
+	}
+	return list
+}
+
+// spaces are the pods' network namespaces that can be entered. Those of the journal
+// that are no more are forgotten.
+func (p *Pods) spaces(t tuning.Networks) ([]space, error) {
+	names, err := files(p.o.Root)
+	if err != nil {
+		return nil, fmt.Errorf("the network namespaces of pods can't be listed, and what stands in them is held: %w", err)
+	}
+	owners, err := p.o.Owners()
+	if err != nil {
+		return nil, fmt.Errorf("whose network namespaces are whose can't be told, and what stands in them is held: %w", err)
+	}
+	by := make(map[uint64]netns.Namespace, len(owners))
+	alive := make(map[plan.Target]bool, len(owners))
+	for _, o := range owners {
+		by[o.Inode] = o
+	}
+	var list []space
+	claims := map[string]int{}
+	for _, name := range names {
+		path := filepath.Join(p.o.Root, name)
+		ino, ok := inode(path)
+		o := by[ino]
+		if !ok || o.Owner.Kind != socket.OwnerPod {
+			continue
+		}
+		s := space{plan.Target{Pod: o.Owner.PodUID, Cookie: o.Cookie}, path, ino}
+		if s.target.Cookie == 0 {
+			if s.target.Cookie, err = cookieOf(s); err != nil {
+				continue // gone, or it will be tried again
+			}
+		}
+		claims[s.target.Pod]++
+		list, alive[s.target] = append(list, s), true
+	}
+	p.forget(t, owners, alive)
+	// A pod has one network. Where two seem to be its, somebody's process is a guest in
+	// the other one, and time will tell.
+	return slices.DeleteFunc(list, func(s space) bool { return claims[s.target.Pod] > 1 }), nil
+}
+
+// forget drops what is known of networks that are no more.
+func (p *Pods) forget(t tuning.Networks, owners []netns.Namespace, alive map[plan.Target]bool) {
+	cookies := make(map[uint64]bool, len(owners))
+	for _, o := range owners {
+		cookies[o.Cookie] = true
+	}
+	gone := func(target plan.Target) bool {
+		return !alive[target] && (target.Cookie == 0 || !cookies[target.Cookie])
+	}
+	for target := range p.looks {
+		if gone(target) {
+			delete(p.looks, target)
+		}
+	}
+	if dead := slices.DeleteFunc(t.Targets(), func(target plan.Target) bool { return !gone(target) }); len(dead) > 0 {
+		t.Forget(dead)
+	}
+}
+
+// listening are the ports that something waits on in the calling thread's network.
+func (p *Pods) listening() ([]tunable.Ports, error) {
+	r := p.o.Sysctls.Read("net.ipv4.ip_local_port_range")
+	first, last, err := tunable.ParseSpan(r.Value)
+	if err := cmp.Or(r.Err, err); err != nil {
+		return nil, err
+	}
+	return inetdiag.Listening(tunable.Ports{First: first, Last: last})
+}
+
+// vanished says that err is that of a namespace which is no more.
+func vanished(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, netns.ErrChanged) || errors.Is(err, netns.ErrNotNamespace)
+}
