@@ -78,30 +78,36 @@ func (r *reservation) widen(w want) {
 	}
 }
 
-// collisions are the ports that services have in what w adds to the range, or a
-// sentence why they can't be known.
+// collisions are the ports that services have in a range which w makes wider, or a
+// sentence why they can't be known. Those that services are known by are kept out of
+// all of it, those that something only seems to need out of what w adds: in the rest
+// connect() and bind(0) gave them out before.
 func (r *reservation) collisions(w want) (need ports, why string) {
 	now := r.Current[rangeKey].Value
 	before := now
 	if e, held := r.entry(rangeKey); held && e.wrote(w.is, now) {
 		before = e.Original
 	}
+	added := span(w.Value).without(span(before))
+	if added == (ports{}) {
+		return need, ""
+	}
 	for _, p := range r.Protect {
-		need = need.with(portsOf(p.Ports))
+		need = need.with(portsOf(p.Ports).within(span(w.Value)))
 	}
 	// What was reserved once stays so while the range is wide, and also after a
 	// restart of the machine, when services may not listen yet.
 	if old, ok := r.Entries[reserveKey]; ok {
-		need = need.with(parsePorts(old.Wrote[0]))
+		need = need.with(parsePorts(old.Wrote[0]).within(added))
 	}
 	if r.Listeners != nil && !w.is.Same(now, w.Value) {
 		listeners, err := r.Listeners()
 		if err != nil {
 			return need, fmt.Sprintf("%s: what listens in the wider range can't be read, and so not be reserved: %v", rangeKey, err)
 		}
-		need = need.with(portsOf(listeners...))
+		need = need.with(portsOf(listeners...).within(added))
 	}
-	return need.within(span(w.Value).without(span(before))), ""
+	return need, ""
 }
 
 // cantReserve says why need can't be reserved; empty where it can, or is already.

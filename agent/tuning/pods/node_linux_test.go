@@ -81,6 +81,7 @@ type pod struct {
 	*nstest.NS
 	podspec.Pod
 	node  *node
+	inode uint64
 	file  string
 	pause *exec.Cmd
 }
@@ -91,6 +92,7 @@ func (n *node) start(spec podspec.Pod) *pod {
 	n.pods++
 	p := &pod{NS: nstest.New(n.tb), Pod: spec, node: n, file: filepath.Join(n.root, fmt.Sprintf("cni-%d", n.pods))}
 	p.UID = fmt.Sprintf("00000000-0000-4000-8000-%012d", n.pods)
+	p.inode = p.Inode()
 	n.learn(p.Pod)
 	p.mount()
 	p.run()
@@ -134,6 +136,13 @@ func (p *pod) run() {
 func (p *pod) kill() {
 	_ = p.pause.Process.Kill()
 	_ = p.pause.Wait()
+}
+
+// end ends the pod before the test does.
+func (p *pod) end() {
+	p.kill()
+	p.unmount()
+	p.node.must(p.Close())
 }
 
 // read is a sysctl of the pod.

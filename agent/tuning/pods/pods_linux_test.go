@@ -1,12 +1,17 @@
 package pods_test
 
 import (
+	"errors"
+	"fmt"
+	"net/netip"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"portreeve.io/portreeve/agent/podspec"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/hack/netload/testnet"
 )
 
 func labeled(name, app string) podspec.Pod {
@@ -101,5 +106,96 @@ func TestWhatAPodCannotHaveIsRefusedAndTheRestIsHeld(t *testing.T) {
 	}
 	if got := api.read(fin) + " " + chooses.read(fin) + " " + chooses.read(reuse); got != "17 45 1" {
 		t.Errorf("the pods have %s", got)
+	}
+}
+
+// TestTheAppAlwaysGetsItsPort has a sidecar that takes every port which connect() will
+// give it, before the app listens on a port of the wider range.
+func TestTheAppAlwaysGetsItsPort(t *testing.T) {
+	const first, last = 32000, 32999 // of which 32768 on was there before
+	dialed := netip.MustParseAddrPort("127.0.0.9:80")
+	for name, test := range map[string]struct {
+		ports []int // that the pod names
+		want  error
+	}{
+		"its port is named": {[]int{32123, 32900}, nil},
+		"without the name it is taken, so there is something to protect": {nil, unix.EADDRINUSE},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			spec := labeled("api", "api")
+			spec.Ports = test.ports
+			api := n.start(spec)
+			a := n.agent()
+			a.want(inPods(rangeKey, fmt.Sprintf("%d %d", first, last)))
+			a.until("the wider range", func() bool { return a.held(rangeKey) == 1 })
+			for n, err := 0, error(nil); err == nil; n++ { // the sidecar: until there is no port left
+				if _, err = api.Connect(netip.AddrPort{}, dialed, testnet.Repair); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+					t.Fatalf("connection %d: %v", n, err)
+				}
+			}
+			for _, port := range []uint16{32123, 32900} {
+				_, err := api.Space.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), port))
+				if !errors.Is(err, test.want) {
+					t.Errorf("listen on %d: %v, want %v", port, err, test.want)
+				}
+			}
+		})
+	}
+}
+
+func TestWhatListensInAPodKeepsItsPort(t *testing.T) {
+	n := newNode(t)
+	api := n.start(labeled("api", "api"))
+	api.Sysctl(reserveKey, "25000")
+	now := api.Listen("127.0.0.1:21000")
+	a := n.agent()
+	a.want(inPods(rangeKey, "20000 65001"))
+	a.until("the wider range", func() bool { return a.held(rangeKey) == 1 })
+	if got := api.read(reserveKey); got != "21000,25000" {
+		t.Errorf("reserved are %s", got)
+	}
+	if err := now.Close(); err != nil {
+		t.Fatal(err)
+	}
+	later := api.Listen("127.0.0.1:22000") // which restarts in a moment
+	a.until("the port of the later one", func() bool { return api.read(reserveKey) == "21000,22000,25000" })
+	if err := later.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a.want()
+	a.until("what was reserved before", func() bool { return api.read(reserveKey) == "25000" && api.read(rangeKey) == "32768 60999" })
+}
+
+// TestAnInodeThatIsUsedAgainIsNotTheOldNamespace gives the inode of a namespace that is
+// no more to one of another pod.
+func TestAnInodeThatIsUsedAgainIsNotTheOldNamespace(t *testing.T) {
+	n := newNode(t)
+	old := n.start(labeled("old", "api"))
+	a := n.agent()
+	a.want(inPods(fin, "17", to("api")))
+	a.until("the setting", func() bool { return a.held(fin) == 1 })
+	a.stop() // so that nobody sees it go
+	n.forget(old)
+	old.end()
+	reused := n.start(labeled("new", "web"))
+	for range 500 { // until the kernel's RCU has let go of the old one
+		if reused.Inode() == old.inode {
+			break
+		}
+		reused.end()
+		reused = n.start(labeled("new", "web"))
+	}
+	if reused.Inode() != old.inode {
+		t.Skipf("net:[%d] was not used again", old.inode)
+	}
+	reused.Sysctl(fin, "17") // what was written to the old one
+	a = n.agent()
+	a.want(inPods(fin, "18", to("api")))
+	a.until("a cycle", func() bool { return a.status(fin+"@pods").Message == "no pod on this node is selected" })
+	a.want()
+	a.until("a cycle", func() bool { return len(a.Settings()) == 0 })
+	if got := reused.read(fin); got != "17" {
+		t.Errorf("the new namespace was given the old one's original: %s", got)
 	}
 }
