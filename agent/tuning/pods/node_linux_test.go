@@ -198,6 +198,7 @@ type agent struct {
 	node       *node
 	stop       func()
 	generation int64
+	cycles     chan struct{} // gets one at the beginning of each, unless it is full
 }
 
 // allow are the keys of the tests.
@@ -221,24 +222,24 @@ func (u untouchable) Write(key, value string) error {
 	return unix.EPERM
 }
 
-// agent starts an agent, which ends with the test.
-func (n *node) agent() *agent {
+// agent starts an agent, which ends with the test, and looks at everything in each
+// cycle.
+func (n *node) agent() *agent { return n.agentEvery(time.Nanosecond) }
+
+func (n *node) agentEvery(every time.Duration) *agent {
 	n.tb.Helper()
 	disk, err := journal.OpenDir(n.state)
 	n.must(err)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	files := tuning.Files{Root: "/proc/sys"}
 	inPods := pods.New(pods.Options{Root: n.root, Sysctls: files, Owners: n.walk.Owners,
-		Open: func() (pods.Source, error) { return n, nil }, Every: time.Nanosecond, Log: log})
-	a := &agent{node: n, Tuner: tuning.New(tuning.Options{
-		Disk: func() (journal.Disk, error) { return disk, nil }, Host: untouchable{files, n.tb}, Pods: inPods,
+		Open: func() (pods.Source, error) { return n, nil }, Every: every, Log: log})
+	cycles := make(chan struct{}, 1)
+	a := &agent{node: n, cycles: cycles, Tuner: tuning.New(tuning.Options{
+		Stopped: func() string { signal(cycles); return "" },
+		Disk:    func() (journal.Disk, error) { return disk, nil }, Host: untouchable{files, n.tb}, Pods: inPods,
 		Boot: "boot-1", Kernel: "6", Allow: allow, Log: log,
-		Changed: func() {
-			select {
-			case n.changed <- struct{}{}:
-			default:
-			}
-		},
+		Changed: func() { signal(n.changed) },
 	})}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -251,6 +252,13 @@ func (n *node) agent() *agent {
 	})
 	n.tb.Cleanup(a.stop)
 	return a
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // want gives the agent a spec.
