@@ -1,0 +1,189 @@
+package pods_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portreeve.io/portreeve/agent/netns"
+	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/tuning"
+	"portreeve.io/portreeve/agent/tuning/journal"
+	"portreeve.io/portreeve/agent/tuning/pods"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// restless is what a process that changes its mind all the time works with.
+type restless struct {
+	Root, State string
+	Pods        []podspec.Pod
+	Spaces      []netns.Namespace
+	Seed        uint64
+}
+
+const restlessEnv = "PORTREEVE_TEST_RESTLESS"
+
+func (r *restless) Synced() bool                               { return true }
+func (r *restless) All() []podspec.Pod                         { return r.Pods }
+func (r *restless) Namespace(string) (map[string]string, bool) { return nil, true }
+func (r *restless) Pod(uid string) (podspec.Pod, bool) {
+	for _, p := range r.Pods {
+		if p.UID == uid {
+			return p, true
+		}
+	}
+	return podspec.Pod{}, false
+}
+
+// run asks for one thing after another, as soon as the one before is done, until it is
+// killed.
+func (r *restless) run() error {
+	disk, err := journal.OpenDir(r.State)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	files := tuning.Files{Root: "/proc/sys"}
+	changed := make(chan struct{}, 1)
+	t := tuning.New(tuning.Options{
+		Disk: func() (journal.Disk, error) { return disk, nil }, Host: files, Boot: "boot-1", Allow: allow, Log: log,
+		Changed: func() { signal(changed) },
+		Pods: pods.New(pods.Options{Root: r.Root, Sysctls: files, Every: time.Nanosecond, Log: log,
+			Owners: func() ([]netns.Namespace, error) { return r.Spaces, nil },
+			Open:   func() (pods.Source, error) { return r, nil }}),
+	})
+	go t.Run(context.Background())
+	return r.ask(t, changed)
+}
+
+func (r *restless) ask(t *tuning.Tuner, changed <-chan struct{}) error {
+	random := rand.New(rand.NewPCG(r.Seed, 1))
+	fmt.Println("ready")
+	for generation := int64(1); ; generation++ {
+		p := &v1alpha1.PortPressure{}
+		p.Generation, p.Spec.Settings = generation, []v1alpha1.Setting{}
+		for _, s := range []v1alpha1.Setting{
+			inPods(fin, fmt.Sprint(10+random.IntN(5))), inPods(reuse, "1"),
+			inPods(rangeKey, fmt.Sprintf("%d 65001", 20000+2*random.IntN(5))), inPods(reserveKey, fmt.Sprint(50000+random.IntN(5))),
+		} {
+			if random.IntN(3) > 0 {
+				p.Spec.Settings = append(p.Spec.Settings, s)
+			}
+		}
+		t.Object(p)
+		select {
+		case <-changed:
+		case <-time.After(10 * time.Millisecond): // it was asked for the same again
+		}
+	}
+}
+
+func TestKilledAtAnyMomentTheOriginalsComeBack(t *testing.T) {
+	n := newNode(t)
+	r := restless{Root: n.root, State: n.state, Seed: rand.Uint64()}
+	t.Logf("seed %d", r.Seed)
+	var all []*pod
+	before := map[string]string{}
+	keys := []string{fin, reuse, rangeKey, reserveKey}
+	for i := range 4 {
+		spec := labeled(fmt.Sprint("api-", i), "api")
+		spec.Ports = []int{21000 + i}
+		p := n.start(spec)
+		p.Sysctl(fin, fmt.Sprint(40+i))
+		p.Sysctl(reserveKey, fmt.Sprint(22000+i))
+		all = append(all, p)
+		r.Pods = append(r.Pods, p.Pod)
+		for _, key := range keys {
+			before[p.Name+" "+key] = p.read(key)
+		}
+	}
+	r.Spaces = n.owners(len(all))
+	touched := 0
+	random := rand.New(rand.NewPCG(r.Seed, 2))
+	for range 60 {
+		r.kill(t, time.Duration(random.IntN(12000))*time.Microsecond)
+		r.Seed++
+		for _, p := range all {
+			if p.read(fin) != before[p.Name+" "+fin] {
+				touched++
+			}
+		}
+	}
+	if touched == 0 {
+		t.Error("no kill came while anything was held: nothing is tested here")
+	}
+	a := n.agent()
+	a.want()
+	a.until("that nothing is in the journal", func() bool { return n.entries() == 0 })
+	for _, p := range all {
+		for _, key := range keys {
+			if got := p.read(key); got != before[p.Name+" "+key] {
+				t.Errorf("%s: %s is %q, was %q", p.Name, key, got, before[p.Name+" "+key])
+			}
+		}
+	}
+}
+
+// kill starts a restless process and kills it a while after it began.
+func (r *restless) kill(t *testing.T, after time.Duration) {
+	t.Helper()
+	raw, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), restlessEnv+"="+string(raw))
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("it says %q, %v", line, err)
+	}
+	time.Sleep(after)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+}
+
+// owners are the network namespaces of pods, once there are that many.
+func (n *node) owners(pods int) []netns.Namespace {
+	n.tb.Helper()
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		found, err := n.walk.Owners()
+		n.must(err)
+		found = slices.DeleteFunc(found, func(ns netns.Namespace) bool { _, ours := n.Pod(ns.Owner.PodUID); return !ours })
+		if len(found) == pods {
+			return found
+		}
+	}
+	n.tb.Fatalf("the processes of %d pods were not found", pods)
+	return nil
+}
+
+// entries is how many the journal has.
+func (n *node) entries() int {
+	raw, err := os.ReadFile(filepath.Join(n.state, "journal.json"))
+	n.must(err)
+	var f struct {
+		State struct{ Entries []json.RawMessage }
+	}
+	n.must(json.Unmarshal(raw, &f))
+	return len(f.State.Entries)
+}
