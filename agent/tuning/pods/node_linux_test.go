@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/internal/nstest"
+	"portreeve.io/portreeve/agent/netns"
 	"portreeve.io/portreeve/agent/podspec"
 	"portreeve.io/portreeve/agent/portwalk"
 	"portreeve.io/portreeve/agent/tuning"
@@ -35,6 +36,8 @@ type node struct {
 	cgroup string
 	walk   *portwalk.Reader
 	pods   int
+	// outdated is what Owners tells instead of the truth, unless it is nil.
+	outdated []netns.Namespace
 
 	mu      sync.Mutex // it is the pods.Source as well
 	known   map[string]podspec.Pod
@@ -153,6 +156,21 @@ func (p *pod) read(key string) string {
 	return strings.Join(strings.Fields(value), " ")
 }
 
+func (n *node) tell() ([]netns.Namespace, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.outdated != nil {
+		return n.outdated, nil
+	}
+	return n.walk.Owners()
+}
+
+func (n *node) mislead(owners []netns.Namespace) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.outdated = owners
+}
+
 // learn and forget are what the API server says.
 func (n *node) learn(p podspec.Pod) {
 	n.mu.Lock()
@@ -232,7 +250,7 @@ func (n *node) agentEvery(every time.Duration) *agent {
 	n.must(err)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	files := tuning.Files{Root: "/proc/sys"}
-	inPods := pods.New(pods.Options{Root: n.root, Sysctls: files, Owners: n.walk.Owners,
+	inPods := pods.New(pods.Options{Root: n.root, Sysctls: files, Owners: n.tell,
 		Open: func() (pods.Source, error) { return n, nil }, Every: every, Log: log})
 	cycles := make(chan struct{}, 1)
 	a := &agent{node: n, cycles: cycles, Tuner: tuning.New(tuning.Options{

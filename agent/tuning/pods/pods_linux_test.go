@@ -71,7 +71,9 @@ func TestNobodyGivesBackByAccident(t *testing.T) {
 	a = n.agent()
 	a.Poke()
 	a.want(inPods(fin, "17", to("api")))
-	a.until("that the pods are not known", func() bool { return a.status(fin+"@pods").State == v1alpha1.SettingPending })
+	a.until("that the pods are not known", func() bool {
+		return a.status(fin+"@pods").Message == "the pods of this node are not known yet: the API server has not answered"
+	})
 	n.mu.Lock()
 	n.silent = false
 	n.mu.Unlock()
@@ -167,8 +169,21 @@ func TestWhatListensInAPodKeepsItsPort(t *testing.T) {
 	a.until("what was reserved before", func() bool { return api.read(reserveKey) == "25000" && api.read(rangeKey) == "32768 60999" })
 }
 
-// TestAnInodeThatIsUsedAgainIsNotTheOldNamespace gives the inode of a namespace that is
-// no more to one of another pod.
+// reuse starts a pod whose namespace has the inode of old's, which has ended.
+func (n *node) reuse(old *pod, spec podspec.Pod) *pod {
+	n.tb.Helper()
+	for range 500 { // until the kernel's RCU has let go of the old one
+		p := n.start(spec)
+		if p.inode == old.inode {
+			return p
+		}
+		p.end()
+		n.forget(p)
+	}
+	n.tb.Skipf("net:[%d] was not used again", old.inode)
+	return nil
+}
+
 func TestAnInodeThatIsUsedAgainIsNotTheOldNamespace(t *testing.T) {
 	n := newNode(t)
 	old := n.start(labeled("old", "api"))
@@ -178,24 +193,36 @@ func TestAnInodeThatIsUsedAgainIsNotTheOldNamespace(t *testing.T) {
 	a.stop() // so that nobody sees it go
 	n.forget(old)
 	old.end()
-	reused := n.start(labeled("new", "web"))
-	for range 500 { // until the kernel's RCU has let go of the old one
-		if reused.Inode() == old.inode {
-			break
-		}
-		reused.end()
-		reused = n.start(labeled("new", "web"))
-	}
-	if reused.Inode() != old.inode {
-		t.Skipf("net:[%d] was not used again", old.inode)
-	}
+	reused := n.reuse(old, labeled("new", "web"))
 	reused.Sysctl(fin, "17") // what was written to the old one
 	a = n.agent()
-	a.want(inPods(fin, "18", to("api")))
-	a.until("a cycle", func() bool { return a.status(fin+"@pods").Message == "no pod on this node is selected" })
 	a.want()
-	a.until("a cycle", func() bool { return len(a.Settings()) == 0 })
+	a.until("that the old one is forgotten", func() bool { return n.entries() == 0 })
 	if got := reused.read(fin); got != "17" {
 		t.Errorf("the new namespace was given the old one's original: %s", got)
 	}
+}
+
+// TestNothingIsWrittenWhereAnotherNamespaceIsByNow tells the agent what was true a
+// moment ago: the inode belongs to a pod, which is no more.
+func TestNothingIsWrittenWhereAnotherNamespaceIsByNow(t *testing.T) {
+	n := newNode(t)
+	old := n.start(labeled("old", "api"))
+	before := n.owners(1)
+	old.end()
+	reused := n.reuse(old, labeled("new", "web"))
+	n.mislead(before)
+	a := n.agent()
+	a.want(inPods(fin, "17"))
+	<-a.cycles // the beginning of the first, then of one after it
+	a.Poke()
+	<-a.cycles
+	if got := reused.read(fin); got != "60" {
+		t.Errorf("the new namespace has %s", got)
+	}
+	if entries := n.entries(); entries != 0 {
+		t.Errorf("the journal has %d entries", entries)
+	}
+	n.mislead(nil)
+	a.until("the setting in the new pod", func() bool { return reused.read(fin) == "17" })
 }
