@@ -134,7 +134,8 @@ generate-chart: ## Make the PrometheusRule; copy it, CRDs, rights, policies and 
 	  cp config/$$part/*.yaml charts/portreeve/files/$$part/; \
 	  rm charts/portreeve/files/$$part/kustomization.yaml; \
 	done
-	mkdir -p charts/portreeve/files/prometheus
+	mkdir -p charts/portreeve/files/prometheus charts/portreeve/files/tuning-pods
+	cp config/components/tuning-pods/rbac.yaml charts/portreeve/files/tuning-pods/
 	cp -r $(addprefix config/prometheus/,prometheusrule.yaml podmonitors.yaml dashboards) charts/portreeve/files/prometheus/
 
 .PHONY: generate-bpf

@@ -36,18 +36,25 @@ func Root(tb testing.TB) string {
 	}
 }
 
-// Helm runs helm, cut off from the user's own settings and clusters. env is added to
-// its environment. Output is what it prints to stdout; the error has its stderr.
-func Helm(tb testing.TB, env []string, args ...string) (string, error) {
+// built is the path of a program that hack/cluster builds.
+func built(tb testing.TB, name string) string {
 	tb.Helper()
 	dir, err := exec.Command("bash", filepath.Join(Root(tb), "hack", "cluster", "build.sh"), "dir").Output()
 	if err != nil {
 		tb.Fatalf("hack/cluster/build.sh dir: %v", err)
 	}
-	program := filepath.Join(strings.TrimSpace(string(dir)), "helm")
+	program := filepath.Join(strings.TrimSpace(string(dir)), name)
 	if _, err := os.Stat(program); err != nil {
-		tb.Skip("needs helm; build it once (minutes): hack/cluster/build.sh helm")
+		tb.Skipf("needs %s; build it once (minutes): hack/cluster/build.sh %[1]s", name)
 	}
+	return program
+}
+
+// Helm runs helm, cut off from the user's own settings and clusters. env is added to
+// its environment. Output is what it prints to stdout; the error has its stderr.
+func Helm(tb testing.TB, env []string, args ...string) (string, error) {
+	tb.Helper()
+	program := built(tb, "helm")
 	home := tb.TempDir()
 	cmd := exec.CommandContext(tb.Context(), program, args...)
 	cmd.Env = append([]string{

@@ -25,11 +25,15 @@ func TestRendered(t *testing.T) {
 	}{
 		"the defaults":             {"default.yaml", nil},
 		"every value is set":       {"all.yaml", []string{"--values", "testdata/all-values.yaml"}},
+		"tuning inside pods":       {"pods.yaml", []string{"--set", "agent.mode=pods"}},
 		"no host path, by the API": {"api.yaml", []string{"--set", "agent.podNames=api,metrics.services=false"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			args := []string{"--show-only", "templates/agent.yaml", "--show-only", "templates/controller.yaml"}
+			args := []string{"--show-only", "templates/agent.yaml"}
+			if tt.golden != "pods.yaml" { // differs in the agent only
+				args = append(args, "--show-only", "templates/controller.yaml")
+			}
 			if tt.golden != "api.yaml" {
 				args = append(args, "--show-only", "templates/services.yaml")
 			}

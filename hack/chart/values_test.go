@@ -9,8 +9,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
+
+	"portreeve.io/portreeve/api/tunable"
 )
 
 func TestAWrongValueIsRefusedInASentence(t *testing.T) {
@@ -26,6 +31,13 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 		"no agent at all":                   {"agent=null", `at '': missing property 'agent'`},
 		"a toleration misspelt":             {"agent.tolerations[0].efect=NoExecute", `at '/agent/tolerations/0': additional properties 'efect' not allowed`},
 		"a word as a switch":                {"controller.resolveDestinations=maybe", `at '/controller/resolveDestinations': got string, want boolean`},
+		"a mode that there isn't":           {"agent.mode=privileged", `at '/agent/mode': value must be one of 'measure', 'host', 'pods'`},
+		"a sysctl of another catalogue":     {"agent.mode=host,agent.tuning.allow={net.ipv4.tcp_tw_recycle}", `at '/agent/tuning/allow/0': value must be one of 'net.ipv4.ip_local_port_range', `},
+		"sysctls by a word":                 {"agent.mode=host,agent.tuning.allow=some", `agent.tuning.allow "some": must be all, or a list of sysctls, such as [net.ipv4.tcp_tw_reuse]`},
+		"sysctls that nobody sets":          {"agent.tuning.allow={net.ipv4.tcp_tw_reuse}", `agent.tuning.allow ["net.ipv4.tcp_tw_reuse"]: is for agent.mode host and pods, and it is measure; leave one of them out`},
+		"node ports that nobody asks for":   {"agent.tuning.nodePortRange=20000-25000", `agent.tuning.nodePortRange "20000-25000": is for agent.mode host and pods, and it is measure; leave one of them out`},
+		"node ports the wrong way round":    {"agent.mode=host,agent.tuning.nodePortRange=32767-30000", `agent.tuning.nodePortRange "32767-30000": must be two ports, the lower one first, such as 30000-32767`},
+		"node ports that are none":          {"agent.mode=pods,agent.tuning.nodePortRange=30000-70000", `agent.tuning.nodePortRange "30000-70000": must be two ports, the lower one first, such as 30000-32767`},
 		"SNAT by a word":                    {"agent.snat=auto", `at '/agent/snat': got string, want boolean`},
 		"a log level":                       {"agent.logLevel=trace", `at '/agent/logLevel': value must be one of 'debug', 'info', 'warn', 'error'`},
 		"rules, perhaps":                    {"prometheus.rules.enabled=perhaps", `at '/prometheus/rules/enabled': value must be one of 'auto', true, false`},
@@ -153,6 +165,118 @@ func TestSNATTakesTheNodesNetworkAndNetAdmin(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// tuningGives is what the agent has in a mode, all of it.
+type tuningGives struct {
+	HostNetwork, HostPID, HostIPC, Privileged, NonRoot bool
+	User                                               int64
+	Capabilities, Flags, Paths                         []string
+	Reads                                              bool
+}
+
+// Each mode takes what its work needs, and nothing else.
+func TestWhatEachModeGives(t *testing.T) {
+	tuned := []string{"--tune", "--node-port-range=30000-32767", "--state-dir=/var/lib/portreeve", "--sysctl-root=/host/proc/sys", "--stop-file=/etc/portreeve/stop"}
+	host := []string{"/proc/sys/net on /host/proc/sys/net", "/var/lib/portreeve on /var/lib/portreeve"}
+	for mode, want := range map[string]tuningGives{
+		"measure": {NonRoot: true, User: 65532, Capabilities: []string{"BPF", "PERFMON"}},
+		"host":    {HostNetwork: true, Capabilities: []string{"BPF", "PERFMON"}, Flags: append([]string{"--tune=host"}, tuned[1:]...), Paths: host},
+		"pods": {
+			HostNetwork: true, Capabilities: []string{"BPF", "PERFMON", "SYS_ADMIN"}, Reads: true,
+			Flags: append(append([]string{"--tune=pods"}, tuned[1:]...), "--netns-root=/run/netns"),
+			Paths: append(host, "/run/netns on /run/netns HostToContainer"),
+		},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			var got tuningGives
+			for _, o := range Render(t, "portreeve-system", "--set", "agent.podNames=uid,agent.mode="+mode) {
+				got.Reads = got.Reads || o.GetKind() == "ClusterRoleBinding" && o.GetName() == "portreeve-agent-tuning-pods"
+				if o.GetKind() == "DaemonSet" {
+					got.of(t, o)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("gives (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// of reads what a DaemonSet gives.
+func (g *tuningGives) of(t *testing.T, o *unstructured.Unstructured) {
+	t.Helper()
+	var set appsv1.DaemonSet
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &set); err != nil {
+		t.Fatal(err)
+	}
+	pod := set.Spec.Template.Spec
+	c := pod.Containers[0]
+	g.HostNetwork, g.HostPID, g.HostIPC = pod.HostNetwork, pod.HostPID, pod.HostIPC
+	g.Privileged = c.SecurityContext.Privileged != nil || *c.SecurityContext.AllowPrivilegeEscalation || !*c.SecurityContext.ReadOnlyRootFilesystem
+	g.NonRoot, g.User = pod.SecurityContext.RunAsNonRoot != nil && *pod.SecurityContext.RunAsNonRoot, *pod.SecurityContext.RunAsUser
+	for _, add := range c.SecurityContext.Capabilities.Add {
+		g.Capabilities = append(g.Capabilities, string(add))
+	}
+	for _, arg := range c.Args {
+		for _, flag := range []string{"--tune", "--allow", "--node-port-range", "--state-dir", "--sysctl-root", "--stop-file", "--netns-root"} {
+			if strings.HasPrefix(arg, flag) {
+				g.Flags = append(g.Flags, arg)
+			}
+		}
+	}
+	for _, v := range pod.Volumes {
+		i := slices.IndexFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name })
+		if i < 0 {
+			t.Errorf("nobody mounts %s", v.Name)
+		} else if m := c.VolumeMounts[i]; v.HostPath != nil {
+			propagation := ""
+			if m.MountPropagation != nil {
+				propagation = " " + string(*m.MountPropagation)
+			}
+			g.Paths = append(g.Paths, v.HostPath.Path+" on "+m.MountPath+propagation)
+		}
+	}
+}
+
+func TestWhatNodesAllow(t *testing.T) {
+	for allow, want := range map[string]string{
+		`"all"`: "",
+		`[]`:    "--allow=none",
+		`["net.ipv4.tcp_tw_reuse","net.core.somaxconn"]`: "--allow=net.ipv4.tcp_tw_reuse,net.core.somaxconn",
+	} {
+		got := ""
+		for _, o := range Render(t, "portreeve-system", "--set", "agent.mode=host", "--set-json", "agent.tuning.allow="+allow) {
+			if o.GetKind() != "DaemonSet" {
+				continue
+			}
+			args, _, _ := unstructured.NestedStringSlice(container(t, o), "args")
+			if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "--allow") }); i >= 0 {
+				got = args[i]
+			}
+		}
+		if got != want {
+			t.Errorf("%s gives %q, want %q", allow, got, want)
+		}
+	}
+}
+
+// The nodes allow what the agent knows: the schema's list is the catalogue's.
+func TestTheSchemaKnowsTheCatalogue(t *testing.T) {
+	schema := readChart(t, "values.schema.json", json.Unmarshal)
+	got, _, err := unstructured.NestedStringSlice(schema, "definitions", "sysctl", "enum")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, s := range tunable.All() {
+		if s.OS == tunable.Linux {
+			want = append(want, s.Key)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("definitions.sysctl of values.schema.json (-catalogue +schema):\n%s", diff)
 	}
 }
 

@@ -1,0 +1,102 @@
+package chart
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Who installs without the chart gets the same agent by a component.
+func TestModesAreThoseOfTheComponents(t *testing.T) {
+	for _, mode := range []string{"host", "pods"} {
+		t.Run(mode, func(t *testing.T) {
+			want := componentObjects(t, "pod-logs", "tuning-"+mode)
+			seen := 0
+			for _, o := range Render(t, "portreeve-system", "--set", "agent.mode="+mode) {
+				config, ok := want[key(o)]
+				if !ok || o.GetKind() != "DaemonSet" && !strings.Contains(o.GetName(), "agent-tuning") {
+					continue
+				}
+				seen++
+				ownLabels(o, config)
+				if o.GetKind() == "DaemonSet" {
+					sameFlags(t, container(t, config), container(t, o))
+				}
+				byName := cmpopts.SortSlices(func(a, b any) bool { return named(a) < named(b) })
+				if diff := cmp.Diff(config.Object, o.Object, byName); diff != "" {
+					t.Errorf("%s (-config +chart):\n%s", key(o), diff)
+				}
+			}
+			if wantSeen := map[string]int{"host": 1, "pods": 3}[mode]; seen != wantSeen {
+				t.Errorf("%d objects compared, want %d", seen, wantSeen)
+			}
+		})
+	}
+}
+
+// sameFlags looks whether the component's flags are the chart's, and takes away what
+// the chart leaves to values.
+func sameFlags(t *testing.T, config, chart map[string]any) {
+	t.Helper()
+	args := chart["args"].([]any)
+	for _, arg := range config["args"].([]any) {
+		if arg != "--tune=host" && !slices.Contains(args, arg) { // components/tuning-pods overrides it
+			t.Errorf("the component gives %s, the chart %s", arg, args)
+		}
+	}
+	for _, field := range []string{"args", "image", "imagePullPolicy", "resources"} {
+		delete(config, field)
+		delete(chart, field)
+	}
+}
+
+// named is the name of an element of a list of a pod.
+func named(v any) string {
+	if m, ok := v.(map[string]any); ok {
+		name, _ := m["name"].(string)
+		return name
+	}
+	name, _ := v.(string)
+	return name
+}
+
+// componentObjects are the objects of config/default with components, by kind and name.
+func componentObjects(t *testing.T, components ...string) map[string]*unstructured.Unstructured {
+	t.Helper()
+	dir := t.TempDir()
+	config, err := filepath.Rel(dir, filepath.Join(Root(t), "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [" + config + "/default]\ncomponents:\n"
+	for _, c := range components {
+		text += "- " + config + "/components/" + c + "\n"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	kubectl := exec.CommandContext(t.Context(), built(t, "kubectl"), "kustomize", dir)
+	kubectl.Stderr = &stderr
+	out, err := kubectl.Output()
+	if err != nil {
+		t.Fatalf("kubectl kustomize: %v\n%s", err, &stderr)
+	}
+	list, err := Decode(string(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := map[string]*unstructured.Unstructured{}
+	for _, o := range list {
+		objects[key(o)] = o
+	}
+	return objects
+}
