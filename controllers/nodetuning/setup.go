@@ -55,7 +55,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 }
 
 // often is how often the API server is asked for the kind.
-const often = 30 * time.Second
+const often = 10 * time.Second
 
 // await waits until NodeTunings are served and in the cache, and has c watch them.
 func (r *Reconciler) await(ctx context.Context, mgr ctrl.Manager, c controller.Controller) error {

@@ -40,7 +40,7 @@ func (r *Reconciler) write(ctx context.Context, c cluster, p plan) time.Duration
 	var again time.Duration
 	after := func(err error, what, name string) {
 		switch {
-		case err == nil || apierrors.IsNotFound(err):
+		case err == nil || apierrors.IsNotFound(err) || ctx.Err() != nil:
 		case apierrors.IsConflict(err):
 			again = shorter(again, soon)
 		default:
