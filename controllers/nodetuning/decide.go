@@ -84,6 +84,9 @@ func decide(c cluster, defaults v1alpha1.Thresholds, now time.Time) plan {
 	}
 	for _, n := range v.nodes {
 		spec := v1alpha1.PortPressureSpec{Settings: v.settings(n), Thresholds: v.thresholds(n, defaults)}
+		if n.next == nil && !n.adopted && spec.Thresholds == n.spec.Thresholds {
+			continue
+		}
 		if !same(spec, n.spec) {
 			p.changes = append(p.changes, change{n, spec, slices.Sorted(maps.Keys(n.next))})
 		}

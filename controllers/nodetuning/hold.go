@@ -16,8 +16,18 @@ import (
 func (v *view) take(n *node) {
 	n.have = map[string][]v1alpha1.Setting{}
 	if n.spec.Settings != nil {
-		for _, s := range n.spec.Settings {
-			n.have[s.From.Name] = append(n.have[s.From.Name], s)
+		for list := n.spec.Settings; len(list) > 0; {
+			from := list[0].From.Name
+			end := slices.IndexFunc(list, func(s v1alpha1.Setting) bool { return s.From.Name != from })
+			if end < 0 {
+				end = len(list)
+			}
+			if n.have[from] == nil {
+				n.have[from] = list[:end:end] // as a rule all of it, and no copy
+			} else {
+				n.have[from] = append(n.have[from], list[:end]...)
+			}
+			list = list[end:]
 		}
 		return
 	}
@@ -98,7 +108,7 @@ func (v *view) winner(n *node, id string) string {
 // settings are those of n with what changes now. nil stays nil, hold, until a rollout
 // comes to n, or until all that its agent holds is accounted for.
 func (v *view) settings(n *node) []v1alpha1.Setting {
-	if v.untuned || n.next == nil && (!n.adopted || v.strays(n)) {
+	if v.untuned || n.next == nil && (n.spec.Settings != nil || !n.adopted || v.strays(n)) {
 		return n.spec.Settings
 	}
 	chosen := map[string]v1alpha1.Setting{} // one for each ID

@@ -26,7 +26,7 @@ type Node struct {
 type Result struct {
 	// Wishes are by the name of the NodeTuning, then of the node, for each node that
 	// it selects: the settings that it has there, those that another one wins left
-	// out.
+	// out. Nodes share them: they are not to be written to.
 	Wishes map[string]map[string][]v1alpha1.Setting
 	// Thresholds are by node, where a NodeTuning sets any.
 	Thresholds map[string]v1alpha1.Thresholds
@@ -46,17 +46,40 @@ func Resolve(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
 	}
 	asking := r.readable(tunings)
 	found := conflicts{}
+	outcomes := map[string]*outcome{} // few, of however many nodes
 	for _, n := range nodes {
 		var here []*wisher
+		class := string(n.OS)
 		for i := range asking {
 			if asking[i].selects(n) {
 				here = append(here, &asking[i])
+				class += "," + asking[i].Name
 			}
 		}
-		r.settle(n, here, found)
+		if outcomes[class] == nil {
+			outcomes[class] = settle(n.OS, here)
+		}
+		r.add(n.Name, outcomes[class])
+		found.add(outcomes[class].conflicts)
 	}
 	r.Conflicts = found.list()
 	return r
+}
+
+// outcome is what nodes get that the same NodeTunings select.
+type outcome struct {
+	wishes     map[string][]v1alpha1.Setting
+	thresholds *v1alpha1.Thresholds
+	conflicts  conflicts
+}
+
+func (r *Result) add(node string, o *outcome) {
+	for name, wish := range o.wishes {
+		r.Wishes[name][node] = wish
+	}
+	if o.thresholds != nil {
+		r.Thresholds[node] = *o.thresholds
+	}
 }
 
 // wisher is a NodeTuning that can be read.
@@ -111,18 +134,17 @@ func podSelectors(p *v1alpha1.PodScope) error {
 }
 
 // settle gives each NodeTuning of here, which are in order of precedence, what it has
-// on n.
-func (r *Result) settle(n Node, here []*wisher, found conflicts) {
+// on a node of that operating system.
+func settle(os tunable.OS, here []*wisher) *outcome {
+	o := &outcome{wishes: map[string][]v1alpha1.Setting{}, conflicts: conflicts{}}
 	claims := map[string][]claim{} // by setting ID
 	for _, w := range here {
-		r.Wishes[w.Name][n.Name] = nil
-		if t := w.Spec.Thresholds; t != (v1alpha1.Thresholds{}) {
-			if _, taken := r.Thresholds[n.Name]; !taken {
-				r.Thresholds[n.Name] = t
-			}
+		o.wishes[w.Name] = nil
+		if t := w.Spec.Thresholds; t != (v1alpha1.Thresholds{}) && o.thresholds == nil {
+			o.thresholds = &t
 		}
-		for i := range w.settings[n.OS] {
-			s := &w.settings[n.OS][i]
+		for i := range w.settings[os] {
+			s := &w.settings[os][i]
 			claims[s.ID] = append(claims[s.ID], claim{w, s})
 		}
 	}
@@ -131,15 +153,16 @@ func (r *Result) settle(n Node, here []*wisher, found conflicts) {
 		if c := judge(rivals); c != nil {
 			winners[c.setting] = true
 		}
-		found.note(rivals)
+		o.conflicts.note(rivals)
 	}
 	for _, w := range here {
-		for i := range w.settings[n.OS] {
-			if s := &w.settings[n.OS][i]; winners[s] {
-				r.Wishes[w.Name][n.Name] = append(r.Wishes[w.Name][n.Name], *s)
+		for i := range w.settings[os] {
+			if s := &w.settings[os][i]; winners[s] {
+				o.wishes[w.Name] = append(o.wishes[w.Name], *s)
 			}
 		}
 	}
+	return o
 }
 
 // claim is one NodeTuning's wish for one setting of one node.
@@ -197,6 +220,12 @@ func (f conflicts) note(rivals []claim) {
 				f[conflict{a.by.Name, a.setting.Key, b.by.Name, winner}]++
 			}
 		}
+	}
+}
+
+func (f conflicts) add(more conflicts) {
+	for k, n := range more {
+		f[k] += n
 	}
 }
 

@@ -1,9 +1,9 @@
 package rollout
 
 import (
+	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -24,32 +24,23 @@ type node struct {
 func newNode(n Node) *node {
 	out := &node{Node: n, current: same(n.Have, n.Want)}
 	out.settled = out.current && n.Observed
-	for _, s := range out.reports() {
-		out.settle(s)
+	if n.Status == nil {
+		return out
+	}
+	for i := range n.Have {
+		out.settle(n.report(n.Have[i].ID))
 	}
 	return out
 }
 
-// reports are what the agent says of the settings that the node has, or had.
-func (n *node) reports() []v1alpha1.SettingStatus {
-	if n.Status == nil {
-		return nil
-	}
-	ids := map[string]bool{}
-	for _, s := range n.Have {
-		ids[s.ID] = true
-	}
-	var list []v1alpha1.SettingStatus
-	for _, s := range n.Status.Settings {
-		if ids[s.ID] {
-			list = append(list, s)
-			delete(ids, s.ID)
+// report is what the agent says of a setting that the node has.
+func (n *Node) report(id string) v1alpha1.SettingStatus {
+	for i := range n.Status.Settings {
+		if n.Status.Settings[i].ID == id {
+			return n.Status.Settings[i]
 		}
 	}
-	for id := range ids { // not spoken of yet
-		list = append(list, v1alpha1.SettingStatus{ID: id, State: v1alpha1.SettingPending})
-	}
-	return list
+	return v1alpha1.SettingStatus{ID: id, State: v1alpha1.SettingPending} // not spoken of yet
 }
 
 func (n *node) settle(s v1alpha1.SettingStatus) {
@@ -136,17 +127,11 @@ func (n *node) worseSince(t time.Time) bool {
 	return false
 }
 
-// same says whether a and b ask for the same, whatever generation of whom asks.
+// same says whether a and b ask for the same, whatever generation of whom asks. The ID
+// tells selectors apart.
 func same(a, b []v1alpha1.Setting) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		x, y := a[i], b[i]
-		x.From, y.From = v1alpha1.SettingSource{Priority: x.From.Priority}, v1alpha1.SettingSource{Priority: y.From.Priority}
-		if !equality.Semantic.DeepEqual(x, y) {
-			return false
-		}
-	}
-	return true
+	return slices.EqualFunc(a, b, func(x, y v1alpha1.Setting) bool {
+		return x.ID == y.ID && x.Key == y.Key && x.Value == y.Value && x.Scope == y.Scope && x.Mode == y.Mode &&
+			x.Activation == y.Activation && x.CoolDownSeconds == y.CoolDownSeconds && x.From.Priority == y.From.Priority
+	})
 }
