@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -49,18 +50,19 @@ func Resolve(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
 	outcomes := map[string]*outcome{} // few, of however many nodes
 	for _, n := range nodes {
 		var here []*wisher
-		class := string(n.OS)
+		class := []string{string(n.OS)}
 		for i := range asking {
 			if asking[i].selects(n) {
 				here = append(here, &asking[i])
-				class += "," + asking[i].Name
+				class = append(class, asking[i].Name)
 			}
 		}
-		if outcomes[class] == nil {
-			outcomes[class] = settle(n.OS, here)
+		key := strings.Join(class, ",")
+		if outcomes[key] == nil {
+			outcomes[key] = settle(n.OS, here)
 		}
-		r.add(n.Name, outcomes[class])
-		found.add(outcomes[class].conflicts)
+		r.add(n.Name, outcomes[key])
+		found.add(outcomes[key].conflicts)
 	}
 	r.Conflicts = found.list()
 	return r
