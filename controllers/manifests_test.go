@@ -41,6 +41,7 @@ func TestTheManifestsAreComplete(t *testing.T) {
 		"Namespace/portreeve-system", "CustomResourceDefinition/portpressures.portreeve.io", "Deployment/portreeve-controller", "DaemonSet/portreeve-agent",
 		"ServiceAccount/portreeve-agent", "ServiceAccount/portreeve-controller", "ClusterRole/portreeve-viewer", "ClusterRole/portreeve-tuner",
 		"ValidatingAdmissionPolicyBinding/portreeve-status", "ValidatingAdmissionPolicyBinding/portreeve-spec", "ValidatingAdmissionPolicyBinding/portreeve-agent-events",
+		"ValidatingAdmissionPolicyBinding/portreeve-tuning-advice",
 	} {
 		if !slices.Contains(names, want) {
 			t.Errorf("no %s in %q", want, names)

@@ -36,7 +36,7 @@ func (v Integer) check(value string) error {
 	case err != nil:
 		return errors.New("not a whole number")
 	case strconv.FormatInt(n, 10) != value:
-		return fmt.Errorf("write %d: the kernel reads a leading 0 as octal", n)
+		return fmt.Errorf("write %d, with no sign and no 0 before it: that is octal to the kernel", n)
 	case n < v.Min:
 		return errors.New("too small")
 	case n > v.Max:

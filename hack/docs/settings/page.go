@@ -17,6 +17,10 @@ operating system's, what each does, and what it does not. *Whose* says where the
 them: in each network namespace (so that pods have their own, and do not inherit the node's),
 in the node's network only, or once for the machine. A default that is missing depends on the
 machine.
+
+A [NodeTuning](nodetuning.md) asks for them: [config/samples](../../config/samples) has some to
+start from, and ` + "`portreeve-agent convert /etc/sysctl.conf`" + ` makes one of what is set there now,
+and says what it left out and why.
 `
 
 // page is docs/reference/settings.md.
