@@ -2,6 +2,7 @@ package podspec
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,9 +30,12 @@ func (s *store[T, V]) Add(o any) error {
 	}
 	v := s.of(t)
 	s.mu.Lock()
+	old, known := s.by[t.GetUID()]
 	s.by[t.GetUID()] = v
 	s.mu.Unlock()
-	s.changed()
+	if !known || !reflect.DeepEqual(old, v) { // mostly a pod's status changes, which is nobody's business here
+		s.changed()
+	}
 	return nil
 }
 

@@ -85,6 +85,25 @@ func TestWhatIsKeptOfAPod(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatMattersIsAChange(t *testing.T) {
+	changes := 0
+	s := store[*object, Pod]{of: podOf, changed: func() { changes++ }, by: map[types.UID]Pod{}}
+	o := object{ObjectMeta: metav1.ObjectMeta{UID: "u", Labels: map[string]string{"app": "api"}}}
+	add := func(want int) {
+		t.Helper()
+		if err := s.Update(o.DeepCopyObject()); err != nil || changes != want {
+			t.Errorf("%d changes, want %d; %v", changes, want, err)
+		}
+	}
+	add(1)
+	o.ResourceVersion, o.Status.Phase = "2", "Running"
+	add(1)
+	o.Labels["app"] = "web"
+	add(2)
+	o.Status.Phase = "Failed"
+	add(3)
+}
+
 func TestOfTwoThatClaimOneHashNeitherIsBelieved(t *testing.T) {
 	w := Watch{}
 	w.pods.by = map[types.UID]Pod{"a": {Name: "a", Hash: "h"}}

@@ -146,12 +146,12 @@ func (r *runner) run(ctx context.Context) error {
 	defer reader.Close()
 
 	again := make(chan struct{}, 1)
-	tuner, err := r.startTuner(log, func() {
+	tuner, tune, err := r.startTuner(ctx, log, func() {
 		select {
 		case again <- struct{}{}: // what was done is told at once
 		default:
 		}
-	})
+	}, podTuning{reader, config})
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (r *runner) run(ctx context.Context) error {
 		writer.Offer(status)
 		events.Offer(book.Decide(s, t.Facts.Thresholds, func(p socket.Pool) cause.Verdict { return assess.Why(p, s, t.Facts) }))
 	}
-	return r.serve(ctx, log, loop, m.Handler(), writer.Run, events.Run, tuner.Run)
+	return r.serve(ctx, log, loop, m.Handler(), append(tune, writer.Run, events.Run)...)
 }
 
 // serve runs everything until ctx ends.

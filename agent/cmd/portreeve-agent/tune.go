@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
 
+	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
@@ -17,6 +20,7 @@ import (
 const (
 	tuneOff  = "off"
 	tuneHost = "host"
+	tunePods = "pods" // and the host
 )
 
 // tuneFlags are the flags of run that say what may be changed on this machine.
@@ -27,18 +31,19 @@ type tuneFlags struct {
 	sysctls   string
 	nodePorts portRange
 	stopFile  string
+	netns     string
 }
 
 func newTuneFlags() tuneFlags {
 	return tuneFlags{
-		where:     choice{tuneOff, []string{tuneOff, tuneHost}},
+		where:     choice{tuneOff, []string{tuneOff, tuneHost, tunePods}},
 		allow:     allKeys(),
 		nodePorts: portRange{First: uint16(plan.NodePorts.First), Last: uint16(plan.NodePorts.Last)},
 	}
 }
 
 func (t *tuneFlags) add(f *pflag.FlagSet) {
-	f.Var(&t.where, "tune", "whose settings to hold as NodeTunings want them: "+t.where.allowed())
+	f.Var(&t.where, "tune", "whose settings to hold as NodeTunings want them: "+t.where.allowed()+"; pods includes the host")
 	f.Var(&t.allow, "allow", "the sysctls that may be set on this node, parted by commas, or none (default: all of docs/reference/settings.md)")
 	f.Var(&t.nodePorts, "node-port-range", "the cluster's node ports, which a wider range leaves alone")
 	f.StringVar(&t.stopFile, "stop-file", "", "while this file exists, no setting is changed")
@@ -48,6 +53,7 @@ func (t *tuneFlags) add(f *pflag.FlagSet) {
 // addPlaces are the flags that restore has as well.
 func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
 	f.StringVar(&t.state, "state-dir", "/var/lib/portreeve", "folder of the journal, which remembers the original of each setting")
+	f.StringVar(&t.netns, "netns-root", "/run/netns", "folder of the files that the container runtime keeps for pods' network namespaces, for --tune pods")
 	f.StringVar(&t.sysctls, "sysctl-root", "/proc/sys", "where the sysctls are that may be written")
 }
 
@@ -57,17 +63,28 @@ func (t *tuneFlags) protect() []plan.Protected {
 	return append([]plan.Protected{{Ports: tunable.Ports{First: int(r.First), Last: int(r.Last)}, Whose: "node ports"}}, plan.System...)
 }
 
-// startTuner makes the tuner that the flags ask for.
-func (r *runner) startTuner(log *slog.Logger, changed func()) (*tuning.Tuner, error) {
+// startTuner makes the tuner that the flags ask for, and gives what runs it.
+func (r *runner) startTuner(ctx context.Context, log *slog.Logger, changed func(), pods podTuning) (*tuning.Tuner, []func(context.Context), error) {
 	if r.tune.where.value == tuneOff {
-		return tuning.New(tuning.Options{Unfit: "this agent changes no settings (--tune off)", Log: log, Changed: changed}), nil
+		t := tuning.New(tuning.Options{Unfit: "this agent changes no settings (--tune off)", Log: log, Changed: changed})
+		return t, []func(context.Context){t.Run}, nil
 	}
 	o, err := tuneOptions(&r.tune)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	o.Log, o.Changed = log, changed
-	return tuning.New(o), nil
+	if r.tune.where.value == tuneHost {
+		t := tuning.New(o)
+		return t, []func(context.Context){t.Run}, nil
+	}
+	return r.startPods(ctx, o, pods)
+}
+
+// podTuning is what tuning inside pods needs beside the flags.
+type podTuning struct {
+	reader agent.Reader // which knows whose each network namespace is
+	config *rest.Config
 }
 
 // keys are sysctls of the catalogue.

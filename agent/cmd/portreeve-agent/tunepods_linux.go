@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/netns"
+	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/tuning"
+	"portreeve.io/portreeve/agent/tuning/pods"
+)
+
+// startPods makes a tuner of the host and of pods. The watch of the node's pods begins
+// with the first setting that is for pods, and ends with ctx.
+func (r *runner) startPods(ctx context.Context, o tuning.Options, with podTuning) (*tuning.Tuner, []func(context.Context), error) {
+	if err := checkPods(r.tune.netns); err != nil {
+		return nil, nil, err
+	}
+	owners, err := ownersBy(with.reader, r.proc, r.tune.netns)
+	if err != nil {
+		return nil, nil, err
+	}
+	var t *tuning.Tuner
+	inside := pods.New(pods.Options{
+		Root: r.tune.netns, Sysctls: o.Host, Owners: owners, Log: o.Log,
+		Open: func() (pods.Source, error) {
+			return podspec.Start(ctx, podspec.Options{Config: with.config, Node: r.node,
+				Changed: func() { t.Poke() }, Tell: tellPods(o.Log)})
+		},
+	})
+	o.Pods = inside
+	t = tuning.New(o)
+	return t, []func(context.Context){t.Run, func(ctx context.Context) { inside.Run(ctx, t.Poke) }}, nil
+}
+
+// checkPods refuses what would make every pod fail.
+func checkPods(root string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(root, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return usagef("--netns-root %q: no such folder; must be the node's /run/netns, mounted with HostToContainer", root)
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil || data[0].Effective&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		return usagef("--tune pods needs the capability SYS_ADMIN, to enter pods' network namespaces; grant it, or use --tune host")
+	}
+	return nil
+}
+
+// tellPods logs why the node's pods are not known.
+func tellPods(log *slog.Logger) func(error) {
+	return func(err error) {
+		if err != nil {
+			log.Warn("the node's pods can't be watched, and what is held in pods stays: needs list and watch on pods, and on namespaces for namespaceSelectors; trying again", "why", err)
+			return
+		}
+		log.Info("the node's pods are watched again")
+	}
+}
+
+// ownersBy tells whose each network namespace is: by the reader's own walk, else by the
+// processes in /proc.
+func ownersBy(r agent.Reader, proc, root string) (func() ([]netns.Namespace, error), error) {
+	for {
+		switch of := r.(type) {
+		case interface {
+			Owners() ([]netns.Namespace, error)
+		}:
+			return of.Owners, nil
+		case snat:
+			r = of.Reader
+		case fallback:
+			r = of.Reader
+		default:
+			return ownersByProc(proc, root)
+		}
+	}
+}
+
+func ownersByProc(proc, root string) (func() ([]netns.Namespace, error), error) {
+	finder, err := netns.NewFinder(proc, root)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	return func() ([]netns.Namespace, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		found, _, err := finder.Find()
+		return found, err
+	}, nil
+}
