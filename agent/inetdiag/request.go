@@ -16,7 +16,6 @@ const (
 	legacySize = 60 // struct inet_diag_req
 	familySize = 56 // struct inet_diag_req_v2
 
-	protocolTCP = 6
 	protocolUDP = 17
 )
 
@@ -34,17 +33,11 @@ func tcpIn(states, sequence uint32) []byte {
 	return b
 }
 
-// udpRequest asks for all UDP sockets of a family.
+// udpRequest asks for all UDP sockets of a family: struct inet_diag_req_v2.
 func udpRequest(family uint8, sequence uint32) []byte {
-	return familyRequest(family, protocolUDP, allStates, sequence)
-}
-
-// familyRequest asks for the sockets of a family and protocol that are in one of the
-// states, a bit each: struct inet_diag_req_v2.
-func familyRequest(family, protocol uint8, states, sequence uint32) []byte {
 	b := netlink.DumpRequest(typeFamily, familySize, sequence)
 	b[netlink.HeaderSize] = family
-	b[netlink.HeaderSize+1] = protocol
-	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+4:], states)
+	b[netlink.HeaderSize+1] = protocolUDP
+	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+4:], allStates)
 	return b
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"portreeve.io/portreeve/agent/inetdiag"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/api/tunable"
@@ -27,20 +26,10 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 		Kernel:    kernelRelease(),
 		Allow:     t.allow,
 		Protect:   t.protect(),
-		Listeners: listeners,
+		Listeners: func() ([]tunable.Ports, error) { return tuning.Listeners(tuning.Files{Root: t.sysctls}) },
 		Stopped:   func() string { return stopped(t.stopFile) },
 		Unfit:     unfit(t.sysctls),
 	}, nil
-}
-
-// listeners are the ports that services have in the agent's network namespace, which is
-// the host's (see unfit).
-func listeners() (list []tunable.Ports, err error) {
-	ports, err := inetdiag.ListenPorts()
-	for _, p := range ports {
-		list = append(list, tunable.Ports{First: int(p), Last: int(p)})
-	}
-	return list, err
 }
 
 // stopped says whether the file is there. One that can't be looked for stops as well.

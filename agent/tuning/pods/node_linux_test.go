@@ -62,7 +62,7 @@ func newNode(tb testing.TB) *node {
 		if _, err := os.Stat(base + "/cgroup.procs"); err != nil {
 			continue
 		}
-		if n.cgroup, err = os.MkdirTemp(base, "portreeve-test-"); err != nil {
+		if n.cgroup, err = os.MkdirTemp(base, "portreeve-test-"); err != nil { //nolint:usetesting // a cgroup, not a folder for files
 			tb.Skipf("needs cgroups: %v", err)
 		}
 		tb.Cleanup(func() { n.must(os.Remove(n.cgroup)) })
@@ -125,7 +125,7 @@ func (p *pod) run() {
 	p.node.must(os.MkdirAll(container, 0o755))
 	// The shell moves itself before it becomes what the pod runs.
 	p.pause = exec.Command("/bin/sh", "-c", fmt.Sprintf("echo $$ > %s/cgroup.procs && exec sleep 1000", container))
-	p.NS.Start(p.pause)
+	p.Start(p.pause)
 	p.node.tb.Cleanup(func() {
 		p.kill()
 		for _, dir := range []string{container, filepath.Dir(container)} {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"portreeve.io/portreeve/agent/inetdiag"
 	"portreeve.io/portreeve/agent/netns"
 	"portreeve.io/portreeve/agent/podspec"
 	"portreeve.io/portreeve/agent/socket"
@@ -180,15 +179,8 @@ func (p *Pods) forget(t tuning.Networks, owners []netns.Namespace, alive map[pla
 	}
 }
 
-// listening are the ports that something waits on in the calling thread's network.
-func (p *Pods) listening() ([]tunable.Ports, error) {
-	r := p.o.Sysctls.Read("net.ipv4.ip_local_port_range")
-	first, last, err := tunable.ParseSpan(r.Value)
-	if err := cmp.Or(r.Err, err); err != nil {
-		return nil, err
-	}
-	return inetdiag.Listening(tunable.Ports{First: first, Last: last})
-}
+// listening are the ports that services have in the calling thread's network.
+func (p *Pods) listening() ([]tunable.Ports, error) { return tuning.Listeners(p.o.Sysctls) }
 
 // vanished says that err is that of a namespace which is no more.
 func vanished(err error) bool {
