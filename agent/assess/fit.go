@@ -49,22 +49,21 @@ func shorten(s *v1alpha1.PortPressureStatus) bool {
 	return true
 }
 
-// thinSetting leaves out the values of one setting: first of those that stand as they
-// should, then of all, and at last the end of the messages. Its state stays.
+// thinSetting leaves something of one setting out: first what stands as it should says
+// no more than that, then the values of all go, and the ends of long messages. The
+// state stays.
 func thinSetting(settings []v1alpha1.SettingStatus) bool {
-	for _, applied := range []bool{true, false} {
-		for i := range settings {
-			s := &settings[i]
-			values := s.Want != nil || s.Have != nil || s.Original != nil
-			if values && (s.State == v1alpha1.SettingApplied) == applied {
-				s.Want, s.Have, s.Original = nil, nil, nil
-				return true
-			}
+	for i := range settings {
+		s := &settings[i]
+		thin := v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: s.Scope, State: s.State, PodsHeld: s.PodsHeld, PodsRefused: s.PodsRefused}
+		if s.State == v1alpha1.SettingApplied && *s != thin {
+			*s = thin
+			return true
 		}
 	}
 	for i := range settings {
-		if s := &settings[i]; len([]rune(s.Message)) > shortMessage {
-			s.Message = clip(s.Message, shortMessage)
+		if s := &settings[i]; s.Want != nil || s.Have != nil || s.Original != nil || len([]rune(s.Message)) > shortMessage {
+			s.Want, s.Have, s.Original, s.Message = nil, nil, nil, clip(s.Message, shortMessage)
 			return true
 		}
 	}

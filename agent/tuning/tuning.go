@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -72,6 +73,7 @@ type Tuner struct {
 	since map[string]transition // by setting ID
 
 	work     sync.Mutex // for what follows: one cycle at a time
+	disk     journal.Disk
 	journal  *journal.Journal
 	wish     journal.Wish
 	memory   map[plan.Target]map[string]plan.Memory
@@ -96,6 +98,7 @@ func New(o Options) *Tuner {
 
 // Run works until ctx ends. What is held then stays.
 func (t *Tuner) Run(ctx context.Context) {
+	defer t.Close()
 	for {
 		select {
 		case <-ctx.Done():
@@ -121,12 +124,15 @@ func (t *Tuner) Object(p *v1alpha1.PortPressure) {
 		w.Stop = "the annotation " + AnnotationHold + " of this node's PortPressure stops every change"
 	}
 	t.mu.Lock()
-	if t.asked == nil {
+	first := t.asked == nil
+	if t.asked = &w; first {
 		t.resume(p.Status.Settings)
 	}
-	t.asked = &w
 	if w.Settings != nil {
 		t.announce(w.Settings)
+		if !first { // what an agent before this one has applied may stand still
+			t.stamp(t.list)
+		}
 	}
 	t.mu.Unlock()
 	t.Poke()
@@ -139,8 +145,6 @@ func (t *Tuner) resume(before []v1alpha1.SettingStatus) {
 			t.since[s.ID] = transition{s.State, *s.LastTransitionTime}
 		}
 	}
-	t.list = slices.Clone(t.list) // those who have it may read on
-	t.stamp(t.list)
 }
 
 // announce makes pending what is new in settings: until the next cycle nobody may
@@ -157,7 +161,6 @@ func (t *Tuner) announce(settings []v1alpha1.Setting) {
 		}
 		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: v1alpha1.SettingPending})
 	}
-	t.stamp(list)
 	t.list = list
 }
 
@@ -188,24 +191,26 @@ func (t *Tuner) cycle() {
 	asked, facts := t.facts()
 	if t.o.Unfit != "" {
 		if asked != nil {
-			t.publish(Refused(asked.Settings, t.o.Unfit))
+			t.publish(asked, Refused(asked.Settings, t.o.Unfit))
 		}
 		return
 	}
 	err := t.prepare(asked)
 	t.tell(err)
 	if err != nil {
-		t.publish(failed(asked, err))
+		t.publish(asked, failed(asked, err))
 		return
 	}
 	if facts.Stop == "" {
 		facts.Stop = t.wish.Stop
 	}
 	facts.Lost = t.journal.Lost()
-	host := Network{Settings: scoped(t.wish.Settings, v1alpha1.ScopeHost), Facts: facts,
-		Inside: func(fn func(Sysctls)) error { fn(t.o.Host); return nil }}
-	list := networks{t}.Hold([]Network{host})[0].Statuses
-	t.publish(t.withReleased(append(list, t.pods(facts)...)))
+	list := t.hold(t.wish.Settings, facts)
+	list = append(list, t.pods(facts)...)
+	if facts.Lost != "" { // also where nothing is wanted, and so nothing else says it
+		list = append(list, v1alpha1.SettingStatus{ID: "journal", Key: "journal", State: v1alpha1.SettingFailed, Message: facts.Lost})
+	}
+	t.publish(asked, t.withReleased(list))
 }
 
 // facts are those of the moment.
@@ -226,15 +231,9 @@ func (t *Tuner) facts() (*journal.Wish, plan.Facts) {
 // prepare opens the journal, and takes down in it what is asked now.
 func (t *Tuner) prepare(asked *journal.Wish) error {
 	if t.journal == nil {
-		disk, err := t.o.Disk()
-		if err != nil {
+		if err := t.open(); err != nil {
 			return err
 		}
-		j, err := journal.Open(disk, t.o.Boot, t.o.Now())
-		if err != nil {
-			return err
-		}
-		t.journal, t.wish = j, j.Wish()
 	}
 	if asked == nil {
 		return nil
@@ -251,6 +250,40 @@ func (t *Tuner) prepare(asked *journal.Wish) error {
 	}
 	t.wish, t.released = next, nil
 	return nil
+}
+
+// open opens the journal.
+func (t *Tuner) open() error {
+	disk, err := t.o.Disk()
+	if err != nil {
+		return err
+	}
+	j, err := journal.Open(disk, t.o.Boot, t.o.Now())
+	t.disk = disk
+	if err != nil {
+		return errors.Join(err, t.Close()) // it is opened again in the next cycle
+	}
+	if why := j.Lost(); why != "" {
+		t.o.Log.Error("originals are not known", "why", why)
+	}
+	t.journal, t.wish = j, j.Wish()
+	return nil
+}
+
+// Close lets others have the journal. What is held stays.
+func (t *Tuner) Close() error {
+	t.journal = nil
+	if c, ok := t.disk.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// hold brings the host to where it should be.
+func (t *Tuner) hold(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
+	host := Network{Settings: scoped(settings, v1alpha1.ScopeHost), Facts: facts,
+		Inside: func(fn func(Sysctls)) error { fn(t.o.Host); return nil }}
+	return networks{t}.Hold([]Network{host})[0].Statuses
 }
 
 // tell logs what is in the way, once.
@@ -331,14 +364,19 @@ func (t *Tuner) withReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingSt
 	return list
 }
 
-// publish makes list what Settings gives, and says when it is news.
-func (t *Tuner) publish(list []v1alpha1.SettingStatus) {
+// publish makes list, what became of asked, what Settings gives, and says when it is
+// news. What is not asked any more by now is not: another cycle is on its way.
+func (t *Tuner) publish(asked *journal.Wish, list []v1alpha1.SettingStatus) {
 	t.mu.Lock()
+	if t.asked != asked {
+		t.mu.Unlock()
+		return
+	}
 	t.stamp(list)
 	news := !equality.Semantic.DeepEqual(list, t.list)
 	t.list = list
 	maps.DeleteFunc(t.since, func(id string, _ transition) bool {
-		return t.asked != nil && !slices.ContainsFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
+		return asked != nil && !slices.ContainsFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
 	})
 	t.mu.Unlock()
 	if news && t.o.Changed != nil {
@@ -346,7 +384,7 @@ func (t *Tuner) publish(list []v1alpha1.SettingStatus) {
 	}
 }
 
-// stamp sets when each state was reached.
+// stamp sets, in a list that nobody has yet, when each state was reached.
 func (t *Tuner) stamp(list []v1alpha1.SettingStatus) {
 	now := metav1.NewTime(t.o.Now()).Rfc3339Copy()
 	for i := range list {

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrLocked says that another process has the journal.
-var ErrLocked = errors.New("another portreeve-agent has the journal")
+var ErrLocked = errors.New("another portreeve-agent has the journal, and has to end first")
 
 // Dir is a Disk in a folder of this machine, which this process alone may use.
 type Dir struct {
@@ -35,12 +35,15 @@ func OpenDir(path string) (*Dir, error) {
 // Close lets others have the journal.
 func (d *Dir) Close() error { return d.lock.Close() }
 
+// Read implements Disk.
 func (d *Dir) Read(file string) ([]byte, error) { return os.ReadFile(filepath.Join(d.path, file)) }
 
+// Write implements Disk.
 func (d *Dir) Write(file string, data []byte) error {
 	return os.WriteFile(filepath.Join(d.path, file), data, 0o600)
 }
 
+// Sync implements Disk.
 func (d *Dir) Sync(file string) (err error) {
 	f, err := os.OpenFile(filepath.Join(d.path, file), os.O_RDONLY, 0)
 	if err != nil {
@@ -50,10 +53,12 @@ func (d *Dir) Sync(file string) (err error) {
 	return f.Sync()
 }
 
+// Rename implements Disk.
 func (d *Dir) Rename(from, to string) error {
 	return os.Rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
 }
 
+// List implements Disk.
 func (d *Dir) List() (names []string, err error) {
 	entries, err := os.ReadDir(d.path)
 	for _, e := range entries {

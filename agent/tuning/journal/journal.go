@@ -65,10 +65,12 @@ func Open(disk Disk, boot string, now time.Time) (*Journal, error) {
 			return nil, err
 		}
 		if err != nil {
-			return j, j.setAside(now)
+			err := j.setAside(now)
+			return j, err
 		}
 	}
-	return j, j.look()
+	err = j.look()
+	return j, err
 }
 
 // setAside moves a corrupt journal out of the way.
@@ -100,8 +102,8 @@ func (j *Journal) look() error {
 
 // Lost says why originals may not be known, with the remedy; empty where they are.
 func (j *Journal) Lost() string {
-	if j.aside != "" && j.look() == nil && j.aside == "" {
-		return ""
+	if j.aside != "" {
+		_ = j.look() // where that fails, what is known stays
 	}
 	if j.aside == "" {
 		return ""

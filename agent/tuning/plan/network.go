@@ -113,7 +113,7 @@ func (r *reservation) collisions(w want) (need ports, why string) {
 // cantReserve says why need can't be reserved; empty where it can, or is already.
 func (r *reservation) cantReserve(need ports) string {
 	missing, now := need.without(r.now), r.Current[reserveKey]
-	because := ""
+	var because string
 	switch {
 	case missing == (ports{}):
 		return ""

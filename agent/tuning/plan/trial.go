@@ -11,7 +11,7 @@ import (
 
 // wouldWrite is what s would change, and the headroom that it would give.
 func (b *builder) wouldWrite(s *v1alpha1.Setting, is tunable.Setting) string {
-	now := b.Current[s.Key].Value
+	now := b.untouched(s.Key)
 	switch {
 	case s.Key == rangeKey:
 		reserved := parsePorts(b.Current[reserveKey].Value)
@@ -44,6 +44,16 @@ func (b *builder) wouldWrite(s *v1alpha1.Setting, is tunable.Setting) string {
 		return "would change nothing"
 	}
 	return fmt.Sprintf("would change %q to %q", clip(now), clip(s.Value))
+}
+
+// untouched is what stands at key, or would without us.
+func (b *builder) untouched(key string) string {
+	now := b.Current[key].Value
+	is, _ := tunable.Lookup(tunable.Linux, key)
+	if e, held := b.entry(key); held && key != reserveKey && e.wrote(is, now) {
+		return e.Original
+	}
+	return now
 }
 
 // capacity is how many ports a range gives without those that are reserved.

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTuneFlagsAreRefusedInOneLine(t *testing.T) {
+	for name, test := range map[string]struct{ flag, value, want string }{
+		"A place that is none":     {"--tune", "pods,host", `--tune "pods,host": must be `},
+		"A key that is none":       {"--allow", "net.ipv4.tcp_tw_recycle", `--allow "net.ipv4.tcp_tw_recycle": must be none, or sysctls of docs/reference/settings.md, parted by commas`},
+		"A trick for a key":        {"--allow", "../kernel/panic", `--allow "../kernel/panic": must be none, or sysctls`},
+		"Node ports that are none": {"--node-port-range", "9-5", `--node-port-range "9-5": must be a range of ports from 1 to 65535`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := runWith(t.Context(), nil, nil, "run", "--node-name", "n", test.flag, test.value)
+			if got.code != exitUsage || !strings.Contains(got.stderr, test.want) || strings.Count(got.stderr, "\n") != 1 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestSysctlsOfAnotherNetworkAreNotTheHosts(t *testing.T) {
+	root := t.TempDir()
+	if why := unfit(root); !strings.Contains(why, "needs hostNetwork: true") {
+		t.Error(why)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the command runs in a network namespace of its own")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("unshare", "--net", self, "restore", "--state-dir", filepath.Join(root, "state"))
+	c.Env = append(os.Environ(), asMain+"=1")
+	out, err := c.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "are not the host's") {
+		t.Errorf("%v %s", err, out)
+	}
+}
+
+func TestRestoreWithAnEmptyJournal(t *testing.T) {
+	if unfit("/proc/sys") != "" {
+		t.Skip("not in the host's network namespace")
+	}
+	dir := t.TempDir()
+	for _, args := range [][]string{{"--dry-run"}, nil} {
+		got := runWith(t.Context(), nil, nil, append([]string{"restore", "--state-dir", dir}, args...)...)
+		if got.code != 0 || got.stdout != "The journal has nothing to give back.\n" {
+			t.Errorf("%+v", got)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "journal.json"), []byte(`{"version":9}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := runWith(t.Context(), nil, nil, "restore", "--state-dir", dir); got.code != exitFailure || !strings.Contains(got.stderr, "the journal is a newer version's: 9") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAStopFileStops(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "stop")
+	if why := stopped(file); why != "" {
+		t.Error(why)
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if why := stopped(file); why != "the file "+file+" stops every change" {
+		t.Error(why)
+	}
+	if why := stopped(filepath.Join(file, "below")); why == "" {
+		t.Error("what can't be looked for stops nothing")
+	}
+}

@@ -1,0 +1,203 @@
+package journal_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/tuning/journal"
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+const file = "journal.json"
+
+var now = time.Date(2026, 11, 21, 2, 59, 58, 0, time.UTC)
+
+// open opens the journal of a folder, which is closed again with the test.
+func open(t *testing.T, dir, boot string) (*journal.Journal, error) {
+	t.Helper()
+	d, err := journal.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	j, err := journal.Open(d, boot, now)
+	if err := d.Close(); err != nil { // the lock alone
+		t.Fatal(err)
+	}
+	return j, err
+}
+
+func entry(key, original string) plan.Entry {
+	return plan.Entry{Key: key, Boot: "b1", Original: original, Wrote: []string{"1"}, At: now}
+}
+
+// written is a folder with a journal of one entry.
+func written(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	j, err := open(t, dir, "b1")
+	if err == nil {
+		err = errors.Join(j.Ask(journal.Wish{Settings: []v1alpha1.Setting{}}), j.Record([]plan.Entry{entry("a", "7")}))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestWhatIsWrittenIsThereAgain(t *testing.T) {
+	dir := written(t)
+	j, err := open(t, dir, "b1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := entry("a", "pod's")
+	pod.Target = plan.Target{Pod: "uid", Cookie: 7}
+	if err := errors.Join(j.Record([]plan.Entry{entry("a", "8"), entry("b", "9"), pod}), j.Forget(map[plan.Target][]string{{}: {"b"}})); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = open(t, dir, "b1"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]plan.Entry{"a": entry("a", "8")}, j.Entries(plan.Target{})); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]plan.Entry{"a": pod}, j.Entries(pod.Target)); diff != "" {
+		t.Error(diff)
+	}
+	if w := j.Wish(); w.Settings == nil || len(w.Settings) > 0 || j.Lost() != "" {
+		t.Errorf("an empty list is not nil: %+v, %s", w, j.Lost())
+	}
+}
+
+func TestTheSameIsNotWrittenAgain(t *testing.T) {
+	dir := written(t)
+	before, err := os.Stat(filepath.Join(dir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := open(t, dir, "b1")
+	if err == nil {
+		err = errors.Join(j.Record([]plan.Entry{entry("a", "7")}), j.Ask(j.Wish()), j.Forget(map[plan.Target][]string{{}: {"b"}}))
+	}
+	after, errStat := os.Stat(filepath.Join(dir, file))
+	if err != nil || errStat != nil || !os.SameFile(before, after) {
+		t.Errorf("%v %v, the same file: %v", err, errStat, os.SameFile(before, after))
+	}
+}
+
+func TestACorruptJournalIsSetAsideAndNeverGuessedFrom(t *testing.T) {
+	tests := map[string]func([]byte) []byte{
+		"Cut off":                  func(b []byte) []byte { return b[:len(b)/2] },
+		"Cut off by its last byte": func(b []byte) []byte { return b[:len(b)-2] },
+		"Empty":                    func([]byte) []byte { return nil },
+		"Zeros":                    func(b []byte) []byte { return make([]byte, len(b)) },
+		"Another original": func(b []byte) []byte {
+			return bytes.Replace(b, []byte(`"original": "7"`), []byte(`"original": "9"`), 1)
+		},
+		"No version":     func(b []byte) []byte { return bytes.Replace(b, []byte(`"version": 1`), []byte(`"version": 0`), 1) },
+		"Something else": func([]byte) []byte { return []byte(`{"kind":"List"}`) },
+	}
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := written(t)
+			path := filepath.Join(dir, file)
+			good, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad := spoil(bytes.Clone(good))
+			if bytes.Equal(good, bad) {
+				t.Fatal("nothing is spoiled")
+			}
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			aside := file + ".corrupt-20261121T025958Z-b1"
+			for range 2 { // the second process finds no journal, and knows all the same
+				j, err := open(t, dir, "b1")
+				if err != nil || len(j.Entries(plan.Target{})) > 0 || j.Wish().Settings != nil || !strings.Contains(j.Lost(), aside) {
+					t.Errorf("%v %v %+v %q", err, j.Entries(plan.Target{}), j.Wish(), j.Lost())
+				}
+			}
+			if kept, err := os.ReadFile(filepath.Join(dir, aside)); err != nil || !bytes.Equal(kept, bad) {
+				t.Errorf("what was set aside: %q %v", kept, err)
+			}
+			if j, err := open(t, dir, "b2"); err != nil || j.Lost() != "" {
+				t.Errorf("after a restart of the machine all is known: %v %q", err, j.Lost())
+			}
+			j, err := open(t, dir, "b1")
+			if err := errors.Join(err, os.Remove(filepath.Join(dir, aside))); err != nil || j.Lost() != "" {
+				t.Errorf("after someone has looked: %v %q", err, j.Lost())
+			}
+		})
+	}
+}
+
+func TestAJournalOfANewerVersionStaysWhereItIs(t *testing.T) {
+	dir := t.TempDir()
+	newer := []byte(`{"version":2,"sum":"?","records":[]}`)
+	if err := os.WriteFile(filepath.Join(dir, file), newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := open(t, dir, "b1")
+	if !errors.Is(err, journal.ErrNewer) || !strings.Contains(err.Error(), "2, this agent reads 1") {
+		t.Errorf("%v", err)
+	}
+	if kept, err := os.ReadFile(filepath.Join(dir, file)); err != nil || !bytes.Equal(kept, newer) {
+		t.Errorf("%s %v", kept, err)
+	}
+}
+
+func TestOneProcessHasTheJournal(t *testing.T) {
+	dir := t.TempDir()
+	first, err := journal.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := journal.OpenDir(dir); !errors.Is(err, journal.ErrLocked) {
+		t.Errorf("%v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := journal.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// FuzzOpen holds that what can be read is written the same again, and that nothing
+// else is believed.
+func FuzzOpen(f *testing.F) {
+	f.Add([]byte(`{"version":1,"sum":"","state":{}}`))
+	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte("{"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, err := open(t, dir, "b1")
+		if errors.Is(err, journal.ErrNewer) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j.Lost() != "" && (len(j.Targets()) > 0 || j.Wish().Settings != nil) {
+			t.Errorf("guessed: %v %+v", j.Targets(), j.Wish())
+		}
+	})
+}
