@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds what `make demo` needs, and runs it: hack/demo against a control plane of its
-# own on loopback. HOLD=1 leaves everything up until Ctrl-C. Root; the first run builds
+# Builds what `make demo` needs, and runs it in a network namespace of its own: the
+# control plane on that namespace's loopback, and a Node whose ports and sysctls are the
+# namespace's. HOLD=1 leaves everything up until Ctrl-C. Root; the first run builds
 # kube-apiserver, which takes minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,10 +12,12 @@ fail() {
 }
 [[ $(id -u) == 0 ]] || fail "needs root, to make a network namespace and to read every socket: sudo make demo (make demo-local shows the agent alone)"
 [[ -x bin/portreeve-agent && -x bin/portreeve-controller ]] || fail "no bin/portreeve-agent, or no -controller: run it by \`make demo\`"
-for tool in unshare nsenter setpriv ip go; do
+for tool in unshare setpriv ip go; do
   command -v $tool >/dev/null || fail "$tool isn't installed (Debian: util-linux, iproute2; Go from go.dev)"
 done
 
 hack/cluster/build.sh >&2
 CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/ ./hack/demo ./hack/netload
-exec bin/demo bin "$(hack/cluster/build.sh dir)"
+programs=$(hack/cluster/build.sh dir)
+# shellcheck disable=SC2016
+exec unshare --net -- sh -ec 'ip link set lo up; exec "$@"' sh bin/demo bin "$programs"

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"portreeve.io/portreeve/hack/demo/plane"
+	"portreeve.io/portreeve/hack/netload/testnet"
 )
 
 func main() {
@@ -54,6 +55,9 @@ type demo struct {
 }
 
 func (d *demo) run(ctx context.Context, programs string) (err error) {
+	if err := testnet.RefuseHost(); err != nil {
+		return err
+	}
 	d.say("starting etcd and kube-apiserver on loopback")
 	if d.plane, err = plane.Start(".", programs, "demo"); err != nil {
 		return err
@@ -69,7 +73,7 @@ func (d *demo) run(ctx context.Context, programs string) (err error) {
 	if err := d.startParts(ctx); err != nil {
 		return err
 	}
-	seen, err := d.pressure(ctx)
+	seen, err := d.play(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,8 +89,8 @@ func (d *demo) run(ctx context.Context, programs string) (err error) {
 
 // stay waits for Ctrl-C.
 func (d *demo) stay(ctx context.Context) {
-	fmt.Printf("\nHOLD=1: everything stays up until Ctrl-C. In another shell:\n\n  export KUBECONFIG=%s\n  %s get portpressures -o yaml\n",
-		d.plane.Kubeconfig, d.plane.KubectlPath())
+	fmt.Printf("\nHOLD=1: everything stays up until Ctrl-C. In another shell:\n\n  export KUBECONFIG=%s\n  nsenter --net=/proc/%d/ns/net %s get portpressures -o yaml\n",
+		d.plane.Kubeconfig, os.Getpid(), d.plane.KubectlPath())
 	<-ctx.Done()
 }
 

@@ -17,12 +17,16 @@ import (
 	"portreeve.io/portreeve/hack/demo/plane"
 )
 
-// startParts registers this machine as a Node, and runs controller and agent as
+// gateway is the label of the nodes that the sample selects.
+const gateway = "node-role.kubernetes.io/gateway"
+
+// startParts registers a Node, and runs controller and agent as
 // the pods of config/ would.
 func (d *demo) startParts(ctx context.Context) (err error) {
 	d.node = nodeName()
-	d.say("Node %s is this machine; controller and agent start, each with its service account's token", d.node)
-	if err := d.plane.Client.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: d.node}}); err != nil {
+	d.say("Node %s is a network namespace of this machine; controller and agent start, each with its service account's token", d.node)
+	labels := map[string]string{corev1.LabelOSStable: "linux", gateway: ""}
+	if err := d.plane.Client.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: d.node, Labels: labels}}); err != nil {
 		return err
 	}
 	controllerHealth, err := freeAddress()
@@ -39,7 +43,8 @@ func (d *demo) startParts(ctx context.Context) (err error) {
 		return err
 	}
 	agentPod, err := d.startPart(ctx, &d.agent, plane.Agent, "portreeve-agent",
-		"run", "--node-name="+d.node, "--address="+agentAddress, "--tick=1s", "--pressed-tick=1s")
+		"run", "--node-name="+d.node, "--address="+agentAddress, "--tick=1s", "--pressed-tick=1s",
+		"--tune=host", "--state-dir="+filepath.Join(d.plane.Dir, "agent"))
 	if err != nil {
 		return err
 	}

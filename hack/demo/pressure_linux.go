@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,35 +17,36 @@ import (
 )
 
 const about = `
-A network namespace with the ports 40000-40999, and two servers in it:
-  127.0.0.2:5432  40 connections a second, each held for 27 s: the pool fills, and empties
-  127.0.0.3:6379  12 connections a second, closed at once: TIME_WAIT for 60 s
-Normal → Warning (50 %) → Critical (85 %), some connects fail, and back: about 60 s.
+The node has the ports 40000-40999, and two servers:
+  127.0.0.2:5432  40 connections a second, each held for 27 s: 1,080 ports are needed
+  127.0.0.3:6379  6 connections a second, closed at once: TIME_WAIT for 60 s
+Normal → Warning (50 %) → Critical (85 %), and some connects fail: about 25 s.
 `
 
-// insideNetns prepares the namespace and becomes the rest of its arguments.
-// tcp_tw_reuse is 0, as loopback would otherwise get TIME_WAIT ports back after 1 s.
-const insideNetns = `
-ip link set lo up
-echo 40000 40999 >/proc/sys/net/ipv4/ip_local_port_range
-echo 0 >/proc/sys/net/ipv4/tcp_tw_reuse
-exec "$@"`
+// narrow is what the node begins with. tcp_tw_reuse is 0, as loopback would otherwise
+// get TIME_WAIT ports back after 1 s.
+var narrow = map[string]string{portRange: "40000 40999", timeWaitReuse: "0"}
 
-// recovery is how long the level may take back to Normal once the load has gone, and
-// quiet how long something else on this machine may take to end its pressure.
+// quiet is how long something else on this machine may take to end its pressure, and
+// patience how long the node to reach the next level.
 const (
-	recovery = 30 * time.Second
 	quiet    = 3 * time.Minute
+	patience = time.Minute
 )
 
-// pressure drives the load and returns the levels that the PortPressure had.
-func (d *demo) pressure(ctx context.Context) (levels, error) {
+// play is the demo: ports run out, more are given, and taken back. It returns the
+// levels that the PortPressure had.
+func (d *demo) play(ctx context.Context) (levels, error) {
 	seen, err := d.calm(ctx)
 	if err != nil {
 		return nil, err
 	}
+	for key, value := range narrow {
+		if err := setSysctl(key, value); err != nil {
+			return nil, err
+		}
+	}
 	fmt.Printf("%s\n", about)
-	d.drawn = 0
 	if err := d.frame(ctx); err != nil {
 		return nil, err
 	}
@@ -54,23 +54,22 @@ func (d *demo) pressure(ctx context.Context) (levels, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.follow(ctx, load, &seen); err != nil {
+	if err := d.follow(ctx, &seen, "no port left", func(p *v1alpha1.PortPressure) bool {
+		used := p.Status.UsedPercent
+		return p.Status.Level == v1alpha1.LevelCritical && used != nil && *used >= 100
+	}); err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(load.Log)
-	if err != nil {
-		return nil, err
-	}
-	if made := regexp.MustCompile(`(?m)^churn: (.*)$`).FindSubmatch(text); made != nil {
-		fmt.Printf("\nThe clients of 127.0.0.2:5432 saw: %s\n", made[1])
-	}
-	return seen, nil
+	return seen, d.tune(ctx, &seen, load)
 }
 
 // calm waits until the level is Normal, which is what the demo begins with.
 func (d *demo) calm(ctx context.Context) (levels, error) {
 	var seen levels
-	look := func() (bool, error) { return d.look(ctx, &seen) }
+	look := func() (bool, error) {
+		_, err := d.look(ctx, &seen)
+		return err == nil, err
+	}
 	if err := d.await(ctx, "the first status of the PortPressure "+d.node, soon, look); err != nil {
 		return nil, err
 	}
@@ -91,66 +90,64 @@ func (d *demo) calm(ctx context.Context) (levels, error) {
 // load starts both churns, and returns the one that fills a pool.
 func (d *demo) load(ctx context.Context) (*plane.Process, error) {
 	netload := filepath.Join(d.bin, "netload")
-	cache, err := d.plane.Run("cache", "unshare", "--net", "--", "sh", "-ec", insideNetns, "sh",
-		netload, "-to", "127.0.0.3:6379", "-churn", "12", "-count", "420")
+	if _, err := d.plane.Run("cache", netload, "-to", "127.0.0.3:6379", "-churn", "6"); err != nil {
+		return nil, err
+	}
+	load, err := d.plane.Run("database", netload, "-to", "127.0.0.2:5432", "-churn", "40", "-stay", "27s", "-reset")
 	if err != nil {
 		return nil, err
 	}
-	err = d.await(ctx, "the network namespace", soon, func() (bool, error) {
-		text, err := os.ReadFile(cache.Log)
-		return bytes.Contains(text, []byte("ready")), err
+	return load, d.await(ctx, "the load", soon, func() (bool, error) {
+		text, err := os.ReadFile(load.Log)
+		return bytes.Contains(text, []byte("ready")), errors.Join(err, load.Check())
 	})
+}
+
+// unload ends the load, and says what its clients saw.
+func (d *demo) unload(load *plane.Process) error {
+	if err := errors.Join(load.Check(), load.Stop()); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(load.Log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return d.plane.Run("database", "nsenter", "--net=/proc/"+strconv.Itoa(cache.PID())+"/ns/net", "--",
-		netload, "-to", "127.0.0.2:5432", "-churn", "40", "-stay", "27s", "-reset", "-count", "1240")
+	if made := regexp.MustCompile(`(?m)^churn: (.*)$`).FindSubmatch(text); made != nil {
+		d.say("the load ends; the clients of 127.0.0.2:5432 saw: %s", made[1])
+	}
+	return nil
 }
 
-// follow shows the PortPressure until the load has ended and the level is Normal.
-func (d *demo) follow(ctx context.Context, load *plane.Process, seen *levels) error {
-	var until time.Time // zero while the load lasts
-	for next := time.Now(); ; {
-		news, err := d.look(ctx, seen)
+// follow shows the PortPressure whenever its level is another, and on a terminal each
+// second, until it is as wanted.
+func (d *demo) follow(ctx context.Context, seen *levels, what string, wanted func(*v1alpha1.PortPressure) bool) error {
+	d.drawn = 0
+	var next time.Time
+	err := d.await(ctx, what, patience, func() (bool, error) {
+		known := len(*seen)
+		p, err := d.look(ctx, seen)
 		if err != nil {
-			return err
+			return false, err
 		}
-		if news || d.live && time.Now().After(next) {
-			next = time.Now().Add(time.Second)
-			if err := d.frame(ctx); err != nil {
-				return err
-			}
+		done := wanted(p)
+		if !done && len(*seen) == known && (!d.live || time.Now().Before(next)) {
+			return false, fmt.Errorf("the level is %s: see TIGHTEST", seen.last())
 		}
-		if err := d.check(); err != nil {
-			return err
-		}
-		select {
-		case <-load.Ended():
-			if until.IsZero() {
-				until = time.Now().Add(recovery)
-			}
-			if seen.last() == v1alpha1.LevelNormal {
-				return nil
-			}
-		default:
-		}
-		if !until.IsZero() && time.Now().After(until) {
-			return fmt.Errorf("the level is still %s %v after the load: see TIGHTEST", seen.last(), recovery)
-		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
-			return err
-		}
-	}
+		next = time.Now().Add(time.Second)
+		return done, d.frame(ctx)
+	})
+	return err
 }
 
-// look reads the PortPressure and says whether its level is news.
-func (d *demo) look(ctx context.Context, seen *levels) (news bool, err error) {
+// look reads the PortPressure and notes its level.
+func (d *demo) look(ctx context.Context, seen *levels) (*v1alpha1.PortPressure, error) {
 	p := &v1alpha1.PortPressure{}
 	if err := d.plane.Client.Get(ctx, client.ObjectKey{Name: d.node}, p); err != nil {
-		return false, err
+		return nil, err
 	}
 	if p.Status.ObservedAt == nil {
-		return false, errors.New("no status yet")
+		return nil, errors.New("no status yet")
 	}
-	return seen.see(p.Status.Level), nil
+	seen.see(p.Status.Level)
+	return p, nil
 }

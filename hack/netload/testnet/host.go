@@ -8,6 +8,10 @@ import (
 	"strconv"
 )
 
+// RefuseHost fails unless this process is surely in a network namespace other than the
+// machine's.
+func RefuseHost() error { return refuseHost("/proc") }
+
 // refuseHost fails unless this process is surely in a network namespace other than
 // the machine's: that of process 1, or where that one may not be looked at, of the
 // kernel's own threads, which never leave it.
