@@ -18,7 +18,7 @@ import (
 
 const about = `
 The node has the ports 40000-40999, and two servers:
-  127.0.0.2:5432  40 connections a second, each held for 27 s: 1,080 ports are needed
+  127.0.0.2:5432  40 connections a second, each held for 30 s: 1,200 ports are needed
   127.0.0.3:6379  6 connections a second, closed at once: TIME_WAIT for 60 s
 Normal → Warning (50 %) → Critical (85 %), and some connects fail: about 25 s.
 `
@@ -54,9 +54,8 @@ func (d *demo) play(ctx context.Context) (levels, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.follow(ctx, &seen, "no port left", func(p *v1alpha1.PortPressure) bool {
-		used := p.Status.UsedPercent
-		return p.Status.Level == v1alpha1.LevelCritical && used != nil && *used >= 100
+	if err := d.follow(ctx, &seen, "connects that find no port", func(p *v1alpha1.PortPressure) bool {
+		return p.Status.Level == v1alpha1.LevelCritical && len(p.Status.Failures) > 0
 	}); err != nil {
 		return nil, err
 	}
@@ -93,7 +92,7 @@ func (d *demo) load(ctx context.Context) (*plane.Process, error) {
 	if _, err := d.plane.Run("cache", netload, "-to", "127.0.0.3:6379", "-churn", "6"); err != nil {
 		return nil, err
 	}
-	load, err := d.plane.Run("database", netload, "-to", "127.0.0.2:5432", "-churn", "40", "-stay", "27s", "-reset")
+	load, err := d.plane.Run("database", netload, "-to", "127.0.0.2:5432", "-churn", "40", "-stay", "30s", "-reset")
 	if err != nil {
 		return nil, err
 	}
