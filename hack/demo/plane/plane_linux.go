@@ -123,7 +123,7 @@ func (p *Plane) Install(ctx context.Context) error {
 		{"apply", "-k", "config/crd"},
 		{"apply", "-k", "config/rbac"},
 		{"apply", "-k", "config/admission"},
-		{"wait", "--for=condition=Established", "--timeout=30s", "-k", "config/crd"},
+		{"wait", "--for=condition=Established", "--timeout=30s", "crd/portpressures.portreeve.io", "crd/nodetunings.portreeve.io"},
 	} {
 		if _, err := p.Kubectl(ctx, args...); err != nil {
 			return err
