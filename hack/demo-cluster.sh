@@ -20,4 +20,5 @@ hack/cluster/build.sh >&2
 CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/ ./hack/demo ./hack/netload
 programs=$(hack/cluster/build.sh dir)
 # shellcheck disable=SC2016
-exec unshare --net -- sh -ec 'ip link set lo up; exec "$@"' sh bin/demo bin "$programs"
+exec unshare --net -- sh -ec 'ip link set lo up; ip address add 192.0.2.1/32 dev lo; exec "$@"' \
+  sh bin/demo bin "$programs" 192.0.2.1

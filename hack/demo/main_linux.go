@@ -16,8 +16,8 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: demo BIN PROGRAMS, as hack/demo-cluster.sh calls it, at the repository's root")
+	if len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: demo BIN PROGRAMS ADDRESS, as hack/demo-cluster.sh calls it, at the repository's root")
 		os.Exit(2)
 	}
 	// What starts it may be killed; HOLD=1 would then stay for ever.
@@ -25,7 +25,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "demo: prctl:", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	d := &demo{begin: time.Now(), bin: os.Args[1], live: term.IsTerminal(int(os.Stdout.Fd())), hold: os.Getenv("HOLD") == "1"}
+	d := &demo{begin: time.Now(), bin: os.Args[1], address: os.Args[3], live: term.IsTerminal(int(os.Stdout.Fd())), hold: os.Getenv("HOLD") == "1"}
 	err := d.run(ctx, os.Args[2])
 	interrupted := ctx.Err() != nil
 	stop()
@@ -45,6 +45,8 @@ type demo struct {
 	bin   string // the folder of Portreeve's programs and of netload
 	live  bool   // standard output is a terminal
 	hold  bool
+
+	address string // the Node's
 
 	plane      *plane.Plane
 	node       string

@@ -44,7 +44,7 @@ func (d *demo) startParts(ctx context.Context) (err error) {
 	}
 	agentPod, err := d.startPart(ctx, &d.agent, plane.Agent, "portreeve-agent",
 		"run", "--node-name="+d.node, "--address="+agentAddress, "--tick=1s", "--pressed-tick=1s",
-		"--tune=host", "--state-dir="+filepath.Join(d.plane.Dir, "agent"))
+		"--tune=host", "--host-ip="+d.address, "--state-dir="+filepath.Join(d.plane.Dir, "agent"))
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type tuneFlags struct {
 	nodePorts portRange
 	stopFile  string
 	netns     string
+	hostIP    string
 }
 
 func newTuneFlags() tuneFlags {
@@ -55,6 +56,7 @@ func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
 	f.StringVar(&t.state, "state-dir", "/var/lib/portreeve", "folder of the journal, which remembers the original of each setting")
 	f.StringVar(&t.netns, "netns-root", "/run/netns", "folder of the files that the container runtime keeps for pods' network namespaces, for --tune pods")
 	f.StringVar(&t.sysctls, "sysctl-root", "/proc/sys", "where the sysctls are that may be written")
+	f.StringVar(&t.hostIP, "host-ip", "", "the node's address: where the agent has it, its network is the host's, even of a node that is a container itself")
 }
 
 // protect is the ports that a wider range on the host leaves alone.

@@ -28,7 +28,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 		Protect:   t.protect(),
 		Listeners: func() ([]tunable.Ports, error) { return tuning.Listeners(tuning.Files{Root: t.sysctls}) },
 		Stopped:   func() string { return stopped(t.stopFile) },
-		Unfit:     unfit(t.sysctls),
+		Unfit:     t.unfit(),
 	}, nil
 }
 
