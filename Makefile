@@ -20,7 +20,7 @@ help: ## Print the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build ## A control plane, controller and agent, and PortPressure as ports run out (root; HOLD=1 stays)
+demo: build ## Control plane, controller and agent: ports run out, and a NodeTuning gives more (root; HOLD=1 stays)
 	hack/demo-cluster.sh
 
 .PHONY: demo-local

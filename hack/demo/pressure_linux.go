@@ -47,6 +47,7 @@ func (d *demo) play(ctx context.Context) (levels, error) {
 		}
 	}
 	fmt.Printf("%s\n", about)
+	d.drawn = 0
 	if err := d.frame(ctx); err != nil {
 		return nil, err
 	}
@@ -120,9 +121,8 @@ func (d *demo) unload(load *plane.Process) error {
 // follow shows the PortPressure whenever its level is another, and on a terminal each
 // second, until it is as wanted.
 func (d *demo) follow(ctx context.Context, seen *levels, what string, wanted func(*v1alpha1.PortPressure) bool) error {
-	d.drawn = 0
 	var next time.Time
-	err := d.await(ctx, what, patience, func() (bool, error) {
+	return d.await(ctx, what, patience, func() (bool, error) {
 		known := len(*seen)
 		p, err := d.look(ctx, seen)
 		if err != nil {
@@ -135,7 +135,6 @@ func (d *demo) follow(ctx context.Context, seen *levels, what string, wanted fun
 		next = time.Now().Add(time.Second)
 		return done, d.frame(ctx)
 	})
-	return err
 }
 
 // look reads the PortPressure and notes its level.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +51,7 @@ func (d *demo) tune(ctx context.Context, seen *levels, load *plane.Process) erro
 	if _, err := d.plane.Kubectl(ctx, "apply", "-f", sample); err != nil {
 		return err
 	}
+	d.drawn = 0
 	if err := d.follow(ctx, seen, "headroom: the level Normal", func(p *v1alpha1.PortPressure) bool {
 		return p.Status.Level == v1alpha1.LevelNormal && held(p)
 	}); err != nil {
@@ -118,7 +120,7 @@ func sysctls() (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		values[key] = strings.Join(strings.Fields(string(text)), " ")
+		values[key] = cmp.Or(strings.Join(strings.Fields(string(text)), " "), "none")
 	}
 	return values, nil
 }
