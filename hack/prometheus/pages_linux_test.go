@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"portreeve.io/portreeve/agent/metrics"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/nodetuning"
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
@@ -27,12 +29,12 @@ func everything() http.Handler {
 	return mux
 }
 
-// controller has a series of each family of the controller's. Its collector wants a
+// controller has a series of each family of the controller's. Its collectors want a
 // cache; what the dashboards hold on to is the names.
 func controller() *prometheus.Registry {
-	values := map[string]string{"state": "silent", "level": "Critical", "namespace": "shop", "name": "database"}
+	values := map[string]string{"state": "silent", "level": "Critical", "namespace": "shop", "name": "database", "tuning": "gateways", "phase": "Paused"}
 	registry := prometheus.NewRegistry()
-	for _, f := range portpressure.Families() {
+	for _, f := range slices.Concat(portpressure.Families(), nodetuning.Families()) {
 		gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: f.Name, Help: f.Help}, f.Labels)
 		registry.MustRegister(gauge)
 		labels := prometheus.Labels{}
@@ -40,6 +42,11 @@ func controller() *prometheus.Registry {
 			labels[name] = values[name]
 		}
 		gauge.With(labels).Set(1)
+		if f.Name == "portreeve_controller_tuning_nodes" { // the states that are asked for
+			for _, labels["state"] = range []string{"updated", "failed"} {
+				gauge.With(labels).Set(1)
+			}
+		}
 	}
 	return registry
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/metrics"
+	"portreeve.io/portreeve/controllers/nodetuning"
 	"portreeve.io/portreeve/controllers/portpressure"
 	"portreeve.io/portreeve/hack/prometheus"
 )
@@ -28,7 +29,7 @@ func known(t *testing.T) map[string][]string {
 			all[f.Name+"_sum"], all[f.Name+"_count"] = f.Labels, f.Labels
 		}
 	}
-	for _, f := range portpressure.Families() {
+	for _, f := range slices.Concat(portpressure.Families(), nodetuning.Families()) {
 		all[f.Name] = f.Labels
 	}
 	if len(all) < 30 {
