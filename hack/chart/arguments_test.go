@@ -24,10 +24,14 @@ func TestThePodsTakeTheirArguments(t *testing.T) {
 		"DaemonSet portreeve-agent":       "--node-name is missing",
 		"Deployment portreeve-controller": "neither --kubeconfig nor $KUBECONFIG is set",
 	}
-	for name, values := range map[string]string{"the defaults": "/dev/null", "every value is set": "testdata/all-values.yaml"} {
+	for name, values := range map[string][]string{
+		"the defaults":       nil,
+		"every value is set": {"--values", "testdata/all-values.yaml"},
+		"tuning inside pods": {"--set", "agent.mode=pods"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			asked := 0
-			for _, o := range Render(t, "portreeve-system", "--values", values) {
+			for _, o := range Render(t, "portreeve-system", values...) {
 				want, ok := missing[key(o)]
 				if !ok {
 					continue
