@@ -41,7 +41,7 @@ func programs(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("KUBEBUILDER_ASSETS")
 	if dir == "" {
-		out, err := exec.Command("bash", "../../hack/cluster/build.sh", "dir").Output()
+		out, err := exec.Command("bash", filepath.Join(root(t), "hack/cluster/build.sh"), "dir").Output()
 		if err != nil {
 			t.Skipf("where is kube-apiserver? hack/cluster/build.sh dir: %v", err)
 		}
@@ -51,6 +51,31 @@ func programs(t *testing.T) string {
 		t.Skipf("needs kube-apiserver and etcd (hack/cluster/build.sh builds them): %v", err)
 	}
 	return dir
+}
+
+// root is the module's folder.
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err = os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if up := filepath.Dir(dir); up != dir {
+			dir, err = up, nil
+		}
+	}
+	t.Fatal(err)
+	return ""
+}
+
+// CRDs installs Portreeve's.
+func CRDs(t *testing.T, config *rest.Config) {
+	t.Helper()
+	_, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: []string{filepath.Join(root(t), "config/crd")}, ErrorIfPathMissing: true})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func leash(t *testing.T, program string) string {
