@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ type node struct {
 	cgroup string
 	walk   *portwalk.Reader
 	pods   int
+	writes atomic.Int32 // to the kernel
 	// outdated is what Owners tells instead of the truth, unless it is nil.
 	outdated []netns.Namespace
 
@@ -240,6 +242,17 @@ func (u untouchable) Write(key, value string) error {
 	return unix.EPERM
 }
 
+// counted are the settings of pods.
+type counted struct {
+	tuning.Sysctls
+	writes *atomic.Int32
+}
+
+func (c counted) Write(key, value string) error {
+	c.writes.Add(1)
+	return c.Sysctls.Write(key, value)
+}
+
 // agent starts an agent, which ends with the test, and looks at everything in each
 // cycle.
 func (n *node) agent() *agent { return n.agentEvery(time.Nanosecond) }
@@ -250,7 +263,7 @@ func (n *node) agentEvery(every time.Duration) *agent {
 	n.must(err)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	files := tuning.Files{Root: "/proc/sys"}
-	inPods := pods.New(pods.Options{Root: n.root, Sysctls: files, Owners: n.tell,
+	inPods := pods.New(pods.Options{Root: n.root, Sysctls: counted{files, &n.writes}, Owners: n.tell,
 		Open: func() (pods.Source, error) { return n, nil }, Every: every, Log: log})
 	cycles := make(chan struct{}, 1)
 	a := &agent{node: n, cycles: cycles, Tuner: tuning.New(tuning.Options{

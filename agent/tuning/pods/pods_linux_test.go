@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -109,6 +112,45 @@ func TestWhatAPodCannotHaveIsRefusedAndTheRestIsHeld(t *testing.T) {
 	if got := api.read(fin) + " " + chooses.read(fin) + " " + chooses.read(reuse); got != "17 45 1" {
 		t.Errorf("the pods have %s", got)
 	}
+}
+
+func TestTheSameAgainWritesNothing(t *testing.T) {
+	n := newNode(t)
+	n.start(labeled("api", "api"))
+	a := n.agent()
+	again := func() { a.want(inPods(rangeKey, "20000 65001"), inPods(fin, "17"), inPods(reserveKey, "30000")) }
+	again()
+	a.until("the settings", func() bool { return a.held(rangeKey)+a.held(fin)+a.held(reserveKey) == 3 })
+	journal := func() time.Time {
+		st, err := os.Stat(filepath.Join(n.state, "journal.json"))
+		n.must(err)
+		return st.ModTime()
+	}
+	writes, written := n.writes.Load(), journal()
+	for range 10 {
+		again()
+		<-a.cycles
+	}
+	a.stop()
+	if n.writes.Load() != writes || journal() != written {
+		t.Errorf("%d writes to the kernel; the journal of %v is of %v", n.writes.Load()-writes, written, journal())
+	}
+}
+
+func TestUnderPressureOnly(t *testing.T) {
+	n := newNode(t)
+	api := n.start(labeled("api", "api"))
+	a := n.agentEvery(time.Hour) // changes alone make it look
+	a.Level(v1alpha1.LevelNormal)
+	a.want(inPods(fin, "17", func(s *v1alpha1.Setting) { s.Activation = v1alpha1.ActivationUnderPressure }))
+	a.until("that it stands by", func() bool { return a.status(fin+"@pods").State == v1alpha1.SettingStandby })
+	if got := api.read(fin); got != "60" {
+		t.Errorf("without pressure the pod has %s", got)
+	}
+	a.Level(v1alpha1.LevelWarning)
+	a.until("the setting", func() bool { return a.held(fin) == 1 && api.read(fin) == "17" })
+	a.Level(v1alpha1.LevelNormal)
+	a.until("the original", func() bool { return api.read(fin) == "60" })
 }
 
 // TestTheAppAlwaysGetsItsPort has a sidecar that takes every port which connect() will
