@@ -32,8 +32,13 @@ func OpenDir(path string) (*Dir, error) {
 	return &Dir{path, f}, nil
 }
 
-// Close lets others have the journal.
-func (d *Dir) Close() error { return d.lock.Close() }
+// Close lets others have the journal. Once is enough, twice does no harm.
+func (d *Dir) Close() error {
+	if err := d.lock.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // Read implements Disk.
 func (d *Dir) Read(file string) ([]byte, error) { return os.ReadFile(filepath.Join(d.path, file)) }
