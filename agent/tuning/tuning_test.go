@@ -240,3 +240,15 @@ func TestRestoreGivesEverythingBack(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+func TestAWishThatComesWhileAnotherIsAppliedIsPending(t *testing.T) {
+	m := newMachine()
+	m.wrote = func(string, string) {
+		m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}})
+	}
+	m.ask(wishOf(finTimeout, "30"))
+	m.expect(t, "30", "Pending")
+	m.wrote = func(string, string) {}
+	m.cycle()
+	m.expect(t, "20", "Applied")
+}
