@@ -50,15 +50,11 @@ func (r *restless) Pod(uid string) (podspec.Pod, bool) {
 // run asks for one thing after another, as soon as the one before is done, until it is
 // killed.
 func (r *restless) run() error {
-	disk, err := journal.OpenDir(r.State)
-	if err != nil {
-		return err
-	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	files := tuning.Files{Root: "/proc/sys"}
 	changed := make(chan struct{}, 1)
 	t := tuning.New(tuning.Options{
-		Disk: func() (journal.Disk, error) { return disk, nil }, Host: files, Boot: "boot-1", Allow: allow, Log: log,
+		Disk: func() (journal.Disk, error) { return journal.OpenDir(r.State) }, Host: files, Boot: "boot-1", Allow: allow, Log: log,
 		Changed: func() { signal(changed) },
 		Pods: pods.New(pods.Options{Root: r.Root, Sysctls: files, Every: time.Nanosecond, Log: log,
 			Owners: func() ([]netns.Namespace, error) { return r.Spaces, nil },

@@ -259,8 +259,6 @@ func (n *node) agent() *agent { return n.agentEvery(time.Nanosecond) }
 
 func (n *node) agentEvery(every time.Duration) *agent {
 	n.tb.Helper()
-	disk, err := journal.OpenDir(n.state)
-	n.must(err)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	files := tuning.Files{Root: "/proc/sys"}
 	inPods := pods.New(pods.Options{Root: n.root, Sysctls: counted{files, &n.writes}, Owners: n.tell,
@@ -268,7 +266,7 @@ func (n *node) agentEvery(every time.Duration) *agent {
 	cycles := make(chan struct{}, 1)
 	a := &agent{node: n, cycles: cycles, Tuner: tuning.New(tuning.Options{
 		Stopped: func() string { signal(cycles); return "" },
-		Disk:    func() (journal.Disk, error) { return disk, nil }, Host: untouchable{files, n.tb}, Pods: inPods,
+		Disk:    func() (journal.Disk, error) { return journal.OpenDir(n.state) }, Host: untouchable{files, n.tb}, Pods: inPods,
 		Boot: "boot-1", Kernel: "6", Allow: allow, Log: log,
 		Changed: func() { signal(n.changed) },
 	})}
@@ -279,7 +277,6 @@ func (n *node) agentEvery(every time.Duration) *agent {
 	a.stop = sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
-		n.must(disk.Close())
 	})
 	n.tb.Cleanup(a.stop)
 	return a
