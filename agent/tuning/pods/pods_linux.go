@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -132,48 +133,61 @@ func (p *Pods) spaces(t tuning.Networks) ([]space, error) {
 		return nil, fmt.Errorf("whose network namespaces are whose can't be told, and what stands in them is held: %w", err)
 	}
 	by := make(map[uint64]netns.Namespace, len(owners))
-	alive := make(map[plan.Target]bool, len(owners))
+	living := census{cookies: make(map[uint64]bool, len(owners)), pods: map[string]int{}}
 	for _, o := range owners {
 		by[o.Inode] = o
+		living.cookies[o.Cookie] = true
 	}
 	var list []space
-	claims := map[string]int{}
 	for _, name := range names {
-		path := filepath.Join(p.o.Root, name)
-		ino, ok := inode(path)
-		o := by[ino]
-		if !ok || o.Owner.Kind != socket.OwnerPod {
+		s := space{path: filepath.Join(p.o.Root, name)}
+		var ok bool
+		if s.inode, ok = inode(s.path); !ok {
 			continue
 		}
-		s := space{plan.Target{Pod: o.Owner.PodUID, Cookie: o.Cookie}, path, ino}
-		if s.target.Cookie == 0 {
+		o := by[s.inode]
+		s.target = plan.Target{Pod: o.Owner.PodUID, Cookie: o.Cookie}
+		if o.Cookie == 0 {
 			if s.target.Cookie, err = cookieOf(s); err != nil {
-				continue // gone, or it will be tried again
+				living.unseen = living.unseen || !vanished(err)
+				continue
 			}
+			living.cookies[s.target.Cookie] = true
 		}
-		claims[s.target.Pod]++
-		list, alive[s.target] = append(list, s), true
+		if o.Owner.Kind == socket.OwnerPod {
+			living.pods[s.target.Pod]++
+			list = append(list, s)
+		}
 	}
-	p.forget(t, owners, alive)
+	p.forget(t, living)
 	// A pod has one network. Where two seem to be its, somebody's process is a guest in
 	// the other one, and time will tell.
-	return slices.DeleteFunc(list, func(s space) bool { return claims[s.target.Pod] > 1 }), nil
+	return slices.DeleteFunc(list, func(s space) bool { return living.pods[s.target.Pod] > 1 }), nil
 }
 
-// forget drops what is known of networks that are no more.
-func (p *Pods) forget(t tuning.Networks, owners []netns.Namespace, alive map[plan.Target]bool) {
-	cookies := make(map[uint64]bool, len(owners))
-	for _, o := range owners {
-		cookies[o.Cookie] = true
-	}
+// census is the network namespaces that there are.
+type census struct {
+	cookies map[uint64]bool
+	pods    map[string]int // by UID: how many seem to be the pod's
+	unseen  bool           // there are some more
+}
+
+// forget drops what is known of networks that certainly are no more.
+func (p *Pods) forget(t tuning.Networks, living census) {
 	gone := func(target plan.Target) bool {
-		return !alive[target] && (target.Cookie == 0 || !cookies[target.Cookie])
-	}
-	for target := range p.looks {
-		if gone(target) {
-			delete(p.looks, target)
+		switch {
+		case living.unseen || living.pods[target.Pod] > 0 && target.Cookie == 0:
+			return false
+		case target.Cookie == 0: // before Linux 5.14: only the API server can tell
+			known := p.source == nil || !p.source.Synced()
+			if !known {
+				_, known = p.source.Pod(target.Pod)
+			}
+			return !known
 		}
+		return !living.cookies[target.Cookie]
 	}
+	maps.DeleteFunc(p.looks, func(target plan.Target, _ *look) bool { return gone(target) })
 	if dead := slices.DeleteFunc(t.Targets(), func(target plan.Target) bool { return !gone(target) }); len(dead) > 0 {
 		t.Forget(dead)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"portreeve.io/portreeve/agent/netns"
 	"portreeve.io/portreeve/agent/podspec"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/hack/netload/testnet"
@@ -267,4 +268,29 @@ func TestNothingIsWrittenWhereAnotherNamespaceIsByNow(t *testing.T) {
 	}
 	n.mislead(nil)
 	a.until("the setting in the new pod", func() bool { return reused.read(fin) == "17" })
+}
+
+// TestWhoSeesNoProcessesForgetsNothing is an agent without portwalk that may not see
+// whose namespaces are whose.
+func TestWhoSeesNoProcessesForgetsNothing(t *testing.T) {
+	n := newNode(t)
+	api, gone := n.start(labeled("api", "api")), n.start(labeled("gone", "api"))
+	a := n.agent()
+	a.want(inPods(fin, "17"))
+	a.until("the settings", func() bool { return a.held(fin) == 2 })
+	a.stop()
+	gone.end()
+	n.mislead([]netns.Namespace{})
+	a = n.agent()
+	a.want(inPods(fin, "17"))
+	a.until("that the pod which ended is forgotten", func() bool { return n.entries() == 1 })
+	a.want()
+	<-a.cycles
+	a.Poke()
+	<-a.cycles
+	if n.entries() != 1 || api.read(fin) != "17" {
+		t.Errorf("the journal has %d entries, the pod has %s", n.entries(), api.read(fin))
+	}
+	n.mislead(nil)
+	a.until("the original", func() bool { return api.read(fin) == "60" && n.entries() == 0 })
 }
