@@ -2,17 +2,15 @@ package tuning
 
 import (
 	"errors"
-	"slices"
 
 	"portreeve.io/portreeve/agent/tuning/journal"
-	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Restore gives back every original of the host that the journal has, once, whatever
-// any spec asks for. The agent must not run meanwhile; when it does again without a
+// Restore gives back every original that the journal has, once, whatever any spec asks
+// for: of the host, and with Options.Pods of pods. The agent must not run meanwhile; when it does again without a
 // word from the API server, it holds nothing. With dry it only says what it would do.
-// others is how many networks of pods the journal has beside the host's.
+// others is how many networks of pods the journal has still.
 func Restore(o Options, dry bool) (list []v1alpha1.SettingStatus, others int, err error) {
 	t := New(o)
 	defer func() { err = errors.Join(err, t.Close()) }()
@@ -27,8 +25,14 @@ func Restore(o Options, dry bool) (list []v1alpha1.SettingStatus, others int, er
 	if dry {
 		facts.Stop = dryRestore
 	}
-	others = len(slices.DeleteFunc(t.journal.Targets(), plan.Target.Host))
-	return t.hold([]v1alpha1.Setting{}, facts), others, nil
+	list = t.hold([]v1alpha1.Setting{}, facts)
+	if t.o.Pods != nil {
+		list = append(list, t.o.Pods.Cycle([]v1alpha1.Setting{}, facts, networks{t})...)
+	}
+	if !dry || t.o.Pods == nil {
+		others = len(networks{t}.Targets())
+	}
+	return list, others, nil
 }
 
 const dryRestore = "would be given back"

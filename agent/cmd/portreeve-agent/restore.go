@@ -47,6 +47,7 @@ func (r *restorer) run() error {
 		return errors.New(o.Unfit)
 	}
 	o.Log = slog.New(slog.DiscardHandler)
+	o.Pods = restorePods(&r.tune, o)
 	list, pods, err := tuning.Restore(o, r.dry)
 	if err != nil {
 		return err
@@ -85,7 +86,7 @@ func left(list []v1alpha1.SettingStatus, pods int) (err error) {
 		}
 	}
 	if pods > 0 {
-		err = errors.Join(err, fmt.Errorf("%d pods have settings as well: those go with the pods, or run an agent that may enter them", pods))
+		err = errors.Join(err, fmt.Errorf("the networks of pods (%d) have settings still: those go with the pods, or run this as root on the node, with its /run/netns at --netns-root", pods))
 	}
 	return err
 }

@@ -37,6 +37,18 @@ func (r *runner) startPods(ctx context.Context, o tuning.Options, with podTuning
 	return t, []func(context.Context){t.Run, func(ctx context.Context) { inside.Run(ctx, t.Poke) }}, nil
 }
 
+// restorePods tunes pods by their processes in /proc, nil where there are none to enter.
+func restorePods(t *tuneFlags, o tuning.Options) tuning.Pods {
+	if checkPods(t.netns) != nil {
+		return nil
+	}
+	owners, err := ownersByProc("/proc", t.netns)
+	if err != nil {
+		return nil
+	}
+	return pods.New(pods.Options{Root: t.netns, Sysctls: o.Host, Owners: owners, Log: o.Log})
+}
+
 // checkPods refuses what would make every pod fail.
 func checkPods(root string) error {
 	var st unix.Stat_t

@@ -193,7 +193,19 @@ func TestTuningInsideAPodFromTheAPIToTheKernel(t *testing.T) {
 	if got := n.until("219"); got > time.Second {
 		t.Errorf("the value changed when the agent ended")
 	}
+	places := slices.DeleteFunc(slices.Clone(n.args), func(arg string) bool {
+		return !strings.HasPrefix(arg, "--netns-root=") && !strings.HasPrefix(arg, "--state-dir=")
+	})
+	for _, dry := range []bool{true, false} {
+		out, err := program(t, append(places, "restore", fmt.Sprintf("--dry-run=%v", dry))...).Output()
+		if !strings.Contains(string(out), finTimeout) || err != nil {
+			t.Errorf("restore, only tried out: %v: %v\n%s", dry, err, out)
+		}
+		n.until(map[bool]string{true: "219", false: "60"}[dry])
+	}
 	end = n.start()
+	n.want(inPods("300"))
+	n.until("300")
 	n.want([]v1alpha1.Setting{})
 	n.until("60")
 	end(unix.SIGTERM)

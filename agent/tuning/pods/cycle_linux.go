@@ -183,13 +183,13 @@ func (c *cycle) miss(spaces []space) {
 	}
 }
 
-// note counts what became of the settings in a pod. What was given back is told where
-// that failed.
+// note counts what became of the settings in a pod, and of what nobody asks for any
+// more.
 func (c *cycle) note(name string, l *look) {
 	for _, s := range l.statuses {
 		asked := slices.ContainsFunc(c.wishes, func(w wish) bool { return w.ID == s.ID })
 		if !asked {
-			if s.State != v1alpha1.SettingReleased && s.State != v1alpha1.SettingFailed {
+			if !slices.Contains(backStates, s.State) {
 				continue
 			}
 			s.ID = s.Key + givenBack
@@ -197,6 +197,9 @@ func (c *cycle) note(name string, l *look) {
 		c.counts.note(name, s)
 	}
 }
+
+// backStates are those of what is given back.
+var backStates = []v1alpha1.SettingState{v1alpha1.SettingReleased, v1alpha1.SettingPending, v1alpha1.SettingFailed}
 
 // givenBack ends the ID of the status of what was given back in pods.
 const givenBack = "@given-back"
