@@ -23,7 +23,7 @@ const (
 func (p *Pods) Run(ctx context.Context, found func()) {
 	created := make(chan struct{}, 1)
 	go p.watchFolder(ctx, created)
-	met := map[string]bool{} // the files of namespaces that are known to be a pod's
+	met := map[string]bool{} // the files that are waited for no more
 	for {
 		select {
 		case <-ctx.Done():
@@ -53,28 +53,33 @@ func (p *Pods) watchFolder(ctx context.Context, created chan<- struct{}) {
 }
 
 // identify polls until each file of the folder is some pod's namespace, or for pollFor.
+// What is no pod's by then is left to the ticks: it may never be one.
 func (p *Pods) identify(ctx context.Context, met map[string]bool, found func()) {
+	var strangers []string
 	for until := time.Now().Add(pollFor); time.Now().Before(until) && ctx.Err() == nil; sleep(ctx, pollGap) {
-		strangers, news := p.meet(met)
+		now, news := p.meet(met)
 		if news {
 			found()
 		}
-		if !strangers {
+		if strangers = now; len(strangers) == 0 {
 			return
 		}
 	}
+	for _, name := range strangers {
+		met[name] = true
+	}
 }
 
-// meet finds out whose the namespaces of the folder are. It says whether some are no
-// pod's yet, and whether some have become one's.
-func (p *Pods) meet(met map[string]bool) (strangers, news bool) {
+// meet finds out whose the namespaces of the folder are. It gives the files that are no
+// pod's yet, and says whether some have become one's.
+func (p *Pods) meet(met map[string]bool) (strangers []string, news bool) {
 	names, err := files(p.o.Root)
 	if err != nil {
-		return true, false
+		return nil, false
 	}
 	owners, err := p.o.Owners()
 	if err != nil {
-		return true, false
+		return nil, false // which the next cycle says
 	}
 	ofPods := make(map[uint64]bool, len(owners))
 	for _, o := range owners {
@@ -89,7 +94,7 @@ func (p *Pods) meet(met map[string]bool) (strangers, news bool) {
 		if ino, ok := inode(filepath.Join(p.o.Root, name)); ok && ofPods[ino] {
 			met[name], news = true, true
 		} else {
-			strangers = true
+			strangers = append(strangers, name)
 		}
 	}
 	maps.DeleteFunc(met, func(name string, _ bool) bool { return !there[name] })

@@ -44,6 +44,9 @@ func (c *cycle) visit(s space) {
 		return
 	}
 	name := pod.Namespace + "/" + pod.Name
+	if pod.Name == "" {
+		name = s.target.Pod
+	}
 	mine := c.wishes.of(pod, c.namespace)
 	if mine.unknown {
 		c.wait(name, pod)

@@ -46,9 +46,11 @@ type Options struct {
 
 // Pods implements tuning.Pods.
 type Pods struct {
-	o      Options
-	source Source
-	looks  map[plan.Target]*look
+	o Options
+
+	source  Source
+	looks   map[plan.Target]*look
+	trouble string // last logged
 }
 
 // look is what was seen of a pod's network last.
@@ -90,6 +92,7 @@ func (p *Pods) Cycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Net
 	if err == nil {
 		ws, err = compile(settings)
 	}
+	p.tell(err)
 	if err != nil {
 		return everywhere(settings, v1alpha1.SettingFailed, err.Error())
 	}
@@ -110,6 +113,19 @@ func (p *Pods) open() (err error) {
 		p.source, err = p.o.Open()
 	}
 	return err
+}
+
+// tell logs once what keeps all pods as they are: with nothing asked for, no status says
+// it.
+func (p *Pods) tell(err error) {
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	if why != "" && why != p.trouble {
+		p.o.Log.Error("pods can't be tuned; trying again", "why", why)
+	}
+	p.trouble = why
 }
 
 func everywhere(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {

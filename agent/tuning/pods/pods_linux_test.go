@@ -115,6 +115,21 @@ func TestWhatAPodCannotHaveIsRefusedAndTheRestIsHeld(t *testing.T) {
 	}
 }
 
+func TestANewPodIsNotLeftToTheNextTick(t *testing.T) {
+	n := newNode(t)
+	n.start(labeled("api", "api"))
+	a := n.agent()
+	a.want(inPods(fin, "17"))
+	a.until("the setting", func() bool { return a.held(fin) == 1 })
+	n.must(os.WriteFile(filepath.Join(n.root, "stale"), nil, 0o444)) // no namespace's, ever
+	later := n.start(labeled("api-2", "api"))
+	for until := time.Now().Add(20 * time.Second); later.read(fin) != "17"; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("without a tick it has %s", later.read(fin))
+		}
+	}
+}
+
 func TestTheSameAgainWritesNothing(t *testing.T) {
 	n := newNode(t)
 	n.start(labeled("api", "api"))
