@@ -3,11 +3,20 @@ package pods
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/netns"
+	"portreeve.io/portreeve/agent/tuning/plan"
 )
+
+// space is a pod's network namespace.
+type space struct {
+	target plan.Target
+	path   string
+	inode  uint64
+}
 
 // inside runs fn on a thread in the pod's network namespace: if it still is that one,
 // by inode and by cookie. An inode is given to the next namespace, a cookie never.
@@ -47,4 +56,9 @@ func cookie() (uint64, error) {
 		return 0, nil
 	}
 	return c, err
+}
+
+// vanished says that err is that of a namespace which is no more.
+func vanished(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, netns.ErrChanged) || errors.Is(err, netns.ErrNotNamespace)
 }
