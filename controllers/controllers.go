@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -52,6 +53,11 @@ func Cache(o Options) cache.Options {
 			},
 		},
 	}
+}
+
+// Families are the metrics that the controllers add to controller-runtime's.
+func Families() []portpressure.Family {
+	return slices.Concat(portpressure.Families(), nodetuning.Families())
 }
 
 // Register adds every controller to the manager, and their metrics to the registry

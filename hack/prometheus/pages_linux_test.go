@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +16,7 @@ import (
 	"portreeve.io/portreeve/agent/metrics"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/controllers/nodetuning"
-	"portreeve.io/portreeve/controllers/portpressure"
+	"portreeve.io/portreeve/controllers"
 )
 
 // everything serves the metrics of an agent and of the controller.
@@ -34,7 +32,7 @@ func everything() http.Handler {
 func controller() *prometheus.Registry {
 	values := map[string]string{"state": "silent", "level": "Critical", "namespace": "shop", "name": "database", "tuning": "gateways", "phase": "Paused"}
 	registry := prometheus.NewRegistry()
-	for _, f := range slices.Concat(portpressure.Families(), nodetuning.Families()) {
+	for _, f := range controllers.Families() {
 		gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: f.Name, Help: f.Help}, f.Labels)
 		registry.MustRegister(gauge)
 		labels := prometheus.Labels{}

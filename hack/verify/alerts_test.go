@@ -11,8 +11,7 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/metrics"
-	"portreeve.io/portreeve/controllers/nodetuning"
-	"portreeve.io/portreeve/controllers/portpressure"
+	"portreeve.io/portreeve/controllers"
 	"portreeve.io/portreeve/hack/prometheus"
 )
 
@@ -29,7 +28,7 @@ func known(t *testing.T) map[string][]string {
 			all[f.Name+"_sum"], all[f.Name+"_count"] = f.Labels, f.Labels
 		}
 	}
-	for _, f := range slices.Concat(portpressure.Families(), nodetuning.Families()) {
+	for _, f := range controllers.Families() {
 		all[f.Name] = f.Labels
 	}
 	if len(all) < 30 {

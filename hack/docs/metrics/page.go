@@ -3,18 +3,16 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"portreeve.io/portreeve/agent/metrics"
-	"portreeve.io/portreeve/controllers/nodetuning"
-	"portreeve.io/portreeve/controllers/portpressure"
+	"portreeve.io/portreeve/controllers"
 )
 
 const head = `# Metrics
 
 <!-- Made by "go run ./hack/docs/metrics"; change agent/metrics/reference.go and
-controllers/portpressure/metrics.go instead. -->
+controllers/*/metrics.go instead. -->
 
 Both programs serve ` + "`/metrics`" + `: [the agent](#the-agent) of each node, with the figures, and
 [the controller](#the-controller), with the view of the cluster.
@@ -65,7 +63,7 @@ func page() string {
 		}
 	}
 	b.WriteString(controllerHead)
-	for _, f := range slices.Concat(portpressure.Families(), nodetuning.Families()) {
+	for _, f := range controllers.Families() {
 		fmt.Fprintf(&b, "| %#q | %s | %s | %s |\n", f.Name, strings.Join(f.Labels, ", "), cell(f.Help), cell(f.Absent))
 	}
 	return b.String()

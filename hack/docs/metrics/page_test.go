@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portreeve.io/portreeve/agent/metrics"
-	"portreeve.io/portreeve/controllers/portpressure"
+	"portreeve.io/portreeve/controllers"
 )
 
 var update = flag.Bool("update", false, "rewrite the page")
@@ -36,7 +36,7 @@ func TestThePageHasEveryMetricOnce(t *testing.T) {
 	for _, f := range metrics.Families() {
 		help[f.Name] = f.Help
 	}
-	for _, f := range portpressure.Families() {
+	for _, f := range controllers.Families() {
 		help[f.Name] = f.Help
 	}
 	for name, says := range help {
