@@ -1,0 +1,88 @@
+package nodetuning
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/resolve"
+)
+
+// TestWhatANodeGets compares what changes: the node, and its values and whose they are.
+func TestWhatANodeGets(t *testing.T) {
+	fin := func(value int32) func(*v1alpha1.NodeTuningSpec) {
+		return func(s *v1alpha1.NodeTuningSpec) { s.Linux.FinTimeoutSeconds = &value }
+	}
+	low := everywhere("low", fin(20))
+	high := everywhere("high", fin(30))
+	high.Spec.Priority = 5
+	high.Spec.Rollout.MaxUnavailable = new(intstr.FromInt32(1))
+	going := high
+	going.DeletionTimestamp = &metav1.Time{Time: noon}
+
+	// has is a node to which the NodeTuning has come.
+	has := func(name string, from tuning) *node {
+		n := machine(name)
+		n.spec.Settings = resolve.Settings(tunable.Linux, &from.NodeTuning)
+		n.status = report(n.spec.Settings)
+		return n
+	}
+	// anew is a node whose object was made anew while its agent held settings.
+	anew := func(settings ...v1alpha1.Setting) *node {
+		n := machine("a")
+		n.status = report(settings)
+		return n
+	}
+	mine := resolve.Settings(tunable.Linux, &low.NodeTuning)[0]
+	stray := v1alpha1.Setting{ID: "stray", Value: "1"}
+	other := mine
+	other.Value = "99"
+	fresh := machine("a")
+	fresh.status = &v1alpha1.PortPressureStatus{}
+
+	tests := map[string]struct {
+		nodes   []*node
+		tunings []tuning
+		want    []string
+	}{
+		"the one who wins takes the place of one who is on its way out": {
+			[]*node{has("a", high), has("b", high)}, []tuning{low, going}, []string{"a 20 low", "b 20 low"},
+		},
+		"an object made anew is given what its agent holds":         {[]*node{anew(mine)}, []tuning{low}, []string{"a 20 low"}},
+		"but not while the agent holds more, which that would take": {[]*node{anew(mine, stray)}, []tuning{low}, nil},
+		"another value is a change, and a rollout's":                {[]*node{anew(other)}, []tuning{low}, []string{"a 20 low"}},
+		"an agent that has never reported may hold anything":        {[]*node{fresh, machine("b")}, []tuning{low}, []string{"b 20 low"}},
+		"one that is going takes what only the agent speaks of":     {[]*node{anew(resolve.Settings(tunable.Linux, &going.NodeTuning)...)}, []tuning{going}, []string{"a"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, c := range decide(cluster{nodes: test.nodes, tunings: test.tunings}, defaults, noon).changes {
+				line := c.node.Name
+				for _, s := range c.spec.Settings {
+					line += fmt.Sprintf(" %s %s", s.Value, s.From.Name)
+				}
+				got = append(got, line)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("changes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// report is the status of an agent that holds them.
+func report(settings []v1alpha1.Setting) *v1alpha1.PortPressureStatus {
+	s := &v1alpha1.PortPressureStatus{ObservedGeneration: 1, ObservedAt: &metav1.Time{Time: noon}}
+	for i := range settings {
+		s.Settings = append(s.Settings, v1alpha1.SettingStatus{
+			ID: settings[i].ID, Want: &settings[i].Value, State: v1alpha1.SettingApplied, LastTransitionTime: &metav1.Time{Time: noon},
+		})
+	}
+	return s
+}
