@@ -135,7 +135,7 @@ generate-chart: ## Make the PrometheusRule; copy it, CRDs, rights, policies and 
 	  rm charts/portreeve/files/$$part/kustomization.yaml; \
 	done
 	mkdir -p charts/portreeve/files/prometheus
-	cp -r $(addprefix config/prometheus/,prometheusrule.yaml podmonitors.yaml dashboards) charts/portreeve/files/prometheus/
+	cp -r $(addprefix config/prometheus/,portreeve.rules.yaml prometheusrule.yaml podmonitors.yaml dashboards) charts/portreeve/files/prometheus/
 
 .PHONY: generate-bpf
 generate-bpf: ## Rebuild the BPF objects (see deps-bpf)
