@@ -35,6 +35,9 @@ const (
 // is unseen from then on.
 func locate(kernel *btf.Spec) *counting {
 	c := &counting{}
+	if err := c.findCPUs(); err != nil {
+		return &counting{asked: true, unseen: []socket.Unseen{{What: "overflows and conntrack drops", Why: err.Error()}}}
+	}
 	if err := c.locateMIB(); err != nil {
 		c.unseen = append(c.unseen, socket.Unseen{What: "TIME_WAIT and listen overflows", Why: err.Error()})
 	}
@@ -46,11 +49,23 @@ func locate(kernel *btf.Spec) *counting {
 	return c
 }
 
+func (c *counting) findCPUs() error {
+	cpus, err := ebpf.PossibleCPU()
+	if err == nil && cpus > maxCPUs {
+		err = fmt.Errorf("%d CPUs are more than %d", cpus, maxCPUs)
+	}
+	if err == nil {
+		c.at.Cpus = uint32(cpus)
+	}
+	return err
+}
+
 func (c *counting) locateMIB() error {
-	raw, err := os.ReadFile(btfPath)
+	raw, err := os.Open(btfPath)
 	if err != nil {
 		return err
 	}
+	defer raw.Close()
 	found, err := enumerators(raw, mibOverflow, mibListen)
 	if err != nil {
 		return fmt.Errorf("%s: %w", btfPath, err)
@@ -101,15 +116,9 @@ func (c *counting) conntrack() bool {
 
 // count makes the programs count from the next walk on.
 func (r *Reader) count() error {
-	cpus, err := ebpf.PossibleCPU()
-	if err == nil && cpus > maxCPUs {
-		err = fmt.Errorf("%d CPUs are more than %d", cpus, maxCPUs)
-	}
-	if err != nil {
-		r.counting = &counting{unseen: []socket.Unseen{{What: "overflows and conntrack drops", Why: err.Error()}}, asked: true}
+	if r.counting.at.Cpus == 0 { // too many, or nobody knows
 		return nil
 	}
-	r.counting.at.Cpus = uint32(cpus)
 	if err := r.objs.Counters.Set(r.counting.at); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package portwalk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"testing"
@@ -41,7 +42,7 @@ func rawBTF() []byte {
 }
 
 func TestEnumeratorsOfEnumsWithoutANameAreFound(t *testing.T) {
-	got, err := enumerators(rawBTF(), "SEVEN", "ONLY", "EVEN", "int", "NOWHERE")
+	got, err := enumerators(bytes.NewReader(rawBTF()), "SEVEN", "ONLY", "EVEN", "int", "NOWHERE")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func FuzzEnumerators(f *testing.F) {
 	f.Add(rawBTF()[:100])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		got, err := enumerators(raw, "ONE", "ONLY")
+		got, err := enumerators(bytes.NewReader(raw), "ONE", "ONLY")
 		if err != nil && (!errors.Is(err, errBTF) || got != nil) {
 			t.Errorf("%v, %v", got, err)
 		}
