@@ -175,20 +175,29 @@ func sound(t *testing.T, v Verdict) {
 // A pool of bind(0) has ports that connections to any destination hold.
 func TestPoolsOfBind(t *testing.T) {
 	tests := map[string]struct {
-		states    socket.States
+		states    []socket.States // by destination
 		bound     int
 		listening int
 		want      v1alpha1.Cause
 	}{
-		"Connections hold the ports that bind(0) needs": {socket.States{socket.Established: 20000}, 5000, 0, v1alpha1.CauseBoundPorts},
-		"A leak does":      {socket.States{socket.CloseWait: 20000}, 5000, 0, v1alpha1.CauseCloseWaitLeak},
-		"Listeners do":     {socket.States{}, 1000, 20000, v1alpha1.CauseListenerInRange},
-		"Only bind() does": {socket.States{}, 20000, 0, v1alpha1.CauseBoundPorts},
+		"Connections hold the ports that bind(0) needs": {[]socket.States{{socket.Established: 10000}, {socket.TimeWait: 10000}}, 5000, 0, v1alpha1.CauseBoundPorts},
+		"Those to one destination do":                   {[]socket.States{{socket.TimeWait: 15000}, {socket.TimeWait: 5000}}, 5000, 0, v1alpha1.CauseTimeWaitChurn},
+		"A leak to several":                             {[]socket.States{{socket.CloseWait: 10000}, {socket.CloseWait: 10000}}, 5000, 0, v1alpha1.CauseCloseWaitLeak},
+		"Listeners do":                                  {nil, 3000, 20000, v1alpha1.CauseListenerInRange},
+		"Only bind() does":                              {nil, 20000, 0, v1alpha1.CauseBoundPorts},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			e := to(test.states, bound(test.bound, test.listening))
-			e.Pool.Destination, e.Pool.Kind, e.Pool.Used = nil, socket.Bind, int32(e.Pool.Network.Held)
+			n := &socket.Network{Settings: standard}
+			for i, states := range test.states {
+				n.Destinations = append(n.Destinations, socket.Destination{Source: home, Address: peer, Port: uint16(i), States: states})
+				n.States.Add(states)
+			}
+			bound(test.bound, test.listening)(n)
+			e := Evidence{Pool: pools(n)[0], Tight: true}
+			if len(test.states) > 0 && e.Pool.Kind != socket.Bind {
+				t.Fatalf("the tightest pool is %+v", e.Pool)
+			}
 			if got := Judge(e); got.Cause != test.want {
 				t.Errorf("%s: %s, want %s", got.Cause, got.Advice(), test.want)
 			}

@@ -342,7 +342,7 @@ var scenes = []scene{
 		cause: v1alpha1.CauseListenerInRange, sockdiag: true, again: true, make: func(s *stage) {
 			s.portRange(40000, 40999)
 			for i := range 600 {
-				s.Listen(fmt.Sprintf("127.0.0.1:%d", 40100+i))
+				s.Listen(fmt.Sprintf("127.0.0.99:%d", 40100+i)) // the noise has ports of 127.0.0.1
 			}
 			s.connect(100, home, server)
 		}},
