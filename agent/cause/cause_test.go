@@ -118,6 +118,8 @@ func TestJudge(t *testing.T) {
 			v1alpha1.CauseFileDescriptors, "15800 of 16384"},
 		"A holder with more descriptors than ports": {looked(to(est(27000)), socket.Look{Holders: []socket.Holder{{OpenFiles: 60000, MaxFiles: 65536}}}),
 			v1alpha1.CauseEstablishedPool, ""},
+		"One of many that has few descriptors": {looked(to(est(15000)), socket.Look{Held: 15000, Holders: []socket.Holder{{Sockets: 900, OpenFiles: 1000, MaxFiles: 1024}}}),
+			v1alpha1.CauseEstablishedPool, ""},
 		"No state has most": {to(socket.States{socket.Established: 6000, socket.TimeWait: 6000, socket.CloseWait: 6000}),
 			v1alpha1.CauseUnknown, "ESTABLISHED 6000, TIME_WAIT 6000, CLOSE_WAIT 6000"},
 		"Nothing is wrong with ports": {loose(to(est(10))), v1alpha1.CausePoolNotTight, "28222 of 28232 are left"},

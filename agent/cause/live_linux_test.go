@@ -110,7 +110,7 @@ func release(t *testing.T) string {
 // tightest pool of the machine, which may be another test's for a while.
 func (s *stage) sample(look bool) socket.Sample {
 	s.t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
+	for end := time.Now().Add(5 * time.Minute); ; {
 		got, err := s.walk.Sample(s.t.Context(), socket.Request{LookPercent: 50})
 		if err != nil {
 			s.t.Fatal(err)
@@ -120,7 +120,7 @@ func (s *stage) sample(look bool) socket.Sample {
 			return mine
 		}
 		if time.Now().After(end) {
-			s.t.Fatalf("after a minute the closer look is %+v", mine.Look)
+			s.t.Fatalf("after 5 minutes the closer look is %+v", mine.Look)
 		}
 		time.Sleep(50 * time.Millisecond) // the kernel's timers have to run
 	}

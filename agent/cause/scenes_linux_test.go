@@ -53,16 +53,17 @@ var scenes = []scene{
 			s.Load(timeWait(9000, 1))
 			aged()
 		}},
-	{name: "timewait-full", how: "the same, 28,000 connects",
+	{name: "timewait-full", how: "range 40000-56999, 16,500 connects, tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
+			s.portRange(40000, 56999)
 			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(28000, 1))
+			s.Load(timeWait(16500, 1))
 		}},
-	{name: "timewait-wide-range", how: "range 1024-65535, 50,000 connects, tcp_timestamps 0",
+	{name: "timewait-wide-range", how: "range 1024-65535, 34,000 connects, tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, make: func(s *stage) {
 			s.portRange(1024, 65535)
 			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(50000, 1))
+			s.Load(timeWait(34000, 1))
 		}},
 	{name: "timewait-beside-open", how: "14,000 in TIME_WAIT (tcp_timestamps 0) and 5,000 open connections to one destination",
 		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
@@ -97,7 +98,8 @@ var scenes = []scene{
 		}},
 	{name: "timewait-reused", how: "20,000 connects over loopback with the default tcp_tw_reuse 2: reused all the time, so healthy",
 		make: func(s *stage) {
-			s.Load(timeWait(20000, 1))
+			s.Load(timeWait(20000, 1)) // which turns it off
+			s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
 			aged()
 		}},
 
@@ -181,9 +183,9 @@ var scenes = []scene{
 			s.portRange(40000, 56999)
 			s.Load(testnet.Load{Established: 9000, Destinations: 1})
 		}},
-	{name: "established-looked-at", how: "18,000 open connections to one destination, seconds old, with a closer look",
+	{name: "established-looked-at", how: "16,500 open connections to one destination, seconds old, with a closer look",
 		cause: v1alpha1.CauseEstablishedPool, look: true, make: func(s *stage) {
-			s.Load(testnet.Load{Established: 18000, Destinations: 1})
+			s.Load(testnet.Load{Established: 16500, Destinations: 1})
 		}},
 	{name: "established-6", how: "range 40000-59999, 15,000 open connections to [::1]:1",
 		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, make: func(s *stage) {
@@ -206,10 +208,12 @@ var scenes = []scene{
 			s.Load(testnet.Load{Established: 17000, Destinations: 1})
 			time.Sleep(socket.SilentAfter + time.Second) // the condition is time itself
 		}},
-	{name: "few-sources", how: "range 1024-65535, 45,000 open connections to one destination",
+	{name: "few-sources", how: "range 1024-65535, 45,000 open connections of 3 processes to one destination",
 		cause: v1alpha1.CauseFewSources, sockdiag: true, make: func(s *stage) {
 			s.portRange(1024, 65535)
-			s.Load(testnet.Load{Established: 45000, Destinations: 1})
+			for range 3 {
+				s.Load(testnet.Load{Established: 15000, Destinations: 1})
+			}
 		}},
 	{name: "descriptors", how: "16,000 open connections of a process with RLIMIT_NOFILE 16,500 (prlimit)",
 		cause: v1alpha1.CauseFileDescriptors, look: true, make: func(s *stage) {
@@ -260,7 +264,7 @@ var scenes = []scene{
 			s.synSent(900, server)
 		}},
 	{name: "synsent-scan", how: "range 40000-40999, 600 connects to one destination that drops them and one to each of 300 others",
-		cause: v1alpha1.CauseSynSentStall, sockdiag: true, make: func(s *stage) {
+		cause: v1alpha1.CauseSynSentStall, make: func(s *stage) {
 			s.portRange(40000, 40999)
 			s.synSent(600, server)
 			if err := s.Listen("0.0.0.0:445").Deafen(); err != nil {
