@@ -101,7 +101,7 @@ func poolNotTight(e *Evidence, _ parts) (Verdict, bool) {
 		v.Finding += fmt.Sprintf(" %d destinations do not answer (SYN_SENT): something may be scanning.", many)
 	}
 	if ports := listenPorts(e.Pool.Network); ports != "" {
-		v.Remedy += " EADDRINUSE of a service: reserve its port if it is in the range" + ports + "."
+		v.Remedy += " A service that gets EADDRINUSE may find its port taken by a connection: reserve those in the range" + ports + "."
 	}
 	return v, true
 }
