@@ -107,11 +107,16 @@ func release(t *testing.T) string {
 }
 
 // sample is the namespace alone, as portwalk sees it. The closer look is at the
-// tightest pool of the machine, which may be another test's for a while.
+// tightest pool of the machine, which may be another test's for a while. Recordings
+// of other scenes have it where it happens to be there.
 func (s *stage) sample(look bool) socket.Sample {
 	s.t.Helper()
+	var request socket.Request
+	if look || *record {
+		request.LookPercent = 50
+	}
 	for end := time.Now().Add(5 * time.Minute); ; {
-		got, err := s.walk.Sample(s.t.Context(), socket.Request{LookPercent: 50})
+		got, err := s.walk.Sample(s.t.Context(), request)
 		if err != nil {
 			s.t.Fatal(err)
 		}
