@@ -26,10 +26,6 @@ import (
 	"portreeve.io/portreeve/controllers/internal/testenv"
 )
 
-// asChild has this test's binary be the program itself: one process can have only one
-// controller of a name.
-const asChild = "PORTREEVE_TEST_CHILD"
-
 // child starts the program in a process of its own, which ends when stop is called.
 func child(t *testing.T) (p *program, stop func()) {
 	t.Helper()
