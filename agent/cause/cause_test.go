@@ -115,7 +115,7 @@ func TestJudge(t *testing.T) {
 			v1alpha1.CauseNarrowRange, "reserve fewer"},
 		"A narrow range with a leak that is greater than each load": {to(socket.States{socket.Established: 200, socket.TimeWait: 200, socket.CloseWait: 390}, ports(60000, 60999)),
 			v1alpha1.CauseUnknown, "CLOSE_WAIT 390"},
-		"A narrow range that leaks":     {to(socket.States{socket.CloseWait: 900}, ports(60000, 60999)), v1alpha1.CauseCloseWaitLeak, "no setting"},
+		"A narrow range that leaks":     {to(socket.States{socket.CloseWait: 900}, ports(60000, 60999)), v1alpha1.CauseCloseWaitLeak, "CLOSE_WAIT has no time-out"},
 		"Ports that bind() took":        {to(est(4000), bound(12000, 100)), v1alpha1.CauseBoundPorts, "12000 of them"},
 		"Ports that services listen on": {to(est(4000), bound(100, 12000), func(n *socket.Network) { n.ListenPorts = []uint16{40000, 40001} }), v1alpha1.CauseListenerInRange, "(40000, 40001…)"},
 		"A holder without descriptors": {looked(to(est(15000)), socket.Look{Holders: []socket.Holder{{Process: "java", OpenFiles: 15800, MaxFiles: 16384}}}),

@@ -8,14 +8,15 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// closeWaitLeak: the peer closed, and the program doesn't call close(). Nothing
-// else ends CLOSE_WAIT: there is no time-out.
+// closeWaitLeak: the peer closed, and the program doesn't call close(). CLOSE_WAIT
+// has no time-out; with SO_KEEPALIVE a probe ends it once the peer has forgotten the
+// connection, and the descriptor leaks on.
 func closeWaitLeak(e *Evidence, p parts) (Verdict, bool) {
 	n := p.in(socket.CloseWait)
 	return Verdict{
 		Cause:   v1alpha1.CauseCloseWaitLeak,
 		Finding: e.holds(n, "are in CLOSE_WAIT: the peer has closed, and "+e.who()+" has not."),
-		Remedy:  "Fix the application: close() when a read says end of file, on error paths too. A restart frees the ports; a wider range only delays the end, and no setting ends CLOSE_WAIT.",
+		Remedy:  "Fix the application: close() when a read says end of file, on error paths too. A restart frees the ports; a wider range only delays the end, and CLOSE_WAIT has no time-out.",
 	}, p.most(n)
 }
 
