@@ -136,7 +136,7 @@ generate-chart: ## Make the PrometheusRule; copy it, CRDs, rights, policies and 
 	done
 	mkdir -p charts/portreeve/files/prometheus charts/portreeve/files/tuning-pods
 	cp config/components/tuning-pods/rbac.yaml charts/portreeve/files/tuning-pods/
-	cp -r $(addprefix config/prometheus/,prometheusrule.yaml podmonitors.yaml dashboards) charts/portreeve/files/prometheus/
+	cp -r $(addprefix config/prometheus/,portreeve.rules.yaml prometheusrule.yaml podmonitors.yaml dashboards) charts/portreeve/files/prometheus/
 
 .PHONY: generate-bpf
 generate-bpf: ## Rebuild the BPF objects (see deps-bpf)

@@ -24,6 +24,7 @@ func TestRights(t *testing.T) {
 			"portreeve.io/portpressures: get,list,watch",
 			"portreeve.io/portpressures/status: patch",
 			"events.k8s.io/events: create,patch",
+			"portreeve-system: coordination.k8s.io/leases [portreeve-storm]: get",
 		},
 		controllerAccount: {
 			"/nodes: list,watch",
@@ -36,6 +37,7 @@ func TestRights(t *testing.T) {
 			"portreeve-system: events.k8s.io/events: create",
 			"portreeve-system: /pods: list,watch",
 			"portreeve-system: coordination.k8s.io/leases [portreeve-controller]: get,update",
+			"portreeve-system: coordination.k8s.io/leases [portreeve-storm]: patch",
 			"portreeve-system: coordination.k8s.io/leases: create",
 			"default: events.k8s.io/events: create,patch",
 		},

@@ -113,11 +113,8 @@ func evictions(sample *socket.Sample, f Facts) (total uint64, ok bool) {
 // hostConntrack is the counters of the node's own network, nil where the reader
 // does not see them.
 func hostConntrack(sample *socket.Sample) *socket.ConntrackCounters {
-	for i := range sample.Networks {
-		n := &sample.Networks[i]
-		if n.Owner.Kind == socket.OwnerHost && n.Counters != nil {
-			return n.Counters.Conntrack
-		}
+	if n := sample.Host(); n != nil && n.Counters != nil {
+		return n.Counters.Conntrack
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -89,16 +91,22 @@ func TestEachNetworkPastTheLineHasItsCause(t *testing.T) {
 	sample := leaking(60)
 	churning := pod(2, other, to(db, 80, socket.States{socket.TimeWait: 20000}))
 	quiet := pod(3, other, to(db, 80, socket.States{socket.TimeWait: 20}))
-	sample.Networks = append(sample.Networks, churning, quiet)
+	busy := pod(4, other, to(db, 80, socket.States{socket.Established: 20000}))
+	sample.Networks = append(sample.Networks, churning, quiet, busy)
 	// A look fits its own pool only.
-	sample.Look = &socket.Look{Inode: 2, Source: src, Destination: db, Port: 81, Held: 20000}
+	sample.Look = &socket.Look{Inode: 2, Source: src, Destination: db, Port: 80, Established: 20000, Silent: 20000}
 	for _, detail := range []Detail{{}, {Pools: -1}} {
 		got := map[string]v1alpha1.Cause{}
 		for _, n := range Status(sample, Facts{Detail: detail}).Networks {
 			got[n.Network] = n.Cause
 		}
-		if got["pod/"+uid] != v1alpha1.CauseCloseWaitLeak || got["pod/"+other+" net:[2]"] != v1alpha1.CauseTimeWaitChurn || got["pod/"+other+" net:[3]"] != "" {
-			t.Errorf("%v: %v", detail, got)
+		want := map[string]v1alpha1.Cause{"pod/" + uid: v1alpha1.CauseCloseWaitLeak,
+			"pod/" + other + " net:[2]": v1alpha1.CauseTimeWaitChurn, "pod/" + other + " net:[4]": v1alpha1.CauseEstablishedPool}
+		if detail.Pools < 0 {
+			want["pod/"+other+" net:[3]"] = ""
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v: %s", detail, diff)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 func boundPorts(e *Evidence, p parts) (Verdict, bool) {
 	v := Verdict{
 		Cause:   v1alpha1.CauseBoundPorts,
-		Finding: e.holds(int(e.Pool.Most()), fmt.Sprintf("are taken; programs that bind() before they connect() took %d of them, from every destination.", p.bound)),
+		Finding: fmt.Sprintf("%d of %d ports are taken; programs that bind() before they connect() took %d of them, from every destination.", e.Pool.Most(), e.Pool.Capacity, p.bound),
 		Remedy:  e.subject() + " should connect() without bind(), or set IP_BIND_ADDRESS_NO_PORT before bind() to an address: then each destination has its own ports.",
 		Setting: e.wider(),
 	}
@@ -38,7 +38,7 @@ func udpPorts(e *Evidence, _ parts) (Verdict, bool) {
 func listenerInRange(e *Evidence, p parts) (Verdict, bool) {
 	return Verdict{
 		Cause:   v1alpha1.CauseListenerInRange,
-		Finding: e.holds(p.listening, "have a listener, inside the range "+e.Pool.Network.Settings.Range.String()+listenPorts(e.Pool.Network)+"."),
+		Finding: fmt.Sprintf("%d of the %d ports of the range %v have a listener%s.", p.listening, e.Pool.Capacity, e.Pool.Network.Settings.Range, listenPorts(e.Pool.Network)),
 		Remedy:  "Let services listen outside the range, or move the range; reserve (net.ipv4.ip_local_reserved_ports, NodeTuning linux.reservedPorts) the ports that must stay.",
 	}, p.most(p.listening)
 }

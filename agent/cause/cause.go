@@ -121,9 +121,7 @@ func Judge(e Evidence) Verdict {
 	if e.Tight {
 		chain = past
 	}
-	if e.Pool.Kind == socket.Connect && 2*e.Pool.Used < e.Pool.UsedMax {
-		e.Pool.Destination = nil // what it is known to have does not make it tight
-	}
+	e.aim()
 	p := partsOf(e.Pool)
 	for _, judge := range chain {
 		if v, ok := judge(&e, p); ok {
@@ -131,4 +129,27 @@ func Judge(e Evidence) Verdict {
 		}
 	}
 	return unknown(&e, p)
+}
+
+// aim turns to the pool whose connections tell why this one is tight.
+func (e *Evidence) aim() {
+	switch {
+	case e.Pool.Kind == socket.Connect && 2*e.Pool.Used < e.Pool.UsedMax:
+		e.Pool.Destination = nil // what it is known to have does not make it tight
+	case e.Pool.Kind == socket.Bind && e.Pool.Protocol == socket.TCP:
+		// A port that one destination has, bind(0) can't have.
+		if d := fullest(e.Pool.Network); d != nil && 2*(int(d.Most())-e.Pool.Network.Skipped) >= int(e.Pool.Used) {
+			e.Pool, e.Look = *d, nil
+		}
+	}
+}
+
+// fullest is the pool of n's fullest destination, nil where it has none.
+func fullest(n *socket.Network) (most *socket.Pool) {
+	for p := range n.Pools() {
+		if p.Kind == socket.Connect && p.Destination != nil && (most == nil || p.Most() > most.Most()) {
+			most = &p
+		}
+	}
+	return most
 }

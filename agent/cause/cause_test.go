@@ -105,18 +105,24 @@ func TestJudge(t *testing.T) {
 			v1alpha1.CauseIdleConnections, "14000 of 15000 have been silent for 60 s or more, one for 1h0m0s"},
 		"Those whose peers are gone": {looked(to(est(15000)), socket.Look{Established: 15000, Silent: 15000, NoKeepAlive: 10, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "tcp_keepalive_time"},
+		"Those, with data on the way": {looked(to(est(15000)), socket.Look{Established: 15000, Silent: 100, NoKeepAlive: 100, Unanswered: 9000}),
+			v1alpha1.CauseHalfOpen, "tcp_retries2 = 8"},
 		"Those, without keep-alive": {looked(to(est(15000)), socket.Look{Established: 15000, Silent: 15000, NoKeepAlive: 15000, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "Turn on SO_KEEPALIVE"},
 		"A wide range":   {to(est(40000), ports(1024, 65535)), v1alpha1.CauseFewSources, "gives 64512 more"},
 		"A narrow range": {to(est(900), ports(60000, 60999)), v1alpha1.CauseNarrowRange, "gives 48152 more ports"},
 		"A range that is reserved": {to(est(900), func(n *socket.Network) { n.Settings.Reserved = 27232 }),
 			v1alpha1.CauseNarrowRange, "reserve fewer"},
-		"A narrow range that leaks":     {to(socket.States{socket.CloseWait: 900}, ports(60000, 60999)), v1alpha1.CauseCloseWaitLeak, "no setting"},
+		"A narrow range with a leak that is greater than each load": {to(socket.States{socket.Established: 200, socket.TimeWait: 200, socket.CloseWait: 390}, ports(60000, 60999)),
+			v1alpha1.CauseUnknown, "CLOSE_WAIT 390"},
+		"A narrow range that leaks":     {to(socket.States{socket.CloseWait: 900}, ports(60000, 60999)), v1alpha1.CauseCloseWaitLeak, "CLOSE_WAIT has no time-out"},
 		"Ports that bind() took":        {to(est(4000), bound(12000, 100)), v1alpha1.CauseBoundPorts, "12000 of them"},
 		"Ports that services listen on": {to(est(4000), bound(100, 12000), func(n *socket.Network) { n.ListenPorts = []uint16{40000, 40001} }), v1alpha1.CauseListenerInRange, "(40000, 40001…)"},
 		"A holder without descriptors": {looked(to(est(15000)), socket.Look{Holders: []socket.Holder{{Process: "java", OpenFiles: 15800, MaxFiles: 16384}}}),
 			v1alpha1.CauseFileDescriptors, "15800 of 16384"},
 		"A holder with more descriptors than ports": {looked(to(est(27000)), socket.Look{Holders: []socket.Holder{{OpenFiles: 60000, MaxFiles: 65536}}}),
+			v1alpha1.CauseEstablishedPool, ""},
+		"One of many that has few descriptors": {looked(to(est(15000)), socket.Look{Held: 15000, Holders: []socket.Holder{{Sockets: 900, OpenFiles: 1000, MaxFiles: 1024}}}),
 			v1alpha1.CauseEstablishedPool, ""},
 		"No state has most": {to(socket.States{socket.Established: 6000, socket.TimeWait: 6000, socket.CloseWait: 6000}),
 			v1alpha1.CauseUnknown, "ESTABLISHED 6000, TIME_WAIT 6000, CLOSE_WAIT 6000"},
@@ -175,20 +181,29 @@ func sound(t *testing.T, v Verdict) {
 // A pool of bind(0) has ports that connections to any destination hold.
 func TestPoolsOfBind(t *testing.T) {
 	tests := map[string]struct {
-		states    socket.States
+		states    []socket.States // by destination
 		bound     int
 		listening int
 		want      v1alpha1.Cause
 	}{
-		"Connections hold the ports that bind(0) needs": {socket.States{socket.Established: 20000}, 5000, 0, v1alpha1.CauseBoundPorts},
-		"A leak does":      {socket.States{socket.CloseWait: 20000}, 5000, 0, v1alpha1.CauseCloseWaitLeak},
-		"Listeners do":     {socket.States{}, 1000, 20000, v1alpha1.CauseListenerInRange},
-		"Only bind() does": {socket.States{}, 20000, 0, v1alpha1.CauseBoundPorts},
+		"Connections hold the ports that bind(0) needs": {[]socket.States{{socket.Established: 10000}, {socket.TimeWait: 10000}}, 5000, 0, v1alpha1.CauseBoundPorts},
+		"Those to one destination do":                   {[]socket.States{{socket.TimeWait: 15000}, {socket.TimeWait: 5000}}, 5000, 0, v1alpha1.CauseTimeWaitChurn},
+		"A leak to several":                             {[]socket.States{{socket.CloseWait: 10000}, {socket.CloseWait: 10000}}, 5000, 0, v1alpha1.CauseCloseWaitLeak},
+		"Listeners do":                                  {nil, 3000, 20000, v1alpha1.CauseListenerInRange},
+		"Only bind() does":                              {nil, 20000, 0, v1alpha1.CauseBoundPorts},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			e := to(test.states, bound(test.bound, test.listening))
-			e.Pool.Destination, e.Pool.Kind, e.Pool.Used = nil, socket.Bind, int32(e.Pool.Network.Held)
+			n := &socket.Network{Settings: standard}
+			for i, states := range test.states {
+				n.Destinations = append(n.Destinations, socket.Destination{Source: home, Address: peer, Port: uint16(i), States: states})
+				n.States.Add(states)
+			}
+			bound(test.bound, test.listening)(n)
+			e := Evidence{Pool: pools(n)[0], Tight: true}
+			if len(test.states) > 0 && e.Pool.Kind != socket.Bind {
+				t.Fatalf("the tightest pool is %+v", e.Pool)
+			}
 			if got := Judge(e); got.Cause != test.want {
 				t.Errorf("%s: %s, want %s", got.Cause, got.Advice(), test.want)
 			}

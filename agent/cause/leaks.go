@@ -8,14 +8,15 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// closeWaitLeak: the peer closed, and the program doesn't call close(). Nothing
-// else ends CLOSE_WAIT: there is no time-out.
+// closeWaitLeak: the peer closed, and the program doesn't call close(). CLOSE_WAIT
+// has no time-out; with SO_KEEPALIVE a probe ends it once the peer has forgotten the
+// connection, and the descriptor leaks on.
 func closeWaitLeak(e *Evidence, p parts) (Verdict, bool) {
 	n := p.in(socket.CloseWait)
 	return Verdict{
 		Cause:   v1alpha1.CauseCloseWaitLeak,
 		Finding: e.holds(n, "are in CLOSE_WAIT: the peer has closed, and "+e.who()+" has not."),
-		Remedy:  "Fix the application: close() when a read says end of file, on error paths too. A restart frees the ports; a wider range only delays the end, and no setting ends CLOSE_WAIT.",
+		Remedy:  "Fix the application: close() when a read says end of file, on error paths too. A restart frees the ports; a wider range only delays the end, and CLOSE_WAIT has no time-out.",
 	}, p.most(n)
 }
 
@@ -64,14 +65,21 @@ func halfOpen(e *Evidence, p parts) (Verdict, bool) {
 		Finding: e.holds(n, fmt.Sprintf("are ESTABLISHED, and %d of %d get no answer: their peers are gone.", l.Unanswered, l.Established)),
 		Remedy:  "Set TCP_USER_TIMEOUT or a read time-out in " + e.who() + ".",
 	}
-	if l.Silent > 0 && 2*l.NoKeepAlive >= l.Silent {
+	switch {
+	case 2*l.Silent < l.Established: // they sent data lately, and send it again
+		v.Setting = e.sysctl("net.ipv4.tcp_retries2", "8", "the kernel then gives up after some 100 s, not 15 minutes")
+	case 2*l.NoKeepAlive >= l.Silent:
 		v.Remedy = "Turn on SO_KEEPALIVE and set TCP_USER_TIMEOUT or a read time-out in " + e.who() + ": without the option no keep-alive setting has an effect."
-		return v, true
-	}
-	const note = "the default finds out after more than 2 hours"
-	v.Setting = e.sysctl("net.ipv4.tcp_keepalive_time", "300", note)
-	if e.System.Windows {
-		v.Setting = &Setting{OS: tunable.Windows, Key: keepAliveTime, Value: "300000", Note: note}
+	default:
+		v.Setting = e.keepAlive()
 	}
 	return v, true
+}
+
+func (e *Evidence) keepAlive() *Setting {
+	const note = "the default finds out after more than 2 hours"
+	if e.System.Windows {
+		return &Setting{OS: tunable.Windows, Key: keepAliveTime, Value: "300000", Note: note}
+	}
+	return e.sysctl("net.ipv4.tcp_keepalive_time", "300", note)
 }

@@ -36,13 +36,15 @@ func conntrackFull(e *Evidence, _ parts) (Verdict, bool) {
 	return v, c.full()
 }
 
-// fileDescriptors: the holder will run out of descriptors before ports.
+// fileDescriptors: the one that holds most of the pool will run out of descriptors
+// before ports.
 func fileDescriptors(e *Evidence, p parts) (Verdict, bool) {
 	v, ok := holderFiles(e, p)
-	if !ok || e.Look.Holders[0].MaxFiles-e.Look.Holders[0].OpenFiles >= e.Pool.Headroom() {
+	if !ok {
 		return Verdict{}, false
 	}
-	return v, p.most(p.in(socket.Established))
+	h := e.Look.Holders[0]
+	return v, 2*h.Sockets >= e.Look.Held && h.MaxFiles-h.OpenFiles < e.Pool.Headroom() && p.most(p.in(socket.Established))
 }
 
 // holderFiles: the pool's greatest holder is near its RLIMIT_NOFILE.
@@ -99,7 +101,7 @@ func poolNotTight(e *Evidence, _ parts) (Verdict, bool) {
 		v.Finding += fmt.Sprintf(" %d destinations do not answer (SYN_SENT): something may be scanning.", many)
 	}
 	if ports := listenPorts(e.Pool.Network); ports != "" {
-		v.Remedy += " EADDRINUSE of a service: reserve its port if it is in the range" + ports + "."
+		v.Remedy += " A service that gets EADDRINUSE may find its port taken by a connection: reserve those in the range" + ports + "."
 	}
 	return v, true
 }

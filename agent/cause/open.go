@@ -51,10 +51,11 @@ func fewSources(e *Evidence, p parts) (Verdict, bool) {
 // wide is the size from which a range is wide: 16384 to 65535 without node ports.
 const wide = 45000
 
-// narrowRange: the load is one that the range of any operating system's default
-// would carry below half, so the range is what is wrong.
+// narrowRange: what fills the pool, and no leak beside it is greater, is a load that
+// a wider range would carry below half. So the range is what is wrong.
 func narrowRange(e *Evidence, p parts) (Verdict, bool) {
-	s, load := e.Pool.Network.Settings, p.in(socket.Established, socket.TimeWait)
+	s, open, waiting := e.Pool.Network.Settings, p.in(socket.Established), p.in(socket.TimeWait)
+	load := p.total() == 0 || p.most(open+waiting) && p.greatest() == max(open, waiting)
 	v := Verdict{
 		Cause:   v1alpha1.CauseNarrowRange,
 		Finding: fmt.Sprintf("The range %v has %d ports", s.Range, e.Pool.Capacity),
@@ -69,5 +70,5 @@ func narrowRange(e *Evidence, p parts) (Verdict, bool) {
 		v.Remedy = "Widen the range, or reserve fewer of its ports."
 	}
 	fits := v.Setting != nil && 2*(int(e.Pool.Most())) <= int(e.Pool.Capacity)+v.Setting.Ports
-	return v, e.Pool.Capacity < smallest && fits && (p.most(load) || p.total() == 0)
+	return v, e.Pool.Capacity < smallest && fits && load
 }

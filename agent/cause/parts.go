@@ -52,6 +52,11 @@ func (p parts) total() int { return p.bound + p.listening + p.states.Total() }
 // most says that n is at least half of what fills the pool.
 func (p parts) most(n int) bool { return n > 0 && 2*n >= p.total() }
 
+// greatest is the size of the greatest part.
+func (p parts) greatest() int {
+	return max(p.bound, p.listening, int(slices.Max(p.states[:])))
+}
+
 func (p parts) in(states ...socket.State) int {
 	n := 0
 	for _, s := range states {

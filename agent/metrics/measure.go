@@ -32,7 +32,7 @@ func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f asses
 	l.pools(status, of)
 	l.networks(sample, orDefault(f.Thresholds), of)
 	l.states(status.States)
-	l.conntrack(status.Conntrack)
+	l.conntrack(status.Conntrack, sample.Host())
 	l.tcp(f.TCP)
 	l.add(
 		unseen.metric(float64(assess.UnseenCount(sample, f))),
@@ -83,8 +83,15 @@ func (l *list) states(s *v1alpha1.States) {
 	}
 }
 
-func (l *list) conntrack(c *v1alpha1.Conntrack) {
+// conntrack is the node's. Where its entries can't be counted, its drops may still be
+// known of host.
+func (l *list) conntrack(c *v1alpha1.Conntrack, host *socket.Network) {
 	if c == nil {
+		if host != nil && host.Counters != nil && host.Counters.Conntrack != nil {
+			d := host.Counters.Conntrack
+			l.add(conntrackInsertFailed.metric(float64(d.InsertFailed)), conntrackDrop.metric(float64(d.Drop)),
+				conntrackEarlyDrop.metric(float64(d.EarlyDrop)))
+		}
 		return
 	}
 	l.add(conntrackEntries.metric(float64(c.Entries)))

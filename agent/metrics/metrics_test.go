@@ -114,6 +114,21 @@ func series(text, prefix string) (found []string) {
 // machine is what differs from run to run.
 var machine = regexp.MustCompile(`(?m)^(process_\w+ ).*$|goversion="[^"]*"`)
 
+// An agent that is not on the node's own network can't count its entries.
+func TestDropsOfConntrackAreThereWithoutItsEntries(t *testing.T) {
+	s := node(1, 1, 10)
+	s.Networks[0].Counters = &socket.Counters{Conntrack: &socket.ConntrackCounters{InsertFailed: 7, Drop: 8, EarlyDrop: 9}}
+	s.Networks[1].Counters = &socket.Counters{Conntrack: &socket.ConntrackCounters{Drop: 100}}
+	m := New("v0.1.0")
+	f := facts
+	f.Conntrack = nil
+	observeWith(m, s, f)
+	want := []string{"portreeve_conntrack_drop_total 8", "portreeve_conntrack_early_drop_total 9", "portreeve_conntrack_insert_failed_total 7"}
+	if diff := cmp.Diff(want, series(scrape(t, m), "portreeve_conntrack")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestScrapeGolden(t *testing.T) {
 	busy := node(2, 3, 600)
 	fail(busy, 2, 12)

@@ -18,11 +18,12 @@ const (
 // networks turns what was walked into the domain's terms, in the order of the
 // kernel's list. Namespaces that no process of this node lives in are left out
 // where several nodes share the kernel.
-func networks(recs []walkNetRec, dests destBatch, by map[uint64]socket.Owner, hz uint64, t *walkTally) []socket.Network {
+func networks(recs []walkNetRec, dests destBatch, by map[uint64]socket.Owner, c *counting, hz uint64, t *walkTally) []socket.Network {
 	all := make([]socket.Network, len(recs))
 	for i := range recs {
 		all[i] = network(&recs[i], hz)
 		all[i].Owner = by[all[i].Inode]
+		all[i].Counters = c.counters(&recs[i])
 	}
 	byNet := dests.perNet(len(recs))
 	for i := range all {

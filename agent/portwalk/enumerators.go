@@ -1,45 +1,76 @@
 package portwalk
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 )
 
 var errBTF = errors.New("malformed BTF")
 
 // enumerators finds the values of enumerators by their names in raw BTF
 // (Documentation/bpf/btf.rst), which the running kernel's is in
-// /sys/kernel/btf/vmlinux. The library finds enums by their own name only, and some
-// have none. A name that is nowhere has no value in the result.
-func enumerators(raw []byte, names ...string) (map[string]uint32, error) {
+// /sys/kernel/btf/vmlinux: megabytes, of which it keeps a buffer's length. The library
+// finds enums by their own name only, and some have none. A name that is nowhere has
+// no value in the result.
+func enumerators(raw io.ReaderAt, names ...string) (map[string]uint32, error) {
 	types, strings, err := sections(raw)
 	if err != nil {
 		return nil, err
 	}
-	wanted := map[uint32]string{}
-	for _, name := range names {
-		if i := bytes.Index(strings, []byte("\x00"+name+"\x00")); i >= 0 {
-			wanted[uint32(i+1)] = name
-		}
+	wanted, err := offsets(bufio.NewReaderSize(strings, bufferLen), names)
+	if err != nil {
+		return nil, err
 	}
 	found := map[string]uint32{}
-	for len(types) > 0 && len(found) < len(wanted) {
-		kind, tail, err := shape(types)
+	in := bufio.NewReaderSize(types, bufferLen)
+	for len(found) < len(wanted) {
+		kind, tail, err := shape(in)
+		if errors.Is(err, io.EOF) {
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
-		if kind == kindEnum {
-			for m := types[typeLen : typeLen+tail]; len(m) > 0; m = m[enumLen:] {
-				if name, ok := wanted[u32(m)]; ok {
-					found[name] = u32(m[4:])
-				}
+		if kind != kindEnum {
+			if _, err := in.Discard(tail); err != nil {
+				return nil, fmt.Errorf("%w: half a type of kind %d", errBTF, kind)
+			}
+			continue
+		}
+		for ; tail > 0; tail -= enumLen {
+			var m [enumLen]byte
+			if _, err := io.ReadFull(in, m[:]); err != nil {
+				return nil, fmt.Errorf("%w: half an enum", errBTF)
+			}
+			if name, ok := wanted[u32(m[:])]; ok {
+				found[name] = u32(m[4:])
 			}
 		}
-		types = types[typeLen+tail:]
 	}
 	return found, nil
+}
+
+// offsets is where in the strings the names stand.
+func offsets(strings *bufio.Reader, names []string) (map[uint32]string, error) {
+	at := map[uint32]string{}
+	for offset := 0; ; {
+		s, err := strings.ReadSlice(0)
+		if errors.Is(err, io.EOF) {
+			return at, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: its strings: %w", errBTF, err)
+		}
+		for _, name := range names {
+			if string(s[:len(s)-1]) == name {
+				at[uint32(offset)] = name
+			}
+		}
+		offset += len(s)
+	}
 }
 
 const (
@@ -48,29 +79,23 @@ const (
 	typeLen   = 12 // struct btf_type
 	enumLen   = 8  // struct btf_enum
 	kindEnum  = 6
+
+	bufferLen = 1 << 16
 )
 
 // u32 is a number in the kernel's own byte order, which is this machine's.
 func u32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 
-// sections cuts BTF into its types and its strings.
-func sections(raw []byte) (types, strings []byte, err error) {
-	if len(raw) < headerLen || binary.NativeEndian.Uint16(raw) != btfMagic {
+// sections are BTF's types and strings.
+func sections(raw io.ReaderAt) (types, strings io.Reader, err error) {
+	var h [headerLen]byte
+	if _, err := raw.ReadAt(h[:], 0); err != nil || binary.NativeEndian.Uint16(h[:]) != btfMagic {
 		return nil, nil, fmt.Errorf("%w: no header", errBTF)
 	}
-	head := uint64(u32(raw[4:]))
-	cut := func(off, size uint64) ([]byte, error) {
-		if end := head + off + size; end <= uint64(len(raw)) {
-			return raw[head+off : end], nil
-		}
-		return nil, fmt.Errorf("%w: %d bytes are too few for its sections", errBTF, len(raw))
+	section := func(at int) io.Reader {
+		return io.NewSectionReader(raw, int64(u32(h[4:]))+int64(u32(h[at:])), int64(u32(h[at+4:])))
 	}
-	types, err = cut(uint64(u32(raw[8:])), uint64(u32(raw[12:])))
-	if err != nil {
-		return nil, nil, err
-	}
-	strings, err = cut(uint64(u32(raw[16:])), uint64(u32(raw[20:])))
-	return types, strings, err
+	return section(8), section(16), nil
 }
 
 // tails are how many bytes follow a struct btf_type: for each kind as many once,
@@ -80,20 +105,20 @@ var tails = [...]struct{ once, each int }{
 	11: {}, 12: {}, 13: {each: 8}, 14: {once: 4}, 15: {each: 12}, 16: {}, 17: {once: 4}, 18: {}, 19: {each: 12},
 }
 
-// shape is the kind of the first of types, and how many bytes belong to it beside
-// its struct btf_type.
-func shape(types []byte) (kind, tail int, err error) {
-	if len(types) < typeLen {
-		return 0, 0, fmt.Errorf("%w: half a type", errBTF)
+// shape is the kind of the next type, and how many bytes belong to it behind its
+// struct btf_type. The end is io.EOF.
+func shape(types io.Reader) (kind, tail int, err error) {
+	var t [typeLen]byte
+	if _, err := io.ReadFull(types, t[:]); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("%w: half a type", errBTF)
+		}
+		return 0, 0, err
 	}
-	info := u32(types[4:])
+	info := u32(t[4:])
 	kind = int(info >> 24 & 0x1f)
 	if kind == 0 || kind >= len(tails) {
 		return 0, 0, fmt.Errorf("%w: kind %d is not known", errBTF, kind)
 	}
-	tail = tails[kind].once + tails[kind].each*int(info&0xffff)
-	if typeLen+tail > len(types) {
-		return 0, 0, fmt.Errorf("%w: half a type of kind %d", errBTF, kind)
-	}
-	return kind, tail, nil
+	return kind, tails[kind].once + tails[kind].each*int(info&0xffff), nil
 }

@@ -40,13 +40,9 @@ func (r *Reader) lookAt(ctx context.Context, s *socket.Sample, p socket.Pool, hz
 	}
 	l := request(p, rec)
 	l.SilentAfter = uint32(uint64(r.limits.silentAfter) * hz / uint64(time.Second))
-	err := r.walkLook(ctx, &l, rec, p)
-	if ctx.Err() != nil {
+	if err := r.walkLook(ctx, &l, rec); err != nil {
+		s.Unseen = append(s.Unseen, socket.Unseen{What: "who holds the tightest pool", Why: err.Error()})
 		return ctx.Err()
-	}
-	if err != nil {
-		s.Unseen = append(s.Unseen, socket.Unseen{What: "closer look", Why: err.Error()})
-		return nil
 	}
 	s.Look = looked(p, &l, hz)
 	s.Unseen = append(s.Unseen, overlooked(&l, hz, r.limits.files)...)
@@ -64,7 +60,7 @@ func (r *Reader) record(n *socket.Network) *walkNetRec {
 
 // walkLook walks the sockets of the namespace, then the processes that live in it,
 // and the others unless all of the pool's sockets have been found by then.
-func (r *Reader) walkLook(ctx context.Context, l *walkLook, rec *walkNetRec, p socket.Pool) (err error) {
+func (r *Reader) walkLook(ctx context.Context, l *walkLook, rec *walkNetRec) (err error) {
 	defer func() { err = errors.Join(err, r.objs.Look.Set(walkLook{})) }()
 	if l.Udp == 0 {
 		l.On = 1

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -52,6 +54,7 @@ type Reader struct {
 	dests      destBatch
 	recs       []walkNetRec
 	limits     lookLimits
+	counting   *counting
 }
 
 // Open loads the programs, which takes about 0.2 s of CPU once. The error says
@@ -82,7 +85,18 @@ func Open(o Options) (*Reader, error) {
 
 func (r *Reader) load() (err error) {
 	r.spec.Maps["dests"].MaxEntries = uint32(r.opts.Destinations)
-	if err = r.spec.LoadAndAssign(&r.objs, nil); err != nil {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrKernel, err)
+	}
+	types := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}}
+	if err = r.spec.LoadAndAssign(&r.objs, &types); err != nil {
+		return fmt.Errorf("%w: %w", ErrKernel, err)
+	}
+	if r.counting == nil {
+		r.counting = locate(kernel)
+	}
+	if err := r.count(); err != nil {
 		return fmt.Errorf("%w: %w", ErrKernel, err)
 	}
 	// What loading took on the heap, the kernel's BTF above all, is over.
@@ -168,7 +182,7 @@ func (r *Reader) sample(ctx context.Context, req socket.Request) (socket.Sample,
 	if err != nil {
 		return s, tally, fmt.Errorf("read the destinations: %w", err)
 	}
-	s.Networks = networks(nets, dests, by, hertz(tally.NowNs, tally.NowJiffies), &tally)
+	s.Networks = networks(nets, dests, by, r.counting, hertz(tally.NowNs, tally.NowJiffies), &tally)
 	if r.opts.Failures {
 		s.Failures = r.failures.read(r.objs.Fails)
 	}
@@ -176,8 +190,8 @@ func (r *Reader) sample(ctx context.Context, req socket.Request) (socket.Sample,
 		s.TCPMemoryLimits = &tally.TcpMem
 	}
 	s.Reader, s.Unseen = verdict(&tally, r.opts, r.failsLost)
-	s.Unseen = append(s.Unseen, inVRFs(nets)...)
-	return s, tally, nil
+	s.Unseen = slices.Concat(s.Unseen, inVRFs(nets), r.counting.unseen)
+	return s, tally, r.notice(nets)
 }
 
 // walk runs the passes. The bind hash comes after the listeners, whose ports it

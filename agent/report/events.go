@@ -20,6 +20,8 @@ import (
 type Events struct {
 	client  rest.Interface
 	node    string
+	home    string // the controller's namespace; empty where it isn't known
+	settle  func() time.Duration
 	log     *slog.Logger
 	queue   chan notify.Event
 	failing bool
@@ -33,9 +35,9 @@ const (
 )
 
 // NewEvents makes an Events, for which the client of the PortPressure does; Run
-// writes.
-func NewEvents(client rest.Interface, node string, log *slog.Logger) *Events {
-	return &Events{client: client, node: node, log: log, queue: make(chan notify.Event, maxQueue)}
+// writes. home is the namespace of Portreeve itself.
+func NewEvents(client rest.Interface, node, home string, log *slog.Logger) *Events {
+	return &Events{client: client, node: node, home: home, settle: settle, log: log, queue: make(chan notify.Event, maxQueue)}
 }
 
 // Offer is called with what is new, and does not wait.
@@ -57,7 +59,12 @@ func (e *Events) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case event := <-e.queue:
-			e.write(ctx, event)
+			if !e.wait(ctx, time.Until(event.At.Add(e.settle()))) {
+				return
+			}
+			if !e.storm(ctx) {
+				e.write(ctx, event)
+			}
 		}
 	}
 }
@@ -73,11 +80,18 @@ func (e *Events) write(ctx context.Context, event notify.Event) {
 		if err == nil || !passing(err, failures) || time.Since(event.At) > keep {
 			return
 		}
-		select {
-		case <-ctx.Done():
+		if !e.wait(ctx, back(err, failures)) {
 			return
-		case <-time.After(back(err, failures)):
 		}
+	}
+}
+
+func (e *Events) wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -36,7 +38,8 @@ func TestEventsOnARealServer(t *testing.T) {
 	}
 	api := kubernetes.NewForConfigOrDie(config).EventsV1().Events("default")
 	logged := &strings.Builder{}
-	e := NewEvents(client, "node-a", slog.New(slog.NewTextHandler(logged, nil)))
+	e := NewEvents(client, "node-a", "default", slog.New(slog.NewTextHandler(logged, nil)))
+	e.settle = func() time.Duration { return 0 }
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); e.Run(ctx) }()
@@ -89,5 +92,61 @@ func TestEventsOnARealServer(t *testing.T) {
 	}
 	if n := strings.Count(logged.String(), "level=WARN"); n != 1 || !strings.Contains(logged.String(), "not-there") {
 		t.Errorf("logged %s", logged)
+	}
+}
+
+// While the controller's Event stands for many nodes, agents write none.
+func TestInAStormTheControllerSpeaks(t *testing.T) {
+	config := apitest.Start(t)
+	client, err := NewClient(config, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leases := kubernetes.NewForConfigOrDie(config).CoordinationV1().Leases("default")
+	ago := func(d time.Duration) *metav1.MicroTime { return new(metav1.NewMicroTime(time.Now().Add(-d))) }
+	lease, err := leases.Create(t.Context(), &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.StormLease},
+		Spec:       coordinationv1.LeaseSpec{RenewTime: ago(0), LeaseDurationSeconds: new(int32(65))},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := leases.Delete(context.WithoutCancel(t.Context()), lease.Name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	e := NewEvents(client, "node-a", "default", slog.New(slog.DiscardHandler))
+	e.settle = func() time.Duration { return 0 }
+	go e.Run(t.Context())
+	await(t, "a storm that has just begun", func() bool { return e.storm(t.Context()) })
+	e.Offer([]notify.Event{said("buried", 1)})
+	await(t, "the queue's end", func() bool { return len(e.queue) == 0 })
+	lease.Spec.RenewTime = ago(66 * time.Second)
+	if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "its end", func() bool { return !e.storm(t.Context()) })
+	e.Offer([]notify.Event{said("after", 1)})
+	api := kubernetes.NewForConfigOrDie(config).EventsV1().Events("default")
+	await(t, "the Event after it", func() bool {
+		_, err := api.Get(t.Context(), "checkout.after", metav1.GetOptions{})
+		return err == nil
+	})
+	if _, err := api.Get(t.Context(), "checkout.buried", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the Event of the storm is there: %v", err)
+	}
+	elsewhere := NewEvents(client, "node-a", "not-there", slog.New(slog.DiscardHandler))
+	if elsewhere.storm(t.Context()) {
+		t.Error("a storm without a Lease")
+	}
+}
+
+// What waits to be written is dropped when a storm begins meanwhile.
+func TestAnEventLeavesTimeForAStormToBeSaid(t *testing.T) {
+	for range 100 {
+		if d := settle(); d < 3*time.Second || d > 5*time.Second {
+			t.Fatalf("an Event waits %v: of the 5 s that it may take, none is left, or too few", d)
+		}
 	}
 }

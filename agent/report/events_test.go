@@ -59,7 +59,8 @@ func newEvents(t *testing.T, a *answers) (e *Events, logged *strings.Builder, ru
 		t.Fatal(err)
 	}
 	logged = &strings.Builder{}
-	e = NewEvents(client, "node-a", slog.New(slog.NewTextHandler(logged, nil)))
+	e = NewEvents(client, "node-a", "", slog.New(slog.NewTextHandler(logged, nil)))
+	e.settle = func() time.Duration { return 0 }
 	return e, logged, func() {
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup

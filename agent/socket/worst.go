@@ -18,6 +18,16 @@ func (s *Sample) Pools() iter.Seq[Pool] {
 	}
 }
 
+// Host is the node's own network, nil where the reader does not know it.
+func (s *Sample) Host() *Network {
+	for i := range s.Networks {
+		if s.Networks[i].Owner.Kind == OwnerHost {
+			return &s.Networks[i]
+		}
+	}
+	return nil
+}
+
 // Tightest is the first of s's pools by Compare; false where there is none. It
 // is never Advisory, since every network with pools has one that isn't.
 func (s *Sample) Tightest() (Pool, bool) {

@@ -123,7 +123,7 @@ type Platform struct {
 
 // Reader is who read the sockets.
 type Reader struct {
-	// name is portwalk, sockdiag or iphlpapi.
+	// name is portwalk, sockdiag or iphlpapi; dump where analyze read a file.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Name string `json:"name,omitempty"`

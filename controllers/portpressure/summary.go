@@ -51,6 +51,9 @@ func (s *summary) Start(ctx context.Context) error {
 			return nil
 		case <-s.asked:
 		}
+		if err := s.hold(ctx); err != nil && ctx.Err() == nil {
+			ctrl.LoggerFrom(ctx).Error(err, "agents were not told to leave their Events to the one about many nodes", "namespace", s.namespace)
+		}
 		if !s.wait(ctx, summarySettles) {
 			return nil
 		}

@@ -17,9 +17,9 @@ func kernelRelease() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// readCounters adds the kernel's figures beside the sockets. Those of conntrack,
-// TIME_WAIT and listen queues are of the agent's own network namespace, and so
-// the machine's only there.
+// readCounters adds the kernel's figures beside the sockets. The procfs shows those of
+// conntrack, TIME_WAIT and listen queues for the agent's own network namespace only;
+// where that isn't the machine's, they are taken from the sample as far as it has them.
 func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 	c, unseen := kernelstat.Read(proc)
 	f.TCP.Orphans, f.TCP.MaxOrphans = c.Orphans, c.MaxOrphans
@@ -31,9 +31,9 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 	if c.TCPMemory != nil && limits != nil && limits[2] > 0 {
 		f.TCP.Memory = new(float64(*c.TCPMemory) / float64(limits[2]))
 	}
-	if !onHostNetwork(sample, proc) {
-		f.Unseen = []socket.Unseen{{What: "conntrack, TIME_WAIT and listen overflows",
-			Why: "shown in the node's own network namespace only, and the agent runs in another"}}
+	host := sample.Host()
+	if host == nil || host.Inode != ownNetwork(proc) {
+		f.Unseen = fromAfar(f, host)
 		return
 	}
 	f.Unseen = unseen
@@ -48,16 +48,26 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 	}
 }
 
-// onHostNetwork says whether the agent's network namespace is the machine's own.
-func onHostNetwork(sample *socket.Sample, proc string) bool {
+// fromAfar takes what a sample knows of the machine's own network, and says what it
+// doesn't. Connection tracking that is in use and whose entries nobody can count is
+// no Conntrack: its drops stay in the sample.
+func fromAfar(f *assess.Facts, host *socket.Network) []socket.Unseen {
+	const why = "shown in the node's own network namespace only, and the agent runs in another"
+	if host == nil || host.Counters == nil {
+		return []socket.Unseen{{What: "conntrack, TIME_WAIT and listen overflows", Why: why}}
+	}
+	f.TCP.TimeWaitOverflow, f.TCP.ListenOverflows = &host.Counters.TimeWaitOverflow, &host.Counters.ListenOverflows
+	if host.Counters.Conntrack == nil {
+		return nil
+	}
+	return []socket.Unseen{{What: "conntrack entries", Why: why}}
+}
+
+// ownNetwork is the inode of the agent's network namespace, 0 where it can't be told.
+func ownNetwork(proc string) uint64 {
 	var st unix.Stat_t
 	if err := unix.Stat(proc+"/self/ns/net", &st); err != nil {
-		return false
+		return 0
 	}
-	for i := range sample.Networks {
-		if n := &sample.Networks[i]; n.Owner.Kind == socket.OwnerHost {
-			return n.Inode == st.Ino
-		}
-	}
-	return false
+	return st.Ino
 }

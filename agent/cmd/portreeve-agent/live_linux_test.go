@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -80,6 +81,25 @@ func TestEachReaderReportsThisMachine(t *testing.T) {
 				t.Errorf("%s", out)
 			}
 		})
+	}
+}
+
+// From another network namespace, as most agents run.
+func TestOnlyTheEntriesOfConntrackAreUnseenFromElsewhere(t *testing.T) {
+	n := nstest.New(t)
+	var p v1alpha1.PortPressure
+	out := inside(t, n, "report", "-o", "json", "--reader", "portwalk")
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		t.Fatal(err)
+	}
+	var about []string
+	for _, u := range p.Status.Unseen {
+		if strings.Contains(u.What, "conntrack") || strings.Contains(u.What, "overflows") {
+			about = append(about, u.What)
+		}
+	}
+	if p.Status.Conntrack != nil || len(about) > 1 || len(about) == 1 && about[0] != "conntrack entries" {
+		t.Errorf("conntrack %+v, unseen %v", p.Status.Conntrack, p.Status.Unseen)
 	}
 }
 

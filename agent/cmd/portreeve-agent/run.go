@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -175,7 +176,7 @@ func (r *runner) run(ctx context.Context) error {
 		Object: func(p *v1alpha1.PortPressure) { tuner.Object(p); loop.Object(p) },
 		Wrote:  func(result report.Result) { m.Wrote(string(result)) },
 	})
-	events := report.NewEvents(client, r.node, log)
+	events := report.NewEvents(client, r.node, r.home(), log)
 	var book notify.Book
 	loop.Seen = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
 		m.Observe(s, status, metrics.Tick(t))
@@ -227,6 +228,21 @@ func routes(loop *agent.Loop, m http.Handler) http.Handler {
 	mux.HandleFunc("GET /healthz", check)
 	return mux
 }
+
+// home is the namespace of Portreeve itself: the agent's pod is there.
+func (r *runner) home() string {
+	if r.kubeconfig != "" {
+		return defaultHome
+	}
+	name, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	if err != nil {
+		return defaultHome
+	}
+	return strings.TrimSpace(string(name))
+}
+
+// defaultHome is where config/ installs Portreeve.
+const defaultHome = "portreeve-system"
 
 func (r *runner) config() (*rest.Config, error) {
 	if r.kubeconfig == "" {

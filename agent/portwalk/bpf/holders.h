@@ -6,9 +6,11 @@
 #ifndef PORTREEVE_HOLDERS_H
 #define PORTREEVE_HOLDERS_H
 
-/* Whether an open file is a socket of the pool. */
-__noinline int is_of_pool(__u64 file)
+/* Counts an open file, and whether it is a socket of the pool. */
+__noinline int meet(__u64 file)
 {
+	look.visited++;
+	look.at_hand.open_files++;
 	if (read8(file + OFF(file, f_op)) != socket_ops)
 		return 0;
 	struct sock *sk = (void *)read8(read8(file + OFF(file, private_data)) + OFF(socket, sk));
@@ -18,9 +20,10 @@ __noinline int is_of_pool(__u64 file)
 	s->ptr = (__u64)sk;
 	bpf_probe_read_kernel(s->raw, SOCK_LEN & (RAW - 1), sk);
 	__u32 family = FIELD(s, sock_common, skc_family);
-	if ((family != AF_INET && family != AF_INET6) || !of_pool(s))
-		return 0;
-	return (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_UDP) == look.udp;
+	if ((family == AF_INET || family == AF_INET6) && of_pool(s) &&
+	    (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_UDP) == look.udp)
+		look.at_hand.sockets++;
+	return 0;
 }
 
 struct fds { __u64 files, open; __u32 words; };
@@ -36,11 +39,9 @@ static long fd_step(__u32 i, struct fds *f)
 	if (!open || bpf_probe_read_kernel(bits, 64 * 8, (void *)(f->files + w * 64 * 8)))
 		return 0;
 	for (__u32 k = 0; k < 64; k++) {
-		if (!(open >> k & 1) || !bits[k])
-			continue;
-		look.visited++;
-		look.at_hand.open_files++;
-		look.at_hand.sockets += is_of_pool(bits[k]);
+		__u64 file = open >> k & 1 ? bits[k] : 0;
+		if (file)
+			meet(file);
 	}
 	return 0;
 }

@@ -18,6 +18,10 @@ import (
 	"portreeve.io/portreeve/controllers/internal/testenv"
 )
 
+// asChild has this test's binary be the program itself: one process can have only one
+// controller of a name.
+const asChild = "PORTREEVE_TEST_CHILD"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asChild) != "" {
 		main()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,10 +25,6 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/testenv"
 )
-
-// asChild has this test's binary be the program itself: one process can have only one
-// controller of a name.
-const asChild = "PORTREEVE_TEST_CHILD"
 
 // child starts the program in a process of its own, which ends when stop is called.
 func child(t *testing.T) (p *program, stop func()) {
@@ -173,6 +170,12 @@ func (p *program) storm(towards string) {
 		said := p.said("Namespace", namespace)
 		return len(said) == 1 && want.MatchString(said[0])
 	})
+	lease := &coordinationv1.Lease{}
+	if err := p.env.Client.Get(p.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.StormLease}, lease); err != nil {
+		p.Errorf("agents can't see the storm: %v", err)
+	} else if held := time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second; time.Since(lease.Spec.RenewTime.Time) > held {
+		p.Errorf("the storm was held until %v after %v", held, lease.Spec.RenewTime)
+	}
 	p.page(p.metrics, "/metrics") // has the names looked up
 	page := p.page(p.metrics, "/metrics")
 	for _, line := range []string{

@@ -1,0 +1,127 @@
+package cause_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/cause"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// labelled is a machine of which it is known what is wrong.
+type labelled struct {
+	// How says how it was made.
+	How string
+	// Cause is what is wrong; empty where nothing is, and the level must be Normal.
+	Cause v1alpha1.Cause
+	// Kernel is the one that was sampled, empty for what was generated.
+	Kernel string `json:",omitempty"`
+	Facts  facts
+	Sample socket.Sample
+}
+
+// facts are those of assess.Facts that a cause hangs on.
+type facts struct {
+	Conntrack *assess.Conntrack `json:",omitempty"`
+	TCP       assess.TCP        `json:",omitzero"`
+	Before    assess.Before     `json:",omitzero"`
+	System    cause.System      `json:",omitzero"`
+	Explain   bool              `json:",omitempty"`
+}
+
+// status is what the agent would say.
+func (l *labelled) status() v1alpha1.PortPressureStatus {
+	return assess.Status(l.Sample, assess.Facts{Conntrack: l.Facts.Conntrack, TCP: l.Facts.TCP,
+		Before: l.Facts.Before, System: l.Facts.System, Explain: l.Facts.Explain})
+}
+
+// score counts how well labelled machines are judged.
+type score struct{ right, unnamed, wrong int }
+
+// take judges l.
+func (s *score) take(t *testing.T, name string, l *labelled) {
+	t.Helper()
+	got := l.status()
+	switch {
+	case got.Cause == l.Cause && (l.Cause != "" || got.Level == v1alpha1.LevelNormal):
+		s.right++
+	case got.Cause == v1alpha1.CauseUnknown:
+		s.unnamed++
+		t.Logf("%s: %s is not named: %s", name, l.Cause, got.Advice)
+	default:
+		s.wrong++
+		t.Errorf("%s (%s): %s %q, want %q: %s", name, l.How, got.Level, got.Cause, l.Cause, got.Advice)
+	}
+	if len(got.Advice) > 600 || (got.Advice == "") != (got.Cause == "") {
+		t.Errorf("%s: advice of %d bytes: %s", name, len(got.Advice), got.Advice)
+	}
+}
+
+// goal is that at least 90 % are named right, and none wrong.
+func (s score) goal(t *testing.T) {
+	t.Helper()
+	total := s.right + s.unnamed + s.wrong
+	t.Logf("%d of %d named right, %d not named, %d wrong", s.right, total, s.unnamed, s.wrong)
+	if s.wrong > 0 || s.right*10 < total*9 {
+		t.Errorf("%d of %d named right, %d wrong: want 90 %% and none", s.right, total, s.wrong)
+	}
+}
+
+// Each file of testdata has a machine as a reader saw it: live ones, recorded by
+// TestLiveScenes -record, which says how to make them again.
+func TestCorpus(t *testing.T) {
+	paths, err := filepath.Glob("testdata/live/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(paths) < 30 {
+		t.Errorf("%d recordings of live kernels, want 30 or more", len(paths))
+	}
+	var all score
+	causes := map[v1alpha1.Cause]int{}
+	for _, path := range paths {
+		l := load(t, path)
+		causes[l.Cause]++
+		all.take(t, strings.TrimSuffix(filepath.Base(path), ".json"), l)
+	}
+	for _, c := range slices.Sorted(maps.Keys(causes)) {
+		t.Logf("%3d %s", causes[c], c)
+	}
+	all.goal(t)
+}
+
+func load(t *testing.T, path string) *labelled {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &labelled{}
+	if err := json.Unmarshal(raw, l); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return l
+}
+
+var numbers = regexp.MustCompile(`\[[\d\s,]+\]`)
+
+// save writes l down, indented but for lists of numbers.
+func save(path string, l *labelled) error {
+	raw, err := json.MarshalIndent(l, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	raw = numbers.ReplaceAllFunc(raw, func(list []byte) []byte {
+		return []byte(strings.Join(strings.Fields(string(list)), ""))
+	})
+	return os.WriteFile(path, append(raw, '\n'), 0o644)
+}

@@ -1,0 +1,240 @@
+package cause_test
+
+import (
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/inetdiag"
+	"portreeve.io/portreeve/agent/internal/nstest"
+	"portreeve.io/portreeve/agent/kernelstat"
+	"portreeve.io/portreeve/agent/portwalk"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/hack/netload/testnet"
+)
+
+var record = flag.Bool("record", false, "make every scene and write what the readers saw to testdata/live")
+
+// scene is a way to bring a namespace of its own into trouble, or not.
+type scene struct {
+	name  string
+	how   string
+	cause v1alpha1.Cause
+	make  func(*stage)
+	// again is made in every run, not only for a recording.
+	again bool
+	// sockdiag is also recorded as this reader sees it.
+	sockdiag bool
+	// look wants a closer look at the pool.
+	look bool
+}
+
+// stage is where a scene is made.
+type stage struct {
+	*nstest.NS
+	t     *testing.T
+	walk  *portwalk.Reader
+	rand  *rand.Rand
+	facts facts
+	owner socket.Owner
+	// ready says that the look shows what the scene waits for.
+	ready func(*socket.Look) bool
+}
+
+func TestLiveScenes(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the test makes network namespaces")
+	}
+	walk, err := portwalk.Open(portwalk.Options{})
+	if err != nil {
+		t.Fatalf("open portwalk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := walk.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	var all score
+	for _, s := range scenes {
+		if !s.again && !*record {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			seed := fnv.New64a()
+			seed.Write([]byte(s.name))
+			at := &stage{NS: nstest.New(t), t: t, walk: walk, rand: rand.New(rand.NewPCG(seed.Sum64(), 0)),
+				owner: socket.Owner{Kind: socket.OwnerPod, PodUID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "api-7f"},
+				ready: func(*socket.Look) bool { return true }}
+			at.noise()
+			s.make(at)
+			at.take(s, "", at.sample(s.look), &all)
+			if s.sockdiag {
+				at.take(s, "-sockdiag", at.dump(), &all)
+			}
+		})
+	}
+	all.goal(t)
+}
+
+func (s *stage) take(scene scene, suffix string, sample socket.Sample, all *score) {
+	s.t.Helper()
+	l := &labelled{How: scene.how, Cause: scene.cause, Kernel: release(s.t), Facts: s.facts, Sample: sample}
+	all.take(s.t, scene.name+suffix, l)
+	if *record {
+		if err := save(filepath.Join("testdata", "live", scene.name+suffix+".json"), l); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func release(t *testing.T) string {
+	t.Helper()
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+// sample is the namespace alone, as portwalk sees it. The closer look is at the
+// tightest pool of the machine, which may be another test's for a while. Recordings
+// of other scenes have it where it happens to be there.
+func (s *stage) sample(look bool) socket.Sample {
+	s.t.Helper()
+	var request socket.Request
+	if look || *record {
+		request.LookPercent = 50
+	}
+	for end := time.Now().Add(5 * time.Minute); ; {
+		got, err := s.walk.Sample(s.t.Context(), request)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		mine := s.only(got)
+		if !look || mine.Look != nil && s.ready(mine.Look) {
+			return mine
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("after 5 minutes the closer look is %+v", mine.Look)
+		}
+		time.Sleep(50 * time.Millisecond) // the kernel's timers have to run
+	}
+}
+
+// dump is the namespace as sockdiag sees it.
+func (s *stage) dump() socket.Sample {
+	s.t.Helper()
+	root := s.t.TempDir()
+	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", s.FD()), filepath.Join(root, "scene")); err != nil {
+		s.t.Fatal(err)
+	}
+	diag, err := inetdiag.Open(inetdiag.Options{NetnsRoot: root})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer diag.Close()
+	got, err := diag.Sample(s.t.Context(), socket.Request{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.only(got)
+}
+
+// only leaves the scene's namespace in a sample, named as a pod's.
+func (s *stage) only(sample socket.Sample) socket.Sample {
+	s.t.Helper()
+	out := socket.Sample{Taken: sample.Taken.UTC().Truncate(time.Second), Reader: sample.Reader}
+	if l := sample.Look; l != nil && l.Inode == s.Inode() {
+		out.Look = l
+	}
+	for _, n := range sample.Networks {
+		if n.Inode == s.Inode() {
+			n.Owner = s.owner
+			out.Networks = append(out.Networks, n)
+		}
+	}
+	if len(out.Networks) != 1 {
+		s.t.Fatalf("%d networks are net:[%d]", len(out.Networks), s.Inode())
+	}
+	return out
+}
+
+// noise is what runs beside the trouble on any machine: listeners, and a few
+// connections to other destinations.
+func (s *stage) noise() {
+	s.t.Helper()
+	for i := range 3 + s.rand.IntN(8) {
+		s.Listen(fmt.Sprintf("127.0.0.1:%d", 8000+i))
+	}
+	for i := range 2 + s.rand.IntN(6) {
+		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 50, 0, byte(i)}), 443)
+		s.connect(1+s.rand.IntN(20), home, to)
+	}
+}
+
+// portRange sets the range.
+func (s *stage) portRange(first, last int) {
+	s.Sysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", first, last))
+}
+
+// connect makes ESTABLISHED sockets without a peer.
+func (s *stage) connect(count int, src, dst netip.AddrPort) {
+	s.t.Helper()
+	for range count {
+		if _, err := s.Connect(src, dst, testnet.Repair); err != nil {
+			s.t.Fatalf("connect %v to %v: %v", src, dst, err)
+		}
+	}
+}
+
+// pairs makes real connections, and ends each in its way.
+func (s *stage) pairs(count int, src, dst netip.AddrPort, end func(testnet.Pair) error) {
+	s.t.Helper()
+	l := s.Listen(dst.String())
+	for range count {
+		if err := end(s.Dial(l, src, dst)); err != nil {
+			s.t.Fatalf("end a connection to %v: %v", dst, err)
+		}
+	}
+}
+
+// synSent lets connects wait for an answer.
+func (s *stage) synSent(count int, dst netip.AddrPort) {
+	s.t.Helper()
+	if err := s.Listen(dst.String()).Deafen(); err != nil {
+		s.t.Fatal(err)
+	}
+	for range count {
+		if _, err := s.SynSent(home, dst); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// counters reads the namespace's own figures as if they were the node's.
+func (s *stage) counters() {
+	s.t.Helper()
+	proc := s.t.TempDir()
+	for name, target := range map[string]string{"self": "/proc/thread-self", "sys": "/proc/sys", "net": "/proc/thread-self/net"} {
+		if err := os.Symlink(target, filepath.Join(proc, name)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	var c kernelstat.Counters
+	s.Do(func() { c, _ = kernelstat.Read(proc) })
+	if c.Conntrack == nil || c.ConntrackDrops == nil {
+		s.t.Fatal("connection tracking can't be read")
+	}
+	s.facts.Conntrack = &assess.Conntrack{Entries: int64(c.Conntrack.Entries), Max: int64(c.Conntrack.Max),
+		InsertFailed: new(int64(c.ConntrackDrops.InsertFailed)), Drop: new(int64(c.ConntrackDrops.Drop)), EarlyDrop: new(int64(c.ConntrackDrops.EarlyDrop))}
+}
