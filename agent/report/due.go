@@ -42,7 +42,7 @@ func (w written) then(s *v1alpha1.PortPressureStatus, at time.Time, jitter float
 	switch apart := at.Sub(w.at); {
 	case w.status == nil || apart > 10*gap:
 		next.hasty = 0
-	case apart < gap:
+	case apart < gap && !replies(w.status, s):
 		next.hasty++
 	}
 	return next
@@ -54,7 +54,7 @@ func (p Policy) due(w written, now *v1alpha1.PortPressureStatus) time.Time {
 	switch {
 	case w.status == nil:
 		return time.Time{}
-	case moved(w.status, now) && (w.hasty < maxHasty || worse(w.status.Level, now.Level)):
+	case moved(w.status, now) && (w.hasty < maxHasty || worse(w.status.Level, now.Level) || replies(w.status, now)):
 		return time.Time{}
 	case moved(w.status, now):
 		return w.at.Add(p.Gap)
@@ -122,6 +122,14 @@ func moved(a, b *v1alpha1.PortPressureStatus) bool {
 		}
 	}
 	return false
+}
+
+// replies says that b tells what became of a spec, which a rollout waits for. It ends
+// when specs do, so it is no flapping.
+func replies(a, b *v1alpha1.PortPressureStatus) bool {
+	pending := func(s v1alpha1.SettingStatus) bool { return s.State == v1alpha1.SettingPending }
+	return a.ObservedGeneration != b.ObservedGeneration ||
+		slices.ContainsFunc(a.Settings, pending) && !slices.ContainsFunc(b.Settings, pending)
 }
 
 // worse says whether b is a worse level than a; one that this version does not

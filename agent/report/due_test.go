@@ -121,3 +121,24 @@ func TestAFlappingLevelWaits(t *testing.T) {
 		t.Errorf("%d writes in an hour, want the first six at once and then at most two a minute", writes)
 	}
 }
+
+// Each spec is answered at once, however many there are: a rollout waits for it.
+func TestSpecsAreAnsweredAtOnce(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	w := written{status: status(v1alpha1.LevelNormal, 10, "pool"), at: now, hasty: maxHasty} // a level has flapped
+	for generation := range int64(50) {
+		for _, state := range []v1alpha1.SettingState{v1alpha1.SettingPending, v1alpha1.SettingApplied} {
+			now = now.Add(time.Second)
+			s := status(v1alpha1.LevelNormal, 10, "pool")
+			s.ObservedGeneration = generation + 1
+			s.Settings = []v1alpha1.SettingStatus{{State: state}}
+			if due := DefaultPolicy.due(w, s); due.After(now) {
+				t.Fatalf("generation %d, %s: due in %v", s.ObservedGeneration, state, due.Sub(now))
+			}
+			w = w.then(s, now, 0.5, DefaultPolicy.Gap)
+		}
+	}
+	if w.hasty != maxHasty {
+		t.Errorf("hasty %d: answers were taken for flapping", w.hasty)
+	}
+}
