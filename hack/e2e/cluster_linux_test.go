@@ -19,7 +19,7 @@ import (
 // rootVariable is the repository's folder; run.sh sets it, and CLUSTER_DIR.
 const rootVariable = "PORTREEVE_E2E_ROOT"
 
-// cluster is the one that run.sh started, with the nodes a and b.
+// cluster is the one that run.sh started, with the nodes a, b and c.
 type cluster struct {
 	root string // of the repository
 	dir  string // of the cluster

@@ -9,6 +9,8 @@ import (
 	"time"
 )
 
+var nodes = []string{"a", "b", "c"}
+
 // system is where the chart is installed.
 const system = "portreeve-system"
 
@@ -34,6 +36,14 @@ func TestPortreeve(t *testing.T) {
 		{"an agent that hangs is called silent until it is back", agentHangs},
 		{"what changes while the API is away is told when it is back", apiAway},
 		{"a pod that goes takes its pool along", podGoes},
+		{"the agents may tune, with SYS_ADMIN beside what they had", mayTune},
+		{"a NodeTuning gives ports to a pod that ran out, and to all nodes", podGetsPorts},
+		{"what another program changes is put back", driftIsRepaired},
+		{"an agent that is killed gives nothing back", killedAgentHolds},
+		{"a range that makes it worse is caught on the canary", narrowRangeIsCaught},
+		{"a NodeTuning that is deleted gives everything back", originalsComeBack},
+		{"a NodeTuning is on a node within 2 s", tuningIsFast},
+		{"an app gets its port, whatever its sidecar dials before", appGetsItsPort},
 		{"a node that goes takes its PortPressure along", nodeGoes},
 		{"helm uninstalls it, and nothing runs any more", uninstall},
 	}
@@ -50,7 +60,7 @@ func install(t *testing.T, c cluster) {
 		"--set", "image.tag=e2e,image.pullPolicy=Never",
 		// By the default the kubelet has started a hanging agent again before anybody is told.
 		"--set", "controller.agentGrace=5s"))
-	for _, node := range []string{"a", "b"} {
+	for _, node := range nodes {
 		within(t, time.Minute, "node "+node+" has a PortPressure with a status", func() error {
 			pp, err := c.pressure(t, node)
 			if err == nil && (pp.Status.Level == "" || pp.Status.ObservedAt == nil) {

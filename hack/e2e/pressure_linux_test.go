@@ -62,7 +62,7 @@ func nodeGoes(t *testing.T, c cluster) {
 	c.run(t, "", "node.sh", "down", "b")
 	within(t, time.Minute, "its PortPressure is gone", func() error {
 		out := c.kubectl(t, "get", "portpressures", "--output=name")
-		if strings.TrimSpace(out) != "portpressure.portreeve.io/a" {
+		if strings.Join(strings.Fields(out), " ") != "portpressure.portreeve.io/a portpressure.portreeve.io/c" {
 			return fmt.Errorf("there are %q", out)
 		}
 		return nil

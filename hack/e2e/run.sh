@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The end-to-end test: builds Kubernetes (minutes, once) and the images, brings up a
-# control plane and two real nodes, runs the tests of this folder against them, and
+# control plane and three real nodes, runs the tests of this folder against them, and
 # takes everything away. Arguments go to the tests: -test.run …
 #
 #   hack/e2e/run.sh
@@ -30,8 +30,8 @@ artefacts() {
     cp -r "$node/logs" "$out/artefacts/nodes/$(basename "$node")" || true
   done
   {
-    hack/cluster/kubectl get nodes,pods,portpressures --all-namespaces -o wide
-    hack/cluster/kubectl get portpressures -o yaml
+    hack/cluster/kubectl get nodes,pods,portpressures,nodetunings --all-namespaces -o wide
+    hack/cluster/kubectl get portpressures,nodetunings -o yaml
     hack/cluster/kubectl get events --all-namespaces
     hack/cluster/kubectl logs --namespace portreeve-system --selector app.kubernetes.io/name=portreeve \
       --all-containers --prefix --tail=200 --max-log-requests=20
@@ -57,5 +57,5 @@ CGO_ENABLED=0 go test -trimpath -c -o "$out/e2e.test" ./hack/e2e
 # Not handed on: what is kept must not hold the lock.
 hack/cluster/down.sh 9>&-
 hack/cluster/up.sh --nodes 9>&-
-for node in a b; do hack/cluster/node.sh up "$node" "$out"/*.tar 9>&-; done
+for node in a b c; do hack/cluster/node.sh up "$node" "$out"/*.tar 9>&-; done
 (cd hack/e2e && "$out/e2e.test" -test.v -test.timeout 15m "$@") 9>&-

@@ -2,7 +2,7 @@
 // connections to it and closes them at once, the client first, so that each leaves a
 // TIME_WAIT at the client.
 //
-//	churn serve ADDRESS:PORT
+//	churn serve ADDRESS:PORT [after TIME]
 //	churn dial ADDRESS:PORT CONNECTIONS-A-SECOND
 //
 // A connection that finds no port is counted, said on standard output, and no reason
@@ -36,6 +36,17 @@ func run(ctx context.Context, args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "serve":
 		return serve(ctx, args[1])
+	case len(args) == 4 && args[0] == "serve" && args[2] == "after":
+		t, err := time.ParseDuration(args[3])
+		if err != nil {
+			return fmt.Errorf("after %q: want a time such as 5s", args[3])
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(t):
+		}
+		return serve(ctx, args[1])
 	case len(args) == 3 && args[0] == "dial":
 		rate, err := strconv.Atoi(args[2])
 		if err != nil || rate < 1 || rate > 10_000 {
@@ -43,7 +54,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		return dial(ctx, args[1], rate)
 	}
-	return errors.New("usage: churn serve ADDRESS:PORT | churn dial ADDRESS:PORT RATE")
+	return errors.New("usage: churn serve ADDRESS:PORT [after TIME] | churn dial ADDRESS:PORT RATE")
 }
 
 func serve(ctx context.Context, address string) error {

@@ -1,0 +1,108 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+const (
+	portRange     = "net.ipv4.ip_local_port_range"
+	reservedPorts = "net.ipv4.ip_local_reserved_ports"
+	finTimeout    = "net.ipv4.tcp_fin_timeout"
+)
+
+// network is that of a node or a pod, by one of its processes. Sysctls are read there,
+// not taken from anybody's word.
+type network struct{ pid string }
+
+// host is the network of a node, which is not the machine's.
+func (c cluster) host(t *testing.T, node string) network {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.dir, "nodes", node, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, _, _ := strings.Cut(string(text), " ")
+	return network{strings.TrimSpace(pid)}
+}
+
+// pod is the network of a pod, by its process of churn.
+func (c cluster) pod(t *testing.T, name string) network {
+	t.Helper()
+	var pod corev1.Pod
+	if err := c.read(t, &pod, "pod", "--namespace", "shop", name); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range c.processes(t, pod.Spec.NodeName, churnProgram) {
+		groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid)) // it may end meanwhile
+		if strings.Contains(string(groups), string(pod.UID)) {
+			return network{fmt.Sprint(pid)}
+		}
+	}
+	t.Fatalf("pod %s has no process of %s", name, churnProgram)
+	return network{}
+}
+
+func (n network) path() string { return "/proc/" + n.pid + "/ns/net" }
+
+func (n network) get(t *testing.T, key string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "nsenter", "--net="+n.path(), "cat", sysctlFile(key)).Output()
+	if err != nil {
+		t.Fatalf("%s of process %s: %v", key, n.pid, err)
+	}
+	return strings.Join(strings.Fields(string(out)), " ")
+}
+
+// set writes a key that every network has of its own: the machine's is not touched.
+func (n network) set(t *testing.T, key, value string) {
+	t.Helper()
+	own, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if there, err := os.Readlink(n.path()); err != nil || there == own {
+		t.Fatalf("process %s is in the machine's network (%v)", n.pid, err)
+	}
+	c := exec.CommandContext(t.Context(), "nsenter", "--net="+n.path(), "tee", sysctlFile(key))
+	c.Stdin = strings.NewReader(value + "\n")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// is says whether key stands at want.
+func (n network) is(t *testing.T, key, want string) error {
+	t.Helper()
+	if have := n.get(t, key); have != want {
+		return fmt.Errorf("%s is %q, want %q", key, have, want)
+	}
+	return nil
+}
+
+func sysctlFile(key string) string { return "/proc/sys/" + strings.ReplaceAll(key, ".", "/") }
+
+// listens says whether something listens on the port, of IPv4 or both
+// (/proc/net/tcp6, state 0A).
+func (n network) listens(t *testing.T, port int) error {
+	t.Helper()
+	for _, file := range []string{"tcp", "tcp6"} {
+		text, err := os.ReadFile("/proc/" + n.pid + "/net/" + file)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(text)) {
+			f := strings.Fields(line)
+			if len(f) > 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && f[3] == "0A" {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("nobody listens on port %d", port)
+}

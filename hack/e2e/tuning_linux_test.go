@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// The ranges of the carts: the kernel's, a small one that someone gave cart-a, the
+// NodeTuning's, and one that is too small.
+const (
+	kernelRange = "32768 60999"
+	smallRange  = "40000 40999"
+	wideRange   = "16384 65535"
+	narrowRange = "50000 50999"
+)
+
+const cartPool = "shop/cart-a → 10.96.0.50:5432"
+
+// cartOf is a node's client of the database.
+func cartOf(node string) string { return "cart-" + node }
+
+func mayTune(t *testing.T, c cluster) {
+	t.Log(c.run(t, "", "helm", "upgrade", "portreeve", filepath.Join(c.root, "charts", "portreeve"),
+		"--namespace", system, "--reuse-values", "--set", "agent.mode=pods", "--wait", "--timeout", "2m"))
+	pod, err := c.agentPod(t, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := pod.Spec; !s.HostNetwork || s.HostPID || s.HostIPC {
+		t.Errorf("host namespaces: network %t, PID %t, IPC %t", s.HostNetwork, s.HostPID, s.HostIPC)
+	}
+	status := processStatus(t, c.processes(t, "a", agentProgram))
+	for field, want := range map[string]string{
+		"Uid":        "0\t0\t0\t0",
+		"CapBnd":     "000000c000200000", // CAP_PERFMON (38), CAP_BPF (39) and CAP_SYS_ADMIN (21)
+		"NoNewPrivs": "1",
+		"Seccomp":    "2",
+	} {
+		if status[field] != want {
+			t.Errorf("%s of the agent is %q, want %q", field, status[field], want)
+		}
+	}
+}
+
+// podGetsPorts tunes a pod that runs: it is not started anew.
+func podGetsPorts(t *testing.T, c cluster) {
+	c.apply(t, "carts.yaml")
+	c.kubectl(t, "wait", "--namespace", "shop", "--for=condition=Ready", "--timeout=60s", "pod", "--selector", "app=cart")
+	c.pod(t, "cart-a").set(t, portRange, smallRange)
+	c.becomes(t, "a", "shop/cart-a is out of ports", func(s v1alpha1.PortPressureStatus) bool {
+		return s.Level == v1alpha1.LevelCritical && s.Tightest != nil && s.Tightest.Summary == cartPool
+	})
+	c.apply(t, "carts-tuning.yaml")
+	within(t, 30*time.Second, "shop/cart-a has the wide range", func() error { return c.pod(t, "cart-a").is(t, portRange, wideRange) })
+	c.becomes(t, "a", "the node is at ease", func(s v1alpha1.PortPressureStatus) bool {
+		return s.Level == v1alpha1.LevelNormal && (s.Tightest == nil || s.Tightest.Capacity > 40000 || s.Tightest.Summary != cartPool)
+	})
+	c.phase(t, 2*time.Minute, v1alpha1.RolloutComplete)
+	t.Log("\n" + c.kubectl(t, "get", "nodetunings,portpressures"))
+	for _, node := range nodes {
+		if err := errors.Join(c.pod(t, cartOf(node)).is(t, portRange, wideRange), c.host(t, node).is(t, portRange, wideRange)); err != nil {
+			t.Errorf("node %s: %v", node, err)
+		}
+		if reserved := c.host(t, node).get(t, reservedPorts); !strings.Contains(reserved, "30000-32767") {
+			t.Errorf("node ports are in the range of node %s; reserved are %q", node, reserved)
+		}
+	}
+	if pod := c.pod(t, "cart-a"); pod.get(t, reservedPorts) == "" {
+		t.Log("nothing listens in cart-a, and nothing is reserved")
+	}
+}
+
+// tuning reads the NodeTuning of the carts.
+func (c cluster) tuning(t *testing.T) (nt v1alpha1.NodeTuning, err error) {
+	t.Helper()
+	err = c.read(t, &nt, "nodetuning", "carts")
+	return nt, err
+}
+
+// phase waits until the rollout has come to a phase, and returns the NodeTuning.
+func (c cluster) phase(t *testing.T, limit time.Duration, want v1alpha1.RolloutPhase) (nt v1alpha1.NodeTuning) {
+	t.Helper()
+	within(t, limit, "the rollout is "+string(want), func() (err error) {
+		nt, err = c.tuning(t)
+		if err == nil && (nt.Status.ObservedGeneration != nt.Generation || nt.Status.Rollout.Phase != want) {
+			said, _ := json.Marshal(nt.Status)
+			err = fmt.Errorf("generation %d: %s", nt.Generation, said)
+		}
+		return err
+	})
+	return nt
+}
+
+// driftIsRepaired: on the host at the next tick, in a pod within a minute.
+func driftIsRepaired(t *testing.T, c cluster) {
+	host, pod := c.host(t, "b"), c.pod(t, "cart-c")
+	host.set(t, portRange, kernelRange)
+	pod.set(t, portRange, kernelRange)
+	within(t, 30*time.Second, "the node's range is put back", func() error { return host.is(t, portRange, wideRange) })
+	within(t, 90*time.Second, "the pod's range is put back", func() error { return pod.is(t, portRange, wideRange) })
+}
+
+func killedAgentHolds(t *testing.T, c cluster) {
+	pod, err := c.agentPod(t, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := restarts(pod)
+	c.signal(t, "b", agentProgram, syscall.SIGTERM)
+	within(t, time.Minute, "a new agent runs", func() error {
+		if pod, err = c.agentPod(t, "b"); err == nil && restarts(pod) != count+1 {
+			err = fmt.Errorf("%d restarts, %d before", restarts(pod), count)
+		}
+		return errors.Join(err, c.host(t, "b").is(t, portRange, wideRange), c.pod(t, "cart-b").is(t, portRange, wideRange))
+	})
+	c.becomes(t, "b", "it holds everything", func(s v1alpha1.PortPressureStatus) bool {
+		return len(s.Settings) > 0 && !slices.ContainsFunc(s.Settings, func(s v1alpha1.SettingStatus) bool { return s.State != v1alpha1.SettingApplied })
+	})
+}
+
+// narrowRangeIsCaught: with 1,000 ports a cart runs out. Only the canary gets them.
+func narrowRangeIsCaught(t *testing.T, c cluster) {
+	c.kubectl(t, "patch", "nodetuning", "carts", "--type=merge", "--patch",
+		`{"spec": {"linux": {"ephemeralPorts": {"first": 50000, "last": 50999}}, "rollout": {"soakSeconds": 120}}}`)
+	nt := c.phase(t, 2*time.Minute, v1alpha1.RolloutPaused)
+	t.Log(nt.Status.Rollout.Reason)
+	if got := nt.Status.Rollout.Canaries; len(got) != 1 || nt.Status.Rollout.Updated != 1 || !strings.HasPrefix(nt.Status.Rollout.Reason, "regression: ") {
+		t.Fatalf("%+v, want one canary and a regression", nt.Status.Rollout)
+	}
+	for _, node := range nodes {
+		want := wideRange
+		if node == nt.Status.Rollout.Canaries[0] {
+			want = narrowRange
+		}
+		if err := errors.Join(c.pod(t, cartOf(node)).is(t, portRange, want), c.host(t, node).is(t, portRange, want)); err != nil {
+			t.Errorf("node %s: %v", node, err)
+		}
+	}
+}
+
+func originalsComeBack(t *testing.T, c cluster) {
+	c.kubectl(t, "delete", "nodetuning", "carts", "--timeout=90s")
+	for _, node := range nodes {
+		cart := kernelRange
+		if node == "a" {
+			cart = smallRange
+		}
+		for _, n := range []struct {
+			network
+			name, want string
+		}{{c.host(t, node), "node " + node, kernelRange}, {c.pod(t, cartOf(node)), cartOf(node), cart}} {
+			if err := errors.Join(n.is(t, portRange, n.want), n.is(t, reservedPorts, "")); err != nil {
+				t.Errorf("%s: %v", n.name, err)
+			}
+		}
+	}
+	c.kubectl(t, "delete", "--namespace", "shop", "pod", "--selector", "app=cart", "--wait")
+}
