@@ -60,7 +60,8 @@ func (d *demo) play(ctx context.Context) (levels, error) {
 	}); err != nil {
 		return nil, err
 	}
-	return seen, d.tune(ctx, &seen, load)
+	err = d.tune(ctx, &seen, load)
+	return seen, err
 }
 
 // calm waits until the level is Normal, which is what the demo begins with.
