@@ -37,10 +37,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func wishOf(key, value string) v1alpha1.Setting {
-	return v1alpha1.Setting{ID: key, Key: key, Value: value, Scope: v1alpha1.ScopeHost}
-}
-
 var turns = [][]v1alpha1.Setting{
 	{wishOf(rangeKey, "16384 65535"), wishOf("net.ipv4.tcp_tw_reuse", "1"), wishOf("net.ipv4.tcp_fin_timeout", "30")},
 	{wishOf(rangeKey, "20000 65535"), wishOf(reserveKey, "40000-40010"), wishOf("net.ipv4.tcp_fin_timeout", "20")},

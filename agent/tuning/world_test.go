@@ -10,6 +10,7 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/api/tunable"
 )
 
@@ -190,4 +191,8 @@ func set(list string) map[int]bool {
 		}
 	}
 	return ports
+}
+
+func wishOf(key, value string) v1alpha1.Setting {
+	return v1alpha1.Setting{ID: key, Key: key, Value: value, Scope: v1alpha1.ScopeHost}
 }
