@@ -25,6 +25,9 @@ type Result struct {
 
 // Pods tunes the networks of pods.
 type Pods interface {
+	// HostPorts are the ports that the node's pods have in its own network, as far as
+	// they are known: a range on the host leaves them alone.
+	HostPorts() []plan.Protected
 	// Cycle brings them to where they should be, by way of n. settings are those of
 	// the scope Pods, nil while nobody has said.
 	Cycle(settings []v1alpha1.Setting, facts plan.Facts, n Networks) []v1alpha1.SettingStatus

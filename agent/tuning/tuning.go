@@ -281,7 +281,11 @@ func (t *Tuner) Close() error {
 
 // hold brings the host to where it should be.
 func (t *Tuner) hold(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
-	host := Network{Settings: scoped(settings, v1alpha1.ScopeHost), Facts: facts,
+	wanted := scoped(settings, v1alpha1.ScopeHost)
+	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.Ranged) {
+		facts.Protect = slices.Concat(facts.Protect, t.o.Pods.HostPorts())
+	}
+	host := Network{Settings: wanted, Facts: facts,
 		Inside: func(fn func(Sysctls)) error { fn(t.o.Host); return nil }}
 	return networks{t}.Hold([]Network{host})[0].Statuses
 }

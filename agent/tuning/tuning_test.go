@@ -13,6 +13,7 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -251,4 +252,32 @@ func TestAWishThatComesWhileAnotherIsAppliedIsPending(t *testing.T) {
 	m.wrote = func(string, string) {}
 	m.cycle()
 	m.expect(t, "20", "Applied")
+}
+
+// onHost are pods of which the node's network has ports.
+type onHost []plan.Protected
+
+func (o *onHost) HostPorts() []plan.Protected { return *o }
+func (*onHost) Cycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alpha1.SettingStatus {
+	return nil
+}
+
+// A pod may come after the range was widened: its hostPort is reserved then.
+func TestAWiderRangeLeavesHostPortsAlone(t *testing.T) {
+	m := newMachine()
+	pods := &onHost{{Ports: tunable.Ports{First: 20080, Last: 20080}, Whose: "shop/edge"}}
+	m.Tuner.o.Pods = pods
+	m.ask(wishOf(rangeKey, "16384 65535"))
+	if got := m.sysctls[reserveKey]; got != "8080,20080,30000-32767,60100" {
+		t.Errorf("reserved are %q", got)
+	}
+	*pods = append(*pods, plan.Protected{Ports: tunable.Ports{First: 20443, Last: 20443}, Whose: "shop/late"})
+	m.cycle()
+	if got := m.sysctls[reserveKey]; got != "8080,20080,20443,30000-32767,60100" {
+		t.Errorf("with a second pod reserved are %q", got)
+	}
+	m.ask()
+	if got := m.sysctls[reserveKey]; got != "8080,60100" { // as before
+		t.Errorf("given back, reserved are %q", got)
+	}
 }

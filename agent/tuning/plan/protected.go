@@ -1,6 +1,9 @@
 package plan
 
-import "portreeve.io/portreeve/api/tunable"
+import (
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
 
 // NodePorts is Kubernetes' default range of node ports (kube-apiserver's
 // --service-node-port-range): connections to them are translated, so nothing listens
@@ -31,3 +34,6 @@ var System = []Protected{
 	{tunable.Ports{First: 51871, Last: 51871}, "Cilium's WireGuard"},
 	{tunable.Ports{First: 61678, Last: 61679}, "Amazon VPC CNI"},
 }
+
+// Ranged says whether a setting moves the range, so that ports have to be protected.
+func Ranged(s v1alpha1.Setting) bool { return s.Key == rangeKey }

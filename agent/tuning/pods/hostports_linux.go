@@ -1,0 +1,36 @@
+package pods
+
+import (
+	"slices"
+
+	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/tunable"
+)
+
+// HostPorts implements tuning.Pods: the hostPorts of the node's pods, and all named
+// ports of those on the host network. A pod that starts later is protected as soon as
+// the API server tells of it, mostly before its program listens.
+func (p *Pods) HostPorts() []plan.Protected {
+	if err := p.open(); err != nil {
+		p.tell(err)
+		return nil
+	}
+	var list []plan.Protected
+	for _, pod := range p.source.All() {
+		for _, port := range onHost(pod) {
+			list = append(list, plan.Protected{Ports: tunable.Ports{First: port, Last: port}, Whose: pod.Namespace + "/" + pod.Name})
+		}
+	}
+	return list
+}
+
+func onHost(pod podspec.Pod) []int {
+	switch {
+	case pod.Finished:
+		return nil
+	case pod.HostNetwork:
+		return slices.Concat(pod.HostPorts, pod.Ports)
+	}
+	return pod.HostPorts
+}

@@ -1,0 +1,38 @@
+package pods_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/pods"
+	"portreeve.io/portreeve/api/tunable"
+)
+
+// nodesPods knows these pods.
+type nodesPods []podspec.Pod
+
+func (nodesPods) Synced() bool                               { return true }
+func (nodesPods) Pod(string) (podspec.Pod, bool)             { return podspec.Pod{}, false }
+func (n nodesPods) All() []podspec.Pod                       { return n }
+func (nodesPods) Namespace(string) (map[string]string, bool) { return nil, false }
+
+func TestPortsThatPodsHaveOnTheHost(t *testing.T) {
+	p := pods.New(pods.Options{Open: func() (pods.Source, error) {
+		return nodesPods{
+			{Namespace: "a", Name: "none", Ports: []int{8080}},
+			{Namespace: "a", Name: "mapped", Ports: []int{8080}, HostPorts: []int{20080}},
+			{Namespace: "a", Name: "done", HostPorts: []int{20081}, Finished: true},
+			{Namespace: "a", Name: "host", Ports: []int{20090}, HostNetwork: true},
+		}, nil
+	}})
+	want := []plan.Protected{
+		{Ports: tunable.Ports{First: 20080, Last: 20080}, Whose: "a/mapped"},
+		{Ports: tunable.Ports{First: 20090, Last: 20090}, Whose: "a/host"},
+	}
+	if diff := cmp.Diff(want, p.HostPorts()); diff != "" {
+		t.Error(diff)
+	}
+}
