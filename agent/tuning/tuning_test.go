@@ -266,7 +266,7 @@ func (*onHost) Cycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alpha1.Settin
 func TestAWiderRangeLeavesHostPortsAlone(t *testing.T) {
 	m := newMachine()
 	pods := &onHost{{Ports: tunable.Ports{First: 20080, Last: 20080}, Whose: "shop/edge"}}
-	m.Tuner.o.Pods = pods
+	m.o.Pods = pods
 	m.ask(wishOf(rangeKey, "16384 65535"))
 	if got := m.sysctls[reserveKey]; got != "8080,20080,30000-32767,60100" {
 		t.Errorf("reserved are %q", got)
