@@ -66,18 +66,21 @@ type Tick struct {
 	Facts assess.Facts
 }
 
-// Object takes what the controller, or a former agent, has written.
-func (l *Loop) Object(p *v1alpha1.PortPressure) {
+// Object takes what the controller, or a former agent, has written. It says whether
+// the spec is another one, so that someone waits for the next status.
+func (l *Loop) Object(p *v1alpha1.PortPressure) (news bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.generation == 0 {
 		l.course.Resume(&p.Status)
 	}
+	news = l.generation != p.Generation
 	l.generation = p.Generation
 	l.thresholds = socket.Thresholds{}
 	if t := p.Spec.Thresholds; t.WarningPercent > 0 && t.CriticalPercent > 0 {
 		l.thresholds = socket.Thresholds{Warning: int(t.WarningPercent), Critical: int(t.CriticalPercent)}
 	}
+	return news
 }
 
 // Healthy says that samples are being taken.

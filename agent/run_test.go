@@ -149,3 +149,15 @@ func TestACloserLookIsAskedForAtTheWarningLine(t *testing.T) {
 		}
 	}
 }
+
+func TestAnotherSpecIsNews(t *testing.T) {
+	l := &agent.Loop{}
+	for i, test := range []struct {
+		generation int64
+		want       bool
+	}{{1, true}, {1, false}, {2, true}, {2, false}, {1, true}} { // the last is another object
+		if got := l.Object(&v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Generation: test.generation}}); got != test.want {
+			t.Errorf("step %d: generation %d is news: %t", i, test.generation, got)
+		}
+	}
+}

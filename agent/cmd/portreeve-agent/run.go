@@ -147,12 +147,13 @@ func (r *runner) run(ctx context.Context) error {
 	defer reader.Close()
 
 	again := make(chan struct{}, 1)
-	tuner, tune, err := r.startTuner(ctx, log, func() {
+	tell := func() { // at once, what was done or asked
 		select {
-		case again <- struct{}{}: // what was done is told at once
+		case again <- struct{}{}:
 		default:
 		}
-	}, podTuning{reader, config})
+	}
+	tuner, tune, err := r.startTuner(ctx, log, tell, podTuning{reader, config})
 	if err != nil {
 		return err
 	}
@@ -172,8 +173,13 @@ func (r *runner) run(ctx context.Context) error {
 	policy.Heartbeat = time.Duration(r.heartbeat)
 	writer := report.NewWriter(report.Options{
 		Client: client, Node: r.node, Policy: policy, Log: log,
-		// The tuner first: a status of the new generation must not have settings of the old.
-		Object: func(p *v1alpha1.PortPressure) { tuner.Object(p); loop.Object(p) },
+		Object: func(p *v1alpha1.PortPressure) {
+			// The tuner first: a status of the new generation must not have settings of the old.
+			tuner.Object(p)
+			if loop.Object(p) {
+				tell() // the tuner may be through with it already
+			}
+		},
 		Wrote:  func(result report.Result) { m.Wrote(string(result)) },
 	})
 	events := report.NewEvents(client, r.node, r.home(), log)
