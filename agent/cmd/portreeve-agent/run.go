@@ -180,7 +180,7 @@ func (r *runner) run(ctx context.Context) error {
 				tell() // the tuner may be through with it already
 			}
 		},
-		Wrote:  func(result report.Result) { m.Wrote(string(result)) },
+		Wrote: func(result report.Result) { m.Wrote(string(result)) },
 	})
 	events := report.NewEvents(client, r.node, r.home(), log)
 	var book notify.Book
