@@ -62,6 +62,9 @@ func (d *demo) tune(ctx context.Context, seen *levels, load *plane.Process) erro
 		return err
 	}
 	d.say("the sysctls of the node:\n%s", table(tuned))
+	if _, err := d.plane.Kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=30s", "nodetuning", sampleName); err != nil {
+		return err
+	}
 	if err := errors.Join(d.show(ctx, "get", "nodetunings"), pause(ctx, relief), d.unload(load)); err != nil {
 		return err
 	}
