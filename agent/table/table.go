@@ -62,7 +62,7 @@ func (g *page) verdict(s *v1alpha1.PortPressureStatus) {
 		g.wrap("", s.Reader.Message)
 	}
 	if s.ExhaustionSeconds != nil {
-		g.line(bold(fmt.Sprintf("Runs out in %d s if it goes on like this.", *s.ExhaustionSeconds)))
+		g.line(bold(runsOut(*s.ExhaustionSeconds)))
 	}
 	if s.Cause != "" {
 		g.line(bold("Cause: " + string(s.Cause)))
@@ -104,4 +104,11 @@ func plural(n int64, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func runsOut(seconds int64) string {
+	if seconds == 0 {
+		return "No port is left."
+	}
+	return fmt.Sprintf("Runs out in %d s if it goes on like this.", seconds)
 }

@@ -319,3 +319,11 @@ func TestCutKeepsBothEnds(t *testing.T) {
 		})
 	}
 }
+
+func TestAPoolThatIsUsedUpRunsOutNoMore(t *testing.T) {
+	for seconds, want := range map[int64]string{0: "No port is left.", 1: "Runs out in 1 s if it goes on like this."} {
+		if got := runsOut(seconds); got != want {
+			t.Errorf("%d s: %q, want %q", seconds, got, want)
+		}
+	}
+}
