@@ -134,13 +134,10 @@ func (l *Loop) tell(err error) {
 func (l *Loop) request() socket.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.thresholds
-	if t == (socket.Thresholds{}) {
-		t = socket.DefaultThresholds
-	}
-	req := socket.Request{LookPercent: t.Warning}
+	line := l.thresholds.OrDefault().Warning
+	req := socket.Request{LookPercent: line}
 	if l.reader == v1alpha1.ReaderSockdiag {
-		req.GatePercent = t.Warning / 2
+		req.GatePercent = line / 2
 	}
 	return req
 }

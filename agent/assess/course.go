@@ -45,7 +45,7 @@ func (c *Course) Resume(before *v1alpha1.PortPressureStatus) {
 // returns the level.
 func (c *Course) Follow(status *v1alpha1.PortPressureStatus, t socket.Thresholds) socket.Level {
 	if status.UsedPercent != nil {
-		c.level = orDefault(t).Next(c.level, int(*status.UsedPercent))
+		c.level = t.OrDefault().Next(c.level, int(*status.UsedPercent))
 		status.Level = v1alpha1.Level(c.level.String())
 		c.remember(status)
 	}

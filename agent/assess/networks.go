@@ -86,7 +86,7 @@ func past(pools iter.Seq[socket.Pool], line int) iter.Seq[socket.Pool] {
 // Unlisted is how many pools of s are past the warning line and not in its
 // Status.
 func Unlisted(s socket.Sample, f Facts) int {
-	line := orDefault(f.Thresholds).Warning
+	line := f.Thresholds.OrDefault().Warning
 	count := 0
 	for range past(s.Pools(), line) {
 		count++
@@ -97,13 +97,6 @@ func Unlisted(s socket.Sample, f Facts) int {
 		}
 	}
 	return count
-}
-
-func orDefault(t socket.Thresholds) socket.Thresholds {
-	if t == (socket.Thresholds{}) {
-		return socket.DefaultThresholds
-	}
-	return t
 }
 
 // network is the network that pools, its tightest first, belong to.

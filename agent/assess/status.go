@@ -61,7 +61,7 @@ type TCP struct {
 
 // Status is the status of the machine that s was taken on.
 func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
-	f.Thresholds = orDefault(f.Thresholds)
+	f.Thresholds = f.Thresholds.OrDefault()
 	name := Names(s.Networks)
 	status := v1alpha1.PortPressureStatus{
 		ObservedAt:   &metav1.Time{Time: s.Taken},

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"cmp"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,9 +16,6 @@ const (
 	maxPools        = 2 // of each
 )
 
-// orDefault is t, or what holds where the object sets no thresholds.
-func orDefault(t socket.Thresholds) socket.Thresholds { return cmp.Or(t, socket.DefaultThresholds) }
-
 // list is metrics in the making.
 type list []prometheus.Metric
 
@@ -28,9 +24,9 @@ func (l *list) add(m ...prometheus.Metric) { *l = append(*l, m...) }
 // measure is the snapshot of one sample, failures left out.
 func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, of owners) []prometheus.Metric {
 	var l list
-	l.node(status, orDefault(f.Thresholds))
+	l.node(status, f.Thresholds.OrDefault())
 	l.pools(status, of)
-	l.networks(sample, orDefault(f.Thresholds), of)
+	l.networks(sample, f.Thresholds.OrDefault(), of)
 	l.states(status.States)
 	l.conntrack(status.Conntrack, sample.Host())
 	l.tcp(f.TCP)

@@ -55,9 +55,7 @@ const (
 // Decide is what to say now that sample was taken. judge is asked about pools past
 // the line.
 func (b *Book) Decide(sample *socket.Sample, t socket.Thresholds, judge func(socket.Pool) cause.Verdict) []Event {
-	if t == (socket.Thresholds{}) {
-		t = socket.DefaultThresholds
-	}
+	t = t.OrDefault()
 	sights := look(sample, b.failures.rise(sample.Failures))
 	standing := b.follow(sights, t, sample.Taken)
 	var events []Event

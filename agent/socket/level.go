@@ -1,5 +1,7 @@
 package socket
 
+import "cmp"
+
 // Level is how near a pool is to its end.
 type Level uint8
 
@@ -18,8 +20,11 @@ func (l Level) String() string {
 type Thresholds struct{ Warning, Critical int }
 
 // DefaultThresholds warn at half: from 50 % of a pool on connect() looks at all taken
-// ports of one parity first, and takes 70 times as long (docs/benchmarks.md).
+// ports of one parity first, and takes dozens of times as long (docs/benchmarks.md).
 var DefaultThresholds = Thresholds{Warning: 50, Critical: 85}
+
+// OrDefault is t, or the default where t is the zero value.
+func (t Thresholds) OrDefault() Thresholds { return cmp.Or(t, DefaultThresholds) }
 
 // Level is the level of a pool that is percent used.
 func (t Thresholds) Level(percent int) Level {
