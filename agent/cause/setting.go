@@ -45,10 +45,9 @@ func (s *Setting) sentence() string {
 // The keys of Windows' settings.
 const (
 	dynamicPorts  = "dynamicport tcp"
-	registry      = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\`
-	maxUserPort   = registry + "MaxUserPort"
-	timedWait     = registry + "TcpTimedWaitDelay"
-	keepAliveTime = registry + "KeepAliveTime"
+	maxUserPort   = tunable.Tcpip + "MaxUserPort"
+	timedWait     = tunable.Tcpip + "TcpTimedWaitDelay"
+	keepAliveTime = tunable.Tcpip + "KeepAliveTime"
 )
 
 const (

@@ -43,7 +43,7 @@ func ParseBlock(value string) (start, count int, err error) {
 	}
 	n, err := strconv.ParseUint(words[1], 10, 17)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s is not a count of ports", clip(words[1]))
+		return 0, 0, fmt.Errorf("%s is not a count of ports", Clip(words[1]))
 	}
 	return start, int(n), nil
 }

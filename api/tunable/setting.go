@@ -77,7 +77,7 @@ type Setting struct {
 // value and what is allowed.
 func (s Setting) Check(value string) error {
 	if err := s.Value.check(value); err != nil {
-		return fmt.Errorf("%s: %q: %w; allowed: %s", s.Key, clip(value), err, s.Value.Allowed())
+		return fmt.Errorf("%s: %q: %w; allowed: %s", s.Key, Clip(value), err, s.Value.Allowed())
 	}
 	return nil
 }
@@ -109,12 +109,12 @@ func CheckKey(os OS, key string) error {
 	}
 	name := strings.ReplaceAll(strings.TrimPrefix(key, "/proc/sys/"), "/", ".")
 	if why, ok := refused[name]; ok {
-		return fmt.Errorf("%s: %s", clip(key), why)
+		return fmt.Errorf("%s: %s", Clip(key), why)
 	}
 	if _, ok := Lookup(os, name); ok {
-		return fmt.Errorf("%s: spell it %s", clip(key), name)
+		return fmt.Errorf("%s: spell it %s", Clip(key), name)
 	}
-	return fmt.Errorf("%s: not a setting that Portreeve knows: see docs/reference/settings.md", clip(key))
+	return fmt.Errorf("%s: not a setting that Portreeve knows: see docs/reference/settings.md", Clip(key))
 }
 
 // refused are settings that people find in old advice, and why not to use them.
@@ -134,8 +134,8 @@ var refused = map[string]string{
 	"net.ipv4.tcp_no_metrics_save": "nothing to do with ports; set it in the node's image",
 }
 
-// clip makes text of a user's short enough for a message.
-func clip(s string) string {
+// Clip makes text that somebody else chose short enough for a message: 80 characters.
+func Clip(s string) string {
 	if r := []rune(s); len(r) > 80 {
 		return string(r[:79]) + "…"
 	}

@@ -115,7 +115,7 @@ func ParseSpan(value string) (first, last int, err error) {
 func port(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || len(s) > 1 && s[0] == '0' { // octal to the kernel
-		return 0, fmt.Errorf("%s is not a port", clip(s))
+		return 0, fmt.Errorf("%s is not a port", Clip(s))
 	}
 	return int(n), nil
 }
@@ -164,7 +164,7 @@ func ParsePorts(value string) ([]Ports, error) {
 			}
 		}
 		if first > last {
-			return nil, fmt.Errorf("%s is upside down", clip(item))
+			return nil, fmt.Errorf("%s is upside down", Clip(item))
 		}
 		list = append(list, Ports{first, last})
 	}

@@ -6,8 +6,9 @@ const (
 	tcpipParams    = "https://learn.microsoft.com/en-us/previous-versions/windows/it-pro/windows-server-2003/cc738265(v=ws.10)"
 )
 
-// tcpip is the registry key of TCP/IP's parameters, below HKLM.
-const tcpip = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\`
+// Tcpip is the registry key of TCP/IP's parameters, below HKLM: the beginning of
+// their keys here.
+const Tcpip = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\`
 
 // windows is what netsh and the registry hold, in the order of a NodeTuning's fields.
 var windows = []Setting{
@@ -32,41 +33,41 @@ var windows = []Setting{
 		Source:  portExhaustion,
 	},
 	{
-		Key: tcpip + "TcpTimedWaitDelay", Field: "windows.timedWaitDelaySeconds", OS: Windows, Reach: Machine,
+		Key: Tcpip + "TcpTimedWaitDelay", Field: "windows.timedWaitDelaySeconds", OS: Windows, Reach: Machine,
 		Value: Integer{30, 300, "s"}, Effect: AfterRestart,
 		Does:    "How long a connection stays in TIME_WAIT.",
 		Caution: "Some notes say that it also needs StrictTimeWaitSeqCheck. Unset, Windows has a default of its own, which documents and measurements put at 120 or 240 s.",
 		Source:  tcpipParams,
 	},
 	{
-		Key: tcpip + "StrictTimeWaitSeqCheck", Field: "windows.strictTimeWaitSeqCheck", OS: Windows, Reach: Machine,
+		Key: Tcpip + "StrictTimeWaitSeqCheck", Field: "windows.strictTimeWaitSeqCheck", OS: Windows, Reach: Machine,
 		Value: onOff, Effect: AfterRestart,
 		Does:    "Checks sequence numbers of what comes for a TIME_WAIT; a companion of TcpTimedWaitDelay.",
 		Caution: "Not documented by Microsoft for this: an inference.",
 		Source:  tcpipParams,
 	},
 	{
-		Key: tcpip + "MaxUserPort", Field: "windows.maxUserPort", OS: Windows, Reach: Machine,
+		Key: Tcpip + "MaxUserPort", Field: "windows.maxUserPort", OS: Windows, Reach: Machine,
 		Value: Integer{5000, 65534, "port"}, Effect: AfterRestart,
 		Does:    "The last port of the range on Windows 2003 and before.",
 		Caution: "A count from 49152 in documents of 2008, and something else again on Windows 11: use dynamicPorts.",
 		Source:  tcpipParams,
 	},
 	{
-		Key: tcpip + "KeepAliveTime", Field: "windows.keepAlive.timeMilliseconds", OS: Windows, Reach: Machine,
+		Key: Tcpip + "KeepAliveTime", Field: "windows.keepAlive.timeMilliseconds", OS: Windows, Reach: Machine,
 		Value: Integer{1000, 4294967295, "ms"}, Default: "7200000", Effect: AfterRestart,
 		Does:    "How long a connection is silent before the peer is probed.",
 		Caution: "Only for sockets with SO_KEEPALIVE.",
 		Source:  tcpipParams,
 	},
 	{
-		Key: tcpip + "KeepAliveInterval", Field: "windows.keepAlive.intervalMilliseconds", OS: Windows, Reach: Machine,
+		Key: Tcpip + "KeepAliveInterval", Field: "windows.keepAlive.intervalMilliseconds", OS: Windows, Reach: Machine,
 		Value: Integer{1, 4294967295, "ms"}, Default: "1000", Effect: AfterRestart,
 		Does:   "The time between keep-alive probes.",
 		Source: tcpipParams,
 	},
 	{
-		Key: tcpip + "TcpMaxDataRetransmissions", Field: "windows.maxDataRetransmissions", OS: Windows, Reach: Machine,
+		Key: Tcpip + "TcpMaxDataRetransmissions", Field: "windows.maxDataRetransmissions", OS: Windows, Reach: Machine,
 		Value: Integer{0, 255, "retransmissions"}, Default: "5", Effect: AfterRestart,
 		Does:   "How often data is sent again before the connection is given up.",
 		Source: tcpipParams,

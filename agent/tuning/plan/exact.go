@@ -138,7 +138,7 @@ func (b *builder) giveBack(is tunable.Setting, e Entry) *Write {
 		return nil
 	case !e.wrote(is, now.Value):
 		b.Forget = append(b.Forget, e.Key)
-		b.released(s, fmt.Sprintf("%s: left at %q, which another program wrote", e.Key, clip(now.Value)))
+		b.released(s, fmt.Sprintf("%s: left at %q, which another program wrote", e.Key, tunable.Clip(now.Value)))
 		return nil
 	case now.ReadOnly:
 		b.released(s, "").fail(e.Key + ": can't be given back: read-only here")

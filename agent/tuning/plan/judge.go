@@ -65,11 +65,11 @@ func (b *builder) refuse(s *v1alpha1.Setting, is tunable.Setting) string {
 	err := is.Check(s.Value)
 	switch {
 	case s.Scope != v1alpha1.ScopeHost && s.Scope != v1alpha1.ScopePods:
-		return fmt.Sprintf("scope %q: this agent knows Host and Pods; it may be older than the controller", clip(string(s.Scope)))
+		return fmt.Sprintf("scope %q: this agent knows Host and Pods; it may be older than the controller", tunable.Clip(string(s.Scope)))
 	case !oneOf(s.Mode, "", v1alpha1.ModeEnforce, v1alpha1.ModeDryRun):
-		return fmt.Sprintf("mode %q: this agent knows Enforce and DryRun; it may be older than the controller", clip(string(s.Mode)))
+		return fmt.Sprintf("mode %q: this agent knows Enforce and DryRun; it may be older than the controller", tunable.Clip(string(s.Mode)))
 	case !oneOf(s.Activation, "", v1alpha1.ActivationAlways, v1alpha1.ActivationUnderPressure):
-		return fmt.Sprintf("activation %q: this agent knows Always and UnderPressure; it may be older than the controller", clip(string(s.Activation)))
+		return fmt.Sprintf("activation %q: this agent knows Always and UnderPressure; it may be older than the controller", tunable.Clip(string(s.Activation)))
 	case !slices.Contains(b.Allow, s.Key):
 		return s.Key + ": not in the agent's --allow on this node"
 	case err != nil:
@@ -79,7 +79,7 @@ func (b *builder) refuse(s *v1alpha1.Setting, is tunable.Setting) string {
 	case now.absent():
 		return b.lacks(is)
 	case now.Err == nil && now.ReadOnly && !is.Same(now.Value, s.Value):
-		return fmt.Sprintf("%s: read-only here, and it stands at %q", s.Key, clip(now.Value))
+		return fmt.Sprintf("%s: read-only here, and it stands at %q", s.Key, tunable.Clip(now.Value))
 	}
 	return ""
 }
@@ -182,17 +182,10 @@ func (b *builder) stop() {
 func (b *builder) strangers() {
 	for _, key := range slices.Sorted(maps.Keys(b.Entries)) {
 		if _, ok := tunable.Lookup(tunable.Linux, key); !ok {
-			b.say(&v1alpha1.Setting{ID: clip(key), Key: clip(key), Scope: b.scope()}, v1alpha1.SettingFailed,
-				clip(key)+": in the journal, and not a setting that this version knows; left as it is")
+			b.say(&v1alpha1.Setting{ID: tunable.Clip(key), Key: tunable.Clip(key), Scope: b.scope()}, v1alpha1.SettingFailed,
+				tunable.Clip(key)+": in the journal, and not a setting that this version knows; left as it is")
 		}
 	}
-}
-
-func clip(s string) string {
-	if r := []rune(s); len(r) > 80 {
-		return string(r[:79]) + "…"
-	}
-	return s
 }
 
 // maxShown is how much of a value a status shows: a list of reserved ports can have

@@ -71,7 +71,7 @@ func (r *reservation) widen(w want) {
 	r.need = need
 	r.move = r.reach(w)
 	if it := &r.items[len(r.items)-1]; need != (ports{}) && it.message == "" && it.status.Message == "" {
-		it.message = fmt.Sprintf("%s reserved in it for %s", clip(need.String()), r.whose(need))
+		it.message = fmt.Sprintf("%s reserved in it for %s", tunable.Clip(need.String()), r.whose(need))
 		if it.status.State == v1alpha1.SettingApplied {
 			it.status.Message = it.message
 		}
@@ -128,7 +128,7 @@ func (r *reservation) cantReserve(need ports) string {
 	default:
 		return ""
 	}
-	return fmt.Sprintf("%s: the wider range would take %s of %s, which can't be reserved: %s", rangeKey, clip(missing.String()), r.whose(missing), because)
+	return fmt.Sprintf("%s: the wider range would take %s of %s, which can't be reserved: %s", rangeKey, tunable.Clip(missing.String()), r.whose(missing), because)
 }
 
 // whose names the services that have the ports.

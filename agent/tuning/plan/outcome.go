@@ -32,7 +32,7 @@ func (p *Plan) apply(w Write, write func(Write) (string, error)) error {
 	}
 	p.read(w.Key, have)
 	if is, _ := tunable.Lookup(tunable.Linux, w.Key); !is.Same(have, w.Value) {
-		return fmt.Errorf("wrote %q, reads %q", clip(w.Value), clip(have))
+		return fmt.Errorf("wrote %q, reads %q", tunable.Clip(w.Value), tunable.Clip(have))
 	}
 	if m, ok := p.Memory[w.Key]; ok && !w.Original {
 		m.Held = true

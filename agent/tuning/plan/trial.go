@@ -25,7 +25,7 @@ func (b *builder) wouldWrite(s *v1alpha1.Setting, is tunable.Setting) string {
 		}
 		text := fmt.Sprintf("would change %q to %q: %s → %s ports", now, s.Value, thousands(capacity(now, reserved)), thousands(capacity(s.Value, reserved.with(need))))
 		if need != (ports{}) {
-			text += fmt.Sprintf(", %s reserved for %s", clip(need.String()), b.whose(need))
+			text += fmt.Sprintf(", %s reserved for %s", tunable.Clip(need.String()), b.whose(need))
 		}
 		return text
 	case s.Key == reserveKey:
@@ -35,7 +35,7 @@ func (b *builder) wouldWrite(s *v1alpha1.Setting, is tunable.Setting) string {
 			return "would change nothing"
 		}
 		r := b.Current[rangeKey].Value
-		text := fmt.Sprintf("would add %s", clip(more.String()))
+		text := fmt.Sprintf("would add %s", tunable.Clip(more.String()))
 		if r != "" {
 			text += fmt.Sprintf(": %s → %s ports", thousands(capacity(r, reserved)), thousands(capacity(r, reserved.with(more))))
 		}
@@ -43,7 +43,7 @@ func (b *builder) wouldWrite(s *v1alpha1.Setting, is tunable.Setting) string {
 	case is.Same(now, s.Value):
 		return "would change nothing"
 	}
-	return fmt.Sprintf("would change %q to %q", clip(now), clip(s.Value))
+	return fmt.Sprintf("would change %q to %q", tunable.Clip(now), tunable.Clip(s.Value))
 }
 
 // untouched is what stands at key, or would without us.

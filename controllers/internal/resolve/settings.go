@@ -84,9 +84,6 @@ func (v values) linux(l *v1alpha1.LinuxSettings) {
 	}
 }
 
-// tcpip is where the registry has TCP/IP's parameters, as in the catalogue.
-const tcpip = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\`
-
 func (v values) windows(w *v1alpha1.WindowsSettings) {
 	for key, block := range map[string]*v1alpha1.PortBlock{"dynamicport tcp": w.DynamicPorts.TCP, "dynamicport udp": w.DynamicPorts.UDP} {
 		if block != nil {
@@ -94,14 +91,14 @@ func (v values) windows(w *v1alpha1.WindowsSettings) {
 		}
 	}
 	v.list("excludedportrange", w.ExcludedPorts)
-	v.number(tcpip+"TcpTimedWaitDelay", w.TimedWaitDelaySeconds)
+	v.number(tunable.Tcpip+"TcpTimedWaitDelay", w.TimedWaitDelaySeconds)
 	if on := w.StrictTimeWaitSeqCheck; on != nil {
-		v[tcpip+"StrictTimeWaitSeqCheck"] = map[bool]string{false: "0", true: "1"}[*on]
+		v[tunable.Tcpip+"StrictTimeWaitSeqCheck"] = map[bool]string{false: "0", true: "1"}[*on]
 	}
-	v.number(tcpip+"MaxUserPort", w.MaxUserPort)
-	v.long(tcpip+"KeepAliveTime", w.KeepAlive.TimeMilliseconds)
-	v.long(tcpip+"KeepAliveInterval", w.KeepAlive.IntervalMilliseconds)
-	v.number(tcpip+"TcpMaxDataRetransmissions", w.MaxDataRetransmissions)
+	v.number(tunable.Tcpip+"MaxUserPort", w.MaxUserPort)
+	v.long(tunable.Tcpip+"KeepAliveTime", w.KeepAlive.TimeMilliseconds)
+	v.long(tunable.Tcpip+"KeepAliveInterval", w.KeepAlive.IntervalMilliseconds)
+	v.number(tunable.Tcpip+"TcpMaxDataRetransmissions", w.MaxDataRetransmissions)
 }
 
 // Settings are what t asks of a node of that operating system, in the catalogue's
