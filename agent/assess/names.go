@@ -59,33 +59,7 @@ func inodeName(inode uint64) string { return fmt.Sprintf("net:[%d]", inode) }
 
 // Summary is p in one line for people. It takes p's own network name.
 func Summary(p v1alpha1.Pool) string {
-	return clip(p.Network+" "+Purpose(p), 512)
-}
-
-// Purpose is what the ports of p are for: "→ 10.0.0.9:5432", "bind(0)", "UDP",
-// "SNAT 192.0.2.1 → 10.0.0.9:5432", "UDP SNAT …", or "→ any", for a destination
-// that has no sockets yet.
-func Purpose(p v1alpha1.Pool) string {
-	switch {
-	case p.Kind == v1alpha1.PoolSNAT && p.Protocol == v1alpha1.ProtocolUDP:
-		return "UDP SNAT " + p.Source + " " + destination(p)
-	case p.Kind == v1alpha1.PoolSNAT:
-		return "SNAT " + p.Source + " " + destination(p)
-	case p.Protocol == v1alpha1.ProtocolUDP:
-		return "UDP"
-	case p.Kind == v1alpha1.PoolBind:
-		return "bind(0)"
-	case p.Destination == "":
-		return "→ any"
-	}
-	return destination(p)
-}
-
-func destination(p v1alpha1.Pool) string {
-	if strings.Contains(p.Destination, ":") {
-		return fmt.Sprintf("→ [%s]:%d", p.Destination, p.Port)
-	}
-	return fmt.Sprintf("→ %s:%d", p.Destination, p.Port)
+	return clip(p.Network+" "+p.Purpose(), 512)
 }
 
 func head(s string, n int) string { return s[:min(n, len(s))] }

@@ -7,7 +7,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"portreeve.io/portreeve/agent/table"
+	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -80,7 +80,7 @@ func (p *tablePrinter) print(object v1alpha1.PortPressure, more int) error {
 	frame := text.String()
 	switch {
 	case p.redraw && p.terminal:
-		frame = redraw(frame, height, !p.printed)
+		frame = table.Redraw(frame, height, !p.printed)
 	case p.printed:
 		frame = "---\n" + frame
 	}

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-func (g *page) ellipsis() string {
+func (g *Page) ellipsis() string {
 	if g.ASCII {
 		return "..."
 	}
@@ -13,7 +13,7 @@ func (g *page) ellipsis() string {
 }
 
 // head is s, cleaned, cut at its end to room columns.
-func (g *page) head(s string, room int) string {
+func (g *Page) head(s string, room int) string {
 	s = g.clean(s)
 	if columns(s) <= room {
 		return s
@@ -25,9 +25,9 @@ func (g *page) head(s string, room int) string {
 	return take(s, room-columns(mark)) + mark
 }
 
-// cut is s, cleaned, cut in its middle to room columns: the ends of a name tell
+// Cut is s, cleaned, cut in its middle to room columns: the ends of a name tell
 // more than its middle.
-func (g *page) cut(s string, room int) string {
+func (g *Page) Cut(s string, room int) string {
 	s = g.clean(s)
 	if columns(s) <= room {
 		return s
@@ -63,8 +63,8 @@ func takeEnd(s string, room int) string {
 	return s[start:]
 }
 
-// pad is s, cleaned, cut or filled up to exactly room columns.
-func (g *page) pad(s string, room int) string {
-	s = g.cut(s, room)
+// Pad is s, cleaned, cut or filled up to exactly room columns.
+func (g *Page) Pad(s string, room int) string {
+	s = g.Cut(s, room)
 	return s + strings.Repeat(" ", max(0, room-columns(s)))
 }

@@ -312,8 +312,8 @@ func TestCutKeepsBothEnds(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			g := &page{Options: Options{ASCII: test.ascii}}
-			if got := g.cut(test.text, test.room); got != test.want {
+			g := &Page{Options: Options{ASCII: test.ascii}}
+			if got := g.Cut(test.text, test.room); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})

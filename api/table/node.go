@@ -2,19 +2,17 @@ package table
 
 import (
 	"fmt"
-	"strings"
 
-	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // node is what holds for the machine as a whole.
-func (g *page) node(s *v1alpha1.PortPressureStatus) {
+func (g *drawing) node(s *v1alpha1.PortPressureStatus) {
 	if s.States != nil || s.UDP != nil || s.Conntrack != nil || len(s.Failures) > 0 {
-		g.line()
+		g.Line()
 	}
 	if s.States != nil {
-		g.items("TCP sockets  ", spell(sorted(*s.States)))
+		g.Items("TCP sockets  ", spell(sorted(*s.States)))
 	}
 	if u := s.UDP; u != nil {
 		p := v1alpha1.Pool{Used: u.Used, Capacity: u.Capacity}
@@ -23,12 +21,12 @@ func (g *page) node(s *v1alpha1.PortPressureStatus) {
 	}
 	g.conntrack(s.Conntrack)
 	for _, f := range s.Failures {
-		g.wrap("connect()    ", fmt.Sprintf("%d failed with %s: %s %s, last %s", f.Count, f.Reason, f.Network,
-			assess.Purpose(v1alpha1.Pool{Destination: f.Destination, Port: f.Port}), f.LastAt.UTC().Format("15:04:05 UTC")))
+		g.Wrap("connect()    ", fmt.Sprintf("%d failed with %s: %s %s, last %s", f.Count, f.Reason, f.Network,
+			v1alpha1.Pool{Destination: f.Destination, Port: f.Port}.Purpose(), f.LastAt.UTC().Format("15:04:05 UTC")))
 	}
 }
 
-func (g *page) conntrack(c *v1alpha1.Conntrack) {
+func (g *drawing) conntrack(c *v1alpha1.Conntrack) {
 	if c == nil {
 		return
 	}
@@ -47,38 +45,18 @@ func (g *page) conntrack(c *v1alpha1.Conntrack) {
 		}
 	}
 	if len(lost) > 0 {
-		g.items("  since boot  ", lost)
+		g.Items("  since boot  ", lost)
 	}
 }
 
 // unseen is what could not be read: silence would look like 0.
-func (g *page) unseen(s *v1alpha1.PortPressureStatus) {
+func (g *drawing) unseen(s *v1alpha1.PortPressureStatus) {
 	if len(s.Unseen) == 0 {
 		return
 	}
-	g.line()
-	g.line(bold("Not seen"))
+	g.Line()
+	g.Line(Bold("Not seen"))
 	for _, u := range s.Unseen {
-		g.wrap("  ", u.What+": "+u.Why)
+		g.Wrap("  ", u.What+": "+u.Why)
 	}
-}
-
-// items writes a list, broken between items only.
-func (g *page) items(label string, items []string) {
-	line, indent := label, strings.Repeat(" ", g.columns(label))
-	if len(items) == 0 {
-		items = []string{"none"}
-	}
-	for i, item := range items {
-		if i > 0 && g.columns(line)+2+g.columns(item) > g.Width {
-			g.line(plain(line))
-			line = indent + item
-			continue
-		}
-		if i > 0 {
-			line += "  "
-		}
-		line += item
-	}
-	g.line(plain(line))
 }

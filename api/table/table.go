@@ -1,6 +1,7 @@
 // Package table shows a PortPressure to people, in text that fits a terminal:
 // the verdict first, then who and what, then the node, then what could not be
-// seen. It is pure, and nothing in the object can reach the terminal's controls.
+// seen. Its Page is also what kubectl-portreeve draws on. It is pure, and nothing in
+// the object can reach the terminal's controls.
 package table
 
 import (
@@ -25,48 +26,49 @@ type Options struct {
 
 // Write writes p to w in one call.
 func Write(w io.Writer, p v1alpha1.PortPressure, o Options) error {
-	if o.Width == 0 {
-		o.Width = 80
-	}
-	o.Width = max(60, o.Width)
-	g := &page{Options: o, thresholds: p.Spec.Thresholds}
-	if g.thresholds.WarningPercent == 0 {
-		g.thresholds.WarningPercent = v1alpha1.DefaultWarningPercent
-	}
-	if g.thresholds.CriticalPercent == 0 {
-		g.thresholds.CriticalPercent = v1alpha1.DefaultCriticalPercent
-	}
-	s := &p.Status
-	g.verdict(s)
-	g.machine(p.Name, s)
-	g.networks(s)
-	g.node(s)
-	g.unseen(s)
-	_, err := io.WriteString(w, g.out.String())
+	g := NewPage(o)
+	g.Pressure(p)
+	_, err := io.WriteString(w, g.String())
 	return err
+}
+
+// Pressure writes p.
+func (g *Page) Pressure(p v1alpha1.PortPressure) {
+	d := drawing{g, p.Spec.Thresholds}
+	d.verdict(&p.Status)
+	d.machine(p.Name, &p.Status)
+	d.networks(&p.Status)
+	d.node(&p.Status)
+	d.unseen(&p.Status)
+}
+
+// drawing writes one PortPressure.
+type drawing struct {
+	*Page
+	thresholds v1alpha1.Thresholds
 }
 
 // verdict is the line that one reads first: level, tightest pool, and whether
 // to believe it.
-func (g *page) verdict(s *v1alpha1.PortPressureStatus) {
+func (g *drawing) verdict(s *v1alpha1.PortPressureStatus) {
 	if s.Tightest == nil || s.UsedPercent == nil {
-		g.line(bold("UNKNOWN  no network could be measured"))
+		g.Line(Bold("UNKNOWN  no network could be measured"))
 	} else {
 		level := fmt.Sprintf("%s %d %%", strings.ToUpper(string(s.Level)), *s.UsedPercent)
 		trust := "  " + s.Reader.Name + ", " + exactness(s.Reader.Exactness)
-		room := g.Width - g.columns(level) - 2 - g.columns(trust)
-		g.line(span{level, g.levelStyle(*s.UsedPercent) | styleBold},
-			bold("  "+g.cut(s.Tightest.Summary, room)), dim(trust))
+		room := g.Width - g.Columns(level) - 2 - g.Columns(trust)
+		g.Line(Graded(level, *s.UsedPercent, g.thresholds).Bold(),
+			Bold("  "+g.Cut(s.Tightest.Summary, room)), Dim(trust))
 	}
 	if s.Reader.Message != "" {
-		g.wrap("", s.Reader.Message)
+		g.Wrap("", s.Reader.Message)
 	}
 	if s.ExhaustionSeconds != nil {
-		g.line(bold(runsOut(*s.ExhaustionSeconds)))
+		g.Line(Bold(runsOut(*s.ExhaustionSeconds)))
 	}
 	if s.Cause != "" {
-		g.line(bold("Cause: " + string(s.Cause)))
-		g.wrap("  ", s.Advice)
+		g.Line(Bold("Cause: " + string(s.Cause)))
+		g.Wrap("  ", s.Advice)
 	}
 }
 
@@ -85,7 +87,7 @@ func exactness(e v1alpha1.Exactness) string {
 }
 
 // machine says which machine, and when.
-func (g *page) machine(name string, s *v1alpha1.PortPressureStatus) {
+func (g *drawing) machine(name string, s *v1alpha1.PortPressureStatus) {
 	parts := []string{name}
 	if k := strings.TrimSpace(s.Platform.OS + " " + s.Platform.Kernel + s.Platform.Build); k != "" {
 		parts = append(parts, k)
@@ -96,7 +98,7 @@ func (g *page) machine(name string, s *v1alpha1.PortPressureStatus) {
 	if s.ObservedAt != nil {
 		parts = append(parts, s.ObservedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
-	g.line(dim(strings.Join(parts, " · ")))
+	g.Line(Dim(strings.Join(parts, " · ")))
 }
 
 func plural(n int64, noun string) string {

@@ -4,43 +4,38 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
-	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-const (
-	barColumns = 10
-	maxName    = 54 // an IPv6 destination; a wide terminal shall not tear rows apart
-)
+const maxName = 54 // an IPv6 destination; a wide terminal shall not tear rows apart
 
 // networks shows the pools that are listed, or else the tightest alone.
-func (g *page) networks(s *v1alpha1.PortPressureStatus) {
+func (g *drawing) networks(s *v1alpha1.PortPressureStatus) {
 	if len(s.Networks) == 0 && s.Tightest != nil {
-		g.line()
-		g.line(bold(g.cut(s.Tightest.Network, g.Width)))
+		g.Line()
+		g.Line(Bold(g.Cut(s.Tightest.Network, g.Width)))
 		g.pool(*s.Tightest, s, purpose(*s.Tightest, nil))
 	}
 	for _, n := range s.Networks {
-		g.line()
+		g.Line()
 		g.owner(n, s)
 		for _, p := range n.Pools {
 			g.pool(p, s, purpose(p, n.Pools))
 			if p.Protocol != v1alpha1.ProtocolUDP && p.Kind == v1alpha1.PoolBind && g.percent(p) > n.UsedPercent {
-				g.wrap("    ", "not counted: programs here take ports by connect(), hardly by bind()")
+				g.Wrap("    ", "not counted: programs here take ports by connect(), hardly by bind()")
 			}
 		}
 	}
 	if g.More > 0 {
-		g.line()
-		g.line(bold(plural(int64(g.More), "more pool") + " past the line (--pools all)"))
+		g.Line()
+		g.Line(Bold(plural(int64(g.More), "more pool") + " past the line (--pools all)"))
 	}
 }
 
 // owner is the line above a network's pools, or two where one is too short: a
 // name that one wants to search for is best shown whole.
-func (g *page) owner(n v1alpha1.Network, s *v1alpha1.PortPressureStatus) {
+func (g *drawing) owner(n v1alpha1.Network, s *v1alpha1.PortPressureStatus) {
 	details := fmt.Sprintf("range %d-%d", n.Range.First, n.Range.Last)
 	if n.ReservedPorts > 0 {
 		details += fmt.Sprintf(", %d reserved", n.ReservedPorts)
@@ -49,31 +44,31 @@ func (g *page) owner(n v1alpha1.Network, s *v1alpha1.PortPressureStatus) {
 	if n.Cause != "" && (s.Tightest == nil || n.Network != s.Tightest.Network) { // the verdict has the tightest's
 		details += ", " + string(n.Cause)
 	}
-	name := g.cut(n.Network, g.Width)
-	if columns(name)+2+g.columns(details) > g.Width {
-		g.line(bold(name))
-		g.line(dim("  " + details))
+	name := g.Cut(n.Network, g.Width)
+	if columns(name)+2+g.Columns(details) > g.Width {
+		g.Line(Bold(name))
+		g.Line(Dim("  " + details))
 		return
 	}
-	g.line(bold(name), dim("  "+details))
+	g.Line(Bold(name), Dim("  "+details))
 }
 
 // purpose is what p is for, with its source where another of pools has the same
 // destination.
 func purpose(p v1alpha1.Pool, pools []v1alpha1.Pool) string {
 	if p.Kind == v1alpha1.PoolSNAT {
-		return assess.Purpose(p)
+		return p.Purpose()
 	}
 	for _, o := range pools {
 		if o.Kind == p.Kind && o.Destination == p.Destination && o.Port == p.Port && o.Source != p.Source {
-			return p.Source + " " + assess.Purpose(p)
+			return p.Source + " " + p.Purpose()
 		}
 	}
-	return assess.Purpose(p)
+	return p.Purpose()
 }
 
 // pool is a row of figures, and a row of what holds the ports.
-func (g *page) pool(p v1alpha1.Pool, s *v1alpha1.PortPressureStatus, name string) {
+func (g *drawing) pool(p v1alpha1.Pool, s *v1alpha1.PortPressureStatus, name string) {
 	used, left := fmt.Sprint(p.Used), fmt.Sprint(max(0, p.Capacity-p.Used))
 	switch {
 	case p.UsedMax != nil && *p.UsedMax > p.Used:
@@ -84,28 +79,24 @@ func (g *page) pool(p v1alpha1.Pool, s *v1alpha1.PortPressureStatus, name string
 	}
 	g.figures("  "+name, g.percent(p), fmt.Sprintf("%s/%d", used, p.Capacity), left+" left")
 	if holds := holds(p); len(holds) > 0 {
-		g.items("    ", holds)
+		g.Items("    ", holds)
 	}
 }
 
 // figures is a name, a bar, and what it means in numbers. A narrow terminal
 // needs the room of used/capacity for the name.
-func (g *page) figures(name string, percent int32, used, left string) {
-	full := min(barColumns, max(0, int(percent)*barColumns/100))
-	level := g.levelStyle(percent)
-	share := fmt.Sprintf("%4d %%", percent)
+func (g *drawing) figures(name string, percent int32, used, left string) {
+	bar := Bar(percent, g.thresholds)
 	numbers := fmt.Sprintf("  %12s", g.clean(left))
 	if g.Width >= 80 {
 		numbers = fmt.Sprintf("  %13s", used) + numbers
 	}
-	room := min(maxName, g.Width-len("  ")-barColumns-len(share)-columns(numbers))
-	g.line(plain(g.pad(name, room)+"  "),
-		span{strings.Repeat("█", full), level}, dim(strings.Repeat("░", barColumns-full)),
-		span{share, level}, plain(numbers))
+	room := min(maxName, g.Width-len("  ")-g.width(bar)-columns(numbers))
+	g.Line(slices.Concat([]Span{Plain(g.Pad(name, room) + "  ")}, bar, []Span{Plain(numbers)})...)
 }
 
 // percent is as socket.Pool has it.
-func (g *page) percent(p v1alpha1.Pool) int32 {
+func (g *drawing) percent(p v1alpha1.Pool) int32 {
 	used := p.Used
 	if p.UsedMax != nil {
 		used = max(used, *p.UsedMax)
