@@ -22,6 +22,8 @@ func TestEveryObjectOfTheChartIsTaken(t *testing.T) {
 		"the defaults":        nil,
 		"pods' names by logs": {"--set", "agent.podNames=logs"},
 		"pods' names by API":  {"--set", "agent.podNames=api"},
+		"tuning nodes":        {"--set", "agent.mode=host,agent.windows.mode=host"},
+		"tuning inside pods":  {"--set", "agent.mode=pods,agent.snat=true"},
 		"every value is set":  {"--values", "../hack/chart/testdata/all-values.yaml"},
 	}
 	for name, args := range tests {

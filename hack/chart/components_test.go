@@ -14,18 +14,27 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Who installs without the chart gets the same agent by a component.
+// Who installs without the chart gets the same agents by components.
 func TestModesAreThoseOfTheComponents(t *testing.T) {
-	for _, mode := range []string{"host", "pods"} {
-		t.Run(mode, func(t *testing.T) {
-			want := componentObjects(t, "pod-logs", "tuning-"+mode)
-			seen := 0
-			for _, o := range Render(t, "portreeve-system", "--set", "agent.mode="+mode) {
+	const windowsAgent = "DaemonSet portreeve-agent-windows"
+	rights := []string{"ClusterRole portreeve-agent-tuning-pods", "ClusterRoleBinding portreeve-agent-tuning-pods"}
+	for component, tt := range map[string]struct {
+		set  string
+		want []string
+	}{
+		"tuning-host":    {"agent.mode=host", []string{linuxAgent}},
+		"tuning-pods":    {"agent.mode=pods", append(rights, linuxAgent)},
+		"tuning-windows": {"agent.windows.mode=host", []string{windowsAgent}},
+	} {
+		t.Run(component, func(t *testing.T) {
+			want := componentObjects(t, "pod-logs", component)
+			var seen []string
+			for _, o := range Render(t, "portreeve-system", "--set", tt.set) {
 				config, ok := want[key(o)]
-				if !ok || o.GetKind() != "DaemonSet" && !strings.Contains(o.GetName(), "agent-tuning") {
+				if !ok || !slices.Contains(tt.want, key(o)) {
 					continue
 				}
-				seen++
+				seen = append(seen, key(o))
 				ownLabels(o, config)
 				if o.GetKind() == "DaemonSet" {
 					sameFlags(t, container(t, config), container(t, o))
@@ -35,8 +44,8 @@ func TestModesAreThoseOfTheComponents(t *testing.T) {
 					t.Errorf("%s (-config +chart):\n%s", key(o), diff)
 				}
 			}
-			if wantSeen := map[string]int{"host": 1, "pods": 3}[mode]; seen != wantSeen {
-				t.Errorf("%d objects compared, want %d", seen, wantSeen)
+			if diff := cmp.Diff(tt.want, seen, cmpopts.SortSlices(strings.Compare)); diff != "" {
+				t.Errorf("compared (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -50,6 +50,9 @@ func configured(t *testing.T, namespace string, folders ...string) map[string]*u
 	return objects
 }
 
+// linuxAgent is the key of the DaemonSet for Linux.
+const linuxAgent = "DaemonSet portreeve-agent"
+
 // key tells objects of a release apart.
 func key(o *unstructured.Unstructured) string { return o.GetKind() + " " + o.GetName() }
 

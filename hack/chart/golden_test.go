@@ -31,6 +31,9 @@ func TestRendered(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			args := []string{"--show-only", "templates/agent.yaml"}
+			if tt.golden == "all.yaml" || tt.golden == "default.yaml" {
+				args = append(args, "--show-only", "templates/agent-windows.yaml")
+			}
 			if tt.golden != "pods.yaml" { // differs in the agent only
 				args = append(args, "--show-only", "templates/controller.yaml")
 			}

@@ -21,42 +21,48 @@ import (
 func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	tests := map[string]struct{ set, want string }{
-		"a value that there isn't":          {"agents.tick=1s", `at '': additional properties 'agents' not allowed`},
-		"one that there isn't in the agent": {"agent.hostPID=true", `at '/agent': additional properties 'hostPID' not allowed`},
-		"a way of naming pods":              {"agent.podNames=names", `at '/agent/podNames': value must be one of 'auto', 'logs', 'api', 'uid'`},
-		"a number as a time":                {"agent.tick=5", `at '/agent/tick': got number, want string`},
-		"a word as a number":                {"controller.replicas=two", `at '/controller/replicas': got string, want integer`},
-		"no replicas":                       {"controller.replicas=0", `at '/controller/replicas': minimum: got 0, want 1`},
-		"a percent above 100":               {"controller.thresholds.criticalPercent=101", `at '/controller/thresholds/criticalPercent': maximum: got 101, want 100`},
-		"no agent at all":                   {"agent=null", `at '': missing property 'agent'`},
-		"a toleration misspelt":             {"agent.tolerations[0].efect=NoExecute", `at '/agent/tolerations/0': additional properties 'efect' not allowed`},
-		"a word as a switch":                {"controller.resolveDestinations=maybe", `at '/controller/resolveDestinations': got string, want boolean`},
-		"a mode that there isn't":           {"agent.mode=privileged", `at '/agent/mode': value must be one of 'measure', 'host', 'pods'`},
-		"a sysctl of another catalogue":     {"agent.mode=host,agent.tuning.allow={net.ipv4.tcp_tw_recycle}", `at '/agent/tuning/allow/0': value must be one of 'net.ipv4.ip_local_port_range', `},
-		"sysctls by a word":                 {"agent.mode=host,agent.tuning.allow=some", `agent.tuning.allow "some": must be all, or a list of sysctls, such as [net.ipv4.tcp_tw_reuse]`},
-		"sysctls that nobody sets":          {"agent.tuning.allow={net.ipv4.tcp_tw_reuse}", `agent.tuning.allow ["net.ipv4.tcp_tw_reuse"]: is for agent.mode host and pods, and it is measure; leave one of them out`},
-		"node ports that nobody asks for":   {"agent.tuning.nodePortRange=20000-25000", `agent.tuning.nodePortRange "20000-25000": is for agent.mode host and pods, and it is measure; leave one of them out`},
-		"node ports the wrong way round":    {"agent.mode=host,agent.tuning.nodePortRange=32767-30000", `agent.tuning.nodePortRange "32767-30000": must be two ports, the lower one first, such as 30000-32767`},
-		"node ports that are none":          {"agent.mode=pods,agent.tuning.nodePortRange=30000-70000", `agent.tuning.nodePortRange "30000-70000": must be two ports, the lower one first, such as 30000-32767`},
-		"SNAT by a word":                    {"agent.snat=auto", `at '/agent/snat': got string, want boolean`},
-		"a log level":                       {"agent.logLevel=trace", `at '/agent/logLevel': value must be one of 'debug', 'info', 'warn', 'error'`},
-		"rules, perhaps":                    {"prometheus.rules.enabled=perhaps", `at '/prometheus/rules/enabled': value must be one of 'auto', true, false`},
-		"a label that is a number":          {"dashboards.labels.grafana_dashboard=1", `at '/dashboards/labels/grafana_dashboard': got number, want string`},
-		"critical below warning":            {"controller.thresholds.warningPercent=90", `controller.thresholds.criticalPercent 85: must be warningPercent (90) to 100`},
-		"a tick too short":                  {"agent.tick=50ms", `agent.tick "50ms": must be 100ms or more, such as 10s`},
-		"a tick without a unit":             {"agent.pressedTick=\"2\"", `agent.pressedTick "\"2\"": must be 100ms or more, such as 2s`},
-		"a heartbeat too short":             {"heartbeat=30s", `heartbeat "30s": must be whole minutes or hours, such as 30m`},
-		"a grace that is no time":           {"controller.agentGrace=soon", `controller.agentGrace "soon": must be whole seconds, minutes or hours, such as 2m`},
-		"no agent replaced ever":            {"agent.maxUnavailable=0", `agent.maxUnavailable 0: must be a number from 1 on, or 1% to 100%`},
-		"more agents than there are":        {"agent.maxUnavailable=110%", `agent.maxUnavailable "110%": must be a number from 1 on, or 1% to 100%`},
-		"a path that is none":               {"agent.podLogs=pods", `agent.podLogs "pods": must be an absolute path, such as /var/log/containers`},
-		"logs that aren't looked at":        {"agent.podNames=uid,agent.podLogs=/data/containers", `agent.podLogs "/data/containers": is for agent.podNames auto and logs, and it is uid; leave one of them out`},
-		"a tag that is none":                {"image.tag=a b", `image.tag "a b": must be a tag, such as v0.1.0`},
-		"a digest that is none":             {"agent.image.digest=abc", `agent.image.digest "abc": must be sha256: and 64 hex digits`},
-		"a tag beside a digest":             {"controller.image.tag=a,controller.image.digest=" + digest, `controller.image.tag "a": has no effect beside controller.image.digest; leave one of them out`},
-		"a label of the chart":              {`commonLabels.app\.kubernetes\.io/component=x`, `commonLabels "app.kubernetes.io/component": is a label that the chart or Portreeve sets; choose another name`},
-		"a label of the controller":         {`commonLabels.portreeve\.io/agent=x`, `commonLabels "portreeve.io/agent": is a label that the chart or Portreeve sets; choose another name`},
-		"another operating system":          {`agent.nodeSelector.kubernetes\.io/os=windows`, `agent.nodeSelector kubernetes.io/os "windows": is linux already; leave it out`},
+		"a value that there isn't":              {"agents.tick=1s", `at '': additional properties 'agents' not allowed`},
+		"one that there isn't in the agent":     {"agent.hostPID=true", `at '/agent': additional properties 'hostPID' not allowed`},
+		"a way of naming pods":                  {"agent.podNames=names", `at '/agent/podNames': value must be one of 'auto', 'logs', 'api', 'uid'`},
+		"a number as a time":                    {"agent.tick=5", `at '/agent/tick': got number, want string`},
+		"a word as a number":                    {"controller.replicas=two", `at '/controller/replicas': got string, want integer`},
+		"no replicas":                           {"controller.replicas=0", `at '/controller/replicas': minimum: got 0, want 1`},
+		"a percent above 100":                   {"controller.thresholds.criticalPercent=101", `at '/controller/thresholds/criticalPercent': maximum: got 101, want 100`},
+		"no agent at all":                       {"agent=null", `at '': missing property 'agent'`},
+		"a toleration misspelt":                 {"agent.tolerations[0].efect=NoExecute", `at '/agent/tolerations/0': additional properties 'efect' not allowed`},
+		"a word as a switch":                    {"controller.resolveDestinations=maybe", `at '/controller/resolveDestinations': got string, want boolean`},
+		"a mode that there isn't":               {"agent.mode=privileged", `at '/agent/mode': value must be one of 'measure', 'host', 'pods'`},
+		"a sysctl of another catalogue":         {"agent.mode=host,agent.tuning.allow={net.ipv4.tcp_tw_recycle}", `at '/agent/tuning/allow/0': value must be one of 'net.ipv4.ip_local_port_range', `},
+		"sysctls by a word":                     {"agent.mode=host,agent.tuning.allow=some", `agent.tuning.allow "some": must be all, or a list of sysctls, such as [net.ipv4.tcp_tw_reuse]`},
+		"sysctls that nobody sets":              {"agent.tuning.allow={net.ipv4.tcp_tw_reuse}", `agent.tuning.allow ["net.ipv4.tcp_tw_reuse"]: is for agent.mode host and pods, and it is measure; leave one of them out`},
+		"node ports that nobody asks for":       {"agent.tuning.nodePortRange=20000-25000", `agent.tuning.nodePortRange "20000-25000": is for agent.mode host and pods, and it is measure; leave one of them out`},
+		"node ports the wrong way round":        {"agent.mode=host,agent.tuning.nodePortRange=32767-30000", `agent.tuning.nodePortRange "32767-30000": must be two ports, the lower one first, such as 30000-32767`},
+		"node ports that are none":              {"agent.mode=pods,agent.tuning.nodePortRange=30000-70000", `agent.tuning.nodePortRange "30000-70000": must be two ports, the lower one first, such as 30000-32767`},
+		"SNAT by a word":                        {"agent.snat=auto", `at '/agent/snat': got string, want boolean`},
+		"a log level":                           {"agent.logLevel=trace", `at '/agent/logLevel': value must be one of 'debug', 'info', 'warn', 'error'`},
+		"rules, perhaps":                        {"prometheus.rules.enabled=perhaps", `at '/prometheus/rules/enabled': value must be one of 'auto', true, false`},
+		"a label that is a number":              {"dashboards.labels.grafana_dashboard=1", `at '/dashboards/labels/grafana_dashboard': got number, want string`},
+		"critical below warning":                {"controller.thresholds.warningPercent=90", `controller.thresholds.criticalPercent 85: must be warningPercent (90) to 100`},
+		"a tick too short":                      {"agent.tick=50ms", `agent.tick "50ms": must be 100ms or more, such as 10s`},
+		"a tick without a unit":                 {"agent.pressedTick=\"2\"", `agent.pressedTick "\"2\"": must be 100ms or more, such as 2s`},
+		"a heartbeat too short":                 {"heartbeat=30s", `heartbeat "30s": must be whole minutes or hours, such as 30m`},
+		"a grace that is no time":               {"controller.agentGrace=soon", `controller.agentGrace "soon": must be whole seconds, minutes or hours, such as 2m`},
+		"no agent replaced ever":                {"agent.maxUnavailable=0", `agent.maxUnavailable 0: must be a number from 1 on, or 1% to 100%`},
+		"more agents than there are":            {"agent.maxUnavailable=110%", `agent.maxUnavailable "110%": must be a number from 1 on, or 1% to 100%`},
+		"a path that is none":                   {"agent.podLogs=pods", `agent.podLogs "pods": must be an absolute path, such as /var/log/containers`},
+		"logs that aren't looked at":            {"agent.podNames=uid,agent.podLogs=/data/containers", `agent.podLogs "/data/containers": is for agent.podNames auto and logs, and it is uid; leave one of them out`},
+		"a tag that is none":                    {"image.tag=a b", `image.tag "a b": must be a tag, such as v0.1.0`},
+		"a digest that is none":                 {"agent.image.digest=abc", `agent.image.digest "abc": must be sha256: and 64 hex digits`},
+		"a tag beside a digest":                 {"controller.image.tag=a,controller.image.digest=" + digest, `controller.image.tag "a": has no effect beside controller.image.digest; leave one of them out`},
+		"a label of the chart":                  {`commonLabels.app\.kubernetes\.io/component=x`, `commonLabels "app.kubernetes.io/component": is a label that the chart or Portreeve sets; choose another name`},
+		"a label of the controller":             {`commonLabels.portreeve\.io/agent=x`, `commonLabels "portreeve.io/agent": is a label that the chart or Portreeve sets; choose another name`},
+		"another operating system":              {`agent.nodeSelector.kubernetes\.io/os=windows`, `agent.nodeSelector kubernetes.io/os "windows": is linux already; leave it out`},
+		"pods of Windows":                       {"agent.windows.mode=pods", `at '/agent/windows/mode': value must be one of 'measure', 'host'`},
+		"a sysctl on Windows":                   {"agent.windows.mode=host,agent.windows.allow={net.ipv4.tcp_tw_reuse}", `at '/agent/windows/allow/0': value must be one of 'dynamicport tcp', `},
+		"settings of Windows by a word":         {"agent.windows.mode=host,agent.windows.allow=some", `agent.windows.allow "some": must be all, or a list of settings of Windows, such as [dynamicport tcp]`},
+		"settings that no Windows node has":     {"agent.windows.allow={dynamicport tcp}", `agent.windows.allow ["dynamicport tcp"]: is for agent.windows.mode host, and it is measure; leave one of them out`},
+		"tuning Windows, which is off":          {"agent.windows.enabled=false,agent.windows.mode=host", `agent.windows.mode "host": is for agent.windows.enabled true; leave one of them out`},
+		"another operating system than Windows": {`agent.windows.nodeSelector.kubernetes\.io/os=linux`, `agent.windows.nodeSelector kubernetes.io/os "linux": is windows already; leave it out`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +118,7 @@ func TestPodNames(t *testing.T) {
 			var got gives
 			for _, o := range Render(t, "portreeve-system", "--set", "agent.podNames="+mode) {
 				got.api = got.api || o.GetName() == "portreeve-agent-pod-names"
-				if o.GetKind() == "DaemonSet" {
+				if key(o) == linuxAgent {
 					got.host = hostPath(t, o)
 					got.groups, _, _ = unstructured.NestedSlice(o.Object, "spec", "template", "spec", "securityContext", "supplementalGroups")
 				}
@@ -150,7 +156,7 @@ func TestSNATTakesTheNodesNetworkAndNetAdmin(t *testing.T) {
 	for value, want := range map[string]gives{"false": {}, "true": {true, true, true}} {
 		t.Run(value, func(t *testing.T) {
 			for _, o := range Render(t, "portreeve-system", "--set", "agent.snat="+value) {
-				if o.GetKind() != "DaemonSet" {
+				if key(o) != linuxAgent {
 					continue
 				}
 				var got gives
@@ -193,7 +199,7 @@ func TestWhatEachModeGives(t *testing.T) {
 			var got tuningGives
 			for _, o := range Render(t, "portreeve-system", "--set", "agent.podNames=uid,agent.mode="+mode) {
 				got.Reads = got.Reads || o.GetKind() == "ClusterRoleBinding" && o.GetName() == "portreeve-agent-tuning-pods"
-				if o.GetKind() == "DaemonSet" {
+				if key(o) == linuxAgent {
 					got.of(t, o)
 				}
 			}
@@ -248,7 +254,7 @@ func TestWhatNodesAllow(t *testing.T) {
 	} {
 		got := ""
 		for _, o := range Render(t, "portreeve-system", "--set", "agent.mode=host", "--set-json", "agent.tuning.allow="+allow) {
-			if o.GetKind() != "DaemonSet" {
+			if key(o) != linuxAgent {
 				continue
 			}
 			args, _, _ := unstructured.NestedStringSlice(container(t, o), "args")
@@ -265,18 +271,20 @@ func TestWhatNodesAllow(t *testing.T) {
 // The nodes allow what the agent knows: the schema's list is the catalogue's.
 func TestTheSchemaKnowsTheCatalogue(t *testing.T) {
 	schema := readChart(t, "values.schema.json", json.Unmarshal)
-	got, _, err := unstructured.NestedStringSlice(schema, "definitions", "sysctl", "enum")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []string
-	for _, s := range tunable.All() {
-		if s.OS == tunable.Linux {
-			want = append(want, s.Key)
+	for definition, os := range map[string]tunable.OS{"sysctl": tunable.Linux, "windowsSetting": tunable.Windows} {
+		got, _, err := unstructured.NestedStringSlice(schema, "definitions", definition, "enum")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("definitions.sysctl of values.schema.json (-catalogue +schema):\n%s", diff)
+		var want []string
+		for _, s := range tunable.All() {
+			if s.OS == os {
+				want = append(want, s.Key)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("definitions.%s of values.schema.json (-catalogue +schema):\n%s", definition, diff)
+		}
 	}
 }
 

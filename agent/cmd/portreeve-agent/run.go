@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -125,6 +125,9 @@ func (r *runner) run(ctx context.Context) error {
 	if err := checkProc(r.proc); err != nil {
 		return err
 	}
+	if stop := r.tune.stopFile; stop != "" {
+		r.tune.stopFile = filepath.Join(r.volume(filepath.Dir(stop)), filepath.Base(stop))
+	}
 	log := newLog(r.stderr, r.level.value)
 	klog.SetLogger(logr.Discard()) // what client-go retries, the writer tells once
 	config, err := r.config()
@@ -235,24 +238,9 @@ func routes(loop *agent.Loop, m http.Handler) http.Handler {
 	return mux
 }
 
-// home is the namespace of Portreeve itself: the agent's pod is there.
-func (r *runner) home() string {
-	if r.kubeconfig != "" {
-		return defaultHome
-	}
-	name, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-	if err != nil {
-		return defaultHome
-	}
-	return strings.TrimSpace(string(name))
-}
-
-// defaultHome is where config/ installs Portreeve.
-const defaultHome = "portreeve-system"
-
 func (r *runner) config() (*rest.Config, error) {
 	if r.kubeconfig == "" {
-		config, err := rest.InClusterConfig()
+		config, err := r.inCluster()
 		if err != nil {
 			return nil, usagef("no --kubeconfig, and not in a pod: %w", err)
 		}

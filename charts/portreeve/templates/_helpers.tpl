@@ -23,10 +23,10 @@ app.kubernetes.io/component: {{ . }}
 {{- if .of.digest }}@{{ .of.digest }}{{ else }}:{{ .of.tag | default $shared.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
-{{/* How a component's pods are placed: (dict "root" $ "of" .Values.agent). */}}
+{{/* How a component's pods are placed: (dict "root" $ "of" .Values.agent), and "os" where it isn't linux. */}}
 {{- define "portreeve.placement" -}}
 nodeSelector:
-  kubernetes.io/os: linux
+  kubernetes.io/os: {{ .os | default "linux" }}
   {{- with .of.nodeSelector }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k8s.io/client-go/rest"
+)
+
+// accountFolder is where Kubernetes puts a pod's token, its namespace and the API
+// server's CA.
+const accountFolder = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// sandboxVariable is, in a HostProcess container of Windows, the folder below which
+// containerd 1.6 mounts the pod's volumes. Since 1.7 they are where the pod says
+// (KEP-1981, "Container mounts").
+const sandboxVariable = "CONTAINER_SANDBOX_MOUNT_POINT"
+
+// mounted is where the folder of a volume is, which the pod mounts at path: below
+// sandbox, where it is there. What the host itself has at path is never the pod's then.
+func mounted(sandbox, path string, exists func(string) bool) string {
+	if sandbox == "" {
+		return path
+	}
+	below := strings.TrimRight(sandbox, `/\`) + path
+	if exists(below) {
+		return below
+	}
+	return path
+}
+
+// exists says whether there is a file or folder.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// volume is mounted for this process.
+func (a *app) volume(path string) string { return mounted(a.getenv(sandboxVariable), path, exists) }
+
+// inCluster is how a pod reaches the API server.
+func (a *app) inCluster() (*rest.Config, error) {
+	folder := a.volume(accountFolder)
+	if folder == accountFolder {
+		return rest.InClusterConfig()
+	}
+	return accountConfig(folder, a.getenv)
+}
+
+// accountConfig is rest.InClusterConfig with the files of folder. The token is read
+// again as it is renewed.
+func accountConfig(folder string, getenv func(string) string) (*rest.Config, error) {
+	host, port := getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT")
+	if host == "" || port == "" {
+		return nil, rest.ErrNotInCluster
+	}
+	file := filepath.Join(folder, "token")
+	token, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the service account's token: %w", err)
+	}
+	return &rest.Config{
+		Host:            "https://" + net.JoinHostPort(host, port),
+		TLSClientConfig: rest.TLSClientConfig{CAFile: filepath.Join(folder, "ca.crt")},
+		BearerToken:     string(token),
+		BearerTokenFile: file,
+	}, nil
+}
+
+// home is the namespace of Portreeve itself: the agent's pod is there.
+func (r *runner) home() string {
+	if r.kubeconfig != "" {
+		return defaultHome
+	}
+	name, err := os.ReadFile(filepath.Join(r.volume(accountFolder), "namespace"))
+	if err != nil {
+		return defaultHome
+	}
+	return strings.TrimSpace(string(name))
+}
+
+// defaultHome is where config/ installs Portreeve.
+const defaultHome = "portreeve-system"
