@@ -31,13 +31,17 @@ demo-local: build ## The agent alone: watch a namespace of its own run out of po
 build: ## Build bin/portreeve-agent and -controller: static, for GOOS and GOARCH
 	go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent ./controllers/cmd/portreeve-controller
 
+.PHONY: build-windows
+build-windows: ## Build bin/portreeve-agent.exe
+	GOOS=windows GOARCH=amd64 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent
+
 .PHONY: images
 images: ## Write bin/images/*.tar for PLATFORMS (linux/amd64 linux/arm64), without a container engine
 	VERSION=$(VERSION) hack/image/build.sh agent controller
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests use (root, apt-get)
-	@hack/deps.sh qemu-system-x86 busybox-static cpio kmod nftables iproute2 \
+	@hack/deps.sh qemu-system-x86 busybox-static cpio kmod nftables iproute2 wine64 \
 	  containerd runc containernetworking-plugins iptables conntrack ethtool openssl
 	@hack/prometheus/fetch.sh >/dev/null # unpacked, not installed: it would start services
 
@@ -57,6 +61,7 @@ cluster-build: ## Build kube-apiserver, etcd and kubectl, which tests use, from 
 
 .PHONY: test
 test: verify cluster-build test-unit test-kernels ## All tests; as root also those that need it, in namespaces of their own
+	hack/wine/run.sh --where-possible
 	hack/e2e/run.sh --where-possible
 
 .PHONY: test-unit
@@ -69,6 +74,10 @@ test-unit: ## Tests of every package; those that need root skip themselves witho
 .PHONY: test-kernels
 test-kernels: ## The tests against live kernels again, on Debian's 6.1 and 6.12 in a virtual machine
 	hack/vm/run.sh
+
+.PHONY: test-wine
+test-wine: ## The Windows build under Wine, in namespaces of this machine (root, deps)
+	hack/wine/run.sh
 
 .PHONY: e2e
 e2e: ## The chart on real kubelets and containerd, in namespaces of this machine (root, deps)

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"time"
+)
+
+// faults are what netsh may do instead, by name.
+var faults = map[string]func() ([]byte, int){
+	"refuse": func() ([]byte, int) {
+		return []byte("The requested operation requires elevation (Run as administrator).\r\n\r\n"), 1
+	},
+	"empty":   func() ([]byte, int) { return nil, 0 },
+	"garbage": func() ([]byte, int) { return []byte("\xff\xfe\x00 65536 : -1\r\n: : 99999999999999999999\r\n"), 0 },
+	"ignore":  func() ([]byte, int) { return []byte("Ok.\r\n\r\n"), 0 }, // it does nothing
+	"slow": func() ([]byte, int) {
+		time.Sleep(10 * time.Minute) // longer than anyone waits
+		return nil, 0
+	},
+}
+
+// fault is what to do instead of verb, nil for nothing.
+func (f folder) fault(verb string) func() ([]byte, int) {
+	text, _ := os.ReadFile(f.path("fault")) // mostly there is none
+	for line := range strings.Lines(string(text)) {
+		if of, name, _ := strings.Cut(strings.TrimSpace(line), " "); of == verb || of == "*" {
+			if faults[name] == nil {
+				return func() ([]byte, int) { return []byte("no fault has the name " + name), 3 }
+			}
+			return faults[name]
+		}
+	}
+	return nil
+}

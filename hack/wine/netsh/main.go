@@ -1,0 +1,96 @@
+// Command netsh stands in for Windows' netsh.exe, of which Wine has only a stub: it shows
+// and keeps the dynamic port ranges and the excluded ports, as far as agent/netsh asks for
+// them, in the words of agent/netsh/testdata. It has nothing to do with any socket. What
+// it proves is how we run netsh, read it and check what we wrote; not what Windows does.
+//
+// Its folder is C:\netsh, which a test writes to from Linux:
+//
+//	layouts\      the texts of agent/netsh/testdata
+//	language      english (also where the file is missing), german, japanese, …
+//	fault         lines "VERB FAULT", such as "set refuse": see faults; "*" is every verb
+//	state.json    the ranges and exclusions; missing: as Windows is installed
+//	log           each command line that was given, appended
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func main() {
+	out, code := folder(`C:\netsh`).run(os.Args[1:])
+	_, _ = os.Stdout.Write(out)
+	os.Exit(code)
+}
+
+// folder is where everything of the stand-in is.
+type folder string
+
+// run is one call: what is printed, and the exit code.
+func (f folder) run(args []string) ([]byte, int) {
+	if err := f.log(args); err != nil {
+		return []byte(err.Error()), 3
+	}
+	c, err := parse(args)
+	if err != nil {
+		return []byte(err.Error() + "\r\n"), 1
+	}
+	if fault := f.fault(c.verb); fault != nil {
+		return fault()
+	}
+	s, err := f.load()
+	if err != nil {
+		return []byte(err.Error()), 3
+	}
+	if c.verb == "show" {
+		return f.show(c, s)
+	}
+	if refusal := s.change(c); refusal != "" {
+		return []byte(refusal + "\r\n\r\n"), 1
+	}
+	if err := f.save(s); err != nil {
+		return []byte(err.Error()), 3
+	}
+	return []byte("Ok.\r\n\r\n"), 0
+}
+
+func (f folder) log(args []string) error {
+	l, err := os.OpenFile(f.path("log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(l, strings.Join(args, " "))
+	return errors.Join(err, l.Close())
+}
+
+func (f folder) load() (*state, error) {
+	text, err := os.ReadFile(f.path("state.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return installed(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &state{}
+	return s, json.Unmarshal(text, s)
+}
+
+// save replaces the file at once: others read it at the same time.
+func (f folder) save(s *state) error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	own := f.path(fmt.Sprintf("state.%d", os.Getpid()))
+	if err := os.WriteFile(own, text, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(own, f.path("state.json"))
+}
+
+func (f folder) path(name string) string { return filepath.Join(string(f), name) }

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The Windows build under Debian's Wine: first the tests of packages that have some for
+# Windows only, then the real portreeve-agent.exe, against a real API server too (the
+# tests of this folder). Arguments go to the latter: -test.run …
+#
+#   hack/wine/run.sh
+#   hack/wine/run.sh --where-possible   only where root and Wine are there
+#   hack/wine/run.sh --packages         only the former; arguments are packages
+#
+# Nothing is left behind but bin/wine, with logs in bin/wine/artefacts after a failure.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source hack/wine/common.sh
+
+missing=
+[[ $(id -u) == 0 ]] || missing="not root, which namespaces need"
+[[ $(uname -m) == x86_64 ]] || missing="this machine is $(uname -m), and the programs are built for x86_64"
+[[ -x $wine ]] || missing="no $wine: make deps installs Debian's wine64"
+if [[ $missing ]]; then
+  [[ ${1:-} == --where-possible ]] || { echo "wine: $missing" >&2; exit 1; }
+  echo "wine: $missing: NOTHING OF WINDOWS IS RUN, IT IS ONLY COMPILED"
+  exit 0
+fi
+[[ ${1:-} != --where-possible ]] || shift
+
+export CGO_ENABLED=0
+bin=$PWD/bin/wine
+mkdir -p "$bin"
+hack/wine/prefix.sh >/dev/null
+
+# Wine 8 can't do what Go's os.RemoveAll, and so t.TempDir, tries first; Go has another
+# way for its own tests.
+windows=internal/syscall/windows/at_windows.go
+go=$(go env GOROOT)/src/$windows
+sed 's/^var TestDeleteatFallback bool$/var TestDeleteatFallback = true/' "$go" >"$bin/at_windows.go"
+! cmp -s "$go" "$bin/at_windows.go" || { echo "wine: Go's $windows has no TestDeleteatFallback any more" >&2; exit 1; }
+echo "{\"Replace\": {\"$go\": \"$bin/at_windows.go\"}}" >"$bin/overlay.json"
+
+# packages are those with tests for Windows only, in ./.
+packages() { find agent api -name '*_windows_test.go' -printf './%h\n' | sort -u; }
+
+# test_packages runs the tests of packages.
+test_packages() {
+  [[ $# -gt 0 ]] || mapfile -t list < <(packages)
+  [[ $# == 0 ]] || list=("$@")
+  [[ ${#list[@]} -gt 0 ]] || return 0
+  GOOS=windows GOARCH=amd64 go test -trimpath -overlay "$bin/overlay.json" -exec "$PWD/hack/wine/bed.sh" "${list[@]}"
+}
+
+[[ ${1:-} != --packages ]] || { shift; test_packages "$@"; exit; }
+test_packages
+
+build() { go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=wine" -o "$bin/" "$@"; }
+GOOS=windows GOARCH=amd64 build ./agent/cmd/portreeve-agent ./hack/wine/netsh ./hack/wine/sockets
+build ./controllers/cmd/portreeve-controller
+hack/cluster/build.sh >/dev/null
+rm -rf "$bin/artefacts"
+PORTREEVE_WINE=$bin go test -trimpath -count=1 -timeout=10m ./hack/wine "$@"
