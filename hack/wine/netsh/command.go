@@ -14,6 +14,9 @@ type command struct {
 	numbers    map[string]int
 }
 
+// errSyntax is in Windows' words.
+//
+//nolint:revive // a sentence
 var errSyntax = errors.New("The syntax supplied for this command is not valid. Check help for the correct syntax.")
 
 // parse understands what Windows would, spelt in the way that agent/netsh spells it:
