@@ -120,7 +120,7 @@ func (n networks) plan(of Network, files Sysctls) plan.Plan {
 	entries := n.journal.Entries(of.Target)
 	in := plan.Input{Target: of.Target, Settings: of.Settings, Current: map[string]plan.Reading{}, Entries: entries,
 		Memory: n.memory[of.Target], Facts: of.Facts}
-	for _, key := range plan.Keys(of.Settings, entries) {
+	for _, key := range plan.Keys(of.Facts.OS, of.Settings, entries) {
 		in.Current[key] = files.Read(key)
 	}
 	return plan.Make(in)

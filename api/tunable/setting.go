@@ -60,6 +60,9 @@ type Setting struct {
 	Reach Reach
 	// Value is what it takes.
 	Value Value
+	// Parts are the names of what is read and written one after the other, and may
+	// differ: see Split. Empty where there is one.
+	Parts []string
 	// Default is what the operating system starts with; empty where that depends on
 	// the machine.
 	Default string
@@ -81,9 +84,6 @@ func (s Setting) Check(value string) error {
 	}
 	return nil
 }
-
-// Same says whether a and b are the same value, however they are spelled.
-func (s Setting) Same(a, b string) bool { return s.Value.canonical(a) == s.Value.canonical(b) }
 
 // InPods says whether the setting can be held inside pods.
 func (s Setting) InPods() bool { return s.Reach == EachNetwork }

@@ -10,26 +10,39 @@ const (
 // their keys here.
 const Tcpip = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\`
 
+// DynamicTCP, DynamicUDP and ExcludedPorts are the keys of what netsh holds.
+const (
+	DynamicTCP    = "dynamicport tcp"
+	DynamicUDP    = "dynamicport udp"
+	ExcludedPorts = "excludedportrange"
+)
+
+// What netsh has one of each.
+var (
+	families = []string{"IPv4", "IPv6"}
+	lists    = []string{"IPv4 TCP", "IPv6 TCP", "IPv4 UDP", "IPv6 UDP"}
+)
+
 // windows is what netsh and the registry hold, in the order of a NodeTuning's fields.
 var windows = []Setting{
 	{
-		Key: "dynamicport tcp", Field: "windows.dynamicPorts.tcp", OS: Windows, Reach: Machine,
-		Value: Block{Least: 1025, Ports: 255}, Default: "49152 16384",
+		Key: DynamicTCP, Field: "windows.dynamicPorts.tcp", OS: Windows, Reach: Machine,
+		Value: Block{Least: 1025, Ports: 255}, Parts: families, Default: "49152 16384",
 		Does:    "The ports that connect() and bind(0) choose from, of IPv4 and IPv6 alike.",
 		Caution: "Blocks that HNS and WinNAT hold already stay until a restart. NodePorts must not lie inside unless they are excluded.",
 		Source:  portExhaustion,
 	},
 	{
-		Key: "dynamicport udp", Field: "windows.dynamicPorts.udp", OS: Windows, Reach: Machine,
-		Value: Block{Least: 1025, Ports: 255}, Default: "49152 16384",
+		Key: DynamicUDP, Field: "windows.dynamicPorts.udp", OS: Windows, Reach: Machine,
+		Value: Block{Least: 1025, Ports: 255}, Parts: families, Default: "49152 16384",
 		Does:   "The same for UDP.",
 		Source: portExhaustion,
 	},
 	{
-		Key: "excludedportrange", Field: "windows.excludedPorts", OS: Windows, Reach: Machine,
-		Value: PortList{}, Default: "",
-		Does:    "Ports that are never chosen by themselves.",
-		Caution: "A program that binds one by name gets WSAEACCES 10013.",
+		Key: ExcludedPorts, Field: "windows.excludedPorts", OS: Windows, Reach: Machine,
+		Value: PortList{}, Parts: lists, Default: "",
+		Does:    "Ports that are never chosen by themselves, of TCP and UDP, IPv4 and IPv6.",
+		Caution: "Not while a program has one of them. Those that HNS and WinNAT exclude can't be bound by name either (WSAEACCES 10013).",
 		Source:  portExhaustion,
 	},
 	{

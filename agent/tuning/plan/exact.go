@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,47 +34,41 @@ func (b *builder) exact(is tunable.Setting) {
 // where it stands already or must not be written.
 func (b *builder) reach(w want) *Write {
 	now := b.Current[w.Key].Value
+	e, held := b.entry(w.Key)
 	if w.is.Same(now, w.Value) {
 		b.stood(w.Key, w.Value)
-		b.say(w.Setting, v1alpha1.SettingApplied, effect(w.is))
-		if e, ok := b.Entries[w.Key]; ok && e.Boot != b.Boot {
+		state, message := b.works(w.is, now, e)
+		b.say(w.Setting, state, message)
+		if _, old := b.Entries[w.Key]; old && !held {
 			b.Forget = append(b.Forget, w.Key)
 		}
 		return nil
 	}
-	e, held := b.entry(w.Key)
 	ours := held && e.wrote(w.is, now)
 	if state, why := b.contest(w.Key, w.Value, ours); why != "" {
 		b.say(w.Setting, state, why)
 		return nil
 	}
-	next := Entry{Target: b.Target, Key: w.Key, Boot: b.Boot, Original: now, Wrote: []string{w.Value}, At: b.Now}
+	next := Entry{Target: b.Target, Key: w.Key, Boot: b.Boot, Original: now, Wrote: []string{w.Value}, At: b.Now, Live: b.live(w.is, now, e)}
+	if held {
+		next.Original = e.beneath(w.is, now)
+		next.Wrote = append(next.Wrote, e.standing(w.is, now, w.Value)...)
+	}
 	if ours {
-		next.Original, next.At, next.Wrote = e.Original, e.At, append(next.Wrote, now)
+		next.At = e.At
 	}
 	b.record(next)
-	b.pending(w.Setting, v1alpha1.SettingApplied, effect(w.is), w.Key).status.Original = shown(next.Original)
+	state, message := b.works(w.is, w.Value, next)
+	b.pending(w.Setting, state, message, w.Key).status.Original = shown(next.Original)
 	return &Write{Key: w.Key, Value: w.Value}
-}
-
-// wrote says whether value is one of ours.
-func (e *Entry) wrote(is tunable.Setting, value string) bool {
-	return slices.ContainsFunc(e.Wrote, func(v string) bool { return is.Same(v, value) })
 }
 
 // record plans the journal's entry of a key that is about to be written, if it is not
 // the same already.
 func (b *builder) record(e Entry) {
-	if old, ok := b.entry(e.Key); !ok || old.Original != e.Original || !slices.Equal(old.Wrote, e.Wrote) {
+	if old, ok := b.entry(e.Key); !ok || old.Original != e.Original || !slices.Equal(old.Wrote, e.Wrote) || e.Live != "" && old.Boot != e.Boot {
 		b.Record = append(b.Record, e)
 	}
-}
-
-func effect(is tunable.Setting) string {
-	if is.Effect == tunable.AtOnce {
-		return ""
-	}
-	return "works " + is.Effect.String()
 }
 
 // stood remembers that want stands at key.
@@ -112,11 +107,14 @@ func (b *builder) contest(key, want string, ours bool) (state v1alpha1.SettingSt
 		return "", ""
 	}
 	return v1alpha1.SettingContested, fmt.Sprintf("%s: another program, likely %s, writes it again and again: repaired %d times, now left alone for %d hours; one of the two has to stop",
-		key, writer(key), mostRepairs, int(contestedFor.Hours()))
+		key, b.writer(key), mostRepairs, int(contestedFor.Hours()))
 }
 
 // writer is who is likely to write key as well.
-func writer(key string) string {
+func (b *builder) writer(key string) string {
+	if b.os() == tunable.Windows {
+		return "a group policy, a script of the node's image or another agent"
+	}
 	if strings.HasPrefix(key, "net.netfilter.nf_conntrack") {
 		return "kube-proxy (conntrack in its configuration)"
 	}
@@ -127,16 +125,22 @@ func writer(key string) string {
 // since. It returns what is to be written for that, nil where nothing is.
 func (b *builder) giveBack(is tunable.Setting, e Entry) *Write {
 	now := b.Current[e.Key]
+	_, held := b.entry(e.Key)
+	back := e.beneath(is, now.Value)
 	s := &v1alpha1.Setting{ID: e.Key, Key: e.Key, Scope: b.scope(), Value: e.Original}
 	switch {
-	case e.Boot != b.Boot || now.absent() || now.Err == nil && is.Same(now.Value, e.Original):
+	case !held || now.absent() || now.Err == nil && is.Same(now.Value, e.Original):
 		b.Forget = append(b.Forget, e.Key)
-		b.released(s, "")
+		b.released(s, b.later(is, e, now.Value))
+		return nil
+	case errors.Is(now.Err, ErrForeign):
+		b.Forget = append(b.Forget, e.Key)
+		b.released(s, fmt.Sprintf("%s: left as another program wrote it: %s", e.Key, oneLine(now.Err)))
 		return nil
 	case now.Err != nil:
 		b.released(s, "").fail(fmt.Sprintf("%s: can't be given back: can't be read: %v", e.Key, now.Err))
 		return nil
-	case !e.wrote(is, now.Value):
+	case is.Same(now.Value, back):
 		b.Forget = append(b.Forget, e.Key)
 		b.released(s, fmt.Sprintf("%s: left at %q, which another program wrote", e.Key, tunable.Clip(now.Value)))
 		return nil
@@ -145,9 +149,9 @@ func (b *builder) giveBack(is tunable.Setting, e Entry) *Write {
 		return nil
 	}
 	b.Forget = append(b.Forget, e.Key)
-	it := b.released(s, "")
+	it := b.released(s, b.later(is, e, back))
 	it.needs, it.status.State = []string{e.Key}, v1alpha1.SettingPending
-	return &Write{Key: e.Key, Value: e.Original, Original: true}
+	return &Write{Key: e.Key, Value: back, Original: true}
 }
 
 // released is the status of a key that is given back, with what it becomes once that

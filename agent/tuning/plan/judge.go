@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,7 +31,7 @@ type want struct {
 // judge finds out what becomes of one wish: it is refused, waits, is only tried out,
 // or is to be held.
 func (b *builder) judge(s *v1alpha1.Setting) {
-	is, _ := tunable.Lookup(tunable.Linux, s.Key)
+	is, _ := b.lookup(s.Key)
 	if why := b.refuse(s, is); why != "" {
 		b.freeze[s.Key] = true
 		b.say(s, v1alpha1.SettingRefused, why)
@@ -58,7 +59,7 @@ func (b *builder) judge(s *v1alpha1.Setting) {
 // refuse says why s may not be held here; empty where it may. The node has the last
 // word, whatever the API server let through.
 func (b *builder) refuse(s *v1alpha1.Setting, is tunable.Setting) string {
-	if err := tunable.CheckKey(tunable.Linux, s.Key); err != nil {
+	if err := tunable.CheckKey(b.os(), s.Key); err != nil {
 		return err.Error()
 	}
 	now := b.Current[s.Key]
@@ -78,6 +79,8 @@ func (b *builder) refuse(s *v1alpha1.Setting, is tunable.Setting) string {
 		return fmt.Sprintf("%s: there is one for the whole node (%v), which no pod can set; use the scope Host", s.Key, is.Reach)
 	case now.absent():
 		return b.lacks(is)
+	case errors.Is(now.Err, ErrForeign):
+		return fmt.Sprintf("%s: %s", s.Key, oneLine(now.Err))
 	case now.Err == nil && now.ReadOnly && !is.Same(now.Value, s.Value):
 		return fmt.Sprintf("%s: read-only here, and it stands at %q", s.Key, tunable.Clip(now.Value))
 	}
@@ -89,6 +92,8 @@ func oneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }
 // lacks says why there is no such key.
 func (b *builder) lacks(is tunable.Setting) string {
 	switch {
+	case is.OS == tunable.Windows:
+		return is.Key + ": this Windows does not have it"
 	case is.Since != "":
 		return fmt.Sprintf("%s: Linux %s does not have it, only %s and later", is.Key, b.Kernel, is.Since)
 	case strings.HasPrefix(is.Key, "net.netfilter."):
@@ -109,10 +114,11 @@ func (b *builder) needed(s *v1alpha1.Setting) bool {
 	return true
 }
 
-// entry is the journal's of this boot.
+// entry is the journal's of what may still stand: of this boot, or of any where
+// settings outlive a restart.
 func (b *builder) entry(key string) (Entry, bool) {
 	e, ok := b.Entries[key]
-	return e, ok && e.Boot == b.Boot
+	return e, ok && (e.Boot == b.Boot || b.os().Lasts())
 }
 
 // say sets a status that does not depend on what is written.
@@ -152,7 +158,7 @@ func (b *builder) hold() {
 		if e, ok := b.entry(key); ok {
 			it := b.say(&v1alpha1.Setting{ID: key, Key: key, Scope: b.scope(), Value: e.Wrote[0]}, v1alpha1.SettingApplied,
 				"held on as it is: nobody has said yet what is wanted")
-			if key == reserveKey {
+			if key == b.pools().list {
 				it.status.Want = it.status.Have
 			}
 		}
@@ -181,7 +187,7 @@ func (b *builder) stop() {
 // one wrote is left to it.
 func (b *builder) strangers() {
 	for _, key := range slices.Sorted(maps.Keys(b.Entries)) {
-		if _, ok := tunable.Lookup(tunable.Linux, key); !ok {
+		if _, ok := b.lookup(key); !ok {
 			b.say(&v1alpha1.Setting{ID: tunable.Clip(key), Key: tunable.Clip(key), Scope: b.scope()}, v1alpha1.SettingFailed,
 				tunable.Clip(key)+": in the journal, and not a setting that this version knows; left as it is")
 		}

@@ -9,51 +9,99 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// reservation is the plan for the range and the reserved ports, which belong together:
+// The keys of Linux that belong together.
+const (
+	rangeKey   = "net.ipv4.ip_local_port_range"
+	reserveKey = "net.ipv4.ip_local_reserved_ports"
+)
+
+// pools are the keys that decide which ports connect() takes: the ranges, and the list
+// of ports that are kept out of them. Ports have to be in the list before a range takes
+// them in.
+type pools struct {
+	ranges []string
+	list   string
+}
+
+var (
+	linuxPools   = pools{[]string{rangeKey}, reserveKey}
+	windowsPools = pools{[]string{tunable.DynamicTCP, tunable.DynamicUDP}, tunable.ExcludedPorts}
+)
+
+func (f Facts) pools() pools {
+	if f.os() == tunable.Windows {
+		return windowsPools
+	}
+	return linuxPools
+}
+
+func (p pools) ranged(key string) bool { return slices.Contains(p.ranges, key) }
+
+// reservation is the plan for the ranges and the reserved ports, which belong together:
 // what a wider range would take from services is reserved before it is widened, and
 // set free only after it is narrow again.
 //
-// The value of net.ipv4.ip_local_reserved_ports is everybody's: what others put there,
-// what the spec wants, and what a wider range needs.
+// The list is everybody's: what others put there, what the spec wants, and what a wider
+// range needs. Windows has four of them, which are held alike.
 type reservation struct {
 	*builder
+	pools
 	is tunable.Setting
 	// now is what stands, ours what of it is or may be ours, others the rest.
-	now, ours, others ports
-	// need is what has to stand there for the spec and for the range.
-	need ports
-	// move is the write of the range, nil where there is none.
-	move *Write
+	now, ours, others lists
+	// need is what has to stand there for the spec and for the ranges.
+	need lists
+	// moves are the writes of the ranges.
+	moves []*Write
 }
 
-// network plans the two.
-func (b *builder) network() {
-	r := reservation{builder: b}
-	r.is, _ = tunable.Lookup(tunable.Linux, reserveKey)
-	r.now = parsePorts(r.Current[reserveKey].Value)
-	if e, ok := r.entry(reserveKey); ok {
+func (b *builder) reservation() *reservation {
+	r := &reservation{builder: b, pools: b.pools()}
+	r.is, _ = b.lookup(r.list)
+	r.now = parseLists(r.is, b.Current[r.list].Value)
+	r.ours, r.need = r.every(ports{}), r.every(ports{})
+	if e, ok := b.entry(r.list); ok {
 		for _, v := range e.Wrote {
-			r.ours = r.ours.with(parsePorts(v))
+			r.ours = r.ours.with(parseLists(r.is, v))
 		}
 	}
 	r.others = r.now.without(r.ours)
-	r.planRange()
+	return r
+}
+
+// every is p in each list.
+func (r *reservation) every(p ports) lists { return slices.Repeat(lists{p}, len(r.now)) }
+
+// network plans them.
+func (b *builder) network() {
+	r := b.reservation()
+	for _, key := range r.ranges {
+		r.planRange(key)
+	}
 	r.planReserved()
 }
 
-func (r *reservation) planRange() {
-	w, wanted := r.wants[rangeKey]
-	e, held := r.Entries[rangeKey]
+func (r *reservation) planRange(key string) {
+	w, wanted := r.wants[key]
+	e, held := r.Entries[key]
 	switch {
 	case wanted:
 		r.widen(w)
-	case r.freeze[rangeKey]: // the range stays, and so does what was reserved for it
-		r.need = r.ours
+	case r.freeze[key]: // the range stays, and so does what was reserved for it
+		r.need = r.need.with(r.ours)
 	case held:
-		is, _ := tunable.Lookup(tunable.Linux, rangeKey)
-		if r.move = r.giveBack(is, e); r.move == nil && !slices.Contains(r.Forget, rangeKey) {
-			r.need = r.ours // it can't be narrowed
+		is, _ := r.lookup(key)
+		move := r.giveBack(is, e)
+		if move == nil && !slices.Contains(r.Forget, key) {
+			r.need = r.need.with(r.ours) // it can't be narrowed
 		}
+		r.move(move)
+	}
+}
+
+func (r *reservation) move(w *Write) {
+	if w != nil {
+		r.moves = append(r.moves, w)
 	}
 }
 
@@ -61,15 +109,15 @@ func (r *reservation) planRange() {
 func (r *reservation) widen(w want) {
 	need, why := r.collisions(w)
 	if why == "" {
-		why = r.cantReserve(need)
+		why = r.cantReserve(w.Key, need)
 	}
 	if why != "" {
-		r.need = r.ours
+		r.need = r.need.with(r.ours)
 		r.say(w.Setting, v1alpha1.SettingRefused, why)
 		return
 	}
-	r.need = need
-	r.move = r.reach(w)
+	r.need = r.need.with(r.every(need))
+	r.move(r.reach(w))
 	if it := &r.items[len(r.items)-1]; need != (ports{}) && it.message == "" && it.status.Message == "" {
 		it.message = fmt.Sprintf("%s reserved in it for %s", tunable.Clip(need.String()), r.whose(need))
 		if it.status.State == v1alpha1.SettingApplied {
@@ -83,52 +131,54 @@ func (r *reservation) widen(w want) {
 // all of it, those that something only seems to need out of what w adds: in the rest
 // connect() and bind(0) gave them out before.
 func (r *reservation) collisions(w want) (need ports, why string) {
-	now := r.Current[rangeKey].Value
+	now := r.Current[w.Key].Value
 	before := now
-	if e, held := r.entry(rangeKey); held && e.wrote(w.is, now) {
+	if e, held := r.entry(w.Key); held && e.wrote(w.is, now) {
 		before = e.Original
 	}
-	added := span(w.Value).without(span(before))
+	taken := span(w.is, w.Value)
+	added := taken.without(span(w.is, before))
 	if added == (ports{}) {
 		return need, ""
 	}
 	for _, p := range r.Protect {
-		need = need.with(portsOf(p.Ports).within(span(w.Value)))
+		need = need.with(portsOf(p.Ports).within(taken))
 	}
 	// What was reserved once stays so while the range is wide, and also after a
 	// restart of the machine, when services may not listen yet.
-	if old, ok := r.Entries[reserveKey]; ok {
-		need = need.with(parsePorts(old.Wrote[0]).within(added))
+	if old, ok := r.Entries[r.list]; ok {
+		need = need.with(parseLists(r.is, old.Wrote[0]).any().within(added))
 	}
 	if r.Listeners != nil && !w.is.Same(now, w.Value) {
 		listeners, err := r.Listeners()
 		if err != nil {
-			return need, fmt.Sprintf("%s: what listens in the wider range can't be read, and so not be reserved: %v", rangeKey, err)
+			return need, fmt.Sprintf("%s: what listens in the wider range can't be read, and so not be reserved: %v", w.Key, err)
 		}
 		need = need.with(portsOf(listeners...).within(added))
 	}
 	return need, ""
 }
 
-// cantReserve says why need can't be reserved; empty where it can, or is already.
-func (r *reservation) cantReserve(need ports) string {
-	missing, now := need.without(r.now), r.Current[reserveKey]
+// cantReserve says why need can't be reserved for the range key; empty where it can,
+// or is already.
+func (r *reservation) cantReserve(key string, need ports) string {
+	missing, now := r.every(need).without(r.now).any(), r.Current[r.list]
 	var because string
 	switch {
 	case missing == (ports{}):
 		return ""
-	case !slices.Contains(r.Allow, reserveKey):
-		because = reserveKey + " is not in the agent's --allow on this node"
+	case !slices.Contains(r.Allow, r.list):
+		because = r.list + " is not in the agent's --allow on this node"
 	case now.Err != nil:
-		because = fmt.Sprintf("%s can't be read: %v", reserveKey, now.Err)
+		because = fmt.Sprintf("%s can't be read: %v", r.list, now.Err)
 	case now.ReadOnly:
-		because = reserveKey + " is read-only here"
+		because = r.list + " is read-only here"
 	case r.Lost != "":
 		because = r.Lost
 	default:
 		return ""
 	}
-	return fmt.Sprintf("%s: the wider range would take %s of %s, which can't be reserved: %s", rangeKey, tunable.Clip(missing.String()), r.whose(missing), because)
+	return fmt.Sprintf("%s: the wider range would take %s of %s, which can't be reserved: %s", key, tunable.Clip(missing.String()), r.whose(missing), because)
 }
 
 // whose names the services that have the ports.
@@ -150,38 +200,39 @@ func (b *builder) whose(p ports) string {
 	return strings.Join(names, ", ")
 }
 
-// planReserved puts the writes of both keys into their order: reserve, move the
-// range, set free.
+// planReserved puts the writes into their order: reserve, move the ranges, set free.
 func (r *reservation) planReserved() {
-	w, wanted := r.wants[reserveKey]
+	w, wanted := r.wants[r.list]
 	switch {
 	case wanted:
-		r.need = r.need.with(parsePorts(w.Value))
-	case r.freeze[reserveKey]:
+		r.need = r.need.with(r.every(parsePorts(w.Value)))
+	case r.freeze[r.list]:
 		r.need = r.need.with(r.ours)
 	}
 	target := r.others.with(r.need)
 	before := r.now.with(target)
-	if r.now == target {
+	if r.now.equal(target) {
 		r.settled(w, wanted)
-		r.append(r.move)
+		r.append(r.moves...)
 		return
 	}
 	if !r.mayReserve(w, wanted) {
 		r.unreserved()
 		return
 	}
-	if before != r.now {
-		r.append(&Write{Key: reserveKey, Value: before.String()})
-		if r.move != nil {
-			r.move.After = []string{reserveKey}
-		}
+	var needed []string
+	if !before.equal(r.now) {
+		r.append(&Write{Key: r.list, Value: before.spell(r.is)})
+		needed = []string{r.list}
 	}
-	r.append(r.move)
-	if before != target {
-		last := &Write{Key: reserveKey, Value: target.String(), Original: r.need == (ports{})}
-		if r.move != nil {
-			last.After = []string{rangeKey}
+	for _, m := range r.moves {
+		m.After = needed
+	}
+	r.append(r.moves...)
+	if !before.equal(target) {
+		last := &Write{Key: r.list, Value: target.spell(r.is), Original: r.need.empty()}
+		for _, m := range r.moves {
+			last.After = append(last.After, m.Key)
 		}
 		r.append(last)
 	}
@@ -190,38 +241,41 @@ func (r *reservation) planReserved() {
 
 // mayReserve says whether the list, which is not as it should be, may be written.
 func (r *reservation) mayReserve(w want, wanted bool) bool {
-	now := r.Current[reserveKey]
-	missing := r.need.without(r.now) != (ports{})
+	now := r.Current[r.list]
+	missing := !r.need.without(r.now).empty()
 	s := w.Setting
 	if !wanted {
-		s = &v1alpha1.Setting{ID: reserveKey, Key: reserveKey, Scope: r.scope(), Value: r.need.String()}
+		s = &v1alpha1.Setting{ID: r.list, Key: r.list, Scope: r.scope(), Value: r.need.spell(r.is)}
 	}
 	switch {
 	case now.Err != nil:
 		return false
 	case now.ReadOnly:
-		r.say(s, v1alpha1.SettingFailed, reserveKey+": our ports in it can't be given back: it is read-only here")
+		r.say(s, v1alpha1.SettingFailed, r.list+": our ports in it can't be given back: it is read-only here")
 		return false
 	case !missing: // only ports of ours are taken out
 		return true
 	}
-	state, why := r.contest(reserveKey, r.need.String(), false)
+	state, why := r.contest(r.list, r.need.spell(r.is), false)
 	if why != "" {
 		r.say(s, state, why)
 	}
 	return why == ""
 }
 
-// unreserved moves the range only where that takes no port from a service.
+// unreserved moves ranges only where that takes no port from a service.
 func (r *reservation) unreserved() {
-	if r.move == nil || r.move.Original || r.need.without(r.now) == (ports{}) {
-		r.append(r.move)
-		return
-	}
-	for i := range r.items {
-		if it := &r.items[i]; it.status.Key == rangeKey && len(it.needs) > 0 {
-			it.needs, it.status.State = nil, v1alpha1.SettingRefused
-			it.status.Message = fmt.Sprintf("%s: the wider range would take ports of %s, and %s can't be held", rangeKey, r.whose(r.need), reserveKey)
+	free := r.need.without(r.now).empty()
+	for _, m := range r.moves {
+		if m.Original || free {
+			r.append(m)
+			continue
+		}
+		for i := range r.items {
+			if it := &r.items[i]; it.status.Key == m.Key && len(it.needs) > 0 {
+				it.needs, it.status.State = nil, v1alpha1.SettingRefused
+				it.status.Message = fmt.Sprintf("%s: the wider range would take ports of %s, and %s can't be held", m.Key, r.whose(r.need.any()), r.list)
+			}
 		}
 	}
 }
@@ -231,41 +285,43 @@ func (r *reservation) settled(w want, wanted bool) {
 	if wanted {
 		r.say(w.Setting, v1alpha1.SettingApplied, "")
 	}
-	if r.need != (ports{}) {
-		r.stood(reserveKey, r.need.String())
+	if !r.need.empty() {
+		r.stood(r.list, r.need.spell(r.is))
 	}
-	now := r.Current[reserveKey]
-	_, known := r.Entries[reserveKey]
-	if known && (now.Err == nil || now.absent()) && !r.freeze[reserveKey] && r.ours.within(r.now) == (ports{}) {
-		r.Forget = append(r.Forget, reserveKey)
+	now := r.Current[r.list]
+	_, known := r.Entries[r.list]
+	if known && (now.Err == nil || now.absent()) && !r.freeze[r.list] && r.ours.within(r.now).empty() {
+		r.Forget = append(r.Forget, r.list)
 	}
 }
 
 // note writes the journal's entry for a list that is written, and what is to be said.
 func (r *reservation) note(w want, wanted bool) {
-	e, held := r.entry(reserveKey)
-	if r.need == (ports{}) { // everything of ours goes
-		r.Forget = append(r.Forget, reserveKey)
-		it := r.released(&v1alpha1.Setting{ID: reserveKey, Key: reserveKey, Scope: r.scope(), Value: e.Original}, "")
-		it.needs, it.status.State = []string{reserveKey}, v1alpha1.SettingPending
+	e, held := r.entry(r.list)
+	if r.need.empty() { // everything of ours goes
+		r.Forget = append(r.Forget, r.list)
+		it := r.released(&v1alpha1.Setting{ID: r.list, Key: r.list, Scope: r.scope(), Value: e.Original}, "")
+		it.needs, it.status.State = []string{r.list}, v1alpha1.SettingPending
 		return
 	}
 	if !held {
-		e = Entry{Target: r.Target, Key: reserveKey, Boot: r.Boot, Original: r.Current[reserveKey].Value, At: r.Now}
+		e = Entry{Target: r.Target, Key: r.list, Boot: r.Boot, Original: r.Current[r.list].Value, At: r.Now}
 	}
-	e.Wrote = []string{r.need.without(r.others).String()}
-	if standing := r.ours.within(r.now).String(); standing != "" && standing != e.Wrote[0] {
-		e.Wrote = append(e.Wrote, standing)
+	e.Wrote = []string{r.need.without(r.others).spell(r.is)}
+	if standing := r.ours.within(r.now); !standing.empty() && standing.spell(r.is) != e.Wrote[0] {
+		e.Wrote = append(e.Wrote, standing.spell(r.is))
 	}
 	r.record(e)
 	if wanted {
-		r.pending(w.Setting, v1alpha1.SettingApplied, "", reserveKey).status.Original = shown(e.Original)
+		r.pending(w.Setting, v1alpha1.SettingApplied, "", r.list).status.Original = shown(e.Original)
 	}
 }
 
-func (b *builder) append(w *Write) {
-	if w != nil {
-		b.Writes = append(b.Writes, *w)
-		b.fate[w.Key] = nil
+func (b *builder) append(writes ...*Write) {
+	for _, w := range writes {
+		if w != nil {
+			b.Writes = append(b.Writes, *w)
+			b.fate[w.Key] = nil
+		}
 	}
 }

@@ -31,7 +31,7 @@ func (p *Plan) apply(w Write, write func(Write) (string, error)) error {
 		return err
 	}
 	p.read(w.Key, have)
-	if is, _ := tunable.Lookup(tunable.Linux, w.Key); !is.Same(have, w.Value) {
+	if is, _ := tunable.Lookup(p.on, w.Key); !is.Same(have, w.Value) {
 		return fmt.Errorf("wrote %q, reads %q", tunable.Clip(w.Value), tunable.Clip(have))
 	}
 	if m, ok := p.Memory[w.Key]; ok && !w.Original {

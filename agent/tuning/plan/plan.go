@@ -5,8 +5,10 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"time"
 
@@ -30,8 +32,10 @@ type Entry struct {
 	Target Target `json:"target,omitzero"`
 	Key    string `json:"key"`
 	// Boot is the boot in which it was written. A restart resets sysctls: what
-	// stands then is the original.
+	// stands then is the original. Windows' settings outlive it.
 	Boot string `json:"boot"`
+	// Live is, of a setting that works after a restart, what works in this boot.
+	Live string `json:"live,omitempty"`
 	// Original is what another than Portreeve wrote there last, or the kernel itself:
 	// what stood before the first write, or before a repair.
 	Original string `json:"original"`
@@ -48,9 +52,13 @@ type Reading struct {
 	Value string
 	// ReadOnly says that it can't be written from here.
 	ReadOnly bool
-	// Err is why it could not be read; fs.ErrNotExist where there is no such key.
+	// Err is why it could not be read; fs.ErrNotExist where there is no such key,
+	// ErrForeign where what stands there is nothing that Portreeve would write.
 	Err error
 }
+
+// ErrForeign says that a key has a value of another kind than the setting's.
+var ErrForeign = errors.New("a value of another kind")
 
 func (r Reading) absent() bool { return errors.Is(r.Err, fs.ErrNotExist) }
 
@@ -85,6 +93,8 @@ type Input struct {
 // Facts are those of the machine.
 type Facts struct {
 	Now time.Time
+	// OS is the machine's, Linux where it is empty.
+	OS tunable.OS
 	// Boot is the boot ID; Kernel the release, for messages.
 	Boot, Kernel string
 	// Allow are the keys that may be set on this node.
@@ -105,6 +115,10 @@ type Facts struct {
 	Stop string
 }
 
+func (f Facts) os() tunable.OS { return cmp.Or(f.OS, tunable.Linux) }
+
+func (f Facts) lookup(key string) (tunable.Setting, bool) { return tunable.Lookup(f.os(), key) }
+
 // Protected is ports that services have.
 type Protected struct {
 	Ports tunable.Ports
@@ -119,6 +133,7 @@ type Plan struct {
 	Forget []string
 	// Memory is for the next plan.
 	Memory map[string]Memory
+	on     tunable.OS
 	items  []item
 	fate   map[string]error // of the keys that were to be written
 }
@@ -141,28 +156,17 @@ type item struct {
 	needs   []string
 }
 
-// The keys that belong together: ports have to be reserved before the range takes
-// them in.
-const (
-	rangeKey   = "net.ipv4.ip_local_port_range"
-	reserveKey = "net.ipv4.ip_local_reserved_ports"
-)
-
 // Keys are those that have to be read for a plan, sorted.
-func Keys(settings []v1alpha1.Setting, entries map[string]Entry) []string {
+func Keys(os tunable.OS, settings []v1alpha1.Setting, entries map[string]Entry) []string {
+	f := Facts{OS: os}
 	var keys []string
 	for i := range settings {
-		if _, ok := tunable.Lookup(tunable.Linux, settings[i].Key); ok {
-			keys = append(keys, settings[i].Key)
-		}
+		keys = append(keys, settings[i].Key)
 	}
-	for key := range entries {
-		if _, ok := tunable.Lookup(tunable.Linux, key); ok {
-			keys = append(keys, key)
-		}
-	}
-	if slices.Contains(keys, rangeKey) {
-		keys = append(keys, reserveKey)
+	keys = slices.AppendSeq(keys, maps.Keys(entries))
+	keys = slices.DeleteFunc(keys, func(key string) bool { _, known := f.lookup(key); return !known })
+	if p := f.pools(); slices.ContainsFunc(keys, p.ranged) {
+		keys = append(keys, p.list)
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
@@ -170,7 +174,7 @@ func Keys(settings []v1alpha1.Setting, entries map[string]Entry) []string {
 
 // Make makes the plan.
 func Make(in Input) Plan {
-	b := builder{Input: in, wants: map[string]want{}, freeze: map[string]bool{}, Plan: Plan{Memory: map[string]Memory{}, fate: map[string]error{}}}
+	b := builder{Input: in, wants: map[string]want{}, freeze: map[string]bool{}, Plan: Plan{on: in.os(), Memory: map[string]Memory{}, fate: map[string]error{}}}
 	if in.Settings == nil {
 		b.hold()
 		return b.Plan
@@ -180,7 +184,7 @@ func Make(in Input) Plan {
 	}
 	b.network()
 	for _, s := range tunable.All() {
-		if s.OS == tunable.Linux && s.Key != rangeKey && s.Key != reserveKey {
+		if s.OS == in.os() && s.Key != in.pools().list && !in.pools().ranged(s.Key) {
 			b.exact(s)
 		}
 	}

@@ -29,13 +29,20 @@ func parsePorts(value string) ports {
 	return portsOf(list...)
 }
 
-// span is the ports of "FIRST LAST".
-func span(value string) ports {
-	first, last, err := tunable.ParseSpan(value)
-	if err != nil {
+// span is the ports that connect() may take by the value of a range.
+func span(is tunable.Setting, value string) (p ports) {
+	if is.OS == tunable.Linux {
+		if first, last, err := tunable.ParseSpan(value); err == nil {
+			return portsOf(tunable.Ports{First: first, Last: last})
+		}
 		return ports{}
 	}
-	return portsOf(tunable.Ports{First: first, Last: last})
+	for _, part := range is.Split(value) {
+		if start, count, err := tunable.ParseBlock(part); err == nil {
+			p = p.with(portsOf(tunable.Ports{First: start, Last: start + count - 1}))
+		}
+	}
+	return p
 }
 
 func (p ports) with(o ports) ports {

@@ -35,5 +35,5 @@ var System = []Protected{
 	{tunable.Ports{First: 61678, Last: 61679}, "Amazon VPC CNI"},
 }
 
-// Ranged says whether a setting moves the range, so that ports have to be protected.
+// Ranged says whether a setting moves a range that pods' ports on the host lie in.
 func Ranged(s v1alpha1.Setting) bool { return s.Key == rangeKey }

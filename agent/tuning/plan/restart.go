@@ -1,0 +1,50 @@
+package plan
+
+import (
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// A value that works after a restart only is written once and waits: what works until
+// then is its entry's Live, while the boot is the entry's.
+
+// works is the state of a value that stands, whose entry, if there is one, is e.
+func (b *builder) works(is tunable.Setting, value string, e Entry) (v1alpha1.SettingState, string) {
+	switch is.Effect {
+	case tunable.AtOnce:
+		return v1alpha1.SettingApplied, ""
+	case tunable.AfterRestart:
+		if e.Boot == b.Boot && e.Live != "" && !is.Same(e.Live, value) {
+			return v1alpha1.SettingRestartRequired, "works after a restart of the node; until then: " + tunable.Clip(e.Live)
+		}
+		return v1alpha1.SettingApplied, ""
+	}
+	return v1alpha1.SettingApplied, "works " + is.Effect.String()
+}
+
+// live is what works in this boot of a setting that works after a restart, before the
+// first write; e is its entry, if there is one.
+func (b *builder) live(is tunable.Setting, now string, e Entry) string {
+	m := b.Input.Memory[is.Key]
+	switch {
+	case is.Effect != tunable.AfterRestart:
+		return ""
+	case e.Boot == b.Boot && e.Live != "":
+		return e.Live
+	case m.Held: // and another program has changed it since
+		return m.Want
+	}
+	return now
+}
+
+// later says that a value which is given back works after a restart only; empty where
+// it works already.
+func (b *builder) later(is tunable.Setting, e Entry, back string) string {
+	if is.Effect != tunable.AfterRestart {
+		return ""
+	}
+	if live := b.live(is, b.Current[is.Key].Value, e); !is.Same(live, back) {
+		return "works after a restart of the node; until then: " + tunable.Clip(live)
+	}
+	return ""
+}
