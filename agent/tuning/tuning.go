@@ -42,6 +42,8 @@ type Options struct {
 	Host Sysctls
 	// Pods tunes inside pods' networks; nil where this agent does not.
 	Pods Pods
+	// OS is the machine's, Linux where it is empty.
+	OS tunable.OS
 	// Boot is the boot ID, Kernel the release.
 	Boot, Kernel string
 	// Allow are the keys that may be set.
@@ -215,7 +217,7 @@ func (t *Tuner) cycle() {
 
 // facts are those of the moment.
 func (t *Tuner) facts() (*journal.Wish, plan.Facts) {
-	f := plan.Facts{Now: t.o.Now(), Boot: t.o.Boot, Kernel: t.o.Kernel, Allow: t.o.Allow, Protect: t.o.Protect, Listeners: t.o.Listeners}
+	f := plan.Facts{Now: t.o.Now(), OS: t.o.OS, Boot: t.o.Boot, Kernel: t.o.Kernel, Allow: t.o.Allow, Protect: t.o.Protect, Listeners: t.o.Listeners}
 	if t.o.Stopped != nil {
 		f.Stop = t.o.Stopped()
 	}
@@ -258,7 +260,11 @@ func (t *Tuner) open() error {
 	if err != nil {
 		return err
 	}
-	j, err := journal.Open(disk, t.o.Boot, t.o.Now())
+	boot := t.o.Boot
+	if t.o.OS.Lasts() {
+		boot = ""
+	}
+	j, err := journal.Open(disk, boot, t.o.Now())
 	t.disk = disk
 	if err != nil {
 		return errors.Join(err, t.Close()) // it is opened again in the next cycle

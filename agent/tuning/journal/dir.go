@@ -19,7 +19,7 @@ type Dir struct {
 // OpenDir makes the folder where there is none, and locks it until Close or the
 // process's end.
 func OpenDir(path string) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeDir(path); err != nil {
 		return nil, fmt.Errorf("make the journal's folder: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -49,18 +49,16 @@ func (d *Dir) Write(file string, data []byte) error {
 }
 
 // Sync implements Disk.
-func (d *Dir) Sync(file string) (err error) {
-	f, err := os.OpenFile(filepath.Join(d.path, file), os.O_RDONLY, 0)
-	if err != nil {
-		return err
+func (d *Dir) Sync(file string) error {
+	if file == "" {
+		return syncDir(d.path)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return f.Sync()
+	return syncFile(filepath.Join(d.path, file))
 }
 
 // Rename implements Disk.
 func (d *Dir) Rename(from, to string) error {
-	return os.Rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
+	return rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
 }
 
 // List implements Disk.

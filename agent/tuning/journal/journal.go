@@ -51,9 +51,10 @@ type Journal struct {
 	state state
 }
 
-// Open reads the journal of disk, in this boot. One that can't be understood is set
-// aside, and then originals are Lost until the machine restarts. One of a newer version
-// stays where it is: the error is ErrNewer.
+// Open reads the journal of disk, in this boot; boot is empty where what was written
+// outlives a restart. One that can't be understood is set aside, and then originals are
+// Lost until the machine restarts, if that resets them. One of a newer version stays
+// where it is: the error is ErrNewer.
 func Open(disk Disk, boot string, now time.Time) (*Journal, error) {
 	j := &Journal{disk: disk, boot: boot}
 	raw, err := disk.Read(name)
@@ -75,7 +76,10 @@ func Open(disk Disk, boot string, now time.Time) (*Journal, error) {
 
 // setAside moves a corrupt journal out of the way.
 func (j *Journal) setAside(now time.Time) error {
-	j.aside = asidePre + now.UTC().Format("20060102T150405Z") + "-" + j.boot
+	j.aside = asidePre + now.UTC().Format("20060102T150405Z")
+	if j.boot != "" {
+		j.aside += "-" + j.boot
+	}
 	if err := j.disk.Rename(name, j.aside); err != nil {
 		return fmt.Errorf("set the corrupt journal aside: %w", err)
 	}
@@ -93,7 +97,7 @@ func (j *Journal) look() error {
 	}
 	j.aside = ""
 	for _, f := range files {
-		if strings.HasPrefix(f, asidePre) && strings.HasSuffix(f, "-"+j.boot) {
+		if strings.HasPrefix(f, asidePre) && (j.boot == "" || strings.HasSuffix(f, "-"+j.boot)) {
 			j.aside = f
 		}
 	}
@@ -108,7 +112,11 @@ func (j *Journal) Lost() string {
 	if j.aside == "" {
 		return ""
 	}
-	return fmt.Sprintf("the journal could not be read, so what stood before Portreeve is not known: nothing is written until the node restarts, or until someone has looked and removes %s from the agent's --state-dir", j.aside)
+	until := "until the node restarts, or until"
+	if j.boot == "" {
+		until = "until"
+	}
+	return fmt.Sprintf("the journal could not be read, so what stood before Portreeve is not known: nothing is written %s someone has looked and removes %s from the agent's --state-dir", until, j.aside)
 }
 
 // Wish is what was asked last.

@@ -142,6 +142,19 @@ func TestACorruptJournalIsSetAsideAndNeverGuessedFrom(t *testing.T) {
 	}
 }
 
+func TestARestartRestoresNothingWhereSettingsOutliveIt(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, file), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "nothing is written until someone has looked and removes journal.json.corrupt-20261121T025958Z from"
+	for range 2 { // whatever the boot
+		if j, err := open(t, dir, ""); err != nil || !strings.Contains(j.Lost(), want) {
+			t.Errorf("%v %q", err, j.Lost())
+		}
+	}
+}
+
 func TestAJournalOfANewerVersionStaysWhereItIs(t *testing.T) {
 	dir := t.TempDir()
 	newer := []byte(`{"version":2,"sum":"?","records":[]}`)

@@ -1,0 +1,28 @@
+//go:build !windows
+
+package journal
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+func makeDir(path string) error { return os.MkdirAll(path, 0o700) }
+
+// lock is let go when f is closed, also by the end of the process.
+func lock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
+
+func syncFile(path string) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return f.Sync()
+}
+
+func syncDir(path string) error { return syncFile(path) }
+
+func rename(from, to string) error { return os.Rename(from, to) }

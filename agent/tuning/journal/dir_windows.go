@@ -1,0 +1,83 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// private is who may use the folder: SYSTEM and administrators. %ProgramData% lets
+// every user make files, and whoever writes the journal says what is given back.
+const private = "O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
+
+// makeDir makes the folder where there is none. One that somebody else owns may hold
+// anything.
+func makeDir(path string) error {
+	sd, err := windows.SecurityDescriptorFromString(private)
+	if err != nil {
+		return err
+	}
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return err
+	}
+	sa := &windows.SecurityAttributes{Length: uint32(unsafe.Sizeof(windows.SecurityAttributes{})), SecurityDescriptor: sd}
+	err = windows.CreateDirectory(name, sa)
+	if !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return checkOwner(path)
+}
+
+// checkOwner refuses a folder that neither SYSTEM, administrators nor this user owns.
+func checkOwner(path string) error {
+	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return fmt.Errorf("whose %s is: %w", path, err)
+	}
+	owner, _, err := sd.Owner()
+	if err != nil {
+		return fmt.Errorf("whose %s is: %w", path, err)
+	}
+	me, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return fmt.Errorf("who runs this: %w", err)
+	}
+	if owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) || owner.IsWellKnown(windows.WinLocalSystemSid) || owner.Equals(me.User.Sid) {
+		return nil
+	}
+	return fmt.Errorf("%s is owned by %s, who could change what is given back: look at it, and remove it", path, owner)
+}
+
+// lock is let go when f is closed, also by the end of the process.
+func lock(f *os.File) error {
+	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
+}
+
+// syncFile is FlushFileBuffers, which wants a handle that may write.
+func syncFile(path string) (err error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return f.Sync()
+}
+
+// syncDir has nothing to do: rename writes through.
+func syncDir(string) error { return nil }
+
+func rename(from, to string) error {
+	a, err := windows.UTF16PtrFromString(from)
+	if err != nil {
+		return err
+	}
+	b, err := windows.UTF16PtrFromString(to)
+	if err != nil {
+		return err
+	}
+	return windows.MoveFileEx(a, b, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
+}
