@@ -264,8 +264,11 @@ type Failure struct {
 	Source      netip.Addr
 	Destination netip.Addr
 	Port        uint16
-	Count       uint64
-	LastAt      time.Time
+	// Reason is the error's name, or Windows' event's (api/v1alpha1); empty for
+	// EADDRNOTAVAIL.
+	Reason string
+	Count  uint64
+	LastAt time.Time
 }
 
 // Sample is what one pass of a reader saw.

@@ -59,6 +59,22 @@ const (
 	SettingReleased        SettingState = "Released"        // the original was given back
 )
 
+// The reasons of failures. Those of Windows stand for events of its logs, of which each
+// may stand for many failures: IDs 4227, 4231 and 4266 of Tcpip, and 1033 of WinNAT.
+const (
+	// FailureNoPort: connect() found no port (Linux).
+	FailureNoPort = "EADDRNOTAVAIL"
+	// FailureTCPPortReusedTooSoon: the port that connect() got was used to the same
+	// peer a moment ago.
+	FailureTCPPortReusedTooSoon = "TcpPortReusedTooSoon"
+	// FailureTCPPortsExhausted: no port was left for TCP.
+	FailureTCPPortsExhausted = "TcpPortsExhausted"
+	// FailureUDPPortsExhausted: no port was left for UDP.
+	FailureUDPPortsExhausted = "UdpPortsExhausted"
+	// FailureWinNATPortsExhausted: WinNAT found no port to translate to.
+	FailureWinNATPortsExhausted = "WinNatPortsExhausted"
+)
+
 // Cause is why a pool is past the line.
 type Cause string
 
