@@ -374,18 +374,21 @@ static __always_inline void commit_ehash(struct slot *s)
 	v->reusable += again && allowed;
 }
 
+/* Where the list of the bucket's owners begins, as the copy has it; 0 for none. */
+static __always_inline __u64 first_owner(struct slot *s)
+{
+	if (bpf_core_field_exists(struct inet_bind_bucket, bhash2))
+		return (__u64)FIELD(s, inet_bind_bucket, bhash2.first);
+	return (__u64)FIELD(s, inet_bind_bucket, owners.first);
+}
+
 /* Sockets that hold the bucket's port and neither listen nor are connected. */
 static __always_inline __u32 bound_owners(struct slot *s)
 {
-	__u64 first, own = 0;
+	__u64 own = first_owner(s);
 	__u32 n = 0;
-	if (bpf_core_field_exists(struct inet_bind_bucket, bhash2)) {
-		first = read8(s->ptr + OFF(inet_bind_bucket, bhash2));
-		if (first)
-			own = read8(first - OFF(inet_bind2_bucket, bhash_node) + OFF(inet_bind2_bucket, owners));
-	} else {
-		own = read8(s->ptr + OFF(inet_bind_bucket, owners));
-	}
+	if (own && bpf_core_field_exists(struct inet_bind_bucket, bhash2))
+		own = read8(own - OFF(inet_bind2_bucket, bhash_node) + OFF(inet_bind2_bucket, owners));
 	for (int i = 0; i < OWNERS && own; i++) {
 		__u8 st = 0;
 		bpf_probe_read_kernel(&st, 1, (void *)(own - OFF(sock_common, skc_bind_node) + OFF(sock_common, skc_state)));
@@ -407,6 +410,20 @@ static __always_inline void name_listener(struct net_rec *n, __u16 port)
 	}
 }
 
+/* Whether connect() skips the bucket's port (net/ipv4/inet_hashtables.c,
+ * __inet_hash_connect()). A bucket that connect() makes itself is in the table a
+ * moment before it is marked as one not to be skipped, and gets its first owner
+ * after that: so the mark is read again, after the owner. */
+static __always_inline int skipped(struct slot *s)
+{
+	if (FIELD(s, inet_bind_bucket, fastreuse) < 0 && FIELD(s, inet_bind_bucket, fastreuseport) < 0)
+		return 0;
+	if (!first_owner(s))
+		return 0;
+	struct inet_bind_bucket *b = (void *)s->ptr;
+	return BPF_CORE_READ(b, fastreuse) >= 0 || BPF_CORE_READ(b, fastreuseport) >= 0;
+}
+
 static __always_inline void commit_bhash(struct slot *s)
 {
 	__u32 i;
@@ -420,8 +437,7 @@ static __always_inline void commit_bhash(struct slot *s)
 		return;
 	}
 	__u16 port = FIELD(s, inet_bind_bucket, port);
-	/* net/ipv4/inet_hashtables.c, __inet_hash_connect(): such a port is skipped */
-	int skip = FIELD(s, inet_bind_bucket, fastreuse) >= 0 || FIELD(s, inet_bind_bucket, fastreuseport) >= 0;
+	int skip = skipped(s);
 	int listens = skip && ports_has(i, SET_LISTENING, port);
 	if (skip && !listens)
 		n->states[13] += bound_owners(s);
