@@ -36,7 +36,7 @@ build-windows: ## Build bin/portreeve-agent.exe
 	GOOS=windows GOARCH=amd64 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent
 
 .PHONY: images
-images: ## Write bin/images/*.tar for PLATFORMS (linux/amd64 linux/arm64), without a container engine
+images: ## Write bin/images/*.tar: Linux (amd64, arm64) and Windows, without a container engine
 	VERSION=$(VERSION) hack/image/build.sh agent controller
 
 .PHONY: deps

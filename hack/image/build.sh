@@ -4,16 +4,18 @@
 #   hack/image/build.sh agent controller    bin/images/portreeve-{agent,controller}.tar
 #   hack/image/build.sh churn               what the end-to-end test loads nodes with
 #
-# PLATFORMS (linux/amd64 linux/arm64), VERSION, REPOSITORY (portreeve.io) and OUT
-# (bin/images) may be set.
+# PLATFORMS (linux/amd64 linux/arm64 windows/amd64; the last is for the agent alone),
+# VERSION, REPOSITORY (portreeve.io) and OUT (bin/images) may be set. The same source,
+# version and Go give the same digests, on every machine and in every folder.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-platforms=${PLATFORMS:-linux/amd64 linux/arm64}
+platforms=${PLATFORMS:-linux/amd64 linux/arm64 windows/amd64}
 version=${VERSION:-dev}
 repository=${REPOSITORY:-portreeve.io}
 out=${OUT:-bin/images}
 work=$out/binaries
+export CGO_ENABLED=0 GOAMD64=v1 GOARM64=v8.0 # not what this machine's environment says
 [[ $# -gt 0 ]] || { echo "usage: build.sh agent|controller|churn…" >&2; exit 2; }
 
 for image in "$@"; do
@@ -30,8 +32,9 @@ for image in "$@"; do
   name=portreeve-$image
   binaries=()
   for platform in $platforms; do
+    [[ $image == agent || $platform == linux/* ]] || continue
     binary=$work/${platform/\//-}/$name
-    CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/} go build -trimpath -buildvcs=false \
+    GOOS=${platform%/*} GOARCH=${platform#*/} go build -trimpath -buildvcs=false \
       -ldflags "-s -w -X main.version=$version" -o "$binary" "$package"
     binaries+=("$platform=$binary")
   done

@@ -16,8 +16,8 @@ import (
 type image struct {
 	name       string            // registry/repository:tag
 	file       string            // the program's name, at the root
-	user       string            // uid:gid
-	capability []byte            // value of security.capability, or nil
+	user       string            // uid:gid, on Linux
+	capability []byte            // value of security.capability, on Linux, or nil
 	binaries   map[string][]byte // by platform, os/architecture
 }
 
@@ -80,7 +80,7 @@ func writeImage(out io.Writer, img image) (digest string, err error) {
 func (l layout) manifest(img image, name string) (descriptor, error) {
 	var p platform
 	p.OS, p.Architecture, _ = strings.Cut(name, "/")
-	data, err := layer(img.file, img.binaries[name], img.capability)
+	data, settings, err := img.content(p.OS, img.binaries[name])
 	if err != nil {
 		return descriptor{}, err
 	}
@@ -90,7 +90,7 @@ func (l layout) manifest(img image, name string) (descriptor, error) {
 	}
 	config, err := l.json(typeConfig, map[string]any{
 		"created": epoch.UTC(), "os": p.OS, "architecture": p.Architecture,
-		"config": map[string]any{"User": img.user, "Entrypoint": []string{"/" + img.file}, "WorkingDir": "/"},
+		"config": settings,
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{content.Digest}},
 	})
 	if err != nil {
@@ -101,6 +101,18 @@ func (l layout) manifest(img image, name string) (descriptor, error) {
 	})
 	d.Platform = &p
 	return d, err
+}
+
+// content is the layer for an operating system, and how a container is started. On
+// Windows the pod says as whom; the program is found by name, as containerd puts the
+// image's root into PATH, wherever that is on the node (hcsshim, internal/jobcontainers).
+func (img image) content(system string, binary []byte) (data []byte, settings map[string]any, err error) {
+	if system == "windows" {
+		data, err = hostProcessLayer(img.file, binary)
+		return data, map[string]any{"Entrypoint": []string{img.file + ".exe"}}, err
+	}
+	data, err = layer(img.file, binary, img.capability)
+	return data, map[string]any{"User": img.user, "Entrypoint": []string{"/" + img.file}, "WorkingDir": "/"}, err
 }
 
 // json writes v as a blob. Maps are written in the order of their keys.

@@ -55,7 +55,7 @@ func testImage(t *testing.T) image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img.binaries = map[string][]byte{"linux/arm64": []byte("arm"), "linux/amd64": []byte("amd")}
+	img.binaries = map[string][]byte{"linux/arm64": []byte("arm"), "linux/amd64": []byte("amd"), "windows/amd64": []byte("win")}
 	return img
 }
 
@@ -87,6 +87,9 @@ func TestTheSameBinariesGiveTheSameBytes(t *testing.T) {
 // unpack reads a tar: contents and headers by name.
 func unpack(t *testing.T, data []byte) (map[string][]byte, map[string]*tar.Header) {
 	t.Helper()
+	if end := make([]byte, 1024); len(data)%512 != 0 || !bytes.HasSuffix(data, end) { // Go's reader doesn't ask for it
+		t.Errorf("a tar of %d bytes, want whole blocks, of which the last two are zeros", len(data))
+	}
 	contents, headers := map[string][]byte{}, map[string]*tar.Header{}
 	for r := tar.NewReader(bytes.NewReader(data)); ; {
 		h, err := r.Next()
@@ -144,12 +147,12 @@ func TestEveryPlatformHasItsBinaryWithTheCapability(t *testing.T) {
 	for _, d := range index.Manifests {
 		got[d.Platform.OS+"/"+d.Platform.Architecture] = content(t, files, d)
 	}
-	if diff := cmp.Diff(map[string]string{"linux/amd64": "amd", "linux/arm64": "arm"}, got); diff != "" {
+	if diff := cmp.Diff(map[string]string{"linux/amd64": "amd", "linux/arm64": "arm", "windows/amd64": "win"}, got); diff != "" {
 		t.Errorf("binaries (-want +got):\n%s", diff)
 	}
 }
 
-// content is what /thing in the manifest's one layer holds; its owner, mode,
+// content is what the program in the manifest's one layer holds; its owner, mode,
 // capability and the configuration are checked on the way.
 func content(t *testing.T, files map[string][]byte, d descriptor) string {
 	t.Helper()
@@ -158,13 +161,15 @@ func content(t *testing.T, files map[string][]byte, d descriptor) string {
 		Layers []descriptor
 	}
 	blob(t, files, d, &manifest)
+	type settings struct {
+		User, WorkingDir string
+		Entrypoint       []string
+	}
 	var config struct {
 		OS, Architecture string
-		Config           struct {
-			User       string
-			Entrypoint []string
-		}
-		Rootfs struct {
+		Version          string `json:"os.version"`
+		Config           settings
+		Rootfs           struct {
 			DiffIDs []string `json:"diff_ids"`
 		}
 	}
@@ -172,13 +177,29 @@ func content(t *testing.T, files map[string][]byte, d descriptor) string {
 	if config.OS != d.Platform.OS || config.Architecture != d.Platform.Architecture {
 		t.Errorf("configuration of %s/%s says %s/%s", d.Platform.OS, d.Platform.Architecture, config.OS, config.Architecture)
 	}
-	if diff := cmp.Diff([]string{"65532:65532", "/thing"}, append([]string{config.Config.User}, config.Config.Entrypoint...)); diff != "" {
-		t.Errorf("user and entrypoint (-want +got):\n%s", diff)
+	if config.Version != "" { // a HostProcess image is of no Windows, so that it fits each
+		t.Errorf("os.version is %q", config.Version)
+	}
+	want := settings{User: "65532:65532", WorkingDir: "/", Entrypoint: []string{"/thing"}}
+	if config.OS == "windows" {
+		want = settings{Entrypoint: []string{"thing.exe"}}
+	}
+	if diff := cmp.Diff(want, config.Config); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 	if len(manifest.Layers) != 1 || len(config.Rootfs.DiffIDs) != 1 || manifest.Layers[0].Digest != config.Rootfs.DiffIDs[0] {
 		t.Fatalf("layers %v, diff IDs %v: want one, the same", manifest.Layers, config.Rootfs.DiffIDs)
 	}
 	contents, headers := unpack(t, blob(t, files, manifest.Layers[0], nil))
+	if config.OS == "windows" { // the rest of it is TestAHostProcessLayerIsWhatWindowsUnpacks'
+		return string(contents["Files/thing.exe"])
+	}
+	checkLinuxLayer(t, headers)
+	return string(contents["thing"])
+}
+
+func checkLinuxLayer(t *testing.T, headers map[string]*tar.Header) {
+	t.Helper()
 	h := headers["thing"]
 	if len(headers) != 1 || h == nil {
 		t.Fatalf("the layer has %v, want thing alone", headers)
@@ -189,7 +210,6 @@ func content(t *testing.T, files map[string][]byte, d descriptor) string {
 	if got := hex.EncodeToString([]byte(h.PAXRecords["SCHILY.xattr.security.capability"])); got != "000000020000000000000000c000000000000000" {
 		t.Errorf("security.capability is %q", got)
 	}
-	return string(contents["thing"])
 }
 
 func TestWrongArgumentsAreNamed(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -21,12 +22,15 @@ func layer(name string, binary, capability []byte) ([]byte, error) {
 	if len(capability) > 0 {
 		header.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": string(capability)}
 	}
+	return archive(func(w *tar.Writer) error { return write(w, header, binary) })
+}
+
+// archive is a whole tar of what fill writes, its two last blocks of zeros included.
+func archive(fill func(*tar.Writer) error) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	if err := write(w, header, binary); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), w.Close()
+	err := cmp.Or(fill(w), w.Close())
+	return out.Bytes(), err
 }
 
 func write(w *tar.Writer, header *tar.Header, data []byte) error {

@@ -14,7 +14,8 @@ import (
 const usage = `usage: image -name REPOSITORY:TAG -o OUT.tar [-user UID:GID] [-capability cap_bpf,cap_perfmon=p] OS/ARCHITECTURE=BINARY…
 
 Writes an image with one platform for each binary, which becomes /NAME, the
-entrypoint; NAME is the repository's last part. Prints the image's digest.
+entrypoint (on Windows NAME.exe, for HostProcess containers; -user and -capability
+are Linux's); NAME is the repository's last part. Prints the image's digest.
 `
 
 // errUsage marks an error of the command line.

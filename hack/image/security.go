@@ -1,0 +1,64 @@
+package main
+
+import "encoding/binary"
+
+// Flags of an entry of an access list, and who is in it ([MS-DTYP] 2.4.4.1 and 2.4.2.4).
+const (
+	objectInherit    = 1
+	containerInherit = 2
+)
+
+var (
+	administrators = []uint32{32, 544} // S-1-5-32-544, all of authority 5
+	users          = []uint32{32, 545}
+	system         = []uint32{18}
+)
+
+// securityDescriptor gives administrators and the system the rights full, and users
+// those of read: a self-relative SECURITY_DESCRIPTOR ([MS-DTYP] 2.4.6), owned by the
+// administrators, its group the system.
+func securityDescriptor(inherit byte, full, read uint32) []byte {
+	owner, group := sid(administrators), sid(system)
+	list := accessList(inherit, []entry{{full, administrators}, {full, system}, {read, users}})
+	const header, daclPresent, selfRelative = 20, 0x0004, 0x8000
+	le := binary.LittleEndian
+	d := []byte{1, 0} // revision
+	d = le.AppendUint16(d, daclPresent|selfRelative)
+	d = le.AppendUint32(d, header)
+	d = le.AppendUint32(d, uint32(header+len(owner)))
+	d = le.AppendUint32(d, 0) // no audit list
+	d = le.AppendUint32(d, uint32(header+len(owner)+len(group)))
+	return append(append(append(d, owner...), group...), list...)
+}
+
+// entry allows rights to who.
+type entry struct {
+	rights uint32
+	who    []uint32
+}
+
+// accessList is an ACL of entries that allow ([MS-DTYP] 2.4.5).
+func accessList(inherit byte, entries []entry) []byte {
+	var list []byte
+	le := binary.LittleEndian
+	for _, e := range entries {
+		who := sid(e.who)
+		list = append(list, 0, inherit) // ACCESS_ALLOWED_ACE_TYPE
+		list = le.AppendUint16(list, uint16(8+len(who)))
+		list = le.AppendUint32(list, e.rights)
+		list = append(list, who...)
+	}
+	head := []byte{2, 0} // revision
+	head = le.AppendUint16(head, uint16(8+len(list)))
+	head = le.AppendUint16(head, uint16(len(entries)))
+	return append(append(head, 0, 0), list...)
+}
+
+// sid is S-1-5-… ([MS-DTYP] 2.4.2.2).
+func sid(parts []uint32) []byte {
+	s := []byte{1, byte(len(parts)), 0, 0, 0, 0, 0, 5} // revision, count, authority
+	for _, p := range parts {
+		s = binary.LittleEndian.AppendUint32(s, p)
+	}
+	return s
+}
