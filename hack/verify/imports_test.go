@@ -57,6 +57,8 @@ var pure = map[string]purity{
 	"agent/kernelstat/parse.go":           {},
 	"agent/netns/cgroup.go":               {},
 	"agent/netns/owner.go":                {},
+	"agent/netsh/client.go":               {},
+	"agent/netsh/parse.go":                {},
 	"agent/notify":                        {},
 	"agent/podname/entry.go":              {},
 	"agent/podspec/pod.go":                {},

@@ -1,0 +1,68 @@
+package netsh
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// answers returns a Run that says text, and the command lines that it was given.
+func answers(text string, err error) (Run, *[]string) {
+	lines := new([]string)
+	return func(_ context.Context, args ...string) ([]byte, error) {
+		*lines = append(*lines, strings.Join(args, " "))
+		return []byte(text), err
+	}, lines
+}
+
+func TestCommandsAreSpeltAsNetshTakesThem(t *testing.T) {
+	run, lines := answers("Ok.", nil)
+	c, ctx := Client{run}, t.Context()
+	_, _ = c.DynamicPorts(ctx, IPv4, socket.TCP)
+	_, _ = c.Exclusions(ctx, IPv6, socket.UDP)
+	for _, err := range []error{
+		c.SetDynamicPorts(ctx, IPv6, socket.UDP, Block{10000, 50000}),
+		c.AddExclusion(ctx, IPv4, socket.TCP, 30000, 2768),
+		c.DeleteExclusion(ctx, IPv4, socket.UDP, 65330, 1),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	want := []string{
+		"int ipv4 show dynamicport tcp",
+		"int ipv6 show excludedportrange protocol=udp",
+		"int ipv6 set dynamicport udp start=10000 num=50000",
+		"int ipv4 add excludedportrange protocol=tcp startport=30000 numberofports=2768 store=persistent",
+		"int ipv4 delete excludedportrange protocol=udp startport=65330 numberofports=1 store=persistent",
+	}
+	if diff := cmp.Diff(want, *lines); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestAnErrorNamesTheCommand(t *testing.T) {
+	tests := map[string]struct {
+		text string
+		err  error
+		want string
+	}{
+		"It fails":                      {"", errors.New("exit status 1"), "netsh int ipv4 show dynamicport tcp: exit status 1"},
+		"It says nothing, as a stub":    {" \r\n", nil, "netsh int ipv4 show dynamicport tcp: netsh printed something else than expected: nothing"},
+		"It says what no layout allows": {"Hello", nil, "netsh ipv4 dynamicport tcp: netsh printed something else"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			run, _ := answers(test.text, test.err)
+			_, err := Client{run}.DynamicPorts(t.Context(), IPv4, socket.TCP)
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,101 @@
+package netsh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// Limits of one run.
+const (
+	timeout = 10 * time.Second
+	most    = 1 << 20 // bytes of output
+)
+
+// System runs the machine's own netsh.exe, whatever PATH says.
+func System() (Run, error) {
+	folder, err := windows.GetSystemDirectory()
+	if err != nil {
+		return nil, fmt.Errorf("find the system's folder: %w", err)
+	}
+	return Program(filepath.Join(folder, "netsh.exe")), nil
+}
+
+// Program runs the program at path, for 10 s at the most; then it is killed with its
+// children.
+func Program(path string) Run {
+	return func(ctx context.Context, args ...string) ([]byte, error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v, so it was killed", timeout))
+		defer cancel()
+		var out limited
+		cmd := exec.CommandContext(ctx, path, args...)
+		cmd.Stdout, cmd.Stderr = &out, &out
+		cmd.WaitDelay = time.Second // for a child that keeps the pipe
+		err := runInJob(cmd)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil && len(out.text) > 0:
+			return nil, fmt.Errorf("%w: %s", err, OneLine(out.text))
+		case err != nil:
+			return nil, err
+		case out.cut:
+			return nil, fmt.Errorf("%w: more than %d bytes", errLayout, most)
+		}
+		return out.text, nil
+	}
+}
+
+// runInJob runs cmd in a job of its own, whose end is that of all its processes.
+func runInJob(cmd *exec.Cmd) error {
+	job, err := windows.CreateJobObject(nil, nil)
+	if err != nil {
+		return fmt.Errorf("make a job: %w", err)
+	}
+	defer windows.CloseHandle(job)
+	var limits windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION
+	limits.BasicLimitInformation.LimitFlags = windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+	if _, err := windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation,
+		uintptr(unsafe.Pointer(&limits)), uint32(unsafe.Sizeof(limits))); err != nil {
+		return fmt.Errorf("limit a job: %w", err)
+	}
+	kill := cmd.Cancel
+	cmd.Cancel = func() error { return errors.Join(windows.TerminateJobObject(job, 1), kill()) }
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	assigned := assign(job, cmd.Process.Pid)
+	return errors.Join(cmd.Wait(), assigned)
+}
+
+// assign puts a process into a job. One that is through already needs none.
+func assign(job windows.Handle, pid int) error {
+	process, err := windows.OpenProcess(windows.PROCESS_SET_QUOTA|windows.PROCESS_TERMINATE, false, uint32(pid))
+	if err != nil {
+		return nil
+	}
+	defer windows.CloseHandle(process)
+	if err := windows.AssignProcessToJobObject(job, process); err != nil && !errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		return fmt.Errorf("put netsh into a job: %w", err)
+	}
+	return nil
+}
+
+// limited keeps the first bytes that are written to it.
+type limited struct {
+	text []byte
+	cut  bool
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	room := min(most-len(l.text), len(b))
+	l.cut = l.cut || len(b) > room
+	l.text = append(l.text, b[:room]...)
+	return len(b), nil
+}

@@ -1,0 +1,82 @@
+package netsh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// program is what this test's own binary does in netsh's place, by its first argument.
+var program = map[string]func(){
+	"say":    func() { fmt.Print(strings.Join(os.Args[2:], " ")) },
+	"refuse": func() { fmt.Print("Der angeforderte Vorgang\r\nerfordert erh\x94hte Rechte.\r\n"); os.Exit(1) },
+	"flood":  func() { fmt.Print(strings.Repeat("x", most+1)) },
+	"hang":   func() { select {} },
+	"child": func() { // a child that keeps the pipe
+		c := exec.Command(os.Args[0], "hang")
+		c.Stdout = os.Stdout
+		if err := c.Run(); err != nil {
+			os.Exit(2)
+		}
+	},
+}
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && program[os.Args[1]] != nil {
+		go func() { time.Sleep(time.Minute); os.Exit(3) }() // never left behind
+		program[os.Args[1]]()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestAProgramIsRun(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ args, out, err string }{
+		"Its text is returned":                {"say hello", "hello", ""},
+		"A refusal is an error with its text": {"refuse", "", `exit status 1: "Der angeforderte Vorgang erfordert erh?hte Rechte."`},
+		"A flood of text is an error":         {"flood", "", "netsh printed something else than expected: more than 1048576 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := Program(self)(t.Context(), strings.Fields(test.args)...)
+			said := ""
+			if err != nil {
+				said = err.Error()
+			}
+			if string(out) != test.out || said != test.err {
+				t.Errorf("got %.100q, %v", out, err)
+			}
+		})
+	}
+}
+
+func TestAProgramThatHangsIsKilledWithItsChildren(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []string{"hang", "child"} {
+		t.Run(how, func(t *testing.T) {
+			why := errors.New("enough")
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, why)
+			defer cancel()
+			if _, err := Program(self)(ctx, how); !errors.Is(err, why) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestAProgramThatIsMissingIsAnError(t *testing.T) {
+	if _, err := Program(`C:\no\netsh.exe`)(t.Context(), "int"); err == nil {
+		t.Error("nothing was run, and no error")
+	}
+}
