@@ -19,10 +19,10 @@ const shortContainer = 12
 func Names(ns []socket.Network) func(*socket.Network) string {
 	count := make(map[string]int, len(ns))
 	for i := range ns {
-		count[ownerName(&ns[i].Owner)]++
+		count[networkName(&ns[i])]++
 	}
 	return func(n *socket.Network) string {
-		name := ownerName(&n.Owner)
+		name := networkName(n)
 		switch {
 		case name == "":
 			return inodeName(n.Inode)
@@ -36,6 +36,14 @@ func Names(ns []socket.Network) func(*socket.Network) string {
 
 // maxName is the API's limit of a network's name, in characters.
 const maxName = 320
+
+// networkName is the owner's, with the version of IP where each has a network.
+func networkName(n *socket.Network) string {
+	if n.Family != socket.AnyFamily {
+		return ownerName(&n.Owner) + " " + n.Family.String()
+	}
+	return ownerName(&n.Owner)
+}
 
 // ownerName is empty for an owner without a name.
 func ownerName(o *socket.Owner) string {

@@ -154,3 +154,14 @@ func FuzzClip(f *testing.F) {
 		}
 	})
 }
+
+func TestEachVersionOfIPThatHasItsOwnPortsIsNamed(t *testing.T) {
+	ns := []socket.Network{
+		{Owner: socket.Owner{Kind: socket.OwnerHost}, Family: socket.IPv4},
+		{Owner: socket.Owner{Kind: socket.OwnerHost}, Family: socket.IPv6, Inode: 6},
+	}
+	name := Names(ns)
+	if diff := cmp.Diff([]string{"Host IPv4", "Host IPv6"}, []string{name(&ns[0]), name(&ns[1])}); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}

@@ -92,6 +92,7 @@ func failures(s *socket.Sample, limit int, name func(*socket.Network) string) []
 			a.Destination.Compare(b.Destination),
 			cmp.Compare(a.Port, b.Port),
 			a.Source.Compare(b.Source),
+			cmp.Compare(a.Reason, b.Reason),
 		)
 	})
 	var list []v1alpha1.Failure
@@ -99,7 +100,7 @@ func failures(s *socket.Sample, limit int, name func(*socket.Network) string) []
 		out := v1alpha1.Failure{
 			Network: inodeName(f.Inode), // the network may be gone by now
 			Port:    int32(f.Port),
-			Reason:  "EADDRNOTAVAIL",
+			Reason:  cmp.Or(f.Reason, v1alpha1.FailureNoPort),
 			Count:   int64(f.Count),
 			LastAt:  metav1.Time{Time: f.LastAt},
 		}

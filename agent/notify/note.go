@@ -24,19 +24,27 @@ func headroomNote(s sight, level, was socket.Level, why cause.Verdict) string {
 }
 
 func failedNote(s sight, level socket.Level, why cause.Verdict) string {
-	to := ""
-	if s.failed.to.Addr().IsValid() {
-		to = " to " + s.failed.to.String()
-	}
 	times := "once"
 	if s.failed.count > 1 {
 		times = fmt.Sprintf("%d times", s.failed.count)
 	}
-	note := fmt.Sprintf("connect()%s failed %s: no port was left (EADDRNOTAVAIL).", to, times)
+	note := failedWhat(s.failed, times)
 	if level > socket.Normal {
 		note += " " + usage(s.tightest) + because(why)
 	}
 	return clip(note)
+}
+
+// failedWhat is what failed: a call, or what Windows' event log tells.
+func failedWhat(f failed, times string) string {
+	if f.reason != "" {
+		return fmt.Sprintf("Windows' event log told %s of %s: no port was left, or none that was free for its peer.", times, f.reason)
+	}
+	to := ""
+	if f.to.Addr().IsValid() {
+		to = " to " + f.to.String()
+	}
+	return fmt.Sprintf("connect()%s failed %s: no port was left (EADDRNOTAVAIL).", to, times)
 }
 
 func leakNote(why cause.Verdict) string {

@@ -436,13 +436,21 @@ func TestFailuresGoToThePodWithMostOfThem(t *testing.T) {
 	f.rise([]socket.Failure{at(1, 80, 5, 0), at(1, 81, 1, 0)})
 	got := f.rise([]socket.Failure{at(1, 80, 7, time.Minute), at(1, 81, 10, time.Minute), at(2, 80, 4, time.Minute)})
 	want := map[uint64]failed{
-		1: {11, 9, netip.AddrPortFrom(db, 81)},
-		2: {4, 4, netip.AddrPortFrom(db, 80)},
+		1: {count: 11, most: 9, to: netip.AddrPortFrom(db, 81)},
+		2: {count: 4, most: 4, to: netip.AddrPortFrom(db, 80)},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(failed{}), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got := f.rise([]socket.Failure{at(1, 80, 3, time.Hour)})[1].count; got != 3 {
 		t.Errorf("a reader that began anew: %d, want 3", got)
+	}
+}
+
+func TestWhatTheEventLogToldIsNamed(t *testing.T) {
+	s := sight{failed: failed{count: 3, reason: "UdpPortsExhausted"}}
+	const want = "Windows' event log told 3 times of UdpPortsExhausted: no port was left, or none that was free for its peer."
+	if got := failedNote(s, socket.Normal, cause.Verdict{}); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

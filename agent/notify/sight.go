@@ -63,11 +63,12 @@ func (s sight) and(o sight) sight {
 	return s
 }
 
-// failed is calls of connect() in a network that found no port since the sample
-// before, and where most of them were to go.
+// failed is calls in a network that found no port since the sample before, and where
+// most of them were to go, or what the event log calls most of them.
 type failed struct {
 	count, most uint64
 	to          netip.AddrPort
+	reason      string
 }
 
 // failures is the counts of the sample before, by everything else of a failure.
@@ -91,7 +92,7 @@ func (f *failures) rise(now []socket.Failure) map[uint64]failed {
 		r := rise[failure.Inode]
 		r.count += count
 		if count > r.most {
-			r.most, r.to = count, netip.AddrPortFrom(failure.Destination, failure.Port)
+			r.most, r.to, r.reason = count, netip.AddrPortFrom(failure.Destination, failure.Port), failure.Reason
 		}
 		rise[failure.Inode] = r
 	}

@@ -78,16 +78,22 @@ func (p Pool) UsedPercent() int {
 // in a range of odd length each call misses the first or the last port; a range
 // of one port is spared.
 func (s Settings) Capacity() int {
-	n := s.available()
-	if l := s.Range.Len(); l > 1 && l%2 == 1 {
+	n := s.Range.Len() - s.Reserved
+	if l := s.Range.Len(); l > 1 && l%2 == 1 && !s.EveryPort {
 		n--
 	}
 	return max(0, n)
 }
 
-// available is the ports of the range that aren't reserved: what UDP can give
-// out, since udp_lib_get_port tries every port.
-func (s Settings) available() int { return max(0, s.Range.Len()-s.Reserved) }
+// udpCapacity is the ports of UDP's range that aren't reserved: it can give out all
+// of them, since udp_lib_get_port tries every port.
+func (s Settings) udpCapacity() int {
+	u := UDPSettings{s.Range, s.Reserved}
+	if s.UDP != nil {
+		u = *s.UDP
+	}
+	return max(0, u.Range.Len()-u.Reserved)
+}
 
 // Blind says why nothing can be said of n's ports; it is empty where it can.
 func (n *Network) Blind() string {
@@ -143,7 +149,7 @@ func (n *Network) snat(s *SNATPool) Pool {
 func (n *Network) UDPPool() (Pool, bool) { return n.udp(), n.Blind() == "" }
 
 func (n *Network) udp() Pool {
-	return Pool{Network: n, Kind: Bind, Protocol: UDP, Used: count(n.UDPHeld), Capacity: int32(n.Settings.available())}
+	return Pool{Network: n, Kind: Bind, Protocol: UDP, Used: count(n.UDPHeld), Capacity: int32(n.Settings.udpCapacity())}
 }
 
 // count bounds n, so that a figure gone wild can't wrap round.

@@ -133,6 +133,14 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 0, 98, 98, 0, true},
 			},
 		},
+		"On Windows TCP tries every port of an odd range, and UDP has a range of its own": {
+			Network{Settings: Settings{Range: Range{40000, 40098}, Reserved: 9, EveryPort: true, UDP: &UDPSettings{Range{50000, 50299}, 100}}, UDPHeld: 50},
+			[]figures{
+				{"UDP Bind", 50, 200, 150, 25, false},
+				{"TCP Connect", 0, 90, 90, 0, false},
+				{"TCP Bind", 0, 90, 90, 0, true},
+			},
+		},
 		"A range of one port has one": {
 			Network{Settings: Settings{Range: Range{40000, 40000}}},
 			[]figures{

@@ -80,11 +80,16 @@ const (
 
 // Settings are the per-namespace settings that decide how many ports there are.
 type Settings struct {
-	// Range is net.ipv4.ip_local_port_range.
+	// Range is net.ipv4.ip_local_port_range; on Windows, TCP's dynamic port range.
 	Range Range
 	// Reserved is the number of ports of net.ipv4.ip_local_reserved_ports inside
-	// Range: connect() and bind(0) never pick them.
+	// Range, on Windows of those excluded: connect() and bind(0) never pick them.
 	Reserved int
+	// UDP is the same for UDP, nil where UDP has no range of its own (Linux).
+	UDP *UDPSettings
+	// EveryPort says that connect() and bind(0) try every port of the range (Windows),
+	// and not those of one parity after those of the other.
+	EveryPort bool
 	// Reuse is net.ipv4.tcp_tw_reuse.
 	Reuse Reuse
 	// ReuseDelay is how old a TIME_WAIT must be before it is reused
@@ -96,6 +101,12 @@ type Settings struct {
 	FinTimeout time.Duration
 	// MaxTimeWait is net.ipv4.tcp_max_tw_buckets.
 	MaxTimeWait int
+}
+
+// UDPSettings are Settings.Range and Settings.Reserved of UDP.
+type UDPSettings struct {
+	Range    Range
+	Reserved int
 }
 
 // Destination is the sockets of one namespace with the same source address,
@@ -126,6 +137,9 @@ type Network struct {
 	Cookie   uint64
 	Owner    Owner
 	Settings Settings
+	// Family is the version of IP whose ports these are, where each has a range of its
+	// own (Windows, when they differ); AnyFamily elsewhere.
+	Family Family
 
 	// Held is the number of ports of the range, not reserved, that any TCP
 	// socket is bound to, by connect() or by bind(). For a reader that cannot
@@ -149,7 +163,7 @@ type Network struct {
 	Destinations []Destination
 	// Detailed says that Destinations and States were read.
 	Detailed bool
-	// UDPHeld is the number of ports of the range, not reserved, that a UDP
+	// UDPHeld is the number of ports of UDP's range, not reserved, that a UDP
 	// socket is bound to.
 	UDPHeld int
 	// UDPSockets is the number of bound UDP sockets, whatever their port.
@@ -258,8 +272,11 @@ type Reader struct {
 // Unseen is something that could not be read, and why: never reported as 0.
 type Unseen struct{ What, Why string }
 
-// Failure is connect() calls that failed because no port was left.
+// Failure is calls that failed because no port was left.
 type Failure struct {
+	// Reason is empty for EADDRNOTAVAIL from connect(); else one of v1alpha1's
+	// constants for what Windows' event log tells, which names no destination.
+	Reason      string
 	Inode       uint64
 	Source      netip.Addr
 	Destination netip.Addr
@@ -282,6 +299,8 @@ type Sample struct {
 	// TCPMemoryLimits are net.ipv4.tcp_mem in pages: below the first TCP is at
 	// ease, above the third it gets no more. nil where the reader can't see them.
 	TCPMemoryLimits *[3]uint64
+	// Windows is what its tables don't tell; nil on Linux.
+	Windows *Windows
 	// Look is a closer look at the tightest pool, nil where none was asked for (see
 	// Request) or the reader can't (then Unseen says so).
 	Look *Look

@@ -21,8 +21,11 @@ func (g *drawing) node(s *v1alpha1.PortPressureStatus) {
 	}
 	g.conntrack(s.Conntrack)
 	for _, f := range s.Failures {
-		g.Wrap("connect()    ", fmt.Sprintf("%d failed with %s: %s %s, last %s", f.Count, f.Reason, f.Network,
-			v1alpha1.Pool{Destination: f.Destination, Port: f.Port}.Purpose(), f.LastAt.UTC().Format("15:04:05 UTC")))
+		what, where := "event log    ", f.Network // which names no destination
+		if f.Reason == v1alpha1.FailureNoPort {
+			what, where = "connect()    ", f.Network+" "+v1alpha1.Pool{Destination: f.Destination, Port: f.Port}.Purpose()
+		}
+		g.Wrap(what, fmt.Sprintf("%d failed with %s: %s, last %s", f.Count, f.Reason, where, f.LastAt.UTC().Format("15:04:05 UTC")))
 	}
 }
 

@@ -235,7 +235,8 @@ type Failure struct {
 	Destination string `json:"destination,omitempty"`
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// reason is the error's name, such as EADDRNOTAVAIL or WSAEADDRINUSE.
+	// reason is the error's name, EADDRNOTAVAIL on Linux; on Windows, what its event
+	// log tells, such as TcpPortsExhausted.
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
 	// count is since the agent started to watch.
