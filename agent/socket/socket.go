@@ -274,9 +274,6 @@ type Unseen struct{ What, Why string }
 
 // Failure is calls that failed because no port was left.
 type Failure struct {
-	// Reason is empty for EADDRNOTAVAIL from connect(); else one of v1alpha1's
-	// constants for what Windows' event log tells, which names no destination.
-	Reason      string
 	Inode       uint64
 	Source      netip.Addr
 	Destination netip.Addr

@@ -125,23 +125,6 @@ const (
 	CauseUnknown Cause = "Unknown"
 )
 
-// The reasons of a Failure.
-const (
-	// FailureNoPort: connect() found no port (Linux, errno 99).
-	FailureNoPort = "EADDRNOTAVAIL"
-	// FailureTCPPortReusedTooSoon: Windows chose a port for a connection whose last
-	// one with the same peer was still in TIME_WAIT (System event 4227).
-	FailureTCPPortReusedTooSoon = "TcpPortReusedTooSoon"
-	// FailureTCPPortsExhausted: every TCP port of Windows' dynamic range was in use
-	// (System event 4231).
-	FailureTCPPortsExhausted = "TcpPortsExhausted"
-	// FailureUDPPortsExhausted: the same of UDP (System event 4266).
-	FailureUDPPortsExhausted = "UdpPortsExhausted"
-	// FailureWinNATPortsExhausted: WinNAT had no port left to translate to (its event
-	// 1033).
-	FailureWinNATPortsExhausted = "WinNatPortsExhausted"
-)
-
 // LabelAgent is set by the controller on the PortPressure of a node: to
 // AgentSilent where its agent is not ready, to AgentNone where it has no agent;
 // absent otherwise.
