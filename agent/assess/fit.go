@@ -3,6 +3,7 @@ package assess
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -11,8 +12,9 @@ import (
 const MaxBytes = 6000
 
 // Fit leaves out of a complete status what it has no room for, the least telling
-// first: rare failures, then the second pools, the values of settings, and the better
-// of the networks past the line. Names decide how much that is: a pod's may have 317 characters.
+// first: rare failures, then the second pools, the values of settings, the better of
+// the networks past the line, and settings that are as they should be, but for their
+// number. Names decide how much that is: a pod's may have 317 characters.
 // The tightest pool always stays. The agent's report has everything.
 func Fit(status *v1alpha1.PortPressureStatus) error {
 	for {
@@ -41,8 +43,9 @@ func shorten(s *v1alpha1.PortPressureStatus) bool {
 		s.Networks = s.Networks[:last]
 	case len(s.Failures) > 0 || last == 0:
 		s.Failures, s.Networks = nil, nil
-	case len(s.Settings) > 0: // its state is in the agent's metrics and in the condition
-		s.Settings = s.Settings[:len(s.Settings)-1]
+	case leaveOutApplied(s):
+	case len(s.Settings) > 0: // not one of them is Applied: their controller waits until there is room
+		s.Settings, s.SettingsLeftOut = s.Settings[:len(s.Settings)-1], nil
 	default:
 		return false
 	}
@@ -51,11 +54,12 @@ func shorten(s *v1alpha1.PortPressureStatus) bool {
 
 // thinSetting leaves something of one setting out: first what stands as it should says
 // no more than that, then the values of all go, and the ends of long messages. The
-// state stays.
+// state stays, and since when: a rollout goes by both.
 func thinSetting(settings []v1alpha1.SettingStatus) bool {
 	for i := range settings {
 		s := &settings[i]
-		thin := v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: s.Scope, State: s.State, PodsHeld: s.PodsHeld, PodsRefused: s.PodsRefused}
+		thin := v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: s.Scope, State: s.State,
+			LastTransitionTime: s.LastTransitionTime, PodsHeld: s.PodsHeld, PodsRefused: s.PodsRefused}
 		if s.State == v1alpha1.SettingApplied && *s != thin {
 			*s = thin
 			return true
@@ -66,6 +70,26 @@ func thinSetting(settings []v1alpha1.SettingStatus) bool {
 			s.Want, s.Have, s.Original, s.Message = nil, nil, nil, clip(s.Message, shortMessage)
 			return true
 		}
+	}
+	return false
+}
+
+// leaveOutApplied leaves out the last setting that is Applied, and counts it.
+func leaveOutApplied(s *v1alpha1.PortPressureStatus) bool {
+	for i := len(s.Settings) - 1; i >= 0; i-- {
+		one := s.Settings[i]
+		if one.State != v1alpha1.SettingApplied {
+			continue
+		}
+		out := v1alpha1.SettingsLeftOut{Count: 1, LastTransitionTime: one.LastTransitionTime}
+		if before := s.SettingsLeftOut; before != nil {
+			out.Count += before.Count
+			if out.LastTransitionTime.Before(before.LastTransitionTime) {
+				out.LastTransitionTime = before.LastTransitionTime
+			}
+		}
+		s.Settings, s.SettingsLeftOut = slices.Delete(s.Settings, i, i+1), &out
+		return true
 	}
 	return false
 }

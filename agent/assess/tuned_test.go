@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -52,24 +55,57 @@ func TestTuned(t *testing.T) {
 }
 
 func TestFitKeepsTheStateOfEverySetting(t *testing.T) {
+	for name, test := range map[string]struct{ applied, failed int }{
+		"what there is room for":      {16, 0},
+		"what there is no room for":   {100, 0},
+		"what is not as it should be": {100, 5},
+	} {
+		t.Run(name, func(t *testing.T) { fitSettings(t, test.applied, test.failed) })
+	}
+}
+
+func fitSettings(t *testing.T, applied, failed int) {
 	sample, facts := worst(12, 24)
 	status := Status(sample, facts)
 	var course Course
 	course.Follow(&status, facts.Thresholds)
 	long := strings.Repeat("9", 500)
+	newest := &metav1.Time{Time: taken.Add(time.Minute)}
 	var settings []v1alpha1.SettingStatus
-	for i := range 16 {
+	for i := range applied + failed {
 		s := v1alpha1.SettingStatus{ID: fmt.Sprintf("net.ipv4.tcp_keepalive_intvl@%08x", i), Key: "net.ipv4.tcp_keepalive_intvl", Scope: "Pods",
 			Want: &long, Have: &long, Original: &long, State: v1alpha1.SettingApplied, Message: strings.Repeat("why ", 100), LastTransitionTime: status.ObservedAt}
+		if i == applied-2 {
+			s.LastTransitionTime = newest
+		}
+		if i >= applied {
+			s.State = v1alpha1.SettingFailed
+		}
 		settings = append(settings, s)
 	}
 	course.Tuned(&status, settings)
 	if err := Fit(&status); err != nil {
 		t.Fatal(err)
 	}
+	out := v1alpha1.SettingsLeftOut{}
+	if status.SettingsLeftOut != nil {
+		out = *status.SettingsLeftOut
+	}
 	raw, err := json.Marshal(status)
-	if err != nil || len(raw) > MaxBytes || len(status.Settings) != len(settings) {
-		t.Errorf("%v, %d bytes, %d settings", err, len(raw), len(status.Settings))
+	if err != nil || len(raw) > MaxBytes || len(status.Settings)+int(out.Count) != len(settings) {
+		t.Errorf("%v, %d bytes, %d settings and %d", err, len(raw), len(status.Settings), out.Count)
+	}
+	if out.Count > 0 && !out.LastTransitionTime.Equal(newest) {
+		t.Errorf("the last was applied %v, want %v", out.LastTransitionTime, newest)
+	}
+	bad := 0
+	for _, s := range status.Settings {
+		if s.State == v1alpha1.SettingFailed {
+			bad++
+		}
+	}
+	if bad != failed {
+		t.Errorf("%d settings have failed, and %d are told", failed, bad)
 	}
 	if settings[0].Want == nil || len(settings[0].Message) != 400 {
 		t.Error("the settings of others were changed")

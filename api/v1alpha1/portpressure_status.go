@@ -94,6 +94,9 @@ type PortPressureStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=128
 	Settings []SettingStatus `json:"settings,omitempty"`
+	// settingsLeftOut is the settings that the list has no room for. Each is Applied.
+	// +optional
+	SettingsLeftOut *SettingsLeftOut `json:"settingsLeftOut,omitempty"`
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -265,6 +268,14 @@ type Pressure struct {
 	// to is absent while it lasts.
 	// +optional
 	To *metav1.Time `json:"to,omitempty"`
+}
+
+// SettingsLeftOut is settings that are Applied, and not in the list.
+type SettingsLeftOut struct {
+	Count int32 `json:"count"`
+	// lastTransitionTime is when the last of them became Applied.
+	// +optional
+	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 }
 
 // SettingStatus is how far one setting has come.

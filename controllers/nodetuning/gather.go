@@ -140,6 +140,9 @@ func shift(s *v1alpha1.PortPressureStatus, by time.Duration) *v1alpha1.PortPress
 	for i := range s.Settings {
 		move(s.Settings[i].LastTransitionTime)
 	}
+	if s.SettingsLeftOut != nil {
+		move(s.SettingsLeftOut.LastTransitionTime)
+	}
 	for i := range s.Conditions {
 		move(&s.Conditions[i].LastTransitionTime)
 	}

@@ -64,6 +64,7 @@ func Trim(obj any) (any, error) {
 		Failures:           lastFailure(p.Status.Failures),
 		LastPressure:       began(p.Status.LastPressure),
 		Settings:           outcomes(p.Status.Settings, p.Spec.Settings == nil),
+		SettingsLeftOut:    p.Status.SettingsLeftOut,
 	}
 	for i := range p.Spec.Settings {
 		share(&p.Spec.Settings[i])

@@ -127,7 +127,10 @@ func TestDecide(t *testing.T) {
 		"What was so before the change does not count": {tuning(), []rollout.Node{pressed(done("a", -6, applied), -9), old("b", 1)}, "Rolling +b: 1 node to go"},
 		"A setting that could not be applied stops it": {tuning(), []rollout.Node{done("a", -6, v1alpha1.SettingFailed), old("b", 1)},
 			"Paused: regression: k could not be applied on a: no such file"},
-		"One that was refused does not": {tuning(), []rollout.Node{done("a", -6, v1alpha1.SettingRefused), old("b", 1)}, "Rolling +b: 1 node to go"},
+		"Those that the status has no room for are applied": {tuning(), []rollout.Node{leftOut(done("a", -6, applied)), old("b", 1)}, "Rolling +b: 1 node to go"},
+		"They are watched, too":                             {tuning(), []rollout.Node{leftOut(done("a", -4, applied)), old("b", 1)}, "Soaking: the canaries are watched until 12:01:00 UTC, again at 12:01"},
+		"Those that it does not speak of are not":           {tuning(), []rollout.Node{silentOf(done("a", -6, applied)), old("b", 1)}, "Canary: in change: a"},
+		"One that was refused does not":                     {tuning(), []rollout.Node{done("a", -6, v1alpha1.SettingRefused), old("b", 1)}, "Rolling +b: 1 node to go"},
 		"A regression is remembered": {tuning(was(v1alpha1.RolloutPaused, "regression: ports got short")), []rollout.Node{done("a", -6, applied), old("b", 1)},
 			"Paused: regression: ports got short"},
 		"A pause that has ended is not": {tuning(was(v1alpha1.RolloutPaused, "spec.rollout.paused is true")), []rollout.Node{done("a", -6, applied), old("b", 1)},
@@ -235,4 +238,14 @@ func TestAPhaseIsAsOldAsItIs(t *testing.T) {
 	if s := ended.Status.Rollout; s.Phase != v1alpha1.RolloutComplete || !s.Since.Time.Equal(noon) {
 		t.Errorf("%s since %v", s.Phase, s.Since)
 	}
+}
+
+func silentOf(n rollout.Node) rollout.Node {
+	n.Status.Settings = nil
+	return n
+}
+
+func leftOut(n rollout.Node) rollout.Node {
+	n.Status.SettingsLeftOut = &v1alpha1.SettingsLeftOut{Count: 1, LastTransitionTime: n.Status.Settings[0].LastTransitionTime}
+	return silentOf(n)
 }
