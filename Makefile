@@ -60,7 +60,7 @@ cluster-build: ## Build kube-apiserver, etcd and kubectl, which tests use, from 
 ##@ Check
 
 .PHONY: test
-test: verify cluster-build test-unit test-kernels ## All tests; as root also those that need it, in namespaces of their own
+test: verify cluster-build test-unit test-images test-kernels ## All tests; as root also those that need it, in namespaces of their own
 	hack/wine/run.sh --where-possible
 	hack/e2e/run.sh --where-possible
 
@@ -70,6 +70,10 @@ test-unit: ## Tests of every package; those that need root skip themselves witho
 	@if [[ ! -x $$(hack/prometheus/fetch.sh dir)/prometheus ]] && ! command -v prometheus >/dev/null; then \
 	  echo "no Prometheus: NO ALERT AND NO DASHBOARD IS TESTED; make deps fetches it"; fi
 	go test ./...
+
+.PHONY: test-images
+test-images: images ## The images: small, static, and the same when built again elsewhere
+	PORTREEVE_IMAGES=$(CURDIR)/bin/images go test -count=1 -timeout 30m -run Built ./hack/image
 
 .PHONY: test-kernels
 test-kernels: ## The tests against live kernels again, on Debian's 6.1 and 6.12 in a virtual machine

@@ -47,7 +47,7 @@ func hostProcessLayer(name string, binary []byte) ([]byte, error) {
 // windowsHeader describes a file or a folder that administrators and the system may
 // change, and every user may read and run.
 func windowsHeader(name string, kind byte, size int) *tar.Header {
-	const fullControl, readAndExecute = 0x1f01ff, 0x1200a9 // FILE_ALL_ACCESS; FILE_GENERIC_READ | FILE_GENERIC_EXECUTE
+	const fullControl, readAndExecute = 0x1f01ff, 0x1200a9 // FILE_ALL_ACCESS; FILE_GENERIC_READ and FILE_GENERIC_EXECUTE
 	attributes, inherit := "32", byte(0)                   // FILE_ATTRIBUTE_ARCHIVE
 	if kind == tar.TypeDir {
 		attributes, inherit = "16", objectInherit|containerInherit // FILE_ATTRIBUTE_DIRECTORY
