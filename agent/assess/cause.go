@@ -57,6 +57,10 @@ func machine(f Facts) cause.Machine {
 	if f.TCP.Memory != nil {
 		m.TCPMemory = *f.TCP.Memory
 	}
+	if w := f.Windows; w != nil && w.Memory != nil {
+		m.Nonpaged = cause.Gauge{Used: w.Memory.Nonpaged, Max: w.Memory.NonpagedLimit()}
+		m.Commit = cause.Gauge{Used: w.Memory.Commit, Max: w.Memory.CommitLimit}
+	}
 	return m
 }
 

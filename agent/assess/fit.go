@@ -12,9 +12,10 @@ import (
 const MaxBytes = 6000
 
 // Fit leaves out of a complete status what it has no room for, the least telling
-// first: rare failures, then the second pools, the values of settings, the better of
-// the networks past the line, and settings that are as they should be, but for their
-// number. Names decide how much that is: a pod's may have 317 characters.
+// first: why something can't be done here, rare failures, then the second pools, the
+// values of settings, the better of the networks past the line, and settings that are as
+// they should be, but for their number. Names decide how much that is: a pod's may have
+// 317 characters.
 // The tightest pool always stays. The agent's report has everything.
 func Fit(status *v1alpha1.PortPressureStatus) error {
 	for {
@@ -35,6 +36,7 @@ func Fit(status *v1alpha1.PortPressureStatus) error {
 func shorten(s *v1alpha1.PortPressureStatus) bool {
 	last := len(s.Networks) - 1
 	switch {
+	case dropReasons(s.Capabilities):
 	case len(s.Failures) > 1:
 		s.Failures = s.Failures[:len(s.Failures)-1]
 	case dropSecondPool(s.Networks):
@@ -43,6 +45,8 @@ func shorten(s *v1alpha1.PortPressureStatus) bool {
 		s.Networks = s.Networks[:last]
 	case len(s.Failures) > 0 || last == 0:
 		s.Failures, s.Networks = nil, nil
+	case len(s.Capabilities) > 0:
+		s.Capabilities = nil
 	case leaveOutApplied(s):
 	case len(s.Settings) > 0: // not one of them is Applied: their controller waits until there is room
 		s.Settings, s.SettingsLeftOut = s.Settings[:len(s.Settings)-1], nil
@@ -96,6 +100,15 @@ func leaveOutApplied(s *v1alpha1.PortPressureStatus) bool {
 
 // shortMessage is how long a setting's message is where there is no room.
 const shortMessage = 100
+
+// dropReasons leaves the names and states; false where there is nothing else.
+func dropReasons(list []v1alpha1.Capability) (dropped bool) {
+	for i := range list {
+		dropped = dropped || list[i].Message != ""
+		list[i].Message = ""
+	}
+	return dropped
+}
 
 // dropSecondPool leaves one pool in the last network that has more.
 func dropSecondPool(networks []v1alpha1.Network) bool {

@@ -31,6 +31,10 @@ type Facts struct {
 	System cause.System
 	// Before is what the samples before this one tell (see Course.Before).
 	Before Before
+	// Capabilities are what the agent can and can't do here.
+	Capabilities []v1alpha1.Capability
+	// Windows is nil on Linux.
+	Windows *Windows
 	// Explain asks for a cause also where no pool is past the line: why ports are
 	// not what is missing, and what to check instead.
 	Explain bool
@@ -78,6 +82,8 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		NetworkCount: new(sighted(s.Networks)),
 		Conntrack:    conntrack(f.Conntrack),
 		Failures:     failures(&s, f.Detail.room().failures, name),
+		Capabilities: capabilities(f),
+		Windows:      windows(&s, f),
 	}
 	status.Unseen = unseenList(things(&s, f, name), f.Detail.room())
 	if p, ok := s.Tightest(); ok {

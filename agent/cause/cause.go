@@ -38,6 +38,9 @@ type Machine struct {
 	// Orphans are the sockets that no process holds (net.ipv4.tcp_max_orphans),
 	// Files the open files (fs.file-max).
 	Orphans, Files Gauge
+	// Nonpaged is the bytes of Windows' nonpaged pool, in which sockets live, and what
+	// it may have; Commit those of memory that Windows has promised, and its limit.
+	Nonpaged, Commit Gauge
 }
 
 // Gauge is a count and its limit; a Max of 0 is one that is not known.
@@ -50,7 +53,7 @@ func (g Gauge) percent() int {
 	if g.Max == 0 {
 		return 0
 	}
-	return int(min(100, g.Used*100/g.Max))
+	return int(min(100, float64(g.Used)*100/float64(g.Max)))
 }
 
 // Conntrack is the connection tracking table that the pool's connections enter.

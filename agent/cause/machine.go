@@ -71,8 +71,28 @@ func nodeFiles(e *Evidence, _ parts) (Verdict, bool) {
 	}, f.percent() >= tight
 }
 
+// windowsMemory: the kernel has no memory left for sockets; the error is the one of
+// ports that have run out.
+func windowsMemory(e *Evidence, _ parts) (Verdict, bool) {
+	v := Verdict{Cause: v1alpha1.CauseSocketMemory}
+	m := e.Machine
+	if m.Nonpaged.percent() >= tight {
+		v.Finding = fmt.Sprintf("The nonpaged pool has %s, near the %s that it may have: sockets fail with WSAENOBUFS (10055), whatever ports are left.", mebibytes(m.Nonpaged.Used), mebibytes(m.Nonpaged.Max))
+		v.Remedy = "Look for the driver whose tag grows (poolmon -p, sorted by bytes) and for the process with most handles; a restart gives the memory back, until it leaks again."
+		return v, true
+	}
+	v.Finding = fmt.Sprintf("Windows has promised %s of %s of memory: nobody gets more, sockets neither (WSAENOBUFS, 10055).", mebibytes(m.Commit.Used), mebibytes(m.Commit.Max))
+	v.Remedy = "Look for the process whose committed memory grows; give containers memory limits, or the node a larger page file."
+	return v, m.Commit.percent() >= tight
+}
+
+func mebibytes(n uint64) string { return fmt.Sprintf("%d MiB", n>>20) }
+
 // socketMemory: TCP may have no more memory, or no more sockets without a process.
-func socketMemory(e *Evidence, _ parts) (Verdict, bool) {
+func socketMemory(e *Evidence, p parts) (Verdict, bool) {
+	if e.System.Windows {
+		return windowsMemory(e, p)
+	}
 	v := Verdict{Cause: v1alpha1.CauseSocketMemory}
 	m := e.Machine
 	if m.TCPMemory*100 >= tight {
@@ -112,7 +132,8 @@ func (m Machine) spell() string {
 	for _, g := range []struct {
 		name string
 		Gauge
-	}{{"connection tracking", m.Conntrack.Gauge}, {"open files", m.Files}, {"orphaned sockets", m.Orphans}} {
+	}{{"connection tracking", m.Conntrack.Gauge}, {"open files", m.Files}, {"orphaned sockets", m.Orphans},
+		{"nonpaged pool", m.Nonpaged}, {"committed memory", m.Commit}} {
 		if g.Max > 0 {
 			seen = append(seen, fmt.Sprintf("%s %d %%", g.name, g.percent()))
 		}

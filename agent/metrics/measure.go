@@ -30,6 +30,7 @@ func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f asses
 	l.states(status.States)
 	l.conntrack(status.Conntrack, sample.Host())
 	l.tcp(f.TCP)
+	l.windows(sample, f.Windows)
 	l.add(
 		unseen.metric(float64(assess.UnseenCount(sample, f))),
 		lastSample.metric(float64(sample.Taken.UnixMilli())/1000),

@@ -5,6 +5,9 @@ const (
 	never      = ""
 	unmeasured = "nothing could be measured"
 	unread     = "not in use, or could not be read"
+
+	notWindows       = "not Windows"
+	notWindowsUnread = "not Windows, or could not be read"
 )
 
 // What names a network, and a pool of one.
@@ -70,6 +73,26 @@ var (
 		"TCP sockets of the node that no process holds any more.", unread)
 	tcpMemory = gauge("portreeve_tcp_memory_used_ratio",
 		"Share of the limit of net.ipv4.tcp_mem that the node's TCP buffers use.", unread)
+	windowsFailures = counter("portreeve_windows_port_events_total",
+		"Events of Windows' logs that say that ports have run out, by reason, since the agent started. Each may stand for many failed calls. The reasons are those of the object's status.failures: TcpPortReusedTooSoon (Tcpip 4227), TcpPortsExhausted (4231), UdpPortsExhausted (4266), WinNatPortsExhausted (WinNAT 1033).",
+		notWindows+"; or the System log could not be read", "reason")
+	windowsBlocks = gauge("portreeve_windows_free_port_blocks",
+		"Blocks of 64 adjacent ports of a dynamic range that are neither excluded nor used: what HNS reserves for pods and services.",
+		notWindows+"; or the exclusions could not be read", "family", "protocol")
+	windowsNonpaged = gauge("portreeve_windows_nonpaged_pool_bytes",
+		"Memory of the nonpaged pool, in which sockets live.", notWindowsUnread)
+	windowsNonpagedLimit = gauge("portreeve_windows_nonpaged_pool_limit_bytes",
+		"What the nonpaged pool can have before the machine suffers: three quarters of its RAM.", notWindowsUnread)
+	windowsPaged = gauge("portreeve_windows_paged_pool_bytes",
+		"Memory of the paged pool.", notWindowsUnread)
+	windowsCommit = gauge("portreeve_windows_commit_used_ratio",
+		"Share of the commit limit that is promised to programs, 0 to 1.", notWindowsUnread)
+	windowsHandles = gauge("portreeve_windows_handles",
+		"Handles that are open on the machine.", notWindowsUnread)
+	windowsBoot = gauge("portreeve_windows_boot_time_seconds",
+		"When Windows was started, in seconds since 1970.", notWindowsUnread)
+	windowsUpdate = gauge("portreeve_windows_update_pending",
+		"1 while Windows itself waits for a restart, for an update.", notWindows)
 	unseen = gauge("portreeve_unseen_things",
 		"Things that could not be read: networks of sandboxes, counters, states. The object's status.unseen says which, and why.", "no sample was taken yet")
 )

@@ -14,7 +14,9 @@ import (
 // that the calls take what they are given.
 
 // wine says that this is Wine, which counts no handles.
-func wine() bool { return windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil }
+func wine() bool {
+	return windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil
+}
 
 func TestMemoryIsThatOfAMachine(t *testing.T) {
 	m, err := ReadMemory()

@@ -78,6 +78,9 @@ type PortPressureStatus struct {
 	// is not in use or could not be read.
 	// +optional
 	Conntrack *Conntrack `json:"conntrack,omitempty"`
+	// windows is what is known of a Windows node beside its ports. Absent on Linux.
+	// +optional
+	Windows *Windows `json:"windows,omitempty"`
 	// failures are calls that failed because no port was left, the most frequent
 	// first.
 	// +optional

@@ -1,0 +1,96 @@
+package assess
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/cause"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+var windowsFacts = Facts{
+	System: cause.System{Windows: true},
+	Windows: &Windows{
+		BootedAt: taken,
+		Memory:   &WindowsMemory{Commit: 3 << 30, CommitLimit: 12 << 30, Physical: 8 << 30, Paged: 2, Nonpaged: 1, Handles: 51234},
+	},
+	Capabilities: []v1alpha1.Capability{
+		{Name: "TcpTable", State: v1alpha1.CapabilityVerified, Message: "24 bytes a row"},
+		{Name: "BoundTable", State: v1alpha1.CapabilityUnsupported, Message: "not on this Windows"},
+	},
+}
+
+func TestStatusOfWindows(t *testing.T) {
+	sample := socket.Sample{Taken: taken, Windows: &socket.Windows{Ranges: []socket.DynamicRange{
+		{Family: socket.IPv4, Protocol: socket.TCP, Range: socket.Range{First: 49152, Last: 65535}, Source: socket.RangeNetsh, Excluded: new(100), FreeBlocks: new(250)},
+		{Family: socket.IPv6, Protocol: socket.TCP, Range: socket.Range{First: 49152, Last: 65535}, Source: socket.RangeNetsh, FreeBlocks: new(249)},
+		{Family: socket.IPv4, Protocol: socket.UDP, Range: socket.Range{First: 49152, Last: 65535}, Source: socket.RangeDefault},
+	}}}
+	got := Status(sample, windowsFacts).Windows
+	if got.BootedAt == nil || !got.BootedAt.Time.Equal(taken) {
+		t.Errorf("booted at %v", got.BootedAt)
+	}
+	want := &v1alpha1.Windows{BootedAt: got.BootedAt, FreePortBlocks: new(int32(249)), NonpagedPoolBytes: new(int64(1)), PagedPoolBytes: new(int64(2)),
+		CommitPercent: new(int32(25)), Handles: new(int64(51234))}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	roomy := windowsFacts
+	roomy.Detail.Roomy = true
+	ranges := Status(sample, roomy).Windows.Ranges
+	if len(ranges) != 3 || ranges[0].FreeBlocks == nil || *ranges[0].FreeBlocks != 250 || ranges[2].FreeBlocks != nil || ranges[2].Source != "OS default" {
+		t.Errorf("%+v", ranges)
+	}
+	if got := Status(sample, Facts{}).Windows; got != nil {
+		t.Errorf("on Linux: %+v", got)
+	}
+	if got := Status(socket.Sample{}, Facts{Windows: &Windows{}}).Windows; got.FreePortBlocks != nil || got.Handles != nil || got.BootedAt != nil {
+		t.Errorf("of what could not be read: %+v", got)
+	}
+}
+
+func TestTheObjectSaysWhyOfWhatDoesNotWork(t *testing.T) {
+	for roomy, want := range map[bool]string{false: " not on this Windows", true: "24 bytes a row not on this Windows"} {
+		f := windowsFacts
+		f.Detail.Roomy = roomy
+		got := Status(socket.Sample{}, f).Capabilities
+		if len(got) != 2 || got[0].Message+" "+got[1].Message != want {
+			t.Errorf("roomy %v: %+v", roomy, got)
+		}
+	}
+	if windowsFacts.Capabilities[0].Message == "" {
+		t.Error("the facts were changed")
+	}
+}
+
+func TestANonpagedPoolThatIsFullIsNamed(t *testing.T) {
+	f := windowsFacts
+	f.Windows = &Windows{Memory: &WindowsMemory{Physical: 8 << 30, Nonpaged: 6 << 30, CommitLimit: 12 << 30}}
+	f.Explain = true
+	got := Status(leaking(10), f)
+	if got.Cause != v1alpha1.CauseSocketMemory || !strings.Contains(got.Advice, "6144 MiB") {
+		t.Errorf("%s: %s", got.Cause, got.Advice)
+	}
+}
+
+func TestAFullStatusOfWindowsFits(t *testing.T) {
+	sample, facts := worst(12, 24)
+	facts.Windows = windowsFacts.Windows
+	for i := range 40 {
+		facts.Capabilities = append(facts.Capabilities, v1alpha1.Capability{
+			Name: fmt.Sprintf("Capability%d", i), State: v1alpha1.CapabilityUnsupported, Message: strings.Repeat("why ", 100)})
+	}
+	status := Status(sample, facts)
+	if err := Fit(&status); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(status)
+	if err != nil || len(raw) > MaxBytes || len(status.Capabilities) != maxCapabilities || status.Tightest == nil {
+		t.Errorf("%v, %d bytes, %d capabilities", err, len(raw), len(status.Capabilities))
+	}
+}

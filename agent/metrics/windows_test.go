@@ -1,0 +1,88 @@
+package metrics
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// windowsNode is a Windows node whose host network is used so far.
+func windowsNode(used uint32) (*socket.Sample, assess.Facts) {
+	s := node(0, 0, 0)
+	s.Networks = []socket.Network{network(1, socket.Owner{Kind: socket.OwnerHost}, 3, used)}
+	s.Windows = &socket.Windows{}
+	for _, family := range []socket.Family{socket.IPv4, socket.IPv6} {
+		for _, protocol := range []socket.Protocol{socket.TCP, socket.UDP} {
+			s.Windows.Ranges = append(s.Windows.Ranges, socket.DynamicRange{Family: family, Protocol: protocol, FreeBlocks: new(251)})
+		}
+	}
+	f := assess.Facts{Windows: &assess.Windows{
+		BootedAt: taken.Add(-time.Hour),
+		Memory:   &assess.WindowsMemory{Commit: 3 << 30, CommitLimit: 12 << 30, Physical: 8 << 30, Paged: 400e6, Nonpaged: 300e6, Handles: 51234},
+	}}
+	return s, f
+}
+
+func TestWindowsHasSeriesOfItsOwn(t *testing.T) {
+	s, f := windowsNode(10)
+	s.Failures = []socket.Failure{
+		{Inode: 1, Reason: v1alpha1.FailureTCPPortsExhausted, Count: 3, LastAt: taken},
+		{Inode: 1, Reason: v1alpha1.FailureUDPPortsExhausted, Count: 1, LastAt: taken},
+	}
+	m := New("v0.1.0")
+	observeWith(m, s, f)
+	want := []string{
+		"portreeve_windows_boot_time_seconds 1.7636911205e+09",
+		"portreeve_windows_commit_used_ratio 0.25",
+		`portreeve_windows_free_port_blocks{family="IPv4",protocol="TCP"} 251`,
+		`portreeve_windows_free_port_blocks{family="IPv4",protocol="UDP"} 251`,
+		`portreeve_windows_free_port_blocks{family="IPv6",protocol="TCP"} 251`,
+		`portreeve_windows_free_port_blocks{family="IPv6",protocol="UDP"} 251`,
+		"portreeve_windows_handles 51234",
+		"portreeve_windows_nonpaged_pool_bytes 3e+08",
+		"portreeve_windows_nonpaged_pool_limit_bytes 6.442450944e+09",
+		"portreeve_windows_paged_pool_bytes 4e+08",
+		`portreeve_windows_port_events_total{reason="TcpPortReusedTooSoon"} 0`,
+		`portreeve_windows_port_events_total{reason="TcpPortsExhausted"} 3`,
+		`portreeve_windows_port_events_total{reason="UdpPortsExhausted"} 1`,
+		`portreeve_windows_port_events_total{reason="WinNatPortsExhausted"} 0`,
+		"portreeve_windows_update_pending 0",
+	}
+	text := scrape(t, m)
+	if diff := cmp.Diff(want, series(text, "portreeve_windows_")); diff != "" {
+		t.Error(diff)
+	}
+	if got := len(series(text, "")); got > 60 {
+		t.Errorf("%d series at rest, more than 60", got)
+	}
+}
+
+func TestWhatWindowsDoesNotTellIsAbsent(t *testing.T) {
+	s, _ := windowsNode(10)
+	s.Windows.Ranges[0].FreeBlocks, s.Windows.Ranges = nil, s.Windows.Ranges[:1]
+	s.Failures = nil
+	m := New("v0.1.0")
+	observeWith(m, s, assess.Facts{Windows: &assess.Windows{UpdatePending: true}})
+	want := []string{"portreeve_windows_update_pending 1"}
+	if diff := cmp.Diff(want, series(scrape(t, m), "portreeve_windows_")); diff != "" {
+		t.Error(diff)
+	}
+	observeWith(m, s, assess.Facts{})
+	if got := series(scrape(t, m), "portreeve_windows_"); got != nil {
+		t.Errorf("on Linux: %s", got)
+	}
+}
+
+func TestSeriesOfAWindowsNodeUnderPressureAreBounded(t *testing.T) {
+	s, f := windowsNode(900)
+	m := New("v0.1.0")
+	observeWith(m, s, f)
+	if got := len(series(scrape(t, m), "")); got > 400 {
+		t.Errorf("%d series, more than 400", got)
+	}
+}
