@@ -35,13 +35,13 @@ type Logs struct {
 
 // Watch opens the logs for the events to come.
 func Watch() (*Logs, error) {
-	return open(func(channel, query string) (source, error) { return subscribe(channel, query) }, "")
+	return open(subscribe, "")
 }
 
 // Since opens the logs for the events from then until now.
 func Since(t time.Time) (*Logs, error) {
 	when := fmt.Sprintf(" and TimeCreated[@SystemTime>='%s']", t.UTC().Format("2006-01-02T15:04:05.000Z"))
-	return open(func(channel, query string) (source, error) { return past(channel, query) }, when)
+	return open(past, when)
 }
 
 func open(one func(channel, query string) (source, error), when string) (*Logs, error) {
@@ -118,7 +118,7 @@ func (s *source) drain(t *Tally) error {
 			return nil
 		}
 		e, err := render(event)
-		evtClose.Call(event)
+		_, _, _ = evtClose.Call(event)
 		if err != nil {
 			return err
 		}
@@ -147,10 +147,10 @@ func render(event uintptr) (Event, error) {
 
 func (s *source) close() {
 	if s.events != 0 {
-		evtClose.Call(s.events)
+		_, _, _ = evtClose.Call(s.events)
 	}
 	if s.signal != 0 {
-		windows.CloseHandle(s.signal)
+		_ = windows.CloseHandle(s.signal)
 	}
 }
 

@@ -28,9 +28,11 @@ type performanceInformation struct {
 
 // systemTimeOfDay is SYSTEM_TIMEOFDAY_INFORMATION of ntexapi.h.
 type systemTimeOfDay struct {
-	bootTime, currentTime, timeZoneBias int64
-	timeZoneID, reserved                uint32
-	bootTimeBias, sleepTimeBias         uint64
+	bootTime     int64
+	_            [2]int64  // CurrentTime, TimeZoneBias
+	_            [2]uint32 // TimeZoneId, Reserved
+	bootTimeBias uint64
+	_            uint64 // SleepTimeBias
 }
 
 func bytesOf[T any](v *T) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v)) }

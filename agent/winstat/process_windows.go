@@ -26,7 +26,7 @@ func ReadProcess(pid uint32) (Process, error) {
 	if err != nil {
 		return Process{}, fmt.Errorf("open process %d: %w", pid, err)
 	}
-	defer windows.CloseHandle(h)
+	defer func() { _ = windows.CloseHandle(h) }()
 	var p Process
 	buf := make([]uint16, 1024)
 	n := uint32(len(buf))

@@ -1,6 +1,7 @@
 package winstat
 
 import (
+	"errors"
 	"fmt"
 	"time"
 	"unsafe"
@@ -77,7 +78,7 @@ func dword(path, name string) (*uint32, error) {
 	defer key.Close()
 	n, kind, err := key.GetIntegerValue(name)
 	switch {
-	case err == registry.ErrNotExist:
+	case errors.Is(err, registry.ErrNotExist):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", name, err)
