@@ -31,8 +31,8 @@ type Facts struct {
 	System cause.System
 	// Before is what the samples before this one tell (see Course.Before).
 	Before Before
-	// Capabilities are what the agent can and can't do here.
-	Capabilities []v1alpha1.Capability
+	// Capabilities are what the agent can and can't do here, beside the sample's.
+	Capabilities []socket.Capability
 	// Windows is nil on Linux.
 	Windows *Windows
 	// Explain asks for a cause also where no pool is past the line: why ports are
@@ -82,7 +82,7 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		NetworkCount: new(sighted(s.Networks)),
 		Conntrack:    conntrack(f.Conntrack),
 		Failures:     failures(&s, f.Detail.room().failures, name),
-		Capabilities: capabilities(f),
+		Capabilities: capabilities(&s, f),
 		Windows:      windows(&s, f),
 	}
 	status.Unseen = unseenList(things(&s, f, name), f.Detail.room())

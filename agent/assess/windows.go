@@ -35,16 +35,17 @@ type WindowsMemory struct {
 // Releases").
 func (m *WindowsMemory) NonpagedLimit() uint64 { return m.Physical / 4 * 3 }
 
-// capabilities are those of f. An object has no room to say more of what works; the
-// agent's report has.
-func capabilities(f Facts) []v1alpha1.Capability {
+// capabilities are the reader's and those of f. An object has no room to say more of
+// what works; the agent's report has.
+func capabilities(s *socket.Sample, f Facts) []v1alpha1.Capability {
+	all := slices.Concat(s.Capabilities, f.Capabilities)
 	var list []v1alpha1.Capability
-	for _, c := range f.Capabilities[:min(maxCapabilities, len(f.Capabilities))] {
-		c.Message = clip(c.Message, f.Detail.room().why)
-		if c.State == v1alpha1.CapabilityVerified && !f.Detail.Roomy {
-			c.Message = ""
+	for _, c := range all[:min(maxCapabilities, len(all))] {
+		out := v1alpha1.Capability{Name: clip(c.Name, 64), State: v1alpha1.CapabilityState(c.State)}
+		if c.State != socket.Verified || f.Detail.Roomy {
+			out.Message = clip(c.Message, f.Detail.room().why)
 		}
-		list = append(list, c)
+		list = append(list, out)
 	}
 	return list
 }

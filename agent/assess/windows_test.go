@@ -19,10 +19,7 @@ var windowsFacts = Facts{
 		BootedAt: taken,
 		Memory:   &WindowsMemory{Commit: 3 << 30, CommitLimit: 12 << 30, Physical: 8 << 30, Paged: 2, Nonpaged: 1, Handles: 51234},
 	},
-	Capabilities: []v1alpha1.Capability{
-		{Name: "TcpTable", State: v1alpha1.CapabilityVerified, Message: "24 bytes a row"},
-		{Name: "BoundTable", State: v1alpha1.CapabilityUnsupported, Message: "not on this Windows"},
-	},
+	Capabilities: []socket.Capability{{Name: "BoundTable", State: socket.Unsupported, Message: "not on this Windows"}},
 }
 
 func TestStatusOfWindows(t *testing.T) {
@@ -58,13 +55,11 @@ func TestTheObjectSaysWhyOfWhatDoesNotWork(t *testing.T) {
 	for roomy, want := range map[bool]string{false: " not on this Windows", true: "24 bytes a row not on this Windows"} {
 		f := windowsFacts
 		f.Detail.Roomy = roomy
-		got := Status(socket.Sample{}, f).Capabilities
-		if len(got) != 2 || got[0].Message+" "+got[1].Message != want {
+		table := socket.Capability{Name: "TcpTable", State: socket.Verified, Message: "24 bytes a row"}
+		got := Status(socket.Sample{Capabilities: []socket.Capability{table}}, f).Capabilities
+		if len(got) != 2 || got[0].State != v1alpha1.CapabilityVerified || got[1].State != v1alpha1.CapabilityUnsupported || got[0].Message+" "+got[1].Message != want {
 			t.Errorf("roomy %v: %+v", roomy, got)
 		}
-	}
-	if windowsFacts.Capabilities[0].Message == "" {
-		t.Error("the facts were changed")
 	}
 }
 
@@ -82,8 +77,8 @@ func TestAFullStatusOfWindowsFits(t *testing.T) {
 	sample, facts := worst(12, 24)
 	facts.Windows = windowsFacts.Windows
 	for i := range 40 {
-		facts.Capabilities = append(facts.Capabilities, v1alpha1.Capability{
-			Name: fmt.Sprintf("Capability%d", i), State: v1alpha1.CapabilityUnsupported, Message: strings.Repeat("why ", 100)})
+		facts.Capabilities = append(facts.Capabilities, socket.Capability{
+			Name: fmt.Sprintf("Capability%d", i), State: socket.Unsupported, Message: strings.Repeat("why ", 100)})
 	}
 	status := Status(sample, facts)
 	if err := Fit(&status); err != nil {

@@ -298,6 +298,9 @@ type Sample struct {
 	TCPMemoryLimits *[3]uint64
 	// Windows is what its tables don't tell; nil on Linux.
 	Windows *Windows
+	// Capabilities are what the reader can and can't do here, where that differs from
+	// machine to machine (Windows).
+	Capabilities []Capability
 	// Look is a closer look at the tightest pool, nil where none was asked for (see
 	// Request) or the reader can't (then Unseen says so).
 	Look *Look
@@ -353,7 +356,10 @@ type Holder struct {
 	Container string
 	// Sockets is how many of the pool's it holds.
 	Sockets int
-	// OpenFiles is all that it has open, MaxFiles its RLIMIT_NOFILE (soft).
+	// Path is its image's (Windows).
+	Path string
+	// OpenFiles is all that it has open, on Windows its handles; MaxFiles its
+	// RLIMIT_NOFILE (soft), 0 where there is none.
 	OpenFiles, MaxFiles int
 }
 

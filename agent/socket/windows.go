@@ -87,3 +87,20 @@ func FreeBlocks(r Range, taken *PortSet) int {
 	}
 	return blocks
 }
+
+// CapabilityState says whether something works here.
+type CapabilityState string
+
+// The values of CapabilityState.
+const (
+	Verified    CapabilityState = "Verified"    // tried here, and it works
+	Supposed    CapabilityState = "Assumed"     // should work; not tried
+	Unsupported CapabilityState = "Unsupported" // does not work here
+)
+
+// Capability is something that a reader can or can't do on this machine, and why not.
+type Capability struct {
+	Name    string
+	State   CapabilityState
+	Message string
+}
