@@ -147,8 +147,9 @@ generate-chart: ## Make the PrometheusRule; copy it, CRDs, rights, policies and 
 	  cp config/$$part/*.yaml charts/portreeve/files/$$part/; \
 	  rm charts/portreeve/files/$$part/kustomization.yaml; \
 	done
-	mkdir -p charts/portreeve/files/prometheus charts/portreeve/files/tuning-pods
+	mkdir -p $(addprefix charts/portreeve/files/,prometheus tuning-pods release)
 	cp config/components/tuning-pods/rbac.yaml charts/portreeve/files/tuning-pods/
+	cp config/release/rbac.yaml charts/portreeve/files/release/
 	cp -r $(addprefix config/prometheus/,portreeve.rules.yaml prometheusrule.yaml podmonitors.yaml dashboards) charts/portreeve/files/prometheus/
 
 .PHONY: generate-bpf

@@ -178,3 +178,12 @@ const FinalizerRelease = "portreeve.io/release"
 // lets go what is held for safety: a plan that takes settings from many nodes at once,
 // and the give-back of nodes whose agents are silent.
 const AnnotationConfirmRelease = "portreeve.io/confirm-release"
+
+// AnnotationRelease on a PortPressure has its node give every original back, at once,
+// whatever NodeTunings ask for, and keeps it so. Uninstalling sets it to ReleaseWanted
+// and waits for the agent; it does not wait where someone has made it ReleaseAbandoned.
+const (
+	AnnotationRelease = "portreeve.io/release"
+	ReleaseWanted     = "true"
+	ReleaseAbandoned  = "abandon"
+)

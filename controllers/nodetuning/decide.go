@@ -39,6 +39,8 @@ type node struct {
 	generation int64
 	// agent is the label LabelAgent.
 	agent string
+	// released says that it is to hold nothing: someone has annotated it.
+	released bool
 	// status is the agent's, its times by the API server's clock.
 	status *v1alpha1.PortPressureStatus
 
@@ -47,7 +49,11 @@ type node struct {
 	adopted bool                          // have is what the agent says that it holds
 }
 
-func (n *node) observed() bool { return n.status.ObservedGeneration == n.generation }
+// observed says whether the agent has seen the spec. What is taken from a released
+// node is about to be written.
+func (n *node) observed() bool {
+	return n.status.ObservedGeneration == n.generation && (!n.released || len(n.spec.Settings) == 0)
+}
 
 // reported says whether the agent has ever written this object's status.
 func (n *node) reported() bool { return n.status.ObservedAt != nil }
@@ -84,7 +90,7 @@ func decide(c cluster, defaults v1alpha1.Thresholds, now time.Time) plan {
 	}
 	for _, n := range v.nodes {
 		spec := v1alpha1.PortPressureSpec{Settings: v.settings(n), Thresholds: v.thresholds(n, defaults)}
-		if n.next == nil && !n.adopted && spec.Thresholds == n.spec.Thresholds {
+		if n.next == nil && !n.adopted && !n.released && spec.Thresholds == n.spec.Thresholds {
 			continue
 		}
 		if !same(spec, n.spec) {
@@ -130,8 +136,10 @@ func newView(c cluster) *view {
 	})
 	nodes := make([]resolve.Node, 0, len(c.nodes))
 	for _, n := range c.nodes {
-		nodes = append(nodes, n.Node)
 		v.byName[n.Name] = n
+		if !n.released {
+			nodes = append(nodes, n.Node)
+		}
 	}
 	v.result = resolve.Resolve(readable, nodes)
 	for _, t := range v.tunings {

@@ -15,6 +15,9 @@ import (
 // the object was made anew, the agent's word counts: it goes on holding what it held.
 func (v *view) take(n *node) {
 	n.have = map[string][]v1alpha1.Setting{}
+	if n.released {
+		return
+	}
 	if n.spec.Settings != nil {
 		for list := n.spec.Settings; len(list) > 0; {
 			from := list[0].From.Name
@@ -108,6 +111,9 @@ func (v *view) winner(n *node, id string) string {
 // settings are those of n with what changes now. nil stays nil, hold, until a rollout
 // comes to n, or until all that its agent holds is accounted for.
 func (v *view) settings(n *node) []v1alpha1.Setting {
+	if n.released && (n.spec.Settings != nil || len(holding(n.status)) > 0) {
+		return []v1alpha1.Setting{}
+	}
 	if v.untuned || n.next == nil && (n.spec.Settings != nil || !n.adopted || v.strays(n)) {
 		return n.spec.Settings
 	}

@@ -45,11 +45,24 @@ func TestWhatANodeGets(t *testing.T) {
 	fresh := machine("a")
 	fresh.status = &v1alpha1.PortPressureStatus{}
 
+	released := func(n *node) *node {
+		n.released = true
+		return n
+	}
+	unread := low
+	unread.problem = "it can't be decoded"
+
 	tests := map[string]struct {
 		nodes   []*node
 		tunings []tuning
 		want    []string
 	}{
+		"a released one loses all, past pace and brake": {
+			[]*node{released(has("a", high)), released(has("b", high)), released(machine("c"))}, []tuning{high}, []string{"a", "b"},
+		},
+		"also what nobody asks for, and what can't be read": {[]*node{released(has("a", high)), released(has("b", low))}, []tuning{unread}, []string{"a", "b"}},
+		"also what only its agent speaks of":                {[]*node{released(anew(mine))}, nil, []string{"a"}},
+		"a released one gets nothing":                       {[]*node{released(machine("a")), machine("b")}, []tuning{low}, []string{"b 20 low"}},
 		"the one who wins takes the place of one who is on its way out": {
 			[]*node{has("a", high), has("b", high)}, []tuning{low, going}, []string{"a 20 low", "b 20 low"},
 		},

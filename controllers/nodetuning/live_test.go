@@ -246,6 +246,40 @@ func TestADeletedOneWaitsForSilentAgentsUntilItIsLetGo(t *testing.T) {
 	b.have("[]", "h1") // for when it is back
 }
 
+// Released nodes give back at once: not at the rollout's pace, and without its brake. A
+// deleted NodeTuning waits until they have.
+func TestReleasedNodesGiveBackAtOnceAndGetNothing(t *testing.T) {
+	nodes := []string{"i1", "i2", "i3"}
+	b := newBench(t, nodes...)
+	b.begin()
+	tuning := b.tuning("pace", 20)
+	b.create(tuning)
+	b.have("[fin_timeout=20 of pace]", nodes...)
+	b.phase("pace", v1alpha1.RolloutComplete, "")
+	b.patch(tuning, patchOf("rollout", map[string]any{"paused": true, "maxUnavailable": 1}))
+	b.phase("pace", v1alpha1.RolloutPaused, "")
+
+	b.agents["i1"].stop() // and so does not say that it has
+	release := func(value any) {
+		for _, n := range nodes {
+			b.patch(b.pressure(n), map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.AnnotationRelease: value}}})
+		}
+	}
+	release(v1alpha1.ReleaseWanted)
+	b.have("[]", nodes...)
+	b.must(b.env.Client.Delete(t.Context(), tuning))
+	b.phase("pace", v1alpha1.RolloutReleased, "1 node to be given back")
+	b.agents["i1"].start()
+	b.gone("pace")
+
+	next := b.tuning("next", 30)
+	b.create(next)
+	b.phase("next", v1alpha1.RolloutComplete, "")
+	b.have("[]", nodes...)
+	release(nil)
+	b.have("[fin_timeout=30 of next]", nodes...)
+}
+
 func TestARestartAtAnyMomentChangesNothing(t *testing.T) {
 	var nodes []string
 	for i := range 12 {

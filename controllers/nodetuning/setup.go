@@ -111,6 +111,7 @@ func essence(p *v1alpha1.PortPressure) *v1alpha1.PortPressure {
 	e := &v1alpha1.PortPressure{Status: p.Status}
 	e.Generation, e.DeletionTimestamp = p.Generation, p.DeletionTimestamp
 	e.Labels = map[string]string{v1alpha1.LabelAgent: p.Labels[v1alpha1.LabelAgent]}
+	e.Annotations = map[string]string{v1alpha1.AnnotationRelease: p.Annotations[v1alpha1.AnnotationRelease]}
 	e.Status.Level, e.Status.Tightest = "", nil
 	if p.Status.ObservedAt != nil {
 		e.Status.ObservedAt = &metav1.Time{}

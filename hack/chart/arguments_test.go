@@ -23,6 +23,7 @@ func TestThePodsTakeTheirArguments(t *testing.T) {
 	missing := map[string]string{
 		"DaemonSet portreeve-agent":       "--node-name is missing",
 		"Deployment portreeve-controller": "neither --kubeconfig nor $KUBECONFIG is set",
+		releaseJob:                        "neither --kubeconfig nor $KUBECONFIG is set",
 	}
 	for name, values := range map[string][]string{
 		"the defaults":       nil,
@@ -37,11 +38,15 @@ func TestThePodsTakeTheirArguments(t *testing.T) {
 					continue
 				}
 				asked++
+				program := o.GetName()
+				if key(o) == releaseJob {
+					program = "portreeve-controller"
+				}
 				args, _, err := unstructured.NestedStringSlice(container(t, o), "args")
 				if err != nil || len(args) < 2 {
 					t.Fatalf("%s has the arguments %q (%v)", key(o), args, err)
 				}
-				cmd := exec.CommandContext(t.Context(), filepath.Join(dir, o.GetName()), args...)
+				cmd := exec.CommandContext(t.Context(), filepath.Join(dir, program), args...)
 				cmd.Env = []string{"PORTREEVE_NAMESPACE=portreeve-system"}
 				if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
 					t.Errorf("%s %q says (%v):\n%s\nwant %s", o.GetName(), args, err, out, want)

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,8 +51,11 @@ func configured(t *testing.T, namespace string, folders ...string) map[string]*u
 	return objects
 }
 
-// linuxAgent is the key of the DaemonSet for Linux.
-const linuxAgent = "DaemonSet portreeve-agent"
+// The keys of what more than one test looks for.
+const (
+	linuxAgent = "DaemonSet portreeve-agent"
+	releaseJob = "Job portreeve-release"
+)
 
 // key tells objects of a release apart.
 func key(o *unstructured.Unstructured) string { return o.GetKind() + " " + o.GetName() }
@@ -77,10 +81,11 @@ var operated = []string{"--set", "prometheus.rules.enabled=true,prometheus.podMo
 func TestCRDsRightsPoliciesAndAlertsAreThoseOfConfig(t *testing.T) {
 	for _, namespace := range []string{"portreeve-system", elsewhere} {
 		t.Run(namespace, func(t *testing.T) {
-			want := configured(t, namespace, "crd", "rbac", "admission", "prometheus")
+			want := configured(t, namespace, "crd", "rbac", "admission", "prometheus", "release")
+			delete(want, releaseJob)
 			for _, o := range Render(t, namespace, operated...) {
 				kind := o.GetKind()
-				if slices.Contains([]string{"DaemonSet", "Deployment", "Service", "ConfigMap"}, kind) {
+				if slices.Contains([]string{"DaemonSet", "Deployment", "Job", "Service", "ConfigMap"}, kind) {
 					continue
 				}
 				config, ok := want[key(o)]
@@ -95,6 +100,9 @@ func TestCRDsRightsPoliciesAndAlertsAreThoseOfConfig(t *testing.T) {
 				ownLabels(o, config)
 				if kind == "CustomResourceDefinition" {
 					keeps(t, o)
+				}
+				if strings.HasSuffix(o.GetName(), "-release") {
+					hooked(t, o)
 				}
 				if diff := cmp.Diff(config.Object, o.Object); diff != "" {
 					t.Errorf("%s (-config +chart):\n%s", key(o), diff)
@@ -119,9 +127,26 @@ func keeps(t *testing.T, crd *unstructured.Unstructured) {
 	crd.SetAnnotations(annotations)
 }
 
+// hooked takes the annotations away that have an object there for an uninstall only.
+func hooked(t *testing.T, o *unstructured.Unstructured) {
+	t.Helper()
+	annotations := o.GetAnnotations()
+	for name, want := range map[string]string{"hook": "pre-delete", "hook-delete-policy": "before-hook-creation,hook-succeeded"} {
+		if annotations["helm.sh/"+name] != want {
+			t.Errorf("%s has annotations %v, want helm.sh/%s: %s", key(o), annotations, name, want)
+		}
+	}
+	maps.DeleteFunc(annotations, func(name, _ string) bool { return strings.HasPrefix(name, "helm.sh/hook") })
+	if len(annotations) == 0 {
+		annotations = nil
+	}
+	o.SetAnnotations(annotations)
+}
+
 // What the chart leaves to values is left out of the comparison, and tested by goldens.
 func TestPodsAreThoseOfConfig(t *testing.T) {
 	want := configured(t, elsewhere, "agent", "manager")
+	want[releaseJob] = configured(t, elsewhere, "release")[releaseJob]
 	for _, o := range Render(t, elsewhere, "--set", "agent.podNames=uid") {
 		config, ok := want[key(o)]
 		if !ok {
@@ -132,6 +157,9 @@ func TestPodsAreThoseOfConfig(t *testing.T) {
 			t.Errorf("%s is in namespace %q, want %q", key(o), o.GetNamespace(), elsewhere)
 		}
 		ownLabels(o, config)
+		if key(o) == releaseJob {
+			hooked(t, o)
+		}
 		for _, side := range []*unstructured.Unstructured{o, config} {
 			container := container(t, side)
 			for _, field := range []string{"args", "image", "imagePullPolicy", "resources"} {

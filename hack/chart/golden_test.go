@@ -32,7 +32,7 @@ func TestRendered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			args := []string{"--show-only", "templates/agent.yaml"}
 			if tt.golden == "all.yaml" || tt.golden == "default.yaml" {
-				args = append(args, "--show-only", "templates/agent-windows.yaml")
+				args = append(args, "--show-only", "templates/agent-windows.yaml", "--show-only", "templates/release.yaml")
 			}
 			if tt.golden != "pods.yaml" { // differs in the agent only
 				args = append(args, "--show-only", "templates/controller.yaml")

@@ -30,6 +30,7 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 		"a percent above 100":                   {"controller.thresholds.criticalPercent=101", `at '/controller/thresholds/criticalPercent': maximum: got 101, want 100`},
 		"no agent at all":                       {"agent=null", `at '': missing property 'agent'`},
 		"a toleration misspelt":                 {"agent.tolerations[0].efect=NoExecute", `at '/agent/tolerations/0': additional properties 'efect' not allowed`},
+		"no time to give back":                  {"uninstall.timeoutSeconds=5", `at '/uninstall/timeoutSeconds': minimum: got 5, want 10`},
 		"a word as a switch":                    {"controller.resolveDestinations=maybe", `at '/controller/resolveDestinations': got string, want boolean`},
 		"a mode that there isn't":               {"agent.mode=privileged", `at '/agent/mode': value must be one of 'measure', 'host', 'pods'`},
 		"a sysctl of another catalogue":         {"agent.mode=host,agent.tuning.allow={net.ipv4.tcp_tw_recycle}", `at '/agent/tuning/allow/0': value must be one of 'net.ipv4.ip_local_port_range', `},

@@ -35,6 +35,10 @@ const (
 
 // run is the whole program; it returns the exit code.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, stderr io.Writer) int {
+	work := serve
+	if len(args) > 0 && args[0] == releaseCommand {
+		args, work = args[1:], releaseAll
+	}
 	s, err := parse(args, lookup)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
@@ -50,7 +54,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	log := logr.FromSlogHandler(s.handler(stderr))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
-	if err := serve(ctx, s, log); err != nil {
+	if err := work(ctx, s, log); err != nil {
 		fmt.Fprintf(stderr, "portreeve-controller: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return exitFailure
 	}

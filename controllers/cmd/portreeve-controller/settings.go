@@ -28,6 +28,7 @@ type settings struct {
 	health         string
 	logLevel       slog.Level
 	logFormat      string
+	timeout        time.Duration
 	version        bool
 }
 
@@ -48,12 +49,13 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.StringVar(&s.health, "health-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
+	f.DurationVar(&s.timeout, "timeout", 4*time.Minute, "for release: how long to wait for the nodes")
 	f.BoolVar(&s.version, "version", false, "print the version and exit")
 	return f
 }
 
 func usage() string {
-	return "Keeps the PortPressures of a cluster.\n\nEach flag may be given as an environment variable, such as PORTREEVE_LOG_LEVEL for --log-level.\n\n" +
+	return "Keeps the PortPressures of a cluster.\n\nWith the argument release it has every node give its originals back, deletes what Portreeve has\nmade, and ends.\n\nEach flag may be given as an environment variable, such as PORTREEVE_LOG_LEVEL for --log-level.\n\n" +
 		(&settings{}).flags().FlagUsages()
 }
 
@@ -71,7 +73,7 @@ func parse(args []string, lookup func(string) (string, bool)) (settings, error) 
 		return s, err
 	}
 	if f.NArg() > 0 {
-		return s, fmt.Errorf("argument %q: only flags are taken, see --help", f.Arg(0))
+		return s, fmt.Errorf("argument %q: only release and flags are taken, see --help", f.Arg(0))
 	}
 	var err error
 	f.VisitAll(func(flag *pflag.Flag) {
@@ -94,6 +96,8 @@ func (s *settings) check() error {
 	switch {
 	case s.namespace == "":
 		return fmt.Errorf("--namespace %q: name the namespace of the agents' pods, such as portreeve-system", s.namespace)
+	case s.timeout < time.Second:
+		return fmt.Errorf("--timeout %v: must be 1s or more", s.timeout)
 	case s.heartbeat < time.Minute:
 		return fmt.Errorf("--heartbeat %v: must be 1m or more, and no less than the agents'", s.heartbeat)
 	case s.grace < time.Second:

@@ -24,7 +24,7 @@ func environment(pairs ...string) func(string) (string, bool) {
 func TestParse(t *testing.T) {
 	with := func(change func(*settings)) settings {
 		s := settings{
-			namespace: "portreeve-system", heartbeat: 30 * time.Minute, grace: 2 * time.Minute,
+			namespace: "portreeve-system", heartbeat: 30 * time.Minute, grace: 2 * time.Minute, timeout: 4 * time.Minute,
 			warning: 50, critical: 85, resolve: true, leaderElection: true, metrics: ":8080", health: ":8081", logFormat: "text",
 		}
 		if change != nil {
@@ -51,9 +51,10 @@ func TestParse(t *testing.T) {
 		},
 		"nonsense in a flag":           {args: []string{"--heartbeat=soon"}, err: `invalid argument "soon" for "--heartbeat" flag: time: invalid duration "soon"`},
 		"an unknown flag":              {args: []string{"--hartbeat=1h"}, err: "unknown flag: --hartbeat"},
-		"an argument":                  {args: []string{"run"}, err: `argument "run": only flags are taken, see --help`},
+		"an argument":                  {args: []string{"run"}, err: `argument "run": only release and flags are taken, see --help`},
 		"a heartbeat that is none":     {args: []string{"--heartbeat=10s"}, err: "--heartbeat 10s: must be 1m or more, and no less than the agents'"},
 		"no grace":                     {args: []string{"--agent-grace=0s"}, err: "--agent-grace 0s: must be 1s or more"},
+		"no time to wait":              {args: []string{"--timeout=0s"}, err: "--timeout 0s: must be 1s or more"},
 		"no namespace":                 {env: []string{"PORTREEVE_NAMESPACE="}, err: `--namespace "": name the namespace of the agents' pods, such as portreeve-system`},
 		"warning past 100":             {args: []string{"--warning-percent=101"}, err: "--warning-percent 101: must be 1 to 100"},
 		"critical before warning":      {args: []string{"--critical-percent=40"}, err: "--critical-percent 40: must be --warning-percent (50) to 100"},
@@ -94,9 +95,10 @@ func TestRun(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		"the version":            {args: []string{"--version"}, stdout: "portreeve-controller version dev\n"},
-		"a mistake is one line":  {args: []string{"--agent-grace=0s"}, code: exitUsage, stderr: "portreeve-controller: --agent-grace 0s: must be 1s or more\n"},
-		"a kubeconfig not there": {args: []string{"--kubeconfig=/nowhere"}, code: exitFailure, stderr: "portreeve-controller: kubeconfig \"/nowhere\" cannot be used: stat /nowhere: no such file or directory\n"},
+		"the version":             {args: []string{"--version"}, stdout: "portreeve-controller version dev\n"},
+		"a mistake is one line":   {args: []string{"--agent-grace=0s"}, code: exitUsage, stderr: "portreeve-controller: --agent-grace 0s: must be 1s or more\n"},
+		"nothing to release from": {args: []string{"release", "--kubeconfig=/nowhere"}, code: exitFailure, stderr: "portreeve-controller: kubeconfig \"/nowhere\" cannot be used: stat /nowhere: no such file or directory\n"},
+		"a kubeconfig not there":  {args: []string{"--kubeconfig=/nowhere"}, code: exitFailure, stderr: "portreeve-controller: kubeconfig \"/nowhere\" cannot be used: stat /nowhere: no such file or directory\n"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
