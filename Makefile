@@ -28,8 +28,9 @@ demo-local: build ## The agent alone: watch a namespace of its own run out of po
 	hack/demo.sh
 
 .PHONY: build
-build: ## Build bin/portreeve-agent and -controller: static, for GOOS and GOARCH
-	go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent ./controllers/cmd/portreeve-controller
+build: ## Build bin/portreeve-agent, -controller and kubectl-portreeve: static, for GOOS and GOARCH
+	go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent ./controllers/cmd/portreeve-controller ./controllers/cmd/kubectl-portreeve
+	ln -sf kubectl-portreeve bin/kubectl_complete-portreeve
 
 .PHONY: build-windows
 build-windows: ## Build bin/portreeve-agent.exe

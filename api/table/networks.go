@@ -22,7 +22,7 @@ func (g *drawing) networks(s *v1alpha1.PortPressureStatus) {
 		g.owner(n, s)
 		for _, p := range n.Pools {
 			g.pool(p, s, purpose(p, n.Pools))
-			if p.Protocol != v1alpha1.ProtocolUDP && p.Kind == v1alpha1.PoolBind && g.percent(p) > n.UsedPercent {
+			if p.Protocol != v1alpha1.ProtocolUDP && p.Kind == v1alpha1.PoolBind && Percent(p) > n.UsedPercent {
 				g.Wrap("    ", "not counted: programs here take ports by connect(), hardly by bind()")
 			}
 		}
@@ -69,18 +69,26 @@ func purpose(p v1alpha1.Pool, pools []v1alpha1.Pool) string {
 
 // pool is a row of figures, and a row of what holds the ports.
 func (g *drawing) pool(p v1alpha1.Pool, s *v1alpha1.PortPressureStatus, name string) {
-	used, left := fmt.Sprint(p.Used), fmt.Sprint(max(0, p.Capacity-p.Used))
-	switch {
-	case p.UsedMax != nil && *p.UsedMax > p.Used:
+	used := fmt.Sprint(p.Used)
+	if p.UsedMax != nil && *p.UsedMax > p.Used {
 		used = fmt.Sprintf("%d-%d", p.Used, *p.UsedMax)
-		left = fmt.Sprintf("≥ %d", max(0, p.Capacity-*p.UsedMax))
-	case s.Reader.Exactness == v1alpha1.UpperBound, p.Kind == v1alpha1.PoolSNAT:
-		left = "≤ " + left
 	}
-	g.figures("  "+name, g.percent(p), fmt.Sprintf("%s/%d", used, p.Capacity), left+" left")
+	g.figures("  "+name, Percent(p), fmt.Sprintf("%s/%d", used, p.Capacity), Left(p, s.Reader.Exactness)+" left")
 	if holds := holds(p); len(holds) > 0 {
 		g.Items("    ", holds)
 	}
+}
+
+// Left is how many ports p has left, as a reader of that exactness can say it: "≥ 7"
+// where used is known to lie between two figures, "≤ 7" where there may be fewer.
+func Left(p v1alpha1.Pool, e v1alpha1.Exactness) string {
+	switch {
+	case p.UsedMax != nil && *p.UsedMax > p.Used:
+		return fmt.Sprintf("≥ %d", max(0, p.Capacity-*p.UsedMax))
+	case e == v1alpha1.UpperBound, p.Kind == v1alpha1.PoolSNAT:
+		return fmt.Sprintf("≤ %d", max(0, p.Capacity-p.Used))
+	}
+	return fmt.Sprint(max(0, p.Capacity-p.Used))
 }
 
 // figures is a name, a bar, and what it means in numbers. A narrow terminal
@@ -91,12 +99,12 @@ func (g *drawing) figures(name string, percent int32, used, left string) {
 	if g.Width >= 80 {
 		numbers = fmt.Sprintf("  %13s", used) + numbers
 	}
-	room := min(maxName, g.Width-len("  ")-g.width(bar)-columns(numbers))
+	room := min(maxName, g.Width-len("  ")-g.Room(bar...)-columns(numbers))
 	g.Line(slices.Concat([]Span{Plain(g.Pad(name, room) + "  ")}, bar, []Span{Plain(numbers)})...)
 }
 
-// percent is as socket.Pool has it.
-func (g *drawing) percent(p v1alpha1.Pool) int32 {
+// Percent is how much of p is used, 0 to 100, rounded down as the agent does it.
+func Percent(p v1alpha1.Pool) int32 {
 	used := p.Used
 	if p.UsedMax != nil {
 		used = max(used, *p.UsedMax)

@@ -16,7 +16,7 @@ func (g *drawing) node(s *v1alpha1.PortPressureStatus) {
 	}
 	if u := s.UDP; u != nil {
 		p := v1alpha1.Pool{Used: u.Used, Capacity: u.Capacity}
-		g.figures("UDP ports, tightest network", g.percent(p), fmt.Sprintf("%d/%d", u.Used, u.Capacity),
+		g.figures("UDP ports, tightest network", Percent(p), fmt.Sprintf("%d/%d", u.Used, u.Capacity),
 			fmt.Sprintf("%d left", max(0, u.Capacity-u.Used)))
 	}
 	g.conntrack(s.Conntrack)

@@ -20,8 +20,8 @@ func NewPage(o Options) *Page {
 
 func (g *Page) String() string { return g.out.String() }
 
-// width is in columns.
-func (g *Page) width(spans []Span) (n int) {
+// Room is how many columns spans take.
+func (g *Page) Room(spans ...Span) (n int) {
 	for _, s := range spans {
 		n += g.Columns(s.text)
 	}

@@ -36,10 +36,14 @@ type Span struct {
 	style style
 }
 
-// The styles that text may have, beside that of a level (see Graded).
+// Plain is s in no style.
 func Plain(s string) Span { return Span{s, stylePlain} }
-func Bold(s string) Span  { return Span{s, styleBold} }
-func Dim(s string) Span   { return Span{s, styleDim} }
+
+// Bold is for what one reads first.
+func Bold(s string) Span { return Span{s, styleBold} }
+
+// Dim is for what one may skip.
+func Dim(s string) Span { return Span{s, styleDim} }
 
 // Graded is s in the colour of the level that percent is at: green, yellow from the
 // warning line on, red from the critical one on.
@@ -53,10 +57,25 @@ func Graded(s string, percent int32, t v1alpha1.Thresholds) Span {
 	return Span{s, styleGreen}
 }
 
+// Alarm is for what needs a look, whatever the level.
+func Alarm(s string) Span { return Span{s, styleRed} }
+
+// Text is what s says.
+func (s Span) Text() string { return s.text }
+
+// Cut is s, cut in its middle to room columns of g.
+func (s Span) Cut(g *Page, room int) Span { return Span{g.Cut(s.text, room), s.style} }
+
 // Bold is s, and bold.
 func (s Span) Bold() Span { return Span{s.text, s.style | styleBold} }
 
 const barColumns = 10
+
+// Progress is percent of something that is wanted, as a bar.
+func Progress(percent int32) Span {
+	full := min(barColumns, max(0, int(percent)*barColumns/100))
+	return Plain(strings.Repeat("█", full) + strings.Repeat("░", barColumns-full))
+}
 
 // Bar is percent as a bar of ten columns, and in figures, in the colour of its level.
 func Bar(percent int32, t v1alpha1.Thresholds) []Span {

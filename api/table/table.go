@@ -68,7 +68,9 @@ func (g *drawing) verdict(s *v1alpha1.PortPressureStatus) {
 	}
 	if s.Cause != "" {
 		g.Line(Bold("Cause: " + string(s.Cause)))
-		g.Wrap("  ", s.Advice)
+		if s.Advice != "" {
+			g.Wrap("  ", s.Advice)
+		}
 	}
 }
 

@@ -80,6 +80,7 @@ var pure = map[string]purity{
 	"controllers/portpressure/agent.go":   {},
 	"controllers/portpressure/desired.go": {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/internal/rollout":        {},
+	"controllers/internal/view":           {},
 	"controllers/internal/transition":     {allow: []string{"k8s.io/api/core/v1"}}, // types
 }
 
