@@ -18,6 +18,8 @@ type endpoint struct {
 	port uint16
 }
 
+func (e endpoint) pair() netip.AddrPort { return netip.AddrPortFrom(e.addr, e.port) }
+
 // parseEndpoint reads ADDRESS:PORT as Windows ("[fe80::1%11]:80"), ss
 // ("[fe80::1]%eth0:80", "*:80") and net-tools ("fe80::1:80", ":::*") write it.
 func parseEndpoint(field []byte) (endpoint, error) {

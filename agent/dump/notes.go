@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/tally"
 )
 
 // notes is what a dump showed and could not be read.
@@ -58,8 +59,7 @@ func (n *notes) word(text []byte, as socket.State) {
 }
 
 // unseen is what the dump doesn't show, or not surely.
-func (r *reader) unseen() []socket.Unseen {
-	t := r.tally
+func (r *reader) unseen(s tally.Seen) []socket.Unseen {
 	var list []socket.Unseen
 	note := func(that bool, what, format string, args ...any) {
 		if that {
@@ -68,32 +68,18 @@ func (r *reader) unseen() []socket.Unseen {
 	}
 	note(r.notes.unreadLines > 0, fmt.Sprintf("%d of %d lines", r.notes.unreadLines, r.lines), "%s", r.notes.first())
 	note(len(r.notes.words) > 0, "states in words that are not known", "%s", r.notes.spellWords())
-	note(t.tcpRows == 0, "TCP", "no line of the dump is TCP")
-	note(t.udpRows == 0, "UDP", "no line of the dump is UDP")
-	note(t.tcpRows > 0 && !t.listeners, "listeners", "the dump shows none: who is the client is told by the ports")
-	note(r.format == SS && !t.listeners && t.states[socket.TimeWait] == 0, "TIME_WAIT", "none in the dump: ss shows it with -a only (ss -tan)")
-	note(t.left > 0, "small destinations", "more than %d of them: the smallest, with %d sockets, are left out", maxDestinations, t.left)
-	note(t.repeated > 0, "repeated lines", "%d lines show a socket again, as in a file of several dumps: each counts once, but those with a port outside %v can't be told", t.repeated, t.ephemeral)
-	note(t.cutRows > 0, "IPv6 addresses", "netstat cut %d lines: destinations that differ in what is missing count as one; use netstat -W or ss", t.cutRows)
-	r.outside(note)
-	return list
-}
-
-// outside hints at a range that is not the assumed one.
-func (r *reader) outside(note func(bool, string, string, ...any)) {
-	t := r.tally
-	count, first, last := 0, 0, 0
-	for port := 1024; port < 1<<16; port++ {
-		if t.outside.has(uint16(port)) && !t.listening.has(uint16(port)) {
-			if count++; first == 0 {
-				first = port
-			}
-			last = port
-		}
-	}
+	note(s.TCP == 0, "TCP", "no line of the dump is TCP")
+	note(s.UDP == 0, "UDP", "no line of the dump is UDP")
+	note(s.TCP > 0 && !s.Listeners, "listeners", "the dump shows none: who is the client is told by the ports")
+	note(r.format == SS && !s.Listeners && s.TimeWait == 0, "TIME_WAIT", "none in the dump: ss shows it with -a only (ss -tan)")
+	note(s.Left > 0, "small destinations", "more than %d of them: the smallest, with %d sockets, are left out", tally.MaxDestinations, s.Left)
+	note(s.Repeated > 0, "repeated lines", "%d lines show a socket again, as in a file of several dumps: each counts once, but those with a port outside %v can't be told", s.Repeated, r.tally.Range)
+	note(r.cutRows > 0, "IPv6 addresses", "netstat cut %d lines: destinations that differ in what is missing count as one; use netstat -W or ss", r.cutRows)
 	const few = 16
-	note(count >= few, "clients' ports outside the range",
-		"%d ports of %d to %d look like clients' and are outside %v: if that is not the range, say --range or --os", count, first, last, t.ephemeral)
+	note(s.Outside >= few, "clients' ports outside the range",
+		"%d ports of %d to %d look like clients' and are outside %v: if that is not the range, say --range or --os",
+		s.Outside, s.First, s.Last, r.tally.Range)
+	return list
 }
 
 func (n *notes) spellWords() string {
@@ -114,7 +100,7 @@ func (r *reader) message() string {
 	if r.options.System == "" {
 		guessed = " (a guess: --os says otherwise)"
 	}
-	how := fmt.Sprintf("%s, judged as %s%s with the range %v. ", r.format, r.system.Name, guessed, r.tally.ephemeral)
+	how := fmt.Sprintf("%s, judged as %s%s with the range %v. ", r.format, r.system.Name, guessed, r.tally.Range)
 	if r.system.Windows {
 		return how + "Its tables don't tell bind() from connect(): a destination may have lost every port that any socket holds, so the level is that of the most that can be used."
 	}

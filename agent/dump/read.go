@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/tally"
 )
 
 // ReaderName is the name of the reader in the samples of this package.
@@ -51,7 +52,10 @@ type reader struct {
 	options Options
 	decoder decoder
 	// tally is nil until the first row says which system it is.
-	tally   *tally
+	tally   *tally.Tally
+	holders holders
+	// cutRows is rows whose addresses lost their ends.
+	cutRows int
 	system  System
 	format  Format
 	pending *row // waits for the process that the next line may name
@@ -128,7 +132,7 @@ func (r *reader) name(h *row) {
 	if h.pid >= 0 {
 		r.pending.pid = h.pid
 	}
-	r.tally.add(r.pending)
+	r.add(r.pending)
 	r.pending = nil
 }
 
@@ -147,7 +151,7 @@ func (r *reader) row(next *row) error {
 		next.word = nil
 	}
 	if len(next.process) > 0 {
-		r.tally.add(next)
+		r.add(next)
 		return nil
 	}
 	r.kept = *next
@@ -157,7 +161,7 @@ func (r *reader) row(next *row) error {
 
 func (r *reader) flush() {
 	if r.pending != nil {
-		r.tally.add(r.pending)
+		r.add(r.pending)
 		r.pending = nil
 	}
 }
@@ -168,8 +172,20 @@ func (r *reader) settle(f Format) error {
 	if err != nil {
 		return OptionError{err}
 	}
-	r.system, r.format, r.tally = s, f, newTally(s, ephemeral)
+	r.system, r.format = s, f
+	r.tally = tally.New(tally.Options{Range: ephemeral, UDP: ephemeral, Windows: s.Windows})
 	return nil
+}
+
+// add adds a row up.
+func (r *reader) add(next *row) {
+	if next.cut {
+		r.cutRows++
+	}
+	r.tally.Add(&tally.Row{
+		Protocol: next.protocol, Local: next.local.pair(), Remote: next.remote.pair(),
+		State: next.state, Holder: r.holders.number(next), Remaining: next.remaining,
+	})
 }
 
 func (r *reader) empty() error {
@@ -180,20 +196,20 @@ func (r *reader) empty() error {
 }
 
 func (r *reader) dump() Dump {
-	t := r.tally
-	n, ends := t.network()
+	n := r.tally.Network()
+	seen := r.tally.Seen()
 	d := Dump{
-		System: r.system, Guessed: r.options.System == "", UDP: t.udpRows > 0,
+		System: r.system, Guessed: r.options.System == "", UDP: seen.UDP > 0,
 		Lines: r.lines, Rows: r.rows, Unread: r.notes.unreadLines,
 	}
 	d.Sample = socket.Sample{
 		Taken:    r.options.Taken,
 		Reader:   socket.Reader{Name: ReaderName, Exactness: exactness(r.system), Message: r.message()},
 		Networks: []socket.Network{n},
-		Unseen:   r.unseen(),
+		Unseen:   r.unseen(seen),
 	}
 	if p, ok := d.Sample.Tightest(); ok {
-		d.Sample.Look = t.look(p, ends)
+		d.Sample.Look = r.holders.look(p, r.tally)
 	}
 	return d
 }

@@ -65,6 +65,7 @@ var pure = map[string]purity{
 	"agent/report/due.go":                 {},
 	"agent/socket":                        {},
 	"agent/sysctlconf":                    {},
+	"agent/tally":                         {},
 	"agent/tuning/plan":                   {},
 	"agent/tuning/pods/tally.go":          {},
 	"agent/winstat/boot.go":               {},

@@ -1,20 +1,14 @@
-package dump
+package tally
 
 import "portreeve.io/portreeve/agent/socket"
-
-// portSet is a set of ports.
-type portSet [1 << 10]uint64
-
-func (p *portSet) has(port uint16) bool { return p[port/64]>>(port%64)&1 != 0 }
-func (p *portSet) add(port uint16)      { p[port/64] |= 1 << (port % 64) }
 
 // sides tells which side of a connection opened it. It counts ports, not rows, so it
 // has one size.
 type sides struct {
 	ephemeral socket.Range
 	// listening are the ports that something listens on; listeners says that the
-	// dump shows any.
-	listening portSet
+	// table shows any.
+	listening socket.PortSet
 	listeners bool
 	// local and remote are how many connections have a port at each side.
 	local, remote [1 << 16]uint32
@@ -30,7 +24,7 @@ func (s *sides) count(local, remote uint16) {
 // ephemeral. The rules, of which the first that applies decides:
 //
 //  1. Something listens on the local port: the remote side did.
-//  2. The dump shows listeners, and none on that port: the local side did.
+//  2. The table shows listeners, and none on that port: the local side did.
 //  3. SYN_SENT is the local side's, SYN_RECV the remote side's.
 //  4. The remote port is a service's (below 1024, or a known one) and the local one is
 //     not: the local side did.
@@ -46,7 +40,7 @@ func (s *sides) count(local, remote uint16) {
 // one too few could hide a full one.
 func (s *sides) client(local, remote uint16, state socket.State, sameHost bool) bool {
 	if s.listeners {
-		return !s.listening.has(local)
+		return !s.listening.Has(local)
 	}
 	switch state {
 	case socket.SynSent:
@@ -73,16 +67,16 @@ func (s *sides) client(local, remote uint16, state socket.State, sameHost bool) 
 
 // services are ports above 1023 that servers listen on by custom (IANA's registry of
 // service names, and what Kubernetes uses).
-var services = func() (p portSet) {
+var services = func() (p socket.PortSet) {
 	for _, port := range []uint16{
 		1433, 1521, 1883, 2049, 2181, 2375, 2376, 2379, 2380, 3000, 3128, 3268, 3269, 3306, 3389,
 		4222, 4317, 4318, 5000, 5060, 5061, 5222, 5432, 5671, 5672, 5900, 5985, 5986, 6379, 6443,
 		6650, 7000, 7077, 8000, 8008, 8080, 8081, 8086, 8088, 8443, 8883, 8888, 9000, 9042, 9090,
 		9092, 9093, 9100, 9200, 9300, 9443, 10250, 10255, 11211, 15672, 26379, 27017, 27018, 50051,
 	} {
-		p.add(port)
+		p.Add(port)
 	}
 	return p
 }()
 
-func service(port uint16) bool { return port < 1024 || services.has(port) }
+func service(port uint16) bool { return port < 1024 || services.Has(port) }

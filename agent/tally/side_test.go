@@ -1,4 +1,4 @@
-package dump
+package tally
 
 import (
 	"testing"
@@ -22,7 +22,7 @@ func TestWhoOpenedAConnection(t *testing.T) {
 		}
 	}
 	listens := func(port uint16) func(*sides) {
-		return func(s *sides) { s.listening.add(port); s.listeners = true }
+		return func(s *sides) { s.listening.Add(port); s.listeners = true }
 	}
 	// fan is n connections of one port with n ports from first on.
 	fan := func(n int, serverIsLocal bool, server, first uint16) func(*sides) {
