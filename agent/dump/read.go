@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"portreeve.io/portreeve/agent/ephemeral"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tally"
 )
@@ -17,7 +18,7 @@ const ReaderName = "dump"
 type Dump struct {
 	Sample socket.Sample
 	// System is what the dump was taken for; Guessed says that nobody said so.
-	System  System
+	System  ephemeral.System
 	Guessed bool
 	// Lines is how many there were; Rows of them show a socket, Unread should and
 	// could not be read.
@@ -56,7 +57,7 @@ type reader struct {
 	holders holders
 	// cutRows is rows whose addresses lost their ends.
 	cutRows int
-	system  System
+	system  ephemeral.System
 	format  Format
 	pending *row // waits for the process that the next line may name
 	kept    row  // what pending points at
@@ -168,12 +169,12 @@ func (r *reader) flush() {
 
 // settle begins the tally: the first row tells the system.
 func (r *reader) settle(f Format) error {
-	s, ephemeral, err := r.options.settle(f)
+	s, chosen, err := r.options.settle(f)
 	if err != nil {
 		return OptionError{err}
 	}
 	r.system, r.format = s, f
-	r.tally = tally.New(tally.Options{Range: ephemeral, UDP: ephemeral, Windows: s.Windows})
+	r.tally = tally.New(tally.Options{Range: chosen, UDP: chosen, Windows: s.Windows})
 	return nil
 }
 
@@ -214,7 +215,7 @@ func (r *reader) dump() Dump {
 	return d
 }
 
-func exactness(s System) socket.Exactness {
+func exactness(s ephemeral.System) socket.Exactness {
 	if s.Windows {
 		return socket.Assumed
 	}

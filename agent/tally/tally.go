@@ -82,7 +82,7 @@ func (t *Tally) Add(r *Row) {
 	t.states[r.State]++
 	switch {
 	case r.State == socket.Listen:
-		t.Listens(local)
+		t.listen(local)
 	case r.State == socket.Bound || remote == 0:
 		t.bound.Add(local)
 	default:
@@ -91,8 +91,19 @@ func (t *Tally) Add(r *Row) {
 	}
 }
 
-// Listens says that something listens on port.
-func (t *Tally) Listens(port uint16) {
+// Take takes the port of r, whose socket another tally has.
+func (t *Tally) Take(r *Row) {
+	switch port := r.Local.Port(); {
+	case r.Protocol == socket.UDP:
+		t.udp.Add(port)
+	case r.State == socket.Listen:
+		t.listen(port)
+	default:
+		t.bound.Add(port)
+	}
+}
+
+func (t *Tally) listen(port uint16) {
 	t.listening.Add(port)
 	t.listeners = true
 }

@@ -27,11 +27,11 @@ func TestTheRangeFollowsTheSystem(t *testing.T) {
 		"The greatest number":                       {Options{MaxUserPort: 16384}, WindowsNetstat, "windows-2008+ 49152-65535"},
 		"The least number":                          {Options{MaxUserPort: 255}, WindowsNetstat, "windows-2008+ 49152-49406"},
 		"A range that was said":                     {Options{Range: socket.Range{First: 1024, Last: 65535}}, SS, "linux 1024-65535"},
-		"Below the last port that is valid":         {Options{System: "windows-2003", MaxUserPort: 4999}, "", "--max-user-port 4999: on windows-2003 it is the last port, 5000 to 65534"},
-		"Above it":                                  {Options{System: "windows-2003", MaxUserPort: 65535}, "", "--max-user-port 65535: on windows-2003 it is the last port, 5000 to 65534"},
-		"Fewer ports than are valid":                {Options{MaxUserPort: 254}, WindowsNetstat, "--max-user-port 254: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384; use --range for what netsh set"},
-		"More ports than are valid":                 {Options{MaxUserPort: 16385}, WindowsNetstat, "--max-user-port 16385: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384; use --range for what netsh set"},
-		"Linux has no MaxUserPort, also if a guess": {Options{MaxUserPort: 5000}, SS, "--max-user-port 5000: linux has no such value: use --range"},
+		"Below the last port that is valid":         {Options{System: "windows-2003", MaxUserPort: 4999}, "", "--max-user-port 4999: on windows-2003 it is the last port, 5000 to 65534; --range says any other range"},
+		"Above it":                                  {Options{System: "windows-2003", MaxUserPort: 65535}, "", "--max-user-port 65535: on windows-2003 it is the last port, 5000 to 65534; --range says any other range"},
+		"Fewer ports than are valid":                {Options{MaxUserPort: 254}, WindowsNetstat, "--max-user-port 254: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384; --range says any other range"},
+		"More ports than are valid":                 {Options{MaxUserPort: 16385}, WindowsNetstat, "--max-user-port 16385: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384; --range says any other range"},
+		"Linux has no MaxUserPort, also if a guess": {Options{MaxUserPort: 5000}, SS, "--max-user-port 5000: linux has no such value; --range says any other range"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

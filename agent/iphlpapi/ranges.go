@@ -1,0 +1,140 @@
+package iphlpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"portreeve.io/portreeve/agent/ephemeral"
+	"portreeve.io/portreeve/agent/netsh"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// ports is the ranges of a machine and what is excluded from them.
+type ports struct {
+	ranges   [2][2]dynamic // by family (index) and socket.Protocol
+	excluded []socket.ExcludedPorts
+	unseen   []socket.Unseen
+}
+
+// dynamic is one of the four ranges.
+type dynamic struct {
+	ports    socket.Range
+	source   socket.RangeSource
+	reserved *socket.PortSet // nil where the exclusions could not be read
+}
+
+// families are those of ports.ranges, in its order.
+var families = [2]struct {
+	family socket.Family
+	netsh  netsh.Family
+}{{socket.IPv4, netsh.IPv4}, {socket.IPv6, netsh.IPv6}}
+
+// registry is what the range is told by where netsh doesn't answer.
+type registry struct {
+	Major, Minor uint32  // of Windows
+	MaxUserPort  *uint32 // nil where it isn't set
+	Err          error   // it could not be read
+}
+
+// readPorts asks netsh for everything, and for nothing more once it timed out.
+func readPorts(ctx context.Context, c netsh.Client, r func() registry) ports {
+	var p ports
+	for i, f := range families {
+		for _, protocol := range netsh.Protocols {
+			p.ranges[i][protocol] = p.dynamic(ctx, c, f.netsh, protocol, r)
+			p.exclude(ctx, c, i, protocol)
+		}
+	}
+	return p
+}
+
+func (p *ports) dynamic(ctx context.Context, c netsh.Client, f netsh.Family, protocol socket.Protocol, r func() registry) dynamic {
+	b, err := c.DynamicPorts(ctx, f, protocol)
+	if err == nil {
+		return dynamic{ports: socket.Range{First: uint16(b.Start), Last: uint16(b.Last())}, source: socket.RangeNetsh}
+	}
+	d, assumed := r().dynamic()
+	p.miss("dynamic ports", errors.Join(err, assumed), fmt.Sprintf(", so %v is assumed (%s)", d.ports, d.source))
+	return d
+}
+
+// dynamic is the range as documents have it.
+func (r registry) dynamic() (dynamic, error) {
+	system := ephemeral.OfWindows(r.Major, r.Minor)
+	d := dynamic{ports: system.Range, source: socket.RangeDefault}
+	if r.Err != nil || r.MaxUserPort == nil {
+		return d, r.Err
+	}
+	ports, err := system.RangeOf(int(*r.MaxUserPort))
+	if err != nil {
+		return d, fmt.Errorf("MaxUserPort is %w", err)
+	}
+	return dynamic{ports: ports, source: socket.RangeRegistry}, nil
+}
+
+func (p *ports) exclude(ctx context.Context, c netsh.Client, family int, protocol socket.Protocol) {
+	f := families[family]
+	list, err := c.Exclusions(ctx, f.netsh, protocol)
+	if err != nil {
+		p.miss("excluded ports", err, "")
+		return
+	}
+	set := new(socket.PortSet)
+	for _, e := range list {
+		r := socket.Range{First: uint16(e.First), Last: uint16(e.Last)}
+		set.AddRange(r)
+		p.excluded = append(p.excluded, socket.ExcludedPorts{Family: f.family, Protocol: protocol, Range: r, Administered: e.Administered})
+	}
+	p.ranges[family][protocol].reserved = set
+}
+
+// miss notes what could not be read, the first reason of each.
+func (p *ports) miss(what string, why error, then string) {
+	for _, u := range p.unseen {
+		if u.What == what {
+			return
+		}
+	}
+	p.unseen = append(p.unseen, socket.Unseen{What: what, Why: strings.Join(strings.Fields(why.Error()), " ") + then})
+}
+
+// apart says that IPv4 and IPv6 have ranges of their own.
+func (p *ports) apart() bool {
+	for _, protocol := range netsh.Protocols {
+		if p.ranges[0][protocol].ports != p.ranges[1][protocol].ports {
+			return true
+		}
+	}
+	return false
+}
+
+// reserved is the ports that family (any where they are not apart) leaves out. Where
+// they share a range, a port that one of them leaves out counts as left out: fewer ports
+// than there are is the safer error.
+func (p *ports) reserved(family int, protocol socket.Protocol) *socket.PortSet {
+	own := p.ranges[family][protocol].reserved
+	if p.apart() {
+		return own
+	}
+	other := p.ranges[1-family][protocol].reserved
+	if own == nil || other == nil {
+		return own
+	}
+	both := *own
+	both.AddAll(other)
+	return &both
+}
+
+// dynamicRange is what a sample says of a range, whose used ports are taken.
+func (p *ports) dynamicRange(family int, protocol socket.Protocol, taken *socket.PortSet) socket.DynamicRange {
+	d := &p.ranges[family][protocol]
+	r := socket.DynamicRange{Family: families[family].family, Protocol: protocol, Range: d.ports, Source: d.source}
+	if d.reserved != nil {
+		gone := *d.reserved
+		gone.AddAll(taken)
+		r.Excluded, r.FreeBlocks = new(d.reserved.In(d.ports)), new(socket.FreeBlocks(d.ports, &gone))
+	}
+	return r
+}
