@@ -56,7 +56,7 @@ func (p *ports) dynamic(ctx context.Context, c netsh.Client, f netsh.Family, pro
 		return dynamic{ports: socket.Range{First: uint16(b.Start), Last: uint16(b.Last())}, source: socket.RangeNetsh}
 	}
 	d, assumed := r().dynamic()
-	p.miss("dynamic ports", errors.Join(err, assumed), fmt.Sprintf(", so %v is assumed (%s)", d.ports, d.source))
+	p.miss(missDynamic, fmt.Errorf("%v is assumed (%s): %w", d.ports, d.source, errors.Join(err, assumed)))
 	return d
 }
 
@@ -78,7 +78,7 @@ func (p *ports) exclude(ctx context.Context, c netsh.Client, family int, protoco
 	f := families[family]
 	list, err := c.Exclusions(ctx, f.netsh, protocol)
 	if err != nil {
-		p.miss("excluded ports", err, "")
+		p.miss(missExcluded, err)
 		return
 	}
 	set := new(socket.PortSet)
@@ -90,14 +90,20 @@ func (p *ports) exclude(ctx context.Context, c netsh.Client, family int, protoco
 	p.ranges[family][protocol].reserved = set
 }
 
+// What could not be read.
+const (
+	missDynamic  = "dynamic ports"
+	missExcluded = "excluded ports"
+)
+
 // miss notes what could not be read, the first reason of each.
-func (p *ports) miss(what string, why error, then string) {
+func (p *ports) miss(what string, why error) {
 	for _, u := range p.unseen {
 		if u.What == what {
 			return
 		}
 	}
-	p.unseen = append(p.unseen, socket.Unseen{What: what, Why: strings.Join(strings.Fields(why.Error()), " ") + then})
+	p.unseen = append(p.unseen, socket.Unseen{What: what, Why: strings.Join(strings.Fields(why.Error()), " ")})
 }
 
 // apart says that IPv4 and IPv6 have ranges of their own.

@@ -58,7 +58,7 @@ func runInJob(cmd *exec.Cmd) error {
 	if err != nil {
 		return fmt.Errorf("make a job: %w", err)
 	}
-	defer windows.CloseHandle(job)
+	defer func() { _ = windows.CloseHandle(job) }()
 	var limits windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION
 	limits.BasicLimitInformation.LimitFlags = windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
 	if _, err := windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation,
@@ -80,7 +80,7 @@ func assign(job windows.Handle, pid int) error {
 	if err != nil {
 		return nil
 	}
-	defer windows.CloseHandle(process)
+	defer func() { _ = windows.CloseHandle(process) }()
 	if err := windows.AssignProcessToJobObject(job, process); err != nil && !errors.Is(err, windows.ERROR_ACCESS_DENIED) {
 		return fmt.Errorf("put netsh into a job: %w", err)
 	}

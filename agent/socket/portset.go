@@ -20,6 +20,9 @@ func (p *PortSet) AddRange(r Range) {
 
 // AddAll puts the ports of o into p.
 func (p *PortSet) AddAll(o *PortSet) {
+	if o == nil {
+		return
+	}
 	for w := range p {
 		p[w] |= o[w]
 	}
@@ -27,6 +30,9 @@ func (p *PortSet) AddAll(o *PortSet) {
 
 // RemoveAll takes the ports of o out of p.
 func (p *PortSet) RemoveAll(o *PortSet) {
+	if o == nil {
+		return
+	}
 	for w := range p {
 		p[w] &^= o[w]
 	}

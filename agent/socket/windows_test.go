@@ -53,6 +53,8 @@ func TestPortSet(t *testing.T) {
 	}
 	p.RemoveAll(taken(Range{0, 63}))
 	p.AddAll(taken(Range{70, 80}))
+	p.RemoveAll(nil)
+	p.AddAll(nil)
 	if got := p.In(Range{0, 65535}); got != 18 {
 		t.Errorf("%d in all, want 18", got)
 	}

@@ -43,9 +43,7 @@ func (t *Tally) settings() socket.Settings {
 
 func (t *Tally) udpHeld() int {
 	free := t.udp
-	if t.ReservedUDP != nil {
-		free.RemoveAll(t.ReservedUDP)
-	}
+	free.RemoveAll(t.ReservedUDP)
 	return free.In(t.UDP)
 }
 
@@ -126,9 +124,7 @@ func (t *Tally) ports(n *socket.Network) {
 
 // free is how many of ports connect() could choose otherwise.
 func (t *Tally) free(ports socket.PortSet) int {
-	if t.Reserved != nil {
-		ports.RemoveAll(t.Reserved)
-	}
+	ports.RemoveAll(t.Reserved)
 	return ports.In(t.Range)
 }
 

@@ -1,0 +1,15 @@
+package main
+
+import (
+	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/iphlpapi"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// openers are the readers of Windows.
+var openers = []opener{
+	{v1alpha1.ReaderIPHlpAPI, func(readerOptions) (agent.Reader, error) { return iphlpapi.Open() }},
+}
+
+// checkProc has nothing to check: Windows has no procfs.
+func checkProc(string) error { return nil }

@@ -1,0 +1,76 @@
+package iphlpapi
+
+import (
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+var (
+	dll                 = windows.NewLazySystemDLL("iphlpapi.dll")
+	getExtendedTCPTable = dll.NewProc("GetExtendedTcpTable")
+	getExtendedUDPTable = dll.NewProc("GetExtendedUdpTable")
+	getTCPStatisticsEx  = dll.NewProc("GetTcpStatisticsEx")
+	getTCPStatisticsEx2 = dll.NewProc("GetTcpStatisticsEx2") // Server 2016 and later
+	boundTCPTable       = dll.NewProc("InternalGetBoundTcpEndpointTable")
+
+	getThreadTimes = windows.NewLazySystemDLL("kernel32.dll").NewProc("GetThreadTimes")
+)
+
+// Classes of tables (iprtrmib.h).
+const (
+	tcpTableOwnerPIDAll = 5
+	udpTableOwnerPID    = 1
+)
+
+// get asks for t, with the owners' PIDs, in no order.
+func (t table) get(buf []byte) (uint32, apiError) {
+	proc, class, family := getExtendedTCPTable, uintptr(tcpTableOwnerPIDAll), uintptr(windows.AF_INET)
+	if t == udp4 || t == udp6 {
+		proc, class = getExtendedUDPTable, udpTableOwnerPID
+	}
+	if t == tcp6 || t == udp6 {
+		family = windows.AF_INET6
+	}
+	size := uint32(len(buf))
+	code, _, _ := proc.Call(uintptr(unsafe.Pointer(&buf[0])), uintptr(unsafe.Pointer(&size)), 0, family, class, 0)
+	return size, apiError(code)
+}
+
+// readStatistics asks for those of f, from the newer function where there is one.
+func readStatistics(f socket.Family) (socket.TCPStatistics, string, error) {
+	proc := getTCPStatisticsEx2
+	if proc.Find() != nil {
+		proc = getTCPStatisticsEx
+	}
+	if err := proc.Find(); err != nil {
+		return socket.TCPStatistics{}, proc.Name, err
+	}
+	family := uintptr(windows.AF_INET)
+	if f == socket.IPv6 {
+		family = windows.AF_INET6
+	}
+	buf := make([]byte, statisticsBytes)
+	if code, _, _ := proc.Call(uintptr(unsafe.Pointer(&buf[0])), family); code != 0 {
+		return socket.TCPStatistics{}, proc.Name, apiError(code)
+	}
+	s, err := statistics(f, buf)
+	return s, proc.Name, err
+}
+
+// threadTime is the CPU time of this thread, in steps of a clock tick.
+func threadTime() time.Duration {
+	var creation, exit, kernel, user windows.Filetime
+	ok, _, _ := getThreadTimes.Call(uintptr(windows.CurrentThread()), uintptr(unsafe.Pointer(&creation)),
+		uintptr(unsafe.Pointer(&exit)), uintptr(unsafe.Pointer(&kernel)), uintptr(unsafe.Pointer(&user)))
+	if ok == 0 {
+		return 0
+	}
+	ticks := func(f windows.Filetime) time.Duration {
+		return time.Duration(int64(f.HighDateTime)<<32|int64(f.LowDateTime)) * 100
+	}
+	return ticks(kernel) + ticks(user)
+}
