@@ -54,6 +54,8 @@ func TestTheHolderIsTheProcessThatACloserLookFound(t *testing.T) {
 	elsewhere.Port++
 	nobody.Holders = nil
 	nowhere.Holders = []socket.Holder{proxy}
+	windows := at
+	windows.Holders = []socket.Holder{{Process: "api.exe", PID: 5120, Path: `C:\shop\api.exe`}}
 	tests := map[string]struct {
 		owner socket.Owner
 		look  *socket.Look
@@ -62,6 +64,7 @@ func TestTheHolderIsTheProcessThatACloserLookFound(t *testing.T) {
 	}{
 		"In a pod":                              {pod, &at, 50, &v1alpha1.Holder{Namespace: "shop", Pod: "api", Container: "deadbeefdead", Process: "java", PID: 8}},
 		"On the host":                           {host, &at, 50, &v1alpha1.Holder{Container: "deadbeefdead", Process: "java", PID: 8}},
+		"On Windows, with its image":            {host, &windows, 50, &v1alpha1.Holder{Process: "api.exe", PID: 5120, Path: `C:\shop\api.exe`}},
 		"In no container, and not visible":      {host, &nowhere, 50, &v1alpha1.Holder{Process: "envoy"}},
 		"A look at another pool says nothing":   {pod, &elsewhere, 50, &v1alpha1.Holder{Namespace: "shop", Pod: "api", Container: "c0ffee42c0ff", Process: "pause", PID: 7}},
 		"What nobody holds is the owner's":      {pod, &nobody, 50, &v1alpha1.Holder{Namespace: "shop", Pod: "api", Container: "c0ffee42c0ff", Process: "pause", PID: 7}},

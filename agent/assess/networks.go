@@ -141,11 +141,17 @@ func holder(p socket.Pool, look *socket.Look, line int, named bool) *v1alpha1.Ho
 	}
 	h.Container = clip(head(who.Container, shortContainer), 64)
 	h.Process, h.PID = clip(who.Process, 64), int64(who.PID)
+	if named {
+		h.Path = clip(who.Path, maxPath)
+	}
 	if h == (v1alpha1.Holder{}) {
 		return nil
 	}
 	return &h
 }
+
+// maxPath is how much of an image's path a status has room for, in characters.
+const maxPath = 256
 
 // processOf is the process that a network's sockets are most likely to be of.
 func processOf(o *socket.Owner) socket.Holder {

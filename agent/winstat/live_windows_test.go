@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/windows"
+
+	"portreeve.io/portreeve/agent/socket"
 )
 
 // These run on Windows, and under Wine, whose figures are its own: what they prove is
@@ -79,8 +81,8 @@ func TestParametersAreRead(t *testing.T) {
 
 func TestTheLogsAnswerOrSayWhyNot(t *testing.T) {
 	for name, open := range map[string]func() (*Logs, error){
-		"watch": Watch,
-		"since": func() (*Logs, error) { return Since(time.Now().Add(-time.Hour)) },
+		"watch": WatchLogs,
+		"since": func() (*Logs, error) { return LogsSince(time.Now().Add(-time.Hour)) },
 	} {
 		logs, err := open()
 		if err != nil { // Wine has no event log
@@ -92,6 +94,26 @@ func TestTheLogsAnswerOrSayWhyNot(t *testing.T) {
 		defer logs.Close()
 		if tally, err := logs.Read(); err != nil || tally.Failures() == nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAWatchCompletesASample(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		w := NewWatch(back)
+		s := socket.Sample{
+			Networks: []socket.Network{{Inode: 7, Owner: socket.Owner{Kind: socket.OwnerHost}}},
+			Look:     &socket.Look{Holders: []socket.Holder{{PID: os.Getpid(), Sockets: 3}, {PID: 4}, {PID: 0x7ffffff0}, {}}},
+		}
+		w.Add(&s)
+		w.Close()
+		h := s.Look.Holders
+		if !strings.HasSuffix(h[0].Process, ".exe") || !strings.HasSuffix(h[0].Path, `\`+h[0].Process) || h[0].Sockets != 3 ||
+			h[1].Process != "System" || h[2] != (socket.Holder{PID: 0x7ffffff0}) || h[3] != (socket.Holder{}) {
+			t.Errorf("%+v", h)
+		}
+		if len(s.Capabilities) == 0 || (s.Failures == nil) != (len(s.Unseen) == 1) {
+			t.Errorf("%+v, failures %v, unseen %v", s.Capabilities, s.Failures, s.Unseen)
 		}
 	}
 }

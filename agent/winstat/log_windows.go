@@ -33,13 +33,13 @@ type Logs struct {
 	tally Tally
 }
 
-// Watch opens the logs for the events to come.
-func Watch() (*Logs, error) {
+// WatchLogs opens the logs for the events to come.
+func WatchLogs() (*Logs, error) {
 	return open(subscribe, "")
 }
 
-// Since opens the logs for the events from then until now.
-func Since(t time.Time) (*Logs, error) {
+// LogsSince opens the logs for the events from then until now.
+func LogsSince(t time.Time) (*Logs, error) {
 	when := fmt.Sprintf(" and TimeCreated[@SystemTime>='%s']", t.UTC().Format("2006-01-02T15:04:05.000Z"))
 	return open(past, when)
 }

@@ -118,6 +118,16 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+func TestTheNameOfAProcessIsItsImage(t *testing.T) {
+	for path, want := range map[string]string{
+		`C:\Program Files\shop\api.exe`: "api.exe", `System`: "System", ``: "", `C:/shop/api.exe`: "api.exe",
+	} {
+		if got := (Process{Path: path}).Name(); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 func sample(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))

@@ -9,14 +9,6 @@ import (
 
 var getProcessHandleCount = kernel32.NewProc("GetProcessHandleCount")
 
-// Process is a process by its PID.
-type Process struct {
-	// Path is that of its image, with a drive letter.
-	Path string
-	// Handles is how many it has open, sockets among them.
-	Handles uint32
-}
-
 // ReadProcess reads the process of that PID. System (4) has no image.
 func ReadProcess(pid uint32) (Process, error) {
 	if pid == systemPID {

@@ -39,6 +39,8 @@ func (g *Page) Pressure(p v1alpha1.PortPressure) {
 	d.machine(p.Name, &p.Status)
 	d.networks(&p.Status)
 	d.node(&p.Status)
+	d.windows(&p.Status)
+	d.capabilities(p.Status.Capabilities)
 	d.unseen(&p.Status)
 }
 

@@ -123,6 +123,25 @@ func TestTableGolden(t *testing.T) {
 			s.Level, s.UsedPercent = v1alpha1.LevelCritical, new(int32(97))
 			s.Tightest.Used, s.Tightest.Capacity, s.Tightest.UsedMax = 120, 16384, new(int32(15900))
 		}), Options{}},
+		"windows-agent": {node(func(s *v1alpha1.PortPressureStatus) {
+			s.Platform = v1alpha1.Platform{OS: "windows", Build: "10.0.20348.2340"}
+			s.Reader = v1alpha1.Reader{Name: "iphlpapi", Exactness: v1alpha1.Assumed}
+			s.Tightest.Holder = &v1alpha1.Holder{Process: "api.exe", PID: 5120, Path: `C:\Program Files\shop\api.exe`}
+			s.Failures = []v1alpha1.Failure{{Network: "Host", Reason: v1alpha1.FailureTCPPortsExhausted, Count: 3, LastAt: *s.ObservedAt}}
+			s.Windows = &v1alpha1.Windows{
+				BootedAt: s.ObservedAt, UpdatePending: true, FreePortBlocks: new(int32(9)), NonpagedPoolBytes: new(int64(300 << 20)),
+				CommitPercent: new(int32(25)), Handles: new(int64(51234)),
+				Ranges: []v1alpha1.DynamicRange{
+					{Family: "IPv4", Protocol: "TCP", First: 49152, Last: 65535, Source: "netsh", Excluded: new(int32(3200)), FreeBlocks: new(int32(9))},
+					{Family: "IPv6", Protocol: "UDP", First: 49152, Last: 65535, Source: "OS default"},
+				},
+			}
+			s.Capabilities = []v1alpha1.Capability{
+				{Name: "TcpTable4", State: v1alpha1.CapabilityVerified}, {Name: "EventLog", State: v1alpha1.CapabilityVerified},
+				{Name: "BoundTable", State: v1alpha1.CapabilityUnsupported, Message: "not on this Windows"},
+				{Name: "RegistryWrite", State: v1alpha1.CapabilityAssumed, Message: "TCP/IP's key can be opened for writing; nothing was written"},
+			}
+		}), Options{}},
 		"snat": {node(func(s *v1alpha1.PortPressureStatus) {
 			a, b := connect("198.51.100.9", 443, 50000, v1alpha1.States{Established: 50000, TimeWait: 9000}), connect("198.51.100.9", 443, 3, v1alpha1.States{Established: 3})
 			a.Kind, a.Source, a.Capacity, a.Reusable = v1alpha1.PoolSNAT, "192.0.2.1", 64512, new(int32(9000))

@@ -112,6 +112,10 @@ type Holder struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	Process string `json:"process,omitempty"`
+	// path is the process's image (Windows), in status.tightest only.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Path string `json:"path,omitempty"`
 	// pid is the process in the agent's PID namespace, absent where it has none.
 	// +optional
 	PID int64 `json:"pid,omitempty"`

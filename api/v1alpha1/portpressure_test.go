@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // full has every field set.
 func full() *PortPressure {
 	at := metav1.NewTime(time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC))
-	holder := &Holder{Namespace: "shop", Pod: "api-7f", Container: "api", Process: "java", PID: 4711}
+	holder := &Holder{Namespace: "shop", Pod: "api-7f", Container: "api", Process: "java", Path: `C:\shop\java.exe`, PID: 4711}
 	pool := Pool{
 		Summary: "shop/api-7f → 10.0.0.9:5432", Network: "shop/api-7f",
 		Protocol: ProtocolTCP, Family: FamilyIPv4, Kind: PoolConnect,
@@ -60,6 +60,12 @@ func full() *PortPressure {
 				UsedPercent: 86, Cause: CauseTimeWaitChurn, Pools: []Pool{inNetwork},
 			}},
 			NetworkCount: new(int32(31)), Unseen: []Unseen{{What: "conntrack counters", Why: "needs NET_ADMIN"}},
+			Windows: &Windows{
+				BootedAt: &at, UpdatePending: true, FreePortBlocks: new(int32(251)), NonpagedPoolBytes: new(int64(300 << 20)),
+				PagedPoolBytes: new(int64(400 << 20)), CommitPercent: new(int32(25)), Handles: new(int64(51234)),
+				Ranges: []DynamicRange{{Family: FamilyIPv4, Protocol: ProtocolTCP, First: 49152, Last: 65535, Source: "netsh",
+					Excluded: new(int32(300)), FreeBlocks: new(int32(251))}},
+			},
 			Conntrack: &Conntrack{
 				Entries: 131072, Max: 262144, UsedPercent: 50,
 				InsertFailed: new(int64(1)), Drop: new(int64(2)), EarlyDrop: new(int64(0)),
@@ -72,6 +78,7 @@ func full() *PortPressure {
 				Level: LevelCritical, PeakPercent: 91, Summary: "shop/api-7f → 10.0.0.9:5432",
 				Cause: CauseTimeWaitChurn, Holder: holder, From: at, To: &at,
 			},
+			SettingsLeftOut: &SettingsLeftOut{Count: 3, LastTransitionTime: &at},
 			Settings: []SettingStatus{{
 				ID: "ip_local_port_range-pods-1", Key: "net.ipv4.ip_local_port_range", Scope: string(ScopePods),
 				Want: new("16384 65535"), Have: new("32768 60999"), Original: new("32768 60999"),

@@ -79,6 +79,7 @@ var pure = map[string]purity{
 	"agent/winstat/boot.go":               {},
 	"agent/winstat/event.go":              {},
 	"agent/winstat/memory.go":             {},
+	"agent/winstat/process.go":            {},
 	"agent/winstat/version.go":            {},
 	"api/table":                           {},
 	"api/tunable":                         {},

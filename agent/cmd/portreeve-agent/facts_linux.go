@@ -1,11 +1,14 @@
 package main
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/kernelstat"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // kernelRelease is empty where uname(2) fails.
@@ -16,6 +19,11 @@ func kernelRelease() string {
 	}
 	return unix.ByteSliceToString(u.Release[:])
 }
+
+func describe(p *v1alpha1.Platform) { p.Kernel = kernelRelease() }
+
+// timeWait is how long TIME_WAIT lasts; 0 is the constant of Linux.
+func timeWait() time.Duration { return 0 }
 
 // readCounters adds the kernel's figures beside the sockets. The procfs shows those of
 // conntrack, TIME_WAIT and listen queues for the agent's own network namespace only;

@@ -55,7 +55,7 @@ func openReader(name string, all []opener, o readerOptions) (agent.Reader, error
 	if err != nil {
 		return nil, err
 	}
-	return withSNAT(r, o)
+	return complete(r, o)
 }
 
 func openFirst(name string, all []opener, o readerOptions) (agent.Reader, error) {

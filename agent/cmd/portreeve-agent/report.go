@@ -38,6 +38,7 @@ func (a *app) reportCommand() *cobra.Command {
 		interval: interval(time.Second),
 		budget:   10,
 		reader:   a.readerChoice(),
+		history:  forecast.History{TimeWait: timeWait()},
 	}
 	c := &cobra.Command{
 		Use:   "report",
@@ -113,8 +114,9 @@ func (r *reporter) once(ctx context.Context, reader agent.Reader, out printer) (
 func factsOf(sample *socket.Sample, proc string) assess.Facts {
 	facts := assess.Facts{
 		AgentVersion: version,
-		Platform:     v1alpha1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH, Kernel: kernelRelease()},
+		Platform:     v1alpha1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH},
 	}
+	describe(&facts.Platform)
 	readCounters(&facts, sample, proc)
 	return facts
 }

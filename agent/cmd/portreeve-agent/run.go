@@ -169,6 +169,7 @@ func (r *runner) run(ctx context.Context) error {
 		Interval:      time.Duration(r.tick),
 		Pressed:       time.Duration(r.pressed),
 		BudgetPercent: int(r.budget),
+		TimeWait:      timeWait(),
 		Tuning:        tuner,
 		Again:         again,
 	}

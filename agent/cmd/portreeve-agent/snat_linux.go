@@ -14,7 +14,8 @@ type snat struct {
 	watch *conntrack.Watch
 }
 
-func withSNAT(r agent.Reader, o readerOptions) (agent.Reader, error) {
+// complete adds the pools of SNAT to what r gives.
+func complete(r agent.Reader, o readerOptions) (agent.Reader, error) {
 	w, err := conntrack.NewWatch(conntrack.Options{Proc: o.proc, Always: o.snat.always,
 		GatePercent: o.snat.gatePercent, SharePercent: o.snat.sharePercent})
 	return snat{r, w}, err

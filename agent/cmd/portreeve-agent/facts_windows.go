@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"portreeve.io/portreeve/agent/assess"
+	"portreeve.io/portreeve/agent/cause"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/winstat"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+func describe(p *v1alpha1.Platform) { p.Build = winstat.ReadVersion().String() }
+
+// parameters are read once: Windows takes them when it starts, and not from then on.
+var parameters = sync.OnceValues(winstat.ReadParameters)
+
+// assumedTimeWait is what most measure where TcpTimedWaitDelay is not set. Nothing
+// shows it as a figure of this machine: forecasts go by it, and the capabilities say so.
+const assumedTimeWait = 2 * time.Minute
+
+// timeWait is how long TIME_WAIT lasts, for forecasts.
+func timeWait() time.Duration {
+	if set := configuredTimeWait(); set > 0 {
+		return set
+	}
+	return assumedTimeWait
+}
+
+// configuredTimeWait is 0 where Windows has its own.
+func configuredTimeWait() time.Duration {
+	p, _ := parameters() // an error is told in readCounters
+	if p.TimedWaitDelay == nil {
+		return 0
+	}
+	return time.Duration(*p.TimedWaitDelay) * time.Second
+}
+
+// readCounters adds what Windows tells beside its tables.
+func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
+	unseen := func(what string, err error) {
+		if err != nil {
+			f.Unseen = append(f.Unseen, socket.Unseen{What: what, Why: err.Error()})
+		}
+	}
+	// The range is netsh's: MaxUserPort is not what widens it on Windows that we run on.
+	f.System = cause.System{Windows: true, TimeWait: configuredTimeWait()}
+	f.Windows = &assess.Windows{UpdatePending: winstat.RestartPending()}
+	boot, err := winstat.BootTime()
+	unseen("boot time", err)
+	f.Windows.BootedAt = boot
+	memory, err := winstat.ReadMemory()
+	unseen("memory", err)
+	if err == nil {
+		f.Windows.Memory = new(assess.WindowsMemory(memory))
+	}
+	_, err = parameters()
+	unseen("registry", err)
+	f.Capabilities = capabilities(err)
+}
+
+// capabilities are those that no reader has.
+func capabilities(registry error) []socket.Capability {
+	return []socket.Capability{
+		able("RegistryRead", socket.Verified, "", registry),
+		able("RegistryWrite", socket.Supposed, "TCP/IP's key can be opened for writing; nothing was written", winstat.MayWrite()),
+		timeWaitLength(),
+		able("PowerShell", socket.Supposed, "it is there, and was not run", powerShell()),
+	}
+}
+
+func able(name string, state socket.CapabilityState, message string, err error) socket.Capability {
+	if err != nil {
+		return socket.Capability{Name: name, State: socket.Unsupported, Message: err.Error()}
+	}
+	return socket.Capability{Name: name, State: state, Message: message}
+}
+
+func timeWaitLength() socket.Capability {
+	c := socket.Capability{Name: "TimeWaitLength", State: socket.Supposed}
+	if set := configuredTimeWait(); set > 0 {
+		c.Message = fmt.Sprintf("TcpTimedWaitDelay is %.0f s, if Windows was started after it was set", set.Seconds())
+		return c
+	}
+	c.Message = fmt.Sprintf("OS default, which Windows does not tell: TcpTimedWaitDelay is not set; forecasts assume %.0f s", assumedTimeWait.Seconds())
+	return c
+}
+
+func powerShell() error {
+	_, err := os.Stat(filepath.Join(os.Getenv("SystemRoot"), `System32\WindowsPowerShell\v1.0\powershell.exe`))
+	return err
+}
