@@ -1,8 +1,9 @@
-# The agent's image: one static binary on nothing. It runs as nobody in
-# particular, with the two capabilities that reading the kernel's tables takes, and
-# NET_ADMIN, for --snat alone. They are file capabilities, permitted only (=p): the
-# agent raises them itself, and only where the pod's security context grants them
-# as well.
+# Portreeve's images, for those who build with BuildKit:
+#
+#   docker buildx build --target agent --platform linux/amd64,linux/arm64,windows/amd64 .
+#   docker buildx build --target controller --platform linux/amd64,linux/arm64 .
+#
+# `make images` makes the same without a container engine, and the same bytes each time.
 FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libcap2-bin \
@@ -12,14 +13,39 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY api api
 COPY agent agent
-ARG TARGETOS TARGETARCH VERSION=dev
-RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags "-s -w -X main.version=$VERSION" \
-    -o /out/portreeve-agent ./agent/cmd/portreeve-agent
-RUN setcap cap_bpf,cap_perfmon,cap_net_admin=p /out/portreeve-agent
+COPY controllers controllers
+ARG TARGETOS TARGETARCH
+ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH
 
-FROM scratch
+FROM build AS build-agent
+ARG VERSION=dev
+RUN go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" \
+    -o /out/ ./agent/cmd/portreeve-agent
+# The agent runs as nobody in particular, with the two capabilities that reading the
+# kernel's tables takes, and NET_ADMIN, for --snat alone. They are file capabilities,
+# permitted only (=p): the agent raises them itself, and only where the pod's security
+# context grants them as well.
+RUN [ "$GOOS" = windows ] || setcap cap_bpf,cap_perfmon,cap_net_admin=p /out/portreeve-agent
+
+FROM build AS build-controller
+ARG VERSION=dev
+RUN go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" \
+    -o /out/ ./controllers/cmd/portreeve-controller
+
+FROM scratch AS agent-linux
 # The copy must keep security.capability: BuildKit does, and so does buildah.
-COPY --from=build /out/portreeve-agent /portreeve-agent
+COPY --from=build-agent /out/portreeve-agent /portreeve-agent
 USER 65532:65532
 ENTRYPOINT ["/portreeve-agent"]
+
+# For HostProcess containers only, on every version of Windows: there is no Windows in it.
+FROM mcr.microsoft.com/oss/kubernetes/windows-host-process-containers-base-image:v1.0.0 AS agent-windows
+COPY --from=build-agent /out/portreeve-agent.exe /portreeve-agent.exe
+ENTRYPOINT ["portreeve-agent.exe"]
+
+FROM scratch AS controller
+COPY --from=build-controller /out/portreeve-controller /portreeve-controller
+USER 65532:65532
+ENTRYPOINT ["/portreeve-controller"]
+
+FROM agent-$TARGETOS AS agent
