@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/internal/netlink"
+	"portreeve.io/portreeve/hack/golden"
 )
 
 // TestCapture, run with -update, dumps a router's table that has some of
 // everything, and keeps the kernel's bytes for the tests of the decoder.
 func TestCapture(t *testing.T) {
-	if !*update {
+	if !golden.Update() {
 		t.Skip("writes testdata: run it with -update")
 	}
 	s := newScene(t, hundred)

@@ -3,7 +3,6 @@ package conntrack
 import (
 	"encoding/binary"
 	"errors"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,9 +11,8 @@ import (
 
 	"portreeve.io/portreeve/agent/internal/netlink"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/hack/golden"
 )
-
-var update = flag.Bool("update", false, "write testdata anew")
 
 func (e entry) String() string {
 	return fmt.Sprintf("protocol %d state %d %v > %v zone %d translated %v evictable %v",
@@ -33,7 +31,7 @@ func TestCapturedDump(t *testing.T) {
 				}
 				fmt.Fprintln(&out, e)
 			}
-			golden(t, name+".golden", out.String())
+			golden.Check(t, "testdata/"+name+".golden", out.String())
 		})
 	}
 }
@@ -58,23 +56,6 @@ func captured(tb testing.TB, name string) (bodies [][]byte) {
 		tb.Fatalf("%s has no entries", name)
 	}
 	return bodies
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := "testdata/" + name
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := diff(string(want), got); d != "" {
-		t.Error(d)
-	}
 }
 
 func TestRequestHasTheKernelsFilter(t *testing.T) {

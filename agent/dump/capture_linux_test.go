@@ -3,7 +3,6 @@ package dump
 import (
 	"bytes"
 	"compress/gzip"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,10 +11,9 @@ import (
 	"testing"
 
 	"portreeve.io/portreeve/agent/internal/nstest"
+	"portreeve.io/portreeve/hack/golden"
 	"portreeve.io/portreeve/hack/netload/testnet"
 )
-
-var update = flag.Bool("update", false, "capture testdata/linux again: needs root, ss and netstat")
 
 // to is where the scenes' clients connect to, outside their namespace.
 var to = netip.MustParseAddrPort("10.9.0.2:5432")
@@ -111,7 +109,7 @@ func (s *scene) run(command string) []byte {
 
 // TestCapture, run with -update, makes the scenes and keeps what the tools print.
 func TestCapture(t *testing.T) {
-	if !*update {
+	if !golden.Update() {
 		t.Skip("writes testdata: run it with -update")
 	}
 	for name, c := range scenes {

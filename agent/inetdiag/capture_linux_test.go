@@ -11,13 +11,14 @@ import (
 	"portreeve.io/portreeve/agent/internal/netlink"
 	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/hack/golden"
 	"portreeve.io/portreeve/hack/netload/testnet"
 )
 
 // TestCapture, run with -update, dumps a namespace that has every kind of
 // socket, and keeps the kernel's bytes for the tests of the decoder.
 func TestCapture(t *testing.T) {
-	if !*update {
+	if !golden.Update() {
 		t.Skip("writes testdata: run it with -update")
 	}
 	n := nstest.New(t)

@@ -2,39 +2,18 @@ package inetdiag
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"portreeve.io/portreeve/agent/internal/netlink"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/hack/golden"
 )
-
-var update = flag.Bool("update", false, "write testdata anew")
 
 func (s sock) String() string {
 	return fmt.Sprintf("%2d %v > %v device %d expires %d", s.state, s.local, s.remote, s.device, s.expires)
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := "testdata/" + name
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Error(diff)
-	}
 }
 
 // TestCapturedDump decodes what a kernel really sent (see TestCapture).
@@ -66,7 +45,7 @@ func TestCapturedDump(t *testing.T) {
 			if !done {
 				t.Error("no end")
 			}
-			golden(t, name+".golden", out.String())
+			golden.Check(t, "testdata/"+name+".golden", out.String())
 		})
 	}
 }

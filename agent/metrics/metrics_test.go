@@ -1,13 +1,11 @@
 package metrics
 
 import (
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -20,9 +18,8 @@ import (
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/hack/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var (
 	taken = time.Date(2025, 11, 21, 3, 12, 0, 500e6, time.UTC)
@@ -147,19 +144,7 @@ func TestScrapeGolden(t *testing.T) {
 				m.Wrote("teapot")
 			}
 			got := machine.ReplaceAllString(scrape(t, m), "${1}…")
-			path := filepath.Join("testdata", name+".txt")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Error(diff)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".txt"), got)
 		})
 	}
 }

@@ -2,9 +2,7 @@ package table
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,13 +10,11 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/hack/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 const podName = "pod/3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"
 
@@ -162,19 +158,7 @@ func TestTableGolden(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := render(t, test.object, test.options)
-			path := filepath.Join("testdata", name+".txt")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Error(diff)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".txt"), got)
 			fits(t, got, test.options)
 		})
 	}

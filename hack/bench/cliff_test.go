@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"portreeve.io/portreeve/hack/golden"
 )
 
 func exampleCliff() cliff {
@@ -18,8 +20,8 @@ func exampleCliff() cliff {
 }
 
 func TestACliffHasATableAndAPicture(t *testing.T) {
-	golden(t, "cliff.md", exampleCliff().section("images/cliff.svg"))
-	golden(t, "cliff.svg", exampleCliff().picture())
+	golden.Check(t, "testdata/cliff.md", exampleCliff().section("images/cliff.svg"))
+	golden.Check(t, "testdata/cliff.svg", exampleCliff().picture())
 }
 
 func TestThePictureIsXML(t *testing.T) {

@@ -7,12 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -54,7 +50,7 @@ func run(page, only string, rounds int) error {
 		return err
 	}
 	var text strings.Builder
-	text.WriteString(machine("make bench"))
+	text.WriteString(samples.Machine() + ".\n")
 	var missed []string
 	for _, s := range chosen {
 		if rounds > 0 {
@@ -68,7 +64,7 @@ func run(page, only string, rounds int) error {
 		text.WriteString("\n" + r.section())
 		missed = append(missed, r.missed()...)
 	}
-	if err := samples.write(page, text.String()); err != nil {
+	if err := samples.Write(page, text.String()); err != nil {
 		return err
 	}
 	if len(missed) > 0 {
@@ -86,7 +82,7 @@ func runCliff(page, picture string, connects int) error {
 		return err
 	}
 	if page == "-" {
-		return fills.write(page, machine("make bench-cliff")+c.section(picture))
+		return fills.Write(page, fills.Machine()+".\n"+c.section(picture))
 	}
 	relative, err := filepath.Rel(filepath.Dir(page), picture)
 	if err != nil {
@@ -96,7 +92,7 @@ func runCliff(page, picture string, connects int) error {
 		return err
 	}
 	return errors.Join(os.WriteFile(picture, []byte(c.picture()), 0o644),
-		fills.write(page, machine("make bench-cliff")+c.section(filepath.ToSlash(relative))))
+		fills.Write(page, fills.Machine()+".\n"+c.section(filepath.ToSlash(relative))))
 }
 
 func requirements(chosen []scenario) error {
@@ -131,36 +127,4 @@ func choose(only string) ([]scenario, error) {
 		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
-}
-
-func (p part) write(page, text string) error {
-	if page == "-" {
-		_, err := fmt.Print(text)
-		return err
-	}
-	old, err := os.ReadFile(page)
-	if err != nil {
-		return err
-	}
-	now, err := p.splice(string(old), text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", page, err)
-	}
-	return os.WriteFile(page, []byte(now), 0o644)
-}
-
-// machine says where, when and by which command the figures were taken.
-func machine(command string) string {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		panic(err) // it can only fail for a bad pointer
-	}
-	cpu := "unknown CPU"
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		if _, after, ok := strings.Cut(string(b), "model name\t: "); ok {
-			cpu, _, _ = strings.Cut(after, "\n")
-		}
-	}
-	return fmt.Sprintf("%s, %d CPUs, Linux %s %s, %s, %#q.\n", cpu, runtime.NumCPU(),
-		unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), time.Now().UTC().Format(time.DateOnly), command)
 }

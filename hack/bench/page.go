@@ -1,18 +1,17 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"portreeve.io/portreeve/hack/docs/part"
 )
 
-// part is a part of the page that the bench writes, by its markers.
-type part struct{ begin, end string }
-
+// The parts of the page that the bench writes.
 var (
-	samples = part{"<!-- bench: begin. Written by `make bench`; edit outside of the markers. -->", "<!-- bench: end -->"}
-	fills   = part{"<!-- cliff: begin. Written by `make bench-cliff`; edit outside of the markers. -->", "<!-- cliff: end -->"}
+	samples = part.Part{Name: "bench", Command: "make bench"}
+	fills   = part.Part{Name: "cliff", Command: "make bench-cliff"}
 )
 
 // result is one scenario's figures, a row for each subject in the order measured.
@@ -87,19 +86,4 @@ func (r result) row(name string) (row, bool) {
 		}
 	}
 	return row{}, false
-}
-
-var errMarkers = errors.New("the page must have the begin marker, and then the end marker, once each")
-
-// splice puts text between the part's markers.
-func (p part) splice(page, text string) (string, error) {
-	if strings.Count(page, p.begin) != 1 || strings.Count(page, p.end) != 1 {
-		return "", errMarkers
-	}
-	before, rest, _ := strings.Cut(page, p.begin)
-	_, after, ok := strings.Cut(rest, p.end)
-	if !ok {
-		return "", errMarkers
-	}
-	return before + p.begin + "\n" + text + p.end + after, nil
 }

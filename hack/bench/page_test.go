@@ -1,16 +1,13 @@
 package main
 
 import (
-	"errors"
-	"flag"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "rewrite testdata")
+	"portreeve.io/portreeve/hack/golden"
+)
 
 func ms(n ...float64) []time.Duration {
 	ds := make([]time.Duration, len(n))
@@ -36,24 +33,7 @@ func example() result {
 }
 
 func TestASectionShowsFiguresRatiosAndGoals(t *testing.T) {
-	golden(t, "section.md", example().section())
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	golden := "testdata/" + name
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Error(d)
-	}
+	golden.Check(t, "testdata/section.md", example().section())
 }
 
 func TestOnlyAMedianAboveItsGoalIsMissed(t *testing.T) {
@@ -88,24 +68,6 @@ func TestTheMedianIsTheMiddleOrTheMeanOfTheMiddleTwo(t *testing.T) {
 func TestRatiosArePairedByRound(t *testing.T) {
 	if got, want := paired(ms(1, 30, 2), ms(10, 100, 40)), (spread{0.1, 0.05, 0.3}); got != want {
 		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
-func TestTextGoesBetweenTheMarkersOnly(t *testing.T) {
-	begin, end := samples.begin, samples.end
-	got, err := samples.splice("# Title\n"+begin+"\nold\n"+end+"\nProse.\n", "new\n")
-	if want := "# Title\n" + begin + "\nnew\n" + end + "\nProse.\n"; err != nil || got != want {
-		t.Errorf("got %q (%v), want %q", got, err, want)
-	}
-	for name, page := range map[string]string{
-		"no markers":      "# Title\n",
-		"only one":        begin,
-		"the wrong order": end + begin,
-		"one twice":       begin + begin + end,
-	} {
-		if _, err := samples.splice(page, "new"); !errors.Is(err, errMarkers) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"errors"
-	"flag"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "rewrite testdata")
+	"portreeve.io/portreeve/hack/golden"
+)
 
 // good keeps every goal, by nothing.
 func good() figures {
@@ -27,20 +24,7 @@ func good() figures {
 }
 
 func TestTheTableShowsFiguresAndGoals(t *testing.T) {
-	got := good().table()
-	const golden = "testdata/table.md"
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Error(d)
-	}
+	golden.Check(t, "testdata/table.md", good().table())
 }
 
 func TestMissedGoals(t *testing.T) {
@@ -84,28 +68,6 @@ func TestPercentile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := percentile(tt.of, tt.p); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
-			}
-		})
-	}
-}
-
-func TestSplice(t *testing.T) {
-	tests := map[string]struct {
-		page, want string
-		err        error
-	}{
-		"what was between the markers is replaced": {"a\n" + begin + "\nold\n" + end + "\nb\n", "a\n" + begin + "\nnew\n" + end + "\nb\n", nil},
-		"no markers":          {"a\n", "", errMarkers},
-		"no end":              {begin + "\n", "", errMarkers},
-		"the end comes first": {end + begin + end, "", errMarkers},
-		"two begins":          {begin + end + begin, "", errMarkers},
-		"two ends":            {begin + end + end, "", errMarkers},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, err := splice(tt.page, "new\n")
-			if !errors.Is(err, tt.err) || got != tt.want {
-				t.Errorf("got %q, %v", got, err)
 			}
 		})
 	}

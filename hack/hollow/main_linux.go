@@ -64,7 +64,7 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := write(o.page, machine(load)+f.table()); err != nil {
+	if err := scale.Write(o.page, machine(load)+f.table()); err != nil {
 		return err
 	}
 	if missed := f.missed(); len(missed) > 0 {

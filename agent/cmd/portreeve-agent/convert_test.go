@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,9 +11,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/hack/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // convert runs the command; in is its standard input.
 func convert(t *testing.T, in string, args ...string) result {
@@ -40,25 +38,9 @@ func TestConvertPrintsANodeTuning(t *testing.T) {
 			if got.code != 0 {
 				t.Error(got.code, got.stderr)
 			}
-			golden(t, name+".yaml", got.stdout)
-			golden(t, name+".txt", got.stderr)
+			golden.Check(t, name+".yaml", got.stdout)
+			golden.Check(t, name+".txt", got.stderr)
 		})
-	}
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (go test -update writes it)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 }
 

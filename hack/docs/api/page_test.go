@@ -1,40 +1,24 @@
 package main
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"portreeve.io/portreeve/hack/golden"
 )
-
-var update = flag.Bool("update", false, "write the page")
 
 const up = "../../../"
 
 func TestTheReferencesAreUpToDate(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			path := filepath.Join(up, target, k.file())
 			want, err := page(up+source, k)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *update {
-				if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			have, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, string(have)); diff != "" {
-				t.Errorf("run make generate-docs; %s (-want +got):\n%s", path, diff)
-			}
+			golden.Check(t, filepath.Join(up, target, k.file()), want) // make generate-docs writes it, too
 		})
 	}
 }

@@ -1,34 +1,17 @@
 package main
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"portreeve.io/portreeve/agent/metrics"
 	"portreeve.io/portreeve/controllers"
+	"portreeve.io/portreeve/hack/golden"
 )
 
-var update = flag.Bool("update", false, "rewrite the page")
-
 func TestThePageIsUpToDate(t *testing.T) {
-	path := filepath.Join("../../..", target)
-	if *update {
-		if err := os.WriteFile(path, []byte(page()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(page(), string(got)); diff != "" {
-		t.Errorf("run go run ./hack/docs/metrics: %s", diff)
-	}
+	golden.Check(t, filepath.Join("../../..", target), page()) // make generate-docs writes it, too
 }
 
 func TestThePageHasEveryMetricOnce(t *testing.T) {
