@@ -159,6 +159,19 @@ func (f files) Rename(from, to string) error {
 	return nil
 }
 
+func (f files) Remove(name string) error {
+	f.step()
+	if f.fault != nil {
+		return f.fault
+	}
+	if _, there := f.names[0][name]; there {
+		f.diskWrites++
+		delete(f.names[0], name)
+	}
+	f.step()
+	return nil
+}
+
 func (f files) List() (names []string, err error) {
 	for name := range f.names[0] {
 		names = append(names, name)

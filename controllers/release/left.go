@@ -22,7 +22,7 @@ func left(p *v1alpha1.PortPressure) string {
 	}
 	var held []string
 	for _, s := range p.Status.Settings {
-		if !back(s) {
+		if !back(p, s) {
 			held = append(held, fmt.Sprintf("%s %s%s", s.Key, s.State, message(s)))
 		}
 	}
@@ -35,9 +35,10 @@ func left(p *v1alpha1.PortPressure) string {
 	return some(held, ", ") + agent(p)
 }
 
-// back says whether s was given back, if only for after a restart.
-func back(s v1alpha1.SettingStatus) bool {
-	return s.State == v1alpha1.SettingReleased || s.State == v1alpha1.SettingRestartRequired && s.Want == nil
+// back says whether s was given back, if only for after a restart: nothing is wanted
+// any more then.
+func back(p *v1alpha1.PortPressure, s v1alpha1.SettingStatus) bool {
+	return s.State == v1alpha1.SettingReleased || s.State == v1alpha1.SettingRestartRequired && p.Spec.Settings != nil
 }
 
 // some are the first of a list, and how many more there are.

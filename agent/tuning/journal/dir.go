@@ -22,22 +22,44 @@ func OpenDir(path string) (*Dir, error) {
 	if err := makeDir(path); err != nil {
 		return nil, fmt.Errorf("make the journal's folder: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock the journal's folder: %w", err)
+	for {
+		f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("lock the journal's folder: %w", err)
+		}
+		if err := lock(f); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrLocked, path, err), f.Close())
+		}
+		if there(f) {
+			return &Dir{path, f}, nil
+		}
+		f.Close() // who had it before has removed it meanwhile
 	}
-	if err := lock(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrLocked, path, err), f.Close())
-	}
-	return &Dir{path, f}, nil
 }
 
-// Close lets others have the journal. Once is enough, twice does no harm.
-func (d *Dir) Close() error {
-	if err := d.lock.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return err
+// lockName is the file that whoever has the journal has locked.
+const lockName = "lock"
+
+// there says whether f is still what its path leads to.
+func there(f *os.File) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
 	}
-	return nil
+	now, err := os.Stat(f.Name())
+	return err == nil && os.SameFile(mine, now)
+}
+
+// Close lets others have the journal, and leaves no lock behind in a folder that has
+// nothing else. Once is enough, twice does no harm.
+func (d *Dir) Close() error {
+	if _, err := d.lock.Stat(); errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	if names, err := d.List(); err == nil && len(names) == 1 {
+		return closeLast(d.lock)
+	}
+	return d.lock.Close()
 }
 
 // Read implements Disk.
@@ -59,6 +81,14 @@ func (d *Dir) Sync(file string) error {
 // Rename implements Disk.
 func (d *Dir) Rename(from, to string) error {
 	return rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
+}
+
+// Remove implements Disk.
+func (d *Dir) Remove(file string) error {
+	if err := os.Remove(filepath.Join(d.path, file)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // List implements Disk.

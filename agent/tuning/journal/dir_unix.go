@@ -14,6 +14,9 @@ func makeDir(path string) error { return os.MkdirAll(path, 0o700) }
 // lock is let go when f is closed, also by the end of the process.
 func lock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
 
+// closeLast removes the lock while it is held: nobody else has it then.
+func closeLast(f *os.File) error { return errors.Join(os.Remove(f.Name()), f.Close()) }
+
 func syncFile(path string) (err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -57,6 +57,16 @@ func lock(f *os.File) error {
 	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
 }
 
+// closeLast closes first: Windows removes no file that is open, and so none that
+// somebody else has by then.
+func closeLast(f *os.File) error {
+	if err := f.Close(); err != nil {
+		return err
+	}
+	_ = os.Remove(f.Name())
+	return nil
+}
+
 // syncFile is FlushFileBuffers, which wants a handle that may write.
 func syncFile(path string) (err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

@@ -32,6 +32,8 @@ type Disk interface {
 	Write(file string, data []byte) error
 	Sync(file string) error
 	Rename(from, to string) error
+	// Remove is content where there is no such file.
+	Remove(file string) error
 	List() ([]string, error)
 }
 
@@ -183,7 +185,7 @@ func (j *Journal) drop(what func(plan.Entry) bool) error {
 
 // save writes the journal anew: at every moment there is a whole one on the disk, the
 // old or the new. What can't be written is not taken. What would be the same is not
-// written.
+// written, and where there is nothing to remember no file stays.
 func (j *Journal) save(next state) error {
 	data, err := encode(next)
 	if err != nil {
@@ -192,12 +194,20 @@ func (j *Journal) save(next state) error {
 	if was, err := encode(j.state); err == nil && string(was) == string(data) {
 		return nil
 	}
-	for _, step := range []func() error{
+	steps := []func() error{
 		func() error { return j.disk.Write(fresh, data) },
 		func() error { return j.disk.Sync(fresh) },
 		func() error { return j.disk.Rename(fresh, name) },
 		func() error { return j.disk.Sync("") },
-	} {
+	}
+	if next.blank() {
+		steps = []func() error{
+			func() error { return j.disk.Remove(fresh) },
+			func() error { return j.disk.Remove(name) },
+			func() error { return j.disk.Sync("") },
+		}
+	}
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return fmt.Errorf("write the journal: %w", err)
 		}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,6 +77,34 @@ func TestWhatIsWrittenIsThereAgain(t *testing.T) {
 	}
 	if w := j.Wish(); w.Settings == nil || len(w.Settings) > 0 || j.Lost() != "" {
 		t.Errorf("an empty list is not nil: %+v, %s", w, j.Lost())
+	}
+}
+
+// What was given back leaves no trace: no journal says the same as an empty one.
+func TestNothingToRememberLeavesNoFile(t *testing.T) {
+	dir := written(t)
+	d, err := journal.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Open(d, "b1", now)
+	if err == nil {
+		err = errors.Join(j.Ask(journal.Wish{Stop: "s"}), j.Forget(map[plan.Target][]string{{}: {"a"}}))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+		t.Errorf("a stop is to be remembered: %v", err)
+	}
+	if err := errors.Join(j.Ask(journal.Wish{Settings: []v1alpha1.Setting{}}), d.Close(), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v, left %v", err, left)
+	}
+	if j, err = open(t, dir, "b1"); err != nil || len(j.Targets()) > 0 || len(j.Wish().Settings) > 0 || j.Lost() != "" {
+		t.Errorf("the next one finds %v, %+v, %q (%v)", j.Targets(), j.Wish(), j.Lost(), err)
 	}
 }
 
@@ -189,6 +219,36 @@ func TestOneProcessHasTheJournal(t *testing.T) {
 	if err := second.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Whoever closes removes the lock: one that waited for it must not have the old file
+// while another one has the new.
+func TestNeverTwoHaveTheJournal(t *testing.T) {
+	dir := t.TempDir()
+	var has, took atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for took.Load() < 2000 {
+				d, err := journal.OpenDir(dir)
+				if errors.Is(err, journal.ErrLocked) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if took.Add(1); has.Add(1) > 1 {
+					t.Error("two have it")
+				}
+				has.Add(-1)
+				if err := d.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // FuzzOpen holds that what can be read is written the same again, and that nothing

@@ -28,6 +28,11 @@ type state struct {
 	Entries []plan.Entry `json:"entries"`
 }
 
+// blank says that s remembers nothing: no journal at all says the same.
+func (s state) blank() bool {
+	return len(s.Entries) == 0 && len(s.Wish.Settings) == 0 && s.Wish.Stop == ""
+}
+
 // file is the journal's file. Sum is the SHA-256 of State without white space, in
 // hexadecimal: an original that has changed on the disk must not be given back.
 type file struct {

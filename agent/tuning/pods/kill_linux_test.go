@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -176,6 +178,9 @@ func (n *node) owners(pods int) []netns.Namespace {
 // entries is how many the journal has.
 func (n *node) entries() int {
 	raw, err := os.ReadFile(filepath.Join(n.state, "journal.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
 	n.must(err)
 	var f struct {
 		State struct{ Entries []json.RawMessage }
