@@ -44,7 +44,7 @@ func gains(p *v1alpha1.PortPressure, n *v1alpha1.Network) (gains []string) {
 	if t := s.Tightest; slices.Contains(churns, s.Cause) && t.States != nil && t.Reusable != nil && *t.Reusable == 0 && !strings.Contains(s.Advice, "linux.timeWait.reuse") {
 		gains = append(gains, fmt.Sprintf("linux.timeWait.reuse All: most of the %d ports in TIME_WAIT, a second after their connections end, where both sides use TCP timestamps", t.States.TimeWait))
 	}
-	if len(gains) > 0 && s.Tightest.Network != "Host" {
+	if pod := n != nil && (n.Pod != "" || n.UID != ""); pod && len(gains) > 0 {
 		gains = append(gains, "a pod has settings of its own: spec.pods of the NodeTuning must select it")
 	}
 	return gains

@@ -1,10 +1,12 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
 	"portreeve.io/portreeve/api/table"
+	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -67,11 +69,11 @@ func settingsOf(p *v1alpha1.PortPressure, from string) (rows []setting) {
 // note is what stands beside a setting.
 func (s setting) note() string {
 	var parts []string
-	if s.Have != nil && (s.Want == nil || *s.Have != *s.Want) {
-		parts = append(parts, "is "+*s.Have)
+	if s.Have != nil && (s.Want == nil || !s.same(*s.Have, *s.Want)) {
+		parts = append(parts, "is "+cmp.Or(*s.Have, "empty"))
 	}
-	if s.Original != nil && (s.Have == nil || *s.Original != *s.Have) {
-		parts = append(parts, "was "+*s.Original)
+	if s.Original != nil && (s.Have == nil || !s.same(*s.Original, *s.Have)) {
+		parts = append(parts, "was "+cmp.Or(*s.Original, "empty"))
 	}
 	if s.Scope == string(v1alpha1.ScopePods) {
 		text := "in pods"
@@ -87,6 +89,16 @@ func (s setting) note() string {
 		parts = append(parts, "from "+s.from)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// same says whether a and b are the same value of the setting, however they are spelled.
+func (s setting) same(a, b string) bool {
+	for _, os := range []tunable.OS{tunable.Linux, tunable.Windows} {
+		if known, ok := tunable.Lookup(os, s.Key); ok {
+			return known.Same(a, b)
+		}
+	}
+	return a == b
 }
 
 func deref(s *string, otherwise string) string {
