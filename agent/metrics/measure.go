@@ -30,6 +30,7 @@ func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f asses
 	l.states(status.States)
 	l.conntrack(status.Conntrack, sample.Host())
 	l.tcp(f.TCP)
+	l.settings(status.Settings)
 	l.windows(sample, f.Windows)
 	l.add(
 		unseen.metric(float64(assess.UnseenCount(sample, f))),
@@ -114,6 +115,16 @@ func (l *list) tcp(c assess.TCP) {
 	}
 	if c.Memory != nil {
 		l.add(tcpMemory.metric(*c.Memory))
+	}
+}
+
+func (l *list) settings(settings []v1alpha1.SettingStatus) {
+	waiting := map[string]bool{}
+	for i := range settings {
+		if s := &settings[i]; s.State == v1alpha1.SettingRestartRequired && !waiting[s.Key] {
+			waiting[s.Key] = true
+			l.add(restartRequired.metric(1, s.Key))
+		}
 	}
 }
 

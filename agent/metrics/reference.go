@@ -73,9 +73,12 @@ var (
 		"TCP sockets of the node that no process holds any more.", unread)
 	tcpMemory = gauge("portreeve_tcp_memory_used_ratio",
 		"Share of the limit of net.ipv4.tcp_mem that the node's TCP buffers use.", unread)
+	restartRequired = gauge("portreeve_restart_required",
+		"Always 1: a setting that a NodeTuning holds here, written, works after a restart of the node only.",
+		"the setting works already, or is none of a NodeTuning's", "key")
 	windowsFailures = counter("portreeve_windows_port_events_total",
-		"Events of Windows' logs that say that ports have run out, by reason, since the agent started. Each may stand for many failed calls. The reasons are those of the object's status.failures: TcpPortReusedTooSoon (Tcpip 4227), TcpPortsExhausted (4231), UdpPortsExhausted (4266), WinNatPortsExhausted (WinNAT 1033).",
-		notWindows+"; or the System log could not be read", "reason")
+		"Events of Windows' logs that say that ports have run out, since the agent started. Each may stand for many failed calls. Their names are the reasons of the object's status.failures: TcpPortReusedTooSoon (Tcpip 4227), TcpPortsExhausted (4231), UdpPortsExhausted (4266), WinNatPortsExhausted (WinNAT 1033).",
+		notWindows+"; or the System log could not be read", "event")
 	windowsBlocks = gauge("portreeve_windows_free_port_blocks",
 		"Blocks of 64 adjacent ports of a dynamic range that are neither excluded nor used: what HNS reserves for pods and services.",
 		notWindows+"; or the exclusions could not be read", "family", "protocol")

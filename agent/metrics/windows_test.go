@@ -47,10 +47,10 @@ func TestWindowsHasSeriesOfItsOwn(t *testing.T) {
 		"portreeve_windows_nonpaged_pool_bytes 3e+08",
 		"portreeve_windows_nonpaged_pool_limit_bytes 6.442450944e+09",
 		"portreeve_windows_paged_pool_bytes 4e+08",
-		`portreeve_windows_port_events_total{reason="TcpPortReusedTooSoon"} 0`,
-		`portreeve_windows_port_events_total{reason="TcpPortsExhausted"} 3`,
-		`portreeve_windows_port_events_total{reason="UdpPortsExhausted"} 1`,
-		`portreeve_windows_port_events_total{reason="WinNatPortsExhausted"} 0`,
+		`portreeve_windows_port_events_total{event="TcpPortReusedTooSoon"} 0`,
+		`portreeve_windows_port_events_total{event="TcpPortsExhausted"} 3`,
+		`portreeve_windows_port_events_total{event="UdpPortsExhausted"} 1`,
+		`portreeve_windows_port_events_total{event="WinNatPortsExhausted"} 0`,
 		"portreeve_windows_update_pending 0",
 	}
 	text := scrape(t, m)
@@ -84,5 +84,30 @@ func TestSeriesOfAWindowsNodeUnderPressureAreBounded(t *testing.T) {
 	observeWith(m, s, f)
 	if got := len(series(scrape(t, m), "")); got > 400 {
 		t.Errorf("%d series, more than 400", got)
+	}
+}
+
+func TestSettingsThatWaitForARestartAreNamed(t *testing.T) {
+	m := New("v0.1.0")
+	observe := func(states ...v1alpha1.SettingState) {
+		status := &v1alpha1.PortPressureStatus{}
+		for _, state := range states {
+			status.Settings = append(status.Settings, v1alpha1.SettingStatus{ID: "a", Key: "TcpTimedWaitDelay", State: state})
+		}
+		m.Observe(node(0, 0, 0), status, Tick{})
+	}
+	for name, test := range map[string]struct {
+		states []v1alpha1.SettingState
+		want   []string
+	}{
+		"one that waits":      {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
+		"twice the same key":  {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired, v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
+		"one that works":      {[]v1alpha1.SettingState{v1alpha1.SettingApplied}, nil},
+		"none at all is held": {nil, nil},
+	} {
+		observe(test.states...)
+		if diff := cmp.Diff(test.want, series(scrape(t, m), "portreeve_restart_required")); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }
