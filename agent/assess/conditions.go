@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -53,7 +54,11 @@ func portsAvailable(status *v1alpha1.PortPressureStatus) metav1.Condition {
 		available = metav1.ConditionFalse
 	}
 	p := status.Tightest
-	return condition(kind, available, string(status.Level), fmt.Sprintf("%d of %d ports are used: %s", p.Used, p.Capacity, p.Summary))
+	used := strconv.Itoa(int(p.Used))
+	if p.UsedMax != nil && *p.UsedMax > p.Used {
+		used += fmt.Sprintf(" to %d", *p.UsedMax)
+	}
+	return condition(kind, available, string(status.Level), fmt.Sprintf("%s of %d ports are used: %s", used, p.Capacity, p.Summary))
 }
 
 // conntrackCourse follows the connection tracking table from sample to sample.

@@ -156,3 +156,13 @@ func TestASuspicionOutlivesTheAgent(t *testing.T) {
 		}
 	}
 }
+
+func TestPortsThatMayBeUsedAreSaid(t *testing.T) {
+	status := &v1alpha1.PortPressureStatus{Level: v1alpha1.LevelCritical, Tightest: &v1alpha1.Pool{
+		Used: 30, UsedMax: new(int32(260)), Capacity: 300, Summary: "Host → any",
+	}}
+	const want = "30 to 260 of 300 ports are used: Host → any"
+	if c := portsAvailable(status); c.Message != want || c.Status != metav1.ConditionFalse {
+		t.Errorf("got %s %q, want %q", c.Status, c.Message, want)
+	}
+}

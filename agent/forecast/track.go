@@ -48,7 +48,7 @@ func newTrack(life time.Duration) *track { return &track{life: life, queue: queu
 func (t *track) see(at time.Time, p socket.Pool) {
 	drains := draining(p)
 	size, gap := float64(p.Capacity), at.Sub(t.at)
-	now := point{at: at, used: float64(p.Used), rest: float64(p.Used) - drains}
+	now := point{at: at, used: float64(p.Most()), rest: float64(p.Most()) - drains}
 	switch {
 	case size != t.size || gap <= 0 || gap > t.life: // another pool, or one long out of sight
 		*t = *newTrack(t.life)
@@ -75,10 +75,10 @@ func (t *track) keep(p point) {
 
 // measure follows the fill, and remembers what the pool came back from.
 func (t *track) measure(p socket.Pool) {
-	t.room = max(0, t.size-float64(p.Used)) // not Headroom, which leaves the most
+	t.room = float64(p.Headroom())
 	t.percent = 100
 	if t.room > 0 {
-		t.percent = 100 * float64(p.Used) / t.size
+		t.percent = 100 * float64(p.Most()) / t.size
 	}
 	t.full = t.room == 0 || t.full && t.percent >= filled
 	t.turn()
@@ -111,18 +111,13 @@ func (t *track) turn() {
 
 // draining is how many of the ports in use come back by time alone.
 func draining(p socket.Pool) float64 {
-	if p.Protocol != socket.TCP {
+	switch {
+	case p.Protocol != socket.TCP:
 		return 0
-	}
-	if p.Destination != nil {
-		s := p.Destination.States
-		waiting, reusable := s[socket.TimeWait], p.Destination.Reusable
-		if 2*reusable >= waiting { // reuse makes them short-lived, and they stay few
-			waiting = 0
-		} else {
-			waiting -= reusable
-		}
-		return float64(waiting) + float64(s[socket.FinWait2])
+	case p.UsedMax > p.Used: // any port may be lost to this pool
+		return drainingOf(p.Network) * float64(p.UsedMax)
+	case p.Destination != nil:
+		return drainingTo(p.Destination)
 	}
 	// Whose ports these are isn't known. Those that no destination has are the best
 	// guess; what of them has nothing to do with this pool mostly cancels out, as what
@@ -135,4 +130,25 @@ func draining(p socket.Pool) float64 {
 		}
 	}
 	return n
+}
+
+func drainingTo(d *socket.Destination) float64 {
+	waiting, reusable := d.States[socket.TimeWait], d.Reusable
+	if 2*reusable >= waiting { // reuse makes them short-lived, and they stay few
+		waiting = 0
+	} else {
+		waiting -= reusable
+	}
+	return float64(waiting) + float64(d.States[socket.FinWait2])
+}
+
+// drainingOf is the share of n's connections that end by time alone, 0 to 1: that of
+// its ports, where each connection has one of its own.
+func drainingOf(n *socket.Network) float64 {
+	drains, all := 0.0, 0
+	for i := range n.Destinations {
+		drains += drainingTo(&n.Destinations[i])
+		all += n.Destinations[i].States.Total()
+	}
+	return drains / float64(max(1, all))
 }

@@ -1,0 +1,56 @@
+package forecast_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"portreeve.io/portreeve/agent/forecast"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// shared is a Windows machine whose connections all have a port of their own, spread
+// over 50 destinations: no destination has many.
+func shared(at time.Time, each uint32, state socket.State) socket.Sample {
+	n := socket.Network{
+		Settings: socket.Settings{Range: socket.Range{First: 49152, Last: 65535}, EveryPort: true},
+		Held:     int(each) * 50, BindUnknown: true, Detailed: true,
+	}
+	n.States[state] = each * 50
+	for i := range 50 {
+		d := socket.Destination{Source: netip.MustParseAddr("10.0.0.5"), Address: netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), Port: 443}
+		d.States[state] = each
+		n.Destinations = append(n.Destinations, d)
+	}
+	return socket.Sample{Taken: at, Networks: []socket.Network{n}}
+}
+
+func TestPortsThatEveryDestinationMayLoseRunOutTogether(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	tests := map[string]struct {
+		state socket.State
+		each  func(seconds uint32) uint32
+		want  bool // running out, after 400 s
+	}{
+		"A leak that no destination alone shows":    {socket.CloseWait, func(s uint32) uint32 { return s / 2 }, true},
+		"TIME_WAIT that drains as fast as it comes": {socket.TimeWait, func(s uint32) uint32 { return min(s, 120) }, false},
+		"Connections that stay, and don't get more": {socket.Established, func(uint32) uint32 { return 200 }, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := forecast.History{TimeWait: 2 * time.Minute}
+			var f forecast.Forecast
+			for s := uint32(0); s <= 400; s += 10 {
+				sample := shared(begin.Add(time.Duration(s)*time.Second), test.each(s), test.state)
+				f = h.Follow(&sample)
+			}
+			if (f.Seconds != nil) != test.want {
+				t.Fatalf("%v", f)
+			}
+			// 25 a second of the 16384 ports, 10000 of which are in use.
+			if f.Seconds != nil && (*f.Seconds < 200 || *f.Seconds > 310) {
+				t.Errorf("in %d s, want about 255", *f.Seconds)
+			}
+		})
+	}
+}
