@@ -29,7 +29,7 @@ func (f Files) path(key string) (string, error) {
 	return filepath.Join(f.Root, filepath.FromSlash(strings.ReplaceAll(key, ".", "/"))), nil
 }
 
-// Read implements Sysctls.
+// Read implements Store.
 func (f Files) Read(key string) plan.Reading {
 	path, err := f.path(key)
 	if err != nil {
@@ -65,10 +65,10 @@ func readWhole(fd int) (string, error) {
 	return "", io.ErrShortBuffer
 }
 
-// Write implements Sysctls. A value ends with a line's end, because writing no byte
+// Write implements Store. A value ends with a line's end, because writing no byte
 // changes nothing, and an empty list of ports would have none.
-func (f Files) Write(key, value string) error {
-	path, err := f.path(key)
+func (f Files) Write(w plan.Write) error {
+	path, err := f.path(w.Key)
 	if err != nil {
 		return err
 	}
@@ -77,13 +77,13 @@ func (f Files) Write(key, value string) error {
 		return &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
-	for rest := []byte(value + "\n"); len(rest) > 0; { // a list longer than a page is taken in parts
+	for rest := []byte(w.Value + "\n"); len(rest) > 0; { // a list longer than a page is taken in parts
 		n, err := unix.Write(fd, rest)
 		if err == nil && n == 0 {
 			err = io.ErrShortWrite
 		}
 		if err != nil {
-			return fmt.Errorf("write %.80q: %w", value, &fs.PathError{Op: "write", Path: path, Err: err})
+			return fmt.Errorf("write %.80q: %w", w.Value, &fs.PathError{Op: "write", Path: path, Err: err})
 		}
 		rest = rest[n:]
 	}

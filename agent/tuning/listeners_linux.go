@@ -10,7 +10,7 @@ import (
 
 // Listeners are the ports that services have in the calling thread's network, whose
 // sysctls are s.
-func Listeners(s Sysctls) ([]tunable.Ports, error) {
+func Listeners(s Store) ([]tunable.Ports, error) {
 	r := s.Read("net.ipv4.ip_local_port_range")
 	first, last, err := tunable.ParseSpan(r.Value)
 	if err := cmp.Or(r.Err, err); err != nil {

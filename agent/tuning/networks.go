@@ -13,7 +13,7 @@ type Network struct {
 	Facts    plan.Facts
 	// Inside runs fn where sysctls are those of the network, and Facts.Listeners as
 	// well. The error is why it can't be entered.
-	Inside func(fn func(Sysctls)) error
+	Inside func(fn func(Store)) error
 }
 
 // Result is what became of a network.
@@ -71,7 +71,7 @@ func (n networks) Hold(list []Network) []Result {
 	plans, results := make([]plan.Plan, len(list)), make([]Result, len(list))
 	var record []plan.Entry
 	for i := range list {
-		results[i].Err = list[i].Inside(func(files Sysctls) { plans[i] = n.plan(list[i], files) })
+		results[i].Err = list[i].Inside(func(files Store) { plans[i] = n.plan(list[i], files) })
 		record = append(record, plans[i].Record...)
 	}
 	err := n.record(record)
@@ -85,7 +85,7 @@ func (n networks) Hold(list []Network) []Result {
 			p.Fail(err)
 		}
 		if len(p.Writes) > 0 {
-			if err := list[i].Inside(func(files Sysctls) { p.Apply(n.writer(list[i].Target, files)) }); err != nil {
+			if err := list[i].Inside(func(files Store) { p.Apply(n.writer(list[i].Target, files)) }); err != nil {
 				results[i].Err = err
 				continue
 			}
@@ -115,8 +115,21 @@ func (n networks) record(entries []plan.Entry) error {
 	return err
 }
 
+// refresher is a Store that reads some settings now and then only. What is to be
+// written is decided on what stands now.
+type refresher interface{ Refresh([]plan.Write) }
+
 // plan reads what stands in a network, and plans.
-func (n networks) plan(of Network, files Sysctls) plan.Plan {
+func (n networks) plan(of Network, files Store) plan.Plan {
+	p := n.planOnce(of, files)
+	if r, ok := files.(refresher); ok && len(p.Writes) > 0 {
+		r.Refresh(p.Writes)
+		return n.planOnce(of, files)
+	}
+	return p
+}
+
+func (n networks) planOnce(of Network, files Store) plan.Plan {
 	entries := n.journal.Entries(of.Target)
 	in := plan.Input{Target: of.Target, Settings: of.Settings, Current: map[string]plan.Reading{}, Entries: entries,
 		Memory: n.memory[of.Target], Facts: of.Facts}
@@ -127,10 +140,10 @@ func (n networks) plan(of Network, files Sysctls) plan.Plan {
 }
 
 // writer writes one value and reads it back.
-func (n networks) writer(target plan.Target, files Sysctls) func(plan.Write) (string, error) {
+func (n networks) writer(target plan.Target, files Store) func(plan.Write) (string, error) {
 	return func(w plan.Write) (string, error) {
 		n.o.Log.Info("a setting is written", "pod", target.Pod, "key", w.Key, "value", w.Value, "original", w.Original)
-		if err := files.Write(w.Key, w.Value); err != nil {
+		if err := files.Write(w); err != nil {
 			return "", err
 		}
 		r := files.Read(w.Key)

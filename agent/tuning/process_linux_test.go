@@ -182,7 +182,7 @@ func TestKeysThatAreTricksHaveNoFile(t *testing.T) {
 			if r := f.Read(key); r.Err == nil {
 				t.Errorf("read as %+v", r)
 			}
-			if err := f.Write(key, "1"); err == nil || len(err.Error()) > 300 {
+			if err := f.Write(plan.Write{Key: key, Value: "1"}); err == nil || len(err.Error()) > 300 {
 				t.Errorf("written: %.400v", err)
 			}
 		})
@@ -202,7 +202,7 @@ func TestALongListOfPortsIsWrittenAndReadWhole(t *testing.T) {
 	ns.Do(func() {
 		f := Files{Root: "/proc/sys"}
 		for _, value := range []string{want, ""} {
-			if err := f.Write(reserveKey, value); err != nil {
+			if err := f.Write(plan.Write{Key: reserveKey, Value: value}); err != nil {
 				t.Errorf("%d bytes: %v", len(value), err)
 			}
 			if r := f.Read(reserveKey); r.Value != value {

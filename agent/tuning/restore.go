@@ -2,8 +2,11 @@ package tuning
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"portreeve.io/portreeve/agent/tuning/journal"
+	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -33,6 +36,16 @@ func Restore(o Options, dry bool) (list []v1alpha1.SettingStatus, others int, er
 		others = len(networks{t}.Targets())
 	}
 	return list, others, nil
+}
+
+// Originals are those of the host in the journal: what Restore would give back.
+func Originals(o Options) (list []plan.Entry, err error) {
+	t := New(o)
+	defer func() { err = errors.Join(err, t.Close()) }()
+	if err := t.prepare(nil); err != nil {
+		return nil, err
+	}
+	return slices.Collect(maps.Values(t.journal.Entries(plan.Target{}))), nil
 }
 
 const dryRestore = "would be given back"

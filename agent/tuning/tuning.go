@@ -28,10 +28,11 @@ import (
 // nothing.
 const AnnotationHold = "portreeve.io/hold"
 
-// Sysctls are the settings of a network.
-type Sysctls interface {
+// Store is where settings stand: the sysctls of a network, or a Windows machine's
+// registry and netsh.
+type Store interface {
 	Read(key string) plan.Reading
-	Write(key, value string) error
+	Write(plan.Write) error
 }
 
 // Options of a Tuner.
@@ -39,7 +40,7 @@ type Options struct {
 	// Disk opens the journal's folder.
 	Disk func() (journal.Disk, error)
 	// Host is the host's settings.
-	Host Sysctls
+	Host Store
 	// Pods tunes inside pods' networks; nil where this agent does not.
 	Pods Pods
 	// OS is the machine's, Linux where it is empty.
@@ -292,7 +293,7 @@ func (t *Tuner) hold(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.S
 		facts.Protect = slices.Concat(facts.Protect, t.o.Pods.HostPorts())
 	}
 	host := Network{Settings: wanted, Facts: facts,
-		Inside: func(fn func(Sysctls)) error { fn(t.o.Host); return nil }}
+		Inside: func(fn func(Store)) error { fn(t.o.Host); return nil }}
 	return networks{t}.Hold([]Network{host})[0].Statuses
 }
 

@@ -29,6 +29,8 @@ type world struct {
 	names   [2]map[string]int // of files: as they are, and as a loss of power leaves them
 	content [2]map[int]string
 	inodes  int
+	// writesThrough: a new name is certain at once.
+	writesThrough bool
 
 	kernelWrites, diskWrites int
 	// wrote is told of each write to the kernel before it is done.
@@ -87,7 +89,8 @@ func (w *world) Read(key string) plan.Reading {
 	return plan.Reading{Value: v}
 }
 
-func (w *world) Write(key, value string) error {
+func (w *world) Write(of plan.Write) error {
+	key, value := of.Key, of.Value
 	w.step()
 	if w.stubborn[key] {
 		return syscall.EINVAL
@@ -155,6 +158,9 @@ func (f files) Rename(from, to string) error {
 	f.diskWrites++
 	f.names[0][to] = f.names[0][from]
 	delete(f.names[0], from)
+	if f.writesThrough {
+		f.names[1] = maps.Clone(f.names[0])
+	}
 	f.step()
 	return nil
 }

@@ -75,6 +75,7 @@ var pure = map[string]purity{
 	"agent/sysctlconf":                    {},
 	"agent/tally":                         {},
 	"agent/tuning/plan":                   {},
+	"agent/tuning/regfile.go":             {},
 	"agent/tuning/pods/tally.go":          {},
 	"agent/winstat/boot.go":               {},
 	"agent/winstat/event.go":              {},

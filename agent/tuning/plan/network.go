@@ -65,6 +65,7 @@ func (b *builder) reservation() *reservation {
 			r.ours = r.ours.with(parseLists(r.is, v))
 		}
 	}
+	r.ours = r.ours.without(parseLists(r.is, b.Current[r.list].Foreign))
 	r.others = r.now.without(r.ours)
 	return r
 }
@@ -133,11 +134,10 @@ func (r *reservation) widen(w want) {
 func (r *reservation) collisions(w want) (need ports, why string) {
 	now := r.Current[w.Key].Value
 	before := now
-	if e, held := r.entry(w.Key); held && e.wrote(w.is, now) {
-		before = e.Original
+	if e, held := r.entry(w.Key); held {
+		before = e.beneath(w.is, now)
 	}
-	taken := span(w.is, w.Value)
-	added := taken.without(span(w.is, before))
+	taken, added := span(w.is, w.Value), gained(w.is, before, w.Value)
 	if added == (ports{}) {
 		return need, ""
 	}
@@ -222,7 +222,7 @@ func (r *reservation) planReserved() {
 	}
 	var needed []string
 	if !before.equal(r.now) {
-		r.append(&Write{Key: r.list, Value: before.spell(r.is)})
+		r.append(&Write{Key: r.list, Value: before.spell(r.is), Was: r.now.spell(r.is)})
 		needed = []string{r.list}
 	}
 	for _, m := range r.moves {
@@ -230,7 +230,7 @@ func (r *reservation) planReserved() {
 	}
 	r.append(r.moves...)
 	if !before.equal(target) {
-		last := &Write{Key: r.list, Value: target.spell(r.is), Original: r.need.empty()}
+		last := &Write{Key: r.list, Value: target.spell(r.is), Was: before.spell(r.is), Original: r.need.empty()}
 		for _, m := range r.moves {
 			last.After = append(last.After, m.Key)
 		}

@@ -31,7 +31,7 @@ func (p *Plan) apply(w Write, write func(Write) (string, error)) error {
 		return err
 	}
 	p.read(w.Key, have)
-	if is, _ := tunable.Lookup(p.on, w.Key); !is.Same(have, w.Value) {
+	if is, _ := tunable.Lookup(p.on, w.Key); !w.done(is, have) {
 		return fmt.Errorf("wrote %q, reads %q", tunable.Clip(w.Value), tunable.Clip(have))
 	}
 	if m, ok := p.Memory[w.Key]; ok && !w.Original {
@@ -39,6 +39,15 @@ func (p *Plan) apply(w Write, write func(Write) (string, error)) error {
 		p.Memory[w.Key] = m
 	}
 	return nil
+}
+
+// done says whether w is done where have stands.
+func (w Write) done(is tunable.Setting, have string) bool {
+	if _, everybodys := is.Value.(tunable.PortList); !everybodys {
+		return is.Same(have, w.Value)
+	}
+	was, want, now := parseLists(is, w.Was), parseLists(is, w.Value), parseLists(is, have)
+	return want.without(was).without(now).empty() && was.without(want).within(now).empty()
 }
 
 // read notes what stands at key now.

@@ -50,6 +50,9 @@ type Entry struct {
 // Reading is what a key was read as.
 type Reading struct {
 	Value string
+	// Foreign is what of a list that is everybody's can't be Portreeve's, as far as
+	// that shows.
+	Foreign string
 	// ReadOnly says that it can't be written from here.
 	ReadOnly bool
 	// Err is why it could not be read; fs.ErrNotExist where there is no such key,
@@ -143,6 +146,9 @@ type Write struct {
 	Key, Value string
 	// After are keys of which no write may have failed before this one.
 	After []string
+	// Was is what stood when Value was decided. Of a list that is everybody's, only
+	// what tells Value from it is to be done.
+	Was string
 	// Original says that this gives the original back.
 	Original bool
 }

@@ -30,19 +30,27 @@ func parsePorts(value string) ports {
 }
 
 // span is the ports that connect() may take by the value of a range.
-func span(is tunable.Setting, value string) (p ports) {
-	if is.OS == tunable.Linux {
-		if first, last, err := tunable.ParseSpan(value); err == nil {
-			return portsOf(tunable.Ports{First: first, Last: last})
-		}
-		return ports{}
-	}
+func span(is tunable.Setting, value string) ports { return spans(is, value).any() }
+
+// gained is the ports that connect() may take by the value next, and could not before.
+func gained(is tunable.Setting, before, next string) ports {
+	return spans(is, next).without(spans(is, before)).any()
+}
+
+// spans is the ports of each part of a range.
+func spans(is tunable.Setting, value string) (l lists) {
 	for _, part := range is.Split(value) {
-		if start, count, err := tunable.ParseBlock(part); err == nil {
-			p = p.with(portsOf(tunable.Ports{First: start, Last: start + count - 1}))
+		first, last, err := tunable.ParseSpan(part)
+		if is.OS == tunable.Windows {
+			first, last, err = tunable.ParseBlock(part)
+			last += first - 1
 		}
+		if err != nil {
+			first, last = 0, -1
+		}
+		l = append(l, portsOf(tunable.Ports{First: first, Last: last}))
 	}
-	return p
+	return l
 }
 
 func (p ports) with(o ports) ports {

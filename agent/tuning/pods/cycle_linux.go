@@ -74,7 +74,7 @@ func (c *cycle) visit(s space) {
 	l.of, l.at = of, c.facts.Now
 	c.names, c.looks = append(c.names, name), append(c.looks, l)
 	c.due = append(c.due, tuning.Network{Target: s.target, Settings: append([]v1alpha1.Setting{}, mine.settings...), Facts: facts,
-		Inside: func(fn func(tuning.Sysctls)) error {
+		Inside: func(fn func(tuning.Store)) error {
 			return inside(s, func() {
 				c.listen(l)
 				fn(c.o.Sysctls)

@@ -24,6 +24,7 @@ import (
 	"portreeve.io/portreeve/agent/portwalk"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
+	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/tuning/pods"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -233,24 +234,24 @@ const (
 
 // untouchable are the host's settings: nothing here is for them.
 type untouchable struct {
-	tuning.Sysctls
+	tuning.Store
 	tb testing.TB
 }
 
-func (u untouchable) Write(key, value string) error {
-	u.tb.Errorf("%q is written to the host's %s", value, key)
+func (u untouchable) Write(w plan.Write) error {
+	u.tb.Errorf("%q is written to the host's %s", w.Value, w.Key)
 	return unix.EPERM
 }
 
 // counted are the settings of pods.
 type counted struct {
-	tuning.Sysctls
+	tuning.Store
 	writes *atomic.Int32
 }
 
-func (c counted) Write(key, value string) error {
+func (c counted) Write(w plan.Write) error {
 	c.writes.Add(1)
-	return c.Sysctls.Write(key, value)
+	return c.Store.Write(w)
 }
 
 // agent starts an agent, which ends with the test, and looks at everything in each

@@ -26,7 +26,7 @@ type Options struct {
 	// Root is the folder of the files of network namespaces, as the agent sees it.
 	Root string
 	// Sysctls are the settings of the calling thread's network namespace.
-	Sysctls tuning.Sysctls
+	Sysctls tuning.Store
 	// Owners tells whose each network namespace is, by inode.
 	Owners func() ([]netns.Namespace, error)
 	// Open begins to watch the node's pods. It is called when a setting asks for pods

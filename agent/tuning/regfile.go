@@ -1,0 +1,80 @@
+package tuning
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/tunable"
+)
+
+// RegFile is originals as a file that regedit imports: UTF-16 with a byte order mark,
+// a value that was not there as one to delete. What netsh holds stands in comments, as
+// the commands that give it back.
+func RegFile(entries []plan.Entry) []byte {
+	lines := []string{"Windows Registry Editor Version 5.00", "",
+		"; What stood before Portreeve. The values work after a restart.",
+		`[HKEY_LOCAL_MACHINE\` + strings.TrimSuffix(tunable.Tcpip, `\`) + "]"}
+	var commands []string
+	slices.SortFunc(entries, func(a, b plan.Entry) int { return strings.Compare(a.Key, b.Key) })
+	for _, e := range entries {
+		if name, ok := strings.CutPrefix(e.Key, tunable.Tcpip); ok {
+			lines = append(lines, regValue(name, e.Original))
+			continue
+		}
+		commands = append(commands, netshCommands(e)...)
+	}
+	if len(commands) > 0 {
+		lines = append(lines, "", "; And what netsh holds:")
+		lines = append(lines, commands...)
+	}
+	return encodeUTF16(strings.Join(lines, "\r\n") + "\r\n")
+}
+
+// regValue is a line of a value, or a comment where the journal has no number for it.
+func regValue(name, original string) string {
+	if original == tunable.Unset {
+		return strconv.Quote(name) + "=-"
+	}
+	n, err := strconv.ParseUint(original, 10, 32)
+	if err != nil {
+		return "; " + name + ": " + tunable.Clip(strconv.Quote(original))
+	}
+	return fmt.Sprintf("%q=dword:%08x", name, n)
+}
+
+// netshCommands are what gives e back, as comments.
+func netshCommands(e plan.Entry) (lines []string) {
+	is, ok := tunable.Lookup(tunable.Windows, e.Key)
+	if !ok || len(e.Wrote) == 0 {
+		return nil
+	}
+	originals, wrote := is.Split(e.Original), is.Split(e.Wrote[0])
+	for i, l := range listsOf(e.Key) {
+		protocol := strings.ToLower(l.protocol.String())
+		if e.Key != tunable.ExcludedPorts {
+			if start, count, err := tunable.ParseBlock(originals[i]); err == nil {
+				lines = append(lines, fmt.Sprintf("; netsh int %s set dynamicport %s start=%d num=%d", l.family, protocol, start, count))
+			}
+			continue
+		}
+		ports, _ := tunable.ParsePorts(wrote[i]) // what is no list of ports is none of ours
+		for _, p := range ports {
+			lines = append(lines, fmt.Sprintf("; netsh int %s delete excludedportrange protocol=%s startport=%d numberofports=%d store=persistent",
+				l.family, protocol, p.First, p.Last-p.First+1))
+		}
+	}
+	return lines
+}
+
+func encodeUTF16(text string) []byte {
+	out := []byte{0xff, 0xfe}
+	for _, u := range utf16.Encode([]rune(text)) {
+		out = binary.LittleEndian.AppendUint16(out, u)
+	}
+	return out
+}

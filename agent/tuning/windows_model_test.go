@@ -1,0 +1,328 @@
+package tuning
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"portreeve.io/portreeve/agent/netsh"
+	"portreeve.io/portreeve/agent/tuning/journal"
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+const (
+	timedWait = tunable.Tcpip + "TcpTimedWaitDelay"
+	maxPort   = tunable.Tcpip + "MaxUserPort"
+)
+
+var (
+	allowedOnWindows = []string{timedWait, maxPort, tunable.DynamicTCP, tunable.DynamicUDP, tunable.ExcludedPorts}
+	wishesOfWindows  = map[string][]string{
+		timedWait:                          {"30", "60", "90", "301", "x"},
+		maxPort:                            {"5000", "16384", "65535"},
+		tunable.DynamicTCP:                 {"16385 49151", "20000 45000", "49152 16384", "1 2"},
+		tunable.DynamicUDP:                 {"16385 49151", "50000 10000"},
+		tunable.ExcludedPorts:              {"", "9000", "9000-9010,40000"},
+		tunable.Tcpip + "KeepAliveTime":    {"1000"}, // not allowed
+		tunable.Tcpip + "MaxFreeTcbs":      {"1"},
+		"net.ipv4.tcp_fin_timeout":         {"30"},
+		tunable.Tcpip + `..\..\Start\Type`: {"4"},
+	}
+	// What another program writes is nothing that a wish has.
+	foreignRanges = []netsh.Block{{Start: 33000, Count: 32000}, {Start: 1024, Count: 64000}}
+	foreignOnes   = []netsh.Exclusion{{First: 5357, Last: 5357}, {First: 61000, Last: 61063}, {First: 65330, Last: 65330, Administered: true}, {First: 31000, Last: 31063}}
+)
+
+// windowsModel is one Windows machine's history, and what should stand there without
+// Portreeve.
+type windowsModel struct {
+	*windowsWorld
+	t       *testing.T
+	r       *rand.Rand
+	tuner   *Tuner
+	now     time.Time
+	spec    []v1alpha1.Setting
+	given   bool
+	values  map[string]any // theirs
+	ranges  map[list]netsh.Block
+	theirs  map[list][]netsh.Exclusion
+	log     []string
+	restart int
+}
+
+func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
+	sequences := 400
+	if testing.Short() {
+		sequences = 80
+	}
+	killed, written, waited := 0, 0, 0
+	for seed := range uint64(sequences) {
+		w := newWindowsWorld()
+		m := &windowsModel{windowsWorld: w, t: t, r: rand.New(rand.NewPCG(seed, 6)), now: epoch, values: maps.Clone(w.values),
+			ranges: maps.Clone(w.ranges), theirs: map[list][]netsh.Exclusion{}}
+		w.coupled = m.r.IntN(2) == 0
+		w.wrote = m.check
+		m.start()
+		for range 5 + m.r.IntN(25) {
+			killed += m.act()
+		}
+		m.end()
+		written, waited = written+m.kernelWrites, waited+m.restart
+		if t.Failed() {
+			t.Fatalf("seed %d:\n%s", seed, strings.Join(m.log, "\n"))
+		}
+	}
+	if killed < sequences/2 || written == 0 || waited == 0 {
+		t.Errorf("only %d kills, %d writes and %d waits for a restart in %d sequences: this tries nothing", killed, written, waited, sequences)
+	}
+	t.Logf("%d sequences, %d kills, %d writes, %d waits for a restart", sequences, killed, written, waited)
+}
+
+func (m *windowsModel) note(format string, args ...any) {
+	m.log = append(m.log, fmt.Sprintf(format, args...))
+}
+
+func (m *windowsModel) start() {
+	clock := func() time.Time { return m.now }
+	m.tuner = New(Options{
+		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Boot: m.bootID(), OS: tunable.Windows, Kernel: "10.0.20348",
+		Host:  NewWindows(m.windowsWorld, netsh.Client{Run: m.run}, clock),
+		Allow: allowedOnWindows, Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
+		Log: slog.New(slog.DiscardHandler), Now: clock,
+	})
+}
+
+// act is one thing that happens; it returns how many processes were killed.
+func (m *windowsModel) act() int {
+	m.now = m.now.Add(time.Duration(m.r.IntN(40)) * time.Minute / 10)
+	switch m.r.IntN(14) {
+	case 0, 1, 2:
+		m.spec, m.given = m.anySpec(), true
+		for _, s := range m.spec {
+			m.note("want %s %q %s", s.Key, s.Value, s.Mode)
+		}
+		m.offer()
+	case 3:
+		m.spec, m.given = []v1alpha1.Setting{}, true
+		m.note("release")
+		m.offer()
+	case 4, 5, 6:
+		m.meddle()
+	case 7:
+		m.fault = []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO, nil}[m.r.IntN(4)]
+		m.note("the disk: %v", m.fault)
+	case 8:
+		m.fault = nil
+	case 9:
+		l := everyList[m.r.IntN(len(everyList))]
+		m.refuses[l] = !m.refuses[l]
+		m.note("netsh refuses %v: %v", l, m.refuses[l])
+	case 10, 11:
+		power := m.r.IntN(2) == 0
+		m.note("restart, loss of power %v", power)
+		m.windowsWorld.restart(power)
+		m.start()
+		m.maybeOffer()
+	case 12:
+		m.now = m.now.Add(10 * time.Hour)
+	case 13:
+		m.denied = !m.denied
+		m.note("the registry denies: %v", m.denied)
+	}
+	if m.r.IntN(2) > 0 {
+		m.tuner.cycle()
+		m.note("cycle: %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
+		m.applied()
+		return 0
+	}
+	return m.kill()
+}
+
+func (m *windowsModel) kill() (killed int) {
+	m.steps = m.r.IntN(40)
+	m.note("killed after %d steps", m.steps)
+	if died(m.tuner.cycle) {
+		killed = 1
+	}
+	m.note("  %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
+	m.steps = -1
+	m.start()
+	m.maybeOffer()
+	return killed
+}
+
+func (m *windowsModel) maybeOffer() {
+	if m.given && m.r.IntN(2) == 0 {
+		m.offer()
+	}
+}
+
+func (m *windowsModel) offer() {
+	m.tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: m.spec}})
+}
+
+func (m *windowsModel) anySpec() []v1alpha1.Setting {
+	list := []v1alpha1.Setting{}
+	for _, key := range sortedKeys(wishesOfWindows) {
+		if m.r.IntN(2) == 0 {
+			continue
+		}
+		s := wishOf(key, wishesOfWindows[key][m.r.IntN(len(wishesOfWindows[key]))])
+		if m.r.IntN(6) == 0 {
+			s.Mode = v1alpha1.ModeDryRun
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// meddle is another program, or an administrator.
+func (m *windowsModel) meddle() {
+	l := everyList[m.r.IntN(len(everyList))]
+	switch m.r.IntN(5) {
+	case 0:
+		name := []string{"TcpTimedWaitDelay", "MaxUserPort"}[m.r.IntN(2)]
+		value := []any{uint32(44), uint32(7777), "a string", nil}[m.r.IntN(4)]
+		m.windowsWorld.values[name], m.values[name] = value, value
+		if value == nil {
+			delete(m.windowsWorld.values, name)
+			delete(m.values, name)
+		}
+		m.note("another program: %s = %v", name, value)
+	case 1:
+		b := foreignRanges[m.r.IntN(len(foreignRanges))]
+		m.windowsWorld.ranges[l], m.ranges[l] = b, b
+		m.note("another program: %v %v", l, b)
+	default:
+		m.meddleWithExclusions(l, foreignOnes[m.r.IntN(len(foreignOnes))])
+	}
+}
+
+func (m *windowsModel) meddleWithExclusions(l list, e netsh.Exclusion) {
+	verb := "add"
+	if slices.Contains(m.excluded[l], e) {
+		verb = "delete"
+	}
+	if m.change(verb, l, e) != nil {
+		return
+	}
+	m.note("another program: %s %v %v", verb, l, e)
+	for _, of := range everyList {
+		m.theirs[of] = slices.DeleteFunc(m.theirs[of], func(o netsh.Exclusion) bool { return o == e })
+		if slices.Contains(m.excluded[of], e) {
+			m.theirs[of] = append(m.theirs[of], e)
+		}
+	}
+}
+
+// check holds each write against what it may do at all.
+func (m *windowsModel) check(key, what string) {
+	if name, ok := strings.CutPrefix(key, tunable.Tcpip); ok {
+		if _, other := m.windowsWorld.values[name].(string); other {
+			m.t.Errorf("%s is of another type, and %s is written", name, what)
+		}
+		if _, journaled := m.journaledOnWindows(key); !journaled {
+			m.t.Errorf("%s is written, and the journal does not have it", key)
+		}
+		theirs, is := tunable.Unset, m.values[name]
+		if is != nil {
+			theirs = fmt.Sprint(is)
+		}
+		if s, _ := tunable.Lookup(tunable.Windows, key); what != theirs && (s.Check(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
+			m.t.Errorf("%s = %s is written, and it was %s", key, what, theirs)
+		}
+		return
+	}
+	for l, b := range m.windowsWorld.ranges {
+		e, journaled := m.journaledOnWindows(rangeOf(l))
+		if b != m.ranges[l] && !journaled {
+			m.t.Errorf("%v is %v, and the journal has %+v", l, b, e)
+		}
+		if b != m.ranges[l] && !slices.Contains(wishesOfWindows[rangeOf(l)], b.String()) {
+			m.t.Errorf("%v is %v, and nobody wants that", l, b)
+		}
+		if spans(b, 31000) && !spans(m.ranges[l], 31000) && !strings.Contains(","+m.excludedPorts(l)+",", "30000-32767") {
+			m.t.Errorf("%v is %v and has node ports; excluded are %s", l, b, m.excludedPorts(l))
+		}
+	}
+	for l, list := range m.theirs {
+		if missing := without(portsOf(list), portsOf(m.excluded[l])); len(missing) > 0 {
+			m.t.Errorf("%v of others are excluded no more by %v after %s", missing, l, what)
+		}
+	}
+}
+
+func rangeOf(l list) string { return "dynamicport " + strings.ToLower(l.protocol.String()) }
+
+func spans(b netsh.Block, port int) bool { return b.Start <= port && port <= b.Last() }
+
+// journaledOnWindows is what the journal on the disk says of a key, of any boot.
+func (m *windowsModel) journaledOnWindows(key string) (plan.Entry, bool) {
+	steps := m.steps
+	m.steps = -1
+	defer func() { m.steps = steps }()
+	j, err := journal.Open(files{m.world}, "", epoch)
+	if err != nil {
+		return plan.Entry{}, false
+	}
+	e, ok := j.Entries(plan.Target{})[key]
+	return e, ok
+}
+
+// applied holds that what is said to be applied stands, and works.
+func (m *windowsModel) applied() {
+	for _, s := range m.tuner.Settings() {
+		name, inRegistry := strings.CutPrefix(s.Key, tunable.Tcpip)
+		waits := s.State == v1alpha1.SettingRestartRequired
+		if !inRegistry || s.Want == nil || s.State != v1alpha1.SettingApplied && !waits {
+			continue
+		}
+		if have := fmt.Sprint(m.windowsWorld.values[name]); have != *s.Want {
+			m.t.Errorf("%s is said to be %s as %s, and is %s", s.Key, s.State, *s.Want, have)
+		}
+		if waits {
+			m.restart++
+		} else if works := fmt.Sprint(m.live[name]); works != *s.Want {
+			m.t.Errorf("%s is said to be applied as %s, and %s works", s.Key, *s.Want, works)
+		}
+	}
+}
+
+// end gives everything back, and compares.
+func (m *windowsModel) end() {
+	m.note("the end")
+	m.fault, m.refuses, m.denied = nil, map[list]bool{}, false
+	m.spec = []v1alpha1.Setting{}
+	m.offer()
+	for range 3 {
+		m.now = m.now.Add(10 * time.Hour) // nothing is contested any more, and netsh is asked again
+		m.tuner.cycle()
+	}
+	if got, want := fmt.Sprint(m.windowsWorld.values), fmt.Sprint(m.values); got != want {
+		m.t.Errorf("the registry is %s at the end, and should be %s", got, want)
+	}
+	if !maps.Equal(m.windowsWorld.ranges, m.ranges) {
+		m.t.Errorf("the ranges are %v at the end, and should be %v", m.windowsWorld.ranges, m.ranges)
+	}
+	for _, l := range everyList {
+		if want := tunable.FormatPorts(portsOf(m.theirs[l])); m.excludedPorts(l) != want {
+			m.t.Errorf("%v excludes %s at the end, and should %s", l, m.excludedPorts(l), want)
+		}
+	}
+	writes, disk := m.kernelWrites, m.diskWrites
+	m.tuner.cycle()
+	if m.kernelWrites != writes || m.diskWrites != disk {
+		m.t.Errorf("the same again writes: %d, disk %d", m.kernelWrites-writes, m.diskWrites-disk)
+	}
+	if j, err := journal.Open(files{m.world}, "", m.now); err != nil || len(j.Targets()) > 0 {
+		m.t.Errorf("the journal still has entries: %v %v", err, j.Entries(plan.Target{}))
+	}
+}

@@ -1,0 +1,157 @@
+package tuning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"portreeve.io/portreeve/agent/netsh"
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/tunable"
+)
+
+// windowsWorld is a Windows machine in memory: a registry, and what netsh keeps. Its disk
+// is a world's.
+type windowsWorld struct {
+	*world
+	values   map[string]any // uint32, or something else for other types
+	live     map[string]any // as they were when the machine started
+	ranges   map[list]netsh.Block
+	excluded map[list][]netsh.Exclusion
+	// coupled: an exclusion is one for both families.
+	coupled bool
+	// refuses are lists that netsh refuses to change.
+	refuses map[list]bool
+	denied  bool // the registry can't be written
+	runs    int
+}
+
+var everyList = listsOf(tunable.ExcludedPorts)
+
+func newWindowsWorld() *windowsWorld {
+	w := &windowsWorld{world: newWorld(), values: map[string]any{"TcpTimedWaitDelay": uint32(120), "Odd": "a string"},
+		ranges: map[list]netsh.Block{}, excluded: map[list][]netsh.Exclusion{}, refuses: map[list]bool{}}
+	for _, l := range everyList {
+		w.ranges[l] = netsh.Block{Start: 49152, Count: 16384}
+	}
+	w.live, w.writesThrough = maps.Clone(w.values), true
+	return w
+}
+
+// restart starts the machine anew: everything stays, and works now.
+func (w *windowsWorld) restart(powerLoss bool) {
+	w.reboot(powerLoss)
+	w.live = maps.Clone(w.values)
+}
+
+func (w *windowsWorld) Get(name string) (*uint32, error) {
+	switch v := w.values[name].(type) {
+	case nil:
+		return nil, nil
+	case uint32:
+		return &v, nil
+	}
+	return nil, fmt.Errorf("%w: it is there as REG_SZ", plan.ErrForeign)
+}
+
+func (w *windowsWorld) Set(name string, value uint32) error {
+	w.step()
+	if w.denied {
+		return errors.New("Access is denied.") //nolint:revive // Windows' words
+	}
+	w.kernelWrites++
+	w.wrote(tunable.Tcpip+name, strconv.Itoa(int(value)))
+	w.values[name] = value
+	w.step()
+	return nil
+}
+
+func (w *windowsWorld) Delete(name string) error {
+	w.step()
+	w.kernelWrites++
+	w.wrote(tunable.Tcpip+name, tunable.Unset)
+	delete(w.values, name)
+	w.step()
+	return nil
+}
+
+func (w *windowsWorld) Writable() error { return nil }
+
+// run is netsh.exe.
+func (w *windowsWorld) run(_ context.Context, args ...string) ([]byte, error) {
+	w.runs++
+	l := list{family: netsh.Family(args[1])}
+	if strings.HasSuffix(args[4], "udp") {
+		l.protocol = netsh.Protocols[1]
+	}
+	if args[2] == "show" {
+		return []byte(w.show(l, args[3])), nil
+	}
+	w.step()
+	if w.refuses[l] {
+		return nil, errors.New("The parameter is incorrect.") //nolint:revive // Windows' words
+	}
+	w.kernelWrites++
+	first, count := number(args[5]), number(args[6])
+	if args[3] == "dynamicport" {
+		w.ranges[l] = netsh.Block{Start: first, Count: count}
+	} else if err := w.change(args[2], l, netsh.Exclusion{First: first, Last: first + count - 1, Administered: true}); err != nil {
+		return nil, err
+	}
+	w.wrote(args[3], strings.Join(args, " "))
+	w.step()
+	return []byte("Ok."), nil
+}
+
+func number(arg string) int {
+	_, digits, _ := strings.Cut(arg, "=")
+	n, _ := strconv.Atoi(digits)
+	return n
+}
+
+func (w *windowsWorld) show(l list, what string) string {
+	if what == "dynamicport" {
+		return fmt.Sprintf("\nPorts\n---------------------------------\nStart : %d\nCount : %d\n\n", w.ranges[l].Start, w.ranges[l].Count)
+	}
+	text := "\nPorts\n\nStart    End\n----------    --------\n"
+	for _, e := range w.excluded[l] {
+		text += fmt.Sprintf("%d %d", e.First, e.Last)
+		if e.Administered {
+			text += " *"
+		}
+		text += "\n"
+	}
+	return text + "\n* - Administered.\n"
+}
+
+// change adds an exclusion, or deletes one as it was added.
+func (w *windowsWorld) change(verb string, l list, e netsh.Exclusion) error {
+	of := []list{l}
+	if w.coupled {
+		of = []list{{netsh.IPv4, l.protocol}, {netsh.IPv6, l.protocol}}
+	}
+	for _, l := range of {
+		i := slices.Index(w.excluded[l], e)
+		overlaps := slices.ContainsFunc(w.excluded[l], func(o netsh.Exclusion) bool { return o.First <= e.Last && e.First <= o.Last })
+		switch {
+		case verb == "add" && overlaps:
+			return errors.New("The process cannot access the file because it is being used by another process.") //nolint:revive // Windows' words
+		case verb == "add":
+			w.excluded[l] = append(slices.Clone(w.excluded[l]), e)
+		case i < 0:
+			return errors.New("The system cannot find the file specified.") //nolint:revive // Windows' words
+		default:
+			w.excluded[l] = slices.Delete(slices.Clone(w.excluded[l]), i, i+1)
+		}
+	}
+	return nil
+}
+
+// excludedPorts are the ports of a list, as the kernel spells them.
+func (w *windowsWorld) excludedPorts(l list) string {
+	return tunable.FormatPorts(portsOf(w.excluded[l]))
+}
