@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"portreeve.io/portreeve/agent/tuning"
+	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -16,6 +18,7 @@ import (
 type restorer struct {
 	*app
 	dry  bool
+	reg  string
 	tune tuneFlags
 }
 
@@ -34,6 +37,9 @@ func (a *app) restoreCommand() *cobra.Command {
 	f := c.Flags()
 	f.SortFlags = false
 	f.BoolVar(&r.dry, "dry-run", false, "only say what would be given back")
+	if here == tunable.Windows {
+		f.StringVar(&r.reg, "reg", "", "first write the originals to this file, as one that regedit imports; with --dry-run only that is done")
+	}
 	r.tune.addPlaces(f)
 	return c
 }
@@ -47,12 +53,30 @@ func (r *restorer) run() error {
 		return errors.New(o.Unfit)
 	}
 	o.Log = slog.New(slog.DiscardHandler)
+	if err := r.export(o); err != nil {
+		return err
+	}
 	o.Pods = restorePods(&r.tune, o)
 	list, pods, err := tuning.Restore(o, r.dry)
 	if err != nil {
 		return err
 	}
 	return errors.Join(r.print(list), left(list, pods))
+}
+
+// export writes --reg.
+func (r *restorer) export(o tuning.Options) error {
+	if r.reg == "" {
+		return nil
+	}
+	entries, err := tuning.Originals(o)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(r.reg, tuning.RegFile(entries), 0o600); err != nil {
+		return usagef("--reg %q: %w; must be a file that can be written", r.reg, err)
+	}
+	return nil
 }
 
 func (r *restorer) print(list []v1alpha1.SettingStatus) error {

@@ -2,7 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -45,7 +50,7 @@ func newTuneFlags() tuneFlags {
 
 func (t *tuneFlags) add(f *pflag.FlagSet) {
 	f.Var(&t.where, "tune", "whose settings to hold as NodeTunings want them: "+t.where.allowed()+"; pods includes the host")
-	f.Var(&t.allow, "allow", "the sysctls that may be set on this node, parted by commas, or none (default: all of docs/reference/settings.md)")
+	f.Var(&t.allow, "allow", "the settings that may be set on this node, parted by commas, or none (default: all of docs/reference/settings.md)")
 	f.Var(&t.nodePorts, "node-port-range", "the cluster's node ports, which a wider range leaves alone")
 	f.StringVar(&t.stopFile, "stop-file", "", "while this file exists, no setting is changed")
 	t.addPlaces(f)
@@ -53,7 +58,10 @@ func (t *tuneFlags) add(f *pflag.FlagSet) {
 
 // addPlaces are the flags that restore has as well.
 func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
-	f.StringVar(&t.state, "state-dir", "/var/lib/portreeve", "folder of the journal, which remembers the original of each setting")
+	f.StringVar(&t.state, "state-dir", defaultState(), "folder of the journal, which remembers the original of each setting")
+	if here == tunable.Windows {
+		return
+	}
 	f.StringVar(&t.netns, "netns-root", "/run/netns", "folder of the files that the container runtime keeps for pods' network namespaces, for --tune pods")
 	f.StringVar(&t.sysctls, "sysctl-root", "/proc/sys", "where the sysctls are that may be written")
 	f.StringVar(&t.hostIP, "host-ip", "", "the node's address: where the agent has it, its network is the host's, even of a node that is a container itself")
@@ -61,8 +69,12 @@ func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
 
 // protect is the ports that a wider range on the host leaves alone.
 func (t *tuneFlags) protect() []plan.Protected {
+	return append([]plan.Protected{t.protectNodePorts()}, plan.System...)
+}
+
+func (t *tuneFlags) protectNodePorts() plan.Protected {
 	r := socket.Range(t.nodePorts)
-	return append([]plan.Protected{{Ports: tunable.Ports{First: int(r.First), Last: int(r.Last)}, Whose: "node ports"}}, plan.System...)
+	return plan.Protected{Ports: tunable.Ports{First: int(r.First), Last: int(r.Last)}, Whose: "node ports"}
 }
 
 // startTuner makes the tuner that the flags ask for, and gives what runs it.
@@ -78,7 +90,7 @@ func (r *runner) startTuner(ctx context.Context, log *slog.Logger, changed func(
 	o.Log, o.Changed = log, changed
 	if r.tune.where.value == tuneHost {
 		t := tuning.New(o)
-		return t, []func(context.Context){t.Run}, nil
+		return t, append(watchSettings(log, t.Poke), t.Run), nil
 	}
 	return r.startPods(ctx, o, pods)
 }
@@ -89,14 +101,19 @@ type podTuning struct {
 	config *rest.Config
 }
 
-// keys are sysctls of the catalogue.
+var errNoPods = errors.New("no settings inside pods on this system")
+
+// here is the operating system that the agent runs on.
+const here = tunable.OS(runtime.GOOS)
+
+// keys are those of the catalogue for this operating system.
 type keys []string
 
 const noKeys = "none"
 
 func allKeys() (all keys) {
 	for _, s := range tunable.All() {
-		if s.OS == tunable.Linux {
+		if s.OS == here {
 			all = append(all, s.Key)
 		}
 	}
@@ -115,7 +132,7 @@ func (k *keys) String() string {
 
 func (k *keys) Type() string { return "KEY,…" }
 func (k *keys) allowed() string {
-	return "none, or sysctls of docs/reference/settings.md, parted by commas"
+	return "none, or keys of docs/reference/settings.md, parted by commas"
 }
 
 func (k *keys) Set(s string) error {
@@ -126,10 +143,25 @@ func (k *keys) Set(s string) error {
 	list := strings.Split(s, ",")
 	for i := range list {
 		list[i] = strings.TrimSpace(list[i])
-		if tunable.CheckKey(tunable.Linux, list[i]) != nil {
+		if tunable.CheckKey(here, list[i]) != nil {
 			return errNotAllowed
 		}
 	}
 	*k = list
 	return nil
+}
+
+// stopped says whether the file is there. One that can't be looked for stops as well.
+func stopped(file string) string {
+	if file == "" {
+		return ""
+	}
+	_, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ""
+	case err != nil:
+		return fmt.Sprintf("--stop-file can't be looked for: %v", err)
+	}
+	return "the file " + file + " stops every change"
 }

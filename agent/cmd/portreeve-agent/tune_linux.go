@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,20 +34,10 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 	}, nil
 }
 
-// stopped says whether the file is there. One that can't be looked for stops as well.
-func stopped(file string) string {
-	if file == "" {
-		return ""
-	}
-	_, err := os.Stat(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return ""
-	case err != nil:
-		return fmt.Sprintf("--stop-file can't be looked for: %v", err)
-	}
-	return "the file " + file + " stops every change"
-}
+func defaultState() string { return "/var/lib/portreeve" }
+
+// watchSettings has nothing to do: sysctls are looked at with every sample.
+func watchSettings(*slog.Logger, func()) []func(context.Context) { return nil }
 
 // unfit says why the sysctls below root are not the host's. A procfs shows each
 // process those of its own network namespace, and only the first one has

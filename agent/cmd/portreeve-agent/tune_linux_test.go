@@ -11,8 +11,8 @@ import (
 func TestTuneFlagsAreRefusedInOneLine(t *testing.T) {
 	for name, test := range map[string]struct{ flag, value, want string }{
 		"A place that is none":     {"--tune", "pods,host", `--tune "pods,host": must be `},
-		"A key that is none":       {"--allow", "net.ipv4.tcp_tw_recycle", `--allow "net.ipv4.tcp_tw_recycle": must be none, or sysctls of docs/reference/settings.md, parted by commas`},
-		"A trick for a key":        {"--allow", "../kernel/panic", `--allow "../kernel/panic": must be none, or sysctls`},
+		"A key that is none":       {"--allow", "net.ipv4.tcp_tw_recycle", `--allow "net.ipv4.tcp_tw_recycle": must be none, or keys of docs/reference/settings.md, parted by commas`},
+		"A trick for a key":        {"--allow", "../kernel/panic", `--allow "../kernel/panic": must be none, or keys`},
 		"Node ports that are none": {"--node-port-range", "9-5", `--node-port-range "9-5": must be a range of ports from 1 to 65535`},
 	} {
 		t.Run(name, func(t *testing.T) {
