@@ -14,6 +14,8 @@ import (
 	"portreeve.io/portreeve/api/tunable"
 )
 
+var errNoSetting = errors.New("not a setting below net that Portreeve knows")
+
 // Files are the sysctls of a procfs: those of the calling thread's network namespace.
 type Files struct {
 	// Root is where /proc/sys is.

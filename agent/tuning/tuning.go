@@ -407,5 +407,3 @@ func (t *Tuner) stamp(list []v1alpha1.SettingStatus) {
 		s.LastTransitionTime = &at
 	}
 }
-
-var errNoSetting = errors.New("not a setting below net that Portreeve knows")

@@ -67,11 +67,8 @@ func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
 	f.StringVar(&t.hostIP, "host-ip", "", "the node's address: where the agent has it, its network is the host's, even of a node that is a container itself")
 }
 
-// protect is the ports that a wider range on the host leaves alone.
-func (t *tuneFlags) protect() []plan.Protected {
-	return append([]plan.Protected{t.protectNodePorts()}, plan.System...)
-}
-
+// protectNodePorts is the cluster's node ports, which a wider range on the host leaves
+// alone.
 func (t *tuneFlags) protectNodePorts() plan.Protected {
 	r := socket.Range(t.nodePorts)
 	return plan.Protected{Ports: tunable.Ports{First: int(r.First), Last: int(r.Last)}, Whose: "node ports"}
@@ -100,8 +97,6 @@ type podTuning struct {
 	reader agent.Reader // which knows whose each network namespace is
 	config *rest.Config
 }
-
-var errNoPods = errors.New("no settings inside pods on this system")
 
 // here is the operating system that the agent runs on.
 const here = tunable.OS(runtime.GOOS)

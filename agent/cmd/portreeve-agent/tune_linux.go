@@ -12,6 +12,7 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
+	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/tunable"
 )
 
@@ -27,7 +28,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 		Boot:      strings.TrimSpace(string(boot)),
 		Kernel:    kernelRelease(),
 		Allow:     t.allow,
-		Protect:   t.protect(),
+		Protect:   append([]plan.Protected{t.protectNodePorts()}, plan.System...),
 		Listeners: func() ([]tunable.Ports, error) { return tuning.Listeners(tuning.Files{Root: t.sysctls}) },
 		Stopped:   func() string { return stopped(t.stopFile) },
 		Unfit:     t.unfit(),

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"portreeve.io/portreeve/agent/tuning"
@@ -18,7 +19,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 func watchSettings(*slog.Logger, func()) []func(context.Context) { return nil }
 
 func (r *runner) startPods(context.Context, tuning.Options, podTuning) (*tuning.Tuner, []func(context.Context), error) {
-	return nil, nil, errNoPods // tuneOptions has refused
+	return nil, nil, errors.ErrUnsupported // tuneOptions has refused
 }
 
 func restorePods(*tuneFlags, tuning.Options) tuning.Pods { return nil }

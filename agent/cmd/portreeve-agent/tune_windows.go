@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -62,7 +63,7 @@ func watchSettings(log *slog.Logger, poke func()) []func(context.Context) {
 }
 
 func (r *runner) startPods(context.Context, tuning.Options, podTuning) (*tuning.Tuner, []func(context.Context), error) {
-	return nil, nil, errNoPods // tuneOptions has refused
+	return nil, nil, errors.ErrUnsupported // tuneOptions has refused
 }
 
 func restorePods(*tuneFlags, tuning.Options) tuning.Pods { return nil }

@@ -91,7 +91,7 @@ func (k Key) Watch(ctx context.Context, changed func()) error {
 	if err != nil {
 		return fmt.Errorf("make an event: %w", err)
 	}
-	defer windows.CloseHandle(event)
+	defer func() { _ = windows.CloseHandle(event) }()
 	defer context.AfterFunc(ctx, func() { _ = windows.SetEvent(event) })()
 	for {
 		// Asked anew before anything is looked at, so that no change falls between.
