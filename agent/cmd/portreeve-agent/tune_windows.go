@@ -46,7 +46,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 		Disk:    func() (journal.Disk, error) { return journal.OpenDir(t.state) },
 		Host:    tuning.NewWindows(winreg.Tcpip, netsh.Client{Run: run}, time.Now),
 		Boot:    boot.Format(time.RFC3339Nano),
-		Kernel:  kernelRelease(),
+		Kernel:  winstat.ReadVersion().String(),
 		Allow:   t.allow,
 		Protect: []plan.Protected{t.protectNodePorts()},
 		Stopped: func() string { return stopped(t.stopFile) },
