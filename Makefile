@@ -42,7 +42,7 @@ images: ## Write bin/images/*.tar: Linux (amd64, arm64) and Windows, without a c
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests use (root, apt-get)
-	@hack/deps.sh qemu-system-x86 busybox-static cpio kmod nftables iproute2 wine64 \
+	@hack/deps.sh qemu-system-x86 qemu-system-arm busybox-static cpio kmod nftables iproute2 wine64 \
 	  containerd runc containernetworking-plugins iptables conntrack ethtool openssl
 	@hack/prometheus/fetch.sh >/dev/null # unpacked, not installed: it would start services
 
@@ -83,6 +83,11 @@ test-kernels: ## The tests against live kernels again, on Debian's 6.1 and 6.12 
 .PHONY: test-wine
 test-wine: ## The Windows build under Wine, in namespaces of this machine (root, deps)
 	hack/wine/run.sh
+
+.PHONY: test-arm64
+test-arm64: ## The BPF programs and the ground truth on an emulated arm64, Debian's 6.12 (minutes; not in test)
+	hack/vm/run.sh -p ./agent/portwalk 6.12-arm64
+	hack/vm/run.sh -p ./agent -p ./agent/inetdiag -r GroundTruth 6.12-arm64
 
 .PHONY: e2e
 e2e: ## The chart on real kubelets and containerd, in namespaces of this machine (root, deps)
