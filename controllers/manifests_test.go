@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,7 @@ func TestTheManifestsAreComplete(t *testing.T) {
 	for _, want := range []string{
 		"Namespace/portreeve-system", "CustomResourceDefinition/portpressures.portreeve.io", "Deployment/portreeve-controller", "DaemonSet/portreeve-agent",
 		"ServiceAccount/portreeve-agent", "ServiceAccount/portreeve-controller", "ClusterRole/portreeve-viewer", "ClusterRole/portreeve-tuner",
+		"DaemonSet/portreeve-agent-windows", "PodDisruptionBudget/portreeve-controller",
 		"ValidatingAdmissionPolicyBinding/portreeve-status", "ValidatingAdmissionPolicyBinding/portreeve-spec", "ValidatingAdmissionPolicyBinding/portreeve-agent-events",
 		"ValidatingAdmissionPolicyBinding/portreeve-tuning-advice",
 	} {
@@ -60,8 +62,8 @@ func TestThePodsNeedNoMoreThanTheySay(t *testing.T) {
 		return env.Client.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "restricted", Name: "p"}, Spec: spec}, client.DryRunAll)
 	}
 	objects := kustomize(t, env, "resources: [../config/default]")
-	deployment := decode[appsv1.Deployment](t, objects, "Deployment")
-	agent := decode[appsv1.DaemonSet](t, objects, "DaemonSet").Spec.Template
+	deployment := decode[appsv1.Deployment](t, objects, "portreeve-controller")
+	agent := decode[appsv1.DaemonSet](t, objects, "portreeve-agent").Spec.Template
 
 	if err := admit(deployment.Spec.Template.Spec); err != nil {
 		t.Errorf("the controller meets the restricted level: %v", err)
@@ -73,17 +75,25 @@ func TestThePodsNeedNoMoreThanTheySay(t *testing.T) {
 	if diff := cmp.Diff(capabilities, agent.Spec.Containers[0].SecurityContext.Capabilities); diff != "" {
 		t.Errorf("the agent's capabilities (-want +got):\n%s", diff)
 	}
-	for name, labels := range map[string]map[string]string{"pods": agent.Labels, "selector": decode[appsv1.DaemonSet](t, objects, "DaemonSet").Spec.Selector.MatchLabels} {
-		if diff := cmp.Diff(portpressure.AgentPods, labels); diff != "" {
-			t.Errorf("the controller knows the agent's pods by their labels: %s (-want +got):\n%s", name, diff)
+	windows := decode[appsv1.DaemonSet](t, objects, "portreeve-agent-windows")
+	if err := admit(windows.Spec.Template.Spec); !refused(err, "hostProcess") {
+		t.Errorf("the agent of Windows is a HostProcess container: %v", err)
+	}
+	for name, set := range map[string]*appsv1.DaemonSet{"linux": decode[appsv1.DaemonSet](t, objects, "portreeve-agent"), "windows": windows} {
+		want := map[string]string{"portreeve.io/os": name} // so that neither DaemonSet selects the other's pods
+		maps.Copy(want, portpressure.AgentPods)
+		for what, labels := range map[string]map[string]string{"pods": set.Spec.Template.Labels, "selector": set.Spec.Selector.MatchLabels} {
+			if diff := cmp.Diff(want, labels); diff != "" {
+				t.Errorf("the controller knows the agent's pods by their labels: %s of %s (-want +got):\n%s", what, name, diff)
+			}
 		}
 	}
 }
 
 func TestPodNamesTakeOneReadOnlyMount(t *testing.T) {
 	env := begin(t)
-	plain := decode[appsv1.DaemonSet](t, kustomize(t, env, "resources: [../config/default]"), "DaemonSet")
-	named := decode[appsv1.DaemonSet](t, kustomize(t, env, "resources: [../config/default]\ncomponents: [../config/components/pod-logs]"), "DaemonSet")
+	plain := decode[appsv1.DaemonSet](t, kustomize(t, env, "resources: [../config/default]"), "portreeve-agent")
+	named := decode[appsv1.DaemonSet](t, kustomize(t, env, "resources: [../config/default]\ncomponents: [../config/components/pod-logs]"), "portreeve-agent")
 	pod := &plain.Spec.Template.Spec
 	pod.Volumes = []corev1.Volume{{Name: "pod-logs", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{
 		Path: "/var/log/containers", Type: new(corev1.HostPathDirectoryOrCreate),
@@ -132,12 +142,14 @@ func kustomize(t *testing.T, env *testenv.Env, kustomization string) (objects []
 	}
 }
 
-// decode is the one object of the kind.
-func decode[T any](t *testing.T, objects []*unstructured.Unstructured, kind string) *T {
+// decode is the one workload of the name.
+func decode[T any](t *testing.T, objects []*unstructured.Unstructured, name string) *T {
 	t.Helper()
-	found := slices.DeleteFunc(slices.Clone(objects), func(o *unstructured.Unstructured) bool { return o.GetKind() != kind })
+	found := slices.DeleteFunc(slices.Clone(objects), func(o *unstructured.Unstructured) bool {
+		return o.GroupVersionKind().Group != appsv1.GroupName || o.GetName() != name
+	})
 	if len(found) != 1 {
-		t.Fatalf("%d objects of kind %s", len(found), kind)
+		t.Fatalf("%d workloads %s", len(found), name)
 	}
 	got := new(T)
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found[0].Object, got); err != nil {

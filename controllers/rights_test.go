@@ -150,9 +150,10 @@ func TestWhoMayTune(t *testing.T) {
 	}
 }
 
-// Reading is given to whoever may view the whole cluster, and nothing else to anybody
-// by another role. What a label aggregates takes a controller, which is not here.
-func TestOnlyReadingIsAggregated(t *testing.T) {
+// Nobody gets anything by another role, such as Kubernetes' own view: a PortPressure
+// has the detail of all namespaces. What a label aggregates takes a controller, which
+// is not here.
+func TestNothingIsAggregated(t *testing.T) {
 	env := testenv.Start(t)
 	var roles rbacv1.ClusterRoleList
 	if err := env.Client.List(t.Context(), &roles); err != nil {
@@ -166,8 +167,8 @@ func TestOnlyReadingIsAggregated(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff([]string{"portreeve-viewer to view"}, aggregated); diff != "" {
-		t.Errorf("aggregated roles (-want +got):\n%s", diff)
+	if len(aggregated) > 0 {
+		t.Errorf("aggregated: %v", aggregated)
 	}
 }
 

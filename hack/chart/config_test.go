@@ -85,7 +85,7 @@ func TestCRDsRightsPoliciesAndAlertsAreThoseOfConfig(t *testing.T) {
 			delete(want, releaseJob)
 			for _, o := range Render(t, namespace, operated...) {
 				kind := o.GetKind()
-				if slices.Contains([]string{"DaemonSet", "Deployment", "Job", "Service", "ConfigMap"}, kind) {
+				if slices.Contains([]string{"DaemonSet", "Deployment", "Job", "PodDisruptionBudget", "Service", "ConfigMap"}, kind) {
 					continue
 				}
 				config, ok := want[key(o)]
@@ -127,6 +127,22 @@ func keeps(t *testing.T, crd *unstructured.Unstructured) {
 	crd.SetAnnotations(annotations)
 }
 
+func TestTheNetworkPolicyIsThatOfTheComponent(t *testing.T) {
+	const policy = "NetworkPolicy portreeve"
+	config := configured(t, elsewhere, "components/network-policy")[policy]
+	for _, o := range Render(t, elsewhere, "--set", "networkPolicy.enabled=true") {
+		if key(o) != policy {
+			continue
+		}
+		ownLabels(o, config)
+		if diff := cmp.Diff(config.Object, o.Object); diff != "" {
+			t.Errorf("%s (-config +chart):\n%s", policy, diff)
+		}
+		return
+	}
+	t.Errorf("no %s", policy)
+}
+
 // hooked takes the annotations away that have an object there for an uninstall only.
 func hooked(t *testing.T, o *unstructured.Unstructured) {
 	t.Helper()
@@ -161,6 +177,9 @@ func TestPodsAreThoseOfConfig(t *testing.T) {
 			hooked(t, o)
 		}
 		for _, side := range []*unstructured.Unstructured{o, config} {
+			if side.GetKind() == "PodDisruptionBudget" {
+				continue // it has no pods of its own
+			}
 			container := container(t, side)
 			for _, field := range []string{"args", "image", "imagePullPolicy", "resources"} {
 				delete(container, field)

@@ -34,6 +34,9 @@ func TestRendered(t *testing.T) {
 			if tt.golden == "all.yaml" || tt.golden == "default.yaml" {
 				args = append(args, "--show-only", "templates/agent-windows.yaml", "--show-only", "templates/release.yaml")
 			}
+			if tt.golden == "all.yaml" {
+				args = append(args, "--show-only", "templates/networkpolicy.yaml")
+			}
 			if tt.golden != "pods.yaml" { // differs in the agent only
 				args = append(args, "--show-only", "templates/controller.yaml")
 			}
