@@ -143,6 +143,7 @@ generate-docs: ## Rebuild docs/reference from the types and the metrics
 	go run -trimpath ./hack/docs/api
 	go run -trimpath ./hack/docs/metrics
 	go run -trimpath ./hack/docs/settings
+	go run -trimpath ./hack/docs/values
 
 .PHONY: generate-chart
 generate-chart: ## Make the PrometheusRule; copy it, CRDs, rights, policies and dashboards into the chart

@@ -1,0 +1,27 @@
+// Command values writes the table of values in charts/portreeve/README.md from
+// values.yaml. Run it from the root of the repository: go run ./hack/docs/values
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"portreeve.io/portreeve/hack/docs/part"
+)
+
+const folder = "charts/portreeve/"
+
+func main() {
+	if err := write(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func write() error {
+	text, err := os.ReadFile(folder + "values.yaml")
+	if err != nil {
+		return err
+	}
+	return part.Part{Name: "values", Command: "make generate-docs"}.Write(folder+"README.md", page(string(text)))
+}
