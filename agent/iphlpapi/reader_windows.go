@@ -19,6 +19,8 @@ const (
 	// portsInterval is the time between two readings of the ranges: netsh takes longer
 	// than all the tables.
 	portsInterval = 5 * time.Minute
+	// portsPause is the least time between two, however often it is asked for.
+	portsPause = 10 * time.Second
 	// portsTimeout bounds one.
 	portsTimeout = 15 * time.Second
 )
@@ -81,6 +83,10 @@ func (r *Reader) follow(ctx context.Context) {
 		case <-r.again:
 		}
 		r.readPorts(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(portsPause):
+		}
 	}
 }
 

@@ -31,3 +31,6 @@ func (w watched) Close() error {
 	w.watch.Close()
 	return w.Reader.Close()
 }
+
+// Refresh has the ranges read again.
+func (w watched) Refresh() { refresh(w.Reader) }

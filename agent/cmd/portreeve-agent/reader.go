@@ -16,6 +16,16 @@ type opener struct {
 	open func(readerOptions) (agent.Reader, error)
 }
 
+// refresher is a reader that keeps what seldom changes, and reads it again when asked.
+type refresher interface{ Refresh() }
+
+// refresh asks r, where it is one.
+func refresh(r agent.Reader) {
+	if r, ok := r.(refresher); ok {
+		r.Refresh()
+	}
+}
+
 // readerOptions are what readers have in common.
 type readerOptions struct {
 	proc     string

@@ -151,6 +151,7 @@ func (r *runner) run(ctx context.Context) error {
 
 	again := make(chan struct{}, 1)
 	tell := func() { // at once, what was done or asked
+		refresh(reader)
 		select {
 		case again <- struct{}{}:
 		default:
