@@ -162,10 +162,13 @@ func handle(p *windows.LazyProc, args ...uintptr) (uintptr, error) {
 		return 0, fmt.Errorf("%s: not on this Windows: %w", p.Name, err)
 	}
 	h, _, err := p.Call(args...)
-	if h == 0 {
-		return 0, fmt.Errorf("%s: %w", p.Name, err)
+	switch {
+	case h != 0:
+		return h, nil
+	case errors.Is(err, windows.ERROR_SUCCESS): // as Wine, which only has the names
+		return 0, fmt.Errorf("%s: not on this Windows", p.Name)
 	}
-	return h, nil
+	return 0, fmt.Errorf("%s: %w", p.Name, err)
 }
 
 func text(s string) unsafe.Pointer {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -69,7 +67,6 @@ func capabilities(registry error) []socket.Capability {
 		able("RegistryRead", socket.Verified, "", registry),
 		able("RegistryWrite", socket.Supposed, "TCP/IP's key can be opened for writing; nothing was written", winstat.MayWrite()),
 		timeWaitLength(),
-		able("PowerShell", socket.Supposed, "it is there, and was not run", powerShell()),
 	}
 }
 
@@ -88,9 +85,4 @@ func timeWaitLength() socket.Capability {
 	}
 	c.Message = fmt.Sprintf("OS default, which Windows does not tell: TcpTimedWaitDelay is not set; forecasts assume %.0f s", assumedTimeWait.Seconds())
 	return c
-}
-
-func powerShell() error {
-	_, err := os.Stat(filepath.Join(os.Getenv("SystemRoot"), `System32\WindowsPowerShell\v1.0\powershell.exe`))
-	return err
 }

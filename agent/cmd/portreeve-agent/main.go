@@ -74,6 +74,6 @@ func (a *app) root() *cobra.Command {
 	c.SetOut(a.stdout)
 	c.SetErr(a.stderr)
 	c.SetFlagErrorFunc(flagError)
-	c.AddCommand(a.reportCommand(), a.analyzeCommand(), a.convertCommand(), a.runCommand(), a.restoreCommand())
+	c.AddCommand(a.reportCommand(), a.analyzeCommand(), a.convertCommand(), a.runCommand(), a.restoreCommand(), a.selfTestCommand())
 	return c
 }

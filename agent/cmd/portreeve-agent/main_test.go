@@ -82,7 +82,7 @@ func TestBadUsageIsOneLineAndExitCode2(t *testing.T) {
 		args string
 		want string
 	}{
-		"An unknown command":        {"reprot", `unknown command "reprot": must be analyze, convert, report, restore or run`},
+		"An unknown command":        {"reprot", `unknown command "reprot": must be analyze, convert, report, restore, run or selftest`},
 		"An unknown flag":           {"report --colour", `unknown flag "--colour": report has ` + flags},
 		"An unknown short flag":     {"report -x", `unknown flag "-x": report has ` + flags},
 		"An argument":               {"report eth0", `report takes flags only, not "eth0"`},

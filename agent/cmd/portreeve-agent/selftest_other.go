@@ -1,0 +1,19 @@
+//go:build !windows
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"portreeve.io/portreeve/agent/selftest"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// selfTests says why there are none here.
+func selfTests() error {
+	return fmt.Errorf("selftest asks what only a Windows machine can tell, and this is %s: report shows what is read here", runtime.GOOS)
+}
+
+func (t *selfTester) ask(context.Context, *socket.Sample) []selftest.Check { return nil }

@@ -1,0 +1,236 @@
+package selftest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/windows"
+
+	"portreeve.io/portreeve/agent/iphlpapi"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/winstat"
+)
+
+// Options say what may take long, or write.
+type Options struct {
+	// TimeWait waits for the end of a TIME_WAIT, up to 5 minutes.
+	TimeWait bool
+	// Write tries a value of the registry, below a key of Portreeve's own.
+	Write bool
+}
+
+// most is how many connections of each kind are opened, and share the most of the
+// range: a node in service must not feel it.
+const (
+	most  = 250
+	share = 40 // one part in so many
+)
+
+// Run asks all questions. s is a sample of the machine, for its ranges. An answer that
+// could not be had is one, too.
+func Run(ctx context.Context, s *socket.Sample, o Options) []Check {
+	parameters, _ := winstat.ReadParameters() // an error is among the capabilities
+	checks := []Check{privileges(), compartment()}
+	checks = append(checks, ports(s)...)
+	checks = append(checks, boundSockets()...)
+	checks = append(checks, families(rangesOf(s)), maxUserPort(parameters.MaxUserPort, rangesOf(s)))
+	checks = append(checks, timeWait(ctx, o.TimeWait, parameters.TimedWaitDelay)...)
+	if o.Write {
+		checks = append(checks, registryWrite())
+	}
+	return checks
+}
+
+func rangesOf(s *socket.Sample) []socket.DynamicRange {
+	if s.Windows == nil {
+		return nil
+	}
+	return s.Windows.Ranges
+}
+
+func privileges() Check {
+	const name = "Privileges"
+	sid, elevated, err := winstat.Privileges()
+	if err != nil {
+		return failed(name, err)
+	}
+	c := Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("user %s, elevated: %v", sid, elevated)}
+	if err := winstat.MayWrite(); err != nil {
+		c.Finding += "; TCP/IP's key can't be written: " + err.Error()
+	}
+	return c
+}
+
+// compartment is the network compartment of this thread: the default one is 1.
+func compartment() Check {
+	const name = "Compartment"
+	get := windows.NewLazySystemDLL("iphlpapi.dll").NewProc("GetCurrentThreadCompartmentId")
+	if err := get.Find(); err != nil {
+		return failed(name, err)
+	}
+	id, _, _ := get.Call()
+	return Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("%d; whether the tables show others than this one is open", id)}
+}
+
+// ports opens connections both ways to two destinations, and looks at their ports and
+// at the table.
+func ports(s *socket.Sample) []Check {
+	const name = "Connections"
+	host := s.Host()
+	if host == nil || host.Blind() != "" {
+		return []Check{{Name: name, State: socket.Unsupported, Finding: "the dynamic range is not known"}}
+	}
+	r := host.Settings.Range
+	var a, b *peer
+	var err error
+	if a, err = listen(); err != nil {
+		return []Check{failed(name, err)}
+	}
+	defer a.close()
+	if b, err = listen(); err != nil {
+		return []Check{failed(name, err)}
+	}
+	defer b.close()
+	var open []conn
+	defer func() {
+		for _, c := range open {
+			c.reset()
+		}
+	}()
+	var d dials
+	count := min(most, r.Len()/share)
+	for _, kind := range []struct {
+		ports *[]uint16
+		to    uint16
+		bound bool
+	}{{&d.plainA, a.port, false}, {&d.boundA, a.port, true}, {&d.plainB, b.port, false}, {&d.boundB, b.port, true}} {
+		for range count {
+			c, err := dial(kind.to, kind.bound)
+			if err != nil {
+				return []Check{failed(name, fmt.Errorf("connection %d: %w", len(open)+1, err))}
+			}
+			open = append(open, c)
+			*kind.ports = append(*kind.ports, c.local)
+		}
+	}
+	var reuse *socket.Range
+	if s.Windows != nil {
+		reuse = s.Windows.AutoReuse
+	}
+	return append(append(d.judge(r.Len()), d.fromRange(r, reuse)), inTable(open)...)
+}
+
+// inTable looks for open connections in the table.
+func inTable(open []conn) []Check {
+	rows, err := iphlpapi.Connections()
+	if err != nil {
+		return []Check{failed("TablesShowConnections", err)}
+	}
+	type pair struct{ local, remote netip.AddrPort }
+	pids := map[pair]uint32{}
+	for _, row := range rows {
+		if row.State == socket.Established {
+			pids[pair{row.Local, row.Remote}] = row.PID
+		}
+	}
+	home := netip.AddrFrom4(loopback)
+	there, ours := 0, 0
+	for _, c := range open {
+		pid, ok := pids[pair{netip.AddrPortFrom(home, c.local), netip.AddrPortFrom(home, c.peer)}]
+		if !ok {
+			continue
+		}
+		there++
+		if int(pid) == os.Getpid() {
+			ours++
+		}
+	}
+	return shown(len(open), there, ours)
+}
+
+// boundSockets takes a port by bind() alone, and the same one for the other version of
+// IP.
+func boundSockets() []Check {
+	const shows, shared = "TablesShowBoundSockets", "FamiliesShareBinds"
+	h, port, err := bind(false, 0)
+	if err != nil {
+		return []Check{failed(shows, err)}
+	}
+	defer func() { _ = windows.Closesocket(h) }()
+	c := Check{Name: shows, State: socket.Unsupported, Finding: "a socket that only bind() was called for is not in the table"}
+	rows, err := iphlpapi.Connections()
+	if err != nil {
+		return []Check{failed(shows, err)}
+	}
+	for _, row := range rows {
+		if row.Local.Port() == port {
+			c.State, c.Finding = socket.Verified, fmt.Sprintf("a socket that only bind() was called for is in the table, in state %d", row.State)
+		}
+	}
+	six := Check{Name: shared, State: socket.Verified, Finding: "a port that IPv4 has bound can't be bound by IPv6"}
+	if h6, _, err := bind(true, port); err == nil {
+		six.State, six.Finding = socket.Unsupported, "one port can be bound by IPv4 and by IPv6 at once"
+		_ = windows.Closesocket(h6)
+	} else {
+		six.Finding += ": " + err.Error()
+	}
+	return []Check{c, six}
+}
+
+// timeWait closes a connection and looks for it in TIME_WAIT; where it may, until that
+// is over.
+func timeWait(ctx context.Context, wait bool, set *uint32) []Check {
+	const shows, length = "TablesShowTimeWait", "TimeWaitLength"
+	p, err := listen()
+	if err != nil {
+		return []Check{failed(shows, err)}
+	}
+	defer p.close()
+	c, err := dial(p.port, false)
+	if err != nil {
+		return []Check{failed(shows, err)}
+	}
+	c.close()
+	start := time.Now()
+	if !await(ctx, 10*time.Second, func() bool { return waits(c) }) {
+		return []Check{{Name: shows, State: socket.Unsupported, Finding: "a connection that was closed here did not show up in TIME_WAIT within 10 s"}}
+	}
+	checks := []Check{{Name: shows, State: socket.Verified, Finding: "a connection that was closed here is in TIME_WAIT"}}
+	if !wait {
+		return append(checks, Check{Name: length, State: socket.Supposed, Finding: "not measured: takes --time-wait, and minutes"})
+	}
+	if !await(ctx, 5*time.Minute, func() bool { return !waits(c) }) {
+		return append(checks, Check{Name: length, State: socket.Unsupported, Finding: "it was not over within 5 minutes"})
+	}
+	return append(checks, timeWaitLength(time.Since(start).Truncate(step)-step, set))
+}
+
+// waits says whether c is in TIME_WAIT.
+func waits(c conn) bool {
+	rows, err := iphlpapi.Connections()
+	if err != nil {
+		return false
+	}
+	for _, row := range rows {
+		if row.State == socket.TimeWait && row.Local.Port() == c.local && row.Remote.Port() == c.peer {
+			return true
+		}
+	}
+	return false
+}
+
+func await(ctx context.Context, atMost time.Duration, done func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(step):
+		}
+	}
+	return true
+}

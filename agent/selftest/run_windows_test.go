@@ -1,0 +1,45 @@
+package selftest
+
+import (
+	"errors"
+	"testing"
+
+	"golang.org/x/sys/windows/registry"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// Under Wine the sockets are Linux's: what this proves is that the questions are asked
+// and their answers judged, not how Windows gives ports.
+func TestAllQuestionsHaveAnAnswer(t *testing.T) {
+	s := socket.Sample{Networks: []socket.Network{{
+		Owner: socket.Owner{Kind: socket.OwnerHost}, Settings: socket.Settings{Range: socket.Range{First: 1024, Last: 65535}},
+	}}}
+	got := map[string]Check{}
+	for _, c := range Run(t.Context(), &s, Options{Write: true}) {
+		if _, twice := got[c.Name]; twice || c.Finding == "" {
+			t.Errorf("%+v", c)
+		}
+		got[c.Name] = c
+	}
+	for _, name := range []string{"Privileges", "PortsComeFromTheRange", "TablesShowConnections", "TablesShowTimeWait", "RegistryRoundTrip"} {
+		if c := got[name]; c.State != socket.Verified {
+			t.Errorf("%s is %s: %s", name, c.State, c.Finding)
+		}
+	}
+	for _, name := range []string{"Compartment", "ConnectReusesPorts", "BoundPortsAreExclusive", "TablesShowOwners",
+		"TablesShowBoundSockets", "FamiliesShareBinds", "FamiliesHaveOneRange", "MaxUserPort", "TimeWaitLength"} {
+		if _, ok := got[name]; !ok {
+			t.Errorf("%s was not asked", name)
+		}
+	}
+	if key, err := registry.OpenKey(registry.LOCAL_MACHINE, own, registry.QUERY_VALUE); !errors.Is(err, registry.ErrNotExist) {
+		t.Errorf("the key is there still: %v, %v", key, err)
+	}
+}
+
+func TestWithoutARangeNoConnectionIsMade(t *testing.T) {
+	if got := ports(&socket.Sample{}); len(got) != 1 || got[0].State != socket.Unsupported {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,0 +1,125 @@
+package selftest
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/sys/windows"
+)
+
+// The sockets here are Winsock's own: Go's dialer binds each of its sockets before it
+// connects (ConnectEx), which is one of the two ways that are compared.
+
+var loopback = [4]byte{127, 0, 0, 1}
+
+// peer listens on loopback and keeps what it accepts, until it is closed; closing is up
+// to the other side first.
+type peer struct {
+	net.Listener
+	port uint16
+	done sync.WaitGroup
+}
+
+func listen() (*peer, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // it does not wait
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	p := &peer{Listener: l, port: netip.MustParseAddrPort(l.Addr().String()).Port()}
+	p.done.Go(p.accept)
+	return p, nil
+}
+
+func (p *peer) accept() {
+	for {
+		c, err := p.Accept()
+		if err != nil {
+			return
+		}
+		p.done.Go(func() {
+			var b [1]byte
+			_, _ = c.Read(b[:]) // until the other side closes
+			_ = c.Close()
+		})
+	}
+}
+
+func (p *peer) close() {
+	_ = p.Close()
+	p.done.Wait()
+}
+
+// conn is a connection of ours.
+type conn struct {
+	handle windows.Handle
+	local  uint16
+	peer   uint16
+}
+
+// dial connects to the port of loopback; bound binds to port 0 before.
+func dial(port uint16, bound bool) (conn, error) {
+	h, err := windows.Socket(windows.AF_INET, windows.SOCK_STREAM, windows.IPPROTO_TCP)
+	if err != nil {
+		return conn{}, fmt.Errorf("socket: %w", err)
+	}
+	c := conn{handle: h, peer: port}
+	if bound {
+		err = windows.Bind(h, &windows.SockaddrInet4{Addr: loopback})
+	}
+	if err == nil {
+		err = windows.Connect(h, &windows.SockaddrInet4{Addr: loopback, Port: int(port)})
+	}
+	if err == nil {
+		c.local, err = localPort(h)
+	}
+	if err != nil {
+		c.close()
+		return conn{}, fmt.Errorf("connect to 127.0.0.1:%d: %w", port, err)
+	}
+	return c, nil
+}
+
+func localPort(h windows.Handle) (uint16, error) {
+	name, err := windows.Getsockname(h)
+	if err != nil {
+		return 0, fmt.Errorf("getsockname: %w", err)
+	}
+	switch a := name.(type) {
+	case *windows.SockaddrInet4:
+		return uint16(a.Port), nil
+	case *windows.SockaddrInet6:
+		return uint16(a.Port), nil
+	}
+	return 0, fmt.Errorf("getsockname: %T", name)
+}
+
+// reset ends c without a TIME_WAIT: the self-test gives its ports back at once.
+func (c conn) reset() {
+	_ = windows.SetsockoptLinger(c.handle, windows.SOL_SOCKET, windows.SO_LINGER, &windows.Linger{Onoff: 1})
+	c.close()
+}
+
+func (c conn) close() { _ = windows.Closesocket(c.handle) }
+
+// bind takes a port without connecting: 0 for any.
+func bind(six bool, port uint16) (windows.Handle, uint16, error) {
+	family, address := windows.AF_INET, windows.Sockaddr(&windows.SockaddrInet4{Addr: loopback, Port: int(port)})
+	if six {
+		family, address = windows.AF_INET6, &windows.SockaddrInet6{Addr: netip.IPv6Loopback().As16(), Port: int(port)}
+	}
+	h, err := windows.Socket(family, windows.SOCK_STREAM, windows.IPPROTO_TCP)
+	if err != nil {
+		return 0, 0, fmt.Errorf("socket: %w", err)
+	}
+	got := uint16(0)
+	if err = windows.Bind(h, address); err == nil {
+		got, err = localPort(h)
+	}
+	if err != nil {
+		_ = windows.Closesocket(h)
+		return 0, 0, fmt.Errorf("bind: %w", err)
+	}
+	return h, got, nil
+}

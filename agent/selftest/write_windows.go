@@ -1,0 +1,42 @@
+package selftest
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/windows/registry"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// own is a key that nothing of Windows reads.
+const own = `SOFTWARE\PortreeveSelfTest`
+
+// registryWrite writes a value below own, reads it back, and removes it with its key.
+func registryWrite() Check {
+	const name = "RegistryRoundTrip"
+	if err := roundTrip(); err != nil {
+		return failed(name, err)
+	}
+	return Check{Name: name, State: socket.Verified, Finding: `a REG_DWORD below HKLM\` + own + ` was written, read back and removed`}
+}
+
+func roundTrip() error {
+	const value, number = "Probe", 65534
+	key, existed, err := registry.CreateKey(registry.LOCAL_MACHINE, own, registry.SET_VALUE|registry.QUERY_VALUE|registry.WOW64_64KEY)
+	if err != nil {
+		return fmt.Errorf("make the key: %w", err)
+	}
+	defer key.Close()
+	if existed {
+		return fmt.Errorf(`HKLM\%s is there already: another self-test runs, or left it; delete it`, own)
+	}
+	defer func() { _ = registry.DeleteKey(registry.LOCAL_MACHINE, own) }()
+	if err := key.SetDWordValue(value, number); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	got, kind, err := key.GetIntegerValue(value)
+	if err != nil || kind != registry.DWORD || got != number {
+		return fmt.Errorf("read back: %d of type %d: %w", got, kind, err)
+	}
+	return key.DeleteValue(value)
+}
