@@ -6,8 +6,9 @@ import (
 )
 
 // hives are the registry files that Windows looks for when it unpacks the lowest layer
-// of an image (hcsshim, ProcessBaseLayer). Empty ones pass on Windows Server 2022;
-// since then they must be whole ("The configuration registry database is corrupt").
+// of an image (hcsshim, ProcessBaseLayer). Those of Microsoft's base image 1.0.0 are empty:
+// it runs, but what imports a layer on top of it on a newer Windows finds "the
+// configuration registry database corrupt" (its issue 14). So these are whole.
 var hives = []string{"DEFAULT", "SAM", "SECURITY", "SOFTWARE", "SYSTEM"}
 
 const hiveFolder = "Files/Windows/System32/config"
