@@ -30,7 +30,7 @@ demo-local: build ## The agent alone: watch a namespace of its own run out of po
 .PHONY: build
 build: ## Build bin/portreeve-agent, -controller and kubectl-portreeve: static, for GOOS and GOARCH
 	go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./agent/cmd/portreeve-agent ./controllers/cmd/portreeve-controller ./controllers/cmd/kubectl-portreeve
-	ln -sf kubectl-portreeve bin/kubectl_complete-portreeve
+	ln -sf kubectl-portreeve$$(go env GOEXE) bin/kubectl_complete-portreeve$$(go env GOEXE)
 
 .PHONY: build-windows
 build-windows: ## Build bin/portreeve-agent.exe

@@ -196,6 +196,7 @@ func TestCommandsAgainstARealAPI(t *testing.T) {
 		"no such flag":                         {"top --colour", 2, nil, []string{"unknown flag: --colour", "kubectl portreeve top --help"}},
 		"no such output":                       {"top -o xml", 2, nil, []string{`-o "xml": one of`, "wide", "yaml"}},
 		"a watch of JSON":                      {"top --watch -o json", 2, nil, []string{"kubectl get portpressures --watch -o json"}},
+		"pods as JSON":                         {"top --pods -o json", 2, nil, []string{"the objects are those of nodes"}},
 		"no such context":                      {"top --context elsewhere", 1, nil, []string{`"elsewhere" does not exist`, "--context"}},
 		"nobody answers":                       {"top --server https://127.0.0.1:1", 1, nil, []string{"can't reach the API server: check --context"}},
 		"nobody answers a watch":               {"top --watch --server https://127.0.0.1:1", 1, nil, []string{"can't reach the API server: check --context"}},

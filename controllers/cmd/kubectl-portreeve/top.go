@@ -49,6 +49,9 @@ func (t *top) run(ctx context.Context) error {
 	if t.watch && p != nil {
 		return usagef("-o %q: not with --watch: kubectl get portpressures --watch -o %s does that", *t.OutputFormat, *t.OutputFormat)
 	}
+	if t.pods && p != nil {
+		return usagef("-o %q: not with --pods: the objects are those of nodes", *t.OutputFormat)
+	}
 	c, err := t.cluster()
 	if err != nil {
 		return err

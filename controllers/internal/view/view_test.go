@@ -1,12 +1,12 @@
 package view
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,9 +14,8 @@ import (
 
 	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/hack/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var now = time.Date(2026, 11, 21, 18, 30, 0, 0, time.UTC)
 
@@ -100,19 +99,7 @@ func TestPages(t *testing.T) {
 	}
 	for name, got := range tests {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join("testdata", name+".txt")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".txt"), got)
 		})
 	}
 }
@@ -180,5 +167,48 @@ func TestNothingIsChangedByBeingShown(t *testing.T) {
 	Tuning(read[v1alpha1.NodeTuning](t, "api-gateways.yaml"), ps, o)
 	if diff := cmp.Diff(before, ps); diff != "" {
 		t.Errorf("(-before +after):\n%s", diff)
+	}
+}
+
+func TestNothingInTheObjectsReachesTheTerminal(t *testing.T) {
+	for name, evil := range map[string]string{
+		"Clear the screen": "\x1b[2J", "Newline": "a\nFAKE", "Bidi override": "a\u202eb", "A C1 control": "\u009b31m",
+		"Without end": strings.Repeat("x", 5000), "Wide": strings.Repeat("漢", 300),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ps, nt := cluster(t), read[v1alpha1.NodeTuning](t, "api-gateways.yaml")
+			for i := range ps {
+				spoil(&ps[i], evil)
+			}
+			nt.Name, nt.Status.Rollout.Reason, nt.Status.Rollout.Canaries, nt.Status.Conflicts[0].With = evil, evil, []string{evil}, evil
+			o := Options{Now: now, Options: table.Options{Width: 70}}
+			pages := []string{Nodes(ps, o), Pods(ps, "", o), Node(ps[0], o), Tuning(nt, ps, o), HostNetwork(ps[0], PodRef{Name: evil}, o)}
+			for line := range strings.Lines(strings.Join(pages, "")) {
+				line = strings.TrimSuffix(line, "\n")
+				if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
+					t.Errorf("%q", line)
+				}
+				if n := table.NewPage(o.Options).Columns(line); n > 70 {
+					t.Errorf("%d columns: %q", n, line)
+				}
+			}
+		})
+	}
+}
+
+// spoil puts evil where an agent or an attacker could.
+func spoil(p *v1alpha1.PortPressure, evil string) {
+	p.Name, p.Status.AgentVersion, p.Status.Cause, p.Status.Advice = evil, evil, v1alpha1.Cause(evil), evil
+	if t := p.Status.Tightest; t != nil {
+		t.Summary, t.Network, t.Holder = evil, evil, &v1alpha1.Holder{Namespace: evil, Pod: evil, Process: evil}
+	}
+	for i := range p.Status.Networks {
+		p.Status.Networks[i].Network, p.Status.Networks[i].Pod = evil, evil
+	}
+	for i := range p.Status.Settings {
+		p.Status.Settings[i].Message, p.Status.Settings[i].Have, p.Status.Settings[i].Key = evil, &evil, evil
+	}
+	if p.Labels != nil {
+		p.Labels[v1alpha1.LabelAgent] = evil
 	}
 }
