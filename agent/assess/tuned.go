@@ -3,10 +3,12 @@ package assess
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -47,8 +49,14 @@ func tuned(settings []v1alpha1.SettingStatus) metav1.Condition {
 
 func restartRequired(settings []v1alpha1.SettingStatus) metav1.Condition {
 	const kind = v1alpha1.ConditionRestartRequired
-	if slices.ContainsFunc(settings, func(s v1alpha1.SettingStatus) bool { return s.State == v1alpha1.SettingRestartRequired }) {
-		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonSettingsWait, "")
+	var names []string
+	for _, s := range settings {
+		if s.State == v1alpha1.SettingRestartRequired {
+			names = append(names, strings.TrimPrefix(s.Key, tunable.Tcpip))
+		}
+	}
+	if len(names) > 0 {
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonSettingsWait, strings.Join(names, ", "))
 	}
 	return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoneWaits, "")
 }

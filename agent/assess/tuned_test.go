@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -16,7 +18,7 @@ func TestTuned(t *testing.T) {
 	of := func(states ...v1alpha1.SettingState) []v1alpha1.SettingStatus {
 		list := []v1alpha1.SettingStatus{}
 		for i, s := range states {
-			list = append(list, v1alpha1.SettingStatus{ID: fmt.Sprint(i), State: s, Message: "why " + string(s)})
+			list = append(list, v1alpha1.SettingStatus{ID: fmt.Sprint(i), Key: tunable.Tcpip + fmt.Sprint(i), State: s, Message: "why " + string(s)})
 		}
 		return list
 	}
@@ -44,6 +46,10 @@ func TestTuned(t *testing.T) {
 			}
 			if got := said(s, v1alpha1.ConditionRestartRequired); got != test.restart {
 				t.Errorf("got %s, want %s", got, test.restart)
+			}
+			waiting := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionRestartRequired)
+			if want := map[bool]string{true: "1"}[test.restart == "True SettingsWait"]; waiting.Message != want {
+				t.Errorf("%q waits, want %q", waiting.Message, want)
 			}
 			for _, condition := range s.Conditions {
 				if condition.Type == v1alpha1.ConditionTuned && condition.Message != test.message {

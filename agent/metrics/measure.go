@@ -2,11 +2,13 @@ package metrics
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -32,6 +34,7 @@ func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f asses
 	l.tcp(f.TCP)
 	l.settings(status.Settings)
 	l.windows(sample, f.Windows)
+	l.waiting(status.Settings)
 	l.add(
 		unseen.metric(float64(assess.UnseenCount(sample, f))),
 		lastSample.metric(float64(sample.Taken.UnixMilli())/1000),
@@ -61,6 +64,15 @@ func (l *list) node(s *v1alpha1.PortPressureStatus, t socket.Thresholds) {
 	}
 	if u := s.UDP; u != nil {
 		l.add(udpUsed.metric(float64(u.Used)), udpCapacity.metric(float64(u.Capacity)))
+	}
+}
+
+// waiting is the settings that wait for a restart.
+func (l *list) waiting(settings []v1alpha1.SettingStatus) {
+	for _, s := range settings {
+		if s.State == v1alpha1.SettingRestartRequired && s.Scope == string(v1alpha1.ScopeHost) {
+			l.add(restartRequired.metric(1, strings.TrimPrefix(s.Key, tunable.Tcpip)))
+		}
 	}
 }
 

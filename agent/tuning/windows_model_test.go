@@ -27,7 +27,7 @@ var (
 	allowedOnWindows = []string{timedWait, maxPort, tunable.DynamicTCP, tunable.DynamicUDP, tunable.ExcludedPorts}
 	wishesOfWindows  = map[string][]string{
 		timedWait:                          {"30", "60", "90", "301", "x"},
-		maxPort:                            {"5000", "16384", "65535"},
+		maxPort:                            {"5000", "16384", "65534"},
 		tunable.DynamicTCP:                 {"16385 49151", "20000 45000", "49152 16384", "1 2"},
 		tunable.DynamicUDP:                 {"16385 49151", "50000 10000"},
 		tunable.ExcludedPorts:              {"", "9000", "9000-9010,40000"},

@@ -42,7 +42,7 @@ var windows = []Setting{
 		Key: ExcludedPorts, Field: "windows.excludedPorts", OS: Windows, Reach: Machine,
 		Value: PortList{}, Parts: lists, Default: "",
 		Does:    "Ports that are never chosen by themselves, of TCP and UDP, IPv4 and IPv6.",
-		Caution: "Not while a program has one of them. Those that HNS and WinNAT exclude can't be bound by name either (WSAEACCES 10013).",
+		Caution: "Not while a program has one of them. Those that HNS and WinNAT exclude can't be bound by name (WSAEACCES 10013).",
 		Source:  portExhaustion,
 	},
 	{
@@ -61,9 +61,9 @@ var windows = []Setting{
 	},
 	{
 		Key: Tcpip + "MaxUserPort", Field: "windows.maxUserPort", OS: Windows, Reach: Machine,
-		Value: Integer{5000, 65534, "port"}, Effect: AfterRestart,
-		Does:    "The last port of the range on Windows 2003 and before.",
-		Caution: "A count from 49152 in documents of 2008, and something else again on Windows 11: use dynamicPorts.",
+		Value: Integer{255, 65534, "ports"}, Effect: AfterRestart,
+		Does:    "How many ports from 49152 on the range has; on Windows 2003 and before its last port.",
+		Caution: "Agents take 255 to 16384, as Windows since Vista does by its documents, and Windows 11 was seen to make something else of it: use dynamicPorts.",
 		Source:  tcpipParams,
 	},
 	{

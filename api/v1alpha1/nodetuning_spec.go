@@ -237,9 +237,10 @@ type WindowsSettings struct {
 	// beside TcpTimedWaitDelay.
 	// +optional
 	StrictTimeWaitSeqCheck *bool `json:"strictTimeWaitSeqCheck,omitempty"`
-	// maxUserPort is MaxUserPort: legacy, use dynamicPorts.
+	// maxUserPort is MaxUserPort: legacy, use dynamicPorts. Nodes take 255 to 16384, as
+	// Windows since Vista does; more is for what Windows 2003 made of it.
 	// +optional
-	// +kubebuilder:validation:Minimum=5000
+	// +kubebuilder:validation:Minimum=255
 	// +kubebuilder:validation:Maximum=65534
 	MaxUserPort *int32 `json:"maxUserPort,omitempty"`
 	// keepAlive is when a silent peer is probed.

@@ -25,7 +25,8 @@ const (
 	ReasonSettingRefused = "SettingRefused"
 	// ReasonSettingContested: another program on a node keeps changing a setting.
 	ReasonSettingContested = "SettingContested"
-	// ReasonRestartRequired: a setting works on some nodes after a restart only.
+	// ReasonRestartRequired: a setting works on some nodes after a restart only. It is
+	// written on the PortPressure and the Node as well.
 	ReasonRestartRequired = "RestartRequired"
 	// ReasonReleased: it was deleted, and every node has its originals back.
 	ReasonReleased = "Released"

@@ -123,6 +123,9 @@ func told(conditions []metav1.Condition) (kept []metav1.Condition) {
 			kept = append(kept, metav1.Condition{Type: kind, Status: c.Status})
 		}
 	}
+	if meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionRestartRequired) {
+		kept = append(kept, metav1.Condition{Type: v1alpha1.ConditionRestartRequired, Status: metav1.ConditionTrue})
+	}
 	if c := meta.FindStatusCondition(conditions, v1alpha1.ConditionPortsAvailable); c != nil && c.Status == metav1.ConditionFalse {
 		kept = append(kept, metav1.Condition{Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime})
 	}

@@ -42,6 +42,7 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionFalse, Message: "m", LastTransitionTime: *at(1)},
 				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse, Message: "m"},
 				{Type: v1alpha1.ConditionLeakSuspected, Status: metav1.ConditionUnknown, Message: "m"},
+				{Type: v1alpha1.ConditionRestartRequired, Status: metav1.ConditionTrue, Message: "m"},
 			},
 		},
 	}
@@ -63,6 +64,7 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 			Conditions: []metav1.Condition{
 				{Type: v1alpha1.ConditionLeakSuspected, Status: metav1.ConditionUnknown},
 				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse},
+				{Type: v1alpha1.ConditionRestartRequired, Status: metav1.ConditionTrue},
 				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionFalse, LastTransitionTime: *at(1)},
 			},
 		},

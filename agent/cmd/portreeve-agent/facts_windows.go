@@ -8,6 +8,8 @@ import (
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/tuning"
+	"portreeve.io/portreeve/agent/tuning/winreg"
 	"portreeve.io/portreeve/agent/winstat"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -58,7 +60,16 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 	}
 	_, err = parameters()
 	unseen("registry", err)
-	f.Capabilities = capabilities(err)
+	f.Capabilities = append(capabilities(err), inVain()...)
+}
+
+// inVain are values of the registry that somebody has set, and that Windows ignores.
+func inVain() (list []socket.Capability) {
+	values, _ := winreg.Tcpip.Values() // RegistryRead says why not
+	for _, f := range tuning.Audit(values) {
+		list = append(list, socket.Capability{Name: "RegistryValue " + f.Name, State: socket.Unsupported, Message: f.Why})
+	}
+	return list
 }
 
 // capabilities are those that no reader has.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,6 +76,8 @@ func (b *builder) refuse(s *v1alpha1.Setting, is tunable.Setting) string {
 		return s.Key + ": not in the agent's --allow on this node"
 	case err != nil:
 		return err.Error()
+	case s.Key == maxUserPort && tooManyPorts(s.Value):
+		return fmt.Sprintf("%s: %q: the last port on Windows 2003 only; since Vista it is a count from 49152 on, allowed: 255 to 16384; use windows.dynamicPorts", s.Key, s.Value)
 	case !b.Target.Host() && !is.InPods():
 		return fmt.Sprintf("%s: there is one for the whole node (%v), which no pod can set; use the scope Host", s.Key, is.Reach)
 	case now.absent():
@@ -85,6 +88,15 @@ func (b *builder) refuse(s *v1alpha1.Setting, is tunable.Setting) string {
 		return fmt.Sprintf("%s: read-only here, and it stands at %q", s.Key, tunable.Clip(now.Value))
 	}
 	return ""
+}
+
+// maxUserPort was the last port until Windows 2003. Go's programs need Windows 10, so here
+// it is what Vista made of it.
+const maxUserPort = tunable.Tcpip + "MaxUserPort"
+
+func tooManyPorts(value string) bool {
+	n, err := strconv.Atoi(value)
+	return err != nil || n > 1<<14
 }
 
 func oneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }

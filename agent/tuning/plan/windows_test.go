@@ -23,7 +23,7 @@ const (
 func windows(settings []v1alpha1.Setting, current map[string]Reading, list ...Entry) Input {
 	in := input(settings, current, list...)
 	in.OS, in.Kernel = tunable.Windows, "10.0.20348"
-	in.Allow = []string{timedWait, excluded, tcp, udp}
+	in.Allow = []string{timedWait, maxUserPort, excluded, tcp, udp}
 	return in
 }
 
@@ -100,6 +100,14 @@ func TestPlanOfWindows(t *testing.T) {
 		"Access denied fails": {
 			in:   windows(delay, map[string]Reading{timedWait: {Err: errors.New("access is denied")}}),
 			said: []string{"Failed " + timedWait + ": can't be read: access is denied"},
+		},
+		"The last port of Windows 2003 is none of this Windows": {
+			in:   windows([]v1alpha1.Setting{wish(maxUserPort, "65534")}, stands(maxUserPort, tunable.Unset)),
+			said: []string{"Refused " + maxUserPort + `: "65534": the last port on Windows 2003 only; since Vista it is a count from 49152 on, allowed: 255 to 16384; use windows.dynamicPorts`},
+		},
+		"A legacy value says why it is none": {
+			in:   windows([]v1alpha1.Setting{wish(tunable.Tcpip+"MaxFreeTcbs", "65535")}, nil),
+			said: []string{"Refused " + tunable.Clip(tunable.Tcpip+"MaxFreeTcbs") + ": no effect: it sized a table that Windows now sizes by itself"},
 		},
 		"A sysctl is nothing for Windows": {
 			in:   windows([]v1alpha1.Setting{wish(finTimeout, "30")}, nil),

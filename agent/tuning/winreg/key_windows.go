@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/registry"
 
+	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/tunable"
 )
@@ -79,6 +80,25 @@ func (k Key) Writable() error {
 	return key.Close()
 }
 
+// Values are the names and types of all values of the key.
+func (k Key) Values() (list []tuning.Value, err error) {
+	key, err := k.open(registry.QUERY_VALUE)
+	if err != nil {
+		return nil, err
+	}
+	defer key.Close()
+	names, err := key.ReadValueNames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("list the values of HKLM\\%s: %w", k.Path, err)
+	}
+	for _, name := range names {
+		if _, kind, err := key.GetValue(name, nil); err == nil || errors.Is(err, registry.ErrShortBuffer) {
+			list = append(list, tuning.Value{Name: name, Type: typeName(kind)})
+		}
+	}
+	return list, nil
+}
+
 // Watch calls changed whenever a value of the key was changed, until ctx ends. The
 // error is why it can't.
 func (k Key) Watch(ctx context.Context, changed func()) error {
@@ -113,7 +133,7 @@ func (k Key) Watch(ctx context.Context, changed func()) error {
 
 func typeName(kind uint32) string {
 	names := map[uint32]string{
-		registry.SZ: "REG_SZ", registry.EXPAND_SZ: "REG_EXPAND_SZ", registry.BINARY: "REG_BINARY", registry.MULTI_SZ: "REG_MULTI_SZ",
+		registry.DWORD: "REG_DWORD", registry.SZ: "REG_SZ", registry.EXPAND_SZ: "REG_EXPAND_SZ", registry.BINARY: "REG_BINARY", registry.MULTI_SZ: "REG_MULTI_SZ",
 		registry.QWORD: "REG_QWORD", registry.NONE: "REG_NONE", registry.DWORD_BIG_ENDIAN: "REG_DWORD_BIG_ENDIAN",
 	}
 	if name, ok := names[kind]; ok {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/windows/registry"
 
 	"portreeve.io/portreeve/agent/netsh"
@@ -78,6 +79,24 @@ func TestAValueOfAnotherTypeIsForeign(t *testing.T) {
 		if _, err := key.Get("V"); !errors.Is(err, plan.ErrForeign) || !strings.Contains(err.Error(), " "+name+" ") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestValuesHaveNamesAndTypes(t *testing.T) {
+	key, raw := scratch(t)
+	if err := errors.Join(raw.SetDWordValue("MaxUserPorts", 65534), raw.SetStringValue("MaxUserPort", "a text of more than a few bytes")); err != nil {
+		t.Fatal(err)
+	}
+	values, err := key.Values()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []tuning.Finding{
+		{Name: "MaxUserPort", Why: "present, no effect on this build: it is REG_SZ, and has to be REG_DWORD"},
+		{Name: "MaxUserPorts", Why: "present, no effect on this build: there is no such value; MaxUserPort may be meant"},
+	}
+	if diff := cmp.Diff(want, tuning.Audit(values)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -68,6 +68,13 @@ func TestResolve(t *testing.T) {
 			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30))},
 			want:    []string{"a db-1 net.ipv4.tcp_fin_timeout=30", "a web-1 net.ipv4.tcp_fin_timeout=30", "a web-2 net.ipv4.tcp_fin_timeout=30", "a win-1"},
 		},
+		"Settings of Windows are for its nodes, and not for pods there": {
+			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), pods, func(t *v1alpha1.NodeTuning) {
+				t.Spec.NodeSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "role", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"web"}}}}
+				t.Spec.Windows.TimedWaitDelaySeconds = new(int32(30))
+			})},
+			want: []string{"a db-1 net.ipv4.tcp_fin_timeout=30 net.ipv4.tcp_fin_timeout@POD=30", `a win-1 SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\TcpTimedWaitDelay=30`},
+		},
 		"An absent selector selects nothing": {tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), nobody)}},
 		"One that is being deleted asks for nothing": {
 			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), deleted)}},

@@ -38,6 +38,8 @@ func (c Change) Note(s *v1alpha1.PortPressureStatus, name string) string {
 		return join("the connection tracking table has hardly any room, or none" + message(s, v1alpha1.ConditionConntrackAvailable))
 	case v1alpha1.ReasonConntrackRestored:
 		return join("the connection tracking table has room again" + message(s, v1alpha1.ConditionConntrackAvailable))
+	case v1alpha1.ReasonRestartRequired:
+		return join("settings wait for a restart of the node, which Portreeve leaves to you" + message(s, v1alpha1.ConditionRestartRequired))
 	}
 	return c.Reason
 }

@@ -25,6 +25,8 @@ type Told struct {
 	// Leak and Conntrack are trouble that was told and is not over.
 	Leak      bool `json:"leak,omitempty"`
 	Conntrack bool `json:"conntrack,omitempty"`
+	// Restart is that settings wait for a restart, which was told and is not over.
+	Restart bool `json:"restart,omitempty"`
 	// ExhaustedAt is the last failed call that was told, by the node's clock.
 	ExhaustedAt *metav1.Time `json:"exhaustedAt,omitempty"`
 }

@@ -36,7 +36,7 @@ func Between(t Told, s *v1alpha1.PortPressureStatus, room int) ([]Change, Told) 
 		return nil, t // nothing was reported yet
 	}
 	var changes []Change
-	for _, follow := range []func(*Told, *v1alpha1.PortPressureStatus) Change{level, leak, conntrack} {
+	for _, follow := range []func(*Told, *v1alpha1.PortPressureStatus) Change{level, leak, conntrack, restart} {
 		then := t
 		c := follow(&then, s)
 		switch {
@@ -102,6 +102,16 @@ func conntrack(t *Told, s *v1alpha1.PortPressureStatus) Change {
 		return Change{Reason: v1alpha1.ReasonConntrackPressure, Type: corev1.EventTypeWarning}
 	}
 	return Change{Reason: v1alpha1.ReasonConntrackRestored, Type: corev1.EventTypeNormal}
+}
+
+// restart tells only of the beginning: the end is a restart, which the node tells.
+func restart(t *Told, s *v1alpha1.PortPressureStatus) Change {
+	was := t.Restart
+	t.Restart = meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionRestartRequired)
+	if was || !t.Restart {
+		return Change{}
+	}
+	return Change{Reason: v1alpha1.ReasonRestartRequired, Type: corev1.EventTypeNormal}
 }
 
 // Failed calls are told again after exhaustedAgain while they go on, and not at all

@@ -39,7 +39,7 @@ func failed(ago time.Duration) func(*v1alpha1.PortPressureStatus) {
 
 func TestBetween(t *testing.T) {
 	const normal, warning, critical = v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical
-	const leak, table = v1alpha1.ConditionLeakSuspected, v1alpha1.ConditionConntrackAvailable
+	const leak, table, waits = v1alpha1.ConditionLeakSuspected, v1alpha1.ConditionConntrackAvailable, v1alpha1.ConditionRestartRequired
 	const yes, no, unknown = metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
 	tests := map[string]struct {
 		told Told
@@ -66,6 +66,9 @@ func TestBetween(t *testing.T) {
 		"and has room again":                             {told: Told{Conntrack: true}, now: status(normal, has(table, yes)), want: "ConntrackRestored"},
 		"a table that can't be read is neither":          {told: Told{Conntrack: true}, now: status(normal, has(table, unknown)), then: Told{Conntrack: true}},
 		"an older agent has no such conditions":          {told: Told{Conntrack: true, Leak: true}, now: status(normal), then: Told{Conntrack: true, Leak: true}},
+		"settings wait for a restart":                    {now: status(normal, has(waits, yes)), want: "RestartRequired", then: Told{Restart: true}},
+		"they wait still":                                {told: Told{Restart: true}, now: status(normal, has(waits, yes)), then: Told{Restart: true}},
+		"the node was restarted, without a word":         {told: Told{Restart: true}, now: status(normal, has(waits, no)), room: -1},
 		"calls failed":                                   {now: status(normal, failed(time.Minute)), want: "PortsExhausted", then: Told{ExhaustedAt: at(-time.Minute)}},
 		"they go on, 10 minutes later":                   {told: Told{ExhaustedAt: at(-10 * time.Minute)}, now: status(normal, failed(0)), want: "PortsExhausted", then: Told{ExhaustedAt: at(0)}},
 		"they go on, too soon to say it again":           {told: Told{ExhaustedAt: at(-9 * time.Minute)}, now: status(normal, failed(0)), then: Told{ExhaustedAt: at(-9 * time.Minute)}},
@@ -160,6 +163,12 @@ func TestNote(t *testing.T) {
 		"all that is known": {
 			now: status(v1alpha1.LevelCritical, tight), name: "Service shop/db",
 			want: "81% of the ports are used, 22868 of 28232: shop/api-7f → 10.0.0.9:5432 (Service shop/db), held by shop/api-7f, container api, process api-server; at this rate no port is left in 4 min; TimeWaitChurn: Reuse connections",
+		},
+		"what waits for a restart": {
+			now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionRestartRequired, metav1.ConditionTrue), func(s *v1alpha1.PortPressureStatus) {
+				s.Conditions[0].Message = "TcpTimedWaitDelay, MaxUserPort"
+			}),
+			want: "settings wait for a restart of the node, which Portreeve leaves to you: TcpTimedWaitDelay, MaxUserPort",
 		},
 		"better, not well": {
 			told: Told{Level: v1alpha1.LevelCritical}, now: status(v1alpha1.LevelWarning, tight, func(s *v1alpha1.PortPressureStatus) {

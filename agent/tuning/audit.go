@@ -1,0 +1,71 @@
+package tuning
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"portreeve.io/portreeve/api/tunable"
+)
+
+// Value is a value of the registry by its name and its type, such as REG_DWORD.
+type Value struct{ Name, Type string }
+
+// Finding is a value that somebody has set in vain.
+type Finding struct{ Name, Why string }
+
+// Audit finds, among the values of TCP/IP's key, those that people set by old advice or
+// by mistake and that Windows ignores: legacy ones, known ones of another type, and
+// names that nearly are one. It leaves every other value alone.
+func Audit(values []Value) (found []Finding) {
+	for _, v := range values {
+		if why := inVain(v); why != "" {
+			found = append(found, Finding{v.Name, "present, no effect on this build: " + why})
+		}
+	}
+	slices.SortFunc(found, func(a, b Finding) int { return strings.Compare(a.Name, b.Name) })
+	return found
+}
+
+func inVain(v Value) string {
+	near := ""
+	for _, name := range tunable.TcpipNames() {
+		why := tunable.Legacy(name)
+		switch d := distance(strings.ToLower(v.Name), strings.ToLower(name)); {
+		case d == 0 && why != "":
+			return why
+		case d == 0 && v.Type != "REG_DWORD":
+			return fmt.Sprintf("it is %s, and has to be REG_DWORD", v.Type)
+		case d == 0:
+			return ""
+		case d <= 2 && why == "":
+			near = name
+		}
+	}
+	if near != "" {
+		return "there is no such value; " + near + " may be meant"
+	}
+	return ""
+}
+
+// distance is Levenshtein's: how many letters of a have to be put in, taken out or
+// changed to make b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := corner
+			if a[i] != b[j] {
+				cost++
+			}
+			corner = row[j+1]
+			row[j+1] = min(cost, corner+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,142 @@
+package tuning
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/netsh"
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/api/tunable"
+)
+
+// windowsStore is a Windows machine and its settings, with a clock.
+func windowsStore() (*windowsWorld, *Windows, *time.Time) {
+	w, now := newWindowsWorld(), epoch
+	w.wrote = func(string, string) {}
+	return w, NewWindows(w, netsh.Client{Run: w.run}, func() time.Time { return now }), &now
+}
+
+func TestHalfARangeIsPutBack(t *testing.T) {
+	w, s, _ := windowsStore()
+	v6 := list{netsh.IPv6, netsh.Protocols[0]}
+	w.refuses[v6] = true
+	err := s.Write(plan.Write{Key: tunable.DynamicTCP, Value: "20000 30000"})
+	if err == nil || !strings.Contains(err.Error(), "netsh ipv6 set dynamicport tcp: The parameter is incorrect.") {
+		t.Errorf("%v", err)
+	}
+	if r := s.Read(tunable.DynamicTCP); r.Value != "49152 16384" || r.Err != nil {
+		t.Errorf("%+v", r)
+	}
+	w.refuses[v6] = false
+	if err := s.Write(plan.Write{Key: tunable.DynamicTCP, Value: "IPv4 20000 30000; IPv6 49152 16384"}); err != nil {
+		t.Error(err)
+	}
+	if r := s.Read(tunable.DynamicTCP); r.Value != "IPv4 20000 30000; IPv6 49152 16384" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestNetshIsAskedOnceAMinute(t *testing.T) {
+	w, s, now := windowsStore()
+	for range 5 {
+		s.Read(tunable.ExcludedPorts)
+	}
+	if w.runs != 4 {
+		t.Errorf("%d runs for the four lists", w.runs)
+	}
+	*now = now.Add(time.Minute)
+	if s.Read(tunable.ExcludedPorts); w.runs != 8 {
+		t.Errorf("%d runs a minute later", w.runs)
+	}
+	s.Refresh([]plan.Write{{Key: tunable.ExcludedPorts, Value: "9000"}})
+	if s.Read(tunable.ExcludedPorts); w.runs != 12 {
+		t.Errorf("%d runs when something is to be written", w.runs)
+	}
+}
+
+func TestARefusedWriteIsTriedAgainAMinuteLater(t *testing.T) {
+	w, s, now := windowsStore()
+	w.refuses[list{netsh.IPv4, netsh.Protocols[0]}] = true
+	of := plan.Write{Key: tunable.DynamicTCP, Value: "20000 30000"}
+	first := s.Write(of)
+	runs := w.runs
+	s.Read(of.Key)
+	read := w.runs
+	s.Refresh([]plan.Write{of})
+	s.Read(of.Key)
+	if again := s.Write(of); first == nil || again == nil || again.Error() != first.Error() || w.runs != read {
+		t.Errorf("%v, then %v after %d runs, %d before", first, again, w.runs, runs)
+	}
+	*now = now.Add(time.Minute)
+	if err := s.Write(of); err == nil || w.runs == read {
+		t.Errorf("%v after %d runs", err, w.runs)
+	}
+	w.refuses = map[list]bool{}
+	if err := s.Write(plan.Write{Key: tunable.DynamicTCP, Value: "20000 30001"}); err != nil {
+		t.Errorf("another value: %v", err)
+	}
+}
+
+func TestExclusionsOfOthersStay(t *testing.T) {
+	for name, coupled := range map[string]bool{"One list for both families": true, "A list for each": false} {
+		t.Run(name, func(t *testing.T) {
+			w, s, _ := windowsStore()
+			w.coupled = coupled
+			tcp, udp := list{netsh.IPv4, netsh.Protocols[0]}, list{netsh.IPv4, netsh.Protocols[1]}
+			for l, e := range map[list]netsh.Exclusion{tcp: {First: 30100, Last: 30199}, udp: {First: 65330, Last: 65330, Administered: true}} {
+				if err := w.change("add", l, e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := s.Read(tunable.ExcludedPorts)
+			is, _ := tunable.Lookup(tunable.Windows, tunable.ExcludedPorts)
+			var next []string
+			for _, part := range is.Split(before.Value) {
+				next = append(next, join(part, "30000-32767"))
+			}
+			if err := s.Write(plan.Write{Key: tunable.ExcludedPorts, Was: before.Value, Value: is.Join(next)}); err != nil {
+				t.Fatal(err)
+			}
+			after := s.Read(tunable.ExcludedPorts)
+			if !is.Same(after.Value, is.Join(next)) {
+				t.Errorf("%q", after.Value)
+			}
+			// One is added while ours are there, and must not go with them.
+			if err := w.change("add", udp, netsh.Exclusion{First: 7000, Last: 7001, Administered: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Write(plan.Write{Key: tunable.ExcludedPorts, Was: after.Value, Value: before.Value}); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff("7000-7001,65330", w.excludedPorts(udp)); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff("30100-30199", w.excludedPorts(tcp)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWithoutNetshNothingOfItsIsWritten(t *testing.T) {
+	away := errors.New("no answer within 10s, so it was killed")
+	s := NewWindows(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, away }}, time.Now)
+	if r := s.Read(tunable.DynamicUDP); !errors.Is(r.Err, away) {
+		t.Errorf("%+v", r)
+	}
+	for _, w := range []plan.Write{{Key: tunable.DynamicUDP, Value: "20000 30000"}, {Key: tunable.ExcludedPorts, Value: "9000"}} {
+		if err := s.Write(w); !errors.Is(err, away) {
+			t.Errorf("%s: %v", w.Key, err)
+		}
+	}
+	for _, w := range []plan.Write{{Key: "net.ipv4.tcp_fin_timeout", Value: "30"}, {Key: timedWait, Value: "much"}} {
+		if err := s.Write(w); err == nil {
+			t.Errorf("%+v is written", w)
+		}
+	}
+}
