@@ -34,7 +34,6 @@ func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f asses
 	l.tcp(f.TCP)
 	l.settings(status.Settings)
 	l.windows(sample, f.Windows)
-	l.waiting(status.Settings)
 	l.add(
 		unseen.metric(float64(assess.UnseenCount(sample, f))),
 		lastSample.metric(float64(sample.Taken.UnixMilli())/1000),
@@ -64,15 +63,6 @@ func (l *list) node(s *v1alpha1.PortPressureStatus, t socket.Thresholds) {
 	}
 	if u := s.UDP; u != nil {
 		l.add(udpUsed.metric(float64(u.Used)), udpCapacity.metric(float64(u.Capacity)))
-	}
-}
-
-// waiting is the settings that wait for a restart.
-func (l *list) waiting(settings []v1alpha1.SettingStatus) {
-	for _, s := range settings {
-		if s.State == v1alpha1.SettingRestartRequired && s.Scope == string(v1alpha1.ScopeHost) {
-			l.add(restartRequired.metric(1, strings.TrimPrefix(s.Key, tunable.Tcpip)))
-		}
 	}
 }
 
@@ -135,7 +125,7 @@ func (l *list) settings(settings []v1alpha1.SettingStatus) {
 	for i := range settings {
 		if s := &settings[i]; s.State == v1alpha1.SettingRestartRequired && !waiting[s.Key] {
 			waiting[s.Key] = true
-			l.add(restartRequired.metric(1, s.Key))
+			l.add(restartRequired.metric(1, strings.TrimPrefix(s.Key, tunable.Tcpip)))
 		}
 	}
 }

@@ -17,7 +17,6 @@ import (
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/hack/golden"
 )
@@ -216,25 +215,6 @@ func TestWhatIsGoneLeavesNoSeries(t *testing.T) {
 	for _, gone := range []string{`pod="api-`, "portreeve_conntrack", "portreeve_network_used_ratio{"} {
 		if strings.Contains(after, gone) {
 			t.Errorf("%s is still there:\n%s", gone, after)
-		}
-	}
-}
-
-func TestWhatWaitsForARestartIsASeries(t *testing.T) {
-	m, s := New("v0.1.0"), node(0, 1, 1)
-	status := assess.Status(*s, assess.Facts{})
-	setting := func(key string, state v1alpha1.SettingState) v1alpha1.SettingStatus {
-		return v1alpha1.SettingStatus{ID: key, Key: key, Scope: string(v1alpha1.ScopeHost), State: state}
-	}
-	for want, settings := range map[string][]v1alpha1.SettingStatus{
-		"": {setting(tunable.Tcpip+"KeepAliveTime", v1alpha1.SettingApplied)},
-		`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`: {setting(tunable.Tcpip+"TcpTimedWaitDelay", v1alpha1.SettingRestartRequired),
-			setting(tunable.Tcpip+"KeepAliveTime", v1alpha1.SettingApplied)},
-	} {
-		status.Settings = settings
-		m.Observe(s, &status, Tick{})
-		if got := strings.Join(series(scrape(t, m), "portreeve_restart_required"), "\n"); got != want {
-			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -69,9 +69,6 @@ var (
 		"Sockets that skipped TIME_WAIT because net.ipv4.tcp_max_tw_buckets were there, in the node's own network since boot.", unread)
 	listenOverflows = counter("portreeve_tcp_listen_overflows_total",
 		"Connections that a full accept queue refused, in the node's own network since boot.", unread)
-	restartRequired = gauge("portreeve_restart_required",
-		"Always 1: the setting stands, and works after a restart of the node. key is its name in the registry.",
-		"it does not wait for a restart", "key")
 	orphans = gauge("portreeve_tcp_orphans",
 		"TCP sockets of the node that no process holds any more.", unread)
 	tcpMemory = gauge("portreeve_tcp_memory_used_ratio",
