@@ -180,10 +180,12 @@ const FinalizerRelease = "portreeve.io/release"
 const AnnotationConfirmRelease = "portreeve.io/confirm-release"
 
 // AnnotationRelease on a PortPressure has its node give every original back, at once,
-// whatever NodeTunings ask for, and keeps it so. Uninstalling sets it to ReleaseWanted
-// and waits for the agent; it does not wait where someone has made it ReleaseAbandoned.
+// whatever NodeTunings ask for, and keeps it so.
+const AnnotationRelease = "portreeve.io/release"
+
+// The values of the annotation portreeve.io/release, by which a node gives every
+// original back at once, whatever NodeTunings ask for.
 const (
-	AnnotationRelease = "portreeve.io/release"
-	ReleaseWanted     = "true"
-	ReleaseAbandoned  = "abandon"
+	ReleaseWanted    = "true"    // and uninstalling waits for its answer
+	ReleaseAbandoned = "abandon" // and uninstalling goes without it
 )
