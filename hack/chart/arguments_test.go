@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -56,5 +57,29 @@ func TestThePodsTakeTheirArguments(t *testing.T) {
 				t.Errorf("%d programs asked, want %d", asked, len(missing))
 			}
 		})
+	}
+}
+
+// The same of the program for Windows, which Wine runs.
+func TestTheAgentOfWindowsTakesItsArguments(t *testing.T) {
+	bed := filepath.Join(Root(t), "hack", "wine", "bed.sh")
+	if _, err := os.Stat("/usr/lib/wine/wine64"); err != nil || os.Geteuid() != 0 {
+		t.Skip("needs root, and Wine (make deps)")
+	}
+	var args []string
+	for _, o := range Render(t, "portreeve-system", "--values", "testdata/all-values.yaml") {
+		if key(o) == "DaemonSet portreeve-agent-windows" {
+			args, _, _ = unstructured.NestedStringSlice(container(t, o), "args")
+		}
+	}
+	program := filepath.Join(t.TempDir(), "portreeve-agent.exe")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", program, "./agent/cmd/portreeve-agent")
+	build.Dir, build.Env = Root(t), append(os.Environ(), "GOOS=windows", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.CommandContext(t.Context(), bed, append([]string{program}, args...)...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "--node-name is missing") {
+		t.Errorf("portreeve-agent.exe %q says (%v):\n%s", args, err, out)
 	}
 }
