@@ -17,6 +17,9 @@ var (
 	getTCPStatisticsEx2 = dll.NewProc("GetTcpStatisticsEx2") // Server 2016 and later
 	boundTCPTable       = dll.NewProc("InternalGetBoundTcpEndpointTable")
 
+	getCompartment = dll.NewProc("GetCurrentThreadCompartmentId")
+	setCompartment = dll.NewProc("SetCurrentThreadCompartmentId")
+
 	getThreadTimes = windows.NewLazySystemDLL("kernel32.dll").NewProc("GetThreadTimes")
 )
 

@@ -15,6 +15,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
+const capCompartments = "Compartments"
+
 const (
 	// portsInterval is the time between two readings of the ranges: netsh takes longer
 	// than all the tables.
@@ -25,10 +27,17 @@ const (
 	portsTimeout = 15 * time.Second
 )
 
+// Options say what a Reader reads.
+type Options struct {
+	// Compartments reads the network compartments of pods, too: an experiment.
+	Compartments bool
+}
+
 // Reader reads the sockets of the compartment that the agent is in: the node's own.
 type Reader struct {
-	node node
-	buf  []byte
+	node         node
+	buf          []byte
+	compartments *compartments // nil where they are not asked for
 
 	netsh     netsh.Client
 	ports     atomic.Pointer[ports]
@@ -40,7 +49,7 @@ type Reader struct {
 }
 
 // Open reads the ranges, once, and from then on now and then.
-func Open() (*Reader, error) {
+func Open(o Options) (*Reader, error) {
 	if err := errors.Join(getExtendedTCPTable.Find(), getExtendedUDPTable.Find()); err != nil {
 		return nil, err
 	}
@@ -50,6 +59,9 @@ func Open() (*Reader, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Reader{netsh: netsh.Client{Run: run}, again: make(chan struct{}, 1), stop: stop}
+	if o.Compartments {
+		r.compartments = new(compartments)
+	}
 	r.done.Go(func() { r.autoReuse = readAutoReuse(ctx) })
 	r.readPorts(ctx)
 	r.done.Wait()
@@ -131,7 +143,12 @@ func (r *Reader) Sample(_ context.Context, req socket.Request) (socket.Sample, e
 	if t, ok := s.Tightest(); ok && req.LookPercent > 0 && t.UsedPercent() >= req.LookPercent {
 		s.Look = r.node.look(t)
 	}
-	s.Cost = threadTime() - before
+	compartments := socket.Capability{Name: capCompartments, State: socket.Unsupported, Message: "not asked for: --compartments, an experiment"}
+	if r.compartments != nil {
+		compartments = r.compartments.sample(&s, p)
+	}
+	s.Capabilities = append(s.Capabilities, compartments)
+	s.Cost += threadTime() - before
 	return s, nil
 }
 

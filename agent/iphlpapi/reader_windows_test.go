@@ -83,7 +83,7 @@ func destinationOf(s *socket.Sample, to netip.AddrPort) (states socket.States, l
 }
 
 func TestRealSocketsAreCountedByState(t *testing.T) {
-	r, err := Open()
+	r, err := Open(Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestRealSocketsAreCountedByState(t *testing.T) {
 }
 
 func TestASampleSaysWhatIsAssumed(t *testing.T) {
-	r, err := Open()
+	r, err := Open(Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,14 +130,14 @@ func TestASampleSaysWhatIsAssumed(t *testing.T) {
 			t.Errorf("%s is %s, and nothing says why", c.Name, c.State)
 		}
 	}
-	want := []string{"DynamicPorts", "ExcludedPorts", "SocketTables", "AutoReuseRange", "TcpStatistics", "BoundTable"}
+	want := []string{"DynamicPorts", "ExcludedPorts", "SocketTables", "AutoReuseRange", "TcpStatistics", "BoundTable", "Compartments"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
 
 func TestRangesAreReadAgainWhenAsked(t *testing.T) {
-	r, err := Open()
+	r, err := Open(Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,5 +163,25 @@ func TestRowSizesAreThoseOfTheAPI(t *testing.T) {
 		if code == 0 && int(size) < headBytes+int(rows)*rowBytes[kind] {
 			t.Errorf("%v: %d rows in %d bytes", kind, rows, size)
 		}
+	}
+}
+
+func TestCompartmentsLeaveTheNodesNetworkAlone(t *testing.T) {
+	r, err := Open(Options{Compartments: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	s, err := r.Sample(t.Context(), socket.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Host() == nil || s.Host().Owner.Container != "" {
+		t.Errorf("%d networks, and none is the node's", len(s.Networks))
+	}
+	c := s.Capabilities[len(s.Capabilities)-1]
+	t.Log(c)
+	if c.Name != capCompartments || c.State == socket.Verified || c.State == socket.Unsupported && len(s.Networks) != 1 {
+		t.Errorf("%+v with %d networks", c, len(s.Networks))
 	}
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+
+	"github.com/spf13/pflag"
 
 	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/socket"
@@ -31,6 +34,15 @@ type readerOptions struct {
 	proc     string
 	failures bool // watch for connect() calls that fail
 	snat     snatOptions
+	// compartments reads those of pods, too (Windows).
+	compartments bool
+}
+
+// compartmentsFlag adds --compartments to f, where there are any.
+func compartmentsFlag(f *pflag.FlagSet, to *bool) {
+	if runtime.GOOS == "windows" {
+		f.BoolVar(to, "compartments", false, "read the network compartments of pods, too: an experiment")
+	}
 }
 
 // snatOptions say when the pools of SNAT are read (conntrack.Options).

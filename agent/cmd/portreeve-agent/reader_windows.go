@@ -8,7 +8,9 @@ import (
 
 // openers are the readers of Windows.
 var openers = []opener{
-	{v1alpha1.ReaderIPHlpAPI, func(readerOptions) (agent.Reader, error) { return iphlpapi.Open() }},
+	{v1alpha1.ReaderIPHlpAPI, func(o readerOptions) (agent.Reader, error) {
+		return iphlpapi.Open(iphlpapi.Options{Compartments: o.compartments})
+	}},
 }
 
 // checkProc has nothing to check: Windows has no procfs.

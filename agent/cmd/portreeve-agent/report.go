@@ -20,15 +20,16 @@ import (
 // reporter is the command that prints this machine's PortPressure.
 type reporter struct {
 	*app
-	output   choice
-	watch    bool
-	interval interval
-	reader   choice
-	pools    pools
-	budget   percent
-	snat     bool
-	proc     string
-	history  forecast.History // of a watch
+	output       choice
+	watch        bool
+	interval     interval
+	reader       choice
+	pools        pools
+	budget       percent
+	snat         bool
+	compartments bool
+	proc         string
+	history      forecast.History // of a watch
 }
 
 func (a *app) reportCommand() *cobra.Command {
@@ -60,6 +61,7 @@ func (a *app) reportCommand() *cobra.Command {
 	f.Var(&r.reader, "reader", "who reads the sockets: "+r.reader.allowed())
 	f.Var(&r.pools, "pools", "list the N tightest pools, or all (default: those past the warning line)")
 	f.BoolVar(&r.snat, "snat", false, "read the pools of SNAT, too, from the conntrack table of this network namespace (Linux, NET_ADMIN)")
+	compartmentsFlag(f, &r.compartments)
 	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
 	return c
 }
@@ -68,7 +70,7 @@ func (r *reporter) run(ctx context.Context) error {
 	if err := checkProc(r.proc); err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: r.watch, snat: snatOptions{always: r.snat}})
+	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: r.watch, snat: snatOptions{always: r.snat}, compartments: r.compartments})
 	if err != nil {
 		return err
 	}

@@ -34,20 +34,21 @@ import (
 // runner is the command that measures and reports for as long as it lives.
 type runner struct {
 	*app
-	node       string
-	kubeconfig string
-	reader     choice
-	tick       interval
-	pressed    interval
-	heartbeat  interval
-	budget     percent
-	snat       bool
-	names      choice
-	logs       string
-	proc       string
-	address    string
-	level      choice
-	tune       tuneFlags
+	node         string
+	kubeconfig   string
+	reader       choice
+	tick         interval
+	pressed      interval
+	heartbeat    interval
+	budget       percent
+	snat         bool
+	compartments bool
+	names        choice
+	logs         string
+	proc         string
+	address      string
+	level        choice
+	tune         tuneFlags
 }
 
 // snatGatePercent is half the way to the default warning line: a conntrack table
@@ -92,6 +93,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.Var(&r.names, "pod-names", "where pods' names come from: "+r.names.allowed())
 	f.StringVar(&r.logs, "pod-logs", podname.DefaultLogs, "the kubelet's log directory, for --pod-names logs or auto")
 	f.BoolVar(&r.snat, "snat", false, "read the pools of SNAT, too, from the node's conntrack table: not only after insert_failed has risen (hostNetwork, NET_ADMIN)")
+	compartmentsFlag(f, &r.compartments)
 	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
 	r.tune.add(f)
 	f.StringVar(&r.address, "address", ":9797", "where to serve /metrics, /healthz and /readyz")
@@ -142,7 +144,7 @@ func (r *runner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: true,
+	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: true, compartments: r.compartments,
 		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.budget)/2)}})
 	if err != nil {
 		return err
