@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"unsafe"
 
 	"portreeve.io/portreeve/agent/socket"
 )
@@ -63,6 +64,33 @@ func TestRowsOfEachTable(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
+	}
+}
+
+// The rows as tcpmib.h and udpmib.h declare them.
+type (
+	tcpRowOwnerPID  struct{ State, LocalAddr, LocalPort, RemoteAddr, RemotePort, OwningPID uint32 }
+	tcp6RowOwnerPID struct {
+		LocalAddr                 [16]byte
+		LocalScopeID, LocalPort   uint32
+		RemoteAddr                [16]byte
+		RemoteScopeID, RemotePort uint32
+		State, OwningPID          uint32
+	}
+	udpRowOwnerPID  struct{ LocalAddr, LocalPort, OwningPID uint32 }
+	udp6RowOwnerPID struct {
+		LocalAddr                          [16]byte
+		LocalScopeID, LocalPort, OwningPID uint32
+	}
+)
+
+func TestRowsHaveTheSizeOfTheirStructures(t *testing.T) {
+	want := [numTables]int{
+		tcp4: int(unsafe.Sizeof(tcpRowOwnerPID{})), tcp6: int(unsafe.Sizeof(tcp6RowOwnerPID{})),
+		udp4: int(unsafe.Sizeof(udpRowOwnerPID{})), udp6: int(unsafe.Sizeof(udp6RowOwnerPID{})),
+	}
+	if rowBytes != want {
+		t.Errorf("got %v, want %v", rowBytes, want)
 	}
 }
 

@@ -40,6 +40,18 @@ func TestABufferGrowsToItsTable(t *testing.T) {
 	}
 }
 
+func TestATableThatGrowsALittleIsReadAtTheSecondTry(t *testing.T) {
+	m, calls := clients(tcp4, 1000, 1, "10.0.0.9:80", socket.Established, 1), 0
+	var buf []byte
+	_, err := tcp4.fill(&buf, func(b []byte) (uint32, apiError) {
+		calls++
+		return whole(m.row("10.0.0.5:7", "10.0.0.9:80", socket.Established, 1))(b)
+	})
+	if err != nil || calls != 2 {
+		t.Errorf("%d calls, %v", calls, err)
+	}
+}
+
 func TestATableThatCannotBeReadSaysWhy(t *testing.T) {
 	tests := map[string]struct {
 		from get

@@ -164,7 +164,10 @@ func (h *holders) reset() {
 
 // number is 0 for PID 0, which TIME_WAIT has.
 func (h *holders) number(pid uint32) int {
-	if pid == h.last {
+	switch pid {
+	case 0:
+		return 0
+	case h.last:
 		return h.at
 	}
 	at, ok := h.index[pid]

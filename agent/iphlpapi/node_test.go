@@ -64,9 +64,10 @@ func TestAMachinesNetwork(t *testing.T) {
 	tcp.row("0.0.0.0:443", "", socket.Listen, 4)                         // and one outside
 	tcp.row("10.0.0.5:443", "10.0.0.7:61001", socket.CloseWait, 4)       // its client
 	tcp.row("0.0.0.0:50950", "", socket.Close, 9)                        // bound and no more
-	tcp.row("10.0.0.5:50000", "10.0.0.9:5432", socket.TimeWait, 0).n--   // beyond the number of rows
 	six := clients(tcp6, 50, 50500, "[2001:db8::9]:443", socket.CloseWait, 700)
 	udp := (&made{kind: udp4}).row("0.0.0.0:50001", "", 0, 5).row("10.0.0.5:50001", "", 0, 6).row("0.0.0.0:53", "", 0, 7)
+	tcp.row("0.0.0.0:50985", "", socket.Listen, 5)                     // on a port that is excluded
+	tcp.row("10.0.0.5:50000", "10.0.0.9:5432", socket.TimeWait, 0).n-- // beyond the number of rows
 	p := same(thousand)
 	p.ranges[0][socket.TCP].reserved.AddRange(socket.Range{First: 50980, Last: 50989})
 
@@ -80,7 +81,7 @@ func TestAMachinesNetwork(t *testing.T) {
 		Settings: socket.Settings{Range: thousand, Reserved: 10, EveryPort: true, UDP: &socket.UDPSettings{Range: thousand}},
 		Held:     352, Skipped: 2, SkippedListening: 1, BindUnknown: true, Detailed: true,
 		States: socket.States{
-			socket.TimeWait: 300, socket.Established: 101, socket.Listen: 2, socket.CloseWait: 51, socket.Bound: 1,
+			socket.TimeWait: 300, socket.Established: 101, socket.Listen: 3, socket.CloseWait: 51, socket.Bound: 1,
 		},
 		Destinations: []socket.Destination{
 			{Source: addr("10.0.0.5:1").Addr(), Address: addr("10.0.0.9:1").Addr(), Port: 5432, States: socket.States{socket.TimeWait: 300}},
@@ -141,6 +142,24 @@ func TestEachFamilyHasANetworkWhereRangesDiffer(t *testing.T) {
 	}
 	// 50000-50029 and 50900 are in use by TCP over IPv4; 60000-60039 by IPv6.
 	if diff := cmp.Diff(map[string]int{"IPv4 TCP": 14, "IPv4 UDP": 15, "IPv6 TCP": 0, "IPv6 UDP": 15}, blocks); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestASampleHasNothingOfTheOneBefore(t *testing.T) {
+	n, _ := sum(t, same(thousand), clients(tcp4, 300, 50000, "10.0.0.9:5432", socket.CloseWait, 700).row("0.0.0.0:50900", "", socket.Listen, 4))
+	n.begin(same(thousand))
+	m := clients(tcp4, 100, 50200, "10.0.0.8:80", socket.Established, 701)
+	m.row("10.0.0.5:50300", "10.0.0.8:80", socket.Established, 700)
+	m.row("10.0.0.5:50301", "10.0.0.8:80", socket.TimeWait, 0) // nobody's
+	n.add(tcp4, m.rows)
+	got := n.networks()[0]
+	if got.Held != 102 || got.Skipped != 0 || got.States.Total() != 102 || len(got.Destinations) != 1 {
+		t.Errorf("%+v", got)
+	}
+	pool, _ := (&socket.Sample{Networks: []socket.Network{got}}).Tightest()
+	want := []socket.Holder{{PID: 701, Sockets: 100}, {PID: 700, Sockets: 1}}
+	if diff := cmp.Diff(want, n.look(pool).Holders); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }

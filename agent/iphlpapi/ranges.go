@@ -64,7 +64,7 @@ func (p *ports) dynamic(ctx context.Context, c netsh.Client, f netsh.Family, pro
 func (r registry) dynamic() (dynamic, error) {
 	system := ephemeral.OfWindows(r.Major, r.Minor)
 	d := dynamic{ports: system.Range, source: socket.RangeDefault}
-	if r.Err != nil || r.MaxUserPort == nil {
+	if r.MaxUserPort == nil {
 		return d, r.Err
 	}
 	ports, err := system.RangeOf(int(*r.MaxUserPort))

@@ -104,6 +104,7 @@ func TestWithoutNetshTheRegistryTellsAndThenTheDocuments(t *testing.T) {
 		"MaxUserPort is set":               {registry{Major: 10, MaxUserPort: new(uint32(1000))}, "49152-50151", socket.RangeRegistry, "49152-50151 is assumed (registry): " + because},
 		"MaxUserPort is of another time":   {registry{Major: 10, MaxUserPort: new(uint32(65534))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort is 65534: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384"},
 		"MaxUserPort of 2003":              {registry{Major: 5, Minor: 2, MaxUserPort: new(uint32(60000))}, "1025-60000", socket.RangeRegistry, "1025-60000 is assumed (registry): " + because},
+		"Only MaxUserPort could be read":   {registry{Major: 10, MaxUserPort: new(uint32(1000)), Err: errors.New("access denied")}, "49152-50151", socket.RangeRegistry, "49152-50151 is assumed (registry): " + because},
 		"The registry can't be read":       {registry{Major: 10, Err: errors.New("access denied")}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " access denied"},
 		"MaxUserPort is beyond all bounds": {registry{Major: 10, MaxUserPort: new(uint32(1<<32 - 1))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort is 4294967295: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384"},
 	}
