@@ -99,7 +99,7 @@ func TestRealSocketsAreCountedByState(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				listening := false
+				var listening bool
 				if got, listening = destinationOf(&sample, s.to()); !listening {
 					t.Fatal("no listener anywhere")
 				}
