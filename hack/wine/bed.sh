@@ -7,18 +7,22 @@
 #   GOOS=windows go test -exec "$PWD/hack/wine/bed.sh" ./agent/netsh
 #
 # What isn't *.exe runs on Linux, with WINEPREFIX set. NETSH is put in place of Wine's
-# netsh.exe, which is a stub (hack/wine/netsh).
+# netsh.exe, which is a stub; it is a build of hack/wine/netsh.
 set -euo pipefail
-here=$(dirname "$0")
+here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=hack/wine/common.sh
 source "$here/common.sh"
 
 template=$("$here/prefix.sh")
-export template NETSH=${NETSH:-}
+export template NETSH=${NETSH:-} layouts=$here/../../agent/netsh/testdata
 [[ $1 != *.exe ]] || set -- "$wine" "$@"
 # shellcheck disable=SC2016
-enter sh -euc '
+exec "${enter[@]}" sh -euc '
   export WINEPREFIX=$private/prefix
   cp -a "$template" "$WINEPREFIX"
-  [ -z "$NETSH" ] || cp --remove-destination "$NETSH" "$WINEPREFIX/drive_c/windows/system32/netsh.exe"
+  if [ "$NETSH" ]; then
+    cp --remove-destination "$NETSH" "$WINEPREFIX/drive_c/windows/system32/netsh.exe"
+    mkdir "$WINEPREFIX/drive_c/netsh"
+    cp -r "$layouts" "$WINEPREFIX/drive_c/netsh/layouts"
+  fi
   "$@"' sh "$@"

@@ -9,14 +9,11 @@ export wine wineserver builtin private new
 export WINEARCH=win64 WINEDEBUG=-all
 
 # No downloads of Mono and Gecko, no menus, no display; netsh is the prefix's own.
-export WINEDLLOVERRIDES='mscoree=;mshtml=;winemenubuilder.exe=;netsh.exe=n'
+export WINEDLLOVERRIDES='mscoree=;mshtml=;winemenubuilder.exe=;netsh.exe=n,b'
 unset DISPLAY WINESERVER WINELOADER WINEDLLPATH WINEPREFIX
 
-# enter runs a command with process IDs of its own, so that all of Wine ends with it, and
-# with it when this shell is killed; and with a $private that goes then, too.
-enter() {
-  mkdir -p -m 700 "$private"
-  # shellcheck disable=SC2016
-  unshare --mount --pid --fork --kill-child --mount-proc -- \
-    sh -euc 'mount -t tmpfs -o mode=700 wine "$private"; "$@"; exit $?' sh "$@"
-}
+# A command after "${enter[@]}" runs with process IDs of its own, so that all of Wine ends
+# with it, and with it when unshare is killed; and with a $private that goes then, too.
+# shellcheck disable=SC2016
+enter=(unshare --mount --pid --fork --kill-child --mount-proc --
+  sh -euc 'mkdir -p -m 700 "$private"; mount -t tmpfs -o mode=700 wine "$private"; "$@"; exit $?' sh)

@@ -29,7 +29,7 @@ trap 'rm -rf "$new"' EXIT
 CGO_ENABLED=0 GOOS='' GOARCH='' go build -trimpath -buildvcs=false -o "$new/stubdll" ./stubdll
 
 # shellcheck disable=SC2016
-enter bash -euc '
+"${enter[@]}" bash -euc '
   export WINEPREFIX=$new/prefix
   "$wine" wineboot -i
   system32=$WINEPREFIX/drive_c/windows/system32

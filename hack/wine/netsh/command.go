@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,20 +13,15 @@ type command struct {
 	numbers    map[string]int
 }
 
-// errSyntax is in Windows' words.
-//
-//nolint:revive // a sentence
-var errSyntax = errors.New("The syntax supplied for this command is not valid. Check help for the correct syntax.")
-
 // parse understands what Windows would, spelt in the way that agent/netsh spells it:
 //
 //	int ipv4|ipv6 show|set dynamicport tcp|udp [start=N num=N]
 //	int ipv4|ipv6 show|add|delete excludedportrange protocol=tcp|udp [startport=N numberofports=N [store=persistent]]
-func parse(args []string) (command, error) {
+func parse(args []string) (c command, ok bool) {
 	if len(args) < 5 || args[0] != "int" && args[0] != "interface" || args[1] != "ipv4" && args[1] != "ipv6" {
-		return command{}, errSyntax
+		return c, false
 	}
-	c := command{verb: args[2], what: args[3], numbers: map[string]int{}}
+	c = command{verb: args[2], what: args[3], numbers: map[string]int{}}
 	var names []string
 	switch c.verb + " " + c.what {
 	case "show dynamicport", "show excludedportrange":
@@ -36,11 +30,11 @@ func parse(args []string) (command, error) {
 	case "add excludedportrange", "delete excludedportrange":
 		names = []string{"startport", "numberofports"}
 	default:
-		return command{}, errSyntax
+		return c, false
 	}
 	protocol := strings.TrimPrefix(args[4], "protocol=")
 	if protocol != "tcp" && protocol != "udp" {
-		return command{}, errSyntax
+		return c, false
 	}
 	c.pool = args[1] + " " + protocol
 	for _, arg := range args[5:] {
@@ -49,13 +43,13 @@ func parse(args []string) (command, error) {
 		switch {
 		case arg == "store=persistent":
 		case err != nil || !slices.Contains(names, name):
-			return command{}, errSyntax
+			return c, false
 		default:
 			c.numbers[name] = n
 		}
 	}
 	if len(c.numbers) != len(names) {
-		return command{}, errSyntax
+		return c, false
 	}
-	return c, nil
+	return c, true
 }

@@ -36,9 +36,9 @@ func (f folder) run(args []string) ([]byte, int) {
 	if err := f.log(args); err != nil {
 		return []byte(err.Error()), 3
 	}
-	c, err := parse(args)
-	if err != nil {
-		return []byte(err.Error() + "\r\n"), 1
+	c, ok := parse(args)
+	if !ok {
+		return []byte(badSyntax + "\r\n"), 1
 	}
 	if fault := f.fault(c.verb); fault != nil {
 		return fault()

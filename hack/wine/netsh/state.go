@@ -32,6 +32,7 @@ func installed() *state {
 
 // What Windows says to what it refuses.
 const (
+	badSyntax    = "The syntax supplied for this command is not valid. Check help for the correct syntax."
 	badParameter = "The parameter is incorrect."
 	inUse        = "The process cannot access the file because it is being used by another process."
 	notFound     = "The system cannot find the file specified."

@@ -1,0 +1,204 @@
+package wine
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"portreeve.io/portreeve/hack/netload/testnet"
+)
+
+// root is the repository's, seen from here.
+const root = "../.."
+
+// programs is the folder with what run.sh has built, and artefacts.
+func programs(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("PORTREEVE_WINE")
+	if dir == "" {
+		t.Skip("needs Wine: make test-wine runs these tests")
+	}
+	return dir
+}
+
+// bed is a Windows of its own in a network namespace of its own, with the stand-in for
+// netsh. All of it ends with the test.
+type bed struct {
+	t        *testing.T
+	programs string
+	space    *testnet.Space
+	init     int // the process that the others are killed with
+	env      []string
+}
+
+// ready is what a bed's first process says once it is up.
+const ready = "ready"
+
+func newBed(t *testing.T) *bed {
+	t.Helper()
+	b := &bed{t: t, programs: programs(t)}
+	var err error
+	if b.space, err = testnet.New(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.space.Close(); err != nil {
+			t.Errorf("close the namespace: %v", err)
+		}
+	})
+	b.start()
+	return b
+}
+
+// start starts the first process, which keeps Wine's server up between commands, and its
+// services, which would keep the outputs of the command that needs them first.
+func (b *bed) start() {
+	b.t.Helper()
+	first := exec.Command("./bed.sh", "sh", "-ec", `"$wineserver" -p; "$wine" wineboot >/dev/null 2>&1; echo "$1"; cat`, "sh", ready)
+	first.Env = append(os.Environ(), "NETSH="+b.exe("netsh"))
+	var stderr bytes.Buffer
+	first.Stderr = &stderr
+	stdout, err := first.StdoutPipe()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	stdin, err := first.StdinPipe() // closed with this process, which ends cat
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = stdin.Close() })
+	if err := b.space.Start(first); err != nil {
+		b.t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); strings.TrimSpace(line) != ready {
+		_ = first.Wait()
+		b.t.Fatalf("bed.sh says %q (%v): %s", line, err, stderr.Bytes())
+	}
+	b.init = child(b.t, first.Process.Pid)
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", b.init))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	private := fmt.Sprintf("/tmp/.wine-%d", os.Getuid())
+	b.env = append(strings.Split(strings.TrimRight(string(env), "\x00"), "\x00"), "WINEPREFIX="+private+"/prefix")
+}
+
+// exe is the path of a Windows program that run.sh has built.
+func (b *bed) exe(name string) string { return filepath.Join(b.programs, name+".exe") }
+
+// path is where a file of the bed's drive C: is on this side; name has slashes.
+func (b *bed) path(name string) string {
+	return fmt.Sprintf("/proc/%d/root/tmp/.wine-%d/prefix/drive_c/%s", b.init, os.Getuid(), name)
+}
+
+// write writes a file of drive C:.
+func (b *bed) write(name, text string) {
+	b.t.Helper()
+	if err := os.WriteFile(b.path(name), []byte(text), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// command is a program of Windows inside the bed: a path, or a name of system32.
+func (b *bed) command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	inside := []string{"--target", fmt.Sprint(b.init), "--mount", "--pid", "--net", "--", "/usr/lib/wine/wine64", program}
+	c := exec.CommandContext(ctx, "nsenter", append(inside, args...)...)
+	c.Dir, c.Env = b.programs, b.env
+	c.WaitDelay = 10 * time.Second
+	return c
+}
+
+// run runs a program to its end; a failure is the test's.
+func (b *bed) run(program string, args ...string) string {
+	b.t.Helper()
+	out, err := b.try(program, args...)
+	if err != nil {
+		b.t.Fatalf("%s %s: %v\n%s", filepath.Base(program), strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// try is run that hands the failure on, with what the program says to both outputs.
+func (b *bed) try(program string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	out, err := b.command(ctx, program, args...).CombinedOutput()
+	return string(out), err
+}
+
+// patience is what anything may take on a busy machine.
+const patience = 2 * time.Minute
+
+// await waits until check finds nothing wrong.
+func (b *bed) await(what string, check func() error) {
+	b.t.Helper()
+	await(b.t, what, check)
+}
+
+func await(t *testing.T, what string, check func() error) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("waited %v in vain for %s: %v", patience, what, err)
+		}
+	}
+}
+
+// child is the only child of a process: that of unshare or nsenter.
+func child(t *testing.T, parent int) (pid int) {
+	t.Helper()
+	await(t, fmt.Sprintf("a child of the process %d", parent), func() error {
+		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, path := range stats {
+			text, _ := os.ReadFile(path) // it may have ended
+			_, after, _ := strings.Cut(string(text), ") ")
+			var state string
+			var of int
+			if n, _ := fmt.Sscan(after, &state, &of); n == 2 && of == parent {
+				_, err := fmt.Sscan(string(text), &pid)
+				return err
+			}
+		}
+		return fmt.Errorf("none")
+	})
+	return pid
+}
+
+// sockets runs hack/wine/sockets, whose sockets stay until the test ends. It returns
+// what the program says.
+func (b *bed) sockets(args ...string) string {
+	b.t.Helper()
+	c := b.command(context.Background(), b.exe("sockets"), args...)
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	stdout, err1 := c.StdoutPipe()
+	stdin, err2 := c.StdinPipe()
+	if err1 != nil || err2 != nil {
+		b.t.Fatal(err1, err2)
+	}
+	if err := c.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() {
+		_ = stdin.Close()
+		_ = c.Wait()
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		rest, _ := io.ReadAll(stdout)
+		b.t.Fatalf("sockets %v: %v: %s%s%s", args, err, line, rest, stderr.Bytes())
+	}
+	return strings.TrimSpace(line)
+}
