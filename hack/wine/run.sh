@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The Windows build under Debian's Wine: first the tests of packages that have some for
-# Windows only, then the real portreeve-agent.exe, against a real API server too (the
+# The Windows build under Debian's Wine: first the tests of packages with code
+# for Windows only, then the real portreeve-agent.exe, against a real API server too (the
 # tests of this folder). Arguments go to the latter: -test.run …
 #
 #   hack/wine/run.sh
@@ -36,8 +36,9 @@ sed 's/^var TestDeleteatFallback bool$/var TestDeleteatFallback = true/' "$go" >
 ! cmp -s "$go" "$bin/at_windows.go" || { echo "wine: Go's $windows has no TestDeleteatFallback any more" >&2; exit 1; }
 echo "{\"Replace\": {\"$go\": \"$bin/at_windows.go\"}}" >"$bin/overlay.json"
 
-# packages are those with tests for Windows only, in ./.
-packages() { find agent api -name '*_windows_test.go' -printf './%h\n' | sort -u; }
+# packages are those with code or tests for Windows only, but for the commands, which are
+# run as a whole.
+packages() { find agent api -name '*_windows*.go' -not -path 'agent/cmd/*' -printf './%h\n' | sort -u; }
 
 # test_packages runs the tests of packages.
 test_packages() {
