@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/netsh"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// standIn is a folder as a bed has it, and agent/netsh's client of it.
+func standIn(t *testing.T) (folder, netsh.Client) {
+	t.Helper()
+	f := folder(t.TempDir())
+	if err := os.CopyFS(f.path("layouts"), os.DirFS("../../../agent/netsh/testdata")); err != nil {
+		t.Fatal(err)
+	}
+	return f, netsh.Client{Run: func(_ context.Context, args ...string) ([]byte, error) {
+		out, code := f.run(args)
+		if code != 0 {
+			return nil, fmt.Errorf("exit status %d: %s", code, strings.TrimSpace(string(out)))
+		}
+		return out, nil
+	}}
+}
+
+func (f folder) put(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(f.path(name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsSetIsShownInEveryLanguage(t *testing.T) {
+	languages, err := filepath.Glob("../../../agent/netsh/testdata/dynamicport-*.txt")
+	if err != nil || len(languages) < 5 {
+		t.Fatalf("%d layouts: %v", len(languages), err)
+	}
+	for _, path := range languages {
+		language := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "dynamicport-"), ".txt")
+		t.Run(language, func(t *testing.T) {
+			f, c := standIn(t)
+			f.put(t, "language", language)
+			ctx := t.Context()
+			if err := errors.Join(
+				c.SetDynamicPorts(ctx, netsh.IPv6, socket.UDP, netsh.Block{Start: 10000, Count: 50000}),
+				c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 30000, 2768),
+				c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 9001, 1),
+				c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 9000, 1),
+				c.DeleteExclusion(ctx, netsh.IPv4, socket.TCP, 9000, 1),
+			); err != nil {
+				t.Fatal(err)
+			}
+			for family, want := range map[netsh.Family]netsh.Block{netsh.IPv4: {Start: 49152, Count: 16384}, netsh.IPv6: {Start: 10000, Count: 50000}} {
+				if got, err := c.DynamicPorts(ctx, family, socket.UDP); got != want || err != nil {
+					t.Errorf("%s: got %v, %v, want %v", family, got, err, want)
+				}
+			}
+			got, err := c.Exclusions(ctx, netsh.IPv4, socket.TCP)
+			want := []netsh.Exclusion{{First: 9001, Last: 9001, Administered: true}, {First: 30000, Last: 32767, Administered: true}}
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("%v -want +got\n%s", err, diff)
+			}
+			if got, err := c.Exclusions(ctx, netsh.IPv6, socket.TCP); len(got) != 0 || err != nil {
+				t.Errorf("of IPv6: %v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestWindowsRefusals(t *testing.T) {
+	f, c := standIn(t)
+	ctx := t.Context()
+	if err := c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 5000, 10); err != nil {
+		t.Fatal(err)
+	}
+	state, err := os.ReadFile(f.path("state.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(start, count int) error {
+		return c.SetDynamicPorts(ctx, netsh.IPv4, socket.TCP, netsh.Block{Start: start, Count: count})
+	}
+	for name, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"a range that begins at 1024":   {set(1024, 1000), badParameter},
+		"a range of 254 ports":          {set(2000, 254), badParameter},
+		"a range beyond the last port":  {set(65000, 1000), badParameter},
+		"an exclusion that overlaps":    {c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 5009, 1), inUse},
+		"an exclusion beyond the ports": {c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 65535, 2), badParameter},
+		"a part of an exclusion":        {c.DeleteExclusion(ctx, netsh.IPv4, socket.TCP, 5000, 9), notFound},
+		"an exclusion of another pool":  {c.DeleteExclusion(ctx, netsh.IPv6, socket.TCP, 5000, 10), notFound},
+	} {
+		if test.err == nil || !strings.HasSuffix(test.err.Error(), "exit status 1: "+test.want) {
+			t.Errorf("%s: %v, want %s", name, test.err, test.want)
+		}
+	}
+	if after, _ := os.ReadFile(f.path("state.json")); string(after) != string(state) {
+		t.Errorf("something was changed:\n%s\n%s", state, after)
+	}
+}
+
+func TestAFaultIsOfItsVerb(t *testing.T) {
+	for fault, want := range map[string]string{
+		"show refuse":  "exit status 1: The requested operation requires elevation (Run as administrator).",
+		"* empty":      "netsh printed something else than expected: nothing",
+		"show garbage": "netsh printed something else than expected: ",
+		"show missing": "exit status 3: no fault has the name missing",
+		"set refuse":   "",
+	} {
+		f, c := standIn(t)
+		f.put(t, "fault", fault+"\r\n")
+		_, err := c.DynamicPorts(t.Context(), netsh.IPv4, socket.TCP)
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", fault, err, want)
+		}
+	}
+	f, c := standIn(t)
+	f.put(t, "fault", "set ignore\n")
+	if err := c.SetDynamicPorts(t.Context(), netsh.IPv4, socket.TCP, netsh.Block{Start: 2000, Count: 2000}); err != nil {
+		t.Errorf("it says that it did, and here it says %v", err)
+	}
+	if b, err := c.DynamicPorts(t.Context(), netsh.IPv4, socket.TCP); b.Start != 49152 || err != nil {
+		t.Errorf("nothing was to change, and it is %v, %v", b, err)
+	}
+}
+
+func TestWhatNobodyAsksForIsRefused(t *testing.T) {
+	f, _ := standIn(t)
+	for _, line := range []string{
+		"", "int ipv4 show dynamicport", "int ipv5 show dynamicport tcp", "int ipv4 delete dynamicport tcp",
+		"int ipv4 set dynamicport tcp start=1", "int ipv4 set dynamicport tcp start=many num=1000",
+		"int ipv4 add excludedportrange protocol=tcp startport=1 num=1", "int ipv4 show dynamicport icmp",
+	} {
+		if out, code := f.run(strings.Fields(line)); code != 1 || !strings.HasPrefix(string(out), badSyntax) {
+			t.Errorf("%q: exit code %d, %s", line, code, out)
+		}
+	}
+	if log, err := os.ReadFile(f.path("log")); err != nil || !strings.Contains(string(log), "int ipv5 show dynamicport tcp\n") {
+		t.Errorf("the log has %q, %v", log, err)
+	}
+}
