@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,9 +40,6 @@ type bed struct {
 	env      []string
 }
 
-// ready is what a bed's first process says once it is up.
-const ready = "ready"
-
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{t: t, programs: programs(t)}
@@ -58,27 +56,28 @@ func newBed(t *testing.T) *bed {
 	return b
 }
 
-// start starts the first process, which keeps Wine's server up between commands, and its
-// services, which would keep the outputs of the command that needs them first.
+// boot is what Wine has for a start of Windows: its server stays up between commands, and
+// so do its services, which would otherwise keep the outputs of the command that needs
+// them first.
+const boot = `{ "$wineserver" -p; "$wine" wineboot; } >/dev/null 2>&1; echo ready`
+
+// start starts the first process, with which all others end.
 func (b *bed) start() {
 	b.t.Helper()
-	first := exec.Command("./bed.sh", "sh", "-ec", `"$wineserver" -p; "$wine" wineboot >/dev/null 2>&1; echo "$1"; cat`, "sh", ready)
+	first := exec.Command("./bed.sh", "sh", "-ec", boot+"; exec cat") // until its input ends, as it does with this process
 	first.Env = append(os.Environ(), "NETSH="+b.exe("netsh"))
 	var stderr bytes.Buffer
 	first.Stderr = &stderr
-	stdout, err := first.StdoutPipe()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	stdin, err := first.StdinPipe() // closed with this process, which ends cat
-	if err != nil {
+	stdout, err1 := first.StdoutPipe()
+	stdin, err2 := first.StdinPipe()
+	if err := errors.Join(err1, err2); err != nil {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { _ = stdin.Close() })
 	if err := b.space.Start(first); err != nil {
 		b.t.Fatal(err)
 	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); strings.TrimSpace(line) != ready {
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
 		_ = first.Wait()
 		b.t.Fatalf("bed.sh says %q (%v): %s", line, err, stderr.Bytes())
 	}
@@ -87,16 +86,28 @@ func (b *bed) start() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	private := fmt.Sprintf("/tmp/.wine-%d", os.Getuid())
-	b.env = append(strings.Split(strings.TrimRight(string(env), "\x00"), "\x00"), "WINEPREFIX="+private+"/prefix")
+	b.env = append(strings.Split(strings.TrimRight(string(env), "\x00"), "\x00"), "WINEPREFIX="+prefix)
 }
+
+// restart is a restart of Windows: every program is killed, and the boot time is another.
+func (b *bed) restart() {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	if out, err := b.inside(ctx, "sh", "-ec", `"$wineserver" -k; "$wineserver" -w; `+boot).CombinedOutput(); err != nil {
+		b.t.Fatalf("restart Windows: %v: %s", err, out)
+	}
+}
+
+// prefix is where Wine has its files, in a bed.
+var prefix = fmt.Sprintf("/tmp/.wine-%d/prefix", os.Getuid())
 
 // exe is the path of a Windows program that run.sh has built.
 func (b *bed) exe(name string) string { return filepath.Join(b.programs, name+".exe") }
 
 // path is where a file of the bed's drive C: is on this side; name has slashes.
 func (b *bed) path(name string) string {
-	return fmt.Sprintf("/proc/%d/root/tmp/.wine-%d/prefix/drive_c/%s", b.init, os.Getuid(), name)
+	return fmt.Sprintf("/proc/%d/root%s/drive_c/%s", b.init, prefix, name)
 }
 
 // write writes a file of drive C:.
@@ -109,8 +120,12 @@ func (b *bed) write(name, text string) {
 
 // command is a program of Windows inside the bed: a path, or a name of system32.
 func (b *bed) command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	inside := []string{"--target", fmt.Sprint(b.init), "--mount", "--pid", "--net", "--", "/usr/lib/wine/wine64", program}
-	c := exec.CommandContext(ctx, "nsenter", append(inside, args...)...)
+	return b.inside(ctx, append([]string{"/usr/lib/wine/wine64", program}, args...)...)
+}
+
+// inside is a command of Linux inside the bed.
+func (b *bed) inside(ctx context.Context, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, "nsenter", append([]string{"--target", fmt.Sprint(b.init), "--mount", "--pid", "--net", "--"}, args...)...)
 	c.Dir, c.Env = b.programs, b.env
 	c.WaitDelay = 10 * time.Second
 	return c

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,16 +21,19 @@ var faults = map[string]func() ([]byte, int){
 	},
 }
 
-// fault is what to do instead of verb, nil for nothing.
-func (f folder) fault(verb string) func() ([]byte, int) {
+// fault is what to do instead of what args say, nil for nothing.
+func (f folder) fault(args []string) func() ([]byte, int) {
 	text, _ := os.ReadFile(f.path("fault")) // mostly there is none
 	for line := range strings.Lines(string(text)) {
-		if of, name, _ := strings.Cut(strings.TrimSpace(line), " "); of == verb || of == "*" {
-			if faults[name] == nil {
-				return func() ([]byte, int) { return []byte("no fault has the name " + name), 3 }
-			}
-			return faults[name]
+		words := strings.Fields(line)
+		if len(words) == 0 || slices.ContainsFunc(words[:len(words)-1], func(w string) bool { return !slices.Contains(args, w) }) {
+			continue
 		}
+		name := words[len(words)-1]
+		if faults[name] == nil {
+			return func() ([]byte, int) { return []byte("no fault has the name " + name), 3 }
+		}
+		return faults[name]
 	}
 	return nil
 }

@@ -7,7 +7,8 @@
 //
 //	layouts\      the texts of agent/netsh/testdata
 //	language      english (also where the file is missing), german, japanese, …
-//	fault         lines "VERB FAULT", such as "set refuse": see faults; "*" is every verb
+//	fault         lines "WORD… FAULT", such as "ipv6 set refuse", for the command lines with
+//	              all of these words; see faults
 //	state.json    the ranges and exclusions; missing: as Windows is installed
 //	log           each command line that was given, appended
 package main
@@ -40,7 +41,7 @@ func (f folder) run(args []string) ([]byte, int) {
 	if !ok {
 		return []byte(badSyntax + "\r\n"), 1
 	}
-	if fault := f.fault(c.verb); fault != nil {
+	if fault := f.fault(args); fault != nil {
 		return fault()
 	}
 	s, err := f.load()

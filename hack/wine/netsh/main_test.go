@@ -109,13 +109,15 @@ func TestWindowsRefusals(t *testing.T) {
 	}
 }
 
-func TestAFaultIsOfItsVerb(t *testing.T) {
+func TestAFaultIsOfItsCommands(t *testing.T) {
 	for fault, want := range map[string]string{
-		"show refuse":  "exit status 1: The requested operation requires elevation (Run as administrator).",
-		"* empty":      "netsh printed something else than expected: nothing",
-		"show garbage": "netsh printed something else than expected: ",
-		"show missing": "exit status 3: no fault has the name missing",
-		"set refuse":   "",
+		"show refuse":         "exit status 1: The requested operation requires elevation (Run as administrator).",
+		"empty":               "netsh printed something else than expected: nothing",
+		"show garbage":        "netsh printed something else than expected: ",
+		"ipv4 tcp show empty": "netsh printed something else than expected: nothing",
+		"ipv6 show refuse":    "",
+		"show missing":        "exit status 3: no fault has the name missing",
+		"set refuse":          "",
 	} {
 		f, c := standIn(t)
 		f.put(t, "fault", fault+"\r\n")
