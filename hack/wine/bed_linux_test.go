@@ -160,7 +160,7 @@ func (b *bed) await(what string, check func() error) {
 
 func await(t *testing.T, what string, check func() error) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(250 * time.Millisecond) {
 		err := check()
 		if err == nil {
 			return

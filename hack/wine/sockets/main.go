@@ -10,6 +10,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,7 @@ func run(args []string) error {
 	if finish == nil {
 		return fmt.Errorf("STATE %q: must be established, closewait or timewait", args[1])
 	}
-	l, err := net.Listen("tcp", args[2])
+	l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", args[2])
 	if err != nil {
 		return err
 	}
@@ -59,10 +60,11 @@ func run(args []string) error {
 // kept are the connections: one that is collected is closed.
 var kept []net.Conn
 
-// connect makes n connections to l, or as many as there can be.
+// connect makes n connections to l, or as many as there can be. None is probed: that
+// would end what is in CLOSE_WAIT once the other end is gone.
 func connect(l net.Listener, n int, finish func(client, server net.Conn) error) (int, error) {
 	for i := range n {
-		client, err := net.Dial("tcp", l.Addr().String())
+		client, err := (&net.Dialer{KeepAlive: -1}).Dial("tcp", l.Addr().String())
 		if err != nil {
 			return i, err
 		}
