@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -20,6 +21,7 @@ import (
 const (
 	delayKey = tunable.Tcpip + "TcpTimedWaitDelay"
 	tcpKey   = "dynamicport tcp"
+	dataKey  = tunable.Tcpip + "TcpMaxDataRetransmissions"
 )
 
 // newTuning creates a NodeTuning for the node, without waiting for canaries.
@@ -80,10 +82,12 @@ func TestANodeTuningIsHeldAndGivenBack(t *testing.T) {
 	a := c.startAgent(b, node, kubeconfig, pod, "--tune=host")
 
 	tuning := c.newTuning(t, node, v1alpha1.WindowsSettings{
-		DynamicPorts:          v1alpha1.WindowsDynamicPorts{TCP: &v1alpha1.PortBlock{Start: 33000, Count: 32536}},
-		TimedWaitDelaySeconds: new(int32(30)),
+		DynamicPorts:           v1alpha1.WindowsDynamicPorts{TCP: &v1alpha1.PortBlock{Start: 33000, Count: 32536}},
+		TimedWaitDelaySeconds:  new(int32(30)),
+		MaxDataRetransmissions: new(int32(3)),
 	})
-	applied := map[string]v1alpha1.SettingState{tcpKey: v1alpha1.SettingApplied, delayKey: v1alpha1.SettingRestartRequired}
+	restart := v1alpha1.SettingRestartRequired
+	applied := map[string]v1alpha1.SettingState{tcpKey: v1alpha1.SettingApplied, delayKey: restart, dataKey: restart}
 	p := c.awaitStates(t, a, node, applied)
 	if !meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionRestartRequired) {
 		t.Errorf("the condition RestartRequired isn't True: %+v", p.Status.Conditions)
@@ -96,7 +100,7 @@ func TestANodeTuningIsHeldAndGivenBack(t *testing.T) {
 		t.Errorf("the ranges are %v, want %v", got, tuned)
 	}
 
-	b.setValue("TcpTimedWaitDelay", 240) // drift, which the registry tells the agent of
+	b.setValue("TcpTimedWaitDelay", 240) // which the registry tells the agent of
 	a.awaitValue("TcpTimedWaitDelay", 30)
 
 	a.kill()
@@ -104,14 +108,14 @@ func TestANodeTuningIsHeldAndGivenBack(t *testing.T) {
 	a = c.startAgent(b, node, kubeconfig, pod, "--tune=host")
 	a.awaitValue("TcpTimedWaitDelay", 30)
 	p = c.awaitStates(t, a, node, applied)
-	if s := setting(p, delayKey); s.Original != nil && *s.Original != "" {
-		t.Errorf("the original of %s is %q; there was none", s.Key, *s.Original)
+	if got, want := setting(p, delayKey).Original, "120"; got == nil || *got != want { // what another wrote last
+		t.Errorf("the original of TcpTimedWaitDelay is %v, want %s", got, want)
 	}
 
 	a.kill()
 	b.restart()
 	a = c.startAgent(b, node, kubeconfig, pod, "--tune=host")
-	p = c.awaitStates(t, a, node, map[string]v1alpha1.SettingState{tcpKey: v1alpha1.SettingApplied, delayKey: v1alpha1.SettingApplied})
+	p = c.awaitStates(t, a, node, map[string]v1alpha1.SettingState{tcpKey: v1alpha1.SettingApplied, delayKey: v1alpha1.SettingApplied, dataKey: v1alpha1.SettingApplied})
 	if meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionRestartRequired) {
 		t.Errorf("the condition RestartRequired is True after a restart: %+v", p.Status.Conditions)
 	}
@@ -129,8 +133,10 @@ func TestANodeTuningIsHeldAndGivenBack(t *testing.T) {
 		}
 		return fmt.Errorf("it is there: %w: %+v", err, tuning.Status)
 	})
-	if got := b.value("TcpTimedWaitDelay"); got != absent {
-		t.Errorf("TcpTimedWaitDelay is %d, and was absent", got)
+	for name, want := range map[string]int64{"TcpTimedWaitDelay": 120, "TcpMaxDataRetransmissions": absent} {
+		if got := b.value(name); got != want {
+			t.Errorf("%s is %d, and was %d", name, got, want)
+		}
 	}
 	if got := b.ranges(); !maps.Equal(got, both(installed, installed)) {
 		t.Errorf("the ranges are %v, and were those of the installation", got)
@@ -153,32 +159,39 @@ func TestNetshThatFailsIsSaid(t *testing.T) {
 	const node = "win-faults"
 	c, b := newCluster(t), newBed(t)
 	kubeconfig, pod := c.join(b, node)
-	a := c.startAgent(b, node, kubeconfig, pod, "--tune=host")
-	b.write("netsh/fault", "ipv6 set refuse\n")
 	c.newTuning(t, node, v1alpha1.WindowsSettings{
 		DynamicPorts: v1alpha1.WindowsDynamicPorts{TCP: &v1alpha1.PortBlock{Start: 33000, Count: 32536}},
 	})
-	for _, test := range []struct{ fault, message string }{
-		{"ipv6 set refuse", "requires elevation"},
-		{"set ignore", "33000"},
+	for _, test := range []struct{ fault, state, message string }{
+		{"ipv6 set refuse", "Failed", "requires elevation"},
+		{"set ignore", "Failed", "33000"},
+		{"show empty", "Failed", "nothing"},
+		{"show garbage", "Failed", "something else than expected"},
+		{"show refuse", "Failed", "requires elevation"},
+		{"set slow", "Failed", "no answer within 10s"},
 	} {
 		b.write("netsh/fault", test.fault+"\n")
+		a := c.startAgent(b, node, kubeconfig, pod, "--tune=host", "--heartbeat=5s")
+		begin := time.Now()
 		await(t, test.fault, func() error {
 			p, err := c.pressure(t, node)
 			if err != nil {
 				return err
 			}
 			s := setting(p, tcpKey)
-			if s.State != v1alpha1.SettingFailed || !strings.Contains(s.Message, test.message) {
-				return fmt.Errorf("the setting is %+v", s)
+			if string(s.State) != test.state || !strings.Contains(s.Message, test.message) {
+				return fmt.Errorf("the setting is %s: %s", s.State, s.Message)
 			}
+			t.Logf("%s, after %v: %s", test.fault, time.Since(begin), s.Message)
 			return a.check()
 		})
+		a.kill()
 		b.write("netsh/fault", "")
 		if got := b.ranges(); !maps.Equal(got, both(installed, installed)) {
 			t.Errorf("%s: the ranges are %v", test.fault, got)
 		}
 	}
+	a := c.startAgent(b, node, kubeconfig, pod, "--tune=host")
 	c.awaitStates(t, a, node, map[string]v1alpha1.SettingState{tcpKey: v1alpha1.SettingApplied})
 	if got, want := b.ranges(), both("33000 32536", installed); !maps.Equal(got, want) {
 		t.Errorf("the ranges are %v, want %v", got, want)
