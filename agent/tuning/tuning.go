@@ -127,12 +127,18 @@ func (t *Tuner) Object(p *v1alpha1.PortPressure) {
 		w.Stop = "the annotation " + AnnotationHold + " of this node's PortPressure stops every change"
 	}
 	t.mu.Lock()
-	first := t.asked == nil
-	if t.asked = &w; first {
+	first, before := t.asked == nil, t.list
+	if first {
 		t.resume(p.Status.Settings)
 	}
+	if before == nil { // what an agent before this one has said
+		before = p.Status.Settings
+	}
+	if first || !same(w, *t.asked) { // else a cycle is about to say what became of it
+		t.asked = &w
+	}
 	if w.Settings != nil {
-		t.announce(w.Settings)
+		t.announce(w.Settings, before)
 		if !first { // what an agent before this one has applied may stand still
 			t.stamp(t.list)
 		}
@@ -150,9 +156,10 @@ func (t *Tuner) resume(before []v1alpha1.SettingStatus) {
 	}
 }
 
-// announce makes pending what is new in settings: until the next cycle nobody may
-// believe that it is applied.
-func (t *Tuner) announce(settings []v1alpha1.Setting) {
+// announce makes pending what is new in settings, and what was there before and is asked
+// for no more: until the next cycle nobody may believe that the one is applied, or the
+// other given back.
+func (t *Tuner) announce(settings []v1alpha1.Setting, before []v1alpha1.SettingStatus) {
 	list := []v1alpha1.SettingStatus{}
 	for _, s := range settings {
 		i := slices.IndexFunc(t.list, func(have v1alpha1.SettingStatus) bool {
@@ -164,7 +171,25 @@ func (t *Tuner) announce(settings []v1alpha1.Setting) {
 		}
 		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: v1alpha1.SettingPending})
 	}
-	t.list = list
+	t.list = append(list, leaving(before, settings)...)
+}
+
+// leaving are those of list, with nothing wanted any more, that settings leave out and
+// that are not given back yet.
+func leaving(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []v1alpha1.SettingStatus) {
+	for _, s := range list {
+		if s.State == v1alpha1.SettingReleased || slices.ContainsFunc(settings, func(w v1alpha1.Setting) bool { return w.ID == s.ID }) {
+			continue
+		}
+		s.Want, s.State, s.Message = nil, v1alpha1.SettingPending, ""
+		out = append(out, s)
+	}
+	return out
+}
+
+// same says whether two wishes ask for the same. An empty list is not an absent one.
+func same(a, b journal.Wish) bool {
+	return equality.Semantic.DeepEqual(a, b) && (a.Settings == nil) == (b.Settings == nil)
 }
 
 // Level takes the node's level after each sample.
@@ -245,7 +270,7 @@ func (t *Tuner) prepare(asked *journal.Wish) error {
 	if next.Settings == nil { // nobody knows: what was asked last stays
 		next.Settings = t.wish.Settings
 	}
-	if equality.Semantic.DeepEqual(next, t.wish) && (next.Settings == nil) == (t.wish.Settings == nil) {
+	if same(next, t.wish) {
 		return nil
 	}
 	if err := t.journal.Ask(next); err != nil {

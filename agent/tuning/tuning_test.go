@@ -206,6 +206,36 @@ func TestANewWishIsPendingUntilItWasLookedAt(t *testing.T) {
 	}
 }
 
+func TestWhatIsAskedForNoMoreIsPendingUntilItIsGivenBack(t *testing.T) {
+	m := newMachine()
+	m.ask(wishOf(finTimeout, "30"))
+	before := m.Settings()
+	none := v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{}}
+	for name, begin := range map[string]func(){
+		"The agent that has set it":     func() {},
+		"An agent that starts after it": m.begin,
+	} {
+		m.ask(wishOf(finTimeout, "30"))
+		begin()
+		m.Object(&v1alpha1.PortPressure{Spec: none, Status: v1alpha1.PortPressureStatus{Settings: before}})
+		m.expect(t, "30", "Pending")
+		if s := m.Settings()[0]; s.Want != nil {
+			t.Errorf("%s says that %s is wanted", name, *s.Want)
+		}
+		m.cycle()
+		m.expect(t, "60", "Released")
+	}
+}
+
+func TestTheSameWishAgainDropsNoAnswer(t *testing.T) {
+	m := newMachine()
+	m.wrote = func(string, string) { // each write of the status comes back as the object
+		m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "30")}}})
+	}
+	m.ask(wishOf(finTimeout, "30"))
+	m.expect(t, "30", "Applied")
+}
+
 func TestPodsAreRefusedWhereOnlyTheHostIsTuned(t *testing.T) {
 	m := newMachine()
 	s := wishOf(finTimeout, "30")

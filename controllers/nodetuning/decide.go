@@ -49,10 +49,17 @@ type node struct {
 	adopted bool                          // have is what the agent says that it holds
 }
 
-// observed says whether the agent has seen the spec. What is taken from a released
-// node is about to be written.
+// observed says whether the agent has seen the spec, and has given back what that leaves
+// out. What is taken from a released node is about to be written.
 func (n *node) observed() bool {
-	return n.status.ObservedGeneration == n.generation && (!n.released || len(n.spec.Settings) == 0)
+	return n.status.ObservedGeneration == n.generation && !leaving(n.status) && (!n.released || len(n.spec.Settings) == 0)
+}
+
+// leaving says whether the agent has something to give back: pending, and not wanted.
+func leaving(s *v1alpha1.PortPressureStatus) bool {
+	return slices.ContainsFunc(s.Settings, func(one v1alpha1.SettingStatus) bool {
+		return one.State == v1alpha1.SettingPending && one.Want == nil
+	})
 }
 
 // reported says whether the agent has ever written this object's status.

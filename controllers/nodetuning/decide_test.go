@@ -199,3 +199,21 @@ func BenchmarkDecide(b *testing.B) {
 	}
 	runtime.KeepAlive(c)
 }
+
+func TestWhatAnAgentStillGivesBackIsNotObserved(t *testing.T) {
+	for name, tt := range map[string]struct {
+		setting v1alpha1.SettingStatus
+		want    bool
+	}{
+		"pending and not wanted":  {v1alpha1.SettingStatus{State: v1alpha1.SettingPending}, false},
+		"pending and wanted":      {v1alpha1.SettingStatus{State: v1alpha1.SettingPending, Want: new("30")}, true},
+		"given back":              {v1alpha1.SettingStatus{State: v1alpha1.SettingReleased}, true},
+		"refused, so never there": {v1alpha1.SettingStatus{State: v1alpha1.SettingRefused}, true},
+	} {
+		n := machine("a")
+		n.status.Settings = []v1alpha1.SettingStatus{tt.setting}
+		if got := n.observed(); got != tt.want {
+			t.Errorf("%s: observed is %v", name, got)
+		}
+	}
+}

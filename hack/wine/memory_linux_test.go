@@ -1,0 +1,84 @@
+package wine
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// resident is a process's resident memory, in bytes.
+type resident struct {
+	own, stacks, libraries int
+	threads                int
+}
+
+// residentOf sums up /proc/PID/smaps (proc_pid_smaps(5)). A mapping that a thread's
+// stack pointer is in is its stack; one of a file below /usr is a library's.
+func residentOf(pid int) (r resident, err error) {
+	pointers, err := stackPointers(pid)
+	if err != nil {
+		return r, err
+	}
+	r.threads = len(pointers)
+	file, err := os.Open(fmt.Sprintf("/proc/%d/smaps", pid))
+	if err != nil {
+		return r, err
+	}
+	defer file.Close()
+	var part *int
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		switch {
+		case !strings.HasSuffix(fields[0], ":"):
+			part = r.part(fields, pointers)
+		case fields[0] == "Rss:":
+			kib, err := strconv.Atoi(fields[1])
+			if err != nil {
+				return r, err
+			}
+			*part += kib << 10
+		}
+	}
+	return r, lines.Err()
+}
+
+// part is where a mapping counts, of the line that it begins with.
+func (r *resident) part(fields []string, pointers []uint64) *int {
+	var first, end uint64
+	_, _ = fmt.Sscanf(fields[0], "%x-%x", &first, &end) // as the kernel prints it
+	for _, p := range pointers {
+		if first <= p && p < end {
+			return &r.stacks
+		}
+	}
+	if len(fields) > 5 && strings.HasPrefix(fields[5], "/usr/") {
+		return &r.libraries
+	}
+	return &r.own
+}
+
+// stackPointers are those of the threads (proc_pid_syscall(5)). One that runs right now
+// has none to show.
+func stackPointers(pid int) (list []uint64, err error) {
+	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		text, _ := os.ReadFile(path) // it may have ended
+		fields := strings.Fields(string(text))
+		if len(fields) < 3 {
+			continue
+		}
+		p, err := strconv.ParseUint(fields[len(fields)-2], 0, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", path, text, err)
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
