@@ -171,7 +171,7 @@ func (t *Tuner) announce(settings []v1alpha1.Setting, before []v1alpha1.SettingS
 		}
 		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: v1alpha1.SettingPending})
 	}
-	t.list = append(list, leaving(before, settings)...)
+	t.list = slices.Concat(list, leaving(before, settings))
 }
 
 // leaving are those of list, with nothing wanted any more, that settings leave out and

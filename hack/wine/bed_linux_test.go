@@ -153,11 +153,6 @@ func (b *bed) try(program string, args ...string) (string, error) {
 const patience = 2 * time.Minute
 
 // await waits until check finds nothing wrong.
-func (b *bed) await(what string, check func() error) {
-	b.t.Helper()
-	await(b.t, what, check)
-}
-
 func await(t *testing.T, what string, check func() error) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(250 * time.Millisecond) {
