@@ -118,45 +118,50 @@ func named(objects []*unstructured.Unstructured, name string) *unstructured.Unst
 	return objects[i]
 }
 
-// lookUp asks for a pod that no node reports by name.
+// lookUp explains a pod that no node reports by name, from where it runs.
 func (e *explain) lookUp(ctx context.Context, c *cluster, ref view.PodRef, objects []*unstructured.Unstructured, ps []v1alpha1.PortPressure, o view.Options) (*unstructured.Unstructured, string, error) {
-	anywhere := ref.Namespace == ""
-	if anywhere {
-		namespace, _, err := e.flags.ToRawKubeConfigLoader().Namespace()
-		if err != nil {
-			return nil, "", err
-		}
-		ref.Namespace = namespace
-	}
-	object, err := c.get(ctx, pods, ref.Namespace, ref.Name)
-	switch {
-	case apierrors.IsNotFound(err) && anywhere:
-		return nil, "", fmt.Errorf("no node %q, no node reports a pod of that name, and there is none in namespace %s: name another one with -n, or see kubectl portreeve top", ref.Name, ref.Namespace)
-	case apierrors.IsNotFound(err):
-		return nil, "", fmt.Errorf("no pod %s: kubectl portreeve top --pods lists those that nodes report", ref)
-	case err != nil:
+	pod, err := e.pod(ctx, c, ref)
+	if err != nil {
 		return nil, "", err
 	}
-	pod := corev1.Pod{}
-	if err := decode(object, &pod); err != nil {
-		return nil, "", err
-	}
-	if pod.Spec.NodeName == "" {
-		return nil, "", fmt.Errorf("pod %s is on no node yet: it has no ports", ref)
-	}
+	ref = view.PodRef{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}
 	node := slices.IndexFunc(ps, func(p v1alpha1.PortPressure) bool { return p.Name == pod.Spec.NodeName })
-	if node < 0 {
+	switch {
+	case pod.Spec.NodeName == "":
+		return nil, "", fmt.Errorf("pod %s is on no node yet: it has no ports", ref)
+	case node < 0:
 		return nil, "", fmt.Errorf("pod %s is on node %s, which has no PortPressure: is the controller running?", ref, pod.Spec.NodeName)
 	}
-	ref.UID = string(pod.UID)
+	page := view.Unreported
+	if pod.Spec.HostNetwork {
+		page = view.HostNetwork
+	}
 	at := named(objects, pod.Spec.NodeName)
-	if found := view.Find(ps[node:node+1], ref); len(found) == 1 {
+	if found := view.Find(ps[node:node+1], ref); len(found) == 1 { // by its UID
 		return at, view.Node(found[0], o), nil
 	}
-	if pod.Spec.HostNetwork {
-		return at, view.HostNetwork(ps[node], ref, o), nil
+	return at, page(ps[node], ref, o), nil
+}
+
+// pod reads a pod, of the kubeconfig's namespace unless ref names one.
+func (e *explain) pod(ctx context.Context, c *cluster, ref view.PodRef) (pod corev1.Pod, err error) {
+	namespace := ref.Namespace
+	if namespace == "" {
+		if namespace, _, err = e.flags.ToRawKubeConfigLoader().Namespace(); err != nil {
+			return pod, err
+		}
 	}
-	return at, view.Unreported(ps[node], ref, o), nil
+	object, err := c.get(ctx, pods, namespace, ref.Name)
+	switch {
+	case apierrors.IsNotFound(err) && ref.Namespace == "":
+		return pod, fmt.Errorf("no node %q, no node reports a pod of that name, and there is none in namespace %s: name another one with -n, or see kubectl portreeve top", ref.Name, namespace)
+	case apierrors.IsNotFound(err):
+		return pod, fmt.Errorf("no pod %s: kubectl portreeve top --pods lists those that nodes report", ref)
+	case err != nil:
+		return pod, err
+	}
+	err = decode(object, &pod)
+	return pod, err
 }
 
 // complete offers nodes, and pods that they report.
