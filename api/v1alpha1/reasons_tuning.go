@@ -31,3 +31,7 @@ const (
 	// ReasonReleased: it was deleted, and every node has its originals back.
 	ReasonReleased = "Released"
 )
+
+// AnnotationRestartRequired is "true" on a Node whose settings wait for a restart, where
+// the controller may say so (--annotate-restart); else it is absent.
+const AnnotationRestartRequired = "portreeve.io/restart-required"

@@ -34,6 +34,8 @@ type Config struct {
 	Heartbeat time.Duration
 	// Thresholds go into every new PortPressure.
 	Thresholds v1alpha1.Thresholds
+	// AnnotateRestart says on Nodes, too, that settings wait for a restart.
+	AnnotateRestart bool
 }
 
 // Reconciler reconciles the PortPressure of one Node, by the node's name.
@@ -118,6 +120,9 @@ func (r *Reconciler) settle(ctx context.Context, node *metav1.PartialObjectMetad
 		r.budget.spend(node.Name, now, changes)
 		r.events.agent(node, want, was, v)
 		r.events.ports(ctx, node, want, changes)
+	}
+	if err := r.annotate(ctx, node, have); err != nil {
+		return ctrl.Result{}, err
 	}
 	next := earliest(v.next, more)
 	if next.IsZero() {

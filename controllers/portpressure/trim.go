@@ -16,11 +16,15 @@ import (
 // leave is all that the controller may rely on, and nothing that went through one may
 // be written back whole: patches only.
 
-// TrimNode keeps a node's identity and labels.
+// TrimNode keeps a node's identity and labels, and what annotate has said.
 func TrimNode(obj any) (any, error) {
 	if node, err := meta.Accessor(obj); err == nil {
 		node.SetManagedFields(nil)
+		value, has := node.GetAnnotations()[v1alpha1.AnnotationRestartRequired]
 		node.SetAnnotations(nil)
+		if has {
+			node.SetAnnotations(map[string]string{v1alpha1.AnnotationRestartRequired: value})
+		}
 	}
 	return obj, nil
 }

@@ -149,14 +149,15 @@ func TestTrimsPassWhatTheyDoNotKnow(t *testing.T) {
 	}
 }
 
-func TestTrimNodeKeepsLabels(t *testing.T) {
+func TestTrimNodeKeepsLabelsAndWhatIsOurs(t *testing.T) {
+	ours := map[string]string{v1alpha1.AnnotationRestartRequired: "true"}
 	node := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
-		Name: "n", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"}, ManagedFields: []metav1.ManagedFieldsEntry{{}},
+		Name: "n", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d", v1alpha1.AnnotationRestartRequired: "true"}, ManagedFields: []metav1.ManagedFieldsEntry{{}},
 	}}
 	if _, err := TrimNode(node); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(metav1.ObjectMeta{Name: "n", Labels: map[string]string{"a": "b"}}, node.ObjectMeta); diff != "" {
+	if diff := cmp.Diff(metav1.ObjectMeta{Name: "n", Labels: map[string]string{"a": "b"}, Annotations: ours}, node.ObjectMeta); diff != "" {
 		t.Errorf("TrimNode (-want +got):\n%s", diff)
 	}
 }

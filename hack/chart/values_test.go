@@ -152,6 +152,24 @@ func TestResolvingDestinationsTakesARight(t *testing.T) {
 	}
 }
 
+// So does the right to write on nodes.
+func TestAnnotatingNodesTakesARight(t *testing.T) {
+	for value, want := range map[string][]string{
+		"true":  {"ClusterRole portreeve-controller-annotate-restart", "ClusterRoleBinding portreeve-controller-annotate-restart"},
+		"false": nil,
+	} {
+		var got []string
+		for _, o := range Render(t, "portreeve-system", "--set", "controller.annotateRestart="+value) {
+			if strings.Contains(o.GetName(), "annotate") {
+				got = append(got, key(o))
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s gives (-want +got):\n%s", value, diff)
+		}
+	}
+}
+
 // Neither right without the other is of use, and neither comes unasked.
 func TestSNATTakesTheNodesNetworkAndNetAdmin(t *testing.T) {
 	type gives struct {

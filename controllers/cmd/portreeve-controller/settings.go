@@ -23,6 +23,7 @@ type settings struct {
 	warning        int32
 	critical       int32
 	resolve        bool
+	annotate       bool
 	leaderElection bool
 	metrics        string
 	health         string
@@ -44,6 +45,7 @@ func (s *settings) flags() *pflag.FlagSet {
 	f.Int32Var(&s.warning, "warning-percent", v1alpha1.DefaultWarningPercent, "used percent of a pool at which Warning begins")
 	f.Int32Var(&s.critical, "critical-percent", v1alpha1.DefaultCriticalPercent, "used percent of a pool at which Critical begins")
 	f.BoolVar(&s.resolve, "resolve-destinations", true, "say which Service or pod an address is; takes the right to list them")
+	f.BoolVar(&s.annotate, "annotate-restart", false, "say on Nodes, by the annotation "+v1alpha1.AnnotationRestartRequired+", that settings wait for a restart; takes the right to patch nodes")
 	f.BoolVar(&s.leaderElection, "leader-elect", true, "wait for the lease before writing, so that replicas stand by")
 	f.StringVar(&s.metrics, "metrics-address", ":8080", "address of /metrics; 0 for none")
 	f.StringVar(&s.health, "health-address", ":8081", "address of /healthz and /readyz; 0 for none")
@@ -120,6 +122,8 @@ func (s *settings) options() controllers.Options {
 			Grace:      s.grace,
 			Heartbeat:  s.heartbeat,
 			Thresholds: v1alpha1.Thresholds{WarningPercent: s.warning, CriticalPercent: s.critical},
+
+			AnnotateRestart: s.annotate,
 		},
 	}
 }

@@ -58,6 +58,7 @@ func TestParse(t *testing.T) {
 		"no namespace":                 {env: []string{"PORTREEVE_NAMESPACE="}, err: `--namespace "": name the namespace of the agents' pods, such as portreeve-system`},
 		"warning past 100":             {args: []string{"--warning-percent=101"}, err: "--warning-percent 101: must be 1 to 100"},
 		"critical before warning":      {args: []string{"--critical-percent=40"}, err: "--critical-percent 40: must be --warning-percent (50) to 100"},
+		"Nodes that say what waits":    {args: []string{"--annotate-restart"}, want: with(func(s *settings) { s.annotate = true })},
 		"names that nobody looks up":   {args: []string{"--resolve-destinations=false"}, want: with(func(s *settings) { s.resolve = false })},
 		"a log format that is unknown": {args: []string{"--log-format=xml"}, err: `--log-format "xml": must be text or json`},
 	}
