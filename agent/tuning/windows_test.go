@@ -3,6 +3,7 @@ package tuning
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -10,8 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portreeve.io/portreeve/agent/netsh"
+	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // windowsStore is a Windows machine and its settings, with a clock.
@@ -120,6 +123,35 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestWhatAProgramExcludesIsNotDeleted(t *testing.T) {
+	w, s, _ := windowsStore()
+	l := list{netsh.IPv4, netsh.Protocols[0]}
+	w.excluded[l] = []netsh.Exclusion{{First: 61000, Last: 61063}}
+	if err := s.Write(plan.Write{Key: tunable.ExcludedPorts, Was: "61000-61063", Value: ""}); err != nil || w.excludedPorts(l) != "61000-61063" {
+		t.Errorf("%v, %s", err, w.excludedPorts(l))
+	}
+}
+
+func TestWhatIsWrittenIsDecidedOnWhatStandsNow(t *testing.T) {
+	w, s, now := windowsStore()
+	tuner := New(Options{OS: tunable.Windows, Host: s, Boot: "boot", Allow: []string{tunable.DynamicUDP}, Log: slog.New(slog.DiscardHandler),
+		Disk: func() (journal.Disk, error) { return files{w.world}, nil }, Now: func() time.Time { return *now }})
+	ask := func(settings []v1alpha1.Setting) {
+		tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
+		tuner.cycle()
+	}
+	ask([]v1alpha1.Setting{wishOf(tunable.DynamicUDP, "50000 10000")})
+	l := list{netsh.IPv6, netsh.Protocols[1]}
+	if got := w.ranges[l]; got.Start != 50000 {
+		t.Fatalf("%+v", tuner.Settings())
+	}
+	w.ranges[l] = netsh.Block{Start: 33000, Count: 32000} // and netsh was asked a moment ago
+	ask([]v1alpha1.Setting{})
+	if got, other := w.ranges[l], w.ranges[list{netsh.IPv4, l.protocol}]; got.Start != 33000 || other.Start != 49152 {
+		t.Errorf("what another program wrote is %v, what it did not is %v", got, other)
 	}
 }
 

@@ -92,7 +92,7 @@ func (w *windowsWorld) run(_ context.Context, args ...string) ([]byte, error) {
 		return []byte(w.show(l, args[3])), nil
 	}
 	w.step()
-	if w.refuses[l] {
+	if w.refuses[l] || args[3] == "dynamicport" && number(args[5]) < 1025 {
 		return nil, errors.New("The parameter is incorrect.") //nolint:revive // Windows' words
 	}
 	w.kernelWrites++

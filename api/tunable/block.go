@@ -47,3 +47,21 @@ func ParseBlock(value string) (start, count int, err error) {
 	}
 	return start, int(n), nil
 }
+
+// Settable is value where it can be written, else the nearest that can: a Windows
+// machine may have a range from 1024 on, and netsh takes none below 1025. Parts that
+// stand in now already are not written, and stay.
+func (s Setting) Settable(value, now string) string {
+	v, isBlock := s.Value.(Block)
+	if !isBlock {
+		return value
+	}
+	parts, standing := s.Split(value), s.Split(now)
+	for i, p := range parts {
+		start, count, err := ParseBlock(p)
+		if err == nil && start < v.Least && !s.Same(p, standing[i]) {
+			parts[i] = fmt.Sprintf("%d %d", v.Least, count-(v.Least-start))
+		}
+	}
+	return s.Join(parts)
+}

@@ -126,7 +126,7 @@ func (b *builder) writer(key string) string {
 func (b *builder) giveBack(is tunable.Setting, e Entry) *Write {
 	now := b.Current[e.Key]
 	_, held := b.entry(e.Key)
-	back := e.beneath(is, now.Value)
+	back := is.Settable(e.beneath(is, now.Value), now.Value)
 	s := &v1alpha1.Setting{ID: e.Key, Key: e.Key, Scope: b.scope(), Value: e.Original}
 	switch {
 	case !held || now.absent() || now.Err == nil && is.Same(now.Value, e.Original):

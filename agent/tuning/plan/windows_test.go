@@ -139,9 +139,9 @@ func TestPlanOfWindows(t *testing.T) {
 			steps: []string{`write dynamicport tcp "49152 16384"`, "forget dynamicport tcp"},
 			said:  []string{"Applied 30000-32767 reserved in it for node ports", "Released"},
 		},
-		"An original that differs by family comes back as it was": {
+		"An original that differs by family comes back, from 1025 on as netsh takes it": {
 			in:    windows(none, stands(tcp, "20000 30000"), held(tcp, "IPv4 1024 64511; IPv6 49152 16384", "20000 30000")),
-			steps: []string{`write dynamicport tcp "IPv4 1024 64511; IPv6 49152 16384"`, "forget dynamicport tcp"},
+			steps: []string{`write dynamicport tcp "IPv4 1025 64510; IPv6 49152 16384"`, "forget dynamicport tcp"},
 			said:  []string{"Released"},
 		},
 		"A process that was killed between the families goes on": {
@@ -157,6 +157,11 @@ func TestPlanOfWindows(t *testing.T) {
 		"A family that another program has changed stays as it is": {
 			in:    windows(none, stands(tcp, "IPv4 33000 30000; IPv6 50000 10000"), held(tcp, usual, "50000 10000")),
 			steps: []string{`write dynamicport tcp "IPv4 33000 30000; IPv6 49152 16384"`, "forget dynamicport tcp"},
+			said:  []string{"Released"},
+		},
+		"So does one that begins at 1024": {
+			in:    windows(none, stands(tcp, "IPv4 1024 64511; IPv6 50000 10000"), held(tcp, usual, "50000 10000")),
+			steps: []string{`write dynamicport tcp "IPv4 1024 64511; IPv6 49152 16384"`, "forget dynamicport tcp"},
 			said:  []string{"Released"},
 		},
 		"Its drift is repaired, and only it is another's original then": {
@@ -195,6 +200,24 @@ func TestPlanOfWindows(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.said, said); diff != "" {
 				t.Error("said (-want +got):\n" + diff)
+			}
+		})
+	}
+}
+
+func TestAListIsReadBackAsFarAsItIsOurs(t *testing.T) {
+	for name, test := range map[string]struct{ have, want string }{
+		"as it was written":                 {"5357,9000", "Applied"},
+		"with more that others added":       {"5357,9000,50000-50063", "Applied"},
+		"without what others had":           {"9000", "Applied"},
+		"without ours":                      {"5357", `Failed excludedportrange: wrote "5357,9000", reads "5357"`},
+		"without ours in one of four lists": {"IPv4 TCP 9000; IPv6 TCP 9000; IPv4 UDP ; IPv6 UDP 9000", `Failed excludedportrange: wrote "5357,9000", reads "IPv4 TCP 9000; IPv6 TCP 9000; IPv4 UDP ; IPv6 UDP 9000"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := Make(windows([]v1alpha1.Setting{wish(excluded, "9000")}, stands(excluded, "5357")))
+			p.Apply(func(Write) (string, error) { return test.have, nil })
+			if _, said := story(p); said[0] != test.want {
+				t.Errorf("%q, want %q", said[0], test.want)
 			}
 		})
 	}
