@@ -16,11 +16,25 @@ import (
 // where nobody has said what is wanted.
 func (c *Course) Tuned(status *v1alpha1.PortPressureStatus, settings []v1alpha1.SettingStatus) {
 	status.Settings = slices.Clone(settings)
+	proven(status.Capabilities, settings)
 	for _, now := range []metav1.Condition{tuned(settings), restartRequired(settings)} {
 		now.ObservedGeneration, now.LastTransitionTime = status.ObservedGeneration, *status.ObservedAt
 		meta.SetStatusCondition(&c.conditions, now)
 	}
 	status.Conditions = slices.Clone(c.conditions)
+}
+
+// proven marks as tried what is only assumed to work until a value of the registry stands
+// as it was written.
+func proven(list []v1alpha1.Capability, settings []v1alpha1.SettingStatus) {
+	stands := slices.ContainsFunc(settings, func(s v1alpha1.SettingStatus) bool {
+		return strings.HasPrefix(s.Key, tunable.Tcpip) && (s.State == v1alpha1.SettingApplied || s.State == v1alpha1.SettingRestartRequired)
+	})
+	for i := range list {
+		if c := &list[i]; stands && c.Name == v1alpha1.CapabilityRegistryWrite {
+			c.State, c.Message = v1alpha1.CapabilityVerified, ""
+		}
+	}
 }
 
 // furthest is the states of settings that are not where they should be, the worst

@@ -10,6 +10,7 @@ import (
 
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -87,5 +88,30 @@ func TestAFullStatusOfWindowsFits(t *testing.T) {
 	raw, err := json.Marshal(status)
 	if err != nil || len(raw) > MaxBytes || len(status.Capabilities) != maxCapabilities || status.Tightest == nil {
 		t.Errorf("%v, %d bytes, %d capabilities", err, len(raw), len(status.Capabilities))
+	}
+}
+
+func TestWritingTheRegistryIsProvenByASettingThatStands(t *testing.T) {
+	const key, other = tunable.Tcpip + "TcpTimedWaitDelay", "dynamicport tcp"
+	for name, test := range map[string]struct {
+		setting v1alpha1.SettingStatus
+		want    v1alpha1.CapabilityState
+	}{
+		"it waits for a restart":  {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingRestartRequired}, v1alpha1.CapabilityVerified},
+		"it stands":               {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingApplied}, v1alpha1.CapabilityVerified},
+		"it could not be written": {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingFailed}, v1alpha1.CapabilityAssumed},
+		"netsh's is another":      {v1alpha1.SettingStatus{Key: other, State: v1alpha1.SettingApplied}, v1alpha1.CapabilityAssumed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var c Course
+			f := windowsFacts
+			f.Capabilities = []socket.Capability{{Name: v1alpha1.CapabilityRegistryWrite, State: socket.Supposed, Message: "nothing was written"}}
+			status := Status(leaking(10), f)
+			c.Follow(&status, socket.Thresholds{})
+			c.Tuned(&status, []v1alpha1.SettingStatus{test.setting})
+			if got := status.Capabilities[0]; got.State != test.want || (got.Message == "") != (test.want == v1alpha1.CapabilityVerified) {
+				t.Errorf("%+v", got)
+			}
+		})
 	}
 }

@@ -43,6 +43,10 @@ const (
 	CapabilityUnsupported CapabilityState = "Unsupported" // does not work here
 )
 
+// CapabilityRegistryWrite is writing to TCP/IP's key (Windows): Assumed until a setting
+// of it was written and read back.
+const CapabilityRegistryWrite = "RegistryWrite"
+
 // SettingState is how far one setting has come.
 type SettingState string
 

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -76,9 +80,22 @@ func inVain() (list []socket.Capability) {
 func capabilities(registry error) []socket.Capability {
 	return []socket.Capability{
 		able("RegistryRead", socket.Verified, "", registry),
-		able("RegistryWrite", socket.Supposed, "TCP/IP's key can be opened for writing; nothing was written", winstat.MayWrite()),
+		able(v1alpha1.CapabilityRegistryWrite, socket.Supposed, "TCP/IP's key can be opened for writing; nothing was written", winstat.MayWrite()),
 		timeWaitLength(),
+		journalFolder(defaultState()),
 	}
+}
+
+// journalFolder is verified by what a tuner left there.
+func journalFolder(path string) socket.Capability {
+	c := socket.Capability{Name: "JournalFolder", State: socket.Supposed, Message: path + " is made with the first setting"}
+	switch _, err := os.Stat(filepath.Join(path, "journal.json")); {
+	case err == nil:
+		c.State, c.Message = socket.Verified, path
+	case !errors.Is(err, fs.ErrNotExist):
+		c.State, c.Message = socket.Unsupported, err.Error()
+	}
+	return c
 }
 
 func able(name string, state socket.CapabilityState, message string, err error) socket.Capability {
