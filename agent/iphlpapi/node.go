@@ -17,6 +17,8 @@ type node struct {
 	tallies [2]*tally.Tally
 	holders holders
 	zones   zones
+	// udp is how many UDP sockets each holder has in the range of each tally.
+	udp [2][]int
 	// odd is sockets in a state that is not known.
 	odd int
 }
@@ -25,6 +27,7 @@ type node struct {
 func (n *node) begin(p *ports) {
 	n.ports, n.odd = p, 0
 	n.holders.reset()
+	n.udp = [2][]int{n.udp[0][:0], n.udp[1][:0]}
 	if n.zones == nil {
 		n.zones = zones{}
 	}
@@ -72,13 +75,24 @@ func (n *node) add(t table, rows []byte) {
 func (n *node) put(t table, r *tally.Row) {
 	six := t == tcp6 || t == udp6
 	if n.tallies[1] == nil || !six || r.Local.Addr().Is4() {
-		n.tallies[0].Add(r)
+		n.give(0, r)
 		return
 	}
-	n.tallies[1].Add(r)
+	n.give(1, r)
 	if !r.Local.Addr().IsValid() && !r.Remote.Addr().IsValid() {
 		n.tallies[0].Take(r)
 	}
+}
+
+func (n *node) give(to int, r *tally.Row) {
+	n.tallies[to].Add(r)
+	if r.Protocol != socket.UDP || !n.tallies[to].UDP.Contains(r.Local.Port()) {
+		return
+	}
+	if short := r.Holder + 1 - len(n.udp[to]); short > 0 {
+		n.udp[to] = append(n.udp[to], make([]int, short)...)
+	}
+	n.udp[to][r.Holder]++
 }
 
 // networks are the figures: one network, or one for each family.
@@ -121,19 +135,21 @@ func (n *node) unseen() []socket.Unseen {
 
 // look tells who holds the ports of p, after networks.
 func (n *node) look(p socket.Pool) *socket.Look {
-	if p.Protocol == socket.UDP {
-		return nil
-	}
-	t := n.tallies[0]
+	of := 0
 	if p.Network.Family == socket.IPv6 {
-		t = n.tallies[1]
+		of = 1
 	}
-	l := &socket.Look{Inode: p.Network.Inode, Cookie: p.Network.Cookie}
+	l := &socket.Look{Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol}
 	if d := p.Destination; d != nil {
 		l.Source, l.Destination, l.Port = d.Source, d.Address, d.Port
 	}
-	for i, sockets := range t.Holders(p) {
-		if sockets > 0 {
+	counts := n.udp[of]
+	if p.Protocol == socket.TCP {
+		all := n.tallies[of].Holders(p)
+		counts = all[:]
+	}
+	for i, sockets := range counts {
+		if i > 0 && sockets > 0 {
 			l.Holders = append(l.Holders, socket.Holder{PID: int(n.holders.pids[i]), Sockets: sockets})
 			l.Held += sockets
 		}

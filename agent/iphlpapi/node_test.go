@@ -164,6 +164,34 @@ func TestASampleHasNothingOfTheOneBefore(t *testing.T) {
 	}
 }
 
+func TestWhoHoldsThePortsOfUDP(t *testing.T) {
+	udp := &made{kind: udp4}
+	for i := range 600 {
+		udp.row(fmt.Sprintf("0.0.0.0:%d", 50000+i), "", 0, 53)
+	}
+	udp.row("0.0.0.0:50900", "", 0, 54).row("0.0.0.0:53", "", 0, 55).row("0.0.0.0:123", "", 0, 55)
+	six := (&made{kind: udp6}).row("[::]:50901", "", 0, 54)
+	n, networks := sum(t, same(thousand), udp, six)
+	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
+	l := n.look(pool)
+	want := []socket.Holder{{PID: 53, Sockets: 600}, {PID: 54, Sockets: 2}}
+	if diff := cmp.Diff(want, l.Holders); diff != "" || pool.Protocol != socket.UDP || !l.Of(pool) || l.Protocol != socket.UDP {
+		t.Errorf("%+v: -want +got\n%s", pool, diff)
+	}
+	for p := range networks[0].Pools() {
+		if l.Of(p) != (p.Protocol == socket.UDP) {
+			t.Errorf("a look at UDP's ports is one at %v %v", p.Protocol, p.Kind)
+		}
+	}
+	n.begin(same(thousand))
+	n.add(udp4, (&made{kind: udp4}).row("0.0.0.0:50000", "", 0, 99).rows)
+	networks = n.networks()
+	pool, _ = networks[0].UDPPool()
+	if diff := cmp.Diff([]socket.Holder{{PID: 99, Sockets: 1}}, n.look(pool).Holders); diff != "" {
+		t.Errorf("the sample after: -want +got\n%s", diff)
+	}
+}
+
 func TestSocketsInUnknownStatesAreSaid(t *testing.T) {
 	m := (&made{kind: tcp4}).pair(addr("10.0.0.5:50000"), addr("10.0.0.9:80"), 77, 1)
 	n, networks := sum(t, same(thousand), m)

@@ -339,7 +339,7 @@ type Look struct {
 
 // Of says whether l is a look at p.
 func (l *Look) Of(p Pool) bool {
-	if l == nil || p.Kind == SNAT || l.Inode != p.Network.Inode || l.Cookie != p.Network.Cookie {
+	if l == nil || p.Kind == SNAT || l.Protocol != p.Protocol || l.Inode != p.Network.Inode || l.Cookie != p.Network.Cookie {
 		return false
 	}
 	if p.Destination == nil {
