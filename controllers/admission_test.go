@@ -198,6 +198,26 @@ func TestWhoMayWriteTheRest(t *testing.T) {
 	}
 }
 
+// What uninstalls may patch PortPressures: their metadata, which is to annotate them.
+func TestWhatUninstallsWritesNoSpec(t *testing.T) {
+	env := begin(t)
+	controller := env.ClientFor(t, env.Token(t, controllerAccount, "r"))
+	if err := controller.Create(t.Context(), pressure("r")); err != nil {
+		t.Fatal(err)
+	}
+	release := env.ClientFor(t, env.Token(t, releaseAccount, ""))
+	for body, want := range map[string]string{
+		`{"metadata":{"annotations":{"portreeve.io/release":"true"}}}`: "",
+		`{"metadata":{"labels":{"portreeve.io/agent":"none"}}}`:        "the owner and the label",
+		`{"spec":{"settings":[]}}`:                                     "is written by the Portreeve controller",
+	} {
+		err := release.Patch(t.Context(), pressure("r"), client.RawPatch(types.MergePatchType, []byte(body)), client.DryRunAll)
+		if want == "" && err != nil || want != "" && !refused(err, want) {
+			t.Errorf("%s: %v, want %q", body, err, want)
+		}
+	}
+}
+
 // rbac is in what RBAC refuses.
 const rbac = "is forbidden: User \"system:serviceaccount:"
 

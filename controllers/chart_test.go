@@ -52,10 +52,13 @@ func TestTheChartTellsWhatComesNext(t *testing.T) {
 	tests := map[string]struct {
 		enforced  string
 		want, not []string
+		set       string
 	}{
-		"a namespace that admits the agents":     {"privileged", []string{"kubectl get portpressures"}, []string{"kubectl label"}},
-		"a namespace that refuses the agents":    {"baseline", []string{"This namespace enforces baseline:", "kubectl label --overwrite namespace chart-baseline pod-security"}, nil},
-		"a namespace that follows the cluster's": {"", []string{"If your cluster enforces one", "kubectl label --overwrite namespace chart pod-security"}, nil},
+		"a namespace that admits the agents":  {"privileged", []string{"measures, and changes nothing. ", "kubectl get portpressures"}, []string{"kubectl label", "NodeTunings"}, "agent.mode=measure"},
+		"a namespace that refuses the agents": {"baseline", []string{"This namespace enforces baseline:", "kubectl label --overwrite namespace chart-baseline pod-security"}, nil, "agent.mode=measure"},
+		"agents that tune": {"restricted", []string{"measures. ", "(docs/tuning.md): on Linux nodes and inside their pods; on Windows nodes. ", "helm uninstall has every node", "and SYS_ADMIN"},
+			[]string{"changes nothing"}, "agent.mode=pods,agent.windows.mode=host"},
+		"a namespace that follows the cluster's": {"", []string{"If your cluster enforces one", "kubectl label --overwrite namespace chart pod-security"}, nil, "agent.mode=measure"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -68,7 +71,7 @@ func TestTheChartTellsWhatComesNext(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, err := chart.Helm(t, []string{"KUBECONFIG=" + kubeconfig(t, env.Config)}, "install", "portreeve", chart.Folder(t),
-				"--namespace", namespace.Name, "--dry-run=server", "--take-ownership")
+				"--namespace", namespace.Name, "--dry-run=server", "--take-ownership", "--set", tt.set)
 			if err != nil {
 				t.Fatal(err)
 			}

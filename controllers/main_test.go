@@ -20,12 +20,13 @@ import (
 
 // What config/ lets whom do, asked of a real API server.
 func TestMain(m *testing.M) {
-	testenv.Main(m, "config/default/namespace.yaml", "config/rbac", "config/admission")
+	testenv.Main(m, "config/default/namespace.yaml", "config/rbac", "config/admission", "config/release/rbac.yaml")
 }
 
 var (
 	agentAccount      = types.NamespacedName{Namespace: "portreeve-system", Name: "portreeve-agent"}
 	controllerAccount = types.NamespacedName{Namespace: "portreeve-system", Name: "portreeve-controller"}
+	releaseAccount    = types.NamespacedName{Namespace: "portreeve-system", Name: "portreeve-release"}
 )
 
 // begin returns the API once the policies are in force there, which takes the API

@@ -20,6 +20,13 @@ import (
 func TestRights(t *testing.T) {
 	env := testenv.Start(t)
 	tests := map[types.NamespacedName][]string{
+		releaseAccount: {
+			"portreeve.io/portpressures: deletecollection,list,patch",
+			"portreeve.io/nodetunings: deletecollection,list",
+			"rbac.authorization.k8s.io/clusterrolebindings [portreeve-controller]: delete",
+			"portreeve-system: rbac.authorization.k8s.io/rolebindings [portreeve-controller]: delete",
+			"portreeve-system: coordination.k8s.io/leases [portreeve-controller portreeve-storm]: delete",
+		},
 		agentAccount: {
 			"portreeve.io/portpressures: get,list,watch",
 			"portreeve.io/portpressures/status: patch",

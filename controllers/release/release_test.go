@@ -77,7 +77,7 @@ func (b *bench) patch(obj client.Object, body string) {
 // run begins a release; stop ends it before it is done.
 func (b *bench) run() (log *lockedBuffer, stop func(), ended chan error) {
 	b.Helper()
-	ctx, cancel := context.WithCancel(b.Context())
+	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
 	log, ended = &lockedBuffer{}, make(chan error, 1)
 	c := release.Cluster{
 		Client:    b.env.ClientFor(b.T, b.env.Token(b.T, account("release"), "")),
