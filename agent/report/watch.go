@@ -31,7 +31,7 @@ func (w *Writer) watch(ctx context.Context) {
 		informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
 			if reason := string(apierrors.ReasonForError(err)); reason != last {
 				last = reason
-				w.o.Log.Warn("the PortPressure can't be watched: needs get, list and watch on portpressures; trying again",
+				w.o.Log.Warn("the PortPressure can't be watched: needs list and watch on portpressures; trying again",
 					"node", w.o.Node, "why", err)
 			}
 		}))

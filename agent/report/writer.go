@@ -73,9 +73,10 @@ func NewWriter(o Options) *Writer {
 // Offer is called with each new status, and does not wait. The status must not
 // change afterwards. One that was made before the object could be read is
 // dropped: it does not know what a former agent has written, and would undo it.
+// One that speaks of a generation does know, and answers it.
 func (w *Writer) Offer(s *v1alpha1.PortPressureStatus) {
 	w.mu.Lock()
-	if w.read {
+	if w.read || s.ObservedGeneration > 0 {
 		w.newest = s
 	}
 	w.mu.Unlock()

@@ -232,4 +232,10 @@ func TestNothingIsWrittenBeforeTheObjectWasRead(t *testing.T) {
 	if s, _ := w.next(); s != nil {
 		t.Errorf("%s would be written", s.Tightest.Summary)
 	}
+	answer := status(v1alpha1.LevelNormal, 1, "an answer to a spec that was read")
+	answer.ObservedGeneration = 1
+	w.Offer(answer)
+	if s, _ := w.next(); s != answer {
+		t.Error("nothing would be written until the next sample")
+	}
 }
