@@ -78,6 +78,9 @@ func (c *course) next(list []*node, limit int) []string {
 // since is when the first of the changed nodes, and when the last one had settled.
 func (c *course) since() (first, last time.Time) {
 	for _, n := range c.changed {
+		if !n.settled {
+			continue
+		}
 		if first.IsZero() || n.at.Before(first) {
 			first = n.at
 		}

@@ -22,24 +22,29 @@ func (c *course) regression() string {
 		return ""
 	}
 	var worse []string
+	settled := 0
 	for _, n := range c.changed {
+		if !n.settled { // what it says now is of the time before
+			continue
+		}
+		settled++
 		if n.worseSince(n.at) {
 			worse = append(worse, n.Name)
 		}
 	}
 	others, untouched := c.untouched(since)
-	if len(worse) == 0 || tail(len(worse), len(c.changed), others, untouched) >= chance {
+	if len(worse) == 0 || tail(len(worse), settled, others, untouched) >= chance {
 		return ""
 	}
 	return regression + fmt.Sprintf("ports got short on %d of %d changed nodes (%s), on %d of %d others in the same time",
-		len(worse), len(c.changed), some(worse), others, untouched)
+		len(worse), settled, some(worse), others, untouched)
 }
 
 // failure is a setting that a changed node could not apply.
 func (c *course) failure() string {
 	for _, n := range c.changed {
 		for _, s := range n.bad {
-			if n.failed {
+			if n.failed && n.Observed {
 				return fmt.Sprintf("%s could not be applied on %s: %s", s.Key, n.Name, s.Message)
 			}
 		}
