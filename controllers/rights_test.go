@@ -28,7 +28,7 @@ func TestRights(t *testing.T) {
 			"portreeve-system: coordination.k8s.io/leases [portreeve-controller portreeve-storm]: delete",
 		},
 		agentAccount: {
-			"portreeve.io/portpressures: get,list,watch",
+			"portreeve.io/portpressures: list,watch",
 			"portreeve.io/portpressures/status: patch",
 			"events.k8s.io/events: create,patch",
 			"portreeve-system: coordination.k8s.io/leases [portreeve-storm]: get",
