@@ -23,6 +23,17 @@ etcd() {
     --listen-client-urls="http://127.0.0.1:$etcd" --advertise-client-urls="http://127.0.0.1:$etcd" \
     --listen-peer-urls=http://127.0.0.1:0
 }
+# What Portreeve asks the API server for is in audit.log, a line of JSON for each request.
+cat >"$dir/audit.yaml" <<EOF
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+omitManagedFields: true
+rules:
+- level: Metadata
+  userGroups: ["system:serviceaccounts:portreeve-system"]
+- level: None
+EOF
 kube-apiserver() {
   exec "$programs/kube-apiserver" --etcd-servers="http://127.0.0.1:$etcd" \
     --bind-address="$bind" --secure-port="$port" --advertise-address="$advertise" \
@@ -31,6 +42,7 @@ kube-apiserver() {
     --client-ca-file="$pki/ca.crt" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
     --service-account-issuer=https://kubernetes.default.svc \
     --service-account-key-file="$pki/sa.pub" --service-account-signing-key-file="$pki/sa.key" \
+    --audit-policy-file="$dir/audit.yaml" --audit-log-path="$logs/audit.log" \
     --kubelet-preferred-address-types=InternalIP \
     --kubelet-client-certificate="$pki/apiserver-kubelet.crt" --kubelet-client-key="$pki/apiserver-kubelet.key"
 }

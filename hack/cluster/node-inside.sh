@@ -39,8 +39,9 @@ kernel/keys/root_maxkeys 1000000
 kernel/keys/root_maxbytes 25000000
 EOF
 
-mkdir -p /run/node/kubelet /var/lib/kubelet /etc/cni/net.d /etc/kubernetes
+mkdir -p /run/node/{kubelet,portreeve} /var/lib/{kubelet,portreeve} /etc/cni/net.d /etc/kubernetes
 mount --bind /run/node/kubelet /var/lib/kubelet
+mount --bind /run/node/portreeve /var/lib/portreeve # on disk, as on a real node: it outlives the processes
 mount --make-rshared /
 
 until ip route show default | grep -q .; do sleep 0.05; done # node.sh connects eth0
@@ -104,6 +105,8 @@ containerd --config /run/node/etc/containerd.toml >"$logs/containerd.log" 2>&1 &
 until ctr --connect-timeout 1s version >/dev/null 2>&1; do kill -0 $!; sleep 0.1; done
 for image in /run/node/images/*.tar; do ctr --namespace k8s.io images import "$image"; done
 "$programs/kube-proxy" --config /run/node/etc/kube-proxy.yaml >"$logs/kube-proxy.log" 2>&1 &
-"$programs/kubelet" --config /run/node/etc/kubelet.yaml --kubeconfig /run/node/etc/kubelet.kubeconfig \
-  --hostname-override="$name" --node-ip="172.30.0.$((10 + index))" >"$logs/kubelet.log" 2>&1 &
+while :; do # a kubelet that ends is started again, as systemd does
+  "$programs/kubelet" --config /run/node/etc/kubelet.yaml --kubeconfig /run/node/etc/kubelet.kubeconfig \
+    --hostname-override="$name" --node-ip="172.30.0.$((10 + index))" || sleep 1
+done >>"$logs/kubelet.log" 2>&1 &
 wait -n # a node without one of the three is no node: the rest goes with this process

@@ -2,6 +2,8 @@
 # Adds a real node to the cluster of up.sh --nodes, or takes one away:
 #
 #   hack/cluster/node.sh up NAME [IMAGE.tar…]
+#   hack/cluster/node.sh kill NAME       as if its power failed: its files and its Node stay
+#   hack/cluster/node.sh start NAME      after that
 #   hack/cluster/node.sh down NAME       the Node object goes, too
 #   hack/cluster/node.sh check           says what this machine lacks for nodes
 #
@@ -12,7 +14,7 @@ set -euo pipefail
 source "$(dirname "$0")/common.sh"
 source "$here/pki.sh"
 
-usage() { echo "usage: node.sh up NAME [IMAGE.tar…] | node.sh down NAME | node.sh check" >&2; exit 2; }
+usage() { echo "usage: node.sh up NAME [IMAGE.tar…] | node.sh kill|start|down NAME | node.sh check" >&2; exit 2; }
 
 check() {
   need_root
@@ -92,27 +94,46 @@ up() {
   cp "$dir/pki/ca.crt" "$node/etc/"
   local image
   for image in "$programs/pause.tar" "$@"; do ln "$image" "$node/images/" 2>/dev/null || cp "$image" "$node/images/"; done
+  run "$index" || {
+    down
+    die "node $name did not start"
+  }
+}
+
+# run starts the processes of the node, whose number is $1, and waits until it is Ready.
+run() {
+  local index=$1
   make_cgroups
   setsid unshare --net --mount --uts --ipc --pid --fork --kill-child=SIGKILL --mount-proc \
     "$here/node-inside.sh" "$name" "$index" "$node" "$programs" "$(cgroup)" \
-    </dev/null >"$node/logs/node.log" 2>&1 &
+    </dev/null >>"$node/logs/node.log" 2>&1 &
   remember "$node/pid" $!
   connect $! "$index"
   settled() { ended "$node/pid" || "$here/kubectl" wait --for=condition=Ready --timeout=1s "node/$name"; }
   if ! wait_for 90 "node $name Ready" settled || ended "$node/pid"; then
     tail -n 5 "$node"/logs/*.log >&2
-    down
-    die "node $name did not start"
+    return 1
   fi
   echo "node $name Ready after $SECONDS s"
 }
 
-down() {
-  [[ -d $node ]] || return 0
+halt() {
   if running "$node/pid"; then
     kill -KILL "$(pid "$node/pid")"
     wait_for 20 "end of node $name" ended "$node/pid"
   fi
+}
+
+start() {
+  [[ -d $node ]] || die "no node $name: hack/cluster/node.sh up $name adds one"
+  ended "$node/pid" || die "node $name runs"
+  wait_for 20 "end of the cgroups of $name" remove_cgroups
+  run "$(cat "$node/index")" || die "node $name did not start again"
+}
+
+down() {
+  [[ -d $node ]] || return 0
+  halt
   "$here/kubectl" delete node "$name" --ignore-not-found --timeout=10s >/dev/null 2>&1 || true # the API may be gone
   wait_for 20 "end of the cgroups of $name" remove_cgroups
   [[ ! -e $node/index ]] || rmdir "$dir/index/$(cat "$node/index")"
@@ -121,6 +142,8 @@ down() {
 
 case $1 in
 up) check; shift 2; up "$@" ;;
+kill) need_root; halt ;;
+start) check; start ;;
 down) need_root; down ;;
 *) usage ;;
 esac

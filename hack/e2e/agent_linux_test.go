@@ -17,8 +17,7 @@ import (
 func (c cluster) agentPod(t *testing.T, node string) (corev1.Pod, error) {
 	t.Helper()
 	var pods corev1.PodList
-	err := c.read(t, &pods, "pods", "--namespace", system, "--selector", "app.kubernetes.io/component=agent",
-		"--field-selector", "spec.nodeName="+node)
+	err := c.api.get(t, "/api/v1/namespaces/"+system+"/pods?labelSelector=app.kubernetes.io/component%3Dagent&fieldSelector=spec.nodeName%3D"+node, &pods)
 	if err == nil && len(pods.Items) != 1 {
 		err = fmt.Errorf("node %s has %d agents, want 1", node, len(pods.Items))
 	}
@@ -36,7 +35,7 @@ func restarts(pod corev1.Pod) (n int32) {
 	return n
 }
 
-func privileges(t *testing.T, c cluster) {
+func twoCapabilities(t *testing.T, c cluster) {
 	pod, err := c.agentPod(t, "a")
 	if err != nil {
 		t.Fatal(err)

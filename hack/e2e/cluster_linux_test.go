@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -24,6 +27,7 @@ type cluster struct {
 	root string // of the repository
 	dir  string // of the cluster
 	id   string // in the names of its cgroups
+	api  client
 }
 
 func open(t *testing.T) cluster {
@@ -38,13 +42,18 @@ func open(t *testing.T) cluster {
 		t.Fatal(err)
 	}
 	c.id = string(id)
+	c.api = c.client(t)
 	return c
 }
 
 // try runs a program of hack/cluster and returns what it prints.
 func (c cluster) try(t *testing.T, stdin, program string, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(c.root, "hack", "cluster", program), args...)
+	ctx := t.Context()
+	if ctx.Err() != nil { // in a clean-up
+		ctx = context.WithoutCancel(ctx)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(c.root, "hack", "cluster", program), args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.Output()
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
@@ -79,7 +88,7 @@ func (c cluster) read(t *testing.T, v any, args ...string) error {
 
 func (c cluster) pressure(t *testing.T, node string) (pp v1alpha1.PortPressure, err error) {
 	t.Helper()
-	err = c.read(t, &pp, "portpressure", node)
+	err = c.api.get(t, "/apis/portreeve.io/v1alpha1/portpressures/"+node, &pp)
 	return pp, err
 }
 
@@ -114,20 +123,54 @@ func (c cluster) stopAPI(t *testing.T) (start func()) {
 }
 
 // processes are those of a program in the pods of a node, known by the node's cgroup.
-func (c cluster) processes(t *testing.T, node, comm string) (pids []int) {
+func (c cluster) processes(t *testing.T, node, comm string) []int {
 	t.Helper()
-	entries, err := os.ReadDir("/proc")
+	return inCgroup(t, comm, "/portreeve-"+c.id+"-"+node+"/")
+}
+
+// processesOf are those of a program in a pod.
+func (c cluster) processesOf(t *testing.T, pod corev1.Pod, comm string) []int {
+	t.Helper()
+	return inCgroup(t, comm, string(pod.UID))
+}
+
+// inCgroup are the processes of a program whose cgroup has this in its path.
+func inCgroup(t *testing.T, comm, part string) []int {
+	t.Helper()
+	return processes(t, comm, func(dir string) bool {
+		groups, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
+		return strings.Contains(string(groups), part)
+	})
+}
+
+// kubelet is the process of a node's kubelet, known by the node's PID namespace.
+func (c cluster) kubelet(t *testing.T, node string) int {
+	t.Helper()
+	own, err := os.Readlink("/proc/" + c.host(t, node).pid + "/ns/pid_for_children")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		name, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "comm")) // a process may end meanwhile
-		groups, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cgroup"))
-		if strings.TrimSpace(string(name)) == comm && strings.Contains(string(groups), "/portreeve-"+c.id+"-"+node+"/") {
+	pids := processes(t, "kubelet", func(dir string) bool {
+		of, _ := os.Readlink(filepath.Join(dir, "ns", "pid"))
+		return of == own
+	})
+	if len(pids) != 1 {
+		t.Fatalf("node %s has the kubelets %v, want one", node, pids)
+	}
+	return pids[0]
+}
+
+// processes are those of a program for whose folder in /proc is says so. Any may end
+// meanwhile.
+func processes(t *testing.T, comm string, is func(dir string) bool) (pids []int) {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		name, _ := os.ReadFile(filepath.Join(dir, "comm"))
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && strings.TrimSpace(string(name)) == comm && is(dir) {
 			pids = append(pids, pid)
 		}
 	}

@@ -5,7 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,17 +38,26 @@ func (c cluster) host(t *testing.T, node string) network {
 func (c cluster) pod(t *testing.T, name string) network {
 	t.Helper()
 	var pod corev1.Pod
-	if err := c.read(t, &pod, "pod", "--namespace", "shop", name); err != nil {
+	if err := c.api.get(t, "/api/v1/namespaces/shop/pods/"+name, &pod); err != nil {
 		t.Fatal(err)
 	}
-	for _, pid := range c.processes(t, pod.Spec.NodeName, churnProgram) {
-		groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid)) // it may end meanwhile
-		if strings.Contains(string(groups), string(pod.UID)) {
-			return network{fmt.Sprint(pid)}
-		}
+	pids := c.processesOf(t, pod, churnProgram)
+	if len(pids) == 0 {
+		t.Fatalf("pod %s has no process of %s", name, churnProgram)
 	}
-	t.Fatalf("pod %s has no process of %s", name, churnProgram)
-	return network{}
+	return network{fmt.Sprint(pids[0])}
+}
+
+// signal sends a signal to the process by which the network is known.
+func (n network) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	pid, err := strconv.Atoi(n.pid)
+	if err == nil {
+		err = syscall.Kill(pid, s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (n network) path() string { return "/proc/" + n.pid + "/ns/net" }

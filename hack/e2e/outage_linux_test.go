@@ -14,14 +14,21 @@ import (
 )
 
 // apiAway stops the API for 60 s, and in it the application, whose ports come free
-// meanwhile.
+// meanwhile. The settings stay, and are looked after.
 func apiAway(t *testing.T, c cluster) {
+	steadily(t, c.ranges(t, "a", "c"), func() { outage(t, c) })
+}
+
+func outage(t *testing.T, c cluster) {
 	pod, err := c.agentPod(t, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkout, b := c.pod(t, "checkout"), c.host(t, "b")
 	start, away := c.stopAPI(t), time.Now()
-	c.signal(t, "a", churnProgram, syscall.SIGSTOP)
+	checkout.signal(t, syscall.SIGSTOP)
+	b.set(t, portRange, kernelRange)
+	within(t, 30*time.Second, "a node's range is put back", func() error { return b.is(t, portRange, wideRange) })
 	within(t, 90*time.Second, "the agent's metrics are at ease", func() error { return c.metricsSay(t, pod, v1alpha1.LevelNormal) })
 	time.Sleep(time.Until(away.Add(time.Minute))) // the outage is a minute at least
 	start()
@@ -37,7 +44,7 @@ func apiAway(t *testing.T, c cluster) {
 	if err != nil || after.Name != pod.Name || restarts(after) != restarts(pod) {
 		t.Errorf("the agent is %s with %d restarts, was %s with %d (%v)", after.Name, restarts(after), pod.Name, restarts(pod), err)
 	}
-	c.signal(t, "a", churnProgram, syscall.SIGCONT)
+	checkout.signal(t, syscall.SIGCONT)
 }
 
 // metricsSay is an error unless the agent's page has the level.

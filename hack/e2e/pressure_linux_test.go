@@ -57,14 +57,3 @@ func podGoes(t *testing.T, c cluster) {
 	c.kubectl(t, "delete", "--namespace", "shop", "pod/checkout", "--wait")
 	c.becomes(t, "a", "the node is at ease", atEase)
 }
-
-func nodeGoes(t *testing.T, c cluster) {
-	c.run(t, "", "node.sh", "down", "b")
-	within(t, time.Minute, "its PortPressure is gone", func() error {
-		out := c.kubectl(t, "get", "portpressures", "--output=name")
-		if strings.Join(strings.Fields(out), " ") != "portpressure.portreeve.io/a portpressure.portreeve.io/c" {
-			return fmt.Errorf("there are %q", out)
-		}
-		return nil
-	})
-}

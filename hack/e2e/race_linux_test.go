@@ -55,7 +55,7 @@ func (c cluster) serves(t *testing.T, pod string) error {
 func (c cluster) container(t *testing.T, name, container string) (s corev1.ContainerStatus, err error) {
 	t.Helper()
 	var pod corev1.Pod
-	if err := c.read(t, &pod, "pod", "--namespace", "shop", name); err != nil {
+	if err := c.api.get(t, "/api/v1/namespaces/shop/pods/"+name, &pod); err != nil {
 		return s, err
 	}
 	for _, s := range pod.Status.ContainerStatuses {

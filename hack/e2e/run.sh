@@ -52,10 +52,13 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 hack/cluster/build.sh all
-VERSION=e2e PLATFORMS=linux/$(go env GOHOSTARCH) OUT=$out hack/image/build.sh agent controller churn
+export PLATFORMS=linux/$(go env GOHOSTARCH)
+VERSION=e2e OUT=$out hack/image/build.sh agent controller churn
+VERSION=e2e-next OUT=$out/next hack/image/build.sh agent # what is upgraded to
+mv "$out/next/portreeve-agent.tar" "$out/portreeve-agent-next.tar"
 CGO_ENABLED=0 go test -trimpath -c -o "$out/e2e.test" ./hack/e2e
 # Not handed on: what is kept must not hold the lock.
 hack/cluster/down.sh 9>&-
 hack/cluster/up.sh --nodes 9>&-
-for node in a b c; do hack/cluster/node.sh up "$node" "$out"/*.tar 9>&-; done
-(cd hack/e2e && "$out/e2e.test" -test.v -test.timeout 15m "$@") 9>&-
+for node in a b c d; do hack/cluster/node.sh up "$node" "$out"/*.tar 9>&-; done
+(cd hack/e2e && "$out/e2e.test" -test.v -test.timeout 15m -test.parallel 8 "$@") 9>&-

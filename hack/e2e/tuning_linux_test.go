@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,7 +27,7 @@ const cartPool = "shop/cart-a → 10.96.0.50:5432"
 func cartOf(node string) string { return "cart-" + node }
 
 func mayTune(t *testing.T, c cluster) {
-	t.Log(c.run(t, "", "helm", "upgrade", "portreeve", filepath.Join(c.root, "charts", "portreeve"),
+	t.Log(c.run(t, "", "helm", "upgrade", "portreeve", c.chart(),
 		"--namespace", system, "--reuse-values", "--set", "agent.mode=pods", "--wait", "--timeout", "2m"))
 	pod, err := c.agentPod(t, "a")
 	if err != nil {
@@ -41,7 +39,7 @@ func mayTune(t *testing.T, c cluster) {
 	status := processStatus(t, c.processes(t, "a", agentProgram))
 	for field, want := range map[string]string{
 		"Uid":        "0\t0\t0\t0",
-		"CapBnd":     "000000c000200000", // CAP_PERFMON (38), CAP_BPF (39) and CAP_SYS_ADMIN (21)
+		"CapBnd":     "0000000000200000", // CAP_SYS_ADMIN (21), which includes CAP_PERFMON and CAP_BPF
 		"NoNewPrivs": "1",
 		"Seccomp":    "2",
 	} {
@@ -51,20 +49,32 @@ func mayTune(t *testing.T, c cluster) {
 	}
 }
 
-// podGetsPorts tunes a pod that runs: it is not started anew.
+// podGetsPorts tunes a pod that runs, and one in its node's network, which has that one's
+// ports: they are not started anew.
 func podGetsPorts(t *testing.T, c cluster) {
+	c.host(t, "c").set(t, portRange, smallRange)
 	c.apply(t, "carts.yaml")
 	c.kubectl(t, "wait", "--namespace", "shop", "--for=condition=Ready", "--timeout=60s", "pod", "--selector", "app=cart")
 	c.pod(t, "cart-a").set(t, portRange, smallRange)
 	c.becomes(t, "a", "shop/cart-a is out of ports", func(s v1alpha1.PortPressureStatus) bool {
 		return s.Level == v1alpha1.LevelCritical && s.Tightest != nil && s.Tightest.Summary == cartPool
 	})
+	edge, err := c.container(t, "edge", "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.becomes(t, "c", "node c is out of ports, and that is shop/edge", func(s v1alpha1.PortPressureStatus) bool {
+		return s.Level == v1alpha1.LevelCritical && s.Cause == v1alpha1.CauseNarrowRange && s.Tightest != nil && s.Tightest.Network == "Host" &&
+			s.Tightest.Holder != nil && s.Tightest.Holder.Container != "" && strings.Contains(edge.ContainerID, s.Tightest.Holder.Container)
+	})
 	c.apply(t, "carts-tuning.yaml")
 	within(t, 30*time.Second, "shop/cart-a has the wide range", func() error { return c.pod(t, "cart-a").is(t, portRange, wideRange) })
-	c.becomes(t, "a", "the node is at ease", func(s v1alpha1.PortPressureStatus) bool {
-		return s.Level == v1alpha1.LevelNormal
-	})
-	c.phase(t, 2*time.Minute, v1alpha1.RolloutComplete)
+	for _, node := range []string{"a", "c"} {
+		c.becomes(t, node, "node "+node+" is at ease", func(s v1alpha1.PortPressureStatus) bool {
+			return s.Level == v1alpha1.LevelNormal
+		})
+	}
+	c.phase(t, "carts", 2*time.Minute, v1alpha1.RolloutComplete)
 	t.Log("\n" + c.kubectl(t, "get", "nodetunings,portpressures"))
 	for _, node := range nodes {
 		if err := errors.Join(c.pod(t, cartOf(node)).is(t, portRange, wideRange), c.host(t, node).is(t, portRange, wideRange)); err != nil {
@@ -74,20 +84,32 @@ func podGetsPorts(t *testing.T, c cluster) {
 			t.Errorf("node ports are in the range of node %s; reserved are %q", node, reserved)
 		}
 	}
+	if reserved := c.host(t, "c").get(t, reservedPorts); !strings.Contains(reserved, "20600") {
+		t.Errorf("where shop/edge serves is in the range of node c; reserved are %q", reserved)
+	}
+	pp, err := c.pressure(t, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range pp.Status.Settings {
+		if s.Scope == string(v1alpha1.ScopePods) && (s.PodsHeld == nil || *s.PodsHeld != 1) {
+			t.Errorf("%s is held in %v pods of node c, want 1: shop/edge has no network of its own", s.Key, s.PodsHeld)
+		}
+	}
+	c.kubectl(t, "delete", "--namespace", "shop", "pod", "edge", "--wait")
 }
 
-// tuning reads the NodeTuning of the carts.
-func (c cluster) tuning(t *testing.T) (nt v1alpha1.NodeTuning, err error) {
+func (c cluster) tuning(t *testing.T, name string) (nt v1alpha1.NodeTuning, err error) {
 	t.Helper()
-	err = c.read(t, &nt, "nodetuning", "carts")
+	err = c.api.get(t, "/apis/portreeve.io/v1alpha1/nodetunings/"+name, &nt)
 	return nt, err
 }
 
-// phase waits until the rollout has come to a phase, and returns the NodeTuning.
-func (c cluster) phase(t *testing.T, limit time.Duration, want v1alpha1.RolloutPhase) (nt v1alpha1.NodeTuning) {
+// phase waits until a NodeTuning's rollout has come to a phase.
+func (c cluster) phase(t *testing.T, name string, limit time.Duration, want v1alpha1.RolloutPhase) (nt v1alpha1.NodeTuning) {
 	t.Helper()
 	within(t, limit, "the rollout is "+string(want), func() (err error) {
-		nt, err = c.tuning(t)
+		nt, err = c.tuning(t, name)
 		if err == nil && (nt.Status.ObservedGeneration != nt.Generation || nt.Status.Rollout.Phase != want) {
 			said, _ := json.Marshal(nt.Status)
 			err = fmt.Errorf("generation %d: %s", nt.Generation, said)
@@ -110,7 +132,7 @@ func driftInPodIsRepaired(t *testing.T, c cluster) {
 	within(t, 90*time.Second, "the pod's range is put back", func() error { return c.pod(t, "cart-c").is(t, portRange, wideRange) })
 }
 
-func killedAgentHolds(t *testing.T, c cluster) {
+func endedAgentHolds(t *testing.T, c cluster) {
 	pod, err := c.agentPod(t, "b")
 	if err != nil {
 		t.Fatal(err)
@@ -123,16 +145,14 @@ func killedAgentHolds(t *testing.T, c cluster) {
 		}
 		return errors.Join(err, c.host(t, "b").is(t, portRange, wideRange), c.pod(t, "cart-b").is(t, portRange, wideRange))
 	})
-	c.becomes(t, "b", "it holds everything", func(s v1alpha1.PortPressureStatus) bool {
-		return len(s.Settings) > 0 && !slices.ContainsFunc(s.Settings, func(s v1alpha1.SettingStatus) bool { return s.State != v1alpha1.SettingApplied })
-	})
+	c.becomes(t, "b", "it holds everything", allApplied)
 }
 
 // narrowRangeIsCaught: with 1,000 ports a cart runs out. Only the canary gets them.
 func narrowRangeIsCaught(t *testing.T, c cluster) {
 	c.kubectl(t, "patch", "nodetuning", "carts", "--type=merge", "--patch",
 		`{"spec": {"linux": {"ephemeralPorts": {"first": 50000, "last": 50999}}, "rollout": {"soakSeconds": 120}}}`)
-	nt := c.phase(t, 2*time.Minute, v1alpha1.RolloutPaused)
+	nt := c.phase(t, "carts", 2*time.Minute, v1alpha1.RolloutPaused)
 	t.Log(nt.Status.Rollout.Reason)
 	if got := nt.Status.Rollout.Canaries; len(got) != 1 || nt.Status.Rollout.Updated != 1 || !strings.HasPrefix(nt.Status.Rollout.Reason, "regression: ") {
 		t.Fatalf("%+v, want one canary and a regression", nt.Status.Rollout)
@@ -151,14 +171,17 @@ func narrowRangeIsCaught(t *testing.T, c cluster) {
 func originalsComeBack(t *testing.T, c cluster) {
 	c.kubectl(t, "delete", "nodetuning", "carts", "--timeout=90s")
 	for _, node := range nodes {
-		cart := kernelRange
-		if node == "a" {
+		host, cart := kernelRange, kernelRange
+		switch node {
+		case "a":
 			cart = smallRange
+		case "c":
+			host = smallRange
 		}
 		for _, n := range []struct {
 			network
 			name, want string
-		}{{c.host(t, node), "node " + node, kernelRange}, {c.pod(t, cartOf(node)), cartOf(node), cart}} {
+		}{{c.host(t, node), "node " + node, host}, {c.pod(t, cartOf(node)), cartOf(node), cart}} {
 			if err := errors.Join(n.is(t, portRange, n.want), n.is(t, reservedPorts, "")); err != nil {
 				t.Errorf("%s: %v", n.name, err)
 			}

@@ -4,7 +4,9 @@
 //
 //	churn serve ADDRESS:PORT [after TIME]
 //	churn dial ADDRESS:PORT CONNECTIONS-A-SECOND
+//	churn hold ADDRESS:PORT CONNECTIONS
 //
+// hold leaks: it opens so many connections, and closes none.
 // A connection that finds no port is counted, said on standard output, and no reason
 // to stop.
 package main
@@ -53,8 +55,14 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("%q connections a second: want a number from 1 to 10000", args[2])
 		}
 		return dial(ctx, args[1], rate)
+	case len(args) == 3 && args[0] == "hold":
+		n, err := strconv.Atoi(args[2])
+		if err != nil || n < 1 || n > 50_000 {
+			return fmt.Errorf("%q connections: want a number from 1 to 50000", args[2])
+		}
+		return hold(ctx, args[1], n)
 	}
-	return errors.New("usage: churn serve ADDRESS:PORT [after TIME] | churn dial ADDRESS:PORT RATE")
+	return errors.New("usage: churn serve ADDRESS:PORT [after TIME] | churn dial ADDRESS:PORT RATE | churn hold ADDRESS:PORT NUMBER")
 }
 
 func serve(ctx context.Context, address string) error {
@@ -97,6 +105,24 @@ func dial(ctx context.Context, address string, rate int) error {
 			fmt.Printf("%d connections made, %d found no port\n", made, refused)
 		} else if !errors.Is(err, syscall.EADDRNOTAVAIL) && ctx.Err() == nil {
 			fmt.Println(err) // the server may not be there yet
+		}
+	}
+}
+
+func hold(ctx context.Context, address string, n int) error {
+	var dialer net.Dialer
+	held := make([]net.Conn, 0, n)
+	for tick := time.NewTicker(5 * time.Millisecond); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if len(held) == n {
+			continue
+		}
+		if c, err := dialer.DialContext(ctx, "tcp4", address); err == nil {
+			held = append(held, c)
 		}
 	}
 }

@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// outOfMemory fills the memory that the agent of node c may have: the kernel kills it,
+// and what it held stays.
+func outOfMemory(t *testing.T, c cluster) {
+	pod, err := c.agentPod(t, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := restarts(pod)
+	pids := c.processes(t, "c", agentProgram)
+	if len(pids) != 1 {
+		t.Fatalf("node c has the agents %v, want one", pids)
+	}
+	steadily(t, c.ranges(t, "c"), func() {
+		fill(t, memoryOf(t, pids[0]))
+		within(t, time.Minute, "a new agent runs", func() error {
+			if pod, err = c.agentPod(t, "c"); err == nil && restarts(pod) != count+1 {
+				err = fmt.Errorf("%d restarts, %d before", restarts(pod), count)
+			}
+			return err
+		})
+		if last := pod.Status.ContainerStatuses[0].LastTerminationState.Terminated; last == nil || last.Reason != "OOMKilled" {
+			t.Errorf("the last agent ended with %+v, want OOMKilled", last)
+		}
+		since := metav1.NewTime(time.Now().Truncate(time.Second))
+		c.becomes(t, "c", "it holds everything", func(s v1alpha1.PortPressureStatus) bool {
+			return allApplied(s) && !s.ObservedAt.Before(&since)
+		})
+	})
+}
+
+// memoryOf is the folder of a process's memory cgroup, of v1 or v2.
+func memoryOf(t *testing.T, pid int) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := ""
+	for line := range strings.Lines(string(text)) {
+		switch f := strings.SplitN(strings.TrimSpace(line), ":", 3); {
+		case f[1] == "memory":
+			return "/sys/fs/cgroup/memory" + f[2]
+		case f[0] == "0":
+			dir = "/sys/fs/cgroup" + f[2]
+		}
+	}
+	return dir
+}
+
+// fill has a process join the cgroup and write files in memory, which are counted
+// there, until nothing more fits. The kernel prefers the agent: the kubelet has said so
+// (oom_score_adj).
+func fill(t *testing.T, cgroup string) {
+	t.Helper()
+	file, err := os.CreateTemp("/dev/shm", "portreeve-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	c := exec.CommandContext(t.Context(), "sh", "-c", `echo $$ >"$1/cgroup.procs" && exec head -c 128M /dev/zero`, "sh", cgroup)
+	c.Stdout = file
+	if err := c.Run(); err == nil {
+		t.Fatalf("128 MiB fit into %s", cgroup)
+	}
+}
+
+// torn is what the NodeTuning torn sets on the nodes and in the carts, as it stood
+// before.
+func (c cluster) torn(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, node := range nodes {
+		for name, n := range map[string]network{"node " + node: c.host(t, node), cartOf(node): c.pod(t, cartOf(node))} {
+			for _, key := range []string{finTimeout, "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_syn_retries"} {
+				all[name+" "+key] = n.get(t, key)
+			}
+		}
+	}
+	return all
+}
+
+// killedWhileItApplies kills the agent of each node the moment it begins to change
+// something. All of it is there in the end, and when it is deleted every original.
+func killedWhileItApplies(t *testing.T, c cluster) {
+	before := c.torn(t)
+	// An agent writes the journal before each change: the wish, the node's originals, a
+	// pod's. One is killed at the first of these, one at the second, one at the third.
+	var kills sync.WaitGroup
+	ready := make(chan struct{}, len(nodes))
+	for i, node := range nodes {
+		pids := c.processes(t, node, agentProgram)
+		if len(pids) != 1 {
+			t.Fatalf("node %s has the agents %v, want one", node, pids)
+		}
+		kills.Go(func() {
+			if err := killAt(filepath.Join(c.dir, "nodes", node, "portreeve"), i+1, pids[0], ready); err != nil {
+				t.Errorf("node %s: %v", node, err)
+			}
+		})
+	}
+	for range nodes {
+		<-ready
+	}
+	c.apply(t, "torn-tuning.yaml")
+	kills.Wait()
+	at := c.torn(t)
+	maps.DeleteFunc(at, func(name, value string) bool { return before[name] == value })
+	t.Logf("when the agents were dead these had changed: %v", slices.Sorted(maps.Keys(at)))
+	c.phase(t, "torn", 2*time.Minute, v1alpha1.RolloutComplete)
+	for name, value := range c.torn(t) {
+		if value == before[name] {
+			t.Errorf("%s is %s still", name, value)
+		}
+	}
+	c.kubectl(t, "delete", "nodetuning", "torn", "--timeout=90s")
+	after := c.torn(t)
+	for name, value := range before {
+		if after[name] != value {
+			t.Errorf("%s is %s, the original is %s", name, after[name], value)
+		}
+	}
+}
+
+// killAt kills a process when a file has been renamed into a folder for the nth time.
+func killAt(dir string, nth, pid int, ready chan<- struct{}) error {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err == nil {
+		_, err = unix.InotifyAddWatch(fd, dir, unix.IN_MOVED_TO)
+	}
+	ready <- struct{}{}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, unix.SizeofInotifyEvent+unix.NAME_MAX+1) // of one event
+	for seen := 0; seen < nth; {
+		n, err := unix.Read(fd, buf)
+		if err != nil {
+			return err
+		}
+		for left := buf[:n]; len(left) >= unix.SizeofInotifyEvent; seen++ {
+			left = left[unix.SizeofInotifyEvent+binary.NativeEndian.Uint32(left[12:]):] // inotify(7): len
+		}
+	}
+	return unix.Kill(pid, unix.SIGKILL)
+}
