@@ -19,22 +19,22 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// outOfMemory fills the memory that the agent of node c may have: the kernel kills it,
+// outOfMemory fills the memory that the agent of node a may have: the kernel kills it,
 // and what it held stays.
 func outOfMemory(t *testing.T, c cluster) {
-	pod, err := c.agentPod(t, "c")
+	pod, err := c.agentPod(t, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	count := restarts(pod)
-	pids := c.processes(t, "c", agentProgram)
+	pids := c.processes(t, "a", agentProgram)
 	if len(pids) != 1 {
-		t.Fatalf("node c has the agents %v, want one", pids)
+		t.Fatalf("node a has the agents %v, want one", pids)
 	}
-	steadily(t, c.ranges(t, "c"), func() {
+	steadily(t, c.ranges(t, "a"), func() {
 		fill(t, memoryOf(t, pids[0]))
 		within(t, time.Minute, "a new agent runs", func() error {
-			if pod, err = c.agentPod(t, "c"); err == nil && restarts(pod) != count+1 {
+			if pod, err = c.agentPod(t, "a"); err == nil && restarts(pod) != count+1 {
 				err = fmt.Errorf("%d restarts, %d before", restarts(pod), count)
 			}
 			return err
@@ -43,7 +43,7 @@ func outOfMemory(t *testing.T, c cluster) {
 			t.Errorf("the last agent ended with %+v, want OOMKilled", last)
 		}
 		since := metav1.NewTime(time.Now().Truncate(time.Second))
-		c.becomes(t, "c", "it holds everything", func(s v1alpha1.PortPressureStatus) bool {
+		c.becomes(t, "a", "it holds everything", func(s v1alpha1.PortPressureStatus) bool {
 			return allApplied(s) && !s.ObservedAt.Before(&since)
 		})
 	})

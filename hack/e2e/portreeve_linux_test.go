@@ -67,10 +67,7 @@ var stages = []struct {
 		"controller":   {{"a controller that is killed is followed by another one, and a rollout goes on", leaderKilled}},
 		"kubelet of c": {{"a kubelet that starts anew changes nothing", kubeletRestarts}},
 	}},
-	{"outage", lane{"API server": {
-		{"what changes while the API is away is told when it is back, and settings stay", apiAway},
-		{"a pod that goes takes its pool along", podGoes},
-	}}},
+	{"outage", lane{"API server": {{"what changes while the API is away is told when it is back, and settings stay", apiAway}}}},
 	{"regression", lane{"nodes a, b and c": {
 		{"a range that makes it worse is caught on the canary", narrowRangeIsCaught},
 		{"a NodeTuning that is deleted gives everything back", originalsComeBack},

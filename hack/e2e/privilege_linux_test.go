@@ -222,11 +222,11 @@ func (c cluster) agentCan(t *testing.T, pod corev1.Pod, when circumstance, want 
 	if when.before != nil {
 		when.before(t, c)
 	}
-	value := c.ask(t)
 	c.start(t, pod)
 	if when.while != nil {
 		when.while(t, c)
 	}
+	value := c.ask(t)
 	var got outcome
 	within(t, 40*time.Second, "it can do what is expected", func() (err error) {
 		got, err = c.outcome(t, value)

@@ -14,18 +14,12 @@ type held struct {
 	file       *os.File
 }
 
-// held is a setting of the network with the value that it has now.
-func (n network) held(t *testing.T, what, key string) held {
-	t.Helper()
-	f := n.open(t, key)
-	return held{what + ": " + key, read(t, f), f}
-}
-
-// ranges are the ranges of the nodes and of their carts.
+// ranges are the ranges of nodes and of their carts, which are the NodeTuning's.
 func (c cluster) ranges(t *testing.T, nodes ...string) (all []held) {
 	t.Helper()
 	for _, node := range nodes {
-		all = append(all, c.host(t, node).held(t, "node "+node, portRange), c.pod(t, cartOf(node)).held(t, cartOf(node), portRange))
+		all = append(all, held{"the range of node " + node, wideRange, c.host(t, node).open(t, portRange)},
+			held{"the range of " + cartOf(node), wideRange, c.pod(t, cartOf(node)).open(t, portRange)})
 	}
 	return all
 }
@@ -67,12 +61,12 @@ func steadily(t *testing.T, all []held, fn func()) {
 func (h held) look() string {
 	buf := make([]byte, 64)
 	n, err := h.file.ReadAt(buf, 0)
-	have := strings.TrimSpace(string(buf[:n]))
+	have := strings.Join(strings.Fields(string(buf[:n])), " ")
 	if n == 0 {
 		return fmt.Sprintf("%s can't be read: %v", h.what, err)
 	}
 	if have != h.want {
-		return fmt.Sprintf("%s is %q, was %q", h.what, have, h.want)
+		return fmt.Sprintf("%s is %q, want %q", h.what, have, h.want)
 	}
 	return ""
 }

@@ -54,9 +54,12 @@ func uninstall(t *testing.T, c cluster) {
 func (c cluster) traces(t *testing.T) (traces []error) {
 	t.Helper()
 	const everywhere = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings,portpressures,nodetunings"
-	const inside = "all,configmaps,secrets,serviceaccounts,roles,rolebindings,leases,endpointslices,networkpolicies,poddisruptionbudgets"
+	const inside = "deployments,replicasets,daemonsets,jobs,services,configmaps,secrets,serviceaccounts,roles,rolebindings,leases,endpointslices,networkpolicies,poddisruptionbudgets"
 	names := c.kubectl(t, "get", everywhere, "--output=name")
-	for name := range strings.Lines(c.kubectl(t, "get", inside, "--namespace", system, "--output=name")) {
+	// What was on node b, which is gone, is left to the pod garbage collector.
+	own := c.kubectl(t, "get", inside, "--namespace", system, "--output=name") +
+		c.kubectl(t, "get", "pods", "--namespace", system, "--field-selector=spec.nodeName!=b", "--output=name")
+	for name := range strings.Lines(own) {
 		if !strings.Contains(name, "/kube-root-ca.crt") && !strings.Contains(name, "serviceaccount/default") {
 			names += "portreeve: " + name
 		}
