@@ -72,7 +72,8 @@ func (c cluster) requests(t *testing.T) (all []request) {
 }
 
 // idle counts what the agent of node c, where nothing happens, has asked for since the
-// first stage: it is a part of the ten minutes in which it may write once.
+// first stage: it is a part of the ten minutes in which it may write once. IDLE=10m waits
+// until they are over.
 func idle(t *testing.T, c cluster) {
 	pod, err := c.agentPod(t, "c")
 	if err != nil {
@@ -80,6 +81,13 @@ func idle(t *testing.T, c cluster) {
 	}
 	// It is there, and has written its first status.
 	since := pod.Status.ContainerStatuses[0].State.Running.StartedAt.Add(15 * time.Second)
+	if d := os.Getenv("IDLE"); d != "" {
+		whole, err := time.ParseDuration(d)
+		if err != nil {
+			t.Fatalf("IDLE=%s: want a time such as 10m", d)
+		}
+		time.Sleep(time.Until(since.Add(whole)))
+	}
 	first, asked := map[string]int{}, map[string]int{}
 	for _, r := range c.requests(t) {
 		switch what := r.Verb + " " + r.resource(); {
