@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -16,6 +17,9 @@ const private = "O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 // makeDir makes the folder where there is none. One that somebody else owns may hold
 // anything.
 func makeDir(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
 	sd, err := windows.SecurityDescriptorFromString(private)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 )
 
 func TestTheFolderIsForAdministratorsOnly(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
+	dir := filepath.Join(t.TempDir(), "of", "state")
 	d, err := journal.OpenDir(dir)
 	if err != nil {
 		t.Fatal(err)
