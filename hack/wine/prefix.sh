@@ -45,6 +45,6 @@ CGO_ENABLED=0 GOOS='' GOARCH='' go build -trimpath -buildvcs=false -o "$new/stub
     if cmp -s "$file" "$original"; then ln -sf "$original" "$file"; fi
   done
 ' >"$new/log" 2>&1 || { cat "$new/log" >&2; echo "wine: no prefix could be made" >&2; exit 1; }
-find "$cache" -mindepth 1 -maxdepth 1 -type d -name '????????????' -exec rm -rf {} + # of other versions; runs have copies
+find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} + # of other versions
 mv "$new/prefix" "$prefix"
 echo "$prefix"

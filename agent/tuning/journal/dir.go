@@ -13,7 +13,7 @@ var ErrLocked = errors.New("another portreeve-agent has the journal, and has to 
 // Dir is a Disk in a folder of this machine, which this process alone may use.
 type Dir struct {
 	path string
-	lock *os.File
+	lock *os.File // nil once it is closed
 }
 
 // OpenDir makes the folder where there is none, and locks it until Close or the
@@ -24,6 +24,9 @@ func OpenDir(path string) (*Dir, error) {
 	}
 	for {
 		f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+		if taken(err) {
+			return nil, fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("lock the journal's folder: %w", err)
 		}
@@ -53,13 +56,15 @@ func there(f *os.File) bool {
 // Close lets others have the journal, and leaves no lock behind in a folder that has
 // nothing else. Once is enough, twice does no harm.
 func (d *Dir) Close() error {
-	if _, err := d.lock.Stat(); errors.Is(err, os.ErrClosed) {
+	f := d.lock
+	if f == nil {
 		return nil
 	}
+	d.lock = nil
 	if names, err := d.List(); err == nil && len(names) == 1 {
-		return closeLast(d.lock)
+		return closeLast(f)
 	}
-	return d.lock.Close()
+	return f.Close()
 }
 
 // Read implements Disk.

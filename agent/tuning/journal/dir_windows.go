@@ -56,6 +56,9 @@ func checkOwner(path string) error {
 	return fmt.Errorf("%s is owned by %s, who could change what is given back: look at it, and remove it", path, owner)
 }
 
+// taken says that somebody removes the lock right now: its file can't be opened then.
+func taken(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
+
 // lock is let go when f is closed, also by the end of the process.
 func lock(f *os.File) error {
 	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
