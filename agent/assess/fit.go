@@ -80,8 +80,7 @@ func thinSetting(settings []v1alpha1.SettingStatus) bool {
 
 // leaveOutApplied leaves out the last setting that is Applied, and counts it.
 func leaveOutApplied(s *v1alpha1.PortPressureStatus) bool {
-	for i := len(s.Settings) - 1; i >= 0; i-- {
-		one := s.Settings[i]
+	for i, one := range slices.Backward(s.Settings) {
 		if one.State != v1alpha1.SettingApplied {
 			continue
 		}
