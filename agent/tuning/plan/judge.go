@@ -130,7 +130,7 @@ func (b *builder) needed(s *v1alpha1.Setting) bool {
 // settings outlive a restart.
 func (b *builder) entry(key string) (Entry, bool) {
 	e, ok := b.Entries[key]
-	return e, ok && (e.Boot == b.Boot || b.os().Lasts())
+	return e, ok && (sameBoot(e.Boot, b.Boot) || b.os().Lasts())
 }
 
 // say sets a status that does not depend on what is written.

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"time"
+
 	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -8,13 +10,30 @@ import (
 // A value that works after a restart only is written once and waits: what works until
 // then is its entry's Live, while the boot is the entry's.
 
+// sameBoot compares boot IDs. Windows has none but the time of its start, which is
+// computed: if it came out a little different, a setting must not seem to work already.
+func sameBoot(a, b string) bool {
+	if a == b {
+		return true
+	}
+	at, err := time.Parse(time.RFC3339Nano, a)
+	if err != nil {
+		return false
+	}
+	bt, err := time.Parse(time.RFC3339Nano, b)
+	return err == nil && at.Sub(bt).Abs() < quickestRestart
+}
+
+// quickestRestart is less than Windows takes from one start to the next.
+const quickestRestart = 5 * time.Second
+
 // works is the state of a value that stands, whose entry, if there is one, is e.
 func (b *builder) works(is tunable.Setting, value string, e Entry) (v1alpha1.SettingState, string) {
 	switch is.Effect {
 	case tunable.AtOnce:
 		return v1alpha1.SettingApplied, ""
 	case tunable.AfterRestart:
-		if e.Boot == b.Boot && e.Live != "" && !is.Same(e.Live, value) {
+		if sameBoot(e.Boot, b.Boot) && e.Live != "" && !is.Same(e.Live, value) {
 			return v1alpha1.SettingRestartRequired, "works after a restart of the node; until then: " + tunable.Clip(e.Live)
 		}
 		return v1alpha1.SettingApplied, ""
@@ -29,7 +48,7 @@ func (b *builder) live(is tunable.Setting, now string, e Entry) string {
 	switch {
 	case is.Effect != tunable.AfterRestart:
 		return ""
-	case e.Boot == b.Boot && e.Live != "":
+	case sameBoot(e.Boot, b.Boot) && e.Live != "":
 		return e.Live
 	case m.Held: // and another program has changed it since
 		return m.Want

@@ -224,3 +224,18 @@ func TestAListIsReadBackAsFarAsItIsOurs(t *testing.T) {
 }
 
 func errString(what string, err error) error { return errors.Join(errors.New(what), err) }
+
+func TestABootIsTheSameWhereItsTimeIsComputedALittleDifferent(t *testing.T) {
+	const at = "2026-11-21T10:00:00.1234567Z"
+	for b, want := range map[string]bool{
+		at: true, "2026-11-21T10:00:00.1234999Z": true, "2026-11-21T09:59:58Z": true,
+		"2026-11-21T10:01:00Z": false, "": false, "5b9f7e0c-1c3c-4f6e-9f0a-2d8f5b0e6a11": false,
+	} {
+		if got := sameBoot(at, b); got != want {
+			t.Errorf("%q: %v", b, got)
+		}
+	}
+	if sameBoot("a", "b") || !sameBoot("a", "a") {
+		t.Error("boot IDs of Linux are alike or not")
+	}
+}
