@@ -236,7 +236,7 @@ func (t *Tuner) cycle() {
 	list := t.hold(t.wish.Settings, facts)
 	list = append(list, t.pods(facts)...)
 	if facts.Lost != "" { // also where nothing is wanted, and so nothing else says it
-		list = append(list, v1alpha1.SettingStatus{ID: "journal", Key: "journal", State: v1alpha1.SettingFailed, Message: facts.Lost})
+		list = append(list, journalFailed(facts.Lost))
 	}
 	t.publish(asked, t.withReleased(list))
 }
@@ -382,7 +382,16 @@ func failed(asked *journal.Wish, err error) []v1alpha1.SettingStatus {
 	if asked == nil {
 		return nil
 	}
-	return all(asked.Settings, v1alpha1.SettingFailed, fmt.Sprintf("nothing is changed without the journal: %v", err))
+	why := fmt.Sprintf("nothing is changed without the journal: %v", err)
+	if asked.Settings != nil && len(asked.Settings) == 0 { // nor given back, which no setting would say
+		return []v1alpha1.SettingStatus{journalFailed(why)}
+	}
+	return all(asked.Settings, v1alpha1.SettingFailed, why)
+}
+
+// journalFailed says what is wrong with the journal where no setting can say it.
+func journalFailed(why string) v1alpha1.SettingStatus {
+	return v1alpha1.SettingStatus{ID: "journal", Key: "journal", State: v1alpha1.SettingFailed, Message: why}
 }
 
 // withReleased adds what was given back since the last wish.

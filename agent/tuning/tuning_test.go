@@ -120,6 +120,12 @@ func TestADiskThatTakesNothingChangesNothing(t *testing.T) {
 			m.fault = nil
 			m.cycle()
 			m.expect(t, "30", "Applied")
+			m.fault = fault
+			m.ask() // nothing is given back, which must not look as if it were
+			m.expect(t, "30", "Failed nothing is changed without the journal: write the journal: "+fault.Error())
+			m.fault = nil
+			m.cycle()
+			m.expect(t, "60", "Released")
 		})
 	}
 }
