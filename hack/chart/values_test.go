@@ -55,7 +55,7 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 		"more agents than there are":            {"agent.maxUnavailable=110%", `agent.maxUnavailable "110%": must be a number from 1 on, or 1% to 100%`},
 		"a path that is none":                   {"agent.podLogs=pods", `agent.podLogs "pods": must be an absolute path, such as /var/log/containers`},
 		"logs that aren't looked at":            {"agent.podNames=uid,agent.podLogs=/data/containers", `agent.podLogs "/data/containers": is for agent.podNames auto and logs, and it is uid; leave one of them out`},
-		"a tag that is none":                    {"image.tag=a b", `image.tag "a b": must be a tag, such as v0.1.0`},
+		"a tag that is none":                    {"image.tag=a b", `image.tag "a b": must be a tag, such as v1.0.0`},
 		"a digest that is none":                 {"agent.image.digest=abc", `agent.image.digest "abc": must be sha256: and 64 hex digits`},
 		"a tag beside a digest":                 {"controller.image.tag=a,controller.image.digest=" + digest, `controller.image.tag "a": has no effect beside controller.image.digest; leave one of them out`},
 		"a label of the chart":                  {`commonLabels.app\.kubernetes\.io/component=x`, `commonLabels "app.kubernetes.io/component": is a label that the chart or Portreeve sets; choose another name`},
