@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The end-to-end test: builds Kubernetes (minutes, once) and the images, brings up a
-# control plane and three real nodes, runs the tests of this folder against them, and
+# control plane and four real nodes, runs the tests of this folder against them, and
 # takes everything away. Arguments go to the tests: -test.run …
 #
 #   hack/e2e/run.sh

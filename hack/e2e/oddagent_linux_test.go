@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// agentCan runs an agent on node d and finds out what it can do.
+func (c cluster) agentCan(t *testing.T, pod corev1.Pod, when circumstance, want outcome) {
+	t.Helper()
+	if when.before != nil {
+		when.before(t, c)
+	}
+	c.start(t, pod)
+	if when.while != nil {
+		when.while(t, c)
+	}
+	value := c.ask(t)
+	var got outcome
+	within(t, 40*time.Second, "it can do what is expected", func() (err error) {
+		got, err = c.outcome(t, value)
+		if when.while != nil { // a new pod has its name after some 25 s
+			got.Names = want.Names
+		}
+		if strings.Contains(got.Ends, want.Ends) && want.Ends != "" {
+			return nil
+		}
+		if err == nil && got != want {
+			err = fmt.Errorf("(-want +got)\n%s", cmp.Diff(want, got))
+		}
+		return err
+	})
+}
+
+// ask asks for a value that no agent has been asked for before.
+func (c cluster) ask(t *testing.T) (value int) {
+	t.Helper()
+	nt, err := c.tuning(t, "odd")
+	if err == nil {
+		value = int(*nt.Spec.Linux.FinTimeoutSeconds) + 1
+	} else {
+		value = 10
+	}
+	c.api.patch(t, "/apis/portreeve.io/v1alpha1/nodetunings/odd?fieldManager=e2e&force=true", fmt.Sprintf(`
+apiVersion: portreeve.io/v1alpha1
+kind: NodeTuning
+metadata: {name: odd}
+spec:
+  nodeSelector: {matchLabels: {kubernetes.io/hostname: d}}
+  pods: {podSelector: {matchLabels: {app: mouse}}}
+  linux: {finTimeoutSeconds: %d}
+  rollout: {canaries: 0}`, value))
+	return value
+}
+
+// start makes the pod on node d, until the test ends.
+func (c cluster) start(t *testing.T, pod corev1.Pod) {
+	t.Helper()
+	var owner corev1.ServiceAccount
+	if err := c.api.get(t, "/api/v1/namespaces/"+system+"/serviceaccounts/portreeve-agent", &owner); err != nil {
+		t.Fatal(err)
+	}
+	pod = *pod.DeepCopy()
+	pod.Namespace, pod.Name, pod.Spec.NodeName = system, "odd", odd
+	// With the labels of an agent, so that the controller takes it for one; the DaemonSet
+	// leaves it alone, since it is somebody else's.
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ServiceAccount", Name: owner.Name, UID: owner.UID, Controller: new(true)}}
+	pod.Spec.Affinity = nil // which keeps agents off this node
+	pod.Spec.Containers[0].TerminationMessagePolicy = corev1.TerminationMessageFallbackToLogsOnError
+	for i := range pod.Spec.Volumes {
+		if v := pod.Spec.Volumes[i].ConfigMap; v != nil && v.Name == "portreeve-stop" { // the other agents have that, too
+			v.Name = "odd-stop"
+		}
+	}
+	object, err := json.Marshal(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := c.try(t, "", "kubectl", "delete", "--namespace", system, "pod/odd", "--grace-period=1", "--wait"); err != nil {
+			t.Error(err)
+		}
+	})
+	c.run(t, string(object), "kubectl", "create", "--filename=-")
+}
+
+// outcome is what the agent on node d can do by now; an error while that isn't clear.
+func (c cluster) outcome(t *testing.T, value int) (o outcome, err error) {
+	t.Helper()
+	var pod corev1.Pod
+	if err := c.api.get(t, "/api/v1/namespaces/"+system+"/pods/odd", &pod); err != nil {
+		return o, err
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		for _, ended := range []*corev1.ContainerStateTerminated{s.State.Terminated, s.LastTerminationState.Terminated} {
+			if ended != nil {
+				return outcome{Ends: ended.Message}, nil
+			}
+		}
+	}
+	pp, err := c.pressure(t, odd)
+	if err != nil {
+		return o, err
+	}
+	s := pp.Status
+	for _, one := range s.Settings {
+		if one.Want == nil || *one.Want != fmt.Sprint(value) {
+			continue
+		}
+		if one.Scope == string(v1alpha1.ScopePods) {
+			if o.Pod = one.State; o.Pod == v1alpha1.SettingApplied && *one.PodsHeld == 0 {
+				o.Pod = nowhere
+			}
+		} else {
+			o.Host = one.State
+		}
+	}
+	if o.Pod == "" || o.Host == "" {
+		return o, fmt.Errorf("not asked yet, or not answered: %+v", s.Settings)
+	}
+	o.Reader = s.Reader.Name + " " + string(s.Reader.Exactness)
+	o.Names = s.Tightest != nil && s.Tightest.Summary == "shop/mouse → 10.96.0.50:5432"
+	return o, c.kernelAgrees(t, o, value)
+}
+
+// kernelAgrees says whether the settings stand where they are said to be applied, and
+// nowhere else.
+func (c cluster) kernelAgrees(t *testing.T, o outcome, value int) error {
+	t.Helper()
+	for what, n := range map[string]struct {
+		network
+		state v1alpha1.SettingState
+	}{"the node": {c.host(t, odd), o.Host}, "shop/mouse": {c.pod(t, "mouse"), o.Pod}} {
+		have := n.get(t, finTimeout)
+		if stands := have == fmt.Sprint(value); stands != (n.state == v1alpha1.SettingApplied) {
+			return fmt.Errorf("in %s it is %s, and said to be %s", what, have, n.state)
+		}
+	}
+	return nil
+}
+
+// render is the pod that the chart gives an agent of this mode.
+func (c cluster) render(t *testing.T, mode string) corev1.Pod {
+	t.Helper()
+	for _, document := range c.rendered(t, mode) {
+		var set appsv1.DaemonSet
+		if err := yaml.Unmarshal([]byte(document), &set); err != nil {
+			t.Fatal(err)
+		}
+		if set.Kind == "DaemonSet" && set.Name == "portreeve-agent" {
+			return corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: set.Spec.Template.ObjectMeta, Spec: set.Spec.Template.Spec}
+		}
+	}
+	t.Fatal("the chart has no DaemonSet portreeve-agent")
+	return corev1.Pod{}
+}
+
+// rendered are the objects of the chart with the agent in this mode.
+func (c cluster) rendered(t *testing.T, mode string) []string {
+	t.Helper()
+	return strings.Split(c.run(t, "", "helm", "template", "portreeve", c.chart(), "--namespace", system,
+		"--values", c.values(), "--set", "agent.mode="+mode), "\n---\n")
+}
