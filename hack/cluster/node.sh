@@ -68,15 +68,16 @@ connect() {
   local hub
   hub=$(pid "$dir/hub.pid")
   unshared() { [[ $(readlink "/proc/$1/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
-  wait_for 10 "network namespace of $name" unshared "$1"
+  wait_for 10 "network namespace of $name" unshared "$1" || return 1
   inside() { nsenter --net="/proc/$1/ns/net" ip "${@:2}"; }
-  inside "$hub" link add "node$2" type veth peer name eth0 netns "$1"
-  inside "$hub" link set "node$2" master br0 up
-  inside "$hub" route replace "10.244.$2.0/24" via "172.30.0.$((10 + $2))"
-  inside "$1" link set lo up
-  inside "$1" address add "172.30.0.$((10 + $2))/24" dev eth0
-  inside "$1" link set eth0 up
-  inside "$1" route add default via 172.30.0.1
+  inside "$hub" link delete "node$2" 2>/dev/null || true # of a node that was killed, and whose network goes in its own time
+  inside "$hub" link add "node$2" type veth peer name eth0 netns "$1" &&
+    inside "$hub" link set "node$2" master br0 up &&
+    inside "$hub" route replace "10.244.$2.0/24" via "172.30.0.$((10 + $2))" &&
+    inside "$1" link set lo up &&
+    inside "$1" address add "172.30.0.$((10 + $2))/24" dev eth0 &&
+    inside "$1" link set eth0 up &&
+    inside "$1" route add default via 172.30.0.1
 }
 
 up() {
@@ -108,7 +109,7 @@ run() {
     "$here/node-inside.sh" "$name" "$index" "$node" "$programs" "$(cgroup)" \
     </dev/null >>"$node/logs/node.log" 2>&1 &
   remember "$node/pid" $!
-  connect $! "$index"
+  connect $! "$index" || return 1
   settled() { ended "$node/pid" || "$here/kubectl" wait --for=condition=Ready --timeout=1s "node/$name"; }
   if ! wait_for 90 "node $name Ready" settled || ended "$node/pid"; then
     tail -n 5 "$node"/logs/*.log >&2
