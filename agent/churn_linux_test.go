@@ -29,35 +29,44 @@ func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
 			s.connect(777, home, fixed)
 			s.connect(333, ap("[::1]:0"), ap("[::1]:5432"))
 			s.bind(55, ap("127.0.0.9:0"))
-			made, took := churn(t, s.NS, reset, func() {
-				for range 100 {
-					if t.Failed() {
-						return
-					}
-					got, err := walk.Sample(t.Context(), socket.Request{})
-					if err != nil {
-						t.Fatal(err)
-					}
-					n := network(t, &got, s.Inode())
-					count := map[netip.AddrPort]int{}
-					for _, d := range n.Destinations {
-						count[netip.AddrPortFrom(d.Address, d.Port)] = d.States.Total()
-					}
-					if count[fixed] != 777 || count[ap("[::1]:5432")] != 333 || n.Skipped != 55 {
-						t.Errorf("counted %d and %d connections and %d binds, want 777, 333 and 55 (%+v)",
-							count[fixed], count[ap("[::1]:5432")], n.Skipped, got.Reader)
-					}
-					if got.Reader.Exactness != socket.Exact {
-						t.Logf("a sample is %s: %s", got.Reader.Exactness, got.Reader.Message)
-					}
+			rate := 0.0
+			for try := 0; try < 5 && rate < 10_000 && !t.Failed(); try++ { // others may keep the machine busy
+				made, took := churn(t, s.NS, reset, func() { hundredReads(t, walk, s, fixed) })
+				rate = float64(made) / took.Seconds()
+				t.Logf("%.0f connections a second beside 100 reads", rate)
+				if slow {
+					return
 				}
-			})
-			rate := float64(made) / took.Seconds()
-			t.Logf("%.0f connections a second beside 100 reads", rate)
-			if rate < 10_000 && !slow {
+			}
+			if rate < 10_000 {
 				t.Errorf("the churn made only %.0f connections a second, want 10,000: nothing is proven", rate)
 			}
 		})
+	}
+}
+
+// hundredReads counts what stays, again and again.
+func hundredReads(t *testing.T, walk reader, s *scene, fixed netip.AddrPort) {
+	for range 100 {
+		if t.Failed() {
+			return
+		}
+		got, err := walk.Sample(t.Context(), socket.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := network(t, &got, s.Inode())
+		count := map[netip.AddrPort]int{}
+		for _, d := range n.Destinations {
+			count[netip.AddrPortFrom(d.Address, d.Port)] = d.States.Total()
+		}
+		if count[fixed] != 777 || count[ap("[::1]:5432")] != 333 || n.Skipped != 55 {
+			t.Errorf("counted %d and %d connections and %d binds, want 777, 333 and 55 (%+v)",
+				count[fixed], count[ap("[::1]:5432")], n.Skipped, got.Reader)
+		}
+		if got.Reader.Exactness != socket.Exact {
+			t.Logf("a sample is %s: %s", got.Reader.Exactness, got.Reader.Message)
+		}
 	}
 }
 

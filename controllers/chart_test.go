@@ -56,7 +56,7 @@ func TestTheChartTellsWhatComesNext(t *testing.T) {
 	}{
 		"a namespace that admits the agents":  {"privileged", []string{"measures, and changes nothing. ", "kubectl get portpressures"}, []string{"kubectl label", "NodeTunings"}, "agent.mode=measure"},
 		"a namespace that refuses the agents": {"baseline", []string{"This namespace enforces baseline:", "kubectl label --overwrite namespace chart-baseline pod-security"}, nil, "agent.mode=measure"},
-		"agents that tune": {"restricted", []string{"measures. ", "(docs/tuning.md): on Linux nodes and inside their pods; on Windows nodes. ", "helm uninstall has every node", "and SYS_ADMIN"},
+		"agents that tune": {"restricted", []string{"measures. ", "(docs/tuning.md): on Linux nodes and inside their pods; on Windows nodes. ", "helm uninstall has every node", "the capability SYS_ADMIN, to enter"},
 			[]string{"changes nothing"}, "agent.mode=pods,agent.windows.mode=host"},
 		"a namespace that follows the cluster's": {"", []string{"If your cluster enforces one", "kubectl label --overwrite namespace chart pod-security"}, nil, "agent.mode=measure"},
 	}
