@@ -85,6 +85,8 @@ func outcomes(settings []v1alpha1.SettingStatus, values bool) []v1alpha1.Setting
 		switch s.State {
 		case v1alpha1.SettingRefused, v1alpha1.SettingFailed, v1alpha1.SettingContested:
 			kept[i].Message = one(s.Message)
+		case v1alpha1.SettingPending: // one without is on its way out
+			kept[i].Want = s.Want
 		}
 		if values {
 			kept[i].Want, kept[i].Have = s.Want, s.Have

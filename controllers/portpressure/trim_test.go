@@ -35,9 +35,12 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 			Settings: []v1alpha1.SettingStatus{
 				{ID: "k", Key: "k", Scope: "Host", Want: new("1"), Have: new("1"), State: v1alpha1.SettingApplied, Message: "m", LastTransitionTime: at(1)},
 				{ID: "l", Key: "l", State: v1alpha1.SettingFailed, Message: "why"},
+				{ID: "m", Key: "m", Want: new("1"), Have: new("2"), State: v1alpha1.SettingPending},
+				{ID: "n", Key: "n", Have: new("2"), State: v1alpha1.SettingPending},
 			},
-			Tightest: &v1alpha1.Pool{Summary: "shop/api → 10.0.0.9:5432", Destination: "10.0.0.9", Port: 5432, Used: 1, States: &v1alpha1.States{}},
-			Failures: []v1alpha1.Failure{{Network: "a", Count: 9, LastAt: *at(1)}, {Network: "b", Count: 1, LastAt: *at(2)}},
+			SettingsLeftOut: &v1alpha1.SettingsLeftOut{Count: 2, LastTransitionTime: at(1)},
+			Tightest:        &v1alpha1.Pool{Summary: "shop/api → 10.0.0.9:5432", Destination: "10.0.0.9", Port: 5432, Used: 1, States: &v1alpha1.States{}},
+			Failures:        []v1alpha1.Failure{{Network: "a", Count: 9, LastAt: *at(1)}, {Network: "b", Count: 1, LastAt: *at(2)}},
 			Conditions: []metav1.Condition{
 				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionFalse, Message: "m", LastTransitionTime: *at(1)},
 				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse, Message: "m"},
@@ -60,7 +63,10 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 			Settings: []v1alpha1.SettingStatus{
 				{ID: "k", Key: "k", State: v1alpha1.SettingApplied, LastTransitionTime: at(1)},
 				{ID: "l", Key: "l", State: v1alpha1.SettingFailed, Message: "why"},
+				{ID: "m", Key: "m", Want: new("1"), State: v1alpha1.SettingPending},
+				{ID: "n", Key: "n", State: v1alpha1.SettingPending},
 			},
+			SettingsLeftOut: &v1alpha1.SettingsLeftOut{Count: 2, LastTransitionTime: at(1)},
 			Conditions: []metav1.Condition{
 				{Type: v1alpha1.ConditionLeakSuspected, Status: metav1.ConditionUnknown},
 				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse},
