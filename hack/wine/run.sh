@@ -29,12 +29,12 @@ mkdir -p "$bin"
 hack/wine/prefix.sh >/dev/null
 
 # Wine 8 can't do what Go's os.RemoveAll, and so t.TempDir, tries first; Go has another
-# way for its own tests.
+# way for its own tests. Not named .go: bin is below the module, and this is no package of it.
 windows=internal/syscall/windows/at_windows.go
 go=$(go env GOROOT)/src/$windows
-sed 's/^var TestDeleteatFallback bool$/var TestDeleteatFallback = true/' "$go" >"$bin/at_windows.go"
-! cmp -s "$go" "$bin/at_windows.go" || { echo "wine: Go's $windows has no TestDeleteatFallback any more" >&2; exit 1; }
-echo "{\"Replace\": {\"$go\": \"$bin/at_windows.go\"}}" >"$bin/overlay.json"
+sed 's/^var TestDeleteatFallback bool$/var TestDeleteatFallback = true/' "$go" >"$bin/at_windows.txt"
+! cmp -s "$go" "$bin/at_windows.txt" || { echo "wine: Go's $windows has no TestDeleteatFallback any more" >&2; exit 1; }
+echo "{\"Replace\": {\"$go\": \"$bin/at_windows.txt\"}}" >"$bin/overlay.json"
 
 # packages are those with code or tests for Windows only, but for the commands, which are
 # run as a whole.
