@@ -70,7 +70,7 @@ test-unit: ## Tests of every package; those that need root skip themselves witho
 	@if [[ $$(id -u) != 0 ]]; then echo "not root: tests that need it skip themselves"; fi
 	@if [[ ! -x $$(hack/prometheus/fetch.sh dir)/prometheus ]] && ! command -v prometheus >/dev/null; then \
 	  echo "no Prometheus: NO ALERT AND NO DASHBOARD IS TESTED; make deps fetches it"; fi
-	go test ./...
+	go test -timeout 30m ./...
 
 .PHONY: test-images
 test-images: images ## The images: small, static, and the same when built again elsewhere
