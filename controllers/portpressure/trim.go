@@ -57,6 +57,7 @@ func Trim(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
+	p.TypeMeta = metav1.TypeMeta{} // a list gives it, a watch does not
 	p.ManagedFields = statusWrites(p.ManagedFields)
 	p.Status = v1alpha1.PortPressureStatus{
 		ObservedGeneration: p.Status.ObservedGeneration,
