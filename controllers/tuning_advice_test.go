@@ -104,9 +104,17 @@ func TestAdviceIsGivenOncePerSpec(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	// The API server tries a patch on what its watch cache holds before it reads etcd, and
+	// what was warned of then is sent even if the second try differs: a cache that lags by
+	// one patch would give the last one's advice again. A read of that version waits for it.
 	merge := func(body string) func() error {
 		return func() error {
-			return env.Client.Patch(t.Context(), tuning.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)))
+			patched := tuning.DeepCopy()
+			if err := env.Client.Patch(t.Context(), patched, client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
+				return err
+			}
+			seen := &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: patched.ResourceVersion}}
+			return env.Client.Get(t.Context(), client.ObjectKeyFromObject(tuning), patched.DeepCopy(), seen)
 		}
 	}
 	for _, step := range []struct {
