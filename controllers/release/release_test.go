@@ -1,12 +1,10 @@
 package release_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -75,10 +73,10 @@ func (b *bench) patch(obj client.Object, body string) {
 }
 
 // run begins a release; stop ends it before it is done.
-func (b *bench) run() (log *lockedBuffer, stop func(), ended chan error) {
+func (b *bench) run() (log *testenv.Output, stop func(), ended chan error) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
-	log, ended = &lockedBuffer{}, make(chan error, 1)
+	log, ended = &testenv.Output{}, make(chan error, 1)
 	c := release.Cluster{
 		Client:    b.env.ClientFor(b.T, b.env.Token(b.T, account("release"), "")),
 		Namespace: system, Log: slog.New(slog.NewTextHandler(log, nil)),
@@ -266,22 +264,4 @@ func (b *bench) tune() {
 		})
 	}
 	b.patch(all, `{"spec":{"rollout":{"paused":true,"maxUnavailable":1}}}`)
-}
-
-// lockedBuffer is written to by the release while the test reads.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,27 +41,9 @@ func kubeconfig(t *testing.T, config *rest.Config, namespace string) string {
 	return path
 }
 
-// buffer is written by the program while a test reads it.
-type buffer struct {
-	mutex sync.Mutex
-	bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.Buffer.String()
-}
-
 // program is an app whose output can be read.
-func program(env map[string]string) (a *app, out, errOut *buffer) {
-	out, errOut = &buffer{}, &buffer{}
+func program(env map[string]string) (a *app, out, errOut *testenv.Output) {
+	out, errOut = &testenv.Output{}, &testenv.Output{}
 	return &app{
 		IOStreams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: out, ErrOut: errOut},
 		getenv:    func(k string) string { return env[k] },

@@ -16,11 +16,12 @@ import (
 	"k8s.io/client-go/rest"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/testenv"
 )
 
 // started is a run that goes on.
 type started struct {
-	out, errOut *buffer
+	out, errOut *testenv.Output
 	interrupt   context.CancelFunc
 	code        chan int
 }

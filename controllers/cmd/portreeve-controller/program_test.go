@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -38,7 +36,7 @@ type program struct {
 	env     *testenv.Env
 	metrics string
 	health  string
-	log     lockedBuffer
+	log     testenv.Output
 }
 
 func start(t *testing.T) *program {
@@ -230,22 +228,4 @@ func kubeconfig(t *testing.T, env *testenv.Env, token string) string {
 		t.Fatal("no kubeconfig written: ", err)
 	}
 	return file
-}
-
-// lockedBuffer is written to by the program while the test reads.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
