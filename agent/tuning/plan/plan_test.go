@@ -56,6 +56,29 @@ func input(settings []v1alpha1.Setting, current map[string]Reading, list ...Entr
 	}}
 }
 
+// planTest is what a plan is made of, and its story once all writes have gone well.
+type planTest struct {
+	in    Input
+	with  func(*Input)
+	steps []string
+	said  []string
+}
+
+func (test planTest) run(t *testing.T) {
+	if test.with != nil {
+		test.with(&test.in)
+	}
+	p := Make(test.in)
+	p.Apply(func(w Write) (string, error) { return w.Value, nil })
+	steps, said := story(p)
+	if diff := cmp.Diff(test.steps, steps); diff != "" {
+		t.Error("steps (-want +got):\n" + diff)
+	}
+	if diff := cmp.Diff(test.said, said); diff != "" {
+		t.Error("said (-want +got):\n" + diff)
+	}
+}
+
 // story is a plan in short: what is written to the journal, to the kernel, and
 // forgotten; then what is said.
 func story(p Plan) (steps []string, said []string) {
@@ -92,12 +115,7 @@ func TestPlan(t *testing.T) {
 	widened := stands(rangeKey, "16384\t65535", reserveKey, "8080,30000-32767")
 	both := []Entry{held(rangeKey, "32768\t60999", "16384 65535"), held(reserveKey, "8080", "30000-32767")}
 
-	tests := map[string]struct {
-		in    Input
-		with  func(*Input)
-		steps []string
-		said  []string
-	}{
+	tests := map[string]planTest{
 		"A new value is written after its original is in the journal": {
 			in:    input([]v1alpha1.Setting{wish(finTimeout, "30")}, stands(finTimeout, "60")),
 			steps: []string{`record net.ipv4.tcp_fin_timeout was "60", ours ["30"]`, `write net.ipv4.tcp_fin_timeout "30"`},
@@ -338,20 +356,7 @@ func TestPlan(t *testing.T) {
 		},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if test.with != nil {
-				test.with(&test.in)
-			}
-			p := Make(test.in)
-			p.Apply(func(w Write) (string, error) { return w.Value, nil })
-			steps, said := story(p)
-			if diff := cmp.Diff(test.steps, steps); diff != "" {
-				t.Error("steps (-want +got):\n" + diff)
-			}
-			if diff := cmp.Diff(test.said, said); diff != "" {
-				t.Error("said (-want +got):\n" + diff)
-			}
-		})
+		t.Run(name, test.run)
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -36,12 +34,7 @@ func TestPlanOfWindows(t *testing.T) {
 	delay := []v1alpha1.Setting{wish(timedWait, "30")}
 	wide := []v1alpha1.Setting{wish(tcp, "16385 49151")}
 	none := []v1alpha1.Setting{}
-	tests := map[string]struct {
-		in    Input
-		with  func(*Input)
-		steps []string
-		said  []string
-	}{
+	tests := map[string]planTest{
 		"A value that is not there is set, and works after a restart": {
 			in:    windows(delay, stands(timedWait, tunable.Unset)),
 			steps: []string{`record ` + timedWait + ` was "unset", ours ["30"]`, `write ` + timedWait + ` "30"`},
@@ -188,20 +181,7 @@ func TestPlanOfWindows(t *testing.T) {
 		},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if test.with != nil {
-				test.with(&test.in)
-			}
-			p := Make(test.in)
-			p.Apply(func(w Write) (string, error) { return w.Value, nil })
-			steps, said := story(p)
-			if diff := cmp.Diff(test.steps, steps); diff != "" {
-				t.Error("steps (-want +got):\n" + diff)
-			}
-			if diff := cmp.Diff(test.said, said); diff != "" {
-				t.Error("said (-want +got):\n" + diff)
-			}
-		})
+		t.Run(name, test.run)
 	}
 }
 
