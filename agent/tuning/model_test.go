@@ -52,17 +52,41 @@ var (
 	foreignPorts = []int{60100, 60102, 60200, 61000}
 )
 
+// history is what happens to a tuner, by chance.
+type history struct {
+	t     *testing.T
+	r     *rand.Rand
+	tuner *Tuner
+	now   time.Time
+	spec  []v1alpha1.Setting
+	given bool // the spec was ever given
+	log   []string
+}
+
+func newHistory(t *testing.T, seed, stream uint64) history {
+	return history{t: t, r: rand.New(rand.NewPCG(seed, stream)), now: epoch}
+}
+
+func (h *history) note(format string, args ...any) {
+	h.log = append(h.log, fmt.Sprintf(format, args...))
+}
+
+// maybeOffer gives a process that has just begun the spec, if the API is there.
+func (h *history) maybeOffer() {
+	if h.given && h.r.IntN(2) == 0 {
+		h.offer()
+	}
+}
+
+func (h *history) offer() {
+	h.tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: h.spec}})
+}
+
 // model is one machine's history, and what should stand there without Portreeve.
 type model struct {
 	*world
-	t      *testing.T
-	r      *rand.Rand
-	tuner  *Tuner
-	now    time.Time
-	spec   []v1alpha1.Setting
-	given  bool // the spec was ever given
+	history
 	theirs map[string]string
-	log    []string
 }
 
 func TestOriginalsComeBackWhateverHappens(t *testing.T) {
@@ -72,7 +96,7 @@ func TestOriginalsComeBackWhateverHappens(t *testing.T) {
 	}
 	killed, repaired := 0, 0
 	for seed := range uint64(sequences) {
-		m := &model{world: newWorld(), t: t, r: rand.New(rand.NewPCG(seed, 5)), now: epoch, theirs: maps.Clone(bootValues)}
+		m := &model{world: newWorld(), history: newHistory(t, seed, 5), theirs: maps.Clone(bootValues)}
 		m.wrote = m.check
 		m.start()
 		for range 5 + m.r.IntN(25) {
@@ -89,8 +113,6 @@ func TestOriginalsComeBackWhateverHappens(t *testing.T) {
 	}
 	t.Logf("%d sequences, %d kills, %d writes to the kernel", sequences, killed, repaired)
 }
-
-func (m *model) note(format string, args ...any) { m.log = append(m.log, fmt.Sprintf(format, args...)) }
 
 func (m *model) start() {
 	m.tuner = New(Options{
@@ -174,17 +196,6 @@ func died(f func()) (yes bool) {
 	}()
 	f()
 	return false
-}
-
-// maybeOffer gives a process that has just begun the spec, if the API is there.
-func (m *model) maybeOffer() {
-	if m.given && m.r.IntN(2) == 0 {
-		m.offer()
-	}
-}
-
-func (m *model) offer() {
-	m.tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: m.spec}})
 }
 
 func (m *model) anySpec() []v1alpha1.Setting {

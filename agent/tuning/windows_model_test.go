@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"syscall"
@@ -45,16 +44,10 @@ var (
 // Portreeve.
 type windowsModel struct {
 	*windowsWorld
-	t       *testing.T
-	r       *rand.Rand
-	tuner   *Tuner
-	now     time.Time
-	spec    []v1alpha1.Setting
-	given   bool
+	history
 	values  map[string]any // theirs
 	ranges  map[list]netsh.Block
 	theirs  map[list][]netsh.Exclusion
-	log     []string
 	restart int
 }
 
@@ -66,7 +59,7 @@ func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
 	killed, written, waited := 0, 0, 0
 	for seed := range uint64(sequences) {
 		w := newWindowsWorld()
-		m := &windowsModel{windowsWorld: w, t: t, r: rand.New(rand.NewPCG(seed, 6)), now: epoch, values: maps.Clone(w.values),
+		m := &windowsModel{windowsWorld: w, history: newHistory(t, seed, 6), values: maps.Clone(w.values),
 			ranges: maps.Clone(w.ranges), theirs: map[list][]netsh.Exclusion{}}
 		w.coupled = m.r.IntN(2) == 0
 		w.wrote = m.check
@@ -84,10 +77,6 @@ func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
 		t.Errorf("only %d kills, %d writes and %d waits for a restart in %d sequences: this tries nothing", killed, written, waited, sequences)
 	}
 	t.Logf("%d sequences, %d kills, %d writes, %d waits for a restart", sequences, killed, written, waited)
-}
-
-func (m *windowsModel) note(format string, args ...any) {
-	m.log = append(m.log, fmt.Sprintf(format, args...))
 }
 
 func (m *windowsModel) start() {
@@ -157,16 +146,6 @@ func (m *windowsModel) kill() (killed int) {
 	m.start()
 	m.maybeOffer()
 	return killed
-}
-
-func (m *windowsModel) maybeOffer() {
-	if m.given && m.r.IntN(2) == 0 {
-		m.offer()
-	}
-}
-
-func (m *windowsModel) offer() {
-	m.tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: m.spec}})
 }
 
 func (m *windowsModel) anySpec() []v1alpha1.Setting {
