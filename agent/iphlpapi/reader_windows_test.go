@@ -82,12 +82,28 @@ func destinationOf(s *socket.Sample, to netip.AddrPort) (states socket.States, l
 	return states, listening
 }
 
-func TestRealSocketsAreCountedByState(t *testing.T) {
-	r, err := Open(Options{})
+// open is a reader until the test's end.
+func open(t *testing.T, o Options) *Reader {
+	t.Helper()
+	r, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+func read(t *testing.T, r *Reader) socket.Sample {
+	t.Helper()
+	s, err := r.Sample(t.Context(), socket.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestRealSocketsAreCountedByState(t *testing.T) {
+	r := open(t, Options{})
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		t.Run(host, func(t *testing.T) {
 			s := newScene(t, host)
@@ -95,10 +111,7 @@ func TestRealSocketsAreCountedByState(t *testing.T) {
 			want := socket.States{socket.Established: 5, socket.CloseWait: 3, socket.TimeWait: 4}
 			var got socket.States
 			for end := time.Now().Add(time.Minute); time.Now().Before(end) && got != want; {
-				sample, err := r.Sample(t.Context(), socket.Request{})
-				if err != nil {
-					t.Fatal(err)
-				}
+				sample := read(t, r)
 				var listening bool
 				if got, listening = destinationOf(&sample, s.to()); !listening {
 					t.Fatal("no listener anywhere")
@@ -112,15 +125,8 @@ func TestRealSocketsAreCountedByState(t *testing.T) {
 }
 
 func TestASampleSaysWhatIsAssumed(t *testing.T) {
-	r, err := Open(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	s, err := r.Sample(t.Context(), socket.Request{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := open(t, Options{})
+	s := read(t, r)
 	if s.Reader.Exactness != socket.Assumed || s.Reader.Message == "" || s.Windows == nil || len(s.Windows.Ranges) != 4 {
 		t.Errorf("%+v, %+v", s.Reader, s.Windows)
 	}
@@ -137,11 +143,7 @@ func TestASampleSaysWhatIsAssumed(t *testing.T) {
 }
 
 func TestRangesAreReadAgainWhenAsked(t *testing.T) {
-	r, err := Open(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := open(t, Options{})
 	before := r.ports.Load()
 	r.Refresh()
 	for end := time.Now().Add(time.Minute); r.ports.Load() == before; time.Sleep(10 * time.Millisecond) {
@@ -167,15 +169,8 @@ func TestRowSizesAreThoseOfTheAPI(t *testing.T) {
 }
 
 func TestCompartmentsLeaveTheNodesNetworkAlone(t *testing.T) {
-	r, err := Open(Options{Compartments: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	s, err := r.Sample(t.Context(), socket.Request{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := open(t, Options{Compartments: true})
+	s := read(t, r)
 	if s.Host() == nil || s.Host().Owner.Container != "" {
 		t.Errorf("%d networks, and none is the node's", len(s.Networks))
 	}
