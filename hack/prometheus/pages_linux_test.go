@@ -49,7 +49,8 @@ func controller() *prometheus.Registry {
 	return registry
 }
 
-// worst are the metrics of an agent whose node has every trouble.
+// worst are the metrics of an agent whose node has every trouble, of Linux and of
+// Windows.
 func worst() *metrics.Metrics {
 	owner := socket.Owner{Kind: socket.OwnerPod, PodUID: "0b8ba9f1-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "checkout-7f"}
 	pod := socket.Network{
@@ -64,11 +65,13 @@ func worst() *metrics.Metrics {
 	sample := &socket.Sample{
 		Taken: time.Now(), Cost: time.Millisecond, Reader: socket.Reader{Name: "portwalk", Exactness: socket.Exact},
 		Networks: []socket.Network{pod}, Failures: []socket.Failure{{Inode: 2, Port: 5432, Count: 12}},
+		Windows: &socket.Windows{Ranges: []socket.DynamicRange{{Protocol: socket.TCP, FreeBlocks: new(3)}}},
 	}
 	facts := assess.Facts{
 		AgentVersion: "v0.1.0",
 		Conntrack:    &assess.Conntrack{Entries: 200000, Max: 262144, InsertFailed: new(int64(3)), Drop: new(int64(3)), EarlyDrop: new(int64(1))},
 		TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), Memory: new(0.25)},
+		Windows:      &assess.Windows{BootedAt: time.Now(), UpdatePending: true, Memory: &assess.WindowsMemory{Commit: 3 << 30, CommitLimit: 4 << 30, Physical: 8 << 30}},
 	}
 	status := assess.Status(*sample, facts)
 	status.ExhaustionSeconds = new(int64(240))
