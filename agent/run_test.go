@@ -54,7 +54,7 @@ type seen struct {
 func loop(t *testing.T, s *script, n int, before func(*agent.Loop)) (got []seen, logged string) {
 	t.Helper()
 	var log strings.Builder
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	l := &agent.Loop{
 		Reader: s, Log: slog.New(slog.NewTextHandler(&log, nil)),

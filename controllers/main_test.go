@@ -98,9 +98,9 @@ func refused(err error, words string) bool {
 // until waits for a condition, and gives up long after it should have come true.
 func until(t *testing.T, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("this did not come true in 30 s")
+			t.Fatal("this did not come true in 2 minutes")
 		}
 	}
 }

@@ -137,9 +137,9 @@ func (s *scene) fails(to netip.AddrPort) {
 
 func (s *scene) await(what string, done func() bool) {
 	s.tb.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			s.tb.Fatalf("not so after 20 s: %s", what)
+			s.tb.Fatalf("not so after 2 minutes: %s", what)
 		}
 	}
 }

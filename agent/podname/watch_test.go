@@ -106,7 +106,7 @@ func mirrorMeta(name, uid, hash, mirror string) metav1.PartialObjectMetadata {
 // until waits for a UID's name.
 func until(t *testing.T, s Source, uid, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		namespace, name, ok := s.Lookup(uid)
 		switch {
 		case ok && namespace+"/"+name == want, !ok && want == "":

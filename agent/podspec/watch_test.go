@@ -145,7 +145,7 @@ func TestWatchOfARealServer(t *testing.T) {
 	}
 	until := func(what string, is func() bool) {
 		t.Helper()
-		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer stop()
 		for !is() {
 			select {

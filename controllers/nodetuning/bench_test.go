@@ -265,9 +265,9 @@ func (b *bench) event(tuning, reason string) {
 // until waits for a condition, and fails with what it isn't.
 func (b *bench) until(failure func() string, condition func() bool) {
 	b.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.Fatalf("after 30 s: %s", failure())
+			b.Fatalf("after 2 minutes: %s", failure())
 		}
 	}
 }

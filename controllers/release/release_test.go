@@ -53,9 +53,9 @@ func (b *bench) must(err error) {
 
 func (b *bench) until(what string, condition func() bool) {
 	b.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.Fatalf("not in a minute: %s", what)
+			b.Fatalf("not in 2 minutes: %s", what)
 		}
 	}
 }

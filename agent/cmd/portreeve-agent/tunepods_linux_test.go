@@ -130,7 +130,7 @@ func (n *tunedNode) want(settings []v1alpha1.Setting) {
 // until waits until the pod's value is that, and says how long it took.
 func (n *tunedNode) until(value string) time.Duration {
 	n.t.Helper()
-	ctx, stop := context.WithTimeout(n.t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(n.t.Context(), 2*time.Minute)
 	defer stop()
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
 		got, err := n.pod.ReadSysctl(finTimeout)
@@ -147,7 +147,7 @@ func (n *tunedNode) until(value string) time.Duration {
 // status waits until the agent has reported a pod in which the setting is held.
 func (n *tunedNode) status() v1alpha1.SettingStatus {
 	n.t.Helper()
-	ctx, stop := context.WithTimeout(n.t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(n.t.Context(), 2*time.Minute)
 	defer stop()
 	for ctx.Err() == nil {
 		var p v1alpha1.PortPressure

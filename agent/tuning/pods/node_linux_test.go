@@ -310,7 +310,7 @@ func inPods(key, value string, change ...func(*v1alpha1.Setting)) v1alpha1.Setti
 // until waits for is, which what says in words.
 func (a *agent) until(what string, is func() bool) {
 	a.node.tb.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for !is() {
 		select {
 		case <-a.node.changed:

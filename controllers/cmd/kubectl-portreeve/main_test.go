@@ -272,7 +272,7 @@ func TestRightsAreAskedForByName(t *testing.T) {
 // until waits for a condition, and gives up long after it should have come true.
 func until(t *testing.T, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !condition(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("this did not come true in 60 s")
 		}

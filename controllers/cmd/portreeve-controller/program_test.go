@@ -194,9 +194,9 @@ func (p *program) page(address, path string) string {
 
 func (p *program) until(what string, condition func() bool) {
 	p.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			p.Fatalf("not in 30 s: %s", what)
+			p.Fatalf("not in 2 minutes: %s", what)
 		}
 	}
 }

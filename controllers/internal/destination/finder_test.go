@@ -91,7 +91,7 @@ func TestNamesOfAddresses(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			// The API server answers from its memory, which may be a moment behind.
-			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 				got := f.Name(t.Context(), tt.address).String()
 				if got == tt.want {
 					break
@@ -181,7 +181,7 @@ func TestAnOldNameIsBetterThanNone(t *testing.T) {
 	f, reader, clk := finder(t, "portreeve-controller", logr.Discard())
 	service(t, "kept", "10.0.0.78")
 	want := Name{KindService, "default", "kept"}
-	for deadline := time.Now().Add(10 * time.Second); f.Name(t.Context(), "10.0.0.78") != want; clear(f.answers) {
+	for deadline := time.Now().Add(2 * time.Minute); f.Name(t.Context(), "10.0.0.78") != want; clear(f.answers) {
 		if time.Now().After(deadline) {
 			t.Fatal("it was never found")
 		}

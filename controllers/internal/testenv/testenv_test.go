@@ -126,7 +126,7 @@ func TestNothingIsLeftOfATestThatIsKilled(t *testing.T) {
 	if readErr != nil || string(buf) != "ready" || len(started) != 2 {
 		t.Fatalf("child said %q (%v) with programs %q, want kube-apiserver and etcd", buf, readErr, started)
 	}
-	for deadline := time.Now().Add(20 * time.Second); len(programsOf(t, dir)) > 0; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); len(programsOf(t, dir)) > 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("still running: %q", programsOf(t, dir))
 		}
