@@ -122,9 +122,9 @@ var (
 	processCPU = counter("process_cpu_seconds_total",
 		"CPU time of the agent's process, samples included.", processUnread)
 	processMemory = gauge("process_resident_memory_bytes",
-		"Resident memory of the agent's process, without its BPF maps.", processUnread)
+		"Resident memory of the agent's process (on Windows its working set), without its BPF maps.", processUnread)
 	processStart = gauge("process_start_time_seconds",
 		"When the agent's process started, in seconds since 1970.", processUnread)
 )
 
-const processUnread = "not Linux, or /proc could not be read"
+const processUnread = "could not be read: from /proc/self/stat, on Windows by GetProcessTimes and GetProcessMemoryInfo"

@@ -3,6 +3,7 @@ package winstat
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,30 @@ func TestTheOwnProcessHasAnImageAndHandles(t *testing.T) {
 	if p, err := ReadProcess(0xfffffff0); err == nil {
 		t.Errorf("a process that is none: %+v", p)
 	}
+}
+
+func TestTheOwnUsageGrows(t *testing.T) {
+	before, err := ReadUsage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	touched := make([]byte, 64<<20)
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		for i := range touched {
+			touched[i]++
+		}
+		after, err := ReadUsage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after.CPU > before.CPU && after.WorkingSet >= before.WorkingSet+32<<20 {
+			if !after.Started.Equal(before.Started) || time.Since(after.Started) > time.Hour || after.CPU > time.Since(after.Started)*time.Duration(runtime.NumCPU()) {
+				t.Errorf("%+v, then %+v", before, after)
+			}
+			return
+		}
+	}
+	t.Errorf("a minute of work has changed nothing: %+v", before)
 }
 
 func TestParametersAreRead(t *testing.T) {

@@ -53,3 +53,16 @@ func ParseMemory(b []byte) (Memory, error) {
 	}
 	return m, nil
 }
+
+// countersSize is that of PROCESS_MEMORY_COUNTERS on 64-bit Windows (psapi.h): two
+// DWORDs and eight SIZE_Ts.
+const countersSize = 72
+
+// ParseWorkingSet reads the working set, in bytes, of a PROCESS_MEMORY_COUNTERS, which
+// GetProcessMemoryInfo fills in.
+func ParseWorkingSet(b []byte) (uint64, error) {
+	if len(b) != countersSize {
+		return 0, fmt.Errorf("PROCESS_MEMORY_COUNTERS has %d bytes, want %d: %w", len(b), countersSize, ErrMalformed)
+	}
+	return binary.LittleEndian.Uint64(b[16:]), nil
+}

@@ -37,12 +37,20 @@ type systemTimeOfDay struct {
 
 func bytesOf[T any](v *T) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v)) }
 
+// processMemoryCounters is PROCESS_MEMORY_COUNTERS (psapi.h).
+type processMemoryCounters struct {
+	cb, pageFaultCount         uint32
+	peakWorkingSet, workingSet uint64
+	sizes                      [6]uint64 // of the pools and of the page file
+}
+
 func TestSizesAreThoseOfTheStructs(t *testing.T) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		t.Skip("the structs of Windows are little-endian")
 	}
 	for name, sizes := range map[string][2]uintptr{
 		"PERFORMANCE_INFORMATION":      {unsafe.Sizeof(performanceInformation{}), memorySize},
+		"PROCESS_MEMORY_COUNTERS":      {unsafe.Sizeof(processMemoryCounters{}), countersSize},
 		"SYSTEM_TIMEOFDAY_INFORMATION": {unsafe.Sizeof(systemTimeOfDay{}), timeOfDaySize},
 	} {
 		if sizes[0] != sizes[1] {
@@ -64,6 +72,16 @@ func TestParseMemory(t *testing.T) {
 	got, err := ParseMemory(bytesOf(&info))
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)
+	}
+}
+
+func TestParseWorkingSet(t *testing.T) {
+	counters := processMemoryCounters{cb: countersSize, pageFaultCount: 1, peakWorkingSet: 9, workingSet: 7, sizes: [6]uint64{2, 3, 4, 5, 6, 8}}
+	if got, err := ParseWorkingSet(bytesOf(&counters)); got != 7 || err != nil {
+		t.Errorf("%d, %v", got, err)
+	}
+	if _, err := ParseWorkingSet(make([]byte, countersSize-1)); !errors.Is(err, ErrMalformed) {
+		t.Error(err)
 	}
 }
 

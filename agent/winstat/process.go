@@ -1,6 +1,9 @@
 package winstat
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Process is a process by its PID.
 type Process struct {
@@ -12,3 +15,12 @@ type Process struct {
 
 // Name is the image's, without its folder.
 func (p Process) Name() string { return p.Path[strings.LastIndexAny(p.Path, `\/`)+1:] }
+
+// Usage is what this process has used since it was started.
+type Usage struct {
+	Started time.Time
+	// CPU is the time of all its threads, in the kernel and outside.
+	CPU time.Duration
+	// WorkingSet is its memory in RAM, in bytes, with what it shares.
+	WorkingSet uint64
+}

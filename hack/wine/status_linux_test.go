@@ -39,8 +39,13 @@ func TestTheStatusIsOfTheNode(t *testing.T) {
 	})
 	await(t, "the metrics", func() error {
 		text, err := a.get("/metrics")
-		if err == nil && !regexp.MustCompile(`(?m)^portreeve_tcp_sockets\{state="close_wait"\} 7$`).MatchString(text) {
-			err = fmt.Errorf("no 7 sockets in CLOSE_WAIT in: %s", text)
+		for _, want := range []string{
+			`portreeve_tcp_sockets\{state="close_wait"\} 7`, `process_cpu_seconds_total [0-9.]*[1-9].*`, `process_resident_memory_bytes [1-9].*`,
+			`process_start_time_seconds 1\.\d+e\+09`,
+		} {
+			if err == nil && !regexp.MustCompile(`(?m)^`+want+`$`).MatchString(text) {
+				err = fmt.Errorf("no %s in: %s", want, text)
+			}
 		}
 		return err
 	})
