@@ -125,6 +125,7 @@ var spared = map[string]string{
 	"portreeve-controller: /pods list":                                                           "an address that is a pod's, and no Service's",
 	"portreeve-controller: portreeve-system: coordination.k8s.io/leases [portreeve-storm] patch": storm,
 	"portreeve-controller: portreeve-system: events.k8s.io/events create":                        storm,
+	"portreeve-agent: events.k8s.io/events patch":                                                repeated,
 	"portreeve-controller: portreeve-system: /events patch":                                      repeated,
 	"portreeve-controller: default: events.k8s.io/events patch":                                  repeated,
 }
@@ -132,7 +133,7 @@ var spared = map[string]string{
 const (
 	streamed = "an API server that does not stream lists: before 1.34, as a rule"
 	storm    = "more nodes change than there may be Events (controllers/cmd/portreeve-controller, told_linux_test.go)"
-	repeated = "an Event that is counted on"
+	repeated = "an Event that is said again within half an hour (controllers, TestWhichEventsAnAgentMayWrite)"
 )
 
 // everyRightIsUsed compares what the service accounts may do with what they did: not one

@@ -79,8 +79,9 @@ func (c cluster) soonEnough(t *testing.T, events []eventsv1.Event) {
 	}
 }
 
-// critical is the Events HeadroomCritical of the pod, and how often they were said.
-func (c cluster) critical(t *testing.T) (names []string, said int32) {
+// critical is the Events HeadroomCritical of the pod, when the first of them was made,
+// and how often they were said.
+func (c cluster) critical(t *testing.T) (names []string, first time.Time, said int32) {
 	t.Helper()
 	events, err := c.told(t, "shop", "checkout")
 	if err != nil {
@@ -90,10 +91,13 @@ func (c cluster) critical(t *testing.T) (names []string, said int32) {
 		if e.Reason != v1alpha1.ReasonHeadroomCritical {
 			continue
 		}
+		if said == 0 {
+			first = e.EventTime.Time
+		}
 		names, said = append(names, e.Name), said+1
 		if e.Series != nil {
 			said += e.Series.Count - 1
 		}
 	}
-	return names, said
+	return names, first, said
 }
