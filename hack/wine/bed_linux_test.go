@@ -131,22 +131,26 @@ func (b *bed) inside(ctx context.Context, args ...string) *exec.Cmd {
 	return c
 }
 
-// run runs a program to its end; a failure is the test's.
+// run runs a program to its end and returns its standard output; a failure is the test's.
 func (b *bed) run(program string, args ...string) string {
 	b.t.Helper()
-	out, err := b.try(program, args...)
+	out, said, err := b.outputs(program, args...)
 	if err != nil {
-		b.t.Fatalf("%s %s: %v\n%s", filepath.Base(program), strings.Join(args, " "), err, out)
+		b.t.Fatalf("%s %s: %v\n%s%s", filepath.Base(program), strings.Join(args, " "), err, out, said)
 	}
 	return out
 }
 
-// try is run that hands the failure on, with what the program says to both outputs.
-func (b *bed) try(program string, args ...string) (string, error) {
+// outputs runs a program to its end. On a busy machine Wine itself says something to the
+// standard error now and then, of a thread that ends with its process.
+func (b *bed) outputs(program string, args ...string) (stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
-	out, err := b.command(ctx, program, args...).CombinedOutput()
-	return string(out), err
+	var out, said bytes.Buffer
+	c := b.command(ctx, program, args...)
+	c.Stdout, c.Stderr = &out, &said
+	err = c.Run()
+	return out.String(), said.String(), err
 }
 
 // patience is what anything may take on a busy machine.

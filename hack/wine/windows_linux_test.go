@@ -24,7 +24,7 @@ var dword = regexp.MustCompile(`REG_DWORD\s+0x([0-9a-f]+)`)
 // value is one of TCP/IP's parameters in the registry.
 func (b *bed) value(name string) int64 {
 	b.t.Helper()
-	out, err := b.try("reg.exe", "query", `HKLM\`+tunable.Tcpip, "/v", name)
+	out, _, err := b.outputs("reg.exe", "query", `HKLM\`+tunable.Tcpip, "/v", name)
 	if err != nil {
 		return absent // it says so in the language of the machine
 	}
@@ -48,7 +48,7 @@ func (b *bed) setValue(name string, value int) {
 // netsh asks the bed's stand-in.
 func (b *bed) netsh() netsh.Client {
 	return netsh.Client{Run: func(_ context.Context, args ...string) ([]byte, error) {
-		out, err := b.try("netsh.exe", args...)
+		out, _, err := b.outputs("netsh.exe", args...)
 		return []byte(out), err
 	}}
 }
