@@ -16,6 +16,7 @@ func TestOwnersAreThoseOfASampleWhileSamplesAreTaken(t *testing.T) {
 	n := nstest.New(t)
 	n.Start(exec.Command("sleep", "60"))
 	var samples sync.WaitGroup
+	defer samples.Wait()
 	samples.Go(func() {
 		for range 5 {
 			s, err := r.Sample(t.Context(), socket.Request{})

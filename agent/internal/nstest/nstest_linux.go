@@ -2,10 +2,14 @@ package nstest
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -49,12 +53,35 @@ func (n *NS) Sysctl(key, value string) {
 	}
 }
 
-// Start starts a command inside; it is killed with the test.
+// Start starts a command inside; it is killed with the test. It has its own name then:
+// execve(2) closes what is to be closed, which os/exec waits for, before it renames the
+// process (fs/exec.c, begin_new_exec).
 func (n *NS) Start(cmd *exec.Cmd) {
 	n.tb.Helper()
 	if err := n.Space.Start(cmd); err != nil {
 		n.tb.Fatal(err)
 	}
+	ours, err := comm(os.Getpid())
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	if strings.HasPrefix(filepath.Base(cmd.Path), ours) {
+		return // the same program
+	}
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
+		if is, err := comm(cmd.Process.Pid); err != nil || is != ours {
+			return
+		}
+		if time.Now().After(end) {
+			n.tb.Fatalf("%s still calls itself %s", cmd.Path, ours)
+		}
+	}
+}
+
+// comm is the name of a process as the kernel has it, of 15 bytes at most.
+func comm(pid int) (string, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(text)), err
 }
 
 // Listen listens at an address such as "127.0.0.1:80".
