@@ -70,6 +70,10 @@ func (n network) open(t *testing.T, key string) (f *os.File) {
 	return f
 }
 
+// init pins the main goroutine to the main thread: were do's goroutine to have that one,
+// which can't end, /proc/self would show a node's network from then on.
+func init() { runtime.LockOSThread() }
+
 // do runs fn on a thread inside the network, which ends afterwards.
 func (n network) do(fn func() error) error {
 	done := make(chan error)
