@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -98,6 +99,23 @@ func (n network) is(t *testing.T, key, want string) error {
 }
 
 func sysctlFile(key string) string { return "/proc/sys/" + strings.ReplaceAll(key, ".", "/") }
+
+// reaches waits until the database answers on nodes. A node that could not reach the API
+// for a minute is not ready for a while, nor are its pods, and a Service without pods
+// refuses who connects.
+func (c cluster) reaches(t *testing.T, nodes ...string) {
+	t.Helper()
+	for _, node := range nodes {
+		within(t, 2*time.Minute, "node "+node+" reaches the database", func() error {
+			out, err := exec.CommandContext(t.Context(), "nsenter", "--net="+c.host(t, node).path(),
+				"timeout", "5", "bash", "-c", "exec 3<>/dev/tcp/10.96.0.50/5432").CombinedOutput()
+			if err != nil {
+				err = fmt.Errorf("%w: %s", err, out)
+			}
+			return err
+		})
+	}
+}
 
 // listens says whether something listens on the port, of IPv4 or both
 // (/proc/net/tcp6, state 0A).

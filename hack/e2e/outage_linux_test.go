@@ -46,6 +46,7 @@ func outage(t *testing.T, c cluster) {
 	if err != nil || after.Name != pod.Name || restarts(after) != restarts(pod) {
 		t.Errorf("the agent is %s with %d restarts, was %s with %d (%v)", after.Name, restarts(after), pod.Name, restarts(pod), err)
 	}
+	c.reaches(t, nodes...)
 	c.kubectl(t, "delete", "--namespace", "shop", "pod/checkout", "--wait=false") // a kubelet may take a minute to be back, too
 }
 

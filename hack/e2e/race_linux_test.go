@@ -14,6 +14,7 @@ import (
 func appGetsItsPort(t *testing.T, c cluster) {
 	c.apply(t, "race-tuning.yaml")
 	within(t, 30*time.Second, "node c has the range", func() error { return c.host(t, "c").is(t, portRange, "20000 20999") })
+	c.reaches(t, "c")
 	c.apply(t, "race.yaml")
 	for _, name := range []string{"race-1", "race-2", "race-3"} {
 		within(t, 90*time.Second, name+" has its port", func() error { return c.serves(t, name) })
