@@ -28,6 +28,9 @@ type cluster struct {
 	dir  string // of the cluster
 	id   string // in the names of its cgroups
 	api  client
+	// unready is from when a test stopped the API until that was ready again: meanwhile it
+	// refuses what it has not read the roles of.
+	unready *[2]time.Time
 }
 
 func open(t *testing.T) cluster {
@@ -36,7 +39,7 @@ func open(t *testing.T) cluster {
 	if root == "" {
 		t.Skip("needs a cluster: make e2e starts one")
 	}
-	c := cluster{root: root, dir: os.Getenv("CLUSTER_DIR")}
+	c := cluster{root: root, dir: os.Getenv("CLUSTER_DIR"), unready: new([2]time.Time)}
 	id, err := os.ReadFile(filepath.Join(c.dir, "id"))
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +104,7 @@ func (c cluster) apply(t *testing.T, name string) {
 // stopAPI ends kube-apiserver until the test starts it again, or ends.
 func (c cluster) stopAPI(t *testing.T) (start func()) {
 	t.Helper()
+	c.unready[0] = time.Now()
 	stopped := filepath.Join(c.dir, "api.stopped")
 	if err := os.WriteFile(stopped, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -111,6 +115,7 @@ func (c cluster) stopAPI(t *testing.T) (start func()) {
 			_, err := c.try(t, "", "kubectl", "get", "--raw=/readyz")
 			return err
 		})
+		c.unready[1] = time.Now()
 	}
 	t.Cleanup(func() { _ = os.Remove(stopped) })
 	within(t, 10*time.Second, "the API is away", func() error {
