@@ -182,9 +182,11 @@ func originalsComeBack(t *testing.T, c cluster) {
 			network
 			name, want string
 		}{{c.host(t, node), "node " + node, host}, {c.pod(t, cartOf(node)), cartOf(node), cart}} {
-			if err := errors.Join(n.is(t, portRange, n.want), n.is(t, reservedPorts, "")); err != nil {
-				t.Errorf("%s: %v", n.name, err)
-			}
+			// A node that is silent is not waited for, and one may be for a while after the
+			// API was away: it gives back once its agent hears of it.
+			within(t, 2*time.Minute, n.name+" has its originals", func() error {
+				return errors.Join(n.is(t, portRange, n.want), n.is(t, reservedPorts, ""))
+			})
 		}
 	}
 	c.kubectl(t, "delete", "--namespace", "shop", "pod", "--selector", "app=cart", "--wait")
