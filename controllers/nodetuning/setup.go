@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/queue"
 )
 
 // settle is how long changes of nodes and PortPressures are gathered before all is
@@ -38,7 +39,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("nodetuning").
 		WatchesMetadata(&corev1.Node{}, enqueue(settle), builder.WithPredicates(relabelled())).
 		Watches(&v1alpha1.PortPressure{}, enqueue(settle), builder.WithPredicates(moved())).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 1})
+		WithOptions(queue.Options(1))
 	_, err := mgr.GetRESTMapper().RESTMapping(v1alpha1.GroupVersion.WithKind("NodeTuning").GroupKind(), v1alpha1.GroupVersion.Version)
 	switch {
 	case err == nil:
@@ -79,12 +80,12 @@ func (r *Reconciler) await(ctx context.Context, mgr ctrl.Manager, c controller.C
 
 // enqueue asks for everything, some time after the first of a row of events.
 func enqueue(after time.Duration) handler.EventHandler {
-	type queue = workqueue.TypedRateLimitingInterface[ctrl.Request]
+	type requests = workqueue.TypedRateLimitingInterface[ctrl.Request]
 	return handler.Funcs{
-		CreateFunc:  func(_ context.Context, _ event.CreateEvent, q queue) { q.AddAfter(everything, after) },
-		UpdateFunc:  func(_ context.Context, _ event.UpdateEvent, q queue) { q.AddAfter(everything, after) },
-		DeleteFunc:  func(_ context.Context, _ event.DeleteEvent, q queue) { q.AddAfter(everything, after) },
-		GenericFunc: func(_ context.Context, _ event.GenericEvent, q queue) { q.AddAfter(everything, after) },
+		CreateFunc:  func(_ context.Context, _ event.CreateEvent, q requests) { q.AddAfter(everything, after) },
+		UpdateFunc:  func(_ context.Context, _ event.UpdateEvent, q requests) { q.AddAfter(everything, after) },
+		DeleteFunc:  func(_ context.Context, _ event.DeleteEvent, q requests) { q.AddAfter(everything, after) },
+		GenericFunc: func(_ context.Context, _ event.GenericEvent, q requests) { q.AddAfter(everything, after) },
 	}
 }
 
