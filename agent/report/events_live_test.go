@@ -120,7 +120,7 @@ func TestInAStormTheControllerSpeaks(t *testing.T) {
 	e.settle = func() time.Duration { return 0 }
 	go e.Run(t.Context())
 	await(t, "a storm that has just begun", func() bool { return e.storm(t.Context()) })
-	e.Offer([]notify.Event{said("buried", 1)})
+	e.Offer([]notify.Event{said("buried", 1), said("taken", 1)}) // the one is done with when the other is taken
 	await(t, "the queue's end", func() bool { return len(e.queue) == 0 })
 	lease.Spec.RenewTime = ago(66 * time.Second)
 	if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
