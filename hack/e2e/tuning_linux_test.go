@@ -30,6 +30,8 @@ func cartOf(node string) string { return "cart-" + node }
 func mayTune(t *testing.T, c cluster) {
 	t.Log(c.run(t, "", "helm", "upgrade", "portreeve", c.chart(),
 		"--namespace", system, "--reuse-values", "--set", "agent.mode=pods", "--wait", "--timeout", "2m"))
+	// helm has waited for all but the maxUnavailable of them, which is one.
+	c.kubectl(t, "rollout", "status", "--namespace", system, "daemonset/portreeve-agent", "--timeout=2m")
 	pod, err := c.agentPod(t, "a")
 	if err != nil {
 		t.Fatal(err)
