@@ -23,7 +23,8 @@ func TestAControllerStopsWithAFullQueue(t *testing.T) {
 	for range 50 {
 		ctx, stop := context.WithCancel(t.Context())
 		begun, stopped := make(chan struct{}), make(chan error, 1)
-		go func() { stopped <- busy(t, begun).Start(ctx) }()
+		c := busy(t, begun)
+		go func() { stopped <- c.Start(ctx) }()
 		<-begun
 		stop()
 		select {
@@ -52,7 +53,7 @@ func busy(t *testing.T, begun chan<- struct{}) controller.Controller {
 	})
 	c, err := controller.NewUnmanaged("busy", o)
 	if err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
 	err = c.Watch(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[ctrl.Request]) error {
 		for i := range 1000 {
@@ -61,7 +62,7 @@ func busy(t *testing.T, begun chan<- struct{}) controller.Controller {
 		return nil
 	}))
 	if err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
 	return c
 }
