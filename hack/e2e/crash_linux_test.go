@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -146,7 +145,7 @@ func killedWhileItApplies(t *testing.T, c cluster) {
 
 // killAt kills a process when a file has been renamed into a folder for the nth time.
 func killAt(dir string, nth, pid int, ready chan<- struct{}) error {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err == nil {
 		// The kernel makes one of equal events that nobody has read yet: both ends of a
 		// rename take turns, and so no two that follow each other are equal.
@@ -156,19 +155,16 @@ func killAt(dir string, nth, pid int, ready chan<- struct{}) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	renames := os.NewFile(uintptr(fd), "inotify")
+	defer renames.Close()
 	buf := make([]byte, 4096)
 	for seen := 0; seen < nth; {
-		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 120_000); n == 0 {
-			return fmt.Errorf("the journal was written %d times in 2 minutes, want %d", seen, nth)
-		} else if err != nil && !errors.Is(err, unix.EINTR) {
+		if err := renames.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 			return err
-		} else if err != nil {
-			continue
 		}
-		n, err := unix.Read(fd, buf)
+		n, err := renames.Read(buf)
 		if err != nil {
-			return err
+			return fmt.Errorf("the journal was written %d times, want %d: %w", seen, nth, err)
 		}
 		for left := buf[:n]; len(left) >= unix.SizeofInotifyEvent; { // inotify(7): wd, mask, cookie, len
 			if binary.NativeEndian.Uint32(left[4:])&unix.IN_MOVED_TO != 0 {

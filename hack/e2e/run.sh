@@ -6,7 +6,7 @@
 #   hack/e2e/run.sh
 #   hack/e2e/run.sh --where-possible   only where root and Debian's packages are there
 #   hack/e2e/run.sh -test.run 'TestPortreeve/^(install|measuring)$'
-#                                      only these stages; the later ones need "install" and "allow"
+#                                      only these stages; the later ones need all up to "allow"
 #
 # KEEP=1 leaves the cluster for a look (hack/cluster/kubectl, hack/cluster/down.sh).
 # After a failure bin/e2e/artefacts has the logs and objects.
