@@ -16,6 +16,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -62,8 +63,9 @@ func Families() []portpressure.Family {
 }
 
 // Register adds every controller to the manager, and their metrics to the registry
-// that it serves.
-func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
+// that it serves. The manager may have started.
+func Register(ctx context.Context, m ctrl.Manager, o Options) error {
+	mgr := &held{Manager: m}
 	var names portpressure.Names = destination.Unknown{}
 	if o.ResolveDestinations {
 		names = destination.NewFinder(mgr.GetAPIReader(), clock.RealClock{}, mgr.GetLogger())
@@ -77,7 +79,34 @@ func Register(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := t.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	return errors.Join(
+	err := errors.Join(
 		metrics.Registry.Register(portpressure.NewMetrics(mgr.GetCache(), mgr.Elected(), names)),
 		metrics.Registry.Register(t))
+	if err != nil {
+		return err
+	}
+	return mgr.release()
+}
+
+// held holds back what is added to a manager until all of it is built. The builder adds
+// a controller before it has the watches, and a manager that has started would have it
+// work at once, with caches that aren't there yet.
+type held struct {
+	ctrl.Manager
+	back []manager.Runnable
+}
+
+// Add implements manager.Manager.
+func (h *held) Add(r manager.Runnable) error {
+	h.back = append(h.back, r)
+	return nil
+}
+
+func (h *held) release() error {
+	for _, r := range h.back {
+		if err := h.Manager.Add(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
