@@ -114,8 +114,12 @@ func (r *Reconciler) settle(ctx context.Context, node *metav1.PartialObjectMetad
 	if !equality.Semantic.DeepEqual(have, want) {
 		// With the lock a stale cache gives a conflict and not a second Event.
 		patch := client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{})
-		if err := r.client.Patch(ctx, want, patch); err != nil {
-			return ctrl.Result{}, client.IgnoreNotFound(err)
+		err := r.client.Patch(ctx, want, patch)
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return ctrl.Result{}, nil // the cache is behind: the event comes
+		}
+		if err != nil {
+			return ctrl.Result{}, err
 		}
 		r.budget.spend(node.Name, now, changes)
 		r.events.agent(node, want, was, v)

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -293,7 +292,7 @@ func TestTheBetterOfTwoPodsCounts(t *testing.T) {
 	}
 }
 
-func TestAStaleCacheGivesAConflictAndNoEvent(t *testing.T) {
+func TestAStaleCacheWritesNothingAndSaysNothing(t *testing.T) {
 	b := newBench(t, node("1"), pressure(time.Time{}), agentPod("a", corev1.ConditionFalse))
 	stale := &v1alpha1.PortPressure{}
 	if err := b.client.Get(t.Context(), client.ObjectKey{Name: "n"}, stale); err != nil {
@@ -305,9 +304,19 @@ func TestAStaleCacheGivesAConflictAndNoEvent(t *testing.T) {
 	b.writes, b.events = nil, nil
 
 	meta := &metav1.PartialObjectMetadata{ObjectMeta: node("1").ObjectMeta}
-	_, err := b.r.settle(t.Context(), meta, stale, podNotReady, start)
-	if !apierrors.IsConflict(err) {
-		t.Errorf("settle on a stale object: %v, want a conflict", err)
+	version := func() string {
+		have := &v1alpha1.PortPressure{}
+		if err := b.client.Get(t.Context(), client.ObjectKey{Name: "n"}, have); err != nil {
+			t.Fatal(err)
+		}
+		return have.ResourceVersion
+	}
+	before := version()
+	if got, err := b.r.settle(t.Context(), meta, stale, podNotReady, start); err != nil || got != (ctrl.Result{}) {
+		t.Errorf("settle on a stale object: %v, %v, want the event of the new one waited for", got, err)
+	}
+	if after := version(); len(b.writes) != 1 || after != before {
+		t.Errorf("tried %q, resourceVersion %s became %s: want one refused patch", b.writes, before, after)
 	}
 	if len(b.events) > 0 {
 		t.Errorf("Events for what was not written: %q", b.events)
