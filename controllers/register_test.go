@@ -2,19 +2,19 @@ package controllers_test
 
 import (
 	"context"
-	"slices"
+	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr/funcr"
+	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"portreeve.io/portreeve/controllers"
+	"portreeve.io/portreeve/controllers/internal/testenv"
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
@@ -23,43 +23,17 @@ import (
 type eager struct {
 	ctrl.Manager
 	t   *testing.T
-	log *lines
+	log *testenv.Output
 }
 
 func (e eager) Add(r manager.Runnable) error {
-	before := e.log.count("Starting workers")
+	const working = "Starting workers"
+	before := strings.Count(e.log.String(), working)
 	err := e.Manager.Add(r)
 	if _, ok := r.(controller.Controller); ok && err == nil {
-		until(e.t, func() bool { return e.log.count("Starting workers") > before })
+		until(e.t, func() bool { return strings.Count(e.log.String(), working) > before })
 	}
 	return err
-}
-
-// lines are those of a log.
-type lines struct {
-	mu   sync.Mutex
-	said []string
-}
-
-func (l *lines) write(prefix, args string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.said = append(l.said, prefix+args)
-}
-
-func (l *lines) all() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.said)
-}
-
-func (l *lines) count(words string) (n int) {
-	for _, line := range l.all() {
-		if strings.Contains(line, words) {
-			n++
-		}
-	}
-	return n
 }
 
 func TestNoControllerWorksBeforeItsWatches(t *testing.T) {
@@ -69,9 +43,9 @@ func TestNoControllerWorksBeforeItsWatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := controllers.Options{PortPressure: portpressure.Config{Namespace: controllerAccount.Namespace, Grace: time.Hour, Heartbeat: time.Hour}}
-	log := &lines{}
+	log := &testenv.Output{}
 	mgr, err := ctrl.NewManager(env.ConfigFor(env.Token(t, controllerAccount, "")), ctrl.Options{
-		Scheme: scheme, Cache: controllers.Cache(o), Logger: funcr.New(log.write, funcr.Options{}), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: scheme, Cache: controllers.Cache(o), Logger: logr.FromSlogHandler(slog.NewTextHandler(log, nil)), Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -90,21 +64,20 @@ func TestNoControllerWorksBeforeItsWatches(t *testing.T) {
 	if err := controllers.Register(ctx, eager{mgr, t, log}, o); err != nil {
 		t.Fatal(err)
 	}
-	all := log.all()
+	all := log.String()
 	for name, watches := range map[string]int{"portpressure": 3, "nodetuning": 3} {
-		of := slices.DeleteFunc(slices.Clone(all), func(line string) bool { return !strings.Contains(line, `"controller"="`+name+`"`) })
-		workers := slices.IndexFunc(of, func(line string) bool { return strings.Contains(line, "Starting workers") })
-		var before int
-		for _, line := range of[:max(workers, 0)] {
-			if strings.Contains(line, "Starting EventSource") {
-				before++
+		var of strings.Builder
+		for line := range strings.Lines(all) {
+			if strings.Contains(line, "controller="+name) {
+				of.WriteString(line)
 			}
 		}
-		if before != watches {
-			t.Errorf("%s began to work with %d of %d watches:\n%s", name, before, watches, strings.Join(of, "\n"))
+		before, _, works := strings.Cut(of.String(), "Starting workers")
+		if begun := strings.Count(before, "Starting EventSource"); !works || begun != watches {
+			t.Errorf("%s began to work with %d of %d watches:\n%s", name, begun, watches, of.String())
 		}
 	}
-	if log.count("is not cached") > 0 {
-		t.Errorf("a read without its cache:\n%s", strings.Join(all, "\n"))
+	if strings.Contains(all, "is not cached") {
+		t.Errorf("a read without its cache:\n%s", all)
 	}
 }
