@@ -86,8 +86,8 @@ test-wine: ## The Windows build under Wine, in namespaces of this machine (root,
 
 .PHONY: test-arm64
 test-arm64: ## The BPF programs and the ground truth on an emulated arm64, Debian's 6.12 (minutes; not in test)
-	hack/vm/run.sh -p ./agent/portwalk 6.12-arm64
-	hack/vm/run.sh -p ./agent -p ./agent/inetdiag -r GroundTruth 6.12-arm64
+	hack/vm/run.sh -p ./agent/readers/portwalk 6.12-arm64
+	hack/vm/run.sh -p ./agent -p ./agent/readers/sockdiag -r GroundTruth 6.12-arm64
 
 .PHONY: e2e
 e2e: ## The chart on real kubelets and containerd, in namespaces of this machine (root, deps)

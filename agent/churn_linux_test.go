@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/tcpstate"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 // slow says that the test runs on an emulated machine.
@@ -86,7 +87,7 @@ func hundredReads(t *testing.T, walk reader, s *scene, fixed netip.AddrPort) {
 }
 
 // churn runs fn while connections are made and closed, and says how many.
-func churn(t *testing.T, n *nstest.NS, reset bool, fn func()) (made int, took time.Duration) {
+func churn(t *testing.T, n *netnstest.NS, reset bool, fn func()) (made int, took time.Duration) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -132,11 +133,11 @@ func TestInboundConnectionsAreNoDestinations(t *testing.T) {
 	s.connect(500, home, server)
 	got := s.sample(s.readers["portwalk"])
 	n := network(t, &got, s.Inode())
-	if len(n.Destinations) != 1 || n.Destinations[0].States[socket.Established] != 500 {
+	if len(n.Destinations) != 1 || n.Destinations[0].States[tcpstate.Established] != 500 {
 		t.Errorf("%d destinations, want the one of the 500 connects", len(n.Destinations))
 	}
-	if n.States[socket.Established] < uint32(clients) || n.Skipped == 0 {
-		t.Errorf("%d established sockets and %d bound ports, want %d clients of one listener", n.States[socket.Established], n.Skipped, clients)
+	if n.States[tcpstate.Established] < uint32(clients) || n.Skipped == 0 {
+		t.Errorf("%d established sockets and %d bound ports, want %d clients of one listener", n.States[tcpstate.Established], n.Skipped, clients)
 	}
 	if want := 65535 - 1024 + 1 - n.Skipped; headroom(n, connectTo(elsewhere)) != want {
 		t.Errorf("headroom %d, want %d", headroom(n, connectTo(elsewhere)), want)

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/forecast"
-	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 // said is a forecast, and when it was made.
@@ -62,7 +62,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		only := func(n *nstest.NS) *socket.Sample {
+		only := func(n *netnstest.NS) *socket.Sample {
 			s := sample
 			s.Networks = []socket.Network{*network(t, &sample, n.Inode())}
 			return &s
@@ -80,8 +80,8 @@ func TestForecastsOfLivePools(t *testing.T) {
 }
 
 // thousand is a namespace with 1,000 ports, whose TIME_WAIT isn't reused.
-func thousand(t *testing.T) *nstest.NS {
-	n := nstest.New(t)
+func thousand(t *testing.T) *netnstest.NS {
+	n := netnstest.New(t)
 	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40999")
 	n.Sysctl("net.ipv4.tcp_tw_reuse", "0")
 	return n
@@ -89,7 +89,7 @@ func thousand(t *testing.T) *nstest.NS {
 
 // leak connects rate times a second, even if that takes catching up, until there is
 // no port, and says when that was.
-func leak(ctx context.Context, t *testing.T, n *nstest.NS, rate int) (end time.Time) {
+func leak(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end time.Time) {
 	begin := time.Now()
 	for made := 0; ctx.Err() == nil; made++ {
 		time.Sleep(time.Until(begin.Add(time.Duration(made) * time.Second / time.Duration(rate)))) // the load is a rate

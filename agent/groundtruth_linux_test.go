@@ -8,8 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 // Every row of the experiments in docs/how-it-measures.md: what is reported is
@@ -150,7 +151,7 @@ func TestGroundTruth(t *testing.T) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
 			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
 			s.age()
-			s.states(socket.States{socket.TimeWait: 100, socket.Listen: 1})
+			s.states(tcpstate.Counts{tcpstate.TimeWait: 100, tcpstate.Listen: 1})
 			s.expect(connectTo(server), 100)
 		}},
 		{"TIME_WAIT is not reused before the delay", func(s *scene) {
@@ -224,7 +225,7 @@ func TestGroundTruth(t *testing.T) {
 			s.end(made[20:40], testnet.Pair.FinWait2)
 			s.end(made[40:], testnet.Pair.TimeWait)
 			s.age()
-			s.states(socket.States{socket.CloseWait: 40, socket.FinWait2: 40, socket.TimeWait: 20, socket.Listen: 1})
+			s.states(tcpstate.Counts{tcpstate.CloseWait: 40, tcpstate.FinWait2: 40, tcpstate.TimeWait: 20, tcpstate.Listen: 1})
 			s.expect(connectTo(server), 60)
 		}},
 		{"UDP has one pool for bind(0) and for connect(), apart from TCP's", func(s *scene) {
@@ -245,11 +246,11 @@ func TestGroundTruth(t *testing.T) {
 		}},
 		{"a socket's own range narrows, and is ignored outside of the namespace's", func(s *scene) {
 			s.connect(10, home, server)
-			inside, err := s.Space.Exhaust(home, server, testnet.LocalPortRange(socket.Range{First: 40090, Last: 40099}))
+			inside, err := s.Space.Exhaust(home, server, testnet.LocalPortRange(ports.Range{First: 40090, Last: 40099}))
 			if errors.Is(err, unix.ENOPROTOOPT) {
 				s.t.Skip("this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3)")
 			}
-			outside, err2 := s.Space.Exhaust(home, server, testnet.LocalPortRange(socket.Range{First: 50000, Last: 50009}))
+			outside, err2 := s.Space.Exhaust(home, server, testnet.LocalPortRange(ports.Range{First: 50000, Last: 50009}))
 			if inside > 10 || outside != 90 || err != nil || err2 != nil {
 				s.t.Errorf("%d ports in a range inside (%v), %d in one outside (%v), want at most 10 and 90", inside, err, outside, err2)
 			}
@@ -266,7 +267,7 @@ func TestGroundTruth(t *testing.T) {
 		{"sockets that only bind are counted as bound", func(s *scene) {
 			s.bind(7, wildcard)
 			s.connect(3, home, server)
-			s.states(socket.States{socket.Bound: 7, socket.Established: 3})
+			s.states(tcpstate.Counts{tcpstate.Bound: 7, tcpstate.Established: 3})
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(newScene(t, rs)) })

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/tcpstate"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 var (
@@ -210,7 +210,7 @@ func (x *random) totals() {
 		}
 		sample := x.sample(r)
 		got := network(x.t, &sample, x.Inode()).States
-		got[socket.Bound] = 0
+		got[tcpstate.Bound] = 0
 		if got != want {
 			x.t.Errorf("%s counts %v, /proc/net/tcp %v", name, got, want)
 		}

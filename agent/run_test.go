@@ -16,6 +16,7 @@ import (
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // script is a reader whose samples are given: the share of 100 ports in use, or
@@ -39,7 +40,7 @@ func (s *script) Sample(_ context.Context, r socket.Request) (socket.Sample, err
 		return socket.Sample{}, errors.New("no such luck")
 	}
 	return socket.Sample{Taken: time.Now(), Reader: socket.Reader{Name: s.name}, Networks: []socket.Network{{
-		Settings: socket.Settings{Range: socket.Range{First: 1001, Last: 1100}}, Held: used, Skipped: used,
+		Settings: socket.Settings{Range: ports.Range{First: 1001, Last: 1100}}, Held: used, Skipped: used,
 	}}}, nil
 }
 

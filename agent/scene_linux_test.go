@@ -14,11 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent"
-	"portreeve.io/portreeve/agent/inetdiag"
-	"portreeve.io/portreeve/agent/internal/nstest"
-	"portreeve.io/portreeve/agent/portwalk"
+	"portreeve.io/portreeve/agent/readers/portwalk"
+	"portreeve.io/portreeve/agent/readers/sockdiag"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/tcpstate"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 // reader is one of the readers under test.
@@ -53,21 +54,21 @@ func closeAfter(t *testing.T, c io.Closer) {
 
 // scene is a namespace with a range of 100 ports, which a test fills.
 type scene struct {
-	*nstest.NS
+	*netnstest.NS
 	t       *testing.T
 	readers map[string]reader
 }
 
 func newScene(t *testing.T, rs map[string]reader) *scene {
 	t.Helper()
-	n := nstest.New(t)
+	n := netnstest.New(t)
 	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
 	// No process lives in the namespace: it is found as one of /run/netns is.
 	root := t.TempDir()
 	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", n.FD()), filepath.Join(root, "scene")); err != nil {
 		t.Fatal(err)
 	}
-	diag, err := inetdiag.Open(inetdiag.Options{NetnsRoot: root})
+	diag, err := sockdiag.Open(sockdiag.Options{NetnsRoot: root})
 	if err != nil {
 		t.Fatalf("open sockdiag: %v", err)
 	}
@@ -229,7 +230,7 @@ func (s *scene) ifAll(p pool, want int) {
 }
 
 // states asks the exact readers for the sockets of the namespace.
-func (s *scene) states(want socket.States) {
+func (s *scene) states(want tcpstate.Counts) {
 	s.t.Helper()
 	for name, r := range s.readers {
 		sample := s.sample(r)

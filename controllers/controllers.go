@@ -50,7 +50,7 @@ func Cache(o Options) cache.Options {
 			&corev1.Node{}:           {Transform: portpressure.TrimNode},
 			&corev1.Pod{}: {
 				Transform:  portpressure.TrimPod,
-				Label:      labels.SelectorFromSet(portpressure.AgentPods),
+				Label:      labels.SelectorFromSet(v1alpha1.AgentPodLabels),
 				Namespaces: map[string]cache.Config{o.PortPressure.Namespace: {}},
 			},
 		},

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/controllers/internal/testenv"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 // event is what the agent of a writes on its own node, with a change.

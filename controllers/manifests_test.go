@@ -22,8 +22,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"portreeve.io/portreeve/controllers/internal/testenv"
-	"portreeve.io/portreeve/controllers/portpressure"
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 func TestTheManifestsAreComplete(t *testing.T) {
@@ -81,7 +81,7 @@ func TestThePodsNeedNoMoreThanTheySay(t *testing.T) {
 	}
 	for name, set := range map[string]*appsv1.DaemonSet{"linux": decode[appsv1.DaemonSet](t, objects, "portreeve-agent"), "windows": windows} {
 		want := map[string]string{"portreeve.io/os": name} // so that neither DaemonSet selects the other's pods
-		maps.Copy(want, portpressure.AgentPods)
+		maps.Copy(want, v1alpha1.AgentPodLabels)
 		for what, labels := range map[string]map[string]string{"pods": set.Spec.Template.Labels, "selector": set.Spec.Selector.MatchLabels} {
 			if diff := cmp.Diff(want, labels); diff != "" {
 				t.Errorf("the controller knows the agent's pods by their labels: %s of %s (-want +got):\n%s", what, name, diff)

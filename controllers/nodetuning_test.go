@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"portreeve.io/portreeve/api/tunable"
-	"portreeve.io/portreeve/controllers/internal/testenv"
+	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 func TestANodeTuningIsRefusedWithASentence(t *testing.T) {
@@ -61,13 +61,13 @@ func TestANodeTuningIsRefusedWithASentence(t *testing.T) {
 	}
 }
 
-// TestTheCRDAndTheCatalogueAgree holds the CRD's bounds against api/tunable's: what
+// TestTheCRDAndTheCatalogueAgree holds the CRD's bounds against internal/settings's: what
 // one takes and the other refuses would be found out on the nodes only.
 func TestTheCRDAndTheCatalogueAgree(t *testing.T) {
 	env := begin(t)
 	seen := 0
-	for _, s := range tunable.All() {
-		v, whole := s.Value.(tunable.Integer)
+	for _, s := range settings.All() {
+		v, whole := s.Value.(settings.Integer)
 		if !whole {
 			continue
 		}
@@ -94,7 +94,7 @@ func ports(first, last int, more string) string {
 }
 
 // specWith is a spec that sets s to value.
-func specWith(t *testing.T, s tunable.Setting, value int64) string {
+func specWith(t *testing.T, s settings.Setting, value int64) string {
 	t.Helper()
 	var spec any = value
 	path := strings.Split(s.Field, ".")

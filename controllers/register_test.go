@@ -14,8 +14,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"portreeve.io/portreeve/controllers"
-	"portreeve.io/portreeve/controllers/internal/testenv"
 	"portreeve.io/portreeve/controllers/portpressure"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 // eager has a controller work before it says that it was added, as a manager that has

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"portreeve.io/portreeve/controllers/internal/testenv"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 // Every right that config/rbac gives: one more is a decision, not an accident.

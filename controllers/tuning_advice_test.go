@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/controllers/internal/testenv"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 func TestANodeTuningIsTakenWithAdvice(t *testing.T) {

@@ -9,12 +9,14 @@ import (
 	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // leaking is a pod of which percent of the ports are in CLOSE_WAIT.
 func leaking(percent int) socket.Sample {
-	n := pod(1, uid, to(db, 5432, socket.States{socket.CloseWait: uint32(percent * 100)}))
-	n.Settings = socket.Settings{Range: socket.Range{First: 40001, Last: 50000}}
+	n := pod(1, uid, to(db, 5432, tcpstate.Counts{tcpstate.CloseWait: uint32(percent * 100)}))
+	n.Settings = socket.Settings{Range: ports.Range{First: 40001, Last: 50000}}
 	return socket.Sample{Taken: taken, Networks: []socket.Network{n}}
 }
 
@@ -48,8 +50,8 @@ func TestACauseIsNamedAsLongAsTheLevelLasts(t *testing.T) {
 // Of the tightest pool it is what the status says.
 func TestWhyIsAskedOfAnyPool(t *testing.T) {
 	churning := func(inode uint64, uid string, timeWait uint32) socket.Network {
-		n := pod(inode, uid, to(db, 5432, socket.States{socket.TimeWait: timeWait}))
-		n.Settings = socket.Settings{Range: socket.Range{First: 16384, Last: 65535}}
+		n := pod(inode, uid, to(db, 5432, tcpstate.Counts{tcpstate.TimeWait: timeWait}))
+		n.Settings = socket.Settings{Range: ports.Range{First: 16384, Last: 65535}}
 		return n
 	}
 	sample := socket.Sample{Taken: taken, Networks: []socket.Network{churning(1, uid, 45000), churning(2, other, 30000)}}
@@ -89,9 +91,9 @@ func TestExplainNamesWhatElseIsWrong(t *testing.T) {
 
 func TestEachNetworkPastTheLineHasItsCause(t *testing.T) {
 	sample := leaking(60)
-	churning := pod(2, other, to(db, 80, socket.States{socket.TimeWait: 20000}))
-	quiet := pod(3, other, to(db, 80, socket.States{socket.TimeWait: 20}))
-	busy := pod(4, other, to(db, 80, socket.States{socket.Established: 20000}))
+	churning := pod(2, other, to(db, 80, tcpstate.Counts{tcpstate.TimeWait: 20000}))
+	quiet := pod(3, other, to(db, 80, tcpstate.Counts{tcpstate.TimeWait: 20}))
+	busy := pod(4, other, to(db, 80, tcpstate.Counts{tcpstate.Established: 20000}))
 	sample.Networks = append(sample.Networks, churning, quiet, busy)
 	// A look fits its own pool only.
 	sample.Look = &socket.Look{Inode: 2, Source: src, Destination: db, Port: 80, Established: 20000, Silent: 20000}

@@ -11,6 +11,7 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // worst is a node on which everything is as long as it gets: 250 pods with names
@@ -23,7 +24,7 @@ func worst(namespace, pod int) (socket.Sample, Facts) {
 		for j := range n.Destinations {
 			d := &n.Destinations[j]
 			d.Source, d.Address, d.Port = long, long, 65535
-			for state := socket.Established; state <= socket.Closing; state++ {
+			for state := tcpstate.Established; state <= tcpstate.Closing; state++ {
 				d.States[state] = 2300
 			}
 			sample.Failures = append(sample.Failures, socket.Failure{Inode: n.Inode + 1<<31, Destination: long, Port: 65535, Count: 1 << 40, LastAt: taken})

@@ -7,6 +7,7 @@ import (
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // Detail says how much a status lists. The zero value is what fits the object,
@@ -191,20 +192,20 @@ func pool(p socket.Pool) v1alpha1.Pool {
 	return out
 }
 
-func states(s socket.States) *v1alpha1.States {
-	at := func(state socket.State) int64 { return int64(s[state]) }
+func states(s tcpstate.Counts) *v1alpha1.States {
+	at := func(state tcpstate.State) int64 { return int64(s[state]) }
 	return &v1alpha1.States{
-		Established: at(socket.Established),
-		SynSent:     at(socket.SynSent),
-		SynRecv:     at(socket.SynRecv),
-		FinWait1:    at(socket.FinWait1),
-		FinWait2:    at(socket.FinWait2),
-		TimeWait:    at(socket.TimeWait),
-		Close:       at(socket.Close),
-		CloseWait:   at(socket.CloseWait),
-		LastAck:     at(socket.LastAck),
-		Listen:      at(socket.Listen),
-		Closing:     at(socket.Closing),
-		Bound:       at(socket.Bound),
+		Established: at(tcpstate.Established),
+		SynSent:     at(tcpstate.SynSent),
+		SynRecv:     at(tcpstate.SynRecv),
+		FinWait1:    at(tcpstate.FinWait1),
+		FinWait2:    at(tcpstate.FinWait2),
+		TimeWait:    at(tcpstate.TimeWait),
+		Close:       at(tcpstate.Close),
+		CloseWait:   at(tcpstate.CloseWait),
+		LastAck:     at(tcpstate.LastAck),
+		Listen:      at(tcpstate.Listen),
+		Closing:     at(tcpstate.Closing),
+		Bound:       at(tcpstate.Bound),
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // A pool of SNAT can be the tightest, sets the level, and is listed.
@@ -28,7 +29,7 @@ func TestSNATSetsTheLevel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := Status(socket.Sample{Taken: time.Now(), Networks: []socket.Network{{
 				Owner:    socket.Owner{Kind: socket.OwnerHost},
-				Settings: socket.Settings{Range: socket.Range{First: 32768, Last: 60999}},
+				Settings: socket.Settings{Range: ports.Range{First: 32768, Last: 60999}},
 				SNAT:     []socket.SNATPool{snat(test.protocol)},
 			}}}, Facts{})
 			p := s.Tightest

@@ -9,6 +9,7 @@ import (
 	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // Facts are what a status says that no sample knows.
@@ -115,7 +116,7 @@ func sighted(ns []socket.Network) int32 {
 // totals adds up the states of the networks that were read in detail; nil where
 // none was.
 func totals(ns []socket.Network) *v1alpha1.States {
-	var sum socket.States
+	var sum tcpstate.Counts
 	read := false
 	for i := range ns {
 		if ns[i].Detailed && ns[i].Blind() == "" {

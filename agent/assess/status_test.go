@@ -12,7 +12,9 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/golden"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
+	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
 const (
@@ -21,21 +23,21 @@ const (
 )
 
 var (
-	taken    = time.Date(2025, 11, 21, 2, 59, 58, 0, time.UTC)
-	settings = socket.Settings{Range: socket.Range{First: 32768, Last: 60999}, Reserved: 4}
-	src      = netip.MustParseAddr("10.0.0.4")
-	db       = netip.MustParseAddr("10.0.0.9")
-	db6      = netip.MustParseAddr("2001:db8::9")
+	taken         = time.Date(2025, 11, 21, 2, 59, 58, 0, time.UTC)
+	linuxSettings = socket.Settings{Range: ports.Range{First: 32768, Last: 60999}, Reserved: 4}
+	src           = netip.MustParseAddr("10.0.0.4")
+	db            = netip.MustParseAddr("10.0.0.9")
+	db6           = netip.MustParseAddr("2001:db8::9")
 )
 
-func to(addr netip.Addr, port uint16, states socket.States) socket.Destination {
+func to(addr netip.Addr, port uint16, states tcpstate.Counts) socket.Destination {
 	return socket.Destination{Source: src, Address: addr, Port: port, States: states}
 }
 
 func pod(inode uint64, uid string, destinations ...socket.Destination) socket.Network {
 	n := socket.Network{
 		Inode: inode, Owner: socket.Owner{Kind: socket.OwnerPod, PodUID: uid},
-		Settings: settings, Detailed: true, Destinations: destinations,
+		Settings: linuxSettings, Detailed: true, Destinations: destinations,
 	}
 	for _, d := range destinations {
 		n.States.Add(d.States)
@@ -46,13 +48,13 @@ func pod(inode uint64, uid string, destinations ...socket.Destination) socket.Ne
 
 // busy is a node with something of everything.
 func busy() (socket.Sample, Facts) {
-	host := pod(4026531840, "", to(db, 443, socket.States{socket.Established: 120}))
+	host := pod(4026531840, "", to(db, 443, tcpstate.Counts{tcpstate.Established: 120}))
 	host.Owner = socket.Owner{Kind: socket.OwnerHost}
 	host.UDPHeld, host.UDPSockets = 1200, 1210
 	shop := pod(4026532001, uid,
-		to(db, 5432, socket.States{socket.TimeWait: 27000, socket.Established: 384}),
-		to(db6, 6379, socket.States{socket.CloseWait: 17221}),
-		to(db, 80, socket.States{socket.Established: 1}),
+		to(db, 5432, tcpstate.Counts{tcpstate.TimeWait: 27000, tcpstate.Established: 384}),
+		to(db6, 6379, tcpstate.Counts{tcpstate.CloseWait: 17221}),
+		to(db, 80, tcpstate.Counts{tcpstate.Established: 1}),
 	)
 	shop.Destinations[0].Reusable = 11
 	shop.Owner.Namespace, shop.Owner.Pod = "shop", "api-7f"
@@ -81,7 +83,7 @@ func TestStatusGolden(t *testing.T) {
 	quiet := socket.Sample{
 		Taken:    taken,
 		Reader:   socket.Reader{Name: "sockdiag", Exactness: socket.UpperBound, Message: "no BTF"},
-		Networks: []socket.Network{pod(1, "", to(db, 443, socket.States{socket.Established: 2}))},
+		Networks: []socket.Network{pod(1, "", to(db, 443, tcpstate.Counts{tcpstate.Established: 2}))},
 	}
 	quiet.Networks[0].Owner = socket.Owner{Kind: socket.OwnerHost}
 	all := facts
@@ -137,7 +139,7 @@ func crowd(pods, destinations int) socket.Sample {
 		var ds []socket.Destination
 		for j := range destinations {
 			addr := netip.AddrFrom4([4]byte{10, byte(i), byte(j >> 8), byte(j)})
-			ds = append(ds, to(addr, 443, socket.States{socket.TimeWait: 15000 + uint32(i*destinations+j)%13000}))
+			ds = append(ds, to(addr, 443, tcpstate.Counts{tcpstate.TimeWait: 15000 + uint32(i*destinations+j)%13000}))
 		}
 		s.Networks = append(s.Networks, pod(uint64(4026530000+i), fmt.Sprintf("%08d-5b7d-4a10-9d57-7d1d2f0c6b11", i), ds...))
 	}
@@ -228,7 +230,7 @@ func TestFailuresAreTheMostFrequent(t *testing.T) {
 }
 
 func TestStatesOfNetworksThatWereNotReadAreUnseen(t *testing.T) {
-	read, skipped := pod(1, uid, to(db, 1, socket.States{socket.TimeWait: 7})), pod(2, other)
+	read, skipped := pod(1, uid, to(db, 1, tcpstate.Counts{tcpstate.TimeWait: 7})), pod(2, other)
 	skipped.Detailed = false
 	unseen := []v1alpha1.Unseen{{
 		What: "states of 1 network",
@@ -290,7 +292,7 @@ func BenchmarkStatusOf5000Destinations(b *testing.B) {
 func BenchmarkStatusOf100QuietNetworks(b *testing.B) {
 	sample := crowd(100, 1)
 	for i := range sample.Networks {
-		sample.Networks[i].Destinations[0].States = socket.States{socket.Established: 5}
+		sample.Networks[i].Destinations[0].States = tcpstate.Counts{tcpstate.Established: 5}
 	}
 	b.ReportAllocs()
 	for b.Loop() {

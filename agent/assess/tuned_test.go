@@ -10,15 +10,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 func TestTuned(t *testing.T) {
 	of := func(states ...v1alpha1.SettingState) []v1alpha1.SettingStatus {
 		list := []v1alpha1.SettingStatus{}
 		for i, s := range states {
-			list = append(list, v1alpha1.SettingStatus{ID: fmt.Sprint(i), Key: tunable.Tcpip + fmt.Sprint(i), State: s, Message: "why " + string(s)})
+			list = append(list, v1alpha1.SettingStatus{ID: fmt.Sprint(i), Key: settings.Tcpip + fmt.Sprint(i), State: s, Message: "why " + string(s)})
 		}
 		return list
 	}
@@ -77,7 +77,7 @@ func fitSettings(t *testing.T, applied, failed int) {
 	course.Follow(&status, facts.Thresholds)
 	long := strings.Repeat("9", 500)
 	newest := &metav1.Time{Time: taken.Add(time.Minute)}
-	var settings []v1alpha1.SettingStatus
+	var statuses []v1alpha1.SettingStatus
 	for i := range applied + failed {
 		s := v1alpha1.SettingStatus{ID: fmt.Sprintf("net.ipv4.tcp_keepalive_intvl@%08x", i), Key: "net.ipv4.tcp_keepalive_intvl", Scope: "Pods",
 			Want: &long, Have: &long, Original: &long, State: v1alpha1.SettingApplied, Message: strings.Repeat("why ", 100), LastTransitionTime: status.ObservedAt}
@@ -87,9 +87,9 @@ func fitSettings(t *testing.T, applied, failed int) {
 		if i >= applied {
 			s.State = v1alpha1.SettingFailed
 		}
-		settings = append(settings, s)
+		statuses = append(statuses, s)
 	}
-	course.Tuned(&status, settings)
+	course.Tuned(&status, statuses)
 	if err := Fit(&status); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func fitSettings(t *testing.T, applied, failed int) {
 		out = *status.SettingsLeftOut
 	}
 	raw, err := json.Marshal(status)
-	if err != nil || len(raw) > MaxBytes || len(status.Settings)+int(out.Count) != len(settings) {
+	if err != nil || len(raw) > MaxBytes || len(status.Settings)+int(out.Count) != len(statuses) {
 		t.Errorf("%v, %d bytes, %d settings and %d", err, len(raw), len(status.Settings), out.Count)
 	}
 	if out.Count > 0 && !out.LastTransitionTime.Equal(newest) {
@@ -113,7 +113,7 @@ func fitSettings(t *testing.T, applied, failed int) {
 	if bad != failed {
 		t.Errorf("%d settings have failed, and %d are told", failed, bad)
 	}
-	if settings[0].Want == nil || len(settings[0].Message) != 400 {
+	if statuses[0].Want == nil || len(statuses[0].Message) != 400 {
 		t.Error("the settings of others were changed")
 	}
 }

@@ -10,8 +10,9 @@ import (
 
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 var windowsFacts = Facts{
@@ -25,9 +26,9 @@ var windowsFacts = Facts{
 
 func TestStatusOfWindows(t *testing.T) {
 	sample := socket.Sample{Taken: taken, Windows: &socket.Windows{Ranges: []socket.DynamicRange{
-		{Family: socket.IPv4, Protocol: socket.TCP, Range: socket.Range{First: 49152, Last: 65535}, Source: socket.RangeNetsh, Excluded: new(100), FreeBlocks: new(250)},
-		{Family: socket.IPv6, Protocol: socket.TCP, Range: socket.Range{First: 49152, Last: 65535}, Source: socket.RangeNetsh, FreeBlocks: new(249)},
-		{Family: socket.IPv4, Protocol: socket.UDP, Range: socket.Range{First: 49152, Last: 65535}, Source: socket.RangeDefault},
+		{Family: socket.IPv4, Protocol: socket.TCP, Range: ports.Range{First: 49152, Last: 65535}, Source: socket.RangeNetsh, Excluded: new(100), FreeBlocks: new(250)},
+		{Family: socket.IPv6, Protocol: socket.TCP, Range: ports.Range{First: 49152, Last: 65535}, Source: socket.RangeNetsh, FreeBlocks: new(249)},
+		{Family: socket.IPv4, Protocol: socket.UDP, Range: ports.Range{First: 49152, Last: 65535}, Source: socket.RangeDefault},
 	}}}
 	got := Status(sample, windowsFacts).Windows
 	if got.BootedAt == nil || !got.BootedAt.Time.Equal(taken) {
@@ -92,7 +93,7 @@ func TestAFullStatusOfWindowsFits(t *testing.T) {
 }
 
 func TestWritingTheRegistryIsProvenByASettingThatStands(t *testing.T) {
-	const key, other = tunable.Tcpip + "TcpTimedWaitDelay", "dynamicport tcp"
+	const key, other = settings.Tcpip + "TcpTimedWaitDelay", "dynamicport tcp"
 	for name, test := range map[string]struct {
 		setting v1alpha1.SettingStatus
 		want    v1alpha1.CapabilityState

@@ -7,18 +7,20 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 var (
-	standard = socket.Settings{Range: socket.Range{First: 32768, Last: 60999}, Timestamps: true, FinTimeout: time.Minute}
+	standard = socket.Settings{Range: ports.Range{First: 32768, Last: 60999}, Timestamps: true, FinTimeout: time.Minute}
 	home     = netip.MustParseAddr("10.0.0.4")
 	peer     = netip.MustParseAddr("10.0.0.9")
 )
 
 // to is a pod's only pool with these states.
-func to(states socket.States, change ...func(*socket.Network)) Evidence {
+func to(states tcpstate.Counts, change ...func(*socket.Network)) Evidence {
 	n := &socket.Network{
 		Owner: socket.Owner{Kind: socket.OwnerPod}, Settings: standard, States: states,
 		Destinations: []socket.Destination{{Source: home, Address: peer, Port: 5432, States: states}},
@@ -47,8 +49,8 @@ func bound(count, listening int) func(*socket.Network) {
 	}
 }
 
-func ports(first, last uint16) func(*socket.Network) {
-	return func(n *socket.Network) { n.Settings.Range = socket.Range{First: first, Last: last} }
+func withRange(first, last uint16) func(*socket.Network) {
+	return func(n *socket.Network) { n.Settings.Range = ports.Range{First: first, Last: last} }
 }
 
 func on(m Machine, e Evidence) Evidence {
@@ -67,8 +69,8 @@ func windows(s System, e Evidence) Evidence {
 }
 
 func TestJudge(t *testing.T) {
-	est := func(n uint32) socket.States { return socket.States{socket.Established: n} }
-	tw := func(n uint32) socket.States { return socket.States{socket.TimeWait: n} }
+	est := func(n uint32) tcpstate.Counts { return tcpstate.Counts{tcpstate.Established: n} }
+	tw := func(n uint32) tcpstate.Counts { return tcpstate.Counts{tcpstate.TimeWait: n} }
 	reusable := func(now, all uint32) func(*socket.Network) {
 		return func(n *socket.Network) { n.Destinations[0].Reusable, n.Destinations[0].ReusableIfAll = now, all }
 	}
@@ -78,25 +80,25 @@ func TestJudge(t *testing.T) {
 		want     v1alpha1.Cause
 		says     string // a part of the advice
 	}{
-		"TIME_WAIT has most": {to(socket.States{socket.TimeWait: 20000, socket.Established: 900}),
+		"TIME_WAIT has most": {to(tcpstate.Counts{tcpstate.TimeWait: 20000, tcpstate.Established: 900}),
 			v1alpha1.CauseTimeWaitChurn, "about 333 connections a second are opened and closed, and the pool sustains 471"},
 		"TIME_WAIT that could be reused": {to(tw(20000), reusable(0, 15000)),
 			v1alpha1.CauseReusePossible, "tcp_tw_reuse = 1 (NodeTuning linux.timeWait.reuse) gives 15000 more ports"},
 		"TIME_WAIT of which little could be reused": {to(tw(20000), reusable(0, 9000)), v1alpha1.CauseTimeWaitChurn, ""},
 		"TIME_WAIT that is reused already":          {to(tw(28000), reusable(8000, 8000)), v1alpha1.CauseTimeWaitChurn, "20000 of 28232"},
-		"A leak has half": {to(socket.States{socket.CloseWait: 10000, socket.TimeWait: 10000}),
+		"A leak has half": {to(tcpstate.Counts{tcpstate.CloseWait: 10000, tcpstate.TimeWait: 10000}),
 			v1alpha1.CauseCloseWaitLeak, "the peer has closed, and java (pid 4711) of shop/api has not"},
-		"FIN_WAIT2 of orphans": {to(socket.States{socket.FinWait2: 15000}), v1alpha1.CauseFinWaitOrphans, "tcp_fin_timeout = 20 (NodeTuning linux.finTimeoutSeconds) helps; it is 60 now"},
-		"FIN_WAIT2 that a process holds": {looked(to(socket.States{socket.FinWait2: 15000}), socket.Look{Held: 15000}),
+		"FIN_WAIT2 of orphans": {to(tcpstate.Counts{tcpstate.FinWait2: 15000}), v1alpha1.CauseFinWaitOrphans, "tcp_fin_timeout = 20 (NodeTuning linux.finTimeoutSeconds) helps; it is 60 now"},
+		"FIN_WAIT2 that a process holds": {looked(to(tcpstate.Counts{tcpstate.FinWait2: 15000}), socket.Look{Held: 15000}),
 			v1alpha1.CauseFinWaitOrphans, "does nothing for sockets that a process holds"},
-		"FIN_WAIT1": {to(socket.States{socket.FinWait1: 15000}), v1alpha1.CauseFinWaitOrphans, "tcp_orphan_retries"},
-		"SYN_SENT":  {to(socket.States{socket.SynSent: 15000}), v1alpha1.CauseSynSentStall, "the peer does not answer"},
-		"SYN_SENT, by a table that is full": {on(full, to(socket.States{socket.SynSent: 15000})),
+		"FIN_WAIT1": {to(tcpstate.Counts{tcpstate.FinWait1: 15000}), v1alpha1.CauseFinWaitOrphans, "tcp_orphan_retries"},
+		"SYN_SENT":  {to(tcpstate.Counts{tcpstate.SynSent: 15000}), v1alpha1.CauseSynSentStall, "the peer does not answer"},
+		"SYN_SENT, by a table that is full": {on(full, to(tcpstate.Counts{tcpstate.SynSent: 15000})),
 			v1alpha1.CauseConntrackFull, "refused 900 lately"},
 		"TIME_WAIT beside a table that is full": {on(full, to(tw(15000))), v1alpha1.CauseTimeWaitChurn, ""},
-		"SYN_SENT to many": {to(socket.States{socket.SynSent: 15000}, func(n *socket.Network) {
+		"SYN_SENT to many": {to(tcpstate.Counts{tcpstate.SynSent: 15000}, func(n *socket.Network) {
 			for i := range byte(100) {
-				n.Destinations = append(n.Destinations, socket.Destination{Address: netip.AddrFrom4([4]byte{10, 1, 0, i}), States: socket.States{socket.SynSent: 1}})
+				n.Destinations = append(n.Destinations, socket.Destination{Address: netip.AddrFrom4([4]byte{10, 1, 0, i}), States: tcpstate.Counts{tcpstate.SynSent: 1}})
 			}
 		}), v1alpha1.CauseSynSentStall, "101 destinations do not answer: something scans"},
 		"Open connections":   {to(est(15000)), v1alpha1.CauseEstablishedPool, "gives 20920 more ports"},
@@ -109,13 +111,13 @@ func TestJudge(t *testing.T) {
 			v1alpha1.CauseHalfOpen, "tcp_retries2 = 8"},
 		"Those, without keep-alive": {looked(to(est(15000)), socket.Look{Established: 15000, Silent: 15000, NoKeepAlive: 15000, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "Turn on SO_KEEPALIVE"},
-		"A wide range":   {to(est(40000), ports(1024, 65535)), v1alpha1.CauseFewSources, "gives 64512 more"},
-		"A narrow range": {to(est(900), ports(60000, 60999)), v1alpha1.CauseNarrowRange, "gives 48152 more ports"},
+		"A wide range":   {to(est(40000), withRange(1024, 65535)), v1alpha1.CauseFewSources, "gives 64512 more"},
+		"A narrow range": {to(est(900), withRange(60000, 60999)), v1alpha1.CauseNarrowRange, "gives 48152 more ports"},
 		"A range that is reserved": {to(est(900), func(n *socket.Network) { n.Settings.Reserved = 27232 }),
 			v1alpha1.CauseNarrowRange, "reserve fewer"},
-		"A narrow range with a leak that is greater than each load": {to(socket.States{socket.Established: 200, socket.TimeWait: 200, socket.CloseWait: 390}, ports(60000, 60999)),
+		"A narrow range with a leak that is greater than each load": {to(tcpstate.Counts{tcpstate.Established: 200, tcpstate.TimeWait: 200, tcpstate.CloseWait: 390}, withRange(60000, 60999)),
 			v1alpha1.CauseUnknown, "CLOSE_WAIT 390"},
-		"A narrow range that leaks":     {to(socket.States{socket.CloseWait: 900}, ports(60000, 60999)), v1alpha1.CauseCloseWaitLeak, "CLOSE_WAIT has no time-out"},
+		"A narrow range that leaks":     {to(tcpstate.Counts{tcpstate.CloseWait: 900}, withRange(60000, 60999)), v1alpha1.CauseCloseWaitLeak, "CLOSE_WAIT has no time-out"},
 		"Ports that bind() took":        {to(est(4000), bound(12000, 100)), v1alpha1.CauseBoundPorts, "12000 of them"},
 		"Ports that services listen on": {to(est(4000), bound(100, 12000), func(n *socket.Network) { n.ListenPorts = []uint16{40000, 40001} }), v1alpha1.CauseListenerInRange, "(40000, 40001…)"},
 		"A holder without descriptors": {looked(to(est(15000)), socket.Look{Holders: []socket.Holder{{Process: "java", OpenFiles: 15800, MaxFiles: 16384}}}),
@@ -124,7 +126,7 @@ func TestJudge(t *testing.T) {
 			v1alpha1.CauseEstablishedPool, ""},
 		"One of many that has few descriptors": {looked(to(est(15000)), socket.Look{Held: 15000, Holders: []socket.Holder{{Sockets: 900, OpenFiles: 1000, MaxFiles: 1024}}}),
 			v1alpha1.CauseEstablishedPool, ""},
-		"No state has most": {to(socket.States{socket.Established: 6000, socket.TimeWait: 6000, socket.CloseWait: 6000}),
+		"No state has most": {to(tcpstate.Counts{tcpstate.Established: 6000, tcpstate.TimeWait: 6000, tcpstate.CloseWait: 6000}),
 			v1alpha1.CauseUnknown, "ESTABLISHED 6000, TIME_WAIT 6000, CLOSE_WAIT 6000"},
 		"Nothing is wrong with ports": {loose(to(est(10))), v1alpha1.CausePoolNotTight, "28222 of 28232 are left"},
 		"A full table":                {on(full, loose(to(est(10)))), v1alpha1.CauseConntrackFull, "nf_conntrack_max = 524288"},
@@ -140,13 +142,13 @@ func TestJudge(t *testing.T) {
 		"Windows with memory": {windows(System{Windows: true}, on(Machine{Nonpaged: Gauge{1 << 30, 12 << 30}, Commit: Gauge{6 << 30, 24 << 30}}, loose(to(est(10))))),
 			v1alpha1.CausePoolNotTight, "nonpaged pool 8 %, committed memory 25 %"},
 		"Windows whose memory can't be read": {windows(System{Windows: true}, loose(to(est(10)))), v1alpha1.CausePoolNotTight, ""},
-		"A full nonpaged pool beside a pool of ports that is tight": {windows(System{Windows: true}, on(Machine{Nonpaged: Gauge{11 << 30, 12 << 30}}, to(tw(16000), ports(49152, 65535)))),
+		"A full nonpaged pool beside a pool of ports that is tight": {windows(System{Windows: true}, on(Machine{Nonpaged: Gauge{11 << 30, 12 << 30}}, to(tw(16000), withRange(49152, 65535)))),
 			v1alpha1.CauseTimeWaitChurn, ""},
-		"Windows 2003": {windows(System{Windows: true, MaxUserPort: true, TimeWait: 2 * time.Minute}, to(tw(3900), ports(1025, 5000))),
+		"Windows 2003": {windows(System{Windows: true, MaxUserPort: true, TimeWait: 2 * time.Minute}, to(tw(3900), withRange(1025, 5000))),
 			v1alpha1.CauseNarrowRange, "MaxUserPort = 65534 (NodeTuning windows.maxUserPort) gives 60534 more ports; it needs a restart"},
-		"Windows": {windows(System{Windows: true}, to(tw(16000), ports(49152, 65535))),
+		"Windows": {windows(System{Windows: true}, to(tw(16000), withRange(49152, 65535))),
 			v1alpha1.CauseTimeWaitChurn, "are in TIME_WAIT. java"},
-		"Windows with a wide range": {windows(System{Windows: true, TimeWait: 4 * time.Minute}, to(tw(64000), ports(1025, 65535))),
+		"Windows with a wide range": {windows(System{Windows: true, TimeWait: 4 * time.Minute}, to(tw(64000), withRange(1025, 65535))),
 			v1alpha1.CauseTimeWaitChurn, "TcpTimedWaitDelay = 30"},
 	}
 	for name, test := range tests {
@@ -177,7 +179,7 @@ func sound(t *testing.T, v Verdict) {
 		t.Errorf("no sentence: %q", advice)
 	}
 	if s := v.Setting; s != nil {
-		known, ok := tunable.Lookup(s.OS, s.Key)
+		known, ok := settings.Lookup(s.OS, s.Key)
 		if !ok {
 			t.Fatalf("%s is not in the catalogue of settings", s.Key)
 		}
@@ -190,14 +192,14 @@ func sound(t *testing.T, v Verdict) {
 // A pool of bind(0) has ports that connections to any destination hold.
 func TestPoolsOfBind(t *testing.T) {
 	tests := map[string]struct {
-		states    []socket.States // by destination
+		states    []tcpstate.Counts // by destination
 		bound     int
 		listening int
 		want      v1alpha1.Cause
 	}{
-		"Connections hold the ports that bind(0) needs": {[]socket.States{{socket.Established: 10000}, {socket.TimeWait: 10000}}, 5000, 0, v1alpha1.CauseBoundPorts},
-		"Those to one destination do":                   {[]socket.States{{socket.TimeWait: 15000}, {socket.TimeWait: 5000}}, 5000, 0, v1alpha1.CauseTimeWaitChurn},
-		"A leak to several":                             {[]socket.States{{socket.CloseWait: 10000}, {socket.CloseWait: 10000}}, 5000, 0, v1alpha1.CauseCloseWaitLeak},
+		"Connections hold the ports that bind(0) needs": {[]tcpstate.Counts{{tcpstate.Established: 10000}, {tcpstate.TimeWait: 10000}}, 5000, 0, v1alpha1.CauseBoundPorts},
+		"Those to one destination do":                   {[]tcpstate.Counts{{tcpstate.TimeWait: 15000}, {tcpstate.TimeWait: 5000}}, 5000, 0, v1alpha1.CauseTimeWaitChurn},
+		"A leak to several":                             {[]tcpstate.Counts{{tcpstate.CloseWait: 10000}, {tcpstate.CloseWait: 10000}}, 5000, 0, v1alpha1.CauseCloseWaitLeak},
 		"Listeners do":                                  {nil, 3000, 20000, v1alpha1.CauseListenerInRange},
 		"Only bind() does":                              {nil, 20000, 0, v1alpha1.CauseBoundPorts},
 	}
@@ -221,7 +223,7 @@ func TestPoolsOfBind(t *testing.T) {
 }
 
 func TestUDPPortsAreBoundPorts(t *testing.T) {
-	e := to(socket.States{})
+	e := to(tcpstate.Counts{})
 	e.Pool.Network.UDPHeld, e.Pool.Network.UDPSockets = 20000, 20010
 	e.Pool, _ = e.Pool.Network.UDPPool()
 	if got := Judge(e); got.Cause != v1alpha1.CauseBoundPorts || !strings.Contains(got.Finding, "20010 UDP sockets hold 20000 of 28232 ports") {
@@ -244,7 +246,7 @@ func TestWiderRanges(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			e := to(socket.States{}, ports(test.first, test.last), func(n *socket.Network) { n.Owner.Kind = test.kind })
+			e := to(tcpstate.Counts{}, withRange(test.first, test.last), func(n *socket.Network) { n.Owner.Kind = test.kind })
 			got := e.wider()
 			if got == nil {
 				got = &Setting{}
@@ -263,12 +265,12 @@ func TestWiderRanges(t *testing.T) {
 // by its own connections only if they are what fills the pool.
 func TestPoolsThatAreNotCertain(t *testing.T) {
 	tests := map[string]struct {
-		own, others socket.States
+		own, others tcpstate.Counts
 		want        v1alpha1.Cause
 		says        string
 	}{
-		"The destination has most": {socket.States{socket.CloseWait: 12000}, socket.States{socket.TimeWait: 3000}, v1alpha1.CauseCloseWaitLeak, "to 10.0.0.9:5432"},
-		"The others have most":     {socket.States{socket.CloseWait: 2000}, socket.States{socket.TimeWait: 13000}, v1alpha1.CauseTimeWaitChurn, "13000 of 28232 ports are in TIME_WAIT"},
+		"The destination has most": {tcpstate.Counts{tcpstate.CloseWait: 12000}, tcpstate.Counts{tcpstate.TimeWait: 3000}, v1alpha1.CauseCloseWaitLeak, "to 10.0.0.9:5432"},
+		"The others have most":     {tcpstate.Counts{tcpstate.CloseWait: 2000}, tcpstate.Counts{tcpstate.TimeWait: 13000}, v1alpha1.CauseTimeWaitChurn, "13000 of 28232 ports are in TIME_WAIT"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -288,7 +290,7 @@ func TestPoolsThatAreNotCertain(t *testing.T) {
 	}
 }
 func TestTheRateThatWasMeasuredIsSaid(t *testing.T) {
-	e := to(socket.States{socket.TimeWait: 20000})
+	e := to(tcpstate.Counts{tcpstate.TimeWait: 20000})
 	e.OpensPerSecond = new(612.4)
 	if got := Judge(e); !strings.Contains(got.Finding, "about 612 connections a second") {
 		t.Error(got.Finding)

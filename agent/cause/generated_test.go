@@ -12,6 +12,8 @@ import (
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 var (
@@ -37,71 +39,71 @@ var kinds = map[string]struct {
 	make  func(*machine)
 }{
 	"churn": {v1alpha1.CauseTimeWaitChurn, func(m *machine) {
-		m.pool().States[socket.TimeWait] = uint32(m.most)
+		m.pool().States[tcpstate.TimeWait] = uint32(m.most)
 		m.pool().ReusableIfAll = uint32(m.part(0, 30))
 	}},
 	"churn that is reused": {v1alpha1.CauseTimeWaitChurn, func(m *machine) {
 		reused := uint32(m.IntN(m.capacity))
 		m.pod.Settings.Reuse = socket.ReuseAll
-		m.pool().States[socket.TimeWait] = uint32(m.most) + reused
+		m.pool().States[tcpstate.TimeWait] = uint32(m.most) + reused
 		m.pool().Reusable, m.pool().ReusableIfAll = reused, reused
 	}},
 	"churn that could be reused": {v1alpha1.CauseReusePossible, func(m *machine) {
-		m.pool().States[socket.TimeWait] = uint32(m.most)
+		m.pool().States[tcpstate.TimeWait] = uint32(m.most)
 		m.pool().ReusableIfAll = uint32(m.part(70, 100))
 	}},
-	"leak": {v1alpha1.CauseCloseWaitLeak, func(m *machine) { m.pool().States[socket.CloseWait] = uint32(m.most) }},
+	"leak": {v1alpha1.CauseCloseWaitLeak, func(m *machine) { m.pool().States[tcpstate.CloseWait] = uint32(m.most) }},
 	"leak in a narrow range": {v1alpha1.CauseCloseWaitLeak, func(m *machine) {
 		m.narrow()
-		m.pool().States[socket.CloseWait] = uint32(m.most)
+		m.pool().States[tcpstate.CloseWait] = uint32(m.most)
 	}},
 	"orphans": {v1alpha1.CauseFinWaitOrphans, func(m *machine) {
 		one := m.IntN(m.most)
-		m.pool().States[socket.FinWait1], m.pool().States[socket.FinWait2] = uint32(one), uint32(m.most-one)
+		m.pool().States[tcpstate.FinWait1], m.pool().States[tcpstate.FinWait2] = uint32(one), uint32(m.most-one)
 	}},
 	"peers that vanished": {v1alpha1.CauseHalfOpen, func(m *machine) {
-		m.pool().States[socket.Established] = uint32(m.most)
+		m.pool().States[tcpstate.Established] = uint32(m.most)
 		l := m.look()
 		l.Unanswered, l.Silent = m.part(60, 100), m.part(0, 100)
 		l.NoKeepAlive = m.IntN(l.Silent + 1)
 	}},
 	"idle": {v1alpha1.CauseIdleConnections, func(m *machine) {
-		m.pool().States[socket.Established] = uint32(m.most)
+		m.pool().States[tcpstate.Established] = uint32(m.most)
 		l := m.look()
 		l.Silent, l.Unanswered, l.Longest = m.part(60, 100), m.part(0, 30), time.Duration(60+m.IntN(1e5))*time.Second
 		l.NoKeepAlive = m.IntN(l.Silent + 1)
 	}},
 	"in use": {v1alpha1.CauseEstablishedPool, func(m *machine) {
-		m.pool().States[socket.Established] = uint32(m.most)
+		m.pool().States[tcpstate.Established] = uint32(m.most)
 		if m.IntN(2) == 0 {
 			m.look().Silent = m.part(0, 40)
 		}
 	}},
 	"in use, wide range": {v1alpha1.CauseFewSources, func(m *machine) {
-		m.ports(uint16(1024+m.IntN(15000)), 65535)
-		m.pool().States[socket.Established] = uint32(m.most)
+		m.withRange(uint16(1024+m.IntN(15000)), 65535)
+		m.pool().States[tcpstate.Established] = uint32(m.most)
 	}},
 	"few descriptors": {v1alpha1.CauseFileDescriptors, func(m *machine) {
 		m.used = min(m.used, m.capacity*98/100) // not out of ports already
-		m.pool().States[socket.Established] = uint32(m.most)
+		m.pool().States[tcpstate.Established] = uint32(m.most)
 		m.look().Holders[0].OpenFiles = m.most + 100
 		m.look().Holders[0].MaxFiles = m.most + 100 + m.IntN(max(1, min(m.most/10, m.capacity-m.used)))
 	}},
 	"narrow range": {v1alpha1.CauseNarrowRange, func(m *machine) {
 		m.narrow()
 		waiting := m.IntN(m.most)
-		m.pool().States[socket.TimeWait], m.pool().States[socket.Established] = uint32(waiting), uint32(m.most-waiting)
+		m.pool().States[tcpstate.TimeWait], m.pool().States[tcpstate.Established] = uint32(waiting), uint32(m.most-waiting)
 	}},
-	"peer that does not answer": {v1alpha1.CauseSynSentStall, func(m *machine) { m.pool().States[socket.SynSent] = uint32(m.most) }},
+	"peer that does not answer": {v1alpha1.CauseSynSentStall, func(m *machine) { m.pool().States[tcpstate.SynSent] = uint32(m.most) }},
 	"scan": {v1alpha1.CauseSynSentStall, func(m *machine) {
-		m.pool().States[socket.SynSent] = uint32(m.most)
+		m.pool().States[tcpstate.SynSent] = uint32(m.most)
 		for i := range 100 + m.IntN(400) {
 			m.pod.Destinations = append(m.pod.Destinations, socket.Destination{Source: podIP,
-				Address: netip.AddrFrom4([4]byte{10, 200, byte(i >> 8), byte(i)}), Port: 445, States: socket.States{socket.SynSent: 1}})
+				Address: netip.AddrFrom4([4]byte{10, 200, byte(i >> 8), byte(i)}), Port: 445, States: tcpstate.Counts{tcpstate.SynSent: 1}})
 		}
 	}},
 	"packets dropped": {v1alpha1.CauseConntrackFull, func(m *machine) {
-		m.pool().States[socket.SynSent] = uint32(m.most)
+		m.pool().States[tcpstate.SynSent] = uint32(m.most)
 		m.Facts.Conntrack = &assess.Conntrack{Entries: 262144 - int64(m.IntN(20000)), Max: 262144}
 		m.Facts.Before.Refused = uint64(1 + m.IntN(1e6))
 	}},
@@ -116,7 +118,7 @@ var kinds = map[string]struct {
 	}},
 	"Windows, churn": {v1alpha1.CauseTimeWaitChurn, func(m *machine) {
 		m.windows()
-		m.pool().States[socket.TimeWait] = uint32(m.most)
+		m.pool().States[tcpstate.TimeWait] = uint32(m.most)
 	}},
 	"Windows, leaks to many": {v1alpha1.CauseCloseWaitLeak, func(m *machine) {
 		m.windows()
@@ -124,15 +126,15 @@ var kinds = map[string]struct {
 		for left := m.most; left > 0; {
 			n := min(left, 1+m.IntN(m.most))
 			m.pod.Destinations = append(m.pod.Destinations, socket.Destination{Source: podIP,
-				Address: netip.AddrFrom4([4]byte{10, 210, byte(left >> 8), byte(left)}), Port: 80, States: socket.States{socket.CloseWait: uint32(n)}})
+				Address: netip.AddrFrom4([4]byte{10, 210, byte(left >> 8), byte(left)}), Port: 80, States: tcpstate.Counts{tcpstate.CloseWait: uint32(n)}})
 			left -= n
 		}
 	}},
 	"Windows 2003": {v1alpha1.CauseNarrowRange, func(m *machine) {
 		m.windows()
 		m.Facts.System.MaxUserPort = true
-		m.ports(1025, 5000)
-		m.pool().States[socket.TimeWait] = uint32(m.most)
+		m.withRange(1025, 5000)
+		m.pool().States[tcpstate.TimeWait] = uint32(m.most)
 	}},
 	"SNAT": {v1alpha1.CauseSnatPool, func(m *machine) {
 		m.Sample.Networks[0].SNAT = []socket.SNATPool{{Destination: socket.Destination{Source: podIP, Address: database, Port: 443},
@@ -198,11 +200,11 @@ func generate(i uint64, name string) *machine {
 		Settings: socket.Settings{Reuse: socket.ReuseLoopback, Timestamps: true, FinTimeout: time.Minute},
 	}
 	m.pod.Destinations = append(m.pod.Destinations, socket.Destination{Source: podIP, Address: database, Port: 5432})
-	ranges := []socket.Range{{First: 32768, Last: 60999}, {First: 32768, Last: 60999}, {First: 20000, Last: 60000}, {First: 30000, Last: 65535}}
+	ranges := []ports.Range{{First: 32768, Last: 60999}, {First: 32768, Last: 60999}, {First: 20000, Last: 60000}, {First: 30000, Last: 65535}}
 	r := ranges[m.IntN(len(ranges))]
-	m.ports(r.First, r.Last)
+	m.withRange(r.First, r.Last)
 	host := socket.Network{Inode: 4026531840, Owner: socket.Owner{Kind: socket.OwnerHost}, Detailed: true,
-		Settings: socket.Settings{Range: socket.Range{First: 32768, Last: 60999}}}
+		Settings: socket.Settings{Range: ports.Range{First: 32768, Last: 60999}}}
 	m.Sample.Networks = append(m.Sample.Networks, host)
 	for i := range m.IntN(20) {
 		quiet := host
@@ -216,8 +218,8 @@ func generate(i uint64, name string) *machine {
 
 // ports sets the pod's range, and how much of it is used: 52 to 100 %, of which the
 // trouble has 48 to 98 %.
-func (m *machine) ports(first, last uint16) {
-	m.pod.Settings.Range = socket.Range{First: first, Last: last}
+func (m *machine) withRange(first, last uint16) {
+	m.pod.Settings.Range = ports.Range{First: first, Last: last}
 	m.capacity = m.pod.Settings.Capacity()
 	m.used = m.capacity * (52 + m.IntN(49)) / 100
 	m.most = max(1, m.used*(48+m.IntN(51))/100)
@@ -226,11 +228,11 @@ func (m *machine) ports(first, last uint16) {
 func (m *machine) narrow() {
 	n := 100 + m.IntN(8000)
 	first := 20000 + m.IntN(30000)
-	m.ports(uint16(first), uint16(first+n-1))
+	m.withRange(uint16(first), uint16(first+n-1))
 }
 
 func (m *machine) windows() {
-	m.ports(49152, 65535)
+	m.withRange(49152, 65535)
 	m.Facts.System = cause.System{Windows: true}
 	m.pod.BindUnknown = true
 }
@@ -255,8 +257,8 @@ func (m *machine) look() *socket.Look {
 func (m *machine) busy() {
 	m.most, m.used = 0, m.capacity/10
 	m.others(&m.pod, 20, m.capacity/3)
-	m.pod.States[socket.TimeWait] += uint32(m.IntN(500000))
-	m.pod.States[socket.Established] += uint32(m.IntN(20000))
+	m.pod.States[tcpstate.TimeWait] += uint32(m.IntN(500000))
+	m.pod.States[tcpstate.Established] += uint32(m.IntN(20000))
 }
 
 // others are connections to up to so many other destinations.
@@ -274,17 +276,17 @@ func (m *machine) others(n *socket.Network, destinations, each int) {
 }
 
 // trouble is the state that most of the pool's connections are in.
-func (m *machine) trouble() (most socket.State) {
+func (m *machine) trouble() (most tcpstate.State) {
 	for s, n := range m.pool().States {
 		if n > m.pool().States[most] {
-			most = socket.State(s)
+			most = tcpstate.State(s)
 		}
 	}
 	return most
 }
 
-func (m *machine) state() socket.State {
-	states := []socket.State{socket.Established, socket.Established, socket.TimeWait, socket.TimeWait, socket.SynSent, socket.FinWait2, socket.CloseWait}
+func (m *machine) state() tcpstate.State {
+	states := []tcpstate.State{tcpstate.Established, tcpstate.Established, tcpstate.TimeWait, tcpstate.TimeWait, tcpstate.SynSent, tcpstate.FinWait2, tcpstate.CloseWait}
 	return states[m.IntN(len(states))]
 }
 
@@ -297,10 +299,10 @@ func (m *machine) noise() {
 		case m.Sample.Look == nil && m.IntN(4) == 0: // else the look might be at bind(0)'s pool
 			m.pod.Skipped += part / 3
 			m.pod.SkippedListening += part / 6
-			m.pool().States[socket.Established] += uint32(part - part/3)
+			m.pool().States[tcpstate.Established] += uint32(part - part/3)
 		default:
 			state := m.state()
-			if state == socket.TimeWait && m.pool().ReusableIfAll > m.pool().Reusable || state != m.trouble() && int(m.pool().States[state])+part > m.used*4/10 {
+			if state == tcpstate.TimeWait && m.pool().ReusableIfAll > m.pool().Reusable || state != m.trouble() && int(m.pool().States[state])+part > m.used*4/10 {
 				continue // it would be trouble of its own
 			}
 			m.pool().States[state] += uint32(part)
@@ -317,7 +319,7 @@ func (m *machine) noise() {
 // sum makes n's totals fit: at least as many ports held as any destination has, at
 // most as many as all have together.
 func (m *machine) sum(n *socket.Network) {
-	n.States, n.Held = socket.States{socket.Listen: uint32(n.SkippedListening), socket.TimeWait: n.States[socket.TimeWait]}, 0
+	n.States, n.Held = tcpstate.Counts{tcpstate.Listen: uint32(n.SkippedListening), tcpstate.TimeWait: n.States[tcpstate.TimeWait]}, 0
 	all := 0
 	for _, d := range n.Destinations {
 		n.States.Add(d.States)

@@ -3,16 +3,16 @@ package cause
 import (
 	"fmt"
 
-	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // closeWaitLeak: the peer closed, and the program doesn't call close(). CLOSE_WAIT
 // has no time-out; with SO_KEEPALIVE a probe ends it once the peer has forgotten the
 // connection, and the descriptor leaks on.
 func closeWaitLeak(e *Evidence, p parts) (Verdict, bool) {
-	n := p.in(socket.CloseWait)
+	n := p.in(tcpstate.CloseWait)
 	return Verdict{
 		Cause:   v1alpha1.CauseCloseWaitLeak,
 		Finding: e.holds(n, "are in CLOSE_WAIT: the peer has closed, and "+e.who()+" has not."),
@@ -23,8 +23,8 @@ func closeWaitLeak(e *Evidence, p parts) (Verdict, bool) {
 // finWaitOrphans: the program closed, and the peer does not finish. tcp_fin_timeout
 // ends FIN_WAIT2 only where no process holds the socket any more.
 func finWaitOrphans(e *Evidence, p parts) (Verdict, bool) {
-	one := p.in(socket.FinWait1, socket.Closing, socket.LastAck)
-	two := p.in(socket.FinWait2)
+	one := p.in(tcpstate.FinWait1, tcpstate.Closing, tcpstate.LastAck)
+	two := p.in(tcpstate.FinWait2)
 	v := Verdict{Cause: v1alpha1.CauseFinWaitOrphans}
 	switch {
 	case one > two:
@@ -55,7 +55,7 @@ func (e *Evidence) finTimeout() *Setting {
 // halfOpen: at least half of the open connections wait for an answer that does not
 // come. Silence alone is no proof: an idle peer is silent too.
 func halfOpen(e *Evidence, p parts) (Verdict, bool) {
-	n := p.in(socket.Established)
+	n := p.in(tcpstate.Established)
 	l := e.Look
 	if l == nil || !p.most(n) || l.Established == 0 || 2*l.Unanswered < l.Established {
 		return Verdict{}, false
@@ -79,7 +79,7 @@ func halfOpen(e *Evidence, p parts) (Verdict, bool) {
 func (e *Evidence) keepAlive() *Setting {
 	const note = "the default finds out after more than 2 hours"
 	if e.System.Windows {
-		return &Setting{OS: tunable.Windows, Key: keepAliveTime, Value: "300000", Note: note}
+		return &Setting{OS: settings.Windows, Key: keepAliveTime, Value: "300000", Note: note}
 	}
 	return e.sysctl("net.ipv4.tcp_keepalive_time", "300", note)
 }

@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/assess"
-	"portreeve.io/portreeve/agent/inetdiag"
-	"portreeve.io/portreeve/agent/internal/nstest"
-	"portreeve.io/portreeve/agent/kernelstat"
-	"portreeve.io/portreeve/agent/portwalk"
+	"portreeve.io/portreeve/agent/readers/kernelstat"
+	"portreeve.io/portreeve/agent/readers/portwalk"
+	"portreeve.io/portreeve/agent/readers/sockdiag"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 var record = flag.Bool("record", false, "make every scene and write what the readers saw to testdata/live")
@@ -41,7 +41,7 @@ type scene struct {
 
 // stage is where a scene is made.
 type stage struct {
-	*nstest.NS
+	*netnstest.NS
 	t     *testing.T
 	walk  *portwalk.Reader
 	rand  *rand.Rand
@@ -72,7 +72,7 @@ func TestLiveScenes(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			seed := fnv.New64a()
 			seed.Write([]byte(s.name))
-			at := &stage{NS: nstest.New(t), t: t, walk: walk, rand: rand.New(rand.NewPCG(seed.Sum64(), 0)),
+			at := &stage{NS: netnstest.New(t), t: t, walk: walk, rand: rand.New(rand.NewPCG(seed.Sum64(), 0)),
 				owner: socket.Owner{Kind: socket.OwnerPod, PodUID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "api-7f"},
 				ready: func(*socket.Look) bool { return true }}
 			at.noise()
@@ -138,7 +138,7 @@ func (s *stage) dump() socket.Sample {
 	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", s.FD()), filepath.Join(root, "scene")); err != nil {
 		s.t.Fatal(err)
 	}
-	diag, err := inetdiag.Open(inetdiag.Options{NetnsRoot: root})
+	diag, err := sockdiag.Open(sockdiag.Options{NetnsRoot: root})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"strings"
 
-	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // conntrackDrops: connections wait in SYN_SENT because their packets are dropped
 // here: the connection tracking table has no place for them.
 func conntrackDrops(e *Evidence, p parts) (Verdict, bool) {
 	v, full := conntrackFull(e, p)
-	n := p.in(socket.SynSent)
+	n := p.in(tcpstate.SynSent)
 	v.Finding = e.holds(n, "wait in SYN_SENT. ") + v.Finding
 	return v, full && e.Machine.Conntrack.Refused > 0 && p.most(n)
 }
@@ -44,7 +44,7 @@ func fileDescriptors(e *Evidence, p parts) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	h := e.Look.Holders[0]
-	return v, 2*h.Sockets >= e.Look.Held && h.MaxFiles-h.OpenFiles < e.Pool.Headroom() && p.most(p.in(socket.Established))
+	return v, 2*h.Sockets >= e.Look.Held && h.MaxFiles-h.OpenFiles < e.Pool.Headroom() && p.most(p.in(tcpstate.Established))
 }
 
 // holderFiles: the pool's greatest holder is near its RLIMIT_NOFILE.

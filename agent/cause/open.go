@@ -6,11 +6,12 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // establishedPool: open connections, which are in use as far as is known.
 func establishedPool(e *Evidence, p parts) (Verdict, bool) {
-	n := p.in(socket.Established)
+	n := p.in(tcpstate.Established)
 	return Verdict{
 		Cause:   v1alpha1.CauseEstablishedPool,
 		Finding: e.holds(n, "hold open connections."),
@@ -21,7 +22,7 @@ func establishedPool(e *Evidence, p parts) (Verdict, bool) {
 
 // idleConnections: most of the open connections have carried nothing for a while.
 func idleConnections(e *Evidence, p parts) (Verdict, bool) {
-	n := p.in(socket.Established)
+	n := p.in(tcpstate.Established)
 	l := e.Look
 	if l == nil || !p.most(n) || l.Established == 0 || 2*l.Silent < l.Established {
 		return Verdict{}, false
@@ -37,7 +38,7 @@ func idleConnections(e *Evidence, p parts) (Verdict, bool) {
 // fewSources: the range is about as wide as it gets, so more ports can only come
 // from more addresses.
 func fewSources(e *Evidence, p parts) (Verdict, bool) {
-	d, n := e.Pool.Destination, p.in(socket.Established)
+	d, n := e.Pool.Destination, p.in(tcpstate.Established)
 	if d == nil || !p.most(n) || e.Pool.Network.Settings.Range.Len() < wide {
 		return Verdict{}, false
 	}
@@ -54,7 +55,7 @@ const wide = 45000
 // narrowRange: what fills the pool, and no leak beside it is greater, is a load that
 // a wider range would carry below half. So the range is what is wrong.
 func narrowRange(e *Evidence, p parts) (Verdict, bool) {
-	s, open, waiting := e.Pool.Network.Settings, p.in(socket.Established), p.in(socket.TimeWait)
+	s, open, waiting := e.Pool.Network.Settings, p.in(tcpstate.Established), p.in(tcpstate.TimeWait)
 	load := p.total() == 0 || p.most(open+waiting) && p.greatest() == max(open, waiting)
 	v := Verdict{
 		Cause:   v1alpha1.CauseNarrowRange,

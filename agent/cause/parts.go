@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // parts are what the used ports of a pool are used by.
@@ -16,7 +17,7 @@ type parts struct {
 	bound, listening int
 	// states are the connections that hold the others; of TIME_WAIT those that
 	// connect() could not take over.
-	states socket.States
+	states tcpstate.Counts
 }
 
 // partsOf a pool without a destination has the connections of all of them: a port
@@ -43,7 +44,7 @@ func partsOf(p socket.Pool) parts {
 
 func (p *parts) add(d *socket.Destination) {
 	held := d.States
-	held[socket.TimeWait] -= min(held[socket.TimeWait], d.Reusable)
+	held[tcpstate.TimeWait] -= min(held[tcpstate.TimeWait], d.Reusable)
 	p.states.Add(held)
 }
 
@@ -57,7 +58,7 @@ func (p parts) greatest() int {
 	return max(p.bound, p.listening, int(slices.Max(p.states[:])))
 }
 
-func (p parts) in(states ...socket.State) int {
+func (p parts) in(states ...tcpstate.State) int {
 	n := 0
 	for _, s := range states {
 		n += int(p.states[s])
@@ -73,7 +74,7 @@ func (p parts) spell() string {
 	}
 	all := []part{{"bind()", p.bound}, {"listeners", p.listening}}
 	for state, n := range p.states {
-		all = append(all, part{stateNames[socket.State(state)], int(n)})
+		all = append(all, part{stateNames[tcpstate.State(state)], int(n)})
 	}
 	slices.SortStableFunc(all, func(a, b part) int { return cmp.Compare(b.count, a.count) })
 	var words []string
@@ -85,10 +86,10 @@ func (p parts) spell() string {
 	return strings.Join(words, ", ")
 }
 
-var stateNames = map[socket.State]string{
+var stateNames = map[tcpstate.State]string{
 	0: "unknown", 12: "SYN_RECV",
-	socket.Established: "ESTABLISHED", socket.SynSent: "SYN_SENT", socket.SynRecv: "SYN_RECV",
-	socket.FinWait1: "FIN_WAIT1", socket.FinWait2: "FIN_WAIT2", socket.TimeWait: "TIME_WAIT",
-	socket.Close: "CLOSE", socket.CloseWait: "CLOSE_WAIT", socket.LastAck: "LAST_ACK",
-	socket.Listen: "LISTEN", socket.Closing: "CLOSING", socket.Bound: "BOUND",
+	tcpstate.Established: "ESTABLISHED", tcpstate.SynSent: "SYN_SENT", tcpstate.SynRecv: "SYN_RECV",
+	tcpstate.FinWait1: "FIN_WAIT1", tcpstate.FinWait2: "FIN_WAIT2", tcpstate.TimeWait: "TIME_WAIT",
+	tcpstate.Close: "CLOSE", tcpstate.CloseWait: "CLOSE_WAIT", tcpstate.LastAck: "LAST_ACK",
+	tcpstate.Listen: "LISTEN", tcpstate.Closing: "CLOSING", tcpstate.Bound: "BOUND",
 }

@@ -9,10 +9,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
@@ -86,7 +88,7 @@ var scenes = []scene{
 	{name: "timewait-reusable-veth", how: "range 40000-57999, 9,500 connects over veth, tcp_tw_reuse 2, older than 2 s",
 		cause: v1alpha1.CauseReusePossible, make: func(s *stage) {
 			s.portRange(40000, 57999)
-			other := nstest.New(s.t)
+			other := netnstest.New(s.t)
 			s.Pair(other, "10.9.0.1/24", "10.9.0.2/24")
 			l := other.Listen("10.9.0.2:80")
 			for range 9500 {
@@ -134,7 +136,7 @@ var scenes = []scene{
 		cause: v1alpha1.CauseFinWaitOrphans, look: true, make: func(s *stage) {
 			s.portRange(40000, 40999)
 			s.pairs(700, home, server, func(p testnet.Pair) error {
-				return errors.Join(unix.Shutdown(p.Client.FD(), unix.SHUT_WR), p.Client.Await(socket.FinWait2))
+				return errors.Join(unix.Shutdown(p.Client.FD(), unix.SHUT_WR), p.Client.Await(tcpstate.FinWait2))
 			})
 		}},
 	{name: "finwait1", how: "range 40000-40999, 600 clients closed, their servers are deaf (a filter drops all)",
@@ -148,8 +150,8 @@ var scenes = []scene{
 		cause: v1alpha1.CauseFinWaitOrphans, make: func(s *stage) {
 			s.portRange(40000, 40999)
 			s.pairs(600, home, server, func(p testnet.Pair) error {
-				return errors.Join(unix.Shutdown(p.Server.FD(), unix.SHUT_WR), p.Client.Await(socket.CloseWait),
-					p.Server.Await(socket.FinWait2), p.Server.Deafen(), p.Client.CloseGently())
+				return errors.Join(unix.Shutdown(p.Server.FD(), unix.SHUT_WR), p.Client.Await(tcpstate.CloseWait),
+					p.Server.Await(tcpstate.FinWait2), p.Server.Deafen(), p.Client.CloseGently())
 			})
 		}},
 	{name: "halfopen", how: "range 40000-40999, 600 clients sent a byte to servers that are deaf by then",
@@ -325,7 +327,7 @@ var scenes = []scene{
 					to = ap("127.0.0.3:80")
 				}
 				port := uint16(40100 + i)
-				_, err := s.Connect(home, to, testnet.Repair, testnet.LocalPortRange(socket.Range{First: port, Last: port}))
+				_, err := s.Connect(home, to, testnet.Repair, testnet.LocalPortRange(ports.Range{First: port, Last: port}))
 				if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) { // bind(0) has that one
 					s.t.Fatal(err)
 				}

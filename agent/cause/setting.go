@@ -5,12 +5,12 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // Setting is a setting that helps, one that a NodeTuning can hold.
 type Setting struct {
-	OS tunable.OS
+	OS settings.OS
 	// Key and Value are as the catalogue of settings spells them.
 	Key, Value string
 	// Ports is how many more ports the pool would have; 0 where that is not what it
@@ -22,7 +22,7 @@ type Setting struct {
 
 // Field is the field of a NodeTuning, "linux.sysctls" for those without their own.
 func (s *Setting) Field() string {
-	if t, _ := tunable.Lookup(s.OS, s.Key); t.Field != "" {
+	if t, _ := settings.Lookup(s.OS, s.Key); t.Field != "" {
 		return t.Field
 	}
 	return "linux.sysctls"
@@ -45,9 +45,9 @@ func (s *Setting) sentence() string {
 // The keys of Windows' settings.
 const (
 	dynamicPorts  = "dynamicport tcp"
-	maxUserPort   = tunable.Tcpip + "MaxUserPort"
-	timedWait     = tunable.Tcpip + "TcpTimedWaitDelay"
-	keepAliveTime = tunable.Tcpip + "KeepAliveTime"
+	maxUserPort   = settings.Tcpip + "MaxUserPort"
+	timedWait     = settings.Tcpip + "TcpTimedWaitDelay"
+	keepAliveTime = settings.Tcpip + "KeepAliveTime"
 )
 
 const (
@@ -67,7 +67,7 @@ const smallest = 16384
 // tenth more.
 func (e *Evidence) wider() *Setting {
 	if e.System.MaxUserPort {
-		return e.worthwhile(&Setting{tunable.Windows, maxUserPort, "65534", 65534 - 1025 + 1, "it needs a restart"})
+		return e.worthwhile(&Setting{settings.Windows, maxUserPort, "65534", 65534 - 1025 + 1, "it needs a restart"})
 	}
 	note := "reserve the ports that services listen on"
 	ports := 65535 - safeFirst + 1
@@ -94,9 +94,9 @@ func (e *Evidence) worthwhile(s *Setting) *Setting {
 func (e *Evidence) rangeFrom(first, ports int, note string) *Setting {
 	if e.System.Windows {
 		first = max(first, 1025) // netsh takes no less
-		return &Setting{tunable.Windows, dynamicPorts, fmt.Sprintf("%d %d", first, 65536-first), ports, note}
+		return &Setting{settings.Windows, dynamicPorts, fmt.Sprintf("%d %d", first, 65536-first), ports, note}
 	}
-	return &Setting{tunable.Linux, "net.ipv4.ip_local_port_range", fmt.Sprintf("%d 65535", first), ports, note}
+	return &Setting{settings.Linux, "net.ipv4.ip_local_port_range", fmt.Sprintf("%d 65535", first), ports, note}
 }
 
 // sysctl is a setting of Linux that gives no ports by itself; nil on Windows.
@@ -104,5 +104,5 @@ func (e *Evidence) sysctl(key, value, note string) *Setting {
 	if e.System.Windows {
 		return nil
 	}
-	return &Setting{OS: tunable.Linux, Key: key, Value: value, Note: note}
+	return &Setting{OS: settings.Linux, Key: key, Value: value, Note: note}
 }

@@ -5,6 +5,7 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // snatPool: the ports that a source address is translated to, which have nothing to
@@ -29,7 +30,7 @@ func snatPool(e *Evidence, _ parts) (Verdict, bool) {
 		v.Finding += fmt.Sprintf(" Its rule seems to leave no more than these %d (--to-ports).", e.Pool.Capacity)
 		v.Remedy = "Widen the rule's range of ports. " + v.Remedy
 	}
-	if ended := held.in(socket.TimeWait); ended > 0 && 4*ended >= int(e.Pool.Used) {
+	if ended := held.in(tcpstate.TimeWait); ended > 0 && 4*ended >= int(e.Pool.Used) {
 		v.Setting = e.sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait", "30", "the entry of a closed connection keeps its port for that long, 120 s by default")
 	}
 	return v, true

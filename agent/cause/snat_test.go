@@ -7,34 +7,35 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 func TestPoolsOfSNAT(t *testing.T) {
 	const where = " ports of the translated address 10.0.0.4 to 10.0.0.9:443 are used"
 	const elsewhere = "Reuse connections, translate to more source addresses, or reach the destination without SNAT."
-	pool := func(ports, capacity int, reusable uint32, s socket.States) socket.SNATPool {
+	pool := func(ports, capacity int, reusable uint32, s tcpstate.Counts) socket.SNATPool {
 		return socket.SNATPool{Ports: ports, Capacity: capacity,
 			Destination: socket.Destination{Source: home, Address: peer, Port: 443, States: s, Reusable: reusable}}
 	}
-	dns := pool(64000, socket.SNATPorts, 0, socket.States{})
+	dns := pool(64000, socket.SNATPorts, 0, tcpstate.Counts{})
 	dns.Protocol = socket.UDP
 	for name, test := range map[string]struct {
 		pool             socket.SNATPool
 		finding, remedy  string
 		shorterTimeWaits bool
 	}{
-		"open connections": {pool(60000, socket.SNATPorts, 0, socket.States{socket.Established: 60000}),
+		"open connections": {pool(60000, socket.SNATPorts, 0, tcpstate.Counts{tcpstate.Established: 60000}),
 			"60000 of 64512" + where + " (ESTABLISHED 60000).", elsewhere, false},
-		"a rule's range": {pool(100, 100, 0, socket.States{socket.Established: 100}),
+		"a rule's range": {pool(100, 100, 0, tcpstate.Counts{tcpstate.Established: 100}),
 			"100 of 100" + where + " (ESTABLISHED 100). Its rule seems to leave no more than these 100 (--to-ports).",
 			"Widen the rule's range of ports. " + elsewhere, false},
 		"connections that have ended, on a kernel that keeps their ports": {
-			pool(60000, socket.SNATPorts, 0, socket.States{socket.Established: 10000, socket.TimeWait: 50000}),
+			pool(60000, socket.SNATPorts, 0, tcpstate.Counts{tcpstate.Established: 10000, tcpstate.TimeWait: 50000}),
 			"60000 of 64512" + where + " (TIME_WAIT 50000, ESTABLISHED 10000).", elsewhere, true},
-		"few of them": {pool(60000, socket.SNATPorts, 0, socket.States{socket.Established: 50000, socket.TimeWait: 10000}),
+		"few of them": {pool(60000, socket.SNATPorts, 0, tcpstate.Counts{tcpstate.Established: 50000, tcpstate.TimeWait: 10000}),
 			"60000 of 64512" + where + " (ESTABLISHED 50000, TIME_WAIT 10000).", elsewhere, false},
 		"on one that takes them over they hold nothing": {
-			pool(64000, socket.SNATPorts, 24000, socket.States{socket.Established: 40000, socket.TimeWait: 24000}),
+			pool(64000, socket.SNATPorts, 24000, tcpstate.Counts{tcpstate.Established: 40000, tcpstate.TimeWait: 24000}),
 			"40000 of 64512" + where + " (ESTABLISHED 40000).", elsewhere, false},
 		"UDP, of which nobody knows the states": {dns, "64000 of 64512" + where + ".", elsewhere, false},
 	} {

@@ -5,8 +5,9 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // timeWaitLength is TCP_TIMEWAIT_LEN (include/net/tcp.h).
@@ -23,7 +24,7 @@ func (s System) timeWait() time.Duration {
 // timeWaitChurn: TIME_WAIT fills most of the pool. The rate at which connections
 // can be opened for ever is capacity / length of TIME_WAIT.
 func timeWaitChurn(e *Evidence, p parts) (Verdict, bool) {
-	n := p.in(socket.TimeWait)
+	n := p.in(tcpstate.TimeWait)
 	v := Verdict{
 		Cause:   v1alpha1.CauseTimeWaitChurn,
 		Finding: e.holds(n, "are in TIME_WAIT"+e.rates(n)+"."),
@@ -31,7 +32,7 @@ func timeWaitChurn(e *Evidence, p parts) (Verdict, bool) {
 		Setting: e.wider(),
 	}
 	if v.Setting == nil && e.System.Windows {
-		v.Setting = &Setting{OS: tunable.Windows, Key: timedWait, Value: "30", Note: "it needs a restart"}
+		v.Setting = &Setting{OS: settings.Windows, Key: timedWait, Value: "30", Note: "it needs a restart"}
 	}
 	return v, p.most(n)
 }
@@ -53,7 +54,7 @@ func (e *Evidence) rates(n int) string {
 // reusePossible: TIME_WAIT fills most of the pool, and connect() would take over at
 // least half of that if it were allowed to (net.ipv4.tcp_tw_reuse = 1).
 func reusePossible(e *Evidence, p parts) (Verdict, bool) {
-	d, n := e.Pool.Destination, p.in(socket.TimeWait)
+	d, n := e.Pool.Destination, p.in(tcpstate.TimeWait)
 	if d == nil || d.ReusableIfAll <= d.Reusable || !p.most(n) {
 		return Verdict{}, false
 	}
@@ -62,14 +63,14 @@ func reusePossible(e *Evidence, p parts) (Verdict, bool) {
 		Cause:   v1alpha1.CauseReusePossible,
 		Finding: e.holds(n, fmt.Sprintf("are in TIME_WAIT, and the kernel could reuse %d of them now.", freed)),
 		Remedy:  e.subject() + " should reuse connections; until then let the kernel reuse TIME_WAIT, which timestamps make safe.",
-		Setting: &Setting{OS: tunable.Linux, Key: "net.ipv4.tcp_tw_reuse", Value: "1", Ports: freed},
+		Setting: &Setting{OS: settings.Linux, Key: "net.ipv4.tcp_tw_reuse", Value: "1", Ports: freed},
 	}, 2*freed >= n
 }
 
 // synSentStall: the peer does not answer. With many destinations in SYN_SENT it is
 // rather somebody who tries addresses that nobody has.
 func synSentStall(e *Evidence, p parts) (Verdict, bool) {
-	n := p.in(socket.SynSent)
+	n := p.in(tcpstate.SynSent)
 	v := Verdict{
 		Cause:   v1alpha1.CauseSynSentStall,
 		Finding: e.holds(n, "wait in SYN_SENT: the peer does not answer."),
@@ -90,7 +91,7 @@ const manyDestinations = 100
 func synSentDestinations(n *socket.Network) int {
 	count := 0
 	for i := range n.Destinations {
-		if n.Destinations[i].States[socket.SynSent] > 0 {
+		if n.Destinations[i].States[tcpstate.SynSent] > 0 {
 			count++
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // What one sample costs beside reading it.
@@ -22,14 +23,14 @@ func BenchmarkFollow(b *testing.B) {
 			for i := range pods {
 				n := s.Networks[0]
 				n.Inode += 1 + uint64(i)
-				n.Destinations = []socket.Destination{{States: socket.States{socket.Established: uint32(i)}}}
+				n.Destinations = []socket.Destination{{States: tcpstate.Counts{tcpstate.Established: uint32(i)}}}
 				s.Networks = append(s.Networks, n)
 			}
 			var h forecast.History
 			b.ReportAllocs()
 			for b.Loop() {
 				s.Taken = s.Taken.Add(2 * time.Second)
-				s.Networks[0].Destinations[0].States[socket.Established]++
+				s.Networks[0].Destinations[0].States[tcpstate.Established]++
 				h.Follow(&s)
 			}
 		})

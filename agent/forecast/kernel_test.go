@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // step is how finely the model of the kernel keeps time.
@@ -122,12 +124,12 @@ func (k *kernel) sample() socket.Sample {
 		return uint32(max(0, math.Round(float64(n)*(1+k.jitter*k.random.NormFloat64()))))
 	}
 	d := socket.Destination{Source: netip.MustParseAddr("10.0.0.4"), Address: netip.MustParseAddr("10.0.0.9"), Port: 5432}
-	d.States[socket.Established] = shake(k.held + k.opened)
-	d.States[socket.TimeWait] = shake(k.waits)
+	d.States[tcpstate.Established] = shake(k.held + k.opened)
+	d.States[tcpstate.TimeWait] = shake(k.waits)
 	if k.used() == k.capacity {
-		d.States[socket.Established], d.States[socket.TimeWait] = uint32(k.held+k.opened), uint32(k.waits)
+		d.States[tcpstate.Established], d.States[tcpstate.TimeWait] = uint32(k.held+k.opened), uint32(k.waits)
 	}
-	d.Reusable = uint32(max(0, int(d.States[socket.TimeWait])-(k.waits-k.reusable())))
+	d.Reusable = uint32(max(0, int(d.States[tcpstate.TimeWait])-(k.waits-k.reusable())))
 	if !k.reuse {
 		d.Reusable = 0
 	}
@@ -135,7 +137,7 @@ func (k *kernel) sample() socket.Sample {
 		Taken: start.Add(time.Duration(k.now * float64(time.Second))),
 		Networks: []socket.Network{{
 			Inode: 4026532001, Detailed: true,
-			Settings:     socket.Settings{Range: socket.Range{First: 1024, Last: 1023 + uint16(k.capacity)}},
+			Settings:     socket.Settings{Range: ports.Range{First: 1024, Last: 1023 + uint16(k.capacity)}},
 			Destinations: []socket.Destination{d},
 		}},
 	}

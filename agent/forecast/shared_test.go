@@ -7,13 +7,15 @@ import (
 
 	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // shared is a Windows machine whose connections all have a port of their own, spread
 // over 50 destinations: no destination has many.
-func shared(at time.Time, each uint32, state socket.State) socket.Sample {
+func shared(at time.Time, each uint32, state tcpstate.State) socket.Sample {
 	n := socket.Network{
-		Settings: socket.Settings{Range: socket.Range{First: 49152, Last: 65535}, EveryPort: true},
+		Settings: socket.Settings{Range: ports.Range{First: 49152, Last: 65535}, EveryPort: true},
 		Held:     int(each) * 50, BindUnknown: true, Detailed: true,
 	}
 	n.States[state] = each * 50
@@ -28,13 +30,13 @@ func shared(at time.Time, each uint32, state socket.State) socket.Sample {
 func TestPortsThatEveryDestinationMayLoseRunOutTogether(t *testing.T) {
 	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	tests := map[string]struct {
-		state socket.State
+		state tcpstate.State
 		each  func(seconds uint32) uint32
 		want  bool // running out, after 400 s
 	}{
-		"A leak that no destination alone shows":    {socket.CloseWait, func(s uint32) uint32 { return s / 2 }, true},
-		"TIME_WAIT that drains as fast as it comes": {socket.TimeWait, func(s uint32) uint32 { return min(s, 120) }, false},
-		"Connections that stay, and don't get more": {socket.Established, func(uint32) uint32 { return 200 }, false},
+		"A leak that no destination alone shows":    {tcpstate.CloseWait, func(s uint32) uint32 { return s / 2 }, true},
+		"TIME_WAIT that drains as fast as it comes": {tcpstate.TimeWait, func(s uint32) uint32 { return min(s, 120) }, false},
+		"Connections that stay, and don't get more": {tcpstate.Established, func(uint32) uint32 { return 200 }, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 const (
@@ -122,24 +123,24 @@ func draining(p socket.Pool) float64 {
 	// Whose ports these are isn't known. Those that no destination has are the best
 	// guess; what of them has nothing to do with this pool mostly cancels out, as what
 	// it adds here is missing from the rest.
-	n := float64(p.Network.States[socket.TimeWait]) + float64(p.Network.States[socket.FinWait2])
+	n := float64(p.Network.States[tcpstate.TimeWait]) + float64(p.Network.States[tcpstate.FinWait2])
 	if p.Kind == socket.Connect {
 		for i := range p.Network.Destinations {
 			d := &p.Network.Destinations[i]
-			n -= float64(d.States[socket.TimeWait]) + float64(d.States[socket.FinWait2])
+			n -= float64(d.States[tcpstate.TimeWait]) + float64(d.States[tcpstate.FinWait2])
 		}
 	}
 	return n
 }
 
 func drainingTo(d *socket.Destination) float64 {
-	waiting, reusable := d.States[socket.TimeWait], d.Reusable
+	waiting, reusable := d.States[tcpstate.TimeWait], d.Reusable
 	if 2*reusable >= waiting { // reuse makes them short-lived, and they stay few
 		waiting = 0
 	} else {
 		waiting -= reusable
 	}
-	return float64(waiting) + float64(d.States[socket.FinWait2])
+	return float64(waiting) + float64(d.States[tcpstate.FinWait2])
 }
 
 // drainingOf is the share of n's connections that end by time alone, 0 to 1: that of

@@ -8,8 +8,8 @@ import (
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // How much of a status becomes series, whatever it lists.
@@ -120,12 +120,12 @@ func (l *list) tcp(c assess.TCP) {
 	}
 }
 
-func (l *list) settings(settings []v1alpha1.SettingStatus) {
+func (l *list) settings(statuses []v1alpha1.SettingStatus) {
 	waiting := map[string]bool{}
-	for i := range settings {
-		if s := &settings[i]; s.State == v1alpha1.SettingRestartRequired && !waiting[s.Key] {
+	for i := range statuses {
+		if s := &statuses[i]; s.State == v1alpha1.SettingRestartRequired && !waiting[s.Key] {
 			waiting[s.Key] = true
-			l.add(restartRequired.metric(1, strings.TrimPrefix(s.Key, tunable.Tcpip)))
+			l.add(restartRequired.metric(1, strings.TrimPrefix(s.Key, settings.Tcpip)))
 		}
 	}
 }

@@ -18,7 +18,9 @@ import (
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/golden"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
+	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
 var (
@@ -31,12 +33,12 @@ var (
 func network(inode uint64, o socket.Owner, destinations int, used uint32) socket.Network {
 	n := socket.Network{
 		Inode: inode, Cookie: inode, Owner: o, Detailed: true, Held: int(used), UDPHeld: 3,
-		Settings: socket.Settings{Range: socket.Range{First: 40000, Last: 40999}},
+		Settings: socket.Settings{Range: ports.Range{First: 40000, Last: 40999}},
 	}
 	for i := range destinations {
 		d := socket.Destination{
 			Source: src, Address: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), Port: 443, Reusable: 7,
-			States: socket.States{socket.TimeWait: used + 7},
+			States: tcpstate.Counts{tcpstate.TimeWait: used + 7},
 		}
 		n.Destinations = append(n.Destinations, d)
 		n.States.Add(d.States)

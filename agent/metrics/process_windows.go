@@ -3,13 +3,13 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"portreeve.io/portreeve/agent/winstat"
+	"portreeve.io/portreeve/agent/windows/winsys"
 )
 
 // process returns what reads the process's figures at each scrape.
 func process() func() []prometheus.Metric {
 	return func() []prometheus.Metric {
-		u, err := winstat.ReadUsage()
+		u, err := winsys.ReadUsage()
 		if err != nil {
 			return nil
 		}

@@ -8,8 +8,8 @@ import (
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // windowsNode is a Windows node whose host network is used so far.
@@ -93,7 +93,7 @@ func TestSettingsThatWaitForARestartAreNamed(t *testing.T) {
 	observe := func(states ...v1alpha1.SettingState) {
 		status := &v1alpha1.PortPressureStatus{}
 		for _, state := range states {
-			status.Settings = append(status.Settings, v1alpha1.SettingStatus{ID: "a", Key: tunable.Tcpip + "TcpTimedWaitDelay", State: state})
+			status.Settings = append(status.Settings, v1alpha1.SettingStatus{ID: "a", Key: settings.Tcpip + "TcpTimedWaitDelay", State: state})
 		}
 		m.Observe(node(0, 0, 0), status, Tick{})
 	}

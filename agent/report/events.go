@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
-	"portreeve.io/portreeve/agent/notify"
+	"portreeve.io/portreeve/agent/report/podevents"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -23,7 +23,7 @@ type Events struct {
 	home    string // the controller's namespace; empty where it isn't known
 	settle  func() time.Duration
 	log     *slog.Logger
-	queue   chan notify.Event
+	queue   chan podevents.Event
 	failing bool
 }
 
@@ -37,11 +37,11 @@ const (
 // NewEvents makes an Events, for which the client of the PortPressure does; Run
 // writes. home is the namespace of Portreeve itself.
 func NewEvents(client rest.Interface, node, home string, log *slog.Logger) *Events {
-	return &Events{client: client, node: node, home: home, settle: settle, log: log, queue: make(chan notify.Event, maxQueue)}
+	return &Events{client: client, node: node, home: home, settle: settle, log: log, queue: make(chan podevents.Event, maxQueue)}
 }
 
 // Offer is called with what is new, and does not wait.
-func (e *Events) Offer(events []notify.Event) {
+func (e *Events) Offer(events []podevents.Event) {
 	for _, event := range events {
 		select {
 		case e.queue <- event:
@@ -70,7 +70,7 @@ func (e *Events) Run(ctx context.Context) {
 }
 
 // write writes one Event, trying again while that can help.
-func (e *Events) write(ctx context.Context, event notify.Event) {
+func (e *Events) write(ctx context.Context, event podevents.Event) {
 	for failures := 1; ; failures++ {
 		err := e.send(ctx, event)
 		if ctx.Err() != nil {
@@ -109,7 +109,7 @@ func passing(err error, failures int) bool {
 }
 
 // tell logs the first of a row of failures, and their end.
-func (e *Events) tell(event notify.Event, err error) {
+func (e *Events) tell(event podevents.Event, err error) {
 	switch {
 	case err != nil && !e.failing:
 		e.log.Warn("an Event could not be written; measuring goes on", "reason", event.Reason,
@@ -121,7 +121,7 @@ func (e *Events) tell(event notify.Event, err error) {
 }
 
 // send makes the Event, or counts on it where it is there already.
-func (e *Events) send(ctx context.Context, event notify.Event) error {
+func (e *Events) send(ctx context.Context, event podevents.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if event.Count > 1 {
@@ -140,7 +140,7 @@ func (e *Events) send(ctx context.Context, event notify.Event) error {
 	return e.countOn(ctx, event)
 }
 
-func (e *Events) create(ctx context.Context, event notify.Event) error {
+func (e *Events) create(ctx context.Context, event podevents.Event) error {
 	body, err := json.Marshal(newEvent(event, e.node))
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func (e *Events) create(ctx context.Context, event notify.Event) error {
 		MaxRetries(0).Body(body).Do(ctx).Error()
 }
 
-func (e *Events) countOn(ctx context.Context, event notify.Event) error {
+func (e *Events) countOn(ctx context.Context, event podevents.Event) error {
 	body, err := json.Marshal(map[string]any{"series": map[string]any{
 		"count": event.Count, "lastObservedTime": metav1.NewMicroTime(event.At)}})
 	if err != nil {
@@ -159,7 +159,7 @@ func (e *Events) countOn(ctx context.Context, event notify.Event) error {
 		MaxRetries(0).Body(body).Do(ctx).Error()
 }
 
-func eventsPath(event notify.Event) []string {
+func eventsPath(event podevents.Event) []string {
 	return []string{"/apis/events.k8s.io/v1/namespaces", event.Pod.Namespace, "events"}
 }
 
@@ -198,7 +198,7 @@ const action = "MeasurePorts"
 
 // newEvent is an Event by the agent of node: admission wants its Node as the related
 // object, and its name as the instance.
-func newEvent(e notify.Event, node string) wireEvent {
+func newEvent(e podevents.Event, node string) wireEvent {
 	kind := "Normal"
 	if e.Warning {
 		kind = "Warning"

@@ -15,15 +15,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"portreeve.io/portreeve/agent/internal/apitest"
-	"portreeve.io/portreeve/agent/notify"
+	"portreeve.io/portreeve/agent/report/podevents"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/testutil/apitest"
 )
 
 // said is an Event about a pod, a second time where count is 2.
-func said(name string, count int) notify.Event {
-	return notify.Event{
-		Pod:  notify.Pod{Namespace: "default", Name: "checkout", UID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"},
+func said(name string, count int) podevents.Event {
+	return podevents.Event{
+		Pod:  podevents.Pod{Namespace: "default", Name: "checkout", UID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"},
 		Name: "checkout." + name, Reason: v1alpha1.ReasonHeadroomCritical, Warning: true,
 		Note: strings.Repeat("é", 512), At: time.Now(), Count: count,
 	}
@@ -49,7 +49,7 @@ func TestEventsOnARealServer(t *testing.T) {
 	gone := said("gone", 1)
 	gone.Pod.Namespace = "not-there"
 	first := said("first", 1)
-	e.Offer([]notify.Event{
+	e.Offer([]podevents.Event{
 		first,                              // made
 		standing,                           // there already: nothing
 		said("first", 1), said("first", 3), // by an agent that started anew, and again
@@ -120,14 +120,14 @@ func TestInAStormTheControllerSpeaks(t *testing.T) {
 	e.settle = func() time.Duration { return 0 }
 	go e.Run(t.Context())
 	await(t, "a storm that has just begun", func() bool { return e.storm(t.Context()) })
-	e.Offer([]notify.Event{said("buried", 1), said("taken", 1)}) // the one is done with when the other is taken
+	e.Offer([]podevents.Event{said("buried", 1), said("taken", 1)}) // the one is done with when the other is taken
 	await(t, "the queue's end", func() bool { return len(e.queue) == 0 })
 	lease.Spec.RenewTime = ago(66 * time.Second)
 	if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "its end", func() bool { return !e.storm(t.Context()) })
-	e.Offer([]notify.Event{said("after", 1)})
+	e.Offer([]podevents.Event{said("after", 1)})
 	api := kubernetes.NewForConfigOrDie(config).EventsV1().Events("default")
 	await(t, "the Event after it", func() bool {
 		_, err := api.Get(t.Context(), "checkout.after", metav1.GetOptions{})

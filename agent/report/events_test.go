@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/rest"
 
-	"portreeve.io/portreeve/agent/notify"
+	"portreeve.io/portreeve/agent/report/podevents"
 )
 
 // answers are what a server says to one request after another, the last one again
@@ -81,7 +81,7 @@ func TestWhatIsAskedOfTheServer(t *testing.T) {
 	old := said("a", 1)
 	old.At = old.At.Add(-keep - time.Minute)
 	tests := map[string]struct {
-		event notify.Event
+		event podevents.Event
 		codes []int
 		want  []string
 	}{
@@ -102,7 +102,7 @@ func TestWhatIsAskedOfTheServer(t *testing.T) {
 			t.Parallel()
 			a := &answers{codes: tt.codes}
 			e, _, run := newEvents(t, a)
-			e.Offer([]notify.Event{tt.event, said("next", 2)})
+			e.Offer([]podevents.Event{tt.event, said("next", 2)})
 			run()
 			want := append(tt.want, next)
 			await(t, "the next Event", func() bool { return len(a.requests()) >= len(want) })
@@ -118,7 +118,7 @@ func TestAServerThatIsBusyIsLeftAlone(t *testing.T) {
 	a := &answers{codes: []int{429, 201}}
 	e, _, run := newEvents(t, a)
 	begun := time.Now()
-	e.Offer([]notify.Event{said("a", 1)})
+	e.Offer([]podevents.Event{said("a", 1)})
 	run()
 	await(t, "the second request", func() bool { return len(a.requests()) == 2 })
 	if took := time.Since(begun); took < time.Second || took > herd+5*time.Second {
@@ -129,7 +129,7 @@ func TestAServerThatIsBusyIsLeftAlone(t *testing.T) {
 func TestATroubleIsToldOnceAndItsEnd(t *testing.T) {
 	a := &answers{codes: []int{403, 422, 201, 201}}
 	e, logged, run := newEvents(t, a)
-	e.Offer([]notify.Event{said("a", 1), said("b", 1), said("c", 1), said("d", 1)})
+	e.Offer([]podevents.Event{said("a", 1), said("b", 1), said("c", 1), said("d", 1)})
 	run()
 	await(t, "four requests", func() bool { return len(a.requests()) == 4 })
 	text := logged.String()
@@ -142,7 +142,7 @@ func TestATroubleIsToldOnceAndItsEnd(t *testing.T) {
 func TestMeasuringNeverWaits(t *testing.T) {
 	e, logged, _ := newEvents(t, &answers{codes: []int{500}})
 	for range maxQueue + 2 {
-		e.Offer([]notify.Event{said("a", 1)})
+		e.Offer([]podevents.Event{said("a", 1)})
 	}
 	if n := strings.Count(logged.String(), "dropped"); n != 2 {
 		t.Errorf("%d of 2 were said to be dropped: %s", n, logged)

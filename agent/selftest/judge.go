@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // dials are the local ports of connections that were open at the same time, to two
@@ -48,7 +49,7 @@ func (d dials) judge(size int) []Check {
 }
 
 // fromRange says whether ports are drawn from r, or from reuse where there is one.
-func (d dials) fromRange(r socket.Range, reuse *socket.Range) Check {
+func (d dials) fromRange(r ports.Range, reuse *ports.Range) Check {
 	c := Check{Name: "PortsComeFromTheRange", State: socket.Verified}
 	outside := 0
 	all := slices.Concat(d.plainA, d.plainB, d.boundA, d.boundB)
@@ -89,7 +90,7 @@ func families(ranges []socket.DynamicRange) Check {
 	var each []string
 	same := true
 	for _, protocol := range []socket.Protocol{socket.TCP, socket.UDP} {
-		var of [2]socket.Range
+		var of [2]ports.Range
 		for _, r := range ranges {
 			if r.Protocol == protocol && r.Source == socket.RangeNetsh && r.Family != socket.AnyFamily {
 				of[r.Family-socket.IPv4] = r.Range

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 func expect(t *testing.T, got Check, state socket.CapabilityState, says string) {
@@ -36,7 +37,7 @@ func TestPortsThatServeTwoDestinations(t *testing.T) {
 }
 
 func TestPortsComeFromTheRange(t *testing.T) {
-	r, reuse := socket.Range{First: 100, Last: 199}, &socket.Range{First: 300, Last: 399}
+	r, reuse := ports.Range{First: 100, Last: 199}, &ports.Range{First: 300, Last: 399}
 	d := dials{plainA: []uint16{100}, boundA: []uint16{199}}
 	expect(t, d.fromRange(r, nil), socket.Verified, "all 2")
 	d.plainB = []uint16{300}
@@ -57,7 +58,7 @@ func TestFamilies(t *testing.T) {
 	ranges := func(last6 uint16, source socket.RangeSource) (list []socket.DynamicRange) {
 		for _, f := range []socket.Family{socket.IPv4, socket.IPv6} {
 			for _, p := range []socket.Protocol{socket.TCP, socket.UDP} {
-				r := socket.DynamicRange{Family: f, Protocol: p, Range: socket.Range{First: 49152, Last: 65535}, Source: source}
+				r := socket.DynamicRange{Family: f, Protocol: p, Range: ports.Range{First: 49152, Last: 65535}, Source: source}
 				if f == socket.IPv6 {
 					r.Range.Last = last6
 				}
@@ -74,7 +75,7 @@ func TestFamilies(t *testing.T) {
 
 func TestMaxUserPortAgainstTheRange(t *testing.T) {
 	at := func(first, last uint16) []socket.DynamicRange {
-		return []socket.DynamicRange{{Family: socket.IPv4, Range: socket.Range{First: first, Last: last}, Source: socket.RangeNetsh}}
+		return []socket.DynamicRange{{Family: socket.IPv4, Range: ports.Range{First: first, Last: last}, Source: socket.RangeNetsh}}
 	}
 	for name, test := range map[string]struct {
 		value  *uint32

@@ -9,9 +9,11 @@ import (
 
 	"golang.org/x/sys/windows"
 
-	"portreeve.io/portreeve/agent/iphlpapi"
+	"portreeve.io/portreeve/agent/readers/iphlpapi"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/agent/winstat"
+	"portreeve.io/portreeve/agent/windows/winsys"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // Options say what may take long, or write.
@@ -32,9 +34,9 @@ const (
 // Run asks all questions. s is a sample of the machine, for its ranges. An answer that
 // could not be had is one, too.
 func Run(ctx context.Context, s *socket.Sample, o Options) []Check {
-	parameters, _ := winstat.ReadParameters() // an error is among the capabilities
+	parameters, _ := winsys.ReadParameters() // an error is among the capabilities
 	checks := []Check{privileges(), compartment()}
-	checks = append(checks, ports(s)...)
+	checks = append(checks, checkConnections(s)...)
 	checks = append(checks, boundSockets()...)
 	checks = append(checks, families(rangesOf(s)), maxUserPort(parameters.MaxUserPort, rangesOf(s)))
 	checks = append(checks, timeWait(ctx, o.TimeWait, parameters.TimedWaitDelay)...)
@@ -53,12 +55,12 @@ func rangesOf(s *socket.Sample) []socket.DynamicRange {
 
 func privileges() Check {
 	const name = "Privileges"
-	sid, elevated, err := winstat.Privileges()
+	sid, elevated, err := winsys.Privileges()
 	if err != nil {
 		return failed(name, err)
 	}
 	c := Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("user %s, elevated: %v", sid, elevated)}
-	if err := winstat.MayWrite(); err != nil {
+	if err := winsys.MayWrite(); err != nil {
 		c.Finding += "; TCP/IP's key can't be written: " + err.Error()
 	}
 	return c
@@ -75,9 +77,9 @@ func compartment() Check {
 	return Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("%d; whether the tables show others than this one is open", id)}
 }
 
-// ports opens connections both ways to two destinations, and looks at their ports and
+// checkConnections opens connections both ways to two destinations, and looks at their ports and
 // at the table.
-func ports(s *socket.Sample) []Check {
+func checkConnections(s *socket.Sample) []Check {
 	const name = "Connections"
 	host := s.Host()
 	if host == nil || host.Blind() != "" {
@@ -116,7 +118,7 @@ func ports(s *socket.Sample) []Check {
 			*kind.ports = append(*kind.ports, c.local)
 		}
 	}
-	var reuse *socket.Range
+	var reuse *ports.Range
 	if s.Windows != nil {
 		reuse = s.Windows.AutoReuse
 	}
@@ -132,7 +134,7 @@ func inTable(open []conn) []Check {
 	type pair struct{ local, remote netip.AddrPort }
 	pids := map[pair]uint32{}
 	for _, row := range rows {
-		if row.State == socket.Established {
+		if row.State == tcpstate.Established {
 			pids[pair{row.Local, row.Remote}] = row.PID
 		}
 	}
@@ -215,7 +217,7 @@ func waits(c conn) bool {
 		return false
 	}
 	for _, row := range rows {
-		if row.State == socket.TimeWait && row.Local.Port() == c.local && row.Remote.Port() == c.peer {
+		if row.State == tcpstate.TimeWait && row.Local.Port() == c.local && row.Remote.Port() == c.peer {
 			return true
 		}
 	}

@@ -7,13 +7,14 @@ import (
 	"golang.org/x/sys/windows/registry"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // Under Wine the sockets are Linux's: what this proves is that the questions are asked
 // and their answers judged, not how Windows gives ports.
 func TestAllQuestionsHaveAnAnswer(t *testing.T) {
 	s := socket.Sample{Networks: []socket.Network{{
-		Owner: socket.Owner{Kind: socket.OwnerHost}, Settings: socket.Settings{Range: socket.Range{First: 1024, Last: 65535}},
+		Owner: socket.Owner{Kind: socket.OwnerHost}, Settings: socket.Settings{Range: ports.Range{First: 1024, Last: 65535}},
 	}}}
 	got := map[string]Check{}
 	for _, c := range Run(t.Context(), &s, Options{Write: true}) {
@@ -39,7 +40,7 @@ func TestAllQuestionsHaveAnAnswer(t *testing.T) {
 }
 
 func TestWithoutARangeNoConnectionIsMade(t *testing.T) {
-	if got := ports(&socket.Sample{}); len(got) != 1 || got[0].State != socket.Unsupported {
+	if got := checkConnections(&socket.Sample{}); len(got) != 1 || got[0].State != socket.Unsupported {
 		t.Errorf("%+v", got)
 	}
 }

@@ -6,10 +6,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 var (
-	hundred = Settings{Range: Range{40000, 40099}}
+	hundred = Settings{Range: ports.Range{First: 40000, Last: 40099}}
 	loop    = netip.MustParseAddr("127.0.0.1")
 	db      = netip.MustParseAddr("10.0.0.9")
 )
@@ -31,7 +34,7 @@ func figuresOf(p Pool) figures {
 	return figures{name, p.Used, p.Capacity, p.Headroom(), p.UsedPercent(), p.Advisory}
 }
 
-func destination(addr netip.Addr, port uint16, states States, reusable uint32) Destination {
+func destination(addr netip.Addr, port uint16, states tcpstate.Counts, reusable uint32) Destination {
 	return Destination{Source: loop, Address: addr, Port: port, States: states, Reusable: reusable}
 }
 
@@ -52,10 +55,10 @@ func TestPools(t *testing.T) {
 		},
 		"SNAT has pools of its own, whatever the range, less what the next connection takes over": {
 			Network{Settings: hundred, Held: 30, Destinations: []Destination{
-				destination(db, 80, States{Established: 30}, 0),
+				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}, SNAT: []SNATPool{
-				{Destination: destination(db, 80, States{Established: 40000, TimeWait: 10000}, 10000), Ports: 50000, Capacity: 64512},
-				{Destination: destination(db, 53, States{}, 0), Protocol: UDP, Ports: 100, Capacity: 100},
+				{Destination: destination(db, 80, tcpstate.Counts{tcpstate.Established: 40000, tcpstate.TimeWait: 10000}, 10000), Ports: 50000, Capacity: 64512},
+				{Destination: destination(db, 53, tcpstate.Counts{}, 0), Protocol: UDP, Ports: 100, Capacity: 100},
 			}},
 			[]figures{
 				{"UDP SNAT 10.0.0.9:53", 100, 100, 0, 100, false},
@@ -68,8 +71,8 @@ func TestPools(t *testing.T) {
 		},
 		"Each destination has all ports to itself": {
 			Network{Settings: hundred, Held: 100, Destinations: []Destination{
-				destination(db, 80, States{Established: 100}, 0),
-				destination(db, 81, States{Established: 40}, 0),
+				destination(db, 80, tcpstate.Counts{tcpstate.Established: 100}, 0),
+				destination(db, 81, tcpstate.Counts{tcpstate.Established: 40}, 0),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 100, 100, 0, 100, false},
@@ -89,7 +92,7 @@ func TestPools(t *testing.T) {
 		},
 		"Listeners in the range take their port from every destination and don't count as binds": {
 			Network{Settings: hundred, Held: 41, Skipped: 11, SkippedListening: 11, Destinations: []Destination{
-				destination(db, 80, States{Established: 30}, 0),
+				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 41, 100, 59, 41, false},
@@ -116,7 +119,7 @@ func TestPools(t *testing.T) {
 		},
 		"Only reusable TIME_WAIT gives its port back": {
 			Network{Settings: hundred, Held: 60, Destinations: []Destination{
-				destination(db, 80, States{CloseWait: 20, FinWait2: 20, TimeWait: 20}, 20),
+				destination(db, 80, tcpstate.Counts{tcpstate.CloseWait: 20, tcpstate.FinWait2: 20, tcpstate.TimeWait: 20}, 20),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 40, 100, 60, 40, false},
@@ -126,7 +129,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"An odd range may cost TCP its last port and never UDP": {
-			Network{Settings: Settings{Range: Range{40000, 40098}}, UDPHeld: 98},
+			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}}, UDPHeld: 98},
 			[]figures{
 				{"UDP Bind", 98, 99, 1, 98, false},
 				{"TCP Connect", 0, 98, 98, 0, false},
@@ -134,7 +137,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"On Windows TCP tries every port of an odd range, and UDP has a range of its own": {
-			Network{Settings: Settings{Range: Range{40000, 40098}, Reserved: 9, EveryPort: true, UDP: &UDPSettings{Range{50000, 50299}, 100}}, UDPHeld: 50},
+			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}, Reserved: 9, EveryPort: true, UDP: &UDPSettings{ports.Range{First: 50000, Last: 50299}, 100}}, UDPHeld: 50},
 			[]figures{
 				{"UDP Bind", 50, 200, 150, 25, false},
 				{"TCP Connect", 0, 90, 90, 0, false},
@@ -142,7 +145,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"A range of one port has one": {
-			Network{Settings: Settings{Range: Range{40000, 40000}}},
+			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40000}}},
 			[]figures{
 				{"TCP Connect", 0, 1, 1, 0, false},
 				{"UDP Bind", 0, 1, 1, 0, false},
@@ -150,7 +153,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"Headroom is never negative": {
-			Network{Settings: Settings{Range: Range{40000, 40098}}, Held: 99, Skipped: 99, UDPHeld: 99},
+			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}}, Held: 99, Skipped: 99, UDPHeld: 99},
 			[]figures{
 				{"TCP Connect", 99, 98, 0, 100, false},
 				{"TCP Bind", 99, 98, 0, 100, false},
@@ -159,8 +162,8 @@ func TestPools(t *testing.T) {
 		},
 		"Figures gone wild don't wrap round": {
 			Network{Settings: hundred, Held: 1 << 40, UDPHeld: -1, Destinations: []Destination{
-				destination(db, 80, States{Established: 1<<32 - 1}, 0),
-				destination(db, 81, States{TimeWait: 1}, 1<<32-1),
+				destination(db, 80, tcpstate.Counts{tcpstate.Established: 1<<32 - 1}, 0),
+				destination(db, 81, tcpstate.Counts{tcpstate.TimeWait: 1}, 1<<32-1),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 1<<31 - 1, 100, 0, 100, false},
@@ -172,7 +175,7 @@ func TestPools(t *testing.T) {
 		},
 		"Where bind() can't be told from connect(), a pool is as full as the range may be": {
 			Network{Settings: hundred, Held: 70, Skipped: 5, SkippedListening: 5, BindUnknown: true, Destinations: []Destination{
-				destination(db, 80, States{Established: 30}, 0),
+				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 35, 100, 30, 70, false},
@@ -203,7 +206,7 @@ func TestPools(t *testing.T) {
 
 func TestALookIsAtSocketsNotAtTheirTranslation(t *testing.T) {
 	n := Network{Inode: 7}
-	d := destination(db, 80, States{}, 0)
+	d := destination(db, 80, tcpstate.Counts{}, 0)
 	l := Look{Inode: 7, Source: loop, Destination: db, Port: 80}
 	if !l.Of(Pool{Network: &n, Destination: &d}) || l.Of(Pool{Network: &n, Destination: &d, Kind: SNAT}) {
 		t.Error("a look at a Connect pool must be of that, and not of SNAT to the same destination")
@@ -274,7 +277,7 @@ func TestTightest(t *testing.T) {
 	full := func(inode uint64, ds ...Destination) Network {
 		return Network{Inode: inode, Settings: hundred, Held: 50, Destinations: ds}
 	}
-	fifty := States{Established: 50}
+	fifty := tcpstate.Counts{tcpstate.Established: 50}
 	tests := map[string]struct {
 		networks []Network
 		want     figures
@@ -304,15 +307,15 @@ func TestTightest(t *testing.T) {
 		},
 		"A pool with a destination goes before the one without": {
 			[]Network{{Settings: hundred, Held: 100, Skipped: 100, Destinations: []Destination{
-				destination(db, 1, States{}, 0),
+				destination(db, 1, tcpstate.Counts{}, 0),
 			}}},
 			figures{"TCP Connect 10.0.0.9:1", 100, 100, 0, 100, false}, 0,
 		},
 		"At one percentage more ports used win": {
 			[]Network{
 				full(1, destination(db, 1, fifty, 0)),
-				{Inode: 2, Settings: Settings{Range: Range{1024, 65535}}, Destinations: []Destination{
-					destination(db, 1, States{TimeWait: 32300}, 0),
+				{Inode: 2, Settings: Settings{Range: ports.Range{First: 1024, Last: 65535}}, Destinations: []Destination{
+					destination(db, 1, tcpstate.Counts{tcpstate.TimeWait: 32300}, 0),
 				}},
 			},
 			figures{"TCP Connect 10.0.0.9:1", 32300, 64512, 32212, 50, false}, 2,
@@ -367,7 +370,7 @@ func TestCompareTellsTwinsApart(t *testing.T) {
 	network := Network{Inode: 7, Cookie: 1, Settings: hundred}
 	successor := network
 	successor.Cookie = 2
-	here, there := destination(db, 1, States{}, 0), destination(db, 1, States{}, 0)
+	here, there := destination(db, 1, tcpstate.Counts{}, 0), destination(db, 1, tcpstate.Counts{}, 0)
 	there.Source = db
 	tests := map[string]struct{ first, second Pool }{
 		"A namespace that took over an inode comes after": {
@@ -446,11 +449,11 @@ func TestLevel(t *testing.T) {
 func many(networks, destinations int) *Sample {
 	s := &Sample{}
 	for i := range networks {
-		n := Network{Inode: uint64(i), Settings: Settings{Range: Range{32768, 60999}}, Held: 20000}
+		n := Network{Inode: uint64(i), Settings: Settings{Range: ports.Range{First: 32768, Last: 60999}}, Held: 20000}
 		for j := range destinations {
 			addr := netip.AddrFrom4([4]byte{10, byte(i), byte(j >> 8), byte(j)})
 			n.Destinations = append(n.Destinations, destination(addr, 443,
-				States{Established: uint32(j*7919) % 9000, TimeWait: uint32(j*104729) % 9000}, 0))
+				tcpstate.Counts{tcpstate.Established: uint32(j*7919) % 9000, tcpstate.TimeWait: uint32(j*104729) % 9000}, 0))
 		}
 		s.Networks = append(s.Networks, n)
 	}

@@ -4,69 +4,12 @@
 package socket
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
+
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
-
-// State is a TCP state, numbered as in Linux's include/net/tcp_states.h.
-type State uint8
-
-// The states that a socket is counted in. NEW_SYN_RECV (12) is folded into
-// SynRecv by readers.
-const (
-	Established State = 1
-	SynSent     State = 2
-	SynRecv     State = 3
-	FinWait1    State = 4
-	FinWait2    State = 5
-	TimeWait    State = 6
-	Close       State = 7
-	CloseWait   State = 8
-	LastAck     State = 9
-	Listen      State = 10
-	Closing     State = 11
-	// Bound is a socket that holds a port by bind() and neither listens nor is
-	// connected (TCP_BOUND_INACTIVE, Linux 6.8 and later calls it 13).
-	Bound State = 13
-
-	numStates = 14
-)
-
-// States counts sockets by State.
-type States [numStates]uint32
-
-// Add adds o to s.
-func (s *States) Add(o States) {
-	for i, n := range o {
-		s[i] += n
-	}
-}
-
-// Total is the number of sockets in any state.
-func (s States) Total() int {
-	n := 0
-	for _, c := range s {
-		n += int(c)
-	}
-	return n
-}
-
-// Range is an inclusive range of ports, as in net.ipv4.ip_local_port_range.
-type Range struct{ First, Last uint16 }
-
-// Len is the number of ports in r, 0 when Last is below First.
-func (r Range) Len() int {
-	if r.Last < r.First {
-		return 0
-	}
-	return int(r.Last) - int(r.First) + 1
-}
-
-// Contains says whether port is in r.
-func (r Range) Contains(port uint16) bool { return r.First <= port && port <= r.Last }
-
-func (r Range) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
 
 // Reuse is net.ipv4.tcp_tw_reuse: whose TIME_WAIT sockets connect() may take over.
 type Reuse uint8
@@ -81,7 +24,7 @@ const (
 // Settings are the per-namespace settings that decide how many ports there are.
 type Settings struct {
 	// Range is net.ipv4.ip_local_port_range; on Windows, TCP's dynamic port range.
-	Range Range
+	Range ports.Range
 	// Reserved is the number of ports of net.ipv4.ip_local_reserved_ports inside
 	// Range, on Windows of those excluded: connect() and bind(0) never pick them.
 	Reserved int
@@ -105,7 +48,7 @@ type Settings struct {
 
 // UDPSettings are Settings.Range and Settings.Reserved of UDP.
 type UDPSettings struct {
-	Range    Range
+	Range    ports.Range
 	Reserved int
 }
 
@@ -118,7 +61,7 @@ type Destination struct {
 	Source, Address netip.Addr
 	Port            uint16
 	// States counts the sockets by state; Listen and Bound are always 0 here.
-	States States
+	States tcpstate.Counts
 	// Reusable is how many of States[TimeWait] connect() to this destination
 	// would take over right now.
 	Reusable uint32
@@ -157,7 +100,7 @@ type Network struct {
 	BindUnknown bool
 
 	// States counts every TCP socket of the namespace, whatever its port.
-	States States
+	States tcpstate.Counts
 	// Destinations is absent where the reader's gate found that no pool of this
 	// namespace can be near its end (see Detailed).
 	Destinations []Destination

@@ -1,5 +1,7 @@
 package socket
 
+import "portreeve.io/portreeve/internal/ports"
+
 // Family is a version of IP.
 type Family uint8
 
@@ -22,7 +24,7 @@ type Windows struct {
 	// AutoReuse is the range that connect() without a bind() draws from instead of
 	// TCP's dynamic range; nil where there is none, or where it can't be told (then
 	// Unseen says so).
-	AutoReuse *Range
+	AutoReuse *ports.Range
 	// Statistics are TCP's counters of IPv4 and IPv6, as far as they could be read.
 	Statistics []TCPStatistics
 }
@@ -41,7 +43,7 @@ const (
 type DynamicRange struct {
 	Family   Family
 	Protocol Protocol
-	Range    Range
+	Range    ports.Range
 	Source   RangeSource
 	// Excluded is how many of its ports are excluded. FreeBlocks is how many blocks of
 	// 64 adjacent ports are free, as HNS needs them. Both are nil where the exclusions
@@ -53,7 +55,7 @@ type DynamicRange struct {
 type ExcludedPorts struct {
 	Family   Family
 	Protocol Protocol
-	Range    Range
+	Range    ports.Range
 	// Administered ones were added to stay; the others are reservations of running
 	// programs.
 	Administered bool
@@ -75,7 +77,7 @@ const BlockPorts = 64
 
 // FreeBlocks is how many blocks of BlockPorts adjacent ports of r aren't taken. Blocks
 // may begin anywhere.
-func FreeBlocks(r Range, taken *PortSet) int {
+func FreeBlocks(r ports.Range, taken *ports.Set) int {
 	blocks, run := 0, 0
 	for port := int(r.First); port <= int(r.Last); port++ {
 		if run++; taken.Has(uint16(port)) {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // Value is a value of the registry by its name and its type, such as REG_DWORD.
@@ -29,8 +29,8 @@ func Audit(values []Value) (found []Finding) {
 
 func inVain(v Value) string {
 	near := ""
-	for _, name := range tunable.TcpipNames() {
-		why := tunable.Legacy(name)
+	for _, name := range settings.TcpipNames() {
+		why := settings.Legacy(name)
 		switch d := distance(strings.ToLower(v.Name), strings.ToLower(name)); {
 		case d == 0 && why != "":
 			return why

@@ -5,20 +5,20 @@ import (
 	"errors"
 	"fmt"
 
-	"portreeve.io/portreeve/agent/netsh"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // setDynamicPorts sets the range of IPv4 and then that of IPv6, each where it is another.
 // Where the second can't be set, the first goes back to what it was.
 func (w *Windows) setDynamicPorts(of plan.Write) error {
-	is, _ := tunable.Lookup(tunable.Windows, of.Key)
+	is, _ := settings.Lookup(settings.Windows, of.Key)
 	ctx, was := context.Background(), map[list]netsh.Block{}
 	for i, l := range listsOf(of.Key) {
-		start, count, err := tunable.ParseBlock(is.Split(of.Value)[i])
+		start, count, err := settings.ParseBlock(is.Split(of.Value)[i])
 		if err != nil {
-			return fmt.Errorf("%q: %w", tunable.Clip(of.Value), err)
+			return fmt.Errorf("%q: %w", settings.Clip(of.Value), err)
 		}
 		now, err := w.setDynamicPort(ctx, l, netsh.Block{Start: start, Count: count})
 		if err != nil {

@@ -3,23 +3,23 @@ package tuning
 import (
 	"context"
 
-	"portreeve.io/portreeve/agent/netsh"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // setExclusions adds and takes out, in each of the four lists, what tells the value from
 // what stood. On Windows one command may change the lists of both families, so each
 // list is read before it is changed.
 func (w *Windows) setExclusions(of plan.Write) error {
-	is, _ := tunable.Lookup(tunable.Windows, of.Key)
+	is, _ := settings.Lookup(settings.Windows, of.Key)
 	was, want := is.Split(of.Was), is.Split(of.Value)
 	for i, l := range listsOf(of.Key) {
-		before, err := tunable.ParsePorts(was[i])
+		before, err := settings.ParsePorts(was[i])
 		if err != nil {
 			return err
 		}
-		after, err := tunable.ParsePorts(want[i])
+		after, err := settings.ParsePorts(want[i])
 		if err != nil {
 			return err
 		}
@@ -31,7 +31,7 @@ func (w *Windows) setExclusions(of plan.Write) error {
 }
 
 // changeList takes ports out of a list, and adds some.
-func (w *Windows) changeList(l list, out, in []tunable.Ports) error {
+func (w *Windows) changeList(l list, out, in []settings.Ports) error {
 	if len(out)+len(in) == 0 {
 		return nil
 	}
@@ -42,9 +42,9 @@ func (w *Windows) changeList(l list, out, in []tunable.Ports) error {
 	}
 	for _, e := range now {
 		// An exclusion is deleted as it was added, so what is to stay of it comes back.
-		whole := []tunable.Ports{{First: e.First, Last: e.Last}}
+		whole := []settings.Ports{{First: e.First, Last: e.Last}}
 		keep := without(whole, out)
-		if !e.Administered || tunable.FormatPorts(keep) == tunable.FormatPorts(whole) {
+		if !e.Administered || settings.FormatPorts(keep) == settings.FormatPorts(whole) {
 			continue
 		}
 		if err := w.netsh.DeleteExclusion(ctx, l.family, l.protocol, e.First, e.Last-e.First+1); err != nil {
@@ -57,7 +57,7 @@ func (w *Windows) changeList(l list, out, in []tunable.Ports) error {
 	return w.exclude(ctx, l, without(in, portsOf(now)))
 }
 
-func (w *Windows) exclude(ctx context.Context, l list, ports []tunable.Ports) error {
+func (w *Windows) exclude(ctx context.Context, l list, ports []settings.Ports) error {
 	for _, p := range ports {
 		if err := w.netsh.AddExclusion(ctx, l.family, l.protocol, p.First, p.Last-p.First+1); err != nil {
 			return err
@@ -66,24 +66,24 @@ func (w *Windows) exclude(ctx context.Context, l list, ports []tunable.Ports) er
 	return nil
 }
 
-func portsOf(all []netsh.Exclusion) (ports []tunable.Ports) {
+func portsOf(all []netsh.Exclusion) (ports []settings.Ports) {
 	for _, e := range all {
-		ports = append(ports, tunable.Ports{First: e.First, Last: e.Last})
+		ports = append(ports, settings.Ports{First: e.First, Last: e.Last})
 	}
 	return ports
 }
 
 // without is what is in list and not in others.
-func without(list, others []tunable.Ports) (rest []tunable.Ports) {
+func without(list, others []settings.Ports) (rest []settings.Ports) {
 	for _, p := range list {
-		pieces := []tunable.Ports{p}
+		pieces := []settings.Ports{p}
 		for _, o := range others {
-			var next []tunable.Ports
+			var next []settings.Ports
 			for _, q := range pieces {
-				if low := (tunable.Ports{First: q.First, Last: min(q.Last, o.First-1)}); low.First <= low.Last {
+				if low := (settings.Ports{First: q.First, Last: min(q.Last, o.First-1)}); low.First <= low.Last {
 					next = append(next, low)
 				}
-				if high := (tunable.Ports{First: max(q.First, o.Last+1), Last: q.Last}); high.First <= high.Last {
+				if high := (settings.Ports{First: max(q.First, o.Last+1), Last: q.Last}); high.First <= high.Last {
 					next = append(next, high)
 				}
 			}

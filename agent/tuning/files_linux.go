@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 var errNoSetting = errors.New("not a setting below net that Portreeve knows")
@@ -25,7 +25,7 @@ type Files struct {
 // path is the file of key. Only what the catalogue has gets one, so no key of anybody's
 // leads out of net.
 func (f Files) path(key string) (string, error) {
-	if _, ok := tunable.Lookup(tunable.Linux, key); !ok || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
+	if _, ok := settings.Lookup(settings.Linux, key); !ok || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
 		return "", fmt.Errorf("%.80q: %w", key, errNoSetting)
 	}
 	return filepath.Join(f.Root, filepath.FromSlash(strings.ReplaceAll(key, ".", "/"))), nil

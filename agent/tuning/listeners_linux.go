@@ -4,17 +4,17 @@ import (
 	"cmp"
 	"fmt"
 
-	"portreeve.io/portreeve/agent/inetdiag"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/agent/readers/sockdiag"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // Listeners are the ports that services have in the calling thread's network, whose
 // sysctls are s.
-func Listeners(s Store) ([]tunable.Ports, error) {
+func Listeners(s Store) ([]settings.Ports, error) {
 	r := s.Read("net.ipv4.ip_local_port_range")
-	first, last, err := tunable.ParseSpan(r.Value)
+	first, last, err := settings.ParseSpan(r.Value)
 	if err := cmp.Or(r.Err, err); err != nil {
 		return nil, fmt.Errorf("read the range of ports: %w", err)
 	}
-	return inetdiag.Listening(tunable.Ports{First: first, Last: last})
+	return sockdiag.Listening(settings.Ports{First: first, Last: last})
 }

@@ -13,8 +13,8 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 const (
@@ -118,7 +118,7 @@ func (m *model) start() {
 	m.tuner = New(Options{
 		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Host: m.world, Boot: m.bootID(), Kernel: "6.1",
 		Allow: allowed, Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
-		Listeners: func() ([]tunable.Ports, error) { return []tunable.Ports{{First: 18000, Last: 18000}}, nil },
+		Listeners: func() ([]settings.Ports, error) { return []settings.Ports{{First: 18000, Last: 18000}}, nil },
 		Log:       slog.New(slog.DiscardHandler), Now: func() time.Time { return m.now },
 	})
 }
@@ -243,16 +243,16 @@ func (m *model) meddleWithPorts() {
 }
 
 func join(a, b string) string {
-	list, err := tunable.ParsePorts(strings.Trim(a+","+b, ","))
+	list, err := settings.ParsePorts(strings.Trim(a+","+b, ","))
 	if err != nil {
 		panic(err)
 	}
-	return tunable.FormatPorts(list)
+	return settings.FormatPorts(list)
 }
 
 // check holds each write of Portreeve against what it may do at all.
 func (m *model) check(key, value string) {
-	is, _ := tunable.Lookup(tunable.Linux, key)
+	is, _ := settings.Lookup(settings.Linux, key)
 	e, ok := m.journaled(key)
 	if !ok {
 		m.t.Errorf("%s is written, and the journal does not have it", key)
@@ -290,8 +290,8 @@ func (m *model) checkPorts(e plan.Entry, value string) {
 			m.t.Errorf("port %d of others is taken out of the reserved ones: %q", p, value)
 		}
 	}
-	first, last, _ := tunable.ParseSpan(m.sysctls[rangeKey])
-	oldFirst, oldLast, _ := tunable.ParseSpan(m.theirs[rangeKey])
+	first, last, _ := settings.ParseSpan(m.sysctls[rangeKey])
+	oldFirst, oldLast, _ := settings.ParseSpan(m.theirs[rangeKey])
 	for _, p := range []int{30000, 31111, 32767} {
 		if p >= first && p <= last && (p < oldFirst || p > oldLast) && !next[p] {
 			m.t.Errorf("node port %d is set free while the range is %q", p, m.sysctls[rangeKey])
@@ -306,8 +306,8 @@ func (m *model) checkPorts(e plan.Entry, value string) {
 
 // checkCollisions holds that the range takes no port of a service.
 func (m *model) checkCollisions(value string) {
-	first, last, _ := tunable.ParseSpan(value)
-	oldFirst, oldLast, _ := tunable.ParseSpan(m.theirs[rangeKey])
+	first, last, _ := settings.ParseSpan(value)
+	oldFirst, oldLast, _ := settings.ParseSpan(m.theirs[rangeKey])
 	reserved := set(m.sysctls[reserveKey])
 	for _, p := range []int{18000, 30000, 31111, 32767} {
 		if p >= first && p <= last && (p < oldFirst || p > oldLast) && !reserved[p] {
@@ -319,7 +319,7 @@ func (m *model) checkCollisions(value string) {
 // applied holds that what is said to be applied stands.
 func (m *model) applied() {
 	for _, s := range m.tuner.Settings() {
-		is, ok := tunable.Lookup(tunable.Linux, s.Key)
+		is, ok := settings.Lookup(settings.Linux, s.Key)
 		if s.State != v1alpha1.SettingApplied || s.Want == nil {
 			continue
 		}
@@ -358,7 +358,7 @@ func (m *model) end() {
 	m.tuner.cycle()
 	m.tuner.cycle()
 	for key, want := range m.theirs {
-		if is, _ := tunable.Lookup(tunable.Linux, key); !is.Same(m.sysctls[key], want) {
+		if is, _ := settings.Lookup(settings.Linux, key); !is.Same(m.sysctls[key], want) {
 			m.t.Errorf("%s is %q at the end, and should be %q", key, m.sysctls[key], want)
 		}
 	}

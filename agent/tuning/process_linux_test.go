@@ -15,11 +15,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
 // asTuner makes the test binary apply two specs in turns to its own network namespace,
@@ -54,7 +54,7 @@ func onDisk(dir string) *Tuner {
 }
 
 // standing are the settings that the tests write.
-func standing(ns *nstest.NS) map[string]string {
+func standing(ns *netnstest.NS) map[string]string {
 	got := map[string]string{}
 	ns.Do(func() {
 		for _, key := range []string{rangeKey, reserveKey, "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_fin_timeout"} {
@@ -65,7 +65,7 @@ func standing(ns *nstest.NS) map[string]string {
 }
 
 func TestAProcessThatIsKilledLosesNoOriginal(t *testing.T) {
-	ns := nstest.New(t)
+	ns := netnstest.New(t)
 	ns.Sysctl(reserveKey, "8080,9000-9001")
 	ns.Sysctl("net.ipv4.tcp_fin_timeout", "55")
 	before := standing(ns)
@@ -116,7 +116,7 @@ func await(t *testing.T, done func() bool) {
 
 // TestAFullDiskChangesNothing has a file system of 64 kB that other files fill.
 func TestAFullDiskChangesNothing(t *testing.T) {
-	ns := nstest.New(t)
+	ns := netnstest.New(t)
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
 		t.Skipf("needs to mount: %v", err)
@@ -193,12 +193,12 @@ func TestKeysThatAreTricksHaveNoFile(t *testing.T) {
 }
 
 func TestALongListOfPortsIsWrittenAndReadWhole(t *testing.T) {
-	ns := nstest.New(t)
-	var list []tunable.Ports
+	ns := netnstest.New(t)
+	var list []settings.Ports
 	for p := 1; p < 65535; p += 7 {
-		list = append(list, tunable.Ports{First: p, Last: p})
+		list = append(list, settings.Ports{First: p, Last: p})
 	}
-	want := tunable.FormatPorts(list)
+	want := settings.FormatPorts(list)
 	ns.Do(func() {
 		f := Files{Root: "/proc/sys"}
 		for _, value := range []string{want, ""} {
@@ -215,7 +215,7 @@ func TestALongListOfPortsIsWrittenAndReadWhole(t *testing.T) {
 // TestAWishStandsAtOnce takes the time from a spec to its sysctls, through a real
 // journal and its fsyncs.
 func TestAWishStandsAtOnce(t *testing.T) {
-	ns := nstest.New(t)
+	ns := netnstest.New(t)
 	tuner := onDisk(t.TempDir())
 	defer tuner.Close()
 	var took []time.Duration

@@ -9,7 +9,7 @@ import (
 	"unicode/utf16"
 
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // RegFile is originals as a file that regedit imports: UTF-16 with a byte order mark,
@@ -18,11 +18,11 @@ import (
 func RegFile(entries []plan.Entry) []byte {
 	lines := []string{"Windows Registry Editor Version 5.00", "",
 		"; What stood before Portreeve. The values work after a restart.",
-		`[HKEY_LOCAL_MACHINE\` + strings.TrimSuffix(tunable.Tcpip, `\`) + "]"}
+		`[HKEY_LOCAL_MACHINE\` + strings.TrimSuffix(settings.Tcpip, `\`) + "]"}
 	var commands []string
 	slices.SortFunc(entries, func(a, b plan.Entry) int { return strings.Compare(a.Key, b.Key) })
 	for _, e := range entries {
-		if name, ok := strings.CutPrefix(e.Key, tunable.Tcpip); ok {
+		if name, ok := strings.CutPrefix(e.Key, settings.Tcpip); ok {
 			lines = append(lines, regValue(name, e.Original))
 			continue
 		}
@@ -37,32 +37,32 @@ func RegFile(entries []plan.Entry) []byte {
 
 // regValue is a line of a value, or a comment where the journal has no number for it.
 func regValue(name, original string) string {
-	if original == tunable.Unset {
+	if original == settings.Unset {
 		return strconv.Quote(name) + "=-"
 	}
 	n, err := strconv.ParseUint(original, 10, 32)
 	if err != nil {
-		return "; " + name + ": " + tunable.Clip(strconv.Quote(original))
+		return "; " + name + ": " + settings.Clip(strconv.Quote(original))
 	}
 	return fmt.Sprintf("%q=dword:%08x", name, n)
 }
 
 // netshCommands are what gives e back, as comments.
 func netshCommands(e plan.Entry) (lines []string) {
-	is, ok := tunable.Lookup(tunable.Windows, e.Key)
+	is, ok := settings.Lookup(settings.Windows, e.Key)
 	if !ok || len(e.Wrote) == 0 {
 		return nil
 	}
 	originals, wrote := is.Split(e.Original), is.Split(e.Wrote[0])
 	for i, l := range listsOf(e.Key) {
 		protocol := strings.ToLower(l.protocol.String())
-		if e.Key != tunable.ExcludedPorts {
-			if start, count, err := tunable.ParseBlock(originals[i]); err == nil {
+		if e.Key != settings.ExcludedPorts {
+			if start, count, err := settings.ParseBlock(originals[i]); err == nil {
 				lines = append(lines, fmt.Sprintf("; netsh int %s set dynamicport %s start=%d num=%d", l.family, protocol, start, count))
 			}
 			continue
 		}
-		ports, _ := tunable.ParsePorts(wrote[i]) // what is no list of ports is none of ours
+		ports, _ := settings.ParsePorts(wrote[i]) // what is no list of ports is none of ours
 		for _, p := range ports {
 			lines = append(lines, fmt.Sprintf("; netsh int %s delete excludedportrange protocol=%s startport=%d numberofports=%d store=persistent",
 				l.family, protocol, p.First, p.Last-p.First+1))

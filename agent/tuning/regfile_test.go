@@ -7,17 +7,17 @@ import (
 	"unicode/utf16"
 
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
-	"portreeve.io/portreeve/hack/golden"
+	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
 func TestRegFile(t *testing.T) {
 	got := RegFile([]plan.Entry{
-		{Key: tunable.DynamicTCP, Original: "IPv4 1025 64511; IPv6 49152 16384", Wrote: []string{"16385 49151"}},
-		{Key: tunable.ExcludedPorts, Original: "5357", Wrote: []string{"IPv4 TCP 9000,30000-32767; IPv6 TCP 30000-32767; IPv4 UDP ; IPv6 UDP "}},
+		{Key: settings.DynamicTCP, Original: "IPv4 1025 64511; IPv6 49152 16384", Wrote: []string{"16385 49151"}},
+		{Key: settings.ExcludedPorts, Original: "5357", Wrote: []string{"IPv4 TCP 9000,30000-32767; IPv6 TCP 30000-32767; IPv4 UDP ; IPv6 UDP "}},
 		{Key: timedWait, Original: "120", Wrote: []string{"30"}},
-		{Key: maxPort, Original: tunable.Unset, Wrote: []string{"16384"}},
-		{Key: tunable.Tcpip + "KeepAliveTime", Original: "4294967295", Wrote: []string{"1000"}},
+		{Key: maxPort, Original: settings.Unset, Wrote: []string{"16384"}},
+		{Key: settings.Tcpip + "KeepAliveTime", Original: "4294967295", Wrote: []string{"1000"}},
 		{Key: "of a newer version", Original: "1", Wrote: []string{"2"}},
 	})
 	golden.Check(t, "testdata/originals.reg.txt", decodeUTF16(t, got))

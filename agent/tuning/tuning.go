@@ -20,13 +20,9 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
-
-// AnnotationHold on a node's PortPressure, set to "true", makes its agent change
-// nothing.
-const AnnotationHold = "portreeve.io/hold"
 
 // Store is where settings stand: the sysctls of a network, or a Windows machine's
 // registry and netsh.
@@ -44,7 +40,7 @@ type Options struct {
 	// Pods tunes inside pods' networks; nil where this agent does not.
 	Pods Pods
 	// OS is the machine's, Linux where it is empty.
-	OS tunable.OS
+	OS settings.OS
 	// Boot is the boot ID, Kernel the release.
 	Boot, Kernel string
 	// Allow are the keys that may be set.
@@ -52,7 +48,7 @@ type Options struct {
 	// Protect are the ports that a wider range on the host must leave alone, and
 	// Listeners those that something listens on there right now.
 	Protect   []plan.Protected
-	Listeners func() ([]tunable.Ports, error)
+	Listeners func() ([]settings.Ports, error)
 	// Stopped says why nothing may be changed for now; empty where all may.
 	Stopped func() string
 	// Unfit is why nothing can be tuned here; empty where something can.
@@ -123,8 +119,8 @@ func (t *Tuner) Poke() {
 // Object takes the node's PortPressure whenever it has changed, and does not wait.
 func (t *Tuner) Object(p *v1alpha1.PortPressure) {
 	w := journal.Wish{Settings: p.Spec.Settings}
-	if p.Annotations[AnnotationHold] == "true" {
-		w.Stop = "the annotation " + AnnotationHold + " of this node's PortPressure stops every change"
+	if p.Annotations[v1alpha1.AnnotationHold] == "true" {
+		w.Stop = "the annotation " + v1alpha1.AnnotationHold + " of this node's PortPressure stops every change"
 	}
 	t.mu.Lock()
 	first, before := t.asked == nil, t.list

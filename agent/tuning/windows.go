@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"portreeve.io/portreeve/agent/netsh"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // Registry is a key of the registry and its values of type REG_DWORD.
@@ -61,7 +61,7 @@ func NewWindows(tcpip Registry, client netsh.Client, now func() time.Time) *Wind
 
 // Read implements Store.
 func (w *Windows) Read(key string) plan.Reading {
-	if name, ok := strings.CutPrefix(key, tunable.Tcpip); ok {
+	if name, ok := strings.CutPrefix(key, settings.Tcpip); ok {
 		return w.readValue(name)
 	}
 	w.mu.Lock()
@@ -97,14 +97,14 @@ func (w *Windows) readValue(name string) plan.Reading {
 	case err != nil:
 		return plan.Reading{Err: err}
 	case value == nil:
-		return plan.Reading{Value: tunable.Unset, ReadOnly: w.registry.Writable() != nil}
+		return plan.Reading{Value: settings.Unset, ReadOnly: w.registry.Writable() != nil}
 	}
 	return plan.Reading{Value: strconv.FormatUint(uint64(*value), 10), ReadOnly: w.registry.Writable() != nil}
 }
 
 // ask reads a setting of netsh's, each of its parts.
 func (w *Windows) ask(key string) plan.Reading {
-	is, ok := tunable.Lookup(tunable.Windows, key)
+	is, ok := settings.Lookup(settings.Windows, key)
 	if !ok {
 		return plan.Reading{Err: fmt.Errorf("%.80q: not a setting of Windows that Portreeve knows", key)}
 	}
@@ -122,18 +122,18 @@ func (w *Windows) ask(key string) plan.Reading {
 // askPart reads one part. What running programs exclude is not ours: netsh's own is
 // administered.
 func (w *Windows) askPart(key string, l list) plan.Reading {
-	if key != tunable.ExcludedPorts {
+	if key != settings.ExcludedPorts {
 		b, err := w.netsh.DynamicPorts(context.Background(), l.family, l.protocol)
 		return plan.Reading{Value: b.String(), Err: err}
 	}
 	all, err := w.netsh.Exclusions(context.Background(), l.family, l.protocol)
 	theirs := slices.DeleteFunc(slices.Clone(all), func(e netsh.Exclusion) bool { return e.Administered })
-	return plan.Reading{Value: tunable.FormatPorts(portsOf(all)), Foreign: tunable.FormatPorts(portsOf(theirs)), Err: err}
+	return plan.Reading{Value: settings.FormatPorts(portsOf(all)), Foreign: settings.FormatPorts(portsOf(theirs)), Err: err}
 }
 
 // Write implements Store.
 func (w *Windows) Write(of plan.Write) error {
-	if name, ok := strings.CutPrefix(of.Key, tunable.Tcpip); ok {
+	if name, ok := strings.CutPrefix(of.Key, settings.Tcpip); ok {
 		return w.writeValue(name, of.Value)
 	}
 	w.mu.Lock()
@@ -151,7 +151,7 @@ func (w *Windows) Write(of plan.Write) error {
 }
 
 func (w *Windows) writeValue(name, value string) error {
-	if value == tunable.Unset {
+	if value == settings.Unset {
 		return w.registry.Delete(name)
 	}
 	n, err := strconv.ParseUint(value, 10, 32)
@@ -163,9 +163,9 @@ func (w *Windows) writeValue(name, value string) error {
 
 func (w *Windows) set(of plan.Write) error {
 	switch of.Key {
-	case tunable.DynamicTCP, tunable.DynamicUDP:
+	case settings.DynamicTCP, settings.DynamicUDP:
 		return w.setDynamicPorts(of)
-	case tunable.ExcludedPorts:
+	case settings.ExcludedPorts:
 		return w.setExclusions(of)
 	}
 	return fmt.Errorf("%.80q: not a setting of Windows that Portreeve knows", of.Key)
@@ -180,9 +180,9 @@ type list struct {
 // listsOf are those of key, in the order of its parts in the catalogue.
 func listsOf(key string) []list {
 	switch key {
-	case tunable.DynamicTCP:
+	case settings.DynamicTCP:
 		return []list{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}}
-	case tunable.DynamicUDP:
+	case settings.DynamicUDP:
 		return []list{{netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
 	}
 	return []list{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}, {netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}

@@ -10,30 +10,30 @@ import (
 	"testing"
 	"time"
 
-	"portreeve.io/portreeve/agent/netsh"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 const (
-	timedWait = tunable.Tcpip + "TcpTimedWaitDelay"
-	maxPort   = tunable.Tcpip + "MaxUserPort"
+	timedWait = settings.Tcpip + "TcpTimedWaitDelay"
+	maxPort   = settings.Tcpip + "MaxUserPort"
 )
 
 var (
-	allowedOnWindows = []string{timedWait, maxPort, tunable.DynamicTCP, tunable.DynamicUDP, tunable.ExcludedPorts}
+	allowedOnWindows = []string{timedWait, maxPort, settings.DynamicTCP, settings.DynamicUDP, settings.ExcludedPorts}
 	wishesOfWindows  = map[string][]string{
-		timedWait:                          {"30", "60", "90", "301", "x"},
-		maxPort:                            {"5000", "16384", "65534"},
-		tunable.DynamicTCP:                 {"16385 49151", "20000 45000", "49152 16384", "1 2"},
-		tunable.DynamicUDP:                 {"16385 49151", "50000 10000"},
-		tunable.ExcludedPorts:              {"", "9000", "9000-9010,40000"},
-		tunable.Tcpip + "KeepAliveTime":    {"1000"}, // not allowed
-		tunable.Tcpip + "MaxFreeTcbs":      {"1"},
-		"net.ipv4.tcp_fin_timeout":         {"30"},
-		tunable.Tcpip + `..\..\Start\Type`: {"4"},
+		timedWait:                           {"30", "60", "90", "301", "x"},
+		maxPort:                             {"5000", "16384", "65534"},
+		settings.DynamicTCP:                 {"16385 49151", "20000 45000", "49152 16384", "1 2"},
+		settings.DynamicUDP:                 {"16385 49151", "50000 10000"},
+		settings.ExcludedPorts:              {"", "9000", "9000-9010,40000"},
+		settings.Tcpip + "KeepAliveTime":    {"1000"}, // not allowed
+		settings.Tcpip + "MaxFreeTcbs":      {"1"},
+		"net.ipv4.tcp_fin_timeout":          {"30"},
+		settings.Tcpip + `..\..\Start\Type`: {"4"},
 	}
 	// What another program writes is nothing that a wish has.
 	foreignRanges = []netsh.Block{{Start: 33000, Count: 32000}, {Start: 1024, Count: 64000}}
@@ -82,7 +82,7 @@ func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
 func (m *windowsModel) start() {
 	clock := func() time.Time { return m.now }
 	m.tuner = New(Options{
-		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Boot: m.bootID(), OS: tunable.Windows, Kernel: "10.0.20348",
+		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Boot: m.bootID(), OS: settings.Windows, Kernel: "10.0.20348",
 		Host:  NewWindows(m.windowsWorld, netsh.Client{Run: m.run}, clock),
 		Allow: allowedOnWindows, Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
 		Log: slog.New(slog.DiscardHandler), Now: clock,
@@ -204,18 +204,18 @@ func (m *windowsModel) meddleWithExclusions(l list, e netsh.Exclusion) {
 
 // check holds each write against what it may do at all.
 func (m *windowsModel) check(key, what string) {
-	if name, ok := strings.CutPrefix(key, tunable.Tcpip); ok {
+	if name, ok := strings.CutPrefix(key, settings.Tcpip); ok {
 		if _, other := m.windowsWorld.values[name].(string); other {
 			m.t.Errorf("%s is of another type, and %s is written", name, what)
 		}
 		if _, journaled := m.journaledOnWindows(key); !journaled {
 			m.t.Errorf("%s is written, and the journal does not have it", key)
 		}
-		theirs, is := tunable.Unset, m.values[name]
+		theirs, is := settings.Unset, m.values[name]
 		if is != nil {
 			theirs = fmt.Sprint(is)
 		}
-		if s, _ := tunable.Lookup(tunable.Windows, key); what != theirs && (s.Check(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
+		if s, _ := settings.Lookup(settings.Windows, key); what != theirs && (s.Check(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
 			m.t.Errorf("%s = %s is written, and it was %s", key, what, theirs)
 		}
 		return
@@ -267,7 +267,7 @@ func (m *windowsModel) journaledOnWindows(key string) (plan.Entry, bool) {
 // applied holds that what is said to be applied stands, and works.
 func (m *windowsModel) applied() {
 	for _, s := range m.tuner.Settings() {
-		name, inRegistry := strings.CutPrefix(s.Key, tunable.Tcpip)
+		name, inRegistry := strings.CutPrefix(s.Key, settings.Tcpip)
 		waits := s.State == v1alpha1.SettingRestartRequired
 		if !inRegistry || s.Want == nil || s.State != v1alpha1.SettingApplied && !waits {
 			continue
@@ -302,7 +302,7 @@ func (m *windowsModel) end() {
 		}
 	}
 	for _, l := range everyList {
-		if want := tunable.FormatPorts(portsOf(m.theirs[l])); m.excludedPorts(l) != want {
+		if want := settings.FormatPorts(portsOf(m.theirs[l])); m.excludedPorts(l) != want {
 			m.t.Errorf("%v excludes %s at the end, and should %s", l, m.excludedPorts(l), want)
 		}
 	}

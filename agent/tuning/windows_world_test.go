@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"portreeve.io/portreeve/agent/netsh"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // windowsWorld is a Windows machine in memory: a registry, and what netsh keeps. Its disk
@@ -30,7 +30,7 @@ type windowsWorld struct {
 	runs    int
 }
 
-var everyList = listsOf(tunable.ExcludedPorts)
+var everyList = listsOf(settings.ExcludedPorts)
 
 func newWindowsWorld() *windowsWorld {
 	w := &windowsWorld{world: newWorld(), values: map[string]any{"TcpTimedWaitDelay": uint32(120), "Odd": "a string"},
@@ -64,7 +64,7 @@ func (w *windowsWorld) Set(name string, value uint32) error {
 		return errors.New("Access is denied.") //nolint:revive // Windows' words
 	}
 	w.kernelWrites++
-	w.wrote(tunable.Tcpip+name, strconv.Itoa(int(value)))
+	w.wrote(settings.Tcpip+name, strconv.Itoa(int(value)))
 	w.values[name] = value
 	w.step()
 	return nil
@@ -73,7 +73,7 @@ func (w *windowsWorld) Set(name string, value uint32) error {
 func (w *windowsWorld) Delete(name string) error {
 	w.step()
 	w.kernelWrites++
-	w.wrote(tunable.Tcpip+name, tunable.Unset)
+	w.wrote(settings.Tcpip+name, settings.Unset)
 	delete(w.values, name)
 	w.step()
 	return nil
@@ -153,5 +153,5 @@ func (w *windowsWorld) change(verb string, l list, e netsh.Exclusion) error {
 
 // excludedPorts are the ports of a list, as the kernel spells them.
 func (w *windowsWorld) excludedPorts(l list) string {
-	return tunable.FormatPorts(portsOf(w.excluded[l]))
+	return settings.FormatPorts(portsOf(w.excluded[l]))
 }

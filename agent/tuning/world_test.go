@@ -10,8 +10,8 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // world is a kernel and a disk in memory that fail where they are told to.
@@ -200,7 +200,7 @@ func (w *world) journaled(key string) (plan.Entry, bool) {
 
 func set(list string) map[int]bool {
 	ports := map[int]bool{}
-	ranges, err := tunable.ParsePorts(list)
+	ranges, err := settings.ParsePorts(list)
 	if err != nil {
 		panic(err)
 	}

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"portreeve.io/portreeve/hack/golden"
+	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
 // full has every field set.

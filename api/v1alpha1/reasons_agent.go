@@ -21,3 +21,10 @@ const (
 	ReportingController = "portreeve.io/controller"
 	ReportingAgent      = "portreeve.io/agent"
 )
+
+// AgentPodLabels selects the pods of agents, in every namespace and however they were
+// installed. It must not be modified.
+var AgentPodLabels = map[string]string{
+	"app.kubernetes.io/name":      "portreeve",
+	"app.kubernetes.io/component": "agent",
+}

@@ -35,3 +35,7 @@ const (
 // AnnotationRestartRequired is "true" on a Node whose settings wait for a restart, where
 // the controller may say so (--annotate-restart); else it is absent.
 const AnnotationRestartRequired = "portreeve.io/restart-required"
+
+// AnnotationHold, set to "true" on a node's PortPressure, makes the node's agent keep
+// every setting as it is: it neither applies nor restores anything.
+const AnnotationHold = "portreeve.io/hold"

@@ -28,8 +28,8 @@ import (
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers"
-	"portreeve.io/portreeve/controllers/internal/testenv"
 	"portreeve.io/portreeve/controllers/nodetuning"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 func TestMain(m *testing.M) {

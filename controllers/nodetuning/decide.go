@@ -8,10 +8,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/resolve"
 	"portreeve.io/portreeve/controllers/internal/rollout"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // cluster is what a decision is made from.
@@ -120,12 +120,12 @@ type view struct {
 	tunings []*tuning // those with precedence first
 	byName  map[string]*node
 	result  resolve.Result
-	asks    map[string]map[tunable.OS][]v1alpha1.Setting // of any node, by NodeTuning
-	held    bool                                         // by a NodeTuning that can't be read
+	asks    map[string]map[settings.OS][]v1alpha1.Setting // of any node, by NodeTuning
+	held    bool                                          // by a NodeTuning that can't be read
 }
 
 func newView(c cluster) *view {
-	v := &view{cluster: c, byName: map[string]*node{}, asks: map[string]map[tunable.OS][]v1alpha1.Setting{}}
+	v := &view{cluster: c, byName: map[string]*node{}, asks: map[string]map[settings.OS][]v1alpha1.Setting{}}
 	var readable []v1alpha1.NodeTuning
 	for i := range c.tunings {
 		t := &c.tunings[i]
@@ -134,8 +134,8 @@ func newView(c cluster) *view {
 			continue
 		}
 		readable = append(readable, t.NodeTuning)
-		v.asks[t.Name] = map[tunable.OS][]v1alpha1.Setting{
-			tunable.Linux: resolve.Settings(tunable.Linux, &t.NodeTuning), tunable.Windows: resolve.Settings(tunable.Windows, &t.NodeTuning),
+		v.asks[t.Name] = map[settings.OS][]v1alpha1.Setting{
+			settings.Linux: resolve.Settings(settings.Linux, &t.NodeTuning), settings.Windows: resolve.Settings(settings.Windows, &t.NodeTuning),
 		}
 	}
 	slices.SortFunc(v.tunings, func(a, b *tuning) int {

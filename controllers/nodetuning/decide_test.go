@@ -11,9 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/resolve"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 var (
@@ -24,7 +24,7 @@ var (
 // machine is a node that has reported, whose spec has never had settings.
 func machine(name string) *node {
 	return &node{
-		Node: resolve.Node{Name: name, OS: tunable.Linux}, generation: 1, spec: v1alpha1.PortPressureSpec{Thresholds: defaults},
+		Node: resolve.Node{Name: name, OS: settings.Linux}, generation: 1, spec: v1alpha1.PortPressureSpec{Thresholds: defaults},
 		status: &v1alpha1.PortPressureStatus{ObservedGeneration: 1, ObservedAt: &metav1.Time{Time: noon}, UsedPercent: new(int32(1))},
 	}
 }

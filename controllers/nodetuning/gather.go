@@ -13,10 +13,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/resolve"
 	"portreeve.io/portreeve/controllers/portpressure"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // Tuning is an empty NodeTuning as the cache has them: without a Go type, so that one
@@ -118,7 +118,7 @@ func (r *Reconciler) readPressures(ctx context.Context) (map[string]*v1alpha1.Po
 func newNode(n *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) *node {
 	return &node{
 		pressure:   p,
-		Node:       resolve.Node{Name: n.Name, OS: tunable.OS(n.Labels[corev1.LabelOSStable]), Labels: n.Labels},
+		Node:       resolve.Node{Name: n.Name, OS: settings.OS(n.Labels[corev1.LabelOSStable]), Labels: n.Labels},
 		spec:       p.Spec,
 		generation: p.Generation,
 		agent:      p.Labels[v1alpha1.LabelAgent],

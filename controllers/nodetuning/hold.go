@@ -7,8 +7,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // take finds what n has of each NodeTuning. The spec says so. Where it has no list, as
@@ -172,7 +172,7 @@ func inOrder(a, b v1alpha1.Setting) int {
 // rank is the catalogue's order.
 var rank = func() map[string]int {
 	ranks := map[string]int{}
-	for i, s := range tunable.All() {
+	for i, s := range settings.All() {
 		ranks[s.Key] = i
 	}
 	return ranks

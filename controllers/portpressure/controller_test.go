@@ -105,7 +105,7 @@ func node(uid types.UID) *corev1.Node {
 
 func agentPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "portreeve-system", Name: name, Labels: AgentPods},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "portreeve-system", Name: name, Labels: v1alpha1.AgentPodLabels},
 		Spec:       corev1.PodSpec{NodeName: "n"},
 		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}},
 	}

@@ -16,12 +16,6 @@ import (
 	"portreeve.io/portreeve/controllers/internal/queue"
 )
 
-// AgentPods are the labels of the agents' pods, whoever installs them.
-var AgentPods = map[string]string{
-	"app.kubernetes.io/name":      "portreeve",
-	"app.kubernetes.io/component": "agent",
-}
-
 // PodNodeField is the index of pods by the node that they run on.
 const PodNodeField = "spec.nodeName"
 

@@ -22,9 +22,9 @@ import (
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers"
-	"portreeve.io/portreeve/controllers/internal/testenv"
 	"portreeve.io/portreeve/controllers/portpressure"
 	"portreeve.io/portreeve/controllers/release"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 func TestMain(m *testing.M) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"portreeve.io/portreeve/hack/golden"
+	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
 func exampleCliff() cliff {

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 // dumps asks each namespace for its TCP sockets by sock_diag, IPv4 and then IPv6,

@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"time"
 
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 // exporter is Debian's node_exporter, scraped inside the namespace.

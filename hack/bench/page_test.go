@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"portreeve.io/portreeve/hack/golden"
+	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
 func ms(n ...float64) []time.Duration {

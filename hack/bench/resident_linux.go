@@ -13,15 +13,16 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent"
-	"portreeve.io/portreeve/agent/inetdiag"
-	"portreeve.io/portreeve/agent/portwalk"
+	"portreeve.io/portreeve/agent/readers/portwalk"
+	"portreeve.io/portreeve/agent/readers/sockdiag"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // readers are the project's own.
 var readers = map[string]func() (agent.Reader, error){
 	"portwalk": func() (agent.Reader, error) { return portwalk.Open(portwalk.Options{}) },
-	"sockdiag": func() (agent.Reader, error) { return inetdiag.Open(inetdiag.Options{}) },
+	"sockdiag": func() (agent.Reader, error) { return sockdiag.Open(sockdiag.Options{}) },
 }
 
 // resident is a reader in a process of its own, so that its memory is only its.
@@ -115,7 +116,7 @@ func measure(r agent.Reader, q question) answer {
 	a.Pools = len(socket.Worst(s.Pools(), 10))
 	a.CPU = selfTime() - before
 	for _, n := range s.Networks {
-		a.Sockets[n.Inode] = n.States.Total() - int(n.States[socket.Listen]) - int(n.States[socket.Bound])
+		a.Sockets[n.Inode] = n.States.Total() - int(n.States[tcpstate.Listen]) - int(n.States[tcpstate.Bound])
 	}
 	return a
 }

@@ -1,6 +1,6 @@
 package main
 
-import "portreeve.io/portreeve/hack/netload/testnet"
+import "portreeve.io/portreeve/internal/testutil/testnet"
 
 // The names of the subjects.
 const (

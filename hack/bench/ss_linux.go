@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"time"
 
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 // ss runs `ss -Htan` once in each namespace.

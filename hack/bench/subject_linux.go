@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 // subject is something that reads the sockets of a scenario.

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 func TestAWrongValueIsRefusedInASentence(t *testing.T) {
@@ -293,13 +293,13 @@ func TestWhatNodesAllow(t *testing.T) {
 // The nodes allow what the agent knows: the schema's list is the catalogue's.
 func TestTheSchemaKnowsTheCatalogue(t *testing.T) {
 	schema := readChart(t, "values.schema.json", json.Unmarshal)
-	for definition, os := range map[string]tunable.OS{"sysctl": tunable.Linux, "windowsSetting": tunable.Windows} {
+	for definition, os := range map[string]settings.OS{"sysctl": settings.Linux, "windowsSetting": settings.Windows} {
 		got, _, err := unstructured.NestedStringSlice(schema, "definitions", definition, "enum")
 		if err != nil {
 			t.Fatal(err)
 		}
 		var want []string
-		for _, s := range tunable.All() {
+		for _, s := range settings.All() {
 			if s.OS == os {
 				want = append(want, s.Key)
 			}

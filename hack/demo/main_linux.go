@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"portreeve.io/portreeve/hack/demo/plane"
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/controlplane"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 func main() {
@@ -48,10 +48,10 @@ type demo struct {
 
 	address string // the Node's
 
-	plane      *plane.Plane
+	plane      *controlplane.Plane
 	node       string
-	controller *plane.Process
-	agent      *plane.Process
+	controller *controlplane.Process
+	agent      *controlplane.Process
 	drawn      int   // lines of the last frame, on a terminal
 	left       error // why something may be left
 }
@@ -61,7 +61,7 @@ func (d *demo) run(ctx context.Context, programs string) (err error) {
 		return err
 	}
 	d.say("starting etcd and kube-apiserver on loopback")
-	if d.plane, err = plane.Start(".", programs, "demo"); err != nil {
+	if d.plane, err = controlplane.Start(".", programs, "demo"); err != nil {
 		return err
 	}
 	defer func() {

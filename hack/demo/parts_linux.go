@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"portreeve.io/portreeve/hack/demo/plane"
+	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
 // gateway is the label of the nodes that the sample selects.
@@ -37,12 +37,12 @@ func (d *demo) startParts(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	controllerPod, err := d.startPart(ctx, &d.controller, plane.Controller, "portreeve-controller",
+	controllerPod, err := d.startPart(ctx, &d.controller, controlplane.Controller, "portreeve-controller",
 		"--metrics-address=0", "--health-address="+controllerHealth)
 	if err != nil {
 		return err
 	}
-	agentPod, err := d.startPart(ctx, &d.agent, plane.Agent, "portreeve-agent",
+	agentPod, err := d.startPart(ctx, &d.agent, controlplane.Agent, "portreeve-agent",
 		"run", "--node-name="+d.node, "--address="+agentAddress, "--tick=1s", "--pressed-tick=1s",
 		"--tune=host", "--host-ip="+d.address, "--state-dir="+filepath.Join(d.plane.Dir, "agent"))
 	if err != nil {
@@ -56,7 +56,7 @@ func (d *demo) startParts(ctx context.Context) (err error) {
 
 // startPart creates the pod that the workload would have here, and runs the program
 // with the token that this pod would have.
-func (d *demo) startPart(ctx context.Context, part **plane.Process, workload, program string, args ...string) (*corev1.Pod, error) {
+func (d *demo) startPart(ctx context.Context, part **controlplane.Process, workload, program string, args ...string) (*corev1.Pod, error) {
 	pod, err := d.plane.NewPod(workload, d.node)
 	if err != nil {
 		return nil, err

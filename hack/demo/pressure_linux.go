@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/demo/plane"
+	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
 const about = `
@@ -89,7 +89,7 @@ func (d *demo) calm(ctx context.Context) (levels, error) {
 }
 
 // load starts both churns, and returns the one that fills a pool.
-func (d *demo) load(ctx context.Context) (*plane.Process, error) {
+func (d *demo) load(ctx context.Context) (*controlplane.Process, error) {
 	netload := filepath.Join(d.bin, "netload")
 	if _, err := d.plane.Run("cache", netload, "-to", "127.0.0.3:6379", "-churn", "6"); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (d *demo) load(ctx context.Context) (*plane.Process, error) {
 }
 
 // unload ends the load, and says what its clients saw.
-func (d *demo) unload(load *plane.Process) error {
+func (d *demo) unload(load *controlplane.Process) error {
 	if err := errors.Join(load.Check(), load.Stop()); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/demo/plane"
+	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
 // The sysctls that the sample sets, of this network namespace: they are read as
@@ -37,7 +37,7 @@ const (
 const relief = 5 * time.Second
 
 // tune applies the sample until there is headroom again, and then deletes it.
-func (d *demo) tune(ctx context.Context, seen *levels, load *plane.Process) error {
+func (d *demo) tune(ctx context.Context, seen *levels, load *controlplane.Process) error {
 	originals, err := sysctls()
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 
 	"portreeve.io/portreeve/agent/report"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/demo/plane"
+	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
 // agent is one hollow agent.
@@ -63,8 +63,8 @@ func impersonate(admin *rest.Config, node string) *rest.Config {
 	c := rest.CopyConfig(admin)
 	c.QPS = 0
 	c.Impersonate = rest.ImpersonationConfig{
-		UserName: "system:serviceaccount:" + plane.Namespace + ":portreeve-agent",
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + plane.Namespace, "system:authenticated"},
+		UserName: "system:serviceaccount:" + controlplane.Namespace + ":portreeve-agent",
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + controlplane.Namespace, "system:authenticated"},
 		Extra:    map[string][]string{"authentication.kubernetes.io/node-name": {node}},
 	}
 	return c

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"portreeve.io/portreeve/hack/demo/plane"
+	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
 // names are those of the nodes.
@@ -21,9 +21,9 @@ func names(n int) []string {
 }
 
 // populate creates each node, and a ready pod of the agent on it.
-func populate(ctx context.Context, p *plane.Plane, nodes []string) error {
+func populate(ctx context.Context, p *controlplane.Plane, nodes []string) error {
 	return each(ctx, nodes, func(ctx context.Context, name string) error {
-		pod, err := p.NewPod(plane.Agent, name)
+		pod, err := p.NewPod(controlplane.Agent, name)
 		if err != nil {
 			return err
 		}

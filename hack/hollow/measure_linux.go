@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"portreeve.io/portreeve/hack/demo/plane"
+	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
 // The longest that the parts of a run may take.
@@ -21,7 +21,7 @@ const (
 
 func (o options) measure(ctx context.Context) (f figures, err error) {
 	say("starting etcd and kube-apiserver")
-	p, err := plane.Start(".", o.programs, "hollow")
+	p, err := controlplane.Start(".", o.programs, "hollow")
 	if err != nil {
 		return f, err
 	}
@@ -49,7 +49,7 @@ func (o options) measure(ctx context.Context) (f figures, err error) {
 	return f, err
 }
 
-func (o options) phases(ctx context.Context, p *plane.Plane, agents *fleet, f *figures) error {
+func (o options) phases(ctx context.Context, p *controlplane.Plane, agents *fleet, f *figures) error {
 	controller, err := startController(ctx, p, o.controller, agents.agents[0].node)
 	if err != nil {
 		return err
@@ -98,8 +98,8 @@ func (o options) phases(ctx context.Context, p *plane.Plane, agents *fleet, f *f
 
 // startController runs the controller with the token that its pod on the node would
 // have.
-func startController(ctx context.Context, p *plane.Plane, program, node string) (*plane.Process, error) {
-	pod, err := p.NewPod(plane.Controller, node)
+func startController(ctx context.Context, p *controlplane.Plane, program, node string) (*controlplane.Process, error) {
+	pod, err := p.NewPod(controlplane.Controller, node)
 	if err != nil {
 		return nil, err
 	}

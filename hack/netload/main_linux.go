@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 const (

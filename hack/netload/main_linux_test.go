@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 func TestFlagsBecomeALoad(t *testing.T) {

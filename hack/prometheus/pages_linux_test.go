@@ -17,6 +17,8 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // everything serves the metrics of an agent and of the controller.
@@ -55,10 +57,10 @@ func worst() *metrics.Metrics {
 	owner := socket.Owner{Kind: socket.OwnerPod, PodUID: "0b8ba9f1-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "checkout-7f"}
 	pod := socket.Network{
 		Inode: 2, Cookie: 2, Owner: owner, Detailed: true, Held: 950,
-		Settings: socket.Settings{Range: socket.Range{First: 40000, Last: 40999}},
+		Settings: socket.Settings{Range: ports.Range{First: 40000, Last: 40999}},
 		Destinations: []socket.Destination{{
 			Source: netip.MustParseAddr("10.0.0.4"), Address: netip.MustParseAddr("10.1.0.9"), Port: 5432, Reusable: 7,
-			States: socket.States{socket.TimeWait: 950},
+			States: tcpstate.Counts{tcpstate.TimeWait: 950},
 		}},
 	}
 	pod.States.Add(pod.Destinations[0].States)

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 // space is a network namespace that goes with the test.

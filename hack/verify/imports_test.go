@@ -20,16 +20,17 @@ const (
 	module = "portreeve.io/portreeve"
 )
 
-// layers says which folders of this module a folder may import besides itself.
+// layers lists, for each top-level folder, the other top-level folders that it may
+// import, in tests as well.
 var layers = map[string][]string{
 	"api":         {},
-	"controllers": {"api"},
-	"agent":       {"api"},
+	"internal":    {"api"},
+	"controllers": {"api", "internal"},
+	"agent":       {"api", "internal"},
 }
 
-// testPackages are helpers of tests: they may use hack, and shipped code may not
-// use them.
-var testPackages = []string{"agent/internal/apitest", "agent/internal/nstest", "controllers/internal/testenv"}
+// testHelpers is the folder of the packages that only tests and hack may import.
+const testHelpers = "internal/testutil/"
 
 // purity is what a pure package or file may do besides computing.
 type purity struct {
@@ -41,60 +42,62 @@ type purity struct {
 
 // pure are the packages (folders) and files that only compute.
 var pure = map[string]purity{
-	"agent/assess":                        {},
-	"agent/cause":                         {},
-	"agent/conntrack/decode.go":           {allow: []string{module + "/agent/internal/netlink"}},
-	"agent/conntrack/release.go":          {},
-	"agent/conntrack/tally.go":            {},
-	"agent/conntrack/trigger.go":          {},
-	"agent/dump":                          {},
-	"agent/ephemeral":                     {},
-	"agent/forecast":                      {},
-	"agent/iphlpapi/autoreuse.go":         {allow: []string{module + "/agent/netsh"}},
-	"agent/iphlpapi/capabilities.go":      {},
-	"agent/iphlpapi/decode.go":            {},
-	"agent/iphlpapi/fill.go":              {},
-	"agent/iphlpapi/node.go":              {allow: []string{module + "/agent/netsh"}},
-	"agent/iphlpapi/ranges.go":            {allow: []string{module + "/agent/netsh"}},
-	"agent/iphlpapi/statistics.go":        {},
-	"agent/inetdiag/decode.go":            {allow: []string{module + "/agent/internal/netlink"}},
-	"agent/inetdiag/request.go":           {allow: []string{module + "/agent/internal/netlink"}},
-	"agent/internal/netlink/attribute.go": {},
-	"agent/internal/netlink/message.go":   {allow: []string{"syscall"}}, // for Errno, a value
-	"agent/internal/netlink/replies.go":   {},
-	"agent/kernelstat/parse.go":           {},
-	"agent/netns/cgroup.go":               {},
-	"agent/netns/owner.go":                {},
-	"agent/netsh/client.go":               {},
-	"agent/netsh/parse.go":                {},
-	"agent/notify":                        {},
-	"agent/podname/entry.go":              {},
-	"agent/podspec/pod.go":                {},
-	"agent/report/due.go":                 {},
-	"agent/selftest/judge.go":             {},
-	"agent/selftest/report.go":            {},
-	"agent/socket":                        {},
-	"agent/sysctlconf":                    {},
-	"agent/tally":                         {},
-	"agent/tuning/plan":                   {},
-	"agent/tuning/regfile.go":             {},
-	"agent/tuning/pods/tally.go":          {},
-	"agent/winstat/boot.go":               {},
-	"agent/winstat/event.go":              {},
-	"agent/winstat/memory.go":             {},
-	"agent/winstat/process.go":            {},
-	"agent/winstat/version.go":            {},
-	"api/table":                           {},
-	"api/tunable":                         {},
-	"controllers/internal/resolve":        {},
-	"controllers/nodetuning/decide.go":    {},
-	"controllers/nodetuning/hold.go":      {},
-	"controllers/nodetuning/news.go":      {allow: []string{"k8s.io/api/core/v1"}}, // types
-	"controllers/portpressure/agent.go":   {},
-	"controllers/portpressure/desired.go": {allow: []string{"k8s.io/api/core/v1"}}, // types
-	"controllers/internal/rollout":        {},
-	"controllers/internal/view":           {},
-	"controllers/internal/transition":     {allow: []string{"k8s.io/api/core/v1"}}, // types
+	"agent/assess":                           {},
+	"agent/cause":                            {},
+	"agent/readers/conntrack/decode.go":      {allow: []string{module + "/agent/readers/netlink"}},
+	"agent/readers/conntrack/release.go":     {},
+	"agent/readers/conntrack/tally.go":       {},
+	"agent/readers/conntrack/trigger.go":     {},
+	"agent/readers/dump":                     {},
+	"agent/readers/ephemeral":                {},
+	"agent/forecast":                         {},
+	"agent/readers/iphlpapi/autoreuse.go":    {allow: []string{module + "/agent/windows/netsh"}},
+	"agent/readers/iphlpapi/capabilities.go": {},
+	"agent/readers/iphlpapi/decode.go":       {},
+	"agent/readers/iphlpapi/fill.go":         {},
+	"agent/readers/iphlpapi/node.go":         {allow: []string{module + "/agent/windows/netsh"}},
+	"agent/readers/iphlpapi/ranges.go":       {allow: []string{module + "/agent/windows/netsh"}},
+	"agent/readers/iphlpapi/statistics.go":   {},
+	"agent/readers/sockdiag/decode.go":       {allow: []string{module + "/agent/readers/netlink"}},
+	"agent/readers/sockdiag/request.go":      {allow: []string{module + "/agent/readers/netlink"}},
+	"agent/readers/netlink/attribute.go":     {},
+	"agent/readers/netlink/message.go":       {allow: []string{"syscall"}}, // for Errno, a value
+	"agent/readers/netlink/replies.go":       {},
+	"agent/readers/kernelstat/parse.go":      {},
+	"agent/readers/netns/cgroup.go":          {},
+	"agent/readers/netns/owner.go":           {},
+	"agent/windows/netsh/client.go":          {},
+	"agent/windows/netsh/parse.go":           {},
+	"agent/report/podevents":                 {},
+	"agent/kube/podnames/entry.go":           {},
+	"agent/kube/podspecs/pod.go":             {},
+	"agent/report/due.go":                    {},
+	"agent/selftest/judge.go":                {},
+	"agent/selftest/report.go":               {},
+	"agent/socket":                           {},
+	"agent/tuning/sysctlconf":                {},
+	"agent/readers/tally":                    {},
+	"agent/tuning/plan":                      {},
+	"agent/tuning/regfile.go":                {},
+	"agent/tuning/pods/tally.go":             {},
+	"agent/windows/winsys/boot.go":           {},
+	"agent/windows/winsys/event.go":          {},
+	"agent/windows/winsys/memory.go":         {},
+	"agent/windows/winsys/process.go":        {},
+	"agent/windows/winsys/version.go":        {},
+	"internal/terminal":                      {},
+	"internal/ports":                         {},
+	"internal/tcpstate":                      {},
+	"internal/settings":                      {},
+	"controllers/internal/resolve":           {},
+	"controllers/nodetuning/decide.go":       {},
+	"controllers/nodetuning/hold.go":         {},
+	"controllers/nodetuning/news.go":         {allow: []string{"k8s.io/api/core/v1"}}, // types
+	"controllers/portpressure/agent.go":      {},
+	"controllers/portpressure/desired.go":    {allow: []string{"k8s.io/api/core/v1"}}, // types
+	"controllers/internal/rollout":           {},
+	"controllers/internal/view":              {},
+	"controllers/internal/transition":        {allow: []string{"k8s.io/api/core/v1"}}, // types
 }
 
 // file is one Go file of the module: its path from the root, slashes only, and
@@ -104,9 +107,9 @@ type file struct {
 	imports []string
 }
 
-// test says whether f is not shipped.
-func (f file) test() bool {
-	return strings.HasSuffix(f.path, "_test.go") || slices.Contains(testPackages, path.Dir(f.path))
+// isTest reports whether f is a test or a test helper, which no program contains.
+func (f file) isTest() bool {
+	return strings.HasSuffix(f.path, "_test.go") || strings.HasPrefix(f.path, testHelpers)
 }
 
 func TestImportDirection(t *testing.T) {
@@ -126,7 +129,7 @@ func TestPurePackagesOnlyCompute(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			found := 0
 			for _, f := range files {
-				if f.test() || (f.path != name && path.Dir(f.path) != name) {
+				if f.isTest() || (f.path != name && path.Dir(f.path) != name) {
 					continue
 				}
 				found++
@@ -149,8 +152,8 @@ func TestPurePackagesOnlyCompute(t *testing.T) {
 func wrongDirection(f file) (problems []string) {
 	top, _, _ := strings.Cut(f.path, "/")
 	allowed, layered := layers[top]
-	if f.test() {
-		allowed = append([]string{"hack"}, allowed...)
+	if f.isTest() && top == "api" {
+		allowed = []string{"internal"}
 	}
 	for _, imp := range f.imports {
 		inside, ours := strings.CutPrefix(imp, module+"/")
@@ -158,9 +161,9 @@ func wrongDirection(f file) (problems []string) {
 		switch {
 		case layered && ours && target != top && !slices.Contains(allowed, target):
 			problems = append(problems, fmt.Sprintf("%s imports %s: %s may import only %v of this module", f.path, imp, top, append([]string{top}, allowed...)))
-		case layered && ours && !f.test() && slices.Contains(testPackages, inside):
+		case layered && ours && !f.isTest() && strings.HasPrefix(inside, testHelpers):
 			problems = append(problems, fmt.Sprintf("%s imports %s: only tests may", f.path, imp))
-		case top == "api" && !f.test() && !ours && !standard(imp) && !strings.HasPrefix(imp, "k8s.io/apimachinery/"):
+		case top == "api" && !f.isTest() && !ours && !standard(imp) && !strings.HasPrefix(imp, "k8s.io/apimachinery/"):
 			problems = append(problems, fmt.Sprintf("%s imports %s: api needs nothing but apimachinery", f.path, imp))
 		}
 	}

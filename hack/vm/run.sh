@@ -37,7 +37,7 @@ for kernel; do
 	case $kernel in 6.1 | 6.12 | 6.1-arm64 | 6.12-arm64) ;; *) usage ;; esac
 done
 if [ -z "$packages" ]; then
-	for p in agent agent/portwalk agent/inetdiag agent/kernelstat agent/netns agent/internal/nstest hack/netload/testnet; do
+	for p in agent agent/readers/portwalk agent/readers/sockdiag agent/readers/kernelstat agent/readers/netns internal/testutil/netnstest internal/testutil/testnet; do
 		[ -d "$root/$p" ] && packages="$packages ./$p"
 	done
 fi

@@ -4,7 +4,7 @@
 # when it is killed. The network stays the caller's.
 #
 #   hack/wine/bed.sh portreeve-agent.exe report
-#   GOOS=windows go test -exec "$PWD/hack/wine/bed.sh" ./agent/netsh
+#   GOOS=windows go test -exec "$PWD/hack/wine/bed.sh" ./agent/windows/netsh
 #
 # What isn't *.exe runs on Linux, with WINEPREFIX set. NETSH is put in place of Wine's
 # netsh.exe, which is a stub; it is a build of hack/wine/netsh.
@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 source "$here/common.sh"
 
 template=$("$here/prefix.sh")
-export template NETSH=${NETSH:-} layouts=$here/../../agent/netsh/testdata
+export template NETSH=${NETSH:-} layouts=$here/../../agent/windows/netsh/testdata
 [[ $1 != *.exe ]] || set -- "$wine" "$@"
 # shellcheck disable=SC2016
 exec "${enter[@]}" sh -euc '

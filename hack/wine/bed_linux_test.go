@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
 // root is the repository's, seen from here.

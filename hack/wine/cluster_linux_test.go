@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/demo/plane"
+	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
 // workload is the DaemonSet of Windows nodes, whose pods' account the agents have.
@@ -27,8 +27,8 @@ const workload = "config/agent/windows.yaml"
 
 // cluster is a Kubernetes API with Portreeve installed, and its controller.
 type cluster struct {
-	*plane.Plane
-	controller *plane.Process
+	*controlplane.Plane
+	controller *controlplane.Process
 	err        error
 }
 
@@ -77,13 +77,13 @@ func (c *cluster) start(t *testing.T, programs string) error {
 	if err != nil {
 		return fmt.Errorf("build.sh dir: %w", err)
 	}
-	if c.Plane, err = plane.Start(root, strings.TrimSpace(string(kube)), "wine"); err != nil {
+	if c.Plane, err = controlplane.Start(root, strings.TrimSpace(string(kube)), "wine"); err != nil {
 		return err
 	}
 	if err := c.Install(t.Context()); err != nil {
 		return err
 	}
-	pod, err := c.NewPod(plane.Controller, "linux")
+	pod, err := c.NewPod(controlplane.Controller, "linux")
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"portreeve.io/portreeve/agent/netsh"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 

@@ -13,15 +13,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // The keys of what the tests set.
 const (
-	delayKey = tunable.Tcpip + "TcpTimedWaitDelay"
+	delayKey = settings.Tcpip + "TcpTimedWaitDelay"
 	tcpKey   = "dynamicport tcp"
-	dataKey  = tunable.Tcpip + "TcpMaxDataRetransmissions"
+	dataKey  = settings.Tcpip + "TcpMaxDataRetransmissions"
 )
 
 // newTuning creates a NodeTuning for the node, without waiting for canaries.

@@ -15,10 +15,10 @@ import (
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/cause"
-	"portreeve.io/portreeve/agent/dump"
-	"portreeve.io/portreeve/agent/ephemeral"
-	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/readers/dump"
+	"portreeve.io/portreeve/agent/readers/ephemeral"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // analyzer is the command that judges dumps of other machines.
@@ -94,8 +94,8 @@ func rangeTable() string {
 }
 
 func (z *analyzer) run(ctx context.Context, files []string) error {
-	o := dump.Options{System: z.system.value, MaxUserPort: int(z.maxUserPort), Range: socket.Range(z.ephemeral)}
-	if z.maxUserPort > 0 && o.Range != (socket.Range{}) {
+	o := dump.Options{System: z.system.value, MaxUserPort: int(z.maxUserPort), Range: ports.Range(z.ephemeral)}
+	if z.maxUserPort > 0 && o.Range != (ports.Range{}) {
 		return usagef("--max-user-port %v and --range %v: one of them says what the range is", &z.maxUserPort, &z.ephemeral)
 	}
 	if err := o.Check(); err != nil {
@@ -215,13 +215,13 @@ func (m *maxUserPort) Set(s string) error {
 }
 
 // portRange is an inclusive range of ports.
-type portRange socket.Range
+type portRange ports.Range
 
 func (p *portRange) String() string {
 	if *p == (portRange{}) {
 		return ""
 	}
-	return socket.Range(*p).String()
+	return ports.Range(*p).String()
 }
 
 func (p *portRange) Type() string    { return "FIRST-LAST" }

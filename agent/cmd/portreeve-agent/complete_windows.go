@@ -5,18 +5,18 @@ import (
 
 	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/agent/winstat"
+	"portreeve.io/portreeve/agent/windows/winsys"
 )
 
 // watched is a reader whose samples have failures and the names of processes, too.
 type watched struct {
 	agent.Reader
-	watch *winstat.Watch
+	watch *winsys.Watch
 }
 
 // complete adds what the event logs and the list of processes tell to what r gives.
 func complete(r agent.Reader, o readerOptions) (agent.Reader, error) {
-	return watched{r, winstat.NewWatch(!o.failures)}, nil
+	return watched{r, winsys.NewWatch(!o.failures)}, nil
 }
 
 func (w watched) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
-	"portreeve.io/portreeve/agent/sysctlconf"
+	"portreeve.io/portreeve/agent/tuning/sysctlconf"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 

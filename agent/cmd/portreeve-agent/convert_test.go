@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/golden"
+	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
 // convert runs the command; in is its standard input.

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/assess"
-	"portreeve.io/portreeve/agent/kernelstat"
+	"portreeve.io/portreeve/agent/readers/kernelstat"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )

@@ -13,15 +13,15 @@ import (
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning"
-	"portreeve.io/portreeve/agent/tuning/winreg"
-	"portreeve.io/portreeve/agent/winstat"
+	"portreeve.io/portreeve/agent/windows/registry"
+	"portreeve.io/portreeve/agent/windows/winsys"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func describe(p *v1alpha1.Platform) { p.Build = winstat.ReadVersion().String() }
+func describe(p *v1alpha1.Platform) { p.Build = winsys.ReadVersion().String() }
 
 // parameters are read once: Windows takes them when it starts, and not from then on.
-var parameters = sync.OnceValues(winstat.ReadParameters)
+var parameters = sync.OnceValues(winsys.ReadParameters)
 
 // assumedTimeWait is what most measure where TcpTimedWaitDelay is not set. Nothing
 // shows it as a figure of this machine: forecasts go by it, and the capabilities say so.
@@ -53,11 +53,11 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 	}
 	// The range is netsh's: MaxUserPort is not what widens it on Windows that we run on.
 	f.System = cause.System{Windows: true, TimeWait: configuredTimeWait()}
-	f.Windows = &assess.Windows{UpdatePending: winstat.RestartPending()}
-	boot, err := winstat.BootTime()
+	f.Windows = &assess.Windows{UpdatePending: winsys.RestartPending()}
+	boot, err := winsys.BootTime()
 	unseen("boot time", err)
 	f.Windows.BootedAt = boot
-	memory, err := winstat.ReadMemory()
+	memory, err := winsys.ReadMemory()
 	unseen("memory", err)
 	if err == nil {
 		f.Windows.Memory = new(assess.WindowsMemory(memory))
@@ -69,7 +69,7 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 
 // inVain are values of the registry that somebody has set, and that Windows ignores.
 func inVain() (list []socket.Capability) {
-	values, _ := winreg.Tcpip.Values() // RegistryRead says why not
+	values, _ := registry.Tcpip.Values() // RegistryRead says why not
 	for _, f := range tuning.Audit(values) {
 		list = append(list, socket.Capability{Name: "RegistryValue " + f.Name, State: socket.Unsupported, Message: f.Why})
 	}
@@ -80,7 +80,7 @@ func inVain() (list []socket.Capability) {
 func capabilities(registry error) []socket.Capability {
 	return []socket.Capability{
 		able("RegistryRead", socket.Verified, "", registry),
-		able(v1alpha1.CapabilityRegistryWrite, socket.Supposed, "TCP/IP's key can be opened for writing; nothing was written", winstat.MayWrite()),
+		able(v1alpha1.CapabilityRegistryWrite, socket.Supposed, "TCP/IP's key can be opened for writing; nothing was written", winsys.MayWrite()),
 		timeWaitLength(),
 		journalFolder(defaultState()),
 	}

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
 // program is the test binary as the real program, which dies with the test, or
@@ -86,7 +86,7 @@ func TestEachReaderReportsThisMachine(t *testing.T) {
 
 // From another network namespace, as most agents run.
 func TestOnlyTheEntriesOfConntrackAreUnseenFromElsewhere(t *testing.T) {
-	n := nstest.New(t)
+	n := netnstest.New(t)
 	var p v1alpha1.PortPressure
 	out := inside(t, n, "report", "-o", "json", "--reader", "portwalk")
 	if err := json.Unmarshal([]byte(out), &p); err != nil {

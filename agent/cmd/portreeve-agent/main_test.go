@@ -15,6 +15,8 @@ import (
 
 	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // asMain makes the test binary be the program.
@@ -48,10 +50,10 @@ func (r *fakeReader) Sample(ctx context.Context, _ socket.Request) (socket.Sampl
 		Reader: socket.Reader{Name: "fake", Exactness: socket.Exact, Message: r.message},
 		Networks: []socket.Network{{
 			Inode: 1, Owner: socket.Owner{Kind: socket.OwnerHost}, Detailed: true,
-			Settings: socket.Settings{Range: socket.Range{First: 40000, Last: 40099}},
+			Settings: socket.Settings{Range: ports.Range{First: 40000, Last: 40099}},
 			Destinations: []socket.Destination{{
 				Source: netip.MustParseAddr("10.0.0.4"), Address: netip.MustParseAddr("10.0.0.9"), Port: 443,
-				States: socket.States{socket.Established: 60},
+				States: tcpstate.Counts{tcpstate.Established: 60},
 			}},
 		}},
 	}, r.err

@@ -7,8 +7,8 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // printer prints one object after the other; more is how many pools past the
@@ -72,7 +72,7 @@ type tablePrinter struct {
 func (p *tablePrinter) print(object v1alpha1.PortPressure, more int) error {
 	var text strings.Builder
 	width, height := p.size()
-	if err := table.Write(&text, object, table.Options{
+	if err := terminal.Write(&text, object, terminal.Options{
 		Width: width, Colour: p.colour, ASCII: p.ascii, More: more,
 	}); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (p *tablePrinter) print(object v1alpha1.PortPressure, more int) error {
 	frame := text.String()
 	switch {
 	case p.redraw && p.terminal:
-		frame = table.Redraw(frame, height, !p.printed)
+		frame = terminal.Redraw(frame, height, !p.printed)
 	case p.printed:
 		frame = "---\n" + frame
 	}

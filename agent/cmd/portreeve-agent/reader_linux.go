@@ -4,8 +4,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent"
-	"portreeve.io/portreeve/agent/inetdiag"
-	"portreeve.io/portreeve/agent/portwalk"
+	"portreeve.io/portreeve/agent/readers/portwalk"
+	"portreeve.io/portreeve/agent/readers/sockdiag"
 )
 
 // openers are the readers of Linux, the better one first.
@@ -14,7 +14,7 @@ var openers = []opener{
 		return portwalk.Open(portwalk.Options{Failures: o.failures})
 	}},
 	{"sockdiag", func(o readerOptions) (agent.Reader, error) {
-		return inetdiag.Open(inetdiag.Options{Proc: o.proc})
+		return sockdiag.Open(sockdiag.Options{Proc: o.proc})
 	}},
 }
 

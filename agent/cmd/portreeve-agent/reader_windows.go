@@ -2,7 +2,7 @@ package main
 
 import (
 	"portreeve.io/portreeve/agent"
-	"portreeve.io/portreeve/agent/iphlpapi"
+	"portreeve.io/portreeve/agent/readers/iphlpapi"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"portreeve.io/portreeve/agent/tuning"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // restorer is the command that gives this machine its settings back.
@@ -37,7 +37,7 @@ func (a *app) restoreCommand() *cobra.Command {
 	f := c.Flags()
 	f.SortFlags = false
 	f.BoolVar(&r.dry, "dry-run", false, "only say what would be given back")
-	if here == tunable.Windows {
+	if here == settings.Windows {
 		f.StringVar(&r.reg, "reg", "", "first write the originals to this file, as one that regedit imports; with --dry-run only that is done")
 	}
 	r.tune.addPlaces(f)

@@ -23,10 +23,10 @@ import (
 	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/cause"
+	"portreeve.io/portreeve/agent/kube/podnames"
 	"portreeve.io/portreeve/agent/metrics"
-	"portreeve.io/portreeve/agent/notify"
-	"portreeve.io/portreeve/agent/podname"
 	"portreeve.io/portreeve/agent/report"
+	"portreeve.io/portreeve/agent/report/podevents"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -63,7 +63,7 @@ func (a *app) runCommand() *cobra.Command {
 		pressed:   interval(2 * time.Second),
 		heartbeat: interval(report.DefaultPolicy.Heartbeat),
 		budget:    2,
-		names:     choice{podname.ModeAuto, []string{podname.ModeAuto, podname.ModeLogs, podname.ModeAPI, podname.ModeUID}},
+		names:     choice{podnames.ModeAuto, []string{podnames.ModeAuto, podnames.ModeLogs, podnames.ModeAPI, podnames.ModeUID}},
 		tune:      newTuneFlags(),
 		level:     choice{"info", []string{"debug", "info", "warn", "error"}},
 	}
@@ -91,7 +91,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.Var(&r.heartbeat, "heartbeat", "longest time between two writes of the status, give or take a tenth")
 	f.Var(&r.budget, "cpu-budget", "percent of one CPU that samples may take; the tick gets longer instead")
 	f.Var(&r.names, "pod-names", "where pods' names come from: "+r.names.allowed())
-	f.StringVar(&r.logs, "pod-logs", podname.DefaultLogs, "the kubelet's log directory, for --pod-names logs or auto")
+	f.StringVar(&r.logs, "pod-logs", podnames.DefaultLogs, "the kubelet's log directory, for --pod-names logs or auto")
 	f.BoolVar(&r.snat, "snat", false, "read the pools of SNAT, too, from the node's conntrack table: not only after insert_failed has risen (hostNetwork, NET_ADMIN)")
 	compartmentsFlag(f, &r.compartments)
 	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
@@ -140,7 +140,7 @@ func (r *runner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names, err := podname.Open(ctx, r.names.value, podname.Options{Logs: r.logs, Config: config, Node: r.node, Tell: tellNames(log)})
+	names, err := podnames.Open(ctx, r.names.value, podnames.Options{Logs: r.logs, Config: config, Node: r.node, Tell: tellNames(log)})
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (r *runner) run(ctx context.Context) error {
 	loop := &agent.Loop{
 		Reader:        reader,
 		Facts:         func(s *socket.Sample) assess.Facts { return factsOf(s, r.proc) },
-		Name:          func(s *socket.Sample) { podname.Fill(s, names) },
+		Name:          func(s *socket.Sample) { podnames.Fill(s, names) },
 		Log:           log,
 		Interval:      time.Duration(r.tick),
 		Pressed:       time.Duration(r.pressed),
@@ -190,7 +190,7 @@ func (r *runner) run(ctx context.Context) error {
 		Wrote: func(result report.Result) { m.Wrote(string(result)) },
 	})
 	events := report.NewEvents(client, r.node, r.home(), log)
-	var book notify.Book
+	var book podevents.Book
 	loop.Seen = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
 		m.Observe(s, status, metrics.Tick(t))
 		writer.Offer(status)

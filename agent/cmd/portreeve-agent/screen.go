@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/term"
 
-	"portreeve.io/portreeve/api/table"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // screen is where tables go, and what it can show.
@@ -20,7 +20,7 @@ type screen struct {
 }
 
 func newScreen(out io.Writer, getenv func(string) string) screen {
-	s := screen{out: out, ascii: !table.UTF8(getenv)}
+	s := screen{out: out, ascii: !terminal.UTF8(getenv)}
 	if f, ok := out.(*os.File); ok {
 		s.terminal = term.IsTerminal(int(f.Fd()))
 	}

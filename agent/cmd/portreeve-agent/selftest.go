@@ -12,7 +12,7 @@ import (
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/selftest"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/table"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // selfTester is the command that finds out what only the machine itself can tell.
@@ -77,16 +77,16 @@ func (t *selfTester) print(r selftest.Report) error {
 		out.SetIndent("", "  ")
 		return out.Encode(r)
 	}
-	page := table.NewPage(table.Options{})
+	page := terminal.NewPage(terminal.Options{})
 	page.Wrap("", fmt.Sprintf("portreeve-agent %s on %s %s, %s", r.AgentVersion, r.Platform.OS, r.Platform.Build, r.Taken.UTC().Format("2006-01-02 15:04 UTC")))
 	line := func(state, name, text string) {
 		page.Wrap(fmt.Sprintf("  %-12s %-24s ", strings.ToLower(state), name), text)
 	}
-	page.Line(table.Plain("Asked"))
+	page.Line(terminal.Plain("Asked"))
 	for _, c := range r.Checks {
 		line(string(c.State), c.Name, c.Finding)
 	}
-	page.Line(table.Plain("Capabilities"))
+	page.Line(terminal.Plain("Capabilities"))
 	for _, c := range r.Capabilities {
 		line(string(c.State), c.Name, c.Message)
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"portreeve.io/portreeve/agent"
-	"portreeve.io/portreeve/agent/conntrack"
+	"portreeve.io/portreeve/agent/readers/conntrack"
 	"portreeve.io/portreeve/agent/socket"
 )
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
 // The pools are those of the namespace that the program runs in, in every way that
@@ -18,7 +18,7 @@ func TestReportShowsThePoolsOfSNAT(t *testing.T) {
 	if err != nil {
 		t.Skipf("%v: run make deps", err)
 	}
-	n := nstest.New(t)
+	n := netnstest.New(t)
 	rules := exec.Command(nft, "table ip t { chain c { type nat hook postrouting priority srcnat;"+
 		" ip daddr 127.0.0.2 tcp dport 80 snat to 127.0.0.5:40000-40099; }; }")
 	n.Start(rules)
@@ -69,7 +69,7 @@ func snatPool(s v1alpha1.PortPressureStatus) *v1alpha1.Pool {
 }
 
 // inside is what the program says in a namespace.
-func inside(t *testing.T, n *nstest.NS, args ...string) string {
+func inside(t *testing.T, n *netnstest.NS, args ...string) string {
 	t.Helper()
 	c := program(t, args...)
 	var stdout, stderr strings.Builder

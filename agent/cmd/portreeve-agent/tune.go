@@ -15,10 +15,10 @@ import (
 	"k8s.io/client-go/rest"
 
 	"portreeve.io/portreeve/agent"
-	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // The values of --tune.
@@ -59,7 +59,7 @@ func (t *tuneFlags) add(f *pflag.FlagSet) {
 // addPlaces are the flags that restore has as well.
 func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
 	f.StringVar(&t.state, "state-dir", defaultState(), "folder of the journal, which remembers the original of each setting")
-	if here == tunable.Windows {
+	if here == settings.Windows {
 		return
 	}
 	f.StringVar(&t.netns, "netns-root", "/run/netns", "folder of the files that the container runtime keeps for pods' network namespaces, for --tune pods")
@@ -70,8 +70,8 @@ func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
 // protectNodePorts is the cluster's node ports, which a wider range on the host leaves
 // alone.
 func (t *tuneFlags) protectNodePorts() plan.Protected {
-	r := socket.Range(t.nodePorts)
-	return plan.Protected{Ports: tunable.Ports{First: int(r.First), Last: int(r.Last)}, Whose: "node ports"}
+	r := ports.Range(t.nodePorts)
+	return plan.Protected{Ports: settings.Ports{First: int(r.First), Last: int(r.Last)}, Whose: "node ports"}
 }
 
 // startTuner makes the tuner that the flags ask for, and gives what runs it.
@@ -99,7 +99,7 @@ type podTuning struct {
 }
 
 // here is the operating system that the agent runs on.
-const here = tunable.OS(runtime.GOOS)
+const here = settings.OS(runtime.GOOS)
 
 // keys are those of the catalogue for this operating system.
 type keys []string
@@ -107,7 +107,7 @@ type keys []string
 const noKeys = "none"
 
 func allKeys() (all keys) {
-	for _, s := range tunable.All() {
+	for _, s := range settings.All() {
 		if s.OS == here {
 			all = append(all, s.Key)
 		}
@@ -138,7 +138,7 @@ func (k *keys) Set(s string) error {
 	list := strings.Split(s, ",")
 	for i := range list {
 		list[i] = strings.TrimSpace(list[i])
-		if tunable.CheckKey(here, list[i]) != nil {
+		if settings.CheckKey(here, list[i]) != nil {
 			return errNotAllowed
 		}
 	}

@@ -10,13 +10,13 @@ import (
 
 	"golang.org/x/sys/windows"
 
-	"portreeve.io/portreeve/agent/netsh"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/agent/tuning/winreg"
-	"portreeve.io/portreeve/agent/winstat"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/agent/windows/registry"
+	"portreeve.io/portreeve/agent/windows/winsys"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // defaultState is %ProgramData%\portreeve.
@@ -33,7 +33,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 	if t.where.value == tunePods {
 		return tuning.Options{}, usagef("--tune %s: Windows has the settings once for the whole machine, and none inside pods; must be host or off here", tunePods)
 	}
-	boot, err := winstat.BootTime()
+	boot, err := winsys.BootTime()
 	if err != nil {
 		return tuning.Options{}, fmt.Errorf("--tune %s: the boot time is needed, to know which settings wait for a restart: %w", t.where.value, err)
 	}
@@ -42,11 +42,11 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 		return tuning.Options{}, fmt.Errorf("--tune %s: %w", t.where.value, err)
 	}
 	return tuning.Options{
-		OS:      tunable.Windows,
+		OS:      settings.Windows,
 		Disk:    func() (journal.Disk, error) { return journal.OpenDir(t.state) },
-		Host:    tuning.NewWindows(winreg.Tcpip, netsh.Client{Run: run}, time.Now),
+		Host:    tuning.NewWindows(registry.Tcpip, netsh.Client{Run: run}, time.Now),
 		Boot:    boot.Format(time.RFC3339Nano),
-		Kernel:  winstat.ReadVersion().String(),
+		Kernel:  winsys.ReadVersion().String(),
 		Allow:   t.allow,
 		Protect: []plan.Protected{t.protectNodePorts()},
 		Stopped: func() string { return stopped(t.stopFile) },
@@ -56,7 +56,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 // watchSettings wakes the tuner when a value of TCP/IP's key was changed.
 func watchSettings(log *slog.Logger, poke func()) []func(context.Context) {
 	return []func(context.Context){func(ctx context.Context) {
-		if err := winreg.Tcpip.Watch(ctx, poke); err != nil {
+		if err := registry.Tcpip.Watch(ctx, poke); err != nil {
 			log.Warn("the registry can't be watched; what others change is seen at the next tick", "why", err)
 		}
 	}}

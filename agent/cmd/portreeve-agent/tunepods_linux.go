@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent"
-	"portreeve.io/portreeve/agent/netns"
-	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/kube/podspecs"
+	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/pods"
 )
@@ -28,7 +28,7 @@ func (r *runner) startPods(ctx context.Context, o tuning.Options, with podTuning
 	inside := pods.New(pods.Options{
 		Root: r.tune.netns, Sysctls: o.Host, Owners: owners, Log: o.Log,
 		Open: func() (pods.Source, error) {
-			return podspec.Start(ctx, podspec.Options{Config: with.config, Node: r.node,
+			return podspecs.Start(ctx, podspecs.Options{Config: with.config, Node: r.node,
 				Changed: func() { t.Poke() }, Tell: tellPods(o.Log)})
 		},
 	})

@@ -21,10 +21,10 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"portreeve.io/portreeve/agent/internal/apitest"
-	"portreeve.io/portreeve/agent/internal/nstest"
 	"portreeve.io/portreeve/agent/report"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/testutil/apitest"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
 const finTimeout = "net.ipv4.tcp_fin_timeout"
@@ -33,14 +33,14 @@ const finTimeout = "net.ipv4.tcp_fin_timeout"
 type tunedNode struct {
 	t      *testing.T
 	api    rest.Interface
-	pod    *nstest.NS
+	pod    *netnstest.NS
 	args   []string
 	stderr strings.Builder
 }
 
 func newTunedNode(t *testing.T) *tunedNode {
 	t.Helper()
-	n := &tunedNode{t: t, pod: nstest.New(t)}
+	n := &tunedNode{t: t, pod: netnstest.New(t)}
 	config := apitest.Start(t)
 	apitest.CRDs(t, config)
 	api, err := report.NewClient(config, "test")

@@ -3,13 +3,13 @@ package plan
 import (
 	"slices"
 
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // wrote says whether value is one of ours: each of its parts is what we wrote or the
 // original's, and not all are the original's. A process that is killed between two
 // parts leaves such a mixture.
-func (e *Entry) wrote(is tunable.Setting, value string) (ours bool) {
+func (e *Entry) wrote(is settings.Setting, value string) (ours bool) {
 	originals := is.Split(e.Original)
 	for i, part := range is.Split(value) {
 		switch {
@@ -23,13 +23,13 @@ func (e *Entry) wrote(is tunable.Setting, value string) (ours bool) {
 }
 
 // hasWritten says whether part is what we wrote as the i-th.
-func (e *Entry) hasWritten(is tunable.Setting, i int, part string) bool {
+func (e *Entry) hasWritten(is settings.Setting, i int, part string) bool {
 	return slices.ContainsFunc(e.Wrote, func(v string) bool { return is.Same(is.Split(v)[i], part) })
 }
 
 // beneath is what would stand without us where value does: the original of each part
 // that is ours, and what others wrote in the rest.
-func (e *Entry) beneath(is tunable.Setting, value string) string {
+func (e *Entry) beneath(is settings.Setting, value string) string {
 	parts, originals := is.Split(value), is.Split(e.Original)
 	for i := range parts {
 		if e.hasWritten(is, i, parts[i]) {
@@ -40,7 +40,7 @@ func (e *Entry) beneath(is tunable.Setting, value string) string {
 }
 
 // standing are the values of ours, other than next, of which a part stands in value.
-func (e *Entry) standing(is tunable.Setting, value, next string) (list []string) {
+func (e *Entry) standing(is settings.Setting, value, next string) (list []string) {
 	for _, v := range e.Wrote {
 		if !is.Same(v, next) && is.Overlap(v, value) {
 			list = append(list, v)

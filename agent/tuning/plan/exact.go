@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 )
 
 // exact plans a key that has one value.
-func (b *builder) exact(is tunable.Setting) {
+func (b *builder) exact(is settings.Setting) {
 	if w, wanted := b.wants[is.Key]; wanted {
 		b.append(b.reach(w))
 		return
@@ -112,7 +112,7 @@ func (b *builder) contest(key, want string, ours bool) (state v1alpha1.SettingSt
 
 // writer is who is likely to write key as well.
 func (b *builder) writer(key string) string {
-	if b.os() == tunable.Windows {
+	if b.os() == settings.Windows {
 		return "a group policy, a script of the node's image or another agent"
 	}
 	if strings.HasPrefix(key, "net.netfilter.nf_conntrack") {
@@ -123,7 +123,7 @@ func (b *builder) writer(key string) string {
 
 // giveBack plans that the original stands again, unless another program has written
 // since. It returns what is to be written for that, nil where nothing is.
-func (b *builder) giveBack(is tunable.Setting, e Entry) *Write {
+func (b *builder) giveBack(is settings.Setting, e Entry) *Write {
 	now := b.Current[e.Key]
 	_, held := b.entry(e.Key)
 	back := is.Settable(e.beneath(is, now.Value), now.Value)
@@ -142,7 +142,7 @@ func (b *builder) giveBack(is tunable.Setting, e Entry) *Write {
 		return nil
 	case is.Same(now.Value, back):
 		b.Forget = append(b.Forget, e.Key)
-		b.released(s, fmt.Sprintf("%s: left at %q, which another program wrote", e.Key, tunable.Clip(now.Value)))
+		b.released(s, fmt.Sprintf("%s: left at %q, which another program wrote", e.Key, settings.Clip(now.Value)))
 		return nil
 	case now.ReadOnly:
 		b.released(s, "").fail(e.Key + ": can't be given back: read-only here")

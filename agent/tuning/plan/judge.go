@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // builder makes a plan.
@@ -26,7 +26,7 @@ type builder struct {
 // want is a wish that is to be held.
 type want struct {
 	*v1alpha1.Setting
-	is tunable.Setting
+	is settings.Setting
 }
 
 // judge finds out what becomes of one wish: it is refused, waits, is only tried out,
@@ -59,19 +59,19 @@ func (b *builder) judge(s *v1alpha1.Setting) {
 
 // refuse says why s may not be held here; empty where it may. The node has the last
 // word, whatever the API server let through.
-func (b *builder) refuse(s *v1alpha1.Setting, is tunable.Setting) string {
-	if err := tunable.CheckKey(b.os(), s.Key); err != nil {
+func (b *builder) refuse(s *v1alpha1.Setting, is settings.Setting) string {
+	if err := settings.CheckKey(b.os(), s.Key); err != nil {
 		return err.Error()
 	}
 	now := b.Current[s.Key]
 	err := is.Check(s.Value)
 	switch {
 	case s.Scope != v1alpha1.ScopeHost && s.Scope != v1alpha1.ScopePods:
-		return fmt.Sprintf("scope %q: this agent knows Host and Pods; it may be older than the controller", tunable.Clip(string(s.Scope)))
+		return fmt.Sprintf("scope %q: this agent knows Host and Pods; it may be older than the controller", settings.Clip(string(s.Scope)))
 	case !oneOf(s.Mode, "", v1alpha1.ModeEnforce, v1alpha1.ModeDryRun):
-		return fmt.Sprintf("mode %q: this agent knows Enforce and DryRun; it may be older than the controller", tunable.Clip(string(s.Mode)))
+		return fmt.Sprintf("mode %q: this agent knows Enforce and DryRun; it may be older than the controller", settings.Clip(string(s.Mode)))
 	case !oneOf(s.Activation, "", v1alpha1.ActivationAlways, v1alpha1.ActivationUnderPressure):
-		return fmt.Sprintf("activation %q: this agent knows Always and UnderPressure; it may be older than the controller", tunable.Clip(string(s.Activation)))
+		return fmt.Sprintf("activation %q: this agent knows Always and UnderPressure; it may be older than the controller", settings.Clip(string(s.Activation)))
 	case !slices.Contains(b.Allow, s.Key):
 		return s.Key + ": not in the agent's --allow on this node"
 	case err != nil:
@@ -85,14 +85,14 @@ func (b *builder) refuse(s *v1alpha1.Setting, is tunable.Setting) string {
 	case errors.Is(now.Err, ErrForeign):
 		return fmt.Sprintf("%s: %s", s.Key, oneLine(now.Err))
 	case now.Err == nil && now.ReadOnly && !is.Same(now.Value, s.Value):
-		return fmt.Sprintf("%s: read-only here, and it stands at %q", s.Key, tunable.Clip(now.Value))
+		return fmt.Sprintf("%s: read-only here, and it stands at %q", s.Key, settings.Clip(now.Value))
 	}
 	return ""
 }
 
 // maxUserPort was the last port until Windows 2003. Go's programs need Windows 10, so here
 // it is what Vista made of it.
-const maxUserPort = tunable.Tcpip + "MaxUserPort"
+const maxUserPort = settings.Tcpip + "MaxUserPort"
 
 func tooManyPorts(value string) bool {
 	n, err := strconv.Atoi(value)
@@ -102,9 +102,9 @@ func tooManyPorts(value string) bool {
 func oneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }
 
 // lacks says why there is no such key.
-func (b *builder) lacks(is tunable.Setting) string {
+func (b *builder) lacks(is settings.Setting) string {
 	switch {
-	case is.OS == tunable.Windows:
+	case is.OS == settings.Windows:
 		return is.Key + ": this Windows does not have it"
 	case is.Since != "":
 		return fmt.Sprintf("%s: Linux %s does not have it, only %s and later", is.Key, b.Kernel, is.Since)
@@ -200,8 +200,8 @@ func (b *builder) stop() {
 func (b *builder) strangers() {
 	for _, key := range slices.Sorted(maps.Keys(b.Entries)) {
 		if _, ok := b.lookup(key); !ok {
-			b.say(&v1alpha1.Setting{ID: tunable.Clip(key), Key: tunable.Clip(key), Scope: b.scope()}, v1alpha1.SettingFailed,
-				tunable.Clip(key)+": in the journal, and not a setting that this version knows; left as it is")
+			b.say(&v1alpha1.Setting{ID: settings.Clip(key), Key: settings.Clip(key), Scope: b.scope()}, v1alpha1.SettingFailed,
+				settings.Clip(key)+": in the journal, and not a setting that this version knows; left as it is")
 		}
 	}
 }

@@ -3,14 +3,14 @@ package plan
 import (
 	"slices"
 
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // lists are the ports of each part of a list of ports: one on Linux; on Windows one for
 // each protocol and family.
 type lists []ports
 
-func parseLists(is tunable.Setting, value string) (l lists) {
+func parseLists(is settings.Setting, value string) (l lists) {
 	for _, part := range is.Split(value) {
 		l = append(l, parsePorts(part))
 	}
@@ -18,7 +18,7 @@ func parseLists(is tunable.Setting, value string) (l lists) {
 }
 
 // spell is the lists as a value of is.
-func (l lists) spell(is tunable.Setting) string {
+func (l lists) spell(is settings.Setting) string {
 	parts := make([]string, len(l))
 	for i := range l {
 		parts[i] = l[i].String()

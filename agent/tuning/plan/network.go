@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // The keys of Linux that belong together.
@@ -25,11 +25,11 @@ type pools struct {
 
 var (
 	linuxPools   = pools{[]string{rangeKey}, reserveKey}
-	windowsPools = pools{[]string{tunable.DynamicTCP, tunable.DynamicUDP}, tunable.ExcludedPorts}
+	windowsPools = pools{[]string{settings.DynamicTCP, settings.DynamicUDP}, settings.ExcludedPorts}
 )
 
 func (f Facts) pools() pools {
-	if f.os() == tunable.Windows {
+	if f.os() == settings.Windows {
 		return windowsPools
 	}
 	return linuxPools
@@ -46,7 +46,7 @@ func (p pools) ranged(key string) bool { return slices.Contains(p.ranges, key) }
 type reservation struct {
 	*builder
 	pools
-	is tunable.Setting
+	is settings.Setting
 	// now is what stands, ours what of it is or may be ours, others the rest.
 	now, ours, others lists
 	// need is what has to stand there for the spec and for the ranges.
@@ -120,7 +120,7 @@ func (r *reservation) widen(w want) {
 	r.need = r.need.with(r.every(need))
 	r.move(r.reach(w))
 	if it := &r.items[len(r.items)-1]; need != (ports{}) && it.message == "" && it.status.Message == "" {
-		it.message = fmt.Sprintf("%s reserved in it for %s", tunable.Clip(need.String()), r.whose(need))
+		it.message = fmt.Sprintf("%s reserved in it for %s", settings.Clip(need.String()), r.whose(need))
 		if it.status.State == v1alpha1.SettingApplied {
 			it.status.Message = it.message
 		}
@@ -178,7 +178,7 @@ func (r *reservation) cantReserve(key string, need ports) string {
 	default:
 		return ""
 	}
-	return fmt.Sprintf("%s: the wider range would take %s of %s, which can't be reserved: %s", key, tunable.Clip(missing.String()), r.whose(missing), because)
+	return fmt.Sprintf("%s: the wider range would take %s of %s, which can't be reserved: %s", key, settings.Clip(missing.String()), r.whose(missing), because)
 }
 
 // whose names the services that have the ports.

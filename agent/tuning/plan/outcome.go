@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // Apply does the writes, in order, by write, which writes one and reads it back. What
@@ -31,8 +31,8 @@ func (p *Plan) apply(w Write, write func(Write) (string, error)) error {
 		return err
 	}
 	p.read(w.Key, have)
-	if is, _ := tunable.Lookup(p.on, w.Key); !w.done(is, have) {
-		return fmt.Errorf("wrote %q, reads %q", tunable.Clip(w.Value), tunable.Clip(have))
+	if is, _ := settings.Lookup(p.on, w.Key); !w.done(is, have) {
+		return fmt.Errorf("wrote %q, reads %q", settings.Clip(w.Value), settings.Clip(have))
 	}
 	if m, ok := p.Memory[w.Key]; ok && !w.Original {
 		m.Held = true
@@ -42,8 +42,8 @@ func (p *Plan) apply(w Write, write func(Write) (string, error)) error {
 }
 
 // done says whether w is done where have stands.
-func (w Write) done(is tunable.Setting, have string) bool {
-	if _, everybodys := is.Value.(tunable.PortList); !everybodys {
+func (w Write) done(is settings.Setting, have string) bool {
+	if _, everybodys := is.Value.(settings.PortList); !everybodys {
 		return is.Same(have, w.Value)
 	}
 	was, want, now := parseLists(is, w.Was), parseLists(is, w.Value), parseLists(is, have)

@@ -12,8 +12,8 @@ import (
 	"slices"
 	"time"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // Target is the network whose settings are planned. The zero value is the host's.
@@ -97,7 +97,7 @@ type Input struct {
 type Facts struct {
 	Now time.Time
 	// OS is the machine's, Linux where it is empty.
-	OS tunable.OS
+	OS settings.OS
 	// Boot is the boot ID; Kernel the release, for messages.
 	Boot, Kernel string
 	// Allow are the keys that may be set on this node.
@@ -110,7 +110,7 @@ type Facts struct {
 	Protect []Protected
 	// Listeners are the ports that are listened on right now; asked when a range is
 	// about to be written. nil means that there are none.
-	Listeners func() ([]tunable.Ports, error)
+	Listeners func() ([]settings.Ports, error)
 	// Lost is why originals are not known (the journal was corrupt): then nothing is
 	// written. Empty where they are.
 	Lost string
@@ -118,13 +118,13 @@ type Facts struct {
 	Stop string
 }
 
-func (f Facts) os() tunable.OS { return cmp.Or(f.OS, tunable.Linux) }
+func (f Facts) os() settings.OS { return cmp.Or(f.OS, settings.Linux) }
 
-func (f Facts) lookup(key string) (tunable.Setting, bool) { return tunable.Lookup(f.os(), key) }
+func (f Facts) lookup(key string) (settings.Setting, bool) { return settings.Lookup(f.os(), key) }
 
 // Protected is ports that services have.
 type Protected struct {
-	Ports tunable.Ports
+	Ports settings.Ports
 	Whose string
 }
 
@@ -136,7 +136,7 @@ type Plan struct {
 	Forget []string
 	// Memory is for the next plan.
 	Memory map[string]Memory
-	on     tunable.OS
+	on     settings.OS
 	items  []item
 	fate   map[string]error // of the keys that were to be written
 }
@@ -163,7 +163,7 @@ type item struct {
 }
 
 // Keys are those that have to be read for a plan, sorted.
-func Keys(os tunable.OS, settings []v1alpha1.Setting, entries map[string]Entry) []string {
+func Keys(os settings.OS, settings []v1alpha1.Setting, entries map[string]Entry) []string {
 	f := Facts{OS: os}
 	var keys []string
 	for i := range settings {
@@ -189,7 +189,7 @@ func Make(in Input) Plan {
 		b.judge(&in.Settings[i])
 	}
 	b.network()
-	for _, s := range tunable.All() {
+	for _, s := range settings.All() {
 		if s.OS == in.os() && s.Key != in.pools().list && !in.pools().ranged(s.Key) {
 			b.exact(s)
 		}

@@ -3,13 +3,13 @@ package plan
 import (
 	"math/bits"
 
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // ports is a set of ports.
 type ports [1 << 16 / 64]uint64
 
-func portsOf(list ...tunable.Ports) (p ports) {
+func portsOf(list ...settings.Ports) (p ports) {
 	for _, r := range list {
 		for port := max(0, r.First); port <= min(r.Last, 1<<16-1); port++ {
 			if port%64 == 0 && port+63 <= r.Last { // a whole word
@@ -25,30 +25,30 @@ func portsOf(list ...tunable.Ports) (p ports) {
 
 // parsePorts is empty for what is not a list of ports.
 func parsePorts(value string) ports {
-	list, _ := tunable.ParsePorts(value)
+	list, _ := settings.ParsePorts(value)
 	return portsOf(list...)
 }
 
 // span is the ports that connect() may take by the value of a range.
-func span(is tunable.Setting, value string) ports { return spans(is, value).any() }
+func span(is settings.Setting, value string) ports { return spans(is, value).any() }
 
 // gained is the ports that connect() may take by the value next, and could not before.
-func gained(is tunable.Setting, before, next string) ports {
+func gained(is settings.Setting, before, next string) ports {
 	return spans(is, next).without(spans(is, before)).any()
 }
 
 // spans is the ports of each part of a range.
-func spans(is tunable.Setting, value string) (l lists) {
+func spans(is settings.Setting, value string) (l lists) {
 	for _, part := range is.Split(value) {
-		first, last, err := tunable.ParseSpan(part)
-		if is.OS == tunable.Windows {
-			first, last, err = tunable.ParseBlock(part)
+		first, last, err := settings.ParseSpan(part)
+		if is.OS == settings.Windows {
+			first, last, err = settings.ParseBlock(part)
 			last += first - 1
 		}
 		if err != nil {
 			first, last = 0, -1
 		}
-		l = append(l, portsOf(tunable.Ports{First: first, Last: last}))
+		l = append(l, portsOf(settings.Ports{First: first, Last: last}))
 	}
 	return l
 }
@@ -76,18 +76,18 @@ func (p ports) within(o ports) ports {
 
 // String is the list as the kernel writes it.
 func (p ports) String() string {
-	var list []tunable.Ports
+	var list []settings.Ports
 	for i, word := range p {
 		for word != 0 {
 			first := bits.TrailingZeros64(word)
 			ones := bits.TrailingZeros64(^(word >> first))
-			list = append(list, tunable.Ports{First: 64*i + first, Last: 64*i + first + ones - 1})
+			list = append(list, settings.Ports{First: 64*i + first, Last: 64*i + first + ones - 1})
 			if word &^= (1<<ones - 1) << first; first+ones == 64 {
 				break
 			}
 		}
 	}
-	return tunable.FormatPorts(list) // which joins what touches
+	return settings.FormatPorts(list) // which joins what touches
 }
 
 func (p ports) len() (n int) {

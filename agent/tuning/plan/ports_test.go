@@ -3,7 +3,7 @@ package plan
 import (
 	"testing"
 
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 func TestPortsAreSpelledAsTheKernelDoes(t *testing.T) {
@@ -14,7 +14,7 @@ func TestPortsAreSpelledAsTheKernelDoes(t *testing.T) {
 	}
 	p := parsePorts("10-20,100")
 	for name, got := range map[string]ports{
-		"10-20,100-110": p.with(portsOf(tunable.Ports{First: 100, Last: 110})),
+		"10-20,100-110": p.with(portsOf(settings.Ports{First: 100, Last: 110})),
 		"10-14,100":     p.without(parsePorts("15-99")),
 		"15-20":         p.within(parsePorts("15-99")),
 	} {

@@ -3,8 +3,8 @@ package plan
 import (
 	"time"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // A value that works after a restart only is written once and waits: what works until
@@ -28,13 +28,13 @@ func sameBoot(a, b string) bool {
 const quickestRestart = 5 * time.Second
 
 // works is the state of a value that stands, whose entry, if there is one, is e.
-func (b *builder) works(is tunable.Setting, value string, e Entry) (v1alpha1.SettingState, string) {
+func (b *builder) works(is settings.Setting, value string, e Entry) (v1alpha1.SettingState, string) {
 	switch is.Effect {
-	case tunable.AtOnce:
+	case settings.AtOnce:
 		return v1alpha1.SettingApplied, ""
-	case tunable.AfterRestart:
+	case settings.AfterRestart:
 		if sameBoot(e.Boot, b.Boot) && e.Live != "" && !is.Same(e.Live, value) {
-			return v1alpha1.SettingRestartRequired, "works after a restart of the node; until then: " + tunable.Clip(e.Live)
+			return v1alpha1.SettingRestartRequired, "works after a restart of the node; until then: " + settings.Clip(e.Live)
 		}
 		return v1alpha1.SettingApplied, ""
 	}
@@ -43,10 +43,10 @@ func (b *builder) works(is tunable.Setting, value string, e Entry) (v1alpha1.Set
 
 // live is what works in this boot of a setting that works after a restart, before the
 // first write; e is its entry, if there is one.
-func (b *builder) live(is tunable.Setting, now string, e Entry) string {
+func (b *builder) live(is settings.Setting, now string, e Entry) string {
 	m := b.Input.Memory[is.Key]
 	switch {
-	case is.Effect != tunable.AfterRestart:
+	case is.Effect != settings.AfterRestart:
 		return ""
 	case sameBoot(e.Boot, b.Boot) && e.Live != "":
 		return e.Live
@@ -58,12 +58,12 @@ func (b *builder) live(is tunable.Setting, now string, e Entry) string {
 
 // later says that a value which is given back works after a restart only; empty where
 // it works already.
-func (b *builder) later(is tunable.Setting, e Entry, back string) string {
-	if is.Effect != tunable.AfterRestart {
+func (b *builder) later(is settings.Setting, e Entry, back string) string {
+	if is.Effect != settings.AfterRestart {
 		return ""
 	}
 	if live := b.live(is, b.Current[is.Key].Value, e); !is.Same(live, back) {
-		return "works after a restart of the node; until then: " + tunable.Clip(live)
+		return "works after a restart of the node; until then: " + settings.Clip(live)
 	}
 	return ""
 }

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"strings"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // wouldWrite is what s would change, and the headroom that it would give.
-func (b *builder) wouldWrite(s *v1alpha1.Setting, is tunable.Setting) string {
+func (b *builder) wouldWrite(s *v1alpha1.Setting, is settings.Setting) string {
 	now := b.untouched(s.Key)
 	switch r := b.reservation(); {
 	case r.ranged(s.Key):
@@ -19,7 +19,7 @@ func (b *builder) wouldWrite(s *v1alpha1.Setting, is tunable.Setting) string {
 	case is.Same(now, s.Value):
 		return "would change nothing"
 	}
-	return fmt.Sprintf("would change %q to %q", tunable.Clip(now), tunable.Clip(s.Value))
+	return fmt.Sprintf("would change %q to %q", settings.Clip(now), settings.Clip(s.Value))
 }
 
 func (r *reservation) wouldMove(w want, now string) string {
@@ -34,7 +34,7 @@ func (r *reservation) wouldMove(w want, now string) string {
 	text := fmt.Sprintf("would change %q to %q: %s → %s ports", now, w.Value,
 		thousands(span(w.is, now).without(reserved).len()), thousands(span(w.is, w.Value).without(reserved.with(need)).len()))
 	if need != (ports{}) {
-		text += fmt.Sprintf(", %s reserved for %s", tunable.Clip(need.String()), r.whose(need))
+		text += fmt.Sprintf(", %s reserved for %s", settings.Clip(need.String()), r.whose(need))
 	}
 	return text
 }
@@ -45,7 +45,7 @@ func (r *reservation) wouldAdd(p ports) string {
 	if more == (ports{}) {
 		return "would change nothing"
 	}
-	text := fmt.Sprintf("would add %s", tunable.Clip(more.String()))
+	text := fmt.Sprintf("would add %s", settings.Clip(more.String()))
 	if is, _ := r.lookup(r.ranges[0]); r.Current[is.Key].Value != "" {
 		free := span(is, r.Current[is.Key].Value).without(reserved)
 		text += fmt.Sprintf(": %s → %s ports", thousands(free.len()), thousands(free.without(more).len()))

@@ -5,22 +5,22 @@ import (
 	"testing"
 	"time"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 const (
-	timedWait = tunable.Tcpip + "TcpTimedWaitDelay"
-	excluded  = tunable.ExcludedPorts
-	tcp       = tunable.DynamicTCP
-	udp       = tunable.DynamicUDP
+	timedWait = settings.Tcpip + "TcpTimedWaitDelay"
+	excluded  = settings.ExcludedPorts
+	tcp       = settings.DynamicTCP
+	udp       = settings.DynamicUDP
 	usual     = "49152 16384"
 )
 
 // windows is a Windows host of which everything is allowed.
-func windows(settings []v1alpha1.Setting, current map[string]Reading, list ...Entry) Input {
-	in := input(settings, current, list...)
-	in.OS, in.Kernel = tunable.Windows, "10.0.20348"
+func windows(desired []v1alpha1.Setting, current map[string]Reading, list ...Entry) Input {
+	in := input(desired, current, list...)
+	in.OS, in.Kernel = settings.Windows, "10.0.20348"
 	in.Allow = []string{timedWait, maxUserPort, excluded, tcp, udp}
 	return in
 }
@@ -36,30 +36,30 @@ func TestPlanOfWindows(t *testing.T) {
 	none := []v1alpha1.Setting{}
 	tests := map[string]planTest{
 		"A value that is not there is set, and works after a restart": {
-			in:    windows(delay, stands(timedWait, tunable.Unset)),
+			in:    windows(delay, stands(timedWait, settings.Unset)),
 			steps: []string{`record ` + timedWait + ` was "unset", ours ["30"]`, `write ` + timedWait + ` "30"`},
 			said:  []string{"RestartRequired works after a restart of the node; until then: unset"},
 		},
 		"It waits while the boot is the same": {
-			in:   windows(delay, stands(timedWait, "30"), restarting("b", tunable.Unset, "30", tunable.Unset)),
+			in:   windows(delay, stands(timedWait, "30"), restarting("b", settings.Unset, "30", settings.Unset)),
 			said: []string{"RestartRequired works after a restart of the node; until then: unset"},
 		},
 		"It is applied after a restart, and its original stays known": {
-			in:   windows(delay, stands(timedWait, "30"), restarting("before", tunable.Unset, "30", tunable.Unset)),
+			in:   windows(delay, stands(timedWait, "30"), restarting("before", settings.Unset, "30", settings.Unset)),
 			said: []string{"Applied"},
 		},
 		"Another value after a restart waits for the next, and keeps the original": {
-			in:    windows([]v1alpha1.Setting{wish(timedWait, "60")}, stands(timedWait, "30"), restarting("before", tunable.Unset, "30", tunable.Unset)),
+			in:    windows([]v1alpha1.Setting{wish(timedWait, "60")}, stands(timedWait, "30"), restarting("before", settings.Unset, "30", settings.Unset)),
 			steps: []string{`record ` + timedWait + ` was "unset", ours ["60" "30"]`, `write ` + timedWait + ` "60"`},
 			said:  []string{"RestartRequired works after a restart of the node; until then: 30"},
 		},
 		"Back to the value that works needs no restart": {
-			in:    windows(delay, stands(timedWait, "60"), restarting("b", tunable.Unset, "60", "30")),
+			in:    windows(delay, stands(timedWait, "60"), restarting("b", settings.Unset, "60", "30")),
 			steps: []string{`record ` + timedWait + ` was "unset", ours ["30" "60"]`, `write ` + timedWait + ` "30"`},
 			said:  []string{"Applied"},
 		},
 		"What drifted after a restart is repaired, and works still": {
-			in: windows(delay, stands(timedWait, "120"), restarting("before", tunable.Unset, "30", tunable.Unset)),
+			in: windows(delay, stands(timedWait, "120"), restarting("before", settings.Unset, "30", settings.Unset)),
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{timedWait: {Want: "30", Held: true}}
 			},
@@ -67,7 +67,7 @@ func TestPlanOfWindows(t *testing.T) {
 			said:  []string{"Applied"},
 		},
 		"What was not there is not there again": {
-			in:    windows(none, stands(timedWait, "30"), restarting("b", tunable.Unset, "30", tunable.Unset)),
+			in:    windows(none, stands(timedWait, "30"), restarting("b", settings.Unset, "30", settings.Unset)),
 			steps: []string{`write ` + timedWait + ` "unset"`, "forget " + timedWait},
 			said:  []string{"Released"},
 		},
@@ -77,7 +77,7 @@ func TestPlanOfWindows(t *testing.T) {
 			said:  []string{"Released works after a restart of the node; until then: 30"},
 		},
 		"What another program has changed since is left": {
-			in:    windows(none, stands(timedWait, "44"), restarting("before", tunable.Unset, "30", tunable.Unset)),
+			in:    windows(none, stands(timedWait, "44"), restarting("before", settings.Unset, "30", settings.Unset)),
 			steps: []string{"forget " + timedWait},
 			said:  []string{"Released " + timedWait + `: left at "44", which another program wrote`},
 		},
@@ -86,7 +86,7 @@ func TestPlanOfWindows(t *testing.T) {
 			said: []string{"Refused " + timedWait + ": REG_SZ: a value of another kind"},
 		},
 		"So it is where the original would be given back": {
-			in:    windows(none, map[string]Reading{timedWait: {Err: errString("REG_SZ", ErrForeign)}}, restarting("b", tunable.Unset, "30", tunable.Unset)),
+			in:    windows(none, map[string]Reading{timedWait: {Err: errString("REG_SZ", ErrForeign)}}, restarting("b", settings.Unset, "30", settings.Unset)),
 			steps: []string{"forget " + timedWait},
 			said:  []string{"Released " + timedWait + ": left as another program wrote it: REG_SZ: a value of another kind"},
 		},
@@ -95,12 +95,12 @@ func TestPlanOfWindows(t *testing.T) {
 			said: []string{"Failed " + timedWait + ": can't be read: access is denied"},
 		},
 		"The last port of Windows 2003 is none of this Windows": {
-			in:   windows([]v1alpha1.Setting{wish(maxUserPort, "65534")}, stands(maxUserPort, tunable.Unset)),
+			in:   windows([]v1alpha1.Setting{wish(maxUserPort, "65534")}, stands(maxUserPort, settings.Unset)),
 			said: []string{"Refused " + maxUserPort + `: "65534": the last port on Windows 2003 only; since Vista it is a count from 49152 on, allowed: 255 to 16384; use windows.dynamicPorts`},
 		},
 		"A legacy value says why it is none": {
-			in:   windows([]v1alpha1.Setting{wish(tunable.Tcpip+"MaxFreeTcbs", "65535")}, nil),
-			said: []string{"Refused " + tunable.Clip(tunable.Tcpip+"MaxFreeTcbs") + ": no effect: it sized a table that Windows now sizes by itself"},
+			in:   windows([]v1alpha1.Setting{wish(settings.Tcpip+"MaxFreeTcbs", "65535")}, nil),
+			said: []string{"Refused " + settings.Clip(settings.Tcpip+"MaxFreeTcbs") + ": no effect: it sized a table that Windows now sizes by itself"},
 		},
 		"A sysctl is nothing for Windows": {
 			in:   windows([]v1alpha1.Setting{wish(finTimeout, "30")}, nil),
@@ -173,7 +173,7 @@ func TestPlanOfWindows(t *testing.T) {
 			said: []string{`DryRun would change "49152 16384" to "16385 49151": 16,384 → 46,383 ports, 30000-32767 reserved for node ports`},
 		},
 		"A contested value names who writes on Windows": {
-			in: windows(delay, stands(timedWait, "120"), restarting("b", tunable.Unset, "30", tunable.Unset)),
+			in: windows(delay, stands(timedWait, "120"), restarting("b", settings.Unset, "30", settings.Unset)),
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{timedWait: {Want: "30", Held: true, Repairs: []time.Time{now, now}}}
 			},

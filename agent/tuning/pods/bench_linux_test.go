@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/kube/podspecs"
 )
 
 // BenchmarkNewNamespace is the time from the first process in a new namespace to the
@@ -18,7 +18,7 @@ func BenchmarkNewNamespace(b *testing.B) {
 	a.want(inPods(fin, "17"), inPods(rangeKey, "20000 65001"))
 	var took []time.Duration
 	for b.Loop() {
-		p := n.start(podspec.Pod{Namespace: "shop", Name: "api"})
+		p := n.start(podspecs.Pod{Namespace: "shop", Name: "api"})
 		start := time.Now() // its process is there, and may not be in its cgroup yet
 		for p.read(fin) != "17" || p.read(rangeKey) != "20000 65001" {
 			time.Sleep(100 * time.Microsecond)
@@ -39,7 +39,7 @@ func BenchmarkCycle(b *testing.B) {
 		b.Run(fmt.Sprintf("%d pods", count), func(b *testing.B) {
 			n := newNode(b)
 			for i := range count {
-				n.start(podspec.Pod{Namespace: "shop", Name: fmt.Sprint("api-", i)})
+				n.start(podspecs.Pod{Namespace: "shop", Name: fmt.Sprint("api-", i)})
 			}
 			for name, every := range map[string]time.Duration{"unchanged": time.Hour, "read again": time.Nanosecond} {
 				b.Run(name, func(b *testing.B) {

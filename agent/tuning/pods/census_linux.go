@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"portreeve.io/portreeve/agent/netns"
+	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"

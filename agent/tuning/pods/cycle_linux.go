@@ -6,11 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/kube/podspecs"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // cycle is one look at all pods.
@@ -30,7 +30,7 @@ type cycle struct {
 // visit finds out what is to be done in a pod's network: nothing, as long as nothing
 // has changed and it was looked at lately.
 func (c *cycle) visit(s space) {
-	var pod podspec.Pod
+	var pod podspecs.Pod
 	known := false
 	if c.source != nil {
 		pod, known = c.source.Pod(s.target.Pod)
@@ -85,7 +85,7 @@ func (c *cycle) visit(s space) {
 func (c *cycle) namespace(name string) (map[string]string, bool) { return c.source.Namespace(name) }
 
 // wait notes what waits for the labels of a namespace.
-func (c *cycle) wait(name string, pod podspec.Pod) {
+func (c *cycle) wait(name string, pod podspecs.Pod) {
 	for _, w := range c.wishes {
 		if !onlyName(w.namespaces) {
 			c.counts.note(name, v1alpha1.SettingStatus{ID: w.ID, State: v1alpha1.SettingPending,
@@ -95,11 +95,11 @@ func (c *cycle) wait(name string, pod podspec.Pod) {
 }
 
 // factsOf are the facts of a pod's network.
-func (c *cycle) factsOf(pod podspec.Pod, l *look) plan.Facts {
+func (c *cycle) factsOf(pod podspecs.Pod, l *look) plan.Facts {
 	f := c.facts
 	f.Listeners, f.Protect = c.listening, nil
 	for _, port := range pod.Ports {
-		f.Protect = append(f.Protect, plan.Protected{Ports: tunable.Ports{First: port, Last: port}, Whose: "the pod's containers"})
+		f.Protect = append(f.Protect, plan.Protected{Ports: settings.Ports{First: port, Last: port}, Whose: "the pod's containers"})
 	}
 	for _, ports := range l.listened {
 		f.Protect = append(f.Protect, plan.Protected{Ports: ports, Whose: "what has listened there"})

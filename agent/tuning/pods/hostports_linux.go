@@ -3,9 +3,9 @@ package pods
 import (
 	"slices"
 
-	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/kube/podspecs"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // HostPorts implements tuning.Pods: the hostPorts of the node's pods, and all named
@@ -19,13 +19,13 @@ func (p *Pods) HostPorts() []plan.Protected {
 	var list []plan.Protected
 	for _, pod := range p.source.All() {
 		for _, port := range onHost(pod) {
-			list = append(list, plan.Protected{Ports: tunable.Ports{First: port, Last: port}, Whose: pod.Namespace + "/" + pod.Name})
+			list = append(list, plan.Protected{Ports: settings.Ports{First: port, Last: port}, Whose: pod.Namespace + "/" + pod.Name})
 		}
 	}
 	return list
 }
 
-func onHost(pod podspec.Pod) []int {
+func onHost(pod podspecs.Pod) []int {
 	switch {
 	case pod.Finished:
 		return nil

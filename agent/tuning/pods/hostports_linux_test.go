@@ -5,18 +5,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/kube/podspecs"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/tuning/pods"
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // nodesPods knows these pods.
-type nodesPods []podspec.Pod
+type nodesPods []podspecs.Pod
 
 func (nodesPods) Synced() bool                               { return true }
-func (nodesPods) Pod(string) (podspec.Pod, bool)             { return podspec.Pod{}, false }
-func (n nodesPods) All() []podspec.Pod                       { return n }
+func (nodesPods) Pod(string) (podspecs.Pod, bool)            { return podspecs.Pod{}, false }
+func (n nodesPods) All() []podspecs.Pod                      { return n }
 func (nodesPods) Namespace(string) (map[string]string, bool) { return nil, false }
 
 func TestPortsThatPodsHaveOnTheHost(t *testing.T) {
@@ -29,8 +29,8 @@ func TestPortsThatPodsHaveOnTheHost(t *testing.T) {
 		}, nil
 	}})
 	want := []plan.Protected{
-		{Ports: tunable.Ports{First: 20080, Last: 20080}, Whose: "a/mapped"},
-		{Ports: tunable.Ports{First: 20090, Last: 20090}, Whose: "a/host"},
+		{Ports: settings.Ports{First: 20080, Last: 20080}, Whose: "a/mapped"},
+		{Ports: settings.Ports{First: 20090, Last: 20090}, Whose: "a/host"},
 	}
 	if diff := cmp.Diff(want, p.HostPorts()); diff != "" {
 		t.Error(diff)

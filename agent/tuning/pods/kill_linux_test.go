@@ -19,8 +19,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/agent/netns"
-	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/kube/podspecs"
+	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/pods"
@@ -30,7 +30,7 @@ import (
 // restless is what a process that changes its mind all the time works with.
 type restless struct {
 	Root, State string
-	Pods        []podspec.Pod
+	Pods        []podspecs.Pod
 	Spaces      []netns.Namespace
 	Seed        uint64
 }
@@ -38,15 +38,15 @@ type restless struct {
 const restlessEnv = "PORTREEVE_TEST_RESTLESS"
 
 func (r *restless) Synced() bool                               { return true }
-func (r *restless) All() []podspec.Pod                         { return r.Pods }
+func (r *restless) All() []podspecs.Pod                        { return r.Pods }
 func (r *restless) Namespace(string) (map[string]string, bool) { return nil, true }
-func (r *restless) Pod(uid string) (podspec.Pod, bool) {
+func (r *restless) Pod(uid string) (podspecs.Pod, bool) {
 	for _, p := range r.Pods {
 		if p.UID == uid {
 			return p, true
 		}
 	}
-	return podspec.Pod{}, false
+	return podspecs.Pod{}, false
 }
 
 // run asks for one thing after another, as soon as the one before is done, until it is

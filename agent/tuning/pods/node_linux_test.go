@@ -18,15 +18,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/agent/internal/nstest"
-	"portreeve.io/portreeve/agent/netns"
-	"portreeve.io/portreeve/agent/podspec"
-	"portreeve.io/portreeve/agent/portwalk"
+	"portreeve.io/portreeve/agent/kube/podspecs"
+	"portreeve.io/portreeve/agent/readers/netns"
+	"portreeve.io/portreeve/agent/readers/portwalk"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/tuning/pods"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
 // node is a node's worth of pods: real namespaces, mounted as a runtime mounts them,
@@ -43,7 +43,7 @@ type node struct {
 	outdated []netns.Namespace
 
 	mu      sync.Mutex // it is the pods.Source as well
-	known   map[string]podspec.Pod
+	known   map[string]podspecs.Pod
 	labels  map[string]map[string]string
 	silent  bool
 	changed chan struct{}
@@ -59,7 +59,7 @@ func newNode(tb testing.TB) *node {
 		tb.Skipf("needs portwalk: %v", err)
 	}
 	tb.Cleanup(func() { _ = walk.Close() })
-	n := &node{tb: tb, root: tb.TempDir(), state: tb.TempDir(), walk: walk, known: map[string]podspec.Pod{},
+	n := &node{tb: tb, root: tb.TempDir(), state: tb.TempDir(), walk: walk, known: map[string]podspecs.Pod{},
 		labels: map[string]map[string]string{}, changed: make(chan struct{}, 1)}
 	for _, base := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
 		if _, err := os.Stat(base + "/cgroup.procs"); err != nil {
@@ -84,8 +84,8 @@ func (n *node) must(err error) {
 
 // pod is a pod that runs.
 type pod struct {
-	*nstest.NS
-	podspec.Pod
+	*netnstest.NS
+	podspecs.Pod
 	node  *node
 	inode uint64
 	file  string
@@ -93,10 +93,10 @@ type pod struct {
 }
 
 // start starts a pod: its namespace, the runtime's file for it, and a process.
-func (n *node) start(spec podspec.Pod) *pod {
+func (n *node) start(spec podspecs.Pod) *pod {
 	n.tb.Helper()
 	n.pods++
-	p := &pod{NS: nstest.New(n.tb), Pod: spec, node: n, file: filepath.Join(n.root, fmt.Sprintf("cni-%d", n.pods))}
+	p := &pod{NS: netnstest.New(n.tb), Pod: spec, node: n, file: filepath.Join(n.root, fmt.Sprintf("cni-%d", n.pods))}
 	p.UID = fmt.Sprintf("00000000-0000-4000-8000-%012d", n.pods)
 	p.inode = p.Inode()
 	n.learn(p.Pod)
@@ -175,7 +175,7 @@ func (n *node) mislead(owners []netns.Namespace) {
 }
 
 // learn and forget are what the API server says.
-func (n *node) learn(p podspec.Pod) {
+func (n *node) learn(p podspecs.Pod) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.known[p.UID] = p
@@ -193,14 +193,14 @@ func (n *node) Synced() bool {
 	return !n.silent
 }
 
-func (n *node) Pod(uid string) (podspec.Pod, bool) {
+func (n *node) Pod(uid string) (podspecs.Pod, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p, ok := n.known[uid]
 	return p, ok
 }
 
-func (n *node) All() []podspec.Pod {
+func (n *node) All() []podspecs.Pod {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Collect(maps.Values(n.known))

@@ -5,19 +5,19 @@ import (
 	"log/slog"
 	"time"
 
-	"portreeve.io/portreeve/agent/netns"
-	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/kube/podspecs"
+	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // Source knows the node's pods: a podspec.Watch.
 type Source interface {
 	Synced() bool
-	Pod(uid string) (podspec.Pod, bool)
-	All() []podspec.Pod
+	Pod(uid string) (podspecs.Pod, bool)
+	All() []podspecs.Pod
 	Namespace(name string) (labels map[string]string, known bool)
 }
 
@@ -56,7 +56,7 @@ type look struct {
 	again    bool
 	// listened are the ports that something has listened on since the agent knows the
 	// pod.
-	listened []tunable.Ports
+	listened []settings.Ports
 }
 
 // New makes Pods.
@@ -124,4 +124,4 @@ func everywhere(settings []v1alpha1.Setting, state v1alpha1.SettingState, why st
 }
 
 // listening are the ports that services have in the calling thread's network.
-func (p *Pods) listening() ([]tunable.Ports, error) { return tuning.Listeners(p.o.Sysctls) }
+func (p *Pods) listening() ([]settings.Ports, error) { return tuning.Listeners(p.o.Sysctls) }

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"portreeve.io/portreeve/agent/netns"
-	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/kube/podspecs"
+	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/netload/testnet"
+	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-func labeled(name, app string) podspec.Pod {
-	return podspec.Pod{Namespace: "shop", Name: name, Labels: map[string]string{"app": app}}
+func labeled(name, app string) podspecs.Pod {
+	return podspecs.Pod{Namespace: "shop", Name: name, Labels: map[string]string{"app": app}}
 }
 
 func to(app string) func(*v1alpha1.Setting) {
@@ -48,7 +48,7 @@ func TestSettingsAreHeldInPodsAndGivenBack(t *testing.T) {
 	later := n.start(labeled("api-2", "api"))
 	a.until("the new pod", func() bool { return later.read(fin) == "17" && a.held(fin) == 2 })
 
-	n.learn(podspec.Pod{UID: api.UID, Namespace: "shop", Name: "api", Labels: map[string]string{"app": "edited"}})
+	n.learn(podspecs.Pod{UID: api.UID, Namespace: "shop", Name: "api", Labels: map[string]string{"app": "edited"}})
 	a.until("the pod that is selected no more", func() bool { return api.read(fin) == was })
 	if got := api.read(rangeKey); got != "32768 60999" {
 		t.Errorf("its range is %s", got)
@@ -228,7 +228,7 @@ func TestWhatListensInAPodKeepsItsPort(t *testing.T) {
 }
 
 // reuse starts a pod whose namespace has the inode of old's, which has ended.
-func (n *node) reuse(old *pod, spec podspec.Pod) *pod {
+func (n *node) reuse(old *pod, spec podspecs.Pod) *pod {
 	n.tb.Helper()
 	for range 500 { // until the kernel's RCU has let go of the old one
 		p := n.start(spec)

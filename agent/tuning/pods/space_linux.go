@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"portreeve.io/portreeve/agent/netns"
+	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/tuning/plan"
 )
 

@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/kube/podspecs"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -59,7 +59,7 @@ type share struct {
 }
 
 // of is p's share. namespace gives the labels of a namespace, where they are known.
-func (ws wishes) of(p podspec.Pod, namespace func(string) (map[string]string, bool)) share {
+func (ws wishes) of(p podspecs.Pod, namespace func(string) (map[string]string, bool)) share {
 	s := share{refused: map[string]string{}}
 	rivals := map[string][]wish{} // by key
 	for _, w := range ws {
@@ -90,7 +90,7 @@ func (ws wishes) of(p podspec.Pod, namespace func(string) (map[string]string, bo
 }
 
 // selects says whether w is for p, if that is known.
-func (w wish) selects(p podspec.Pod, namespace func(string) (map[string]string, bool)) (selects, known bool) {
+func (w wish) selects(p podspecs.Pod, namespace func(string) (map[string]string, bool)) (selects, known bool) {
 	if !w.pods.Matches(labels.Set(p.Labels)) {
 		return false, true
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"portreeve.io/portreeve/agent/podspec"
+	"portreeve.io/portreeve/agent/kube/podspecs"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -51,11 +51,11 @@ func priority(n int32) func(*v1alpha1.Setting) {
 func dry(s *v1alpha1.Setting) { s.Mode = v1alpha1.ModeDryRun }
 
 func TestWhatAPodGets(t *testing.T) {
-	api := podspec.Pod{Namespace: "shop", Name: "api", Labels: map[string]string{"app": "api", "tier": "web"}}
+	api := podspecs.Pod{Namespace: "shop", Name: "api", Labels: map[string]string{"app": "api", "tier": "web"}}
 	chooses := api
 	chooses.Sysctls = []string{reuse}
 	tests := map[string]struct {
-		pod      podspec.Pod
+		pod      podspecs.Pod
 		settings []v1alpha1.Setting
 		unknown  bool // the labels of namespaces
 		want     []string

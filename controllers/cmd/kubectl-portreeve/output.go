@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/term"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/controllers/internal/view"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 const wide = "wide"
@@ -67,7 +67,7 @@ func asList(objects []*unstructured.Unstructured) runtime.Object {
 func (a *app) page(o output, narrow int) (options view.Options, height int) {
 	options = view.Options{Now: a.now(), Wide: o.wide()}
 	options.Width, _ = strconv.Atoi(a.getenv("COLUMNS"))
-	options.ASCII = !table.UTF8(a.getenv)
+	options.ASCII = !terminal.UTF8(a.getenv)
 	if f, ok := a.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		options.Colour = a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb" // https://no-color.org
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil {

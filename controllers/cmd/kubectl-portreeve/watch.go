@@ -9,9 +9,9 @@ import (
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/view"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // How often a page is drawn at most, and at least on a terminal, where ages grow.
@@ -48,7 +48,7 @@ func (t *top) follow(ctx context.Context, c *cluster) error {
 func frame(page, last string, height int, first bool) string {
 	switch {
 	case height > 0:
-		return table.Redraw(page, height, first)
+		return terminal.Redraw(page, height, first)
 	case first:
 		return page
 	case page == last:

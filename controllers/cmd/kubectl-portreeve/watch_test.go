@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/controllers/internal/testenv"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 // started is a run that goes on.

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/controllers/internal/testenv"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 // asChild has this test's binary be the program itself: one process can have only one

@@ -25,8 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/controllers/internal/testenv"
-	"portreeve.io/portreeve/controllers/portpressure"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 // program is the whole controller, with its own flags and nothing but the rights of
@@ -72,7 +71,7 @@ func (p *program) arguments() []string {
 
 func agentPod(name, node string) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: portpressure.AgentPods},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: v1alpha1.AgentPodLabels},
 		Spec:       corev1.PodSpec{NodeName: node, ServiceAccountName: "portreeve-agent", Containers: []corev1.Container{{Name: "agent", Image: "none"}}},
 	}
 }

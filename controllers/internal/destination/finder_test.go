@@ -15,7 +15,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"portreeve.io/portreeve/controllers/internal/testenv"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m, "config/default/namespace.yaml", "config/rbac") }

@@ -12,14 +12,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // Node is what a NodeTuning can select a node by.
 type Node struct {
 	Name   string
-	OS     tunable.OS
+	OS     settings.OS
 	Labels map[string]string
 }
 
@@ -88,7 +88,7 @@ func (r *Result) add(node string, o *outcome) {
 type wisher struct {
 	*v1alpha1.NodeTuning
 	selector labels.Selector
-	settings map[tunable.OS][]v1alpha1.Setting
+	settings map[settings.OS][]v1alpha1.Setting
 }
 
 func (w *wisher) selects(n Node) bool { return w.selector.Matches(labels.Set(n.Labels)) }
@@ -112,9 +112,9 @@ func (r *Result) readable(tunings []v1alpha1.NodeTuning) []wisher {
 			continue
 		}
 		r.Wishes[t.Name] = map[string][]v1alpha1.Setting{}
-		list = append(list, wisher{t, selector, map[tunable.OS][]v1alpha1.Setting{
-			tunable.Linux:   Settings(tunable.Linux, t),
-			tunable.Windows: Settings(tunable.Windows, t),
+		list = append(list, wisher{t, selector, map[settings.OS][]v1alpha1.Setting{
+			settings.Linux:   Settings(settings.Linux, t),
+			settings.Windows: Settings(settings.Windows, t),
 		}})
 	}
 	slices.SortFunc(list, func(a, b wisher) int {
@@ -137,7 +137,7 @@ func podSelectors(p *v1alpha1.PodScope) error {
 
 // settle gives each NodeTuning of here, which are in order of precedence, what it has
 // on a node of that operating system.
-func settle(os tunable.OS, here []*wisher) *outcome {
+func settle(os settings.OS, here []*wisher) *outcome {
 	o := &outcome{wishes: map[string][]v1alpha1.Setting{}, conflicts: conflicts{}}
 	claims := map[string][]claim{} // by setting ID
 	for _, w := range here {

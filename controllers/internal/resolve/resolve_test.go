@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/resolve"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 func tuning(name string, change ...func(*v1alpha1.NodeTuning)) v1alpha1.NodeTuning {
@@ -51,10 +51,10 @@ func broken(t *v1alpha1.NodeTuning) {
 }
 
 var cluster = []resolve.Node{
-	{Name: "web-1", OS: tunable.Linux, Labels: map[string]string{"role": "web"}},
-	{Name: "web-2", OS: tunable.Linux, Labels: map[string]string{"role": "web"}},
-	{Name: "db-1", OS: tunable.Linux, Labels: map[string]string{"role": "db"}},
-	{Name: "win-1", OS: tunable.Windows},
+	{Name: "web-1", OS: settings.Linux, Labels: map[string]string{"role": "web"}},
+	{Name: "web-2", OS: settings.Linux, Labels: map[string]string{"role": "web"}},
+	{Name: "db-1", OS: settings.Linux, Labels: map[string]string{"role": "db"}},
+	{Name: "win-1", OS: settings.Windows},
 }
 
 // TestResolve compares what each node gets, in a line for each.
@@ -191,7 +191,7 @@ func TestThresholdsOfTheHighestPriority(t *testing.T) {
 func BenchmarkResolve(b *testing.B) {
 	var nodes []resolve.Node
 	for i := range 5000 {
-		nodes = append(nodes, resolve.Node{Name: fmt.Sprintf("node-%d", i), OS: tunable.Linux, Labels: map[string]string{"role": fmt.Sprint("r", i%10)}})
+		nodes = append(nodes, resolve.Node{Name: fmt.Sprintf("node-%d", i), OS: settings.Linux, Labels: map[string]string{"role": fmt.Sprint("r", i%10)}})
 	}
 	var tunings []v1alpha1.NodeTuning
 	for i := range 20 {

@@ -9,8 +9,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // defaultCoolDown is spec.coolDownSeconds where it is absent.
@@ -36,18 +36,18 @@ func (v values) list(key string, ports []string) {
 		return
 	}
 	text := strings.Join(ports, ",")
-	if list, err := tunable.ParsePorts(text); err == nil {
-		text = tunable.FormatPorts(list)
+	if list, err := settings.ParsePorts(text); err == nil {
+		text = settings.FormatPorts(list)
 	}
 	v[key] = text
 }
 
-func valuesOf(os tunable.OS, s *v1alpha1.NodeTuningSpec) values {
+func valuesOf(os settings.OS, s *v1alpha1.NodeTuningSpec) values {
 	v := values{}
 	switch os {
-	case tunable.Linux:
+	case settings.Linux:
 		v.linux(&s.Linux)
-	case tunable.Windows:
+	case settings.Windows:
 		v.windows(&s.Windows)
 	}
 	return v
@@ -91,20 +91,20 @@ func (v values) windows(w *v1alpha1.WindowsSettings) {
 		}
 	}
 	v.list("excludedportrange", w.ExcludedPorts)
-	v.number(tunable.Tcpip+"TcpTimedWaitDelay", w.TimedWaitDelaySeconds)
+	v.number(settings.Tcpip+"TcpTimedWaitDelay", w.TimedWaitDelaySeconds)
 	if on := w.StrictTimeWaitSeqCheck; on != nil {
-		v[tunable.Tcpip+"StrictTimeWaitSeqCheck"] = map[bool]string{false: "0", true: "1"}[*on]
+		v[settings.Tcpip+"StrictTimeWaitSeqCheck"] = map[bool]string{false: "0", true: "1"}[*on]
 	}
-	v.number(tunable.Tcpip+"MaxUserPort", w.MaxUserPort)
-	v.long(tunable.Tcpip+"KeepAliveTime", w.KeepAlive.TimeMilliseconds)
-	v.long(tunable.Tcpip+"KeepAliveInterval", w.KeepAlive.IntervalMilliseconds)
-	v.number(tunable.Tcpip+"TcpMaxDataRetransmissions", w.MaxDataRetransmissions)
+	v.number(settings.Tcpip+"MaxUserPort", w.MaxUserPort)
+	v.long(settings.Tcpip+"KeepAliveTime", w.KeepAlive.TimeMilliseconds)
+	v.long(settings.Tcpip+"KeepAliveInterval", w.KeepAlive.IntervalMilliseconds)
+	v.number(settings.Tcpip+"TcpMaxDataRetransmissions", w.MaxDataRetransmissions)
 }
 
 // Settings are what t asks of a node of that operating system, in the catalogue's
 // order, the host's before the pods'. A key that the catalogue does not know is left
 // out: the API refuses it.
-func Settings(os tunable.OS, t *v1alpha1.NodeTuning) []v1alpha1.Setting {
+func Settings(os settings.OS, t *v1alpha1.NodeTuning) []v1alpha1.Setting {
 	wanted := valuesOf(os, &t.Spec)
 	template := v1alpha1.Setting{
 		Mode:       t.Spec.Mode,
@@ -118,7 +118,7 @@ func Settings(os tunable.OS, t *v1alpha1.NodeTuning) []v1alpha1.Setting {
 		}
 	}
 	var host, pods []v1alpha1.Setting
-	for _, s := range tunable.All() {
+	for _, s := range settings.All() {
 		value, ok := wanted[s.Key]
 		if !ok {
 			continue

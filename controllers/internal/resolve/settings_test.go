@@ -7,9 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/resolve"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 func TestEveryFieldBecomesASettingThatTheCatalogueTakes(t *testing.T) {
@@ -33,12 +33,12 @@ func TestEveryFieldBecomesASettingThatTheCatalogueTakes(t *testing.T) {
 		`SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\StrictTimeWaitSeqCheck`: "1",
 	}
 	got := map[string]string{}
-	for _, os := range []tunable.OS{tunable.Linux, tunable.Windows} {
+	for _, os := range []settings.OS{settings.Linux, settings.Windows} {
 		for _, s := range resolve.Settings(os, &full) {
 			got[s.Key] = s.Value
 		}
 	}
-	for _, s := range tunable.All() {
+	for _, s := range settings.All() {
 		value, ok := got[s.Key]
 		switch {
 		case s.Field != "" && !ok:
@@ -78,7 +78,7 @@ func TestAnEmptyListOfPortsIsAWishAndAnAbsentOneIsNone(t *testing.T) {
 	}{"Absent": {nil, 0}, "Empty": {[]string{}, 1}} {
 		t.Run(name, func(t *testing.T) {
 			a := tuning("a", func(t *v1alpha1.NodeTuning) { t.Spec.Linux.ReservedPorts = test.ports })
-			if got := resolve.Settings(tunable.Linux, &a); len(got) != test.want {
+			if got := resolve.Settings(settings.Linux, &a); len(got) != test.want {
 				t.Errorf("%v", got)
 			}
 		})
@@ -88,7 +88,7 @@ func TestAnEmptyListOfPortsIsAWishAndAnAbsentOneIsNone(t *testing.T) {
 func TestTheSameSelectorsMakeTheSameID(t *testing.T) {
 	id := func(change func(*v1alpha1.NodeTuning)) string {
 		a := tuning("a", fin(30), change)
-		s := resolve.Settings(tunable.Linux, &a)
+		s := resolve.Settings(settings.Linux, &a)
 		return s[len(s)-1].ID
 	}
 	absent, empty, some := id(pods), id(func(t *v1alpha1.NodeTuning) {

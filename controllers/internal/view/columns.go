@@ -4,13 +4,13 @@ import (
 	"slices"
 	"strings"
 
-	"portreeve.io/portreeve/api/table"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // column is a heading and a cell for each row.
 type column struct {
 	head  string
-	cells [][]table.Span
+	cells [][]terminal.Span
 	// right aligns figures.
 	right bool
 	// most is how many columns of the terminal it takes at most; 0: as many as it
@@ -23,14 +23,14 @@ type column struct {
 	spare bool
 }
 
-func (c *column) add(cell ...table.Span) { c.cells = append(c.cells, cell) }
+func (c *column) add(cell ...terminal.Span) { c.cells = append(c.cells, cell) }
 
 // empty says whether no row has anything in it.
 func (c *column) empty() bool {
-	return !slices.ContainsFunc(c.cells, func(cell []table.Span) bool { return !blank(cell) })
+	return !slices.ContainsFunc(c.cells, func(cell []terminal.Span) bool { return !blank(cell) })
 }
 
-func (c *column) width(g *table.Page) int {
+func (c *column) width(g *terminal.Page) int {
 	width := g.Columns(c.head)
 	for _, cell := range c.cells {
 		width = max(width, g.Room(cell...))
@@ -44,18 +44,18 @@ func (c *column) width(g *table.Page) int {
 const gap = "  "
 
 // draw writes the columns that have something in them, side by side.
-func draw(g *table.Page, columns []*column) {
+func draw(g *terminal.Page, columns []*column) {
 	columns, widths := fit(g, columns)
-	head := make([]table.Span, 0, len(columns))
+	head := make([]terminal.Span, 0, len(columns))
 	for i, c := range columns {
-		head = append(head, aligned(g, c, []table.Span{table.Dim(c.head)}, widths[i], i == len(columns)-1)...)
+		head = append(head, aligned(g, c, []terminal.Span{terminal.Dim(c.head)}, widths[i], i == len(columns)-1)...)
 	}
 	g.Line(head...)
 	if len(columns) == 0 {
 		return
 	}
 	for row := range columns[0].cells {
-		var line []table.Span
+		var line []terminal.Span
 		last := lastOf(columns, row)
 		for i, c := range columns[:last+1] {
 			line = append(line, aligned(g, c, c.cells[row], widths[i], i == last)...)
@@ -74,12 +74,12 @@ func lastOf(columns []*column, row int) int {
 	return 0
 }
 
-func blank(cell []table.Span) bool {
-	return !slices.ContainsFunc(cell, func(s table.Span) bool { return s.Text() != "" })
+func blank(cell []terminal.Span) bool {
+	return !slices.ContainsFunc(cell, func(s terminal.Span) bool { return s.Text() != "" })
 }
 
 // fit leaves columns out, and makes one narrower, until the rest fits.
-func fit(g *table.Page, all []*column) (columns []*column, widths []int) {
+func fit(g *terminal.Page, all []*column) (columns []*column, widths []int) {
 	for _, c := range all {
 		if len(c.cells) == 0 || !c.empty() {
 			columns = append(columns, c)
@@ -122,20 +122,20 @@ func withoutLastSpare(columns []*column) []*column {
 
 // aligned is a cell in exactly width columns, and the gap to the next one; the last
 // of a line needs neither.
-func aligned(g *table.Page, c *column, cell []table.Span, width int, last bool) []table.Span {
+func aligned(g *terminal.Page, c *column, cell []terminal.Span, width int, last bool) []terminal.Span {
 	room := g.Room(cell...)
 	if room > width && len(cell) == 1 {
-		cell = []table.Span{cell[0].Cut(g, width)}
+		cell = []terminal.Span{cell[0].Cut(g, width)}
 		room = g.Room(cell...)
 	}
-	fill := table.Plain(strings.Repeat(" ", max(0, width-room)))
+	fill := terminal.Plain(strings.Repeat(" ", max(0, width-room)))
 	switch {
 	case c.right && last:
-		return append([]table.Span{fill}, cell...)
+		return append([]terminal.Span{fill}, cell...)
 	case c.right:
-		return append(append([]table.Span{fill}, cell...), table.Plain(gap))
+		return append(append([]terminal.Span{fill}, cell...), terminal.Plain(gap))
 	case last:
 		return cell
 	}
-	return append(append([]table.Span(nil), cell...), fill, table.Plain(gap))
+	return append(append([]terminal.Span(nil), cell...), fill, terminal.Plain(gap))
 }

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // causes is where each cause has a section.
@@ -14,7 +14,7 @@ const causes = "docs/causes.md#"
 // Node explains a node: what is short, who holds it, why, what to do and what would
 // help, what was, and what is set.
 func Node(p v1alpha1.PortPressure, o Options) string {
-	g := table.NewPage(o.Options)
+	g := terminal.NewPage(o.Options)
 	silence(g, &p, o)
 	if p.Status.ObservedAt == nil {
 		return g.String()
@@ -26,7 +26,7 @@ func Node(p v1alpha1.PortPressure, o Options) string {
 }
 
 // details is what comes after the figures.
-func details(g *table.Page, p *v1alpha1.PortPressure, n *v1alpha1.Network, o Options) {
+func details(g *terminal.Page, p *v1alpha1.PortPressure, n *v1alpha1.Network, o Options) {
 	s := &p.Status
 	var lines []labelled
 	if s.Tightest != nil {
@@ -53,13 +53,13 @@ func details(g *table.Page, p *v1alpha1.PortPressure, n *v1alpha1.Network, o Opt
 	for _, l := range lines {
 		g.Wrap(l.label, l.text)
 	}
-	settings(g, p)
+	writeSettings(g, p)
 }
 
 type labelled struct{ label, text string }
 
 // silence says that what follows may be old, or that there is nothing.
-func silence(g *table.Page, p *v1alpha1.PortPressure, o Options) {
+func silence(g *terminal.Page, p *v1alpha1.PortPressure, o Options) {
 	why := ""
 	switch label := p.Labels[v1alpha1.LabelAgent]; {
 	case label == v1alpha1.AgentNone:
@@ -74,7 +74,7 @@ func silence(g *table.Page, p *v1alpha1.PortPressure, o Options) {
 	if why == "" {
 		return
 	}
-	g.Line(table.Bold(p.Name), table.Plain("  last seen: "), o.seen(p))
+	g.Line(terminal.Bold(p.Name), terminal.Plain("  last seen: "), o.seen(p))
 	g.Wrap("", why)
 	if p.Status.ObservedAt != nil {
 		g.Wrap("", "What follows is what it said last.")

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // ByHeadroom sorts ps: the least headroom first, of equal ones the fewest ports; what
@@ -46,7 +46,7 @@ func ports(p *v1alpha1.PortPressure) int32 {
 
 // Nodes is a row for each of ps, in their order.
 func Nodes(ps []v1alpha1.PortPressure, o Options) string {
-	g := table.NewPage(o.Options)
+	g := terminal.NewPage(o.Options)
 	g.Line(census(ps, o)...)
 	if len(ps) == 0 {
 		return g.String()
@@ -60,13 +60,13 @@ func Nodes(ps []v1alpha1.PortPressure, o Options) string {
 	columns := []*column{node, level, used, left, runs, tightest, why, seen}
 	for i := range ps {
 		p, s := &ps[i], &ps[i].Status
-		node.add(table.Plain(p.Name))
+		node.add(terminal.Plain(p.Name))
 		level.add(levelOf(p))
 		used.add(usedOf(p)...)
-		left.add(table.Plain(leftOf(p)))
-		runs.add(table.Plain(runsOut(s.ExhaustionSeconds)))
-		tightest.add(table.Plain(summary(p)))
-		why.add(table.Plain(string(s.Cause)))
+		left.add(terminal.Plain(leftOf(p)))
+		runs.add(terminal.Plain(runsOut(s.ExhaustionSeconds)))
+		tightest.add(terminal.Plain(summary(p)))
+		why.add(terminal.Plain(string(s.Cause)))
 		seen.add(o.seen(p))
 	}
 	if o.Wide {
@@ -87,9 +87,9 @@ func wide(ps []v1alpha1.PortPressure) []*column {
 	system, reader, version := &column{head: "OS"}, &column{head: "READER"}, &column{head: "VERSION"}
 	for i := range ps {
 		s := &ps[i].Status
-		system.add(table.Plain(strings.TrimSpace(s.Platform.OS + " " + s.Platform.Kernel + s.Platform.Build)))
-		reader.add(table.Plain(s.Reader.Name))
-		version.add(table.Plain(s.AgentVersion))
+		system.add(terminal.Plain(strings.TrimSpace(s.Platform.OS + " " + s.Platform.Kernel + s.Platform.Build)))
+		reader.add(terminal.Plain(s.Reader.Name))
+		version.add(terminal.Plain(s.AgentVersion))
 		var tw, ct string
 		if s.States != nil {
 			tw = strconv.FormatInt(s.States.TimeWait, 10)
@@ -97,35 +97,35 @@ func wide(ps []v1alpha1.PortPressure) []*column {
 		if s.Conntrack != nil {
 			ct = fmt.Sprintf("%d %%", s.Conntrack.UsedPercent)
 		}
-		waiting.add(table.Plain(tw))
-		conntrack.add(table.Plain(ct))
+		waiting.add(terminal.Plain(tw))
+		conntrack.add(terminal.Plain(ct))
 	}
 	return []*column{waiting, conntrack, system, reader, version}
 }
 
-func levelOf(p *v1alpha1.PortPressure) table.Span {
+func levelOf(p *v1alpha1.PortPressure) terminal.Span {
 	level := p.Status.Level
 	if level == "" {
 		level = "Unknown"
 	}
 	if p.Status.UsedPercent == nil {
-		return table.Dim(string(level))
+		return terminal.Dim(string(level))
 	}
-	return table.Graded(string(level), *p.Status.UsedPercent, p.Spec.Thresholds)
+	return terminal.Graded(string(level), *p.Status.UsedPercent, p.Spec.Thresholds)
 }
 
-func usedOf(p *v1alpha1.PortPressure) []table.Span {
+func usedOf(p *v1alpha1.PortPressure) []terminal.Span {
 	if p.Status.UsedPercent == nil {
-		return []table.Span{table.Dim("not measured")}
+		return []terminal.Span{terminal.Dim("not measured")}
 	}
-	return table.Bar(*p.Status.UsedPercent, p.Spec.Thresholds)
+	return terminal.Bar(*p.Status.UsedPercent, p.Spec.Thresholds)
 }
 
 func leftOf(p *v1alpha1.PortPressure) string {
 	if p.Status.Tightest == nil {
 		return ""
 	}
-	return table.Left(*p.Status.Tightest, p.Status.Reader.Exactness)
+	return terminal.Left(*p.Status.Tightest, p.Status.Reader.Exactness)
 }
 
 // summary is the tightest pool, or why there is none.
@@ -142,7 +142,7 @@ func summary(p *v1alpha1.PortPressure) string {
 }
 
 // census is how many nodes are how well, the worst first.
-func census(ps []v1alpha1.PortPressure, o Options) []table.Span {
+func census(ps []v1alpha1.PortPressure, o Options) []terminal.Span {
 	counts, silent := map[v1alpha1.Level]int{}, 0
 	for i := range ps {
 		counts[ps[i].Status.Level]++
@@ -150,25 +150,25 @@ func census(ps []v1alpha1.PortPressure, o Options) []table.Span {
 			silent++
 		}
 	}
-	line := []table.Span{table.Bold(plural(len(ps), "node"))}
+	line := []terminal.Span{terminal.Bold(plural(len(ps), "node"))}
 	for _, l := range []struct {
 		level v1alpha1.Level
 		name  string
 	}{{v1alpha1.LevelCritical, "Critical"}, {v1alpha1.LevelWarning, "Warning"}, {v1alpha1.LevelNormal, "Normal"}, {"", "unknown"}} {
 		if n := counts[l.level]; n > 0 {
-			line = append(line, table.Plain(fmt.Sprintf("  %d %s", n, l.name)))
+			line = append(line, terminal.Plain(fmt.Sprintf("  %d %s", n, l.name)))
 		}
 	}
 	if silent > 0 {
-		line = append(line, table.Alarm(fmt.Sprintf("  %s silent", plural(silent, "agent"))))
+		line = append(line, terminal.Alarm(fmt.Sprintf("  %s silent", plural(silent, "agent"))))
 	}
 	return append(line, o.stale()...)
 }
 
 // stale says that the picture stands still, and why.
-func (o Options) stale() []table.Span {
+func (o Options) stale() []terminal.Span {
 	if o.Stale == "" {
 		return nil
 	}
-	return []table.Span{table.Alarm("  not followed: " + o.Stale)}
+	return []terminal.Span{terminal.Alarm("  not followed: " + o.Stale)}
 }

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // PodRef names a pod. Namespace "" is any; UID, where it is known, finds pods that
@@ -83,7 +83,7 @@ func levelAt(percent int32, t v1alpha1.Thresholds) v1alpha1.Level {
 
 // Unreported explains a pod that its node p does not report.
 func Unreported(p v1alpha1.PortPressure, ref PodRef, o Options) string {
-	g := table.NewPage(o.Options)
+	g := terminal.NewPage(o.Options)
 	g.Wrap("", ref.String()+" on "+p.Name+": not reported. No pool of it is past the warning line, or three other networks of the node are worse.")
 	g.Wrap("", "All pools: /portreeve-agent report --pools all, in the agent's pod there (docs/causes.md, the first five minutes). More on the node: kubectl portreeve explain "+p.Name+".")
 	g.Line()
@@ -92,7 +92,7 @@ func Unreported(p v1alpha1.PortPressure, ref PodRef, o Options) string {
 
 // HostNetwork explains a pod that shares the network of its node p.
 func HostNetwork(p v1alpha1.PortPressure, ref PodRef, o Options) string {
-	g := table.NewPage(o.Options)
+	g := terminal.NewPage(o.Options)
 	g.Wrap("", ref.String()+" has hostNetwork: true, so its ports are those of "+p.Name+", in the network Host.")
 	g.Line()
 	return g.String() + Node(p, o)

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"slices"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // pod is a pod's network as its node reports it.
@@ -54,9 +54,9 @@ func tightestPod(p *v1alpha1.PortPressure) (n v1alpha1.Network, ok bool) {
 
 // Pods is a row for each pod that ps report.
 func Pods(ps []v1alpha1.PortPressure, namespace string, o Options) string {
-	g := table.NewPage(o.Options)
+	g := terminal.NewPage(o.Options)
 	pods := podsOf(ps, namespace)
-	line := []table.Span{table.Bold(plural(len(pods), "pod") + " reported")}
+	line := []terminal.Span{terminal.Bold(plural(len(pods), "pod") + " reported")}
 	g.Line(append(line, o.stale()...)...)
 	if len(pods) > 0 {
 		draw(g, podColumns(pods, o))
@@ -74,17 +74,17 @@ func podColumns(pods []pod, o Options) []*column {
 	why, seen := &column{head: "CAUSE", spare: true}, &column{head: "SEEN"}
 	for _, p := range pods {
 		s := &p.node.Status
-		name.add(table.Plain(p.name))
-		node.add(table.Plain(p.node.Name))
-		used.add(table.Bar(p.network.UsedPercent, p.node.Spec.Thresholds)...)
-		left.add(table.Plain(table.Left(*p.pool, s.Reader.Exactness)))
+		name.add(terminal.Plain(p.name))
+		node.add(terminal.Plain(p.node.Name))
+		used.add(terminal.Bar(p.network.UsedPercent, p.node.Spec.Thresholds)...)
+		left.add(terminal.Plain(terminal.Left(*p.pool, s.Reader.Exactness)))
 		var seconds *int64
 		if s.Tightest != nil && s.Tightest.Network == p.name {
 			seconds = s.ExhaustionSeconds
 		}
-		runs.add(table.Plain(runsOut(seconds)))
-		to.add(table.Plain(p.pool.Purpose()))
-		why.add(table.Plain(string(p.network.Cause)))
+		runs.add(terminal.Plain(runsOut(seconds)))
+		to.add(terminal.Plain(p.pool.Purpose()))
+		why.add(terminal.Plain(string(p.network.Cause)))
 		seen.add(o.seen(p.node))
 	}
 	if o.Wide {

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // reason is what settings that are not applied say, and the nodes where they say it.
@@ -23,7 +23,7 @@ const (
 )
 
 // reasons writes why settings are not applied: what many nodes say, once.
-func reasons(g *table.Page, nodes []node) {
+func reasons(g *terminal.Page, nodes []node) {
 	where := map[reason][]string{}
 	for _, n := range nodes {
 		for _, s := range n.settings {
@@ -37,14 +37,14 @@ func reasons(g *table.Page, nodes []node) {
 		return
 	}
 	g.Line()
-	g.Line(table.Bold("Why"))
+	g.Line(terminal.Bold("Why"))
 	all := ordered(where)
 	for _, r := range all[:min(mostReasons, len(all))] {
-		g.Line(table.Plain("  "), state(r.state), table.Plain("  "+r.key+" on "+names(where[r])))
+		g.Line(terminal.Plain("  "), state(r.state), terminal.Plain("  "+r.key+" on "+names(where[r])))
 		g.Wrap("    ", r.message)
 	}
 	if more := len(all) - mostReasons; more > 0 {
-		g.Line(table.Plain("  " + plural(more, "more reason")))
+		g.Line(terminal.Plain("  " + plural(more, "more reason")))
 	}
 }
 

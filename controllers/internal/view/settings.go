@@ -5,21 +5,21 @@ import (
 	"fmt"
 	"strings"
 
-	"portreeve.io/portreeve/api/table"
-	"portreeve.io/portreeve/api/tunable"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
-// settings is what p is asked to hold, and how far that has come.
-func settings(g *table.Page, p *v1alpha1.PortPressure) {
+// writeSettings writes what p is asked to hold, and how far that has come.
+func writeSettings(g *terminal.Page, p *v1alpha1.PortPressure) {
 	rows := settingsOf(p, "")
 	if len(rows) == 0 {
 		return
 	}
 	g.Line()
-	g.Line(table.Bold("Settings"))
+	g.Line(terminal.Bold("Settings"))
 	for _, r := range rows {
-		g.Line(table.Plain("  "+r.Key+" = "+deref(r.Want, "(as it was)")+"  "), state(r.State))
+		g.Line(terminal.Plain("  "+r.Key+" = "+deref(r.Want, "(as it was)")+"  "), state(r.State))
 		if note := r.note(); note != "" {
 			g.Wrap("    ", note)
 		}
@@ -93,8 +93,8 @@ func (s setting) note() string {
 
 // same says whether a and b are the same value of the setting, however they are spelled.
 func (s setting) same(a, b string) bool {
-	for _, os := range []tunable.OS{tunable.Linux, tunable.Windows} {
-		if known, ok := tunable.Lookup(os, s.Key); ok {
+	for _, os := range []settings.OS{settings.Linux, settings.Windows} {
+		if known, ok := settings.Lookup(os, s.Key); ok {
 			return known.Same(a, b)
 		}
 	}
@@ -123,9 +123,9 @@ func rank(s v1alpha1.SettingState) int {
 	return severity[v1alpha1.SettingPending]
 }
 
-func state(s v1alpha1.SettingState) table.Span {
+func state(s v1alpha1.SettingState) terminal.Span {
 	if rank(s) >= severity[v1alpha1.SettingRefused] {
-		return table.Alarm(string(s))
+		return terminal.Alarm(string(s))
 	}
-	return table.Plain(string(s))
+	return terminal.Plain(string(s))
 }

@@ -8,14 +8,14 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // Tuning is how far t has come: its rollout, who fails and why, who contradicts it,
 // and each node that it has reached.
 func Tuning(t v1alpha1.NodeTuning, ps []v1alpha1.PortPressure, o Options) string {
-	g := table.NewPage(o.Options)
+	g := terminal.NewPage(o.Options)
 	rollout(g, &t, o)
 	conflicts(g, &t)
 	rows := reached(ps, &t)
@@ -32,21 +32,21 @@ func Tuning(t v1alpha1.NodeTuning, ps []v1alpha1.PortPressure, o Options) string
 }
 
 // rollout is the verdict on the whole.
-func rollout(g *table.Page, t *v1alpha1.NodeTuning, o Options) {
+func rollout(g *terminal.Page, t *v1alpha1.NodeTuning, o Options) {
 	r, n := t.Status.Rollout, t.Status.Counts
 	phase := string(r.Phase)
 	if phase == "" {
 		phase = "not looked at yet: is the controller running?"
 	}
-	head := []table.Span{table.Bold(t.Name + "  " + phase)}
+	head := []terminal.Span{terminal.Bold(t.Name + "  " + phase)}
 	switch {
 	case t.DeletionTimestamp != nil || r.Phase == "":
 	case n.Matched == 0:
-		head = append(head, table.Plain("  it selects no node"))
+		head = append(head, terminal.Plain("  it selects no node"))
 	default:
 		done := int32(int64(n.Updated) * 100 / int64(n.Matched))
-		head = append(head, table.Plain("  "), table.Progress(done))
-		head = append(head, table.Plain(fmt.Sprintf("  %d of %s reached, %d as wanted", n.Updated, plural(int(n.Matched), "node"), n.Applied)))
+		head = append(head, terminal.Plain("  "), terminal.Progress(done))
+		head = append(head, terminal.Plain(fmt.Sprintf("  %d of %s reached, %d as wanted", n.Updated, plural(int(n.Matched), "node"), n.Applied)))
 	}
 	g.Line(head...)
 	if r.Reason != "" {
@@ -57,7 +57,7 @@ func rollout(g *table.Page, t *v1alpha1.NodeTuning, o Options) {
 		g.Wrap("Canaries  ", strings.Join(r.Canaries, ", "))
 	}
 	if bad := bad(n); len(bad) > 0 {
-		g.Line(table.Alarm(strings.Join(bad, ", ")))
+		g.Line(terminal.Alarm(strings.Join(bad, ", ")))
 	}
 }
 
@@ -93,12 +93,12 @@ func bad(n v1alpha1.TuningCounts) (list []string) {
 	return list
 }
 
-func conflicts(g *table.Page, t *v1alpha1.NodeTuning) {
+func conflicts(g *terminal.Page, t *v1alpha1.NodeTuning) {
 	if len(t.Status.Conflicts) == 0 {
 		return
 	}
 	g.Line()
-	g.Line(table.Bold("Conflicts"))
+	g.Line(terminal.Bold("Conflicts"))
 	for _, c := range t.Status.Conflicts {
 		who := "neither is held: give one a higher priority"
 		switch c.Winner {
@@ -149,12 +149,12 @@ func reachedColumns(nodes []node, t *v1alpha1.NodeTuning, o Options) []*column {
 	generation := &column{head: "GENERATION", right: true}
 	used, since, seen := &column{head: "USED"}, &column{head: "SINCE", right: true}, &column{head: "SEEN"}
 	for _, n := range nodes {
-		name.add(table.Plain(n.Name))
+		name.add(terminal.Plain(n.Name))
 		states.add(state(n.worst))
-		good.add(table.Plain(fmt.Sprintf("%d/%d", n.good, len(n.settings))))
-		generation.add(table.Plain(behind(n, t)))
+		good.add(terminal.Plain(fmt.Sprintf("%d/%d", n.good, len(n.settings))))
+		generation.add(terminal.Plain(behind(n, t)))
 		used.add(usedOf(n.PortPressure)...)
-		since.add(table.Plain(o.age(n.since())))
+		since.add(terminal.Plain(o.age(n.since())))
 		seen.add(o.seen(n.PortPressure))
 	}
 	if o.Wide {

@@ -1,6 +1,6 @@
 // Package view is what kubectl-portreeve shows, made from the objects alone: who has
 // how much headroom, why a node or a pod is short, how far a NodeTuning has come. It
-// is pure; api/table draws, and keeps what the objects say away from the terminal's
+// is pure; internal/terminal draws, and keeps what the objects say away from the terminal's
 // controls.
 package view
 
@@ -12,13 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/terminal"
 )
 
 // Options say how to show it.
 type Options struct {
-	table.Options
+	terminal.Options
 	// Wide asks for more columns.
 	Wide bool
 	// Now is what ages are counted to.
@@ -41,21 +41,21 @@ func (o Options) age(t *metav1.Time) string {
 
 // seen is when a node was reported last, and whether its agent still does. The label
 // is the controller's, and knows more than the age.
-func (o Options) seen(p *v1alpha1.PortPressure) table.Span {
+func (o Options) seen(p *v1alpha1.PortPressure) terminal.Span {
 	age := o.age(p.Status.ObservedAt)
 	switch label := p.Labels[v1alpha1.LabelAgent]; {
 	case label == v1alpha1.AgentNone:
-		return table.Dim(strings.TrimSpace(age + " no agent"))
+		return terminal.Dim(strings.TrimSpace(age + " no agent"))
 	case label != "" && age == "":
-		return table.Alarm("never, " + label)
+		return terminal.Alarm("never, " + label)
 	case label != "":
-		return table.Alarm(age + " " + label)
+		return terminal.Alarm(age + " " + label)
 	case p.Status.ObservedAt == nil:
-		return table.Dim("never")
+		return terminal.Dim("never")
 	case o.Now.Sub(p.Status.ObservedAt.Time) > old:
-		return table.Alarm(age + " stale")
+		return terminal.Alarm(age + " stale")
 	}
-	return table.Plain(age)
+	return terminal.Plain(age)
 }
 
 // runsOut is how long the ports last.

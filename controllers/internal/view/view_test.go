@@ -12,9 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"portreeve.io/portreeve/api/table"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/hack/golden"
+	"portreeve.io/portreeve/internal/terminal"
+	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
 var now = time.Date(2026, 11, 21, 18, 30, 0, 0, time.UTC)
@@ -53,7 +53,7 @@ func named(t *testing.T, ps []v1alpha1.PortPressure, name string) v1alpha1.PortP
 func TestPages(t *testing.T) {
 	ps := cluster(t)
 	at := func(change func(*Options)) Options {
-		o := Options{Now: now, Options: table.Options{Width: 80}}
+		o := Options{Now: now, Options: terminal.Options{Width: 80}}
 		if change != nil {
 			change(&o)
 		}
@@ -181,14 +181,14 @@ func TestNothingInTheObjectsReachesTheTerminal(t *testing.T) {
 				spoil(&ps[i], evil)
 			}
 			nt.Name, nt.Status.Rollout.Reason, nt.Status.Rollout.Canaries, nt.Status.Conflicts[0].With = evil, evil, []string{evil}, evil
-			o := Options{Now: now, Options: table.Options{Width: 70}}
+			o := Options{Now: now, Options: terminal.Options{Width: 70}}
 			pages := []string{Nodes(ps, o), Pods(ps, "", o), Node(ps[0], o), Tuning(nt, ps, o), HostNetwork(ps[0], PodRef{Name: evil}, o)}
 			for line := range strings.Lines(strings.Join(pages, "")) {
 				line = strings.TrimSuffix(line, "\n")
 				if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
 					t.Errorf("%q", line)
 				}
-				if n := table.NewPage(o.Options).Columns(line); n > 70 {
+				if n := terminal.NewPage(o.Options).Columns(line); n > 70 {
 					t.Errorf("%d columns: %q", n, line)
 				}
 			}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"portreeve.io/portreeve/hack/golden"
+	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
 const up = "../../../"

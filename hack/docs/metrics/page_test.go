@@ -7,7 +7,7 @@ import (
 
 	"portreeve.io/portreeve/agent/metrics"
 	"portreeve.io/portreeve/controllers"
-	"portreeve.io/portreeve/hack/golden"
+	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
 func TestThePageIsUpToDate(t *testing.T) {

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"strings"
 
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 const head = `# Settings
 
-<!-- Made by "go run ./hack/docs/settings"; change api/tunable instead. -->
+<!-- Made by "go run ./hack/docs/settings"; change internal/settings instead. -->
 
 The settings that Portreeve knows: the values that it takes, which are fewer than the
 operating system's, what each does, and what it does not. *Whose* says where there is one of
@@ -28,11 +28,11 @@ func page() string {
 	var b strings.Builder
 	b.WriteString(head)
 	for _, os := range []struct {
-		os    tunable.OS
+		os    settings.OS
 		title string
-	}{{tunable.Linux, "Linux"}, {tunable.Windows, "Windows"}} {
+	}{{settings.Linux, "Linux"}, {settings.Windows, "Windows"}} {
 		fmt.Fprintf(&b, "\n## %s\n", os.title)
-		for _, s := range tunable.All() {
+		for _, s := range settings.All() {
 			if s.OS == os.os {
 				b.WriteString(section(s))
 			}
@@ -41,7 +41,7 @@ func page() string {
 	return b.String()
 }
 
-func section(s tunable.Setting) string {
+func section(s settings.Setting) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n### `%s`\n\n%s", s.Key, s.Does)
 	if s.Caution != "" {
@@ -54,7 +54,7 @@ func section(s tunable.Setting) string {
 }
 
 // field is where a NodeTuning's spec has the setting.
-func field(s tunable.Setting) string {
+func field(s settings.Setting) string {
 	return code(cmp.Or(s.Field, fmt.Sprintf("linux.sysctls[%q]", s.Key)))
 }
 

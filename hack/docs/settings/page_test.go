@@ -4,12 +4,12 @@ import (
 	"strings"
 	"testing"
 
-	"portreeve.io/portreeve/api/tunable"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 func TestPageHasEverySetting(t *testing.T) {
 	text := page()
-	for _, s := range tunable.All() {
+	for _, s := range settings.All() {
 		if n := strings.Count(text, "### `"+s.Key+"`\n"); n != 1 {
 			t.Errorf("%s has %d sections", s.Key, n)
 		}

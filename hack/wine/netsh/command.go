@@ -13,7 +13,7 @@ type command struct {
 	numbers    map[string]int
 }
 
-// parse understands what Windows would, spelt in the way that agent/netsh spells it:
+// parse understands what Windows would, spelt in the way that agent/windows/netsh spells it:
 //
 //	int ipv4|ipv6 show|set dynamicport tcp|udp [start=N num=N]
 //	int ipv4|ipv6 show|add|delete excludedportrange protocol=tcp|udp [startport=N numberofports=N [store=persistent]]

@@ -1,11 +1,11 @@
 // Command netsh stands in for Windows' netsh.exe, of which Wine has only a stub: it shows
-// and keeps the dynamic port ranges and the excluded ports, as far as agent/netsh asks for
-// them, in the words of agent/netsh/testdata. It has nothing to do with any socket. What
+// and keeps the dynamic port ranges and the excluded ports, as far as agent/windows/netsh asks for
+// them, in the words of agent/windows/netsh/testdata. It has nothing to do with any socket. What
 // it proves is how we run netsh, read it and check what we wrote; not what Windows does.
 //
 // Its folder is C:\netsh, which a test writes to from Linux:
 //
-//	layouts\      the texts of agent/netsh/testdata
+//	layouts\      the texts of agent/windows/netsh/testdata
 //	language      english (also where the file is missing), german, japanese, …
 //	fault         lines "WORD… FAULT", such as "ipv6 set refuse", for the command lines with
 //	              all of these words; see faults

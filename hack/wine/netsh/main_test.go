@@ -11,15 +11,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"portreeve.io/portreeve/agent/netsh"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/windows/netsh"
 )
 
-// standIn is a folder as a bed has it, and agent/netsh's client of it.
+// standIn is a folder as a bed has it, and agent/windows/netsh's client of it.
 func standIn(t *testing.T) (folder, netsh.Client) {
 	t.Helper()
 	f := folder(t.TempDir())
-	if err := os.CopyFS(f.path("layouts"), os.DirFS("../../../agent/netsh/testdata")); err != nil {
+	if err := os.CopyFS(f.path("layouts"), os.DirFS("../../../agent/windows/netsh/testdata")); err != nil {
 		t.Fatal(err)
 	}
 	return f, netsh.Client{Run: func(_ context.Context, args ...string) ([]byte, error) {
@@ -39,7 +39,7 @@ func (f folder) put(t *testing.T, name, text string) {
 }
 
 func TestWhatIsSetIsShownInEveryLanguage(t *testing.T) {
-	languages, err := filepath.Glob("../../../agent/netsh/testdata/dynamicport-*.txt")
+	languages, err := filepath.Glob("../../../agent/windows/netsh/testdata/dynamicport-*.txt")
 	if err != nil || len(languages) < 5 {
 		t.Fatalf("%d layouts: %v", len(languages), err)
 	}

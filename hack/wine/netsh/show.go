@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// show prints in the chosen language, by what agent/netsh/testdata has for it.
+// show prints in the chosen language, by what agent/windows/netsh/testdata has for it.
 func (f folder) show(c command, s *state) ([]byte, int) {
 	language, err := os.ReadFile(f.path("language"))
 	if errors.Is(err, fs.ErrNotExist) {

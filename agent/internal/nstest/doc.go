@@ -1,3 +1,0 @@
-// Package nstest gives a test network namespaces of its own (Linux, root), built on
-// package testnet, which makes the sockets in them.
-package nstest

@@ -1,0 +1,60 @@
+package podnames
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+)
+
+// watched is a store that keeps names only.
+var _ cache.ReflectorStore = (*watched)(nil)
+
+// Add, and Update alike, keep a pod.
+func (w *watched) Add(object any) error {
+	m, ok := object.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return unexpected(object)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pods[m.UID] = trim(m)
+	return nil
+}
+
+// Update is Add: the UID of a pod never changes.
+func (w *watched) Update(object any) error { return w.Add(object) }
+
+// Delete forgets a pod.
+func (w *watched) Delete(object any) error {
+	m, ok := object.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return unexpected(object)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.pods, m.UID)
+	return nil
+}
+
+// Replace keeps these pods and no others.
+func (w *watched) Replace(objects []any, _ string) error {
+	pods := make(map[types.UID]watchedPod, len(objects))
+	for _, object := range objects {
+		m, ok := object.(*metav1.PartialObjectMetadata)
+		if !ok {
+			return unexpected(object)
+		}
+		pods[m.UID] = trim(m)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pods = pods
+	return nil
+}
+
+// Resync does nothing: there is nobody to tell.
+func (*watched) Resync() error { return nil }
+
+func unexpected(object any) error { return fmt.Errorf("pod names: the API server sent %T", object) }

@@ -1,0 +1,55 @@
+package podnames
+
+import (
+	"context"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"portreeve.io/portreeve/internal/testutil/apitest"
+)
+
+// A real API server selects by node also when only metadata is asked for, and
+// streams what is there already.
+func TestWatchOfARealServer(t *testing.T) {
+	config := apitest.Start(t)
+	client := kubernetes.NewForConfigOrDie(config)
+	before := create(t, client, "before", "node-a", nil)
+	elsewhere := create(t, client, "elsewhere", "node-b", nil)
+	create(t, client, "etcd", "node-a", map[string]string{annotationHash: static, annotationMirror: static})
+
+	s, err := Watch(t.Context(), config, "node-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, s, before, "default/before")
+	until(t, s, static, "default/etcd")
+	after := create(t, client, "after", "node-a", nil)
+	until(t, s, after, "default/after")
+	expect(t, s, elsewhere, "")
+
+	now := int64(0)
+	if err := client.CoreV1().Pods("default").Delete(t.Context(), "before", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, s, before, "")
+}
+
+// create makes a pod and gives its UID.
+func create(t *testing.T, client kubernetes.Interface, name, node string, annotations map[string]string) string {
+	t.Helper()
+	off := false
+	p, err := client.CoreV1().Pods("default").Create(context.WithoutCancel(t.Context()), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations},
+		Spec: corev1.PodSpec{
+			NodeName: node, AutomountServiceAccountToken: &off,
+			Containers: []corev1.Container{{Name: "app", Image: "app"}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(p.UID)
+}

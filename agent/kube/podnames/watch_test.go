@@ -1,0 +1,220 @@
+package podnames
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+)
+
+// server is as much of an API server from before WatchList as a watch needs. It
+// stays silent until asked is drained.
+type server struct {
+	t      *testing.T
+	asked  chan string // queries
+	list   []metav1.PartialObjectMetadata
+	events chan metav1.WatchEvent
+
+	refuse  atomic.Bool
+	refused atomic.Int32
+}
+
+func startServer(t *testing.T, list ...metav1.PartialObjectMetadata) (*server, *rest.Config) {
+	t.Helper()
+	s := &server{t: t, asked: make(chan string, 16), list: list, events: make(chan metav1.WatchEvent)}
+	h := httptest.NewServer(s)
+	t.Cleanup(h.Close)
+	return s, &rest.Config{Host: h.URL}
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if r.URL.Path != "/api/v1/pods" || !strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata") {
+		s.t.Errorf("asked for %s as %s", r.URL.Path, r.Header.Get("Accept"))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case s.refuse.Load():
+		s.refused.Add(1)
+		s.fail(w, metav1.StatusReasonForbidden, http.StatusForbidden)
+	case q.Get("sendInitialEvents") != "":
+		s.fail(w, metav1.StatusReasonInvalid, http.StatusUnprocessableEntity)
+	case q.Get("watch") != "":
+		w.(http.Flusher).Flush()
+		for {
+			select {
+			case <-r.Context().Done():
+				return
+			case e := <-s.events:
+				s.write(w, e)
+				w.(http.Flusher).Flush()
+			}
+		}
+	default:
+		s.asked <- q.Get("fieldSelector")
+		s.write(w, metav1.PartialObjectMetadataList{
+			TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"},
+			ListMeta: metav1.ListMeta{ResourceVersion: "7"}, Items: s.list,
+		})
+	}
+}
+
+func (s *server) fail(w http.ResponseWriter, reason metav1.StatusReason, code int) {
+	w.WriteHeader(code)
+	s.write(w, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
+		Status: metav1.StatusFailure, Reason: reason, Code: int32(code)})
+}
+
+func (s *server) write(w http.ResponseWriter, v any) {
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		s.t.Log(err)
+	}
+}
+
+func (s *server) send(kind string, m metav1.PartialObjectMetadata) {
+	raw, err := json.Marshal(m)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	e := metav1.WatchEvent{Type: kind}
+	e.Object.Raw = raw
+	s.events <- e
+}
+
+func podMeta(namespace, name, uid string) metav1.PartialObjectMetadata {
+	return metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(uid), ResourceVersion: "8"},
+	}
+}
+
+func mirrorMeta(name, uid, hash, mirror string) metav1.PartialObjectMetadata {
+	m := podMeta("kube-system", name, uid)
+	m.Annotations = map[string]string{annotationHash: hash, annotationMirror: mirror}
+	return m
+}
+
+// until waits for a UID's name.
+func until(t *testing.T, s Source, uid, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		namespace, name, ok := s.Lookup(uid)
+		switch {
+		case ok && namespace+"/"+name == want, !ok && want == "":
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("%s is %s/%s (%v), want %q", uid, namespace, name, ok, want)
+		}
+	}
+}
+
+func TestWatchFollowsThePodsOfItsNode(t *testing.T) {
+	api, config := startServer(t, podMeta("shop", "api", uid))
+	s, err := Watch(t.Context(), config, "node-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, s, uid, "shop/api")
+	if got := <-api.asked; got != "spec.nodeName=node-a" {
+		t.Errorf("selects by %q", got)
+	}
+	api.send("ADDED", podMeta("shop", "web", uid2))
+	until(t, s, uid2, "shop/web")
+	api.send("MODIFIED", podMeta("shop", "web", uid2))
+	api.send("DELETED", podMeta("shop", "api", uid))
+	until(t, s, uid, "")
+	expect(t, s, uid2, "shop/web")
+}
+
+func TestWatchDoesNotWaitForTheServer(t *testing.T) {
+	s, err := Watch(t.Context(), &rest.Config{Host: "http://127.0.0.1:1"}, "node-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, s, uid, "")
+}
+
+// What keeps names away is told once, and so is its end.
+func TestWatchTellsWhatIsWrong(t *testing.T) {
+	api, config := startServer(t, podMeta("shop", "api", uid))
+	api.refuse.Store(true)
+	told := make(chan error, 16)
+	s, err := Open(t.Context(), ModeAPI, Options{Config: config, Node: "node-a", Tell: func(err error) { told <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-told; !apierrors.IsForbidden(err) {
+		t.Errorf("told %v", err)
+	}
+	for api.refused.Load() < 2 { // goes on trying, and says it no more
+		time.Sleep(5 * time.Millisecond)
+	}
+	api.refuse.Store(false)
+	until(t, s, uid, "shop/api")
+	if err := <-told; err != nil || len(told) > 0 {
+		t.Errorf("told %v, and %d more", err, len(told))
+	}
+}
+
+func TestWatchRefusesAConfigThatCannotWork(t *testing.T) {
+	if _, err := Watch(t.Context(), &rest.Config{Host: "::not a host::"}, "node-a"); err == nil {
+		t.Error("no error")
+	}
+	if _, err := Watch(t.Context(), &rest.Config{}, ""); !errors.Is(err, ErrNoNode) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAStaticPodIsKnownByItsHash(t *testing.T) {
+	tests := map[string]struct {
+		pods []metav1.PartialObjectMetadata
+		want string
+	}{
+		"Its mirror has it":             {[]metav1.PartialObjectMetadata{mirrorMeta("etcd", uid, static, static)}, "kube-system/etcd"},
+		"Only one of its annotations":   {[]metav1.PartialObjectMetadata{mirrorMeta("etcd", uid, static, "")}, ""},
+		"Annotations that differ":       {[]metav1.PartialObjectMetadata{mirrorMeta("etcd", uid, static, uid)}, ""},
+		"Another's hash":                {[]metav1.PartialObjectMetadata{mirrorMeta("etcd", uid, "f"+static[1:], "f"+static[1:])}, ""},
+		"Two that claim it":             {[]metav1.PartialObjectMetadata{mirrorMeta("etcd", uid, static, static), mirrorMeta("evil", uid2, static, static)}, ""},
+		"One that has it as a real UID": {[]metav1.PartialObjectMetadata{podMeta("kube-system", "real", static), mirrorMeta("evil", uid2, static, static)}, "kube-system/real"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := &watched{}
+			var objects []any
+			for i := range test.pods {
+				objects = append(objects, &test.pods[i])
+			}
+			if err := w.Replace(objects, ""); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, w, static, test.want)
+		})
+	}
+}
+
+func TestAPodCannotTakeAnothersUIDByAnnotation(t *testing.T) {
+	w := &watched{pods: map[types.UID]watchedPod{}}
+	evil := mirrorMeta("evil", uid2, uid, uid)
+	if err := w.Add(&evil); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, w, uid, "")
+}
+
+func TestTheStoreRefusesWhatIsNoPod(t *testing.T) {
+	w := &watched{pods: map[types.UID]watchedPod{}}
+	for _, err := range []error{w.Add("x"), w.Update("x"), w.Delete("x"), w.Replace([]any{"x"}, "")} {
+		if err == nil || err.Error() != "pod names: the API server sent string" {
+			t.Errorf("got %v", err)
+		}
+	}
+}

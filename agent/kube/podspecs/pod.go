@@ -1,0 +1,81 @@
+package podspecs
+
+import "slices"
+
+// Pod is all that is kept of a pod.
+type Pod struct {
+	UID             string
+	Namespace, Name string
+	Labels          map[string]string
+	// HostNetwork says that the pod's network is the node's.
+	HostNetwork bool
+	// Finished says that its containers will not run any more.
+	Finished bool
+	// Ports are those that its containers name, for themselves or for probes and
+	// hooks, sorted; HostPorts those that it has on the node.
+	Ports, HostPorts []int
+	// Sysctls are the names of those that the pod sets itself, with dots.
+	Sysctls []string
+	// Hash is the UID of a static pod on its node, where this is its mirror.
+	Hash string
+}
+
+// The kubelet's annotations of a static pod's mirror, whose own UID is the API
+// server's. Both hold the pod's UID on the node (CreateMirrorPod,
+// pkg/kubelet/pod/mirror_client.go).
+const (
+	annotationHash   = "kubernetes.io/config.hash"
+	annotationMirror = "kubernetes.io/config.mirror"
+)
+
+func podOf(o *object) Pod {
+	p := Pod{UID: string(o.UID), Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, HostNetwork: o.Spec.HostNetwork,
+		Finished: o.Status.Phase == "Succeeded" || o.Status.Phase == "Failed"}
+	if hash := o.Annotations[annotationHash]; hash == o.Annotations[annotationMirror] {
+		p.Hash = hash
+	}
+	for _, c := range slices.Concat(o.Spec.InitContainers, o.Spec.Containers) {
+		for _, port := range c.Ports {
+			p.Ports = append(p.Ports, port.ContainerPort)
+			p.HostPorts = append(p.HostPorts, port.HostPort)
+		}
+		for _, a := range []*action{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe, c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
+			p.Ports = append(p.Ports, a.ports()...)
+		}
+	}
+	p.Ports, p.HostPorts = ports(p.Ports), ports(p.HostPorts)
+	for _, s := range o.Spec.SecurityContext.Sysctls {
+		p.Sysctls = append(p.Sysctls, dotted(s.Name))
+	}
+	return p
+}
+
+// ports sorts list and leaves out what is no port.
+func ports(list []int) []int {
+	list = slices.DeleteFunc(list, func(p int) bool { return p < 1 || p > 65535 })
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// dotted spells a sysctl with dots. Kubernetes takes slashes as well, where a dot is
+// part of a name (NormalizeName, component-helpers/node/util/sysctl).
+func dotted(name string) string {
+	for i := range len(name) {
+		switch name[i] {
+		case '.':
+			return name
+		case '/':
+			b := []byte(name)
+			for j, c := range b {
+				switch c {
+				case '/':
+					b[j] = '.'
+				case '.':
+					b[j] = '/'
+				}
+			}
+			return string(b)
+		}
+	}
+	return name
+}

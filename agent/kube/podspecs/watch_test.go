@@ -1,0 +1,181 @@
+package podspecs
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
+
+	"portreeve.io/portreeve/internal/testutil/apitest"
+)
+
+func probe(port intstr.IntOrString) *corev1.Probe {
+	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: port}}}
+}
+
+// The types are Kubernetes' own here, so that what is decoded is what it encodes.
+func TestWhatIsKeptOfAPod(t *testing.T) {
+	full := corev1.PodSpec{
+		SecurityContext: &corev1.PodSecurityContext{Sysctls: []corev1.Sysctl{
+			{Name: "net.ipv4.tcp_syncookies", Value: "0"}, {Name: "net/ipv4/conf/eth0.1/forwarding", Value: "1"}}},
+		InitContainers: []corev1.Container{{Ports: []corev1.ContainerPort{{ContainerPort: 15090}}}},
+		Containers: []corev1.Container{{
+			Ports:          []corev1.ContainerPort{{Name: "web", ContainerPort: 8080, HostPort: 80}, {ContainerPort: 53, Protocol: corev1.ProtocolUDP}},
+			LivenessProbe:  probe(intstr.FromInt32(9000)),
+			ReadinessProbe: probe(intstr.FromString("web")),
+			StartupProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{
+				TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(8080)}}},
+			Lifecycle: &corev1.Lifecycle{
+				PostStart: &corev1.LifecycleHandler{HTTPGet: &corev1.HTTPGetAction{Host: "10.0.0.9", Port: intstr.FromInt32(7777)}},
+				PreStop:   &corev1.LifecycleHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromInt32(9100)}}},
+		}, {
+			LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: 50051}}},
+		}},
+	}
+	const hash = "3c1f0e9d8b7a6958473625140f1e2d3c"
+	tests := map[string]struct {
+		pod  corev1.Pod
+		want Pod
+	}{
+		"A pod with everything": {
+			pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Namespace: "shop", Name: "api", Labels: map[string]string{"app": "api"}}, Spec: full},
+			want: Pod{UID: "u", Namespace: "shop", Name: "api", Labels: map[string]string{"app": "api"},
+				Ports: []int{53, 8080, 9000, 9100, 15090, 50051}, HostPorts: []int{80},
+				Sysctls: []string{"net.ipv4.tcp_syncookies", "net.ipv4.conf.eth0/1.forwarding"}},
+		},
+		"A pod in the node's network": {
+			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{HostNetwork: true}},
+			want: Pod{UID: "u", HostNetwork: true},
+		},
+		"A pod that has ended": {
+			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Status: corev1.PodStatus{Phase: corev1.PodSucceeded}},
+			want: Pod{UID: "u", Finished: true},
+		},
+		"The mirror of a static pod": {
+			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Annotations: map[string]string{annotationHash: hash, annotationMirror: hash}}},
+			want: Pod{UID: "u", Hash: hash},
+		},
+		"A pod that claims half of being a mirror": {
+			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Annotations: map[string]string{annotationHash: hash}}},
+			want: Pod{UID: "u"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			encoded, err := json.Marshal(test.pod)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var o object
+			if err := json.Unmarshal(encoded, &o); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, podOf(&o)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestOnlyWhatMattersIsAChange(t *testing.T) {
+	changes := 0
+	s := store[*object, Pod]{of: podOf, changed: func() { changes++ }, by: map[types.UID]Pod{}}
+	o := object{ObjectMeta: metav1.ObjectMeta{UID: "u", Labels: map[string]string{"app": "api"}}}
+	add := func(want int) {
+		t.Helper()
+		if err := s.Update(o.DeepCopyObject()); err != nil || changes != want {
+			t.Errorf("%d changes, want %d; %v", changes, want, err)
+		}
+	}
+	add(1)
+	o.ResourceVersion, o.Status.Phase = "2", "Running"
+	add(1)
+	o.Labels["app"] = "web"
+	add(2)
+	o.Status.Phase = "Failed"
+	add(3)
+}
+
+func TestOfTwoThatClaimOneHashNeitherIsBelieved(t *testing.T) {
+	w := Watch{}
+	w.pods.by = map[types.UID]Pod{"a": {Name: "a", Hash: "h"}}
+	if p, ok := w.Pod("h"); !ok || p.Name != "a" {
+		t.Errorf("one claims it: %+v, %v", p, ok)
+	}
+	w.pods.by["b"] = Pod{Name: "b", Hash: "h"}
+	if p, ok := w.Pod("h"); ok {
+		t.Errorf("two claim it: %+v", p)
+	}
+	if p, ok := w.Pod(""); ok {
+		t.Errorf("no UID is nobody's: %+v", p)
+	}
+}
+
+// A real API server streams what is there already, and then what changes.
+func TestWatchOfARealServer(t *testing.T) {
+	config := apitest.Start(t)
+	client := kubernetes.NewForConfigOrDie(config)
+	create := func(name, node string) *corev1.Pod {
+		t.Helper()
+		off := false
+		p, err := client.CoreV1().Pods("default").Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}},
+			Spec: corev1.PodSpec{NodeName: node, AutomountServiceAccountToken: &off,
+				Containers: []corev1.Container{{Name: "app", Image: "app", Ports: []corev1.ContainerPort{{ContainerPort: 8080}}}}},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	before, elsewhere := create("before", "node-a"), create("elsewhere", "node-b")
+	changed := make(chan struct{}, 1000)
+	w, err := Start(t.Context(), Options{Config: config, Node: "node-a", Changed: func() { changed <- struct{}{} },
+		Tell: func(err error) { t.Errorf("it does not answer: %v", err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until := func(what string, is func() bool) {
+		t.Helper()
+		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer stop()
+		for !is() {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				t.Fatalf("waited in vain for: %s", what)
+			}
+		}
+	}
+	until("the pod that is there", func() bool { _, ok := w.Pod(string(before.UID)); return ok && w.Synced() })
+	if p, _ := w.Pod(string(before.UID)); !slices.Equal(p.Ports, []int{8080}) || p.Labels["app"] != "before" {
+		t.Errorf("it is %+v", p)
+	}
+	after := create("after", "node-a")
+	until("a new pod", func() bool { _, ok := w.Pod(string(after.UID)); return ok })
+	if p, ok := w.Pod(string(elsewhere.UID)); ok {
+		t.Errorf("another node's pod is known: %+v", p)
+	}
+	until("the labels of its namespace", func() bool { _, ok := w.Namespace("default"); return ok })
+	if labels, _ := w.Namespace("default"); labels[corev1.LabelMetadataName] != "default" {
+		t.Errorf("the namespace has the labels %v", labels)
+	}
+	after.Labels["app"] = "edited"
+	if _, err := client.CoreV1().Pods("default").Update(t.Context(), after, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	until("an edited label", func() bool { p, _ := w.Pod(string(after.UID)); return p.Labels["app"] == "edited" })
+	now := int64(0)
+	if err := client.CoreV1().Pods("default").Delete(t.Context(), "before", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+		t.Fatal(err)
+	}
+	until("a deleted pod", func() bool { _, ok := w.Pod(string(before.UID)); return !ok })
+}

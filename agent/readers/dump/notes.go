@@ -1,0 +1,109 @@
+package dump
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"portreeve.io/portreeve/agent/readers/tally"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/tcpstate"
+)
+
+// notes is what a dump showed and could not be read.
+type notes struct {
+	unreadLines int
+	examples    []string // of unread lines, the first ones
+	words       []word
+}
+
+// word is an unknown state.
+type word struct {
+	text  string
+	lines int
+	as    tcpstate.State // what its first line was taken for
+}
+
+const (
+	maxExamples = 4
+	maxWords    = 8
+)
+
+func (n *notes) unread(number int, line []byte, why error) {
+	n.unreadLines++
+	if len(n.examples) < maxExamples {
+		n.examples = append(n.examples, fmt.Sprintf("line %d: %v: %s", number, why, quote(line)))
+	}
+}
+
+// quote is the start of line.
+func quote(line []byte) string {
+	const room = 40
+	text := strings.Join(strings.Fields(string(line[:min(4*room, len(line))])), " ")
+	if len(text) > room {
+		text = text[:room] + "…"
+	}
+	return fmt.Sprintf("%q", text)
+}
+
+func (n *notes) first() string { return strings.Join(n.examples, "; ") }
+
+func (n *notes) word(text []byte, as tcpstate.State) {
+	i := slices.IndexFunc(n.words, func(w word) bool { return w.text == string(text[:min(maxWord, len(text))]) })
+	if i < 0 && len(n.words) < maxWords {
+		i = len(n.words)
+		n.words = append(n.words, word{text: string(text[:min(maxWord, len(text))]), as: as})
+	}
+	if i >= 0 {
+		n.words[i].lines++
+	}
+}
+
+// unseen is what the dump doesn't show, or not surely.
+func (r *reader) unseen(s tally.Seen) []socket.Unseen {
+	var list []socket.Unseen
+	note := func(that bool, what, format string, args ...any) {
+		if that {
+			list = append(list, socket.Unseen{What: what, Why: fmt.Sprintf(format, args...)})
+		}
+	}
+	note(r.notes.unreadLines > 0, fmt.Sprintf("%d of %d lines", r.notes.unreadLines, r.lines), "%s", r.notes.first())
+	note(len(r.notes.words) > 0, "states in words that are not known", "%s", r.notes.spellWords())
+	note(s.TCP == 0, "TCP", "no line of the dump is TCP")
+	note(s.UDP == 0, "UDP", "no line of the dump is UDP")
+	note(s.TCP > 0 && !s.Listeners, "listeners", "the dump shows none: who is the client is told by the ports")
+	note(r.format == SS && !s.Listeners && s.TimeWait == 0, "TIME_WAIT", "none in the dump: ss shows it with -a only (ss -tan)")
+	note(s.Left > 0, "small destinations", "more than %d of them: the smallest, with %d sockets, are left out", tally.MaxDestinations, s.Left)
+	note(s.Repeated > 0, "repeated lines", "%d lines show a socket again, as in a file of several dumps: each counts once, but those with a port outside %v can't be told", s.Repeated, r.tally.Range)
+	note(r.cutRows > 0, "IPv6 addresses", "netstat cut %d lines: destinations that differ in what is missing count as one; use netstat -W or ss", r.cutRows)
+	const few = 16
+	note(s.Outside >= few, "clients' ports outside the range",
+		"%d ports of %d to %d look like clients' and are outside %v: if that is not the range, say --range or --os",
+		s.Outside, s.First, s.Last, r.tally.Range)
+	return list
+}
+
+func (n *notes) spellWords() string {
+	var parts []string
+	for _, w := range n.words {
+		as := "ESTABLISHED"
+		if w.as == tcpstate.TimeWait {
+			as = "TIME_WAIT"
+		}
+		parts = append(parts, fmt.Sprintf("%q on %d lines, taken for %s", w.text, w.lines, as))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// message is how the dump was read.
+func (r *reader) message() string {
+	guessed := ""
+	if r.options.System == "" {
+		guessed = " (a guess: --os says otherwise)"
+	}
+	how := fmt.Sprintf("%s, judged as %s%s with the range %v. ", r.format, r.system.Name, guessed, r.tally.Range)
+	if r.system.Windows {
+		return how + "Its tables don't tell bind() from connect(): a destination may have lost every port that any socket holds, so the level is that of the most that can be used."
+	}
+	return how + "A dump doesn't show who called bind() before connect(), nor whether TIME_WAIT may be reused: it counts as used, but over loopback."
+}

@@ -1,0 +1,271 @@
+package dump
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
+)
+
+// read reads a dump of a range of 100 ports.
+func read(t *testing.T, text string) Dump {
+	t.Helper()
+	d, err := Read(strings.NewReader(text), Options{Range: ports.Range{First: 50000, Last: 50099}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// figures are what a test compares of a network.
+type figures struct {
+	Held, Skipped, Listening int
+	// Destinations are the sockets of each, then what connect() could take over.
+	Destinations map[string]string
+}
+
+func figuresOf(n *socket.Network) figures {
+	f := figures{n.Held, n.Skipped, n.SkippedListening, map[string]string{}}
+	for _, d := range n.Destinations {
+		name := fmt.Sprintf("%v>%v", d.Source, netip.AddrPortFrom(d.Address, d.Port))
+		f.Destinations[name] = fmt.Sprintf("%d, %d, %d", d.States.Total(), d.Reusable, d.ReusableIfAll)
+	}
+	return f
+}
+
+func TestFiguresOfADump(t *testing.T) {
+	tests := map[string]struct {
+		text string
+		want figures
+	}{
+		"Ports that a server's clients are counted on are no pool": {`
+  TCP 10.0.0.5:443 10.0.0.9:50001 ESTABLISHED
+  TCP 10.0.0.5:443 10.0.0.9:50002 TIME_WAIT`,
+			figures{0, 0, 0, map[string]string{}}},
+		"A listener in the range has its port, and its clients are no pool": {`
+  TCP 10.0.0.5:50001 10.0.0.9:40001 ESTABLISHED
+  TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED
+  TCP 0.0.0.0:50001 0.0.0.0:0 LISTENING`,
+			figures{2, 1, 1, map[string]string{"10.0.0.5>10.0.0.9:443": "1, 0, 0"}}},
+		"Without listeners a port with many clients is a service's": {`
+  TCP 10.0.0.5:50001 10.0.0.9:40001 ESTABLISHED
+  TCP 10.0.0.5:50001 10.0.0.9:40002 ESTABLISHED
+  TCP 10.0.0.5:50001 10.0.0.9:40003 ESTABLISHED
+  TCP 10.0.0.5:50001 10.0.0.9:40004 ESTABLISHED`,
+			figures{1, 1, 1, map[string]string{}}},
+		"Both ends on one host, without listeners, count once": {`
+tcp 0 0 10.0.0.5:50010 10.0.0.5:50001 ESTABLISHED
+tcp 0 0 10.0.0.5:50011 10.0.0.5:50001 ESTABLISHED
+tcp 0 0 10.0.0.5:50012 10.0.0.5:50001 CLOSE_WAIT
+tcp 0 0 10.0.0.5:50013 10.0.0.5:50001 ESTABLISHED
+tcp 0 0 10.0.0.5:50001 10.0.0.5:50010 ESTABLISHED
+tcp 0 0 10.0.0.5:50001 10.0.0.5:50011 ESTABLISHED
+tcp 0 0 10.0.0.5:50001 10.0.0.5:50012 FIN_WAIT2
+tcp 0 0 10.0.0.5:50001 10.0.0.5:50013 ESTABLISHED`,
+			figures{5, 1, 1, map[string]string{"10.0.0.5>10.0.0.5:50001": "4, 0, 0"}}},
+		"A single pair on one host, without listeners, counts once": {`
+tcp 0 0 127.0.0.1:50010 127.0.0.1:50001 ESTABLISHED
+tcp 0 0 127.0.0.1:50001 127.0.0.1:50010 ESTABLISHED`,
+			figures{2, 1, 1, map[string]string{"127.0.0.1>127.0.0.1:50001": "1, 0, 0"}}},
+		"A repeated line counts once": {`
+tcp 0 0 10.0.0.5:50010 10.0.0.9:443 ESTABLISHED
+tcp 0 0 10.0.0.5:50010 10.0.0.9:443 ESTABLISHED
+tcp 0 0 10.0.0.5:50011 10.0.0.9:443 ESTABLISHED`,
+			figures{2, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:443": "2, 0, 0"}}},
+		"One port towards two destinations is held once": {`
+tcp 0 0 10.0.0.5:50010 10.0.0.9:443 ESTABLISHED
+tcp 0 0 10.0.0.5:50010 10.0.0.8:443 ESTABLISHED`,
+			figures{1, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:443": "1, 0, 0", "10.0.0.5>10.0.0.8:443": "1, 0, 0"}}},
+		"On Windows a bound port with a connection is the connection's": {`
+  TCP 0.0.0.0:50001 0.0.0.0:0 BOUND 1
+  TCP 0.0.0.0:50002 0.0.0.0:0 BOUND 1
+  TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 1`,
+			figures{2, 1, 0, map[string]string{"10.0.0.5>10.0.0.9:443": "1, 0, 0"}}},
+		"On Windows TIME_WAIT of the other end on this host may hold the port": {`
+  TCP 10.0.0.5:8080 10.0.0.5:50001 TIME_WAIT 0
+  TCP 10.0.0.5:8080 10.0.0.5:50002 TIME_WAIT 0
+  TCP 10.0.0.5:50002 10.0.0.5:8080 LAST_ACK 7
+  TCP 10.0.0.5:8080 10.0.0.9:50003 TIME_WAIT 0`,
+			figures{2, 0, 0, map[string]string{"10.0.0.5>10.0.0.5:8080": "2, 1, 1"}}},
+		"On Linux it does not": {`
+TIME-WAIT 0 0 10.0.0.5:8080 10.0.0.5:50001`,
+			figures{0, 0, 0, map[string]string{}}},
+		"Linux takes over TIME_WAIT over loopback": {`
+TIME-WAIT 0 0 127.0.0.1:50001 127.0.0.1:8080
+ESTAB 0 0 127.0.0.1:50002 127.0.0.1:8080`,
+			figures{2, 0, 0, map[string]string{"127.0.0.1>127.0.0.1:8080": "2, 1, 1"}}},
+		"but not what is younger than a second": {`
+TIME-WAIT 0 0 127.0.0.1:50001 127.0.0.1:8080 timer:(timewait,58sec,0)
+TIME-WAIT 0 0 127.0.0.1:50002 127.0.0.1:8080 timer:(timewait,59sec,0)`,
+			figures{2, 0, 0, map[string]string{"127.0.0.1>127.0.0.1:8080": "2, 1, 1"}}},
+		"elsewhere it would with tcp_tw_reuse, if timers show the age": {`
+TIME-WAIT 0 0 10.0.0.5:50001 10.0.0.9:8080 timer:(timewait,58sec,0)
+TIME-WAIT 0 0 10.0.0.5:50002 10.0.0.9:8080 timer:(timewait,59sec,0)`,
+			figures{2, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:8080": "2, 0, 1"}}},
+		"and without timers nothing is known": {`
+TIME-WAIT 0 0 10.0.0.5:50001 10.0.0.9:8080`,
+			figures{1, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:8080": "1, 0, 0"}}},
+		"On Linux a bound port is lost to every destination": {`
+tcp UNCONN 0 0 10.0.0.5:50001 0.0.0.0:*
+tcp ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443`,
+			figures{1, 1, 0, map[string]string{}}},
+		"IPv4 in IPv6 draws from the pool of IPv4": {`
+tcp6 0 0 ::ffff:10.0.0.5:50010 ::ffff:10.0.0.9:443 ESTABLISHED
+tcp 0 0 10.0.0.5:50011 10.0.0.9:443 ESTABLISHED`,
+			figures{2, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:443": "2, 0, 0"}}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := read(t, test.text)
+			if diff := cmp.Diff(test.want, figuresOf(&d.Sample.Networks[0])); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestStatesCountEverySocketOnce(t *testing.T) {
+	d := read(t, `
+  TCP 0.0.0.0:443 0.0.0.0:0 LISTENING
+  TCP 10.0.0.5:443 10.0.0.9:50001 TIME_WAIT
+  TCP 10.0.0.5:50001 10.0.0.9:443 CLOSE_WAIT
+  TCP 10.0.0.5:50001 10.0.0.9:443 CLOSE_WAIT
+  TCP 10.0.0.5:50002 10.0.0.9:443 CLOSE_WAIT
+  UDP 0.0.0.0:50001 *:*
+  UDP 0.0.0.0:500 *:*`)
+	n := d.Sample.Networks[0]
+	want := tcpstate.Counts{tcpstate.Listen: 1, tcpstate.TimeWait: 1, tcpstate.CloseWait: 2}
+	if diff := cmp.Diff(want, n.States); diff != "" || n.UDPHeld != 1 || n.UDPSockets != 2 || !d.UDP {
+		t.Errorf("%d of %d UDP sockets in the range %s", n.UDPHeld, n.UDPSockets, diff)
+	}
+}
+
+// holdersOf is the look at the tightest pool in one line.
+func holdersOf(d Dump) string {
+	l := d.Sample.Look
+	if l == nil {
+		return "none"
+	}
+	words := []string{fmt.Sprintf("%d held", l.Held)}
+	for _, h := range l.Holders {
+		words = append(words, fmt.Sprintf("%s/%d %d", h.Process, h.PID, h.Sockets))
+	}
+	return strings.Join(words, ", ")
+}
+
+func TestWhoHoldsTheTightestPool(t *testing.T) {
+	tests := map[string]struct{ text, want string }{
+		"netstat -ano knows PIDs": {`
+  TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
+  TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED 8
+  TCP 10.0.0.5:50003 10.0.0.9:443 ESTABLISHED 8
+  TCP 10.0.0.5:50004 10.0.0.9:443 TIME_WAIT 0`, "3 held, /8 2, /7 1"},
+		"netstat -anb names the program below the row, components before it": {`
+  TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED
+  RpcSs
+ [svchost.exe]
+  TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED
+  TCP 10.0.0.5:50003 10.0.0.9:443 ESTABLISHED
+ Can not obtain ownership information
+  TCP 10.0.0.5:50004 10.0.0.9:443 ESTABLISHED
+ [svchost.exe]
+  TCP 10.0.0.5:50005 10.0.0.9:443 ESTABLISHED
+ [chrome.exe]`, "3 held, svchost.exe/0 2, chrome.exe/0 1"},
+		"netstat -anob knows both": {`
+  TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
+ [java.exe]
+  TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED 7
+ [java.exe]`, "2 held, java.exe/7 2"},
+		"ss -p, also where a terminal broke the line": {`
+ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443 users:(("java",pid=7,fd=12))
+ESTAB 0 0 10.0.0.5:50002 10.0.0.9:443
+ users:(("java",pid=7,fd=13))`, "2 held, java/7 2"},
+		"nobody is known": {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "none"},
+		"Linux: of the tightest pool only": {`
+tcp 0 0 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7/java
+tcp 0 0 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED 7/java
+tcp 0 0 10.0.0.5:50001 10.0.0.8:443 ESTABLISHED 8/node`, "2 held, java/7 2"},
+		"Windows: of every pool, since each port may be lost to all": {`
+  TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
+  TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED 7
+  TCP 10.0.0.5:50003 10.0.0.8:443 ESTABLISHED 8
+  TCP 10.0.0.5:50004 10.0.0.7:443 ESTABLISHED 8
+  TCP 10.0.0.5:50005 10.0.0.6:443 ESTABLISHED 8`, "5 held, /8 3, /7 2"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := read(t, test.text)
+			if got := holdersOf(d); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+			if p, _ := d.Sample.Tightest(); d.Sample.Look != nil && !d.Sample.Look.Of(p) {
+				t.Error("the look is at another pool than the tightest")
+			}
+		})
+	}
+}
+
+func TestWhatADumpDoesNotShowIsSaid(t *testing.T) {
+	var twenty strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&twenty, "ESTAB 0 0 10.0.0.5:%d 10.0.0.9:443\n", 20000+i)
+	}
+	tests := map[string]struct{ text, what, why string }{
+		"lines that can't be read, with their numbers": {"\nESTAB 0 0 10.0.0.5:50001 10.0.0.9:443\nESTAB 0 0 10.0.0.5:500\n", "1 of 3 lines", `line 3: cut off, or columns are missing: "ESTAB 0 0 10.0.0.5:500"`},
+		"the last line, where it has no end":           {"\nESTAB 0 0 10.0.0.5:50001 10.0.0.9:443\nESTAB 0 0 10.0.0.5:500", "1 of 3 lines", `line 3: cut off: the last line`},
+		"words that are not known":                     {"TCP 10.0.0.5:50001 10.0.0.9:443 ODOTTAA 0\nTCP 10.0.0.5:50002 10.0.0.9:443 ODOTTAA 0", "states in words that are not known", `"ODOTTAA" on 2 lines, taken for TIME_WAIT`},
+		"UDP":                                          {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "UDP", "no line of the dump is UDP"},
+		"listeners":                                    {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "listeners", "told by the ports"},
+		"TIME_WAIT of ss without -a":                   {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "TIME_WAIT", "ss -tan"},
+		"repeated lines":                               {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443\nESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "repeated lines", "1 lines show a socket again"},
+		"IPv6 addresses that are cut":                  {"tcp6 0 0 2001:db8:85a3:8d3:50001 2001:db8:85a3:8d3::5432 ESTABLISHED", "IPv6 addresses", "netstat -W"},
+		"a range that may be another":                  {twenty.String(), "clients' ports outside the range", "20 ports of 20000 to 20019"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := read(t, test.text)
+			for _, u := range d.Sample.Unseen {
+				if u.What == test.what && strings.Contains(u.Why, test.why) {
+					return
+				}
+			}
+			t.Errorf("not said: %+v", d.Sample.Unseen)
+		})
+	}
+}
+
+func TestACompleteDumpHasNothingUnseen(t *testing.T) {
+	d := read(t, `
+  TCP 0.0.0.0:443 0.0.0.0:0 LISTENING 4
+  TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
+  UDP 0.0.0.0:500 *:* 8`)
+	if len(d.Sample.Unseen) > 0 {
+		t.Errorf("%+v", d.Sample.Unseen)
+	}
+}
+
+func TestALevelThatMayBeTooHighIsExplained(t *testing.T) {
+	windows, linux := read(t, "TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED"), read(t, "ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443")
+	for _, c := range []struct {
+		r    socket.Reader
+		want socket.Exactness
+		word string
+	}{
+		{windows.Sample.Reader, socket.Assumed, "the level is that of the most"},
+		{linux.Sample.Reader, socket.UpperBound, "TIME_WAIT"},
+	} {
+		if c.r.Name != ReaderName || c.r.Exactness != c.want || !strings.Contains(c.r.Message, c.word) || len(c.r.Message) > 512 {
+			t.Errorf("%+v", c.r)
+		}
+	}
+	p, _ := windows.Sample.Tightest()
+	if p.Used != 1 || p.UsedMax != 1 || p.Capacity != 100 {
+		t.Errorf("%+v", p)
+	}
+}

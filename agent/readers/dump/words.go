@@ -1,0 +1,92 @@
+package dump
+
+import "portreeve.io/portreeve/internal/tcpstate"
+
+// words are the states as tools and translations spell them, in capitals, without
+// everything that is no letter or digit of ASCII: so ABHÖREN is the same in UTF-8,
+// CP1252, CP850 and after a wrong conversion, and TIME_WAIT the same as TIME-WAIT
+// and TimeWait. A word that is not here is told by what else the line says.
+var words = map[string]tcpstate.State{
+	"LISTEN": tcpstate.Listen, "LISTENING": tcpstate.Listen,
+	"ESTAB": tcpstate.Established, "ESTABLISHED": tcpstate.Established,
+	"SYNSENT": tcpstate.SynSent, "SYNSEND": tcpstate.SynSent,
+	"SYNRECV": tcpstate.SynRecv, "SYNRCVD": tcpstate.SynRecv, "SYNRECEIVED": tcpstate.SynRecv,
+	"FINWAIT1": tcpstate.FinWait1, "FINWAIT2": tcpstate.FinWait2,
+	"TIMEWAIT": tcpstate.TimeWait, "TIMEDWAIT": tcpstate.TimeWait,
+	"CLOSE": tcpstate.Close, "CLOSED": tcpstate.Close, "UNCONN": tcpstate.Close, "DELETETCB": tcpstate.Close,
+	"CLOSEWAIT": tcpstate.CloseWait, "LASTACK": tcpstate.LastAck, "CLOSING": tcpstate.Closing,
+	"BOUND": tcpstate.Bound, "BOUNDINACTIVE": tcpstate.Bound,
+
+	// Windows in German.
+	"ABHREN": tcpstate.Listen, "ABHOEREN": tcpstate.Listen, // ABHÖREN
+	"HERGESTELLT": tcpstate.Established, "WARTEND": tcpstate.TimeWait,
+	"SCHLIESSENWARTEN": tcpstate.CloseWait, "SCHLIESSEND": tcpstate.Closing,
+	"SYNGESENDET": tcpstate.SynSent, "SYNEMPFANGEN": tcpstate.SynRecv,
+	"FINWARTEN1": tcpstate.FinWait1, "FINWARTEN2": tcpstate.FinWait2,
+	// Windows in Spanish, Portuguese, Italian, French and Polish, where it is
+	// translated: most editions show the English words.
+	"ESCUCHANDO": tcpstate.Listen, "ESTABLECIDO": tcpstate.Established,
+	"ESCUTANDO": tcpstate.Listen, "ESTABELECIDO": tcpstate.Established,
+	"INASCOLTO": tcpstate.Listen, "STABILITA": tcpstate.Established,
+	"COUTE": tcpstate.Listen, "LCOUTE": tcpstate.Listen, "TABLI": tcpstate.Established, // ÉCOUTE, À L'ÉCOUTE, ÉTABLI
+	"NASUCHIWANIE": tcpstate.Listen, "USTANOWIONO": tcpstate.Established, // NASŁUCHIWANIE
+
+	// net-tools in German, Czech and Portuguese.
+	"VERBUNDEN": tcpstate.Established,
+	"SPOJENO":   tcpstate.Established, "ZAVEN": tcpstate.Close, "ZAVR": tcpstate.Closing, // ZAVŘEN, ZAVÍRÁ
+	"POSLEDNACK": tcpstate.LastAck, "NASLOUCH": tcpstate.Listen, // POSLEDNÍ ACK, NASLOUCHÁ
+	"ESTABELECIDA": tcpstate.Established, "OUA": tcpstate.Listen, "FECHAR": tcpstate.Close, // OUÇA
+	"ESPERANDOFECHAR": tcpstate.CloseWait, "FECHANDO": tcpstate.Closing,
+	"ESPERAFIN1": tcpstate.FinWait1, "ESPERAFIN2": tcpstate.FinWait2,
+	"LTIMOACK": tcpstate.LastAck, "SYNRECEBIDO": tcpstate.SynRecv, "SYNENVIADO": tcpstate.SynSent, // ÚLTIMO_ACK
+}
+
+// maxWord is longer than any of words.
+const maxWord = 24
+
+// state is what a word means, false where it is unknown.
+func state(word []byte) (tcpstate.State, bool) {
+	if s, ok := exact(word); ok {
+		return s, true
+	}
+	return start(word)
+}
+
+func exact(word []byte) (tcpstate.State, bool) {
+	var buffer [maxWord]byte
+	s, ok := words[string(fold(buffer[:0], word))]
+	return s, ok
+}
+
+// fold appends word as words spells it; what is too long for any is cut.
+func fold(to, word []byte) []byte {
+	for _, b := range word {
+		switch {
+		case len(to) == maxWord:
+			return to
+		case 'a' <= b && b <= 'z':
+			to = append(to, b-'a'+'A')
+		case 'A' <= b && b <= 'Z', '0' <= b && b <= '9':
+			to = append(to, b)
+		}
+	}
+	return to
+}
+
+// start tells a word that was cut off, as the last one of a dump may be.
+func start(word []byte) (tcpstate.State, bool) {
+	const enough = 4
+	var buffer [maxWord]byte
+	plain := fold(buffer[:0], word)
+	found := tcpstate.State(0)
+	for whole, s := range words {
+		if len(plain) < enough || len(whole) <= len(plain) || whole[:len(plain)] != string(plain) {
+			continue
+		}
+		if found != 0 && found != s {
+			return 0, false
+		}
+		found = s
+	}
+	return found, found != 0
+}

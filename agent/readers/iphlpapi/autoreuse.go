@@ -1,0 +1,37 @@
+package iphlpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/ports"
+)
+
+// parseAutoReuse reads what autoReuseScript prints: a list of templates, or one. It is the
+// range of the first that has one, nil where none has.
+func parseAutoReuse(text []byte) (*ports.Range, error) {
+	text = bytes.TrimSpace(text)
+	if len(text) > 0 && text[0] == '{' {
+		text = append(append([]byte{'['}, text...), ']')
+	}
+	var list []struct {
+		SettingName                                                  string
+		AutoReusePortRangeStartPort, AutoReusePortRangeNumberOfPorts uint32
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("Get-NetTCPSetting printed no list: %s", netsh.OneLine(text))
+	}
+	for _, s := range list {
+		first, last := s.AutoReusePortRangeStartPort, s.AutoReusePortRangeStartPort+s.AutoReusePortRangeNumberOfPorts-1
+		switch {
+		case s.AutoReusePortRangeNumberOfPorts == 0:
+		case first < 1 || last < first || last > 65535:
+			return nil, fmt.Errorf("Get-NetTCPSetting %s: %d ports from %d on are no range", netsh.OneLine([]byte(s.SettingName)), s.AutoReusePortRangeNumberOfPorts, first)
+		default:
+			return &ports.Range{First: uint16(first), Last: uint16(last)}, nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,38 @@
+package iphlpapi
+
+import (
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
+)
+
+// capabilities are what netsh told, and what is assumed in its place.
+func (p *portConfig) capabilities() []socket.Capability {
+	dynamic := socket.Capability{Name: "DynamicPorts", State: socket.Verified, Message: "netsh"}
+	excluded := socket.Capability{Name: "ExcludedPorts", State: socket.Verified, Message: "netsh"}
+	for _, u := range p.unseen {
+		switch u.What {
+		case missDynamic:
+			dynamic.State, dynamic.Message = socket.Supposed, u.Why
+		case missExcluded:
+			excluded.State, excluded.Message = socket.Unsupported, u.Why
+		}
+	}
+	return []socket.Capability{dynamic, excluded}
+}
+
+// autoReuse is the range that connect() draws from where an administrator made one.
+type autoReuse struct {
+	ports *ports.Range
+	err   error
+}
+
+func (a autoReuse) capability() socket.Capability {
+	c := socket.Capability{Name: "AutoReuseRange", State: socket.Verified, Message: "none is set"}
+	switch {
+	case a.err != nil:
+		c.State, c.Message = socket.Unsupported, a.err.Error()
+	case a.ports != nil:
+		c.Message = a.ports.String()
+	}
+	return c
+}

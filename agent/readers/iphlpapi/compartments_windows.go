@@ -1,0 +1,112 @@
+package iphlpapi
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// compartments reads the sockets of pods, which have a network compartment each. It is
+// an experiment: that the tables are those of a thread's compartment is what others
+// found, and no document says it.
+type compartments struct {
+	node node
+	buf  []byte
+}
+
+// sample adds the networks of every compartment but the own one to s. Their ranges are
+// taken to be the node's.
+func (c *compartments) sample(s *socket.Sample, p *portConfig) socket.Capability {
+	own, list, err := compartmentIDs()
+	if err != nil {
+		return socket.Capability{Name: capCompartments, State: socket.Unsupported, Message: err.Error()}
+	}
+	for _, id := range list {
+		if id != own {
+			s.Cost += c.add(s, p, id)
+		}
+	}
+	return socket.Capability{Name: capCompartments, State: socket.Supposed, Message: fmt.Sprintf("experimental: %d beside the node's own, with ranges taken to be the node's", len(list)-1)}
+}
+
+// add reads one compartment, and returns the CPU time that it took.
+func (c *compartments) add(s *socket.Sample, p *portConfig, id uint32) (cost time.Duration) {
+	name := fmt.Sprintf("comp-%d", id)
+	err := inCompartment(id, func() error {
+		defer func() { cost = threadTime() }()
+		c.node.begin(p)
+		for t := range numTables {
+			rows, err := t.fill(&c.buf, t.get)
+			if err != nil && !notSupported(err) {
+				return err
+			}
+			c.node.add(t, rows)
+		}
+		return nil
+	})
+	if err != nil {
+		s.Unseen = append(s.Unseen, socket.Unseen{What: name, Why: err.Error()})
+		return cost
+	}
+	for _, n := range c.node.networks() {
+		n.Owner, n.Inode = socket.Owner{Kind: socket.OwnerContainer, Container: name}, n.Inode|uint64(id)<<8
+		s.Networks = append(s.Networks, n)
+	}
+	return cost
+}
+
+// inCompartment calls do on a thread in that compartment. The thread is used for
+// nothing else: it ends with its goroutine, which never unlocks it.
+func inCompartment(id uint32, do func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if code, _, _ := setCompartment.Call(uintptr(id)); code != 0 {
+			done <- apiError(code)
+			return
+		}
+		done <- do()
+	}()
+	return <-done
+}
+
+// compartmentIDs are those that an adapter is in, ascending, the own one among them.
+func compartmentIDs() (own uint32, list []uint32, err error) {
+	for _, proc := range []*windows.LazyProc{getCompartment, setCompartment} {
+		if err := proc.Find(); err != nil {
+			return 0, nil, err
+		}
+	}
+	id, _, _ := getCompartment.Call()
+	own = uint32(id)
+	const flags = windows.GAA_FLAG_INCLUDE_ALL_COMPARTMENTS | windows.GAA_FLAG_SKIP_UNICAST | windows.GAA_FLAG_SKIP_ANYCAST |
+		windows.GAA_FLAG_SKIP_MULTICAST | windows.GAA_FLAG_SKIP_DNS_SERVER | windows.GAA_FLAG_SKIP_FRIENDLY_NAME
+	size := uint32(64 << 10)
+	for range maxTries {
+		buf := make([]byte, size)
+		first := (*windows.IpAdapterAddresses)(unsafe.Pointer(&buf[0]))
+		err = windows.GetAdaptersAddresses(windows.AF_UNSPEC, flags, 0, first, &size)
+		if errors.Is(err, windows.ERROR_BUFFER_OVERFLOW) {
+			continue
+		}
+		if err != nil {
+			break
+		}
+		list = append(list, own)
+		for a := first; a != nil; a = a.Next {
+			list = append(list, a.CompartmentId)
+		}
+		slices.Sort(list)
+		list = slices.Compact(list)
+		runtime.KeepAlive(buf)
+		return own, list, nil
+	}
+	return own, nil, fmt.Errorf("GetAdaptersAddresses: %w", err)
+}

@@ -1,0 +1,267 @@
+package iphlpapi
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
+)
+
+func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// same is ports of which every range is r.
+func same(r ports.Range) *portConfig {
+	var p portConfig
+	for i := range families {
+		for _, protocol := range netsh.Protocols {
+			p.ranges[i][protocol] = dynamic{ports: r, source: socket.RangeNetsh, reserved: new(ports.Set)}
+		}
+	}
+	return &p
+}
+
+// sum adds tables up.
+func sum(t testing.TB, p *portConfig, tables ...*made) (*node, []socket.Network) {
+	t.Helper()
+	var n node
+	n.begin(p)
+	for _, m := range tables {
+		rows, err := m.kind.rows(m.bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.add(m.kind, rows)
+	}
+	return &n, n.networks()
+}
+
+// clients are n connections from ports from first on to one destination.
+func clients(kind table, n int, first int, to string, state tcpstate.State, pid uint32) *made {
+	m := &made{kind: kind}
+	source := "10.0.0.5"
+	if kind == tcp6 {
+		source = "[2001:db8::5]"
+	}
+	for i := range n {
+		m.row(fmt.Sprintf("%s:%d", source, first+i), to, state, pid)
+	}
+	return m
+}
+
+var thousand = ports.Range{First: 50000, Last: 50999}
+
+func TestAMachinesNetwork(t *testing.T) {
+	tcp := clients(tcp4, 300, 50000, "10.0.0.9:5432", tcpstate.TimeWait, 0)
+	for i := range 100 { // the same ports to another peer, as connect() may choose them
+		tcp.row(fmt.Sprintf("10.0.0.5:%d", 50000+i), "10.0.0.8:443", tcpstate.Established, 700)
+	}
+	tcp.row("0.0.0.0:50900", "", tcpstate.Listen, 800)                     // a listener in the range
+	tcp.row("10.0.0.5:50900", "10.0.0.7:61000", tcpstate.Established, 800) // its client
+	tcp.row("0.0.0.0:443", "", tcpstate.Listen, 4)                         // and one outside
+	tcp.row("10.0.0.5:443", "10.0.0.7:61001", tcpstate.CloseWait, 4)       // its client
+	tcp.row("0.0.0.0:50950", "", tcpstate.Close, 9)                        // bound and no more
+	six := clients(tcp6, 50, 50500, "[2001:db8::9]:443", tcpstate.CloseWait, 700)
+	udp := (&made{kind: udp4}).row("0.0.0.0:50001", "", 0, 5).row("10.0.0.5:50001", "", 0, 6).row("0.0.0.0:53", "", 0, 7)
+	tcp.row("0.0.0.0:50985", "", tcpstate.Listen, 5)                     // on a port that is excluded
+	tcp.row("10.0.0.5:50000", "10.0.0.9:5432", tcpstate.TimeWait, 0).n-- // beyond the number of rows
+	p := same(thousand)
+	p.ranges[0][socket.TCP].reserved.AddRange(ports.Range{First: 50980, Last: 50989})
+
+	n, networks := sum(t, p, tcp, six, udp)
+	if len(networks) != 1 {
+		t.Fatalf("%d networks", len(networks))
+	}
+	got := networks[0]
+	want := socket.Network{
+		Owner:    socket.Owner{Kind: socket.OwnerHost},
+		Settings: socket.Settings{Range: thousand, Reserved: 10, EveryPort: true, UDP: &socket.UDPSettings{Range: thousand}},
+		Held:     352, Skipped: 2, SkippedListening: 1, BindUnknown: true, Detailed: true,
+		States: tcpstate.Counts{
+			tcpstate.TimeWait: 300, tcpstate.Established: 101, tcpstate.Listen: 3, tcpstate.CloseWait: 51, tcpstate.Bound: 1,
+		},
+		Destinations: []socket.Destination{
+			{Source: addr("10.0.0.5:1").Addr(), Address: addr("10.0.0.9:1").Addr(), Port: 5432, States: tcpstate.Counts{tcpstate.TimeWait: 300}},
+			{Source: addr("10.0.0.5:1").Addr(), Address: addr("10.0.0.8:1").Addr(), Port: 443, States: tcpstate.Counts{tcpstate.Established: 100}},
+			{Source: addr("[2001:db8::5]:1").Addr(), Address: addr("[2001:db8::9]:1").Addr(), Port: 443, States: tcpstate.Counts{tcpstate.CloseWait: 50}},
+		},
+		UDPHeld: 1, UDPSockets: 3, ListenPorts: []uint16{50900},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if u := n.unseen(); u != nil {
+		t.Errorf("unseen %v", u)
+	}
+	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
+	if pool.Used != 302 || pool.UsedMax != 352 || pool.Capacity != 990 || pool.Destination == nil || pool.Destination.Port != 5432 {
+		t.Errorf("the tightest pool is %+v", pool)
+	}
+	look := n.look(pool)
+	if diff := cmp.Diff([]socket.Holder{{PID: 700, Sockets: 150}}, look.Holders); diff != "" || look.Held != 150 || !look.Of(pool) {
+		t.Errorf("-want +got\n%s%+v", diff, look)
+	}
+}
+
+func TestEachFamilyHasANetworkWhereRangesDiffer(t *testing.T) {
+	p := same(thousand)
+	p.ranges[1][socket.TCP].ports = ports.Range{First: 60000, Last: 60099}
+	four := clients(tcp4, 30, 50000, "10.0.0.9:5432", tcpstate.Established, 1)
+	six := clients(tcp6, 40, 60000, "[2001:db8::9]:5432", tcpstate.Established, 2)
+	six.row("[::]:50900", "", tcpstate.Listen, 3) // serves IPv4 as well
+	six.row("[::ffff:10.0.0.5]:50001", "[::ffff:10.0.0.9]:80", tcpstate.Established, 1)
+	n, networks := sum(t, p, four, six)
+	if len(networks) != 2 {
+		t.Fatalf("%d networks", len(networks))
+	}
+	got := make([]string, 2)
+	for i := range networks {
+		w := &networks[i]
+		got[i] = fmt.Sprintf("%v %v held %d skipped %d listening %v sockets %d destinations %d", w.Family, w.Settings.Range, w.Held, w.Skipped, w.ListenPorts, w.States.Total(), len(w.Destinations))
+	}
+	want := []string{
+		"IPv4 50000-50999 held 31 skipped 1 listening [50900] sockets 31 destinations 2",
+		"IPv6 60000-60099 held 40 skipped 0 listening [] sockets 41 destinations 1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if networks[0].Inode == networks[1].Inode {
+		t.Error("nothing tells the networks apart")
+	}
+	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
+	if l := n.look(pool); pool.Network.Family != socket.IPv6 || !l.Of(pool) || len(l.Holders) != 1 || l.Holders[0].PID != 2 {
+		t.Errorf("%v: %+v", pool.Network.Family, l)
+	}
+	blocks := map[string]int{}
+	for _, r := range n.ranges() {
+		blocks[r.Family.String()+" "+r.Protocol.String()] = *r.FreeBlocks
+	}
+	// 50000-50029 and 50900 are in use by TCP over IPv4; 60000-60039 by IPv6.
+	if diff := cmp.Diff(map[string]int{"IPv4 TCP": 14, "IPv4 UDP": 15, "IPv6 TCP": 0, "IPv6 UDP": 15}, blocks); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestASampleHasNothingOfTheOneBefore(t *testing.T) {
+	n, _ := sum(t, same(thousand), clients(tcp4, 300, 50000, "10.0.0.9:5432", tcpstate.CloseWait, 700).row("0.0.0.0:50900", "", tcpstate.Listen, 4))
+	n.begin(same(thousand))
+	m := clients(tcp4, 100, 50200, "10.0.0.8:80", tcpstate.Established, 701)
+	m.row("10.0.0.5:50300", "10.0.0.8:80", tcpstate.Established, 700)
+	m.row("10.0.0.5:50301", "10.0.0.8:80", tcpstate.TimeWait, 0) // nobody's
+	n.add(tcp4, m.rows)
+	got := n.networks()[0]
+	if got.Held != 102 || got.Skipped != 0 || got.States.Total() != 102 || len(got.Destinations) != 1 {
+		t.Errorf("%+v", got)
+	}
+	pool, _ := (&socket.Sample{Networks: []socket.Network{got}}).Tightest()
+	want := []socket.Holder{{PID: 701, Sockets: 100}, {PID: 700, Sockets: 1}}
+	if diff := cmp.Diff(want, n.look(pool).Holders); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestWhoHoldsThePortsOfUDP(t *testing.T) {
+	udp := &made{kind: udp4}
+	for i := range 600 {
+		udp.row(fmt.Sprintf("0.0.0.0:%d", 50000+i), "", 0, 53)
+	}
+	udp.row("0.0.0.0:50900", "", 0, 54).row("0.0.0.0:53", "", 0, 55).row("0.0.0.0:123", "", 0, 55)
+	six := (&made{kind: udp6}).row("[::]:50901", "", 0, 54)
+	n, networks := sum(t, same(thousand), udp, six)
+	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
+	l := n.look(pool)
+	want := []socket.Holder{{PID: 53, Sockets: 600}, {PID: 54, Sockets: 2}}
+	if diff := cmp.Diff(want, l.Holders); diff != "" || pool.Protocol != socket.UDP || !l.Of(pool) || l.Protocol != socket.UDP {
+		t.Errorf("%+v: -want +got\n%s", pool, diff)
+	}
+	for p := range networks[0].Pools() {
+		if l.Of(p) != (p.Protocol == socket.UDP) {
+			t.Errorf("a look at UDP's ports is one at %v %v", p.Protocol, p.Kind)
+		}
+	}
+	n.begin(same(thousand))
+	n.add(udp4, (&made{kind: udp4}).row("0.0.0.0:50000", "", 0, 99).rows)
+	networks = n.networks()
+	pool, _ = networks[0].UDPPool()
+	if diff := cmp.Diff([]socket.Holder{{PID: 99, Sockets: 1}}, n.look(pool).Holders); diff != "" {
+		t.Errorf("the sample after: -want +got\n%s", diff)
+	}
+}
+
+func TestSocketsInUnknownStatesAreSaid(t *testing.T) {
+	m := (&made{kind: tcp4}).pair(addr("10.0.0.5:50000"), addr("10.0.0.9:80"), 77, 1)
+	n, networks := sum(t, same(thousand), m)
+	want := []socket.Unseen{{What: "states", Why: "1 sockets are in a state that is not known, and count as established"}}
+	if diff := cmp.Diff(want, n.unseen()); diff != "" || networks[0].Held != 1 {
+		t.Errorf("held %d, -want +got\n%s", networks[0].Held, diff)
+	}
+}
+
+func TestMoreProcessesThanHaveNumbers(t *testing.T) {
+	m := &made{kind: tcp4}
+	for i := range 5000 {
+		m.row(fmt.Sprintf("10.0.0.5:%d", 50000+i), "10.0.0.9:80", tcpstate.Established, uint32(i/2+4))
+	}
+	for range 2 {
+		n, networks := sum(t, same(ports.Range{First: 50000, Last: 60000}), m, m)
+		pool, _ := (&socket.Sample{Networks: networks}).Tightest()
+		if l := n.look(pool); len(l.Holders) != 4 || l.Held > 10000 || l.Holders[0].Sockets != 4 {
+			t.Errorf("%+v", l)
+		}
+	}
+}
+
+// FuzzTables: whatever the bytes, there is an error, or every row is counted once and
+// no more ports are in use than there are.
+func FuzzTables(f *testing.F) {
+	for _, m := range []*made{
+		clients(tcp4, 3, 50000, "10.0.0.9:5432", tcpstate.TimeWait, 0),
+		clients(tcp6, 3, 50000, "[2001:db8::9]:5432", tcpstate.Established, 7),
+		(&made{kind: udp4}).row("0.0.0.0:50001", "", 0, 5),
+		(&made{kind: udp6}).row("[::]:50001", "", 0, 5),
+		(&made{kind: tcp4}).row("127.0.0.1:50001", "127.0.0.1:50002", tcpstate.TimeWait, 0),
+	} {
+		f.Add(uint8(m.kind), false, m.bytes())
+		f.Add(uint8(m.kind), true, m.bytes()[:9])
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, apart bool, buf []byte) {
+		table := table(kind % uint8(numTables))
+		rows, err := table.rows(buf)
+		if err != nil {
+			return
+		}
+		p := same(thousand)
+		if apart {
+			p.ranges[1][socket.TCP].ports = ports.Range{First: 1, Last: 65535}
+		}
+		var n node
+		n.begin(p)
+		n.add(table, rows)
+		count := 0
+		for _, w := range n.networks() {
+			count += w.States.Total() + w.UDPSockets
+			if most := w.Settings.Range.Len(); w.Held > most || w.Skipped > w.Held || w.SkippedListening > w.Skipped || w.UDPHeld > 65536 {
+				t.Errorf("of %d ports: %+v", most, w)
+			}
+			for pool := range w.Pools() {
+				if pool.Used < 0 || int(pool.Used) > max(len(rows), 65536) {
+					t.Errorf("%+v", pool)
+				}
+			}
+		}
+		if most := len(rows) / rowBytes[table]; table <= tcp6 && count != most || count > most {
+			t.Errorf("%d sockets of %d rows", count, most)
+		}
+		for _, r := range n.ranges() {
+			if *r.FreeBlocks < 0 || *r.FreeBlocks > r.Range.Len()/socket.BlockPorts {
+				t.Errorf("%+v", r)
+			}
+		}
+	})
+}

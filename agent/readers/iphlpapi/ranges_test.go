@@ -1,0 +1,168 @@
+package iphlpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/ports"
+)
+
+// answer is what netsh prints for a range and for exclusions.
+func answer(start, count int) string {
+	return fmt.Sprintf("\r\nTitre\r\n---------------------------------\r\nA : %d\r\nB : %d\r\n\r\n", start, count)
+}
+
+func excluded(rows ...string) string {
+	return "\r\nTitre\r\n\r\nA    B\r\n----------    --------\r\n" + strings.Join(rows, "\r\n") + "\r\n\r\n* - X.\r\n"
+}
+
+// says answers each command by its family, what it shows and the protocol: "ipv4
+// dynamicport tcp".
+func says(answers map[string]string) netsh.Client {
+	return netsh.Client{Run: func(_ context.Context, args ...string) ([]byte, error) {
+		text, ok := answers[args[1]+" "+args[3]+" "+strings.TrimPrefix(args[4], "protocol=")]
+		if !ok {
+			return nil, errors.New("exit status 1: \"Zugriff\nverweigert\"")
+		}
+		return []byte(text), nil
+	}}
+}
+
+func noRegistry() registry { return registry{Major: 10} }
+
+// spellPorts is the ranges, their sources, and how many of their ports are excluded.
+func spellPorts(p *portConfig) (list []string) {
+	for i, f := range families {
+		for _, protocol := range netsh.Protocols {
+			d := p.dynamicRange(i, protocol, nil)
+			line := fmt.Sprintf("%v %v %v %s", f.family, protocol, d.Range, d.Source)
+			if d.Excluded != nil {
+				line += fmt.Sprintf(" excluded %d blocks %d", *d.Excluded, *d.FreeBlocks)
+			}
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+func TestRangesAreNetshs(t *testing.T) {
+	p := readPorts(t.Context(), says(map[string]string{
+		"ipv4 dynamicport tcp":       answer(49152, 16384),
+		"ipv4 excludedportrange tcp": excluded("  80  80", "  49152  49251", "  50000  50059  *"),
+		"ipv4 dynamicport udp":       answer(49152, 16384),
+		"ipv4 excludedportrange udp": excluded(),
+		"ipv6 dynamicport tcp":       answer(33000, 32536),
+		"ipv6 excludedportrange tcp": excluded(),
+		"ipv6 dynamicport udp":       answer(49152, 16384),
+		"ipv6 excludedportrange udp": excluded("  65330  65330  *"),
+	}), noRegistry)
+	want := []string{
+		"IPv4 TCP 49152-65535 netsh excluded 160 blocks 252", // 11 below 50000, 241 above 50059,
+		"IPv4 UDP 49152-65535 netsh excluded 0 blocks 256",
+		"IPv6 TCP 33000-65535 netsh excluded 0 blocks 508",
+		"IPv6 UDP 49152-65535 netsh excluded 1 blocks 255",
+	}
+	if diff := cmp.Diff(want, spellPorts(&p)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if !p.apart() || len(p.unseen) > 0 || len(p.excluded) != 4 || !p.excluded[2].Administered {
+		t.Errorf("apart %v, unseen %v, excluded %v", p.apart(), p.unseen, p.excluded)
+	}
+	if got := p.options(0).Reserved.In(ports.Range{First: 1, Last: 65535}); got != 161 {
+		t.Errorf("IPv4 leaves out %d ports, want its own 161", got)
+	}
+}
+
+func TestWhereFamiliesShareARangeBothExclusionsCount(t *testing.T) {
+	p := same(thousand)
+	p.ranges[0][socket.TCP].reserved.Add(50000)
+	p.ranges[1][socket.TCP].reserved.Add(50001)
+	if got := p.reserved(0, socket.TCP).In(thousand); got != 2 || p.apart() {
+		t.Errorf("%d ports are left out, apart %v", got, p.apart())
+	}
+	p.ranges[1][socket.TCP].reserved = nil // not known
+	if got := p.reserved(0, socket.TCP).In(thousand); got != 1 {
+		t.Errorf("%d ports are left out", got)
+	}
+}
+
+func TestWithoutNetshTheRegistryTellsAndThenTheDocuments(t *testing.T) {
+	const because = `netsh int ipv4 show dynamicport tcp: exit status 1: "Zugriff verweigert"`
+	tests := map[string]struct {
+		registry registry
+		want     string
+		source   socket.RangeSource
+		why      string
+	}{
+		"Nothing is set":                   {registry{Major: 10}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because},
+		"MaxUserPort is set":               {registry{Major: 10, MaxUserPort: new(uint32(1000))}, "49152-50151", socket.RangeRegistry, "49152-50151 is assumed (registry): " + because},
+		"MaxUserPort is of another time":   {registry{Major: 10, MaxUserPort: new(uint32(65534))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort is 65534: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384"},
+		"MaxUserPort of 2003":              {registry{Major: 5, Minor: 2, MaxUserPort: new(uint32(60000))}, "1025-60000", socket.RangeRegistry, "1025-60000 is assumed (registry): " + because},
+		"Only MaxUserPort could be read":   {registry{Major: 10, MaxUserPort: new(uint32(1000)), Err: errors.New("access denied")}, "49152-50151", socket.RangeRegistry, "49152-50151 is assumed (registry): " + because},
+		"The registry can't be read":       {registry{Major: 10, Err: errors.New("access denied")}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " access denied"},
+		"MaxUserPort is beyond all bounds": {registry{Major: 10, MaxUserPort: new(uint32(1<<32 - 1))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort is 4294967295: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := readPorts(t.Context(), says(nil), func() registry { return test.registry })
+			d := p.dynamicRange(0, socket.TCP, nil)
+			if d.Range.String() != test.want || d.Source != test.source || d.Excluded != nil || d.FreeBlocks != nil {
+				t.Errorf("got %+v", d)
+			}
+			want := []socket.Unseen{{What: missDynamic, Why: test.why}, {What: missExcluded, Why: `netsh int ipv4 show excludedportrange protocol=tcp: exit status 1: "Zugriff verweigert"`}}
+			if diff := cmp.Diff(want, p.unseen); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+			states := []socket.CapabilityState{socket.Supposed, socket.Unsupported}
+			for i, c := range p.capabilities() {
+				if c.State != states[i] || c.Message == "" {
+					t.Errorf("%+v", c)
+				}
+			}
+		})
+	}
+}
+
+func TestAutoReuse(t *testing.T) {
+	tests := map[string]struct{ text, want string }{
+		"No template has a range":    {`[{"SettingName":"Automatic","AutoReusePortRangeStartPort":null,"AutoReusePortRangeNumberOfPorts":null},{"SettingName":"Internet","AutoReusePortRangeStartPort":0,"AutoReusePortRangeNumberOfPorts":0}]`, "none"},
+		"One has":                    {"[{\"SettingName\":\"Automatic\"},{\"SettingName\":\"Internet\",\"AutoReusePortRangeStartPort\":20000,\"AutoReusePortRangeNumberOfPorts\":10000}]\r\n", "20000-29999"},
+		"There is only one template": {`{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":1536}`, "64000-65535"},
+		"A range past the last port": {`[{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":1537}]`, `Get-NetTCPSetting "Internet": 1537 ports from 64000 on are no range`},
+		"A range that wraps":         {`[{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":4294967295}]`, `Get-NetTCPSetting "Internet": 4294967295 ports from 64000 on are no range`},
+		"It says something else":     {"Get-NetTCPSetting : Zugriff\r\nverweigert", `Get-NetTCPSetting printed no list: "Get-NetTCPSetting : Zugriff verweigert"`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := "none"
+			switch r, err := parseAutoReuse([]byte(test.text)); {
+			case err != nil:
+				got = err.Error()
+			case r != nil:
+				got = r.String()
+			}
+			if got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTheAutoReuseRangeAsACapability(t *testing.T) {
+	for want, a := range map[string]autoReuse{
+		"Verified none is set": {},
+		"Verified 20000-29999": {ports: &ports.Range{First: 20000, Last: 29999}},
+		"Unsupported said no":  {err: errors.New("said no")},
+	} {
+		if c := a.capability(); string(c.State)+" "+c.Message != want {
+			t.Errorf("got %s %s, want %s", c.State, c.Message, want)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package portwalk
+
+import (
+	"os/exec"
+	"runtime"
+	"testing"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
+	"portreeve.io/portreeve/internal/testutil/testnet"
+)
+
+// BenchmarkSample is the CPU time of one resident sample; cpu-ms is what the
+// reader itself reports as its cost.
+func BenchmarkSample(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		load testnet.Load
+		gate int
+	}{
+		{"empty machine", testnet.Load{}, 0},
+		{"empty machine, gate closed", testnet.Load{}, 5},
+		{"200k sockets of one namespace", testnet.Load{Established: 100_000, TimeWait: 100_000}, 0},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			netnstest.New(b).Load(c.load)
+			r, err := Open(Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer r.Close()
+			var cost float64
+			for b.Loop() {
+				s, err := r.Sample(b.Context(), socket.Request{GatePercent: c.gate})
+				if err != nil {
+					b.Fatal(err)
+				}
+				cost += s.Cost.Seconds() * 1e3
+			}
+			b.ReportMetric(cost/float64(b.N), "cpu-ms")
+		})
+	}
+}
+
+// BenchmarkLook is the CPU time of a closer look at one pool, beside the sample's.
+func BenchmarkLook(b *testing.B) {
+	for _, c := range []struct {
+		name      string
+		load      testnet.Load
+		processes int // of 1,000 files each
+	}{
+		{"empty machine", testnet.Load{}, 0},
+		{"100k sockets held, 100k TIME_WAIT", testnet.Load{Established: 100_000, TimeWait: 100_000}, 0},
+		{"500 processes with 1,000 files", testnet.Load{}, 500},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			n := netnstest.New(b)
+			n.Load(c.load)
+			for range c.processes {
+				holdFiles(b, n)
+			}
+			r, err := Open(Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer r.Close()
+			s, err := r.Sample(b.Context(), socket.Request{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			p := socket.Worst(find(&s, n.Inode()).Pools(), 1)[0]
+			runtime.LockOSThread() // whose CPU time is taken
+			defer runtime.UnlockOSThread()
+			start := threadTime()
+			for b.Loop() {
+				if err := r.lookAt(b.Context(), &s, p, 1000); err != nil || s.Look == nil {
+					b.Fatal(err, s.Unseen)
+				}
+			}
+			b.ReportMetric((threadTime()-start).Seconds()*1e3/float64(b.N), "cpu-ms")
+		})
+	}
+}
+
+// holdFiles starts a process that has 1,000 files open, each for itself.
+func holdFiles(b *testing.B, n *netnstest.NS) {
+	b.Helper()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		b.Skip(err)
+	}
+	cmd := exec.Command(bash, "-c", `for ((i = 3; i < 1000; i++)); do eval "exec $i</dev/null"; done; echo; exec sleep 600`)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	n.Start(cmd)
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,53 @@
+package portwalk
+
+import (
+	"os/exec"
+	"slices"
+	"sync"
+	"testing"
+
+	"portreeve.io/portreeve/agent/readers/netns"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/testutil/netnstest"
+)
+
+func TestOwnersAreThoseOfASampleWhileSamplesAreTaken(t *testing.T) {
+	r := open(t, Options{})
+	n := netnstest.New(t)
+	n.Start(exec.Command("sleep", "60"))
+	var samples sync.WaitGroup
+	defer samples.Wait()
+	samples.Go(func() {
+		for range 5 {
+			s, err := r.Sample(t.Context(), socket.Request{})
+			if err != nil || find(&s, n.Inode()) == nil {
+				t.Errorf("the namespace is not in a sample: %v", err)
+			}
+		}
+	})
+	for range 50 {
+		found, err := r.Owners()
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(found, func(ns netns.Namespace) bool { return ns.Inode == n.Inode() })
+		if i < 0 || found[i].Cookie == 0 || found[i].Owner.Kind != socket.OwnerProcess || found[i].Owner.Process != "sleep" {
+			t.Fatalf("net:[%d] is not among, or not sleep's: %+v", n.Inode(), found)
+		}
+	}
+	samples.Wait()
+	s := sample(t, r)
+	if got := find(&s, n.Inode()); got == nil || got.Owner.Process != "sleep" {
+		t.Errorf("after Owners a sample says %+v", got)
+	}
+}
+
+// BenchmarkOwners is what it costs to find out whose a new namespace is.
+func BenchmarkOwners(b *testing.B) {
+	r := open(b, Options{})
+	for b.Loop() {
+		if _, err := r.Owners(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package sockdiag_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+
+	"portreeve.io/portreeve/internal/tcpstate"
+	"portreeve.io/portreeve/internal/testutil/testnet"
+)
+
+var (
+	seed      = flag.Uint64("seed", 1, "of the first random scenario")
+	scenarios = flag.Int("scenarios", 40, "how many random scenarios")
+)
+
+// scenario makes random sockets in a namespace with 100 ports.
+type scenario struct {
+	*space
+	*rand.Rand
+	servers []*testnet.Socket
+	pairs   []testnet.Pair
+	log     []string
+	// hidden is how many ports a dump may not tell as taken: those of sockets
+	// that were bound before they connected, or were bound and closed, and of
+	// bound ones before Linux 6.8.
+	hidden int
+	// anyAge says that the kernel has no tcp_tw_reuse_delay (Linux before 6.14).
+	anyAge bool
+}
+
+var destinations = []netip.AddrPort{
+	netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("127.0.0.2:80"),
+	netip.MustParseAddrPort("127.0.0.1:81"), netip.MustParseAddrPort("[::1]:80"),
+	netip.MustParseAddrPort("[::ffff:127.0.0.1]:80"),
+}
+
+// sources are what connect() takes for the destinations.
+var sources = []string{"127.0.0.1", "127.0.0.1", "127.0.0.1", "::1", "127.0.0.1"}
+
+// TestHeadroomIsNeverBelowTheTruth makes random namespaces, and compares the
+// headroom with what connect() and bind() then give.
+func TestHeadroomIsNeverBelowTheTruth(t *testing.T) {
+	exact, total := 0, 0
+	for i := range *scenarios {
+		t.Run(fmt.Sprint("seed ", *seed+uint64(i)), func(t *testing.T) {
+			s := scenario{space: newSpace(t), Rand: rand.New(rand.NewPCG(*seed+uint64(i), 0))}
+			s.build()
+			n := s.read(0)
+			compare := func(what string, got, truth, loose int) {
+				total++
+				if got == truth {
+					exact++
+				}
+				if got < truth || got > truth+s.hidden+loose {
+					t.Errorf("%s has %d ports left, and was reported to have %d, with %d hidden\n%v\n%+v",
+						what, truth, got, s.hidden, s.log, n)
+				}
+			}
+			// 0.0.0.0 alone would not conflict with sockets of IPv6 addresses.
+			compare("bind", bindHeadroom(n), s.ExhaustBind(netip.IPv6Unspecified()), 0)
+			for d, dst := range destinations[:4] { // the last is the first by another name
+				loose := 0
+				if s.anyAge { // any TIME_WAIT counts as reusable
+					loose = int(n.States[tcpstate.TimeWait])
+				}
+				compare("connect to "+dst.String(), connectHeadroom(n, netip.MustParseAddr(sources[d]), dst), s.Exhaust(none, dst), loose)
+			}
+		})
+	}
+	t.Logf("%d of %d headrooms are exact", exact, total)
+}
+
+func (s *scenario) build() {
+	reuse := s.IntN(3)
+	s.Sysctl("net.ipv4.tcp_tw_reuse", fmt.Sprint(reuse))
+	s.anyAge = s.Space.Sysctl("net.ipv4.tcp_tw_reuse_delay", "1") != nil
+	if s.IntN(4) == 0 {
+		s.Sysctl("net.ipv4.ip_local_reserved_ports", "40010-40019,40021")
+	}
+	for _, at := range []string{"0.0.0.0:80", "0.0.0.0:81", "[::1]:80"} {
+		s.servers = append(s.servers, s.Listen(at))
+	}
+	s.log = append(s.log, fmt.Sprint("reuse ", reuse))
+	kinds := 8 + 2*s.IntN(2) // every other namespace hides nothing
+	for range 20 + s.IntN(60) {
+		s.step(s.IntN(kinds))
+	}
+}
+
+func (s *scenario) step(what int) {
+	switch what {
+	case 0, 1, 2, 3:
+		s.connect(false)
+	case 4:
+		s.connect(false, testnet.NoPort)
+	case 5, 6:
+		s.end()
+	case 7:
+		s.bind(true)
+	case 8:
+		s.connect(true)
+	default:
+		s.bind(false)
+	}
+}
+
+// connect connects to a random destination, perhaps after an explicit bind().
+func (s *scenario) connect(bound bool, opts ...testnet.Option) {
+	d := s.IntN(len(destinations))
+	dst, l := destinations[d], s.servers[[]int{0, 0, 1, 2, 0}[d]]
+	dial, src := s.Space.Dial, none
+	if bound || len(opts) > 0 {
+		dial = s.DialBound
+		src = netip.AddrPortFrom(netip.MustParseAddr(sources[d]), 0)
+		if dst.Addr().Is4In6() {
+			src = netip.MustParseAddrPort("[::ffff:127.0.0.1]:0")
+		}
+	}
+	p, err := dial(l, src, dst, opts...)
+	s.log = append(s.log, fmt.Sprintf("connect %v bound %v %v: %v", dst, bound, opts, err))
+	if err != nil {
+		return
+	}
+	s.pairs = append(s.pairs, p)
+	if bound {
+		s.hidden++
+	}
+}
+
+// end ends a random connection in a random way.
+func (s *scenario) end() {
+	if len(s.pairs) == 0 {
+		return
+	}
+	i := s.IntN(len(s.pairs))
+	p := s.pairs[i]
+	s.pairs = append(s.pairs[:i], s.pairs[i+1:]...)
+	how := s.IntN(5)
+	end := []func(testnet.Pair) error{testnet.Pair.TimeWait, testnet.Pair.CloseWait, testnet.Pair.FinWait2, testnet.Pair.Close,
+		func(p testnet.Pair) error { return p.Swap().TimeWait() }}[how]
+	s.log = append(s.log, fmt.Sprintf("end %v in way %d", p.Client.Local(), how))
+	if err := end(p); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// bind binds explicitly to a port of the range, often to one that a connection
+// has, and perhaps listens there.
+func (s *scenario) bind(listen bool) {
+	port := uint16(40000 + s.IntN(100))
+	if len(s.pairs) > 0 && s.IntN(2) == 0 {
+		port = s.pairs[s.IntN(len(s.pairs))].Client.Local().Port()
+	}
+	at := netip.AddrPortFrom([]netip.Addr{netip.MustParseAddr("127.0.0.5"), netip.MustParseAddr("0.0.0.0")}[s.IntN(2)], port)
+	opts := [][]testnet.Option{nil, {testnet.ReuseAddr}, {testnet.ReusePort}}[s.IntN(3)]
+	open := s.Bind
+	if listen {
+		open = s.Space.Listen
+	}
+	k, err := open(at, opts...)
+	s.log = append(s.log, fmt.Sprintf("bind %v listen %v %v: %v", at, listen, opts, err))
+	if err != nil {
+		return
+	}
+	if !listen {
+		s.hidden++
+	} else if s.IntN(3) == 0 {
+		s.hidden++
+		s.log = append(s.log, "close it")
+		if err := k.Close(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}

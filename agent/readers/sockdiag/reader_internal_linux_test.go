@@ -1,0 +1,76 @@
+package sockdiag
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"portreeve.io/portreeve/agent/readers/netns"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+func TestABrokenDescriptorIsUnseenOnceAndOpenedAnew(t *testing.T) {
+	r, err := Open(Options{OwnOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	sample := func() socket.Sample {
+		t.Helper()
+		s, err := r.Sample(context.Background(), socket.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	before := sample()
+	if len(before.Networks) != 1 {
+		t.Fatalf("%d networks, want 1: %v", len(before.Networks), before.Unseen)
+	}
+	for _, s := range r.open {
+		if err := unix.Close(s.netlink); err != nil {
+			t.Fatal(err)
+		}
+		s.netlink = -1
+	}
+	broken := sample()
+	want := append(before.Unseen, socket.Unseen{
+		What: fmt.Sprintf("net:[%d]", before.Networks[0].Inode), Why: "send a netlink request: bad file descriptor"})
+	if diff := cmp.Diff(want, broken.Unseen); diff != "" || len(broken.Networks) != 0 {
+		t.Errorf("%d networks, want 0\n%s", len(broken.Networks), diff)
+	}
+	after := sample()
+	if diff := cmp.Diff(before.Unseen, after.Unseen); diff != "" || len(after.Networks) != 1 {
+		t.Errorf("%d networks, want 1\n%s", len(after.Networks), diff)
+	}
+}
+
+func TestReasonsAreToldOnceEachAndAreBounded(t *testing.T) {
+	var r reasons
+	for i := range 3 {
+		r.add(netns.Namespace{Inode: uint64(1 + i)}, fmt.Errorf("setns to net:[%d]: %w", 1+i, unix.EPERM))
+	}
+	r.add(netns.Namespace{Inode: 4}, fmt.Errorf("open: %w", unix.EMFILE))
+	want := []socket.Unseen{
+		{What: "3 network namespaces, one of them net:[1]", Why: "can't enter them: needs SYS_ADMIN and SYS_PTRACE"},
+		{What: "net:[4]", Why: "too many open files: raise the limit (ulimit -n)"},
+	}
+	if diff := cmp.Diff(want, r.unseen()); diff != "" {
+		t.Error(diff)
+	}
+	for i := range 20 {
+		r.add(netns.Namespace{Inode: uint64(10 + i)}, errors.New(fmt.Sprint("reason ", i)))
+	}
+	got := r.unseen()
+	if len(got) != maxReasons {
+		t.Fatalf("%d lines, want %d", len(got), maxReasons)
+	}
+	last := socket.Unseen{What: "15 network namespaces, one of them net:[15]", Why: "various reasons, the last one: reason 19"}
+	if diff := cmp.Diff(last, got[maxReasons-1]); diff != "" {
+		t.Error(diff)
+	}
+}

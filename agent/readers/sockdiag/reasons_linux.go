@@ -1,0 +1,58 @@
+package sockdiag
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"portreeve.io/portreeve/agent/readers/netns"
+	"portreeve.io/portreeve/agent/socket"
+)
+
+// reasons gathers why namespaces could not be read: one line for each reason,
+// however many namespaces it is true of.
+type reasons []reason
+
+type reason struct {
+	why    string
+	count  int
+	sample uint64 // one of the inodes
+}
+
+// maxReasons bounds the lines.
+const maxReasons = 8
+
+func (r *reasons) add(n netns.Namespace, err error) {
+	why := err.Error()
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		why = "can't enter them: needs SYS_ADMIN and SYS_PTRACE"
+	case errors.Is(err, unix.EMFILE):
+		why = "too many open files: raise the limit (ulimit -n)"
+	}
+	i := slices.IndexFunc(*r, func(x reason) bool { return x.why == why })
+	if i < 0 && len(*r) == maxReasons {
+		i = maxReasons - 1
+		(*r)[i].why = "various reasons, the last one: " + why
+	}
+	if i < 0 {
+		*r = append(*r, reason{why, 1, n.Inode})
+		return
+	}
+	(*r)[i].count++
+}
+
+func (r reasons) unseen() []socket.Unseen {
+	out := make([]socket.Unseen, 0, len(r))
+	for _, x := range r {
+		what := fmt.Sprintf("net:[%d]", x.sample)
+		if x.count > 1 {
+			what = fmt.Sprintf("%d network namespaces, one of them %s", x.count, what)
+		}
+		out = append(out, socket.Unseen{What: what, Why: x.why})
+	}
+	return out
+}

@@ -1,0 +1,96 @@
+package sockdiag
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"portreeve.io/portreeve/agent/readers/kernelstat"
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
+)
+
+// The settings of a namespace that are read, below net.ipv4.
+const (
+	fileRange = iota
+	fileReserved
+	fileReuse
+	fileReuseDelay
+	fileTimestamps
+	fileFinTimeout
+	fileMaxTimeWait
+	settingFiles
+)
+
+var settingNames = [settingFiles]string{
+	"ip_local_port_range", "ip_local_reserved_ports", "tcp_tw_reuse", "tcp_tw_reuse_delay",
+	"tcp_timestamps", "tcp_fin_timeout", "tcp_max_tw_buckets",
+}
+
+// errPorts is a list of ports that is not what the kernel writes.
+var errPorts = errors.New("malformed list of ports")
+
+// defaultReuseDelay is what kernels before tcp_tw_reuse_delay (Linux 6.14) wait.
+const defaultReuseDelay = time.Second
+
+// parseSettings reads the files' contents. The file of tcp_tw_reuse_delay is nil
+// where the kernel has none. Reserved is left out.
+func parseSettings(files *[settingFiles][]byte) (socket.Settings, error) {
+	var n [settingFiles]uint64
+	for i, name := range settingNames {
+		if i == fileRange || i == fileReserved || i == fileReuseDelay && files[i] == nil {
+			continue
+		}
+		v, err := kernelstat.Numbers(files[i], 1)
+		if err != nil {
+			return socket.Settings{}, fmt.Errorf("%s: %w", name, err)
+		}
+		n[i] = v[0]
+	}
+	ends, err := kernelstat.Numbers(files[fileRange], 2)
+	if err != nil || ends[0] > ends[1] || ends[1] > 65535 {
+		return socket.Settings{}, fmt.Errorf("%s: %w: %.40q", settingNames[fileRange], errPorts, files[fileRange])
+	}
+	if n[fileReuse] > uint64(socket.ReuseLoopback) {
+		return socket.Settings{}, fmt.Errorf("%s: %d is not known", settingNames[fileReuse], n[fileReuse])
+	}
+	delay := defaultReuseDelay
+	if files[fileReuseDelay] != nil {
+		delay = time.Duration(min(n[fileReuseDelay], 1<<31)) * time.Millisecond
+	}
+	return socket.Settings{
+		Range:       ports.Range{First: uint16(ends[0]), Last: uint16(ends[1])},
+		Reuse:       socket.Reuse(n[fileReuse]),
+		ReuseDelay:  delay,
+		Timestamps:  n[fileTimestamps] != 0,
+		FinTimeout:  time.Duration(min(n[fileFinTimeout], 1<<31)) * time.Second,
+		MaxTimeWait: int(min(n[fileMaxTimeWait], 1<<31-1)),
+	}, nil
+}
+
+// parsePorts reads net.ipv4.ip_local_reserved_ports: "1-5,7", or nothing
+// (kernel/sysctl.c, proc_do_large_bitmap).
+func parsePorts(file []byte) (*ports.Set, error) {
+	text := strings.TrimSpace(string(file))
+	if text == "" {
+		return nil, nil
+	}
+	var p ports.Set
+	for item := range strings.SplitSeq(text, ",") {
+		low, high, isRange := strings.Cut(item, "-")
+		if !isRange {
+			high = low
+		}
+		first, err1 := strconv.ParseUint(low, 10, 16)
+		last, err2 := strconv.ParseUint(high, 10, 16)
+		if err1 != nil || err2 != nil || first > last {
+			return nil, fmt.Errorf("%w: %.40q", errPorts, item)
+		}
+		for port := first; port <= last; port++ {
+			p.Add(uint16(port))
+		}
+	}
+	return &p, nil
+}

@@ -1,2 +1,0 @@
-// Package winreg is a key of Windows' registry, as a tuner holds values in it.
-package winreg

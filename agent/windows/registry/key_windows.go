@@ -1,0 +1,143 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/registry"
+
+	"portreeve.io/portreeve/agent/tuning"
+	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/internal/settings"
+)
+
+// Key is a tuning.Registry below HKEY_LOCAL_MACHINE, such as TCP/IP's parameters.
+type Key struct{ Path string }
+
+// Tcpip is the key that Windows reads TCP/IP's parameters from.
+var Tcpip = Key{strings.TrimSuffix(settings.Tcpip, `\`)}
+
+func (k Key) open(access uint32) (registry.Key, error) {
+	key, err := registry.OpenKey(registry.LOCAL_MACHINE, k.Path, access|registry.WOW64_64KEY)
+	if err != nil {
+		return 0, &fs.PathError{Op: "open", Path: `HKLM\` + k.Path, Err: err}
+	}
+	return key, nil
+}
+
+// Get implements tuning.Registry.
+func (k Key) Get(name string) (*uint32, error) {
+	key, err := k.open(registry.QUERY_VALUE)
+	if err != nil {
+		return nil, err
+	}
+	defer key.Close()
+	v, kind, err := key.GetIntegerValue(name)
+	switch {
+	case errors.Is(err, registry.ErrNotExist):
+		return nil, nil
+	case errors.Is(err, registry.ErrUnexpectedType) || err == nil && kind != registry.DWORD:
+		return nil, fmt.Errorf("%w: it is there as %s and has to be REG_DWORD to work; correct it or delete it by hand", plan.ErrForeign, typeName(kind))
+	case err != nil:
+		return nil, fmt.Errorf("read it: %w", err)
+	}
+	return new(uint32(v)), nil
+}
+
+// Set implements tuning.Registry.
+func (k Key) Set(name string, value uint32) error {
+	key, err := k.open(registry.SET_VALUE)
+	if err != nil {
+		return err
+	}
+	defer key.Close()
+	return key.SetDWordValue(name, value)
+}
+
+// Delete implements tuning.Registry. What is not there is deleted already.
+func (k Key) Delete(name string) error {
+	key, err := k.open(registry.SET_VALUE)
+	if err != nil {
+		return err
+	}
+	defer key.Close()
+	if err := key.DeleteValue(name); err != nil && !errors.Is(err, registry.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Writable implements tuning.Registry.
+func (k Key) Writable() error {
+	key, err := k.open(registry.SET_VALUE)
+	if err != nil {
+		return err
+	}
+	return key.Close()
+}
+
+// Values are the names and types of all values of the key.
+func (k Key) Values() (list []tuning.Value, err error) {
+	key, err := k.open(registry.QUERY_VALUE)
+	if err != nil {
+		return nil, err
+	}
+	defer key.Close()
+	names, err := key.ReadValueNames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("list the values of HKLM\\%s: %w", k.Path, err)
+	}
+	for _, name := range names {
+		if _, kind, err := key.GetValue(name, nil); err == nil || errors.Is(err, registry.ErrShortBuffer) {
+			list = append(list, tuning.Value{Name: name, Type: typeName(kind)})
+		}
+	}
+	return list, nil
+}
+
+// Watch calls changed whenever a value of the key was changed, until ctx ends. The
+// error is why it can't.
+func (k Key) Watch(ctx context.Context, changed func()) error {
+	key, err := k.open(registry.NOTIFY)
+	if err != nil {
+		return err
+	}
+	defer key.Close()
+	event, err := windows.CreateEvent(nil, 0, 0, nil)
+	if err != nil {
+		return fmt.Errorf("make an event: %w", err)
+	}
+	defer func() { _ = windows.CloseHandle(event) }()
+	defer context.AfterFunc(ctx, func() { _ = windows.SetEvent(event) })()
+	for {
+		// Asked anew before anything is looked at, so that no change falls between.
+		// A notification ends with the thread that asked, unless it is agnostic.
+		err := windows.RegNotifyChangeKeyValue(windows.Handle(key), false,
+			windows.REG_NOTIFY_CHANGE_LAST_SET|windows.REG_NOTIFY_THREAD_AGNOSTIC, event, true)
+		if err != nil {
+			return fmt.Errorf("watch HKLM\\%s: %w", k.Path, err)
+		}
+		changed()
+		if _, err := windows.WaitForSingleObject(event, windows.INFINITE); err != nil {
+			return fmt.Errorf("wait for HKLM\\%s: %w", k.Path, err)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+func typeName(kind uint32) string {
+	names := map[uint32]string{
+		registry.DWORD: "REG_DWORD", registry.SZ: "REG_SZ", registry.EXPAND_SZ: "REG_EXPAND_SZ", registry.BINARY: "REG_BINARY", registry.MULTI_SZ: "REG_MULTI_SZ",
+		registry.QWORD: "REG_QWORD", registry.NONE: "REG_NONE", registry.DWORD_BIG_ENDIAN: "REG_DWORD_BIG_ENDIAN",
+	}
+	if name, ok := names[kind]; ok {
+		return name
+	}
+	return fmt.Sprintf("type %d", kind)
+}

@@ -1,0 +1,154 @@
+package netnstest
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"portreeve.io/portreeve/internal/tcpstate"
+	"portreeve.io/portreeve/internal/testutil/testnet"
+)
+
+// NS is a network namespace that goes with its test. The methods of testnet.Space
+// return errors; those here fail the test.
+type NS struct {
+	*testnet.Space
+	tb testing.TB
+}
+
+// New makes a namespace with lo up. It skips the test when it isn't run by root.
+func New(tb testing.TB) *NS {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		tb.Skip("needs root: the test makes a network namespace")
+	}
+	s, err := testnet.New()
+	if errors.Is(err, unix.EPERM) {
+		tb.Skipf("needs CAP_SYS_ADMIN and CAP_NET_ADMIN: %v", err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("close the namespace: %v", err)
+		}
+	})
+	return &NS{s, tb}
+}
+
+// Sysctl sets a per-namespace setting, such as "net.ipv4.ip_local_port_range".
+func (n *NS) Sysctl(key, value string) {
+	n.tb.Helper()
+	if err := n.Space.Sysctl(key, value); err != nil {
+		n.tb.Fatal(err)
+	}
+}
+
+// Start starts a command inside; it is killed with the test. It has its own name then:
+// execve(2) closes what is to be closed, which os/exec waits for, before it renames the
+// process (fs/exec.c, begin_new_exec).
+func (n *NS) Start(cmd *exec.Cmd) {
+	n.tb.Helper()
+	if err := n.Space.Start(cmd); err != nil {
+		n.tb.Fatal(err)
+	}
+	ours, err := comm(os.Getpid())
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	if strings.HasPrefix(filepath.Base(cmd.Path), ours) {
+		return // the same program
+	}
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
+		if is, err := comm(cmd.Process.Pid); err != nil || is != ours {
+			return
+		}
+		if time.Now().After(end) {
+			n.tb.Fatalf("%s still calls itself %s", cmd.Path, ours)
+		}
+	}
+}
+
+// comm is the name of a process as the kernel has it, of 15 bytes at most.
+func comm(pid int) (string, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(text)), err
+}
+
+// Listen listens at an address such as "127.0.0.1:80".
+func (n *NS) Listen(addr string, opts ...testnet.Option) *testnet.Socket {
+	n.tb.Helper()
+	k, err := n.Space.Listen(netip.MustParseAddrPort(addr), opts...)
+	if err != nil {
+		n.tb.Fatalf("listen at %s: %v", addr, err)
+	}
+	return k
+}
+
+// Dial connects from src, which may be the zero value, to dst and takes the other
+// end from the listener.
+func (n *NS) Dial(l *testnet.Socket, src, dst netip.AddrPort, opts ...testnet.Option) testnet.Pair {
+	n.tb.Helper()
+	p, err := n.Space.Dial(l, src, dst, opts...)
+	if err != nil {
+		n.tb.Fatalf("connect %v to %v: %v", src, dst, err)
+	}
+	return p
+}
+
+// Exhaust is what connect() from src to dst then gives.
+func (n *NS) Exhaust(src, dst netip.AddrPort, opts ...testnet.Option) int {
+	n.tb.Helper()
+	return n.count(n.Space.Exhaust(src, dst, opts...))
+}
+
+// ExhaustBind is what bind() to addr, port 0, then gives.
+func (n *NS) ExhaustBind(addr netip.Addr, opts ...testnet.Option) int {
+	n.tb.Helper()
+	return n.count(n.Space.ExhaustBind(addr, opts...))
+}
+
+func (n *NS) count(c int, err error) int {
+	n.tb.Helper()
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	return c
+}
+
+// Await waits until the namespace has these TCP sockets and no others.
+func (n *NS) Await(want tcpstate.Counts) {
+	n.tb.Helper()
+	if err := n.AwaitStates(want); err != nil {
+		n.tb.Fatal(err)
+	}
+}
+
+// Pair joins the namespace with another by a veth pair called "veth0" on both sides.
+func (n *NS) Pair(other *NS, addr, otherAddr string) {
+	n.tb.Helper()
+	err := testnet.Veth(n.Space, other.Space, "veth0", netip.MustParsePrefix(addr), netip.MustParsePrefix(otherAddr))
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+}
+
+// Load puts a load into the namespace, in a process of its own, and waits until all
+// of its sockets stand. They go with the test, or with the result's Stop.
+func (n *NS) Load(l testnet.Load) *testnet.Loaded {
+	n.tb.Helper()
+	p, err := n.Space.Load(l)
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	return p
+}

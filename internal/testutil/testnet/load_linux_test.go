@@ -1,0 +1,148 @@
+package testnet
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portreeve.io/portreeve/internal/tcpstate"
+)
+
+func space(t *testing.T) *Space {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the test makes a network namespace")
+	}
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestALoadStandsExactlyAndGoesWhenStopped(t *testing.T) {
+	s := space(t)
+	p, err := s.Load(Load{TimeWait: 400, Established: 300, Established6: 200, CloseWait: 100, SynSent: 50, Inbound: 30, Destinations: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := tcpstate.Counts{
+		tcpstate.TimeWait: 400, tcpstate.Established: 530, tcpstate.CloseWait: 100,
+		tcpstate.FinWait2: 100, tcpstate.SynSent: 50, tcpstate.Listen: 4,
+	}
+	if err := s.AwaitStates(want); err != nil {
+		t.Error(err)
+	}
+	if err := p.Stop(); err != nil {
+		t.Error(err)
+	}
+	if err := s.AwaitStates(tcpstate.Counts{tcpstate.TimeWait: 400}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALoadWithoutPortsSaysWhatToDo(t *testing.T) {
+	s := space(t)
+	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Load(Load{Established: 101, Destinations: 1})
+	if err == nil || !strings.Contains(err.Error(), "widen net.ipv4.ip_local_port_range") {
+		t.Errorf("error %v, want one that names the range", err)
+	}
+}
+
+func TestALoadRefusesTheMachinesNamespace(t *testing.T) {
+	_, err := Load{Established: 1}.Run(context.Background(), func() { t.Error("it ran") })
+	if err == nil || !strings.Contains(err.Error(), "namespace") {
+		t.Errorf("error %v, want a refusal", err)
+	}
+}
+
+func TestChurnLeavesTimeWaitOrNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		churn Churn
+		left  tcpstate.Counts // once the last connection has left
+	}{
+		"closed by the client":       {Churn{}, tcpstate.Counts{tcpstate.TimeWait: 300}},
+		"closed by reset":            {Churn{Reset: true}, tcpstate.Counts{}},
+		"closed by the client later": {Churn{Stay: 50 * time.Millisecond}, tcpstate.Counts{tcpstate.TimeWait: 300}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := space(t)
+			// On a slow machine a later client would take over the TIME_WAIT of an
+			// earlier one, which over loopback may be a second old.
+			if err := s.Sysctl("net.ipv4.tcp_tw_reuse", "0"); err != nil {
+				t.Fatal(err)
+			}
+			c.churn.Rate, c.churn.Attempts = 2000, 300
+			started := time.Now()
+			count := churn(t.Context(), t, s, c.churn)
+			if took, least := time.Since(started), 299*time.Second/2000; took < least {
+				t.Errorf("it took %v, less than %v at that rate", took, least)
+			}
+			if d := cmp.Diff(ChurnCount{Made: 300}, count); d != "" {
+				t.Error(d)
+			}
+			if err := s.AwaitStates(c.left); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestChurnResetsWhatStaysWhenItIsStopped(t *testing.T) {
+	s := space(t)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		defer stop()
+		if err := s.AwaitStates(tcpstate.Counts{tcpstate.Established: 200, tcpstate.Listen: 1}); err != nil {
+			t.Error(err)
+		}
+	}()
+	count := churn(ctx, t, s, Churn{Rate: 2000, Stay: time.Hour, Attempts: 100})
+	if d := cmp.Diff(ChurnCount{Made: 100}, count); d != "" {
+		t.Error(d)
+	}
+	if err := s.AwaitStates(tcpstate.Counts{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestChurnCountsConnectsThatFindNoPort(t *testing.T) {
+	s := space(t)
+	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+		t.Fatal(err)
+	}
+	count := churn(t.Context(), t, s, Churn{Rate: 2000, Stay: time.Second, Attempts: 300, Reset: true})
+	if count.Made < 100 || count.Failed == 0 || count.Made+count.Failed != 300 {
+		t.Errorf("%+v, want some of 300 failed", count)
+	}
+}
+
+func TestChurnTakesItsDestinationsInTurn(t *testing.T) {
+	s := space(t)
+	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+		t.Fatal(err)
+	}
+	to := []netip.AddrPort{netip.MustParseAddrPort("127.3.0.1:83"), netip.MustParseAddrPort("127.3.0.2:83")}
+	count := churn(t.Context(), t, s, Churn{Rate: 2000, Stay: time.Second, Attempts: 200, To: to, Reset: true})
+	if d := cmp.Diff(ChurnCount{Made: 200}, count); d != "" {
+		t.Error(d)
+	}
+}
+
+func churn(ctx context.Context, t *testing.T, s *Space, c Churn) (count ChurnCount) {
+	t.Helper()
+	var err error
+	s.Do(func() { count, err = c.Run(ctx, func() {}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return count
+}
