@@ -124,16 +124,16 @@ func (k *conntrackCourse) available(table *v1alpha1.Conntrack, was string) metav
 	entries, tight := "how many entries it has can't be read", false
 	if table != nil {
 		entries = fmt.Sprintf("%d of %d entries", table.Entries, table.Max)
-		tight = table.UsedPercent >= tightTable || was == v1alpha1.ReasonConntrackTight && table.UsedPercent >= tightTable-5
+		tight = table.UsedPercent >= tightTable || was == v1alpha1.ReasonConntrackNearlyFull && table.UsedPercent >= tightTable-5
 	}
 	switch {
-	case k.recent >= manyRefusals || was == v1alpha1.ReasonConntrackRefused && k.recent >= fewRefusals:
-		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackRefused,
+	case k.recent >= manyRefusals || was == v1alpha1.ReasonConntrackInsertFailed && k.recent >= fewRefusals:
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackInsertFailed,
 			fmt.Sprintf("packets were dropped lately that found no place; %s", entries))
 	case tight:
-		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackTight, entries)
+		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackNearlyFull, entries)
 	}
-	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonConntrackRoom, entries)
+	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonConntrackAvailable, entries)
 }
 
 // leakCourse follows what looks like a leak.

@@ -29,7 +29,7 @@ type tracked struct {
 }
 
 func TestConntrackAvailable(t *testing.T) {
-	const room, tight, refused, unseen = "True Room", "False TableTight", "False InsertFailed", "Unknown NotMeasured"
+	const room, tight, refused, unseen = "True Available", "False TableNearlyFull", "False InsertFailed", "Unknown NotMeasured"
 	tests := map[string][]tracked{
 		"A table with room":   {{10, 0, room}, {89, 0, room}},
 		"Nothing can be read": {{-1, -1, unseen}, {-1, -1, unseen}},

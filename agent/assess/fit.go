@@ -49,7 +49,7 @@ func shorten(s *v1alpha1.PortPressureStatus) bool {
 		s.Capabilities = nil
 	case leaveOutApplied(s):
 	case len(s.Settings) > 0: // not one of them is Applied: their controller waits until there is room
-		s.Settings, s.SettingsLeftOut = s.Settings[:len(s.Settings)-1], nil
+		s.Settings, s.OmittedSettings = s.Settings[:len(s.Settings)-1], nil
 	default:
 		return false
 	}
@@ -63,15 +63,15 @@ func thinSetting(settings []v1alpha1.SettingStatus) bool {
 	for i := range settings {
 		s := &settings[i]
 		thin := v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: s.Scope, State: s.State,
-			LastTransitionTime: s.LastTransitionTime, PodsHeld: s.PodsHeld, PodsRefused: s.PodsRefused}
+			LastTransitionTime: s.LastTransitionTime, PodsApplied: s.PodsApplied, PodsRefused: s.PodsRefused}
 		if s.State == v1alpha1.SettingApplied && *s != thin {
 			*s = thin
 			return true
 		}
 	}
 	for i := range settings {
-		if s := &settings[i]; s.Want != nil || s.Have != nil || s.Original != nil || len([]rune(s.Message)) > shortMessage {
-			s.Want, s.Have, s.Original, s.Message = nil, nil, nil, clip(s.Message, shortMessage)
+		if s := &settings[i]; s.Desired != nil || s.Current != nil || s.Original != nil || len([]rune(s.Message)) > shortMessage {
+			s.Desired, s.Current, s.Original, s.Message = nil, nil, nil, clip(s.Message, shortMessage)
 			return true
 		}
 	}
@@ -84,14 +84,14 @@ func leaveOutApplied(s *v1alpha1.PortPressureStatus) bool {
 		if one.State != v1alpha1.SettingApplied {
 			continue
 		}
-		out := v1alpha1.SettingsLeftOut{Count: 1, LastTransitionTime: one.LastTransitionTime}
-		if before := s.SettingsLeftOut; before != nil {
+		out := v1alpha1.OmittedSettings{Count: 1, LastTransitionTime: one.LastTransitionTime}
+		if before := s.OmittedSettings; before != nil {
 			out.Count += before.Count
 			if out.LastTransitionTime.Before(before.LastTransitionTime) {
 				out.LastTransitionTime = before.LastTransitionTime
 			}
 		}
-		s.Settings, s.SettingsLeftOut = slices.Delete(s.Settings, i, i+1), &out
+		s.Settings, s.OmittedSettings = slices.Delete(s.Settings, i, i+1), &out
 		return true
 	}
 	return false

@@ -35,7 +35,7 @@ func worst(namespace, pod int) (socket.Sample, Facts) {
 			Namespace: strings.Repeat("n", namespace), Pod: fmt.Sprintf("%03d%s", i, strings.Repeat("p", pod-3)),
 			Container: strings.Repeat("c", 64), Process: strings.Repeat("x", 15), PID: 1 << 22,
 		}
-		sample.Unseen = append(sample.Unseen, socket.Unseen{What: strings.Repeat("what", 50), Why: fmt.Sprint(i, strings.Repeat("why", 200))})
+		sample.Unobserved = append(sample.Unobserved, socket.Unobserved{Item: strings.Repeat("what", 50), Reason: fmt.Sprint(i, strings.Repeat("why", 200))})
 	}
 	sample.Reader.Message = strings.Repeat("message ", 200)
 	_, facts := busy()
@@ -79,7 +79,7 @@ func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
 			if status.Tightest == nil || status.Tightest.Holder == nil || len(status.Conditions) != 3 || status.LastPressure == nil {
 				t.Errorf("%s", raw)
 			}
-			if last := status.Unseen[len(status.Unseen)-1].What; last != "247 more things" {
+			if last := status.Unobserved[len(status.Unobserved)-1].Item; last != "247 more things" {
 				t.Errorf("what was left out is not counted, but %q", last)
 			}
 		})

@@ -24,8 +24,8 @@ type Facts struct {
 	TCP TCP
 	// Forecast is that of the sample's tightest pool.
 	Forecast forecast.Forecast
-	// Unseen is what could not be read beside the sample.
-	Unseen []socket.Unseen
+	// Unobserved is what could not be read beside the sample.
+	Unobserved []socket.Unobserved
 	// Detail says which pools to list.
 	Detail Detail
 	// System is the rules of the machine's operating system.
@@ -86,7 +86,7 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		Capabilities: capabilities(&s, f),
 		Windows:      windows(&s, f),
 	}
-	status.Unseen = unseenList(things(&s, f, name), f.Detail.room())
+	status.Unobserved = unseenList(things(&s, f, name), f.Detail.room())
 	if p, ok := s.Tightest(); ok {
 		percent := p.UsedPercent()
 		tightest := pool(p)

@@ -69,12 +69,12 @@ func busy() (socket.Sample, Facts) {
 				{Inode: 4026532001, Source: src, Destination: db, Port: 5432, Count: 12, LastAt: taken},
 				{Inode: 4026532999, Source: src, Destination: db6, Port: 443, Count: 1204, LastAt: taken},
 			},
-			Unseen: []socket.Unseen{{What: "tcp_mem", Why: "not in this namespace"}},
+			Unobserved: []socket.Unobserved{{Item: "tcp_mem", Reason: "not in this namespace"}},
 		}, Facts{
 			AgentVersion: "v0.1.0",
 			Platform:     v1alpha1.Platform{OS: "linux", Architecture: "amd64", Kernel: "6.18.44"},
 			Conntrack:    &Conntrack{Entries: 81234, Max: 262144, InsertFailed: new(int64(3))},
-			Unseen:       []socket.Unseen{{What: "conntrack early_drop", Why: "no such column"}},
+			Unobserved:   []socket.Unobserved{{Item: "conntrack early_drop", Reason: "no such column"}},
 		}
 }
 
@@ -95,7 +95,7 @@ func TestStatusGolden(t *testing.T) {
 		"busy":    {sample, facts},
 		"all":     {sample, all},
 		"quiet":   {quiet, Facts{}},
-		"nothing": {socket.Sample{Taken: taken, Unseen: []socket.Unseen{{What: "networks", Why: "no permission"}}}, Facts{}},
+		"nothing": {socket.Sample{Taken: taken, Unobserved: []socket.Unobserved{{Item: "networks", Reason: "no permission"}}}, Facts{}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -186,9 +186,9 @@ func TestTheWorstNetworksComeFirst(t *testing.T) {
 }
 
 func TestUnseenSaysEachThingOnce(t *testing.T) {
-	u := socket.Unseen{What: "conntrack", Why: "not loaded"}
-	got := Status(socket.Sample{Unseen: []socket.Unseen{u, u}}, Facts{Unseen: []socket.Unseen{u}})
-	if diff := cmp.Diff([]v1alpha1.Unseen{{What: u.What, Why: u.Why}}, got.Unseen); diff != "" {
+	u := socket.Unobserved{Item: "conntrack", Reason: "not loaded"}
+	got := Status(socket.Sample{Unobserved: []socket.Unobserved{u, u}}, Facts{Unobserved: []socket.Unobserved{u}})
+	if diff := cmp.Diff([]v1alpha1.Unobserved{{Item: u.Item, Reason: u.Reason}}, got.Unobserved); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -196,10 +196,10 @@ func TestUnseenSaysEachThingOnce(t *testing.T) {
 func TestUnseenCountHasWhatTheListHasNoRoomFor(t *testing.T) {
 	var sample socket.Sample
 	for i := range 20 {
-		sample.Unseen = append(sample.Unseen, socket.Unseen{What: fmt.Sprint(i)}, socket.Unseen{What: fmt.Sprint(i)})
+		sample.Unobserved = append(sample.Unobserved, socket.Unobserved{Item: fmt.Sprint(i)}, socket.Unobserved{Item: fmt.Sprint(i)})
 	}
-	facts := Facts{Unseen: []socket.Unseen{{What: "1"}, {What: "conntrack"}}}
-	if got, listed := UnseenCount(&sample, facts), len(Status(sample, facts).Unseen); got != 21 || listed != 5 {
+	facts := Facts{Unobserved: []socket.Unobserved{{Item: "1"}, {Item: "conntrack"}}}
+	if got, listed := CountUnobserved(&sample, facts), len(Status(sample, facts).Unobserved); got != 21 || listed != 5 {
 		t.Errorf("%d things unseen, %d listed", got, listed)
 	}
 }
@@ -232,14 +232,14 @@ func TestFailuresAreTheMostFrequent(t *testing.T) {
 func TestStatesOfNetworksThatWereNotReadAreUnseen(t *testing.T) {
 	read, skipped := pod(1, uid, to(db, 1, tcpstate.Counts{tcpstate.TimeWait: 7})), pod(2, other)
 	skipped.Detailed = false
-	unseen := []v1alpha1.Unseen{{
-		What: "states of 1 network",
-		Why:  "too few ports held for any pool to be near its end, so not read in detail",
+	unseen := []v1alpha1.Unobserved{{
+		Item:   "states of 1 network",
+		Reason: "too few ports held for any pool to be near its end, so not read in detail",
 	}}
 	tests := map[string]struct {
 		networks []socket.Network
 		want     *v1alpha1.States
-		unseen   []v1alpha1.Unseen
+		unseen   []v1alpha1.Unobserved
 	}{
 		"All read":      {[]socket.Network{read}, &v1alpha1.States{TimeWait: 7}, nil},
 		"Some not read": {[]socket.Network{read, skipped}, &v1alpha1.States{TimeWait: 7}, unseen},
@@ -252,7 +252,7 @@ func TestStatesOfNetworksThatWereNotReadAreUnseen(t *testing.T) {
 			if diff := cmp.Diff(test.want, got.States); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(test.unseen, got.Unseen); diff != "" {
+			if diff := cmp.Diff(test.unseen, got.Unobserved); diff != "" {
 				t.Error(diff)
 			}
 		})

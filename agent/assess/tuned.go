@@ -56,7 +56,7 @@ func tuned(statuses []v1alpha1.SettingStatus) metav1.Condition {
 	case statuses == nil:
 		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonHolding, "nobody has said what is wanted")
 	case !held:
-		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonNothingWanted, "")
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonNoSettings, "")
 	}
 	return condition(kind, metav1.ConditionTrue, string(v1alpha1.SettingApplied), "")
 }
@@ -70,7 +70,7 @@ func restartRequired(statuses []v1alpha1.SettingStatus) metav1.Condition {
 		}
 	}
 	if len(names) > 0 {
-		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonSettingsWait, strings.Join(names, ", "))
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonRestartPending, strings.Join(names, ", "))
 	}
-	return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoneWaits, "")
+	return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoRestartPending, "")
 }

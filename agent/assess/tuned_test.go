@@ -27,13 +27,13 @@ func TestTuned(t *testing.T) {
 		tuned, restart string
 		message        string
 	}{
-		"Nobody has said":             {nil, "True Holding", "False NoneWaits", "nobody has said what is wanted"},
-		"Nothing is wanted":           {of(), "True NothingWanted", "False NoneWaits", ""},
-		"Everything was given back":   {of("Released"), "True NothingWanted", "False NoneWaits", ""},
-		"Everything stands":           {of("Applied", "Standby", "DryRun"), "True Applied", "False NoneWaits", ""},
-		"The worst is told":           {of("Applied", "Pending", "Refused", "Failed"), "False Failed", "False NoneWaits", "3: why Failed"},
-		"Contested before refused":    {of("Refused", "Contested"), "False Contested", "False NoneWaits", "1: why Contested"},
-		"A restart would be the rest": {of("Applied", "RestartRequired"), "False RestartRequired", "True SettingsWait", "1: why RestartRequired"},
+		"Nobody has said":             {nil, "True Holding", "False NoRestartPending", "nobody has said what is wanted"},
+		"Nothing is wanted":           {of(), "True NoSettings", "False NoRestartPending", ""},
+		"Everything was given back":   {of("Released"), "True NoSettings", "False NoRestartPending", ""},
+		"Everything stands":           {of("Applied", "Standby", "DryRun"), "True Applied", "False NoRestartPending", ""},
+		"The worst is told":           {of("Applied", "Pending", "Refused", "Failed"), "False Failed", "False NoRestartPending", "3: why Failed"},
+		"Contested before refused":    {of("Refused", "Contested"), "False Contested", "False NoRestartPending", "1: why Contested"},
+		"A restart would be the rest": {of("Applied", "RestartRequired"), "False RestartRequired", "True RestartPending", "1: why RestartRequired"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestTuned(t *testing.T) {
 				t.Errorf("got %s, want %s", got, test.restart)
 			}
 			waiting := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionRestartRequired)
-			if want := map[bool]string{true: "1"}[test.restart == "True SettingsWait"]; waiting.Message != want {
+			if want := map[bool]string{true: "1"}[test.restart == "True RestartPending"]; waiting.Message != want {
 				t.Errorf("%q waits, want %q", waiting.Message, want)
 			}
 			for _, condition := range s.Conditions {
@@ -80,7 +80,7 @@ func fitSettings(t *testing.T, applied, failed int) {
 	var statuses []v1alpha1.SettingStatus
 	for i := range applied + failed {
 		s := v1alpha1.SettingStatus{ID: fmt.Sprintf("net.ipv4.tcp_keepalive_intvl@%08x", i), Key: "net.ipv4.tcp_keepalive_intvl", Scope: "Pods",
-			Want: &long, Have: &long, Original: &long, State: v1alpha1.SettingApplied, Message: strings.Repeat("why ", 100), LastTransitionTime: status.ObservedAt}
+			Desired: &long, Current: &long, Original: &long, State: v1alpha1.SettingApplied, Message: strings.Repeat("why ", 100), LastTransitionTime: status.ObservedAt}
 		if i == applied-2 {
 			s.LastTransitionTime = newest
 		}
@@ -93,9 +93,9 @@ func fitSettings(t *testing.T, applied, failed int) {
 	if err := Fit(&status); err != nil {
 		t.Fatal(err)
 	}
-	out := v1alpha1.SettingsLeftOut{}
-	if status.SettingsLeftOut != nil {
-		out = *status.SettingsLeftOut
+	out := v1alpha1.OmittedSettings{}
+	if status.OmittedSettings != nil {
+		out = *status.OmittedSettings
 	}
 	raw, err := json.Marshal(status)
 	if err != nil || len(raw) > MaxBytes || len(status.Settings)+int(out.Count) != len(statuses) {
@@ -113,7 +113,7 @@ func fitSettings(t *testing.T, applied, failed int) {
 	if bad != failed {
 		t.Errorf("%d settings have failed, and %d are told", failed, bad)
 	}
-	if statuses[0].Want == nil || len(statuses[0].Message) != 400 {
+	if statuses[0].Desired == nil || len(statuses[0].Message) != 400 {
 		t.Error("the settings of others were changed")
 	}
 }

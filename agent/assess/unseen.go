@@ -22,11 +22,11 @@ func (d Detail) room() room {
 }
 
 // blind is the networks of which nothing can be said.
-func blind(ns []socket.Network, name func(*socket.Network) string) []socket.Unseen {
-	var list []socket.Unseen
+func blind(ns []socket.Network, name func(*socket.Network) string) []socket.Unobserved {
+	var list []socket.Unobserved
 	for i := range ns {
 		if why := ns[i].Blind(); why != "" {
-			list = append(list, socket.Unseen{What: name(&ns[i]), Why: why})
+			list = append(list, socket.Unobserved{Item: name(&ns[i]), Reason: why})
 		}
 	}
 	return list
@@ -34,7 +34,7 @@ func blind(ns []socket.Network, name func(*socket.Network) string) []socket.Unse
 
 // shallow is how many networks have no states because they were not read in
 // detail.
-func shallow(ns []socket.Network) []socket.Unseen {
+func shallow(ns []socket.Network) []socket.Unobserved {
 	count := 0
 	for i := range ns {
 		if !ns[i].Detailed && ns[i].Blind() == "" {
@@ -44,17 +44,17 @@ func shallow(ns []socket.Network) []socket.Unseen {
 	if count == 0 {
 		return nil
 	}
-	return []socket.Unseen{{
-		What: "states of " + plural(count, "network"),
-		Why:  "too few ports held for any pool to be near its end, so not read in detail",
+	return []socket.Unobserved{{
+		Item:   "states of " + plural(count, "network"),
+		Reason: "too few ports held for any pool to be near its end, so not read in detail",
 	}}
 }
 
 // things is what could not be read, each thing once.
-func things(s *socket.Sample, f Facts, name func(*socket.Network) string) []socket.Unseen {
-	var list []socket.Unseen
-	seen := map[socket.Unseen]bool{}
-	for _, u := range slices.Concat(s.Unseen, f.Unseen, blind(s.Networks, name), shallow(s.Networks)) {
+func things(s *socket.Sample, f Facts, name func(*socket.Network) string) []socket.Unobserved {
+	var list []socket.Unobserved
+	seen := map[socket.Unobserved]bool{}
+	for _, u := range slices.Concat(s.Unobserved, f.Unobserved, blind(s.Networks, name), shallow(s.Networks)) {
 		if !seen[u] {
 			seen[u] = true
 			list = append(list, u)
@@ -63,22 +63,22 @@ func things(s *socket.Sample, f Facts, name func(*socket.Network) string) []sock
 	return list
 }
 
-// UnseenCount is how many things of s could not be read; its Status has no room
+// CountUnobserved is how many things of s could not be read; its Status has no room
 // for all of them.
-func UnseenCount(s *socket.Sample, f Facts) int { return len(things(s, f, Names(s.Networks))) }
+func CountUnobserved(s *socket.Sample, f Facts) int { return len(things(s, f, Names(s.Networks))) }
 
 // unseenList counts the things that it has no room for.
-func unseenList(all []socket.Unseen, r room) []v1alpha1.Unseen {
+func unseenList(all []socket.Unobserved, r room) []v1alpha1.Unobserved {
 	more := len(all) - (r.unseen - 1)
 	if more > 1 {
 		all = all[:r.unseen-1]
 	}
-	var list []v1alpha1.Unseen
+	var list []v1alpha1.Unobserved
 	for _, u := range all {
-		list = append(list, v1alpha1.Unseen{What: clip(u.What, 64), Why: clip(u.Why, r.why)})
+		list = append(list, v1alpha1.Unobserved{Item: clip(u.Item, 64), Reason: clip(u.Reason, r.why)})
 	}
 	if more > 1 {
-		list = append(list, v1alpha1.Unseen{What: plural(more, "more thing"), Why: "this list has room for no more"})
+		list = append(list, v1alpha1.Unobserved{Item: plural(more, "more thing"), Reason: "this list has room for no more"})
 	}
 	return list
 }

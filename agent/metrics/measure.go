@@ -35,7 +35,7 @@ func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f asses
 	l.settings(status.Settings)
 	l.windows(sample, f.Windows)
 	l.add(
-		unseen.metric(float64(assess.UnseenCount(sample, f))),
+		unseen.metric(float64(assess.CountUnobserved(sample, f))),
 		lastSample.metric(float64(sample.Taken.UnixMilli())/1000),
 		readerInfo.metric(1, status.Reader.Name, string(status.Reader.Exactness)),
 	)

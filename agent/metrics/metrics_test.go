@@ -78,7 +78,7 @@ var facts = assess.Facts{
 	AgentVersion: "v0.1.0",
 	Conntrack:    &assess.Conntrack{Entries: 81234, Max: 262144, InsertFailed: new(int64(3)), Drop: new(int64(0)), EarlyDrop: new(int64(1))},
 	TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), Memory: new(0.25)},
-	Unseen:       []socket.Unseen{{What: "tcp_mem", Why: "not in this namespace"}},
+	Unobserved:   []socket.Unobserved{{Item: "tcp_mem", Reason: "not in this namespace"}},
 }
 
 func observe(m *Metrics, s *socket.Sample) { observeWith(m, s, facts) }
@@ -223,8 +223,8 @@ func TestWhatIsGoneLeavesNoSeries(t *testing.T) {
 
 func TestWhatIsUnseenIsAbsent(t *testing.T) {
 	m := New("v0.1.0")
-	s := &socket.Sample{Taken: taken, Unseen: []socket.Unseen{{What: "networks", Why: "no permission"}}}
-	observeWith(m, s, assess.Facts{Conntrack: &assess.Conntrack{Entries: 5}, Unseen: facts.Unseen})
+	s := &socket.Sample{Taken: taken, Unobserved: []socket.Unobserved{{Item: "networks", Reason: "no permission"}}}
+	observeWith(m, s, assess.Facts{Conntrack: &assess.Conntrack{Entries: 5}, Unobserved: facts.Unobserved})
 	text := scrape(t, m)
 	var got []string
 	for _, line := range series(text, "portreeve_") {
@@ -232,7 +232,7 @@ func TestWhatIsUnseenIsAbsent(t *testing.T) {
 			got = append(got, line)
 		}
 	}
-	want := []string{"portreeve_conntrack_entries 5", "portreeve_networks 0", "portreeve_unseen_things 2"}
+	want := []string{"portreeve_conntrack_entries 5", "portreeve_networks 0", "portreeve_unobserved_items 2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -96,8 +96,8 @@ var (
 		"When Windows was started, in seconds since 1970.", notWindowsUnread)
 	windowsUpdate = gauge("portreeve_windows_update_pending",
 		"1 while Windows itself waits for a restart, for an update.", notWindows)
-	unseen = gauge("portreeve_unseen_things",
-		"Things that could not be read: networks of sandboxes, counters, states. The object's status.unseen says which, and why.", "no sample was taken yet")
+	unseen = gauge("portreeve_unobserved_items",
+		"Things that could not be read: networks of sandboxes, counters, states. The object's status.unobserved says which, and why.", "no sample was taken yet")
 )
 
 // How the agent fares.

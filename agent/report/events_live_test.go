@@ -105,7 +105,7 @@ func TestInAStormTheControllerSpeaks(t *testing.T) {
 	leases := kubernetes.NewForConfigOrDie(config).CoordinationV1().Leases("default")
 	ago := func(d time.Duration) *metav1.MicroTime { return new(metav1.NewMicroTime(time.Now().Add(-d))) }
 	lease, err := leases.Create(t.Context(), &coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.StormLease},
+		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.EventSuppressionLease},
 		Spec:       coordinationv1.LeaseSpec{RenewTime: ago(0), LeaseDurationSeconds: new(int32(65))},
 	}, metav1.CreateOptions{})
 	if err != nil {

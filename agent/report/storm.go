@@ -24,7 +24,7 @@ func (e *Events) storm(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	body, err := e.client.Get().AbsPath("/apis/coordination.k8s.io/v1/namespaces", e.home, "leases", v1alpha1.StormLease).
+	body, err := e.client.Get().AbsPath("/apis/coordination.k8s.io/v1/namespaces", e.home, "leases", v1alpha1.EventSuppressionLease).
 		Param("resourceVersion", "0"). // from the server's cache: every node asks at once
 		SetHeader("Accept", "application/json").MaxRetries(0).Do(ctx).Raw()
 	var lease struct {

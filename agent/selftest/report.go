@@ -25,13 +25,13 @@ type Report struct {
 	Capabilities []v1alpha1.Capability `json:"capabilities"`
 	Windows      *v1alpha1.Windows     `json:"windows,omitempty"`
 	Failures     []v1alpha1.Failure    `json:"failures,omitempty"`
-	Unseen       []v1alpha1.Unseen     `json:"unseen,omitempty"`
+	Unobserved   []v1alpha1.Unobserved `json:"unobserved,omitempty"`
 }
 
 // Describe takes what a status has beside addresses and names.
 func (r *Report) Describe(s *v1alpha1.PortPressureStatus) {
 	r.AgentVersion, r.Platform = s.AgentVersion, s.Platform
-	r.Capabilities, r.Windows, r.Failures, r.Unseen = s.Capabilities, s.Windows, s.Failures, s.Unseen
+	r.Capabilities, r.Windows, r.Failures, r.Unobserved = s.Capabilities, s.Windows, s.Failures, s.Unobserved
 	if s.ObservedAt != nil {
 		r.Taken = s.ObservedAt.Time
 	}

@@ -212,8 +212,8 @@ type Reader struct {
 	Message   string
 }
 
-// Unseen is something that could not be read, and why: never reported as 0.
-type Unseen struct{ What, Why string }
+// Unobserved is something that could not be read, and why: never reported as 0.
+type Unobserved struct{ Item, Reason string }
 
 // Failure is calls that failed because no port was left.
 type Failure struct {
@@ -234,8 +234,8 @@ type Sample struct {
 	Reader   Reader
 	Networks []Network
 	// Failures is nil where failed connects are not watched (then Unseen says so).
-	Failures []Failure
-	Unseen   []Unseen
+	Failures   []Failure
+	Unobserved []Unobserved
 	// TCPMemoryLimits are net.ipv4.tcp_mem in pages: below the first TCP is at
 	// ease, above the third it gets no more. nil where the reader can't see them.
 	TCPMemoryLimits *[3]uint64

@@ -320,19 +320,19 @@ func (m *model) checkCollisions(value string) {
 func (m *model) applied() {
 	for _, s := range m.tuner.Settings() {
 		is, ok := settings.Lookup(settings.Linux, s.Key)
-		if s.State != v1alpha1.SettingApplied || s.Want == nil {
+		if s.State != v1alpha1.SettingApplied || s.Desired == nil {
 			continue
 		}
 		have := m.sysctls[s.Key]
 		if s.Key == reserveKey {
-			for p := range set(*s.Want) {
+			for p := range set(*s.Desired) {
 				ok = ok && set(have)[p]
 			}
 		} else {
-			ok = ok && is.Same(have, *s.Want)
+			ok = ok && is.Same(have, *s.Desired)
 		}
 		if !ok {
-			m.t.Errorf("%s is said to be applied as %q, and is %q", s.Key, *s.Want, have)
+			m.t.Errorf("%s is said to be applied as %q, and is %q", s.Key, *s.Desired, have)
 		}
 	}
 }

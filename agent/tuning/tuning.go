@@ -159,13 +159,13 @@ func (t *Tuner) announce(settings []v1alpha1.Setting, before []v1alpha1.SettingS
 	list := []v1alpha1.SettingStatus{}
 	for _, s := range settings {
 		i := slices.IndexFunc(t.list, func(have v1alpha1.SettingStatus) bool {
-			return have.ID == s.ID && have.Want != nil && *have.Want == s.Value && have.State != v1alpha1.SettingReleased
+			return have.ID == s.ID && have.Desired != nil && *have.Desired == s.Value && have.State != v1alpha1.SettingReleased
 		})
 		if i >= 0 {
 			list = append(list, t.list[i])
 			continue
 		}
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: v1alpha1.SettingPending})
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: v1alpha1.SettingPending})
 	}
 	t.list = slices.Concat(list, leaving(before, settings))
 }
@@ -177,7 +177,7 @@ func leaving(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []
 		if s.State == v1alpha1.SettingReleased || slices.ContainsFunc(settings, func(w v1alpha1.Setting) bool { return w.ID == s.ID }) {
 			continue
 		}
-		s.Want, s.State, s.Message = nil, v1alpha1.SettingPending, ""
+		s.Desired, s.State, s.Message = nil, v1alpha1.SettingPending, ""
 		out = append(out, s)
 	}
 	return out
@@ -368,7 +368,7 @@ func all(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) [
 	}
 	list := []v1alpha1.SettingStatus{}
 	for _, s := range settings {
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: state, Message: why})
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: state, Message: why})
 	}
 	return list
 }

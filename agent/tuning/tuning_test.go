@@ -225,8 +225,8 @@ func TestWhatIsAskedForNoMoreIsPendingUntilItIsGivenBack(t *testing.T) {
 		begin()
 		m.Object(&v1alpha1.PortPressure{Spec: none, Status: v1alpha1.PortPressureStatus{Settings: before}})
 		m.expect(t, "30", "Pending")
-		if s := m.Settings()[0]; s.Want != nil {
-			t.Errorf("%s says that %s is wanted", name, *s.Want)
+		if s := m.Settings()[0]; s.Desired != nil {
+			t.Errorf("%s says that %s is wanted", name, *s.Desired)
 		}
 		m.cycle()
 		m.expect(t, "60", "Released")

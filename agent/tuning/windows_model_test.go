@@ -269,16 +269,16 @@ func (m *windowsModel) applied() {
 	for _, s := range m.tuner.Settings() {
 		name, inRegistry := strings.CutPrefix(s.Key, settings.Tcpip)
 		waits := s.State == v1alpha1.SettingRestartRequired
-		if !inRegistry || s.Want == nil || s.State != v1alpha1.SettingApplied && !waits {
+		if !inRegistry || s.Desired == nil || s.State != v1alpha1.SettingApplied && !waits {
 			continue
 		}
-		if have := fmt.Sprint(m.windowsWorld.values[name]); have != *s.Want {
-			m.t.Errorf("%s is said to be %s as %s, and is %s", s.Key, s.State, *s.Want, have)
+		if have := fmt.Sprint(m.windowsWorld.values[name]); have != *s.Desired {
+			m.t.Errorf("%s is said to be %s as %s, and is %s", s.Key, s.State, *s.Desired, have)
 		}
 		if waits {
 			m.restart++
-		} else if works := fmt.Sprint(m.live[name]); works != *s.Want {
-			m.t.Errorf("%s is said to be applied as %s, and %s works", s.Key, *s.Want, works)
+		} else if works := fmt.Sprint(m.live[name]); works != *s.Desired {
+			m.t.Errorf("%s is said to be applied as %s, and %s works", s.Key, *s.Desired, works)
 		}
 	}
 }

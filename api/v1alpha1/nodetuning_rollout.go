@@ -152,14 +152,14 @@ type RolloutPhase string
 
 // The values of RolloutPhase.
 const (
-	RolloutCanary   RolloutPhase = "Canary"          // the canaries change
-	RolloutSoaking  RolloutPhase = "Soaking"         // changed nodes are watched
-	RolloutRolling  RolloutPhase = "Rolling"         // the others change, in batches
-	RolloutComplete RolloutPhase = "Complete"        // every matched node has it
-	RolloutPaused   RolloutPhase = "Paused"          // by someone, or by a regression
-	RolloutReverted RolloutPhase = "Reverted"        // after a regression
-	RolloutRestart  RolloutPhase = "AwaitingRestart" // applied; works after nodes restart
-	RolloutReleased RolloutPhase = "Releasing"       // deleted: originals are given back
+	RolloutCanary          RolloutPhase = "Canary"          // the canaries change
+	RolloutSoaking         RolloutPhase = "Soaking"         // changed nodes are watched
+	RolloutRolling         RolloutPhase = "Rolling"         // the others change, in batches
+	RolloutComplete        RolloutPhase = "Complete"        // every matched node has it
+	RolloutPaused          RolloutPhase = "Paused"          // by someone, or by a regression
+	RolloutReverted        RolloutPhase = "Reverted"        // after a regression
+	RolloutAwaitingRestart RolloutPhase = "AwaitingRestart" // applied; works after nodes restart
+	RolloutReleasing       RolloutPhase = "Releasing"       // deleted: originals are given back
 )
 
 // The conditions of a NodeTuning.
@@ -186,6 +186,6 @@ const AnnotationRelease = "portreeve.io/release"
 // The values of the annotation portreeve.io/release, by which a node gives every
 // original back at once, whatever NodeTunings ask for.
 const (
-	ReleaseWanted    = "true"    // and uninstalling waits for its answer
+	ReleaseRequested = "true"    // and uninstalling waits for its answer
 	ReleaseAbandoned = "abandon" // and uninstalling goes without it
 )

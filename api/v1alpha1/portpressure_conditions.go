@@ -27,9 +27,9 @@ const (
 
 // The reasons of ConditionConntrackAvailable, beside ReasonNotMeasured.
 const (
-	ReasonConntrackRoom    = "Room"         // True
-	ReasonConntrackTight   = "TableTight"   // False: entries are near the limit
-	ReasonConntrackRefused = "InsertFailed" // False: entries found no place lately
+	ReasonConntrackAvailable    = "Available"       // True
+	ReasonConntrackNearlyFull   = "TableNearlyFull" // False: entries are near the limit
+	ReasonConntrackInsertFailed = "InsertFailed"    // False: entries found no place lately
 )
 
 // ReasonNoLeak is the reason of ConditionLeakSuspected where it is False; where it is
@@ -41,13 +41,13 @@ const ReasonNoLeak = "NoLeak"
 const (
 	// ReasonHolding: the spec has no settings, so what is held is held on.
 	ReasonHolding = "Holding"
-	// ReasonNothingWanted: the spec has an empty list, and everything was given
+	// ReasonNoSettings: the spec has an empty list, and everything was given
 	// back.
-	ReasonNothingWanted = "NothingWanted"
+	ReasonNoSettings = "NoSettings"
 )
 
 // The reasons of ConditionRestartRequired.
 const (
-	ReasonSettingsWait = "SettingsWait" // True: status.settings says which
-	ReasonNoneWaits    = "NoneWaits"    // False
+	ReasonRestartPending   = "RestartPending"   // True: status.settings says which
+	ReasonNoRestartPending = "NoRestartPending" // False
 )

@@ -69,11 +69,11 @@ type PortPressureStatus struct {
 	// networkCount is how many networks were read.
 	// +optional
 	NetworkCount *int32 `json:"networkCount,omitempty"`
-	// unseen is what could not be read, and why.
+	// unobserved lists what could not be read, and why.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
-	Unseen []Unseen `json:"unseen,omitempty"`
+	Unobserved []Unobserved `json:"unobserved,omitempty"`
 	// conntrack is the node's connection tracking table (Linux). Absent where it
 	// is not in use or could not be read.
 	// +optional
@@ -97,9 +97,9 @@ type PortPressureStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=128
 	Settings []SettingStatus `json:"settings,omitempty"`
-	// settingsLeftOut is the settings that the list has no room for. Each is Applied.
+	// omittedSettings is the settings that the list has no room for. Each is Applied.
 	// +optional
-	SettingsLeftOut *SettingsLeftOut `json:"settingsLeftOut,omitempty"`
+	OmittedSettings *OmittedSettings `json:"omittedSettings,omitempty"`
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -204,12 +204,12 @@ type PortRange struct {
 	Last  int32 `json:"last"`
 }
 
-// Unseen is something that could not be read. It is never reported as 0.
-type Unseen struct {
+// Unobserved is something that could not be read. It is never reported as 0.
+type Unobserved struct {
 	// +kubebuilder:validation:MaxLength=128
-	What string `json:"what"`
+	Item string `json:"item"`
 	// +kubebuilder:validation:MaxLength=512
-	Why string `json:"why"`
+	Reason string `json:"reason"`
 }
 
 // Conntrack is Linux's connection tracking table.
@@ -273,8 +273,8 @@ type Pressure struct {
 	To *metav1.Time `json:"to,omitempty"`
 }
 
-// SettingsLeftOut is settings that are Applied, and not in the list.
-type SettingsLeftOut struct {
+// OmittedSettings is settings that are Applied, and not in the list.
+type OmittedSettings struct {
 	Count int32 `json:"count"`
 	// lastTransitionTime is when the last of them became Applied.
 	// +optional
@@ -291,14 +291,14 @@ type SettingStatus struct {
 	// +kubebuilder:validation:MaxLength=16
 	// +optional
 	Scope string `json:"scope,omitempty"`
-	// want is what the spec asks for, have what was read back last, and original
-	// what the agent found before it wrote first; all absent when unset.
+	// desired is the value that the spec asks for, current the value that was read back
+	// last, and original the value before the first write; each is absent when unset.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
-	Want *string `json:"want,omitempty"`
+	Desired *string `json:"desired,omitempty"`
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
-	Have *string `json:"have,omitempty"`
+	Current *string `json:"current,omitempty"`
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Original *string `json:"original,omitempty"`
@@ -311,10 +311,10 @@ type SettingStatus struct {
 	// lastTransitionTime is when state changed last.
 	// +optional
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
-	// podsHeld and podsRefused count the pods of the scope Pods in which the value
+	// podsApplied and podsRefused count the pods of the scope Pods in which the value
 	// is held and those that it was refused for.
 	// +optional
-	PodsHeld *int32 `json:"podsHeld,omitempty"`
+	PodsApplied *int32 `json:"podsApplied,omitempty"`
 	// +optional
 	PodsRefused *int32 `json:"podsRefused,omitempty"`
 }

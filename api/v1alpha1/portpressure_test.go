@@ -57,7 +57,7 @@ func full() *PortPressure {
 				Range: PortRange{First: 32768, Last: 60999}, ReservedPorts: 1, Sockets: 24510,
 				UsedPercent: 86, Cause: CauseTimeWaitChurn, Pools: []Pool{inNetwork},
 			}},
-			NetworkCount: new(int32(31)), Unseen: []Unseen{{What: "conntrack counters", Why: "needs NET_ADMIN"}},
+			NetworkCount: new(int32(31)), Unobserved: []Unobserved{{Item: "conntrack counters", Reason: "needs NET_ADMIN"}},
 			Windows: &Windows{
 				BootedAt: &at, UpdatePending: true, FreePortBlocks: new(int32(251)), NonpagedPoolBytes: new(int64(300 << 20)),
 				PagedPoolBytes: new(int64(400 << 20)), CommitPercent: new(int32(25)), Handles: new(int64(51234)),
@@ -76,12 +76,12 @@ func full() *PortPressure {
 				Level: LevelCritical, PeakPercent: 91, Summary: "shop/api-7f → 10.0.0.9:5432",
 				Cause: CauseTimeWaitChurn, Holder: holder, From: at, To: &at,
 			},
-			SettingsLeftOut: &SettingsLeftOut{Count: 3, LastTransitionTime: &at},
+			OmittedSettings: &OmittedSettings{Count: 3, LastTransitionTime: &at},
 			Settings: []SettingStatus{{
 				ID: "ip_local_port_range-pods-1", Key: "net.ipv4.ip_local_port_range", Scope: string(ScopePods),
-				Want: new("16384 65535"), Have: new("32768 60999"), Original: new("32768 60999"),
+				Desired: new("16384 65535"), Current: new("32768 60999"), Original: new("32768 60999"),
 				State: SettingPending, Message: "waits for the level Warning", LastTransitionTime: &at,
-				PodsHeld: new(int32(0)), PodsRefused: new(int32(1)),
+				PodsApplied: new(int32(0)), PodsRefused: new(int32(1)),
 			}},
 			Conditions: []metav1.Condition{{
 				Type: ConditionPortsAvailable, Status: metav1.ConditionFalse, Reason: ReasonCritical,

@@ -24,7 +24,7 @@ const (
 	ReasonManyNodes = "ManyNodes"
 )
 
-// AnnotationTold is where the controller remembers on a PortPressure what Events have
+// AnnotationLastNotified is where the controller remembers on a PortPressure what Events have
 // said of it, so that its successor neither repeats nor misses anything. Absent where
 // nothing had to be said. It is no interface: its form may change.
-const AnnotationTold = "portreeve.io/told"
+const AnnotationLastNotified = "portreeve.io/last-notified"

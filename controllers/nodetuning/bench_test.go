@@ -347,7 +347,7 @@ func (a *agent) report(ctx context.Context, p *v1alpha1.PortPressure) error {
 	for _, s := range a.held {
 		state, message := a.state(s)
 		status.Settings = append(status.Settings, v1alpha1.SettingStatus{
-			ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: state, Message: message, LastTransitionTime: &now,
+			ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: state, Message: message, LastTransitionTime: &now,
 		})
 	}
 	data, err := json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": status}})

@@ -58,7 +58,7 @@ func (n *node) observed() bool {
 // leaving says whether the agent has something to give back: pending, and not wanted.
 func leaving(s *v1alpha1.PortPressureStatus) bool {
 	return slices.ContainsFunc(s.Settings, func(one v1alpha1.SettingStatus) bool {
-		return one.State == v1alpha1.SettingPending && one.Want == nil
+		return one.State == v1alpha1.SettingPending && one.Desired == nil
 	})
 }
 

@@ -206,7 +206,7 @@ func TestWhatAnAgentStillGivesBackIsNotObserved(t *testing.T) {
 		want    bool
 	}{
 		"pending and not wanted":  {v1alpha1.SettingStatus{State: v1alpha1.SettingPending}, false},
-		"pending and wanted":      {v1alpha1.SettingStatus{State: v1alpha1.SettingPending, Want: new("30")}, true},
+		"pending and wanted":      {v1alpha1.SettingStatus{State: v1alpha1.SettingPending, Desired: new("30")}, true},
 		"given back":              {v1alpha1.SettingStatus{State: v1alpha1.SettingReleased}, true},
 		"refused, so never there": {v1alpha1.SettingStatus{State: v1alpha1.SettingRefused}, true},
 	} {

@@ -141,8 +141,8 @@ func shift(s *v1alpha1.PortPressureStatus, by time.Duration) *v1alpha1.PortPress
 	for i := range s.Settings {
 		move(s.Settings[i].LastTransitionTime)
 	}
-	if s.SettingsLeftOut != nil {
-		move(s.SettingsLeftOut.LastTransitionTime)
+	if s.OmittedSettings != nil {
+		move(s.OmittedSettings.LastTransitionTime)
 	}
 	for i := range s.Conditions {
 		move(&s.Conditions[i].LastTransitionTime)

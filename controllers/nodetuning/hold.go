@@ -49,7 +49,7 @@ func (v *view) take(n *node) {
 func holding(s *v1alpha1.PortPressureStatus) map[string]string {
 	values := map[string]string{}
 	for _, one := range s.Settings {
-		if value := cmp.Or(one.Want, one.Have); value != nil && one.State != v1alpha1.SettingReleased {
+		if value := cmp.Or(one.Desired, one.Current); value != nil && one.State != v1alpha1.SettingReleased {
 			values[one.ID] = *value
 		}
 	}

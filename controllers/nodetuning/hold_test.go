@@ -94,7 +94,7 @@ func report(settings []v1alpha1.Setting) *v1alpha1.PortPressureStatus {
 	s := &v1alpha1.PortPressureStatus{ObservedGeneration: 1, ObservedAt: &metav1.Time{Time: noon}}
 	for i := range settings {
 		s.Settings = append(s.Settings, v1alpha1.SettingStatus{
-			ID: settings[i].ID, Want: &settings[i].Value, State: v1alpha1.SettingApplied, LastTransitionTime: &metav1.Time{Time: noon},
+			ID: settings[i].ID, Desired: &settings[i].Value, State: v1alpha1.SettingApplied, LastTransitionTime: &metav1.Time{Time: noon},
 		})
 	}
 	return s

@@ -238,7 +238,7 @@ func TestADeletedOneWaitsForSilentAgentsUntilItIsLetGo(t *testing.T) {
 	b.agents["h1"].stop()
 	b.settle()
 	b.must(b.env.Client.Delete(t.Context(), tuning))
-	b.phase("wait", v1alpha1.RolloutReleased, "waiting for the silent agents of h1: to go without them, annotate the NodeTuning with portreeve.io/confirm-release=2")
+	b.phase("wait", v1alpha1.RolloutReleasing, "waiting for the silent agents of h1: to go without them, annotate the NodeTuning with portreeve.io/confirm-release=2")
 	b.have("[]", "h2")
 	b.have("[fin_timeout=20 of wait]", "h1")
 	b.patch(tuning, map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.AnnotationConfirmRelease: "2"}}})
@@ -265,10 +265,10 @@ func TestReleasedNodesGiveBackAtOnceAndGetNothing(t *testing.T) {
 			b.patch(b.pressure(n), map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.AnnotationRelease: value}}})
 		}
 	}
-	release(v1alpha1.ReleaseWanted)
+	release(v1alpha1.ReleaseRequested)
 	b.have("[]", nodes...)
 	b.must(b.env.Client.Delete(t.Context(), tuning))
-	b.phase("pace", v1alpha1.RolloutReleased, "1 node to be given back")
+	b.phase("pace", v1alpha1.RolloutReleasing, "1 node to be given back")
 	b.agents["i1"].start()
 	b.gone("pace")
 

@@ -108,7 +108,7 @@ func (r *Reconciler) settle(ctx context.Context, node *metav1.PartialObjectMetad
 		reported: reportedAt(have),
 	}, patience{grace: r.config.Grace, heartbeat: r.config.Heartbeat})
 	room, more := r.budget.room(node.Name, now)
-	changes, told := transition.Between(transition.Parse(have.Annotations[v1alpha1.AnnotationTold]), &have.Status, room)
+	changes, told := transition.Between(transition.Parse(have.Annotations[v1alpha1.AnnotationLastNotified]), &have.Status, room)
 
 	want := desired(have, node, v.label, told.String())
 	if !equality.Semantic.DeepEqual(have, want) {

@@ -24,7 +24,7 @@ func desired(have *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, la
 	want := have.DeepCopy()
 	own(want, node)
 	want.Labels = with(want.Labels, v1alpha1.LabelAgent, label)
-	want.Annotations = with(want.Annotations, v1alpha1.AnnotationTold, told)
+	want.Annotations = with(want.Annotations, v1alpha1.AnnotationLastNotified, told)
 	return want
 }
 

@@ -37,7 +37,7 @@ func TestALevelIsToldOnceWhoeverLeads(t *testing.T) {
 	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
 	b.reports(v1alpha1.LevelCritical)
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/told":"{\"level\":\"Critical\"}"},"resourceVersion":"1000"}}`},
+	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/last-notified":"{\"level\":\"Critical\"}"},"resourceVersion":"1000"}}`},
 		both("Warning HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → 10.0.0.9:5432 (Service shop/db)"))
 	b.reconcile()
 	b.wrote(nil, nil)
@@ -99,7 +99,7 @@ func TestWhatANodeThatFlappedIsInTheEndIsTold(t *testing.T) {
 	}
 	b.reports(v1alpha1.LevelCritical) // there is a place for what gets worse
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/told":"{\"level\":\"Critical\"}"},"resourceVersion":"1026"}}`},
+	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/last-notified":"{\"level\":\"Critical\"}"},"resourceVersion":"1026"}}`},
 		both("Warning HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → 10.0.0.9:5432 (Service shop/db)"))
 	b.reports(v1alpha1.LevelNormal)
 	next = b.reconcile().RequeueAfter

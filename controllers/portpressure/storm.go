@@ -17,7 +17,7 @@ const stormLasts = summaryApart + summarySettles
 // hold has the agents leave Events about pods to the summary. They ask for the Lease
 // before they write: one dead database is not one Event from each of 5,000 nodes.
 func (s *summary) hold(ctx context.Context) error {
-	lease := coordination.Lease(v1alpha1.StormLease, s.namespace).WithSpec(coordination.LeaseSpec().
+	lease := coordination.Lease(v1alpha1.EventSuppressionLease, s.namespace).WithSpec(coordination.LeaseSpec().
 		WithHolderIdentity(v1alpha1.ReportingController).
 		WithLeaseDurationSeconds(int32(stormLasts.Seconds())).
 		WithRenewTime(metav1.NewMicroTime(s.clock.Now())))

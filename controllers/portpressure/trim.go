@@ -69,7 +69,7 @@ func Trim(obj any) (any, error) {
 		Failures:           lastFailure(p.Status.Failures),
 		LastPressure:       began(p.Status.LastPressure),
 		Settings:           outcomes(p.Status.Settings, p.Spec.Settings == nil),
-		SettingsLeftOut:    p.Status.SettingsLeftOut,
+		OmittedSettings:    p.Status.OmittedSettings,
 	}
 	for i := range p.Spec.Settings {
 		share(&p.Spec.Settings[i])
@@ -87,10 +87,10 @@ func outcomes(settings []v1alpha1.SettingStatus, values bool) []v1alpha1.Setting
 		case v1alpha1.SettingRefused, v1alpha1.SettingFailed, v1alpha1.SettingContested:
 			kept[i].Message = one(s.Message)
 		case v1alpha1.SettingPending: // one without is on its way out
-			kept[i].Want = s.Want
+			kept[i].Desired = s.Desired
 		}
 		if values {
-			kept[i].Want, kept[i].Have = s.Want, s.Have
+			kept[i].Desired, kept[i].Current = s.Desired, s.Current
 		}
 	}
 	return kept

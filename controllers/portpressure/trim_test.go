@@ -34,12 +34,12 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 			ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)), Advice: "reuse connections",
 			Networks: make([]v1alpha1.Network, 3), LastPressure: &v1alpha1.Pressure{Summary: "s", From: *at(1), To: at(2)},
 			Settings: []v1alpha1.SettingStatus{
-				{ID: "k", Key: "k", Scope: "Host", Want: new("1"), Have: new("1"), State: v1alpha1.SettingApplied, Message: "m", LastTransitionTime: at(1)},
+				{ID: "k", Key: "k", Scope: "Host", Desired: new("1"), Current: new("1"), State: v1alpha1.SettingApplied, Message: "m", LastTransitionTime: at(1)},
 				{ID: "l", Key: "l", State: v1alpha1.SettingFailed, Message: "why"},
-				{ID: "m", Key: "m", Want: new("1"), Have: new("2"), State: v1alpha1.SettingPending},
-				{ID: "n", Key: "n", Have: new("2"), State: v1alpha1.SettingPending},
+				{ID: "m", Key: "m", Desired: new("1"), Current: new("2"), State: v1alpha1.SettingPending},
+				{ID: "n", Key: "n", Current: new("2"), State: v1alpha1.SettingPending},
 			},
-			SettingsLeftOut: &v1alpha1.SettingsLeftOut{Count: 2, LastTransitionTime: at(1)},
+			OmittedSettings: &v1alpha1.OmittedSettings{Count: 2, LastTransitionTime: at(1)},
 			Tightest:        &v1alpha1.Pool{Summary: "shop/api → 10.0.0.9:5432", Destination: "10.0.0.9", Port: 5432, Used: 1, States: &v1alpha1.States{}},
 			Failures:        []v1alpha1.Failure{{Network: "a", Count: 9, LastAt: *at(1)}, {Network: "b", Count: 1, LastAt: *at(2)}},
 			Conditions: []metav1.Condition{
@@ -64,10 +64,10 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 			Settings: []v1alpha1.SettingStatus{
 				{ID: "k", Key: "k", State: v1alpha1.SettingApplied, LastTransitionTime: at(1)},
 				{ID: "l", Key: "l", State: v1alpha1.SettingFailed, Message: "why"},
-				{ID: "m", Key: "m", Want: new("1"), State: v1alpha1.SettingPending},
+				{ID: "m", Key: "m", Desired: new("1"), State: v1alpha1.SettingPending},
 				{ID: "n", Key: "n", State: v1alpha1.SettingPending},
 			},
-			SettingsLeftOut: &v1alpha1.SettingsLeftOut{Count: 2, LastTransitionTime: at(1)},
+			OmittedSettings: &v1alpha1.OmittedSettings{Count: 2, LastTransitionTime: at(1)},
 			Conditions: []metav1.Condition{
 				{Type: v1alpha1.ConditionLeakSuspected, Status: metav1.ConditionUnknown},
 				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse},

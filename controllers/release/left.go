@@ -26,7 +26,7 @@ func left(p *v1alpha1.PortPressure) string {
 			held = append(held, fmt.Sprintf("%s %s%s", s.Key, s.State, message(s)))
 		}
 	}
-	if out := p.Status.SettingsLeftOut; out != nil {
+	if out := p.Status.OmittedSettings; out != nil {
 		held = append(held, fmt.Sprintf("%d settings Applied", out.Count))
 	}
 	if len(held) == 0 {

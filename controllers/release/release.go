@@ -96,7 +96,7 @@ const workers = 8
 
 // ask annotates the PortPressures that are not, and returns how many those were.
 func (c Cluster) ask(ctx context.Context, list []v1alpha1.PortPressure) (asked int, err error) {
-	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationRelease, v1alpha1.ReleaseWanted))
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationRelease, v1alpha1.ReleaseRequested))
 	var all sync.WaitGroup
 	slots, errs := make(chan struct{}, workers), make([]error, len(list))
 	for i := range list {
@@ -163,7 +163,7 @@ func (c Cluster) disown(ctx context.Context) error {
 // leases are what the programs hold.
 func (c Cluster) leases() []client.Object {
 	var leases []client.Object
-	for _, name := range []string{controller, v1alpha1.StormLease} {
+	for _, name := range []string{controller, v1alpha1.EventSuppressionLease} {
 		leases = append(leases, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: name}})
 	}
 	return leases

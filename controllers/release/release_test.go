@@ -161,7 +161,7 @@ func (b *bench) agent(node string) {
 			}
 			status := v1alpha1.PortPressureStatus{ObservedGeneration: p.Generation, ObservedAt: new(metav1.Now()), Level: v1alpha1.LevelNormal}
 			for _, s := range p.Spec.Settings {
-				status.Settings = append(status.Settings, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Want: &s.Value, State: v1alpha1.SettingApplied})
+				status.Settings = append(status.Settings, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Desired: &s.Value, State: v1alpha1.SettingApplied})
 			}
 			if p.Spec.Settings != nil && len(p.Spec.Settings) == 0 {
 				for _, s := range held {

@@ -115,19 +115,19 @@ func idle(t *testing.T, c cluster) {
 
 // spared are the rights that the cases here need not come to use, and what they are for.
 var spared = map[string]string{
-	"portreeve-agent: portreeve.io/portpressures list":                                           streamed,
-	"portreeve-agent: /pods list":                                                                streamed,
-	"portreeve-agent: /namespaces list":                                                          streamed,
-	"portreeve-controller: /nodes list":                                                          streamed,
-	"portreeve-controller: portreeve.io/portpressures list":                                      streamed,
-	"portreeve-controller: portreeve.io/nodetunings list":                                        streamed,
-	"portreeve-controller: portreeve-system: /pods list":                                         streamed,
-	"portreeve-controller: /pods list":                                                           "an address that is a pod's, and no Service's",
-	"portreeve-controller: portreeve-system: coordination.k8s.io/leases [portreeve-storm] patch": storm,
-	"portreeve-controller: portreeve-system: events.k8s.io/events create":                        storm,
-	"portreeve-agent: events.k8s.io/events patch":                                                repeated,
-	"portreeve-controller: portreeve-system: /events patch":                                      repeated,
-	"portreeve-controller: default: events.k8s.io/events patch":                                  repeated,
+	"portreeve-agent: portreeve.io/portpressures list":                                                       streamed,
+	"portreeve-agent: /pods list":                                                                            streamed,
+	"portreeve-agent: /namespaces list":                                                                      streamed,
+	"portreeve-controller: /nodes list":                                                                      streamed,
+	"portreeve-controller: portreeve.io/portpressures list":                                                  streamed,
+	"portreeve-controller: portreeve.io/nodetunings list":                                                    streamed,
+	"portreeve-controller: portreeve-system: /pods list":                                                     streamed,
+	"portreeve-controller: /pods list":                                                                       "an address that is a pod's, and no Service's",
+	"portreeve-controller: portreeve-system: coordination.k8s.io/leases [portreeve-event-suppression] patch": storm,
+	"portreeve-controller: portreeve-system: events.k8s.io/events create":                                    storm,
+	"portreeve-agent: events.k8s.io/events patch":                                                            repeated,
+	"portreeve-controller: portreeve-system: /events patch":                                                  repeated,
+	"portreeve-controller: default: events.k8s.io/events patch":                                              repeated,
 }
 
 const (

@@ -115,11 +115,11 @@ func (c cluster) outcome(t *testing.T, value int) (o outcome, err error) {
 	}
 	s := pp.Status
 	for _, one := range s.Settings {
-		if one.Want == nil || *one.Want != fmt.Sprint(value) {
+		if one.Desired == nil || *one.Desired != fmt.Sprint(value) {
 			continue
 		}
 		if one.Scope == string(v1alpha1.ScopePods) {
-			if o.Pod = one.State; o.Pod == v1alpha1.SettingApplied && *one.PodsHeld == 0 {
+			if o.Pod = one.State; o.Pod == v1alpha1.SettingApplied && *one.PodsApplied == 0 {
 				o.Pod = nowhere
 			}
 		} else {

@@ -95,8 +95,8 @@ func podGetsPorts(t *testing.T, c cluster) {
 		t.Fatal(err)
 	}
 	for _, s := range pp.Status.Settings {
-		if s.Scope == string(v1alpha1.ScopePods) && (s.PodsHeld == nil || *s.PodsHeld != 1) {
-			t.Errorf("%s is held in %v pods of node c, want 1: shop/edge has no network of its own", s.Key, s.PodsHeld)
+		if s.Scope == string(v1alpha1.ScopePods) && (s.PodsApplied == nil || *s.PodsApplied != 1) {
+			t.Errorf("%s is held in %v pods of node c, want 1: shop/edge has no network of its own", s.Key, s.PodsApplied)
 		}
 	}
 	c.kubectl(t, "delete", "--namespace", "shop", "pod", "edge", "--wait")

@@ -88,6 +88,7 @@ var pure = map[string]purity{
 	"internal/terminal":                      {},
 	"internal/ports":                         {},
 	"internal/tcpstate":                      {},
+	"internal/text":                          {},
 	"internal/settings":                      {},
 	"controllers/internal/resolve":           {},
 	"controllers/nodetuning/decide.go":       {},

@@ -62,8 +62,8 @@ func TestTheReportSaysThatNetshFails(t *testing.T) {
 		if got, want := b.capability(p, "DynamicPorts"), "Assumed: 49152-65535 is assumed (OS default): "; !strings.HasPrefix(got, want) || !strings.Contains(got, why) {
 			t.Errorf("%s: the capability is %q, want %s… %s", fault, got, want, why)
 		}
-		if !slices.ContainsFunc(p.Status.Unseen, func(u v1alpha1.Unseen) bool { return u.What == "dynamic ports" && strings.Contains(u.Why, why) }) {
-			t.Errorf("%s: unseen are %+v", fault, p.Status.Unseen)
+		if !slices.ContainsFunc(p.Status.Unobserved, func(u v1alpha1.Unobserved) bool { return u.Item == "dynamic ports" && strings.Contains(u.Reason, why) }) {
+			t.Errorf("%s: unseen are %+v", fault, p.Status.Unobserved)
 		}
 	}
 	b.write("netsh/fault", "empty")

@@ -55,12 +55,12 @@ func (g *drawing) conntrack(c *v1alpha1.Conntrack) {
 
 // unseen is what could not be read: silence would look like 0.
 func (g *drawing) unseen(s *v1alpha1.PortPressureStatus) {
-	if len(s.Unseen) == 0 {
+	if len(s.Unobserved) == 0 {
 		return
 	}
 	g.Line()
 	g.Line(Bold("Not seen"))
-	for _, u := range s.Unseen {
-		g.Wrap("  ", u.What+": "+u.Why)
+	for _, u := range s.Unobserved {
+		g.Wrap("  ", u.Item+": "+u.Reason)
 	}
 }

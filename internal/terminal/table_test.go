@@ -92,13 +92,13 @@ func TestTableGolden(t *testing.T) {
 				Name: "sockdiag", Exactness: v1alpha1.UpperBound,
 				Message: "portwalk could not open: missing capabilities: BPF, PERFMON; sock_diag can't tell which ports bind() took",
 			}
-			s.Unseen = []v1alpha1.Unseen{
-				{What: "networks of 312 processes", Why: "reading /proc/PID/ns/net of other users needs the capability SYS_PTRACE:\npermission denied"},
-				{What: "failed connects", Why: "needs portwalk"},
+			s.Unobserved = []v1alpha1.Unobserved{
+				{Item: "networks of 312 processes", Reason: "reading /proc/PID/ns/net of other users needs the capability SYS_PTRACE:\npermission denied"},
+				{Item: "failed connects", Reason: "needs portwalk"},
 			}
 		}), Options{}},
 		"nothing": {v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: "node-7"}, Status: v1alpha1.PortPressureStatus{
-			Unseen: []v1alpha1.Unseen{{What: "networks", Why: "permission denied"}},
+			Unobserved: []v1alpha1.Unobserved{{Item: "networks", Reason: "permission denied"}},
 		}}, Options{}},
 		"all-pools": {node(func(s *v1alpha1.PortPressureStatus) {
 			a, b := connect("10.0.0.9", 443, 120, v1alpha1.States{Established: 100}), connect("10.0.0.9", 443, 10, v1alpha1.States{TimeWait: 10})
@@ -219,7 +219,7 @@ func hostile(s string) v1alpha1.PortPressure {
 			n.Pools = append(n.Pools, v1alpha1.Pool{Destination: s, Port: n.Pools[0].Port, Source: "x"})
 		}
 		st.Failures[0].Network, st.Failures[0].Reason, st.Failures[0].Destination = s, s, s
-		st.Unseen = []v1alpha1.Unseen{{What: s, Why: s}}
+		st.Unobserved = []v1alpha1.Unobserved{{Item: s, Reason: s}}
 	})
 }
 

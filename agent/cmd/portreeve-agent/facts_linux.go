@@ -41,10 +41,10 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 	}
 	host := sample.Host()
 	if host == nil || host.Inode != ownNetwork(proc) {
-		f.Unseen = fromAfar(f, host)
+		f.Unobserved = fromAfar(f, host)
 		return
 	}
-	f.Unseen = unseen
+	f.Unobserved = unseen
 	f.TCP.TimeWaitOverflow, f.TCP.ListenOverflows = c.TimeWaitOverflow, c.ListenOverflows
 	if c.Conntrack == nil {
 		return
@@ -59,16 +59,16 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 // fromAfar takes what a sample knows of the machine's own network, and says what it
 // doesn't. Connection tracking that is in use and whose entries nobody can count is
 // no Conntrack: its drops stay in the sample.
-func fromAfar(f *assess.Facts, host *socket.Network) []socket.Unseen {
+func fromAfar(f *assess.Facts, host *socket.Network) []socket.Unobserved {
 	const why = "shown in the node's own network namespace only, and the agent runs in another"
 	if host == nil || host.Counters == nil {
-		return []socket.Unseen{{What: "conntrack, TIME_WAIT and listen overflows", Why: why}}
+		return []socket.Unobserved{{Item: "conntrack, TIME_WAIT and listen overflows", Reason: why}}
 	}
 	f.TCP.TimeWaitOverflow, f.TCP.ListenOverflows = &host.Counters.TimeWaitOverflow, &host.Counters.ListenOverflows
 	if host.Counters.Conntrack == nil {
 		return nil
 	}
-	return []socket.Unseen{{What: "conntrack entries", Why: why}}
+	return []socket.Unobserved{{Item: "conntrack entries", Reason: why}}
 }
 
 // ownNetwork is the inode of the agent's network namespace, 0 where it can't be told.

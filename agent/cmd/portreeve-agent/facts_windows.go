@@ -48,7 +48,7 @@ func configuredTimeWait() time.Duration {
 func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 	unseen := func(what string, err error) {
 		if err != nil {
-			f.Unseen = append(f.Unseen, socket.Unseen{What: what, Why: err.Error()})
+			f.Unobserved = append(f.Unobserved, socket.Unobserved{Item: what, Reason: err.Error()})
 		}
 	}
 	// The range is netsh's: MaxUserPort is not what widens it on Windows that we run on.

@@ -93,13 +93,13 @@ func TestOnlyTheEntriesOfConntrackAreUnseenFromElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	var about []string
-	for _, u := range p.Status.Unseen {
-		if strings.Contains(u.What, "conntrack") || strings.Contains(u.What, "overflows") {
-			about = append(about, u.What)
+	for _, u := range p.Status.Unobserved {
+		if strings.Contains(u.Item, "conntrack") || strings.Contains(u.Item, "overflows") {
+			about = append(about, u.Item)
 		}
 	}
 	if p.Status.Conntrack != nil || len(about) > 1 || len(about) == 1 && about[0] != "conntrack entries" {
-		t.Errorf("conntrack %+v, unseen %v", p.Status.Conntrack, p.Status.Unseen)
+		t.Errorf("conntrack %+v, unseen %v", p.Status.Conntrack, p.Status.Unobserved)
 	}
 }
 

@@ -87,7 +87,7 @@ func (r *restorer) print(list []v1alpha1.SettingStatus) error {
 	w := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "KEY\tSTATE\tORIGINAL\tSTANDS\tMESSAGE")
 	for _, s := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Key, s.State, valueOf(s.Original), valueOf(s.Have), s.Message)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Key, s.State, valueOf(s.Original), valueOf(s.Current), s.Message)
 	}
 	return w.Flush()
 }

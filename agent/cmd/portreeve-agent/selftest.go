@@ -90,8 +90,8 @@ func (t *selfTester) print(r selftest.Report) error {
 	for _, c := range r.Capabilities {
 		line(string(c.State), c.Name, c.Message)
 	}
-	for _, u := range r.Unseen {
-		line("not seen", u.What, u.Why)
+	for _, u := range r.Unobserved {
+		line("not seen", u.Item, u.Reason)
 	}
 	page.Wrap("", "-o json has more, and is what to send.")
 	_, err := io.WriteString(t.stdout, page.String())

@@ -153,7 +153,7 @@ func (n *tunedNode) status() v1alpha1.SettingStatus {
 		var p v1alpha1.PortPressure
 		n.must(n.api.Get().Resource("portpressures").Name("node-a").Do(ctx).Into(&p))
 		for _, s := range p.Status.Settings {
-			if s.PodsHeld != nil && *s.PodsHeld == 1 {
+			if s.PodsApplied != nil && *s.PodsApplied == 1 {
 				return s
 			}
 		}
@@ -175,7 +175,7 @@ func TestTuningInsideAPodFromTheAPIToTheKernel(t *testing.T) {
 	end := n.start()
 	n.want(inPods("100"))
 	n.until("100")
-	if s := n.status(); s.State != v1alpha1.SettingApplied || *s.Original != "60" || *s.Have != "100" {
+	if s := n.status(); s.State != v1alpha1.SettingApplied || *s.Original != "60" || *s.Current != "100" {
 		t.Errorf("the status is %+v", s)
 	}
 	var took []time.Duration

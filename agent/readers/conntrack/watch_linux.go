@@ -60,14 +60,14 @@ func (w *Watch) Add(s *socket.Sample) {
 	own := ownNetwork(s, w.Proc)
 	if own == nil {
 		if w.Always {
-			s.Unseen = append(s.Unseen, socket.Unseen{What: what, Why: whyNotSampled})
+			s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: what, Reason: whyNotSampled})
 		}
 		return
 	}
 	if node := nodeNetwork(s); node != nil && node != own {
 		w.node.see(insertFailed(node), s.Taken)
 		if w.Always || w.node.pulled(s.Taken) {
-			s.Unseen = append(s.Unseen, socket.Unseen{What: whatNode, Why: whyElsewhere})
+			s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: whatNode, Reason: whyElsewhere})
 		}
 	}
 	entries, inUse := w.entries()
@@ -99,13 +99,13 @@ func (w *Watch) read(s *socket.Sample, own *socket.Network, failing bool) {
 	}
 	if err != nil {
 		w.pools = nil
-		s.Unseen = append(s.Unseen, socket.Unseen{What: what, Why: why(err)})
+		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: what, Reason: why(err)})
 		return
 	}
 	w.pools = t.listed(w.evicts, failing)
 	own.SNAT = slices.Clone(w.pools)
 	if t.left > 0 {
-		s.Unseen = append(s.Unseen, socket.Unseen{What: what, Why: whyMany})
+		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: what, Reason: whyMany})
 	}
 }
 

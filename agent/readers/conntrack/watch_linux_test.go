@@ -42,15 +42,15 @@ func TestAPoolThatFailsIsReadAndFullWithoutBeingAskedFor(t *testing.T) {
 	}
 	w := newWatch(t, Options{})
 	now := time.Now()
-	if got := look(t, w, s.router, now); got.Networks[0].SNAT != nil || got.Unseen != nil {
+	if got := look(t, w, s.router, now); got.Networks[0].SNAT != nil || got.Unobserved != nil {
 		t.Fatalf("read before anything failed: %+v", got)
 	}
 	s.fails(to)
 	now = now.Add(10 * time.Second)
 	got := look(t, w, s.router, now)
 	want := []socket.SNATPool{tcpPool(translated, serverAt, 80, 100, 100, tcpstate.Established)}
-	if d := diff(want, got.Networks[0].SNAT); d != "" || got.Unseen != nil {
-		t.Fatalf("unseen %v (-want +got):\n%s", got.Unseen, d)
+	if d := diff(want, got.Networks[0].SNAT); d != "" || got.Unobserved != nil {
+		t.Fatalf("unseen %v (-want +got):\n%s", got.Unobserved, d)
 	}
 	if p, ok := got.Tightest(); !ok || p.Kind != socket.SNAT || p.UsedPercent() != 100 {
 		t.Errorf("the tightest pool is %v at %d %%", p.Kind, p.UsedPercent())
@@ -112,18 +112,18 @@ func TestAnAgentInAnotherNetworkSaysWhatIsMissing(t *testing.T) {
 		return s
 	}
 	says := func(s socket.Sample) bool {
-		return len(s.Unseen) == 1 && s.Unseen[0].What == whatNode && strings.Contains(s.Unseen[0].Why, "hostNetwork and NET_ADMIN")
+		return len(s.Unobserved) == 1 && s.Unobserved[0].Item == whatNode && strings.Contains(s.Unobserved[0].Reason, "hostNetwork and NET_ADMIN")
 	}
 	now := time.Now()
 	w := newWatch(t, Options{})
-	if s := sample(w, 7, now); s.Unseen != nil {
-		t.Errorf("nothing asked for, nothing fails: %v", s.Unseen)
+	if s := sample(w, 7, now); s.Unobserved != nil {
+		t.Errorf("nothing asked for, nothing fails: %v", s.Unobserved)
 	}
 	if s := sample(w, 8, now.Add(time.Second)); !says(s) {
-		t.Errorf("insert_failed has risen: %v", s.Unseen)
+		t.Errorf("insert_failed has risen: %v", s.Unobserved)
 	}
 	if s := sample(newWatch(t, Options{Always: true}), 7, now); !says(s) {
-		t.Errorf("asked for: %v", s.Unseen)
+		t.Errorf("asked for: %v", s.Unobserved)
 	}
 }
 
@@ -133,8 +133,8 @@ func TestANetworkThatWasNotReadIsUnseen(t *testing.T) {
 		s := socket.Sample{Networks: []socket.Network{{Inode: 1}}}
 		w := newWatch(t, Options{Always: always})
 		n.Do(func() { w.Add(&s) })
-		if len(s.Unseen) != want {
-			t.Errorf("always %v: %v", always, s.Unseen)
+		if len(s.Unobserved) != want {
+			t.Errorf("always %v: %v", always, s.Unobserved)
 		}
 	}
 }
@@ -151,7 +151,7 @@ func TestConntrackThatIsNotInUseIsNotAsked(t *testing.T) {
 	s.Networks = []socket.Network{{Inode: n.Inode()}}
 	w.Proc = proc // has no sys/net/netfilter
 	n.Do(func() { w.Add(&s) })
-	if s.Networks[0].SNAT != nil || s.Unseen != nil || s.Cost != 0 {
+	if s.Networks[0].SNAT != nil || s.Unobserved != nil || s.Cost != 0 {
 		t.Errorf("%+v", s)
 	}
 }

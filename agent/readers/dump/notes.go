@@ -60,11 +60,11 @@ func (n *notes) word(text []byte, as tcpstate.State) {
 }
 
 // unseen is what the dump doesn't show, or not surely.
-func (r *reader) unseen(s tally.Seen) []socket.Unseen {
-	var list []socket.Unseen
+func (r *reader) unseen(s tally.Seen) []socket.Unobserved {
+	var list []socket.Unobserved
 	note := func(that bool, what, format string, args ...any) {
 		if that {
-			list = append(list, socket.Unseen{What: what, Why: fmt.Sprintf(format, args...)})
+			list = append(list, socket.Unobserved{Item: what, Reason: fmt.Sprintf(format, args...)})
 		}
 	}
 	note(r.notes.unreadLines > 0, fmt.Sprintf("%d of %d lines", r.notes.unreadLines, r.lines), "%s", r.notes.first())

@@ -204,10 +204,10 @@ func (r *reader) dump() Dump {
 		Lines: r.lines, Rows: r.rows, Unread: r.notes.unreadLines,
 	}
 	d.Sample = socket.Sample{
-		Taken:    r.options.Taken,
-		Reader:   socket.Reader{Name: ReaderName, Exactness: exactness(r.system), Message: r.message()},
-		Networks: []socket.Network{n},
-		Unseen:   r.unseen(seen),
+		Taken:      r.options.Taken,
+		Reader:     socket.Reader{Name: ReaderName, Exactness: exactness(r.system), Message: r.message()},
+		Networks:   []socket.Network{n},
+		Unobserved: r.unseen(seen),
 	}
 	if p, ok := d.Sample.Tightest(); ok {
 		d.Sample.Look = r.holders.look(p, r.tally)

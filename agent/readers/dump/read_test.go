@@ -230,12 +230,12 @@ func TestWhatADumpDoesNotShowIsSaid(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := read(t, test.text)
-			for _, u := range d.Sample.Unseen {
-				if u.What == test.what && strings.Contains(u.Why, test.why) {
+			for _, u := range d.Sample.Unobserved {
+				if u.Item == test.what && strings.Contains(u.Reason, test.why) {
 					return
 				}
 			}
-			t.Errorf("not said: %+v", d.Sample.Unseen)
+			t.Errorf("not said: %+v", d.Sample.Unobserved)
 		})
 	}
 }
@@ -245,8 +245,8 @@ func TestACompleteDumpHasNothingUnseen(t *testing.T) {
   TCP 0.0.0.0:443 0.0.0.0:0 LISTENING 4
   TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
   UDP 0.0.0.0:500 *:* 8`)
-	if len(d.Sample.Unseen) > 0 {
-		t.Errorf("%+v", d.Sample.Unseen)
+	if len(d.Sample.Unobserved) > 0 {
+		t.Errorf("%+v", d.Sample.Unobserved)
 	}
 }
 

@@ -10,11 +10,11 @@ func (p *portConfig) capabilities() []socket.Capability {
 	dynamic := socket.Capability{Name: "DynamicPorts", State: socket.Verified, Message: "netsh"}
 	excluded := socket.Capability{Name: "ExcludedPorts", State: socket.Verified, Message: "netsh"}
 	for _, u := range p.unseen {
-		switch u.What {
+		switch u.Item {
 		case missDynamic:
-			dynamic.State, dynamic.Message = socket.Supposed, u.Why
+			dynamic.State, dynamic.Message = socket.Supposed, u.Reason
 		case missExcluded:
-			excluded.State, excluded.Message = socket.Unsupported, u.Why
+			excluded.State, excluded.Message = socket.Unsupported, u.Reason
 		}
 	}
 	return []socket.Capability{dynamic, excluded}

@@ -52,7 +52,7 @@ func (c *compartments) add(s *socket.Sample, p *portConfig, id uint32) (cost tim
 		return nil
 	})
 	if err != nil {
-		s.Unseen = append(s.Unseen, socket.Unseen{What: name, Why: err.Error()})
+		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: name, Reason: err.Error()})
 		return cost
 	}
 	for _, n := range c.node.networks() {

@@ -118,17 +118,17 @@ func (n *node) ranges() (list []socket.DynamicRange) {
 }
 
 // unseen is what the tables didn't tell.
-func (n *node) unseen() []socket.Unseen {
-	var list []socket.Unseen
+func (n *node) unseen() []socket.Unobserved {
+	var list []socket.Unobserved
 	left := n.tallies[0].Seen().Left
 	if n.tallies[1] != nil {
 		left += n.tallies[1].Seen().Left
 	}
 	if left > 0 {
-		list = append(list, socket.Unseen{What: "small destinations", Why: fmt.Sprintf("more than %d of them: the smallest, with %d sockets, are left out", tally.MaxDestinations, left)})
+		list = append(list, socket.Unobserved{Item: "small destinations", Reason: fmt.Sprintf("more than %d of them: the smallest, with %d sockets, are left out", tally.MaxDestinations, left)})
 	}
 	if n.odd > 0 {
-		list = append(list, socket.Unseen{What: "states", Why: fmt.Sprintf("%d sockets are in a state that is not known, and count as established", n.odd)})
+		list = append(list, socket.Unobserved{Item: "states", Reason: fmt.Sprintf("%d sockets are in a state that is not known, and count as established", n.odd)})
 	}
 	return list
 }

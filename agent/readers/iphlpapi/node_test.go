@@ -197,7 +197,7 @@ func TestWhoHoldsThePortsOfUDP(t *testing.T) {
 func TestSocketsInUnknownStatesAreSaid(t *testing.T) {
 	m := (&made{kind: tcp4}).pair(addr("10.0.0.5:50000"), addr("10.0.0.9:80"), 77, 1)
 	n, networks := sum(t, same(thousand), m)
-	want := []socket.Unseen{{What: "states", Why: "1 sockets are in a state that is not known, and count as established"}}
+	want := []socket.Unobserved{{Item: "states", Reason: "1 sockets are in a state that is not known, and count as established"}}
 	if diff := cmp.Diff(want, n.unseen()); diff != "" || networks[0].Held != 1 {
 		t.Errorf("held %d, -want +got\n%s", networks[0].Held, diff)
 	}

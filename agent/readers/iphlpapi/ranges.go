@@ -16,7 +16,7 @@ import (
 type portConfig struct {
 	ranges   [2][2]dynamic // by family (index) and socket.Protocol
 	excluded []socket.ExcludedPorts
-	unseen   []socket.Unseen
+	unseen   []socket.Unobserved
 }
 
 // dynamic is one of the four ranges.
@@ -100,11 +100,11 @@ const (
 // miss notes what could not be read, the first reason of each.
 func (p *portConfig) miss(what string, why error) {
 	for _, u := range p.unseen {
-		if u.What == what {
+		if u.Item == what {
 			return
 		}
 	}
-	p.unseen = append(p.unseen, socket.Unseen{What: what, Why: strings.Join(strings.Fields(why.Error()), " ")})
+	p.unseen = append(p.unseen, socket.Unobserved{Item: what, Reason: strings.Join(strings.Fields(why.Error()), " ")})
 }
 
 // apart says that IPv4 and IPv6 have ranges of their own.

@@ -116,7 +116,7 @@ func TestWithoutNetshTheRegistryTellsAndThenTheDocuments(t *testing.T) {
 			if d.Range.String() != test.want || d.Source != test.source || d.Excluded != nil || d.FreeBlocks != nil {
 				t.Errorf("got %+v", d)
 			}
-			want := []socket.Unseen{{What: missDynamic, Why: test.why}, {What: missExcluded, Why: `netsh int ipv4 show excludedportrange protocol=tcp: exit status 1: "Zugriff verweigert"`}}
+			want := []socket.Unobserved{{Item: missDynamic, Reason: test.why}, {Item: missExcluded, Reason: `netsh int ipv4 show excludedportrange protocol=tcp: exit status 1: "Zugriff verweigert"`}}
 			if diff := cmp.Diff(want, p.unseen); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}

@@ -134,10 +134,10 @@ func (r *Reader) Sample(_ context.Context, req socket.Request) (socket.Sample, e
 		return s, err
 	}
 	s.Networks = r.node.networks()
-	s.Unseen = append(s.Unseen, append(r.node.unseen(), p.unseen...)...)
+	s.Unobserved = append(s.Unobserved, append(r.node.unseen(), p.unseen...)...)
 	s.Windows = &socket.Windows{Ranges: r.node.ranges(), Excluded: p.excluded, AutoReuse: r.autoReuse.ports}
 	if a := r.autoReuse.ports; a != nil {
-		s.Unseen = append(s.Unseen, socket.Unseen{What: "auto-reuse range", Why: fmt.Sprintf("connect() draws from %v there: these pools are not shown", *a)})
+		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "auto-reuse range", Reason: fmt.Sprintf("connect() draws from %v there: these pools are not shown", *a)})
 	}
 	s.Capabilities = append(p.capabilities(), tables, r.autoReuse.capability(), readAllStatistics(s.Windows), boundTable())
 	if t, ok := s.Tightest(); ok && req.LookPercent > 0 && t.UsedPercent() >= req.LookPercent {
@@ -169,7 +169,7 @@ func (r *Reader) readTables(s *socket.Sample) (socket.Capability, error) {
 		default:
 			c.Message = "without IPv6: " + err.Error()
 			if !notSupported(err) {
-				s.Unseen = append(s.Unseen, socket.Unseen{What: t.String(), Why: err.Error()})
+				s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: t.String(), Reason: err.Error()})
 			}
 		}
 		most = max(most, len(rows))

@@ -50,7 +50,7 @@ type Conntrack struct{ Entries, Max uint64 }
 
 // Read reads the counters through the procfs at proc, and names what it could
 // not read and why.
-func Read(proc string) (Counters, []socket.Unseen) {
+func Read(proc string) (Counters, []socket.Unobserved) {
 	r := reading{proc: proc, files: map[string][]byte{}}
 	var c Counters
 	if count, limit := r.sysctl("net/netfilter/nf_conntrack_count", "conntrack entries"),
@@ -84,7 +84,7 @@ func Read(proc string) (Counters, []socket.Unseen) {
 type reading struct {
 	proc   string
 	files  map[string][]byte
-	unseen []socket.Unseen
+	unseen []socket.Unobserved
 }
 
 func (r *reading) file(path string) ([]byte, error) {
@@ -127,7 +127,7 @@ func read[T any](r *reading, file, what string, parse func([]byte) (T, error)) *
 		}
 		err = fmt.Errorf("%s: %w", path, err)
 	}
-	r.unseen = append(r.unseen, socket.Unseen{What: what, Why: why(file, err)})
+	r.unseen = append(r.unseen, socket.Unobserved{Item: what, Reason: why(file, err)})
 	return nil
 }
 

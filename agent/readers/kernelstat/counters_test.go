@@ -60,18 +60,18 @@ func TestWhatIsNotThereIsUnseenAndNeverZero(t *testing.T) {
 		return "open " + filepath.Join(proc, file) + ": no such file or directory" + hint
 	}
 	const hostNetwork = ": only shown in the node's own network namespace: needs hostNetwork"
-	want := []socket.Unseen{
-		{What: "conntrack limit", Why: at("sys/net/netfilter/nf_conntrack_max", ": nf_conntrack is not loaded")},
-		{What: "conntrack drops", Why: at("self/net/stat/nf_conntrack",
+	want := []socket.Unobserved{
+		{Item: "conntrack limit", Reason: at("sys/net/netfilter/nf_conntrack_max", ": nf_conntrack is not loaded")},
+		{Item: "conntrack drops", Reason: at("self/net/stat/nf_conntrack",
 			": nf_conntrack is not loaded, or built without CONFIG_NF_CONNTRACK_PROCFS")},
-		{What: "TCPTimeWaitOverflow", Why: at("self/net/netstat", "")},
-		{What: "ListenOverflows", Why: at("self/net/netstat", "")},
-		{What: "ListenDrops", Why: at("self/net/netstat", "")},
-		{What: "TCP orphans", Why: proc + "/self/net/sockstat: TCP orphan: not in this kernel's file"},
-		{What: "TCP memory", Why: proc + "/self/net/sockstat: TCP mem: not in this kernel's file"},
-		{What: "TCP orphan limit", Why: at("sys/net/ipv4/tcp_max_orphans", hostNetwork)},
-		{What: "TCP memory limits", Why: at("sys/net/ipv4/tcp_mem", hostNetwork)},
-		{What: "open files", Why: at("sys/fs/file-nr", "")},
+		{Item: "TCPTimeWaitOverflow", Reason: at("self/net/netstat", "")},
+		{Item: "ListenOverflows", Reason: at("self/net/netstat", "")},
+		{Item: "ListenDrops", Reason: at("self/net/netstat", "")},
+		{Item: "TCP orphans", Reason: proc + "/self/net/sockstat: TCP orphan: not in this kernel's file"},
+		{Item: "TCP memory", Reason: proc + "/self/net/sockstat: TCP mem: not in this kernel's file"},
+		{Item: "TCP orphan limit", Reason: at("sys/net/ipv4/tcp_max_orphans", hostNetwork)},
+		{Item: "TCP memory limits", Reason: at("sys/net/ipv4/tcp_mem", hostNetwork)},
+		{Item: "open files", Reason: at("sys/fs/file-nr", "")},
 	}
 	if diff := cmp.Diff(want, unseen); diff != "" {
 		t.Error(diff)

@@ -48,7 +48,7 @@ func NewFinder(proc, netns string) (*Finder, error) {
 // Find lists the namespaces by inode, and what it was not allowed to see. What
 // vanishes meanwhile is left out. Processes are read once, when they are new in
 // their namespace.
-func (f *Finder) Find() ([]Namespace, []socket.Unseen, error) {
+func (f *Finder) Find() ([]Namespace, []socket.Unobserved, error) {
 	own, err := inode(filepath.Join(f.proc, "self/ns/net"))
 	if err != nil {
 		return nil, nil, err
@@ -59,8 +59,8 @@ func (f *Finder) Find() ([]Namespace, []socket.Unseen, error) {
 	}
 	host, ok := f.host(own)
 	if !ok {
-		unseen = append(unseen, socket.Unseen{What: "the node's other network namespaces",
-			Why: "PID 1 in " + f.proc + " is not the node's: needs hostPID"})
+		unseen = append(unseen, socket.Unobserved{Item: "the node's other network namespaces",
+			Reason: "PID 1 in " + f.proc + " is not the node's: needs hostPID"})
 	}
 	found := make([]Namespace, 0, len(pids))
 	known := make(map[uint64]map[int]Process, len(pids))
@@ -81,7 +81,7 @@ func (f *Finder) Find() ([]Namespace, []socket.Unseen, error) {
 }
 
 // processes groups the PIDs by network namespace.
-func (f *Finder) processes(own uint64) (map[uint64][]int, []socket.Unseen, error) {
+func (f *Finder) processes(own uint64) (map[uint64][]int, []socket.Unobserved, error) {
 	names, err := readNames(f.proc)
 	if err != nil {
 		return nil, nil, err
@@ -112,9 +112,9 @@ func (f *Finder) processes(own uint64) (map[uint64][]int, []socket.Unseen, error
 	if denied == 0 {
 		return pids, nil, nil
 	}
-	return pids, []socket.Unseen{{
-		What: fmt.Sprintf("the network namespaces of %d processes", denied),
-		Why:  fmt.Sprintf("%v: needs SYS_PTRACE", example),
+	return pids, []socket.Unobserved{{
+		Item:   fmt.Sprintf("the network namespaces of %d processes", denied),
+		Reason: fmt.Sprintf("%v: needs SYS_PTRACE", example),
 	}}, nil
 }
 
@@ -169,11 +169,11 @@ func (f *Finder) process(pid int) (Process, bool) {
 }
 
 // files adds the namespaces that only a file in the netns folder names.
-func (f *Finder) files(found []Namespace) ([]Namespace, []socket.Unseen) {
+func (f *Finder) files(found []Namespace) ([]Namespace, []socket.Unobserved) {
 	names, err := readNames(f.netns)
 	if err != nil {
 		if errors.Is(err, fs.ErrPermission) {
-			return found, []socket.Unseen{{What: "the namespaces in " + f.netns, Why: err.Error()}}
+			return found, []socket.Unobserved{{Item: "the namespaces in " + f.netns, Reason: err.Error()}}
 		}
 		return found, nil
 	}

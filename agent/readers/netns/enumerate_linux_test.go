@@ -50,7 +50,7 @@ func (p procfs) add(pid int, comm, cgroup string, with int) {
 	p.must(os.WriteFile(filepath.Join(dir, "stat"), []byte(fmt.Sprint(pid, " ", line)), 0o644))
 }
 
-func (p procfs) find(f *Finder) (map[string]socket.Owner, []socket.Unseen) {
+func (p procfs) find(f *Finder) (map[string]socket.Owner, []socket.Unobserved) {
 	p.t.Helper()
 	found, unseen, err := f.Find()
 	p.must(err)
@@ -142,7 +142,7 @@ func TestFind(t *testing.T) {
 			}
 			var what []string
 			for _, u := range unseen {
-				what = append(what, u.What)
+				what = append(what, u.Item)
 			}
 			if diff := cmp.Diff(test.unseen, what, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)

@@ -74,7 +74,7 @@ func BenchmarkLook(b *testing.B) {
 			start := threadTime()
 			for b.Loop() {
 				if err := r.lookAt(b.Context(), &s, p, 1000); err != nil || s.Look == nil {
-					b.Fatal(err, s.Unseen)
+					b.Fatal(err, s.Unobserved)
 				}
 			}
 			b.ReportMetric((threadTime()-start).Seconds()*1e3/float64(b.N), "cpu-ms")

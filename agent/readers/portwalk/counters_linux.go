@@ -16,7 +16,7 @@ import (
 // counting is what is known of where the kernel keeps each namespace's counters.
 type counting struct {
 	at     walkCounters
-	unseen []socket.Unseen
+	unseen []socket.Unobserved
 	// asked says that the module's own types were asked for.
 	asked bool
 }
@@ -36,10 +36,10 @@ const (
 func locate(kernel *btf.Spec) *counting {
 	c := &counting{}
 	if err := c.findCPUs(); err != nil {
-		return &counting{asked: true, unseen: []socket.Unseen{{What: "overflows and conntrack drops", Why: err.Error()}}}
+		return &counting{asked: true, unseen: []socket.Unobserved{{Item: "overflows and conntrack drops", Reason: err.Error()}}}
 	}
 	if err := c.locateMIB(); err != nil {
-		c.unseen = append(c.unseen, socket.Unseen{What: "TIME_WAIT and listen overflows", Why: err.Error()})
+		c.unseen = append(c.unseen, socket.Unobserved{Item: "TIME_WAIT and listen overflows", Reason: err.Error()})
 	}
 	if err := c.locateConntrack(kernel); err != nil {
 		if spec, err := btf.LoadKernelModuleSpec(conntrackModule); err == nil {
@@ -109,7 +109,7 @@ func (c *counting) conntrack() bool {
 		err = fmt.Errorf("the kernel's module %s has no BTF", conntrackModule)
 	}
 	if err != nil {
-		c.unseen = append(c.unseen, socket.Unseen{What: "conntrack drops", Why: err.Error()})
+		c.unseen = append(c.unseen, socket.Unobserved{Item: "conntrack drops", Reason: err.Error()})
 	}
 	return err == nil
 }

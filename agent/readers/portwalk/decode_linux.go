@@ -147,7 +147,7 @@ func hertz(ns, jiffies uint64) uint64 {
 }
 
 // verdict says how exact the sample is, and what it could not see.
-func verdict(t *walkTally, o Options, failsLost uint32) (socket.Reader, []socket.Unseen) {
+func verdict(t *walkTally, o Options, failsLost uint32) (socket.Reader, []socket.Unobserved) {
 	rd := socket.Reader{Name: "portwalk", Exactness: socket.Exact}
 	if t.Unsettled > 0 {
 		rd.Exactness = socket.Approximate
@@ -157,11 +157,11 @@ func verdict(t *walkTally, o Options, failsLost uint32) (socket.Reader, []socket
 		// Namespaces that were made after the list was read: next time.
 		rd.Message = join(rd.Message, fmt.Sprintf("%d sockets of namespaces that appeared meanwhile are left out", t.Strangers))
 	}
-	var un []socket.Unseen
+	var un []socket.Unobserved
 	lost := func(n uint32, what, why string) {
 		if n > 0 {
 			rd.Exactness = socket.Approximate
-			un = append(un, socket.Unseen{What: what, Why: fmt.Sprintf(why, n)})
+			un = append(un, socket.Unobserved{Item: what, Reason: fmt.Sprintf(why, n)})
 		}
 	}
 	lost(t.NetsLost, "network namespaces", "%d more than the table holds (4096)")
@@ -170,20 +170,20 @@ func verdict(t *walkTally, o Options, failsLost uint32) (socket.Reader, []socket
 	lost(t.Capped, "sockets", "%d hash chains are longer than 4096")
 	lost(t.OddStates, "sockets", "%d are in a state that this version does not know")
 	if t.TasksLost+t.TasksCut > 0 {
-		un = append(un, socket.Unseen{What: "owners", Why: fmt.Sprintf("%d processes did not fit the table of processes", t.TasksLost)})
+		un = append(un, socket.Unobserved{Item: "owners", Reason: fmt.Sprintf("%d processes did not fit the table of processes", t.TasksLost)})
 	}
 	if failsLost+t.FailsLost > 0 {
-		un = append(un, socket.Unseen{What: "failed connects", Why: fmt.Sprintf("%d to destinations past the limit of 1024", failsLost+t.FailsLost)})
+		un = append(un, socket.Unobserved{Item: "failed connects", Reason: fmt.Sprintf("%d to destinations past the limit of 1024", failsLost+t.FailsLost)})
 	}
 	if !o.Failures {
-		un = append(un, socket.Unseen{What: "failed connects", Why: "counted only while watching"})
+		un = append(un, socket.Unobserved{Item: "failed connects", Reason: "counted only while watching"})
 	}
 	return rd, un
 }
 
 // inVRFs are ports whose bind buckets belong to a layer 3 master device: each has
 // pools of its own, which are not counted.
-func inVRFs(recs []walkNetRec) []socket.Unseen {
+func inVRFs(recs []walkNetRec) []socket.Unobserved {
 	ports := 0
 	for i := range recs {
 		ports += int(recs[i].L3mdev)
@@ -191,7 +191,7 @@ func inVRFs(recs []walkNetRec) []socket.Unseen {
 	if ports == 0 {
 		return nil
 	}
-	return []socket.Unseen{{What: "VRFs", Why: fmt.Sprintf("%d ports are bound in VRFs, which have pools of their own", ports)}}
+	return []socket.Unobserved{{Item: "VRFs", Reason: fmt.Sprintf("%d ports are bound in VRFs, which have pools of their own", ports)}}
 }
 
 func join(a, b string) string {

@@ -106,7 +106,7 @@ func TestNothingThatWasLostIsSilent(t *testing.T) {
 			if r.Exactness != c.exactness {
 				t.Errorf("%s, want %s", r.Exactness, c.exactness)
 			}
-			if c.unseen == "" && len(un) > 0 || c.unseen != "" && (len(un) != 1 || un[0].What != c.unseen) {
+			if c.unseen == "" && len(un) > 0 || c.unseen != "" && (len(un) != 1 || un[0].Item != c.unseen) {
 				t.Errorf("unseen %v, want %q", un, c.unseen)
 			}
 		})
@@ -117,7 +117,7 @@ func TestPortsInVRFsAreUnseen(t *testing.T) {
 	if got := inVRFs([]walkNetRec{{}, {}}); got != nil {
 		t.Errorf("without a VRF: %v", got)
 	}
-	want := []socket.Unseen{{What: "VRFs", Why: "5 ports are bound in VRFs, which have pools of their own"}}
+	want := []socket.Unobserved{{Item: "VRFs", Reason: "5 ports are bound in VRFs, which have pools of their own"}}
 	if diff := cmp.Diff(want, inVRFs([]walkNetRec{{L3mdev: 2}, {L3mdev: 3}})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -42,11 +42,11 @@ func (r *Reader) lookAt(ctx context.Context, s *socket.Sample, p socket.Pool, hz
 	l := request(p, rec)
 	l.SilentAfter = uint32(uint64(r.limits.silentAfter) * hz / uint64(time.Second))
 	if err := r.walkLook(ctx, &l, rec); err != nil {
-		s.Unseen = append(s.Unseen, socket.Unseen{What: "who holds the tightest pool", Why: err.Error()})
+		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "who holds the tightest pool", Reason: err.Error()})
 		return ctx.Err()
 	}
 	s.Look = looked(p, &l, hz)
-	s.Unseen = append(s.Unseen, overlooked(&l, hz, r.limits.files)...)
+	s.Unobserved = append(s.Unobserved, overlooked(&l, hz, r.limits.files)...)
 	return nil
 }
 
@@ -194,13 +194,13 @@ func heldOnce(p socket.Pool, l *walkLook) int {
 }
 
 // overlooked is what the look could not see.
-func overlooked(l *walkLook, hz uint64, files uint32) []socket.Unseen {
-	var un []socket.Unseen
+func overlooked(l *walkLook, hz uint64, files uint32) []socket.Unobserved {
+	var un []socket.Unobserved
 	if l.More != 0 {
-		un = append(un, socket.Unseen{What: "holders of ports", Why: fmt.Sprintf("more than %d files are open: those of some processes were not looked at", files)})
+		un = append(un, socket.Unobserved{Item: "holders of ports", Reason: fmt.Sprintf("more than %d files are open: those of some processes were not looked at", files)})
 	}
 	if hz == 0 && l.Udp == 0 {
-		un = append(un, socket.Unseen{What: "silent connections", Why: "the kernel's clock rate (CONFIG_HZ) can't be told"})
+		un = append(un, socket.Unobserved{Item: "silent connections", Reason: "the kernel's clock rate (CONFIG_HZ) can't be told"})
 	}
 	return un
 }

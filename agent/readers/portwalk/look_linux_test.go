@@ -35,14 +35,14 @@ func to(dst netip.AddrPort) func(socket.Pool) bool {
 func udp(p socket.Pool) bool { return p.Protocol == socket.UDP }
 
 // look takes a sample and looks at the pool of n that is asked for.
-func look(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.Look, []socket.Unseen) {
+func look(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.Look, []socket.Unobserved) {
 	t.Helper()
 	s := sample(t, r)
 	var tally walkTally
 	if err := r.objs.Tally.Get(&tally); err != nil {
 		t.Fatal(err)
 	}
-	before := len(s.Unseen)
+	before := len(s.Unobserved)
 	for p := range find(&s, n.Inode()).Pools() {
 		if !is(p) {
 			continue
@@ -51,9 +51,9 @@ func look(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (
 			t.Fatal(err)
 		}
 		if !s.Look.Of(p) {
-			t.Fatalf("unseen %v: %+v is no look at %+v", s.Unseen, s.Look, p)
+			t.Fatalf("unseen %v: %+v is no look at %+v", s.Unobserved, s.Look, p)
 		}
-		return s.Look, s.Unseen[before:]
+		return s.Look, s.Unobserved[before:]
 	}
 	t.Fatal("no such pool")
 	return nil, nil
@@ -271,7 +271,7 @@ func TestALookThatIsCutShortSaysSo(t *testing.T) {
 	r.limits.files, r.limits.run = 20, 10
 	n := hundred(t)
 	connect(t, n, 60, home, server)
-	if _, got := look(t, r, n, to(server)); len(got) != 1 || got[0].What != "holders of ports" {
+	if _, got := look(t, r, n, to(server)); len(got) != 1 || got[0].Item != "holders of ports" {
 		t.Errorf("unseen %v", got)
 	}
 	// The next sample is as any other.

@@ -189,8 +189,8 @@ func (r *Reader) sample(ctx context.Context, req socket.Request) (socket.Sample,
 	if tally.TcpMem[2] > 0 {
 		s.TCPMemoryLimits = &tally.TcpMem
 	}
-	s.Reader, s.Unseen = verdict(&tally, r.opts, r.failsLost)
-	s.Unseen = slices.Concat(s.Unseen, inVRFs(nets), r.counting.unseen)
+	s.Reader, s.Unobserved = verdict(&tally, r.opts, r.failsLost)
+	s.Unobserved = slices.Concat(s.Unobserved, inVRFs(nets), r.counting.unseen)
 	return s, tally, r.notice(nets)
 }
 

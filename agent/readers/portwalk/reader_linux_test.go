@@ -147,21 +147,21 @@ func TestAFullMapIsReportedAndThenGrown(t *testing.T) {
 	r := open(t, Options{Destinations: 16, MaxDestinations: 16})
 	s := sample(t, r)
 	if s.Reader.Exactness != socket.Approximate || !unseen(&s, "destinations") {
-		t.Errorf("a full map: %+v, unseen %v", s.Reader, s.Unseen)
+		t.Errorf("a full map: %+v, unseen %v", s.Reader, s.Unobserved)
 	}
 	r = open(t, Options{Destinations: 16})
 	for range 2 {
 		s = sample(t, r)
 		got := find(&s, n.Inode())
 		if s.Reader.Exactness != socket.Exact || unseen(&s, "destinations") || len(got.Destinations) != 64 {
-			t.Errorf("after growing: %+v, unseen %v, %d destinations", s.Reader, s.Unseen, len(got.Destinations))
+			t.Errorf("after growing: %+v, unseen %v, %d destinations", s.Reader, s.Unobserved, len(got.Destinations))
 		}
 	}
 }
 
 func unseen(s *socket.Sample, what string) bool {
-	for _, u := range s.Unseen {
-		if u.What == what {
+	for _, u := range s.Unobserved {
+		if u.Item == what {
 			return true
 		}
 	}

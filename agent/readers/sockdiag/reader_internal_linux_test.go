@@ -29,7 +29,7 @@ func TestABrokenDescriptorIsUnseenOnceAndOpenedAnew(t *testing.T) {
 	}
 	before := sample()
 	if len(before.Networks) != 1 {
-		t.Fatalf("%d networks, want 1: %v", len(before.Networks), before.Unseen)
+		t.Fatalf("%d networks, want 1: %v", len(before.Networks), before.Unobserved)
 	}
 	for _, s := range r.open {
 		if err := unix.Close(s.netlink); err != nil {
@@ -38,13 +38,13 @@ func TestABrokenDescriptorIsUnseenOnceAndOpenedAnew(t *testing.T) {
 		s.netlink = -1
 	}
 	broken := sample()
-	want := append(before.Unseen, socket.Unseen{
-		What: fmt.Sprintf("net:[%d]", before.Networks[0].Inode), Why: "send a netlink request: bad file descriptor"})
-	if diff := cmp.Diff(want, broken.Unseen); diff != "" || len(broken.Networks) != 0 {
+	want := append(before.Unobserved, socket.Unobserved{
+		Item: fmt.Sprintf("net:[%d]", before.Networks[0].Inode), Reason: "send a netlink request: bad file descriptor"})
+	if diff := cmp.Diff(want, broken.Unobserved); diff != "" || len(broken.Networks) != 0 {
 		t.Errorf("%d networks, want 0\n%s", len(broken.Networks), diff)
 	}
 	after := sample()
-	if diff := cmp.Diff(before.Unseen, after.Unseen); diff != "" || len(after.Networks) != 1 {
+	if diff := cmp.Diff(before.Unobserved, after.Unobserved); diff != "" || len(after.Networks) != 1 {
 		t.Errorf("%d networks, want 1\n%s", len(after.Networks), diff)
 	}
 }
@@ -55,9 +55,9 @@ func TestReasonsAreToldOnceEachAndAreBounded(t *testing.T) {
 		r.add(netns.Namespace{Inode: uint64(1 + i)}, fmt.Errorf("setns to net:[%d]: %w", 1+i, unix.EPERM))
 	}
 	r.add(netns.Namespace{Inode: 4}, fmt.Errorf("open: %w", unix.EMFILE))
-	want := []socket.Unseen{
-		{What: "3 network namespaces, one of them net:[1]", Why: "can't enter them: needs SYS_ADMIN and SYS_PTRACE"},
-		{What: "net:[4]", Why: "too many open files: raise the limit (ulimit -n)"},
+	want := []socket.Unobserved{
+		{Item: "3 network namespaces, one of them net:[1]", Reason: "can't enter them: needs SYS_ADMIN and SYS_PTRACE"},
+		{Item: "net:[4]", Reason: "too many open files: raise the limit (ulimit -n)"},
 	}
 	if diff := cmp.Diff(want, r.unseen()); diff != "" {
 		t.Error(diff)
@@ -69,7 +69,7 @@ func TestReasonsAreToldOnceEachAndAreBounded(t *testing.T) {
 	if len(got) != maxReasons {
 		t.Fatalf("%d lines, want %d", len(got), maxReasons)
 	}
-	last := socket.Unseen{What: "15 network namespaces, one of them net:[15]", Why: "various reasons, the last one: reason 19"}
+	last := socket.Unobserved{Item: "15 network namespaces, one of them net:[15]", Reason: "various reasons, the last one: reason 19"}
 	if diff := cmp.Diff(last, got[maxReasons-1]); diff != "" {
 		t.Error(diff)
 	}

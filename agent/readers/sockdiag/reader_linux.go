@@ -83,7 +83,7 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		found, unseen = ownOnly(found)
 	}
 	r.forget(found)
-	out := socket.Sample{Taken: time.Now(), Reader: spoken, Unseen: append(unseen, failuresUnseen)}
+	out := socket.Sample{Taken: time.Now(), Reader: spoken, Unobserved: append(unseen, failuresUnseen)}
 	var missed reasons
 	for _, n := range found {
 		if err := ctx.Err(); err != nil {
@@ -101,16 +101,16 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 			out.Reader.Exactness, out.Reader.Message = socket.Approximate, messageInterrupted
 		}
 		if r.tally.left > 0 && network.Detailed {
-			out.Unseen = append(out.Unseen, socket.Unseen{
-				What: fmt.Sprintf("the destinations of %d sockets in net:[%d]", r.tally.left, n.Inode),
-				Why:  fmt.Sprintf("the reader keeps at most %d destinations of a namespace", maxDestinations),
+			out.Unobserved = append(out.Unobserved, socket.Unobserved{
+				Item:   fmt.Sprintf("the destinations of %d sockets in net:[%d]", r.tally.left, n.Inode),
+				Reason: fmt.Sprintf("the reader keeps at most %d destinations of a namespace", maxDestinations),
 			})
 		}
 		out.Networks = append(out.Networks, network)
 	}
-	out.Unseen = append(out.Unseen, missed.unseen()...)
+	out.Unobserved = append(out.Unobserved, missed.unseen()...)
 	if p, ok := out.Tightest(); ok && req.LookPercent > 0 && p.UsedPercent() >= req.LookPercent {
-		out.Unseen = append(out.Unseen, lookUnseen)
+		out.Unobserved = append(out.Unobserved, lookUnseen)
 	}
 	out.Cost = threadTime() - start + r.away
 	return out, nil
@@ -124,8 +124,8 @@ var (
 	}
 	messageInterrupted = "the socket tables changed while they were read: a few sockets may be missing or counted twice"
 
-	failuresUnseen = socket.Unseen{What: "failed connects", Why: "sockdiag can't see them: needs the reader portwalk"}
-	lookUnseen     = socket.Unseen{What: "who holds the tightest pool", Why: "sockdiag takes no closer look: needs the reader portwalk"}
+	failuresUnseen = socket.Unobserved{Item: "failed connects", Reason: "sockdiag can't see them: needs the reader portwalk"}
+	lookUnseen     = socket.Unobserved{Item: "who holds the tightest pool", Reason: "sockdiag takes no closer look: needs the reader portwalk"}
 )
 
 // network reads one namespace.
@@ -226,11 +226,11 @@ func (r *Reader) forget(found []netns.Namespace) {
 	}
 }
 
-func ownOnly(found []netns.Namespace) ([]netns.Namespace, []socket.Unseen) {
+func ownOnly(found []netns.Namespace) ([]netns.Namespace, []socket.Unobserved) {
 	for _, n := range found {
 		if n.Own {
-			return []netns.Namespace{n}, []socket.Unseen{{
-				What: "other network namespaces", Why: "the reader was asked to keep to its own"}}
+			return []netns.Namespace{n}, []socket.Unobserved{{
+				Item: "other network namespaces", Reason: "the reader was asked to keep to its own"}}
 		}
 	}
 	return nil, nil

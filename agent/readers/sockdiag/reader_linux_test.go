@@ -68,7 +68,7 @@ func (s *space) read(gate int) socket.Network {
 			return n
 		}
 	}
-	s.t.Fatalf("net:[%d] is not among %d networks; unseen %v", s.Inode(), len(sample.Networks), sample.Unseen)
+	s.t.Fatalf("net:[%d] is not among %d networks; unseen %v", s.Inode(), len(sample.Networks), sample.Unobserved)
 	return socket.Network{}
 }
 
@@ -305,7 +305,7 @@ func TestANamespaceThatVanishesIsLetGo(t *testing.T) {
 	}
 	sample := s.sample(0)
 	if got := len(sample.Networks); got != without || descriptors(t) != before {
-		t.Errorf("%d networks, want %d; %d descriptors, want %d; unseen %v", got, without, descriptors(t), before, sample.Unseen)
+		t.Errorf("%d networks, want %d; %d descriptors, want %d; unseen %v", got, without, descriptors(t), before, sample.Unobserved)
 	}
 }
 
@@ -327,8 +327,8 @@ func TestASampleSaysWhoSpokeAndWhatItCost(t *testing.T) {
 	if sample.Cost <= 0 || sample.Cost > time.Minute || sample.Taken.IsZero() {
 		t.Errorf("cost %v, taken %v", sample.Cost, sample.Taken)
 	}
-	if sample.Failures != nil || !mentions(sample.Unseen, "failed connects") {
-		t.Errorf("failures %v, unseen %v", sample.Failures, sample.Unseen)
+	if sample.Failures != nil || !mentions(sample.Unobserved, "failed connects") {
+		t.Errorf("failures %v, unseen %v", sample.Failures, sample.Unobserved)
 	}
 	n := s.read(0)
 	var want uint64
@@ -348,9 +348,9 @@ func TestASampleSaysWhoSpokeAndWhatItCost(t *testing.T) {
 	}
 }
 
-func mentions(unseen []socket.Unseen, what string) bool {
+func mentions(unseen []socket.Unobserved, what string) bool {
 	for _, u := range unseen {
-		if strings.Contains(u.What, what) && u.Why != "" {
+		if strings.Contains(u.Item, what) && u.Reason != "" {
 			return true
 		}
 	}
@@ -377,8 +377,8 @@ func TestOwnOnly(t *testing.T) {
 	}
 	defer r.Close()
 	sample, err := r.Sample(context.Background(), socket.Request{})
-	if err != nil || len(sample.Networks) != 1 || !mentions(sample.Unseen, "other network namespaces") {
-		t.Errorf("%v, %d networks, unseen %v", err, len(sample.Networks), sample.Unseen)
+	if err != nil || len(sample.Networks) != 1 || !mentions(sample.Unobserved, "other network namespaces") {
+		t.Errorf("%v, %d networks, unseen %v", err, len(sample.Networks), sample.Unobserved)
 	}
 }
 
@@ -394,8 +394,8 @@ func TestTheCloserLookIsUnseenWhereItIsAskedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := mentions(sample.Unseen, "who holds the tightest pool"); got != want {
-			t.Errorf("asked at %d %%: unseen %v", percent, sample.Unseen)
+		if got := mentions(sample.Unobserved, "who holds the tightest pool"); got != want {
+			t.Errorf("asked at %d %%: unseen %v", percent, sample.Unobserved)
 		}
 	}
 }
@@ -432,7 +432,7 @@ func TestWithoutPrivileges(t *testing.T) {
 	if len(sample.Networks) != 1 || !sample.Networks[0].Detailed || sample.Networks[0].Settings.Range.Len() == 0 {
 		t.Errorf("%+v, want the own namespace", sample.Networks)
 	}
-	if !mentions(sample.Unseen, "processes") {
-		t.Errorf("unseen %v, want why other processes' namespaces are not there", sample.Unseen)
+	if !mentions(sample.Unobserved, "processes") {
+		t.Errorf("unseen %v, want why other processes' namespaces are not there", sample.Unobserved)
 	}
 }

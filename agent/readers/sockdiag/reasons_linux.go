@@ -45,14 +45,14 @@ func (r *reasons) add(n netns.Namespace, err error) {
 	(*r)[i].count++
 }
 
-func (r reasons) unseen() []socket.Unseen {
-	out := make([]socket.Unseen, 0, len(r))
+func (r reasons) unseen() []socket.Unobserved {
+	out := make([]socket.Unobserved, 0, len(r))
 	for _, x := range r {
 		what := fmt.Sprintf("net:[%d]", x.sample)
 		if x.count > 1 {
 			what = fmt.Sprintf("%d network namespaces, one of them %s", x.count, what)
 		}
-		out = append(out, socket.Unseen{What: what, Why: x.why})
+		out = append(out, socket.Unobserved{Item: what, Reason: x.why})
 	}
 	return out
 }

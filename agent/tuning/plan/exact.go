@@ -164,7 +164,7 @@ func (b *builder) released(s *v1alpha1.Setting, message string) *item {
 		}
 	}
 	it := b.say(s, v1alpha1.SettingReleased, message)
-	it.status.Want, it.done, it.message = nil, v1alpha1.SettingReleased, message
+	it.status.Desired, it.done, it.message = nil, v1alpha1.SettingReleased, message
 	return it
 }
 

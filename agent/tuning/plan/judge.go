@@ -136,11 +136,11 @@ func (b *builder) entry(key string) (Entry, bool) {
 // say sets a status that does not depend on what is written.
 func (b *builder) say(s *v1alpha1.Setting, state v1alpha1.SettingState, message string) *item {
 	b.items = append(b.items, item{status: v1alpha1.SettingStatus{
-		ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: shown(s.Value), State: state, Message: message,
+		ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: shown(s.Value), State: state, Message: message,
 	}})
 	it := &b.items[len(b.items)-1]
 	if now, read := b.Current[s.Key]; read && now.Err == nil {
-		it.status.Have = shown(now.Value)
+		it.status.Current = shown(now.Value)
 	}
 	if e, ok := b.entry(s.Key); ok {
 		it.status.Original = shown(e.Original)
@@ -171,7 +171,7 @@ func (b *builder) hold() {
 			it := b.say(&v1alpha1.Setting{ID: key, Key: key, Scope: b.scope(), Value: e.Wrote[0]}, v1alpha1.SettingApplied,
 				"held on as it is: nobody has said yet what is wanted")
 			if key == b.pools().list {
-				it.status.Want = it.status.Have
+				it.status.Desired = it.status.Current
 			}
 		}
 	}

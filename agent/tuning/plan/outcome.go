@@ -54,7 +54,7 @@ func (w Write) done(is settings.Setting, have string) bool {
 func (p *Plan) read(key, have string) {
 	for i := range p.items {
 		if it := &p.items[i]; it.status.Key == key && it.status.State != v1alpha1.SettingRefused {
-			it.status.Have = shown(have)
+			it.status.Current = shown(have)
 		}
 	}
 }

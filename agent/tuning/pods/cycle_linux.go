@@ -217,7 +217,7 @@ func (c *cycle) statuses(settings []v1alpha1.Setting) []v1alpha1.SettingStatus {
 	for id := range c.counts {
 		if key, ok := strings.CutSuffix(id, givenBack); ok {
 			s := c.counts.status(&v1alpha1.Setting{ID: id, Key: key, Scope: v1alpha1.ScopePods})
-			s.Want, s.PodsHeld, s.PodsRefused = nil, nil, nil
+			s.Desired, s.PodsApplied, s.PodsRefused = nil, nil, nil
 			back = append(back, s)
 		}
 	}

@@ -334,8 +334,8 @@ func (a *agent) status(id string) v1alpha1.SettingStatus {
 
 // held is in how many pods a key is held.
 func (a *agent) held(key string) int32 {
-	if s := a.status(key + "@pods"); s.PodsHeld != nil {
-		return *s.PodsHeld
+	if s := a.status(key + "@pods"); s.PodsApplied != nil {
+		return *s.PodsApplied
 	}
 	return 0
 }

@@ -118,7 +118,7 @@ func everywhere(settings []v1alpha1.Setting, state v1alpha1.SettingState, why st
 	list := make([]v1alpha1.SettingStatus, 0, len(settings))
 	for i := range settings {
 		s := &settings[i]
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value, State: state, Message: clip(why)})
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: state, Message: clip(why)})
 	}
 	return list
 }

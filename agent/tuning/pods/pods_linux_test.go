@@ -41,7 +41,7 @@ func TestSettingsAreHeldInPodsAndGivenBack(t *testing.T) {
 	if got := db.read(fin); got != was {
 		t.Errorf("a pod that is not selected has %s, not %s", got, was)
 	}
-	if s := a.status(fin + "@pods"); *s.PodsHeld != 1 || *s.PodsRefused != 0 || *s.Original != was || *s.Have != "17" {
+	if s := a.status(fin + "@pods"); *s.PodsApplied != 1 || *s.PodsRefused != 0 || *s.Original != was || *s.Current != "17" {
 		t.Errorf("its status is %+v", s)
 	}
 
@@ -106,7 +106,7 @@ func TestWhatAPodCannotHaveIsRefusedAndTheRestIsHeld(t *testing.T) {
 		t.Errorf("nf_conntrack_max in pods is %+v", s)
 	}
 	s := a.status(fin + "@pods")
-	if s.State != v1alpha1.SettingApplied || *s.PodsHeld != 1 || *s.PodsRefused != 1 ||
+	if s.State != v1alpha1.SettingApplied || *s.PodsApplied != 1 || *s.PodsRefused != 1 ||
 		s.Message != "refused in shop/own: the pod sets it itself (securityContext.sysctls), and that stays" {
 		t.Errorf("%s: %s", s.State, s.Message)
 	}

@@ -71,17 +71,17 @@ var worst = []v1alpha1.SettingState{
 
 // status is what s has come to, over all pods that it selects.
 func (t tally) status(s *v1alpha1.Setting) v1alpha1.SettingStatus {
-	st := v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: &s.Value,
-		State: v1alpha1.SettingApplied, PodsHeld: new(int32), PodsRefused: new(int32)}
+	st := v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value,
+		State: v1alpha1.SettingApplied, PodsApplied: new(int32), PodsRefused: new(int32)}
 	c := t[s.ID]
 	if c == nil {
 		st.Message = "no pod on this node is selected"
 		return st
 	}
-	*st.PodsHeld, *st.PodsRefused = c.held, c.refused
+	*st.PodsApplied, *st.PodsRefused = c.held, c.refused
 	if i := slices.IndexFunc(worst, func(state v1alpha1.SettingState) bool { return c.by[state] != nil }); i >= 0 {
 		st.State = worst[i]
-		st.Have, st.Original = c.by[st.State].status.Have, c.by[st.State].status.Original
+		st.Current, st.Original = c.by[st.State].status.Current, c.by[st.State].status.Original
 	}
 	st.Message = c.message(st.State)
 	return st

@@ -48,7 +48,7 @@ func TestWhatManyPodsComeTo(t *testing.T) {
 		counts.miss("shop/b", &s)
 		counts.miss("shop/a", &s)
 		want := "no network namespace for 2 pods, such as shop/a: the pod starts, or its runtime keeps none in the agent's --netns-root"
-		if got := counts.status(&s); got.State != applied || got.Message != want || *got.PodsHeld != 0 {
+		if got := counts.status(&s); got.State != applied || got.Message != want || *got.PodsApplied != 0 {
 			t.Errorf("%s: %s", got.State, got.Message)
 		}
 	})
@@ -60,7 +60,7 @@ func TestWhatManyPodsComeTo(t *testing.T) {
 				counts.note(p.pod, v1alpha1.SettingStatus{ID: s.ID, State: p.state, Message: p.message})
 			}
 			got := counts.status(&s)
-			if diff := cmp.Diff(test.want, out{got.State, *got.PodsHeld, *got.PodsRefused, got.Message}); diff != "" {
+			if diff := cmp.Diff(test.want, out{got.State, *got.PodsApplied, *got.PodsRefused, got.Message}); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -137,8 +137,8 @@ func TestAWatchCompletesASample(t *testing.T) {
 			h[1].Process != "System" || h[2] != (socket.Holder{PID: 0x7ffffff0}) || h[3] != (socket.Holder{}) {
 			t.Errorf("%+v", h)
 		}
-		if len(s.Capabilities) == 0 || (s.Failures == nil) != (len(s.Unseen) == 1) {
-			t.Errorf("%+v, failures %v, unseen %v", s.Capabilities, s.Failures, s.Unseen)
+		if len(s.Capabilities) == 0 || (s.Failures == nil) != (len(s.Unobserved) == 1) {
+			t.Errorf("%+v, failures %v, unseen %v", s.Capabilities, s.Failures, s.Unobserved)
 		}
 	}
 }

@@ -56,7 +56,7 @@ const (
 func (w *Watch) failures(s *socket.Sample) {
 	failures, err := w.read()
 	if err != nil {
-		s.Unseen = append(s.Unseen, socket.Unseen{What: "events of ports that ran out", Why: err.Error()})
+		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "events of ports that ran out", Reason: err.Error()})
 		s.Capabilities = append(s.Capabilities, socket.Capability{Name: capEventLog, State: socket.Unsupported, Message: err.Error()})
 		return
 	}

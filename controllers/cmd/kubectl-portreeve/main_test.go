@@ -116,7 +116,7 @@ func scene(t *testing.T) (*testenv.Env, string) {
 		ID: "a", Key: "net.ipv4.tcp_tw_reuse", Value: "1", Scope: v1alpha1.ScopeHost, From: v1alpha1.SettingSource{Name: "gateways", Generation: 1},
 	}}}
 	tuned := short(70, "shop", "checkout")
-	tuned.Settings = []v1alpha1.SettingStatus{{ID: "a", Key: "net.ipv4.tcp_tw_reuse", Want: new("1"), State: v1alpha1.SettingFailed, Message: "read-only file system"}}
+	tuned.Settings = []v1alpha1.SettingStatus{{ID: "a", Key: "net.ipv4.tcp_tw_reuse", Desired: new("1"), State: v1alpha1.SettingFailed, Message: "read-only file system"}}
 	write(t, env, "node-a", v1alpha1.PortPressureSpec{}, short(3, "", ""))
 	write(t, env, "node-b", settings, tuned)
 	write(t, env, "node-c", v1alpha1.PortPressureSpec{}, short(55, "staging", "checkout"))

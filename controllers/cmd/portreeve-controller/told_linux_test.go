@@ -65,7 +65,7 @@ func (p *program) reports(node string, level v1alpha1.Level, towards string) {
 		"tightest":{"summary":"shop/api → %[3]s:5432","destination":%[3]q,"port":5432,"used":90,"capacity":100,"holder":{"namespace":"shop","pod":"api","process":"api-server"}},
 		"conditions":[{"type":"PortsAvailable","status":"False","reason":"Critical","message":"m","lastTransitionTime":%[1]q,"observedGeneration":1},
 			{"type":"LeakSuspected","status":"False","reason":"NoLeak","message":"none","lastTransitionTime":%[1]q},
-			{"type":"ConntrackAvailable","status":"False","reason":"TableTight","message":"95 of 100 entries","lastTransitionTime":%[1]q}],
+			{"type":"ConntrackAvailable","status":"False","reason":"TableNearlyFull","message":"95 of 100 entries","lastTransitionTime":%[1]q}],
 		"failures":[{"network":"shop/api","reason":"EADDRNOTAVAIL","count":9,"lastAt":"2020-01-01T00:00:00Z"},
 			{"network":"shop/web","destination":%[3]q,"port":80,"reason":"EADDRNOTAVAIL","count":3,"lastAt":%[1]q}]}}]`, now, level, towards)
 	obj := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: node}}
@@ -178,7 +178,7 @@ func (p *program) storm(towards string) {
 		p.Errorf("%d Events stand for them, want %d at most: %q", len(said), most, said)
 	}
 	lease := &coordinationv1.Lease{}
-	if err := p.env.Client.Get(p.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.StormLease}, lease); err != nil {
+	if err := p.env.Client.Get(p.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.EventSuppressionLease}, lease); err != nil {
 		p.Errorf("agents can't see the storm: %v", err)
 	} else if held := time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second; time.Since(lease.Spec.RenewTime.Time) > held {
 		p.Errorf("the storm was held until %v after %v", held, lease.Spec.RenewTime)

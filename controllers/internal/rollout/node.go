@@ -40,7 +40,7 @@ func (n *Node) report(id string) v1alpha1.SettingStatus {
 			return n.Status.Settings[i]
 		}
 	}
-	if out := n.Status.SettingsLeftOut; out != nil {
+	if out := n.Status.OmittedSettings; out != nil {
 		return v1alpha1.SettingStatus{ID: id, State: v1alpha1.SettingApplied, LastTransitionTime: out.LastTransitionTime}
 	}
 	return v1alpha1.SettingStatus{ID: id, State: v1alpha1.SettingPending} // not spoken of yet

@@ -250,6 +250,6 @@ func silentOf(n rollout.Node) rollout.Node {
 }
 
 func leftOut(n rollout.Node) rollout.Node {
-	n.Status.SettingsLeftOut = &v1alpha1.SettingsLeftOut{Count: 1, LastTransitionTime: n.Status.Settings[0].LastTransitionTime}
+	n.Status.OmittedSettings = &v1alpha1.OmittedSettings{Count: 1, LastTransitionTime: n.Status.Settings[0].LastTransitionTime}
 	return silentOf(n)
 }

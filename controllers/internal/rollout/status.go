@@ -92,7 +92,7 @@ func (c *course) conditions(v *verdict, s *v1alpha1.NodeTuningStatus) []metav1.C
 	n := s.Counts
 	bad := c.bad()
 	ready := v.phase == v1alpha1.RolloutComplete && bad == 0
-	moving := v.phase == v1alpha1.RolloutCanary || v.phase == v1alpha1.RolloutSoaking || v.phase == v1alpha1.RolloutRolling || v.phase == v1alpha1.RolloutReleased
+	moving := v.phase == v1alpha1.RolloutCanary || v.phase == v1alpha1.RolloutSoaking || v.phase == v1alpha1.RolloutRolling || v.phase == v1alpha1.RolloutReleasing
 	stopped := v.phase == v1alpha1.RolloutReverted || v.phase == v1alpha1.RolloutPaused && !c.Tuning.Spec.Rollout.Paused
 	degraded := condition(v1alpha1.ConditionDegraded, bad > 0 || stopped, reasonNotAll, reasonAsWanted, v.reason)
 	if bad > 0 && !stopped {

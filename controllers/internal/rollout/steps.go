@@ -32,7 +32,7 @@ func releasing(c *course) (*verdict, bool) {
 		}
 	}
 	return &verdict{
-		phase: v1alpha1.RolloutReleased, reason: nodes(left) + " to be given back" + c.silent(),
+		phase: v1alpha1.RolloutReleasing, reason: nodes(left) + " to be given back" + c.silent(),
 		change: c.next(c.pending, len(c.pending)),
 	}, true
 }
@@ -192,7 +192,7 @@ func restarting(c *course) (*verdict, bool) {
 	case len(silent) > 0:
 		return stand(v1alpha1.RolloutRolling, "waiting for the silent agents of "+some(silent))
 	case len(waiting) > 0:
-		return stand(v1alpha1.RolloutRestart, "to be restarted: "+some(waiting))
+		return stand(v1alpha1.RolloutAwaitingRestart, "to be restarted: "+some(waiting))
 	}
 	return stand(v1alpha1.RolloutComplete, "")
 }

@@ -135,8 +135,8 @@ func summary(p *v1alpha1.PortPressure) string {
 		return s.Tightest.Summary
 	case s.ObservedAt == nil:
 		return "its agent has never reported"
-	case len(s.Unseen) > 0:
-		return s.Unseen[0].What + ": " + s.Unseen[0].Why
+	case len(s.Unobserved) > 0:
+		return s.Unobserved[0].Item + ": " + s.Unobserved[0].Reason
 	}
 	return ""
 }

@@ -53,7 +53,7 @@ func narrow(p pod) v1alpha1.PortPressure {
 	}
 	s.Networks = slices.DeleteFunc(s.Networks, func(n v1alpha1.Network) bool { return n.Network != p.name })
 	s.Failures = slices.DeleteFunc(s.Failures, func(f v1alpha1.Failure) bool { return f.Network != p.name })
-	s.Unseen = slices.DeleteFunc(s.Unseen, func(u v1alpha1.Unseen) bool { return u.What != p.name })
+	s.Unobserved = slices.DeleteFunc(s.Unobserved, func(u v1alpha1.Unobserved) bool { return u.Item != p.name })
 	s.States, s.UDP, s.Conntrack, s.NetworkCount, s.Windows, s.Capabilities = nil, nil, nil, nil, nil, nil
 	if l := s.LastPressure; l != nil && !strings.HasPrefix(l.Summary, p.name+" ") {
 		s.LastPressure = nil

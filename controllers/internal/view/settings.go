@@ -19,7 +19,7 @@ func writeSettings(g *terminal.Page, p *v1alpha1.PortPressure) {
 	g.Line()
 	g.Line(terminal.Bold("Settings"))
 	for _, r := range rows {
-		g.Line(terminal.Plain("  "+r.Key+" = "+deref(r.Want, "(as it was)")+"  "), state(r.State))
+		g.Line(terminal.Plain("  "+r.Key+" = "+deref(r.Desired, "(as it was)")+"  "), state(r.State))
 		if note := r.note(); note != "" {
 			g.Wrap("    ", note)
 		}
@@ -50,10 +50,10 @@ func settingsOf(p *v1alpha1.PortPressure, from string) (rows []setting) {
 			continue
 		}
 		status, ok := known[s.ID]
-		if !ok || status.Want == nil || *status.Want != s.Value {
+		if !ok || status.Desired == nil || *status.Desired != s.Value {
 			status = v1alpha1.SettingStatus{
-				ID: s.ID, Key: s.Key, Scope: string(s.Scope), Want: new(s.Value), State: v1alpha1.SettingPending,
-				Message: "the agent has not said anything about it yet", Have: status.Have, Original: status.Original,
+				ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: new(s.Value), State: v1alpha1.SettingPending,
+				Message: "the agent has not said anything about it yet", Current: status.Current, Original: status.Original,
 			}
 		}
 		rows = append(rows, setting{status, s.From.Name, s.From.Generation})
@@ -69,16 +69,16 @@ func settingsOf(p *v1alpha1.PortPressure, from string) (rows []setting) {
 // note is what stands beside a setting.
 func (s setting) note() string {
 	var parts []string
-	if s.Have != nil && (s.Want == nil || !s.same(*s.Have, *s.Want)) {
-		parts = append(parts, "is "+cmp.Or(*s.Have, "empty"))
+	if s.Current != nil && (s.Desired == nil || !s.same(*s.Current, *s.Desired)) {
+		parts = append(parts, "is "+cmp.Or(*s.Current, "empty"))
 	}
-	if s.Original != nil && (s.Have == nil || !s.same(*s.Original, *s.Have)) {
+	if s.Original != nil && (s.Current == nil || !s.same(*s.Original, *s.Current)) {
 		parts = append(parts, "was "+cmp.Or(*s.Original, "empty"))
 	}
 	if s.Scope == string(v1alpha1.ScopePods) {
 		text := "in pods"
-		if s.PodsHeld != nil {
-			text += fmt.Sprintf(": held in %d", *s.PodsHeld)
+		if s.PodsApplied != nil {
+			text += fmt.Sprintf(": held in %d", *s.PodsApplied)
 		}
 		if s.PodsRefused != nil && *s.PodsRefused > 0 {
 			text += fmt.Sprintf(", refused for %d", *s.PodsRefused)

@@ -206,7 +206,7 @@ func spoil(p *v1alpha1.PortPressure, evil string) {
 		p.Status.Networks[i].Network, p.Status.Networks[i].Pod = evil, evil
 	}
 	for i := range p.Status.Settings {
-		p.Status.Settings[i].Message, p.Status.Settings[i].Have, p.Status.Settings[i].Key = evil, &evil, evil
+		p.Status.Settings[i].Message, p.Status.Settings[i].Current, p.Status.Settings[i].Key = evil, &evil, evil
 	}
 	if p.Labels != nil {
 		p.Labels[v1alpha1.LabelAgent] = evil

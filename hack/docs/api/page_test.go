@@ -59,7 +59,7 @@ func TestNoMarkersAndNoConstantsOfOtherKinds(t *testing.T) {
 			}
 		}
 	}
-	if strings.Contains(pageOf(t, "NodeTuning"), "portreeve.io/told") || strings.Contains(pageOf(t, "PortPressure"), "portreeve.io/release") {
+	if strings.Contains(pageOf(t, "NodeTuning"), "portreeve.io/last-notified") || strings.Contains(pageOf(t, "PortPressure"), "portreeve.io/release") {
 		t.Error("a constant is on the page of another kind")
 	}
 }
