@@ -85,7 +85,8 @@ var pure = map[string]purity{
 	"agent/windows/winsys/memory.go":         {},
 	"agent/windows/winsys/process.go":        {},
 	"agent/windows/winsys/version.go":        {},
-	"internal/terminal":                      {},
+	"internal/pressuretext":                  {},
+	"internal/terminal":                      {allow: []string{"golang.org/x/text/width"}}, // tables of Unicode
 	"internal/ports":                         {},
 	"internal/tcpstate":                      {},
 	"internal/text":                          {},

@@ -7,17 +7,17 @@ func TestUTF8Locale(t *testing.T) {
 		env  map[string]string
 		want bool
 	}{
-		"Nothing is set, which is the POSIX locale": {nil, false},
-		"LANG says so":            {map[string]string{"LANG": "de_DE.UTF-8"}, true},
-		"It is spelt in any way":  {map[string]string{"LANG": "en_GB.utf8"}, true},
-		"LC_ALL goes before LANG": {map[string]string{"LANG": "C.UTF-8", "LC_ALL": "C"}, false},
-		"LC_CTYPE in between":     {map[string]string{"LANG": "C", "LC_CTYPE": "C.UTF-8"}, true},
-		"An empty one is not set": {map[string]string{"LC_ALL": "", "LANG": "C.UTF-8"}, true},
-		"Another character set":   {map[string]string{"LANG": "ru_RU.KOI8-R"}, false},
+		"Nothing set means the POSIX locale": {nil, false},
+		"LANG is UTF-8":                      {map[string]string{"LANG": "de_DE.UTF-8"}, true},
+		"Another spelling of UTF-8":          {map[string]string{"LANG": "en_GB.utf8"}, true},
+		"LC_ALL overrides LANG":              {map[string]string{"LANG": "C.UTF-8", "LC_ALL": "C"}, false},
+		"LC_CTYPE overrides LANG":            {map[string]string{"LANG": "C", "LC_CTYPE": "C.UTF-8"}, true},
+		"An empty variable is unset":         {map[string]string{"LC_ALL": "", "LANG": "C.UTF-8"}, true},
+		"Another character set":              {map[string]string{"LANG": "ru_RU.KOI8-R"}, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := UTF8(func(k string) string { return test.env[k] }); got != test.want {
+			if got := IsUTF8Locale(func(k string) string { return test.env[k] }); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
@@ -39,7 +39,7 @@ func TestRedraw(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := Redraw(test.frame, test.height, test.first); got != test.want {
+			if got := RedrawScreen(test.frame, test.height, test.first); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
