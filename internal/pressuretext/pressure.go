@@ -93,7 +93,7 @@ func formatExactness(e v1alpha1.Exactness) string {
 // and the time of the report.
 func (w *pressureWriter) writePlatform(name string, s *v1alpha1.PortPressureStatus) {
 	parts := []string{name}
-	if system := strings.TrimSpace(s.Platform.OS + " " + s.Platform.Kernel + s.Platform.Build); system != "" {
+	if system := FormatPlatform(s.Platform); system != "" {
 		parts = append(parts, system)
 	}
 	if s.NetworkCount != nil {
@@ -103,6 +103,11 @@ func (w *pressureWriter) writePlatform(name string, s *v1alpha1.PortPressureStat
 		parts = append(parts, s.ObservedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
 	w.WriteLine(terminal.Dim(strings.Join(parts, " · ")))
+}
+
+// FormatPlatform returns the operating system and its version.
+func FormatPlatform(p v1alpha1.Platform) string {
+	return strings.TrimSpace(p.OS + " " + p.Kernel + p.Build)
 }
 
 func formatExhaustion(seconds int64) string {

@@ -18,7 +18,7 @@ import (
 
 const podName = "pod/3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"
 
-func connect(addr string, port int32, used int32, states v1alpha1.States) v1alpha1.Pool {
+func newConnectPool(addr string, port int32, used int32, states v1alpha1.States) v1alpha1.Pool {
 	return v1alpha1.Pool{
 		Protocol: v1alpha1.ProtocolTCP, Family: v1alpha1.FamilyIPv4, Kind: v1alpha1.PoolConnect,
 		Source: "10.0.0.4", Destination: addr, Port: port, Used: used, Capacity: 28228,
@@ -26,9 +26,9 @@ func connect(addr string, port int32, used int32, states v1alpha1.States) v1alph
 	}
 }
 
-func node(change func(*v1alpha1.PortPressureStatus)) v1alpha1.PortPressure {
+func newPressure(change func(*v1alpha1.PortPressureStatus)) v1alpha1.PortPressure {
 	p := v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: "node-7"}}
-	tightest := connect("10.0.0.9", 443, 120, v1alpha1.States{Established: 120})
+	tightest := newConnectPool("10.0.0.9", 443, 120, v1alpha1.States{Established: 120})
 	tightest.Network, tightest.Summary = "Host", "Host → 10.0.0.9:443"
 	p.Status = v1alpha1.PortPressureStatus{
 		ObservedAt:   &metav1.Time{Time: time.Date(2025, 11, 21, 2, 59, 58, 0, time.UTC)},
@@ -47,11 +47,11 @@ func node(change func(*v1alpha1.PortPressureStatus)) v1alpha1.PortPressure {
 	return p
 }
 
-func critical(s *v1alpha1.PortPressureStatus) {
-	db := connect("10.0.0.9", 5432, 27373, v1alpha1.States{TimeWait: 27000, Established: 384})
+func makeCritical(s *v1alpha1.PortPressureStatus) {
+	db := newConnectPool("10.0.0.9", 5432, 27373, v1alpha1.States{TimeWait: 27000, Established: 384})
 	db.Reusable = new(int32(11))
-	cache := connect("2001:db8::9", 6379, 17241, v1alpha1.States{CloseWait: 17221})
-	web := connect("10.0.0.80", 80, 14200, v1alpha1.States{SynSent: 10, Established: 14190})
+	cache := newConnectPool("2001:db8::9", 6379, 17241, v1alpha1.States{CloseWait: 17221})
+	web := newConnectPool("10.0.0.80", 80, 14200, v1alpha1.States{SynSent: 10, Established: 14190})
 	s.Level, s.UsedPercent = v1alpha1.LevelCritical, new(int32(96))
 	s.Networks = []v1alpha1.Network{
 		{
@@ -79,16 +79,16 @@ func TestOutputMatchesGoldenFiles(t *testing.T) {
 		options      terminal.Options
 		omittedPools int
 	}{
-		"normal":          {node(nil), terminal.Options{}, 0},
-		"critical":        {node(critical), terminal.Options{}, 3},
-		"critical-colour": {node(critical), terminal.Options{Colour: true}, 0},
-		"critical-ascii":  {node(critical), terminal.Options{ASCII: true}, 1},
-		"no-conntrack-limit": {node(func(s *v1alpha1.PortPressureStatus) {
+		"normal":          {newPressure(nil), terminal.Options{}, 0},
+		"critical":        {newPressure(makeCritical), terminal.Options{}, 3},
+		"critical-colour": {newPressure(makeCritical), terminal.Options{Colour: true}, 0},
+		"critical-ascii":  {newPressure(makeCritical), terminal.Options{ASCII: true}, 1},
+		"no-conntrack-limit": {newPressure(func(s *v1alpha1.PortPressureStatus) {
 			s.Conntrack = &v1alpha1.Conntrack{Entries: 3}
 		}), terminal.Options{}, 0},
-		"critical-wide":   {node(critical), terminal.Options{Width: 132}, 0},
-		"critical-narrow": {node(critical), terminal.Options{Width: 20}, 0},
-		"fallback": {node(func(s *v1alpha1.PortPressureStatus) {
+		"critical-wide":   {newPressure(makeCritical), terminal.Options{Width: 132}, 0},
+		"critical-narrow": {newPressure(makeCritical), terminal.Options{Width: 20}, 0},
+		"fallback": {newPressure(func(s *v1alpha1.PortPressureStatus) {
 			s.Reader = v1alpha1.Reader{
 				Name: "sockdiag", Exactness: v1alpha1.UpperBound,
 				Message: "portwalk could not open: missing capabilities: BPF, PERFMON; sock_diag can't tell which ports bind() took",
@@ -101,8 +101,8 @@ func TestOutputMatchesGoldenFiles(t *testing.T) {
 		"nothing": {v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: "node-7"}, Status: v1alpha1.PortPressureStatus{
 			Unobserved: []v1alpha1.Unobserved{{Item: "networks", Reason: "permission denied"}},
 		}}, terminal.Options{}, 0},
-		"all-pools": {node(func(s *v1alpha1.PortPressureStatus) {
-			a, b := connect("10.0.0.9", 443, 120, v1alpha1.States{Established: 100}), connect("10.0.0.9", 443, 10, v1alpha1.States{TimeWait: 10})
+		"all-pools": {newPressure(func(s *v1alpha1.PortPressureStatus) {
+			a, b := newConnectPool("10.0.0.9", 443, 120, v1alpha1.States{Established: 100}), newConnectPool("10.0.0.9", 443, 10, v1alpha1.States{TimeWait: 10})
 			b.Source = "10.0.0.5"
 			s.Networks = []v1alpha1.Network{{
 				Network: "Host", Range: v1alpha1.PortRange{First: 32768, Last: 60999}, Sockets: 1,
@@ -114,13 +114,13 @@ func TestOutputMatchesGoldenFiles(t *testing.T) {
 				},
 			}}
 		}), terminal.Options{}, 0},
-		"windows": {node(func(s *v1alpha1.PortPressureStatus) {
+		"windows": {newPressure(func(s *v1alpha1.PortPressureStatus) {
 			s.Platform = v1alpha1.Platform{OS: "windows"}
 			s.Reader = v1alpha1.Reader{Name: "dump", Exactness: v1alpha1.Assumed}
 			s.Level, s.UsedPercent = v1alpha1.LevelCritical, new(int32(97))
 			s.Tightest.Used, s.Tightest.Capacity, s.Tightest.UsedMax = 120, 16384, new(int32(15900))
 		}), terminal.Options{}, 0},
-		"windows-agent": {node(func(s *v1alpha1.PortPressureStatus) {
+		"windows-agent": {newPressure(func(s *v1alpha1.PortPressureStatus) {
 			s.Platform = v1alpha1.Platform{OS: "windows", Build: "10.0.20348.2340"}
 			s.Reader = v1alpha1.Reader{Name: "iphlpapi", Exactness: v1alpha1.Assumed}
 			s.Tightest.Holder = &v1alpha1.Holder{Process: "api.exe", PID: 5120, Path: `C:\Program Files\shop\api.exe`}
@@ -139,8 +139,8 @@ func TestOutputMatchesGoldenFiles(t *testing.T) {
 				{Name: "RegistryWrite", State: v1alpha1.CapabilityAssumed, Message: "TCP/IP's key can be opened for writing; nothing was written"},
 			}
 		}), terminal.Options{}, 0},
-		"snat": {node(func(s *v1alpha1.PortPressureStatus) {
-			a, b := connect("198.51.100.9", 443, 50000, v1alpha1.States{Established: 50000, TimeWait: 9000}), connect("198.51.100.9", 443, 3, v1alpha1.States{Established: 3})
+		"snat": {newPressure(func(s *v1alpha1.PortPressureStatus) {
+			a, b := newConnectPool("198.51.100.9", 443, 50000, v1alpha1.States{Established: 50000, TimeWait: 9000}), newConnectPool("198.51.100.9", 443, 3, v1alpha1.States{Established: 3})
 			a.Kind, a.Source, a.Capacity, a.Reusable = v1alpha1.PoolSNAT, "192.0.2.1", 64512, new(int32(9000))
 			dns := v1alpha1.Pool{Protocol: v1alpha1.ProtocolUDP, Kind: v1alpha1.PoolSNAT, Family: v1alpha1.FamilyIPv6,
 				Source: "2001:db8::1", Destination: "2001:db8::53", Port: 53, Used: 100, Capacity: 64512, Reusable: new(int32(0))}
@@ -149,8 +149,8 @@ func TestOutputMatchesGoldenFiles(t *testing.T) {
 				Pools: []v1alpha1.Pool{a, dns, b},
 			}}
 		}), terminal.Options{}, 0},
-		"running-out": {node(func(s *v1alpha1.PortPressureStatus) {
-			critical(s)
+		"running-out": {newPressure(func(s *v1alpha1.PortPressureStatus) {
+			makeCritical(s)
 			s.Cause, s.Advice = v1alpha1.CauseCloseWaitLeak, "The peer closed and the program does not: fix the application. A wider range only delays the end."
 			s.Networks[0].Cause, s.Networks[1].Cause = s.Cause, v1alpha1.CauseEstablishedPool
 			s.ExhaustionSeconds = new(int64(42))
@@ -203,8 +203,8 @@ func checkFits(t *testing.T, table string, o terminal.Options) {
 
 // fillWith puts s wherever an object has text.
 func fillWith(s string) v1alpha1.PortPressure {
-	return node(func(st *v1alpha1.PortPressureStatus) {
-		critical(st)
+	return newPressure(func(st *v1alpha1.PortPressureStatus) {
+		makeCritical(st)
 		st.Platform = v1alpha1.Platform{OS: s, Kernel: s, Build: s}
 		st.Reader = v1alpha1.Reader{Name: s, Exactness: v1alpha1.Exactness(s), Message: s}
 		st.Level, st.Cause, st.Advice = v1alpha1.Level(s), v1alpha1.Cause(s), s
@@ -273,7 +273,7 @@ func TestColoursFollowTheThresholds(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := node(func(s *v1alpha1.PortPressureStatus) { s.UsedPercent = &test.percent })
+			p := newPressure(func(s *v1alpha1.PortPressureStatus) { s.UsedPercent = &test.percent })
 			p.Spec.Thresholds = test.thresholds
 			first, _, _ := strings.Cut(render(t, p, terminal.Options{Colour: true}, 0), "\n")
 			if want := fmt.Sprintf("%sNORMAL %d %%", test.want, test.percent); !strings.Contains(first, want) {
@@ -287,7 +287,7 @@ func TestABarIsAlwaysTenColumnsWide(t *testing.T) {
 	for percent, want := range map[int32]string{
 		-5: "  ░░░░░░░░░░  ", 0: "  ░░░░░░░░░░  ", 99: "  █████████░  ", 100: "  ██████████ ", 500: "  ██████████ ",
 	} {
-		p := node(func(s *v1alpha1.PortPressureStatus) {
+		p := newPressure(func(s *v1alpha1.PortPressureStatus) {
 			s.Conntrack = &v1alpha1.Conntrack{Max: 1, UsedPercent: percent}
 		})
 		if got := render(t, p, terminal.Options{}, 0); !strings.Contains(got, want) {

@@ -31,11 +31,11 @@ func TestRedraw(t *testing.T) {
 		first  bool
 		want   string
 	}{
-		"The first erases the screen": {"a\nb\n", 24, true, "\x1b[2J\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J"},
-		"The next draws over it":      {"a\nb\n", 24, false, "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J"},
-		"It just fits":                {"a\nb\nc\n", 4, false, "\x1b[Ha\x1b[K\nb\x1b[K\nc\x1b[K\n\x1b[J"},
-		"Too high for the terminal":   {"a\nb\nc\nd\n", 4, false, "\x1b[Ha\x1b[K\nb\x1b[K\n(2 more lines)\x1b[K\n\x1b[J"},
-		"A height that isn't known":   {"a\nb\nc\n", 0, false, "\x1b[Ha\x1b[K\nb\x1b[K\nc\x1b[K\n\x1b[J"},
+		"The first frame erases the screen": {"a\nb\n", 24, true, "\x1b[2J\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J"},
+		"The next frame overwrites it":      {"a\nb\n", 24, false, "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J"},
+		"It just fits":                      {"a\nb\nc\n", 4, false, "\x1b[Ha\x1b[K\nb\x1b[K\nc\x1b[K\n\x1b[J"},
+		"Too high for the terminal":         {"a\nb\nc\nd\n", 4, false, "\x1b[Ha\x1b[K\nb\x1b[K\n(2 more lines)\x1b[K\n\x1b[J"},
+		"Unknown height":                    {"a\nb\nc\n", 0, false, "\x1b[Ha\x1b[K\nb\x1b[K\nc\x1b[K\n\x1b[J"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/pressuretext"
@@ -92,7 +91,7 @@ func makeWideColumns(ps []v1alpha1.PortPressure) []*terminal.Column {
 	version := &terminal.Column{Heading: "VERSION"}
 	for i := range ps {
 		s := &ps[i].Status
-		system.AddCell(terminal.Plain(strings.TrimSpace(s.Platform.OS + " " + s.Platform.Kernel + s.Platform.Build)))
+		system.AddCell(terminal.Plain(pressuretext.FormatPlatform(s.Platform)))
 		reader.AddCell(terminal.Plain(s.Reader.Name))
 		version.AddCell(terminal.Plain(s.AgentVersion))
 		var sockets, percent string

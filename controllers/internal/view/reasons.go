@@ -29,7 +29,7 @@ func writeReasons(b *terminal.Builder, nodes []tunedNode) {
 	for _, n := range nodes {
 		for _, s := range n.settings {
 			if s.State != v1alpha1.SettingApplied && s.Message != "" {
-				r := settingReason{s.Key, s.Message, s.State}
+				r := settingReason{key: s.Key, message: s.Message, state: s.State}
 				nodesByReason[r] = append(nodesByReason[r], n.Name)
 			}
 		}
