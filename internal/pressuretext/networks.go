@@ -33,7 +33,8 @@ func (w *pressureWriter) writeNetworks(s *v1alpha1.PortPressureStatus) {
 	}
 	if w.omittedPools > 0 {
 		w.WriteLine()
-		w.WriteLine(terminal.Bold(text.FormatPlural(w.omittedPools, "more pool") + " above the warning threshold (--pools all)"))
+		more := text.FormatPlural(w.omittedPools, "more pool")
+		w.WriteLine(terminal.Bold(more + " above the warning threshold (--pools all)"))
 	}
 }
 
@@ -45,7 +46,8 @@ func (w *pressureWriter) writeNetworkHeading(n v1alpha1.Network, s *v1alpha1.Por
 		details += fmt.Sprintf(", %d reserved", n.ReservedPorts)
 	}
 	details += ", " + text.FormatPlural(n.Sockets, "socket")
-	if n.Cause != "" && (s.Tightest == nil || n.Network != s.Tightest.Network) { // the summary has the tightest pool's cause
+	// The summary has the tightest pool's cause.
+	if n.Cause != "" && (s.Tightest == nil || n.Network != s.Tightest.Network) {
 		details += ", " + string(n.Cause)
 	}
 	name := w.TruncateMiddle(n.Network, w.Width)

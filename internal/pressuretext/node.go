@@ -34,7 +34,8 @@ func (w *pressureWriter) writeFailure(f v1alpha1.Failure) {
 		label, timeFormat = "connect()    ", "15:04:05 UTC"
 		place += " " + v1alpha1.Pool{Destination: f.Destination, Port: f.Port}.Purpose()
 	}
-	w.WriteWrapped(label, fmt.Sprintf("%d failed with %s: %s, last %s", f.Count, f.Reason, place, f.LastAt.UTC().Format(timeFormat)))
+	last := f.LastAt.UTC().Format(timeFormat)
+	w.WriteWrapped(label, fmt.Sprintf("%d failed with %s: %s, last %s", f.Count, f.Reason, place, last))
 }
 
 func (w *pressureWriter) writeConntrack(c *v1alpha1.Conntrack) {
@@ -60,7 +61,8 @@ func (w *pressureWriter) writeConntrack(c *v1alpha1.Conntrack) {
 	}
 }
 
-// writeUnobserved lists the items that could not be read: omitting them would look like 0.
+// writeUnobserved lists the items that could not be read. Omitting them would look
+// like 0.
 func (w *pressureWriter) writeUnobserved(s *v1alpha1.PortPressureStatus) {
 	if len(s.Unobserved) == 0 {
 		return

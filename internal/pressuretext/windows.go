@@ -73,7 +73,8 @@ func (w *pressureWriter) writeCapabilities(capabilities []v1alpha1.Capability) {
 	for _, state := range []v1alpha1.CapabilityState{v1alpha1.CapabilityAssumed, v1alpha1.CapabilityUnsupported} {
 		for _, c := range capabilities {
 			if c.State == state {
-				w.WriteWrapped(fmt.Sprintf("  %-13s", strings.ToLower(string(state))), strings.TrimSuffix(c.Name+": "+c.Message, ": "))
+				label := fmt.Sprintf("  %-13s", strings.ToLower(string(state)))
+				w.WriteWrapped(label, strings.TrimSuffix(c.Name+": "+c.Message, ": "))
 			}
 		}
 	}

@@ -10,7 +10,9 @@ import (
 )
 
 // asciiReplacer replaces the Unicode characters that Portreeve itself writes.
-var asciiReplacer = strings.NewReplacer("→", "->", "…", "...", "·", "-", "█", "#", "░", ".", "≤", "<=", "≥", ">=")
+var asciiReplacer = strings.NewReplacer(
+	"→", "->", "…", "...", "·", "-", "█", "#", "░", ".", "≤", "<=", "≥", ">=",
+)
 
 // makePrintable returns s on one line and without characters that the terminal would
 // interpret or can't show. In ASCII mode every other character becomes "?".

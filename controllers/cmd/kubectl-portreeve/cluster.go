@@ -45,7 +45,9 @@ func (a *app) newClusterClient() (*clusterClient, error) {
 }
 
 // listObjects reads all objects of a resource, 500 at a time.
-func (c *clusterClient) listObjects(ctx context.Context, r schema.GroupVersionResource) ([]*unstructured.Unstructured, error) {
+func (c *clusterClient) listObjects(
+	ctx context.Context, r schema.GroupVersionResource,
+) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
 	p := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return c.Resource(r).List(ctx, o)
@@ -59,17 +61,22 @@ func (c *clusterClient) listObjects(ctx context.Context, r schema.GroupVersionRe
 	return all, addRemedy(err, r.Resource)
 }
 
-func (c *clusterClient) getObject(ctx context.Context, r schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
+func (c *clusterClient) getObject(
+	ctx context.Context, r schema.GroupVersionResource, namespace, name string,
+) (*unstructured.Unstructured, error) {
 	o, err := c.Resource(r).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	return o, addRemedy(err, r.Resource)
 }
 
 // listPressures returns all PortPressures, unstructured and decoded.
-func (c *clusterClient) listPressures(ctx context.Context) (objects []*unstructured.Unstructured, ps []v1alpha1.PortPressure, err error) {
-	if objects, err = c.listObjects(ctx, pressureResource); err != nil {
+func (c *clusterClient) listPressures(
+	ctx context.Context,
+) ([]*unstructured.Unstructured, []v1alpha1.PortPressure, error) {
+	objects, err := c.listObjects(ctx, pressureResource)
+	if err != nil {
 		return nil, nil, err
 	}
-	ps, err = decodePressures(objects)
+	ps, err := decodePressures(objects)
 	return objects, ps, err
 }
 
@@ -85,7 +92,8 @@ func decodePressures(objects []*unstructured.Unstructured) ([]v1alpha1.PortPress
 
 func decodeObject(o *unstructured.Unstructured, into any) error {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, into); err != nil {
-		return fmt.Errorf("%s %s: %w: this plugin (%s) may be older than the cluster's Portreeve", o.GetKind(), o.GetName(), err, version)
+		return fmt.Errorf("%s %s: %w: this plugin (%s) may be older than the cluster's Portreeve",
+			o.GetKind(), o.GetName(), err, version)
 	}
 	return nil
 }

@@ -18,11 +18,14 @@ func addRemedy(err error, resource string) error {
 	case err == nil:
 		return nil
 	case isNotServed(err):
-		return fmt.Errorf("the cluster has no %s: install Portreeve there (docs/install.md), or choose another --context", resource)
+		return fmt.Errorf("the cluster has no %s: "+
+			"install Portreeve there (docs/install.md), or choose another --context", resource)
 	case apierrors.IsForbidden(err) && resource == podResource.Resource:
-		return fmt.Errorf("%w: no node reports this pod, and finding its node requires permission to get pods, which the ClusterRole view grants", err)
+		return fmt.Errorf("%w: no node reports this pod, "+
+			"and finding its node requires permission to get pods, which the ClusterRole view grants", err)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%w: bind the ClusterRole portreeve-viewer to this user (kubectl create clusterrolebinding NAME --clusterrole=portreeve-viewer --user=USER)", err)
+		return fmt.Errorf("%w: bind the ClusterRole portreeve-viewer to this user "+
+			"(kubectl create clusterrolebinding NAME --clusterrole=portreeve-viewer --user=USER)", err)
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("%w: the API server rejected the credentials: log in again, or choose another --context", err)
 	case errors.As(err, &unreachable), errors.As(err, &network):

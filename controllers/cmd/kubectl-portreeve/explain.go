@@ -29,7 +29,8 @@ func (a *app) newExplainCommand() *cobra.Command {
 		Example: "  kubectl portreeve explain worker-1\n" +
 			"  kubectl portreeve explain shop/checkout-5d9\n" +
 			"  kubectl portreeve explain checkout-5d9 -n shop",
-		Args:              requireArgs("explain", 1, "a node, or a pod as NAME or NAMESPACE/NAME: kubectl portreeve top lists them"),
+		Args: requireArgs("explain", 1,
+			"a node, or a pod as NAME or NAMESPACE/NAME: kubectl portreeve top lists them"),
 		ValidArgsFunction: e.completeNames,
 		RunE:              func(c *cobra.Command, args []string) error { return e.run(c.Context(), args[0]) },
 	}
@@ -78,7 +79,9 @@ func (e *explainCommand) parseRef(name string) (view.PodRef, error) {
 
 // explain returns the explanation of ref, and the PortPressure it is based on: the node
 // of that name, the node that reports the pod, or the node that runs the pod.
-func (e *explainCommand) explain(ctx context.Context, c *clusterClient, ref view.PodRef) (*unstructured.Unstructured, string, error) {
+func (e *explainCommand) explain(
+	ctx context.Context, c *clusterClient, ref view.PodRef,
+) (*unstructured.Unstructured, string, error) {
 	options, _ := e.detectOptions(e.outputFlags, proseWidth)
 	if ref.Namespace == "" {
 		object, err := c.getObject(ctx, pressureResource, "", ref.Name)
@@ -97,7 +100,8 @@ func (e *explainCommand) explain(ctx context.Context, c *clusterClient, ref view
 	}
 	switch found := view.FindPods(ps, ref); {
 	case len(found) > 1:
-		return nil, "", fmt.Errorf("%s is the name of %d pods; choose one: %s", ref.Name, len(found), strings.Join(podNames(found), ", "))
+		return nil, "", fmt.Errorf("%s is the name of %d pods; choose one: %s",
+			ref.Name, len(found), strings.Join(podNames(found), ", "))
 	case len(found) == 1:
 		return findObject(objects, found[0].Name), view.FormatNode(found[0], options), nil
 	}
@@ -121,7 +125,10 @@ func findObject(objects []*unstructured.Unstructured, name string) *unstructured
 
 // explainUnreportedPod explains a pod that no node reports by name, from the node that
 // runs it.
-func (e *explainCommand) explainUnreportedPod(ctx context.Context, c *clusterClient, ref view.PodRef, objects []*unstructured.Unstructured, ps []v1alpha1.PortPressure, o view.Options) (*unstructured.Unstructured, string, error) {
+func (e *explainCommand) explainUnreportedPod(
+	ctx context.Context, c *clusterClient, ref view.PodRef,
+	objects []*unstructured.Unstructured, ps []v1alpha1.PortPressure, o view.Options,
+) (*unstructured.Unstructured, string, error) {
 	pod, err := e.getPod(ctx, c, ref)
 	if err != nil {
 		return nil, "", err
@@ -132,7 +139,8 @@ func (e *explainCommand) explainUnreportedPod(ctx context.Context, c *clusterCli
 	case pod.Spec.NodeName == "":
 		return nil, "", fmt.Errorf("pod %s is not scheduled to a node yet, so it uses no ports", ref)
 	case node < 0:
-		return nil, "", fmt.Errorf("pod %s is on node %s, which has no PortPressure: check that portreeve-controller is running", ref, pod.Spec.NodeName)
+		return nil, "", fmt.Errorf("pod %s is on node %s, which has no PortPressure: "+
+			"check that portreeve-controller is running", ref, pod.Spec.NodeName)
 	}
 	format := view.FormatUnreportedPod
 	if pod.Spec.HostNetwork {
@@ -156,7 +164,8 @@ func (e *explainCommand) getPod(ctx context.Context, c *clusterClient, ref view.
 	object, err := c.getObject(ctx, podResource, namespace, ref.Name)
 	switch {
 	case apierrors.IsNotFound(err) && ref.Namespace == "":
-		return pod, fmt.Errorf("no node %q, no reported pod of that name, and no such pod in namespace %s: choose another namespace with -n, or see kubectl portreeve top", ref.Name, namespace)
+		return pod, fmt.Errorf("no node %q, no reported pod of that name, and no such pod in namespace %s: "+
+			"choose another namespace with -n, or see kubectl portreeve top", ref.Name, namespace)
 	case apierrors.IsNotFound(err):
 		return pod, fmt.Errorf("no pod %s: kubectl portreeve top --pods lists the reported pods", ref)
 	case err != nil:

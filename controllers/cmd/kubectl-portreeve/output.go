@@ -29,7 +29,9 @@ func addOutputFlags(c *cobra.Command) outputFlags {
 	o.AddFlags(c)
 	flag := c.Flags().Lookup("output")
 	flag.Usage = "Output format: wide for more columns, or the objects as " + strings.Join(o.AllowedFormats(), ", ")
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{wideFormat, "json", "yaml", "name"}, cobra.ShellCompDirectiveNoFileComp))
+	completions := []string{wideFormat, "json", "yaml", "name"}
+	_ = c.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions(completions, cobra.ShellCompDirectiveNoFileComp))
 	return o
 }
 

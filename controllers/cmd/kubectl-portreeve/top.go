@@ -47,7 +47,8 @@ func (t *topCommand) run(ctx context.Context) error {
 		return err
 	}
 	if t.watch && p != nil {
-		return usagef("-o %q can't be combined with --watch: use kubectl get portpressures --watch -o %s", *t.OutputFormat, *t.OutputFormat)
+		return usagef("-o %q can't be combined with --watch: use kubectl get portpressures --watch -o %s",
+			*t.OutputFormat, *t.OutputFormat)
 	}
 	if t.pods && p != nil {
 		return usagef("-o %q can't be combined with --pods: the objects are those of nodes", *t.OutputFormat)
@@ -85,6 +86,8 @@ func sortObjects(objects []*unstructured.Unstructured, ps []v1alpha1.PortPressur
 	for i := range ps {
 		position[ps[i].Name] = i
 	}
-	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int { return position[a.GetName()] - position[b.GetName()] })
+	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int {
+		return position[a.GetName()] - position[b.GetName()]
+	})
 	return objects
 }

@@ -62,7 +62,9 @@ func (t *tuningCommand) run(ctx context.Context, name string) error {
 }
 
 // completeNames completes the names of NodeTunings.
-func (t *tuningCommand) completeNames(c *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+func (t *tuningCommand) completeNames(
+	c *cobra.Command, args []string, _ string,
+) (names []string, _ cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

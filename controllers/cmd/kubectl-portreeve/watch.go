@@ -72,17 +72,21 @@ func (c *clusterClient) startWatcher(ctx context.Context) (*pressureWatcher, err
 	if _, err := c.Resource(pressureResource).List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
 		return nil, addRemedy(err, pressureResource.Resource)
 	}
+	informer := dynamicinformer.NewFilteredDynamicInformer(c, pressureResource, "", 0, cache.Indexers{}, nil)
 	w := &pressureWatcher{
-		SharedIndexInformer: dynamicinformer.NewFilteredDynamicInformer(c, pressureResource, "", 0, cache.Indexers{}, nil).Informer(),
+		SharedIndexInformer: informer.Informer(),
 		health:              c.health,
 		changed:             make(chan struct{}, 1),
 	}
 	failed := make(chan error, 1)
-	if err := w.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { trySend(failed, err) }); err != nil {
+	err := w.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+		trySend(failed, err)
+	})
+	if err != nil {
 		return nil, err
 	}
 	notify := func() { trySend(w.changed, struct{}{}) }
-	_, err := w.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	_, err = w.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { notify() },
 		UpdateFunc: func(any, any) { notify() },
 		DeleteFunc: func(any) { notify() },

@@ -160,7 +160,10 @@ func countNodesByLevel(ps []v1alpha1.PortPressure, o Options) []terminal.Span {
 	for _, l := range []struct {
 		level v1alpha1.Level
 		name  string
-	}{{v1alpha1.LevelCritical, "Critical"}, {v1alpha1.LevelWarning, "Warning"}, {v1alpha1.LevelNormal, "Normal"}, {"", "unknown"}} {
+	}{
+		{v1alpha1.LevelCritical, "Critical"}, {v1alpha1.LevelWarning, "Warning"},
+		{v1alpha1.LevelNormal, "Normal"}, {"", "unknown"},
+	} {
 		if n := counts[l.level]; n > 0 {
 			line = append(line, terminal.Plain(fmt.Sprintf("  %d %s", n, l.name)))
 		}

@@ -61,16 +61,22 @@ func restrictToPod(p podNetwork) v1alpha1.PortPressure {
 	if l := s.LastPressure; l != nil && !strings.HasPrefix(l.Summary, p.name+" ") {
 		s.LastPressure = nil
 	}
-	s.Settings = slices.DeleteFunc(s.Settings, func(x v1alpha1.SettingStatus) bool { return x.Scope != string(v1alpha1.ScopePods) })
-	out.Spec.Settings = slices.DeleteFunc(out.Spec.Settings, func(x v1alpha1.Setting) bool { return x.Scope != v1alpha1.ScopePods })
+	s.Settings = slices.DeleteFunc(s.Settings, func(x v1alpha1.SettingStatus) bool {
+		return x.Scope != string(v1alpha1.ScopePods)
+	})
+	out.Spec.Settings = slices.DeleteFunc(out.Spec.Settings, func(x v1alpha1.Setting) bool {
+		return x.Scope != v1alpha1.ScopePods
+	})
 	return out
 }
 
 // FormatUnreportedPod explains a pod that its node p doesn't report.
 func FormatUnreportedPod(p v1alpha1.PortPressure, ref PodRef, o Options) string {
 	b := terminal.NewBuilder(o.Options)
-	b.WriteWrapped("", ref.String()+" on "+p.Name+" is not reported: none of its pools is above the warning threshold, or three other networks on the node are closer to exhaustion.")
-	b.WriteWrapped("", "To list all pools, run /portreeve-agent report --pools all in the agent's pod on that node (docs/causes.md, the first five minutes). For the node, run kubectl portreeve explain "+p.Name+".")
+	b.WriteWrapped("", ref.String()+" on "+p.Name+" is not reported: none of its pools is above the warning "+
+		"threshold, or three other networks on the node are closer to exhaustion.")
+	b.WriteWrapped("", "To list all pools, run /portreeve-agent report --pools all in the agent's pod on that node "+
+		"(docs/causes.md, the first five minutes). For the node, run kubectl portreeve explain "+p.Name+".")
 	b.WriteLine()
 	return b.String() + FormatNodes([]v1alpha1.PortPressure{p}, o)
 }

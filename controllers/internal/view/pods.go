@@ -65,7 +65,8 @@ func FormatPods(ps []v1alpha1.PortPressure, namespace string, o Options) string 
 	if len(pods) > 0 {
 		b.WriteTable(makePodColumns(pods, o))
 	}
-	b.WriteWrapped("", "Each node reports its tightest pool and, of the networks above the warning threshold, the worst three. The agents' metrics have more.")
+	b.WriteWrapped("", "Each node reports its tightest pool and, of the networks above the warning threshold, "+
+		"the worst three. The agents' metrics have more.")
 	return b.String()
 }
 

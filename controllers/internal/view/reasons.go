@@ -41,7 +41,8 @@ func writeReasons(b *terminal.Builder, nodes []tunedNode) {
 	b.WriteLine(terminal.Bold("Reasons"))
 	all := sortReasons(nodesByReason)
 	for _, r := range all[:min(maxReasons, len(all))] {
-		b.WriteLine(terminal.Plain("  "), formatState(r.state), terminal.Plain("  "+r.key+" on "+formatNodeNames(nodesByReason[r])))
+		b.WriteLine(terminal.Plain("  "), formatState(r.state),
+			terminal.Plain("  "+r.key+" on "+formatNodeNames(nodesByReason[r])))
 		b.WriteWrapped("    ", r.message)
 	}
 	if more := len(all) - maxReasons; more > 0 {
@@ -56,8 +57,12 @@ func sortReasons(nodesByReason map[settingReason][]string) []settingReason {
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b settingReason) int {
-		return cmp.Or(cmp.Compare(severityOf(b.state), severityOf(a.state)), cmp.Compare(len(nodesByReason[b]), len(nodesByReason[a])),
-			cmp.Compare(a.key, b.key), cmp.Compare(a.message, b.message))
+		return cmp.Or(
+			cmp.Compare(severityOf(b.state), severityOf(a.state)),
+			cmp.Compare(len(nodesByReason[b]), len(nodesByReason[a])),
+			cmp.Compare(a.key, b.key),
+			cmp.Compare(a.message, b.message),
+		)
 	})
 	return all
 }

@@ -17,10 +17,13 @@ const (
 // The causes (docs/causes.md) that no setting fixes, that more ports mitigate, and that
 // reuse of TIME_WAIT ports mitigates.
 var (
-	leakCauses      = []v1alpha1.Cause{v1alpha1.CauseCloseWaitLeak, v1alpha1.CauseHalfOpen, v1alpha1.CauseFinWaitOrphans}
+	leakCauses = []v1alpha1.Cause{
+		v1alpha1.CauseCloseWaitLeak, v1alpha1.CauseHalfOpen, v1alpha1.CauseFinWaitOrphans,
+	}
 	wideRangeCauses = []v1alpha1.Cause{
-		v1alpha1.CauseTimeWaitChurn, v1alpha1.CauseReusePossible, v1alpha1.CauseEstablishedPool, v1alpha1.CauseIdleConnections,
-		v1alpha1.CauseBoundPorts, v1alpha1.CauseListenerInRange, v1alpha1.CauseNarrowRange, v1alpha1.CauseUnknown,
+		v1alpha1.CauseTimeWaitChurn, v1alpha1.CauseReusePossible, v1alpha1.CauseEstablishedPool,
+		v1alpha1.CauseIdleConnections, v1alpha1.CauseBoundPorts,
+		v1alpha1.CauseListenerInRange, v1alpha1.CauseNarrowRange, v1alpha1.CauseUnknown,
 	}
 	reuseCauses = []v1alpha1.Cause{v1alpha1.CauseTimeWaitChurn, v1alpha1.CauseReusePossible}
 )
@@ -38,11 +41,15 @@ func suggestSettings(p *v1alpha1.PortPressure, n *v1alpha1.Network) (suggestions
 	}
 	if n != nil && slices.Contains(wideRangeCauses, s.Cause) && !strings.Contains(s.Advice, "linux.ephemeralPorts") {
 		if more := (widestRangeLast - widestRangeFirst) - (n.Range.Last - n.Range.First); more > 0 {
-			suggestions = append(suggestions, fmt.Sprintf("linux.ephemeralPorts {first: %d, last: %d}: up to %d more ports, minus those that must be reserved there", widestRangeFirst, widestRangeLast, more))
+			suggestions = append(suggestions, fmt.Sprintf(
+				"linux.ephemeralPorts {first: %d, last: %d}: up to %d more ports, minus those that must be reserved there",
+				widestRangeFirst, widestRangeLast, more))
 		}
 	}
-	if t := s.Tightest; slices.Contains(reuseCauses, s.Cause) && t.States != nil && t.Reusable != nil && *t.Reusable == 0 && !strings.Contains(s.Advice, "linux.timeWait.reuse") {
-		suggestions = append(suggestions, fmt.Sprintf("linux.timeWait.reuse All: most of the %d ports in TIME_WAIT, one second after their connections end, if both sides use TCP timestamps", t.States.TimeWait))
+	if t := s.Tightest; slices.Contains(reuseCauses, s.Cause) && t.States != nil &&
+		t.Reusable != nil && *t.Reusable == 0 && !strings.Contains(s.Advice, "linux.timeWait.reuse") {
+		suggestions = append(suggestions, fmt.Sprintf("linux.timeWait.reuse All: most of the %d ports in TIME_WAIT, "+
+			"one second after their connections end, if both sides use TCP timestamps", t.States.TimeWait))
 	}
 	if isPod := n != nil && (n.Pod != "" || n.UID != ""); isPod && len(suggestions) > 0 {
 		suggestions = append(suggestions, "pods have their own settings: spec.pods of the NodeTuning must select this pod")

@@ -27,7 +27,8 @@ func FormatTuning(t v1alpha1.NodeTuning, ps []v1alpha1.PortPressure, o Options) 
 	writeReasons(b, nodes)
 	if left := int(t.Status.Counts.Matched) - len(nodes); left > 0 && t.DeletionTimestamp == nil {
 		b.WriteLine()
-		b.WriteWrapped("", fmt.Sprintf("Not updated yet: %d of %s.", left, text.FormatPlural(t.Status.Counts.Matched, "selected node")))
+		b.WriteWrapped("", fmt.Sprintf("Not updated yet: %d of %s.", left,
+			text.FormatPlural(t.Status.Counts.Matched, "selected node")))
 	}
 	return b.String()
 }
@@ -46,8 +47,8 @@ func writeRollout(b *terminal.Builder, t *v1alpha1.NodeTuning, o Options) {
 		heading = append(heading, terminal.Plain("  it selects no nodes"))
 	default:
 		percent := int32(int64(n.Updated) * 100 / int64(n.Matched))
-		heading = append(heading, terminal.Plain("  "), terminal.FormatProgress(percent))
-		heading = append(heading, terminal.Plain(fmt.Sprintf("  %d of %s updated, %d applied", n.Updated, text.FormatPlural(n.Matched, "node"), n.Applied)))
+		heading = append(heading, terminal.Plain("  "), terminal.FormatProgress(percent), terminal.Plain(fmt.Sprintf(
+			"  %d of %s updated, %d applied", n.Updated, text.FormatPlural(n.Matched, "node"), n.Applied)))
 	}
 	b.WriteLine(heading...)
 	if r.Reason != "" {
@@ -87,7 +88,10 @@ func listProblems(n v1alpha1.TuningCounts) (problems []string) {
 	for _, c := range []struct {
 		nodes   int32
 		problem string
-	}{{n.Failed, "failed"}, {n.Contested, "contested"}, {n.Refused, "refused"}, {n.RestartRequired, "waiting for a restart"}} {
+	}{
+		{n.Failed, "failed"}, {n.Contested, "contested"},
+		{n.Refused, "refused"}, {n.RestartRequired, "waiting for a restart"},
+	} {
 		if c.nodes > 0 {
 			problems = append(problems, text.FormatPlural(c.nodes, "node")+" "+c.problem)
 		}
@@ -109,7 +113,8 @@ func writeConflicts(b *terminal.Builder, t *v1alpha1.NodeTuning) {
 		case c.With:
 			outcome = c.With + " is enforced because it has the higher priority"
 		}
-		b.WriteWrapped("  ", fmt.Sprintf("%s: %s sets a different value on %s; %s", c.Key, c.With, text.FormatPlural(c.Nodes, "node"), outcome))
+		b.WriteWrapped("  ", fmt.Sprintf("%s: %s sets a different value on %s; %s",
+			c.Key, c.With, text.FormatPlural(c.Nodes, "node"), outcome))
 	}
 }
 
@@ -168,7 +173,10 @@ func makeTuningColumns(nodes []tunedNode, t *v1alpha1.NodeTuning, o Options) []*
 
 // formatOldGeneration returns the generation of t that n has, or "" if it is the latest.
 func formatOldGeneration(n tunedNode, t *v1alpha1.NodeTuning) string {
-	oldest := slices.MinFunc(n.settings, func(a, b settingProgress) int { return cmp.Compare(a.generation, b.generation) }).generation
+	oldest := n.settings[0].generation
+	for _, s := range n.settings {
+		oldest = min(oldest, s.generation)
+	}
 	if oldest == t.Generation {
 		return ""
 	}
