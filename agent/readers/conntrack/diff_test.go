@@ -7,6 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-func diff(want, got any) string {
+func diffAddresses(want, got any) string {
 	return cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}))
 }

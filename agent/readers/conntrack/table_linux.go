@@ -12,30 +12,30 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// read counts the entries of the table of the calling thread's network namespace. It
+// readTable counts the entries of the table of the calling thread's network namespace. It
 // needs CAP_NET_ADMIN there. Its memory doesn't grow with the table.
-func read(request, buf []byte) (t tally, cost time.Duration, err error) {
+func readTable(request, buf []byte) (t poolCounter, cost time.Duration, err error) {
 	runtime.LockOSThread() // whose CPU time is taken
 	defer runtime.UnlockOSThread()
-	start := threadTime()
+	start := readThreadCPUTime()
 	fd, err := netlink.Open(unix.NETLINK_NETFILTER)
 	if err != nil {
-		return tally{}, 0, err
+		return poolCounter{}, 0, err
 	}
 	defer func() { _ = unix.Close(fd) }() // only read from
 	// ctnetlink_dump_table never calls a dump interrupted.
 	_, err = netlink.Dump(fd, request, messageNew, buf, func(m netlink.Message) error {
-		e, err := decode(m.Body)
+		e, err := decodeEntry(m.Body)
 		if err == nil {
-			t.add(e)
+			t.addEntry(e)
 		}
 		return err
 	})
-	return t, threadTime() - start, err
+	return t, readThreadCPUTime() - start, err
 }
 
-// why is err for people.
-func why(err error) string {
+// explainError is err for people.
+func explainError(err error) string {
 	switch {
 	case errors.Is(err, unix.EPERM):
 		return "conntrack's table can't be read: needs NET_ADMIN in the node's own network namespace (Helm: agent.snat)"
@@ -45,18 +45,18 @@ func why(err error) string {
 	return err.Error()
 }
 
-// kernelEvicts is evicts for this kernel.
-func kernelEvicts() (bool, error) {
+// checkKernelEviction is evicts for this kernel.
+func checkKernelEviction() (bool, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return false, fmt.Errorf("uname: %w", err)
 	}
-	return evicts(unix.ByteSliceToString(u.Release[:])), nil
+	return supportsEviction(unix.ByteSliceToString(u.Release[:])), nil
 }
 
-// ownNetwork is the calling thread's network namespace among those of s, nil where
+// findOwnNetwork is the calling thread's network namespace among those of s, nil where
 // it isn't.
-func ownNetwork(s *socket.Sample, proc string) *socket.Network {
+func findOwnNetwork(s *socket.Sample, proc string) *socket.Network {
 	var st unix.Stat_t
 	if err := unix.Stat(proc+"/thread-self/ns/net", &st); err != nil {
 		return nil
@@ -69,8 +69,8 @@ func ownNetwork(s *socket.Sample, proc string) *socket.Network {
 	return nil
 }
 
-// threadTime is the CPU time of the calling thread.
-func threadTime() time.Duration {
+// readThreadCPUTime is the CPU time of the calling thread.
+func readThreadCPUTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
 		return 0

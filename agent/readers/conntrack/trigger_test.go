@@ -24,16 +24,16 @@ func TestTrigger(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-			var g trigger
+			var g failureTrigger
 			for _, s := range steps {
 				now := start.Add(s.at)
 				var count *uint64
 				if s.count >= 0 {
 					count = new(uint64(s.count))
 				}
-				g.see(count, now)
-				if g.pulled(now) != s.pulled || g.failing(now) != s.failing {
-					t.Errorf("after %v: pulled %v, failing %v, want %v, %v", s.at, g.pulled(now), g.failing(now), s.pulled, s.failing)
+				g.recordCount(count, now)
+				if g.shouldReadTable(now) != s.pulled || g.isFailing(now) != s.failing {
+					t.Errorf("after %v: pulled %v, failing %v, want %v, %v", s.at, g.shouldReadTable(now), g.isFailing(now), s.pulled, s.failing)
 				}
 			}
 		})

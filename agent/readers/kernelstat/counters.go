@@ -51,43 +51,43 @@ type Conntrack struct{ Entries, Max uint64 }
 // Read reads the counters through the procfs at proc, and names what it could
 // not read and why.
 func Read(proc string) (Counters, []socket.Unobserved) {
-	r := reading{proc: proc, files: map[string][]byte{}}
+	r := procReader{proc: proc, files: map[string][]byte{}}
 	var c Counters
-	if count, limit := r.sysctl("net/netfilter/nf_conntrack_count", "conntrack entries"),
-		r.sysctl("net/netfilter/nf_conntrack_max", "conntrack limit"); count != nil && limit != nil {
+	if count, limit := r.readSysctl("net/netfilter/nf_conntrack_count", "conntrack entries"),
+		r.readSysctl("net/netfilter/nf_conntrack_max", "conntrack limit"); count != nil && limit != nil {
 		c.Conntrack = &Conntrack{*count, *limit}
 	}
-	c.ConntrackDrops = read(&r, "self/net/stat/nf_conntrack", "conntrack drops", ParseConntrackStat)
+	c.ConntrackDrops = parseFile(&r, "self/net/stat/nf_conntrack", "conntrack drops", ParseConntrackStat)
 
-	c.TimeWaitOverflow = r.netstat("TCPTimeWaitOverflow")
-	c.ListenOverflows = r.netstat("ListenOverflows")
-	c.ListenDrops = r.netstat("ListenDrops")
+	c.TimeWaitOverflow = r.readNetstat("TCPTimeWaitOverflow")
+	c.ListenOverflows = r.readNetstat("ListenOverflows")
+	c.ListenDrops = r.readNetstat("ListenDrops")
 
-	c.Orphans = r.sockstat("orphan", "TCP orphans")
-	c.TCPMemory = r.sockstat("mem", "TCP memory")
-	c.MaxOrphans = r.sysctl("net/ipv4/tcp_max_orphans", "TCP orphan limit")
-	c.TCPMemoryLimits = read(&r, "sys/net/ipv4/tcp_mem", "TCP memory limits", func(b []byte) ([3]uint64, error) {
-		n, err := Numbers(b, 3)
+	c.Orphans = r.readSockstat("orphan", "TCP orphans")
+	c.TCPMemory = r.readSockstat("mem", "TCP memory")
+	c.MaxOrphans = r.readSysctl("net/ipv4/tcp_max_orphans", "TCP orphan limit")
+	c.TCPMemoryLimits = parseFile(&r, "sys/net/ipv4/tcp_mem", "TCP memory limits", func(b []byte) ([3]uint64, error) {
+		n, err := ParseNumbers(b, 3)
 		if err != nil {
 			return [3]uint64{}, err
 		}
 		return [3]uint64(n), nil
 	})
 	// "allocated free max"; free is always 0 (Documentation/admin-guide/sysctl/fs.rst).
-	if n := read(&r, "sys/fs/file-nr", "open files", func(b []byte) ([]uint64, error) { return Numbers(b, 3) }); n != nil {
+	if n := parseFile(&r, "sys/fs/file-nr", "open files", func(b []byte) ([]uint64, error) { return ParseNumbers(b, 3) }); n != nil {
 		c.OpenFiles, c.MaxFiles = &(*n)[0], &(*n)[2]
 	}
-	return c, r.unseen
+	return c, r.unobserved
 }
 
-// reading is one Read; a file is read once.
-type reading struct {
-	proc   string
-	files  map[string][]byte
-	unseen []socket.Unobserved
+// procReader is one Read; a file is read once.
+type procReader struct {
+	proc       string
+	files      map[string][]byte
+	unobserved []socket.Unobserved
 }
 
-func (r *reading) file(path string) ([]byte, error) {
+func (r *procReader) readFile(path string) ([]byte, error) {
 	if b, ok := r.files[path]; ok {
 		return b, nil
 	}
@@ -98,9 +98,9 @@ func (r *reading) file(path string) ([]byte, error) {
 	return b, err
 }
 
-func (r *reading) sysctl(file, what string) *uint64 {
-	return read(r, "sys/"+file, what, func(b []byte) (uint64, error) {
-		n, err := Numbers(b, 1)
+func (r *procReader) readSysctl(file, what string) *uint64 {
+	return parseFile(r, "sys/"+file, what, func(b []byte) (uint64, error) {
+		n, err := ParseNumbers(b, 1)
 		if err != nil {
 			return 0, err
 		}
@@ -108,18 +108,18 @@ func (r *reading) sysctl(file, what string) *uint64 {
 	})
 }
 
-func (r *reading) netstat(name string) *uint64 {
-	return read(r, "self/net/netstat", name, func(b []byte) (uint64, error) { return Netstat(b, "TcpExt", name) })
+func (r *procReader) readNetstat(name string) *uint64 {
+	return parseFile(r, "self/net/netstat", name, func(b []byte) (uint64, error) { return ParseNetstat(b, "TcpExt", name) })
 }
 
-func (r *reading) sockstat(name, what string) *uint64 {
-	return read(r, "self/net/sockstat", what, func(b []byte) (uint64, error) { return Sockstat(b, "TCP", name) })
+func (r *procReader) readSockstat(name, what string) *uint64 {
+	return parseFile(r, "self/net/sockstat", what, func(b []byte) (uint64, error) { return ParseSockstat(b, "TCP", name) })
 }
 
-// read parses a file; nil means that it is in r.unseen.
-func read[T any](r *reading, file, what string, parse func([]byte) (T, error)) *T {
+// parseFile parses a file; nil means that it is in r.unseen.
+func parseFile[T any](r *procReader, file, what string, parse func([]byte) (T, error)) *T {
 	path := filepath.Join(r.proc, file)
-	b, err := r.file(path)
+	b, err := r.readFile(path)
 	if err == nil {
 		var v T
 		if v, err = parse(b); err == nil {
@@ -127,11 +127,11 @@ func read[T any](r *reading, file, what string, parse func([]byte) (T, error)) *
 		}
 		err = fmt.Errorf("%s: %w", path, err)
 	}
-	r.unseen = append(r.unseen, socket.Unobserved{Item: what, Reason: why(file, err)})
+	r.unobserved = append(r.unobserved, socket.Unobserved{Item: what, Reason: explainError(file, err)})
 	return nil
 }
 
-func why(file string, err error) string {
+func explainError(file string, err error) string {
 	hint := ""
 	if errors.Is(err, fs.ErrNotExist) {
 		switch filepath.Base(file) {

@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-func write(t *testing.T, proc, name, content string) {
+func writeFile(t *testing.T, proc, name, content string) {
 	t.Helper()
 	path := filepath.Join(proc, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -26,14 +26,14 @@ func TestRead(t *testing.T) {
 	for name, content := range map[string]string{
 		"sys/net/netfilter/nf_conntrack_count": "7\n",
 		"sys/net/netfilter/nf_conntrack_max":   "262144\n",
-		"self/net/stat/nf_conntrack":           string(testdata(t, "nf_conntrack")),
+		"self/net/stat/nf_conntrack":           string(readTestdata(t, "nf_conntrack")),
 		"self/net/netstat":                     "TcpExt: TCPTimeWaitOverflow ListenOverflows ListenDrops\nTcpExt: 1 2 3\n",
-		"self/net/sockstat":                    string(testdata(t, "sockstat")),
+		"self/net/sockstat":                    string(readTestdata(t, "sockstat")),
 		"sys/net/ipv4/tcp_mem":                 "10\t20\t30\n",
 		"sys/net/ipv4/tcp_max_orphans":         "131072\n",
 		"sys/fs/file-nr":                       "1067\t0\t2466183\n",
 	} {
-		write(t, proc, name, content)
+		writeFile(t, proc, name, content)
 	}
 	want := Counters{
 		Conntrack: &Conntrack{7, 262144}, ConntrackDrops: &ConntrackDrops{15, 16, 1},
@@ -50,8 +50,8 @@ func TestRead(t *testing.T) {
 
 func TestWhatIsNotThereIsUnseenAndNeverZero(t *testing.T) {
 	proc := t.TempDir()
-	write(t, proc, "self/net/sockstat", "garbage\n")
-	write(t, proc, "sys/net/netfilter/nf_conntrack_count", "7\n") // without a limit it says nothing
+	writeFile(t, proc, "self/net/sockstat", "garbage\n")
+	writeFile(t, proc, "sys/net/netfilter/nf_conntrack_count", "7\n") // without a limit it says nothing
 	got, unseen := Read(proc)
 	if diff := cmp.Diff(Counters{}, got); diff != "" {
 		t.Error(diff)

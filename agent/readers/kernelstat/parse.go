@@ -17,10 +17,10 @@ var (
 	ErrMalformed = errors.New("malformed")
 )
 
-// Sockstat takes a figure out of /proc/net/sockstat or sockstat6, which have
+// ParseSockstat takes a figure out of /proc/net/sockstat or sockstat6, which have
 // lines such as "TCP: inuse 5 orphan 0 tw 2 alloc 9 mem 1"
 // (net/ipv4/proc.c, sockstat_seq_show): Sockstat(file, "TCP", "tw") is 2.
-func Sockstat(file []byte, protocol, name string) (uint64, error) {
+func ParseSockstat(file []byte, protocol, name string) (uint64, error) {
 	for line := range bytes.Lines(file) {
 		group, rest, _ := bytes.Cut(line, []byte(":"))
 		if string(group) != protocol {
@@ -29,17 +29,17 @@ func Sockstat(file []byte, protocol, name string) (uint64, error) {
 		fields := bytes.Fields(rest)
 		for i := 0; i+1 < len(fields); i += 2 {
 			if string(fields[i]) == name {
-				return number(fields[i+1], 10)
+				return parseNumber(fields[i+1], 10)
 			}
 		}
 	}
 	return 0, fmt.Errorf("%s %s: %w", protocol, name, ErrAbsent)
 }
 
-// Netstat takes a counter out of /proc/net/netstat or /proc/net/snmp, in which a
+// ParseNetstat takes a counter out of /proc/net/netstat or /proc/net/snmp, in which a
 // line of names is followed by a line of values, both starting with the group
 // (net/ipv4/proc.c): Netstat(file, "TcpExt", "ListenDrops").
-func Netstat(file []byte, group, name string) (uint64, error) {
+func ParseNetstat(file []byte, group, name string) (uint64, error) {
 	var names []byte
 	for line := range bytes.Lines(file) {
 		prefix, rest, ok := bytes.Cut(line, []byte(":"))
@@ -49,21 +49,21 @@ func Netstat(file []byte, group, name string) (uint64, error) {
 		case names == nil:
 			names = rest
 		default:
-			return column(names, rest, name)
+			return parseColumn(names, rest, name)
 		}
 	}
 	return 0, fmt.Errorf("%s %s: %w", group, name, ErrAbsent)
 }
 
-// column is the value under name.
-func column(names, values []byte, name string) (uint64, error) {
+// parseColumn is the value under name.
+func parseColumn(names, values []byte, name string) (uint64, error) {
 	n, v := bytes.Fields(names), bytes.Fields(values)
 	if len(n) != len(v) {
 		return 0, fmt.Errorf("%w: %d names, %d values", ErrMalformed, len(n), len(v))
 	}
 	for i := range n {
 		if string(n[i]) == name {
-			return number(v[i], 10)
+			return parseNumber(v[i], 10)
 		}
 	}
 	return 0, fmt.Errorf("%s: %w", name, ErrAbsent)
@@ -105,7 +105,7 @@ func ParseConntrackStat(file []byte) (ConntrackDrops, error) {
 			return ConntrackDrops{}, fmt.Errorf("%w: %d names, %d values", ErrMalformed, len(names), len(values))
 		}
 		for i, column := range at {
-			n, err := number(values[column], 16)
+			n, err := parseNumber(values[column], 16)
 			if err != nil {
 				return ConntrackDrops{}, err
 			}
@@ -115,8 +115,8 @@ func ParseConntrackStat(file []byte) (ConntrackDrops, error) {
 	return ConntrackDrops{InsertFailed: sums[0], Drop: sums[1], EarlyDrop: sums[2]}, nil
 }
 
-// Numbers reads exactly n decimal numbers, as a sysctl file with a vector has them.
-func Numbers(file []byte, n int) ([]uint64, error) {
+// ParseNumbers reads exactly n decimal numbers, as a sysctl file with a vector has them.
+func ParseNumbers(file []byte, n int) ([]uint64, error) {
 	fields := bytes.Fields(file)
 	if len(fields) != n {
 		return nil, fmt.Errorf("%w: %d numbers, want %d", ErrMalformed, len(fields), n)
@@ -124,14 +124,14 @@ func Numbers(file []byte, n int) ([]uint64, error) {
 	out := make([]uint64, n)
 	for i, f := range fields {
 		var err error
-		if out[i], err = number(f, 10); err != nil {
+		if out[i], err = parseNumber(f, 10); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func number(b []byte, base int) (uint64, error) {
+func parseNumber(b []byte, base int) (uint64, error) {
 	n, err := strconv.ParseUint(string(b), base, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%w: number %.40q", ErrMalformed, b)

@@ -43,7 +43,7 @@ func Dump(fd int, request []byte, kind uint16, buf []byte, each func(Message) er
 		if err != nil {
 			return interrupted, fmt.Errorf("receive netlink messages: %w", err)
 		}
-		done, cut, err := Replies(buf[:n], request, kind, each)
+		done, cut, err := ForEachReply(buf[:n], request, kind, each)
 		interrupted = interrupted || cut
 		if done || err != nil {
 			return interrupted, err

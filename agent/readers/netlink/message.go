@@ -38,8 +38,8 @@ type Message struct {
 	Body        []byte
 }
 
-// Next takes the first message off b.
-func Next(b []byte) (m Message, rest []byte, err error) {
+// NextMessage takes the first message off b.
+func NextMessage(b []byte) (m Message, rest []byte, err error) {
 	if len(b) < HeaderSize {
 		return Message{}, nil, fmt.Errorf("%w: %d bytes", ErrShort, len(b))
 	}
@@ -60,9 +60,9 @@ func Next(b []byte) (m Message, rest []byte, err error) {
 	return m, b[min((n+alignment-1)&^(alignment-1), int64(len(b))):], nil
 }
 
-// Failure is the error in an NLMSG_ERROR or NLMSG_DONE, which both start with a
+// Err is the error in an NLMSG_ERROR or NLMSG_DONE, which both start with a
 // negative errno; nil for an acknowledgement and a good end.
-func (m Message) Failure() error {
+func (m Message) Err() error {
 	if len(m.Body) < 4 {
 		if m.Kind == TypeDone {
 			return nil
@@ -79,9 +79,9 @@ func (m Message) Failure() error {
 	return syscall.Errno(-code)
 }
 
-// DumpRequest is a request of that kind for everything there is, with room for a
+// NewDumpRequest is a request of that kind for everything there is, with room for a
 // body of size bytes after the header.
-func DumpRequest(kind uint16, size int, sequence uint32) []byte {
+func NewDumpRequest(kind uint16, size int, sequence uint32) []byte {
 	b := make([]byte, HeaderSize+size)
 	binary.NativeEndian.PutUint32(b, uint32(len(b)))
 	binary.NativeEndian.PutUint16(b[4:], kind)

@@ -10,8 +10,8 @@ import (
 // cgroups, which can be a container: they are only compared, and only strict
 // hex is ever taken out of them.
 const (
-	maxName = 255  // NAME_MAX, include/uapi/linux/limits.h
-	maxPath = 4096 // PATH_MAX
+	maxNameLength = 255  // NAME_MAX, include/uapi/linux/limits.h
+	maxPathLength = 4096 // PATH_MAX
 
 	idLength   = 64 // a container ID of containerd, CRI-O, Docker, Podman
 	uidLength  = 36 // a UUID with dashes
@@ -30,26 +30,26 @@ type Cgroup struct {
 	// from chance and are ignored. Of a virtual machine of Kata's it is the ID
 	// of the sandbox.
 	Container string
-	// Kata says that the process is a part of Kata Containers outside of the
+	// IsKata says that the process is a part of Kata Containers outside of the
 	// virtual machine (kata-containers, docs/design/host-cgroups.md).
-	Kata bool
+	IsKata bool
 }
 
-// CgroupOfPath reads a path such as
+// ParseCgroupPath reads a path such as
 // "/kubepods/burstable/pod<uid>/<container>", absolute or as seen from inside
 // a cgroup namespace ("/../pod<uid>/<container>").
-func CgroupOfPath(path string) Cgroup {
-	if len(path) > maxPath {
+func ParseCgroupPath(path string) Cgroup {
+	if len(path) > maxPathLength {
 		return Cgroup{}
 	}
-	return cgroupOf(strings.SplitSeq(strings.TrimSuffix(path, " (deleted)"), "/"))
+	return parseCgroup(strings.SplitSeq(strings.TrimSuffix(path, " (deleted)"), "/"))
 }
 
-// CgroupOfNames reads the names of a cgroup and its ancestors, the leaf first,
+// ParseCgroupNames reads the names of a cgroup and its ancestors, the leaf first,
 // as a walk up the kernel's tree delivers them. A walk that ends too early can
 // miss the outermost pod.
-func CgroupOfNames(leafFirst []string) Cgroup {
-	return cgroupOf(func(yield func(string) bool) {
+func ParseCgroupNames(leafFirst []string) Cgroup {
+	return parseCgroup(func(yield func(string) bool) {
 		for _, name := range slices.Backward(leafFirst) {
 			if !yield(name) {
 				return
@@ -58,27 +58,27 @@ func CgroupOfNames(leafFirst []string) Cgroup {
 	})
 }
 
-// CgroupOfFile reads /proc/PID/cgroup, whose lines are "0::<path>" for cgroup v2
+// ParseCgroupFile reads /proc/PID/cgroup, whose lines are "0::<path>" for cgroup v2
 // and "<n>:<controllers>:<path>" for v1. The line that says most wins: under v1
 // a process may be in a container by some controllers only.
-func CgroupOfFile(file []byte) Cgroup {
+func ParseCgroupFile(file []byte) Cgroup {
 	var best Cgroup
 	kata := false
 	for line := range strings.SplitSeq(string(file), "\n") {
 		_, rest, _ := strings.Cut(line, ":")
 		_, path, _ := strings.Cut(rest, ":")
-		c := CgroupOfPath(path)
-		kata = kata || c.Kata
-		if c.says() > best.says() {
+		c := ParseCgroupPath(path)
+		kata = kata || c.IsKata
+		if c.countDetails() > best.countDetails() {
 			best = c
 		}
 	}
-	best.Kata = kata
+	best.IsKata = kata
 	return best
 }
 
-// says is how much c tells.
-func (c Cgroup) says() int {
+// countDetails is how much c tells.
+func (c Cgroup) countDetails() int {
 	n := 0
 	if c.PodUID != "" {
 		n += 2
@@ -89,29 +89,29 @@ func (c Cgroup) says() int {
 	return n
 }
 
-func cgroupOf(rootFirst iter.Seq[string]) Cgroup {
+func parseCgroup(rootFirst iter.Seq[string]) Cgroup {
 	var c Cgroup
 	for name := range rootFirst {
-		if len(name) > maxName {
+		if len(name) > maxNameLength {
 			continue
 		}
-		for _, name := range unfold(name) {
-			if uid := podUID(name); uid != "" && c.PodUID == "" {
+		for _, name := range splitSystemdName(name) {
+			if uid := parsePodUID(name); uid != "" && c.PodUID == "" {
 				c.PodUID, c.Container = uid, ""
 			}
 			if c.Container != "" {
 				continue
 			}
-			c.Kata = c.Kata || strings.HasPrefix(name, "kata_")
-			c.Container = containerID(name)
+			c.IsKata = c.IsKata || strings.HasPrefix(name, "kata_")
+			c.Container = parseContainerID(name)
 		}
 	}
 	return c
 }
 
-// unfold splits "<slice>:<runtime>:<id>", the systemd driver's spelling that a
+// splitSystemdName splits "<slice>:<runtime>:<id>", the systemd driver's spelling that a
 // runtime which doesn't know that driver takes for a name.
-func unfold(name string) []string {
+func splitSystemdName(name string) []string {
 	parts := strings.Split(name, ":")
 	if len(parts) != 3 {
 		return []string{name}
@@ -119,12 +119,12 @@ func unfold(name string) []string {
 	return []string{parts[0], parts[1] + "-" + parts[2]}
 }
 
-// podUID knows "pod<uid>" (driver cgroupfs) and "<parents>-pod<uid>.slice"
+// parsePodUID knows "pod<uid>" (driver cgroupfs) and "<parents>-pod<uid>.slice"
 // (systemd, which spells a dash as an underscore); the parents end in kubepods
 // or kubepods-<QoS class>.
-func podUID(name string) string {
+func parsePodUID(name string) string {
 	if uid, ok := strings.CutPrefix(name, "pod"); ok {
-		return canonicalUID(uid)
+		return parseUID(uid)
 	}
 	name, ok := strings.CutSuffix(name, ".slice")
 	i := strings.LastIndex(name, "-pod")
@@ -138,10 +138,10 @@ func podUID(name string) string {
 	if parents != "kubepods" && !strings.HasSuffix(parents, "-kubepods") {
 		return ""
 	}
-	return canonicalUID(strings.ReplaceAll(name[i+len("-pod"):], "_", "-"))
+	return parseUID(strings.ReplaceAll(name[i+len("-pod"):], "_", "-"))
 }
 
-func canonicalUID(s string) string {
+func parseUID(s string) string {
 	switch len(s) {
 	case hashLength:
 		if isHex(s) {
@@ -156,9 +156,9 @@ func canonicalUID(s string) string {
 	return ""
 }
 
-// containerID knows "<id>" and "<runtime>-<id>", with or without ".scope", of
+// parseContainerID knows "<id>" and "<runtime>-<id>", with or without ".scope", of
 // any runtime. conmon watches over a container from outside it.
-func containerID(name string) string {
+func parseContainerID(name string) string {
 	name = strings.TrimSuffix(name, ".scope")
 	if len(name) < idLength {
 		return ""

@@ -63,10 +63,10 @@ func TestCgroupOfPath(t *testing.T) {
 		"seen from inside a cgroup namespace":     {"/../../pod" + uid + "/" + id, pod},
 		"a removed cgroup":                        {"/kubepods/pod" + uid + "/" + id + " (deleted)", pod},
 		"Kata inside the pod's cgroup": {
-			"/kubepods/burstable/pod" + uid + "/kata_" + id, Cgroup{PodUID: uid, Container: id, Kata: true}},
-		"Kata outside of the pod's cgroup": {"/kata_overhead/" + id, Cgroup{Container: id, Kata: true}},
+			"/kubepods/burstable/pod" + uid + "/kata_" + id, Cgroup{PodUID: uid, Container: id, IsKata: true}},
+		"Kata outside of the pod's cgroup": {"/kata_overhead/" + id, Cgroup{Container: id, IsKata: true}},
 		"Kata's runtime-rs keeps the pod's path": {
-			"/kata_overhead/kubepods/pod" + uid + "/" + id, Cgroup{PodUID: uid, Container: id, Kata: true}},
+			"/kata_overhead/kubepods/pod" + uid + "/" + id, Cgroup{PodUID: uid, Container: id, IsKata: true}},
 		"an ordinary service":         {"/system.slice/sshd.service", Cgroup{}},
 		"the root":                    {"/", Cgroup{}},
 		"a UID with capital letters":  {"/kubepods/pod" + strings.ToUpper(uid), Cgroup{}},
@@ -76,18 +76,18 @@ func TestCgroupOfPath(t *testing.T) {
 		"an ID with a stray letter":   {"/docker/" + id[:63] + "g", Cgroup{}},
 		"an ID with one more digit":   {"/docker/0" + id, Cgroup{}},
 		"a path longer than the kernel's": {
-			strings.Repeat("/a", maxPath/2) + "/kubepods/pod" + uid, Cgroup{}},
+			strings.Repeat("/a", maxPathLength/2) + "/kubepods/pod" + uid, Cgroup{}},
 		"a name longer than the kernel's": {
-			"/" + strings.Repeat("x", maxName) + "-kubepods-pod" + escaped + ".slice", Cgroup{}},
+			"/" + strings.Repeat("x", maxNameLength) + "-kubepods-pod" + escaped + ".slice", Cgroup{}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, CgroupOfPath(test.path)); diff != "" {
+			if diff := cmp.Diff(test.want, ParseCgroupPath(test.path)); diff != "" {
 				t.Error(diff)
 			}
 			names := strings.Split(strings.TrimSuffix(test.path, " (deleted)"), "/")
 			slices.Reverse(names)
-			if diff := cmp.Diff(test.want, CgroupOfNames(names)); diff != "" && len(test.path) <= maxPath {
+			if diff := cmp.Diff(test.want, ParseCgroupNames(names)); diff != "" && len(test.path) <= maxPathLength {
 				t.Errorf("by names: %s", diff)
 			}
 		})
@@ -108,10 +108,10 @@ func TestCgroupOfFile(t *testing.T) {
 			Cgroup{PodUID: uid, Container: id}},
 		"Kata's overhead is in the memory hierarchy only": {
 			"9:cpu:/kubepods/pod" + uid + "/kata_" + id + "\n8:memory:/kata_overhead/" + id2 + "\n",
-			Cgroup{PodUID: uid, Container: id, Kata: true}},
+			Cgroup{PodUID: uid, Container: id, IsKata: true}},
 		"Kata with vCPU threads in an ordinary container's cgroup": {
 			"9:cpu:/kubepods/pod" + uid + "/" + id + "\n8:memory:/kata_overhead/" + id2 + "\n",
-			Cgroup{PodUID: uid, Container: id, Kata: true}},
+			Cgroup{PodUID: uid, Container: id, IsKata: true}},
 		"of lines that say as much the first": {
 			"9:cpu:/docker/" + id + "\n8:memory:/docker/" + id2 + "\n", Cgroup{Container: id}},
 		"a cut file":            {"0::/kubepods/pod" + uid[:20], Cgroup{}},
@@ -120,7 +120,7 @@ func TestCgroupOfFile(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, CgroupOfFile([]byte(test.file))); diff != "" {
+			if diff := cmp.Diff(test.want, ParseCgroupFile([]byte(test.file))); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -133,8 +133,8 @@ func FuzzCgroup(f *testing.F) {
 	f.Add("0::/system.slice/containerd.service/kubepods-pod" + static + ".slice:cri-containerd:" + id)
 	f.Fuzz(func(t *testing.T, s string) {
 		names := strings.Split(s, "/")
-		for _, c := range []Cgroup{CgroupOfFile([]byte(s)), CgroupOfPath(s), CgroupOfNames(names)} {
-			if c.PodUID != "" && (canonicalUID(c.PodUID) != c.PodUID || strings.Trim(c.PodUID, "0123456789abcdef-") != "") {
+		for _, c := range []Cgroup{ParseCgroupFile([]byte(s)), ParseCgroupPath(s), ParseCgroupNames(names)} {
+			if c.PodUID != "" && (parseUID(c.PodUID) != c.PodUID || strings.Trim(c.PodUID, "0123456789abcdef-") != "") {
 				t.Errorf("PodUID %q", c.PodUID)
 			}
 			if c.Container != "" && (len(c.Container) != idLength || strings.Trim(c.Container, "0123456789abcdef") != "") {

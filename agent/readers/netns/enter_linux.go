@@ -42,7 +42,7 @@ func Enter(path string, inode uint64, fn func() error) error {
 	if inode != 0 && st.Ino != inode {
 		return fmt.Errorf("%s is net:[%d], not net:[%d]: %w", path, st.Ino, inode, ErrChanged)
 	}
-	return onThread(func() error {
+	return runOnNewThread(func() error {
 		if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("setns to net:[%d]: %w", st.Ino, err)
 		}
@@ -50,8 +50,8 @@ func Enter(path string, inode uint64, fn func() error) error {
 	})
 }
 
-// onThread runs fn on a thread that ends afterwards.
-func onThread(fn func() error) error {
+// runOnNewThread runs fn on a thread that ends afterwards.
+func runOnNewThread(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
@@ -60,7 +60,7 @@ func onThread(fn func() error) error {
 			return
 		}
 		// The main thread: while it is locked here, the next goroutine gets another.
-		done <- onThread(fn)
+		done <- runOnNewThread(fn)
 		runtime.UnlockOSThread()
 	}()
 	return <-done

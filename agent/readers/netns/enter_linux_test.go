@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-func current(t *testing.T) uint64 {
+func readCurrentNetns(t *testing.T) uint64 {
 	t.Helper()
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
@@ -25,12 +25,12 @@ func current(t *testing.T) uint64 {
 func TestEnterRunsInsideAndLeavesTheProcessWhereItWas(t *testing.T) {
 	n := netnstest.New(t)
 	path := fmt.Sprintf("/proc/self/fd/%d", n.FD())
-	before := current(t)
+	before := readCurrentNetns(t)
 	var inside uint64
 	var tid int
 	errDone := errors.New("done")
 	err := netns.Enter(path, n.Inode(), func() error {
-		inside, tid = current(t), unix.Gettid()
+		inside, tid = readCurrentNetns(t), unix.Gettid()
 		return errDone
 	})
 	if !errors.Is(err, errDone) || inside != n.Inode() {
@@ -41,7 +41,7 @@ func TestEnterRunsInsideAndLeavesTheProcessWhereItWas(t *testing.T) {
 	}
 	for range 100 { // whatever thread comes next
 		done := make(chan uint64)
-		go func() { done <- current(t) }()
+		go func() { done <- readCurrentNetns(t) }()
 		if got := <-done; got != before {
 			t.Fatalf("a goroutine is in net:[%d], want net:[%d]", got, before)
 		}

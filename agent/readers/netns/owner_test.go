@@ -58,22 +58,22 @@ func TestOwner(t *testing.T) {
 			want: socket.Owner{Kind: socket.OwnerProcess, Process: "?[2J?evil??", PID: 7}},
 		"a gVisor pod is re-executed runsc and nothing else": {
 			ps:   []Process{{PID: 5, Comm: "exe", Cgroup: in(uid, id)}, {PID: 6, StartTime: 1, Comm: "runsc-gofer", Cgroup: in(uid, id)}},
-			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "exe", PID: 5, Sandbox: GVisor}},
+			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "exe", PID: 5, Sandbox: SandboxGVisor}},
 		"a program called exe beside a pause is no gVisor": {
 			ps:   []Process{pause, {PID: 110, StartTime: 60, Comm: "exe", Cgroup: in(uid, id)}},
 			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "exe", PID: 110}},
 		"a program called exe without a container is no gVisor": {
 			ps: []Process{{PID: 5, Comm: "exe"}}, want: socket.Owner{Kind: socket.OwnerProcess, Process: "exe", PID: 5}},
 		"Kata by its cgroup, whatever the monitor is": {
-			ps:   []Process{{PID: 5, Comm: "vmm-next", Cgroup: Cgroup{PodUID: uid, Container: id, Kata: true}}},
-			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Process: "vmm-next", PID: 5, Sandbox: Kata}},
+			ps:   []Process{{PID: 5, Comm: "vmm-next", Cgroup: Cgroup{PodUID: uid, Container: id, IsKata: true}}},
+			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Process: "vmm-next", PID: 5, Sandbox: SandboxKata}},
 		"Kata outside of the pod's cgroup": {
-			ps:   []Process{{PID: 5, Comm: "qemu-system-x86", Cgroup: Cgroup{Container: id, Kata: true}}},
-			want: socket.Owner{Kind: socket.OwnerContainer, Container: id, Process: "qemu-system-x86", PID: 5, Sandbox: Kata}},
+			ps:   []Process{{PID: 5, Comm: "qemu-system-x86", Cgroup: Cgroup{Container: id, IsKata: true}}},
+			want: socket.Owner{Kind: socket.OwnerContainer, Container: id, Process: "qemu-system-x86", PID: 5, Sandbox: SandboxKata}},
 		"Kata by its monitor, cut to 15 bytes": {
 			ps: []Process{{PID: 5, Comm: "cloud-hyperviso", Cgroup: in(uid, id)},
 				{PID: 6, StartTime: 1, Comm: "virtiofsd", Cgroup: in(uid, id)}},
-			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "cloud-hyperviso", PID: 5, Sandbox: Kata}},
+			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "cloud-hyperviso", PID: 5, Sandbox: SandboxKata}},
 		"Kata's helpers without a monitor prove nothing": {
 			ps:   []Process{{PID: 5, Comm: "virtiofsd", Cgroup: in(uid, id)}},
 			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "virtiofsd", PID: 5}},
@@ -84,7 +84,7 @@ func TestOwner(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // in any order
-				if diff := cmp.Diff(test.want, Owner(test.ps, test.host)); diff != "" {
+				if diff := cmp.Diff(test.want, ResolveOwner(test.ps, test.host)); diff != "" {
 					t.Error(diff)
 				}
 				slices.Reverse(test.ps)
@@ -98,8 +98,8 @@ func FuzzPrintable(f *testing.F) {
 	f.Add("\x1b]0;x\x07\u202e\xf0\x9f")
 	f.Add(strings.Repeat("é", 40))
 	f.Fuzz(func(t *testing.T, s string) {
-		got := printable(s)
-		if len(got) > maxProcessName || !utf8.ValidString(got) {
+		got := formatProcessName(s)
+		if len(got) > maxProcessNameBytes || !utf8.ValidString(got) {
 			t.Errorf("%q", got)
 		}
 		for _, r := range got {

@@ -57,7 +57,7 @@ func BenchmarkLook(b *testing.B) {
 			n := netnstest.New(b)
 			n.Load(c.load)
 			for range c.processes {
-				holdFiles(b, n)
+				startProcessWith1000Files(b, n)
 			}
 			r, err := Open(Options{})
 			if err != nil {
@@ -68,22 +68,22 @@ func BenchmarkLook(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			p := socket.Worst(find(&s, n.Inode()).Pools(), 1)[0]
+			p := socket.Worst(findNetwork(&s, n.Inode()).Pools(), 1)[0]
 			runtime.LockOSThread() // whose CPU time is taken
 			defer runtime.UnlockOSThread()
-			start := threadTime()
+			start := readThreadCPUTime()
 			for b.Loop() {
-				if err := r.lookAt(b.Context(), &s, p, 1000); err != nil || s.Look == nil {
+				if err := r.inspectPool(b.Context(), &s, p, 1000); err != nil || s.Look == nil {
 					b.Fatal(err, s.Unobserved)
 				}
 			}
-			b.ReportMetric((threadTime()-start).Seconds()*1e3/float64(b.N), "cpu-ms")
+			b.ReportMetric((readThreadCPUTime()-start).Seconds()*1e3/float64(b.N), "cpu-ms")
 		})
 	}
 }
 
-// holdFiles starts a process that has 1,000 files open, each for itself.
-func holdFiles(b *testing.B, n *netnstest.NS) {
+// startProcessWith1000Files starts a process that has 1,000 files open, each for itself.
+func startProcessWith1000Files(b *testing.B, n *netnstest.NS) {
 	b.Helper()
 	bash, err := exec.LookPath("bash")
 	if err != nil {

@@ -17,17 +17,17 @@ const (
 	familyIPv6 = 10 // AF_INET6
 )
 
-// networks turns what was walked into the domain's terms, in the order of the
+// decodeNetworks turns what was walked into the domain's terms, in the order of the
 // kernel's list. Namespaces that no process of this node lives in are left out
 // where several nodes share the kernel.
-func networks(recs []walkNetRec, dests destBatch, by map[uint64]socket.Owner, c *counting, hz uint64, t *walkTally) []socket.Network {
+func decodeNetworks(recs []walkNetRec, dests destinationBatch, by map[uint64]socket.Owner, c *counterLayout, hz uint64, t *walkTally) []socket.Network {
 	all := make([]socket.Network, len(recs))
 	for i := range recs {
-		all[i] = network(&recs[i], hz)
+		all[i] = decodeNetwork(&recs[i], hz)
 		all[i].Owner = by[all[i].Inode]
-		all[i].Counters = c.counters(&recs[i])
+		all[i].Counters = c.decodeCounters(&recs[i])
 	}
-	byNet := dests.perNet(len(recs))
+	byNet := dests.groupByNetns(len(recs))
 	for i := range all {
 		all[i].Destinations = byNet[i]
 	}
@@ -43,11 +43,11 @@ func networks(recs []walkNetRec, dests destBatch, by map[uint64]socket.Owner, c 
 	return kept
 }
 
-func network(r *walkNetRec, hz uint64) socket.Network {
+func decodeNetwork(r *walkNetRec, hz uint64) socket.Network {
 	n := socket.Network{
 		Inode:            uint64(r.Inum),
 		Cookie:           r.Cookie,
-		Settings:         settings(r, hz),
+		Settings:         decodeSettings(r, hz),
 		Held:             int(r.Held),
 		Skipped:          int(r.Skipped),
 		SkippedListening: int(r.SkippedListening),
@@ -55,7 +55,7 @@ func network(r *walkNetRec, hz uint64) socket.Network {
 		Detailed:         r.Detail != 0,
 		UDPHeld:          int(r.UdpHeld),
 		UDPSockets:       int(r.UdpSockets),
-		ListenPorts:      listenPorts(&r.Listen),
+		ListenPorts:      decodeListenPorts(&r.Listen),
 	}
 	if !n.Detailed {
 		n.States[tcpstate.TimeWait] = r.TimeWait
@@ -63,9 +63,9 @@ func network(r *walkNetRec, hz uint64) socket.Network {
 	return n
 }
 
-// listenPorts are those before the first 0, never nil: where there are none, it is
+// decodeListenPorts are those before the first 0, never nil: where there are none, it is
 // known.
-func listenPorts(ports *[8]uint16) []uint16 {
+func decodeListenPorts(ports *[8]uint16) []uint16 {
 	n := slices.Index(ports[:], 0)
 	if n < 0 {
 		n = len(ports)
@@ -73,7 +73,7 @@ func listenPorts(ports *[8]uint16) []uint16 {
 	return slices.Clone(ports[:n:n])
 }
 
-func settings(r *walkNetRec, hz uint64) socket.Settings {
+func decodeSettings(r *walkNetRec, hz uint64) socket.Settings {
 	s := socket.Settings{
 		Range:       ports.Range{First: r.First, Last: r.Last},
 		Reserved:    int(r.Reserved),
@@ -88,34 +88,34 @@ func settings(r *walkNetRec, hz uint64) socket.Settings {
 	return s
 }
 
-// destination turns a key into the domain's terms; ok is false for a family
+// decodeDestination turns a key into the domain's terms; ok is false for a family
 // that the program never writes.
-func destination(k *walkDestKey, v *walkDestVal) (d socket.Destination, ok bool) {
-	d.Source, d.Address, ok = addresses(k.Family, &k.Src, &k.Dst)
-	d.Port = port(k.Port)
+func decodeDestination(k *walkDestKey, v *walkDestVal) (d socket.Destination, ok bool) {
+	d.Source, d.Address, ok = decodeAddresses(k.Family, &k.Src, &k.Dst)
+	d.Port = decodePort(k.Port)
 	copy(d.States[:], v.States[:])
 	d.Reusable, d.ReusableIfAll = v.Reusable, v.ReusableIfAll
 	return d, ok
 }
 
-func addresses(family uint16, src, dst *[4]uint32) (netip.Addr, netip.Addr, bool) {
+func decodeAddresses(family uint16, src, dst *[4]uint32) (netip.Addr, netip.Addr, bool) {
 	switch family {
 	case familyIPv4:
-		return netip.AddrFrom4(word(src[0])), netip.AddrFrom4(word(dst[0])), true
+		return netip.AddrFrom4(decodeIPv4(src[0])), netip.AddrFrom4(decodeIPv4(dst[0])), true
 	case familyIPv6:
-		return address(src), address(dst), true
+		return decodeIPv6(src), decodeIPv6(dst), true
 	}
 	return netip.Addr{}, netip.Addr{}, false
 }
 
 // The addresses and ports stand in memory in network byte order, whatever the
 // machine's own.
-func word(w uint32) (b [4]byte) {
+func decodeIPv4(w uint32) (b [4]byte) {
 	binary.NativeEndian.PutUint32(b[:], w)
 	return b
 }
 
-func address(w *[4]uint32) netip.Addr {
+func decodeIPv6(w *[4]uint32) netip.Addr {
 	var b [16]byte
 	for i := range w {
 		binary.NativeEndian.PutUint32(b[4*i:], w[i])
@@ -123,16 +123,16 @@ func address(w *[4]uint32) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-func port(p uint16) uint16 {
+func decodePort(p uint16) uint16 {
 	var b [2]byte
 	binary.NativeEndian.PutUint16(b[:], p)
 	return binary.BigEndian.Uint16(b[:])
 }
 
-// hertz is the kernel's CONFIG_HZ, which no unprivileged interface tells:
+// detectHZ is the kernel's CONFIG_HZ, which no unprivileged interface tells:
 // jiffies start at 2^32 - 300*HZ (include/linux/jiffies.h) and have run for as
 // long as the monotonic clock. 0 where no usual value fits.
-func hertz(ns, jiffies uint64) uint64 {
+func detectHZ(ns, jiffies uint64) uint64 {
 	for _, hz := range []uint64{100, 250, 300, 1000} {
 		start := uint64(1<<32) - 300*hz
 		if jiffies < start {
@@ -146,8 +146,8 @@ func hertz(ns, jiffies uint64) uint64 {
 	return 0
 }
 
-// verdict says how exact the sample is, and what it could not see.
-func verdict(t *walkTally, o Options, failsLost uint32) (socket.Reader, []socket.Unobserved) {
+// assessExactness says how exact the sample is, and what it could not see.
+func assessExactness(t *walkTally, o Options, failsLost uint32) (socket.Reader, []socket.Unobserved) {
 	rd := socket.Reader{Name: "portwalk", Exactness: socket.Exact}
 	if t.Unsettled > 0 {
 		rd.Exactness = socket.Approximate
@@ -155,7 +155,7 @@ func verdict(t *walkTally, o Options, failsLost uint32) (socket.Reader, []socket
 	}
 	if t.Strangers > 0 {
 		// Namespaces that were made after the list was read: next time.
-		rd.Message = join(rd.Message, fmt.Sprintf("%d sockets of namespaces that appeared meanwhile are left out", t.Strangers))
+		rd.Message = joinMessages(rd.Message, fmt.Sprintf("%d sockets of namespaces that appeared meanwhile are left out", t.Strangers))
 	}
 	var un []socket.Unobserved
 	lost := func(n uint32, what, why string) {
@@ -181,9 +181,9 @@ func verdict(t *walkTally, o Options, failsLost uint32) (socket.Reader, []socket
 	return rd, un
 }
 
-// inVRFs are ports whose bind buckets belong to a layer 3 master device: each has
+// reportVRFPorts are ports whose bind buckets belong to a layer 3 master device: each has
 // pools of its own, which are not counted.
-func inVRFs(recs []walkNetRec) []socket.Unobserved {
+func reportVRFPorts(recs []walkNetRec) []socket.Unobserved {
 	ports := 0
 	for i := range recs {
 		ports += int(recs[i].L3mdev)
@@ -194,7 +194,7 @@ func inVRFs(recs []walkNetRec) []socket.Unobserved {
 	return []socket.Unobserved{{Item: "VRFs", Reason: fmt.Sprintf("%d ports are bound in VRFs, which have pools of their own", ports)}}
 }
 
-func join(a, b string) string {
+func joinMessages(a, b string) string {
 	if a == "" {
 		return b
 	}

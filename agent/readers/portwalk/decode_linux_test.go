@@ -18,11 +18,11 @@ func FuzzDestination(f *testing.F) {
 	f.Add(uint16(0), uint16(0), []byte{}, []byte{}, uint32(1<<32-1))
 	f.Fuzz(func(t *testing.T, family, port uint16, src, dst []byte, count uint32) {
 		k := walkDestKey{Family: family, Port: port}
-		copy(bytesOf(k.Src[:]), src)
-		copy(bytesOf(k.Dst[:]), dst)
+		copy(viewAsBytes(k.Src[:]), src)
+		copy(viewAsBytes(k.Dst[:]), dst)
 		v := walkDestVal{Reusable: count}
 		v.States[tcpstate.TimeWait] = count
-		d, ok := destination(&k, &v)
+		d, ok := decodeDestination(&k, &v)
 		if ok != (family == familyIPv4 || family == familyIPv6) {
 			t.Fatalf("family %d: %v", family, ok)
 		}
@@ -40,30 +40,30 @@ func FuzzProcess(f *testing.F) {
 	f.Add([]byte("sleep"), []byte("cri-containerd-"), []byte("kubepods"))
 	f.Fuzz(func(t *testing.T, comm, leaf, parent []byte) {
 		var v walkTaskVal
-		copy(unsigned(v.Comm[:]), comm)
-		copy(unsigned(v.Names[0][:]), leaf)
-		copy(unsigned(v.Names[1][:]), parent)
-		if p := process(&v); len(p.Comm) > len(v.Comm) || len(p.Cgroup.Container) != 0 && len(p.Cgroup.Container) != 64 {
+		copy(asUnsigned(v.Comm[:]), comm)
+		copy(asUnsigned(v.Names[0][:]), leaf)
+		copy(asUnsigned(v.Names[1][:]), parent)
+		if p := decodeProcess(&v); len(p.Comm) > len(v.Comm) || len(p.Cgroup.Container) != 0 && len(p.Cgroup.Container) != 64 {
 			t.Errorf("got %+v", p)
 		}
 	})
 }
 
-func unsigned(b []int8) []byte {
+func asUnsigned(b []int8) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(b))), len(b))
 }
 
 func TestDestinationsAreSortedByNamespace(t *testing.T) {
-	b := destBatch{
+	b := destinationBatch{
 		keys: []walkDestKey{{Net: 2, Family: familyIPv4, Port: 1}, {Net: 0, Family: familyIPv4, Port: 2},
 			{Net: 2, Family: familyIPv6, Port: 3}, {Net: 9, Family: familyIPv4, Port: 4}, {Net: 1, Family: 99}},
 		vals: make([]walkDestVal, 5),
 	}
 	var got [][]uint16
-	for _, ds := range b.perNet(3) {
+	for _, ds := range b.groupByNetns(3) {
 		ports := []uint16{}
 		for _, d := range ds {
-			ports = append(ports, port(d.Port))
+			ports = append(ports, decodePort(d.Port))
 		}
 		got = append(got, ports)
 	}
@@ -75,11 +75,11 @@ func TestDestinationsAreSortedByNamespace(t *testing.T) {
 func TestHertz(t *testing.T) {
 	for _, hz := range []uint64{100, 250, 300, 1000} {
 		jiffies := 1<<32 - 300*hz + 86400*hz + 7
-		if got := hertz(86400e9, jiffies); got != hz {
+		if got := detectHZ(86400e9, jiffies); got != hz {
 			t.Errorf("HZ %d: got %d", hz, got)
 		}
 	}
-	if got := hertz(86400e9, 17); got != 0 {
+	if got := detectHZ(86400e9, 17); got != 0 {
 		t.Errorf("jiffies that fit nothing: HZ %d", got)
 	}
 }
@@ -102,7 +102,7 @@ func TestNothingThatWasLostIsSilent(t *testing.T) {
 		"too many failed connects": {walkTally{FailsLost: 1}, socket.Exact, "failed connects"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, un := verdict(&c.tally, Options{Failures: true}, 0)
+			r, un := assessExactness(&c.tally, Options{Failures: true}, 0)
 			if r.Exactness != c.exactness {
 				t.Errorf("%s, want %s", r.Exactness, c.exactness)
 			}
@@ -114,11 +114,11 @@ func TestNothingThatWasLostIsSilent(t *testing.T) {
 }
 
 func TestPortsInVRFsAreUnseen(t *testing.T) {
-	if got := inVRFs([]walkNetRec{{}, {}}); got != nil {
+	if got := reportVRFPorts([]walkNetRec{{}, {}}); got != nil {
 		t.Errorf("without a VRF: %v", got)
 	}
 	want := []socket.Unobserved{{Item: "VRFs", Reason: "5 ports are bound in VRFs, which have pools of their own"}}
-	if diff := cmp.Diff(want, inVRFs([]walkNetRec{{L3mdev: 2}, {L3mdev: 3}})); diff != "" {
+	if diff := cmp.Diff(want, reportVRFPorts([]walkNetRec{{L3mdev: 2}, {L3mdev: 3}})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func TestOwnersAreThoseOfASampleWhileSamplesAreTaken(t *testing.T) {
-	r := open(t, Options{})
+	r := openReader(t, Options{})
 	n := netnstest.New(t)
 	n.Start(exec.Command("sleep", "60"))
 	var samples sync.WaitGroup
@@ -20,13 +20,13 @@ func TestOwnersAreThoseOfASampleWhileSamplesAreTaken(t *testing.T) {
 	samples.Go(func() {
 		for range 5 {
 			s, err := r.Sample(t.Context(), socket.Request{})
-			if err != nil || find(&s, n.Inode()) == nil {
+			if err != nil || findNetwork(&s, n.Inode()) == nil {
 				t.Errorf("the namespace is not in a sample: %v", err)
 			}
 		}
 	})
 	for range 50 {
-		found, err := r.Owners()
+		found, err := r.ReadOwners()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,17 +36,17 @@ func TestOwnersAreThoseOfASampleWhileSamplesAreTaken(t *testing.T) {
 		}
 	}
 	samples.Wait()
-	s := sample(t, r)
-	if got := find(&s, n.Inode()); got == nil || got.Owner.Process != "sleep" {
+	s := takeSample(t, r)
+	if got := findNetwork(&s, n.Inode()); got == nil || got.Owner.Process != "sleep" {
 		t.Errorf("after Owners a sample says %+v", got)
 	}
 }
 
 // BenchmarkOwners is what it costs to find out whose a new namespace is.
 func BenchmarkOwners(b *testing.B) {
-	r := open(b, Options{})
+	r := openReader(b, Options{})
 	for b.Loop() {
-		if _, err := r.Owners(); err != nil {
+		if _, err := r.ReadOwners(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -32,9 +32,9 @@ const (
 	stateNewSynRecv = 12
 )
 
-// sock is a socket of a dump. Addresses are as the kernel keeps them, IPv4-mapped
+// diagSocket is a socket of a dump. Addresses are as the kernel keeps them, IPv4-mapped
 // ones not unmapped.
-type sock struct {
+type diagSocket struct {
 	state         tcpstate.State
 	local, remote netip.AddrPort
 	// device is the interface index that it is bound to, 0 for none.
@@ -45,11 +45,11 @@ type sock struct {
 
 // decodeSocket reads a struct inet_diag_msg. The attributes after it say nothing
 // that is needed.
-func decodeSocket(b []byte) (sock, error) {
+func decodeSocket(b []byte) (diagSocket, error) {
 	if len(b) < socketSize {
-		return sock{}, fmt.Errorf("%w: a socket of %d bytes", netlink.ErrShort, len(b))
+		return diagSocket{}, fmt.Errorf("%w: a socket of %d bytes", netlink.ErrShort, len(b))
 	}
-	s := sock{
+	s := diagSocket{
 		state:   tcpstate.State(b[1]),
 		device:  binary.NativeEndian.Uint32(b[40:]),
 		expires: binary.NativeEndian.Uint32(b[52:]),
@@ -62,7 +62,7 @@ func decodeSocket(b []byte) (sock, error) {
 	case familyIPv6:
 		local, remote = netip.AddrFrom16([16]byte(src)), netip.AddrFrom16([16]byte(dst))
 	default:
-		return sock{}, fmt.Errorf("%w: %d", ErrFamily, b[0])
+		return diagSocket{}, fmt.Errorf("%w: %d", ErrFamily, b[0])
 	}
 	s.local = netip.AddrPortFrom(local, binary.BigEndian.Uint16(b[4:]))
 	s.remote = netip.AddrPortFrom(remote, binary.BigEndian.Uint16(b[6:]))

@@ -12,7 +12,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
-func (s sock) String() string {
+func (s diagSocket) String() string {
 	return fmt.Sprintf("%2d %v > %v device %d expires %d", s.state, s.local, s.remote, s.device, s.expires)
 }
 
@@ -27,13 +27,13 @@ func TestCapturedDump(t *testing.T) {
 			var out strings.Builder
 			done := false
 			for len(b) > 0 {
-				m, rest, err := netlink.Next(b)
+				m, rest, err := netlink.NextMessage(b)
 				if err != nil {
 					t.Fatal(err)
 				}
 				b = rest
 				if m.Kind == netlink.TypeDone {
-					done = m.Failure() == nil
+					done = m.Err() == nil
 					continue
 				}
 				s, err := decodeSocket(m.Body)
@@ -50,7 +50,7 @@ func TestCapturedDump(t *testing.T) {
 	}
 }
 
-func join(parts ...[]byte) (all []byte) {
+func joinBytes(parts ...[]byte) (all []byte) {
 	for _, p := range parts {
 		all = append(all, p...)
 	}
@@ -92,7 +92,7 @@ func FuzzDecodeSocket(f *testing.F) {
 		}
 		for len(b) > 0 {
 			var m netlink.Message
-			if m, b, err = netlink.Next(b); err != nil {
+			if m, b, err = netlink.NextMessage(b); err != nil {
 				f.Fatal(err)
 			}
 			f.Add(m.Body)

@@ -11,12 +11,12 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// Listening are the ports that something waits on in the calling thread's network
+// ListListeningPorts are the ports that something waits on in the calling thread's network
 // namespace, sorted: TCP sockets that listen, and UDP sockets without a peer whose
 // port is outside of ephemeral, where clients have theirs. It needs no capability.
 // The TCP half costs the walk of the listeners only (net/ipv4/inet_diag.c,
 // inet_diag_dump_icsk).
-func Listening(ephemeral settings.Ports) ([]settings.Ports, error) {
+func ListListeningPorts(ephemeral settings.Ports) ([]settings.Ports, error) {
 	fd, err := netlink.Open(unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func Listening(ephemeral settings.Ports) ([]settings.Ports, error) {
 	for i, ask := range []struct {
 		request []byte
 		kind    uint16
-	}{{listenRequest(1), typeLegacy}, {udpRequest(familyIPv4, 2), typeFamily}, {udpRequest(familyIPv6, 3), typeFamily}} {
+	}{{newListenRequest(1), typeLegacy}, {newUDPRequest(familyIPv4, 2), typeFamily}, {newUDPRequest(familyIPv6, 3), typeFamily}} {
 		_, err := netlink.Dump(fd, ask.request, ask.kind, buf, func(m netlink.Message) error {
 			k, err := decodeSocket(m.Body)
 			port := int(k.local.Port())

@@ -31,7 +31,7 @@ func TestListeningIsWhatWaitsForOthers(t *testing.T) {
 	}
 	var got []settings.Ports
 	var err error
-	n.Do(func() { got, err = sockdiag.Listening(settings.Ports{First: 32768, Last: 60999}) })
+	n.Do(func() { got, err = sockdiag.ListListeningPorts(settings.Ports{First: 32768, Last: 60999}) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,23 +19,25 @@ const (
 	protocolUDP = 17
 )
 
-// tcpRequest asks for all TCP sockets, IPv4 and IPv6, in one walk of the table:
+// newTCPRequest asks for all TCP sockets, IPv4 and IPv6, in one walk of the table:
 // struct inet_diag_req with family AF_UNSPEC, which sock_diag's newer request
 // needs two walks for.
-func tcpRequest(sequence uint32) []byte { return tcpIn(allStates, sequence) }
+func newTCPRequest(sequence uint32) []byte { return newTCPStatesRequest(allStates, sequence) }
 
-// listenRequest asks for all TCP sockets that listen, the same way.
-func listenRequest(sequence uint32) []byte { return tcpIn(1<<tcpstate.Listen, sequence) }
+// newListenRequest asks for all TCP sockets that listen, the same way.
+func newListenRequest(sequence uint32) []byte {
+	return newTCPStatesRequest(1<<tcpstate.Listen, sequence)
+}
 
-func tcpIn(states, sequence uint32) []byte {
-	b := netlink.DumpRequest(typeLegacy, legacySize, sequence)
+func newTCPStatesRequest(states, sequence uint32) []byte {
+	b := netlink.NewDumpRequest(typeLegacy, legacySize, sequence)
 	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+52:], states)
 	return b
 }
 
-// udpRequest asks for all UDP sockets of a family: struct inet_diag_req_v2.
-func udpRequest(family uint8, sequence uint32) []byte {
-	b := netlink.DumpRequest(typeFamily, familySize, sequence)
+// newUDPRequest asks for all UDP sockets of a family: struct inet_diag_req_v2.
+func newUDPRequest(family uint8, sequence uint32) []byte {
+	b := netlink.NewDumpRequest(typeFamily, familySize, sequence)
 	b[netlink.HeaderSize] = family
 	b[netlink.HeaderSize+1] = protocolUDP
 	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+4:], allStates)

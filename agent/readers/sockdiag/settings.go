@@ -29,8 +29,8 @@ var settingNames = [settingFiles]string{
 	"tcp_timestamps", "tcp_fin_timeout", "tcp_max_tw_buckets",
 }
 
-// errPorts is a list of ports that is not what the kernel writes.
-var errPorts = errors.New("malformed list of ports")
+// errMalformedPorts is a list of ports that is not what the kernel writes.
+var errMalformedPorts = errors.New("malformed list of ports")
 
 // defaultReuseDelay is what kernels before tcp_tw_reuse_delay (Linux 6.14) wait.
 const defaultReuseDelay = time.Second
@@ -43,15 +43,15 @@ func parseSettings(files *[settingFiles][]byte) (socket.Settings, error) {
 		if i == fileRange || i == fileReserved || i == fileReuseDelay && files[i] == nil {
 			continue
 		}
-		v, err := kernelstat.Numbers(files[i], 1)
+		v, err := kernelstat.ParseNumbers(files[i], 1)
 		if err != nil {
 			return socket.Settings{}, fmt.Errorf("%s: %w", name, err)
 		}
 		n[i] = v[0]
 	}
-	ends, err := kernelstat.Numbers(files[fileRange], 2)
+	ends, err := kernelstat.ParseNumbers(files[fileRange], 2)
 	if err != nil || ends[0] > ends[1] || ends[1] > 65535 {
-		return socket.Settings{}, fmt.Errorf("%s: %w: %.40q", settingNames[fileRange], errPorts, files[fileRange])
+		return socket.Settings{}, fmt.Errorf("%s: %w: %.40q", settingNames[fileRange], errMalformedPorts, files[fileRange])
 	}
 	if n[fileReuse] > uint64(socket.ReuseLoopback) {
 		return socket.Settings{}, fmt.Errorf("%s: %d is not known", settingNames[fileReuse], n[fileReuse])
@@ -86,7 +86,7 @@ func parsePorts(file []byte) (*ports.Set, error) {
 		first, err1 := strconv.ParseUint(low, 10, 16)
 		last, err2 := strconv.ParseUint(high, 10, 16)
 		if err1 != nil || err2 != nil || first > last {
-			return nil, fmt.Errorf("%w: %.40q", errPorts, item)
+			return nil, fmt.Errorf("%w: %.40q", errMalformedPorts, item)
 		}
 		for port := first; port <= last; port++ {
 			p.Add(uint16(port))

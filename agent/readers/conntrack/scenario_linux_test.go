@@ -15,9 +15,9 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// scene is a client whose connections to a server a router between them
+// natScenario is a client whose connections to a server a router between them
 // translates to its own address.
-type scene struct {
+type natScenario struct {
 	tb                     testing.TB
 	client, router, server *netnstest.NS
 }
@@ -30,38 +30,38 @@ var (
 	serverAt6   = netip.MustParseAddr("fd00:2::2")
 )
 
-// newScene's rule is a statement of nft, such as "masquerade to :40000-40099".
-func newScene(tb testing.TB, rule string) *scene {
+// newNATScenario's rule is a statement of nft, such as "masquerade to :40000-40099".
+func newNATScenario(tb testing.TB, rule string) *natScenario {
 	tb.Helper()
-	s := &scene{tb, netnstest.New(tb), netnstest.New(tb), netnstest.New(tb)}
+	s := &natScenario{tb, netnstest.New(tb), netnstest.New(tb), netnstest.New(tb)}
 	// The client takes the server for a neighbour, and the router answers for it.
-	s.link("left", s.client, s.router, "10.0.0.2/8", "10.0.0.1/24")
-	s.link("right", s.router, s.server, "10.2.0.1/24", "10.2.0.2/24")
-	s.link("left6", s.client, s.router, "fd00:1::2/16", "fd00:1::1/64")
-	s.link("right6", s.router, s.server, "fd00:2::1/64", "fd00:2::2/64")
+	s.addLink("left", s.client, s.router, "10.0.0.2/8", "10.0.0.1/24")
+	s.addLink("right", s.router, s.server, "10.2.0.1/24", "10.2.0.2/24")
+	s.addLink("left6", s.client, s.router, "fd00:1::2/16", "fd00:1::1/64")
+	s.addLink("right6", s.router, s.server, "fd00:2::1/64", "fd00:2::2/64")
 	s.router.Sysctl("net.ipv4.ip_forward", "1")
 	s.router.Sysctl("net.ipv4.conf.all.proxy_arp", "1")
 	s.router.Sysctl("net.ipv6.conf.all.forwarding", "1")
-	s.run("ip", "-6", "neigh", "add", "proxy", serverAt6.String(), "dev", "left6")
+	s.runProgram("ip", "-6", "neigh", "add", "proxy", serverAt6.String(), "dev", "left6")
 	s.router.Sysctl("net.ipv6.conf.all.proxy_ndp", "1")
-	s.nft("table inet t { chain c { type nat hook postrouting priority srcnat; meta l4proto { tcp, udp } oifname { right, right6 } " + rule + "; }; }")
+	s.addRules("table inet t { chain c { type nat hook postrouting priority srcnat; meta l4proto { tcp, udp } oifname { right, right6 } " + rule + "; }; }")
 	return s
 }
 
-func (s *scene) link(name string, a, b *netnstest.NS, addrA, addrB string) {
+func (s *natScenario) addLink(name string, a, b *netnstest.NS, addrA, addrB string) {
 	s.tb.Helper()
 	if err := testnet.Veth(a.Space, b.Space, name, netip.MustParsePrefix(addrA), netip.MustParsePrefix(addrB)); err != nil {
 		s.tb.Fatal(err)
 	}
 }
 
-func (s *scene) nft(rules string) {
+func (s *natScenario) addRules(rules string) {
 	s.tb.Helper()
-	s.run("nft", rules)
+	s.runProgram("nft", rules)
 }
 
-// run runs a program of the Debian packages nftables and iproute2 in the router.
-func (s *scene) run(name string, args ...string) {
+// runProgram runs a program of the Debian packages nftables and iproute2 in the router.
+func (s *natScenario) runProgram(name string, args ...string) {
 	s.tb.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -76,9 +76,9 @@ func (s *scene) run(name string, args ...string) {
 	}
 }
 
-// dial connects the client and takes the server's end; testnet.Dial would want to
+// dialThroughRouter connects the client and takes the server's end; testnet.Dial would want to
 // see the client's own address there.
-func (s *scene) dial(l *testnet.Socket, to netip.AddrPort) testnet.Pair {
+func (s *natScenario) dialThroughRouter(l *testnet.Socket, to netip.AddrPort) testnet.Pair {
 	s.tb.Helper()
 	c, err := s.client.Connect(netip.AddrPort{}, to)
 	if err != nil {
@@ -92,25 +92,25 @@ func (s *scene) dial(l *testnet.Socket, to netip.AddrPort) testnet.Pair {
 	return testnet.Pair{Client: c, Server: k}
 }
 
-// tally reads the router's table.
-func (s *scene) tally() (t tally) {
+// readTable reads the router's table.
+func (s *natScenario) readTable() (t poolCounter) {
 	s.tb.Helper()
 	var err error
-	s.router.Do(func() { t, _, err = read(request(), make([]byte, netlink.BufferSize)) })
+	s.router.Do(func() { t, _, err = readTable(newSNATRequest(), make([]byte, netlink.BufferSize)) })
 	if err != nil {
 		s.tb.Fatal(err)
 	}
 	return t
 }
 
-// pools are the router's, as a Linux of before 6.5 has them or not.
-func (s *scene) pools(evicts, failing bool) []socket.SNATPool {
+// listPools are the router's, as a Linux of before 6.5 has them or not.
+func (s *natScenario) listPools(evicts, failing bool) []socket.SNATPool {
 	s.tb.Helper()
-	t := s.tally()
-	return t.listed(evicts, failing)
+	t := s.readTable()
+	return t.listFullest(evicts, failing)
 }
 
-func (s *scene) insertFailed() uint64 {
+func (s *natScenario) readInsertFailed() uint64 {
 	s.tb.Helper()
 	var file []byte
 	var err error
@@ -125,17 +125,17 @@ func (s *scene) insertFailed() uint64 {
 	return drops.InsertFailed
 }
 
-// fails starts a connection that finds no port, and waits until the kernel says so.
-func (s *scene) fails(to netip.AddrPort) {
+// failToConnect starts a connection that finds no port, and waits until the kernel says so.
+func (s *natScenario) failToConnect(to netip.AddrPort) {
 	s.tb.Helper()
-	before := s.insertFailed()
+	before := s.readInsertFailed()
 	if _, err := s.client.SynSent(netip.AddrPort{}, to); err != nil {
 		s.tb.Fatal(err)
 	}
-	s.await("insert_failed rises", func() bool { return s.insertFailed() > before })
+	s.waitUntil("insert_failed rises", func() bool { return s.readInsertFailed() > before })
 }
 
-func (s *scene) await(what string, done func() bool) {
+func (s *natScenario) waitUntil(what string, done func() bool) {
 	s.tb.Helper()
 	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

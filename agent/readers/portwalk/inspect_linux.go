@@ -15,105 +15,105 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// lookLimits bound a closer look.
-type lookLimits struct {
+// inspectLimits bound a closer look.
+type inspectLimits struct {
 	silentAfter time.Duration
-	files       uint32 // open files that are looked at, all processes together
-	run         uint32 // files of one run
+	maxFiles    uint32 // open files that are looked at, all processes together
+	filesPerRun uint32 // files of one run
 }
 
-var defaultLookLimits = lookLimits{silentAfter: socket.SilentAfter, files: 1 << 20, run: budget}
+var defaultInspectLimits = inspectLimits{silentAfter: socket.SilentAfter, maxFiles: 1 << 20, filesPerRun: nodesPerRun}
 
-// look adds to s a closer look at its tightest pool, where that is percent used.
-func (r *Reader) look(ctx context.Context, s *socket.Sample, percent int, hz uint64) error {
+// inspectTightestPool adds to s a closer look at its tightest pool, where that is percent used.
+func (r *Reader) inspectTightestPool(ctx context.Context, s *socket.Sample, percent int, hz uint64) error {
 	if p, ok := s.Tightest(); ok && percent > 0 && p.UsedPercent() >= percent {
-		return r.lookAt(ctx, s, p, hz)
+		return r.inspectPool(ctx, s, p, hz)
 	}
 	return nil
 }
 
-// lookAt adds to s a closer look at p. What can't be seen is unseen; only the end of
+// inspectPool adds to s a closer look at p. What can't be seen is unseen; only the end of
 // ctx is an error.
-func (r *Reader) lookAt(ctx context.Context, s *socket.Sample, p socket.Pool, hz uint64) error {
-	rec := r.record(p.Network)
+func (r *Reader) inspectPool(ctx context.Context, s *socket.Sample, p socket.Pool, hz uint64) error {
+	rec := r.findRecord(p.Network)
 	if rec == nil {
 		return nil
 	}
-	l := request(p, rec)
-	l.SilentAfter = uint32(uint64(r.limits.silentAfter) * hz / uint64(time.Second))
-	if err := r.walkLook(ctx, &l, rec); err != nil {
+	l := newInspection(p, rec)
+	l.SilentAfter = uint32(uint64(r.inspectLimits.silentAfter) * hz / uint64(time.Second))
+	if err := r.walkPoolSockets(ctx, &l, rec); err != nil {
 		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "who holds the tightest pool", Reason: err.Error()})
 		return ctx.Err()
 	}
-	s.Look = looked(p, &l, hz)
-	s.Unobserved = append(s.Unobserved, overlooked(&l, hz, r.limits.files)...)
+	s.Look = decodePoolDetail(p, &l, hz)
+	s.Unobserved = append(s.Unobserved, findInspectionGaps(&l, hz, r.inspectLimits.maxFiles)...)
 	return nil
 }
 
-func (r *Reader) record(n *socket.Network) *walkNetRec {
-	for i := range r.recs {
-		if uint64(r.recs[i].Inum) == n.Inode && r.recs[i].Cookie == n.Cookie {
-			return &r.recs[i]
+func (r *Reader) findRecord(n *socket.Network) *walkNetRec {
+	for i := range r.records {
+		if uint64(r.records[i].Inum) == n.Inode && r.records[i].Cookie == n.Cookie {
+			return &r.records[i]
 		}
 	}
 	return nil
 }
 
-// walkLook walks the sockets of the namespace, then the processes that live in it,
+// walkPoolSockets walks the sockets of the namespace, then the processes that live in it,
 // and the others unless all of the pool's sockets have been found by then.
-func (r *Reader) walkLook(ctx context.Context, l *walkLook, rec *walkNetRec) (err error) {
-	defer func() { err = errors.Join(err, r.objs.Look.Set(walkLook{})) }()
+func (r *Reader) walkPoolSockets(ctx context.Context, l *walkLook, rec *walkNetRec) (err error) {
+	defer func() { err = errors.Join(err, r.objects.Look.Set(walkLook{})) }()
 	if l.Udp == 0 {
 		l.On = 1
-		if err := r.objs.Look.Set(l); err != nil {
+		if err := r.objects.Look.Set(l); err != nil {
 			return err
 		}
-		if err := r.table(ctx, kindEstablished, rec.TcpTable); err != nil {
+		if err := r.walkHashTable(ctx, kindEstablished, rec.TcpTable); err != nil {
 			return err
 		}
-		if err := r.objs.Look.Get(l); err != nil {
+		if err := r.objects.Look.Get(l); err != nil {
 			return err
 		}
 		l.On = 0
 	}
 	l.Inside = 1
-	if err := r.holders(ctx, l); err != nil {
+	if err := r.walkHolders(ctx, l); err != nil {
 		return err
 	}
 	if l.Any == 0 && l.Held >= l.Attached || l.More != 0 {
 		return nil
 	}
 	l.Inside, l.Born = 0, 0
-	return r.holders(ctx, l)
+	return r.walkHolders(ctx, l)
 }
 
-// holders walks open files, in runs of a few milliseconds.
-func (r *Reader) holders(ctx context.Context, l *walkLook) error {
-	if err := r.objs.Args.Set(r.args()); err != nil {
+// walkHolders walks open files, in runs of a few milliseconds.
+func (r *Reader) walkHolders(ctx context.Context, l *walkLook) error {
+	if err := r.objects.Args.Set(r.newWalkArgs()); err != nil {
 		return err
 	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		l.Budget = l.Visited + r.limits.run
-		if err := r.objs.Look.Set(l); err != nil {
+		l.Budget = l.Visited + r.inspectLimits.filesPerRun
+		if err := r.objects.Look.Set(l); err != nil {
 			return err
 		}
-		if err := run(r.objs.WalkHolders); err != nil {
+		if err := runProgram(r.objects.WalkHolders); err != nil {
 			return err
 		}
-		if err := r.objs.Look.Get(l); err != nil {
+		if err := r.objects.Look.Get(l); err != nil {
 			return err
 		}
-		if l.More == 0 || l.Visited >= r.limits.files {
+		if l.More == 0 || l.Visited >= r.inspectLimits.maxFiles {
 			return nil
 		}
 	}
 }
 
-// request asks for p, which is of rec.
-func request(p socket.Pool, rec *walkNetRec) walkLook {
+// newInspection asks for p, which is of rec.
+func newInspection(p socket.Pool, rec *walkNetRec) walkLook {
 	l := walkLook{Net: rec.Net}
 	d := p.Destination
 	if d == nil {
@@ -127,13 +127,13 @@ func request(p socket.Pool, rec *walkNetRec) walkLook {
 	if d.Address.Is4() {
 		l.Key.Family = familyIPv4
 	}
-	l.Key.Port = bigEndian(d.Port)
-	l.Key.Src, l.Key.Dst = words(d.Source), words(d.Address)
+	l.Key.Port = encodePort(d.Port)
+	l.Key.Src, l.Key.Dst = encodeAddress(d.Source), encodeAddress(d.Address)
 	return l
 }
 
-// words is the reverse of address and word.
-func words(a netip.Addr) (w [4]uint32) {
+// encodeAddress is the reverse of address and word.
+func encodeAddress(a netip.Addr) (w [4]uint32) {
 	b := a.AsSlice()
 	for i := range len(b) / 4 {
 		w[i] = binary.NativeEndian.Uint32(b[4*i:])
@@ -141,18 +141,18 @@ func words(a netip.Addr) (w [4]uint32) {
 	return w
 }
 
-// bigEndian is the reverse of port.
-func bigEndian(p uint16) uint16 {
+// encodePort is the reverse of port.
+func encodePort(p uint16) uint16 {
 	var b [2]byte
 	binary.BigEndian.PutUint16(b[:], p)
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// looked turns what was found into the domain's terms.
-func looked(p socket.Pool, l *walkLook, hz uint64) *socket.Look {
+// decodePoolDetail turns what was found into the domain's terms.
+func decodePoolDetail(p socket.Pool, l *walkLook, hz uint64) *socket.Look {
 	out := &socket.Look{
 		Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol,
-		Held:        heldOnce(p, l),
+		Held:        countSocketsInUse(p, l),
 		Established: int(l.Established), Silent: int(l.Silent),
 		NoKeepAlive: int(l.NoKeepalive), Unanswered: int(l.Unanswered),
 	}
@@ -165,7 +165,7 @@ func looked(p socket.Pool, l *walkLook, hz uint64) *socket.Look {
 	for i := range l.Holders {
 		if h := &l.Holders[i]; h.Sockets > 0 {
 			who := walkTaskVal(h.Who)
-			ps := process(&who)
+			ps := decodeProcess(&who)
 			out.Holders = append(out.Holders, socket.Holder{
 				Process: ps.Comm, PID: ps.PID, Container: ps.Cgroup.Container,
 				Sockets: int(h.Sockets), OpenFiles: int(h.OpenFiles), MaxFiles: int(min(h.MaxFiles, math.MaxInt)),
@@ -178,10 +178,10 @@ func looked(p socket.Pool, l *walkLook, hz uint64) *socket.Look {
 	return out
 }
 
-// heldOnce is how many sockets any process holds. A socket that several processes
+// countSocketsInUse is how many sockets any process holds. A socket that several processes
 // share was found once in each, so that the sum over the processes is held against
 // how many sockets there are that are not the kernel's alone.
-func heldOnce(p socket.Pool, l *walkLook) int {
+func countSocketsInUse(p socket.Pool, l *walkLook) int {
 	n := p.Network
 	limit := int(l.Attached)
 	switch {
@@ -193,8 +193,8 @@ func heldOnce(p socket.Pool, l *walkLook) int {
 	return min(int(l.Held), limit)
 }
 
-// overlooked is what the look could not see.
-func overlooked(l *walkLook, hz uint64, files uint32) []socket.Unobserved {
+// findInspectionGaps is what the look could not see.
+func findInspectionGaps(l *walkLook, hz uint64, files uint32) []socket.Unobserved {
 	var un []socket.Unobserved
 	if l.More != 0 {
 		un = append(un, socket.Unobserved{Item: "holders of ports", Reason: fmt.Sprintf("more than %d files are open: those of some processes were not looked at", files)})

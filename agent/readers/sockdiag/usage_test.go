@@ -17,15 +17,15 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// row reads "state local remote [expires=N] [device=N]".
-func row(t testing.TB, text string) sock {
+// parseSocket reads "state local remote [expires=N] [device=N]".
+func parseSocket(t testing.TB, text string) diagSocket {
 	t.Helper()
 	f := strings.Fields(text)
 	states := map[string]tcpstate.State{
 		"estab": tcpstate.Established, "syn-sent": tcpstate.SynSent, "syn-recv": tcpstate.SynRecv, "fin-wait-2": tcpstate.FinWait2,
 		"time-wait": tcpstate.TimeWait, "close-wait": tcpstate.CloseWait, "listen": tcpstate.Listen, "bound": tcpstate.Bound,
 	}
-	s := sock{state: states[f[0]], local: netip.MustParseAddrPort(f[1]), remote: netip.MustParseAddrPort(f[2])}
+	s := diagSocket{state: states[f[0]], local: netip.MustParseAddrPort(f[1]), remote: netip.MustParseAddrPort(f[2])}
 	for _, option := range f[3:] {
 		name, value, _ := strings.Cut(option, "=")
 		n, err := strconv.ParseUint(value, 10, 32)
@@ -41,7 +41,7 @@ func row(t testing.TB, text string) sock {
 	return s
 }
 
-var hundred = socket.Settings{Range: ports.Range{First: 40000, Last: 40099}, Reuse: socket.ReuseLoopback,
+var settingsWith100Ports = socket.Settings{Range: ports.Range{First: 40000, Last: 40099}, Reuse: socket.ReuseLoopback,
 	ReuseDelay: time.Second, Timestamps: true}
 
 func TestTally(t *testing.T) {
@@ -110,23 +110,23 @@ func TestTally(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var y tally
+			var y portUsage
 			reserved, err := parsePorts([]byte(test.reserved))
 			if err != nil {
 				t.Fatal(err)
 			}
-			y.reset(hundred, time.Second, reserved)
+			y.resetFor(settingsWith100Ports, time.Second, reserved)
 			for _, text := range test.tcp {
-				if err := y.tcp(row(t, text)); err != nil {
+				if err := y.addTCP(parseSocket(t, text)); err != nil {
 					t.Fatal(err)
 				}
 			}
 			for _, text := range test.udp {
-				y.udp(row(t, text))
+				y.addUDP(parseSocket(t, text))
 			}
 			var got socket.Network
-			y.finish(&got)
-			test.want.Settings = hundred
+			y.writeTo(&got)
+			test.want.Settings = settingsWith100Ports
 			if diff := cmp.Diff(test.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 				cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
@@ -137,7 +137,7 @@ func TestTally(t *testing.T) {
 
 func TestReusable(t *testing.T) {
 	with := func(change func(*socket.Settings)) socket.Settings {
-		s := hundred
+		s := settingsWith100Ports
 		s.Reuse = socket.ReuseAll
 		change(&s)
 		return s
@@ -170,16 +170,16 @@ func TestReusable(t *testing.T) {
 		"loopback only, bound to another interface": {"time-wait 10.0.0.1:40000 10.0.0.1:80 expires=1 device=2", onlyLoopback, time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var y tally
-			y.reset(test.settings, test.delay, nil)
-			s := row(t, test.row)
-			if err := y.tcp(s); err != nil || (y.destinations[0].Reusable == 1) != test.want {
+			var y portUsage
+			y.resetFor(test.settings, test.delay, nil)
+			s := parseSocket(t, test.row)
+			if err := y.addTCP(s); err != nil || (y.destinations[0].Reusable == 1) != test.want {
 				t.Errorf("%v, counted %d", err, y.destinations[0].Reusable)
 			}
-			var all tally
+			var all portUsage
 			test.settings.Reuse = socket.ReuseAll
-			all.reset(test.settings, test.delay, nil)
-			if err := all.tcp(s); err != nil || y.destinations[0].ReusableIfAll != all.destinations[0].Reusable {
+			all.resetFor(test.settings, test.delay, nil)
+			if err := all.addTCP(s); err != nil || y.destinations[0].ReusableIfAll != all.destinations[0].Reusable {
 				t.Errorf("%v, if all: %d, with tcp_tw_reuse 1: %d", err, y.destinations[0].ReusableIfAll, all.destinations[0].Reusable)
 			}
 		})
@@ -187,30 +187,30 @@ func TestReusable(t *testing.T) {
 }
 
 func TestTallyIsBoundedAndSaysSo(t *testing.T) {
-	var y tally
-	y.reset(hundred, time.Second, nil)
-	s := row(t, "estab 10.0.0.1:40000 10.0.0.9:80")
+	var y portUsage
+	y.resetFor(settingsWith100Ports, time.Second, nil)
+	s := parseSocket(t, "estab 10.0.0.1:40000 10.0.0.9:80")
 	for i := range maxDestinations + 3 {
 		s.remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 80)
-		if err := y.tcp(s); err != nil {
+		if err := y.addTCP(s); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(y.destinations) != maxDestinations || y.left != 3 {
-		t.Errorf("%d destinations, %d left, want %d and 3", len(y.destinations), y.left, maxDestinations)
+	if len(y.destinations) != maxDestinations || y.uncounted != 3 {
+		t.Errorf("%d destinations, %d left, want %d and 3", len(y.destinations), y.uncounted, maxDestinations)
 	}
-	y.reset(hundred, time.Second, nil)
-	if y.left != 0 || len(y.destinations) != 0 || y.ports[40000] != 0 {
+	y.resetFor(settingsWith100Ports, time.Second, nil)
+	if y.uncounted != 0 || len(y.destinations) != 0 || y.portFlags[40000] != 0 {
 		t.Error("reset left something")
 	}
 }
 
 func TestTallyRefusesAnUnknownState(t *testing.T) {
-	var y tally
-	y.reset(hundred, time.Second, nil)
-	s := row(t, "estab 10.0.0.1:40000 10.0.0.9:80")
+	var y portUsage
+	y.resetFor(settingsWith100Ports, time.Second, nil)
+	s := parseSocket(t, "estab 10.0.0.1:40000 10.0.0.9:80")
 	s.state = 14
-	if err := y.tcp(s); !errors.Is(err, errState) {
+	if err := y.addTCP(s); !errors.Is(err, errUnknownState) {
 		t.Error(err)
 	}
 }
@@ -219,20 +219,20 @@ func TestTallyRefusesAnUnknownState(t *testing.T) {
 func FuzzTally(f *testing.F) {
 	f.Add([]byte{1, 0, 1, 10, 0, 0, 6, 3, 2})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var y tally
+		var y portUsage
 		reserved, _ := parsePorts([]byte("40003-40004"))
-		y.reset(hundred, time.Second, reserved)
+		y.resetFor(settingsWith100Ports, time.Second, reserved)
 		for ; len(b) >= 3; b = b[3:] {
 			addr := netip.AddrFrom4([4]byte{127, 0, 0, b[2] & 3})
-			s := sock{state: tcpstate.State(b[0] % 14), local: netip.AddrPortFrom(addr, 39998+uint16(b[1]%16)),
+			s := diagSocket{state: tcpstate.State(b[0] % 14), local: netip.AddrPortFrom(addr, 39998+uint16(b[1]%16)),
 				remote: netip.AddrPortFrom(addr, uint16(b[2]>>4)), expires: uint32(b[2]) << 8}
-			if err := y.tcp(s); err != nil {
+			if err := y.addTCP(s); err != nil {
 				t.Fatal(err)
 			}
 		}
 		var n socket.Network
-		y.finish(&n)
-		capacity := hundred.Range.Len() - reserved.In(hundred.Range)
+		y.writeTo(&n)
+		capacity := settingsWith100Ports.Range.Len() - reserved.In(settingsWith100Ports.Range)
 		if n.SkippedListening > n.Skipped || n.Skipped > n.Held || n.Held > capacity {
 			t.Errorf("%d listening of %d skipped of %d held of %d", n.SkippedListening, n.Skipped, n.Held, capacity)
 		}
