@@ -50,7 +50,7 @@ func TestAPoolThatFailsIsReadAndFullWithoutBeingAskedFor(t *testing.T) {
 	got := addToSample(t, w, s.router, now)
 	want := []socket.SNATPool{newTCPPool(translated, serverAt, 80, 100, 100, tcpstate.Established)}
 	if d := diffAddresses(want, got.Networks[0].SNAT); d != "" || got.Unobserved != nil {
-		t.Fatalf("unseen %v (-want +got):\n%s", got.Unobserved, d)
+		t.Fatalf("unobserved %v (-want +got):\n%s", got.Unobserved, d)
 	}
 	if p, ok := got.Tightest(); !ok || p.Kind != socket.SNAT || p.UsedPercent() != 100 {
 		t.Errorf("the tightest pool is %v at %d %%", p.Kind, p.UsedPercent())

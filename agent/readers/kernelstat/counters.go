@@ -116,7 +116,7 @@ func (r *procReader) readSockstat(name, what string) *uint64 {
 	return parseFile(r, "self/net/sockstat", what, func(b []byte) (uint64, error) { return ParseSockstat(b, "TCP", name) })
 }
 
-// parseFile parses a file; nil means that it is in r.unseen.
+// parseFile parses a file; nil means that it is in r.unobserved.
 func parseFile[T any](r *procReader, file, what string, parse func([]byte) (T, error)) *T {
 	path := filepath.Join(r.proc, file)
 	b, err := r.readFile(path)

@@ -42,9 +42,9 @@ func TestRead(t *testing.T) {
 		TCPMemoryLimits: &[3]uint64{10, 20, 30}, MaxOrphans: new(uint64(131072)),
 		OpenFiles: new(uint64(1067)), MaxFiles: new(uint64(2466183)),
 	}
-	got, unseen := Read(proc)
-	if diff := cmp.Diff(want, got); diff != "" || len(unseen) > 0 {
-		t.Errorf("unseen %v\n%s", unseen, diff)
+	got, unobserved := Read(proc)
+	if diff := cmp.Diff(want, got); diff != "" || len(unobserved) > 0 {
+		t.Errorf("unobserved %v\n%s", unobserved, diff)
 	}
 }
 
@@ -52,7 +52,7 @@ func TestWhatIsNotThereIsUnseenAndNeverZero(t *testing.T) {
 	proc := t.TempDir()
 	writeFile(t, proc, "self/net/sockstat", "garbage\n")
 	writeFile(t, proc, "sys/net/netfilter/nf_conntrack_count", "7\n") // without a limit it says nothing
-	got, unseen := Read(proc)
+	got, unobserved := Read(proc)
 	if diff := cmp.Diff(Counters{}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -73,7 +73,7 @@ func TestWhatIsNotThereIsUnseenAndNeverZero(t *testing.T) {
 		{Item: "TCP memory limits", Reason: at("sys/net/ipv4/tcp_mem", hostNetwork)},
 		{Item: "open files", Reason: at("sys/fs/file-nr", "")},
 	}
-	if diff := cmp.Diff(want, unseen); diff != "" {
+	if diff := cmp.Diff(want, unobserved); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -54,13 +54,13 @@ func (f *Finder) Find() ([]Namespace, []socket.Unobserved, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	pids, unseen, err := f.groupProcesses(own)
+	pids, unobserved, err := f.groupProcesses(own)
 	if err != nil {
 		return nil, nil, err
 	}
 	host, ok := f.findHostNetns(own)
 	if !ok {
-		unseen = append(unseen, socket.Unobserved{Item: "the node's other network namespaces",
+		unobserved = append(unobserved, socket.Unobserved{Item: "the node's other network namespaces",
 			Reason: "PID 1 in " + f.procRoot + " is not the node's: needs hostPID"})
 	}
 	found := make([]Namespace, 0, len(pids))
@@ -78,7 +78,7 @@ func (f *Finder) Find() ([]Namespace, []socket.Unobserved, error) {
 	f.known = known
 	found, more := f.addNamespaceFiles(found)
 	slices.SortFunc(found, func(a, b Namespace) int { return cmp.Compare(a.Inode, b.Inode) })
-	return found, append(unseen, more...), nil
+	return found, append(unobserved, more...), nil
 }
 
 // groupProcesses groups the PIDs by network namespace.
@@ -95,7 +95,7 @@ func (f *Finder) groupProcesses(own uint64) (map[uint64][]int, []socket.Unobserv
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s/self is %q, not a PID", f.procRoot, link)
 	}
-	pids := map[uint64][]int{own: {self}} // what else is unseen, oneself is there
+	pids := map[uint64][]int{own: {self}} // what else is unobserved, oneself is there
 	denied, example := 0, error(nil)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)

@@ -52,7 +52,7 @@ func (p fakeProcfs) addProcess(pid int, comm, cgroup string, with int) {
 
 func (p fakeProcfs) findOwners(f *Finder) (map[string]socket.Owner, []socket.Unobserved) {
 	p.t.Helper()
-	found, unseen, err := f.Find()
+	found, unobserved, err := f.Find()
 	p.check(err)
 	owners := map[string]socket.Owner{}
 	for i, n := range found {
@@ -65,7 +65,7 @@ func (p fakeProcfs) findOwners(f *Finder) (map[string]socket.Owner, []socket.Uno
 		}
 		owners[name] = n.Owner
 	}
-	return owners, unseen
+	return owners, unobserved
 }
 
 func TestFind(t *testing.T) {
@@ -73,9 +73,9 @@ func TestFind(t *testing.T) {
 	pod := socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "api", PID: 20}
 	host := socket.Owner{Kind: socket.OwnerHost}
 	tests := map[string]struct {
-		build  func(fakeProcfs)
-		want   map[string]socket.Owner
-		unseen []string
+		build      func(fakeProcfs)
+		want       map[string]socket.Owner
+		unobserved []string
 	}{
 		"a node that is a container knows its own PID 1": {
 			build: func(p fakeProcfs) {
@@ -91,8 +91,8 @@ func TestFind(t *testing.T) {
 				p.addProcess(1, "tini", "/", 0)
 				p.addProcess(10, "agent", "/", 1)
 			},
-			want:   map[string]socket.Owner{"/1/ns/net own": {Kind: socket.OwnerProcess, Process: "tini", PID: 1}},
-			unseen: []string{"the node's other network namespaces"},
+			want:       map[string]socket.Owner{"/1/ns/net own": {Kind: socket.OwnerProcess, Process: "tini", PID: 1}},
+			unobserved: []string{"the node's other network namespaces"},
 		},
 		"in a pod that shares its PID namespace PID 1 is not the node's": {
 			build: func(p fakeProcfs) {
@@ -101,7 +101,7 @@ func TestFind(t *testing.T) {
 			},
 			want: map[string]socket.Owner{"/1/ns/net own": {
 				Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "agent", PID: 10}},
-			unseen: []string{"the node's other network namespaces"},
+			unobserved: []string{"the node's other network namespaces"},
 		},
 		"settings of the whole machine show that the own namespace is the host's": {
 			build: func(p fakeProcfs) {
@@ -136,15 +136,15 @@ func TestFind(t *testing.T) {
 			test.build(p)
 			f, err := NewFinder(p.root, filepath.Join(p.root, "no-such-folder"))
 			p.check(err)
-			got, unseen := p.findOwners(f)
+			got, unobserved := p.findOwners(f)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
 			var what []string
-			for _, u := range unseen {
+			for _, u := range unobserved {
 				what = append(what, u.Item)
 			}
-			if diff := cmp.Diff(test.unseen, what, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(test.unobserved, what, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -179,9 +179,9 @@ func TestFindWithoutPermission(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, unseen, err := f.Find()
-	if err != nil || len(found) == 0 || len(unseen) == 0 {
-		t.Errorf("found %v, unseen %v, %v: want the own namespace, and why the rest is unseen", found, unseen, err)
+	found, unobserved, err := f.Find()
+	if err != nil || len(found) == 0 || len(unobserved) == 0 {
+		t.Errorf("found %v, unobserved %v, %v: want the own namespace, and why the rest is unobserved", found, unobserved, err)
 	}
 }
 

@@ -13,15 +13,16 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// counterLayout is what is known of where the kernel keeps each namespace's counters.
+// counterLayout is the location of the kernel's counters of each namespace, as far as
+// it is known.
 type counterLayout struct {
 	offsets    walkCounters
 	unobserved []socket.Unobserved
-	// moduleQueried says that the module's own types were asked for.
+	// moduleQueried is set once the module's own types have been requested.
 	moduleQueried bool
 }
 
-// The enumerators of include/uapi/linux/snmp.h, and the structure of
+// Enumerators of include/uapi/linux/snmp.h, and the structure of
 // include/linux/netfilter/nf_conntrack_common.h.
 const (
 	mibTimeWaitOverflow = "LINUX_MIB_TCPTIMEWAITOVERFLOW"
@@ -31,19 +32,19 @@ const (
 	conntrackStruct = "ip_conntrack_stat"
 )
 
-// locateCounters finds what the kernel's BTF tells of the counters. Whatever it can't find
-// is unseen from then on.
+// locateCounters locates the counters through the kernel's BTF. Counters that it cannot
+// find stay unobserved.
 func locateCounters(kernel *btf.Spec) *counterLayout {
 	c := &counterLayout{}
 	if err := c.countCPUs(); err != nil {
-		return &counterLayout{moduleQueried: true, unobserved: []socket.Unobserved{{Item: "overflows and conntrack drops", Reason: err.Error()}}}
+		return &counterLayout{moduleQueried: true, unobserved: []socket.Unobserved{{Item: "TIME_WAIT overflows, listen overflows and conntrack drops", Reason: err.Error()}}}
 	}
 	if err := c.locateMIB(); err != nil {
 		c.unobserved = append(c.unobserved, socket.Unobserved{Item: "TIME_WAIT and listen overflows", Reason: err.Error()})
 	}
 	if err := c.locateConntrack(kernel); err != nil {
 		if spec, err := btf.LoadKernelModuleSpec(conntrackModule); err == nil {
-			_ = c.locateConntrack(spec) // asked again once it is in use
+			_ = c.locateConntrack(spec) // retried once conntrack is in use
 		}
 	}
 	return c
@@ -52,7 +53,7 @@ func locateCounters(kernel *btf.Spec) *counterLayout {
 func (c *counterLayout) countCPUs() error {
 	cpus, err := ebpf.PossibleCPU()
 	if err == nil && cpus > maxCPUs {
-		err = fmt.Errorf("%d CPUs are more than %d", cpus, maxCPUs)
+		err = fmt.Errorf("the machine has %d possible CPUs; the reader supports at most %d", cpus, maxCPUs)
 	}
 	if err == nil {
 		c.offsets.Cpus = uint32(cpus)
@@ -71,7 +72,7 @@ func (c *counterLayout) locateMIB() error {
 		return fmt.Errorf("%s: %w", btfPath, err)
 	}
 	if len(found) != 2 {
-		return fmt.Errorf("%s has no %s or no %s", btfPath, mibTimeWaitOverflow, mibListenOverflows)
+		return fmt.Errorf("%s lacks %s or %s", btfPath, mibTimeWaitOverflow, mibListenOverflows)
 	}
 	const size = 8 // unsigned long mibs[], struct linux_mib in include/net/snmp.h
 	c.offsets.Overflow, c.offsets.Listen = found[mibTimeWaitOverflow]*size, found[mibListenOverflows]*size
@@ -88,14 +89,14 @@ func (c *counterLayout) locateConntrack(spec *btf.Spec) error {
 		at[m.Name] = m.Offset.Bytes()
 	}
 	if at["insert_failed"] == 0 || at["drop"] == 0 || at["early_drop"] == 0 {
-		return fmt.Errorf("struct %s has other fields than this version knows", conntrackStruct)
+		return fmt.Errorf("struct %s has fields that this version of Portreeve does not support", conntrackStruct)
 	}
 	c.offsets.InsertFailed, c.offsets.Drop, c.offsets.EarlyDrop = at["insert_failed"], at["drop"], at["early_drop"]
 	return nil
 }
 
-// locateInModule asks the module for its types, once it is in use. It says whether they
-// are known now and were not before.
+// locateInModule locates the conntrack counters in the module's BTF, once conntrack is
+// in use. It reports whether it just found them.
 func (c *counterLayout) locateInModule() bool {
 	if c.moduleQueried || c.offsets.Drop != 0 {
 		return false
@@ -106,7 +107,7 @@ func (c *counterLayout) locateInModule() bool {
 		err = c.locateConntrack(spec)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("the kernel's module %s has no BTF", conntrackModule)
+		err = fmt.Errorf("the kernel module %s has no BTF (CONFIG_DEBUG_INFO_BTF_MODULES)", conntrackModule)
 	}
 	if err != nil {
 		c.unobserved = append(c.unobserved, socket.Unobserved{Item: "conntrack drops", Reason: err.Error()})
@@ -114,9 +115,9 @@ func (c *counterLayout) locateInModule() bool {
 	return err == nil
 }
 
-// enableCounters makes the programs count from the next walk on.
+// enableCounters makes the programs read the counters from the next walk on.
 func (r *Reader) enableCounters() error {
-	if r.counterLayout.offsets.Cpus == 0 { // too many, or nobody knows
+	if r.counterLayout.offsets.Cpus == 0 { // unknown, or too many
 		return nil
 	}
 	if err := r.objects.Counters.Set(r.counterLayout.offsets); err != nil {
@@ -125,8 +126,8 @@ func (r *Reader) enableCounters() error {
 	return runProgram(r.objects.FindCpus)
 }
 
-// enableConntrackCounters lets the next sample count connection tracking, where this one found it in
-// use for the first time.
+// enableConntrackCounters enables the counters of connection tracking for the next
+// sample if recs show it in use for the first time.
 func (r *Reader) enableConntrackCounters(recs []walkNetRec) error {
 	inUse := func(n walkNetRec) bool { return n.Conntrack != 0 }
 	if slices.ContainsFunc(recs, inUse) && r.counterLayout.locateInModule() {
@@ -135,10 +136,10 @@ func (r *Reader) enableConntrackCounters(recs []walkNetRec) error {
 	return nil
 }
 
-// maxCPUs is the program's MAX_CPUS.
+// maxCPUs is MAX_CPUS of the BPF program.
 const maxCPUs = 1024
 
-// decodeCounters are r's, nil where none were counted.
+// decodeCounters returns r's counters, or nil if they were not read.
 func (c *counterLayout) decodeCounters(r *walkNetRec) *socket.Counters {
 	if c.offsets.Cpus == 0 || c.offsets.Overflow == 0 {
 		return nil

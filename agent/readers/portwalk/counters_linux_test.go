@@ -17,7 +17,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// readKernelCounters is what the kernel itself shows of n's counters in /proc.
+// readKernelCounters reads n's counters from /proc.
 func readKernelCounters(t *testing.T, n *netnstest.NS) socket.Counters {
 	t.Helper()
 	var netstat, conntrack []byte
@@ -48,8 +48,8 @@ func readKernelCounters(t *testing.T, n *netnstest.NS) socket.Counters {
 	return c
 }
 
-// checkCountersMatch waits for a sample that says what the kernel says before it and after it, and
-// returns that.
+// checkCountersMatch waits until n's counters in /proc pass enough and did not change
+// during a sample, and compares the sample's counters with them.
 func checkCountersMatch(t *testing.T, r *Reader, n *netnstest.NS, enough func(socket.Counters) bool) {
 	t.Helper()
 	var want, got socket.Counters
@@ -57,7 +57,7 @@ func checkCountersMatch(t *testing.T, r *Reader, n *netnstest.NS, enough func(so
 		before := readKernelCounters(t, n)
 		s := takeSample(t, r)
 		for _, u := range r.counterLayout.unobserved {
-			t.Fatalf("unseen %v", u)
+			t.Fatalf("unobserved %v", u)
 		}
 		got, want = *findNetwork(&s, n.Inode()).Counters, readKernelCounters(t, n)
 		if !cmp.Equal(before, want) || !enough(want) {
@@ -70,7 +70,7 @@ func checkCountersMatch(t *testing.T, r *Reader, n *netnstest.NS, enough func(so
 	})
 }
 
-func TestCountersAreThoseOfEachNamespace(t *testing.T) {
+func TestCountersArePerNamespace(t *testing.T) {
 	r := openReader(t, Options{})
 	n, quiet := netnstest.New(t), netnstest.New(t)
 	n.Sysctl("net.ipv4.tcp_max_tw_buckets", "5")
@@ -82,7 +82,7 @@ func TestCountersAreThoseOfEachNamespace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 8 { // nobody accepts them
+	for range 8 { // none is accepted
 		k, err := startConnect(n, server)
 		if err != nil {
 			t.Fatal(err)
@@ -93,7 +93,7 @@ func TestCountersAreThoseOfEachNamespace(t *testing.T) {
 	checkCountersMatch(t, r, quiet, func(c socket.Counters) bool { return c.TimeWaitOverflow == 0 && c.ListenOverflows == 0 })
 }
 
-// startConnect starts a connection and doesn't wait for it.
+// startConnect starts a connection without waiting for it.
 func startConnect(n *netnstest.NS, dst netip.AddrPort) (k *testnet.Socket, err error) {
 	n.Do(func() {
 		if k, err = testnet.Open(dst.Addr(), unix.SOCK_STREAM|unix.SOCK_NONBLOCK); err != nil {
@@ -106,7 +106,7 @@ func startConnect(n *netnstest.NS, dst netip.AddrPort) (k *testnet.Socket, err e
 	return k, err
 }
 
-func TestConntrackDropsAreThoseOfEachNamespace(t *testing.T) {
+func TestConntrackDropsArePerNamespace(t *testing.T) {
 	r := openReader(t, Options{})
 	n := netnstest.New(t)
 	runNft(t, n, "table ip t { chain c { type nat hook postrouting priority srcnat; tcp dport 80 snat to 127.0.0.1:5000; }; }")
@@ -138,16 +138,16 @@ func runNft(t *testing.T, n *netnstest.NS, rules string) {
 	}
 }
 
-// Where connection tracking is a module, its counters are there from the second
-// sample on after it was loaded.
-func TestConntrackIsNoticedWhenItsModuleIsLoaded(t *testing.T) {
+// Where connection tracking is a module, its counters are read from the second sample
+// after loading on.
+func TestConntrackCountersAreReadOnceTheModuleIsLoaded(t *testing.T) {
 	if os.Getenv("PORTREEVE_VM") == "" {
-		t.Skip("needs a kernel of its own: the test loads a module")
+		t.Skip("needs a virtual machine: the test loads a kernel module")
 	}
 	r := openReader(t, Options{})
 	n := netnstest.New(t)
 	if readKernelCounters(t, n).Conntrack != nil {
-		t.Skip("connection tracking is there already")
+		t.Skip("connection tracking is in use already")
 	}
 	s := takeSample(t, r)
 	if got := findNetwork(&s, n.Inode()).Counters; got == nil || got.Conntrack != nil {

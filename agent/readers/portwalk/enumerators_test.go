@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// buildBTF is a small one: struct s { int a, b; }, enum { ONE = 1, SEVEN = 7 }, a
+// buildBTF returns BTF with struct s { int a, b; }, enum { ONE = 1, SEVEN = 7 }, a
 // pointer, and enum { ONLY = 3 }.
 func buildBTF() []byte {
 	strings := "\x00s\x00a\x00int\x00ONE\x00SEVEN\x00ONLY\x00"
@@ -62,7 +62,7 @@ func FuzzEnumerators(f *testing.F) {
 		}
 		for name := range got {
 			if name != "ONE" && name != "ONLY" {
-				t.Errorf("found %q, which nobody asked for", name)
+				t.Errorf("found %q, which was not requested", name)
 			}
 		}
 	})

@@ -15,16 +15,17 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// inspectLimits bound a closer look.
+// inspectLimits bounds the inspection of a pool.
 type inspectLimits struct {
 	silentAfter time.Duration
-	maxFiles    uint32 // open files that are looked at, all processes together
-	filesPerRun uint32 // files of one run
+	maxFiles    uint32 // open files that are checked, over all processes
+	filesPerRun uint32
 }
 
 var defaultInspectLimits = inspectLimits{silentAfter: socket.SilentAfter, maxFiles: 1 << 20, filesPerRun: nodesPerRun}
 
-// inspectTightestPool adds to s a closer look at its tightest pool, where that is percent used.
+// inspectTightestPool adds to s the detail of its fullest pool, if percent or more of
+// that is used.
 func (r *Reader) inspectTightestPool(ctx context.Context, s *socket.Sample, percent int, hz uint64) error {
 	if p, ok := s.Tightest(); ok && percent > 0 && p.UsedPercent() >= percent {
 		return r.inspectPool(ctx, s, p, hz)
@@ -32,8 +33,8 @@ func (r *Reader) inspectTightestPool(ctx context.Context, s *socket.Sample, perc
 	return nil
 }
 
-// inspectPool adds to s a closer look at p. What can't be seen is unseen; only the end of
-// ctx is an error.
+// inspectPool adds to s the detail of p. It reports failures in s.Unobserved, and returns
+// an error only when ctx has ended.
 func (r *Reader) inspectPool(ctx context.Context, s *socket.Sample, p socket.Pool, hz uint64) error {
 	rec := r.findRecord(p.Network)
 	if rec == nil {
@@ -42,7 +43,7 @@ func (r *Reader) inspectPool(ctx context.Context, s *socket.Sample, p socket.Poo
 	l := newInspection(p, rec)
 	l.SilentAfter = uint32(uint64(r.inspectLimits.silentAfter) * hz / uint64(time.Second))
 	if err := r.walkPoolSockets(ctx, &l, rec); err != nil {
-		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "who holds the tightest pool", Reason: err.Error()})
+		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "processes using the fullest pool", Reason: err.Error()})
 		return ctx.Err()
 	}
 	s.Look = decodePoolDetail(p, &l, hz)
@@ -50,6 +51,7 @@ func (r *Reader) inspectPool(ctx context.Context, s *socket.Sample, p socket.Poo
 	return nil
 }
 
+// findRecord returns the record of n's namespace, or nil.
 func (r *Reader) findRecord(n *socket.Network) *walkNetRec {
 	for i := range r.records {
 		if uint64(r.records[i].Inum) == n.Inode && r.records[i].Cookie == n.Cookie {
@@ -59,8 +61,8 @@ func (r *Reader) findRecord(n *socket.Network) *walkNetRec {
 	return nil
 }
 
-// walkPoolSockets walks the sockets of the namespace, then the processes that live in it,
-// and the others unless all of the pool's sockets have been found by then.
+// walkPoolSockets walks the sockets of the namespace, then the processes in it, and then
+// all other processes unless all of the pool's sockets have been found by then.
 func (r *Reader) walkPoolSockets(ctx context.Context, l *walkLook, rec *walkNetRec) (err error) {
 	defer func() { err = errors.Join(err, r.objects.Look.Set(walkLook{})) }()
 	if l.Udp == 0 {
@@ -87,7 +89,7 @@ func (r *Reader) walkPoolSockets(ctx context.Context, l *walkLook, rec *walkNetR
 	return r.walkHolders(ctx, l)
 }
 
-// walkHolders walks open files, in runs of a few milliseconds.
+// walkHolders walks the open files of processes, in runs of a few milliseconds.
 func (r *Reader) walkHolders(ctx context.Context, l *walkLook) error {
 	if err := r.objects.Args.Set(r.newWalkArgs()); err != nil {
 		return err
@@ -112,7 +114,7 @@ func (r *Reader) walkHolders(ctx context.Context, l *walkLook) error {
 	}
 }
 
-// newInspection asks for p, which is of rec.
+// newInspection returns the BPF program's request for p, a pool of rec's namespace.
 func newInspection(p socket.Pool, rec *walkNetRec) walkLook {
 	l := walkLook{Net: rec.Net}
 	d := p.Destination
@@ -132,7 +134,7 @@ func newInspection(p socket.Pool, rec *walkNetRec) walkLook {
 	return l
 }
 
-// encodeAddress is the reverse of address and word.
+// encodeAddress is the inverse of decodeIPv6 and decodeIPv4.
 func encodeAddress(a netip.Addr) (w [4]uint32) {
 	b := a.AsSlice()
 	for i := range len(b) / 4 {
@@ -141,14 +143,14 @@ func encodeAddress(a netip.Addr) (w [4]uint32) {
 	return w
 }
 
-// encodePort is the reverse of port.
+// encodePort is the inverse of decodePort.
 func encodePort(p uint16) uint16 {
 	var b [2]byte
 	binary.BigEndian.PutUint16(b[:], p)
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// decodePoolDetail turns what was found into the domain's terms.
+// decodePoolDetail converts the BPF program's results for p.
 func decodePoolDetail(p socket.Pool, l *walkLook, hz uint64) *socket.Look {
 	out := &socket.Look{
 		Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol,
@@ -178,29 +180,31 @@ func decodePoolDetail(p socket.Pool, l *walkLook, hz uint64) *socket.Look {
 	return out
 }
 
-// countSocketsInUse is how many sockets any process holds. A socket that several processes
-// share was found once in each, so that the sum over the processes is held against
-// how many sockets there are that are not the kernel's alone.
+// countSocketsInUse returns the number of sockets that processes have open. A socket
+// that several processes share is found once in each, so the sum over the processes is
+// capped by the number of sockets that are not orphaned (sk_socket is set).
 func countSocketsInUse(p socket.Pool, l *walkLook) int {
 	n := p.Network
 	limit := int(l.Attached)
 	switch {
 	case p.Protocol == socket.UDP:
 		limit = n.UDPSockets
-	case p.Destination == nil: // listeners and sockets that only bind are in no table that was walked
+	case p.Destination == nil: // the walked table has neither listeners nor sockets that are only bound
 		limit += int(n.States[tcpstate.Listen] + n.States[tcpstate.Bound])
 	}
 	return min(int(l.Held), limit)
 }
 
-// findInspectionGaps is what the look could not see.
+// findInspectionGaps returns the parts of a pool's detail that were not observed.
 func findInspectionGaps(l *walkLook, hz uint64, files uint32) []socket.Unobserved {
 	var un []socket.Unobserved
 	if l.More != 0 {
-		un = append(un, socket.Unobserved{Item: "holders of ports", Reason: fmt.Sprintf("more than %d files are open: those of some processes were not looked at", files)})
+		un = append(un, socket.Unobserved{Item: "processes using ports",
+			Reason: fmt.Sprintf("the limit of %d open files was reached, so some processes were not checked", files)})
 	}
 	if hz == 0 && l.Udp == 0 {
-		un = append(un, socket.Unobserved{Item: "silent connections", Reason: "the kernel's clock rate (CONFIG_HZ) can't be told"})
+		un = append(un, socket.Unobserved{Item: "silent connections",
+			Reason: "the kernel's timer frequency (CONFIG_HZ) could not be determined"})
 	}
 	return un
 }

@@ -20,8 +20,8 @@ import (
 
 var keepAlive = testnet.Option{Level: unix.SOL_SOCKET, Name: unix.SO_KEEPALIVE, Value: 1}
 
-// connectsTo is the pool of connect() to dst, from wherever; of no destination where that is
-// the zero value.
+// connectsTo returns a predicate for the pool of connect() to dst from any source. If dst
+// is the zero value, it is true for the Connect pool without a destination.
 func connectsTo(dst netip.AddrPort) func(socket.Pool) bool {
 	return func(p socket.Pool) bool {
 		d := p.Destination
@@ -34,7 +34,7 @@ func connectsTo(dst netip.AddrPort) func(socket.Pool) bool {
 
 func isUDP(p socket.Pool) bool { return p.Protocol == socket.UDP }
 
-// inspect takes a sample and looks at the pool of n that is asked for.
+// inspect takes a sample and inspects n's first pool for which is returns true.
 func inspect(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.Look, []socket.Unobserved) {
 	t.Helper()
 	s := takeSample(t, r)
@@ -51,7 +51,7 @@ func inspect(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool
 			t.Fatal(err)
 		}
 		if !s.Look.Of(p) {
-			t.Fatalf("unseen %v: %+v is no look at %+v", s.Unobserved, s.Look, p)
+			t.Fatalf("unobserved %v: %+v is not the detail of %+v", s.Unobserved, s.Look, p)
 		}
 		return s.Look, s.Unobserved[before:]
 	}
@@ -76,7 +76,7 @@ func TestSilentConnectionsAreCounted(t *testing.T) {
 	}
 	r.inspectLimits.silentAfter = 500 * time.Millisecond
 	waitUntil(t, func() bool {
-		for i, p := range busy { // half of them only listen
+		for i, p := range busy { // half of them only receive
 			if i%2 == 0 {
 				p = p.Swap()
 			}
@@ -117,7 +117,7 @@ func TestConnectionsWhosePeerIsGoneAreUnanswered(t *testing.T) {
 	}
 }
 
-// readHolder is what /proc says of a process.
+// readHolder returns a process as /proc shows it.
 func readHolder(t *testing.T, pid, sockets int) socket.Holder {
 	t.Helper()
 	dir := "/proc/" + strconv.Itoa(pid)
@@ -137,12 +137,12 @@ func readHolder(t *testing.T, pid, sockets int) socket.Holder {
 		OpenFiles: len(files), MaxFiles: int(limit.Cur)}
 }
 
-// ignoreUnpredictable leaves out what tests can't know: the container that they run in, and how
-// many files this very process has open at one moment.
+// ignoreUnpredictable ignores what a test can't know: the container that it runs in, and
+// the exact number of files that the test process has open.
 var ignoreUnpredictable = cmp.Options{cmpopts.IgnoreFields(socket.Holder{}, "Container"),
 	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".OpenFiles" }, cmp.Comparer(func(a, b int) bool { return max(a-b, b-a) <= 2 }))}
 
-func TestTheProcessesThatHoldAPoolsSocketsAreNamed(t *testing.T) {
+func TestProcessesUsingAPoolAreNamed(t *testing.T) {
 	for name, run := range map[string]uint32{"at once": nodesPerRun, "in runs of few files": 7} {
 		t.Run(name, func(t *testing.T) {
 			r := openReader(t, Options{})
@@ -150,30 +150,30 @@ func TestTheProcessesThatHoldAPoolsSocketsAreNamed(t *testing.T) {
 			n := newNetnsWith100Ports(t)
 			n.Sysctl("net.ipv4.ip_local_port_range", "40000 40999")
 			dst := addrPort("127.101.0.0:443")
-			// This process lives elsewhere, and holds the most.
+			// The test process runs in another namespace, and has most of the sockets.
 			openConnections(t, n, 300, loopback, dst)
 			openConnections(t, n, 50, loopback, server)
 			var loads []int
 			for _, count := range []int{30, 10, 20, 200, 25} {
 				loads = append(loads, n.Load(testnet.Load{Established: count, Destinations: 1}).PID())
 			}
-			got, unseen := inspect(t, r, n, connectsTo(dst))
+			got, unobserved := inspect(t, r, n, connectsTo(dst))
 			want := &socket.Look{Inode: got.Inode, Cookie: got.Cookie, Source: loopback.Addr(), Destination: dst.Addr(), Port: dst.Port(),
 				Held: 585, Established: 585, Holders: []socket.Holder{readHolder(t, os.Getpid(), 300),
 					readHolder(t, loads[3], 200), readHolder(t, loads[0], 30), readHolder(t, loads[4], 25)}}
 			if diff := cmp.Diff(want, got, ignoreUnpredictable, cmpopts.IgnoreFields(socket.Look{}, "Longest"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if len(unseen) > 0 {
-				t.Errorf("unseen %v", unseen)
+			if len(unobserved) > 0 {
+				t.Errorf("unobserved %v", unobserved)
 			}
 		})
 	}
 }
 
-// Only the file tables of processes tell who holds a socket: TIME_WAIT has none, and
-// a shared one is in several.
-func TestASharedSocketIsHeldOnceAndFoundInEachProcess(t *testing.T) {
+// Only the file tables of processes show the user of a socket. TIME_WAIT is in none of
+// them, and a shared socket is in several.
+func TestASharedSocketIsCountedOnceAndFoundInEachProcess(t *testing.T) {
 	r := openReader(t, Options{})
 	n := newNetnsWith100Ports(t)
 	l := n.Listen("127.0.0.1:80")
@@ -209,7 +209,7 @@ func TestASharedSocketIsHeldOnceAndFoundInEachProcess(t *testing.T) {
 	})
 }
 
-func TestTheHoldersOfEachKindOfPool(t *testing.T) {
+func TestProcessesAreFoundForEachKindOfPool(t *testing.T) {
 	six, mapped := addrPort("[::1]:80"), addrPort("[::ffff:127.0.0.1]:80")
 	for name, c := range map[string]struct {
 		fill        func(*netnstest.NS)
@@ -225,7 +225,7 @@ func TestTheHoldersOfEachKindOfPool(t *testing.T) {
 			openConnections(t, n, 7, addrPort("[::ffff:127.0.0.1]:0"), mapped)
 			openConnections(t, n, 5, loopback, server)
 		}, connectsTo(server), 12, 12},
-		"bind-before-connect, and what only binds or listens, but no clients of a listener": {func(n *netnstest.NS) {
+		"bind-before-connect, bound-only and listening sockets, but not a listener's clients": {func(n *netnstest.NS) {
 			l := n.Listen("127.0.0.1:40050")
 			n.Listen("127.0.0.1:80")
 			openConnections(t, n, 9, loopback, server)
@@ -254,34 +254,34 @@ func TestTheHoldersOfEachKindOfPool(t *testing.T) {
 			r := openReader(t, Options{})
 			n := newNetnsWith100Ports(t)
 			c.fill(n)
-			got, unseen := inspect(t, r, n, c.pool)
+			got, unobserved := inspect(t, r, n, c.pool)
 			if got.Held != c.held || got.Established != c.established || len(got.Holders) != 1 || got.Holders[0].Sockets != c.held ||
 				got.Holders[0].PID != os.Getpid() {
 				t.Errorf("got %+v, want %d held, %d ESTABLISHED", got, c.held, c.established)
 			}
-			if len(unseen) > 0 {
-				t.Errorf("unseen %v", unseen)
+			if len(unobserved) > 0 {
+				t.Errorf("unobserved %v", unobserved)
 			}
 		})
 	}
 }
 
-func TestALookThatIsCutShortSaysSo(t *testing.T) {
+func TestATruncatedInspectionIsReported(t *testing.T) {
 	r := openReader(t, Options{})
 	r.inspectLimits.maxFiles, r.inspectLimits.filesPerRun = 20, 10
 	n := newNetnsWith100Ports(t)
 	openConnections(t, n, 60, loopback, server)
-	if _, got := inspect(t, r, n, connectsTo(server)); len(got) != 1 || got[0].Item != "holders of ports" {
-		t.Errorf("unseen %v", got)
+	if _, got := inspect(t, r, n, connectsTo(server)); len(got) != 1 || got[0].Item != "processes using ports" {
+		t.Errorf("unobserved %v", got)
 	}
-	// The next sample is as any other.
+	// The next sample is unaffected.
 	s := takeSample(t, r)
 	if got := findNetwork(&s, n.Inode()); got.States[tcpstate.Established] != 60 || len(got.Destinations) != 1 {
-		t.Errorf("the sample after a look: %+v", got)
+		t.Errorf("the sample after an inspection: %+v", got)
 	}
 }
 
-func TestALookIsTakenAtTheLineOnly(t *testing.T) {
+func TestAPoolIsInspectedFromTheRequestedThresholdOn(t *testing.T) {
 	r := openReader(t, Options{})
 	n := newNetnsWith100Ports(t)
 	openConnections(t, n, 100, loopback, server)
@@ -290,9 +290,9 @@ func TestALookIsTakenAtTheLineOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, _ := s.Tightest() // another test may have a tighter one
+		p, _ := s.Tightest() // another test may have a fuller one
 		if s.Look.Of(p) != want || (s.Look != nil) != want {
-			t.Errorf("asked for a look at %d %%, tightest %d %%: %+v", percent, p.UsedPercent(), s.Look)
+			t.Errorf("requested from %d %% on, fullest %d %%: %+v", percent, p.UsedPercent(), s.Look)
 		}
 	}
 }

@@ -14,16 +14,16 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// batchSize is how many entries of a map one system call brings.
+// batchSize is the number of map entries read per system call.
 const batchSize = 4096
 
-// destinationBatch is the destinations of one sample. Its memory is used again.
+// destinationBatch is the destinations of one sample. Its memory is reused.
 type destinationBatch struct {
 	keys []walkDestKey
 	vals []walkDestVal
 }
 
-// drainMap takes every destination out of the map.
+// drainMap moves every destination from the map to b.
 func (b *destinationBatch) drainMap(m *ebpf.Map, t *walkTally) (destinationBatch, error) {
 	b.keys, b.vals = b.keys[:0], b.vals[:0]
 	if t.Dests == 0 {
@@ -44,7 +44,7 @@ func (b *destinationBatch) drainMap(m *ebpf.Map, t *walkTally) (destinationBatch
 	}
 }
 
-// extendSlice makes s longer by n, keeping what it holds.
+// extendSlice returns s with n more elements, keeping its contents.
 func extendSlice[T any](s []T, n int) []T {
 	if cap(s) < len(s)+n {
 		s = append(make([]T, 0, 2*cap(s)+n), s...)
@@ -52,7 +52,7 @@ func extendSlice[T any](s []T, n int) []T {
 	return s[:len(s)+n]
 }
 
-// groupByNetns sorts the destinations by namespace: one array, cut up.
+// groupByNetns returns the destinations of each namespace. All slices share one array.
 func (b *destinationBatch) groupByNetns(nets int) [][]socket.Destination {
 	count := make([]int, nets)
 	for i := range b.keys {
@@ -92,11 +92,11 @@ func clearPorts(m *ebpf.Map) error {
 	}
 }
 
-// ownerCache remembers who lives where, and reads the processes again only when a
-// new one was seen or the namespaces changed.
+// ownerCache caches the namespaces' owners. It reads the processes again only when the
+// walk found a new one, or when the namespaces changed.
 type ownerCache struct {
 	byInode       map[uint64]socket.Owner
-	processCounts map[uint64]uint32 // cookie: processes
+	processCounts map[uint64]uint32 // by cookie
 }
 
 func (o *ownerCache) readOwners(m *ebpf.Map, recs []walkNetRec, t *walkTally, generation uint32) (map[uint64]socket.Owner, error) {
@@ -113,7 +113,7 @@ func (o *ownerCache) readOwners(m *ebpf.Map, recs []walkNetRec, t *walkTally, ge
 		inode := uint64(recs[i].Inum)
 		owner := netns.ResolveOwner(ps[recs[i].Inum], recs[i].Inum == t.Host)
 		if t.TasksLost+t.TasksCut > 0 {
-			owner.Container = "" // another one may be among those not seen
+			owner.Container = "" // a lost process may belong to another container
 		}
 		o.byInode[inode] = owner
 	}
@@ -139,8 +139,8 @@ func (o *ownerCache) recordNetns(recs []walkNetRec) {
 	}
 }
 
-// readProcesses reads the first process of each cgroup by namespace, and drops those
-// that the walk of this generation did not meet any more.
+// readProcesses reads the first process of each cgroup, by namespace inode, and deletes
+// the entries that this generation's walk no longer found.
 func readProcesses(m *ebpf.Map, generation uint32) (map[uint32][]netns.Process, error) {
 	out := map[uint32][]netns.Process{}
 	var keys []walkTaskKey
@@ -182,7 +182,7 @@ func decodeProcess(v *walkTaskVal) netns.Process {
 	}
 }
 
-// decodeCString is a C string: up to the first NUL, or the whole of b.
+// decodeCString decodes a C string: b up to its first NUL, or all of it.
 func decodeCString(b []int8) string {
 	s := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(b))), len(b))
 	if i := bytes.IndexByte(s, 0); i >= 0 {
@@ -191,9 +191,9 @@ func decodeCString(b []int8) string {
 	return string(s)
 }
 
-// failureCounters reads the counters of failed connects, which only grow.
+// failureCounters reads the counters of failed connects. They never decrease.
 type failureCounters struct {
-	carriedOver map[walkFailKey]walkFailVal // what programs unloaded since had counted
+	carriedOver map[walkFailKey]walkFailVal // counted by programs that were unloaded since
 	current     map[walkFailKey]walkFailVal
 }
 
@@ -221,7 +221,7 @@ func (f *failureCounters) readFailures(m *ebpf.Map) []socket.Failure {
 	return out
 }
 
-// carryOver keeps what was counted so far for the time after the map is gone.
+// carryOver keeps the current counts for when the map has been replaced.
 func (f *failureCounters) carryOver() { f.carriedOver = f.current }
 
 func readMonotonicClock() time.Duration {

@@ -6,9 +6,9 @@ import (
 	"portreeve.io/portreeve/agent/readers/netns"
 )
 
-// ReadOwners tells whom each network namespace belongs to, and nothing else: the walk
-// of the namespaces and of the processes, some 0.1 ms, for those who can't wait for
-// the next sample. Namespaces come without a path.
+// ReadOwners returns the network namespaces with their owners, for callers that can't
+// wait for the next sample. It walks only the namespaces and the processes, which takes
+// about 0.1 ms. Path is empty.
 func (r *Reader) ReadOwners() ([]netns.Namespace, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-func TestOwnersAreThoseOfASampleWhileSamplesAreTaken(t *testing.T) {
+func TestOwnersEqualThoseOfConcurrentSamples(t *testing.T) {
 	r := openReader(t, Options{})
 	n := netnstest.New(t)
 	n.Start(exec.Command("sleep", "60"))
@@ -32,17 +32,17 @@ func TestOwnersAreThoseOfASampleWhileSamplesAreTaken(t *testing.T) {
 		}
 		i := slices.IndexFunc(found, func(ns netns.Namespace) bool { return ns.Inode == n.Inode() })
 		if i < 0 || found[i].Cookie == 0 || found[i].Owner.Kind != socket.OwnerProcess || found[i].Owner.Process != "sleep" {
-			t.Fatalf("net:[%d] is not among, or not sleep's: %+v", n.Inode(), found)
+			t.Fatalf("net:[%d] is missing, or its owner is not sleep: %+v", n.Inode(), found)
 		}
 	}
 	samples.Wait()
 	s := takeSample(t, r)
 	if got := findNetwork(&s, n.Inode()); got == nil || got.Owner.Process != "sleep" {
-		t.Errorf("after Owners a sample says %+v", got)
+		t.Errorf("a sample after ReadOwners has %+v", got)
 	}
 }
 
-// BenchmarkOwners is what it costs to find out whose a new namespace is.
+// BenchmarkOwners measures the cost of finding the owner of a new namespace.
 func BenchmarkOwners(b *testing.B) {
 	r := openReader(b, Options{})
 	for b.Loop() {

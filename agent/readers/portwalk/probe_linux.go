@@ -9,28 +9,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Why portwalk can't run here. The errors that wrap these say what to do.
+// Reasons why portwalk cannot run on this machine.
 var (
 	ErrNoBTF        = errors.New("the kernel has no BTF")
 	ErrCapabilities = errors.New("missing capabilities")
 	ErrLockdown     = errors.New("the kernel is locked down")
-	ErrKernel       = errors.New("the kernel does not take the programs")
+	ErrKernel       = errors.New("the kernel rejected the BPF programs")
 )
 
 const btfPath = "/sys/kernel/btf/vmlinux"
 
-// capability is what the programs need: BPF to load them, PERFMON to let them
-// read kernel memory. SYS_ADMIN stands for both (include/linux/capability.h).
-type capability struct {
+// requiredCapability is a capability that the programs need: BPF to load them, PERFMON
+// to let them read kernel memory. SYS_ADMIN implies both (include/linux/capability.h).
+type requiredCapability struct {
 	name string
 	bit  uint
 }
 
-var requiredCapabilities = []capability{{"BPF", unix.CAP_BPF}, {"PERFMON", unix.CAP_PERFMON}}
+var requiredCapabilities = []requiredCapability{{"BPF", unix.CAP_BPF}, {"PERFMON", unix.CAP_PERFMON}}
 
-// checkKernelSupport says in one error why the programs could not be loaded, as far as that
-// can be told beforehand: the kernel's own answer to a missing capability is
-// EINVAL, or a hint at the memory lock limit.
+// checkKernelSupport returns an error if the programs can be expected not to load. The
+// kernel's own error for a missing capability is EINVAL, or a hint at the memory lock
+// limit.
 func checkKernelSupport() error {
 	if _, err := os.Stat(btfPath); err != nil {
 		return fmt.Errorf("%w: no %s (CONFIG_DEBUG_INFO_BTF)", ErrNoBTF, btfPath)
@@ -43,7 +43,7 @@ func checkKernelSupport() error {
 		return fmt.Errorf("%w: %s", ErrCapabilities, strings.Join(missing, ", "))
 	}
 	if b, err := os.ReadFile("/sys/kernel/security/lockdown"); err == nil && strings.Contains(string(b), "[confidentiality]") {
-		return fmt.Errorf("%w: mode confidentiality forbids BPF to read kernel memory", ErrLockdown)
+		return fmt.Errorf("%w: lockdown mode confidentiality forbids BPF to read kernel memory; boot with lockdown=integrity or use --reader=sockdiag", ErrLockdown)
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func listMissingCapabilities(have uint64) []string {
 	return missing
 }
 
-// readEffectiveCapabilities is the calling thread's effective capability set.
+// readEffectiveCapabilities returns the calling thread's effective capability set.
 func readEffectiveCapabilities() (uint64, error) {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

@@ -20,15 +20,15 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Options of a Reader. The zero value is good.
+// Options configures a Reader. The zero value is ready to use.
 type Options struct {
-	// Destinations is how many (namespace, source, destination, port) are told
-	// apart in one sample, 8192 unless set; about 150 bytes each.
+	// Destinations is the initial number of distinct (namespace, source, destination,
+	// port) in one sample, by default 8192. Each takes about 150 bytes.
 	Destinations int
-	// MaxDestinations bounds the doubling of Destinations when they are too few,
-	// 262144 unless set.
+	// MaxDestinations is the limit up to which Destinations is doubled when they are too
+	// few, by default 262144.
 	MaxDestinations int
-	// Failures watches for connect() calls that fail for want of a port.
+	// Failures enables counting connect() calls that fail for lack of a port.
 	Failures bool
 }
 
@@ -37,13 +37,13 @@ const (
 	maxDestinations     = 256 << 10
 )
 
-// Reader implements agent.Reader. One call waits for another to end.
+// Reader implements agent.Reader. Concurrent calls wait for each other.
 type Reader struct {
 	mu         sync.Mutex
 	objects    walkObjects
 	spec       *ebpf.CollectionSpec
 	options    Options
-	fds        [2]int // a TCP and a UDP socket: see proto_of in the program
+	fds        [2]int // a TCP and a UDP socket, see proto_of in the BPF program
 	netRecords *ebpf.Memory
 	tracepoint link.Link
 
@@ -57,8 +57,8 @@ type Reader struct {
 	counterLayout *counterLayout
 }
 
-// Open loads the programs, which takes about 0.2 s of CPU once. The error says
-// which need is not met; see the Err values.
+// Open loads the programs, which takes about 0.2 s of CPU time. The error wraps one of
+// the Err values if a requirement is not met.
 func Open(o Options) (*Reader, error) {
 	if err := checkKernelSupport(); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func Open(o Options) (*Reader, error) {
 	for i, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
 		if r.fds[i], err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0); err != nil {
 			r.Close()
-			return nil, fmt.Errorf("open a socket: %w", err)
+			return nil, fmt.Errorf("open a socket for the table walk: %w", err)
 		}
 	}
 	if err := r.loadPrograms(); err != nil {
@@ -99,7 +99,7 @@ func (r *Reader) loadPrograms() (err error) {
 	if err := r.enableCounters(); err != nil {
 		return fmt.Errorf("%w: %w", ErrKernel, err)
 	}
-	// What loading took on the heap, the kernel's BTF above all, is over.
+	// Return the memory that loading needed, mainly for the kernel's BTF.
 	debug.FreeOSMemory()
 	if r.netRecords, err = r.objects.Nets.Memory(); err != nil {
 		return fmt.Errorf("map the namespace table: %w", err)
@@ -123,7 +123,7 @@ func (r *Reader) unloadPrograms() error {
 	return errors.Join(err, r.objects.Close())
 }
 
-// Close unloads the programs. Nothing of them stays in the kernel.
+// Close unloads the programs and leaves nothing in the kernel.
 func (r *Reader) Close() error {
 	for _, fd := range r.fds {
 		if fd >= 0 {
@@ -133,12 +133,12 @@ func (r *Reader) Close() error {
 	return r.unloadPrograms()
 }
 
-// Sample walks every table once, and the tightest pool's a second time where a closer
-// look is asked for.
+// Sample walks every table once, and the fullest pool's table again if req asks for that
+// pool's detail.
 func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	runtime.LockOSThread() // for the CPU time, and one CPU's caches
+	runtime.LockOSThread() // for the thread's CPU time, and warm caches
 	defer runtime.UnlockOSThread()
 	start := readThreadCPUTime()
 	s, tally, err := r.takeSample(ctx, req)
@@ -154,8 +154,8 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 	return s, err
 }
 
-// growDestinationMap makes room for twice the destinations. Programs are bound to their maps,
-// so that both are loaded anew; the failures that were counted are kept.
+// growDestinationMap doubles the destination map. Programs are bound to their maps, so
+// both are reloaded. The counts of failed connects are kept.
 func (r *Reader) growDestinationMap() error {
 	r.failures.readFailures(r.objects.Fails)
 	r.failures.carryOver()
@@ -194,9 +194,9 @@ func (r *Reader) takeSample(ctx context.Context, req socket.Request) (socket.Sam
 	return s, tally, r.enableConntrackCounters(nets)
 }
 
-// walkTables runs the passes. The bind hash comes after the listeners, whose ports it
-// wants to know, and before the established hash, which it gates and which skips
-// the ports that connect() skips.
+// walkTables runs the passes. The bind hash comes after the listeners, because it needs
+// their ports, and before the established hash, because it decides which namespaces'
+// destinations are counted and which ports connect() skips.
 func (r *Reader) walkTables(ctx context.Context, req socket.Request) (t walkTally, err error) {
 	if err := r.resetCounts(); err != nil {
 		return t, err
@@ -207,7 +207,8 @@ func (r *Reader) walkTables(ctx context.Context, req socket.Request) (t walkTall
 	if err := r.readNetRecords(&t); err != nil || len(r.records) == 0 {
 		return t, errors.Join(err, checkNetnsFound(len(r.records)))
 	}
-	// Namespaces with an established hash of their own share these two.
+	// All namespaces share the listening and bind hash, even those with their own
+	// established hash.
 	shared := r.records[0].TcpTable
 	if err := r.walkHashTable(ctx, kindListen, shared); err != nil {
 		return t, err
@@ -240,12 +241,12 @@ func (r *Reader) walkTables(ctx context.Context, req socket.Request) (t walkTall
 
 func checkNetnsFound(n int) error {
 	if n == 0 {
-		return fmt.Errorf("%w: no network namespace found in its list", ErrKernel)
+		return fmt.Errorf("%w: its list of network namespaces is empty", ErrKernel)
 	}
 	return nil
 }
 
-// resetCounts empties what the last sample left.
+// resetCounts clears the counts of the last sample.
 func (r *Reader) resetCounts() error {
 	var t walkTally
 	if err := r.objects.Tally.Get(&t); err != nil {
@@ -254,14 +255,14 @@ func (r *Reader) resetCounts() error {
 	r.failuresLost += t.FailsLost
 	if t.Blocks > 0 {
 		if err := clearPorts(r.objects.Ports); err != nil {
-			return fmt.Errorf("clear the sets of ports: %w", err)
+			return fmt.Errorf("clear the port sets: %w", err)
 		}
 	}
 	r.generation++
 	return errors.Join(r.objects.Tally.Set(walkTally{}), r.objects.Args.Set(r.newWalkArgs()))
 }
 
-// The tables, as in the program's enum kind.
+// Kinds of hash table, as in the BPF program's enum kind.
 const (
 	kindEstablished = iota
 	kindBind
@@ -269,11 +270,11 @@ const (
 	kindUDP
 )
 
-// nodesPerRun is how many nodes one run visits at most, give or take a bucket: a run
-// is one RCU read section, a few milliseconds long.
+// nodesPerRun is the maximum number of nodes that one run visits, give or take a bucket.
+// A run is one RCU read section of a few milliseconds.
 const nodesPerRun = 16 << 10
 
-// walkHashTable walks one hash table. Each run goes on where the last one stopped.
+// walkHashTable walks one hash table. Each run continues where the last one stopped.
 func (r *Reader) walkHashTable(ctx context.Context, kind uint32, table uint64) error {
 	if table == 0 {
 		return nil
@@ -295,7 +296,7 @@ func (r *Reader) walkHashTable(ctx context.Context, kind uint32, table uint64) e
 		if err := runProgram(r.objects.WalkTable); err != nil {
 			return err
 		}
-		was := a.Cursor
+		before := a.Cursor
 		if err := r.objects.Args.Get(&a); err != nil {
 			return err
 		}
@@ -305,8 +306,8 @@ func (r *Reader) walkHashTable(ctx context.Context, kind uint32, table uint64) e
 		if a.Cursor >= t.Size {
 			return nil
 		}
-		if a.Cursor == was {
-			return fmt.Errorf("%w: the walk of table %d stands still at bucket %d of %d", ErrKernel, kind, was, t.Size)
+		if a.Cursor == before {
+			return fmt.Errorf("%w: the walk of table %d makes no progress at bucket %d of %d", ErrKernel, kind, before, t.Size)
 		}
 	}
 }
@@ -322,7 +323,7 @@ func runProgram(p *ebpf.Program) error {
 	return nil
 }
 
-// readNetRecords copies the namespaces, as far as they are filled, and the tally.
+// readNetRecords copies the counts to t and the filled namespace records to r.records.
 func (r *Reader) readNetRecords(t *walkTally) error {
 	if err := r.objects.Tally.Get(t); err != nil {
 		return err
@@ -335,7 +336,7 @@ func (r *Reader) readNetRecords(t *walkTally) error {
 	return err
 }
 
-// enableDetail marks the namespaces whose destinations are worth counting.
+// enableDetail marks the namespaces whose destinations are to be counted.
 func (r *Reader) enableDetail(gatePercent int) error {
 	for i := range r.records {
 		n := &r.records[i]
@@ -351,11 +352,12 @@ func (r *Reader) enableDetail(gatePercent int) error {
 	return nil
 }
 
+// isAboveGate reports whether at least gatePercent of n's ports are in use.
 func isAboveGate(n *walkNetRec, gatePercent int) bool {
 	return int(n.Held)*100 >= gatePercent*decodeSettings(n, 0).Capacity()
 }
 
-// listDistinct are the values other than 0, in order of their first appearance.
+// listDistinct returns the distinct values other than 0, in order of first appearance.
 func listDistinct(recs []walkNetRec, of func(*walkNetRec) uint64) []uint64 {
 	var out []uint64
 next:
@@ -374,11 +376,12 @@ next:
 	return out
 }
 
-// viewAsBytes is the memory of s, whose type has no padding of Go's own.
+// viewAsBytes returns the memory of s, whose element type must have no padding.
 func viewAsBytes[T any](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(s[0])))
 }
 
+// resizeSlice returns a slice of n elements. It reuses s's memory if that is enough.
 func resizeSlice[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n, n+n/4)
@@ -386,6 +389,7 @@ func resizeSlice[T any](s []T, n int) []T {
 	return s[:n]
 }
 
+// readThreadCPUTime returns the CPU time of the calling thread, or 0 if unknown.
 func readThreadCPUTime() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {

@@ -77,7 +77,7 @@ func openConnections(t *testing.T, n *netnstest.NS, count int, src, dst netip.Ad
 	}
 }
 
-func TestSettingsAreThoseOfEachNamespace(t *testing.T) {
+func TestSettingsArePerNamespace(t *testing.T) {
 	n := netnstest.New(t)
 	n.Sysctl("net.ipv4.ip_local_port_range", "20001 21000")
 	n.Sysctl("net.ipv4.ip_local_reserved_ports", "1,20000-20002,20064,21000-21001,65535")
@@ -93,11 +93,11 @@ func TestSettingsAreThoseOfEachNamespace(t *testing.T) {
 		t.Errorf("got %+v, want the settings %+v", got, want)
 	}
 	if other := findNetwork(&s, netnstest.New(t).Inode()); other != nil {
-		t.Errorf("a namespace that was made afterwards is in the sample")
+		t.Errorf("a namespace created after the sample is in it")
 	}
 }
 
-func TestFailedConnectsAreCountedAndNoOthers(t *testing.T) {
+func TestOnlyConnectsThatFailForLackOfAPortAreCounted(t *testing.T) {
 	r := openReader(t, Options{Failures: true})
 	n := newNetnsWith100Ports(t)
 	openConnections(t, n, 100, loopback, server)
@@ -139,7 +139,7 @@ func TestFailedConnectsAreCountedAndNoOthers(t *testing.T) {
 	}
 }
 
-func TestAFullMapIsReportedAndThenGrown(t *testing.T) {
+func TestAFullDestinationMapIsReportedAndThenGrown(t *testing.T) {
 	n := newNetnsWith100Ports(t)
 	for port := range uint16(64) {
 		openConnections(t, n, 2, loopback, netip.AddrPortFrom(server.Addr(), 1000+port))
@@ -147,14 +147,14 @@ func TestAFullMapIsReportedAndThenGrown(t *testing.T) {
 	r := openReader(t, Options{Destinations: 16, MaxDestinations: 16})
 	s := takeSample(t, r)
 	if s.Reader.Exactness != socket.Approximate || !isUnobserved(&s, "destinations") {
-		t.Errorf("a full map: %+v, unseen %v", s.Reader, s.Unobserved)
+		t.Errorf("a full map: %+v, unobserved %v", s.Reader, s.Unobserved)
 	}
 	r = openReader(t, Options{Destinations: 16})
 	for range 2 {
 		s = takeSample(t, r)
 		got := findNetwork(&s, n.Inode())
 		if s.Reader.Exactness != socket.Exact || isUnobserved(&s, "destinations") || len(got.Destinations) != 64 {
-			t.Errorf("after growing: %+v, unseen %v, %d destinations", s.Reader, s.Unobserved, len(got.Destinations))
+			t.Errorf("after growing: %+v, unobserved %v, %d destinations", s.Reader, s.Unobserved, len(got.Destinations))
 		}
 	}
 }
@@ -168,11 +168,11 @@ func isUnobserved(s *socket.Sample, what string) bool {
 	return false
 }
 
-func TestANamespaceWithHashTablesOfItsOwnIsWalkedToo(t *testing.T) {
+func TestANamespaceWithItsOwnHashTablesIsWalkedToo(t *testing.T) {
 	r := openReader(t, Options{})
 	parent := netnstest.New(t)
 	parent.Sysctl("net.ipv4.tcp_child_ehash_entries", "64")
-	// Linux 6.2 has tables for UDP, too.
+	// Linux 6.2 and later also have UDP tables.
 	udp := parent.Space.Sysctl("net.ipv4.udp_child_hash_entries", "128") == nil
 	parent.Do(func() { // on a thread that ends with this function
 		if err := errors.Join(unix.Unshare(unix.CLONE_NEWNET), testnet.LinkUp("lo")); err != nil {
@@ -195,7 +195,7 @@ func TestANamespaceWithHashTablesOfItsOwnIsWalkedToo(t *testing.T) {
 		s := takeSample(t, r)
 		own, host := &r.records[0], findRecord(r, parent.Inode())
 		if own.TcpTable == host.TcpTable || udp && own.UdpTable == host.UdpTable {
-			t.Error("the namespace has no tables of its own: nothing is tested here")
+			t.Error("the namespace shares its parent's tables, so the test proves nothing")
 		}
 		got := findNetwork(&s, uint64(own.Inum))
 		if got.States[tcpstate.Established] != 200 || len(got.Destinations) != 1 || got.Held != 200 || got.UDPHeld != 30 {
@@ -213,7 +213,7 @@ func findRecord(r *Reader, inode uint64) *walkNetRec {
 	return &walkNetRec{}
 }
 
-func TestTheGateLeavesOutDestinationsOfQuietNamespaces(t *testing.T) {
+func TestTheGateOmitsDestinationsOfIdleNamespaces(t *testing.T) {
 	quiet, busy := newNetnsWith100Ports(t), newNetnsWith100Ports(t)
 	openConnections(t, quiet, 9, loopback, server)
 	openConnections(t, busy, 10, loopback, server)
@@ -252,8 +252,8 @@ func TestAProcessIsTheOwnerOfItsNamespaceWhileItLives(t *testing.T) {
 	waitUntil(t, func() bool { return owner().Kind == socket.OwnerNone })
 }
 
-// A container's first process is the runtime's until it becomes the workload.
-func TestTheOwnerIsNamedAnewAfterExec(t *testing.T) {
+// A container's first process is the runtime until it executes the workload.
+func TestTheOwnerIsReadAgainAfterExec(t *testing.T) {
 	r := openReader(t, Options{})
 	n := netnstest.New(t)
 	cmd := exec.Command("sh", "-c", "read line; exec sleep 60")
@@ -282,7 +282,7 @@ func waitUntil(t *testing.T, ok func() bool) {
 	}
 }
 
-func TestACancelledSampleSaysSo(t *testing.T) {
+func TestACanceledSampleReturnsTheContextsError(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := openReader(t, Options{}).Sample(ctx, socket.Request{}); !errors.Is(err, context.Canceled) {
@@ -290,8 +290,8 @@ func TestACancelledSampleSaysSo(t *testing.T) {
 	}
 }
 
-// The very first sample already knows the caller's sockets.
-func TestTheFirstSampleSeesUDPAndTheMemoryLimits(t *testing.T) {
+// The first sample already has the caller's sockets.
+func TestTheFirstSampleHasUDPAndTheMemoryLimits(t *testing.T) {
 	n := newNetnsWith100Ports(t)
 	if _, err := n.BindUDP(addrPort("0.0.0.0:0")); err != nil {
 		t.Fatal(err)

@@ -15,8 +15,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// TestCapture, run with -update, dumps a namespace that has every kind of
-// socket, and keeps the kernel's bytes for the tests of the decoder.
+// TestCapture, run with -update, dumps a namespace with every kind of socket, and writes
+// the kernel's bytes to testdata for the decoder's tests.
 func TestCapture(t *testing.T) {
 	if !golden.Update() {
 		t.Skip("writes testdata: run it with -update")

@@ -15,17 +15,17 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// netnsHandle is what is kept open of a network namespace: everything stays bound to
-// it, whatever thread uses it. The netlink socket also keeps the namespace
-// alive, so a space must be closed soon after its namespace is no longer found.
+// netnsHandle has the open files of a network namespace. They stay bound to it, whichever
+// thread uses them. The netlink socket also keeps the namespace alive, so a handle must
+// be closed soon after its namespace is no longer found.
 type netnsHandle struct {
 	cookie       uint64
 	netlink      int
-	sockstat     [2]int // of IPv4 and IPv6; -1 where the kernel has no IPv6
+	sockstat     [2]int // of IPv4 and IPv6; -1 if the kernel has no IPv6
 	settings     [settingFiles]int
 	sequence     uint32
 	reserved     *ports.Set
-	reservedText []byte // the text of reserved
+	reservedText []byte // the file that reserved was parsed from
 }
 
 // openNetns opens the calling thread's network namespace.
@@ -45,7 +45,7 @@ func openNetns(proc string) (s *netnsHandle, err error) {
 	}
 	s.cookie, _ = unix.GetsockoptUint64(s.netlink, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE) // 0 before Linux 5.14
 	for i, name := range [2]string{"sockstat", "sockstat6"} {
-		// Not proc/net, which is that of the process's main thread.
+		// proc/net would be the namespace of the process's main thread.
 		if s.sockstat[i], err = openFile(proc+"/thread-self/net/"+name, i == 1); err != nil {
 			return s, err
 		}
@@ -58,7 +58,7 @@ func openNetns(proc string) (s *netnsHandle, err error) {
 	return s, nil
 }
 
-// openFile opens a file for reading; -1 when it may be missing and is.
+// openFile opens a file for reading. It returns -1 if the file may be missing and is.
 func openFile(path string, mayMiss bool) (int, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -73,15 +73,15 @@ func openFile(path string, mayMiss bool) (int, error) {
 func (s *netnsHandle) closeFiles() {
 	for _, fd := range append([]int{s.netlink, s.sockstat[0], s.sockstat[1]}, s.settings[:]...) {
 		if fd >= 0 {
-			_ = unix.Close(fd) // only read from
+			_ = unix.Close(fd) // nothing was written
 		}
 	}
 }
 
-// socketCount is what sockstat says of a namespace.
+// socketCount is a namespace's number of sockets according to sockstat.
 type socketCount struct{ tcp, udp uint64 }
 
-// countSockets reads how many sockets there are, TIME_WAIT included, bound-only ones not.
+// countSockets reads the number of sockets, including TIME_WAIT, without bound-only ones.
 func (s *netnsHandle) countSockets(buf []byte) (socketCount, error) {
 	var u socketCount
 	for i, names := range [2][2]string{{"TCP", "UDP"}, {"TCP6", "UDP6"}} {
@@ -133,14 +133,14 @@ func (s *netnsHandle) readSettings(buf []byte) (socket.Settings, *ports.Set, err
 	return settings, s.reserved, err
 }
 
-// readFile reads a whole file of procfs from its start. A list of reserved ports
-// can only be read in one go (kernel/sysctl.c, proc_do_large_bitmap), and the
-// longest, every other port, takes 6 bytes for each of 32,768.
+// readFile reads a whole procfs file from its start. A list of reserved ports can only be
+// read with one call (kernel/sysctl.c, proc_do_large_bitmap). The longest list, every
+// other port, has 6 bytes for each of 32,768 ports.
 func readFile(fd int, buf []byte) ([]byte, error) {
-	const most = 6 << 15
+	const maxSize = 6 << 15
 	for _, b := range [][]byte{buf[:min(len(buf), 2<<10)], nil} {
 		if b == nil {
-			b = make([]byte, most+1)
+			b = make([]byte, maxSize+1)
 		}
 		n, err := unix.Pread(fd, b, 0)
 		if err != nil {
@@ -153,8 +153,8 @@ func readFile(fd int, buf []byte) ([]byte, error) {
 	return nil, io.ErrShortBuffer
 }
 
-// dumpSockets counts all sockets into t, and says whether the kernel called a dump
-// inconsistent. After an error the space must be closed.
+// dumpSockets adds all sockets to t. interrupted reports whether the kernel marked a dump
+// as inconsistent. After an error the handle must be closed.
 func (s *netnsHandle) dumpSockets(t *portUsage, buf []byte, tcp, udp bool) (interrupted bool, err error) {
 	var requests [][]byte
 	if tcp {

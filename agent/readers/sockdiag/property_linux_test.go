@@ -12,22 +12,22 @@ import (
 )
 
 var (
-	seed      = flag.Uint64("seed", 1, "of the first random scenario")
-	scenarios = flag.Int("scenarios", 40, "how many random scenarios")
+	seed      = flag.Uint64("seed", 1, "seed of the first random scenario")
+	scenarios = flag.Int("scenarios", 40, "number of random scenarios")
 )
 
-// randomScenario makes random sockets in a namespace with 100 ports.
+// randomScenario is a namespace with 100 ports and random sockets.
 type randomScenario struct {
 	*testNetns
 	*rand.Rand
 	servers []*testnet.Socket
 	pairs   []testnet.Pair
 	log     []string
-	// hiddenPorts is how many ports a dump may not tell as taken: those of sockets
-	// that were bound before they connected, or were bound and closed, and of
-	// bound ones before Linux 6.8.
+	// hiddenPorts is the number of ports in use that a dump may not show: those of
+	// sockets that were bound before they connected, or bound and closed, and before
+	// Linux 6.8 those of bound-only sockets.
 	hiddenPorts int
-	// reusesAtAnyAge says that the kernel has no tcp_tw_reuse_delay (Linux before 6.14).
+	// reusesAtAnyAge is set on kernels without tcp_tw_reuse_delay (before Linux 6.14).
 	reusesAtAnyAge bool
 }
 
@@ -37,11 +37,11 @@ var destinations = []netip.AddrPort{
 	netip.MustParseAddrPort("[::ffff:127.0.0.1]:80"),
 }
 
-// sources are what connect() takes for the destinations.
+// sources are the addresses that connect() chooses for the destinations.
 var sources = []string{"127.0.0.1", "127.0.0.1", "127.0.0.1", "::1", "127.0.0.1"}
 
-// TestHeadroomIsNeverBelowTheTruth makes random namespaces, and compares the
-// headroom with what connect() and bind() then give.
+// TestHeadroomIsNeverBelowTheTruth compares the reported headroom of random namespaces
+// with the number of ports that connect() and bind() then get.
 func TestHeadroomIsNeverBelowTheTruth(t *testing.T) {
 	exact, total := 0, 0
 	for i := range *scenarios {
@@ -55,15 +55,15 @@ func TestHeadroomIsNeverBelowTheTruth(t *testing.T) {
 					exact++
 				}
 				if got < truth || got > truth+s.hiddenPorts+loose {
-					t.Errorf("%s has %d ports left, and was reported to have %d, with %d hidden\n%v\n%+v",
+					t.Errorf("%s has %d ports left; reported %d, with %d hidden\n%v\n%+v",
 						what, truth, got, s.hiddenPorts, s.log, n)
 				}
 			}
 			// 0.0.0.0 alone would not conflict with sockets of IPv6 addresses.
 			compare("bind", calculateBindHeadroom(n), s.ExhaustBind(netip.IPv6Unspecified()), 0)
-			for d, dst := range destinations[:4] { // the last is the first by another name
+			for d, dst := range destinations[:4] { // the last equals the first, as an IPv4-mapped address
 				loose := 0
-				if s.reusesAtAnyAge { // any TIME_WAIT counts as reusable
+				if s.reusesAtAnyAge { // every TIME_WAIT counts as reusable
 					loose = int(n.States[tcpstate.TimeWait])
 				}
 				compare("connect to "+dst.String(), calculateConnectHeadroom(n, netip.MustParseAddr(sources[d]), dst), s.Exhaust(noAddress, dst), loose)
@@ -84,7 +84,7 @@ func (s *randomScenario) addSockets() {
 		s.servers = append(s.servers, s.Listen(at))
 	}
 	s.log = append(s.log, fmt.Sprint("reuse ", reuse))
-	kinds := 8 + 2*s.IntN(2) // every other namespace hides nothing
+	kinds := 8 + 2*s.IntN(2) // half of the namespaces have no hidden ports
 	for range 20 + s.IntN(60) {
 		s.addSocket(s.IntN(kinds))
 	}
@@ -107,7 +107,7 @@ func (s *randomScenario) addSocket(what int) {
 	}
 }
 
-// addConnection connects to a random destination, perhaps after an explicit bind().
+// addConnection connects to a random destination, optionally after an explicit bind().
 func (s *randomScenario) addConnection(bound bool, opts ...testnet.Option) {
 	d := s.IntN(len(destinations))
 	dst, l := destinations[d], s.servers[[]int{0, 0, 1, 2, 0}[d]]
@@ -147,8 +147,8 @@ func (s *randomScenario) endConnection() {
 	}
 }
 
-// addBound binds explicitly to a port of the range, often to one that a connection
-// has, and perhaps listens there.
+// addBound binds explicitly to a port of the range, often to that of a connection, and
+// optionally listens.
 func (s *randomScenario) addBound(listen bool) {
 	port := uint16(40000 + s.IntN(100))
 	if len(s.pairs) > 0 && s.IntN(2) == 0 {

@@ -15,21 +15,21 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Options say where the reader looks.
+// Options configures a Reader.
 type Options struct {
-	// Proc is where a procfs is mounted, "/proc" when empty. What is seen
-	// depends on whose PIDs it shows.
+	// Proc is the mount point of a procfs, by default "/proc". The reader finds the
+	// namespaces of the processes that it shows.
 	Proc string
-	// NetnsRoot is a folder of namespace files, "/run/netns" when empty.
+	// NetnsRoot is a folder of namespace files, by default "/run/netns".
 	NetnsRoot string
-	// OwnOnly keeps to the process's own network namespace.
+	// OwnOnly restricts the reader to its process's network namespace.
 	OwnOnly bool
 }
 
-// Reader is the reader "sockdiag", an agent.Reader.
+// Reader implements agent.Reader.
 //
-// Held, Skipped, States and UDPHeld of a namespace that is not Detailed are 0:
-// they were not read. UDPHeld is 0 as well where the gate left only UDP out.
+// Held, Skipped, States and UDPHeld of a namespace that is not Detailed are 0, because
+// they were not read. UDPHeld is also 0 where only UDP is below the gate.
 type Reader struct {
 	options          Options
 	finder           *netns.Finder
@@ -39,7 +39,7 @@ type Reader struct {
 	helperThreadTime time.Duration // CPU time of threads that entered namespaces
 }
 
-// Open checks that sock_diag works here, by opening the own namespace.
+// Open returns a Reader. It checks that sock_diag works, in the process's own namespace.
 func Open(o Options) (*Reader, error) {
 	if o.Proc == "" {
 		o.Proc = "/proc"
@@ -59,7 +59,7 @@ func Open(o Options) (*Reader, error) {
 	return &Reader{options: o, finder: f, handles: map[uint64]*netnsHandle{}, buf: make([]byte, netlink.BufferSize)}, nil
 }
 
-// Close lets all namespaces go.
+// Close closes all namespaces.
 func (r *Reader) Close() error {
 	for inode, s := range r.handles {
 		s.closeFiles()
@@ -68,23 +68,24 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Sample reads every namespace that it may. What vanishes meanwhile is left out.
+// Sample reads every namespace that it has access to. Namespaces that vanish meanwhile
+// are omitted.
 func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
-	runtime.LockOSThread() // whose CPU time is taken
+	runtime.LockOSThread() // for the thread's CPU time
 	defer runtime.UnlockOSThread()
 	start := readThreadCPUTime()
 	r.helperThreadTime = 0
 
-	found, unseen, err := r.finder.Find()
+	found, unobserved, err := r.finder.Find()
 	if err != nil {
 		return socket.Sample{}, fmt.Errorf("sockdiag: %w", err)
 	}
 	if r.options.OwnOnly {
-		found, unseen = selectOwnNetns(found)
+		found, unobserved = selectOwnNetns(found)
 	}
 	r.closeVanished(found)
-	out := socket.Sample{Taken: time.Now(), Reader: readerInfo, Unobserved: append(unseen, failuresUnobserved)}
-	var missed failureReasons
+	out := socket.Sample{Taken: time.Now(), Reader: readerInfo, Unobserved: append(unobserved, failuresUnobserved)}
+	var failures failureReasons
 	for _, n := range found {
 		if err := ctx.Err(); err != nil {
 			return socket.Sample{}, fmt.Errorf("sockdiag: %w", err)
@@ -92,9 +93,9 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		network, interrupted, err := r.readNetwork(n, req)
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, netns.ErrChanged), errors.Is(err, netns.ErrNotNamespace):
-			continue // gone since it was found
+			continue // vanished since it was found
 		case err != nil:
-			missed.addFailure(n, err)
+			failures.addFailure(n, err)
 			continue
 		}
 		if interrupted {
@@ -102,13 +103,13 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		}
 		if r.usage.uncounted > 0 && network.Detailed {
 			out.Unobserved = append(out.Unobserved, socket.Unobserved{
-				Item:   fmt.Sprintf("the destinations of %d sockets in net:[%d]", r.usage.uncounted, n.Inode),
-				Reason: fmt.Sprintf("the reader keeps at most %d destinations of a namespace", maxDestinations),
+				Item:   fmt.Sprintf("destinations of %d sockets in net:[%d]", r.usage.uncounted, n.Inode),
+				Reason: fmt.Sprintf("the reader counts at most %d destinations per namespace", maxDestinations),
 			})
 		}
 		out.Networks = append(out.Networks, network)
 	}
-	out.Unobserved = append(out.Unobserved, missed.listUnobserved()...)
+	out.Unobserved = append(out.Unobserved, failures.listUnobserved()...)
 	if p, ok := out.Tightest(); ok && req.LookPercent > 0 && p.UsedPercent() >= req.LookPercent {
 		out.Unobserved = append(out.Unobserved, detailUnobserved)
 	}
@@ -122,19 +123,20 @@ var (
 		Exactness: socket.UpperBound,
 		Message:   "sock_diag doesn't show which sockets were bound before they connected: fewer ports may be left than shown",
 	}
-	messageInterrupted = "the socket tables changed while they were read: a few sockets may be missing or counted twice"
+	messageInterrupted = "the socket tables changed while they were read, so a few sockets may be missing or counted twice"
 
-	failuresUnobserved = socket.Unobserved{Item: "failed connects", Reason: "sockdiag can't see them: needs the reader portwalk"}
-	detailUnobserved   = socket.Unobserved{Item: "who holds the tightest pool", Reason: "sockdiag takes no closer look: needs the reader portwalk"}
+	failuresUnobserved = socket.Unobserved{Item: "failed connects", Reason: "the sockdiag reader cannot count them; this needs the portwalk reader"}
+	detailUnobserved   = socket.Unobserved{Item: "processes using the fullest pool",
+		Reason: "the sockdiag reader cannot find them; this needs the portwalk reader"}
 )
 
-// readNetwork reads one namespace.
-func (r *Reader) readNetwork(n netns.Namespace, req socket.Request) (socket.Network, bool, error) {
+// readNetwork reads one namespace. interrupted reports whether its table kept changing.
+func (r *Reader) readNetwork(n netns.Namespace, req socket.Request) (out socket.Network, interrupted bool, err error) {
 	s, err := r.openHandle(n)
 	if err != nil {
 		return socket.Network{}, false, err
 	}
-	out := socket.Network{Inode: n.Inode, Cookie: s.cookie, Owner: n.Owner}
+	out = socket.Network{Inode: n.Inode, Cookie: s.cookie, Owner: n.Owner}
 	settings, reserved, err := s.readSettings(r.buf)
 	if err != nil {
 		return out, false, r.closeHandle(n.Inode, err)
@@ -144,15 +146,14 @@ func (r *Reader) readNetwork(n netns.Namespace, req socket.Request) (socket.Netw
 		return out, false, r.closeHandle(n.Inode, err)
 	}
 	capacity := settings.Range.Len() - settings.Reserved
-	near := func(sockets uint64) bool { return sockets*100 >= uint64(req.GatePercent)*uint64(capacity) }
-	out.Settings, out.Detailed = settings, near(u.tcp)
-	udp := u.udp > 0 && near(u.udp)
+	isAboveGate := func(sockets uint64) bool { return sockets*100 >= uint64(req.GatePercent)*uint64(capacity) }
+	out.Settings, out.Detailed = settings, isAboveGate(u.tcp)
+	udp := u.udp > 0 && isAboveGate(u.udp)
 	if !out.Detailed && !udp {
 		out.UDPSockets = int(u.udp)
 		return out, false, nil
 	}
-	interrupted := false
-	for range 2 { // once more when the table changed
+	for range 2 { // again if the table changed
 		r.usage.resetFor(settings, s.minReuseAge(settings), reserved)
 		if interrupted, err = s.dumpSockets(&r.usage, r.buf, out.Detailed, udp); err != nil {
 			return out, false, r.closeHandle(n.Inode, err)
@@ -168,8 +169,8 @@ func (r *Reader) readNetwork(n netns.Namespace, req socket.Request) (socket.Netw
 	return out, interrupted, nil
 }
 
-// minReuseAge is how old a TIME_WAIT is at the least when it is reused. Before
-// Linux 6.14 the kernel compared whole seconds: any moment could be enough.
+// minReuseAge returns the age from which on a TIME_WAIT socket may be reused. Before
+// Linux 6.14 the kernel compared whole seconds, so any age could be enough.
 func (s *netnsHandle) minReuseAge(settings socket.Settings) time.Duration {
 	if s.settings[fileReuseDelay] < 0 {
 		return 0
@@ -177,7 +178,7 @@ func (s *netnsHandle) minReuseAge(settings socket.Settings) time.Duration {
 	return settings.ReuseDelay
 }
 
-// openHandle is what is kept open of n.
+// openHandle returns n's handle, and opens it on first use.
 func (r *Reader) openHandle(n netns.Namespace) (*netnsHandle, error) {
 	if s := r.handles[n.Inode]; s != nil {
 		return s, nil
@@ -204,39 +205,40 @@ func (r *Reader) openHandle(n netns.Namespace) (*netnsHandle, error) {
 	return s, nil
 }
 
-// closeHandle closes a space that can't be relied on any more; the next sample opens it
-// anew.
+// closeHandle closes a handle after an error and returns err. The next sample opens the
+// namespace again.
 func (r *Reader) closeHandle(inode uint64, err error) error {
 	r.handles[inode].closeFiles()
 	delete(r.handles, inode)
 	return err
 }
 
-// closeVanished lets go of the namespaces that are no longer found.
+// closeVanished closes the handles of namespaces that no longer exist.
 func (r *Reader) closeVanished(found []netns.Namespace) {
-	alive := make(map[uint64]bool, len(found))
+	exists := make(map[uint64]bool, len(found))
 	for _, n := range found {
-		alive[n.Inode] = true
+		exists[n.Inode] = true
 	}
 	for inode, s := range r.handles {
-		if !alive[inode] {
+		if !exists[inode] {
 			s.closeFiles()
 			delete(r.handles, inode)
 		}
 	}
 }
 
+// selectOwnNetns returns only the process's own namespace.
 func selectOwnNetns(found []netns.Namespace) ([]netns.Namespace, []socket.Unobserved) {
 	for _, n := range found {
 		if n.IsOwn {
 			return []netns.Namespace{n}, []socket.Unobserved{{
-				Item: "other network namespaces", Reason: "the reader was asked to keep to its own"}}
+				Item: "other network namespaces", Reason: "the reader was configured to read only its own"}}
 		}
 	}
 	return nil, nil
 }
 
-// readThreadCPUTime is the CPU time of the calling thread.
+// readThreadCPUTime returns the CPU time of the calling thread, or 0 if unknown.
 func readThreadCPUTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {

@@ -28,7 +28,7 @@ var _ agent.Reader = (*sockdiag.Reader)(nil)
 
 var noAddress netip.AddrPort
 
-// testNetns is a namespace with the range 40000-40099, and a reader that finds it.
+// testNetns is a namespace with the port range 40000-40099, and a reader that finds it.
 type testNetns struct {
 	*netnstest.NS
 	t      *testing.T
@@ -68,11 +68,11 @@ func (s *testNetns) readNetwork(gate int) socket.Network {
 			return n
 		}
 	}
-	s.t.Fatalf("net:[%d] is not among %d networks; unseen %v", s.Inode(), len(sample.Networks), sample.Unobserved)
+	s.t.Fatalf("net:[%d] is missing from %d networks; unobserved %v", s.Inode(), len(sample.Networks), sample.Unobserved)
 	return socket.Network{}
 }
 
-// calculateConnectHeadroom is what follows from n for connect() from src to dst.
+// calculateConnectHeadroom returns the headroom of connect() from src to dst in n.
 func calculateConnectHeadroom(n socket.Network, src netip.Addr, dst netip.AddrPort) int {
 	left := n.Settings.Range.Len() - n.Settings.Reserved - n.Skipped
 	for _, d := range n.Destinations {
@@ -87,8 +87,8 @@ func calculateBindHeadroom(n socket.Network) int {
 	return n.Settings.Range.Len() - n.Settings.Reserved - n.Held
 }
 
-// TestGroundTruth compares the headroom with what connect() then gives, where a
-// dump shows all that decides it.
+// TestGroundTruth compares the headroom with the number of ports that connect() then
+// gets, in cases where a dump shows everything relevant.
 func TestGroundTruth(t *testing.T) {
 	to := netip.MustParseAddrPort
 	dst, other := to("127.0.0.1:80"), to("127.0.0.2:80")
@@ -100,9 +100,9 @@ func TestGroundTruth(t *testing.T) {
 		}
 	}
 	open := func(testnet.Pair) error { return nil }
-	// Past tcp_tw_reuse_delay, and the whole second of older kernels: what is
-	// waited for is time itself.
-	aged := func() { time.Sleep(2100 * time.Millisecond) }
+	// Longer than tcp_tw_reuse_delay, and than the whole second of older kernels. The
+	// condition is time itself.
+	waitUntilReusable := func() { time.Sleep(2100 * time.Millisecond) }
 	for name, test := range map[string]struct {
 		build   func(*testNetns, *testnet.Socket)
 		connect int // to dst, from 127.0.0.1
@@ -137,30 +137,30 @@ func TestGroundTruth(t *testing.T) {
 		"TIME_WAIT without reuse": {func(s *testNetns, l *testnet.Socket) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
 			dial(s, l, 40, dst, testnet.Pair.TimeWait)
-			aged()
+			waitUntilReusable()
 		}, 60},
 		"TIME_WAIT with reuse, old enough": {func(s *testNetns, l *testnet.Socket) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
 			dial(s, l, 40, dst, testnet.Pair.TimeWait)
-			aged()
+			waitUntilReusable()
 		}, 100},
 		"TIME_WAIT of loopback with reuse of loopback only": {func(s *testNetns, l *testnet.Socket) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
 			dial(s, l, 40, dst, testnet.Pair.TimeWait)
-			aged()
+			waitUntilReusable()
 		}, 100},
 		"TIME_WAIT without timestamps": {func(s *testNetns, l *testnet.Socket) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
 			s.Sysctl("net.ipv4.tcp_timestamps", "0")
 			dial(s, l, 40, dst, testnet.Pair.TimeWait)
-			aged()
+			waitUntilReusable()
 		}, 60},
 		"of CLOSE_WAIT, FIN_WAIT2 and TIME_WAIT only the last is reusable": {func(s *testNetns, l *testnet.Socket) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
 			dial(s, l, 20, dst, testnet.Pair.CloseWait)
 			dial(s, l, 20, dst, testnet.Pair.FinWait2)
 			dial(s, l, 20, dst, testnet.Pair.TimeWait)
-			aged()
+			waitUntilReusable()
 		}, 60},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,7 +172,7 @@ func TestGroundTruth(t *testing.T) {
 				t.Errorf("headroom %d, want %d: %+v", got, test.connect, n)
 			}
 			if truth := s.Exhaust(noAddress, dst); truth != test.connect {
-				t.Errorf("connect() gives %d, not the %d that the test says", truth, test.connect)
+				t.Errorf("connect() got %d ports, want %d", truth, test.connect)
 			}
 		})
 	}
@@ -193,7 +193,7 @@ func TestTimeWaitOverVethIsNotReusableByTheLoopbackSetting(t *testing.T) {
 	}
 }
 
-func TestSocketsThatAreOnlyBoundAreSeenSinceLinux68(t *testing.T) {
+func TestBoundOnlySocketsAreCountedSinceLinux68(t *testing.T) {
 	var name unix.Utsname
 	var major, minor int
 	if err := unix.Uname(&name); err != nil {
@@ -225,10 +225,10 @@ func TestUDPPortsAreCountedOnce(t *testing.T) {
 		}
 	}
 	if n := s.readNetwork(0); n.UDPHeld != 2 || n.UDPSockets != 5 {
-		t.Errorf("%d ports held by %d sockets, want 2 and 5", n.UDPHeld, n.UDPSockets)
+		t.Errorf("%d ports used by %d sockets, want 2 and 5", n.UDPHeld, n.UDPSockets)
 	}
 	if n := s.readNetwork(10); n.UDPHeld != 0 || n.UDPSockets != 5 { // 5 of 100 is below the gate
-		t.Errorf("below the gate %d ports held by %d sockets, want 0 and 5", n.UDPHeld, n.UDPSockets)
+		t.Errorf("below the gate %d ports used by %d sockets, want 0 and 5", n.UDPHeld, n.UDPSockets)
 	}
 }
 
@@ -243,17 +243,17 @@ func TestADumpOfManyBuffersIsComplete(t *testing.T) {
 	}
 	n := s.readNetwork(0)
 	if len(n.Destinations) != 1 || n.Destinations[0].States != (tcpstate.Counts{tcpstate.Established: 5000}) || n.Held != 5000 {
-		t.Errorf("%d held, %+v", n.Held, n.Destinations)
+		t.Errorf("%d in use, %+v", n.Held, n.Destinations)
 	}
 }
 
-func TestTheGateLeavesOutWhatIsFarFromItsLimit(t *testing.T) {
+func TestTheGateOmitsNamespacesFarFromTheirLimit(t *testing.T) {
 	s := newTestNetns(t)
 	l := s.Listen("127.0.0.1:80")
 	for range 19 {
 		s.Dial(l, noAddress, netip.MustParseAddrPort("127.0.0.1:80"))
 	}
-	// 19 connections have two ends here, and there is the listener: 39 of 100.
+	// 19 connections with both ends here and one listener make 39 of 100.
 	for gate, want := range map[int]bool{0: true, 39: true, 40: false, 100: false} {
 		n := s.readNetwork(gate)
 		if n.Detailed != want || (n.Held > 0) != want || (len(n.Destinations) > 0) != want || n.States.Total() > 0 != want {
@@ -265,12 +265,12 @@ func TestTheGateLeavesOutWhatIsFarFromItsLimit(t *testing.T) {
 	}
 }
 
-func TestSettingsAreThoseOfTheNamespaceAsTheyAreNow(t *testing.T) {
+func TestSettingsArePerNamespaceAndUpToDate(t *testing.T) {
 	s := newTestNetns(t)
 	before := s.readNetwork(0).Settings
 	s.Sysctl("net.ipv4.ip_local_port_range", "30000 30999")
 	var list []string
-	for port := 20000; port < 32000; port += 2 { // longer than any small buffer
+	for port := 20000; port < 32000; port += 2 { // exceeds a small buffer
 		list = append(list, fmt.Sprint(port))
 	}
 	s.Sysctl("net.ipv4.ip_local_reserved_ports", strings.Join(list, ","))
@@ -285,7 +285,7 @@ func TestSettingsAreThoseOfTheNamespaceAsTheyAreNow(t *testing.T) {
 	}
 }
 
-func TestANamespaceThatVanishesIsLetGo(t *testing.T) {
+func TestAVanishedNamespaceIsClosed(t *testing.T) {
 	s := newTestNetns(t)
 	without, before := len(s.takeSample(0).Networks), countDescriptors(t)
 	gone, err := testnet.New()
@@ -305,7 +305,7 @@ func TestANamespaceThatVanishesIsLetGo(t *testing.T) {
 	}
 	sample := s.takeSample(0)
 	if got := len(sample.Networks); got != without || countDescriptors(t) != before {
-		t.Errorf("%d networks, want %d; %d descriptors, want %d; unseen %v", got, without, countDescriptors(t), before, sample.Unobserved)
+		t.Errorf("%d networks, want %d; %d descriptors, want %d; unobserved %v", got, without, countDescriptors(t), before, sample.Unobserved)
 	}
 }
 
@@ -318,7 +318,7 @@ func countDescriptors(t *testing.T) int {
 	return len(d)
 }
 
-func TestASampleSaysWhoSpokeAndWhatItCost(t *testing.T) {
+func TestASampleHasItsReaderAndItsCost(t *testing.T) {
 	s := newTestNetns(t)
 	sample := s.takeSample(0)
 	if r := sample.Reader; r.Name != "sockdiag" || r.Exactness != socket.UpperBound || r.Message == "" {
@@ -328,7 +328,7 @@ func TestASampleSaysWhoSpokeAndWhatItCost(t *testing.T) {
 		t.Errorf("cost %v, taken %v", sample.Cost, sample.Taken)
 	}
 	if sample.Failures != nil || !hasUnobserved(sample.Unobserved, "failed connects") {
-		t.Errorf("failures %v, unseen %v", sample.Failures, sample.Unobserved)
+		t.Errorf("failures %v, unobserved %v", sample.Failures, sample.Unobserved)
 	}
 	n := s.readNetwork(0)
 	var want uint64
@@ -344,12 +344,12 @@ func TestASampleSaysWhoSpokeAndWhatItCost(t *testing.T) {
 		}
 	})
 	if n.Owner.Kind != socket.OwnerNone || n.Cookie == 0 || n.Cookie != want {
-		t.Errorf("owner %+v, cookie %d, want nobody's and %d", n.Owner, n.Cookie, want)
+		t.Errorf("owner %+v, cookie %d, want no owner and %d", n.Owner, n.Cookie, want)
 	}
 }
 
-func hasUnobserved(unseen []socket.Unobserved, what string) bool {
-	for _, u := range unseen {
+func hasUnobserved(unobserved []socket.Unobserved, what string) bool {
+	for _, u := range unobserved {
 		if strings.Contains(u.Item, what) && u.Reason != "" {
 			return true
 		}
@@ -357,7 +357,7 @@ func hasUnobserved(unseen []socket.Unobserved, what string) bool {
 	return false
 }
 
-func TestACancelledSampleStops(t *testing.T) {
+func TestACanceledSampleStops(t *testing.T) {
 	r, err := sockdiag.Open(sockdiag.Options{OwnOnly: true})
 	if err != nil {
 		t.Fatal(err)
@@ -378,11 +378,11 @@ func TestOwnOnly(t *testing.T) {
 	defer r.Close()
 	sample, err := r.Sample(context.Background(), socket.Request{})
 	if err != nil || len(sample.Networks) != 1 || !hasUnobserved(sample.Unobserved, "other network namespaces") {
-		t.Errorf("%v, %d networks, unseen %v", err, len(sample.Networks), sample.Unobserved)
+		t.Errorf("%v, %d networks, unobserved %v", err, len(sample.Networks), sample.Unobserved)
 	}
 }
 
-func TestTheCloserLookIsUnseenWhereItIsAskedFor(t *testing.T) {
+func TestRequestedPoolDetailIsUnobserved(t *testing.T) {
 	s := newTestNetns(t)
 	for range 60 {
 		if _, err := s.Connect(noAddress, netip.MustParseAddrPort("127.0.0.1:80"), testnet.Repair); err != nil {
@@ -394,8 +394,8 @@ func TestTheCloserLookIsUnseenWhereItIsAskedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := hasUnobserved(sample.Unobserved, "who holds the tightest pool"); got != want {
-			t.Errorf("asked at %d %%: unseen %v", percent, sample.Unobserved)
+		if got := hasUnobserved(sample.Unobserved, "processes using the fullest pool"); got != want {
+			t.Errorf("requested from %d %% on: unobserved %v", percent, sample.Unobserved)
 		}
 	}
 }
@@ -407,7 +407,7 @@ func TestAWrongProcRootIsAClearError(t *testing.T) {
 	}
 }
 
-// TestWithoutPrivileges runs itself again as nobody.
+// TestWithoutPrivileges runs itself again as the user nobody.
 func TestWithoutPrivileges(t *testing.T) {
 	if os.Geteuid() == 0 {
 		n := newTestNetns(t)
@@ -416,7 +416,7 @@ func TestWithoutPrivileges(t *testing.T) {
 		cmd.Env = append(os.Environ(), "PORTREEVE_NETNS="+fmt.Sprintf("/proc/%d/fd", os.Getpid()))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("as nobody, with net:[%d] held: %v\n%s", n.Inode(), err, out)
+			t.Errorf("as the user nobody, with net:[%d] open: %v\n%s", n.Inode(), err, out)
 		}
 		return
 	}
@@ -433,6 +433,6 @@ func TestWithoutPrivileges(t *testing.T) {
 		t.Errorf("%+v, want the own namespace", sample.Networks)
 	}
 	if !hasUnobserved(sample.Unobserved, "processes") {
-		t.Errorf("unseen %v, want why other processes' namespaces are not there", sample.Unobserved)
+		t.Errorf("unobserved %v, want the reason why other processes' namespaces are missing", sample.Unobserved)
 	}
 }

@@ -12,34 +12,33 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// failureReasons gathers why namespaces could not be read: one line for each reason,
-// however many namespaces it is true of.
+// failureReasons collects why namespaces could not be read, one entry per reason.
 type failureReasons []failureReason
 
 type failureReason struct {
 	text         string
 	count        int
-	exampleInode uint64 // one of the inodes
+	exampleInode uint64 // of one of the namespaces
 }
 
-// maxReasons bounds the lines.
+// maxReasons is the maximum number of entries.
 const maxReasons = 8
 
 func (r *failureReasons) addFailure(n netns.Namespace, err error) {
-	why := err.Error()
+	text := err.Error()
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		why = "can't enter them: needs SYS_ADMIN and SYS_PTRACE"
+		text = "permission denied; entering a namespace needs SYS_ADMIN and SYS_PTRACE"
 	case errors.Is(err, unix.EMFILE):
-		why = "too many open files: raise the limit (ulimit -n)"
+		text = "too many open files; raise the limit (ulimit -n)"
 	}
-	i := slices.IndexFunc(*r, func(x failureReason) bool { return x.text == why })
+	i := slices.IndexFunc(*r, func(x failureReason) bool { return x.text == text })
 	if i < 0 && len(*r) == maxReasons {
 		i = maxReasons - 1
-		(*r)[i].text = "various reasons, the last one: " + why
+		(*r)[i].text = "various reasons, most recently: " + text
 	}
 	if i < 0 {
-		*r = append(*r, failureReason{why, 1, n.Inode})
+		*r = append(*r, failureReason{text: text, count: 1, exampleInode: n.Inode})
 		return
 	}
 	(*r)[i].count++
@@ -48,11 +47,11 @@ func (r *failureReasons) addFailure(n netns.Namespace, err error) {
 func (r failureReasons) listUnobserved() []socket.Unobserved {
 	out := make([]socket.Unobserved, 0, len(r))
 	for _, x := range r {
-		what := fmt.Sprintf("net:[%d]", x.exampleInode)
+		item := fmt.Sprintf("net:[%d]", x.exampleInode)
 		if x.count > 1 {
-			what = fmt.Sprintf("%d network namespaces, one of them %s", x.count, what)
+			item = fmt.Sprintf("%d network namespaces, for example %s", x.count, item)
 		}
-		out = append(out, socket.Unobserved{Item: what, Reason: x.text})
+		out = append(out, socket.Unobserved{Item: item, Reason: x.text})
 	}
 	return out
 }

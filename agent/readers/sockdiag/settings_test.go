@@ -21,7 +21,7 @@ func TestParseSettings(t *testing.T) {
 		change func(*[settingFiles][]byte, *socket.Settings)
 		err    error
 	}{
-		"as a new namespace has them": {func(*[settingFiles][]byte, *socket.Settings) {}, nil},
+		"defaults of a new namespace": {func(*[settingFiles][]byte, *socket.Settings) {}, nil},
 		"a kernel before tcp_tw_reuse_delay waits a second": {func(f *[settingFiles][]byte, _ *socket.Settings) {
 			f[fileReuseDelay] = nil
 		}, nil},
@@ -57,7 +57,7 @@ func TestParseSettings(t *testing.T) {
 		})
 	}
 	files := [settingFiles][]byte{[]byte("1 2"), nil, []byte("3"), nil, []byte("1"), []byte("1"), []byte("1")}
-	if _, err := parseSettings(&files); err == nil || !strings.Contains(err.Error(), "tcp_tw_reuse: 3 is not known") {
+	if _, err := parseSettings(&files); err == nil || !strings.Contains(err.Error(), "tcp_tw_reuse: unknown value 3") {
 		t.Error(err)
 	}
 }
@@ -75,7 +75,7 @@ func TestParsePorts(t *testing.T) {
 		"beyond the last port":      {"65536", nil, errMalformedPorts},
 		"a gap in the list":         {"1,,2", nil, errMalformedPorts},
 		"a range without its end":   {"1-", nil, errMalformedPorts},
-		"a sign":                    {"+1", nil, errMalformedPorts},
+		"a number with a sign":      {"+1", nil, errMalformedPorts},
 		"three ends":                {"1-2-3", nil, errMalformedPorts},
 		"a list cut off in a comma": {"1,", nil, errMalformedPorts},
 	} {
@@ -104,7 +104,7 @@ func FuzzParsePorts(f *testing.F) {
 		p, err := parsePorts([]byte(text))
 		if err != nil {
 			if p != nil {
-				t.Error("ports with an error")
+				t.Error("ports despite an error")
 			}
 			return
 		}

@@ -11,31 +11,31 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// errUnknownState is a TCP state that socket.States does not count.
+// errUnknownState means that a socket has a TCP state beyond tcpstate.Counts.
 var errUnknownState = errors.New("unknown TCP state")
 
-// maxDestinations bounds the memory that one namespace can take, about 16 MiB.
+// maxDestinations limits the memory of one namespace, to about 16 MiB.
 const maxDestinations = 1 << 16
 
-// What is known of a port.
+// Flags of a port.
 const (
-	portInUse      uint8 = 1 << iota // some socket has it
-	portBound                        // a socket that isn't connected has it: connect() skips it
-	portListening                    // that socket listens
-	portInUseByUDP                   // a UDP socket has it
+	portInUse      uint8 = 1 << iota // by a TCP socket
+	portBound                        // by a socket that isn't connected, so connect() skips the port
+	portListening                    // by a listening socket
+	portInUseByUDP                   // by a UDP socket
 )
 
-// portUsage makes a namespace's figures of its sockets, one after another. It is
-// used again for the next namespace.
+// portUsage counts the ports and destinations of a namespace's sockets. It is reused for
+// the next namespace.
 type portUsage struct {
 	settings socket.Settings
-	// minReuseAge is how old a TIME_WAIT is at the least when it is reused.
+	// minReuseAge is the age from which on a TIME_WAIT socket may be reused.
 	minReuseAge time.Duration
 	reserved    *ports.Set
 
 	portFlags [1 << 16]uint8
 	poolIndex map[poolKey]int
-	// uncounted is the sockets whose destination found no room.
+	// uncounted is the number of sockets with a destination beyond maxDestinations.
 	uncounted int
 
 	states       tcpstate.Counts
@@ -43,28 +43,29 @@ type portUsage struct {
 	udpSockets   int
 }
 
-// poolKey is what connect() draws a port for. The interface that a socket is bound
-// to parts pools, too.
+// poolKey identifies a pool of connect(). Sockets that are bound to different interfaces
+// use different pools.
 type poolKey struct {
 	source, address netip.Addr
 	port            uint16
 	device          uint32
 }
 
+// resetFor clears the counts for the next namespace.
 func (t *portUsage) resetFor(s socket.Settings, delay time.Duration, reserved *ports.Set) {
 	*t = portUsage{settings: s, minReuseAge: delay, reserved: reserved, poolIndex: map[poolKey]int{}}
 }
 
-// isEphemeral says that connect() and bind(0) can pick the port.
+// isEphemeral reports whether connect() and bind(0) can choose the port.
 func (t *portUsage) isEphemeral(port uint16) bool {
 	return t.settings.Range.Contains(port) && !t.reserved.Has(port)
 }
 
-// addTCP counts a TCP socket. The kernel dumps listeners first, then sockets that
-// are only bound, then the rest (net/ipv4/inet_diag.c, inet_diag_dump_icsk). Any
-// bind() to a port makes connect() skip it, however late it comes
-// (net/ipv4/inet_connection_sock.c, inet_csk_update_fastreuse): what else has the
-// port, such as a listener's clients, belongs to no pool.
+// addTCP counts a TCP socket. The kernel dumps listeners first, then bound-only sockets,
+// then the rest (net/ipv4/inet_diag.c, inet_diag_dump_icsk). connect() skips a port after
+// any bind() to it, even a later one (net/ipv4/inet_connection_sock.c,
+// inet_csk_update_fastreuse). Other sockets with that port, such as a listener's clients,
+// belong to no pool.
 func (t *portUsage) addTCP(s diagSocket) error {
 	if int(s.state) >= len(t.states) {
 		return fmt.Errorf("%w: %d", errUnknownState, s.state)
@@ -85,6 +86,7 @@ func (t *portUsage) addTCP(s diagSocket) error {
 	return nil
 }
 
+// addConnected counts s at its destination.
 func (t *portUsage) addConnected(s diagSocket) {
 	key := poolKey{s.local.Addr().Unmap(), s.remote.Addr().Unmap(), s.remote.Port(), s.device}
 	i, ok := t.poolIndex[key]
@@ -111,13 +113,13 @@ func (t *portUsage) addConnected(s diagSocket) {
 // timeWaitLength is TCP_TIMEWAIT_LEN (include/net/tcp.h).
 const timeWaitLength = 60 * time.Second
 
-// timerPrecision is the most that a timer's age can be off, with 100 of them a second.
+// timerPrecision is the maximum error of a timer's age, with 100 jiffies a second.
 const timerPrecision = 20 * time.Millisecond
 
-// isReusableIfAll says that connect() may take over a TIME_WAIT where tcp_tw_reuse is
-// 1 (net/ipv4/tcp_ipv4.c, tcp_twsk_unique). Whether the peer used timestamps is not
-// in a dump: where the namespace uses them, it is taken to have. In doubt it says
-// yes.
+// isReusableIfAll reports whether connect() could reuse the port of a TIME_WAIT socket if
+// tcp_tw_reuse were 1 (net/ipv4/tcp_ipv4.c, tcp_twsk_unique). A dump does not show whether
+// the peer used timestamps, so they are assumed if the namespace uses them. In doubt it
+// returns true.
 func (t *portUsage) isReusableIfAll(s diagSocket) bool {
 	if s.state != tcpstate.TimeWait || !t.settings.Timestamps {
 		return false
@@ -126,8 +128,7 @@ func (t *portUsage) isReusableIfAll(s diagSocket) bool {
 	return age+timerPrecision >= t.minReuseAge
 }
 
-// isReuseAllowed says that tcp_tw_reuse lets connect() take over what it otherwise
-// could.
+// isReuseAllowed reports whether tcp_tw_reuse allows connect() to reuse the socket's port.
 func (t *portUsage) isReuseAllowed(s diagSocket) bool {
 	return t.settings.Reuse == socket.ReuseAll || t.settings.Reuse == socket.ReuseLoopback && isLoopback(s)
 }
@@ -149,10 +150,10 @@ func (t *portUsage) addUDP(s diagSocket) {
 	}
 }
 
-// maxListenPorts is how many listening ports of the range are named.
+// maxListenPorts is the maximum number of listening ports that are reported.
 const maxListenPorts = 8
 
-// writeTo writes the figures to n, which owns them from then on.
+// writeTo writes the figures to n, which then owns them.
 func (t *portUsage) writeTo(n *socket.Network) {
 	n.Settings = t.settings
 	n.States, n.Destinations, n.UDPSockets = t.states, t.destinations, t.udpSockets
