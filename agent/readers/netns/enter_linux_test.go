@@ -39,7 +39,7 @@ func TestEnterRunsInsideAndLeavesTheProcessWhereItWas(t *testing.T) {
 	if tid == unix.Getpid() {
 		t.Error("ran on the main thread")
 	}
-	for range 100 { // whatever thread comes next
+	for range 100 { // on whichever thread comes next
 		done := make(chan uint64)
 		go func() { done <- readCurrentNetns(t) }()
 		if got := <-done; got != before {
@@ -60,10 +60,10 @@ func TestEnterRefuses(t *testing.T) {
 		inode uint64
 		want  error
 	}{
-		"another namespace than planned":     {path, n.Inode() + 1, netns.ErrChanged},
-		"a file that isn't mounted on yet":   {file, 0, netns.ErrNotNamespace},
-		"a namespace that has vanished":      {file + "-gone", 0, os.ErrNotExist},
-		"a namespace that isn't a network's": {"/proc/self/ns/uts", 0, unix.EINVAL},
+		"another namespace than expected":            {path, n.Inode() + 1, netns.ErrChanged},
+		"a file that isn't mounted on yet":           {file, 0, netns.ErrNotNamespace},
+		"a namespace that has vanished":              {file + "-gone", 0, os.ErrNotExist},
+		"a namespace that isn't a network namespace": {"/proc/self/ns/uts", 0, unix.EINVAL},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := netns.Enter(test.path, test.inode, func() error { t.Error("ran"); return nil })

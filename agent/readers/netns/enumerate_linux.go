@@ -20,35 +20,35 @@ import (
 type Namespace struct {
 	// Inode is the number in "net:[4026531840]".
 	Inode uint64
-	// Cookie tells namespaces apart that got the same inode one after another
-	// (SO_NETNS_COOKIE); 0 where it was not read.
+	// Cookie distinguishes namespaces that had the same inode one after another
+	// (SO_NETNS_COOKIE); 0 if it was not read.
 	Cookie uint64
-	// Path is a file that names it, for Enter.
+	// Path is a file of the namespace, for Enter.
 	Path  string
 	Owner socket.Owner
-	// IsOwn says that it is the namespace of this process.
+	// IsOwn is set for this process's namespace.
 	IsOwn bool
 }
 
-// Finder finds network namespaces by the processes in them and by the files
-// that container runtimes keep. It is not safe for concurrent use.
+// Finder finds network namespaces by the processes in them and by the files that
+// container runtimes create. It is not safe for concurrent use.
 type Finder struct {
 	procRoot, netnsRoot string
 	known               map[uint64]map[int]Process // by inode and PID, of the last Find
 }
 
-// NewFinder finds through the procfs at proc and the namespace files in the
-// folder netns (usually /run/netns), which need not exist.
+// NewFinder returns a Finder for the procfs at proc and the namespace files in the folder
+// netns (usually /run/netns), which need not exist.
 func NewFinder(proc, netns string) (*Finder, error) {
 	if _, err := readInode(filepath.Join(proc, "self/ns/net")); err != nil {
-		return nil, fmt.Errorf("no %s/self/ns/net: is it a mounted procfs? %w", proc, err)
+		return nil, fmt.Errorf("%[1]s/self/ns/net not found; check that %[1]s is a mounted procfs: %[2]w", proc, err)
 	}
 	return &Finder{procRoot: proc, netnsRoot: netns}, nil
 }
 
-// Find lists the namespaces by inode, and what it was not allowed to see. What
-// vanishes meanwhile is left out. Processes are read once, when they are new in
-// their namespace.
+// Find returns the namespaces in order of their inodes, and what could not be observed.
+// Namespaces that vanish meanwhile are omitted. A process is read only once, when it is
+// new in its namespace.
 func (f *Finder) Find() ([]Namespace, []socket.Unobserved, error) {
 	own, err := readInode(filepath.Join(f.procRoot, "self/ns/net"))
 	if err != nil {
@@ -61,7 +61,7 @@ func (f *Finder) Find() ([]Namespace, []socket.Unobserved, error) {
 	host, ok := f.findHostNetns(own)
 	if !ok {
 		unobserved = append(unobserved, socket.Unobserved{Item: "the node's other network namespaces",
-			Reason: "PID 1 in " + f.procRoot + " is not the node's: needs hostPID"})
+			Reason: "PID 1 in " + f.procRoot + " is not the node's; this needs hostPID"})
 	}
 	found := make([]Namespace, 0, len(pids))
 	known := make(map[uint64]map[int]Process, len(pids))
@@ -95,7 +95,7 @@ func (f *Finder) groupProcesses(own uint64) (map[uint64][]int, []socket.Unobserv
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s/self is %q, not a PID", f.procRoot, link)
 	}
-	pids := map[uint64][]int{own: {self}} // what else is unobserved, oneself is there
+	pids := map[uint64][]int{own: {self}} // always includes this process
 	denied, example := 0, error(nil)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
@@ -114,24 +114,24 @@ func (f *Finder) groupProcesses(own uint64) (map[uint64][]int, []socket.Unobserv
 		return pids, nil, nil
 	}
 	return pids, []socket.Unobserved{{
-		Item:   fmt.Sprintf("the network namespaces of %d processes", denied),
-		Reason: fmt.Sprintf("%v: needs SYS_PTRACE", example),
+		Item:   fmt.Sprintf("network namespaces of %d processes", denied),
+		Reason: fmt.Sprintf("%v; this needs SYS_PTRACE", example),
 	}}, nil
 }
 
-// findHostNetns is the inode of the machine's own network namespace, where it is known.
-// In a node that is itself a container (kind), it is the node's.
+// findHostNetns returns the inode of the node's own network namespace, and false if it is
+// unknown. The node may itself be a container (kind).
 func (f *Finder) findHostNetns(own uint64) (uint64, bool) {
 	first, err := readInode(f.formatProcPath(1, "ns/net"))
 	if pid, e := readInode(f.formatProcPath(1, "ns/pid")); err == nil && e == nil && pid == initialPIDNamespace {
 		return first, true
 	}
-	// Settings that are not per namespace are shown in the initial one only.
+	// Settings that are not per namespace exist only in the initial one.
 	if _, err := os.Stat(filepath.Join(f.procRoot, "sys/net/ipv4/tcp_max_orphans")); err == nil {
 		return own, true
 	}
-	// A PID namespace below the initial one: a node's, unless PID 1 is in this
-	// very container, or in this pod.
+	// This PID namespace is below the initial one. It is a node's, unless PID 1 is in
+	// this container or in a pod.
 	one, e1 := os.ReadFile(f.formatProcPath(1, "cgroup"))
 	self, e2 := os.ReadFile(filepath.Join(f.procRoot, "self/cgroup"))
 	if errors.Join(err, e1, e2) != nil || string(one) == string(self) || ParseCgroupFile(one).PodUID != "" {
@@ -143,7 +143,7 @@ func (f *Finder) findHostNetns(own uint64) (uint64, bool) {
 // initialPIDNamespace is PROC_PID_INIT_INO (include/linux/proc_ns.h).
 const initialPIDNamespace = 0xEFFFFFFC
 
-// readProcesses reads the processes that are not among the known.
+// readProcesses returns the processes, and reads those that are not known yet.
 func (f *Finder) readProcesses(pids []int, known map[int]Process) map[int]Process {
 	ps := make(map[int]Process, len(pids))
 	for _, pid := range pids {
@@ -158,7 +158,7 @@ func (f *Finder) readProcesses(pids []int, known map[int]Process) map[int]Proces
 	return ps
 }
 
-// readProcess reads one process; false when it is gone, or not ours to see.
+// readProcess reads one process. It returns false if that has ended or is inaccessible.
 func (f *Finder) readProcess(pid int) (Process, bool) {
 	stat, err1 := os.ReadFile(f.formatProcPath(pid, "stat"))
 	cgroup, err2 := os.ReadFile(f.formatProcPath(pid, "cgroup"))
@@ -169,12 +169,12 @@ func (f *Finder) readProcess(pid int) (Process, bool) {
 	return Process{PID: pid, StartTime: start, Comm: comm, Cgroup: ParseCgroupFile(cgroup)}, err == nil
 }
 
-// addNamespaceFiles adds the namespaces that only a file in the netns folder names.
+// addNamespaceFiles adds the namespaces that only have a file in the netns folder.
 func (f *Finder) addNamespaceFiles(found []Namespace) ([]Namespace, []socket.Unobserved) {
 	names, err := readNames(f.netnsRoot)
 	if err != nil {
 		if errors.Is(err, fs.ErrPermission) {
-			return found, []socket.Unobserved{{Item: "the namespaces in " + f.netnsRoot, Reason: err.Error()}}
+			return found, []socket.Unobserved{{Item: "namespaces in " + f.netnsRoot, Reason: err.Error()}}
 		}
 		return found, nil
 	}
@@ -183,7 +183,7 @@ func (f *Finder) addNamespaceFiles(found []Namespace) ([]Namespace, []socket.Uno
 		ino, err := readInode(path)
 		var st unix.Statfs_t
 		if err != nil || unix.Statfs(path, &st) != nil || st.Type != unix.NSFS_MAGIC {
-			continue // gone, or created and not mounted yet
+			continue // vanished, or not mounted yet
 		}
 		if !slices.ContainsFunc(found, func(n Namespace) bool { return n.Inode == ino }) {
 			found = append(found, Namespace{Inode: ino, Path: path, Owner: ResolveOwner(nil, false)})

@@ -13,8 +13,8 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// fakeProcfs is a folder that looks like a procfs; hard links stand for processes
-// that share a namespace.
+// fakeProcfs is a folder that looks like a procfs. Processes that share a namespace are
+// hard links.
 type fakeProcfs struct {
 	t    *testing.T
 	root string
@@ -33,7 +33,8 @@ func (p fakeProcfs) check(err error) {
 	}
 }
 
-// addProcess adds a process that lives in the network namespace of another, or in a new one.
+// addProcess adds a process in the network namespace of the process with, or in a new
+// one if with is 0.
 func (p fakeProcfs) addProcess(pid int, comm, cgroup string, with int) {
 	p.t.Helper()
 	dir := filepath.Join(p.root, fmt.Sprint(pid))
@@ -77,7 +78,7 @@ func TestFind(t *testing.T) {
 		want       map[string]socket.Owner
 		unobserved []string
 	}{
-		"a node that is a container knows its own PID 1": {
+		"on a node that is a container PID 1 is the node's": {
 			build: func(p fakeProcfs) {
 				p.addProcess(1, "systemd", "/init.scope", 0)
 				p.addProcess(10, "agent", "/system.slice/agent.service", 1)
@@ -103,7 +104,7 @@ func TestFind(t *testing.T) {
 				Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "agent", PID: 10}},
 			unobserved: []string{"the node's other network namespaces"},
 		},
-		"settings of the whole machine show that the own namespace is the host's": {
+		"machine-wide settings show that the own namespace is the host's": {
 			build: func(p fakeProcfs) {
 				p.addProcess(10, "agent", "/", 0)
 				p.check(os.MkdirAll(p.root+"/sys/net/ipv4", 0o755))
@@ -111,7 +112,7 @@ func TestFind(t *testing.T) {
 			},
 			want: map[string]socket.Owner{"/10/ns/net own": host},
 		},
-		"a process that left after its namespace was seen is no error": {
+		"a process that ends after its namespace was read is not an error": {
 			build: func(p fakeProcfs) {
 				p.addProcess(1, "init", "/init.scope", 0)
 				p.addProcess(10, "agent", "/a", 1)
@@ -120,7 +121,7 @@ func TestFind(t *testing.T) {
 			},
 			want: map[string]socket.Owner{"/1/ns/net own": host, "/20/ns/net": {Kind: socket.OwnerNone}},
 		},
-		"what is no process is passed over": {
+		"entries that are not processes are skipped": {
 			build: func(p fakeProcfs) {
 				p.addProcess(1, "init", "/init.scope", 0)
 				p.addProcess(10, "agent", "/a", 1)
@@ -140,11 +141,11 @@ func TestFind(t *testing.T) {
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
-			var what []string
+			var items []string
 			for _, u := range unobserved {
-				what = append(what, u.Item)
+				items = append(items, u.Item)
 			}
-			if diff := cmp.Diff(test.unobserved, what, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(test.unobserved, items, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -164,7 +165,7 @@ func TestFindReadsAProcessOnce(t *testing.T) {
 	if diff := cmp.Diff(before, again); diff != "" {
 		t.Error(diff)
 	}
-	p.addProcess(30, "sidecar", "/kubepods/pod"+uid+"/"+id2, 20) // a second container: now open
+	p.addProcess(30, "sidecar", "/kubepods/pod"+uid+"/"+id2, 20) // with a second container it is ambiguous
 	after, _ := p.findOwners(f)
 	if got := after["/20/ns/net"]; got.PodUID != uid || got.Container != "" {
 		t.Errorf("%+v", got)
@@ -173,7 +174,7 @@ func TestFindReadsAProcessOnce(t *testing.T) {
 
 func TestFindWithoutPermission(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("root may read everything")
+		t.Skip("needs to run without root: root may read everything")
 	}
 	f, err := NewFinder("/proc", "/run/netns")
 	if err != nil {
@@ -181,7 +182,7 @@ func TestFindWithoutPermission(t *testing.T) {
 	}
 	found, unobserved, err := f.Find()
 	if err != nil || len(found) == 0 || len(unobserved) == 0 {
-		t.Errorf("found %v, unobserved %v, %v: want the own namespace, and why the rest is unobserved", found, unobserved, err)
+		t.Errorf("found %v, unobserved %v, %v: want the own namespace, and the reason why the rest is unobserved", found, unobserved, err)
 	}
 }
 
@@ -190,7 +191,7 @@ func TestFindReadsTheNamespaceFiles(t *testing.T) {
 	p.addProcess(1, "init", "/init.scope", 0)
 	p.addProcess(10, "agent", "/a", 1)
 	dir := t.TempDir()
-	p.check(os.Symlink("/proc/self/ns/net", dir+"/held"))
+	p.check(os.Symlink("/proc/self/ns/net", dir+"/once"))
 	p.check(os.Symlink("/proc/self/ns/net", dir+"/twice"))
 	p.check(os.Symlink("/proc/self/ns/nowhere", dir+"/gone"))
 	p.check(os.WriteFile(dir+"/not-mounted-yet", nil, 0o644))
@@ -213,7 +214,7 @@ func TestFindReadsTheNamespaceFiles(t *testing.T) {
 func TestAWrongProcRootIsAClearError(t *testing.T) {
 	dir := t.TempDir()
 	_, err := NewFinder(dir, "/run/netns")
-	if err == nil || !strings.Contains(err.Error(), "no "+dir+"/self/ns/net: is it a mounted procfs?") {
+	if err == nil || !strings.Contains(err.Error(), dir+"/self/ns/net not found; check that "+dir+" is a mounted procfs: ") {
 		t.Error(err)
 	}
 }

@@ -4,46 +4,45 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// Process is a process found in a network namespace: a thread group's leader,
-// never a kernel thread.
+// Process is a process in a network namespace. It is a thread group's leader, and never
+// a kernel thread.
 type Process struct {
-	// PID is 0 where it is not visible in the agent's PID namespace.
+	// PID is 0 if it is not visible in the agent's PID namespace.
 	PID int
-	// StartTime is on any clock that all processes of a call share.
+	// StartTime is on any clock that is the same for all processes of a call.
 	StartTime uint64
 	// Comm is the kernel's short name, at most 15 bytes, chosen by the process.
 	Comm   string
 	Cgroup Cgroup
 }
 
-// The sandboxes that Owner tells. Their workload's sockets are in a kernel of
-// its own; gVisor with --network=host is the exception, and looks the same.
+// Sandboxes that ResolveOwner detects. The workload's sockets are in the sandbox's own
+// kernel, except for gVisor with --network=host, which looks the same.
 const (
 	SandboxGVisor = "gVisor"
 	SandboxKata   = "Kata"
 )
 
-// ResolveOwner decides whom the network namespace belongs to in which ps were found,
-// in any order; host says that it is the machine's own.
+// ResolveOwner returns the owner of a network namespace in which the processes ps, in any
+// order, run. isHost means that it is the machine's own namespace.
 //
-//   - The machine's own namespace is Host, whatever pods with hostNetwork run in it.
-//   - A pod goes before a container, and that before any other process: CNI
-//     plugins, shims and people's shells come and go in a pod's namespace.
-//   - Of several pods the one whose pause container is here, else the one that
-//     started first: the others are guests (a proxy or a debugger that called
-//     setns).
+//   - The machine's own namespace is OwnerHost, even with hostNetwork pods in it.
+//   - A pod has precedence over a container, and a container over other processes,
+//     because CNI plugins, shims and shells may run in a pod's namespace.
+//   - Of several pods the one whose pause container is here has precedence, otherwise
+//     the one that started first. The others are guests (a proxy or a debugger that
+//     called setns).
 //
-// Container is told only when all of the pod's processes here, pause left out,
-// agree on it; a caller that left processes out of ps should clear it. Process
-// is the first of them. No processes give OwnerNone.
-func ResolveOwner(ps []Process, host bool) socket.Owner {
-	if host {
+// Container is set only if all of the pod's processes in ps except pause agree on it. A
+// caller that omitted processes from ps should clear it. Process is the first of them.
+// Without processes the result is OwnerNone.
+func ResolveOwner(ps []Process, isHost bool) socket.Owner {
+	if isHost {
 		return socket.Owner{Kind: socket.OwnerHost}
 	}
 	if len(ps) == 0 {
@@ -73,7 +72,7 @@ func ResolveOwner(ps []Process, host bool) socket.Owner {
 	return o
 }
 
-// compareEvidence orders by the weight of the evidence, then by age.
+// compareEvidence orders processes by the strength of their evidence, then by age.
 func compareEvidence(a, b Process) int {
 	return cmp.Or(
 		cmp.Compare(rankEvidence(a), rankEvidence(b)),
@@ -82,6 +81,7 @@ func compareEvidence(a, b Process) int {
 	)
 }
 
+// rankEvidence returns the strength of p's evidence for the owner; lower is stronger.
 func rankEvidence(p Process) int {
 	switch {
 	case p.Cgroup.PodUID != "" && isPause(p):
@@ -100,7 +100,7 @@ func selectProcesses(ps []Process, keep func(Process) bool) []Process {
 	return slices.DeleteFunc(slices.Clone(ps), func(p Process) bool { return !keep(p) })
 }
 
-// findOnlyContainer is the only container that ps name, if there is only one. A Kata
+// findOnlyContainer returns the container of ps, or "" unless there is exactly one. A Kata
 // sandbox's ID is not a container of its pod.
 func findOnlyContainer(ps []Process) string {
 	id := ""
@@ -117,9 +117,9 @@ func findOnlyContainer(ps []Process) string {
 	return id
 }
 
-// detectSandbox tells a sandboxed pod or container by its processes on the host.
-// Names alone count only when all agree: a re-executed program is called "exe"
-// too, and KubeVirt runs QEMU beside ordinary processes.
+// detectSandbox returns the sandbox of a pod or container according to its processes on
+// the host, or "". Process names count only if all agree, because any re-executed program
+// is called "exe", and KubeVirt runs QEMU beside ordinary processes.
 func detectSandbox(ps []Process) string {
 	vm, gvisor, kata := false, true, true
 	for _, p := range ps {
@@ -141,8 +141,8 @@ func detectSandbox(ps []Process) string {
 	return ""
 }
 
-// isVMMonitor knows the virtual machine monitors of Kata by their comm, which the
-// kernel cuts to 15 bytes.
+// isVMMonitor reports whether comm, which the kernel truncates to 15 bytes, is a virtual
+// machine monitor of Kata.
 func isVMMonitor(comm string) bool {
 	switch comm {
 	case "qemu-kvm", "cloud-hyperviso", "firecracker", "dragonball", "stratovirt":
@@ -151,21 +151,11 @@ func isVMMonitor(comm string) bool {
 	return strings.HasPrefix(comm, "qemu-system-")
 }
 
-// maxProcessNameBytes bounds Owner.Process in bytes.
+// maxProcessNameBytes is the maximum length of Owner.Process.
 const maxProcessNameBytes = 64
 
-// formatProcessName makes a process's own choice of name safe to show: what does not
-// print (control characters, escapes, bidirectional marks) becomes "?".
+// formatProcessName returns a name that a process chose itself in a form that is safe to
+// show.
 func formatProcessName(name string) string {
-	var b strings.Builder
-	for _, r := range name {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			r = '?'
-		}
-		if b.Len()+utf8.RuneLen(r) > maxProcessNameBytes {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
+	return text.TruncateBytes(text.MakePrintable(name, '?'), maxProcessNameBytes)
 }

@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// errMalformedStat is a /proc/PID/stat that is not what the kernel writes.
+// errMalformedStat means that a /proc/PID/stat is not in the kernel's format.
 var errMalformedStat = errors.New("malformed stat")
 
-// parseStat takes comm and start time (clock ticks since boot, field 22) from
-// /proc/PID/stat (proc_pid_stat(5)). comm is in parentheses and may itself hold
-// any byte, parentheses and line ends included: the last one closes it.
+// parseStat parses comm and start time (clock ticks since boot, field 22) of
+// /proc/PID/stat (proc_pid_stat(5)). comm is in parentheses and may contain any byte,
+// including parentheses and newlines, so the last parenthesis in the file closes it.
 func parseStat(file []byte) (comm string, start uint64, err error) {
 	open, end := bytes.IndexByte(file, '('), bytes.LastIndexByte(file, ')')
 	if open < 0 || end < open {

@@ -402,7 +402,7 @@ func TestRequestedPoolDetailIsUnobserved(t *testing.T) {
 
 func TestAWrongProcRootIsAClearError(t *testing.T) {
 	_, err := sockdiag.Open(sockdiag.Options{Proc: "/nowhere"})
-	if err == nil || !strings.Contains(err.Error(), "no /nowhere/self/ns/net: is it a mounted procfs?") {
+	if err == nil || !strings.Contains(err.Error(), "/nowhere/self/ns/net not found; check that /nowhere is a mounted procfs: ") {
 		t.Error(err)
 	}
 }
