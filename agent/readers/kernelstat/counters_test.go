@@ -48,10 +48,10 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThereIsUnseenAndNeverZero(t *testing.T) {
+func TestMissingCountersAreUnobservedAndNeverZero(t *testing.T) {
 	proc := t.TempDir()
 	writeFile(t, proc, "self/net/sockstat", "garbage\n")
-	writeFile(t, proc, "sys/net/netfilter/nf_conntrack_count", "7\n") // without a limit it says nothing
+	writeFile(t, proc, "sys/net/netfilter/nf_conntrack_count", "7\n") // useless without the limit
 	got, unobserved := Read(proc)
 	if diff := cmp.Diff(Counters{}, got); diff != "" {
 		t.Error(diff)
@@ -59,16 +59,16 @@ func TestWhatIsNotThereIsUnseenAndNeverZero(t *testing.T) {
 	at := func(file, hint string) string {
 		return "open " + filepath.Join(proc, file) + ": no such file or directory" + hint
 	}
-	const hostNetwork = ": only shown in the node's own network namespace: needs hostNetwork"
+	const hostNetwork = " (exists only in the node's network namespace; this needs hostNetwork)"
 	want := []socket.Unobserved{
-		{Item: "conntrack limit", Reason: at("sys/net/netfilter/nf_conntrack_max", ": nf_conntrack is not loaded")},
+		{Item: "conntrack limit", Reason: at("sys/net/netfilter/nf_conntrack_max", " (nf_conntrack is not loaded)")},
 		{Item: "conntrack drops", Reason: at("self/net/stat/nf_conntrack",
-			": nf_conntrack is not loaded, or built without CONFIG_NF_CONNTRACK_PROCFS")},
+			" (nf_conntrack is not loaded, or built without CONFIG_NF_CONNTRACK_PROCFS)")},
 		{Item: "TCPTimeWaitOverflow", Reason: at("self/net/netstat", "")},
 		{Item: "ListenOverflows", Reason: at("self/net/netstat", "")},
 		{Item: "ListenDrops", Reason: at("self/net/netstat", "")},
-		{Item: "TCP orphans", Reason: proc + "/self/net/sockstat: TCP orphan: not in this kernel's file"},
-		{Item: "TCP memory", Reason: proc + "/self/net/sockstat: TCP mem: not in this kernel's file"},
+		{Item: "TCP orphans", Reason: proc + "/self/net/sockstat: TCP orphan: the kernel does not report it"},
+		{Item: "TCP memory", Reason: proc + "/self/net/sockstat: TCP mem: the kernel does not report it"},
 		{Item: "TCP orphan limit", Reason: at("sys/net/ipv4/tcp_max_orphans", hostNetwork)},
 		{Item: "TCP memory limits", Reason: at("sys/net/ipv4/tcp_mem", hostNetwork)},
 		{Item: "open files", Reason: at("sys/fs/file-nr", "")},

@@ -11,15 +11,15 @@ import (
 
 // Errors of the parsers.
 var (
-	// ErrAbsent: the file is well-formed and does not have the figure; kernels differ.
-	ErrAbsent = errors.New("not in this kernel's file")
-	// ErrMalformed: the file is not what the kernel writes.
+	// ErrAbsent means that a well-formed file lacks the figure. Kernels differ.
+	ErrAbsent = errors.New("the kernel does not report it")
+	// ErrMalformed means that the file is not in the kernel's format.
 	ErrMalformed = errors.New("malformed")
 )
 
-// ParseSockstat takes a figure out of /proc/net/sockstat or sockstat6, which have
-// lines such as "TCP: inuse 5 orphan 0 tw 2 alloc 9 mem 1"
-// (net/ipv4/proc.c, sockstat_seq_show): Sockstat(file, "TCP", "tw") is 2.
+// ParseSockstat returns a figure of /proc/net/sockstat or sockstat6, which have lines such
+// as "TCP: inuse 5 orphan 0 tw 2 alloc 9 mem 1" (net/ipv4/proc.c, sockstat_seq_show). In
+// this example ParseSockstat(file, "TCP", "tw") is 2.
 func ParseSockstat(file []byte, protocol, name string) (uint64, error) {
 	for line := range bytes.Lines(file) {
 		group, rest, _ := bytes.Cut(line, []byte(":"))
@@ -36,9 +36,9 @@ func ParseSockstat(file []byte, protocol, name string) (uint64, error) {
 	return 0, fmt.Errorf("%s %s: %w", protocol, name, ErrAbsent)
 }
 
-// ParseNetstat takes a counter out of /proc/net/netstat or /proc/net/snmp, in which a
-// line of names is followed by a line of values, both starting with the group
-// (net/ipv4/proc.c): Netstat(file, "TcpExt", "ListenDrops").
+// ParseNetstat returns a counter of /proc/net/netstat or /proc/net/snmp, for example
+// "ListenDrops" of the group "TcpExt". In these files a line of names is followed by a
+// line of values, both starting with the group (net/ipv4/proc.c).
 func ParseNetstat(file []byte, group, name string) (uint64, error) {
 	var names []byte
 	for line := range bytes.Lines(file) {
@@ -55,7 +55,7 @@ func ParseNetstat(file []byte, group, name string) (uint64, error) {
 	return 0, fmt.Errorf("%s %s: %w", group, name, ErrAbsent)
 }
 
-// parseColumn is the value under name.
+// parseColumn returns the value below name.
 func parseColumn(names, values []byte, name string) (uint64, error) {
 	n, v := bytes.Fields(names), bytes.Fields(values)
 	if len(n) != len(v) {
@@ -69,21 +69,22 @@ func parseColumn(names, values []byte, name string) (uint64, error) {
 	return 0, fmt.Errorf("%s: %w", name, ErrAbsent)
 }
 
-// ConntrackDrops are the packets and entries that conntrack lost since boot,
-// over all CPUs.
+// ConntrackDrops has the packets and entries that conntrack lost since boot, over all
+// CPUs.
 type ConntrackDrops struct {
-	// InsertFailed: no entry could be made, because no port was left to
+	// InsertFailed counts entries that could not be added, because no port was left to
 	// translate to or another packet was faster.
 	InsertFailed uint64
-	// Drop: packets dropped because of it, or because the table was full.
+	// Drop counts packets dropped for that reason, or because the table was full.
 	Drop uint64
-	// EarlyDrop: entries removed before their time to make room.
+	// EarlyDrop counts entries removed before their timeout to make room for others.
 	EarlyDrop uint64
 }
 
-// ParseConntrackStat adds up /proc/net/stat/nf_conntrack: a line of column
-// names, which kernels change, then one line of hexadecimal numbers for each CPU
-// (net/netfilter/nf_conntrack_standalone.c, ct_cpu_seq_show).
+// ParseConntrackStat returns the sums over all CPUs of /proc/net/stat/nf_conntrack. The
+// file has a line of column names, which differ between kernels, and then one line of
+// hexadecimal numbers for each CPU (net/netfilter/nf_conntrack_standalone.c,
+// ct_cpu_seq_show).
 func ParseConntrackStat(file []byte) (ConntrackDrops, error) {
 	header, rest, _ := bytes.Cut(file, []byte("\n"))
 	names := strings.Fields(string(header))
@@ -97,7 +98,7 @@ func ParseConntrackStat(file []byte) (ConntrackDrops, error) {
 		at[i] = column
 	}
 	if len(rest) == 0 {
-		return ConntrackDrops{}, fmt.Errorf("%w: no CPU", ErrMalformed)
+		return ConntrackDrops{}, fmt.Errorf("%w: no line for a CPU", ErrMalformed)
 	}
 	for line := range bytes.Lines(rest) {
 		values := bytes.Fields(line)
@@ -115,7 +116,8 @@ func ParseConntrackStat(file []byte) (ConntrackDrops, error) {
 	return ConntrackDrops{InsertFailed: sums[0], Drop: sums[1], EarlyDrop: sums[2]}, nil
 }
 
-// ParseNumbers reads exactly n decimal numbers, as a sysctl file with a vector has them.
+// ParseNumbers parses exactly n decimal numbers, for example of a sysctl file with several
+// values.
 func ParseNumbers(file []byte, n int) ([]uint64, error) {
 	fields := bytes.Fields(file)
 	if len(fields) != n {

@@ -17,7 +17,7 @@ func readTestdata(t testing.TB, name string) []byte {
 	return b
 }
 
-func TestSockstat(t *testing.T) {
+func TestParseSockstat(t *testing.T) {
 	file := readTestdata(t, "sockstat")
 	for name, test := range map[string]struct {
 		file     []byte
@@ -45,7 +45,7 @@ func TestSockstat(t *testing.T) {
 	}
 }
 
-func TestNetstat(t *testing.T) {
+func TestParseNetstat(t *testing.T) {
 	small := []byte("TcpExt: A B\nTcpExt: 1 2\nIpExt: A B\nIpExt: 3 4\n")
 	for name, test := range map[string]struct {
 		file        []byte
@@ -102,16 +102,16 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("1 2 3"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if n, err := ParseSockstat(b, "TCP", "inuse"); err != nil && n != 0 {
-			t.Errorf("Sockstat %d with %v", n, err)
+			t.Errorf("ParseSockstat %d with %v", n, err)
 		}
 		if n, err := ParseNetstat(b, "TcpExt", "ListenDrops"); err != nil && n != 0 {
-			t.Errorf("Netstat %d with %v", n, err)
+			t.Errorf("ParseNetstat %d with %v", n, err)
 		}
 		if d, err := ParseConntrackStat(b); err != nil && d != (ConntrackDrops{}) {
 			t.Errorf("ParseConntrackStat %v with %v", d, err)
 		}
 		if n, err := ParseNumbers(b, 3); err == nil && len(n) != 3 || err != nil && n != nil {
-			t.Errorf("Numbers %v with %v", n, err)
+			t.Errorf("ParseNumbers %v with %v", n, err)
 		}
 	})
 }

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// replyKind is that of the answers in these tests; conntrack's isn't the request's.
+// replyKind is the message type of the replies in these tests. As with conntrack, it
+// differs from the request's.
 const replyKind = 18
 
 func buildMessage(length uint32, kind, flags uint16, sequence uint32, body ...byte) []byte {
@@ -29,7 +30,7 @@ func joinBytes(parts ...[]byte) (all []byte) {
 }
 
 func TestReplies(t *testing.T) {
-	ask := NewDumpRequest(replyKind+2, 0, 7)
+	request := NewDumpRequest(replyKind+2, 0, 7)
 	row := buildMessage(20, replyKind, 0, 7, 1, 2, 3, 4)
 	for name, test := range map[string]struct {
 		b           []byte
@@ -38,17 +39,17 @@ func TestReplies(t *testing.T) {
 		interrupted bool
 		err         error
 	}{
-		"rows, and more to come":              {joinBytes(row, row), 2, false, false, nil},
-		"the end":                             {joinBytes(row, buildMessage(20, TypeDone, 0, 7, encodeCode(0)...)), 1, true, false, nil},
-		"an end without a code":               {buildMessage(16, TypeDone, 0, 7), 0, true, false, nil},
-		"an end that failed":                  {buildMessage(20, TypeDone, 0, 7, encodeCode(-int32(syscall.ENOMEM))...), 0, true, false, syscall.ENOMEM},
-		"an error":                            {buildMessage(20, TypeError, 0, 7, encodeCode(-int32(syscall.EPERM))...), 0, true, false, syscall.EPERM},
-		"an error without a code":             {buildMessage(16, TypeError, 0, 7), 0, true, false, ErrShort},
-		"an error that isn't one":             {buildMessage(20, TypeError, 0, 7, encodeCode(5)...), 0, true, false, ErrLength},
-		"a dump that was interrupted":         {buildMessage(20, replyKind, FlagDumpInterrupted, 7, 1, 2, 3, 4), 1, false, true, nil},
-		"an end that says it was interrupted": {buildMessage(20, TypeDone, FlagDumpInterrupted, 7, encodeCode(0)...), 0, true, true, nil},
-		"leftovers of another request":        {joinBytes(buildMessage(20, TypeDone, 0, 6, encodeCode(0)...), row), 1, false, false, nil},
-		"another kind of message":             {buildMessage(16, replyKind+1, 0, 7), 0, false, false, ErrLength},
+		"rows, and more to come":           {joinBytes(row, row), 2, false, false, nil},
+		"the end":                          {joinBytes(row, buildMessage(20, TypeDone, 0, 7, encodeCode(0)...)), 1, true, false, nil},
+		"an end without a code":            {buildMessage(16, TypeDone, 0, 7), 0, true, false, nil},
+		"an end that failed":               {buildMessage(20, TypeDone, 0, 7, encodeCode(-int32(syscall.ENOMEM))...), 0, true, false, syscall.ENOMEM},
+		"an error":                         {buildMessage(20, TypeError, 0, 7, encodeCode(-int32(syscall.EPERM))...), 0, true, false, syscall.EPERM},
+		"an error without a code":          {buildMessage(16, TypeError, 0, 7), 0, true, false, ErrShort},
+		"an error with a positive code":    {buildMessage(20, TypeError, 0, 7, encodeCode(5)...), 0, true, false, ErrLength},
+		"an interrupted dump":              {buildMessage(20, replyKind, FlagDumpInterrupted, 7, 1, 2, 3, 4), 1, false, true, nil},
+		"an end with the interrupted flag": {buildMessage(20, TypeDone, FlagDumpInterrupted, 7, encodeCode(0)...), 0, true, true, nil},
+		"leftovers of another request":     {joinBytes(buildMessage(20, TypeDone, 0, 6, encodeCode(0)...), row), 1, false, false, nil},
+		"another type of message":          {buildMessage(16, replyKind+1, 0, 7), 0, false, false, ErrLength},
 		"a length that isn't a multiple of 4, and its padding": {
 			joinBytes(buildMessage(17, replyKind, 0, 7, 1, 0, 0, 0), row), 2, false, false, nil},
 		"a last message without its padding": {buildMessage(17, replyKind, 0, 7, 1), 1, false, false, nil},
@@ -61,7 +62,7 @@ func TestReplies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rows := 0
-			done, interrupted, err := ForEachReply(test.b, ask, replyKind, func(Message) error { rows++; return nil })
+			done, interrupted, err := ForEachReply(test.b, request, replyKind, func(Message) error { rows++; return nil })
 			if rows != test.rows || done != test.done || interrupted != test.interrupted || !errors.Is(err, test.err) {
 				t.Errorf("rows %d done %v interrupted %v %v, want %d %v %v %v",
 					rows, done, interrupted, err, test.rows, test.done, test.interrupted, test.err)
@@ -69,7 +70,7 @@ func TestReplies(t *testing.T) {
 		})
 	}
 	errStop := errors.New("stop")
-	if _, _, err := ForEachReply(row, ask, replyKind, func(Message) error { return errStop }); !errors.Is(err, errStop) {
+	if _, _, err := ForEachReply(row, request, replyKind, func(Message) error { return errStop }); !errors.Is(err, errStop) {
 		t.Errorf("%v, want the callback's error", err)
 	}
 }
@@ -78,14 +79,14 @@ func FuzzReplies(f *testing.F) {
 	f.Add(buildMessage(20, TypeDone, FlagDumpInterrupted, 1, encodeCode(-5)...))
 	f.Add(joinBytes(buildMessage(20, replyKind, 0, 1, 1, 2, 3, 4), buildMessage(16, TypeDone, 0, 1)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		// The sequence and kind of the first message, so that rows are reached.
-		ask, answer := NewDumpRequest(0, 0, 0), uint16(0)
+		// Use the first message's sequence and type, so that the callback is reached.
+		request, answer := NewDumpRequest(0, 0, 0), uint16(0)
 		if len(b) >= HeaderSize {
-			copy(ask[8:12], b[8:12])
+			copy(request[8:12], b[8:12])
 			answer = binary.NativeEndian.Uint16(b[4:])
 		}
 		rows, size := 0, 0
-		_, _, err := ForEachReply(b, ask, answer, func(m Message) error {
+		_, _, err := ForEachReply(b, request, answer, func(m Message) error {
 			rows++
 			size += len(m.Body)
 			return nil
@@ -94,7 +95,7 @@ func FuzzReplies(f *testing.F) {
 			t.Errorf("%d rows with %d bytes in %d", rows, size, len(b))
 		}
 		if err == nil && len(b) > 0 && len(b) < HeaderSize {
-			t.Errorf("%d bytes are no message", len(b))
+			t.Errorf("%d bytes are not a message", len(b))
 		}
 	})
 }
