@@ -12,24 +12,24 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// BenchmarkTable reads 200,000 entries, of which a tenth are translated: to one
-// destination, and to 5,000.
+// BenchmarkTable reads 200,000 entries, of which a tenth are translated, half of those to
+// one destination and half to 5,000.
 func BenchmarkTable(b *testing.B) {
 	n := netnstest.New(b)
 	n.Do(func() { createEntries(b, 200_000, 10) })
-	// The alternative: everything that there is, decoded here.
+	// The alternative is to decode all entries here.
 	all := netlink.NewDumpRequest(messageGet, generalSize, 1)
 	buf := make([]byte, netlink.BufferSize)
-	for name, ask := range map[string][]byte{"filtered by the kernel": newSNATRequest(), "unfiltered": all} {
+	for name, request := range map[string][]byte{"filtered by the kernel": newSNATRequest(), "unfiltered": all} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			var t poolCounter
-			var cost time.Duration // of the CPU: the machine has other work
+			var cost time.Duration // CPU time, because the machine may be busy
 			n.Do(func() {
 				for b.Loop() {
 					var err error
 					var took time.Duration
-					if t, took, err = readTable(ask, buf); err != nil {
+					if t, took, err = readTable(request, buf); err != nil {
 						b.Error(err)
 						return
 					}
@@ -42,40 +42,40 @@ func BenchmarkTable(b *testing.B) {
 				ports += int(p.entries)
 			}
 			if ports != 20_000 || t.uncounted != 0 {
-				b.Errorf("%d ports and %d left, want 20000", ports, t.uncounted)
+				b.Errorf("%d ports and %d uncounted, want 20000", ports, t.uncounted)
 			}
 		})
 	}
 }
 
-// The memory follows the pools, of which there is a limit, not the entries.
-func TestMemoryDoesNotFollowTheTable(t *testing.T) {
+// Memory depends on the number of pools, which is limited, not on the number of entries.
+func TestMemoryDoesNotGrowWithTheTable(t *testing.T) {
 	n := netnstest.New(t)
 	entries := 60_000
 	n.Do(func() { createEntries(t, entries, 1) })
 	buf := make([]byte, netlink.BufferSize)
 	var before, after runtime.MemStats
-	var y poolCounter
+	var counter poolCounter
 	n.Do(func() {
 		var err error
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		if y, _, err = readTable(newSNATRequest(), buf); err != nil {
+		if counter, _, err = readTable(newSNATRequest(), buf); err != nil {
 			t.Error(err)
 		}
 		runtime.ReadMemStats(&after)
 	})
-	if len(y.pools) != 5001 {
-		t.Fatalf("%d pools, want 5001", len(y.pools))
+	if len(counter.pools) != 5001 {
+		t.Fatalf("%d pools, want 5001", len(counter.pools))
 	}
-	// All that was ever allocated, garbage included: some 150 bytes a pool.
+	// All allocations, including garbage, are about 150 bytes per pool.
 	if got := after.TotalAlloc - before.TotalAlloc; got > 4<<20 {
 		t.Errorf("%d entries took %d bytes", entries, got)
 	}
 }
 
-// createEntries makes entries in the calling thread's namespace. Every step-th is
-// translated; half of those go to one destination, the others to 5,000.
+// createEntries creates entries in the calling thread's namespace. Every step-th one is
+// translated. Half of those go to one destination, the others to 5,000.
 func createEntries(tb testing.TB, entries, step int) {
 	tb.Helper()
 	fd, err := netlink.Open(unix.NETLINK_NETFILTER)
@@ -85,8 +85,8 @@ func createEntries(tb testing.TB, entries, step int) {
 	defer func() { _ = unix.Close(fd) }()
 	answer := make([]byte, 4096)
 	for i := range entries {
-		ask := newCreateRequest(i, step)
-		if err := unix.Sendto(fd, ask, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		request := newCreateRequest(i, step)
+		if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 			tb.Fatal(err)
 		}
 		size, err := unix.Read(fd, answer)
@@ -103,8 +103,8 @@ func createEntries(tb testing.TB, entries, step int) {
 	}
 }
 
-// newCreateRequest asks for the i-th entry (IPCTNL_MSG_CT_NEW), an ESTABLISHED connection that
-// lasts for the test.
+// newCreateRequest returns a request to create the i-th entry (IPCTNL_MSG_CT_NEW), an
+// ESTABLISHED connection that outlasts the test.
 func newCreateRequest(i, step int) []byte {
 	const (
 		flags = unix.NLM_F_REQUEST | unix.NLM_F_ACK | unix.NLM_F_CREATE | unix.NLM_F_EXCL
@@ -130,10 +130,10 @@ func newCreateRequest(i, step int) []byte {
 			encodeAttribute(3, joinBytes(encodeAttribute(1, encodeUint16(translated)...), encodeAttribute(2, encodeUint16(translated)...))...))...))
 	}
 	m := joinBytes(append([][]byte{{unix.AF_INET, 0, 0, 0}}, parts...)...)
-	ask := append(netlink.NewDumpRequest(messageNew, 0, 1), m...)
-	binary.NativeEndian.PutUint32(ask, uint32(len(ask)))
-	binary.NativeEndian.PutUint16(ask[6:], flags)
-	return ask
+	request := append(netlink.NewDumpRequest(messageNew, 0, 1), m...)
+	binary.NativeEndian.PutUint32(request, uint32(len(request)))
+	binary.NativeEndian.PutUint16(request[6:], flags)
+	return request
 }
 
 func encodeTuple(src, dst [4]byte, srcPort, dstPort uint16) []byte {

@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// ErrIncomplete says that an entry lacks what every entry has.
+// ErrIncomplete means that an entry lacks its addresses or its protocol.
 var ErrIncomplete = errors.New("incomplete conntrack entry")
 
 // Messages and attributes of include/uapi/linux/netfilter/nfnetlink_conntrack.h,
@@ -46,7 +46,7 @@ const (
 	attrTCPState     = 1
 )
 
-// The bits of an entry's status (include/uapi/linux/netfilter/nf_conntrack_common.h).
+// Bits of an entry's status (include/uapi/linux/netfilter/nf_conntrack_common.h).
 const (
 	statusSourceNAT    = 1 << 4
 	statusDying        = 1 << 9
@@ -60,8 +60,8 @@ const (
 	protocolUDP = 17
 )
 
-// conntrackEntry is one entry of the table, as its replies see it: they come from the
-// destination, and go to the translated source.
+// conntrackEntry is an entry of the table, from its reply direction: replies come from
+// the destination and go to the translated source.
 type conntrackEntry struct {
 	protocol            uint8 // IPPROTO_*
 	source, destination netip.AddrPort
@@ -70,8 +70,8 @@ type conntrackEntry struct {
 	state               uint8 // enum tcp_conntrack, 0 for other protocols
 }
 
-// newSNATRequest asks for the entries whose source is translated. Kernels before 5.15
-// ignore the filter and give all.
+// newSNATRequest returns a request for the entries with a translated source. Kernels
+// before 5.15 ignore the filter and send all entries.
 func newSNATRequest() []byte {
 	b := netlink.NewDumpRequest(messageGet, generalSize+2*8, 1)
 	bit := binary.BigEndian.AppendUint32(nil, statusSourceNAT)
@@ -80,10 +80,10 @@ func newSNATRequest() []byte {
 	return b
 }
 
-// decodeEntry reads a message of the kind messageNew.
+// decodeEntry decodes the body of a message of type messageNew.
 func decodeEntry(body []byte) (e conntrackEntry, err error) {
 	if len(body) < generalSize {
-		return conntrackEntry{}, fmt.Errorf("%w: an entry of %d bytes", netlink.ErrShort, len(body))
+		return conntrackEntry{}, fmt.Errorf("%w: entry of %d bytes", netlink.ErrShort, len(body))
 	}
 	var kind uint16
 	var value []byte
@@ -111,7 +111,7 @@ func decodeEntry(body []byte) (e conntrackEntry, err error) {
 	return e, nil
 }
 
-// checkComplete checks what decode's callers rely on.
+// checkComplete returns an error unless e has a protocol and addresses of one family.
 func (e *conntrackEntry) checkComplete() error {
 	from, to := e.source.Addr(), e.destination.Addr()
 	if !from.IsValid() || !to.IsValid() || from.Is4() != to.Is4() || e.protocol == 0 {
@@ -120,7 +120,7 @@ func (e *conntrackEntry) checkComplete() error {
 	return nil
 }
 
-// decodeReplyTuple reads the direction of the replies.
+// decodeReplyTuple decodes the tuple of the reply direction.
 func (e *conntrackEntry) decodeReplyTuple(b []byte) (err error) {
 	var kind uint16
 	var value []byte
@@ -152,7 +152,7 @@ func (e *conntrackEntry) decodeAddresses(b []byte) (err error) {
 		}
 		addr, ok := netip.AddrFromSlice(value)
 		if !ok {
-			return fmt.Errorf("%w: an address of %d bytes", netlink.ErrLength, len(value))
+			return fmt.Errorf("%w: address of %d bytes", netlink.ErrLength, len(value))
 		}
 		switch kind {
 		case attrIPv4Source, attrIPv6Source: // of a reply
@@ -188,7 +188,8 @@ func (e *conntrackEntry) decodePorts(b []byte) (err error) {
 	return nil
 }
 
-// decodeProtoInfo reads the state of a TCP connection; other protocols have other attributes.
+// decodeProtoInfo decodes the state of a TCP connection. Other protocols have other
+// attributes.
 func (e *conntrackEntry) decodeProtoInfo(b []byte) (err error) {
 	for _, want := range []uint16{attrProtoInfoTCP, attrTCPState} {
 		if b, err = findAttribute(b, want); err != nil || b == nil {
@@ -199,7 +200,7 @@ func (e *conntrackEntry) decodeProtoInfo(b []byte) (err error) {
 	return err
 }
 
-// findAttribute is the value of the first attribute of that kind, nil where there is none.
+// findAttribute returns the value of the first attribute of the kind want, or nil.
 func findAttribute(b []byte, want uint16) ([]byte, error) {
 	for len(b) > 0 {
 		kind, value, rest, err := netlink.NextAttribute(b)
@@ -213,27 +214,27 @@ func findAttribute(b []byte, want uint16) ([]byte, error) {
 
 func decodeUint8(b []byte) (uint8, error) {
 	if len(b) != 1 {
-		return 0, fmt.Errorf("%w: %d bytes for 1", netlink.ErrLength, len(b))
+		return 0, fmt.Errorf("%w: %d bytes, want 1", netlink.ErrLength, len(b))
 	}
 	return b[0], nil
 }
 
 func decodeUint16(b []byte) (uint16, error) {
 	if len(b) != 2 {
-		return 0, fmt.Errorf("%w: %d bytes for 2", netlink.ErrLength, len(b))
+		return 0, fmt.Errorf("%w: %d bytes, want 2", netlink.ErrLength, len(b))
 	}
 	return binary.BigEndian.Uint16(b), nil
 }
 
 func decodeUint32(b []byte) (uint32, error) {
 	if len(b) != 4 {
-		return 0, fmt.Errorf("%w: %d bytes for 4", netlink.ErrLength, len(b))
+		return 0, fmt.Errorf("%w: %d bytes, want 4", netlink.ErrLength, len(b))
 	}
 	return binary.BigEndian.Uint32(b), nil
 }
 
-// socketStates are those of enum tcp_conntrack
-// (include/uapi/linux/netfilter/nf_conntrack_tcp.h) as a socket would have them.
+// socketStates maps enum tcp_conntrack
+// (include/uapi/linux/netfilter/nf_conntrack_tcp.h) to the states of sockets.
 var socketStates = [...]tcpstate.State{
 	0: tcpstate.Close, // TCP_CONNTRACK_NONE
 	1: tcpstate.SynSent,
@@ -247,9 +248,9 @@ var socketStates = [...]tcpstate.State{
 	9: tcpstate.SynSent, // TCP_CONNTRACK_SYN_SENT2: both ends sent a SYN
 }
 
-const stateTimeWait = 7 // the first that nf_nat_may_kill takes
+const stateTimeWait = 7 // the first that nf_nat_may_kill accepts
 
-// toSocketState is the state that e's connection has, as far as it passed by here.
+// toSocketState returns the socket state that corresponds to e's state.
 func (e *conntrackEntry) toSocketState() tcpstate.State {
 	if int(e.state) < len(socketStates) {
 		return socketStates[e.state]
@@ -257,9 +258,9 @@ func (e *conntrackEntry) toSocketState() tcpstate.State {
 	return tcpstate.Close
 }
 
-// isEvictable says whether another connection may take over e's port, from Linux
-// 6.5 on (net/netfilter/nf_nat_core.c, nf_nat_may_kill). It also wants the new
-// connection's sequence number to be ahead, which holds for half of the tries.
+// isEvictable reports whether another connection may reuse e's port, from Linux 6.5 on
+// (net/netfilter/nf_nat_core.c, nf_nat_may_kill). The kernel also requires a higher
+// sequence number of the new connection, which half of the attempts have.
 func (e *conntrackEntry) isEvictable() bool {
 	const refused = statusFixedTimeout | statusDying | statusOffload | statusHWOffload
 	return e.protocol == protocolTCP && e.state >= stateTimeWait && e.status&refused == 0

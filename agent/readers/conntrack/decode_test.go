@@ -19,7 +19,7 @@ func (e conntrackEntry) String() string {
 		e.protocol, e.state, e.source, e.destination, e.zone, e.status&statusSourceNAT != 0, e.isEvictable())
 }
 
-// TestCapturedDump decodes what a kernel really sent (see TestCapture).
+// TestCapturedDump decodes a dump from a real kernel (see TestCapture).
 func TestCapturedDump(t *testing.T) {
 	for _, name := range []string{"snat", "all"} {
 		t.Run(name, func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestCapturedDump(t *testing.T) {
 	}
 }
 
-// readCapturedDump are the bodies of a dump's messages.
+// readCapturedDump returns the bodies of a captured dump's messages.
 func readCapturedDump(tb testing.TB, name string) (bodies [][]byte) {
 	tb.Helper()
 	b, err := os.ReadFile("testdata/" + name + ".dump")
@@ -74,12 +74,13 @@ func TestRequestHasTheKernelsFilter(t *testing.T) {
 	}
 }
 
-// encodeAttribute is an attribute with its padding, body a message of attributes.
+// encodeAttribute returns an attribute with its padding.
 func encodeAttribute(kind uint16, value ...byte) []byte {
 	b := netlink.AppendAttribute(nil, kind, value)
 	return append(b, make([]byte, (4-len(b)%4)%4)...)
 }
 
+// encodeBody returns the body of a message with attributes.
 func encodeBody(attributes ...[]byte) []byte {
 	return joinBytes(append([][]byte{make([]byte, 4)}, attributes...)...)
 }
@@ -106,27 +107,27 @@ func TestDecode(t *testing.T) {
 		want conntrackEntry
 		err  error
 	}{
-		"an entry in the default zone":        {encodeBody(reply), whole, nil},
-		"a zone of both directions":           {encodeBody(reply, encodeAttribute(attrZone, 0, 7)), with(func(e *conntrackEntry) { e.zone = 7 }), nil},
-		"a zone of the replies":               {encodeBody(encodeAttribute(attrTupleReply, joinBytes(addresses, ports, encodeAttribute(attrTupleZone, 1, 0))...)), with(func(e *conntrackEntry) { e.zone = 256 }), nil},
-		"a zone of the requests is no matter": {encodeBody(encodeAttribute(1, encodeAttribute(attrTupleZone, 1, 0)...), reply), whole, nil},
-		"status in network byte order":        {encodeBody(reply, encodeAttribute(attrStatus, 0, 0, 1, 0x9e)), with(func(e *conntrackEntry) { e.status = 0x19e }), nil},
-		"a TCP state":                         {encodeBody(reply, encodeAttribute(attrProtoInfo, encodeAttribute(1, encodeAttribute(1, 7)...)...)), with(func(e *conntrackEntry) { e.state = 7 }), nil},
-		"the state of another protocol":       {encodeBody(reply, encodeAttribute(attrProtoInfo, encodeAttribute(3, encodeAttribute(1, 7)...)...)), whole, nil},
-		"a TCP state that is not said":        {encodeBody(reply, encodeAttribute(attrProtoInfo, encodeAttribute(1, encodeAttribute(2, 7)...)...)), whole, nil},
-		"attributes of later kernels":         {encodeBody(encodeAttribute(99, 1, 2, 3), reply, encodeAttribute(77)), whole, nil},
-		"nothing":                             {nil, conntrackEntry{}, netlink.ErrShort},
-		"no attributes":                       {encodeBody(), conntrackEntry{}, ErrIncomplete},
-		"a tuple without addresses":           {encodeBody(encodeAttribute(attrTupleReply, ports...)), conntrackEntry{}, ErrIncomplete},
-		"a tuple without a protocol":          {encodeBody(encodeAttribute(attrTupleReply, addresses...)), conntrackEntry{}, ErrIncomplete},
+		"an entry in the default zone":      {encodeBody(reply), whole, nil},
+		"a zone of both directions":         {encodeBody(reply, encodeAttribute(attrZone, 0, 7)), with(func(e *conntrackEntry) { e.zone = 7 }), nil},
+		"a zone of the replies":             {encodeBody(encodeAttribute(attrTupleReply, joinBytes(addresses, ports, encodeAttribute(attrTupleZone, 1, 0))...)), with(func(e *conntrackEntry) { e.zone = 256 }), nil},
+		"a zone of the requests is ignored": {encodeBody(encodeAttribute(1, encodeAttribute(attrTupleZone, 1, 0)...), reply), whole, nil},
+		"status in network byte order":      {encodeBody(reply, encodeAttribute(attrStatus, 0, 0, 1, 0x9e)), with(func(e *conntrackEntry) { e.status = 0x19e }), nil},
+		"a TCP state":                       {encodeBody(reply, encodeAttribute(attrProtoInfo, encodeAttribute(1, encodeAttribute(1, 7)...)...)), with(func(e *conntrackEntry) { e.state = 7 }), nil},
+		"the state of another protocol":     {encodeBody(reply, encodeAttribute(attrProtoInfo, encodeAttribute(3, encodeAttribute(1, 7)...)...)), whole, nil},
+		"TCP attributes without a state":    {encodeBody(reply, encodeAttribute(attrProtoInfo, encodeAttribute(1, encodeAttribute(2, 7)...)...)), whole, nil},
+		"attributes of later kernels":       {encodeBody(encodeAttribute(99, 1, 2, 3), reply, encodeAttribute(77)), whole, nil},
+		"nothing":                           {nil, conntrackEntry{}, netlink.ErrShort},
+		"no attributes":                     {encodeBody(), conntrackEntry{}, ErrIncomplete},
+		"a tuple without addresses":         {encodeBody(encodeAttribute(attrTupleReply, ports...)), conntrackEntry{}, ErrIncomplete},
+		"a tuple without a protocol":        {encodeBody(encodeAttribute(attrTupleReply, addresses...)), conntrackEntry{}, ErrIncomplete},
 		"addresses of two families": {encodeBody(encodeAttribute(attrTupleReply, joinBytes(
 			encodeAttribute(attrTupleIP, joinBytes(encodeAttribute(1, 10, 2, 0, 2), encodeAttribute(4, make([]byte, 16)...))...), ports)...)), conntrackEntry{}, ErrIncomplete},
-		"an address of 5 bytes":  {encodeBody(encodeAttribute(attrTupleReply, encodeAttribute(attrTupleIP, encodeAttribute(1, 1, 2, 3, 4, 5)...)...)), conntrackEntry{}, netlink.ErrLength},
-		"a port of 4 bytes":      {encodeBody(encodeAttribute(attrTupleReply, encodeAttribute(attrTupleProto, encodeAttribute(2, 0, 0, 0, 80)...)...)), conntrackEntry{}, netlink.ErrLength},
-		"a status of 2 bytes":    {encodeBody(reply, encodeAttribute(attrStatus, 0, 0)), conntrackEntry{}, netlink.ErrLength},
-		"a state of 2 bytes":     {encodeBody(reply, encodeAttribute(attrProtoInfo, encodeAttribute(1, encodeAttribute(1, 7, 7)...)...)), conntrackEntry{}, netlink.ErrLength},
-		"an attribute cut short": {encodeBody(reply[:len(reply)-1]), conntrackEntry{}, netlink.ErrShort},
-		"one inside cut short":   {encodeBody(encodeAttribute(attrTupleReply, 8, 0, 1)), conntrackEntry{}, netlink.ErrShort},
+		"an address of 5 bytes":        {encodeBody(encodeAttribute(attrTupleReply, encodeAttribute(attrTupleIP, encodeAttribute(1, 1, 2, 3, 4, 5)...)...)), conntrackEntry{}, netlink.ErrLength},
+		"a port of 4 bytes":            {encodeBody(encodeAttribute(attrTupleReply, encodeAttribute(attrTupleProto, encodeAttribute(2, 0, 0, 0, 80)...)...)), conntrackEntry{}, netlink.ErrLength},
+		"a status of 2 bytes":          {encodeBody(reply, encodeAttribute(attrStatus, 0, 0)), conntrackEntry{}, netlink.ErrLength},
+		"a state of 2 bytes":           {encodeBody(reply, encodeAttribute(attrProtoInfo, encodeAttribute(1, encodeAttribute(1, 7, 7)...)...)), conntrackEntry{}, netlink.ErrLength},
+		"an attribute cut short":       {encodeBody(reply[:len(reply)-1]), conntrackEntry{}, netlink.ErrShort},
+		"a nested attribute cut short": {encodeBody(encodeAttribute(attrTupleReply, 8, 0, 1)), conntrackEntry{}, netlink.ErrShort},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := decodeEntry(test.b)
@@ -151,9 +152,9 @@ func FuzzDecode(f *testing.F) {
 		if !e.source.IsValid() || !e.destination.IsValid() || e.source.Addr().Is4() != e.destination.Addr().Is4() {
 			t.Errorf("%v of %x", e, b)
 		}
-		var y poolCounter
-		y.addEntry(e)
-		for _, p := range y.listFullest(true, true) {
+		var counter poolCounter
+		counter.addEntry(e)
+		for _, p := range counter.listFullest(true, true) {
 			if p.Ports != 1 || p.Left() < 0 || p.Left() > allPorts || int(p.Reusable) > p.Ports {
 				t.Errorf("%+v of %v", p, e)
 			}
@@ -161,7 +162,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func TestReleasesThatTakeOverEndedConnections(t *testing.T) {
+func TestReleasesThatReusePortsOfEndedConnections(t *testing.T) {
 	for release, want := range map[string]bool{
 		"6.18.44-fc-v595": true, "6.12.41+deb13-amd64": true, "6.5.0": true, "7.0-rc1": true,
 		"6.4.16": false, "6.1.0-37-cloud-amd64": false, "5.15.0": false, "": false, "unknown": false,
@@ -172,7 +173,7 @@ func TestReleasesThatTakeOverEndedConnections(t *testing.T) {
 	}
 }
 
-func TestStatesAreThoseOfSockets(t *testing.T) {
+func TestStatesMapToThoseOfSockets(t *testing.T) {
 	for state, want := range map[uint8]tcpstate.State{
 		1: tcpstate.SynSent, 2: tcpstate.SynRecv, 3: tcpstate.Established, 4: tcpstate.FinWait1, 5: tcpstate.CloseWait,
 		6: tcpstate.LastAck, 7: tcpstate.TimeWait, 8: tcpstate.Close, 9: tcpstate.SynSent, 0: tcpstate.Close, 200: tcpstate.Close,

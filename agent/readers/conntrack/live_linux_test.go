@@ -9,10 +9,10 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// masqueradeTo100Ports leaves the router 100 ports.
+// masqueradeTo100Ports is a rule that gives the router 100 ports.
 const masqueradeTo100Ports = "masquerade to :40000-40099"
 
-// newTCPPool is a pool of connections in one state.
+// newTCPPool returns a pool of connections in one state.
 func newTCPPool(source, destination netip.Addr, port uint16, ports, capacity int, state tcpstate.State) socket.SNATPool {
 	p := socket.SNATPool{
 		Destination: socket.Destination{Source: source, Address: destination, Port: port},
@@ -22,8 +22,8 @@ func newTCPPool(source, destination netip.Addr, port uint16, ports, capacity int
 	return p
 }
 
-// The kernel gives exactly what the pool had left, and then drops.
-func TestAPoolIsFullWhenTheKernelSaysSo(t *testing.T) {
+// The kernel uses exactly the ports that the pool has left, and then drops packets.
+func TestAPoolIsFullWhenTheKernelDropsPackets(t *testing.T) {
 	for name, family := range map[string]struct{ source, server netip.Addr }{
 		"IPv4": {translated, serverAt},
 		"IPv6": {translated6, serverAt6},
@@ -35,7 +35,7 @@ func TestAPoolIsFullWhenTheKernelSaysSo(t *testing.T) {
 			for range 100 {
 				s.dialThroughRouter(l, first)
 			}
-			for range 30 { // the other destination has the same ports once more
+			for range 30 { // the other destination has its own pool of the same ports
 				s.dialThroughRouter(l2, second)
 			}
 			if n := s.readInsertFailed(); n != 0 {
@@ -49,7 +49,7 @@ func TestAPoolIsFullWhenTheKernelSaysSo(t *testing.T) {
 			if d := diffAddresses(want, s.listPools(true, true)); d != "" {
 				t.Errorf("while connections fail (-want +got):\n%s", d)
 			}
-			want[0].Capacity = allPorts // the rule can't be seen
+			want[0].Capacity = allPorts // the rule is not visible
 			if d := diffAddresses(want, s.listPools(true, false)); d != "" {
 				t.Errorf("while none fails (-want +got):\n%s", d)
 			}
@@ -57,8 +57,8 @@ func TestAPoolIsFullWhenTheKernelSaysSo(t *testing.T) {
 	}
 }
 
-// From Linux 6.5 on, the ports of connections that have ended are taken over.
-func TestPortsOfEndedConnectionsAreLeftWhereTheKernelTakesThemOver(t *testing.T) {
+// From Linux 6.5 on, the ports of connections that have ended are reused.
+func TestPortsOfEndedConnectionsAreFreeIfTheKernelReusesThem(t *testing.T) {
 	evicts, err := checkKernelEviction()
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestPortsOfEndedConnectionsAreLeftWhereTheKernelTakesThemOver(t *testing.T)
 	for range 100 {
 		pairs = append(pairs, s.dialThroughRouter(l, to))
 	}
-	for _, p := range pairs { // only now: one that has ended is soon taken over
+	for _, p := range pairs { // only now, because an ended one is soon reused
 		if err := p.TimeWait(); err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func TestPortsOfEndedConnectionsAreLeftWhereTheKernelTakesThemOver(t *testing.T)
 	}
 }
 
-func TestUDPHasPoolsOfItsOwn(t *testing.T) {
+func TestUDPHasItsOwnPools(t *testing.T) {
 	s := newNATScenario(t, masqueradeTo100Ports)
 	to := netip.AddrPortFrom(serverAt, 53)
 	if _, err := s.server.BindUDP(to); err != nil {
@@ -111,7 +111,7 @@ func TestUDPHasPoolsOfItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.waitUntil("the router has seen 40 packets", func() bool {
+	s.waitUntil("the router has translated 40 packets", func() bool {
 		pools := s.listPools(true, false)
 		return len(pools) == 1 && pools[0].Ports == 40
 	})
@@ -124,7 +124,7 @@ func TestUDPHasPoolsOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestConnectionsThatKeepTheirSourceAreNoPool(t *testing.T) {
+func TestConnectionsWithoutTranslationHaveNoPool(t *testing.T) {
 	s := newNATScenario(t, masqueradeTo100Ports)
 	l := s.router.Listen("10.0.0.1:80")
 	s.client.Dial(l, netip.AddrPort{}, netip.MustParseAddrPort("10.0.0.1:80"))

@@ -10,47 +10,50 @@ import (
 )
 
 const (
-	// allPorts is how many ports there are, unless a rule has --to-ports, firstPort
-	// where they begin, for connections whose own port isn't privileged.
+	// allPorts is the number of ports of a pool without --to-ports, and firstPort the
+	// first of them, for connections whose own port isn't privileged.
 	allPorts  = socket.SNATPorts
 	firstPort = 1<<16 - allPorts
 
-	// maxPools is how many pools are counted at a time. The table comes in the
-	// order of a hash: a pool with a share of it that matters is among the first.
+	// maxPools is the maximum number of pools that are counted. The table comes in hash
+	// order, so a pool with a relevant share of it is among the first.
 	maxPools = 8192
-	// maxReportedPools is how many of them a sample has, the fullest.
+	// maxReportedPools is the maximum number of pools in a sample, the fullest ones.
 	maxReportedPools = 64
 )
 
-// poolKey is what a pool is one for. An entry's reply is unique in it, so that its
-// entries are as many ports.
+// poolKey identifies a pool. Reply tuples are unique, so each entry of a pool uses another
+// port.
 type poolKey struct {
 	source, destination netip.Addr
 	port, zone          uint16
 	protocol            uint8
 }
 
-// poolUsage is what there is of a key.
+// poolUsage has the counts of a pool.
 type poolUsage struct {
 	entries, evictable uint32
 	first, last        uint16
 	states             tcpstate.Counts
 }
 
-// poolCounter counts entries by pool.
+// poolCounter counts the table's entries by pool.
 type poolCounter struct {
 	pools map[poolKey]*poolUsage
-	// uncounted is the entries that belong to pools beyond maxPools.
+	// uncounted is the number of entries of pools beyond maxPools.
 	uncounted int
 }
 
-// addEntry counts e, if it takes a port of a pool.
+// addEntry counts e if it uses a port of a pool.
 func (t *poolCounter) addEntry(e conntrackEntry) {
 	if e.status&statusSourceNAT == 0 || e.source.Port() < firstPort ||
 		e.protocol != protocolTCP && e.protocol != protocolUDP {
 		return
 	}
-	k := poolKey{e.source.Addr(), e.destination.Addr(), e.destination.Port(), e.zone, e.protocol}
+	k := poolKey{
+		source: e.source.Addr(), destination: e.destination.Addr(), port: e.destination.Port(),
+		zone: e.zone, protocol: e.protocol,
+	}
 	p := t.pools[k]
 	if p == nil {
 		if len(t.pools) == maxPools {
@@ -73,13 +76,13 @@ func (t *poolCounter) addEntry(e conntrackEntry) {
 	}
 }
 
-// listFullest is the pools with the fewest ports left, at most maxListed. evicts says
-// that the kernel takes over the ports of connections that have ended, failing
-// that connections fail just now.
-func (t *poolCounter) listFullest(evicts, failing bool) []socket.SNATPool {
+// listFullest returns at most maxReportedPools pools, those with the fewest ports left.
+// canEvict means that the kernel reuses the ports of connections that have ended, and
+// isFailing that connections are currently failing.
+func (t *poolCounter) listFullest(canEvict, isFailing bool) []socket.SNATPool {
 	var list []socket.SNATPool
 	for k, p := range t.pools {
-		list = append(list, p.toSNATPool(k, evicts, failing))
+		list = append(list, p.toSNATPool(k, canEvict, isFailing))
 	}
 	slices.SortFunc(list, func(a, b socket.SNATPool) int {
 		return cmp.Or(
@@ -91,32 +94,32 @@ func (t *poolCounter) listFullest(evicts, failing bool) []socket.SNATPool {
 	return list[:min(maxReportedPools, len(list))]
 }
 
-func (p *poolUsage) toSNATPool(k poolKey, evicts, failing bool) socket.SNATPool {
+func (p *poolUsage) toSNATPool(k poolKey, canEvict, isFailing bool) socket.SNATPool {
 	out := socket.SNATPool{
 		Destination: socket.Destination{Source: k.source, Address: k.destination, Port: k.port, States: p.states},
 		Ports:       int(p.entries),
-		Capacity:    p.estimateCapacity(failing),
+		Capacity:    p.estimateCapacity(isFailing),
 	}
 	if k.protocol == protocolUDP {
 		out.Protocol = socket.UDP
 	}
-	if evicts {
+	if canEvict {
 		out.Reusable = p.evictable
 	}
 	return out
 }
 
-// minRuleRange is the shortest range that is taken for one of a rule's: less than
-// that happens by chance.
+// minRuleRange is the shortest range that is assumed to come from a rule. Shorter ones
+// occur by chance.
 const minRuleRange = 32
 
-// estimateCapacity is how many ports the pool has. A range that a rule sets can't be
-// seen, but where connections fail, and the ports from the first to the last are
-// nearly all taken, there is one: else the ports would be anywhere, or, from a
-// Linux client, every other.
-func (p *poolUsage) estimateCapacity(failing bool) int {
+// estimateCapacity returns the number of ports that the pool has. The range of a rule is
+// not visible, but it is assumed if connections fail while nearly all ports from the
+// first to the last are in use. Without a rule the ports would be anywhere, or every
+// other one from a Linux client.
+func (p *poolUsage) estimateCapacity(isFailing bool) int {
 	span := int(p.last) - int(p.first) + 1
-	if failing && span >= minRuleRange && int(p.entries)*10 >= span*9 {
+	if isFailing && span >= minRuleRange && int(p.entries)*10 >= span*9 {
 		return span
 	}
 	return allPorts

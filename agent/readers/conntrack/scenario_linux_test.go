@@ -15,14 +15,14 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// natScenario is a client whose connections to a server a router between them
-// translates to its own address.
+// natScenario has a client and a server, and a router between them that translates the
+// client's connections to its own address.
 type natScenario struct {
 	tb                     testing.TB
 	client, router, server *netnstest.NS
 }
 
-// What the router translates to, and to where.
+// The router's translated source addresses, and the server's addresses.
 var (
 	translated  = netip.MustParseAddr("10.2.0.1")
 	translated6 = netip.MustParseAddr("fd00:2::1")
@@ -30,11 +30,12 @@ var (
 	serverAt6   = netip.MustParseAddr("fd00:2::2")
 )
 
-// newNATScenario's rule is a statement of nft, such as "masquerade to :40000-40099".
+// newNATScenario returns a scenario. rule is a statement of nft, such as "masquerade to
+// :40000-40099".
 func newNATScenario(tb testing.TB, rule string) *natScenario {
 	tb.Helper()
 	s := &natScenario{tb, netnstest.New(tb), netnstest.New(tb), netnstest.New(tb)}
-	// The client takes the server for a neighbour, and the router answers for it.
+	// The server is in the client's subnet, and the router answers for it (proxy ARP).
 	s.addLink("left", s.client, s.router, "10.0.0.2/8", "10.0.0.1/24")
 	s.addLink("right", s.router, s.server, "10.2.0.1/24", "10.2.0.2/24")
 	s.addLink("left6", s.client, s.router, "fd00:1::2/16", "fd00:1::1/64")
@@ -60,7 +61,8 @@ func (s *natScenario) addRules(rules string) {
 	s.runProgram("nft", rules)
 }
 
-// runProgram runs a program of the Debian packages nftables and iproute2 in the router.
+// runProgram runs a program in the router's namespace. It is from one of the Debian
+// packages nftables and iproute2.
 func (s *natScenario) runProgram(name string, args ...string) {
 	s.tb.Helper()
 	path, err := exec.LookPath(name)
@@ -76,8 +78,8 @@ func (s *natScenario) runProgram(name string, args ...string) {
 	}
 }
 
-// dialThroughRouter connects the client and takes the server's end; testnet.Dial would want to
-// see the client's own address there.
+// dialThroughRouter connects the client and accepts the connection at the server.
+// testnet.Dial would expect the client's own address there.
 func (s *natScenario) dialThroughRouter(l *testnet.Socket, to netip.AddrPort) testnet.Pair {
 	s.tb.Helper()
 	c, err := s.client.Connect(netip.AddrPort{}, to)
@@ -88,7 +90,7 @@ func (s *natScenario) dialThroughRouter(l *testnet.Socket, to netip.AddrPort) te
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	s.tb.Cleanup(func() { _ = k.Close() }) // its namespace may be gone
+	s.tb.Cleanup(func() { _ = k.Close() }) // its namespace may have been removed
 	return testnet.Pair{Client: c, Server: k}
 }
 
@@ -103,11 +105,11 @@ func (s *natScenario) readTable() (t poolCounter) {
 	return t
 }
 
-// listPools are the router's, as a Linux of before 6.5 has them or not.
-func (s *natScenario) listPools(evicts, failing bool) []socket.SNATPool {
+// listPools returns the router's pools. canEvict is false for a Linux before 6.5.
+func (s *natScenario) listPools(canEvict, isFailing bool) []socket.SNATPool {
 	s.tb.Helper()
 	t := s.readTable()
-	return t.listFullest(evicts, failing)
+	return t.listFullest(canEvict, isFailing)
 }
 
 func (s *natScenario) readInsertFailed() uint64 {
@@ -125,21 +127,22 @@ func (s *natScenario) readInsertFailed() uint64 {
 	return drops.InsertFailed
 }
 
-// failToConnect starts a connection that finds no port, and waits until the kernel says so.
+// failToConnect starts a connection for which no port is left, and waits until the kernel
+// counts the failure.
 func (s *natScenario) failToConnect(to netip.AddrPort) {
 	s.tb.Helper()
 	before := s.readInsertFailed()
 	if _, err := s.client.SynSent(netip.AddrPort{}, to); err != nil {
 		s.tb.Fatal(err)
 	}
-	s.waitUntil("insert_failed rises", func() bool { return s.readInsertFailed() > before })
+	s.waitUntil("insert_failed increases", func() bool { return s.readInsertFailed() > before })
 }
 
 func (s *natScenario) waitUntil(what string, done func() bool) {
 	s.tb.Helper()
 	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			s.tb.Fatalf("not so after 2 minutes: %s", what)
+			s.tb.Fatalf("waited 2 minutes until %s", what)
 		}
 	}
 }

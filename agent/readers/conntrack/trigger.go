@@ -3,22 +3,22 @@ package conntrack
 import "time"
 
 const (
-	// readAfterRise is how long the table is read on after insert_failed has risen.
+	// readAfterRise is how long the table is read after insert_failed has increased.
 	readAfterRise = 10 * time.Minute
-	// failingAfterRise is how long connections are taken to fail after it has.
+	// failingAfterRise is how long connections are assumed to fail after that.
 	failingAfterRise = time.Minute
 )
 
-// failureTrigger follows the counter insert_failed of one namespace. It also rises for
-// other reasons, such as two packets of one UDP connection at the same time: the
-// table then says whether it was SNAT.
+// failureTrigger watches the counter insert_failed of one namespace. The counter also
+// increases for other reasons, such as two simultaneous packets of one UDP connection,
+// so only the table shows whether SNAT was the cause.
 type failureTrigger struct {
 	isKnown  bool
 	count    uint64
 	lastRise time.Time
 }
 
-// recordCount takes the counter at a time; nil where it can't be read.
+// recordCount records the counter's value at a time, nil if it can't be read.
 func (t *failureTrigger) recordCount(count *uint64, now time.Time) {
 	if count == nil {
 		return
@@ -29,16 +29,17 @@ func (t *failureTrigger) recordCount(count *uint64, now time.Time) {
 	t.isKnown, t.count = true, *count
 }
 
-// shouldReadTable says that the table should be read.
+// shouldReadTable reports whether the table should be read.
 func (t *failureTrigger) shouldReadTable(now time.Time) bool {
 	return t.hasRisenWithin(readAfterRise, now)
 }
 
-// isFailing says that connections are failing.
+// isFailing reports whether connections are currently failing.
 func (t *failureTrigger) isFailing(now time.Time) bool {
 	return t.hasRisenWithin(failingAfterRise, now)
 }
 
+// hasRisenWithin reports whether the counter increased less than d ago.
 func (t *failureTrigger) hasRisenWithin(d time.Duration, now time.Time) bool {
 	return !t.lastRise.IsZero() && now.Sub(t.lastRise) < d
 }

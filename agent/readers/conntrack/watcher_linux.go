@@ -2,6 +2,7 @@ package conntrack
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,49 +14,48 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Options say when the table is read.
+// Options configures when the table is read.
 type Options struct {
-	// Proc is where a procfs is mounted.
+	// Proc is the mount point of a procfs.
 	Proc string
-	// Always reads the table for each sample; else it is read for a while after
-	// insert_failed has risen.
+	// Always reads the table for each sample. Otherwise it is read for a while after
+	// insert_failed has increased.
 	Always bool
-	// GatePercent leaves a table alone, Always or not, that has fewer entries than
-	// this share of a pool's ports: none of its pools can be fuller.
+	// GatePercent skips a table that Always would read if it has fewer entries than this
+	// share of a pool's ports, because none of its pools can be fuller.
 	GatePercent int
-	// SharePercent is the share of one CPU that reading the table may take: in
-	// between, samples have its pools as last read. 0 is no limit.
+	// SharePercent is the share of one CPU that reading the table may take. In between,
+	// samples have the pools as last read. 0 means no limit.
 	SharePercent int
 }
 
-// Watcher adds the pools of SNAT to samples. It is not safe for concurrent use.
+// Watcher adds the SNAT pools to samples. It is not safe for concurrent use.
 type Watcher struct {
 	Options
 	canEvict    bool
 	ownTrigger  failureTrigger // of the calling thread's network namespace
-	nodeTrigger failureTrigger // of the node's, if that is another
+	nodeTrigger failureTrigger // of the node's namespace, if that is another
 	buf         []byte
-	lastPools   []socket.SNATPool // as last read
+	lastPools   []socket.SNATPool // from the last read
 	nextRead    time.Time         // when the table may be read again
 }
 
-// NewWatcher returns a Watch that opens nothing yet.
+// NewWatcher returns a Watcher. It does not open anything yet.
 func NewWatcher(o Options) (*Watcher, error) {
 	evicts, err := checkKernelEviction()
 	return &Watcher{Options: o, canEvict: evicts}, err
 }
 
-// What can't be seen, and why.
+// Unobserved items, and the reasons.
 const (
-	itemPools          = "SNAT pools"
-	itemNodePools      = "SNAT pools of the node"
-	reasonOtherNetns   = "conntrack shows only its own network namespace, and the agent runs in another: needs hostNetwork and NET_ADMIN (Helm: agent.snat)"
-	reasonNotSampled   = "the agent's own network namespace was not read"
-	reasonTooManyPools = "conntrack has entries of more pools than the agent counts"
+	itemPools        = "SNAT pools"
+	itemNodePools    = "SNAT pools of the node"
+	reasonOtherNetns = "the agent runs in another network namespace; this needs hostNetwork and NET_ADMIN (Helm: agent.snat)"
+	reasonNotSampled = "the agent's own network namespace was not read"
 )
 
-// Add adds the pools of SNAT to s, when it is time for them, and what can't be seen
-// of them. The namespace is that of the calling thread: conntrack shows no other.
+// Add adds the SNAT pools to s if they are due, and what could not be observed. It uses the
+// calling thread's network namespace, because conntrack shows no other.
 func (w *Watcher) Add(s *socket.Sample) {
 	own := findOwnNetwork(s, w.Proc)
 	if own == nil {
@@ -84,7 +84,8 @@ func (w *Watcher) Add(s *socket.Sample) {
 	}
 }
 
-func (w *Watcher) addPools(s *socket.Sample, own *socket.Network, failing bool) {
+// addPools adds the pools to own, from the table or as last read.
+func (w *Watcher) addPools(s *socket.Sample, own *socket.Network, isFailing bool) {
 	if s.Taken.Before(w.nextRead) {
 		own.SNAT = slices.Clone(w.lastPools)
 		return
@@ -102,14 +103,15 @@ func (w *Watcher) addPools(s *socket.Sample, own *socket.Network, failing bool) 
 		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: itemPools, Reason: explainError(err)})
 		return
 	}
-	w.lastPools = t.listFullest(w.canEvict, failing)
+	w.lastPools = t.listFullest(w.canEvict, isFailing)
 	own.SNAT = slices.Clone(w.lastPools)
 	if t.uncounted > 0 {
-		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: itemPools, Reason: reasonTooManyPools})
+		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: itemPools,
+			Reason: fmt.Sprintf("conntrack has more pools than the agent counts (%d)", maxPools)})
 	}
 }
 
-// findNodeNetwork is the node's own network among those of s, nil where it isn't.
+// findNodeNetwork returns the node's own network in s, or nil.
 func findNodeNetwork(s *socket.Sample) *socket.Network {
 	for i := range s.Networks {
 		if s.Networks[i].Owner.Kind == socket.OwnerHost {
@@ -119,7 +121,7 @@ func findNodeNetwork(s *socket.Sample) *socket.Network {
 	return nil
 }
 
-// getInsertFailed is the counter as the sample has it, nil where it doesn't.
+// getInsertFailed returns the counter in the sample, or nil.
 func getInsertFailed(n *socket.Network) *uint64 {
 	if n.Counters == nil || n.Counters.Conntrack == nil {
 		return nil
@@ -127,7 +129,8 @@ func getInsertFailed(n *socket.Network) *uint64 {
 	return &n.Counters.Conntrack.InsertFailed
 }
 
-// readInsertFailed is that of the calling thread's network namespace.
+// readInsertFailed reads the counter of the calling thread's network namespace, or returns
+// nil.
 func (w *Watcher) readInsertFailed() *uint64 {
 	file, err := os.ReadFile(filepath.Join(w.Proc, "thread-self/net/stat/nf_conntrack"))
 	if err != nil {
@@ -140,8 +143,9 @@ func (w *Watcher) readInsertFailed() *uint64 {
 	return &drops.InsertFailed
 }
 
-// countEntries is how many the table of the calling thread's network namespace has; false
-// where conntrack is not in use. It must not be asked then: that would load it.
+// countEntries returns the number of entries in the calling thread's network namespace.
+// inUse is false if conntrack is not in use. The table must then not be read, because
+// that would load conntrack.
 func (w *Watcher) countEntries() (n uint64, inUse bool) {
 	file, err := os.ReadFile(filepath.Join(w.Proc, "sys/net/netfilter/nf_conntrack_count"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -149,7 +153,7 @@ func (w *Watcher) countEntries() (n uint64, inUse bool) {
 	}
 	counts, err := kernelstat.ParseNumbers(file, 1)
 	if err != nil {
-		return allPorts, true // unknown: not to be gated
+		return allPorts, true // unknown, so pass the gate
 	}
 	return counts[0], true
 }

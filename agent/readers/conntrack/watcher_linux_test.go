@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// addToSample is what w adds to a sample of n alone.
+// addToSample returns a sample of n alone to which w has added its pools.
 func addToSample(t *testing.T, w *Watcher, n *netnstest.NS, at time.Time) socket.Sample {
 	t.Helper()
 	s := socket.Sample{Taken: at, Networks: []socket.Network{{Inode: n.Inode(), Owner: socket.Owner{Kind: socket.OwnerHost},
@@ -32,8 +32,8 @@ func newTestWatcher(t *testing.T, o Options) *Watcher {
 	return w
 }
 
-// A rule's range can't be seen; that connections fail can.
-func TestAPoolThatFailsIsReadAndFullWithoutBeingAskedFor(t *testing.T) {
+// A rule's range is not visible, but failing connections are.
+func TestAPoolWhoseConnectionsFailIsReadAndFullWithoutAlways(t *testing.T) {
 	s := newNATScenario(t, masqueradeTo100Ports)
 	to := netip.MustParseAddrPort("10.2.0.2:80")
 	l := s.server.Listen(to.String())
@@ -53,14 +53,14 @@ func TestAPoolThatFailsIsReadAndFullWithoutBeingAskedFor(t *testing.T) {
 		t.Fatalf("unobserved %v (-want +got):\n%s", got.Unobserved, d)
 	}
 	if p, ok := got.Tightest(); !ok || p.Kind != socket.SNAT || p.UsedPercent() != 100 {
-		t.Errorf("the tightest pool is %v at %d %%", p.Kind, p.UsedPercent())
+		t.Errorf("the fullest pool is %v at %d %%", p.Kind, p.UsedPercent())
 	}
 	if got.Cost <= 0 {
 		t.Error("reading the table cost nothing")
 	}
 }
 
-func TestATableThatIsTooSmallForATightPoolIsLeftAlone(t *testing.T) {
+func TestATableTooSmallForAFullPoolIsNotRead(t *testing.T) {
 	s := newNATScenario(t, masqueradeTo100Ports)
 	to := netip.MustParseAddrPort("10.2.0.2:80")
 	l := s.server.Listen(to.String())
@@ -69,11 +69,11 @@ func TestATableThatIsTooSmallForATightPoolIsLeftAlone(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if got := addToSample(t, newTestWatcher(t, Options{Always: true}), s.router, time.Now()); len(got.Networks[0].SNAT) != 1 {
-		t.Errorf("%+v, want a pool where there is no gate", got)
+		t.Errorf("%+v, want a pool without a gate", got)
 	}
 }
 
-func TestADearTableIsReadLessOften(t *testing.T) {
+func TestAnExpensiveTableIsReadLessOften(t *testing.T) {
 	s := newNATScenario(t, masqueradeTo100Ports)
 	to := netip.MustParseAddrPort("10.2.0.2:80")
 	l := s.server.Listen(to.String())
@@ -93,14 +93,14 @@ func TestADearTableIsReadLessOften(t *testing.T) {
 	wait := w.nextRead.Sub(first)
 	s.dialThroughRouter(l, to)
 	if n := ports(first.Add(wait - 1)); wait <= 0 || n != 1 {
-		t.Errorf("%d ports within %v, want 1, as last read", n, wait)
+		t.Errorf("%d ports within %v, want 1, from the last read", n, wait)
 	}
 	if n := ports(first.Add(wait)); n != 2 {
 		t.Errorf("%d ports after %v, want 2", n, wait)
 	}
 }
 
-func TestAnAgentInAnotherNetworkSaysWhatIsMissing(t *testing.T) {
+func TestAnAgentInAnotherNamespaceReportsWhatItNeeds(t *testing.T) {
 	pod, node := netnstest.New(t), netnstest.New(t)
 	sample := func(w *Watcher, failed uint64, at time.Time) socket.Sample {
 		s := socket.Sample{Taken: at, Networks: []socket.Network{
@@ -111,23 +111,23 @@ func TestAnAgentInAnotherNetworkSaysWhatIsMissing(t *testing.T) {
 		pod.Do(func() { w.Add(&s) })
 		return s
 	}
-	says := func(s socket.Sample) bool {
+	isReported := func(s socket.Sample) bool {
 		return len(s.Unobserved) == 1 && s.Unobserved[0].Item == itemNodePools && strings.Contains(s.Unobserved[0].Reason, "hostNetwork and NET_ADMIN")
 	}
 	now := time.Now()
 	w := newTestWatcher(t, Options{})
 	if s := sample(w, 7, now); s.Unobserved != nil {
-		t.Errorf("nothing asked for, nothing fails: %v", s.Unobserved)
+		t.Errorf("without Always and without failures: %v", s.Unobserved)
 	}
-	if s := sample(w, 8, now.Add(time.Second)); !says(s) {
-		t.Errorf("insert_failed has risen: %v", s.Unobserved)
+	if s := sample(w, 8, now.Add(time.Second)); !isReported(s) {
+		t.Errorf("after insert_failed increased: %v", s.Unobserved)
 	}
-	if s := sample(newTestWatcher(t, Options{Always: true}), 7, now); !says(s) {
-		t.Errorf("asked for: %v", s.Unobserved)
+	if s := sample(newTestWatcher(t, Options{Always: true}), 7, now); !isReported(s) {
+		t.Errorf("with Always: %v", s.Unobserved)
 	}
 }
 
-func TestANetworkThatWasNotReadIsUnseen(t *testing.T) {
+func TestANamespaceThatWasNotReadIsUnobserved(t *testing.T) {
 	n := netnstest.New(t)
 	for always, want := range map[bool]int{true: 1, false: 0} {
 		s := socket.Sample{Networks: []socket.Network{{Inode: 1}}}
@@ -139,8 +139,8 @@ func TestANetworkThatWasNotReadIsUnseen(t *testing.T) {
 	}
 }
 
-// A kernel without conntrack has nothing to ask for, and is not made to load it.
-func TestConntrackThatIsNotInUseIsNotAsked(t *testing.T) {
+// Reading the table would make the kernel load conntrack.
+func TestConntrackThatIsNotInUseIsNotRead(t *testing.T) {
 	proc := t.TempDir()
 	var s socket.Sample
 	w := newTestWatcher(t, Options{Always: true})
