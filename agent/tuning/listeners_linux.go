@@ -16,5 +16,5 @@ func Listeners(s Store) ([]settings.Ports, error) {
 	if err := cmp.Or(r.Err, err); err != nil {
 		return nil, fmt.Errorf("read the range of ports: %w", err)
 	}
-	return sockdiag.Listening(settings.Ports{First: first, Last: last})
+	return sockdiag.ListListeningPorts(settings.Ports{First: first, Last: last})
 }

@@ -46,7 +46,7 @@ var pure = map[string]purity{
 	"agent/cause":                            {},
 	"agent/readers/conntrack/decode.go":      {allow: []string{module + "/agent/readers/netlink"}},
 	"agent/readers/conntrack/release.go":     {},
-	"agent/readers/conntrack/tally.go":       {},
+	"agent/readers/conntrack/pools.go":       {},
 	"agent/readers/conntrack/trigger.go":     {},
 	"agent/readers/dump":                     {},
 	"agent/readers/ephemeral":                {},

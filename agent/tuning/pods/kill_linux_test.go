@@ -165,7 +165,7 @@ func (r *restless) kill(t *testing.T, after time.Duration) {
 func (n *node) owners(pods int) []netns.Namespace {
 	n.tb.Helper()
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
-		found, err := n.walk.Owners()
+		found, err := n.walk.ReadOwners()
 		n.must(err)
 		found = slices.DeleteFunc(found, func(ns netns.Namespace) bool { _, ours := n.Pod(ns.Owner.PodUID); return !ours })
 		if len(found) == pods {

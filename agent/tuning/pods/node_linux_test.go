@@ -165,7 +165,7 @@ func (n *node) tell() ([]netns.Namespace, error) {
 	if n.outdated != nil {
 		return n.outdated, nil
 	}
-	return n.walk.Owners()
+	return n.walk.ReadOwners()
 }
 
 func (n *node) mislead(owners []netns.Namespace) {

@@ -22,15 +22,15 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// reader is one of the readers under test.
-type reader struct {
+// testedReader is one of the readers under test.
+type testedReader struct {
 	agent.Reader
-	// exact readers report the truth, the others never less headroom than there is.
-	exact bool
+	// isExact readers report the truth, the others never less headroom than there is.
+	isExact bool
 }
 
-// readers opens portwalk, once for a test. Scenes add a sockdiag of their own.
-func readers(t *testing.T) map[string]reader {
+// openReaders opens portwalk, once for a test. Scenes add a sockdiag of their own.
+func openReaders(t *testing.T) map[string]testedReader {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the test reads the kernel's tables")
@@ -39,11 +39,11 @@ func readers(t *testing.T) map[string]reader {
 	if err != nil {
 		t.Fatalf("open portwalk: %v", err)
 	}
-	closeAfter(t, walk)
-	return map[string]reader{"portwalk": {walk, true}}
+	closeOnCleanup(t, walk)
+	return map[string]testedReader{"portwalk": {walk, true}}
 }
 
-func closeAfter(t *testing.T, c io.Closer) {
+func closeOnCleanup(t *testing.T, c io.Closer) {
 	t.Helper()
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {
@@ -52,14 +52,14 @@ func closeAfter(t *testing.T, c io.Closer) {
 	})
 }
 
-// scene is a namespace with a range of 100 ports, which a test fills.
-type scene struct {
+// scenario is a namespace with a range of 100 ports, which a test fills.
+type scenario struct {
 	*netnstest.NS
 	t       *testing.T
-	readers map[string]reader
+	readers map[string]testedReader
 }
 
-func newScene(t *testing.T, rs map[string]reader) *scene {
+func newScenario(t *testing.T, rs map[string]testedReader) *scenario {
 	t.Helper()
 	n := netnstest.New(t)
 	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
@@ -72,25 +72,25 @@ func newScene(t *testing.T, rs map[string]reader) *scene {
 	if err != nil {
 		t.Fatalf("open sockdiag: %v", err)
 	}
-	closeAfter(t, diag)
-	all := map[string]reader{"sockdiag": {diag, false}}
+	closeOnCleanup(t, diag)
+	all := map[string]testedReader{"sockdiag": {diag, false}}
 	maps.Copy(all, rs)
-	return &scene{n, t, all}
+	return &scenario{n, t, all}
 }
 
-func (s *scene) sample(r reader) socket.Sample {
+func (s *scenario) takeSample(r testedReader) socket.Sample {
 	s.t.Helper()
 	got, err := r.Sample(s.t.Context(), socket.Request{})
 	if err != nil {
 		s.t.Fatalf("sample: %v", err)
 	}
-	if r.exact && got.Reader.Exactness != socket.Exact {
+	if r.isExact && got.Reader.Exactness != socket.Exact {
 		s.t.Errorf("the sample is %s: %s", got.Reader.Exactness, got.Reader.Message)
 	}
 	return got
 }
 
-func network(t *testing.T, s *socket.Sample, inode uint64) *socket.Network {
+func findNetwork(t *testing.T, s *socket.Sample, inode uint64) *socket.Network {
 	t.Helper()
 	for i := range s.Networks {
 		if s.Networks[i].Inode == inode {
@@ -101,16 +101,16 @@ func network(t *testing.T, s *socket.Sample, inode uint64) *socket.Network {
 	return nil
 }
 
-// pool is what a question is about: a kind of pool, and for Connect where to.
-type pool struct {
+// poolQuery is what a question is about: a kind of pool, and for Connect where to.
+type poolQuery struct {
 	kind     socket.Kind
 	protocol socket.Protocol
 	src, dst netip.AddrPort
 }
 
-// headroom is what n's pools say of p. A destination without sockets has the
+// reportedHeadroom is what n's pools say of p. A destination without sockets has the
 // pool that belongs to no destination.
-func headroom(n *socket.Network, p pool) int {
+func reportedHeadroom(n *socket.Network, p poolQuery) int {
 	room := -1
 	for q := range n.Pools() {
 		if q.Kind != p.kind || q.Protocol != p.protocol {
@@ -130,35 +130,35 @@ func headroom(n *socket.Network, p pool) int {
 }
 
 var (
-	home      = ap("127.0.0.1:0")
-	server    = ap("127.0.0.1:80")
-	elsewhere = ap("127.0.0.2:80")
-	wildcard  = ap("0.0.0.0:0")
+	loopback  = addrPort("127.0.0.1:0")
+	server    = addrPort("127.0.0.1:80")
+	elsewhere = addrPort("127.0.0.2:80")
+	wildcard  = addrPort("0.0.0.0:0")
 )
 
-func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
-func connectTo(dst netip.AddrPort) pool {
-	src := home
+func connectTo(dst netip.AddrPort) poolQuery {
+	src := loopback
 	if dst.Addr().Is6() && !dst.Addr().Is4In6() {
-		src = ap("[::1]:0")
+		src = addrPort("[::1]:0")
 	}
-	return pool{kind: socket.Connect, src: src, dst: dst}
+	return poolQuery{kind: socket.Connect, src: src, dst: dst}
 }
 
-func connectFrom(src, dst netip.AddrPort) pool {
-	return pool{kind: socket.Connect, src: src, dst: dst}
+func connectFrom(src, dst netip.AddrPort) poolQuery {
+	return poolQuery{kind: socket.Connect, src: src, dst: dst}
 }
 
 // "Any address" is that of both families: ports that only IPv6 sockets hold are
 // still free for 0.0.0.0.
 var (
-	bindAny = pool{kind: socket.Bind, src: ap("[::]:0")}
-	bindUDP = pool{kind: socket.Bind, protocol: socket.UDP, src: ap("[::]:0")}
+	bindAny = poolQuery{kind: socket.Bind, src: addrPort("[::]:0")}
+	bindUDP = poolQuery{kind: socket.Bind, protocol: socket.UDP, src: addrPort("[::]:0")}
 )
 
-// truth is what the kernel then gives.
-func (s *scene) truth(p pool) int {
+// measureHeadroom is what the kernel then gives.
+func (s *scenario) measureHeadroom(p poolQuery) int {
 	s.t.Helper()
 	var n int
 	var err error
@@ -176,41 +176,41 @@ func (s *scene) truth(p pool) int {
 	return n
 }
 
-// expect asks every reader, then the kernel, for the ports that are left.
-func (s *scene) expect(p pool, want int) {
+// expectHeadroom asks every reader, then the kernel, for the ports that are left.
+func (s *scenario) expectHeadroom(p poolQuery, want int) {
 	s.t.Helper()
-	if got := s.agree(p); got != want {
+	if got := s.checkHeadroom(p); got != want {
 		s.t.Errorf("the kernel gives %d ports for %v, want %d", got, p, want)
 	}
 }
 
-// agree asks every reader for the ports that are left, and holds the answers
+// checkHeadroom asks every reader for the ports that are left, and holds the answers
 // against what the kernel then gives.
-func (s *scene) agree(p pool) int {
+func (s *scenario) checkHeadroom(p poolQuery) int {
 	s.t.Helper()
 	said := map[string]int{}
 	for name, r := range s.readers {
-		sample := s.sample(r)
-		said[name] = headroom(network(s.t, &sample, s.Inode()), p)
+		sample := s.takeSample(r)
+		said[name] = reportedHeadroom(findNetwork(s.t, &sample, s.Inode()), p)
 	}
-	truth := s.truth(p)
+	truth := s.measureHeadroom(p)
 	for name, got := range said {
-		if s.readers[name].exact && got != truth || got < truth {
+		if s.readers[name].isExact && got != truth || got < truth {
 			s.t.Errorf("%s reports %d ports left for %v, the kernel gives %d", name, got, p, truth)
 		}
 	}
 	return truth
 }
 
-// ifAll asks every reader for the ports that would be left if tcp_tw_reuse were 1,
+// expectHeadroomIfAllReused asks every reader for the ports that would be left if tcp_tw_reuse were 1,
 // and the kernel after setting it.
-func (s *scene) ifAll(p pool, want int) {
+func (s *scenario) expectHeadroomIfAllReused(p poolQuery, want int) {
 	s.t.Helper()
 	said := map[string]int{}
 	for name, r := range s.readers {
-		sample := s.sample(r)
-		n := network(s.t, &sample, s.Inode())
-		said[name] = headroom(n, p)
+		sample := s.takeSample(r)
+		n := findNetwork(s.t, &sample, s.Inode())
+		said[name] = reportedHeadroom(n, p)
 		for _, d := range n.Destinations {
 			if d.Address == p.dst.Addr() && d.Port == p.dst.Port() {
 				said[name] += int(d.ReusableIfAll - d.Reusable)
@@ -218,29 +218,29 @@ func (s *scene) ifAll(p pool, want int) {
 		}
 	}
 	s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-	truth := s.truth(p)
+	truth := s.measureHeadroom(p)
 	if truth != want {
 		s.t.Errorf("with tcp_tw_reuse 1 the kernel gives %d ports for %v, want %d", truth, p, want)
 	}
 	for name, got := range said {
-		if s.readers[name].exact && got != truth || got < truth {
+		if s.readers[name].isExact && got != truth || got < truth {
 			s.t.Errorf("%s says that with tcp_tw_reuse 1 %d ports were left for %v, the kernel gives %d", name, got, p, truth)
 		}
 	}
 }
 
-// states asks the exact readers for the sockets of the namespace.
-func (s *scene) states(want tcpstate.Counts) {
+// expectStates asks the exact readers for the sockets of the namespace.
+func (s *scenario) expectStates(want tcpstate.Counts) {
 	s.t.Helper()
 	for name, r := range s.readers {
-		sample := s.sample(r)
-		if got := network(s.t, &sample, s.Inode()).States; r.exact && got != want {
+		sample := s.takeSample(r)
+		if got := findNetwork(s.t, &sample, s.Inode()).States; r.isExact && got != want {
 			s.t.Errorf("%s counts %v, want %v", name, got, want)
 		}
 	}
 }
 
-func (s *scene) connect(count int, src, dst netip.AddrPort, opts ...testnet.Option) {
+func (s *scenario) openConnections(count int, src, dst netip.AddrPort, opts ...testnet.Option) {
 	s.t.Helper()
 	for i := range count {
 		if _, err := s.Connect(src, dst, append(opts, testnet.Repair)...); err != nil {
@@ -249,9 +249,9 @@ func (s *scene) connect(count int, src, dst netip.AddrPort, opts ...testnet.Opti
 	}
 }
 
-// bindConnect binds to port 0 first. It stops at the first failure and says how
+// openBoundConnections binds to port 0 first. It stops at the first failure and says how
 // many connections were made.
-func (s *scene) bindConnect(count int, src, dst netip.AddrPort) int {
+func (s *scenario) openBoundConnections(count int, src, dst netip.AddrPort) int {
 	s.t.Helper()
 	for i := range count {
 		_, err := s.BindConnect(src, dst, testnet.Repair)
@@ -265,7 +265,7 @@ func (s *scene) bindConnect(count int, src, dst netip.AddrPort) int {
 	return count
 }
 
-func (s *scene) bind(count int, addr netip.AddrPort, opts ...testnet.Option) {
+func (s *scenario) openBound(count int, addr netip.AddrPort, opts ...testnet.Option) {
 	s.t.Helper()
 	for i := range count {
 		if _, err := s.Bind(addr, opts...); err != nil {
@@ -274,18 +274,18 @@ func (s *scene) bind(count int, addr netip.AddrPort, opts ...testnet.Option) {
 	}
 }
 
-// pairs makes real connections, all before the first ends: a new client may take
+// makePairs makes real connections, all before the first ends: a new client may take
 // over the TIME_WAIT of another.
-func (s *scene) pairs(count int, l *testnet.Socket, src, dst netip.AddrPort, end func(testnet.Pair) error) {
+func (s *scenario) makePairs(count int, l *testnet.Socket, src, dst netip.AddrPort, end func(testnet.Pair) error) {
 	s.t.Helper()
 	var made []testnet.Pair
 	for range count {
 		made = append(made, s.Dial(l, src, dst))
 	}
-	s.end(made, end)
+	s.endPairs(made, end)
 }
 
-func (s *scene) end(made []testnet.Pair, end func(testnet.Pair) error) {
+func (s *scenario) endPairs(made []testnet.Pair, end func(testnet.Pair) error) {
 	s.t.Helper()
 	for _, p := range made {
 		if err := end(p); err != nil {
@@ -294,9 +294,9 @@ func (s *scene) end(made []testnet.Pair, end func(testnet.Pair) error) {
 	}
 }
 
-// age waits until the TIME_WAIT sockets that stand are past the reuse delay,
+// waitUntilReusable waits until the TIME_WAIT sockets that stand are past the reuse delay,
 // which for kernels before 6.14 is a second of the coarse clock.
-func (s *scene) age() {
+func (s *scenario) waitUntilReusable() {
 	s.t.Helper()
 	time.Sleep(2100 * time.Millisecond) // the condition is time itself
 }

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// BenchmarkSocket is one socket of a dump, decoded and counted: 28,000 ports
-// to 4 destinations.
+// BenchmarkSocket decodes and counts one socket of a dump, with 28,000 ports to 4
+// destinations.
 func BenchmarkSocket(b *testing.B) {
 	row := make([]byte, socketSize)
 	row[0], row[1] = familyIPv4, 6
 	copy(row[8:], []byte{10, 0, 0, 1})
 	copy(row[24:], []byte{10, 0, 0, 9})
-	settings := hundred
+	settings := settingsWith100Ports
 	settings.Range.First, settings.Range.Last = 32768, 60999
-	var y tally
-	y.reset(settings, time.Second, nil)
+	var usage portUsage
+	usage.resetFor(settings, time.Second, nil)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		binary.BigEndian.PutUint16(row[4:], 32768+uint16(i%28000))
@@ -25,7 +25,7 @@ func BenchmarkSocket(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := y.tcp(s); err != nil {
+		if err := usage.addTCP(s); err != nil {
 			b.Fatal(err)
 		}
 	}

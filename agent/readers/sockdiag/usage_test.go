@@ -17,15 +17,15 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// row reads "state local remote [expires=N] [device=N]".
-func row(t testing.TB, text string) sock {
+// parseSocket parses "state local remote [expires=N] [device=N]".
+func parseSocket(t testing.TB, text string) diagSocket {
 	t.Helper()
 	f := strings.Fields(text)
 	states := map[string]tcpstate.State{
 		"estab": tcpstate.Established, "syn-sent": tcpstate.SynSent, "syn-recv": tcpstate.SynRecv, "fin-wait-2": tcpstate.FinWait2,
 		"time-wait": tcpstate.TimeWait, "close-wait": tcpstate.CloseWait, "listen": tcpstate.Listen, "bound": tcpstate.Bound,
 	}
-	s := sock{state: states[f[0]], local: netip.MustParseAddrPort(f[1]), remote: netip.MustParseAddrPort(f[2])}
+	s := diagSocket{state: states[f[0]], local: netip.MustParseAddrPort(f[1]), remote: netip.MustParseAddrPort(f[2])}
 	for _, option := range f[3:] {
 		name, value, _ := strings.Cut(option, "=")
 		n, err := strconv.ParseUint(value, 10, 32)
@@ -41,10 +41,10 @@ func row(t testing.TB, text string) sock {
 	return s
 }
 
-var hundred = socket.Settings{Range: ports.Range{First: 40000, Last: 40099}, Reuse: socket.ReuseLoopback,
+var settingsWith100Ports = socket.Settings{Range: ports.Range{First: 40000, Last: 40099}, Reuse: socket.ReuseLoopback,
 	ReuseDelay: time.Second, Timestamps: true}
 
-func TestTally(t *testing.T) {
+func TestPortUsage(t *testing.T) {
 	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.9")
 	for name, test := range map[string]struct {
 		tcp, udp []string
@@ -57,7 +57,7 @@ func TestTally(t *testing.T) {
 			want: socket.Network{Held: 3, States: tcpstate.Counts{1: 1, 2: 1, 8: 1}, Destinations: []socket.Destination{
 				{Source: a, Address: b, Port: 80, States: tcpstate.Counts{1: 1, 2: 1, 8: 1}}}},
 		},
-		"source, address and port part pools; a port may be in several": {
+		"each source, address and port has its own pool, and a port may be in several": {
 			tcp: []string{"estab 10.0.0.1:40000 10.0.0.9:80", "estab 10.0.0.1:40000 10.0.0.9:81",
 				"estab 10.0.0.9:40000 10.0.0.9:80"},
 			want: socket.Network{Held: 1, States: tcpstate.Counts{1: 3}, Destinations: []socket.Destination{
@@ -65,7 +65,7 @@ func TestTally(t *testing.T) {
 				{Source: a, Address: b, Port: 81, States: tcpstate.Counts{1: 1}},
 				{Source: b, Address: b, Port: 80, States: tcpstate.Counts{1: 1}}}},
 		},
-		"IPv4-mapped addresses draw from the IPv4 pool": {
+		"IPv4-mapped addresses share the IPv4 pool": {
 			tcp: []string{"estab 10.0.0.1:40000 10.0.0.9:80", "estab [::ffff:10.0.0.1]:40001 [::ffff:10.0.0.9]:80"},
 			want: socket.Network{Held: 2, States: tcpstate.Counts{1: 2}, Destinations: []socket.Destination{
 				{Source: a, Address: b, Port: 80, States: tcpstate.Counts{1: 2}}}},
@@ -76,22 +76,22 @@ func TestTally(t *testing.T) {
 				{Source: a, Address: b, Port: 80, States: tcpstate.Counts{1: 1}},
 				{Source: a, Address: b, Port: 80, States: tcpstate.Counts{1: 1}}}},
 		},
-		"ports outside of the range and reserved ones only count as states": {
+		"ports outside of the range and reserved ones count only by state": {
 			tcp:      []string{"estab 10.0.0.1:39999 10.0.0.9:80", "estab 10.0.0.1:40100 10.0.0.9:80", "estab 10.0.0.1:40050 10.0.0.9:80"},
 			udp:      []string{"bound 10.0.0.1:40050 0.0.0.0:0", "bound 10.0.0.1:53 0.0.0.0:0"},
 			reserved: "40050",
 			want:     socket.Network{States: tcpstate.Counts{1: 3}, UDPSockets: 2},
 		},
-		"a listener's port is skipped, and its children are nobody's pool": {
+		"a listener's port is skipped, and its clients belong to no pool": {
 			tcp: []string{"listen 0.0.0.0:40000 0.0.0.0:0", "estab 10.0.0.1:40000 10.0.0.9:5000",
 				"time-wait 10.0.0.1:40000 10.0.0.9:5001", "syn-recv 10.0.0.1:40000 10.0.0.9:5002"},
 			want: socket.Network{Held: 1, Skipped: 1, SkippedListening: 1, States: tcpstate.Counts{1: 1, 3: 1, 6: 1, 10: 1}, ListenPorts: []uint16{40000}},
 		},
-		"a listener's port is skipped by whatever else has it": {
+		"a listener's port is skipped whichever other socket has it": {
 			tcp:  []string{"listen 127.0.0.1:40000 0.0.0.0:0", "syn-sent 10.0.0.1:40000 10.0.0.9:80", "estab [::1]:40000 [::1]:80"},
 			want: socket.Network{Held: 1, Skipped: 1, SkippedListening: 1, States: tcpstate.Counts{1: 1, 2: 1, 10: 1}, ListenPorts: []uint16{40000}},
 		},
-		"of listening ports the lowest of the range are named": {
+		"the lowest listening ports of the range are reported": {
 			tcp: []string{"listen 127.0.0.1:80 0.0.0.0:0", "listen 127.0.0.1:40009 0.0.0.0:0", "listen 127.0.0.1:40008 0.0.0.0:0",
 				"listen 127.0.0.1:40007 0.0.0.0:0", "listen 127.0.0.1:40006 0.0.0.0:0", "listen 127.0.0.1:40005 0.0.0.0:0",
 				"listen 127.0.0.1:40004 0.0.0.0:0", "listen 127.0.0.1:40003 0.0.0.0:0", "listen 127.0.0.1:40002 0.0.0.0:0",
@@ -110,23 +110,23 @@ func TestTally(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var y tally
+			var usage portUsage
 			reserved, err := parsePorts([]byte(test.reserved))
 			if err != nil {
 				t.Fatal(err)
 			}
-			y.reset(hundred, time.Second, reserved)
+			usage.resetFor(settingsWith100Ports, time.Second, reserved)
 			for _, text := range test.tcp {
-				if err := y.tcp(row(t, text)); err != nil {
+				if err := usage.addTCP(parseSocket(t, text)); err != nil {
 					t.Fatal(err)
 				}
 			}
 			for _, text := range test.udp {
-				y.udp(row(t, text))
+				usage.addUDP(parseSocket(t, text))
 			}
 			var got socket.Network
-			y.finish(&got)
-			test.want.Settings = hundred
+			usage.writeTo(&got)
+			test.want.Settings = settingsWith100Ports
 			if diff := cmp.Diff(test.want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 				cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
@@ -137,7 +137,7 @@ func TestTally(t *testing.T) {
 
 func TestReusable(t *testing.T) {
 	with := func(change func(*socket.Settings)) socket.Settings {
-		s := hundred
+		s := settingsWith100Ports
 		s.Reuse = socket.ReuseAll
 		change(&s)
 		return s
@@ -160,7 +160,7 @@ func TestReusable(t *testing.T) {
 			with(func(s *socket.Settings) { s.Reuse = socket.ReuseOff }), time.Second, false},
 		"without timestamps": {"time-wait 10.0.0.1:40000 10.0.0.9:80 expires=1",
 			with(func(s *socket.Settings) { s.Timestamps = false }), time.Second, false},
-		"loopback only, and it isn't":               {"time-wait 10.0.0.1:40000 10.0.0.9:80 expires=1", onlyLoopback, time.Second, false},
+		"loopback only, another address":            {"time-wait 10.0.0.1:40000 10.0.0.9:80 expires=1", onlyLoopback, time.Second, false},
 		"loopback only, to 127.0.0.0/8":             {"time-wait 10.0.0.1:40000 127.9.9.9:80 expires=1", onlyLoopback, time.Second, true},
 		"loopback only, from 127.0.0.0/8":           {"time-wait 127.0.0.1:40000 10.0.0.9:80 expires=1", onlyLoopback, time.Second, true},
 		"loopback only, IPv6":                       {"time-wait [::1]:40000 [::1]:80 expires=1", onlyLoopback, time.Second, true},
@@ -170,71 +170,71 @@ func TestReusable(t *testing.T) {
 		"loopback only, bound to another interface": {"time-wait 10.0.0.1:40000 10.0.0.1:80 expires=1 device=2", onlyLoopback, time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var y tally
-			y.reset(test.settings, test.delay, nil)
-			s := row(t, test.row)
-			if err := y.tcp(s); err != nil || (y.destinations[0].Reusable == 1) != test.want {
-				t.Errorf("%v, counted %d", err, y.destinations[0].Reusable)
+			var usage portUsage
+			usage.resetFor(test.settings, test.delay, nil)
+			s := parseSocket(t, test.row)
+			if err := usage.addTCP(s); err != nil || (usage.destinations[0].Reusable == 1) != test.want {
+				t.Errorf("%v, counted %d", err, usage.destinations[0].Reusable)
 			}
-			var all tally
+			var all portUsage
 			test.settings.Reuse = socket.ReuseAll
-			all.reset(test.settings, test.delay, nil)
-			if err := all.tcp(s); err != nil || y.destinations[0].ReusableIfAll != all.destinations[0].Reusable {
-				t.Errorf("%v, if all: %d, with tcp_tw_reuse 1: %d", err, y.destinations[0].ReusableIfAll, all.destinations[0].Reusable)
+			all.resetFor(test.settings, test.delay, nil)
+			if err := all.addTCP(s); err != nil || usage.destinations[0].ReusableIfAll != all.destinations[0].Reusable {
+				t.Errorf("%v, if all: %d, with tcp_tw_reuse 1: %d", err, usage.destinations[0].ReusableIfAll, all.destinations[0].Reusable)
 			}
 		})
 	}
 }
 
-func TestTallyIsBoundedAndSaysSo(t *testing.T) {
-	var y tally
-	y.reset(hundred, time.Second, nil)
-	s := row(t, "estab 10.0.0.1:40000 10.0.0.9:80")
+func TestPortUsageIsBoundedAndCountsTheRest(t *testing.T) {
+	var usage portUsage
+	usage.resetFor(settingsWith100Ports, time.Second, nil)
+	s := parseSocket(t, "estab 10.0.0.1:40000 10.0.0.9:80")
 	for i := range maxDestinations + 3 {
 		s.remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 80)
-		if err := y.tcp(s); err != nil {
+		if err := usage.addTCP(s); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(y.destinations) != maxDestinations || y.left != 3 {
-		t.Errorf("%d destinations, %d left, want %d and 3", len(y.destinations), y.left, maxDestinations)
+	if len(usage.destinations) != maxDestinations || usage.uncounted != 3 {
+		t.Errorf("%d destinations, %d uncounted, want %d and 3", len(usage.destinations), usage.uncounted, maxDestinations)
 	}
-	y.reset(hundred, time.Second, nil)
-	if y.left != 0 || len(y.destinations) != 0 || y.ports[40000] != 0 {
-		t.Error("reset left something")
+	usage.resetFor(settingsWith100Ports, time.Second, nil)
+	if usage.uncounted != 0 || len(usage.destinations) != 0 || usage.portFlags[40000] != 0 {
+		t.Error("resetFor left counts")
 	}
 }
 
-func TestTallyRefusesAnUnknownState(t *testing.T) {
-	var y tally
-	y.reset(hundred, time.Second, nil)
-	s := row(t, "estab 10.0.0.1:40000 10.0.0.9:80")
+func TestPortUsageRefusesAnUnknownState(t *testing.T) {
+	var usage portUsage
+	usage.resetFor(settingsWith100Ports, time.Second, nil)
+	s := parseSocket(t, "estab 10.0.0.1:40000 10.0.0.9:80")
 	s.state = 14
-	if err := y.tcp(s); !errors.Is(err, errState) {
+	if err := usage.addTCP(s); !errors.Is(err, errUnknownState) {
 		t.Error(err)
 	}
 }
 
-// FuzzTally feeds the tally rows of a few ports and addresses.
-func FuzzTally(f *testing.F) {
+// FuzzPortUsage counts sockets of a few ports and addresses.
+func FuzzPortUsage(f *testing.F) {
 	f.Add([]byte{1, 0, 1, 10, 0, 0, 6, 3, 2})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var y tally
+		var usage portUsage
 		reserved, _ := parsePorts([]byte("40003-40004"))
-		y.reset(hundred, time.Second, reserved)
+		usage.resetFor(settingsWith100Ports, time.Second, reserved)
 		for ; len(b) >= 3; b = b[3:] {
 			addr := netip.AddrFrom4([4]byte{127, 0, 0, b[2] & 3})
-			s := sock{state: tcpstate.State(b[0] % 14), local: netip.AddrPortFrom(addr, 39998+uint16(b[1]%16)),
+			s := diagSocket{state: tcpstate.State(b[0] % 14), local: netip.AddrPortFrom(addr, 39998+uint16(b[1]%16)),
 				remote: netip.AddrPortFrom(addr, uint16(b[2]>>4)), expires: uint32(b[2]) << 8}
-			if err := y.tcp(s); err != nil {
+			if err := usage.addTCP(s); err != nil {
 				t.Fatal(err)
 			}
 		}
 		var n socket.Network
-		y.finish(&n)
-		capacity := hundred.Range.Len() - reserved.In(hundred.Range)
+		usage.writeTo(&n)
+		capacity := settingsWith100Ports.Range.Len() - reserved.In(settingsWith100Ports.Range)
 		if n.SkippedListening > n.Skipped || n.Skipped > n.Held || n.Held > capacity {
-			t.Errorf("%d listening of %d skipped of %d held of %d", n.SkippedListening, n.Skipped, n.Held, capacity)
+			t.Errorf("%d listening of %d skipped of %d in use of %d", n.SkippedListening, n.Skipped, n.Held, capacity)
 		}
 		seen := map[string]bool{}
 		for _, d := range n.Destinations {
