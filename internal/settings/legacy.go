@@ -27,7 +27,7 @@ func Legacy(name string) string {
 // of the catalogue, then the legacy ones.
 func TcpipNames() (names []string) {
 	for _, s := range windows {
-		if name, ok := strings.CutPrefix(s.Key, Tcpip); ok {
+		if name, ok := strings.CutPrefix(s.Key, TcpipParameters); ok {
 			names = append(names, name)
 		}
 	}

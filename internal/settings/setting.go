@@ -107,7 +107,7 @@ func CheckKey(os OS, key string) error {
 	if _, ok := Lookup(os, key); ok {
 		return nil
 	}
-	if why := Legacy(strings.TrimPrefix(key, Tcpip)); os == Windows && why != "" {
+	if why := Legacy(strings.TrimPrefix(key, TcpipParameters)); os == Windows && why != "" {
 		return fmt.Errorf("%s: no effect: %s", Clip(key), why)
 	}
 	name := strings.ReplaceAll(strings.TrimPrefix(key, "/proc/sys/"), "/", ".")

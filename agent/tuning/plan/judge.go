@@ -92,7 +92,7 @@ func (b *builder) refuse(s *v1alpha1.Setting, is settings.Setting) string {
 
 // maxUserPort was the last port until Windows 2003. Go's programs need Windows 10, so here
 // it is what Vista made of it.
-const maxUserPort = settings.Tcpip + "MaxUserPort"
+const maxUserPort = settings.KeyMaxUserPort
 
 func tooManyPorts(value string) bool {
 	n, err := strconv.Atoi(value)

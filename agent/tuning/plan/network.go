@@ -11,8 +11,8 @@ import (
 
 // The keys of Linux that belong together.
 const (
-	rangeKey   = "net.ipv4.ip_local_port_range"
-	reserveKey = "net.ipv4.ip_local_reserved_ports"
+	rangeKey   = settings.KeyLocalPortRange
+	reserveKey = settings.KeyLocalReservedPorts
 )
 
 // pools are the keys that decide which ports connect() takes: the ranges, and the list
@@ -25,7 +25,7 @@ type pools struct {
 
 var (
 	linuxPools   = pools{[]string{rangeKey}, reserveKey}
-	windowsPools = pools{[]string{settings.DynamicTCP, settings.DynamicUDP}, settings.ExcludedPorts}
+	windowsPools = pools{[]string{settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP}, settings.KeyExcludedPorts}
 )
 
 func (f Facts) pools() pools {

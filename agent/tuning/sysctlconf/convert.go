@@ -158,7 +158,7 @@ func fieldValue(s settings.Setting, value string) any {
 		return strings.Split(settings.FormatPorts(list), ",")
 	case settings.Choice:
 		for _, o := range v {
-			if o.Value == value && s.Key == "net.ipv4.tcp_tw_reuse" {
+			if o.Value == value && s.Key == settings.KeyTCPTWReuse {
 				return o.Means // the field's own words: Off, All, Loopback
 			}
 		}

@@ -91,14 +91,14 @@ func (v values) windows(w *v1alpha1.WindowsSettings) {
 		}
 	}
 	v.list("excludedportrange", w.ExcludedPorts)
-	v.number(settings.Tcpip+"TcpTimedWaitDelay", w.TimedWaitDelaySeconds)
+	v.number(settings.KeyTCPTimedWaitDelay, w.TimedWaitDelaySeconds)
 	if on := w.StrictTimeWaitSeqCheck; on != nil {
-		v[settings.Tcpip+"StrictTimeWaitSeqCheck"] = map[bool]string{false: "0", true: "1"}[*on]
+		v[settings.KeyStrictTimeWaitSeqCheck] = map[bool]string{false: "0", true: "1"}[*on]
 	}
-	v.number(settings.Tcpip+"MaxUserPort", w.MaxUserPort)
-	v.long(settings.Tcpip+"KeepAliveTime", w.KeepAlive.TimeMilliseconds)
-	v.long(settings.Tcpip+"KeepAliveInterval", w.KeepAlive.IntervalMilliseconds)
-	v.number(settings.Tcpip+"TcpMaxDataRetransmissions", w.MaxDataRetransmissions)
+	v.number(settings.KeyMaxUserPort, w.MaxUserPort)
+	v.long(settings.KeyKeepAliveTime, w.KeepAlive.TimeMilliseconds)
+	v.long(settings.KeyKeepAliveInterval, w.KeepAlive.IntervalMilliseconds)
+	v.number(settings.KeyTCPMaxDataRetransmissions, w.MaxDataRetransmissions)
 }
 
 // Settings are what t asks of a node of that operating system, in the catalogue's
