@@ -172,8 +172,11 @@ func ParsePorts(value string) ([]Ports, error) {
 }
 
 // FormatPorts is the list as the kernel writes it.
-func FormatPorts(list []Ports) string {
-	var items []string
+func FormatPorts(list []Ports) string { return strings.Join(formatEach(list), ",") }
+
+// formatEach returns each range of the list as the kernel writes it.
+func formatEach(list []Ports) []string {
+	items := []string{}
 	for _, p := range merge(slices.Clone(list)) {
 		item := strconv.Itoa(p.First)
 		if p.Last > p.First {
@@ -181,7 +184,7 @@ func FormatPorts(list []Ports) string {
 		}
 		items = append(items, item)
 	}
-	return strings.Join(items, ",")
+	return items
 }
 
 // merge sorts list and joins what touches.

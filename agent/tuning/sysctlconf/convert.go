@@ -1,7 +1,6 @@
 package sysctlconf
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -29,11 +28,9 @@ type Result struct {
 	Remarks []Remark
 }
 
-// The API's limits, which a sysctl doesn't have.
-const (
-	lowPorts      = 16384 // below it ephemeralPorts asks for allowLowPorts
-	reservedPorts = 64
-)
+// maxReservedPorts is the API's limit of linux.reservedPorts, which the sysctl doesn't
+// have.
+const maxReservedPorts = 64
 
 // Convert makes settings of lines, in the order in which they would be applied: the
 // last one of a key counts.
@@ -42,7 +39,6 @@ func Convert(lines []Line) (r Result, err error) {
 	for _, l := range lines {
 		last[l.Key] = l
 	}
-	spec := tree{}
 	for _, l := range lines {
 		s, err := l.setting()
 		if err != nil {
@@ -58,17 +54,15 @@ func Convert(lines []Line) (r Result, err error) {
 			r.drop(l, err.Error())
 			continue
 		}
+		if err := s.SetField(&r.Spec, value); err != nil {
+			return r, err
+		}
 		r.Kept++
-		spec.set(s, value)
-		if ports, ok := fieldValue(s, value).(v1alpha1.EphemeralPorts); ok && ports.AllowLowPorts {
-			r.Remarks = append(r.Remarks, Remark{l, fmt.Sprintf("kept %s with allowLowPorts: services listen below %d, and first: %d is safer", s.Key, lowPorts, lowPorts)})
+		if s.Key == settings.KeyLocalPortRange && r.Spec.Linux.EphemeralPorts.AllowLowPorts {
+			r.Remarks = append(r.Remarks, Remark{l, fmt.Sprintf("kept %s with allowLowPorts: services listen below %d, and first: %d is safer", s.Key, settings.SafeFirstPort, settings.SafeFirstPort)})
 		}
 	}
-	text, err := json.Marshal(spec)
-	if err != nil {
-		return r, err
-	}
-	return r, json.Unmarshal(text, &r.Spec)
+	return r, nil
 }
 
 func (r *Result) drop(l Line, why string) { r.Remarks = append(r.Remarks, Remark{l, "dropped " + why}) }
@@ -98,8 +92,8 @@ func (l Line) valueOf(s settings.Setting) (string, error) {
 		return "", err
 	}
 	if _, ok := s.Value.(settings.PortList); ok {
-		if list, _ := settings.ParsePorts(value); len(list) > reservedPorts {
-			return "", fmt.Errorf("%s: %d ranges, and linux.reservedPorts takes %d: make fewer, larger ones", s.Key, len(list), reservedPorts)
+		if list, _ := settings.ParsePorts(value); len(list) > maxReservedPorts {
+			return "", fmt.Errorf("%s: %d ranges, and linux.reservedPorts takes %d: make fewer, larger ones", s.Key, len(list), maxReservedPorts)
 		}
 	}
 	return value, nil
@@ -119,51 +113,6 @@ func decimal(value string) string {
 		return value
 	}
 	return strconv.FormatUint(n, 10)
-}
-
-// tree is a spec as JSON has it.
-type tree map[string]any
-
-// set puts a setting where the catalogue says that its field is.
-func (t tree) set(s settings.Setting, value string) {
-	if s.Field == "" {
-		t.in([]string{"linux", "sysctls"})[s.Key] = value
-		return
-	}
-	path := strings.Split(s.Field, ".")
-	end := len(path) - 1
-	t.in(path[:end])[path[end]] = fieldValue(s, value)
-}
-
-func (t tree) in(path []string) tree {
-	for _, step := range path {
-		next, ok := t[step].(tree)
-		if !ok {
-			next = tree{}
-			t[step] = next
-		}
-		t = next
-	}
-	return t
-}
-
-// fieldValue is a value, which was checked, in the type of its field.
-func fieldValue(s settings.Setting, value string) any {
-	switch v := s.Value.(type) {
-	case settings.Span:
-		first, last, _ := settings.ParseSpan(value)
-		return v1alpha1.EphemeralPorts{First: int32(first), Last: int32(last), AllowLowPorts: first < lowPorts}
-	case settings.PortList:
-		list, _ := settings.ParsePorts(value)
-		return strings.Split(settings.FormatPorts(list), ",")
-	case settings.Choice:
-		for _, o := range v {
-			if o.Value == value && s.Key == settings.KeyTCPTWReuse {
-				return o.Means // the field's own words: Off, All, Loopback
-			}
-		}
-	}
-	return json.Number(value)
 }
 
 // printable takes away what would steer a terminal.
