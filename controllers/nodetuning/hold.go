@@ -35,7 +35,7 @@ func (v *view) take(n *node) {
 		return
 	}
 	holds := holding(n.status)
-	for name, asked := range v.asks {
+	for name, asked := range v.result.Settings {
 		for _, s := range asked[n.OS] {
 			if value, ok := holds[s.ID]; ok && value == s.Value {
 				n.have[name] = append(n.have[name], s)
@@ -73,7 +73,7 @@ func (v *view) want(t *tuning, n *node) []v1alpha1.Setting {
 	}
 	var staying []v1alpha1.Setting
 	for _, s := range n.have[t.Name] {
-		if !has(wish, s.ID) && has(v.asks[t.Name][n.OS], s.ID) && v.coming(n, s.ID) {
+		if !has(wish, s.ID) && has(v.result.Settings[t.Name][n.OS], s.ID) && v.coming(n, s.ID) {
 			staying = append(staying, s)
 		}
 	}

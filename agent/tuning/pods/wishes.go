@@ -9,6 +9,7 @@ import (
 
 	"portreeve.io/portreeve/agent/kube/podspecs"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // wishes are the settings of the scope Pods, in order of precedence.
@@ -21,10 +22,10 @@ type wish struct {
 
 // compile reads the selectors. The error names the setting whose selector can't be
 // read.
-func compile(settings []v1alpha1.Setting) (wishes, error) {
-	list := make(wishes, 0, len(settings))
-	for i := range settings {
-		w := wish{Setting: &settings[i]}
+func compile(list []v1alpha1.Setting) (wishes, error) {
+	compiled := make(wishes, 0, len(list))
+	for i := range list {
+		w := wish{Setting: &list[i]}
 		for _, side := range []struct {
 			field string
 			from  *metav1.LabelSelector
@@ -39,9 +40,9 @@ func compile(settings []v1alpha1.Setting) (wishes, error) {
 			}
 			*side.to = selector
 		}
-		list = append(list, w)
+		compiled = append(compiled, w)
 	}
-	return list, nil
+	return compiled, nil
 }
 
 // labelName is on every namespace, with its name (KEP-2161).
@@ -61,28 +62,27 @@ type share struct {
 // of is p's share. namespace gives the labels of a namespace, where they are known.
 func (ws wishes) of(p podspecs.Pod, namespace func(string) (map[string]string, bool)) share {
 	s := share{refused: map[string]string{}}
-	rivals := map[string][]wish{} // by key
+	candidates := map[string][]*v1alpha1.Setting{} // by key
 	for _, w := range ws {
 		selects, known := w.selects(p, namespace)
 		if !known {
 			return share{unknown: true}
 		}
 		if selects {
-			rivals[w.Key] = append(rivals[w.Key], w)
+			candidates[w.Key] = append(candidates[w.Key], w.Setting)
 		}
 	}
 	for _, w := range ws {
-		of := rivals[w.Key]
-		if !slices.ContainsFunc(of, func(o wish) bool { return o.Setting == w.Setting }) {
+		if !slices.Contains(candidates[w.Key], w.Setting) {
 			continue
 		}
-		best, other := winner(of)
+		selected, rival := settings.SelectCandidate(candidates[w.Key])
 		switch {
 		case slices.Contains(p.Sysctls, w.Key):
 			s.refused[w.ID] = "the pod sets it itself (securityContext.sysctls), and that stays"
-		case other != nil && w.level(best):
-			s.refused[w.ID] = fmt.Sprintf("NodeTuning %s and NodeTuning %s want different values with the same priority: neither is held; change the priority, the value or the podSelector of one", best.From.Name, other.From.Name)
-		case best.Setting == w.Setting:
+		case rival != nil && settings.HasEqualPrecedence(w.Setting, selected):
+			s.refused[w.ID] = fmt.Sprintf("NodeTuning %s and NodeTuning %s want different values with the same priority: neither is held; change the priority, the value or the podSelector of one", selected.From.Name, rival.From.Name)
+		case selected == w.Setting:
 			s.settings = append(s.settings, *w.Setting)
 		}
 	}
@@ -109,25 +109,4 @@ func (w wish) selects(p podspecs.Pod, namespace func(string) (map[string]string,
 func onlyName(s labels.Selector) bool {
 	requirements, _ := s.Requirements()
 	return !slices.ContainsFunc(requirements, func(r labels.Requirement) bool { return r.Key() != labelName })
-}
-
-// winner is who is held of those that want the same key of a pod: the first that
-// enforces, or, where none does, the first. other contradicts it with the same
-// priority, nil where nobody does.
-func winner(rivals []wish) (best wish, other *wish) {
-	best = rivals[0]
-	if i := slices.IndexFunc(rivals, func(w wish) bool { return w.Mode != v1alpha1.ModeDryRun }); i >= 0 {
-		best = rivals[i]
-	}
-	for i := range rivals {
-		if w := &rivals[i]; w.level(best) && w.Value != best.Value && w.From.Name != best.From.Name {
-			return best, w
-		}
-	}
-	return best, nil
-}
-
-// level says whether w and o are on a level: neither goes before the other.
-func (w wish) level(o wish) bool {
-	return w.From.Priority == o.From.Priority && (w.Mode == v1alpha1.ModeDryRun) == (o.Mode == v1alpha1.ModeDryRun)
 }

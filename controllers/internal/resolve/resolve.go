@@ -29,6 +29,10 @@ type Result struct {
 	// it selects: the settings that it has there, those that another one wins left
 	// out. Nodes share them: they are not to be written to.
 	Wishes map[string]map[string][]v1alpha1.Setting
+	// Settings are by the name of the NodeTuning, then by operating system: all that it
+	// would have on a node without any other, also where it is being deleted or can't be
+	// read.
+	Settings map[string]map[settings.OS][]v1alpha1.Setting
 	// Thresholds are by node, where a NodeTuning sets any.
 	Thresholds map[string]v1alpha1.Thresholds
 	// Conflicts are by NodeTuning, sorted.
@@ -41,6 +45,7 @@ type Result struct {
 func Resolve(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
 	r := Result{
 		Wishes:     map[string]map[string][]v1alpha1.Setting{},
+		Settings:   map[string]map[settings.OS][]v1alpha1.Setting{},
 		Thresholds: map[string]v1alpha1.Thresholds{},
 		Conflicts:  map[string][]v1alpha1.TuningConflict{},
 		Problems:   map[string]string{},
@@ -99,6 +104,10 @@ func (r *Result) readable(tunings []v1alpha1.NodeTuning) []wisher {
 	var list []wisher
 	for i := range tunings {
 		t := &tunings[i]
+		r.Settings[t.Name] = map[settings.OS][]v1alpha1.Setting{
+			settings.Linux:   Settings(settings.Linux, t),
+			settings.Windows: Settings(settings.Windows, t),
+		}
 		if !t.DeletionTimestamp.IsZero() {
 			continue
 		}
@@ -112,14 +121,9 @@ func (r *Result) readable(tunings []v1alpha1.NodeTuning) []wisher {
 			continue
 		}
 		r.Wishes[t.Name] = map[string][]v1alpha1.Setting{}
-		list = append(list, wisher{t, selector, map[settings.OS][]v1alpha1.Setting{
-			settings.Linux:   Settings(settings.Linux, t),
-			settings.Windows: Settings(settings.Windows, t),
-		}})
+		list = append(list, wisher{t, selector, r.Settings[t.Name]})
 	}
-	slices.SortFunc(list, func(a, b wisher) int {
-		return cmp.Or(cmp.Compare(b.Spec.Priority, a.Spec.Priority), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(list, func(a, b wisher) int { return settings.CompareTunings(a.NodeTuning, b.NodeTuning) })
 	return list
 }
 
@@ -139,7 +143,7 @@ func podSelectors(p *v1alpha1.PodScope) error {
 // on a node of that operating system.
 func settle(os settings.OS, here []*wisher) *outcome {
 	o := &outcome{wishes: map[string][]v1alpha1.Setting{}, conflicts: conflicts{}}
-	claims := map[string][]claim{} // by setting ID
+	candidates := map[string][]*v1alpha1.Setting{} // by setting ID
 	for _, w := range here {
 		o.wishes[w.Name] = nil
 		if t := w.Spec.Thresholds; t != (v1alpha1.Thresholds{}) && o.thresholds == nil {
@@ -147,15 +151,17 @@ func settle(os settings.OS, here []*wisher) *outcome {
 		}
 		for i := range w.settings[os] {
 			s := &w.settings[os][i]
-			claims[s.ID] = append(claims[s.ID], claim{w, s})
+			candidates[s.ID] = append(candidates[s.ID], s)
 		}
 	}
 	winners := map[*v1alpha1.Setting]bool{}
-	for _, rivals := range claims {
-		if c := judge(rivals); c != nil {
-			winners[c.setting] = true
+	for _, list := range candidates {
+		selected, rival := settings.SelectCandidate(list)
+		if rival != nil {
+			selected = nil
 		}
-		o.conflicts.note(rivals)
+		winners[selected] = true
+		o.conflicts.note(list, selected)
 	}
 	for _, w := range here {
 		for i := range w.settings[os] {
@@ -167,39 +173,6 @@ func settle(os settings.OS, here []*wisher) *outcome {
 	return o
 }
 
-// claim is one NodeTuning's wish for one setting of one node.
-type claim struct {
-	by      *wisher
-	setting *v1alpha1.Setting
-}
-
-func (c claim) dry() bool { return c.setting.Mode == v1alpha1.ModeDryRun }
-
-// judge is the claim that is held: the first in precedence of those that enforce, or,
-// where none does, of those that don't. nil where one of the same priority wants
-// another value.
-func judge(rivals []claim) *claim {
-	best := 0
-	for i := range rivals {
-		if rivals[best].dry() && !rivals[i].dry() {
-			best = i
-			break
-		}
-	}
-	for _, c := range rivals {
-		if contradict(rivals[best], c) && c.by.Spec.Priority == rivals[best].by.Spec.Priority {
-			return nil
-		}
-	}
-	return &rivals[best]
-}
-
-// contradict says whether both can't be had. What one only tries out is in nobody's
-// way.
-func contradict(a, b claim) bool {
-	return a.by.Name != b.by.Name && a.dry() == b.dry() && a.setting.Value != b.setting.Value
-}
-
 // conflicts counts the nodes of each contradiction.
 type conflicts map[conflict]int32
 
@@ -208,18 +181,18 @@ type conflict struct{ of, key, with, winner string }
 // note counts every pair of rivals that contradict each other, once for each side. A
 // setting of pods has a twin on the host, which says it already; where the selectors
 // of pods differ, only the node knows whether they meet.
-func (f conflicts) note(rivals []claim) {
-	if rivals[0].setting.Scope == v1alpha1.ScopePods {
+func (f conflicts) note(candidates []*v1alpha1.Setting, selected *v1alpha1.Setting) {
+	if candidates[0].Scope == v1alpha1.ScopePods {
 		return
 	}
 	winner := ""
-	if c := judge(rivals); c != nil {
-		winner = c.by.Name
+	if selected != nil {
+		winner = selected.From.Name
 	}
-	for _, a := range rivals {
-		for _, b := range rivals {
-			if contradict(a, b) && (winner == "" || a.by.Name == winner || b.by.Name == winner) {
-				f[conflict{a.by.Name, a.setting.Key, b.by.Name, winner}]++
+	for _, a := range candidates {
+		for _, b := range candidates {
+			if settings.Conflicts(a, b) && (selected == nil || a.From.Name == winner || b.From.Name == winner) {
+				f[conflict{of: a.From.Name, key: a.Key, with: b.From.Name, winner: winner}]++
 			}
 		}
 	}
