@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -136,6 +137,10 @@ var refused = map[string]string{
 	"net.ipv4.tcp_frto_response":   "removed in Linux 3.10",
 	"net.ipv4.tcp_no_metrics_save": "nothing to do with ports; set it in the node's image",
 }
+
+// RefusedKeys returns the sysctls that people find in old advice, and why not to use
+// each.
+func RefusedKeys() map[string]string { return maps.Clone(refused) }
 
 // Clip makes text that somebody else chose short enough for a message: 80 characters.
 func Clip(s string) string {
