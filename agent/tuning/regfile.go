@@ -53,7 +53,7 @@ func netshCommands(e plan.Entry) (lines []string) {
 	if !ok || len(e.Wrote) == 0 {
 		return nil
 	}
-	originals, wrote := is.Split(e.Original), is.Split(e.Wrote[0])
+	originals, wrote := is.SplitParts(e.Original), is.SplitParts(e.Wrote[0])
 	for i, l := range listsOf(e.Key) {
 		protocol := strings.ToLower(l.protocol.String())
 		if e.Key != settings.KeyExcludedPorts {

@@ -116,7 +116,7 @@ func (w *Windows) ask(key string) plan.Reading {
 		}
 		values, foreign = append(values, r.Value), append(foreign, r.Foreign)
 	}
-	return plan.Reading{Value: is.Join(values), Foreign: is.Join(foreign)}
+	return plan.Reading{Value: is.JoinParts(values), Foreign: is.JoinParts(foreign)}
 }
 
 // askPart reads one part. What running programs exclude is not ours: netsh's own is

@@ -215,7 +215,7 @@ func (m *windowsModel) check(key, what string) {
 		if is != nil {
 			theirs = fmt.Sprint(is)
 		}
-		if s, _ := settings.Lookup(settings.Windows, key); what != theirs && (s.Check(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
+		if s, _ := settings.Lookup(settings.Windows, key); what != theirs && (s.CheckValue(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
 			m.t.Errorf("%s = %s is written, and it was %s", key, what, theirs)
 		}
 		return

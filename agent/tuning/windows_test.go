@@ -99,14 +99,14 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 			before := s.Read(settings.KeyExcludedPorts)
 			is, _ := settings.Lookup(settings.Windows, settings.KeyExcludedPorts)
 			var next []string
-			for _, part := range is.Split(before.Value) {
+			for _, part := range is.SplitParts(before.Value) {
 				next = append(next, join(part, "30000-32767"))
 			}
-			if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Was: before.Value, Value: is.Join(next)}); err != nil {
+			if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Was: before.Value, Value: is.JoinParts(next)}); err != nil {
 				t.Fatal(err)
 			}
 			after := s.Read(settings.KeyExcludedPorts)
-			if !is.Same(after.Value, is.Join(next)) {
+			if !is.IsSame(after.Value, is.JoinParts(next)) {
 				t.Errorf("%q", after.Value)
 			}
 			// One is added while ours are there, and must not go with them.

@@ -142,7 +142,7 @@ func newView(c cluster) *view {
 			nodes = append(nodes, n.Node)
 		}
 	}
-	v.result = resolve.Resolve(readable, nodes)
+	v.result = resolve.ResolveTunings(readable, nodes)
 	for _, t := range v.tunings {
 		t.problem = cmp.Or(t.problem, v.result.Problems[t.Name])
 		v.held = v.held || t.problem != ""
@@ -160,7 +160,7 @@ func (v *view) input(t *tuning, now time.Time) rollout.Input {
 	letGo := !t.DeletionTimestamp.IsZero() && rollout.Confirmed(&t.NodeTuning)
 	for _, n := range v.nodes {
 		have := n.have[t.Name]
-		_, selected := v.result.Wishes[t.Name][n.Name]
+		_, selected := v.result.Desired[t.Name][n.Name]
 		busy := !n.observed() && n.spec.Settings != nil
 		nobody := n.agent == v1alpha1.AgentNone && len(have) == 0 // who could hold anything
 		if nobody || !selected && len(have) == 0 && !busy {

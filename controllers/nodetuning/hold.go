@@ -64,7 +64,7 @@ func (v *view) want(t *tuning, n *node) []v1alpha1.Setting {
 	case t.problem != "":
 		return n.have[t.Name]
 	}
-	wish, selected := v.result.Wishes[t.Name][n.Name]
+	wish, selected := v.result.Desired[t.Name][n.Name]
 	if v.held {
 		wish = slices.DeleteFunc(slices.Clone(wish), func(s v1alpha1.Setting) bool { return v.unreadable(n, s.ID) })
 	}
@@ -101,7 +101,7 @@ func (v *view) coming(n *node, id string) bool {
 // winner is the NodeTuning whose setting it is to be on n.
 func (v *view) winner(n *node, id string) string {
 	for _, t := range v.tunings {
-		if has(v.result.Wishes[t.Name][n.Name], id) {
+		if has(v.result.Desired[t.Name][n.Name], id) {
 			return t.Name
 		}
 	}

@@ -36,15 +36,15 @@ func formatFile() string {
 		switch {
 		case s.OS != settings.Linux:
 		case s.Field != "":
-			remedies = append(remedies, refuse(s.Key, "use the field "+s.Field+" instead"))
+			remedies = append(remedies, refuseName(s.Key, "use the field "+s.Field+" instead"))
 		default:
-			supported = append(supported, quote(s.Key))
+			supported = append(supported, quoteCEL(s.Key))
 			ranges = append(ranges, checkRange(s))
 		}
 	}
 	reasons := settings.RefusedKeys()
 	for _, key := range slices.Sorted(maps.Keys(reasons)) {
-		remedies = append(remedies, refuse(key, reasons[key]))
+		remedies = append(remedies, refuseName(key, reasons[key]))
 	}
 	var b strings.Builder
 	b.WriteString(head)
@@ -62,26 +62,26 @@ func checkNames(supported []string) rule {
 	return rule{
 		expression:        "self.all(name, name in " + list + ")",
 		message:           "sysctls: unsupported name" + seeReference,
-		messageExpression: "'sysctls: unsupported: ' + self.filter(name, !(name in " + list + "))[0] + " + quote(seeReference),
+		messageExpression: "'sysctls: unsupported: ' + self.filter(name, !(name in " + list + "))[0] + " + quoteCEL(seeReference),
 	}
 }
 
-// refuse returns the rule that explains why a sysctl is unsupported.
-func refuse(key, reason string) rule {
-	return rule{expression: "!(" + quote(key) + " in self)", message: "sysctls: " + key + ": " + reason}
+// refuseName returns the rule that explains why a sysctl is unsupported.
+func refuseName(key, reason string) rule {
+	return rule{expression: "!(" + quoteCEL(key) + " in self)", message: "sysctls: " + key + ": " + reason}
 }
 
 // checkRange returns the rule that checks the value of s, which the kernel would read as
 // octal if it began with a zero.
 func checkRange(s settings.Setting) rule {
 	first, last := findRange(s)
-	value := "self[" + quote(s.Key) + "]"
+	value := "self[" + quoteCEL(s.Key) + "]"
 	subject, want := "sysctls: "+s.Key+": ", fmt.Sprintf("not a whole number from %d to %d", first, last)
 	return rule{
 		expression: fmt.Sprintf("!(%s in self) || %s.matches('^(0|[1-9][0-9]{0,8})$') && int(%s) >= %d && int(%s) <= %d",
-			quote(s.Key), value, value, first, value, last),
+			quoteCEL(s.Key), value, value, first, value, last),
 		message:           subject + want,
-		messageExpression: quote(subject+`"`) + " + " + value + " + " + quote(`": `+want),
+		messageExpression: quoteCEL(subject+`"`) + " + " + value + " + " + quoteCEL(`": `+want),
 	}
 }
 
@@ -114,5 +114,5 @@ func (r rule) formatMarker() string {
 	return text + "\n"
 }
 
-// quote returns text as a string of CEL.
-func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `\'`) + "'" }
+// quoteCEL returns text as a string of CEL.
+func quoteCEL(text string) string { return "'" + strings.ReplaceAll(text, "'", `\'`) + "'" }

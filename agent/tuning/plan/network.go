@@ -149,7 +149,7 @@ func (r *reservation) collisions(w want) (need ports, why string) {
 	if old, ok := r.Entries[r.list]; ok {
 		need = need.with(parseLists(r.is, old.Wrote[0]).any().within(added))
 	}
-	if r.Listeners != nil && !w.is.Same(now, w.Value) {
+	if r.Listeners != nil && !w.is.IsSame(now, w.Value) {
 		listeners, err := r.Listeners()
 		if err != nil {
 			return need, fmt.Sprintf("%s: what listens in the wider range can't be read, and so not be reserved: %v", w.Key, err)

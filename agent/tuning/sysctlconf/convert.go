@@ -10,13 +10,13 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Remark is one sentence about a line.
-type Remark struct {
+// Message is one sentence about a line.
+type Message struct {
 	Line
 	Text string
 }
 
-func (r Remark) String() string { return strings.Map(printable, r.Where()+": "+r.Text) }
+func (r Message) String() string { return strings.Map(printable, r.Position()+": "+r.Text) }
 
 // Result is what became of the lines.
 type Result struct {
@@ -24,34 +24,34 @@ type Result struct {
 	Spec v1alpha1.NodeTuningSpec
 	// Kept is how many lines are in it.
 	Kept int
-	// Remarks say why the others are not, and what else is to know, line by line.
-	Remarks []Remark
+	// Messages say why the others are not, and what else is to know, line by line.
+	Messages []Message
 }
 
 // maxReservedPorts is the API's limit of linux.reservedPorts, which the sysctl doesn't
 // have.
 const maxReservedPorts = 64
 
-// Convert makes settings of lines, in the order in which they would be applied: the
+// ConvertLines makes settings of lines, in the order in which they would be applied: the
 // last one of a key counts.
-func Convert(lines []Line) (r Result, err error) {
+func ConvertLines(lines []Line) (r Result, err error) {
 	last := map[string]Line{}
 	for _, l := range lines {
 		last[l.Key] = l
 	}
 	for _, l := range lines {
-		s, err := l.setting()
+		s, err := l.findSetting()
 		if err != nil {
-			r.drop(l, err.Error())
+			r.dropLine(l, err.Error())
 			continue
 		}
 		if again := last[l.Key]; again != l {
-			r.drop(l, l.Key+": set again in "+again.Where())
+			r.dropLine(l, l.Key+": set again in "+again.Position())
 			continue
 		}
-		value, err := l.valueOf(s)
+		value, err := l.parseValue(s)
 		if err != nil {
-			r.drop(l, err.Error())
+			r.dropLine(l, err.Error())
 			continue
 		}
 		if err := s.SetField(&r.Spec, value); err != nil {
@@ -59,16 +59,18 @@ func Convert(lines []Line) (r Result, err error) {
 		}
 		r.Kept++
 		if s.Key == settings.KeyLocalPortRange && r.Spec.Linux.EphemeralPorts.AllowLowPorts {
-			r.Remarks = append(r.Remarks, Remark{l, fmt.Sprintf("kept %s with allowLowPorts: services listen below %d, and first: %d is safer", s.Key, settings.SafeFirstPort, settings.SafeFirstPort)})
+			r.Messages = append(r.Messages, Message{l, fmt.Sprintf("kept %s with allowLowPorts: services listen below %d, and first: %d is safer", s.Key, settings.SafeFirstPort, settings.SafeFirstPort)})
 		}
 	}
 	return r, nil
 }
 
-func (r *Result) drop(l Line, why string) { r.Remarks = append(r.Remarks, Remark{l, "dropped " + why}) }
+func (r *Result) dropLine(l Line, why string) {
+	r.Messages = append(r.Messages, Message{l, "dropped " + why})
+}
 
-// setting is what the line sets, or why Portreeve can't.
-func (l Line) setting() (settings.Setting, error) {
+// findSetting is what the line sets, or why Portreeve can't.
+func (l Line) findSetting() (settings.Setting, error) {
 	switch {
 	case l.Key == "":
 		return settings.Setting{}, errors.New("a line without a key")
@@ -79,16 +81,16 @@ func (l Line) setting() (settings.Setting, error) {
 	return s, settings.CheckKey(settings.Linux, l.Key)
 }
 
-// valueOf is the line's value of s, or why it can't be held.
-func (l Line) valueOf(s settings.Setting) (string, error) {
+// parseValue is the line's value of s, or why it can't be held.
+func (l Line) parseValue(s settings.Setting) (string, error) {
 	if l.Value == "" {
 		return "", fmt.Errorf("%s: no value", l.Key)
 	}
 	value := l.Value
 	if _, whole := s.Value.(settings.Integer); whole {
-		value = decimal(value)
+		value = formatDecimal(value)
 	}
-	if err := s.Check(value); err != nil {
+	if err := s.CheckValue(value); err != nil {
 		return "", err
 	}
 	if _, ok := s.Value.(settings.PortList); ok {
@@ -99,9 +101,9 @@ func (l Line) valueOf(s settings.Setting) (string, error) {
 	return value, nil
 }
 
-// decimal spells a number as the kernel prints it, which also reads octal and
+// formatDecimal spells a number as the kernel prints it, which also reads octal and
 // hexadecimal ones (lib/kstrtox.c, simple_strtoul). Other text stays.
-func decimal(value string) string {
+func formatDecimal(value string) string {
 	digits, base := value, 10
 	if rest, ok := strings.CutPrefix(strings.ToLower(value), "0x"); ok {
 		digits, base = rest, 16

@@ -25,10 +25,10 @@ type Node struct {
 
 // Result is what all NodeTunings ask for.
 type Result struct {
-	// Wishes are by the name of the NodeTuning, then of the node, for each node that
+	// Desired are by the name of the NodeTuning, then of the node, for each node that
 	// it selects: the settings that it has there, those that another one wins left
 	// out. Nodes share them: they are not to be written to.
-	Wishes map[string]map[string][]v1alpha1.Setting
+	Desired map[string]map[string][]v1alpha1.Setting
 	// Settings are by the name of the NodeTuning, then by operating system: all that it
 	// would have on a node without any other, also where it is being deleted or can't be
 	// read.
@@ -41,72 +41,72 @@ type Result struct {
 	Problems map[string]string
 }
 
-// Resolve resolves tunings for nodes. One that is being deleted asks for nothing.
-func Resolve(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
+// ResolveTunings resolves tunings for nodes. One that is being deleted asks for nothing.
+func ResolveTunings(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
 	r := Result{
-		Wishes:     map[string]map[string][]v1alpha1.Setting{},
+		Desired:    map[string]map[string][]v1alpha1.Setting{},
 		Settings:   map[string]map[settings.OS][]v1alpha1.Setting{},
 		Thresholds: map[string]v1alpha1.Thresholds{},
 		Conflicts:  map[string][]v1alpha1.TuningConflict{},
 		Problems:   map[string]string{},
 	}
-	asking := r.readable(tunings)
-	found := conflicts{}
-	outcomes := map[string]*outcome{} // few, of however many nodes
+	asking := r.parseTunings(tunings)
+	found := conflictCounts{}
+	outcomes := map[string]*classResult{} // few, of however many nodes
 	for _, n := range nodes {
-		var here []*wisher
+		var here []*activeTuning
 		class := []string{string(n.OS)}
 		for i := range asking {
-			if asking[i].selects(n) {
+			if asking[i].selectsNode(n) {
 				here = append(here, &asking[i])
 				class = append(class, asking[i].Name)
 			}
 		}
 		key := strings.Join(class, ",")
 		if outcomes[key] == nil {
-			outcomes[key] = settle(n.OS, here)
+			outcomes[key] = resolveClass(n.OS, here)
 		}
-		r.add(n.Name, outcomes[key])
-		found.add(outcomes[key].conflicts)
+		r.addNode(n.Name, outcomes[key])
+		found.addCounts(outcomes[key].conflicts)
 	}
-	r.Conflicts = found.list()
+	r.Conflicts = found.listByTuning()
 	return r
 }
 
-// outcome is what nodes get that the same NodeTunings select.
-type outcome struct {
-	wishes     map[string][]v1alpha1.Setting
+// classResult is what nodes get that the same NodeTunings select.
+type classResult struct {
+	desired    map[string][]v1alpha1.Setting
 	thresholds *v1alpha1.Thresholds
-	conflicts  conflicts
+	conflicts  conflictCounts
 }
 
-func (r *Result) add(node string, o *outcome) {
-	for name, wish := range o.wishes {
-		r.Wishes[name][node] = wish
+func (r *Result) addNode(node string, o *classResult) {
+	for name, wish := range o.desired {
+		r.Desired[name][node] = wish
 	}
 	if o.thresholds != nil {
 		r.Thresholds[node] = *o.thresholds
 	}
 }
 
-// wisher is a NodeTuning that can be read.
-type wisher struct {
+// activeTuning is a NodeTuning that can be read.
+type activeTuning struct {
 	*v1alpha1.NodeTuning
 	selector labels.Selector
 	settings map[settings.OS][]v1alpha1.Setting
 }
 
-func (w *wisher) selects(n Node) bool { return w.selector.Matches(labels.Set(n.Labels)) }
+func (w *activeTuning) selectsNode(n Node) bool { return w.selector.Matches(labels.Set(n.Labels)) }
 
-// readable are the NodeTunings that ask for something, the first in precedence first:
+// parseTunings are the NodeTunings that ask for something, the first in precedence first:
 // by priority, then by name, so that the order is always the same.
-func (r *Result) readable(tunings []v1alpha1.NodeTuning) []wisher {
-	var list []wisher
+func (r *Result) parseTunings(tunings []v1alpha1.NodeTuning) []activeTuning {
+	var list []activeTuning
 	for i := range tunings {
 		t := &tunings[i]
 		r.Settings[t.Name] = map[settings.OS][]v1alpha1.Setting{
-			settings.Linux:   Settings(settings.Linux, t),
-			settings.Windows: Settings(settings.Windows, t),
+			settings.Linux:   ListSettings(settings.Linux, t),
+			settings.Windows: ListSettings(settings.Windows, t),
 		}
 		if !t.DeletionTimestamp.IsZero() {
 			continue
@@ -114,20 +114,20 @@ func (r *Result) readable(tunings []v1alpha1.NodeTuning) []wisher {
 		// Absent selects nothing, {} everything: LabelSelectorAsSelector's own rule.
 		selector, err := metav1.LabelSelectorAsSelector(t.Spec.NodeSelector)
 		if err == nil {
-			err = podSelectors(t.Spec.Pods)
+			err = checkPodSelectors(t.Spec.Pods)
 		}
 		if err != nil {
 			r.Problems[t.Name] = fmt.Sprintf("a selector can't be read, and what stands is held: %v", err)
 			continue
 		}
-		r.Wishes[t.Name] = map[string][]v1alpha1.Setting{}
-		list = append(list, wisher{t, selector, r.Settings[t.Name]})
+		r.Desired[t.Name] = map[string][]v1alpha1.Setting{}
+		list = append(list, activeTuning{t, selector, r.Settings[t.Name]})
 	}
-	slices.SortFunc(list, func(a, b wisher) int { return settings.CompareTunings(a.NodeTuning, b.NodeTuning) })
+	slices.SortFunc(list, func(a, b activeTuning) int { return settings.CompareTunings(a.NodeTuning, b.NodeTuning) })
 	return list
 }
 
-func podSelectors(p *v1alpha1.PodScope) error {
+func checkPodSelectors(p *v1alpha1.PodScope) error {
 	if p == nil {
 		return nil
 	}
@@ -139,13 +139,13 @@ func podSelectors(p *v1alpha1.PodScope) error {
 	return nil
 }
 
-// settle gives each NodeTuning of here, which are in order of precedence, what it has
+// resolveClass gives each NodeTuning of here, which are in order of precedence, what it has
 // on a node of that operating system.
-func settle(os settings.OS, here []*wisher) *outcome {
-	o := &outcome{wishes: map[string][]v1alpha1.Setting{}, conflicts: conflicts{}}
+func resolveClass(os settings.OS, here []*activeTuning) *classResult {
+	o := &classResult{desired: map[string][]v1alpha1.Setting{}, conflicts: conflictCounts{}}
 	candidates := map[string][]*v1alpha1.Setting{} // by setting ID
 	for _, w := range here {
-		o.wishes[w.Name] = nil
+		o.desired[w.Name] = nil
 		if t := w.Spec.Thresholds; t != (v1alpha1.Thresholds{}) && o.thresholds == nil {
 			o.thresholds = &t
 		}
@@ -161,27 +161,27 @@ func settle(os settings.OS, here []*wisher) *outcome {
 			selected = nil
 		}
 		winners[selected] = true
-		o.conflicts.note(list, selected)
+		o.conflicts.countPairs(list, selected)
 	}
 	for _, w := range here {
 		for i := range w.settings[os] {
 			if s := &w.settings[os][i]; winners[s] {
-				o.wishes[w.Name] = append(o.wishes[w.Name], *s)
+				o.desired[w.Name] = append(o.desired[w.Name], *s)
 			}
 		}
 	}
 	return o
 }
 
-// conflicts counts the nodes of each contradiction.
-type conflicts map[conflict]int32
+// conflictCounts counts the nodes of each contradiction.
+type conflictCounts map[conflictKey]int32
 
-type conflict struct{ of, key, with, winner string }
+type conflictKey struct{ tuning, key, with, winner string }
 
-// note counts every pair of rivals that contradict each other, once for each side. A
+// countPairs counts every pair of rivals that contradict each other, once for each side. A
 // setting of pods has a twin on the host, which says it already; where the selectors
 // of pods differ, only the node knows whether they meet.
-func (f conflicts) note(candidates []*v1alpha1.Setting, selected *v1alpha1.Setting) {
+func (f conflictCounts) countPairs(candidates []*v1alpha1.Setting, selected *v1alpha1.Setting) {
 	if candidates[0].Scope == v1alpha1.ScopePods {
 		return
 	}
@@ -192,13 +192,13 @@ func (f conflicts) note(candidates []*v1alpha1.Setting, selected *v1alpha1.Setti
 	for _, a := range candidates {
 		for _, b := range candidates {
 			if settings.Conflicts(a, b) && (selected == nil || a.From.Name == winner || b.From.Name == winner) {
-				f[conflict{of: a.From.Name, key: a.Key, with: b.From.Name, winner: winner}]++
+				f[conflictKey{tuning: a.From.Name, key: a.Key, with: b.From.Name, winner: winner}]++
 			}
 		}
 	}
 }
 
-func (f conflicts) add(more conflicts) {
+func (f conflictCounts) addCounts(more conflictCounts) {
 	for k, n := range more {
 		f[k] += n
 	}
@@ -207,14 +207,14 @@ func (f conflicts) add(more conflicts) {
 // maxConflicts is how many a NodeTuning lists.
 const maxConflicts = 32
 
-func (f conflicts) list() map[string][]v1alpha1.TuningConflict {
-	keys := slices.SortedFunc(maps.Keys(f), func(a, b conflict) int {
-		return cmp.Or(cmp.Compare(a.of, b.of), cmp.Compare(a.key, b.key), cmp.Compare(a.with, b.with), cmp.Compare(a.winner, b.winner))
+func (f conflictCounts) listByTuning() map[string][]v1alpha1.TuningConflict {
+	keys := slices.SortedFunc(maps.Keys(f), func(a, b conflictKey) int {
+		return cmp.Or(cmp.Compare(a.tuning, b.tuning), cmp.Compare(a.key, b.key), cmp.Compare(a.with, b.with), cmp.Compare(a.winner, b.winner))
 	})
 	all := map[string][]v1alpha1.TuningConflict{}
 	for _, k := range keys {
-		if len(all[k.of]) < maxConflicts {
-			all[k.of] = append(all[k.of], v1alpha1.TuningConflict{Key: k.key, With: k.with, Winner: k.winner, Nodes: f[k]})
+		if len(all[k.tuning]) < maxConflicts {
+			all[k.tuning] = append(all[k.tuning], v1alpha1.TuningConflict{Key: k.key, With: k.with, Winner: k.winner, Nodes: f[k]})
 		}
 	}
 	return all

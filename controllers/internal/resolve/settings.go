@@ -14,10 +14,10 @@ import (
 // defaultCoolDown is spec.coolDownSeconds where it is absent.
 const defaultCoolDown = 600
 
-// Settings are what t asks of a node of that operating system, in the catalogue's
+// ListSettings are what t asks of a node of that operating system, in the catalogue's
 // order, the host's before the pods'. A key that the catalogue does not know is left
 // out: the API refuses it.
-func Settings(os settings.OS, t *v1alpha1.NodeTuning) []v1alpha1.Setting {
+func ListSettings(os settings.OS, t *v1alpha1.NodeTuning) []v1alpha1.Setting {
 	values := settings.ReadSpec(os, &t.Spec)
 	template := v1alpha1.Setting{
 		Mode:       t.Spec.Mode,
@@ -39,8 +39,8 @@ func Settings(os settings.OS, t *v1alpha1.NodeTuning) []v1alpha1.Setting {
 		one := template
 		one.ID, one.Key, one.Value, one.Scope = s.Key, s.Key, value, v1alpha1.ScopeHost
 		host = append(host, one)
-		if p := t.Spec.Pods; p != nil && s.InPods() {
-			one.ID, one.Scope = s.Key+"@"+digest(p), v1alpha1.ScopePods
+		if p := t.Spec.Pods; p != nil && s.AppliesToPods() {
+			one.ID, one.Scope = s.Key+"@"+hashSelectors(p), v1alpha1.ScopePods
 			one.NamespaceSelector, one.PodSelector = p.NamespaceSelector.DeepCopy(), p.PodSelector.DeepCopy()
 			pods = append(pods, one)
 		}
@@ -48,8 +48,8 @@ func Settings(os settings.OS, t *v1alpha1.NodeTuning) []v1alpha1.Setting {
 	return append(host, pods...)
 }
 
-// digest tells selectors apart: 8 hex digits that stay the same for the same ones.
-func digest(p *v1alpha1.PodScope) string {
+// hashSelectors tells selectors apart: 8 hex digits that stay the same for the same ones.
+func hashSelectors(p *v1alpha1.PodScope) string {
 	all := &metav1.LabelSelector{} // an absent selector selects what {} selects
 	both := [2]*metav1.LabelSelector{p.NamespaceSelector, p.PodSelector}
 	for i := range both {

@@ -95,7 +95,7 @@ func (s setting) note() string {
 func (s setting) same(a, b string) bool {
 	for _, os := range []settings.OS{settings.Linux, settings.Windows} {
 		if known, ok := settings.Lookup(os, s.Key); ok {
-			return known.Same(a, b)
+			return known.IsSame(a, b)
 		}
 	}
 	return a == b

@@ -12,20 +12,20 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// wishes are the settings of the scope Pods, in order of precedence.
-type wishes []wish
+// candidateList are the settings of the scope Pods, in order of precedence.
+type candidateList []candidate
 
-type wish struct {
+type candidate struct {
 	*v1alpha1.Setting
 	namespaces, pods labels.Selector
 }
 
-// compile reads the selectors. The error names the setting whose selector can't be
+// compileCandidates reads the selectors. The error names the setting whose selector can't be
 // read.
-func compile(list []v1alpha1.Setting) (wishes, error) {
-	compiled := make(wishes, 0, len(list))
+func compileCandidates(list []v1alpha1.Setting) (candidateList, error) {
+	compiled := make(candidateList, 0, len(list))
 	for i := range list {
-		w := wish{Setting: &list[i]}
+		w := candidate{Setting: &list[i]}
 		for _, side := range []struct {
 			field string
 			from  *metav1.LabelSelector
@@ -45,28 +45,28 @@ func compile(list []v1alpha1.Setting) (wishes, error) {
 	return compiled, nil
 }
 
-// labelName is on every namespace, with its name (KEP-2161).
-const labelName = "kubernetes.io/metadata.name"
+// namespaceNameLabel is on every namespace, with its name (KEP-2161).
+const namespaceNameLabel = "kubernetes.io/metadata.name"
 
-// share is what wishes come to in one pod.
-type share struct {
-	// settings are to be held, in order of precedence.
-	settings []v1alpha1.Setting
+// podSettings is what wishes come to in one pod.
+type podSettings struct {
+	// enforced are to be held, in order of precedence.
+	enforced []v1alpha1.Setting
 	// refused says why the pod does not get others that select it, by ID.
 	refused map[string]string
-	// unknown says that the labels of the pod's namespace are needed, and not known
+	// undecided says that the labels of the pod's namespace are needed, and not known
 	// yet.
-	unknown bool
+	undecided bool
 }
 
-// of is p's share. namespace gives the labels of a namespace, where they are known.
-func (ws wishes) of(p podspecs.Pod, namespace func(string) (map[string]string, bool)) share {
-	s := share{refused: map[string]string{}}
+// resolvePod is p's share. namespace gives the labels of a namespace, where they are known.
+func (ws candidateList) resolvePod(p podspecs.Pod, namespace func(string) (map[string]string, bool)) podSettings {
+	s := podSettings{refused: map[string]string{}}
 	candidates := map[string][]*v1alpha1.Setting{} // by key
 	for _, w := range ws {
-		selects, known := w.selects(p, namespace)
+		selects, known := w.selectsPod(p, namespace)
 		if !known {
-			return share{unknown: true}
+			return podSettings{undecided: true}
 		}
 		if selects {
 			candidates[w.Key] = append(candidates[w.Key], w.Setting)
@@ -83,19 +83,19 @@ func (ws wishes) of(p podspecs.Pod, namespace func(string) (map[string]string, b
 		case rival != nil && settings.HasEqualPrecedence(w.Setting, selected):
 			s.refused[w.ID] = fmt.Sprintf("NodeTuning %s and NodeTuning %s want different values with the same priority: neither is held; change the priority, the value or the podSelector of one", selected.From.Name, rival.From.Name)
 		case selected == w.Setting:
-			s.settings = append(s.settings, *w.Setting)
+			s.enforced = append(s.enforced, *w.Setting)
 		}
 	}
 	return s
 }
 
-// selects says whether w is for p, if that is known.
-func (w wish) selects(p podspecs.Pod, namespace func(string) (map[string]string, bool)) (selects, known bool) {
+// selectsPod says whether w is for p, if that is known.
+func (w candidate) selectsPod(p podspecs.Pod, namespace func(string) (map[string]string, bool)) (selects, known bool) {
 	if !w.pods.Matches(labels.Set(p.Labels)) {
 		return false, true
 	}
-	of := map[string]string{labelName: p.Namespace}
-	if !onlyName(w.namespaces) {
+	of := map[string]string{namespaceNameLabel: p.Namespace}
+	if !needsOnlyName(w.namespaces) {
 		all, ok := namespace(p.Namespace)
 		if !ok {
 			return false, false
@@ -105,8 +105,8 @@ func (w wish) selects(p podspecs.Pod, namespace func(string) (map[string]string,
 	return w.namespaces.Matches(labels.Set(of)), true
 }
 
-// onlyName says whether a namespace's name is all that s asks for.
-func onlyName(s labels.Selector) bool {
+// needsOnlyName says whether a namespace's name is all that s asks for.
+func needsOnlyName(s labels.Selector) bool {
 	requirements, _ := s.Requirements()
-	return !slices.ContainsFunc(requirements, func(r labels.Requirement) bool { return r.Key() != labelName })
+	return !slices.ContainsFunc(requirements, func(r labels.Requirement) bool { return r.Key() != namespaceNameLabel })
 }
