@@ -58,7 +58,7 @@ func (r *restless) run() error {
 	t := tuning.New(tuning.Options{
 		Disk: func() (journal.Disk, error) { return journal.OpenDir(r.State) }, Host: files, Boot: "boot-1", Allow: allow, Log: log,
 		Changed: func() { signal(changed) },
-		Pods: pods.New(pods.Options{Root: r.Root, Sysctls: files, Every: time.Nanosecond, Log: log,
+		Pods: pods.New(pods.Options{Root: r.Root, Sysctls: files, RecheckInterval: time.Nanosecond, Log: log,
 			Owners: func() ([]netns.Namespace, error) { return r.Spaces, nil },
 			Open:   func() (pods.Source, error) { return r, nil }}),
 	})

@@ -101,7 +101,7 @@ func (s settingProgress) formatNote() string {
 func (s settingProgress) isSameValue(a, b string) bool {
 	for _, os := range []settings.OS{settings.Linux, settings.Windows} {
 		if known, ok := settings.Lookup(os, s.Key); ok {
-			return known.Same(a, b)
+			return known.IsSame(a, b)
 		}
 	}
 	return a == b

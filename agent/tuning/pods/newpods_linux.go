@@ -13,31 +13,31 @@ const (
 	// A new namespace is nobody's for some 200 ms, until the first process of its pod
 	// is in it, and that pod's main() comes later still: it is looked at every pollGap
 	// for pollFor. One that is nobody's then is found by a tick.
-	pollGap = 10 * time.Millisecond
-	pollFor = 10 * time.Second
-	// rewatch is the time until a folder that could not be watched is tried again.
-	rewatch = 10 * time.Second
+	pollInterval = 10 * time.Millisecond
+	pollTimeout  = 10 * time.Second
+	// rewatchDelay is the time until a folder that could not be watched is tried again.
+	rewatchDelay = 10 * time.Second
 )
 
 // Run calls found whenever a new namespace has become a pod's, until ctx ends.
 func (p *Pods) Run(ctx context.Context, found func()) {
 	created := make(chan struct{}, 1)
-	go p.watchFolder(ctx, created)
+	go p.watchNetnsDir(ctx, created)
 	met := map[string]bool{} // the files that are waited for no more
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-created:
-			p.identify(ctx, met, found)
+			p.awaitOwners(ctx, met, found)
 		}
 	}
 }
 
-func (p *Pods) watchFolder(ctx context.Context, created chan<- struct{}) {
+func (p *Pods) watchNetnsDir(ctx context.Context, created chan<- struct{}) {
 	failing := false
 	for ctx.Err() == nil {
-		err := events(ctx, p.o.Root, func() {
+		err := watchDir(ctx, p.options.Root, func() {
 			failing = false
 			select {
 			case created <- struct{}{}:
@@ -46,18 +46,18 @@ func (p *Pods) watchFolder(ctx context.Context, created chan<- struct{}) {
 		})
 		if err != nil && !failing {
 			failing = true
-			p.o.Log.Warn("new pods are tuned at the next tick only: their namespaces can't be watched; trying again", "why", err)
+			p.options.Log.Warn("new pods are tuned at the next tick only: their namespaces can't be watched; trying again", "why", err)
 		}
-		sleep(ctx, rewatch)
+		waitFor(ctx, rewatchDelay)
 	}
 }
 
-// identify polls until each file of the folder is some pod's namespace, or for pollFor.
+// awaitOwners polls until each file of the folder is some pod's namespace, or for pollFor.
 // What is no pod's by then is left to the ticks: it may never be one.
-func (p *Pods) identify(ctx context.Context, met map[string]bool, found func()) {
+func (p *Pods) awaitOwners(ctx context.Context, met map[string]bool, found func()) {
 	var strangers []string
-	for until := time.Now().Add(pollFor); time.Now().Before(until) && ctx.Err() == nil; sleep(ctx, pollGap) {
-		now, news := p.meet(met)
+	for until := time.Now().Add(pollTimeout); time.Now().Before(until) && ctx.Err() == nil; waitFor(ctx, pollInterval) {
+		now, news := p.findNewPodNetns(met)
 		if news {
 			found()
 		}
@@ -70,14 +70,14 @@ func (p *Pods) identify(ctx context.Context, met map[string]bool, found func()) 
 	}
 }
 
-// meet finds out whose the namespaces of the folder are. It gives the files that are no
+// findNewPodNetns finds out whose the namespaces of the folder are. It gives the files that are no
 // pod's yet, and says whether some have become one's.
-func (p *Pods) meet(met map[string]bool) (strangers []string, news bool) {
-	names, err := files(p.o.Root)
+func (p *Pods) findNewPodNetns(met map[string]bool) (strangers []string, news bool) {
+	names, err := listFiles(p.options.Root)
 	if err != nil {
 		return nil, false
 	}
-	owners, err := p.o.Owners()
+	owners, err := p.options.Owners()
 	if err != nil {
 		return nil, false // which the next cycle says
 	}
@@ -91,7 +91,7 @@ func (p *Pods) meet(met map[string]bool) (strangers []string, news bool) {
 		if met[name] {
 			continue
 		}
-		if ino, ok := inode(filepath.Join(p.o.Root, name)); ok && ofPods[ino] {
+		if ino, ok := readNetnsInode(filepath.Join(p.options.Root, name)); ok && ofPods[ino] {
 			met[name], news = true, true
 		} else {
 			strangers = append(strangers, name)
@@ -101,7 +101,7 @@ func (p *Pods) meet(met map[string]bool) (strangers []string, news bool) {
 	return strangers, news
 }
 
-func sleep(ctx context.Context, d time.Duration) {
+func waitFor(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

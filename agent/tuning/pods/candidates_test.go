@@ -94,11 +94,11 @@ func TestWhatAPodGets(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			ws, err := compile(test.settings)
+			ws, err := compileCandidates(test.settings)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := ws.of(test.pod, func(string) (map[string]string, bool) { return map[string]string{"team": "shop"}, !test.unknown })
+			got := ws.resolvePod(test.pod, func(string) (map[string]string, bool) { return map[string]string{"team": "shop"}, !test.unknown })
 			if diff := cmp.Diff(test.want, lines(got)); diff != "" {
 				t.Error(diff)
 			}
@@ -106,12 +106,12 @@ func TestWhatAPodGets(t *testing.T) {
 	}
 }
 
-func lines(s share) (list []string) {
-	if s.unknown {
+func lines(s podSettings) (list []string) {
+	if s.undecided {
 		return []string{"unknown"}
 	}
 	short := func(key string) string { return strings.TrimPrefix(key, "net.ipv4.") }
-	for _, w := range s.settings {
+	for _, w := range s.enforced {
 		list = append(list, fmt.Sprintf("%s: %s=%s", w.From.Name, short(w.Key), w.Value))
 	}
 	for id, why := range s.refused {
@@ -125,7 +125,7 @@ func lines(s share) (list []string) {
 }
 
 func TestASelectorThatCannotBeReadIsSaid(t *testing.T) {
-	_, err := compile([]v1alpha1.Setting{ask("a", reuse, "1", func(s *v1alpha1.Setting) {
+	_, err := compileCandidates([]v1alpha1.Setting{ask("a", reuse, "1", func(s *v1alpha1.Setting) {
 		s.PodSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Near"}}}
 	})})
 	if err == nil || !strings.Contains(err.Error(), `podSelector can't be read, and what stands in pods is held: "Near" is not a valid label selector operator`) {

@@ -11,18 +11,18 @@ import (
 	"portreeve.io/portreeve/agent/tuning/plan"
 )
 
-// space is a pod's network namespace.
-type space struct {
+// podNetns is a pod's network namespace.
+type podNetns struct {
 	target plan.Target
 	path   string
 	inode  uint64
 }
 
-// inside runs fn on a thread in the pod's network namespace: if it still is that one,
+// runInNetns runs fn on a thread in the pod's network namespace: if it still is that one,
 // by inode and by cookie. An inode is given to the next namespace, a cookie never.
-func inside(s space, fn func()) error {
+func runInNetns(s podNetns, fn func()) error {
 	return netns.Enter(s.path, s.inode, func() error {
-		c, err := cookie()
+		c, err := readOwnCookie()
 		switch {
 		case err != nil:
 			return err
@@ -34,18 +34,18 @@ func inside(s space, fn func()) error {
 	})
 }
 
-// cookieOf is the cookie of the namespace of s.
-func cookieOf(s space) (c uint64, err error) {
+// readNetnsCookie is the cookie of the namespace of s.
+func readNetnsCookie(s podNetns) (c uint64, err error) {
 	err = netns.Enter(s.path, s.inode, func() (err error) {
-		c, err = cookie()
+		c, err = readOwnCookie()
 		return err
 	})
 	return c, err
 }
 
-// cookie is that of the calling thread's network namespace; 0 before Linux 5.14, where
+// readOwnCookie is that of the calling thread's network namespace; 0 before Linux 5.14, where
 // the pod alone tells namespaces apart.
-func cookie() (uint64, error) {
+func readOwnCookie() (uint64, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("open a socket: %w", err)
@@ -58,7 +58,7 @@ func cookie() (uint64, error) {
 	return c, err
 }
 
-// vanished says that err is that of a namespace which is no more.
-func vanished(err error) bool {
+// isVanished says that err is that of a namespace which is no more.
+func isVanished(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, netns.ErrChanged) || errors.Is(err, netns.ErrNotNamespace)
 }

@@ -44,22 +44,22 @@ func TestWhatManyPodsComeTo(t *testing.T) {
 	}
 	t.Run("Some can't be found", func(t *testing.T) {
 		s := ask("a", reuse, "1")
-		counts := tally{}
-		counts.miss("shop/b", &s)
-		counts.miss("shop/a", &s)
+		counts := statusAggregator{}
+		counts.addMissing("shop/b", &s)
+		counts.addMissing("shop/a", &s)
 		want := "no network namespace for 2 pods, such as shop/a: the pod starts, or its runtime keeps none in the agent's --netns-root"
-		if got := counts.status(&s); got.State != applied || got.Message != want || *got.PodsApplied != 0 {
+		if got := counts.buildStatus(&s); got.State != applied || got.Message != want || *got.PodsApplied != 0 {
 			t.Errorf("%s: %s", got.State, got.Message)
 		}
 	})
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := ask("a", reuse, "1")
-			counts := tally{}
+			counts := statusAggregator{}
 			for _, p := range test.pods {
-				counts.note(p.pod, v1alpha1.SettingStatus{ID: s.ID, State: p.state, Message: p.message})
+				counts.addStatus(p.pod, v1alpha1.SettingStatus{ID: s.ID, State: p.state, Message: p.message})
 			}
-			got := counts.status(&s)
+			got := counts.buildStatus(&s)
 			if diff := cmp.Diff(test.want, out{got.State, *got.PodsApplied, *got.PodsRefused, got.Message}); diff != "" {
 				t.Error(diff)
 			}

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// files are the names of what is in root.
-func files(root string) ([]string, error) {
+// listFiles are the names of what is in root.
+func listFiles(root string) ([]string, error) {
 	d, err := os.Open(root)
 	if err != nil {
 		return nil, err
@@ -21,9 +21,9 @@ func files(root string) ([]string, error) {
 	return d.Readdirnames(-1)
 }
 
-// inode is that of the network namespace at path; false where none is mounted (yet):
+// readNetnsInode is that of the network namespace at path; false where none is mounted (yet):
 // runtimes make the file first.
-func inode(path string) (uint64, bool) {
+func readNetnsInode(path string) (uint64, bool) {
 	var st unix.Stat_t
 	var in unix.Statfs_t
 	if unix.Stat(path, &st) != nil || unix.Statfs(path, &in) != nil || in.Type != unix.NSFS_MAGIC {
@@ -32,8 +32,8 @@ func inode(path string) (uint64, bool) {
 	return st.Ino, true
 }
 
-// events calls created when something appears in root, until ctx ends.
-func events(ctx context.Context, root string, created func()) error {
+// watchDir calls created when something appears in root, until ctx ends.
+func watchDir(ctx context.Context, root string, created func()) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return fmt.Errorf("inotify: %w", err)
@@ -57,18 +57,18 @@ func events(ctx context.Context, root string, created func()) error {
 			return nil
 		case err != nil:
 			return fmt.Errorf("inotify of %s: %w", root, err)
-		case gone(buf[:n]):
-			return fmt.Errorf("%s: %w", root, errGone)
+		case isDirRemoved(buf[:n]):
+			return fmt.Errorf("%s: %w", root, errDirRemoved)
 		}
 		created()
 	}
 }
 
-var errGone = errors.New("the folder was removed or moved")
+var errDirRemoved = errors.New("the folder was removed or moved")
 
-// gone says whether the folder itself goes, in events of inotify(7): watch, mask,
+// isDirRemoved says whether the folder itself goes, in events of inotify(7): watch, mask,
 // cookie, length of the name, then the name.
-func gone(events []byte) bool {
+func isDirRemoved(events []byte) bool {
 	for len(events) >= unix.SizeofInotifyEvent {
 		if binary.NativeEndian.Uint32(events[4:])&(unix.IN_IGNORED|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF) != 0 {
 			return true
