@@ -38,8 +38,8 @@ func isUDP(p socket.Pool) bool { return p.Protocol == socket.UDP }
 func inspect(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.Look, []socket.Unobserved) {
 	t.Helper()
 	s := takeSample(t, r)
-	var tally walkTally
-	if err := r.objects.Tally.Get(&tally); err != nil {
+	var counts walkTally
+	if err := r.objects.Tally.Get(&counts); err != nil {
 		t.Fatal(err)
 	}
 	before := len(s.Unobserved)
@@ -47,7 +47,7 @@ func inspect(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool
 		if !is(p) {
 			continue
 		}
-		if err := r.inspectPool(t.Context(), &s, p, detectHZ(tally.NowNs, tally.NowJiffies)); err != nil {
+		if err := r.inspectPool(t.Context(), &s, p, detectHZ(counts.NowNs, counts.NowJiffies)); err != nil {
 			t.Fatal(err)
 		}
 		if !s.Look.Of(p) {

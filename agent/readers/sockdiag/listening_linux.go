@@ -26,7 +26,11 @@ func ListListeningPorts(ephemeral settings.Ports) ([]settings.Ports, error) {
 	for i, dump := range []struct {
 		request []byte
 		kind    uint16
-	}{{newListenRequest(1), typeLegacy}, {newUDPRequest(familyIPv4, 2), typeFamily}, {newUDPRequest(familyIPv6, 3), typeFamily}} {
+	}{
+		{newListenRequest(1), typeLegacy},
+		{newUDPRequest(familyIPv4, 2), typeFamily},
+		{newUDPRequest(familyIPv6, 3), typeFamily},
+	} {
 		_, err := netlink.Dump(fd, dump.request, dump.kind, buf, func(m netlink.Message) error {
 			k, err := decodeSocket(m.Body)
 			port := int(k.local.Port())
