@@ -214,7 +214,7 @@ func TestProcessesAreFoundForEachKindOfPool(t *testing.T) {
 	for name, c := range map[string]struct {
 		fill        func(*netnstest.NS)
 		pool        func(socket.Pool) bool
-		held        int
+		inUse       int
 		established int
 	}{
 		"IPv6": {func(n *netnstest.NS) {
@@ -255,9 +255,9 @@ func TestProcessesAreFoundForEachKindOfPool(t *testing.T) {
 			n := newNetnsWith100Ports(t)
 			c.fill(n)
 			got, unobserved := inspect(t, r, n, c.pool)
-			if got.Held != c.held || got.Established != c.established || len(got.Holders) != 1 || got.Holders[0].Sockets != c.held ||
+			if got.Held != c.inUse || got.Established != c.established || len(got.Holders) != 1 || got.Holders[0].Sockets != c.inUse ||
 				got.Holders[0].PID != os.Getpid() {
-				t.Errorf("got %+v, want %d held, %d ESTABLISHED", got, c.held, c.established)
+				t.Errorf("got %+v, want %d in use, %d ESTABLISHED", got, c.inUse, c.established)
 			}
 			if len(unobserved) > 0 {
 				t.Errorf("unobserved %v", unobserved)

@@ -35,7 +35,8 @@ func ListListeningPorts(ephemeral settings.Ports) ([]settings.Ports, error) {
 			k, err := decodeSocket(m.Body)
 			port := int(k.local.Port())
 			inRange := ephemeral.First <= port && port <= ephemeral.Last
-			if tcp := i == 0; err == nil && (tcp && k.state == tcpstate.Listen || !tcp && k.state == tcpstate.Bound && !inRange) {
+			isTCP := i == 0
+			if err == nil && (isTCP && k.state == tcpstate.Listen || !isTCP && k.state == tcpstate.Bound && !inRange) {
 				list = append(list, settings.Ports{First: port, Last: port})
 			}
 			return err
