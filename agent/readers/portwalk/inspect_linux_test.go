@@ -38,8 +38,8 @@ func isUDP(p socket.Pool) bool { return p.Protocol == socket.UDP }
 func inspect(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.Look, []socket.Unobserved) {
 	t.Helper()
 	s := takeSample(t, r)
-	var tally walkTally
-	if err := r.objects.Tally.Get(&tally); err != nil {
+	var counts walkTally
+	if err := r.objects.Tally.Get(&counts); err != nil {
 		t.Fatal(err)
 	}
 	before := len(s.Unobserved)
@@ -47,7 +47,7 @@ func inspect(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool
 		if !is(p) {
 			continue
 		}
-		if err := r.inspectPool(t.Context(), &s, p, detectHZ(tally.NowNs, tally.NowJiffies)); err != nil {
+		if err := r.inspectPool(t.Context(), &s, p, detectHZ(counts.NowNs, counts.NowJiffies)); err != nil {
 			t.Fatal(err)
 		}
 		if !s.Look.Of(p) {
@@ -214,7 +214,7 @@ func TestProcessesAreFoundForEachKindOfPool(t *testing.T) {
 	for name, c := range map[string]struct {
 		fill        func(*netnstest.NS)
 		pool        func(socket.Pool) bool
-		held        int
+		inUse       int
 		established int
 	}{
 		"IPv6": {func(n *netnstest.NS) {
@@ -255,9 +255,9 @@ func TestProcessesAreFoundForEachKindOfPool(t *testing.T) {
 			n := newNetnsWith100Ports(t)
 			c.fill(n)
 			got, unobserved := inspect(t, r, n, c.pool)
-			if got.Held != c.held || got.Established != c.established || len(got.Holders) != 1 || got.Holders[0].Sockets != c.held ||
+			if got.Held != c.inUse || got.Established != c.established || len(got.Holders) != 1 || got.Holders[0].Sockets != c.inUse ||
 				got.Holders[0].PID != os.Getpid() {
-				t.Errorf("got %+v, want %d held, %d ESTABLISHED", got, c.held, c.established)
+				t.Errorf("got %+v, want %d in use, %d ESTABLISHED", got, c.inUse, c.established)
 			}
 			if len(unobserved) > 0 {
 				t.Errorf("unobserved %v", unobserved)

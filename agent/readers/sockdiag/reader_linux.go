@@ -125,8 +125,9 @@ var (
 	}
 	messageInterrupted = "the socket tables changed while they were read, so a few sockets may be missing or counted twice"
 
-	failuresUnobserved = socket.Unobserved{Item: "failed connects", Reason: "the sockdiag reader cannot count them; this needs the portwalk reader"}
-	detailUnobserved   = socket.Unobserved{Item: "processes using the fullest pool",
+	failuresUnobserved = socket.Unobserved{Item: "failed connects",
+		Reason: "the sockdiag reader cannot count them; this needs the portwalk reader"}
+	detailUnobserved = socket.Unobserved{Item: "processes using the fullest pool",
 		Reason: "the sockdiag reader cannot find them; this needs the portwalk reader"}
 )
 
