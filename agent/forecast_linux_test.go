@@ -70,7 +70,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 		leakForecasts = appendForecast(&leakHistory, only(leaking), leakForecasts)
 		churn := only(churning)
 		churnForecasts = appendForecast(&churnHistory, churn, churnForecasts)
-		p, _ := churn.Tightest()
+		p, _ := churn.TightestPool()
 		used = p.UsedPercent()
 	}
 	if len(churnForecasts) > 0 || used < 30 {
@@ -107,7 +107,7 @@ func leakConnections(ctx context.Context, t *testing.T, n *netnstest.NS, rate in
 }
 
 func appendForecast(h *forecast.History, s *socket.Sample, before []timedForecast) []timedForecast {
-	f := h.Follow(s)
+	f := h.AddSample(s)
 	if f.Seconds == nil {
 		return before
 	}

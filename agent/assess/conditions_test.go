@@ -12,8 +12,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// said is the status and the reason of a condition.
-func said(s *v1alpha1.PortPressureStatus, kind string) string {
+// formatCondition is the status and the reason of a condition.
+func formatCondition(s *v1alpha1.PortPressureStatus, kind string) string {
 	c := meta.FindStatusCondition(s.Conditions, kind)
 	if c == nil {
 		return ""
@@ -21,16 +21,16 @@ func said(s *v1alpha1.PortPressureStatus, kind string) string {
 	return string(c.Status) + " " + c.Reason
 }
 
-// tracked is what one sample shows of connection tracking; figures below 0 could
+// conntrackStep is what one sample shows of connection tracking; figures below 0 could
 // not be read.
-type tracked struct {
+type conntrackStep struct {
 	percent, drop int64
 	want          string
 }
 
 func TestConntrackAvailable(t *testing.T) {
 	const room, tight, refused, unseen = "True Available", "False TableNearlyFull", "False InsertFailed", "Unknown NotMeasured"
-	tests := map[string][]tracked{
+	tests := map[string][]conntrackStep{
 		"A table with room":   {{10, 0, room}, {89, 0, room}},
 		"Nothing can be read": {{-1, -1, unseen}, {-1, -1, unseen}},
 		"A full table is tight until it has room to spare":   {{90, 0, tight}, {86, 0, tight}, {85, 0, tight}, {84, 0, room}, {86, 0, room}},
@@ -45,9 +45,9 @@ func TestConntrackAvailable(t *testing.T) {
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {
-			var c Course
+			var c StatusHistory
 			for minute, step := range steps {
-				s := seen(minute, 10, "pool")
+				s := statusAt(minute, 10, "pool")
 				var f Facts
 				if step.percent >= 0 {
 					f.Conntrack = &Conntrack{Entries: step.percent, Max: 100}
@@ -65,10 +65,10 @@ func TestConntrackAvailable(t *testing.T) {
 				default:
 					f.Conntrack.Drop = &step.drop
 				}
-				s.Conntrack = conntrack(f.Conntrack)
-				c.Count(&sample, f)
-				c.Follow(s, socket.Thresholds{})
-				if got := said(s, v1alpha1.ConditionConntrackAvailable); got != step.want {
+				s.Conntrack = newConntrack(f.Conntrack)
+				c.countConntrack(&sample, f)
+				c.completeStatus(s, socket.Thresholds{})
+				if got := formatCondition(s, v1alpha1.ConditionConntrackAvailable); got != step.want {
 					t.Fatalf("minute %d: %s, want %s", minute, got, step.want)
 				}
 			}
@@ -78,19 +78,19 @@ func TestConntrackAvailable(t *testing.T) {
 
 // The last refusal of a machine that was asleep is no news.
 func TestRefusalsFadeByTheClockAndNotBySamples(t *testing.T) {
-	var k conntrackCourse
+	var k conntrackHistory
 	now := start
-	k.count(0, now)
+	k.addDrops(0, now)
 	for range 1000 { // 20 a minute, in small steps
 		now = now.Add(3 * time.Second)
-		k.count(k.total+1, now)
+		k.addDrops(k.total+1, now)
 	}
-	if k.recent < 90 || k.recent > 110 {
-		t.Errorf("20 a minute for long are %.1f, want about 20 times 5", k.recent)
+	if k.recentDrops < 90 || k.recentDrops > 110 {
+		t.Errorf("20 a minute for long are %.1f, want about 20 times 5", k.recentDrops)
 	}
-	k.count(k.total, now.Add(time.Hour))
-	if k.recent > 0.01 {
-		t.Errorf("an hour later there are %.1f", k.recent)
+	k.addDrops(k.total, now.Add(time.Hour))
+	if k.recentDrops > 0.01 {
+		t.Errorf("an hour later there are %.1f", k.recentDrops)
 	}
 }
 
@@ -114,18 +114,18 @@ func TestALeakIsSuspected(t *testing.T) {
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {
-			var c Course
+			var c StatusHistory
 			for _, step := range steps {
-				s := seen(step.minute, 90, "shop/api → 10.0.0.9:443")
+				s := statusAt(step.minute, 90, "shop/api → 10.0.0.9:443")
 				s.Cause = step.cause
 				if step.cause == "unread" {
-					s = &v1alpha1.PortPressureStatus{ObservedAt: at(step.minute)}
+					s = &v1alpha1.PortPressureStatus{ObservedAt: minuteTime(step.minute)}
 				}
 				if step.network != "" {
 					s.Networks = []v1alpha1.Network{{Network: "shop/web", Cause: step.network}}
 				}
-				c.Follow(s, socket.Thresholds{})
-				if got := said(s, v1alpha1.ConditionLeakSuspected); got != step.want {
+				c.completeStatus(s, socket.Thresholds{})
+				if got := formatCondition(s, v1alpha1.ConditionLeakSuspected); got != step.want {
 					t.Fatalf("minute %d: %s, want %s", step.minute, got, step.want)
 				}
 			}
@@ -134,15 +134,15 @@ func TestALeakIsSuspected(t *testing.T) {
 }
 
 func TestASuspicionOutlivesTheAgent(t *testing.T) {
-	var before Course
-	was := seen(0, 90, "shop/api → 10.0.0.9:443")
+	var before StatusHistory
+	was := statusAt(0, 90, "shop/api → 10.0.0.9:443")
 	was.Cause = v1alpha1.CauseCloseWaitLeak
-	before.Follow(was, socket.Thresholds{})
+	before.completeStatus(was, socket.Thresholds{})
 	for minute, want := range map[int]metav1.ConditionStatus{1: metav1.ConditionTrue, 6: metav1.ConditionFalse} {
-		var c Course
-		c.Resume(was)
-		s := seen(minute, 90, "shop/api → 10.0.0.9:443")
-		c.Follow(s, socket.Thresholds{})
+		var c StatusHistory
+		c.ResumeFrom(was)
+		s := statusAt(minute, 90, "shop/api → 10.0.0.9:443")
+		c.completeStatus(s, socket.Thresholds{})
 		got := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionLeakSuspected)
 		if got.Status != want {
 			t.Errorf("after %d minutes: %s, want %s", minute, got.Status, want)
@@ -162,7 +162,7 @@ func TestPortsThatMayBeUsedAreSaid(t *testing.T) {
 		Used: 30, UsedMax: new(int32(260)), Capacity: 300, Summary: "Host → any",
 	}}
 	const want = "30 to 260 of 300 ports are used: Host → any"
-	if c := portsAvailable(status); c.Message != want || c.Status != metav1.ConditionFalse {
+	if c := evaluatePortsAvailable(status); c.Message != want || c.Status != metav1.ConditionFalse {
 		t.Errorf("got %s %q, want %q", c.Status, c.Message, want)
 	}
 }

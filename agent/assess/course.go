@@ -7,72 +7,72 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Course follows a machine from status to status: what a single look can't tell.
+// StatusHistory follows a machine from status to status: what a single look can't tell.
 // The zero value is the start.
-type Course struct {
-	level      socket.Level
-	last       *v1alpha1.Pressure
-	conditions []metav1.Condition
-	conntrack  conntrackCourse
-	leak       leakCourse
-	evicted    rise // entries that connection tracking threw out early
+type StatusHistory struct {
+	level        socket.Level
+	lastPressure *v1alpha1.Pressure
+	conditions   []metav1.Condition
+	conntrack    conntrackHistory
+	leak         leakHistory
+	evictions    counterIncrease // entries that connection tracking threw out early
 }
 
-// Resume goes on from what an agent before this one has written.
-func (c *Course) Resume(before *v1alpha1.PortPressureStatus) {
+// ResumeFrom goes on from what an agent before this one has written.
+func (c *StatusHistory) ResumeFrom(before *v1alpha1.PortPressureStatus) {
 	if len(c.conditions) == 0 {
 		c.conditions = append(c.conditions, before.Conditions...)
 	}
-	if c.leak == (leakCourse{}) {
+	if c.leak == (leakHistory{}) {
 		c.leak = resumeLeak(before)
 	}
 	switch {
 	case before.LastPressure == nil:
-	case c.last == nil:
-		c.last = before.LastPressure.DeepCopy()
-	case before.LastPressure.To == nil && c.last.To == nil: // still the same one
-		c.last.From = before.LastPressure.From
-		if before.LastPressure.PeakPercent > c.last.PeakPercent {
-			from := c.last.From
-			c.last = before.LastPressure.DeepCopy()
-			c.last.From = from
+	case c.lastPressure == nil:
+		c.lastPressure = before.LastPressure.DeepCopy()
+	case before.LastPressure.To == nil && c.lastPressure.To == nil: // still the same one
+		c.lastPressure.From = before.LastPressure.From
+		if before.LastPressure.PeakPercent > c.lastPressure.PeakPercent {
+			from := c.lastPressure.From
+			c.lastPressure = before.LastPressure.DeepCopy()
+			c.lastPressure.From = from
 		}
 	}
 }
 
-// Follow takes status, what was seen just now, and adds what comes of the way
+// completeStatus takes status, what was seen just now, and adds what comes of the way
 // there: the level with hysteresis, the last pressure, the conditions. It
 // returns the level.
-func (c *Course) Follow(status *v1alpha1.PortPressureStatus, t socket.Thresholds) socket.Level {
+func (c *StatusHistory) completeStatus(status *v1alpha1.PortPressureStatus, t socket.Thresholds) socket.Level {
 	if status.UsedPercent != nil {
 		c.level = t.OrDefault().Next(c.level, int(*status.UsedPercent))
 		status.Level = v1alpha1.Level(c.level.String())
-		c.remember(status)
+		c.updateLastPressure(status)
 	}
-	status.LastPressure = c.last.DeepCopy()
-	c.judge(status)
+	status.LastPressure = c.lastPressure.DeepCopy()
+	c.updateConditions(status)
 	return c.level
 }
 
-// remember opens, deepens or closes the last pressure.
-func (c *Course) remember(status *v1alpha1.PortPressureStatus) {
-	open := c.last != nil && c.last.To == nil
+// updateLastPressure opens, deepens or closes the last pressure.
+func (c *StatusHistory) updateLastPressure(status *v1alpha1.PortPressureStatus) {
+	open := c.lastPressure != nil && c.lastPressure.To == nil
 	if c.level == socket.Normal {
 		if open {
-			c.last.To = status.ObservedAt
+			c.lastPressure.To = status.ObservedAt
 		}
 		return
 	}
 	if !open {
-		c.last = &v1alpha1.Pressure{From: *status.ObservedAt, PeakPercent: -1}
+		c.lastPressure = &v1alpha1.Pressure{From: *status.ObservedAt, PeakPercent: -1}
 	}
-	if *status.UsedPercent > c.last.PeakPercent {
-		c.last.PeakPercent = *status.UsedPercent
-		c.last.Summary = status.Tightest.Summary
-		c.last.Cause = status.Cause
-		c.last.Holder = status.Tightest.Holder.DeepCopy()
+	if *status.UsedPercent > c.lastPressure.PeakPercent {
+		c.lastPressure.PeakPercent = *status.UsedPercent
+		c.lastPressure.Summary = status.Tightest.Summary
+		c.lastPressure.Cause = status.Cause
+		c.lastPressure.Holder = status.Tightest.Holder.DeepCopy()
 	}
-	if c.last.Level != v1alpha1.LevelCritical {
-		c.last.Level = status.Level
+	if c.lastPressure.Level != v1alpha1.LevelCritical {
+		c.lastPressure.Level = status.Level
 	}
 }

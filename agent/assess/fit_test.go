@@ -14,11 +14,11 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// worst is a node on which everything is as long as it gets: 250 pods with names
+// newLargestNode is a node on which everything is as long as it gets: 250 pods with names
 // of these lengths, and all of them past the line.
-func worst(namespace, pod int) (socket.Sample, Facts) {
+func newLargestNode(namespace, pod int) (socket.Sample, Facts) {
 	long := netip.MustParseAddr("2001:db8:1234:5678:9abc:def0:1234:5678")
-	sample := crowd(250, 4)
+	sample := newCrowdedNode(250, 4)
 	for i := range sample.Networks {
 		n := &sample.Networks[i]
 		for j := range n.Destinations {
@@ -38,7 +38,7 @@ func worst(namespace, pod int) (socket.Sample, Facts) {
 		sample.Unobserved = append(sample.Unobserved, socket.Unobserved{Item: strings.Repeat("what", 50), Reason: fmt.Sprint(i, strings.Repeat("why", 200))})
 	}
 	sample.Reader.Message = strings.Repeat("message ", 200)
-	_, facts := busy()
+	_, facts := newBusyNode()
 	return sample, facts
 }
 
@@ -53,11 +53,11 @@ func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			sample, facts := worst(test.namespace, test.pod)
-			status := Status(sample, facts)
-			var course Course
-			course.Follow(&status, facts.Thresholds)
-			if err := Fit(&status); err != nil {
+			sample, facts := newLargestNode(test.namespace, test.pod)
+			status := BuildStatus(sample, facts)
+			var course StatusHistory
+			course.completeStatus(&status, facts.Thresholds)
+			if err := TrimToSize(&status); err != nil {
 				t.Fatal(err)
 			}
 			raw, err := json.Marshal(status)
@@ -65,7 +65,7 @@ func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("%d bytes", len(raw))
-			if len(raw) > MaxBytes {
+			if len(raw) > MaxStatusBytes {
 				t.Errorf("%d bytes", len(raw))
 			}
 			pools := 0
@@ -87,10 +87,10 @@ func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
 }
 
 func TestFitLeavesWhatFitsAlone(t *testing.T) {
-	sample, facts := busy()
-	status := Status(sample, facts)
+	sample, facts := newBusyNode()
+	status := BuildStatus(sample, facts)
 	want := status.DeepCopy()
-	if err := Fit(&status); err != nil {
+	if err := TrimToSize(&status); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, &status); diff != "" {
@@ -99,18 +99,18 @@ func TestFitLeavesWhatFitsAlone(t *testing.T) {
 }
 
 func TestFitSaysWhenNothingIsLeftToLeaveOut(t *testing.T) {
-	status := v1alpha1.PortPressureStatus{Advice: strings.Repeat("x", MaxBytes)}
-	if err := Fit(&status); err == nil {
+	status := v1alpha1.PortPressureStatus{Advice: strings.Repeat("x", MaxStatusBytes)}
+	if err := TrimToSize(&status); err == nil {
 		t.Error("no error")
 	}
 }
 
 func BenchmarkFitAtWorst(b *testing.B) {
-	status := Status(worst(63, 253))
+	status := BuildStatus(newLargestNode(63, 253))
 	b.ReportAllocs()
 	for b.Loop() {
 		s := status.DeepCopy()
-		if err := Fit(s); err != nil {
+		if err := TrimToSize(s); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -35,7 +35,7 @@ func TestHolder(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := socket.Pool{Network: &socket.Network{Owner: test.owner}, Used: test.used, Capacity: 100}
-			if diff := cmp.Diff(test.want, holder(p, nil, 50, true)); diff != "" {
+			if diff := cmp.Diff(test.want, findHolder(p, nil, 50, true)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -49,7 +49,7 @@ func TestTheHolderIsTheProcessThatACloserLookFound(t *testing.T) {
 	java := socket.Holder{Process: "java", PID: 8, Container: other, Sockets: 40}
 	proxy := socket.Holder{Process: "envoy", Sockets: 20}
 	db := &socket.Destination{Source: netip.MustParseAddr("10.0.0.1"), Address: netip.MustParseAddr("10.0.0.9"), Port: 5432}
-	at := socket.Look{Inode: 3, Source: db.Source, Destination: db.Address, Port: db.Port, Holders: []socket.Holder{java, proxy}}
+	at := socket.PoolDetail{Inode: 3, Source: db.Source, Destination: db.Address, Port: db.Port, Holders: []socket.Holder{java, proxy}}
 	elsewhere, nobody, nowhere := at, at, at
 	elsewhere.Port++
 	nobody.Holders = nil
@@ -58,7 +58,7 @@ func TestTheHolderIsTheProcessThatACloserLookFound(t *testing.T) {
 	windows.Holders = []socket.Holder{{Process: "api.exe", PID: 5120, Path: `C:\shop\api.exe`}}
 	tests := map[string]struct {
 		owner socket.Owner
-		look  *socket.Look
+		look  *socket.PoolDetail
 		used  int32
 		want  *v1alpha1.Holder
 	}{
@@ -75,7 +75,7 @@ func TestTheHolderIsTheProcessThatACloserLookFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := &socket.Network{Inode: 3, Owner: test.owner}
 			p := socket.Pool{Network: n, Destination: db, Used: test.used, Capacity: 100}
-			if diff := cmp.Diff(test.want, holder(p, test.look, 50, true)); diff != "" {
+			if diff := cmp.Diff(test.want, findHolder(p, test.look, 50, true)); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -50,7 +50,7 @@ func TestNames(t *testing.T) {
 		"A pod that was made anew under its name, while the old one ends": {
 			[]socket.Owner{
 				{Kind: socket.OwnerPod, PodUID: uid, Namespace: "shop", Pod: "db-0"},
-				{Kind: socket.OwnerPod, PodUID: other, Namespace: "shop", Pod: "db-0"},
+				{Kind: socket.OwnerPod, PodUID: otherUID, Namespace: "shop", Pod: "db-0"},
 			},
 			[]string{"shop/db-0 net:[100]", "shop/db-0 net:[101]"},
 		},
@@ -64,7 +64,7 @@ func TestNames(t *testing.T) {
 		"The longest names fit the API, inode and all": {
 			[]socket.Owner{
 				{Kind: socket.OwnerPod, PodUID: uid, Namespace: strings.Repeat("n", 63), Pod: strings.Repeat("p", 253)},
-				{Kind: socket.OwnerPod, PodUID: other, Namespace: strings.Repeat("n", 63), Pod: strings.Repeat("p", 253)},
+				{Kind: socket.OwnerPod, PodUID: otherUID, Namespace: strings.Repeat("n", 63), Pod: strings.Repeat("p", 253)},
 			},
 			[]string{
 				strings.Repeat("n", 63) + "/" + strings.Repeat("p", 245) + "… net:[100]",
@@ -94,7 +94,7 @@ func TestNames(t *testing.T) {
 			for i, o := range test.owners {
 				ns = append(ns, socket.Network{Inode: uint64(100 + i), Owner: o})
 			}
-			nameOf := Names(ns)
+			nameOf := NameNetworks(ns)
 			var got []string
 			for i := range ns {
 				got = append(got, nameOf(&ns[i]))
@@ -132,7 +132,7 @@ func TestSummary(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := Summary(test.pool); got != test.want {
+			if got := SummarizePool(test.pool); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -145,7 +145,7 @@ func FuzzClip(f *testing.F) {
 	f.Add(strings.Repeat("🂡", 40), 20)
 	f.Fuzz(func(t *testing.T, s string, limit int) {
 		limit = 1 + (limit&0x3ff)%512
-		got := clip(s, limit)
+		got := cleanText(s, limit)
 		if n := utf8.RuneCountInString(got); n > limit {
 			t.Errorf("%d characters, limit %d", n, limit)
 		}
@@ -160,7 +160,7 @@ func TestEachVersionOfIPThatHasItsOwnPortsIsNamed(t *testing.T) {
 		{Owner: socket.Owner{Kind: socket.OwnerHost}, Family: socket.IPv4},
 		{Owner: socket.Owner{Kind: socket.OwnerHost}, Family: socket.IPv6, Inode: 6},
 	}
-	name := Names(ns)
+	name := NameNetworks(ns)
 	if diff := cmp.Diff([]string{"Host IPv4", "Host IPv6"}, []string{name(&ns[0]), name(&ns[1])}); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

@@ -17,9 +17,9 @@ type Detail struct {
 	// line or not; negative for all of them. 0 means the object's own: the worst
 	// 3 networks past the warning line, each with its worst 2 pools there.
 	Pools int
-	// Roomy says that the status is for a person at the machine: as many failures
+	// Verbose says that the status is for a person at the machine: as many failures
 	// and unseen things as the API takes, and why in full.
-	Roomy bool
+	Verbose bool
 }
 
 const (
@@ -27,28 +27,28 @@ const (
 	maxPools    = 2
 )
 
-// networks lists pools by network, the worst network and the worst pool first.
-func networks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
+// listNetworks lists pools by network, the worst network and the worst pool first.
+func listNetworks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
 	var list []v1alpha1.Network
-	for _, pools := range f.Detail.groups(s, f.Thresholds.Warning) {
-		n := network(pools, s.Look, f.Thresholds.Warning, name)
+	for _, pools := range f.Detail.selectPools(s, f.Thresholds.Warning) {
+		n := newNetwork(pools, s.PoolDetail, f.Thresholds.Warning, name)
 		if p := pools[0]; !p.Advisory && p.UsedPercent() >= f.Thresholds.Warning {
-			n.Cause = cause.Judge(evidence(p, s, f, n.Network)).Cause
+			n.Cause = cause.EvaluatePool(newEvidence(p, s, f, n.Network)).Cause
 		}
 		list = append(list, n)
 	}
 	return list
 }
 
-// groups are the pools to list, those of one network together.
-func (d Detail) groups(s *socket.Sample, line int) [][]socket.Pool {
+// selectPools are the pools to list, those of one network together.
+func (d Detail) selectPools(s *socket.Sample, line int) [][]socket.Pool {
 	if d.Pools == 0 {
-		groups := pastLine(s, line)
+		groups := selectPoolsAbove(s, line)
 		return groups[:min(maxNetworks, len(groups))]
 	}
 	var groups [][]socket.Pool
 	at := map[*socket.Network]int{}
-	for _, p := range socket.Worst(s.Pools(), d.Pools) {
+	for _, p := range socket.SelectTightest(s.Pools(), d.Pools) {
 		i, ok := at[p.Network]
 		if !ok {
 			i = len(groups)
@@ -60,21 +60,21 @@ func (d Detail) groups(s *socket.Sample, line int) [][]socket.Pool {
 	return groups
 }
 
-// pastLine is the worst pools of each network that has any past the line, the
+// selectPoolsAbove is the worst pools of each network that has any past the line, the
 // worst network first.
-func pastLine(s *socket.Sample, line int) [][]socket.Pool {
+func selectPoolsAbove(s *socket.Sample, line int) [][]socket.Pool {
 	var groups [][]socket.Pool
 	for i := range s.Networks {
-		if pools := socket.Worst(past(s.Networks[i].Pools(), line), maxPools); len(pools) > 0 {
+		if pools := socket.SelectTightest(filterAbove(s.Networks[i].Pools(), line), maxPools); len(pools) > 0 {
 			groups = append(groups, pools)
 		}
 	}
-	slices.SortFunc(groups, func(a, b []socket.Pool) int { return socket.Compare(a[0], b[0]) })
+	slices.SortFunc(groups, func(a, b []socket.Pool) int { return socket.ComparePools(a[0], b[0]) })
 	return groups
 }
 
-// past is those of pools that are past the line.
-func past(pools iter.Seq[socket.Pool], line int) iter.Seq[socket.Pool] {
+// filterAbove is those of pools that are past the line.
+func filterAbove(pools iter.Seq[socket.Pool], line int) iter.Seq[socket.Pool] {
 	return func(yield func(socket.Pool) bool) {
 		for p := range pools {
 			if !p.Advisory && p.UsedPercent() >= line && !yield(p) {
@@ -84,24 +84,24 @@ func past(pools iter.Seq[socket.Pool], line int) iter.Seq[socket.Pool] {
 	}
 }
 
-// Unlisted is how many pools of s are past the warning line and not in its
+// CountUnlistedPools is how many pools of s are past the warning line and not in its
 // Status.
-func Unlisted(s socket.Sample, f Facts) int {
+func CountUnlistedPools(s socket.Sample, f Facts) int {
 	line := f.Thresholds.OrDefault().Warning
 	count := 0
-	for range past(s.Pools(), line) {
+	for range filterAbove(s.Pools(), line) {
 		count++
 	}
-	for _, pools := range f.Detail.groups(&s, line) {
-		for range past(slices.Values(pools), line) {
+	for _, pools := range f.Detail.selectPools(&s, line) {
+		for range filterAbove(slices.Values(pools), line) {
 			count--
 		}
 	}
 	return count
 }
 
-// network is the network that pools, its tightest first, belong to.
-func network(pools []socket.Pool, look *socket.Look, line int, name func(*socket.Network) string) v1alpha1.Network {
+// newNetwork is the network that pools, its tightest first, belong to.
+func newNetwork(pools []socket.Pool, look *socket.PoolDetail, line int, name func(*socket.Network) string) v1alpha1.Network {
 	n := pools[0].Network
 	out := v1alpha1.Network{
 		Network:       name(n),
@@ -111,39 +111,39 @@ func network(pools []socket.Pool, look *socket.Look, line int, name func(*socket
 		UsedPercent:   int32(pools[0].UsedPercent()),
 	}
 	if n.Owner.Kind == socket.OwnerPod {
-		out.UID = clip(n.Owner.PodUID, 128)
-		out.Namespace, out.Pod = clip(n.Owner.Namespace, 63), clip(n.Owner.Pod, 253)
+		out.UID = cleanText(n.Owner.PodUID, 128)
+		out.Namespace, out.Pod = cleanText(n.Owner.Namespace, 63), cleanText(n.Owner.Pod, 253)
 	}
 	for _, p := range pools {
-		listed := pool(p)
-		listed.Holder = holder(p, look, line, false)
+		listed := newPool(p)
+		listed.Holder = findHolder(p, look, line, false)
 		out.Pools = append(out.Pools, listed)
 	}
 	return out
 }
 
-// holder is who holds the ports of p, nil below the line and where nobody is
+// findHolder is who holds the ports of p, nil below the line and where nobody is
 // known. The process is the one that holds the most of p's sockets where a closer
 // look was taken at p. Elsewhere it is told from the network's owner, and left out
 // where a pod has several containers: which of them holds the ports can't be seen.
 // Inside status.networks the pod is not named: the entry does that.
-func holder(p socket.Pool, look *socket.Look, line int, named bool) *v1alpha1.Holder {
+func findHolder(p socket.Pool, look *socket.PoolDetail, line int, named bool) *v1alpha1.Holder {
 	if p.Advisory || p.UsedPercent() < line {
 		return nil
 	}
 	o := &p.Network.Owner
 	var h v1alpha1.Holder
 	if named && o.Kind == socket.OwnerPod {
-		h.Namespace, h.Pod = clip(o.Namespace, 63), clip(o.Pod, 253)
+		h.Namespace, h.Pod = cleanText(o.Namespace, 63), cleanText(o.Pod, 253)
 	}
-	who := processOf(o)
-	if look.Of(p) && len(look.Holders) > 0 {
+	who := findOwnerProcess(o)
+	if look.Describes(p) && len(look.Holders) > 0 {
 		who = look.Holders[0]
 	}
-	h.Container = clip(head(who.Container, shortContainer), 64)
-	h.Process, h.PID = clip(who.Process, 64), int64(who.PID)
+	h.Container = cleanText(firstBytes(who.Container, shortIDLength), 64)
+	h.Process, h.PID = cleanText(who.Process, 64), int64(who.PID)
 	if named {
-		h.Path = clip(who.Path, maxPath)
+		h.Path = cleanText(who.Path, maxPath)
 	}
 	if h == (v1alpha1.Holder{}) {
 		return nil
@@ -154,17 +154,17 @@ func holder(p socket.Pool, look *socket.Look, line int, named bool) *v1alpha1.Ho
 // maxPath is how much of an image's path a status has room for, in characters.
 const maxPath = 256
 
-// processOf is the process that a network's sockets are most likely to be of.
-func processOf(o *socket.Owner) socket.Holder {
+// findOwnerProcess is the process that a network's sockets are most likely to be of.
+func findOwnerProcess(o *socket.Owner) socket.Holder {
 	if o.Kind == socket.OwnerHost || o.Kind == socket.OwnerNone || o.Kind == socket.OwnerPod && o.Container == "" {
 		return socket.Holder{}
 	}
 	return socket.Holder{Process: o.Process, PID: o.PID, Container: o.Container}
 }
 
-// pool has no network name and no summary: inside status.networks the entry
+// newPool has no network name and no summary: inside status.networks the entry
 // names it.
-func pool(p socket.Pool) v1alpha1.Pool {
+func newPool(p socket.Pool) v1alpha1.Pool {
 	out := v1alpha1.Pool{
 		Protocol: v1alpha1.Protocol(p.Protocol.String()),
 		Kind:     v1alpha1.PoolKind(p.Kind.String()),
@@ -187,12 +187,12 @@ func pool(p socket.Pool) v1alpha1.Pool {
 	out.Port = int32(d.Port)
 	out.Reusable = new(int32(d.Reusable))
 	if p.Protocol == socket.TCP {
-		out.States = states(d.States)
+		out.States = newStates(d.States)
 	}
 	return out
 }
 
-func states(s tcpstate.Counts) *v1alpha1.States {
+func newStates(s tcpstate.Counts) *v1alpha1.States {
 	at := func(state tcpstate.State) int64 { return int64(s[state]) }
 	return &v1alpha1.States{
 		Established: at(tcpstate.Established),

@@ -30,8 +30,8 @@ type Facts struct {
 	Detail Detail
 	// System is the rules of the machine's operating system.
 	System cause.System
-	// Before is what the samples before this one tell (see Course.Before).
-	Before Before
+	// Prior is what the samples before this one tell (see Course.Before).
+	Prior PriorState
 	// Capabilities are what the agent can and can't do here, beside the sample's.
 	Capabilities []socket.Capability
 	// Windows is nil on Linux.
@@ -59,67 +59,67 @@ type TCP struct {
 	Orphans, MaxOrphans *uint64
 	// OpenFiles and MaxFiles are the machine's open files and fs.file-max.
 	OpenFiles, MaxFiles *uint64
-	// Memory is how much of net.ipv4.tcp_mem's limit the machine's TCP buffers
+	// MemoryRatio is how much of net.ipv4.tcp_mem's limit the machine's TCP buffers
 	// use, 0 to 1 and above.
-	Memory *float64
+	MemoryRatio *float64
 }
 
-// Status is the status of the machine that s was taken on.
-func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
+// BuildStatus is the status of the machine that s was taken on.
+func BuildStatus(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 	f.Thresholds = f.Thresholds.OrDefault()
-	name := Names(s.Networks)
+	name := NameNetworks(s.Networks)
 	status := v1alpha1.PortPressureStatus{
 		ObservedAt:   &metav1.Time{Time: s.Taken},
-		AgentVersion: clip(f.AgentVersion, 128),
+		AgentVersion: cleanText(f.AgentVersion, 128),
 		Platform:     f.Platform,
 		Reader: v1alpha1.Reader{
 			Name:      s.Reader.Name,
 			Exactness: v1alpha1.Exactness(s.Reader.Exactness),
-			Message:   clip(s.Reader.Message, f.Detail.room().why),
+			Message:   cleanText(s.Reader.Message, f.Detail.limits().reason),
 		},
-		States:       totals(s.Networks),
-		UDP:          tightestUDP(s.Networks),
-		Networks:     networks(&s, f, name),
-		NetworkCount: new(sighted(s.Networks)),
-		Conntrack:    conntrack(f.Conntrack),
-		Failures:     failures(&s, f.Detail.room().failures, name),
-		Capabilities: capabilities(&s, f),
-		Windows:      windows(&s, f),
+		States:       sumStates(s.Networks),
+		UDP:          findTightestUDP(s.Networks),
+		Networks:     listNetworks(&s, f, name),
+		NetworkCount: new(countObserved(s.Networks)),
+		Conntrack:    newConntrack(f.Conntrack),
+		Failures:     listFailures(&s, f.Detail.limits().failures, name),
+		Capabilities: listCapabilities(&s, f),
+		Windows:      newWindows(&s, f),
 	}
-	status.Unobserved = unseenList(things(&s, f, name), f.Detail.room())
-	if p, ok := s.Tightest(); ok {
+	status.Unobserved = limitUnobserved(listUnobserved(&s, f, name), f.Detail.limits())
+	if p, ok := s.TightestPool(); ok {
 		percent := p.UsedPercent()
-		tightest := pool(p)
+		tightest := newPool(p)
 		tightest.Network = name(p.Network)
-		tightest.Summary = Summary(tightest)
-		tightest.Holder = holder(p, s.Look, f.Thresholds.Warning, true)
+		tightest.Summary = SummarizePool(tightest)
+		tightest.Holder = findHolder(p, s.PoolDetail, f.Thresholds.Warning, true)
 		status.Tightest = &tightest
 		status.UsedPercent = new(int32(percent))
 		status.ExhaustionSeconds = f.Forecast.Seconds
-		status.Level = v1alpha1.Level(f.Thresholds.Next(f.Before.Level, percent).String())
-		explain(&status, p, &s, f)
+		status.Level = v1alpha1.Level(f.Thresholds.Next(f.Prior.Level, percent).String())
+		addCause(&status, p, &s, f)
 	}
 	return status
 }
 
-// sighted is how many networks have pools.
-func sighted(ns []socket.Network) int32 {
+// countObserved is how many networks have pools.
+func countObserved(ns []socket.Network) int32 {
 	var count int32
 	for i := range ns {
-		if ns[i].Blind() == "" {
+		if ns[i].UnobservedReason() == "" {
 			count++
 		}
 	}
 	return count
 }
 
-// totals adds up the states of the networks that were read in detail; nil where
+// sumStates adds up the states of the networks that were read in detail; nil where
 // none was.
-func totals(ns []socket.Network) *v1alpha1.States {
+func sumStates(ns []socket.Network) *v1alpha1.States {
 	var sum tcpstate.Counts
 	read := false
 	for i := range ns {
-		if ns[i].Detailed && ns[i].Blind() == "" {
+		if ns[i].Detailed && ns[i].UnobservedReason() == "" {
 			sum.Add(ns[i].States)
 			read = true
 		}
@@ -127,15 +127,15 @@ func totals(ns []socket.Network) *v1alpha1.States {
 	if !read {
 		return nil
 	}
-	return states(sum)
+	return newStates(sum)
 }
 
-// tightestUDP is the UDP ports of the network that has the smallest share of
+// findTightestUDP is the UDP ports of the network that has the smallest share of
 // them left.
-func tightestUDP(ns []socket.Network) *v1alpha1.UDP {
+func findTightestUDP(ns []socket.Network) *v1alpha1.UDP {
 	var worst *socket.Pool
 	for i := range ns {
-		if p, ok := ns[i].UDPPool(); ok && (worst == nil || socket.Compare(p, *worst) < 0) {
+		if p, ok := ns[i].UDPPool(); ok && (worst == nil || socket.ComparePools(p, *worst) < 0) {
 			worst = &p
 		}
 	}
@@ -145,19 +145,19 @@ func tightestUDP(ns []socket.Network) *v1alpha1.UDP {
 	return &v1alpha1.UDP{Used: worst.Used, Capacity: worst.Capacity}
 }
 
-func conntrack(c *Conntrack) *v1alpha1.Conntrack {
+func newConntrack(c *Conntrack) *v1alpha1.Conntrack {
 	if c == nil {
 		return nil
 	}
 	return &v1alpha1.Conntrack{
-		Entries: c.Entries, Max: c.Max, UsedPercent: percentOf(c.Entries, c.Max),
+		Entries: c.Entries, Max: c.Max, UsedPercent: computePercent(c.Entries, c.Max),
 		InsertFailed: c.InsertFailed, Drop: c.Drop, EarlyDrop: c.EarlyDrop,
 	}
 }
 
-// percentOf is rounded down. A limit of 0 is none: that is what it means to
+// computePercent is rounded down. A limit of 0 is none: that is what it means to
 // __nf_conntrack_alloc (net/netfilter/nf_conntrack_core.c).
-func percentOf(entries, limit int64) int32 {
+func computePercent(entries, limit int64) int32 {
 	if limit <= 0 {
 		return 0
 	}

@@ -12,21 +12,21 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Tuned adds to status, which comes from Follow, how far each setting has come: nil
+// addSettings adds to status, which comes from Follow, how far each setting has come: nil
 // where nobody has said what is wanted.
-func (c *Course) Tuned(status *v1alpha1.PortPressureStatus, statuses []v1alpha1.SettingStatus) {
+func (c *StatusHistory) addSettings(status *v1alpha1.PortPressureStatus, statuses []v1alpha1.SettingStatus) {
 	status.Settings = slices.Clone(statuses)
-	proven(status.Capabilities, statuses)
-	for _, now := range []metav1.Condition{tuned(statuses), restartRequired(statuses)} {
+	markVerified(status.Capabilities, statuses)
+	for _, now := range []metav1.Condition{evaluateTuned(statuses), evaluateRestartRequired(statuses)} {
 		now.ObservedGeneration, now.LastTransitionTime = status.ObservedGeneration, *status.ObservedAt
 		meta.SetStatusCondition(&c.conditions, now)
 	}
 	status.Conditions = slices.Clone(c.conditions)
 }
 
-// proven marks as tried what is only assumed to work until a value of the registry stands
+// markVerified marks as tried what is only assumed to work until a value of the registry stands
 // as it was written.
-func proven(list []v1alpha1.Capability, statuses []v1alpha1.SettingStatus) {
+func markVerified(list []v1alpha1.Capability, statuses []v1alpha1.SettingStatus) {
 	stands := slices.ContainsFunc(statuses, func(s v1alpha1.SettingStatus) bool {
 		return strings.HasPrefix(s.Key, settings.TcpipParameters) && (s.State == v1alpha1.SettingApplied || s.State == v1alpha1.SettingRestartRequired)
 	})
@@ -37,31 +37,31 @@ func proven(list []v1alpha1.Capability, statuses []v1alpha1.SettingStatus) {
 	}
 }
 
-// furthest is the states of settings that are not where they should be, the worst
+// unfinishedStates is the states of settings that are not where they should be, the worst
 // first.
-var furthest = []v1alpha1.SettingState{
+var unfinishedStates = []v1alpha1.SettingState{
 	v1alpha1.SettingFailed, v1alpha1.SettingContested, v1alpha1.SettingRefused, v1alpha1.SettingPending, v1alpha1.SettingRestartRequired,
 }
 
-func tuned(statuses []v1alpha1.SettingStatus) metav1.Condition {
+func evaluateTuned(statuses []v1alpha1.SettingStatus) metav1.Condition {
 	const kind = v1alpha1.ConditionTuned
-	for _, state := range furthest {
+	for _, state := range unfinishedStates {
 		i := slices.IndexFunc(statuses, func(s v1alpha1.SettingStatus) bool { return s.State == state })
 		if i >= 0 {
-			return condition(kind, metav1.ConditionFalse, string(state), fmt.Sprintf("%s: %s", statuses[i].ID, statuses[i].Message))
+			return newCondition(kind, metav1.ConditionFalse, string(state), fmt.Sprintf("%s: %s", statuses[i].ID, statuses[i].Message))
 		}
 	}
 	held := slices.ContainsFunc(statuses, func(s v1alpha1.SettingStatus) bool { return s.State != v1alpha1.SettingReleased })
 	switch {
 	case statuses == nil:
-		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonHolding, "nobody has said what is wanted")
+		return newCondition(kind, metav1.ConditionTrue, v1alpha1.ReasonHolding, "nobody has said what is wanted")
 	case !held:
-		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonNoSettings, "")
+		return newCondition(kind, metav1.ConditionTrue, v1alpha1.ReasonNoSettings, "")
 	}
-	return condition(kind, metav1.ConditionTrue, string(v1alpha1.SettingApplied), "")
+	return newCondition(kind, metav1.ConditionTrue, string(v1alpha1.SettingApplied), "")
 }
 
-func restartRequired(statuses []v1alpha1.SettingStatus) metav1.Condition {
+func evaluateRestartRequired(statuses []v1alpha1.SettingStatus) metav1.Condition {
 	const kind = v1alpha1.ConditionRestartRequired
 	var names []string
 	for _, s := range statuses {
@@ -70,7 +70,7 @@ func restartRequired(statuses []v1alpha1.SettingStatus) metav1.Condition {
 		}
 	}
 	if len(names) > 0 {
-		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonRestartPending, strings.Join(names, ", "))
+		return newCondition(kind, metav1.ConditionTrue, v1alpha1.ReasonRestartPending, strings.Join(names, ", "))
 	}
-	return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoRestartPending, "")
+	return newCondition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoRestartPending, "")
 }

@@ -37,14 +37,14 @@ func TestTuned(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var c Course
-			s := seen(0, 10, "pool")
-			c.Follow(s, Facts{}.Thresholds)
-			c.Tuned(s, test.settings)
-			if got := said(s, v1alpha1.ConditionTuned); got != test.tuned {
+			var c StatusHistory
+			s := statusAt(0, 10, "pool")
+			c.completeStatus(s, Facts{}.Thresholds)
+			c.addSettings(s, test.settings)
+			if got := formatCondition(s, v1alpha1.ConditionTuned); got != test.tuned {
 				t.Errorf("got %s, want %s", got, test.tuned)
 			}
-			if got := said(s, v1alpha1.ConditionRestartRequired); got != test.restart {
+			if got := formatCondition(s, v1alpha1.ConditionRestartRequired); got != test.restart {
 				t.Errorf("got %s, want %s", got, test.restart)
 			}
 			waiting := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionRestartRequired)
@@ -66,15 +66,15 @@ func TestFitKeepsTheStateOfEverySetting(t *testing.T) {
 		"what there is no room for":   {100, 0},
 		"what is not as it should be": {100, 5},
 	} {
-		t.Run(name, func(t *testing.T) { fitSettings(t, test.applied, test.failed) })
+		t.Run(name, func(t *testing.T) { checkTrimmedSettings(t, test.applied, test.failed) })
 	}
 }
 
-func fitSettings(t *testing.T, applied, failed int) {
-	sample, facts := worst(12, 24)
-	status := Status(sample, facts)
-	var course Course
-	course.Follow(&status, facts.Thresholds)
+func checkTrimmedSettings(t *testing.T, applied, failed int) {
+	sample, facts := newLargestNode(12, 24)
+	status := BuildStatus(sample, facts)
+	var course StatusHistory
+	course.completeStatus(&status, facts.Thresholds)
 	long := strings.Repeat("9", 500)
 	newest := &metav1.Time{Time: taken.Add(time.Minute)}
 	var statuses []v1alpha1.SettingStatus
@@ -89,8 +89,8 @@ func fitSettings(t *testing.T, applied, failed int) {
 		}
 		statuses = append(statuses, s)
 	}
-	course.Tuned(&status, statuses)
-	if err := Fit(&status); err != nil {
+	course.addSettings(&status, statuses)
+	if err := TrimToSize(&status); err != nil {
 		t.Fatal(err)
 	}
 	out := v1alpha1.OmittedSettings{}
@@ -98,7 +98,7 @@ func fitSettings(t *testing.T, applied, failed int) {
 		out = *status.OmittedSettings
 	}
 	raw, err := json.Marshal(status)
-	if err != nil || len(raw) > MaxBytes || len(status.Settings)+int(out.Count) != len(statuses) {
+	if err != nil || len(raw) > MaxStatusBytes || len(status.Settings)+int(out.Count) != len(statuses) {
 		t.Errorf("%v, %d bytes, %d settings and %d", err, len(raw), len(status.Settings), out.Count)
 	}
 	if out.Count > 0 && !out.LastTransitionTime.Equal(newest) {

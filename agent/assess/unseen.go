@@ -10,34 +10,34 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// room is how many failures and unseen things a status has, and how many
+// listLimits is how many failures and unseen things a status has, and how many
 // characters of why.
-type room struct{ failures, unseen, why int }
+type listLimits struct{ failures, unobserved, reason int }
 
-func (d Detail) room() room {
-	if d.Roomy {
-		return room{failures: 32, unseen: 32, why: 512} // the API's limits
+func (d Detail) limits() listLimits {
+	if d.Verbose {
+		return listLimits{failures: 32, unobserved: 32, reason: 512} // the API's limits
 	}
-	return room{failures: 4, unseen: 5, why: 120}
+	return listLimits{failures: 4, unobserved: 5, reason: 120}
 }
 
-// blind is the networks of which nothing can be said.
-func blind(ns []socket.Network, name func(*socket.Network) string) []socket.Unobserved {
+// listUnobservedNetworks is the networks of which nothing can be said.
+func listUnobservedNetworks(ns []socket.Network, name func(*socket.Network) string) []socket.Unobserved {
 	var list []socket.Unobserved
 	for i := range ns {
-		if why := ns[i].Blind(); why != "" {
+		if why := ns[i].UnobservedReason(); why != "" {
 			list = append(list, socket.Unobserved{Item: name(&ns[i]), Reason: why})
 		}
 	}
 	return list
 }
 
-// shallow is how many networks have no states because they were not read in
+// listUndetailedNetworks is how many networks have no states because they were not read in
 // detail.
-func shallow(ns []socket.Network) []socket.Unobserved {
+func listUndetailedNetworks(ns []socket.Network) []socket.Unobserved {
 	count := 0
 	for i := range ns {
-		if !ns[i].Detailed && ns[i].Blind() == "" {
+		if !ns[i].Detailed && ns[i].UnobservedReason() == "" {
 			count++
 		}
 	}
@@ -50,11 +50,11 @@ func shallow(ns []socket.Network) []socket.Unobserved {
 	}}
 }
 
-// things is what could not be read, each thing once.
-func things(s *socket.Sample, f Facts, name func(*socket.Network) string) []socket.Unobserved {
+// listUnobserved is what could not be read, each thing once.
+func listUnobserved(s *socket.Sample, f Facts, name func(*socket.Network) string) []socket.Unobserved {
 	var list []socket.Unobserved
 	seen := map[socket.Unobserved]bool{}
-	for _, u := range slices.Concat(s.Unobserved, f.Unobserved, blind(s.Networks, name), shallow(s.Networks)) {
+	for _, u := range slices.Concat(s.Unobserved, f.Unobserved, listUnobservedNetworks(s.Networks, name), listUndetailedNetworks(s.Networks)) {
 		if !seen[u] {
 			seen[u] = true
 			list = append(list, u)
@@ -65,17 +65,19 @@ func things(s *socket.Sample, f Facts, name func(*socket.Network) string) []sock
 
 // CountUnobserved is how many things of s could not be read; its Status has no room
 // for all of them.
-func CountUnobserved(s *socket.Sample, f Facts) int { return len(things(s, f, Names(s.Networks))) }
+func CountUnobserved(s *socket.Sample, f Facts) int {
+	return len(listUnobserved(s, f, NameNetworks(s.Networks)))
+}
 
-// unseenList counts the things that it has no room for.
-func unseenList(all []socket.Unobserved, r room) []v1alpha1.Unobserved {
-	more := len(all) - (r.unseen - 1)
+// limitUnobserved counts the things that it has no room for.
+func limitUnobserved(all []socket.Unobserved, r listLimits) []v1alpha1.Unobserved {
+	more := len(all) - (r.unobserved - 1)
 	if more > 1 {
-		all = all[:r.unseen-1]
+		all = all[:r.unobserved-1]
 	}
 	var list []v1alpha1.Unobserved
 	for _, u := range all {
-		list = append(list, v1alpha1.Unobserved{Item: clip(u.Item, 64), Reason: clip(u.Reason, r.why)})
+		list = append(list, v1alpha1.Unobserved{Item: cleanText(u.Item, 64), Reason: cleanText(u.Reason, r.reason)})
 	}
 	if more > 1 {
 		list = append(list, v1alpha1.Unobserved{Item: plural(more, "more thing"), Reason: "this list has room for no more"})
@@ -83,8 +85,8 @@ func unseenList(all []socket.Unobserved, r room) []v1alpha1.Unobserved {
 	return list
 }
 
-// failures is the most frequent failures of s.
-func failures(s *socket.Sample, limit int, name func(*socket.Network) string) []v1alpha1.Failure {
+// listFailures is the most frequent failures of s.
+func listFailures(s *socket.Sample, limit int, name func(*socket.Network) string) []v1alpha1.Failure {
 	sorted := slices.SortedFunc(slices.Values(s.Failures), func(a, b socket.Failure) int {
 		return cmp.Or(
 			cmp.Compare(b.Count, a.Count),
@@ -98,7 +100,7 @@ func failures(s *socket.Sample, limit int, name func(*socket.Network) string) []
 	var list []v1alpha1.Failure
 	for _, f := range sorted[:min(limit, len(sorted))] {
 		out := v1alpha1.Failure{
-			Network: inodeName(f.Inode), // the network may be gone by now
+			Network: formatInode(f.Inode), // the network may be gone by now
 			Port:    int32(f.Port),
 			Reason:  cmp.Or(f.Reason, v1alpha1.FailureNoPort),
 			Count:   int64(f.Count),

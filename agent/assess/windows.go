@@ -35,15 +35,15 @@ type WindowsMemory struct {
 // Releases").
 func (m *WindowsMemory) NonpagedLimit() uint64 { return m.Physical / 4 * 3 }
 
-// capabilities are the reader's and those of f. An object has no room to say more of
+// listCapabilities are the reader's and those of f. An object has no room to say more of
 // what works; the agent's report has.
-func capabilities(s *socket.Sample, f Facts) []v1alpha1.Capability {
+func listCapabilities(s *socket.Sample, f Facts) []v1alpha1.Capability {
 	all := slices.Concat(s.Capabilities, f.Capabilities)
 	var list []v1alpha1.Capability
 	for _, c := range all[:min(maxCapabilities, len(all))] {
-		out := v1alpha1.Capability{Name: clip(c.Name, 64), State: v1alpha1.CapabilityState(c.State)}
-		if c.State != socket.Verified || f.Detail.Roomy {
-			out.Message = clip(c.Message, f.Detail.room().why)
+		out := v1alpha1.Capability{Name: cleanText(c.Name, 64), State: v1alpha1.CapabilityState(c.State)}
+		if c.State != socket.CapabilityVerified || f.Detail.Verbose {
+			out.Message = cleanText(c.Message, f.Detail.limits().reason)
 		}
 		list = append(list, out)
 	}
@@ -53,28 +53,28 @@ func capabilities(s *socket.Sample, f Facts) []v1alpha1.Capability {
 // maxCapabilities is the API's limit.
 const maxCapabilities = 32
 
-func windows(s *socket.Sample, f Facts) *v1alpha1.Windows {
+func newWindows(s *socket.Sample, f Facts) *v1alpha1.Windows {
 	if f.Windows == nil {
 		return nil
 	}
-	out := &v1alpha1.Windows{UpdatePending: f.Windows.UpdatePending, FreePortBlocks: fewestBlocks(s.Windows)}
+	out := &v1alpha1.Windows{UpdatePending: f.Windows.UpdatePending, FreePortBlocks: findFewestBlocks(s.Windows)}
 	if at := f.Windows.BootedAt; !at.IsZero() {
 		out.BootedAt = &metav1.Time{Time: at}
 	}
 	if m := f.Windows.Memory; m != nil {
 		out.NonpagedPoolBytes, out.PagedPoolBytes = new(int64(m.Nonpaged)), new(int64(m.Paged))
-		out.CommitPercent = new(percentOf(int64(m.Commit), int64(m.CommitLimit)))
+		out.CommitPercent = new(computePercent(int64(m.Commit), int64(m.CommitLimit)))
 		out.Handles = new(int64(m.Handles))
 	}
-	if f.Detail.Roomy {
-		out.Ranges = ranges(s.Windows)
+	if f.Detail.Verbose {
+		out.Ranges = listRanges(s.Windows)
 	}
 	return out
 }
 
-// fewestBlocks is those of the range with the fewest; nil where no exclusions could
+// findFewestBlocks is those of the range with the fewest; nil where no exclusions could
 // be read.
-func fewestBlocks(w *socket.Windows) *int32 {
+func findFewestBlocks(w *socket.Windows) *int32 {
 	var fewest *int32
 	if w == nil {
 		return nil
@@ -87,7 +87,7 @@ func fewestBlocks(w *socket.Windows) *int32 {
 	return fewest
 }
 
-func ranges(w *socket.Windows) []v1alpha1.DynamicRange {
+func listRanges(w *socket.Windows) []v1alpha1.DynamicRange {
 	if w == nil {
 		return nil
 	}

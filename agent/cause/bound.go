@@ -8,43 +8,43 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// boundPorts: explicit binds took most of the ports, or bind(0) finds too few that
+// evaluateBoundPorts: explicit binds took most of the ports, or bind(0) finds too few that
 // nobody has: it needs a port for itself, whatever the destination.
-func boundPorts(e *Evidence, p parts) (Verdict, bool) {
-	v := Verdict{
+func evaluateBoundPorts(e *Evidence, p portBreakdown) (Diagnosis, bool) {
+	v := Diagnosis{
 		Cause:   v1alpha1.CauseBoundPorts,
-		Finding: fmt.Sprintf("%d of %d ports are taken; programs that bind() before they connect() took %d of them, from every destination.", e.Pool.Most(), e.Pool.Capacity, p.bound),
-		Remedy:  e.subject() + " should connect() without bind(), or set IP_BIND_ADDRESS_NO_PORT before bind() to an address: then each destination has its own ports.",
-		Setting: e.wider(),
+		Finding: fmt.Sprintf("%d of %d ports are taken; programs that bind() before they connect() took %d of them, from every destination.", e.Pool.MaxUsed(), e.Pool.Capacity, p.bound),
+		Remedy:  e.formatSubject() + " should connect() without bind(), or set IP_BIND_ADDRESS_NO_PORT before bind() to an address: then each destination has its own ports.",
+		Setting: e.suggestWiderRange(),
 	}
-	if e.System.Windows {
-		v.Remedy = e.subject() + " should connect() without bind(), or set SO_REUSE_UNICASTPORT before bind()."
+	if e.System.IsWindows {
+		v.Remedy = e.formatSubject() + " should connect() without bind(), or set SO_REUSE_UNICASTPORT before bind()."
 	}
-	return v, p.most(p.bound) || e.Pool.Kind == socket.Bind && !p.most(p.listening)
+	return v, p.isMajority(p.bound) || e.Pool.Kind == socket.Bind && !p.isMajority(p.listening)
 }
 
-// udpPorts: a UDP socket has its port alone, connected or not.
-func udpPorts(e *Evidence, _ parts) (Verdict, bool) {
-	return Verdict{
+// evaluateUDPPorts: a UDP socket has its port alone, connected or not.
+func evaluateUDPPorts(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
+	return Diagnosis{
 		Cause:   v1alpha1.CauseBoundPorts,
-		Finding: fmt.Sprintf("%d UDP sockets hold %d of %d ports: each has its port alone, whatever the destination.", e.Pool.Network.UDPSockets, e.Pool.Most(), e.Pool.Capacity),
-		Remedy:  e.subject() + " should keep and share UDP sockets (for DNS: a caching resolver) and close those it is done with.",
-		Setting: e.wider(),
+		Finding: fmt.Sprintf("%d UDP sockets hold %d of %d ports: each has its port alone, whatever the destination.", e.Pool.Network.UDPSockets, e.Pool.MaxUsed(), e.Pool.Capacity),
+		Remedy:  e.formatSubject() + " should keep and share UDP sockets (for DNS: a caching resolver) and close those it is done with.",
+		Setting: e.suggestWiderRange(),
 	}, e.Pool.Protocol == socket.UDP
 }
 
-// listenerInRange: services took most of the ports, so that connect() finds few,
+// evaluateListenerInRange: services took most of the ports, so that connect() finds few,
 // and a service that restarts may find its port taken by a connection.
-func listenerInRange(e *Evidence, p parts) (Verdict, bool) {
-	return Verdict{
+func evaluateListenerInRange(e *Evidence, p portBreakdown) (Diagnosis, bool) {
+	return Diagnosis{
 		Cause:   v1alpha1.CauseListenerInRange,
-		Finding: fmt.Sprintf("%d of the %d ports of the range %v have a listener%s.", p.listening, e.Pool.Capacity, e.Pool.Network.Settings.Range, listenPorts(e.Pool.Network)),
+		Finding: fmt.Sprintf("%d of the %d ports of the range %v have a listener%s.", p.listening, e.Pool.Capacity, e.Pool.Network.Settings.Range, formatListenPorts(e.Pool.Network)),
 		Remedy:  "Let services listen outside the range, or move the range; reserve (net.ipv4.ip_local_reserved_ports, NodeTuning linux.reservedPorts) the ports that must stay.",
-	}, p.most(p.listening)
+	}, p.isMajority(p.listening)
 }
 
-// listenPorts names some of the ports in brackets.
-func listenPorts(n *socket.Network) string {
+// formatListenPorts names some of the ports in brackets.
+func formatListenPorts(n *socket.Network) string {
 	if len(n.ListenPorts) == 0 {
 		return ""
 	}
@@ -59,12 +59,12 @@ func listenPorts(n *socket.Network) string {
 	return " (" + strings.Join(words, ", ") + more + ")"
 }
 
-// unknown: nothing has half of the pool.
-func unknown(e *Evidence, p parts) Verdict {
-	return Verdict{
+// explainUnknown: nothing has half of the pool.
+func explainUnknown(e *Evidence, p portBreakdown) Diagnosis {
+	return Diagnosis{
 		Cause:   v1alpha1.CauseUnknown,
-		Finding: fmt.Sprintf("%d of %d ports%s are used, and no one state holds most: %s.", e.Pool.Most(), e.Pool.Capacity, e.to(), p.spell()),
+		Finding: fmt.Sprintf("%d of %d ports%s are used, and no one state holds most: %s.", e.Pool.MaxUsed(), e.Pool.Capacity, e.formatTarget(), p.formatShares()),
 		Remedy:  "Start with the greatest.",
-		Setting: e.wider(),
+		Setting: e.suggestWiderRange(),
 	}
 }

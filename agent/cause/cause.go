@@ -13,11 +13,11 @@ import (
 // Evidence is what is known of one pool.
 type Evidence struct {
 	Pool socket.Pool
-	// Tight says that the pool is past the warning line, or was and is not clearly
+	// AboveThreshold says that the pool is past the warning line, or was and is not clearly
 	// below it yet. Without it, the question is what else could be wrong.
-	Tight bool
-	// Look is a closer look at this very pool, nil where there was none.
-	Look *socket.Look
+	AboveThreshold bool
+	// PoolDetail is a closer look at this very pool, nil where there was none.
+	PoolDetail *socket.PoolDetail
 	// Network is the name of the pool's network; Holder is who holds most of the
 	// ports, nil where nobody is known.
 	Network string
@@ -37,19 +37,19 @@ type Machine struct {
 	TCPMemory float64
 	// Orphans are the sockets that no process holds (net.ipv4.tcp_max_orphans),
 	// Files the open files (fs.file-max).
-	Orphans, Files Gauge
+	Orphans, Files Usage
 	// Nonpaged is the bytes of Windows' nonpaged pool, in which sockets live, and what
 	// it may have; Commit those of memory that Windows has promised, and its limit.
-	Nonpaged, Commit Gauge
+	Nonpaged, Commit Usage
 }
 
-// Gauge is a count and its limit; a Max of 0 is one that is not known.
-type Gauge struct{ Used, Max uint64 }
+// Usage is a count and its limit; a Max of 0 is one that is not known.
+type Usage struct{ Used, Max uint64 }
 
-// tight is the percentage of a Gauge from which it is what is wrong.
-const tight = 90
+// nearlyFullPercent is the percentage of a Gauge from which it is what is wrong.
+const nearlyFullPercent = 90
 
-func (g Gauge) percent() int {
+func (g Usage) computePercent() int {
 	if g.Max == 0 {
 		return 0
 	}
@@ -58,30 +58,30 @@ func (g Gauge) percent() int {
 
 // Conntrack is the connection tracking table that the pool's connections enter.
 type Conntrack struct {
-	Gauge
-	// Refused is packets of late that were dropped for want of an entry, Evicted
+	Usage
+	// RecentDrops is packets of late that were dropped for want of an entry, Evicted
 	// entries that were thrown out early to make room since the sample before.
-	Refused, Evicted uint64
+	RecentDrops, Evictions uint64
 }
 
-// full says that the table itself is what is short: where entries are refused with
+// isFull says that the table itself is what is short: where entries are refused with
 // room in the table, they clash with others (net/netfilter/nf_conntrack_core.c,
 // __nf_conntrack_alloc throws others out only past nf_conntrack_max).
-func (c Conntrack) full() bool { return c.percent() >= tight || c.Evicted > 0 }
+func (c Conntrack) isFull() bool { return c.computePercent() >= nearlyFullPercent || c.Evictions > 0 }
 
 // System is the operating system's rules. The zero value is Linux.
 type System struct {
-	Windows bool
-	// MaxUserPort says that the range is set by this registry value, as in Windows
+	IsWindows bool
+	// UsesMaxUserPort says that the range is set by this registry value, as in Windows
 	// before Vista and Server 2008.
-	MaxUserPort bool
+	UsesMaxUserPort bool
 	// TimeWait is how long a socket stays in TIME_WAIT; 0 is Linux's 60 s, and on
 	// Windows a default that Microsoft's documents don't agree about.
 	TimeWait time.Duration
 }
 
-// Verdict is why, and what to do.
-type Verdict struct {
+// Diagnosis is why, and what to do.
+type Diagnosis struct {
 	Cause v1alpha1.Cause
 	// Finding is the evidence in numbers, Remedy what to do: sentences.
 	Finding, Remedy string
@@ -90,67 +90,67 @@ type Verdict struct {
 }
 
 // Advice is the verdict's sentences.
-func (v Verdict) Advice() string {
+func (v Diagnosis) Advice() string {
 	if v.Setting == nil {
 		return v.Finding + " " + v.Remedy
 	}
-	return v.Finding + " " + v.Remedy + " " + v.Setting.sentence()
+	return v.Finding + " " + v.Remedy + " " + v.Setting.formatAdvice()
 }
 
-// link judges e by one cause; false where that does not fit.
-type link func(e *Evidence, p parts) (Verdict, bool)
+// evaluator judges e by one cause; false where that does not fit.
+type evaluator func(e *Evidence, p portBreakdown) (Diagnosis, bool)
 
-// past are the links for a pool past the line. What a program should have closed
+// pressureEvaluators are the links for a pool past the line. What a program should have closed
 // comes first: it fills a pool of any size. Then what takes ports from every
 // destination, then what a setting cures, then what only the program can change.
-var past = []link{
-	snatPool, udpPorts,
-	conntrackDrops, synSentStall,
-	closeWaitLeak, finWaitOrphans, halfOpen,
-	listenerInRange, boundPorts,
-	narrowRange,
-	reusePossible, timeWaitChurn,
-	fileDescriptors, idleConnections, fewSources, establishedPool,
+var pressureEvaluators = []evaluator{
+	evaluateSNATPool, evaluateUDPPorts,
+	evaluateConntrackDrops, evaluateSYNSentStall,
+	evaluateCloseWaitLeak, evaluateFinWaitOrphans, evaluateHalfOpen,
+	evaluateListenerInRange, evaluateBoundPorts,
+	evaluateNarrowRange,
+	evaluateReusePossible, evaluateTimeWaitChurn,
+	evaluateFileDescriptors, evaluateIdleConnections, evaluateFewSources, evaluateEstablishedPool,
 }
 
-// roomy are the links for a pool with room, in the order in which they are worth
+// healthyEvaluators are the links for a pool with room, in the order in which they are worth
 // a look.
-var roomy = []link{conntrackFull, nodeFiles, holderFiles, socketMemory, poolNotTight}
+var healthyEvaluators = []evaluator{evaluateConntrackFull, evaluateNodeFiles, evaluateHolderFiles, evaluateSocketMemory, explainHealthyPool}
 
-// Judge names the cause. It always has an answer: CauseUnknown past the line,
+// EvaluatePool names the cause. It always has an answer: CauseUnknown past the line,
 // CausePoolNotTight below it.
-func Judge(e Evidence) Verdict {
-	chain := roomy
-	if e.Tight {
-		chain = past
+func EvaluatePool(e Evidence) Diagnosis {
+	chain := healthyEvaluators
+	if e.AboveThreshold {
+		chain = pressureEvaluators
 	}
-	e.aim()
-	p := partsOf(e.Pool)
+	e.selectDecisivePool()
+	p := breakDownPorts(e.Pool)
 	for _, judge := range chain {
 		if v, ok := judge(&e, p); ok {
 			return v
 		}
 	}
-	return unknown(&e, p)
+	return explainUnknown(&e, p)
 }
 
-// aim turns to the pool whose connections tell why this one is tight.
-func (e *Evidence) aim() {
+// selectDecisivePool turns to the pool whose connections tell why this one is tight.
+func (e *Evidence) selectDecisivePool() {
 	switch {
 	case e.Pool.Kind == socket.Connect && 2*e.Pool.Used < e.Pool.UsedMax:
 		e.Pool.Destination = nil // what it is known to have does not make it tight
 	case e.Pool.Kind == socket.Bind && e.Pool.Protocol == socket.TCP:
 		// A port that one destination has, bind(0) can't have.
-		if d := fullest(e.Pool.Network); d != nil && 2*(int(d.Most())-e.Pool.Network.Skipped) >= int(e.Pool.Used) {
-			e.Pool, e.Look = *d, nil
+		if d := findFullestPool(e.Pool.Network); d != nil && 2*(int(d.MaxUsed())-e.Pool.Network.Skipped) >= int(e.Pool.Used) {
+			e.Pool, e.PoolDetail = *d, nil
 		}
 	}
 }
 
-// fullest is the pool of n's fullest destination, nil where it has none.
-func fullest(n *socket.Network) (most *socket.Pool) {
+// findFullestPool is the pool of n's fullest destination, nil where it has none.
+func findFullestPool(n *socket.Network) (most *socket.Pool) {
 	for p := range n.Pools() {
-		if p.Kind == socket.Connect && p.Destination != nil && (most == nil || p.Most() > most.Most()) {
+		if p.Kind == socket.Connect && p.Destination != nil && (most == nil || p.MaxUsed() > most.MaxUsed()) {
 			most = &p
 		}
 	}

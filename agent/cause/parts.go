@@ -10,8 +10,8 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// parts are what the used ports of a pool are used by.
-type parts struct {
+// portBreakdown are what the used ports of a pool are used by.
+type portBreakdown struct {
 	// bound are ports that bind() took and connect() skips, listeners apart;
 	// listening are those of listeners.
 	bound, listening int
@@ -20,45 +20,45 @@ type parts struct {
 	states tcpstate.Counts
 }
 
-// partsOf a pool without a destination has the connections of all of them: a port
+// breakDownPorts a pool without a destination has the connections of all of them: a port
 // that bind(0) finds taken is taken by any.
-func partsOf(p socket.Pool) parts {
+func breakDownPorts(p socket.Pool) portBreakdown {
 	n := p.Network
-	out := parts{bound: max(0, n.Skipped-n.SkippedListening), listening: n.SkippedListening}
+	out := portBreakdown{bound: max(0, n.Skipped-n.SkippedListening), listening: n.SkippedListening}
 	switch {
 	case p.Kind == socket.SNAT:
-		return parts{}
+		return portBreakdown{}
 	case p.Destination != nil:
-		out.add(p.Destination)
+		out.addDestination(p.Destination)
 	case p.UsedMax > 0: // what may hold a port, reusable or not
 		for i := range n.Destinations {
 			out.states.Add(n.Destinations[i].States)
 		}
 	case p.Kind == socket.Bind:
 		for i := range n.Destinations {
-			out.add(&n.Destinations[i])
+			out.addDestination(&n.Destinations[i])
 		}
 	}
 	return out
 }
 
-func (p *parts) add(d *socket.Destination) {
+func (p *portBreakdown) addDestination(d *socket.Destination) {
 	held := d.States
 	held[tcpstate.TimeWait] -= min(held[tcpstate.TimeWait], d.Reusable)
 	p.states.Add(held)
 }
 
-func (p parts) total() int { return p.bound + p.listening + p.states.Total() }
+func (p portBreakdown) countPorts() int { return p.bound + p.listening + p.states.Total() }
 
-// most says that n is at least half of what fills the pool.
-func (p parts) most(n int) bool { return n > 0 && 2*n >= p.total() }
+// isMajority says that n is at least half of what fills the pool.
+func (p portBreakdown) isMajority(n int) bool { return n > 0 && 2*n >= p.countPorts() }
 
-// greatest is the size of the greatest part.
-func (p parts) greatest() int {
+// largestShare is the size of the greatest part.
+func (p portBreakdown) largestShare() int {
 	return max(p.bound, p.listening, int(slices.Max(p.states[:])))
 }
 
-func (p parts) in(states ...tcpstate.State) int {
+func (p portBreakdown) countStates(states ...tcpstate.State) int {
 	n := 0
 	for _, s := range states {
 		n += int(p.states[s])
@@ -66,8 +66,8 @@ func (p parts) in(states ...tcpstate.State) int {
 	return n
 }
 
-// spell lists the parts, the greatest first.
-func (p parts) spell() string {
+// formatShares lists the parts, the greatest first.
+func (p portBreakdown) formatShares() string {
 	type part struct {
 		name  string
 		count int

@@ -28,7 +28,7 @@ func (s *Setting) Field() string {
 	return "linux.sysctls"
 }
 
-func (s *Setting) sentence() string {
+func (s *Setting) formatAdvice() string {
 	name := s.Key[strings.LastIndexByte(s.Key, '\\')+1:] // of a path in the registry
 	text := fmt.Sprintf("%s = %s (NodeTuning %s)", name, s.Value, s.Field())
 	if s.Ports > 0 {
@@ -43,39 +43,39 @@ func (s *Setting) sentence() string {
 }
 
 const (
-	// safeFirst is where ranges can begin without meeting many services' ports,
+	// safeRangeStart is where ranges can begin without meeting many services' ports,
 	// lowFirst where they can begin at all.
-	safeFirst, lowFirst = 16384, 1024
+	safeRangeStart, lowestRangeStart = 16384, 1024
 	// nodePorts is the size of Kubernetes' default range of node ports, 30000 to
 	// 32767, which a wider range on a node must leave alone.
 	nodePorts = 2768
 )
 
-// smallest is the smallest range that any operating system has by default
+// smallestDefaultRange is the smallest range that any operating system has by default
 // (Windows since Vista, 49152 to 65535): what is below it was made so.
-const smallest = 16384
+const smallestDefaultRange = 16384
 
-// wider is the range that would give the pool more ports, nil where none gives a
+// suggestWiderRange is the range that would give the pool more ports, nil where none gives a
 // tenth more.
-func (e *Evidence) wider() *Setting {
-	if e.System.MaxUserPort {
-		return e.worthwhile(&Setting{settings.Windows, settings.KeyMaxUserPort, "65534", 65534 - 1025 + 1, "it needs a restart"})
+func (e *Evidence) suggestWiderRange() *Setting {
+	if e.System.UsesMaxUserPort {
+		return e.requireGain(&Setting{settings.Windows, settings.KeyMaxUserPort, "65534", 65534 - 1025 + 1, "it needs a restart"})
 	}
 	note := "reserve the ports that services listen on"
-	ports := 65535 - safeFirst + 1
+	ports := 65535 - safeRangeStart + 1
 	if e.Pool.Network.Owner.Kind == socket.OwnerHost {
 		ports -= nodePorts
 		note = "reserve node ports (30000-32767) and those that services listen on"
 	}
-	if s := e.worthwhile(e.rangeFrom(safeFirst, ports, note)); s != nil {
+	if s := e.requireGain(e.newRangeSetting(safeRangeStart, ports, note)); s != nil {
 		return s
 	}
 	low := "it reaches below 16384, where many services listen: reserve their ports first"
-	return e.worthwhile(e.rangeFrom(lowFirst, ports+safeFirst-lowFirst, low))
+	return e.requireGain(e.newRangeSetting(lowestRangeStart, ports+safeRangeStart-lowestRangeStart, low))
 }
 
-// worthwhile turns the ports that s would give into those that it would add.
-func (e *Evidence) worthwhile(s *Setting) *Setting {
+// requireGain turns the ports that s would give into those that it would add.
+func (e *Evidence) requireGain(s *Setting) *Setting {
 	s.Ports -= int(e.Pool.Capacity)
 	if s.Ports <= 0 || 10*s.Ports < int(e.Pool.Capacity) {
 		return nil
@@ -83,17 +83,17 @@ func (e *Evidence) worthwhile(s *Setting) *Setting {
 	return s
 }
 
-func (e *Evidence) rangeFrom(first, ports int, note string) *Setting {
-	if e.System.Windows {
+func (e *Evidence) newRangeSetting(first, ports int, note string) *Setting {
+	if e.System.IsWindows {
 		first = max(first, 1025) // netsh takes no less
 		return &Setting{settings.Windows, settings.KeyDynamicPortsTCP, fmt.Sprintf("%d %d", first, 65536-first), ports, note}
 	}
 	return &Setting{settings.Linux, settings.KeyLocalPortRange, fmt.Sprintf("%d 65535", first), ports, note}
 }
 
-// sysctl is a setting of Linux that gives no ports by itself; nil on Windows.
-func (e *Evidence) sysctl(key, value, note string) *Setting {
-	if e.System.Windows {
+// newSysctl is a setting of Linux that gives no ports by itself; nil on Windows.
+func (e *Evidence) newSysctl(key, value, note string) *Setting {
+	if e.System.IsWindows {
 		return nil
 	}
 	return &Setting{OS: settings.Linux, Key: key, Value: value, Note: note}

@@ -14,7 +14,7 @@ func TestPoolsOfSNAT(t *testing.T) {
 	const where = " ports of the translated address 10.0.0.4 to 10.0.0.9:443 are used"
 	const elsewhere = "Reuse connections, translate to more source addresses, or reach the destination without SNAT."
 	pool := func(ports, capacity int, reusable uint32, s tcpstate.Counts) socket.SNATPool {
-		return socket.SNATPool{Ports: ports, Capacity: capacity,
+		return socket.SNATPool{InUse: ports, Capacity: capacity,
 			Destination: socket.Destination{Source: home, Address: peer, Port: 443, States: s, Reusable: reusable}}
 	}
 	dns := pool(64000, socket.SNATPorts, 0, tcpstate.Counts{})
@@ -41,9 +41,9 @@ func TestPoolsOfSNAT(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := &socket.Network{Settings: standard, SNAT: []socket.SNATPool{test.pool}}
-			got := Judge(Evidence{Pool: pools(n)[0], Network: "Host", Tight: true})
-			want := Verdict{Cause: v1alpha1.CauseSnatPool, Finding: test.finding, Remedy: test.remedy}
-			sound(t, got)
+			got := EvaluatePool(Evidence{Pool: sortPools(n)[0], Network: "Host", AboveThreshold: true})
+			want := Diagnosis{Cause: v1alpha1.CauseSnatPool, Finding: test.finding, Remedy: test.remedy}
+			checkDiagnosis(t, got)
 			setting := got.Setting
 			got.Setting = nil
 			if diff := cmp.Diff(want, got); diff != "" {

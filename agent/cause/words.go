@@ -8,21 +8,21 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// holds is the start of a finding: how much of the pool what holds it has.
-func (e *Evidence) holds(n int, what string) string {
-	return fmt.Sprintf("%d of %d ports%s %s", n, e.Pool.Capacity, e.to(), what)
+// formatShare is the start of a finding: how much of the pool what holds it has.
+func (e *Evidence) formatShare(n int, what string) string {
+	return fmt.Sprintf("%d of %d ports%s %s", n, e.Pool.Capacity, e.formatTarget(), what)
 }
 
-// to is where the pool leads, with a space before it; empty for all destinations.
-func (e *Evidence) to() string {
+// formatTarget is where the pool leads, with a space before it; empty for all destinations.
+func (e *Evidence) formatTarget() string {
 	if e.Pool.Destination == nil {
 		return ""
 	}
-	return " to " + e.peer()
+	return " to " + e.formatPeer()
 }
 
-// peer is the destination, "any destination" where the pool has none.
-func (e *Evidence) peer() string {
+// formatPeer is the destination, "any destination" where the pool has none.
+func (e *Evidence) formatPeer() string {
 	d := e.Pool.Destination
 	if d == nil {
 		return "any destination"
@@ -32,15 +32,15 @@ func (e *Evidence) peer() string {
 
 // The source addresses from which an Istio sidecar hands inbound connections to
 // its application (InboundPassthroughBindIpv4 and Ipv6 in pilot/pkg/networking).
-var sidecars = []netip.Addr{netip.MustParseAddr("127.0.0.6"), netip.MustParseAddr("::6")}
+var sidecarSources = []netip.Addr{netip.MustParseAddr("127.0.0.6"), netip.MustParseAddr("::6")}
 
-func (e *Evidence) sidecar() bool {
+func (e *Evidence) isSidecar() bool {
 	d := e.Pool.Destination
-	return d != nil && (d.Source == sidecars[0] || d.Source == sidecars[1])
+	return d != nil && (d.Source == sidecarSources[0] || d.Source == sidecarSources[1])
 }
 
-// who is who holds the ports, in the middle of a sentence.
-func (e *Evidence) who() string {
+// formatHolder is who holds the ports, in the middle of a sentence.
+func (e *Evidence) formatHolder() string {
 	process, place := "", ""
 	if h := e.Holder; h != nil && h.Process != "" {
 		process = h.Process
@@ -55,7 +55,7 @@ func (e *Evidence) who() string {
 		place = " on the host network"
 	}
 	switch {
-	case e.sidecar():
+	case e.isSidecar():
 		return "the Istio sidecar (istio-proxy, envoy)" + place
 	case process != "":
 		return process + place
@@ -65,9 +65,9 @@ func (e *Evidence) who() string {
 	return "the program" + place
 }
 
-// subject is who at the start of a sentence.
-func (e *Evidence) subject() string {
-	who := e.who()
+// formatSubject is who at the start of a sentence.
+func (e *Evidence) formatSubject() string {
+	who := e.formatHolder()
 	if rest, ok := strings.CutPrefix(who, "the "); ok {
 		return "The " + rest
 	}

@@ -6,130 +6,130 @@ import (
 	"time"
 )
 
-// looks back, in lives of TIME_WAIT, the short one first: it answers for what is
+// lookbacks back, in lives of TIME_WAIT, the short one first: it answers for what is
 // near, the long one for what is far.
-var looks = [...]int{1, 3, 6}
+var lookbacks = [...]int{1, 3, 6}
 
 const (
-	// ahead is how many times as far a forecast looks ahead as it looks back.
-	ahead = 4
-	// steps is in how many parts a life of TIME_WAIT is divided, which are the steps
+	// horizonFactor is how many times as far a forecast looks ahead as it looks back.
+	horizonFactor = 4
+	// stepsPerLifetime is in how many parts a life of TIME_WAIT is divided, which are the steps
 	// of an outlook.
-	steps = 60
-	// parts is in how many a look back is divided at most: what is less apart is
+	stepsPerLifetime = 60
+	// maxIntervals is in how many a look back is divided at most: what is less apart is
 	// noise.
-	parts = 20
-	// least is the share of a pool, in percent, below which nothing is forecast: a
+	maxIntervals = 20
+	// minForecastPercent is the share of a pool, in percent, below which nothing is forecast: a
 	// program that starts takes its connections at once.
-	least = 25
+	minForecastPercent = 25
 )
 
-func (t *track) forecast() Forecast {
+func (t *poolHistory) computeForecast() Forecast {
 	var f Forecast
-	if churn, ok := t.churn(); ok {
-		growth, _ := slopeOf(t.rest(t.life))
+	if churn, ok := t.estimateChurn(); ok {
+		growth, _ := estimateSlope(t.collectPersistent(t.lifetime))
 		f.OpensPerSecond = new(max(0, churn.likely+growth.likely))
 	}
-	if t.full {
+	if t.isFull {
 		f.Seconds = new(int64(0))
 		return f
 	}
-	if left, ok := t.left(); t.lasts(ok) && t.percent >= least && !t.cameBack() {
+	if left, ok := t.estimateRemaining(); t.isPersistent(ok) && t.usedPercent >= minForecastPercent && !t.hasRecovered() {
 		f.Seconds = new(int64(math.Ceil(left)))
 	}
 	return f
 }
 
-// left is how many seconds of ports are left, by the shortest look that sees an end.
-func (t *track) left() (seconds float64, ok bool) {
-	if t.percent < least/2 || t.falling() {
+// estimateRemaining is how many seconds of ports are left, by the shortest look that sees an end.
+func (t *poolHistory) estimateRemaining() (seconds float64, ok bool) {
+	if t.usedPercent < minForecastPercent/2 || t.isFalling() {
 		return 0, false
 	}
-	for _, look := range looks {
-		if seconds, ok = t.runsOut(look); ok {
+	for _, look := range lookbacks {
+		if seconds, ok = t.estimateExhaustion(look); ok {
 			return seconds, true
 		}
 	}
 	return 0, false
 }
 
-// lasts says whether an end has been in sight for a while, and not for a look or two.
-func (t *track) lasts(inSight bool) bool {
-	if !inSight || t.at.Sub(t.judged) > t.life/2 {
-		t.sighted = time.Time{}
+// isPersistent says whether an end has been in sight for a while, and not for a look or two.
+func (t *poolHistory) isPersistent(inSight bool) bool {
+	if !inSight || t.lastAt.Sub(t.evaluatedAt) > t.lifetime/2 {
+		t.exhaustionSince = time.Time{}
 	}
-	t.judged = t.at
-	if inSight && t.sighted.IsZero() {
-		t.sighted = t.at
+	t.evaluatedAt = t.lastAt
+	if inSight && t.exhaustionSince.IsZero() {
+		t.exhaustionSince = t.lastAt
 	}
-	return inSight && t.at.Sub(t.sighted) >= t.life/6
+	return inSight && t.lastAt.Sub(t.exhaustionSince) >= t.lifetime/6
 }
 
-// cameBack says whether the pool came back from here, or from just below, within the
+// hasRecovered says whether the pool came back from here, or from just below, within the
 // Horizon. One that does so again and again isn't running out.
-func (t *track) cameBack() bool {
-	if t.peak == 0 || t.at.Sub(t.peaked) > Horizon {
+func (t *poolHistory) hasRecovered() bool {
+	if t.peakPercent == 0 || t.lastAt.Sub(t.peakAt) > Horizon {
 		return false
 	}
-	return t.percent < t.peak+min(2*drop, (100-t.peak)/2)
+	return t.usedPercent < t.peakPercent+min(2*noisePercent, (100-t.peakPercent)/2)
 }
 
-// falling says whether the pool has clearly fewer ports in use than a moment ago: the
+// isFalling says whether the pool has clearly fewer ports in use than a moment ago: the
 // load went, which the rates, as they look further back, learn later.
-func (t *track) falling() bool {
-	points := t.since(t.life / 6)
-	return points[0].used-points[len(points)-1].used > t.size*drop/100
+func (t *poolHistory) isFalling() bool {
+	points := t.observationsSince(t.lifetime / 6)
+	return points[0].used-points[len(points)-1].used > t.capacity*noisePercent/100
 }
 
-// runsOut is when no port is left, judged by a look back. It counts only if the
+// estimateExhaustion is when no port is left, judged by a look back. It counts only if the
 // pool runs out as well when everything is at the low end of what is likely.
-func (t *track) runsOut(look int) (seconds float64, ok bool) {
-	churn, ok := t.churn()
+func (t *poolHistory) estimateExhaustion(look int) (seconds float64, ok bool) {
+	churn, ok := t.estimateChurn()
 	if !ok {
 		return 0, false
 	}
-	back := t.life * time.Duration(look)
-	rest := t.rest(back)
-	growth, ok := slopeOf(rest)
+	back := t.lifetime * time.Duration(look)
+	rest := t.collectPersistent(back)
+	growth, ok := estimateSlope(rest)
 	if !ok {
 		return 0, false
 	}
-	trend, trust := t.trend(max(back, 3*t.life), churn.likely)
+	trend, trust := t.estimateTrend(max(back, 3*t.lifetime), churn.likely)
 	span := -rest[0].at
-	lag := t.life.Seconds() / 4 // churn is that of the middle of its look back
-	o := outlook{
-		room: t.room, rest: rest[len(rest)-1].value,
-		leaving: t.queue.leaving(t.at, steps), step: t.life.Seconds() / steps,
-		churn: churn.likely + trend.likely*lag, trend: trend.likely, trust: trust, growth: growth.likely,
+	lag := t.lifetime.Seconds() / 4 // churn is that of the middle of its look back
+	o := projection{
+		free: t.free, persistent: rest[len(rest)-1].value,
+		drainSchedule: t.queue.computeDrainSchedule(t.lastAt, stepsPerLifetime), stepSeconds: t.lifetime.Seconds() / stepsPerLifetime,
+		churn: churn.likely + trend.likely*lag, trend: trend.likely, trendSeconds: trust, growth: growth.likely,
 	}
-	horizon := min(Horizon, time.Duration(ahead*span*float64(time.Second)))
-	seconds, ok = o.runsOut(horizon)
+	horizon := min(Horizon, time.Duration(horizonFactor*span*float64(time.Second)))
+	seconds, ok = o.findExhaustion(horizon)
 	if !ok {
 		return 0, false
 	}
-	o.churn, o.trend, o.growth = churn.least+trend.least*lag, trend.least, growth.least
-	_, ok = o.runsOut(Horizon)
+	o.churn, o.trend, o.growth = churn.lowerBound+trend.lowerBound*lag, trend.lowerBound, growth.lowerBound
+	_, ok = o.findExhaustion(Horizon)
 	return seconds, ok
 }
 
-// churn is the rate at which sockets went into the queue within the last half of a
+// estimateChurn is the rate at which sockets went into the queue within the last half of a
 // life; ok is false where there are less than 3 points to tell it from.
-func (t *track) churn() (s slope, ok bool) {
-	r := rates(thin(t.since(t.life/2), parts/2))
+func (t *poolHistory) estimateChurn() (s slope, ok bool) {
+	r := computeRates(downsamplePoints(t.observationsSince(t.lifetime/2), maxIntervals/2))
 	if len(r) < 3 {
-		r = rates(t.points[max(0, len(t.points)-4):])
+		r = computeRates(t.observations[max(0, len(t.observations)-4):])
 	}
 	if len(r) < 3 {
 		return slope{}, false
 	}
-	return mean(r), true
+	return estimateMean(r), true
 }
 
-// trend is by how much a churn of now sockets a second rises a second. It looks back
+// estimateTrend is by how much a churn of now sockets a second rises a second. It looks back
 // to where the churn began, as a step is no trend, and wants to have seen most of a
 // life of it.
-func (t *track) trend(back time.Duration, now float64) (s slope, span float64) {
-	r := rates(thin(t.since(back), parts))
+func (t *poolHistory) estimateTrend(back time.Duration, now float64) (s slope, span float64) {
+	r := computeRates(downsamplePoints(t.observationsSince(back), maxIntervals))
 	for i, rate := range slices.Backward(r) {
 		if rate.value < now/2 {
 			r = r[min(i+2, len(r)):] // that of the beginning has a share of the time before
@@ -139,40 +139,40 @@ func (t *track) trend(back time.Duration, now float64) (s slope, span float64) {
 	if len(r) > 0 {
 		span = r[len(r)-1].at - r[0].at
 	}
-	if span < t.life.Seconds()*3/4 {
+	if span < t.lifetime.Seconds()*3/4 {
 		return slope{}, 0
 	}
-	s, _ = slopeOf(r)
+	s, _ = estimateSlope(r)
 	return s, span
 }
 
-// since is the points of the last so long.
-func (t *track) since(back time.Duration) []point {
-	from := t.at.Add(-back)
-	i, _ := slices.BinarySearchFunc(t.points, from, func(p point, from time.Time) int { return p.at.Compare(from) })
-	return t.points[i:]
+// observationsSince is the points of the last so long.
+func (t *poolHistory) observationsSince(back time.Duration) []observation {
+	from := t.lastAt.Add(-back)
+	i, _ := slices.BinarySearchFunc(t.observations, from, func(p observation, from time.Time) int { return p.at.Compare(from) })
+	return t.observations[i:]
 }
 
-// rest is what doesn't drain, as far back as back, or to where it was last cut: a
+// collectPersistent is what doesn't drain, as far back as back, or to where it was last cut: a
 // process died, say.
-func (t *track) rest(back time.Duration) (rest []sample) {
-	points := t.since(back)
+func (t *poolHistory) collectPersistent(back time.Duration) (rest []dataPoint) {
+	points := t.observationsSince(back)
 	first := len(points) - 1
-	for low := points[first].rest; first > 0 && points[first-1].rest <= low+t.size*drop/100; first-- {
-		low = min(low, points[first-1].rest)
+	for low := points[first].persistent; first > 0 && points[first-1].persistent <= low+t.capacity*noisePercent/100; first-- {
+		low = min(low, points[first-1].persistent)
 	}
-	for _, p := range thin(points[first:], parts) {
-		rest = append(rest, sample{p.at.Sub(t.at).Seconds(), p.rest})
+	for _, p := range downsamplePoints(points[first:], maxIntervals) {
+		rest = append(rest, dataPoint{p.at.Sub(t.lastAt).Seconds(), p.persistent})
 	}
 	return rest
 }
 
-// rates are those at which sockets went into the queue between each two points.
-func rates(points []point) (rates []sample) {
+// computeRates are those at which sockets went into the queue between each two points.
+func computeRates(points []observation) (rates []dataPoint) {
 	for i := 1; i < len(points); i++ {
 		a, b := points[i-1], points[i]
 		took := b.at.Sub(a.at).Seconds()
-		rates = append(rates, sample{b.at.Sub(points[0].at).Seconds() - took/2, (b.inflow - a.inflow) / took})
+		rates = append(rates, dataPoint{b.at.Sub(points[0].at).Seconds() - took/2, (b.inflow - a.inflow) / took})
 	}
 	return rates
 }

@@ -18,55 +18,55 @@ const (
 	maxPools        = 2 // of each
 )
 
-// list is metrics in the making.
-type list []prometheus.Metric
+// metricList is metrics in the making.
+type metricList []prometheus.Metric
 
-func (l *list) add(m ...prometheus.Metric) { *l = append(*l, m...) }
+func (l *metricList) add(m ...prometheus.Metric) { *l = append(*l, m...) }
 
-// measure is the snapshot of one sample, failures left out.
-func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, of owners) []prometheus.Metric {
-	var l list
-	l.node(status, f.Thresholds.OrDefault())
-	l.pools(status, of)
-	l.networks(sample, f.Thresholds.OrDefault(), of)
-	l.states(status.States)
-	l.conntrack(status.Conntrack, sample.Host())
-	l.tcp(f.TCP)
-	l.settings(status.Settings)
-	l.windows(sample, f.Windows)
+// buildSnapshot is the snapshot of one sample, failures left out.
+func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, of networkIdentities) []prometheus.Metric {
+	var l metricList
+	l.addNode(status, f.Thresholds.OrDefault())
+	l.addPools(status, of)
+	l.addNetworks(sample, f.Thresholds.OrDefault(), of)
+	l.addStates(status.States)
+	l.addConntrack(status.Conntrack, sample.HostNetwork())
+	l.addTCP(f.TCP)
+	l.addSettings(status.Settings)
+	l.addWindows(sample, f.Windows)
 	l.add(
-		unseen.metric(float64(assess.CountUnobserved(sample, f))),
-		lastSample.metric(float64(sample.Taken.UnixMilli())/1000),
-		readerInfo.metric(1, status.Reader.Name, string(status.Reader.Exactness)),
+		unobservedItems.newMetric(float64(assess.CountUnobserved(sample, f))),
+		lastSample.newMetric(float64(sample.Taken.UnixMilli())/1000),
+		readerInfo.newMetric(1, status.Reader.Name, string(status.Reader.Exactness)),
 	)
 	return l
 }
 
-func (l *list) node(s *v1alpha1.PortPressureStatus, t socket.Thresholds) {
+func (l *metricList) addNode(s *v1alpha1.PortPressureStatus, t socket.Thresholds) {
 	if s.Level != "" {
 		for _, name := range []v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical} {
-			l.add(level.flag(name == s.Level, string(name)))
+			l.add(level.newFlag(name == s.Level, string(name)))
 		}
 		l.add(
-			threshold.metric(float64(t.Warning)/100, string(v1alpha1.LevelWarning)),
-			threshold.metric(float64(t.Critical)/100, string(v1alpha1.LevelCritical)),
+			threshold.newMetric(float64(t.Warning)/100, string(v1alpha1.LevelWarning)),
+			threshold.newMetric(float64(t.Critical)/100, string(v1alpha1.LevelCritical)),
 		)
 	}
 	if p := s.Tightest; p != nil {
-		l.add(nodeUsed.metric(ratio(most(p), p.Capacity)))
+		l.add(nodeUsed.newMetric(computeRatio(maxUsed(p), p.Capacity)))
 	}
 	if s.ExhaustionSeconds != nil {
-		l.add(exhaustion.metric(float64(*s.ExhaustionSeconds)))
+		l.add(exhaustion.newMetric(float64(*s.ExhaustionSeconds)))
 	}
 	if s.NetworkCount != nil {
-		l.add(networks.metric(float64(*s.NetworkCount)))
+		l.add(networks.newMetric(float64(*s.NetworkCount)))
 	}
 	if u := s.UDP; u != nil {
-		l.add(udpUsed.metric(float64(u.Used)), udpCapacity.metric(float64(u.Capacity)))
+		l.add(udpUsed.newMetric(float64(u.Used)), udpCapacity.newMetric(float64(u.Capacity)))
 	}
 }
 
-func (l *list) states(s *v1alpha1.States) {
+func (l *metricList) addStates(s *v1alpha1.States) {
 	if s == nil {
 		return
 	}
@@ -79,61 +79,61 @@ func (l *list) states(s *v1alpha1.States) {
 		{"close", s.Close}, {"close_wait", s.CloseWait}, {"last_ack", s.LastAck},
 		{"listen", s.Listen}, {"closing", s.Closing}, {"bound", s.Bound},
 	} {
-		l.add(tcpSockets.metric(float64(of.count), of.name))
+		l.add(tcpSockets.newMetric(float64(of.count), of.name))
 	}
 }
 
-// conntrack is the node's. Where its entries can't be counted, its drops may still be
+// addConntrack is the node's. Where its entries can't be counted, its drops may still be
 // known of host.
-func (l *list) conntrack(c *v1alpha1.Conntrack, host *socket.Network) {
+func (l *metricList) addConntrack(c *v1alpha1.Conntrack, host *socket.Network) {
 	if c == nil {
 		if host != nil && host.Counters != nil && host.Counters.Conntrack != nil {
 			d := host.Counters.Conntrack
-			l.add(conntrackInsertFailed.metric(float64(d.InsertFailed)), conntrackDrop.metric(float64(d.Drop)),
-				conntrackEarlyDrop.metric(float64(d.EarlyDrop)))
+			l.add(conntrackInsertFailed.newMetric(float64(d.InsertFailed)), conntrackDrop.newMetric(float64(d.Drop)),
+				conntrackEarlyDrop.newMetric(float64(d.EarlyDrop)))
 		}
 		return
 	}
-	l.add(conntrackEntries.metric(float64(c.Entries)))
+	l.add(conntrackEntries.newMetric(float64(c.Entries)))
 	if c.Max > 0 { // a limit of 0 is none, and would divide by nothing
-		l.add(conntrackLimit.metric(float64(c.Max)))
+		l.add(conntrackLimit.newMetric(float64(c.Max)))
 	}
-	for f, count := range map[*family]*int64{
+	for f, count := range map[*metricFamily]*int64{
 		conntrackInsertFailed: c.InsertFailed, conntrackDrop: c.Drop, conntrackEarlyDrop: c.EarlyDrop,
 	} {
 		if count != nil {
-			l.add(f.metric(float64(*count)))
+			l.add(f.newMetric(float64(*count)))
 		}
 	}
 }
 
-func (l *list) tcp(c assess.TCP) {
-	for f, count := range map[*family]*uint64{
+func (l *metricList) addTCP(c assess.TCP) {
+	for f, count := range map[*metricFamily]*uint64{
 		timeWaitOverflow: c.TimeWaitOverflow, listenOverflows: c.ListenOverflows, orphans: c.Orphans,
 	} {
 		if count != nil {
-			l.add(f.metric(float64(*count)))
+			l.add(f.newMetric(float64(*count)))
 		}
 	}
-	if c.Memory != nil {
-		l.add(tcpMemory.metric(*c.Memory))
+	if c.MemoryRatio != nil {
+		l.add(tcpMemory.newMetric(*c.MemoryRatio))
 	}
 }
 
-func (l *list) settings(statuses []v1alpha1.SettingStatus) {
+func (l *metricList) addSettings(statuses []v1alpha1.SettingStatus) {
 	waiting := map[string]bool{}
 	for i := range statuses {
 		if s := &statuses[i]; s.State == v1alpha1.SettingRestartRequired && !waiting[s.Key] {
 			waiting[s.Key] = true
-			l.add(restartRequired.metric(1, strings.TrimPrefix(s.Key, settings.TcpipParameters)))
+			l.add(restartRequired.newMetric(1, strings.TrimPrefix(s.Key, settings.TcpipParameters)))
 		}
 	}
 }
 
-// pools are the pools of the worst networks of s, and its tightest.
-func (l *list) pools(s *v1alpha1.PortPressureStatus, of owners) {
+// addPools are the pools of the worst networks of s, and its tightest.
+func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, of networkIdentities) {
 	seen := map[[8]string]bool{}
-	add := func(n owner, p *v1alpha1.Pool) {
+	add := func(n networkIdentity, p *v1alpha1.Pool) {
 		port := ""
 		if p.Destination != "" {
 			port = strconv.Itoa(int(p.Port))
@@ -143,35 +143,35 @@ func (l *list) pools(s *v1alpha1.PortPressureStatus, of owners) {
 			return
 		}
 		seen[labels] = true
-		l.add(poolUsed.metric(float64(most(p)), labels[:]...), poolCapacity.metric(float64(p.Capacity), labels[:]...))
+		l.add(poolUsed.newMetric(float64(maxUsed(p)), labels[:]...), poolCapacity.newMetric(float64(p.Capacity), labels[:]...))
 		if p.Reusable != nil {
-			l.add(poolReusable.metric(float64(*p.Reusable), labels[:]...))
+			l.add(poolReusable.newMetric(float64(*p.Reusable), labels[:]...))
 		}
 	}
 	if p := s.Tightest; p != nil {
-		add(of.named(p.Network), p)
+		add(of.findNetwork(p.Network), p)
 	}
 	for i := range s.Networks[:min(maxPoolNetworks, len(s.Networks))] {
 		n := &s.Networks[i]
 		if n.Cause != "" {
-			l.add(networkCause.metric(1, append(of.named(n.Network).labels(), string(n.Cause))...))
+			l.add(networkCause.newMetric(1, append(of.findNetwork(n.Network).labelValues(), string(n.Cause))...))
 		}
 		for j := range n.Pools[:min(maxPools, len(n.Pools))] {
-			add(of.named(n.Network), &n.Pools[j])
+			add(of.findNetwork(n.Network), &n.Pools[j])
 		}
 	}
 }
 
 // ratio is used of capacity, 0 to 1; 1 where there is no capacity.
 // most is how many ports of p may be in use, which is what its level follows.
-func most(p *v1alpha1.Pool) int32 {
+func maxUsed(p *v1alpha1.Pool) int32 {
 	if p.UsedMax != nil {
 		return max(p.Used, *p.UsedMax)
 	}
 	return p.Used
 }
 
-func ratio(used, capacity int32) float64 {
+func computeRatio(used, capacity int32) float64 {
 	if used >= capacity {
 		return 1
 	}

@@ -56,7 +56,7 @@ func controller() *prometheus.Registry {
 func worst() *metrics.Metrics {
 	owner := socket.Owner{Kind: socket.OwnerPod, PodUID: "0b8ba9f1-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "checkout-7f"}
 	pod := socket.Network{
-		Inode: 2, Cookie: 2, Owner: owner, Detailed: true, Held: 950,
+		Inode: 2, Cookie: 2, Owner: owner, Detailed: true, InUse: 950,
 		Settings: socket.Settings{Range: ports.Range{First: 40000, Last: 40999}},
 		Destinations: []socket.Destination{{
 			Source: netip.MustParseAddr("10.0.0.4"), Address: netip.MustParseAddr("10.1.0.9"), Port: 5432, Reusable: 7,
@@ -65,24 +65,24 @@ func worst() *metrics.Metrics {
 	}
 	pod.States.Add(pod.Destinations[0].States)
 	sample := &socket.Sample{
-		Taken: time.Now(), Cost: time.Millisecond, Reader: socket.Reader{Name: "portwalk", Exactness: socket.Exact},
+		Taken: time.Now(), CPUTime: time.Millisecond, Reader: socket.Reader{Name: "portwalk", Exactness: socket.Exact},
 		Networks: []socket.Network{pod}, Failures: []socket.Failure{{Inode: 2, Port: 5432, Count: 12}},
 		Windows: &socket.Windows{Ranges: []socket.DynamicRange{{Protocol: socket.TCP, FreeBlocks: new(3)}}},
 	}
 	facts := assess.Facts{
 		AgentVersion: "v0.1.0",
 		Conntrack:    &assess.Conntrack{Entries: 200000, Max: 262144, InsertFailed: new(int64(3)), Drop: new(int64(3)), EarlyDrop: new(int64(1))},
-		TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), Memory: new(0.25)},
+		TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), MemoryRatio: new(0.25)},
 		Windows:      &assess.Windows{BootedAt: time.Now(), UpdatePending: true, Memory: &assess.WindowsMemory{Commit: 3 << 30, CommitLimit: 4 << 30, Physical: 8 << 30}},
 	}
-	status := assess.Status(*sample, facts)
+	status := assess.BuildStatus(*sample, facts)
 	status.ExhaustionSeconds = new(int64(240))
 	for i := range status.Networks {
 		status.Networks[i].Cause = v1alpha1.CauseTimeWaitChurn
 	}
 	m := metrics.New("v0.1.0")
-	m.Observe(sample, &status, metrics.Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: facts})
-	m.Wrote("ok")
+	m.RecordSample(sample, &status, metrics.Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: facts})
+	m.RecordWrite("ok")
 	return m
 }
 

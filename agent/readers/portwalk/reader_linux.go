@@ -148,9 +148,9 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		}
 	}
 	if err == nil {
-		err = r.inspectTightestPool(ctx, &s, req.LookPercent, detectHZ(counts.NowNs, counts.NowJiffies))
+		err = r.inspectTightestPool(ctx, &s, req.InspectPercent, detectHZ(counts.NowNs, counts.NowJiffies))
 	}
-	s.Cost = readThreadCPUTime() - start
+	s.CPUTime = readThreadCPUTime() - start
 	return s, err
 }
 
@@ -224,7 +224,7 @@ func (r *Reader) walkTables(ctx context.Context, req socket.Request) (t walkTall
 	if err := r.readNetRecords(&t); err != nil {
 		return t, err
 	}
-	if err := r.enableDetail(req.GatePercent); err != nil {
+	if err := r.enableDetail(req.DetailPercent); err != nil {
 		return t, err
 	}
 	for _, tcp := range listDistinct(r.records, func(n *walkNetRec) uint64 { return uint64(n.Detail) * n.TcpTable }) {
