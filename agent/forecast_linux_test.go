@@ -70,7 +70,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 		ofLeak = follow(&leakHistory, only(leaking), ofLeak)
 		churn := only(churning)
 		ofChurn = follow(&churnHistory, churn, ofChurn)
-		p, _ := churn.Tightest()
+		p, _ := churn.TightestPool()
 		used = p.UsedPercent()
 	}
 	if len(ofChurn) > 0 || used < 30 {

@@ -109,7 +109,7 @@ func (l *Loop) Run(ctx context.Context) {
 		if l.level > socket.Normal { // by this very sample
 			pace.Interval = min(l.Interval, l.Pressed)
 		}
-		next = start.Add(pace.After(sample.Cost))
+		next = start.Add(pace.After(sample.CPUTime))
 		l.alive(next.Sub(start), err)
 		if status != nil {
 			l.Seen(&sample, status, Tick{Interval: next.Sub(start), Took: time.Since(start), Stretched: pace.Stretched(), Facts: facts})
@@ -135,9 +135,9 @@ func (l *Loop) request() socket.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	line := l.thresholds.OrDefault().Warning
-	req := socket.Request{LookPercent: line}
+	req := socket.Request{InspectPercent: line}
 	if l.reader == v1alpha1.ReaderSockdiag {
-		req.GatePercent = line / 2
+		req.DetailPercent = line / 2
 	}
 	return req
 }

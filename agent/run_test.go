@@ -40,7 +40,7 @@ func (s *script) Sample(_ context.Context, r socket.Request) (socket.Sample, err
 		return socket.Sample{}, errors.New("no such luck")
 	}
 	return socket.Sample{Taken: time.Now(), Reader: socket.Reader{Name: s.name}, Networks: []socket.Network{{
-		Settings: socket.Settings{Range: ports.Range{First: 1001, Last: 1100}}, Held: used, Skipped: used,
+		Settings: socket.Settings{Range: ports.Range{First: 1001, Last: 1100}}, InUse: used, Skipped: used,
 	}}}, nil
 }
 
@@ -133,7 +133,7 @@ func TestOnlySockdiagIsAskedForLess(t *testing.T) {
 	for name, want := range map[string]int{v1alpha1.ReaderPortwalk: 0, v1alpha1.ReaderSockdiag: 25} {
 		s := &script{used: []int{10}, name: name}
 		loop(t, s, 2, func(*agent.Loop) {})
-		if got := s.asks[1].GatePercent; got != want {
+		if got := s.asks[1].DetailPercent; got != want {
 			t.Errorf("%s is asked with a gate of %d %%, want %d", name, got, want)
 		}
 	}
@@ -145,7 +145,7 @@ func TestACloserLookIsAskedForAtTheWarningLine(t *testing.T) {
 	for want, before := range map[int]func(*agent.Loop){50: func(*agent.Loop) {}, 40: func(l *agent.Loop) { l.Object(object) }} {
 		s := &script{used: []int{10}}
 		loop(t, s, 1, before)
-		if got := s.asks[0].LookPercent; got != want {
+		if got := s.asks[0].InspectPercent; got != want {
 			t.Errorf("a look is asked for at %d %%, want %d", got, want)
 		}
 	}

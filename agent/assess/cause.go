@@ -15,11 +15,11 @@ const maxAdvice = 600
 // evidence is what s and f know of p, a pool past the line in a network of this name.
 func evidence(p socket.Pool, s *socket.Sample, f Facts, network string) cause.Evidence {
 	e := cause.Evidence{
-		Pool: p, Tight: true, Network: network, Holder: holder(p, s.Look, 0, true),
+		Pool: p, Tight: true, Network: network, Holder: holder(p, s.PoolDetail, 0, true),
 		Machine: machine(f), System: f.System,
 	}
-	if s.Look.Of(p) {
-		e.Look = s.Look
+	if s.PoolDetail.Describes(p) {
+		e.Look = s.PoolDetail
 	}
 	return e
 }
@@ -39,7 +39,7 @@ func explain(status *v1alpha1.PortPressureStatus, p socket.Pool, s *socket.Sampl
 // Why is why p, a pool of s, is past the line.
 func Why(p socket.Pool, s *socket.Sample, f Facts) cause.Verdict {
 	e := evidence(p, s, f, Names(s.Networks)(p.Network))
-	if tightest, ok := s.Tightest(); ok && socket.Compare(tightest, p) == 0 {
+	if tightest, ok := s.TightestPool(); ok && socket.ComparePools(tightest, p) == 0 {
 		e.OpensPerSecond = f.Forecast.OpensPerSecond
 	}
 	return cause.Judge(e)
@@ -117,7 +117,7 @@ func evictions(sample *socket.Sample, f Facts) (total uint64, ok bool) {
 // hostConntrack is the counters of the node's own network, nil where the reader
 // does not see them.
 func hostConntrack(sample *socket.Sample) *socket.ConntrackCounters {
-	if n := sample.Host(); n != nil && n.Counters != nil {
+	if n := sample.HostNetwork(); n != nil && n.Counters != nil {
 		return n.Counters.Conntrack
 	}
 	return nil

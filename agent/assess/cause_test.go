@@ -57,7 +57,7 @@ func TestWhyIsAskedOfAnyPool(t *testing.T) {
 	sample := socket.Sample{Taken: taken, Networks: []socket.Network{churning(1, uid, 45000), churning(2, other, 30000)}}
 	facts := Facts{Forecast: forecast.Forecast{OpensPerSecond: new(777.0)}}
 	status := Status(sample, facts)
-	pools := socket.Worst(sample.Pools(), 2)
+	pools := socket.SelectTightest(sample.Pools(), 2)
 	if why := Why(pools[0], &sample, facts); why.Cause != status.Cause || why.Advice() != status.Advice || !strings.Contains(why.Advice(), "777") {
 		t.Errorf("%s: %s, want %s: %s", why.Cause, why.Advice(), status.Cause, status.Advice)
 	}
@@ -96,7 +96,7 @@ func TestEachNetworkPastTheLineHasItsCause(t *testing.T) {
 	busy := pod(4, other, to(db, 80, tcpstate.Counts{tcpstate.Established: 20000}))
 	sample.Networks = append(sample.Networks, churning, quiet, busy)
 	// A look fits its own pool only.
-	sample.Look = &socket.Look{Inode: 2, Source: src, Destination: db, Port: 80, Established: 20000, Silent: 20000}
+	sample.PoolDetail = &socket.PoolDetail{Inode: 2, Source: src, Destination: db, Port: 80, Established: 20000, Silent: 20000}
 	for _, detail := range []Detail{{}, {Pools: -1}} {
 		got := map[string]v1alpha1.Cause{}
 		for _, n := range Status(sample, Facts{Detail: detail}).Networks {

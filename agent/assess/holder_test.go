@@ -49,7 +49,7 @@ func TestTheHolderIsTheProcessThatACloserLookFound(t *testing.T) {
 	java := socket.Holder{Process: "java", PID: 8, Container: other, Sockets: 40}
 	proxy := socket.Holder{Process: "envoy", Sockets: 20}
 	db := &socket.Destination{Source: netip.MustParseAddr("10.0.0.1"), Address: netip.MustParseAddr("10.0.0.9"), Port: 5432}
-	at := socket.Look{Inode: 3, Source: db.Source, Destination: db.Address, Port: db.Port, Holders: []socket.Holder{java, proxy}}
+	at := socket.PoolDetail{Inode: 3, Source: db.Source, Destination: db.Address, Port: db.Port, Holders: []socket.Holder{java, proxy}}
 	elsewhere, nobody, nowhere := at, at, at
 	elsewhere.Port++
 	nobody.Holders = nil
@@ -58,7 +58,7 @@ func TestTheHolderIsTheProcessThatACloserLookFound(t *testing.T) {
 	windows.Holders = []socket.Holder{{Process: "api.exe", PID: 5120, Path: `C:\shop\api.exe`}}
 	tests := map[string]struct {
 		owner socket.Owner
-		look  *socket.Look
+		look  *socket.PoolDetail
 		used  int32
 		want  *v1alpha1.Holder
 	}{

@@ -31,7 +31,7 @@ const (
 func networks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
 	var list []v1alpha1.Network
 	for _, pools := range f.Detail.groups(s, f.Thresholds.Warning) {
-		n := network(pools, s.Look, f.Thresholds.Warning, name)
+		n := network(pools, s.PoolDetail, f.Thresholds.Warning, name)
 		if p := pools[0]; !p.Advisory && p.UsedPercent() >= f.Thresholds.Warning {
 			n.Cause = cause.Judge(evidence(p, s, f, n.Network)).Cause
 		}
@@ -48,7 +48,7 @@ func (d Detail) groups(s *socket.Sample, line int) [][]socket.Pool {
 	}
 	var groups [][]socket.Pool
 	at := map[*socket.Network]int{}
-	for _, p := range socket.Worst(s.Pools(), d.Pools) {
+	for _, p := range socket.SelectTightest(s.Pools(), d.Pools) {
 		i, ok := at[p.Network]
 		if !ok {
 			i = len(groups)
@@ -65,11 +65,11 @@ func (d Detail) groups(s *socket.Sample, line int) [][]socket.Pool {
 func pastLine(s *socket.Sample, line int) [][]socket.Pool {
 	var groups [][]socket.Pool
 	for i := range s.Networks {
-		if pools := socket.Worst(past(s.Networks[i].Pools(), line), maxPools); len(pools) > 0 {
+		if pools := socket.SelectTightest(past(s.Networks[i].Pools(), line), maxPools); len(pools) > 0 {
 			groups = append(groups, pools)
 		}
 	}
-	slices.SortFunc(groups, func(a, b []socket.Pool) int { return socket.Compare(a[0], b[0]) })
+	slices.SortFunc(groups, func(a, b []socket.Pool) int { return socket.ComparePools(a[0], b[0]) })
 	return groups
 }
 
@@ -101,7 +101,7 @@ func Unlisted(s socket.Sample, f Facts) int {
 }
 
 // network is the network that pools, its tightest first, belong to.
-func network(pools []socket.Pool, look *socket.Look, line int, name func(*socket.Network) string) v1alpha1.Network {
+func network(pools []socket.Pool, look *socket.PoolDetail, line int, name func(*socket.Network) string) v1alpha1.Network {
 	n := pools[0].Network
 	out := v1alpha1.Network{
 		Network:       name(n),
@@ -127,7 +127,7 @@ func network(pools []socket.Pool, look *socket.Look, line int, name func(*socket
 // look was taken at p. Elsewhere it is told from the network's owner, and left out
 // where a pod has several containers: which of them holds the ports can't be seen.
 // Inside status.networks the pod is not named: the entry does that.
-func holder(p socket.Pool, look *socket.Look, line int, named bool) *v1alpha1.Holder {
+func holder(p socket.Pool, look *socket.PoolDetail, line int, named bool) *v1alpha1.Holder {
 	if p.Advisory || p.UsedPercent() < line {
 		return nil
 	}
@@ -137,7 +137,7 @@ func holder(p socket.Pool, look *socket.Look, line int, named bool) *v1alpha1.Ho
 		h.Namespace, h.Pod = clip(o.Namespace, 63), clip(o.Pod, 253)
 	}
 	who := processOf(o)
-	if look.Of(p) && len(look.Holders) > 0 {
+	if look.Describes(p) && len(look.Holders) > 0 {
 		who = look.Holders[0]
 	}
 	h.Container = clip(head(who.Container, shortContainer), 64)

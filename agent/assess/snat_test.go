@@ -15,7 +15,7 @@ func TestSNATSetsTheLevel(t *testing.T) {
 	snat := func(p socket.Protocol) socket.SNATPool {
 		return socket.SNATPool{
 			Destination: socket.Destination{Source: netip.MustParseAddr("192.0.2.1"), Address: netip.MustParseAddr("198.51.100.9"), Port: 443},
-			Protocol:    p, Ports: 60000, Capacity: 64512,
+			Protocol:    p, InUse: 60000, Capacity: 64512,
 		}
 	}
 	for name, test := range map[string]struct {

@@ -87,12 +87,12 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		Windows:      windows(&s, f),
 	}
 	status.Unobserved = unseenList(things(&s, f, name), f.Detail.room())
-	if p, ok := s.Tightest(); ok {
+	if p, ok := s.TightestPool(); ok {
 		percent := p.UsedPercent()
 		tightest := pool(p)
 		tightest.Network = name(p.Network)
 		tightest.Summary = Summary(tightest)
-		tightest.Holder = holder(p, s.Look, f.Thresholds.Warning, true)
+		tightest.Holder = holder(p, s.PoolDetail, f.Thresholds.Warning, true)
 		status.Tightest = &tightest
 		status.UsedPercent = new(int32(percent))
 		status.ExhaustionSeconds = f.Forecast.Seconds
@@ -106,7 +106,7 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 func sighted(ns []socket.Network) int32 {
 	var count int32
 	for i := range ns {
-		if ns[i].Blind() == "" {
+		if ns[i].UnobservedReason() == "" {
 			count++
 		}
 	}
@@ -119,7 +119,7 @@ func totals(ns []socket.Network) *v1alpha1.States {
 	var sum tcpstate.Counts
 	read := false
 	for i := range ns {
-		if ns[i].Detailed && ns[i].Blind() == "" {
+		if ns[i].Detailed && ns[i].UnobservedReason() == "" {
 			sum.Add(ns[i].States)
 			read = true
 		}
@@ -135,7 +135,7 @@ func totals(ns []socket.Network) *v1alpha1.States {
 func tightestUDP(ns []socket.Network) *v1alpha1.UDP {
 	var worst *socket.Pool
 	for i := range ns {
-		if p, ok := ns[i].UDPPool(); ok && (worst == nil || socket.Compare(p, *worst) < 0) {
+		if p, ok := ns[i].UDPPool(); ok && (worst == nil || socket.ComparePools(p, *worst) < 0) {
 			worst = &p
 		}
 	}

@@ -41,7 +41,7 @@ func pod(inode uint64, uid string, destinations ...socket.Destination) socket.Ne
 	}
 	for _, d := range destinations {
 		n.States.Add(d.States)
-		n.Held = max(n.Held, d.States.Total())
+		n.InUse = max(n.InUse, d.States.Total())
 	}
 	return n
 }
@@ -50,7 +50,7 @@ func pod(inode uint64, uid string, destinations ...socket.Destination) socket.Ne
 func busy() (socket.Sample, Facts) {
 	host := pod(4026531840, "", to(db, 443, tcpstate.Counts{tcpstate.Established: 120}))
 	host.Owner = socket.Owner{Kind: socket.OwnerHost}
-	host.UDPHeld, host.UDPSockets = 1200, 1210
+	host.UDPInUse, host.UDPSockets = 1200, 1210
 	shop := pod(4026532001, uid,
 		to(db, 5432, tcpstate.Counts{tcpstate.TimeWait: 27000, tcpstate.Established: 384}),
 		to(db6, 6379, tcpstate.Counts{tcpstate.CloseWait: 17221}),

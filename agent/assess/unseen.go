@@ -25,7 +25,7 @@ func (d Detail) room() room {
 func blind(ns []socket.Network, name func(*socket.Network) string) []socket.Unobserved {
 	var list []socket.Unobserved
 	for i := range ns {
-		if why := ns[i].Blind(); why != "" {
+		if why := ns[i].UnobservedReason(); why != "" {
 			list = append(list, socket.Unobserved{Item: name(&ns[i]), Reason: why})
 		}
 	}
@@ -37,7 +37,7 @@ func blind(ns []socket.Network, name func(*socket.Network) string) []socket.Unob
 func shallow(ns []socket.Network) []socket.Unobserved {
 	count := 0
 	for i := range ns {
-		if !ns[i].Detailed && ns[i].Blind() == "" {
+		if !ns[i].Detailed && ns[i].UnobservedReason() == "" {
 			count++
 		}
 	}

@@ -42,7 +42,7 @@ func capabilities(s *socket.Sample, f Facts) []v1alpha1.Capability {
 	var list []v1alpha1.Capability
 	for _, c := range all[:min(maxCapabilities, len(all))] {
 		out := v1alpha1.Capability{Name: clip(c.Name, 64), State: v1alpha1.CapabilityState(c.State)}
-		if c.State != socket.Verified || f.Detail.Roomy {
+		if c.State != socket.CapabilityVerified || f.Detail.Roomy {
 			out.Message = clip(c.Message, f.Detail.room().why)
 		}
 		list = append(list, out)

@@ -21,7 +21,7 @@ var windowsFacts = Facts{
 		BootedAt: taken,
 		Memory:   &WindowsMemory{Commit: 3 << 30, CommitLimit: 12 << 30, Physical: 8 << 30, Paged: 2, Nonpaged: 1, Handles: 51234},
 	},
-	Capabilities: []socket.Capability{{Name: "BoundTable", State: socket.Unsupported, Message: "not on this Windows"}},
+	Capabilities: []socket.Capability{{Name: "BoundTable", State: socket.CapabilityUnsupported, Message: "not on this Windows"}},
 }
 
 func TestStatusOfWindows(t *testing.T) {
@@ -57,7 +57,7 @@ func TestTheObjectSaysWhyOfWhatDoesNotWork(t *testing.T) {
 	for roomy, want := range map[bool]string{false: " not on this Windows", true: "24 bytes a row not on this Windows"} {
 		f := windowsFacts
 		f.Detail.Roomy = roomy
-		table := socket.Capability{Name: "TcpTable", State: socket.Verified, Message: "24 bytes a row"}
+		table := socket.Capability{Name: "TcpTable", State: socket.CapabilityVerified, Message: "24 bytes a row"}
 		got := Status(socket.Sample{Capabilities: []socket.Capability{table}}, f).Capabilities
 		if len(got) != 2 || got[0].State != v1alpha1.CapabilityVerified || got[1].State != v1alpha1.CapabilityUnsupported || got[0].Message+" "+got[1].Message != want {
 			t.Errorf("roomy %v: %+v", roomy, got)
@@ -80,7 +80,7 @@ func TestAFullStatusOfWindowsFits(t *testing.T) {
 	facts.Windows = windowsFacts.Windows
 	for i := range 40 {
 		facts.Capabilities = append(facts.Capabilities, socket.Capability{
-			Name: fmt.Sprintf("Capability%d", i), State: socket.Unsupported, Message: strings.Repeat("why ", 100)})
+			Name: fmt.Sprintf("Capability%d", i), State: socket.CapabilityUnsupported, Message: strings.Repeat("why ", 100)})
 	}
 	status := Status(sample, facts)
 	if err := Fit(&status); err != nil {
@@ -106,7 +106,7 @@ func TestWritingTheRegistryIsProvenByASettingThatStands(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var c Course
 			f := windowsFacts
-			f.Capabilities = []socket.Capability{{Name: v1alpha1.CapabilityRegistryWrite, State: socket.Supposed, Message: "nothing was written"}}
+			f.Capabilities = []socket.Capability{{Name: v1alpha1.CapabilityRegistryWrite, State: socket.CapabilityAssumed, Message: "nothing was written"}}
 			status := Status(leaking(10), f)
 			c.Follow(&status, socket.Thresholds{})
 			c.Tuned(&status, []v1alpha1.SettingStatus{test.setting})

@@ -13,7 +13,7 @@ import (
 func boundPorts(e *Evidence, p parts) (Verdict, bool) {
 	v := Verdict{
 		Cause:   v1alpha1.CauseBoundPorts,
-		Finding: fmt.Sprintf("%d of %d ports are taken; programs that bind() before they connect() took %d of them, from every destination.", e.Pool.Most(), e.Pool.Capacity, p.bound),
+		Finding: fmt.Sprintf("%d of %d ports are taken; programs that bind() before they connect() took %d of them, from every destination.", e.Pool.MaxUsed(), e.Pool.Capacity, p.bound),
 		Remedy:  e.subject() + " should connect() without bind(), or set IP_BIND_ADDRESS_NO_PORT before bind() to an address: then each destination has its own ports.",
 		Setting: e.wider(),
 	}
@@ -27,7 +27,7 @@ func boundPorts(e *Evidence, p parts) (Verdict, bool) {
 func udpPorts(e *Evidence, _ parts) (Verdict, bool) {
 	return Verdict{
 		Cause:   v1alpha1.CauseBoundPorts,
-		Finding: fmt.Sprintf("%d UDP sockets hold %d of %d ports: each has its port alone, whatever the destination.", e.Pool.Network.UDPSockets, e.Pool.Most(), e.Pool.Capacity),
+		Finding: fmt.Sprintf("%d UDP sockets hold %d of %d ports: each has its port alone, whatever the destination.", e.Pool.Network.UDPSockets, e.Pool.MaxUsed(), e.Pool.Capacity),
 		Remedy:  e.subject() + " should keep and share UDP sockets (for DNS: a caching resolver) and close those it is done with.",
 		Setting: e.wider(),
 	}, e.Pool.Protocol == socket.UDP
@@ -63,7 +63,7 @@ func listenPorts(n *socket.Network) string {
 func unknown(e *Evidence, p parts) Verdict {
 	return Verdict{
 		Cause:   v1alpha1.CauseUnknown,
-		Finding: fmt.Sprintf("%d of %d ports%s are used, and no one state holds most: %s.", e.Pool.Most(), e.Pool.Capacity, e.to(), p.spell()),
+		Finding: fmt.Sprintf("%d of %d ports%s are used, and no one state holds most: %s.", e.Pool.MaxUsed(), e.Pool.Capacity, e.to(), p.spell()),
 		Remedy:  "Start with the greatest.",
 		Setting: e.wider(),
 	}

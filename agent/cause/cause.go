@@ -17,7 +17,7 @@ type Evidence struct {
 	// below it yet. Without it, the question is what else could be wrong.
 	Tight bool
 	// Look is a closer look at this very pool, nil where there was none.
-	Look *socket.Look
+	Look *socket.PoolDetail
 	// Network is the name of the pool's network; Holder is who holds most of the
 	// ports, nil where nobody is known.
 	Network string
@@ -141,7 +141,7 @@ func (e *Evidence) aim() {
 		e.Pool.Destination = nil // what it is known to have does not make it tight
 	case e.Pool.Kind == socket.Bind && e.Pool.Protocol == socket.TCP:
 		// A port that one destination has, bind(0) can't have.
-		if d := fullest(e.Pool.Network); d != nil && 2*(int(d.Most())-e.Pool.Network.Skipped) >= int(e.Pool.Used) {
+		if d := fullest(e.Pool.Network); d != nil && 2*(int(d.MaxUsed())-e.Pool.Network.Skipped) >= int(e.Pool.Used) {
 			e.Pool, e.Look = *d, nil
 		}
 	}
@@ -150,7 +150,7 @@ func (e *Evidence) aim() {
 // fullest is the pool of n's fullest destination, nil where it has none.
 func fullest(n *socket.Network) (most *socket.Pool) {
 	for p := range n.Pools() {
-		if p.Kind == socket.Connect && p.Destination != nil && (most == nil || p.Most() > most.Most()) {
+		if p.Kind == socket.Connect && p.Destination != nil && (most == nil || p.MaxUsed() > most.MaxUsed()) {
 			most = &p
 		}
 	}

@@ -34,10 +34,10 @@ func to(states tcpstate.Counts, change ...func(*socket.Network)) Evidence {
 
 // pools are those of n, the fullest of the destinations' first.
 func pools(n *socket.Network) []socket.Pool {
-	return socket.Worst(n.Pools(), -1)
+	return socket.SelectTightest(n.Pools(), -1)
 }
 
-func looked(e Evidence, l socket.Look) Evidence {
+func looked(e Evidence, l socket.PoolDetail) Evidence {
 	e.Look = &l
 	return e
 }
@@ -45,7 +45,7 @@ func looked(e Evidence, l socket.Look) Evidence {
 func bound(count, listening int) func(*socket.Network) {
 	return func(n *socket.Network) {
 		n.Skipped, n.SkippedListening = count+listening, listening
-		n.Held = n.Skipped + n.States.Total()
+		n.InUse = n.Skipped + n.States.Total()
 	}
 }
 
@@ -89,7 +89,7 @@ func TestJudge(t *testing.T) {
 		"A leak has half": {to(tcpstate.Counts{tcpstate.CloseWait: 10000, tcpstate.TimeWait: 10000}),
 			v1alpha1.CauseCloseWaitLeak, "the peer has closed, and java (pid 4711) of shop/api has not"},
 		"FIN_WAIT2 of orphans": {to(tcpstate.Counts{tcpstate.FinWait2: 15000}), v1alpha1.CauseFinWaitOrphans, "tcp_fin_timeout = 20 (NodeTuning linux.finTimeoutSeconds) helps; it is 60 now"},
-		"FIN_WAIT2 that a process holds": {looked(to(tcpstate.Counts{tcpstate.FinWait2: 15000}), socket.Look{Held: 15000}),
+		"FIN_WAIT2 that a process holds": {looked(to(tcpstate.Counts{tcpstate.FinWait2: 15000}), socket.PoolDetail{ProcessSockets: 15000}),
 			v1alpha1.CauseFinWaitOrphans, "does nothing for sockets that a process holds"},
 		"FIN_WAIT1": {to(tcpstate.Counts{tcpstate.FinWait1: 15000}), v1alpha1.CauseFinWaitOrphans, "tcp_orphan_retries"},
 		"SYN_SENT":  {to(tcpstate.Counts{tcpstate.SynSent: 15000}), v1alpha1.CauseSynSentStall, "the peer does not answer"},
@@ -103,13 +103,13 @@ func TestJudge(t *testing.T) {
 		}), v1alpha1.CauseSynSentStall, "101 destinations do not answer: something scans"},
 		"Open connections":   {to(est(15000)), v1alpha1.CauseEstablishedPool, "gives 20920 more ports"},
 		"Those of a sidecar": {to(est(15000), func(n *socket.Network) { n.Destinations[0].Source = sidecars[0] }), v1alpha1.CauseEstablishedPool, "The Istio sidecar (istio-proxy, envoy) of shop/api"},
-		"Silent ones": {looked(to(est(15000)), socket.Look{Established: 15000, Silent: 14000, Longest: time.Hour}),
+		"Silent ones": {looked(to(est(15000)), socket.PoolDetail{Established: 15000, Silent: 14000, LongestSilence: time.Hour}),
 			v1alpha1.CauseIdleConnections, "14000 of 15000 have been silent for 60 s or more, one for 1h0m0s"},
-		"Those whose peers are gone": {looked(to(est(15000)), socket.Look{Established: 15000, Silent: 15000, NoKeepAlive: 10, Unanswered: 9000}),
+		"Those whose peers are gone": {looked(to(est(15000)), socket.PoolDetail{Established: 15000, Silent: 15000, NoKeepAlive: 10, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "tcp_keepalive_time"},
-		"Those, with data on the way": {looked(to(est(15000)), socket.Look{Established: 15000, Silent: 100, NoKeepAlive: 100, Unanswered: 9000}),
+		"Those, with data on the way": {looked(to(est(15000)), socket.PoolDetail{Established: 15000, Silent: 100, NoKeepAlive: 100, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "tcp_retries2 = 8"},
-		"Those, without keep-alive": {looked(to(est(15000)), socket.Look{Established: 15000, Silent: 15000, NoKeepAlive: 15000, Unanswered: 9000}),
+		"Those, without keep-alive": {looked(to(est(15000)), socket.PoolDetail{Established: 15000, Silent: 15000, NoKeepAlive: 15000, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "Turn on SO_KEEPALIVE"},
 		"A wide range":   {to(est(40000), withRange(1024, 65535)), v1alpha1.CauseFewSources, "gives 64512 more"},
 		"A narrow range": {to(est(900), withRange(60000, 60999)), v1alpha1.CauseNarrowRange, "gives 48152 more ports"},
@@ -120,11 +120,11 @@ func TestJudge(t *testing.T) {
 		"A narrow range that leaks":     {to(tcpstate.Counts{tcpstate.CloseWait: 900}, withRange(60000, 60999)), v1alpha1.CauseCloseWaitLeak, "CLOSE_WAIT has no time-out"},
 		"Ports that bind() took":        {to(est(4000), bound(12000, 100)), v1alpha1.CauseBoundPorts, "12000 of them"},
 		"Ports that services listen on": {to(est(4000), bound(100, 12000), func(n *socket.Network) { n.ListenPorts = []uint16{40000, 40001} }), v1alpha1.CauseListenerInRange, "(40000, 40001…)"},
-		"A holder without descriptors": {looked(to(est(15000)), socket.Look{Holders: []socket.Holder{{Process: "java", OpenFiles: 15800, MaxFiles: 16384}}}),
+		"A holder without descriptors": {looked(to(est(15000)), socket.PoolDetail{Holders: []socket.Holder{{Process: "java", OpenFiles: 15800, MaxFiles: 16384}}}),
 			v1alpha1.CauseFileDescriptors, "15800 of 16384"},
-		"A holder with more descriptors than ports": {looked(to(est(27000)), socket.Look{Holders: []socket.Holder{{OpenFiles: 60000, MaxFiles: 65536}}}),
+		"A holder with more descriptors than ports": {looked(to(est(27000)), socket.PoolDetail{Holders: []socket.Holder{{OpenFiles: 60000, MaxFiles: 65536}}}),
 			v1alpha1.CauseEstablishedPool, ""},
-		"One of many that has few descriptors": {looked(to(est(15000)), socket.Look{Held: 15000, Holders: []socket.Holder{{Sockets: 900, OpenFiles: 1000, MaxFiles: 1024}}}),
+		"One of many that has few descriptors": {looked(to(est(15000)), socket.PoolDetail{ProcessSockets: 15000, Holders: []socket.Holder{{Sockets: 900, OpenFiles: 1000, MaxFiles: 1024}}}),
 			v1alpha1.CauseEstablishedPool, ""},
 		"No state has most": {to(tcpstate.Counts{tcpstate.Established: 6000, tcpstate.TimeWait: 6000, tcpstate.CloseWait: 6000}),
 			v1alpha1.CauseUnknown, "ESTABLISHED 6000, TIME_WAIT 6000, CLOSE_WAIT 6000"},
@@ -224,7 +224,7 @@ func TestPoolsOfBind(t *testing.T) {
 
 func TestUDPPortsAreBoundPorts(t *testing.T) {
 	e := to(tcpstate.Counts{})
-	e.Pool.Network.UDPHeld, e.Pool.Network.UDPSockets = 20000, 20010
+	e.Pool.Network.UDPInUse, e.Pool.Network.UDPSockets = 20000, 20010
 	e.Pool, _ = e.Pool.Network.UDPPool()
 	if got := Judge(e); got.Cause != v1alpha1.CauseBoundPorts || !strings.Contains(got.Finding, "20010 UDP sockets hold 20000 of 28232 ports") {
 		t.Errorf("%s: %s", got.Cause, got.Finding)
@@ -275,7 +275,7 @@ func TestPoolsThatAreNotCertain(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			e := to(test.own, func(n *socket.Network) {
-				n.BindUnknown, n.Held = true, test.own.Total()+test.others.Total()
+				n.BindUnknown, n.InUse = true, test.own.Total()+test.others.Total()
 				n.Destinations = append(n.Destinations, socket.Destination{Source: home, Address: peer, Port: 81, States: test.others})
 			})
 			for p := range e.Pool.Network.Pools() {

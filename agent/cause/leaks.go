@@ -31,7 +31,7 @@ func finWaitOrphans(e *Evidence, p parts) (Verdict, bool) {
 		v.Finding = e.holds(one+two, "are closing, and the peer does not even acknowledge it (FIN_WAIT1, LAST_ACK, CLOSING): it is gone or cut off.")
 		v.Remedy = "Check the peer and what lies between, such as a firewall that forgets connections."
 		v.Setting = e.sysctl("net.ipv4.tcp_orphan_retries", "3", "the kernel then gives up after seconds")
-	case e.Look != nil && p.most(e.Look.Held):
+	case e.Look != nil && p.most(e.Look.ProcessSockets):
 		v.Finding = e.holds(one+two, "are in FIN_WAIT2: "+e.who()+" shut its side down, the peer has not closed, and the sockets are still open here.")
 		v.Remedy = "Fix the application: close() after shutdown(), with a time-out. tcp_fin_timeout does nothing for sockets that a process holds."
 	default:

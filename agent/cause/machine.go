@@ -44,7 +44,7 @@ func fileDescriptors(e *Evidence, p parts) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	h := e.Look.Holders[0]
-	return v, 2*h.Sockets >= e.Look.Held && h.MaxFiles-h.OpenFiles < e.Pool.Headroom() && p.most(p.in(tcpstate.Established))
+	return v, 2*h.Sockets >= e.Look.ProcessSockets && h.MaxFiles-h.OpenFiles < e.Pool.Headroom() && p.most(p.in(tcpstate.Established))
 }
 
 // holderFiles: the pool's greatest holder is near its RLIMIT_NOFILE.

@@ -30,7 +30,7 @@ func idleConnections(e *Evidence, p parts) (Verdict, bool) {
 	return Verdict{
 		Cause: v1alpha1.CauseIdleConnections,
 		Finding: e.holds(n, fmt.Sprintf("hold open connections, and %d of %d have been silent for %.0f s or more, one for %s.",
-			l.Silent, l.Established, socket.SilentAfter.Seconds(), l.Longest.Round(time.Second))),
+			l.Silent, l.Established, socket.SilentAfter.Seconds(), l.LongestSilence.Round(time.Second))),
 		Remedy: "Give " + e.who() + " fewer idle connections: a smaller pool, an idle time-out, connections given back after use; or let the server end idle ones.",
 	}, true
 }
@@ -66,10 +66,10 @@ func narrowRange(e *Evidence, p parts) (Verdict, bool) {
 	if s.Reserved > 0 {
 		v.Finding += fmt.Sprintf(", after %d that are reserved", s.Reserved)
 	}
-	v.Finding += fmt.Sprintf("; %d are used%s.", e.Pool.Most(), e.to())
+	v.Finding += fmt.Sprintf("; %d are used%s.", e.Pool.MaxUsed(), e.to())
 	if 2*s.Reserved > s.Range.Len() {
 		v.Remedy = "Widen the range, or reserve fewer of its ports."
 	}
-	fits := v.Setting != nil && 2*(int(e.Pool.Most())) <= int(e.Pool.Capacity)+v.Setting.Ports
+	fits := v.Setting != nil && 2*(int(e.Pool.MaxUsed())) <= int(e.Pool.Capacity)+v.Setting.Ports
 	return v, e.Pool.Capacity < smallest && fits && load
 }

@@ -14,7 +14,7 @@ func TestPoolsOfSNAT(t *testing.T) {
 	const where = " ports of the translated address 10.0.0.4 to 10.0.0.9:443 are used"
 	const elsewhere = "Reuse connections, translate to more source addresses, or reach the destination without SNAT."
 	pool := func(ports, capacity int, reusable uint32, s tcpstate.Counts) socket.SNATPool {
-		return socket.SNATPool{Ports: ports, Capacity: capacity,
+		return socket.SNATPool{InUse: ports, Capacity: capacity,
 			Destination: socket.Destination{Source: home, Address: peer, Port: 443, States: s, Reusable: reusable}}
 	}
 	dns := pool(64000, socket.SNATPorts, 0, tcpstate.Counts{})

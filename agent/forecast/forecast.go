@@ -71,7 +71,7 @@ func keyOf(p socket.Pool) key {
 
 // Follow takes the next sample and returns the forecast of its tightest pool.
 func (h *History) Follow(s *socket.Sample) Forecast {
-	pools := socket.Worst(s.Pools(), followed)
+	pools := socket.SelectTightest(s.Pools(), followed)
 	if len(pools) == 0 {
 		return Forecast{}
 	}

@@ -49,7 +49,7 @@ func newTrack(life time.Duration) *track { return &track{life: life, queue: queu
 func (t *track) see(at time.Time, p socket.Pool) {
 	drains := draining(p)
 	size, gap := float64(p.Capacity), at.Sub(t.at)
-	now := point{at: at, used: float64(p.Most()), rest: float64(p.Most()) - drains}
+	now := point{at: at, used: float64(p.MaxUsed()), rest: float64(p.MaxUsed()) - drains}
 	switch {
 	case size != t.size || gap <= 0 || gap > t.life: // another pool, or one long out of sight
 		*t = *newTrack(t.life)
@@ -79,7 +79,7 @@ func (t *track) measure(p socket.Pool) {
 	t.room = float64(p.Headroom())
 	t.percent = 100
 	if t.room > 0 {
-		t.percent = 100 * float64(p.Most()) / t.size
+		t.percent = 100 * float64(p.MaxUsed()) / t.size
 	}
 	t.full = t.room == 0 || t.full && t.percent >= filled
 	t.turn()

@@ -30,7 +30,7 @@ func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f asses
 	l.pools(status, of)
 	l.networks(sample, f.Thresholds.OrDefault(), of)
 	l.states(status.States)
-	l.conntrack(status.Conntrack, sample.Host())
+	l.conntrack(status.Conntrack, sample.HostNetwork())
 	l.tcp(f.TCP)
 	l.settings(status.Settings)
 	l.windows(sample, f.Windows)

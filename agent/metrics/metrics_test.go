@@ -32,7 +32,7 @@ var (
 // uses so many of them.
 func network(inode uint64, o socket.Owner, destinations int, used uint32) socket.Network {
 	n := socket.Network{
-		Inode: inode, Cookie: inode, Owner: o, Detailed: true, Held: int(used), UDPHeld: 3,
+		Inode: inode, Cookie: inode, Owner: o, Detailed: true, InUse: int(used), UDPInUse: 3,
 		Settings: socket.Settings{Range: ports.Range{First: 40000, Last: 40999}},
 	}
 	for i := range destinations {
@@ -54,7 +54,7 @@ func podOwner(i int) socket.Owner {
 // used so far.
 func node(pods, destinations int, used uint32) *socket.Sample {
 	s := &socket.Sample{
-		Taken: taken, Cost: 1500 * time.Microsecond,
+		Taken: taken, CPUTime: 1500 * time.Microsecond,
 		Reader:   socket.Reader{Name: "portwalk", Exactness: socket.Exact},
 		Networks: []socket.Network{network(1, socket.Owner{Kind: socket.OwnerHost}, 1, 100)},
 		Failures: []socket.Failure{},

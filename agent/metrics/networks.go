@@ -49,7 +49,7 @@ func (l *list) networks(s *socket.Sample, t socket.Thresholds, of owners) {
 	var past []used
 	for i := range s.Networks {
 		if p, ok := worst(&s.Networks[i]); ok && p.UsedPercent() >= t.Warning {
-			past = append(past, used{ratio(p.Most(), p.Capacity), i})
+			past = append(past, used{ratio(p.MaxUsed(), p.Capacity), i})
 		}
 	}
 	slices.SortFunc(past, func(a, b used) int { return cmp.Or(cmp.Compare(b.ratio, a.ratio), cmp.Compare(a.at, b.at)) })
@@ -60,7 +60,7 @@ func (l *list) networks(s *socket.Sample, t socket.Thresholds, of owners) {
 
 // worst is the tightest pool of n; false where it has none.
 func worst(n *socket.Network) (socket.Pool, bool) {
-	pools := socket.Worst(n.Pools(), 1)
+	pools := socket.SelectTightest(n.Pools(), 1)
 	if len(pools) == 0 {
 		return socket.Pool{}, false
 	}

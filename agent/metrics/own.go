@@ -28,7 +28,7 @@ func newOwn() own {
 
 func (o *own) sampled(s *socket.Sample, t Tick) {
 	o.samples++
-	o.cpu += s.Cost
+	o.cpu += s.CPUTime
 	o.took += t.Took
 	o.tick = t
 }

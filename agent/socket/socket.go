@@ -30,9 +30,9 @@ type Settings struct {
 	Reserved int
 	// UDP is the same for UDP, nil where UDP has no range of its own (Linux).
 	UDP *UDPSettings
-	// EveryPort says that connect() and bind(0) try every port of the range (Windows),
+	// TriesEveryPort says that connect() and bind(0) try every port of the range (Windows),
 	// and not those of one parity after those of the other.
-	EveryPort bool
+	TriesEveryPort bool
 	// Reuse is net.ipv4.tcp_tw_reuse.
 	Reuse Reuse
 	// ReuseDelay is how old a TIME_WAIT must be before it is reused
@@ -84,10 +84,10 @@ type Network struct {
 	// own (Windows, when they differ); AnyFamily elsewhere.
 	Family Family
 
-	// Held is the number of ports of the range, not reserved, that any TCP
+	// InUse is the number of ports of the range, not reserved, that any TCP
 	// socket is bound to, by connect() or by bind(). For a reader that cannot
 	// see the bind hash it is a lower bound.
-	Held int
+	InUse int
 	// Skipped is how many of Held connect() skips for every destination,
 	// because some socket was bound to them explicitly (a listener, bind(0),
 	// bind-before-connect, and their TIME_WAIT). A lower bound likewise.
@@ -106,9 +106,9 @@ type Network struct {
 	Destinations []Destination
 	// Detailed says that Destinations and States were read.
 	Detailed bool
-	// UDPHeld is the number of ports of UDP's range, not reserved, that a UDP
+	// UDPInUse is the number of ports of UDP's range, not reserved, that a UDP
 	// socket is bound to.
-	UDPHeld int
+	UDPInUse int
 	// UDPSockets is the number of bound UDP sockets, whatever their port.
 	UDPSockets int
 
@@ -134,13 +134,13 @@ type SNATPool struct {
 	// the next connection would take over, because theirs have ended.
 	Destination
 	Protocol Protocol
-	// Ports is how many are taken. Capacity is how many there are, as far as
+	// InUse is how many are taken. Capacity is how many there are, as far as
 	// can be told: the rule that translates may leave fewer.
-	Ports, Capacity int
+	InUse, Capacity int
 }
 
-// Left is how many ports another connection can be translated to.
-func (p *SNATPool) Left() int { return max(0, p.Capacity-p.Ports+int(p.Reusable)) }
+// RemainingPorts is how many ports another connection can be translated to.
+func (p *SNATPool) RemainingPorts() int { return max(0, p.Capacity-p.InUse+int(p.Reusable)) }
 
 // Counters are what the kernel counts in one namespace since that was made. They
 // only grow.
@@ -244,19 +244,19 @@ type Sample struct {
 	// Capabilities are what the reader can and can't do here, where that differs from
 	// machine to machine (Windows).
 	Capabilities []Capability
-	// Look is a closer look at the tightest pool, nil where none was asked for (see
+	// PoolDetail is a closer look at the tightest pool, nil where none was asked for (see
 	// Request) or the reader can't (then Unseen says so).
-	Look *Look
-	// Cost is the CPU time that the sample took.
-	Cost time.Duration
+	PoolDetail *PoolDetail
+	// CPUTime is the CPU time that the sample took.
+	CPUTime time.Duration
 }
 
 // SilentAfter is how long a connection carries no data either way before it is
 // Silent.
 const SilentAfter = time.Minute
 
-// Look is what only the sockets of one pool themselves can tell.
-type Look struct {
+// PoolDetail is what only the sockets of one pool themselves can tell.
+type PoolDetail struct {
 	// Inode and Cookie are the pool's network. Source, Destination and Port are
 	// the zero values for pools that belong to no destination; then the sockets are
 	// those of the network whose port connect() skips.
@@ -269,19 +269,19 @@ type Look struct {
 	// first, at most 4; Held is how many sockets any process holds. The others,
 	// TIME_WAIT and orphans, are the kernel's.
 	Holders []Holder
-	Held    int
+	ProcessSockets    int
 
 	// Established is how many ESTABLISHED sockets were looked at. Silent is those
 	// of them that carried no data for SilentAfter or longer, NoKeepAlive those of
 	// Silent without SO_KEEPALIVE, Unanswered those (silent or not) whose last data
 	// or probe the peer has not acknowledged after a retransmission.
 	Established, Silent, NoKeepAlive, Unanswered int
-	// Longest is how long the longest silence lasts.
-	Longest time.Duration
+	// LongestSilence is how long the longest silence lasts.
+	LongestSilence time.Duration
 }
 
-// Of says whether l is a look at p.
-func (l *Look) Of(p Pool) bool {
+// Describes says whether l is a look at p.
+func (l *PoolDetail) Describes(p Pool) bool {
 	if l == nil || p.Kind == SNAT || l.Protocol != p.Protocol || l.Inode != p.Network.Inode || l.Cookie != p.Network.Cookie {
 		return false
 	}
@@ -308,11 +308,11 @@ type Holder struct {
 
 // Request says how deep a sample goes.
 type Request struct {
-	// GatePercent leaves out the destinations of namespaces in which fewer than
+	// DetailPercent leaves out the destinations of namespaces in which fewer than
 	// this share of the range is held at all: none of their pools can be fuller.
 	// 0 reads every namespace in detail.
-	GatePercent int
-	// LookPercent asks for a closer look at the tightest pool where it is used that
+	DetailPercent int
+	// InspectPercent asks for a closer look at the tightest pool where it is used that
 	// much or more. 0 asks for none.
-	LookPercent int
+	InspectPercent int
 }

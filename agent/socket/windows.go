@@ -72,18 +72,18 @@ type TCPStatistics struct {
 	CurrEstab uint64
 }
 
-// BlockPorts is how many adjacent ports HNS reserves at a time.
-const BlockPorts = 64
+// HNSBlockSize is how many adjacent ports HNS reserves at a time.
+const HNSBlockSize = 64
 
-// FreeBlocks is how many blocks of BlockPorts adjacent ports of r aren't taken. Blocks
+// CountFreeBlocks is how many blocks of BlockPorts adjacent ports of r aren't taken. Blocks
 // may begin anywhere.
-func FreeBlocks(r ports.Range, taken *ports.Set) int {
+func CountFreeBlocks(r ports.Range, taken *ports.Set) int {
 	blocks, run := 0, 0
 	for port := int(r.First); port <= int(r.Last); port++ {
 		if run++; taken.Has(uint16(port)) {
 			run = 0
 		}
-		if run == BlockPorts {
+		if run == HNSBlockSize {
 			blocks, run = blocks+1, 0
 		}
 	}
@@ -95,9 +95,9 @@ type CapabilityState string
 
 // The values of CapabilityState.
 const (
-	Verified    CapabilityState = "Verified"    // tried here, and it works
-	Supposed    CapabilityState = "Assumed"     // should work; not tried
-	Unsupported CapabilityState = "Unsupported" // does not work here
+	CapabilityVerified    CapabilityState = "Verified"    // tried here, and it works
+	CapabilityAssumed    CapabilityState = "Assumed"     // should work; not tried
+	CapabilityUnsupported CapabilityState = "Unsupported" // does not work here
 )
 
 // Capability is something that a reader can or can't do on this machine, and why not.

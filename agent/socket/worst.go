@@ -18,8 +18,8 @@ func (s *Sample) Pools() iter.Seq[Pool] {
 	}
 }
 
-// Host is the node's own network, nil where the reader does not know it.
-func (s *Sample) Host() *Network {
+// HostNetwork is the node's own network, nil where the reader does not know it.
+func (s *Sample) HostNetwork() *Network {
 	for i := range s.Networks {
 		if s.Networks[i].Owner.Kind == OwnerHost {
 			return &s.Networks[i]
@@ -28,28 +28,28 @@ func (s *Sample) Host() *Network {
 	return nil
 }
 
-// Tightest is the first of s's pools by Compare; false where there is none. It
+// TightestPool is the first of s's pools by Compare; false where there is none. It
 // is never Advisory, since every network with pools has one that isn't.
-func (s *Sample) Tightest() (Pool, bool) {
-	worst := Worst(s.Pools(), 1)
+func (s *Sample) TightestPool() (Pool, bool) {
+	worst := SelectTightest(s.Pools(), 1)
 	if len(worst) == 0 {
 		return Pool{}, false
 	}
 	return worst[0], true
 }
 
-// Worst is the first n of pools by Compare, in order; all of them where n is
+// SelectTightest is the first n of pools by Compare, in order; all of them where n is
 // negative. It keeps no more than it returns.
-func Worst(pools iter.Seq[Pool], n int) []Pool {
+func SelectTightest(pools iter.Seq[Pool], n int) []Pool {
 	if n < 0 {
-		return slices.SortedFunc(pools, Compare)
+		return slices.SortedFunc(pools, ComparePools)
 	}
 	var worst []Pool
 	for p := range pools {
-		if len(worst) == n && (n == 0 || Compare(worst[n-1], p) <= 0) {
+		if len(worst) == n && (n == 0 || ComparePools(worst[n-1], p) <= 0) {
 			continue
 		}
-		at, _ := slices.BinarySearchFunc(worst, p, Compare)
+		at, _ := slices.BinarySearchFunc(worst, p, ComparePools)
 		if len(worst) == n {
 			worst = worst[:n-1]
 		}

@@ -56,7 +56,7 @@ func controller() *prometheus.Registry {
 func worst() *metrics.Metrics {
 	owner := socket.Owner{Kind: socket.OwnerPod, PodUID: "0b8ba9f1-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "checkout-7f"}
 	pod := socket.Network{
-		Inode: 2, Cookie: 2, Owner: owner, Detailed: true, Held: 950,
+		Inode: 2, Cookie: 2, Owner: owner, Detailed: true, InUse: 950,
 		Settings: socket.Settings{Range: ports.Range{First: 40000, Last: 40999}},
 		Destinations: []socket.Destination{{
 			Source: netip.MustParseAddr("10.0.0.4"), Address: netip.MustParseAddr("10.1.0.9"), Port: 5432, Reusable: 7,
@@ -65,7 +65,7 @@ func worst() *metrics.Metrics {
 	}
 	pod.States.Add(pod.Destinations[0].States)
 	sample := &socket.Sample{
-		Taken: time.Now(), Cost: time.Millisecond, Reader: socket.Reader{Name: "portwalk", Exactness: socket.Exact},
+		Taken: time.Now(), CPUTime: time.Millisecond, Reader: socket.Reader{Name: "portwalk", Exactness: socket.Exact},
 		Networks: []socket.Network{pod}, Failures: []socket.Failure{{Inode: 2, Port: 5432, Count: 12}},
 		Windows: &socket.Windows{Ranges: []socket.DynamicRange{{Protocol: socket.TCP, FreeBlocks: new(3)}}},
 	}

@@ -39,7 +39,7 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 	if c.TCPMemory != nil && limits != nil && limits[2] > 0 {
 		f.TCP.Memory = new(float64(*c.TCPMemory) / float64(limits[2]))
 	}
-	host := sample.Host()
+	host := sample.HostNetwork()
 	if host == nil || host.Inode != ownNetwork(proc) {
 		f.Unobserved = fromAfar(f, host)
 		return

@@ -83,9 +83,9 @@ func (t *tally) listed(evicts, failing bool) []socket.SNATPool {
 	}
 	slices.SortFunc(list, func(a, b socket.SNATPool) int {
 		return cmp.Or(
-			cmp.Compare(a.Left(), b.Left()),
+			cmp.Compare(a.RemainingPorts(), b.RemainingPorts()),
 			a.Address.Compare(b.Address), cmp.Compare(a.Port, b.Port), a.Source.Compare(b.Source),
-			cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(b.Ports, a.Ports),
+			cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(b.InUse, a.InUse),
 		)
 	})
 	return list[:min(maxListed, len(list))]
@@ -94,7 +94,7 @@ func (t *tally) listed(evicts, failing bool) []socket.SNATPool {
 func (p *pool) listed(k key, evicts, failing bool) socket.SNATPool {
 	out := socket.SNATPool{
 		Destination: socket.Destination{Source: k.source, Address: k.destination, Port: k.port, States: p.states},
-		Ports:       int(p.entries),
+		InUse:       int(p.entries),
 		Capacity:    p.capacity(failing),
 	}
 	if k.protocol == protocolUDP {

@@ -32,7 +32,7 @@ func TestListed(t *testing.T) {
 	with := func(e entry, change func(*entry)) entry { change(&e); return e }
 	pool := func(ports, capacity, reusable int, states tcpstate.Counts) socket.SNATPool {
 		return socket.SNATPool{Destination: socket.Destination{Source: from, Address: to.Addr(), Port: 443,
-			States: states, Reusable: uint32(reusable)}, Ports: ports, Capacity: capacity}
+			States: states, Reusable: uint32(reusable)}, InUse: ports, Capacity: capacity}
 	}
 	established := func(n uint32) tcpstate.Counts { return tcpstate.Counts{tcpstate.Established: n} }
 	for name, test := range map[string]struct {
@@ -86,9 +86,9 @@ func TestTheFullestPoolsAreListed(t *testing.T) {
 		}
 	}
 	got := y.listed(true, false)
-	if len(got) != maxListed || got[0].Ports != maxListed+10 || got[maxListed-1].Ports != 11 {
+	if len(got) != maxListed || got[0].InUse != maxListed+10 || got[maxListed-1].InUse != 11 {
 		t.Errorf("%d pools, from %d to %d ports, want %d, from %d to 11",
-			len(got), got[0].Ports, got[len(got)-1].Ports, maxListed, maxListed+10)
+			len(got), got[0].InUse, got[len(got)-1].InUse, maxListed, maxListed+10)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestPoolsBeyondTheLimitAreCounted(t *testing.T) {
 	if len(y.pools) != maxPools || y.left != 5 {
 		t.Errorf("%d pools, %d left, want %d and 5", len(y.pools), y.left, maxPools)
 	}
-	if got := y.listed(true, false)[0]; got.Port != 443 || got.Ports != 2 {
+	if got := y.listed(true, false)[0]; got.Port != 443 || got.InUse != 2 {
 		t.Errorf("%+v, want 2 ports to 443", got)
 	}
 }

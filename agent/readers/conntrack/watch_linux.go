@@ -93,7 +93,7 @@ func (w *Watch) read(s *socket.Sample, own *socket.Network, failing bool) {
 		w.buf = make([]byte, netlink.BufferSize)
 	}
 	t, cost, err := read(request(), w.buf)
-	s.Cost += cost
+	s.CPUTime += cost
 	if w.SharePercent > 0 {
 		w.due = s.Taken.Add(cost * 100 / time.Duration(w.SharePercent))
 	}

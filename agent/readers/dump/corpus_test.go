@@ -280,7 +280,7 @@ func TestCorpus(t *testing.T) {
 				t.Errorf("%s: %s", c.made, diff)
 			}
 			holder := ""
-			if l := d.Sample.Look; l != nil && len(l.Holders) > 0 {
+			if l := d.Sample.PoolDetail; l != nil && len(l.Holders) > 0 {
 				holder = l.Holders[0].Process
 				if !strings.HasPrefix(c.holder, holder) || holder == "" || strings.Contains(c.holder, "/") {
 					holder = fmt.Sprintf("%s/%d", holder, l.Holders[0].PID)

@@ -26,7 +26,7 @@ var defaultLookLimits = lookLimits{silentAfter: socket.SilentAfter, files: 1 << 
 
 // look adds to s a closer look at its tightest pool, where that is percent used.
 func (r *Reader) look(ctx context.Context, s *socket.Sample, percent int, hz uint64) error {
-	if p, ok := s.Tightest(); ok && percent > 0 && p.UsedPercent() >= percent {
+	if p, ok := s.TightestPool(); ok && percent > 0 && p.UsedPercent() >= percent {
 		return r.lookAt(ctx, s, p, hz)
 	}
 	return nil
@@ -45,7 +45,7 @@ func (r *Reader) lookAt(ctx context.Context, s *socket.Sample, p socket.Pool, hz
 		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "who holds the tightest pool", Reason: err.Error()})
 		return ctx.Err()
 	}
-	s.Look = looked(p, &l, hz)
+	s.PoolDetail = looked(p, &l, hz)
 	s.Unobserved = append(s.Unobserved, overlooked(&l, hz, r.limits.files)...)
 	return nil
 }
@@ -149,10 +149,10 @@ func bigEndian(p uint16) uint16 {
 }
 
 // looked turns what was found into the domain's terms.
-func looked(p socket.Pool, l *walkLook, hz uint64) *socket.Look {
-	out := &socket.Look{
+func looked(p socket.Pool, l *walkLook, hz uint64) *socket.PoolDetail {
+	out := &socket.PoolDetail{
 		Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol,
-		Held:        heldOnce(p, l),
+		ProcessSockets:        heldOnce(p, l),
 		Established: int(l.Established), Silent: int(l.Silent),
 		NoKeepAlive: int(l.NoKeepalive), Unanswered: int(l.Unanswered),
 	}
@@ -160,7 +160,7 @@ func looked(p socket.Pool, l *walkLook, hz uint64) *socket.Look {
 		out.Source, out.Destination, out.Port = d.Source, d.Address, d.Port
 	}
 	if hz > 0 {
-		out.Longest = time.Duration(uint64(l.Longest) * uint64(time.Second) / hz)
+		out.LongestSilence = time.Duration(uint64(l.Longest) * uint64(time.Second) / hz)
 	}
 	for i := range l.Holders {
 		if h := &l.Holders[i]; h.Sockets > 0 {

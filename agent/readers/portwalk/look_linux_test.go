@@ -35,7 +35,7 @@ func to(dst netip.AddrPort) func(socket.Pool) bool {
 func udp(p socket.Pool) bool { return p.Protocol == socket.UDP }
 
 // look takes a sample and looks at the pool of n that is asked for.
-func look(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.Look, []socket.Unobserved) {
+func look(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.PoolDetail, []socket.Unobserved) {
 	t.Helper()
 	s := sample(t, r)
 	var tally walkTally
@@ -50,10 +50,10 @@ func look(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (
 		if err := r.lookAt(t.Context(), &s, p, hertz(tally.NowNs, tally.NowJiffies)); err != nil {
 			t.Fatal(err)
 		}
-		if !s.Look.Of(p) {
-			t.Fatalf("unseen %v: %+v is no look at %+v", s.Unobserved, s.Look, p)
+		if !s.PoolDetail.Describes(p) {
+			t.Fatalf("unseen %v: %+v is no look at %+v", s.Unobserved, s.PoolDetail, p)
 		}
-		return s.Look, s.Unobserved[before:]
+		return s.PoolDetail, s.Unobserved[before:]
 	}
 	t.Fatal("no such pool")
 	return nil, nil
@@ -71,7 +71,7 @@ func TestSilentConnectionsAreCounted(t *testing.T) {
 		n.Dial(l, home, server, keepAlive)
 	}
 	connect(t, n, 30, home, server)
-	if got, _ := look(t, r, n, to(server)); got.Established != 60 || got.Silent != 0 || got.Longest > 30*time.Second {
+	if got, _ := look(t, r, n, to(server)); got.Established != 60 || got.Silent != 0 || got.LongestSilence > 30*time.Second {
 		t.Errorf("just made: %+v", got)
 	}
 	r.limits.silentAfter = 500 * time.Millisecond
@@ -86,7 +86,7 @@ func TestSilentConnectionsAreCounted(t *testing.T) {
 		}
 		got, _ := look(t, r, n, to(server))
 		return got.Established == 60 && got.Silent == 50 && got.NoKeepAlive == 30 && got.Unanswered == 0 &&
-			got.Longest > r.limits.silentAfter && got.Longest < time.Minute
+			got.LongestSilence > r.limits.silentAfter && got.LongestSilence < time.Minute
 	})
 }
 
@@ -107,7 +107,7 @@ func TestConnectionsWhosePeerIsGoneAreUnanswered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var got *socket.Look
+	var got *socket.PoolDetail
 	await(t, func() bool {
 		got, _ = look(t, r, n, to(dst))
 		return got.Unanswered == 4
@@ -158,10 +158,10 @@ func TestTheProcessesThatHoldAPoolsSocketsAreNamed(t *testing.T) {
 				loads = append(loads, n.Load(testnet.Load{Established: count, Destinations: 1}).PID())
 			}
 			got, unseen := look(t, r, n, to(dst))
-			want := &socket.Look{Inode: got.Inode, Cookie: got.Cookie, Source: home.Addr(), Destination: dst.Addr(), Port: dst.Port(),
-				Held: 585, Established: 585, Holders: []socket.Holder{holderOf(t, os.Getpid(), 300),
+			want := &socket.PoolDetail{Inode: got.Inode, Cookie: got.Cookie, Source: home.Addr(), Destination: dst.Addr(), Port: dst.Port(),
+				ProcessSockets: 585, Established: 585, Holders: []socket.Holder{holderOf(t, os.Getpid(), 300),
 					holderOf(t, loads[3], 200), holderOf(t, loads[0], 30), holderOf(t, loads[4], 25)}}
-			if diff := cmp.Diff(want, got, apart, cmpopts.IgnoreFields(socket.Look{}, "Longest"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			if diff := cmp.Diff(want, got, apart, cmpopts.IgnoreFields(socket.PoolDetail{}, "Longest"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if len(unseen) > 0 {
@@ -205,7 +205,7 @@ func TestASharedSocketIsHeldOnceAndFoundInEachProcess(t *testing.T) {
 	}
 	await(t, func() bool { // until both have become sleep
 		got, _ := look(t, r, n, to(server))
-		return got.Held == 30 && cmp.Equal(want, got.Holders, cmpopts.IgnoreFields(socket.Holder{}, "Container", "OpenFiles", "MaxFiles"))
+		return got.ProcessSockets == 30 && cmp.Equal(want, got.Holders, cmpopts.IgnoreFields(socket.Holder{}, "Container", "OpenFiles", "MaxFiles"))
 	})
 }
 
@@ -255,7 +255,7 @@ func TestTheHoldersOfEachKindOfPool(t *testing.T) {
 			n := hundred(t)
 			c.fill(n)
 			got, unseen := look(t, r, n, c.pool)
-			if got.Held != c.held || got.Established != c.established || len(got.Holders) != 1 || got.Holders[0].Sockets != c.held ||
+			if got.ProcessSockets != c.held || got.Established != c.established || len(got.Holders) != 1 || got.Holders[0].Sockets != c.held ||
 				got.Holders[0].PID != os.Getpid() {
 				t.Errorf("got %+v, want %d held, %d ESTABLISHED", got, c.held, c.established)
 			}
@@ -286,13 +286,13 @@ func TestALookIsTakenAtTheLineOnly(t *testing.T) {
 	n := hundred(t)
 	connect(t, n, 100, home, server)
 	for percent, want := range map[int]bool{0: false, 50: true, 100: true, 101: false} {
-		s, err := r.Sample(t.Context(), socket.Request{LookPercent: percent})
+		s, err := r.Sample(t.Context(), socket.Request{InspectPercent: percent})
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, _ := s.Tightest() // another test may have a tighter one
-		if s.Look.Of(p) != want || (s.Look != nil) != want {
-			t.Errorf("asked for a look at %d %%, tightest %d %%: %+v", percent, p.UsedPercent(), s.Look)
+		p, _ := s.TightestPool() // another test may have a tighter one
+		if s.PoolDetail.Describes(p) != want || (s.PoolDetail != nil) != want {
+			t.Errorf("asked for a look at %d %%, tightest %d %%: %+v", percent, p.UsedPercent(), s.PoolDetail)
 		}
 	}
 }

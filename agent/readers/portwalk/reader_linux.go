@@ -148,9 +148,9 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		}
 	}
 	if err == nil {
-		err = r.look(ctx, &s, req.LookPercent, hertz(tally.NowNs, tally.NowJiffies))
+		err = r.look(ctx, &s, req.InspectPercent, hertz(tally.NowNs, tally.NowJiffies))
 	}
-	s.Cost = threadTime() - start
+	s.CPUTime = threadTime() - start
 	return s, err
 }
 
@@ -223,7 +223,7 @@ func (r *Reader) walk(ctx context.Context, req socket.Request) (t walkTally, err
 	if err := r.readNets(&t); err != nil {
 		return t, err
 	}
-	if err := r.open(req.GatePercent); err != nil {
+	if err := r.open(req.DetailPercent); err != nil {
 		return t, err
 	}
 	for _, tcp := range distinct(r.recs, func(n *walkNetRec) uint64 { return uint64(n.Detail) * n.TcpTable }) {

@@ -109,10 +109,10 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		out.Networks = append(out.Networks, network)
 	}
 	out.Unobserved = append(out.Unobserved, missed.unseen()...)
-	if p, ok := out.Tightest(); ok && req.LookPercent > 0 && p.UsedPercent() >= req.LookPercent {
+	if p, ok := out.TightestPool(); ok && req.InspectPercent > 0 && p.UsedPercent() >= req.InspectPercent {
 		out.Unobserved = append(out.Unobserved, lookUnseen)
 	}
-	out.Cost = threadTime() - start + r.away
+	out.CPUTime = threadTime() - start + r.away
 	return out, nil
 }
 
@@ -144,7 +144,7 @@ func (r *Reader) network(n netns.Namespace, req socket.Request) (socket.Network,
 		return out, false, r.drop(n.Inode, err)
 	}
 	capacity := settings.Range.Len() - settings.Reserved
-	near := func(sockets uint64) bool { return sockets*100 >= uint64(req.GatePercent)*uint64(capacity) }
+	near := func(sockets uint64) bool { return sockets*100 >= uint64(req.DetailPercent)*uint64(capacity) }
 	out.Settings, out.Detailed = settings, near(u.tcp)
 	udp := u.udp > 0 && near(u.udp)
 	if !out.Detailed && !udp {

@@ -159,10 +159,10 @@ func (t *tally) finish(n *socket.Network) {
 	n.ListenPorts = []uint16{}
 	for port := int(t.settings.Range.First); port <= int(t.settings.Range.Last); port++ {
 		p := t.ports[port]
-		n.Held += int(p & held)
+		n.InUse += int(p & held)
 		n.Skipped += int(p & bound / bound)
 		n.SkippedListening += int(p & listening / listening)
-		n.UDPHeld += int(p & udpHeld / udpHeld)
+		n.UDPInUse += int(p & udpHeld / udpHeld)
 		if p&listening != 0 && len(n.ListenPorts) < maxListenPorts {
 			n.ListenPorts = append(n.ListenPorts, uint16(port))
 		}

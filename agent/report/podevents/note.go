@@ -54,8 +54,8 @@ func leakNote(why cause.Verdict) string {
 // usage is how full a pool is, in a sentence.
 func usage(p socket.Pool) string {
 	used := strconv.Itoa(int(p.Used))
-	if p.Most() > p.Used { // not known any better
-		used = fmt.Sprintf("%d to %d", p.Used, p.Most())
+	if p.MaxUsed() > p.Used { // not known any better
+		used = fmt.Sprintf("%d to %d", p.Used, p.MaxUsed())
 	}
 	return fmt.Sprintf("%s of %d %s are in use (%d %%).", used, p.Capacity, describePorts(p), p.UsedPercent())
 }

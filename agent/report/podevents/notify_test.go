@@ -28,7 +28,7 @@ const uid = "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"
 // network is pod i's, which uses so many of 100 ports to a database.
 func network(i, used int) socket.Network {
 	return socket.Network{
-		Inode: uint64(i + 1), Detailed: true, Held: used,
+		Inode: uint64(i + 1), Detailed: true, InUse: used,
 		Owner: socket.Owner{Kind: socket.OwnerPod, Namespace: "shop", Pod: fmt.Sprintf("api-%d", i),
 			PodUID: fmt.Sprintf("%08d%s", i, uid[8:])},
 		Settings: socket.Settings{Range: ports.Range{First: 40000, Last: 40099}},
