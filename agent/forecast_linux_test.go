@@ -106,7 +106,7 @@ func leak(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end tim
 }
 
 func follow(h *forecast.History, s *socket.Sample, before []said) []said {
-	f := h.Follow(s)
+	f := h.AddSample(s)
 	if f.Seconds == nil {
 		return before
 	}

@@ -59,11 +59,11 @@ func loop(t *testing.T, s *script, n int, before func(*agent.Loop)) (got []seen,
 	defer stop()
 	l := &agent.Loop{
 		Reader: s, Log: slog.New(slog.NewTextHandler(&log, nil)),
-		Facts:    func(*socket.Sample) assess.Facts { return assess.Facts{} },
-		Name:     func(*socket.Sample) {},
-		Interval: 20 * time.Millisecond, Pressed: 5 * time.Millisecond,
+		ReadFacts:    func(*socket.Sample) assess.Facts { return assess.Facts{} },
+		ResolveNames:     func(*socket.Sample) {},
+		Interval: 20 * time.Millisecond, PressureInterval: 5 * time.Millisecond,
 	}
-	l.Seen = func(_ *socket.Sample, status *v1alpha1.PortPressureStatus, tick agent.Tick) {
+	l.OnSample = func(_ *socket.Sample, status *v1alpha1.PortPressureStatus, tick agent.Tick) {
 		if got = append(got, seen{status, tick}); len(got) == n {
 			stop()
 		}
@@ -92,7 +92,7 @@ func TestTheTickIsShorterPastTheLine(t *testing.T) {
 func TestTheObjectSetsTheLineAndTellsWhatWas(t *testing.T) {
 	from := metav1.NewTime(time.Date(2026, 11, 21, 3, 12, 0, 0, time.UTC))
 	got, _ := loop(t, &script{used: []int{30}}, 1, func(l *agent.Loop) {
-		l.Object(&v1alpha1.PortPressure{
+		l.ApplyObject(&v1alpha1.PortPressure{
 			ObjectMeta: metav1.ObjectMeta{Generation: 7},
 			Spec:       v1alpha1.PortPressureSpec{Thresholds: v1alpha1.Thresholds{WarningPercent: 20, CriticalPercent: 40}},
 			Status: v1alpha1.PortPressureStatus{LastPressure: &v1alpha1.Pressure{
@@ -120,7 +120,7 @@ func TestAStatusSaysWhenPortsRunOut(t *testing.T) {
 
 func TestASampleThatFailsIsToldOnceAndTriedAgain(t *testing.T) {
 	_, logged := loop(t, &script{used: []int{10, -1, -1, -1, 10}}, 2, func(l *agent.Loop) {
-		if l.Healthy() {
+		if l.IsHealthy() {
 			t.Error("healthy before the first sample")
 		}
 	})
@@ -142,7 +142,7 @@ func TestOnlySockdiagIsAskedForLess(t *testing.T) {
 func TestACloserLookIsAskedForAtTheWarningLine(t *testing.T) {
 	object := &v1alpha1.PortPressure{}
 	object.Spec.Thresholds = v1alpha1.Thresholds{WarningPercent: 40, CriticalPercent: 80}
-	for want, before := range map[int]func(*agent.Loop){50: func(*agent.Loop) {}, 40: func(l *agent.Loop) { l.Object(object) }} {
+	for want, before := range map[int]func(*agent.Loop){50: func(*agent.Loop) {}, 40: func(l *agent.Loop) { l.ApplyObject(object) }} {
 		s := &script{used: []int{10}}
 		loop(t, s, 1, before)
 		if got := s.asks[0].InspectPercent; got != want {
@@ -157,7 +157,7 @@ func TestAnotherSpecIsNews(t *testing.T) {
 		generation int64
 		want       bool
 	}{{1, true}, {1, false}, {2, true}, {2, false}, {1, true}} { // the last is another object
-		if got := l.Object(&v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Generation: test.generation}}); got != test.want {
+		if got := l.ApplyObject(&v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Generation: test.generation}}); got != test.want {
 			t.Errorf("step %d: generation %d is news: %t", i, test.generation, got)
 		}
 	}

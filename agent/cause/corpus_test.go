@@ -33,15 +33,15 @@ type labelled struct {
 type facts struct {
 	Conntrack *assess.Conntrack `json:",omitempty"`
 	TCP       assess.TCP        `json:",omitzero"`
-	Before    assess.Before     `json:",omitzero"`
+	Before    assess.PriorState `json:",omitzero"`
 	System    cause.System      `json:",omitzero"`
 	Explain   bool              `json:",omitempty"`
 }
 
 // status is what the agent would say.
 func (l *labelled) status() v1alpha1.PortPressureStatus {
-	return assess.Status(l.Sample, assess.Facts{Conntrack: l.Facts.Conntrack, TCP: l.Facts.TCP,
-		Before: l.Facts.Before, System: l.Facts.System, Explain: l.Facts.Explain})
+	return assess.BuildStatus(l.Sample, assess.Facts{Conntrack: l.Facts.Conntrack, TCP: l.Facts.TCP,
+		Prior: l.Facts.Before, System: l.Facts.System, Explain: l.Facts.Explain})
 }
 
 // score counts how well labelled machines are judged.

@@ -105,7 +105,7 @@ var kinds = map[string]struct {
 	"packets dropped": {v1alpha1.CauseConntrackFull, func(m *machine) {
 		m.pool().States[tcpstate.SynSent] = uint32(m.most)
 		m.Facts.Conntrack = &assess.Conntrack{Entries: 262144 - int64(m.IntN(20000)), Max: 262144}
-		m.Facts.Before.Refused = uint64(1 + m.IntN(1e6))
+		m.Facts.Before.RecentDrops = uint64(1 + m.IntN(1e6))
 	}},
 	"binds": {v1alpha1.CauseBoundPorts, func(m *machine) { m.pod.Skipped += m.most }},
 	"services": {v1alpha1.CauseListenerInRange, func(m *machine) {
@@ -132,7 +132,7 @@ var kinds = map[string]struct {
 	}},
 	"Windows 2003": {v1alpha1.CauseNarrowRange, func(m *machine) {
 		m.windows()
-		m.Facts.System.MaxUserPort = true
+		m.Facts.System.UsesMaxUserPort = true
 		m.withRange(1025, 5000)
 		m.pool().States[tcpstate.TimeWait] = uint32(m.most)
 	}},
@@ -146,7 +146,7 @@ var kinds = map[string]struct {
 		m.busy()
 		m.Facts.Explain = true
 		m.Facts.Conntrack = &assess.Conntrack{Entries: int64(m.IntN(200000)), Max: 262144}
-		m.Facts.TCP.Memory = new(0.8 * m.Float64())
+		m.Facts.TCP.MemoryRatio = new(0.8 * m.Float64())
 	}},
 	"table full, explained": {v1alpha1.CauseConntrackFull, func(m *machine) {
 		m.busy()
@@ -161,7 +161,7 @@ var kinds = map[string]struct {
 	"no memory, explained": {v1alpha1.CauseSocketMemory, func(m *machine) {
 		m.busy()
 		m.Facts.Explain = true
-		m.Facts.TCP.Memory = new(0.92 + m.Float64())
+		m.Facts.TCP.MemoryRatio = new(0.92 + m.Float64())
 	}},
 	"orphans, explained": {v1alpha1.CauseSocketMemory, func(m *machine) {
 		m.busy()
@@ -233,7 +233,7 @@ func (m *machine) narrow() {
 
 func (m *machine) windows() {
 	m.withRange(49152, 65535)
-	m.Facts.System = cause.System{Windows: true}
+	m.Facts.System = cause.System{IsWindows: true}
 	m.pod.BindUnknown = true
 }
 

@@ -25,8 +25,8 @@ const TimeWait = time.Minute
 // The bounds of a History: that many pools of each sample are followed, because
 // the tightest may change, and that many are remembered.
 const (
-	followed   = 16
-	remembered = 2 * followed
+	maxFollowed   = 16
+	maxRemembered = 2 * maxFollowed
 )
 
 // Forecast is what can be said of the tightest pool of a sample.
@@ -49,11 +49,11 @@ type History struct {
 	// TimeWait is how long TIME_WAIT lasts; 0 is the constant.
 	TimeWait time.Duration
 
-	tracks map[key]*track
+	pools map[poolKey]*poolHistory
 }
 
-// key is a pool, through all samples.
-type key struct {
+// poolKey is a pool, through all samples.
+type poolKey struct {
 	inode, cookie       uint64
 	protocol            socket.Protocol
 	kind                socket.Kind
@@ -61,48 +61,48 @@ type key struct {
 	port                uint16
 }
 
-func keyOf(p socket.Pool) key {
-	k := key{inode: p.Network.Inode, cookie: p.Network.Cookie, protocol: p.Protocol, kind: p.Kind}
+func newPoolKey(p socket.Pool) poolKey {
+	k := poolKey{inode: p.Network.Inode, cookie: p.Network.Cookie, protocol: p.Protocol, kind: p.Kind}
 	if d := p.Destination; d != nil {
 		k.source, k.destination, k.port = d.Source, d.Address, d.Port
 	}
 	return k
 }
 
-// Follow takes the next sample and returns the forecast of its tightest pool.
-func (h *History) Follow(s *socket.Sample) Forecast {
-	pools := socket.SelectTightest(s.Pools(), followed)
+// AddSample takes the next sample and returns the forecast of its tightest pool.
+func (h *History) AddSample(s *socket.Sample) Forecast {
+	pools := socket.SelectTightest(s.Pools(), maxFollowed)
 	if len(pools) == 0 {
 		return Forecast{}
 	}
 	for _, p := range pools {
-		h.track(keyOf(p)).see(s.Taken, p)
+		h.findOrCreate(newPoolKey(p)).addPool(s.Taken, p)
 	}
-	h.forget()
-	return h.tracks[keyOf(pools[0])].forecast()
+	h.removeOldest()
+	return h.pools[newPoolKey(pools[0])].computeForecast()
 }
 
-func (h *History) track(k key) *track {
-	if h.tracks == nil {
-		h.tracks = map[key]*track{}
+func (h *History) findOrCreate(k poolKey) *poolHistory {
+	if h.pools == nil {
+		h.pools = map[poolKey]*poolHistory{}
 	}
-	if h.tracks[k] == nil {
-		h.tracks[k] = newTrack(cmp.Or(h.TimeWait, TimeWait))
+	if h.pools[k] == nil {
+		h.pools[k] = newPoolHistory(cmp.Or(h.TimeWait, TimeWait))
 	}
-	return h.tracks[k]
+	return h.pools[k]
 }
 
-// forget drops the pools that were not seen for the longest time.
-func (h *History) forget() {
-	if len(h.tracks) <= remembered {
+// removeOldest drops the pools that were not seen for the longest time.
+func (h *History) removeOldest() {
+	if len(h.pools) <= maxRemembered {
 		return
 	}
-	keys := make([]key, 0, len(h.tracks))
-	for k := range h.tracks {
+	keys := make([]poolKey, 0, len(h.pools))
+	for k := range h.pools {
 		keys = append(keys, k)
 	}
-	slices.SortFunc(keys, func(a, b key) int { return h.tracks[b].at.Compare(h.tracks[a].at) })
-	for _, k := range keys[remembered:] {
-		delete(h.tracks, k)
+	slices.SortFunc(keys, func(a, b poolKey) int { return h.pools[b].lastAt.Compare(h.pools[a].lastAt) })
+	for _, k := range keys[maxRemembered:] {
+		delete(h.pools, k)
 	}
 }

@@ -44,7 +44,7 @@ func TestPortsThatEveryDestinationMayLoseRunOutTogether(t *testing.T) {
 			var f forecast.Forecast
 			for s := uint32(0); s <= 400; s += 10 {
 				sample := shared(begin.Add(time.Duration(s)*time.Second), test.each(s), test.state)
-				f = h.Follow(&sample)
+				f = h.AddSample(&sample)
 			}
 			if (f.Seconds != nil) != test.want {
 				t.Fatalf("%v", f)

@@ -34,9 +34,9 @@ type counts struct {
 	Own         map[uint64]uint64
 }
 
-func (f *failures) counts() counts {
-	c := counts{f.total, f.rest, map[uint64]uint64{}}
-	for inode, own := range f.own {
+func (f *failureCounter) counts() counts {
+	c := counts{f.total, f.other, map[uint64]uint64{}}
+	for inode, own := range f.byNetwork {
 		c.Own[inode] = own.count
 	}
 	return c
@@ -84,9 +84,9 @@ func TestFailures(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var f failures
+			var f failureCounter
 			for _, s := range test.steps {
-				f.count(s.sample())
+				f.addSample(s.sample())
 			}
 			if diff := cmp.Diff(test.want, f.counts()); diff != "" {
 				t.Error(diff)
@@ -96,13 +96,13 @@ func TestFailures(t *testing.T) {
 }
 
 func TestFailuresThatNobodyWatchesAreAbsent(t *testing.T) {
-	var f failures
-	f.count(step{ids{1: 1}, ids{1: 5}}.sample())
-	f.count(&socket.Sample{})
-	if got := f.metrics(&socket.Sample{}, nil); got != nil {
+	var f failureCounter
+	f.addSample(step{ids{1: 1}, ids{1: 5}}.sample())
+	f.addSample(&socket.Sample{})
+	if got := f.listMetrics(&socket.Sample{}, nil); got != nil {
 		t.Errorf("%v", got)
 	}
-	f.count(step{ids{1: 1}, ids{1: 6}}.sample())
+	f.addSample(step{ids{1: 1}, ids{1: 6}}.sample())
 	if f.total != 6 {
 		t.Errorf("%d in all", f.total)
 	}
@@ -112,7 +112,7 @@ func TestFailuresThatNobodyWatchesAreAbsent(t *testing.T) {
 // what failed, and there are never more than eight.
 func TestNoCounterFalls(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	var f failures
+	var f failureCounter
 	now := step{ids{}, ids{}}
 	var failed uint64
 	for round := range 2000 {
@@ -129,15 +129,15 @@ func TestNoCounterFalls(t *testing.T) {
 			failed += more
 		}
 		cookies, before := map[uint64]uint64{}, f.counts()
-		for inode, own := range f.own {
+		for inode, own := range f.byNetwork {
 			cookies[inode] = own.cookie
 		}
-		f.count(step{maps.Clone(now.networks), now.counts}.sample())
+		f.addSample(step{maps.Clone(now.networks), now.counts}.sample())
 		after := f.counts()
-		if after.Total != failed || after.Rest < before.Rest || len(after.Own) > maxFailing {
+		if after.Total != failed || after.Rest < before.Rest || len(after.Own) > maxFailingNetworks {
 			t.Fatalf("round %d: %d failed, %+v then %+v", round, failed, before, after)
 		}
-		for inode, own := range f.own {
+		for inode, own := range f.byNetwork {
 			if cookies[inode] == own.cookie && own.count < before.Own[inode] {
 				t.Fatalf("round %d: %s", round, fmt.Sprint(inode, " fell from ", before.Own[inode], " to ", own.count))
 			}

@@ -42,40 +42,40 @@ type Metrics struct {
 
 	mu       sync.Mutex // for what follows
 	measured []prometheus.Metric
-	own      own
-	failures failures
+	agent      agentMetrics
+	failures failureCounter
 }
 
 // New makes the metrics of an agent of that version.
 func New(version string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewPedanticRegistry(),
-		process:  process(),
-		build:    buildInfo.metric(1, version, goVersion()),
-		own:      newOwn(),
+		process:  newProcessReader(),
+		build:    buildInfo.newMetric(1, version, readGoVersion()),
+		agent:      newAgentMetrics(),
 	}
 	m.registry.MustRegister(m)
 	return m
 }
 
-// Observe takes a sample and the status that was made of it; both are left
+// RecordSample takes a sample and the status that was made of it; both are left
 // alone, and not kept.
-func (m *Metrics) Observe(sample *socket.Sample, status *v1alpha1.PortPressureStatus, tick Tick) {
-	owners := newOwners(sample)
-	snapshot := measure(sample, status, tick.Facts, owners)
+func (m *Metrics) RecordSample(sample *socket.Sample, status *v1alpha1.PortPressureStatus, tick Tick) {
+	owners := newNetworkIdentities(sample)
+	snapshot := buildSnapshot(sample, status, tick.Facts, owners)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.failures.count(sample)
-	m.measured = slices.Concat(snapshot, m.failures.metrics(sample, owners))
-	m.own.sampled(sample, tick)
+	m.failures.addSample(sample)
+	m.measured = slices.Concat(snapshot, m.failures.listMetrics(sample, owners))
+	m.agent.recordSample(sample, tick)
 }
 
-// Wrote counts an attempt to write the status: "ok", "not_found", "forbidden",
+// RecordWrite counts an attempt to write the status: "ok", "not_found", "forbidden",
 // "throttled", and "error" for everything else.
-func (m *Metrics) Wrote(result string) {
+func (m *Metrics) RecordWrite(result string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.own.wrote(result)
+	m.agent.recordWrite(result)
 }
 
 // maxScrapes is how many answers are made at the same time.
@@ -93,7 +93,7 @@ func (m *Metrics) Handler() http.Handler {
 
 // Describe is for the registry.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, f := range families {
+	for _, f := range allFamilies {
 		ch <- f.desc
 	}
 }
@@ -101,7 +101,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect is for the registry.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.mu.Lock()
-	measured, own := m.measured, m.own.metrics()
+	measured, own := m.measured, m.agent.listMetrics()
 	m.mu.Unlock()
 	for _, list := range [][]prometheus.Metric{{m.build}, m.process(), own, measured} {
 		for _, metric := range list {

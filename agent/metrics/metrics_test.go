@@ -77,15 +77,15 @@ func fail(s *socket.Sample, of int, count uint64) {
 var facts = assess.Facts{
 	AgentVersion: "v0.1.0",
 	Conntrack:    &assess.Conntrack{Entries: 81234, Max: 262144, InsertFailed: new(int64(3)), Drop: new(int64(0)), EarlyDrop: new(int64(1))},
-	TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), Memory: new(0.25)},
+	TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), MemoryRatio: new(0.25)},
 	Unobserved:   []socket.Unobserved{{Item: "tcp_mem", Reason: "not in this namespace"}},
 }
 
 func observe(m *Metrics, s *socket.Sample) { observeWith(m, s, facts) }
 
 func observeWith(m *Metrics, s *socket.Sample, f assess.Facts) {
-	status := assess.Status(*s, f)
-	m.Observe(s, &status, Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: f})
+	status := assess.BuildStatus(*s, f)
+	m.RecordSample(s, &status, Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: f})
 }
 
 // scrape is what the handler serves.
@@ -141,9 +141,9 @@ func TestScrapeGolden(t *testing.T) {
 			m := New("v0.1.0")
 			if sample != nil {
 				observe(m, sample)
-				m.Wrote("ok")
-				m.Wrote("not_found")
-				m.Wrote("teapot")
+				m.RecordWrite("ok")
+				m.RecordWrite("not_found")
+				m.RecordWrite("teapot")
 			}
 			got := machine.ReplaceAllString(scrape(t, m), "${1}…")
 			golden.Check(t, filepath.Join("testdata", name+".txt"), got)
@@ -189,7 +189,7 @@ func TestSeriesAreBounded(t *testing.T) {
 				fail(test.sample, 300, 5)
 			}
 			observeWith(m, test.sample, f)
-			m.Wrote("anything")
+			m.RecordWrite("anything")
 			text := scrape(t, m)
 			got := len(series(text, ""))
 			t.Logf("%d series, %d bytes", got, len(text))
@@ -267,7 +267,7 @@ func TestPoolsFromTwoSourcesAreTwo(t *testing.T) {
 func TestTheLevelIsTheStatus(t *testing.T) {
 	m := New("v0.1.0")
 	s := node(0, 0, 0)
-	m.Observe(s, &v1alpha1.PortPressureStatus{Level: v1alpha1.LevelWarning}, Tick{Stretched: true})
+	m.RecordSample(s, &v1alpha1.PortPressureStatus{Level: v1alpha1.LevelWarning}, Tick{Stretched: true})
 	text := scrape(t, m)
 	want := []string{`portreeve_level{level="Critical"} 0`, `portreeve_level{level="Normal"} 0`, `portreeve_level{level="Warning"} 1`}
 	if diff := cmp.Diff(want, series(text, "portreeve_level")); diff != "" {
@@ -285,7 +285,7 @@ func TestScrapesAndSamplesAtTheSameTime(t *testing.T) {
 		defer close(done)
 		for i := range 50 {
 			observe(m, node(i%7, 3, 700))
-			m.Wrote("ok")
+			m.RecordWrite("ok")
 		}
 	}()
 	for running := true; running; {
@@ -300,10 +300,10 @@ func TestScrapesAndSamplesAtTheSameTime(t *testing.T) {
 
 func BenchmarkObserve5000Destinations(b *testing.B) {
 	m, s := New("v0.1.0"), node(250, 20, 900)
-	status := assess.Status(*s, facts)
+	status := assess.BuildStatus(*s, facts)
 	b.ReportAllocs()
 	for b.Loop() {
-		m.Observe(s, &status, Tick{Facts: facts})
+		m.RecordSample(s, &status, Tick{Facts: facts})
 	}
 }
 

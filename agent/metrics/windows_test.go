@@ -95,7 +95,7 @@ func TestSettingsThatWaitForARestartAreNamed(t *testing.T) {
 		for _, state := range states {
 			status.Settings = append(status.Settings, v1alpha1.SettingStatus{ID: "a", Key: settings.Tcpip + "TcpTimedWaitDelay", State: state})
 		}
-		m.Observe(node(0, 0, 0), status, Tick{})
+		m.RecordSample(node(0, 0, 0), status, Tick{})
 	}
 	for name, test := range map[string]struct {
 		states []v1alpha1.SettingState

@@ -72,17 +72,17 @@ func worst() *metrics.Metrics {
 	facts := assess.Facts{
 		AgentVersion: "v0.1.0",
 		Conntrack:    &assess.Conntrack{Entries: 200000, Max: 262144, InsertFailed: new(int64(3)), Drop: new(int64(3)), EarlyDrop: new(int64(1))},
-		TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), Memory: new(0.25)},
+		TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), MemoryRatio: new(0.25)},
 		Windows:      &assess.Windows{BootedAt: time.Now(), UpdatePending: true, Memory: &assess.WindowsMemory{Commit: 3 << 30, CommitLimit: 4 << 30, Physical: 8 << 30}},
 	}
-	status := assess.Status(*sample, facts)
+	status := assess.BuildStatus(*sample, facts)
 	status.ExhaustionSeconds = new(int64(240))
 	for i := range status.Networks {
 		status.Networks[i].Cause = v1alpha1.CauseTimeWaitChurn
 	}
 	m := metrics.New("v0.1.0")
-	m.Observe(sample, &status, metrics.Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: facts})
-	m.Wrote("ok")
+	m.RecordSample(sample, &status, metrics.Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: facts})
+	m.RecordWrite("ok")
 	return m
 }
 

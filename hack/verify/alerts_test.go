@@ -22,7 +22,7 @@ const runbooks = "https://github.com/portreeve/portreeve/blob/main/docs/runbooks
 func known(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
-	for _, f := range metrics.Families() {
+	for _, f := range metrics.ListFamilies() {
 		all[f.Name] = f.Labels
 		if f.Type == "summary" {
 			all[f.Name+"_sum"], all[f.Name+"_count"] = f.Labels, f.Labels

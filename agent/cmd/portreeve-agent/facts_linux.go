@@ -37,7 +37,7 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 		limits = sample.TCPMemoryLimits
 	}
 	if c.TCPMemory != nil && limits != nil && limits[2] > 0 {
-		f.TCP.Memory = new(float64(*c.TCPMemory) / float64(limits[2]))
+		f.TCP.MemoryRatio = new(float64(*c.TCPMemory) / float64(limits[2]))
 	}
 	host := sample.HostNetwork()
 	if host == nil || host.Inode != ownNetwork(proc) {

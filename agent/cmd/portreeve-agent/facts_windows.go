@@ -52,7 +52,7 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 		}
 	}
 	// The range is netsh's: MaxUserPort is not what widens it on Windows that we run on.
-	f.System = cause.System{Windows: true, TimeWait: configuredTimeWait()}
+	f.System = cause.System{IsWindows: true, TimeWait: configuredTimeWait()}
 	f.Windows = &assess.Windows{UpdatePending: winsys.RestartPending()}
 	boot, err := winsys.BootTime()
 	unseen("boot time", err)

@@ -324,7 +324,7 @@ func (a *agent) until(what string, is func() bool) {
 
 // status is that of a setting by its ID.
 func (a *agent) status(id string) v1alpha1.SettingStatus {
-	list := a.Settings()
+	list := a.ListSettings()
 	i := slices.IndexFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
 	if i < 0 {
 		return v1alpha1.SettingStatus{}
@@ -342,7 +342,7 @@ func (a *agent) held(key string) int32 {
 
 func (a *agent) tell() string {
 	var lines []string
-	for _, s := range a.Settings() {
+	for _, s := range a.ListSettings() {
 		lines = append(lines, fmt.Sprintf("%s %s %q", s.ID, s.State, s.Message))
 	}
 	return strings.Join(lines, "; ")

@@ -157,15 +157,15 @@ func TestUnderPressureOnly(t *testing.T) {
 	n := newNode(t)
 	api := n.start(labeled("api", "api"))
 	a := n.agentEvery(time.Hour) // changes alone make it look
-	a.Level(v1alpha1.LevelNormal)
+	a.SetLevel(v1alpha1.LevelNormal)
 	a.want(inPods(fin, "17", func(s *v1alpha1.Setting) { s.Activation = v1alpha1.ActivationUnderPressure }))
 	a.until("that it stands by", func() bool { return a.status(fin+"@pods").State == v1alpha1.SettingStandby })
 	if got := api.read(fin); got != "60" {
 		t.Errorf("without pressure the pod has %s", got)
 	}
-	a.Level(v1alpha1.LevelWarning)
+	a.SetLevel(v1alpha1.LevelWarning)
 	a.until("the setting", func() bool { return a.held(fin) == 1 && api.read(fin) == "17" })
-	a.Level(v1alpha1.LevelNormal)
+	a.SetLevel(v1alpha1.LevelNormal)
 	a.until("the original", func() bool { return api.read(fin) == "60" })
 }
 

@@ -9,7 +9,7 @@ import (
 	"portreeve.io/portreeve/controllers"
 )
 
-const head = `# Metrics
+const pageHead = `# Metrics
 
 <!-- Made by "go run ./hack/docs/metrics"; change agent/metrics/reference.go and
 controllers/*/metrics.go instead. -->
@@ -43,37 +43,37 @@ gauges. They are the leader's: a replica that stands by has none. Its labels
 |---|---|---|---|
 `
 
-// page is docs/reference/metrics.md.
-func page() string {
+// renderPage is docs/reference/metrics.md.
+func renderPage() string {
 	var b strings.Builder
-	b.WriteString(head)
+	b.WriteString(pageHead)
 	for _, part := range []struct {
 		title string
 		has   func(name string) bool
 	}{
-		{"What is measured", func(name string) bool { return strings.HasPrefix(name, "portreeve_") && !own(name) }},
-		{"How the agent fares", own},
+		{"What is measured", func(name string) bool { return strings.HasPrefix(name, "portreeve_") && !isAgentMetric(name) }},
+		{"How the agent fares", isAgentMetric},
 		{"Its process", func(name string) bool { return strings.HasPrefix(name, "process_") }},
 	} {
 		fmt.Fprintf(&b, "\n### %s\n\n| metric | type | labels | what it is | absent when |\n|---|---|---|---|---|\n", part.title)
-		for _, f := range metrics.Families() {
+		for _, f := range metrics.ListFamilies() {
 			if part.has(f.Name) {
-				b.WriteString(row(f))
+				b.WriteString(renderRow(f))
 			}
 		}
 	}
 	b.WriteString(controllerHead)
 	for _, f := range controllers.Families() {
-		fmt.Fprintf(&b, "| %#q | %s | %s | %s |\n", f.Name, strings.Join(f.Labels, ", "), cell(f.Help), cell(f.Absent))
+		fmt.Fprintf(&b, "| %#q | %s | %s | %s |\n", f.Name, strings.Join(f.Labels, ", "), escapeCell(f.Help), escapeCell(f.Absent))
 	}
 	return b.String()
 }
 
-func own(name string) bool { return strings.HasPrefix(name, "portreeve_agent_") }
+func isAgentMetric(name string) bool { return strings.HasPrefix(name, "portreeve_agent_") }
 
-func row(f metrics.Family) string {
+func renderRow(f metrics.Family) string {
 	return fmt.Sprintf("| %#q | %s | %s | %s | %s |\n",
-		f.Name, f.Type, strings.Join(f.Labels, ", "), cell(f.Help), cell(cmp.Or(f.Absent, "never")))
+		f.Name, f.Type, strings.Join(f.Labels, ", "), escapeCell(f.Help), escapeCell(cmp.Or(f.Absent, "never")))
 }
 
-func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+func escapeCell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

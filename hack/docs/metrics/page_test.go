@@ -11,12 +11,12 @@ import (
 )
 
 func TestThePageIsUpToDate(t *testing.T) {
-	golden.Check(t, filepath.Join("../../..", target), page()) // make generate-docs writes it, too
+	golden.Check(t, filepath.Join("../../..", target), renderPage()) // make generate-docs writes it, too
 }
 
 func TestThePageHasEveryMetricOnce(t *testing.T) {
-	text, help := page(), map[string]string{}
-	for _, f := range metrics.Families() {
+	text, help := renderPage(), map[string]string{}
+	for _, f := range metrics.ListFamilies() {
 		help[f.Name] = f.Help
 	}
 	for _, f := range controllers.Families() {

@@ -11,8 +11,8 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// own is how the agent fares.
-type own struct {
+// agentMetrics is how the agent fares.
+type agentMetrics struct {
 	samples   uint64
 	cpu, took time.Duration
 	tick      Tick
@@ -22,37 +22,37 @@ type own struct {
 // otherResult is where results go that have no series.
 const otherResult = "error"
 
-func newOwn() own {
-	return own{writes: map[string]uint64{"ok": 0, "not_found": 0, "forbidden": 0, "throttled": 0, otherResult: 0}}
+func newAgentMetrics() agentMetrics {
+	return agentMetrics{writes: map[string]uint64{"ok": 0, "not_found": 0, "forbidden": 0, "throttled": 0, otherResult: 0}}
 }
 
-func (o *own) sampled(s *socket.Sample, t Tick) {
+func (o *agentMetrics) recordSample(s *socket.Sample, t Tick) {
 	o.samples++
 	o.cpu += s.CPUTime
 	o.took += t.Took
 	o.tick = t
 }
 
-func (o *own) wrote(result string) {
+func (o *agentMetrics) recordWrite(result string) {
 	if _, ok := o.writes[result]; !ok {
 		result = otherResult
 	}
 	o.writes[result]++
 }
 
-func (o *own) metrics() []prometheus.Metric {
-	var l list
+func (o *agentMetrics) listMetrics() []prometheus.Metric {
+	var l metricList
 	l.add(
-		sampleCPU.metric(o.cpu.Seconds()),
+		sampleCPU.newMetric(o.cpu.Seconds()),
 		prometheus.MustNewConstSummary(sampleDuration.desc, o.samples, o.took.Seconds(), nil),
 	)
 	for _, result := range slices.Sorted(maps.Keys(o.writes)) {
-		l.add(statusWrites.metric(float64(o.writes[result]), result))
+		l.add(statusWrites.newMetric(float64(o.writes[result]), result))
 	}
 	if o.samples > 0 {
-		l.add(tickSeconds.metric(o.tick.Interval.Seconds()), tickStretched.flag(o.tick.Stretched))
+		l.add(tickSeconds.newMetric(o.tick.Interval.Seconds()), tickStretched.newFlag(o.tick.Stretched))
 	}
 	return l
 }
 
-func goVersion() string { return runtime.Version() }
+func readGoVersion() string { return runtime.Version() }
