@@ -116,10 +116,14 @@ func evaluateSocketMemory(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 // explainHealthyPool returns the diagnosis if ports are not the bottleneck, with the usage
 // of the other resources, so that they need not be checked again.
 func explainHealthyPool(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
+	target := ""
+	if e.Pool.Destination != nil {
+		target = " (to " + e.formatPeer() + ")"
+	}
 	d := Diagnosis{
 		Cause: v1alpha1.CausePoolNotTight,
-		Finding: fmt.Sprintf("Ephemeral ports are not the bottleneck: %d of %d are free%s in the fullest pool.",
-			e.Pool.Headroom(), e.Pool.Capacity, e.formatTarget()),
+		Finding: fmt.Sprintf("Ephemeral ports are not the bottleneck: %d of %d are free in the fullest pool%s.",
+			e.Pool.Headroom(), e.Pool.Capacity, target),
 		Remedy: "Check the peer (is it up, is its accept queue full), firewalls, DNS, the program's own limit of open files, and SNAT gateways on the path.",
 	}
 	if usage := e.Machine.formatUsage(); usage != "" {
