@@ -2,43 +2,43 @@ package forecast
 
 import "time"
 
-// projection is a pool now and how it changes.
+// projection is the state of a pool and its rates of change.
 type projection struct {
-	free float64 // ports left
+	free       float64 // free ports
 	persistent float64 // ports in use that don't drain
-	// drainSchedule is how many of the sockets in the queue leave in each second of their
-	// life.
+	// drainSchedule is the number of sockets that leave the queue in each step of their
+	// lifetime.
 	drainSchedule []float64
-	stepSeconds    float64 // a "second", in seconds
+	stepSeconds   float64
 
-	churn  float64 // sockets a second that go into the queue
-	trend  float64 // by how much churn rises, a second
-	trendSeconds  float64 // how long trend is believed, in seconds
-	growth float64 // by how much rest rises, a second
+	churn        float64 // sockets per second that enter the queue
+	trend        float64 // increase of churn per second
+	trendSeconds float64 // time ahead for which trend applies
+	growth       float64 // increase of persistent per second
 }
 
-// findExhaustion is when room is gone, if that is within horizon. What goes into the queue
-// leaves it after its life: so churn alone fills a pool only when churn × life is
-// more than there is.
-func (o projection) findExhaustion(horizon time.Duration) (seconds float64, ok bool) {
-	line := append([]float64(nil), o.drainSchedule...) // a ring: what leaves at each step
-	room, rest := o.free, o.persistent
-	floor := min(0, rest)
-	for i, t := 0, 0.0; t < horizon.Seconds(); i, t = i+1, t+o.stepSeconds {
-		in := max(0, o.churn+o.trend*min(t, o.trendSeconds))
-		up := o.growth
-		if rest+up*o.stepSeconds < floor { // nothing left that could be closed: only what is opened is
-			in, up = max(0, in+up), 0
-			rest = floor
+// findExhaustion returns the time when no port is free, if that is within horizon. Sockets
+// leave the queue after their lifetime, so churn alone exhausts a pool only if churn ×
+// lifetime exceeds its free ports.
+func (p projection) findExhaustion(horizon time.Duration) (seconds float64, ok bool) {
+	schedule := append([]float64(nil), p.drainSchedule...) // a ring buffer, by step
+	free, persistent := p.free, p.persistent
+	floor := min(0, persistent)
+	for i, t := 0, 0.0; t < horizon.Seconds(); i, t = i+1, t+p.stepSeconds {
+		inflow := max(0, p.churn+p.trend*min(t, p.trendSeconds))
+		growth := p.growth
+		if persistent+growth*p.stepSeconds < floor { // none left to close; only new ones can be
+			inflow, growth = max(0, inflow+growth), 0
+			persistent = floor
 		}
-		out := line[i%len(line)]
-		line[i%len(line)] = in * o.stepSeconds
-		rest += up * o.stepSeconds
-		took := (in+up)*o.stepSeconds - out
-		if took > 0 && took >= room {
-			return t + o.stepSeconds*room/took, true
+		outflow := schedule[i%len(schedule)]
+		schedule[i%len(schedule)] = inflow * p.stepSeconds
+		persistent += growth * p.stepSeconds
+		taken := (inflow+growth)*p.stepSeconds - outflow
+		if taken > 0 && taken >= free {
+			return t + p.stepSeconds*free/taken, true
 		}
-		room -= took
+		free -= taken
 	}
 	return 0, false
 }

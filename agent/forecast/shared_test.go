@@ -16,7 +16,7 @@ import (
 func shared(at time.Time, each uint32, state tcpstate.State) socket.Sample {
 	n := socket.Network{
 		Settings: socket.Settings{Range: ports.Range{First: 49152, Last: 65535}, TriesEveryPort: true},
-		InUse:     int(each) * 50, BindUnknown: true, Detailed: true,
+		InUse:    int(each) * 50, BindUnknown: true, Detailed: true,
 	}
 	n.States[state] = each * 50
 	for i := range 50 {
