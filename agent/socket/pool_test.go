@@ -13,8 +13,8 @@ import (
 
 var (
 	hundredPorts = Settings{Range: ports.Range{First: 40000, Last: 40099}}
-	loop    = netip.MustParseAddr("127.0.0.1")
-	db      = netip.MustParseAddr("10.0.0.9")
+	loop         = netip.MustParseAddr("127.0.0.1")
+	db           = netip.MustParseAddr("10.0.0.9")
 )
 
 // figures is what a test compares of a Pool.
