@@ -8,11 +8,12 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// maxAdvice is how much of an advice a status has room for, in characters; names
-// of pods decide how long it is.
+// maxAdvice is the maximum length of the advice in a status, in characters. Its length
+// depends on the names of pods.
 const maxAdvice = 600
 
-// newEvidence is what s and f know of p, a pool past the line in a network of this name.
+// newEvidence returns the evidence that s and f contain about p, a pool above the warning
+// threshold in the network of this name.
 func newEvidence(p socket.Pool, s *socket.Sample, f Facts, network string) cause.Evidence {
 	e := cause.Evidence{
 		Pool: p, AboveThreshold: true, Network: network, Holder: findHolder(p, s.PoolDetail, 0, true),
@@ -24,19 +25,19 @@ func newEvidence(p socket.Pool, s *socket.Sample, f Facts, network string) cause
 	return e
 }
 
-// addCause adds the cause of the tightest pool and the advice, where there is a level
-// or somebody asked.
+// addCause adds the cause of the tightest pool and the advice, if the level is above
+// Normal or f requests an explanation.
 func addCause(status *v1alpha1.PortPressureStatus, p socket.Pool, s *socket.Sample, f Facts) {
 	e := newEvidence(p, s, f, status.Tightest.Network)
 	e.AboveThreshold, e.OpensPerSecond = status.Level != v1alpha1.LevelNormal, f.Forecast.OpensPerSecond
 	if !e.AboveThreshold && !f.Explain {
 		return
 	}
-	verdict := cause.EvaluatePool(e)
-	status.Cause, status.Advice = verdict.Cause, cleanText(verdict.Advice(), maxAdvice)
+	diagnosis := cause.EvaluatePool(e)
+	status.Cause, status.Advice = diagnosis.Cause, cleanText(diagnosis.Advice(), maxAdvice)
 }
 
-// ExplainPool is why p, a pool of s, is past the line.
+// ExplainPool returns the reason why p, a pool of s, is above the warning threshold.
 func ExplainPool(p socket.Pool, s *socket.Sample, f Facts) cause.Diagnosis {
 	e := newEvidence(p, s, f, NameNetworks(s.Networks)(p.Network))
 	if tightest, ok := s.TightestPool(); ok && socket.ComparePools(tightest, p) == 0 {
@@ -64,7 +65,7 @@ func newMachine(f Facts) cause.Machine {
 	return m
 }
 
-// newUsage has no limit where one of them was not read.
+// newUsage returns a Usage without a limit if either value could not be read.
 func newUsage(used, limit *uint64) cause.Usage {
 	if used == nil || limit == nil {
 		return cause.Usage{}
@@ -72,38 +73,43 @@ func newUsage(used, limit *uint64) cause.Usage {
 	return cause.Usage{Used: *used, Max: *limit}
 }
 
-// PriorState is what the samples before one tell about it. The zero value is the start.
+// PriorState is the part of a StatusHistory that a status depends on. The zero value is
+// the state before the first sample.
 type PriorState struct {
-	// Level is the level so far, which a pool that hovers at the line keeps.
+	// Level is the level of the previous sample, which a pool close to a threshold keeps.
 	Level socket.Level
-	// RecentDrops is packets that connection tracking dropped of late, Evicted entries
-	// that it threw out since the sample before to make room.
+	// RecentDrops is the number of packets that connection tracking dropped recently.
+	// Evictions is the number of entries that it evicted early, to make space for others,
+	// since the previous sample.
 	RecentDrops, Evictions uint64
 }
 
-// prior is what the samples until now tell; Count takes the newest one's counters
-// first.
-func (c *StatusHistory) prior() PriorState {
-	return PriorState{Level: c.level, RecentDrops: uint64(math.Round(c.conntrack.recentDrops)), Evictions: c.evictions.increase}
+// prior returns the state after the previous samples, and after countConntrack for the
+// current one.
+func (h *StatusHistory) prior() PriorState {
+	return PriorState{
+		Level: h.level, RecentDrops: uint64(math.Round(h.conntrack.recentDrops)), Evictions: h.evictions.increase,
+	}
 }
 
-// counterIncrease is by how much a counter rose with the newest sample.
+// counterIncrease is the increase of a counter since the previous sample.
 type counterIncrease struct {
-	isKnown         bool
+	isKnown         bool // the previous sample had the counter
 	total, increase uint64
 }
 
-// setTotal takes the counter's new total; false where it could not be read. One that fell
-// began again.
-func (r *counterIncrease) setTotal(total uint64, read bool) {
-	by := uint64(0)
-	if read && r.isKnown && total > r.total {
-		by = total - r.total
+// setTotal records the counter's new total; read is false if it could not be read. A
+// total lower than the previous one means that the counter was reset.
+func (c *counterIncrease) setTotal(total uint64, read bool) {
+	increase := uint64(0)
+	if read && c.isKnown && total > c.total {
+		increase = total - c.total
 	}
-	*r = counterIncrease{read, total, by}
+	*c = counterIncrease{isKnown: read, total: total, increase: increase}
 }
 
-// readEvictions is how many entries the node's connection tracking has thrown out early.
+// readEvictions returns the number of entries that the node's connection tracking has
+// evicted early.
 func readEvictions(sample *socket.Sample, f Facts) (total uint64, ok bool) {
 	if f.Conntrack != nil && f.Conntrack.EarlyDrop != nil {
 		return uint64(*f.Conntrack.EarlyDrop), true
@@ -114,8 +120,8 @@ func readEvictions(sample *socket.Sample, f Facts) (total uint64, ok bool) {
 	return 0, false
 }
 
-// findHostConntrack is the counters of the node's own network, nil where the reader
-// does not see them.
+// findHostConntrack returns the counters of the host network, nil if the reader can't
+// read them.
 func findHostConntrack(sample *socket.Sample) *socket.ConntrackCounters {
 	if n := sample.HostNetwork(); n != nil && n.Counters != nil {
 		return n.Counters.Conntrack

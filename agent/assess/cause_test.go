@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// newLeakingSample is a pod of which percent of the ports are in CLOSE_WAIT.
+// newLeakingSample returns a pod with percent of its ports in CLOSE_WAIT.
 func newLeakingSample(percent int) socket.Sample {
 	n := newPodNetwork(1, uid, newDestination(db, 5432, tcpstate.Counts{tcpstate.CloseWait: uint32(percent * 100)}))
 	n.Settings = socket.Settings{Range: ports.Range{First: 40001, Last: 50000}}
@@ -47,8 +47,8 @@ func TestACauseIsNamedAsLongAsTheLevelLasts(t *testing.T) {
 	}
 }
 
-// Of the tightest pool it is what the status says.
-func TestWhyIsAskedOfAnyPool(t *testing.T) {
+// For the tightest pool the explanation equals that of the status.
+func TestAnyPoolCanBeExplained(t *testing.T) {
 	churning := func(inode uint64, uid string, timeWait uint32) socket.Network {
 		n := newPodNetwork(inode, uid, newDestination(db, 5432, tcpstate.Counts{tcpstate.TimeWait: timeWait}))
 		n.Settings = socket.Settings{Range: ports.Range{First: 16384, Last: 65535}}
@@ -58,27 +58,27 @@ func TestWhyIsAskedOfAnyPool(t *testing.T) {
 	facts := Facts{Forecast: forecast.Forecast{OpensPerSecond: new(777.0)}}
 	status := BuildStatus(sample, facts)
 	pools := socket.SelectTightest(sample.Pools(), 2)
-	if why := ExplainPool(pools[0], &sample, facts); why.Cause != status.Cause || why.Advice() != status.Advice || !strings.Contains(why.Advice(), "777") {
-		t.Errorf("%s: %s, want %s: %s", why.Cause, why.Advice(), status.Cause, status.Advice)
+	if got := ExplainPool(pools[0], &sample, facts); got.Cause != status.Cause || got.Advice() != status.Advice || !strings.Contains(got.Advice(), "777") {
+		t.Errorf("%s: %s, want %s: %s", got.Cause, got.Advice(), status.Cause, status.Advice)
 	}
-	if why := ExplainPool(pools[1], &sample, facts); why.Cause != v1alpha1.CauseTimeWaitChurn || strings.Contains(why.Advice(), "777") {
-		t.Errorf("%s: %s", why.Cause, why.Advice())
+	if got := ExplainPool(pools[1], &sample, facts); got.Cause != v1alpha1.CauseTimeWaitChurn || strings.Contains(got.Advice(), "777") {
+		t.Errorf("%s: %s", got.Cause, got.Advice())
 	}
 }
 
-func TestExplainNamesWhatElseIsWrong(t *testing.T) {
+func TestAnExplanationNamesOtherBottlenecks(t *testing.T) {
 	tests := map[string]struct {
 		facts Facts
 		want  v1alpha1.Cause
 	}{
-		"Nobody asked":                       {Facts{Conntrack: &Conntrack{Entries: 99, Max: 100}}, ""},
-		"Nothing is":                         {Facts{Explain: true}, v1alpha1.CausePoolNotTight},
-		"The table":                          {Facts{Explain: true, Conntrack: &Conntrack{Entries: 99, Max: 100}}, v1alpha1.CauseConntrackFull},
-		"What can't be read is never wrong":  {Facts{Explain: true, TCP: TCP{Orphans: new(uint64(9)), OpenFiles: new(uint64(9))}}, v1alpha1.CausePoolNotTight},
-		"Open files":                         {Facts{Explain: true, TCP: TCP{OpenFiles: new(uint64(99)), MaxFiles: new(uint64(100))}}, v1alpha1.CauseFileDescriptors},
-		"Orphans":                            {Facts{Explain: true, TCP: TCP{Orphans: new(uint64(99)), MaxOrphans: new(uint64(100))}}, v1alpha1.CauseSocketMemory},
-		"Memory":                             {Facts{Explain: true, TCP: TCP{MemoryRatio: new(0.99)}}, v1alpha1.CauseSocketMemory},
-		"A table that throws out for others": {Facts{Explain: true, Prior: PriorState{Evictions: 1}}, v1alpha1.CauseConntrackFull},
+		"No explanation requested":         {Facts{Conntrack: &Conntrack{Entries: 99, Max: 100}}, ""},
+		"No other bottleneck":              {Facts{Explain: true}, v1alpha1.CausePoolNotTight},
+		"A nearly full conntrack table":    {Facts{Explain: true, Conntrack: &Conntrack{Entries: 99, Max: 100}}, v1alpha1.CauseConntrackFull},
+		"Unreadable limits are ignored":    {Facts{Explain: true, TCP: TCP{Orphans: new(uint64(9)), OpenFiles: new(uint64(9))}}, v1alpha1.CausePoolNotTight},
+		"Open files":                       {Facts{Explain: true, TCP: TCP{OpenFiles: new(uint64(99)), MaxFiles: new(uint64(100))}}, v1alpha1.CauseFileDescriptors},
+		"Orphans":                          {Facts{Explain: true, TCP: TCP{Orphans: new(uint64(99)), MaxOrphans: new(uint64(100))}}, v1alpha1.CauseSocketMemory},
+		"Memory":                           {Facts{Explain: true, TCP: TCP{MemoryRatio: new(0.99)}}, v1alpha1.CauseSocketMemory},
+		"A conntrack table with evictions": {Facts{Explain: true, Prior: PriorState{Evictions: 1}}, v1alpha1.CauseConntrackFull},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -89,13 +89,13 @@ func TestExplainNamesWhatElseIsWrong(t *testing.T) {
 	}
 }
 
-func TestEachNetworkPastTheLineHasItsCause(t *testing.T) {
+func TestEachNetworkAboveTheThresholdHasItsCause(t *testing.T) {
 	sample := newLeakingSample(60)
 	churning := newPodNetwork(2, otherUID, newDestination(db, 80, tcpstate.Counts{tcpstate.TimeWait: 20000}))
 	quiet := newPodNetwork(3, otherUID, newDestination(db, 80, tcpstate.Counts{tcpstate.TimeWait: 20}))
 	busy := newPodNetwork(4, otherUID, newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 20000}))
 	sample.Networks = append(sample.Networks, churning, quiet, busy)
-	// A look fits its own pool only.
+	// Details apply to their own pool only.
 	sample.PoolDetail = &socket.PoolDetail{Inode: 2, Source: src, Destination: db, Port: 80, Established: 20000, Silent: 20000}
 	for _, detail := range []Detail{{}, {Pools: -1}} {
 		got := map[string]v1alpha1.Cause{}
@@ -113,7 +113,7 @@ func TestEachNetworkPastTheLineHasItsCause(t *testing.T) {
 	}
 }
 
-func TestEvictionsAreThoseSinceTheSampleBefore(t *testing.T) {
+func TestEvictionsAreThoseSinceThePreviousSample(t *testing.T) {
 	var c StatusHistory
 	for i, step := range []struct {
 		total int64 // below 0: not read

@@ -16,32 +16,32 @@ import (
 )
 
 // A condition that changes is written at once, so none may flap: each gets worse
-// at once, and better only when it has been better for a while.
+// immediately, but better only after some time.
 
-// maxMessage is how long a condition's message is at most, in characters: three of
-// them have to fit into a status.
+// maxMessage is the maximum length of a condition's message, in characters. A status must
+// have space for three of them.
 const maxMessage = 400
 
-func newCondition(kind string, is metav1.ConditionStatus, reason, message string) metav1.Condition {
-	return metav1.Condition{Type: kind, Status: is, Reason: reason, Message: cleanText(message, maxMessage)}
+func newCondition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: cleanText(message, maxMessage)}
 }
 
-// updateConditions brings the conditions up to date with status; the time of a transition moves
-// with the condition's status only.
-func (c *StatusHistory) updateConditions(status *v1alpha1.PortPressureStatus) {
-	was := ""
-	if before := meta.FindStatusCondition(c.conditions, v1alpha1.ConditionConntrackAvailable); before != nil {
-		was = before.Reason
+// updateConditions updates the conditions from status. The time of a transition changes
+// only with the condition's status.
+func (h *StatusHistory) updateConditions(status *v1alpha1.PortPressureStatus) {
+	lastReason := ""
+	if before := meta.FindStatusCondition(h.conditions, v1alpha1.ConditionConntrackAvailable); before != nil {
+		lastReason = before.Reason
 	}
 	for _, now := range []metav1.Condition{
 		evaluatePortsAvailable(status),
-		c.conntrack.evaluateAvailable(status.Conntrack, was),
-		c.leak.evaluateSuspected(status),
+		h.conntrack.evaluateAvailable(status.Conntrack, lastReason),
+		h.leak.evaluateSuspected(status),
 	} {
 		now.ObservedGeneration, now.LastTransitionTime = status.ObservedGeneration, *status.ObservedAt
-		meta.SetStatusCondition(&c.conditions, now)
+		meta.SetStatusCondition(&h.conditions, now)
 	}
-	status.Conditions = slices.Clone(c.conditions)
+	status.Conditions = slices.Clone(h.conditions)
 }
 
 func evaluatePortsAvailable(status *v1alpha1.PortPressureStatus) metav1.Condition {
@@ -58,37 +58,39 @@ func evaluatePortsAvailable(status *v1alpha1.PortPressureStatus) metav1.Conditio
 	if p.UsedMax != nil && *p.UsedMax > p.Used {
 		used += fmt.Sprintf(" to %d", *p.UsedMax)
 	}
-	return newCondition(kind, available, string(status.Level), fmt.Sprintf("%s of %d ports are used: %s", used, p.Capacity, p.Summary))
+	message := fmt.Sprintf("%s of %d ports are in use: %s", used, p.Capacity, p.Summary)
+	return newCondition(kind, available, string(status.Level), message)
 }
 
-// conntrackHistory follows the connection tracking table from sample to sample.
+// conntrackHistory is the history of the packets that connection tracking dropped.
 type conntrackHistory struct {
-	isKnown     bool
-	total       uint64 // refusals since boot
+	isKnown     bool   // total and at are set
+	total       uint64 // packets dropped since boot
 	at          time.Time
-	recentDrops float64 // those of late: each counts less as it gets older
+	recentDrops float64 // recent ones, with a weight that decays with age
 }
 
 const (
-	// nearlyFullPercent is the percentage of the table from which it is nearly full.
+	// nearlyFullPercent is the usage in percent at which the table is nearly full.
 	nearlyFullPercent = 90
-	// Of recent, where refusals begin to matter, and where they are over. A table
-	// in good health loses a packet now and then, when two race for one entry.
+	// The condition becomes False at raiseDrops recent drops, and True again below
+	// clearDrops. A healthy table occasionally drops a packet when two race for one entry.
 	raiseDrops, clearDrops = 10, 1
-	// dropDecay is how long it takes until a refusal counts 1/e.
+	// dropDecay is the time in which the weight of a drop falls to 1/e.
 	dropDecay = 5 * time.Minute
 )
 
-// countConntrack takes what the kernel has counted by sample. Before and Follow come after it.
-func (c *StatusHistory) countConntrack(sample *socket.Sample, f Facts) {
-	c.evictions.setTotal(readEvictions(sample, f))
+// countConntrack records the kernel's counters as of sample. prior and completeStatus
+// depend on it.
+func (h *StatusHistory) countConntrack(sample *socket.Sample, f Facts) {
+	h.evictions.setTotal(readEvictions(sample, f))
 	if total, ok := readDrops(sample, f); ok {
-		c.conntrack.addDrops(total, sample.Taken)
+		h.conntrack.addDrops(total, sample.Taken)
 	}
 }
 
-// addDrops takes the packets that were dropped since boot. A total that fell is one of
-// another source, or of a namespace that is new.
+// addDrops records the number of packets dropped since boot. A total that decreases comes
+// from another source or a new namespace.
 func (k *conntrackHistory) addDrops(total uint64, now time.Time) {
 	if k.isKnown && !now.Before(k.at) {
 		k.recentDrops *= math.Exp(-now.Sub(k.at).Seconds() / dropDecay.Seconds())
@@ -99,10 +101,10 @@ func (k *conntrackHistory) addDrops(total uint64, now time.Time) {
 	k.isKnown, k.total, k.at = true, total, now
 }
 
-// readDrops is how many packets the node's connection tracking has dropped because
-// it could not make an entry: the table was full, or a translated source had no port
-// left. insertFailed says less: it also counts races that cost no packet
-// (__nf_ct_resolve_clash, net/netfilter/nf_conntrack_core.c).
+// readDrops returns the number of packets that the node's connection tracking has dropped
+// because it could not create an entry, since the table was full or a translated source
+// had no free port. insert_failed is less useful, since it also counts races that lose no
+// packet (__nf_ct_resolve_clash, net/netfilter/nf_conntrack_core.c).
 func readDrops(sample *socket.Sample, f Facts) (total uint64, ok bool) {
 	if f.Conntrack != nil && f.Conntrack.Drop != nil {
 		return uint64(*f.Conntrack.Drop), true
@@ -113,46 +115,48 @@ func readDrops(sample *socket.Sample, f Facts) (total uint64, ok bool) {
 	return 0, false
 }
 
-// evaluateAvailable is the condition of a table that was seen like this, nil where its size
-// is not known. was is the reason so far.
-func (k *conntrackHistory) evaluateAvailable(table *v1alpha1.Conntrack, was string) metav1.Condition {
+// evaluateAvailable returns the condition for a table, nil if its size is not known, and
+// the reason that the condition had before.
+func (k *conntrackHistory) evaluateAvailable(table *v1alpha1.Conntrack, lastReason string) metav1.Condition {
 	const kind = v1alpha1.ConditionConntrackAvailable
 	if table == nil && !k.isKnown {
 		return newCondition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured,
 			"connection tracking is not in use, or can't be read")
 	}
-	entries, tight := "how many entries it has can't be read", false
+	entries, nearlyFull := "the number of entries can't be read", false
 	if table != nil {
 		entries = fmt.Sprintf("%d of %d entries", table.Entries, table.Max)
-		tight = table.UsedPercent >= nearlyFullPercent || was == v1alpha1.ReasonConntrackNearlyFull && table.UsedPercent >= nearlyFullPercent-5
+		nearlyFull = table.UsedPercent >= nearlyFullPercent ||
+			lastReason == v1alpha1.ReasonConntrackNearlyFull && table.UsedPercent >= nearlyFullPercent-5
 	}
 	switch {
-	case k.recentDrops >= raiseDrops || was == v1alpha1.ReasonConntrackInsertFailed && k.recentDrops >= clearDrops:
+	case k.recentDrops >= raiseDrops || lastReason == v1alpha1.ReasonConntrackInsertFailed && k.recentDrops >= clearDrops:
 		return newCondition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackInsertFailed,
-			fmt.Sprintf("packets were dropped lately that found no place; %s", entries))
-	case tight:
+			fmt.Sprintf("packets were dropped recently because no entry could be created; %s", entries))
+	case nearlyFull:
 		return newCondition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackNearlyFull, entries)
 	}
 	return newCondition(kind, metav1.ConditionTrue, v1alpha1.ReasonConntrackAvailable, entries)
 }
 
-// leakHistory follows what looks like a leak.
+// leakHistory is the last leak that was found.
 type leakHistory struct {
 	cause  v1alpha1.Cause
 	pool   string // its summary, or the network's name
 	seenAt time.Time
 }
 
-// leakRetention is how long a leak that is not seen any more is still suspected: a pool
-// on the line has a cause in one sample and none in the next.
+// leakRetention is the time for which a leak remains suspected after it was last found: a
+// pool close to the warning threshold has a cause in one sample and none in the next.
 const leakRetention = 5 * time.Minute
 
-// evaluateSuspected is the condition after status: a leak in any network that it lists.
+// evaluateSuspected returns the condition after status: True if a network that it lists
+// has a leak.
 func (l *leakHistory) evaluateSuspected(status *v1alpha1.PortPressureStatus) metav1.Condition {
 	const kind = v1alpha1.ConditionLeakSuspected
 	now := status.ObservedAt.Time
 	if why, pool := findLeak(status); why != "" {
-		*l = leakHistory{why, pool, now}
+		*l = leakHistory{cause: why, pool: pool, seenAt: now}
 	}
 	switch {
 	case l.cause != "" && now.Sub(l.seenAt) < leakRetention:
@@ -164,7 +168,7 @@ func (l *leakHistory) evaluateSuspected(status *v1alpha1.PortPressureStatus) met
 	return newCondition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoLeak, "")
 }
 
-// findLeak is the worst leak of status; its cause is empty where there is none.
+// findLeak returns the worst leak of status. The cause is empty if there is none.
 func findLeak(status *v1alpha1.PortPressureStatus) (why v1alpha1.Cause, pool string) {
 	if cause.IsLeak(status.Cause) && status.Tightest != nil {
 		return status.Cause, status.Tightest.Summary
@@ -177,11 +181,12 @@ func findLeak(status *v1alpha1.PortPressureStatus) (why v1alpha1.Cause, pool str
 	return "", ""
 }
 
-// resumeLeak goes on with a leak that an agent before this one has seen.
+// resumeLeak returns the leak that an earlier agent has found.
 func resumeLeak(before *v1alpha1.PortPressureStatus) leakHistory {
 	c := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionLeakSuspected)
 	if c == nil || c.Status != metav1.ConditionTrue || before.ObservedAt == nil {
 		return leakHistory{}
 	}
-	return leakHistory{v1alpha1.Cause(c.Reason), c.Message, before.ObservedAt.Time}
+	return leakHistory{cause: v1alpha1.Cause(c.Reason), pool: c.Message, seenAt: before.ObservedAt.Time}
+
 }

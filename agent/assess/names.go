@@ -2,20 +2,19 @@ package assess
 
 import (
 	"fmt"
-	"strings"
 	"unicode"
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// shortIDLength is how much of a container's ID people use.
+// shortIDLength is the length of the short form of a container ID.
 const shortIDLength = 12
 
-// NameNetworks returns the function that names the networks of one sample. Names are
-// distinct: a network that would share its name with another (a pod can have
-// two, and a process "a" shares its own with pod "a" of namespace "process") has
-// its inode in it.
+// NameNetworks returns a function that returns the names of the networks of one sample.
+// Names are distinct: if two networks would have the same name (a pod can have two, and a
+// process "a" has the name of pod "a" in namespace "process"), their inodes are added.
 func NameNetworks(ns []socket.Network) func(*socket.Network) string {
 	count := make(map[string]int, len(ns))
 	for i := range ns {
@@ -34,10 +33,11 @@ func NameNetworks(ns []socket.Network) func(*socket.Network) string {
 	}
 }
 
-// maxName is the API's limit of a network's name, in characters.
+// maxName is the API's maximum length of a network's name, in characters.
 const maxName = 320
 
-// formatNetworkName is the owner's, with the version of IP where each has a network.
+// formatNetworkName returns the owner's name, with the IP version if each version has a
+// network of its own.
 func formatNetworkName(n *socket.Network) string {
 	if n.Family != socket.AnyFamily {
 		return formatOwnerName(&n.Owner) + " " + n.Family.String()
@@ -45,7 +45,7 @@ func formatNetworkName(n *socket.Network) string {
 	return formatOwnerName(&n.Owner)
 }
 
-// formatOwnerName is empty for an owner without a name.
+// formatOwnerName returns the empty string for an owner without a name.
 func formatOwnerName(o *socket.Owner) string {
 	switch {
 	case o.Kind == socket.OwnerHost:
@@ -62,40 +62,18 @@ func formatOwnerName(o *socket.Owner) string {
 	return ""
 }
 
-// formatInode is how the kernel spells a network namespace (/proc/PID/ns/net).
+// formatInode returns a network namespace as the kernel formats it (/proc/PID/ns/net).
 func formatInode(inode uint64) string { return fmt.Sprintf("net:[%d]", inode) }
 
-// SummarizePool is p in one line for people. It takes p's own network name.
+// SummarizePool returns a one-line description of p, with p's own network name.
 func SummarizePool(p v1alpha1.Pool) string {
 	return cleanText(p.Network+" "+p.Purpose(), 512)
 }
 
 func firstBytes(s string, n int) string { return s[:min(n, len(s))] }
 
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// cleanText makes s fit the API: at most limit characters, and none that could move
-// a cursor or hide, whoever chose the name of a process.
+// cleanText returns s with at most limit characters, all of them printable: the name of a
+// process can contain anything.
 func cleanText(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
-	if len(s) <= limit {
-		return s
-	}
-	if runes := []rune(s); len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
-	}
-	return s
+	return text.Truncate(text.MakePrintable(s, unicode.ReplacementChar), limit)
 }

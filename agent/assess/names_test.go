@@ -28,7 +28,7 @@ func TestNames(t *testing.T) {
 			},
 			[]string{"Host", "pod/" + uid, "container/0123456789ab", "process/sleep", "net:[104]", "net:[105]"},
 		},
-		"Two networks of one owner are told apart": {
+		"Two networks of one owner have their inodes": {
 			[]socket.Owner{
 				{Kind: socket.OwnerPod, PodUID: uid, PID: 1},
 				{Kind: socket.OwnerPod, PodUID: uid, PID: 2},
@@ -47,7 +47,7 @@ func TestNames(t *testing.T) {
 			[]socket.Owner{{Kind: socket.OwnerPod, PodUID: uid, Namespace: "shop", Pod: "api-7f"}},
 			[]string{"shop/api-7f"},
 		},
-		"A pod that was made anew under its name, while the old one ends": {
+		"A pod that was recreated while the old one terminates": {
 			[]socket.Owner{
 				{Kind: socket.OwnerPod, PodUID: uid, Namespace: "shop", Pod: "db-0"},
 				{Kind: socket.OwnerPod, PodUID: otherUID, Namespace: "shop", Pod: "db-0"},
@@ -75,15 +75,15 @@ func TestNames(t *testing.T) {
 			[]socket.Owner{{Kind: socket.OwnerPod}, {Kind: socket.OwnerContainer}, {Kind: socket.OwnerProcess}},
 			[]string{"net:[100]", "net:[101]", "net:[102]"},
 		},
-		"A short container ID is no fault": {
+		"A short container ID is not an error": {
 			[]socket.Owner{{Kind: socket.OwnerContainer, Container: "abc"}},
 			[]string{"container/abc"},
 		},
-		"A hostile name keeps nothing that a terminal obeys": {
+		"A hostile name loses its control characters": {
 			[]socket.Owner{{Kind: socket.OwnerProcess, Process: "a\x1b[2J\u202eb\n\x00\xff"}},
 			[]string{"process/a\ufffd[2J\ufffdb \ufffd\ufffd"},
 		},
-		"A name without end is cut": {
+		"A long name is truncated": {
 			[]socket.Owner{{Kind: socket.OwnerProcess, Process: strings.Repeat("é", 1000)}},
 			[]string{"process/" + strings.Repeat("é", 63) + "…"},
 		},
@@ -139,7 +139,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-func FuzzClip(f *testing.F) {
+func FuzzCleanText(f *testing.F) {
 	f.Add("plain", 3)
 	f.Add("\x1b]0;title\a\u200b\xff", 5)
 	f.Add(strings.Repeat("🂡", 40), 20)

@@ -10,15 +10,15 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// Detail says how much a status lists. The zero value is what fits the object,
-// which stays below 6 kB.
+// Detail configures how much a status lists. The zero value is for the object, which
+// stays below 6 kB.
 type Detail struct {
-	// Pools is how many pools to list, the tightest of the machine, past the
-	// line or not; negative for all of them. 0 means the object's own: the worst
-	// 3 networks past the warning line, each with its worst 2 pools there.
+	// Pools is the number of pools to list, the tightest of the machine, whatever their
+	// level; negative means all. 0 means the object's list: of the tightest 3 networks above
+	// the warning threshold the tightest 2 pools above it.
 	Pools int
-	// Verbose says that the status is for a person at the machine: as many failures
-	// and unseen things as the API takes, and why in full.
+	// Verbose is for output on the machine itself: as many failures and unobserved items as
+	// the API allows, with full reasons.
 	Verbose bool
 }
 
@@ -27,7 +27,7 @@ const (
 	maxPools    = 2
 )
 
-// listNetworks lists pools by network, the worst network and the worst pool first.
+// listNetworks lists pools by network, the tightest network and the tightest pool first.
 func listNetworks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
 	var list []v1alpha1.Network
 	for _, pools := range f.Detail.selectPools(s, f.Thresholds.Warning) {
@@ -40,19 +40,19 @@ func listNetworks(s *socket.Sample, f Facts, name func(*socket.Network) string) 
 	return list
 }
 
-// selectPools are the pools to list, those of one network together.
-func (d Detail) selectPools(s *socket.Sample, line int) [][]socket.Pool {
+// selectPools returns the pools to list, grouped by network.
+func (d Detail) selectPools(s *socket.Sample, warning int) [][]socket.Pool {
 	if d.Pools == 0 {
-		groups := selectPoolsAbove(s, line)
+		groups := selectPoolsAbove(s, warning)
 		return groups[:min(maxNetworks, len(groups))]
 	}
 	var groups [][]socket.Pool
-	at := map[*socket.Network]int{}
+	groupOf := map[*socket.Network]int{}
 	for _, p := range socket.SelectTightest(s.Pools(), d.Pools) {
-		i, ok := at[p.Network]
+		i, ok := groupOf[p.Network]
 		if !ok {
 			i = len(groups)
-			at[p.Network] = i
+			groupOf[p.Network] = i
 			groups = append(groups, nil)
 		}
 		groups[i] = append(groups[i], p)
@@ -60,12 +60,12 @@ func (d Detail) selectPools(s *socket.Sample, line int) [][]socket.Pool {
 	return groups
 }
 
-// selectPoolsAbove is the worst pools of each network that has any past the line, the
-// worst network first.
-func selectPoolsAbove(s *socket.Sample, line int) [][]socket.Pool {
+// selectPoolsAbove returns the tightest pools of each network that has any at or above the
+// threshold, the tightest network first.
+func selectPoolsAbove(s *socket.Sample, threshold int) [][]socket.Pool {
 	var groups [][]socket.Pool
 	for i := range s.Networks {
-		if pools := socket.SelectTightest(filterAbove(s.Networks[i].Pools(), line), maxPools); len(pools) > 0 {
+		if pools := socket.SelectTightest(filterAbove(s.Networks[i].Pools(), threshold), maxPools); len(pools) > 0 {
 			groups = append(groups, pools)
 		}
 	}
@@ -73,35 +73,35 @@ func selectPoolsAbove(s *socket.Sample, line int) [][]socket.Pool {
 	return groups
 }
 
-// filterAbove is those of pools that are past the line.
-func filterAbove(pools iter.Seq[socket.Pool], line int) iter.Seq[socket.Pool] {
+// filterAbove returns the pools at or above the threshold.
+func filterAbove(pools iter.Seq[socket.Pool], threshold int) iter.Seq[socket.Pool] {
 	return func(yield func(socket.Pool) bool) {
 		for p := range pools {
-			if !p.Advisory && p.UsedPercent() >= line && !yield(p) {
+			if !p.Advisory && p.UsedPercent() >= threshold && !yield(p) {
 				return
 			}
 		}
 	}
 }
 
-// CountUnlistedPools is how many pools of s are past the warning line and not in its
-// Status.
+// CountUnlistedPools returns the number of pools of s that are above the warning threshold
+// and not listed in its status.
 func CountUnlistedPools(s socket.Sample, f Facts) int {
-	line := f.Thresholds.OrDefault().Warning
+	warning := f.Thresholds.OrDefault().Warning
 	count := 0
-	for range filterAbove(s.Pools(), line) {
+	for range filterAbove(s.Pools(), warning) {
 		count++
 	}
-	for _, pools := range f.Detail.selectPools(&s, line) {
-		for range filterAbove(slices.Values(pools), line) {
+	for _, pools := range f.Detail.selectPools(&s, warning) {
+		for range filterAbove(slices.Values(pools), warning) {
 			count--
 		}
 	}
 	return count
 }
 
-// newNetwork is the network that pools, its tightest first, belong to.
-func newNetwork(pools []socket.Pool, look *socket.PoolDetail, line int, name func(*socket.Network) string) v1alpha1.Network {
+// newNetwork returns the network of pools, which are sorted, the tightest first.
+func newNetwork(pools []socket.Pool, detail *socket.PoolDetail, warning int, name func(*socket.Network) string) v1alpha1.Network {
 	n := pools[0].Network
 	out := v1alpha1.Network{
 		Network:       name(n),
@@ -116,34 +116,34 @@ func newNetwork(pools []socket.Pool, look *socket.PoolDetail, line int, name fun
 	}
 	for _, p := range pools {
 		listed := newPool(p)
-		listed.Holder = findHolder(p, look, line, false)
+		listed.Holder = findHolder(p, detail, warning, false)
 		out.Pools = append(out.Pools, listed)
 	}
 	return out
 }
 
-// findHolder is who holds the ports of p, nil below the line and where nobody is
-// known. The process is the one that holds the most of p's sockets where a closer
-// look was taken at p. Elsewhere it is told from the network's owner, and left out
-// where a pod has several containers: which of them holds the ports can't be seen.
-// Inside status.networks the pod is not named: the entry does that.
-func findHolder(p socket.Pool, look *socket.PoolDetail, line int, named bool) *v1alpha1.Holder {
-	if p.Advisory || p.UsedPercent() < line {
+// findHolder returns the main user of p's ports, nil below the threshold and if it is not
+// known. If p was inspected, the process is the one with most of p's sockets. Otherwise it
+// comes from the network's owner, and is absent if a pod has several containers, since
+// either of them may use the ports. The pod and the path are set only if withPod is true;
+// the entries of status.networks have the pod already.
+func findHolder(p socket.Pool, detail *socket.PoolDetail, threshold int, withPod bool) *v1alpha1.Holder {
+	if p.Advisory || p.UsedPercent() < threshold {
 		return nil
 	}
 	o := &p.Network.Owner
 	var h v1alpha1.Holder
-	if named && o.Kind == socket.OwnerPod {
+	if withPod && o.Kind == socket.OwnerPod {
 		h.Namespace, h.Pod = cleanText(o.Namespace, 63), cleanText(o.Pod, 253)
 	}
-	who := findOwnerProcess(o)
-	if look.Describes(p) && len(look.Holders) > 0 {
-		who = look.Holders[0]
+	process := findOwnerProcess(o)
+	if detail.Describes(p) && len(detail.Holders) > 0 {
+		process = detail.Holders[0]
 	}
-	h.Container = cleanText(firstBytes(who.Container, shortIDLength), 64)
-	h.Process, h.PID = cleanText(who.Process, 64), int64(who.PID)
-	if named {
-		h.Path = cleanText(who.Path, maxPath)
+	h.Container = cleanText(firstBytes(process.Container, shortIDLength), 64)
+	h.Process, h.PID = cleanText(process.Process, 64), int64(process.PID)
+	if withPod {
+		h.Path = cleanText(process.Path, maxPath)
 	}
 	if h == (v1alpha1.Holder{}) {
 		return nil
@@ -151,10 +151,10 @@ func findHolder(p socket.Pool, look *socket.PoolDetail, line int, named bool) *v
 	return &h
 }
 
-// maxPath is how much of an image's path a status has room for, in characters.
+// maxPath is the maximum length of an image's path in a status, in characters.
 const maxPath = 256
 
-// findOwnerProcess is the process that a network's sockets are most likely to be of.
+// findOwnerProcess returns the process to which a network's sockets most likely belong.
 func findOwnerProcess(o *socket.Owner) socket.Holder {
 	if o.Kind == socket.OwnerHost || o.Kind == socket.OwnerNone || o.Kind == socket.OwnerPod && o.Container == "" {
 		return socket.Holder{}
@@ -162,8 +162,8 @@ func findOwnerProcess(o *socket.Owner) socket.Holder {
 	return socket.Holder{Process: o.Process, PID: o.PID, Container: o.Container}
 }
 
-// newPool has no network name and no summary: inside status.networks the entry
-// names it.
+// newPool returns p without network name and summary, since the entries of
+// status.networks have the name.
 func newPool(p socket.Pool) v1alpha1.Pool {
 	out := v1alpha1.Pool{
 		Protocol: v1alpha1.Protocol(p.Protocol.String()),
@@ -193,19 +193,19 @@ func newPool(p socket.Pool) v1alpha1.Pool {
 }
 
 func newStates(s tcpstate.Counts) *v1alpha1.States {
-	at := func(state tcpstate.State) int64 { return int64(s[state]) }
+	get := func(state tcpstate.State) int64 { return int64(s[state]) }
 	return &v1alpha1.States{
-		Established: at(tcpstate.Established),
-		SynSent:     at(tcpstate.SynSent),
-		SynRecv:     at(tcpstate.SynRecv),
-		FinWait1:    at(tcpstate.FinWait1),
-		FinWait2:    at(tcpstate.FinWait2),
-		TimeWait:    at(tcpstate.TimeWait),
-		Close:       at(tcpstate.Close),
-		CloseWait:   at(tcpstate.CloseWait),
-		LastAck:     at(tcpstate.LastAck),
-		Listen:      at(tcpstate.Listen),
-		Closing:     at(tcpstate.Closing),
-		Bound:       at(tcpstate.Bound),
+		Established: get(tcpstate.Established),
+		SynSent:     get(tcpstate.SynSent),
+		SynRecv:     get(tcpstate.SynRecv),
+		FinWait1:    get(tcpstate.FinWait1),
+		FinWait2:    get(tcpstate.FinWait2),
+		TimeWait:    get(tcpstate.TimeWait),
+		Close:       get(tcpstate.Close),
+		CloseWait:   get(tcpstate.CloseWait),
+		LastAck:     get(tcpstate.LastAck),
+		Listen:      get(tcpstate.Listen),
+		Closing:     get(tcpstate.Closing),
+		Bound:       get(tcpstate.Bound),
 	}
 }

@@ -46,7 +46,7 @@ func newPodNetwork(inode uint64, uid string, destinations ...socket.Destination)
 	return n
 }
 
-// newBusyNode is a node with something of everything.
+// newBusyNode returns a node that sets most fields of a status.
 func newBusyNode() (socket.Sample, Facts) {
 	host := newPodNetwork(4026531840, "", newDestination(db, 443, tcpstate.Counts{tcpstate.Established: 120}))
 	host.Owner = socket.Owner{Kind: socket.OwnerHost}
@@ -126,13 +126,14 @@ func TestThresholdsSetTheLevel(t *testing.T) {
 				t.Errorf("level %s, want %s", got.Level, test.want)
 			}
 			if listed := len(got.Networks) > 0; listed != (test.want != v1alpha1.LevelNormal) {
-				t.Errorf("%d networks past the line at level %s", len(got.Networks), test.want)
+				t.Errorf("%d networks above the threshold at level %s", len(got.Networks), test.want)
 			}
 		})
 	}
 }
 
-// newCrowdedNode is so many pods with so many destinations each, all past the line.
+// newCrowdedNode returns so many pods with so many destinations each, all above the
+// warning threshold.
 func newCrowdedNode(pods, destinations int) socket.Sample {
 	s := socket.Sample{Taken: taken, Reader: socket.Reader{Name: "portwalk", Exactness: socket.Exact}}
 	for i := range pods {
@@ -168,13 +169,13 @@ func TestDetailBoundsTheList(t *testing.T) {
 				t.Error(diff)
 			}
 			if got := CountUnlistedPools(sample, Facts{Detail: test.detail}); got != test.unlisted {
-				t.Errorf("%d pools past the line and not listed, want %d", got, test.unlisted)
+				t.Errorf("%d pools above the threshold and not listed, want %d", got, test.unlisted)
 			}
 		})
 	}
 }
 
-func TestTheWorstNetworksComeFirst(t *testing.T) {
+func TestTheTightestNetworksComeFirst(t *testing.T) {
 	var got []string
 	for _, n := range BuildStatus(newCrowdedNode(5, 1), Facts{}).Networks {
 		got = append(got, fmt.Sprint(n.UID[:8], " ", n.Pools[0].Used))
@@ -185,7 +186,7 @@ func TestTheWorstNetworksComeFirst(t *testing.T) {
 	}
 }
 
-func TestUnseenSaysEachThingOnce(t *testing.T) {
+func TestUnobservedHasNoDuplicates(t *testing.T) {
 	u := socket.Unobserved{Item: "conntrack", Reason: "not loaded"}
 	got := BuildStatus(socket.Sample{Unobserved: []socket.Unobserved{u, u}}, Facts{Unobserved: []socket.Unobserved{u}})
 	if diff := cmp.Diff([]v1alpha1.Unobserved{{Item: u.Item, Reason: u.Reason}}, got.Unobserved); diff != "" {
@@ -193,14 +194,14 @@ func TestUnseenSaysEachThingOnce(t *testing.T) {
 	}
 }
 
-func TestUnseenCountHasWhatTheListHasNoRoomFor(t *testing.T) {
+func TestTheUnobservedCountIncludesItemsThatAreNotListed(t *testing.T) {
 	var sample socket.Sample
 	for i := range 20 {
 		sample.Unobserved = append(sample.Unobserved, socket.Unobserved{Item: fmt.Sprint(i)}, socket.Unobserved{Item: fmt.Sprint(i)})
 	}
 	facts := Facts{Unobserved: []socket.Unobserved{{Item: "1"}, {Item: "conntrack"}}}
 	if got, listed := CountUnobserved(&sample, facts), len(BuildStatus(sample, facts).Unobserved); got != 21 || listed != 5 {
-		t.Errorf("%d things unseen, %d listed", got, listed)
+		t.Errorf("%d items unobserved, %d listed", got, listed)
 	}
 }
 
@@ -213,8 +214,8 @@ func TestFailuresAreTheMostFrequent(t *testing.T) {
 		detail Detail
 		want   int
 	}{
-		"The object has 4":        {Detail{}, 4},
-		"A roomy status has more": {Detail{Verbose: true}, 32},
+		"The object has 4":          {Detail{}, 4},
+		"A verbose status has more": {Detail{Verbose: true}, 32},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -229,21 +230,22 @@ func TestFailuresAreTheMostFrequent(t *testing.T) {
 	}
 }
 
-func TestStatesOfNetworksThatWereNotReadAreUnseen(t *testing.T) {
+func TestStatesOfNetworksThatWereNotReadAreUnobserved(t *testing.T) {
+
 	read, skipped := newPodNetwork(1, uid, newDestination(db, 1, tcpstate.Counts{tcpstate.TimeWait: 7})), newPodNetwork(2, otherUID)
 	skipped.Detailed = false
-	unseen := []v1alpha1.Unobserved{{
+	unobserved := []v1alpha1.Unobserved{{
 		Item:   "states of 1 network",
-		Reason: "too few ports held for any pool to be near its end, so not read in detail",
+		Reason: "not read, since these networks use too few ports for any pool to be near exhaustion",
 	}}
 	tests := map[string]struct {
-		networks []socket.Network
-		want     *v1alpha1.States
-		unseen   []v1alpha1.Unobserved
+		networks   []socket.Network
+		want       *v1alpha1.States
+		unobserved []v1alpha1.Unobserved
 	}{
 		"All read":      {[]socket.Network{read}, &v1alpha1.States{TimeWait: 7}, nil},
-		"Some not read": {[]socket.Network{read, skipped}, &v1alpha1.States{TimeWait: 7}, unseen},
-		"None read":     {[]socket.Network{skipped}, nil, unseen},
+		"Some not read": {[]socket.Network{read, skipped}, &v1alpha1.States{TimeWait: 7}, unobserved},
+		"None read":     {[]socket.Network{skipped}, nil, unobserved},
 		"None there":    {nil, nil, nil},
 	}
 	for name, test := range tests {
@@ -252,7 +254,7 @@ func TestStatesOfNetworksThatWereNotReadAreUnseen(t *testing.T) {
 			if diff := cmp.Diff(test.want, got.States); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(test.unseen, got.Unobserved); diff != "" {
+			if diff := cmp.Diff(test.unobserved, got.Unobserved); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -10,18 +10,17 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Windows is what is known of a Windows machine beside its sockets.
+// Windows is the state of a Windows machine apart from its sockets.
 type Windows struct {
-	// BootedAt is when Windows was started, the zero time where that can't be told.
+	// BootedAt is the time when Windows was started, the zero time if not known.
 	BootedAt time.Time
-	// UpdatePending says that Windows itself waits for a restart.
+	// UpdatePending reports whether an update of Windows waits for a restart.
 	UpdatePending bool
-	// Memory is nil where it could not be read.
+	// Memory is nil if it could not be read.
 	Memory *WindowsMemory
 }
 
-// WindowsMemory is what the machine's memory is used for, in bytes, as package
-// winstat has it.
+// WindowsMemory is the memory usage of the machine, in bytes.
 type WindowsMemory struct {
 	Commit, CommitLimit         uint64
 	Physical, Available         uint64
@@ -29,14 +28,13 @@ type WindowsMemory struct {
 	Handles, Processes, Threads uint32
 }
 
-// NonpagedLimit is how large the nonpaged pool can get before the machine suffers:
-// three quarters of its RAM. That was the limit of Windows Server 2008 R2; later ones
-// have none below the RAM itself ("Memory Limits for Windows and Windows Server
-// Releases").
+// NonpagedLimit returns the size of the nonpaged pool above which the machine is impaired:
+// three quarters of its RAM. That was the limit of Windows Server 2008 R2; later versions
+// have none below the RAM itself ("Memory Limits for Windows and Windows Server Releases").
 func (m *WindowsMemory) NonpagedLimit() uint64 { return m.Physical / 4 * 3 }
 
-// listCapabilities are the reader's and those of f. An object has no room to say more of
-// what works; the agent's report has.
+// listCapabilities returns the capabilities of the reader and of f. Only a verbose status
+// has messages for those that work.
 func listCapabilities(s *socket.Sample, f Facts) []v1alpha1.Capability {
 	all := slices.Concat(s.Capabilities, f.Capabilities)
 	var list []v1alpha1.Capability
@@ -50,7 +48,7 @@ func listCapabilities(s *socket.Sample, f Facts) []v1alpha1.Capability {
 	return list
 }
 
-// maxCapabilities is the API's limit.
+// maxCapabilities is the API's maximum number.
 const maxCapabilities = 32
 
 func newWindows(s *socket.Sample, f Facts) *v1alpha1.Windows {
@@ -72,8 +70,8 @@ func newWindows(s *socket.Sample, f Facts) *v1alpha1.Windows {
 	return out
 }
 
-// findFewestBlocks is those of the range with the fewest; nil where no exclusions could
-// be read.
+// findFewestBlocks returns the number of free blocks of the range with the fewest, nil if
+// the exclusions could not be read.
 func findFewestBlocks(w *socket.Windows) *int32 {
 	var fewest *int32
 	if w == nil {

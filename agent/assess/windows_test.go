@@ -39,9 +39,9 @@ func TestStatusOfWindows(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	roomy := windowsFacts
-	roomy.Detail.Verbose = true
-	ranges := BuildStatus(sample, roomy).Windows.Ranges
+	verbose := windowsFacts
+	verbose.Detail.Verbose = true
+	ranges := BuildStatus(sample, verbose).Windows.Ranges
 	if len(ranges) != 3 || ranges[0].FreeBlocks == nil || *ranges[0].FreeBlocks != 250 || ranges[2].FreeBlocks != nil || ranges[2].Source != "OS default" {
 		t.Errorf("%+v", ranges)
 	}
@@ -53,19 +53,19 @@ func TestStatusOfWindows(t *testing.T) {
 	}
 }
 
-func TestTheObjectSaysWhyOfWhatDoesNotWork(t *testing.T) {
-	for roomy, want := range map[bool]string{false: " not on this Windows", true: "24 bytes a row not on this Windows"} {
+func TestTheObjectHasMessagesOfUnsupportedCapabilities(t *testing.T) {
+	for verbose, want := range map[bool]string{false: " not on this Windows", true: "24 bytes a row not on this Windows"} {
 		f := windowsFacts
-		f.Detail.Verbose = roomy
+		f.Detail.Verbose = verbose
 		table := socket.Capability{Name: "TcpTable", State: socket.CapabilityVerified, Message: "24 bytes a row"}
 		got := BuildStatus(socket.Sample{Capabilities: []socket.Capability{table}}, f).Capabilities
 		if len(got) != 2 || got[0].State != v1alpha1.CapabilityVerified || got[1].State != v1alpha1.CapabilityUnsupported || got[0].Message+" "+got[1].Message != want {
-			t.Errorf("roomy %v: %+v", roomy, got)
+			t.Errorf("verbose %v: %+v", verbose, got)
 		}
 	}
 }
 
-func TestANonpagedPoolThatIsFullIsNamed(t *testing.T) {
+func TestAFullNonpagedPoolIsReported(t *testing.T) {
 	f := windowsFacts
 	f.Windows = &Windows{Memory: &WindowsMemory{Physical: 8 << 30, Nonpaged: 6 << 30, CommitLimit: 12 << 30}}
 	f.Explain = true
@@ -92,16 +92,16 @@ func TestAFullStatusOfWindowsFits(t *testing.T) {
 	}
 }
 
-func TestWritingTheRegistryIsProvenByASettingThatStands(t *testing.T) {
-	const key, other = settings.KeyTCPTimedWaitDelay, "dynamicport tcp"
+func TestAWrittenSettingVerifiesTheCapabilityToWriteTheRegistry(t *testing.T) {
+	const key, other = settings.KeyTCPTimedWaitDelay, settings.KeyDynamicPortsTCP
 	for name, test := range map[string]struct {
 		setting v1alpha1.SettingStatus
 		want    v1alpha1.CapabilityState
 	}{
-		"it waits for a restart":  {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingRestartRequired}, v1alpha1.CapabilityVerified},
-		"it stands":               {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingApplied}, v1alpha1.CapabilityVerified},
-		"it could not be written": {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingFailed}, v1alpha1.CapabilityAssumed},
-		"netsh's is another":      {v1alpha1.SettingStatus{Key: other, State: v1alpha1.SettingApplied}, v1alpha1.CapabilityAssumed},
+		"it requires a restart":     {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingRestartRequired}, v1alpha1.CapabilityVerified},
+		"it is applied":             {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingApplied}, v1alpha1.CapabilityVerified},
+		"it could not be written":   {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingFailed}, v1alpha1.CapabilityAssumed},
+		"netsh is not the registry": {v1alpha1.SettingStatus{Key: other, State: v1alpha1.SettingApplied}, v1alpha1.CapabilityAssumed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var c StatusHistory

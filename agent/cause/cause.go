@@ -1,6 +1,6 @@
-// Package cause says why a pool of ports is past the line and what to do about it.
-// It is pure: evidence in, verdict out. Judge asks an ordered chain of small
-// functions; the first that finds its cause decides. Table lists the causes.
+// Package cause determines why a pool of ports is above the warning threshold, and the
+// remedy. It is pure: EvaluatePool maps Evidence to a Diagnosis. It calls an ordered chain
+// of small functions and returns the first match. Causes lists the causes.
 package cause
 
 import (
@@ -10,99 +10,103 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Evidence is what is known of one pool.
+// Evidence is the input of a diagnosis: a pool and the machine it belongs to.
 type Evidence struct {
 	Pool socket.Pool
-	// AboveThreshold says that the pool is past the warning line, or was and is not clearly
-	// below it yet. Without it, the question is what else could be wrong.
+	// AboveThreshold reports whether the pool is above the warning threshold, or was and
+	// is not clearly below it yet. If false, the diagnosis is about bottlenecks other than
+	// ports.
 	AboveThreshold bool
-	// PoolDetail is a closer look at this very pool, nil where there was none.
+	// PoolDetail are the details of this pool, nil if it was not inspected.
 	PoolDetail *socket.PoolDetail
-	// Network is the name of the pool's network; Holder is who holds most of the
-	// ports, nil where nobody is known.
+	// Network is the name of the pool's network. Holder is the main user of the ports, nil
+	// if not known.
 	Network string
 	Holder  *v1alpha1.Holder
-	// OpensPerSecond is how many ports of the pool were taken a second lately, nil
-	// where that was not measured.
+	// OpensPerSecond is the recent rate at which ports of the pool were taken, nil if it
+	// was not measured.
 	OpensPerSecond *float64
 	Machine        Machine
 	System         System
 }
 
-// Machine is what connections need besides ports.
+// Machine has the resources that connections need besides ports.
 type Machine struct {
 	Conntrack Conntrack
-	// TCPMemory is how much of net.ipv4.tcp_mem's limit is used, 0 to 1 and above;
-	// 0 where it is not known.
+	// TCPMemory is the used share of net.ipv4.tcp_mem's limit, 0 to 1 and above; 0 if not
+	// known.
 	TCPMemory float64
-	// Orphans are the sockets that no process holds (net.ipv4.tcp_max_orphans),
-	// Files the open files (fs.file-max).
+	// Orphans are the sockets that belong to no process (net.ipv4.tcp_max_orphans), Files
+	// the open files (fs.file-max).
 	Orphans, Files Usage
-	// Nonpaged is the bytes of Windows' nonpaged pool, in which sockets live, and what
-	// it may have; Commit those of memory that Windows has promised, and its limit.
+	// Nonpaged is the size in bytes of Windows' nonpaged pool, which contains the sockets,
+	// and its limit. Commit is the committed memory in bytes, and its limit.
 	Nonpaged, Commit Usage
 }
 
-// Usage is a count and its limit; a Max of 0 is one that is not known.
+// Usage is a count and its limit. A Max of 0 means that the limit is not known.
 type Usage struct{ Used, Max uint64 }
 
-// nearlyFullPercent is the percentage of a Gauge from which it is what is wrong.
+// nearlyFullPercent is the percentage of a Usage from which it is the bottleneck.
 const nearlyFullPercent = 90
 
-func (g Usage) computePercent() int {
-	if g.Max == 0 {
+func (u Usage) computePercent() int {
+	if u.Max == 0 {
 		return 0
 	}
-	return int(min(100, float64(g.Used)*100/float64(g.Max)))
+	return int(min(100, float64(u.Used)*100/float64(u.Max)))
 }
 
-// Conntrack is the connection tracking table that the pool's connections enter.
+// Conntrack is the connection tracking table of the pool's connections.
 type Conntrack struct {
 	Usage
-	// RecentDrops is packets of late that were dropped for want of an entry, Evicted
-	// entries that were thrown out early to make room since the sample before.
+	// RecentDrops is the number of packets recently dropped because no entry could be
+	// created. Evictions is the number of entries evicted early, to make space for others,
+	// since the previous sample.
 	RecentDrops, Evictions uint64
 }
 
-// isFull says that the table itself is what is short: where entries are refused with
-// room in the table, they clash with others (net/netfilter/nf_conntrack_core.c,
-// __nf_conntrack_alloc throws others out only past nf_conntrack_max).
+// isFull reports whether the table's size is the problem. If the table has free entries
+// and still refuses one, the entry clashes with another (net/netfilter/nf_conntrack_core.c,
+// __nf_conntrack_alloc evicts entries only above nf_conntrack_max).
 func (c Conntrack) isFull() bool { return c.computePercent() >= nearlyFullPercent || c.Evictions > 0 }
 
-// System is the operating system's rules. The zero value is Linux.
+// System describes the operating system. The zero value is Linux.
 type System struct {
 	IsWindows bool
-	// UsesMaxUserPort says that the range is set by this registry value, as in Windows
-	// before Vista and Server 2008.
+	// UsesMaxUserPort reports whether the registry value MaxUserPort sets the range, as in
+	// Windows before Vista and Server 2008.
 	UsesMaxUserPort bool
-	// TimeWait is how long a socket stays in TIME_WAIT; 0 is Linux's 60 s, and on
-	// Windows a default that Microsoft's documents don't agree about.
+	// TimeWait is the duration of TIME_WAIT. 0 means Linux's 60 s, and on Windows a default
+	// about which Microsoft's documents disagree.
 	TimeWait time.Duration
 }
 
-// Diagnosis is why, and what to do.
+// Diagnosis is a cause and its remedy.
 type Diagnosis struct {
 	Cause v1alpha1.Cause
-	// Finding is the evidence in numbers, Remedy what to do: sentences.
+	// Finding has the evidence in numbers. Remedy is the recommended action. Both are
+	// sentences.
 	Finding, Remedy string
-	// Setting is what would help, nil where no setting does.
+	// Setting is a setting that helps, nil if there is none.
 	Setting *Setting
 }
 
-// Advice is the verdict's sentences.
-func (v Diagnosis) Advice() string {
-	if v.Setting == nil {
-		return v.Finding + " " + v.Remedy
+// Advice returns the diagnosis as sentences.
+func (d Diagnosis) Advice() string {
+	if d.Setting == nil {
+		return d.Finding + " " + d.Remedy
 	}
-	return v.Finding + " " + v.Remedy + " " + v.Setting.formatAdvice()
+	return d.Finding + " " + d.Remedy + " " + d.Setting.formatAdvice()
 }
 
-// evaluator judges e by one cause; false where that does not fit.
+// evaluator returns the diagnosis of one cause, and whether the cause matches.
 type evaluator func(e *Evidence, p portBreakdown) (Diagnosis, bool)
 
-// pressureEvaluators are the links for a pool past the line. What a program should have closed
-// comes first: it fills a pool of any size. Then what takes ports from every
-// destination, then what a setting cures, then what only the program can change.
+// pressureEvaluators are for a pool above the warning threshold. Connections that a program
+// should have closed come first, since they fill a pool of any size. Then come sockets
+// that use ports of every destination, then causes with a setting as remedy, then those
+// that only the program can change.
 var pressureEvaluators = []evaluator{
 	evaluateSNATPool, evaluateUDPPorts,
 	evaluateConntrackDrops, evaluateSYNSentStall,
@@ -113,12 +117,14 @@ var pressureEvaluators = []evaluator{
 	evaluateFileDescriptors, evaluateIdleConnections, evaluateFewSources, evaluateEstablishedPool,
 }
 
-// healthyEvaluators are the links for a pool with room, in the order in which they are worth
-// a look.
-var healthyEvaluators = []evaluator{evaluateConntrackFull, evaluateNodeFiles, evaluateHolderFiles, evaluateSocketMemory, explainHealthyPool}
+// healthyEvaluators are for a pool with enough free ports, the most likely bottleneck
+// first.
+var healthyEvaluators = []evaluator{
+	evaluateConntrackFull, evaluateNodeFiles, evaluateHolderFiles, evaluateSocketMemory, explainHealthyPool,
+}
 
-// EvaluatePool names the cause. It always has an answer: CauseUnknown past the line,
-// CausePoolNotTight below it.
+// EvaluatePool determines the cause. It always returns one: CauseUnknown above the warning
+// threshold and CausePoolNotTight below it if no other matches.
 func EvaluatePool(e Evidence) Diagnosis {
 	chain := healthyEvaluators
 	if e.AboveThreshold {
@@ -126,33 +132,33 @@ func EvaluatePool(e Evidence) Diagnosis {
 	}
 	e.selectDecisivePool()
 	p := breakDownPorts(e.Pool)
-	for _, judge := range chain {
-		if v, ok := judge(&e, p); ok {
-			return v
+	for _, evaluate := range chain {
+		if d, ok := evaluate(&e, p); ok {
+			return d
 		}
 	}
 	return explainUnknown(&e, p)
 }
 
-// selectDecisivePool turns to the pool whose connections tell why this one is tight.
+// selectDecisivePool replaces the pool by the one whose connections explain its usage.
 func (e *Evidence) selectDecisivePool() {
 	switch {
 	case e.Pool.Kind == socket.Connect && 2*e.Pool.Used < e.Pool.UsedMax:
-		e.Pool.Destination = nil // what it is known to have does not make it tight
+		e.Pool.Destination = nil // its own connections are less than half of the usage
 	case e.Pool.Kind == socket.Bind && e.Pool.Protocol == socket.TCP:
-		// A port that one destination has, bind(0) can't have.
-		if d := findFullestPool(e.Pool.Network); d != nil && 2*(int(d.MaxUsed())-e.Pool.Network.Skipped) >= int(e.Pool.Used) {
-			e.Pool, e.PoolDetail = *d, nil
+		// A port in use for one destination is not available to bind(0).
+		if p := findFullestPool(e.Pool.Network); p != nil && 2*(int(p.MaxUsed())-e.Pool.Network.Skipped) >= int(e.Pool.Used) {
+			e.Pool, e.PoolDetail = *p, nil
 		}
 	}
 }
 
-// findFullestPool is the pool of n's fullest destination, nil where it has none.
-func findFullestPool(n *socket.Network) (most *socket.Pool) {
+// findFullestPool returns the pool of n's fullest destination, nil if there is none.
+func findFullestPool(n *socket.Network) (fullest *socket.Pool) {
 	for p := range n.Pools() {
-		if p.Kind == socket.Connect && p.Destination != nil && (most == nil || p.MaxUsed() > most.MaxUsed()) {
-			most = &p
+		if p.Kind == socket.Connect && p.Destination != nil && (fullest == nil || p.MaxUsed() > fullest.MaxUsed()) {
+			fullest = &p
 		}
 	}
-	return most
+	return fullest
 }

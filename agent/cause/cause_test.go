@@ -81,36 +81,36 @@ func TestJudge(t *testing.T) {
 		says     string // a part of the advice
 	}{
 		"TIME_WAIT has most": {newEvidence(tcpstate.Counts{tcpstate.TimeWait: 20000, tcpstate.Established: 900}),
-			v1alpha1.CauseTimeWaitChurn, "about 333 connections a second are opened and closed, and the pool sustains 471"},
+			v1alpha1.CauseTimeWaitChurn, "about 333 connections per second are opened and closed, and the pool sustains 471"},
 		"TIME_WAIT that could be reused": {newEvidence(tw(20000), reusable(0, 15000)),
 			v1alpha1.CauseReusePossible, "tcp_tw_reuse = 1 (NodeTuning linux.timeWait.reuse) gives 15000 more ports"},
 		"TIME_WAIT of which little could be reused": {newEvidence(tw(20000), reusable(0, 9000)), v1alpha1.CauseTimeWaitChurn, ""},
 		"TIME_WAIT that is reused already":          {newEvidence(tw(28000), reusable(8000, 8000)), v1alpha1.CauseTimeWaitChurn, "20000 of 28232"},
 		"A leak has half": {newEvidence(tcpstate.Counts{tcpstate.CloseWait: 10000, tcpstate.TimeWait: 10000}),
-			v1alpha1.CauseCloseWaitLeak, "the peer has closed, and java (pid 4711) of shop/api has not"},
+			v1alpha1.CauseCloseWaitLeak, "the peer has closed the connection, but java (pid 4711) of shop/api has not"},
 		"FIN_WAIT2 of orphans": {newEvidence(tcpstate.Counts{tcpstate.FinWait2: 15000}), v1alpha1.CauseFinWaitOrphans, "tcp_fin_timeout = 20 (NodeTuning linux.finTimeoutSeconds) helps; it is 60 now"},
 		"FIN_WAIT2 that a process holds": {withPoolDetail(newEvidence(tcpstate.Counts{tcpstate.FinWait2: 15000}), socket.PoolDetail{ProcessSockets: 15000}),
-			v1alpha1.CauseFinWaitOrphans, "does nothing for sockets that a process holds"},
+			v1alpha1.CauseFinWaitOrphans, "has no effect on sockets that still belong to a process"},
 		"FIN_WAIT1": {newEvidence(tcpstate.Counts{tcpstate.FinWait1: 15000}), v1alpha1.CauseFinWaitOrphans, "tcp_orphan_retries"},
 		"SYN_SENT":  {newEvidence(tcpstate.Counts{tcpstate.SynSent: 15000}), v1alpha1.CauseSynSentStall, "the peer does not answer"},
 		"SYN_SENT, by a table that is full": {onMachine(full, newEvidence(tcpstate.Counts{tcpstate.SynSent: 15000})),
-			v1alpha1.CauseConntrackFull, "refused 900 lately"},
+			v1alpha1.CauseConntrackFull, "900 packets were dropped recently"},
 		"TIME_WAIT beside a table that is full": {onMachine(full, newEvidence(tw(15000))), v1alpha1.CauseTimeWaitChurn, ""},
 		"SYN_SENT to many": {newEvidence(tcpstate.Counts{tcpstate.SynSent: 15000}, func(n *socket.Network) {
 			for i := range byte(100) {
 				n.Destinations = append(n.Destinations, socket.Destination{Address: netip.AddrFrom4([4]byte{10, 1, 0, i}), States: tcpstate.Counts{tcpstate.SynSent: 1}})
 			}
-		}), v1alpha1.CauseSynSentStall, "101 destinations do not answer: something scans"},
+		}), v1alpha1.CauseSynSentStall, "101 destinations do not answer: a program, or a worm, is scanning the network"},
 		"Open connections":   {newEvidence(est(15000)), v1alpha1.CauseEstablishedPool, "gives 20920 more ports"},
 		"Those of a sidecar": {newEvidence(est(15000), func(n *socket.Network) { n.Destinations[0].Source = sidecarSources[0] }), v1alpha1.CauseEstablishedPool, "The Istio sidecar (istio-proxy, envoy) of shop/api"},
 		"Silent ones": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 14000, LongestSilence: time.Hour}),
-			v1alpha1.CauseIdleConnections, "14000 of 15000 have been silent for 60 s or more, one for 1h0m0s"},
+			v1alpha1.CauseIdleConnections, "14000 of 15000 have been idle for 60 s or more, one for 1h0m0s"},
 		"Those whose peers are gone": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 15000, NoKeepAlive: 10, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "tcp_keepalive_time"},
 		"Those, with data on the way": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 100, NoKeepAlive: 100, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "tcp_retries2 = 8"},
 		"Those, without keep-alive": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 15000, NoKeepAlive: 15000, Unanswered: 9000}),
-			v1alpha1.CauseHalfOpen, "Turn on SO_KEEPALIVE"},
+			v1alpha1.CauseHalfOpen, "Enable SO_KEEPALIVE"},
 		"A wide range":   {newEvidence(est(40000), withRange(1024, 65535)), v1alpha1.CauseFewSources, "gives 64512 more"},
 		"A narrow range": {newEvidence(est(900), withRange(60000, 60999)), v1alpha1.CauseNarrowRange, "gives 48152 more ports"},
 		"A range that is reserved": {newEvidence(est(900), func(n *socket.Network) { n.Settings.Reserved = 27232 }),
@@ -128,7 +128,7 @@ func TestJudge(t *testing.T) {
 			v1alpha1.CauseEstablishedPool, ""},
 		"No state has most": {newEvidence(tcpstate.Counts{tcpstate.Established: 6000, tcpstate.TimeWait: 6000, tcpstate.CloseWait: 6000}),
 			v1alpha1.CauseUnknown, "ESTABLISHED 6000, TIME_WAIT 6000, CLOSE_WAIT 6000"},
-		"Nothing is wrong with ports": {belowThreshold(newEvidence(est(10))), v1alpha1.CausePoolNotTight, "28222 of 28232 are left"},
+		"Nothing is wrong with ports": {belowThreshold(newEvidence(est(10))), v1alpha1.CausePoolNotTight, "Ephemeral ports are not the bottleneck: 28222 of 28232 are free"},
 		"A full table":                {onMachine(full, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseConntrackFull, "nf_conntrack_max = 524288"},
 		"A table that throws out":     {onMachine(Machine{Conntrack: Conntrack{Evictions: 1}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseConntrackFull, ""},
 		"A table that only clashes":   {onMachine(Machine{Conntrack: Conntrack{Usage: Usage{10, 100}, RecentDrops: 1}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CausePoolNotTight, "connection tracking 10 %"},
@@ -136,16 +136,16 @@ func TestJudge(t *testing.T) {
 		"TCP without memory":          {onMachine(Machine{TCPMemory: 0.97}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseSocketMemory, "97 %"},
 		"Too many orphans":            {onMachine(Machine{Orphans: Usage{60000, 65536}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseSocketMemory, "tcp_max_orphans = 131072"},
 		"A nonpaged pool that is full": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{11 << 30, 12 << 30}}, belowThreshold(newEvidence(est(10))))),
-			v1alpha1.CauseSocketMemory, "has 11264 MiB, near the 12288 MiB that it may have: sockets fail with WSAENOBUFS"},
+			v1alpha1.CauseSocketMemory, "uses 11264 MiB, close to its limit of 12288 MiB: sockets fail with WSAENOBUFS"},
 		"Memory that is all promised": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{1 << 30, 12 << 30}, Commit: Usage{23 << 30, 24 << 30}}, belowThreshold(newEvidence(est(10))))),
-			v1alpha1.CauseSocketMemory, "promised 23552 MiB of 24576 MiB"},
+			v1alpha1.CauseSocketMemory, "committed 23552 MiB of 24576 MiB"},
 		"Windows with memory": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{1 << 30, 12 << 30}, Commit: Usage{6 << 30, 24 << 30}}, belowThreshold(newEvidence(est(10))))),
 			v1alpha1.CausePoolNotTight, "nonpaged pool 8 %, committed memory 25 %"},
 		"Windows whose memory can't be read": {onSystem(System{IsWindows: true}, belowThreshold(newEvidence(est(10)))), v1alpha1.CausePoolNotTight, ""},
 		"A full nonpaged pool beside a pool of ports that is tight": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{11 << 30, 12 << 30}}, newEvidence(tw(16000), withRange(49152, 65535)))),
 			v1alpha1.CauseTimeWaitChurn, ""},
 		"Windows 2003": {onSystem(System{IsWindows: true, UsesMaxUserPort: true, TimeWait: 2 * time.Minute}, newEvidence(tw(3900), withRange(1025, 5000))),
-			v1alpha1.CauseNarrowRange, "MaxUserPort = 65534 (NodeTuning windows.maxUserPort) gives 60534 more ports; it needs a restart"},
+			v1alpha1.CauseNarrowRange, "MaxUserPort = 65534 (NodeTuning windows.maxUserPort) gives 60534 more ports; it requires a restart"},
 		"Windows": {onSystem(System{IsWindows: true}, newEvidence(tw(16000), withRange(49152, 65535))),
 			v1alpha1.CauseTimeWaitChurn, "are in TIME_WAIT. java"},
 		"Windows with a wide range": {onSystem(System{IsWindows: true, TimeWait: 4 * time.Minute}, newEvidence(tw(64000), withRange(1025, 65535))),
@@ -226,7 +226,7 @@ func TestUDPPortsAreBoundPorts(t *testing.T) {
 	e := newEvidence(tcpstate.Counts{})
 	e.Pool.Network.UDPInUse, e.Pool.Network.UDPSockets = 20000, 20010
 	e.Pool, _ = e.Pool.Network.UDPPool()
-	if got := EvaluatePool(e); got.Cause != v1alpha1.CauseBoundPorts || !strings.Contains(got.Finding, "20010 UDP sockets hold 20000 of 28232 ports") {
+	if got := EvaluatePool(e); got.Cause != v1alpha1.CauseBoundPorts || !strings.Contains(got.Finding, "20010 UDP sockets use 20000 of 28232 ports") {
 		t.Errorf("%s: %s", got.Cause, got.Finding)
 	}
 }
@@ -292,7 +292,7 @@ func TestPoolsThatAreNotCertain(t *testing.T) {
 func TestTheRateThatWasMeasuredIsSaid(t *testing.T) {
 	e := newEvidence(tcpstate.Counts{tcpstate.TimeWait: 20000})
 	e.OpensPerSecond = new(612.4)
-	if got := EvaluatePool(e); !strings.Contains(got.Finding, "about 612 connections a second") {
+	if got := EvaluatePool(e); !strings.Contains(got.Finding, "about 612 connections per second") {
 		t.Error(got.Finding)
 	}
 }

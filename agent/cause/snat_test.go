@@ -11,7 +11,7 @@ import (
 )
 
 func TestPoolsOfSNAT(t *testing.T) {
-	const where = " ports of the translated address 10.0.0.4 to 10.0.0.9:443 are used"
+	const where = " ports of the translated address 10.0.0.4 to 10.0.0.9:443 are in use"
 	const elsewhere = "Reuse connections, translate to more source addresses, or reach the destination without SNAT."
 	pool := func(ports, capacity int, reusable uint32, s tcpstate.Counts) socket.SNATPool {
 		return socket.SNATPool{InUse: ports, Capacity: capacity,
@@ -27,8 +27,8 @@ func TestPoolsOfSNAT(t *testing.T) {
 		"open connections": {pool(60000, socket.SNATPorts, 0, tcpstate.Counts{tcpstate.Established: 60000}),
 			"60000 of 64512" + where + " (ESTABLISHED 60000).", elsewhere, false},
 		"a rule's range": {pool(100, 100, 0, tcpstate.Counts{tcpstate.Established: 100}),
-			"100 of 100" + where + " (ESTABLISHED 100). Its rule seems to leave no more than these 100 (--to-ports).",
-			"Widen the rule's range of ports. " + elsewhere, false},
+			"100 of 100" + where + " (ESTABLISHED 100). The SNAT rule seems to allow only these 100 (--to-ports).",
+			"Widen the rule's port range. " + elsewhere, false},
 		"connections that have ended, on a kernel that keeps their ports": {
 			pool(60000, socket.SNATPorts, 0, tcpstate.Counts{tcpstate.Established: 10000, tcpstate.TimeWait: 50000}),
 			"60000 of 64512" + where + " (TIME_WAIT 50000, ESTABLISHED 10000).", elsewhere, true},

@@ -1,13 +1,12 @@
-// Package forecast says when the tightest pool of a machine runs out of ports,
-// from what was seen of it in the last minutes. It is pure: the clock is the
-// samples'.
+// Package forecast estimates when the tightest pool of a machine will have no free ports,
+// from the samples of the last minutes. It is pure: all times come from the samples.
 //
-// Ports in use are of two kinds. Those in TIME_WAIT (and orphans in FIN_WAIT2)
-// drain: they come back a fixed time after they went in, so a steady churn fills a
-// pool to its rate times that time and no further. Everything else stays until a
-// program lets go. The first kind is followed as a queue (queue.go), the second as
-// a line through the last minutes (slope.go); both are carried on into the future
-// (outlook.go) until no port is left.
+// Ports in use are of two kinds. Those in TIME_WAIT (and orphans in FIN_WAIT2) drain: they
+// become free a fixed time after they entered the state, so steady churn fills a pool to
+// its rate times that duration and no further. All others persist until a program closes
+// them. The first kind is modelled as a queue (drain_queue.go), the second as a line
+// through the last minutes (slope.go). Both are projected into the future (projection.go)
+// until no port is free.
 package forecast
 
 import (
@@ -19,40 +18,39 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// TimeWait is how long TIME_WAIT lasts on Linux (TCP_TIMEWAIT_LEN, net/tcp.h).
+// TimeWait is the duration of TIME_WAIT on Linux (TCP_TIMEWAIT_LEN, net/tcp.h).
 const TimeWait = time.Minute
 
-// The bounds of a History: that many pools of each sample are followed, because
-// the tightest may change, and that many are remembered.
+// The bounds of a History: the number of pools of each sample that are followed, since the
+// tightest may change, and the number of pools that are remembered.
 const (
 	maxFollowed   = 16
 	maxRemembered = 2 * maxFollowed
 )
 
-// Forecast is what can be said of the tightest pool of a sample.
+// Forecast is the forecast for the tightest pool of a sample.
 type Forecast struct {
-	// Seconds is how long until no port is left, if it goes on like this; 0 when
-	// none is. It is nil when the pool isn't running out within Horizon, and when
-	// that can't be told.
+	// Seconds is the time until no port is free if the trend continues; 0 if none is now. It
+	// is nil if the pool will not be exhausted within Horizon, or if that is not known.
 	Seconds *int64
-	// OpensPerSecond is how many ports a second were taken lately and given back to
-	// TIME_WAIT, or not at all. It is nil when too little was seen.
+	// OpensPerSecond is the recent rate at which ports were taken, whether they went to
+	// TIME_WAIT or remain open. It is nil if there are too few samples.
 	OpensPerSecond *float64
 }
 
-// Horizon is how far ahead a forecast looks.
+// Horizon is the maximum time ahead of a forecast.
 const Horizon = 30 * time.Minute
 
-// History follows the tightest pools from sample to sample. The zero value is the
-// start, with TIME_WAIT as long as on Linux.
+// History has the tightest pools of recent samples. The zero value is an empty history
+// with Linux's TIME_WAIT.
 type History struct {
-	// TimeWait is how long TIME_WAIT lasts; 0 is the constant.
+	// TimeWait is the duration of TIME_WAIT; 0 means the constant.
 	TimeWait time.Duration
 
 	pools map[poolKey]*poolHistory
 }
 
-// poolKey is a pool, through all samples.
+// poolKey identifies a pool in all samples.
 type poolKey struct {
 	inode, cookie       uint64
 	protocol            socket.Protocol
@@ -69,7 +67,7 @@ func newPoolKey(p socket.Pool) poolKey {
 	return k
 }
 
-// AddSample takes the next sample and returns the forecast of its tightest pool.
+// AddSample adds a sample and returns the forecast for its tightest pool.
 func (h *History) AddSample(s *socket.Sample) Forecast {
 	pools := socket.SelectTightest(s.Pools(), maxFollowed)
 	if len(pools) == 0 {
@@ -92,7 +90,7 @@ func (h *History) findOrCreate(k poolKey) *poolHistory {
 	return h.pools[k]
 }
 
-// removeOldest drops the pools that were not seen for the longest time.
+// removeOldest removes the pools that were not seen for the longest time.
 func (h *History) removeOldest() {
 	if len(h.pools) <= maxRemembered {
 		return

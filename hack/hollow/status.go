@@ -47,7 +47,7 @@ func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureS
 	}
 	s.Conditions = []metav1.Condition{{
 		Type: v1alpha1.ConditionPortsAvailable, Status: status, Reason: string(level), ObservedGeneration: 1, LastTransitionTime: at,
-		Message: fmt.Sprintf("%d of %d ports are used: %s", tightest.Used, tightest.Capacity, tightest.Summary),
+		Message: fmt.Sprintf("%d of %d ports are in use: %s", tightest.Used, tightest.Capacity, tightest.Summary),
 	}}
 	return s
 }

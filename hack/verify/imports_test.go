@@ -79,7 +79,6 @@ var pure = map[string]purity{
 	"agent/readers/tally":                    {},
 	"agent/tuning/plan":                      {},
 	"agent/tuning/regfile.go":                {},
-	"agent/tuning/pods/tally.go":             {},
 	"agent/windows/winsys/boot.go":           {},
 	"agent/windows/winsys/event.go":          {},
 	"agent/windows/winsys/memory.go":         {},

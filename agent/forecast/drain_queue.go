@@ -2,40 +2,41 @@ package forecast
 
 import "time"
 
-// drainQueue is the sockets of a pool that drain by time, the oldest first. When each
-// went in follows from how many there are at each look: nobody tells.
+// drainQueue has the sockets of a pool that drain after a fixed time, the oldest first.
+// Their start times are derived from their number in each sample.
 type drainQueue struct {
 	lifetime time.Duration // of a socket in it
 	batches  []drainBatch
 	total    float64
 }
 
-// drainBatch is sockets that went in between two looks, evenly.
+// drainBatch are sockets that entered at a constant rate between two samples.
 type drainBatch struct {
 	from, to time.Time
 	count    float64
 }
 
-// fillEvenly makes a queue of n sockets whose ages nobody knows: any age is as likely.
+// fillEvenly resets the queue to n sockets of unknown age: every age is equally likely.
 func (q *drainQueue) fillEvenly(now time.Time, n float64) {
-	q.batches = []drainBatch{{now.Add(-q.lifetime), now, n}}
+	q.batches = []drainBatch{{from: now.Add(-q.lifetime), to: now, count: n}}
 	q.total = n
 }
 
-// setCount takes a look at the queue: n sockets, and how many of them went in since the
-// last look, at since.
+// setCount sets the number of sockets to n and returns how many of them entered after the
+// previous sample, at since.
 func (q *drainQueue) setCount(since, now time.Time, n float64) (inflow float64) {
 	q.removeExpired(now)
 	if inflow = n - q.total; inflow > 0 {
-		q.batches = append(q.batches, drainBatch{since, now, inflow})
+		q.batches = append(q.batches, drainBatch{from: since, to: now, count: inflow})
+
 		q.total = n
 		return inflow
 	}
-	q.removeOldest(-inflow) // some went earlier than they should have
+	q.removeOldest(-inflow) // some left before the end of their lifetime
 	return 0
 }
 
-// removeExpired takes out what is older than life.
+// removeExpired removes sockets older than the lifetime.
 func (q *drainQueue) removeExpired(now time.Time) {
 	edge := now.Add(-q.lifetime)
 	for len(q.batches) > 0 {
@@ -54,7 +55,7 @@ func (q *drainQueue) removeExpired(now time.Time) {
 	q.total = 0
 }
 
-// removeOldest takes out the oldest n.
+// removeOldest removes the oldest n.
 func (q *drainQueue) removeOldest(n float64) {
 	for n > 0 && len(q.batches) > 0 {
 		b := &q.batches[0]
@@ -69,8 +70,8 @@ func (q *drainQueue) removeOldest(n float64) {
 	}
 }
 
-// computeDrainSchedule is how many of those in the queue leave in each of steps equal parts of
-// life, from now.
+// computeDrainSchedule returns the number of sockets that leave in each of steps equal parts
+// of the lifetime, from now.
 func (q *drainQueue) computeDrainSchedule(now time.Time, steps int) []float64 {
 	out := make([]float64, steps)
 	step := q.lifetime.Seconds() / float64(steps)

@@ -8,12 +8,12 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// formatShare is the start of a finding: how much of the pool what holds it has.
-func (e *Evidence) formatShare(n int, what string) string {
-	return fmt.Sprintf("%d of %d ports%s %s", n, e.Pool.Capacity, e.formatTarget(), what)
+// formatShare returns the start of a finding: n ports of the pool and a predicate.
+func (e *Evidence) formatShare(n int, predicate string) string {
+	return fmt.Sprintf("%d of %d ports%s %s", n, e.Pool.Capacity, e.formatTarget(), predicate)
 }
 
-// formatTarget is where the pool leads, with a space before it; empty for all destinations.
+// formatTarget returns " to " and the pool's destination; empty for all destinations.
 func (e *Evidence) formatTarget() string {
 	if e.Pool.Destination == nil {
 		return ""
@@ -21,7 +21,7 @@ func (e *Evidence) formatTarget() string {
 	return " to " + e.formatPeer()
 }
 
-// formatPeer is the destination, "any destination" where the pool has none.
+// formatPeer returns the destination, "any destination" if the pool has none.
 func (e *Evidence) formatPeer() string {
 	d := e.Pool.Destination
 	if d == nil {
@@ -30,8 +30,8 @@ func (e *Evidence) formatPeer() string {
 	return netip.AddrPortFrom(d.Address, d.Port).String()
 }
 
-// The source addresses from which an Istio sidecar hands inbound connections to
-// its application (InboundPassthroughBindIpv4 and Ipv6 in pilot/pkg/networking).
+// The source addresses from which an Istio sidecar forwards inbound connections to its
+// application (InboundPassthroughBindIpv4 and Ipv6 in pilot/pkg/networking).
 var sidecarSources = []netip.Addr{netip.MustParseAddr("127.0.0.6"), netip.MustParseAddr("::6")}
 
 func (e *Evidence) isSidecar() bool {
@@ -39,7 +39,7 @@ func (e *Evidence) isSidecar() bool {
 	return d != nil && (d.Source == sidecarSources[0] || d.Source == sidecarSources[1])
 }
 
-// formatHolder is who holds the ports, in the middle of a sentence.
+// formatHolder returns the user of the ports, for the middle of a sentence.
 func (e *Evidence) formatHolder() string {
 	process, place := "", ""
 	if h := e.Holder; h != nil && h.Process != "" {
@@ -65,11 +65,11 @@ func (e *Evidence) formatHolder() string {
 	return "the program" + place
 }
 
-// formatSubject is who at the start of a sentence.
+// formatSubject returns the user of the ports, for the start of a sentence.
 func (e *Evidence) formatSubject() string {
-	who := e.formatHolder()
-	if rest, ok := strings.CutPrefix(who, "the "); ok {
+	holder := e.formatHolder()
+	if rest, ok := strings.CutPrefix(holder, "the "); ok {
 		return "The " + rest
 	}
-	return who
+	return holder
 }

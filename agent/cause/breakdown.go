@@ -10,18 +10,18 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// portBreakdown are what the used ports of a pool are used by.
+// portBreakdown breaks the used ports of a pool down by their use.
 type portBreakdown struct {
-	// bound are ports that bind() took and connect() skips, listeners apart;
-	// listening are those of listeners.
+	// bound are ports that bind() took and connect() skips, without listeners; listening
+	// are those of listeners.
 	bound, listening int
-	// states are the connections that hold the others; of TIME_WAIT those that
-	// connect() could not take over.
+	// states are the connections that use the other ports; of those in TIME_WAIT only the
+	// ones that connect() could not take over.
 	states tcpstate.Counts
 }
 
-// breakDownPorts a pool without a destination has the connections of all of them: a port
-// that bind(0) finds taken is taken by any.
+// breakDownPorts returns the breakdown of a pool. A pool without a destination has the
+// connections of all destinations, since bind(0) can't use a port that any of them uses.
 func breakDownPorts(p socket.Pool) portBreakdown {
 	n := p.Network
 	out := portBreakdown{bound: max(0, n.Skipped-n.SkippedListening), listening: n.SkippedListening}
@@ -30,7 +30,7 @@ func breakDownPorts(p socket.Pool) portBreakdown {
 		return portBreakdown{}
 	case p.Destination != nil:
 		out.addDestination(p.Destination)
-	case p.UsedMax > 0: // what may hold a port, reusable or not
+	case p.UsedMax > 0: // all that may use a port, reusable or not
 		for i := range n.Destinations {
 			out.states.Add(n.Destinations[i].States)
 		}
@@ -43,17 +43,17 @@ func breakDownPorts(p socket.Pool) portBreakdown {
 }
 
 func (p *portBreakdown) addDestination(d *socket.Destination) {
-	held := d.States
-	held[tcpstate.TimeWait] -= min(held[tcpstate.TimeWait], d.Reusable)
-	p.states.Add(held)
+	inUse := d.States
+	inUse[tcpstate.TimeWait] -= min(inUse[tcpstate.TimeWait], d.Reusable)
+	p.states.Add(inUse)
 }
 
 func (p portBreakdown) countPorts() int { return p.bound + p.listening + p.states.Total() }
 
-// isMajority says that n is at least half of what fills the pool.
+// isMajority reports whether n is at least half of the used ports.
 func (p portBreakdown) isMajority(n int) bool { return n > 0 && 2*n >= p.countPorts() }
 
-// largestShare is the size of the greatest part.
+// largestShare returns the number of ports of the most frequent use.
 func (p portBreakdown) largestShare() int {
 	return max(p.bound, p.listening, int(slices.Max(p.states[:])))
 }
@@ -66,21 +66,21 @@ func (p portBreakdown) countStates(states ...tcpstate.State) int {
 	return n
 }
 
-// formatShares lists the parts, the greatest first.
+// formatShares returns the largest shares, the largest first.
 func (p portBreakdown) formatShares() string {
-	type part struct {
+	type share struct {
 		name  string
 		count int
 	}
-	all := []part{{"bind()", p.bound}, {"listeners", p.listening}}
+	all := []share{{"bind()", p.bound}, {"listeners", p.listening}}
 	for state, n := range p.states {
-		all = append(all, part{stateNames[tcpstate.State(state)], int(n)})
+		all = append(all, share{stateNames[tcpstate.State(state)], int(n)})
 	}
-	slices.SortStableFunc(all, func(a, b part) int { return cmp.Compare(b.count, a.count) })
+	slices.SortStableFunc(all, func(a, b share) int { return cmp.Compare(b.count, a.count) })
 	var words []string
-	for _, a := range all {
-		if a.count > 0 && len(words) < 4 {
-			words = append(words, fmt.Sprintf("%s %d", a.name, a.count))
+	for _, s := range all {
+		if s.count > 0 && len(words) < 4 {
+			words = append(words, fmt.Sprintf("%s %d", s.name, s.count))
 		}
 	}
 	return strings.Join(words, ", ")

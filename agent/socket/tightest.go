@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Pools are the pools of every network of s, in no order.
+// Pools returns the pools of all networks of s, unsorted.
 func (s *Sample) Pools() iter.Seq[Pool] {
 	return func(yield func(Pool) bool) {
 		for i := range s.Networks {
@@ -18,7 +18,7 @@ func (s *Sample) Pools() iter.Seq[Pool] {
 	}
 }
 
-// HostNetwork is the node's own network, nil where the reader does not know it.
+// HostNetwork returns the node's own network, nil if the reader does not know it.
 func (s *Sample) HostNetwork() *Network {
 	for i := range s.Networks {
 		if s.Networks[i].Owner.Kind == OwnerHost {
@@ -28,8 +28,8 @@ func (s *Sample) HostNetwork() *Network {
 	return nil
 }
 
-// TightestPool is the first of s's pools by Compare; false where there is none. It
-// is never Advisory, since every network with pools has one that isn't.
+// TightestPool returns the first of s's pools by ComparePools; false if there is none. It is
+// never Advisory, since every network with pools has one that is not.
 func (s *Sample) TightestPool() (Pool, bool) {
 	worst := SelectTightest(s.Pools(), 1)
 	if len(worst) == 0 {
@@ -38,8 +38,8 @@ func (s *Sample) TightestPool() (Pool, bool) {
 	return worst[0], true
 }
 
-// SelectTightest is the first n of pools by Compare, in order; all of them where n is
-// negative. It keeps no more than it returns.
+// SelectTightest returns the first n of pools by ComparePools, sorted; all of them if n is
+// negative. It uses memory for n pools only.
 func SelectTightest(pools iter.Seq[Pool], n int) []Pool {
 	if n < 0 {
 		return slices.SortedFunc(pools, ComparePools)

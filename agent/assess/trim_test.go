@@ -14,8 +14,8 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// newLargestNode is a node on which everything is as long as it gets: 250 pods with names
-// of these lengths, and all of them past the line.
+// newLargestNode returns a node with the longest possible status: 250 pods with names of
+// these lengths, all of them above the warning threshold.
 func newLargestNode(namespace, pod int) (socket.Sample, Facts) {
 	long := netip.MustParseAddr("2001:db8:1234:5678:9abc:def0:1234:5678")
 	sample := newCrowdedNode(250, 4)
@@ -42,14 +42,14 @@ func newLargestNode(namespace, pod int) (socket.Sample, Facts) {
 	return sample, facts
 }
 
-func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
+func TestTrimToSizeKeepsTheStatusBelow6kB(t *testing.T) {
 	tests := map[string]struct {
 		namespace, pod           int
 		networks, pools, failure int
 	}{
-		"Names as they are":        {12, 24, 3, 3, 1},
-		"The longest of generated": {63, 63, 1, 1, 1},
-		"The longest there can be": {63, 253, 0, 0, 0},
+		"Typical names":         {12, 24, 3, 3, 1},
+		"The longest generated": {63, 63, 1, 1, 1},
+		"The longest possible":  {63, 253, 0, 0, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -79,14 +79,14 @@ func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
 			if status.Tightest == nil || status.Tightest.Holder == nil || len(status.Conditions) != 3 || status.LastPressure == nil {
 				t.Errorf("%s", raw)
 			}
-			if last := status.Unobserved[len(status.Unobserved)-1].Item; last != "247 more things" {
-				t.Errorf("what was left out is not counted, but %q", last)
+			if last := status.Unobserved[len(status.Unobserved)-1].Item; last != "247 more items" {
+				t.Errorf("the last item is %q, want the number of omitted items", last)
 			}
 		})
 	}
 }
 
-func TestFitLeavesWhatFitsAlone(t *testing.T) {
+func TestTrimToSizeDoesNotChangeASmallStatus(t *testing.T) {
 	sample, facts := newBusyNode()
 	status := BuildStatus(sample, facts)
 	want := status.DeepCopy()
@@ -98,14 +98,14 @@ func TestFitLeavesWhatFitsAlone(t *testing.T) {
 	}
 }
 
-func TestFitSaysWhenNothingIsLeftToLeaveOut(t *testing.T) {
+func TestTrimToSizeFailsIfNothingIsLeftToTrim(t *testing.T) {
 	status := v1alpha1.PortPressureStatus{Advice: strings.Repeat("x", MaxStatusBytes)}
 	if err := TrimToSize(&status); err == nil {
 		t.Error("no error")
 	}
 }
 
-func BenchmarkFitAtWorst(b *testing.B) {
+func BenchmarkTrimToSizeOfLargestNode(b *testing.B) {
 	status := BuildStatus(newLargestNode(63, 253))
 	b.ReportAllocs()
 	for b.Loop() {

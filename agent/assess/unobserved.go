@@ -8,10 +8,11 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// listLimits is how many failures and unseen things a status has, and how many
-// characters of why.
+// listLimits are the maximum numbers of failures and unobserved items in a status, and of
+// characters in a reason.
 type listLimits struct{ failures, unobserved, reason int }
 
 func (d Detail) limits() listLimits {
@@ -21,7 +22,7 @@ func (d Detail) limits() listLimits {
 	return listLimits{failures: 4, unobserved: 5, reason: 120}
 }
 
-// listUnobservedNetworks is the networks of which nothing can be said.
+// listUnobservedNetworks returns the networks without pools.
 func listUnobservedNetworks(ns []socket.Network, name func(*socket.Network) string) []socket.Unobserved {
 	var list []socket.Unobserved
 	for i := range ns {
@@ -32,8 +33,8 @@ func listUnobservedNetworks(ns []socket.Network, name func(*socket.Network) stri
 	return list
 }
 
-// listUndetailedNetworks is how many networks have no states because they were not read in
-// detail.
+// listUndetailedNetworks returns an item with the number of networks whose states were not
+// read, nil if there are none.
 func listUndetailedNetworks(ns []socket.Network) []socket.Unobserved {
 	count := 0
 	for i := range ns {
@@ -45,12 +46,12 @@ func listUndetailedNetworks(ns []socket.Network) []socket.Unobserved {
 		return nil
 	}
 	return []socket.Unobserved{{
-		Item:   "states of " + plural(count, "network"),
-		Reason: "too few ports held for any pool to be near its end, so not read in detail",
+		Item:   "states of " + text.FormatPlural(count, "network"),
+		Reason: "not read, since these networks use too few ports for any pool to be near exhaustion",
 	}}
 }
 
-// listUnobserved is what could not be read, each thing once.
+// listUnobserved returns the items that could not be read, without duplicates.
 func listUnobserved(s *socket.Sample, f Facts, name func(*socket.Network) string) []socket.Unobserved {
 	var list []socket.Unobserved
 	seen := map[socket.Unobserved]bool{}
@@ -63,13 +64,13 @@ func listUnobserved(s *socket.Sample, f Facts, name func(*socket.Network) string
 	return list
 }
 
-// CountUnobserved is how many things of s could not be read; its Status has no room
-// for all of them.
+// CountUnobserved returns the number of items of s that could not be read. A status does
+// not list all of them.
 func CountUnobserved(s *socket.Sample, f Facts) int {
 	return len(listUnobserved(s, f, NameNetworks(s.Networks)))
 }
 
-// limitUnobserved counts the things that it has no room for.
+// limitUnobserved returns the first items, and the number of the others as the last item.
 func limitUnobserved(all []socket.Unobserved, r listLimits) []v1alpha1.Unobserved {
 	more := len(all) - (r.unobserved - 1)
 	if more > 1 {
@@ -80,12 +81,12 @@ func limitUnobserved(all []socket.Unobserved, r listLimits) []v1alpha1.Unobserve
 		list = append(list, v1alpha1.Unobserved{Item: cleanText(u.Item, 64), Reason: cleanText(u.Reason, r.reason)})
 	}
 	if more > 1 {
-		list = append(list, v1alpha1.Unobserved{Item: plural(more, "more thing"), Reason: "this list has room for no more"})
+		list = append(list, v1alpha1.Unobserved{Item: text.FormatPlural(more, "more item"), Reason: "list truncated"})
 	}
 	return list
 }
 
-// listFailures is the most frequent failures of s.
+// listFailures returns the most frequent failures of s.
 func listFailures(s *socket.Sample, limit int, name func(*socket.Network) string) []v1alpha1.Failure {
 	sorted := slices.SortedFunc(slices.Values(s.Failures), func(a, b socket.Failure) int {
 		return cmp.Or(

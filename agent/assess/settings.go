@@ -12,33 +12,33 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// addSettings adds to status, which comes from Follow, how far each setting has come: nil
-// where nobody has said what is wanted.
-func (c *StatusHistory) addSettings(status *v1alpha1.PortPressureStatus, statuses []v1alpha1.SettingStatus) {
+// addSettings adds the state of each setting and the conditions Tuned and RestartRequired
+// to a status from completeStatus. statuses is nil if no desired settings were received.
+func (h *StatusHistory) addSettings(status *v1alpha1.PortPressureStatus, statuses []v1alpha1.SettingStatus) {
 	status.Settings = slices.Clone(statuses)
 	markVerified(status.Capabilities, statuses)
 	for _, now := range []metav1.Condition{evaluateTuned(statuses), evaluateRestartRequired(statuses)} {
 		now.ObservedGeneration, now.LastTransitionTime = status.ObservedGeneration, *status.ObservedAt
-		meta.SetStatusCondition(&c.conditions, now)
+		meta.SetStatusCondition(&h.conditions, now)
 	}
-	status.Conditions = slices.Clone(c.conditions)
+	status.Conditions = slices.Clone(h.conditions)
 }
 
-// markVerified marks as tried what is only assumed to work until a value of the registry stands
-// as it was written.
+// markVerified changes the capability to write the registry from Assumed to Verified once
+// a value there is as it was written.
 func markVerified(list []v1alpha1.Capability, statuses []v1alpha1.SettingStatus) {
-	stands := slices.ContainsFunc(statuses, func(s v1alpha1.SettingStatus) bool {
+	isWritten := slices.ContainsFunc(statuses, func(s v1alpha1.SettingStatus) bool {
 		return strings.HasPrefix(s.Key, settings.TcpipParameters) && (s.State == v1alpha1.SettingApplied || s.State == v1alpha1.SettingRestartRequired)
 	})
 	for i := range list {
-		if c := &list[i]; stands && c.Name == v1alpha1.CapabilityRegistryWrite {
+		if c := &list[i]; isWritten && c.Name == v1alpha1.CapabilityRegistryWrite {
 			c.State, c.Message = v1alpha1.CapabilityVerified, ""
 		}
 	}
 }
 
-// unfinishedStates is the states of settings that are not where they should be, the worst
-// first.
+// unfinishedStates are the states of settings that don't have their desired value, the
+// worst first.
 var unfinishedStates = []v1alpha1.SettingState{
 	v1alpha1.SettingFailed, v1alpha1.SettingContested, v1alpha1.SettingRefused, v1alpha1.SettingPending, v1alpha1.SettingRestartRequired,
 }
@@ -51,11 +51,11 @@ func evaluateTuned(statuses []v1alpha1.SettingStatus) metav1.Condition {
 			return newCondition(kind, metav1.ConditionFalse, string(state), fmt.Sprintf("%s: %s", statuses[i].ID, statuses[i].Message))
 		}
 	}
-	held := slices.ContainsFunc(statuses, func(s v1alpha1.SettingStatus) bool { return s.State != v1alpha1.SettingReleased })
+	isEnforcing := slices.ContainsFunc(statuses, func(s v1alpha1.SettingStatus) bool { return s.State != v1alpha1.SettingReleased })
 	switch {
 	case statuses == nil:
-		return newCondition(kind, metav1.ConditionTrue, v1alpha1.ReasonHolding, "nobody has said what is wanted")
-	case !held:
+		return newCondition(kind, metav1.ConditionTrue, v1alpha1.ReasonHolding, "no desired settings received yet")
+	case !isEnforcing:
 		return newCondition(kind, metav1.ConditionTrue, v1alpha1.ReasonNoSettings, "")
 	}
 	return newCondition(kind, metav1.ConditionTrue, string(v1alpha1.SettingApplied), "")

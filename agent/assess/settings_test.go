@@ -27,13 +27,13 @@ func TestTuned(t *testing.T) {
 		tuned, restart string
 		message        string
 	}{
-		"Nobody has said":             {nil, "True Holding", "False NoRestartPending", "nobody has said what is wanted"},
-		"Nothing is wanted":           {of(), "True NoSettings", "False NoRestartPending", ""},
-		"Everything was given back":   {of("Released"), "True NoSettings", "False NoRestartPending", ""},
-		"Everything stands":           {of("Applied", "Standby", "DryRun"), "True Applied", "False NoRestartPending", ""},
-		"The worst is told":           {of("Applied", "Pending", "Refused", "Failed"), "False Failed", "False NoRestartPending", "3: why Failed"},
-		"Contested before refused":    {of("Refused", "Contested"), "False Contested", "False NoRestartPending", "1: why Contested"},
-		"A restart would be the rest": {of("Applied", "RestartRequired"), "False RestartRequired", "True RestartPending", "1: why RestartRequired"},
+		"No desired settings":      {nil, "True Holding", "False NoRestartPending", "no desired settings received yet"},
+		"An empty list":            {of(), "True NoSettings", "False NoRestartPending", ""},
+		"All were restored":        {of("Released"), "True NoSettings", "False NoRestartPending", ""},
+		"All have their values":    {of("Applied", "Standby", "DryRun"), "True Applied", "False NoRestartPending", ""},
+		"The worst is reported":    {of("Applied", "Pending", "Refused", "Failed"), "False Failed", "False NoRestartPending", "3: why Failed"},
+		"Contested before refused": {of("Refused", "Contested"), "False Contested", "False NoRestartPending", "1: why Contested"},
+		"A restart is pending":     {of("Applied", "RestartRequired"), "False RestartRequired", "True RestartPending", "1: why RestartRequired"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestTuned(t *testing.T) {
 			}
 			waiting := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionRestartRequired)
 			if want := map[bool]string{true: "1"}[test.restart == "True RestartPending"]; waiting.Message != want {
-				t.Errorf("%q waits, want %q", waiting.Message, want)
+				t.Errorf("%q require a restart, want %q", waiting.Message, want)
 			}
 			for _, condition := range s.Conditions {
 				if condition.Type == v1alpha1.ConditionTuned && condition.Message != test.message {
@@ -60,11 +60,11 @@ func TestTuned(t *testing.T) {
 	}
 }
 
-func TestFitKeepsTheStateOfEverySetting(t *testing.T) {
+func TestTrimToSizeKeepsTheStateOfEverySetting(t *testing.T) {
 	for name, test := range map[string]struct{ applied, failed int }{
-		"what there is room for":      {16, 0},
-		"what there is no room for":   {100, 0},
-		"what is not as it should be": {100, 5},
+		"few settings":              {16, 0},
+		"too many applied settings": {100, 0},
+		"failed ones among them":    {100, 5},
 	} {
 		t.Run(name, func(t *testing.T) { checkTrimmedSettings(t, test.applied, test.failed) })
 	}
@@ -79,7 +79,7 @@ func checkTrimmedSettings(t *testing.T, applied, failed int) {
 	newest := &metav1.Time{Time: taken.Add(time.Minute)}
 	var statuses []v1alpha1.SettingStatus
 	for i := range applied + failed {
-		s := v1alpha1.SettingStatus{ID: fmt.Sprintf("net.ipv4.tcp_keepalive_intvl@%08x", i), Key: "net.ipv4.tcp_keepalive_intvl", Scope: "Pods",
+		s := v1alpha1.SettingStatus{ID: fmt.Sprintf("net.ipv4.tcp_keepalive_intvl@%08x", i), Key: settings.KeyTCPKeepaliveIntvl, Scope: "Pods",
 			Desired: &long, Current: &long, Original: &long, State: v1alpha1.SettingApplied, Message: strings.Repeat("why ", 100), LastTransitionTime: status.ObservedAt}
 		if i == applied-2 {
 			s.LastTransitionTime = newest
@@ -111,9 +111,9 @@ func checkTrimmedSettings(t *testing.T, applied, failed int) {
 		}
 	}
 	if bad != failed {
-		t.Errorf("%d settings have failed, and %d are told", failed, bad)
+		t.Errorf("%d settings have failed, and %d are reported", failed, bad)
 	}
 	if statuses[0].Desired == nil || len(statuses[0].Message) != 400 {
-		t.Error("the settings of others were changed")
+		t.Error("the caller's settings were changed")
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 var start = time.Date(2026, 11, 21, 3, 12, 0, 0, time.UTC)
 
-// statusAt is a status as of so many minutes past the start.
+// statusAt returns a status at so many minutes past the start.
 func statusAt(minute int, percent int32, summary string) *v1alpha1.PortPressureStatus {
 	return &v1alpha1.PortPressureStatus{
 		ObservedAt:  minuteTime(minute),
@@ -61,19 +61,19 @@ func TestAPressureOutlivesTheAgent(t *testing.T) {
 	over.LastPressure.To = minuteTime(-5)
 	for name, c := range map[string]struct {
 		before *v1alpha1.PortPressureStatus
-		now    int32 // what this agent saw before it could read the object
+		now    int32 // measured by this agent before it could read the object
 		then   int32
 		want   v1alpha1.Pressure
 	}{
-		"it goes on": {lasting, 60, 60, v1alpha1.Pressure{
+		"it continues": {lasting, 60, 60, v1alpha1.Pressure{
 			Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *minuteTime(-9)}},
 		"it gets worse": {lasting, 60, 99, v1alpha1.Pressure{
 			Level: v1alpha1.LevelCritical, PeakPercent: 99, Summary: "then", From: *minuteTime(-9)}},
 		"it was over when the agent came back": {lasting, 10, 10, v1alpha1.Pressure{
 			Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *minuteTime(-9), To: minuteTime(1)}},
-		"a new one takes the place of one that is over": {over, 60, 60, v1alpha1.Pressure{
+		"a new one replaces one that is over": {over, 60, 60, v1alpha1.Pressure{
 			Level: v1alpha1.LevelWarning, PeakPercent: 60, Summary: "now", From: *minuteTime(0)}},
-		"one that is over stays": {over, 10, 10, v1alpha1.Pressure{
+		"one that is over remains": {over, 10, 10, v1alpha1.Pressure{
 			Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *minuteTime(-9), To: minuteTime(-5)}},
 	} {
 		t.Run(name, func(t *testing.T) {
