@@ -76,12 +76,12 @@ func TestNobodyGivesBackByAccident(t *testing.T) {
 	a.Poke()
 	a.want(inPods(fin, "17", to("api")))
 	a.until("that the pods are not known", func() bool {
-		return a.status(fin+"@pods").Message == "the pods of this node are not known yet: the API server has not answered"
+		return a.status(fin+"@pods").Message == "pods of this node not known yet (waiting for the API server)"
 	})
 	n.mu.Lock()
 	n.silent = false
 	n.mu.Unlock()
-	a.until("that no pod is known", func() bool { return a.status(fin+"@pods").Message == "no pod on this node is selected" })
+	a.until("that no pod is known", func() bool { return a.status(fin+"@pods").Message == "no pods selected on this node" })
 	a.want(inPods(fin, "17", func(s *v1alpha1.Setting) {
 		s.PodSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Near"}}}
 	}))
@@ -107,7 +107,7 @@ func TestWhatAPodCannotHaveIsRefusedAndTheRestIsHeld(t *testing.T) {
 	}
 	s := a.status(fin + "@pods")
 	if s.State != v1alpha1.SettingApplied || *s.PodsApplied != 1 || *s.PodsRefused != 1 ||
-		s.Message != "refused in shop/own: the pod sets it itself (securityContext.sysctls), and that stays" {
+		s.Message != "refused in shop/own: the pod sets it itself (securityContext.sysctls), which takes precedence" {
 		t.Errorf("%s: %s", s.State, s.Message)
 	}
 	if got := api.read(fin) + " " + chooses.read(fin) + " " + chooses.read(reuse); got != "17 45 1" {
