@@ -59,7 +59,7 @@ func TestCheckNamesKeyValueAndWhatIsAllowed(t *testing.T) {
 	}
 }
 
-func TestSameValueHoweverSpelled(t *testing.T) {
+func TestIsSameIgnoresSpelling(t *testing.T) {
 	tests := map[string]struct {
 		key, a, b string
 		want      bool
@@ -82,7 +82,7 @@ func TestSameValueHoweverSpelled(t *testing.T) {
 	}
 }
 
-func TestCheckKeySaysWhatToUseInstead(t *testing.T) {
+func TestCheckKeyNamesAnAlternative(t *testing.T) {
 	tests := map[string]struct{ key, want string }{
 		"One of the catalogue":    {"net.ipv4.tcp_tw_reuse", ""},
 		"The way that vanished":   {"net.ipv4.tcp_tw_recycle", "net.ipv4.tcp_tw_recycle: removed in Linux 4.12, breaks clients behind NAT; use timeWait.reuse"},
@@ -103,7 +103,8 @@ func TestCheckKeySaysWhatToUseInstead(t *testing.T) {
 	}
 }
 
-// FuzzParsePorts holds that what is read is the same after it was written.
+// FuzzParsePorts checks that a parsed list is the same after it was formatted and parsed
+// again.
 func FuzzParsePorts(f *testing.F) {
 	for _, s := range []string{"", "1", "8080,30000-32767", "5-1", ",", "0-65535", "1-5,3-9", " 7 "} {
 		f.Add(s)

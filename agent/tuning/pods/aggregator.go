@@ -102,7 +102,8 @@ func (c *settingCount) formatMessage(state v1alpha1.SettingState) string {
 		parts = append(parts, fmt.Sprintf("%s in %s: %s", cmp.Or(stateVerbs[s], string(s)), e.formatPods(), e.status.Message))
 	}
 	if c.missing.pods > 0 {
-		parts = append(parts, "no network namespace found for "+c.missing.formatPods()+": the pod is starting, or its runtime creates none in the agent's --netns-root")
+		parts = append(parts, "no network namespace found for "+c.missing.formatPods()+
+			": the pod is starting, or its runtime creates none in the agent's --netns-root")
 	}
 	return truncateMessage(strings.Join(parts, "; "))
 }

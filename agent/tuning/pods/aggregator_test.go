@@ -43,7 +43,7 @@ func TestTheStatusOfASettingInManyPods(t *testing.T) {
 			want: out{v1alpha1.SettingDryRun, 0, 0, "dry run in 2 pods, such as a/a: would change 2 to 1"}},
 	}
 	t.Run("Some pods have no network namespace", func(t *testing.T) {
-		s := ask("a", reuse, "1")
+		s := makeSetting("a", reuse, "1")
 		counts := statusAggregator{}
 		counts.addMissing("shop/b", &s)
 		counts.addMissing("shop/a", &s)
@@ -54,7 +54,7 @@ func TestTheStatusOfASettingInManyPods(t *testing.T) {
 	})
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := ask("a", reuse, "1")
+			s := makeSetting("a", reuse, "1")
 			counts := statusAggregator{}
 			for _, p := range test.pods {
 				counts.addStatus(p.pod, v1alpha1.SettingStatus{ID: s.ID, State: p.state, Message: p.message})

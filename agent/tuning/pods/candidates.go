@@ -34,7 +34,7 @@ func compileCandidates(list []v1alpha1.Setting) (candidateList, error) {
 		}{{"namespaceSelector", c.NamespaceSelector, &c.namespaces}, {"podSelector", c.PodSelector, &c.pods}} {
 			selector, err := metav1.LabelSelectorAsSelector(side.from)
 			if err != nil {
-				return nil, fmt.Errorf("%s: invalid %s, keeping the current settings in pods: %c", c.ID, side.field, err)
+				return nil, fmt.Errorf("%s: invalid %s, keeping the current settings in pods: %w", c.ID, side.field, err)
 			}
 			if side.from == nil { // LabelSelectorAsSelector matches nothing then, podSelector everything
 				selector = labels.Everything()

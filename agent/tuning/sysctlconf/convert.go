@@ -60,8 +60,9 @@ func ConvertLines(lines []Line) (r Result, err error) {
 		}
 		r.Kept++
 		if s.Key == settings.KeyLocalPortRange && r.Spec.Linux.EphemeralPorts.AllowLowPorts {
-			r.Messages = append(r.Messages, Message{l, fmt.Sprintf("kept %s with allowLowPorts: services listen on ports below %d, so first: %d is safer",
-				s.Key, settings.SafeFirstPort, settings.SafeFirstPort)})
+			warning := fmt.Sprintf("kept %s with allowLowPorts: services listen on ports below %d, so first: %d is safer",
+				s.Key, settings.SafeFirstPort, settings.SafeFirstPort)
+			r.Messages = append(r.Messages, Message{l, warning})
 		}
 	}
 	return r, nil
@@ -98,7 +99,8 @@ func (l Line) parseValue(s settings.Setting) (string, error) {
 	}
 	if _, ok := s.Value.(settings.PortList); ok {
 		if list, _ := settings.ParsePorts(value); len(list) > maxReservedPorts {
-			return "", fmt.Errorf("%s: %d ranges, but linux.reservedPorts accepts at most %d; merge some of them", s.Key, len(list), maxReservedPorts)
+			return "", fmt.Errorf("%s: %d ranges, but linux.reservedPorts accepts at most %d; merge some of them",
+				s.Key, len(list), maxReservedPorts)
 		}
 	}
 	return value, nil
