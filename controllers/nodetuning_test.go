@@ -45,7 +45,7 @@ func TestANodeTuningIsRefusedWithASentence(t *testing.T) {
 		"a sysctl that the kernel reads as octal": {`{"linux":{"sysctls":{"net.ipv4.tcp_retries2":"010"}}}`, `sysctls: net.ipv4.tcp_retries2: "010": not a whole number from 3 to 255`},
 		"a sysctl whose value has a line break":   {`{"linux":{"sysctls":{"net.ipv4.tcp_retries2":"8\n"}}}`, "sysctls: net.ipv4.tcp_retries2: not a whole number from 3 to 255"},
 		"two sysctls, one of them unsupported":    {`{"linux":{"sysctls":{"net.ipv4.tcp_retries2":"8","vm.swappiness":"1"}}}`, "sysctls: unsupported: vm.swappiness;"},
-		"a sysctl of another system's kernels":    {`{"linux":{"sysctls":{"net.ipv4.tcp_tw_timeout":"1"}}}`, "sysctls: net.ipv4.tcp_tw_timeout: not in Linux: some vendors' kernels have it; use timeWait.reuse"},
+		"a sysctl of another system's kernels":    {`{"linux":{"sysctls":{"net.ipv4.tcp_tw_timeout":"1"}}}`, "sysctls: net.ipv4.tcp_tw_timeout: not in Linux, only in some vendors' kernels; use timeWait.reuse"},
 		"a sysctl with a name to confuse":         {`{"linux":{"sysctls":{"net.ipv4\n.tcp_rfc1337":"1"}}}`, "sysctls: unsupported name; see docs/reference/settings.md for the supported names"},
 		"a sysctl with a NUL":                     {`{"linux":{"sysctls":{"net.ipv4.tcp_rfc1337\u0000":"1"}}}`, "sysctls: unsupported: net.ipv4.tcp_rfc1337\x00"},
 		"a sysctl without end":                    {`{"linux":{"sysctls":{"net.ipv4.` + strings.Repeat("x", 100_000) + `":"1"}}}`, "sysctls: "},
