@@ -161,7 +161,7 @@ func hooked(t *testing.T, o *unstructured.Unstructured) {
 
 // What the chart leaves to values is left out of the comparison, and tested by goldens.
 func TestPodsAreThoseOfConfig(t *testing.T) {
-	want := configured(t, elsewhere, "agent", "manager")
+	want := configured(t, elsewhere, "agent", "controller")
 	want[releaseJob] = configured(t, elsewhere, "release")[releaseJob]
 	for _, o := range Render(t, elsewhere, "--set", "agent.podNames=uid") {
 		config, ok := want[key(o)]
