@@ -100,7 +100,7 @@ func failures(s *socket.Sample, limit int, name func(*socket.Network) string) []
 		out := v1alpha1.Failure{
 			Network: inodeName(f.Inode), // the network may be gone by now
 			Port:    int32(f.Port),
-			Reason:  cmp.Or(f.Reason, v1alpha1.FailureNoPort),
+			Reason:  cmp.Or(f.Reason, v1alpha1.FailureAddressNotAvailable),
 			Count:   int64(f.Count),
 			LastAt:  metav1.Time{Time: f.LastAt},
 		}

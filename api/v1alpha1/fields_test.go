@@ -10,7 +10,7 @@ import (
 // not set would travel untested.
 func TestGoldenHasEveryField(t *testing.T) {
 	set := map[string]bool{}
-	visit(reflect.ValueOf(*full()), set)
+	recordSetFields(reflect.ValueOf(*newFullPortPressure()), set)
 	if len(set) < 100 {
 		t.Fatalf("only %d fields were visited", len(set))
 	}
@@ -21,16 +21,16 @@ func TestGoldenHasEveryField(t *testing.T) {
 	}
 }
 
-// visit notes for each field of this package's types whether any value has it set.
-func visit(v reflect.Value, set map[string]bool) {
+// recordSetFields notes for each field of this package's types whether any value has it set.
+func recordSetFields(v reflect.Value, set map[string]bool) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			visit(v.Elem(), set)
+			recordSetFields(v.Elem(), set)
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			visit(v.Index(i), set)
+			recordSetFields(v.Index(i), set)
 		}
 	case reflect.Struct:
 		if !strings.HasSuffix(v.Type().PkgPath(), "/api/v1alpha1") {
@@ -39,7 +39,7 @@ func visit(v reflect.Value, set map[string]bool) {
 		for i := range v.NumField() {
 			name := v.Type().Name() + "." + v.Type().Field(i).Name
 			set[name] = set[name] || !v.Field(i).IsZero()
-			visit(v.Field(i), set)
+			recordSetFields(v.Field(i), set)
 		}
 	}
 }

@@ -11,9 +11,9 @@ import (
 func (p Pool) Purpose() string {
 	switch {
 	case p.Kind == PoolSNAT && p.Protocol == ProtocolUDP:
-		return "UDP SNAT " + p.Source + " " + p.towards()
+		return "UDP SNAT " + p.Source + " " + p.formatDestination()
 	case p.Kind == PoolSNAT:
-		return "SNAT " + p.Source + " " + p.towards()
+		return "SNAT " + p.Source + " " + p.formatDestination()
 	case p.Protocol == ProtocolUDP:
 		return "UDP"
 	case p.Kind == PoolBind:
@@ -21,11 +21,11 @@ func (p Pool) Purpose() string {
 	case p.Destination == "":
 		return "→ any"
 	}
-	return p.towards()
+	return p.formatDestination()
 }
 
-// towards is p's destination, with brackets around an IPv6 address.
-func (p Pool) towards() string {
+// formatDestination is p's destination, with brackets around an IPv6 address.
+func (p Pool) formatDestination() string {
 	if strings.Contains(p.Destination, ":") {
 		return fmt.Sprintf("→ [%s]:%d", p.Destination, p.Port)
 	}

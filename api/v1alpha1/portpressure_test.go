@@ -13,8 +13,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
-// full has every field set.
-func full() *PortPressure {
+// newFullPortPressure has every field set.
+func newFullPortPressure() *PortPressure {
 	at := metav1.NewTime(time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC))
 	holder := &Holder{Namespace: "shop", Pod: "api-7f", Container: "api", Process: "java", Path: `C:\shop\java.exe`, PID: 4711}
 	pool := Pool{
@@ -43,7 +43,7 @@ func full() *PortPressure {
 		Status: PortPressureStatus{
 			ObservedGeneration: 3, ObservedAt: &at, AgentVersion: "v0.1.0",
 			Platform:     Platform{OS: "linux", Architecture: "amd64", Kernel: "6.12.117", Build: "10.0.20348.2340"},
-			Reader:       Reader{Name: ReaderPortwalk, Exactness: Exact, Message: "BTF found"},
+			Reader:       Reader{Name: ReaderPortwalk, Exactness: ExactnessExact, Message: "BTF found"},
 			Capabilities: []Capability{{Name: "FailedConnects", State: CapabilityVerified, Message: "tracepoint attached"}},
 			Level:        LevelCritical, UsedPercent: new(int32(86)), Cause: CauseTimeWaitChurn,
 			Advice: "Reuse connections.", ExhaustionSeconds: new(int64(340)), Tightest: &pool,
@@ -92,7 +92,7 @@ func full() *PortPressure {
 }
 
 func TestGolden(t *testing.T) {
-	got, err := json.MarshalIndent(full(), "", "  ")
+	got, err := json.MarshalIndent(newFullPortPressure(), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestGolden(t *testing.T) {
 	if err := json.Unmarshal(got, &back); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(full(), &back); diff != "" {
+	if diff := cmp.Diff(newFullPortPressure(), &back); diff != "" {
 		t.Errorf("round trip (-want +got):\n%s", diff)
 	}
 }

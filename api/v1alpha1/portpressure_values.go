@@ -15,15 +15,15 @@ type Exactness string
 
 // The values of Exactness, the best first.
 const (
-	// Exact: the headroom is what connect() and bind() then give.
-	Exact Exactness = "Exact"
-	// UpperBound: there may be less headroom than reported, never more.
-	UpperBound Exactness = "UpperBound"
-	// Approximate: a pass could not be finished cleanly; a few sockets may be
+	// ExactnessExact: the headroom is what connect() and bind() then give.
+	ExactnessExact Exactness = "Exact"
+	// ExactnessUpperBound: there may be less headroom than reported, never more.
+	ExactnessUpperBound Exactness = "UpperBound"
+	// ExactnessApproximate: a pass could not be finished cleanly; a few sockets may be
 	// counted twice or not at all.
-	Approximate Exactness = "Approximate"
-	// Assumed: the operating system documents it so, and nothing was verified.
-	Assumed Exactness = "Assumed"
+	ExactnessApproximate Exactness = "Approximate"
+	// ExactnessAssumed: the operating system documents it so, and nothing was verified.
+	ExactnessAssumed Exactness = "Assumed"
 )
 
 // The readers by name.
@@ -66,8 +66,8 @@ const (
 // The reasons of failures. Those of Windows stand for events of its logs, of which each
 // may stand for many failures: IDs 4227, 4231 and 4266 of Tcpip, and 1033 of WinNAT.
 const (
-	// FailureNoPort: connect() found no port (Linux).
-	FailureNoPort = "EADDRNOTAVAIL"
+	// FailureAddressNotAvailable: connect() found no port (Linux).
+	FailureAddressNotAvailable = "EADDRNOTAVAIL"
 	// FailureTCPPortReusedTooSoon: the port that connect() got was used to the same
 	// peer a moment ago.
 	FailureTCPPortReusedTooSoon = "TcpPortReusedTooSoon"

@@ -19,8 +19,8 @@ import (
 // kubeVersion is the Kubernetes for which tests render, whatever helm's own.
 const kubeVersion = "v1.36.3"
 
-// Root is the folder of the repository.
-func Root(tb testing.TB) string {
+// FindRepositoryRoot is the folder of the repository.
+func FindRepositoryRoot(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
@@ -36,10 +36,10 @@ func Root(tb testing.TB) string {
 	}
 }
 
-// built is the path of a program that hack/cluster builds.
-func built(tb testing.TB, name string) string {
+// findBuiltProgram is the path of a program that hack/cluster builds.
+func findBuiltProgram(tb testing.TB, name string) string {
 	tb.Helper()
-	dir, err := exec.Command("bash", filepath.Join(Root(tb), "hack", "cluster", "build.sh"), "dir").Output()
+	dir, err := exec.Command("bash", filepath.Join(FindRepositoryRoot(tb), "hack", "cluster", "build.sh"), "dir").Output()
 	if err != nil {
 		tb.Fatalf("hack/cluster/build.sh dir: %v", err)
 	}
@@ -50,11 +50,11 @@ func built(tb testing.TB, name string) string {
 	return program
 }
 
-// Helm runs helm, cut off from the user's own settings and clusters. env is added to
+// RunHelm runs helm, cut off from the user's own settings and clusters. env is added to
 // its environment. Output is what it prints to stdout; the error has its stderr.
-func Helm(tb testing.TB, env []string, args ...string) (string, error) {
+func RunHelm(tb testing.TB, env []string, args ...string) (string, error) {
 	tb.Helper()
-	program := built(tb, "helm")
+	program := findBuiltProgram(tb, "helm")
 	home := tb.TempDir()
 	cmd := exec.CommandContext(tb.Context(), program, args...)
 	cmd.Env = append([]string{
@@ -70,27 +70,27 @@ func Helm(tb testing.TB, env []string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Folder is where the chart is.
-func Folder(tb testing.TB) string {
+// FindChart is where the chart is.
+func FindChart(tb testing.TB) string {
 	tb.Helper()
-	return filepath.Join(Root(tb), "charts", "portreeve")
+	return filepath.Join(FindRepositoryRoot(tb), "charts", "portreeve")
 }
 
-// Template is helm template of a release named portreeve; args are more of its flags.
-func Template(tb testing.TB, namespace string, args ...string) (string, error) {
+// RenderTemplates is helm template of a release named portreeve; args are more of its flags.
+func RenderTemplates(tb testing.TB, namespace string, args ...string) (string, error) {
 	tb.Helper()
-	all := []string{"template", "portreeve", Folder(tb), "--namespace", namespace, "--kube-version", kubeVersion}
-	return Helm(tb, nil, append(all, args...)...)
+	all := []string{"template", "portreeve", FindChart(tb), "--namespace", namespace, "--kube-version", kubeVersion}
+	return RunHelm(tb, nil, append(all, args...)...)
 }
 
-// Render is the objects of Template, in the order of installation.
-func Render(tb testing.TB, namespace string, args ...string) []*unstructured.Unstructured {
+// RenderObjects is the objects of Template, in the order of installation.
+func RenderObjects(tb testing.TB, namespace string, args ...string) []*unstructured.Unstructured {
 	tb.Helper()
-	out, err := Template(tb, namespace, args...)
+	out, err := RenderTemplates(tb, namespace, args...)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	objects, err := Decode(out)
+	objects, err := DecodeObjects(out)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -99,8 +99,8 @@ func Render(tb testing.TB, namespace string, args ...string) []*unstructured.Uns
 
 var errNoObjects = errors.New("no objects")
 
-// Decode reads the objects of a YAML stream. A key that is there twice is an error.
-func Decode(stream string) (objects []*unstructured.Unstructured, err error) {
+// DecodeObjects reads the objects of a YAML stream. A key that is there twice is an error.
+func DecodeObjects(stream string) (objects []*unstructured.Unstructured, err error) {
 	for document := range strings.SplitSeq("\n"+stream, "\n---\n") {
 		o := &unstructured.Unstructured{}
 		if err := yaml.UnmarshalStrict([]byte(document), &o.Object); err != nil {

@@ -9,10 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the goldens")
+var updateGolden = flag.Bool("update", false, "write the goldens")
 
 func TestLint(t *testing.T) {
-	if out, err := Helm(t, nil, "lint", "--strict", "--kube-version", kubeVersion, Folder(t)); err != nil {
+	if out, err := RunHelm(t, nil, "lint", "--strict", "--kube-version", kubeVersion, FindChart(t)); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -43,12 +43,12 @@ func TestRendered(t *testing.T) {
 			if tt.golden != "api.yaml" {
 				args = append(args, "--show-only", "templates/services.yaml")
 			}
-			got, err := Template(t, "portreeve-system", append(args, tt.args...)...)
+			got, err := RenderTemplates(t, "portreeve-system", append(args, tt.args...)...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join("testdata", tt.golden)
-			if *update {
+			if *updateGolden {
 				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -13,7 +13,7 @@ import (
 )
 
 // When what a Prometheus operator takes is part of a release.
-func TestWhatAnOperatorTakes(t *testing.T) {
+func TestPrometheusOperatorObjectsAreRenderedWhenEnabled(t *testing.T) {
 	const rule, monitor = "PrometheusRule portreeve", "PodMonitor portreeve-agent"
 	tests := map[string]struct {
 		args []string
@@ -28,8 +28,8 @@ func TestWhatAnOperatorTakes(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]bool{}
-			for _, o := range Render(t, "portreeve-system", tt.args...) {
-				if k := key(o); k == rule || k == monitor {
+			for _, o := range RenderObjects(t, "portreeve-system", tt.args...) {
+				if k := objectKey(o); k == rule || k == monitor {
 					got[k] = true
 				}
 			}
@@ -40,12 +40,12 @@ func TestWhatAnOperatorTakes(t *testing.T) {
 	}
 }
 
-func TestTheLabelsByWhichTheyAreFound(t *testing.T) {
+func TestLabelsSelectRulesMonitorsAndDashboards(t *testing.T) {
 	got := map[string]string{}
-	for _, o := range Render(t, "portreeve-system", append(operated,
+	for _, o := range RenderObjects(t, "portreeve-system", append(operatorArgs,
 		"--set", "prometheus.rules.labels.release=a,prometheus.podMonitor.labels.release=b,dashboards.labels.release=c")...) {
 		if release, ok := o.GetLabels()["release"]; ok {
-			got[key(o)] = release
+			got[objectKey(o)] = release
 		}
 	}
 	want := map[string]string{
@@ -57,8 +57,8 @@ func TestTheLabelsByWhichTheyAreFound(t *testing.T) {
 	}
 }
 
-func TestDashboardsAreThoseOfConfig(t *testing.T) {
-	paths, err := filepath.Glob(filepath.Join(Root(t), "config", "prometheus", "dashboards", "*.json"))
+func TestDashboardsMatchConfig(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(FindRepositoryRoot(t), "config", "prometheus", "dashboards", "*.json"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no dashboards (%v)", err)
 	}
@@ -71,12 +71,12 @@ func TestDashboardsAreThoseOfConfig(t *testing.T) {
 		want["portreeve-"+filepath.Base(path)] = strings.TrimSpace(string(data))
 	}
 	got := map[string]string{}
-	for _, o := range Render(t, elsewhere) {
+	for _, o := range RenderObjects(t, otherNamespace) {
 		if o.GetKind() != "ConfigMap" {
 			continue
 		}
-		if o.GetNamespace() != elsewhere || o.GetLabels()["grafana_dashboard"] != "1" || o.GetAnnotations()["grafana_folder"] != "Portreeve" {
-			t.Errorf("%s: namespace %s, labels %v, annotations %v", key(o), o.GetNamespace(), o.GetLabels(), o.GetAnnotations())
+		if o.GetNamespace() != otherNamespace || o.GetLabels()["grafana_dashboard"] != "1" || o.GetAnnotations()["grafana_folder"] != "Portreeve" {
+			t.Errorf("%s: namespace %s, labels %v, annotations %v", objectKey(o), o.GetNamespace(), o.GetLabels(), o.GetAnnotations())
 		}
 		data, _, err := unstructured.NestedStringMap(o.Object, "data")
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-func TestEveryObjectOfTheChartIsTaken(t *testing.T) {
+func TestTheAPIServerAcceptsEveryObject(t *testing.T) {
 	tests := map[string][]string{
 		"the defaults":        nil,
 		"pods' names by logs": {"--set", "agent.podNames=logs"},
@@ -27,7 +27,7 @@ func TestEveryObjectOfTheChartIsTaken(t *testing.T) {
 	}
 	for name, args := range tests {
 		t.Run(name, func(t *testing.T) {
-			objects := Render(t, "portreeve-system", args...)
+			objects := RenderObjects(t, "portreeve-system", args...)
 			env := testenv.Start(t)
 			for _, o := range objects {
 				if o.GroupVersionKind().Group == "monitoring.coreos.com" {
@@ -47,7 +47,7 @@ func TestEveryObjectOfTheChartIsTaken(t *testing.T) {
 }
 
 // helm asks the API server, too: for its version, and for the namespace's labels.
-func TestTheChartTellsWhatComesNext(t *testing.T) {
+func TestTheNotesExplainTheNextSteps(t *testing.T) {
 	tests := map[string]struct {
 		enforced  string
 		want, not []string
@@ -69,7 +69,7 @@ func TestTheChartTellsWhatComesNext(t *testing.T) {
 			if err := env.Client.Create(t.Context(), namespace); err != nil {
 				t.Fatal(err)
 			}
-			out, err := Helm(t, []string{"KUBECONFIG=" + kubeconfig(t, env.Config)}, "install", "portreeve", Folder(t),
+			out, err := RunHelm(t, []string{"KUBECONFIG=" + writeKubeconfig(t, env.Config)}, "install", "portreeve", FindChart(t),
 				"--namespace", namespace.Name, "--dry-run=server", "--take-ownership", "--set", tt.set)
 			if err != nil {
 				t.Fatal(err)
@@ -83,8 +83,8 @@ func TestTheChartTellsWhatComesNext(t *testing.T) {
 	}
 }
 
-// kubeconfig writes a file that says what config says.
-func kubeconfig(t *testing.T, config *rest.Config) string {
+// writeKubeconfig writes a file that says what config says.
+func writeKubeconfig(t *testing.T, config *rest.Config) string {
 	t.Helper()
 	c := clientcmdapi.NewConfig()
 	c.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}

@@ -18,7 +18,7 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-func TestAWrongValueIsRefusedInASentence(t *testing.T) {
+func TestInvalidValuesAreRejectedWithAnExplanation(t *testing.T) {
 	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	tests := map[string]struct{ set, want string }{
 		"a value that there isn't":              {"agents.tick=1s", `at '': additional properties 'agents' not allowed`},
@@ -70,7 +70,7 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			out, err := Template(t, "portreeve-system", "--set", tt.set)
+			out, err := RenderTemplates(t, "portreeve-system", "--set", tt.set)
 			if err == nil {
 				t.Fatalf("--set %s was taken and rendered %d bytes", tt.set, len(out))
 			}
@@ -81,24 +81,24 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 	}
 }
 
-func TestAClusterThatIsTooOldIsRefused(t *testing.T) {
+func TestOldClustersAreRejected(t *testing.T) {
 	const want = "chart requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.15"
-	if _, err := Template(t, "portreeve-system", "--kube-version", "v1.29.15"); err == nil || !strings.Contains(err.Error(), want) {
+	if _, err := RenderTemplates(t, "portreeve-system", "--kube-version", "v1.29.15"); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
 	}
-	if _, err := Template(t, "portreeve-system", "--kube-version", "v1.30.0-gke.100"); err != nil {
+	if _, err := RenderTemplates(t, "portreeve-system", "--kube-version", "v1.30.0-gke.100"); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAValueMayBe(t *testing.T) {
+func TestUnusualValuesAreAccepted(t *testing.T) {
 	for name, set := range map[string]string{
 		"taken away, where a pod needs none": "agent.tolerations=null,agent.nodeSelector=null,agent.resources.limits=null,controller.affinity=null,agent.podAnnotations=null",
 		"global, of a chart above":           "global.region=north",
 		"a registry of nobody":               "image.registry=",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := Template(t, "portreeve-system", "--set", set); err != nil {
+			if _, err := RenderTemplates(t, "portreeve-system", "--set", set); err != nil {
 				t.Error(err)
 			}
 		})
@@ -106,7 +106,7 @@ func TestAValueMayBe(t *testing.T) {
 }
 
 // What each way of naming pods gives the agent: nothing beside it, and never a group.
-func TestPodNames(t *testing.T) {
+func TestPodNamesModesGrantOnlyWhatTheyNeed(t *testing.T) {
 	type gives struct {
 		host   string // the type of the host path
 		groups []any
@@ -120,10 +120,10 @@ func TestPodNames(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			var got gives
-			for _, o := range Render(t, "portreeve-system", "--set", "agent.podNames="+mode) {
+			for _, o := range RenderObjects(t, "portreeve-system", "--set", "agent.podNames="+mode) {
 				got.api = got.api || o.GetName() == "portreeve-agent-pod-names"
-				if key(o) == linuxAgent {
-					got.host = hostPath(t, o)
+				if objectKey(o) == linuxAgent {
+					got.host = readHostPathType(t, o)
 					got.groups, _, _ = unstructured.NestedSlice(o.Object, "spec", "template", "spec", "securityContext", "supplementalGroups")
 				}
 			}
@@ -135,15 +135,15 @@ func TestPodNames(t *testing.T) {
 }
 
 // The right to look addresses up comes and goes with its value.
-func TestResolvingDestinationsTakesARight(t *testing.T) {
+func TestResolvingDestinationsNeedsAClusterRole(t *testing.T) {
 	for value, want := range map[string][]string{
 		"true":  {"ClusterRole portreeve-controller-destinations", "ClusterRoleBinding portreeve-controller-destinations"},
 		"false": nil,
 	} {
 		var got []string
-		for _, o := range Render(t, "portreeve-system", "--set", "controller.resolveDestinations="+value) {
+		for _, o := range RenderObjects(t, "portreeve-system", "--set", "controller.resolveDestinations="+value) {
 			if strings.Contains(o.GetName(), "destinations") {
-				got = append(got, key(o))
+				got = append(got, objectKey(o))
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -153,15 +153,15 @@ func TestResolvingDestinationsTakesARight(t *testing.T) {
 }
 
 // So does the right to write on nodes.
-func TestAnnotatingNodesTakesARight(t *testing.T) {
+func TestAnnotatingNodesNeedsAClusterRole(t *testing.T) {
 	for value, want := range map[string][]string{
 		"true":  {"ClusterRole portreeve-controller-annotate-restart", "ClusterRoleBinding portreeve-controller-annotate-restart"},
 		"false": nil,
 	} {
 		var got []string
-		for _, o := range Render(t, "portreeve-system", "--set", "controller.annotateRestart="+value) {
+		for _, o := range RenderObjects(t, "portreeve-system", "--set", "controller.annotateRestart="+value) {
 			if strings.Contains(o.GetName(), "annotate") {
-				got = append(got, key(o))
+				got = append(got, objectKey(o))
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -171,19 +171,19 @@ func TestAnnotatingNodesTakesARight(t *testing.T) {
 }
 
 // Neither right without the other is of use, and neither comes unasked.
-func TestSNATTakesTheNodesNetworkAndNetAdmin(t *testing.T) {
+func TestSNATNeedsHostNetworkAndNetAdmin(t *testing.T) {
 	type gives struct {
 		hostNetwork, flag, netAdmin bool
 	}
 	for value, want := range map[string]gives{"false": {}, "true": {true, true, true}} {
 		t.Run(value, func(t *testing.T) {
-			for _, o := range Render(t, "portreeve-system", "--set", "agent.snat="+value) {
-				if key(o) != linuxAgent {
+			for _, o := range RenderObjects(t, "portreeve-system", "--set", "agent.snat="+value) {
+				if objectKey(o) != linuxAgent {
 					continue
 				}
 				var got gives
 				got.hostNetwork, _, _ = unstructured.NestedBool(o.Object, "spec", "template", "spec", "hostNetwork")
-				c := container(t, o)
+				c := findContainer(t, o)
 				args, _, _ := unstructured.NestedStringSlice(c, "args")
 				got.flag = slices.Contains(args, "--snat")
 				add, _, _ := unstructured.NestedStringSlice(c, "securityContext", "capabilities", "add")
@@ -196,33 +196,33 @@ func TestSNATTakesTheNodesNetworkAndNetAdmin(t *testing.T) {
 	}
 }
 
-// tuningGives is what the agent has in a mode, all of it.
-type tuningGives struct {
+// agentPrivileges is what the agent has in a mode, all of it.
+type agentPrivileges struct {
 	HostNetwork, HostPID, HostIPC, Privileged, NonRoot bool
 	User                                               int64
 	Capabilities, Flags, Paths                         []string
-	Reads                                              bool
+	CanReadPods                                              bool
 }
 
 // Each mode takes what its work needs, and nothing else.
-func TestWhatEachModeGives(t *testing.T) {
+func TestEachModeGrantsOnlyWhatItNeeds(t *testing.T) {
 	tuned := []string{"--tune", "--node-port-range=30000-32767", "--state-dir=/var/lib/portreeve", "--sysctl-root=/host/proc/sys", "--stop-file=/etc/portreeve/stop"}
 	host := []string{"/proc/sys/net on /host/proc/sys/net", "/var/lib/portreeve on /var/lib/portreeve"}
-	for mode, want := range map[string]tuningGives{
+	for mode, want := range map[string]agentPrivileges{
 		"measure": {NonRoot: true, User: 65532, Capabilities: []string{"BPF", "PERFMON"}},
 		"host":    {HostNetwork: true, Capabilities: []string{"BPF", "PERFMON"}, Flags: append([]string{"--tune=host"}, tuned[1:]...), Paths: host},
 		"pods": {
-			HostNetwork: true, Capabilities: []string{"SYS_ADMIN"}, Reads: true,
+			HostNetwork: true, Capabilities: []string{"SYS_ADMIN"}, CanReadPods: true,
 			Flags: append(append([]string{"--tune=pods"}, tuned[1:]...), "--netns-root=/run/netns"),
 			Paths: append(host, "/run/netns on /run/netns HostToContainer"),
 		},
 	} {
 		t.Run(mode, func(t *testing.T) {
-			var got tuningGives
-			for _, o := range Render(t, "portreeve-system", "--set", "agent.podNames=uid,agent.mode="+mode) {
-				got.Reads = got.Reads || o.GetKind() == "ClusterRoleBinding" && o.GetName() == "portreeve-agent-tuning-pods"
-				if key(o) == linuxAgent {
-					got.of(t, o)
+			var got agentPrivileges
+			for _, o := range RenderObjects(t, "portreeve-system", "--set", "agent.podNames=uid,agent.mode="+mode) {
+				got.CanReadPods = got.CanReadPods || o.GetKind() == "ClusterRoleBinding" && o.GetName() == "portreeve-agent-tuning-pods"
+				if objectKey(o) == linuxAgent {
+					got.readDaemonSet(t, o)
 				}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -232,8 +232,8 @@ func TestWhatEachModeGives(t *testing.T) {
 	}
 }
 
-// of reads what a DaemonSet gives.
-func (g *tuningGives) of(t *testing.T, o *unstructured.Unstructured) {
+// readDaemonSet reads what a DaemonSet gives.
+func (g *agentPrivileges) readDaemonSet(t *testing.T, o *unstructured.Unstructured) {
 	t.Helper()
 	var set appsv1.DaemonSet
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &set); err != nil {
@@ -268,18 +268,18 @@ func (g *tuningGives) of(t *testing.T, o *unstructured.Unstructured) {
 	}
 }
 
-func TestWhatNodesAllow(t *testing.T) {
+func TestAllowBecomesAFlag(t *testing.T) {
 	for allow, want := range map[string]string{
 		`"all"`: "",
 		`[]`:    "--allow=none",
 		`["net.ipv4.tcp_tw_reuse","net.core.somaxconn"]`: "--allow=net.ipv4.tcp_tw_reuse,net.core.somaxconn",
 	} {
 		got := ""
-		for _, o := range Render(t, "portreeve-system", "--set", "agent.mode=host", "--set-json", "agent.tuning.allow="+allow) {
-			if key(o) != linuxAgent {
+		for _, o := range RenderObjects(t, "portreeve-system", "--set", "agent.mode=host", "--set-json", "agent.tuning.allow="+allow) {
+			if objectKey(o) != linuxAgent {
 				continue
 			}
-			args, _, _ := unstructured.NestedStringSlice(container(t, o), "args")
+			args, _, _ := unstructured.NestedStringSlice(findContainer(t, o), "args")
 			if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "--allow") }); i >= 0 {
 				got = args[i]
 			}
@@ -291,8 +291,8 @@ func TestWhatNodesAllow(t *testing.T) {
 }
 
 // The nodes allow what the agent knows: the schema's list is the catalogue's.
-func TestTheSchemaKnowsTheCatalogue(t *testing.T) {
-	schema := readChart(t, "values.schema.json", json.Unmarshal)
+func TestTheSchemaListsEverySetting(t *testing.T) {
+	schema := readChartFile(t, "values.schema.json", json.Unmarshal)
 	for definition, os := range map[string]settings.OS{"sysctl": settings.Linux, "windowsSetting": settings.Windows} {
 		got, _, err := unstructured.NestedStringSlice(schema, "definitions", definition, "enum")
 		if err != nil {
@@ -310,12 +310,12 @@ func TestTheSchemaKnowsTheCatalogue(t *testing.T) {
 	}
 }
 
-// hostPath is the type of the one path of the host that a pod may have: the links to
+// readHostPathType is the type of the one path of the host that a pod may have: the links to
 // logs, read-only, and without the logs.
-func hostPath(t *testing.T, o *unstructured.Unstructured) string {
+func readHostPathType(t *testing.T, o *unstructured.Unstructured) string {
 	t.Helper()
 	volumes, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "volumes")
-	mounts, _, _ := unstructured.NestedSlice(container(t, o), "volumeMounts")
+	mounts, _, _ := unstructured.NestedSlice(findContainer(t, o), "volumeMounts")
 	if len(volumes) == 0 && len(mounts) == 0 {
 		return ""
 	}
@@ -330,10 +330,10 @@ func hostPath(t *testing.T, o *unstructured.Unstructured) string {
 	return path["type"]
 }
 
-// readChart reads a file of the chart into a tree.
-func readChart(t *testing.T, name string, unmarshal func([]byte, any) error) (tree map[string]any) {
+// readChartFile reads a file of the chart into a tree.
+func readChartFile(t *testing.T, name string, unmarshal func([]byte, any) error) (tree map[string]any) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(Folder(t), name))
+	data, err := os.ReadFile(filepath.Join(FindChart(t), name))
 	if err == nil {
 		err = unmarshal(data, &tree)
 	}
@@ -344,7 +344,7 @@ func readChart(t *testing.T, name string, unmarshal func([]byte, any) error) (tr
 }
 
 func TestTheSchemaAllowsNothingElse(t *testing.T) {
-	schema := readChart(t, "values.schema.json", json.Unmarshal)
+	schema := readChartFile(t, "values.schema.json", json.Unmarshal)
 	objects := 0
 	var walk func(at string, node any)
 	walk = func(at string, node any) {
@@ -373,8 +373,8 @@ func TestTheSchemaAllowsNothingElse(t *testing.T) {
 
 // The schema refuses a default that it doesn't know; this is the other direction.
 func TestEveryValueOfTheSchemaHasADefault(t *testing.T) {
-	schema := readChart(t, "values.schema.json", json.Unmarshal)
-	values := readChart(t, "values.yaml", func(data []byte, v any) error { return yaml.Unmarshal(data, v) })
+	schema := readChartFile(t, "values.schema.json", json.Unmarshal)
+	values := readChartFile(t, "values.yaml", func(data []byte, v any) error { return yaml.Unmarshal(data, v) })
 	definitions := schema["definitions"].(map[string]any)
 	var walk func(at string, node map[string]any, value any)
 	walk = func(at string, node map[string]any, value any) {

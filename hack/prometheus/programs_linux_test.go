@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// program is the path of one of Debian's programs, or of the system's own.
-func program(t *testing.T, name string) string {
+// findProgram is the path of one of Debian's programs, or of the system's own.
+func findProgram(t *testing.T, name string) string {
 	t.Helper()
 	dir, err := exec.Command("./fetch.sh", "dir").Output()
 	if err != nil {

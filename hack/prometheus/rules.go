@@ -17,12 +17,12 @@ type Rule struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-// Config is the folder of the rules and the dashboards below the repository's root.
-const Config = "config/prometheus"
+// ConfigDir is the folder of the rules and the dashboards below the repository's root.
+const ConfigDir = "config/prometheus"
 
-// Rules are those of portreeve.rules.yaml, in its order.
-func Rules(root string) ([]Rule, error) {
-	path := filepath.Join(root, Config, "portreeve.rules.yaml")
+// ReadRules are those of portreeve.rules.yaml, in its order.
+func ReadRules(root string) ([]Rule, error) {
+	path := filepath.Join(root, ConfigDir, "portreeve.rules.yaml")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

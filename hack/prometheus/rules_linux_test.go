@@ -10,23 +10,23 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func TestPromtoolFindsNothingInTheRules(t *testing.T) {
+func TestPromtoolAcceptsTheRules(t *testing.T) {
 	for _, args := range [][]string{
-		{"check", "rules", "--lint-fatal", filepath.Join(root, Config, "portreeve.rules.yaml")},
-		{"check", "config", discovered(t, nil, map[string]any{"rule_files": []string{}})},
+		{"check", "rules", "--lint-fatal", filepath.Join(repositoryRoot, ConfigDir, "portreeve.rules.yaml")},
+		{"check", "config", writePrometheusConfig(t, nil, map[string]any{"rule_files": []string{}})},
 	} {
-		if out, err := exec.CommandContext(t.Context(), program(t, "promtool"), args...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(t.Context(), findProgram(t, "promtool"), args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", args[1], err, out)
 		}
 	}
-	example := filepath.Join(root, Config, "examples", "alertmanager.yaml")
-	if out, err := exec.CommandContext(t.Context(), program(t, "amtool"), "check-config", example).CombinedOutput(); err != nil {
+	example := filepath.Join(repositoryRoot, ConfigDir, "examples", "alertmanager.yaml")
+	if out, err := exec.CommandContext(t.Context(), findProgram(t, "amtool"), "check-config", example).CombinedOutput(); err != nil {
 		t.Errorf("amtool: %v\n%s", err, out)
 	}
 }
 
-// unitTest is what promtool takes, as far as it is looked at here.
-type unitTest struct {
+// alertUnitTests is what promtool takes, as far as it is looked at here.
+type alertUnitTests struct {
 	Tests []struct {
 		Alerts []struct {
 			Name string `json:"alertname"`
@@ -40,8 +40,8 @@ type unitTest struct {
 // Every rule is seen to fire and not to fire, and its labels and texts are what the
 // tests of promtool say.
 func TestEveryRuleFiresAndDoesNotFire(t *testing.T) {
-	promtool := program(t, "promtool")
-	rules, err := Rules(root)
+	promtool := findProgram(t, "promtool")
+	rules, err := ReadRules(repositoryRoot)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +50,9 @@ func TestEveryRuleFiresAndDoesNotFire(t *testing.T) {
 		names[rule.Alert] = true
 	}
 	for name := range names {
-		path := filepath.Join(root, Config, "tests", name+".yaml")
+		path := filepath.Join(repositoryRoot, ConfigDir, "tests", name+".yaml")
 		t.Run(name, func(t *testing.T) {
-			count(t, path, fired, silent)
+			countExpectedAlerts(t, path, fired, silent)
 			if out, err := exec.CommandContext(t.Context(), promtool, "test", "rules", path).CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
@@ -65,15 +65,15 @@ func TestEveryRuleFiresAndDoesNotFire(t *testing.T) {
 	}
 }
 
-// count adds how often the tests of a file want alerts, by what tells rules apart, and
+// countExpectedAlerts adds how often the tests of a file want alerts, by what tells rules apart, and
 // none.
-func count(t *testing.T, path string, fired, silent map[string]int) {
+func countExpectedAlerts(t *testing.T, path string, fired, silent map[string]int) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var u unitTest
+	var u alertUnitTests
 	if err := yaml.Unmarshal(data, &u); err != nil {
 		t.Fatal(err)
 	}

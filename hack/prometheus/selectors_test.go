@@ -29,10 +29,10 @@ func TestSelectors(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, Selectors(test.expr)); diff != "" {
+			if diff := cmp.Diff(test.want, FindSelectors(test.expr)); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(test.groups, Groupings(test.expr)); diff != "" {
+			if diff := cmp.Diff(test.groups, FindGroupingLabels(test.expr)); diff != "" {
 				t.Error(diff)
 			}
 		})

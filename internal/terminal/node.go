@@ -22,7 +22,7 @@ func (g *drawing) node(s *v1alpha1.PortPressureStatus) {
 	g.conntrack(s.Conntrack)
 	for _, f := range s.Failures {
 		what, where, last := "event log    ", f.Network, "2006-01-02 15:04:05 UTC" // no destination is known
-		if f.Reason == v1alpha1.FailureNoPort {
+		if f.Reason == v1alpha1.FailureAddressNotAvailable {
 			what, where = "connect()    ", f.Network+" "+v1alpha1.Pool{Destination: f.Destination, Port: f.Port}.Purpose()
 			last = "15:04:05 UTC"
 		}

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	source = "api/v1alpha1"
-	target = "docs/reference"
+	sourceDir = "api/v1alpha1"
+	targetDir = "docs/reference"
 )
 
 // kinds are those that have a page. Constants without a type belong to the first kind
@@ -29,8 +29,8 @@ type kind struct {
 	files []string
 }
 
-// has says whether the constants of file are of this kind's page.
-func (k kind) has(file string) bool {
+// includesFile says whether the constants of file are of this kind's page.
+func (k kind) includesFile(file string) bool {
 	for _, other := range kinds {
 		if slices.ContainsFunc(other.files, func(begin string) bool { return strings.HasPrefix(file, begin) }) {
 			return other.name == k.name
@@ -39,13 +39,13 @@ func (k kind) has(file string) bool {
 	return false
 }
 
-// file is the name of the kind's page.
-func (k kind) file() string { return strings.ToLower(k.name) + ".md" }
+// fileName is the name of the kind's page.
+func (k kind) fileName() string { return strings.ToLower(k.name) + ".md" }
 
 func main() {
 	var failed error
 	for _, k := range kinds {
-		failed = errors.Join(failed, write(k))
+		failed = errors.Join(failed, writePage(k))
 	}
 	if failed != nil {
 		fmt.Fprintln(os.Stderr, failed)
@@ -53,10 +53,10 @@ func main() {
 	}
 }
 
-func write(k kind) error {
-	text, err := page(source, k)
+func writePage(k kind) error {
+	text, err := renderPage(sourceDir, k)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(target, k.file()), []byte(text), 0o644)
+	return os.WriteFile(filepath.Join(targetDir, k.fileName()), []byte(text), 0o644)
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-const head = `# %s
+const pageHeader = `# %s
 
 <!-- Made by "go run ./hack/docs/api"; change the comments in api/v1alpha1 instead. -->
 
@@ -16,10 +16,10 @@ const head = `# %s
 %s
 `
 
-// page is the reference of a kind of the package in dir: its columns, then every type
+// renderPage is the reference of a kind of the package in dir: its columns, then every type
 // that it leads to, then the constants that have no type.
-func page(dir string, k kind) (string, error) {
-	types, groups, err := read(dir)
+func renderPage(dir string, k kind) (string, error) {
+	types, groups, err := readPackage(dir)
 	if err != nil {
 		return "", err
 	}
@@ -28,26 +28,26 @@ func page(dir string, k kind) (string, error) {
 		return "", fmt.Errorf("%s has no type %s", dir, k.name)
 	}
 	var b strings.Builder
-	resource := root.options("kubebuilder:resource")
-	fmt.Fprintf(&b, head, k.name, strings.ToLower(resource["scope"]), resource["shortName"], root.text)
-	columns(&b, root)
-	for _, name := range reachable(types, k.name) {
-		section(&b, types, types[name], name == k.name)
+	resource := root.findOptions("kubebuilder:resource")
+	fmt.Fprintf(&b, pageHeader, k.name, strings.ToLower(resource["scope"]), resource["shortName"], root.text)
+	writeColumns(&b, root)
+	for _, name := range listReachableTypes(types, k.name) {
+		writeSection(&b, types, types[name], name == k.name)
 	}
 	b.WriteString("\n## Names in conditions, labels and Events\n")
 	for _, g := range groups {
-		if k.has(g.file) {
-			table(&b, g.text, g.values)
+		if k.includesFile(g.file) {
+			writeTable(&b, g.text, g.values)
 		}
 	}
 	return b.String(), nil
 }
 
-// columns are those that kubectl get prints.
-func columns(b *strings.Builder, t named) {
+// writeColumns are those that kubectl get prints.
+func writeColumns(b *strings.Builder, t typeDoc) {
 	b.WriteString("\n## Columns of kubectl get\n\n| column | field | |\n|---|---|---|\n")
 	for _, m := range t.markers {
-		is := options(m, "kubebuilder:printcolumn")
+		is := parseOptions(m, "kubebuilder:printcolumn")
 		if is == nil {
 			continue
 		}
@@ -59,9 +59,9 @@ func columns(b *strings.Builder, t named) {
 	}
 }
 
-// reachable are the types that the root leads to, in the order in which a reader
+// listReachableTypes are the types that the root leads to, in the order in which a reader
 // meets them.
-func reachable(types map[string]named, root string) (names []string) {
+func listReachableTypes(types map[string]typeDoc, root string) (names []string) {
 	var visit func(name string)
 	visit = func(name string) {
 		if _, ok := types[name]; !ok || slices.Contains(names, name) {
@@ -69,37 +69,37 @@ func reachable(types map[string]named, root string) (names []string) {
 		}
 		names = append(names, name)
 		for _, f := range types[name].fields {
-			visit(base(f.typ))
+			visit(elementTypeName(f.typ))
 		}
 	}
 	visit(root)
 	return names
 }
 
-// base is the name of the type itself, without pointers and lists.
-func base(e ast.Expr) string {
+// elementTypeName is the name of the type itself, without pointers and lists.
+func elementTypeName(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.StarExpr:
-		return base(e.X)
+		return elementTypeName(e.X)
 	case *ast.ArrayType:
-		return base(e.Elt)
+		return elementTypeName(e.Elt)
 	case *ast.SelectorExpr:
-		return base(e.X) + "." + e.Sel.Name
+		return elementTypeName(e.X) + "." + e.Sel.Name
 	case *ast.MapType:
-		return base(e.Value)
+		return elementTypeName(e.Value)
 	case *ast.Ident:
 		return e.Name
 	}
 	return ""
 }
 
-func section(b *strings.Builder, types map[string]named, t named, root bool) {
+func writeSection(b *strings.Builder, types map[string]typeDoc, t typeDoc, root bool) {
 	fmt.Fprintf(b, "\n## %s\n", t.name)
 	if t.fields == nil {
 		if len(t.values) == 0 {
 			fmt.Fprintf(b, "\n%s\n", t.text)
 		}
-		table(b, t.text, t.values)
+		writeTable(b, t.text, t.values)
 		return
 	}
 	if !root {
@@ -107,12 +107,12 @@ func section(b *strings.Builder, types map[string]named, t named, root bool) {
 	}
 	b.WriteString("\n| field | type | |\n|---|---|---|\n")
 	for _, f := range t.fields {
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", f.name, typeOf(types, f), cell(sentence(f)))
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", f.name, describeType(types, f), escapeCell(trimFieldName(f)))
 	}
 }
 
-// sentence is the field's comment, which begins with the field's name as Go wants it.
-func sentence(f field) string {
+// trimFieldName is the field's comment, which begins with the field's name as Go wants it.
+func trimFieldName(f fieldDoc) string {
 	for _, verb := range []string{" is ", " are "} {
 		if rest, ok := strings.CutPrefix(f.text, f.name+verb); ok {
 			return rest
@@ -121,24 +121,24 @@ func sentence(f field) string {
 	return f.text
 }
 
-func table(b *strings.Builder, text string, values []value) {
+func writeTable(b *strings.Builder, text string, values []constDoc) {
 	if len(values) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "\n%s\n\n| value | |\n|---|---|\n", text)
 	for _, v := range values {
-		fmt.Fprintf(b, "| `%s` | %s |\n", v.value, cell(v.text))
+		fmt.Fprintf(b, "| `%s` | %s |\n", v.value, escapeCell(v.text))
 	}
 }
 
-// cell fits text into a table.
-func cell(text string) string {
+// escapeCell fits text into a table.
+func escapeCell(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "\n\n", " "), "|", `\|`)
 }
 
-// typeOf is the type in words, with its bounds.
-func typeOf(types map[string]named, f field) string {
-	text := link(types, base(f.typ))
+// describeType is the type in words, with its bounds.
+func describeType(types map[string]typeDoc, f fieldDoc) string {
+	text := linkType(types, elementTypeName(f.typ))
 	switch f.typ.(type) {
 	case *ast.ArrayType:
 		text = "list of " + text
@@ -153,7 +153,7 @@ func typeOf(types map[string]named, f field) string {
 		{"kubebuilder:validation:Minimum", "from %s"},
 		{"kubebuilder:validation:Maximum", "to %s"},
 	} {
-		if limit, ok := f.marker(bound.marker); ok {
+		if limit, ok := f.findMarker(bound.marker); ok {
 			text += ", " + fmt.Sprintf(bound.words, strings.ReplaceAll(limit, ";", ", "))
 		}
 	}
@@ -163,16 +163,16 @@ func typeOf(types map[string]named, f field) string {
 	return text
 }
 
-const metaDocs = "https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.36/#"
+const kubernetesAPIDocs = "https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.36/#"
 
-func link(types map[string]named, name string) string {
+func linkType(types map[string]typeDoc, name string) string {
 	switch name {
 	case "metav1.Time":
 		return "time (RFC 3339)"
 	case "metav1.LabelSelector":
-		return "[LabelSelector](" + metaDocs + "labelselector-v1-meta)"
+		return "[LabelSelector](" + kubernetesAPIDocs + "labelselector-v1-meta)"
 	case "metav1.Condition":
-		return "[Condition](" + metaDocs + "condition-v1-meta)"
+		return "[Condition](" + kubernetesAPIDocs + "condition-v1-meta)"
 	case "intstr.IntOrString":
 		return "integer or percentage"
 	case "int32", "int64":

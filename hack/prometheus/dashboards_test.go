@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-const root = "../.."
+const repositoryRoot = "../.."
 
-func TestADashboardIsOneThatGrafanaShows(t *testing.T) {
-	boards, err := Boards(root)
+func TestGrafanaCanShowTheDashboards(t *testing.T) {
+	boards, err := ReadDashboards(repositoryRoot)
 	if err != nil {
 		t.Fatal(err)
 	}
 	uids := map[string]bool{}
 	for _, b := range boards {
 		uids[b.UID] = true
-		if problems := b.problems(); len(problems) > 0 {
+		if problems := b.findProblems(); len(problems) > 0 {
 			t.Errorf("%s: %s", b.UID, strings.Join(problems, "\n"))
 		}
 	}
@@ -27,8 +27,8 @@ func TestADashboardIsOneThatGrafanaShows(t *testing.T) {
 	}
 }
 
-// problems are what Grafana would show wrong, or not at all.
-func (b Board) problems() (list []string) {
+// findProblems are what Grafana would show wrong, or not at all.
+func (b Dashboard) findProblems() (list []string) {
 	ids := map[int]bool{}
 	for i, p := range b.Panels {
 		bad := func(format string, args ...any) { list = append(list, p.Title+": "+fmt.Sprintf(format, args...)) }
@@ -40,7 +40,7 @@ func (b Board) problems() (list []string) {
 			bad("it is outside the grid: %+v", g)
 		}
 		for _, other := range b.Panels[:i] {
-			if p.GridPos.over(other.GridPos) {
+			if p.GridPos.overlaps(other.GridPos) {
 				bad("it lies over %s", other.Title)
 			}
 		}
@@ -54,6 +54,6 @@ func (b Board) problems() (list []string) {
 	return list
 }
 
-func (p Place) over(q Place) bool {
+func (p GridPosition) overlaps(q GridPosition) bool {
 	return p.X < q.X+q.W && q.X < p.X+p.W && p.Y < q.Y+q.H && q.Y < p.Y+p.H
 }

@@ -18,14 +18,14 @@ import (
 
 // Where the parts of the chain are, in a network namespace of their own.
 const (
-	agentAt        = "127.0.0.1:9797"
-	prometheusAt   = "127.0.0.1:9090"
-	alertmanagerAt = "127.0.0.1:9093"
-	receiverAt     = "127.0.0.1:9999"
+	agentAddress        = "127.0.0.1:9797"
+	prometheusAddress   = "127.0.0.1:9090"
+	alertmanagerAddress = "127.0.0.1:9093"
+	webhookAddress     = "127.0.0.1:9999"
 )
 
-// alert is one of a notification, as Alertmanager sends it to a webhook.
-type alert struct {
+// webhookAlert is one of a notification, as Alertmanager sends it to a webhook.
+type webhookAlert struct {
 	Status      string            `json:"status"`
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
@@ -37,29 +37,29 @@ type alert struct {
 //
 // The rules and the example's times are those of config/prometheus, but for one thing: a
 // minute is a second here (Prometheus scrapes and evaluates each second, too).
-func TestTheCriticalAlertArrivesAndIsResolved(t *testing.T) {
-	monitoring, application := space(t), space(t)
+func TestTheCriticalAlertIsDeliveredAndResolved(t *testing.T) {
+	monitoring, application := newNetns(t), newNetns(t)
 	dir := t.TempDir()
-	build(t, filepath.Join(dir, "portreeve-agent"), "./agent/cmd/portreeve-agent")
-	build(t, filepath.Join(dir, "checkout"), "./hack/netload")
+	buildProgram(t, filepath.Join(dir, "portreeve-agent"), "./agent/cmd/portreeve-agent")
+	buildProgram(t, filepath.Join(dir, "checkout"), "./hack/netload")
 
-	notifications := receive(t, monitoring)
-	manage(t, monitoring, routed(t))
-	run(t, monitoring.Start, filepath.Join(dir, "portreeve-agent"), "run", "--node-name=worker-1", "--kubeconfig="+nowhere(t),
-		"--pod-names=uid", "--address="+agentAt, "--tick=500ms", "--pressed-tick=500ms", "--cpu-budget=100", "--log-level=error")
-	config := discovered(t, []target{{agentAt, "/metrics", "agent", "portreeve-agent-x7k2p", "worker-1"}}, map[string]any{
-		"rule_files": []string{compressed(t)},
-		"alerting":   map[string]any{"alertmanagers": []any{map[string]any{"static_configs": []any{map[string]any{"targets": []string{alertmanagerAt}}}}}},
+	notifications := startWebhook(t, monitoring)
+	startAlertmanager(t, monitoring, writeAlertmanagerConfig(t))
+	startProgram(t, monitoring.Start, filepath.Join(dir, "portreeve-agent"), "run", "--node-name=worker-1", "--kubeconfig="+writeUnreachableKubeconfig(t),
+		"--pod-names=uid", "--address="+agentAddress, "--tick=500ms", "--pressed-tick=500ms", "--cpu-budget=100", "--log-level=error")
+	config := writePrometheusConfig(t, []scrapeTarget{{agentAddress, "/metrics", "agent", "portreeve-agent-x7k2p", "worker-1"}}, map[string]any{
+		"rule_files": []string{writeAcceleratedRules(t)},
+		"alerting":   map[string]any{"alertmanagers": []any{map[string]any{"static_configs": []any{map[string]any{"targets": []string{alertmanagerAddress}}}}}},
 	})
-	s := serve(t, monitoring.Start, config, prometheusAt, within(monitoring))
+	s := startPrometheus(t, monitoring.Start, config, prometheusAddress, newNetnsClient(monitoring))
 
 	for key, value := range map[string]string{"net.ipv4.ip_local_port_range": "40000 40099", "net.ipv4.tcp_tw_reuse": "0"} {
 		if err := application.Sysctl(key, value); err != nil {
 			t.Fatal(err)
 		}
 	}
-	load := run(t, application.Start, filepath.Join(dir, "checkout"), "-to", "127.0.0.2:5432", "-churn", "50", "-stay", "4s", "-reset")
-	got := expect(t, notifications, "firing")
+	load := startProgram(t, application.Start, filepath.Join(dir, "checkout"), "-to", "127.0.0.2:5432", "-churn", "50", "-stay", "4s", "-reset")
+	got := waitForCriticalAlert(t, notifications, "firing")
 	text, err := yaml.Marshal(got)
 	if err != nil {
 		t.Fatal(err)
@@ -81,8 +81,8 @@ func TestTheCriticalAlertArrivesAndIsResolved(t *testing.T) {
 			t.Errorf("%s is %q, want %s", name, got.Annotations[name], want)
 		}
 	}
-	await(t, "connects that fail", func() error { return s.some(`portreeve_network_failed_connects_total{network="process/checkout"} > 0`) })
-	answers(t, s)
+	waitFor(t, "connects that fail", func() error { return s.requireSeries(`portreeve_network_failed_connects_total{network="process/checkout"} > 0`) })
+	requireDashboardAnswers(t, s)
 
 	for len(notifications) > 0 {
 		<-notifications
@@ -90,25 +90,25 @@ func TestTheCriticalAlertArrivesAndIsResolved(t *testing.T) {
 	if err := load.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if resolved := expect(t, notifications, "resolved"); !cmp.Equal(resolved.Labels, want) {
+	if resolved := waitForCriticalAlert(t, notifications, "resolved"); !cmp.Equal(resolved.Labels, want) {
 		t.Errorf("resolved is %v, want %v", resolved.Labels, want)
 	}
 }
 
-// receive is the webhook.
-func receive(t *testing.T, s *testnet.Space) <-chan alert {
+// startWebhook is the webhook.
+func startWebhook(t *testing.T, s *testnet.Space) <-chan webhookAlert {
 	t.Helper()
 	var listener net.Listener
 	var err error
-	s.Do(func() { listener, err = net.Listen("tcp", receiverAt) })
+	s.Do(func() { listener, err = net.Listen("tcp", webhookAddress) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	alerts := make(chan alert, 1000)
-	web := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	alerts := make(chan webhookAlert, 1000)
+	web := &http.Server{ReadHeaderTimeout: waitTimeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
 			Receiver string  `json:"receiver"`
-			Alerts   []alert `json:"alerts"`
+			Alerts   []webhookAlert `json:"alerts"`
 		}
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -125,11 +125,11 @@ func receive(t *testing.T, s *testnet.Space) <-chan alert {
 	return alerts
 }
 
-// expect waits for the critical alert of the application; others are of what else runs
+// waitForCriticalAlert waits for the critical alert of the application; others are of what else runs
 // out of ports on this machine.
-func expect(t *testing.T, from <-chan alert, status string) alert {
+func waitForCriticalAlert(t *testing.T, from <-chan webhookAlert, status string) webhookAlert {
 	t.Helper()
-	end := time.After(patience)
+	end := time.After(waitTimeout)
 	for {
 		select {
 		case a := <-from:
@@ -138,7 +138,7 @@ func expect(t *testing.T, from <-chan alert, status string) alert {
 				return a
 			}
 		case <-end:
-			t.Fatalf("no %s PortHeadroomLow of process/checkout within %v", status, patience)
+			t.Fatalf("no %s PortHeadroomLow of process/checkout within %v", status, waitTimeout)
 		}
 	}
 }
