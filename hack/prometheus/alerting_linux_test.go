@@ -74,7 +74,7 @@ func TestTheCriticalAlertIsDeliveredAndResolved(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"summary":     `^process/checkout on worker-1 uses (8[5-9]|9\d|100)(\.\d+)?% of its ports to one destination$`,
-		"description": `^The tightest pool of ports of process/checkout on worker-1 is (8[5-9]|9\d|100)(\.\d+)?% used\. `,
+		"description": `^The tightest port pool of process/checkout on worker-1 is (8[5-9]|9\d|100)(\.\d+)?% used\. `,
 		"runbook_url": `/docs/runbooks/PortHeadroomLow\.md$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(got.Annotations[name]) {
