@@ -111,14 +111,14 @@ func writeSection(b *strings.Builder, types map[string]typeDoc, t typeDoc, root 
 	}
 }
 
-// trimFieldName is the field's comment, which begins with the field's name as Go wants it.
+// trimFieldName returns the comment of f without the leading field name and "is".
 func trimFieldName(f fieldDoc) string {
-	for _, verb := range []string{" is ", " are "} {
-		if rest, ok := strings.CutPrefix(f.text, f.name+verb); ok {
-			return rest
-		}
+	text, ok := strings.CutPrefix(f.text, f.name+" ")
+	if !ok {
+		return f.text
 	}
-	return f.text
+	text = strings.TrimPrefix(text, "is ")
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func writeTable(b *strings.Builder, text string, values []constDoc) {

@@ -27,7 +27,7 @@ func TestTheReferencesAreComplete(t *testing.T) {
 	tests := map[string]struct{ kind, want string }{
 		"a column":                    {"PortPressure", "| AGENT | `metadata.labels.portreeve\\.io/agent` |"},
 		"a field with a bound":        {"PortPressure", "| `settings` | list of [Setting](#setting), at most 128 |"},
-		"a required field":            {"PortPressure", "| `used` | integer; required | how many"},
+		"a required field":            {"PortPressure", "| `used` | integer; required | The number of"},
 		"a value":                     {"PortPressure", "| `Warning` |"},
 		"a reason":                    {"PortPressure", "| `AgentSilent` |"},
 		"a type of Kubernetes":        {"PortPressure", "[LabelSelector](https://kubernetes.io/"},

@@ -122,10 +122,8 @@ func readValues(c *doc.Value) (values []constDoc) {
 			continue
 		}
 		text := unwrapParagraphs(stripSlashes(s.Doc) + stripSlashes(s.Comment))
-		// "Name: what it is" is said of the Go name; the value stands before it here.
-		if name, rest, ok := strings.Cut(text, ": "); ok && name == s.Names[0].Name {
-			text = rest
-		}
+		// The table shows the value instead of the Go name.
+		text = strings.TrimPrefix(text, s.Names[0].Name+" means that ")
 		values = append(values, constDoc{strings.Trim(literal.Value, `"`), text})
 	}
 	return values
