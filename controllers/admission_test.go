@@ -142,7 +142,7 @@ func TestWhoMayWriteTheRest(t *testing.T) {
 			return c.Patch(t.Context(), pressure("c"), client.RawPatch(types.MergePatchType, []byte(body)), client.DryRunAll)
 		}
 	}
-	const agents, hand = "an agent may only write the status of its own PortPressure", "is written by the Portreeve controller"
+	const agents, hand = "an agent may only write the status of its own PortPressure", "can only be written by the Portreeve controller"
 	acts := map[string]struct {
 		do                func(client.Client) error
 		agent, controller string // "" is allowed
@@ -209,7 +209,7 @@ func TestWhatUninstallsWritesNoSpec(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"metadata":{"annotations":{"portreeve.io/release":"true"}}}`: "",
 		`{"metadata":{"labels":{"portreeve.io/agent":"none"}}}`:        "the owner and the label",
-		`{"spec":{"settings":[]}}`:                                     "is written by the Portreeve controller",
+		`{"spec":{"settings":[]}}`:                                     "can only be written by the Portreeve controller",
 	} {
 		err := release.Patch(t.Context(), pressure("r"), client.RawPatch(types.MergePatchType, []byte(body)), client.DryRunAll)
 		if want == "" && err != nil || want != "" && !refused(err, want) {

@@ -57,8 +57,8 @@ type NodeTuningStatus struct {
 	// counts contains numbers of nodes by state.
 	// +optional
 	Counts TuningCounts `json:"counts,omitzero"`
-	// failing lists at most 10 nodes, sorted by name, on which a setting does not have
-	// its desired value.
+	// failing lists at most 10 nodes on which a setting does not have its desired
+	// value.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16

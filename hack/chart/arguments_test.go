@@ -10,10 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// The programs themselves say whether they take the arguments that the chart gives
-// them: with nothing but these they end because something else is missing.
+// The programs accept the arguments of the chart: started with only these, they fail
+// because something else is missing.
 func TestThePodsAcceptTheirArguments(t *testing.T) {
-	RunHelm(t, nil, "version") //nolint:errcheck // skips before anything is built
+	RunHelm(t, nil, "version") //nolint:errcheck // skips the test before building
 	dir := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", dir+"/",
 		"./agent/cmd/portreeve-agent", "./controllers/cmd/portreeve-controller")
@@ -32,13 +32,13 @@ func TestThePodsAcceptTheirArguments(t *testing.T) {
 		"tuning inside pods": {"--set", "agent.mode=pods"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			asked := 0
+			started := 0
 			for _, o := range RenderObjects(t, "portreeve-system", values...) {
 				want, ok := missing[objectKey(o)]
 				if !ok {
 					continue
 				}
-				asked++
+				started++
 				program := o.GetName()
 				if objectKey(o) == releaseJob {
 					program = "portreeve-controller"
@@ -50,19 +50,19 @@ func TestThePodsAcceptTheirArguments(t *testing.T) {
 				cmd := exec.CommandContext(t.Context(), filepath.Join(dir, program), args...)
 				cmd.Env = []string{"PORTREEVE_NAMESPACE=portreeve-system"}
 				if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
-					t.Errorf("%s %q says (%v):\n%s\nwant %s", o.GetName(), args, err, out, want)
+					t.Errorf("%s %q printed (%v):\n%s\nwant %s", o.GetName(), args, err, out, want)
 				}
 			}
-			if asked != len(missing) {
-				t.Errorf("%d programs asked, want %d", asked, len(missing))
+			if started != len(missing) {
+				t.Errorf("%d programs started, want %d", started, len(missing))
 			}
 		})
 	}
 }
 
-// The same of the program for Windows, which Wine runs.
+// The Windows agent runs in Wine.
 func TestTheWindowsAgentAcceptsItsArguments(t *testing.T) {
-	bed := filepath.Join(FindRepositoryRoot(t), "hack", "wine", "bed.sh")
+	runInWine := filepath.Join(FindRepositoryRoot(t), "hack", "wine", "bed.sh")
 	if _, err := os.Stat("/usr/lib/wine/wine64"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs root, and Wine (make deps)")
 	}
@@ -78,8 +78,8 @@ func TestTheWindowsAgentAcceptsItsArguments(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	out, err := exec.CommandContext(t.Context(), bed, append([]string{program}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), runInWine, append([]string{program}, args...)...).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "--node-name is missing") {
-		t.Errorf("portreeve-agent.exe %q says (%v):\n%s", args, err, out)
+		t.Errorf("portreeve-agent.exe %q printed (%v):\n%s", args, err, out)
 	}
 }

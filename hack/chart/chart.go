@@ -1,5 +1,5 @@
-// Package chart renders charts/portreeve for tests, by the helm that hack/cluster
-// builds. Without it the tests skip themselves, and say so.
+// Package chart renders charts/portreeve for tests with the helm built by hack/cluster.
+// Without it, the tests are skipped.
 package chart
 
 import (
@@ -16,10 +16,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kubeVersion is the Kubernetes for which tests render, whatever helm's own.
+// kubeVersion is the Kubernetes version for which tests render the chart.
 const kubeVersion = "v1.36.3"
 
-// FindRepositoryRoot is the folder of the repository.
+// FindRepositoryRoot returns the root folder of the repository.
 func FindRepositoryRoot(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.Getwd()
@@ -36,7 +36,7 @@ func FindRepositoryRoot(tb testing.TB) string {
 	}
 }
 
-// findBuiltProgram is the path of a program that hack/cluster builds.
+// findBuiltProgram returns the path of a program built by hack/cluster.
 func findBuiltProgram(tb testing.TB, name string) string {
 	tb.Helper()
 	dir, err := exec.Command("bash", filepath.Join(FindRepositoryRoot(tb), "hack", "cluster", "build.sh"), "dir").Output()
@@ -45,13 +45,13 @@ func findBuiltProgram(tb testing.TB, name string) string {
 	}
 	program := filepath.Join(strings.TrimSpace(string(dir)), name)
 	if _, err := os.Stat(program); err != nil {
-		tb.Skipf("needs %s; build it once (minutes): hack/cluster/build.sh %[1]s", name)
+		tb.Skipf("needs %s; build it with hack/cluster/build.sh %[1]s (takes minutes)", name)
 	}
 	return program
 }
 
-// RunHelm runs helm, cut off from the user's own settings and clusters. env is added to
-// its environment. Output is what it prints to stdout; the error has its stderr.
+// RunHelm runs helm with env added to its environment, isolated from the user's settings
+// and clusters. It returns stdout; the error contains stderr.
 func RunHelm(tb testing.TB, env []string, args ...string) (string, error) {
 	tb.Helper()
 	program := findBuiltProgram(tb, "helm")
@@ -70,13 +70,13 @@ func RunHelm(tb testing.TB, env []string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// FindChart is where the chart is.
+// FindChart returns the folder of the chart.
 func FindChart(tb testing.TB) string {
 	tb.Helper()
 	return filepath.Join(FindRepositoryRoot(tb), "charts", "portreeve")
 }
 
-// RenderTemplates is helm template of a release named portreeve; args are more of its flags.
+// RenderTemplates runs helm template for a release named portreeve with additional args.
 func RenderTemplates(tb testing.TB, namespace string, args ...string) (string, error) {
 	tb.Helper()
 	all := []string{"template", "portreeve", FindChart(tb), "--namespace", namespace, "--kube-version", kubeVersion}
@@ -99,7 +99,7 @@ func RenderObjects(tb testing.TB, namespace string, args ...string) []*unstructu
 
 var errNoObjects = errors.New("no objects")
 
-// DecodeObjects reads the objects of a YAML stream. A key that is there twice is an error.
+// DecodeObjects parses the objects of a YAML stream. Duplicate keys are an error.
 func DecodeObjects(stream string) (objects []*unstructured.Unstructured, err error) {
 	for document := range strings.SplitSeq("\n"+stream, "\n---\n") {
 		o := &unstructured.Unstructured{}

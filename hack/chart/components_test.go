@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Who installs without the chart gets the same agents by components.
+// The components of config/ render the same agents as the chart.
 func TestModesMatchTheComponents(t *testing.T) {
 	const windowsAgent = "DaemonSet portreeve-agent-windows"
 	rights := []string{"ClusterRole portreeve-agent-tuning-pods", "ClusterRoleBinding portreeve-agent-tuning-pods"}
@@ -51,14 +51,14 @@ func TestModesMatchTheComponents(t *testing.T) {
 	}
 }
 
-// compareFlags looks whether the component's flags are the chart's, and takes away what
-// the chart leaves to values.
+// compareFlags checks that the chart sets the flags of the component, and removes fields
+// that are configured by values.
 func compareFlags(t *testing.T, config, chart map[string]any) {
 	t.Helper()
 	args := chart["args"].([]any)
 	for _, arg := range config["args"].([]any) {
 		if arg != "--tune=host" && !slices.Contains(args, arg) { // components/tuning-pods overrides it
-			t.Errorf("the component gives %s, the chart %s", arg, args)
+			t.Errorf("the component sets %s, but the chart sets %s", arg, args)
 		}
 	}
 	for _, field := range []string{"args", "image", "imagePullPolicy", "resources"} {
@@ -67,7 +67,7 @@ func compareFlags(t *testing.T, config, chart map[string]any) {
 	}
 }
 
-// elementName is the name of an element of a list of a pod.
+// elementName returns the name of an element of a list in a pod.
 func elementName(v any) string {
 	if m, ok := v.(map[string]any); ok {
 		name, _ := m["name"].(string)
@@ -77,7 +77,7 @@ func elementName(v any) string {
 	return name
 }
 
-// buildComponentObjects are the objects of config/default with components, by kind and name.
+// buildComponentObjects builds config/default with components, by kind and name.
 func buildComponentObjects(t *testing.T, components ...string) map[string]*unstructured.Unstructured {
 	t.Helper()
 	dir := t.TempDir()

@@ -12,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// otherNamespace is a namespace that isn't the one that config/ names.
+// otherNamespace differs from the namespace used in config/.
 const otherNamespace = "netops"
 
-// readConfigObjects are the objects of folders of config/, by kind and name, for namespace.
+// readConfigObjects reads the objects in folders of config/ for namespace, by kind and name.
 func readConfigObjects(t *testing.T, namespace string, folders ...string) map[string]*unstructured.Unstructured {
 	t.Helper()
 	objects := map[string]*unstructured.Unstructured{}
@@ -38,7 +38,7 @@ func readConfigObjects(t *testing.T, namespace string, folders ...string) map[st
 				t.Fatalf("%s: %v", path, err)
 			}
 			for _, o := range read {
-				if o.GetKind() != "" { // a plain file of Prometheus has none
+				if o.GetKind() != "" { // portreeve.rules.yaml is not an object
 					found++
 					objects[objectKey(o)] = o
 				}
@@ -51,16 +51,16 @@ func readConfigObjects(t *testing.T, namespace string, folders ...string) map[st
 	return objects
 }
 
-// The keys of what more than one test looks for.
+// Keys of objects used by several tests.
 const (
 	linuxAgent = "DaemonSet portreeve-agent"
 	releaseJob = "Job portreeve-release"
 )
 
-// objectKey tells objects of a release apart.
+// objectKey returns the kind and name of an object.
 func objectKey(o *unstructured.Unstructured) string { return o.GetKind() + " " + o.GetName() }
 
-// removeChartLabels removes the labels that config/ doesn't have, and so what the chart added.
+// removeChartLabels removes labels from o that the object in config/ does not have.
 func removeChartLabels(o, config *unstructured.Unstructured) {
 	labels := o.GetLabels()
 	for name := range labels {
@@ -74,8 +74,7 @@ func removeChartLabels(o, config *unstructured.Unstructured) {
 	o.SetLabels(labels)
 }
 
-// operatorArgs makes the chart render what is for a Prometheus operator, which helm template
-// doesn't know to be there.
+// operatorArgs makes helm template render the objects of the Prometheus operator.
 var operatorArgs = []string{"--set", "prometheus.rules.enabled=true,prometheus.podMonitor.enabled=true"}
 
 func TestCRDsRBACPoliciesAndAlertsMatchConfig(t *testing.T) {
@@ -95,7 +94,7 @@ func TestCRDsRBACPoliciesAndAlertsMatchConfig(t *testing.T) {
 				}
 				delete(want, objectKey(o))
 				if o.GetLabels()["app.kubernetes.io/managed-by"] != "Helm" {
-					t.Errorf("%s has the labels %v, want the chart's, too", objectKey(o), o.GetLabels())
+					t.Errorf("%s has labels %v, want also those of the chart", objectKey(o), o.GetLabels())
 				}
 				removeChartLabels(o, config)
 				if kind == "CustomResourceDefinition" {
@@ -115,8 +114,8 @@ func TestCRDsRBACPoliciesAndAlertsMatchConfig(t *testing.T) {
 	}
 }
 
-// removeKeepAnnotation takes the annotation away that makes helm uninstall leave a CRD, and with it
-// the objects.
+// removeKeepAnnotation checks and removes the annotation that makes helm uninstall keep a
+// CRD and its objects.
 func removeKeepAnnotation(t *testing.T, crd *unstructured.Unstructured) {
 	t.Helper()
 	annotations := crd.GetAnnotations()
@@ -143,7 +142,7 @@ func TestTheNetworkPolicyMatchesTheComponent(t *testing.T) {
 	t.Errorf("no %s", policy)
 }
 
-// removeHookAnnotations takes the annotations away that have an object there for an uninstall only.
+// removeHookAnnotations checks and removes the annotations of a pre-delete hook.
 func removeHookAnnotations(t *testing.T, o *unstructured.Unstructured) {
 	t.Helper()
 	annotations := o.GetAnnotations()
@@ -159,7 +158,7 @@ func removeHookAnnotations(t *testing.T, o *unstructured.Unstructured) {
 	o.SetAnnotations(annotations)
 }
 
-// What the chart leaves to values is left out of the comparison, and tested by goldens.
+// Fields configured by values are not compared; the golden files cover them.
 func TestWorkloadsMatchConfig(t *testing.T) {
 	want := readConfigObjects(t, otherNamespace, "agent", "controller")
 	want[releaseJob] = readConfigObjects(t, otherNamespace, "release")[releaseJob]
@@ -194,7 +193,7 @@ func TestWorkloadsMatchConfig(t *testing.T) {
 	}
 }
 
-// findContainer is the only one of a workload's pods, not a copy.
+// findContainer returns the only container of a workload, without copying it.
 func findContainer(t *testing.T, o *unstructured.Unstructured) map[string]any {
 	t.Helper()
 	containers, _, err := unstructured.NestedFieldNoCopy(o.Object, "spec", "template", "spec", "containers")

@@ -17,16 +17,16 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// The goldens are without what is copied from config/, which is compared with that.
+// The golden files exclude objects copied from config/, which are compared with config/.
 func TestRendered(t *testing.T) {
 	tests := map[string]struct {
 		golden string
 		args   []string
 	}{
-		"the defaults":             {"default.yaml", nil},
-		"every value is set":       {"all.yaml", []string{"--values", "testdata/all-values.yaml"}},
-		"tuning inside pods":       {"pods.yaml", []string{"--set", "agent.mode=pods"}},
-		"no host path, by the API": {"api.yaml", []string{"--set", "agent.podNames=api,metrics.services=false"}},
+		"the defaults":           {"default.yaml", nil},
+		"every value is set":     {"all.yaml", []string{"--values", "testdata/all-values.yaml"}},
+		"tuning inside pods":     {"pods.yaml", []string{"--set", "agent.mode=pods"}},
+		"pod names from the API": {"api.yaml", []string{"--set", "agent.podNames=api,metrics.services=false"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

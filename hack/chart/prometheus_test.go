@@ -12,18 +12,18 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// When what a Prometheus operator takes is part of a release.
+// Objects of the Prometheus operator are rendered if its CRDs exist or if enabled.
 func TestPrometheusOperatorObjectsAreRenderedWhenEnabled(t *testing.T) {
 	const rule, monitor = "PrometheusRule portreeve", "PodMonitor portreeve-agent"
 	tests := map[string]struct {
 		args []string
 		want []string
 	}{
-		"no operator, nothing":             {nil, nil},
-		"an operator that knows both":      {[]string{"--api-versions", "monitoring.coreos.com/v1/PrometheusRule,monitoring.coreos.com/v1/PodMonitor"}, []string{monitor, rule}},
-		"one that knows rules":             {[]string{"--api-versions", "monitoring.coreos.com/v1/PrometheusRule"}, []string{rule}},
-		"forced":                           {[]string{"--set", "prometheus.rules.enabled=true"}, []string{rule}},
-		"switched off, though it is there": {[]string{"--api-versions", "monitoring.coreos.com/v1/PodMonitor", "--set", "prometheus.podMonitor.enabled=false"}, nil},
+		"no operator":                  {nil, nil},
+		"an operator with both kinds":  {[]string{"--api-versions", "monitoring.coreos.com/v1/PrometheusRule,monitoring.coreos.com/v1/PodMonitor"}, []string{monitor, rule}},
+		"an operator with rules":       {[]string{"--api-versions", "monitoring.coreos.com/v1/PrometheusRule"}, []string{rule}},
+		"forced":                       {[]string{"--set", "prometheus.rules.enabled=true"}, []string{rule}},
+		"disabled despite an operator": {[]string{"--api-versions", "monitoring.coreos.com/v1/PodMonitor", "--set", "prometheus.podMonitor.enabled=false"}, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -19,8 +19,8 @@ import (
 func TestTheAPIServerAcceptsEveryObject(t *testing.T) {
 	tests := map[string][]string{
 		"the defaults":        nil,
-		"pods' names by logs": {"--set", "agent.podNames=logs"},
-		"pods' names by API":  {"--set", "agent.podNames=api"},
+		"pod names from logs": {"--set", "agent.podNames=logs"},
+		"pod names from API":  {"--set", "agent.podNames=api"},
 		"tuning nodes":        {"--set", "agent.mode=host,agent.windows.mode=host"},
 		"tuning inside pods":  {"--set", "agent.mode=pods,agent.snat=true"},
 		"every value is set":  {"--values", "testdata/all-values.yaml"},
@@ -31,7 +31,7 @@ func TestTheAPIServerAcceptsEveryObject(t *testing.T) {
 			env := testenv.Start(t)
 			for _, o := range objects {
 				if o.GroupVersionKind().Group == "monitoring.coreos.com" {
-					continue // the Prometheus operator's, whose CRDs are not here
+					continue // the CRDs of the Prometheus operator are not installed
 				}
 				err := env.Client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o), client.DryRunAll,
 					client.FieldOwner("chart"), client.ForceOwnership)
@@ -46,18 +46,18 @@ func TestTheAPIServerAcceptsEveryObject(t *testing.T) {
 	}
 }
 
-// helm asks the API server, too: for its version, and for the namespace's labels.
+// helm reads the version of the API server and the labels of the namespace.
 func TestTheNotesExplainTheNextSteps(t *testing.T) {
 	tests := map[string]struct {
 		enforced  string
 		want, not []string
 		set       string
 	}{
-		"a namespace that admits the agents":  {"privileged", []string{"measures, and changes nothing. ", "kubectl get portpressures"}, []string{"kubectl label", "NodeTunings"}, "agent.mode=measure"},
+		"a namespace that admits the agents":  {"privileged", []string{"Agents measure and do not change settings. ", "kubectl get portpressures"}, []string{"kubectl label", "NodeTunings"}, "agent.mode=measure"},
 		"a namespace that refuses the agents": {"baseline", []string{"This namespace enforces baseline:", "kubectl label --overwrite namespace chart-baseline pod-security"}, nil, "agent.mode=measure"},
-		"agents that tune": {"restricted", []string{"measures. ", "(docs/tuning.md): on Linux nodes and inside their pods; on Windows nodes. ", "helm uninstall has every node", "the capability SYS_ADMIN, to enter"},
-			[]string{"changes nothing"}, "agent.mode=pods,agent.windows.mode=host"},
-		"a namespace that follows the cluster's": {"", []string{"If your cluster enforces one", "kubectl label --overwrite namespace chart pod-security"}, nil, "agent.mode=measure"},
+		"agents that tune": {"restricted", []string{"is installed. ", "Agents apply NodeTunings (docs/tuning.md) on Linux nodes and inside their pods and on Windows nodes. ", "helm uninstall first restores", "the capability SYS_ADMIN to enter"},
+			[]string{"do not change settings"}, "agent.mode=pods,agent.windows.mode=host"},
+		"a namespace without its own level": {"", []string{"If your cluster enforces one", "kubectl label --overwrite namespace chart pod-security"}, nil, "agent.mode=measure"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestTheNotesExplainTheNextSteps(t *testing.T) {
 	}
 }
 
-// writeKubeconfig writes a file that says what config says.
+// writeKubeconfig writes config to a kubeconfig file.
 func writeKubeconfig(t *testing.T, config *rest.Config) string {
 	t.Helper()
 	c := clientcmdapi.NewConfig()
