@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestGoldenHasEveryField keeps the golden complete: a new field that full does
-// not set would travel untested.
+// TestGoldenHasEveryField ensures that newFullPortPressure sets new fields, so that the
+// golden file covers them.
 func TestGoldenHasEveryField(t *testing.T) {
 	set := map[string]bool{}
 	recordSetFields(reflect.ValueOf(*newFullPortPressure()), set)
@@ -16,12 +16,12 @@ func TestGoldenHasEveryField(t *testing.T) {
 	}
 	for name, ok := range set {
 		if !ok {
-			t.Errorf("full() sets %s nowhere", name)
+			t.Errorf("newFullPortPressure does not set %s", name)
 		}
 	}
 }
 
-// recordSetFields notes for each field of this package's types whether any value has it set.
+// recordSetFields records for each field of this package's types whether any value sets it.
 func recordSetFields(v reflect.Value, set map[string]bool) {
 	switch v.Kind() {
 	case reflect.Pointer:

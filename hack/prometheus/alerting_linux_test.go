@@ -16,27 +16,27 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// Where the parts of the chain are, in a network namespace of their own.
+// Addresses of the programs in their network namespace.
 const (
 	agentAddress        = "127.0.0.1:9797"
 	prometheusAddress   = "127.0.0.1:9090"
 	alertmanagerAddress = "127.0.0.1:9093"
-	webhookAddress     = "127.0.0.1:9999"
+	webhookAddress      = "127.0.0.1:9999"
 )
 
-// webhookAlert is one of a notification, as Alertmanager sends it to a webhook.
+// webhookAlert is an alert in a notification that Alertmanager sends to a webhook.
 type webhookAlert struct {
 	Status      string            `json:"status"`
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 }
 
-// A real program runs out of ports in a network namespace. The agent measures it,
-// Prometheus scrapes the agent and evaluates the rules, Alertmanager routes as the
-// example does, and a webhook gets the critical alert, and then its end.
+// A real program exhausts its ports in a network namespace. The agent measures it,
+// Prometheus scrapes the agent and evaluates the rules, Alertmanager routes alerts as in the
+// example, and a webhook receives the critical alert and its resolution.
 //
-// The rules and the example's times are those of config/prometheus, but for one thing: a
-// minute is a second here (Prometheus scrapes and evaluates each second, too).
+// The rules and routing are those of config/prometheus with minutes replaced by seconds;
+// Prometheus scrapes and evaluates every second.
 func TestTheCriticalAlertIsDeliveredAndResolved(t *testing.T) {
 	monitoring, application := newNetns(t), newNetns(t)
 	dir := t.TempDir()
@@ -64,7 +64,7 @@ func TestTheCriticalAlertIsDeliveredAndResolved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("the webhook got:\n%s", text)
+	t.Logf("the webhook received:\n%s", text)
 	want := map[string]string{
 		"alertname": "PortHeadroomLow", "severity": "critical",
 		"node": "worker-1", "instance": "worker-1", "network": "process/checkout",
@@ -81,7 +81,9 @@ func TestTheCriticalAlertIsDeliveredAndResolved(t *testing.T) {
 			t.Errorf("%s is %q, want %s", name, got.Annotations[name], want)
 		}
 	}
-	waitFor(t, "connects that fail", func() error { return s.requireSeries(`portreeve_network_failed_connects_total{network="process/checkout"} > 0`) })
+	waitFor(t, "failed connects", func() error {
+		return s.requireSeries(`portreeve_network_failed_connects_total{network="process/checkout"} > 0`)
+	})
 	requireDashboardAnswers(t, s)
 
 	for len(notifications) > 0 {
@@ -95,7 +97,7 @@ func TestTheCriticalAlertIsDeliveredAndResolved(t *testing.T) {
 	}
 }
 
-// startWebhook is the webhook.
+// startWebhook starts the webhook and returns the alerts it receives.
 func startWebhook(t *testing.T, s *testnet.Space) <-chan webhookAlert {
 	t.Helper()
 	var listener net.Listener
@@ -107,7 +109,7 @@ func startWebhook(t *testing.T, s *testnet.Space) <-chan webhookAlert {
 	alerts := make(chan webhookAlert, 1000)
 	web := &http.Server{ReadHeaderTimeout: waitTimeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
-			Receiver string  `json:"receiver"`
+			Receiver string         `json:"receiver"`
 			Alerts   []webhookAlert `json:"alerts"`
 		}
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
@@ -116,7 +118,7 @@ func startWebhook(t *testing.T, s *testnet.Space) <-chan webhookAlert {
 		}
 		for _, a := range body.Alerts {
 			if (body.Receiver == "pages") == (a.Labels["severity"] == "critical") {
-				alerts <- a // what is routed elsewhere is never seen
+				alerts <- a // ignores alerts routed to the wrong receiver
 			}
 		}
 	})}
@@ -125,8 +127,8 @@ func startWebhook(t *testing.T, s *testnet.Space) <-chan webhookAlert {
 	return alerts
 }
 
-// waitForCriticalAlert waits for the critical alert of the application; others are of what else runs
-// out of ports on this machine.
+// waitForCriticalAlert waits for the critical alert of the application, ignoring alerts for
+// other programs on this machine.
 func waitForCriticalAlert(t *testing.T, from <-chan webhookAlert, status string) webhookAlert {
 	t.Helper()
 	end := time.After(waitTimeout)

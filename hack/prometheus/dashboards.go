@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Dashboard is a dashboard of Grafana.
+// Dashboard is a Grafana dashboard.
 type Dashboard struct {
 	UID        string  `json:"uid"`
 	Title      string  `json:"title"`
@@ -18,14 +18,14 @@ type Dashboard struct {
 	} `json:"templating"`
 }
 
-// Variable is what a user chooses above a dashboard.
+// Variable is a template variable of a dashboard.
 type Variable struct {
 	Name       string `json:"name"`
 	Type       string `json:"type"`
 	Definition string `json:"definition"`
 }
 
-// Panel is one picture of a dashboard, or the headline of a row (Type row).
+// Panel is a panel of a dashboard, or a row (Type row).
 type Panel struct {
 	ID          int    `json:"id"`
 	Type        string `json:"type"`
@@ -34,11 +34,11 @@ type Panel struct {
 	Datasource  struct {
 		UID string `json:"uid"`
 	} `json:"datasource"`
-	GridPos GridPosition    `json:"gridPos"`
-	Targets []Target `json:"targets"`
+	GridPos GridPosition `json:"gridPos"`
+	Targets []Target     `json:"targets"`
 }
 
-// GridPosition is where a panel is, in units of a grid that is 24 wide.
+// GridPosition is the position and size of a panel in a grid of 24 columns.
 type GridPosition struct{ X, Y, W, H int }
 
 // Target is one query of a panel.
@@ -47,7 +47,7 @@ type Target struct {
 	Expr  string `json:"expr"`
 }
 
-// ReadDashboards are the dashboards by file name.
+// ReadDashboards returns the dashboards by file name.
 func ReadDashboards(root string) (map[string]Dashboard, error) {
 	paths, err := filepath.Glob(filepath.Join(root, ConfigDir, "dashboards", "*.json"))
 	if err != nil {
@@ -56,7 +56,7 @@ func ReadDashboards(root string) (map[string]Dashboard, error) {
 	if len(paths) == 0 {
 		return nil, fmt.Errorf("no dashboards in %s", ConfigDir)
 	}
-	boards := map[string]Dashboard{}
+	dashboards := map[string]Dashboard{}
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -66,13 +66,13 @@ func ReadDashboards(root string) (map[string]Dashboard, error) {
 		if err := json.Unmarshal(data, &b); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		boards[filepath.Base(path)] = b
+		dashboards[filepath.Base(path)] = b
 	}
-	return boards, nil
+	return dashboards, nil
 }
 
-// ExpandQueries are those of a dashboard by panel and letter, as Grafana would send them for
-// that node, with window as the time that rate() looks back.
+// ExpandQueries returns the queries of b by panel and reference ID, with the variables
+// node and rate interval replaced as in Grafana.
 func (b Dashboard) ExpandQueries(node, window string) map[string]string {
 	variables := strings.NewReplacer("$node", node, "$__rate_interval", window)
 	queries := map[string]string{}

@@ -21,7 +21,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// newMetricsHandler serves the metrics of an agent and of the controller.
+// newMetricsHandler returns a handler for the metrics of an agent and the controller.
 func newMetricsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/agent", newTroubledAgentMetrics().Handler())
@@ -29,8 +29,8 @@ func newMetricsHandler() http.Handler {
 	return mux
 }
 
-// newControllerRegistry has a series of each family of the controller's. Its collectors want a
-// cache; what the dashboards hold on to is the names.
+// newControllerRegistry returns a registry with a series of each metric of the controller.
+// It does not use the real collectors, which require a cache.
 func newControllerRegistry() *prometheus.Registry {
 	values := map[string]string{"state": "silent", "level": "Critical", "namespace": "shop", "name": "database", "tuning": "gateways", "phase": "Paused"}
 	registry := prometheus.NewRegistry()
@@ -42,7 +42,7 @@ func newControllerRegistry() *prometheus.Registry {
 			labels[name] = values[name]
 		}
 		gauge.With(labels).Set(1)
-		if f.Name == "portreeve_controller_tuning_nodes" { // the states that are asked for
+		if f.Name == "portreeve_controller_tuning_nodes" { // states used by dashboards
 			for _, labels["state"] = range []string{"updated", "failed"} {
 				gauge.With(labels).Set(1)
 			}
@@ -51,8 +51,8 @@ func newControllerRegistry() *prometheus.Registry {
 	return registry
 }
 
-// newTroubledAgentMetrics are the metrics of an agent whose node has every trouble, of Linux and of
-// Windows.
+// newTroubledAgentMetrics returns the metrics of an agent on a node with all problems of
+// Linux and Windows.
 func newTroubledAgentMetrics() *metrics.Metrics {
 	owner := socket.Owner{Kind: socket.OwnerPod, PodUID: "0b8ba9f1-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "checkout-7f"}
 	pod := socket.Network{

@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-// Every query of every dashboard has an answer on a Prometheus that scrapes the code's
-// own metrics of a node on which everything is wrong at once.
+// Every dashboard query returns series from a Prometheus that scrapes the actual metrics of
+// a node with all kinds of problems.
 func TestEveryDashboardQueryReturnsSeries(t *testing.T) {
-	boards, err := ReadDashboards(repositoryRoot)
+	dashboards, err := ReadDashboards(repositoryRoot)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,32 +29,32 @@ func TestEveryDashboardQueryReturnsSeries(t *testing.T) {
 		{address, "/controller", "controller", "portreeve-controller-5f-abcde", "worker-2"},
 	}, map[string]any{"rule_files": []string{}})
 	s := startPrometheus(t, startWithDeathSignal, config, findFreeAddress(t), http.DefaultClient)
-	for name, board := range boards {
-		for _, variable := range board.Templating.List {
+	for name, dashboard := range dashboards {
+		for _, variable := range dashboard.Templating.List {
 			if variable.Type == "query" {
 				waitFor(t, name+": the variable "+variable.Name, func() error { return s.requireLabelValue(variable.Definition, "worker-1") })
 			}
 		}
-		for title, query := range board.ExpandQueries("worker-1", "4s") {
+		for title, query := range dashboard.ExpandQueries("worker-1", "4s") {
 			waitFor(t, title, func() error { return s.requireSeries(query) })
 		}
-		if len(board.ExpandQueries("", "")) < 10 {
-			t.Errorf("%s has only %d queries: is this its shape?", name, len(board.ExpandQueries("", "")))
+		if len(dashboard.ExpandQueries("", "")) < 10 {
+			t.Errorf("%s has only %d queries: has its format changed?", name, len(dashboard.ExpandQueries("", "")))
 		}
 	}
 }
 
-// requireDashboardAnswers asks the queries of the dashboards: each has an answer where the agent has
-// the metrics that it names.
+// requireDashboardAnswers waits until each dashboard query returns series, except queries
+// for metrics that the agent does not export.
 func requireDashboardAnswers(t *testing.T, s prometheusServer) {
 	t.Helper()
-	boards, err := ReadDashboards(repositoryRoot)
+	dashboards, err := ReadDashboards(repositoryRoot)
 	if err != nil {
 		t.Fatal(err)
 	}
 	answered := 0
-	for _, board := range boards {
-		for title, query := range board.ExpandQueries("worker-1", "30s") {
+	for _, dashboard := range dashboards {
+		for title, query := range dashboard.ExpandQueries("worker-1", "30s") {
 			waitFor(t, title, func() error {
 				if err := s.requireSeries(query); err == nil {
 					answered++
@@ -66,11 +66,11 @@ func requireDashboardAnswers(t *testing.T, s prometheusServer) {
 		}
 	}
 	if answered < 30 {
-		t.Errorf("only %d queries have an answer", answered)
+		t.Errorf("only %d queries return series", answered)
 	}
 }
 
-// findMissingMetric is a metric of the query that has no series.
+// findMissingMetric returns a metric in query without series, or "".
 func (s prometheusServer) findMissingMetric(query string) string {
 	for _, sel := range FindSelectors(query) {
 		if s.requireSeries(sel.Metric) != nil {
@@ -80,13 +80,13 @@ func (s prometheusServer) findMissingMetric(query string) string {
 	return ""
 }
 
-// startWithDeathSignal starts a program that dies with this process.
+// startWithDeathSignal starts a program that is killed when this process ends.
 func startWithDeathSignal(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd.Start()
 }
 
-// findFreeAddress is an address on loopback that is free now.
+// findFreeAddress returns a loopback address with a free port.
 func findFreeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -99,7 +99,8 @@ func findFreeAddress(t *testing.T) string {
 
 var labelValuesPattern = regexp.MustCompile(`^label_values\((\w+), (\w+)\)$`)
 
-// requireLabelValue asks for what Grafana's label_values(metric, label) does.
+// requireLabelValue evaluates label_values(metric, label) as Grafana does, and returns an
+// error unless the result contains want.
 func (s prometheusServer) requireLabelValue(definition, want string) error {
 	m := labelValuesPattern.FindStringSubmatch(definition)
 	if m == nil {

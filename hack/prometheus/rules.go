@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Rule is an alerting rule of Prometheus.
+// Rule is a Prometheus alerting rule.
 type Rule struct {
 	Alert       string            `json:"alert"`
 	Expr        string            `json:"expr"`
@@ -17,10 +17,10 @@ type Rule struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-// ConfigDir is the folder of the rules and the dashboards below the repository's root.
+// ConfigDir is the folder of rules and dashboards, relative to the repository root.
 const ConfigDir = "config/prometheus"
 
-// ReadRules are those of portreeve.rules.yaml, in its order.
+// ReadRules returns the rules of portreeve.rules.yaml in file order.
 func ReadRules(root string) ([]Rule, error) {
 	path := filepath.Join(root, ConfigDir, "portreeve.rules.yaml")
 	data, err := os.ReadFile(path)

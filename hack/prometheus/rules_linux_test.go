@@ -25,7 +25,7 @@ func TestPromtoolAcceptsTheRules(t *testing.T) {
 	}
 }
 
-// alertUnitTests is what promtool takes, as far as it is looked at here.
+// alertUnitTests contains the parts of a promtool test file that this test uses.
 type alertUnitTests struct {
 	Tests []struct {
 		Alerts []struct {
@@ -37,8 +37,7 @@ type alertUnitTests struct {
 	} `json:"tests"`
 }
 
-// Every rule is seen to fire and not to fire, and its labels and texts are what the
-// tests of promtool say.
+// The promtool tests pass, and test that each rule fires and does not fire.
 func TestEveryRuleFiresAndDoesNotFire(t *testing.T) {
 	promtool := findProgram(t, "promtool")
 	rules, err := ReadRules(repositoryRoot)
@@ -60,13 +59,13 @@ func TestEveryRuleFiresAndDoesNotFire(t *testing.T) {
 	}
 	for _, rule := range rules {
 		if key := rule.Alert + rule.Labels["severity"] + rule.Labels["reason"]; fired[key] == 0 || silent[rule.Alert] == 0 {
-			t.Errorf("%s %v: %d tests want it to fire, %d want silence", rule.Alert, rule.Labels, fired[key], silent[rule.Alert])
+			t.Errorf("%s %v: %d tests expect it to fire, %d expect it not to fire", rule.Alert, rule.Labels, fired[key], silent[rule.Alert])
 		}
 	}
 }
 
-// countExpectedAlerts adds how often the tests of a file want alerts, by what tells rules apart, and
-// none.
+// countExpectedAlerts counts, for the test file at path, expected alerts by alert, severity and
+// reason in fired, and tests that expect no alert in silent.
 func countExpectedAlerts(t *testing.T, path string, fired, silent map[string]int) {
 	t.Helper()
 	data, err := os.ReadFile(path)

@@ -2,21 +2,21 @@ package prometheus
 
 import "regexp"
 
-// Selector is where an expression names a metric of Portreeve's programs.
+// Selector is a reference to a metric of Portreeve's programs in an expression.
 type Selector struct {
 	Metric string
-	Labels []string // that it matches
+	Labels []string // with matchers
 }
 
 var (
 	selectorPattern = regexp.MustCompile(`\b((?:portreeve|process)_[a-z0-9_]+)(\{[^}]*\})?`)
 	matcherPattern  = regexp.MustCompile(`([a-z_]+) *(?:=~|!~|!=|=)`)
 	groupingPattern = regexp.MustCompile(`\b(?:by|without|on|ignoring|group_left|group_right) *\(([^)]*)\)`)
-	labelPattern     = regexp.MustCompile(`[a-z_]+`)
+	labelPattern    = regexp.MustCompile(`[a-z_]+`)
 )
 
-// FindSelectors finds them in PromQL, and in templates that have PromQL in them. It is no
-// parser: the names are enough to find it, and promtool and Prometheus parse the rest.
+// FindSelectors returns the selectors in PromQL, or in templates that contain PromQL. It
+// only matches names; promtool and Prometheus check the syntax.
 func FindSelectors(expr string) []Selector {
 	var list []Selector
 	for _, m := range selectorPattern.FindAllStringSubmatch(expr, -1) {
@@ -29,7 +29,7 @@ func FindSelectors(expr string) []Selector {
 	return list
 }
 
-// FindGroupingLabels are the labels that an expression aggregates or joins by.
+// FindGroupingLabels returns the labels by which an expression aggregates or joins.
 func FindGroupingLabels(expr string) []string {
 	var labels []string
 	for _, m := range groupingPattern.FindAllStringSubmatch(expr, -1) {

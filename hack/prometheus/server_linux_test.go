@@ -15,13 +15,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// scrapeTarget is a pod that examples/prometheus.yaml would find: what the Kubernetes API
-// says of it is given as labels, as Debian's Prometheus is built without discovery.
+// scrapeTarget is a pod that examples/prometheus.yaml would discover. Its metadata is set as
+// labels, because Debian's Prometheus is built without Kubernetes discovery.
 type scrapeTarget struct {
 	address, path, component, pod, node string
 }
 
-// writePrometheusConfig is examples/prometheus.yaml with these pods found, and more settings.
+// writePrometheusConfig writes examples/prometheus.yaml with static targets and the
+// additional settings in more.
 func writePrometheusConfig(t *testing.T, targets []scrapeTarget, more map[string]any) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(repositoryRoot, ConfigDir, "examples", "prometheus.yaml"))
@@ -50,7 +51,7 @@ func writePrometheusConfig(t *testing.T, targets []scrapeTarget, more map[string
 	return writeYAML(t, "prometheus.yml", config)
 }
 
-// writeYAML puts a tree into a YAML file of the test's own.
+// writeYAML writes tree to a temporary YAML file.
 func writeYAML(t *testing.T, name string, tree any) string {
 	t.Helper()
 	data, err := yaml.Marshal(tree)
@@ -80,7 +81,7 @@ func startPrometheus(t *testing.T, start func(*exec.Cmd) error, config, address 
 	return s
 }
 
-// startProgram starts a program. Should the test fail, what it said is shown.
+// startProgram starts a program, whose output is logged if the test fails.
 func startProgram(t *testing.T, start func(*exec.Cmd) error, path string, args ...string) *exec.Cmd {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -93,17 +94,17 @@ func startProgram(t *testing.T, start func(*exec.Cmd) error, path string, args .
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
+		_ = cmd.Process.Kill() // it may have exited already
 		_ = cmd.Wait()
 		if text, _ := os.ReadFile(log.Name()); t.Failed() {
-			t.Logf("%s says:\n%s", filepath.Base(path), text)
+			t.Logf("%s printed:\n%s", filepath.Base(path), text)
 		}
 		_ = log.Close()
 	})
 	return cmd
 }
 
-// getJSON reads the answer to a path into out, as JSON.
+// getJSON requests path and decodes the JSON response into out.
 func (s prometheusServer) getJSON(path string, out any) error {
 	answer, err := s.client.Get(s.url + path)
 	if err != nil {
@@ -119,7 +120,7 @@ func (s prometheusServer) getJSON(path string, out any) error {
 	return err
 }
 
-// countSeries is how many series an expression has now.
+// countSeries returns the current number of series of an expression.
 func (s prometheusServer) countSeries(expr string) (int, error) {
 	var answer struct {
 		Error string
@@ -132,7 +133,7 @@ func (s prometheusServer) countSeries(expr string) (int, error) {
 	return len(answer.Data.Result), err
 }
 
-// requireSeries is an error unless the expression has a series.
+// requireSeries returns an error unless the expression has a series.
 func (s prometheusServer) requireSeries(expr string) error {
 	n, err := s.countSeries(expr)
 	if err == nil && n == 0 {
@@ -141,10 +142,10 @@ func (s prometheusServer) requireSeries(expr string) error {
 	return err
 }
 
-// waitTimeout is how long anything here may take.
+// waitTimeout is the maximum time to wait for a condition.
 const waitTimeout = 2 * time.Minute
 
-// waitFor waits until try has no error.
+// waitFor waits until try succeeds.
 func waitFor(t *testing.T, what string, try func() error) {
 	t.Helper()
 	for end := time.Now().Add(waitTimeout); ; time.Sleep(100 * time.Millisecond) {
@@ -153,7 +154,7 @@ func waitFor(t *testing.T, what string, try func() error) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("waited %v in vain for %s: %v", waitTimeout, what, err)
+			t.Fatalf("%s: not reached within %v: %v", what, waitTimeout, err)
 		}
 	}
 }

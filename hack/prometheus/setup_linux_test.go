@@ -16,11 +16,11 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// newNetns is a network namespace that goes with the test.
+// newNetns creates a network namespace for the duration of the test.
 func newNetns(t *testing.T) *testnet.Space {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: the test makes network namespaces")
+		t.Skip("needs root to create network namespaces")
 	}
 	s, err := testnet.New()
 	if errors.Is(err, unix.EPERM) {
@@ -46,8 +46,8 @@ func buildProgram(t *testing.T, path, folder string) {
 	}
 }
 
-// startAlertmanager starts Alertmanager. Debian's reads its templates from /usr/share, where a
-// package that is only unpacked isn't: it gets a /usr/share of its own.
+// startAlertmanager starts Debian's Alertmanager. It reads templates from /usr/share, so the
+// unpacked package is mounted there in a mount namespace.
 func startAlertmanager(t *testing.T, s *testnet.Space, config string) {
 	t.Helper()
 	path := findProgram(t, "prometheus-alertmanager")
@@ -58,7 +58,7 @@ func startAlertmanager(t *testing.T, s *testnet.Space, config string) {
 	waitFor(t, "Alertmanager", func() error { return alertmanager.getJSON("/-/ready", nil) })
 }
 
-// newNetnsClient is a client whose connections are made in the namespace.
+// newNetnsClient returns a client that connects inside the namespace.
 func newNetnsClient(s *testnet.Space) *http.Client {
 	dial := func(_ context.Context, network, address string) (c net.Conn, err error) {
 		s.Do(func() { c, err = net.Dial(network, address) })
@@ -70,16 +70,17 @@ func newNetnsClient(s *testnet.Space) *http.Client {
 var (
 	minutesPattern = regexp.MustCompile(`\b(\d+)m\b`)
 	secondsPattern = regexp.MustCompile(`\b\d+s\b`)
-	webhookPattern    = regexp.MustCompile(`http://\S+/alerts`)
+	webhookPattern = regexp.MustCompile(`http://\S+/alerts`)
 )
 
-// writeAcceleratedRules are the rules with a second for each minute.
+// writeAcceleratedRules writes the rules with minutes replaced by seconds.
 func writeAcceleratedRules(t *testing.T) string {
 	t.Helper()
 	return writeModifiedCopy(t, "portreeve.rules.yaml", func(text string) string { return minutesPattern.ReplaceAllString(text, "${1}s") })
 }
 
-// writeAlertmanagerConfig is examples/alertmanager.yaml with the test's webhook, and the shortest waits.
+// writeAlertmanagerConfig writes examples/alertmanager.yaml with the webhook of the test and
+// waits of one second.
 func writeAlertmanagerConfig(t *testing.T) string {
 	t.Helper()
 	return writeModifiedCopy(t, filepath.Join("examples", "alertmanager.yaml"), func(text string) string {
@@ -87,8 +88,8 @@ func writeAlertmanagerConfig(t *testing.T) string {
 	})
 }
 
-// writeModifiedCopy is a copy of a file of config/prometheus after change, which has to do
-// something.
+// writeModifiedCopy writes a copy of a file of config/prometheus modified by change, and
+// fails if change has no effect.
 func writeModifiedCopy(t *testing.T, name string, change func(string) string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repositoryRoot, ConfigDir, name))
@@ -97,7 +98,7 @@ func writeModifiedCopy(t *testing.T, name string, change func(string) string) st
 	}
 	after := change(string(text))
 	if after == string(text) {
-		t.Fatalf("%s has nothing to change: is this its shape?", name)
+		t.Fatalf("%s is not modified: has its format changed?", name)
 	}
 	path := filepath.Join(t.TempDir(), filepath.Base(name))
 	if err := os.WriteFile(path, []byte(after), 0o600); err != nil {
@@ -106,7 +107,8 @@ func writeModifiedCopy(t *testing.T, name string, change func(string) string) st
 	return path
 }
 
-// writeUnreachableKubeconfig is a kubeconfig of an API server that isn't there: the agent measures on.
+// writeUnreachableKubeconfig writes a kubeconfig for an API server that does not exist; the
+// agent measures anyway.
 func writeUnreachableKubeconfig(t *testing.T) string {
 	t.Helper()
 	return writeYAML(t, "kubeconfig", map[string]any{

@@ -1,6 +1,5 @@
-// Command api writes docs/reference/portpressure.md and nodetuning.md from the comments
-// and markers of the types in api/v1alpha1. Run it from the root of the repository:
-// go run ./hack/docs/api
+// Command api generates docs/reference/portpressure.md and nodetuning.md from comments and
+// markers in api/v1alpha1. Run it in the repository root: go run ./hack/docs/api
 package main
 
 import (
@@ -17,29 +16,29 @@ const (
 	targetDir = "docs/reference"
 )
 
-// kinds are those that have a page. Constants without a type belong to the first kind
-// that has a beginning of their file's name: the last one has all that is left.
+// kinds lists the kinds that have a page. Untyped constants belong to the first kind with a
+// prefix of their file name; the last kind gets the remaining constants.
 var kinds = []kind{
 	{"NodeTuning", []string{"nodetuning_", "reasons_tuning"}},
 	{"PortPressure", []string{""}},
 }
 
 type kind struct {
-	name  string
-	files []string
+	name         string
+	filePrefixes []string
 }
 
-// includesFile says whether the constants of file are of this kind's page.
+// includesFile reports whether the page of k includes the constants in file.
 func (k kind) includesFile(file string) bool {
 	for _, other := range kinds {
-		if slices.ContainsFunc(other.files, func(begin string) bool { return strings.HasPrefix(file, begin) }) {
+		if slices.ContainsFunc(other.filePrefixes, func(prefix string) bool { return strings.HasPrefix(file, prefix) }) {
 			return other.name == k.name
 		}
 	}
 	return false
 }
 
-// fileName is the name of the kind's page.
+// fileName returns the file name of the page of k.
 func (k kind) fileName() string { return strings.ToLower(k.name) + ".md" }
 
 func main() {

@@ -18,7 +18,7 @@ func TestTheReferencesAreUpToDate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden.Check(t, filepath.Join(rootDir, targetDir, k.fileName()), want) // make generate-docs writes it, too
+			golden.Check(t, filepath.Join(rootDir, targetDir, k.fileName()), want) // also written by make generate-docs
 		})
 	}
 }

@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// commentDoc is a Go comment taken apart.
+// commentDoc is a parsed Go comment.
 type commentDoc struct {
 	text    string
 	markers []string // without the +
 }
 
-// fieldDoc is one field of a struct as it is in JSON.
+// fieldDoc is a struct field as represented in JSON.
 type fieldDoc struct {
 	name     string
 	typ      ast.Expr
@@ -26,10 +26,10 @@ type fieldDoc struct {
 	commentDoc
 }
 
-// constDoc is one constant.
+// constDoc is a constant.
 type constDoc struct{ value, text string }
 
-// typeDoc is one type of the package.
+// typeDoc is a type of the package.
 type typeDoc struct {
 	name   string
 	typ    ast.Expr
@@ -38,7 +38,7 @@ type typeDoc struct {
 	commentDoc
 }
 
-// constGroup is constants without a type that are declared together.
+// constGroup is a group of untyped constants declared together.
 type constGroup struct {
 	file   string
 	text   string
@@ -129,7 +129,7 @@ func readValues(c *doc.Value) (values []constDoc) {
 	return values
 }
 
-// stripSlashes is a comment without its slashes.
+// stripSlashes returns the text of a comment without slashes.
 func stripSlashes(g *ast.CommentGroup) string {
 	if g == nil {
 		return ""
@@ -157,7 +157,7 @@ func parseComment(text string) (c commentDoc) {
 
 var blankLinePattern = regexp.MustCompile(`\n\s*\n`)
 
-// unwrapParagraphs puts each paragraph on one line.
+// unwrapParagraphs joins the lines of each paragraph.
 func unwrapParagraphs(text string) string {
 	var paragraphs []string
 	for _, p := range blankLinePattern.Split(strings.TrimSpace(text), -1) {
@@ -171,7 +171,7 @@ func (c commentDoc) hasMarker(marker string) bool {
 	return ok
 }
 
-// findMarker is what comes after the = of a marker.
+// findMarker returns the value of a marker and whether it exists.
 func (c commentDoc) findMarker(name string) (string, bool) {
 	for _, m := range c.markers {
 		if key, rest, _ := strings.Cut(m, "="); key == name {
@@ -181,7 +181,7 @@ func (c commentDoc) findMarker(name string) (string, bool) {
 	return "", false
 }
 
-// findOptions are the name=value pairs of the first marker of that name.
+// findOptions returns the name=value pairs of the first marker with that name.
 func (c commentDoc) findOptions(name string) map[string]string {
 	for _, m := range c.markers {
 		if is := parseOptions(m, name); is != nil {
@@ -193,7 +193,7 @@ func (c commentDoc) findOptions(name string) map[string]string {
 
 var optionPattern = regexp.MustCompile(`(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\w+))`)
 
-// parseOptions are the name=value pairs of a marker, nil if it has another name.
+// parseOptions returns the name=value pairs of a marker, or nil if it has another name.
 func parseOptions(marker, name string) map[string]string {
 	rest, ok := strings.CutPrefix(marker, name+":")
 	if !ok {

@@ -1,5 +1,5 @@
-// Command values writes the table of values in charts/portreeve/README.md from
-// values.yaml. Run it from the root of the repository: go run ./hack/docs/values
+// Command values generates the table of values in charts/portreeve/README.md from
+// values.yaml. Run it in the repository root: go run ./hack/docs/values
 package main
 
 import (

@@ -10,11 +10,11 @@ import (
 // valueEntry is a key of values.yaml with the comment above it.
 type valueEntry struct {
 	path    string
-	value   string // "" is that of a key with others below it
+	value   string // "" if the key has nested keys
 	comment []string
 }
 
-// renderTable is a table of all values, in their order.
+// renderTable returns a table of all values in file order.
 func renderTable(text string) string {
 	var b strings.Builder
 	b.WriteString("\n| value | default | |\n|---|---|---|\n")
@@ -23,7 +23,7 @@ func renderTable(text string) string {
 		if e.value != "" {
 			value = "`" + escapeCell(e.value) + "`"
 		} else if len(e.comment) == 0 {
-			continue // a group that says nothing
+			continue // a group without a comment
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.path, value, escapeCell(joinComment(e.comment)))
 	}
@@ -33,11 +33,11 @@ func renderTable(text string) string {
 
 var keyPattern = regexp.MustCompile(`^([A-Za-z]+):(?: (.+))?$`)
 
-// parseValues reads values.yaml, as it is written here: two spaces a level, one comment
-// above a key and at its level, lists at the level of their key.
+// parseValues parses values.yaml, which must be indented by two spaces, with comments above
+// keys and at their level, and lists at the level of their key.
 func parseValues(text string) (list []valueEntry) {
 	var path, comment []string
-	item := math.MaxInt // how far the list is indented that is being read
+	item := math.MaxInt // indentation of the current list
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		trimmed := strings.TrimLeft(line, " ")
@@ -63,7 +63,7 @@ func parseValues(text string) (list []valueEntry) {
 	return list
 }
 
-// joinComment is a comment on one line; what is indented in it begins a new one.
+// joinComment joins the lines of a comment; each indented term begins a new line.
 func joinComment(comment []string) string {
 	var b strings.Builder
 	for _, line := range comment {
@@ -80,5 +80,5 @@ func joinComment(comment []string) string {
 	return b.String()
 }
 
-// escapeCell is text that stands in a table.
+// escapeCell escapes text for a table cell.
 func escapeCell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -10,17 +10,17 @@ import (
 )
 
 func TestRenderTable(t *testing.T) {
-	const values = `# What the file is for.
+	const values = `# Comment of the file.
 
-# A group that says
-# something.
+# A group with
+# a comment.
 one:
   # One of:
   #   a  the first, which
   #      goes on.
   #   b  the second.
   mode: a
-  silent: {x: 1}
+  undocumented: {x: 1}
 
 two:
   # A | in a cell.
@@ -33,9 +33,9 @@ two:
 	const want = `
 | value | default | |
 |---|---|---|
-| ¬one¬ |  | A group that says something. |
+| ¬one¬ |  | A group with a comment. |
 | ¬one.mode¬ | ¬a¬ | One of:<br>¬a¬: the first, which goes on.<br>¬b¬: the second. |
-| ¬one.silent¬ | ¬{x: 1}¬ |  |
+| ¬one.undocumented¬ | ¬{x: 1}¬ |  |
 | ¬two.three¬ |  | A \| in a cell. |
 | ¬two.three.list¬ | ¬- key: 1 more: 2¬ |  |
 | ¬two.three.last¬ | ¬""¬ |  |
@@ -46,8 +46,8 @@ two:
 	}
 }
 
-// The lines are read without a parser of YAML, which drops comments. One that does not
-// says whether they were read right.
+// parseValues does not use a YAML parser, which would drop comments; this test compares the
+// result with a YAML parser.
 func TestEveryChartValueIsListed(t *testing.T) {
 	text, err := os.ReadFile("../../../" + chartDir + "values.yaml")
 	if err != nil {
@@ -74,8 +74,7 @@ func TestEveryChartValueIsListed(t *testing.T) {
 	}
 }
 
-// flattenValues puts the leaves of a tree into into: what is a value for known, or has
-// nothing below.
+// flattenValues adds the leaves of node to into: nodes listed in known or without children.
 func flattenValues(at string, node any, known, into map[string]any) {
 	below, ok := node.(map[string]any)
 	if _, leaf := known[at]; leaf || !ok || len(below) == 0 {
