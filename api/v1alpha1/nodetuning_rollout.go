@@ -89,13 +89,17 @@ type TuningCounts struct {
 	// applied is the number of updated nodes on which every setting is applied or on
 	// standby.
 	Applied int32 `json:"applied"`
-	// refused, failed, contested, restartRequired and dryRun are the numbers of updated
-	// nodes with at least one setting in that state.
-	Refused         int32 `json:"refused"`
-	Failed          int32 `json:"failed"`
-	Contested       int32 `json:"contested"`
+	// refused is the number of updated nodes with a refused setting.
+	Refused int32 `json:"refused"`
+	// failed is the number of updated nodes with a failed setting.
+	Failed int32 `json:"failed"`
+	// contested is the number of updated nodes with a contested setting.
+	Contested int32 `json:"contested"`
+	// restartRequired is the number of updated nodes with a setting that requires a
+	// restart.
 	RestartRequired int32 `json:"restartRequired"`
-	DryRun          int32 `json:"dryRun"`
+	// dryRun is the number of updated nodes with a setting in dry run.
+	DryRun int32 `json:"dryRun"`
 }
 
 // TuningFailure is a node on which a setting does not have its desired value.
@@ -103,11 +107,13 @@ type TuningFailure struct {
 	// node is the name of the node.
 	// +kubebuilder:validation:MaxLength=253
 	Node string `json:"node"`
+	// key is the name of the setting.
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key"`
 	// state is never Applied, Standby or DryRun.
 	// +kubebuilder:validation:MaxLength=32
 	State SettingState `json:"state"`
+	// message explains the state.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
@@ -115,6 +121,7 @@ type TuningFailure struct {
 
 // TuningConflict is a key for which another NodeTuning has a different value.
 type TuningConflict struct {
+	// key is the name of the setting.
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key"`
 	// with is the name of the other NodeTuning.

@@ -97,10 +97,11 @@ const (
 
 // Holder identifies a pod or process that uses ports.
 type Holder struct {
-	// namespace and pod identify a Kubernetes pod.
+	// namespace is the namespace of the pod.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
+	// pod is the name of the pod.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Pod string `json:"pod,omitempty"`

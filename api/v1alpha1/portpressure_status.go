@@ -150,10 +150,13 @@ type Reader struct {
 
 // Capability is a feature that may or may not work on this node.
 type Capability struct {
+	// name identifies the feature.
 	// +kubebuilder:validation:MaxLength=64
 	Name string `json:"name"`
+	// state is Verified, Assumed or Unsupported.
 	// +kubebuilder:validation:MaxLength=32
 	State CapabilityState `json:"state"`
+	// message explains the state.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
@@ -174,13 +177,15 @@ type Network struct {
 	// network is a human-readable name, such as "Host" or "shop/api-7f".
 	// +kubebuilder:validation:MaxLength=320
 	Network string `json:"network"`
-	// namespace, pod and uid identify the Kubernetes pod that the network belongs to.
+	// namespace is the namespace of the pod that the network belongs to.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
+	// pod is the name of the pod that the network belongs to.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Pod string `json:"pod,omitempty"`
+	// uid is the UID of the pod that the network belongs to.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	UID string `json:"uid,omitempty"`
@@ -206,14 +211,18 @@ type Network struct {
 
 // PortRange is an inclusive range of ports.
 type PortRange struct {
+	// first is the lowest port.
 	First int32 `json:"first"`
-	Last  int32 `json:"last"`
+	// last is the highest port.
+	Last int32 `json:"last"`
 }
 
 // Unobserved is an item that could not be read. It is never reported as 0.
 type Unobserved struct {
+	// item describes what could not be read.
 	// +kubebuilder:validation:MaxLength=128
 	Item string `json:"item"`
+	// reason explains why.
 	// +kubebuilder:validation:MaxLength=512
 	Reason string `json:"reason"`
 }
@@ -226,13 +235,17 @@ type Conntrack struct {
 	Max int64 `json:"max"`
 	// usedPercent is entries as a percentage of max, 0 to 100.
 	UsedPercent int32 `json:"usedPercent"`
-	// insertFailed, drop and earlyDrop are counters since boot, summed over all CPUs
-	// (/proc/net/stat/nf_conntrack). insertFailed increases when SNAT finds no port.
-	// Omitted if they could not be read.
+	// insertFailed counts entries that could not be inserted since boot, on all CPUs
+	// (/proc/net/stat/nf_conntrack). It increases when SNAT finds no port. Omitted if
+	// it could not be read.
 	// +optional
 	InsertFailed *int64 `json:"insertFailed,omitempty"`
+	// drop counts packets dropped since boot because their connection could not be
+	// tracked. Omitted if it could not be read.
 	// +optional
 	Drop *int64 `json:"drop,omitempty"`
+	// earlyDrop counts entries evicted from a full table since boot. Omitted if it
+	// could not be read.
 	// +optional
 	EarlyDrop *int64 `json:"earlyDrop,omitempty"`
 }
@@ -242,9 +255,11 @@ type Failure struct {
 	// network is the name of the network in status.networks.
 	// +kubebuilder:validation:MaxLength=320
 	Network string `json:"network"`
+	// destination is the address of the peer.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Destination string `json:"destination,omitempty"`
+	// port is the port of the destination.
 	// +optional
 	Port int32 `json:"port,omitempty"`
 	// reason is the name of the error (EADDRNOTAVAIL) on Linux, or of the event log
@@ -264,16 +279,19 @@ type Pressure struct {
 	Level Level `json:"level"`
 	// peakPercent is the highest usedPercent.
 	PeakPercent int32 `json:"peakPercent"`
-	// summary, cause and holder describe the tightest pool at the peak.
+	// summary describes the tightest pool at the peak.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Summary string `json:"summary,omitempty"`
+	// cause is the cause at the peak.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Cause Cause `json:"cause,omitempty"`
+	// holder identifies the pod or process that used most ports at the peak.
 	// +optional
-	Holder *Holder     `json:"holder,omitempty"`
-	From   metav1.Time `json:"from"`
+	Holder *Holder `json:"holder,omitempty"`
+	// from is the start of the period.
+	From metav1.Time `json:"from"`
 	// to is the end of the period. Omitted while it lasts.
 	// +optional
 	To *metav1.Time `json:"to,omitempty"`
@@ -281,6 +299,7 @@ type Pressure struct {
 
 // OmittedSettings counts Applied settings that are not in the list.
 type OmittedSettings struct {
+	// count is the number of settings.
 	Count int32 `json:"count"`
 	// lastTransitionTime is the time at which the last of them became Applied.
 	// +optional
@@ -292,22 +311,26 @@ type SettingStatus struct {
 	// id is the id of the setting in the spec.
 	// +kubebuilder:validation:MaxLength=253
 	ID string `json:"id"`
+	// key is the name of the setting.
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key"`
+	// scope is Host or Pods.
 	// +kubebuilder:validation:MaxLength=16
 	// +optional
 	Scope string `json:"scope,omitempty"`
-	// desired is the value requested by the spec, current the value that was last read
-	// back, and original the value before the first write. Each is omitted if unset.
+	// desired is the value requested by the spec. Omitted if unset.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Desired *string `json:"desired,omitempty"`
+	// current is the value that was last read back. Omitted if unset.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Current *string `json:"current,omitempty"`
+	// original is the value before the first write. Omitted if unset.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Original *string `json:"original,omitempty"`
+	// state is the state of the setting.
 	// +kubebuilder:validation:MaxLength=32
 	State SettingState `json:"state"`
 	// message explains the state if it is not self-explanatory.
@@ -317,10 +340,10 @@ type SettingStatus struct {
 	// lastTransitionTime is the time at which state last changed.
 	// +optional
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
-	// podsApplied and podsRefused count the pods, for the scope Pods, in which the
-	// value is applied or refused.
+	// podsApplied is the number of pods in which the value is applied (scope Pods).
 	// +optional
 	PodsApplied *int32 `json:"podsApplied,omitempty"`
+	// podsRefused is the number of pods in which the value is refused (scope Pods).
 	// +optional
 	PodsRefused *int32 `json:"podsRefused,omitempty"`
 }

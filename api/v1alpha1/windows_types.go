@@ -17,10 +17,10 @@ type Windows struct {
 	// pods and services get no network.
 	// +optional
 	FreePortBlocks *int32 `json:"freePortBlocks,omitempty"`
-	// nonpagedPoolBytes and pagedPoolBytes are the sizes of the kernel pools. Sockets
-	// use the nonpaged pool.
+	// nonpagedPoolBytes is the size of the nonpaged kernel pool, which sockets use.
 	// +optional
 	NonpagedPoolBytes *int64 `json:"nonpagedPoolBytes,omitempty"`
+	// pagedPoolBytes is the size of the paged kernel pool.
 	// +optional
 	PagedPoolBytes *int64 `json:"pagedPoolBytes,omitempty"`
 	// commitPercent is the commit charge as a percentage of the commit limit, 0 to 100.
@@ -38,12 +38,16 @@ type Windows struct {
 
 // DynamicRange is a dynamic port range of Windows for one protocol and IP version.
 type DynamicRange struct {
+	// family is IPv4 or IPv6.
 	// +kubebuilder:validation:MaxLength=16
 	Family Family `json:"family"`
+	// protocol is TCP or UDP.
 	// +kubebuilder:validation:MaxLength=16
 	Protocol Protocol `json:"protocol"`
-	First    int32    `json:"first"`
-	Last     int32    `json:"last"`
+	// first is the lowest port.
+	First int32 `json:"first"`
+	// last is the highest port.
+	Last int32 `json:"last"`
 	// source is the origin of the range: "netsh", "registry" or "OS default".
 	// +kubebuilder:validation:MaxLength=32
 	Source string `json:"source"`
