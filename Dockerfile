@@ -14,6 +14,7 @@ RUN go mod download
 COPY api api
 COPY agent agent
 COPY controllers controllers
+COPY internal internal
 ARG TARGETOS TARGETARCH
 ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH
 

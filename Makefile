@@ -134,7 +134,8 @@ bench-scale: build ## Measure 5,000 agents against one API server and controller
 generate: generate-api generate-docs generate-chart generate-bpf ## Rebuild deep copies, CRDs, references, the chart's copies and BPF objects
 
 .PHONY: generate-api
-generate-api: $(CONTROLLER_GEN) ## Rebuild deep copies and CRDs
+generate-api: $(CONTROLLER_GEN) ## Rebuild the rules of sysctls, deep copies and CRDs
+	go run -trimpath ./hack/sysctlrule
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd
 

@@ -18,8 +18,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// said is a forecast, and when it was made.
-type said struct {
+// timedForecast is a forecast, and when it was made.
+type timedForecast struct {
 	at   time.Time
 	left time.Duration
 }
@@ -28,8 +28,8 @@ type said struct {
 // then fails. Another takes ports half as fast at first, by churn whose TIME_WAIT will
 // give them back before it is full: nothing is forecast.
 func TestForecastsOfLivePools(t *testing.T) {
-	walk := readers(t)["portwalk"]
-	leaking, churning := thousand(t), thousand(t)
+	walk := openReaders(t)["portwalk"]
+	leaking, churning := newNetnsWith1000Ports(t), newNetnsWith1000Ports(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -38,7 +38,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 	ended := make(chan struct{})
 	all.Go(func() {
 		defer close(ended)
-		end = leak(ctx, t, leaking, 40)
+		end = leakConnections(ctx, t, leaking, 40)
 	})
 	all.Go(func() {
 		churning.Do(func() {
@@ -47,7 +47,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 			}
 		})
 	})
-	var ofLeak, ofChurn []said
+	var ofLeak, ofChurn []timedForecast
 	var leakHistory, churnHistory forecast.History
 	used := 0
 	tick := time.NewTicker(time.Second)
@@ -64,36 +64,36 @@ func TestForecastsOfLivePools(t *testing.T) {
 		}
 		only := func(n *netnstest.NS) *socket.Sample {
 			s := sample
-			s.Networks = []socket.Network{*network(t, &sample, n.Inode())}
+			s.Networks = []socket.Network{*findNetwork(t, &sample, n.Inode())}
 			return &s
 		}
-		ofLeak = follow(&leakHistory, only(leaking), ofLeak)
+		ofLeak = appendForecast(&leakHistory, only(leaking), ofLeak)
 		churn := only(churning)
-		ofChurn = follow(&churnHistory, churn, ofChurn)
+		ofChurn = appendForecast(&churnHistory, churn, ofChurn)
 		p, _ := churn.Tightest()
 		used = p.UsedPercent()
 	}
 	if len(ofChurn) > 0 || used < 30 {
 		t.Errorf("of a churn that TIME_WAIT gives back, and that uses %d %% so far, %d forecasts: %v", used, len(ofChurn), ofChurn)
 	}
-	judge(t, ofLeak, end)
+	checkForecasts(t, ofLeak, end)
 }
 
-// thousand is a namespace with 1,000 ports, whose TIME_WAIT isn't reused.
-func thousand(t *testing.T) *netnstest.NS {
+// newNetnsWith1000Ports is a namespace with 1,000 ports, whose TIME_WAIT isn't reused.
+func newNetnsWith1000Ports(t *testing.T) *netnstest.NS {
 	n := netnstest.New(t)
 	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40999")
 	n.Sysctl("net.ipv4.tcp_tw_reuse", "0")
 	return n
 }
 
-// leak connects rate times a second, even if that takes catching up, until there is
+// leakConnections connects rate times a second, even if that takes catching up, until there is
 // no port, and says when that was.
-func leak(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end time.Time) {
+func leakConnections(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end time.Time) {
 	begin := time.Now()
 	for made := 0; ctx.Err() == nil; made++ {
 		time.Sleep(time.Until(begin.Add(time.Duration(made) * time.Second / time.Duration(rate)))) // the load is a rate
-		_, err := n.Connect(home, server, testnet.Repair)
+		_, err := n.Connect(loopback, server, testnet.Repair)
 		if errors.Is(err, unix.EADDRNOTAVAIL) {
 			return time.Now()
 		}
@@ -105,15 +105,15 @@ func leak(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end tim
 	return time.Now()
 }
 
-func follow(h *forecast.History, s *socket.Sample, before []said) []said {
+func appendForecast(h *forecast.History, s *socket.Sample, before []timedForecast) []timedForecast {
 	f := h.Follow(s)
 	if f.Seconds == nil {
 		return before
 	}
-	return append(before, said{s.Taken, time.Duration(*f.Seconds) * time.Second})
+	return append(before, timedForecast{s.Taken, time.Duration(*f.Seconds) * time.Second})
 }
 
-func judge(t *testing.T, all []said, end time.Time) {
+func checkForecasts(t *testing.T, all []timedForecast, end time.Time) {
 	t.Helper()
 	var off []float64
 	for _, s := range all {

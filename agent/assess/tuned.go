@@ -28,7 +28,7 @@ func (c *Course) Tuned(status *v1alpha1.PortPressureStatus, statuses []v1alpha1.
 // as it was written.
 func proven(list []v1alpha1.Capability, statuses []v1alpha1.SettingStatus) {
 	stands := slices.ContainsFunc(statuses, func(s v1alpha1.SettingStatus) bool {
-		return strings.HasPrefix(s.Key, settings.Tcpip) && (s.State == v1alpha1.SettingApplied || s.State == v1alpha1.SettingRestartRequired)
+		return strings.HasPrefix(s.Key, settings.TcpipParameters) && (s.State == v1alpha1.SettingApplied || s.State == v1alpha1.SettingRestartRequired)
 	})
 	for i := range list {
 		if c := &list[i]; stands && c.Name == v1alpha1.CapabilityRegistryWrite {
@@ -66,7 +66,7 @@ func restartRequired(statuses []v1alpha1.SettingStatus) metav1.Condition {
 	var names []string
 	for _, s := range statuses {
 		if s.State == v1alpha1.SettingRestartRequired {
-			names = append(names, strings.TrimPrefix(s.Key, settings.Tcpip))
+			names = append(names, strings.TrimPrefix(s.Key, settings.TcpipParameters))
 		}
 	}
 	if len(names) > 0 {

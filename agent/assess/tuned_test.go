@@ -18,7 +18,7 @@ func TestTuned(t *testing.T) {
 	of := func(states ...v1alpha1.SettingState) []v1alpha1.SettingStatus {
 		list := []v1alpha1.SettingStatus{}
 		for i, s := range states {
-			list = append(list, v1alpha1.SettingStatus{ID: fmt.Sprint(i), Key: settings.Tcpip + fmt.Sprint(i), State: s, Message: "why " + string(s)})
+			list = append(list, v1alpha1.SettingStatus{ID: fmt.Sprint(i), Key: settings.TcpipParameters + fmt.Sprint(i), State: s, Message: "why " + string(s)})
 		}
 		return list
 	}

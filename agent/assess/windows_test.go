@@ -93,7 +93,7 @@ func TestAFullStatusOfWindowsFits(t *testing.T) {
 }
 
 func TestWritingTheRegistryIsProvenByASettingThatStands(t *testing.T) {
-	const key, other = settings.Tcpip + "TcpTimedWaitDelay", "dynamicport tcp"
+	const key, other = settings.KeyTCPTimedWaitDelay, "dynamicport tcp"
 	for name, test := range map[string]struct {
 		setting v1alpha1.SettingStatus
 		want    v1alpha1.CapabilityState

@@ -183,7 +183,7 @@ func sound(t *testing.T, v Verdict) {
 		if !ok {
 			t.Fatalf("%s is not in the catalogue of settings", s.Key)
 		}
-		if err := known.Check(s.Value); err != nil {
+		if err := known.CheckValue(s.Value); err != nil {
 			t.Error(err)
 		}
 	}

@@ -30,7 +30,7 @@ func finWaitOrphans(e *Evidence, p parts) (Verdict, bool) {
 	case one > two:
 		v.Finding = e.holds(one+two, "are closing, and the peer does not even acknowledge it (FIN_WAIT1, LAST_ACK, CLOSING): it is gone or cut off.")
 		v.Remedy = "Check the peer and what lies between, such as a firewall that forgets connections."
-		v.Setting = e.sysctl("net.ipv4.tcp_orphan_retries", "3", "the kernel then gives up after seconds")
+		v.Setting = e.sysctl(settings.KeyTCPOrphanRetries, "3", "the kernel then gives up after seconds")
 	case e.Look != nil && p.most(e.Look.Held):
 		v.Finding = e.holds(one+two, "are in FIN_WAIT2: "+e.who()+" shut its side down, the peer has not closed, and the sockets are still open here.")
 		v.Remedy = "Fix the application: close() after shutdown(), with a time-out. tcp_fin_timeout does nothing for sockets that a process holds."
@@ -49,7 +49,7 @@ func (e *Evidence) finTimeout() *Setting {
 	if now <= seconds {
 		return nil
 	}
-	return e.sysctl("net.ipv4.tcp_fin_timeout", fmt.Sprint(seconds), fmt.Sprintf("it is %.0f now", now))
+	return e.sysctl(settings.KeyTCPFinTimeout, fmt.Sprint(seconds), fmt.Sprintf("it is %.0f now", now))
 }
 
 // halfOpen: at least half of the open connections wait for an answer that does not
@@ -67,7 +67,7 @@ func halfOpen(e *Evidence, p parts) (Verdict, bool) {
 	}
 	switch {
 	case 2*l.Silent < l.Established: // they sent data lately, and send it again
-		v.Setting = e.sysctl("net.ipv4.tcp_retries2", "8", "the kernel then gives up after some 100 s, not 15 minutes")
+		v.Setting = e.sysctl(settings.KeyTCPRetries2, "8", "the kernel then gives up after some 100 s, not 15 minutes")
 	case 2*l.NoKeepAlive >= l.Silent:
 		v.Remedy = "Turn on SO_KEEPALIVE and set TCP_USER_TIMEOUT or a read time-out in " + e.who() + ": without the option no keep-alive setting has an effect."
 	default:
@@ -79,7 +79,7 @@ func halfOpen(e *Evidence, p parts) (Verdict, bool) {
 func (e *Evidence) keepAlive() *Setting {
 	const note = "the default finds out after more than 2 hours"
 	if e.System.Windows {
-		return &Setting{OS: settings.Windows, Key: keepAliveTime, Value: "300000", Note: note}
+		return &Setting{OS: settings.Windows, Key: settings.KeyKeepAliveTime, Value: "300000", Note: note}
 	}
-	return e.sysctl("net.ipv4.tcp_keepalive_time", "300", note)
+	return e.sysctl(settings.KeyTCPKeepaliveTime, "300", note)
 }

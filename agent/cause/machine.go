@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
@@ -24,7 +25,7 @@ func conntrackFull(e *Evidence, _ parts) (Verdict, bool) {
 		Cause:   v1alpha1.CauseConntrackFull,
 		Finding: fmt.Sprintf("The connection tracking table has %d entries of %d", c.Used, c.Max),
 		Remedy:  "Raise the limit, or shorten the time-outs of what fills it (linux.conntrack.timeWaitSeconds, establishedSeconds).",
-		Setting: e.sysctl("net.netfilter.nf_conntrack_max", fmt.Sprint(2*c.Max), "kube-proxy may set it too (conntrack.maxPerCore)"),
+		Setting: e.sysctl(settings.KeyConntrackMax, fmt.Sprint(2*c.Max), "kube-proxy may set it too (conntrack.maxPerCore)"),
 	}
 	if c.Max == 0 {
 		v.Finding, v.Setting = "The connection tracking table is full", nil
@@ -102,7 +103,7 @@ func socketMemory(e *Evidence, p parts) (Verdict, bool) {
 	}
 	v.Finding = fmt.Sprintf("%d of %d sockets that no process holds are there: the kernel resets what comes on top.", m.Orphans.Used, m.Orphans.Max)
 	v.Remedy = "Look for peers that do not finish closing (FIN_WAIT1, FIN_WAIT2, LAST_ACK)."
-	v.Setting = e.sysctl("net.ipv4.tcp_max_orphans", fmt.Sprint(2*m.Orphans.Max), "each takes up to 64 kB that cannot be swapped")
+	v.Setting = e.sysctl(settings.KeyTCPMaxOrphans, fmt.Sprint(2*m.Orphans.Max), "each takes up to 64 kB that cannot be swapped")
 	return v, m.Orphans.percent() >= tight
 }
 

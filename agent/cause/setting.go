@@ -42,14 +42,6 @@ func (s *Setting) sentence() string {
 	return text + "."
 }
 
-// The keys of Windows' settings.
-const (
-	dynamicPorts  = "dynamicport tcp"
-	maxUserPort   = settings.Tcpip + "MaxUserPort"
-	timedWait     = settings.Tcpip + "TcpTimedWaitDelay"
-	keepAliveTime = settings.Tcpip + "KeepAliveTime"
-)
-
 const (
 	// safeFirst is where ranges can begin without meeting many services' ports,
 	// lowFirst where they can begin at all.
@@ -67,7 +59,7 @@ const smallest = 16384
 // tenth more.
 func (e *Evidence) wider() *Setting {
 	if e.System.MaxUserPort {
-		return e.worthwhile(&Setting{settings.Windows, maxUserPort, "65534", 65534 - 1025 + 1, "it needs a restart"})
+		return e.worthwhile(&Setting{settings.Windows, settings.KeyMaxUserPort, "65534", 65534 - 1025 + 1, "it needs a restart"})
 	}
 	note := "reserve the ports that services listen on"
 	ports := 65535 - safeFirst + 1
@@ -94,9 +86,9 @@ func (e *Evidence) worthwhile(s *Setting) *Setting {
 func (e *Evidence) rangeFrom(first, ports int, note string) *Setting {
 	if e.System.Windows {
 		first = max(first, 1025) // netsh takes no less
-		return &Setting{settings.Windows, dynamicPorts, fmt.Sprintf("%d %d", first, 65536-first), ports, note}
+		return &Setting{settings.Windows, settings.KeyDynamicPortsTCP, fmt.Sprintf("%d %d", first, 65536-first), ports, note}
 	}
-	return &Setting{settings.Linux, "net.ipv4.ip_local_port_range", fmt.Sprintf("%d 65535", first), ports, note}
+	return &Setting{settings.Linux, settings.KeyLocalPortRange, fmt.Sprintf("%d 65535", first), ports, note}
 }
 
 // sysctl is a setting of Linux that gives no ports by itself; nil on Windows.

@@ -5,6 +5,7 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
@@ -31,7 +32,7 @@ func snatPool(e *Evidence, _ parts) (Verdict, bool) {
 		v.Remedy = "Widen the rule's range of ports. " + v.Remedy
 	}
 	if ended := held.in(tcpstate.TimeWait); ended > 0 && 4*ended >= int(e.Pool.Used) {
-		v.Setting = e.sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait", "30", "the entry of a closed connection keeps its port for that long, 120 s by default")
+		v.Setting = e.sysctl(settings.KeyConntrackTimeWait, "30", "the entry of a closed connection keeps its port for that long, 120 s by default")
 	}
 	return v, true
 }

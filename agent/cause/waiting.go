@@ -32,7 +32,7 @@ func timeWaitChurn(e *Evidence, p parts) (Verdict, bool) {
 		Setting: e.wider(),
 	}
 	if v.Setting == nil && e.System.Windows {
-		v.Setting = &Setting{OS: settings.Windows, Key: timedWait, Value: "30", Note: "it needs a restart"}
+		v.Setting = &Setting{OS: settings.Windows, Key: settings.KeyTCPTimedWaitDelay, Value: "30", Note: "it needs a restart"}
 	}
 	return v, p.most(n)
 }
@@ -63,7 +63,7 @@ func reusePossible(e *Evidence, p parts) (Verdict, bool) {
 		Cause:   v1alpha1.CauseReusePossible,
 		Finding: e.holds(n, fmt.Sprintf("are in TIME_WAIT, and the kernel could reuse %d of them now.", freed)),
 		Remedy:  e.subject() + " should reuse connections; until then let the kernel reuse TIME_WAIT, which timestamps make safe.",
-		Setting: &Setting{OS: settings.Linux, Key: "net.ipv4.tcp_tw_reuse", Value: "1", Ports: freed},
+		Setting: &Setting{OS: settings.Linux, Key: settings.KeyTCPTWReuse, Value: "1", Ports: freed},
 	}, 2*freed >= n
 }
 
@@ -75,7 +75,7 @@ func synSentStall(e *Evidence, p parts) (Verdict, bool) {
 		Cause:   v1alpha1.CauseSynSentStall,
 		Finding: e.holds(n, "wait in SYN_SENT: the peer does not answer."),
 		Remedy:  "Check that the peer is up, the route, and firewalls and network policies that drop instead of refusing; give " + e.who() + " a short connect time-out.",
-		Setting: e.sysctl("net.ipv4.tcp_syn_retries", "3", "attempts then end after seconds, not minutes"),
+		Setting: e.sysctl(settings.KeyTCPSynRetries, "3", "attempts then end after seconds, not minutes"),
 	}
 	if many := synSentDestinations(e.Pool.Network); many >= manyDestinations {
 		v.Finding = e.holds(n, fmt.Sprintf("wait in SYN_SENT, and %d destinations do not answer: something scans the network, or a worm does.", many))

@@ -125,7 +125,7 @@ func (l *list) settings(statuses []v1alpha1.SettingStatus) {
 	for i := range statuses {
 		if s := &statuses[i]; s.State == v1alpha1.SettingRestartRequired && !waiting[s.Key] {
 			waiting[s.Key] = true
-			l.add(restartRequired.metric(1, strings.TrimPrefix(s.Key, settings.Tcpip)))
+			l.add(restartRequired.metric(1, strings.TrimPrefix(s.Key, settings.TcpipParameters)))
 		}
 	}
 }

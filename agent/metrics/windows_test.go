@@ -93,7 +93,7 @@ func TestSettingsThatWaitForARestartAreNamed(t *testing.T) {
 	observe := func(states ...v1alpha1.SettingState) {
 		status := &v1alpha1.PortPressureStatus{}
 		for _, state := range states {
-			status.Settings = append(status.Settings, v1alpha1.SettingStatus{ID: "a", Key: settings.Tcpip + "TcpTimedWaitDelay", State: state})
+			status.Settings = append(status.Settings, v1alpha1.SettingStatus{ID: "a", Key: settings.KeyTCPTimedWaitDelay, State: state})
 		}
 		m.Observe(node(0, 0, 0), status, Tick{})
 	}

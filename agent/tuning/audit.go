@@ -29,8 +29,8 @@ func Audit(values []Value) (found []Finding) {
 
 func inVain(v Value) string {
 	near := ""
-	for _, name := range settings.TcpipNames() {
-		why := settings.Legacy(name)
+	for _, name := range settings.ListTcpipNames() {
+		why := settings.ExplainLegacy(name)
 		switch d := distance(strings.ToLower(v.Name), strings.ToLower(name)); {
 		case d == 0 && why != "":
 			return why

@@ -16,7 +16,7 @@ func (w *Windows) setDynamicPorts(of plan.Write) error {
 	is, _ := settings.Lookup(settings.Windows, of.Key)
 	ctx, was := context.Background(), map[list]netsh.Block{}
 	for i, l := range listsOf(of.Key) {
-		start, count, err := settings.ParseBlock(is.Split(of.Value)[i])
+		start, count, err := settings.ParseBlock(is.SplitParts(of.Value)[i])
 		if err != nil {
 			return fmt.Errorf("%q: %w", settings.Clip(of.Value), err)
 		}

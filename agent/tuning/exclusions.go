@@ -13,7 +13,7 @@ import (
 // list is read before it is changed.
 func (w *Windows) setExclusions(of plan.Write) error {
 	is, _ := settings.Lookup(settings.Windows, of.Key)
-	was, want := is.Split(of.Was), is.Split(of.Value)
+	was, want := is.SplitParts(of.Was), is.SplitParts(of.Value)
 	for i, l := range listsOf(of.Key) {
 		before, err := settings.ParsePorts(was[i])
 		if err != nil {

@@ -11,10 +11,10 @@ import (
 // Listeners are the ports that services have in the calling thread's network, whose
 // sysctls are s.
 func Listeners(s Store) ([]settings.Ports, error) {
-	r := s.Read("net.ipv4.ip_local_port_range")
+	r := s.Read(settings.KeyLocalPortRange)
 	first, last, err := settings.ParseSpan(r.Value)
 	if err := cmp.Or(r.Err, err); err != nil {
 		return nil, fmt.Errorf("read the range of ports: %w", err)
 	}
-	return sockdiag.Listening(settings.Ports{First: first, Last: last})
+	return sockdiag.ListListeningPorts(settings.Ports{First: first, Last: last})
 }

@@ -262,14 +262,14 @@ func (m *model) check(key, value string) {
 		m.checkPorts(e, value)
 		return
 	}
-	back := is.Same(value, e.Original)
-	if !back && !slices.ContainsFunc(e.Wrote, func(v string) bool { return is.Same(v, value) }) {
+	back := is.IsSame(value, e.Original)
+	if !back && !slices.ContainsFunc(e.Wrote, func(v string) bool { return is.IsSame(v, value) }) {
 		m.t.Errorf("%s = %q is written, and the journal has %+v", key, value, e)
 	}
-	if !back && (!slices.Contains(allowed, key) || is.Check(value) != nil || !slices.Contains(wishes[key], value)) {
+	if !back && (!slices.Contains(allowed, key) || is.CheckValue(value) != nil || !slices.Contains(wishes[key], value)) {
 		m.t.Errorf("%s = %q is written: not allowed", key, value)
 	}
-	if back && !is.Same(value, m.theirs[key]) {
+	if back && !is.IsSame(value, m.theirs[key]) {
 		m.t.Errorf("%s = %q is given back, and it was %q", key, value, m.theirs[key])
 	}
 	if key == rangeKey && !back {
@@ -329,7 +329,7 @@ func (m *model) applied() {
 				ok = ok && set(have)[p]
 			}
 		} else {
-			ok = ok && is.Same(have, *s.Desired)
+			ok = ok && is.IsSame(have, *s.Desired)
 		}
 		if !ok {
 			m.t.Errorf("%s is said to be applied as %q, and is %q", s.Key, *s.Desired, have)
@@ -358,7 +358,7 @@ func (m *model) end() {
 	m.tuner.cycle()
 	m.tuner.cycle()
 	for key, want := range m.theirs {
-		if is, _ := settings.Lookup(settings.Linux, key); !is.Same(m.sysctls[key], want) {
+		if is, _ := settings.Lookup(settings.Linux, key); !is.IsSame(m.sysctls[key], want) {
 			m.t.Errorf("%s is %q at the end, and should be %q", key, m.sysctls[key], want)
 		}
 	}

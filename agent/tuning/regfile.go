@@ -18,11 +18,11 @@ import (
 func RegFile(entries []plan.Entry) []byte {
 	lines := []string{"Windows Registry Editor Version 5.00", "",
 		"; What stood before Portreeve. The values work after a restart.",
-		`[HKEY_LOCAL_MACHINE\` + strings.TrimSuffix(settings.Tcpip, `\`) + "]"}
+		`[HKEY_LOCAL_MACHINE\` + strings.TrimSuffix(settings.TcpipParameters, `\`) + "]"}
 	var commands []string
 	slices.SortFunc(entries, func(a, b plan.Entry) int { return strings.Compare(a.Key, b.Key) })
 	for _, e := range entries {
-		if name, ok := strings.CutPrefix(e.Key, settings.Tcpip); ok {
+		if name, ok := strings.CutPrefix(e.Key, settings.TcpipParameters); ok {
 			lines = append(lines, regValue(name, e.Original))
 			continue
 		}
@@ -53,10 +53,10 @@ func netshCommands(e plan.Entry) (lines []string) {
 	if !ok || len(e.Wrote) == 0 {
 		return nil
 	}
-	originals, wrote := is.Split(e.Original), is.Split(e.Wrote[0])
+	originals, wrote := is.SplitParts(e.Original), is.SplitParts(e.Wrote[0])
 	for i, l := range listsOf(e.Key) {
 		protocol := strings.ToLower(l.protocol.String())
-		if e.Key != settings.ExcludedPorts {
+		if e.Key != settings.KeyExcludedPorts {
 			if start, count, err := settings.ParseBlock(originals[i]); err == nil {
 				lines = append(lines, fmt.Sprintf("; netsh int %s set dynamicport %s start=%d num=%d", l.family, protocol, start, count))
 			}

@@ -283,7 +283,7 @@ func (t *Tuner) open() error {
 		return err
 	}
 	boot := t.o.Boot
-	if t.o.OS.Lasts() {
+	if t.o.OS.IsPersistent() {
 		boot = ""
 	}
 	j, err := journal.Open(disk, boot, t.o.Now())

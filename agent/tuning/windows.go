@@ -61,7 +61,7 @@ func NewWindows(tcpip Registry, client netsh.Client, now func() time.Time) *Wind
 
 // Read implements Store.
 func (w *Windows) Read(key string) plan.Reading {
-	if name, ok := strings.CutPrefix(key, settings.Tcpip); ok {
+	if name, ok := strings.CutPrefix(key, settings.TcpipParameters); ok {
 		return w.readValue(name)
 	}
 	w.mu.Lock()
@@ -116,13 +116,13 @@ func (w *Windows) ask(key string) plan.Reading {
 		}
 		values, foreign = append(values, r.Value), append(foreign, r.Foreign)
 	}
-	return plan.Reading{Value: is.Join(values), Foreign: is.Join(foreign)}
+	return plan.Reading{Value: is.JoinParts(values), Foreign: is.JoinParts(foreign)}
 }
 
 // askPart reads one part. What running programs exclude is not ours: netsh's own is
 // administered.
 func (w *Windows) askPart(key string, l list) plan.Reading {
-	if key != settings.ExcludedPorts {
+	if key != settings.KeyExcludedPorts {
 		b, err := w.netsh.DynamicPorts(context.Background(), l.family, l.protocol)
 		return plan.Reading{Value: b.String(), Err: err}
 	}
@@ -133,7 +133,7 @@ func (w *Windows) askPart(key string, l list) plan.Reading {
 
 // Write implements Store.
 func (w *Windows) Write(of plan.Write) error {
-	if name, ok := strings.CutPrefix(of.Key, settings.Tcpip); ok {
+	if name, ok := strings.CutPrefix(of.Key, settings.TcpipParameters); ok {
 		return w.writeValue(name, of.Value)
 	}
 	w.mu.Lock()
@@ -163,9 +163,9 @@ func (w *Windows) writeValue(name, value string) error {
 
 func (w *Windows) set(of plan.Write) error {
 	switch of.Key {
-	case settings.DynamicTCP, settings.DynamicUDP:
+	case settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP:
 		return w.setDynamicPorts(of)
-	case settings.ExcludedPorts:
+	case settings.KeyExcludedPorts:
 		return w.setExclusions(of)
 	}
 	return fmt.Errorf("%.80q: not a setting of Windows that Portreeve knows", of.Key)
@@ -180,9 +180,9 @@ type list struct {
 // listsOf are those of key, in the order of its parts in the catalogue.
 func listsOf(key string) []list {
 	switch key {
-	case settings.DynamicTCP:
+	case settings.KeyDynamicPortsTCP:
 		return []list{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}}
-	case settings.DynamicUDP:
+	case settings.KeyDynamicPortsUDP:
 		return []list{{netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
 	}
 	return []list{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}, {netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}

@@ -18,22 +18,22 @@ import (
 )
 
 const (
-	timedWait = settings.Tcpip + "TcpTimedWaitDelay"
-	maxPort   = settings.Tcpip + "MaxUserPort"
+	timedWait = settings.KeyTCPTimedWaitDelay
+	maxPort   = settings.KeyMaxUserPort
 )
 
 var (
-	allowedOnWindows = []string{timedWait, maxPort, settings.DynamicTCP, settings.DynamicUDP, settings.ExcludedPorts}
+	allowedOnWindows = []string{timedWait, maxPort, settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP, settings.KeyExcludedPorts}
 	wishesOfWindows  = map[string][]string{
-		timedWait:                           {"30", "60", "90", "301", "x"},
-		maxPort:                             {"5000", "16384", "65534"},
-		settings.DynamicTCP:                 {"16385 49151", "20000 45000", "49152 16384", "1 2"},
-		settings.DynamicUDP:                 {"16385 49151", "50000 10000"},
-		settings.ExcludedPorts:              {"", "9000", "9000-9010,40000"},
-		settings.Tcpip + "KeepAliveTime":    {"1000"}, // not allowed
-		settings.Tcpip + "MaxFreeTcbs":      {"1"},
-		"net.ipv4.tcp_fin_timeout":          {"30"},
-		settings.Tcpip + `..\..\Start\Type`: {"4"},
+		timedWait:                                     {"30", "60", "90", "301", "x"},
+		maxPort:                                       {"5000", "16384", "65534"},
+		settings.KeyDynamicPortsTCP:                   {"16385 49151", "20000 45000", "49152 16384", "1 2"},
+		settings.KeyDynamicPortsUDP:                   {"16385 49151", "50000 10000"},
+		settings.KeyExcludedPorts:                     {"", "9000", "9000-9010,40000"},
+		settings.KeyKeepAliveTime:                     {"1000"}, // not allowed
+		settings.TcpipParameters + "MaxFreeTcbs":      {"1"},
+		"net.ipv4.tcp_fin_timeout":                    {"30"},
+		settings.TcpipParameters + `..\..\Start\Type`: {"4"},
 	}
 	// What another program writes is nothing that a wish has.
 	foreignRanges = []netsh.Block{{Start: 33000, Count: 32000}, {Start: 1024, Count: 64000}}
@@ -204,7 +204,7 @@ func (m *windowsModel) meddleWithExclusions(l list, e netsh.Exclusion) {
 
 // check holds each write against what it may do at all.
 func (m *windowsModel) check(key, what string) {
-	if name, ok := strings.CutPrefix(key, settings.Tcpip); ok {
+	if name, ok := strings.CutPrefix(key, settings.TcpipParameters); ok {
 		if _, other := m.windowsWorld.values[name].(string); other {
 			m.t.Errorf("%s is of another type, and %s is written", name, what)
 		}
@@ -215,7 +215,7 @@ func (m *windowsModel) check(key, what string) {
 		if is != nil {
 			theirs = fmt.Sprint(is)
 		}
-		if s, _ := settings.Lookup(settings.Windows, key); what != theirs && (s.Check(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
+		if s, _ := settings.Lookup(settings.Windows, key); what != theirs && (s.CheckValue(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
 			m.t.Errorf("%s = %s is written, and it was %s", key, what, theirs)
 		}
 		return
@@ -267,7 +267,7 @@ func (m *windowsModel) journaledOnWindows(key string) (plan.Entry, bool) {
 // applied holds that what is said to be applied stands, and works.
 func (m *windowsModel) applied() {
 	for _, s := range m.tuner.Settings() {
-		name, inRegistry := strings.CutPrefix(s.Key, settings.Tcpip)
+		name, inRegistry := strings.CutPrefix(s.Key, settings.TcpipParameters)
 		waits := s.State == v1alpha1.SettingRestartRequired
 		if !inRegistry || s.Desired == nil || s.State != v1alpha1.SettingApplied && !waits {
 			continue

@@ -28,18 +28,18 @@ func TestHalfARangeIsPutBack(t *testing.T) {
 	w, s, _ := windowsStore()
 	v6 := list{netsh.IPv6, netsh.Protocols[0]}
 	w.refuses[v6] = true
-	err := s.Write(plan.Write{Key: settings.DynamicTCP, Value: "20000 30000"})
+	err := s.Write(plan.Write{Key: settings.KeyDynamicPortsTCP, Value: "20000 30000"})
 	if err == nil || !strings.Contains(err.Error(), "netsh ipv6 set dynamicport tcp: The parameter is incorrect.") {
 		t.Errorf("%v", err)
 	}
-	if r := s.Read(settings.DynamicTCP); r.Value != "49152 16384" || r.Err != nil {
+	if r := s.Read(settings.KeyDynamicPortsTCP); r.Value != "49152 16384" || r.Err != nil {
 		t.Errorf("%+v", r)
 	}
 	w.refuses[v6] = false
-	if err := s.Write(plan.Write{Key: settings.DynamicTCP, Value: "IPv4 20000 30000; IPv6 49152 16384"}); err != nil {
+	if err := s.Write(plan.Write{Key: settings.KeyDynamicPortsTCP, Value: "IPv4 20000 30000; IPv6 49152 16384"}); err != nil {
 		t.Error(err)
 	}
-	if r := s.Read(settings.DynamicTCP); r.Value != "IPv4 20000 30000; IPv6 49152 16384" {
+	if r := s.Read(settings.KeyDynamicPortsTCP); r.Value != "IPv4 20000 30000; IPv6 49152 16384" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -47,17 +47,17 @@ func TestHalfARangeIsPutBack(t *testing.T) {
 func TestNetshIsAskedOnceAMinute(t *testing.T) {
 	w, s, now := windowsStore()
 	for range 5 {
-		s.Read(settings.ExcludedPorts)
+		s.Read(settings.KeyExcludedPorts)
 	}
 	if w.runs != 4 {
 		t.Errorf("%d runs for the four lists", w.runs)
 	}
 	*now = now.Add(time.Minute)
-	if s.Read(settings.ExcludedPorts); w.runs != 8 {
+	if s.Read(settings.KeyExcludedPorts); w.runs != 8 {
 		t.Errorf("%d runs a minute later", w.runs)
 	}
-	s.Refresh([]plan.Write{{Key: settings.ExcludedPorts, Value: "9000"}})
-	if s.Read(settings.ExcludedPorts); w.runs != 12 {
+	s.Refresh([]plan.Write{{Key: settings.KeyExcludedPorts, Value: "9000"}})
+	if s.Read(settings.KeyExcludedPorts); w.runs != 12 {
 		t.Errorf("%d runs when something is to be written", w.runs)
 	}
 }
@@ -65,7 +65,7 @@ func TestNetshIsAskedOnceAMinute(t *testing.T) {
 func TestARefusedWriteIsTriedAgainAMinuteLater(t *testing.T) {
 	w, s, now := windowsStore()
 	w.refuses[list{netsh.IPv4, netsh.Protocols[0]}] = true
-	of := plan.Write{Key: settings.DynamicTCP, Value: "20000 30000"}
+	of := plan.Write{Key: settings.KeyDynamicPortsTCP, Value: "20000 30000"}
 	first := s.Write(of)
 	runs := w.runs
 	s.Read(of.Key)
@@ -80,7 +80,7 @@ func TestARefusedWriteIsTriedAgainAMinuteLater(t *testing.T) {
 		t.Errorf("%v after %d runs", err, w.runs)
 	}
 	w.refuses = map[list]bool{}
-	if err := s.Write(plan.Write{Key: settings.DynamicTCP, Value: "20000 30001"}); err != nil {
+	if err := s.Write(plan.Write{Key: settings.KeyDynamicPortsTCP, Value: "20000 30001"}); err != nil {
 		t.Errorf("another value: %v", err)
 	}
 }
@@ -96,24 +96,24 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			before := s.Read(settings.ExcludedPorts)
-			is, _ := settings.Lookup(settings.Windows, settings.ExcludedPorts)
+			before := s.Read(settings.KeyExcludedPorts)
+			is, _ := settings.Lookup(settings.Windows, settings.KeyExcludedPorts)
 			var next []string
-			for _, part := range is.Split(before.Value) {
+			for _, part := range is.SplitParts(before.Value) {
 				next = append(next, join(part, "30000-32767"))
 			}
-			if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Was: before.Value, Value: is.Join(next)}); err != nil {
+			if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Was: before.Value, Value: is.JoinParts(next)}); err != nil {
 				t.Fatal(err)
 			}
-			after := s.Read(settings.ExcludedPorts)
-			if !is.Same(after.Value, is.Join(next)) {
+			after := s.Read(settings.KeyExcludedPorts)
+			if !is.IsSame(after.Value, is.JoinParts(next)) {
 				t.Errorf("%q", after.Value)
 			}
 			// One is added while ours are there, and must not go with them.
 			if err := w.change("add", udp, netsh.Exclusion{First: 7000, Last: 7001, Administered: true}); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Was: after.Value, Value: before.Value}); err != nil {
+			if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Was: after.Value, Value: before.Value}); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff("7000-7001,65330", w.excludedPorts(udp)); diff != "" {
@@ -130,20 +130,20 @@ func TestWhatAProgramExcludesIsNotDeleted(t *testing.T) {
 	w, s, _ := windowsStore()
 	l := list{netsh.IPv4, netsh.Protocols[0]}
 	w.excluded[l] = []netsh.Exclusion{{First: 61000, Last: 61063}}
-	if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Was: "61000-61063", Value: ""}); err != nil || w.excludedPorts(l) != "61000-61063" {
+	if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Was: "61000-61063", Value: ""}); err != nil || w.excludedPorts(l) != "61000-61063" {
 		t.Errorf("%v, %s", err, w.excludedPorts(l))
 	}
 }
 
 func TestWhatIsWrittenIsDecidedOnWhatStandsNow(t *testing.T) {
 	w, s, now := windowsStore()
-	tuner := New(Options{OS: settings.Windows, Host: s, Boot: "boot", Allow: []string{settings.DynamicUDP}, Log: slog.New(slog.DiscardHandler),
+	tuner := New(Options{OS: settings.Windows, Host: s, Boot: "boot", Allow: []string{settings.KeyDynamicPortsUDP}, Log: slog.New(slog.DiscardHandler),
 		Disk: func() (journal.Disk, error) { return files{w.world}, nil }, Now: func() time.Time { return *now }})
 	ask := func(settings []v1alpha1.Setting) {
 		tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
 		tuner.cycle()
 	}
-	ask([]v1alpha1.Setting{wishOf(settings.DynamicUDP, "50000 10000")})
+	ask([]v1alpha1.Setting{wishOf(settings.KeyDynamicPortsUDP, "50000 10000")})
 	l := list{netsh.IPv6, netsh.Protocols[1]}
 	if got := w.ranges[l]; got.Start != 50000 {
 		t.Fatalf("%+v", tuner.Settings())
@@ -158,10 +158,10 @@ func TestWhatIsWrittenIsDecidedOnWhatStandsNow(t *testing.T) {
 func TestWithoutNetshNothingOfItsIsWritten(t *testing.T) {
 	away := errors.New("no answer within 10s, so it was killed")
 	s := NewWindows(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, away }}, time.Now)
-	if r := s.Read(settings.DynamicUDP); !errors.Is(r.Err, away) {
+	if r := s.Read(settings.KeyDynamicPortsUDP); !errors.Is(r.Err, away) {
 		t.Errorf("%+v", r)
 	}
-	for _, w := range []plan.Write{{Key: settings.DynamicUDP, Value: "20000 30000"}, {Key: settings.ExcludedPorts, Value: "9000"}} {
+	for _, w := range []plan.Write{{Key: settings.KeyDynamicPortsUDP, Value: "20000 30000"}, {Key: settings.KeyExcludedPorts, Value: "9000"}} {
 		if err := s.Write(w); !errors.Is(err, away) {
 			t.Errorf("%s: %v", w.Key, err)
 		}

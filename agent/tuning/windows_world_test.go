@@ -30,7 +30,7 @@ type windowsWorld struct {
 	runs    int
 }
 
-var everyList = listsOf(settings.ExcludedPorts)
+var everyList = listsOf(settings.KeyExcludedPorts)
 
 func newWindowsWorld() *windowsWorld {
 	w := &windowsWorld{world: newWorld(), values: map[string]any{"TcpTimedWaitDelay": uint32(120), "Odd": "a string"},
@@ -64,7 +64,7 @@ func (w *windowsWorld) Set(name string, value uint32) error {
 		return errors.New("Access is denied.") //nolint:revive // Windows' words
 	}
 	w.kernelWrites++
-	w.wrote(settings.Tcpip+name, strconv.Itoa(int(value)))
+	w.wrote(settings.TcpipParameters+name, strconv.Itoa(int(value)))
 	w.values[name] = value
 	w.step()
 	return nil
@@ -73,7 +73,7 @@ func (w *windowsWorld) Set(name string, value uint32) error {
 func (w *windowsWorld) Delete(name string) error {
 	w.step()
 	w.kernelWrites++
-	w.wrote(settings.Tcpip+name, settings.Unset)
+	w.wrote(settings.TcpipParameters+name, settings.Unset)
 	delete(w.values, name)
 	w.step()
 	return nil

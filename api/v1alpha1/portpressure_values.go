@@ -1,5 +1,7 @@
 package v1alpha1
 
+import "slices"
+
 // Level classifies the usage of a pool.
 type Level string
 
@@ -9,6 +11,13 @@ const (
 	LevelWarning  Level = "Warning"
 	LevelCritical Level = "Critical"
 )
+
+// IsWorseThan reports whether l is a worse level than other. A level that this version
+// does not know, such as an empty one, is better than every level that it knows.
+func (l Level) IsWorseThan(other Level) bool {
+	order := []Level{LevelNormal, LevelWarning, LevelCritical}
+	return slices.Index(order, l) > slices.Index(order, other)
+}
 
 // Exactness describes the accuracy of a reader.
 type Exactness string

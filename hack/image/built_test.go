@@ -166,7 +166,7 @@ func TestBuiltImagesComeOutTheSameFromAnotherFolder(t *testing.T) {
 func copySource(t *testing.T) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "somewhere else")
-	for _, name := range []string{"api", "agent", "controllers", "hack/image"} {
+	for _, name := range []string{"api", "agent", "controllers", "internal", "hack/image"} {
 		if err := os.CopyFS(filepath.Join(to, name), os.DirFS(filepath.Join("../..", name))); err != nil {
 			t.Fatal(err)
 		}

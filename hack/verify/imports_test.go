@@ -46,7 +46,7 @@ var pure = map[string]purity{
 	"agent/cause":                            {},
 	"agent/readers/conntrack/decode.go":      {allow: []string{module + "/agent/readers/netlink"}},
 	"agent/readers/conntrack/release.go":     {},
-	"agent/readers/conntrack/tally.go":       {},
+	"agent/readers/conntrack/pools.go":       {},
 	"agent/readers/conntrack/trigger.go":     {},
 	"agent/readers/dump":                     {},
 	"agent/readers/ephemeral":                {},
@@ -85,7 +85,8 @@ var pure = map[string]purity{
 	"agent/windows/winsys/memory.go":         {},
 	"agent/windows/winsys/process.go":        {},
 	"agent/windows/winsys/version.go":        {},
-	"internal/terminal":                      {},
+	"internal/pressuretext":                  {},
+	"internal/terminal":                      {allow: []string{"golang.org/x/text/width"}}, // tables of Unicode
 	"internal/ports":                         {},
 	"internal/tcpstate":                      {},
 	"internal/text":                          {},

@@ -38,7 +38,7 @@ echo "{\"Replace\": {\"$go\": \"$bin/at_windows.txt\"}}" >"$bin/overlay.json"
 
 # packages are those with code or tests for Windows only, but for the commands, which are
 # run as a whole.
-packages() { find agent api -name '*_windows*.go' -not -path 'agent/cmd/*' -printf './%h\n' | sort -u; }
+packages() { find agent api internal -name '*_windows*.go' -not -path 'agent/cmd/*' -printf './%h\n' | sort -u; }
 
 # test_packages runs the tests of packages.
 test_packages() {

@@ -24,7 +24,7 @@ var dword = regexp.MustCompile(`REG_DWORD\s+0x([0-9a-f]+)`)
 // value is one of TCP/IP's parameters in the registry.
 func (b *bed) value(name string) int64 {
 	b.t.Helper()
-	out, _, err := b.outputs("reg.exe", "query", `HKLM\`+settings.Tcpip, "/v", name)
+	out, _, err := b.outputs("reg.exe", "query", `HKLM\`+settings.TcpipParameters, "/v", name)
 	if err != nil {
 		return absent // it says so in the language of the machine
 	}
@@ -42,7 +42,7 @@ func (b *bed) value(name string) int64 {
 // setValue is what somebody else does.
 func (b *bed) setValue(name string, value int) {
 	b.t.Helper()
-	b.run("reg.exe", "add", `HKLM\`+settings.Tcpip, "/v", name, "/t", "REG_DWORD", "/d", strconv.Itoa(value), "/f")
+	b.run("reg.exe", "add", `HKLM\`+settings.TcpipParameters, "/v", name, "/t", "REG_DWORD", "/d", strconv.Itoa(value), "/f")
 }
 
 // netsh asks the bed's stand-in.

@@ -2,8 +2,8 @@ package settings
 
 import "strings"
 
-// legacy are values of TCP/IP's key that old advice names, and why to leave them.
-var legacy = []struct{ name, why string }{
+// legacyValues are values of TCP/IP's key that old advice names, and why to leave them.
+var legacyValues = []struct{ name, why string }{
 	{"MaxFreeTcbs", "it sized a table that Windows now sizes by itself"},
 	{"MaxHashTableSize", "Windows has ignored it since Server 2003"},
 	{"NumTcbTablePartitions", "Windows has ignored it since Server 2003"},
@@ -12,10 +12,10 @@ var legacy = []struct{ name, why string }{
 	{"TcpWindowSize", "Windows has ignored it since Vista and Server 2008, which tune the window by themselves"},
 }
 
-// Legacy says why a value of TCP/IP's key, by its name, has no effect any more; empty
+// ExplainLegacy says why a value of TCP/IP's key, by its name, has no effect any more; empty
 // where it is no such value.
-func Legacy(name string) string {
-	for _, l := range legacy {
+func ExplainLegacy(name string) string {
+	for _, l := range legacyValues {
 		if strings.EqualFold(l.name, name) {
 			return l.why
 		}
@@ -23,15 +23,15 @@ func Legacy(name string) string {
 	return ""
 }
 
-// TcpipNames are the names of the values of TCP/IP's key that are known here: those
+// ListTcpipNames are the names of the values of TCP/IP's key that are known here: those
 // of the catalogue, then the legacy ones.
-func TcpipNames() (names []string) {
+func ListTcpipNames() (names []string) {
 	for _, s := range windows {
-		if name, ok := strings.CutPrefix(s.Key, Tcpip); ok {
+		if name, ok := strings.CutPrefix(s.Key, TcpipParameters); ok {
 			names = append(names, name)
 		}
 	}
-	for _, l := range legacy {
+	for _, l := range legacyValues {
 		names = append(names, l.name)
 	}
 	return names

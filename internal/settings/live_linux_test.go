@@ -36,7 +36,7 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 	kernel := release(t)
 	asked := 0
 	for _, s := range settings.All() {
-		if s.OS != settings.Linux || !s.InPods() {
+		if s.OS != settings.Linux || !s.AppliesToPods() {
 			continue
 		}
 		t.Run(s.Key, func(t *testing.T) {
@@ -54,18 +54,18 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 				t.Fatal(err)
 			}
 			asked++
-			if (s.Default != "" || s.Key == "net.ipv4.ip_local_reserved_ports") && s.Key != rfc1337 && !s.Same(was, s.Default) {
+			if (s.Default != "" || s.Key == "net.ipv4.ip_local_reserved_ports") && s.Key != rfc1337 && !s.IsSame(was, s.Default) {
 				t.Errorf("a new namespace has %q, the catalogue says %q", was, s.Default)
 			}
 			for _, value := range ends(s.Value) {
-				if err := s.Check(value); err != nil {
+				if err := s.CheckValue(value); err != nil {
 					t.Errorf("an end of its own range: %v", err)
 				}
 				// Nothing is written by writing no byte: an empty list needs its line's end.
 				if err := space.Sysctl(s.Key, value+"\n"); err != nil {
 					t.Errorf("the kernel refuses %q: %v", value, err)
 				}
-				if got, err := space.ReadSysctl(s.Key); err != nil || !s.Same(got, value) {
+				if got, err := space.ReadSysctl(s.Key); err != nil || !s.IsSame(got, value) {
 					t.Errorf("wrote %q, read %q, %v", value, got, err)
 				}
 			}
@@ -88,7 +88,7 @@ func ends(v settings.Value) []string {
 		}
 		return all
 	case settings.Span:
-		return []string{fmt.Sprintf("%d 65535", v.Least), fmt.Sprintf("%d %d", 65536-v.Ports, 65535)}
+		return []string{fmt.Sprintf("%d 65535", v.MinFirst), fmt.Sprintf("%d %d", 65536-v.MinPorts, 65535)}
 	case settings.PortList:
 		return []string{"8080", "9,8,30000-32767,5-7", "0-65535", ""}
 	}

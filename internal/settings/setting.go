@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -15,22 +16,22 @@ const (
 	Windows OS = "windows"
 )
 
-// Reach says whose a setting is.
-type Reach uint8
+// Namespacing says whose a setting is.
+type Namespacing uint8
 
 // The values of Reach.
 const (
-	// EachNetwork: every network namespace has its own, which new ones do not
+	// PerNetns: every network namespace has its own, which new ones do not
 	// inherit. It can be held on the host and inside pods.
-	EachNetwork Reach = iota
-	// HostNetwork: one for all, which only the node's own network namespace can
+	PerNetns Namespacing = iota
+	// HostNetnsOnly: one for all, which only the node's own network namespace can
 	// write; a pod reads it at most.
-	HostNetwork
-	// Machine: the machine has one, whatever the namespace.
-	Machine
+	HostNetnsOnly
+	// PerMachine: the machine has one, whatever the namespace.
+	PerMachine
 )
 
-func (r Reach) String() string {
+func (r Namespacing) String() string {
 	return [...]string{"each network", "host network", "machine"}[r]
 }
 
@@ -39,7 +40,7 @@ type Effect uint8
 
 // The values of Effect.
 const (
-	AtOnce       Effect = iota // for what the kernel does next
+	Immediately  Effect = iota // for what the kernel does next
 	AfterListen                // for sockets that call listen() again
 	AfterRestart               // after the machine has been restarted
 )
@@ -55,9 +56,9 @@ type Setting struct {
 	Key string
 	// Field is where a NodeTuning's spec has it, such as "linux.timeWait.reuse";
 	// empty for those that only linux.sysctls can name.
-	Field string
-	OS    OS
-	Reach Reach
+	Field       string
+	OS          OS
+	Namespacing Namespacing
 	// Value is what it takes.
 	Value Value
 	// Parts are the names of what is read and written one after the other, and may
@@ -66,9 +67,9 @@ type Setting struct {
 	// Default is what the operating system starts with; empty where that depends on
 	// the machine.
 	Default string
-	// Does is what it is for, Caution what it does not do or what it may break.
-	Does, Caution string
-	Effect        Effect
+	// Description is what it is for, Caution what it does not do or what it may break.
+	Description, Caution string
+	Effect               Effect
 	// Since and Until are the first kernel that has it and the last, empty for all
 	// that Portreeve runs on (Linux 5.4).
 	Since, Until string
@@ -76,17 +77,17 @@ type Setting struct {
 	Source string
 }
 
-// Check says what is wrong with value: nil, or one line that names the key, the
+// CheckValue says what is wrong with value: nil, or one line that names the key, the
 // value and what is allowed.
-func (s Setting) Check(value string) error {
-	if err := s.Value.check(value); err != nil {
-		return fmt.Errorf("%s: %q: %w; allowed: %s", s.Key, Clip(value), err, s.Value.Allowed())
+func (s Setting) CheckValue(value string) error {
+	if err := s.Value.checkValue(value); err != nil {
+		return fmt.Errorf("%s: %q: %w; allowed: %s", s.Key, Clip(value), err, s.Value.DescribeAllowed())
 	}
 	return nil
 }
 
-// InPods says whether the setting can be held inside pods.
-func (s Setting) InPods() bool { return s.Reach == EachNetwork }
+// AppliesToPods says whether the setting can be held inside pods.
+func (s Setting) AppliesToPods() bool { return s.Namespacing == PerNetns }
 
 // All is every setting, by operating system and key.
 func All() []Setting { return slices.Concat(linux, windows) }
@@ -107,11 +108,11 @@ func CheckKey(os OS, key string) error {
 	if _, ok := Lookup(os, key); ok {
 		return nil
 	}
-	if why := Legacy(strings.TrimPrefix(key, Tcpip)); os == Windows && why != "" {
+	if why := ExplainLegacy(strings.TrimPrefix(key, TcpipParameters)); os == Windows && why != "" {
 		return fmt.Errorf("%s: no effect: %s", Clip(key), why)
 	}
 	name := strings.ReplaceAll(strings.TrimPrefix(key, "/proc/sys/"), "/", ".")
-	if why, ok := refused[name]; ok {
+	if why, ok := refusedKeys[name]; ok {
 		return fmt.Errorf("%s: %s", Clip(key), why)
 	}
 	if _, ok := Lookup(os, name); ok {
@@ -120,8 +121,8 @@ func CheckKey(os OS, key string) error {
 	return fmt.Errorf("%s: not a setting that Portreeve knows: see docs/reference/settings.md", Clip(key))
 }
 
-// refused are settings that people find in old advice, and why not to use them.
-var refused = map[string]string{
+// refusedKeys are settings that people find in old advice, and why not to use them.
+var refusedKeys = map[string]string{
 	"net.ipv4.tcp_tw_recycle":      "removed in Linux 4.12, breaks clients behind NAT; use timeWait.reuse",
 	"net.ipv4.tcp_tw_timeout":      "not in Linux: some vendors' kernels have it; use timeWait.reuse",
 	"net.ipv4.tcp_tw_len":          "not in Linux: TIME_WAIT lasts 60 s, fixed when the kernel is built; use timeWait.reuse",
@@ -136,6 +137,10 @@ var refused = map[string]string{
 	"net.ipv4.tcp_frto_response":   "removed in Linux 3.10",
 	"net.ipv4.tcp_no_metrics_save": "nothing to do with ports; set it in the node's image",
 }
+
+// RefusedKeys returns the sysctls that people find in old advice, and why not to use
+// each.
+func RefusedKeys() map[string]string { return maps.Clone(refusedKeys) }
 
 // Clip makes text that somebody else chose short enough for a message: 80 characters.
 func Clip(s string) string {

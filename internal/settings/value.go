@@ -11,12 +11,12 @@ import (
 // Value is a set of values, in the spelling that the operating system reads and
 // writes.
 type Value interface {
-	// Allowed is the set in words.
-	Allowed() string
-	check(value string) error
-	// canonical spells equal values alike; one that is not in the set may stay as
+	// DescribeAllowed is the set in words.
+	DescribeAllowed() string
+	checkValue(value string) error
+	// canonicalize spells equal values alike; one that is not in the set may stay as
 	// it is.
-	canonical(value string) string
+	canonicalize(value string) string
 }
 
 // Integer is a whole number, both ends included.
@@ -25,12 +25,12 @@ type Integer struct {
 	Unit     string // "s", "ms", "ports"…; empty for plain counts
 }
 
-// Allowed implements Value.
-func (v Integer) Allowed() string {
+// DescribeAllowed implements Value.
+func (v Integer) DescribeAllowed() string {
 	return strings.TrimSpace(fmt.Sprintf("%d to %d %s", v.Min, v.Max, v.Unit))
 }
 
-func (v Integer) check(value string) error {
+func (v Integer) checkValue(value string) error {
 	n, err := strconv.ParseInt(value, 10, 64)
 	switch {
 	case err != nil:
@@ -45,7 +45,7 @@ func (v Integer) check(value string) error {
 	return nil
 }
 
-func (v Integer) canonical(value string) string { return strings.TrimSpace(value) }
+func (v Integer) canonicalize(value string) string { return strings.TrimSpace(value) }
 
 // Choice is one of a few words or numbers.
 type Choice []Option
@@ -53,8 +53,8 @@ type Choice []Option
 // Option is one value and what it means.
 type Option struct{ Value, Means string }
 
-// Allowed implements Value.
-func (v Choice) Allowed() string {
+// DescribeAllowed implements Value.
+func (v Choice) DescribeAllowed() string {
 	words := make([]string, 0, len(v))
 	for _, o := range v {
 		words = append(words, fmt.Sprintf("%s (%s)", o.Value, o.Means))
@@ -62,42 +62,42 @@ func (v Choice) Allowed() string {
 	return strings.Join(words, ", ")
 }
 
-func (v Choice) check(value string) error {
+func (v Choice) checkValue(value string) error {
 	if !slices.ContainsFunc(v, func(o Option) bool { return o.Value == value }) {
 		return errors.New("not one of them")
 	}
 	return nil
 }
 
-func (v Choice) canonical(value string) string { return strings.TrimSpace(value) }
+func (v Choice) canonicalize(value string) string { return strings.TrimSpace(value) }
 
 // Span is a range of ports, "FIRST LAST", both ends included.
 type Span struct {
-	// Least is the lowest first port, Ports the fewest ports.
-	Least, Ports int
+	// MinFirst is the lowest first port, Ports the fewest ports.
+	MinFirst, MinPorts int
 }
 
-// Allowed implements Value.
-func (v Span) Allowed() string {
-	return fmt.Sprintf("FIRST LAST, from %d to 65535, %d ports or more", v.Least, v.Ports)
+// DescribeAllowed implements Value.
+func (v Span) DescribeAllowed() string {
+	return fmt.Sprintf("FIRST LAST, from %d to 65535, %d ports or more", v.MinFirst, v.MinPorts)
 }
 
-func (v Span) check(value string) error {
+func (v Span) checkValue(value string) error {
 	first, last, err := ParseSpan(value)
 	switch {
 	case err != nil:
 		return err
 	case first > last:
 		return errors.New("the first port is above the last")
-	case first < v.Least:
-		return fmt.Errorf("the first port is below %d", v.Least)
-	case last-first+1 < v.Ports:
+	case first < v.MinFirst:
+		return fmt.Errorf("the first port is below %d", v.MinFirst)
+	case last-first+1 < v.MinPorts:
 		return fmt.Errorf("only %d ports", last-first+1)
 	}
 	return nil
 }
 
-func (v Span) canonical(value string) string { return strings.Join(strings.Fields(value), " ") }
+func (v Span) canonicalize(value string) string { return strings.Join(strings.Fields(value), " ") }
 
 // ParseSpan reads "FIRST LAST"; any white space parts the two.
 func ParseSpan(value string) (first, last int, err error) {
@@ -105,14 +105,14 @@ func ParseSpan(value string) (first, last int, err error) {
 	if len(words) != 2 {
 		return 0, 0, errors.New("not two ports")
 	}
-	if first, err = port(words[0]); err != nil {
+	if first, err = parsePort(words[0]); err != nil {
 		return 0, 0, err
 	}
-	last, err = port(words[1])
+	last, err = parsePort(words[1])
 	return first, last, err
 }
 
-func port(s string) (int, error) {
+func parsePort(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || len(s) > 1 && s[0] == '0' { // octal to the kernel
 		return 0, fmt.Errorf("%s is not a port", Clip(s))
@@ -124,15 +124,17 @@ func port(s string) (int, error) {
 // empty.
 type PortList struct{}
 
-// Allowed implements Value.
-func (PortList) Allowed() string { return "ports and ranges, such as 8080,30000-32767, or nothing" }
+// DescribeAllowed implements Value.
+func (PortList) DescribeAllowed() string {
+	return "ports and ranges, such as 8080,30000-32767, or nothing"
+}
 
-func (PortList) check(value string) error {
+func (PortList) checkValue(value string) error {
 	_, err := ParsePorts(value)
 	return err
 }
 
-func (PortList) canonical(value string) string {
+func (PortList) canonicalize(value string) string {
 	ranges, err := ParsePorts(value)
 	if err != nil {
 		return value
@@ -153,13 +155,13 @@ func ParsePorts(value string) ([]Ports, error) {
 	var list []Ports
 	for item := range strings.SplitSeq(value, ",") {
 		a, b, isRange := strings.Cut(strings.TrimSpace(item), "-")
-		first, err := port(a)
+		first, err := parsePort(a)
 		if err != nil {
 			return nil, err
 		}
 		last := first
 		if isRange {
-			if last, err = port(b); err != nil {
+			if last, err = parsePort(b); err != nil {
 				return nil, err
 			}
 		}
@@ -168,24 +170,27 @@ func ParsePorts(value string) ([]Ports, error) {
 		}
 		list = append(list, Ports{first, last})
 	}
-	return merge(list), nil
+	return mergeRanges(list), nil
 }
 
 // FormatPorts is the list as the kernel writes it.
-func FormatPorts(list []Ports) string {
-	var items []string
-	for _, p := range merge(slices.Clone(list)) {
+func FormatPorts(list []Ports) string { return strings.Join(formatEach(list), ",") }
+
+// formatEach returns each range of the list as the kernel writes it.
+func formatEach(list []Ports) []string {
+	items := []string{}
+	for _, p := range mergeRanges(slices.Clone(list)) {
 		item := strconv.Itoa(p.First)
 		if p.Last > p.First {
 			item += "-" + strconv.Itoa(p.Last)
 		}
 		items = append(items, item)
 	}
-	return strings.Join(items, ",")
+	return items
 }
 
-// merge sorts list and joins what touches.
-func merge(list []Ports) []Ports {
+// mergeRanges sorts list and joins what touches.
+func mergeRanges(list []Ports) []Ports {
 	slices.SortFunc(list, func(a, b Ports) int { return a.First - b.First })
 	var out []Ports
 	for _, p := range list {

@@ -46,7 +46,7 @@ func TestCheckNamesKeyValueAndWhatIsAllowed(t *testing.T) {
 			if !ok {
 				t.Fatalf("no setting %s", test.key)
 			}
-			err := s.Check(test.value)
+			err := s.CheckValue(test.value)
 			switch {
 			case test.want == "" && err != nil:
 				t.Error(err)
@@ -75,7 +75,7 @@ func TestSameValueHoweverSpelled(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s, _ := settings.Lookup(settings.Linux, test.key)
-			if got := s.Same(test.a, test.b); got != test.want {
+			if got := s.IsSame(test.a, test.b); got != test.want {
 				t.Errorf("Same(%q, %q) is %v", test.a, test.b, got)
 			}
 		})

@@ -77,7 +77,7 @@ func TestAnalyzePrintsATable(t *testing.T) {
 		"WARNING 54 %  Host → 10.0.0.9:1433  dump, assumed\n",
 		"stdin · windows 2008+ · 1 network · ",
 		"9000/16384", "CLOSE_WAIT 9000",
-		"Not seen\n", `1 of 9006 lines: line 9006: cut off: the last line: "TCP 10.0.0.5:6"`,
+		"Not observed\n", `1 of 9006 lines: line 9006: cut off: the last line: "TCP 10.0.0.5:6"`,
 	} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("no %q in\n%s", want, got.stdout)

@@ -80,9 +80,9 @@ func ownersBy(r agent.Reader, proc, root string) (func() ([]netns.Namespace, err
 	for {
 		switch of := r.(type) {
 		case interface {
-			Owners() ([]netns.Namespace, error)
+			ReadOwners() ([]netns.Namespace, error)
 		}:
-			return of.Owners, nil
+			return of.ReadOwners, nil
 		case snat:
 			r = of.Reader
 		case fallback:

@@ -12,7 +12,7 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// The settings of a namespace that are read, below net.ipv4.
+// Indexes of a namespace's settings below net.ipv4.
 const (
 	fileRange = iota
 	fileReserved
@@ -29,32 +29,32 @@ var settingNames = [settingFiles]string{
 	"tcp_timestamps", "tcp_fin_timeout", "tcp_max_tw_buckets",
 }
 
-// errPorts is a list of ports that is not what the kernel writes.
-var errPorts = errors.New("malformed list of ports")
+// errMalformedPorts means that a list of ports is not in the kernel's format.
+var errMalformedPorts = errors.New("malformed list of ports")
 
-// defaultReuseDelay is what kernels before tcp_tw_reuse_delay (Linux 6.14) wait.
+// defaultReuseDelay is the delay of kernels without tcp_tw_reuse_delay (before 6.14).
 const defaultReuseDelay = time.Second
 
-// parseSettings reads the files' contents. The file of tcp_tw_reuse_delay is nil
-// where the kernel has none. Reserved is left out.
+// parseSettings parses the files' contents, all settings except Reserved. The file of
+// tcp_tw_reuse_delay is nil if the kernel has none.
 func parseSettings(files *[settingFiles][]byte) (socket.Settings, error) {
 	var n [settingFiles]uint64
 	for i, name := range settingNames {
 		if i == fileRange || i == fileReserved || i == fileReuseDelay && files[i] == nil {
 			continue
 		}
-		v, err := kernelstat.Numbers(files[i], 1)
+		v, err := kernelstat.ParseNumbers(files[i], 1)
 		if err != nil {
 			return socket.Settings{}, fmt.Errorf("%s: %w", name, err)
 		}
 		n[i] = v[0]
 	}
-	ends, err := kernelstat.Numbers(files[fileRange], 2)
+	ends, err := kernelstat.ParseNumbers(files[fileRange], 2)
 	if err != nil || ends[0] > ends[1] || ends[1] > 65535 {
-		return socket.Settings{}, fmt.Errorf("%s: %w: %.40q", settingNames[fileRange], errPorts, files[fileRange])
+		return socket.Settings{}, fmt.Errorf("%s: %w: %.40q", settingNames[fileRange], errMalformedPorts, files[fileRange])
 	}
 	if n[fileReuse] > uint64(socket.ReuseLoopback) {
-		return socket.Settings{}, fmt.Errorf("%s: %d is not known", settingNames[fileReuse], n[fileReuse])
+		return socket.Settings{}, fmt.Errorf("%s: unknown value %d", settingNames[fileReuse], n[fileReuse])
 	}
 	delay := defaultReuseDelay
 	if files[fileReuseDelay] != nil {
@@ -70,8 +70,8 @@ func parseSettings(files *[settingFiles][]byte) (socket.Settings, error) {
 	}, nil
 }
 
-// parsePorts reads net.ipv4.ip_local_reserved_ports: "1-5,7", or nothing
-// (kernel/sysctl.c, proc_do_large_bitmap).
+// parsePorts parses net.ipv4.ip_local_reserved_ports, for example "1-5,7". It returns nil
+// for an empty list (kernel/sysctl.c, proc_do_large_bitmap).
 func parsePorts(file []byte) (*ports.Set, error) {
 	text := strings.TrimSpace(string(file))
 	if text == "" {
@@ -86,7 +86,7 @@ func parsePorts(file []byte) (*ports.Set, error) {
 		first, err1 := strconv.ParseUint(low, 10, 16)
 		last, err2 := strconv.ParseUint(high, 10, 16)
 		if err1 != nil || err2 != nil || first > last {
-			return nil, fmt.Errorf("%w: %.40q", errPorts, item)
+			return nil, fmt.Errorf("%w: %.40q", errMalformedPorts, item)
 		}
 		for port := first; port <= last; port++ {
 			p.Add(uint16(port))

@@ -21,7 +21,7 @@ func TestParseSettings(t *testing.T) {
 		change func(*[settingFiles][]byte, *socket.Settings)
 		err    error
 	}{
-		"as a new namespace has them": {func(*[settingFiles][]byte, *socket.Settings) {}, nil},
+		"defaults of a new namespace": {func(*[settingFiles][]byte, *socket.Settings) {}, nil},
 		"a kernel before tcp_tw_reuse_delay waits a second": {func(f *[settingFiles][]byte, _ *socket.Settings) {
 			f[fileReuseDelay] = nil
 		}, nil},
@@ -32,11 +32,11 @@ func TestParseSettings(t *testing.T) {
 		}, nil},
 		"a range whose ends are swapped": {func(f *[settingFiles][]byte, _ *socket.Settings) {
 			f[fileRange] = []byte("60999\t32768\n")
-		}, errPorts},
+		}, errMalformedPorts},
 		"a range beyond the last port": {func(f *[settingFiles][]byte, _ *socket.Settings) {
 			f[fileRange] = []byte("32768\t65536\n")
-		}, errPorts},
-		"half a range": {func(f *[settingFiles][]byte, _ *socket.Settings) { f[fileRange] = []byte("32768") }, errPorts},
+		}, errMalformedPorts},
+		"half a range": {func(f *[settingFiles][]byte, _ *socket.Settings) { f[fileRange] = []byte("32768") }, errMalformedPorts},
 		"an empty file": {func(f *[settingFiles][]byte, _ *socket.Settings) { f[fileFinTimeout] = []byte{} },
 			kernelstat.ErrMalformed},
 	} {
@@ -57,7 +57,7 @@ func TestParseSettings(t *testing.T) {
 		})
 	}
 	files := [settingFiles][]byte{[]byte("1 2"), nil, []byte("3"), nil, []byte("1"), []byte("1"), []byte("1")}
-	if _, err := parseSettings(&files); err == nil || !strings.Contains(err.Error(), "tcp_tw_reuse: 3 is not known") {
+	if _, err := parseSettings(&files); err == nil || !strings.Contains(err.Error(), "tcp_tw_reuse: unknown value 3") {
 		t.Error(err)
 	}
 }
@@ -71,13 +71,13 @@ func TestParsePorts(t *testing.T) {
 		"none":                      {"\n", nil, nil},
 		"ranges and single ports":   {"1-3,7,65534-65535\n", []uint16{1, 2, 3, 7, 65534, 65535}, nil},
 		"port 0":                    {"0", []uint16{0}, nil},
-		"a range the wrong way":     {"3-1", nil, errPorts},
-		"beyond the last port":      {"65536", nil, errPorts},
-		"a gap in the list":         {"1,,2", nil, errPorts},
-		"a range without its end":   {"1-", nil, errPorts},
-		"a sign":                    {"+1", nil, errPorts},
-		"three ends":                {"1-2-3", nil, errPorts},
-		"a list cut off in a comma": {"1,", nil, errPorts},
+		"a range the wrong way":     {"3-1", nil, errMalformedPorts},
+		"beyond the last port":      {"65536", nil, errMalformedPorts},
+		"a gap in the list":         {"1,,2", nil, errMalformedPorts},
+		"a range without its end":   {"1-", nil, errMalformedPorts},
+		"a number with a sign":      {"+1", nil, errMalformedPorts},
+		"three ends":                {"1-2-3", nil, errMalformedPorts},
+		"a list cut off in a comma": {"1,", nil, errMalformedPorts},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := parsePorts([]byte(test.text))
@@ -104,7 +104,7 @@ func FuzzParsePorts(f *testing.F) {
 		p, err := parsePorts([]byte(text))
 		if err != nil {
 			if p != nil {
-				t.Error("ports with an error")
+				t.Error("ports despite an error")
 			}
 			return
 		}

@@ -35,7 +35,7 @@ func (b *builder) exact(is settings.Setting) {
 func (b *builder) reach(w want) *Write {
 	now := b.Current[w.Key].Value
 	e, held := b.entry(w.Key)
-	if w.is.Same(now, w.Value) {
+	if w.is.IsSame(now, w.Value) {
 		b.stood(w.Key, w.Value)
 		state, message := b.works(w.is, now, e)
 		b.say(w.Setting, state, message)
@@ -126,10 +126,10 @@ func (b *builder) writer(key string) string {
 func (b *builder) giveBack(is settings.Setting, e Entry) *Write {
 	now := b.Current[e.Key]
 	_, held := b.entry(e.Key)
-	back := is.Settable(e.beneath(is, now.Value), now.Value)
+	back := is.AdjustToWritable(e.beneath(is, now.Value), now.Value)
 	s := &v1alpha1.Setting{ID: e.Key, Key: e.Key, Scope: b.scope(), Value: e.Original}
 	switch {
-	case !held || now.absent() || now.Err == nil && is.Same(now.Value, e.Original):
+	case !held || now.absent() || now.Err == nil && is.IsSame(now.Value, e.Original):
 		b.Forget = append(b.Forget, e.Key)
 		b.released(s, b.later(is, e, now.Value))
 		return nil
@@ -140,7 +140,7 @@ func (b *builder) giveBack(is settings.Setting, e Entry) *Write {
 	case now.Err != nil:
 		b.released(s, "").fail(fmt.Sprintf("%s: can't be given back: can't be read: %v", e.Key, now.Err))
 		return nil
-	case is.Same(now.Value, back):
+	case is.IsSame(now.Value, back):
 		b.Forget = append(b.Forget, e.Key)
 		b.released(s, fmt.Sprintf("%s: left at %q, which another program wrote", e.Key, settings.Clip(now.Value)))
 		return nil

@@ -64,7 +64,7 @@ func (b *builder) refuse(s *v1alpha1.Setting, is settings.Setting) string {
 		return err.Error()
 	}
 	now := b.Current[s.Key]
-	err := is.Check(s.Value)
+	err := is.CheckValue(s.Value)
 	switch {
 	case s.Scope != v1alpha1.ScopeHost && s.Scope != v1alpha1.ScopePods:
 		return fmt.Sprintf("scope %q: this agent knows Host and Pods; it may be older than the controller", settings.Clip(string(s.Scope)))
@@ -78,13 +78,13 @@ func (b *builder) refuse(s *v1alpha1.Setting, is settings.Setting) string {
 		return err.Error()
 	case s.Key == maxUserPort && tooManyPorts(s.Value):
 		return fmt.Sprintf("%s: %q: the last port on Windows 2003 only; since Vista it is a count from 49152 on, allowed: 255 to 16384; use windows.dynamicPorts", s.Key, s.Value)
-	case !b.Target.Host() && !is.InPods():
-		return fmt.Sprintf("%s: there is one for the whole node (%v), which no pod can set; use the scope Host", s.Key, is.Reach)
+	case !b.Target.Host() && !is.AppliesToPods():
+		return fmt.Sprintf("%s: there is one for the whole node (%v), which no pod can set; use the scope Host", s.Key, is.Namespacing)
 	case now.absent():
 		return b.lacks(is)
 	case errors.Is(now.Err, ErrForeign):
 		return fmt.Sprintf("%s: %s", s.Key, oneLine(now.Err))
-	case now.Err == nil && now.ReadOnly && !is.Same(now.Value, s.Value):
+	case now.Err == nil && now.ReadOnly && !is.IsSame(now.Value, s.Value):
 		return fmt.Sprintf("%s: read-only here, and it stands at %q", s.Key, settings.Clip(now.Value))
 	}
 	return ""
@@ -92,7 +92,7 @@ func (b *builder) refuse(s *v1alpha1.Setting, is settings.Setting) string {
 
 // maxUserPort was the last port until Windows 2003. Go's programs need Windows 10, so here
 // it is what Vista made of it.
-const maxUserPort = settings.Tcpip + "MaxUserPort"
+const maxUserPort = settings.KeyMaxUserPort
 
 func tooManyPorts(value string) bool {
 	n, err := strconv.Atoi(value)
@@ -130,7 +130,7 @@ func (b *builder) needed(s *v1alpha1.Setting) bool {
 // settings outlive a restart.
 func (b *builder) entry(key string) (Entry, bool) {
 	e, ok := b.Entries[key]
-	return e, ok && (sameBoot(e.Boot, b.Boot) || b.os().Lasts())
+	return e, ok && (sameBoot(e.Boot, b.Boot) || b.os().IsPersistent())
 }
 
 // say sets a status that does not depend on what is written.

@@ -11,7 +11,7 @@ import (
 type lists []ports
 
 func parseLists(is settings.Setting, value string) (l lists) {
-	for _, part := range is.Split(value) {
+	for _, part := range is.SplitParts(value) {
 		l = append(l, parsePorts(part))
 	}
 	return l
@@ -23,7 +23,7 @@ func (l lists) spell(is settings.Setting) string {
 	for i := range l {
 		parts[i] = l[i].String()
 	}
-	return is.Join(parts)
+	return is.JoinParts(parts)
 }
 
 func (l lists) with(o lists) lists    { return l.each(o, ports.with) }

@@ -11,8 +11,8 @@ import (
 
 // The keys of Linux that belong together.
 const (
-	rangeKey   = "net.ipv4.ip_local_port_range"
-	reserveKey = "net.ipv4.ip_local_reserved_ports"
+	rangeKey   = settings.KeyLocalPortRange
+	reserveKey = settings.KeyLocalReservedPorts
 )
 
 // pools are the keys that decide which ports connect() takes: the ranges, and the list
@@ -25,7 +25,7 @@ type pools struct {
 
 var (
 	linuxPools   = pools{[]string{rangeKey}, reserveKey}
-	windowsPools = pools{[]string{settings.DynamicTCP, settings.DynamicUDP}, settings.ExcludedPorts}
+	windowsPools = pools{[]string{settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP}, settings.KeyExcludedPorts}
 )
 
 func (f Facts) pools() pools {
@@ -149,7 +149,7 @@ func (r *reservation) collisions(w want) (need ports, why string) {
 	if old, ok := r.Entries[r.list]; ok {
 		need = need.with(parseLists(r.is, old.Wrote[0]).any().within(added))
 	}
-	if r.Listeners != nil && !w.is.Same(now, w.Value) {
+	if r.Listeners != nil && !w.is.IsSame(now, w.Value) {
 		listeners, err := r.Listeners()
 		if err != nil {
 			return need, fmt.Sprintf("%s: what listens in the wider range can't be read, and so not be reserved: %v", w.Key, err)

@@ -44,7 +44,7 @@ func (p *Plan) apply(w Write, write func(Write) (string, error)) error {
 // done says whether w is done where have stands.
 func (w Write) done(is settings.Setting, have string) bool {
 	if _, everybodys := is.Value.(settings.PortList); !everybodys {
-		return is.Same(have, w.Value)
+		return is.IsSame(have, w.Value)
 	}
 	was, want, now := parseLists(is, w.Was), parseLists(is, w.Value), parseLists(is, have)
 	return want.without(was).without(now).empty() && was.without(want).within(now).empty()

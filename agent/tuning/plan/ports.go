@@ -39,7 +39,7 @@ func gained(is settings.Setting, before, next string) ports {
 
 // spans is the ports of each part of a range.
 func spans(is settings.Setting, value string) (l lists) {
-	for _, part := range is.Split(value) {
+	for _, part := range is.SplitParts(value) {
 		first, last, err := settings.ParseSpan(part)
 		if is.OS == settings.Windows {
 			first, last, err = settings.ParseBlock(part)

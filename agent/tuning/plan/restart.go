@@ -30,10 +30,10 @@ const quickestRestart = 5 * time.Second
 // works is the state of a value that stands, whose entry, if there is one, is e.
 func (b *builder) works(is settings.Setting, value string, e Entry) (v1alpha1.SettingState, string) {
 	switch is.Effect {
-	case settings.AtOnce:
+	case settings.Immediately:
 		return v1alpha1.SettingApplied, ""
 	case settings.AfterRestart:
-		if sameBoot(e.Boot, b.Boot) && e.Live != "" && !is.Same(e.Live, value) {
+		if sameBoot(e.Boot, b.Boot) && e.Live != "" && !is.IsSame(e.Live, value) {
 			return v1alpha1.SettingRestartRequired, "works after a restart of the node; until then: " + settings.Clip(e.Live)
 		}
 		return v1alpha1.SettingApplied, ""
@@ -62,7 +62,7 @@ func (b *builder) later(is settings.Setting, e Entry, back string) string {
 	if is.Effect != settings.AfterRestart {
 		return ""
 	}
-	if live := b.live(is, b.Current[is.Key].Value, e); !is.Same(live, back) {
+	if live := b.live(is, b.Current[is.Key].Value, e); !is.IsSame(live, back) {
 		return "works after a restart of the node; until then: " + settings.Clip(live)
 	}
 	return ""

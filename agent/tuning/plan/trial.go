@@ -16,7 +16,7 @@ func (b *builder) wouldWrite(s *v1alpha1.Setting, is settings.Setting) string {
 		return r.wouldMove(want{s, is}, now)
 	case s.Key == r.list:
 		return r.wouldAdd(parsePorts(s.Value))
-	case is.Same(now, s.Value):
+	case is.IsSame(now, s.Value):
 		return "would change nothing"
 	}
 	return fmt.Sprintf("would change %q to %q", settings.Clip(now), settings.Clip(s.Value))

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	timedWait = settings.Tcpip + "TcpTimedWaitDelay"
-	excluded  = settings.ExcludedPorts
-	tcp       = settings.DynamicTCP
-	udp       = settings.DynamicUDP
+	timedWait = settings.KeyTCPTimedWaitDelay
+	excluded  = settings.KeyExcludedPorts
+	tcp       = settings.KeyDynamicPortsTCP
+	udp       = settings.KeyDynamicPortsUDP
 	usual     = "49152 16384"
 )
 
@@ -99,8 +99,8 @@ func TestPlanOfWindows(t *testing.T) {
 			said: []string{"Refused " + maxUserPort + `: "65534": the last port on Windows 2003 only; since Vista it is a count from 49152 on, allowed: 255 to 16384; use windows.dynamicPorts`},
 		},
 		"A legacy value says why it is none": {
-			in:   windows([]v1alpha1.Setting{wish(settings.Tcpip+"MaxFreeTcbs", "65535")}, nil),
-			said: []string{"Refused " + settings.Clip(settings.Tcpip+"MaxFreeTcbs") + ": no effect: it sized a table that Windows now sizes by itself"},
+			in:   windows([]v1alpha1.Setting{wish(settings.TcpipParameters+"MaxFreeTcbs", "65535")}, nil),
+			said: []string{"Refused " + settings.Clip(settings.TcpipParameters+"MaxFreeTcbs") + ": no effect: it sized a table that Windows now sizes by itself"},
 		},
 		"A sysctl is nothing for Windows": {
 			in:   windows([]v1alpha1.Setting{wish(finTimeout, "30")}, nil),

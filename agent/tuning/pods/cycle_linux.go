@@ -13,29 +13,29 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// cycle is one look at all pods.
-type cycle struct {
+// podCycle is one look at all pods.
+type podCycle struct {
 	*Pods
-	wishes wishes
-	facts  plan.Facts
-	counts tally
-	held   []plan.Target // by the journal
+	candidates candidateList
+	facts      plan.Facts
+	aggregator statusAggregator
+	journaled  []plan.Target // by the journal
 
 	// due are the networks to bring to where they should be, and their pods' names.
-	due   []tuning.Network
-	names []string
-	looks []*look
+	due    []tuning.Network
+	names  []string
+	states []*podState
 }
 
-// visit finds out what is to be done in a pod's network: nothing, as long as nothing
+// visitPod finds out what is to be done in a pod's network: nothing, as long as nothing
 // has changed and it was looked at lately.
-func (c *cycle) visit(s space) {
+func (c *podCycle) visitPod(s podNetns) {
 	var pod podspecs.Pod
 	known := false
 	if c.source != nil {
 		pod, known = c.source.Pod(s.target.Pod)
 	}
-	if len(c.wishes) == 0 { // nobody's labels matter
+	if len(c.candidates) == 0 { // nobody's labels matter
 		known = true
 	}
 	// A pod that nobody knows (any more) keeps what it has. One in the host's network
@@ -47,57 +47,59 @@ func (c *cycle) visit(s space) {
 	if pod.Name == "" {
 		name = s.target.Pod
 	}
-	mine := c.wishes.of(pod, c.namespace)
-	if mine.unknown {
-		c.wait(name, pod)
+	mine := c.candidates.resolvePod(pod, c.findNamespaceLabels)
+	if mine.undecided {
+		c.reportPending(name, pod)
 		return
 	}
-	for _, w := range c.wishes {
+	for _, w := range c.candidates {
 		if why, ok := mine.refused[w.ID]; ok {
-			c.counts.note(name, v1alpha1.SettingStatus{ID: w.ID, State: v1alpha1.SettingRefused, Message: why})
+			c.aggregator.addStatus(name, v1alpha1.SettingStatus{ID: w.ID, State: v1alpha1.SettingRefused, Message: why})
 		}
 	}
-	l := c.Pods.looks[s.target]
+	l := c.Pods.states[s.target]
 	if l == nil {
-		if len(mine.settings) == 0 && !slices.Contains(c.held, s.target) {
+		if len(mine.enforced) == 0 && !slices.Contains(c.journaled, s.target) {
 			return
 		}
-		l = &look{}
-		c.Pods.looks[s.target] = l
+		l = &podState{}
+		c.Pods.states[s.target] = l
 	}
-	facts := c.factsOf(pod, l)
-	of := c.fingerprint(mine.settings, facts)
-	if l.of == of && !l.again && c.facts.Now.Sub(l.at) < c.o.Every {
-		c.note(name, l)
+	facts := c.buildFacts(pod, l)
+	of := c.computeFingerprint(mine.enforced, facts)
+	if l.fingerprint == of && !l.retry && c.facts.Now.Sub(l.checkedAt) < c.options.RecheckInterval {
+		c.reportStatuses(name, l)
 		return
 	}
-	l.of, l.at = of, c.facts.Now
-	c.names, c.looks = append(c.names, name), append(c.looks, l)
-	c.due = append(c.due, tuning.Network{Target: s.target, Settings: append([]v1alpha1.Setting{}, mine.settings...), Facts: facts,
+	l.fingerprint, l.checkedAt = of, c.facts.Now
+	c.names, c.states = append(c.names, name), append(c.states, l)
+	c.due = append(c.due, tuning.Network{Target: s.target, Settings: append([]v1alpha1.Setting{}, mine.enforced...), Facts: facts,
 		Inside: func(fn func(tuning.Store)) error {
-			return inside(s, func() {
-				c.listen(l)
-				fn(c.o.Sysctls)
+			return runInNetns(s, func() {
+				c.recordListeners(l)
+				fn(c.options.Sysctls)
 			})
 		}})
 }
 
-func (c *cycle) namespace(name string) (map[string]string, bool) { return c.source.Namespace(name) }
+func (c *podCycle) findNamespaceLabels(name string) (map[string]string, bool) {
+	return c.source.Namespace(name)
+}
 
-// wait notes what waits for the labels of a namespace.
-func (c *cycle) wait(name string, pod podspecs.Pod) {
-	for _, w := range c.wishes {
-		if !onlyName(w.namespaces) {
-			c.counts.note(name, v1alpha1.SettingStatus{ID: w.ID, State: v1alpha1.SettingPending,
+// reportPending notes what waits for the labels of a namespace.
+func (c *podCycle) reportPending(name string, pod podspecs.Pod) {
+	for _, w := range c.candidates {
+		if !needsOnlyName(w.namespaces) {
+			c.aggregator.addStatus(name, v1alpha1.SettingStatus{ID: w.ID, State: v1alpha1.SettingPending,
 				Message: "the labels of namespace " + pod.Namespace + " are not known yet"})
 		}
 	}
 }
 
-// factsOf are the facts of a pod's network.
-func (c *cycle) factsOf(pod podspecs.Pod, l *look) plan.Facts {
+// buildFacts are the facts of a pod's network.
+func (c *podCycle) buildFacts(pod podspecs.Pod, l *podState) plan.Facts {
 	f := c.facts
-	f.Listeners, f.Protect = c.listening, nil
+	f.Listeners, f.Protect = c.readListeners, nil
 	for _, port := range pod.Ports {
 		f.Protect = append(f.Protect, plan.Protected{Ports: settings.Ports{First: port, Last: port}, Whose: "the pod's containers"})
 	}
@@ -107,8 +109,8 @@ func (c *cycle) factsOf(pod podspecs.Pod, l *look) plan.Facts {
 	return f
 }
 
-// fingerprint is all that a plan depends on beside what stands in the network.
-func (c *cycle) fingerprint(settings []v1alpha1.Setting, f plan.Facts) string {
+// computeFingerprint is all that a plan depends on beside what stands in the network.
+func (c *podCycle) computeFingerprint(settings []v1alpha1.Setting, f plan.Facts) string {
 	var cool []bool
 	for _, s := range settings {
 		cool = append(cool, f.NormalFor >= time.Duration(s.CoolDownSeconds)*time.Second)
@@ -129,9 +131,9 @@ func (c *cycle) fingerprint(settings []v1alpha1.Setting, f plan.Facts) string {
 // maxListened is how many ports of a pod are remembered.
 const maxListened = 64
 
-// listen remembers what listens in the calling thread's network.
-func (c *cycle) listen(l *look) {
-	now, err := c.listening()
+// recordListeners remembers what listens in the calling thread's network.
+func (c *podCycle) recordListeners(l *podState) {
+	now, err := c.readListeners()
 	if err != nil {
 		return // the plan says so where it matters
 	}
@@ -142,33 +144,33 @@ func (c *cycle) listen(l *look) {
 	}
 }
 
-// hold does what is due.
-func (c *cycle) hold(t tuning.Networks) {
+// enforceDue does what is due.
+func (c *podCycle) enforceDue(t tuning.Networks) {
 	results := t.Hold(c.due)
-	c.held = t.Targets()
+	c.journaled = t.Targets()
 	for i, result := range results {
-		l, target := c.looks[i], c.due[i].Target
-		if vanished(result.Err) {
-			delete(c.Pods.looks, target)
+		l, target := c.states[i], c.due[i].Target
+		if isVanished(result.Err) {
+			delete(c.Pods.states, target)
 			continue
 		}
 		l.statuses = result.Statuses
 		if result.Err != nil {
-			l.statuses = everywhere(c.due[i].Settings, v1alpha1.SettingFailed, "its network can't be entered: "+result.Err.Error())
+			l.statuses = repeatStatus(c.due[i].Settings, v1alpha1.SettingFailed, "its network can't be entered: "+result.Err.Error())
 		}
-		l.again = slices.ContainsFunc(l.statuses, func(s v1alpha1.SettingStatus) bool {
+		l.retry = slices.ContainsFunc(l.statuses, func(s v1alpha1.SettingStatus) bool {
 			return s.State == v1alpha1.SettingFailed || s.State == v1alpha1.SettingPending
 		})
-		c.note(c.names[i], l)
-		if len(c.due[i].Settings) == 0 && !l.again && !slices.Contains(c.held, target) {
-			delete(c.Pods.looks, target) // all is given back
+		c.reportStatuses(c.names[i], l)
+		if len(c.due[i].Settings) == 0 && !l.retry && !slices.Contains(c.journaled, target) {
+			delete(c.Pods.states, target) // all is given back
 		}
 	}
 }
 
-// miss notes the pods that settings select and that have no network namespace here.
-func (c *cycle) miss(spaces []space) {
-	if len(c.wishes) == 0 {
+// reportMissing notes the pods that settings select and that have no network namespace here.
+func (c *podCycle) reportMissing(spaces []podNetns) {
+	if len(c.candidates) == 0 {
 		return
 	}
 	found := make(map[string]bool, len(spaces))
@@ -179,44 +181,44 @@ func (c *cycle) miss(spaces []space) {
 		if pod.HostNetwork || pod.Finished || found[pod.UID] || pod.Hash != "" && found[pod.Hash] {
 			continue
 		}
-		mine := c.wishes.of(pod, c.namespace)
-		for i := range mine.settings {
-			c.counts.miss(pod.Namespace+"/"+pod.Name, &mine.settings[i])
+		mine := c.candidates.resolvePod(pod, c.findNamespaceLabels)
+		for i := range mine.enforced {
+			c.aggregator.addMissing(pod.Namespace+"/"+pod.Name, &mine.enforced[i])
 		}
 	}
 }
 
-// note counts what became of the settings in a pod, and of what nobody asks for any
+// reportStatuses counts what became of the settings in a pod, and of what nobody asks for any
 // more.
-func (c *cycle) note(name string, l *look) {
+func (c *podCycle) reportStatuses(name string, l *podState) {
 	for _, s := range l.statuses {
-		asked := slices.ContainsFunc(c.wishes, func(w wish) bool { return w.ID == s.ID })
+		asked := slices.ContainsFunc(c.candidates, func(w candidate) bool { return w.ID == s.ID })
 		if !asked {
-			if !slices.Contains(backStates, s.State) {
+			if !slices.Contains(restoreStates, s.State) {
 				continue
 			}
-			s.ID = s.Key + givenBack
+			s.ID = s.Key + restoredSuffix
 		}
-		c.counts.note(name, s)
+		c.aggregator.addStatus(name, s)
 	}
 }
 
-// backStates are those of what is given back.
-var backStates = []v1alpha1.SettingState{v1alpha1.SettingReleased, v1alpha1.SettingPending, v1alpha1.SettingFailed}
+// restoreStates are those of what is given back.
+var restoreStates = []v1alpha1.SettingState{v1alpha1.SettingReleased, v1alpha1.SettingPending, v1alpha1.SettingFailed}
 
-// givenBack ends the ID of the status of what was given back in pods.
-const givenBack = "@given-back"
+// restoredSuffix ends the ID of the status of what was given back in pods.
+const restoredSuffix = "@given-back"
 
-// statuses are those of the settings, and then of what was given back.
-func (c *cycle) statuses(settings []v1alpha1.Setting) []v1alpha1.SettingStatus {
+// buildStatuses are those of the settings, and then of what was given back.
+func (c *podCycle) buildStatuses(settings []v1alpha1.Setting) []v1alpha1.SettingStatus {
 	list := make([]v1alpha1.SettingStatus, 0, len(settings))
 	for i := range settings {
-		list = append(list, c.counts.status(&settings[i]))
+		list = append(list, c.aggregator.buildStatus(&settings[i]))
 	}
 	var back []v1alpha1.SettingStatus
-	for id := range c.counts {
-		if key, ok := strings.CutSuffix(id, givenBack); ok {
-			s := c.counts.status(&v1alpha1.Setting{ID: id, Key: key, Scope: v1alpha1.ScopePods})
+	for id := range c.aggregator {
+		if key, ok := strings.CutSuffix(id, restoredSuffix); ok {
+			s := c.aggregator.buildStatus(&v1alpha1.Setting{ID: id, Key: key, Scope: v1alpha1.ScopePods})
 			s.Desired, s.PodsApplied, s.PodsRefused = nil, nil, nil
 			back = append(back, s)
 		}

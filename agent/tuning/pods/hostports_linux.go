@@ -12,20 +12,20 @@ import (
 // ports of those on the host network. A pod that starts later is protected as soon as
 // the API server tells of it, mostly before its program listens.
 func (p *Pods) HostPorts() []plan.Protected {
-	if err := p.open(); err != nil {
-		p.tell(err)
+	if err := p.openSource(); err != nil {
+		p.logError(err)
 		return nil
 	}
 	var list []plan.Protected
 	for _, pod := range p.source.All() {
-		for _, port := range onHost(pod) {
+		for _, port := range listHostPorts(pod) {
 			list = append(list, plan.Protected{Ports: settings.Ports{First: port, Last: port}, Whose: pod.Namespace + "/" + pod.Name})
 		}
 	}
 	return list
 }
 
-func onHost(pod podspecs.Pod) []int {
+func listHostPorts(pod podspecs.Pod) []int {
 	switch {
 	case pod.Finished:
 		return nil

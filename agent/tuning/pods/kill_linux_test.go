@@ -58,7 +58,7 @@ func (r *restless) run() error {
 	t := tuning.New(tuning.Options{
 		Disk: func() (journal.Disk, error) { return journal.OpenDir(r.State) }, Host: files, Boot: "boot-1", Allow: allow, Log: log,
 		Changed: func() { signal(changed) },
-		Pods: pods.New(pods.Options{Root: r.Root, Sysctls: files, Every: time.Nanosecond, Log: log,
+		Pods: pods.New(pods.Options{Root: r.Root, Sysctls: files, RecheckInterval: time.Nanosecond, Log: log,
 			Owners: func() ([]netns.Namespace, error) { return r.Spaces, nil },
 			Open:   func() (pods.Source, error) { return r, nil }}),
 	})
@@ -165,7 +165,7 @@ func (r *restless) kill(t *testing.T, after time.Duration) {
 func (n *node) owners(pods int) []netns.Namespace {
 	n.tb.Helper()
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
-		found, err := n.walk.Owners()
+		found, err := n.walk.ReadOwners()
 		n.must(err)
 		found = slices.DeleteFunc(found, func(ns netns.Namespace) bool { _, ours := n.Pod(ns.Owner.PodUID); return !ours })
 		if len(found) == pods {

@@ -165,7 +165,7 @@ func (n *node) tell() ([]netns.Namespace, error) {
 	if n.outdated != nil {
 		return n.outdated, nil
 	}
-	return n.walk.Owners()
+	return n.walk.ReadOwners()
 }
 
 func (n *node) mislead(owners []netns.Namespace) {
@@ -263,7 +263,7 @@ func (n *node) agentEvery(every time.Duration) *agent {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	files := tuning.Files{Root: "/proc/sys"}
 	inPods := pods.New(pods.Options{Root: n.root, Sysctls: counted{files, &n.writes}, Owners: n.tell,
-		Open: func() (pods.Source, error) { return n, nil }, Every: every, Log: log})
+		Open: func() (pods.Source, error) { return n, nil }, RecheckInterval: every, Log: log})
 	cycles := make(chan struct{}, 1)
 	a := &agent{node: n, cycles: cycles, Tuner: tuning.New(tuning.Options{
 		Stopped: func() string { signal(cycles); return "" },

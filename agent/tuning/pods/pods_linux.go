@@ -32,28 +32,28 @@ type Options struct {
 	// Open begins to watch the node's pods. It is called when a setting asks for pods
 	// for the first time.
 	Open func() (Source, error)
-	// Every is how often what stands in a pod is looked at again, a minute unless set.
-	Every time.Duration
-	Log   *slog.Logger
+	// RecheckInterval is how often what stands in a pod is looked at again, a minute unless set.
+	RecheckInterval time.Duration
+	Log             *slog.Logger
 }
 
 // Pods implements tuning.Pods.
 type Pods struct {
-	o Options
+	options Options
 
-	source  Source
-	looks   map[plan.Target]*look
-	trouble string // last logged
+	source    Source
+	states    map[plan.Target]*podState
+	lastError string // last logged
 }
 
-// look is what was seen of a pod's network last.
-type look struct {
-	at time.Time
-	// of is what the rest depends on.
-	of string
+// podState is what was seen of a pod's network last.
+type podState struct {
+	checkedAt time.Time
+	// fingerprint is what the rest depends on.
+	fingerprint string
 	// statuses are what became of the settings; again says that they are not final.
 	statuses []v1alpha1.SettingStatus
-	again    bool
+	retry    bool
 	// listened are the ports that something has listened on since the agent knows the
 	// pod.
 	listened []settings.Ports
@@ -61,8 +61,8 @@ type look struct {
 
 // New makes Pods.
 func New(o Options) *Pods {
-	o.Every = cmp.Or(o.Every, time.Minute)
-	return &Pods{o: o, looks: map[plan.Target]*look{}}
+	o.RecheckInterval = cmp.Or(o.RecheckInterval, time.Minute)
+	return &Pods{options: o, states: map[plan.Target]*podState{}}
 }
 
 // Cycle implements tuning.Pods.
@@ -70,51 +70,51 @@ func (p *Pods) Cycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Net
 	if settings == nil || len(settings)+len(t.Targets()) == 0 {
 		return nil
 	}
-	spaces, err := p.spaces(t)
+	spaces, err := p.listPodNetns(t)
 	if err == nil && len(settings) > 0 {
-		err = p.open()
+		err = p.openSource()
 	}
-	var ws wishes
+	var ws candidateList
 	if err == nil {
-		ws, err = compile(settings)
+		ws, err = compileCandidates(settings)
 	}
-	p.tell(err)
+	p.logError(err)
 	if err != nil {
-		return everywhere(settings, v1alpha1.SettingFailed, err.Error())
+		return repeatStatus(settings, v1alpha1.SettingFailed, err.Error())
 	}
 	if len(settings) > 0 && !p.source.Synced() {
-		return everywhere(settings, v1alpha1.SettingPending, "the pods of this node are not known yet: the API server has not answered")
+		return repeatStatus(settings, v1alpha1.SettingPending, "the pods of this node are not known yet: the API server has not answered")
 	}
-	c := cycle{Pods: p, wishes: ws, facts: facts, counts: tally{}, held: t.Targets()}
+	c := podCycle{Pods: p, candidates: ws, facts: facts, aggregator: statusAggregator{}, journaled: t.Targets()}
 	for _, s := range spaces {
-		c.visit(s)
+		c.visitPod(s)
 	}
-	c.hold(t)
-	c.miss(spaces)
-	return c.statuses(settings)
+	c.enforceDue(t)
+	c.reportMissing(spaces)
+	return c.buildStatuses(settings)
 }
 
-func (p *Pods) open() (err error) {
+func (p *Pods) openSource() (err error) {
 	if p.source == nil {
-		p.source, err = p.o.Open()
+		p.source, err = p.options.Open()
 	}
 	return err
 }
 
-// tell logs once what keeps all pods as they are: with nothing asked for, no status says
+// logError logs once what keeps all pods as they are: with nothing asked for, no status says
 // it.
-func (p *Pods) tell(err error) {
+func (p *Pods) logError(err error) {
 	why := ""
 	if err != nil {
 		why = err.Error()
 	}
-	if why != "" && why != p.trouble {
-		p.o.Log.Error("pods can't be tuned; trying again", "why", why)
+	if why != "" && why != p.lastError {
+		p.options.Log.Error("pods can't be tuned; trying again", "why", why)
 	}
-	p.trouble = why
+	p.lastError = why
 }
 
-func everywhere(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
+func repeatStatus(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
 	list := make([]v1alpha1.SettingStatus, 0, len(settings))
 	for i := range settings {
 		s := &settings[i]
@@ -123,5 +123,5 @@ func everywhere(settings []v1alpha1.Setting, state v1alpha1.SettingState, why st
 	return list
 }
 
-// listening are the ports that services have in the calling thread's network.
-func (p *Pods) listening() ([]settings.Ports, error) { return tuning.Listeners(p.o.Sysctls) }
+// readListeners are the ports that services have in the calling thread's network.
+func (p *Pods) readListeners() ([]settings.Ports, error) { return tuning.Listeners(p.options.Sysctls) }

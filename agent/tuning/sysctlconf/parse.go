@@ -17,12 +17,12 @@ type Line struct {
 	Value string
 }
 
-// Where is its place as compilers print it.
-func (l Line) Where() string { return fmt.Sprintf("%s:%d", l.File, l.Number) }
+// Position is its place as compilers print it.
+func (l Line) Position() string { return fmt.Sprintf("%s:%d", l.File, l.Number) }
 
-// Parse reads the text of a file. No text is wrong: what no key can be made of is a
+// ParseFile reads the text of a file. No text is wrong: what no key can be made of is a
 // Line that Convert drops.
-func Parse(file string, text []byte) (lines []Line) {
+func ParseFile(file string, text []byte) (lines []Line) {
 	number := 0
 	for raw := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
 		number++
@@ -31,13 +31,13 @@ func Parse(file string, text []byte) (lines []Line) {
 			continue
 		}
 		key, value, _ := strings.Cut(raw, "=")
-		lines = append(lines, Line{file, number, name(key), uncomment(value)})
+		lines = append(lines, Line{file, number, normalizeKey(key), trimComment(value)})
 	}
 	return lines
 }
 
-// name spells a key with dots. A leading - says that a failure doesn't matter.
-func name(key string) string {
+// normalizeKey spells a key with dots. A leading - says that a failure doesn't matter.
+func normalizeKey(key string) string {
 	key = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(key), "-"))
 	key = strings.TrimPrefix(key, "/proc/sys/")
 	// The first separator is the one that separates; the other is part of a name.
@@ -47,9 +47,9 @@ func name(key string) string {
 	return key
 }
 
-// uncomment takes away a comment that was meant to be one. Neither format knows them
+// trimComment takes away a comment that was meant to be one. Neither format knows them
 // behind a value; the kernel reads numbers up to where they end.
-func uncomment(value string) string {
+func trimComment(value string) string {
 	for i := range value {
 		if i > 0 && (value[i] == '#' || value[i] == ';') && unicode.IsSpace(rune(value[i-1])) {
 			value = value[:i]

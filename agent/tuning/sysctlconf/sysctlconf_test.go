@@ -39,7 +39,7 @@ func TestParse(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, sysctlconf.Parse("f", []byte(tt.text))); diff != "" {
+			if diff := cmp.Diff(tt.want, sysctlconf.ParseFile("f", []byte(tt.text))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -97,12 +97,12 @@ func TestConvert(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := sysctlconf.Convert(sysctlconf.Parse("f", []byte(tt.text)))
+			got, err := sysctlconf.ConvertLines(sysctlconf.ParseFile("f", []byte(tt.text)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var said []string
-			for _, r := range got.Remarks {
+			for _, r := range got.Messages {
 				said = append(said, r.String())
 			}
 			if diff := cmp.Diff(tt.said, said, cmpopts.EquateEmpty()); diff != "" {
@@ -134,13 +134,13 @@ func FuzzConvert(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		lines := sysctlconf.Parse("f", []byte(text))
-		got, err := sysctlconf.Convert(lines)
+		lines := sysctlconf.ParseFile("f", []byte(text))
+		got, err := sysctlconf.ConvertLines(lines)
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
 		dropped := 0
-		for _, r := range got.Remarks {
+		for _, r := range got.Messages {
 			if strings.HasPrefix(r.Text, "dropped ") {
 				dropped++
 			}

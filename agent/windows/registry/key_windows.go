@@ -19,7 +19,7 @@ import (
 type Key struct{ Path string }
 
 // Tcpip is the key that Windows reads TCP/IP's parameters from.
-var Tcpip = Key{strings.TrimSuffix(settings.Tcpip, `\`)}
+var Tcpip = Key{strings.TrimSuffix(settings.TcpipParameters, `\`)}
 
 func (k Key) open(access uint32) (registry.Key, error) {
 	key, err := registry.OpenKey(registry.LOCAL_MACHINE, k.Path, access|registry.WOW64_64KEY)

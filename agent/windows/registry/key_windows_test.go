@@ -157,7 +157,7 @@ func TestATunerOfTheRegistry(t *testing.T) {
 	cycle(t, key, state, "boot 1", wants,
 		"RestartRequired works after a restart of the node; until then: unset",
 		"RestartRequired works after a restart of the node; until then: 7200000",
-		"Refused "+settings.Tcpip+"MaxUserPort: a value of another kind: it is there as REG_SZ and has to be REG_DWORD to work; correct it or delete it by hand")
+		"Refused "+settings.TcpipParameters+"MaxUserPort: a value of another kind: it is there as REG_SZ and has to be REG_DWORD to work; correct it or delete it by hand")
 	expect(t, raw, "TcpTimedWaitDelay", 30)
 	expect(t, raw, "KeepAliveTime", 300000)
 	cycle(t, key, state, "boot 2", wants[:2], "Applied", "Applied")
@@ -177,7 +177,7 @@ func TestATunerOfTheRegistry(t *testing.T) {
 }
 
 func wish(name, value string) v1alpha1.Setting {
-	return v1alpha1.Setting{ID: name, Key: settings.Tcpip + name, Value: value, Scope: v1alpha1.ScopeHost}
+	return v1alpha1.Setting{ID: name, Key: settings.TcpipParameters + name, Value: value, Scope: v1alpha1.ScopeHost}
 }
 
 func options(key Key, state, boot string) tuning.Options {
@@ -185,7 +185,7 @@ func options(key Key, state, boot string) tuning.Options {
 	return tuning.Options{
 		OS: settings.Windows, Disk: func() (journal.Disk, error) { return journal.OpenDir(state) },
 		Host: tuning.NewWindows(key, netsh.Client{Run: silent}, time.Now), Boot: boot, Log: slog.New(slog.DiscardHandler),
-		Allow: []string{settings.Tcpip + "TcpTimedWaitDelay", settings.Tcpip + "KeepAliveTime", settings.Tcpip + "MaxUserPort"},
+		Allow: []string{settings.KeyTCPTimedWaitDelay, settings.KeyKeepAliveTime, settings.TcpipParameters + "MaxUserPort"},
 	}
 }
 

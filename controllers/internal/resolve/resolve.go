@@ -25,10 +25,14 @@ type Node struct {
 
 // Result is what all NodeTunings ask for.
 type Result struct {
-	// Wishes are by the name of the NodeTuning, then of the node, for each node that
+	// Desired are by the name of the NodeTuning, then of the node, for each node that
 	// it selects: the settings that it has there, those that another one wins left
 	// out. Nodes share them: they are not to be written to.
-	Wishes map[string]map[string][]v1alpha1.Setting
+	Desired map[string]map[string][]v1alpha1.Setting
+	// Settings are by the name of the NodeTuning, then by operating system: all that it
+	// would have on a node without any other, also where it is being deleted or can't be
+	// read.
+	Settings map[string]map[settings.OS][]v1alpha1.Setting
 	// Thresholds are by node, where a NodeTuning sets any.
 	Thresholds map[string]v1alpha1.Thresholds
 	// Conflicts are by NodeTuning, sorted.
@@ -37,93 +41,93 @@ type Result struct {
 	Problems map[string]string
 }
 
-// Resolve resolves tunings for nodes. One that is being deleted asks for nothing.
-func Resolve(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
+// ResolveTunings resolves tunings for nodes. One that is being deleted asks for nothing.
+func ResolveTunings(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
 	r := Result{
-		Wishes:     map[string]map[string][]v1alpha1.Setting{},
+		Desired:    map[string]map[string][]v1alpha1.Setting{},
+		Settings:   map[string]map[settings.OS][]v1alpha1.Setting{},
 		Thresholds: map[string]v1alpha1.Thresholds{},
 		Conflicts:  map[string][]v1alpha1.TuningConflict{},
 		Problems:   map[string]string{},
 	}
-	asking := r.readable(tunings)
-	found := conflicts{}
-	outcomes := map[string]*outcome{} // few, of however many nodes
+	asking := r.parseTunings(tunings)
+	found := conflictCounts{}
+	outcomes := map[string]*classResult{} // few, of however many nodes
 	for _, n := range nodes {
-		var here []*wisher
+		var here []*activeTuning
 		class := []string{string(n.OS)}
 		for i := range asking {
-			if asking[i].selects(n) {
+			if asking[i].selectsNode(n) {
 				here = append(here, &asking[i])
 				class = append(class, asking[i].Name)
 			}
 		}
 		key := strings.Join(class, ",")
 		if outcomes[key] == nil {
-			outcomes[key] = settle(n.OS, here)
+			outcomes[key] = resolveClass(n.OS, here)
 		}
-		r.add(n.Name, outcomes[key])
-		found.add(outcomes[key].conflicts)
+		r.addNode(n.Name, outcomes[key])
+		found.addCounts(outcomes[key].conflicts)
 	}
-	r.Conflicts = found.list()
+	r.Conflicts = found.listByTuning()
 	return r
 }
 
-// outcome is what nodes get that the same NodeTunings select.
-type outcome struct {
-	wishes     map[string][]v1alpha1.Setting
+// classResult is what nodes get that the same NodeTunings select.
+type classResult struct {
+	desired    map[string][]v1alpha1.Setting
 	thresholds *v1alpha1.Thresholds
-	conflicts  conflicts
+	conflicts  conflictCounts
 }
 
-func (r *Result) add(node string, o *outcome) {
-	for name, wish := range o.wishes {
-		r.Wishes[name][node] = wish
+func (r *Result) addNode(node string, o *classResult) {
+	for name, wish := range o.desired {
+		r.Desired[name][node] = wish
 	}
 	if o.thresholds != nil {
 		r.Thresholds[node] = *o.thresholds
 	}
 }
 
-// wisher is a NodeTuning that can be read.
-type wisher struct {
+// activeTuning is a NodeTuning that can be read.
+type activeTuning struct {
 	*v1alpha1.NodeTuning
 	selector labels.Selector
 	settings map[settings.OS][]v1alpha1.Setting
 }
 
-func (w *wisher) selects(n Node) bool { return w.selector.Matches(labels.Set(n.Labels)) }
+func (w *activeTuning) selectsNode(n Node) bool { return w.selector.Matches(labels.Set(n.Labels)) }
 
-// readable are the NodeTunings that ask for something, the first in precedence first:
+// parseTunings are the NodeTunings that ask for something, the first in precedence first:
 // by priority, then by name, so that the order is always the same.
-func (r *Result) readable(tunings []v1alpha1.NodeTuning) []wisher {
-	var list []wisher
+func (r *Result) parseTunings(tunings []v1alpha1.NodeTuning) []activeTuning {
+	var list []activeTuning
 	for i := range tunings {
 		t := &tunings[i]
+		r.Settings[t.Name] = map[settings.OS][]v1alpha1.Setting{
+			settings.Linux:   ListSettings(settings.Linux, t),
+			settings.Windows: ListSettings(settings.Windows, t),
+		}
 		if !t.DeletionTimestamp.IsZero() {
 			continue
 		}
 		// Absent selects nothing, {} everything: LabelSelectorAsSelector's own rule.
 		selector, err := metav1.LabelSelectorAsSelector(t.Spec.NodeSelector)
 		if err == nil {
-			err = podSelectors(t.Spec.Pods)
+			err = checkPodSelectors(t.Spec.Pods)
 		}
 		if err != nil {
 			r.Problems[t.Name] = fmt.Sprintf("a selector can't be read, and what stands is held: %v", err)
 			continue
 		}
-		r.Wishes[t.Name] = map[string][]v1alpha1.Setting{}
-		list = append(list, wisher{t, selector, map[settings.OS][]v1alpha1.Setting{
-			settings.Linux:   Settings(settings.Linux, t),
-			settings.Windows: Settings(settings.Windows, t),
-		}})
+		r.Desired[t.Name] = map[string][]v1alpha1.Setting{}
+		list = append(list, activeTuning{t, selector, r.Settings[t.Name]})
 	}
-	slices.SortFunc(list, func(a, b wisher) int {
-		return cmp.Or(cmp.Compare(b.Spec.Priority, a.Spec.Priority), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(list, func(a, b activeTuning) int { return settings.CompareTunings(a.NodeTuning, b.NodeTuning) })
 	return list
 }
 
-func podSelectors(p *v1alpha1.PodScope) error {
+func checkPodSelectors(p *v1alpha1.PodScope) error {
 	if p == nil {
 		return nil
 	}
@@ -135,97 +139,66 @@ func podSelectors(p *v1alpha1.PodScope) error {
 	return nil
 }
 
-// settle gives each NodeTuning of here, which are in order of precedence, what it has
+// resolveClass gives each NodeTuning of here, which are in order of precedence, what it has
 // on a node of that operating system.
-func settle(os settings.OS, here []*wisher) *outcome {
-	o := &outcome{wishes: map[string][]v1alpha1.Setting{}, conflicts: conflicts{}}
-	claims := map[string][]claim{} // by setting ID
+func resolveClass(os settings.OS, here []*activeTuning) *classResult {
+	o := &classResult{desired: map[string][]v1alpha1.Setting{}, conflicts: conflictCounts{}}
+	candidates := map[string][]*v1alpha1.Setting{} // by setting ID
 	for _, w := range here {
-		o.wishes[w.Name] = nil
+		o.desired[w.Name] = nil
 		if t := w.Spec.Thresholds; t != (v1alpha1.Thresholds{}) && o.thresholds == nil {
 			o.thresholds = &t
 		}
 		for i := range w.settings[os] {
 			s := &w.settings[os][i]
-			claims[s.ID] = append(claims[s.ID], claim{w, s})
+			candidates[s.ID] = append(candidates[s.ID], s)
 		}
 	}
 	winners := map[*v1alpha1.Setting]bool{}
-	for _, rivals := range claims {
-		if c := judge(rivals); c != nil {
-			winners[c.setting] = true
+	for _, list := range candidates {
+		selected, rival := settings.SelectCandidate(list)
+		if rival != nil {
+			selected = nil
 		}
-		o.conflicts.note(rivals)
+		winners[selected] = true
+		o.conflicts.countPairs(list, selected)
 	}
 	for _, w := range here {
 		for i := range w.settings[os] {
 			if s := &w.settings[os][i]; winners[s] {
-				o.wishes[w.Name] = append(o.wishes[w.Name], *s)
+				o.desired[w.Name] = append(o.desired[w.Name], *s)
 			}
 		}
 	}
 	return o
 }
 
-// claim is one NodeTuning's wish for one setting of one node.
-type claim struct {
-	by      *wisher
-	setting *v1alpha1.Setting
-}
+// conflictCounts counts the nodes of each contradiction.
+type conflictCounts map[conflictKey]int32
 
-func (c claim) dry() bool { return c.setting.Mode == v1alpha1.ModeDryRun }
+type conflictKey struct{ tuning, key, with, winner string }
 
-// judge is the claim that is held: the first in precedence of those that enforce, or,
-// where none does, of those that don't. nil where one of the same priority wants
-// another value.
-func judge(rivals []claim) *claim {
-	best := 0
-	for i := range rivals {
-		if rivals[best].dry() && !rivals[i].dry() {
-			best = i
-			break
-		}
-	}
-	for _, c := range rivals {
-		if contradict(rivals[best], c) && c.by.Spec.Priority == rivals[best].by.Spec.Priority {
-			return nil
-		}
-	}
-	return &rivals[best]
-}
-
-// contradict says whether both can't be had. What one only tries out is in nobody's
-// way.
-func contradict(a, b claim) bool {
-	return a.by.Name != b.by.Name && a.dry() == b.dry() && a.setting.Value != b.setting.Value
-}
-
-// conflicts counts the nodes of each contradiction.
-type conflicts map[conflict]int32
-
-type conflict struct{ of, key, with, winner string }
-
-// note counts every pair of rivals that contradict each other, once for each side. A
+// countPairs counts every pair of rivals that contradict each other, once for each side. A
 // setting of pods has a twin on the host, which says it already; where the selectors
 // of pods differ, only the node knows whether they meet.
-func (f conflicts) note(rivals []claim) {
-	if rivals[0].setting.Scope == v1alpha1.ScopePods {
+func (f conflictCounts) countPairs(candidates []*v1alpha1.Setting, selected *v1alpha1.Setting) {
+	if candidates[0].Scope == v1alpha1.ScopePods {
 		return
 	}
 	winner := ""
-	if c := judge(rivals); c != nil {
-		winner = c.by.Name
+	if selected != nil {
+		winner = selected.From.Name
 	}
-	for _, a := range rivals {
-		for _, b := range rivals {
-			if contradict(a, b) && (winner == "" || a.by.Name == winner || b.by.Name == winner) {
-				f[conflict{a.by.Name, a.setting.Key, b.by.Name, winner}]++
+	for _, a := range candidates {
+		for _, b := range candidates {
+			if settings.Conflicts(a, b) && (selected == nil || a.From.Name == winner || b.From.Name == winner) {
+				f[conflictKey{tuning: a.From.Name, key: a.Key, with: b.From.Name, winner: winner}]++
 			}
 		}
 	}
 }
 
-func (f conflicts) add(more conflicts) {
+func (f conflictCounts) addCounts(more conflictCounts) {
 	for k, n := range more {
 		f[k] += n
 	}
@@ -234,14 +207,14 @@ func (f conflicts) add(more conflicts) {
 // maxConflicts is how many a NodeTuning lists.
 const maxConflicts = 32
 
-func (f conflicts) list() map[string][]v1alpha1.TuningConflict {
-	keys := slices.SortedFunc(maps.Keys(f), func(a, b conflict) int {
-		return cmp.Or(cmp.Compare(a.of, b.of), cmp.Compare(a.key, b.key), cmp.Compare(a.with, b.with), cmp.Compare(a.winner, b.winner))
+func (f conflictCounts) listByTuning() map[string][]v1alpha1.TuningConflict {
+	keys := slices.SortedFunc(maps.Keys(f), func(a, b conflictKey) int {
+		return cmp.Or(cmp.Compare(a.tuning, b.tuning), cmp.Compare(a.key, b.key), cmp.Compare(a.with, b.with), cmp.Compare(a.winner, b.winner))
 	})
 	all := map[string][]v1alpha1.TuningConflict{}
 	for _, k := range keys {
-		if len(all[k.of]) < maxConflicts {
-			all[k.of] = append(all[k.of], v1alpha1.TuningConflict{Key: k.key, With: k.with, Winner: k.winner, Nodes: f[k]})
+		if len(all[k.tuning]) < maxConflicts {
+			all[k.tuning] = append(all[k.tuning], v1alpha1.TuningConflict{Key: k.key, With: k.with, Winner: k.winner, Nodes: f[k]})
 		}
 	}
 	return all

@@ -119,7 +119,7 @@ func TestResolve(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := resolve.Resolve(test.tunings, cluster)
+			r := resolve.ResolveTunings(test.tunings, cluster)
 			if diff := cmp.Diff(test.want, wishes(r)); diff != "" {
 				t.Errorf("wishes (-want +got):\n%s", diff)
 			}
@@ -127,7 +127,7 @@ func TestResolve(t *testing.T) {
 				t.Errorf("conflicts (-want +got):\n%s", diff)
 			}
 			slices.Reverse(test.tunings)
-			if again := resolve.Resolve(test.tunings, cluster); !slices.Equal(wishes(again), wishes(r)) {
+			if again := resolve.ResolveTunings(test.tunings, cluster); !slices.Equal(wishes(again), wishes(r)) {
 				t.Errorf("in another order the nodes get %v", wishes(again))
 			}
 		})
@@ -135,7 +135,7 @@ func TestResolve(t *testing.T) {
 }
 
 func wishes(r resolve.Result) (lines []string) {
-	for tuning, nodes := range r.Wishes {
+	for tuning, nodes := range r.Desired {
 		for node, settings := range nodes {
 			line := tuning + " " + node
 			for _, s := range settings {
@@ -167,17 +167,17 @@ func contradictions(r resolve.Result) (lines []string) {
 }
 
 func TestASelectorThatCannotBeReadIsSaid(t *testing.T) {
-	r := resolve.Resolve([]v1alpha1.NodeTuning{tuning("a", broken)}, cluster)
+	r := resolve.ResolveTunings([]v1alpha1.NodeTuning{tuning("a", broken)}, cluster)
 	if why := r.Problems["a"]; !strings.Contains(why, `"Near" is not a valid label selector operator`) {
 		t.Errorf("it says %q", why)
 	}
-	if _, ok := r.Wishes["a"]; ok {
+	if _, ok := r.Desired["a"]; ok {
 		t.Error("it has wishes: what stands of it would be taken away")
 	}
 }
 
 func TestThresholdsOfTheHighestPriority(t *testing.T) {
-	r := resolve.Resolve([]v1alpha1.NodeTuning{tuning("a", warnAt(40)), tuning("b", warnAt(30), priority(1), on("db"))}, cluster)
+	r := resolve.ResolveTunings([]v1alpha1.NodeTuning{tuning("a", warnAt(40)), tuning("b", warnAt(30), priority(1), on("db"))}, cluster)
 	got := map[string]int32{}
 	for node, t := range r.Thresholds {
 		got[node] = t.WarningPercent
@@ -198,6 +198,6 @@ func BenchmarkResolve(b *testing.B) {
 		tunings = append(tunings, tuning(fmt.Sprint("t", i), fin(int32(i+1)), pods, on(fmt.Sprint("r", i%10))))
 	}
 	for b.Loop() {
-		resolve.Resolve(tunings, nodes)
+		resolve.ResolveTunings(tunings, nodes)
 	}
 }

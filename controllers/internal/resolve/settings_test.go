@@ -34,7 +34,7 @@ func TestEveryFieldBecomesASettingThatTheCatalogueTakes(t *testing.T) {
 	}
 	got := map[string]string{}
 	for _, os := range []settings.OS{settings.Linux, settings.Windows} {
-		for _, s := range resolve.Settings(os, &full) {
+		for _, s := range resolve.ListSettings(os, &full) {
 			got[s.Key] = s.Value
 		}
 	}
@@ -78,7 +78,7 @@ func TestAnEmptyListOfPortsIsAWishAndAnAbsentOneIsNone(t *testing.T) {
 	}{"Absent": {nil, 0}, "Empty": {[]string{}, 1}} {
 		t.Run(name, func(t *testing.T) {
 			a := tuning("a", func(t *v1alpha1.NodeTuning) { t.Spec.Linux.ReservedPorts = test.ports })
-			if got := resolve.Settings(settings.Linux, &a); len(got) != test.want {
+			if got := resolve.ListSettings(settings.Linux, &a); len(got) != test.want {
 				t.Errorf("%v", got)
 			}
 		})
@@ -88,7 +88,7 @@ func TestAnEmptyListOfPortsIsAWishAndAnAbsentOneIsNone(t *testing.T) {
 func TestTheSameSelectorsMakeTheSameID(t *testing.T) {
 	id := func(change func(*v1alpha1.NodeTuning)) string {
 		a := tuning("a", fin(30), change)
-		s := resolve.Settings(settings.Linux, &a)
+		s := resolve.ListSettings(settings.Linux, &a)
 		return s[len(s)-1].ID
 	}
 	absent, empty, some := id(pods), id(func(t *v1alpha1.NodeTuning) {

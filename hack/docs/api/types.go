@@ -54,7 +54,7 @@ func readPackage(dir string) (types map[string]typeDoc, groups []constGroup, err
 	set := token.NewFileSet()
 	var files []*ast.File
 	for _, p := range paths {
-		if strings.HasSuffix(p, "_test.go") || strings.HasPrefix(filepath.Base(p), "zz_") {
+		if strings.HasSuffix(p, "_test.go") {
 			continue
 		}
 		f, err := parser.ParseFile(set, p, nil, parser.ParseComments)
@@ -71,10 +71,27 @@ func readPackage(dir string) (types map[string]typeDoc, groups []constGroup, err
 	for _, t := range d.Types {
 		types[t.Name] = readType(t)
 	}
+	inlineMaps(types)
 	for _, c := range d.Consts {
 		groups = append(groups, constGroup{filepath.Base(set.Position(c.Decl.Pos()).Filename), unwrapParagraphs(c.Doc), readValues(c)})
 	}
 	return types, groups, nil
+}
+
+// inlineMaps gives each field whose type is a named map the map and its markers instead.
+func inlineMaps(types map[string]typeDoc) {
+	for _, t := range types {
+		for i, f := range t.fields {
+			if m := types[elementTypeName(f.typ)]; isMap(m.typ) {
+				t.fields[i].typ, t.fields[i].markers = m.typ, append(f.markers, m.markers...)
+			}
+		}
+	}
+}
+
+func isMap(e ast.Expr) bool {
+	_, ok := e.(*ast.MapType)
+	return ok
 }
 
 func readType(t *doc.Type) typeDoc {

@@ -23,8 +23,8 @@ start from, and ` + "`portreeve-agent convert /etc/sysctl.conf`" + ` makes one o
 and says what it left out and why.
 `
 
-// page is docs/reference/settings.md.
-func page() string {
+// formatPage is docs/reference/settings.md.
+func formatPage() string {
 	var b strings.Builder
 	b.WriteString(head)
 	for _, os := range []struct {
@@ -34,35 +34,35 @@ func page() string {
 		fmt.Fprintf(&b, "\n## %s\n", os.title)
 		for _, s := range settings.All() {
 			if s.OS == os.os {
-				b.WriteString(section(s))
+				b.WriteString(formatSection(s))
 			}
 		}
 	}
 	return b.String()
 }
 
-func section(s settings.Setting) string {
+func formatSection(s settings.Setting) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n### `%s`\n\n%s", s.Key, s.Does)
+	fmt.Fprintf(&b, "\n### `%s`\n\n%s", s.Key, s.Description)
 	if s.Caution != "" {
 		fmt.Fprintf(&b, " **But:** %s", s.Caution)
 	}
 	fmt.Fprintf(&b, "\n\n| field | allowed | default | whose | works | since | source |\n|---|---|---|---|---|---|---|\n")
-	fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", field(s), cell(s.Value.Allowed()), code(s.Default), s.Reach, s.Effect,
-		cmp.Or(s.Since, "always"), cell(s.Source))
+	fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", formatField(s), escapeCell(s.Value.DescribeAllowed()), formatCode(s.Default), s.Namespacing, s.Effect,
+		cmp.Or(s.Since, "always"), escapeCell(s.Source))
 	return b.String()
 }
 
-// field is where a NodeTuning's spec has the setting.
-func field(s settings.Setting) string {
-	return code(cmp.Or(s.Field, fmt.Sprintf("linux.sysctls[%q]", s.Key)))
+// formatField is where a NodeTuning's spec has the setting.
+func formatField(s settings.Setting) string {
+	return formatCode(cmp.Or(s.Field, fmt.Sprintf("linux.sysctls[%q]", s.Key)))
 }
 
-func code(s string) string {
+func formatCode(s string) string {
 	if s == "" {
 		return ""
 	}
 	return "`" + s + "`"
 }
 
-func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+func escapeCell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -1,0 +1,127 @@
+package pods
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+// statusAggregator counts over the pods what became of each setting.
+type statusAggregator map[string]*settingCount // by setting ID
+
+type settingCount struct {
+	applied, refused int32
+	// byState is how many pods are in each state, and one of them as the example.
+	byState map[v1alpha1.SettingState]*podExample
+	// missing are pods without a network namespace.
+	missing podExample
+}
+
+type podExample struct {
+	pods int
+	// pod is "namespace/name"; status is what its network says.
+	pod    string
+	status v1alpha1.SettingStatus
+}
+
+func (t statusAggregator) findOrAdd(id string) *settingCount {
+	if t[id] == nil {
+		t[id] = &settingCount{byState: map[v1alpha1.SettingState]*podExample{}}
+	}
+	return t[id]
+}
+
+// addStatus takes what became of a setting in a pod.
+func (t statusAggregator) addStatus(pod string, s v1alpha1.SettingStatus) {
+	c := t.findOrAdd(s.ID)
+	switch s.State {
+	case v1alpha1.SettingApplied, v1alpha1.SettingRestartRequired:
+		c.applied++
+	case v1alpha1.SettingRefused:
+		c.refused++
+	}
+	if c.byState[s.State] == nil {
+		c.byState[s.State] = &podExample{}
+	}
+	c.byState[s.State].addPod(pod, s)
+}
+
+// addMissing takes a pod whose network namespace can't be found, though a setting selects it.
+func (t statusAggregator) addMissing(pod string, s *v1alpha1.Setting) {
+	t.findOrAdd(s.ID).missing.addPod(pod, v1alpha1.SettingStatus{})
+}
+
+// addPod counts a pod. The first by name is the example, so that it stays the same one.
+func (e *podExample) addPod(pod string, s v1alpha1.SettingStatus) {
+	if e.pods++; e.pods == 1 || pod < e.pod {
+		e.pod, e.status = pod, s
+	}
+}
+
+// stateOrder is the order in which states are told: one pod in an earlier one is what the
+// setting's status says. Refused comes after Applied: in the pods that can have the
+// setting it is held.
+var stateOrder = []v1alpha1.SettingState{
+	v1alpha1.SettingFailed, v1alpha1.SettingContested, v1alpha1.SettingPending, v1alpha1.SettingRestartRequired,
+	v1alpha1.SettingApplied, v1alpha1.SettingRefused, v1alpha1.SettingDryRun, v1alpha1.SettingStandby, v1alpha1.SettingReleased,
+}
+
+// buildStatus is what s has come to, over all pods that it selects.
+func (t statusAggregator) buildStatus(s *v1alpha1.Setting) v1alpha1.SettingStatus {
+	st := v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value,
+		State: v1alpha1.SettingApplied, PodsApplied: new(int32), PodsRefused: new(int32)}
+	c := t[s.ID]
+	if c == nil {
+		st.Message = "no pod on this node is selected"
+		return st
+	}
+	*st.PodsApplied, *st.PodsRefused = c.applied, c.refused
+	if i := slices.IndexFunc(stateOrder, func(state v1alpha1.SettingState) bool { return c.byState[state] != nil }); i >= 0 {
+		st.State = stateOrder[i]
+		st.Current, st.Original = c.byState[st.State].status.Current, c.byState[st.State].status.Original
+	}
+	st.Message = c.formatMessage(st.State)
+	return st
+}
+
+// formatMessage tells of the pods in state, of those that were refused, and of those that
+// can't be found, with an example of each.
+func (c *settingCount) formatMessage(state v1alpha1.SettingState) string {
+	var parts []string
+	for _, s := range []v1alpha1.SettingState{state, v1alpha1.SettingRefused} {
+		e := c.byState[s]
+		if e == nil || e.status.Message == "" || len(parts) > 0 && s == state {
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s in %s: %s", cmp.Or(stateVerbs[s], string(s)), e.formatPods(), e.status.Message))
+	}
+	if c.missing.pods > 0 {
+		parts = append(parts, "no network namespace for "+c.missing.formatPods()+": the pod starts, or its runtime keeps none in the agent's --netns-root")
+	}
+	return clip(strings.Join(parts, "; "))
+}
+
+var stateVerbs = map[v1alpha1.SettingState]string{
+	v1alpha1.SettingApplied: "held", v1alpha1.SettingRefused: "refused", v1alpha1.SettingFailed: "failed",
+	v1alpha1.SettingContested: "contested", v1alpha1.SettingPending: "pending", v1alpha1.SettingDryRun: "tried out",
+}
+
+func (e *podExample) formatPods() string {
+	if e.pods == 1 {
+		return e.pod
+	}
+	return fmt.Sprintf("%d pods, such as %s", e.pods, e.pod)
+}
+
+// maxMessage keeps a status of many settings small.
+const maxMessage = 400
+
+func clip(s string) string {
+	if r := []rune(s); len(r) > maxMessage {
+		return string(r[:maxMessage-1]) + "…"
+	}
+	return s
+}
