@@ -103,7 +103,7 @@ func listFailures(s *socket.Sample, limit int, name func(*socket.Network) string
 		out := v1alpha1.Failure{
 			Network: formatInode(f.Inode), // the network may be gone by now
 			Port:    int32(f.Port),
-			Reason:  cmp.Or(f.Reason, v1alpha1.FailureNoPort),
+			Reason:  cmp.Or(f.Reason, v1alpha1.FailureAddressNotAvailable),
 			Count:   int64(f.Count),
 			LastAt:  metav1.Time{Time: f.LastAt},
 		}

@@ -44,7 +44,7 @@ var scraped = []string{"cluster", "node", "instance", "job", "namespace", "pod"}
 // code doesn't have.
 func unknown(all map[string][]string, text string) (list []string) {
 	having := slices.Clone(scraped) // labels of any of its metrics
-	for _, s := range prometheus.Selectors(text) {
+	for _, s := range prometheus.FindSelectors(text) {
 		labels, ok := all[s.Metric]
 		if !ok {
 			list = append(list, s.Metric)
@@ -57,7 +57,7 @@ func unknown(all map[string][]string, text string) (list []string) {
 			}
 		}
 	}
-	for _, l := range prometheus.Groupings(text) {
+	for _, l := range prometheus.FindGroupingLabels(text) {
 		if !slices.Contains(having, l) {
 			list = append(list, "by ("+l+")")
 		}
@@ -67,13 +67,13 @@ func unknown(all map[string][]string, text string) (list []string) {
 
 func TestRulesAndDashboardsNameWhatTheCodeHas(t *testing.T) {
 	all := known(t)
-	rules, err := prometheus.Rules(root)
+	rules, err := prometheus.ReadRules(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	named := 0
 	look := func(where, text string) {
-		named += len(prometheus.Selectors(text))
+		named += len(prometheus.FindSelectors(text))
 		for _, u := range unknown(all, text) {
 			t.Errorf("%s names %s, which the code doesn't have", where, u)
 		}
@@ -83,12 +83,12 @@ func TestRulesAndDashboardsNameWhatTheCodeHas(t *testing.T) {
 			look("the alert "+r.Alert, text)
 		}
 	}
-	boards, err := prometheus.Boards(root)
+	boards, err := prometheus.ReadDashboards(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range boards {
-		for title, query := range b.Queries("a", "1m") {
+		for title, query := range b.ExpandQueries("a", "1m") {
 			look(title, query)
 		}
 		for _, v := range b.Templating.List {
@@ -118,7 +118,7 @@ func TestUnknown(t *testing.T) {
 
 // An alert says how bad it is, what happens to whom, and where to read on; it waits.
 func TestAlertsAreComplete(t *testing.T) {
-	rules, err := prometheus.Rules(root)
+	rules, err := prometheus.ReadRules(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestAlertsAreComplete(t *testing.T) {
 }
 
 func TestEveryAlertHasARunbookAndEveryRunbookAnAlert(t *testing.T) {
-	rules, err := prometheus.Rules(root)
+	rules, err := prometheus.ReadRules(root)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,17 +21,17 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// everything serves the metrics of an agent and of the controller.
-func everything() http.Handler {
+// newMetricsHandler returns a handler for the metrics of an agent and the controller.
+func newMetricsHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/agent", worst().Handler())
-	mux.Handle("/controller", promhttp.HandlerFor(controller(), promhttp.HandlerOpts{}))
+	mux.Handle("/agent", newTroubledAgentMetrics().Handler())
+	mux.Handle("/controller", promhttp.HandlerFor(newControllerRegistry(), promhttp.HandlerOpts{}))
 	return mux
 }
 
-// controller has a series of each family of the controller's. Its collectors want a
-// cache; what the dashboards hold on to is the names.
-func controller() *prometheus.Registry {
+// newControllerRegistry returns a registry with a series of each metric of the controller.
+// It does not use the real collectors, which require a cache.
+func newControllerRegistry() *prometheus.Registry {
 	values := map[string]string{"state": "silent", "level": "Critical", "namespace": "shop", "name": "database", "tuning": "gateways", "phase": "Paused"}
 	registry := prometheus.NewRegistry()
 	for _, f := range controllers.Families() {
@@ -42,7 +42,7 @@ func controller() *prometheus.Registry {
 			labels[name] = values[name]
 		}
 		gauge.With(labels).Set(1)
-		if f.Name == "portreeve_controller_tuning_nodes" { // the states that are asked for
+		if f.Name == "portreeve_controller_tuning_nodes" { // states used by dashboards
 			for _, labels["state"] = range []string{"updated", "failed"} {
 				gauge.With(labels).Set(1)
 			}
@@ -51,9 +51,9 @@ func controller() *prometheus.Registry {
 	return registry
 }
 
-// worst are the metrics of an agent whose node has every trouble, of Linux and of
-// Windows.
-func worst() *metrics.Metrics {
+// newTroubledAgentMetrics returns the metrics of an agent on a node with all problems of
+// Linux and Windows.
+func newTroubledAgentMetrics() *metrics.Metrics {
 	owner := socket.Owner{Kind: socket.OwnerPod, PodUID: "0b8ba9f1-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "checkout-7f"}
 	pod := socket.Network{
 		Inode: 2, Cookie: 2, Owner: owner, Detailed: true, InUse: 950,
@@ -86,14 +86,14 @@ func worst() *metrics.Metrics {
 	return m
 }
 
-func TestPromtoolFindsNothingInTheMetrics(t *testing.T) {
+func TestPromtoolAcceptsTheMetrics(t *testing.T) {
 	for _, path := range []string{"/agent", "/controller"} {
 		page := httptest.NewRecorder()
-		everything().ServeHTTP(page, httptest.NewRequest(http.MethodGet, path, nil))
+		newMetricsHandler().ServeHTTP(page, httptest.NewRequest(http.MethodGet, path, nil))
 		if series := strings.Count(page.Body.String(), "\nportreeve_"); series < 3 {
 			t.Fatalf("%s has only %d series", path, series)
 		}
-		check := exec.CommandContext(t.Context(), program(t, "promtool"), "check", "metrics")
+		check := exec.CommandContext(t.Context(), findProgram(t, "promtool"), "check", "metrics")
 		check.Stdin = page.Body
 		if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("%s: %v\n%s", path, err, out)
