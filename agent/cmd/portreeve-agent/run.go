@@ -165,16 +165,16 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	m := metrics.New(version)
 	loop := &agent.Loop{
-		Reader:        reader,
-		ReadFacts:         func(s *socket.Sample) assess.Facts { return factsOf(s, r.proc) },
-		ResolveNames:          func(s *socket.Sample) { podnames.Fill(s, names) },
-		Log:           log,
-		Interval:      time.Duration(r.tick),
-		PressureInterval:       time.Duration(r.pressed),
-		BudgetPercent: int(r.budget),
-		TimeWait:      timeWait(),
-		Tuning:        tuner,
-		Trigger:         again,
+		Reader:           reader,
+		ReadFacts:        func(s *socket.Sample) assess.Facts { return factsOf(s, r.proc) },
+		ResolveNames:     func(s *socket.Sample) { podnames.Fill(s, names) },
+		Log:              log,
+		Interval:         time.Duration(r.tick),
+		PressureInterval: time.Duration(r.pressed),
+		BudgetPercent:    int(r.budget),
+		TimeWait:         timeWait(),
+		Tuning:           tuner,
+		Trigger:          again,
 	}
 	policy := report.DefaultPolicy
 	policy.Heartbeat = time.Duration(r.heartbeat)

@@ -81,7 +81,7 @@ func TestAMachinesNetwork(t *testing.T) {
 	want := socket.Network{
 		Owner:    socket.Owner{Kind: socket.OwnerHost},
 		Settings: socket.Settings{Range: thousand, Reserved: 10, TriesEveryPort: true, UDP: &socket.UDPSettings{Range: thousand}},
-		InUse:     352, Skipped: 2, SkippedListening: 1, BindUnknown: true, Detailed: true,
+		InUse:    352, Skipped: 2, SkippedListening: 1, BindUnknown: true, Detailed: true,
 		States: tcpstate.Counts{
 			tcpstate.TimeWait: 300, tcpstate.Established: 101, tcpstate.Listen: 3, tcpstate.CloseWait: 51, tcpstate.Bound: 1,
 		},

@@ -152,8 +152,8 @@ func bigEndian(p uint16) uint16 {
 func looked(p socket.Pool, l *walkLook, hz uint64) *socket.PoolDetail {
 	out := &socket.PoolDetail{
 		Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol,
-		ProcessSockets:        heldOnce(p, l),
-		Established: int(l.Established), Silent: int(l.Silent),
+		ProcessSockets: heldOnce(p, l),
+		Established:    int(l.Established), Silent: int(l.Silent),
 		NoKeepAlive: int(l.NoKeepalive), Unanswered: int(l.Unanswered),
 	}
 	if d := p.Destination; d != nil {

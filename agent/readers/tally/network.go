@@ -21,7 +21,7 @@ func (t *Tally) Network() socket.Network {
 		BindUnknown: t.Windows,
 		States:      t.states,
 		UDPSockets:  t.udpSockets,
-		UDPInUse:     t.udpHeld(),
+		UDPInUse:    t.udpHeld(),
 	}
 	t.serve()
 	n.Destinations = t.destinations()

@@ -127,8 +127,8 @@ func TestAWatchCompletesASample(t *testing.T) {
 	for _, back := range []bool{false, true} {
 		w := NewWatch(back)
 		s := socket.Sample{
-			Networks: []socket.Network{{Inode: 7, Owner: socket.Owner{Kind: socket.OwnerHost}}},
-			PoolDetail:     &socket.PoolDetail{Holders: []socket.Holder{{PID: os.Getpid(), Sockets: 3}, {PID: 4}, {PID: 0x7ffffff0}, {}}},
+			Networks:   []socket.Network{{Inode: 7, Owner: socket.Owner{Kind: socket.OwnerHost}}},
+			PoolDetail: &socket.PoolDetail{Holders: []socket.Holder{{PID: os.Getpid(), Sockets: 3}, {PID: 4}, {PID: 0x7ffffff0}, {}}},
 		}
 		w.Add(&s)
 		w.Close()
