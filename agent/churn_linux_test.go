@@ -16,17 +16,17 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// slow says that the test runs on an emulated machine.
-var slow = os.Getenv("PORTREEVE_VM") != ""
+// isEmulated says that the test runs on an emulated machine.
+var isEmulated = os.Getenv("PORTREEVE_VM") != ""
 
 // While tens of thousands of connections come and go, those that stay are
 // counted exactly, every time.
 func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
-	rs := readers(t)
+	rs := openReaders(t)
 	walk := rs["portwalk"]
 	for name, reset := range map[string]bool{"connections that vanish": true, "connections that leave TIME_WAIT": false} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, rs)
+			s := newTestNamespace(t, rs)
 			s.Sysctl("net.ipv4.ip_local_port_range", "16384 65535")
 			fixed := ap("127.0.0.50:5432")
 			s.connect(777, home, fixed)
@@ -34,13 +34,13 @@ func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
 			s.bind(55, ap("127.0.0.9:0"))
 			rate := 0.0
 			for try := 0; try < 5 && rate < 10_000 && !t.Failed(); try++ {
-				before := cpuTime(t)
-				made, took := churn(t, s.NS, reset, func() { hundredReads(t, walk, s, fixed) })
+				before := readCPUTime(t)
+				made, took := runChurn(t, s.NS, reset, func() { checkHundredReads(t, walk, s, fixed) })
 				// Seconds of the whole machine: those that other programs have are no part of it.
-				own := (cpuTime(t) - before).Seconds() / float64(runtime.NumCPU())
+				own := (readCPUTime(t) - before).Seconds() / float64(runtime.NumCPU())
 				rate = float64(made) / min(own, took.Seconds())
 				t.Logf("%.0f connections a second beside 100 reads, by the clock %.0f", rate, float64(made)/took.Seconds())
-				if slow {
+				if isEmulated {
 					return
 				}
 			}
@@ -51,8 +51,8 @@ func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
 	}
 }
 
-// cpuTime is this process's.
-func cpuTime(t *testing.T) time.Duration {
+// readCPUTime is this process's.
+func readCPUTime(t *testing.T) time.Duration {
 	t.Helper()
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -61,8 +61,8 @@ func cpuTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// hundredReads counts what stays, again and again.
-func hundredReads(t *testing.T, walk reader, s *scene, fixed netip.AddrPort) {
+// checkHundredReads counts what stays, again and again.
+func checkHundredReads(t *testing.T, walk reader, s *testNamespace, fixed netip.AddrPort) {
 	for range 100 {
 		if t.Failed() {
 			return
@@ -86,8 +86,8 @@ func hundredReads(t *testing.T, walk reader, s *scene, fixed netip.AddrPort) {
 	}
 }
 
-// churn runs fn while connections are made and closed, and says how many.
-func churn(t *testing.T, n *netnstest.NS, reset bool, fn func()) (made int, took time.Duration) {
+// runChurn runs fn while connections are made and closed, and says how many.
+func runChurn(t *testing.T, n *netnstest.NS, reset bool, fn func()) (made int, took time.Duration) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -124,10 +124,10 @@ func churn(t *testing.T, n *netnstest.NS, reset bool, fn func()) (made int, took
 // fill the map of destinations nor take ports from any pool.
 func TestInboundConnectionsAreNoDestinations(t *testing.T) {
 	clients := 300_000
-	if slow {
+	if isEmulated {
 		clients = 3_000
 	}
-	s := newScene(t, readers(t))
+	s := newTestNamespace(t, openReaders(t))
 	s.Load(testnet.Load{Inbound: clients})
 	s.Sysctl("net.ipv4.ip_local_port_range", "1024 65535")
 	s.connect(500, home, server)

@@ -18,8 +18,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// said is a forecast, and when it was made.
-type said struct {
+// forecastAt is a forecast, and when it was made.
+type forecastAt struct {
 	at   time.Time
 	left time.Duration
 }
@@ -28,8 +28,8 @@ type said struct {
 // then fails. Another takes ports half as fast at first, by churn whose TIME_WAIT will
 // give them back before it is full: nothing is forecast.
 func TestForecastsOfLivePools(t *testing.T) {
-	walk := readers(t)["portwalk"]
-	leaking, churning := thousand(t), thousand(t)
+	walk := openReaders(t)["portwalk"]
+	leaking, churning := newThousandPorts(t), newThousandPorts(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -38,7 +38,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 	ended := make(chan struct{})
 	all.Go(func() {
 		defer close(ended)
-		end = leak(ctx, t, leaking, 40)
+		end = leakPorts(ctx, t, leaking, 40)
 	})
 	all.Go(func() {
 		churning.Do(func() {
@@ -47,7 +47,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 			}
 		})
 	})
-	var ofLeak, ofChurn []said
+	var ofLeak, ofChurn []forecastAt
 	var leakHistory, churnHistory forecast.History
 	used := 0
 	tick := time.NewTicker(time.Second)
@@ -67,29 +67,29 @@ func TestForecastsOfLivePools(t *testing.T) {
 			s.Networks = []socket.Network{*network(t, &sample, n.Inode())}
 			return &s
 		}
-		ofLeak = follow(&leakHistory, only(leaking), ofLeak)
+		ofLeak = addForecast(&leakHistory, only(leaking), ofLeak)
 		churn := only(churning)
-		ofChurn = follow(&churnHistory, churn, ofChurn)
+		ofChurn = addForecast(&churnHistory, churn, ofChurn)
 		p, _ := churn.TightestPool()
 		used = p.UsedPercent()
 	}
 	if len(ofChurn) > 0 || used < 30 {
 		t.Errorf("of a churn that TIME_WAIT gives back, and that uses %d %% so far, %d forecasts: %v", used, len(ofChurn), ofChurn)
 	}
-	judge(t, ofLeak, end)
+	checkForecasts(t, ofLeak, end)
 }
 
-// thousand is a namespace with 1,000 ports, whose TIME_WAIT isn't reused.
-func thousand(t *testing.T) *netnstest.NS {
+// newThousandPorts is a namespace with 1,000 ports, whose TIME_WAIT isn't reused.
+func newThousandPorts(t *testing.T) *netnstest.NS {
 	n := netnstest.New(t)
 	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40999")
 	n.Sysctl("net.ipv4.tcp_tw_reuse", "0")
 	return n
 }
 
-// leak connects rate times a second, even if that takes catching up, until there is
+// leakPorts connects rate times a second, even if that takes catching up, until there is
 // no port, and says when that was.
-func leak(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end time.Time) {
+func leakPorts(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end time.Time) {
 	begin := time.Now()
 	for made := 0; ctx.Err() == nil; made++ {
 		time.Sleep(time.Until(begin.Add(time.Duration(made) * time.Second / time.Duration(rate)))) // the load is a rate
@@ -105,15 +105,15 @@ func leak(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end tim
 	return time.Now()
 }
 
-func follow(h *forecast.History, s *socket.Sample, before []said) []said {
+func addForecast(h *forecast.History, s *socket.Sample, before []forecastAt) []forecastAt {
 	f := h.AddSample(s)
 	if f.Seconds == nil {
 		return before
 	}
-	return append(before, said{s.Taken, time.Duration(*f.Seconds) * time.Second})
+	return append(before, forecastAt{s.Taken, time.Duration(*f.Seconds) * time.Second})
 }
 
-func judge(t *testing.T, all []said, end time.Time) {
+func checkForecasts(t *testing.T, all []forecastAt, end time.Time) {
 	t.Helper()
 	var off []float64
 	for _, s := range all {

@@ -29,8 +29,8 @@ type reader struct {
 	exact bool
 }
 
-// readers opens portwalk, once for a test. Scenes add a sockdiag of their own.
-func readers(t *testing.T) map[string]reader {
+// openReaders opens portwalk, once for a test. Namespaces add a sockdiag of their own.
+func openReaders(t *testing.T) map[string]reader {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the test reads the kernel's tables")
@@ -39,11 +39,11 @@ func readers(t *testing.T) map[string]reader {
 	if err != nil {
 		t.Fatalf("open portwalk: %v", err)
 	}
-	closeAfter(t, walk)
+	closeAtEnd(t, walk)
 	return map[string]reader{"portwalk": {walk, true}}
 }
 
-func closeAfter(t *testing.T, c io.Closer) {
+func closeAtEnd(t *testing.T, c io.Closer) {
 	t.Helper()
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {
@@ -52,14 +52,14 @@ func closeAfter(t *testing.T, c io.Closer) {
 	})
 }
 
-// scene is a namespace with a range of 100 ports, which a test fills.
-type scene struct {
+// testNamespace is a namespace with a range of 100 ports, which a test fills.
+type testNamespace struct {
 	*netnstest.NS
 	t       *testing.T
 	readers map[string]reader
 }
 
-func newScene(t *testing.T, rs map[string]reader) *scene {
+func newTestNamespace(t *testing.T, rs map[string]reader) *testNamespace {
 	t.Helper()
 	n := netnstest.New(t)
 	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
@@ -72,13 +72,13 @@ func newScene(t *testing.T, rs map[string]reader) *scene {
 	if err != nil {
 		t.Fatalf("open sockdiag: %v", err)
 	}
-	closeAfter(t, diag)
+	closeAtEnd(t, diag)
 	all := map[string]reader{"sockdiag": {diag, false}}
 	maps.Copy(all, rs)
-	return &scene{n, t, all}
+	return &testNamespace{n, t, all}
 }
 
-func (s *scene) sample(r reader) socket.Sample {
+func (s *testNamespace) sample(r reader) socket.Sample {
 	s.t.Helper()
 	got, err := r.Sample(s.t.Context(), socket.Request{})
 	if err != nil {
@@ -101,16 +101,16 @@ func network(t *testing.T, s *socket.Sample, inode uint64) *socket.Network {
 	return nil
 }
 
-// pool is what a question is about: a kind of pool, and for Connect where to.
-type pool struct {
+// poolQuery selects a pool: its kind, and for Connect its destination.
+type poolQuery struct {
 	kind     socket.Kind
 	protocol socket.Protocol
 	src, dst netip.AddrPort
 }
 
-// headroom is what n's pools say of p. A destination without sockets has the
+// headroom returns the free ports of p in n. A destination without sockets has the
 // pool that belongs to no destination.
-func headroom(n *socket.Network, p pool) int {
+func headroom(n *socket.Network, p poolQuery) int {
 	room := -1
 	for q := range n.Pools() {
 		if q.Kind != p.kind || q.Protocol != p.protocol {
@@ -138,27 +138,27 @@ var (
 
 func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
-func connectTo(dst netip.AddrPort) pool {
+func connectTo(dst netip.AddrPort) poolQuery {
 	src := home
 	if dst.Addr().Is6() && !dst.Addr().Is4In6() {
 		src = ap("[::1]:0")
 	}
-	return pool{kind: socket.Connect, src: src, dst: dst}
+	return poolQuery{kind: socket.Connect, src: src, dst: dst}
 }
 
-func connectFrom(src, dst netip.AddrPort) pool {
-	return pool{kind: socket.Connect, src: src, dst: dst}
+func connectFrom(src, dst netip.AddrPort) poolQuery {
+	return poolQuery{kind: socket.Connect, src: src, dst: dst}
 }
 
 // "Any address" is that of both families: ports that only IPv6 sockets hold are
 // still free for 0.0.0.0.
 var (
-	bindAny = pool{kind: socket.Bind, src: ap("[::]:0")}
-	bindUDP = pool{kind: socket.Bind, protocol: socket.UDP, src: ap("[::]:0")}
+	bindAny = poolQuery{kind: socket.Bind, src: ap("[::]:0")}
+	bindUDP = poolQuery{kind: socket.Bind, protocol: socket.UDP, src: ap("[::]:0")}
 )
 
-// truth is what the kernel then gives.
-func (s *scene) truth(p pool) int {
+// exhaustPool returns the number of ports that the kernel gives.
+func (s *testNamespace) exhaustPool(p poolQuery) int {
 	s.t.Helper()
 	var n int
 	var err error
@@ -176,24 +176,24 @@ func (s *scene) truth(p pool) int {
 	return n
 }
 
-// expect asks every reader, then the kernel, for the ports that are left.
-func (s *scene) expect(p pool, want int) {
+// expectPorts asks every reader, then the kernel, for the ports that are left.
+func (s *testNamespace) expectPorts(p poolQuery, want int) {
 	s.t.Helper()
-	if got := s.agree(p); got != want {
+	if got := s.checkReaders(p); got != want {
 		s.t.Errorf("the kernel gives %d ports for %v, want %d", got, p, want)
 	}
 }
 
-// agree asks every reader for the ports that are left, and holds the answers
+// checkReaders asks every reader for the ports that are left, and holds the answers
 // against what the kernel then gives.
-func (s *scene) agree(p pool) int {
+func (s *testNamespace) checkReaders(p poolQuery) int {
 	s.t.Helper()
 	said := map[string]int{}
 	for name, r := range s.readers {
 		sample := s.sample(r)
 		said[name] = headroom(network(s.t, &sample, s.Inode()), p)
 	}
-	truth := s.truth(p)
+	truth := s.exhaustPool(p)
 	for name, got := range said {
 		if s.readers[name].exact && got != truth || got < truth {
 			s.t.Errorf("%s reports %d ports left for %v, the kernel gives %d", name, got, p, truth)
@@ -202,9 +202,9 @@ func (s *scene) agree(p pool) int {
 	return truth
 }
 
-// ifAll asks every reader for the ports that would be left if tcp_tw_reuse were 1,
+// checkReuseAll asks every reader for the ports that would be left if tcp_tw_reuse were 1,
 // and the kernel after setting it.
-func (s *scene) ifAll(p pool, want int) {
+func (s *testNamespace) checkReuseAll(p poolQuery, want int) {
 	s.t.Helper()
 	said := map[string]int{}
 	for name, r := range s.readers {
@@ -218,7 +218,7 @@ func (s *scene) ifAll(p pool, want int) {
 		}
 	}
 	s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-	truth := s.truth(p)
+	truth := s.exhaustPool(p)
 	if truth != want {
 		s.t.Errorf("with tcp_tw_reuse 1 the kernel gives %d ports for %v, want %d", truth, p, want)
 	}
@@ -229,8 +229,8 @@ func (s *scene) ifAll(p pool, want int) {
 	}
 }
 
-// states asks the exact readers for the sockets of the namespace.
-func (s *scene) states(want tcpstate.Counts) {
+// checkStates asks the exact readers for the sockets of the namespace.
+func (s *testNamespace) checkStates(want tcpstate.Counts) {
 	s.t.Helper()
 	for name, r := range s.readers {
 		sample := s.sample(r)
@@ -240,7 +240,7 @@ func (s *scene) states(want tcpstate.Counts) {
 	}
 }
 
-func (s *scene) connect(count int, src, dst netip.AddrPort, opts ...testnet.Option) {
+func (s *testNamespace) connect(count int, src, dst netip.AddrPort, opts ...testnet.Option) {
 	s.t.Helper()
 	for i := range count {
 		if _, err := s.Connect(src, dst, append(opts, testnet.Repair)...); err != nil {
@@ -251,7 +251,7 @@ func (s *scene) connect(count int, src, dst netip.AddrPort, opts ...testnet.Opti
 
 // bindConnect binds to port 0 first. It stops at the first failure and says how
 // many connections were made.
-func (s *scene) bindConnect(count int, src, dst netip.AddrPort) int {
+func (s *testNamespace) bindConnect(count int, src, dst netip.AddrPort) int {
 	s.t.Helper()
 	for i := range count {
 		_, err := s.BindConnect(src, dst, testnet.Repair)
@@ -265,7 +265,7 @@ func (s *scene) bindConnect(count int, src, dst netip.AddrPort) int {
 	return count
 }
 
-func (s *scene) bind(count int, addr netip.AddrPort, opts ...testnet.Option) {
+func (s *testNamespace) bind(count int, addr netip.AddrPort, opts ...testnet.Option) {
 	s.t.Helper()
 	for i := range count {
 		if _, err := s.Bind(addr, opts...); err != nil {
@@ -276,7 +276,7 @@ func (s *scene) bind(count int, addr netip.AddrPort, opts ...testnet.Option) {
 
 // pairs makes real connections, all before the first ends: a new client may take
 // over the TIME_WAIT of another.
-func (s *scene) pairs(count int, l *testnet.Socket, src, dst netip.AddrPort, end func(testnet.Pair) error) {
+func (s *testNamespace) pairs(count int, l *testnet.Socket, src, dst netip.AddrPort, end func(testnet.Pair) error) {
 	s.t.Helper()
 	var made []testnet.Pair
 	for range count {
@@ -285,7 +285,7 @@ func (s *scene) pairs(count int, l *testnet.Socket, src, dst netip.AddrPort, end
 	s.end(made, end)
 }
 
-func (s *scene) end(made []testnet.Pair, end func(testnet.Pair) error) {
+func (s *testNamespace) end(made []testnet.Pair, end func(testnet.Pair) error) {
 	s.t.Helper()
 	for _, p := range made {
 		if err := end(p); err != nil {
@@ -294,9 +294,9 @@ func (s *scene) end(made []testnet.Pair, end func(testnet.Pair) error) {
 	}
 }
 
-// age waits until the TIME_WAIT sockets that stand are past the reuse delay,
+// waitForReuse waits until the TIME_WAIT sockets that stand are past the reuse delay,
 // which for kernels before 6.14 is a second of the coarse clock.
-func (s *scene) age() {
+func (s *testNamespace) waitForReuse() {
 	s.t.Helper()
 	time.Sleep(2100 * time.Millisecond) // the condition is time itself
 }
