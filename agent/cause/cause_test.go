@@ -19,7 +19,7 @@ var (
 	peer     = netip.MustParseAddr("10.0.0.9")
 )
 
-// newEvidence is a pod's only pool with these states.
+// newEvidence returns evidence about a pod's only pool with these states.
 func newEvidence(states tcpstate.Counts, change ...func(*socket.Network)) Evidence {
 	n := &socket.Network{
 		Owner: socket.Owner{Kind: socket.OwnerPod}, Settings: standard, States: states,
@@ -32,7 +32,7 @@ func newEvidence(states tcpstate.Counts, change ...func(*socket.Network)) Eviden
 		Holder: &v1alpha1.Holder{Namespace: "shop", Pod: "api", Process: "java", PID: 4711}}
 }
 
-// sortPools are those of n, the fullest of the destinations' first.
+// sortPools returns the pools of n, the tightest first.
 func sortPools(n *socket.Network) []socket.Pool {
 	return socket.SelectTightest(n.Pools(), -1)
 }
@@ -68,7 +68,7 @@ func onSystem(s System, e Evidence) Evidence {
 	return e
 }
 
-func TestJudge(t *testing.T) {
+func TestEvaluatePool(t *testing.T) {
 	est := func(n uint32) tcpstate.Counts { return tcpstate.Counts{tcpstate.Established: n} }
 	tw := func(n uint32) tcpstate.Counts { return tcpstate.Counts{tcpstate.TimeWait: n} }
 	reusable := func(now, all uint32) func(*socket.Network) {
@@ -163,7 +163,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// checkDiagnosis checks what holds for every verdict.
+// checkDiagnosis checks the invariants of every diagnosis.
 func checkDiagnosis(t *testing.T, v Diagnosis) {
 	t.Helper()
 	advice := v.Advice()
@@ -189,7 +189,7 @@ func checkDiagnosis(t *testing.T, v Diagnosis) {
 	}
 }
 
-// A pool of bind(0) has ports that connections to any destination hold.
+// Connections to any destination use ports of a pool of bind(0).
 func TestPoolsOfBind(t *testing.T) {
 	tests := map[string]struct {
 		states    []tcpstate.Counts // by destination
@@ -261,9 +261,9 @@ func TestWiderRanges(t *testing.T) {
 	}
 }
 
-// Where it is not known which ports bind() took (Windows), a destination is judged
-// by its own connections only if they are what fills the pool.
-func TestPoolsThatAreNotCertain(t *testing.T) {
+// Where ports taken by bind() are not known (Windows), a destination is evaluated by its own
+// connections only if they fill most of the pool.
+func TestPoolsWithBounds(t *testing.T) {
 	tests := map[string]struct {
 		own, others tcpstate.Counts
 		want        v1alpha1.Cause
@@ -289,7 +289,7 @@ func TestPoolsThatAreNotCertain(t *testing.T) {
 		})
 	}
 }
-func TestTheRateThatWasMeasuredIsSaid(t *testing.T) {
+func TestTheMeasuredRateIsInTheFinding(t *testing.T) {
 	e := newEvidence(tcpstate.Counts{tcpstate.TimeWait: 20000})
 	e.OpensPerSecond = new(612.4)
 	if got := EvaluatePool(e); !strings.Contains(got.Finding, "about 612 connections per second") {

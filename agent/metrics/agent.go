@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// agentMetrics is how the agent fares.
+// agentMetrics has the counters about the agent.
 type agentMetrics struct {
 	samples   uint64
 	cpu, took time.Duration
@@ -19,7 +19,7 @@ type agentMetrics struct {
 	writes    map[string]uint64 // every result, zero included
 }
 
-// otherResult is where results go that have no series.
+// otherResult counts the results without a series of their own.
 const otherResult = "error"
 
 func newAgentMetrics() agentMetrics {

@@ -10,12 +10,12 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// maxFailingNetworks is how many networks have a counter of failed connects of their own.
+// maxFailingNetworks is the maximum number of networks with a counter of their own.
 const maxFailingNetworks = 8
 
-// failureCounter counts failed connects so that no counter ever falls: a network keeps
-// its own from its first failure until it is gone, and what finds no room goes to
-// the rest for good.
+// failureCounter counts failed connects so that no counter ever decreases. A network keeps its
+// counter from its first failure until it is gone; failures of networks without a counter are
+// added to the common one permanently.
 type failureCounter struct {
 	isWatched  bool
 	lastCounts map[uint64]uint64 // the sample's counts by inode
@@ -24,11 +24,11 @@ type failureCounter struct {
 	byNetwork  map[uint64]*networkFailures // by inode
 }
 
-// networkFailures is a network with a counter of its own. The cookie tells it from one
-// that got its inode later.
+// networkFailures is the counter of one network. The cookie distinguishes it from a later
+// network with the same inode.
 type networkFailures struct{ cookie, count uint64 }
 
-// addSample takes what has failed since the sample before.
+// addSample counts the failures since the previous sample.
 func (f *failureCounter) addSample(s *socket.Sample) {
 	if f.isWatched = s.Failures != nil; !f.isWatched {
 		return
@@ -37,16 +37,16 @@ func (f *failureCounter) addSample(s *socket.Sample) {
 	for i := range s.Networks {
 		live[s.Networks[i].Inode] = s.Networks[i].Cookie
 	}
-	maps.DeleteFunc(f.byNetwork, func(inode uint64, of *networkFailures) bool {
+	maps.DeleteFunc(f.byNetwork, func(inode uint64, n *networkFailures) bool {
 		cookie, ok := live[inode]
-		return !ok || cookie != of.cookie
+		return !ok || cookie != n.cookie
 	})
-	fresh := f.countNew(s)
-	for _, inode := range slices.SortedFunc(maps.Keys(fresh), func(a, b uint64) int {
-		return cmp.Or(cmp.Compare(fresh[b], fresh[a]), cmp.Compare(a, b)) // most failures first
+	newCounts := f.countNew(s)
+	for _, inode := range slices.SortedFunc(maps.Keys(newCounts), func(a, b uint64) int {
+		return cmp.Or(cmp.Compare(newCounts[b], newCounts[a]), cmp.Compare(a, b)) // most failures first
 	}) {
 		cookie, ok := live[inode]
-		f.addFailures(inode, cookie, ok, fresh[inode])
+		f.addFailures(inode, cookie, ok, newCounts[inode])
 	}
 }
 
@@ -58,43 +58,43 @@ func (f *failureCounter) addFailures(inode, cookie uint64, live bool, count uint
 		}
 		f.byNetwork[inode] = &networkFailures{cookie: cookie}
 	}
-	if own := f.byNetwork[inode]; own != nil {
-		own.count += count
+	if counter := f.byNetwork[inode]; counter != nil {
+		counter.count += count
 		return
 	}
 	f.other += count
 }
 
-// countNew is what failed since the last sample, by inode.
+// countNew returns the failures since the last sample, by inode.
 func (f *failureCounter) countNew(s *socket.Sample) map[uint64]uint64 {
 	now := map[uint64]uint64{}
 	for i := range s.Failures {
 		now[s.Failures[i].Inode] += s.Failures[i].Count
 	}
-	fresh := map[uint64]uint64{}
+	newCounts := map[uint64]uint64{}
 	for inode, count := range now {
 		before := f.lastCounts[inode]
-		if count < before { // the reader began anew
+		if count < before { // the reader was restarted
 			before = 0
 		}
 		if count > before {
-			fresh[inode] = count - before
+			newCounts[inode] = count - before
 		}
 	}
 	f.lastCounts = now
-	return fresh
+	return newCounts
 }
 
-// listMetrics names the networks as the sample does.
-func (f *failureCounter) listMetrics(s *socket.Sample, of networkIdentities) []prometheus.Metric {
+// listMetrics returns the metrics. The networks have the same names as in the sample.
+func (f *failureCounter) listMetrics(s *socket.Sample, ids networkIdentities) []prometheus.Metric {
 	if !f.isWatched {
 		return nil
 	}
 	var l metricList
 	l.add(failedConnects.newMetric(float64(f.total)), networkFailedConnects.newMetric(float64(f.other), "", "", "other"))
 	for i := range s.Networks {
-		if own := f.byNetwork[s.Networks[i].Inode]; own != nil {
-			l.add(networkFailedConnects.newMetric(float64(own.count), of[i].labelValues()...))
+		if counter := f.byNetwork[s.Networks[i].Inode]; counter != nil {
+			l.add(networkFailedConnects.newMetric(float64(counter.count), ids[i].labelValues()...))
 		}
 	}
 	return l

@@ -2,17 +2,17 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Family is what the reference says of the metrics of one name.
+// Family describes the metrics of one name, for the reference.
 type Family struct {
 	Name, Help string
 	// Type is gauge, counter or summary.
 	Type   string
 	Labels []string
-	// Absent says when there is no such series.
+	// Absent is the condition under which there is no series.
 	Absent string
 }
 
-// ListFamilies are all that there are, in the order of the reference.
+// ListFamilies returns all families, in the order of the reference.
 func ListFamilies() []Family {
 	var list []Family
 	for _, f := range allFamilies {
@@ -21,13 +21,13 @@ func ListFamilies() []Family {
 	return list
 }
 
-// metricFamily is a Family that makes metrics.
+// metricFamily is a Family that creates metrics.
 type metricFamily struct {
 	Family
 	desc *prometheus.Desc
 }
 
-// allFamilies is filled by the variables below.
+// allFamilies is filled by newFamily, which initializes the variables in reference.go.
 var allFamilies []*metricFamily
 
 func newFamily(kind, name, help, absent string, labels ...string) *metricFamily {
@@ -47,7 +47,7 @@ func newCounter(name, help, absent string, labels ...string) *metricFamily {
 	return newFamily("counter", name, help, absent, labels...)
 }
 
-// newMetric is one series of f with its value.
+// newMetric returns one series of f.
 func (f *metricFamily) newMetric(value float64, labels ...string) prometheus.Metric {
 	kind := prometheus.GaugeValue
 	if f.Type == "counter" {
@@ -56,7 +56,7 @@ func (f *metricFamily) newMetric(value float64, labels ...string) prometheus.Met
 	return prometheus.MustNewConstMetric(f.desc, kind, value, labels...)
 }
 
-// newFlag is one series of f that is 1 for yes and 0 for no.
+// newFlag returns one series of f with the value 1 for true and 0 for false.
 func (f *metricFamily) newFlag(yes bool, labels ...string) prometheus.Metric {
 	if yes {
 		return f.newMetric(1, labels...)

@@ -8,12 +8,12 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// networkIdentity is the labels of a network.
+// networkIdentity has the values of a network's labels.
 type networkIdentity struct{ namespace, pod, network string }
 
 func (o networkIdentity) labelValues() []string { return []string{o.namespace, o.pod, o.network} }
 
-// networkIdentities are the labels of a sample's networks, in its order.
+// networkIdentities are those of a sample's networks, in its order.
 type networkIdentities []networkIdentity
 
 func newNetworkIdentities(s *socket.Sample) networkIdentities {
@@ -26,7 +26,7 @@ func newNetworkIdentities(s *socket.Sample) networkIdentities {
 	return list
 }
 
-// findNetwork is the owner of that name.
+// findNetwork returns the identity of the network of that name.
 func (l networkIdentities) findNetwork(network string) networkIdentity {
 	for _, o := range l {
 		if o.network == network {
@@ -36,29 +36,29 @@ func (l networkIdentities) findNetwork(network string) networkIdentity {
 	return networkIdentity{network: network}
 }
 
-// maxNetworks is how many networks past the line have a series: all the pods
-// that a node is made for, twice over.
+// maxNetworks is the maximum number of networks with a series: twice the number of pods for
+// which a node is designed.
 const maxNetworks = 250
 
-// addNetworks are the networks past the warning line, or the worst of them.
-func (l *metricList) addNetworks(s *socket.Sample, t socket.Thresholds, of networkIdentities) {
+// addNetworks adds the networks above the warning threshold, or the tightest of them.
+func (l *metricList) addNetworks(s *socket.Sample, t socket.Thresholds, ids networkIdentities) {
 	type used struct {
 		ratio float64
-		at    int
+		index int
 	}
-	var past []used
+	var above []used
 	for i := range s.Networks {
 		if p, ok := findTightestPool(&s.Networks[i]); ok && p.UsedPercent() >= t.Warning {
-			past = append(past, used{computeRatio(p.MaxUsed(), p.Capacity), i})
+			above = append(above, used{computeRatio(p.MaxUsed(), p.Capacity), i})
 		}
 	}
-	slices.SortFunc(past, func(a, b used) int { return cmp.Or(cmp.Compare(b.ratio, a.ratio), cmp.Compare(a.at, b.at)) })
-	for _, u := range past[:min(maxNetworks, len(past))] {
-		l.add(networkUsed.newMetric(u.ratio, of[u.at].labelValues()...))
+	slices.SortFunc(above, func(a, b used) int { return cmp.Or(cmp.Compare(b.ratio, a.ratio), cmp.Compare(a.index, b.index)) })
+	for _, u := range above[:min(maxNetworks, len(above))] {
+		l.add(networkUsed.newMetric(u.ratio, ids[u.index].labelValues()...))
 	}
 }
 
-// findTightestPool is the tightest pool of n; false where it has none.
+// findTightestPool returns the tightest pool of n; false if it has none.
 func findTightestPool(n *socket.Network) (socket.Pool, bool) {
 	pools := socket.SelectTightest(n.Pools(), 1)
 	if len(pools) == 0 {

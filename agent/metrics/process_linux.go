@@ -7,9 +7,9 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// newProcessReader returns what reads the process's figures: two of them at each scrape,
-// from one file. Prometheus's own collector counts file descriptors and network
-// bytes as well, which costs more than all the rest here.
+// newProcessReader returns a function that reads the process's CPU time and memory at each
+// scrape, from one file. Prometheus's own collector also counts file descriptors and network
+// bytes, which costs more than all other metrics here.
 func newProcessReader() func() []prometheus.Metric {
 	self, err := procfs.Self()
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"portreeve.io/portreeve/agent/windows/winsys"
 )
 
-// newProcessReader returns what reads the process's figures at each scrape.
+// newProcessReader returns a function that reads the process's metrics at each scrape.
 func newProcessReader() func() []prometheus.Metric {
 	return func() []prometheus.Metric {
 		u, err := winsys.ReadUsage()

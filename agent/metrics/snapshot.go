@@ -12,23 +12,23 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// How much of a status becomes series, whatever it lists.
+// The maximum numbers of series from a status, however much it lists.
 const (
 	maxPoolNetworks = 3
 	maxPools        = 2 // of each
 )
 
-// metricList is metrics in the making.
+// metricList collects metrics.
 type metricList []prometheus.Metric
 
 func (l *metricList) add(m ...prometheus.Metric) { *l = append(*l, m...) }
 
-// buildSnapshot is the snapshot of one sample, failures left out.
-func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, of networkIdentities) []prometheus.Metric {
+// buildSnapshot returns the metrics of one sample, without failures.
+func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, ids networkIdentities) []prometheus.Metric {
 	var l metricList
 	l.addNode(status, f.Thresholds.OrDefault())
-	l.addPools(status, of)
-	l.addNetworks(sample, f.Thresholds.OrDefault(), of)
+	l.addPools(status, ids)
+	l.addNetworks(sample, f.Thresholds.OrDefault(), ids)
 	l.addStates(status.States)
 	l.addConntrack(status.Conntrack, sample.HostNetwork())
 	l.addTCP(f.TCP)
@@ -83,8 +83,8 @@ func (l *metricList) addStates(s *v1alpha1.States) {
 	}
 }
 
-// addConntrack is the node's. Where its entries can't be counted, its drops may still be
-// known of host.
+// addConntrack adds the node's connection tracking. If its entries can't be counted, its drops
+// may still be known from the host network.
 func (l *metricList) addConntrack(c *v1alpha1.Conntrack, host *socket.Network) {
 	if c == nil {
 		if host != nil && host.Counters != nil && host.Counters.Conntrack != nil {
@@ -95,7 +95,7 @@ func (l *metricList) addConntrack(c *v1alpha1.Conntrack, host *socket.Network) {
 		return
 	}
 	l.add(conntrackEntries.newMetric(float64(c.Entries)))
-	if c.Max > 0 { // a limit of 0 is none, and would divide by nothing
+	if c.Max > 0 { // 0 means no limit, and would cause a division by zero
 		l.add(conntrackLimit.newMetric(float64(c.Max)))
 	}
 	for f, count := range map[*metricFamily]*int64{
@@ -130,40 +130,39 @@ func (l *metricList) addSettings(statuses []v1alpha1.SettingStatus) {
 	}
 }
 
-// addPools are the pools of the worst networks of s, and its tightest.
-func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, of networkIdentities) {
-	seen := map[[8]string]bool{}
+// addPools adds the tightest pool of s, and the pools of its tightest networks.
+func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, ids networkIdentities) {
+	added := map[[8]string]bool{}
 	add := func(n networkIdentity, p *v1alpha1.Pool) {
 		port := ""
 		if p.Destination != "" {
 			port = strconv.Itoa(int(p.Port))
 		}
 		labels := [8]string{n.namespace, n.pod, n.network, string(p.Protocol), string(p.Kind), p.Source, p.Destination, port}
-		if seen[labels] {
+		if added[labels] {
 			return
 		}
-		seen[labels] = true
+		added[labels] = true
 		l.add(poolUsed.newMetric(float64(maxUsed(p)), labels[:]...), poolCapacity.newMetric(float64(p.Capacity), labels[:]...))
 		if p.Reusable != nil {
 			l.add(poolReusable.newMetric(float64(*p.Reusable), labels[:]...))
 		}
 	}
 	if p := s.Tightest; p != nil {
-		add(of.findNetwork(p.Network), p)
+		add(ids.findNetwork(p.Network), p)
 	}
 	for i := range s.Networks[:min(maxPoolNetworks, len(s.Networks))] {
 		n := &s.Networks[i]
 		if n.Cause != "" {
-			l.add(networkCause.newMetric(1, append(of.findNetwork(n.Network).labelValues(), string(n.Cause))...))
+			l.add(networkCause.newMetric(1, append(ids.findNetwork(n.Network).labelValues(), string(n.Cause))...))
 		}
 		for j := range n.Pools[:min(maxPools, len(n.Pools))] {
-			add(of.findNetwork(n.Network), &n.Pools[j])
+			add(ids.findNetwork(n.Network), &n.Pools[j])
 		}
 	}
 }
 
-// ratio is used of capacity, 0 to 1; 1 where there is no capacity.
-// most is how many ports of p may be in use, which is what its level follows.
+// maxUsed returns the maximum number of ports of p in use, on which its level depends.
 func maxUsed(p *v1alpha1.Pool) int32 {
 	if p.UsedMax != nil {
 		return max(p.Used, *p.UsedMax)

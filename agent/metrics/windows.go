@@ -6,7 +6,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// addWindows is what only a Windows node has.
+// addWindows adds the metrics of Windows nodes.
 func (l *metricList) addWindows(s *socket.Sample, w *assess.Windows) {
 	if w == nil {
 		return
@@ -34,7 +34,8 @@ func (l *metricList) addWindows(s *socket.Sample, w *assess.Windows) {
 	l.add(windowsUpdate.newFlag(w.UpdatePending))
 }
 
-// addWindowsFailures counts by reason, each from 0 on, so that the first event is a rise.
+// addWindowsFailures adds counters by reason, each from 0 on, so that the first event is an
+// increase.
 func (l *metricList) addWindowsFailures(failures []socket.Failure) {
 	if failures == nil {
 		return

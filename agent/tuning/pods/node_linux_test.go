@@ -323,7 +323,7 @@ func (a *agent) waitUntil(what string, isReached func() bool) {
 
 // findStatus returns the status of a setting.
 func (a *agent) findStatus(id string) v1alpha1.SettingStatus {
-	list := a.Settings()
+	list := a.ListSettings()
 	i := slices.IndexFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
 	if i < 0 {
 		return v1alpha1.SettingStatus{}

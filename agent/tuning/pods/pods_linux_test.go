@@ -157,15 +157,15 @@ func TestSettingsAreEnforcedUnderPressureOnly(t *testing.T) {
 	n := newNode(t)
 	api := n.startPod(labeled("api", "api"))
 	a := n.startAgentEvery(time.Hour) // changes alone make it look
-	a.Level(v1alpha1.LevelNormal)
+	a.SetLevel(v1alpha1.LevelNormal)
 	a.setSpec(inPods(fin, "17", func(s *v1alpha1.Setting) { s.Activation = v1alpha1.ActivationUnderPressure }))
 	a.waitUntil("that it stands by", func() bool { return a.findStatus(fin+"@pods").State == v1alpha1.SettingStandby })
 	if got := api.readValue(fin); got != "60" {
 		t.Errorf("without pressure the pod has %s", got)
 	}
-	a.Level(v1alpha1.LevelWarning)
+	a.SetLevel(v1alpha1.LevelWarning)
 	a.waitUntil("the setting", func() bool { return a.countApplied(fin) == 1 && api.readValue(fin) == "17" })
-	a.Level(v1alpha1.LevelNormal)
+	a.SetLevel(v1alpha1.LevelNormal)
 	a.waitUntil("the original", func() bool { return api.readValue(fin) == "60" })
 }
 

@@ -15,19 +15,20 @@ func TestThePageIsUpToDate(t *testing.T) {
 }
 
 func TestThePageHasEveryMetricOnce(t *testing.T) {
-	text, help := renderPage(), map[string]string{}
+	page, help := renderPage(), map[string]string{}
 	for _, f := range metrics.ListFamilies() {
 		help[f.Name] = f.Help
 	}
 	for _, f := range controllers.Families() {
 		help[f.Name] = f.Help
 	}
-	for name, says := range help {
-		if n := strings.Count(text, "| `"+name+"` |"); n != 1 {
+	for name, helpText := range help {
+		if n := strings.Count(page, "| `"+name+"` |"); n != 1 {
 			t.Errorf("%s is there %d times", name, n)
 		}
-		if says == "" {
-			t.Errorf("%s says nothing of itself", name)
+		if helpText == "" {
+			t.Errorf("%s has no help text", name)
+
 		}
 	}
 }
