@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -14,13 +14,13 @@ import (
 // Where the second can't be set, the first goes back to what it was.
 func (w *Windows) setDynamicPorts(of plan.Write) error {
 	is, _ := settings.Lookup(settings.Windows, of.Key)
-	ctx, was := context.Background(), map[list]netsh.Block{}
+	ctx, was := context.Background(), map[list]ports.Range{}
 	for i, l := range listsOf(of.Key) {
-		start, count, err := settings.ParseBlock(is.Split(of.Value)[i])
+		next, err := settings.ParseBlock(is.Split(of.Value)[i])
 		if err != nil {
 			return fmt.Errorf("%q: %w", settings.Clip(of.Value), err)
 		}
-		now, err := w.setDynamicPort(ctx, l, netsh.Block{Start: start, Count: count})
+		now, err := w.setDynamicPort(ctx, l, next)
 		if err != nil {
 			return errors.Join(err, w.putBack(ctx, was))
 		}
@@ -30,7 +30,7 @@ func (w *Windows) setDynamicPorts(of plan.Write) error {
 }
 
 // setDynamicPort gives what the range was before.
-func (w *Windows) setDynamicPort(ctx context.Context, l list, want netsh.Block) (was netsh.Block, err error) {
+func (w *Windows) setDynamicPort(ctx context.Context, l list, want ports.Range) (was ports.Range, err error) {
 	was, err = w.netsh.DynamicPorts(ctx, l.family, l.protocol)
 	if err == nil && was != want {
 		err = w.netsh.SetDynamicPorts(ctx, l.family, l.protocol, want)
@@ -38,7 +38,7 @@ func (w *Windows) setDynamicPort(ctx context.Context, l list, want netsh.Block) 
 	return was, err
 }
 
-func (w *Windows) putBack(ctx context.Context, was map[list]netsh.Block) (errs error) {
+func (w *Windows) putBack(ctx context.Context, was map[list]ports.Range) (errs error) {
 	for l, b := range was {
 		if _, err := w.setDynamicPort(ctx, l, b); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("and %s can't be put back to %v: %w", l.family, b, err))

@@ -14,6 +14,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -118,7 +119,7 @@ func (m *model) start() {
 	m.tuner = New(Options{
 		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Host: m.world, Boot: m.bootID(), Kernel: "6.1",
 		Allow: allowed, Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
-		Listeners: func() ([]settings.Ports, error) { return []settings.Ports{{First: 18000, Last: 18000}}, nil },
+		Listeners: func() ([]ports.Range, error) { return []ports.Range{{First: 18000, Last: 18000}}, nil },
 		Log:       slog.New(slog.DiscardHandler), Now: func() time.Time { return m.now },
 	})
 }
@@ -243,11 +244,11 @@ func (m *model) meddleWithPorts() {
 }
 
 func join(a, b string) string {
-	list, err := settings.ParsePorts(strings.Trim(a+","+b, ","))
+	list, err := ports.ParseList(strings.Trim(a+","+b, ","))
 	if err != nil {
 		panic(err)
 	}
-	return settings.FormatPorts(list)
+	return list.String()
 }
 
 // check holds each write of Portreeve against what it may do at all.
@@ -279,7 +280,7 @@ func (m *model) check(key, value string) {
 
 // checkPorts holds that no port of others is taken out, and none but ours put in.
 func (m *model) checkPorts(e plan.Entry, value string) {
-	next, theirs, ours := set(value), set(m.theirs[reserveKey]), map[int]bool{}
+	next, theirs, ours := set(value), set(m.theirs[reserveKey]), map[uint16]bool{}
 	for _, v := range e.Wrote {
 		for p := range set(v) {
 			ours[p] = true
@@ -290,10 +291,10 @@ func (m *model) checkPorts(e plan.Entry, value string) {
 			m.t.Errorf("port %d of others is taken out of the reserved ones: %q", p, value)
 		}
 	}
-	first, last, _ := settings.ParseSpan(m.sysctls[rangeKey])
-	oldFirst, oldLast, _ := settings.ParseSpan(m.theirs[rangeKey])
-	for _, p := range []int{30000, 31111, 32767} {
-		if p >= first && p <= last && (p < oldFirst || p > oldLast) && !next[p] {
+	now, _ := settings.ParseSpan(m.sysctls[rangeKey])
+	old, _ := settings.ParseSpan(m.theirs[rangeKey])
+	for _, p := range []uint16{30000, 31111, 32767} {
+		if now.Contains(p) && !old.Contains(p) && !next[p] {
 			m.t.Errorf("node port %d is set free while the range is %q", p, m.sysctls[rangeKey])
 		}
 	}
@@ -306,11 +307,11 @@ func (m *model) checkPorts(e plan.Entry, value string) {
 
 // checkCollisions holds that the range takes no port of a service.
 func (m *model) checkCollisions(value string) {
-	first, last, _ := settings.ParseSpan(value)
-	oldFirst, oldLast, _ := settings.ParseSpan(m.theirs[rangeKey])
+	now, _ := settings.ParseSpan(value)
+	old, _ := settings.ParseSpan(m.theirs[rangeKey])
 	reserved := set(m.sysctls[reserveKey])
-	for _, p := range []int{18000, 30000, 31111, 32767} {
-		if p >= first && p <= last && (p < oldFirst || p > oldLast) && !reserved[p] {
+	for _, p := range []uint16{18000, 30000, 31111, 32767} {
+		if now.Contains(p) && !old.Contains(p) && !reserved[p] {
 			m.t.Errorf("the range %s takes port %d of a service; reserved are %q", value, p, m.sysctls[reserveKey])
 		}
 	}

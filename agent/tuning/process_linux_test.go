@@ -18,7 +18,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
@@ -194,11 +194,11 @@ func TestKeysThatAreTricksHaveNoFile(t *testing.T) {
 
 func TestALongListOfPortsIsWrittenAndReadWhole(t *testing.T) {
 	ns := netnstest.New(t)
-	var list []settings.Ports
+	var list ports.Set
 	for p := 1; p < 65535; p += 7 {
-		list = append(list, settings.Ports{First: p, Last: p})
+		list.Add(uint16(p))
 	}
-	want := settings.FormatPorts(list)
+	want := list.String()
 	ns.Do(func() {
 		f := Files{Root: "/proc/sys"}
 		for _, value := range []string{want, ""} {

@@ -9,6 +9,7 @@ import (
 	"unicode/utf16"
 
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -57,15 +58,15 @@ func netshCommands(e plan.Entry) (lines []string) {
 	for i, l := range listsOf(e.Key) {
 		protocol := strings.ToLower(l.protocol.String())
 		if e.Key != settings.ExcludedPorts {
-			if start, count, err := settings.ParseBlock(originals[i]); err == nil {
-				lines = append(lines, fmt.Sprintf("; netsh int %s set dynamicport %s start=%d num=%d", l.family, protocol, start, count))
+			if r, err := settings.ParseBlock(originals[i]); err == nil {
+				lines = append(lines, fmt.Sprintf("; netsh int %s set dynamicport %s start=%d num=%d", l.family, protocol, r.First, r.Len()))
 			}
 			continue
 		}
-		ports, _ := settings.ParsePorts(wrote[i]) // what is no list of ports is none of ours
-		for _, p := range ports {
+		list, _ := ports.ParseList(wrote[i]) // what is no list of ports is none of ours
+		for _, r := range list.ListRanges() {
 			lines = append(lines, fmt.Sprintf("; netsh int %s delete excludedportrange protocol=%s startport=%d numberofports=%d store=persistent",
-				l.family, protocol, p.First, p.Last-p.First+1))
+				l.family, protocol, r.First, r.Len()))
 		}
 	}
 	return lines

@@ -21,6 +21,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -48,7 +49,7 @@ type Options struct {
 	// Protect are the ports that a wider range on the host must leave alone, and
 	// Listeners those that something listens on there right now.
 	Protect   []plan.Protected
-	Listeners func() ([]settings.Ports, error)
+	Listeners func() ([]ports.Range, error)
 	// Stopped says why nothing may be changed for now; empty where all may.
 	Stopped func() string
 	// Unfit is why nothing can be tuned here; empty where something can.

@@ -14,7 +14,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 const finTimeout = "net.ipv4.tcp_fin_timeout"
@@ -301,13 +301,13 @@ func (*onHost) Cycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alpha1.Settin
 // A pod may come after the range was widened: its hostPort is reserved then.
 func TestAWiderRangeLeavesHostPortsAlone(t *testing.T) {
 	m := newMachine()
-	pods := &onHost{{Ports: settings.Ports{First: 20080, Last: 20080}, Whose: "shop/edge"}}
+	pods := &onHost{{Ports: ports.Range{First: 20080, Last: 20080}, Whose: "shop/edge"}}
 	m.o.Pods = pods
 	m.ask(wishOf(rangeKey, "16384 65535"))
 	if got := m.sysctls[reserveKey]; got != "8080,20080,30000-32767,60100" {
 		t.Errorf("reserved are %q", got)
 	}
-	*pods = append(*pods, plan.Protected{Ports: settings.Ports{First: 20443, Last: 20443}, Whose: "shop/late"})
+	*pods = append(*pods, plan.Protected{Ports: ports.Range{First: 20443, Last: 20443}, Whose: "shop/late"})
 	m.cycle()
 	if got := m.sysctls[reserveKey]; got != "8080,20080,20443,30000-32767,60100" {
 		t.Errorf("with a second pod reserved are %q", got)

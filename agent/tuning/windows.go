@@ -123,12 +123,13 @@ func (w *Windows) ask(key string) plan.Reading {
 // administered.
 func (w *Windows) askPart(key string, l list) plan.Reading {
 	if key != settings.ExcludedPorts {
-		b, err := w.netsh.DynamicPorts(context.Background(), l.family, l.protocol)
-		return plan.Reading{Value: b.String(), Err: err}
+		r, err := w.netsh.DynamicPorts(context.Background(), l.family, l.protocol)
+		return plan.Reading{Value: settings.FormatBlock(r), Err: err}
 	}
 	all, err := w.netsh.Exclusions(context.Background(), l.family, l.protocol)
 	theirs := slices.DeleteFunc(slices.Clone(all), func(e netsh.Exclusion) bool { return e.Administered })
-	return plan.Reading{Value: settings.FormatPorts(portsOf(all)), Foreign: settings.FormatPorts(portsOf(theirs)), Err: err}
+	every, foreign := portsOf(all), portsOf(theirs)
+	return plan.Reading{Value: every.String(), Foreign: foreign.String(), Err: err}
 }
 
 // Write implements Store.

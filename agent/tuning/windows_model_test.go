@@ -14,6 +14,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -36,8 +37,9 @@ var (
 		settings.Tcpip + `..\..\Start\Type`: {"4"},
 	}
 	// What another program writes is nothing that a wish has.
-	foreignRanges = []netsh.Block{{Start: 33000, Count: 32000}, {Start: 1024, Count: 64000}}
-	foreignOnes   = []netsh.Exclusion{{First: 5357, Last: 5357}, {First: 61000, Last: 61063}, {First: 65330, Last: 65330, Administered: true}, {First: 31000, Last: 31063}}
+	foreignRanges = []ports.Range{{First: 33000, Last: 64999}, {First: 1024, Last: 65023}}
+	foreignOnes   = []netsh.Exclusion{{Range: ports.Range{First: 5357, Last: 5357}}, {Range: ports.Range{First: 61000, Last: 61063}},
+		{Range: ports.Range{First: 65330, Last: 65330}, Administered: true}, {Range: ports.Range{First: 31000, Last: 31063}}}
 )
 
 // windowsModel is one Windows machine's history, and what should stand there without
@@ -46,7 +48,7 @@ type windowsModel struct {
 	*windowsWorld
 	history
 	values  map[string]any // theirs
-	ranges  map[list]netsh.Block
+	ranges  map[list]ports.Range
 	theirs  map[list][]netsh.Exclusion
 	restart int
 }
@@ -225,31 +227,29 @@ func (m *windowsModel) check(key, what string) {
 		if b != m.ranges[l] && b != taken(m.ranges[l]) && !journaled {
 			m.t.Errorf("%v is %v, and the journal has %+v", l, b, e)
 		}
-		if b != m.ranges[l] && b != taken(m.ranges[l]) && !slices.Contains(wishesOfWindows[rangeOf(l)], b.String()) {
+		if b != m.ranges[l] && b != taken(m.ranges[l]) && !slices.Contains(wishesOfWindows[rangeOf(l)], settings.FormatBlock(b)) {
 			m.t.Errorf("%v is %v, and nobody wants that", l, b)
 		}
-		if spans(b, 31000) && !spans(m.ranges[l], 31000) && !strings.Contains(","+m.excludedPorts(l)+",", "30000-32767") {
+		if b.Contains(31000) && !m.ranges[l].Contains(31000) && !strings.Contains(","+m.excludedPorts(l)+",", "30000-32767") {
 			m.t.Errorf("%v is %v and has node ports; excluded are %s", l, b, m.excludedPorts(l))
 		}
 	}
 	for l, list := range m.theirs {
-		if missing := without(portsOf(list), portsOf(m.excluded[l])); len(missing) > 0 {
-			m.t.Errorf("%v of others are excluded no more by %v after %s", missing, l, what)
+		if missing := ports.Difference(portsOf(list), portsOf(m.excluded[l])); !missing.IsEmpty() {
+			m.t.Errorf("%s of others are excluded no more by %v after %s", missing.String(), l, what)
 		}
 	}
 }
 
 // taken is b as netsh takes it.
-func taken(b netsh.Block) netsh.Block {
-	if b.Start == 1024 {
-		return netsh.Block{Start: 1025, Count: b.Count - 1}
+func taken(b ports.Range) ports.Range {
+	if b.First == 1024 {
+		return ports.Range{First: 1025, Last: b.Last}
 	}
 	return b
 }
 
 func rangeOf(l list) string { return "dynamicport " + strings.ToLower(l.protocol.String()) }
-
-func spans(b netsh.Block, port int) bool { return b.Start <= port && port <= b.Last() }
 
 // journaledOnWindows is what the journal on the disk says of a key, of any boot.
 func (m *windowsModel) journaledOnWindows(key string) (plan.Entry, bool) {
@@ -302,7 +302,8 @@ func (m *windowsModel) end() {
 		}
 	}
 	for _, l := range everyList {
-		if want := settings.FormatPorts(portsOf(m.theirs[l])); m.excludedPorts(l) != want {
+		theirs := portsOf(m.theirs[l])
+		if want := theirs.String(); m.excludedPorts(l) != want {
 			m.t.Errorf("%v excludes %s at the end, and should %s", l, m.excludedPorts(l), want)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -91,7 +92,7 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 			w, s, _ := windowsStore()
 			w.coupled = coupled
 			tcp, udp := list{netsh.IPv4, netsh.Protocols[0]}, list{netsh.IPv4, netsh.Protocols[1]}
-			for l, e := range map[list]netsh.Exclusion{tcp: {First: 30100, Last: 30199}, udp: {First: 65330, Last: 65330, Administered: true}} {
+			for l, e := range map[list]netsh.Exclusion{tcp: {Range: ports.Range{First: 30100, Last: 30199}}, udp: {Range: ports.Range{First: 65330, Last: 65330}, Administered: true}} {
 				if err := w.change("add", l, e); err != nil {
 					t.Fatal(err)
 				}
@@ -110,7 +111,7 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 				t.Errorf("%q", after.Value)
 			}
 			// One is added while ours are there, and must not go with them.
-			if err := w.change("add", udp, netsh.Exclusion{First: 7000, Last: 7001, Administered: true}); err != nil {
+			if err := w.change("add", udp, netsh.Exclusion{Range: ports.Range{First: 7000, Last: 7001}, Administered: true}); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Was: after.Value, Value: before.Value}); err != nil {
@@ -129,7 +130,7 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 func TestWhatAProgramExcludesIsNotDeleted(t *testing.T) {
 	w, s, _ := windowsStore()
 	l := list{netsh.IPv4, netsh.Protocols[0]}
-	w.excluded[l] = []netsh.Exclusion{{First: 61000, Last: 61063}}
+	w.excluded[l] = []netsh.Exclusion{{Range: ports.Range{First: 61000, Last: 61063}}}
 	if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Was: "61000-61063", Value: ""}); err != nil || w.excludedPorts(l) != "61000-61063" {
 		t.Errorf("%v, %s", err, w.excludedPorts(l))
 	}
@@ -145,12 +146,12 @@ func TestWhatIsWrittenIsDecidedOnWhatStandsNow(t *testing.T) {
 	}
 	ask([]v1alpha1.Setting{wishOf(settings.DynamicUDP, "50000 10000")})
 	l := list{netsh.IPv6, netsh.Protocols[1]}
-	if got := w.ranges[l]; got.Start != 50000 {
+	if got := w.ranges[l]; got.First != 50000 {
 		t.Fatalf("%+v", tuner.Settings())
 	}
-	w.ranges[l] = netsh.Block{Start: 33000, Count: 32000} // and netsh was asked a moment ago
+	w.ranges[l] = ports.Range{First: 33000, Last: 64999} // and netsh was asked a moment ago
 	ask([]v1alpha1.Setting{})
-	if got, other := w.ranges[l], w.ranges[list{netsh.IPv4, l.protocol}]; got.Start != 33000 || other.Start != 49152 {
+	if got, other := w.ranges[l], w.ranges[list{netsh.IPv4, l.protocol}]; got.First != 33000 || other.First != 49152 {
 		t.Errorf("what another program wrote is %v, what it did not is %v", got, other)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -20,7 +21,7 @@ type windowsWorld struct {
 	*world
 	values   map[string]any // uint32, or something else for other types
 	live     map[string]any // as they were when the machine started
-	ranges   map[list]netsh.Block
+	ranges   map[list]ports.Range
 	excluded map[list][]netsh.Exclusion
 	// coupled: an exclusion is one for both families.
 	coupled bool
@@ -34,9 +35,9 @@ var everyList = listsOf(settings.ExcludedPorts)
 
 func newWindowsWorld() *windowsWorld {
 	w := &windowsWorld{world: newWorld(), values: map[string]any{"TcpTimedWaitDelay": uint32(120), "Odd": "a string"},
-		ranges: map[list]netsh.Block{}, excluded: map[list][]netsh.Exclusion{}, refuses: map[list]bool{}}
+		ranges: map[list]ports.Range{}, excluded: map[list][]netsh.Exclusion{}, refuses: map[list]bool{}}
 	for _, l := range everyList {
-		w.ranges[l] = netsh.Block{Start: 49152, Count: 16384}
+		w.ranges[l] = ports.Range{First: 49152, Last: 65535}
 	}
 	w.live, w.writesThrough = maps.Clone(w.values), true
 	return w
@@ -96,10 +97,10 @@ func (w *windowsWorld) run(_ context.Context, args ...string) ([]byte, error) {
 		return nil, errors.New("The parameter is incorrect.") //nolint:revive // Windows' words
 	}
 	w.kernelWrites++
-	first, count := number(args[5]), number(args[6])
+	r := ports.Range{First: uint16(number(args[5])), Last: uint16(number(args[5]) + number(args[6]) - 1)}
 	if args[3] == "dynamicport" {
-		w.ranges[l] = netsh.Block{Start: first, Count: count}
-	} else if err := w.change(args[2], l, netsh.Exclusion{First: first, Last: first + count - 1, Administered: true}); err != nil {
+		w.ranges[l] = r
+	} else if err := w.change(args[2], l, netsh.Exclusion{Range: r, Administered: true}); err != nil {
 		return nil, err
 	}
 	w.wrote(args[3], strings.Join(args, " "))
@@ -115,7 +116,7 @@ func number(arg string) int {
 
 func (w *windowsWorld) show(l list, what string) string {
 	if what == "dynamicport" {
-		return fmt.Sprintf("\nPorts\n---------------------------------\nStart : %d\nCount : %d\n\n", w.ranges[l].Start, w.ranges[l].Count)
+		return fmt.Sprintf("\nPorts\n---------------------------------\nStart : %d\nCount : %d\n\n", w.ranges[l].First, w.ranges[l].Len())
 	}
 	text := "\nPorts\n\nStart    End\n----------    --------\n"
 	for _, e := range w.excluded[l] {
@@ -153,5 +154,6 @@ func (w *windowsWorld) change(verb string, l list, e netsh.Exclusion) error {
 
 // excludedPorts are the ports of a list, as the kernel spells them.
 func (w *windowsWorld) excludedPorts(l list) string {
-	return settings.FormatPorts(portsOf(w.excluded[l]))
+	p := portsOf(w.excluded[l])
+	return p.String()
 }

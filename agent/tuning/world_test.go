@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // world is a kernel and a disk in memory that fail where they are told to.
@@ -198,18 +198,18 @@ func (w *world) journaled(key string) (plan.Entry, bool) {
 	return e, ok && e.Boot == w.bootID()
 }
 
-func set(list string) map[int]bool {
-	ports := map[int]bool{}
-	ranges, err := settings.ParsePorts(list)
+func set(list string) map[uint16]bool {
+	set := map[uint16]bool{}
+	all, err := ports.ParseList(list)
 	if err != nil {
 		panic(err)
 	}
-	for _, r := range ranges {
-		for p := r.First; p <= r.Last; p++ {
-			ports[p] = true
+	for p := range 1 << 16 {
+		if all.Contains(uint16(p)) {
+			set[uint16(p)] = true
 		}
 	}
-	return ports
+	return set
 }
 
 func wishOf(key, value string) v1alpha1.Setting {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // Block is a block of ports, "START COUNT", as netsh takes it.
@@ -16,37 +18,45 @@ func (v Block) Allowed() string {
 }
 
 func (v Block) check(value string) error {
-	start, count, err := ParseBlock(value)
+	r, err := ParseBlock(value)
 	switch {
 	case err != nil:
 		return err
-	case start < v.Least:
+	case int(r.First) < v.Least:
 		return fmt.Errorf("it starts below %d", v.Least)
-	case count < v.Ports:
-		return fmt.Errorf("only %d ports", count)
-	case start+count-1 > 65535:
-		return fmt.Errorf("it ends at %d", start+count-1)
+	case r.Len() < v.Ports:
+		return fmt.Errorf("only %d ports", r.Len())
 	}
 	return nil
 }
 
 func (v Block) canonical(value string) string { return strings.Join(strings.Fields(value), " ") }
 
-// ParseBlock reads "START COUNT".
-func ParseBlock(value string) (start, count int, err error) {
+// ParseBlock parses "START COUNT".
+func ParseBlock(value string) (ports.Range, error) {
 	words := strings.Fields(value)
 	if len(words) != 2 {
-		return 0, 0, errors.New("not a start and a count")
+		return ports.Range{}, errors.New("not a start and a count")
 	}
-	if start, err = port(words[0]); err != nil {
-		return 0, 0, err
-	}
-	n, err := strconv.ParseUint(words[1], 10, 17)
+	start, err := ports.ParsePort(words[0])
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s is not a count of ports", Clip(words[1]))
+		return ports.Range{}, err
 	}
-	return start, int(n), nil
+	count, err := strconv.ParseUint(words[1], 10, 17)
+	switch last := int(start) + int(count) - 1; {
+	case err != nil:
+		return ports.Range{}, fmt.Errorf("%s is not a count of ports", Clip(words[1]))
+	case count == 0:
+		return ports.Range{}, errors.New("only 0 ports")
+	case last > 65535:
+		return ports.Range{}, fmt.Errorf("it ends at %d", last)
+	default:
+		return ports.Range{First: start, Last: uint16(last)}, nil
+	}
 }
+
+// FormatBlock returns r as "START COUNT".
+func FormatBlock(r ports.Range) string { return fmt.Sprintf("%d %d", r.First, r.Len()) }
 
 // Settable is value where it can be written, else the nearest that can: a Windows
 // machine may have a range from 1024 on, and netsh takes none below 1025. Parts that
@@ -58,9 +68,9 @@ func (s Setting) Settable(value, now string) string {
 	}
 	parts, standing := s.Split(value), s.Split(now)
 	for i, p := range parts {
-		start, count, err := ParseBlock(p)
-		if err == nil && start < v.Least && !s.Same(p, standing[i]) {
-			parts[i] = fmt.Sprintf("%d %d", v.Least, count-(v.Least-start))
+		r, err := ParseBlock(p)
+		if err == nil && int(r.First) < v.Least && !s.Same(p, standing[i]) {
+			parts[i] = FormatBlock(ports.Range{First: uint16(v.Least), Last: r.Last})
 		}
 	}
 	return s.Join(parts)

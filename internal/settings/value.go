@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // Value is a set of values, in the spelling that the operating system reads and
@@ -83,41 +85,34 @@ func (v Span) Allowed() string {
 }
 
 func (v Span) check(value string) error {
-	first, last, err := ParseSpan(value)
+	r, err := ParseSpan(value)
 	switch {
 	case err != nil:
 		return err
-	case first > last:
+	case r.First > r.Last:
 		return errors.New("the first port is above the last")
-	case first < v.Least:
+	case int(r.First) < v.Least:
 		return fmt.Errorf("the first port is below %d", v.Least)
-	case last-first+1 < v.Ports:
-		return fmt.Errorf("only %d ports", last-first+1)
+	case r.Len() < v.Ports:
+		return fmt.Errorf("only %d ports", r.Len())
 	}
 	return nil
 }
 
 func (v Span) canonical(value string) string { return strings.Join(strings.Fields(value), " ") }
 
-// ParseSpan reads "FIRST LAST"; any white space parts the two.
-func ParseSpan(value string) (first, last int, err error) {
+// ParseSpan parses "FIRST LAST", separated by any white space; First may be above Last.
+func ParseSpan(value string) (ports.Range, error) {
 	words := strings.Fields(value)
 	if len(words) != 2 {
-		return 0, 0, errors.New("not two ports")
+		return ports.Range{}, errors.New("not two ports")
 	}
-	if first, err = port(words[0]); err != nil {
-		return 0, 0, err
+	first, err := ports.ParsePort(words[0])
+	if err != nil {
+		return ports.Range{}, err
 	}
-	last, err = port(words[1])
-	return first, last, err
-}
-
-func port(s string) (int, error) {
-	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil || len(s) > 1 && s[0] == '0' { // octal to the kernel
-		return 0, fmt.Errorf("%s is not a port", Clip(s))
-	}
-	return int(n), nil
+	last, err := ports.ParsePort(words[1])
+	return ports.Range{First: first, Last: last}, err
 }
 
 // PortList is ports and ranges of ports, such as "8080,30000-32767"; it may be
@@ -128,72 +123,14 @@ type PortList struct{}
 func (PortList) Allowed() string { return "ports and ranges, such as 8080,30000-32767, or nothing" }
 
 func (PortList) check(value string) error {
-	_, err := ParsePorts(value)
+	_, err := ports.ParseList(value)
 	return err
 }
 
 func (PortList) canonical(value string) string {
-	ranges, err := ParsePorts(value)
+	list, err := ports.ParseList(value)
 	if err != nil {
 		return value
 	}
-	return FormatPorts(ranges)
-}
-
-// Ports is a range of ports, both ends included.
-type Ports struct{ First, Last int }
-
-// ParsePorts reads a list of ports as net.ipv4.ip_local_reserved_ports has it: in
-// order, and nothing twice.
-func ParsePorts(value string) ([]Ports, error) {
-	value = strings.TrimSpace(value)
-	if value == "" {
-		return nil, nil
-	}
-	var list []Ports
-	for item := range strings.SplitSeq(value, ",") {
-		a, b, isRange := strings.Cut(strings.TrimSpace(item), "-")
-		first, err := port(a)
-		if err != nil {
-			return nil, err
-		}
-		last := first
-		if isRange {
-			if last, err = port(b); err != nil {
-				return nil, err
-			}
-		}
-		if first > last {
-			return nil, fmt.Errorf("%s is upside down", Clip(item))
-		}
-		list = append(list, Ports{first, last})
-	}
-	return merge(list), nil
-}
-
-// FormatPorts is the list as the kernel writes it.
-func FormatPorts(list []Ports) string {
-	var items []string
-	for _, p := range merge(slices.Clone(list)) {
-		item := strconv.Itoa(p.First)
-		if p.Last > p.First {
-			item += "-" + strconv.Itoa(p.Last)
-		}
-		items = append(items, item)
-	}
-	return strings.Join(items, ",")
-}
-
-// merge sorts list and joins what touches.
-func merge(list []Ports) []Ports {
-	slices.SortFunc(list, func(a, b Ports) int { return a.First - b.First })
-	var out []Ports
-	for _, p := range list {
-		if n := len(out); n > 0 && p.First <= out[n-1].Last+1 {
-			out[n-1].Last = max(out[n-1].Last, p.Last)
-			continue
-		}
-		out = append(out, p)
-	}
-	return out
+	return list.String()
 }

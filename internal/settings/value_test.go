@@ -102,26 +102,3 @@ func TestCheckKeySaysWhatToUseInstead(t *testing.T) {
 		})
 	}
 }
-
-// FuzzParsePorts holds that what is read is the same after it was written.
-func FuzzParsePorts(f *testing.F) {
-	for _, s := range []string{"", "1", "8080,30000-32767", "5-1", ",", "0-65535", "1-5,3-9", " 7 "} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		list, err := settings.ParsePorts(s)
-		if err != nil {
-			return
-		}
-		text := settings.FormatPorts(list)
-		again, err := settings.ParsePorts(text)
-		if err != nil || settings.FormatPorts(again) != text {
-			t.Errorf("%q is read as %q, and that as %v, %v", s, text, again, err)
-		}
-		for i, p := range list {
-			if p.First > p.Last || p.Last > 65535 || i > 0 && p.First <= list[i-1].Last+1 {
-				t.Errorf("%q is read as %v", s, list)
-			}
-		}
-	})
-}

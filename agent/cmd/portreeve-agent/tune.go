@@ -44,7 +44,7 @@ func newTuneFlags() tuneFlags {
 	return tuneFlags{
 		where:     choice{tuneOff, []string{tuneOff, tuneHost, tunePods}},
 		allow:     allKeys(),
-		nodePorts: portRange{First: uint16(plan.NodePorts.First), Last: uint16(plan.NodePorts.Last)},
+		nodePorts: portRange(plan.NodePorts),
 	}
 }
 
@@ -70,8 +70,7 @@ func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
 // protectNodePorts is the cluster's node ports, which a wider range on the host leaves
 // alone.
 func (t *tuneFlags) protectNodePorts() plan.Protected {
-	r := ports.Range(t.nodePorts)
-	return plan.Protected{Ports: settings.Ports{First: int(r.First), Last: int(r.Last)}, Whose: "node ports"}
+	return plan.Protected{Ports: ports.Range(t.nodePorts), Whose: "node ports"}
 }
 
 // startTuner makes the tuner that the flags ask for, and gives what runs it.

@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // tuneOptions are what a tuner needs to know of this machine.
@@ -29,7 +29,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 		Kernel:    kernelRelease(),
 		Allow:     t.allow,
 		Protect:   append([]plan.Protected{t.protectNodePorts()}, plan.System...),
-		Listeners: func() ([]settings.Ports, error) { return tuning.Listeners(tuning.Files{Root: t.sysctls}) },
+		Listeners: func() ([]ports.Range, error) { return tuning.Listeners(tuning.Files{Root: t.sysctls}) },
 		Stopped:   func() string { return stopped(t.stopFile) },
 		Unfit:     t.unfit(),
 	}, nil

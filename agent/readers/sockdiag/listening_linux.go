@@ -1,13 +1,14 @@
 package sockdiag
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/readers/netlink"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
@@ -16,13 +17,13 @@ import (
 // port is outside of ephemeral, where clients have theirs. It needs no capability.
 // The TCP half costs the walk of the listeners only (net/ipv4/inet_diag.c,
 // inet_diag_dump_icsk).
-func Listening(ephemeral settings.Ports) ([]settings.Ports, error) {
+func Listening(ephemeral ports.Range) ([]ports.Range, error) {
 	fd, err := netlink.Open(unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	var list []settings.Ports
+	var list []ports.Range
 	buf := make([]byte, netlink.BufferSize)
 	for i, ask := range []struct {
 		request []byte
@@ -30,10 +31,9 @@ func Listening(ephemeral settings.Ports) ([]settings.Ports, error) {
 	}{{listenRequest(1), typeLegacy}, {udpRequest(familyIPv4, 2), typeFamily}, {udpRequest(familyIPv6, 3), typeFamily}} {
 		_, err := netlink.Dump(fd, ask.request, ask.kind, buf, func(m netlink.Message) error {
 			k, err := decodeSocket(m.Body)
-			port := int(k.local.Port())
-			inRange := ephemeral.First <= port && port <= ephemeral.Last
-			if tcp := i == 0; err == nil && (tcp && k.state == tcpstate.Listen || !tcp && k.state == tcpstate.Bound && !inRange) {
-				list = append(list, settings.Ports{First: port, Last: port})
+			port := k.local.Port()
+			if tcp := i == 0; err == nil && (tcp && k.state == tcpstate.Listen || !tcp && k.state == tcpstate.Bound && !ephemeral.Contains(port)) {
+				list = append(list, ports.Range{First: port, Last: port})
 			}
 			return err
 		})
@@ -41,6 +41,6 @@ func Listening(ephemeral settings.Ports) ([]settings.Ports, error) {
 			return nil, fmt.Errorf("list what listens: %w", err)
 		}
 	}
-	slices.SortFunc(list, func(a, b settings.Ports) int { return a.First - b.First })
+	slices.SortFunc(list, func(a, b ports.Range) int { return cmp.Compare(a.First, b.First) })
 	return slices.Compact(list), nil
 }

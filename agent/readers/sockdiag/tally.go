@@ -57,7 +57,7 @@ func (t *tally) reset(s socket.Settings, delay time.Duration, reserved *ports.Se
 
 // ephemeral says that connect() and bind(0) can pick the port.
 func (t *tally) ephemeral(port uint16) bool {
-	return t.settings.Range.Contains(port) && !t.reserved.Has(port)
+	return t.settings.Range.Contains(port) && !t.reserved.Contains(port)
 }
 
 // tcp counts a TCP socket. The kernel dumps listeners first, then sockets that

@@ -3,12 +3,13 @@ package plan
 import (
 	"slices"
 
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
 // lists are the ports of each part of a list of ports: one on Linux; on Windows one for
 // each protocol and family.
-type lists []ports
+type lists []ports.Set
 
 func parseLists(is settings.Setting, value string) (l lists) {
 	for _, part := range is.Split(value) {
@@ -26,11 +27,11 @@ func (l lists) spell(is settings.Setting) string {
 	return is.Join(parts)
 }
 
-func (l lists) with(o lists) lists    { return l.each(o, ports.with) }
-func (l lists) without(o lists) lists { return l.each(o, ports.without) }
-func (l lists) within(o lists) lists  { return l.each(o, ports.within) }
+func (l lists) with(o lists) lists    { return l.each(o, ports.Union) }
+func (l lists) without(o lists) lists { return l.each(o, ports.Difference) }
+func (l lists) within(o lists) lists  { return l.each(o, ports.Intersection) }
 
-func (l lists) each(o lists, do func(ports, ports) ports) lists {
+func (l lists) each(o lists, do func(a, b ports.Set) ports.Set) lists {
 	out := make(lists, len(l))
 	for i := range l {
 		out[i] = do(l[i], o[i])
@@ -39,12 +40,12 @@ func (l lists) each(o lists, do func(ports, ports) ports) lists {
 }
 
 func (l lists) equal(o lists) bool { return slices.Equal(l, o) }
-func (l lists) empty() bool        { return l.any() == ports{} }
+func (l lists) empty() bool        { return l.any() == ports.Set{} }
 
 // any is what is in one of them at least.
-func (l lists) any() (p ports) {
+func (l lists) any() (p ports.Set) {
 	for i := range l {
-		p = p.with(l[i])
+		p.AddAll(&l[i])
 	}
 	return p
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -59,7 +60,7 @@ func (b *builder) reservation() *reservation {
 	r := &reservation{builder: b, pools: b.pools()}
 	r.is, _ = b.lookup(r.list)
 	r.now = parseLists(r.is, b.Current[r.list].Value)
-	r.ours, r.need = r.every(ports{}), r.every(ports{})
+	r.ours, r.need = r.every(ports.Set{}), r.every(ports.Set{})
 	if e, ok := b.entry(r.list); ok {
 		for _, v := range e.Wrote {
 			r.ours = r.ours.with(parseLists(r.is, v))
@@ -71,7 +72,7 @@ func (b *builder) reservation() *reservation {
 }
 
 // every is p in each list.
-func (r *reservation) every(p ports) lists { return slices.Repeat(lists{p}, len(r.now)) }
+func (r *reservation) every(p ports.Set) lists { return slices.Repeat(lists{p}, len(r.now)) }
 
 // network plans them.
 func (b *builder) network() {
@@ -119,7 +120,7 @@ func (r *reservation) widen(w want) {
 	}
 	r.need = r.need.with(r.every(need))
 	r.move(r.reach(w))
-	if it := &r.items[len(r.items)-1]; need != (ports{}) && it.message == "" && it.status.Message == "" {
+	if it := &r.items[len(r.items)-1]; !need.IsEmpty() && it.message == "" && it.status.Message == "" {
 		it.message = fmt.Sprintf("%s reserved in it for %s", settings.Clip(need.String()), r.whose(need))
 		if it.status.State == v1alpha1.SettingApplied {
 			it.status.Message = it.message
@@ -131,41 +132,41 @@ func (r *reservation) widen(w want) {
 // sentence why they can't be known. Those that services are known by are kept out of
 // all of it, those that something only seems to need out of what w adds: in the rest
 // connect() and bind(0) gave them out before.
-func (r *reservation) collisions(w want) (need ports, why string) {
+func (r *reservation) collisions(w want) (need ports.Set, why string) {
 	now := r.Current[w.Key].Value
 	before := now
 	if e, held := r.entry(w.Key); held {
 		before = e.beneath(w.is, now)
 	}
 	taken, added := span(w.is, w.Value), gained(w.is, before, w.Value)
-	if added == (ports{}) {
+	if added.IsEmpty() {
 		return need, ""
 	}
 	for _, p := range r.Protect {
-		need = need.with(portsOf(p.Ports).within(taken))
+		need = ports.Union(need, ports.Intersection(ports.NewSet(p.Ports), taken))
 	}
 	// What was reserved once stays so while the range is wide, and also after a
 	// restart of the machine, when services may not listen yet.
 	if old, ok := r.Entries[r.list]; ok {
-		need = need.with(parseLists(r.is, old.Wrote[0]).any().within(added))
+		need = ports.Union(need, ports.Intersection(parseLists(r.is, old.Wrote[0]).any(), added))
 	}
 	if r.Listeners != nil && !w.is.Same(now, w.Value) {
 		listeners, err := r.Listeners()
 		if err != nil {
 			return need, fmt.Sprintf("%s: what listens in the wider range can't be read, and so not be reserved: %v", w.Key, err)
 		}
-		need = need.with(portsOf(listeners...).within(added))
+		need = ports.Union(need, ports.Intersection(ports.NewSet(listeners...), added))
 	}
 	return need, ""
 }
 
 // cantReserve says why need can't be reserved for the range key; empty where it can,
 // or is already.
-func (r *reservation) cantReserve(key string, need ports) string {
+func (r *reservation) cantReserve(key string, need ports.Set) string {
 	missing, now := r.every(need).without(r.now).any(), r.Current[r.list]
 	var because string
 	switch {
-	case missing == (ports{}):
+	case missing.IsEmpty():
 		return ""
 	case !slices.Contains(r.Allow, r.list):
 		because = r.list + " is not in the agent's --allow on this node"
@@ -182,16 +183,16 @@ func (r *reservation) cantReserve(key string, need ports) string {
 }
 
 // whose names the services that have the ports.
-func (b *builder) whose(p ports) string {
+func (b *builder) whose(p ports.Set) string {
 	var names []string
 	for _, protected := range b.Protect {
-		theirs := portsOf(protected.Ports)
-		if p.within(theirs) != (ports{}) && !slices.Contains(names, protected.Whose) {
+		theirs := ports.NewSet(protected.Ports)
+		if ports.Intersection(p, theirs) != (ports.Set{}) && !slices.Contains(names, protected.Whose) {
 			names = append(names, protected.Whose)
 		}
-		p = p.without(theirs)
+		p.RemoveAll(&theirs)
 	}
-	if p != (ports{}) {
+	if !p.IsEmpty() {
 		names = append(names, "what listens there")
 	}
 	if len(names) > 4 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -110,7 +111,7 @@ type Facts struct {
 	Protect []Protected
 	// Listeners are the ports that are listened on right now; asked when a range is
 	// about to be written. nil means that there are none.
-	Listeners func() ([]settings.Ports, error)
+	Listeners func() ([]ports.Range, error)
 	// Lost is why originals are not known (the journal was corrupt): then nothing is
 	// written. Empty where they are.
 	Lost string
@@ -124,7 +125,7 @@ func (f Facts) lookup(key string) (settings.Setting, bool) { return settings.Loo
 
 // Protected is ports that services have.
 type Protected struct {
-	Ports settings.Ports
+	Ports ports.Range
 	Whose string
 }
 

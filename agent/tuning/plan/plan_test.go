@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 var now = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
@@ -206,8 +206,8 @@ func TestPlan(t *testing.T) {
 		"A listener in the wider part is reserved, one elsewhere is not": {
 			in: input([]v1alpha1.Setting{wish(rangeKey, "32768 65535")}, narrowed),
 			with: func(in *Input) {
-				in.Listeners = func() ([]settings.Ports, error) {
-					return []settings.Ports{{First: 22, Last: 22}, {First: 40000, Last: 40000}, {First: 61000, Last: 61000}}, nil
+				in.Listeners = func() ([]ports.Range, error) {
+					return []ports.Range{{First: 22, Last: 22}, {First: 40000, Last: 40000}, {First: 61000, Last: 61000}}, nil
 				}
 			},
 			steps: []string{
@@ -221,7 +221,7 @@ func TestPlan(t *testing.T) {
 		"Listeners that can't be read refuse the range": {
 			in: input(wide, narrowed),
 			with: func(in *Input) {
-				in.Listeners = func() ([]settings.Ports, error) { return nil, errors.New("no netlink") }
+				in.Listeners = func() ([]ports.Range, error) { return nil, errors.New("no netlink") }
 			},
 			said: []string{"Refused net.ipv4.ip_local_port_range: what listens in the wider range can't be read, and so not be reserved: no netlink"},
 		},

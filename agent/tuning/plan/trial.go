@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/text"
 )
 
 // wouldWrite is what s would change, and the headroom that it would give.
@@ -31,26 +33,26 @@ func (r *reservation) wouldMove(w want, now string) string {
 		return "would be refused: " + why
 	}
 	reserved := r.now.any()
-	text := fmt.Sprintf("would change %q to %q: %s → %s ports", now, w.Value,
-		thousands(span(w.is, now).without(reserved).len()), thousands(span(w.is, w.Value).without(reserved.with(need)).len()))
-	if need != (ports{}) {
-		text += fmt.Sprintf(", %s reserved for %s", settings.Clip(need.String()), r.whose(need))
+	message := fmt.Sprintf("would change %q to %q: %s → %s ports", now, w.Value,
+		countPorts(span(w.is, now), reserved), countPorts(span(w.is, w.Value), ports.Union(reserved, need)))
+	if !need.IsEmpty() {
+		message += fmt.Sprintf(", %s reserved for %s", settings.Clip(need.String()), r.whose(need))
 	}
-	return text
+	return message
 }
 
-func (r *reservation) wouldAdd(p ports) string {
+func (r *reservation) wouldAdd(p ports.Set) string {
 	reserved := r.now.any()
 	more := r.every(p).without(r.now).any()
-	if more == (ports{}) {
+	if more.IsEmpty() {
 		return "would change nothing"
 	}
-	text := fmt.Sprintf("would add %s", settings.Clip(more.String()))
+	message := fmt.Sprintf("would add %s", settings.Clip(more.String()))
 	if is, _ := r.lookup(r.ranges[0]); r.Current[is.Key].Value != "" {
-		free := span(is, r.Current[is.Key].Value).without(reserved)
-		text += fmt.Sprintf(": %s → %s ports", thousands(free.len()), thousands(free.without(more).len()))
+		now := span(is, r.Current[is.Key].Value)
+		message += fmt.Sprintf(": %s → %s ports", countPorts(now, reserved), countPorts(now, ports.Union(reserved, more)))
 	}
-	return text
+	return message
 }
 
 // untouched is what stands at key, or would without us.
@@ -63,11 +65,10 @@ func (b *builder) untouched(key string) string {
 	return now
 }
 
-func thousands(n int) string {
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
+// countPorts returns the number of ports in span that are not reserved.
+func countPorts(span, reserved ports.Set) string {
+	span.RemoveAll(&reserved)
+	return text.FormatThousands(span.Len())
 }
 
 // oneLine is an error without line breaks.

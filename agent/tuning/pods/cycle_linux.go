@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // cycle is one look at all pods.
@@ -99,10 +99,10 @@ func (c *cycle) factsOf(pod podspecs.Pod, l *look) plan.Facts {
 	f := c.facts
 	f.Listeners, f.Protect = c.listening, nil
 	for _, port := range pod.Ports {
-		f.Protect = append(f.Protect, plan.Protected{Ports: settings.Ports{First: port, Last: port}, Whose: "the pod's containers"})
+		f.Protect = append(f.Protect, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Whose: "the pod's containers"})
 	}
-	for _, ports := range l.listened {
-		f.Protect = append(f.Protect, plan.Protected{Ports: ports, Whose: "what has listened there"})
+	for _, r := range l.listened {
+		f.Protect = append(f.Protect, plan.Protected{Ports: r, Whose: "what has listened there"})
 	}
 	return f
 }

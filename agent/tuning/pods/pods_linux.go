@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // Source knows the node's pods: a podspec.Watch.
@@ -56,7 +56,7 @@ type look struct {
 	again    bool
 	// listened are the ports that something has listened on since the agent knows the
 	// pod.
-	listened []settings.Ports
+	listened []ports.Range
 }
 
 // New makes Pods.
@@ -124,4 +124,4 @@ func everywhere(settings []v1alpha1.Setting, state v1alpha1.SettingState, why st
 }
 
 // listening are the ports that services have in the calling thread's network.
-func (p *Pods) listening() ([]settings.Ports, error) { return tuning.Listeners(p.o.Sysctls) }
+func (p *Pods) listening() ([]ports.Range, error) { return tuning.Listeners(p.o.Sysctls) }

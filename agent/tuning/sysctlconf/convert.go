@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -98,8 +99,9 @@ func (l Line) valueOf(s settings.Setting) (string, error) {
 		return "", err
 	}
 	if _, ok := s.Value.(settings.PortList); ok {
-		if list, _ := settings.ParsePorts(value); len(list) > reservedPorts {
-			return "", fmt.Errorf("%s: %d ranges, and linux.reservedPorts takes %d: make fewer, larger ones", s.Key, len(list), reservedPorts)
+		list, _ := ports.ParseList(value)
+		if n := len(list.ListRanges()); n > reservedPorts {
+			return "", fmt.Errorf("%s: %d ranges, and linux.reservedPorts takes %d: make fewer, larger ones", s.Key, n, reservedPorts)
 		}
 	}
 	return value, nil
@@ -151,11 +153,11 @@ func (t tree) in(path []string) tree {
 func fieldValue(s settings.Setting, value string) any {
 	switch v := s.Value.(type) {
 	case settings.Span:
-		first, last, _ := settings.ParseSpan(value)
-		return v1alpha1.EphemeralPorts{First: int32(first), Last: int32(last), AllowLowPorts: first < lowPorts}
+		r, _ := settings.ParseSpan(value)
+		return v1alpha1.EphemeralPorts{First: int32(r.First), Last: int32(r.Last), AllowLowPorts: r.First < lowPorts}
 	case settings.PortList:
-		list, _ := settings.ParsePorts(value)
-		return strings.Split(settings.FormatPorts(list), ",")
+		list, _ := ports.ParseList(value)
+		return strings.Split(list.String(), ",")
 	case settings.Choice:
 		for _, o := range v {
 			if o.Value == value && s.Key == "net.ipv4.tcp_tw_reuse" {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -31,13 +32,13 @@ func (v values) long(key string, n *int64) {
 	}
 }
 
-func (v values) list(key string, ports []string) {
-	if ports == nil {
+func (v values) list(key string, items []string) {
+	if items == nil {
 		return
 	}
-	text := strings.Join(ports, ",")
-	if list, err := settings.ParsePorts(text); err == nil {
-		text = settings.FormatPorts(list)
+	text := strings.Join(items, ",")
+	if list, err := ports.ParseList(text); err == nil {
+		text = list.String()
 	}
 	v[key] = text
 }
