@@ -3,6 +3,7 @@ package tuning
 import (
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // Network is one network to bring to where it should be.
@@ -11,8 +12,10 @@ type Network struct {
 	// Settings are the wishes for it, in order of precedence.
 	Settings []v1alpha1.Setting
 	Facts    plan.Facts
-	// Inside runs fn where sysctls are those of the network, and Facts.Listeners as
-	// well. The error is why it can't be entered.
+	// Listeners reads the ports that something listens on; nil means that there are none.
+	Listeners func() ([]ports.Range, error)
+	// Inside runs fn where sysctls and Listeners are those of the network. The error is
+	// why it can't be entered.
 	Inside func(fn func(Store)) error
 }
 
@@ -135,6 +138,9 @@ func (n networks) planOnce(of Network, files Store) plan.Plan {
 		Memory: n.memory[of.Target], Facts: of.Facts}
 	for _, key := range plan.Keys(of.Facts.OS, of.Settings, entries) {
 		in.Current[key] = files.Read(key)
+	}
+	if of.Listeners != nil && in.NeedsListeners() {
+		in.Listeners, in.ListenersErr = of.Listeners()
 	}
 	return plan.Make(in)
 }

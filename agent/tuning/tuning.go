@@ -240,7 +240,7 @@ func (t *Tuner) cycle() {
 
 // facts are those of the moment.
 func (t *Tuner) facts() (*journal.Wish, plan.Facts) {
-	f := plan.Facts{Now: t.o.Now(), OS: t.o.OS, Boot: t.o.Boot, Kernel: t.o.Kernel, Allow: t.o.Allow, Protect: t.o.Protect, Listeners: t.o.Listeners}
+	f := plan.Facts{Now: t.o.Now(), OS: t.o.OS, Boot: t.o.Boot, Kernel: t.o.Kernel, Allow: t.o.Allow, Protect: t.o.Protect}
 	if t.o.Stopped != nil {
 		f.Stop = t.o.Stopped()
 	}
@@ -314,7 +314,7 @@ func (t *Tuner) hold(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.S
 	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.Ranged) {
 		facts.Protect = slices.Concat(facts.Protect, t.o.Pods.HostPorts())
 	}
-	host := Network{Settings: wanted, Facts: facts,
+	host := Network{Settings: wanted, Facts: facts, Listeners: t.o.Listeners,
 		Inside: func(fn func(Store)) error { fn(t.o.Host); return nil }}
 	return networks{t}.Hold([]Network{host})[0].Statuses
 }

@@ -25,7 +25,7 @@ func (b *builder) exact(is settings.Setting) {
 		b.append(b.reach(w))
 		return
 	}
-	if e, ok := b.Entries[is.Key]; ok && !b.freeze[is.Key] {
+	if e, ok := b.in.Entries[is.Key]; ok && !b.freeze[is.Key] {
 		b.append(b.giveBack(is, e))
 	}
 }
@@ -33,14 +33,14 @@ func (b *builder) exact(is settings.Setting) {
 // reach plans that w's value stands. It returns what is to be written for that, nil
 // where it stands already or must not be written.
 func (b *builder) reach(w want) *Write {
-	now := b.Current[w.Key].Value
+	now := b.in.Current[w.Key].Value
 	e, held := b.entry(w.Key)
 	if w.is.Same(now, w.Value) {
 		b.stood(w.Key, w.Value)
 		state, message := b.works(w.is, now, e)
 		b.say(w.Setting, state, message)
-		if _, old := b.Entries[w.Key]; old && !held {
-			b.Forget = append(b.Forget, w.Key)
+		if _, old := b.in.Entries[w.Key]; old && !held {
+			b.plan.Forget = append(b.plan.Forget, w.Key)
 		}
 		return nil
 	}
@@ -49,7 +49,7 @@ func (b *builder) reach(w want) *Write {
 		b.say(w.Setting, state, why)
 		return nil
 	}
-	next := Entry{Target: b.Target, Key: w.Key, Boot: b.Boot, Original: now, Wrote: []string{w.Value}, At: b.Now, Live: b.live(w.is, now, e)}
+	next := Entry{Target: b.in.Target, Key: w.Key, Boot: b.in.Boot, Original: now, Wrote: []string{w.Value}, At: b.in.Now, Live: b.live(w.is, now, e)}
 	if held {
 		next.Original = e.beneath(w.is, now)
 		next.Wrote = append(next.Wrote, e.standing(w.is, now, w.Value)...)
@@ -67,7 +67,7 @@ func (b *builder) reach(w want) *Write {
 // the same already.
 func (b *builder) record(e Entry) {
 	if old, ok := b.entry(e.Key); !ok || old.Original != e.Original || !slices.Equal(old.Wrote, e.Wrote) || e.Live != "" && old.Boot != e.Boot {
-		b.Record = append(b.Record, e)
+		b.plan.Record = append(b.plan.Record, e)
 	}
 }
 
@@ -75,16 +75,16 @@ func (b *builder) record(e Entry) {
 func (b *builder) stood(key, want string) {
 	m := b.remembered(key, want)
 	m.Held, m.Contested = true, time.Time{}
-	b.Plan.Memory[key] = m
+	b.plan.Memory[key] = m
 }
 
 // remembered is what is remembered of key while it is wanted to be want.
 func (b *builder) remembered(key, want string) Memory {
-	m := b.Input.Memory[key]
-	if m.Want != want || !m.Contested.IsZero() && b.Now.Sub(m.Contested) >= contestedFor {
+	m := b.in.Memory[key]
+	if m.Want != want || !m.Contested.IsZero() && b.in.Now.Sub(m.Contested) >= contestedFor {
 		return Memory{Want: want}
 	}
-	m.Repairs = slices.DeleteFunc(slices.Clone(m.Repairs), func(t time.Time) bool { return b.Now.Sub(t) >= repairWindow })
+	m.Repairs = slices.DeleteFunc(slices.Clone(m.Repairs), func(t time.Time) bool { return b.in.Now.Sub(t) >= repairWindow })
 	return m
 }
 
@@ -92,17 +92,17 @@ func (b *builder) remembered(key, want string) Memory {
 // empty where it is. ours says that what stands is a value of ours, so that nobody
 // else has been there.
 func (b *builder) contest(key, want string, ours bool) (state v1alpha1.SettingState, why string) {
-	if b.Lost != "" {
-		return v1alpha1.SettingFailed, b.Lost
+	if b.in.Lost != "" {
+		return v1alpha1.SettingFailed, b.in.Lost
 	}
 	m := b.remembered(key, want)
 	switch drifted := m.Held && !ours && m.Contested.IsZero(); {
 	case drifted && len(m.Repairs) < mostRepairs:
-		m.Repairs = append(m.Repairs, b.Now)
+		m.Repairs = append(m.Repairs, b.in.Now)
 	case drifted:
-		m.Contested = b.Now
+		m.Contested = b.in.Now
 	}
-	b.Plan.Memory[key] = m
+	b.plan.Memory[key] = m
 	if m.Contested.IsZero() {
 		return "", ""
 	}
@@ -112,7 +112,7 @@ func (b *builder) contest(key, want string, ours bool) (state v1alpha1.SettingSt
 
 // writer is who is likely to write key as well.
 func (b *builder) writer(key string) string {
-	if b.os() == settings.Windows {
+	if b.in.os() == settings.Windows {
 		return "a group policy, a script of the node's image or another agent"
 	}
 	if strings.HasPrefix(key, "net.netfilter.nf_conntrack") {
@@ -124,31 +124,31 @@ func (b *builder) writer(key string) string {
 // giveBack plans that the original stands again, unless another program has written
 // since. It returns what is to be written for that, nil where nothing is.
 func (b *builder) giveBack(is settings.Setting, e Entry) *Write {
-	now := b.Current[e.Key]
+	now := b.in.Current[e.Key]
 	_, held := b.entry(e.Key)
 	back := is.Settable(e.beneath(is, now.Value), now.Value)
 	s := &v1alpha1.Setting{ID: e.Key, Key: e.Key, Scope: b.scope(), Value: e.Original}
 	switch {
 	case !held || now.absent() || now.Err == nil && is.Same(now.Value, e.Original):
-		b.Forget = append(b.Forget, e.Key)
+		b.plan.Forget = append(b.plan.Forget, e.Key)
 		b.released(s, b.later(is, e, now.Value))
 		return nil
 	case errors.Is(now.Err, ErrForeign):
-		b.Forget = append(b.Forget, e.Key)
+		b.plan.Forget = append(b.plan.Forget, e.Key)
 		b.released(s, fmt.Sprintf("%s: left as another program wrote it: %s", e.Key, oneLine(now.Err)))
 		return nil
 	case now.Err != nil:
 		b.released(s, "").fail(fmt.Sprintf("%s: can't be given back: can't be read: %v", e.Key, now.Err))
 		return nil
 	case is.Same(now.Value, back):
-		b.Forget = append(b.Forget, e.Key)
+		b.plan.Forget = append(b.plan.Forget, e.Key)
 		b.released(s, fmt.Sprintf("%s: left at %q, which another program wrote", e.Key, settings.Clip(now.Value)))
 		return nil
 	case now.ReadOnly:
 		b.released(s, "").fail(e.Key + ": can't be given back: read-only here")
 		return nil
 	}
-	b.Forget = append(b.Forget, e.Key)
+	b.plan.Forget = append(b.plan.Forget, e.Key)
 	it := b.released(s, b.later(is, e, back))
 	it.needs, it.status.State = []string{e.Key}, v1alpha1.SettingPending
 	return &Write{Key: e.Key, Value: back, Original: true}
@@ -157,8 +157,8 @@ func (b *builder) giveBack(is settings.Setting, e Entry) *Write {
 // released is the status of a key that is given back, with what it becomes once that
 // is done. Where the spec still names it (DryRun, Standby), that stays to be said.
 func (b *builder) released(s *v1alpha1.Setting, message string) *item {
-	for i := range b.items {
-		if it := &b.items[i]; it.status.Key == s.Key {
+	for i := range b.plan.items {
+		if it := &b.plan.items[i]; it.status.Key == s.Key {
 			it.done, it.message = it.status.State, it.status.Message
 			return it
 		}

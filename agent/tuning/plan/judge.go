@@ -15,8 +15,8 @@ import (
 
 // builder makes a plan.
 type builder struct {
-	Input
-	Plan
+	in    Input
+	plan  Plan
 	wants map[string]want
 	// freeze are keys that are left as they stand, because the wish for them can't be
 	// followed and giving back was not asked for either.
@@ -32,7 +32,7 @@ type want struct {
 // judge finds out what becomes of one wish: it is refused, waits, is only tried out,
 // or is to be held.
 func (b *builder) judge(s *v1alpha1.Setting) {
-	is, _ := b.lookup(s.Key)
+	is, _ := b.in.lookup(s.Key)
 	if why := b.refuse(s, is); why != "" {
 		b.freeze[s.Key] = true
 		b.say(s, v1alpha1.SettingRefused, why)
@@ -42,7 +42,7 @@ func (b *builder) judge(s *v1alpha1.Setting) {
 		b.say(s, v1alpha1.SettingRefused, s.Key+": another setting before it in spec.settings has the key")
 		return
 	}
-	if err := b.Current[s.Key].Err; err != nil {
+	if err := b.in.Current[s.Key].Err; err != nil {
 		b.freeze[s.Key] = true
 		b.say(s, v1alpha1.SettingFailed, fmt.Sprintf("%s: can't be read: %v", s.Key, err))
 		return
@@ -60,10 +60,10 @@ func (b *builder) judge(s *v1alpha1.Setting) {
 // refuse says why s may not be held here; empty where it may. The node has the last
 // word, whatever the API server let through.
 func (b *builder) refuse(s *v1alpha1.Setting, is settings.Setting) string {
-	if err := settings.CheckKey(b.os(), s.Key); err != nil {
+	if err := settings.CheckKey(b.in.os(), s.Key); err != nil {
 		return err.Error()
 	}
-	now := b.Current[s.Key]
+	now := b.in.Current[s.Key]
 	err := is.Check(s.Value)
 	switch {
 	case s.Scope != v1alpha1.ScopeHost && s.Scope != v1alpha1.ScopePods:
@@ -72,13 +72,13 @@ func (b *builder) refuse(s *v1alpha1.Setting, is settings.Setting) string {
 		return fmt.Sprintf("mode %q: this agent knows Enforce and DryRun; it may be older than the controller", settings.Clip(string(s.Mode)))
 	case !oneOf(s.Activation, "", v1alpha1.ActivationAlways, v1alpha1.ActivationUnderPressure):
 		return fmt.Sprintf("activation %q: this agent knows Always and UnderPressure; it may be older than the controller", settings.Clip(string(s.Activation)))
-	case !slices.Contains(b.Allow, s.Key):
+	case !slices.Contains(b.in.Allow, s.Key):
 		return s.Key + ": not in the agent's --allow on this node"
 	case err != nil:
 		return err.Error()
 	case s.Key == maxUserPort && tooManyPorts(s.Value):
 		return fmt.Sprintf("%s: %q: the last port on Windows 2003 only; since Vista it is a count from 49152 on, allowed: 255 to 16384; use windows.dynamicPorts", s.Key, s.Value)
-	case !b.Target.Host() && !is.InPods():
+	case !b.in.Target.Host() && !is.InPods():
 		return fmt.Sprintf("%s: there is one for the whole node (%v), which no pod can set; use the scope Host", s.Key, is.Reach)
 	case now.absent():
 		return b.lacks(is)
@@ -107,19 +107,19 @@ func (b *builder) lacks(is settings.Setting) string {
 	case is.OS == settings.Windows:
 		return is.Key + ": this Windows does not have it"
 	case is.Since != "":
-		return fmt.Sprintf("%s: Linux %s does not have it, only %s and later", is.Key, b.Kernel, is.Since)
+		return fmt.Sprintf("%s: Linux %s does not have it, only %s and later", is.Key, b.in.Kernel, is.Since)
 	case strings.HasPrefix(is.Key, "net.netfilter."):
 		return is.Key + ": the module nf_conntrack is not loaded, so nothing is tracked"
 	}
-	return fmt.Sprintf("%s: this kernel (%s) does not have it", is.Key, b.Kernel)
+	return fmt.Sprintf("%s: this kernel (%s) does not have it", is.Key, b.in.Kernel)
 }
 
 // needed says whether the pressure is there that s waits for, or was until a moment
 // ago. Where nothing was measured yet, what is held stays.
 func (b *builder) needed(s *v1alpha1.Setting) bool {
-	switch _, held := b.entry(s.Key); b.Level {
+	switch _, held := b.entry(s.Key); b.in.Level {
 	case v1alpha1.LevelNormal:
-		return held && b.NormalFor < time.Duration(s.CoolDownSeconds)*time.Second
+		return held && b.in.NormalFor < time.Duration(s.CoolDownSeconds)*time.Second
 	case "":
 		return held
 	}
@@ -129,17 +129,17 @@ func (b *builder) needed(s *v1alpha1.Setting) bool {
 // entry is the journal's of what may still stand: of this boot, or of any where
 // settings outlive a restart.
 func (b *builder) entry(key string) (Entry, bool) {
-	e, ok := b.Entries[key]
-	return e, ok && (sameBoot(e.Boot, b.Boot) || b.os().Lasts())
+	e, ok := b.in.Entries[key]
+	return e, ok && (sameBoot(e.Boot, b.in.Boot) || b.in.os().Lasts())
 }
 
 // say sets a status that does not depend on what is written.
 func (b *builder) say(s *v1alpha1.Setting, state v1alpha1.SettingState, message string) *item {
-	b.items = append(b.items, item{status: v1alpha1.SettingStatus{
+	b.plan.items = append(b.plan.items, item{status: v1alpha1.SettingStatus{
 		ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: shown(s.Value), State: state, Message: message,
 	}})
-	it := &b.items[len(b.items)-1]
-	if now, read := b.Current[s.Key]; read && now.Err == nil {
+	it := &b.plan.items[len(b.plan.items)-1]
+	if now, read := b.in.Current[s.Key]; read && now.Err == nil {
 		it.status.Current = shown(now.Value)
 	}
 	if e, ok := b.entry(s.Key); ok {
@@ -157,29 +157,29 @@ func (b *builder) pending(s *v1alpha1.Setting, done v1alpha1.SettingState, messa
 
 // rank puts statuses into the order of the spec, what was released after them.
 func (b *builder) rank(it item) int {
-	i := slices.IndexFunc(b.Settings, func(s v1alpha1.Setting) bool { return s.ID == it.status.ID })
+	i := slices.IndexFunc(b.in.Settings, func(s v1alpha1.Setting) bool { return s.ID == it.status.ID })
 	if i < 0 {
-		return len(b.Settings)
+		return len(b.in.Settings)
 	}
 	return i
 }
 
 // hold is the plan while nobody says what is wanted: nothing is done.
 func (b *builder) hold() {
-	for _, key := range slices.Sorted(maps.Keys(b.Entries)) {
+	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
 		if e, ok := b.entry(key); ok {
 			it := b.say(&v1alpha1.Setting{ID: key, Key: key, Scope: b.scope(), Value: e.Wrote[0]}, v1alpha1.SettingApplied,
 				"held on as it is: nobody has said yet what is wanted")
-			if key == b.pools().list {
+			if key == b.in.pools().list {
 				it.status.Desired = it.status.Current
 			}
 		}
 	}
-	b.Plan.Memory = b.Input.Memory
+	b.plan.Memory = b.in.Memory
 }
 
 func (b *builder) scope() v1alpha1.Scope {
-	if b.Target.Host() {
+	if b.in.Target.Host() {
 		return v1alpha1.ScopeHost
 	}
 	return v1alpha1.ScopePods
@@ -187,10 +187,10 @@ func (b *builder) scope() v1alpha1.Scope {
 
 // stop takes every step out of the plan.
 func (b *builder) stop() {
-	b.Record, b.Writes, b.Forget, b.Plan.Memory = nil, nil, nil, b.Input.Memory
-	for i := range b.items {
-		if it := &b.items[i]; it.status.State == v1alpha1.SettingPending {
-			it.needs, it.status.Message = nil, b.Stop
+	b.plan.Record, b.plan.Writes, b.plan.Forget, b.plan.Memory = nil, nil, nil, b.in.Memory
+	for i := range b.plan.items {
+		if it := &b.plan.items[i]; it.status.State == v1alpha1.SettingPending {
+			it.needs, it.status.Message = nil, b.in.Stop
 		}
 	}
 }
@@ -198,8 +198,8 @@ func (b *builder) stop() {
 // strangers are keys in the journal that this version does not know: what a newer
 // one wrote is left to it.
 func (b *builder) strangers() {
-	for _, key := range slices.Sorted(maps.Keys(b.Entries)) {
-		if _, ok := b.lookup(key); !ok {
+	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
+		if _, ok := b.in.lookup(key); !ok {
 			b.say(&v1alpha1.Setting{ID: settings.Clip(key), Key: settings.Clip(key), Scope: b.scope()}, v1alpha1.SettingFailed,
 				settings.Clip(key)+": in the journal, and not a setting that this version knows; left as it is")
 		}

@@ -38,6 +38,15 @@ func (f Facts) pools() pools {
 
 func (p pools) ranged(key string) bool { return slices.Contains(p.ranges, key) }
 
+// NeedsListeners reports whether a plan may depend on in.Listeners: a setting asks for
+// another range than the current one.
+func (in *Input) NeedsListeners() bool {
+	return slices.ContainsFunc(in.Settings, func(s v1alpha1.Setting) bool {
+		is, _ := in.lookup(s.Key)
+		return in.pools().ranged(s.Key) && !is.Same(in.Current[s.Key].Value, s.Value)
+	})
+}
+
 // reservation is the plan for the ranges and the reserved ports, which belong together:
 // what a wider range would take from services is reserved before it is widened, and
 // set free only after it is narrow again.
@@ -57,16 +66,16 @@ type reservation struct {
 }
 
 func (b *builder) reservation() *reservation {
-	r := &reservation{builder: b, pools: b.pools()}
-	r.is, _ = b.lookup(r.list)
-	r.now = parseLists(r.is, b.Current[r.list].Value)
+	r := &reservation{builder: b, pools: b.in.pools()}
+	r.is, _ = b.in.lookup(r.list)
+	r.now = parseLists(r.is, b.in.Current[r.list].Value)
 	r.ours, r.need = r.every(ports.Set{}), r.every(ports.Set{})
 	if e, ok := b.entry(r.list); ok {
 		for _, v := range e.Wrote {
 			r.ours = r.ours.with(parseLists(r.is, v))
 		}
 	}
-	r.ours = r.ours.without(parseLists(r.is, b.Current[r.list].Foreign))
+	r.ours = r.ours.without(parseLists(r.is, b.in.Current[r.list].Foreign))
 	r.others = r.now.without(r.ours)
 	return r
 }
@@ -85,16 +94,16 @@ func (b *builder) network() {
 
 func (r *reservation) planRange(key string) {
 	w, wanted := r.wants[key]
-	e, held := r.Entries[key]
+	e, held := r.in.Entries[key]
 	switch {
 	case wanted:
 		r.widen(w)
 	case r.freeze[key]: // the range stays, and so does what was reserved for it
 		r.need = r.need.with(r.ours)
 	case held:
-		is, _ := r.lookup(key)
+		is, _ := r.in.lookup(key)
 		move := r.giveBack(is, e)
-		if move == nil && !slices.Contains(r.Forget, key) {
+		if move == nil && !slices.Contains(r.plan.Forget, key) {
 			r.need = r.need.with(r.ours) // it can't be narrowed
 		}
 		r.move(move)
@@ -120,7 +129,7 @@ func (r *reservation) widen(w want) {
 	}
 	r.need = r.need.with(r.every(need))
 	r.move(r.reach(w))
-	if it := &r.items[len(r.items)-1]; !need.IsEmpty() && it.message == "" && it.status.Message == "" {
+	if it := &r.plan.items[len(r.plan.items)-1]; !need.IsEmpty() && it.message == "" && it.status.Message == "" {
 		it.message = fmt.Sprintf("%s reserved in it for %s", settings.Clip(need.String()), r.whose(need))
 		if it.status.State == v1alpha1.SettingApplied {
 			it.status.Message = it.message
@@ -133,7 +142,7 @@ func (r *reservation) widen(w want) {
 // all of it, those that something only seems to need out of what w adds: in the rest
 // connect() and bind(0) gave them out before.
 func (r *reservation) collisions(w want) (need ports.Set, why string) {
-	now := r.Current[w.Key].Value
+	now := r.in.Current[w.Key].Value
 	before := now
 	if e, held := r.entry(w.Key); held {
 		before = e.beneath(w.is, now)
@@ -142,20 +151,19 @@ func (r *reservation) collisions(w want) (need ports.Set, why string) {
 	if added.IsEmpty() {
 		return need, ""
 	}
-	for _, p := range r.Protect {
+	for _, p := range r.in.Protect {
 		need = ports.Union(need, ports.Intersection(ports.NewSet(p.Ports), taken))
 	}
 	// What was reserved once stays so while the range is wide, and also after a
 	// restart of the machine, when services may not listen yet.
-	if old, ok := r.Entries[r.list]; ok {
+	if old, ok := r.in.Entries[r.list]; ok {
 		need = ports.Union(need, ports.Intersection(parseLists(r.is, old.Wrote[0]).any(), added))
 	}
-	if r.Listeners != nil && !w.is.Same(now, w.Value) {
-		listeners, err := r.Listeners()
-		if err != nil {
+	if !w.is.Same(now, w.Value) {
+		if err := r.in.ListenersErr; err != nil {
 			return need, fmt.Sprintf("%s: what listens in the wider range can't be read, and so not be reserved: %v", w.Key, err)
 		}
-		need = ports.Union(need, ports.Intersection(ports.NewSet(listeners...), added))
+		need = ports.Union(need, ports.Intersection(ports.NewSet(r.in.Listeners...), added))
 	}
 	return need, ""
 }
@@ -163,19 +171,19 @@ func (r *reservation) collisions(w want) (need ports.Set, why string) {
 // cantReserve says why need can't be reserved for the range key; empty where it can,
 // or is already.
 func (r *reservation) cantReserve(key string, need ports.Set) string {
-	missing, now := r.every(need).without(r.now).any(), r.Current[r.list]
+	missing, now := r.every(need).without(r.now).any(), r.in.Current[r.list]
 	var because string
 	switch {
 	case missing.IsEmpty():
 		return ""
-	case !slices.Contains(r.Allow, r.list):
+	case !slices.Contains(r.in.Allow, r.list):
 		because = r.list + " is not in the agent's --allow on this node"
 	case now.Err != nil:
 		because = fmt.Sprintf("%s can't be read: %v", r.list, now.Err)
 	case now.ReadOnly:
 		because = r.list + " is read-only here"
-	case r.Lost != "":
-		because = r.Lost
+	case r.in.Lost != "":
+		because = r.in.Lost
 	default:
 		return ""
 	}
@@ -185,7 +193,7 @@ func (r *reservation) cantReserve(key string, need ports.Set) string {
 // whose names the services that have the ports.
 func (b *builder) whose(p ports.Set) string {
 	var names []string
-	for _, protected := range b.Protect {
+	for _, protected := range b.in.Protect {
 		theirs := ports.NewSet(protected.Ports)
 		if ports.Intersection(p, theirs) != (ports.Set{}) && !slices.Contains(names, protected.Whose) {
 			names = append(names, protected.Whose)
@@ -242,7 +250,7 @@ func (r *reservation) planReserved() {
 
 // mayReserve says whether the list, which is not as it should be, may be written.
 func (r *reservation) mayReserve(w want, wanted bool) bool {
-	now := r.Current[r.list]
+	now := r.in.Current[r.list]
 	missing := !r.need.without(r.now).empty()
 	s := w.Setting
 	if !wanted {
@@ -272,8 +280,8 @@ func (r *reservation) unreserved() {
 			r.append(m)
 			continue
 		}
-		for i := range r.items {
-			if it := &r.items[i]; it.status.Key == m.Key && len(it.needs) > 0 {
+		for i := range r.plan.items {
+			if it := &r.plan.items[i]; it.status.Key == m.Key && len(it.needs) > 0 {
 				it.needs, it.status.State = nil, v1alpha1.SettingRefused
 				it.status.Message = fmt.Sprintf("%s: the wider range would take ports of %s, and %s can't be held", m.Key, r.whose(r.need.any()), r.list)
 			}
@@ -289,10 +297,10 @@ func (r *reservation) settled(w want, wanted bool) {
 	if !r.need.empty() {
 		r.stood(r.list, r.need.spell(r.is))
 	}
-	now := r.Current[r.list]
-	_, known := r.Entries[r.list]
+	now := r.in.Current[r.list]
+	_, known := r.in.Entries[r.list]
 	if known && (now.Err == nil || now.absent()) && !r.freeze[r.list] && r.ours.within(r.now).empty() {
-		r.Forget = append(r.Forget, r.list)
+		r.plan.Forget = append(r.plan.Forget, r.list)
 	}
 }
 
@@ -300,13 +308,13 @@ func (r *reservation) settled(w want, wanted bool) {
 func (r *reservation) note(w want, wanted bool) {
 	e, held := r.entry(r.list)
 	if r.need.empty() { // everything of ours goes
-		r.Forget = append(r.Forget, r.list)
+		r.plan.Forget = append(r.plan.Forget, r.list)
 		it := r.released(&v1alpha1.Setting{ID: r.list, Key: r.list, Scope: r.scope(), Value: e.Original}, "")
 		it.needs, it.status.State = []string{r.list}, v1alpha1.SettingPending
 		return
 	}
 	if !held {
-		e = Entry{Target: r.Target, Key: r.list, Boot: r.Boot, Original: r.Current[r.list].Value, At: r.Now}
+		e = Entry{Target: r.in.Target, Key: r.list, Boot: r.in.Boot, Original: r.in.Current[r.list].Value, At: r.in.Now}
 	}
 	e.Wrote = []string{r.need.without(r.others).spell(r.is)}
 	if standing := r.ours.within(r.now); !standing.empty() && standing.spell(r.is) != e.Wrote[0] {
@@ -321,8 +329,8 @@ func (r *reservation) note(w want, wanted bool) {
 func (b *builder) append(writes ...*Write) {
 	for _, w := range writes {
 		if w != nil {
-			b.Writes = append(b.Writes, *w)
-			b.fate[w.Key] = nil
+			b.plan.Writes = append(b.plan.Writes, *w)
+			b.plan.fate[w.Key] = nil
 		}
 	}
 }

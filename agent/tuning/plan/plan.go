@@ -91,6 +91,10 @@ type Input struct {
 	Entries map[string]Entry
 	// Memory is that of the last plan.
 	Memory map[string]Memory
+	// Listeners are the ports that are listened on right now, if NeedsListeners;
+	// ListenersErr is why they could not be read.
+	Listeners    []ports.Range
+	ListenersErr error
 	Facts
 }
 
@@ -109,9 +113,6 @@ type Facts struct {
 	NormalFor time.Duration
 	// Protect are the ports that a wider range must leave alone.
 	Protect []Protected
-	// Listeners are the ports that are listened on right now; asked when a range is
-	// about to be written. nil means that there are none.
-	Listeners func() ([]ports.Range, error)
 	// Lost is why originals are not known (the journal was corrupt): then nothing is
 	// written. Empty where they are.
 	Lost string
@@ -181,10 +182,11 @@ func Keys(os settings.OS, settings []v1alpha1.Setting, entries map[string]Entry)
 
 // Make makes the plan.
 func Make(in Input) Plan {
-	b := builder{Input: in, wants: map[string]want{}, freeze: map[string]bool{}, Plan: Plan{on: in.os(), Memory: map[string]Memory{}, fate: map[string]error{}}}
+	b := builder{in: in, wants: map[string]want{}, freeze: map[string]bool{},
+		plan: Plan{on: in.os(), Memory: map[string]Memory{}, fate: map[string]error{}}}
 	if in.Settings == nil {
 		b.hold()
-		return b.Plan
+		return b.plan
 	}
 	for i := range in.Settings {
 		b.judge(&in.Settings[i])
@@ -199,6 +201,6 @@ func Make(in Input) Plan {
 	if in.Stop != "" {
 		b.stop()
 	}
-	slices.SortStableFunc(b.items, func(x, y item) int { return b.rank(x) - b.rank(y) })
-	return b.Plan
+	slices.SortStableFunc(b.plan.items, func(x, y item) int { return b.rank(x) - b.rank(y) })
+	return b.plan
 }

@@ -206,9 +206,7 @@ func TestPlan(t *testing.T) {
 		"A listener in the wider part is reserved, one elsewhere is not": {
 			in: input([]v1alpha1.Setting{wish(rangeKey, "32768 65535")}, narrowed),
 			with: func(in *Input) {
-				in.Listeners = func() ([]ports.Range, error) {
-					return []ports.Range{{First: 22, Last: 22}, {First: 40000, Last: 40000}, {First: 61000, Last: 61000}}, nil
-				}
+				in.Listeners = []ports.Range{{First: 22, Last: 22}, {First: 40000, Last: 40000}, {First: 61000, Last: 61000}}
 			},
 			steps: []string{
 				`record net.ipv4.ip_local_port_range was "32768\t60999", ours ["32768 65535"]`,
@@ -221,7 +219,7 @@ func TestPlan(t *testing.T) {
 		"Listeners that can't be read refuse the range": {
 			in: input(wide, narrowed),
 			with: func(in *Input) {
-				in.Listeners = func() ([]ports.Range, error) { return nil, errors.New("no netlink") }
+				in.ListenersErr = errors.New("no netlink")
 			},
 			said: []string{"Refused net.ipv4.ip_local_port_range: what listens in the wider range can't be read, and so not be reserved: no netlink"},
 		},

@@ -33,7 +33,7 @@ func (b *builder) works(is settings.Setting, value string, e Entry) (v1alpha1.Se
 	case settings.AtOnce:
 		return v1alpha1.SettingApplied, ""
 	case settings.AfterRestart:
-		if sameBoot(e.Boot, b.Boot) && e.Live != "" && !is.Same(e.Live, value) {
+		if sameBoot(e.Boot, b.in.Boot) && e.Live != "" && !is.Same(e.Live, value) {
 			return v1alpha1.SettingRestartRequired, "works after a restart of the node; until then: " + settings.Clip(e.Live)
 		}
 		return v1alpha1.SettingApplied, ""
@@ -44,11 +44,11 @@ func (b *builder) works(is settings.Setting, value string, e Entry) (v1alpha1.Se
 // live is what works in this boot of a setting that works after a restart, before the
 // first write; e is its entry, if there is one.
 func (b *builder) live(is settings.Setting, now string, e Entry) string {
-	m := b.Input.Memory[is.Key]
+	m := b.in.Memory[is.Key]
 	switch {
 	case is.Effect != settings.AfterRestart:
 		return ""
-	case sameBoot(e.Boot, b.Boot) && e.Live != "":
+	case sameBoot(e.Boot, b.in.Boot) && e.Live != "":
 		return e.Live
 	case m.Held: // and another program has changed it since
 		return m.Want
@@ -62,7 +62,7 @@ func (b *builder) later(is settings.Setting, e Entry, back string) string {
 	if is.Effect != settings.AfterRestart {
 		return ""
 	}
-	if live := b.live(is, b.Current[is.Key].Value, e); !is.Same(live, back) {
+	if live := b.live(is, b.in.Current[is.Key].Value, e); !is.Same(live, back) {
 		return "works after a restart of the node; until then: " + settings.Clip(live)
 	}
 	return ""

@@ -48,8 +48,8 @@ func (r *reservation) wouldAdd(p ports.Set) string {
 		return "would change nothing"
 	}
 	message := fmt.Sprintf("would add %s", settings.Clip(more.String()))
-	if is, _ := r.lookup(r.ranges[0]); r.Current[is.Key].Value != "" {
-		now := span(is, r.Current[is.Key].Value)
+	if is, _ := r.in.lookup(r.ranges[0]); r.in.Current[is.Key].Value != "" {
+		now := span(is, r.in.Current[is.Key].Value)
 		message += fmt.Sprintf(": %s → %s ports", countPorts(now, reserved), countPorts(now, ports.Union(reserved, more)))
 	}
 	return message
@@ -57,9 +57,9 @@ func (r *reservation) wouldAdd(p ports.Set) string {
 
 // untouched is what stands at key, or would without us.
 func (b *builder) untouched(key string) string {
-	now := b.Current[key].Value
-	is, _ := b.lookup(key)
-	if e, held := b.entry(key); held && key != b.pools().list {
+	now := b.in.Current[key].Value
+	is, _ := b.in.lookup(key)
+	if e, held := b.entry(key); held && key != b.in.pools().list {
 		return e.beneath(is, now)
 	}
 	return now

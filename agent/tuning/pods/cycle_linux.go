@@ -73,7 +73,7 @@ func (c *cycle) visit(s space) {
 	}
 	l.of, l.at = of, c.facts.Now
 	c.names, c.looks = append(c.names, name), append(c.looks, l)
-	c.due = append(c.due, tuning.Network{Target: s.target, Settings: append([]v1alpha1.Setting{}, mine.settings...), Facts: facts,
+	c.due = append(c.due, tuning.Network{Target: s.target, Settings: append([]v1alpha1.Setting{}, mine.settings...), Facts: facts, Listeners: c.listening,
 		Inside: func(fn func(tuning.Store)) error {
 			return inside(s, func() {
 				c.listen(l)
@@ -97,7 +97,7 @@ func (c *cycle) wait(name string, pod podspecs.Pod) {
 // factsOf are the facts of a pod's network.
 func (c *cycle) factsOf(pod podspecs.Pod, l *look) plan.Facts {
 	f := c.facts
-	f.Listeners, f.Protect = c.listening, nil
+	f.Protect = nil
 	for _, port := range pod.Ports {
 		f.Protect = append(f.Protect, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Whose: "the pod's containers"})
 	}
