@@ -1,7 +1,6 @@
 package tuning
 
 import (
-	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -17,8 +16,8 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
@@ -47,7 +46,7 @@ var turns = [][]v1alpha1.Setting{
 func onDisk(dir string) *Tuner {
 	return New(Options{
 		Disk: func() (journal.Disk, error) { return journal.OpenDir(dir) },
-		Host: Files{Root: "/proc/sys"}, Boot: "this", Kernel: "here", Allow: allowed,
+		Host: sysctl.Store{Root: "/proc/sys"}, Boot: "this", Kernel: "here", Allow: allowed,
 		Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
 		Log:     slog.New(slog.DiscardHandler),
 	})
@@ -58,7 +57,7 @@ func standing(ns *netnstest.NS) map[string]string {
 	got := map[string]string{}
 	ns.Do(func() {
 		for _, key := range []string{rangeKey, reserveKey, "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_fin_timeout"} {
-			got[key] = Files{Root: "/proc/sys"}.Read(key).Value
+			got[key] = sysctl.Store{Root: "/proc/sys"}.Read(key).Value
 		}
 	})
 	return got
@@ -155,61 +154,6 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	if got := step([]v1alpha1.Setting{}); !maps.Equal(got, before) {
 		t.Errorf("given back: %v, want %v; %+v", got, before, tuner.Settings())
 	}
-}
-
-func TestKeysThatAreTricksHaveNoFile(t *testing.T) {
-	root := t.TempDir()
-	secret := filepath.Join(root, "kernel")
-	if err := os.WriteFile(secret, []byte("untouched"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f := Files{Root: filepath.Join(root, "net")}
-	for name, key := range map[string]string{
-		"Up and out":               "../kernel",
-		"Up and out in the key":    "net.ipv4.../../../kernel",
-		"With slashes":             "net/ipv4/tcp_tw_reuse",
-		"An absolute path":         "/proc/sys/kernel/panic",
-		"Dots for slashes":         "net.ipv4..tcp_tw_reuse",
-		"A NUL in it":              "net.ipv4.tcp_tw_reuse\x00.x",
-		"A line's end in it":       "net.ipv4.tcp_tw_reuse\n",
-		"Very long":                "net." + strings.Repeat("x", 1<<20),
-		"Not a setting of net":     "kernel.panic",
-		"Not one of the catalogue": "net.ipv4.ip_forward",
-		"One of Windows":           "dynamicport tcp",
-		"Nothing":                  "",
-	} {
-		t.Run(name, func(t *testing.T) {
-			if r := f.Read(key); r.Err == nil {
-				t.Errorf("read as %+v", r)
-			}
-			if err := f.Write(plan.Write{Key: key, Value: "1"}); err == nil || len(err.Error()) > 300 {
-				t.Errorf("written: %.400v", err)
-			}
-		})
-	}
-	if raw, err := os.ReadFile(secret); err != nil || string(raw) != "untouched" {
-		t.Errorf("%s %v", raw, err)
-	}
-}
-
-func TestALongListOfPortsIsWrittenAndReadWhole(t *testing.T) {
-	ns := netnstest.New(t)
-	var list ports.Set
-	for p := 1; p < 65535; p += 7 {
-		list.Add(uint16(p))
-	}
-	want := list.String()
-	ns.Do(func() {
-		f := Files{Root: "/proc/sys"}
-		for _, value := range []string{want, ""} {
-			if err := f.Write(plan.Write{Key: reserveKey, Value: value}); err != nil {
-				t.Errorf("%d bytes: %v", len(value), err)
-			}
-			if r := f.Read(reserveKey); r.Value != value {
-				t.Errorf("%d bytes are read as %d: %s", len(value), len(r.Value), fmt.Sprint(r.Err))
-			}
-		}
-	})
 }
 
 // TestAWishStandsAtOnce takes the time from a spec to its sysctls, through a real

@@ -12,6 +12,7 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
@@ -48,8 +49,8 @@ type windowsModel struct {
 	*windowsWorld
 	history
 	values  map[string]any // theirs
-	ranges  map[list]ports.Range
-	theirs  map[list][]netsh.Exclusion
+	ranges  map[netshPool]ports.Range
+	theirs  map[netshPool][]netsh.Exclusion
 	restart int
 }
 
@@ -62,7 +63,7 @@ func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
 	for seed := range uint64(sequences) {
 		w := newWindowsWorld()
 		m := &windowsModel{windowsWorld: w, history: newHistory(t, seed, 6), values: maps.Clone(w.values),
-			ranges: maps.Clone(w.ranges), theirs: map[list][]netsh.Exclusion{}}
+			ranges: maps.Clone(w.ranges), theirs: map[netshPool][]netsh.Exclusion{}}
 		w.coupled = m.r.IntN(2) == 0
 		w.wrote = m.check
 		m.start()
@@ -85,7 +86,7 @@ func (m *windowsModel) start() {
 	clock := func() time.Time { return m.now }
 	m.tuner = New(Options{
 		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Boot: m.bootID(), OS: settings.Windows, Kernel: "10.0.20348",
-		Host:  NewWindows(m.windowsWorld, netsh.Client{Run: m.run}, clock),
+		Host:  windows.New(m.windowsWorld, netsh.Client{Run: m.run}, clock),
 		Allow: allowedOnWindows, Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
 		Log: slog.New(slog.DiscardHandler), Now: clock,
 	})
@@ -113,7 +114,7 @@ func (m *windowsModel) act() int {
 	case 8:
 		m.fault = nil
 	case 9:
-		l := everyList[m.r.IntN(len(everyList))]
+		l := everyPool[m.r.IntN(len(everyPool))]
 		m.refuses[l] = !m.refuses[l]
 		m.note("netsh refuses %v: %v", l, m.refuses[l])
 	case 10, 11:
@@ -167,7 +168,7 @@ func (m *windowsModel) anySpec() []v1alpha1.Setting {
 
 // meddle is another program, or an administrator.
 func (m *windowsModel) meddle() {
-	l := everyList[m.r.IntN(len(everyList))]
+	l := everyPool[m.r.IntN(len(everyPool))]
 	switch m.r.IntN(5) {
 	case 0:
 		name := []string{"TcpTimedWaitDelay", "MaxUserPort"}[m.r.IntN(2)]
@@ -187,7 +188,7 @@ func (m *windowsModel) meddle() {
 	}
 }
 
-func (m *windowsModel) meddleWithExclusions(l list, e netsh.Exclusion) {
+func (m *windowsModel) meddleWithExclusions(l netshPool, e netsh.Exclusion) {
 	verb := "add"
 	if slices.Contains(m.excluded[l], e) {
 		verb = "delete"
@@ -196,7 +197,7 @@ func (m *windowsModel) meddleWithExclusions(l list, e netsh.Exclusion) {
 		return
 	}
 	m.note("another program: %s %v %v", verb, l, e)
-	for _, of := range everyList {
+	for _, of := range everyPool {
 		m.theirs[of] = slices.DeleteFunc(m.theirs[of], func(o netsh.Exclusion) bool { return o == e })
 		if slices.Contains(m.excluded[of], e) {
 			m.theirs[of] = append(m.theirs[of], e)
@@ -249,7 +250,7 @@ func taken(b ports.Range) ports.Range {
 	return b
 }
 
-func rangeOf(l list) string { return "dynamicport " + strings.ToLower(l.protocol.String()) }
+func rangeOf(l netshPool) string { return "dynamicport " + strings.ToLower(l.protocol.String()) }
 
 // journaledOnWindows is what the journal on the disk says of a key, of any boot.
 func (m *windowsModel) journaledOnWindows(key string) (plan.Entry, bool) {
@@ -286,7 +287,7 @@ func (m *windowsModel) applied() {
 // end gives everything back, and compares.
 func (m *windowsModel) end() {
 	m.note("the end")
-	m.fault, m.refuses, m.denied = nil, map[list]bool{}, false
+	m.fault, m.refuses, m.denied = nil, map[netshPool]bool{}, false
 	m.spec = []v1alpha1.Setting{}
 	m.offer()
 	for range 3 {
@@ -301,7 +302,7 @@ func (m *windowsModel) end() {
 			m.t.Errorf("%v is %v at the end, and should be %v", l, b, want)
 		}
 	}
-	for _, l := range everyList {
+	for _, l := range everyPool {
 		theirs := portsOf(m.theirs[l])
 		if want := theirs.String(); m.excludedPorts(l) != want {
 			m.t.Errorf("%v excludes %s at the end, and should %s", l, m.excludedPorts(l), want)

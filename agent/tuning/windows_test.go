@@ -12,6 +12,7 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
@@ -19,15 +20,15 @@ import (
 )
 
 // windowsStore is a Windows machine and its settings, with a clock.
-func windowsStore() (*windowsWorld, *Windows, *time.Time) {
+func windowsStore() (*windowsWorld, *windows.Store, *time.Time) {
 	w, now := newWindowsWorld(), epoch
 	w.wrote = func(string, string) {}
-	return w, NewWindows(w, netsh.Client{Run: w.run}, func() time.Time { return now }), &now
+	return w, windows.New(w, netsh.Client{Run: w.run}, func() time.Time { return now }), &now
 }
 
 func TestHalfARangeIsPutBack(t *testing.T) {
 	w, s, _ := windowsStore()
-	v6 := list{netsh.IPv6, netsh.Protocols[0]}
+	v6 := netshPool{netsh.IPv6, netsh.Protocols[0]}
 	w.refuses[v6] = true
 	err := s.Write(plan.Write{Key: settings.DynamicTCP, Value: "20000 30000"})
 	if err == nil || !strings.Contains(err.Error(), "netsh ipv6 set dynamicport tcp: The parameter is incorrect.") {
@@ -65,7 +66,7 @@ func TestNetshIsAskedOnceAMinute(t *testing.T) {
 
 func TestARefusedWriteIsTriedAgainAMinuteLater(t *testing.T) {
 	w, s, now := windowsStore()
-	w.refuses[list{netsh.IPv4, netsh.Protocols[0]}] = true
+	w.refuses[netshPool{netsh.IPv4, netsh.Protocols[0]}] = true
 	of := plan.Write{Key: settings.DynamicTCP, Value: "20000 30000"}
 	first := s.Write(of)
 	runs := w.runs
@@ -80,7 +81,7 @@ func TestARefusedWriteIsTriedAgainAMinuteLater(t *testing.T) {
 	if err := s.Write(of); err == nil || w.runs == read {
 		t.Errorf("%v after %d runs", err, w.runs)
 	}
-	w.refuses = map[list]bool{}
+	w.refuses = map[netshPool]bool{}
 	if err := s.Write(plan.Write{Key: settings.DynamicTCP, Value: "20000 30001"}); err != nil {
 		t.Errorf("another value: %v", err)
 	}
@@ -91,8 +92,8 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, s, _ := windowsStore()
 			w.coupled = coupled
-			tcp, udp := list{netsh.IPv4, netsh.Protocols[0]}, list{netsh.IPv4, netsh.Protocols[1]}
-			for l, e := range map[list]netsh.Exclusion{tcp: {Range: ports.Range{First: 30100, Last: 30199}}, udp: {Range: ports.Range{First: 65330, Last: 65330}, Administered: true}} {
+			tcp, udp := netshPool{netsh.IPv4, netsh.Protocols[0]}, netshPool{netsh.IPv4, netsh.Protocols[1]}
+			for l, e := range map[netshPool]netsh.Exclusion{tcp: {Range: ports.Range{First: 30100, Last: 30199}}, udp: {Range: ports.Range{First: 65330, Last: 65330}, Administered: true}} {
 				if err := w.change("add", l, e); err != nil {
 					t.Fatal(err)
 				}
@@ -129,7 +130,7 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 
 func TestWhatAProgramExcludesIsNotDeleted(t *testing.T) {
 	w, s, _ := windowsStore()
-	l := list{netsh.IPv4, netsh.Protocols[0]}
+	l := netshPool{netsh.IPv4, netsh.Protocols[0]}
 	w.excluded[l] = []netsh.Exclusion{{Range: ports.Range{First: 61000, Last: 61063}}}
 	if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Was: "61000-61063", Value: ""}); err != nil || w.excludedPorts(l) != "61000-61063" {
 		t.Errorf("%v, %s", err, w.excludedPorts(l))
@@ -145,20 +146,20 @@ func TestWhatIsWrittenIsDecidedOnWhatStandsNow(t *testing.T) {
 		tuner.cycle()
 	}
 	ask([]v1alpha1.Setting{wishOf(settings.DynamicUDP, "50000 10000")})
-	l := list{netsh.IPv6, netsh.Protocols[1]}
+	l := netshPool{netsh.IPv6, netsh.Protocols[1]}
 	if got := w.ranges[l]; got.First != 50000 {
 		t.Fatalf("%+v", tuner.Settings())
 	}
 	w.ranges[l] = ports.Range{First: 33000, Last: 64999} // and netsh was asked a moment ago
 	ask([]v1alpha1.Setting{})
-	if got, other := w.ranges[l], w.ranges[list{netsh.IPv4, l.protocol}]; got.First != 33000 || other.First != 49152 {
+	if got, other := w.ranges[l], w.ranges[netshPool{netsh.IPv4, l.protocol}]; got.First != 33000 || other.First != 49152 {
 		t.Errorf("what another program wrote is %v, what it did not is %v", got, other)
 	}
 }
 
 func TestWithoutNetshNothingOfItsIsWritten(t *testing.T) {
 	away := errors.New("no answer within 10s, so it was killed")
-	s := NewWindows(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, away }}, time.Now)
+	s := windows.New(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, away }}, time.Now)
 	if r := s.Read(settings.DynamicUDP); !errors.Is(r.Err, away) {
 		t.Errorf("%+v", r)
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/internal/ports"
@@ -21,22 +22,35 @@ type windowsWorld struct {
 	*world
 	values   map[string]any // uint32, or something else for other types
 	live     map[string]any // as they were when the machine started
-	ranges   map[list]ports.Range
-	excluded map[list][]netsh.Exclusion
+	ranges   map[netshPool]ports.Range
+	excluded map[netshPool][]netsh.Exclusion
 	// coupled: an exclusion is one for both families.
 	coupled bool
 	// refuses are lists that netsh refuses to change.
-	refuses map[list]bool
+	refuses map[netshPool]bool
 	denied  bool // the registry can't be written
 	runs    int
 }
 
-var everyList = listsOf(settings.ExcludedPorts)
+// netshPool is a family and a protocol, for which netsh keeps one range and one list.
+type netshPool struct {
+	family   netsh.Family
+	protocol socket.Protocol
+}
+
+var everyPool = []netshPool{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}, {netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
+
+func portsOf(list []netsh.Exclusion) (p ports.Set) {
+	for _, e := range list {
+		p.AddRange(e.Range)
+	}
+	return p
+}
 
 func newWindowsWorld() *windowsWorld {
 	w := &windowsWorld{world: newWorld(), values: map[string]any{"TcpTimedWaitDelay": uint32(120), "Odd": "a string"},
-		ranges: map[list]ports.Range{}, excluded: map[list][]netsh.Exclusion{}, refuses: map[list]bool{}}
-	for _, l := range everyList {
+		ranges: map[netshPool]ports.Range{}, excluded: map[netshPool][]netsh.Exclusion{}, refuses: map[netshPool]bool{}}
+	for _, l := range everyPool {
 		w.ranges[l] = ports.Range{First: 49152, Last: 65535}
 	}
 	w.live, w.writesThrough = maps.Clone(w.values), true
@@ -85,7 +99,7 @@ func (w *windowsWorld) Writable() error { return nil }
 // run is netsh.exe.
 func (w *windowsWorld) run(_ context.Context, args ...string) ([]byte, error) {
 	w.runs++
-	l := list{family: netsh.Family(args[1])}
+	l := netshPool{family: netsh.Family(args[1])}
 	if strings.HasSuffix(args[4], "udp") {
 		l.protocol = netsh.Protocols[1]
 	}
@@ -114,7 +128,7 @@ func number(arg string) int {
 	return n
 }
 
-func (w *windowsWorld) show(l list, what string) string {
+func (w *windowsWorld) show(l netshPool, what string) string {
 	if what == "dynamicport" {
 		return fmt.Sprintf("\nPorts\n---------------------------------\nStart : %d\nCount : %d\n\n", w.ranges[l].First, w.ranges[l].Len())
 	}
@@ -130,10 +144,10 @@ func (w *windowsWorld) show(l list, what string) string {
 }
 
 // change adds an exclusion, or deletes one as it was added.
-func (w *windowsWorld) change(verb string, l list, e netsh.Exclusion) error {
-	of := []list{l}
+func (w *windowsWorld) change(verb string, l netshPool, e netsh.Exclusion) error {
+	of := []netshPool{l}
 	if w.coupled {
-		of = []list{{netsh.IPv4, l.protocol}, {netsh.IPv6, l.protocol}}
+		of = []netshPool{{netsh.IPv4, l.protocol}, {netsh.IPv6, l.protocol}}
 	}
 	for _, l := range of {
 		i := slices.Index(w.excluded[l], e)
@@ -153,7 +167,7 @@ func (w *windowsWorld) change(verb string, l list, e netsh.Exclusion) error {
 }
 
 // excludedPorts are the ports of a list, as the kernel spells them.
-func (w *windowsWorld) excludedPorts(l list) string {
+func (w *windowsWorld) excludedPorts(l netshPool) string {
 	p := portsOf(w.excluded[l])
 	return p.String()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"portreeve.io/portreeve/agent/tuning"
+	"portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
 )
@@ -73,7 +74,7 @@ func (r *restorer) export(o tuning.Options) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(r.reg, tuning.RegFile(entries), 0o600); err != nil {
+	if err := os.WriteFile(r.reg, windows.RegFile(entries), 0o600); err != nil {
 		return usagef("--reg %q: %w; must be a file that can be written", r.reg, err)
 	}
 	return nil

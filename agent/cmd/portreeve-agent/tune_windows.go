@@ -13,6 +13,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/agent/windows/registry"
 	"portreeve.io/portreeve/agent/windows/winsys"
@@ -44,7 +45,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 	return tuning.Options{
 		OS:      settings.Windows,
 		Disk:    func() (journal.Disk, error) { return journal.OpenDir(t.state) },
-		Host:    tuning.NewWindows(registry.Tcpip, netsh.Client{Run: run}, time.Now),
+		Host:    tuningwindows.New(registry.Tcpip, netsh.Client{Run: run}, time.Now),
 		Boot:    boot.Format(time.RFC3339Nano),
 		Kernel:  winsys.ReadVersion().String(),
 		Allow:   t.allow,

@@ -24,6 +24,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/pods"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -53,7 +54,7 @@ func (r *restless) Pod(uid string) (podspecs.Pod, bool) {
 // killed.
 func (r *restless) run() error {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	files := tuning.Files{Root: "/proc/sys"}
+	files := sysctl.Store{Root: "/proc/sys"}
 	changed := make(chan struct{}, 1)
 	t := tuning.New(tuning.Options{
 		Disk: func() (journal.Disk, error) { return journal.OpenDir(r.State) }, Host: files, Boot: "boot-1", Allow: allow, Log: log,

@@ -25,6 +25,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/tuning/pods"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
@@ -261,7 +262,7 @@ func (n *node) agent() *agent { return n.agentEvery(time.Nanosecond) }
 func (n *node) agentEvery(every time.Duration) *agent {
 	n.tb.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	files := tuning.Files{Root: "/proc/sys"}
+	files := sysctl.Store{Root: "/proc/sys"}
 	inPods := pods.New(pods.Options{Root: n.root, Sysctls: counted{files, &n.writes}, Owners: n.tell,
 		Open: func() (pods.Source, error) { return n, nil }, Every: every, Log: log})
 	cycles := make(chan struct{}, 1)

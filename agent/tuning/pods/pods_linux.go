@@ -9,6 +9,7 @@ import (
 	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 )
@@ -124,4 +125,4 @@ func everywhere(settings []v1alpha1.Setting, state v1alpha1.SettingState, why st
 }
 
 // listening are the ports that services have in the calling thread's network.
-func (p *Pods) listening() ([]ports.Range, error) { return tuning.Listeners(p.o.Sysctls) }
+func (p *Pods) listening() ([]ports.Range, error) { return sysctl.ReadListeners(p.o.Sysctls.Read) }

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/registry"
 
-	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Key is a tuning.Registry below HKEY_LOCAL_MACHINE, such as TCP/IP's parameters.
+// Key is a tuningwindows.Registry below HKEY_LOCAL_MACHINE, such as TCP/IP's parameters.
 type Key struct{ Path string }
 
 // Tcpip is the key that Windows reads TCP/IP's parameters from.
@@ -29,7 +29,7 @@ func (k Key) open(access uint32) (registry.Key, error) {
 	return key, nil
 }
 
-// Get implements tuning.Registry.
+// Get implements tuningwindows.Registry.
 func (k Key) Get(name string) (*uint32, error) {
 	key, err := k.open(registry.QUERY_VALUE)
 	if err != nil {
@@ -48,7 +48,7 @@ func (k Key) Get(name string) (*uint32, error) {
 	return new(uint32(v)), nil
 }
 
-// Set implements tuning.Registry.
+// Set implements tuningwindows.Registry.
 func (k Key) Set(name string, value uint32) error {
 	key, err := k.open(registry.SET_VALUE)
 	if err != nil {
@@ -58,7 +58,7 @@ func (k Key) Set(name string, value uint32) error {
 	return key.SetDWordValue(name, value)
 }
 
-// Delete implements tuning.Registry. What is not there is deleted already.
+// Delete implements tuningwindows.Registry. What is not there is deleted already.
 func (k Key) Delete(name string) error {
 	key, err := k.open(registry.SET_VALUE)
 	if err != nil {
@@ -71,7 +71,7 @@ func (k Key) Delete(name string) error {
 	return nil
 }
 
-// Writable implements tuning.Registry.
+// Writable implements tuningwindows.Registry.
 func (k Key) Writable() error {
 	key, err := k.open(registry.SET_VALUE)
 	if err != nil {
@@ -81,7 +81,7 @@ func (k Key) Writable() error {
 }
 
 // Values are the names and types of all values of the key.
-func (k Key) Values() (list []tuning.Value, err error) {
+func (k Key) Values() (list []tuningwindows.Value, err error) {
 	key, err := k.open(registry.QUERY_VALUE)
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (k Key) Values() (list []tuning.Value, err error) {
 	}
 	for _, name := range names {
 		if _, kind, err := key.GetValue(name, nil); err == nil || errors.Is(err, registry.ErrShortBuffer) {
-			list = append(list, tuning.Value{Name: name, Type: typeName(kind)})
+			list = append(list, tuningwindows.Value{Name: name, Type: typeName(kind)})
 		}
 	}
 	return list, nil

@@ -18,12 +18,13 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-var _ tuning.Registry = Key{}
+var _ tuningwindows.Registry = Key{}
 
 // scratch is a key of this test's own.
 func scratch(t *testing.T) (Key, registry.Key) {
@@ -91,11 +92,11 @@ func TestValuesHaveNamesAndTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []tuning.Finding{
+	want := []tuningwindows.Finding{
 		{Name: "MaxUserPort", Why: "present, no effect on this build: it is REG_SZ, and has to be REG_DWORD"},
 		{Name: "MaxUserPorts", Why: "present, no effect on this build: there is no such value; MaxUserPort may be meant"},
 	}
-	if diff := cmp.Diff(want, tuning.Audit(values)); diff != "" {
+	if diff := cmp.Diff(want, tuningwindows.Audit(values)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -184,7 +185,7 @@ func options(key Key, state, boot string) tuning.Options {
 	silent := func(context.Context, ...string) ([]byte, error) { return nil, errors.New("not asked") }
 	return tuning.Options{
 		OS: settings.Windows, Disk: func() (journal.Disk, error) { return journal.OpenDir(state) },
-		Host: tuning.NewWindows(key, netsh.Client{Run: silent}, time.Now), Boot: boot, Log: slog.New(slog.DiscardHandler),
+		Host: tuningwindows.New(key, netsh.Client{Run: silent}, time.Now), Boot: boot, Log: slog.New(slog.DiscardHandler),
 		Allow: []string{settings.Tcpip + "TcpTimedWaitDelay", settings.Tcpip + "KeepAliveTime", settings.Tcpip + "MaxUserPort"},
 	}
 }

@@ -1,18 +1,19 @@
-package tuning
+package sysctl
 
 import (
 	"cmp"
 	"fmt"
 
 	"portreeve.io/portreeve/agent/readers/sockdiag"
+	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Listeners are the ports that services have in the calling thread's network, whose
-// sysctls are s.
-func Listeners(s Store) ([]ports.Range, error) {
-	r := s.Read("net.ipv4.ip_local_port_range")
+// ReadListeners returns the ports that something listens on in the calling thread's
+// network namespace, whose sysctls read reads.
+func ReadListeners(read func(key string) plan.Reading) ([]ports.Range, error) {
+	r := read("net.ipv4.ip_local_port_range")
 	ephemeral, err := settings.ParseSpan(r.Value)
 	if err := cmp.Or(r.Err, err); err != nil {
 		return nil, fmt.Errorf("read the range of ports: %w", err)

@@ -1,4 +1,4 @@
-package tuning
+package sysctl
 
 import (
 	"errors"
@@ -16,24 +16,25 @@ import (
 
 var errNoSetting = errors.New("not a setting below net that Portreeve knows")
 
-// Files are the sysctls of a procfs: those of the calling thread's network namespace.
-type Files struct {
+// Store is a tuning.Store of the sysctls below Root, which are those of the calling
+// thread's network namespace.
+type Store struct {
 	// Root is where /proc/sys is.
 	Root string
 }
 
 // path is the file of key. Only what the catalogue has gets one, so no key of anybody's
 // leads out of net.
-func (f Files) path(key string) (string, error) {
+func (s Store) path(key string) (string, error) {
 	if _, ok := settings.Lookup(settings.Linux, key); !ok || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
 		return "", fmt.Errorf("%.80q: %w", key, errNoSetting)
 	}
-	return filepath.Join(f.Root, filepath.FromSlash(strings.ReplaceAll(key, ".", "/"))), nil
+	return filepath.Join(s.Root, filepath.FromSlash(strings.ReplaceAll(key, ".", "/"))), nil
 }
 
 // Read implements Store.
-func (f Files) Read(key string) plan.Reading {
-	path, err := f.path(key)
+func (s Store) Read(key string) plan.Reading {
+	path, err := s.path(key)
 	if err != nil {
 		return plan.Reading{Err: err}
 	}
@@ -69,8 +70,8 @@ func readWhole(fd int) (string, error) {
 
 // Write implements Store. A value ends with a line's end, because writing no byte
 // changes nothing, and an empty list of ports would have none.
-func (f Files) Write(w plan.Write) error {
-	path, err := f.path(w.Key)
+func (s Store) Write(w plan.Write) error {
+	path, err := s.path(w.Key)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package tuning
+package windows
 
 import (
 	"encoding/binary"
@@ -55,7 +55,7 @@ func netshCommands(e plan.Entry) (lines []string) {
 		return nil
 	}
 	originals, wrote := is.Split(e.Original), is.Split(e.Wrote[0])
-	for i, l := range listsOf(e.Key) {
+	for i, l := range poolsOf(e.Key) {
 		protocol := strings.ToLower(l.protocol.String())
 		if e.Key != settings.ExcludedPorts {
 			if r, err := settings.ParseBlock(originals[i]); err == nil {

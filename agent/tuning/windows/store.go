@@ -1,4 +1,6 @@
-package tuning
+// Package windows reads and writes the settings of a Windows machine: values of the
+// registry, and what netsh keeps.
+package windows
 
 import (
 	"context"
@@ -26,8 +28,8 @@ type Registry interface {
 	Writable() error
 }
 
-// Windows are the settings of a Windows machine.
-type Windows struct {
+// Store is a tuning.Store of a Windows machine's settings.
+type Store struct {
 	registry Registry
 	netsh    netsh.Client
 	now      func() time.Time
@@ -54,63 +56,64 @@ type (
 // netshEvery is how long what netsh said is believed.
 const netshEvery = time.Minute
 
-// NewWindows are the settings in TCP/IP's key of the registry, and those of netsh.
-func NewWindows(tcpip Registry, client netsh.Client, now func() time.Time) *Windows {
-	return &Windows{registry: tcpip, netsh: client, now: now, read: map[string]reading{}, refused: map[string]refusal{}}
+// New returns the Store of the values in TCP/IP's key of the registry and of the settings
+// of netsh. Pass time.Now as now.
+func New(tcpip Registry, client netsh.Client, now func() time.Time) *Store {
+	return &Store{registry: tcpip, netsh: client, now: now, read: map[string]reading{}, refused: map[string]refusal{}}
 }
 
 // Read implements Store.
-func (w *Windows) Read(key string) plan.Reading {
+func (s *Store) Read(key string) plan.Reading {
 	if name, ok := strings.CutPrefix(key, settings.Tcpip); ok {
-		return w.readValue(name)
+		return s.readValue(name)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	r, ok := w.read[key]
-	if !ok || w.now().Sub(r.at) >= netshEvery {
-		r = reading{w.ask(key), w.now()}
-		w.read[key] = r
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.read[key]
+	if !ok || s.now().Sub(r.at) >= netshEvery {
+		r = reading{s.ask(key), s.now()}
+		s.read[key] = r
 	}
 	return r.Reading
 }
 
 // Refresh implements refresher. A write that netsh has just refused is refused again
 // without asking it, and so is no reason to read.
-func (w *Windows) Refresh(writes []plan.Write) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (s *Store) Refresh(writes []plan.Write) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, of := range writes {
-		if !w.isRefused(of) {
-			w.read = map[string]reading{}
+		if !s.isRefused(of) {
+			s.read = map[string]reading{}
 		}
 	}
 }
 
-func (w *Windows) isRefused(of plan.Write) bool {
-	r, ok := w.refused[of.Key]
-	return ok && r.value == of.Value && w.now().Sub(r.at) < netshEvery
+func (s *Store) isRefused(of plan.Write) bool {
+	r, ok := s.refused[of.Key]
+	return ok && r.value == of.Value && s.now().Sub(r.at) < netshEvery
 }
 
-func (w *Windows) readValue(name string) plan.Reading {
-	value, err := w.registry.Get(name)
+func (s *Store) readValue(name string) plan.Reading {
+	value, err := s.registry.Get(name)
 	switch {
 	case err != nil:
 		return plan.Reading{Err: err}
 	case value == nil:
-		return plan.Reading{Value: settings.Unset, ReadOnly: w.registry.Writable() != nil}
+		return plan.Reading{Value: settings.Unset, ReadOnly: s.registry.Writable() != nil}
 	}
-	return plan.Reading{Value: strconv.FormatUint(uint64(*value), 10), ReadOnly: w.registry.Writable() != nil}
+	return plan.Reading{Value: strconv.FormatUint(uint64(*value), 10), ReadOnly: s.registry.Writable() != nil}
 }
 
 // ask reads a setting of netsh's, each of its parts.
-func (w *Windows) ask(key string) plan.Reading {
+func (s *Store) ask(key string) plan.Reading {
 	is, ok := settings.Lookup(settings.Windows, key)
 	if !ok {
 		return plan.Reading{Err: fmt.Errorf("%.80q: not a setting of Windows that Portreeve knows", key)}
 	}
 	var values, foreign []string
-	for _, l := range listsOf(key) {
-		r := w.askPart(key, l)
+	for _, l := range poolsOf(key) {
+		r := s.askPart(key, l)
 		if r.Err != nil {
 			return r
 		}
@@ -121,70 +124,70 @@ func (w *Windows) ask(key string) plan.Reading {
 
 // askPart reads one part. What running programs exclude is not ours: netsh's own is
 // administered.
-func (w *Windows) askPart(key string, l list) plan.Reading {
+func (s *Store) askPart(key string, l netshPool) plan.Reading {
 	if key != settings.ExcludedPorts {
-		r, err := w.netsh.DynamicPorts(context.Background(), l.family, l.protocol)
+		r, err := s.netsh.DynamicPorts(context.Background(), l.family, l.protocol)
 		return plan.Reading{Value: settings.FormatBlock(r), Err: err}
 	}
-	all, err := w.netsh.Exclusions(context.Background(), l.family, l.protocol)
+	all, err := s.netsh.Exclusions(context.Background(), l.family, l.protocol)
 	theirs := slices.DeleteFunc(slices.Clone(all), func(e netsh.Exclusion) bool { return e.Administered })
 	every, foreign := portsOf(all), portsOf(theirs)
 	return plan.Reading{Value: every.String(), Foreign: foreign.String(), Err: err}
 }
 
 // Write implements Store.
-func (w *Windows) Write(of plan.Write) error {
+func (s *Store) Write(of plan.Write) error {
 	if name, ok := strings.CutPrefix(of.Key, settings.Tcpip); ok {
-		return w.writeValue(name, of.Value)
+		return s.writeValue(name, of.Value)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.isRefused(of) {
-		return w.refused[of.Key].err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isRefused(of) {
+		return s.refused[of.Key].err
 	}
-	delete(w.read, of.Key)
-	delete(w.refused, of.Key)
-	err := w.set(of)
+	delete(s.read, of.Key)
+	delete(s.refused, of.Key)
+	err := s.set(of)
 	if err != nil {
-		w.refused[of.Key] = refusal{of.Value, err, w.now()}
+		s.refused[of.Key] = refusal{of.Value, err, s.now()}
 	}
 	return err
 }
 
-func (w *Windows) writeValue(name, value string) error {
+func (s *Store) writeValue(name, value string) error {
 	if value == settings.Unset {
-		return w.registry.Delete(name)
+		return s.registry.Delete(name)
 	}
 	n, err := strconv.ParseUint(value, 10, 32)
 	if err != nil {
 		return fmt.Errorf("%q is no REG_DWORD: %w", value, err)
 	}
-	return w.registry.Set(name, uint32(n))
+	return s.registry.Set(name, uint32(n))
 }
 
-func (w *Windows) set(of plan.Write) error {
+func (s *Store) set(of plan.Write) error {
 	switch of.Key {
 	case settings.DynamicTCP, settings.DynamicUDP:
-		return w.setDynamicPorts(of)
+		return s.setDynamicPorts(of)
 	case settings.ExcludedPorts:
-		return w.setExclusions(of)
+		return s.setExclusions(of)
 	}
 	return fmt.Errorf("%.80q: not a setting of Windows that Portreeve knows", of.Key)
 }
 
-// list is what netsh has one of for each family and protocol.
-type list struct {
+// netshPool is what netsh has one of for each family and protocol.
+type netshPool struct {
 	family   netsh.Family
 	protocol socket.Protocol
 }
 
-// listsOf are those of key, in the order of its parts in the catalogue.
-func listsOf(key string) []list {
+// poolsOf are those of key, in the order of its parts in the catalogue.
+func poolsOf(key string) []netshPool {
 	switch key {
 	case settings.DynamicTCP:
-		return []list{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}}
+		return []netshPool{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}}
 	case settings.DynamicUDP:
-		return []list{{netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
+		return []netshPool{{netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
 	}
-	return []list{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}, {netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
+	return []netshPool{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}, {netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
 }

@@ -1,4 +1,4 @@
-package tuning
+package windows
 
 import (
 	"context"
@@ -12,17 +12,17 @@ import (
 
 // setDynamicPorts sets the range of IPv4 and then that of IPv6, each where it is another.
 // Where the second can't be set, the first goes back to what it was.
-func (w *Windows) setDynamicPorts(of plan.Write) error {
+func (s *Store) setDynamicPorts(of plan.Write) error {
 	is, _ := settings.Lookup(settings.Windows, of.Key)
-	ctx, was := context.Background(), map[list]ports.Range{}
-	for i, l := range listsOf(of.Key) {
+	ctx, was := context.Background(), map[netshPool]ports.Range{}
+	for i, l := range poolsOf(of.Key) {
 		next, err := settings.ParseBlock(is.Split(of.Value)[i])
 		if err != nil {
 			return fmt.Errorf("%q: %w", settings.Clip(of.Value), err)
 		}
-		now, err := w.setDynamicPort(ctx, l, next)
+		now, err := s.setDynamicPort(ctx, l, next)
 		if err != nil {
-			return errors.Join(err, w.putBack(ctx, was))
+			return errors.Join(err, s.putBack(ctx, was))
 		}
 		was[l] = now
 	}
@@ -30,17 +30,17 @@ func (w *Windows) setDynamicPorts(of plan.Write) error {
 }
 
 // setDynamicPort gives what the range was before.
-func (w *Windows) setDynamicPort(ctx context.Context, l list, want ports.Range) (was ports.Range, err error) {
-	was, err = w.netsh.DynamicPorts(ctx, l.family, l.protocol)
+func (s *Store) setDynamicPort(ctx context.Context, l netshPool, want ports.Range) (was ports.Range, err error) {
+	was, err = s.netsh.DynamicPorts(ctx, l.family, l.protocol)
 	if err == nil && was != want {
-		err = w.netsh.SetDynamicPorts(ctx, l.family, l.protocol, want)
+		err = s.netsh.SetDynamicPorts(ctx, l.family, l.protocol, want)
 	}
 	return was, err
 }
 
-func (w *Windows) putBack(ctx context.Context, was map[list]ports.Range) (errs error) {
+func (s *Store) putBack(ctx context.Context, was map[netshPool]ports.Range) (errs error) {
 	for l, b := range was {
-		if _, err := w.setDynamicPort(ctx, l, b); err != nil {
+		if _, err := s.setDynamicPort(ctx, l, b); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("and %s can't be put back to %v: %w", l.family, b, err))
 		}
 	}

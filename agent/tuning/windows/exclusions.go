@@ -1,4 +1,4 @@
-package tuning
+package windows
 
 import (
 	"context"
@@ -12,10 +12,10 @@ import (
 // setExclusions adds and takes out, in each of the four lists, what tells the value from
 // what stood. On Windows one command may change the lists of both families, so each
 // list is read before it is changed.
-func (w *Windows) setExclusions(of plan.Write) error {
+func (s *Store) setExclusions(of plan.Write) error {
 	is, _ := settings.Lookup(settings.Windows, of.Key)
 	was, want := is.Split(of.Was), is.Split(of.Value)
-	for i, l := range listsOf(of.Key) {
+	for i, l := range poolsOf(of.Key) {
 		before, err := ports.ParseList(was[i])
 		if err != nil {
 			return err
@@ -27,7 +27,7 @@ func (w *Windows) setExclusions(of plan.Write) error {
 		out, in := ports.NewSet(before.ListRanges()...), ports.NewSet(after.ListRanges()...)
 		out.RemoveAll(after)
 		in.RemoveAll(before)
-		if err := w.changeList(l, out, in); err != nil {
+		if err := s.changeList(l, out, in); err != nil {
 			return err
 		}
 	}
@@ -35,12 +35,12 @@ func (w *Windows) setExclusions(of plan.Write) error {
 }
 
 // changeList takes ports out of a list, and adds some.
-func (w *Windows) changeList(l list, out, in ports.Set) error {
+func (s *Store) changeList(l netshPool, out, in ports.Set) error {
 	if out.IsEmpty() && in.IsEmpty() {
 		return nil
 	}
 	ctx := context.Background()
-	now, err := w.netsh.Exclusions(ctx, l.family, l.protocol)
+	now, err := s.netsh.Exclusions(ctx, l.family, l.protocol)
 	if err != nil {
 		return err
 	}
@@ -51,19 +51,19 @@ func (w *Windows) changeList(l list, out, in ports.Set) error {
 		if !e.Administered || keep == whole {
 			continue
 		}
-		if err := w.netsh.DeleteExclusion(ctx, l.family, l.protocol, e.Range); err != nil {
+		if err := s.netsh.DeleteExclusion(ctx, l.family, l.protocol, e.Range); err != nil {
 			return err
 		}
-		if err := w.exclude(ctx, l, keep); err != nil {
+		if err := s.exclude(ctx, l, keep); err != nil {
 			return err
 		}
 	}
-	return w.exclude(ctx, l, ports.Difference(in, portsOf(now)))
+	return s.exclude(ctx, l, ports.Difference(in, portsOf(now)))
 }
 
-func (w *Windows) exclude(ctx context.Context, l list, p ports.Set) error {
+func (s *Store) exclude(ctx context.Context, l netshPool, p ports.Set) error {
 	for _, r := range p.ListRanges() {
-		if err := w.netsh.AddExclusion(ctx, l.family, l.protocol, r); err != nil {
+		if err := s.netsh.AddExclusion(ctx, l.family, l.protocol, r); err != nil {
 			return err
 		}
 	}
