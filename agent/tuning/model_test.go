@@ -80,7 +80,7 @@ func (h *history) maybeOffer() {
 }
 
 func (h *history) offer() {
-	h.tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: h.spec}})
+	h.tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: h.spec}})
 }
 
 // model is one machine's history, and what should stand there without Portreeve.
@@ -118,7 +118,7 @@ func TestOriginalsComeBackWhateverHappens(t *testing.T) {
 func (m *model) start() {
 	m.tuner = New(Options{
 		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Host: m.world, Boot: m.bootID(), Kernel: "6.1",
-		Allow: allowed, Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
+		Allow: allowed, Protect: []plan.Protected{{Ports: plan.NodePorts, Owner: "node ports"}},
 		Listeners: func() ([]ports.Range, error) { return []ports.Range{{First: 18000, Last: 18000}}, nil },
 		Log:       slog.New(slog.DiscardHandler), Now: func() time.Time { return m.now },
 	})
@@ -138,7 +138,7 @@ func (m *model) act() int {
 		m.offer()
 	case 4:
 		m.note("the object is new, and empty")
-		m.tuner.Object(&v1alpha1.PortPressure{})
+		m.tuner.UpdateSpec(&v1alpha1.PortPressure{})
 	case 5, 6:
 		m.meddle()
 	case 7:
@@ -166,7 +166,7 @@ func (m *model) act() int {
 		m.now = m.now.Add(10 * time.Hour)
 	}
 	if m.r.IntN(2) > 0 {
-		m.tuner.cycle()
+		m.tuner.runCycle()
 		m.note("cycle: %v", m.sysctls)
 		m.applied()
 		return 0
@@ -178,7 +178,7 @@ func (m *model) act() int {
 func (m *model) kill() (killed int) {
 	m.steps = m.r.IntN(30)
 	m.note("killed after %d steps", m.steps)
-	if died(m.tuner.cycle) {
+	if died(m.tuner.runCycle) {
 		killed = 1
 	}
 	m.note("  %v", m.sysctls)
@@ -253,7 +253,7 @@ func join(a, b string) string {
 
 // check holds each write of Portreeve against what it may do at all.
 func (m *model) check(key, value string) {
-	is, _ := settings.Lookup(settings.Linux, key)
+	def, _ := settings.Lookup(settings.Linux, key)
 	e, ok := m.journaled(key)
 	if !ok {
 		m.t.Errorf("%s is written, and the journal does not have it", key)
@@ -263,14 +263,14 @@ func (m *model) check(key, value string) {
 		m.checkPorts(e, value)
 		return
 	}
-	back := is.Same(value, e.Original)
-	if !back && !slices.ContainsFunc(e.Wrote, func(v string) bool { return is.Same(v, value) }) {
+	back := def.Same(value, e.Original)
+	if !back && !slices.ContainsFunc(e.Wrote, func(v string) bool { return def.Same(v, value) }) {
 		m.t.Errorf("%s = %q is written, and the journal has %+v", key, value, e)
 	}
-	if !back && (!slices.Contains(allowed, key) || is.Check(value) != nil || !slices.Contains(wishes[key], value)) {
+	if !back && (!slices.Contains(allowed, key) || def.Check(value) != nil || !slices.Contains(wishes[key], value)) {
 		m.t.Errorf("%s = %q is written: not allowed", key, value)
 	}
-	if back && !is.Same(value, m.theirs[key]) {
+	if back && !def.Same(value, m.theirs[key]) {
 		m.t.Errorf("%s = %q is given back, and it was %q", key, value, m.theirs[key])
 	}
 	if key == rangeKey && !back {
@@ -279,7 +279,7 @@ func (m *model) check(key, value string) {
 }
 
 // checkPorts holds that no port of others is taken out, and none but ours put in.
-func (m *model) checkPorts(e plan.Entry, value string) {
+func (m *model) checkPorts(e plan.JournalEntry, value string) {
 	next, theirs, ours := set(value), set(m.theirs[reserveKey]), map[uint16]bool{}
 	for _, v := range e.Wrote {
 		for p := range set(v) {
@@ -320,7 +320,7 @@ func (m *model) checkCollisions(value string) {
 // applied holds that what is said to be applied stands.
 func (m *model) applied() {
 	for _, s := range m.tuner.Settings() {
-		is, ok := settings.Lookup(settings.Linux, s.Key)
+		def, ok := settings.Lookup(settings.Linux, s.Key)
 		if s.State != v1alpha1.SettingApplied || s.Desired == nil {
 			continue
 		}
@@ -330,7 +330,7 @@ func (m *model) applied() {
 				ok = ok && set(have)[p]
 			}
 		} else {
-			ok = ok && is.Same(have, *s.Desired)
+			ok = ok && def.Same(have, *s.Desired)
 		}
 		if !ok {
 			m.t.Errorf("%s is said to be applied as %q, and is %q", s.Key, *s.Desired, have)
@@ -347,7 +347,7 @@ func (m *model) end() {
 		m.spec = append(m.spec, v1alpha1.Setting{ID: key, Key: key, Value: value, Scope: v1alpha1.ScopeHost})
 	}
 	m.offer()
-	m.tuner.cycle()
+	m.tuner.runCycle()
 	for _, s := range m.tuner.Settings()[:3] {
 		if s.State != v1alpha1.SettingApplied {
 			m.t.Errorf("%s can't be had at the end: %s %s", s.Key, s.State, s.Message)
@@ -356,16 +356,16 @@ func (m *model) end() {
 	m.applied()
 	m.spec = []v1alpha1.Setting{}
 	m.offer()
-	m.tuner.cycle()
-	m.tuner.cycle()
+	m.tuner.runCycle()
+	m.tuner.runCycle()
 	for key, want := range m.theirs {
-		if is, _ := settings.Lookup(settings.Linux, key); !is.Same(m.sysctls[key], want) {
+		if def, _ := settings.Lookup(settings.Linux, key); !def.Same(m.sysctls[key], want) {
 			m.t.Errorf("%s is %q at the end, and should be %q", key, m.sysctls[key], want)
 		}
 	}
 	kernel, disk := m.kernelWrites, m.diskWrites
 	m.offer()
-	m.tuner.cycle()
+	m.tuner.runCycle()
 	if m.kernelWrites != kernel || m.diskWrites != disk {
 		m.t.Errorf("the same again writes: kernel %d, disk %d", m.kernelWrites-kernel, m.diskWrites-disk)
 	}

@@ -31,53 +31,53 @@ type Pods interface {
 	// HostPorts are the ports that the node's pods have in its own network, as far as
 	// they are known: a range on the host leaves them alone.
 	HostPorts() []plan.Protected
-	// Cycle brings them to where they should be, by way of n. settings are those of
+	// RunCycle brings them to where they should be, by way of n. settings are those of
 	// the scope Pods, nil while nobody has said.
-	Cycle(settings []v1alpha1.Setting, facts plan.Facts, n Networks) []v1alpha1.SettingStatus
+	RunCycle(settings []v1alpha1.Setting, facts plan.Facts, n Networks) []v1alpha1.SettingStatus
 }
 
 // Networks is what Pods work with.
 type Networks interface {
 	// Targets are the pods' networks in the journal.
 	Targets() []plan.Target
-	// Hold brings networks to where they should be, with one write of the journal
+	// Enforce brings networks to where they should be, with one write of the journal
 	// before and one after for all of them.
-	Hold([]Network) []Result
-	// Forget drops from the journal what is no more.
-	Forget([]plan.Target)
+	Enforce([]Network) []Result
+	// ForgetTargets drops from the journal what is no more.
+	ForgetTargets([]plan.Target)
 }
 
-// networks implements Networks. It is used with t.work held.
-type networks struct{ *Tuner }
+// networkEnforcer implements Networks. It is used with t.work held.
+type networkEnforcer struct{ *Tuner }
 
-func (n networks) Targets() (pods []plan.Target) {
+func (n networkEnforcer) Targets() (pods []plan.Target) {
 	for _, t := range n.journal.Targets() {
-		if !t.Host() {
+		if !t.IsHost() {
 			pods = append(pods, t)
 		}
 	}
 	return pods
 }
 
-func (n networks) Forget(targets []plan.Target) {
+func (n networkEnforcer) ForgetTargets(targets []plan.Target) {
 	for _, t := range targets {
 		delete(n.memory, t)
 	}
-	if err := n.journal.Drop(targets); err != nil {
-		n.tell(err) // they are dropped in the next cycle
+	if err := n.journal.DropTargets(targets); err != nil {
+		n.reportError(err) // they are dropped in the next cycle
 	}
 }
 
 // Hold reads and plans everywhere, takes down the originals of all networks, and only
 // then writes.
-func (n networks) Hold(list []Network) []Result {
+func (n networkEnforcer) Enforce(list []Network) []Result {
 	plans, results := make([]plan.Plan, len(list)), make([]Result, len(list))
-	var record []plan.Entry
+	var record []plan.JournalEntry
 	for i := range list {
-		results[i].Err = list[i].Inside(func(files Store) { plans[i] = n.plan(list[i], files) })
-		record = append(record, plans[i].Record...)
+		results[i].Err = list[i].Inside(func(files Store) { plans[i] = n.planNetwork(list[i], files) })
+		record = append(record, plans[i].NewEntries...)
 	}
-	err := n.record(record)
+	err := n.recordEntries(record)
 	forget := map[plan.Target][]string{}
 	for i := range list {
 		p := &plans[i]
@@ -85,35 +85,35 @@ func (n networks) Hold(list []Network) []Result {
 			continue
 		}
 		if err != nil {
-			p.Fail(err)
+			p.FailWrites(err)
 		}
 		if len(p.Writes) > 0 {
-			if err := list[i].Inside(func(files Store) { p.Apply(n.writer(list[i].Target, files)) }); err != nil {
+			if err := list[i].Inside(func(files Store) { p.ApplyWrites(n.makeWriter(list[i].Target, files)) }); err != nil {
 				results[i].Err = err
 				continue
 			}
 		}
-		if len(p.Forget) > 0 {
-			forget[list[i].Target] = p.Forget
+		if len(p.ObsoleteKeys) > 0 {
+			forget[list[i].Target] = p.ObsoleteKeys
 		}
 		n.memory[list[i].Target] = p.Memory
-		results[i].Statuses = p.Statuses()
+		results[i].Statuses = p.BuildStatuses()
 	}
 	if len(forget) > 0 {
-		if err := n.journal.Forget(forget); err != nil {
-			n.tell(err) // they are given back already, and are forgotten in the next cycle
+		if err := n.journal.ForgetKeys(forget); err != nil {
+			n.reportError(err) // they are given back already, and are forgotten in the next cycle
 		}
 	}
 	return results
 }
 
-func (n networks) record(entries []plan.Entry) error {
+func (n networkEnforcer) recordEntries(entries []plan.JournalEntry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	err := n.journal.Record(entries)
+	err := n.journal.RecordEntries(entries)
 	if err != nil {
-		n.tell(err)
+		n.reportError(err)
 	}
 	return err
 }
@@ -122,31 +122,31 @@ func (n networks) record(entries []plan.Entry) error {
 // written is decided on what stands now.
 type refresher interface{ Refresh([]plan.Write) }
 
-// plan reads what stands in a network, and plans.
-func (n networks) plan(of Network, files Store) plan.Plan {
-	p := n.planOnce(of, files)
+// planNetwork reads what stands in a network, and plans.
+func (n networkEnforcer) planNetwork(of Network, files Store) plan.Plan {
+	p := n.readAndPlan(of, files)
 	if r, ok := files.(refresher); ok && len(p.Writes) > 0 {
 		r.Refresh(p.Writes)
-		return n.planOnce(of, files)
+		return n.readAndPlan(of, files)
 	}
 	return p
 }
 
-func (n networks) planOnce(of Network, files Store) plan.Plan {
+func (n networkEnforcer) readAndPlan(of Network, files Store) plan.Plan {
 	entries := n.journal.Entries(of.Target)
 	in := plan.Input{Target: of.Target, Settings: of.Settings, Current: map[string]plan.Reading{}, Entries: entries,
 		Memory: n.memory[of.Target], Facts: of.Facts}
-	for _, key := range plan.Keys(of.Facts.OS, of.Settings, entries) {
+	for _, key := range plan.ListKeys(of.Facts.OS, of.Settings, entries) {
 		in.Current[key] = files.Read(key)
 	}
 	if of.Listeners != nil && in.NeedsListeners() {
 		in.Listeners, in.ListenersErr = of.Listeners()
 	}
-	return plan.Make(in)
+	return plan.New(in)
 }
 
-// writer writes one value and reads it back.
-func (n networks) writer(target plan.Target, files Store) func(plan.Write) (string, error) {
+// makeWriter writes one value and reads it back.
+func (n networkEnforcer) makeWriter(target plan.Target, files Store) func(plan.Write) (string, error) {
 	return func(w plan.Write) (string, error) {
 		n.o.Log.Info("a setting is written", "pod", target.Pod, "key", w.Key, "value", w.Value, "original", w.Original)
 		if err := files.Write(w); err != nil {

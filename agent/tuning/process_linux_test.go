@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(asTuner); dir != "" {
 		t := onDisk(dir)
 		for i := 0; ; i++ {
-			t.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%len(turns)]}})
-			t.cycle()
+			t.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%len(turns)]}})
+			t.runCycle()
 		}
 	}
 	os.Exit(m.Run())
@@ -47,7 +47,7 @@ func onDisk(dir string) *Tuner {
 	return New(Options{
 		Disk: func() (journal.Disk, error) { return journal.OpenDir(dir) },
 		Host: sysctl.Store{Root: "/proc/sys"}, Boot: "this", Kernel: "here", Allow: allowed,
-		Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
+		Protect: []plan.Protected{{Ports: plan.NodePorts, Owner: "node ports"}},
 		Log:     slog.New(slog.DiscardHandler),
 	})
 }
@@ -92,7 +92,7 @@ func TestAProcessThatIsKilledLosesNoOriginal(t *testing.T) {
 		var list []v1alpha1.SettingStatus
 		ns.Do(func() {
 			o := onDisk(dir).o
-			list, _, err = Restore(o, false)
+			list, _, err = RestoreAll(o, false)
 		})
 		if got := standing(ns); err != nil || !maps.Equal(got, before) {
 			t.Fatalf("try %d, killed after %v: %v, want %v; %v %v", i, pause, got, before, list, err)
@@ -128,8 +128,8 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	before := standing(ns)
 	tuner := onDisk(dir)
 	step := func(settings []v1alpha1.Setting) map[string]string {
-		tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
-		ns.Do(tuner.cycle)
+		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
+		ns.Do(tuner.runCycle)
 		return standing(ns)
 	}
 	held := step(turns[0])
@@ -165,8 +165,8 @@ func TestAWishStandsAtOnce(t *testing.T) {
 	var took []time.Duration
 	for i := range 100 {
 		start := time.Now()
-		tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%2]}})
-		ns.Do(tuner.cycle)
+		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%2]}})
+		ns.Do(tuner.runCycle)
 		took = append(took, time.Since(start))
 		for _, s := range tuner.Settings() {
 			if s.State != v1alpha1.SettingApplied && s.State != v1alpha1.SettingReleased {

@@ -52,8 +52,8 @@ type Options struct {
 	Listeners func() ([]ports.Range, error)
 	// Stopped says why nothing may be changed for now; empty where all may.
 	Stopped func() string
-	// Unfit is why nothing can be tuned here; empty where something can.
-	Unfit string
+	// DisabledReason is why nothing can be tuned here; empty where something can.
+	DisabledReason string
 	// Changed is called when Settings has changed.
 	Changed func()
 	Log     *slog.Logger
@@ -63,22 +63,22 @@ type Options struct {
 // Tuner holds what it is asked to. Run does the work.
 type Tuner struct {
 	o    Options
-	kick chan struct{}
+	wake chan struct{}
 
-	mu    sync.Mutex // for what is shared with those who ask
-	asked *journal.Wish
-	level v1alpha1.Level
-	calm  time.Time // since when the level is Normal
-	list  []v1alpha1.SettingStatus
-	since map[string]transition // by setting ID
+	mu          sync.Mutex // for what is shared with those who ask
+	requested   *journal.DesiredState
+	level       v1alpha1.Level
+	normalSince time.Time // since when the level is Normal
+	statuses    []v1alpha1.SettingStatus
+	transitions map[string]transition // by setting ID
 
-	work     sync.Mutex // for what follows: one cycle at a time
-	disk     journal.Disk
-	journal  *journal.Journal
-	wish     journal.Wish
-	memory   map[plan.Target]map[string]plan.Memory
-	released []v1alpha1.SettingStatus // since the last wish
-	trouble  string                   // last logged
+	cycleMu   sync.Mutex // for what follows: one cycle at a time
+	disk      journal.Disk
+	journal   *journal.Journal
+	desired   journal.DesiredState
+	memory    map[plan.Target]map[string]plan.Memory
+	released  []v1alpha1.SettingStatus // since the last wish
+	lastError string                   // last logged
 }
 
 type transition struct {
@@ -91,8 +91,8 @@ func New(o Options) *Tuner {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	t := &Tuner{o: o, kick: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{}, since: map[string]transition{}}
-	t.Poke()
+	t := &Tuner{o: o, wake: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{}, transitions: map[string]transition{}}
+	t.RequestCycle()
 	return t
 }
 
@@ -103,77 +103,77 @@ func (t *Tuner) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-t.kick:
-			t.cycle()
+		case <-t.wake:
+			t.runCycle()
 		}
 	}
 }
 
-// Poke asks for a cycle soon, and does not wait.
-func (t *Tuner) Poke() {
+// RequestCycle asks for a cycle soon, and does not wait.
+func (t *Tuner) RequestCycle() {
 	select {
-	case t.kick <- struct{}{}:
+	case t.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Object takes the node's PortPressure whenever it has changed, and does not wait.
-func (t *Tuner) Object(p *v1alpha1.PortPressure) {
-	w := journal.Wish{Settings: p.Spec.Settings}
+// UpdateSpec takes the node's PortPressure whenever it has changed, and does not wait.
+func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
+	w := journal.DesiredState{Settings: p.Spec.Settings}
 	if p.Annotations[v1alpha1.AnnotationHold] == "true" {
 		w.Stop = "the annotation " + v1alpha1.AnnotationHold + " of this node's PortPressure stops every change"
 	}
 	t.mu.Lock()
-	first, before := t.asked == nil, t.list
+	first, before := t.requested == nil, t.statuses
 	if first {
-		t.resume(p.Status.Settings)
+		t.resumeTransitions(p.Status.Settings)
 	}
 	if before == nil { // what an agent before this one has said
 		before = p.Status.Settings
 	}
-	if first || !same(w, *t.asked) { // else a cycle is about to say what became of it
-		t.asked = &w
+	if first || !isSameState(w, *t.requested) { // else a cycle is about to say what became of it
+		t.requested = &w
 	}
 	if w.Settings != nil {
-		t.announce(w.Settings, before)
+		t.announcePending(w.Settings, before)
 		if !first { // what an agent before this one has applied may stand still
-			t.stamp(t.list)
+			t.stampTransitions(t.statuses)
 		}
 	}
 	t.mu.Unlock()
-	t.Poke()
+	t.RequestCycle()
 }
 
-// resume goes on with the times that an agent before this one has written.
-func (t *Tuner) resume(before []v1alpha1.SettingStatus) {
+// resumeTransitions goes on with the times that an agent before this one has written.
+func (t *Tuner) resumeTransitions(before []v1alpha1.SettingStatus) {
 	for _, s := range before {
-		if now, known := t.since[s.ID]; s.LastTransitionTime != nil && (!known || now.state == s.State) {
-			t.since[s.ID] = transition{s.State, *s.LastTransitionTime}
+		if now, known := t.transitions[s.ID]; s.LastTransitionTime != nil && (!known || now.state == s.State) {
+			t.transitions[s.ID] = transition{s.State, *s.LastTransitionTime}
 		}
 	}
 }
 
-// announce makes pending what is new in settings, and what was there before and is asked
+// announcePending makes pending what is new in settings, and what was there before and is asked
 // for no more: until the next cycle nobody may believe that the one is applied, or the
 // other given back.
-func (t *Tuner) announce(settings []v1alpha1.Setting, before []v1alpha1.SettingStatus) {
+func (t *Tuner) announcePending(settings []v1alpha1.Setting, before []v1alpha1.SettingStatus) {
 	list := []v1alpha1.SettingStatus{}
 	for _, s := range settings {
-		i := slices.IndexFunc(t.list, func(have v1alpha1.SettingStatus) bool {
+		i := slices.IndexFunc(t.statuses, func(have v1alpha1.SettingStatus) bool {
 			return have.ID == s.ID && have.Desired != nil && *have.Desired == s.Value && have.State != v1alpha1.SettingReleased
 		})
 		if i >= 0 {
-			list = append(list, t.list[i])
+			list = append(list, t.statuses[i])
 			continue
 		}
 		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: v1alpha1.SettingPending})
 	}
-	t.list = slices.Concat(list, leaving(before, settings))
+	t.statuses = slices.Concat(list, listRemoved(before, settings))
 }
 
-// leaving are those of list, with nothing wanted any more, that settings leave out and
+// listRemoved are those of list, with nothing wanted any more, that settings leave out and
 // that are not given back yet.
-func leaving(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []v1alpha1.SettingStatus) {
+func listRemoved(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []v1alpha1.SettingStatus) {
 	for _, s := range list {
 		if s.State == v1alpha1.SettingReleased || slices.ContainsFunc(settings, func(w v1alpha1.Setting) bool { return w.ID == s.ID }) {
 			continue
@@ -184,8 +184,8 @@ func leaving(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []
 	return out
 }
 
-// same says whether two wishes ask for the same. An empty list is not an absent one.
-func same(a, b journal.Wish) bool {
+// isSameState says whether two wishes ask for the same. An empty list is not an absent one.
+func isSameState(a, b journal.DesiredState) bool {
 	return equality.Semantic.DeepEqual(a, b) && (a.Settings == nil) == (b.Settings == nil)
 }
 
@@ -193,12 +193,12 @@ func same(a, b journal.Wish) bool {
 func (t *Tuner) Level(level v1alpha1.Level) {
 	t.mu.Lock()
 	if t.level = level; level != v1alpha1.LevelNormal {
-		t.calm = time.Time{}
-	} else if t.calm.IsZero() {
-		t.calm = t.o.Now()
+		t.normalSince = time.Time{}
+	} else if t.normalSince.IsZero() {
+		t.normalSince = t.o.Now()
 	}
 	t.mu.Unlock()
-	t.Poke()
+	t.RequestCycle()
 }
 
 // Settings is how far each setting has come: nil while nobody has asked for any, nor
@@ -206,40 +206,40 @@ func (t *Tuner) Level(level v1alpha1.Level) {
 func (t *Tuner) Settings() []v1alpha1.SettingStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.list
+	return t.statuses
 }
 
-// cycle looks at everything once, and puts right what is not as it should be.
-func (t *Tuner) cycle() {
-	t.work.Lock()
-	defer t.work.Unlock()
-	asked, facts := t.facts()
-	if t.o.Unfit != "" {
+// runCycle looks at everything once, and puts right what is not as it should be.
+func (t *Tuner) runCycle() {
+	t.cycleMu.Lock()
+	defer t.cycleMu.Unlock()
+	asked, facts := t.collectFacts()
+	if t.o.DisabledReason != "" {
 		if asked != nil {
-			t.publish(asked, Refused(asked.Settings, t.o.Unfit))
+			t.publishStatuses(asked, RefuseAll(asked.Settings, t.o.DisabledReason))
 		}
 		return
 	}
-	err := t.prepare(asked)
-	t.tell(err)
+	err := t.prepareJournal(asked)
+	t.reportError(err)
 	if err != nil {
-		t.publish(asked, failed(asked, err))
+		t.publishStatuses(asked, makeFailedStatuses(asked, err))
 		return
 	}
 	if facts.Stop == "" {
-		facts.Stop = t.wish.Stop
+		facts.Stop = t.desired.Stop
 	}
-	facts.Lost = t.journal.Lost()
-	list := t.hold(t.wish.Settings, facts)
-	list = append(list, t.pods(facts)...)
+	facts.Lost = t.journal.LostReason()
+	list := t.enforceHost(t.desired.Settings, facts)
+	list = append(list, t.enforcePods(facts)...)
 	if facts.Lost != "" { // also where nothing is wanted, and so nothing else says it
-		list = append(list, journalFailed(facts.Lost))
+		list = append(list, makeJournalStatus(facts.Lost))
 	}
-	t.publish(asked, t.withReleased(list))
+	t.publishStatuses(asked, t.addReleased(list))
 }
 
-// facts are those of the moment.
-func (t *Tuner) facts() (*journal.Wish, plan.Facts) {
+// collectFacts are those of the moment.
+func (t *Tuner) collectFacts() (*journal.DesiredState, plan.Facts) {
 	f := plan.Facts{Now: t.o.Now(), OS: t.o.OS, Boot: t.o.Boot, Kernel: t.o.Kernel, Allow: t.o.Allow, Protect: t.o.Protect}
 	if t.o.Stopped != nil {
 		f.Stop = t.o.Stopped()
@@ -247,16 +247,16 @@ func (t *Tuner) facts() (*journal.Wish, plan.Facts) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.Level = t.level
-	if !t.calm.IsZero() {
-		f.NormalFor = f.Now.Sub(t.calm)
+	if !t.normalSince.IsZero() {
+		f.NormalFor = f.Now.Sub(t.normalSince)
 	}
-	return t.asked, f
+	return t.requested, f
 }
 
-// prepare opens the journal, and takes down in it what is asked now.
-func (t *Tuner) prepare(asked *journal.Wish) error {
+// prepareJournal opens the journal, and takes down in it what is asked now.
+func (t *Tuner) prepareJournal(asked *journal.DesiredState) error {
 	if t.journal == nil {
-		if err := t.open(); err != nil {
+		if err := t.openJournal(); err != nil {
 			return err
 		}
 	}
@@ -265,20 +265,20 @@ func (t *Tuner) prepare(asked *journal.Wish) error {
 	}
 	next := *asked
 	if next.Settings == nil { // nobody knows: what was asked last stays
-		next.Settings = t.wish.Settings
+		next.Settings = t.desired.Settings
 	}
-	if same(next, t.wish) {
+	if isSameState(next, t.desired) {
 		return nil
 	}
-	if err := t.journal.Ask(next); err != nil {
+	if err := t.journal.SetDesired(next); err != nil {
 		return err
 	}
-	t.wish, t.released = next, nil
+	t.desired, t.released = next, nil
 	return nil
 }
 
-// open opens the journal.
-func (t *Tuner) open() error {
+// openJournal opens the journal.
+func (t *Tuner) openJournal() error {
 	disk, err := t.o.Disk()
 	if err != nil {
 		return err
@@ -292,10 +292,10 @@ func (t *Tuner) open() error {
 	if err != nil {
 		return errors.Join(err, t.Close()) // it is opened again in the next cycle
 	}
-	if why := j.Lost(); why != "" {
+	if why := j.LostReason(); why != "" {
 		t.o.Log.Error("originals are not known", "why", why)
 	}
-	t.journal, t.wish = j, j.Wish()
+	t.journal, t.desired = j, j.Desired()
 	return nil
 }
 
@@ -308,35 +308,35 @@ func (t *Tuner) Close() error {
 	return nil
 }
 
-// hold brings the host to where it should be.
-func (t *Tuner) hold(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
-	wanted := scoped(settings, v1alpha1.ScopeHost)
-	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.Ranged) {
+// enforceHost brings the host to where it should be.
+func (t *Tuner) enforceHost(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
+	wanted := filterByScope(settings, v1alpha1.ScopeHost)
+	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.IsRangeSetting) {
 		facts.Protect = slices.Concat(facts.Protect, t.o.Pods.HostPorts())
 	}
 	host := Network{Settings: wanted, Facts: facts, Listeners: t.o.Listeners,
 		Inside: func(fn func(Store)) error { fn(t.o.Host); return nil }}
-	return networks{t}.Hold([]Network{host})[0].Statuses
+	return networkEnforcer{t}.Enforce([]Network{host})[0].Statuses
 }
 
-// tell logs what is in the way, once.
-func (t *Tuner) tell(err error) {
+// reportError logs what is in the way, once.
+func (t *Tuner) reportError(err error) {
 	why := ""
 	if err != nil {
 		why = err.Error()
 	}
-	if why != "" && why != t.trouble {
+	if why != "" && why != t.lastError {
 		t.o.Log.Error("settings can't be changed; what is held stays; trying again", "why", why)
 	}
-	if why == "" && t.trouble != "" {
+	if why == "" && t.lastError != "" {
 		t.o.Log.Info("settings can be changed again")
 	}
-	t.trouble = why
+	t.lastError = why
 }
 
-// scoped are the settings of a scope, those of a scope that nobody knows among the
+// filterByScope are the settings of a scope, those of a scope that nobody knows among the
 // host's; nil stays nil.
-func scoped(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1.Setting {
+func filterByScope(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1.Setting {
 	if settings == nil {
 		return nil
 	}
@@ -349,21 +349,21 @@ func scoped(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1.Settin
 	return list
 }
 
-// pods brings pods' networks to where they should be, or refuses to.
-func (t *Tuner) pods(facts plan.Facts) []v1alpha1.SettingStatus {
-	settings := scoped(t.wish.Settings, v1alpha1.ScopePods)
+// enforcePods brings pods' networks to where they should be, or refuses to.
+func (t *Tuner) enforcePods(facts plan.Facts) []v1alpha1.SettingStatus {
+	settings := filterByScope(t.desired.Settings, v1alpha1.ScopePods)
 	if t.o.Pods == nil {
-		return Refused(settings, "this agent tunes the host's network only (--tune host)")
+		return RefuseAll(settings, "this agent tunes the host's network only (--tune host)")
 	}
-	return t.o.Pods.Cycle(settings, facts, networks{t})
+	return t.o.Pods.RunCycle(settings, facts, networkEnforcer{t})
 }
 
-// Refused is the same refusal for all settings.
-func Refused(settings []v1alpha1.Setting, why string) []v1alpha1.SettingStatus {
-	return all(settings, v1alpha1.SettingRefused, why)
+// RefuseAll is the same refusal for all settings.
+func RefuseAll(settings []v1alpha1.Setting, why string) []v1alpha1.SettingStatus {
+	return makeStatuses(settings, v1alpha1.SettingRefused, why)
 }
 
-func all(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
+func makeStatuses(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
 	if settings == nil {
 		return nil
 	}
@@ -374,25 +374,25 @@ func all(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) [
 	return list
 }
 
-// failed is the status of everything while the journal is out of reach.
-func failed(asked *journal.Wish, err error) []v1alpha1.SettingStatus {
+// makeFailedStatuses is the status of everything while the journal is out of reach.
+func makeFailedStatuses(asked *journal.DesiredState, err error) []v1alpha1.SettingStatus {
 	if asked == nil {
 		return nil
 	}
 	why := fmt.Sprintf("nothing is changed without the journal: %v", err)
 	if asked.Settings != nil && len(asked.Settings) == 0 { // nor given back, which no setting would say
-		return []v1alpha1.SettingStatus{journalFailed(why)}
+		return []v1alpha1.SettingStatus{makeJournalStatus(why)}
 	}
-	return all(asked.Settings, v1alpha1.SettingFailed, why)
+	return makeStatuses(asked.Settings, v1alpha1.SettingFailed, why)
 }
 
-// journalFailed says what is wrong with the journal where no setting can say it.
-func journalFailed(why string) v1alpha1.SettingStatus {
+// makeJournalStatus says what is wrong with the journal where no setting can say it.
+func makeJournalStatus(why string) v1alpha1.SettingStatus {
 	return v1alpha1.SettingStatus{ID: "journal", Key: "journal", State: v1alpha1.SettingFailed, Message: why}
 }
 
-// withReleased adds what was given back since the last wish.
-func (t *Tuner) withReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingStatus {
+// addReleased adds what was given back since the last wish.
+func (t *Tuner) addReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingStatus {
 	for _, s := range list {
 		if s.State == v1alpha1.SettingReleased {
 			t.released = append(slices.DeleteFunc(t.released, func(o v1alpha1.SettingStatus) bool { return o.ID == s.ID }), s)
@@ -406,18 +406,18 @@ func (t *Tuner) withReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingSt
 	return list
 }
 
-// publish makes list, what became of asked, what Settings gives, and says when it is
+// publishStatuses makes list, what became of asked, what Settings gives, and says when it is
 // news. What is not asked any more by now is not: another cycle is on its way.
-func (t *Tuner) publish(asked *journal.Wish, list []v1alpha1.SettingStatus) {
+func (t *Tuner) publishStatuses(asked *journal.DesiredState, list []v1alpha1.SettingStatus) {
 	t.mu.Lock()
-	if t.asked != asked {
+	if t.requested != asked {
 		t.mu.Unlock()
 		return
 	}
-	t.stamp(list)
-	news := !equality.Semantic.DeepEqual(list, t.list)
-	t.list = list
-	maps.DeleteFunc(t.since, func(id string, _ transition) bool {
+	t.stampTransitions(list)
+	news := !equality.Semantic.DeepEqual(list, t.statuses)
+	t.statuses = list
+	maps.DeleteFunc(t.transitions, func(id string, _ transition) bool {
 		return asked != nil && !slices.ContainsFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
 	})
 	t.mu.Unlock()
@@ -426,15 +426,15 @@ func (t *Tuner) publish(asked *journal.Wish, list []v1alpha1.SettingStatus) {
 	}
 }
 
-// stamp sets, in a list that nobody has yet, when each state was reached.
-func (t *Tuner) stamp(list []v1alpha1.SettingStatus) {
+// stampTransitions sets, in a list that nobody has yet, when each state was reached.
+func (t *Tuner) stampTransitions(list []v1alpha1.SettingStatus) {
 	now := metav1.NewTime(t.o.Now()).Rfc3339Copy()
 	for i := range list {
 		s := &list[i]
-		if last, ok := t.since[s.ID]; !ok || last.state != s.State {
-			t.since[s.ID] = transition{s.State, now}
+		if last, ok := t.transitions[s.ID]; !ok || last.state != s.State {
+			t.transitions[s.ID] = transition{s.State, now}
 		}
-		at := t.since[s.ID].at
+		at := t.transitions[s.ID].at
 		s.LastTransitionTime = &at
 	}
 }

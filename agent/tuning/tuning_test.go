@@ -38,7 +38,7 @@ func newMachine() *machine {
 func (m *machine) begin() {
 	m.Tuner = New(Options{
 		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Host: m.world, Boot: m.bootID(), Allow: allowed,
-		Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
+		Protect: []plan.Protected{{Ports: plan.NodePorts, Owner: "node ports"}},
 		Log:     slog.New(slog.DiscardHandler), Now: func() time.Time { return m.clock }, Stopped: func() string { return m.stop },
 	})
 }
@@ -47,8 +47,8 @@ func (m *machine) ask(settings ...v1alpha1.Setting) {
 	if settings == nil {
 		settings = []v1alpha1.Setting{}
 	}
-	m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
-	m.cycle()
+	m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
+	m.runCycle()
 }
 
 // said is the state and the message of each setting.
@@ -74,14 +74,14 @@ func TestWhatIsHeldStaysWithoutTheAPI(t *testing.T) {
 	m.ask(wishOf(finTimeout, "30"))
 	m.begin()
 	m.sysctls[finTimeout] = "44"
-	m.cycle()
+	m.runCycle()
 	m.expect(t, "30", "Applied")
-	m.Object(&v1alpha1.PortPressure{}) // the object was made anew, and says nothing
-	m.cycle()
+	m.UpdateSpec(&v1alpha1.PortPressure{}) // the object was made anew, and says nothing
+	m.runCycle()
 	m.expect(t, "30", "Applied")
 	m.ask()
 	m.expect(t, "44", "Released")
-	m.cycle()
+	m.runCycle()
 	m.expect(t, "44", "Released")
 	m.ask(wishOf(finTimeout, "30"))
 	m.expect(t, "30", "Applied")
@@ -95,7 +95,7 @@ func TestACorruptJournalStopsEveryWrite(t *testing.T) {
 		t.Log(name, "is cut off")
 	}
 	m.begin()
-	m.cycle()
+	m.runCycle()
 	lost := "the journal could not be read, so what stood before Portreeve is not known: nothing is written until the node restarts, " +
 		"or until someone has looked and removes journal.json.corrupt-20261121T000000Z-boot-0 from the agent's --state-dir"
 	m.expect(t, "30", "Failed "+lost)
@@ -118,13 +118,13 @@ func TestADiskThatTakesNothingChangesNothing(t *testing.T) {
 			m.ask(wishOf(finTimeout, "30"))
 			m.expect(t, "60", "Failed nothing is changed without the journal: write the journal: "+fault.Error())
 			m.fault = nil
-			m.cycle()
+			m.runCycle()
 			m.expect(t, "30", "Applied")
 			m.fault = fault
 			m.ask() // nothing is given back, which must not look as if it were
 			m.expect(t, "30", "Failed nothing is changed without the journal: write the journal: "+fault.Error())
 			m.fault = nil
-			m.cycle()
+			m.runCycle()
 			m.expect(t, "60", "Released")
 		})
 	}
@@ -136,16 +136,16 @@ func TestAnnotationAndFileStopEveryChange(t *testing.T) {
 	m.ask(wishOf(finTimeout, "30"))
 	m.expect(t, "60", "Pending the file /stop stops every change")
 	m.stop = ""
-	m.cycle()
+	m.runCycle()
 	m.expect(t, "30", "Applied")
 	stopped := &v1alpha1.PortPressure{
 		ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationHold: "true"}},
 		Spec:       v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{}},
 	}
-	m.Object(stopped)
-	m.cycle()
+	m.UpdateSpec(stopped)
+	m.runCycle()
 	m.begin() // which knows nothing of the annotation from the API server yet
-	m.cycle()
+	m.runCycle()
 	m.expect(t, "30", "Pending the annotation portreeve.io/hold of this node's PortPressure stops every change")
 	m.ask()
 	m.expect(t, "60", "Released")
@@ -157,7 +157,7 @@ func TestATugOfWarEndsAfterTwoRepairs(t *testing.T) {
 	for range 5 {
 		m.clock = m.clock.Add(10 * time.Second)
 		m.sysctls[finTimeout] = "44"
-		m.cycle()
+		m.runCycle()
 	}
 	if m.kernelWrites != 3 || !strings.HasPrefix(m.said()[0], "Contested ") || !strings.Contains(m.said()[0], "TuneD") {
 		t.Errorf("%d writes, %s", m.kernelWrites, m.said())
@@ -182,7 +182,7 @@ func TestPressureHoldsUntilItHasCooledDown(t *testing.T) {
 	} {
 		m.clock = m.clock.Add(step.after)
 		m.Level(step.level)
-		m.cycle()
+		m.runCycle()
 		if got := m.sysctls[finTimeout]; got != step.want {
 			t.Errorf("%s %v later: %s stands, want %s", step.level, step.after, got, step.want)
 		}
@@ -194,9 +194,9 @@ func TestANewWishIsPendingUntilItWasLookedAt(t *testing.T) {
 	m.ask(wishOf(finTimeout, "30"))
 	reached := m.Settings()[0].LastTransitionTime
 	m.clock = m.clock.Add(time.Hour)
-	m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}})
+	m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}})
 	m.expect(t, "30", "Pending")
-	m.cycle()
+	m.runCycle()
 	m.expect(t, "20", "Applied")
 	if at := m.Settings()[0].LastTransitionTime; !at.After(reached.Time) {
 		t.Errorf("applied at %v, before at %v", at, reached)
@@ -205,8 +205,8 @@ func TestANewWishIsPendingUntilItWasLookedAt(t *testing.T) {
 	before := m.Settings()
 	m.clock = m.clock.Add(time.Hour)
 	m.begin()
-	m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}, Status: v1alpha1.PortPressureStatus{Settings: before}})
-	m.cycle()
+	m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}, Status: v1alpha1.PortPressureStatus{Settings: before}})
+	m.runCycle()
 	if diff := cmp.Diff(before, m.Settings()); diff != "" {
 		t.Error(diff)
 	}
@@ -223,12 +223,12 @@ func TestWhatIsAskedForNoMoreIsPendingUntilItIsGivenBack(t *testing.T) {
 	} {
 		m.ask(wishOf(finTimeout, "30"))
 		begin()
-		m.Object(&v1alpha1.PortPressure{Spec: none, Status: v1alpha1.PortPressureStatus{Settings: before}})
+		m.UpdateSpec(&v1alpha1.PortPressure{Spec: none, Status: v1alpha1.PortPressureStatus{Settings: before}})
 		m.expect(t, "30", "Pending")
 		if s := m.Settings()[0]; s.Desired != nil {
 			t.Errorf("%s says that %s is wanted", name, *s.Desired)
 		}
-		m.cycle()
+		m.runCycle()
 		m.expect(t, "60", "Released")
 	}
 }
@@ -236,7 +236,7 @@ func TestWhatIsAskedForNoMoreIsPendingUntilItIsGivenBack(t *testing.T) {
 func TestTheSameWishAgainDropsNoAnswer(t *testing.T) {
 	m := newMachine()
 	m.wrote = func(string, string) { // each write of the status comes back as the object
-		m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "30")}}})
+		m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "30")}}})
 	}
 	m.ask(wishOf(finTimeout, "30"))
 	m.expect(t, "30", "Applied")
@@ -252,7 +252,7 @@ func TestPodsAreRefusedWhereOnlyTheHostIsTuned(t *testing.T) {
 
 func TestWhatIsUnfitIsLeftAlone(t *testing.T) {
 	m := newMachine()
-	m.o.Unfit = "this agent changes no settings (--tune off)"
+	m.o.DisabledReason = "this agent changes no settings (--tune off)"
 	m.ask(wishOf(finTimeout, "30"))
 	m.expect(t, "60", "Refused this agent changes no settings (--tune off)")
 	if len(m.names[0]) > 0 {
@@ -264,15 +264,15 @@ func TestRestoreGivesEverythingBack(t *testing.T) {
 	m := newMachine()
 	m.ask(wishOf(rangeKey, "16384 65535"), wishOf(finTimeout, "30"))
 	held := maps.Clone(m.sysctls)
-	if list, _, err := Restore(m.o, true); err != nil || len(list) != 3 || list[0].Message != dryRestore || !maps.Equal(m.sysctls, held) {
+	if list, _, err := RestoreAll(m.o, true); err != nil || len(list) != 3 || list[0].Message != dryRestore || !maps.Equal(m.sysctls, held) {
 		t.Errorf("%v %+v %v", err, list, m.sysctls)
 	}
-	list, _, err := Restore(m.o, false)
+	list, _, err := RestoreAll(m.o, false)
 	if err != nil || len(list) != 3 || list[0].State != v1alpha1.SettingReleased {
 		t.Errorf("%v %+v", err, list)
 	}
 	m.begin()
-	m.cycle() // without a word from the API server it holds nothing
+	m.runCycle() // without a word from the API server it holds nothing
 	if got := m.sysctls; strings.ReplaceAll(got[rangeKey], "\t", " ") != "32768 60999" || got[finTimeout] != "60" || got[reserveKey] != "8080,60100" {
 		t.Errorf("%v", got)
 	}
@@ -281,12 +281,12 @@ func TestRestoreGivesEverythingBack(t *testing.T) {
 func TestAWishThatComesWhileAnotherIsAppliedIsPending(t *testing.T) {
 	m := newMachine()
 	m.wrote = func(string, string) {
-		m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}})
+		m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}})
 	}
 	m.ask(wishOf(finTimeout, "30"))
 	m.expect(t, "30", "Pending")
 	m.wrote = func(string, string) {}
-	m.cycle()
+	m.runCycle()
 	m.expect(t, "20", "Applied")
 }
 
@@ -294,21 +294,21 @@ func TestAWishThatComesWhileAnotherIsAppliedIsPending(t *testing.T) {
 type onHost []plan.Protected
 
 func (o *onHost) HostPorts() []plan.Protected { return *o }
-func (*onHost) Cycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alpha1.SettingStatus {
+func (*onHost) RunCycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alpha1.SettingStatus {
 	return nil
 }
 
 // A pod may come after the range was widened: its hostPort is reserved then.
 func TestAWiderRangeLeavesHostPortsAlone(t *testing.T) {
 	m := newMachine()
-	pods := &onHost{{Ports: ports.Range{First: 20080, Last: 20080}, Whose: "shop/edge"}}
+	pods := &onHost{{Ports: ports.Range{First: 20080, Last: 20080}, Owner: "shop/edge"}}
 	m.o.Pods = pods
 	m.ask(wishOf(rangeKey, "16384 65535"))
 	if got := m.sysctls[reserveKey]; got != "8080,20080,30000-32767,60100" {
 		t.Errorf("reserved are %q", got)
 	}
-	*pods = append(*pods, plan.Protected{Ports: ports.Range{First: 20443, Last: 20443}, Whose: "shop/late"})
-	m.cycle()
+	*pods = append(*pods, plan.Protected{Ports: ports.Range{First: 20443, Last: 20443}, Owner: "shop/late"})
+	m.runCycle()
 	if got := m.sysctls[reserveKey]; got != "8080,20080,20443,30000-32767,60100" {
 		t.Errorf("with a second pod reserved are %q", got)
 	}

@@ -87,7 +87,7 @@ func (m *windowsModel) start() {
 	m.tuner = New(Options{
 		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Boot: m.bootID(), OS: settings.Windows, Kernel: "10.0.20348",
 		Host:  windows.New(m.windowsWorld, netsh.Client{Run: m.run}, clock),
-		Allow: allowedOnWindows, Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
+		Allow: allowedOnWindows, Protect: []plan.Protected{{Ports: plan.NodePorts, Owner: "node ports"}},
 		Log: slog.New(slog.DiscardHandler), Now: clock,
 	})
 }
@@ -130,7 +130,7 @@ func (m *windowsModel) act() int {
 		m.note("the registry denies: %v", m.denied)
 	}
 	if m.r.IntN(2) > 0 {
-		m.tuner.cycle()
+		m.tuner.runCycle()
 		m.note("cycle: %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
 		m.applied()
 		return 0
@@ -141,7 +141,7 @@ func (m *windowsModel) act() int {
 func (m *windowsModel) kill() (killed int) {
 	m.steps = m.r.IntN(40)
 	m.note("killed after %d steps", m.steps)
-	if died(m.tuner.cycle) {
+	if died(m.tuner.runCycle) {
 		killed = 1
 	}
 	m.note("  %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
@@ -214,9 +214,9 @@ func (m *windowsModel) check(key, what string) {
 		if _, journaled := m.journaledOnWindows(key); !journaled {
 			m.t.Errorf("%s is written, and the journal does not have it", key)
 		}
-		theirs, is := settings.Unset, m.values[name]
-		if is != nil {
-			theirs = fmt.Sprint(is)
+		theirs, def := settings.Unset, m.values[name]
+		if def != nil {
+			theirs = fmt.Sprint(def)
 		}
 		if s, _ := settings.Lookup(settings.Windows, key); what != theirs && (s.Check(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
 			m.t.Errorf("%s = %s is written, and it was %s", key, what, theirs)
@@ -253,13 +253,13 @@ func taken(b ports.Range) ports.Range {
 func rangeOf(l netshPool) string { return "dynamicport " + strings.ToLower(l.protocol.String()) }
 
 // journaledOnWindows is what the journal on the disk says of a key, of any boot.
-func (m *windowsModel) journaledOnWindows(key string) (plan.Entry, bool) {
+func (m *windowsModel) journaledOnWindows(key string) (plan.JournalEntry, bool) {
 	steps := m.steps
 	m.steps = -1
 	defer func() { m.steps = steps }()
 	j, err := journal.Open(files{m.world}, "", epoch)
 	if err != nil {
-		return plan.Entry{}, false
+		return plan.JournalEntry{}, false
 	}
 	e, ok := j.Entries(plan.Target{})[key]
 	return e, ok
@@ -292,7 +292,7 @@ func (m *windowsModel) end() {
 	m.offer()
 	for range 3 {
 		m.now = m.now.Add(10 * time.Hour) // nothing is contested any more, and netsh is asked again
-		m.tuner.cycle()
+		m.tuner.runCycle()
 	}
 	if got, want := fmt.Sprint(m.windowsWorld.values), fmt.Sprint(m.values); got != want {
 		m.t.Errorf("the registry is %s at the end, and should be %s", got, want)
@@ -309,7 +309,7 @@ func (m *windowsModel) end() {
 		}
 	}
 	writes, disk := m.kernelWrites, m.diskWrites
-	m.tuner.cycle()
+	m.tuner.runCycle()
 	if m.kernelWrites != writes || m.diskWrites != disk {
 		m.t.Errorf("the same again writes: %d, disk %d", m.kernelWrites-writes, m.diskWrites-disk)
 	}

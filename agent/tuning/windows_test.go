@@ -99,23 +99,23 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 				}
 			}
 			before := s.Read(settings.ExcludedPorts)
-			is, _ := settings.Lookup(settings.Windows, settings.ExcludedPorts)
+			def, _ := settings.Lookup(settings.Windows, settings.ExcludedPorts)
 			var next []string
-			for _, part := range is.Split(before.Value) {
+			for _, part := range def.Split(before.Value) {
 				next = append(next, join(part, "30000-32767"))
 			}
-			if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Was: before.Value, Value: is.Join(next)}); err != nil {
+			if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Previous: before.Value, Value: def.Join(next)}); err != nil {
 				t.Fatal(err)
 			}
 			after := s.Read(settings.ExcludedPorts)
-			if !is.Same(after.Value, is.Join(next)) {
+			if !def.Same(after.Value, def.Join(next)) {
 				t.Errorf("%q", after.Value)
 			}
 			// One is added while ours are there, and must not go with them.
 			if err := w.change("add", udp, netsh.Exclusion{Range: ports.Range{First: 7000, Last: 7001}, Administered: true}); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Was: after.Value, Value: before.Value}); err != nil {
+			if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Previous: after.Value, Value: before.Value}); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff("7000-7001,65330", w.excludedPorts(udp)); diff != "" {
@@ -132,7 +132,7 @@ func TestWhatAProgramExcludesIsNotDeleted(t *testing.T) {
 	w, s, _ := windowsStore()
 	l := netshPool{netsh.IPv4, netsh.Protocols[0]}
 	w.excluded[l] = []netsh.Exclusion{{Range: ports.Range{First: 61000, Last: 61063}}}
-	if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Was: "61000-61063", Value: ""}); err != nil || w.excludedPorts(l) != "61000-61063" {
+	if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Previous: "61000-61063", Value: ""}); err != nil || w.excludedPorts(l) != "61000-61063" {
 		t.Errorf("%v, %s", err, w.excludedPorts(l))
 	}
 }
@@ -142,8 +142,8 @@ func TestWhatIsWrittenIsDecidedOnWhatStandsNow(t *testing.T) {
 	tuner := New(Options{OS: settings.Windows, Host: s, Boot: "boot", Allow: []string{settings.DynamicUDP}, Log: slog.New(slog.DiscardHandler),
 		Disk: func() (journal.Disk, error) { return files{w.world}, nil }, Now: func() time.Time { return *now }})
 	ask := func(settings []v1alpha1.Setting) {
-		tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
-		tuner.cycle()
+		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
+		tuner.runCycle()
 	}
 	ask([]v1alpha1.Setting{wishOf(settings.DynamicUDP, "50000 10000")})
 	l := netshPool{netsh.IPv6, netsh.Protocols[1]}

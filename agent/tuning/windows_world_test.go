@@ -94,7 +94,7 @@ func (w *windowsWorld) Delete(name string) error {
 	return nil
 }
 
-func (w *windowsWorld) Writable() error { return nil }
+func (w *windowsWorld) CheckWritable() error { return nil }
 
 // run is netsh.exe.
 func (w *windowsWorld) run(_ context.Context, args ...string) ([]byte, error) {

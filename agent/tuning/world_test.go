@@ -186,13 +186,13 @@ func (f files) List() (names []string, err error) {
 }
 
 // journaled is what the journal on the disk says of a key of the host, in this boot.
-func (w *world) journaled(key string) (plan.Entry, bool) {
+func (w *world) journaled(key string) (plan.JournalEntry, bool) {
 	steps := w.steps
 	w.steps = -1
 	defer func() { w.steps = steps }()
 	j, err := journal.Open(files{w}, w.bootID(), epoch)
 	if err != nil {
-		return plan.Entry{}, false
+		return plan.JournalEntry{}, false
 	}
 	e, ok := j.Entries(plan.Target{})[key]
 	return e, ok && e.Boot == w.bootID()

@@ -69,8 +69,8 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 
 // inVain are values of the registry that somebody has set, and that Windows ignores.
 func inVain() (list []socket.Capability) {
-	values, _ := registry.Tcpip.Values() // RegistryRead says why not
-	for _, f := range tuningwindows.Audit(values) {
+	values, _ := registry.Tcpip.ListValues() // RegistryRead says why not
+	for _, f := range tuningwindows.AuditValues(values) {
 		list = append(list, socket.Capability{Name: "RegistryValue " + f.Name, State: socket.Unsupported, Message: f.Why})
 	}
 	return list

@@ -25,15 +25,15 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 	}
 	host := sysctl.Store{Root: t.sysctls}
 	return tuning.Options{
-		Disk:      func() (journal.Disk, error) { return journal.OpenDir(t.state) },
-		Host:      host,
-		Boot:      strings.TrimSpace(string(boot)),
-		Kernel:    kernelRelease(),
-		Allow:     t.allow,
-		Protect:   append([]plan.Protected{t.protectNodePorts()}, plan.System...),
-		Listeners: func() ([]ports.Range, error) { return sysctl.ReadListeners(host.Read) },
-		Stopped:   func() string { return stopped(t.stopFile) },
-		Unfit:     t.unfit(),
+		Disk:           func() (journal.Disk, error) { return journal.OpenDir(t.state) },
+		Host:           host,
+		Boot:           strings.TrimSpace(string(boot)),
+		Kernel:         kernelRelease(),
+		Allow:          t.allow,
+		Protect:        append([]plan.Protected{t.protectNodePorts()}, plan.SystemPorts...),
+		Listeners:      func() ([]ports.Range, error) { return sysctl.ReadListeners(host.Read) },
+		Stopped:        func() string { return stopped(t.stopFile) },
+		DisabledReason: t.unfit(),
 	}, nil
 }
 

@@ -57,7 +57,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 // watchSettings wakes the tuner when a value of TCP/IP's key was changed.
 func watchSettings(log *slog.Logger, poke func()) []func(context.Context) {
 	return []func(context.Context){func(ctx context.Context) {
-		if err := registry.Tcpip.Watch(ctx, poke); err != nil {
+		if err := registry.Tcpip.WatchValues(ctx, poke); err != nil {
 			log.Warn("the registry can't be watched; what others change is seen at the next tick", "why", err)
 		}
 	}}

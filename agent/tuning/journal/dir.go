@@ -24,16 +24,16 @@ func OpenDir(path string) (*Dir, error) {
 	}
 	for {
 		f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
-		if taken(err) {
+		if isBeingRemoved(err) {
 			return nil, fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("lock the journal's folder: %w", err)
 		}
-		if err := lock(f); err != nil {
+		if err := lockFile(f); err != nil {
 			return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrLocked, path, err), f.Close())
 		}
-		if there(f) {
+		if isStillAtPath(f) {
 			return &Dir{path, f}, nil
 		}
 		f.Close() // who had it before has removed it meanwhile
@@ -43,8 +43,8 @@ func OpenDir(path string) (*Dir, error) {
 // lockName is the file that whoever has the journal has locked.
 const lockName = "lock"
 
-// there says whether f is still what its path leads to.
-func there(f *os.File) bool {
+// isStillAtPath says whether f is still what its path leads to.
+func isStillAtPath(f *os.File) bool {
 	mine, err := f.Stat()
 	if err != nil {
 		return false
@@ -85,7 +85,7 @@ func (d *Dir) Sync(file string) error {
 
 // Rename implements Disk.
 func (d *Dir) Rename(from, to string) error {
-	return rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
+	return renameFile(filepath.Join(d.path, from), filepath.Join(d.path, to))
 }
 
 // Remove implements Disk.

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// private is who may use the folder: SYSTEM and administrators. %ProgramData% lets
+// folderSDDL is who may use the folder: SYSTEM and administrators. %ProgramData% lets
 // every user make files, and whoever writes the journal says what is given back.
-const private = "O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
+const folderSDDL = "O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 
 // makeDir makes the folder where there is none. One that somebody else owns may hold
 // anything.
@@ -20,7 +20,7 @@ func makeDir(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	sd, err := windows.SecurityDescriptorFromString(private)
+	sd, err := windows.SecurityDescriptorFromString(folderSDDL)
 	if err != nil {
 		return err
 	}
@@ -56,11 +56,11 @@ func checkOwner(path string) error {
 	return fmt.Errorf("%s is owned by %s, who could change what is given back: look at it, and remove it", path, owner)
 }
 
-// taken says that somebody removes the lock right now: its file can't be opened then.
-func taken(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
+// isBeingRemoved says that somebody removes the lock right now: its file can't be opened then.
+func isBeingRemoved(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
 
-// lock is let go when f is closed, also by the end of the process.
-func lock(f *os.File) error {
+// lockFile is let go when f is closed, also by the end of the process.
+func lockFile(f *os.File) error {
 	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
 }
 
@@ -87,7 +87,7 @@ func syncFile(path string) (err error) {
 // syncDir has nothing to do: rename writes through.
 func syncDir(string) error { return nil }
 
-func rename(from, to string) error {
+func renameFile(from, to string) error {
 	a, err := windows.UTF16PtrFromString(from)
 	if err != nil {
 		return err

@@ -18,9 +18,9 @@ import (
 // The files of a journal's folder. A journal that can't be read is set aside by the
 // name aside, then the time and the boot.
 const (
-	name     = "journal.json"
-	fresh    = name + ".new"
-	asidePre = name + ".corrupt-"
+	fileName      = "journal.json"
+	newFileName   = fileName + ".new"
+	corruptPrefix = fileName + ".corrupt-"
 )
 
 // Disk is the folder of a journal. What was written is certain to survive a loss of
@@ -37,8 +37,8 @@ type Disk interface {
 	List() ([]string, error)
 }
 
-// Wish is what the agent was asked last.
-type Wish struct {
+// DesiredState is what the agent was asked last.
+type DesiredState struct {
 	// Settings are those of PortPressure.spec: nil while nobody has said.
 	Settings []v1alpha1.Setting `json:"settings"`
 	// Stop is why nothing may be changed; empty where all may.
@@ -50,7 +50,7 @@ type Journal struct {
 	disk  Disk
 	boot  string
 	aside string
-	state state
+	state journalState
 }
 
 // Open reads the journal of disk, in this boot; boot is empty where what was written
@@ -59,12 +59,12 @@ type Journal struct {
 // where it is: the error is ErrNewer.
 func Open(disk Disk, boot string, now time.Time) (*Journal, error) {
 	j := &Journal{disk: disk, boot: boot}
-	raw, err := disk.Read(name)
+	raw, err := disk.Read(fileName)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the journal: %w", err)
 	}
 	if err == nil {
-		if j.state, err = decode(raw); errors.Is(err, ErrNewer) {
+		if j.state, err = decodeState(raw); errors.Is(err, ErrNewer) {
 			return nil, err
 		}
 		if err != nil {
@@ -72,17 +72,17 @@ func Open(disk Disk, boot string, now time.Time) (*Journal, error) {
 			return j, err
 		}
 	}
-	err = j.look()
+	err = j.findSetAside()
 	return j, err
 }
 
 // setAside moves a corrupt journal out of the way.
 func (j *Journal) setAside(now time.Time) error {
-	j.aside = asidePre + now.UTC().Format("20060102T150405Z")
+	j.aside = corruptPrefix + now.UTC().Format("20060102T150405Z")
 	if j.boot != "" {
 		j.aside += "-" + j.boot
 	}
-	if err := j.disk.Rename(name, j.aside); err != nil {
+	if err := j.disk.Rename(fileName, j.aside); err != nil {
 		return fmt.Errorf("set the corrupt journal aside: %w", err)
 	}
 	if err := j.disk.Sync(""); err != nil {
@@ -91,25 +91,25 @@ func (j *Journal) setAside(now time.Time) error {
 	return nil
 }
 
-// look finds out whether a journal was set aside in this boot.
-func (j *Journal) look() error {
+// findSetAside finds out whether a journal was set aside in this boot.
+func (j *Journal) findSetAside() error {
 	files, err := j.disk.List()
 	if err != nil {
 		return fmt.Errorf("list the journal's folder: %w", err)
 	}
 	j.aside = ""
 	for _, f := range files {
-		if strings.HasPrefix(f, asidePre) && (j.boot == "" || strings.HasSuffix(f, "-"+j.boot)) {
+		if strings.HasPrefix(f, corruptPrefix) && (j.boot == "" || strings.HasSuffix(f, "-"+j.boot)) {
 			j.aside = f
 		}
 	}
 	return nil
 }
 
-// Lost says why originals may not be known, with the remedy; empty where they are.
-func (j *Journal) Lost() string {
+// LostReason says why originals may not be known, with the remedy; empty where they are.
+func (j *Journal) LostReason() string {
 	if j.aside != "" {
-		_ = j.look() // where that fails, what is known stays
+		_ = j.findSetAside() // where that fails, what is known stays
 	}
 	if j.aside == "" {
 		return ""
@@ -121,12 +121,12 @@ func (j *Journal) Lost() string {
 	return fmt.Sprintf("the journal could not be read, so what stood before Portreeve is not known: nothing is written %s someone has looked and removes %s from the agent's --state-dir", until, j.aside)
 }
 
-// Wish is what was asked last.
-func (j *Journal) Wish() Wish { return j.state.Wish }
+// Desired is what was asked last.
+func (j *Journal) Desired() DesiredState { return j.state.Desired }
 
 // Entries are those of a network, by key.
-func (j *Journal) Entries(t plan.Target) map[string]plan.Entry {
-	entries := map[string]plan.Entry{}
+func (j *Journal) Entries(t plan.Target) map[string]plan.JournalEntry {
+	entries := map[string]plan.JournalEntry{}
 	for _, e := range j.state.Entries {
 		if e.Target == t {
 			entries[e.Key] = e
@@ -145,65 +145,65 @@ func (j *Journal) Targets() (targets []plan.Target) {
 	return targets
 }
 
-// Ask takes what is wished from now on.
-func (j *Journal) Ask(w Wish) error {
+// SetDesired takes what is wished from now on.
+func (j *Journal) SetDesired(w DesiredState) error {
 	next := j.state
-	next.Wish = w
-	return j.save(next)
+	next.Desired = w
+	return j.writeState(next)
 }
 
-// Record takes entries, in place of those of the same network and key.
-func (j *Journal) Record(entries []plan.Entry) error {
+// RecordEntries takes entries, in place of those of the same network and key.
+func (j *Journal) RecordEntries(entries []plan.JournalEntry) error {
 	next := j.state
 	next.Entries = slices.Clone(next.Entries)
 	for _, e := range entries {
-		i := slices.IndexFunc(next.Entries, func(o plan.Entry) bool { return o.Target == e.Target && o.Key == e.Key })
+		i := slices.IndexFunc(next.Entries, func(o plan.JournalEntry) bool { return o.Target == e.Target && o.Key == e.Key })
 		if i < 0 {
 			next.Entries = append(next.Entries, e)
 			continue
 		}
 		next.Entries[i] = e
 	}
-	return j.save(next)
+	return j.writeState(next)
 }
 
-// Forget drops keys of networks.
-func (j *Journal) Forget(keys map[plan.Target][]string) error {
-	return j.drop(func(e plan.Entry) bool { return slices.Contains(keys[e.Target], e.Key) })
+// ForgetKeys drops keys of networks.
+func (j *Journal) ForgetKeys(keys map[plan.Target][]string) error {
+	return j.deleteEntries(func(e plan.JournalEntry) bool { return slices.Contains(keys[e.Target], e.Key) })
 }
 
-// Drop drops everything of networks that are no more.
-func (j *Journal) Drop(targets []plan.Target) error {
-	return j.drop(func(e plan.Entry) bool { return slices.Contains(targets, e.Target) })
+// DropTargets drops everything of networks that are no more.
+func (j *Journal) DropTargets(targets []plan.Target) error {
+	return j.deleteEntries(func(e plan.JournalEntry) bool { return slices.Contains(targets, e.Target) })
 }
 
-func (j *Journal) drop(what func(plan.Entry) bool) error {
+func (j *Journal) deleteEntries(what func(plan.JournalEntry) bool) error {
 	next := j.state
 	next.Entries = slices.DeleteFunc(slices.Clone(next.Entries), what)
-	return j.save(next)
+	return j.writeState(next)
 }
 
-// save writes the journal anew: at every moment there is a whole one on the disk, the
+// writeState writes the journal anew: at every moment there is a whole one on the disk, the
 // old or the new. What can't be written is not taken. What would be the same is not
 // written, and where there is nothing to remember no file stays.
-func (j *Journal) save(next state) error {
-	data, err := encode(next)
+func (j *Journal) writeState(next journalState) error {
+	data, err := encodeState(next)
 	if err != nil {
 		return err
 	}
-	if was, err := encode(j.state); err == nil && string(was) == string(data) {
+	if was, err := encodeState(j.state); err == nil && string(was) == string(data) {
 		return nil
 	}
 	steps := []func() error{
-		func() error { return j.disk.Write(fresh, data) },
-		func() error { return j.disk.Sync(fresh) },
-		func() error { return j.disk.Rename(fresh, name) },
+		func() error { return j.disk.Write(newFileName, data) },
+		func() error { return j.disk.Sync(newFileName) },
+		func() error { return j.disk.Rename(newFileName, fileName) },
 		func() error { return j.disk.Sync("") },
 	}
-	if next.blank() {
+	if next.isEmpty() {
 		steps = []func() error{
-			func() error { return j.disk.Remove(fresh) },
-			func() error { return j.disk.Remove(name) },
+			func() error { return j.disk.Remove(newFileName) },
+			func() error { return j.disk.Remove(fileName) },
 			func() error { return j.disk.Sync("") },
 		}
 	}

@@ -38,8 +38,8 @@ func open(t *testing.T, dir, boot string) (*journal.Journal, error) {
 	return j, err
 }
 
-func entry(key, original string) plan.Entry {
-	return plan.Entry{Key: key, Boot: "b1", Original: original, Wrote: []string{"1"}, At: now}
+func entry(key, original string) plan.JournalEntry {
+	return plan.JournalEntry{Key: key, Boot: "b1", Original: original, Wrote: []string{"1"}, At: now}
 }
 
 // written is a folder with a journal of one entry.
@@ -48,7 +48,7 @@ func written(t *testing.T) (dir string) {
 	dir = t.TempDir()
 	j, err := open(t, dir, "b1")
 	if err == nil {
-		err = errors.Join(j.Ask(journal.Wish{Settings: []v1alpha1.Setting{}}), j.Record([]plan.Entry{entry("a", "7")}))
+		err = errors.Join(j.SetDesired(journal.DesiredState{Settings: []v1alpha1.Setting{}}), j.RecordEntries([]plan.JournalEntry{entry("a", "7")}))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -64,20 +64,20 @@ func TestWhatIsWrittenIsThereAgain(t *testing.T) {
 	}
 	pod := entry("a", "pod's")
 	pod.Target = plan.Target{Pod: "uid", Cookie: 7}
-	if err := errors.Join(j.Record([]plan.Entry{entry("a", "8"), entry("b", "9"), pod}), j.Forget(map[plan.Target][]string{{}: {"b"}})); err != nil {
+	if err := errors.Join(j.RecordEntries([]plan.JournalEntry{entry("a", "8"), entry("b", "9"), pod}), j.ForgetKeys(map[plan.Target][]string{{}: {"b"}})); err != nil {
 		t.Fatal(err)
 	}
 	if j, err = open(t, dir, "b1"); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]plan.Entry{"a": entry("a", "8")}, j.Entries(plan.Target{})); diff != "" {
+	if diff := cmp.Diff(map[string]plan.JournalEntry{"a": entry("a", "8")}, j.Entries(plan.Target{})); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(map[string]plan.Entry{"a": pod}, j.Entries(pod.Target)); diff != "" {
+	if diff := cmp.Diff(map[string]plan.JournalEntry{"a": pod}, j.Entries(pod.Target)); diff != "" {
 		t.Error(diff)
 	}
-	if w := j.Wish(); w.Settings == nil || len(w.Settings) > 0 || j.Lost() != "" {
-		t.Errorf("an empty list is not nil: %+v, %s", w, j.Lost())
+	if w := j.Desired(); w.Settings == nil || len(w.Settings) > 0 || j.LostReason() != "" {
+		t.Errorf("an empty list is not nil: %+v, %s", w, j.LostReason())
 	}
 }
 
@@ -90,7 +90,7 @@ func TestNothingToRememberLeavesNoFile(t *testing.T) {
 	}
 	j, err := journal.Open(d, "b1", now)
 	if err == nil {
-		err = errors.Join(j.Ask(journal.Wish{Stop: "s"}), j.Forget(map[plan.Target][]string{{}: {"a"}}))
+		err = errors.Join(j.SetDesired(journal.DesiredState{Stop: "s"}), j.ForgetKeys(map[plan.Target][]string{{}: {"a"}}))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -98,14 +98,14 @@ func TestNothingToRememberLeavesNoFile(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
 		t.Errorf("a stop is to be remembered: %v", err)
 	}
-	if err := errors.Join(j.Ask(journal.Wish{Settings: []v1alpha1.Setting{}}), d.Close(), d.Close()); err != nil {
+	if err := errors.Join(j.SetDesired(journal.DesiredState{Settings: []v1alpha1.Setting{}}), d.Close(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("%v, left %v", err, left)
 	}
-	if j, err = open(t, dir, "b1"); err != nil || len(j.Targets()) > 0 || len(j.Wish().Settings) > 0 || j.Lost() != "" {
-		t.Errorf("the next one finds %v, %+v, %q (%v)", j.Targets(), j.Wish(), j.Lost(), err)
+	if j, err = open(t, dir, "b1"); err != nil || len(j.Targets()) > 0 || len(j.Desired().Settings) > 0 || j.LostReason() != "" {
+		t.Errorf("the next one finds %v, %+v, %q (%v)", j.Targets(), j.Desired(), j.LostReason(), err)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestTheSameIsNotWrittenAgain(t *testing.T) {
 	}
 	j, err := open(t, dir, "b1")
 	if err == nil {
-		err = errors.Join(j.Record([]plan.Entry{entry("a", "7")}), j.Ask(j.Wish()), j.Forget(map[plan.Target][]string{{}: {"b"}}))
+		err = errors.Join(j.RecordEntries([]plan.JournalEntry{entry("a", "7")}), j.SetDesired(j.Desired()), j.ForgetKeys(map[plan.Target][]string{{}: {"b"}}))
 	}
 	after, errStat := os.Stat(filepath.Join(dir, file))
 	if err != nil || errStat != nil || !os.SameFile(before, after) {
@@ -155,19 +155,19 @@ func TestACorruptJournalIsSetAsideAndNeverGuessedFrom(t *testing.T) {
 			aside := file + ".corrupt-20261121T025958Z-b1"
 			for range 2 { // the second process finds no journal, and knows all the same
 				j, err := open(t, dir, "b1")
-				if err != nil || len(j.Entries(plan.Target{})) > 0 || j.Wish().Settings != nil || !strings.Contains(j.Lost(), aside) {
-					t.Errorf("%v %v %+v %q", err, j.Entries(plan.Target{}), j.Wish(), j.Lost())
+				if err != nil || len(j.Entries(plan.Target{})) > 0 || j.Desired().Settings != nil || !strings.Contains(j.LostReason(), aside) {
+					t.Errorf("%v %v %+v %q", err, j.Entries(plan.Target{}), j.Desired(), j.LostReason())
 				}
 			}
 			if kept, err := os.ReadFile(filepath.Join(dir, aside)); err != nil || !bytes.Equal(kept, bad) {
 				t.Errorf("what was set aside: %q %v", kept, err)
 			}
-			if j, err := open(t, dir, "b2"); err != nil || j.Lost() != "" {
-				t.Errorf("after a restart of the machine all is known: %v %q", err, j.Lost())
+			if j, err := open(t, dir, "b2"); err != nil || j.LostReason() != "" {
+				t.Errorf("after a restart of the machine all is known: %v %q", err, j.LostReason())
 			}
 			j, err := open(t, dir, "b1")
-			if err := errors.Join(err, os.Remove(filepath.Join(dir, aside))); err != nil || j.Lost() != "" {
-				t.Errorf("after someone has looked: %v %q", err, j.Lost())
+			if err := errors.Join(err, os.Remove(filepath.Join(dir, aside))); err != nil || j.LostReason() != "" {
+				t.Errorf("after someone has looked: %v %q", err, j.LostReason())
 			}
 		})
 	}
@@ -180,8 +180,8 @@ func TestARestartRestoresNothingWhereSettingsOutliveIt(t *testing.T) {
 	}
 	want := "nothing is written until someone has looked and removes journal.json.corrupt-20261121T025958Z from"
 	for range 2 { // whatever the boot
-		if j, err := open(t, dir, ""); err != nil || !strings.Contains(j.Lost(), want) {
-			t.Errorf("%v %q", err, j.Lost())
+		if j, err := open(t, dir, ""); err != nil || !strings.Contains(j.LostReason(), want) {
+			t.Errorf("%v %q", err, j.LostReason())
 		}
 	}
 }
@@ -273,8 +273,8 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if j.Lost() != "" && (len(j.Targets()) > 0 || j.Wish().Settings != nil) {
-			t.Errorf("guessed: %v %+v", j.Targets(), j.Wish())
+		if j.LostReason() != "" && (len(j.Targets()) > 0 || j.Desired().Settings != nil) {
+			t.Errorf("guessed: %v %+v", j.Targets(), j.Desired())
 		}
 	})
 }

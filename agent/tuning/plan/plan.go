@@ -25,11 +25,11 @@ type Target struct {
 	Cookie uint64 `json:"cookie,omitempty"`
 }
 
-// Host says whether it is the host's network.
-func (t Target) Host() bool { return t == Target{} }
+// IsHost says whether it is the host's network.
+func (t Target) IsHost() bool { return t == Target{} }
 
-// Entry is what the journal knows of a key that was written to.
-type Entry struct {
+// JournalEntry is what the journal knows of a key that was written to.
+type JournalEntry struct {
 	Target Target `json:"target,omitzero"`
 	Key    string `json:"key"`
 	// Boot is the boot in which it was written. A restart resets sysctls: what
@@ -64,15 +64,15 @@ type Reading struct {
 // ErrForeign says that a key has a value of another kind than the setting's.
 var ErrForeign = errors.New("a value of another kind")
 
-func (r Reading) absent() bool { return errors.Is(r.Err, fs.ErrNotExist) }
+func (r Reading) isAbsent() bool { return errors.Is(r.Err, fs.ErrNotExist) }
 
 // Memory is what is remembered of a key from plan to plan, and forgotten with the
 // process.
 type Memory struct {
-	// Want is the value that the rest is about.
-	Want string
-	// Held says that it stood there.
-	Held bool
+	// Desired is the value that the rest is about.
+	Desired string
+	// Applied says that it stood there.
+	Applied bool
 	// Repairs are when it had to be written again, lately.
 	Repairs []time.Time
 	// Contested is since when another program has its way; zero where none has.
@@ -88,7 +88,7 @@ type Input struct {
 	// Current is what Keys were read as.
 	Current map[string]Reading
 	// Entries is the journal of this network, by key.
-	Entries map[string]Entry
+	Entries map[string]JournalEntry
 	// Memory is that of the last plan.
 	Memory map[string]Memory
 	// Listeners are the ports that are listened on right now, if NeedsListeners;
@@ -120,27 +120,29 @@ type Facts struct {
 	Stop string
 }
 
-func (f Facts) os() settings.OS { return cmp.Or(f.OS, settings.Linux) }
+func (f Facts) resolveOS() settings.OS { return cmp.Or(f.OS, settings.Linux) }
 
-func (f Facts) lookup(key string) (settings.Setting, bool) { return settings.Lookup(f.os(), key) }
+func (f Facts) lookupSetting(key string) (settings.Setting, bool) {
+	return settings.Lookup(f.resolveOS(), key)
+}
 
 // Protected is ports that services have.
 type Protected struct {
 	Ports ports.Range
-	Whose string
+	Owner string
 }
 
 // Plan is what to do: first write all of Record to the journal, then Writes to the
 // kernel one after the other, each read back, then take Forget out of the journal.
 type Plan struct {
-	Record []Entry
-	Writes []Write
-	Forget []string
+	NewEntries   []JournalEntry
+	Writes       []Write
+	ObsoleteKeys []string
 	// Memory is for the next plan.
-	Memory map[string]Memory
-	on     settings.OS
-	items  []item
-	fate   map[string]error // of the keys that were to be written
+	Memory      map[string]Memory
+	os          settings.OS
+	drafts      []statusDraft
+	writeErrors map[string]error // of the keys that were to be written
 }
 
 // Write is one value to write.
@@ -148,59 +150,59 @@ type Write struct {
 	Key, Value string
 	// After are keys of which no write may have failed before this one.
 	After []string
-	// Was is what stood when Value was decided. Of a list that is everybody's, only
+	// Previous is what stood when Value was decided. Of a list that is everybody's, only
 	// what tells Value from it is to be done.
-	Was string
+	Previous string
 	// Original says that this gives the original back.
 	Original bool
 }
 
-// item is a status in the making.
-type item struct {
+// statusDraft is a status in the making.
+type statusDraft struct {
 	status v1alpha1.SettingStatus
-	// done is the state and the message once everything in needs was written.
-	done    v1alpha1.SettingState
-	message string
-	needs   []string
+	// stateWhenDone is the state and the message once everything in needs was written.
+	stateWhenDone   v1alpha1.SettingState
+	messageWhenDone string
+	requires        []string
 }
 
-// Keys are those that have to be read for a plan, sorted.
-func Keys(os settings.OS, settings []v1alpha1.Setting, entries map[string]Entry) []string {
+// ListKeys are those that have to be read for a plan, sorted.
+func ListKeys(os settings.OS, settings []v1alpha1.Setting, entries map[string]JournalEntry) []string {
 	f := Facts{OS: os}
 	var keys []string
 	for i := range settings {
 		keys = append(keys, settings[i].Key)
 	}
 	keys = slices.AppendSeq(keys, maps.Keys(entries))
-	keys = slices.DeleteFunc(keys, func(key string) bool { _, known := f.lookup(key); return !known })
-	if p := f.pools(); slices.ContainsFunc(keys, p.ranged) {
-		keys = append(keys, p.list)
+	keys = slices.DeleteFunc(keys, func(key string) bool { _, known := f.lookupSetting(key); return !known })
+	if p := f.selectPortKeys(); slices.ContainsFunc(keys, p.isRange) {
+		keys = append(keys, p.reserved)
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
 }
 
-// Make makes the plan.
-func Make(in Input) Plan {
-	b := builder{in: in, wants: map[string]want{}, freeze: map[string]bool{},
-		plan: Plan{on: in.os(), Memory: map[string]Memory{}, fate: map[string]error{}}}
+// New makes the plan.
+func New(in Input) Plan {
+	b := planBuilder{in: in, desired: map[string]desiredSetting{}, keepKeys: map[string]bool{},
+		plan: Plan{os: in.resolveOS(), Memory: map[string]Memory{}, writeErrors: map[string]error{}}}
 	if in.Settings == nil {
-		b.hold()
+		b.keepCurrent()
 		return b.plan
 	}
 	for i := range in.Settings {
-		b.judge(&in.Settings[i])
+		b.classifySetting(&in.Settings[i])
 	}
-	b.network()
+	b.planRanges()
 	for _, s := range settings.All() {
-		if s.OS == in.os() && s.Key != in.pools().list && !in.pools().ranged(s.Key) {
-			b.exact(s)
+		if s.OS == in.resolveOS() && s.Key != in.selectPortKeys().reserved && !in.selectPortKeys().isRange(s.Key) {
+			b.planScalar(s)
 		}
 	}
-	b.strangers()
+	b.reportUnknownKeys()
 	if in.Stop != "" {
-		b.stop()
+		b.dropSteps()
 	}
-	slices.SortStableFunc(b.plan.items, func(x, y item) int { return b.rank(x) - b.rank(y) })
+	slices.SortStableFunc(b.plan.drafts, func(x, y statusDraft) int { return b.rankStatus(x) - b.rankStatus(y) })
 	return b.plan
 }

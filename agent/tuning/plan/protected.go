@@ -10,11 +10,11 @@ import (
 // there, and a connection from the node that took one would get in their way.
 var NodePorts = ports.Range{First: 30000, Last: 32767}
 
-// System is the ports of Kubernetes' own components and of what runs on most nodes
+// SystemPorts is the ports of Kubernetes' own components and of what runs on most nodes
 // (https://kubernetes.io/docs/reference/networking/ports-and-protocols/ and the
 // projects' documents), which a range must leave alone also while nothing listens:
 // a kubelet that restarts has to get its port back.
-var System = []Protected{
+var SystemPorts = []Protected{
 	{ports.Range{First: 2379, Last: 2381}, "etcd"},
 	{ports.Range{First: 4240, Last: 4245}, "Cilium"},
 	{ports.Range{First: 4789, Last: 4789}, "VXLAN"},
@@ -35,5 +35,5 @@ var System = []Protected{
 	{ports.Range{First: 61678, Last: 61679}, "Amazon VPC CNI"},
 }
 
-// Ranged says whether a setting moves a range that pods' ports on the host lie in.
-func Ranged(s v1alpha1.Setting) bool { return s.Key == rangeKey }
+// IsRangeSetting says whether a setting moves a range that pods' ports on the host lie in.
+func IsRangeSetting(s v1alpha1.Setting) bool { return s.Key == rangeKey }

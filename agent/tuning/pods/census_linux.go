@@ -80,6 +80,6 @@ func (p *Pods) forget(t tuning.Networks, living census) {
 	}
 	maps.DeleteFunc(p.looks, func(target plan.Target, _ *look) bool { return gone(target) })
 	if dead := slices.DeleteFunc(t.Targets(), func(target plan.Target) bool { return !gone(target) }); len(dead) > 0 {
-		t.Forget(dead)
+		t.ForgetTargets(dead)
 	}
 }

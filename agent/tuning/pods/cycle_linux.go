@@ -99,10 +99,10 @@ func (c *cycle) factsOf(pod podspecs.Pod, l *look) plan.Facts {
 	f := c.facts
 	f.Protect = nil
 	for _, port := range pod.Ports {
-		f.Protect = append(f.Protect, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Whose: "the pod's containers"})
+		f.Protect = append(f.Protect, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Owner: "the pod's containers"})
 	}
 	for _, r := range l.listened {
-		f.Protect = append(f.Protect, plan.Protected{Ports: r, Whose: "what has listened there"})
+		f.Protect = append(f.Protect, plan.Protected{Ports: r, Owner: "what has listened there"})
 	}
 	return f
 }
@@ -144,7 +144,7 @@ func (c *cycle) listen(l *look) {
 
 // hold does what is due.
 func (c *cycle) hold(t tuning.Networks) {
-	results := t.Hold(c.due)
+	results := t.Enforce(c.due)
 	c.held = t.Targets()
 	for i, result := range results {
 		l, target := c.looks[i], c.due[i].Target

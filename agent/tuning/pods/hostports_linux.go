@@ -19,7 +19,7 @@ func (p *Pods) HostPorts() []plan.Protected {
 	var list []plan.Protected
 	for _, pod := range p.source.All() {
 		for _, port := range onHost(pod) {
-			list = append(list, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Whose: pod.Namespace + "/" + pod.Name})
+			list = append(list, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Owner: pod.Namespace + "/" + pod.Name})
 		}
 	}
 	return list

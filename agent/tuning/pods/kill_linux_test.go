@@ -81,7 +81,7 @@ func (r *restless) ask(t *tuning.Tuner, changed <-chan struct{}) error {
 				p.Spec.Settings = append(p.Spec.Settings, s)
 			}
 		}
-		t.Object(p)
+		t.UpdateSpec(p)
 		select {
 		case <-changed:
 		case <-time.After(10 * time.Millisecond): // it was asked for the same again

@@ -275,7 +275,7 @@ func (n *node) agentEvery(every time.Duration) *agent {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { a.Run(ctx) })
-	running.Go(func() { inPods.Run(ctx, a.Poke) })
+	running.Go(func() { inPods.Run(ctx, a.RequestCycle) })
 	a.stop = sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
@@ -297,7 +297,7 @@ func (a *agent) want(settings ...v1alpha1.Setting) {
 	p := &v1alpha1.PortPressure{}
 	p.Generation = a.generation
 	p.Spec.Settings = append([]v1alpha1.Setting{}, settings...)
-	a.Object(p)
+	a.UpdateSpec(p)
 }
 
 func inPods(key, value string, change ...func(*v1alpha1.Setting)) v1alpha1.Setting {
@@ -316,7 +316,7 @@ func (a *agent) until(what string, is func() bool) {
 		select {
 		case <-a.node.changed:
 		case <-time.After(10 * time.Millisecond):
-			a.Poke() // what the next tick would do
+			a.RequestCycle() // what the next tick would do
 		case <-deadline:
 			a.node.tb.Fatalf("waited in vain for: %s; the settings are %s", what, a.tell())
 		}

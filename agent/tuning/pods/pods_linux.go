@@ -66,8 +66,8 @@ func New(o Options) *Pods {
 	return &Pods{o: o, looks: map[plan.Target]*look{}}
 }
 
-// Cycle implements tuning.Pods.
-func (p *Pods) Cycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Networks) []v1alpha1.SettingStatus {
+// RunCycle implements tuning.Pods.
+func (p *Pods) RunCycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Networks) []v1alpha1.SettingStatus {
 	if settings == nil || len(settings)+len(t.Targets()) == 0 {
 		return nil
 	}

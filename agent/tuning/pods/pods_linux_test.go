@@ -73,7 +73,7 @@ func TestNobodyGivesBackByAccident(t *testing.T) {
 	n.silent = true
 	n.forget(api)
 	a = n.agent()
-	a.Poke()
+	a.RequestCycle()
 	a.want(inPods(fin, "17", to("api")))
 	a.until("that the pods are not known", func() bool {
 		return a.status(fin+"@pods").Message == "the pods of this node are not known yet: the API server has not answered"
@@ -273,7 +273,7 @@ func TestNothingIsWrittenWhereAnotherNamespaceIsByNow(t *testing.T) {
 	a := n.agent()
 	a.want(inPods(fin, "17"))
 	<-a.cycles // the beginning of the first, then of one after it
-	a.Poke()
+	a.RequestCycle()
 	<-a.cycles
 	if got := reused.read(fin); got != "60" {
 		t.Errorf("the new namespace has %s", got)
@@ -301,7 +301,7 @@ func TestWhoSeesNoProcessesForgetsNothing(t *testing.T) {
 	a.until("that the pod which ended is forgotten", func() bool { return n.entries() == 1 })
 	a.want()
 	<-a.cycles
-	a.Poke()
+	a.RequestCycle()
 	<-a.cycles
 	if n.entries() != 1 || api.read(fin) != "17" {
 		t.Errorf("the journal has %d entries, the pod has %s", n.entries(), api.read(fin))

@@ -23,9 +23,9 @@ type Store struct {
 	Root string
 }
 
-// path is the file of key. Only what the catalogue has gets one, so no key of anybody's
+// findPath is the file of key. Only what the catalogue has gets one, so no key of anybody's
 // leads out of net.
-func (s Store) path(key string) (string, error) {
+func (s Store) findPath(key string) (string, error) {
 	if _, ok := settings.Lookup(settings.Linux, key); !ok || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
 		return "", fmt.Errorf("%.80q: %w", key, errNoSetting)
 	}
@@ -34,7 +34,7 @@ func (s Store) path(key string) (string, error) {
 
 // Read implements Store.
 func (s Store) Read(key string) plan.Reading {
-	path, err := s.path(key)
+	path, err := s.findPath(key)
 	if err != nil {
 		return plan.Reading{Err: err}
 	}
@@ -71,7 +71,7 @@ func readWhole(fd int) (string, error) {
 // Write implements Store. A value ends with a line's end, because writing no byte
 // changes nothing, and an empty list of ports would have none.
 func (s Store) Write(w plan.Write) error {
-	path, err := s.path(w.Key)
+	path, err := s.findPath(w.Key)
 	if err != nil {
 		return err
 	}

@@ -8,30 +8,30 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Value is a value of the registry by its name and its type, such as REG_DWORD.
-type Value struct{ Name, Type string }
+// RegistryValue is a value of the registry by its name and its type, such as REG_DWORD.
+type RegistryValue struct{ Name, Type string }
 
-// Finding is a value that somebody has set in vain.
-type Finding struct{ Name, Why string }
+// AuditFinding is a value that somebody has set in vain.
+type AuditFinding struct{ Name, Why string }
 
-// Audit finds, among the values of TCP/IP's key, those that people set by old advice or
+// AuditValues finds, among the values of TCP/IP's key, those that people set by old advice or
 // by mistake and that Windows ignores: legacy ones, known ones of another type, and
 // names that nearly are one. It leaves every other value alone.
-func Audit(values []Value) (found []Finding) {
+func AuditValues(values []RegistryValue) (found []AuditFinding) {
 	for _, v := range values {
-		if why := inVain(v); why != "" {
-			found = append(found, Finding{v.Name, "present, no effect on this build: " + why})
+		if why := explainNoEffect(v); why != "" {
+			found = append(found, AuditFinding{v.Name, "present, no effect on this build: " + why})
 		}
 	}
-	slices.SortFunc(found, func(a, b Finding) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(found, func(a, b AuditFinding) int { return strings.Compare(a.Name, b.Name) })
 	return found
 }
 
-func inVain(v Value) string {
+func explainNoEffect(v RegistryValue) string {
 	near := ""
 	for _, name := range settings.TcpipNames() {
 		why := settings.Legacy(name)
-		switch d := distance(strings.ToLower(v.Name), strings.ToLower(name)); {
+		switch d := computeDistance(strings.ToLower(v.Name), strings.ToLower(name)); {
 		case d == 0 && why != "":
 			return why
 		case d == 0 && v.Type != "REG_DWORD":
@@ -48,9 +48,9 @@ func inVain(v Value) string {
 	return ""
 }
 
-// distance is Levenshtein's: how many letters of a have to be put in, taken out or
+// computeDistance is Levenshtein's: how many letters of a have to be put in, taken out or
 // changed to make b.
-func distance(a, b string) int {
+func computeDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

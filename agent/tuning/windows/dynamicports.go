@@ -13,24 +13,24 @@ import (
 // setDynamicPorts sets the range of IPv4 and then that of IPv6, each where it is another.
 // Where the second can't be set, the first goes back to what it was.
 func (s *Store) setDynamicPorts(of plan.Write) error {
-	is, _ := settings.Lookup(settings.Windows, of.Key)
+	def, _ := settings.Lookup(settings.Windows, of.Key)
 	ctx, was := context.Background(), map[netshPool]ports.Range{}
-	for i, l := range poolsOf(of.Key) {
-		next, err := settings.ParseBlock(is.Split(of.Value)[i])
+	for i, l := range listPools(of.Key) {
+		next, err := settings.ParseBlock(def.Split(of.Value)[i])
 		if err != nil {
 			return fmt.Errorf("%q: %w", settings.Clip(of.Value), err)
 		}
-		now, err := s.setDynamicPort(ctx, l, next)
+		now, err := s.setPoolRange(ctx, l, next)
 		if err != nil {
-			return errors.Join(err, s.putBack(ctx, was))
+			return errors.Join(err, s.restoreRanges(ctx, was))
 		}
 		was[l] = now
 	}
 	return nil
 }
 
-// setDynamicPort gives what the range was before.
-func (s *Store) setDynamicPort(ctx context.Context, l netshPool, want ports.Range) (was ports.Range, err error) {
+// setPoolRange gives what the range was before.
+func (s *Store) setPoolRange(ctx context.Context, l netshPool, want ports.Range) (was ports.Range, err error) {
 	was, err = s.netsh.DynamicPorts(ctx, l.family, l.protocol)
 	if err == nil && was != want {
 		err = s.netsh.SetDynamicPorts(ctx, l.family, l.protocol, want)
@@ -38,9 +38,9 @@ func (s *Store) setDynamicPort(ctx context.Context, l netshPool, want ports.Rang
 	return was, err
 }
 
-func (s *Store) putBack(ctx context.Context, was map[netshPool]ports.Range) (errs error) {
+func (s *Store) restoreRanges(ctx context.Context, was map[netshPool]ports.Range) (errs error) {
 	for l, b := range was {
-		if _, err := s.setDynamicPort(ctx, l, b); err != nil {
+		if _, err := s.setPoolRange(ctx, l, b); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("and %s can't be put back to %v: %w", l.family, b, err))
 		}
 	}

@@ -13,9 +13,9 @@ import (
 // what stood. On Windows one command may change the lists of both families, so each
 // list is read before it is changed.
 func (s *Store) setExclusions(of plan.Write) error {
-	is, _ := settings.Lookup(settings.Windows, of.Key)
-	was, want := is.Split(of.Was), is.Split(of.Value)
-	for i, l := range poolsOf(of.Key) {
+	def, _ := settings.Lookup(settings.Windows, of.Key)
+	was, want := def.Split(of.Previous), def.Split(of.Value)
+	for i, l := range listPools(of.Key) {
 		before, err := ports.ParseList(was[i])
 		if err != nil {
 			return err
@@ -27,15 +27,15 @@ func (s *Store) setExclusions(of plan.Write) error {
 		out, in := ports.NewSet(before.ListRanges()...), ports.NewSet(after.ListRanges()...)
 		out.RemoveAll(after)
 		in.RemoveAll(before)
-		if err := s.changeList(l, out, in); err != nil {
+		if err := s.changeExclusions(l, out, in); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// changeList takes ports out of a list, and adds some.
-func (s *Store) changeList(l netshPool, out, in ports.Set) error {
+// changeExclusions takes ports out of a list, and adds some.
+func (s *Store) changeExclusions(l netshPool, out, in ports.Set) error {
 	if out.IsEmpty() && in.IsEmpty() {
 		return nil
 	}
@@ -54,14 +54,14 @@ func (s *Store) changeList(l netshPool, out, in ports.Set) error {
 		if err := s.netsh.DeleteExclusion(ctx, l.family, l.protocol, e.Range); err != nil {
 			return err
 		}
-		if err := s.exclude(ctx, l, keep); err != nil {
+		if err := s.addExclusions(ctx, l, keep); err != nil {
 			return err
 		}
 	}
-	return s.exclude(ctx, l, ports.Difference(in, portsOf(now)))
+	return s.addExclusions(ctx, l, ports.Difference(in, uniteExclusions(now)))
 }
 
-func (s *Store) exclude(ctx context.Context, l netshPool, p ports.Set) error {
+func (s *Store) addExclusions(ctx context.Context, l netshPool, p ports.Set) error {
 	for _, r := range p.ListRanges() {
 		if err := s.netsh.AddExclusion(ctx, l.family, l.protocol, r); err != nil {
 			return err
@@ -70,7 +70,7 @@ func (s *Store) exclude(ctx context.Context, l netshPool, p ports.Set) error {
 	return nil
 }
 
-func portsOf(all []netsh.Exclusion) (p ports.Set) {
+func uniteExclusions(all []netsh.Exclusion) (p ports.Set) {
 	for _, e := range all {
 		p.AddRange(e.Range)
 	}

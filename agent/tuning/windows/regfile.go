@@ -13,21 +13,21 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// RegFile is originals as a file that regedit imports: UTF-16 with a byte order mark,
+// FormatRegFile is originals as a file that regedit imports: UTF-16 with a byte order mark,
 // a value that was not there as one to delete. What netsh holds stands in comments, as
 // the commands that give it back.
-func RegFile(entries []plan.Entry) []byte {
+func FormatRegFile(entries []plan.JournalEntry) []byte {
 	lines := []string{"Windows Registry Editor Version 5.00", "",
 		"; What stood before Portreeve. The values work after a restart.",
 		`[HKEY_LOCAL_MACHINE\` + strings.TrimSuffix(settings.Tcpip, `\`) + "]"}
 	var commands []string
-	slices.SortFunc(entries, func(a, b plan.Entry) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(entries, func(a, b plan.JournalEntry) int { return strings.Compare(a.Key, b.Key) })
 	for _, e := range entries {
 		if name, ok := strings.CutPrefix(e.Key, settings.Tcpip); ok {
-			lines = append(lines, regValue(name, e.Original))
+			lines = append(lines, formatRegValue(name, e.Original))
 			continue
 		}
-		commands = append(commands, netshCommands(e)...)
+		commands = append(commands, formatNetshCommands(e)...)
 	}
 	if len(commands) > 0 {
 		lines = append(lines, "", "; And what netsh holds:")
@@ -36,8 +36,8 @@ func RegFile(entries []plan.Entry) []byte {
 	return encodeUTF16(strings.Join(lines, "\r\n") + "\r\n")
 }
 
-// regValue is a line of a value, or a comment where the journal has no number for it.
-func regValue(name, original string) string {
+// formatRegValue is a line of a value, or a comment where the journal has no number for it.
+func formatRegValue(name, original string) string {
 	if original == settings.Unset {
 		return strconv.Quote(name) + "=-"
 	}
@@ -48,14 +48,14 @@ func regValue(name, original string) string {
 	return fmt.Sprintf("%q=dword:%08x", name, n)
 }
 
-// netshCommands are what gives e back, as comments.
-func netshCommands(e plan.Entry) (lines []string) {
-	is, ok := settings.Lookup(settings.Windows, e.Key)
+// formatNetshCommands are what gives e back, as comments.
+func formatNetshCommands(e plan.JournalEntry) (lines []string) {
+	def, ok := settings.Lookup(settings.Windows, e.Key)
 	if !ok || len(e.Wrote) == 0 {
 		return nil
 	}
-	originals, wrote := is.Split(e.Original), is.Split(e.Wrote[0])
-	for i, l := range poolsOf(e.Key) {
+	originals, wrote := def.Split(e.Original), def.Split(e.Wrote[0])
+	for i, l := range listPools(e.Key) {
 		protocol := strings.ToLower(l.protocol.String())
 		if e.Key != settings.ExcludedPorts {
 			if r, err := settings.ParseBlock(originals[i]); err == nil {

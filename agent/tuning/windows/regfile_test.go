@@ -12,7 +12,7 @@ import (
 )
 
 func TestRegFile(t *testing.T) {
-	got := RegFile([]plan.Entry{
+	got := FormatRegFile([]plan.JournalEntry{
 		{Key: settings.DynamicTCP, Original: "IPv4 1025 64511; IPv6 49152 16384", Wrote: []string{"16385 49151"}},
 		{Key: settings.ExcludedPorts, Original: "5357", Wrote: []string{"IPv4 TCP 9000,30000-32767; IPv6 TCP 30000-32767; IPv4 UDP ; IPv6 UDP "}},
 		{Key: settings.Tcpip + "TcpTimedWaitDelay", Original: "120", Wrote: []string{"30"}},

@@ -24,8 +24,8 @@ type Registry interface {
 	Get(name string) (*uint32, error)
 	Set(name string, value uint32) error
 	Delete(name string) error
-	// Writable is nil where values can be set.
-	Writable() error
+	// CheckWritable is nil where values can be set.
+	CheckWritable() error
 }
 
 // Store is a tuning.Store of a Windows machine's settings.
@@ -34,32 +34,32 @@ type Store struct {
 	netsh    netsh.Client
 	now      func() time.Time
 
-	mu      sync.Mutex
-	read    map[string]reading // of netsh
-	refused map[string]refusal
+	mu       sync.Mutex
+	readings map[string]cachedReading // of netsh
+	refused  map[string]refusedWrite
 }
 
 // reading is what netsh said at a time, refusal what it said to a write. Starting netsh
 // takes more than everything else in a cycle, so it is not asked again for a while.
 type (
-	reading struct {
+	cachedReading struct {
 		plan.Reading
 		at time.Time
 	}
-	refusal struct {
+	refusedWrite struct {
 		value string
 		err   error
 		at    time.Time
 	}
 )
 
-// netshEvery is how long what netsh said is believed.
-const netshEvery = time.Minute
+// netshCacheTime is how long what netsh said is believed.
+const netshCacheTime = time.Minute
 
 // New returns the Store of the values in TCP/IP's key of the registry and of the settings
 // of netsh. Pass time.Now as now.
 func New(tcpip Registry, client netsh.Client, now func() time.Time) *Store {
-	return &Store{registry: tcpip, netsh: client, now: now, read: map[string]reading{}, refused: map[string]refusal{}}
+	return &Store{registry: tcpip, netsh: client, now: now, readings: map[string]cachedReading{}, refused: map[string]refusedWrite{}}
 }
 
 // Read implements Store.
@@ -69,10 +69,10 @@ func (s *Store) Read(key string) plan.Reading {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, ok := s.read[key]
-	if !ok || s.now().Sub(r.at) >= netshEvery {
-		r = reading{s.ask(key), s.now()}
-		s.read[key] = r
+	r, ok := s.readings[key]
+	if !ok || s.now().Sub(r.at) >= netshCacheTime {
+		r = cachedReading{s.readNetsh(key), s.now()}
+		s.readings[key] = r
 	}
 	return r.Reading
 }
@@ -84,14 +84,14 @@ func (s *Store) Refresh(writes []plan.Write) {
 	defer s.mu.Unlock()
 	for _, of := range writes {
 		if !s.isRefused(of) {
-			s.read = map[string]reading{}
+			s.readings = map[string]cachedReading{}
 		}
 	}
 }
 
 func (s *Store) isRefused(of plan.Write) bool {
 	r, ok := s.refused[of.Key]
-	return ok && r.value == of.Value && s.now().Sub(r.at) < netshEvery
+	return ok && r.value == of.Value && s.now().Sub(r.at) < netshCacheTime
 }
 
 func (s *Store) readValue(name string) plan.Reading {
@@ -100,38 +100,38 @@ func (s *Store) readValue(name string) plan.Reading {
 	case err != nil:
 		return plan.Reading{Err: err}
 	case value == nil:
-		return plan.Reading{Value: settings.Unset, ReadOnly: s.registry.Writable() != nil}
+		return plan.Reading{Value: settings.Unset, ReadOnly: s.registry.CheckWritable() != nil}
 	}
-	return plan.Reading{Value: strconv.FormatUint(uint64(*value), 10), ReadOnly: s.registry.Writable() != nil}
+	return plan.Reading{Value: strconv.FormatUint(uint64(*value), 10), ReadOnly: s.registry.CheckWritable() != nil}
 }
 
-// ask reads a setting of netsh's, each of its parts.
-func (s *Store) ask(key string) plan.Reading {
-	is, ok := settings.Lookup(settings.Windows, key)
+// readNetsh reads a setting of netsh's, each of its parts.
+func (s *Store) readNetsh(key string) plan.Reading {
+	def, ok := settings.Lookup(settings.Windows, key)
 	if !ok {
 		return plan.Reading{Err: fmt.Errorf("%.80q: not a setting of Windows that Portreeve knows", key)}
 	}
 	var values, foreign []string
-	for _, l := range poolsOf(key) {
-		r := s.askPart(key, l)
+	for _, l := range listPools(key) {
+		r := s.readPool(key, l)
 		if r.Err != nil {
 			return r
 		}
 		values, foreign = append(values, r.Value), append(foreign, r.Foreign)
 	}
-	return plan.Reading{Value: is.Join(values), Foreign: is.Join(foreign)}
+	return plan.Reading{Value: def.Join(values), Foreign: def.Join(foreign)}
 }
 
-// askPart reads one part. What running programs exclude is not ours: netsh's own is
+// readPool reads one part. What running programs exclude is not ours: netsh's own is
 // administered.
-func (s *Store) askPart(key string, l netshPool) plan.Reading {
+func (s *Store) readPool(key string, l netshPool) plan.Reading {
 	if key != settings.ExcludedPorts {
 		r, err := s.netsh.DynamicPorts(context.Background(), l.family, l.protocol)
 		return plan.Reading{Value: settings.FormatBlock(r), Err: err}
 	}
 	all, err := s.netsh.Exclusions(context.Background(), l.family, l.protocol)
 	theirs := slices.DeleteFunc(slices.Clone(all), func(e netsh.Exclusion) bool { return e.Administered })
-	every, foreign := portsOf(all), portsOf(theirs)
+	every, foreign := uniteExclusions(all), uniteExclusions(theirs)
 	return plan.Reading{Value: every.String(), Foreign: foreign.String(), Err: err}
 }
 
@@ -145,11 +145,11 @@ func (s *Store) Write(of plan.Write) error {
 	if s.isRefused(of) {
 		return s.refused[of.Key].err
 	}
-	delete(s.read, of.Key)
+	delete(s.readings, of.Key)
 	delete(s.refused, of.Key)
-	err := s.set(of)
+	err := s.writeNetsh(of)
 	if err != nil {
-		s.refused[of.Key] = refusal{of.Value, err, s.now()}
+		s.refused[of.Key] = refusedWrite{of.Value, err, s.now()}
 	}
 	return err
 }
@@ -165,7 +165,7 @@ func (s *Store) writeValue(name, value string) error {
 	return s.registry.Set(name, uint32(n))
 }
 
-func (s *Store) set(of plan.Write) error {
+func (s *Store) writeNetsh(of plan.Write) error {
 	switch of.Key {
 	case settings.DynamicTCP, settings.DynamicUDP:
 		return s.setDynamicPorts(of)
@@ -181,8 +181,8 @@ type netshPool struct {
 	protocol socket.Protocol
 }
 
-// poolsOf are those of key, in the order of its parts in the catalogue.
-func poolsOf(key string) []netshPool {
+// listPools are those of key, in the order of its parts in the catalogue.
+func listPools(key string) []netshPool {
 	switch key {
 	case settings.DynamicTCP:
 		return []netshPool{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}}

@@ -21,7 +21,7 @@ type Key struct{ Path string }
 // Tcpip is the key that Windows reads TCP/IP's parameters from.
 var Tcpip = Key{strings.TrimSuffix(settings.Tcpip, `\`)}
 
-func (k Key) open(access uint32) (registry.Key, error) {
+func (k Key) openKey(access uint32) (registry.Key, error) {
 	key, err := registry.OpenKey(registry.LOCAL_MACHINE, k.Path, access|registry.WOW64_64KEY)
 	if err != nil {
 		return 0, &fs.PathError{Op: "open", Path: `HKLM\` + k.Path, Err: err}
@@ -31,7 +31,7 @@ func (k Key) open(access uint32) (registry.Key, error) {
 
 // Get implements tuningwindows.Registry.
 func (k Key) Get(name string) (*uint32, error) {
-	key, err := k.open(registry.QUERY_VALUE)
+	key, err := k.openKey(registry.QUERY_VALUE)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (k Key) Get(name string) (*uint32, error) {
 	case errors.Is(err, registry.ErrNotExist):
 		return nil, nil
 	case errors.Is(err, registry.ErrUnexpectedType) || err == nil && kind != registry.DWORD:
-		return nil, fmt.Errorf("%w: it is there as %s and has to be REG_DWORD to work; correct it or delete it by hand", plan.ErrForeign, typeName(kind))
+		return nil, fmt.Errorf("%w: it is there as %s and has to be REG_DWORD to work; correct it or delete it by hand", plan.ErrForeign, formatType(kind))
 	case err != nil:
 		return nil, fmt.Errorf("read it: %w", err)
 	}
@@ -50,7 +50,7 @@ func (k Key) Get(name string) (*uint32, error) {
 
 // Set implements tuningwindows.Registry.
 func (k Key) Set(name string, value uint32) error {
-	key, err := k.open(registry.SET_VALUE)
+	key, err := k.openKey(registry.SET_VALUE)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (k Key) Set(name string, value uint32) error {
 
 // Delete implements tuningwindows.Registry. What is not there is deleted already.
 func (k Key) Delete(name string) error {
-	key, err := k.open(registry.SET_VALUE)
+	key, err := k.openKey(registry.SET_VALUE)
 	if err != nil {
 		return err
 	}
@@ -71,18 +71,18 @@ func (k Key) Delete(name string) error {
 	return nil
 }
 
-// Writable implements tuningwindows.Registry.
-func (k Key) Writable() error {
-	key, err := k.open(registry.SET_VALUE)
+// CheckWritable implements tuningwindows.Registry.
+func (k Key) CheckWritable() error {
+	key, err := k.openKey(registry.SET_VALUE)
 	if err != nil {
 		return err
 	}
 	return key.Close()
 }
 
-// Values are the names and types of all values of the key.
-func (k Key) Values() (list []tuningwindows.Value, err error) {
-	key, err := k.open(registry.QUERY_VALUE)
+// ListValues are the names and types of all values of the key.
+func (k Key) ListValues() (list []tuningwindows.RegistryValue, err error) {
+	key, err := k.openKey(registry.QUERY_VALUE)
 	if err != nil {
 		return nil, err
 	}
@@ -93,16 +93,16 @@ func (k Key) Values() (list []tuningwindows.Value, err error) {
 	}
 	for _, name := range names {
 		if _, kind, err := key.GetValue(name, nil); err == nil || errors.Is(err, registry.ErrShortBuffer) {
-			list = append(list, tuningwindows.Value{Name: name, Type: typeName(kind)})
+			list = append(list, tuningwindows.RegistryValue{Name: name, Type: formatType(kind)})
 		}
 	}
 	return list, nil
 }
 
-// Watch calls changed whenever a value of the key was changed, until ctx ends. The
+// WatchValues calls changed whenever a value of the key was changed, until ctx ends. The
 // error is why it can't.
-func (k Key) Watch(ctx context.Context, changed func()) error {
-	key, err := k.open(registry.NOTIFY)
+func (k Key) WatchValues(ctx context.Context, changed func()) error {
+	key, err := k.openKey(registry.NOTIFY)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (k Key) Watch(ctx context.Context, changed func()) error {
 	}
 }
 
-func typeName(kind uint32) string {
+func formatType(kind uint32) string {
 	names := map[uint32]string{
 		registry.DWORD: "REG_DWORD", registry.SZ: "REG_SZ", registry.EXPAND_SZ: "REG_EXPAND_SZ", registry.BINARY: "REG_BINARY", registry.MULTI_SZ: "REG_MULTI_SZ",
 		registry.QWORD: "REG_QWORD", registry.NONE: "REG_NONE", registry.DWORD_BIG_ENDIAN: "REG_DWORD_BIG_ENDIAN",

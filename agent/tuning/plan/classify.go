@@ -1,0 +1,218 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
+)
+
+// planBuilder makes a plan.
+type planBuilder struct {
+	in      Input
+	plan    Plan
+	desired map[string]desiredSetting
+	// keepKeys are keys that are left as they stand, because the wish for them can't be
+	// followed and giving back was not asked for either.
+	keepKeys map[string]bool
+}
+
+// desiredSetting is a wish that is to be held.
+type desiredSetting struct {
+	*v1alpha1.Setting
+	def settings.Setting
+}
+
+// classifySetting finds out what becomes of one wish: it is refused, waits, is only tried out,
+// or is to be held.
+func (b *planBuilder) classifySetting(s *v1alpha1.Setting) {
+	def, _ := b.in.lookupSetting(s.Key)
+	if why := b.findRefusal(s, def); why != "" {
+		b.keepKeys[s.Key] = true
+		b.addStatus(s, v1alpha1.SettingRefused, why)
+		return
+	}
+	if _, twice := b.desired[s.Key]; twice {
+		b.addStatus(s, v1alpha1.SettingRefused, s.Key+": another setting before it in spec.settings has the key")
+		return
+	}
+	if err := b.in.Current[s.Key].Err; err != nil {
+		b.keepKeys[s.Key] = true
+		b.addStatus(s, v1alpha1.SettingFailed, fmt.Sprintf("%s: can't be read: %v", s.Key, err))
+		return
+	}
+	switch {
+	case s.Mode == v1alpha1.ModeDryRun:
+		b.addStatus(s, v1alpha1.SettingDryRun, b.describeWrite(s, def))
+	case s.Activation == v1alpha1.ActivationUnderPressure && !b.isNeeded(s):
+		b.addStatus(s, v1alpha1.SettingStandby, "")
+	default:
+		b.desired[s.Key] = desiredSetting{s, def}
+	}
+}
+
+// findRefusal says why s may not be held here; empty where it may. The node has the last
+// word, whatever the API server let through.
+func (b *planBuilder) findRefusal(s *v1alpha1.Setting, def settings.Setting) string {
+	if err := settings.CheckKey(b.in.resolveOS(), s.Key); err != nil {
+		return err.Error()
+	}
+	now := b.in.Current[s.Key]
+	err := def.Check(s.Value)
+	switch {
+	case s.Scope != v1alpha1.ScopeHost && s.Scope != v1alpha1.ScopePods:
+		return fmt.Sprintf("scope %q: this agent knows Host and Pods; it may be older than the controller", settings.Clip(string(s.Scope)))
+	case !isOneOf(s.Mode, "", v1alpha1.ModeEnforce, v1alpha1.ModeDryRun):
+		return fmt.Sprintf("mode %q: this agent knows Enforce and DryRun; it may be older than the controller", settings.Clip(string(s.Mode)))
+	case !isOneOf(s.Activation, "", v1alpha1.ActivationAlways, v1alpha1.ActivationUnderPressure):
+		return fmt.Sprintf("activation %q: this agent knows Always and UnderPressure; it may be older than the controller", settings.Clip(string(s.Activation)))
+	case !slices.Contains(b.in.Allow, s.Key):
+		return s.Key + ": not in the agent's --allow on this node"
+	case err != nil:
+		return err.Error()
+	case s.Key == maxUserPort && hasTooManyPorts(s.Value):
+		return fmt.Sprintf("%s: %q: the last port on Windows 2003 only; since Vista it is a count from 49152 on, allowed: 255 to 16384; use windows.dynamicPorts", s.Key, s.Value)
+	case !b.in.Target.IsHost() && !def.InPods():
+		return fmt.Sprintf("%s: there is one for the whole node (%v), which no pod can set; use the scope Host", s.Key, def.Reach)
+	case now.isAbsent():
+		return b.explainMissing(def)
+	case errors.Is(now.Err, ErrForeign):
+		return fmt.Sprintf("%s: %s", s.Key, joinLines(now.Err))
+	case now.Err == nil && now.ReadOnly && !def.Same(now.Value, s.Value):
+		return fmt.Sprintf("%s: read-only here, and it stands at %q", s.Key, settings.Clip(now.Value))
+	}
+	return ""
+}
+
+// maxUserPort was the last port until Windows 2003. Go's programs need Windows 10, so here
+// it is what Vista made of it.
+const maxUserPort = settings.Tcpip + "MaxUserPort"
+
+func hasTooManyPorts(value string) bool {
+	n, err := strconv.Atoi(value)
+	return err != nil || n > 1<<14
+}
+
+func isOneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }
+
+// explainMissing says why there is no such key.
+func (b *planBuilder) explainMissing(def settings.Setting) string {
+	switch {
+	case def.OS == settings.Windows:
+		return def.Key + ": this Windows does not have it"
+	case def.Since != "":
+		return fmt.Sprintf("%s: Linux %s does not have it, only %s and later", def.Key, b.in.Kernel, def.Since)
+	case strings.HasPrefix(def.Key, "net.netfilter."):
+		return def.Key + ": the module nf_conntrack is not loaded, so nothing is tracked"
+	}
+	return fmt.Sprintf("%s: this kernel (%s) does not have it", def.Key, b.in.Kernel)
+}
+
+// isNeeded says whether the pressure is there that s waits for, or was until a moment
+// ago. Where nothing was measured yet, what is held stays.
+func (b *planBuilder) isNeeded(s *v1alpha1.Setting) bool {
+	switch _, held := b.findEntry(s.Key); b.in.Level {
+	case v1alpha1.LevelNormal:
+		return held && b.in.NormalFor < time.Duration(s.CoolDownSeconds)*time.Second
+	case "":
+		return held
+	}
+	return true
+}
+
+// findEntry is the journal's of what may still stand: of this boot, or of any where
+// settings outlive a restart.
+func (b *planBuilder) findEntry(key string) (JournalEntry, bool) {
+	e, ok := b.in.Entries[key]
+	return e, ok && (isSameBoot(e.Boot, b.in.Boot) || b.in.resolveOS().Lasts())
+}
+
+// addStatus sets a status that does not depend on what is written.
+func (b *planBuilder) addStatus(s *v1alpha1.Setting, state v1alpha1.SettingState, message string) *statusDraft {
+	b.plan.drafts = append(b.plan.drafts, statusDraft{status: v1alpha1.SettingStatus{
+		ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: abbreviateValue(s.Value), State: state, Message: message,
+	}})
+	it := &b.plan.drafts[len(b.plan.drafts)-1]
+	if now, read := b.in.Current[s.Key]; read && now.Err == nil {
+		it.status.Current = abbreviateValue(now.Value)
+	}
+	if e, ok := b.findEntry(s.Key); ok {
+		it.status.Original = abbreviateValue(e.Original)
+	}
+	return it
+}
+
+// addPendingStatus sets a status that becomes done when keys were written.
+func (b *planBuilder) addPendingStatus(s *v1alpha1.Setting, done v1alpha1.SettingState, message string, keys ...string) *statusDraft {
+	it := b.addStatus(s, v1alpha1.SettingPending, "")
+	it.stateWhenDone, it.messageWhenDone, it.requires = done, message, keys
+	return it
+}
+
+// rankStatus puts statuses into the order of the spec, what was released after them.
+func (b *planBuilder) rankStatus(it statusDraft) int {
+	i := slices.IndexFunc(b.in.Settings, func(s v1alpha1.Setting) bool { return s.ID == it.status.ID })
+	if i < 0 {
+		return len(b.in.Settings)
+	}
+	return i
+}
+
+// keepCurrent is the plan while nobody says what is wanted: nothing is done.
+func (b *planBuilder) keepCurrent() {
+	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
+		if e, ok := b.findEntry(key); ok {
+			it := b.addStatus(&v1alpha1.Setting{ID: key, Key: key, Scope: b.chooseScope(), Value: e.Wrote[0]}, v1alpha1.SettingApplied,
+				"held on as it is: nobody has said yet what is wanted")
+			if key == b.in.selectPortKeys().reserved {
+				it.status.Desired = it.status.Current
+			}
+		}
+	}
+	b.plan.Memory = b.in.Memory
+}
+
+func (b *planBuilder) chooseScope() v1alpha1.Scope {
+	if b.in.Target.IsHost() {
+		return v1alpha1.ScopeHost
+	}
+	return v1alpha1.ScopePods
+}
+
+// dropSteps takes every step out of the plan.
+func (b *planBuilder) dropSteps() {
+	b.plan.NewEntries, b.plan.Writes, b.plan.ObsoleteKeys, b.plan.Memory = nil, nil, nil, b.in.Memory
+	for i := range b.plan.drafts {
+		if it := &b.plan.drafts[i]; it.status.State == v1alpha1.SettingPending {
+			it.requires, it.status.Message = nil, b.in.Stop
+		}
+	}
+}
+
+// reportUnknownKeys are keys in the journal that this version does not know: what a newer
+// one wrote is left to it.
+func (b *planBuilder) reportUnknownKeys() {
+	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
+		if _, ok := b.in.lookupSetting(key); !ok {
+			b.addStatus(&v1alpha1.Setting{ID: settings.Clip(key), Key: settings.Clip(key), Scope: b.chooseScope()}, v1alpha1.SettingFailed,
+				settings.Clip(key)+": in the journal, and not a setting that this version knows; left as it is")
+		}
+	}
+}
+
+// maxShown is how much of a value a status shows: a list of reserved ports can have
+// 190 kB.
+const maxShown = 512
+
+func abbreviateValue(s string) *string {
+	if len(s) > maxShown {
+		s = s[:strings.LastIndexByte(s[:maxShown], ',')+1] + "…"
+	}
+	return &s
+}

@@ -1,0 +1,41 @@
+package plan
+
+import (
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/settings"
+)
+
+// parsePorts returns the empty set for a value that is not a list of ports.
+func parsePorts(value string) ports.Set {
+	list, err := ports.ParseList(value)
+	if err != nil || list == nil {
+		return ports.Set{}
+	}
+	return *list
+}
+
+// parseRangePorts is the ports that connect() may take by the value of a range.
+func parseRangePorts(def settings.Setting, value string) ports.Set {
+	return parseRanges(def, value).mergeAll()
+}
+
+// findGainedPorts is the ports that connect() may take by the value next, and could not before.
+func findGainedPorts(def settings.Setting, before, next string) ports.Set {
+	return parseRanges(def, next).subtract(parseRanges(def, before)).mergeAll()
+}
+
+// parseRanges is the ports of each part of a range.
+func parseRanges(def settings.Setting, value string) (l portLists) {
+	parse := settings.ParseSpan
+	if def.OS == settings.Windows {
+		parse = settings.ParseBlock
+	}
+	for _, part := range def.Split(value) {
+		var p ports.Set
+		if r, err := parse(part); err == nil {
+			p.AddRange(r)
+		}
+		l = append(l, p)
+	}
+	return l
+}
