@@ -148,7 +148,7 @@ func (n networkEnforcer) readAndPlan(of Network, files Store) plan.Plan {
 // makeWriter writes one value and reads it back.
 func (n networkEnforcer) makeWriter(target plan.Target, files Store) func(plan.Write) (string, error) {
 	return func(w plan.Write) (string, error) {
-		n.o.Log.Info("a setting is written", "pod", target.Pod, "key", w.Key, "value", w.Value, "original", w.Original)
+		n.o.Log.Info("writing a setting", "pod", target.Pod, "key", w.Key, "value", w.Value, "original", w.Original)
 		if err := files.Write(w); err != nil {
 			return "", err
 		}

@@ -48,4 +48,4 @@ func ListOriginals(o Options) (list []plan.JournalEntry, err error) {
 	return slices.Collect(maps.Values(t.journal.Entries(plan.Target{}))), nil
 }
 
-const dryRestore = "would be given back"
+const dryRestore = "would be restored"

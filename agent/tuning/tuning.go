@@ -293,7 +293,7 @@ func (t *Tuner) openJournal() error {
 		return errors.Join(err, t.Close()) // it is opened again in the next cycle
 	}
 	if why := j.LostReason(); why != "" {
-		t.o.Log.Error("originals are not known", "why", why)
+		t.o.Log.Error("original values are not known", "why", why)
 	}
 	t.journal, t.desired = j, j.Desired()
 	return nil
@@ -326,7 +326,7 @@ func (t *Tuner) reportError(err error) {
 		why = err.Error()
 	}
 	if why != "" && why != t.lastError {
-		t.o.Log.Error("settings can't be changed; what is held stays; trying again", "why", why)
+		t.o.Log.Error("settings cannot be changed; current values stay; retrying", "why", why)
 	}
 	if why == "" && t.lastError != "" {
 		t.o.Log.Info("settings can be changed again")
@@ -379,7 +379,7 @@ func makeFailedStatuses(asked *journal.DesiredState, err error) []v1alpha1.Setti
 	if asked == nil {
 		return nil
 	}
-	why := fmt.Sprintf("nothing is changed without the journal: %v", err)
+	why := fmt.Sprintf("no setting is changed without the journal: %v", err)
 	if asked.Settings != nil && len(asked.Settings) == 0 { // nor given back, which no setting would say
 		return []v1alpha1.SettingStatus{makeJournalStatus(why)}
 	}

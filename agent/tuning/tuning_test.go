@@ -96,8 +96,8 @@ func TestACorruptJournalStopsEveryWrite(t *testing.T) {
 	}
 	m.begin()
 	m.runCycle()
-	lost := "the journal could not be read, so what stood before Portreeve is not known: nothing is written until the node restarts, " +
-		"or until someone has looked and removes journal.json.corrupt-20261121T000000Z-boot-0 from the agent's --state-dir"
+	lost := "the journal is corrupt, so the original values are not known: nothing is written until the node restarts, " +
+		"or until an administrator has examined it and removes journal.json.corrupt-20261121T000000Z-boot-0 from the agent's --state-dir"
 	m.expect(t, "30", "Failed "+lost)
 	m.ask(wishOf(finTimeout, "20"))
 	m.expect(t, "30", "Failed "+lost, "Failed "+lost)
@@ -116,13 +116,13 @@ func TestADiskThatTakesNothingChangesNothing(t *testing.T) {
 			m := newMachine()
 			m.fault = fault
 			m.ask(wishOf(finTimeout, "30"))
-			m.expect(t, "60", "Failed nothing is changed without the journal: write the journal: "+fault.Error())
+			m.expect(t, "60", "Failed no setting is changed without the journal: write the journal: "+fault.Error())
 			m.fault = nil
 			m.runCycle()
 			m.expect(t, "30", "Applied")
 			m.fault = fault
 			m.ask() // nothing is given back, which must not look as if it were
-			m.expect(t, "30", "Failed nothing is changed without the journal: write the journal: "+fault.Error())
+			m.expect(t, "30", "Failed no setting is changed without the journal: write the journal: "+fault.Error())
 			m.fault = nil
 			m.runCycle()
 			m.expect(t, "60", "Released")

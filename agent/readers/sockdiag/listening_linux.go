@@ -38,7 +38,7 @@ func Listening(ephemeral ports.Range) ([]ports.Range, error) {
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("list what listens: %w", err)
+			return nil, fmt.Errorf("list listening sockets: %w", err)
 		}
 	}
 	slices.SortFunc(list, func(a, b ports.Range) int { return cmp.Compare(a.First, b.First) })

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrLocked says that another process has the journal.
-var ErrLocked = errors.New("another portreeve-agent has the journal, and has to end first")
+var ErrLocked = errors.New("the journal is locked by another portreeve-agent; stop that one first")
 
 // Dir is a Disk in a folder of this machine, which this process alone may use.
 type Dir struct {
@@ -20,7 +20,7 @@ type Dir struct {
 // process's end.
 func OpenDir(path string) (*Dir, error) {
 	if err := makeDir(path); err != nil {
-		return nil, fmt.Errorf("make the journal's folder: %w", err)
+		return nil, fmt.Errorf("create the journal's folder: %w", err)
 	}
 	for {
 		f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)

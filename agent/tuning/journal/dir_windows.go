@@ -40,20 +40,20 @@ func makeDir(path string) error {
 func checkOwner(path string) error {
 	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
 	if err != nil {
-		return fmt.Errorf("whose %s is: %w", path, err)
+		return fmt.Errorf("read the owner of %s: %w", path, err)
 	}
 	owner, _, err := sd.Owner()
 	if err != nil {
-		return fmt.Errorf("whose %s is: %w", path, err)
+		return fmt.Errorf("read the owner of %s: %w", path, err)
 	}
 	me, err := windows.GetCurrentProcessToken().GetTokenUser()
 	if err != nil {
-		return fmt.Errorf("who runs this: %w", err)
+		return fmt.Errorf("read the user of this process: %w", err)
 	}
 	if owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) || owner.IsWellKnown(windows.WinLocalSystemSid) || owner.Equals(me.User.Sid) {
 		return nil
 	}
-	return fmt.Errorf("%s is owned by %s, who could change what is given back: look at it, and remove it", path, owner)
+	return fmt.Errorf("%s is owned by %s, who could change what is restored: examine and remove it", path, owner)
 }
 
 // isBeingRemoved says that somebody removes the lock right now: its file can't be opened then.

@@ -118,7 +118,7 @@ func (j *Journal) LostReason() string {
 	if j.boot == "" {
 		until = "until"
 	}
-	return fmt.Sprintf("the journal could not be read, so what stood before Portreeve is not known: nothing is written %s someone has looked and removes %s from the agent's --state-dir", until, j.aside)
+	return fmt.Sprintf("the journal is corrupt, so the original values are not known: nothing is written %s an administrator has examined it and removes %s from the agent's --state-dir", until, j.aside)
 }
 
 // Desired is what was asked last.

@@ -178,7 +178,7 @@ func TestARestartRestoresNothingWhereSettingsOutliveIt(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, file), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want := "nothing is written until someone has looked and removes journal.json.corrupt-20261121T025958Z from"
+	want := "nothing is written until an administrator has examined it and removes journal.json.corrupt-20261121T025958Z from"
 	for range 2 { // whatever the boot
 		if j, err := open(t, dir, ""); err != nil || !strings.Contains(j.LostReason(), want) {
 			t.Errorf("%v %q", err, j.LostReason())

@@ -17,7 +17,7 @@ const version = 1
 // Errors of reading a journal.
 var (
 	// ErrNewer: a newer agent has written it, and knows what stands where.
-	ErrNewer = errors.New("the journal is a newer version's")
+	ErrNewer = errors.New("the journal was written by a newer version")
 	// ErrCorrupt: it was cut off or changed on the disk.
 	ErrCorrupt = errors.New("the journal is corrupt")
 )
@@ -59,11 +59,11 @@ func decodeState(data []byte) (journalState, error) {
 		return journalState{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if f.Version > version {
-		return journalState{}, fmt.Errorf("%w: %d, this agent reads %d: nothing is changed; run the newer agent again, or let it give everything back first", ErrNewer, f.Version, version)
+		return journalState{}, fmt.Errorf("%w: %d, this agent reads %d: nothing is changed; run the newer agent again, or let it restore everything first", ErrNewer, f.Version, version)
 	}
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, f.State); err != nil || f.Version != version || computeSum(compact.Bytes()) != f.Sum {
-		return journalState{}, fmt.Errorf("%w: its sum is another", ErrCorrupt)
+		return journalState{}, fmt.Errorf("%w: checksum mismatch", ErrCorrupt)
 	}
 	var s journalState
 	if err := json.Unmarshal(f.State, &s); err != nil {
@@ -71,7 +71,7 @@ func decodeState(data []byte) (journalState, error) {
 	}
 	for _, e := range s.Entries {
 		if e.Key == "" || len(e.Wrote) == 0 {
-			return journalState{}, fmt.Errorf("%w: an entry without key or values", ErrCorrupt)
+			return journalState{}, fmt.Errorf("%w: an entry has no key or no values", ErrCorrupt)
 		}
 	}
 	return s, nil

@@ -23,7 +23,7 @@ func (p *Plan) ApplyWrites(write func(Write) (readBack string, err error)) {
 func (p *Plan) applyWrite(w Write, write func(Write) (string, error)) error {
 	for _, key := range w.After {
 		if p.writeErrors[key] != nil {
-			return fmt.Errorf("not written, because %s could not be: %w", key, p.writeErrors[key])
+			return fmt.Errorf("not written, because %s could not be written: %w", key, p.writeErrors[key])
 		}
 	}
 	have, err := write(w)
@@ -32,7 +32,7 @@ func (p *Plan) applyWrite(w Write, write func(Write) (string, error)) error {
 	}
 	p.updateCurrent(w.Key, have)
 	if def, _ := settings.Lookup(p.os, w.Key); !w.isDone(def, have) {
-		return fmt.Errorf("wrote %q, reads %q", settings.Clip(w.Value), settings.Clip(have))
+		return fmt.Errorf("wrote %q, but read %q", settings.Clip(w.Value), settings.Clip(have))
 	}
 	if m, ok := p.Memory[w.Key]; ok && !w.Original {
 		m.Applied = true
@@ -68,7 +68,7 @@ func (p *Plan) FailWrites(err error) {
 	p.Writes, p.NewEntries, p.ObsoleteKeys = nil, nil, nil
 }
 
-var errJournal = errors.New("nothing is changed without the journal, which can't be written")
+var errJournal = errors.New("no setting is changed without the journal, which cannot be written")
 
 // BuildStatuses are what became of each setting, in the order of the spec; then what was
 // given back beside it.

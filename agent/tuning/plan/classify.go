@@ -39,12 +39,12 @@ func (b *planBuilder) classifySetting(s *v1alpha1.Setting) {
 		return
 	}
 	if _, twice := b.desired[s.Key]; twice {
-		b.addStatus(s, v1alpha1.SettingRefused, s.Key+": another setting before it in spec.settings has the key")
+		b.addStatus(s, v1alpha1.SettingRefused, s.Key+": an earlier setting in spec.settings has the same key")
 		return
 	}
 	if err := b.in.Current[s.Key].Err; err != nil {
 		b.keepKeys[s.Key] = true
-		b.addStatus(s, v1alpha1.SettingFailed, fmt.Sprintf("%s: can't be read: %v", s.Key, err))
+		b.addStatus(s, v1alpha1.SettingFailed, fmt.Sprintf("%s: cannot be read: %v", s.Key, err))
 		return
 	}
 	switch {
@@ -67,25 +67,25 @@ func (b *planBuilder) findRefusal(s *v1alpha1.Setting, def settings.Setting) str
 	err := def.Check(s.Value)
 	switch {
 	case s.Scope != v1alpha1.ScopeHost && s.Scope != v1alpha1.ScopePods:
-		return fmt.Sprintf("scope %q: this agent knows Host and Pods; it may be older than the controller", settings.Clip(string(s.Scope)))
+		return fmt.Sprintf("scope %q is not supported: this agent supports Host and Pods; it may be older than the controller", settings.Clip(string(s.Scope)))
 	case !isOneOf(s.Mode, "", v1alpha1.ModeEnforce, v1alpha1.ModeDryRun):
-		return fmt.Sprintf("mode %q: this agent knows Enforce and DryRun; it may be older than the controller", settings.Clip(string(s.Mode)))
+		return fmt.Sprintf("mode %q is not supported: this agent supports Enforce and DryRun; it may be older than the controller", settings.Clip(string(s.Mode)))
 	case !isOneOf(s.Activation, "", v1alpha1.ActivationAlways, v1alpha1.ActivationUnderPressure):
-		return fmt.Sprintf("activation %q: this agent knows Always and UnderPressure; it may be older than the controller", settings.Clip(string(s.Activation)))
+		return fmt.Sprintf("activation %q is not supported: this agent supports Always and UnderPressure; it may be older than the controller", settings.Clip(string(s.Activation)))
 	case !slices.Contains(b.in.Allow, s.Key):
 		return s.Key + ": not in the agent's --allow on this node"
 	case err != nil:
 		return err.Error()
 	case s.Key == maxUserPort && hasTooManyPorts(s.Value):
-		return fmt.Sprintf("%s: %q: the last port on Windows 2003 only; since Vista it is a count from 49152 on, allowed: 255 to 16384; use windows.dynamicPorts", s.Key, s.Value)
+		return fmt.Sprintf("%s: %q: the last port until Windows Server 2003 only; since Vista it is a number of ports from 49152 on, 255 to 16384; use windows.dynamicPorts", s.Key, s.Value)
 	case !b.in.Target.IsHost() && !def.InPods():
-		return fmt.Sprintf("%s: there is one for the whole node (%v), which no pod can set; use the scope Host", s.Key, def.Reach)
+		return fmt.Sprintf("%s: the whole node has one value (%v), which cannot be set in a pod; use the scope Host", s.Key, def.Reach)
 	case now.isAbsent():
 		return b.explainMissing(def)
 	case errors.Is(now.Err, ErrForeign):
 		return fmt.Sprintf("%s: %s", s.Key, joinLines(now.Err))
 	case now.Err == nil && now.ReadOnly && !def.Same(now.Value, s.Value):
-		return fmt.Sprintf("%s: read-only here, and it stands at %q", s.Key, settings.Clip(now.Value))
+		return fmt.Sprintf("%s: read-only here, and its value is %q", s.Key, settings.Clip(now.Value))
 	}
 	return ""
 }
@@ -105,7 +105,7 @@ func isOneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }
 func (b *planBuilder) explainMissing(def settings.Setting) string {
 	switch {
 	case def.OS == settings.Windows:
-		return def.Key + ": this Windows does not have it"
+		return def.Key + ": this version of Windows does not have it"
 	case def.Since != "":
 		return fmt.Sprintf("%s: Linux %s does not have it, only %s and later", def.Key, b.in.Kernel, def.Since)
 	case strings.HasPrefix(def.Key, "net.netfilter."):
@@ -169,7 +169,7 @@ func (b *planBuilder) keepCurrent() {
 	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
 		if e, ok := b.findEntry(key); ok {
 			it := b.addStatus(&v1alpha1.Setting{ID: key, Key: key, Scope: b.chooseScope(), Value: e.Wrote[0]}, v1alpha1.SettingApplied,
-				"held on as it is: nobody has said yet what is wanted")
+				"keeping the current value: no desired settings received yet")
 			if key == b.in.selectPortKeys().reserved {
 				it.status.Desired = it.status.Current
 			}
@@ -201,7 +201,7 @@ func (b *planBuilder) reportUnknownKeys() {
 	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
 		if _, ok := b.in.lookupSetting(key); !ok {
 			b.addStatus(&v1alpha1.Setting{ID: settings.Clip(key), Key: settings.Clip(key), Scope: b.chooseScope()}, v1alpha1.SettingFailed,
-				settings.Clip(key)+": in the journal, and not a setting that this version knows; left as it is")
+				settings.Clip(key)+": in the journal, but unknown to this version; left unchanged")
 		}
 	}
 }

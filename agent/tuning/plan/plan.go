@@ -62,7 +62,7 @@ type Reading struct {
 }
 
 // ErrForeign says that a key has a value of another kind than the setting's.
-var ErrForeign = errors.New("a value of another kind")
+var ErrForeign = errors.New("unexpected type")
 
 func (r Reading) isAbsent() bool { return errors.Is(r.Err, fs.ErrNotExist) }
 

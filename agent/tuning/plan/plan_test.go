@@ -143,7 +143,7 @@ func TestPlan(t *testing.T) {
 		"What another program has changed is not": {
 			in:    newInput([]v1alpha1.Setting{}, currentValues(finTimeout, "44"), journaled(finTimeout, "60", "30")),
 			steps: []string{"forget net.ipv4.tcp_fin_timeout"},
-			said:  []string{`Released net.ipv4.tcp_fin_timeout: left at "44", which another program wrote`},
+			said:  []string{`Released net.ipv4.tcp_fin_timeout: not restored, because another program changed it to "44"`},
 		},
 		"What a restart of the machine has reset is forgotten": {
 			in:    newInput([]v1alpha1.Setting{}, currentValues(finTimeout, "30"), JournalEntry{Key: finTimeout, Boot: "before", Original: "60", Wrote: []string{"30"}}),
@@ -152,7 +152,7 @@ func TestPlan(t *testing.T) {
 		},
 		"While nobody says what is wanted, what is held stays": {
 			in:   newInput(nil, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
-			said: []string{"Applied held on as it is: nobody has said yet what is wanted"},
+			said: []string{"Applied keeping the current value: no desired settings received yet"},
 		},
 		"A value that drifted is repaired, and the other's is given back one day": {
 			in: newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, currentValues(finTimeout, "44"), journaled(finTimeout, "60", "30")),
@@ -167,7 +167,7 @@ func TestPlan(t *testing.T) {
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{conntrackMax: {Desired: "524288", Applied: true, Repairs: []time.Time{now.Add(-2 * time.Minute), now.Add(-time.Minute)}}}
 			},
-			said: []string{"Contested net.netfilter.nf_conntrack_max: another program, likely kube-proxy (conntrack in its configuration), writes it again and again: repaired 2 times, now left alone for 6 hours; one of the two has to stop"},
+			said: []string{"Contested net.netfilter.nf_conntrack_max: another program, probably kube-proxy (conntrack in its configuration), keeps changing it: Portreeve has rewritten it 2 times, and now leaves it alone for 6 hours; remove the setting from one of the two"},
 		},
 		"Repairs of long ago don't count": {
 			in: newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, currentValues(finTimeout, "44"), journaled(finTimeout, "44", "30")),
@@ -201,7 +201,7 @@ func TestPlan(t *testing.T) {
 				`write net.ipv4.ip_local_reserved_ports "8080,30000-32767"`,
 				`write net.ipv4.ip_local_port_range "16384 65535" after [net.ipv4.ip_local_reserved_ports]`,
 			},
-			said: []string{"Applied 30000-32767 reserved in it for node ports"},
+			said: []string{"Applied 30000-32767 reserved for node ports"},
 		},
 		"A listener in the wider part is reserved, one elsewhere is not": {
 			in: newInput([]v1alpha1.Setting{newSetting(rangeKey, "32768 65535")}, narrowed),
@@ -214,19 +214,19 @@ func TestPlan(t *testing.T) {
 				`write net.ipv4.ip_local_reserved_ports "8080,61000"`,
 				`write net.ipv4.ip_local_port_range "32768 65535" after [net.ipv4.ip_local_reserved_ports]`,
 			},
-			said: []string{"Applied 61000 reserved in it for what listens there"},
+			said: []string{"Applied 61000 reserved for listeners"},
 		},
 		"Listeners that can't be read refuse the range": {
 			in: newInput(wide, narrowed),
 			with: func(in *Input) {
 				in.ListenersErr = errors.New("no netlink")
 			},
-			said: []string{"Refused net.ipv4.ip_local_port_range: what listens in the wider range can't be read, and so not be reserved: no netlink"},
+			said: []string{"Refused net.ipv4.ip_local_port_range: cannot widen range: the listening ports could not be read: no netlink"},
 		},
 		"Reserved ports that may not be set refuse the range": {
 			in:   newInput(wide, narrowed),
 			with: func(in *Input) { in.Allow = []string{rangeKey} },
-			said: []string{"Refused net.ipv4.ip_local_port_range: the wider range would take 30000-32767 of node ports, which can't be reserved: net.ipv4.ip_local_reserved_ports is not in the agent's --allow on this node"},
+			said: []string{"Refused net.ipv4.ip_local_port_range: cannot widen range: it overlaps 30000-32767 (node ports), and they cannot be reserved because net.ipv4.ip_local_reserved_ports is not in --allow"},
 		},
 		"A range that is wide already needs nothing": {
 			in:   newInput(wide, currentValues(rangeKey, "16384\t65535", reserveKey, "")),
@@ -234,7 +234,7 @@ func TestPlan(t *testing.T) {
 		},
 		"A range that is held needs nothing more": {
 			in:   newInput(wide, widened, both...),
-			said: []string{"Applied 30000-32767 reserved in it for node ports"},
+			said: []string{"Applied 30000-32767 reserved for node ports"},
 		},
 		"A range is narrow again before what it reserved is free": {
 			in: newInput([]v1alpha1.Setting{}, widened, both...),
@@ -262,7 +262,7 @@ func TestPlan(t *testing.T) {
 				`write net.ipv4.ip_local_reserved_ports "18000,30000-32767"`,
 				`write net.ipv4.ip_local_port_range "16384 65535" after [net.ipv4.ip_local_reserved_ports]`,
 			},
-			said: []string{"Applied 18000,30000-32767 reserved in it for node ports, what listens there"},
+			said: []string{"Applied 18000,30000-32767 reserved for node ports, listeners"},
 		},
 		"A dry run says what a range would give": {
 			in:   newInput([]v1alpha1.Setting{dry(newSetting(rangeKey, "16384 65535"))}, currentValues(rangeKey, "32768\t60999", reserveKey, "")),
@@ -324,23 +324,23 @@ func TestPlan(t *testing.T) {
 		"A setting of the whole node inside a pod": {
 			in:   newInput([]v1alpha1.Setting{pods(newSetting(conntrackMax, "524288"))}, currentValues(conntrackMax, "262144")),
 			with: func(in *Input) { in.Target = Target{Pod: "uid"} },
-			said: []string{"Refused net.netfilter.nf_conntrack_max: there is one for the whole node (host network), which no pod can set; use the scope Host"},
+			said: []string{"Refused net.netfilter.nf_conntrack_max: the whole node has one value (host network), which cannot be set in a pod; use the scope Host"},
 		},
 		"A setting that is read-only here": {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, map[string]Reading{finTimeout: {Value: "60", ReadOnly: true}}),
-			said: []string{`Refused net.ipv4.tcp_fin_timeout: read-only here, and it stands at "60"`},
+			said: []string{`Refused net.ipv4.tcp_fin_timeout: read-only here, and its value is "60"`},
 		},
 		"A setting that can't be read": {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, map[string]Reading{finTimeout: {Err: errors.New("input/output error")}}),
-			said: []string{"Failed net.ipv4.tcp_fin_timeout: can't be read: input/output error"},
+			said: []string{"Failed net.ipv4.tcp_fin_timeout: cannot be read: input/output error"},
 		},
 		"The same key twice: the first one has it": {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "60"), again}, currentValues(finTimeout, "60")),
-			said: []string{"Applied", "Refused net.ipv4.tcp_fin_timeout: another setting before it in spec.settings has the key"},
+			said: []string{"Applied", "Refused net.ipv4.tcp_fin_timeout: an earlier setting in spec.settings has the same key"},
 		},
 		"A scope of a newer controller": {
 			in:   newInput([]v1alpha1.Setting{odd}, currentValues(finTimeout, "60")),
-			said: []string{`Refused scope "Moon": this agent knows Host and Pods; it may be older than the controller`},
+			said: []string{`Refused scope "Moon" is not supported: this agent supports Host and Pods; it may be older than the controller`},
 		},
 		"Without originals nothing is written": {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "30"), newSetting(reuse, "2")}, currentValues(finTimeout, "60", reuse, "2")),
@@ -371,8 +371,8 @@ func TestAWriteThatFailsStopsWhatNeedsIt(t *testing.T) {
 	})
 	_, said := summarizePlan(p)
 	want := []string{
-		"Failed net.ipv4.ip_local_port_range: not written, because net.ipv4.ip_local_reserved_ports could not be: invalid argument",
-		`Failed net.ipv4.tcp_fin_timeout: wrote "30", reads "31"`,
+		"Failed net.ipv4.ip_local_port_range: not written, because net.ipv4.ip_local_reserved_ports could not be written: invalid argument",
+		`Failed net.ipv4.tcp_fin_timeout: wrote "30", but read "31"`,
 	}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)
@@ -389,7 +389,7 @@ func TestWithoutTheJournalNothingIsWritten(t *testing.T) {
 		t.Errorf("%+v", w)
 		return "", nil
 	})
-	if _, said := summarizePlan(p); !strings.Contains(said[0], "Failed net.ipv4.tcp_fin_timeout: nothing is changed without the journal, which can't be written: read-only file system") {
+	if _, said := summarizePlan(p); !strings.Contains(said[0], "Failed net.ipv4.tcp_fin_timeout: no setting is changed without the journal, which cannot be written: read-only file system") {
 		t.Error(said)
 	}
 }

@@ -132,7 +132,7 @@ func (r *rangePlanner) planWiderRange(w desiredSetting) {
 	r.required = r.required.unite(r.repeatSet(need))
 	r.addRangeWrite(r.planValue(w))
 	if it := &r.plan.drafts[len(r.plan.drafts)-1]; !need.IsEmpty() && it.messageWhenDone == "" && it.status.Message == "" {
-		it.messageWhenDone = fmt.Sprintf("%s reserved in it for %s", settings.Clip(need.String()), r.nameOwners(need))
+		it.messageWhenDone = fmt.Sprintf("%s reserved for %s", settings.Clip(need.String()), r.nameOwners(need))
 		if it.status.State == v1alpha1.SettingApplied {
 			it.status.Message = it.messageWhenDone
 		}
@@ -163,7 +163,7 @@ func (r *rangePlanner) findCollisions(w desiredSetting) (need ports.Set, why str
 	}
 	if !w.def.Same(now, w.Value) {
 		if err := r.in.ListenersErr; err != nil {
-			return need, fmt.Sprintf("%s: what listens in the wider range can't be read, and so not be reserved: %v", w.Key, err)
+			return need, fmt.Sprintf("%s: cannot widen range: the listening ports could not be read: %v", w.Key, err)
 		}
 		need = ports.Union(need, ports.Intersection(ports.NewSet(r.in.Listeners...), added))
 	}
@@ -179,9 +179,9 @@ func (r *rangePlanner) explainUnreservable(key string, need ports.Set) string {
 	case missing.IsEmpty():
 		return ""
 	case !slices.Contains(r.in.Allow, r.reserved):
-		because = r.reserved + " is not in the agent's --allow on this node"
+		because = r.reserved + " is not in --allow"
 	case now.Err != nil:
-		because = fmt.Sprintf("%s can't be read: %v", r.reserved, now.Err)
+		because = fmt.Sprintf("%s cannot be read: %v", r.reserved, now.Err)
 	case now.ReadOnly:
 		because = r.reserved + " is read-only here"
 	case r.in.Lost != "":
@@ -189,7 +189,7 @@ func (r *rangePlanner) explainUnreservable(key string, need ports.Set) string {
 	default:
 		return ""
 	}
-	return fmt.Sprintf("%s: the wider range would take %s of %s, which can't be reserved: %s", key, settings.Clip(missing.String()), r.nameOwners(missing), because)
+	return fmt.Sprintf("%s: cannot widen range: it overlaps %s (%s), and they cannot be reserved because %s", key, settings.Clip(missing.String()), r.nameOwners(missing), because)
 }
 
 // nameOwners names the services that have the ports.
@@ -203,7 +203,7 @@ func (b *planBuilder) nameOwners(p ports.Set) string {
 		p.RemoveAll(&theirs)
 	}
 	if !p.IsEmpty() {
-		names = append(names, "what listens there")
+		names = append(names, "listeners")
 	}
 	if len(names) > 4 {
 		names = append(names[:3], "others")
@@ -262,7 +262,7 @@ func (r *rangePlanner) canReserve(w desiredSetting, wanted bool) bool {
 	case now.Err != nil:
 		return false
 	case now.ReadOnly:
-		r.addStatus(s, v1alpha1.SettingFailed, r.reserved+": our ports in it can't be given back: it is read-only here")
+		r.addStatus(s, v1alpha1.SettingFailed, r.reserved+": Portreeve's ports in it cannot be removed, because it is read-only here")
 		return false
 	case !missing: // only ports of ours are taken out
 		return true
@@ -285,7 +285,7 @@ func (r *rangePlanner) planUnreserved() {
 		for i := range r.plan.drafts {
 			if it := &r.plan.drafts[i]; it.status.Key == m.Key && len(it.requires) > 0 {
 				it.requires, it.status.State = nil, v1alpha1.SettingRefused
-				it.status.Message = fmt.Sprintf("%s: the wider range would take ports of %s, and %s can't be held", m.Key, r.nameOwners(r.required.mergeAll()), r.reserved)
+				it.status.Message = fmt.Sprintf("%s: cannot widen range: it overlaps ports of %s, and %s cannot be written", m.Key, r.nameOwners(r.required.mergeAll()), r.reserved)
 			}
 		}
 	}

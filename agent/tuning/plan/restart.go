@@ -34,11 +34,11 @@ func (b *planBuilder) evaluateEffect(def settings.Setting, value string, e Journ
 		return v1alpha1.SettingApplied, ""
 	case settings.AfterRestart:
 		if isSameBoot(e.Boot, b.in.Boot) && e.Live != "" && !def.Same(e.Live, value) {
-			return v1alpha1.SettingRestartRequired, "works after a restart of the node; until then: " + settings.Clip(e.Live)
+			return v1alpha1.SettingRestartRequired, "takes effect after a restart of the node; until then: " + settings.Clip(e.Live)
 		}
 		return v1alpha1.SettingApplied, ""
 	}
-	return v1alpha1.SettingApplied, "works " + def.Effect.String()
+	return v1alpha1.SettingApplied, "takes effect " + def.Effect.String()
 }
 
 // findLiveValue is what works in this boot of a setting that works after a restart, before the
@@ -63,7 +63,7 @@ func (b *planBuilder) explainDelay(def settings.Setting, e JournalEntry, back st
 		return ""
 	}
 	if live := b.findLiveValue(def, b.in.Current[def.Key].Value, e); !def.Same(live, back) {
-		return "works after a restart of the node; until then: " + settings.Clip(live)
+		return "takes effect after a restart of the node; until then: " + settings.Clip(live)
 	}
 	return ""
 }

@@ -106,7 +106,7 @@ func (b *planBuilder) checkContention(key, want string, ours bool) (state v1alph
 	if m.Contested.IsZero() {
 		return "", ""
 	}
-	return v1alpha1.SettingContested, fmt.Sprintf("%s: another program, likely %s, writes it again and again: repaired %d times, now left alone for %d hours; one of the two has to stop",
+	return v1alpha1.SettingContested, fmt.Sprintf("%s: another program, probably %s, keeps changing it: Portreeve has rewritten it %d times, and now leaves it alone for %d hours; remove the setting from one of the two",
 		key, b.guessWriter(key), maxRepairs, int(contestedPause.Hours()))
 }
 
@@ -135,17 +135,17 @@ func (b *planBuilder) planRestore(def settings.Setting, e JournalEntry) *Write {
 		return nil
 	case errors.Is(now.Err, ErrForeign):
 		b.plan.ObsoleteKeys = append(b.plan.ObsoleteKeys, e.Key)
-		b.addReleasedStatus(s, fmt.Sprintf("%s: left as another program wrote it: %s", e.Key, joinLines(now.Err)))
+		b.addReleasedStatus(s, fmt.Sprintf("%s: not restored, because another program changed it: %s", e.Key, joinLines(now.Err)))
 		return nil
 	case now.Err != nil:
-		b.addReleasedStatus(s, "").markFailed(fmt.Sprintf("%s: can't be given back: can't be read: %v", e.Key, now.Err))
+		b.addReleasedStatus(s, "").markFailed(fmt.Sprintf("%s: cannot be restored, because it cannot be read: %v", e.Key, now.Err))
 		return nil
 	case def.Same(now.Value, back):
 		b.plan.ObsoleteKeys = append(b.plan.ObsoleteKeys, e.Key)
-		b.addReleasedStatus(s, fmt.Sprintf("%s: left at %q, which another program wrote", e.Key, settings.Clip(now.Value)))
+		b.addReleasedStatus(s, fmt.Sprintf("%s: not restored, because another program changed it to %q", e.Key, settings.Clip(now.Value)))
 		return nil
 	case now.ReadOnly:
-		b.addReleasedStatus(s, "").markFailed(e.Key + ": can't be given back: read-only here")
+		b.addReleasedStatus(s, "").markFailed(e.Key + ": cannot be restored, because it is read-only here")
 		return nil
 	}
 	b.plan.ObsoleteKeys = append(b.plan.ObsoleteKeys, e.Key)

@@ -38,11 +38,11 @@ func TestPlanOfWindows(t *testing.T) {
 		"A value that is not there is set, and works after a restart": {
 			in:    newWindowsInput(delay, currentValues(timedWait, settings.Unset)),
 			steps: []string{`record ` + timedWait + ` was "unset", ours ["30"]`, `write ` + timedWait + ` "30"`},
-			said:  []string{"RestartRequired works after a restart of the node; until then: unset"},
+			said:  []string{"RestartRequired takes effect after a restart of the node; until then: unset"},
 		},
 		"It waits while the boot is the same": {
 			in:   newWindowsInput(delay, currentValues(timedWait, "30"), restartEntry("b", settings.Unset, "30", settings.Unset)),
-			said: []string{"RestartRequired works after a restart of the node; until then: unset"},
+			said: []string{"RestartRequired takes effect after a restart of the node; until then: unset"},
 		},
 		"It is applied after a restart, and its original stays known": {
 			in:   newWindowsInput(delay, currentValues(timedWait, "30"), restartEntry("before", settings.Unset, "30", settings.Unset)),
@@ -51,7 +51,7 @@ func TestPlanOfWindows(t *testing.T) {
 		"Another value after a restart waits for the next, and keeps the original": {
 			in:    newWindowsInput([]v1alpha1.Setting{newSetting(timedWait, "60")}, currentValues(timedWait, "30"), restartEntry("before", settings.Unset, "30", settings.Unset)),
 			steps: []string{`record ` + timedWait + ` was "unset", ours ["60" "30"]`, `write ` + timedWait + ` "60"`},
-			said:  []string{"RestartRequired works after a restart of the node; until then: 30"},
+			said:  []string{"RestartRequired takes effect after a restart of the node; until then: 30"},
 		},
 		"Back to the value that works needs no restart": {
 			in:    newWindowsInput(delay, currentValues(timedWait, "60"), restartEntry("b", settings.Unset, "60", "30")),
@@ -74,29 +74,29 @@ func TestPlanOfWindows(t *testing.T) {
 		"Given back after a restart it works after another": {
 			in:    newWindowsInput(none, currentValues(timedWait, "30"), restartEntry("before", "120", "30", "120")),
 			steps: []string{`write ` + timedWait + ` "120"`, "forget " + timedWait},
-			said:  []string{"Released works after a restart of the node; until then: 30"},
+			said:  []string{"Released takes effect after a restart of the node; until then: 30"},
 		},
 		"What another program has changed since is left": {
 			in:    newWindowsInput(none, currentValues(timedWait, "44"), restartEntry("before", settings.Unset, "30", settings.Unset)),
 			steps: []string{"forget " + timedWait},
-			said:  []string{"Released " + timedWait + `: left at "44", which another program wrote`},
+			said:  []string{"Released " + timedWait + `: not restored, because another program changed it to "44"`},
 		},
 		"A value of another type is left alone": {
 			in:   newWindowsInput(delay, map[string]Reading{timedWait: {Err: errString("REG_SZ", ErrForeign)}}),
-			said: []string{"Refused " + timedWait + ": REG_SZ: a value of another kind"},
+			said: []string{"Refused " + timedWait + ": REG_SZ: unexpected type"},
 		},
-		"So it is where the original would be given back": {
+		"So it is where the original would be restored": {
 			in:    newWindowsInput(none, map[string]Reading{timedWait: {Err: errString("REG_SZ", ErrForeign)}}, restartEntry("b", settings.Unset, "30", settings.Unset)),
 			steps: []string{"forget " + timedWait},
-			said:  []string{"Released " + timedWait + ": left as another program wrote it: REG_SZ: a value of another kind"},
+			said:  []string{"Released " + timedWait + ": not restored, because another program changed it: REG_SZ: unexpected type"},
 		},
 		"Access denied fails": {
 			in:   newWindowsInput(delay, map[string]Reading{timedWait: {Err: errors.New("access is denied")}}),
-			said: []string{"Failed " + timedWait + ": can't be read: access is denied"},
+			said: []string{"Failed " + timedWait + ": cannot be read: access is denied"},
 		},
 		"The last port of Windows 2003 is none of this Windows": {
 			in:   newWindowsInput([]v1alpha1.Setting{newSetting(maxUserPort, "65534")}, currentValues(maxUserPort, settings.Unset)),
-			said: []string{"Refused " + maxUserPort + `: "65534": the last port on Windows 2003 only; since Vista it is a count from 49152 on, allowed: 255 to 16384; use windows.dynamicPorts`},
+			said: []string{"Refused " + maxUserPort + `: "65534": the last port until Windows Server 2003 only; since Vista it is a number of ports from 49152 on, 255 to 16384; use windows.dynamicPorts`},
 		},
 		"A legacy value says why it is none": {
 			in:   newWindowsInput([]v1alpha1.Setting{newSetting(settings.Tcpip+"MaxFreeTcbs", "65535")}, nil),
@@ -114,7 +114,7 @@ func TestPlanOfWindows(t *testing.T) {
 				`write excludedportrange "IPv4 TCP 5357,30000-32767; IPv6 TCP 5357,30000-32767; IPv4 UDP 30000-32767,65330; IPv6 UDP 30000-32767,65330"`,
 				`write dynamicport tcp "16385 49151" after [excludedportrange]`,
 			},
-			said: []string{"Applied 30000-32767 reserved in it for node ports"},
+			said: []string{"Applied 30000-32767 reserved for node ports"},
 		},
 		"Both ranges are narrow again before node ports are free": {
 			in: newWindowsInput(none, currentValues(tcp, "16385 49151", udp, "16385 49151", excluded, "30000-32767"),
@@ -130,7 +130,7 @@ func TestPlanOfWindows(t *testing.T) {
 			in: newWindowsInput([]v1alpha1.Setting{newSetting(udp, "16385 49151")}, currentValues(tcp, "16385 49151", udp, "16385 49151", excluded, "30000-32767"),
 				journaled(tcp, usual, "16385 49151"), journaled(udp, usual, "16385 49151"), journaled(excluded, "", "30000-32767")),
 			steps: []string{`write dynamicport tcp "49152 16384"`, "forget dynamicport tcp"},
-			said:  []string{"Applied 30000-32767 reserved in it for node ports", "Released"},
+			said:  []string{"Applied 30000-32767 reserved for node ports", "Released"},
 		},
 		"An original that differs by family comes back, from 1025 on as netsh takes it": {
 			in:    newWindowsInput(none, currentValues(tcp, "20000 30000"), journaled(tcp, "IPv4 1024 64511; IPv6 49152 16384", "20000 30000")),
@@ -177,7 +177,7 @@ func TestPlanOfWindows(t *testing.T) {
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{timedWait: {Desired: "30", Applied: true, Repairs: []time.Time{now, now}}}
 			},
-			said: []string{"Contested " + timedWait + ": another program, likely a group policy, a script of the node's image or another agent, writes it again and again: repaired 2 times, now left alone for 6 hours; one of the two has to stop"},
+			said: []string{"Contested " + timedWait + ": another program, probably a group policy, a script of the node's image or another agent, keeps changing it: Portreeve has rewritten it 2 times, and now leaves it alone for 6 hours; remove the setting from one of the two"},
 		},
 	}
 	for name, test := range tests {
@@ -190,8 +190,8 @@ func TestAListIsReadBackAsFarAsItIsOurs(t *testing.T) {
 		"as it was written":                 {"5357,9000", "Applied"},
 		"with more that others added":       {"5357,9000,50000-50063", "Applied"},
 		"without what others had":           {"9000", "Applied"},
-		"without ours":                      {"5357", `Failed excludedportrange: wrote "5357,9000", reads "5357"`},
-		"without ours in one of four lists": {"IPv4 TCP 9000; IPv6 TCP 9000; IPv4 UDP ; IPv6 UDP 9000", `Failed excludedportrange: wrote "5357,9000", reads "IPv4 TCP 9000; IPv6 TCP 9000; IPv4 UDP ; IPv6 UDP 9000"`},
+		"without ours":                      {"5357", `Failed excludedportrange: wrote "5357,9000", but read "5357"`},
+		"without ours in one of four lists": {"IPv4 TCP 9000; IPv6 TCP 9000; IPv4 UDP ; IPv6 UDP 9000", `Failed excludedportrange: wrote "5357,9000", but read "IPv4 TCP 9000; IPv6 TCP 9000; IPv4 UDP ; IPv6 UDP 9000"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := New(newWindowsInput([]v1alpha1.Setting{newSetting(excluded, "9000")}, currentValues(excluded, "5357")))

@@ -102,7 +102,7 @@ func (c *cycle) factsOf(pod podspecs.Pod, l *look) plan.Facts {
 		f.Protect = append(f.Protect, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Owner: "the pod's containers"})
 	}
 	for _, r := range l.listened {
-		f.Protect = append(f.Protect, plan.Protected{Ports: r, Owner: "what has listened there"})
+		f.Protect = append(f.Protect, plan.Protected{Ports: r, Owner: "earlier listeners"})
 	}
 	return f
 }

@@ -14,7 +14,7 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-var errNoSetting = errors.New("not a setting below net that Portreeve knows")
+var errNoSetting = errors.New("not a known setting below net")
 
 // Store is a tuning.Store of the sysctls below Root, which are those of the calling
 // thread's network namespace.

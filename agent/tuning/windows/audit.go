@@ -35,7 +35,7 @@ func explainNoEffect(v RegistryValue) string {
 		case d == 0 && why != "":
 			return why
 		case d == 0 && v.Type != "REG_DWORD":
-			return fmt.Sprintf("it is %s, and has to be REG_DWORD", v.Type)
+			return fmt.Sprintf("its type is %s, and must be REG_DWORD", v.Type)
 		case d == 0:
 			return ""
 		case d <= 2 && why == "":
@@ -43,7 +43,7 @@ func explainNoEffect(v RegistryValue) string {
 		}
 	}
 	if near != "" {
-		return "there is no such value; " + near + " may be meant"
+		return "no such value exists; " + near + " may be meant"
 	}
 	return ""
 }

@@ -41,7 +41,7 @@ func (s *Store) setPoolRange(ctx context.Context, l netshPool, want ports.Range)
 func (s *Store) restoreRanges(ctx context.Context, was map[netshPool]ports.Range) (errs error) {
 	for l, b := range was {
 		if _, err := s.setPoolRange(ctx, l, b); err != nil {
-			errs = errors.Join(errs, fmt.Errorf("and %s can't be put back to %v: %w", l.family, b, err))
+			errs = errors.Join(errs, fmt.Errorf("and %s could not be restored to %v: %w", l.family, b, err))
 		}
 	}
 	return errs

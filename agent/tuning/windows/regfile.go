@@ -18,7 +18,7 @@ import (
 // the commands that give it back.
 func FormatRegFile(entries []plan.JournalEntry) []byte {
 	lines := []string{"Windows Registry Editor Version 5.00", "",
-		"; What stood before Portreeve. The values work after a restart.",
+		"; Values from before Portreeve's first write. They take effect after a restart.",
 		`[HKEY_LOCAL_MACHINE\` + strings.TrimSuffix(settings.Tcpip, `\`) + "]"}
 	var commands []string
 	slices.SortFunc(entries, func(a, b plan.JournalEntry) int { return strings.Compare(a.Key, b.Key) })
@@ -30,7 +30,7 @@ func FormatRegFile(entries []plan.JournalEntry) []byte {
 		commands = append(commands, formatNetshCommands(e)...)
 	}
 	if len(commands) > 0 {
-		lines = append(lines, "", "; And what netsh holds:")
+		lines = append(lines, "", "; Commands that restore the settings of netsh:")
 		lines = append(lines, commands...)
 	}
 	return encodeUTF16(strings.Join(lines, "\r\n") + "\r\n")

@@ -109,7 +109,7 @@ func (s *Store) readValue(name string) plan.Reading {
 func (s *Store) readNetsh(key string) plan.Reading {
 	def, ok := settings.Lookup(settings.Windows, key)
 	if !ok {
-		return plan.Reading{Err: fmt.Errorf("%.80q: not a setting of Windows that Portreeve knows", key)}
+		return plan.Reading{Err: fmt.Errorf("%.80q: not a known setting of Windows", key)}
 	}
 	var values, foreign []string
 	for _, l := range listPools(key) {
@@ -160,7 +160,7 @@ func (s *Store) writeValue(name, value string) error {
 	}
 	n, err := strconv.ParseUint(value, 10, 32)
 	if err != nil {
-		return fmt.Errorf("%q is no REG_DWORD: %w", value, err)
+		return fmt.Errorf("%q is not a REG_DWORD: %w", value, err)
 	}
 	return s.registry.Set(name, uint32(n))
 }
@@ -172,7 +172,7 @@ func (s *Store) writeNetsh(of plan.Write) error {
 	case settings.ExcludedPorts:
 		return s.setExclusions(of)
 	}
-	return fmt.Errorf("%.80q: not a setting of Windows that Portreeve knows", of.Key)
+	return fmt.Errorf("%.80q: not a known setting of Windows", of.Key)
 }
 
 // netshPool is what netsh has one of for each family and protocol.

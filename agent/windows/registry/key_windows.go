@@ -41,7 +41,7 @@ func (k Key) Get(name string) (*uint32, error) {
 	case errors.Is(err, registry.ErrNotExist):
 		return nil, nil
 	case errors.Is(err, registry.ErrUnexpectedType) || err == nil && kind != registry.DWORD:
-		return nil, fmt.Errorf("%w: it is there as %s and has to be REG_DWORD to work; correct it or delete it by hand", plan.ErrForeign, formatType(kind))
+		return nil, fmt.Errorf("%w: it is %s and must be REG_DWORD to take effect; correct it or delete it by hand", plan.ErrForeign, formatType(kind))
 	case err != nil:
 		return nil, fmt.Errorf("read it: %w", err)
 	}
@@ -109,7 +109,7 @@ func (k Key) WatchValues(ctx context.Context, changed func()) error {
 	defer key.Close()
 	event, err := windows.CreateEvent(nil, 0, 0, nil)
 	if err != nil {
-		return fmt.Errorf("make an event: %w", err)
+		return fmt.Errorf("create an event: %w", err)
 	}
 	defer func() { _ = windows.CloseHandle(event) }()
 	defer context.AfterFunc(ctx, func() { _ = windows.SetEvent(event) })()

@@ -93,8 +93,8 @@ func TestValuesHaveNamesAndTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []tuningwindows.AuditFinding{
-		{Name: "MaxUserPort", Why: "present, no effect on this build: it is REG_SZ, and has to be REG_DWORD"},
-		{Name: "MaxUserPorts", Why: "present, no effect on this build: there is no such value; MaxUserPort may be meant"},
+		{Name: "MaxUserPort", Why: "present, no effect on this build: its type is REG_SZ, and must be REG_DWORD"},
+		{Name: "MaxUserPorts", Why: "present, no effect on this build: no such value exists; MaxUserPort may be meant"},
 	}
 	if diff := cmp.Diff(want, tuningwindows.AuditValues(values)); diff != "" {
 		t.Error(diff)
@@ -156,9 +156,9 @@ func TestATunerOfTheRegistry(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	wants := []v1alpha1.Setting{newSetting("TcpTimedWaitDelay", "30"), newSetting("KeepAliveTime", "300000"), newSetting("MaxUserPort", "16384")}
 	runCycle(t, key, state, "boot 1", wants,
-		"RestartRequired works after a restart of the node; until then: unset",
-		"RestartRequired works after a restart of the node; until then: 7200000",
-		"Refused "+settings.Tcpip+"MaxUserPort: a value of another kind: it is there as REG_SZ and has to be REG_DWORD to work; correct it or delete it by hand")
+		"RestartRequired takes effect after a restart of the node; until then: unset",
+		"RestartRequired takes effect after a restart of the node; until then: 7200000",
+		"Refused "+settings.Tcpip+"MaxUserPort: unexpected type: it is REG_SZ and must be REG_DWORD to take effect; correct it or delete it by hand")
 	expectValue(t, raw, "TcpTimedWaitDelay", 30)
 	expectValue(t, raw, "KeepAliveTime", 300000)
 	runCycle(t, key, state, "boot 2", wants[:2], "Applied", "Applied")
@@ -167,7 +167,7 @@ func TestATunerOfTheRegistry(t *testing.T) {
 		t.Errorf("the journal has %+v, %v", entries, err)
 	}
 	runCycle(t, key, state, "boot 2", []v1alpha1.Setting{},
-		"Released works after a restart of the node; until then: 30", "Released works after a restart of the node; until then: 300000")
+		"Released takes effect after a restart of the node; until then: 30", "Released takes effect after a restart of the node; until then: 300000")
 	expectValue(t, raw, "KeepAliveTime", 7200000)
 	if _, _, err := raw.GetIntegerValue("TcpTimedWaitDelay"); !errors.Is(err, registry.ErrNotExist) {
 		t.Errorf("what was not there is there: %v", err)
