@@ -6,48 +6,48 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// Network is one network to bring to where it should be.
+// Network is a network in which settings are enforced.
 type Network struct {
 	Target plan.Target
-	// Settings are the wishes for it, in order of precedence.
+	// Settings are the desired settings in order of precedence.
 	Settings []v1alpha1.Setting
 	Facts    plan.Facts
-	// Listeners reads the ports that something listens on; nil means that there are none.
+	// Listeners reads the listening ports; nil means that there are none.
 	Listeners func() ([]ports.Range, error)
-	// Inside runs fn where sysctls and Listeners are those of the network. The error is
-	// why it can't be entered.
+	// Inside runs fn where sysctls and Listeners are those of the network, and returns
+	// an error if the network cannot be entered.
 	Inside func(fn func(Store)) error
 }
 
-// Result is what became of a network.
+// Result is the result of enforcing settings in a network.
 type Result struct {
 	Statuses []v1alpha1.SettingStatus
-	// Err is why the network could not be entered.
+	// Err is the reason why the network could not be entered.
 	Err error
 }
 
-// Pods tunes the networks of pods.
+// Pods enforces settings in the networks of pods.
 type Pods interface {
-	// HostPorts are the ports that the node's pods have in its own network, as far as
-	// they are known: a range on the host leaves them alone.
+	// HostPorts returns the known ports that the node's pods use on the host, which a
+	// range on the host must not take.
 	HostPorts() []plan.Protected
-	// RunCycle brings them to where they should be, by way of n. settings are those of
-	// the scope Pods, nil while nobody has said.
+	// RunCycle enforces the settings of the scope Pods, with n. They are nil if none
+	// have been received.
 	RunCycle(settings []v1alpha1.Setting, facts plan.Facts, n Networks) []v1alpha1.SettingStatus
 }
 
-// Networks is what Pods work with.
+// Networks enforces settings in networks and gives access to their journal.
 type Networks interface {
-	// Targets are the pods' networks in the journal.
+	// Targets returns the pods' networks in the journal.
 	Targets() []plan.Target
-	// Enforce brings networks to where they should be, with one write of the journal
-	// before and one after for all of them.
+	// Enforce enforces the settings of all networks, with one write of the journal
+	// before and one after.
 	Enforce([]Network) []Result
-	// ForgetTargets drops from the journal what is no more.
+	// ForgetTargets removes deleted networks from the journal.
 	ForgetTargets([]plan.Target)
 }
 
-// networkEnforcer implements Networks. It is used with t.work held.
+// networkEnforcer implements Networks. t.cycleMu must be locked.
 type networkEnforcer struct{ *Tuner }
 
 func (n networkEnforcer) Targets() (pods []plan.Target) {
@@ -64,17 +64,16 @@ func (n networkEnforcer) ForgetTargets(targets []plan.Target) {
 		delete(n.memory, t)
 	}
 	if err := n.journal.DropTargets(targets); err != nil {
-		n.reportError(err) // they are dropped in the next cycle
+		n.reportError(err) // the next cycle retries
 	}
 }
 
-// Hold reads and plans everywhere, takes down the originals of all networks, and only
-// then writes.
+// Enforce reads and plans in every network, records all originals, and then writes.
 func (n networkEnforcer) Enforce(list []Network) []Result {
 	plans, results := make([]plan.Plan, len(list)), make([]Result, len(list))
 	var record []plan.JournalEntry
 	for i := range list {
-		results[i].Err = list[i].Inside(func(files Store) { plans[i] = n.planNetwork(list[i], files) })
+		results[i].Err = list[i].Inside(func(store Store) { plans[i] = n.planNetwork(list[i], store) })
 		record = append(record, plans[i].NewEntries...)
 	}
 	err := n.recordEntries(record)
@@ -88,7 +87,7 @@ func (n networkEnforcer) Enforce(list []Network) []Result {
 			p.FailWrites(err)
 		}
 		if len(p.Writes) > 0 {
-			if err := list[i].Inside(func(files Store) { p.ApplyWrites(n.makeWriter(list[i].Target, files)) }); err != nil {
+			if err := list[i].Inside(func(store Store) { p.ApplyWrites(n.makeWriter(list[i].Target, store)) }); err != nil {
 				results[i].Err = err
 				continue
 			}
@@ -101,7 +100,7 @@ func (n networkEnforcer) Enforce(list []Network) []Result {
 	}
 	if len(forget) > 0 {
 		if err := n.journal.ForgetKeys(forget); err != nil {
-			n.reportError(err) // they are given back already, and are forgotten in the next cycle
+			n.reportError(err) // they are restored already; the next cycle retries
 		}
 	}
 	return results
@@ -118,41 +117,40 @@ func (n networkEnforcer) recordEntries(entries []plan.JournalEntry) error {
 	return err
 }
 
-// refresher is a Store that reads some settings now and then only. What is to be
-// written is decided on what stands now.
+// refresher is a Store that caches some readings. Before a write they are read again.
 type refresher interface{ Refresh([]plan.Write) }
 
-// planNetwork reads what stands in a network, and plans.
-func (n networkEnforcer) planNetwork(of Network, files Store) plan.Plan {
-	p := n.readAndPlan(of, files)
-	if r, ok := files.(refresher); ok && len(p.Writes) > 0 {
+// planNetwork reads the settings of a network and plans.
+func (n networkEnforcer) planNetwork(network Network, store Store) plan.Plan {
+	p := n.readAndPlan(network, store)
+	if r, ok := store.(refresher); ok && len(p.Writes) > 0 {
 		r.Refresh(p.Writes)
-		return n.readAndPlan(of, files)
+		return n.readAndPlan(network, store)
 	}
 	return p
 }
 
-func (n networkEnforcer) readAndPlan(of Network, files Store) plan.Plan {
-	entries := n.journal.Entries(of.Target)
-	in := plan.Input{Target: of.Target, Settings: of.Settings, Current: map[string]plan.Reading{}, Entries: entries,
-		Memory: n.memory[of.Target], Facts: of.Facts}
-	for _, key := range plan.ListKeys(of.Facts.OS, of.Settings, entries) {
-		in.Current[key] = files.Read(key)
+func (n networkEnforcer) readAndPlan(network Network, store Store) plan.Plan {
+	entries := n.journal.Entries(network.Target)
+	in := plan.Input{Target: network.Target, Settings: network.Settings, Current: map[string]plan.Reading{}, Entries: entries,
+		Memory: n.memory[network.Target], Facts: network.Facts}
+	for _, key := range plan.ListKeys(network.Facts.OS, network.Settings, entries) {
+		in.Current[key] = store.Read(key)
 	}
-	if of.Listeners != nil && in.NeedsListeners() {
-		in.Listeners, in.ListenersErr = of.Listeners()
+	if network.Listeners != nil && in.NeedsListeners() {
+		in.Listeners, in.ListenersErr = network.Listeners()
 	}
 	return plan.New(in)
 }
 
-// makeWriter writes one value and reads it back.
-func (n networkEnforcer) makeWriter(target plan.Target, files Store) func(plan.Write) (string, error) {
+// makeWriter returns a function that writes a value and reads it back.
+func (n networkEnforcer) makeWriter(target plan.Target, store Store) func(plan.Write) (string, error) {
 	return func(w plan.Write) (string, error) {
 		n.o.Log.Info("writing a setting", "pod", target.Pod, "key", w.Key, "value", w.Value, "original", w.Original)
-		if err := files.Write(w); err != nil {
+		if err := store.Write(w); err != nil {
 			return "", err
 		}
-		r := files.Read(w.Key)
+		r := store.Read(w.Key)
 		return r.Value, r.Err
 	}
 }

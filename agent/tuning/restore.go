@@ -10,18 +10,19 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// RestoreAll gives back every original that the journal has, once, whatever any spec asks
-// for: of the host, and with Options.Pods of pods. The agent must not run meanwhile; when it does again without a
-// word from the API server, it holds nothing. With dry it only says what it would do.
-// others is how many networks of pods the journal has still.
+// RestoreAll restores every original in the journal once, regardless of the spec: on
+// the host and, with Options.Pods, in pods. The agent must not run meanwhile. After its
+// next start it enforces nothing until it hears from the API server. If dry is set,
+// RestoreAll only reports what it would do. others is the number of pod networks left
+// in the journal.
 func RestoreAll(o Options, dry bool) (list []v1alpha1.SettingStatus, others int, err error) {
 	t := New(o)
 	defer func() { err = errors.Join(err, t.Close()) }()
-	asked := &journal.DesiredState{Settings: []v1alpha1.Setting{}}
+	requested := &journal.DesiredState{Settings: []v1alpha1.Setting{}}
 	if dry {
-		asked = nil
+		requested = nil
 	}
-	if err := t.prepareJournal(asked); err != nil {
+	if err := t.prepareJournal(requested); err != nil {
 		return nil, 0, err
 	}
 	_, facts := t.collectFacts()
@@ -38,7 +39,8 @@ func RestoreAll(o Options, dry bool) (list []v1alpha1.SettingStatus, others int,
 	return list, others, nil
 }
 
-// ListOriginals are those of the host in the journal: what Restore would give back.
+// ListOriginals returns the host's entries in the journal, which RestoreAll would
+// restore.
 func ListOriginals(o Options) (list []plan.JournalEntry, err error) {
 	t := New(o)
 	defer func() { err = errors.Join(err, t.Close()) }()

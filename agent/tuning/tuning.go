@@ -1,7 +1,7 @@
-// Package tuning holds settings on this machine: what a PortPressure's spec asks for is
-// planned (package plan), journaled (package journal), written, read back, looked at
-// again at every tick, and given back when it is asked for no more. It never gives
-// back because the process ends.
+// Package tuning enforces the settings of a PortPressure's spec on this machine.
+// Settings are planned (package plan), recorded (package journal), written, read back,
+// checked at every tick, and restored when the spec no longer has them. They are never
+// restored because the process ends.
 package tuning
 
 import (
@@ -25,60 +25,60 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Store is where settings stand: the sysctls of a network, or a Windows machine's
-// registry and netsh.
+// Store reads and writes settings: the sysctls of a network, or the registry and netsh
+// of a Windows machine.
 type Store interface {
 	Read(key string) plan.Reading
 	Write(plan.Write) error
 }
 
-// Options of a Tuner.
+// Options configure a Tuner.
 type Options struct {
-	// Disk opens the journal's folder.
+	// Disk opens the folder of the journal.
 	Disk func() (journal.Disk, error)
-	// Host is the host's settings.
+	// Host has the settings of the host.
 	Host Store
-	// Pods tunes inside pods' networks; nil where this agent does not.
+	// Pods enforces settings inside pods' networks; nil if this agent does not.
 	Pods Pods
-	// OS is the machine's, Linux where it is empty.
+	// OS is the operating system; empty means Linux.
 	OS settings.OS
 	// Boot is the boot ID, Kernel the release.
 	Boot, Kernel string
-	// Allow are the keys that may be set.
+	// Allow has the keys that may be set.
 	Allow []string
-	// Protect are the ports that a wider range on the host must leave alone, and
-	// Listeners those that something listens on there right now.
+	// Protect has the ports that a wider range on the host must not take; Listeners
+	// reads the listening ports.
 	Protect   []plan.Protected
 	Listeners func() ([]ports.Range, error)
-	// Stopped says why nothing may be changed for now; empty where all may.
+	// Stopped returns the reason why nothing may be changed for now, or "".
 	Stopped func() string
-	// DisabledReason is why nothing can be tuned here; empty where something can.
+	// DisabledReason is the reason why nothing can be tuned on this machine, or "".
 	DisabledReason string
-	// Changed is called when Settings has changed.
+	// Changed is called after the result of Settings has changed.
 	Changed func()
 	Log     *slog.Logger
 	Now     func() time.Time
 }
 
-// Tuner holds what it is asked to. Run does the work.
+// Tuner enforces settings. Run does the work.
 type Tuner struct {
 	o    Options
 	wake chan struct{}
 
-	mu          sync.Mutex // for what is shared with those who ask
+	mu          sync.Mutex // guards the fields up to transitions
 	requested   *journal.DesiredState
 	level       v1alpha1.Level
-	normalSince time.Time // since when the level is Normal
+	normalSince time.Time // time at which the level became Normal
 	statuses    []v1alpha1.SettingStatus
 	transitions map[string]transition // by setting ID
 
-	cycleMu   sync.Mutex // for what follows: one cycle at a time
+	cycleMu   sync.Mutex // guards the fields below: one cycle at a time
 	disk      journal.Disk
 	journal   *journal.Journal
 	desired   journal.DesiredState
 	memory    map[plan.Target]map[string]plan.Memory
-	released  []v1alpha1.SettingStatus // since the last wish
-	lastError string                   // last logged
+	released  []v1alpha1.SettingStatus // since desired was last changed
+	lastError string                   // as logged
 }
 
 type transition struct {
@@ -86,7 +86,7 @@ type transition struct {
 	at    metav1.Time
 }
 
-// New makes a Tuner.
+// New returns a Tuner.
 func New(o Options) *Tuner {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -96,7 +96,7 @@ func New(o Options) *Tuner {
 	return t
 }
 
-// Run works until ctx ends. What is held then stays.
+// Run enforces settings until ctx ends. They stay in effect then.
 func (t *Tuner) Run(ctx context.Context) {
 	defer t.Close()
 	for {
@@ -109,7 +109,7 @@ func (t *Tuner) Run(ctx context.Context) {
 	}
 }
 
-// RequestCycle asks for a cycle soon, and does not wait.
+// RequestCycle makes Run do a cycle soon, and does not block.
 func (t *Tuner) RequestCycle() {
 	select {
 	case t.wake <- struct{}{}:
@@ -117,7 +117,7 @@ func (t *Tuner) RequestCycle() {
 	}
 }
 
-// UpdateSpec takes the node's PortPressure whenever it has changed, and does not wait.
+// UpdateSpec takes each version of the node's PortPressure, and does not block.
 func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
 	w := journal.DesiredState{Settings: p.Spec.Settings}
 	if p.Annotations[v1alpha1.AnnotationHold] == "true" {
@@ -128,15 +128,15 @@ func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
 	if first {
 		t.resumeTransitions(p.Status.Settings)
 	}
-	if before == nil { // what an agent before this one has said
+	if before == nil { // reported by a previous agent
 		before = p.Status.Settings
 	}
-	if first || !isSameState(w, *t.requested) { // else a cycle is about to say what became of it
+	if first || !isSameState(w, *t.requested) { // otherwise a cycle is about to report the result
 		t.requested = &w
 	}
 	if w.Settings != nil {
 		t.announcePending(w.Settings, before)
-		if !first { // what an agent before this one has applied may stand still
+		if !first { // settings of a previous agent may still be applied
 			t.stampTransitions(t.statuses)
 		}
 	}
@@ -144,7 +144,7 @@ func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
 	t.RequestCycle()
 }
 
-// resumeTransitions goes on with the times that an agent before this one has written.
+// resumeTransitions takes over transition times that a previous agent has reported.
 func (t *Tuner) resumeTransitions(before []v1alpha1.SettingStatus) {
 	for _, s := range before {
 		if now, known := t.transitions[s.ID]; s.LastTransitionTime != nil && (!known || now.state == s.State) {
@@ -153,9 +153,8 @@ func (t *Tuner) resumeTransitions(before []v1alpha1.SettingStatus) {
 	}
 }
 
-// announcePending makes pending what is new in settings, and what was there before and is asked
-// for no more: until the next cycle nobody may believe that the one is applied, or the
-// other given back.
+// announcePending marks new settings as pending, and those that were removed from the
+// spec: until the next cycle they must not be reported as applied or restored.
 func (t *Tuner) announcePending(settings []v1alpha1.Setting, before []v1alpha1.SettingStatus) {
 	list := []v1alpha1.SettingStatus{}
 	for _, s := range settings {
@@ -171,8 +170,8 @@ func (t *Tuner) announcePending(settings []v1alpha1.Setting, before []v1alpha1.S
 	t.statuses = slices.Concat(list, listRemoved(before, settings))
 }
 
-// listRemoved are those of list, with nothing wanted any more, that settings leave out and
-// that are not given back yet.
+// listRemoved returns the statuses of list whose settings have been removed but are not
+// restored yet, without a desired value.
 func listRemoved(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []v1alpha1.SettingStatus) {
 	for _, s := range list {
 		if s.State == v1alpha1.SettingReleased || slices.ContainsFunc(settings, func(w v1alpha1.Setting) bool { return w.ID == s.ID }) {
@@ -184,12 +183,12 @@ func listRemoved(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (ou
 	return out
 }
 
-// isSameState says whether two wishes ask for the same. An empty list is not an absent one.
+// isSameState reports whether a and b are equal. An empty list differs from nil.
 func isSameState(a, b journal.DesiredState) bool {
 	return equality.Semantic.DeepEqual(a, b) && (a.Settings == nil) == (b.Settings == nil)
 }
 
-// Level takes the node's level after each sample.
+// Level takes the node's pressure level after each sample.
 func (t *Tuner) Level(level v1alpha1.Level) {
 	t.mu.Lock()
 	if t.level = level; level != v1alpha1.LevelNormal {
@@ -201,29 +200,29 @@ func (t *Tuner) Level(level v1alpha1.Level) {
 	t.RequestCycle()
 }
 
-// Settings is how far each setting has come: nil while nobody has asked for any, nor
-// is any held. It is not changed afterwards.
+// Settings returns the status of each setting, or nil if none has been received and
+// none is enforced. The caller must not change it.
 func (t *Tuner) Settings() []v1alpha1.SettingStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.statuses
 }
 
-// runCycle looks at everything once, and puts right what is not as it should be.
+// runCycle checks every setting once and writes those that differ.
 func (t *Tuner) runCycle() {
 	t.cycleMu.Lock()
 	defer t.cycleMu.Unlock()
-	asked, facts := t.collectFacts()
+	requested, facts := t.collectFacts()
 	if t.o.DisabledReason != "" {
-		if asked != nil {
-			t.publishStatuses(asked, RefuseAll(asked.Settings, t.o.DisabledReason))
+		if requested != nil {
+			t.publishStatuses(requested, RefuseAll(requested.Settings, t.o.DisabledReason))
 		}
 		return
 	}
-	err := t.prepareJournal(asked)
+	err := t.prepareJournal(requested)
 	t.reportError(err)
 	if err != nil {
-		t.publishStatuses(asked, makeFailedStatuses(asked, err))
+		t.publishStatuses(requested, makeFailedStatuses(requested, err))
 		return
 	}
 	if facts.Stop == "" {
@@ -232,13 +231,13 @@ func (t *Tuner) runCycle() {
 	facts.Lost = t.journal.LostReason()
 	list := t.enforceHost(t.desired.Settings, facts)
 	list = append(list, t.enforcePods(facts)...)
-	if facts.Lost != "" { // also where nothing is wanted, and so nothing else says it
+	if facts.Lost != "" { // also if there is no setting whose status would report it
 		list = append(list, makeJournalStatus(facts.Lost))
 	}
-	t.publishStatuses(asked, t.addReleased(list))
+	t.publishStatuses(requested, t.addReleased(list))
 }
 
-// collectFacts are those of the moment.
+// collectFacts returns the desired state and the current facts.
 func (t *Tuner) collectFacts() (*journal.DesiredState, plan.Facts) {
 	f := plan.Facts{Now: t.o.Now(), OS: t.o.OS, Boot: t.o.Boot, Kernel: t.o.Kernel, Allow: t.o.Allow, Protect: t.o.Protect}
 	if t.o.Stopped != nil {
@@ -253,18 +252,18 @@ func (t *Tuner) collectFacts() (*journal.DesiredState, plan.Facts) {
 	return t.requested, f
 }
 
-// prepareJournal opens the journal, and takes down in it what is asked now.
-func (t *Tuner) prepareJournal(asked *journal.DesiredState) error {
+// prepareJournal opens the journal and records the desired state.
+func (t *Tuner) prepareJournal(requested *journal.DesiredState) error {
 	if t.journal == nil {
 		if err := t.openJournal(); err != nil {
 			return err
 		}
 	}
-	if asked == nil {
+	if requested == nil {
 		return nil
 	}
-	next := *asked
-	if next.Settings == nil { // nobody knows: what was asked last stays
+	next := *requested
+	if next.Settings == nil { // none received: the last ones stay
 		next.Settings = t.desired.Settings
 	}
 	if isSameState(next, t.desired) {
@@ -299,7 +298,7 @@ func (t *Tuner) openJournal() error {
 	return nil
 }
 
-// Close lets others have the journal. What is held stays.
+// Close releases the journal. Settings stay in effect.
 func (t *Tuner) Close() error {
 	t.journal = nil
 	if c, ok := t.disk.(io.Closer); ok {
@@ -308,7 +307,7 @@ func (t *Tuner) Close() error {
 	return nil
 }
 
-// enforceHost brings the host to where it should be.
+// enforceHost enforces settings on the host.
 func (t *Tuner) enforceHost(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
 	wanted := filterByScope(settings, v1alpha1.ScopeHost)
 	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.IsRangeSetting) {
@@ -319,7 +318,7 @@ func (t *Tuner) enforceHost(settings []v1alpha1.Setting, facts plan.Facts) []v1a
 	return networkEnforcer{t}.Enforce([]Network{host})[0].Statuses
 }
 
-// reportError logs what is in the way, once.
+// reportError logs err unless it has just been logged.
 func (t *Tuner) reportError(err error) {
 	why := ""
 	if err != nil {
@@ -334,8 +333,8 @@ func (t *Tuner) reportError(err error) {
 	t.lastError = why
 }
 
-// filterByScope are the settings of a scope, those of a scope that nobody knows among the
-// host's; nil stays nil.
+// filterByScope returns the settings of scope. Unknown scopes count as the host's. nil
+// stays nil.
 func filterByScope(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1.Setting {
 	if settings == nil {
 		return nil
@@ -349,7 +348,7 @@ func filterByScope(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1
 	return list
 }
 
-// enforcePods brings pods' networks to where they should be, or refuses to.
+// enforcePods enforces or refuses the settings of the scope Pods.
 func (t *Tuner) enforcePods(facts plan.Facts) []v1alpha1.SettingStatus {
 	settings := filterByScope(t.desired.Settings, v1alpha1.ScopePods)
 	if t.o.Pods == nil {
@@ -358,7 +357,7 @@ func (t *Tuner) enforcePods(facts plan.Facts) []v1alpha1.SettingStatus {
 	return t.o.Pods.RunCycle(settings, facts, networkEnforcer{t})
 }
 
-// RefuseAll is the same refusal for all settings.
+// RefuseAll returns statuses that refuse every setting for the same reason.
 func RefuseAll(settings []v1alpha1.Setting, why string) []v1alpha1.SettingStatus {
 	return makeStatuses(settings, v1alpha1.SettingRefused, why)
 }
@@ -374,24 +373,25 @@ func makeStatuses(settings []v1alpha1.Setting, state v1alpha1.SettingState, why 
 	return list
 }
 
-// makeFailedStatuses is the status of everything while the journal is out of reach.
-func makeFailedStatuses(asked *journal.DesiredState, err error) []v1alpha1.SettingStatus {
-	if asked == nil {
+// makeFailedStatuses returns the statuses while the journal cannot be used.
+func makeFailedStatuses(requested *journal.DesiredState, err error) []v1alpha1.SettingStatus {
+	if requested == nil {
 		return nil
 	}
 	why := fmt.Sprintf("no setting is changed without the journal: %v", err)
-	if asked.Settings != nil && len(asked.Settings) == 0 { // nor given back, which no setting would say
+	if requested.Settings != nil && len(requested.Settings) == 0 { // restoring fails too, and no status would report it
 		return []v1alpha1.SettingStatus{makeJournalStatus(why)}
 	}
-	return makeStatuses(asked.Settings, v1alpha1.SettingFailed, why)
+	return makeStatuses(requested.Settings, v1alpha1.SettingFailed, why)
 }
 
-// makeJournalStatus says what is wrong with the journal where no setting can say it.
+// makeJournalStatus returns a status about the journal itself, for when there is no
+// setting that could report it.
 func makeJournalStatus(why string) v1alpha1.SettingStatus {
 	return v1alpha1.SettingStatus{ID: "journal", Key: "journal", State: v1alpha1.SettingFailed, Message: why}
 }
 
-// addReleased adds what was given back since the last wish.
+// addReleased adds the settings restored since the last change of the desired state.
 func (t *Tuner) addReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingStatus {
 	for _, s := range list {
 		if s.State == v1alpha1.SettingReleased {
@@ -406,11 +406,11 @@ func (t *Tuner) addReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingSta
 	return list
 }
 
-// publishStatuses makes list, what became of asked, what Settings gives, and says when it is
-// news. What is not asked any more by now is not: another cycle is on its way.
-func (t *Tuner) publishStatuses(asked *journal.DesiredState, list []v1alpha1.SettingStatus) {
+// publishStatuses makes list the result of Settings and calls Changed if it differs. If
+// asked is outdated, it does nothing, because another cycle follows.
+func (t *Tuner) publishStatuses(requested *journal.DesiredState, list []v1alpha1.SettingStatus) {
 	t.mu.Lock()
-	if t.requested != asked {
+	if t.requested != requested {
 		t.mu.Unlock()
 		return
 	}
@@ -418,7 +418,7 @@ func (t *Tuner) publishStatuses(asked *journal.DesiredState, list []v1alpha1.Set
 	news := !equality.Semantic.DeepEqual(list, t.statuses)
 	t.statuses = list
 	maps.DeleteFunc(t.transitions, func(id string, _ transition) bool {
-		return asked != nil && !slices.ContainsFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
+		return requested != nil && !slices.ContainsFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
 	})
 	t.mu.Unlock()
 	if news && t.o.Changed != nil {
@@ -426,7 +426,7 @@ func (t *Tuner) publishStatuses(asked *journal.DesiredState, list []v1alpha1.Set
 	}
 }
 
-// stampTransitions sets, in a list that nobody has yet, when each state was reached.
+// stampTransitions sets the transition times in list, which must not be shared yet.
 func (t *Tuner) stampTransitions(list []v1alpha1.SettingStatus) {
 	now := metav1.NewTime(t.o.Now()).Rfc3339Copy()
 	for i := range list {

@@ -1,6 +1,6 @@
-// Package journal keeps on disk what the agent was asked to hold, and what stood in
-// each key before it wrote there first. Nothing is written to a kernel that is not in
-// the journal before: whatever ends the agent, the next one can give everything back.
+// Package journal stores on disk the desired state and the original value of each key.
+// An entry is recorded before its key is written, so that after any crash the next
+// agent can restore everything.
 package journal
 
 import (
@@ -15,37 +15,37 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// The files of a journal's folder. A journal that can't be read is set aside by the
-// name aside, then the time and the boot.
+// The files of a journal's folder. A corrupt journal is renamed to corruptPrefix, the
+// time and the boot.
 const (
 	fileName      = "journal.json"
 	newFileName   = fileName + ".new"
 	corruptPrefix = fileName + ".corrupt-"
 )
 
-// Disk is the folder of a journal. What was written is certain to survive a loss of
-// power only after Sync, and a name after Sync of the folder, "".
+// Disk is the folder of a journal. Data survives a loss of power only after Sync of the
+// file, a new name only after Sync of the folder, "".
 type Disk interface {
-	// Read gives a file whole; fs.ErrNotExist where there is none.
+	// Read returns the content of a file; fs.ErrNotExist if there is none.
 	Read(file string) ([]byte, error)
-	// Write makes the file anew.
+	// Write replaces the content of a file.
 	Write(file string, data []byte) error
 	Sync(file string) error
 	Rename(from, to string) error
-	// Remove is content where there is no such file.
+	// Remove returns no error if there is no such file.
 	Remove(file string) error
 	List() ([]string, error)
 }
 
-// DesiredState is what the agent was asked last.
+// DesiredState is the state that the agent was last asked to enforce.
 type DesiredState struct {
-	// Settings are those of PortPressure.spec: nil while nobody has said.
+	// Settings are those of PortPressure.spec; nil means that none have been received.
 	Settings []v1alpha1.Setting `json:"settings"`
-	// Stop is why nothing may be changed; empty where all may.
+	// Stop is the reason why nothing may be changed, or "".
 	Stop string `json:"stop,omitempty"`
 }
 
-// Journal is what is on the disk. Its methods are not safe for concurrent use.
+// Journal is the journal of a Disk. Its methods are not safe for concurrent use.
 type Journal struct {
 	disk  Disk
 	boot  string
@@ -53,10 +53,10 @@ type Journal struct {
 	state journalState
 }
 
-// Open reads the journal of disk, in this boot; boot is empty where what was written
-// outlives a restart. One that can't be understood is set aside, and then originals are
-// Lost until the machine restarts, if that resets them. One of a newer version stays
-// where it is: the error is ErrNewer.
+// Open reads the journal of disk in this boot; boot is empty if settings survive a
+// restart. A corrupt journal is set aside, and originals are lost until the machine
+// restarts, if a restart resets settings. A journal of a newer version is kept: the
+// error is ErrNewer.
 func Open(disk Disk, boot string, now time.Time) (*Journal, error) {
 	j := &Journal{disk: disk, boot: boot}
 	raw, err := disk.Read(fileName)
@@ -76,7 +76,7 @@ func Open(disk Disk, boot string, now time.Time) (*Journal, error) {
 	return j, err
 }
 
-// setAside moves a corrupt journal out of the way.
+// setAside renames a corrupt journal.
 func (j *Journal) setAside(now time.Time) error {
 	j.aside = corruptPrefix + now.UTC().Format("20060102T150405Z")
 	if j.boot != "" {
@@ -91,7 +91,7 @@ func (j *Journal) setAside(now time.Time) error {
 	return nil
 }
 
-// findSetAside finds out whether a journal was set aside in this boot.
+// findSetAside looks for a journal that was set aside in this boot.
 func (j *Journal) findSetAside() error {
 	files, err := j.disk.List()
 	if err != nil {
@@ -106,10 +106,10 @@ func (j *Journal) findSetAside() error {
 	return nil
 }
 
-// LostReason says why originals may not be known, with the remedy; empty where they are.
+// LostReason returns why originals are unknown, with the remedy, or "".
 func (j *Journal) LostReason() string {
 	if j.aside != "" {
-		_ = j.findSetAside() // where that fails, what is known stays
+		_ = j.findSetAside() // on an error, the last result stays
 	}
 	if j.aside == "" {
 		return ""
@@ -121,10 +121,10 @@ func (j *Journal) LostReason() string {
 	return fmt.Sprintf("the journal is corrupt, so the original values are not known: nothing is written %s an administrator has examined it and removes %s from the agent's --state-dir", until, j.aside)
 }
 
-// Desired is what was asked last.
+// Desired returns the last recorded desired state.
 func (j *Journal) Desired() DesiredState { return j.state.Desired }
 
-// Entries are those of a network, by key.
+// Entries returns the entries of a network by key.
 func (j *Journal) Entries(t plan.Target) map[string]plan.JournalEntry {
 	entries := map[string]plan.JournalEntry{}
 	for _, e := range j.state.Entries {
@@ -135,7 +135,7 @@ func (j *Journal) Entries(t plan.Target) map[string]plan.JournalEntry {
 	return entries
 }
 
-// Targets are the networks that have entries.
+// Targets returns the networks that have entries.
 func (j *Journal) Targets() (targets []plan.Target) {
 	for _, e := range j.state.Entries {
 		if !slices.Contains(targets, e.Target) {
@@ -145,14 +145,14 @@ func (j *Journal) Targets() (targets []plan.Target) {
 	return targets
 }
 
-// SetDesired takes what is wished from now on.
+// SetDesired records the desired state.
 func (j *Journal) SetDesired(w DesiredState) error {
 	next := j.state
 	next.Desired = w
 	return j.writeState(next)
 }
 
-// RecordEntries takes entries, in place of those of the same network and key.
+// RecordEntries records entries, replacing those of the same network and key.
 func (j *Journal) RecordEntries(entries []plan.JournalEntry) error {
 	next := j.state
 	next.Entries = slices.Clone(next.Entries)
@@ -167,12 +167,12 @@ func (j *Journal) RecordEntries(entries []plan.JournalEntry) error {
 	return j.writeState(next)
 }
 
-// ForgetKeys drops keys of networks.
+// ForgetKeys removes keys of networks.
 func (j *Journal) ForgetKeys(keys map[plan.Target][]string) error {
 	return j.deleteEntries(func(e plan.JournalEntry) bool { return slices.Contains(keys[e.Target], e.Key) })
 }
 
-// DropTargets drops everything of networks that are no more.
+// DropTargets removes all entries of networks.
 func (j *Journal) DropTargets(targets []plan.Target) error {
 	return j.deleteEntries(func(e plan.JournalEntry) bool { return slices.Contains(targets, e.Target) })
 }
@@ -183,9 +183,9 @@ func (j *Journal) deleteEntries(what func(plan.JournalEntry) bool) error {
 	return j.writeState(next)
 }
 
-// writeState writes the journal anew: at every moment there is a whole one on the disk, the
-// old or the new. What can't be written is not taken. What would be the same is not
-// written, and where there is nothing to remember no file stays.
+// writeState replaces the journal so that at any time either the old or the new one is
+// complete on disk. On an error, j keeps its state. An unchanged state is not written,
+// and the file of an empty one is removed.
 func (j *Journal) writeState(next journalState) error {
 	data, err := encodeState(next)
 	if err != nil {

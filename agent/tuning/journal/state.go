@@ -11,30 +11,30 @@ import (
 	"portreeve.io/portreeve/agent/tuning/plan"
 )
 
-// version is that of the file. It changes when an older agent would misread it.
+// version is the version of the file. It changes if an older agent would misread it.
 const version = 1
 
-// Errors of reading a journal.
+// Errors of Open.
 var (
-	// ErrNewer: a newer agent has written it, and knows what stands where.
+	// ErrNewer is the error of a journal that a newer agent has written.
 	ErrNewer = errors.New("the journal was written by a newer version")
-	// ErrCorrupt: it was cut off or changed on the disk.
+	// ErrCorrupt is the error of a journal that was truncated or changed on disk.
 	ErrCorrupt = errors.New("the journal is corrupt")
 )
 
-// journalState is what the journal holds.
+// journalState is the content of the journal.
 type journalState struct {
 	Desired DesiredState        `json:"wish"`
 	Entries []plan.JournalEntry `json:"entries"`
 }
 
-// isEmpty says that s remembers nothing: no journal at all says the same.
+// isEmpty reports whether s is the same as having no journal.
 func (s journalState) isEmpty() bool {
 	return len(s.Entries) == 0 && len(s.Desired.Settings) == 0 && s.Desired.Stop == ""
 }
 
-// file is the journal's file. Sum is the SHA-256 of State without white space, in
-// hexadecimal: an original that has changed on the disk must not be given back.
+// file is the journal's file. Sum is the hexadecimal SHA-256 of State without white
+// space: an original that was changed on disk must not be restored.
 type file struct {
 	Version int             `json:"version"`
 	Sum     string          `json:"sum"`

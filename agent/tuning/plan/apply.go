@@ -9,8 +9,8 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// ApplyWrites does the writes, in order, by write, which writes one and reads it back. What
-// comes after a write that failed, and needs it, is not written.
+// ApplyWrites calls write, which writes a value and reads it back, for each write in
+// order. A write that depends on a failed one is skipped.
 func (p *Plan) ApplyWrites(write func(Write) (readBack string, err error)) {
 	for _, w := range p.Writes {
 		if p.writeErrors[w.Key] == nil {
@@ -41,7 +41,7 @@ func (p *Plan) applyWrite(w Write, write func(Write) (string, error)) error {
 	return nil
 }
 
-// isDone says whether w is done where have stands.
+// isDone reports whether w has taken effect when the key reads as have.
 func (w Write) isDone(def settings.Setting, have string) bool {
 	if _, everybodys := def.Value.(settings.PortList); !everybodys {
 		return def.Same(have, w.Value)
@@ -50,7 +50,7 @@ func (w Write) isDone(def settings.Setting, have string) bool {
 	return want.subtract(was).subtract(now).isEmpty() && was.subtract(want).intersect(now).isEmpty()
 }
 
-// updateCurrent notes what stands at key now.
+// updateCurrent sets the current value of key in the statuses.
 func (p *Plan) updateCurrent(key, have string) {
 	for i := range p.drafts {
 		if it := &p.drafts[i]; it.status.Key == key && it.status.State != v1alpha1.SettingRefused {
@@ -59,8 +59,7 @@ func (p *Plan) updateCurrent(key, have string) {
 	}
 }
 
-// FailWrites says that nothing of the plan could be done, because the journal can't be
-// written.
+// FailWrites marks every write as failed because the journal cannot be written.
 func (p *Plan) FailWrites(err error) {
 	for _, w := range p.Writes {
 		p.writeErrors[w.Key] = errors.Join(errJournal, err)
@@ -70,8 +69,8 @@ func (p *Plan) FailWrites(err error) {
 
 var errJournal = errors.New("no setting is changed without the journal, which cannot be written")
 
-// BuildStatuses are what became of each setting, in the order of the spec; then what was
-// given back beside it.
+// BuildStatuses returns the status of each setting in the order of the spec, followed
+// by settings that are restored and not in the spec.
 func (p *Plan) BuildStatuses() []v1alpha1.SettingStatus {
 	list := make([]v1alpha1.SettingStatus, 0, len(p.drafts))
 	for _, it := range p.drafts {
@@ -94,5 +93,5 @@ func (it *statusDraft) resolveStatus(fate map[string]error) v1alpha1.SettingStat
 	return s
 }
 
-// IsEmpty says that the plan changes nothing, on no disk and in no kernel.
+// IsEmpty reports whether the plan changes neither the journal nor a setting.
 func (p *Plan) IsEmpty() bool { return len(p.NewEntries)+len(p.Writes)+len(p.ObsoleteKeys) == 0 }

@@ -13,24 +13,24 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// planBuilder makes a plan.
+// planBuilder builds a Plan from an Input.
 type planBuilder struct {
 	in      Input
 	plan    Plan
 	desired map[string]desiredSetting
-	// keepKeys are keys that are left as they stand, because the wish for them can't be
-	// followed and giving back was not asked for either.
+	// keepKeys are keys whose current value is kept: the desired one cannot be set, and
+	// the original was not asked for.
 	keepKeys map[string]bool
 }
 
-// desiredSetting is a wish that is to be held.
+// desiredSetting is a setting to be enforced.
 type desiredSetting struct {
 	*v1alpha1.Setting
 	def settings.Setting
 }
 
-// classifySetting finds out what becomes of one wish: it is refused, waits, is only tried out,
-// or is to be held.
+// classifySetting decides whether s is refused, waits for pressure, is a dry run, or is
+// to be enforced.
 func (b *planBuilder) classifySetting(s *v1alpha1.Setting) {
 	def, _ := b.in.lookupSetting(s.Key)
 	if why := b.findRefusal(s, def); why != "" {
@@ -57,8 +57,8 @@ func (b *planBuilder) classifySetting(s *v1alpha1.Setting) {
 	}
 }
 
-// findRefusal says why s may not be held here; empty where it may. The node has the last
-// word, whatever the API server let through.
+// findRefusal returns why s must not be enforced on this node, or "". The node decides,
+// whatever the API server accepted.
 func (b *planBuilder) findRefusal(s *v1alpha1.Setting, def settings.Setting) string {
 	if err := settings.CheckKey(b.in.resolveOS(), s.Key); err != nil {
 		return err.Error()
@@ -90,8 +90,8 @@ func (b *planBuilder) findRefusal(s *v1alpha1.Setting, def settings.Setting) str
 	return ""
 }
 
-// maxUserPort was the last port until Windows 2003. Go's programs need Windows 10, so here
-// it is what Vista made of it.
+// maxUserPort was the last port until Windows Server 2003. Go needs Windows 10, where
+// it has the meaning that Vista gave it.
 const maxUserPort = settings.Tcpip + "MaxUserPort"
 
 func hasTooManyPorts(value string) bool {
@@ -101,7 +101,7 @@ func hasTooManyPorts(value string) bool {
 
 func isOneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }
 
-// explainMissing says why there is no such key.
+// explainMissing returns why the key does not exist.
 func (b *planBuilder) explainMissing(def settings.Setting) string {
 	switch {
 	case def.OS == settings.Windows:
@@ -114,26 +114,26 @@ func (b *planBuilder) explainMissing(def settings.Setting) string {
 	return fmt.Sprintf("%s: this kernel (%s) does not have it", def.Key, b.in.Kernel)
 }
 
-// isNeeded says whether the pressure is there that s waits for, or was until a moment
-// ago. Where nothing was measured yet, what is held stays.
+// isNeeded reports whether the node is under the pressure that s waits for, or was
+// within the cool-down. Before the first measurement, a setting that is enforced stays.
 func (b *planBuilder) isNeeded(s *v1alpha1.Setting) bool {
-	switch _, held := b.findEntry(s.Key); b.in.Level {
+	switch _, inJournal := b.findEntry(s.Key); b.in.Level {
 	case v1alpha1.LevelNormal:
-		return held && b.in.NormalFor < time.Duration(s.CoolDownSeconds)*time.Second
+		return inJournal && b.in.NormalFor < time.Duration(s.CoolDownSeconds)*time.Second
 	case "":
-		return held
+		return inJournal
 	}
 	return true
 }
 
-// findEntry is the journal's of what may still stand: of this boot, or of any where
-// settings outlive a restart.
+// findEntry returns the journal entry of key if its values may still be in effect: it
+// is of this boot, or settings survive a restart.
 func (b *planBuilder) findEntry(key string) (JournalEntry, bool) {
 	e, ok := b.in.Entries[key]
 	return e, ok && (isSameBoot(e.Boot, b.in.Boot) || b.in.resolveOS().Lasts())
 }
 
-// addStatus sets a status that does not depend on what is written.
+// addStatus adds a status that does not depend on any write.
 func (b *planBuilder) addStatus(s *v1alpha1.Setting, state v1alpha1.SettingState, message string) *statusDraft {
 	b.plan.drafts = append(b.plan.drafts, statusDraft{status: v1alpha1.SettingStatus{
 		ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: abbreviateValue(s.Value), State: state, Message: message,
@@ -148,14 +148,15 @@ func (b *planBuilder) addStatus(s *v1alpha1.Setting, state v1alpha1.SettingState
 	return it
 }
 
-// addPendingStatus sets a status that becomes done when keys were written.
+// addPendingStatus adds a status that changes to done once keys have been written.
 func (b *planBuilder) addPendingStatus(s *v1alpha1.Setting, done v1alpha1.SettingState, message string, keys ...string) *statusDraft {
 	it := b.addStatus(s, v1alpha1.SettingPending, "")
 	it.stateWhenDone, it.messageWhenDone, it.requires = done, message, keys
 	return it
 }
 
-// rankStatus puts statuses into the order of the spec, what was released after them.
+// rankStatus returns the position of a status: the order of the spec, then restored
+// settings.
 func (b *planBuilder) rankStatus(it statusDraft) int {
 	i := slices.IndexFunc(b.in.Settings, func(s v1alpha1.Setting) bool { return s.ID == it.status.ID })
 	if i < 0 {
@@ -164,7 +165,7 @@ func (b *planBuilder) rankStatus(it statusDraft) int {
 	return i
 }
 
-// keepCurrent is the plan while nobody says what is wanted: nothing is done.
+// keepCurrent plans no change, because no desired settings have been received.
 func (b *planBuilder) keepCurrent() {
 	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
 		if e, ok := b.findEntry(key); ok {
@@ -185,7 +186,7 @@ func (b *planBuilder) chooseScope() v1alpha1.Scope {
 	return v1alpha1.ScopePods
 }
 
-// dropSteps takes every step out of the plan.
+// dropSteps removes every step from the plan.
 func (b *planBuilder) dropSteps() {
 	b.plan.NewEntries, b.plan.Writes, b.plan.ObsoleteKeys, b.plan.Memory = nil, nil, nil, b.in.Memory
 	for i := range b.plan.drafts {
@@ -195,8 +196,8 @@ func (b *planBuilder) dropSteps() {
 	}
 }
 
-// reportUnknownKeys are keys in the journal that this version does not know: what a newer
-// one wrote is left to it.
+// reportUnknownKeys adds a status for each key in the journal that this version does
+// not know. A newer version wrote it; its value is kept.
 func (b *planBuilder) reportUnknownKeys() {
 	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
 		if _, ok := b.in.lookupSetting(key); !ok {
@@ -206,8 +207,8 @@ func (b *planBuilder) reportUnknownKeys() {
 	}
 }
 
-// maxShown is how much of a value a status shows: a list of reserved ports can have
-// 190 kB.
+// maxShown is the number of bytes of a value in a status: a list of reserved ports can
+// have 190 kB.
 const maxShown = 512
 
 func abbreviateValue(s string) *string {

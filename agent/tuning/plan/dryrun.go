@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/internal/text"
 )
 
-// describeWrite is what s would change, and the headroom that it would give.
+// describeWrite returns the change that s would make, with the number of ports gained.
 func (b *planBuilder) describeWrite(s *v1alpha1.Setting, def settings.Setting) string {
 	now := b.findUntouchedValue(s.Key)
 	switch r := b.newRangePlanner(); {
@@ -55,11 +55,11 @@ func (r *rangePlanner) describeAddedPorts(p ports.Set) string {
 	return message
 }
 
-// findUntouchedValue is what stands at key, or would without us.
+// findUntouchedValue returns the value that key would have without Portreeve.
 func (b *planBuilder) findUntouchedValue(key string) string {
 	now := b.in.Current[key].Value
 	def, _ := b.in.lookupSetting(key)
-	if e, held := b.findEntry(key); held && key != b.in.selectPortKeys().reserved {
+	if e, inJournal := b.findEntry(key); inJournal && key != b.in.selectPortKeys().reserved {
 		return e.restoreValue(def, now)
 	}
 	return now
@@ -71,5 +71,5 @@ func countPorts(span, reserved ports.Set) string {
 	return text.FormatThousands(span.Len())
 }
 
-// joinLines is an error without line breaks.
+// joinLines returns the text of err on one line.
 func joinLines(err error) string { return strings.ReplaceAll(err.Error(), "\n", ": ") }

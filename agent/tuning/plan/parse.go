@@ -14,17 +14,19 @@ func parsePorts(value string) ports.Set {
 	return *list
 }
 
-// parseRangePorts is the ports that connect() may take by the value of a range.
+// parseRangePorts returns the ports that connect() may choose with a range set to
+// value.
 func parseRangePorts(def settings.Setting, value string) ports.Set {
 	return parseRanges(def, value).mergeAll()
 }
 
-// findGainedPorts is the ports that connect() may take by the value next, and could not before.
+// findGainedPorts returns the ports that connect() may choose with next but not with
+// before.
 func findGainedPorts(def settings.Setting, before, next string) ports.Set {
 	return parseRanges(def, next).subtract(parseRanges(def, before)).mergeAll()
 }
 
-// parseRanges is the ports of each part of a range.
+// parseRanges returns the ports of each part of a range.
 func parseRanges(def settings.Setting, value string) (l portLists) {
 	parse := settings.ParseSpan
 	if def.OS == settings.Windows {

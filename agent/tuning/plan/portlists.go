@@ -7,8 +7,8 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// portLists are the ports of each part of a list of ports: one on Linux; on Windows one for
-// each protocol and family.
+// portLists has a set of ports for each part of a list: one on Linux; on Windows one
+// for each protocol and family.
 type portLists []ports.Set
 
 func parsePortLists(def settings.Setting, value string) (l portLists) {
@@ -18,7 +18,7 @@ func parsePortLists(def settings.Setting, value string) (l portLists) {
 	return l
 }
 
-// formatValue is the lists as a value of is.
+// formatValue returns l as a value of def.
 func (l portLists) formatValue(def settings.Setting) string {
 	parts := make([]string, len(l))
 	for i := range l {
@@ -42,7 +42,7 @@ func (l portLists) combineEach(o portLists, do func(a, b ports.Set) ports.Set) p
 func (l portLists) equals(o portLists) bool { return slices.Equal(l, o) }
 func (l portLists) isEmpty() bool           { return l.mergeAll() == ports.Set{} }
 
-// mergeAll is what is in one of them at least.
+// mergeAll returns the ports that are in any of the lists.
 func (l portLists) mergeAll() (p ports.Set) {
 	for i := range l {
 		p.AddAll(&l[i])

@@ -6,14 +6,14 @@ import (
 )
 
 // NodePorts is Kubernetes' default range of node ports (kube-apiserver's
-// --service-node-port-range): connections to them are translated, so nothing listens
-// there, and a connection from the node that took one would get in their way.
+// --service-node-port-range). Connections to them are translated, so nothing listens
+// there, but a connection from the node with such a local port would conflict.
 var NodePorts = ports.Range{First: 30000, Last: 32767}
 
-// SystemPorts is the ports of Kubernetes' own components and of what runs on most nodes
+// SystemPorts are the ports of Kubernetes components and other common node software
 // (https://kubernetes.io/docs/reference/networking/ports-and-protocols/ and the
-// projects' documents), which a range must leave alone also while nothing listens:
-// a kubelet that restarts has to get its port back.
+// projects' documents). A range must not take them even if nothing listens: a
+// restarting kubelet needs its port.
 var SystemPorts = []Protected{
 	{ports.Range{First: 2379, Last: 2381}, "etcd"},
 	{ports.Range{First: 4240, Last: 4245}, "Cilium"},
@@ -35,5 +35,5 @@ var SystemPorts = []Protected{
 	{ports.Range{First: 61678, Last: 61679}, "Amazon VPC CNI"},
 }
 
-// IsRangeSetting says whether a setting moves a range that pods' ports on the host lie in.
+// IsRangeSetting reports whether s sets the range that pods' ports on the host lie in.
 func IsRangeSetting(s v1alpha1.Setting) bool { return s.Key == rangeKey }

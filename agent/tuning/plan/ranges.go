@@ -10,15 +10,15 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// The keys of Linux that belong together.
+// The related keys of Linux.
 const (
 	rangeKey   = "net.ipv4.ip_local_port_range"
 	reserveKey = "net.ipv4.ip_local_reserved_ports"
 )
 
-// portKeys are the keys that decide which ports connect() takes: the ranges, and the list
-// of ports that are kept out of them. Ports have to be in the list before a range takes
-// them in.
+// portKeys are the keys that determine the ports that connect() chooses: the ranges,
+// and the list of ports excluded from them. Ports must be in the list before a range
+// includes them.
 type portKeys struct {
 	ranges   []string
 	reserved string
@@ -47,21 +47,20 @@ func (in *Input) NeedsListeners() bool {
 	})
 }
 
-// rangePlanner is the plan for the ranges and the reserved ports, which belong together:
-// what a wider range would take from services is reserved before it is widened, and
-// set free only after it is narrow again.
+// rangePlanner plans the ranges and the reserved ports together: ports of services are
+// reserved before a range is widened, and unreserved only after it is narrowed.
 //
-// The list is everybody's: what others put there, what the spec wants, and what a wider
-// range needs. Windows has four of them, which are held alike.
+// The list is shared: it has ports of other programs, of the spec, and those that a
+// wider range must exclude. Windows has four such lists, which are kept equal.
 type rangePlanner struct {
 	*planBuilder
 	portKeys
 	def settings.Setting
-	// current is what stands, ours what of it is or may be ours, others the rest.
-	current, ours, others portLists
-	// required is what has to stand there for the spec and for the ranges.
-	required portLists
-	// rangeWrites are the writes of the ranges.
+	// current are the listed ports, own those that are or may be Portreeve's, others
+	// the rest.
+	current, own, others portLists
+	// required are the ports that must be listed for the spec and for the ranges.
+	required    portLists
 	rangeWrites []*Write
 }
 
@@ -69,23 +68,23 @@ func (b *planBuilder) newRangePlanner() *rangePlanner {
 	r := &rangePlanner{planBuilder: b, portKeys: b.in.selectPortKeys()}
 	r.def, _ = b.in.lookupSetting(r.reserved)
 	r.current = parsePortLists(r.def, b.in.Current[r.reserved].Value)
-	r.ours, r.required = r.repeatSet(ports.Set{}), r.repeatSet(ports.Set{})
+	r.own, r.required = r.repeatSet(ports.Set{}), r.repeatSet(ports.Set{})
 	if e, ok := b.findEntry(r.reserved); ok {
 		for _, v := range e.Wrote {
-			r.ours = r.ours.unite(parsePortLists(r.def, v))
+			r.own = r.own.unite(parsePortLists(r.def, v))
 		}
 	}
-	r.ours = r.ours.subtract(parsePortLists(r.def, b.in.Current[r.reserved].Foreign))
-	r.others = r.current.subtract(r.ours)
+	r.own = r.own.subtract(parsePortLists(r.def, b.in.Current[r.reserved].Foreign))
+	r.others = r.current.subtract(r.own)
 	return r
 }
 
-// repeatSet is p in each list.
+// repeatSet returns lists that each are p.
 func (r *rangePlanner) repeatSet(p ports.Set) portLists {
 	return slices.Repeat(portLists{p}, len(r.current))
 }
 
-// planRanges plans them.
+// planRanges plans the writes of the ranges and of the reserved ports.
 func (b *planBuilder) planRanges() {
 	r := b.newRangePlanner()
 	for _, key := range r.ranges {
@@ -96,17 +95,17 @@ func (b *planBuilder) planRanges() {
 
 func (r *rangePlanner) planRange(key string) {
 	w, wanted := r.desired[key]
-	e, held := r.in.Entries[key]
+	e, inJournal := r.in.Entries[key]
 	switch {
 	case wanted:
 		r.planWiderRange(w)
-	case r.keepKeys[key]: // the range stays, and so does what was reserved for it
-		r.required = r.required.unite(r.ours)
-	case held:
+	case r.keepKeys[key]: // the range stays, and so do the ports reserved for it
+		r.required = r.required.unite(r.own)
+	case inJournal:
 		def, _ := r.in.lookupSetting(key)
 		move := r.planRestore(def, e)
 		if move == nil && !slices.Contains(r.plan.ObsoleteKeys, key) {
-			r.required = r.required.unite(r.ours) // it can't be narrowed
+			r.required = r.required.unite(r.own) // it cannot be narrowed
 		}
 		r.addRangeWrite(move)
 	}
@@ -118,14 +117,15 @@ func (r *rangePlanner) addRangeWrite(w *Write) {
 	}
 }
 
-// planWiderRange plans the range w, if the ports that it must not take can be reserved.
+// planWiderRange plans to set a range, if the ports that it must not take can be
+// reserved.
 func (r *rangePlanner) planWiderRange(w desiredSetting) {
 	need, why := r.findCollisions(w)
 	if why == "" {
 		why = r.explainUnreservable(w.Key, need)
 	}
 	if why != "" {
-		r.required = r.required.unite(r.ours)
+		r.required = r.required.unite(r.own)
 		r.addStatus(w.Setting, v1alpha1.SettingRefused, why)
 		return
 	}
@@ -139,14 +139,14 @@ func (r *rangePlanner) planWiderRange(w desiredSetting) {
 	}
 }
 
-// findCollisions are the ports that services have in a range which w makes wider, or a
-// sentence why they can't be known. Those that services are known by are kept out of
-// all of it, those that something only seems to need out of what w adds: in the rest
-// connect() and bind(0) gave them out before.
+// findCollisions returns the ports of services in the range that w widens, or why they
+// cannot be determined. Ports of known services are excluded from the whole range;
+// ports that merely seem to be in use only from the added part, because connect() and
+// bind(0) could choose the rest before.
 func (r *rangePlanner) findCollisions(w desiredSetting) (need ports.Set, why string) {
 	now := r.in.Current[w.Key].Value
 	before := now
-	if e, held := r.findEntry(w.Key); held {
+	if e, inJournal := r.findEntry(w.Key); inJournal {
 		before = e.restoreValue(w.def, now)
 	}
 	taken, added := parseRangePorts(w.def, w.Value), findGainedPorts(w.def, before, w.Value)
@@ -156,8 +156,8 @@ func (r *rangePlanner) findCollisions(w desiredSetting) (need ports.Set, why str
 	for _, p := range r.in.Protect {
 		need = ports.Union(need, ports.Intersection(ports.NewSet(p.Ports), taken))
 	}
-	// What was reserved once stays so while the range is wide, and also after a
-	// restart of the machine, when services may not listen yet.
+	// A port that was reserved once stays reserved while the range is wide, also after
+	// a restart of the machine, when its service may not listen yet.
 	if old, ok := r.in.Entries[r.reserved]; ok {
 		need = ports.Union(need, ports.Intersection(parsePortLists(r.def, old.Wrote[0]).mergeAll(), added))
 	}
@@ -170,8 +170,8 @@ func (r *rangePlanner) findCollisions(w desiredSetting) (need ports.Set, why str
 	return need, ""
 }
 
-// explainUnreservable says why need can't be reserved for the range key; empty where it can,
-// or is already.
+// explainUnreservable returns why need cannot be reserved for the range key, or "" if
+// it can be or already is.
 func (r *rangePlanner) explainUnreservable(key string, need ports.Set) string {
 	missing, now := r.repeatSet(need).subtract(r.current).mergeAll(), r.in.Current[r.reserved]
 	var because string
@@ -192,7 +192,7 @@ func (r *rangePlanner) explainUnreservable(key string, need ports.Set) string {
 	return fmt.Sprintf("%s: cannot widen range: it overlaps %s (%s), and they cannot be reserved because %s", key, settings.Clip(missing.String()), r.nameOwners(missing), because)
 }
 
-// nameOwners names the services that have the ports.
+// nameOwners returns the names of the services that use the ports.
 func (b *planBuilder) nameOwners(p ports.Set) string {
 	var names []string
 	for _, protected := range b.in.Protect {
@@ -211,14 +211,15 @@ func (b *planBuilder) nameOwners(p ports.Set) string {
 	return strings.Join(names, ", ")
 }
 
-// planReserved puts the writes into their order: reserve, move the ranges, set free.
+// planReserved adds the writes in order: reserve ports, set the ranges, unreserve
+// ports.
 func (r *rangePlanner) planReserved() {
 	w, wanted := r.desired[r.reserved]
 	switch {
 	case wanted:
 		r.required = r.required.unite(r.repeatSet(parsePorts(w.Value)))
 	case r.keepKeys[r.reserved]:
-		r.required = r.required.unite(r.ours)
+		r.required = r.required.unite(r.own)
 	}
 	target := r.others.unite(r.required)
 	before := r.current.unite(target)
@@ -250,7 +251,7 @@ func (r *rangePlanner) planReserved() {
 	r.recordReserved(w, wanted)
 }
 
-// canReserve says whether the list, which is not as it should be, may be written.
+// canReserve reports whether the list, which has to be changed, may be written.
 func (r *rangePlanner) canReserve(w desiredSetting, wanted bool) bool {
 	now := r.in.Current[r.reserved]
 	missing := !r.required.subtract(r.current).isEmpty()
@@ -264,7 +265,7 @@ func (r *rangePlanner) canReserve(w desiredSetting, wanted bool) bool {
 	case now.ReadOnly:
 		r.addStatus(s, v1alpha1.SettingFailed, r.reserved+": Portreeve's ports in it cannot be removed, because it is read-only here")
 		return false
-	case !missing: // only ports of ours are taken out
+	case !missing: // only ports of Portreeve are removed
 		return true
 	}
 	state, why := r.checkContention(r.reserved, r.required.formatValue(r.def), false)
@@ -274,7 +275,7 @@ func (r *rangePlanner) canReserve(w desiredSetting, wanted bool) bool {
 	return why == ""
 }
 
-// planUnreserved moves ranges only where that takes no port from a service.
+// planUnreserved adds the writes of ranges that take no port from a service.
 func (r *rangePlanner) planUnreserved() {
 	free := r.required.subtract(r.current).isEmpty()
 	for _, m := range r.rangeWrites {
@@ -291,7 +292,7 @@ func (r *rangePlanner) planUnreserved() {
 	}
 }
 
-// keepReserved is the plan for a list that stands as it should.
+// keepReserved plans no write of the list, which is as required.
 func (r *rangePlanner) keepReserved(w desiredSetting, wanted bool) {
 	if wanted {
 		r.addStatus(w.Setting, v1alpha1.SettingApplied, "")
@@ -301,26 +302,26 @@ func (r *rangePlanner) keepReserved(w desiredSetting, wanted bool) {
 	}
 	now := r.in.Current[r.reserved]
 	_, known := r.in.Entries[r.reserved]
-	if known && (now.Err == nil || now.isAbsent()) && !r.keepKeys[r.reserved] && r.ours.intersect(r.current).isEmpty() {
+	if known && (now.Err == nil || now.isAbsent()) && !r.keepKeys[r.reserved] && r.own.intersect(r.current).isEmpty() {
 		r.plan.ObsoleteKeys = append(r.plan.ObsoleteKeys, r.reserved)
 	}
 }
 
-// recordReserved writes the journal's entry for a list that is written, and what is to be said.
+// recordReserved adds the journal entry and the status of the list that is written.
 func (r *rangePlanner) recordReserved(w desiredSetting, wanted bool) {
-	e, held := r.findEntry(r.reserved)
-	if r.required.isEmpty() { // everything of ours goes
+	e, inJournal := r.findEntry(r.reserved)
+	if r.required.isEmpty() { // all ports of Portreeve are removed
 		r.plan.ObsoleteKeys = append(r.plan.ObsoleteKeys, r.reserved)
 		it := r.addReleasedStatus(&v1alpha1.Setting{ID: r.reserved, Key: r.reserved, Scope: r.chooseScope(), Value: e.Original}, "")
 		it.requires, it.status.State = []string{r.reserved}, v1alpha1.SettingPending
 		return
 	}
-	if !held {
+	if !inJournal {
 		e = JournalEntry{Target: r.in.Target, Key: r.reserved, Boot: r.in.Boot, Original: r.in.Current[r.reserved].Value, At: r.in.Now}
 	}
 	e.Wrote = []string{r.required.subtract(r.others).formatValue(r.def)}
-	if standing := r.ours.intersect(r.current); !standing.isEmpty() && standing.formatValue(r.def) != e.Wrote[0] {
-		e.Wrote = append(e.Wrote, standing.formatValue(r.def))
+	if present := r.own.intersect(r.current); !present.isEmpty() && present.formatValue(r.def) != e.Wrote[0] {
+		e.Wrote = append(e.Wrote, present.formatValue(r.def))
 	}
 	r.addEntry(e)
 	if wanted {

@@ -7,11 +7,11 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// A value that works after a restart only is written once and waits: what works until
-// then is its entry's Live, while the boot is the entry's.
+// A value that takes effect after a restart is written once. The value in effect until
+// then is Live of its journal entry, while the boot is the same.
 
-// isSameBoot compares boot IDs. Windows has none but the time of its start, which is
-// computed: if it came out a little different, a setting must not seem to work already.
+// isSameBoot compares boot IDs. Windows has only a computed boot time, so a small
+// difference must not look like a restart.
 func isSameBoot(a, b string) bool {
 	if a == b {
 		return true
@@ -24,10 +24,10 @@ func isSameBoot(a, b string) bool {
 	return err == nil && at.Sub(bt).Abs() < minRestartTime
 }
 
-// minRestartTime is less than Windows takes from one start to the next.
+// minRestartTime is less than Windows needs to restart.
 const minRestartTime = 5 * time.Second
 
-// evaluateEffect is the state of a value that stands, whose entry, if there is one, is e.
+// evaluateEffect returns the state of a current value, with its journal entry, if any.
 func (b *planBuilder) evaluateEffect(def settings.Setting, value string, e JournalEntry) (v1alpha1.SettingState, string) {
 	switch def.Effect {
 	case settings.AtOnce:
@@ -41,8 +41,8 @@ func (b *planBuilder) evaluateEffect(def settings.Setting, value string, e Journ
 	return v1alpha1.SettingApplied, "takes effect " + def.Effect.String()
 }
 
-// findLiveValue is what works in this boot of a setting that works after a restart, before the
-// first write; e is its entry, if there is one.
+// findLiveValue returns the value in effect in this boot of a setting that takes effect
+// after a restart; e is its entry, if any.
 func (b *planBuilder) findLiveValue(def settings.Setting, now string, e JournalEntry) string {
 	m := b.in.Memory[def.Key]
 	switch {
@@ -50,14 +50,14 @@ func (b *planBuilder) findLiveValue(def settings.Setting, now string, e JournalE
 		return ""
 	case isSameBoot(e.Boot, b.in.Boot) && e.Live != "":
 		return e.Live
-	case m.Applied: // and another program has changed it since
+	case m.Applied: // another program has changed it since
 		return m.Desired
 	}
 	return now
 }
 
-// explainDelay says that a value which is given back works after a restart only; empty where
-// it works already.
+// explainDelay returns a message if the restored value takes effect only after a
+// restart.
 func (b *planBuilder) explainDelay(def settings.Setting, e JournalEntry, back string) string {
 	if def.Effect != settings.AfterRestart {
 		return ""

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxRepairs within repairWindow, and a key is left to whoever else writes it,
-	// for contestedFor: no tug-of-war.
+	// After maxRepairs within repairWindow, a key is left to the other program for
+	// contestedPause.
 	maxRepairs     = 2
 	repairWindow   = time.Hour
 	contestedPause = 6 * time.Hour
@@ -30,31 +30,31 @@ func (b *planBuilder) planScalar(def settings.Setting) {
 	}
 }
 
-// planValue plans that w's value stands. It returns what is to be written for that, nil
-// where it stands already or must not be written.
+// planValue plans to set w and returns the write, or nil if the value is already set or
+// must not be written.
 func (b *planBuilder) planValue(w desiredSetting) *Write {
 	now := b.in.Current[w.Key].Value
-	e, held := b.findEntry(w.Key)
+	e, inJournal := b.findEntry(w.Key)
 	if w.def.Same(now, w.Value) {
 		b.rememberApplied(w.Key, w.Value)
 		state, message := b.evaluateEffect(w.def, now, e)
 		b.addStatus(w.Setting, state, message)
-		if _, old := b.in.Entries[w.Key]; old && !held {
+		if _, old := b.in.Entries[w.Key]; old && !inJournal {
 			b.plan.ObsoleteKeys = append(b.plan.ObsoleteKeys, w.Key)
 		}
 		return nil
 	}
-	ours := held && e.hasWrittenValue(w.def, now)
-	if state, why := b.checkContention(w.Key, w.Value, ours); why != "" {
+	isOurs := inJournal && e.hasWrittenValue(w.def, now)
+	if state, why := b.checkContention(w.Key, w.Value, isOurs); why != "" {
 		b.addStatus(w.Setting, state, why)
 		return nil
 	}
 	next := JournalEntry{Target: b.in.Target, Key: w.Key, Boot: b.in.Boot, Original: now, Wrote: []string{w.Value}, At: b.in.Now, Live: b.findLiveValue(w.def, now, e)}
-	if held {
+	if inJournal {
 		next.Original = e.restoreValue(w.def, now)
 		next.Wrote = append(next.Wrote, e.listPresentValues(w.def, now, w.Value)...)
 	}
-	if ours {
+	if isOurs {
 		next.At = e.At
 	}
 	b.addEntry(next)
@@ -63,40 +63,40 @@ func (b *planBuilder) planValue(w desiredSetting) *Write {
 	return &Write{Key: w.Key, Value: w.Value}
 }
 
-// addEntry plans the journal's entry of a key that is about to be written, if it is not
-// the same already.
+// addEntry adds the journal entry of a key that is about to be written, unless the
+// journal already has it.
 func (b *planBuilder) addEntry(e JournalEntry) {
 	if old, ok := b.findEntry(e.Key); !ok || old.Original != e.Original || !slices.Equal(old.Wrote, e.Wrote) || e.Live != "" && old.Boot != e.Boot {
 		b.plan.NewEntries = append(b.plan.NewEntries, e)
 	}
 }
 
-// rememberApplied remembers that want stands at key.
-func (b *planBuilder) rememberApplied(key, want string) {
-	m := b.recallMemory(key, want)
+// rememberApplied records that key has the value desired.
+func (b *planBuilder) rememberApplied(key, desired string) {
+	m := b.recallMemory(key, desired)
 	m.Applied, m.Contested = true, time.Time{}
 	b.plan.Memory[key] = m
 }
 
-// recallMemory is what is remembered of key while it is wanted to be want.
-func (b *planBuilder) recallMemory(key, want string) Memory {
+// recallMemory returns the Memory of key if it refers to the value desired.
+func (b *planBuilder) recallMemory(key, desired string) Memory {
 	m := b.in.Memory[key]
-	if m.Desired != want || !m.Contested.IsZero() && b.in.Now.Sub(m.Contested) >= contestedPause {
-		return Memory{Desired: want}
+	if m.Desired != desired || !m.Contested.IsZero() && b.in.Now.Sub(m.Contested) >= contestedPause {
+		return Memory{Desired: desired}
 	}
 	m.Repairs = slices.DeleteFunc(slices.Clone(m.Repairs), func(t time.Time) bool { return b.in.Now.Sub(t) >= repairWindow })
 	return m
 }
 
-// checkContention says why key, where something else than want stands, is not written now;
-// empty where it is. ours says that what stands is a value of ours, so that nobody
-// else has been there.
-func (b *planBuilder) checkContention(key, want string, ours bool) (state v1alpha1.SettingState, why string) {
+// checkContention returns why key, which has another value than desired, is not written
+// now, or "". isOurs means that Portreeve wrote the current value, so that no other
+// program is involved.
+func (b *planBuilder) checkContention(key, desired string, isOurs bool) (state v1alpha1.SettingState, why string) {
 	if b.in.Lost != "" {
 		return v1alpha1.SettingFailed, b.in.Lost
 	}
-	m := b.recallMemory(key, want)
-	switch drifted := m.Applied && !ours && m.Contested.IsZero(); {
+	m := b.recallMemory(key, desired)
+	switch drifted := m.Applied && !isOurs && m.Contested.IsZero(); {
 	case drifted && len(m.Repairs) < maxRepairs:
 		m.Repairs = append(m.Repairs, b.in.Now)
 	case drifted:
@@ -110,7 +110,7 @@ func (b *planBuilder) checkContention(key, want string, ours bool) (state v1alph
 		key, b.guessWriter(key), maxRepairs, int(contestedPause.Hours()))
 }
 
-// guessWriter is who is likely to write key as well.
+// guessWriter returns the programs that probably write key.
 func (b *planBuilder) guessWriter(key string) string {
 	if b.in.resolveOS() == settings.Windows {
 		return "a group policy, a script of the node's image or another agent"
@@ -121,15 +121,15 @@ func (b *planBuilder) guessWriter(key string) string {
 	return "systemd-sysctl, TuneD, Cilium or another agent that sets sysctls"
 }
 
-// planRestore plans that the original stands again, unless another program has written
-// since. It returns what is to be written for that, nil where nothing is.
+// planRestore plans to restore the original, unless another program has changed the
+// value. It returns the write, or nil if none is needed.
 func (b *planBuilder) planRestore(def settings.Setting, e JournalEntry) *Write {
 	now := b.in.Current[e.Key]
-	_, held := b.findEntry(e.Key)
+	_, inJournal := b.findEntry(e.Key)
 	back := def.Settable(e.restoreValue(def, now.Value), now.Value)
 	s := &v1alpha1.Setting{ID: e.Key, Key: e.Key, Scope: b.chooseScope(), Value: e.Original}
 	switch {
-	case !held || now.isAbsent() || now.Err == nil && def.Same(now.Value, e.Original):
+	case !inJournal || now.isAbsent() || now.Err == nil && def.Same(now.Value, e.Original):
 		b.plan.ObsoleteKeys = append(b.plan.ObsoleteKeys, e.Key)
 		b.addReleasedStatus(s, b.explainDelay(def, e, now.Value))
 		return nil
@@ -154,8 +154,8 @@ func (b *planBuilder) planRestore(def settings.Setting, e JournalEntry) *Write {
 	return &Write{Key: e.Key, Value: back, Original: true}
 }
 
-// addReleasedStatus is the status of a key that is given back, with what it becomes once that
-// is done. Where the spec still names it (DryRun, Standby), that stays to be said.
+// addReleasedStatus adds the status of a key that is being restored. If the spec still
+// has the key (DryRun, Standby), it keeps the state from the spec.
 func (b *planBuilder) addReleasedStatus(s *v1alpha1.Setting, message string) *statusDraft {
 	for i := range b.plan.drafts {
 		if it := &b.plan.drafts[i]; it.status.Key == s.Key {

@@ -10,8 +10,8 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// ReadListeners returns the ports that something listens on in the calling thread's
-// network namespace, whose sysctls read reads.
+// ReadListeners returns the listening ports in the calling thread's network namespace.
+// read reads its sysctls.
 func ReadListeners(read func(key string) plan.Reading) ([]ports.Range, error) {
 	r := read("net.ipv4.ip_local_port_range")
 	ephemeral, err := settings.ParseSpan(r.Value)

@@ -8,15 +8,16 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// RegistryValue is a value of the registry by its name and its type, such as REG_DWORD.
+// RegistryValue is the name and type of a registry value. A type is, for example,
+// REG_DWORD.
 type RegistryValue struct{ Name, Type string }
 
-// AuditFinding is a value that somebody has set in vain.
+// AuditFinding is a registry value without effect.
 type AuditFinding struct{ Name, Why string }
 
-// AuditValues finds, among the values of TCP/IP's key, those that people set by old advice or
-// by mistake and that Windows ignores: legacy ones, known ones of another type, and
-// names that nearly are one. It leaves every other value alone.
+// AuditValues finds the values of TCP/IP's registry key that Windows ignores although
+// they look useful: legacy values, known ones of another type, and misspelled names. It
+// ignores all others.
 func AuditValues(values []RegistryValue) (found []AuditFinding) {
 	for _, v := range values {
 		if why := explainNoEffect(v); why != "" {
@@ -48,8 +49,8 @@ func explainNoEffect(v RegistryValue) string {
 	return ""
 }
 
-// computeDistance is Levenshtein's: how many letters of a have to be put in, taken out or
-// changed to make b.
+// computeDistance returns the Levenshtein distance of a and b: the number of letters to
+// insert, delete or change.
 func computeDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -10,15 +10,15 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// setDynamicPorts sets the range of IPv4 and then that of IPv6, each where it is another.
-// Where the second can't be set, the first goes back to what it was.
-func (s *Store) setDynamicPorts(of plan.Write) error {
-	def, _ := settings.Lookup(settings.Windows, of.Key)
+// setDynamicPorts sets the ranges of IPv4 and IPv6 that differ. If the second fails, it
+// restores the first.
+func (s *Store) setDynamicPorts(write plan.Write) error {
+	def, _ := settings.Lookup(settings.Windows, write.Key)
 	ctx, was := context.Background(), map[netshPool]ports.Range{}
-	for i, l := range listPools(of.Key) {
-		next, err := settings.ParseBlock(def.Split(of.Value)[i])
+	for i, l := range listPools(write.Key) {
+		next, err := settings.ParseBlock(def.Split(write.Value)[i])
 		if err != nil {
-			return fmt.Errorf("%q: %w", settings.Clip(of.Value), err)
+			return fmt.Errorf("%q: %w", settings.Clip(write.Value), err)
 		}
 		now, err := s.setPoolRange(ctx, l, next)
 		if err != nil {
@@ -29,7 +29,7 @@ func (s *Store) setDynamicPorts(of plan.Write) error {
 	return nil
 }
 
-// setPoolRange gives what the range was before.
+// setPoolRange sets a range and returns the previous one.
 func (s *Store) setPoolRange(ctx context.Context, l netshPool, want ports.Range) (was ports.Range, err error) {
 	was, err = s.netsh.DynamicPorts(ctx, l.family, l.protocol)
 	if err == nil && was != want {

@@ -9,13 +9,13 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// setExclusions adds and takes out, in each of the four lists, what tells the value from
-// what stood. On Windows one command may change the lists of both families, so each
-// list is read before it is changed.
-func (s *Store) setExclusions(of plan.Write) error {
-	def, _ := settings.Lookup(settings.Windows, of.Key)
-	was, want := def.Split(of.Previous), def.Split(of.Value)
-	for i, l := range listPools(of.Key) {
+// setExclusions applies the difference between the previous and the new value to each
+// of the four lists. On Windows one command may change the lists of both families, so
+// each list is read before it is changed.
+func (s *Store) setExclusions(write plan.Write) error {
+	def, _ := settings.Lookup(settings.Windows, write.Key)
+	was, want := def.Split(write.Previous), def.Split(write.Value)
+	for i, l := range listPools(write.Key) {
 		before, err := ports.ParseList(was[i])
 		if err != nil {
 			return err
@@ -34,7 +34,7 @@ func (s *Store) setExclusions(of plan.Write) error {
 	return nil
 }
 
-// changeExclusions takes ports out of a list, and adds some.
+// changeExclusions removes out from a list and adds in.
 func (s *Store) changeExclusions(l netshPool, out, in ports.Set) error {
 	if out.IsEmpty() && in.IsEmpty() {
 		return nil
@@ -45,7 +45,8 @@ func (s *Store) changeExclusions(l netshPool, out, in ports.Set) error {
 		return err
 	}
 	for _, e := range now {
-		// An exclusion is deleted as it was added, so what is to stay of it comes back.
+		// An exclusion can only be deleted as a whole, so the part to keep is added
+		// again.
 		whole := ports.NewSet(e.Range)
 		keep := ports.Difference(whole, out)
 		if !e.Administered || keep == whole {

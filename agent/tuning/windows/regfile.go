@@ -13,9 +13,9 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// FormatRegFile is originals as a file that regedit imports: UTF-16 with a byte order mark,
-// a value that was not there as one to delete. What netsh holds stands in comments, as
-// the commands that give it back.
+// FormatRegFile returns the originals as a file that regedit imports: UTF-16 with a
+// byte order mark, with a deletion for each value that did not exist. For the settings
+// of netsh it has the restoring commands in comments.
 func FormatRegFile(entries []plan.JournalEntry) []byte {
 	lines := []string{"Windows Registry Editor Version 5.00", "",
 		"; Values from before Portreeve's first write. They take effect after a restart.",
@@ -36,7 +36,8 @@ func FormatRegFile(entries []plan.JournalEntry) []byte {
 	return encodeUTF16(strings.Join(lines, "\r\n") + "\r\n")
 }
 
-// formatRegValue is a line of a value, or a comment where the journal has no number for it.
+// formatRegValue returns the line of a value, or a comment if the original is not a
+// number.
 func formatRegValue(name, original string) string {
 	if original == settings.Unset {
 		return strconv.Quote(name) + "=-"
@@ -48,7 +49,7 @@ func formatRegValue(name, original string) string {
 	return fmt.Sprintf("%q=dword:%08x", name, n)
 }
 
-// formatNetshCommands are what gives e back, as comments.
+// formatNetshCommands returns the commands that restore e, as comments.
 func formatNetshCommands(e plan.JournalEntry) (lines []string) {
 	def, ok := settings.Lookup(settings.Windows, e.Key)
 	if !ok || len(e.Wrote) == 0 {
@@ -63,7 +64,7 @@ func formatNetshCommands(e plan.JournalEntry) (lines []string) {
 			}
 			continue
 		}
-		list, _ := ports.ParseList(wrote[i]) // what is no list of ports is none of ours
+		list, _ := ports.ParseList(wrote[i]) // Portreeve writes only valid lists
 		for _, r := range list.ListRanges() {
 			lines = append(lines, fmt.Sprintf("; netsh int %s delete excludedportrange protocol=%s startport=%d numberofports=%d store=persistent",
 				l.family, protocol, r.First, r.Len()))

@@ -1,5 +1,5 @@
-// Package windows reads and writes the settings of a Windows machine: values of the
-// registry, and what netsh keeps.
+// Package windows reads and writes the settings of a Windows machine: registry values
+// and the settings of netsh.
 package windows
 
 import (
@@ -17,30 +17,30 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Registry is a key of the registry and its values of type REG_DWORD.
+// Registry is a registry key with its values of type REG_DWORD.
 type Registry interface {
-	// Get gives a value, nil where the key has none of that name. The error is
-	// plan.ErrForeign where it is of another type, fs.ErrNotExist where there is no key.
+	// Get returns a value, or nil if the key has none of that name. The error is
+	// plan.ErrForeign if it has another type, fs.ErrNotExist if there is no key.
 	Get(name string) (*uint32, error)
 	Set(name string, value uint32) error
 	Delete(name string) error
-	// CheckWritable is nil where values can be set.
+	// CheckWritable returns an error if values cannot be set.
 	CheckWritable() error
 }
 
-// Store is a tuning.Store of a Windows machine's settings.
+// Store is a tuning.Store of a Windows machine.
 type Store struct {
 	registry Registry
 	netsh    netsh.Client
 	now      func() time.Time
 
 	mu       sync.Mutex
-	readings map[string]cachedReading // of netsh
+	readings map[string]cachedReading // of netsh, by key
 	refused  map[string]refusedWrite
 }
 
-// reading is what netsh said at a time, refusal what it said to a write. Starting netsh
-// takes more than everything else in a cycle, so it is not asked again for a while.
+// cachedReading is a result of netsh, refusedWrite an error of it. Starting netsh takes
+// longer than the rest of a cycle, so both are cached.
 type (
 	cachedReading struct {
 		plan.Reading
@@ -53,11 +53,10 @@ type (
 	}
 )
 
-// netshCacheTime is how long what netsh said is believed.
+// netshCacheTime is the time for which results of netsh are cached.
 const netshCacheTime = time.Minute
 
-// New returns the Store of the values in TCP/IP's key of the registry and of the settings
-// of netsh. Pass time.Now as now.
+// New returns a Store of the values in TCP/IP's registry key and the settings of netsh.
 func New(tcpip Registry, client netsh.Client, now func() time.Time) *Store {
 	return &Store{registry: tcpip, netsh: client, now: now, readings: map[string]cachedReading{}, refused: map[string]refusedWrite{}}
 }
@@ -77,21 +76,21 @@ func (s *Store) Read(key string) plan.Reading {
 	return r.Reading
 }
 
-// Refresh implements refresher. A write that netsh has just refused is refused again
-// without asking it, and so is no reason to read.
+// Refresh implements tuning's refresher. It keeps the cache if every write would be
+// refused from the cache.
 func (s *Store) Refresh(writes []plan.Write) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, of := range writes {
-		if !s.isRefused(of) {
+	for _, write := range writes {
+		if !s.isRefused(write) {
 			s.readings = map[string]cachedReading{}
 		}
 	}
 }
 
-func (s *Store) isRefused(of plan.Write) bool {
-	r, ok := s.refused[of.Key]
-	return ok && r.value == of.Value && s.now().Sub(r.at) < netshCacheTime
+func (s *Store) isRefused(write plan.Write) bool {
+	r, ok := s.refused[write.Key]
+	return ok && r.value == write.Value && s.now().Sub(r.at) < netshCacheTime
 }
 
 func (s *Store) readValue(name string) plan.Reading {
@@ -105,7 +104,7 @@ func (s *Store) readValue(name string) plan.Reading {
 	return plan.Reading{Value: strconv.FormatUint(uint64(*value), 10), ReadOnly: s.registry.CheckWritable() != nil}
 }
 
-// readNetsh reads a setting of netsh's, each of its parts.
+// readNetsh reads each part of a setting of netsh.
 func (s *Store) readNetsh(key string) plan.Reading {
 	def, ok := settings.Lookup(settings.Windows, key)
 	if !ok {
@@ -122,8 +121,8 @@ func (s *Store) readNetsh(key string) plan.Reading {
 	return plan.Reading{Value: def.Join(values), Foreign: def.Join(foreign)}
 }
 
-// readPool reads one part. What running programs exclude is not ours: netsh's own is
-// administered.
+// readPool reads one part. Exclusions of running programs are foreign; those of netsh
+// are marked as administered.
 func (s *Store) readPool(key string, l netshPool) plan.Reading {
 	if key != settings.ExcludedPorts {
 		r, err := s.netsh.DynamicPorts(context.Background(), l.family, l.protocol)
@@ -136,20 +135,20 @@ func (s *Store) readPool(key string, l netshPool) plan.Reading {
 }
 
 // Write implements Store.
-func (s *Store) Write(of plan.Write) error {
-	if name, ok := strings.CutPrefix(of.Key, settings.Tcpip); ok {
-		return s.writeValue(name, of.Value)
+func (s *Store) Write(write plan.Write) error {
+	if name, ok := strings.CutPrefix(write.Key, settings.Tcpip); ok {
+		return s.writeValue(name, write.Value)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.isRefused(of) {
-		return s.refused[of.Key].err
+	if s.isRefused(write) {
+		return s.refused[write.Key].err
 	}
-	delete(s.readings, of.Key)
-	delete(s.refused, of.Key)
-	err := s.writeNetsh(of)
+	delete(s.readings, write.Key)
+	delete(s.refused, write.Key)
+	err := s.writeNetsh(write)
 	if err != nil {
-		s.refused[of.Key] = refusedWrite{of.Value, err, s.now()}
+		s.refused[write.Key] = refusedWrite{write.Value, err, s.now()}
 	}
 	return err
 }
@@ -165,23 +164,23 @@ func (s *Store) writeValue(name, value string) error {
 	return s.registry.Set(name, uint32(n))
 }
 
-func (s *Store) writeNetsh(of plan.Write) error {
-	switch of.Key {
+func (s *Store) writeNetsh(write plan.Write) error {
+	switch write.Key {
 	case settings.DynamicTCP, settings.DynamicUDP:
-		return s.setDynamicPorts(of)
+		return s.setDynamicPorts(write)
 	case settings.ExcludedPorts:
-		return s.setExclusions(of)
+		return s.setExclusions(write)
 	}
-	return fmt.Errorf("%.80q: not a known setting of Windows", of.Key)
+	return fmt.Errorf("%.80q: not a known setting of Windows", write.Key)
 }
 
-// netshPool is what netsh has one of for each family and protocol.
+// netshPool identifies one range and one exclusion list of netsh.
 type netshPool struct {
 	family   netsh.Family
 	protocol socket.Protocol
 }
 
-// listPools are those of key, in the order of its parts in the catalogue.
+// listPools returns the pools of key, in the order of its parts in the catalogue.
 func listPools(key string) []netshPool {
 	switch key {
 	case settings.DynamicTCP:

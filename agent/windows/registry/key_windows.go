@@ -15,10 +15,10 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Key is a tuningwindows.Registry below HKEY_LOCAL_MACHINE, such as TCP/IP's parameters.
+// Key is a tuningwindows.Registry below HKEY_LOCAL_MACHINE.
 type Key struct{ Path string }
 
-// Tcpip is the key that Windows reads TCP/IP's parameters from.
+// Tcpip is the key of TCP/IP's parameters.
 var Tcpip = Key{strings.TrimSuffix(settings.Tcpip, `\`)}
 
 func (k Key) openKey(access uint32) (registry.Key, error) {
@@ -58,7 +58,8 @@ func (k Key) Set(name string, value uint32) error {
 	return key.SetDWordValue(name, value)
 }
 
-// Delete implements tuningwindows.Registry. What is not there is deleted already.
+// Delete implements tuningwindows.Registry. It returns no error if there is no such
+// value.
 func (k Key) Delete(name string) error {
 	key, err := k.openKey(registry.SET_VALUE)
 	if err != nil {
@@ -80,7 +81,7 @@ func (k Key) CheckWritable() error {
 	return key.Close()
 }
 
-// ListValues are the names and types of all values of the key.
+// ListValues returns the names and types of all values of the key.
 func (k Key) ListValues() (list []tuningwindows.RegistryValue, err error) {
 	key, err := k.openKey(registry.QUERY_VALUE)
 	if err != nil {
@@ -99,8 +100,7 @@ func (k Key) ListValues() (list []tuningwindows.RegistryValue, err error) {
 	return list, nil
 }
 
-// WatchValues calls changed whenever a value of the key was changed, until ctx ends. The
-// error is why it can't.
+// WatchValues calls changed after each change of a value of the key, until ctx ends.
 func (k Key) WatchValues(ctx context.Context, changed func()) error {
 	key, err := k.openKey(registry.NOTIFY)
 	if err != nil {
@@ -114,8 +114,9 @@ func (k Key) WatchValues(ctx context.Context, changed func()) error {
 	defer func() { _ = windows.CloseHandle(event) }()
 	defer context.AfterFunc(ctx, func() { _ = windows.SetEvent(event) })()
 	for {
-		// Asked anew before anything is looked at, so that no change falls between.
-		// A notification ends with the thread that asked, unless it is agnostic.
+		// The notification is requested before changed is called, so that no change is
+		// missed. It would end with the requesting thread if it were not
+		// thread-agnostic.
 		err := windows.RegNotifyChangeKeyValue(windows.Handle(key), false,
 			windows.REG_NOTIFY_CHANGE_LAST_SET|windows.REG_NOTIFY_THREAD_AGNOSTIC, event, true)
 		if err != nil {
