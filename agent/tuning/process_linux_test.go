@@ -27,7 +27,7 @@ const asTuner = "PORTREEVE_TEST_AS_TUNER"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(asTuner); dir != "" {
-		t := onDisk(dir)
+		t := newDiskTuner(dir)
 		for i := 0; ; i++ {
 			t.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%len(turns)]}})
 			t.runCycle()
@@ -37,13 +37,13 @@ func TestMain(m *testing.M) {
 }
 
 var turns = [][]v1alpha1.Setting{
-	{wishOf(rangeKey, "16384 65535"), wishOf("net.ipv4.tcp_tw_reuse", "1"), wishOf("net.ipv4.tcp_fin_timeout", "30")},
-	{wishOf(rangeKey, "20000 65535"), wishOf(reserveKey, "40000-40010"), wishOf("net.ipv4.tcp_fin_timeout", "20")},
+	{newSetting(rangeKey, "16384 65535"), newSetting("net.ipv4.tcp_tw_reuse", "1"), newSetting("net.ipv4.tcp_fin_timeout", "30")},
+	{newSetting(rangeKey, "20000 65535"), newSetting(reserveKey, "40000-40010"), newSetting("net.ipv4.tcp_fin_timeout", "20")},
 	{},
 }
 
-// onDisk is a Tuner of the calling thread's namespace and of a real folder.
-func onDisk(dir string) *Tuner {
+// newDiskTuner returns a Tuner of the calling thread's namespace with a real folder.
+func newDiskTuner(dir string) *Tuner {
 	return New(Options{
 		Disk: func() (journal.Disk, error) { return journal.OpenDir(dir) },
 		Host: sysctl.Store{Root: "/proc/sys"}, Boot: "this", Kernel: "here", Allow: allowed,
@@ -52,8 +52,8 @@ func onDisk(dir string) *Tuner {
 	})
 }
 
-// standing are the settings that the tests write.
-func standing(ns *netnstest.NS) map[string]string {
+// readSettings returns the settings that the tests write.
+func readSettings(ns *netnstest.NS) map[string]string {
 	got := map[string]string{}
 	ns.Do(func() {
 		for _, key := range []string{rangeKey, reserveKey, "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_fin_timeout"} {
@@ -63,11 +63,11 @@ func standing(ns *netnstest.NS) map[string]string {
 	return got
 }
 
-func TestAProcessThatIsKilledLosesNoOriginal(t *testing.T) {
+func TestAKilledProcessLosesNoOriginal(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Sysctl(reserveKey, "8080,9000-9001")
 	ns.Sysctl("net.ipv4.tcp_fin_timeout", "55")
-	before := standing(ns)
+	before := readSettings(ns)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -78,33 +78,33 @@ func TestAProcessThatIsKilledLosesNoOriginal(t *testing.T) {
 		cmd := exec.Command(self)
 		cmd.Env = append(os.Environ(), asTuner+"="+dir)
 		ns.Start(cmd)
-		await(t, func() bool { return !maps.Equal(standing(ns), before) })
+		waitUntil(t, func() bool { return !maps.Equal(readSettings(ns), before) })
 		pause := rand.N(20 * time.Millisecond) // anywhere in its steps
 		for end := time.Now().Add(pause); time.Now().Before(end); {
 		}
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = cmd.Wait() // killed, as wanted
-		if !maps.Equal(standing(ns), before) {
+		_ = cmd.Wait() // killed
+		if !maps.Equal(readSettings(ns), before) {
 			caught++
 		}
 		var list []v1alpha1.SettingStatus
 		ns.Do(func() {
-			o := onDisk(dir).o
+			o := newDiskTuner(dir).o
 			list, _, err = RestoreAll(o, false)
 		})
-		if got := standing(ns); err != nil || !maps.Equal(got, before) {
+		if got := readSettings(ns); err != nil || !maps.Equal(got, before) {
 			t.Fatalf("try %d, killed after %v: %v, want %v; %v %v", i, pause, got, before, list, err)
 		}
 	}
 	if caught < 10 {
-		t.Errorf("only %d of 40 processes were killed while they held something", caught)
+		t.Errorf("only %d of 40 processes were killed while they enforced something", caught)
 	}
-	t.Logf("%d of 40 were killed while they held something", caught)
+	t.Logf("%d of 40 were killed while they enforced something", caught)
 }
 
-func await(t *testing.T, done func() bool) {
+func waitUntil(t *testing.T, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); !done(); {
 		if time.Now().After(end) {
@@ -113,7 +113,7 @@ func await(t *testing.T, done func() bool) {
 	}
 }
 
-// TestAFullDiskChangesNothing has a file system of 64 kB that other files fill.
+// TestAFullDiskChangesNothing fills a file system of 64 kB.
 func TestAFullDiskChangesNothing(t *testing.T) {
 	ns := netnstest.New(t)
 	dir := t.TempDir()
@@ -125,16 +125,16 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	before := standing(ns)
-	tuner := onDisk(dir)
+	before := readSettings(ns)
+	tuner := newDiskTuner(dir)
 	step := func(settings []v1alpha1.Setting) map[string]string {
 		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
 		ns.Do(tuner.runCycle)
-		return standing(ns)
+		return readSettings(ns)
 	}
 	held := step(turns[0])
 	if maps.Equal(held, before) {
-		t.Fatalf("nothing is held: %+v", tuner.Settings())
+		t.Fatalf("nothing is enforced: %+v", tuner.Settings())
 	}
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 64<<10), 0o600); err == nil {
@@ -152,15 +152,15 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := step([]v1alpha1.Setting{}); !maps.Equal(got, before) {
-		t.Errorf("given back: %v, want %v; %+v", got, before, tuner.Settings())
+		t.Errorf("restored: %v, want %v; %+v", got, before, tuner.Settings())
 	}
 }
 
-// TestAWishStandsAtOnce takes the time from a spec to its sysctls, through a real
+// TestASettingIsAppliedAtOnce measures the time from a spec to its sysctls, through a real
 // journal and its fsyncs.
-func TestAWishStandsAtOnce(t *testing.T) {
+func TestASettingIsAppliedAtOnce(t *testing.T) {
 	ns := netnstest.New(t)
-	tuner := onDisk(t.TempDir())
+	tuner := newDiskTuner(t.TempDir())
 	defer tuner.Close()
 	var took []time.Duration
 	for i := range 100 {

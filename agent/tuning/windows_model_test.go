@@ -43,7 +43,7 @@ var (
 		{Range: ports.Range{First: 65330, Last: 65330}, Administered: true}, {Range: ports.Range{First: 31000, Last: 31063}}}
 )
 
-// windowsModel is one Windows machine's history, and what should stand there without
+// windowsModel has the history of a Windows machine and the values expected without
 // Portreeve.
 type windowsModel struct {
 	*windowsWorld
@@ -54,7 +54,7 @@ type windowsModel struct {
 	restart int
 }
 
-func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
+func TestOriginalsOfWindowsAreAlwaysRestored(t *testing.T) {
 	sequences := 400
 	if testing.Short() {
 		sequences = 80
@@ -65,12 +65,12 @@ func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
 		m := &windowsModel{windowsWorld: w, history: newHistory(t, seed, 6), values: maps.Clone(w.values),
 			ranges: maps.Clone(w.ranges), theirs: map[netshPool][]netsh.Exclusion{}}
 		w.coupled = m.r.IntN(2) == 0
-		w.wrote = m.check
-		m.start()
+		w.wrote = m.checkWrite
+		m.startTuner()
 		for range 5 + m.r.IntN(25) {
-			killed += m.act()
+			killed += m.doRandomAction()
 		}
-		m.end()
+		m.checkRestored()
 		written, waited = written+m.kernelWrites, waited+m.restart
 		if t.Failed() {
 			t.Fatalf("seed %d:\n%s", seed, strings.Join(m.log, "\n"))
@@ -82,72 +82,72 @@ func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
 	t.Logf("%d sequences, %d kills, %d writes, %d waits for a restart", sequences, killed, written, waited)
 }
 
-func (m *windowsModel) start() {
+func (m *windowsModel) startTuner() {
 	clock := func() time.Time { return m.now }
 	m.tuner = New(Options{
 		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Boot: m.bootID(), OS: settings.Windows, Kernel: "10.0.20348",
-		Host:  windows.New(m.windowsWorld, netsh.Client{Run: m.run}, clock),
+		Host:  windows.New(m.windowsWorld, netsh.Client{Run: m.runNetsh}, clock),
 		Allow: allowedOnWindows, Protect: []plan.Protected{{Ports: plan.NodePorts, Owner: "node ports"}},
 		Log: slog.New(slog.DiscardHandler), Now: clock,
 	})
 }
 
-// act is one thing that happens; it returns how many processes were killed.
-func (m *windowsModel) act() int {
+// doRandomAction does one random action and returns the number of processes killed.
+func (m *windowsModel) doRandomAction() int {
 	m.now = m.now.Add(time.Duration(m.r.IntN(40)) * time.Minute / 10)
 	switch m.r.IntN(14) {
 	case 0, 1, 2:
 		m.spec, m.given = m.anySpec(), true
 		for _, s := range m.spec {
-			m.note("want %s %q %s", s.Key, s.Value, s.Mode)
+			m.logEvent("want %s %q %s", s.Key, s.Value, s.Mode)
 		}
-		m.offer()
+		m.sendSpec()
 	case 3:
 		m.spec, m.given = []v1alpha1.Setting{}, true
-		m.note("release")
-		m.offer()
+		m.logEvent("release")
+		m.sendSpec()
 	case 4, 5, 6:
-		m.meddle()
+		m.interfere()
 	case 7:
 		m.fault = []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO, nil}[m.r.IntN(4)]
-		m.note("the disk: %v", m.fault)
+		m.logEvent("the disk: %v", m.fault)
 	case 8:
 		m.fault = nil
 	case 9:
 		l := everyPool[m.r.IntN(len(everyPool))]
 		m.refuses[l] = !m.refuses[l]
-		m.note("netsh refuses %v: %v", l, m.refuses[l])
+		m.logEvent("netsh refuses %v: %v", l, m.refuses[l])
 	case 10, 11:
 		power := m.r.IntN(2) == 0
-		m.note("restart, loss of power %v", power)
-		m.windowsWorld.restart(power)
-		m.start()
-		m.maybeOffer()
+		m.logEvent("restart, loss of power %v", power)
+		m.windowsWorld.restartMachine(power)
+		m.startTuner()
+		m.maybeSendSpec()
 	case 12:
 		m.now = m.now.Add(10 * time.Hour)
 	case 13:
 		m.denied = !m.denied
-		m.note("the registry denies: %v", m.denied)
+		m.logEvent("the registry denies: %v", m.denied)
 	}
 	if m.r.IntN(2) > 0 {
 		m.tuner.runCycle()
-		m.note("cycle: %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
-		m.applied()
+		m.logEvent("cycle: %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
+		m.checkApplied()
 		return 0
 	}
-	return m.kill()
+	return m.killProcess()
 }
 
-func (m *windowsModel) kill() (killed int) {
+func (m *windowsModel) killProcess() (killed int) {
 	m.steps = m.r.IntN(40)
-	m.note("killed after %d steps", m.steps)
-	if died(m.tuner.runCycle) {
+	m.logEvent("killed after %d steps", m.steps)
+	if isKilled(m.tuner.runCycle) {
 		killed = 1
 	}
-	m.note("  %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
+	m.logEvent("  %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
 	m.steps = -1
-	m.start()
-	m.maybeOffer()
+	m.startTuner()
+	m.maybeSendSpec()
 	return killed
 }
 
@@ -157,7 +157,7 @@ func (m *windowsModel) anySpec() []v1alpha1.Setting {
 		if m.r.IntN(2) == 0 {
 			continue
 		}
-		s := wishOf(key, wishesOfWindows[key][m.r.IntN(len(wishesOfWindows[key]))])
+		s := newSetting(key, wishesOfWindows[key][m.r.IntN(len(wishesOfWindows[key]))])
 		if m.r.IntN(6) == 0 {
 			s.Mode = v1alpha1.ModeDryRun
 		}
@@ -166,8 +166,8 @@ func (m *windowsModel) anySpec() []v1alpha1.Setting {
 	return list
 }
 
-// meddle is another program, or an administrator.
-func (m *windowsModel) meddle() {
+// interfere changes a setting as another program.
+func (m *windowsModel) interfere() {
 	l := everyPool[m.r.IntN(len(everyPool))]
 	switch m.r.IntN(5) {
 	case 0:
@@ -178,25 +178,25 @@ func (m *windowsModel) meddle() {
 			delete(m.windowsWorld.values, name)
 			delete(m.values, name)
 		}
-		m.note("another program: %s = %v", name, value)
+		m.logEvent("another program: %s = %v", name, value)
 	case 1:
 		b := foreignRanges[m.r.IntN(len(foreignRanges))]
 		m.windowsWorld.ranges[l], m.ranges[l] = b, b
-		m.note("another program: %v %v", l, b)
+		m.logEvent("another program: %v %v", l, b)
 	default:
-		m.meddleWithExclusions(l, foreignOnes[m.r.IntN(len(foreignOnes))])
+		m.changeExclusion(l, foreignOnes[m.r.IntN(len(foreignOnes))])
 	}
 }
 
-func (m *windowsModel) meddleWithExclusions(l netshPool, e netsh.Exclusion) {
+func (m *windowsModel) changeExclusion(l netshPool, e netsh.Exclusion) {
 	verb := "add"
 	if slices.Contains(m.excluded[l], e) {
 		verb = "delete"
 	}
-	if m.change(verb, l, e) != nil {
+	if m.applyExclusion(verb, l, e) != nil {
 		return
 	}
-	m.note("another program: %s %v %v", verb, l, e)
+	m.logEvent("another program: %s %v %v", verb, l, e)
 	for _, of := range everyPool {
 		m.theirs[of] = slices.DeleteFunc(m.theirs[of], func(o netsh.Exclusion) bool { return o == e })
 		if slices.Contains(m.excluded[of], e) {
@@ -205,13 +205,13 @@ func (m *windowsModel) meddleWithExclusions(l netshPool, e netsh.Exclusion) {
 	}
 }
 
-// check holds each write against what it may do at all.
-func (m *windowsModel) check(key, what string) {
+// checkWrite checks that a write of Portreeve is permitted.
+func (m *windowsModel) checkWrite(key, what string) {
 	if name, ok := strings.CutPrefix(key, settings.Tcpip); ok {
 		if _, other := m.windowsWorld.values[name].(string); other {
 			m.t.Errorf("%s is of another type, and %s is written", name, what)
 		}
-		if _, journaled := m.journaledOnWindows(key); !journaled {
+		if _, journaled := m.findJournaledOnWindows(key); !journaled {
 			m.t.Errorf("%s is written, and the journal does not have it", key)
 		}
 		theirs, def := settings.Unset, m.values[name]
@@ -224,12 +224,12 @@ func (m *windowsModel) check(key, what string) {
 		return
 	}
 	for l, b := range m.windowsWorld.ranges {
-		e, journaled := m.journaledOnWindows(rangeOf(l))
-		if b != m.ranges[l] && b != taken(m.ranges[l]) && !journaled {
+		e, journaled := m.findJournaledOnWindows(rangeOf(l))
+		if b != m.ranges[l] && b != adjustRange(m.ranges[l]) && !journaled {
 			m.t.Errorf("%v is %v, and the journal has %+v", l, b, e)
 		}
-		if b != m.ranges[l] && b != taken(m.ranges[l]) && !slices.Contains(wishesOfWindows[rangeOf(l)], settings.FormatBlock(b)) {
-			m.t.Errorf("%v is %v, and nobody wants that", l, b)
+		if b != m.ranges[l] && b != adjustRange(m.ranges[l]) && !slices.Contains(wishesOfWindows[rangeOf(l)], settings.FormatBlock(b)) {
+			m.t.Errorf("%v is %v, but it was not desired", l, b)
 		}
 		if b.Contains(31000) && !m.ranges[l].Contains(31000) && !strings.Contains(","+m.excludedPorts(l)+",", "30000-32767") {
 			m.t.Errorf("%v is %v and has node ports; excluded are %s", l, b, m.excludedPorts(l))
@@ -242,8 +242,8 @@ func (m *windowsModel) check(key, what string) {
 	}
 }
 
-// taken is b as netsh takes it.
-func taken(b ports.Range) ports.Range {
+// adjustRange returns b as netsh accepts it.
+func adjustRange(b ports.Range) ports.Range {
 	if b.First == 1024 {
 		return ports.Range{First: 1025, Last: b.Last}
 	}
@@ -252,8 +252,8 @@ func taken(b ports.Range) ports.Range {
 
 func rangeOf(l netshPool) string { return "dynamicport " + strings.ToLower(l.protocol.String()) }
 
-// journaledOnWindows is what the journal on the disk says of a key, of any boot.
-func (m *windowsModel) journaledOnWindows(key string) (plan.JournalEntry, bool) {
+// findJournaledOnWindows returns the journal entry of key, of any boot.
+func (m *windowsModel) findJournaledOnWindows(key string) (plan.JournalEntry, bool) {
 	steps := m.steps
 	m.steps = -1
 	defer func() { m.steps = steps }()
@@ -265,8 +265,8 @@ func (m *windowsModel) journaledOnWindows(key string) (plan.JournalEntry, bool) 
 	return e, ok
 }
 
-// applied holds that what is said to be applied stands, and works.
-func (m *windowsModel) applied() {
+// checkApplied checks that settings reported as applied are set and in effect.
+func (m *windowsModel) checkApplied() {
 	for _, s := range m.tuner.Settings() {
 		name, inRegistry := strings.CutPrefix(s.Key, settings.Tcpip)
 		waits := s.State == v1alpha1.SettingRestartRequired
@@ -284,12 +284,12 @@ func (m *windowsModel) applied() {
 	}
 }
 
-// end gives everything back, and compares.
-func (m *windowsModel) end() {
-	m.note("the end")
+// checkRestored restores everything and compares the values.
+func (m *windowsModel) checkRestored() {
+	m.logEvent("the end")
 	m.fault, m.refuses, m.denied = nil, map[netshPool]bool{}, false
 	m.spec = []v1alpha1.Setting{}
-	m.offer()
+	m.sendSpec()
 	for range 3 {
 		m.now = m.now.Add(10 * time.Hour) // nothing is contested any more, and netsh is asked again
 		m.tuner.runCycle()
@@ -298,7 +298,7 @@ func (m *windowsModel) end() {
 		m.t.Errorf("the registry is %s at the end, and should be %s", got, want)
 	}
 	for l, b := range m.windowsWorld.ranges {
-		if want := m.ranges[l]; b != want && b != taken(want) {
+		if want := m.ranges[l]; b != want && b != adjustRange(want) {
 			m.t.Errorf("%v is %v at the end, and should be %v", l, b, want)
 		}
 	}

@@ -19,14 +19,14 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// windowsStore is a Windows machine and its settings, with a clock.
+// windowsStore returns a simulated Windows machine, its Store, and its clock.
 func windowsStore() (*windowsWorld, *windows.Store, *time.Time) {
 	w, now := newWindowsWorld(), epoch
 	w.wrote = func(string, string) {}
-	return w, windows.New(w, netsh.Client{Run: w.run}, func() time.Time { return now }), &now
+	return w, windows.New(w, netsh.Client{Run: w.runNetsh}, func() time.Time { return now }), &now
 }
 
-func TestHalfARangeIsPutBack(t *testing.T) {
+func TestARangeIsRestoredIfTheOtherFamilyFails(t *testing.T) {
 	w, s, _ := windowsStore()
 	v6 := netshPool{netsh.IPv6, netsh.Protocols[0]}
 	w.refuses[v6] = true
@@ -46,7 +46,7 @@ func TestHalfARangeIsPutBack(t *testing.T) {
 	}
 }
 
-func TestNetshIsAskedOnceAMinute(t *testing.T) {
+func TestNetshRunsOnceAMinute(t *testing.T) {
 	w, s, now := windowsStore()
 	for range 5 {
 		s.Read(settings.ExcludedPorts)
@@ -94,7 +94,7 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 			w.coupled = coupled
 			tcp, udp := netshPool{netsh.IPv4, netsh.Protocols[0]}, netshPool{netsh.IPv4, netsh.Protocols[1]}
 			for l, e := range map[netshPool]netsh.Exclusion{tcp: {Range: ports.Range{First: 30100, Last: 30199}}, udp: {Range: ports.Range{First: 65330, Last: 65330}, Administered: true}} {
-				if err := w.change("add", l, e); err != nil {
+				if err := w.applyExclusion("add", l, e); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -102,7 +102,7 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 			def, _ := settings.Lookup(settings.Windows, settings.ExcludedPorts)
 			var next []string
 			for _, part := range def.Split(before.Value) {
-				next = append(next, join(part, "30000-32767"))
+				next = append(next, joinLists(part, "30000-32767"))
 			}
 			if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Previous: before.Value, Value: def.Join(next)}); err != nil {
 				t.Fatal(err)
@@ -111,8 +111,8 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 			if !def.Same(after.Value, def.Join(next)) {
 				t.Errorf("%q", after.Value)
 			}
-			// One is added while ours are there, and must not go with them.
-			if err := w.change("add", udp, netsh.Exclusion{Range: ports.Range{First: 7000, Last: 7001}, Administered: true}); err != nil {
+			// An exclusion that is added meanwhile must stay.
+			if err := w.applyExclusion("add", udp, netsh.Exclusion{Range: ports.Range{First: 7000, Last: 7001}, Administered: true}); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Write(plan.Write{Key: settings.ExcludedPorts, Previous: after.Value, Value: before.Value}); err != nil {
@@ -128,7 +128,7 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 	}
 }
 
-func TestWhatAProgramExcludesIsNotDeleted(t *testing.T) {
+func TestAnExclusionOfAProgramIsNotDeleted(t *testing.T) {
 	w, s, _ := windowsStore()
 	l := netshPool{netsh.IPv4, netsh.Protocols[0]}
 	w.excluded[l] = []netsh.Exclusion{{Range: ports.Range{First: 61000, Last: 61063}}}
@@ -137,27 +137,27 @@ func TestWhatAProgramExcludesIsNotDeleted(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrittenIsDecidedOnWhatStandsNow(t *testing.T) {
+func TestValuesAreReadAgainBeforeAWrite(t *testing.T) {
 	w, s, now := windowsStore()
 	tuner := New(Options{OS: settings.Windows, Host: s, Boot: "boot", Allow: []string{settings.DynamicUDP}, Log: slog.New(slog.DiscardHandler),
 		Disk: func() (journal.Disk, error) { return files{w.world}, nil }, Now: func() time.Time { return *now }})
-	ask := func(settings []v1alpha1.Setting) {
+	askFor := func(settings []v1alpha1.Setting) {
 		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
 		tuner.runCycle()
 	}
-	ask([]v1alpha1.Setting{wishOf(settings.DynamicUDP, "50000 10000")})
+	askFor([]v1alpha1.Setting{newSetting(settings.DynamicUDP, "50000 10000")})
 	l := netshPool{netsh.IPv6, netsh.Protocols[1]}
 	if got := w.ranges[l]; got.First != 50000 {
 		t.Fatalf("%+v", tuner.Settings())
 	}
-	w.ranges[l] = ports.Range{First: 33000, Last: 64999} // and netsh was asked a moment ago
-	ask([]v1alpha1.Setting{})
+	w.ranges[l] = ports.Range{First: 33000, Last: 64999} // and the cached reading is recent
+	askFor([]v1alpha1.Setting{})
 	if got, other := w.ranges[l], w.ranges[netshPool{netsh.IPv4, l.protocol}]; got.First != 33000 || other.First != 49152 {
 		t.Errorf("what another program wrote is %v, what it did not is %v", got, other)
 	}
 }
 
-func TestWithoutNetshNothingOfItsIsWritten(t *testing.T) {
+func TestWithoutNetshItsSettingsAreNotWritten(t *testing.T) {
 	away := errors.New("no answer within 10s, so it was killed")
 	s := windows.New(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, away }}, time.Now)
 	if r := s.Read(settings.DynamicUDP); !errors.Is(r.Err, away) {

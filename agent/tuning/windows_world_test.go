@@ -16,8 +16,8 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// windowsWorld is a Windows machine in memory: a registry, and what netsh keeps. Its disk
-// is a world's.
+// windowsWorld simulates a Windows machine: its registry, the settings of netsh, and its
+// disk.
 type windowsWorld struct {
 	*world
 	values   map[string]any // uint32, or something else for other types
@@ -57,9 +57,9 @@ func newWindowsWorld() *windowsWorld {
 	return w
 }
 
-// restart starts the machine anew: everything stays, and works now.
-func (w *windowsWorld) restart(powerLoss bool) {
-	w.reboot(powerLoss)
+// restartMachine restarts the machine: every value stays and takes effect.
+func (w *windowsWorld) restartMachine(powerLoss bool) {
+	w.rebootMachine(powerLoss)
 	w.live = maps.Clone(w.values)
 }
 
@@ -74,61 +74,61 @@ func (w *windowsWorld) Get(name string) (*uint32, error) {
 }
 
 func (w *windowsWorld) Set(name string, value uint32) error {
-	w.step()
+	w.countStep()
 	if w.denied {
 		return errors.New("Access is denied.") //nolint:revive // Windows' words
 	}
 	w.kernelWrites++
 	w.wrote(settings.Tcpip+name, strconv.Itoa(int(value)))
 	w.values[name] = value
-	w.step()
+	w.countStep()
 	return nil
 }
 
 func (w *windowsWorld) Delete(name string) error {
-	w.step()
+	w.countStep()
 	w.kernelWrites++
 	w.wrote(settings.Tcpip+name, settings.Unset)
 	delete(w.values, name)
-	w.step()
+	w.countStep()
 	return nil
 }
 
 func (w *windowsWorld) CheckWritable() error { return nil }
 
-// run is netsh.exe.
-func (w *windowsWorld) run(_ context.Context, args ...string) ([]byte, error) {
+// runNetsh simulates netsh.exe.
+func (w *windowsWorld) runNetsh(_ context.Context, args ...string) ([]byte, error) {
 	w.runs++
 	l := netshPool{family: netsh.Family(args[1])}
 	if strings.HasSuffix(args[4], "udp") {
 		l.protocol = netsh.Protocols[1]
 	}
 	if args[2] == "show" {
-		return []byte(w.show(l, args[3])), nil
+		return []byte(w.formatListing(l, args[3])), nil
 	}
-	w.step()
-	if w.refuses[l] || args[3] == "dynamicport" && number(args[5]) < 1025 {
+	w.countStep()
+	if w.refuses[l] || args[3] == "dynamicport" && parseNumber(args[5]) < 1025 {
 		return nil, errors.New("The parameter is incorrect.") //nolint:revive // Windows' words
 	}
 	w.kernelWrites++
-	r := ports.Range{First: uint16(number(args[5])), Last: uint16(number(args[5]) + number(args[6]) - 1)}
+	r := ports.Range{First: uint16(parseNumber(args[5])), Last: uint16(parseNumber(args[5]) + parseNumber(args[6]) - 1)}
 	if args[3] == "dynamicport" {
 		w.ranges[l] = r
-	} else if err := w.change(args[2], l, netsh.Exclusion{Range: r, Administered: true}); err != nil {
+	} else if err := w.applyExclusion(args[2], l, netsh.Exclusion{Range: r, Administered: true}); err != nil {
 		return nil, err
 	}
 	w.wrote(args[3], strings.Join(args, " "))
-	w.step()
+	w.countStep()
 	return []byte("Ok."), nil
 }
 
-func number(arg string) int {
+func parseNumber(arg string) int {
 	_, digits, _ := strings.Cut(arg, "=")
 	n, _ := strconv.Atoi(digits)
 	return n
 }
 
-func (w *windowsWorld) show(l netshPool, what string) string {
+func (w *windowsWorld) formatListing(l netshPool, what string) string {
 	if what == "dynamicport" {
 		return fmt.Sprintf("\nPorts\n---------------------------------\nStart : %d\nCount : %d\n\n", w.ranges[l].First, w.ranges[l].Len())
 	}
@@ -143,8 +143,8 @@ func (w *windowsWorld) show(l netshPool, what string) string {
 	return text + "\n* - Administered.\n"
 }
 
-// change adds an exclusion, or deletes one as it was added.
-func (w *windowsWorld) change(verb string, l netshPool, e netsh.Exclusion) error {
+// applyExclusion adds an exclusion or deletes a whole one.
+func (w *windowsWorld) applyExclusion(verb string, l netshPool, e netsh.Exclusion) error {
 	of := []netshPool{l}
 	if w.coupled {
 		of = []netshPool{{netsh.IPv4, l.protocol}, {netsh.IPv6, l.protocol}}
@@ -166,7 +166,7 @@ func (w *windowsWorld) change(verb string, l netshPool, e netsh.Exclusion) error
 	return nil
 }
 
-// excludedPorts are the ports of a list, as the kernel spells them.
+// excludedPorts returns the ports of a list.
 func (w *windowsWorld) excludedPorts(l netshPool) string {
 	p := portsOf(w.excluded[l])
 	return p.String()

@@ -14,7 +14,7 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// world is a kernel and a disk in memory that fail where they are told to.
+// world simulates a kernel and a disk that can fail.
 type world struct {
 	boot int
 	// steps is how many steps may still be done before the process is killed; below 0
@@ -33,15 +33,15 @@ type world struct {
 	writesThrough bool
 
 	kernelWrites, diskWrites int
-	// wrote is told of each write to the kernel before it is done.
+	// wrote is called before each write to the kernel.
 	wrote func(key, value string)
 }
 
-// killed is what ends a process.
+// killed is the panic value that ends a process.
 type killed struct{}
 
-// step is before and after everything that lasts.
-func (w *world) step() {
+// countStep is called before and after every lasting change.
+func (w *world) countStep() {
 	if w.steps == 0 {
 		panic(killed{})
 	}
@@ -69,8 +69,8 @@ func newWorld() *world {
 
 func (w *world) bootID() string { return fmt.Sprintf("boot-%d", w.boot) }
 
-// reboot starts the machine anew; without power, what was not synced is lost.
-func (w *world) reboot(powerLoss bool) {
+// rebootMachine restarts the machine; after a loss of power, unsynced data is lost.
+func (w *world) rebootMachine(powerLoss bool) {
 	w.boot++
 	w.sysctls = maps.Clone(bootValues)
 	from := 0
@@ -91,14 +91,14 @@ func (w *world) Read(key string) plan.Reading {
 
 func (w *world) Write(of plan.Write) error {
 	key, value := of.Key, of.Value
-	w.step()
+	w.countStep()
 	if w.stubborn[key] {
 		return syscall.EINVAL
 	}
 	w.kernelWrites++
 	w.wrote(key, value)
 	w.sysctls[key] = strings.ReplaceAll(value, " ", "\t")
-	w.step()
+	w.countStep()
 	return nil
 }
 
@@ -114,7 +114,7 @@ func (f files) Read(name string) ([]byte, error) {
 }
 
 func (f files) Write(name string, data []byte) error {
-	f.step()
+	f.countStep()
 	if f.fault != nil && !errors.Is(f.fault, syscall.ENOSPC) {
 		return f.fault
 	}
@@ -129,14 +129,14 @@ func (f files) Write(name string, data []byte) error {
 	if f.fault != nil {
 		return f.fault
 	}
-	f.step()
+	f.countStep()
 	f.content[0][inode] = string(data)
-	f.step()
+	f.countStep()
 	return nil
 }
 
 func (f files) Sync(name string) error {
-	f.step()
+	f.countStep()
 	if f.fault != nil {
 		return f.fault
 	}
@@ -146,12 +146,12 @@ func (f files) Sync(name string) error {
 	}
 	inode := f.names[0][name]
 	f.content[1][inode] = f.content[0][inode]
-	f.step()
+	f.countStep()
 	return nil
 }
 
 func (f files) Rename(from, to string) error {
-	f.step()
+	f.countStep()
 	if f.fault != nil {
 		return f.fault
 	}
@@ -161,12 +161,12 @@ func (f files) Rename(from, to string) error {
 	if f.writesThrough {
 		f.names[1] = maps.Clone(f.names[0])
 	}
-	f.step()
+	f.countStep()
 	return nil
 }
 
 func (f files) Remove(name string) error {
-	f.step()
+	f.countStep()
 	if f.fault != nil {
 		return f.fault
 	}
@@ -174,7 +174,7 @@ func (f files) Remove(name string) error {
 		f.diskWrites++
 		delete(f.names[0], name)
 	}
-	f.step()
+	f.countStep()
 	return nil
 }
 
@@ -185,8 +185,8 @@ func (f files) List() (names []string, err error) {
 	return names, nil
 }
 
-// journaled is what the journal on the disk says of a key of the host, in this boot.
-func (w *world) journaled(key string) (plan.JournalEntry, bool) {
+// findJournaled returns the journal entry of a key of the host, of this boot.
+func (w *world) findJournaled(key string) (plan.JournalEntry, bool) {
 	steps := w.steps
 	w.steps = -1
 	defer func() { w.steps = steps }()
@@ -198,7 +198,7 @@ func (w *world) journaled(key string) (plan.JournalEntry, bool) {
 	return e, ok && e.Boot == w.bootID()
 }
 
-func set(list string) map[uint16]bool {
+func parseSet(list string) map[uint16]bool {
 	set := map[uint16]bool{}
 	all, err := ports.ParseList(list)
 	if err != nil {
@@ -212,6 +212,6 @@ func set(list string) map[uint16]bool {
 	return set
 }
 
-func wishOf(key, value string) v1alpha1.Setting {
+func newSetting(key, value string) v1alpha1.Setting {
 	return v1alpha1.Setting{ID: key, Key: key, Value: value, Scope: v1alpha1.ScopeHost}
 }

@@ -46,7 +46,7 @@ func encodeState(s journalState) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the journal: %w", err)
 	}
-	data, err := json.MarshalIndent(file{version, computeSum(raw), raw}, "", " ")
+	data, err := json.MarshalIndent(file{Version: version, Sum: computeSum(raw), State: raw}, "", " ")
 	if err != nil {
 		return nil, fmt.Errorf("encode the journal: %w", err)
 	}

@@ -47,7 +47,7 @@ func journaled(key, original string, wrote ...string) JournalEntry {
 	return JournalEntry{Key: key, Boot: "b", Original: original, Wrote: wrote}
 }
 
-// newInput is a host of which everything is allowed.
+// newInput returns the input of a host that allows every key.
 func newInput(settings []v1alpha1.Setting, current map[string]Reading, list ...JournalEntry) Input {
 	return Input{Settings: settings, Current: current, Entries: entriesByKey(list...), Facts: Facts{
 		Now: now, Boot: "b", Kernel: "6.1.0",
@@ -56,7 +56,8 @@ func newInput(settings []v1alpha1.Setting, current map[string]Reading, list ...J
 	}}
 }
 
-// planTest is what a plan is made of, and its story once all writes have gone well.
+// planTest is an input, and the expected steps and statuses after all writes have
+// succeeded.
 type planTest struct {
 	in    Input
 	with  func(*Input)
@@ -79,8 +80,8 @@ func (test planTest) run(t *testing.T) {
 	}
 }
 
-// summarizePlan is a plan in short: what is written to the journal, to the kernel, and
-// forgotten; then what is said.
+// summarizePlan returns the steps of a plan (entries recorded, values written, keys
+// forgotten) and the statuses.
 func summarizePlan(p Plan) (steps []string, said []string) {
 	for _, e := range p.NewEntries {
 		steps = append(steps, fmt.Sprintf("record %s was %q, ours %q", e.Key, e.Original, e.Wrote))
@@ -121,40 +122,40 @@ func TestPlan(t *testing.T) {
 			steps: []string{`record net.ipv4.tcp_fin_timeout was "60", ours ["30"]`, `write net.ipv4.tcp_fin_timeout "30"`},
 			said:  []string{"Applied"},
 		},
-		"What stands already is left alone, and nothing is to be given back": {
+		"A value that is already set is neither written nor recorded": {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, currentValues(finTimeout, "30")),
 			said: []string{"Applied"},
 		},
-		"Another value keeps the original, and the value that may still stand": {
+		"A changed value keeps the original and the previous value that may be present": {
 			in:    newInput([]v1alpha1.Setting{newSetting(finTimeout, "20")}, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
 			steps: []string{`record net.ipv4.tcp_fin_timeout was "60", ours ["20" "30"]`, `write net.ipv4.tcp_fin_timeout "20"`},
 			said:  []string{"Applied"},
 		},
-		"A process that was killed before the write goes on": {
+		"A process that was killed before the write resumes": {
 			in:    newInput([]v1alpha1.Setting{newSetting(finTimeout, "20")}, currentValues(finTimeout, "60"), journaled(finTimeout, "60", "20")),
 			steps: []string{`write net.ipv4.tcp_fin_timeout "20"`},
 			said:  []string{"Applied"},
 		},
-		"What is asked for no more is given back": {
+		"A setting that is removed from the spec is restored": {
 			in:    newInput([]v1alpha1.Setting{}, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
 			steps: []string{`write net.ipv4.tcp_fin_timeout "60"`, "forget net.ipv4.tcp_fin_timeout"},
 			said:  []string{"Released"},
 		},
-		"What another program has changed is not": {
+		"A value that another program has changed is not restored": {
 			in:    newInput([]v1alpha1.Setting{}, currentValues(finTimeout, "44"), journaled(finTimeout, "60", "30")),
 			steps: []string{"forget net.ipv4.tcp_fin_timeout"},
 			said:  []string{`Released net.ipv4.tcp_fin_timeout: not restored, because another program changed it to "44"`},
 		},
-		"What a restart of the machine has reset is forgotten": {
+		"A value that a restart of the machine has reset is forgotten": {
 			in:    newInput([]v1alpha1.Setting{}, currentValues(finTimeout, "30"), JournalEntry{Key: finTimeout, Boot: "before", Original: "60", Wrote: []string{"30"}}),
 			steps: []string{"forget net.ipv4.tcp_fin_timeout"},
 			said:  []string{"Released"},
 		},
-		"While nobody says what is wanted, what is held stays": {
+		"Without desired settings the current values stay": {
 			in:   newInput(nil, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
 			said: []string{"Applied keeping the current value: no desired settings received yet"},
 		},
-		"A value that drifted is repaired, and the other's is given back one day": {
+		"A value that drifted is repaired, and the other program's value becomes the original": {
 			in: newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, currentValues(finTimeout, "44"), journaled(finTimeout, "60", "30")),
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{finTimeout: {Desired: "30", Applied: true, Repairs: []time.Time{now.Add(-time.Minute)}}}
@@ -169,7 +170,7 @@ func TestPlan(t *testing.T) {
 			},
 			said: []string{"Contested net.netfilter.nf_conntrack_max: another program, probably kube-proxy (conntrack in its configuration), keeps changing it: Portreeve has rewritten it 2 times, and now leaves it alone for 6 hours; remove the setting from one of the two"},
 		},
-		"Repairs of long ago don't count": {
+		"Old repairs don't count": {
 			in: newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, currentValues(finTimeout, "44"), journaled(finTimeout, "44", "30")),
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{finTimeout: {Desired: "30", Applied: true, Repairs: []time.Time{now.Add(-2 * time.Hour), now.Add(-time.Hour)}}}
@@ -177,7 +178,7 @@ func TestPlan(t *testing.T) {
 			steps: []string{`write net.ipv4.tcp_fin_timeout "30"`},
 			said:  []string{"Applied"},
 		},
-		"A contested key is tried again after long": {
+		"A contested key is written again after the pause": {
 			in: newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, currentValues(finTimeout, "44"), journaled(finTimeout, "44", "30")),
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{finTimeout: {Desired: "30", Applied: true, Contested: now.Add(-6 * time.Hour)}}
@@ -185,7 +186,7 @@ func TestPlan(t *testing.T) {
 			steps: []string{`write net.ipv4.tcp_fin_timeout "30"`},
 			said:  []string{"Applied"},
 		},
-		"Another wish for a contested key is tried at once": {
+		"A new value for a contested key is written at once": {
 			in: newInput([]v1alpha1.Setting{newSetting(finTimeout, "31")}, currentValues(finTimeout, "44"), journaled(finTimeout, "44", "30")),
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{finTimeout: {Desired: "30", Applied: true, Contested: now.Add(-time.Minute)}}
@@ -193,7 +194,7 @@ func TestPlan(t *testing.T) {
 			steps: []string{`record net.ipv4.tcp_fin_timeout was "44", ours ["31"]`, `write net.ipv4.tcp_fin_timeout "31"`},
 			said:  []string{"Applied"},
 		},
-		"A wider range first reserves what it would take": {
+		"Before a range is widened, ports of services are reserved": {
 			in: newInput(wide, narrowed),
 			steps: []string{
 				`record net.ipv4.ip_local_port_range was "32768\t60999", ours ["16384 65535"]`,
@@ -216,27 +217,27 @@ func TestPlan(t *testing.T) {
 			},
 			said: []string{"Applied 61000 reserved for listeners"},
 		},
-		"Listeners that can't be read refuse the range": {
+		"Without listeners a wider range is refused": {
 			in: newInput(wide, narrowed),
 			with: func(in *Input) {
 				in.ListenersErr = errors.New("no netlink")
 			},
 			said: []string{"Refused net.ipv4.ip_local_port_range: cannot widen range: the listening ports could not be read: no netlink"},
 		},
-		"Reserved ports that may not be set refuse the range": {
+		"A wider range is refused if ports may not be reserved": {
 			in:   newInput(wide, narrowed),
 			with: func(in *Input) { in.Allow = []string{rangeKey} },
 			said: []string{"Refused net.ipv4.ip_local_port_range: cannot widen range: it overlaps 30000-32767 (node ports), and they cannot be reserved because net.ipv4.ip_local_reserved_ports is not in --allow"},
 		},
-		"A range that is wide already needs nothing": {
+		"A range that is already wide needs nothing": {
 			in:   newInput(wide, currentValues(rangeKey, "16384\t65535", reserveKey, "")),
 			said: []string{"Applied"},
 		},
-		"A range that is held needs nothing more": {
+		"A range that is enforced needs nothing more": {
 			in:   newInput(wide, widened, both...),
 			said: []string{"Applied 30000-32767 reserved for node ports"},
 		},
-		"A range is narrow again before what it reserved is free": {
+		"A range is narrowed before its ports are unreserved": {
 			in: newInput([]v1alpha1.Setting{}, widened, both...),
 			steps: []string{
 				`write net.ipv4.ip_local_port_range "32768\t60999"`,
@@ -245,16 +246,16 @@ func TestPlan(t *testing.T) {
 			},
 			said: []string{"Released", "Released"},
 		},
-		"Ports that others reserved meanwhile stay": {
+		"Ports that others have reserved meanwhile stay": {
 			in:    newInput([]v1alpha1.Setting{}, currentValues(reserveKey, "8080,9000,9100"), journaled(reserveKey, "8080", "9000")),
 			steps: []string{`write net.ipv4.ip_local_reserved_ports "8080,9100"`, "forget net.ipv4.ip_local_reserved_ports"},
 			said:  []string{"Released"},
 		},
-		"A list of others that has what is wanted is enough": {
+		"A list of others that has the desired ports is enough": {
 			in:   newInput([]v1alpha1.Setting{newSetting(reserveKey, "9000")}, currentValues(reserveKey, "8080,9000-9010")),
 			said: []string{"Applied"},
 		},
-		"After a restart of the machine the ports that services had are reserved again": {
+		"After a restart of the machine the ports of services are reserved again": {
 			in: newInput(wide, currentValues(rangeKey, "32768\t60999", reserveKey, ""), JournalEntry{Key: reserveKey, Boot: "before", Wrote: []string{"18000,30000-32767"}}),
 			steps: []string{
 				`record net.ipv4.ip_local_port_range was "32768\t60999", ours ["16384 65535"]`,
@@ -264,39 +265,39 @@ func TestPlan(t *testing.T) {
 			},
 			said: []string{"Applied 18000,30000-32767 reserved for node ports, listeners"},
 		},
-		"A dry run says what a range would give": {
+		"A dry run reports the number of ports gained": {
 			in:   newInput([]v1alpha1.Setting{dry(newSetting(rangeKey, "16384 65535"))}, currentValues(rangeKey, "32768\t60999", reserveKey, "")),
 			with: func(in *Input) { in.Protect = nil },
 			said: []string{`DryRun would change "32768\t60999" to "16384 65535": 28,232 → 49,152 ports`},
 		},
-		"A dry run gives back what was held": {
+		"A dry run restores a setting that was enforced": {
 			in:    newInput([]v1alpha1.Setting{dry(newSetting(finTimeout, "30"))}, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
 			steps: []string{`write net.ipv4.tcp_fin_timeout "60"`, "forget net.ipv4.tcp_fin_timeout"},
 			said:  []string{`DryRun would change "60" to "30"`},
 		},
-		"Under no pressure it stands by": {
+		"Without pressure the setting stands by": {
 			in:   newInput([]v1alpha1.Setting{under}, currentValues(finTimeout, "60")),
 			with: func(in *Input) { in.Level = v1alpha1.LevelNormal },
 			said: []string{"Standby"},
 		},
-		"Under pressure it is written": {
+		"Under pressure the setting is written": {
 			in:    newInput([]v1alpha1.Setting{under}, currentValues(finTimeout, "60")),
 			with:  func(in *Input) { in.Level = v1alpha1.LevelWarning },
 			steps: []string{`record net.ipv4.tcp_fin_timeout was "60", ours ["30"]`, `write net.ipv4.tcp_fin_timeout "30"`},
 			said:  []string{"Applied"},
 		},
-		"It stays while it cools down": {
+		"The setting stays during the cool-down": {
 			in:   newInput([]v1alpha1.Setting{under}, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
 			with: func(in *Input) { in.Level, in.NormalFor = v1alpha1.LevelNormal, 299*time.Second },
 			said: []string{"Applied"},
 		},
-		"Then it is given back": {
+		"After the cool-down the setting is restored": {
 			in:    newInput([]v1alpha1.Setting{under}, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
 			with:  func(in *Input) { in.Level, in.NormalFor = v1alpha1.LevelNormal, 300*time.Second },
 			steps: []string{`write net.ipv4.tcp_fin_timeout "60"`, "forget net.ipv4.tcp_fin_timeout"},
 			said:  []string{"Standby"},
 		},
-		"It stays while the level is not known": {
+		"The setting stays while the level is unknown": {
 			in:   newInput([]v1alpha1.Setting{under}, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
 			said: []string{"Applied"},
 		},
@@ -304,7 +305,7 @@ func TestPlan(t *testing.T) {
 			in:   newInput([]v1alpha1.Setting{newSetting("net.core.somaxconn", "8192")}, currentValues("net.core.somaxconn", "4096")),
 			said: []string{"Refused net.core.somaxconn: not in the agent's --allow on this node"},
 		},
-		"A key that may not be set any more stays as it stands": {
+		"A key that is no longer allowed keeps its value": {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, currentValues(finTimeout, "44"), journaled(finTimeout, "60", "30")),
 			with: func(in *Input) { in.Allow = nil },
 			said: []string{"Refused net.ipv4.tcp_fin_timeout: not in the agent's --allow on this node"},
@@ -313,7 +314,7 @@ func TestPlan(t *testing.T) {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "0")}, currentValues(finTimeout, "60")),
 			said: []string{`Refused net.ipv4.tcp_fin_timeout: "0": too small; allowed: 1 to 600 s`},
 		},
-		"A trick for a key": {
+		"A key that is a path": {
 			in:   newInput([]v1alpha1.Setting{newSetting("net.ipv4.../../../kernel.panic", "1")}, nil),
 			said: []string{"Refused net.ipv4.../../../kernel.panic: not a setting that Portreeve knows: see docs/reference/settings.md"},
 		},
@@ -330,11 +331,11 @@ func TestPlan(t *testing.T) {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, map[string]Reading{finTimeout: {Value: "60", ReadOnly: true}}),
 			said: []string{`Refused net.ipv4.tcp_fin_timeout: read-only here, and its value is "60"`},
 		},
-		"A setting that can't be read": {
+		"A setting that cannot be read": {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, map[string]Reading{finTimeout: {Err: errors.New("input/output error")}}),
 			said: []string{"Failed net.ipv4.tcp_fin_timeout: cannot be read: input/output error"},
 		},
-		"The same key twice: the first one has it": {
+		"Of two settings with the same key the first applies": {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "60"), again}, currentValues(finTimeout, "60")),
 			said: []string{"Applied", "Refused net.ipv4.tcp_fin_timeout: an earlier setting in spec.settings has the same key"},
 		},
@@ -342,12 +343,12 @@ func TestPlan(t *testing.T) {
 			in:   newInput([]v1alpha1.Setting{odd}, currentValues(finTimeout, "60")),
 			said: []string{`Refused scope "Moon" is not supported: this agent supports Host and Pods; it may be older than the controller`},
 		},
-		"Without originals nothing is written": {
+		"Without known originals nothing is written": {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "30"), newSetting(reuse, "2")}, currentValues(finTimeout, "60", reuse, "2")),
 			with: func(in *Input) { in.Lost = "the journal is lost" },
 			said: []string{"Failed the journal is lost", "Applied"},
 		},
-		"While it is stopped nothing is done": {
+		"While changes are stopped nothing is written": {
 			in:   newInput([]v1alpha1.Setting{newSetting(finTimeout, "30"), newSetting(reuse, "2")}, currentValues(finTimeout, "60", reuse, "2", conntrackMax, "1"), journaled(conntrackMax, "2", "1")),
 			with: func(in *Input) { in.Stop = "stopped" },
 			said: []string{"Pending stopped", "Applied", "Pending stopped"},
@@ -358,7 +359,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestAWriteThatFailsStopsWhatNeedsIt(t *testing.T) {
+func TestAWriteThatFailsStopsDependentWrites(t *testing.T) {
 	p := New(newInput([]v1alpha1.Setting{newSetting(rangeKey, "16384 65535"), newSetting(finTimeout, "30")},
 		currentValues(rangeKey, "32768\t60999", reserveKey, "", finTimeout, "60")))
 	var done []string

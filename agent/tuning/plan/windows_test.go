@@ -17,7 +17,7 @@ const (
 	usual     = "49152 16384"
 )
 
-// newWindowsInput is a Windows host of which everything is allowed.
+// newWindowsInput returns the input of a Windows host that allows every key.
 func newWindowsInput(desired []v1alpha1.Setting, current map[string]Reading, list ...JournalEntry) Input {
 	in := newInput(desired, current, list...)
 	in.OS, in.Kernel = settings.Windows, "10.0.20348"
@@ -25,7 +25,7 @@ func newWindowsInput(desired []v1alpha1.Setting, current map[string]Reading, lis
 	return in
 }
 
-// restartEntry is an entry of TcpTimedWaitDelay.
+// restartEntry returns an entry of TcpTimedWaitDelay.
 func restartEntry(boot, original, wrote, live string) JournalEntry {
 	return JournalEntry{Key: timedWait, Boot: boot, Original: original, Wrote: []string{wrote}, Live: live}
 }
@@ -35,30 +35,30 @@ func TestPlanOfWindows(t *testing.T) {
 	wide := []v1alpha1.Setting{newSetting(tcp, "16385 49151")}
 	none := []v1alpha1.Setting{}
 	tests := map[string]planTest{
-		"A value that is not there is set, and works after a restart": {
+		"A missing value is set, and takes effect after a restart": {
 			in:    newWindowsInput(delay, currentValues(timedWait, settings.Unset)),
 			steps: []string{`record ` + timedWait + ` was "unset", ours ["30"]`, `write ` + timedWait + ` "30"`},
 			said:  []string{"RestartRequired takes effect after a restart of the node; until then: unset"},
 		},
-		"It waits while the boot is the same": {
+		"A value waits while the boot is the same": {
 			in:   newWindowsInput(delay, currentValues(timedWait, "30"), restartEntry("b", settings.Unset, "30", settings.Unset)),
 			said: []string{"RestartRequired takes effect after a restart of the node; until then: unset"},
 		},
-		"It is applied after a restart, and its original stays known": {
+		"A value is applied after a restart, and its original stays known": {
 			in:   newWindowsInput(delay, currentValues(timedWait, "30"), restartEntry("before", settings.Unset, "30", settings.Unset)),
 			said: []string{"Applied"},
 		},
-		"Another value after a restart waits for the next, and keeps the original": {
+		"A changed value waits for the next restart, and keeps the original": {
 			in:    newWindowsInput([]v1alpha1.Setting{newSetting(timedWait, "60")}, currentValues(timedWait, "30"), restartEntry("before", settings.Unset, "30", settings.Unset)),
 			steps: []string{`record ` + timedWait + ` was "unset", ours ["60" "30"]`, `write ` + timedWait + ` "60"`},
 			said:  []string{"RestartRequired takes effect after a restart of the node; until then: 30"},
 		},
-		"Back to the value that works needs no restart": {
+		"Returning to the value in effect needs no restart": {
 			in:    newWindowsInput(delay, currentValues(timedWait, "60"), restartEntry("b", settings.Unset, "60", "30")),
 			steps: []string{`record ` + timedWait + ` was "unset", ours ["30" "60"]`, `write ` + timedWait + ` "30"`},
 			said:  []string{"Applied"},
 		},
-		"What drifted after a restart is repaired, and works still": {
+		"A value that drifted after a restart is repaired, and is still in effect": {
 			in: newWindowsInput(delay, currentValues(timedWait, "120"), restartEntry("before", settings.Unset, "30", settings.Unset)),
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{timedWait: {Desired: "30", Applied: true}}
@@ -66,17 +66,17 @@ func TestPlanOfWindows(t *testing.T) {
 			steps: []string{`record ` + timedWait + ` was "120", ours ["30"]`, `write ` + timedWait + ` "30"`},
 			said:  []string{"Applied"},
 		},
-		"What was not there is not there again": {
+		"A value that did not exist is deleted again": {
 			in:    newWindowsInput(none, currentValues(timedWait, "30"), restartEntry("b", settings.Unset, "30", settings.Unset)),
 			steps: []string{`write ` + timedWait + ` "unset"`, "forget " + timedWait},
 			said:  []string{"Released"},
 		},
-		"Given back after a restart it works after another": {
+		"A value that is restored after a restart takes effect after another one": {
 			in:    newWindowsInput(none, currentValues(timedWait, "30"), restartEntry("before", "120", "30", "120")),
 			steps: []string{`write ` + timedWait + ` "120"`, "forget " + timedWait},
 			said:  []string{"Released takes effect after a restart of the node; until then: 30"},
 		},
-		"What another program has changed since is left": {
+		"A value that another program has changed since is not restored": {
 			in:    newWindowsInput(none, currentValues(timedWait, "44"), restartEntry("before", settings.Unset, "30", settings.Unset)),
 			steps: []string{"forget " + timedWait},
 			said:  []string{"Released " + timedWait + `: not restored, because another program changed it to "44"`},
@@ -85,7 +85,7 @@ func TestPlanOfWindows(t *testing.T) {
 			in:   newWindowsInput(delay, map[string]Reading{timedWait: {Err: errString("REG_SZ", ErrForeign)}}),
 			said: []string{"Refused " + timedWait + ": REG_SZ: unexpected type"},
 		},
-		"So it is where the original would be restored": {
+		"A value of another type is not restored either": {
 			in:    newWindowsInput(none, map[string]Reading{timedWait: {Err: errString("REG_SZ", ErrForeign)}}, restartEntry("b", settings.Unset, "30", settings.Unset)),
 			steps: []string{"forget " + timedWait},
 			said:  []string{"Released " + timedWait + ": not restored, because another program changed it: REG_SZ: unexpected type"},
@@ -94,15 +94,15 @@ func TestPlanOfWindows(t *testing.T) {
 			in:   newWindowsInput(delay, map[string]Reading{timedWait: {Err: errors.New("access is denied")}}),
 			said: []string{"Failed " + timedWait + ": cannot be read: access is denied"},
 		},
-		"The last port of Windows 2003 is none of this Windows": {
+		"MaxUserPort is not the last port on this Windows": {
 			in:   newWindowsInput([]v1alpha1.Setting{newSetting(maxUserPort, "65534")}, currentValues(maxUserPort, settings.Unset)),
 			said: []string{"Refused " + maxUserPort + `: "65534": the last port until Windows Server 2003 only; since Vista it is a number of ports from 49152 on, 255 to 16384; use windows.dynamicPorts`},
 		},
-		"A legacy value says why it is none": {
+		"A legacy value is refused with the reason": {
 			in:   newWindowsInput([]v1alpha1.Setting{newSetting(settings.Tcpip+"MaxFreeTcbs", "65535")}, nil),
 			said: []string{"Refused " + settings.Clip(settings.Tcpip+"MaxFreeTcbs") + ": no effect: it sized a table that Windows now sizes by itself"},
 		},
-		"A sysctl is nothing for Windows": {
+		"A sysctl is unknown on Windows": {
 			in:   newWindowsInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, nil),
 			said: []string{"Refused net.ipv4.tcp_fin_timeout: not a setting that Portreeve knows: see docs/reference/settings.md"},
 		},
@@ -116,7 +116,7 @@ func TestPlanOfWindows(t *testing.T) {
 			},
 			said: []string{"Applied 30000-32767 reserved for node ports"},
 		},
-		"Both ranges are narrow again before node ports are free": {
+		"Both ranges are narrowed before node ports are unreserved": {
 			in: newWindowsInput(none, currentValues(tcp, "16385 49151", udp, "16385 49151", excluded, "30000-32767"),
 				journaled(tcp, usual, "16385 49151"), journaled(udp, usual, "16385 49151"), journaled(excluded, "", "30000-32767")),
 			steps: []string{
@@ -132,17 +132,17 @@ func TestPlanOfWindows(t *testing.T) {
 			steps: []string{`write dynamicport tcp "49152 16384"`, "forget dynamicport tcp"},
 			said:  []string{"Applied 30000-32767 reserved for node ports", "Released"},
 		},
-		"An original that differs by family comes back, from 1025 on as netsh takes it": {
+		"An original that differs by family is restored, from 1025 on as netsh requires": {
 			in:    newWindowsInput(none, currentValues(tcp, "20000 30000"), journaled(tcp, "IPv4 1024 64511; IPv6 49152 16384", "20000 30000")),
 			steps: []string{`write dynamicport tcp "IPv4 1025 64510; IPv6 49152 16384"`, "forget dynamicport tcp"},
 			said:  []string{"Released"},
 		},
-		"A process that was killed between the families goes on": {
+		"A process that was killed between the families resumes": {
 			in:    newWindowsInput([]v1alpha1.Setting{newSetting(tcp, "50000 10000")}, currentValues(tcp, "IPv4 50000 10000; IPv6 49152 16384"), journaled(tcp, usual, "50000 10000")),
 			steps: []string{`write dynamicport tcp "50000 10000"`},
 			said:  []string{"Applied"},
 		},
-		"Or gives back": {
+		"A process that was killed between the families restores": {
 			in:    newWindowsInput(none, currentValues(tcp, "IPv4 50000 10000; IPv6 49152 16384"), journaled(tcp, usual, "50000 10000")),
 			steps: []string{`write dynamicport tcp "49152 16384"`, "forget dynamicport tcp"},
 			said:  []string{"Released"},
@@ -152,12 +152,12 @@ func TestPlanOfWindows(t *testing.T) {
 			steps: []string{`write dynamicport tcp "IPv4 33000 30000; IPv6 49152 16384"`, "forget dynamicport tcp"},
 			said:  []string{"Released"},
 		},
-		"So does one that begins at 1024": {
+		"A family changed to begin at 1024 stays as it is": {
 			in:    newWindowsInput(none, currentValues(tcp, "IPv4 1024 64511; IPv6 50000 10000"), journaled(tcp, usual, "50000 10000")),
 			steps: []string{`write dynamicport tcp "IPv4 1024 64511; IPv6 49152 16384"`, "forget dynamicport tcp"},
 			said:  []string{"Released"},
 		},
-		"Its drift is repaired, and only it is another's original then": {
+		"A family that drifted is repaired, and its value becomes the original": {
 			in:    newWindowsInput([]v1alpha1.Setting{newSetting(tcp, "50000 10000")}, currentValues(tcp, "IPv4 33000 30000; IPv6 50000 10000"), journaled(tcp, usual, "50000 10000")),
 			steps: []string{`record dynamicport tcp was "IPv4 33000 30000; IPv6 49152 16384", ours ["50000 10000"]`, `write dynamicport tcp "50000 10000"`},
 			said:  []string{"Applied"},
@@ -167,12 +167,12 @@ func TestPlanOfWindows(t *testing.T) {
 			steps: []string{`write dynamicport tcp "49152 16384"`, "forget dynamicport tcp"},
 			said:  []string{"Released"},
 		},
-		"A dry run says what a range would give": {
+		"A dry run reports the number of ports gained": {
 			in: newWindowsInput([]v1alpha1.Setting{func() v1alpha1.Setting { s := newSetting(tcp, "16385 49151"); s.Mode = v1alpha1.ModeDryRun; return s }()},
 				currentValues(tcp, usual, excluded, "")),
 			said: []string{`DryRun would change "49152 16384" to "16385 49151": 16,384 → 46,383 ports, 30000-32767 reserved for node ports`},
 		},
-		"A contested value names who writes on Windows": {
+		"A contested value names the likely programs on Windows": {
 			in: newWindowsInput(delay, currentValues(timedWait, "120"), restartEntry("b", settings.Unset, "30", settings.Unset)),
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{timedWait: {Desired: "30", Applied: true, Repairs: []time.Time{now, now}}}
@@ -185,7 +185,7 @@ func TestPlanOfWindows(t *testing.T) {
 	}
 }
 
-func TestAListIsReadBackAsFarAsItIsOurs(t *testing.T) {
+func TestOnlyPortreevesPortsOfAListAreReadBack(t *testing.T) {
 	for name, test := range map[string]struct{ have, want string }{
 		"as it was written":                 {"5357,9000", "Applied"},
 		"with more that others added":       {"5357,9000,50000-50063", "Applied"},
@@ -205,7 +205,7 @@ func TestAListIsReadBackAsFarAsItIsOurs(t *testing.T) {
 
 func errString(what string, err error) error { return errors.Join(errors.New(what), err) }
 
-func TestABootIsTheSameWhereItsTimeIsComputedALittleDifferent(t *testing.T) {
+func TestBootTimesThatDifferSlightlyAreTheSameBoot(t *testing.T) {
 	const at = "2026-11-21T10:00:00.1234567Z"
 	for b, want := range map[string]bool{
 		at: true, "2026-11-21T10:00:00.1234999Z": true, "2026-11-21T09:59:58Z": true,

@@ -14,7 +14,7 @@ import (
 
 const reservedPorts = "net.ipv4.ip_local_reserved_ports"
 
-func TestKeysThatAreTricksHaveNoFile(t *testing.T) {
+func TestInvalidKeysHaveNoFile(t *testing.T) {
 	root := t.TempDir()
 	secret := filepath.Join(root, "kernel")
 	if err := os.WriteFile(secret, []byte("untouched"), 0o600); err != nil {
@@ -49,7 +49,7 @@ func TestKeysThatAreTricksHaveNoFile(t *testing.T) {
 	}
 }
 
-func TestALongListOfPortsIsWrittenAndReadWhole(t *testing.T) {
+func TestALongListOfPortsIsWrittenAndReadCompletely(t *testing.T) {
 	ns := netnstest.New(t)
 	var list ports.Set
 	for p := 1; p < 65535; p += 7 {

@@ -148,7 +148,7 @@ func (s *Store) Write(write plan.Write) error {
 	delete(s.refused, write.Key)
 	err := s.writeNetsh(write)
 	if err != nil {
-		s.refused[write.Key] = refusedWrite{write.Value, err, s.now()}
+		s.refused[write.Key] = refusedWrite{value: write.Value, err: err, at: s.now()}
 	}
 	return err
 }

@@ -26,7 +26,7 @@ import (
 
 var _ tuningwindows.Registry = Key{}
 
-// newScratchKey is a key of this test's own.
+// newScratchKey creates a key for this test.
 func newScratchKey(t *testing.T) (Key, registry.Key) {
 	t.Helper()
 	path := fmt.Sprintf(`SOFTWARE\portreeve-test-%d-%s`, os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-"))
@@ -43,7 +43,7 @@ func newScratchKey(t *testing.T) (Key, registry.Key) {
 	return Key{path}, k
 }
 
-func TestAValueComesBackAsItWasWritten(t *testing.T) {
+func TestAValueIsReadBack(t *testing.T) {
 	key, _ := newScratchKey(t)
 	for _, value := range []uint32{0, 30, 1<<32 - 1} {
 		if err := key.Set("MaxUserPort", value); err != nil {
@@ -101,7 +101,7 @@ func TestValuesHaveNamesAndTypes(t *testing.T) {
 	}
 }
 
-func TestAKeyThatIsMissing(t *testing.T) {
+func TestAMissingKey(t *testing.T) {
 	key := Key{`SOFTWARE\portreeve-test-none`}
 	if _, err := key.Get("V"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `HKLM\SOFTWARE\portreeve-test-none`) {
 		t.Errorf("get: %v", err)
@@ -114,7 +114,7 @@ func TestAKeyThatIsMissing(t *testing.T) {
 	}
 }
 
-func TestAChangeIsTold(t *testing.T) {
+func TestAChangeIsNotified(t *testing.T) {
 	key, raw := newScratchKey(t)
 	ctx, stop := context.WithCancel(t.Context())
 	told, ended := make(chan struct{}, 100), make(chan error, 1)
@@ -126,7 +126,7 @@ func TestAChangeIsTold(t *testing.T) {
 		case err := <-ended:
 			t.Fatalf("%s: it has ended: %v", what, err)
 		case <-time.After(time.Minute):
-			t.Fatalf("%s is not told", what)
+			t.Fatalf("%s is not notified", what)
 		}
 	}
 	wait("the beginning")
@@ -146,8 +146,7 @@ func TestAChangeIsTold(t *testing.T) {
 	}
 }
 
-// TestATunerOfTheRegistry has a real registry and a real journal, as one process after
-// the other.
+// TestATunerOfTheRegistry runs several processes on a real registry and journal.
 func TestATunerOfTheRegistry(t *testing.T) {
 	key, raw := newScratchKey(t)
 	if err := errors.Join(raw.SetDWordValue("KeepAliveTime", 7200000), raw.SetStringValue("MaxUserPort", "65534")); err != nil {
@@ -190,7 +189,7 @@ func options(key Key, state, boot string) tuning.Options {
 	}
 }
 
-// runCycle is a process that follows wants until it has said so.
+// runCycle runs a Tuner until it reports the expected statuses.
 func runCycle(t *testing.T, key Key, state, boot string, wants []v1alpha1.Setting, said ...string) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
