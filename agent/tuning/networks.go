@@ -132,8 +132,8 @@ func (n networkEnforcer) planNetwork(network Network, store Store) plan.Plan {
 
 func (n networkEnforcer) readAndPlan(network Network, store Store) plan.Plan {
 	entries := n.journal.Entries(network.Target)
-	in := plan.Input{Target: network.Target, Settings: network.Settings, Current: map[string]plan.Reading{}, Entries: entries,
-		Memory: n.memory[network.Target], Facts: network.Facts}
+	in := plan.Input{Target: network.Target, Settings: network.Settings,
+		Current: map[string]plan.Reading{}, Entries: entries, Memory: n.memory[network.Target], Facts: network.Facts}
 	for _, key := range plan.ListKeys(network.Facts.OS, network.Settings, entries) {
 		in.Current[key] = store.Read(key)
 	}

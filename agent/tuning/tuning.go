@@ -91,7 +91,8 @@ func New(o Options) *Tuner {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	t := &Tuner{o: o, wake: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{}, transitions: map[string]transition{}}
+	t := &Tuner{o: o, wake: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{},
+		transitions: map[string]transition{}}
 	t.RequestCycle()
 	return t
 }
@@ -165,7 +166,8 @@ func (t *Tuner) announcePending(settings []v1alpha1.Setting, before []v1alpha1.S
 			list = append(list, t.statuses[i])
 			continue
 		}
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: v1alpha1.SettingPending})
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value,
+			State: v1alpha1.SettingPending})
 	}
 	t.statuses = slices.Concat(list, listRemoved(before, settings))
 }
@@ -174,7 +176,8 @@ func (t *Tuner) announcePending(settings []v1alpha1.Setting, before []v1alpha1.S
 // restored yet, without a desired value.
 func listRemoved(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []v1alpha1.SettingStatus) {
 	for _, s := range list {
-		if s.State == v1alpha1.SettingReleased || slices.ContainsFunc(settings, func(w v1alpha1.Setting) bool { return w.ID == s.ID }) {
+		if s.State == v1alpha1.SettingReleased ||
+			slices.ContainsFunc(settings, func(w v1alpha1.Setting) bool { return w.ID == s.ID }) {
 			continue
 		}
 		s.Desired, s.State, s.Message = nil, v1alpha1.SettingPending, ""
@@ -368,7 +371,8 @@ func makeStatuses(settings []v1alpha1.Setting, state v1alpha1.SettingState, why 
 	}
 	list := []v1alpha1.SettingStatus{}
 	for _, s := range settings {
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: state, Message: why})
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value,
+			State: state, Message: why})
 	}
 	return list
 }

@@ -50,7 +50,8 @@ func checkOwner(path string) error {
 	if err != nil {
 		return fmt.Errorf("read the user of this process: %w", err)
 	}
-	if owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) || owner.IsWellKnown(windows.WinLocalSystemSid) || owner.Equals(me.User.Sid) {
+	if owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) ||
+		owner.IsWellKnown(windows.WinLocalSystemSid) || owner.Equals(me.User.Sid) {
 		return nil
 	}
 	return fmt.Errorf("%s is owned by %s, who could change what is restored: examine and remove it", path, owner)
@@ -62,7 +63,8 @@ func isBeingRemoved(err error) bool { return errors.Is(err, windows.ERROR_SHARIN
 
 // lockFile locks f until it is closed or the process ends.
 func lockFile(f *os.File) error {
-	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
+	return windows.LockFileEx(windows.Handle(f.Fd()),
+		windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
 }
 
 // closeLast closes f first: Windows does not remove a file that is open, in this or

@@ -149,7 +149,9 @@ func (b *planBuilder) addStatus(s *v1alpha1.Setting, state v1alpha1.SettingState
 }
 
 // addPendingStatus adds a status that changes to done once keys have been written.
-func (b *planBuilder) addPendingStatus(s *v1alpha1.Setting, done v1alpha1.SettingState, message string, keys ...string) *statusDraft {
+func (b *planBuilder) addPendingStatus(
+	s *v1alpha1.Setting, done v1alpha1.SettingState, message string, keys ...string,
+) *statusDraft {
 	it := b.addStatus(s, v1alpha1.SettingPending, "")
 	it.stateWhenDone, it.messageWhenDone, it.requires = done, message, keys
 	return it
@@ -169,8 +171,8 @@ func (b *planBuilder) rankStatus(it statusDraft) int {
 func (b *planBuilder) keepCurrent() {
 	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
 		if e, ok := b.findEntry(key); ok {
-			it := b.addStatus(&v1alpha1.Setting{ID: key, Key: key, Scope: b.chooseScope(), Value: e.Wrote[0]}, v1alpha1.SettingApplied,
-				"keeping the current value: no desired settings received yet")
+			it := b.addStatus(&v1alpha1.Setting{ID: key, Key: key, Scope: b.chooseScope(), Value: e.Wrote[0]},
+				v1alpha1.SettingApplied, "keeping the current value: no desired settings received yet")
 			if key == b.in.selectPortKeys().reserved {
 				it.status.Desired = it.status.Current
 			}
@@ -201,8 +203,8 @@ func (b *planBuilder) dropSteps() {
 func (b *planBuilder) reportUnknownKeys() {
 	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
 		if _, ok := b.in.lookupSetting(key); !ok {
-			b.addStatus(&v1alpha1.Setting{ID: settings.Clip(key), Key: settings.Clip(key), Scope: b.chooseScope()}, v1alpha1.SettingFailed,
-				settings.Clip(key)+": in the journal, but unknown to this version; left unchanged")
+			b.addStatus(&v1alpha1.Setting{ID: settings.Clip(key), Key: settings.Clip(key), Scope: b.chooseScope()},
+				v1alpha1.SettingFailed, settings.Clip(key)+": in the journal, but unknown to this version; left unchanged")
 		}
 	}
 }

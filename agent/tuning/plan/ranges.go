@@ -312,12 +312,14 @@ func (r *rangePlanner) recordReserved(w desiredSetting, wanted bool) {
 	e, inJournal := r.findEntry(r.reserved)
 	if r.required.isEmpty() { // all ports of Portreeve are removed
 		r.plan.ObsoleteKeys = append(r.plan.ObsoleteKeys, r.reserved)
-		it := r.addReleasedStatus(&v1alpha1.Setting{ID: r.reserved, Key: r.reserved, Scope: r.chooseScope(), Value: e.Original}, "")
+		s := &v1alpha1.Setting{ID: r.reserved, Key: r.reserved, Scope: r.chooseScope(), Value: e.Original}
+		it := r.addReleasedStatus(s, "")
 		it.requires, it.status.State = []string{r.reserved}, v1alpha1.SettingPending
 		return
 	}
 	if !inJournal {
-		e = JournalEntry{Target: r.in.Target, Key: r.reserved, Boot: r.in.Boot, Original: r.in.Current[r.reserved].Value, At: r.in.Now}
+		e = JournalEntry{Target: r.in.Target, Key: r.reserved, Boot: r.in.Boot,
+			Original: r.in.Current[r.reserved].Value, At: r.in.Now}
 	}
 	e.Wrote = []string{r.required.subtract(r.others).formatValue(r.def)}
 	if present := r.own.intersect(r.current); !present.isEmpty() && present.formatValue(r.def) != e.Wrote[0] {

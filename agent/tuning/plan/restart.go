@@ -28,7 +28,9 @@ func isSameBoot(a, b string) bool {
 const minRestartTime = 5 * time.Second
 
 // evaluateEffect returns the state of a current value, with its journal entry, if any.
-func (b *planBuilder) evaluateEffect(def settings.Setting, value string, e JournalEntry) (v1alpha1.SettingState, string) {
+func (b *planBuilder) evaluateEffect(def settings.Setting, value string, e JournalEntry) (
+	v1alpha1.SettingState, string,
+) {
 	switch def.Effect {
 	case settings.AtOnce:
 		return v1alpha1.SettingApplied, ""

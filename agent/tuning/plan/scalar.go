@@ -49,7 +49,8 @@ func (b *planBuilder) planValue(w desiredSetting) *Write {
 		b.addStatus(w.Setting, state, why)
 		return nil
 	}
-	next := JournalEntry{Target: b.in.Target, Key: w.Key, Boot: b.in.Boot, Original: now, Wrote: []string{w.Value}, At: b.in.Now, Live: b.findLiveValue(w.def, now, e)}
+	next := JournalEntry{Target: b.in.Target, Key: w.Key, Boot: b.in.Boot, Original: now,
+		Wrote: []string{w.Value}, At: b.in.Now, Live: b.findLiveValue(w.def, now, e)}
 	if inJournal {
 		next.Original = e.restoreValue(w.def, now)
 		next.Wrote = append(next.Wrote, e.listPresentValues(w.def, now, w.Value)...)
@@ -66,7 +67,8 @@ func (b *planBuilder) planValue(w desiredSetting) *Write {
 // addEntry adds the journal entry of a key that is about to be written, unless the
 // journal already has it.
 func (b *planBuilder) addEntry(e JournalEntry) {
-	if old, ok := b.findEntry(e.Key); !ok || old.Original != e.Original || !slices.Equal(old.Wrote, e.Wrote) || e.Live != "" && old.Boot != e.Boot {
+	old, ok := b.findEntry(e.Key)
+	if !ok || old.Original != e.Original || !slices.Equal(old.Wrote, e.Wrote) || e.Live != "" && old.Boot != e.Boot {
 		b.plan.NewEntries = append(b.plan.NewEntries, e)
 	}
 }
@@ -84,7 +86,9 @@ func (b *planBuilder) recallMemory(key, desired string) Memory {
 	if m.Desired != desired || !m.Contested.IsZero() && b.in.Now.Sub(m.Contested) >= contestedPause {
 		return Memory{Desired: desired}
 	}
-	m.Repairs = slices.DeleteFunc(slices.Clone(m.Repairs), func(t time.Time) bool { return b.in.Now.Sub(t) >= repairWindow })
+	m.Repairs = slices.DeleteFunc(slices.Clone(m.Repairs), func(t time.Time) bool {
+		return b.in.Now.Sub(t) >= repairWindow
+	})
 	return m
 }
 

@@ -25,7 +25,8 @@ type Store struct {
 // findPath returns the file of key. Only keys of the catalogue have one, so no key
 // leads outside of net.
 func (s Store) findPath(key string) (string, error) {
-	if _, ok := settings.Lookup(settings.Linux, key); !ok || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
+	_, ok := settings.Lookup(settings.Linux, key)
+	if !ok || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
 		return "", fmt.Errorf("%.80q: %w", key, errNoSetting)
 	}
 	return filepath.Join(s.Root, filepath.FromSlash(strings.ReplaceAll(key, ".", "/"))), nil
@@ -47,7 +48,8 @@ func (s Store) Read(key string) plan.Reading {
 		return plan.Reading{Err: &fs.PathError{Op: "read", Path: path, Err: err}}
 	}
 	err = unix.Access(path, unix.W_OK)
-	return plan.Reading{Value: strings.TrimSpace(value), ReadOnly: errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS)}
+	return plan.Reading{Value: strings.TrimSpace(value),
+		ReadOnly: errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS)}
 }
 
 // readWhole reads a file of procfs with a single read, because a list of reserved ports

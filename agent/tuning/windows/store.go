@@ -58,7 +58,8 @@ const netshCacheTime = time.Minute
 
 // New returns a Store of the values in TCP/IP's registry key and the settings of netsh.
 func New(tcpip Registry, client netsh.Client, now func() time.Time) *Store {
-	return &Store{registry: tcpip, netsh: client, now: now, readings: map[string]cachedReading{}, refused: map[string]refusedWrite{}}
+	return &Store{registry: tcpip, netsh: client, now: now,
+		readings: map[string]cachedReading{}, refused: map[string]refusedWrite{}}
 }
 
 // Read implements Store.
@@ -188,5 +189,6 @@ func listPools(key string) []netshPool {
 	case settings.DynamicUDP:
 		return []netshPool{{netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
 	}
-	return []netshPool{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}, {netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
+	return []netshPool{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP},
+		{netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
 }

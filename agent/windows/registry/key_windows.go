@@ -134,7 +134,8 @@ func (k Key) WatchValues(ctx context.Context, changed func()) error {
 
 func formatType(kind uint32) string {
 	names := map[uint32]string{
-		registry.DWORD: "REG_DWORD", registry.SZ: "REG_SZ", registry.EXPAND_SZ: "REG_EXPAND_SZ", registry.BINARY: "REG_BINARY", registry.MULTI_SZ: "REG_MULTI_SZ",
+		registry.DWORD: "REG_DWORD", registry.SZ: "REG_SZ", registry.EXPAND_SZ: "REG_EXPAND_SZ",
+		registry.BINARY: "REG_BINARY", registry.MULTI_SZ: "REG_MULTI_SZ",
 		registry.QWORD: "REG_QWORD", registry.NONE: "REG_NONE", registry.DWORD_BIG_ENDIAN: "REG_DWORD_BIG_ENDIAN",
 	}
 	if name, ok := names[kind]; ok {
