@@ -36,12 +36,12 @@ type Loop struct {
 	TimeWait time.Duration
 
 	history forecast.History
-	level   socket.Level // of the last sample, as is failing
+	level   v1alpha1.Level // of the last sample, as is failing
 	failing bool
 
 	mu         sync.Mutex // for what follows
 	course     assess.Course
-	thresholds socket.Thresholds
+	thresholds v1alpha1.Thresholds
 	generation int64
 	reader     string    // of the last good sample
 	sampled    time.Time // its end
@@ -76,10 +76,7 @@ func (l *Loop) Object(p *v1alpha1.PortPressure) (news bool) {
 	}
 	news = l.generation != p.Generation
 	l.generation = p.Generation
-	l.thresholds = socket.Thresholds{}
-	if t := p.Spec.Thresholds; t.WarningPercent > 0 && t.CriticalPercent > 0 {
-		l.thresholds = socket.Thresholds{Warning: int(t.WarningPercent), Critical: int(t.CriticalPercent)}
-	}
+	l.thresholds = p.Spec.Thresholds
 	return news
 }
 
@@ -106,7 +103,7 @@ func (l *Loop) Run(ctx context.Context) {
 			status, facts = l.judge(&sample)
 		}
 		pace.Interval = l.Interval
-		if l.level > socket.Normal { // by this very sample
+		if l.level.IsWorseThan(v1alpha1.LevelNormal) { // by this very sample
 			pace.Interval = min(l.Interval, l.Pressed)
 		}
 		next = start.Add(pace.After(sample.Cost))
@@ -134,7 +131,7 @@ func (l *Loop) tell(err error) {
 func (l *Loop) request() socket.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	line := l.thresholds.OrDefault().Warning
+	line := int(l.thresholds.WithDefaults().WarningPercent)
 	req := socket.Request{LookPercent: line}
 	if l.reader == v1alpha1.ReaderSockdiag {
 		req.GatePercent = line / 2
@@ -156,7 +153,7 @@ func (l *Loop) judge(sample *socket.Sample) (*v1alpha1.PortPressureStatus, asses
 	facts.Before = l.course.Before()
 	status := assess.Status(*sample, facts)
 	status.ObservedGeneration = l.generation
-	l.level = l.course.Follow(&status, l.thresholds)
+	l.level = l.course.Follow(&status)
 	if l.Tuning != nil {
 		l.Tuning.Level(status.Level)
 		l.course.Tuned(&status, l.Tuning.Settings())

@@ -75,7 +75,7 @@ func gauge(used, limit *uint64) cause.Gauge {
 // Before is what the samples before one tell about it. The zero value is the start.
 type Before struct {
 	// Level is the level so far, which a pool that hovers at the line keeps.
-	Level socket.Level
+	Level v1alpha1.Level
 	// Refused is packets that connection tracking dropped of late, Evicted entries
 	// that it threw out since the sample before to make room.
 	Refused, Evicted uint64

@@ -36,8 +36,7 @@ func TestACauseIsNamedAsLongAsTheLevelLasts(t *testing.T) {
 		sample := leaking(step.percent)
 		facts := Facts{Before: c.Before()}
 		status := Status(sample, facts)
-		level := status.Level
-		c.Follow(&status, socket.Thresholds{})
+		level := c.Follow(&status)
 		if status.Level != step.level || level != step.level || status.Cause != step.cause || (status.Advice == "") != (step.cause == "") {
 			t.Errorf("step %d, %d %%: %s (then %s), %q, %q", i, step.percent, level, status.Level, status.Cause, status.Advice)
 		}

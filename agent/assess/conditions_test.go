@@ -67,7 +67,7 @@ func TestConntrackAvailable(t *testing.T) {
 				}
 				s.Conntrack = conntrack(f.Conntrack)
 				c.Count(&sample, f)
-				c.Follow(s, socket.Thresholds{})
+				c.Follow(s)
 				if got := said(s, v1alpha1.ConditionConntrackAvailable); got != step.want {
 					t.Fatalf("minute %d: %s, want %s", minute, got, step.want)
 				}
@@ -124,7 +124,7 @@ func TestALeakIsSuspected(t *testing.T) {
 				if step.network != "" {
 					s.Networks = []v1alpha1.Network{{Network: "shop/web", Cause: step.network}}
 				}
-				c.Follow(s, socket.Thresholds{})
+				c.Follow(s)
 				if got := said(s, v1alpha1.ConditionLeakSuspected); got != step.want {
 					t.Fatalf("minute %d: %s, want %s", step.minute, got, step.want)
 				}
@@ -137,12 +137,12 @@ func TestASuspicionOutlivesTheAgent(t *testing.T) {
 	var before Course
 	was := seen(0, 90, "shop/api → 10.0.0.9:443")
 	was.Cause = v1alpha1.CauseCloseWaitLeak
-	before.Follow(was, socket.Thresholds{})
+	before.Follow(was)
 	for minute, want := range map[int]metav1.ConditionStatus{1: metav1.ConditionTrue, 6: metav1.ConditionFalse} {
 		var c Course
 		c.Resume(was)
 		s := seen(minute, 90, "shop/api → 10.0.0.9:443")
-		c.Follow(s, socket.Thresholds{})
+		c.Follow(s)
 		got := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionLeakSuspected)
 		if got.Status != want {
 			t.Errorf("after %d minutes: %s, want %s", minute, got.Status, want)

@@ -3,14 +3,13 @@ package assess
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // Course follows a machine from status to status: what a single look can't tell.
 // The zero value is the start.
 type Course struct {
-	level      socket.Level
+	level      v1alpha1.Level
 	last       *v1alpha1.Pressure
 	conditions []metav1.Condition
 	conntrack  conntrackCourse
@@ -41,12 +40,11 @@ func (c *Course) Resume(before *v1alpha1.PortPressureStatus) {
 }
 
 // Follow takes status, what was seen just now, and adds what comes of the way
-// there: the level with hysteresis, the last pressure, the conditions. It
-// returns the level.
-func (c *Course) Follow(status *v1alpha1.PortPressureStatus, t socket.Thresholds) socket.Level {
+// there: the last pressure and the conditions. It returns the level, which stays as
+// it was where status has none.
+func (c *Course) Follow(status *v1alpha1.PortPressureStatus) v1alpha1.Level {
 	if status.UsedPercent != nil {
-		c.level = t.OrDefault().Next(c.level, int(*status.UsedPercent))
-		status.Level = v1alpha1.Level(c.level.String())
+		c.level = status.Level
 		c.remember(status)
 	}
 	status.LastPressure = c.last.DeepCopy()
@@ -57,7 +55,7 @@ func (c *Course) Follow(status *v1alpha1.PortPressureStatus, t socket.Thresholds
 // remember opens, deepens or closes the last pressure.
 func (c *Course) remember(status *v1alpha1.PortPressureStatus) {
 	open := c.last != nil && c.last.To == nil
-	if c.level == socket.Normal {
+	if c.level == v1alpha1.LevelNormal {
 		if open {
 			c.last.To = status.ObservedAt
 		}

@@ -56,7 +56,7 @@ func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
 			sample, facts := worst(test.namespace, test.pod)
 			status := Status(sample, facts)
 			var course Course
-			course.Follow(&status, facts.Thresholds)
+			course.Follow(&status)
 			if err := Fit(&status); err != nil {
 				t.Fatal(err)
 			}

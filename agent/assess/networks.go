@@ -30,9 +30,10 @@ const (
 // networks lists pools by network, the worst network and the worst pool first.
 func networks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
 	var list []v1alpha1.Network
-	for _, pools := range f.Detail.groups(s, f.Thresholds.Warning) {
-		n := network(pools, s.Look, f.Thresholds.Warning, name)
-		if p := pools[0]; !p.Advisory && p.UsedPercent() >= f.Thresholds.Warning {
+	warning := int(f.Thresholds.WarningPercent)
+	for _, pools := range f.Detail.groups(s, warning) {
+		n := network(pools, s.Look, warning, name)
+		if p := pools[0]; !p.Advisory && p.UsedPercent() >= warning {
 			n.Cause = cause.Judge(evidence(p, s, f, n.Network)).Cause
 		}
 		list = append(list, n)
@@ -87,7 +88,7 @@ func past(pools iter.Seq[socket.Pool], line int) iter.Seq[socket.Pool] {
 // Unlisted is how many pools of s are past the warning line and not in its
 // Status.
 func Unlisted(s socket.Sample, f Facts) int {
-	line := f.Thresholds.OrDefault().Warning
+	line := int(f.Thresholds.WithDefaults().WarningPercent)
 	count := 0
 	for range past(s.Pools(), line) {
 		count++

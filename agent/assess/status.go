@@ -16,8 +16,8 @@ import (
 type Facts struct {
 	AgentVersion string
 	Platform     v1alpha1.Platform
-	// Thresholds where levels begin; the zero value means the default.
-	Thresholds socket.Thresholds
+	// Thresholds where levels begin; what is not set has its default.
+	Thresholds v1alpha1.Thresholds
 	// Conntrack is nil where it is not in use or could not be read.
 	Conntrack *Conntrack
 	// TCP is the kernel's own counters.
@@ -66,7 +66,7 @@ type TCP struct {
 
 // Status is the status of the machine that s was taken on.
 func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
-	f.Thresholds = f.Thresholds.OrDefault()
+	f.Thresholds = f.Thresholds.WithDefaults()
 	name := Names(s.Networks)
 	status := v1alpha1.PortPressureStatus{
 		ObservedAt:   &metav1.Time{Time: s.Taken},
@@ -92,11 +92,11 @@ func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		tightest := pool(p)
 		tightest.Network = name(p.Network)
 		tightest.Summary = Summary(tightest)
-		tightest.Holder = holder(p, s.Look, f.Thresholds.Warning, true)
+		tightest.Holder = holder(p, s.Look, int(f.Thresholds.WarningPercent), true)
 		status.Tightest = &tightest
 		status.UsedPercent = new(int32(percent))
 		status.ExhaustionSeconds = f.Forecast.Seconds
-		status.Level = v1alpha1.Level(f.Thresholds.Next(f.Before.Level, percent).String())
+		status.Level = socket.NextLevel(f.Thresholds, f.Before.Level, percent)
 		explain(&status, p, &s, f)
 	}
 	return status

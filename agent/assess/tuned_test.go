@@ -39,7 +39,7 @@ func TestTuned(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var c Course
 			s := seen(0, 10, "pool")
-			c.Follow(s, Facts{}.Thresholds)
+			c.Follow(s)
 			c.Tuned(s, test.settings)
 			if got := said(s, v1alpha1.ConditionTuned); got != test.tuned {
 				t.Errorf("got %s, want %s", got, test.tuned)
@@ -74,7 +74,7 @@ func fitSettings(t *testing.T, applied, failed int) {
 	sample, facts := worst(12, 24)
 	status := Status(sample, facts)
 	var course Course
-	course.Follow(&status, facts.Thresholds)
+	course.Follow(&status)
 	long := strings.Repeat("9", 500)
 	newest := &metav1.Time{Time: taken.Add(time.Minute)}
 	var statuses []v1alpha1.SettingStatus

@@ -108,7 +108,7 @@ func TestWritingTheRegistryIsProvenByASettingThatStands(t *testing.T) {
 			f := windowsFacts
 			f.Capabilities = []socket.Capability{{Name: v1alpha1.CapabilityRegistryWrite, State: socket.Supposed, Message: "nothing was written"}}
 			status := Status(leaking(10), f)
-			c.Follow(&status, socket.Thresholds{})
+			c.Follow(&status)
 			c.Tuned(&status, []v1alpha1.SettingStatus{test.setting})
 			if got := status.Capabilities[0]; got.State != test.want || (got.Message == "") != (test.want == v1alpha1.CapabilityVerified) {
 				t.Errorf("%+v", got)

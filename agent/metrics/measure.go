@@ -26,9 +26,9 @@ func (l *list) add(m ...prometheus.Metric) { *l = append(*l, m...) }
 // measure is the snapshot of one sample, failures left out.
 func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, of owners) []prometheus.Metric {
 	var l list
-	l.node(status, f.Thresholds.OrDefault())
+	l.node(status, f.Thresholds.WithDefaults())
 	l.pools(status, of)
-	l.networks(sample, f.Thresholds.OrDefault(), of)
+	l.networks(sample, f.Thresholds.WithDefaults(), of)
 	l.states(status.States)
 	l.conntrack(status.Conntrack, sample.Host())
 	l.tcp(f.TCP)
@@ -42,14 +42,14 @@ func measure(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f asses
 	return l
 }
 
-func (l *list) node(s *v1alpha1.PortPressureStatus, t socket.Thresholds) {
+func (l *list) node(s *v1alpha1.PortPressureStatus, t v1alpha1.Thresholds) {
 	if s.Level != "" {
 		for _, name := range []v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical} {
 			l.add(level.flag(name == s.Level, string(name)))
 		}
 		l.add(
-			threshold.metric(float64(t.Warning)/100, string(v1alpha1.LevelWarning)),
-			threshold.metric(float64(t.Critical)/100, string(v1alpha1.LevelCritical)),
+			threshold.metric(float64(t.WarningPercent)/100, string(v1alpha1.LevelWarning)),
+			threshold.metric(float64(t.CriticalPercent)/100, string(v1alpha1.LevelCritical)),
 		)
 	}
 	if p := s.Tightest; p != nil {

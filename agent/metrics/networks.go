@@ -6,6 +6,7 @@ import (
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // owner is the labels of a network.
@@ -41,14 +42,14 @@ func (l owners) named(network string) owner {
 const maxNetworks = 250
 
 // networks are the networks past the warning line, or the worst of them.
-func (l *list) networks(s *socket.Sample, t socket.Thresholds, of owners) {
+func (l *list) networks(s *socket.Sample, t v1alpha1.Thresholds, of owners) {
 	type used struct {
 		ratio float64
 		at    int
 	}
 	var past []used
 	for i := range s.Networks {
-		if p, ok := worst(&s.Networks[i]); ok && p.UsedPercent() >= t.Warning {
+		if p, ok := worst(&s.Networks[i]); ok && p.UsedPercent() >= int(t.WarningPercent) {
 			past = append(past, used{ratio(p.Most(), p.Capacity), i})
 		}
 	}

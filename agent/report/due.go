@@ -54,7 +54,7 @@ func (p Policy) due(w written, now *v1alpha1.PortPressureStatus) time.Time {
 	switch {
 	case w.status == nil:
 		return time.Time{}
-	case moved(w.status, now) && (w.hasty < maxHasty || worse(w.status.Level, now.Level) || replies(w.status, now)):
+	case moved(w.status, now) && (w.hasty < maxHasty || now.Level.IsWorseThan(w.status.Level) || replies(w.status, now)):
 		return time.Time{}
 	case moved(w.status, now):
 		return w.at.Add(p.Gap)
@@ -130,13 +130,6 @@ func replies(a, b *v1alpha1.PortPressureStatus) bool {
 	pending := func(s v1alpha1.SettingStatus) bool { return s.State == v1alpha1.SettingPending }
 	return a.ObservedGeneration != b.ObservedGeneration ||
 		slices.ContainsFunc(a.Settings, pending) && !slices.ContainsFunc(b.Settings, pending)
-}
-
-// worse says whether b is a worse level than a; one that this version does not
-// know is the best.
-func worse(a, b v1alpha1.Level) bool {
-	order := []v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical}
-	return slices.Index(order, b) > slices.Index(order, a)
 }
 
 // averted says that ports don't run out soon any more. What hovers at the line does

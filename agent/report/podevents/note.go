@@ -8,28 +8,29 @@ import (
 
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // maxNote is the API's limit of a note, in bytes.
 const maxNote = 1024
 
-func headroomNote(s sight, level, was socket.Level, why cause.Verdict) string {
+func headroomNote(s sight, level, was v1alpha1.Level, why cause.Verdict) string {
 	switch {
-	case level == socket.Normal:
+	case level == v1alpha1.LevelNormal:
 		return clip("Ports have room again. " + usage(s.tightest))
-	case level < was:
+	case was.IsWorseThan(level):
 		return clip("Below the critical line again. " + usage(s.tightest) + because(why))
 	}
 	return clip(usage(s.tightest) + because(why))
 }
 
-func failedNote(s sight, level socket.Level, why cause.Verdict) string {
+func failedNote(s sight, level v1alpha1.Level, why cause.Verdict) string {
 	times := "once"
 	if s.failed.count > 1 {
 		times = fmt.Sprintf("%d times", s.failed.count)
 	}
 	note := failedWhat(s.failed, times)
-	if level > socket.Normal {
+	if level != v1alpha1.LevelNormal {
 		note += " " + usage(s.tightest) + because(why)
 	}
 	return clip(note)

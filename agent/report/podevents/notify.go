@@ -9,6 +9,7 @@ import (
 
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // Event is something to say about a pod.
@@ -54,8 +55,7 @@ const (
 
 // Decide is what to say now that sample was taken. judge is asked about pools past
 // the line.
-func (b *Book) Decide(sample *socket.Sample, t socket.Thresholds, judge func(socket.Pool) cause.Verdict) []Event {
-	t = t.OrDefault()
+func (b *Book) Decide(sample *socket.Sample, t v1alpha1.Thresholds, judge func(socket.Pool) cause.Verdict) []Event {
 	sights := look(sample, b.failures.rise(sample.Failures))
 	standing := b.follow(sights, t, sample.Taken)
 	var events []Event
@@ -78,7 +78,7 @@ func (b *Book) Decide(sample *socket.Sample, t socket.Thresholds, judge func(soc
 const forget = time.Hour
 
 // follow brings the pages up to date. It returns how many have something standing.
-func (b *Book) follow(sights []sight, t socket.Thresholds, now time.Time) (standing int) {
+func (b *Book) follow(sights []sight, t v1alpha1.Thresholds, now time.Time) (standing int) {
 	if b.pages == nil {
 		b.pages = map[string]*page{}
 	}
@@ -86,7 +86,7 @@ func (b *Book) follow(sights []sight, t socket.Thresholds, now time.Time) (stand
 		p := b.pages[s.pod.UID]
 		first := p == nil
 		if first {
-			p = &page{}
+			p = &page{level: v1alpha1.LevelNormal, told: v1alpha1.LevelNormal}
 			b.pages[s.pod.UID] = p
 		}
 		p.follow(s, t, now)
@@ -109,7 +109,7 @@ func (b *Book) say(p *page, s sight, judge func(socket.Pool) cause.Verdict) []Ev
 		events []Event
 		why    cause.Verdict
 	)
-	if p.level > socket.Normal {
+	if p.level != v1alpha1.LevelNormal {
 		why = judge(s.tightest)
 	}
 	for _, r := range p.remarks(s, why) {

@@ -82,7 +82,7 @@ func TestWhatIsSaidOfAPod(t *testing.T) {
 				if step.failed > 0 {
 					s.Failures = []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: step.failed, LastAt: s.Taken}}
 				}
-				got := strings.Join(reasons(b.Decide(s, socket.Thresholds{}, unknown)), " ")
+				got := strings.Join(reasons(b.Decide(s, v1alpha1.Thresholds{}, unknown)), " ")
 				if got != step.want {
 					t.Fatalf("after %+v: %q, want %q", steps[:i+1], got, step.want)
 				}
@@ -101,7 +101,7 @@ func TestCallsThatFailAgainAfterAWhileAreSaidAgain(t *testing.T) {
 			count += 5
 		}
 		s.Failures = []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: count, LastAt: s.Taken}}
-		for _, e := range b.Decide(s, socket.Thresholds{}, unknown) {
+		for _, e := range b.Decide(s, v1alpha1.Thresholds{}, unknown) {
 			got = append(got, fmt.Sprintf("%d %s", minute, e.Reason))
 		}
 	}
@@ -115,10 +115,10 @@ func TestFailuresThatWereCountedBeforeAreNoNews(t *testing.T) {
 	old := []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: 9, LastAt: begin}}
 	first := sample(0) // the pod that failed has gone, and another gets its inode
 	first.Failures = old
-	b.Decide(first, socket.Thresholds{}, unknown)
+	b.Decide(first, v1alpha1.Thresholds{}, unknown)
 	then := sample(time.Minute, network(0, 10))
 	then.Failures = old
-	if got := b.Decide(then, socket.Thresholds{}, unknown); len(got) > 0 {
+	if got := b.Decide(then, v1alpha1.Thresholds{}, unknown); len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -132,7 +132,7 @@ func TestALeakIsSaidOnceUntilThePodIsAtEase(t *testing.T) {
 		why     func(socket.Pool) cause.Verdict
 	}{{10, leak}, {60, leak}, {60, unknown}, {60, leak}, {90, leak}, {10, leak}, {60, leak}} {
 		s := sample(time.Duration(i)*time.Minute, network(0, step.percent))
-		got = append(got, strings.Join(reasons(b.Decide(s, socket.Thresholds{}, step.why)), " "))
+		got = append(got, strings.Join(reasons(b.Decide(s, v1alpha1.Thresholds{}, step.why)), " "))
 	}
 	want := []string{"", "HeadroomLow LeakSuspected", "", "", "HeadroomCritical", "HeadroomRestored", "HeadroomLow LeakSuspected"}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -151,7 +151,7 @@ func TestAPodThatFlapsGetsSixAnHourAndTheLastIsTrue(t *testing.T) {
 			var all []Event
 			at := time.Duration(0)
 			see := func(percent int) {
-				all = append(all, b.Decide(sample(at, network(0, percent)), socket.Thresholds{}, unknown)...)
+				all = append(all, b.Decide(sample(at, network(0, percent)), v1alpha1.Thresholds{}, unknown)...)
 				at += 10 * time.Second
 			}
 			for i := range 6 * 180 {
@@ -187,7 +187,7 @@ func TestTenPodsAtATime(t *testing.T) {
 	s := sample(0, ns...)
 	s.Failures = []socket.Failure{{Inode: ns[0].Inode, Destination: db, Port: 5432, Count: 3, LastAt: begin}}
 	said := map[string]bool{}
-	for _, e := range b.Decide(s, socket.Thresholds{}, unknown) {
+	for _, e := range b.Decide(s, v1alpha1.Thresholds{}, unknown) {
 		said[e.Pod.Name] = true
 	}
 	want := map[string]bool{"api-0": true} // its calls fail
@@ -200,10 +200,10 @@ func TestTenPodsAtATime(t *testing.T) {
 	// One recovers, another takes its place; one goes, likewise.
 	ns[29] = network(29, 1)
 	var got []string
-	for _, e := range b.Decide(sample(time.Minute, ns...), socket.Thresholds{}, unknown) {
+	for _, e := range b.Decide(sample(time.Minute, ns...), v1alpha1.Thresholds{}, unknown) {
 		got = append(got, e.Pod.Name+" "+e.Reason)
 	}
-	for _, e := range b.Decide(sample(2*time.Minute, ns[:28]...), socket.Thresholds{}, unknown) {
+	for _, e := range b.Decide(sample(2*time.Minute, ns[:28]...), v1alpha1.Thresholds{}, unknown) {
 		got = append(got, e.Pod.Name+" "+e.Reason)
 	}
 	if diff := cmp.Diff([]string{"api-29 HeadroomRestored", "api-20 HeadroomLow", "api-19 HeadroomLow"}, got); diff != "" {
@@ -218,14 +218,14 @@ func TestWhatFoundNoPlaceIsNoNewsLater(t *testing.T) {
 	for i := range 11 {
 		ns = append(ns, network(i, 60))
 	}
-	b.Decide(sample(0, ns[:10]...), socket.Thresholds{}, unknown)
+	b.Decide(sample(0, ns[:10]...), v1alpha1.Thresholds{}, unknown)
 	ns[10] = network(10, 5)
 	s := sample(time.Minute, ns...)
 	s.Failures = []socket.Failure{{Inode: 11, Destination: db, Port: 5432, Count: 1, LastAt: s.Taken}}
-	got := b.Decide(s, socket.Thresholds{}, unknown)
+	got := b.Decide(s, v1alpha1.Thresholds{}, unknown)
 	then := sample(2*time.Minute, ns[5:]...)
 	then.Failures = s.Failures
-	if got = append(got, b.Decide(then, socket.Thresholds{}, unknown)...); len(got) > 0 {
+	if got = append(got, b.Decide(then, v1alpha1.Thresholds{}, unknown)...); len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -249,7 +249,7 @@ func TestANodeHasABoundOfItsOwn(t *testing.T) {
 	var b Book
 	count := 0
 	for i := range 360 {
-		count += len(b.Decide(sample(time.Duration(i)*10*time.Second, network(i, 99)), socket.Thresholds{}, unknown))
+		count += len(b.Decide(sample(time.Duration(i)*10*time.Second, network(i, 99)), v1alpha1.Thresholds{}, unknown))
 	}
 	if count != nodeHourly {
 		t.Errorf("%d in an hour, want %d", count, nodeHourly)
@@ -257,7 +257,7 @@ func TestANodeHasABoundOfItsOwn(t *testing.T) {
 	if n := len(b.pages); n > 361 {
 		t.Errorf("%d pages", n)
 	}
-	b.Decide(sample(3*time.Hour), socket.Thresholds{}, unknown)
+	b.Decide(sample(3*time.Hour), v1alpha1.Thresholds{}, unknown)
 	if len(b.pages) > 0 {
 		t.Errorf("%d pages of pods that are gone", len(b.pages))
 	}
@@ -283,7 +283,7 @@ func TestWhoIsSpokenOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b Book
-			if got := b.Decide(sample(0, c.n), socket.Thresholds{}, unknown); len(got) != c.want {
+			if got := b.Decide(sample(0, c.n), v1alpha1.Thresholds{}, unknown); len(got) != c.want {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -294,7 +294,7 @@ func TestAPodOfTwoNetworksIsSpokenOfOnce(t *testing.T) {
 	var b Book
 	other := network(0, 90)
 	other.Inode = 77
-	got := b.Decide(sample(0, network(0, 60), other), socket.Thresholds{}, unknown)
+	got := b.Decide(sample(0, network(0, 60), other), v1alpha1.Thresholds{}, unknown)
 	if len(got) != 1 || got[0].Reason != v1alpha1.ReasonHeadroomCritical {
 		t.Errorf("%+v", got)
 	}
@@ -302,7 +302,7 @@ func TestAPodOfTwoNetworksIsSpokenOfOnce(t *testing.T) {
 
 func TestThresholdsAreThoseOfTheNode(t *testing.T) {
 	var b Book
-	got := b.Decide(sample(0, network(0, 60)), socket.Thresholds{Warning: 70, Critical: 90}, unknown)
+	got := b.Decide(sample(0, network(0, 60)), v1alpha1.Thresholds{WarningPercent: 70, CriticalPercent: 90}, unknown)
 	if len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
@@ -312,7 +312,7 @@ func TestARepeatIsOfTheSameSeries(t *testing.T) {
 	var b Book
 	var got []Event
 	see := func(at time.Duration, percent int) {
-		for _, e := range b.Decide(sample(at, network(0, percent)), socket.Thresholds{}, unknown) {
+		for _, e := range b.Decide(sample(at, network(0, percent)), v1alpha1.Thresholds{}, unknown) {
 			if e.Warning {
 				got = append(got, e)
 			}
@@ -343,7 +343,7 @@ func TestAnAgentThatStartsAgainUsesTheSameNames(t *testing.T) {
 	var names []string
 	for minute := range 60 {
 		var b Book // a new one
-		for _, e := range b.Decide(sample(time.Duration(minute)*time.Minute, network(0, 99)), socket.Thresholds{}, unknown) {
+		for _, e := range b.Decide(sample(time.Duration(minute)*time.Minute, network(0, 99)), v1alpha1.Thresholds{}, unknown) {
 			if !e.Standing {
 				t.Errorf("%+v is not said to stand", e)
 			}
@@ -390,25 +390,25 @@ func TestNotes(t *testing.T) {
 	nowhere := pool(to)
 	nowhere.failed = failed{count: 1}
 	for name, c := range map[string]struct{ got, want string }{
-		"to a destination": {headroomNote(pool(to), socket.Critical, socket.Normal, churn),
+		"to a destination": {headroomNote(pool(to), v1alpha1.LevelCritical, v1alpha1.LevelNormal, churn),
 			"92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
-		"of IPv6": {headroomNote(pool(func(p *socket.Pool) { p.Destination = six }), socket.Warning, socket.Normal, cause.Verdict{}),
+		"of IPv6": {headroomNote(pool(func(p *socket.Pool) { p.Destination = six }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Verdict{}),
 			"92 of 100 ports to [2001:db8::9]:443 are in use (92 %)."},
-		"of bind": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), socket.Warning, socket.Normal, cause.Verdict{}),
+		"of bind": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Verdict{}),
 			"92 of 100 ports for bind(0) are in use (92 %)."},
-		"of UDP": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), socket.Warning, socket.Normal, cause.Verdict{}),
+		"of UDP": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Verdict{}),
 			"92 of 100 UDP ports are in use (92 %)."},
-		"to any": {headroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), socket.Warning, socket.Normal, cause.Verdict{}),
+		"to any": {headroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Verdict{}),
 			"92 of 100 ports to any destination are in use (92 %)."},
-		"not known any better": {headroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), socket.Critical, socket.Normal, cause.Verdict{}),
+		"not known any better": {headroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), v1alpha1.LevelCritical, v1alpha1.LevelNormal, cause.Verdict{}),
 			"20 to 92 of 100 ports to 10.0.0.9:5432 are in use (92 %)."},
-		"at ease": {headroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), socket.Normal, socket.Critical, churn),
+		"at ease": {headroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), v1alpha1.LevelNormal, v1alpha1.LevelCritical, churn),
 			"Ports have room again. 5 of 100 ports to 10.0.0.9:5432 are in use (5 %)."},
-		"better, but": {headroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), socket.Warning, socket.Critical, churn),
+		"better, but": {headroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), v1alpha1.LevelWarning, v1alpha1.LevelCritical, churn),
 			"Below the critical line again. 70 of 100 ports to 10.0.0.9:5432 are in use (70 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
-		"calls fail": {failedNote(failing, socket.Critical, churn),
+		"calls fail": {failedNote(failing, v1alpha1.LevelCritical, churn),
 			"connect() to 10.0.0.9:5432 failed 12 times: no port was left (EADDRNOTAVAIL). 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
-		"calls failed, and it is over": {failedNote(nowhere, socket.Normal, cause.Verdict{}),
+		"calls failed, and it is over": {failedNote(nowhere, v1alpha1.LevelNormal, cause.Verdict{}),
 			"connect() failed once: no port was left (EADDRNOTAVAIL)."},
 		"a leak": {leakNote(cause.Verdict{Cause: v1alpha1.CauseCloseWaitLeak, Finding: "They are in CLOSE_WAIT.", Remedy: "Close them."}),
 			"Sockets that a program should have closed fill a pool. CloseWaitLeak: They are in CLOSE_WAIT. Close them."},
@@ -452,7 +452,7 @@ func TestFailuresGoToThePodWithMostOfThem(t *testing.T) {
 func TestWhatTheEventLogToldIsNamed(t *testing.T) {
 	s := sight{failed: failed{count: 3, reason: "UdpPortsExhausted"}}
 	const want = "Windows' event log told 3 times of UdpPortsExhausted: no port was left, or none that was free for its peer."
-	if got := failedNote(s, socket.Normal, cause.Verdict{}); got != want {
+	if got := failedNote(s, v1alpha1.LevelNormal, cause.Verdict{}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

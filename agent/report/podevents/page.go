@@ -16,7 +16,7 @@ type page struct {
 	seen  time.Time
 	first bool // no sample before has shown it
 
-	level, told         socket.Level // of its tightest pool: as it is, and as was said last
+	level, told         v1alpha1.Level // of its tightest pool: as it is, and as was said last
 	failedAt            time.Time
 	toldFails, toldLeak bool
 	spent               [families]budget
@@ -24,15 +24,15 @@ type page struct {
 }
 
 // standing says that something bad was said, and not yet that it is over.
-func (p *page) standing() bool { return p.told > socket.Normal || p.toldFails }
+func (p *page) standing() bool { return p.told != v1alpha1.LevelNormal || p.toldFails }
 
 // quiet is how long no connect() fails until the next that does is news.
 const quiet = 10 * time.Minute
 
-func (p *page) follow(s sight, t socket.Thresholds, now time.Time) {
+func (p *page) follow(s sight, t v1alpha1.Thresholds, now time.Time) {
 	p.seen = now
-	p.level = t.Next(p.level, s.tightest.UsedPercent())
-	if p.level == socket.Normal {
+	p.level = socket.NextLevel(t, p.level, s.tightest.UsedPercent())
+	if p.level == v1alpha1.LevelNormal {
 		p.toldLeak = false
 	}
 	switch {
@@ -74,7 +74,7 @@ func (p *page) remarks(s sight, why cause.Verdict) []remark {
 	}
 	if p.level != p.told {
 		list = append(list, remark{
-			family: headroom, reason: headroomReason[p.level], warning: p.level > socket.Normal, better: p.level < p.told,
+			family: headroom, reason: headroomReason[p.level], warning: p.level != v1alpha1.LevelNormal, better: p.told.IsWorseThan(p.level),
 			note: headroomNote(s, p.level, p.told, why), said: func() { p.told = p.level },
 		})
 	}
@@ -87,10 +87,10 @@ func (p *page) remarks(s sight, why cause.Verdict) []remark {
 	return list
 }
 
-var headroomReason = map[socket.Level]string{
-	socket.Normal:   v1alpha1.ReasonHeadroomRestored,
-	socket.Warning:  v1alpha1.ReasonHeadroomLow,
-	socket.Critical: v1alpha1.ReasonHeadroomCritical,
+var headroomReason = map[v1alpha1.Level]string{
+	v1alpha1.LevelNormal:   v1alpha1.ReasonHeadroomRestored,
+	v1alpha1.LevelWarning:  v1alpha1.ReasonHeadroomLow,
+	v1alpha1.LevelCritical: v1alpha1.ReasonHeadroomCritical,
 }
 
 // series is an Event that is said again and again.
