@@ -14,7 +14,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-const resource = "portpressures"
+const portPressures = "portpressures"
 
 // NewClient makes a client for PortPressures alone: the clients for everything
 // cost the agent several MiB of memory.
@@ -36,8 +36,8 @@ func NewClient(config *rest.Config, agent string) (rest.Interface, error) {
 	return client, nil
 }
 
-// statusPatch replaces the whole status without reading it: no read, no stale
+// buildStatusPatch replaces the whole status without reading it: no read, no stale
 // field, and one entry in managedFields.
-func statusPatch(s *v1alpha1.PortPressureStatus) ([]byte, error) {
+func buildStatusPatch(s *v1alpha1.PortPressureStatus) ([]byte, error) {
 	return json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": s}})
 }

@@ -15,13 +15,13 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Events writes what there is to say about pods, one Event after another. What can't
+// EventWriter writes what there is to say about pods, one Event after another. What can't
 // be written waits for a while, and is dropped then: measuring never waits for it.
-type Events struct {
+type EventWriter struct {
 	client  rest.Interface
 	node    string
-	home    string // the controller's namespace; empty where it isn't known
-	settle  func() time.Duration
+	controllerNamespace    string // the controller's namespace; empty where it isn't known
+	drawDelay  func() time.Duration
 	log     *slog.Logger
 	queue   chan podevents.Event
 	failing bool
@@ -30,18 +30,18 @@ type Events struct {
 const (
 	// maxQueue is more Events than the pods of a node get in an hour.
 	maxQueue = 64
-	// keep is how old an Event may be when it is written.
-	keep = 30 * time.Minute
+	// maxEventAge is how old an Event may be when it is written.
+	maxEventAge = 30 * time.Minute
 )
 
-// NewEvents makes an Events, for which the client of the PortPressure does; Run
+// NewEventWriter makes an Events, for which the client of the PortPressure does; Run
 // writes. home is the namespace of Portreeve itself.
-func NewEvents(client rest.Interface, node, home string, log *slog.Logger) *Events {
-	return &Events{client: client, node: node, home: home, settle: settle, log: log, queue: make(chan podevents.Event, maxQueue)}
+func NewEventWriter(client rest.Interface, node, home string, log *slog.Logger) *EventWriter {
+	return &EventWriter{client: client, node: node, controllerNamespace: home, drawDelay: drawEventDelay, log: log, queue: make(chan podevents.Event, maxQueue)}
 }
 
-// Offer is called with what is new, and does not wait.
-func (e *Events) Offer(events []podevents.Event) {
+// OfferEvents is called with what is new, and does not wait.
+func (e *EventWriter) OfferEvents(events []podevents.Event) {
 	for _, event := range events {
 		select {
 		case e.queue <- event:
@@ -53,40 +53,40 @@ func (e *Events) Offer(events []podevents.Event) {
 }
 
 // Run writes until ctx ends.
-func (e *Events) Run(ctx context.Context) {
+func (e *EventWriter) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case event := <-e.queue:
-			if !e.wait(ctx, time.Until(event.At.Add(e.settle()))) {
+			if !e.waitFor(ctx, time.Until(event.At.Add(e.drawDelay()))) {
 				return
 			}
-			if !e.storm(ctx) {
-				e.write(ctx, event)
+			if !e.isSuppressed(ctx) {
+				e.writeEvent(ctx, event)
 			}
 		}
 	}
 }
 
-// write writes one Event, trying again while that can help.
-func (e *Events) write(ctx context.Context, event podevents.Event) {
+// writeEvent writes one Event, trying again while that can help.
+func (e *EventWriter) writeEvent(ctx context.Context, event podevents.Event) {
 	for failures := 1; ; failures++ {
-		err := e.send(ctx, event)
+		err := e.sendEvent(ctx, event)
 		if ctx.Err() != nil {
 			return
 		}
-		e.tell(event, err)
-		if err == nil || !passing(err, failures) || time.Since(event.At) > keep {
+		e.logResult(event, err)
+		if err == nil || !isRetryable(err, failures) || time.Since(event.At) > maxEventAge {
 			return
 		}
-		if !e.wait(ctx, back(err, failures)) {
+		if !e.waitFor(ctx, computeRetryDelay(err, failures)) {
 			return
 		}
 	}
 }
 
-func (e *Events) wait(ctx context.Context, d time.Duration) bool {
+func (e *EventWriter) waitFor(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
@@ -95,10 +95,10 @@ func (e *Events) wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// passing says whether the same request may succeed later, after so many failures. A
+// isRetryable says whether the same request may succeed later, after so many failures. A
 // namespace that is gone and rights that are missing are no reason to keep others
 // waiting, nor is a webhook of somebody's that fails for this one.
-func passing(err error, failures int) bool {
+func isRetryable(err error, failures int) bool {
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return false
@@ -108,8 +108,8 @@ func passing(err error, failures int) bool {
 	return true
 }
 
-// tell logs the first of a row of failures, and their end.
-func (e *Events) tell(event podevents.Event, err error) {
+// logResult logs the first of a row of failures, and their end.
+func (e *EventWriter) logResult(event podevents.Event, err error) {
 	switch {
 	case err != nil && !e.failing:
 		e.log.Warn("an Event could not be written; measuring goes on", "reason", event.Reason,
@@ -120,46 +120,46 @@ func (e *Events) tell(event podevents.Event, err error) {
 	e.failing = err != nil
 }
 
-// send makes the Event, or counts on it where it is there already.
-func (e *Events) send(ctx context.Context, event podevents.Event) error {
+// sendEvent makes the Event, or counts on it where it is there already.
+func (e *EventWriter) sendEvent(ctx context.Context, event podevents.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if event.Count > 1 {
-		if err := e.countOn(ctx, event); !apierrors.IsNotFound(err) {
+		if err := e.updateSeries(ctx, event); !apierrors.IsNotFound(err) {
 			return err // NotFound: it is gone after its hour, or was never written
 		}
 	}
-	err := e.create(ctx, event)
+	err := e.createEvent(ctx, event)
 	switch {
 	case !apierrors.IsAlreadyExists(err):
 		return err
-	case event.Standing: // said by the agent before this one
+	case event.PresentAtStart: // said by the agent before this one
 		return nil
 	}
 	event.Count = max(2, event.Count)
-	return e.countOn(ctx, event)
+	return e.updateSeries(ctx, event)
 }
 
-func (e *Events) create(ctx context.Context, event podevents.Event) error {
+func (e *EventWriter) createEvent(ctx context.Context, event podevents.Event) error {
 	body, err := json.Marshal(newEvent(event, e.node))
 	if err != nil {
 		return err
 	}
-	return e.client.Post().AbsPath(eventsPath(event)...).SetHeader("Content-Type", "application/json").
+	return e.client.Post().AbsPath(buildEventsPath(event)...).SetHeader("Content-Type", "application/json").
 		MaxRetries(0).Body(body).Do(ctx).Error()
 }
 
-func (e *Events) countOn(ctx context.Context, event podevents.Event) error {
+func (e *EventWriter) updateSeries(ctx context.Context, event podevents.Event) error {
 	body, err := json.Marshal(map[string]any{"series": map[string]any{
 		"count": event.Count, "lastObservedTime": metav1.NewMicroTime(event.At)}})
 	if err != nil {
 		return err
 	}
-	return e.client.Patch(types.MergePatchType).AbsPath(append(eventsPath(event), event.Name)...).
+	return e.client.Patch(types.MergePatchType).AbsPath(append(buildEventsPath(event), event.Name)...).
 		MaxRetries(0).Body(body).Do(ctx).Error()
 }
 
-func eventsPath(event podevents.Event) []string {
+func buildEventsPath(event podevents.Event) []string {
 	return []string{"/apis/events.k8s.io/v1/namespaces", event.Pod.Namespace, "events"}
 }
 
@@ -168,24 +168,24 @@ func eventsPath(event podevents.Event) []string {
 type wireEvent struct {
 	APIVersion          string           `json:"apiVersion"`
 	Kind                string           `json:"kind"`
-	Metadata            metadata         `json:"metadata"`
+	Metadata            eventMetadata         `json:"metadata"`
 	EventTime           metav1.MicroTime `json:"eventTime"`
 	ReportingController string           `json:"reportingController"`
 	ReportingInstance   string           `json:"reportingInstance"`
 	Action              string           `json:"action"`
 	Reason              string           `json:"reason"`
-	Regarding           reference        `json:"regarding"`
-	Related             reference        `json:"related"`
+	Regarding           objectReference        `json:"regarding"`
+	Related             objectReference        `json:"related"`
 	Note                string           `json:"note"`
 	Type                string           `json:"type"`
 }
 
-type metadata struct {
+type eventMetadata struct {
 	Name      string `json:"name"`
 	Namespace string `json:"namespace"`
 }
 
-type reference struct {
+type objectReference struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Namespace  string `json:"namespace,omitempty"`
@@ -193,8 +193,8 @@ type reference struct {
 	UID        string `json:"uid,omitempty"`
 }
 
-// action is what the agent was doing, as events.k8s.io/v1 wants to know.
-const action = "MeasurePorts"
+// eventAction is what the agent was doing, as events.k8s.io/v1 wants to know.
+const eventAction = "MeasurePorts"
 
 // newEvent is an Event by the agent of node: admission wants its Node as the related
 // object, and its name as the instance.
@@ -205,14 +205,14 @@ func newEvent(e podevents.Event, node string) wireEvent {
 	}
 	return wireEvent{
 		APIVersion: "events.k8s.io/v1", Kind: "Event",
-		Metadata:            metadata{e.Name, e.Pod.Namespace},
+		Metadata:            eventMetadata{e.Name, e.Pod.Namespace},
 		EventTime:           metav1.NewMicroTime(e.At),
 		ReportingController: v1alpha1.ReportingAgent,
 		ReportingInstance:   node,
-		Action:              action,
+		Action:              eventAction,
 		Reason:              e.Reason,
-		Regarding:           reference{"v1", "Pod", e.Pod.Namespace, e.Pod.Name, e.Pod.UID},
-		Related:             reference{APIVersion: "v1", Kind: "Node", Name: node},
+		Regarding:           objectReference{"v1", "Pod", e.Pod.Namespace, e.Pod.Name, e.Pod.UID},
+		Related:             objectReference{APIVersion: "v1", Kind: "Node", Name: node},
 		Note:                e.Note,
 		Type:                kind,
 	}

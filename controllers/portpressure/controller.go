@@ -46,23 +46,23 @@ type Reconciler struct {
 	client client.Client
 	events notifier
 	clock  clock.Clock
-	seen   sightings
-	budget budget
+	podStates   podStateTracker
+	budgets nodeBudgets
 }
 
-// Names says what the cluster calls an address.
-type Names interface {
-	// Name is the zero value where it has no name, or none that may be known.
-	Name(ctx context.Context, address string) destination.Name
+// NameResolver says what the cluster calls an address.
+type NameResolver interface {
+	// ResolveName is the zero value where it has no name, or none that may be known.
+	ResolveName(ctx context.Context, address string) destination.Name
 }
 
 // New returns a Reconciler. c must read from a cache that is trimmed as
 // controllers.Cache says, with PodNodeField indexed.
-func New(c client.Client, recorder events.EventRecorder, clk clock.Clock, names Names, config Config) *Reconciler {
+func New(c client.Client, recorder events.EventRecorder, clk clock.Clock, names NameResolver, config Config) *Reconciler {
 	return &Reconciler{config: config, client: c, clock: clk, events: notifier{
 		recorder: recorder,
-		limit:    flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventPerSecond, eventBurst, clk),
-		summary:  &summary{client: c, clock: clk, names: names, namespace: config.Namespace, asked: make(chan struct{}, 1)},
+		rateLimiter:    flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventsPerSecond, eventBurst, clk),
+		summary:  &summaryWriter{client: c, clock: clk, names: names, namespace: config.Namespace, requests: make(chan struct{}, 1)},
 		names:    names,
 	}}
 }
@@ -73,44 +73,44 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	node := &metav1.PartialObjectMetadata{}
 	node.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
 	if err := r.client.Get(ctx, req.NamespacedName, node); err != nil {
-		r.seen.forget(req.Name)
-		r.budget.forget(req.Name)
+		r.podStates.forgetNode(req.Name)
+		r.budgets.forgetNode(req.Name)
 		return ctrl.Result{}, client.IgnoreNotFound(err) // the garbage collector takes the PortPressure
 	}
-	pod, err := r.pod(ctx, node.Name)
+	pod, err := r.readAgentPodState(ctx, node.Name)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	since := r.seen.since(node.Name, pod, r.clock.Now())
+	since := r.podStates.trackPodState(node.Name, pod, r.clock.Now())
 
 	have := &v1alpha1.PortPressure{}
 	err = r.client.Get(ctx, types.NamespacedName{Name: node.Name}, have)
 	switch {
 	case apierrors.IsNotFound(err) && node.DeletionTimestamp.IsZero():
-		err := r.client.Create(ctx, create(node, r.config.Thresholds))
+		err := r.client.Create(ctx, newPortPressure(node, r.config.Thresholds))
 		return ctrl.Result{}, client.IgnoreAlreadyExists(err) // the cache is behind: the event comes
 	case err != nil || !have.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	return r.settle(ctx, node, have, pod, since)
+	return r.updatePortPressure(ctx, node, have, pod, since)
 }
 
-// settle brings have to what it should be by one patch, and tells what is new.
-func (r *Reconciler) settle(ctx context.Context, node *metav1.PartialObjectMetadata, have *v1alpha1.PortPressure, pod podState, since time.Time) (ctrl.Result, error) {
+// updatePortPressure brings have to what it should be by one patch, and tells what is new.
+func (r *Reconciler) updatePortPressure(ctx context.Context, node *metav1.PartialObjectMetadata, have *v1alpha1.PortPressure, pod agentPodState, since time.Time) (ctrl.Result, error) {
 	now := r.clock.Now()
 	was := have.Labels[v1alpha1.LabelAgent]
-	v := judge(sighting{
+	v := decideAgentLabel(agentObservation{
 		now:      now,
 		label:    was,
 		pod:      pod,
-		since:    since,
+		podSince:    since,
 		created:  have.CreationTimestamp.Time,
-		reported: reportedAt(have),
-	}, patience{grace: r.config.Grace, heartbeat: r.config.Heartbeat})
-	room, more := r.budget.room(node.Name, now)
-	changes, told := transition.Between(transition.Parse(have.Annotations[v1alpha1.AnnotationLastNotified]), &have.Status, room)
+		reported: findReportTime(have),
+	}, agentTimeouts{grace: r.config.Grace, heartbeat: r.config.Heartbeat})
+	room, more := r.budgets.countRemaining(node.Name, now)
+	changes, told := transition.FindChanges(transition.ParseNotified(have.Annotations[v1alpha1.AnnotationLastNotified]), &have.Status, room)
 
-	want := desired(have, node, v.label, told.String())
+	want := withDesiredMetadata(have, node, v.label, told.String())
 	if !equality.Semantic.DeepEqual(have, want) {
 		// With the lock a stale cache gives a conflict and not a second Event.
 		patch := client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{})
@@ -121,45 +121,45 @@ func (r *Reconciler) settle(ctx context.Context, node *metav1.PartialObjectMetad
 		if err != nil {
 			return ctrl.Result{}, err
 		}
-		r.budget.spend(node.Name, now, changes)
-		r.events.agent(node, want, was, v)
-		r.events.ports(ctx, node, want, changes)
+		r.budgets.recordChanges(node.Name, now, changes)
+		r.events.notifyAgentChange(node, want, was, v)
+		r.events.notifyChanges(ctx, node, want, changes)
 	}
-	if err := r.annotate(ctx, node, have); err != nil {
+	if err := r.annotateRestartRequired(ctx, node, have); err != nil {
 		return ctrl.Result{}, err
 	}
-	next := earliest(v.next, more)
+	next := findEarliest(v.nextCheck, more)
 	if next.IsZero() {
 		return ctrl.Result{}, nil
 	}
 	return ctrl.Result{RequeueAfter: max(next.Sub(now), time.Nanosecond)}, nil
 }
 
-// earliest is the time that comes first; zero is never.
-func earliest(a, b time.Time) time.Time {
+// findEarliest is the time that comes first; zero is never.
+func findEarliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}
 	return a
 }
 
-// pod says how the agent's pod on the node looks. Two of them (one going, one coming)
+// readAgentPodState says how the agent's pod on the node looks. Two of them (one going, one coming)
 // are as good as the better one.
-func (r *Reconciler) pod(ctx context.Context, node string) (podState, error) {
+func (r *Reconciler) readAgentPodState(ctx context.Context, node string) (agentPodState, error) {
 	pods := &corev1.PodList{}
 	err := r.client.List(ctx, pods, client.InNamespace(r.config.Namespace), client.MatchingFields{PodNodeField: node}, client.UnsafeDisableDeepCopy)
-	state := podAbsent
+	state := agentPodAbsent
 	for i := range pods.Items {
-		state = max(state, stateOf(&pods.Items[i]))
+		state = max(state, classifyPod(&pods.Items[i]))
 	}
 	return state, err
 }
 
-func stateOf(pod *corev1.Pod) podState {
+func classifyPod(pod *corev1.Pod) agentPodState {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && pod.DeletionTimestamp.IsZero() {
-			return podReady
+			return agentPodReady
 		}
 	}
-	return podNotReady
+	return agentPodNotReady
 }

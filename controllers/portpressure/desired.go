@@ -9,27 +9,27 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// create is the PortPressure of a node that has none. Its settings are absent: the
+// newPortPressure is the PortPressure of a node that has none. Its settings are absent: the
 // agent holds what it holds.
-func create(node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds) *v1alpha1.PortPressure {
+func newPortPressure(node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds) *v1alpha1.PortPressure {
 	p := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: node.Name}}
-	own(p, node)
+	ensureOwner(p, node)
 	p.Spec.Thresholds = thresholds
 	return p
 }
 
-// desired is have with the metadata that it should have; have stays as it is. The
+// withDesiredMetadata is have with the metadata that it should have; have stays as it is. The
 // spec is package nodetuning's, once the object is there.
-func desired(have *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, label, told string) *v1alpha1.PortPressure {
+func withDesiredMetadata(have *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, label, told string) *v1alpha1.PortPressure {
 	want := have.DeepCopy()
-	own(want, node)
-	want.Labels = with(want.Labels, v1alpha1.LabelAgent, label)
-	want.Annotations = with(want.Annotations, v1alpha1.AnnotationLastNotified, told)
+	ensureOwner(want, node)
+	want.Labels = setOrRemove(want.Labels, v1alpha1.LabelAgent, label)
+	want.Annotations = setOrRemove(want.Annotations, v1alpha1.AnnotationLastNotified, told)
 	return want
 }
 
-// with sets the value of key in all, or removes the key where the value is empty.
-func with(all map[string]string, key, value string) map[string]string {
+// setOrRemove sets the value of key in all, or removes the key where the value is empty.
+func setOrRemove(all map[string]string, key, value string) map[string]string {
 	if value == "" {
 		delete(all, key)
 		return all
@@ -41,10 +41,10 @@ func with(all map[string]string, key, value string) map[string]string {
 	return all
 }
 
-// own makes the node an owner, so that the garbage collector removes p with it. A
+// ensureOwner makes the node an owner, so that the garbage collector removes p with it. A
 // reference to a node of that name that is gone stays: the garbage collector is
 // about to remove p, which speaks of another machine.
-func own(p *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata) {
+func ensureOwner(p *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata) {
 	isNode := func(r metav1.OwnerReference) bool {
 		return r.Kind == "Node" && r.APIVersion == corev1.SchemeGroupVersion.String() && r.Name == node.Name
 	}

@@ -111,12 +111,12 @@ func TestWhatANodeThatFlappedIsInTheEndIsTold(t *testing.T) {
 
 func TestEventsOfManyNodesAreBounded(t *testing.T) {
 	b := newBench(t)
-	p, v := pressure(start), verdict{label: v1alpha1.AgentSilent}
+	p, v := pressure(start), labelDecision{label: v1alpha1.AgentSilent}
 	change := []transition.Change{{Reason: v1alpha1.ReasonHeadroomLow, Type: corev1.EventTypeWarning}}
 	storm := func() {
 		for range 5 * eventBurst { // both kinds have one limit
-			b.r.events.agent(&metav1.PartialObjectMetadata{}, p, "", v)
-			b.r.events.ports(t.Context(), &metav1.PartialObjectMetadata{}, p, change)
+			b.r.events.notifyAgentChange(&metav1.PartialObjectMetadata{}, p, "", v)
+			b.r.events.notifyChanges(t.Context(), &metav1.PartialObjectMetadata{}, p, change)
 		}
 	}
 	storm()
@@ -125,7 +125,7 @@ func TestEventsOfManyNodesAreBounded(t *testing.T) {
 	}
 	b.clock.SetTime(start.Add(3 * time.Second))
 	storm()
-	if got, want := len(b.events), 2*(eventBurst+3*eventPerSecond); got != want {
+	if got, want := len(b.events), 2*(eventBurst+3*eventsPerSecond); got != want {
 		t.Errorf("%d Events three seconds later, want %d", got, want)
 	}
 }
@@ -162,7 +162,7 @@ func TestOneEventStandsForManyAndComesOnceAMinute(t *testing.T) {
 	}
 	storm := func() {
 		for range eventBurst + 2 {
-			b.r.events.admit()
+			b.r.events.allowsEvent()
 		}
 	}
 	storm()
@@ -170,21 +170,21 @@ func TestOneEventStandsForManyAndComesOnceAMinute(t *testing.T) {
 	if got := notes(); len(got) != 0 {
 		t.Fatalf("told at once: %q", got)
 	}
-	b.clock.Step(summarySettles)
+	b.clock.Step(summaryDelay)
 	waits()
 	const want = "Warning ManyNodes on Namespace portreeve-system: of 30 nodes, 30 Critical; 30 of the Critical ones towards 10.0.0.9:5432 (Service shop/db): kubectl get portpressures names them"
 	if got := notes(); len(got) != 1 || got[0] != want {
 		t.Fatalf("told %q\nwant %q", got, want)
 	}
 	storm()
-	b.clock.Step(summaryApart - summarySettles - 1)
+	b.clock.Step(summaryInterval - summaryDelay - 1)
 	waits()
 	if got := notes(); len(got) != 1 {
 		t.Fatalf("told within the minute: %q", got)
 	}
 	b.clock.Step(1)
 	waits() // it settles again
-	b.clock.Step(summarySettles)
+	b.clock.Step(summaryDelay)
 	waits()
 	if got := notes(); len(got) != 2 || !strings.HasPrefix(got[1], "Warning ManyNodes") {
 		t.Fatalf("told %q after a minute", got)

@@ -20,60 +20,60 @@ type Family struct {
 }
 
 // Families are those that the controller adds to controller-runtime's.
-func Families() []Family { return []Family{agents, nodes, destinations} }
+func Families() []Family { return []Family{agentsFamily, nodesFamily, destinationsFamily} }
 
-const standsBy = "in the replica that stands by, and for a moment after the start"
+const absentOnStandby = "in the replica that stands by, and for a moment after the start"
 
 var (
-	agents = Family{
+	agentsFamily = Family{
 		"portreeve_controller_agents",
 		"Nodes by the state of their agent: reporting, starting (never reported yet), silent, none (no agent pod).",
-		[]string{"state"}, standsBy,
+		[]string{"state"}, absentOnStandby,
 	}
-	nodes = Family{
+	nodesFamily = Family{
 		"portreeve_controller_nodes",
 		"Nodes by level: Normal, Warning, Critical, and unknown where the agent is not reporting or measured nothing.",
-		[]string{"level"}, standsBy,
+		[]string{"level"}, absentOnStandby,
 	}
-	destinations = Family{
+	destinationsFamily = Family{
 		"portreeve_controller_destination_info",
 		"Always 1: what the cluster calls the destination of a node's tightest pool past the warning line. Kind is Service, Pod, or empty with the names where it is neither, or may not be looked up.",
 		[]string{"destination", "port", "kind", "namespace", "name"},
-		standsBy + "; below the warning line; or not among the 100 destinations that most nodes share",
+		absentOnStandby + "; below the warning line; or not among the 100 destinations that most nodes share",
 	}
 )
 
-// Desc describes the metrics to Prometheus.
-func (f Family) Desc() *prometheus.Desc { return prometheus.NewDesc(f.Name, f.Help, f.Labels, nil) }
+// NewDesc describes the metrics to Prometheus.
+func (f Family) NewDesc() *prometheus.Desc { return prometheus.NewDesc(f.Name, f.Help, f.Labels, nil) }
 
-// Metric is one series.
-func (f Family) Metric(value float64, labels ...string) prometheus.Metric {
-	return prometheus.MustNewConstMetric(f.Desc(), prometheus.GaugeValue, value, labels...)
+// NewMetric is one series.
+func (f Family) NewMetric(value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(f.NewDesc(), prometheus.GaugeValue, value, labels...)
 }
 
 // Metrics counts the nodes each time that it is read.
 type Metrics struct {
 	cache   client.Reader
 	elected <-chan struct{}
-	names   Names
+	names   NameResolver
 }
 
 // NewMetrics returns a collector that reads from the cache, and has nothing to say
 // before elected is closed: the replica that stands by would count every node twice.
-func NewMetrics(cache client.Reader, elected <-chan struct{}, names Names) *Metrics {
+func NewMetrics(cache client.Reader, elected <-chan struct{}, names NameResolver) *Metrics {
 	return &Metrics{cache, elected, names}
 }
 
-// patient is how long a scrape waits for a cache that is being filled, and for names.
-const patient = time.Second
+// scrapeTimeout is how long a scrape waits for a cache that is being filled, and for names.
+const scrapeTimeout = time.Second
 
-// mostDestinations bounds the series.
-const mostDestinations = 100
+// maxDestinations bounds the series.
+const maxDestinations = 100
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 	for _, f := range Families() {
-		c <- f.Desc()
+		c <- f.NewDesc()
 	}
 }
 
@@ -84,21 +84,21 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	default:
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patient)
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	list := &v1alpha1.PortPressureList{}
 	if err := m.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return // the cache is not filled yet: an error would fail the other metrics
 	}
-	census := take(list.Items)
+	census := summarizeFleet(list.Items)
 	for state, n := range census.agents {
-		c <- agents.Metric(float64(n), state)
+		c <- agentsFamily.NewMetric(float64(n), state)
 	}
 	for level, n := range census.levels {
-		c <- nodes.Metric(float64(n), string(level))
+		c <- nodesFamily.NewMetric(float64(n), string(level))
 	}
-	for _, p := range census.commonest(mostDestinations, v1alpha1.LevelCritical, v1alpha1.LevelWarning) {
-		name := m.names.Name(ctx, p.destination)
-		c <- destinations.Metric(1, p.destination, strconv.Itoa(int(p.port)), name.Kind, name.Namespace, name.Name)
+	for _, p := range census.listCommonEndpoints(maxDestinations, v1alpha1.LevelCritical, v1alpha1.LevelWarning) {
+		name := m.names.ResolveName(ctx, p.destination)
+		c <- destinationsFamily.NewMetric(1, p.destination, strconv.Itoa(int(p.port)), name.Kind, name.Namespace, name.Name)
 	}
 }

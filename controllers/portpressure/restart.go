@@ -12,10 +12,10 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// annotate says on the node whether its settings wait for a restart, for whatever
+// annotateRestartRequired says on the node whether its settings wait for a restart, for whatever
 // drains and restarts nodes. It is sent when it is not so already; a node whose agent
 // does not say keeps what it has.
-func (r *Reconciler) annotate(ctx context.Context, node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) error {
+func (r *Reconciler) annotateRestartRequired(ctx context.Context, node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) error {
 	if !r.config.AnnotateRestart || p.Status.ObservedAt == nil {
 		return nil
 	}

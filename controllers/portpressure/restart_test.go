@@ -33,7 +33,7 @@ func TestTheNodeSaysThatItWaitsForARestart(t *testing.T) {
 			if test.has != "" {
 				n.Annotations[v1alpha1.AnnotationRestartRequired] = test.has
 			}
-			p := create(&metav1.PartialObjectMetadata{ObjectMeta: n.ObjectMeta}, thresholds)
+			p := newPortPressure(&metav1.PartialObjectMetadata{ObjectMeta: n.ObjectMeta}, thresholds)
 			if !test.silent {
 				p.Status = v1alpha1.PortPressureStatus{ObservedAt: &metav1.Time{Time: start}, Conditions: test.conditions}
 			}

@@ -19,9 +19,9 @@ import (
 // PodNodeField is the index of pods by the node that they run on.
 const PodNodeField = "spec.nodeName"
 
-// workers is how many nodes are reconciled at a time. One alone would wait for each
+// maxConcurrentReconciles is how many nodes are reconciled at a time. One alone would wait for each
 // answer, and not use the client's rate when 5,000 objects are to be made.
-const workers = 4
+const maxConcurrentReconciles = 4
 
 // SetupWithManager registers the reconciler, its watches and its index.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
@@ -34,9 +34,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("portpressure").
 		For(&v1alpha1.PortPressure{}).
-		WatchesMetadata(&corev1.Node{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(another())).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(nodeOf)).
-		WithOptions(queue.Options(workers)).
+		WatchesMetadata(&corev1.Node{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(nodeIdentityChanged())).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(mapPodToNode)).
+		WithOptions(queue.NewOptions(maxConcurrentReconciles)).
 		Complete(r)
 }
 
@@ -48,15 +48,15 @@ func IndexPod(obj client.Object) []string {
 	return nil
 }
 
-func nodeOf(_ context.Context, pod client.Object) (requests []ctrl.Request) {
+func mapPodToNode(_ context.Context, pod client.Object) (requests []ctrl.Request) {
 	for _, node := range IndexPod(pod) {
 		requests = append(requests, ctrl.Request{NamespacedName: types.NamespacedName{Name: node}})
 	}
 	return requests
 }
 
-// another passes nodes that come and go: kubelets write each node's status every few
+// nodeIdentityChanged passes nodes that come and go: kubelets write each node's status every few
 // minutes, and that is no news here.
-func another() predicate.Predicate {
+func nodeIdentityChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() }}
 }

@@ -14,30 +14,30 @@ import (
 // maxNote is the API's limit of a note, in bytes.
 const maxNote = 1024
 
-func headroomNote(s sight, level, was v1alpha1.Level, why cause.Verdict) string {
+func formatHeadroomNote(s observation, level, was v1alpha1.Level, why cause.Verdict) string {
 	switch {
 	case level == v1alpha1.LevelNormal:
-		return clip("Ports have room again. " + usage(s.tightest))
+		return clip("Ports have room again. " + formatUsage(s.tightest))
 	case was.IsWorseThan(level):
-		return clip("Below the critical line again. " + usage(s.tightest) + because(why))
+		return clip("Below the critical line again. " + formatUsage(s.tightest) + formatCause(why))
 	}
-	return clip(usage(s.tightest) + because(why))
+	return clip(formatUsage(s.tightest) + formatCause(why))
 }
 
-func failedNote(s sight, level v1alpha1.Level, why cause.Verdict) string {
+func formatFailureNote(s observation, level v1alpha1.Level, why cause.Verdict) string {
 	times := "once"
 	if s.failed.count > 1 {
 		times = fmt.Sprintf("%d times", s.failed.count)
 	}
-	note := failedWhat(s.failed, times)
+	note := describeFailure(s.failed, times)
 	if level != v1alpha1.LevelNormal {
-		note += " " + usage(s.tightest) + because(why)
+		note += " " + formatUsage(s.tightest) + formatCause(why)
 	}
 	return clip(note)
 }
 
-// failedWhat is what failed: a call, or what Windows' event log tells.
-func failedWhat(f failed, times string) string {
+// describeFailure is what failed: a call, or what Windows' event log tells.
+func describeFailure(f failedCalls, times string) string {
 	if f.reason != "" {
 		return fmt.Sprintf("Windows' event log told %s of %s: no port was left, or none that was free for its peer.", times, f.reason)
 	}
@@ -48,12 +48,12 @@ func failedWhat(f failed, times string) string {
 	return fmt.Sprintf("connect()%s failed %s: no port was left (EADDRNOTAVAIL).", to, times)
 }
 
-func leakNote(why cause.Verdict) string {
-	return clip("Sockets that a program should have closed fill a pool." + because(why))
+func formatLeakNote(why cause.Verdict) string {
+	return clip("Sockets that a program should have closed fill a pool." + formatCause(why))
 }
 
-// usage is how full a pool is, in a sentence.
-func usage(p socket.Pool) string {
+// formatUsage is how full a pool is, in a sentence.
+func formatUsage(p socket.Pool) string {
 	used := strconv.Itoa(int(p.Used))
 	if p.Most() > p.Used { // not known any better
 		used = fmt.Sprintf("%d to %d", p.Used, p.Most())
@@ -75,9 +75,9 @@ func describePorts(p socket.Pool) string {
 	}
 }
 
-// because is the cause and the advice, with a space before it; empty where there is
+// formatCause is the cause and the advice, with a space before it; empty where there is
 // none.
-func because(why cause.Verdict) string {
+func formatCause(why cause.Verdict) string {
 	if why.Cause == "" {
 		return ""
 	}

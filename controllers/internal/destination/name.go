@@ -28,14 +28,14 @@ func (n Name) String() string {
 	return strings.ToLower(n.Kind) + " " + n.Namespace + "/" + n.Name
 }
 
-// Unknown is for those who may not ask.
-type Unknown struct{}
+// NoResolver is for those who may not ask.
+type NoResolver struct{}
 
 // Name is none.
-func (Unknown) Name(context.Context, string) Name { return Name{} }
+func (NoResolver) ResolveName(context.Context, string) Name { return Name{} }
 
-// worthAsking says whether an address can be one that the cluster gave away.
-func worthAsking(address string) bool {
+// isLookupCandidate says whether an address can be one that the cluster gave away.
+func isLookupCandidate(address string) bool {
 	ip, err := netip.ParseAddr(address)
 	return err == nil && ip.Zone() == "" && !ip.IsLoopback() && !ip.IsUnspecified() && !ip.IsLinkLocalUnicast() && !ip.IsMulticast()
 }

@@ -22,30 +22,30 @@ func (c Change) Destination(s *v1alpha1.PortPressureStatus) string {
 	return ""
 }
 
-// Note is the change in a few sentences. name is what the cluster calls its
+// FormatNote is the change in a few sentences. name is what the cluster calls its
 // destination, such as "Service shop/db", or empty.
-func (c Change) Note(s *v1alpha1.PortPressureStatus, name string) string {
+func (c Change) FormatNote(s *v1alpha1.PortPressureStatus, name string) string {
 	switch c.Reason {
 	case v1alpha1.ReasonHeadroomLow, v1alpha1.ReasonHeadroomCritical:
-		return join(c.headroom(s, name), runsOut(s), because(s))
+		return joinClauses(c.formatHeadroom(s, name), formatExhaustion(s), formatCause(s))
 	case v1alpha1.ReasonHeadroomRestored:
-		return join("every pool is below the warning line again", lasted(s.LastPressure))
+		return joinClauses("every pool is below the warning line again", formatPressure(s.LastPressure))
 	case v1alpha1.ReasonPortsExhausted:
-		return join(exhausted(s.Failures, name), because(s))
+		return joinClauses(formatFailures(s.Failures, name), formatCause(s))
 	case v1alpha1.ReasonLeakSuspected:
-		return leaks(s)
+		return formatLeak(s)
 	case v1alpha1.ReasonConntrackPressure:
-		return join("the connection tracking table has hardly any room, or none" + message(s, v1alpha1.ConditionConntrackAvailable))
+		return joinClauses("the connection tracking table has hardly any room, or none" + findMessage(s, v1alpha1.ConditionConntrackAvailable))
 	case v1alpha1.ReasonConntrackRestored:
-		return join("the connection tracking table has room again" + message(s, v1alpha1.ConditionConntrackAvailable))
+		return joinClauses("the connection tracking table has room again" + findMessage(s, v1alpha1.ConditionConntrackAvailable))
 	case v1alpha1.ReasonRestartRequired:
-		return join("settings wait for a restart of the node, which Portreeve leaves to you" + message(s, v1alpha1.ConditionRestartRequired))
+		return joinClauses("settings wait for a restart of the node, which Portreeve leaves to you" + findMessage(s, v1alpha1.ConditionRestartRequired))
 	}
 	return c.Reason
 }
 
-// join puts clauses together into a note.
-func join(clauses ...string) string {
+// joinClauses puts clauses together into a note.
+func joinClauses(clauses ...string) string {
 	var kept []string
 	for _, s := range clauses {
 		if s = strings.TrimRight(s, ". "); s != "" {

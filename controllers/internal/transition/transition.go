@@ -19,50 +19,50 @@ type Change struct {
 	was v1alpha1.Level
 }
 
-// Room says whether the change is one of those that take room.
-func (c Change) Room() bool { return c.Reason != v1alpha1.ReasonPortsExhausted }
+// UsesBudget says whether the change is one of those that take room.
+func (c Change) UsesBudget() bool { return c.Reason != v1alpha1.ReasonPortsExhausted }
 
-// better says whether the change is for the better.
-func (c Change) better() bool {
+// isImprovement says whether the change is for the better.
+func (c Change) isImprovement() bool {
 	return c.Type == corev1.EventTypeNormal || c.was == v1alpha1.LevelCritical
 }
 
-// Between returns what to tell of a node of which t was told and whose status is s, and
+// FindChanges returns what to tell of a node of which t was told and whose status is s, and
 // what is told then. At most room changes of state are among it, and the last place is
 // for what gets worse: a node that flaps has spent its room, and what it is in the end
 // is told when there is room again.
-func Between(t Told, s *v1alpha1.PortPressureStatus, room int) ([]Change, Told) {
+func FindChanges(t Notified, s *v1alpha1.PortPressureStatus, room int) ([]Change, Notified) {
 	if s.ObservedAt == nil {
 		return nil, t // nothing was reported yet
 	}
 	var changes []Change
-	for _, follow := range []func(*Told, *v1alpha1.PortPressureStatus) Change{level, leak, conntrack, restart} {
+	for _, follow := range []func(*Notified, *v1alpha1.PortPressureStatus) Change{detectLevelChange, detectLeak, detectConntrackChange, detectRestartRequired} {
 		then := t
 		c := follow(&then, s)
 		switch {
 		case c.Reason == "":
 			t = then
-		case len(changes) < room-1, len(changes) < room && !c.better():
+		case len(changes) < room-1, len(changes) < room && !c.isImprovement():
 			t, changes = then, append(changes, c)
 		}
 	}
-	if c := exhaustion(&t, s); c.Reason != "" {
+	if c := detectExhaustion(&t, s); c.Reason != "" {
 		changes = append(changes, c)
 	}
 	return changes, t
 }
 
-// levels are those that this version knows. Any other is no news, nor is a node that
+// levelChanges are those that this version knows. Any other is no news, nor is a node that
 // could not be measured.
-var levels = map[v1alpha1.Level]Change{
+var levelChanges = map[v1alpha1.Level]Change{
 	v1alpha1.LevelNormal:   {Reason: v1alpha1.ReasonHeadroomRestored, Type: corev1.EventTypeNormal},
 	v1alpha1.LevelWarning:  {Reason: v1alpha1.ReasonHeadroomLow, Type: corev1.EventTypeWarning},
 	v1alpha1.LevelCritical: {Reason: v1alpha1.ReasonHeadroomCritical, Type: corev1.EventTypeWarning},
 }
 
-func level(t *Told, s *v1alpha1.PortPressureStatus) Change {
-	c, known := levels[s.Level]
-	was := t.level()
+func detectLevelChange(t *Notified, s *v1alpha1.PortPressureStatus) Change {
+	c, known := levelChanges[s.Level]
+	was := t.lastLevel()
 	if !known || s.Level == was {
 		return Change{}
 	}
@@ -74,8 +74,8 @@ func level(t *Told, s *v1alpha1.PortPressureStatus) Change {
 	return c
 }
 
-// leak tells only of the beginning: a leak ends with the program that has it.
-func leak(t *Told, s *v1alpha1.PortPressureStatus) Change {
+// detectLeak tells only of the beginning: a leak ends with the program that has it.
+func detectLeak(t *Notified, s *v1alpha1.PortPressureStatus) Change {
 	now := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionLeakSuspected)
 	if now == nil || now.Status == metav1.ConditionUnknown {
 		return Change{}
@@ -88,7 +88,7 @@ func leak(t *Told, s *v1alpha1.PortPressureStatus) Change {
 	return Change{Reason: v1alpha1.ReasonLeakSuspected, Type: corev1.EventTypeWarning}
 }
 
-func conntrack(t *Told, s *v1alpha1.PortPressureStatus) Change {
+func detectConntrackChange(t *Notified, s *v1alpha1.PortPressureStatus) Change {
 	now := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionConntrackAvailable)
 	if now == nil || now.Status == metav1.ConditionUnknown {
 		return Change{}
@@ -104,8 +104,8 @@ func conntrack(t *Told, s *v1alpha1.PortPressureStatus) Change {
 	return Change{Reason: v1alpha1.ReasonConntrackRestored, Type: corev1.EventTypeNormal}
 }
 
-// restart tells only of the beginning: the end is a restart, which the node tells.
-func restart(t *Told, s *v1alpha1.PortPressureStatus) Change {
+// detectRestartRequired tells only of the beginning: the end is a restart, which the node tells.
+func detectRestartRequired(t *Notified, s *v1alpha1.PortPressureStatus) Change {
 	was := t.Restart
 	t.Restart = meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionRestartRequired)
 	if was || !t.Restart {
@@ -118,26 +118,26 @@ func restart(t *Told, s *v1alpha1.PortPressureStatus) Change {
 // when they are older than history by the time they are seen.
 const (
 	exhaustedAgain = 10 * time.Minute
-	history        = time.Hour
+	maxFailureAge        = time.Hour
 )
 
-// exhaustion goes by the time of the last failure, not by the counts: those begin anew
+// detectExhaustion goes by the time of the last failure, not by the counts: those begin anew
 // with each agent, and fall when a network is gone. All times are the node's clock's,
 // and so one that is wrong does no harm; one that was set back makes t forget.
-func exhaustion(t *Told, s *v1alpha1.PortPressureStatus) Change {
-	last, told := lastFailure(s), t.exhaustedAt()
+func detectExhaustion(t *Notified, s *v1alpha1.PortPressureStatus) Change {
+	last, told := findLastFailure(s), t.lastExhaustedAt()
 	if told.After(s.ObservedAt.Time) {
 		told = time.Time{}
 	}
-	if last.IsZero() || s.ObservedAt.Sub(last) > history || last.Sub(told) < exhaustedAgain {
+	if last.IsZero() || s.ObservedAt.Sub(last) > maxFailureAge || last.Sub(told) < exhaustedAgain {
 		return Change{}
 	}
 	t.ExhaustedAt = &metav1.Time{Time: last}
 	return Change{Reason: v1alpha1.ReasonPortsExhausted, Type: corev1.EventTypeWarning}
 }
 
-// lastFailure is zero where no call failed.
-func lastFailure(s *v1alpha1.PortPressureStatus) time.Time {
+// findLastFailure is zero where no call failed.
+func findLastFailure(s *v1alpha1.PortPressureStatus) time.Time {
 	if len(s.Failures) == 0 {
 		return time.Time{}
 	}

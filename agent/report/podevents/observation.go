@@ -9,41 +9,41 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// sight is how a sample shows one pod.
-type sight struct {
+// observation is how a sample shows one pod.
+type observation struct {
 	pod      Pod
 	tightest socket.Pool
-	failed   failed
+	failed   failedCalls
 }
 
-// look is the pods of sample that have a name, those first whose calls fail, then
+// observePods is the pods of sample that have a name, those first whose calls fail, then
 // those with the tightest pools.
-func look(sample *socket.Sample, fails map[uint64]failed) []sight {
-	var sights []sight
+func observePods(sample *socket.Sample, fails map[uint64]failedCalls) []observation {
+	var sights []observation
 	at := map[string]int{}
 	for i := range sample.Networks {
 		n := &sample.Networks[i]
-		pool, ok := tightest(n)
+		pool, ok := findTightest(n)
 		if o := &n.Owner; !ok || o.Kind != socket.OwnerPod || o.PodUID == "" || o.Namespace == "" || o.Pod == "" {
 			continue
 		}
-		s := sight{Pod{n.Owner.Namespace, n.Owner.Pod, n.Owner.PodUID}, pool, fails[n.Inode]}
+		s := observation{Pod{n.Owner.Namespace, n.Owner.Pod, n.Owner.PodUID}, pool, fails[n.Inode]}
 		if j, ok := at[s.pod.UID]; ok { // a pod can have two networks
-			sights[j] = sights[j].and(s)
+			sights[j] = sights[j].mergeWith(s)
 			continue
 		}
 		at[s.pod.UID] = len(sights)
 		sights = append(sights, s)
 	}
-	slices.SortFunc(sights, func(a, b sight) int {
+	slices.SortFunc(sights, func(a, b observation) int {
 		return cmp.Or(cmp.Compare(b.failed.count, a.failed.count), socket.Compare(a.tightest, b.tightest))
 	})
 	return sights
 }
 
-// tightest is the tightest pool of n. It is never advisory: each network has one that
+// findTightest is the tightest pool of n. It is never advisory: each network has one that
 // is not.
-func tightest(n *socket.Network) (pool socket.Pool, ok bool) {
+func findTightest(n *socket.Network) (pool socket.Pool, ok bool) {
 	for p := range n.Pools() {
 		if !ok || socket.Compare(p, pool) < 0 {
 			pool, ok = p, true
@@ -52,8 +52,8 @@ func tightest(n *socket.Network) (pool socket.Pool, ok bool) {
 	return pool, ok
 }
 
-// and is the worse of two networks of a pod.
-func (s sight) and(o sight) sight {
+// mergeWith is the worse of two networks of a pod.
+func (s observation) mergeWith(o observation) observation {
 	if socket.Compare(o.tightest, s.tightest) < 0 {
 		s.tightest = o.tightest
 	}
@@ -63,22 +63,22 @@ func (s sight) and(o sight) sight {
 	return s
 }
 
-// failed is calls in a network that found no port since the sample before, and where
+// failedCalls is calls in a network that found no port since the sample before, and where
 // most of them were to go, or what the event log calls most of them.
-type failed struct {
-	count, most uint64
+type failedCalls struct {
+	count, mostFrequent uint64
 	to          netip.AddrPort
 	reason      string
 }
 
-// failures is the counts of the sample before, by everything else of a failure.
-type failures map[socket.Failure]uint64
+// failureCounts is the counts of the sample before, by everything else of a failure.
+type failureCounts map[socket.Failure]uint64
 
-// rise is what failed since then, by the network's inode.
-func (f *failures) rise(now []socket.Failure) map[uint64]failed {
+// countNew is what failed since then, by the network's inode.
+func (f *failureCounts) countNew(now []socket.Failure) map[uint64]failedCalls {
 	before := *f
-	*f = make(failures, len(now))
-	rise := map[uint64]failed{}
+	*f = make(failureCounts, len(now))
+	rise := map[uint64]failedCalls{}
 	for _, failure := range now {
 		count := failure.Count
 		failure.Count, failure.LastAt = 0, time.Time{}
@@ -91,8 +91,8 @@ func (f *failures) rise(now []socket.Failure) map[uint64]failed {
 		}
 		r := rise[failure.Inode]
 		r.count += count
-		if count > r.most {
-			r.most, r.to, r.reason = count, netip.AddrPortFrom(failure.Destination, failure.Port), failure.Reason
+		if count > r.mostFrequent {
+			r.mostFrequent, r.to, r.reason = count, netip.AddrPortFrom(failure.Destination, failure.Port), failure.Reason
 		}
 		rise[failure.Inode] = r
 	}

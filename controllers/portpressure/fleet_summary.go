@@ -10,18 +10,18 @@ import (
 	"portreeve.io/portreeve/controllers/internal/transition"
 )
 
-// place is where pools lead to.
-type place struct {
+// endpoint is where pools lead to.
+type endpoint struct {
 	destination string
 	port        int32
 }
 
-// census is how the nodes of a cluster are.
-type census struct {
+// fleetSummary is how the nodes of a cluster are.
+type fleetSummary struct {
 	nodes  int
 	agents map[string]int         // by what their agent does
 	levels map[v1alpha1.Level]int // of those whose agent reports, every level
-	places map[v1alpha1.Level]map[place]int
+	endpoints map[v1alpha1.Level]map[endpoint]int
 }
 
 // What the agents do beside being silent or none.
@@ -34,37 +34,37 @@ const (
 // with nothing measured.
 const levelUnknown v1alpha1.Level = "unknown"
 
-// take counts every state and level, zero included.
-func take(all []v1alpha1.PortPressure) census {
-	c := census{
+// summarizeFleet counts every state and level, zero included.
+func summarizeFleet(all []v1alpha1.PortPressure) fleetSummary {
+	c := fleetSummary{
 		nodes:  len(all),
 		agents: map[string]int{agentReporting: 0, agentStarting: 0, v1alpha1.AgentSilent: 0, v1alpha1.AgentNone: 0},
 		levels: map[v1alpha1.Level]int{v1alpha1.LevelNormal: 0, v1alpha1.LevelWarning: 0, v1alpha1.LevelCritical: 0, levelUnknown: 0},
-		places: map[v1alpha1.Level]map[place]int{},
+		endpoints: map[v1alpha1.Level]map[endpoint]int{},
 	}
 	for i := range all {
-		c.add(&all[i])
+		c.addNode(&all[i])
 	}
 	return c
 }
 
-func (c *census) add(p *v1alpha1.PortPressure) {
-	agent := agentOf(p)
+func (c *fleetSummary) addNode(p *v1alpha1.PortPressure) {
+	agent := classifyAgent(p)
 	c.agents[agent]++
 	level := levelUnknown
 	if _, known := c.levels[p.Status.Level]; known && agent == agentReporting {
 		level = p.Status.Level
 	}
 	c.levels[level]++
-	if t := p.Status.Tightest; pressed(level) && t != nil && t.Destination != "" {
-		if c.places[level] == nil {
-			c.places[level] = map[place]int{}
+	if t := p.Status.Tightest; isUnderPressure(level) && t != nil && t.Destination != "" {
+		if c.endpoints[level] == nil {
+			c.endpoints[level] = map[endpoint]int{}
 		}
-		c.places[level][place{t.Destination, t.Port}]++
+		c.endpoints[level][endpoint{t.Destination, t.Port}]++
 	}
 }
 
-func agentOf(p *v1alpha1.PortPressure) string {
+func classifyAgent(p *v1alpha1.PortPressure) string {
 	switch label := p.Labels[v1alpha1.LabelAgent]; {
 	case label == v1alpha1.AgentSilent || label == v1alpha1.AgentNone:
 		return label
@@ -74,10 +74,10 @@ func agentOf(p *v1alpha1.PortPressure) string {
 	return agentReporting
 }
 
-func pressed(l v1alpha1.Level) bool { return l == v1alpha1.LevelWarning || l == v1alpha1.LevelCritical }
+func isUnderPressure(l v1alpha1.Level) bool { return l == v1alpha1.LevelWarning || l == v1alpha1.LevelCritical }
 
-// worst is the worst level that a node has: Normal where none is pressed.
-func (c census) worst() v1alpha1.Level {
+// findWorstLevel is the worst level that a node has: Normal where none is pressed.
+func (c fleetSummary) findWorstLevel() v1alpha1.Level {
 	for _, l := range []v1alpha1.Level{v1alpha1.LevelCritical, v1alpha1.LevelWarning} {
 		if c.levels[l] > 0 {
 			return l
@@ -86,40 +86,40 @@ func (c census) worst() v1alpha1.Level {
 	return v1alpha1.LevelNormal
 }
 
-// commonest are the places that most nodes of the level lead to, at most limit.
-func (c census) commonest(limit int, levels ...v1alpha1.Level) []place {
-	count := map[place]int{}
+// listCommonEndpoints are the places that most nodes of the level lead to, at most limit.
+func (c fleetSummary) listCommonEndpoints(limit int, levels ...v1alpha1.Level) []endpoint {
+	count := map[endpoint]int{}
 	for _, l := range levels {
-		for p, n := range c.places[l] {
+		for p, n := range c.endpoints[l] {
 			count[p] += n
 		}
 	}
-	var list []place
+	var list []endpoint
 	for p := range count {
 		list = append(list, p)
 	}
-	slices.SortFunc(list, func(a, b place) int {
+	slices.SortFunc(list, func(a, b endpoint) int {
 		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a.destination, b.destination), cmp.Compare(a.port, b.port))
 	})
 	return list[:min(limit, len(list))]
 }
 
-// calm is no node that is pressed or silent.
-func (c census) calm() bool {
-	return c.worst() == v1alpha1.LevelNormal && c.agents[v1alpha1.AgentSilent] == 0
+// isHealthy is no node that is pressed or silent.
+func (c fleetSummary) isHealthy() bool {
+	return c.findWorstLevel() == v1alpha1.LevelNormal && c.agents[v1alpha1.AgentSilent] == 0
 }
 
-// target is where most nodes of the worst level lead to; the zero value for nowhere.
-func (c census) target() place {
-	for _, p := range c.commonest(1, c.worst()) {
+// findMainEndpoint is where most nodes of the worst level lead to; the zero value for nowhere.
+func (c fleetSummary) findMainEndpoint() endpoint {
+	for _, p := range c.listCommonEndpoints(1, c.findWorstLevel()) {
 		return p
 	}
-	return place{}
+	return endpoint{}
 }
 
-// note says it in a sentence. name is what the cluster calls the target.
-func (c census) note(name string) string {
-	if c.calm() {
+// formatNote says it in a sentence. name is what the cluster calls the target.
+func (c fleetSummary) formatNote(name string) string {
+	if c.isHealthy() {
 		return fmt.Sprintf("none of %d nodes is past the warning line", c.nodes)
 	}
 	var parts []string
@@ -132,8 +132,8 @@ func (c census) note(name string) string {
 	add(c.levels[v1alpha1.LevelWarning], string(v1alpha1.LevelWarning))
 	add(c.agents[v1alpha1.AgentSilent], "with a silent agent")
 	line := fmt.Sprintf("of %d nodes, %s", c.nodes, strings.Join(parts, ", "))
-	if t := c.target(); t.destination != "" {
-		line += fmt.Sprintf("; %d of the %s ones towards %s", c.places[c.worst()][t], c.worst(), transition.Address(t.destination, t.port))
+	if t := c.findMainEndpoint(); t.destination != "" {
+		line += fmt.Sprintf("; %d of the %s ones towards %s", c.endpoints[c.findWorstLevel()][t], c.findWorstLevel(), transition.FormatEndpoint(t.destination, t.port))
 		if name != "" {
 			line += " (" + name + ")"
 		}

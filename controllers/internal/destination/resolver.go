@@ -18,29 +18,29 @@ import (
 // How much the API server is asked. A list by field has it look at each Service or pod
 // that it has in memory.
 const (
-	perMinute = 30
-	atOnce    = 10
-	patience  = 2 * time.Second
-	// fresh is how long an answer holds, and again how long after a question that
+	lookupsPerMinute = 30
+	lookupBurst    = 10
+	lookupTimeout  = 2 * time.Second
+	// answerLifetime is how long an answer holds, and again how long after a question that
 	// failed it is asked anew. An answer that is older is still better than none.
-	fresh = 5 * time.Minute
-	again = 30 * time.Second
-	// denied is how long nothing is asked after the right was missing.
-	denied = 10 * time.Minute
-	// most is how many answers are kept.
-	most = 500
+	answerLifetime = 5 * time.Minute
+	retryAfter = 30 * time.Second
+	// forbiddenPause is how long nothing is asked after the right was missing.
+	forbiddenPause = 10 * time.Minute
+	// maxAnswers is how many answers are kept.
+	maxAnswers = 500
 )
 
-// Finder asks the API server for the names of addresses. It is for several goroutines.
-type Finder struct {
+// Resolver asks the API server for the names of addresses. It is for several goroutines.
+type Resolver struct {
 	reader client.Reader
 	clock  clock.PassiveClock
 	log    logr.Logger
-	limit  flowcontrol.PassiveRateLimiter
+	rateLimiter  flowcontrol.PassiveRateLimiter
 
 	mu      sync.Mutex // held while asking, so that one question is asked once
 	answers map[string]answer
-	rest    time.Time // nothing is asked before
+	pausedUntil    time.Time // nothing is asked before
 }
 
 type answer struct {
@@ -48,56 +48,56 @@ type answer struct {
 	at   time.Time
 }
 
-// NewFinder returns a Finder. The reader must ask the API server itself, not a cache.
-func NewFinder(reader client.Reader, clk clock.PassiveClock, log logr.Logger) *Finder {
-	return &Finder{
+// NewResolver returns a Finder. The reader must ask the API server itself, not a cache.
+func NewResolver(reader client.Reader, clk clock.PassiveClock, log logr.Logger) *Resolver {
+	return &Resolver{
 		reader:  reader,
 		clock:   clk,
 		log:     log,
-		limit:   flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(perMinute/60.0, atOnce, clk),
+		rateLimiter:   flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(lookupsPerMinute/60.0, lookupBurst, clk),
 		answers: map[string]answer{},
 	}
 }
 
-// Name is what the cluster calls the address, as far as may be asked now. It takes
+// ResolveName is what the cluster calls the address, as far as may be asked now. It takes
 // patience at the most.
-func (f *Finder) Name(ctx context.Context, address string) Name {
-	if !worthAsking(address) {
+func (f *Resolver) ResolveName(ctx context.Context, address string) Name {
+	if !isLookupCandidate(address) {
 		return Name{}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.clock.Now()
 	had, ok := f.answers[address]
-	if ok && now.Sub(had.at) < fresh || now.Before(f.rest) || ctx.Err() != nil || !f.limit.TryAccept() {
+	if ok && now.Sub(had.at) < answerLifetime || now.Before(f.pausedUntil) || ctx.Err() != nil || !f.rateLimiter.TryAccept() {
 		return had.name
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	name, err := f.ask(ctx, address)
+	name, err := f.lookUp(ctx, address)
 	if err != nil {
-		f.failed(ctx, err, now)
-		name, now = had.name, now.Add(again-fresh)
+		f.handleError(ctx, err, now)
+		name, now = had.name, now.Add(retryAfter-answerLifetime)
 	}
-	f.keep(address, answer{name, now})
+	f.storeAnswer(address, answer{name, now})
 	return name
 }
 
-// failed says once that a right is missing, and rests. Any other failure passes, or
+// handleError says once that a right is missing, and rests. Any other failure passes, or
 // others will say it.
-func (f *Finder) failed(ctx context.Context, err error, now time.Time) {
+func (f *Resolver) handleError(ctx context.Context, err error, now time.Time) {
 	if !apierrors.IsForbidden(err) {
 		f.log.V(1).Info("an address could not be looked up", "error", err.Error(), "context", ctx.Err())
 		return
 	}
-	if f.rest.IsZero() {
+	if f.pausedUntil.IsZero() {
 		f.log.Info("no right to list services and pods: Events name addresses only. Bind the role portreeve-controller-destinations, or set --resolve-destinations=false", "error", err.Error())
 	}
-	f.rest = now.Add(denied)
+	f.pausedUntil = now.Add(forbiddenPause)
 }
 
-func (f *Finder) keep(address string, a answer) {
-	if _, ok := f.answers[address]; !ok && len(f.answers) >= most {
+func (f *Resolver) storeAnswer(address string, a answer) {
+	if _, ok := f.answers[address]; !ok && len(f.answers) >= maxAnswers {
 		oldest, at := "", a.at
 		for address, a := range f.answers {
 			if !a.at.After(at) {
@@ -109,17 +109,17 @@ func (f *Finder) keep(address string, a answer) {
 	f.answers[address] = a
 }
 
-// ask looks for a Service, then for a pod that has the address for itself. Both field
+// lookUp looks for a Service, then for a pod that has the address for itself. Both field
 // selectors know an object's first address only, so in a cluster of two families the
 // other one's addresses have no names.
-func (f *Finder) ask(ctx context.Context, address string) (Name, error) {
+func (f *Resolver) lookUp(ctx context.Context, address string) (Name, error) {
 	for _, kind := range []struct {
 		name string
 		by   fields.Set
 		not  fields.Selector
 	}{
 		{KindService, fields.Set{"spec.clusterIP": address}, fields.Everything()},
-		{KindPod, fields.Set{"status.podIP": address, "spec.hostNetwork": "false"}, ended},
+		{KindPod, fields.Set{"status.podIP": address, "spec.hostNetwork": "false"}, notEnded},
 	} {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(v1.WithKind(kind.name + "List"))
@@ -137,8 +137,8 @@ func (f *Finder) ask(ctx context.Context, address string) (Name, error) {
 
 var (
 	v1 = corev1.SchemeGroupVersion
-	// ended excludes pods that have ended: their addresses are others' by now.
-	ended = fields.AndSelectors(
+	// notEnded excludes pods that have ended: their addresses are others' by now.
+	notEnded = fields.AndSelectors(
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))
 )

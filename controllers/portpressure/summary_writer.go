@@ -17,56 +17,56 @@ import (
 
 // What comes together is told together; and not more often than once in summaryApart.
 const (
-	summarySettles = 5 * time.Second
-	summaryApart   = time.Minute
+	summaryDelay = 5 * time.Second
+	summaryInterval   = time.Minute
 )
 
-// summary writes one Event that stands for those that the limit has held back. It says
+// summaryWriter writes one Event that stands for those that the limit has held back. It says
 // how the whole cluster is, by the cache, and so it is right at once, however long it
 // takes until each node was looked at.
-type summary struct {
+type summaryWriter struct {
 	client    client.Client
 	clock     clock.Clock
-	names     Names
+	names     NameResolver
 	namespace string
-	asked     chan struct{} // holds one
+	requests     chan struct{} // holds one
 }
 
-// ask makes the summary come, soon.
-func (s *summary) ask() {
+// requestEvent makes the summary come, soon.
+func (s *summaryWriter) requestEvent() {
 	select {
-	case s.asked <- struct{}{}:
+	case s.requests <- struct{}{}:
 	default:
 	}
 }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.
-func (s *summary) NeedLeaderElection() bool { return true }
+func (s *summaryWriter) NeedLeaderElection() bool { return true }
 
 // Start implements manager.Runnable.
-func (s *summary) Start(ctx context.Context) error {
+func (s *summaryWriter) Start(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.asked:
+		case <-s.requests:
 		}
-		if err := s.hold(ctx); err != nil && ctx.Err() == nil {
+		if err := s.suppressAgentEvents(ctx); err != nil && ctx.Err() == nil {
 			ctrl.LoggerFrom(ctx).Error(err, "agents were not told to leave their Events to the one about many nodes", "namespace", s.namespace)
 		}
-		if !s.wait(ctx, summarySettles) {
+		if !s.waitFor(ctx, summaryDelay) {
 			return nil
 		}
-		if err := s.write(ctx); err != nil && ctx.Err() == nil {
+		if err := s.writeEvent(ctx); err != nil && ctx.Err() == nil {
 			ctrl.LoggerFrom(ctx).Error(err, "the Event about many nodes was not written", "namespace", s.namespace)
 		}
-		if !s.wait(ctx, summaryApart-summarySettles) {
+		if !s.waitFor(ctx, summaryInterval-summaryDelay) {
 			return nil
 		}
 	}
 }
 
-func (s *summary) wait(ctx context.Context, d time.Duration) bool {
+func (s *summaryWriter) waitFor(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
@@ -75,17 +75,17 @@ func (s *summary) wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// write makes a new Event each time, on the controller's namespace. The recorder would
+// writeEvent makes a new Event each time, on the controller's namespace. The recorder would
 // make a series of them, and in a series the note stays as it was first: events.k8s.io/v1
 // has it immutable.
-func (s *summary) write(ctx context.Context) error {
+func (s *summaryWriter) writeEvent(ctx context.Context) error {
 	list := &v1alpha1.PortPressureList{}
 	if err := s.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return err
 	}
-	c := take(list.Items)
+	c := summarizeFleet(list.Items)
 	kind := corev1.EventTypeWarning
-	if c.calm() {
+	if c.isHealthy() {
 		kind = corev1.EventTypeNormal
 	}
 	host, err := os.Hostname()
@@ -100,7 +100,7 @@ func (s *summary) write(ctx context.Context) error {
 		Action:              actionPorts,
 		Reason:              v1alpha1.ReasonManyNodes,
 		Type:                kind,
-		Note:                c.note(s.names.Name(ctx, c.target().destination).String()),
+		Note:                c.formatNote(s.names.ResolveName(ctx, c.findMainEndpoint().destination).String()),
 		Regarding:           corev1.ObjectReference{APIVersion: "v1", Kind: "Namespace", Namespace: s.namespace, Name: s.namespace},
 	})
 }

@@ -63,14 +63,14 @@ func TestACensusHasEveryState(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := take(tt.all)
+			c := summarizeFleet(tt.all)
 			if diff := cmp.Diff(tt.agents, c.agents); diff != "" {
 				t.Errorf("agents (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tt.levels, c.levels); diff != "" {
 				t.Errorf("levels (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tt.note, c.note("Service shop/db")); diff != "" {
+			if diff := cmp.Diff(tt.note, c.formatNote("Service shop/db")); diff != "" {
 				t.Errorf("note (-want +got):\n%s", diff)
 			}
 		})
@@ -78,12 +78,12 @@ func TestACensusHasEveryState(t *testing.T) {
 }
 
 func TestTheCommonestDestinationsComeFirst(t *testing.T) {
-	c := take([]v1alpha1.PortPressure{
+	c := summarizeFleet([]v1alpha1.PortPressure{
 		labelled("", start, v1alpha1.LevelCritical, "10.0.0.9"), labelled("", start, v1alpha1.LevelWarning, "10.0.0.9"),
 		labelled("", start, v1alpha1.LevelWarning, "10.0.0.8"), labelled("", start, v1alpha1.LevelCritical, "10.0.0.7"),
 	})
-	want := []place{{"10.0.0.9", 5432}, {"10.0.0.7", 5432}}
-	if diff := cmp.Diff(want, c.commonest(2, v1alpha1.LevelCritical, v1alpha1.LevelWarning), cmp.AllowUnexported(place{})); diff != "" {
+	want := []endpoint{{"10.0.0.9", 5432}, {"10.0.0.7", 5432}}
+	if diff := cmp.Diff(want, c.listCommonEndpoints(2, v1alpha1.LevelCritical, v1alpha1.LevelWarning), cmp.AllowUnexported(endpoint{})); diff != "" {
 		t.Errorf("commonest (-want +got):\n%s", diff)
 	}
 }

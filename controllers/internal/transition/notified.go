@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Told is what Events have said of a node so far. The zero value is that of a node of
+// Notified is what Events have said of a node so far. The zero value is that of a node of
 // which nothing had to be said.
 //
 // It is kept in the annotation v1alpha1.AnnotationTold, which is written before the
@@ -19,7 +19,7 @@ import (
 // told nor misses what came meanwhile; a crash between the two costs an Event, and
 // never doubles one. Memory alone would have to guess from the times of transitions,
 // which are the node's own, and may be wrong by hours.
-type Told struct {
+type Notified struct {
 	// Level is empty for Normal.
 	Level v1alpha1.Level `json:"level,omitempty"`
 	// Leak and Conntrack are trouble that was told and is not over.
@@ -31,19 +31,19 @@ type Told struct {
 	ExhaustedAt *metav1.Time `json:"exhaustedAt,omitempty"`
 }
 
-// Parse reads the annotation's value. One that can't be read, which somebody else
+// ParseNotified reads the annotation's value. One that can't be read, which somebody else
 // wrote, is as good as none.
-func Parse(annotation string) Told {
-	var t Told
+func ParseNotified(annotation string) Notified {
+	var t Notified
 	if err := json.Unmarshal([]byte(annotation), &t); err != nil {
-		return Told{}
+		return Notified{}
 	}
 	return t
 }
 
 // String is the annotation's value, empty for the zero value.
-func (t Told) String() string {
-	if t == (Told{}) {
+func (t Notified) String() string {
+	if t == (Notified{}) {
 		return ""
 	}
 	data, err := json.Marshal(t)
@@ -53,14 +53,14 @@ func (t Told) String() string {
 	return string(data)
 }
 
-func (t Told) level() v1alpha1.Level {
+func (t Notified) lastLevel() v1alpha1.Level {
 	if t.Level == "" {
 		return v1alpha1.LevelNormal
 	}
 	return t.Level
 }
 
-func (t Told) exhaustedAt() time.Time {
+func (t Notified) lastExhaustedAt() time.Time {
 	if t.ExhaustedAt == nil {
 		return time.Time{}
 	}

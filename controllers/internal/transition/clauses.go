@@ -10,8 +10,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// headroom says which pool is how full, and whose it is.
-func (c Change) headroom(s *v1alpha1.PortPressureStatus, name string) string {
+// formatHeadroom says which pool is how full, and whose it is.
+func (c Change) formatHeadroom(s *v1alpha1.PortPressureStatus, name string) string {
 	var b strings.Builder
 	if c.was == v1alpha1.LevelCritical {
 		b.WriteString("below the critical line again: ")
@@ -23,23 +23,23 @@ func (c Change) headroom(s *v1alpha1.PortPressureStatus, name string) string {
 	if p == nil {
 		return b.String()
 	}
-	fmt.Fprintf(&b, ", %d of %d: %s", p.Used, p.Capacity, named(p.Summary, name))
-	if holder := holderOf(p.Holder); holder != "" {
+	fmt.Fprintf(&b, ", %d of %d: %s", p.Used, p.Capacity, appendName(p.Summary, name))
+	if holder := formatHolder(p.Holder); holder != "" {
 		b.WriteString(", held by " + holder)
 	}
 	return b.String()
 }
 
-// named adds what the cluster calls a destination to a line that ends with it.
-func named(line, name string) string {
+// appendName adds what the cluster calls a destination to a line that ends with it.
+func appendName(line, name string) string {
 	if name == "" {
 		return line
 	}
 	return fmt.Sprintf("%s (%s)", line, name)
 }
 
-// holderOf is a pod, container and process as far as they are known.
-func holderOf(h *v1alpha1.Holder) string {
+// formatHolder is a pod, container and process as far as they are known.
+func formatHolder(h *v1alpha1.Holder) string {
 	if h == nil {
 		return ""
 	}
@@ -56,18 +56,18 @@ func holderOf(h *v1alpha1.Holder) string {
 	return strings.Join(parts, ", ")
 }
 
-func runsOut(s *v1alpha1.PortPressureStatus) string {
+func formatExhaustion(s *v1alpha1.PortPressureStatus) string {
 	switch {
 	case s.ExhaustionSeconds == nil:
 		return ""
 	case *s.ExhaustionSeconds <= 0:
 		return "no port is left"
 	}
-	return "at this rate no port is left in " + roughly(time.Duration(*s.ExhaustionSeconds)*time.Second)
+	return "at this rate no port is left in " + formatDuration(time.Duration(*s.ExhaustionSeconds)*time.Second)
 }
 
-// because is the cause and the advice, where the agent gives them.
-func because(s *v1alpha1.PortPressureStatus) string {
+// formatCause is the cause and the advice, where the agent gives them.
+func formatCause(s *v1alpha1.PortPressureStatus) string {
 	switch {
 	case s.Cause == "":
 		return ""
@@ -77,12 +77,12 @@ func because(s *v1alpha1.PortPressureStatus) string {
 	return string(s.Cause) + ": " + s.Advice
 }
 
-// lasted says how bad it was.
-func lasted(p *v1alpha1.Pressure) string {
+// formatPressure says how bad it was.
+func formatPressure(p *v1alpha1.Pressure) string {
 	if p == nil || p.To == nil {
 		return ""
 	}
-	line := fmt.Sprintf("it lasted %s, with %d%% at most", roughly(p.To.Sub(p.From.Time)), p.PeakPercent)
+	line := fmt.Sprintf("it lasted %s, with %d%% at most", formatDuration(p.To.Sub(p.From.Time)), p.PeakPercent)
 	if p.Summary != "" {
 		line += " of " + p.Summary
 	}
@@ -92,8 +92,8 @@ func lasted(p *v1alpha1.Pressure) string {
 	return line
 }
 
-// exhausted names the most frequent failure, and counts them all.
-func exhausted(failures []v1alpha1.Failure, name string) string {
+// formatFailures names the most frequent failure, and counts them all.
+func formatFailures(failures []v1alpha1.Failure, name string) string {
 	if len(failures) == 0 {
 		return "calls failed because no port was left"
 	}
@@ -104,42 +104,42 @@ func exhausted(failures []v1alpha1.Failure, name string) string {
 	f := &failures[0]
 	where := f.Network
 	if f.Destination != "" {
-		where = named(fmt.Sprintf("%s → %s", f.Network, Address(f.Destination, f.Port)), name)
+		where = appendName(fmt.Sprintf("%s → %s", f.Network, FormatEndpoint(f.Destination, f.Port)), name)
 	}
 	return fmt.Sprintf("calls failed because no port was left (%s), %d since the agent started, most of them %s", f.Reason, total, where)
 }
 
-// leaks says where, and why if the advice speaks of that: a leak may be in another pool
+// formatLeak says where, and why if the advice speaks of that: a leak may be in another pool
 // than the tightest.
-func leaks(s *v1alpha1.PortPressureStatus) string {
-	line := "sockets that a program should have closed fill a pool" + message(s, v1alpha1.ConditionLeakSuspected)
+func formatLeak(s *v1alpha1.PortPressureStatus) string {
+	line := "sockets that a program should have closed fill a pool" + findMessage(s, v1alpha1.ConditionLeakSuspected)
 	c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionLeakSuspected)
 	switch {
 	case c == nil:
-		return join(line)
+		return joinClauses(line)
 	case c.Reason == string(s.Cause):
-		return join(line, because(s))
+		return joinClauses(line, formatCause(s))
 	}
-	return join(line, "cause "+c.Reason)
+	return joinClauses(line, "cause "+c.Reason)
 }
 
-// Address is a destination as people write it.
-func Address(destination string, port int32) string {
+// FormatEndpoint is a destination as people write it.
+func FormatEndpoint(destination string, port int32) string {
 	if strings.Contains(destination, ":") {
 		destination = "[" + destination + "]"
 	}
 	return fmt.Sprintf("%s:%d", destination, port)
 }
 
-func message(s *v1alpha1.PortPressureStatus, condition string) string {
+func findMessage(s *v1alpha1.PortPressureStatus, condition string) string {
 	if c := meta.FindStatusCondition(s.Conditions, condition); c != nil && c.Message != "" {
 		return ": " + c.Message
 	}
 	return ""
 }
 
-// roughly is d in the largest unit that fits.
-func roughly(d time.Duration) string {
+// formatDuration is d in the largest unit that fits.
+func formatDuration(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))

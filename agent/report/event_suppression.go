@@ -11,20 +11,20 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// settle is how long an Event waits before it is written: so that a controller that
+// drawEventDelay is how long an Event waits before it is written: so that a controller that
 // sees many nodes change at once can say so first.
-func settle() time.Duration { return 3*time.Second + rand.N(2*time.Second) }
+func drawEventDelay() time.Duration { return 3*time.Second + rand.N(2*time.Second) }
 
-// storm says whether one Event of the controller's stands for many nodes now, so that
+// isSuppressed says whether one Event of the controller's stands for many nodes now, so that
 // those of each node would only bury it. Where that can't be told it is not so: no
 // Lease was ever made, or the API server does not answer.
-func (e *Events) storm(ctx context.Context) bool {
-	if e.home == "" {
+func (e *EventWriter) isSuppressed(ctx context.Context) bool {
+	if e.controllerNamespace == "" {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	body, err := e.client.Get().AbsPath("/apis/coordination.k8s.io/v1/namespaces", e.home, "leases", v1alpha1.EventSuppressionLease).
+	body, err := e.client.Get().AbsPath("/apis/coordination.k8s.io/v1/namespaces", e.controllerNamespace, "leases", v1alpha1.EventSuppressionLease).
 		Param("resourceVersion", "0"). // from the server's cache: every node asks at once
 		SetHeader("Accept", "application/json").MaxRetries(0).Do(ctx).Raw()
 	var lease struct {

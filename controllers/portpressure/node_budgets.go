@@ -15,16 +15,16 @@ const (
 	flapsTime = time.Hour
 )
 
-// budget remembers when changes of each node were told, in this process: a successor
+// nodeBudgets remembers when changes of each node were told, in this process: a successor
 // begins anew. The zero value is ready to use.
-type budget struct {
+type nodeBudgets struct {
 	mu    sync.Mutex
 	nodes map[string][]time.Time // at most flaps each, the oldest first
 }
 
-// room is how many changes of the node may be told now, and when there is more where it
+// countRemaining is how many changes of the node may be told now, and when there is more where it
 // is scarce.
-func (b *budget) room(node string, now time.Time) (n int, next time.Time) {
+func (b *nodeBudgets) countRemaining(node string, now time.Time) (n int, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	told := slices.DeleteFunc(b.nodes[node], func(t time.Time) bool { return now.Sub(t) >= flapsTime })
@@ -39,12 +39,12 @@ func (b *budget) room(node string, now time.Time) (n int, next time.Time) {
 	return n, told[0].Add(flapsTime)
 }
 
-// spend notes that changes of the node were told.
-func (b *budget) spend(node string, now time.Time, changes []transition.Change) {
+// recordChanges notes that changes of the node were told.
+func (b *nodeBudgets) recordChanges(node string, now time.Time, changes []transition.Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range changes {
-		if !c.Room() {
+		if !c.UsesBudget() {
 			continue
 		}
 		if b.nodes == nil {
@@ -54,7 +54,7 @@ func (b *budget) spend(node string, now time.Time, changes []transition.Change) 
 	}
 }
 
-func (b *budget) forget(node string) {
+func (b *nodeBudgets) forgetNode(node string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.nodes, node)
