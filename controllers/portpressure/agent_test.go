@@ -36,7 +36,7 @@ func TestJudge(t *testing.T) {
 		},
 		"two heartbeats without a report are silence, to the second": {
 			pod: agentPodReady, since: ago(day), created: ago(day), reported: ago(time.Hour), want: silent,
-			why: "its pod is ready, but it reported last at 2026-07-01T02:12:00Z: its log says why",
+			why: "its pod is ready but last reported at 2026-07-01T02:12:00Z. Check the pod's log",
 		},
 		"a second earlier they are not": {
 			pod: agentPodReady, since: ago(day), created: ago(day), reported: ago(time.Hour - time.Second), next: time.Second,
@@ -67,7 +67,7 @@ func TestJudge(t *testing.T) {
 		},
 		"one that never reported is silent after it": {
 			pod: agentPodReady, since: ago(day), created: ago(2 * time.Minute), want: silent,
-			why: "its pod is ready, but it has never reported: its log says why",
+			why: "its pod is ready but has never reported. Check the pod's log",
 		},
 		"one that came back keeps the label until it reports": {
 			label: silent, pod: agentPodReady, since: ago(time.Second), created: ago(day), reported: ago(day), want: silent, next: 119 * time.Second,
@@ -84,7 +84,7 @@ func TestJudge(t *testing.T) {
 			}
 			got := decideAgentLabel(agentObservation{now: now, label: tt.label, pod: tt.pod, podSince: tt.since, created: tt.created, reported: tt.reported}, p)
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(labelDecision{})); diff != "" {
-				t.Errorf("judge (-want +got):\n%s", diff)
+				t.Errorf("decideAgentLabel (-want +got):\n%s", diff)
 			}
 		})
 	}

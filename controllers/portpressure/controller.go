@@ -1,6 +1,6 @@
-// Package portpressure keeps one PortPressure for each Node, says on it whether the
-// node's agent is there, and tells in Events what changes. The status is the agents',
-// the spec package nodetuning's.
+// Package portpressure keeps one PortPressure for each Node, labels it with the state of
+// the node's agent, and writes Events about changes. The status belongs to the agents,
+// the spec to package nodetuning.
 package portpressure
 
 import (
@@ -23,59 +23,60 @@ import (
 	"portreeve.io/portreeve/controllers/internal/transition"
 )
 
-// Config is what an operator of the controller may choose.
+// Config configures a Reconciler.
 type Config struct {
 	// Namespace is where the agents' pods run.
 	Namespace string
-	// Grace is how long an agent may be missing before that is said.
+	// Grace is how long an agent may be missing before it is reported.
 	Grace time.Duration
-	// Heartbeat is how often a healthy agent reports at least: the agents' own
-	// --heartbeat, or more.
+	// Heartbeat is the longest interval between two reports of a healthy agent: the
+	// agents' own --heartbeat, or more.
 	Heartbeat time.Duration
-	// Thresholds go into every new PortPressure.
+	// Thresholds are set in every new PortPressure.
 	Thresholds v1alpha1.Thresholds
-	// AnnotateRestart says on Nodes, too, that settings wait for a restart.
+	// AnnotateRestart also annotates Nodes whose settings take effect after a restart.
 	AnnotateRestart bool
 }
 
 // Reconciler reconciles the PortPressure of one Node, by the node's name.
 type Reconciler struct {
 	config Config
-	// client reads from the cache, whose objects are trimmed, and so it only ever
-	// creates and patches.
-	client client.Client
-	events notifier
-	clock  clock.Clock
-	podStates   podStateTracker
-	budgets nodeBudgets
+	// client reads from the cache, whose objects are trimmed. So it must only create and
+	// patch, never update.
+	client    client.Client
+	events    notifier
+	clock     clock.Clock
+	podStates podStateTracker
+	budgets   nodeBudgets
 }
 
-// NameResolver says what the cluster calls an address.
+// NameResolver resolves addresses to the names of Services and pods.
 type NameResolver interface {
-	// ResolveName is the zero value where it has no name, or none that may be known.
+	// ResolveName returns the zero value if the address has no name, or its name must not
+	// be looked up.
 	ResolveName(ctx context.Context, address string) destination.Name
 }
 
-// New returns a Reconciler. c must read from a cache that is trimmed as
-// controllers.Cache says, with PodNodeField indexed.
+// New returns a Reconciler. c must read from a cache that is trimmed as in
+// controllers.Cache, with PodNodeField indexed.
 func New(c client.Client, recorder events.EventRecorder, clk clock.Clock, names NameResolver, config Config) *Reconciler {
 	return &Reconciler{config: config, client: c, clock: clk, events: notifier{
-		recorder: recorder,
-		rateLimiter:    flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventsPerSecond, eventBurst, clk),
-		summary:  &summaryWriter{client: c, clock: clk, names: names, namespace: config.Namespace, requests: make(chan struct{}, 1)},
-		names:    names,
+		recorder:    recorder,
+		rateLimiter: flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventsPerSecond, eventBurst, clk),
+		summary:     &summaryWriter{client: c, clock: clk, names: names, namespace: config.Namespace, requests: make(chan struct{}, 1)},
+		names:       names,
 	}}
 }
 
-// Reconcile makes, repairs and labels the PortPressure of the node req.Name. When
-// nothing changes it sends nothing to the API server.
+// Reconcile creates, repairs and labels the PortPressure of the node req.Name. If nothing
+// differs, nothing is sent to the API server.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	node := &metav1.PartialObjectMetadata{}
 	node.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
 	if err := r.client.Get(ctx, req.NamespacedName, node); err != nil {
 		r.podStates.forgetNode(req.Name)
 		r.budgets.forgetNode(req.Name)
-		return ctrl.Result{}, client.IgnoreNotFound(err) // the garbage collector takes the PortPressure
+		return ctrl.Result{}, client.IgnoreNotFound(err) // the garbage collector removes the PortPressure
 	}
 	pod, err := r.readAgentPodState(ctx, node.Name)
 	if err != nil {
@@ -83,59 +84,60 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	since := r.podStates.trackPodState(node.Name, pod, r.clock.Now())
 
-	have := &v1alpha1.PortPressure{}
-	err = r.client.Get(ctx, types.NamespacedName{Name: node.Name}, have)
+	current := &v1alpha1.PortPressure{}
+	err = r.client.Get(ctx, types.NamespacedName{Name: node.Name}, current)
 	switch {
 	case apierrors.IsNotFound(err) && node.DeletionTimestamp.IsZero():
 		err := r.client.Create(ctx, newPortPressure(node, r.config.Thresholds))
-		return ctrl.Result{}, client.IgnoreAlreadyExists(err) // the cache is behind: the event comes
-	case err != nil || !have.DeletionTimestamp.IsZero():
+		return ctrl.Result{}, client.IgnoreAlreadyExists(err) // the cache is behind, and an event follows
+	case err != nil || !current.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	return r.updatePortPressure(ctx, node, have, pod, since)
+	return r.updatePortPressure(ctx, node, current, pod, since)
 }
 
-// updatePortPressure brings have to what it should be by one patch, and tells what is new.
-func (r *Reconciler) updatePortPressure(ctx context.Context, node *metav1.PartialObjectMetadata, have *v1alpha1.PortPressure, pod agentPodState, since time.Time) (ctrl.Result, error) {
+// updatePortPressure patches current if it differs from what is desired, and writes Events
+// about what has changed.
+func (r *Reconciler) updatePortPressure(ctx context.Context, node *metav1.PartialObjectMetadata, current *v1alpha1.PortPressure, pod agentPodState, since time.Time) (ctrl.Result, error) {
 	now := r.clock.Now()
-	was := have.Labels[v1alpha1.LabelAgent]
-	v := decideAgentLabel(agentObservation{
+	previousLabel := current.Labels[v1alpha1.LabelAgent]
+	decision := decideAgentLabel(agentObservation{
 		now:      now,
-		label:    was,
+		label:    previousLabel,
 		pod:      pod,
-		podSince:    since,
-		created:  have.CreationTimestamp.Time,
-		reported: findReportTime(have),
+		podSince: since,
+		created:  current.CreationTimestamp.Time,
+		reported: findReportTime(current),
 	}, agentTimeouts{grace: r.config.Grace, heartbeat: r.config.Heartbeat})
-	room, more := r.budgets.countRemaining(node.Name, now)
-	changes, told := transition.FindChanges(transition.ParseNotified(have.Annotations[v1alpha1.AnnotationLastNotified]), &have.Status, room)
+	remaining, moreAt := r.budgets.countRemaining(node.Name, now)
+	changes, notified := transition.FindChanges(transition.ParseNotified(current.Annotations[v1alpha1.AnnotationLastNotified]), &current.Status, remaining)
 
-	want := withDesiredMetadata(have, node, v.label, told.String())
-	if !equality.Semantic.DeepEqual(have, want) {
-		// With the lock a stale cache gives a conflict and not a second Event.
-		patch := client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{})
-		err := r.client.Patch(ctx, want, patch)
+	desired := withDesiredMetadata(current, node, decision.label, notified.String())
+	if !equality.Semantic.DeepEqual(current, desired) {
+		// With the lock, a stale cache causes a conflict instead of a second Event.
+		patch := client.MergeFromWithOptions(current, client.MergeFromWithOptimisticLock{})
+		err := r.client.Patch(ctx, desired, patch)
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			return ctrl.Result{}, nil // the cache is behind: the event comes
+			return ctrl.Result{}, nil // the cache is behind, and an event follows
 		}
 		if err != nil {
 			return ctrl.Result{}, err
 		}
 		r.budgets.recordChanges(node.Name, now, changes)
-		r.events.notifyAgentChange(node, want, was, v)
-		r.events.notifyChanges(ctx, node, want, changes)
+		r.events.notifyAgentChange(node, desired, previousLabel, decision)
+		r.events.notifyChanges(ctx, node, desired, changes)
 	}
-	if err := r.annotateRestartRequired(ctx, node, have); err != nil {
+	if err := r.annotateRestartRequired(ctx, node, current); err != nil {
 		return ctrl.Result{}, err
 	}
-	next := findEarliest(v.nextCheck, more)
+	next := findEarliest(decision.nextCheck, moreAt)
 	if next.IsZero() {
 		return ctrl.Result{}, nil
 	}
 	return ctrl.Result{RequeueAfter: max(next.Sub(now), time.Nanosecond)}, nil
 }
 
-// findEarliest is the time that comes first; zero is never.
+// findEarliest returns the earlier of two times; a zero time means never.
 func findEarliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -143,8 +145,8 @@ func findEarliest(a, b time.Time) time.Time {
 	return a
 }
 
-// readAgentPodState says how the agent's pod on the node looks. Two of them (one going, one coming)
-// are as good as the better one.
+// readAgentPodState returns the state of the agent's pod on the node. While one pod
+// replaces another, it is the better of their states.
 func (r *Reconciler) readAgentPodState(ctx context.Context, node string) (agentPodState, error) {
 	pods := &corev1.PodList{}
 	err := r.client.List(ctx, pods, client.InNamespace(r.config.Namespace), client.MatchingFields{PodNodeField: node}, client.UnsafeDisableDeepCopy)

@@ -193,8 +193,8 @@ func TestAnAgentFallsSilentAndComesBack(t *testing.T) {
 	b.clock.SetTime(start.Add(time.Minute))
 	after(0)
 	b.wrote([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"silent"},"resourceVersion":"999"}}`}, []string{
-		"*v1alpha1.PortPressure Warning AgentSilent: the agent of this node is silent: its pod is not ready",
-		"*v1.PartialObjectMetadata Warning AgentSilent: the agent of this node is silent: its pod is not ready",
+		"*v1alpha1.PortPressure Warning AgentSilent: The agent of this node is silent: its pod is not ready.",
+		"*v1.PartialObjectMetadata Warning AgentSilent: The agent of this node is silent: its pod is not ready.",
 	})
 	after(0)
 	b.wrote(nil, nil)
@@ -202,8 +202,8 @@ func TestAnAgentFallsSilentAndComesBack(t *testing.T) {
 	ready(corev1.ConditionTrue)
 	after(58 * time.Minute)
 	b.wrote([]string{`patch {"metadata":{"labels":null,"resourceVersion":"1000"}}`}, []string{
-		"*v1alpha1.PortPressure Normal AgentBack: the agent of this node reports again",
-		"*v1.PartialObjectMetadata Normal AgentBack: the agent of this node reports again",
+		"*v1alpha1.PortPressure Normal AgentBack: The agent of this node reports again.",
+		"*v1.PartialObjectMetadata Normal AgentBack: The agent of this node reports again.",
 	})
 	after(58 * time.Minute)
 	b.wrote(nil, nil)

@@ -10,12 +10,13 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// suppressionDuration is how long a storm is held after the last time that Events were held
-// back: until the summary may be written again, and a while longer.
+// suppressionDuration is how long agents leave out their Events after the rate limit was
+// last exceeded: until the next summary may be written, and a while longer.
 const suppressionDuration = summaryInterval + summaryDelay
 
-// suppressAgentEvents has the agents leave Events about pods to the summary. They ask for the Lease
-// before they write: one dead database is not one Event from each of 5,000 nodes.
+// suppressAgentEvents renews the Lease that agents read before they write an Event about
+// a pod. While it is valid they write none, so that one failed database does not cause
+// an Event from each of 5,000 nodes.
 func (s *summaryWriter) suppressAgentEvents(ctx context.Context) error {
 	lease := coordination.Lease(v1alpha1.EventSuppressionLease, s.namespace).WithSpec(coordination.LeaseSpec().
 		WithHolderIdentity(v1alpha1.ReportingController).

@@ -13,6 +13,7 @@ import (
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/transition"
+	"portreeve.io/portreeve/internal/eventlimit"
 )
 
 // reports writes the level as the node's agent does, now.
@@ -38,7 +39,7 @@ func TestALevelIsToldOnceWhoeverLeads(t *testing.T) {
 	b.reports(v1alpha1.LevelCritical)
 	b.reconcile()
 	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/last-notified":"{\"level\":\"Critical\"}"},"resourceVersion":"1000"}}`},
-		both("Warning HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → 10.0.0.9:5432 (Service shop/db)"))
+		both("Warning HeadroomCritical: 90 % of ports in use (90/100): shop/api → 10.0.0.9:5432 (Service shop/db)."))
 	b.reconcile()
 	b.wrote(nil, nil)
 
@@ -49,7 +50,7 @@ func TestALevelIsToldOnceWhoeverLeads(t *testing.T) {
 	b.reports(v1alpha1.LevelNormal) // while nobody leads
 	b.restart()
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1002"}}`}, both("Normal HeadroomRestored: every pool is below the warning line again"))
+	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1002"}}`}, both("Normal HeadroomRestored: All pools are below the warning threshold again."))
 
 	b.reports(v1alpha1.LevelWarning) // and away again before anybody looked
 	b.reports(v1alpha1.LevelNormal)
@@ -74,11 +75,11 @@ func TestANodeThatFlapsIsToldOfSixTimesAnHour(t *testing.T) {
 		b.clock.Step(time.Minute)
 	}
 	for i := range told {
-		if last := i + flaps; last < len(told) && told[last].Sub(told[i]) < time.Hour {
-			t.Errorf("%d Events from %v to %v", flaps+1, told[i], told[last])
+		if last := i + eventlimit.ObjectHourlyLimit; last < len(told) && told[last].Sub(told[i]) < time.Hour {
+			t.Errorf("%d Events from %v to %v", eventlimit.ObjectHourlyLimit+1, told[i], told[last])
 		}
 	}
-	if len(told) < 3*flaps || len(told) > 4*flaps {
+	if len(told) < 3*eventlimit.ObjectHourlyLimit || len(told) > 4*eventlimit.ObjectHourlyLimit {
 		t.Errorf("%d Events in 200 minutes", len(told))
 	}
 }
@@ -100,13 +101,13 @@ func TestWhatANodeThatFlappedIsInTheEndIsTold(t *testing.T) {
 	b.reports(v1alpha1.LevelCritical) // there is a place for what gets worse
 	b.reconcile()
 	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/last-notified":"{\"level\":\"Critical\"}"},"resourceVersion":"1026"}}`},
-		both("Warning HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → 10.0.0.9:5432 (Service shop/db)"))
+		both("Warning HeadroomCritical: 90 % of ports in use (90/100): shop/api → 10.0.0.9:5432 (Service shop/db)."))
 	b.reports(v1alpha1.LevelNormal)
 	next = b.reconcile().RequeueAfter
 	b.wrote(nil, nil)
 	b.clock.Step(next)
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1028"}}`}, both("Normal HeadroomRestored: every pool is below the warning line again"))
+	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1028"}}`}, both("Normal HeadroomRestored: All pools are below the warning threshold again."))
 }
 
 func TestEventsOfManyNodesAreBounded(t *testing.T) {
@@ -172,7 +173,7 @@ func TestOneEventStandsForManyAndComesOnceAMinute(t *testing.T) {
 	}
 	b.clock.Step(summaryDelay)
 	waits()
-	const want = "Warning ManyNodes on Namespace portreeve-system: of 30 nodes, 30 Critical; 30 of the Critical ones towards 10.0.0.9:5432 (Service shop/db): kubectl get portpressures names them"
+	const want = "Warning ManyNodes on Namespace portreeve-system: Of 30 nodes, 30 Critical; 30 of the Critical nodes connect to 10.0.0.9:5432 (Service shop/db). List them with: kubectl get portpressures"
 	if got := notes(); len(got) != 1 || got[0] != want {
 		t.Fatalf("told %q\nwant %q", got, want)
 	}

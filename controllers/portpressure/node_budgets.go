@@ -1,45 +1,41 @@
 package portpressure
 
 import (
-	"slices"
 	"sync"
 	"time"
 
 	"portreeve.io/portreeve/controllers/internal/transition"
+	"portreeve.io/portreeve/internal/eventlimit"
 )
 
-// A node that flaps is told of so often an hour, and then when the hour is over. Failed
-// calls are not among it: they have their own pace (transition.Between).
-const (
-	flaps     = 6
-	flapsTime = time.Hour
-)
-
-// nodeBudgets remembers when changes of each node were told, in this process: a successor
-// begins anew. The zero value is ready to use.
+// nodeBudgets limits the Events about each node. Failed calls are not counted here: they
+// have their own interval (transition.FindChanges). A new process starts with full
+// budgets. The zero value is ready to use.
 type nodeBudgets struct {
 	mu    sync.Mutex
-	nodes map[string][]time.Time // at most flaps each, the oldest first
+	nodes map[string]*eventlimit.Budget
 }
 
-// countRemaining is how many changes of the node may be told now, and when there is more where it
-// is scarce.
+// countRemaining returns how many changes of the node may be reported now. When at most
+// one is left, it also returns when there will be one more.
 func (b *nodeBudgets) countRemaining(node string, now time.Time) (n int, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	told := slices.DeleteFunc(b.nodes[node], func(t time.Time) bool { return now.Sub(t) >= flapsTime })
-	if len(told) == 0 {
+	budget, ok := b.nodes[node]
+	if !ok {
+		return eventlimit.ObjectHourlyLimit, time.Time{}
+	}
+	n = budget.CountRemaining(eventlimit.ObjectHourlyLimit, now)
+	switch {
+	case n == eventlimit.ObjectHourlyLimit:
 		delete(b.nodes, node)
-		return flaps, time.Time{}
+	case n <= 1:
+		next = budget.NextExpiry()
 	}
-	b.nodes[node] = told
-	if n = flaps - len(told); n > 1 {
-		return n, time.Time{}
-	}
-	return n, told[0].Add(flapsTime)
+	return n, next
 }
 
-// recordChanges notes that changes of the node were told.
+// recordChanges counts changes of the node that are being reported.
 func (b *nodeBudgets) recordChanges(node string, now time.Time, changes []transition.Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -48,9 +44,12 @@ func (b *nodeBudgets) recordChanges(node string, now time.Time, changes []transi
 			continue
 		}
 		if b.nodes == nil {
-			b.nodes = map[string][]time.Time{}
+			b.nodes = map[string]*eventlimit.Budget{}
 		}
-		b.nodes[node] = append(b.nodes[node], now)
+		if b.nodes[node] == nil {
+			b.nodes[node] = &eventlimit.Budget{}
+		}
+		b.nodes[node].Record(now)
 	}
 }
 

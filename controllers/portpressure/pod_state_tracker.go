@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// podStateTracker remembers since when each node's pod is as it is. It starts empty in each
-// process: then every grace begins anew, and labels stay meanwhile. The zero value is
-// ready to use.
+// podStateTracker records since when each node's agent pod has been in its state. It
+// starts empty in each process: every grace period then starts again, and labels stay
+// meanwhile. The zero value is ready to use.
 type podStateTracker struct {
 	mu    sync.Mutex
 	nodes map[string]trackedPod
 }
 
 type trackedPod struct {
-	state  agentPodState
+	state agentPodState
 	since time.Time
 }
 
-// trackPodState notes the pod's state now and returns when it was first seen so.
+// trackPodState records the pod's state and returns when the pod was first seen in it.
 func (s *podStateTracker) trackPodState(node string, pod agentPodState, now time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

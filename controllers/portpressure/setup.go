@@ -16,11 +16,11 @@ import (
 	"portreeve.io/portreeve/controllers/internal/queue"
 )
 
-// PodNodeField is the index of pods by the node that they run on.
+// PodNodeField is the index of pods by node.
 const PodNodeField = "spec.nodeName"
 
-// maxConcurrentReconciles is how many nodes are reconciled at a time. One alone would wait for each
-// answer, and not use the client's rate when 5,000 objects are to be made.
+// maxConcurrentReconciles is how many nodes are reconciled at a time. With one, each would
+// wait for the API server's answer, which is slow when 5,000 objects are created.
 const maxConcurrentReconciles = 4
 
 // SetupWithManager registers the reconciler, its watches and its index.
@@ -40,7 +40,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		Complete(r)
 }
 
-// IndexPod gives PodNodeField.
+// IndexPod returns the values of PodNodeField.
 func IndexPod(obj client.Object) []string {
 	if pod, ok := obj.(*corev1.Pod); ok && pod.Spec.NodeName != "" {
 		return []string{pod.Spec.NodeName}
@@ -55,8 +55,8 @@ func mapPodToNode(_ context.Context, pod client.Object) (requests []ctrl.Request
 	return requests
 }
 
-// nodeIdentityChanged passes nodes that come and go: kubelets write each node's status every few
-// minutes, and that is no news here.
+// nodeIdentityChanged returns a predicate that passes created, deleted and replaced nodes.
+// Kubelets update each node's status every few minutes, which doesn't matter here.
 func nodeIdentityChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() }}
 }

@@ -15,24 +15,25 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// What comes together is told together; and not more often than once in summaryApart.
+// A summary is delayed so that it covers changes that come together. There is at most one
+// per summaryInterval.
 const (
-	summaryDelay = 5 * time.Second
-	summaryInterval   = time.Minute
+	summaryDelay    = 5 * time.Second
+	summaryInterval = time.Minute
 )
 
-// summaryWriter writes one Event that stands for those that the limit has held back. It says
-// how the whole cluster is, by the cache, and so it is right at once, however long it
-// takes until each node was looked at.
+// summaryWriter writes one Event in place of those beyond the rate limit. It summarizes
+// all nodes in the cache, so it is complete even while many nodes still wait to be
+// reconciled.
 type summaryWriter struct {
 	client    client.Client
 	clock     clock.Clock
 	names     NameResolver
 	namespace string
-	requests     chan struct{} // holds one
+	requests  chan struct{} // with a buffer of one
 }
 
-// requestEvent makes the summary come, soon.
+// requestEvent requests a summary; it does not block.
 func (s *summaryWriter) requestEvent() {
 	select {
 	case s.requests <- struct{}{}:
@@ -52,13 +53,13 @@ func (s *summaryWriter) Start(ctx context.Context) error {
 		case <-s.requests:
 		}
 		if err := s.suppressAgentEvents(ctx); err != nil && ctx.Err() == nil {
-			ctrl.LoggerFrom(ctx).Error(err, "agents were not told to leave their Events to the one about many nodes", "namespace", s.namespace)
+			ctrl.LoggerFrom(ctx).Error(err, "failed to renew the event-suppression Lease", "namespace", s.namespace)
 		}
 		if !s.waitFor(ctx, summaryDelay) {
 			return nil
 		}
 		if err := s.writeEvent(ctx); err != nil && ctx.Err() == nil {
-			ctrl.LoggerFrom(ctx).Error(err, "the Event about many nodes was not written", "namespace", s.namespace)
+			ctrl.LoggerFrom(ctx).Error(err, "failed to write the Event about many nodes", "namespace", s.namespace)
 		}
 		if !s.waitFor(ctx, summaryInterval-summaryDelay) {
 			return nil
@@ -75,17 +76,17 @@ func (s *summaryWriter) waitFor(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// writeEvent makes a new Event each time, on the controller's namespace. The recorder would
-// make a series of them, and in a series the note stays as it was first: events.k8s.io/v1
-// has it immutable.
+// writeEvent creates a new Event each time, about the controller's namespace. The recorder
+// would make a series of them, in which the first note stays: notes are immutable in
+// events.k8s.io/v1.
 func (s *summaryWriter) writeEvent(ctx context.Context) error {
 	list := &v1alpha1.PortPressureList{}
 	if err := s.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return err
 	}
-	c := summarizeFleet(list.Items)
+	fleet := summarizeFleet(list.Items)
 	kind := corev1.EventTypeWarning
-	if c.isHealthy() {
+	if fleet.isHealthy() {
 		kind = corev1.EventTypeNormal
 	}
 	host, err := os.Hostname()
@@ -100,7 +101,7 @@ func (s *summaryWriter) writeEvent(ctx context.Context) error {
 		Action:              actionPorts,
 		Reason:              v1alpha1.ReasonManyNodes,
 		Type:                kind,
-		Note:                c.formatNote(s.names.ResolveName(ctx, c.findMainEndpoint().destination).String()),
+		Note:                fleet.formatNote(s.names.ResolveName(ctx, fleet.findMainEndpoint().destination).String()),
 		Regarding:           corev1.ObjectReference{APIVersion: "v1", Kind: "Namespace", Namespace: s.namespace, Name: s.namespace},
 	})
 }

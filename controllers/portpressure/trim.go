@@ -12,11 +12,12 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// The trims below are transforms of the cache (client-go's TransformFunc). What they
-// leave is all that the controller may rely on, and nothing that went through one may
-// be written back whole: patches only.
+// The functions below are transforms of the cache (client-go's TransformFunc). The
+// controller may rely only on what they keep, and must never write a trimmed object back
+// whole, only patch it.
 
-// TrimNode keeps a node's identity and labels, and what annotate has said.
+// TrimNode keeps a node's identity, its labels and the annotation of
+// annotateRestartRequired.
 func TrimNode(obj any) (any, error) {
 	if node, err := meta.Accessor(obj); err == nil {
 		node.SetManagedFields(nil)
@@ -49,15 +50,15 @@ func TrimPod(obj any) (any, error) {
 	}, nil
 }
 
-// TrimPortPressure keeps metadata and spec of a PortPressure, of managedFields when status was
-// written, and of the status what decides whether there is news. What news are made of
-// comes with the answer to the patch that notes them.
+// TrimPortPressure keeps a PortPressure's metadata and spec, the times of status writes in
+// managedFields, and the parts of the status in which changes are detected. The rest, for
+// the notes of Events, comes with the response to the patch that records the changes.
 func TrimPortPressure(obj any) (any, error) {
 	p, ok := obj.(*v1alpha1.PortPressure)
 	if !ok {
 		return obj, nil
 	}
-	p.TypeMeta = metav1.TypeMeta{} // a list gives it, a watch does not
+	p.TypeMeta = metav1.TypeMeta{} // lists set it, watches don't
 	p.ManagedFields = trimManagedFields(p.ManagedFields)
 	p.Status = v1alpha1.PortPressureStatus{
 		ObservedGeneration: p.Status.ObservedGeneration,
@@ -77,8 +78,8 @@ func TrimPortPressure(obj any) (any, error) {
 	return p, nil
 }
 
-// trimSettings are how far settings have come: what a rollout goes by. Values are kept
-// only where the spec has none: they say then what the agent holds still.
+// trimSettings keeps the state of settings, which rollouts use. Values are kept only if
+// the spec has no settings: then they are the values that the agent still enforces.
 func trimSettings(settings []v1alpha1.SettingStatus, values bool) []v1alpha1.SettingStatus {
 	kept := slices.Clone(settings)
 	for i, s := range kept {
@@ -86,7 +87,7 @@ func trimSettings(settings []v1alpha1.SettingStatus, values bool) []v1alpha1.Set
 		switch s.State {
 		case v1alpha1.SettingRefused, v1alpha1.SettingFailed, v1alpha1.SettingContested:
 			kept[i].Message = intern(s.Message)
-		case v1alpha1.SettingPending: // one without is on its way out
+		case v1alpha1.SettingPending: // one without a value is being reverted
 			kept[i].Desired = s.Desired
 		}
 		if values {
@@ -96,17 +97,17 @@ func trimSettings(settings []v1alpha1.SettingStatus, values bool) []v1alpha1.Set
 	return kept
 }
 
-// internSetting makes the strings of s those of every other node: one NodeTuning gives
-// thousands of nodes the same settings.
+// internSetting interns the strings of s: one NodeTuning gives thousands of nodes the same
+// settings.
 func internSetting(s *v1alpha1.Setting) {
 	s.ID, s.Key, s.Value, s.From.Name = intern(s.ID), intern(s.Key), intern(s.Value), intern(s.From.Name)
 	s.Scope, s.Mode, s.Activation = intern(s.Scope), intern(s.Mode), intern(s.Activation)
 }
 
-// intern is s in the memory of all its equals.
+// intern returns s, sharing the memory of equal strings.
 func intern[T ~string](s T) T { return unique.Make(s).Value() }
 
-// trimPressure is when a pressure began.
+// trimPressure keeps when the pressure began.
 func trimPressure(p *v1alpha1.Pressure) *v1alpha1.Pressure {
 	if p == nil {
 		return nil
@@ -114,7 +115,7 @@ func trimPressure(p *v1alpha1.Pressure) *v1alpha1.Pressure {
 	return &v1alpha1.Pressure{From: p.From}
 }
 
-// trimTightest is where the tightest pool leads to, past the line.
+// trimTightest keeps the tightest pool's destination if the node is under pressure.
 func trimTightest(s *v1alpha1.PortPressureStatus) *v1alpha1.Pool {
 	if s.Tightest == nil || !isUnderPressure(s.Level) {
 		return nil
@@ -122,8 +123,8 @@ func trimTightest(s *v1alpha1.PortPressureStatus) *v1alpha1.Pool {
 	return &v1alpha1.Pool{Destination: s.Tightest.Destination, Port: s.Tightest.Port}
 }
 
-// trimConditions are the conditions that Events tell of, and how they are; and since when no
-// port is available, where none is.
+// trimConditions keeps the status of the conditions that Events report, and since when no
+// ports are available, if none are.
 func trimConditions(conditions []metav1.Condition) (kept []metav1.Condition) {
 	for _, kind := range []string{v1alpha1.ConditionLeakSuspected, v1alpha1.ConditionConntrackAvailable} {
 		if c := meta.FindStatusCondition(conditions, kind); c != nil {
@@ -139,7 +140,7 @@ func trimConditions(conditions []metav1.Condition) (kept []metav1.Condition) {
 	return kept
 }
 
-// trimFailures is when a call failed last.
+// trimFailures keeps the time of the last failed call.
 func trimFailures(failures []v1alpha1.Failure) []v1alpha1.Failure {
 	if len(failures) == 0 {
 		return nil
@@ -148,7 +149,7 @@ func trimFailures(failures []v1alpha1.Failure) []v1alpha1.Failure {
 	return []v1alpha1.Failure{{LastAt: last.LastAt}}
 }
 
-// trimManagedFields are the entries that say when status was written, without the fields.
+// trimManagedFields keeps the entries of status writes, without their fields.
 func trimManagedFields(entries []metav1.ManagedFieldsEntry) (kept []metav1.ManagedFieldsEntry) {
 	for _, e := range entries {
 		if e.Subresource == "status" && e.Time != nil {
@@ -158,8 +159,8 @@ func trimManagedFields(entries []metav1.ManagedFieldsEntry) (kept []metav1.Manag
 	return kept
 }
 
-// findReportTime is when the status was written last. The API server's clock says so in
-// managedFields: the node's, in observedAt, may be wrong by hours.
+// findReportTime returns when the status was last written. It prefers managedFields, which
+// has the API server's clock: the node's, in observedAt, may be wrong by hours.
 func findReportTime(p *v1alpha1.PortPressure) time.Time {
 	if p.Status.ObservedAt == nil {
 		return time.Time{}
@@ -176,9 +177,9 @@ func findReportTime(p *v1alpha1.PortPressure) time.Time {
 	return last
 }
 
-// ComputeClockSkew is how far the API server's clock was ahead of the node's when p's status was
-// written: what to add to the node's times. A status is written some seconds after it
-// was measured, and less than a minute says nothing.
+// ComputeClockSkew returns how far the API server's clock was ahead of the node's when p's
+// status was written, to be added to the node's times. Less than a minute counts as 0: a
+// status is written some seconds after it was measured.
 func ComputeClockSkew(p *v1alpha1.PortPressure) time.Duration {
 	if p.Status.ObservedAt == nil {
 		return 0

@@ -10,27 +10,28 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// formatHeadroom says which pool is how full, and whose it is.
+// formatHeadroom describes the tightest pool, its usage and its main user.
 func (c Change) formatHeadroom(s *v1alpha1.PortPressureStatus, name string) string {
 	var b strings.Builder
 	if c.was == v1alpha1.LevelCritical {
-		b.WriteString("below the critical line again: ")
+		b.WriteString("Below the critical threshold again: ")
 	}
 	if s.UsedPercent != nil {
-		fmt.Fprintf(&b, "%d%% of the ports are used", *s.UsedPercent)
+		fmt.Fprintf(&b, "%d %% of ports in use", *s.UsedPercent)
 	}
 	p := s.Tightest
 	if p == nil {
 		return b.String()
 	}
-	fmt.Fprintf(&b, ", %d of %d: %s", p.Used, p.Capacity, appendName(p.Summary, name))
+	fmt.Fprintf(&b, " (%d/%d): %s", p.Used, p.Capacity, appendName(p.Summary, name))
 	if holder := formatHolder(p.Holder); holder != "" {
-		b.WriteString(", held by " + holder)
+		b.WriteString(", mainly by " + holder)
 	}
 	return b.String()
 }
 
-// appendName adds what the cluster calls a destination to a line that ends with it.
+// appendName appends the name of a destination, if there is one, to a line that ends with
+// its address.
 func appendName(line, name string) string {
 	if name == "" {
 		return line
@@ -38,7 +39,7 @@ func appendName(line, name string) string {
 	return fmt.Sprintf("%s (%s)", line, name)
 }
 
-// formatHolder is a pod, container and process as far as they are known.
+// formatHolder returns the pod, container and process as far as they are known.
 func formatHolder(h *v1alpha1.Holder) string {
 	if h == nil {
 		return ""
@@ -61,28 +62,28 @@ func formatExhaustion(s *v1alpha1.PortPressureStatus) string {
 	case s.ExhaustionSeconds == nil:
 		return ""
 	case *s.ExhaustionSeconds <= 0:
-		return "no port is left"
+		return "No port is free"
 	}
-	return "at this rate no port is left in " + formatDuration(time.Duration(*s.ExhaustionSeconds)*time.Second)
+	return "At this rate no port will be free in " + formatDuration(time.Duration(*s.ExhaustionSeconds)*time.Second)
 }
 
-// formatCause is the cause and the advice, where the agent gives them.
+// formatCause returns the cause and the advice, as far as the agent reports them.
 func formatCause(s *v1alpha1.PortPressureStatus) string {
 	switch {
 	case s.Cause == "":
 		return ""
 	case s.Advice == "":
-		return "cause " + string(s.Cause)
+		return "Cause: " + string(s.Cause)
 	}
 	return string(s.Cause) + ": " + s.Advice
 }
 
-// formatPressure says how bad it was.
+// formatPressure describes how long a past pressure lasted, and its peak.
 func formatPressure(p *v1alpha1.Pressure) string {
 	if p == nil || p.To == nil {
 		return ""
 	}
-	line := fmt.Sprintf("it lasted %s, with %d%% at most", formatDuration(p.To.Sub(p.From.Time)), p.PeakPercent)
+	line := fmt.Sprintf("The pressure lasted %s and peaked at %d %%", formatDuration(p.To.Sub(p.From.Time)), p.PeakPercent)
 	if p.Summary != "" {
 		line += " of " + p.Summary
 	}
@@ -92,10 +93,10 @@ func formatPressure(p *v1alpha1.Pressure) string {
 	return line
 }
 
-// formatFailures names the most frequent failure, and counts them all.
+// formatFailures counts all failures, and names the most frequent one.
 func formatFailures(failures []v1alpha1.Failure, name string) string {
 	if len(failures) == 0 {
-		return "calls failed because no port was left"
+		return "Calls failed because no port was free"
 	}
 	var total int64
 	for i := range failures {
@@ -106,24 +107,37 @@ func formatFailures(failures []v1alpha1.Failure, name string) string {
 	if f.Destination != "" {
 		where = appendName(fmt.Sprintf("%s → %s", f.Network, FormatEndpoint(f.Destination, f.Port)), name)
 	}
-	return fmt.Sprintf("calls failed because no port was left (%s), %d since the agent started, most of them %s", f.Reason, total, where)
+	return fmt.Sprintf("Calls failed because no port was free (%s): %d since the agent started, most of them %s", f.Reason, total, where)
 }
 
-// formatLeak says where, and why if the advice speaks of that: a leak may be in another pool
-// than the tightest.
+// formatLeak names the pool, and the advice if it is about the leak: a leak may be in
+// another pool than the tightest.
 func formatLeak(s *v1alpha1.PortPressureStatus) string {
-	line := "sockets that a program should have closed fill a pool" + findMessage(s, v1alpha1.ConditionLeakSuspected)
+	line := "Sockets that a program should have closed are filling a pool" + formatMessage(s, v1alpha1.ConditionLeakSuspected)
 	c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionLeakSuspected)
 	switch {
 	case c == nil:
-		return joinClauses(line)
+		return joinSentences(line)
 	case c.Reason == string(s.Cause):
-		return joinClauses(line, formatCause(s))
+		return joinSentences(line, formatCause(s))
 	}
-	return joinClauses(line, "cause "+c.Reason)
+	return joinSentences(line, "Cause: "+c.Reason)
 }
 
-// FormatEndpoint is a destination as people write it.
+// formatConntrackPressure describes a conntrack table that is nearly full, or in which
+// entries could not be inserted.
+func formatConntrackPressure(s *v1alpha1.PortPressureStatus) string {
+	c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionConntrackAvailable)
+	switch t := s.Conntrack; {
+	case c != nil && c.Reason == v1alpha1.ReasonConntrackInsertFailed:
+		return "conntrack entries could not be inserted" + formatMessage(s, v1alpha1.ConditionConntrackAvailable)
+	case t != nil && t.Max > 0:
+		return fmt.Sprintf("conntrack table nearly full: %d %% (%d/%d)", t.UsedPercent, t.Entries, t.Max)
+	}
+	return "conntrack table nearly full" + formatMessage(s, v1alpha1.ConditionConntrackAvailable)
+}
+
+// FormatEndpoint returns "address:port", with brackets around an IPv6 address.
 func FormatEndpoint(destination string, port int32) string {
 	if strings.Contains(destination, ":") {
 		destination = "[" + destination + "]"
@@ -131,14 +145,15 @@ func FormatEndpoint(destination string, port int32) string {
 	return fmt.Sprintf("%s:%d", destination, port)
 }
 
-func findMessage(s *v1alpha1.PortPressureStatus, condition string) string {
+// formatMessage returns a colon and the condition's message, or an empty string.
+func formatMessage(s *v1alpha1.PortPressureStatus, condition string) string {
 	if c := meta.FindStatusCondition(s.Conditions, condition); c != nil && c.Message != "" {
 		return ": " + c.Message
 	}
 	return ""
 }
 
-// formatDuration is d in the largest unit that fits.
+// formatDuration returns d in seconds, minutes or hours, rounded down.
 func formatDuration(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:

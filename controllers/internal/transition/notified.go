@@ -1,5 +1,5 @@
-// Package transition decides which changes of a node's PortPressure are news: it
-// compares what was told with what is now. It only computes.
+// Package transition decides which changes of a node's PortPressure to report in Events:
+// it compares what was last reported with the current status. It is pure.
 package transition
 
 import (
@@ -11,58 +11,59 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Notified is what Events have said of a node so far. The zero value is that of a node of
-// which nothing had to be said.
+// Notified is the state that Events about a node have last reported. The zero value means
+// that nothing was reported.
 //
-// It is kept in the annotation v1alpha1.AnnotationTold, which is written before the
-// Events are. So whoever leads next, however long nobody did, neither repeats what was
-// told nor misses what came meanwhile; a crash between the two costs an Event, and
-// never doubles one. Memory alone would have to guess from the times of transitions,
-// which are the node's own, and may be wrong by hours.
+// It is kept in the annotation v1alpha1.AnnotationLastNotified, which is written before
+// the Events. So the next leader, after a gap of any length, neither repeats Events nor
+// misses changes. A crash between the two loses an Event and never duplicates one. The
+// times of transitions can't replace it: they come from the node's clock, which may be
+// wrong by hours.
 type Notified struct {
-	// Level is empty for Normal.
+	// Level is the last reported level, empty for Normal.
 	Level v1alpha1.Level `json:"level,omitempty"`
-	// Leak and Conntrack are trouble that was told and is not over.
+	// Leak and Conntrack are problems that were reported and are not over.
 	Leak      bool `json:"leak,omitempty"`
 	Conntrack bool `json:"conntrack,omitempty"`
-	// Restart is that settings wait for a restart, which was told and is not over.
+	// Restart means that a required restart was reported and is not done.
 	Restart bool `json:"restart,omitempty"`
-	// ExhaustedAt is the last failed call that was told, by the node's clock.
+	// ExhaustedAt is the time of the last failed call that was reported, by the node's
+	// clock.
 	ExhaustedAt *metav1.Time `json:"exhaustedAt,omitempty"`
 }
 
-// ParseNotified reads the annotation's value. One that can't be read, which somebody else
-// wrote, is as good as none.
+// ParseNotified parses the annotation's value. An invalid one, which another program must
+// have written, counts as absent.
 func ParseNotified(annotation string) Notified {
-	var t Notified
-	if err := json.Unmarshal([]byte(annotation), &t); err != nil {
+	var n Notified
+	if err := json.Unmarshal([]byte(annotation), &n); err != nil {
 		return Notified{}
 	}
-	return t
+	return n
 }
 
-// String is the annotation's value, empty for the zero value.
-func (t Notified) String() string {
-	if t == (Notified{}) {
+// String returns the annotation's value, empty for the zero value.
+func (n Notified) String() string {
+	if n == (Notified{}) {
 		return ""
 	}
-	data, err := json.Marshal(t)
+	data, err := json.Marshal(n)
 	if err != nil {
-		return "" // not with these types
+		return "" // impossible with these types
 	}
 	return string(data)
 }
 
-func (t Notified) lastLevel() v1alpha1.Level {
-	if t.Level == "" {
+func (n Notified) lastLevel() v1alpha1.Level {
+	if n.Level == "" {
 		return v1alpha1.LevelNormal
 	}
-	return t.Level
+	return n.Level
 }
 
-func (t Notified) lastExhaustedAt() time.Time {
-	if t.ExhaustedAt == nil {
+func (n Notified) lastExhaustedAt() time.Time {
+	if n.ExhaustedAt == nil {
 		return time.Time{}
 	}
-	return t.ExhaustedAt.Time
+	return n.ExhaustedAt.Time
 }

@@ -162,46 +162,58 @@ func TestNote(t *testing.T) {
 	}{
 		"all that is known": {
 			now: status(v1alpha1.LevelCritical, tight), name: "Service shop/db",
-			want: "81% of the ports are used, 22868 of 28232: shop/api-7f → 10.0.0.9:5432 (Service shop/db), held by shop/api-7f, container api, process api-server; at this rate no port is left in 4 min; TimeWaitChurn: Reuse connections",
+			want: "81 % of ports in use (22868/28232): shop/api-7f → 10.0.0.9:5432 (Service shop/db), mainly by shop/api-7f, container api, process api-server. At this rate no port will be free in 4 min. TimeWaitChurn: Reuse connections.",
 		},
 		"what waits for a restart": {
 			now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionRestartRequired, metav1.ConditionTrue), func(s *v1alpha1.PortPressureStatus) {
 				s.Conditions[0].Message = "TcpTimedWaitDelay, MaxUserPort"
 			}),
-			want: "settings wait for a restart of the node, which Portreeve leaves to you: TcpTimedWaitDelay, MaxUserPort",
+			want: "Restart required to apply: TcpTimedWaitDelay, MaxUserPort. Portreeve does not restart nodes.",
 		},
 		"better, not well": {
 			told: Notified{Level: v1alpha1.LevelCritical}, now: status(v1alpha1.LevelWarning, tight, func(s *v1alpha1.PortPressureStatus) {
 				s.Advice, s.ExhaustionSeconds, s.Tightest.Holder = "", new(int64(0)), nil
 			}),
-			want: "below the critical line again: 81% of the ports are used, 22868 of 28232: shop/api-7f → 10.0.0.9:5432; no port is left; cause TimeWaitChurn",
+			want: "Below the critical threshold again: 81 % of ports in use (22868/28232): shop/api-7f → 10.0.0.9:5432. No port is free. Cause: TimeWaitChurn.",
 		},
 		"next to nothing is known": {
-			now: status(v1alpha1.LevelWarning, func(s *v1alpha1.PortPressureStatus) { s.UsedPercent = new(int32(60)) }), want: "60% of the ports are used",
+			now: status(v1alpha1.LevelWarning, func(s *v1alpha1.PortPressureStatus) { s.UsedPercent = new(int32(60)) }), want: "60 % of ports in use.",
 		},
 		"it is over": {
 			told: Notified{Level: v1alpha1.LevelWarning}, now: status(v1alpha1.LevelNormal, over),
-			want: "every pool is below the warning line again; it lasted 14 min, with 97% at most of shop/api-7f → 10.0.0.9:5432 (TimeWaitChurn)",
+			want: "All pools are below the warning threshold again. The pressure lasted 14 min and peaked at 97 % of shop/api-7f → 10.0.0.9:5432 (TimeWaitChurn).",
 		},
 		"calls failed": {
 			now: status(v1alpha1.LevelNormal, failed(0), failed(time.Minute)), name: "pod shop/db-0",
-			want: "calls failed because no port was left (EADDRNOTAVAIL), 14 since the agent started, most of them shop/api → 10.0.0.9:5432 (pod shop/db-0)",
+			want: "Calls failed because no port was free (EADDRNOTAVAIL): 14 since the agent started, most of them shop/api → 10.0.0.9:5432 (pod shop/db-0).",
 		},
 		"a leak in the tightest pool": {
 			now:  leaking(v1alpha1.CauseTimeWaitChurn),
-			want: "sockets that a program should have closed fill a pool: 31 of 40 sockets; TimeWaitChurn: Reuse connections",
+			want: "Sockets that a program should have closed are filling a pool: 31 of 40 sockets. TimeWaitChurn: Reuse connections.",
 		},
 		"a leak in another, of which the advice does not speak": {
 			now:  leaking(v1alpha1.CauseCloseWaitLeak),
-			want: "sockets that a program should have closed fill a pool: 31 of 40 sockets; cause CloseWaitLeak",
+			want: "Sockets that a program should have closed are filling a pool: 31 of 40 sockets. Cause: CloseWaitLeak.",
 		},
-		"connection tracking": {
+		"a conntrack table that is nearly full": {
+			now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionFalse), func(s *v1alpha1.PortPressureStatus) {
+				s.Conntrack = &v1alpha1.Conntrack{Entries: 249036, Max: 262144, UsedPercent: 95}
+			}),
+			want: "conntrack table nearly full: 95 % (249036/262144).",
+		},
+		"a conntrack table without a free entry": {
+			now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionFalse), func(s *v1alpha1.PortPressureStatus) {
+				s.Conditions[0].Reason = v1alpha1.ReasonConntrackInsertFailed
+			}),
+			want: "conntrack entries could not be inserted: 31 of 40 sockets.",
+		},
+		"a conntrack table whose figures are not known": {
 			now:  status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionFalse)),
-			want: "the connection tracking table has hardly any room, or none: 31 of 40 sockets",
+			want: "conntrack table nearly full: 31 of 40 sockets.",
 		},
-		"connection tracking has room": {
+		"the conntrack table has free entries": {
 			told: Notified{Conntrack: true}, now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionTrue)),
-			want: "the connection tracking table has room again: 31 of 40 sockets",
+			want: "conntrack table has free entries again: 31 of 40 sockets.",
 		},
 	}
 	for name, tt := range tests {
@@ -232,7 +244,7 @@ func TestANoteFitsIntoAnEvent(t *testing.T) {
 	}
 }
 
-func TestRoughly(t *testing.T) {
+func TestDurationsAreRounded(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 s", 119 * time.Second: "119 s", 2 * time.Minute: "2 min", 119 * time.Minute: "119 min", 50 * time.Hour: "50 h",
 	} {
@@ -242,7 +254,7 @@ func TestRoughly(t *testing.T) {
 	}
 }
 
-func TestAddress(t *testing.T) {
+func TestFormatEndpoint(t *testing.T) {
 	for want, a := range map[string]string{"10.0.0.9:53": "10.0.0.9", "[fd00::9]:53": "fd00::9"} {
 		if got := FormatEndpoint(a, 53); got != want {
 			t.Errorf("%s, want %s", got, want)
