@@ -57,6 +57,23 @@ func TestTheLastEventIsKeptForWhatGetsWorse(t *testing.T) {
 	}
 }
 
+func TestABudgetWithItsLastPlaceKept(t *testing.T) {
+	var b eventlimit.Budget
+	for i, want := range []struct{ improvement, deterioration bool }{{true, true}, {true, true}, {false, true}, {false, false}} {
+		remaining := b.CountRemaining(3, start.Add(time.Duration(i)*time.Minute))
+		if got := eventlimit.Allows(remaining, true); got != want.improvement {
+			t.Errorf("after %d: an improvement is allowed: %t", i, got)
+		}
+		if got := eventlimit.Allows(remaining, false); got != want.deterioration {
+			t.Errorf("after %d: a deterioration is allowed: %t", i, got)
+		}
+		b.Record(start.Add(time.Duration(i) * time.Minute))
+	}
+	if !eventlimit.Allows(b.CountRemaining(3, start.Add(time.Hour+2*time.Minute)), false) {
+		t.Error("nothing is allowed an hour later")
+	}
+}
+
 func TestFailuresAreReportedAgainAfterTheInterval(t *testing.T) {
 	for after, want := range map[time.Duration]bool{0: false, eventlimit.RepeatInterval - 1: false, eventlimit.RepeatInterval: true} {
 		if got := eventlimit.IsRepeatDue(start.Add(after), start); got != want {

@@ -9,40 +9,40 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// observation is how a sample shows one pod.
+// observation is what a sample shows about one pod.
 type observation struct {
 	pod      Pod
 	tightest socket.Pool
 	failed   failedCalls
 }
 
-// observePods is the pods of sample that have a name, those first whose calls fail, then
-// those with the tightest pools.
-func observePods(sample *socket.Sample, fails map[uint64]failedCalls) []observation {
-	var sights []observation
-	at := map[string]int{}
+// observePods returns the named pods of sample: first those whose calls fail, then those
+// with the tightest pools.
+func observePods(sample *socket.Sample, failed map[uint64]failedCalls) []observation {
+	var observations []observation
+	index := map[string]int{}
 	for i := range sample.Networks {
 		n := &sample.Networks[i]
 		pool, ok := findTightest(n)
-		if o := &n.Owner; !ok || o.Kind != socket.OwnerPod || o.PodUID == "" || o.Namespace == "" || o.Pod == "" {
+		if owner := &n.Owner; !ok || owner.Kind != socket.OwnerPod || owner.PodUID == "" || owner.Namespace == "" || owner.Pod == "" {
 			continue
 		}
-		s := observation{Pod{n.Owner.Namespace, n.Owner.Pod, n.Owner.PodUID}, pool, fails[n.Inode]}
-		if j, ok := at[s.pod.UID]; ok { // a pod can have two networks
-			sights[j] = sights[j].mergeWith(s)
+		o := observation{pod: Pod{Namespace: n.Owner.Namespace, Name: n.Owner.Pod, UID: n.Owner.PodUID}, tightest: pool, failed: failed[n.Inode]}
+		if j, ok := index[o.pod.UID]; ok { // a pod can have two networks
+			observations[j] = observations[j].mergeWith(o)
 			continue
 		}
-		at[s.pod.UID] = len(sights)
-		sights = append(sights, s)
+		index[o.pod.UID] = len(observations)
+		observations = append(observations, o)
 	}
-	slices.SortFunc(sights, func(a, b observation) int {
+	slices.SortFunc(observations, func(a, b observation) int {
 		return cmp.Or(cmp.Compare(b.failed.count, a.failed.count), socket.Compare(a.tightest, b.tightest))
 	})
-	return sights
+	return observations
 }
 
-// findTightest is the tightest pool of n. It is never advisory: each network has one that
-// is not.
+// findTightest returns the tightest pool of n. It is never advisory, because each network
+// has a pool that is not.
 func findTightest(n *socket.Network) (pool socket.Pool, ok bool) {
 	for p := range n.Pools() {
 		if !ok || socket.Compare(p, pool) < 0 {
@@ -52,49 +52,51 @@ func findTightest(n *socket.Network) (pool socket.Pool, ok bool) {
 	return pool, ok
 }
 
-// mergeWith is the worse of two networks of a pod.
-func (s observation) mergeWith(o observation) observation {
-	if socket.Compare(o.tightest, s.tightest) < 0 {
-		s.tightest = o.tightest
+// mergeWith returns the worse values of two networks of a pod.
+func (o observation) mergeWith(other observation) observation {
+	if socket.Compare(other.tightest, o.tightest) < 0 {
+		o.tightest = other.tightest
 	}
-	if o.failed.count > s.failed.count {
-		s.failed = o.failed
+	if other.failed.count > o.failed.count {
+		o.failed = other.failed
 	}
-	return s
+	return o
 }
 
-// failedCalls is calls in a network that found no port since the sample before, and where
-// most of them were to go, or what the event log calls most of them.
+// failedCalls counts the calls in a network that found no port since the previous sample.
+// It has the destination of most of them, or the event log's reason for most of them.
 type failedCalls struct {
 	count, mostFrequent uint64
-	to          netip.AddrPort
-	reason      string
+	destination         netip.AddrPort
+	reason              string
 }
 
-// failureCounts is the counts of the sample before, by everything else of a failure.
+// failureCounts has the counts of the previous sample, by the failure without its count
+// and time.
 type failureCounts map[socket.Failure]uint64
 
-// countNew is what failed since then, by the network's inode.
+// countNew returns the calls that failed since the previous sample, by the network's
+// inode, and remembers the counts of this one.
 func (f *failureCounts) countNew(now []socket.Failure) map[uint64]failedCalls {
-	before := *f
+	previous := *f
 	*f = make(failureCounts, len(now))
-	rise := map[uint64]failedCalls{}
+	failed := map[uint64]failedCalls{}
 	for _, failure := range now {
 		count := failure.Count
 		failure.Count, failure.LastAt = 0, time.Time{}
 		(*f)[failure] = count
-		if was := before[failure]; was <= count { // else the reader began anew
-			count -= was
+		if last := previous[failure]; last <= count { // otherwise the reader has restarted
+			count -= last
 		}
 		if count == 0 {
 			continue
 		}
-		r := rise[failure.Inode]
+		r := failed[failure.Inode]
 		r.count += count
 		if count > r.mostFrequent {
-			r.mostFrequent, r.to, r.reason = count, netip.AddrPortFrom(failure.Destination, failure.Port), failure.Reason
+			r.mostFrequent, r.destination, r.reason = count, netip.AddrPortFrom(failure.Destination, failure.Port), failure.Reason
 		}
-		rise[failure.Inode] = r
+		failed[failure.Inode] = r
 	}
-	return rise
+	return failed
 }

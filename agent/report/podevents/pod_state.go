@@ -9,41 +9,41 @@ import (
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/eventlimit"
 )
 
-// podState is what the book has about one pod.
+// podState is the state of one pod and of what was reported about it.
 type podState struct {
-	lastSeen  time.Time
-	isFirstSample bool // no sample before has shown it
+	lastSeen      time.Time
+	isFirstSample bool // no earlier sample has shown the pod
 
-	level, notifiedLevel         v1alpha1.Level // of its tightest pool: as it is, and as was said last
-	failedAt            time.Time
+	level, notifiedLevel           v1alpha1.Level // of its tightest pool: the current and the last reported one
+	failedAt                       time.Time
 	notifiedFailures, notifiedLeak bool
-	budgets               [familyCount]budget
-	series              map[string]eventSeries // by reason
+	budgets                        [familyCount]eventlimit.Budget
+	series                         map[string]eventSeries // by reason
 }
 
-// hasOpenProblem says that something bad was said, and not yet that it is over.
-func (p *podState) hasOpenProblem() bool { return p.notifiedLevel != v1alpha1.LevelNormal || p.notifiedFailures }
+// hasOpenProblem reports whether a problem was reported and its end was not.
+func (p *podState) hasOpenProblem() bool {
+	return p.notifiedLevel != v1alpha1.LevelNormal || p.notifiedFailures
+}
 
-// quiet is how long no connect() fails until the next that does is news.
-const quiet = 10 * time.Minute
-
-func (p *podState) update(s observation, t v1alpha1.Thresholds, now time.Time) {
+func (p *podState) update(o observation, thresholds v1alpha1.Thresholds, now time.Time) {
 	p.lastSeen = now
-	p.level = socket.NextLevel(t, p.level, s.tightest.UsedPercent())
+	p.level = socket.NextLevel(thresholds, p.level, o.tightest.UsedPercent())
 	if p.level == v1alpha1.LevelNormal {
 		p.notifiedLeak = false
 	}
 	switch {
-	case s.failed.count > 0:
+	case o.failed.count > 0:
 		p.failedAt = now
-	case now.Sub(p.failedAt) > quiet:
+	case now.Sub(p.failedAt) > eventlimit.RepeatInterval:
 		p.notifiedFailures = false
 	}
 }
 
-// eventFamily is what Events have in common that are bounded together.
+// eventFamily is a group of Events that share a limit.
 type eventFamily int
 
 const (
@@ -53,38 +53,38 @@ const (
 	familyCount
 )
 
-// eventCandidate is something to say; said notes that it was.
+// eventCandidate is a change that is not reported yet.
 type eventCandidate struct {
-	family  eventFamily
-	reason  string
-	isWarning bool
-	isImprovement  bool // than what was said last
-	note    string
-	markNotified    func()
+	family        eventFamily
+	reason        string
+	isWarning     bool
+	isImprovement bool // compared with the last report
+	note          string
+	markNotified  func()
 }
 
-// listCandidates is what was not said yet, the most telling first.
-func (p *podState) listCandidates(s observation, why cause.Verdict) []eventCandidate {
-	var list []eventCandidate
-	if s.failed.count > 0 && !p.notifiedFailures {
-		list = append(list, eventCandidate{
+// listCandidates returns the changes that were not reported yet, the most important first.
+func (p *podState) listCandidates(o observation, verdict cause.Verdict) []eventCandidate {
+	var candidates []eventCandidate
+	if o.failed.count > 0 && !p.notifiedFailures {
+		candidates = append(candidates, eventCandidate{
 			family: familyExhausted, reason: v1alpha1.ReasonPortsExhausted, isWarning: true,
-			note: formatFailureNote(s, p.level, why), markNotified: func() { p.notifiedFailures = true },
+			note: formatFailureNote(o, p.level, verdict), markNotified: func() { p.notifiedFailures = true },
 		})
 	}
 	if p.level != p.notifiedLevel {
-		list = append(list, eventCandidate{
+		candidates = append(candidates, eventCandidate{
 			family: familyHeadroom, reason: headroomReasons[p.level], isWarning: p.level != v1alpha1.LevelNormal, isImprovement: p.notifiedLevel.IsWorseThan(p.level),
-			note: formatHeadroomNote(s, p.level, p.notifiedLevel, why), markNotified: func() { p.notifiedLevel = p.level },
+			note: formatHeadroomNote(o, p.level, p.notifiedLevel, verdict), markNotified: func() { p.notifiedLevel = p.level },
 		})
 	}
-	if cause.IsLeak(why.Cause) && !p.notifiedLeak {
-		list = append(list, eventCandidate{
+	if cause.IsLeak(verdict.Cause) && !p.notifiedLeak {
+		candidates = append(candidates, eventCandidate{
 			family: familyLeak, reason: v1alpha1.ReasonLeakSuspected, isWarning: true,
-			note: formatLeakNote(why), markNotified: func() { p.notifiedLeak = true },
+			note: formatLeakNote(verdict), markNotified: func() { p.notifiedLeak = true },
 		})
 	}
-	return list
+	return candidates
 }
 
 var headroomReasons = map[v1alpha1.Level]string{
@@ -93,43 +93,43 @@ var headroomReasons = map[v1alpha1.Level]string{
 	v1alpha1.LevelCritical: v1alpha1.ReasonHeadroomCritical,
 }
 
-// eventSeries is an Event that is said again and again.
+// eventSeries is an Event that occurs repeatedly.
 type eventSeries struct {
 	name  string
 	count int
 	at    time.Time
 }
 
-// seriesWindow is how long after it was said last an Event is the same one. Its name has
-// the half hour of its beginning in it: an agent that starts again and again finds
-// the Event of that name there, and one that comes back after longer has another.
+// seriesWindow is how long after its last occurrence an Event continues its series. The
+// Event's name depends on the half hour in which the series began: an agent that restarts
+// within it finds the existing Event, and a later one creates another.
 const seriesWindow = 30 * time.Minute
 
-// buildEvent is r as the next of its series.
-func (p *podState) buildEvent(pod Pod, r eventCandidate) Event {
-	of := p.series[r.reason]
-	if of.count == 0 || p.lastSeen.Sub(of.at) >= seriesWindow {
-		of = eventSeries{name: buildEventName(pod, r.reason, p.lastSeen)}
+// buildEvent returns the candidate as the next Event of its series.
+func (p *podState) buildEvent(pod Pod, c eventCandidate) Event {
+	series := p.series[c.reason]
+	if series.count == 0 || p.lastSeen.Sub(series.at) >= seriesWindow {
+		series = eventSeries{name: buildEventName(pod, c.reason, p.lastSeen)}
 	}
-	of.count++
-	of.at = p.lastSeen
+	series.count++
+	series.at = p.lastSeen
 	if p.series == nil {
 		p.series = map[string]eventSeries{}
 	}
-	p.series[r.reason] = of
+	p.series[c.reason] = series
 	return Event{
-		Pod: pod, Name: of.name, Reason: r.reason, Warning: r.isWarning, Note: r.note,
-		At: p.lastSeen, Count: of.count, PresentAtStart: p.isFirstSample,
+		Pod: pod, Name: series.name, Reason: c.reason, Warning: c.isWarning, Note: c.note,
+		At: p.lastSeen, Count: series.count, PresentAtStart: p.isFirstSample,
 	}
 }
 
 // maxName is the API's limit of an object's name.
 const maxName = 253
 
-// buildEventName is a DNS subdomain, as the API wants it.
-func buildEventName(pod Pod, reason string, begin time.Time) string {
+// buildEventName returns a DNS subdomain, which the API requires.
+func buildEventName(pod Pod, reason string, start time.Time) string {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%s %s %d", pod.UID, reason, begin.Unix()/int64(seriesWindow/time.Second))
+	fmt.Fprintf(h, "%s %s %d", pod.UID, reason, start.Unix()/int64(seriesWindow/time.Second))
 	suffix := fmt.Sprintf(".%016x", h.Sum64())
 	name := pod.Name[:min(len(pod.Name), maxName-len(suffix))]
 	return strings.TrimRight(name, ".-") + suffix

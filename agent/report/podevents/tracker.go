@@ -1,7 +1,7 @@
-// Package podevents decides which Events an agent writes on the pods of its node. It
-// remembers what was said of each pod, compares it with what a sample shows, and
-// says what changed: once, not while it lasts. It is pure: no operating system, no
-// Kubernetes client, no clock.
+// Package podevents decides which Events an agent writes about the pods of its node. It
+// remembers what was reported about each pod, compares it with each sample, and reports
+// a change once, not while it lasts. It is pure: no operating system, no Kubernetes
+// client, no clock.
 package podevents
 
 import (
@@ -10,114 +10,116 @@ import (
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/eventlimit"
 )
 
-// Event is something to say about a pod.
+// Event is an Event about a pod.
 type Event struct {
 	Pod Pod
-	// Name is the Event's own in the pod's namespace.
+	// Name is the Event's name in the pod's namespace.
 	Name string
-	// Reason is one of v1alpha1's. Warning is the Event's type, else it is Normal.
+	// Reason is one of v1alpha1's Event reasons. Warning is false for the type Normal.
 	Reason  string
 	Warning bool
 	// Note has at most 1,024 bytes.
 	Note string
 	At   time.Time
-	// Count is how often the Event of that Name was said by now, this time included.
+	// Count is how often the Event of that Name occurred, this time included.
 	Count int
-	// PresentAtStart says that it was so when this agent saw the pod first: an agent
-	// before it may have said so.
+	// PresentAtStart means that this agent found the problem when it first saw the pod:
+	// a previous agent may have reported it.
 	PresentAtStart bool
 }
 
-// Pod is a pod by its names. UID is the one that the kubelet uses on the node: of a
-// static pod that is the hash of its manifest, by which kubectl describe finds the
-// Events of its mirror (annotation kubernetes.io/config.mirror).
+// Pod identifies a pod. UID is the one that the kubelet uses on the node: for a static pod
+// that is the hash of its manifest, by which kubectl describe finds the Events of its
+// mirror (annotation kubernetes.io/config.mirror).
 type Pod struct{ Namespace, Name, UID string }
 
-// Tracker is what was said about the pods of a node. The zero value is empty.
+// Tracker tracks what was reported about the pods of a node. The zero value is empty.
 type Tracker struct {
-	pods    map[string]*podState // by the pod's UID
+	pods          map[string]*podState // by the pod's UID
 	failureCounts failureCounts
-	budget    budget
+	budget        eventlimit.Budget
 }
 
-// The bounds of what is said; /metrics has the rest.
+// The limits of Events. /metrics has the rest.
 const (
-	// maxPodsWithProblems is how many pods may have something standing against them at a time.
+	// maxPodsWithProblems is how many pods may have an open problem at a time.
 	maxPodsWithProblems = 10
-	// podHourlyLimit is how many Events a pod gets in an hour of each family.
-	podHourlyLimit = 6
-	// nodeHourlyLimit is how many all pods of the node get in an hour: those that live
-	// for a minute have no bound of their own.
+	// nodeHourlyLimit is how many Events all pods of the node together may get in an
+	// hour: the limit of each pod does not stop pods that live for a minute.
 	nodeHourlyLimit = 60
 )
 
-// DecideEvents is what to say now that sample was taken. judge is asked about pools past
-// the line.
-func (b *Tracker) DecideEvents(sample *socket.Sample, t v1alpha1.Thresholds, judge func(socket.Pool) cause.Verdict) []Event {
-	sights := observePods(sample, b.failureCounts.countNew(sample.Failures))
-	standing := b.updatePods(sights, t, sample.Taken)
+// DecideEvents returns the Events to write after sample. evaluateCause is called for pools
+// above the warning threshold.
+func (t *Tracker) DecideEvents(sample *socket.Sample, thresholds v1alpha1.Thresholds, evaluateCause func(socket.Pool) cause.Verdict) []Event {
+	observations := observePods(sample, t.failureCounts.countNew(sample.Failures))
+	problems := t.updatePods(observations, thresholds, sample.Taken)
 	var events []Event
-	for _, s := range sights {
-		p := b.pods[s.pod.UID]
-		stood := p.hasOpenProblem()
-		if !stood && standing >= maxPodsWithProblems {
+	for _, o := range observations {
+		p := t.pods[o.pod.UID]
+		hadProblem := p.hasOpenProblem()
+		if !hadProblem && problems >= maxPodsWithProblems {
 			continue
 		}
-		events = append(events, b.selectEvents(p, s, judge)...)
-		if p.hasOpenProblem() && !stood {
-			standing++
+		events = append(events, t.selectEvents(p, o, evaluateCause)...)
+		if p.hasOpenProblem() && !hadProblem {
+			problems++
 		}
 	}
 	return events
 }
 
-// forgetPodAfter is how long a page outlives its pod, so that one that was not read for a
-// while is no news.
+// forgetPodAfter is how long a pod's state is kept after the pod was last seen, so that a
+// pod that could not be read for a while does not count as new.
 const forgetPodAfter = time.Hour
 
-// updatePods brings the pages up to date. It returns how many have something standing.
-func (b *Tracker) updatePods(sights []observation, t v1alpha1.Thresholds, now time.Time) (standing int) {
-	if b.pods == nil {
-		b.pods = map[string]*podState{}
+// updatePods updates the state of all pods. It returns how many of those in the sample
+// have an open problem.
+func (t *Tracker) updatePods(observations []observation, thresholds v1alpha1.Thresholds, now time.Time) (problems int) {
+	if t.pods == nil {
+		t.pods = map[string]*podState{}
 	}
-	for _, s := range sights {
-		p := b.pods[s.pod.UID]
-		first := p == nil
-		if first {
+	for _, o := range observations {
+		p := t.pods[o.pod.UID]
+		isFirst := p == nil
+		if isFirst {
 			p = &podState{level: v1alpha1.LevelNormal, notifiedLevel: v1alpha1.LevelNormal}
-			b.pods[s.pod.UID] = p
+			t.pods[o.pod.UID] = p
 		}
-		p.update(s, t, now)
-		p.isFirstSample = first
+		p.update(o, thresholds, now)
+		p.isFirstSample = isFirst
 	}
-	for uid, p := range b.pods {
+	for uid, p := range t.pods {
 		switch {
 		case now.Sub(p.lastSeen) > forgetPodAfter:
-			delete(b.pods, uid)
+			delete(t.pods, uid)
 		case p.hasOpenProblem() && p.lastSeen.Equal(now):
-			standing++
+			problems++
 		}
 	}
-	return standing
+	return problems
 }
 
-// selectEvents is what is new about a pod, as far as it may be said.
-func (b *Tracker) selectEvents(p *podState, s observation, judge func(socket.Pool) cause.Verdict) []Event {
+// selectEvents returns the Events about changes of a pod that are within the limits.
+func (t *Tracker) selectEvents(p *podState, o observation, evaluateCause func(socket.Pool) cause.Verdict) []Event {
 	var (
-		events []Event
-		why    cause.Verdict
+		events  []Event
+		verdict cause.Verdict
 	)
 	if p.level != v1alpha1.LevelNormal {
-		why = judge(s.tightest)
+		verdict = evaluateCause(o.tightest)
 	}
-	for _, r := range p.listCandidates(s, why) {
-		if b.budget.room(p.lastSeen, nodeHourlyLimit, r.isImprovement) && p.budgets[r.family].room(p.lastSeen, podHourlyLimit, r.isImprovement) {
-			b.budget.spend(p.lastSeen)
-			p.budgets[r.family].spend(p.lastSeen)
-			r.markNotified()
-			events = append(events, p.buildEvent(s.pod, r))
+	for _, c := range p.listCandidates(o, verdict) {
+		nodeRemaining := t.budget.CountRemaining(nodeHourlyLimit, p.lastSeen)
+		podRemaining := p.budgets[c.family].CountRemaining(eventlimit.ObjectHourlyLimit, p.lastSeen)
+		if eventlimit.Allows(min(nodeRemaining, podRemaining), c.isImprovement) {
+			t.budget.Record(p.lastSeen)
+			p.budgets[c.family].Record(p.lastSeen)
+			c.markNotified()
+			events = append(events, p.buildEvent(o.pod, c))
 		}
 	}
 	return events

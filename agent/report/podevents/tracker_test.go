@@ -230,22 +230,8 @@ func TestWhatFoundNoPlaceIsNoNewsLater(t *testing.T) {
 	}
 }
 
-func TestTheLastPlaceOfABudgetIsForBadNews(t *testing.T) {
-	var b budget
-	for i, want := range []struct{ good, bad bool }{{true, true}, {true, true}, {false, true}, {false, false}} {
-		now := begin.Add(time.Duration(i) * time.Minute)
-		if good, bad := b.room(now, 3, true), b.room(now, 3, false); good != want.good || bad != want.bad {
-			t.Errorf("after %d: good %t, bad %t", i, good, bad)
-		}
-		b.spend(now)
-	}
-	if !b.room(begin.Add(time.Hour+2*time.Minute), 3, false) {
-		t.Error("no room an hour later")
-	}
-}
-
 // Pods that live for a minute and run out in it, one after another.
-func TestANodeHasABoundOfItsOwn(t *testing.T) {
+func TestANodeHasALimitOfItsOwn(t *testing.T) {
 	var b Tracker
 	count := 0
 	for i := range 360 {
@@ -255,11 +241,11 @@ func TestANodeHasABoundOfItsOwn(t *testing.T) {
 		t.Errorf("%d in an hour, want %d", count, nodeHourlyLimit)
 	}
 	if n := len(b.pods); n > 361 {
-		t.Errorf("%d pages", n)
+		t.Errorf("%d pods are tracked", n)
 	}
 	b.DecideEvents(sample(3*time.Hour), v1alpha1.Thresholds{}, unknown)
 	if len(b.pods) > 0 {
-		t.Errorf("%d pages of pods that are gone", len(b.pods))
+		t.Errorf("%d states of pods that are gone", len(b.pods))
 	}
 }
 
@@ -386,7 +372,7 @@ func TestNotes(t *testing.T) {
 	to := func(*socket.Pool) {}
 	six := &socket.Destination{Address: netip.MustParseAddr("2001:db8::9"), Port: 443}
 	failing := pool(to)
-	failing.failed = failedCalls{count: 12, to: netip.AddrPortFrom(db, 5432)}
+	failing.failed = failedCalls{count: 12, destination: netip.AddrPortFrom(db, 5432)}
 	nowhere := pool(to)
 	nowhere.failed = failedCalls{count: 1}
 	for name, c := range map[string]struct{ got, want string }{
@@ -402,16 +388,16 @@ func TestNotes(t *testing.T) {
 			"92 of 100 ports to any destination are in use (92 %)."},
 		"not known any better": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), v1alpha1.LevelCritical, v1alpha1.LevelNormal, cause.Verdict{}),
 			"20 to 92 of 100 ports to 10.0.0.9:5432 are in use (92 %)."},
-		"at ease": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), v1alpha1.LevelNormal, v1alpha1.LevelCritical, churn),
-			"Ports have room again. 5 of 100 ports to 10.0.0.9:5432 are in use (5 %)."},
-		"better, but": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), v1alpha1.LevelWarning, v1alpha1.LevelCritical, churn),
-			"Below the critical line again. 70 of 100 ports to 10.0.0.9:5432 are in use (70 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
+		"back to normal": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), v1alpha1.LevelNormal, v1alpha1.LevelCritical, churn),
+			"Port usage is back to normal. 5 of 100 ports to 10.0.0.9:5432 are in use (5 %)."},
+		"better, but not Normal": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), v1alpha1.LevelWarning, v1alpha1.LevelCritical, churn),
+			"Below the critical threshold again. 70 of 100 ports to 10.0.0.9:5432 are in use (70 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
 		"calls fail": {formatFailureNote(failing, v1alpha1.LevelCritical, churn),
-			"connect() to 10.0.0.9:5432 failed 12 times: no port was left (EADDRNOTAVAIL). 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
+			"connect() to 10.0.0.9:5432 failed 12 times: no port was free (EADDRNOTAVAIL). 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
 		"calls failed, and it is over": {formatFailureNote(nowhere, v1alpha1.LevelNormal, cause.Verdict{}),
-			"connect() failed once: no port was left (EADDRNOTAVAIL)."},
+			"connect() failed once: no port was free (EADDRNOTAVAIL)."},
 		"a leak": {formatLeakNote(cause.Verdict{Cause: v1alpha1.CauseCloseWaitLeak, Finding: "They are in CLOSE_WAIT.", Remedy: "Close them."}),
-			"Sockets that a program should have closed fill a pool. CloseWaitLeak: They are in CLOSE_WAIT. Close them."},
+			"Sockets that a program should have closed are filling a pool. CloseWaitLeak: They are in CLOSE_WAIT. Close them."},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -422,7 +408,7 @@ func TestNotes(t *testing.T) {
 func TestANoteFitsTheAPI(t *testing.T) {
 	for _, letter := range []string{"a", "é", "…", "😀"} {
 		for extra := range 8 {
-			note := clip(strings.Repeat("x", extra) + strings.Repeat(letter, maxNote+1))
+			note := truncateNote(strings.Repeat("x", extra) + strings.Repeat(letter, maxNote+1))
 			if len(note) > maxNote || len(note) < maxNote-8 || !utf8.ValidString(note) || !strings.HasSuffix(note, "…") {
 				t.Errorf("%d bytes: %q", len(note), note[len(note)-8:])
 			}
@@ -438,8 +424,8 @@ func TestFailuresGoToThePodWithMostOfThem(t *testing.T) {
 	f.countNew([]socket.Failure{at(1, 80, 5, 0), at(1, 81, 1, 0)})
 	got := f.countNew([]socket.Failure{at(1, 80, 7, time.Minute), at(1, 81, 10, time.Minute), at(2, 80, 4, time.Minute)})
 	want := map[uint64]failedCalls{
-		1: {count: 11, mostFrequent: 9, to: netip.AddrPortFrom(db, 81)},
-		2: {count: 4, mostFrequent: 4, to: netip.AddrPortFrom(db, 80)},
+		1: {count: 11, mostFrequent: 9, destination: netip.AddrPortFrom(db, 81)},
+		2: {count: 4, mostFrequent: 4, destination: netip.AddrPortFrom(db, 80)},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(failedCalls{}), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -449,9 +435,9 @@ func TestFailuresGoToThePodWithMostOfThem(t *testing.T) {
 	}
 }
 
-func TestWhatTheEventLogToldIsNamed(t *testing.T) {
+func TestAFailureFromTheEventLogIsNamed(t *testing.T) {
 	s := observation{failed: failedCalls{count: 3, reason: "UdpPortsExhausted"}}
-	const want = "Windows' event log told 3 times of UdpPortsExhausted: no port was left, or none that was free for its peer."
+	const want = "The Windows event log reported UdpPortsExhausted 3 times: no port was free, or none for the peer."
 	if got := formatFailureNote(s, v1alpha1.LevelNormal, cause.Verdict{}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
