@@ -5,92 +5,89 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/eventlimit"
 )
 
-// Policy says how often a status is written. The API server pays for each write
-// of each node, so a change has to be worth it.
+// Policy configures how often a status is written. Writes of many nodes are expensive for
+// the API server, so small changes wait.
 type Policy struct {
-	// Heartbeat is the longest time between two writes, give or take a tenth.
+	// Heartbeat is the longest interval between two writes, give or take a tenth.
 	Heartbeat time.Duration
-	// MinInterval is the least time between writes that no change of level causes.
+	// MinInterval is the shortest interval between writes without an urgent change.
 	MinInterval time.Duration
-	// MinPointsChanged is the least change of usedPercent that is a change.
+	// MinPointsChanged is the smallest change of usedPercent that is written early.
 	MinPointsChanged int32
-	// NormalInterval is the Gap while the level is Normal: what changes far from the line
-	// can wait. Two such writes and two heartbeats make four an hour.
+	// NormalInterval replaces MinInterval while the level is Normal. Two such writes and
+	// two heartbeats are four writes an hour.
 	NormalInterval time.Duration
 }
 
-// DefaultPolicy is what docs/architecture.md describes.
+// DefaultPolicy is the policy that docs/architecture.md describes.
 var DefaultPolicy = Policy{Heartbeat: 30 * time.Minute, MinInterval: time.Minute, MinPointsChanged: 5, NormalInterval: 20 * time.Minute}
 
-// lastWrite is what the API server has, and when it got it.
+// lastWrite is the status that the API server has, and when it was written.
 type lastWrite struct {
-	status *v1alpha1.PortPressureStatus // nil: nothing of this agent's yet
-	at     time.Time
-	jitter float64 // 0 to 1, drawn anew with each write
-	quickWrites  int     // how many writes came less than a Gap after another, lately
+	status      *v1alpha1.PortPressureStatus // nil if this agent has written none
+	at          time.Time
+	jitter      float64 // 0 to 1, random for each write
+	quickWrites int     // recent writes that came less than MinInterval after the previous one
 }
 
-// maxQuickWrites is how often a level may change faster than the Gap before it is a
-// pool that flaps: then it has to wait until it is written as better.
+// maxQuickWrites is how often a level may change faster than MinInterval. Beyond it the
+// pool counts as flapping, and improvements have to wait.
 const maxQuickWrites = 6
 
-// recordWrite is what was written after w.
-func (w lastWrite) recordWrite(s *v1alpha1.PortPressureStatus, at time.Time, jitter float64, gap time.Duration) lastWrite {
+// recordWrite returns the last write after s was written at this time.
+func (w lastWrite) recordWrite(s *v1alpha1.PortPressureStatus, at time.Time, jitter float64, minInterval time.Duration) lastWrite {
 	next := lastWrite{status: s, at: at, jitter: jitter, quickWrites: w.quickWrites}
 	switch apart := at.Sub(w.at); {
-	case w.status == nil || apart > 10*gap:
+	case w.status == nil || apart > 10*minInterval:
 		next.quickWrites = 0
-	case apart < gap && !answersSpec(w.status, s):
+	case apart < minInterval && !answersSpec(w.status, s):
 		next.quickWrites++
 	}
 	return next
 }
 
-// nextWrite is when now's status should be written, at the latest; whatever lies in
-// the past is due at once.
-func (p Policy) nextWrite(w lastWrite, now *v1alpha1.PortPressureStatus) time.Time {
+// nextWrite returns when the status should be written. A time in the past means at once.
+func (p Policy) nextWrite(w lastWrite, status *v1alpha1.PortPressureStatus) time.Time {
 	switch {
 	case w.status == nil:
 		return time.Time{}
-	case statusChanged(w.status, now) && (w.quickWrites < maxQuickWrites || now.Level.IsWorseThan(w.status.Level) || answersSpec(w.status, now)):
+	case statusChanged(w.status, status) && (w.quickWrites < maxQuickWrites || status.Level.IsWorseThan(w.status.Level) || answersSpec(w.status, status)):
 		return time.Time{}
-	case statusChanged(w.status, now):
+	case statusChanged(w.status, status):
 		return w.at.Add(p.MinInterval)
 	}
 	heartbeat := w.at.Add(time.Duration(float64(p.Heartbeat) * (0.9 + 0.2*w.jitter)))
-	if !p.hasNotableChange(w.status, now) {
+	if !p.hasNotableChange(w.status, status) {
 		return heartbeat
 	}
-	gap := p.MinInterval
-	if now.Level == v1alpha1.LevelNormal && !exhaustionAverted(w.status, now) {
-		gap = p.NormalInterval
+	interval := p.MinInterval
+	if status.Level == v1alpha1.LevelNormal && !exhaustionAverted(w.status, status) {
+		interval = p.NormalInterval
 	}
-	if next := w.at.Add(gap); next.Before(heartbeat) {
+	if next := w.at.Add(interval); next.Before(heartbeat) {
 		return next
 	}
 	return heartbeat
 }
 
-// urgentWithin is within how many seconds ports have to run out for nobody to wait.
+// urgentWithin is the time to exhaustion, in seconds, below which a change is urgent.
 const urgentWithin = 600
 
-// exhaustsWithin says that ports run out within so many seconds.
+// exhaustsWithin reports whether ports are forecast to run out within that many seconds.
 func exhaustsWithin(s *v1alpha1.PortPressureStatus, seconds int64) bool {
 	return s.ExhaustionSeconds != nil && *s.ExhaustionSeconds <= seconds
 }
 
-// failsAgain is after how long calls that go on failing are news again.
-const failsAgain = 10 * time.Minute
-
-// hasNewFailures says that calls failed that nobody knows of: the first, or more of them some
-// time after.
+// hasNewFailures reports whether b has failed calls to report: the first ones, or more after
+// the repeat interval.
 func hasNewFailures(a, b *v1alpha1.PortPressureStatus) bool {
-	return findLastFailure(b).Sub(findLastFailure(a)) >= failsAgain
+	return eventlimit.IsRepeatDue(findLastFailure(b), findLastFailure(a))
 }
 
-// findLastFailure is zero where no call failed.
+// findLastFailure returns the time of the last failed call, zero if none failed.
 func findLastFailure(s *v1alpha1.PortPressureStatus) (last time.Time) {
 	for i := range s.Failures {
 		if at := s.Failures[i].LastAt.Time; at.After(last) {
@@ -100,8 +97,8 @@ func findLastFailure(s *v1alpha1.PortPressureStatus) (last time.Time) {
 	return last
 }
 
-// statusChanged is what nobody should wait for: another level, another reader, other
-// settings, calls that fail, ports that will run out soon.
+// statusChanged reports whether b has an urgent change from a: another level, another
+// reader, other settings, calls that fail, or ports that will run out soon.
 func statusChanged(a, b *v1alpha1.PortPressureStatus) bool {
 	if !exhaustsWithin(a, urgentWithin) && exhaustsWithin(b, urgentWithin) || hasNewFailures(a, b) {
 		return true
@@ -124,19 +121,22 @@ func statusChanged(a, b *v1alpha1.PortPressureStatus) bool {
 	return false
 }
 
-// answersSpec says that b tells what became of a spec, which a rollout waits for. It ends
-// when specs do, so it is no flapping.
+// answersSpec reports whether b has the result of a spec, which a rollout waits for. It
+// happens only after a change of the spec, so it doesn't count as flapping.
 func answersSpec(a, b *v1alpha1.PortPressureStatus) bool {
 	pending := func(s v1alpha1.SettingStatus) bool { return s.State == v1alpha1.SettingPending }
 	return a.ObservedGeneration != b.ObservedGeneration ||
 		slices.ContainsFunc(a.Settings, pending) && !slices.ContainsFunc(b.Settings, pending)
 }
 
-// exhaustionAverted says that ports don't run out soon any more. What hovers at the line does
-// not count.
-func exhaustionAverted(a, b *v1alpha1.PortPressureStatus) bool { return exhaustsWithin(a, urgentWithin) && !exhaustsWithin(b, 2*urgentWithin) }
+// exhaustionAverted reports whether ports are no longer about to run out. The doubled time
+// keeps a forecast near the limit from flapping.
+func exhaustionAverted(a, b *v1alpha1.PortPressureStatus) bool {
+	return exhaustsWithin(a, urgentWithin) && !exhaustsWithin(b, 2*urgentWithin)
+}
 
-// hasNotableChange is a figure or a cause that is worth a write before the heartbeat.
+// hasNotableChange reports whether a figure or the cause changed enough for a write before
+// the heartbeat.
 func (p Policy) hasNotableChange(a, b *v1alpha1.PortPressureStatus) bool {
 	if exhaustionAverted(a, b) {
 		return true

@@ -13,15 +13,14 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// watchObject keeps up with the node's own PortPressure: its spec, and what became of
-// the status. client-go's informer goes on through outages, with its own
-// back-off.
+// watchObject watches the node's own PortPressure: its spec, and whether its status was
+// emptied. client-go's informer continues through outages, with its own back-off.
 func (w *Writer) watchObject(ctx context.Context) {
 	informer := cache.NewSharedIndexInformer(
 		cache.NewListWatchFromClient(w.options.Client, portPressures, metav1.NamespaceAll,
 			fields.OneTermEqualSelector(metav1.ObjectNameField, w.options.Node)),
 		&v1alpha1.PortPressure{}, 0, nil)
-	last := ""
+	lastReason := ""
 	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    w.handleObject,
 		UpdateFunc: func(_, o any) { w.handleObject(o) },
@@ -29,14 +28,14 @@ func (w *Writer) watchObject(ctx context.Context) {
 	})
 	err = errors.Join(err, informer.SetTransform(trimObject),
 		informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-			if reason := string(apierrors.ReasonForError(err)); reason != last {
-				last = reason
-				w.options.Log.Warn("the PortPressure can't be watched: needs list and watch on portpressures; trying again",
+			if reason := string(apierrors.ReasonForError(err)); reason != lastReason {
+				lastReason = reason
+				w.options.Log.Warn("failed to watch the PortPressure: needs list and watch on portpressures; retrying",
 					"node", w.options.Node, "why", err)
 			}
 		}))
 	if err != nil {
-		w.options.Log.Error("the PortPressure is not watched", "why", err) // only where it has started before
+		w.options.Log.Error("the PortPressure is not watched", "why", err) // only if the informer was already started
 		return
 	}
 	go w.awaitRead(ctx, handler.HasSynced)
@@ -49,12 +48,12 @@ func (w *Writer) handleObject(o any) {
 		return
 	}
 	w.options.OnObject(p)
-	if p.Status.ObservedAt == nil { // new, or emptied by hand
+	if p.Status.ObservedAt == nil { // new, or emptied by a user
 		w.resetLastWrite()
 	}
 }
 
-// trimObject keeps of the object what the agent wants to know.
+// trimObject keeps the parts of the object that the agent uses.
 func trimObject(o any) (any, error) {
 	p, ok := o.(*v1alpha1.PortPressure)
 	if !ok {

@@ -16,20 +16,20 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// WriterOptions of a Writer.
+// WriterOptions configure a Writer.
 type WriterOptions struct {
 	Client rest.Interface
 	// Node is the name of the node, and of its PortPressure.
 	Node   string
 	Policy Policy
 	Log    *slog.Logger
-	// OnResult is told how each attempt ended: a Result.
+	// OnResult is called with the result of each attempt.
 	OnResult func(Result)
-	// OnObject is told of the node's PortPressure whenever it has changed.
+	// OnObject is called with the node's PortPressure whenever it has changed.
 	OnObject func(*v1alpha1.PortPressure)
 }
 
-// Result is how an attempt to write ended.
+// Result is the result of an attempt to write.
 type Result string
 
 // The values of Result.
@@ -37,43 +37,42 @@ const (
 	Written   Result = "ok"
 	NotFound  Result = "not_found" // the controller has not created it yet, or there is no CRD
 	Forbidden Result = "forbidden"
-	Throttled Result = "throttled" // the server asked to come back later
+	Throttled Result = "throttled" // the server asked to retry later
 	Failed    Result = "error"
 )
 
-// The waits after an attempt that failed. Each is drawn between half and whole.
+// The delays after a failed attempt, of which a random half to whole is used.
 const (
 	firstRetryDelay = 2 * time.Second
-	maxRetryDelay  = time.Minute
-	// throttledSpread is how far apart nodes spread that were all told to come back.
+	maxRetryDelay   = time.Minute
+	// throttledSpread is the random extra delay after 429, which all nodes get at once.
 	throttledSpread = 10 * time.Second
 )
 
-// Writer writes the newest status when it is due. What it could not write it
-// writes later, if it is still the newest.
+// Writer writes the newest status when it is due. After a failure it retries, with the
+// status that is newest then.
 type Writer struct {
-	options    WriterOptions
-	wakeUp chan struct{}
+	options WriterOptions
+	wakeUp  chan struct{}
 
-	mu     sync.Mutex
-	hasRead   bool // what was there before has been read
-	newest *v1alpha1.PortPressureStatus
-	lastWrite  lastWrite
-	pausedUntil  time.Time // no attempt before
+	mu          sync.Mutex
+	hasRead     bool // the object was read, with the status of a previous agent
+	newest      *v1alpha1.PortPressureStatus
+	lastWrite   lastWrite
+	pausedUntil time.Time // no attempt before
 
-	failures int
-	lastResult     Result
+	failures   int
+	lastResult Result
 }
 
-// NewWriter makes a Writer; Run writes.
+// NewWriter returns a Writer, which writes in Run.
 func NewWriter(o WriterOptions) *Writer {
 	return &Writer{options: o, wakeUp: make(chan struct{}, 1)}
 }
 
-// OfferStatus is called with each new status, and does not wait. The status must not
-// change afterwards. One that was made before the object could be read is
-// dropped: it does not know what a former agent has written, and would undo it.
-// One that speaks of a generation does know, and answers it.
+// OfferStatus replaces the status to be written, without blocking. The status must not
+// change afterwards. A status from before the object was read is dropped: it would undo
+// what a previous agent has written. One with an observedGeneration is based on the object.
 func (w *Writer) OfferStatus(s *v1alpha1.PortPressureStatus) {
 	w.mu.Lock()
 	if w.hasRead || s.ObservedGeneration > 0 {
@@ -83,11 +82,11 @@ func (w *Writer) OfferStatus(s *v1alpha1.PortPressureStatus) {
 	w.wake()
 }
 
-// readTimeout is how long the object is waited for by an agent that may write and
-// not read.
+// readTimeout is how long the first read is awaited: an agent may have the right to write
+// but not to read.
 const readTimeout = 30 * time.Second
 
-// awaitRead lets statuses through once the object was read.
+// awaitRead accepts all statuses once the object was read.
 func (w *Writer) awaitRead(ctx context.Context, synced cache.InformerSynced) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -97,8 +96,8 @@ func (w *Writer) awaitRead(ctx context.Context, synced cache.InformerSynced) {
 	w.mu.Unlock()
 }
 
-// resetLastWrite says that the API server has nothing of this agent's: the object is
-// new, or was emptied. An attempt that failed before says nothing of the next.
+// resetLastWrite records that the API server has no status of this agent, because the
+// object is new or was emptied. A pause after earlier failures ends.
 func (w *Writer) resetLastWrite() {
 	w.mu.Lock()
 	w.lastWrite, w.pausedUntil = lastWrite{}, time.Time{}
@@ -113,7 +112,7 @@ func (w *Writer) wake() {
 	}
 }
 
-// Run watches the object and writes until ctx ends.
+// Run watches the object and writes its status until ctx is done.
 func (w *Writer) Run(ctx context.Context) {
 	var watching sync.WaitGroup
 	watching.Go(func() { w.watchObject(ctx) })
@@ -130,13 +129,14 @@ func (w *Writer) Run(ctx context.Context) {
 	}
 }
 
-// waitForWork returns when there is something new to look at, or the time has come.
+// waitForWork waits until the status is due or something has changed. It returns false
+// when ctx is done.
 func (w *Writer) waitForWork(ctx context.Context, status *v1alpha1.PortPressureStatus, due time.Time) bool {
-	later := time.Until(due)
+	delay := time.Until(due)
 	if status == nil {
-		later = time.Hour
+		delay = time.Hour
 	}
-	timer := time.NewTimer(later)
+	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -160,7 +160,7 @@ func (w *Writer) nextWrite() (*v1alpha1.PortPressureStatus, time.Time) {
 	return w.newest, due
 }
 
-// writeStatus makes one attempt. After one that failed the server is left alone.
+// writeStatus makes one attempt. After a failure it pauses further attempts.
 func (w *Writer) writeStatus(ctx context.Context, s *v1alpha1.PortPressureStatus) {
 	err := w.patchStatus(ctx, s)
 	if ctx.Err() != nil {
@@ -204,8 +204,8 @@ func classifyResult(err error) Result {
 	return Failed
 }
 
-// computeRetryDelay is how long to wait after err, the last of so many failures in a row. Only
-// the server knows that many nodes write at once, and says so with 429.
+// computeRetryDelay returns how long to wait after consecutive failures, err being the last.
+// With 429 the server reports that many nodes write at once, so their retries are spread.
 func computeRetryDelay(err error, failures int) time.Duration {
 	if seconds, ok := apierrors.SuggestsClientDelay(err); ok || apierrors.IsTooManyRequests(err) {
 		return time.Duration(seconds)*time.Second + time.Duration(rand.Float64()*float64(throttledSpread))
@@ -217,7 +217,7 @@ func computeRetryDelay(err error, failures int) time.Duration {
 	return wait/2 + time.Duration(rand.Float64()*float64(wait/2))
 }
 
-// logResult logs the first of a row of equal results.
+// logResult logs the first of several equal results.
 func (w *Writer) logResult(r Result, err error) {
 	w.options.OnResult(r)
 	if r == w.lastResult {
@@ -225,20 +225,20 @@ func (w *Writer) logResult(r Result, err error) {
 	}
 	switch {
 	case r != Written:
-		w.options.Log.Warn("the status could not be written; measuring goes on", "node", w.options.Node, "why", explainError(r, w.options.Node, err))
+		w.options.Log.Warn("failed to write the status; measuring continues", "node", w.options.Node, "why", explainError(r, w.options.Node, err))
 	case w.lastResult != "":
 		w.options.Log.Info("the status is written again", "node", w.options.Node)
 	}
 	w.lastResult = r
 }
 
-// explainError is err with what to do about it.
+// explainError returns the error and its remedy.
 func explainError(r Result, node string, err error) string {
 	switch r {
 	case NotFound:
 		return fmt.Sprintf("no PortPressure %q: the controller has not created it yet, or the CRDs are not installed (%v)", node, err)
 	case Forbidden:
-		return fmt.Sprintf("no right to patch portpressures/status of %q: see the agent's ClusterRole and the admission policy (%v)", node, err)
+		return fmt.Sprintf("no right to patch portpressures/status of %q: check the agent's ClusterRole and the admission policy (%v)", node, err)
 	}
 	return err.Error()
 }

@@ -89,7 +89,7 @@ func start(t *testing.T, s *server) (w *Writer, logged *strings.Builder, results
 	var mu sync.Mutex
 	var all []Result
 	w = NewWriter(WriterOptions{Client: client, Node: "node-a", Policy: DefaultPolicy,
-		Log:    slog.New(slog.NewTextHandler(logged, nil)),
+		Log:      slog.New(slog.NewTextHandler(logged, nil)),
 		OnObject: func(*v1alpha1.PortPressure) {},
 		OnResult: func(r Result) {
 			mu.Lock()
@@ -156,7 +156,7 @@ func TestWhatCouldNotBeWrittenIsWrittenLaterAndToldOnce(t *testing.T) {
 	}{
 		"not created yet":    {[]int{404, 404, 200}, []Result{NotFound, NotFound, Written}, "the controller has not created it yet"},
 		"no right":           {[]int{403, 200}, []Result{Forbidden, Written}, "no right to patch portpressures/status"},
-		"the server is busy": {[]int{500, 200}, []Result{Failed, Written}, "could not be written"},
+		"the server is busy": {[]int{500, 200}, []Result{Failed, Written}, "failed to write the status"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
