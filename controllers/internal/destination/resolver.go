@@ -15,32 +15,33 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// How much the API server is asked. A list by field has it look at each Service or pod
-// that it has in memory.
+// The limits of requests to the API server. For a list by field it scans all Services or
+// pods in memory.
 const (
 	lookupsPerMinute = 30
-	lookupBurst    = 10
-	lookupTimeout  = 2 * time.Second
-	// answerLifetime is how long an answer holds, and again how long after a question that
-	// failed it is asked anew. An answer that is older is still better than none.
+	lookupBurst      = 10
+	lookupTimeout    = 2 * time.Second
+	// answerLifetime is how long an answer is used without a new lookup. An older answer
+	// is still used if a lookup fails, or must not be made.
 	answerLifetime = 5 * time.Minute
+	// retryAfter is the time until the next lookup after one that failed.
 	retryAfter = 30 * time.Second
-	// forbiddenPause is how long nothing is asked after the right was missing.
+	// forbiddenPause is how long no lookups are made after one was forbidden.
 	forbiddenPause = 10 * time.Minute
-	// maxAnswers is how many answers are kept.
+	// maxAnswers is the size of the cache of answers.
 	maxAnswers = 500
 )
 
-// Resolver asks the API server for the names of addresses. It is for several goroutines.
+// Resolver looks up the names of addresses at the API server. It is safe for concurrent use.
 type Resolver struct {
-	reader client.Reader
-	clock  clock.PassiveClock
-	log    logr.Logger
-	rateLimiter  flowcontrol.PassiveRateLimiter
+	reader      client.Reader
+	clock       clock.PassiveClock
+	log         logr.Logger
+	rateLimiter flowcontrol.PassiveRateLimiter
 
-	mu      sync.Mutex // held while asking, so that one question is asked once
-	answers map[string]answer
-	pausedUntil    time.Time // nothing is asked before
+	mu          sync.Mutex // also locked during lookups, so that an address is looked up once
+	answers     map[string]answer
+	pausedUntil time.Time // no lookups before
 }
 
 type answer struct {
@@ -48,88 +49,88 @@ type answer struct {
 	at   time.Time
 }
 
-// NewResolver returns a Finder. The reader must ask the API server itself, not a cache.
+// NewResolver returns a Resolver. The reader must read from the API server, not a cache.
 func NewResolver(reader client.Reader, clk clock.PassiveClock, log logr.Logger) *Resolver {
 	return &Resolver{
-		reader:  reader,
-		clock:   clk,
-		log:     log,
-		rateLimiter:   flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(lookupsPerMinute/60.0, lookupBurst, clk),
-		answers: map[string]answer{},
+		reader:      reader,
+		clock:       clk,
+		log:         log,
+		rateLimiter: flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(lookupsPerMinute/60.0, lookupBurst, clk),
+		answers:     map[string]answer{},
 	}
 }
 
-// ResolveName is what the cluster calls the address, as far as may be asked now. It takes
-// patience at the most.
-func (f *Resolver) ResolveName(ctx context.Context, address string) Name {
+// ResolveName returns the name of the address, possibly an old one or none if no lookup may
+// be made now. It takes lookupTimeout at most.
+func (r *Resolver) ResolveName(ctx context.Context, address string) Name {
 	if !isLookupCandidate(address) {
 		return Name{}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := f.clock.Now()
-	had, ok := f.answers[address]
-	if ok && now.Sub(had.at) < answerLifetime || now.Before(f.pausedUntil) || ctx.Err() != nil || !f.rateLimiter.TryAccept() {
-		return had.name
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.clock.Now()
+	known, ok := r.answers[address]
+	if ok && now.Sub(known.at) < answerLifetime || now.Before(r.pausedUntil) || ctx.Err() != nil || !r.rateLimiter.TryAccept() {
+		return known.name
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	name, err := f.lookUp(ctx, address)
+	name, err := r.lookUp(ctx, address)
 	if err != nil {
-		f.handleError(ctx, err, now)
-		name, now = had.name, now.Add(retryAfter-answerLifetime)
+		r.handleError(ctx, err, now)
+		name, now = known.name, now.Add(retryAfter-answerLifetime)
 	}
-	f.storeAnswer(address, answer{name, now})
+	r.storeAnswer(address, answer{name: name, at: now})
 	return name
 }
 
-// handleError says once that a right is missing, and rests. Any other failure passes, or
-// others will say it.
-func (f *Resolver) handleError(ctx context.Context, err error, now time.Time) {
+// handleError pauses lookups if a right is missing, and logs that once. Other errors are
+// temporary, or reported elsewhere.
+func (r *Resolver) handleError(ctx context.Context, err error, now time.Time) {
 	if !apierrors.IsForbidden(err) {
-		f.log.V(1).Info("an address could not be looked up", "error", err.Error(), "context", ctx.Err())
+		r.log.V(1).Info("failed to look up an address", "error", err.Error(), "context", ctx.Err())
 		return
 	}
-	if f.pausedUntil.IsZero() {
-		f.log.Info("no right to list services and pods: Events name addresses only. Bind the role portreeve-controller-destinations, or set --resolve-destinations=false", "error", err.Error())
+	if r.pausedUntil.IsZero() {
+		r.log.Info("no right to list services and pods, so Events contain addresses only. Bind the role portreeve-controller-destinations, or set --resolve-destinations=false", "error", err.Error())
 	}
-	f.pausedUntil = now.Add(forbiddenPause)
+	r.pausedUntil = now.Add(forbiddenPause)
 }
 
-func (f *Resolver) storeAnswer(address string, a answer) {
-	if _, ok := f.answers[address]; !ok && len(f.answers) >= maxAnswers {
+func (r *Resolver) storeAnswer(address string, a answer) {
+	if _, ok := r.answers[address]; !ok && len(r.answers) >= maxAnswers {
 		oldest, at := "", a.at
-		for address, a := range f.answers {
+		for address, a := range r.answers {
 			if !a.at.After(at) {
 				oldest, at = address, a.at
 			}
 		}
-		delete(f.answers, oldest)
+		delete(r.answers, oldest)
 	}
-	f.answers[address] = a
+	r.answers[address] = a
 }
 
-// lookUp looks for a Service, then for a pod that has the address for itself. Both field
-// selectors know an object's first address only, so in a cluster of two families the
-// other one's addresses have no names.
-func (f *Resolver) lookUp(ctx context.Context, address string) (Name, error) {
+// lookUp looks for a Service, then for a pod with its own address. Both field selectors
+// match an object's first address only, so in a dual-stack cluster addresses of the
+// secondary family have no names.
+func (r *Resolver) lookUp(ctx context.Context, address string) (Name, error) {
 	for _, kind := range []struct {
-		name string
-		by   fields.Set
-		not  fields.Selector
+		name  string
+		match fields.Set
+		also  fields.Selector
 	}{
 		{KindService, fields.Set{"spec.clusterIP": address}, fields.Everything()},
 		{KindPod, fields.Set{"status.podIP": address, "spec.hostNetwork": "false"}, notEnded},
 	} {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(v1.WithKind(kind.name + "List"))
-		err := f.reader.List(ctx, list, client.MatchingFieldsSelector{Selector: fields.AndSelectors(kind.by.AsSelector(), kind.not)},
-			&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}}) // from its memory, not from etcd
+		err := r.reader.List(ctx, list, client.MatchingFieldsSelector{Selector: fields.AndSelectors(kind.match.AsSelector(), kind.also)},
+			&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}}) // from the server's cache, not from etcd
 		if err != nil {
 			return Name{}, err
 		}
 		if len(list.Items) > 0 {
-			return Name{kind.name, list.Items[0].Namespace, list.Items[0].Name}, nil
+			return Name{Kind: kind.name, Namespace: list.Items[0].Namespace, Name: list.Items[0].Name}, nil
 		}
 	}
 	return Name{}, nil
@@ -137,7 +138,7 @@ func (f *Resolver) lookUp(ctx context.Context, address string) (Name, error) {
 
 var (
 	v1 = corev1.SchemeGroupVersion
-	// notEnded excludes pods that have ended: their addresses are others' by now.
+	// notEnded excludes pods that have ended: their addresses may be in use by other pods.
 	notEnded = fields.AndSelectors(
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))
