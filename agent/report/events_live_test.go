@@ -96,7 +96,7 @@ func TestEventsOnARealServer(t *testing.T) {
 }
 
 // While the controller's Event stands for many nodes, agents write none.
-func TestInAStormTheControllerSpeaks(t *testing.T) {
+func TestEventsAreSuppressedWhileTheLeaseIsValid(t *testing.T) {
 	config := apitest.Start(t)
 	client, err := NewClient(config, "test")
 	if err != nil {
@@ -143,7 +143,7 @@ func TestInAStormTheControllerSpeaks(t *testing.T) {
 }
 
 // What waits to be written is dropped when a storm begins meanwhile.
-func TestAnEventLeavesTimeForAStormToBeSaid(t *testing.T) {
+func TestAnEventWaitsSoThatItCanBeSuppressed(t *testing.T) {
 	for range 100 {
 		if d := drawEventDelay(); d < 3*time.Second || d > 5*time.Second {
 			t.Fatalf("an Event waits %v: of the 5 s that it may take, none is left, or too few", d)

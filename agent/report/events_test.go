@@ -126,7 +126,7 @@ func TestAServerThatIsBusyIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestATroubleIsToldOnceAndItsEnd(t *testing.T) {
+func TestAFailureAndItsEndAreLoggedOnce(t *testing.T) {
 	a := &answers{codes: []int{403, 422, 201, 201}}
 	e, logged, run := newEvents(t, a)
 	e.OfferEvents([]podevents.Event{said("a", 1), said("b", 1), said("c", 1), said("d", 1)})

@@ -79,7 +79,7 @@ func (w *Writer) OfferStatus(s *v1alpha1.PortPressureStatus) {
 		w.newest = s
 	}
 	w.mu.Unlock()
-	w.wake()
+	w.wakeRun()
 }
 
 // readTimeout is how long the first read is awaited: an agent may have the right to write
@@ -102,10 +102,10 @@ func (w *Writer) resetLastWrite() {
 	w.mu.Lock()
 	w.lastWrite, w.pausedUntil = lastWrite{}, time.Time{}
 	w.mu.Unlock()
-	w.wake()
+	w.wakeRun()
 }
 
-func (w *Writer) wake() {
+func (w *Writer) wakeRun() {
 	select {
 	case w.wakeUp <- struct{}{}:
 	default:

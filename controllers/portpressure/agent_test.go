@@ -9,7 +9,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func TestJudge(t *testing.T) {
+func TestDecideAgentLabel(t *testing.T) {
 	p := agentTimeouts{grace: 2 * time.Minute, heartbeat: 30 * time.Minute}
 	now := time.Date(2026, 7, 1, 3, 12, 0, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
@@ -92,7 +92,7 @@ func TestJudge(t *testing.T) {
 
 // What next promises must hold: just before it nothing changes, and at it something
 // may.
-func TestJudgeChangesNothingBeforeNext(t *testing.T) {
+func TestTheLabelStaysUntilTheNextCheck(t *testing.T) {
 	p := agentTimeouts{grace: time.Minute, heartbeat: time.Hour}
 	now := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
 	times := []time.Time{{}, now.Add(-3 * time.Hour), now.Add(-90 * time.Minute), now.Add(-30 * time.Second), now, now.Add(time.Minute)}

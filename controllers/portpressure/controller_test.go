@@ -209,7 +209,7 @@ func TestAnAgentFallsSilentAndComesBack(t *testing.T) {
 	b.wrote(nil, nil)
 }
 
-func TestANodeWithoutAnAgentIsNoNews(t *testing.T) {
+func TestANodeWithoutAnAgentCausesNoEvent(t *testing.T) {
 	b := newBench(t, node("1"), pressure(time.Time{}))
 	b.reconcile()
 	b.wrote(nil, nil)

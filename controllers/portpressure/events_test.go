@@ -34,7 +34,7 @@ func both(event string) []string {
 	return []string{"*v1alpha1.PortPressure " + event, "*v1.PartialObjectMetadata " + event}
 }
 
-func TestALevelIsToldOnceWhoeverLeads(t *testing.T) {
+func TestALevelIsReportedOnceByAnyLeader(t *testing.T) {
 	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
 	b.reports(v1alpha1.LevelCritical)
 	b.reconcile()
@@ -59,7 +59,7 @@ func TestALevelIsToldOnceWhoeverLeads(t *testing.T) {
 	b.wrote(nil, nil)
 }
 
-func TestANodeThatFlapsIsToldOfSixTimesAnHour(t *testing.T) {
+func TestAFlappingNodeIsReportedSixTimesAnHour(t *testing.T) {
 	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
 	var told []time.Time
 	look := func() {
@@ -84,7 +84,7 @@ func TestANodeThatFlapsIsToldOfSixTimesAnHour(t *testing.T) {
 	}
 }
 
-func TestWhatANodeThatFlappedIsInTheEndIsTold(t *testing.T) {
+func TestTheFinalLevelOfAFlappingNodeIsReported(t *testing.T) {
 	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
 	for i := range 20 {
 		b.reports([]v1alpha1.Level{v1alpha1.LevelWarning, v1alpha1.LevelNormal}[i%2])

@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func TestTheNodeSaysThatItWaitsForARestart(t *testing.T) {
+func TestTheNodeIsAnnotatedWhenARestartIsRequired(t *testing.T) {
 	waits := []metav1.Condition{{Type: v1alpha1.ConditionRestartRequired, Status: metav1.ConditionTrue}}
 	for name, test := range map[string]struct {
 		off        bool

@@ -176,7 +176,7 @@ func TestTrimNodeKeepsLabelsAndWhatIsOurs(t *testing.T) {
 	}
 }
 
-func TestReportedAt(t *testing.T) {
+func TestFindReportTime(t *testing.T) {
 	status := func(hour int) metav1.ManagedFieldsEntry {
 		return metav1.ManagedFieldsEntry{Subresource: "status", Time: at(hour)}
 	}

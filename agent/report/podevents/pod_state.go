@@ -29,7 +29,7 @@ func (p *podState) hasOpenProblem() bool {
 	return p.notifiedLevel != v1alpha1.LevelNormal || p.notifiedFailures
 }
 
-func (p *podState) update(o observation, thresholds v1alpha1.Thresholds, now time.Time) {
+func (p *podState) applyObservation(o observation, thresholds v1alpha1.Thresholds, now time.Time) {
 	p.lastSeen = now
 	p.level = socket.NextLevel(thresholds, p.level, o.tightest.UsedPercent())
 	if p.level == v1alpha1.LevelNormal {

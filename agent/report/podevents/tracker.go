@@ -89,7 +89,7 @@ func (t *Tracker) updatePods(observations []observation, thresholds v1alpha1.Thr
 			p = &podState{level: v1alpha1.LevelNormal, notifiedLevel: v1alpha1.LevelNormal}
 			t.pods[o.pod.UID] = p
 		}
-		p.update(o, thresholds, now)
+		p.applyObservation(o, thresholds, now)
 		p.isFirstSample = isFirst
 	}
 	for uid, p := range t.pods {

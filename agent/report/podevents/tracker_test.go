@@ -61,7 +61,7 @@ type step struct {
 	want    string // reasons, a space between them
 }
 
-func TestWhatIsSaidOfAPod(t *testing.T) {
+func TestEventsOfAPod(t *testing.T) {
 	const low, critical, restored, fails = v1alpha1.ReasonHeadroomLow, v1alpha1.ReasonHeadroomCritical, v1alpha1.ReasonHeadroomRestored, v1alpha1.ReasonPortsExhausted
 	tests := map[string][]step{
 		"a pod at ease is not spoken of":           {{percent: 0}, {percent: 49}, {percent: 10}},
@@ -91,7 +91,7 @@ func TestWhatIsSaidOfAPod(t *testing.T) {
 	}
 }
 
-func TestCallsThatFailAgainAfterAWhileAreSaidAgain(t *testing.T) {
+func TestCallsThatFailAgainAfterAWhileAreReportedAgain(t *testing.T) {
 	var b Tracker
 	var got []string
 	count := uint64(0)
@@ -110,7 +110,7 @@ func TestCallsThatFailAgainAfterAWhileAreSaidAgain(t *testing.T) {
 	}
 }
 
-func TestFailuresThatWereCountedBeforeAreNoNews(t *testing.T) {
+func TestEarlierFailuresAreNotReported(t *testing.T) {
 	var b Tracker
 	old := []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: 9, LastAt: begin}}
 	first := sample(0) // the pod that failed has gone, and another gets its inode
@@ -123,7 +123,7 @@ func TestFailuresThatWereCountedBeforeAreNoNews(t *testing.T) {
 	}
 }
 
-func TestALeakIsSaidOnceUntilThePodIsAtEase(t *testing.T) {
+func TestALeakIsReportedOnceUntilThePodIsNormal(t *testing.T) {
 	var b Tracker
 	leak := func(socket.Pool) cause.Verdict { return cause.Verdict{Cause: v1alpha1.CauseCloseWaitLeak} }
 	var got []string
@@ -212,7 +212,7 @@ func TestTenPodsAtATime(t *testing.T) {
 }
 
 // A place that gets free is for those that fail then.
-func TestWhatFoundNoPlaceIsNoNewsLater(t *testing.T) {
+func TestEventsBeyondTheLimitAreNotReportedLater(t *testing.T) {
 	var b Tracker
 	var ns []socket.Network
 	for i := range 11 {
@@ -249,7 +249,7 @@ func TestANodeHasALimitOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestWhoIsSpokenOf(t *testing.T) {
+func TestOnlyNamedPodsGetEvents(t *testing.T) {
 	change := func(f func(*socket.Network)) socket.Network {
 		n := network(0, 99)
 		f(&n)
@@ -276,7 +276,7 @@ func TestWhoIsSpokenOf(t *testing.T) {
 	}
 }
 
-func TestAPodOfTwoNetworksIsSpokenOfOnce(t *testing.T) {
+func TestAPodWithTwoNetworksGetsOneEvent(t *testing.T) {
 	var b Tracker
 	other := network(0, 90)
 	other.Inode = 77

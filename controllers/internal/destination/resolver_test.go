@@ -113,7 +113,7 @@ func TestNamesOfAddresses(t *testing.T) {
 	}
 }
 
-func TestAnAnswerHoldsForAWhileAndQuestionsAreFew(t *testing.T) {
+func TestAnswersAreCachedAndLookupsLimited(t *testing.T) {
 	f, reader, clk := finder(t, "portreeve-controller", logr.Discard())
 	questions := func(address string) int32 {
 		before := reader.n.Load()

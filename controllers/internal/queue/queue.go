@@ -11,8 +11,8 @@ import (
 
 // The delays before a failed item is retried. The first one doubles with each failure.
 const (
-	firstRetryDelay   = 5 * time.Millisecond
-	maxRetryDelay = 1000 * time.Second
+	firstRetryDelay = 5 * time.Millisecond
+	maxRetryDelay   = 1000 * time.Second
 )
 
 // NewOptions returns the options of a controller with this number of workers. They select

@@ -37,7 +37,7 @@ func failed(ago time.Duration) func(*v1alpha1.PortPressureStatus) {
 	}
 }
 
-func TestBetween(t *testing.T) {
+func TestFindChanges(t *testing.T) {
 	const normal, warning, critical = v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical
 	const leak, table, waits = v1alpha1.ConditionLeakSuspected, v1alpha1.ConditionConntrackAvailable, v1alpha1.ConditionRestartRequired
 	const yes, no, unknown = metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
@@ -118,7 +118,7 @@ func TestBetween(t *testing.T) {
 	}
 }
 
-func TestNothingToldIsNoAnnotation(t *testing.T) {
+func TestNothingReportedNeedsNoAnnotation(t *testing.T) {
 	if got := (Notified{}).String(); got != "" {
 		t.Errorf("%q", got)
 	}
@@ -150,7 +150,7 @@ func leaking(reason v1alpha1.Cause) *v1alpha1.PortPressureStatus {
 	return s
 }
 
-func TestNote(t *testing.T) {
+func TestFormatNote(t *testing.T) {
 	over := func(s *v1alpha1.PortPressureStatus) {
 		s.LastPressure = &v1alpha1.Pressure{PeakPercent: 97, Summary: "shop/api-7f → 10.0.0.9:5432", Cause: v1alpha1.CauseTimeWaitChurn, From: *at(-14 * time.Minute), To: at(0)}
 	}
