@@ -71,7 +71,7 @@ var pure = map[string]purity{
 	"agent/report/podevents":                 {},
 	"agent/kube/podnames/entry.go":           {},
 	"agent/kube/podspecs/pod.go":             {},
-	"agent/report/due.go":                    {},
+	"agent/report/schedule.go":               {},
 	"agent/selftest/judge.go":                {},
 	"agent/selftest/report.go":               {},
 	"agent/socket":                           {},
@@ -89,6 +89,7 @@ var pure = map[string]purity{
 	"internal/terminal":                      {allow: []string{"golang.org/x/text/width"}}, // tables of Unicode
 	"internal/ports":                         {},
 	"internal/tcpstate":                      {},
+	"internal/eventlimit":                    {},
 	"internal/text":                          {},
 	"internal/settings":                      {},
 	"controllers/internal/resolve":           {},

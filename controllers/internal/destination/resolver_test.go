@@ -34,12 +34,12 @@ func (a *asked) List(ctx context.Context, list client.ObjectList, opts ...client
 }
 
 // finder asks a real API server with the rights of the account.
-func finder(t *testing.T, account string, log logr.Logger) (*Finder, *asked, *clocktesting.FakePassiveClock) {
+func finder(t *testing.T, account string, log logr.Logger) (*Resolver, *asked, *clocktesting.FakePassiveClock) {
 	t.Helper()
 	env := testenv.Start(t)
 	token := env.Token(t, types.NamespacedName{Namespace: "portreeve-system", Name: account}, "")
 	reader, clk := &asked{Reader: env.ClientFor(t, token)}, clocktesting.NewFakePassiveClock(start)
-	return NewFinder(reader, clk, log), reader, clk
+	return NewResolver(reader, clk, log), reader, clk
 }
 
 func create(t *testing.T, obj client.Object) {
@@ -92,7 +92,7 @@ func TestNamesOfAddresses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			// The API server answers from its memory, which may be a moment behind.
 			for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
-				got := f.Name(t.Context(), tt.address).String()
+				got := f.ResolveName(t.Context(), tt.address).String()
 				if got == tt.want {
 					break
 				}
@@ -100,50 +100,50 @@ func TestNamesOfAddresses(t *testing.T) {
 					t.Fatalf("%s is %q, want %q", tt.address, got, tt.want)
 				}
 				clear(f.answers)
-				f.limit = NewFinder(nil, f.clock, f.log).limit
+				f.rateLimiter = NewResolver(nil, f.clock, f.log).rateLimiter
 			}
 		})
 	}
 	before := reader.n.Load()
 	for _, address := range []string{"", "127.0.0.6", "::1", "0.0.0.0", "169.254.1.1", "fe80::1%eth0", "db", "224.0.0.1", db.Spec.ClusterIP} {
-		f.Name(t.Context(), address)
+		f.ResolveName(t.Context(), address)
 	}
 	if n := reader.n.Load() - before; n != 0 {
 		t.Errorf("%d questions about what cannot have a name, or has one already", n)
 	}
 }
 
-func TestAnAnswerHoldsForAWhileAndQuestionsAreFew(t *testing.T) {
+func TestAnswersAreCachedAndLookupsLimited(t *testing.T) {
 	f, reader, clk := finder(t, "portreeve-controller", logr.Discard())
 	questions := func(address string) int32 {
 		before := reader.n.Load()
-		f.Name(t.Context(), address)
+		f.ResolveName(t.Context(), address)
 		return reader.n.Load() - before
 	}
 	if n := questions("10.1.0.1"); n != 2 {
 		t.Errorf("%d questions, want one for Services and one for pods", n)
 	}
-	clk.SetTime(start.Add(fresh - 1))
+	clk.SetTime(start.Add(answerLifetime - 1))
 	if n := questions("10.1.0.1"); n != 0 {
 		t.Errorf("%d questions while the answer holds", n)
 	}
-	clk.SetTime(start.Add(fresh))
+	clk.SetTime(start.Add(answerLifetime))
 	if n := questions("10.1.0.1"); n != 2 {
 		t.Errorf("%d questions when it holds no more", n)
 	}
-	for i := range 10 * atOnce {
-		f.Name(t.Context(), fmt.Sprintf("10.2.0.%d", i))
+	for i := range 10 * lookupBurst {
+		f.ResolveName(t.Context(), fmt.Sprintf("10.2.0.%d", i))
 	}
 	if n := questions("10.3.0.1"); n != 0 {
 		t.Errorf("%d questions past the limit", n)
 	}
-	clk.SetTime(start.Add(fresh + time.Minute))
+	clk.SetTime(start.Add(answerLifetime + time.Minute))
 	before := reader.n.Load()
-	for i := range 10 * atOnce {
-		f.Name(t.Context(), fmt.Sprintf("10.4.0.%d", i))
+	for i := range 10 * lookupBurst {
+		f.ResolveName(t.Context(), fmt.Sprintf("10.4.0.%d", i))
 	}
-	if n := reader.n.Load() - before; n != 2*atOnce {
-		t.Errorf("%d questions a minute later, want %d", n, 2*atOnce)
+	if n := reader.n.Load() - before; n != 2*lookupBurst {
+		t.Errorf("%d questions a minute later, want %d", n, 2*lookupBurst)
 	}
 }
 
@@ -152,7 +152,7 @@ func TestWithoutTheRightThereAreAddressesAndOneLine(t *testing.T) {
 	f, reader, clk := finder(t, "nobody", funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{}))
 	service(t, "secret", "10.0.0.77")
 	for i := range 100 {
-		if got := f.Name(t.Context(), "10.0.0.77"); got != (Name{}) {
+		if got := f.ResolveName(t.Context(), "10.0.0.77"); got != (Name{}) {
 			t.Fatalf("without the right it is %v", got)
 		}
 		clk.SetTime(start.Add(time.Duration(i) * 6 * time.Second))
@@ -161,7 +161,7 @@ func TestWithoutTheRightThereAreAddressesAndOneLine(t *testing.T) {
 		t.Errorf("asked %d times in 10 minutes", n)
 	}
 	clk.SetTime(start.Add(time.Hour))
-	f.Name(t.Context(), "10.0.0.77")
+	f.ResolveName(t.Context(), "10.0.0.77")
 	if n := reader.n.Load(); n != 2 {
 		t.Errorf("asked %d times in an hour: a right may come", n)
 	}
@@ -181,40 +181,40 @@ func TestAnOldNameIsBetterThanNone(t *testing.T) {
 	f, reader, clk := finder(t, "portreeve-controller", logr.Discard())
 	service(t, "kept", "10.0.0.78")
 	want := Name{KindService, "default", "kept"}
-	for deadline := time.Now().Add(2 * time.Minute); f.Name(t.Context(), "10.0.0.78") != want; clear(f.answers) {
+	for deadline := time.Now().Add(2 * time.Minute); f.ResolveName(t.Context(), "10.0.0.78") != want; clear(f.answers) {
 		if time.Now().After(deadline) {
 			t.Fatal("it was never found")
 		}
-		f.limit = NewFinder(nil, f.clock, f.log).limit
+		f.rateLimiter = NewResolver(nil, f.clock, f.log).rateLimiter
 		time.Sleep(20 * time.Millisecond)
 	}
 	f.reader = broken{}
 	clk.SetTime(start.Add(time.Hour))
-	if got := f.Name(t.Context(), "10.0.0.78"); got != want {
+	if got := f.ResolveName(t.Context(), "10.0.0.78"); got != want {
 		t.Errorf("while the API server is away it is %v", got)
 	}
 	f.reader = reader
 	before := reader.n.Load()
-	clk.SetTime(start.Add(time.Hour + again - 1))
-	f.Name(t.Context(), "10.0.0.78")
+	clk.SetTime(start.Add(time.Hour + retryAfter - 1))
+	f.ResolveName(t.Context(), "10.0.0.78")
 	if n := reader.n.Load() - before; n != 0 {
 		t.Errorf("asked %d times at once after a failure", n)
 	}
-	clk.SetTime(start.Add(time.Hour + again))
-	f.Name(t.Context(), "10.0.0.78")
+	clk.SetTime(start.Add(time.Hour + retryAfter))
+	f.ResolveName(t.Context(), "10.0.0.78")
 	if n := reader.n.Load() - before; n != 1 {
 		t.Errorf("asked %d times after a pause, want 1", n)
 	}
 }
 
 func TestTheOldestAnswerGoes(t *testing.T) {
-	f := NewFinder(broken{}, clocktesting.NewFakePassiveClock(start), logr.Discard())
-	for i := range most + 10 {
-		f.keep(fmt.Sprint(i), answer{at: start.Add(time.Duration(i))})
+	f := NewResolver(broken{}, clocktesting.NewFakePassiveClock(start), logr.Discard())
+	for i := range maxAnswers + 10 {
+		f.storeAnswer(fmt.Sprint(i), answer{at: start.Add(time.Duration(i))})
 	}
 	_, oldest := f.answers["9"]
 	_, next := f.answers["10"]
-	if len(f.answers) != most || oldest || !next {
+	if len(f.answers) != maxAnswers || oldest || !next {
 		t.Errorf("%d answers, the tenth %v, the eleventh %v", len(f.answers), oldest, next)
 	}
 }

@@ -61,7 +61,7 @@ type step struct {
 	want    string // reasons, a space between them
 }
 
-func TestWhatIsSaidOfAPod(t *testing.T) {
+func TestEventsOfAPod(t *testing.T) {
 	const low, critical, restored, fails = v1alpha1.ReasonHeadroomLow, v1alpha1.ReasonHeadroomCritical, v1alpha1.ReasonHeadroomRestored, v1alpha1.ReasonPortsExhausted
 	tests := map[string][]step{
 		"a pod at ease is not spoken of":           {{percent: 0}, {percent: 49}, {percent: 10}},
@@ -76,13 +76,13 @@ func TestWhatIsSaidOfAPod(t *testing.T) {
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {
-			var b Book
+			var b Tracker
 			for i, step := range steps {
 				s := sample(time.Duration(i)*10*time.Second, network(0, step.percent))
 				if step.failed > 0 {
 					s.Failures = []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: step.failed, LastAt: s.Taken}}
 				}
-				got := strings.Join(reasons(b.Decide(s, socket.Thresholds{}, unknown)), " ")
+				got := strings.Join(reasons(b.DecideEvents(s, v1alpha1.Thresholds{}, unknown)), " ")
 				if got != step.want {
 					t.Fatalf("after %+v: %q, want %q", steps[:i+1], got, step.want)
 				}
@@ -91,8 +91,8 @@ func TestWhatIsSaidOfAPod(t *testing.T) {
 	}
 }
 
-func TestCallsThatFailAgainAfterAWhileAreSaidAgain(t *testing.T) {
-	var b Book
+func TestCallsThatFailAgainAfterAWhileAreReportedAgain(t *testing.T) {
+	var b Tracker
 	var got []string
 	count := uint64(0)
 	for minute := range 40 {
@@ -101,7 +101,7 @@ func TestCallsThatFailAgainAfterAWhileAreSaidAgain(t *testing.T) {
 			count += 5
 		}
 		s.Failures = []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: count, LastAt: s.Taken}}
-		for _, e := range b.Decide(s, socket.Thresholds{}, unknown) {
+		for _, e := range b.DecideEvents(s, v1alpha1.Thresholds{}, unknown) {
 			got = append(got, fmt.Sprintf("%d %s", minute, e.Reason))
 		}
 	}
@@ -110,21 +110,21 @@ func TestCallsThatFailAgainAfterAWhileAreSaidAgain(t *testing.T) {
 	}
 }
 
-func TestFailuresThatWereCountedBeforeAreNoNews(t *testing.T) {
-	var b Book
+func TestEarlierFailuresAreNotReported(t *testing.T) {
+	var b Tracker
 	old := []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: 9, LastAt: begin}}
 	first := sample(0) // the pod that failed has gone, and another gets its inode
 	first.Failures = old
-	b.Decide(first, socket.Thresholds{}, unknown)
+	b.DecideEvents(first, v1alpha1.Thresholds{}, unknown)
 	then := sample(time.Minute, network(0, 10))
 	then.Failures = old
-	if got := b.Decide(then, socket.Thresholds{}, unknown); len(got) > 0 {
+	if got := b.DecideEvents(then, v1alpha1.Thresholds{}, unknown); len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestALeakIsSaidOnceUntilThePodIsAtEase(t *testing.T) {
-	var b Book
+func TestALeakIsReportedOnceUntilThePodIsNormal(t *testing.T) {
+	var b Tracker
 	leak := func(socket.Pool) cause.Diagnosis { return cause.Diagnosis{Cause: v1alpha1.CauseCloseWaitLeak} }
 	var got []string
 	for i, step := range []struct {
@@ -132,7 +132,7 @@ func TestALeakIsSaidOnceUntilThePodIsAtEase(t *testing.T) {
 		why     func(socket.Pool) cause.Diagnosis
 	}{{10, leak}, {60, leak}, {60, unknown}, {60, leak}, {90, leak}, {10, leak}, {60, leak}} {
 		s := sample(time.Duration(i)*time.Minute, network(0, step.percent))
-		got = append(got, strings.Join(reasons(b.Decide(s, socket.Thresholds{}, step.why)), " "))
+		got = append(got, strings.Join(reasons(b.DecideEvents(s, v1alpha1.Thresholds{}, step.why)), " "))
 	}
 	want := []string{"", "HeadroomLow LeakSuspected", "", "", "HeadroomCritical", "HeadroomRestored", "HeadroomLow LeakSuspected"}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -147,11 +147,11 @@ func TestAPodThatFlapsGetsSixAnHourAndTheLastIsTrue(t *testing.T) {
 		reason  string
 	}{"bad at the end": {99, v1alpha1.ReasonHeadroomCritical}, "good at the end": {5, v1alpha1.ReasonHeadroomRestored}} {
 		t.Run(name, func(t *testing.T) {
-			var b Book
+			var b Tracker
 			var all []Event
 			at := time.Duration(0)
 			see := func(percent int) {
-				all = append(all, b.Decide(sample(at, network(0, percent)), socket.Thresholds{}, unknown)...)
+				all = append(all, b.DecideEvents(sample(at, network(0, percent)), v1alpha1.Thresholds{}, unknown)...)
 				at += 10 * time.Second
 			}
 			for i := range 6 * 180 {
@@ -179,7 +179,7 @@ func TestAPodThatFlapsGetsSixAnHourAndTheLastIsTrue(t *testing.T) {
 }
 
 func TestTenPodsAtATime(t *testing.T) {
-	var b Book
+	var b Tracker
 	var ns []socket.Network
 	for i := range 30 {
 		ns = append(ns, network(i, 60+i))
@@ -187,7 +187,7 @@ func TestTenPodsAtATime(t *testing.T) {
 	s := sample(0, ns...)
 	s.Failures = []socket.Failure{{Inode: ns[0].Inode, Destination: db, Port: 5432, Count: 3, LastAt: begin}}
 	said := map[string]bool{}
-	for _, e := range b.Decide(s, socket.Thresholds{}, unknown) {
+	for _, e := range b.DecideEvents(s, v1alpha1.Thresholds{}, unknown) {
 		said[e.Pod.Name] = true
 	}
 	want := map[string]bool{"api-0": true} // its calls fail
@@ -200,10 +200,10 @@ func TestTenPodsAtATime(t *testing.T) {
 	// One recovers, another takes its place; one goes, likewise.
 	ns[29] = network(29, 1)
 	var got []string
-	for _, e := range b.Decide(sample(time.Minute, ns...), socket.Thresholds{}, unknown) {
+	for _, e := range b.DecideEvents(sample(time.Minute, ns...), v1alpha1.Thresholds{}, unknown) {
 		got = append(got, e.Pod.Name+" "+e.Reason)
 	}
-	for _, e := range b.Decide(sample(2*time.Minute, ns[:28]...), socket.Thresholds{}, unknown) {
+	for _, e := range b.DecideEvents(sample(2*time.Minute, ns[:28]...), v1alpha1.Thresholds{}, unknown) {
 		got = append(got, e.Pod.Name+" "+e.Reason)
 	}
 	if diff := cmp.Diff([]string{"api-29 HeadroomRestored", "api-20 HeadroomLow", "api-19 HeadroomLow"}, got); diff != "" {
@@ -212,58 +212,44 @@ func TestTenPodsAtATime(t *testing.T) {
 }
 
 // A place that gets free is for those that fail then.
-func TestWhatFoundNoPlaceIsNoNewsLater(t *testing.T) {
-	var b Book
+func TestEventsBeyondTheLimitAreNotReportedLater(t *testing.T) {
+	var b Tracker
 	var ns []socket.Network
 	for i := range 11 {
 		ns = append(ns, network(i, 60))
 	}
-	b.Decide(sample(0, ns[:10]...), socket.Thresholds{}, unknown)
+	b.DecideEvents(sample(0, ns[:10]...), v1alpha1.Thresholds{}, unknown)
 	ns[10] = network(10, 5)
 	s := sample(time.Minute, ns...)
 	s.Failures = []socket.Failure{{Inode: 11, Destination: db, Port: 5432, Count: 1, LastAt: s.Taken}}
-	got := b.Decide(s, socket.Thresholds{}, unknown)
+	got := b.DecideEvents(s, v1alpha1.Thresholds{}, unknown)
 	then := sample(2*time.Minute, ns[5:]...)
 	then.Failures = s.Failures
-	if got = append(got, b.Decide(then, socket.Thresholds{}, unknown)...); len(got) > 0 {
+	if got = append(got, b.DecideEvents(then, v1alpha1.Thresholds{}, unknown)...); len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestTheLastPlaceOfABudgetIsForBadNews(t *testing.T) {
-	var b budget
-	for i, want := range []struct{ good, bad bool }{{true, true}, {true, true}, {false, true}, {false, false}} {
-		now := begin.Add(time.Duration(i) * time.Minute)
-		if good, bad := b.room(now, 3, true), b.room(now, 3, false); good != want.good || bad != want.bad {
-			t.Errorf("after %d: good %t, bad %t", i, good, bad)
-		}
-		b.spend(now)
-	}
-	if !b.room(begin.Add(time.Hour+2*time.Minute), 3, false) {
-		t.Error("no room an hour later")
-	}
-}
-
 // Pods that live for a minute and run out in it, one after another.
-func TestANodeHasABoundOfItsOwn(t *testing.T) {
-	var b Book
+func TestANodeHasALimitOfItsOwn(t *testing.T) {
+	var b Tracker
 	count := 0
 	for i := range 360 {
-		count += len(b.Decide(sample(time.Duration(i)*10*time.Second, network(i, 99)), socket.Thresholds{}, unknown))
+		count += len(b.DecideEvents(sample(time.Duration(i)*10*time.Second, network(i, 99)), v1alpha1.Thresholds{}, unknown))
 	}
-	if count != nodeHourly {
-		t.Errorf("%d in an hour, want %d", count, nodeHourly)
+	if count != nodeHourlyLimit {
+		t.Errorf("%d in an hour, want %d", count, nodeHourlyLimit)
 	}
-	if n := len(b.pages); n > 361 {
-		t.Errorf("%d pages", n)
+	if n := len(b.pods); n > 361 {
+		t.Errorf("%d pods are tracked", n)
 	}
-	b.Decide(sample(3*time.Hour), socket.Thresholds{}, unknown)
-	if len(b.pages) > 0 {
-		t.Errorf("%d pages of pods that are gone", len(b.pages))
+	b.DecideEvents(sample(3*time.Hour), v1alpha1.Thresholds{}, unknown)
+	if len(b.pods) > 0 {
+		t.Errorf("%d states of pods that are gone", len(b.pods))
 	}
 }
 
-func TestWhoIsSpokenOf(t *testing.T) {
+func TestOnlyNamedPodsGetEvents(t *testing.T) {
 	change := func(f func(*socket.Network)) socket.Network {
 		n := network(0, 99)
 		f(&n)
@@ -282,37 +268,37 @@ func TestWhoIsSpokenOf(t *testing.T) {
 		"an advisory pool":          {change(func(n *socket.Network) { n.Destinations = nil }), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var b Book
-			if got := b.Decide(sample(0, c.n), socket.Thresholds{}, unknown); len(got) != c.want {
+			var b Tracker
+			if got := b.DecideEvents(sample(0, c.n), v1alpha1.Thresholds{}, unknown); len(got) != c.want {
 				t.Errorf("%+v", got)
 			}
 		})
 	}
 }
 
-func TestAPodOfTwoNetworksIsSpokenOfOnce(t *testing.T) {
-	var b Book
+func TestAPodWithTwoNetworksGetsOneEvent(t *testing.T) {
+	var b Tracker
 	other := network(0, 90)
 	other.Inode = 77
-	got := b.Decide(sample(0, network(0, 60), other), socket.Thresholds{}, unknown)
+	got := b.DecideEvents(sample(0, network(0, 60), other), v1alpha1.Thresholds{}, unknown)
 	if len(got) != 1 || got[0].Reason != v1alpha1.ReasonHeadroomCritical {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestThresholdsAreThoseOfTheNode(t *testing.T) {
-	var b Book
-	got := b.Decide(sample(0, network(0, 60)), socket.Thresholds{Warning: 70, Critical: 90}, unknown)
+	var b Tracker
+	got := b.DecideEvents(sample(0, network(0, 60)), v1alpha1.Thresholds{WarningPercent: 70, CriticalPercent: 90}, unknown)
 	if len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestARepeatIsOfTheSameSeries(t *testing.T) {
-	var b Book
+	var b Tracker
 	var got []Event
 	see := func(at time.Duration, percent int) {
-		for _, e := range b.Decide(sample(at, network(0, percent)), socket.Thresholds{}, unknown) {
+		for _, e := range b.DecideEvents(sample(at, network(0, percent)), v1alpha1.Thresholds{}, unknown) {
 			if e.Warning {
 				got = append(got, e)
 			}
@@ -333,8 +319,8 @@ func TestARepeatIsOfTheSameSeries(t *testing.T) {
 	if got[0].Name != got[2].Name || got[0].Name == got[3].Name {
 		t.Errorf("names %q, %q, %q", got[0].Name, got[2].Name, got[3].Name)
 	}
-	if !got[0].Standing || got[1].Standing {
-		t.Errorf("standing: %t, then %t", got[0].Standing, got[1].Standing)
+	if !got[0].PresentAtStart || got[1].PresentAtStart {
+		t.Errorf("standing: %t, then %t", got[0].PresentAtStart, got[1].PresentAtStart)
 	}
 }
 
@@ -342,9 +328,9 @@ func TestARepeatIsOfTheSameSeries(t *testing.T) {
 func TestAnAgentThatStartsAgainUsesTheSameNames(t *testing.T) {
 	var names []string
 	for minute := range 60 {
-		var b Book // a new one
-		for _, e := range b.Decide(sample(time.Duration(minute)*time.Minute, network(0, 99)), socket.Thresholds{}, unknown) {
-			if !e.Standing {
+		var b Tracker // a new one
+		for _, e := range b.DecideEvents(sample(time.Duration(minute)*time.Minute, network(0, 99)), v1alpha1.Thresholds{}, unknown) {
+			if !e.PresentAtStart {
 				t.Errorf("%+v is not said to stand", e)
 			}
 			if len(names) == 0 || names[len(names)-1] != e.Name {
@@ -362,7 +348,7 @@ func TestNamesAreNames(t *testing.T) {
 	for _, pod := range []string{"a", strings.Repeat("a", 253), strings.Repeat("a", 235) + "." + strings.Repeat("b", 17), strings.Repeat("a-", 126) + "b"} {
 		for _, reason := range []string{v1alpha1.ReasonHeadroomLow, v1alpha1.ReasonHeadroomCritical} {
 			for _, u := range []string{"1", "2"} {
-				name := eventName(Pod{"shop", pod, u}, reason, begin)
+				name := buildEventName(Pod{"shop", pod, u}, reason, begin)
 				if wrong := validation.IsDNS1123Subdomain(name); len(wrong) > 0 {
 					t.Errorf("%s: %v", name, wrong)
 				}
@@ -377,41 +363,41 @@ func TestNamesAreNames(t *testing.T) {
 
 func TestNotes(t *testing.T) {
 	churn := cause.Diagnosis{Cause: v1alpha1.CauseTimeWaitChurn, Finding: "They are in TIME_WAIT.", Remedy: "Keep connections open."}
-	pool := func(change func(*socket.Pool)) sight {
+	pool := func(change func(*socket.Pool)) observation {
 		n := network(0, 92)
 		p := socket.Pool{Network: &n, Destination: &n.Destinations[0], Used: 92, Capacity: 100}
 		change(&p)
-		return sight{tightest: p}
+		return observation{tightest: p}
 	}
 	to := func(*socket.Pool) {}
 	six := &socket.Destination{Address: netip.MustParseAddr("2001:db8::9"), Port: 443}
 	failing := pool(to)
-	failing.failed = failed{count: 12, to: netip.AddrPortFrom(db, 5432)}
+	failing.failed = failedCalls{count: 12, destination: netip.AddrPortFrom(db, 5432)}
 	nowhere := pool(to)
-	nowhere.failed = failed{count: 1}
+	nowhere.failed = failedCalls{count: 1}
 	for name, c := range map[string]struct{ got, want string }{
-		"to a destination": {headroomNote(pool(to), socket.Critical, socket.Normal, churn),
+		"to a destination": {formatHeadroomNote(pool(to), v1alpha1.LevelCritical, v1alpha1.LevelNormal, churn),
 			"92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
-		"of IPv6": {headroomNote(pool(func(p *socket.Pool) { p.Destination = six }), socket.Warning, socket.Normal, cause.Diagnosis{}),
+		"of IPv6": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination = six }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"92 of 100 ports to [2001:db8::9]:443 are in use (92 %)."},
-		"of bind": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), socket.Warning, socket.Normal, cause.Diagnosis{}),
+		"of bind": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"92 of 100 ports for bind(0) are in use (92 %)."},
-		"of UDP": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), socket.Warning, socket.Normal, cause.Diagnosis{}),
+		"of UDP": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"92 of 100 UDP ports are in use (92 %)."},
-		"to any": {headroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), socket.Warning, socket.Normal, cause.Diagnosis{}),
+		"to any": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"92 of 100 ports to any destination are in use (92 %)."},
-		"not known any better": {headroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), socket.Critical, socket.Normal, cause.Diagnosis{}),
+		"not known any better": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), v1alpha1.LevelCritical, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"20 to 92 of 100 ports to 10.0.0.9:5432 are in use (92 %)."},
-		"at ease": {headroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), socket.Normal, socket.Critical, churn),
-			"Ports have room again. 5 of 100 ports to 10.0.0.9:5432 are in use (5 %)."},
-		"better, but": {headroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), socket.Warning, socket.Critical, churn),
-			"Below the critical line again. 70 of 100 ports to 10.0.0.9:5432 are in use (70 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
-		"calls fail": {failedNote(failing, socket.Critical, churn),
-			"connect() to 10.0.0.9:5432 failed 12 times: no port was left (EADDRNOTAVAIL). 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
-		"calls failed, and it is over": {failedNote(nowhere, socket.Normal, cause.Diagnosis{}),
-			"connect() failed once: no port was left (EADDRNOTAVAIL)."},
-		"a leak": {leakNote(cause.Diagnosis{Cause: v1alpha1.CauseCloseWaitLeak, Finding: "They are in CLOSE_WAIT.", Remedy: "Close them."}),
-			"Sockets that a program should have closed fill a pool. CloseWaitLeak: They are in CLOSE_WAIT. Close them."},
+		"back to normal": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), v1alpha1.LevelNormal, v1alpha1.LevelCritical, churn),
+			"Port usage is back to normal. 5 of 100 ports to 10.0.0.9:5432 are in use (5 %)."},
+		"better, but not Normal": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), v1alpha1.LevelWarning, v1alpha1.LevelCritical, churn),
+			"Below the critical threshold again. 70 of 100 ports to 10.0.0.9:5432 are in use (70 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
+		"calls fail": {formatFailureNote(failing, v1alpha1.LevelCritical, churn),
+			"connect() to 10.0.0.9:5432 failed 12 times: no port was free (EADDRNOTAVAIL). 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
+		"calls failed, and it is over": {formatFailureNote(nowhere, v1alpha1.LevelNormal, cause.Diagnosis{}),
+			"connect() failed once: no port was free (EADDRNOTAVAIL)."},
+		"a leak": {formatLeakNote(cause.Diagnosis{Cause: v1alpha1.CauseCloseWaitLeak, Finding: "They are in CLOSE_WAIT.", Remedy: "Close them."}),
+			"Sockets that a program should have closed are filling a pool. CloseWaitLeak: They are in CLOSE_WAIT. Close them."},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -422,7 +408,7 @@ func TestNotes(t *testing.T) {
 func TestANoteFitsTheAPI(t *testing.T) {
 	for _, letter := range []string{"a", "é", "…", "😀"} {
 		for extra := range 8 {
-			note := clip(strings.Repeat("x", extra) + strings.Repeat(letter, maxNote+1))
+			note := truncateNote(strings.Repeat("x", extra) + strings.Repeat(letter, maxNote+1))
 			if len(note) > maxNote || len(note) < maxNote-8 || !utf8.ValidString(note) || !strings.HasSuffix(note, "…") {
 				t.Errorf("%d bytes: %q", len(note), note[len(note)-8:])
 			}
@@ -431,28 +417,28 @@ func TestANoteFitsTheAPI(t *testing.T) {
 }
 
 func TestFailuresGoToThePodWithMostOfThem(t *testing.T) {
-	var f failures
+	var f failureCounts
 	at := func(inode uint64, port uint16, count uint64, when time.Duration) socket.Failure {
 		return socket.Failure{Inode: inode, Destination: db, Port: port, Count: count, LastAt: begin.Add(when)}
 	}
-	f.rise([]socket.Failure{at(1, 80, 5, 0), at(1, 81, 1, 0)})
-	got := f.rise([]socket.Failure{at(1, 80, 7, time.Minute), at(1, 81, 10, time.Minute), at(2, 80, 4, time.Minute)})
-	want := map[uint64]failed{
-		1: {count: 11, most: 9, to: netip.AddrPortFrom(db, 81)},
-		2: {count: 4, most: 4, to: netip.AddrPortFrom(db, 80)},
+	f.countNew([]socket.Failure{at(1, 80, 5, 0), at(1, 81, 1, 0)})
+	got := f.countNew([]socket.Failure{at(1, 80, 7, time.Minute), at(1, 81, 10, time.Minute), at(2, 80, 4, time.Minute)})
+	want := map[uint64]failedCalls{
+		1: {count: 11, mostFrequent: 9, destination: netip.AddrPortFrom(db, 81)},
+		2: {count: 4, mostFrequent: 4, destination: netip.AddrPortFrom(db, 80)},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(failed{}), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(failedCalls{}), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if got := f.rise([]socket.Failure{at(1, 80, 3, time.Hour)})[1].count; got != 3 {
+	if got := f.countNew([]socket.Failure{at(1, 80, 3, time.Hour)})[1].count; got != 3 {
 		t.Errorf("a reader that began anew: %d, want 3", got)
 	}
 }
 
-func TestWhatTheEventLogToldIsNamed(t *testing.T) {
-	s := sight{failed: failed{count: 3, reason: "UdpPortsExhausted"}}
-	const want = "Windows' event log told 3 times of UdpPortsExhausted: no port was left, or none that was free for its peer."
-	if got := failedNote(s, socket.Normal, cause.Diagnosis{}); got != want {
+func TestAFailureFromTheEventLogIsNamed(t *testing.T) {
+	s := observation{failed: failedCalls{count: 3, reason: "UdpPortsExhausted"}}
+	const want = "The Windows event log reported UdpPortsExhausted 3 times: no port was free, or none for the peer."
+	if got := formatFailureNote(s, v1alpha1.LevelNormal, cause.Diagnosis{}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
