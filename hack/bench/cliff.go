@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// cliffFills are the fills of a pool, in percent, at which connect() is timed.
-var cliffFills = []float64{0, 10, 20, 30, 40, 45, 48, 49, 50, 51, 52, 55, 60, 70, 80, 90, 95, 99, 100}
+// cliffUtilizations are the fills of a pool, in percent, at which connect() is timed.
+var cliffUtilizations = []float64{0, 10, 20, 30, 40, 45, 48, 49, 50, 51, 52, 55, 60, 70, 80, 90, 95, 99, 100}
 
 // cliff is how long connect() takes by how full its pool is.
 type cliff struct {
@@ -23,20 +23,20 @@ type cliffPoint struct {
 	refused bool            // EADDRNOTAVAIL
 }
 
-// section is the cliff's part of the page.
-func (c cliff) section(picture string) string {
+// formatSection is the cliff's part of the page.
+func (c cliff) formatSection(picture string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n![connect() by the fill of its pool](%s)\n\n", picture)
 	fmt.Fprintf(&b, "%d connects at each step, %d ports.\n\n", len(c.points[0].took), c.ports)
 	b.WriteString("| ports in use | connect() in µs: median | 99 % | CPU time in µs: median | ÷ that of an empty pool |\n|---|---|---|---|---|\n")
 	for _, p := range c.points {
-		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.1f | %.1f |\n", p.name(), micro(p.took, 0.5), micro(p.took, 0.99),
-			micro(p.cpu, 0.5), c.ratio(p))
+		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.1f | %.1f |\n", p.formatLabel(), quantileMicroseconds(p.took, 0.5), quantileMicroseconds(p.took, 0.99),
+			quantileMicroseconds(p.cpu, 0.5), c.cpuRatio(p))
 	}
 	return b.String()
 }
 
-func (p cliffPoint) name() string {
+func (p cliffPoint) formatLabel() string {
 	name := fmt.Sprintf("%.0f %%", p.percent)
 	if p.refused {
 		name += ", refused"
@@ -44,11 +44,13 @@ func (p cliffPoint) name() string {
 	return name
 }
 
-// ratio is that of the CPU times: neighbours on the machine hardly change it.
-func (c cliff) ratio(p cliffPoint) float64 { return micro(p.cpu, 0.5) / micro(c.points[0].cpu, 0.5) }
+// cpuRatio is that of the CPU times: neighbours on the machine hardly change it.
+func (c cliff) cpuRatio(p cliffPoint) float64 {
+	return quantileMicroseconds(p.cpu, 0.5) / quantileMicroseconds(c.points[0].cpu, 0.5)
+}
 
-// micro is a quantile in microseconds.
-func micro(took []time.Duration, q float64) float64 {
+// quantileMicroseconds is a quantile in microseconds.
+func quantileMicroseconds(took []time.Duration, q float64) float64 {
 	s := slices.Sorted(slices.Values(took))
 	return s[min(len(s)-1, int(q*float64(len(s))))].Seconds() * 1e6
 }

@@ -47,27 +47,27 @@ func measureCliff(fills []float64, connects int) (c cliff, err error) {
 			held = used
 		}
 		p := cliffPoint{percent: fill}
-		s.Do(func() { err = p.time(listener, server, connects) })
+		s.Do(func() { err = p.timeConnects(listener, server, connects) })
 		if err != nil {
 			return c, fmt.Errorf("connect at %.0f %%: %w", fill, err)
 		}
 		c.points = append(c.points, p)
-		fmt.Fprintf(os.Stderr, "connect() at %s: %.0f µs\n", p.name(), micro(p.took, 0.5))
+		fmt.Fprintf(os.Stderr, "connect() at %s: %.0f µs\n", p.formatLabel(), quantileMicroseconds(p.took, 0.5))
 	}
 	return c, nil
 }
 
-// time connects and lets go, again and again. It fails when some are refused and
+// timeConnects connects and lets go, again and again. It fails when some are refused and
 // some are not.
-func (p *cliffPoint) time(l *testnet.Socket, server netip.AddrPort, count int) error {
+func (p *cliffPoint) timeConnects(l *testnet.Socket, server netip.AddrPort, count int) error {
 	for i := range count {
 		k, err := testnet.Open(server.Addr(), unix.SOCK_STREAM)
 		if err != nil {
 			return err
 		}
-		begin, cpu := time.Now(), threadTime()
+		begin, cpu := time.Now(), threadCPUTime()
 		err = k.Connect(server)
-		p.cpu, p.took = append(p.cpu, threadTime()-cpu), append(p.took, time.Since(begin))
+		p.cpu, p.took = append(p.cpu, threadCPUTime()-cpu), append(p.took, time.Since(begin))
 		refused := errors.Is(err, unix.EADDRNOTAVAIL)
 		switch {
 		case i > 0 && refused != p.refused:
@@ -75,7 +75,7 @@ func (p *cliffPoint) time(l *testnet.Socket, server netip.AddrPort, count int) e
 		case refused:
 			err, p.refused = nil, true
 		case err == nil:
-			err = letGo(l)
+			err = closeAccepted(l)
 		}
 		if err := errors.Join(err, k.Close()); err != nil {
 			return err
@@ -84,8 +84,8 @@ func (p *cliffPoint) time(l *testnet.Socket, server netip.AddrPort, count int) e
 	return nil
 }
 
-// letGo resets the listener's end of the next connection.
-func letGo(l *testnet.Socket) error {
+// closeAccepted resets the listener's end of the next connection.
+func closeAccepted(l *testnet.Socket) error {
 	k, _, err := l.Accept()
 	if err != nil {
 		return err
@@ -93,8 +93,8 @@ func letGo(l *testnet.Socket) error {
 	return k.Close()
 }
 
-// threadTime is the CPU time of the calling thread, which must be locked.
-func threadTime() time.Duration {
+// threadCPUTime is the CPU time of the calling thread, which must be locked.
+func threadCPUTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
 		panic(err) // it can only fail for a bad argument

@@ -7,33 +7,33 @@ import (
 	"time"
 )
 
-// run measures the subjects in turn, round by round. TIME_WAIT sockets fade: new ones
+// measureRounds measures the subjects in turn, round by round. TIME_WAIT sockets fade: new ones
 // are made until there are enough rounds.
-func (s scenario) run() (result, error) {
+func (s scenario) measureRounds() (result, error) {
 	r := result{scenario: s}
 	for _, name := range s.subjects {
-		r.rows = append(r.rows, row{name: name})
+		r.rows = append(r.rows, subjectRow{name: name})
 	}
 	for have := 0; have < s.rounds; {
-		if err := s.episode(&r); err != nil {
+		if err := s.measureFreshSockets(&r); err != nil {
 			return r, err
 		}
 		if len(r.rows[0].cpu) == have {
-			return r, fmt.Errorf("no round began within %v: this machine is too slow for so many TIME_WAIT sockets", fresh)
+			return r, fmt.Errorf("no round began within %v: this machine is too slow for so many TIME_WAIT sockets", maxSocketAge)
 		}
 		have = len(r.rows[0].cpu)
 	}
 	return r, nil
 }
 
-// fresh is how old the first TIME_WAIT socket may be when a round begins: a round
+// maxSocketAge is how old the first TIME_WAIT socket may be when a round begins: a round
 // takes some seconds, and the socket lasts 60.
-const fresh = 48 * time.Second
+const maxSocketAge = 48 * time.Second
 
-func (s scenario) episode(r *result) (err error) {
+func (s scenario) measureFreshSockets(r *result) (err error) {
 	fmt.Fprintf(os.Stderr, "%s: making the sockets\n", s.title)
 	started := time.Now()
-	b, err := stand(s)
+	b, err := createSandbox(s)
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err != nil {
 		return err
@@ -41,34 +41,34 @@ func (s scenario) episode(r *result) (err error) {
 	var subjects []subject
 	defer func() {
 		for i, sub := range subjects {
-			r.rows[i].memory = r.rows[i].memory.most(sub.memory())
+			r.rows[i].memory = r.rows[i].memory.maxOfEach(sub.memory())
 			err = errors.Join(err, sub.close())
 		}
 	}()
 	for _, name := range s.subjects {
-		sub, err := open(name, b)
+		sub, err := openSubject(name, b)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		subjects = append(subjects, sub)
-		if err := warm(sub, b); err != nil {
+		if err := checkFirstSample(sub, b); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	for len(r.rows[0].cpu) < s.rounds && (!s.fades() || time.Since(started) < fresh) {
-		if err := r.round(subjects); err != nil {
+	for len(r.rows[0].cpu) < s.rounds && (!s.hasTimeWait() || time.Since(started) < maxSocketAge) {
+		if err := r.measureRound(subjects); err != nil {
 			return err
 		}
 	}
-	if s.watch == nil {
+	if s.watchMemory == nil {
 		return nil
 	}
-	m, err := watch()
-	*s.watch = s.watch.most(m)
+	m, err := measureWatch()
+	*s.watchMemory = s.watchMemory.maxOfEach(m)
 	return err
 }
 
-func (r *result) round(subjects []subject) error {
+func (r *result) measureRound(subjects []subject) error {
 	for i, sub := range subjects {
 		cpu, err := sub.sample()
 		if err != nil {
@@ -79,10 +79,10 @@ func (r *result) round(subjects []subject) error {
 	return nil
 }
 
-func (s scenario) fades() bool { return s.loads[0].TimeWait > 0 }
+func (s scenario) hasTimeWait() bool { return s.loads[0].TimeWait > 0 }
 
-// warm samples once and compares what the subject sees with what stands.
-func warm(s subject, b *bed) error {
+// checkFirstSample samples once and compares what the subject sees with what stands.
+func checkFirstSample(s subject, b *sandbox) error {
 	if _, err := s.sample(); err != nil {
 		return err
 	}

@@ -18,9 +18,9 @@ import (
 
 // exporter is Debian's node_exporter, scraped inside the namespace.
 type exporter struct {
-	cmd   *exec.Cmd
-	space *testnet.Space
-	page  []byte // of the last scrape
+	cmd       *exec.Cmd
+	namespace *testnet.Space
+	page      []byte // of the last scrape
 }
 
 var exporterAt = netip.MustParseAddrPort("127.0.0.1:910")
@@ -32,7 +32,7 @@ func startExporter(s *testnet.Space) (*exporter, error) {
 	if err := s.Start(cmd); err != nil {
 		return nil, err
 	}
-	e := &exporter{cmd: cmd, space: s}
+	e := &exporter{cmd: cmd, namespace: s}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		err := e.scrape("/")
 		if err == nil {
@@ -45,17 +45,17 @@ func startExporter(s *testnet.Space) (*exporter, error) {
 }
 
 func (e *exporter) sample() (time.Duration, error) {
-	before, err1 := threadsTime(e.cmd.Process.Pid)
+	before, err1 := readThreadTimes(e.cmd.Process.Pid)
 	err2 := e.scrape("/metrics")
-	after, err3 := e.settled()
+	after, err3 := e.settledCPUTime()
 	return after - before, errors.Join(err1, err2, err3)
 }
 
-// settled is the CPU time once what the scrape left to do (garbage) is done.
-func (e *exporter) settled() (time.Duration, error) {
+// settledCPUTime is the CPU time once what the scrape left to do (garbage) is done.
+func (e *exporter) settledCPUTime() (time.Duration, error) {
 	last := time.Duration(-1)
 	for range 20 {
-		now, err := threadsTime(e.cmd.Process.Pid)
+		now, err := readThreadTimes(e.cmd.Process.Pid)
 		if err != nil || now == last {
 			return now, err
 		}
@@ -66,7 +66,7 @@ func (e *exporter) settled() (time.Duration, error) {
 }
 
 func (e *exporter) scrape(path string) error {
-	k, err := e.space.Connect(netip.AddrPort{}, exporterAt)
+	k, err := e.namespace.Connect(netip.AddrPort{}, exporterAt)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (e *exporter) scrape(path string) error {
 	return nil
 }
 
-func (e *exporter) check(b *bed) error {
+func (e *exporter) check(b *sandbox) error {
 	seen := 0
 	for r := bufio.NewScanner(bytes.NewReader(e.page)); r.Scan(); {
 		name, value, _ := bytes.Cut(r.Bytes(), []byte("} "))
@@ -97,10 +97,10 @@ func (e *exporter) check(b *bed) error {
 		}
 		seen += int(n)
 	}
-	return compare(0, seen, b.made[0])
+	return compareCounts(0, seen, b.socketCounts[0])
 }
 
-func (e *exporter) memory() memory { return memoryOf(e.cmd.Process.Pid) }
+func (e *exporter) memory() memory { return readMemory(e.cmd.Process.Pid) }
 
 func (e *exporter) close() error {
 	_ = e.cmd.Process.Kill()
@@ -108,9 +108,9 @@ func (e *exporter) close() error {
 	return nil
 }
 
-// threadsTime is the time that all threads of a process spent on a CPU, to the
+// readThreadTimes is the time that all threads of a process spent on a CPU, to the
 // nanosecond (first field of schedstat).
-func threadsTime(pid int) (sum time.Duration, err error) {
+func readThreadTimes(pid int) (sum time.Duration, err error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(files) == 0 {
 		return 0, fmt.Errorf("process %d has no schedstat: %w", pid, errors.Join(err, io.EOF))
@@ -120,7 +120,7 @@ func threadsTime(pid int) (sum time.Duration, err error) {
 		if err != nil {
 			return 0, err
 		}
-		sum += time.Duration(fieldAfter(b, ""))
+		sum += time.Duration(parseFieldAfter(b, ""))
 	}
 	return sum, nil
 }

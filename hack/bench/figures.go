@@ -7,11 +7,11 @@ import (
 )
 
 // spread is the median and the ends of a set of figures.
-type spread struct{ median, least, most float64 }
+type spread struct{ median, minimum, maximum float64 }
 
-// spreadOf takes at least one figure. The median of an even number is the mean of
+// computeSpread takes at least one figure. The median of an even number is the mean of
 // the middle two.
-func spreadOf(figures []float64) spread {
+func computeSpread(figures []float64) spread {
 	s := slices.Sorted(slices.Values(figures))
 	mid := s[len(s)/2]
 	if len(s)%2 == 0 {
@@ -21,33 +21,33 @@ func spreadOf(figures []float64) spread {
 }
 
 func (s spread) format(digits int) string {
-	return fmt.Sprintf("%.*f (%.*f–%.*f)", digits, s.median, digits, s.least, digits, s.most)
+	return fmt.Sprintf("%.*f (%.*f–%.*f)", digits, s.median, digits, s.minimum, digits, s.maximum)
 }
 
-// paired is the ratio a/b of each round, in which both were measured right after one
+// pairedRatios is the ratio a/b of each round, in which both were measured right after one
 // another: what disturbs the machine disturbs both.
-func paired(a, b []time.Duration) spread {
+func pairedRatios(a, b []time.Duration) spread {
 	ratios := make([]float64, min(len(a), len(b)))
 	for i := range ratios {
 		ratios[i] = a[i].Seconds() / b[i].Seconds()
 	}
-	return spreadOf(ratios)
+	return computeSpread(ratios)
 }
 
-func milliseconds(ds []time.Duration) spread {
+func computeMilliseconds(ds []time.Duration) spread {
 	ms := make([]float64, len(ds))
 	for i, d := range ds {
 		ms[i] = d.Seconds() * 1e3
 	}
-	return spreadOf(ms)
+	return computeSpread(ms)
 }
 
 // memory is in bytes; resident is that between samples, and maps is what BPF maps take
 // beside the process.
 type memory struct{ resident, peak, maps uint64 }
 
-// most has the larger of each.
-func (m memory) most(o memory) memory {
+// maxOfEach has the larger of each.
+func (m memory) maxOfEach(o memory) memory {
 	return memory{max(m.resident, o.resident), max(m.peak, o.peak), max(m.maps, o.maps)}
 }
 
@@ -56,9 +56,9 @@ func (m memory) String() string {
 		return "–"
 	}
 	if m.maps == 0 {
-		return mib(m.peak)
+		return formatMiB(m.peak)
 	}
-	return fmt.Sprintf("%s + %s of BPF maps", mib(m.peak), mib(m.maps))
+	return fmt.Sprintf("%s + %s of BPF maps", formatMiB(m.peak), formatMiB(m.maps))
 }
 
-func mib(bytes uint64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
+func formatMiB(bytes uint64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }

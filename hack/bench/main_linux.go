@@ -27,13 +27,13 @@ func main() {
 	case *connects < 1:
 		err = fmt.Errorf("-connects %d: use 1 or more", *connects)
 	case *server != "":
-		err = serve(*server)
+		err = serveSamples(*server)
 	case *onlyCliff:
 		err = runCliff(*page, *picture, *connects)
 	case *only != "":
-		err = run(*page, *only, *rounds)
+		err = runScenarios(*page, *only, *rounds)
 	default:
-		err = errors.Join(run(*page, *only, *rounds), runCliff(*page, *picture, *connects))
+		err = errors.Join(runScenarios(*page, *only, *rounds), runCliff(*page, *picture, *connects))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -41,30 +41,30 @@ func main() {
 	}
 }
 
-func run(page, only string, rounds int) error {
-	chosen, err := choose(only)
+func runScenarios(page, only string, rounds int) error {
+	chosen, err := selectScenarios(only)
 	if err != nil {
 		return err
 	}
-	if err := requirements(chosen); err != nil {
+	if err := checkRequirements(chosen); err != nil {
 		return err
 	}
 	var text strings.Builder
-	text.WriteString(samples.Machine() + ".\n")
+	text.WriteString(samplesPart.Machine() + ".\n")
 	var missed []string
 	for _, s := range chosen {
 		if rounds > 0 {
 			s.rounds = rounds
 		}
-		r, err := s.run()
+		r, err := s.measureRounds()
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.title, err)
 		}
-		fmt.Fprintln(os.Stderr, r.section())
-		text.WriteString("\n" + r.section())
-		missed = append(missed, r.missed()...)
+		fmt.Fprintln(os.Stderr, r.formatSection())
+		text.WriteString("\n" + r.formatSection())
+		missed = append(missed, r.listMissedGoals()...)
 	}
-	if err := samples.Write(page, text.String()); err != nil {
+	if err := samplesPart.Write(page, text.String()); err != nil {
 		return err
 	}
 	if len(missed) > 0 {
@@ -77,12 +77,12 @@ func runCliff(page, picture string, connects int) error {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: it makes a network namespace")
 	}
-	c, err := measureCliff(cliffFills, connects)
+	c, err := measureCliff(cliffUtilizations, connects)
 	if err != nil {
 		return err
 	}
 	if page == "-" {
-		return fills.Write(page, fills.Machine()+".\n"+c.section(picture))
+		return cliffPart.Write(page, cliffPart.Machine()+".\n"+c.formatSection(picture))
 	}
 	relative, err := filepath.Rel(filepath.Dir(page), picture)
 	if err != nil {
@@ -91,11 +91,11 @@ func runCliff(page, picture string, connects int) error {
 	if err := os.MkdirAll(filepath.Dir(picture), 0o755); err != nil {
 		return err
 	}
-	return errors.Join(os.WriteFile(picture, []byte(c.picture()), 0o644),
-		fills.Write(page, fills.Machine()+".\n"+c.section(filepath.ToSlash(relative))))
+	return errors.Join(os.WriteFile(picture, []byte(c.renderSVG()), 0o644),
+		cliffPart.Write(page, cliffPart.Machine()+".\n"+c.formatSection(filepath.ToSlash(relative))))
 }
 
-func requirements(chosen []scenario) error {
+func checkRequirements(chosen []scenario) error {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: it makes network namespaces and loads BPF programs")
 	}
@@ -104,7 +104,7 @@ func requirements(chosen []scenario) error {
 			return fmt.Errorf("%s isn't installed (Debian: iproute2, prometheus-node-exporter)", tool)
 		}
 	}
-	if !slices.ContainsFunc(chosen, func(s scenario) bool { return s.watch != nil }) {
+	if !slices.ContainsFunc(chosen, func(s scenario) bool { return s.watchMemory != nil }) {
 		return nil
 	}
 	if _, err := os.Stat(agentBinary); err != nil {
@@ -113,8 +113,8 @@ func requirements(chosen []scenario) error {
 	return nil
 }
 
-func choose(only string) ([]scenario, error) {
-	all := scenarios()
+func selectScenarios(only string) ([]scenario, error) {
+	all := listScenarios()
 	if only == "" {
 		return all, nil
 	}

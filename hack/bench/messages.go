@@ -13,8 +13,8 @@ const (
 	messageDone  = 3
 )
 
-// messages counts a datagram's sockets, and says whether the dump is done.
-func messages(b []byte) (n int, done bool, err error) {
+// countMessages counts a datagram's sockets, and says whether the dump is done.
+func countMessages(b []byte) (n int, done bool, err error) {
 	for len(b) >= headerSize {
 		size := int(binary.NativeEndian.Uint32(b))
 		if size < headerSize || size > len(b) {

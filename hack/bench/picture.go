@@ -10,11 +10,11 @@ import (
 // microsecond.
 const (
 	plotLeft, plotTop, plotWidth, plotHeight = 56.0, 16.0, 560.0, 220.0
-	leastPower, mostPower                    = 1, 5
+	minPower, maxPower                       = 1, 5
 )
 
-// picture is the curve as SVG, with colours for a light page and for a dark one.
-func (c cliff) picture() string {
+// renderSVG is the curve as SVG, with colours for a light page and for a dark one.
+func (c cliff) renderSVG() string {
 	var b strings.Builder
 	b.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 284" width="640" height="284" role="img" aria-label="Time of connect() by the fill of its pool">
 <style>
@@ -35,49 +35,49 @@ text.most{fill:#f0883e}
 }
 </style>
 `)
-	c.grid(&b)
-	b.WriteString(c.line("median", 0.5) + c.line("most", 0.99))
-	b.WriteString(text(plotLeft+12, plotTop+16, "start", "median", "connect(): median"))
-	b.WriteString(text(plotLeft+12, plotTop+32, "start", "most", "99 % are faster"))
+	c.writeGrid(&b)
+	b.WriteString(c.formatCurve("median", 0.5) + c.formatCurve("most", 0.99))
+	b.WriteString(formatText(plotLeft+12, plotTop+16, "start", "median", "connect(): median"))
+	b.WriteString(formatText(plotLeft+12, plotTop+32, "start", "most", "99 % are faster"))
 	b.WriteString("</svg>\n")
 	return b.String()
 }
 
-func (c cliff) grid(b *strings.Builder) {
+func (c cliff) writeGrid(b *strings.Builder) {
 	for i, label := range []string{"10 µs", "100 µs", "1 ms", "10 ms", "100 ms"} {
-		y := height(math.Pow10(i + leastPower))
+		y := microsecondsToY(math.Pow10(i + minPower))
 		fmt.Fprintf(b, "<path class=\"grid\" d=\"M%.0f %.1fH%.0f\"/>\n", plotLeft, y, plotLeft+plotWidth)
-		b.WriteString(text(plotLeft-6, y+4, "end", "", label))
+		b.WriteString(formatText(plotLeft-6, y+4, "end", "", label))
 	}
 	for percent := 0.0; percent <= 100; percent += 25 {
-		b.WriteString(text(across(percent), plotTop+plotHeight+18, "middle", "", fmt.Sprintf("%.0f %%", percent)))
+		b.WriteString(formatText(percentToX(percent), plotTop+plotHeight+18, "middle", "", fmt.Sprintf("%.0f %%", percent)))
 	}
-	fmt.Fprintf(b, "<path class=\"half\" d=\"M%.1f %.0fV%.0f\"/>\n", across(50), plotTop, plotTop+plotHeight)
-	b.WriteString(text(plotLeft+plotWidth/2, plotTop+plotHeight+38, "middle", "", fmt.Sprintf("ports in use, of the pool's %d", c.ports)))
+	fmt.Fprintf(b, "<path class=\"half\" d=\"M%.1f %.0fV%.0f\"/>\n", percentToX(50), plotTop, plotTop+plotHeight)
+	b.WriteString(formatText(plotLeft+plotWidth/2, plotTop+plotHeight+38, "middle", "", fmt.Sprintf("ports in use, of the pool's %d", c.ports)))
 }
 
-// line is a quantile of each point that was not refused.
-func (c cliff) line(class string, q float64) string {
+// formatCurve is a quantile of each point that was not refused.
+func (c cliff) formatCurve(class string, q float64) string {
 	var d []string
 	for _, p := range c.points {
 		if !p.refused {
-			d = append(d, fmt.Sprintf("%.1f %.1f", across(p.percent), height(micro(p.took, q))))
+			d = append(d, fmt.Sprintf("%.1f %.1f", percentToX(p.percent), microsecondsToY(quantileMicroseconds(p.took, q))))
 		}
 	}
 	return fmt.Sprintf("<path class=%q d=\"M%s\"/>\n", class, strings.Join(d, "L"))
 }
 
-func text(x, y float64, anchor, class, words string) string {
+func formatText(x, y float64, anchor, class, words string) string {
 	if class != "" {
 		class = fmt.Sprintf(" class=%q", class)
 	}
 	return fmt.Sprintf("<text x=\"%.1f\" y=\"%.1f\" text-anchor=%q%s>%s</text>\n", x, y, anchor, class, words)
 }
 
-// across is where a percentage is, height where a time in microseconds is.
-func across(percent float64) float64 { return plotLeft + plotWidth*percent/100 }
+// percentToX is where a percentage is, height where a time in microseconds is.
+func percentToX(percent float64) float64 { return plotLeft + plotWidth*percent/100 }
 
-func height(us float64) float64 {
-	share := (math.Log10(us) - leastPower) / (mostPower - leastPower)
+func microsecondsToY(us float64) float64 {
+	share := (math.Log10(us) - minPower) / (maxPower - minPower)
 	return plotTop + plotHeight*(1-min(1, max(0, share)))
 }

@@ -5,7 +5,7 @@ import "portreeve.io/portreeve/internal/testutil/testnet"
 // The names of the subjects.
 const (
 	portwalkName = "portwalk"
-	quietName    = "portwalk, gate 25 %"
+	gatedName    = "portwalk, gate 25 %"
 	sockdiagName = "sockdiag"
 	dumpName     = "raw sock_diag dump"
 	ssName       = "`ss -Htan`"
@@ -23,14 +23,14 @@ type scenario struct {
 	subjects  []string
 	rounds    int
 	goals     []goal
-	// watch gets the memory of `report --watch`, where that is asked for.
-	watch *memory
+	// watchMemory gets the memory of `report --watch`, where that is asked for.
+	watchMemory *memory
 }
 
-func scenarios() []scenario {
+func listScenarios() []scenario {
 	const walk = 200_000
 	all := []string{portwalkName, ssName, sockdiagName, exporterName, dumpName}
-	many := []string{portwalkName, quietName, ssName, sockdiagName, dumpName}
+	many := []string{portwalkName, gatedName, ssName, sockdiagName, dumpName}
 	return []scenario{{
 		key: "one", title: "200,000 sockets in one namespace",
 		text:  "100,000 TIME_WAIT and 100,000 ESTABLISHED.",
@@ -42,28 +42,28 @@ func scenarios() []scenario {
 	}, {
 		key: "many", title: "100 namespaces with 50 sockets each, and 200,000 sockets elsewhere",
 		text:  "All ESTABLISHED. `ss` and the raw dump run once in each of the 100 namespaces; portwalk and sockdiag read those and the other one.",
-		loads: repeated(100, testnet.Load{Established: 50}), elsewhere: testnet.Load{Established: walk}, subjects: many, rounds: 5,
+		loads: repeatLoad(100, testnet.Load{Established: 50}), elsewhere: testnet.Load{Established: walk}, subjects: many, rounds: 5,
 		goals: []goal{
-			{portwalkName, dumpName, 0.03}, {portwalkName, ssName, 0}, {quietName, dumpName, 0}, {sockdiagName, dumpName, 0},
+			{portwalkName, dumpName, 0.03}, {portwalkName, ssName, 0}, {gatedName, dumpName, 0}, {sockdiagName, dumpName, 0},
 		},
 	}, {
 		key: "quiet", title: "A quiet tick: 100 namespaces, 5,000 sockets",
 		text:  "All ESTABLISHED. `ss` and the raw dump run once in each namespace.",
-		loads: repeated(100, testnet.Load{Established: 50}), subjects: many, rounds: 15, watch: &memory{},
+		loads: repeatLoad(100, testnet.Load{Established: 50}), subjects: many, rounds: 15, watchMemory: &memory{},
 		goals: []goal{
-			{quietName, ssName, 0.10}, {portwalkName, ssName, 0}, {portwalkName, dumpName, 0}, {sockdiagName, ssName, 0},
+			{gatedName, ssName, 0.10}, {portwalkName, ssName, 0}, {portwalkName, dumpName, 0}, {sockdiagName, ssName, 0},
 		},
 	}, {
 		key: "million", title: "1,000,000 TIME_WAIT sockets in one namespace",
 		text:  "They last 60 s, and are made anew when a round would take longer.",
-		loads: []testnet.Load{{TimeWait: 1_000_000}}, subjects: all, rounds: 5, watch: &memory{},
+		loads: []testnet.Load{{TimeWait: 1_000_000}}, subjects: all, rounds: 5, watchMemory: &memory{},
 		goals: []goal{
 			{portwalkName, ssName, 0}, {portwalkName, exporterName, 0}, {portwalkName, dumpName, 0}, {sockdiagName, dumpName, 0},
 		},
 	}}
 }
 
-func repeated(n int, l testnet.Load) []testnet.Load {
+func repeatLoad(n int, l testnet.Load) []testnet.Load {
 	ls := make([]testnet.Load, n)
 	for i := range ls {
 		ls[i] = l
@@ -71,5 +71,5 @@ func repeated(n int, l testnet.Load) []testnet.Load {
 	return ls
 }
 
-// sockets is how many a load makes, listeners apart.
-func sockets(l testnet.Load) int { return l.TimeWait + l.Established }
+// countLoadSockets is how many a load makes, listeners apart.
+func countLoadSockets(l testnet.Load) int { return l.TimeWait + l.Established }

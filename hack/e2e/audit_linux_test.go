@@ -16,9 +16,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// request is what one of Portreeve's programs asked the API server for, of its audit log
+// auditedRequest is what one of Portreeve's programs asked the API server for, of its audit log
 // (audit.k8s.io/v1, Event).
-type request struct {
+type auditedRequest struct {
 	ID   string `json:"auditID"`
 	Verb string
 	At   time.Time `json:"requestReceivedTimestamp"`
@@ -33,22 +33,26 @@ type request struct {
 	Annotations map[string]string
 }
 
-// account is the name of the service account, node the node of the pod that has its
+// accountName is the name of the service account, node the node of the pod that has its
 // token.
-func (r request) account() string { return r.User.Username[strings.LastIndex(r.User.Username, ":")+1:] }
-func (r request) node() string {
+func (r auditedRequest) accountName() string {
+	return r.User.Username[strings.LastIndex(r.User.Username, ":")+1:]
+}
+func (r auditedRequest) nodeName() string {
 	return strings.Join(r.User.Extra["authentication.kubernetes.io/node-name"], "")
 }
 
-// resource is what was asked for, as a rule of RBAC names it: group/resource/subresource.
-func (r request) resource() string {
+// resourceName is what was asked for, as a rule of RBAC names it: group/resource/subresource.
+func (r auditedRequest) resourceName() string {
 	return strings.TrimSuffix(r.Object.APIGroup+"/"+r.Object.Resource+"/"+r.Object.Subresource, "/")
 }
 
-func (r request) refused() bool { return r.Annotations["authorization.k8s.io/decision"] == "forbid" }
+func (r auditedRequest) isRefused() bool {
+	return r.Annotations["authorization.k8s.io/decision"] == "forbid"
+}
 
-// requests are all that were audited, each once.
-func (c cluster) requests(t *testing.T) (all []request) {
+// readAuditLog are all that were audited, each once.
+func (c cluster) readAuditLog(t *testing.T) (all []auditedRequest) {
 	t.Helper()
 	log, err := os.ReadFile(filepath.Join(c.dir, "logs", "audit.log"))
 	if err != nil {
@@ -56,7 +60,7 @@ func (c cluster) requests(t *testing.T) (all []request) {
 	}
 	known := map[string]bool{}
 	for line := range bytes.Lines(log) {
-		var r request
+		var r auditedRequest
 		if err := json.Unmarshal(line, &r); err != nil {
 			continue // the last line may not be whole, nor the last of a server that was killed
 		}
@@ -71,11 +75,11 @@ func (c cluster) requests(t *testing.T) (all []request) {
 	return all
 }
 
-// idle counts what the agent of node c, where nothing happens, has asked for since the
+// checkIdleRequests counts what the agent of node c, where nothing happens, has asked for since the
 // first stage: it is a part of the ten minutes in which it may write once. IDLE=10m waits
 // until they are over.
-func idle(t *testing.T, c cluster) {
-	pod, err := c.agentPod(t, "c")
+func checkIdleRequests(t *testing.T, c cluster) {
+	pod, err := c.getAgentPod(t, "c")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,9 +93,9 @@ func idle(t *testing.T, c cluster) {
 		time.Sleep(time.Until(since.Add(whole)))
 	}
 	first, asked := map[string]int{}, map[string]int{}
-	for _, r := range c.requests(t) {
-		switch what := r.Verb + " " + r.resource(); {
-		case r.account() != "portreeve-agent" || r.node() != "c":
+	for _, r := range c.readAuditLog(t) {
+		switch what := r.Verb + " " + r.resourceName(); {
+		case r.accountName() != "portreeve-agent" || r.nodeName() != "c":
 		case r.At.Before(since):
 			first[what]++
 		default:
@@ -113,55 +117,55 @@ func idle(t *testing.T, c cluster) {
 	}
 }
 
-// spared are the rights that the cases here need not come to use, and what they are for.
-var spared = map[string]string{
-	"portreeve-agent: portreeve.io/portpressures list":                                                       streamed,
-	"portreeve-agent: /pods list":                                                                            streamed,
-	"portreeve-agent: /namespaces list":                                                                      streamed,
-	"portreeve-controller: /nodes list":                                                                      streamed,
-	"portreeve-controller: portreeve.io/portpressures list":                                                  streamed,
-	"portreeve-controller: portreeve.io/nodetunings list":                                                    streamed,
-	"portreeve-controller: portreeve-system: /pods list":                                                     streamed,
+// unusedRights are the rights that the cases here need not come to use, and what they are for.
+var unusedRights = map[string]string{
+	"portreeve-agent: portreeve.io/portpressures list":                                                       onlyWithoutStreaming,
+	"portreeve-agent: /pods list":                                                                            onlyWithoutStreaming,
+	"portreeve-agent: /namespaces list":                                                                      onlyWithoutStreaming,
+	"portreeve-controller: /nodes list":                                                                      onlyWithoutStreaming,
+	"portreeve-controller: portreeve.io/portpressures list":                                                  onlyWithoutStreaming,
+	"portreeve-controller: portreeve.io/nodetunings list":                                                    onlyWithoutStreaming,
+	"portreeve-controller: portreeve-system: /pods list":                                                     onlyWithoutStreaming,
 	"portreeve-controller: /pods list":                                                                       "an address that is a pod's, and no Service's",
-	"portreeve-controller: portreeve-system: coordination.k8s.io/leases [portreeve-event-suppression] patch": storm,
-	"portreeve-controller: portreeve-system: events.k8s.io/events create":                                    storm,
-	"portreeve-agent: events.k8s.io/events patch":                                                            repeated,
-	"portreeve-controller: portreeve-system: /events patch":                                                  repeated,
-	"portreeve-controller: default: events.k8s.io/events patch":                                              repeated,
+	"portreeve-controller: portreeve-system: coordination.k8s.io/leases [portreeve-event-suppression] patch": onlyWithManyChanges,
+	"portreeve-controller: portreeve-system: events.k8s.io/events create":                                    onlyWithManyChanges,
+	"portreeve-agent: events.k8s.io/events patch":                                                            onlyForRepeatedEvents,
+	"portreeve-controller: portreeve-system: /events patch":                                                  onlyForRepeatedEvents,
+	"portreeve-controller: default: events.k8s.io/events patch":                                              onlyForRepeatedEvents,
 }
 
 const (
-	streamed = "an API server that does not stream lists: before 1.34, as a rule"
-	storm    = "more nodes change than there may be Events (controllers/cmd/portreeve-controller, told_linux_test.go)"
-	repeated = "an Event that is said again within half an hour (controllers, TestWhichEventsAnAgentMayWrite)"
+	onlyWithoutStreaming  = "an API server that does not stream lists: before 1.34, as a rule"
+	onlyWithManyChanges   = "more nodes change than there may be Events (controllers/cmd/portreeve-controller, told_linux_test.go)"
+	onlyForRepeatedEvents = "an Event that is said again within half an hour (controllers, TestWhichEventsAnAgentMayWrite)"
 )
 
-// everyRightIsUsed compares what the service accounts may do with what they did: not one
+// checkRightsAreUsed compares what the service accounts may do with what they did: not one
 // right too many, nor one too few.
-func everyRightIsUsed(t *testing.T, c cluster) {
+func checkRightsAreUsed(t *testing.T, c cluster) {
 	used, refused := map[string]bool{}, map[string]bool{}
-	all := c.requests(t)
+	all := c.readAuditLog(t)
 	var released time.Time // when what uninstalls asked for the last time: helm deletes then, the agents' rights before their pods are gone
 	for _, r := range all {
-		if r.account() == "portreeve-release" && r.At.After(released) {
+		if r.accountName() == "portreeve-release" && r.At.After(released) {
 			released = r.At
 		}
 	}
 	leaving := false // what uninstalls takes the controller's rights first
 	for _, r := range all {
-		leaving = leaving || r.account() == "portreeve-release"
-		if r.refused() {
+		leaving = leaving || r.accountName() == "portreeve-release"
+		if r.isRefused() {
 			starting := r.At.After(c.unready[0]) && r.At.Before(c.unready[1])
 			left := leaving && r.At.After(released)
-			if starting || leaving && r.account() == "portreeve-controller" || left && r.account() == "portreeve-agent" {
+			if starting || leaving && r.accountName() == "portreeve-controller" || left && r.accountName() == "portreeve-agent" {
 				continue
 			}
-			refused[r.account()+": "+r.Verb+" "+r.resource()+" in "+r.Object.Namespace] = true
+			refused[r.accountName()+": "+r.Verb+" "+r.resourceName()+" in "+r.Object.Namespace] = true
 			continue
 		}
 		for _, in := range []string{"", r.Object.Namespace + ": "} {
 			for _, name := range []string{"", " [" + r.Object.Name + "]"} {
-				used[r.account()+": "+in+r.resource()+name+" "+r.Verb] = true
+				used[r.accountName()+": "+in+r.resourceName()+name+" "+r.Verb] = true
 			}
 		}
 	}
@@ -169,22 +173,22 @@ func everyRightIsUsed(t *testing.T, c cluster) {
 		t.Errorf("asked for and refused: %q", slices.Sorted(maps.Keys(refused)))
 	}
 	for _, account := range []string{"portreeve-agent", "portreeve-controller", "portreeve-release"} {
-		rights := c.rights(t, account)
+		rights := c.listRights(t, account)
 		if len(rights) == 0 {
 			t.Errorf("%s has no rights", account)
 		}
 		for _, right := range rights {
 			right = account + ": " + right
-			if spared[right] == "" && !used[right] {
+			if unusedRights[right] == "" && !used[right] {
 				t.Errorf("%s: given, and not used", right)
 			}
 		}
 	}
 }
 
-// rights are what the chart's roles give a service account in the mode with the most,
+// listRights are what the chart's roles give a service account in the mode with the most,
 // one verb each.
-func (c cluster) rights(t *testing.T, account string) (all []string) {
+func (c cluster) listRights(t *testing.T, account string) (all []string) {
 	t.Helper()
 	type object struct {
 		Kind     string
@@ -194,7 +198,7 @@ func (c cluster) rights(t *testing.T, account string) (all []string) {
 		Subjects []rbacv1.Subject
 	}
 	rules, bindings := map[string][]rbacv1.PolicyRule{}, []object{}
-	for _, text := range c.rendered(t, "pods") {
+	for _, text := range c.renderChart(t, "pods") {
 		var o object
 		if err := yaml.Unmarshal([]byte(text), &o); err != nil {
 			t.Fatal(err)
@@ -213,14 +217,14 @@ func (c cluster) rights(t *testing.T, account string) (all []string) {
 			role = "Role " + b.Metadata.Namespace + "/" + b.RoleRef.Name
 		}
 		for _, r := range rules[role] {
-			all = append(all, single(in, r)...)
+			all = append(all, splitRule(in, r)...)
 		}
 	}
 	return all
 }
 
-// single are the rights of a rule, one by one.
-func single(in string, r rbacv1.PolicyRule) (all []string) {
+// splitRule are the rights of a rule, one by one.
+func splitRule(in string, r rbacv1.PolicyRule) (all []string) {
 	names := []string{""}
 	if len(r.ResourceNames) > 0 {
 		names = nil

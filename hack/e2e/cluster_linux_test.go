@@ -33,7 +33,7 @@ type cluster struct {
 	unready *[2]time.Time
 }
 
-func open(t *testing.T) cluster {
+func openCluster(t *testing.T) cluster {
 	t.Helper()
 	root := os.Getenv(rootVariable)
 	if root == "" {
@@ -45,12 +45,12 @@ func open(t *testing.T) cluster {
 		t.Fatal(err)
 	}
 	c.id = string(id)
-	c.api = c.client(t)
+	c.api = c.newClient(t)
 	return c
 }
 
-// try runs a program of hack/cluster and returns what it prints.
-func (c cluster) try(t *testing.T, stdin, program string, args ...string) (string, error) {
+// tryProgram runs a program of hack/cluster and returns what it prints.
+func (c cluster) tryProgram(t *testing.T, stdin, program string, args ...string) (string, error) {
 	t.Helper()
 	ctx := t.Context()
 	if ctx.Err() != nil { // in a clean-up
@@ -65,40 +65,40 @@ func (c cluster) try(t *testing.T, stdin, program string, args ...string) (strin
 	return string(out), err
 }
 
-func (c cluster) run(t *testing.T, stdin, program string, args ...string) string {
+func (c cluster) runProgram(t *testing.T, stdin, program string, args ...string) string {
 	t.Helper()
-	out, err := c.try(t, stdin, program, args...)
+	out, err := c.tryProgram(t, stdin, program, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
-func (c cluster) kubectl(t *testing.T, args ...string) string {
+func (c cluster) runKubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	return c.run(t, "", "kubectl", args...)
+	return c.runProgram(t, "", "kubectl", args...)
 }
 
-// read reads an object into v.
-func (c cluster) read(t *testing.T, v any, args ...string) error {
+// kubectlGet reads an object into v.
+func (c cluster) kubectlGet(t *testing.T, v any, args ...string) error {
 	t.Helper()
-	out, err := c.try(t, "", "kubectl", append([]string{"get", "--output=json"}, args...)...)
+	out, err := c.tryProgram(t, "", "kubectl", append([]string{"get", "--output=json"}, args...)...)
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal([]byte(out), v)
 }
 
-func (c cluster) pressure(t *testing.T, node string) (pp v1alpha1.PortPressure, err error) {
+func (c cluster) getPortPressure(t *testing.T, node string) (pp v1alpha1.PortPressure, err error) {
 	t.Helper()
-	err = c.api.get(t, "/apis/portreeve.io/v1alpha1/portpressures/"+node, &pp)
+	err = c.api.getObject(t, "/apis/portreeve.io/v1alpha1/portpressures/"+node, &pp)
 	return pp, err
 }
 
-// apply applies a file of testdata.
-func (c cluster) apply(t *testing.T, name string) {
+// applyFile applies a file of testdata.
+func (c cluster) applyFile(t *testing.T, name string) {
 	t.Helper()
-	c.kubectl(t, "apply", "--filename", filepath.Join(c.root, "hack", "e2e", "testdata", name))
+	c.runKubectl(t, "apply", "--filename", filepath.Join(c.root, "hack", "e2e", "testdata", name))
 }
 
 // stopAPI ends kube-apiserver until the test starts it again, or ends.
@@ -111,15 +111,15 @@ func (c cluster) stopAPI(t *testing.T) (start func()) {
 	}
 	start = func() {
 		_ = os.Remove(stopped)
-		within(t, time.Minute, "the API is back", func() error {
-			_, err := c.try(t, "", "kubectl", "get", "--raw=/readyz")
+		waitFor(t, time.Minute, "the API is back", func() error {
+			_, err := c.tryProgram(t, "", "kubectl", "get", "--raw=/readyz")
 			return err
 		})
 		c.unready[1] = time.Now()
 	}
 	t.Cleanup(func() { _ = os.Remove(stopped) })
-	within(t, 10*time.Second, "the API is away", func() error {
-		if _, err := c.try(t, "", "kubectl", "get", "--raw=/readyz"); err == nil {
+	waitFor(t, 10*time.Second, "the API is away", func() error {
+		if _, err := c.tryProgram(t, "", "kubectl", "get", "--raw=/readyz"); err == nil {
 			return errors.New("it answers")
 		}
 		return nil
@@ -127,35 +127,35 @@ func (c cluster) stopAPI(t *testing.T) (start func()) {
 	return start
 }
 
-// processes are those of a program in the pods of a node, known by the node's cgroup.
-func (c cluster) processes(t *testing.T, node, comm string) []int {
+// processesOnNode are those of a program in the pods of a node, known by the node's cgroup.
+func (c cluster) processesOnNode(t *testing.T, node, comm string) []int {
 	t.Helper()
-	return inCgroup(t, comm, "/portreeve-"+c.id+"-"+node+"/")
+	return processesInCgroup(t, comm, "/portreeve-"+c.id+"-"+node+"/")
 }
 
-// processesOf are those of a program in a pod.
-func (c cluster) processesOf(t *testing.T, pod corev1.Pod, comm string) []int {
+// processesOfPod are those of a program in a pod.
+func (c cluster) processesOfPod(t *testing.T, pod corev1.Pod, comm string) []int {
 	t.Helper()
-	return inCgroup(t, comm, string(pod.UID))
+	return processesInCgroup(t, comm, string(pod.UID))
 }
 
-// inCgroup are the processes of a program whose cgroup has this in its path.
-func inCgroup(t *testing.T, comm, part string) []int {
+// processesInCgroup are the processes of a program whose cgroup has this in its path.
+func processesInCgroup(t *testing.T, comm, part string) []int {
 	t.Helper()
-	return processes(t, comm, func(dir string) bool {
+	return findProcesses(t, comm, func(dir string) bool {
 		groups, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
 		return strings.Contains(string(groups), part)
 	})
 }
 
-// kubelet is the process of a node's kubelet, known by the node's PID namespace.
-func (c cluster) kubelet(t *testing.T, node string) int {
+// findKubelet is the process of a node's kubelet, known by the node's PID namespace.
+func (c cluster) findKubelet(t *testing.T, node string) int {
 	t.Helper()
-	own, err := os.Readlink("/proc/" + c.host(t, node).pid + "/ns/pid_for_children")
+	own, err := os.Readlink("/proc/" + c.nodeNetwork(t, node).pid + "/ns/pid_for_children")
 	if err != nil {
 		t.Fatal(err)
 	}
-	pids := processes(t, "kubelet", func(dir string) bool {
+	pids := findProcesses(t, "kubelet", func(dir string) bool {
 		of, _ := os.Readlink(filepath.Join(dir, "ns", "pid"))
 		return of == own
 	})
@@ -165,9 +165,9 @@ func (c cluster) kubelet(t *testing.T, node string) int {
 	return pids[0]
 }
 
-// processes are those of a program for whose folder in /proc is says so. Any may end
+// findProcesses are those of a program for whose folder in /proc is says so. Any may end
 // meanwhile.
-func processes(t *testing.T, comm string, is func(dir string) bool) (pids []int) {
+func findProcesses(t *testing.T, comm string, is func(dir string) bool) (pids []int) {
 	t.Helper()
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -182,10 +182,10 @@ func processes(t *testing.T, comm string, is func(dir string) bool) (pids []int)
 	return pids
 }
 
-// signal sends a signal to the one process of a program in the pods of a node.
-func (c cluster) signal(t *testing.T, node, comm string, s syscall.Signal) {
+// signalProcess sends a signal to the one process of a program in the pods of a node.
+func (c cluster) signalProcess(t *testing.T, node, comm string, s syscall.Signal) {
 	t.Helper()
-	pids := c.processes(t, node, comm)
+	pids := c.processesOnNode(t, node, comm)
 	if len(pids) != 1 {
 		t.Fatalf("node %s has the processes %v of %s, want one", node, pids, comm)
 	}
@@ -194,9 +194,9 @@ func (c cluster) signal(t *testing.T, node, comm string, s syscall.Signal) {
 	}
 }
 
-// within waits until the condition holds, and fails the test with its last error
+// waitFor waits until the condition holds, and fails the test with its last error
 // otherwise. It logs how long it took.
-func within(t *testing.T, d time.Duration, what string, condition func() error) {
+func waitFor(t *testing.T, d time.Duration, what string, condition func() error) {
 	t.Helper()
 	begin := time.Now()
 	for {

@@ -16,24 +16,24 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// agentCan runs an agent on node d and finds out what it can do.
-func (c cluster) agentCan(t *testing.T, pod corev1.Pod, when circumstance, want outcome) {
+// checkAgent runs an agent on node d and finds out what it can do.
+func (c cluster) checkAgent(t *testing.T, pod corev1.Pod, when circumstance, want abilities) {
 	t.Helper()
 	if when.before != nil {
 		when.before(t, c)
 	}
-	c.start(t, pod)
+	c.startAgent(t, pod)
 	if when.while != nil {
 		when.while(t, c)
 	}
-	value := c.ask(t)
-	var got outcome
-	within(t, 40*time.Second, "it can do what is expected", func() (err error) {
-		got, err = c.outcome(t, value)
+	value := c.requestNewValue(t)
+	var got abilities
+	waitFor(t, 40*time.Second, "it can do what is expected", func() (err error) {
+		got, err = c.observeAbilities(t, value)
 		if when.while != nil { // a new pod has its name after some 25 s
-			got.Names = want.Names
+			got.NamesPod = want.NamesPod
 		}
-		if strings.Contains(got.Ends, want.Ends) && want.Ends != "" {
+		if strings.Contains(got.ExitMessage, want.ExitMessage) && want.ExitMessage != "" {
 			return nil
 		}
 		if err == nil && got != want {
@@ -43,16 +43,16 @@ func (c cluster) agentCan(t *testing.T, pod corev1.Pod, when circumstance, want 
 	})
 }
 
-// ask asks for a value that no agent has been asked for before.
-func (c cluster) ask(t *testing.T) (value int) {
+// requestNewValue asks for a value that no agent has been asked for before.
+func (c cluster) requestNewValue(t *testing.T) (value int) {
 	t.Helper()
-	nt, err := c.tuning(t, "odd")
+	nt, err := c.getNodeTuning(t, "odd")
 	if err == nil {
 		value = int(*nt.Spec.Linux.FinTimeoutSeconds) + 1
 	} else {
 		value = 10
 	}
-	c.api.patch(t, "/apis/portreeve.io/v1alpha1/nodetunings/odd?fieldManager=e2e&force=true", fmt.Sprintf(`
+	c.api.applyObject(t, "/apis/portreeve.io/v1alpha1/nodetunings/odd?fieldManager=e2e&force=true", fmt.Sprintf(`
 apiVersion: portreeve.io/v1alpha1
 kind: NodeTuning
 metadata: {name: odd}
@@ -64,15 +64,15 @@ spec:
 	return value
 }
 
-// start makes the pod on node d, until the test ends.
-func (c cluster) start(t *testing.T, pod corev1.Pod) {
+// startAgent makes the pod on node d, until the test ends.
+func (c cluster) startAgent(t *testing.T, pod corev1.Pod) {
 	t.Helper()
 	var owner corev1.ServiceAccount
-	if err := c.api.get(t, "/api/v1/namespaces/"+system+"/serviceaccounts/portreeve-agent", &owner); err != nil {
+	if err := c.api.getObject(t, "/api/v1/namespaces/"+system+"/serviceaccounts/portreeve-agent", &owner); err != nil {
 		t.Fatal(err)
 	}
 	pod = *pod.DeepCopy()
-	pod.Namespace, pod.Name, pod.Spec.NodeName = system, "odd", odd
+	pod.Namespace, pod.Name, pod.Spec.NodeName = system, "odd", spareNode
 	// With the labels of an agent, so that the controller takes it for one; the DaemonSet
 	// leaves it alone, since it is somebody else's.
 	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ServiceAccount", Name: owner.Name, UID: owner.UID, Controller: new(true)}}
@@ -88,28 +88,28 @@ func (c cluster) start(t *testing.T, pod corev1.Pod) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := c.try(t, "", "kubectl", "delete", "--namespace", system, "pod/odd", "--grace-period=1", "--wait"); err != nil {
+		if _, err := c.tryProgram(t, "", "kubectl", "delete", "--namespace", system, "pod/odd", "--grace-period=1", "--wait"); err != nil {
 			t.Error(err)
 		}
 	})
-	c.run(t, string(object), "kubectl", "create", "--filename=-")
+	c.runProgram(t, string(object), "kubectl", "create", "--filename=-")
 }
 
-// outcome is what the agent on node d can do by now; an error while that isn't clear.
-func (c cluster) outcome(t *testing.T, value int) (o outcome, err error) {
+// observeAbilities is what the agent on node d can do by now; an error while that isn't clear.
+func (c cluster) observeAbilities(t *testing.T, value int) (o abilities, err error) {
 	t.Helper()
 	var pod corev1.Pod
-	if err := c.api.get(t, "/api/v1/namespaces/"+system+"/pods/odd", &pod); err != nil {
+	if err := c.api.getObject(t, "/api/v1/namespaces/"+system+"/pods/odd", &pod); err != nil {
 		return o, err
 	}
 	for _, s := range pod.Status.ContainerStatuses {
 		for _, ended := range []*corev1.ContainerStateTerminated{s.State.Terminated, s.LastTerminationState.Terminated} {
 			if ended != nil {
-				return outcome{Ends: ended.Message}, nil
+				return abilities{ExitMessage: ended.Message}, nil
 			}
 		}
 	}
-	pp, err := c.pressure(t, odd)
+	pp, err := c.getPortPressure(t, spareNode)
 	if err != nil {
 		return o, err
 	}
@@ -120,7 +120,7 @@ func (c cluster) outcome(t *testing.T, value int) (o outcome, err error) {
 		}
 		if one.Scope == string(v1alpha1.ScopePods) {
 			if o.Pod = one.State; o.Pod == v1alpha1.SettingApplied && *one.PodsApplied == 0 {
-				o.Pod = nowhere
+				o.Pod = appliedNowhere
 			}
 		} else {
 			o.Host = one.State
@@ -130,19 +130,19 @@ func (c cluster) outcome(t *testing.T, value int) (o outcome, err error) {
 		return o, fmt.Errorf("not asked yet, or not answered: %+v", s.Settings)
 	}
 	o.Reader = s.Reader.Name + " " + string(s.Reader.Exactness)
-	o.Names = s.Tightest != nil && s.Tightest.Summary == "shop/mouse → 10.96.0.50:5432"
-	return o, c.kernelAgrees(t, o, value)
+	o.NamesPod = s.Tightest != nil && s.Tightest.Summary == "shop/mouse → 10.96.0.50:5432"
+	return o, c.checkKernelValues(t, o, value)
 }
 
-// kernelAgrees says whether the settings stand where they are said to be applied, and
+// checkKernelValues says whether the settings stand where they are said to be applied, and
 // nowhere else.
-func (c cluster) kernelAgrees(t *testing.T, o outcome, value int) error {
+func (c cluster) checkKernelValues(t *testing.T, o abilities, value int) error {
 	t.Helper()
 	for what, n := range map[string]struct {
 		network
 		state v1alpha1.SettingState
-	}{"the node": {c.host(t, odd), o.Host}, "shop/mouse": {c.pod(t, "mouse"), o.Pod}} {
-		have := n.get(t, finTimeout)
+	}{"the node": {c.nodeNetwork(t, spareNode), o.Host}, "shop/mouse": {c.podNetwork(t, "mouse"), o.Pod}} {
+		have := n.readSysctl(t, finTimeout)
 		if stands := have == fmt.Sprint(value); stands != (n.state == v1alpha1.SettingApplied) {
 			return fmt.Errorf("in %s it is %s, and said to be %s", what, have, n.state)
 		}
@@ -150,10 +150,10 @@ func (c cluster) kernelAgrees(t *testing.T, o outcome, value int) error {
 	return nil
 }
 
-// render is the pod that the chart gives an agent of this mode.
-func (c cluster) render(t *testing.T, mode string) corev1.Pod {
+// renderAgentPod is the pod that the chart gives an agent of this mode.
+func (c cluster) renderAgentPod(t *testing.T, mode string) corev1.Pod {
 	t.Helper()
-	for _, document := range c.rendered(t, mode) {
+	for _, document := range c.renderChart(t, mode) {
 		var set appsv1.DaemonSet
 		if err := yaml.Unmarshal([]byte(document), &set); err != nil {
 			t.Fatal(err)
@@ -166,9 +166,9 @@ func (c cluster) render(t *testing.T, mode string) corev1.Pod {
 	return corev1.Pod{}
 }
 
-// rendered are the objects of the chart with the agent in this mode.
-func (c cluster) rendered(t *testing.T, mode string) []string {
+// renderChart are the objects of the chart with the agent in this mode.
+func (c cluster) renderChart(t *testing.T, mode string) []string {
 	t.Helper()
-	return strings.Split(c.run(t, "", "helm", "template", "portreeve", c.chart(), "--namespace", system,
-		"--values", c.values(), "--set", "agent.mode="+mode), "\n---\n")
+	return strings.Split(c.runProgram(t, "", "helm", "template", "portreeve", c.chartPath(), "--namespace", system,
+		"--values", c.valuesPath(), "--set", "agent.mode="+mode), "\n---\n")
 }

@@ -8,32 +8,32 @@ import (
 	"time"
 )
 
-// held is a setting that is to stay as it is.
-type held struct {
+// expectedSetting is a setting that is to stay as it is.
+type expectedSetting struct {
 	what, want string
 	file       *os.File
 }
 
-// ranges are the ranges of nodes and of their carts, which are the NodeTuning's.
-func (c cluster) ranges(t *testing.T, nodes ...string) (all []held) {
+// listWideRanges are the ranges of nodes and of their carts, which are the NodeTuning's.
+func (c cluster) listWideRanges(t *testing.T, nodes ...string) (all []expectedSetting) {
 	t.Helper()
 	for _, node := range nodes {
-		all = append(all, held{"the range of node " + node, wideRange, c.host(t, node).open(t, portRange)},
-			held{"the range of " + cartOf(node), wideRange, c.pod(t, cartOf(node)).open(t, portRange)})
+		all = append(all, expectedSetting{"the range of node " + node, wideRange, c.nodeNetwork(t, node).openSysctl(t, portRange)},
+			expectedSetting{"the range of " + cartName(node), wideRange, c.podNetwork(t, cartName(node)).openSysctl(t, portRange)})
 	}
 	return all
 }
 
-// steadily looks at settings some hundred times a second while fn runs: they may have no
+// requireUnchanged looks at settings some hundred times a second while fn runs: they may have no
 // other value, not for a moment.
-func steadily(t *testing.T, all []held, fn func()) {
+func requireUnchanged(t *testing.T, all []expectedSetting, fn func()) {
 	t.Helper()
 	quit, looked := make(chan struct{}), make(chan string)
 	go func() {
 		n, begin := 0, time.Now()
 		for {
 			for _, h := range all {
-				if problem := h.look(); problem != "" {
+				if problem := h.checkValue(); problem != "" {
 					looked <- fmt.Sprintf("after %v %s", time.Since(begin), problem)
 					return
 				}
@@ -57,8 +57,8 @@ func steadily(t *testing.T, all []held, fn func()) {
 	fn()
 }
 
-// look says what is not as it should be.
-func (h held) look() string {
+// checkValue says what is not as it should be.
+func (h expectedSetting) checkValue() string {
 	buf := make([]byte, 64)
 	n, err := h.file.ReadAt(buf, 0)
 	have := strings.Join(strings.Fields(string(buf[:n])), " ")

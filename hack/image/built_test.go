@@ -19,7 +19,7 @@ import (
 
 // The tests in this file are about the images that build.sh wrote to
 // $PORTREEVE_IMAGES; make test-images builds them.
-func builtImages(t *testing.T) string {
+func findBuiltImages(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("PORTREEVE_IMAGES")
 	if dir == "" {
@@ -35,7 +35,7 @@ func readImage(t *testing.T, path string) (map[string][]byte, descriptor) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, _ := unpack(t, data)
+	files, _ := readTar(t, data)
 	var root struct{ Manifests []descriptor }
 	if err := json.Unmarshal(files["index.json"], &root); err != nil || len(root.Manifests) != 1 {
 		t.Fatalf("%s has %d images (%v), want 1", path, len(root.Manifests), err)
@@ -48,21 +48,21 @@ func readLayers(t *testing.T, path string) map[string][]byte {
 	t.Helper()
 	files, image := readImage(t, path)
 	var index struct{ Manifests []descriptor }
-	blob(t, files, image, &index)
+	readBlob(t, files, image, &index)
 	layers := map[string][]byte{}
 	for _, d := range index.Manifests {
 		var manifest struct{ Layers []descriptor }
-		blob(t, files, d, &manifest)
+		readBlob(t, files, d, &manifest)
 		if len(manifest.Layers) != 1 {
 			t.Fatalf("%s has %d layers, want 1", path, len(manifest.Layers))
 		}
-		layers[d.Platform.OS+"/"+d.Platform.Architecture] = blob(t, files, manifest.Layers[0], nil)
+		layers[d.Platform.OS+"/"+d.Platform.Architecture] = readBlob(t, files, manifest.Layers[0], nil)
 	}
 	return layers
 }
 
 func TestBuiltImagesAreSmallAndStatic(t *testing.T) {
-	dir := builtImages(t)
+	dir := findBuiltImages(t)
 	tests := map[string]struct {
 		limit      int // bytes for a platform
 		capability string
@@ -86,7 +86,7 @@ func TestBuiltImagesAreSmallAndStatic(t *testing.T) {
 					t.Errorf("%s has %d bytes, want 1 to %d", platform, size, tt.limit)
 					continue
 				}
-				contents, headers := unpack(t, layers[platform])
+				contents, headers := readTar(t, layers[platform])
 				checkStatic(t, platform, contents[program])
 				checkCapability(t, platform, headers[program], tt.capability)
 			}
@@ -133,7 +133,7 @@ func checkCapability(t *testing.T, platform string, h *tar.Header, text string) 
 	var want []byte
 	if text != "" && strings.HasPrefix(platform, "linux/") {
 		var err error
-		if want, err = fileCapability(text); err != nil {
+		if want, err = encodeFileCapability(text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -143,7 +143,7 @@ func checkCapability(t *testing.T, platform string, h *tar.Header, text string) 
 }
 
 func TestBuiltImagesComeOutTheSameFromAnotherFolder(t *testing.T) {
-	dir := builtImages(t)
+	dir := findBuiltImages(t)
 	source, out := copySource(t), t.TempDir()
 	for _, name := range []string{"agent", "controller"} {
 		file := "portreeve-" + name + ".tar"

@@ -17,8 +17,8 @@ import (
 // (util/winlayers): O:BAG:SYD:(A;;FA;;;BA)(A;;FA;;;SY)(A;;0x1200a9;;;BU).
 const fileRights = "AQAEgBQAAAAkAAAAAAAAADAAAAABAgAAAAAABSAAAAAgAgAAAQEAAAAAAAUSAAAAAgBMAAMAAAAAABgA/wEfAAECAAAAAAAFIAAAACACAAAAABQA/wEfAAEBAAAAAAAFEgAAAAAAGACpABIAAQIAAAAAAAUgAAAAIQIAAA=="
 
-func TestAHostProcessLayerIsWhatWindowsUnpacks(t *testing.T) {
-	data, err := hostProcessLayer("thing", []byte("exe"))
+func TestAHostProcessLayerHasTheFilesThatWindowsChecks(t *testing.T) {
+	data, err := buildHostProcessLayer("thing", []byte("exe"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func checkWindowsHeader(t *testing.T, h *tar.Header) {
 }
 
 func TestAnEmptyHiveIsWhole(t *testing.T) {
-	hive := emptyHive()
+	hive := buildEmptyHive()
 	le := binary.LittleEndian
 	if len(hive) != 8192 || string(hive[:4]) != "regf" || le.Uint32(hive[4:]) != le.Uint32(hive[8:]) {
 		t.Fatalf("%d bytes that begin with % x", len(hive), hive[:12])

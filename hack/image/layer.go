@@ -11,10 +11,10 @@ import (
 // epoch is the time of every file: a clock in the image would change its digest.
 var epoch = time.Unix(0, 0)
 
-// layer is a tar with the one file /name in it, owned by root and executable, with
+// buildLinuxLayer is a tar with the one file /name in it, owned by root and executable, with
 // the file capability unless that is empty. It is not compressed: other versions of
 // a compressor give other bytes.
-func layer(name string, binary, capability []byte) ([]byte, error) {
+func buildLinuxLayer(name string, binary, capability []byte) ([]byte, error) {
 	header := &tar.Header{
 		Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(binary)), ModTime: epoch,
 		Format: tar.FormatPAX,
@@ -22,18 +22,18 @@ func layer(name string, binary, capability []byte) ([]byte, error) {
 	if len(capability) > 0 {
 		header.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": string(capability)}
 	}
-	return archive(func(w *tar.Writer) error { return write(w, header, binary) })
+	return buildArchive(func(w *tar.Writer) error { return writeTarFile(w, header, binary) })
 }
 
-// archive is a whole tar of what fill writes, its two last blocks of zeros included.
-func archive(fill func(*tar.Writer) error) ([]byte, error) {
+// buildArchive is a whole tar of what fill writes, its two last blocks of zeros included.
+func buildArchive(fill func(*tar.Writer) error) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	err := cmp.Or(fill(w), w.Close())
 	return out.Bytes(), err
 }
 
-func write(w *tar.Writer, header *tar.Header, data []byte) error {
+func writeTarFile(w *tar.Writer, header *tar.Header, data []byte) error {
 	if err := w.WriteHeader(header); err != nil {
 		return fmt.Errorf("tar %s: %w", header.Name, err)
 	}

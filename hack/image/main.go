@@ -47,14 +47,14 @@ func run(args []string, stdout io.Writer) error {
 	if *out == "" {
 		return fmt.Errorf("%w: -o is missing", errUsage)
 	}
-	img, err := describe(*name, *user, *capability)
+	img, err := parseImage(*name, *user, *capability)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if img.binaries, err = readBinaries(flags.Args()); err != nil {
 		return err
 	}
-	digest, err := save(*out, img)
+	digest, err := saveImage(*out, img)
 	if err != nil {
 		return err
 	}
@@ -62,23 +62,23 @@ func run(args []string, stdout io.Writer) error {
 	return err
 }
 
-// reference is a repository with a tag, as the OCI distribution specification has
+// referencePattern is a repository with a tag, as the OCI distribution specification has
 // it; the second group is the repository's last part, the third the tag.
-var reference = regexp.MustCompile(`^([a-z0-9.:_/-]+/)?([a-z0-9]+(?:[._-]+[a-z0-9]+)*):([a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})$`)
+var referencePattern = regexp.MustCompile(`^([a-z0-9.:_/-]+/)?([a-z0-9]+(?:[._-]+[a-z0-9]+)*):([a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})$`)
 
-var ids = regexp.MustCompile(`^[0-9]{1,10}:[0-9]{1,10}$`)
+var userPattern = regexp.MustCompile(`^[0-9]{1,10}:[0-9]{1,10}$`)
 
-func describe(name, user, capability string) (img image, err error) {
-	parts := reference.FindStringSubmatch(name)
+func parseImage(name, user, capability string) (img image, err error) {
+	parts := referencePattern.FindStringSubmatch(name)
 	if parts == nil {
 		return img, fmt.Errorf("-name %q: want a repository and a tag, such as example.org/agent:v1", name)
 	}
-	if !ids.MatchString(user) {
+	if !userPattern.MatchString(user) {
 		return img, fmt.Errorf("-user %q: want numbers, UID:GID: the image has no /etc/passwd", user)
 	}
 	img = image{name: name, file: parts[2], user: user}
 	if capability != "" {
-		img.capability, err = fileCapability(capability)
+		img.capability, err = encodeFileCapability(capability)
 	}
 	return img, err
 }
@@ -102,9 +102,9 @@ func readBinaries(args []string) (map[string][]byte, error) {
 	return binaries, nil
 }
 
-// save writes the image beside path and renames it, so that path is never half an
+// saveImage writes the image beside path and renames it, so that path is never half an
 // image.
-func save(path string, img image) (digest string, err error) {
+func saveImage(path string, img image) (digest string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return "", err

@@ -14,12 +14,12 @@ var (
 	system         = []uint32{18}
 )
 
-// securityDescriptor gives administrators and the system the rights full, and users
+// encodeSecurityDescriptor gives administrators and the system the rights full, and users
 // those of read: a self-relative SECURITY_DESCRIPTOR ([MS-DTYP] 2.4.6), owned by the
 // administrators, its group the system.
-func securityDescriptor(inherit byte, full, read uint32) []byte {
-	owner, group := sid(administrators), sid(system)
-	list := accessList(inherit, []entry{{full, administrators}, {full, system}, {read, users}})
+func encodeSecurityDescriptor(inherit byte, full, read uint32) []byte {
+	owner, group := encodeSID(administrators), encodeSID(system)
+	list := encodeAccessList(inherit, []accessEntry{{full, administrators}, {full, system}, {read, users}})
 	const header, daclPresent, selfRelative = 20, 0x0004, 0x8000
 	le := binary.LittleEndian
 	d := []byte{1, 0} // revision
@@ -31,18 +31,18 @@ func securityDescriptor(inherit byte, full, read uint32) []byte {
 	return append(append(append(d, owner...), group...), list...)
 }
 
-// entry allows rights to who.
-type entry struct {
-	rights uint32
-	who    []uint32
+// accessEntry allows rights to who.
+type accessEntry struct {
+	rights  uint32
+	trustee []uint32
 }
 
-// accessList is an ACL of entries that allow ([MS-DTYP] 2.4.5).
-func accessList(inherit byte, entries []entry) []byte {
+// encodeAccessList is an ACL of entries that allow ([MS-DTYP] 2.4.5).
+func encodeAccessList(inherit byte, entries []accessEntry) []byte {
 	var list []byte
 	le := binary.LittleEndian
 	for _, e := range entries {
-		who := sid(e.who)
+		who := encodeSID(e.trustee)
 		list = append(list, 0, inherit) // ACCESS_ALLOWED_ACE_TYPE
 		list = le.AppendUint16(list, uint16(8+len(who)))
 		list = le.AppendUint32(list, e.rights)
@@ -54,8 +54,8 @@ func accessList(inherit byte, entries []entry) []byte {
 	return append(append(head, 0, 0), list...)
 }
 
-// sid is S-1-5-… ([MS-DTYP] 2.4.2.2).
-func sid(parts []uint32) []byte {
+// encodeSID is S-1-5-… ([MS-DTYP] 2.4.2.2).
+func encodeSID(parts []uint32) []byte {
 	s := []byte{1, byte(len(parts)), 0, 0, 0, 0, 0, 5} // revision, count, authority
 	for _, p := range parts {
 		s = binary.LittleEndian.AppendUint32(s, p)

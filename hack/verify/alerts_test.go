@@ -18,8 +18,8 @@ import (
 // runbooks is where an alert's page is, on the web and in the repository.
 const runbooks = "https://github.com/portreeve/portreeve/blob/main/docs/runbooks/"
 
-// known are the metrics that the code has, each with its labels.
-func known(t *testing.T) map[string][]string {
+// collectMetrics are the metrics that the code has, each with its labels.
+func collectMetrics(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
 	for _, f := range metrics.Families() {
@@ -37,13 +37,13 @@ func known(t *testing.T) map[string][]string {
 	return all
 }
 
-// scraped are labels that a series gets when it is scraped.
-var scraped = []string{"cluster", "node", "instance", "job", "namespace", "pod"}
+// scrapedLabels are labels that a series gets when it is scraped.
+var scrapedLabels = []string{"cluster", "node", "instance", "job", "namespace", "pod"}
 
-// unknown are the metrics and labels in an expression, or a text with one, that the
+// findUnknown are the metrics and labels in an expression, or a text with one, that the
 // code doesn't have.
-func unknown(all map[string][]string, text string) (list []string) {
-	having := slices.Clone(scraped) // labels of any of its metrics
+func findUnknown(all map[string][]string, text string) (list []string) {
+	having := slices.Clone(scrapedLabels) // labels of any of its metrics
 	for _, s := range prometheus.Selectors(text) {
 		labels, ok := all[s.Metric]
 		if !ok {
@@ -52,7 +52,7 @@ func unknown(all map[string][]string, text string) (list []string) {
 		}
 		having = append(having, labels...)
 		for _, l := range s.Labels {
-			if !slices.Contains(labels, l) && !slices.Contains(scraped, l) {
+			if !slices.Contains(labels, l) && !slices.Contains(scrapedLabels, l) {
 				list = append(list, s.Metric+"{"+l+"}")
 			}
 		}
@@ -66,7 +66,7 @@ func unknown(all map[string][]string, text string) (list []string) {
 }
 
 func TestRulesAndDashboardsNameWhatTheCodeHas(t *testing.T) {
-	all := known(t)
+	all := collectMetrics(t)
 	rules, err := prometheus.Rules(root)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestRulesAndDashboardsNameWhatTheCodeHas(t *testing.T) {
 	named := 0
 	look := func(where, text string) {
 		named += len(prometheus.Selectors(text))
-		for _, u := range unknown(all, text) {
+		for _, u := range findUnknown(all, text) {
 			t.Errorf("%s names %s, which the code doesn't have", where, u)
 		}
 	}
@@ -110,7 +110,7 @@ func TestUnknown(t *testing.T) {
 		`sum by (state) (portreeve_level)`:   "by (state)",
 		`{{ printf "portreeve_nothing{}" }}`: "portreeve_nothing",
 	} {
-		if got := strings.Join(unknown(all, text), " "); got != want {
+		if got := strings.Join(findUnknown(all, text), " "); got != want {
 			t.Errorf("unknown(%s) = %q, want %q", text, got, want)
 		}
 	}

@@ -67,7 +67,7 @@ func TestEveryListMapAndStringOfACRDIsBounded(t *testing.T) {
 				if !ok {
 					t.Errorf("%s has no %s", name, part)
 				}
-				for _, problem := range unbounded(part, s) {
+				for _, problem := range findUnbounded(part, s) {
 					t.Errorf("%s: %s", name, problem)
 				}
 			}
@@ -89,10 +89,10 @@ func TestSpecAndStatusOfPortPressureAreAtomic(t *testing.T) {
 	}
 }
 
-// unbounded names the lists without maxItems, the maps without maxProperties and the
+// findUnbounded names the lists without maxItems, the maps without maxProperties and the
 // strings without a bound.
 // Label selectors are apimachinery's types and can carry no markers.
-func unbounded(at string, s schema) (problems []string) {
+func findUnbounded(at string, s schema) (problems []string) {
 	_, labels := s.Properties["matchLabels"]
 	_, expressions := s.Properties["matchExpressions"]
 	switch {
@@ -106,13 +106,13 @@ func unbounded(at string, s schema) (problems []string) {
 		problems = append(problems, at+" has no maxProperties")
 	}
 	for name, p := range s.Properties {
-		problems = append(problems, unbounded(at+"."+name, p)...)
+		problems = append(problems, findUnbounded(at+"."+name, p)...)
 	}
 	if s.Items != nil {
-		problems = append(problems, unbounded(at+"[]", *s.Items)...)
+		problems = append(problems, findUnbounded(at+"[]", *s.Items)...)
 	}
 	if s.Values != nil {
-		problems = append(problems, unbounded(at+"{}", *s.Values)...)
+		problems = append(problems, findUnbounded(at+"{}", *s.Values)...)
 	}
 	return problems
 }

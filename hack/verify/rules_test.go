@@ -35,7 +35,7 @@ func TestWrongDirection(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := wrongDirection(file{tt.path, []string{tt.imp}})
+			got := findWrongImports(goFile{tt.path, []string{tt.imp}})
 			if (len(got) > 0) != tt.wrong {
 				t.Errorf("wrongDirection(%s → %s) = %q", tt.path, tt.imp, got)
 			}
@@ -53,7 +53,7 @@ func TestImpure(t *testing.T) {
 	}
 	for imp, want := range tests {
 		t.Run(strings.ReplaceAll(imp, "/", "."), func(t *testing.T) {
-			got := impure(file{"agent/socket/a.go", []string{imp}}, nil)
+			got := findImpureImports(goFile{"agent/socket/a.go", []string{imp}}, nil)
 			if (len(got) > 0) != want {
 				t.Errorf("impure(%s) = %q", imp, got)
 			}

@@ -37,7 +37,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "serve":
-		return serve(ctx, args[1])
+		return serveConnections(ctx, args[1])
 	case len(args) == 4 && args[0] == "serve" && args[2] == "after":
 		t, err := time.ParseDuration(args[3])
 		if err != nil {
@@ -48,24 +48,24 @@ func run(ctx context.Context, args []string) error {
 			return nil
 		case <-time.After(t):
 		}
-		return serve(ctx, args[1])
+		return serveConnections(ctx, args[1])
 	case len(args) == 3 && args[0] == "dial":
 		rate, err := strconv.Atoi(args[2])
 		if err != nil || rate < 1 || rate > 10_000 {
 			return fmt.Errorf("%q connections a second: want a number from 1 to 10000", args[2])
 		}
-		return dial(ctx, args[1], rate)
+		return dialRepeatedly(ctx, args[1], rate)
 	case len(args) == 3 && args[0] == "hold":
 		n, err := strconv.Atoi(args[2])
 		if err != nil || n < 1 || n > 50_000 {
 			return fmt.Errorf("%q connections: want a number from 1 to 50000", args[2])
 		}
-		return hold(ctx, args[1], n)
+		return openConnections(ctx, args[1], n)
 	}
 	return errors.New("usage: churn serve ADDRESS:PORT [after TIME] | churn dial ADDRESS:PORT RATE | churn hold ADDRESS:PORT NUMBER")
 }
 
-func serve(ctx context.Context, address string) error {
+func serveConnections(ctx context.Context, address string) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp4", address)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func serve(ctx context.Context, address string) error {
 	}
 }
 
-func dial(ctx context.Context, address string, rate int) error {
+func dialRepeatedly(ctx context.Context, address string, rate int) error {
 	var dialer net.Dialer
 	made, refused := 0, 0
 	for tick := time.NewTicker(time.Second / time.Duration(rate)); ; {
@@ -109,7 +109,7 @@ func dial(ctx context.Context, address string, rate int) error {
 	}
 }
 
-func hold(ctx context.Context, address string, n int) error {
+func openConnections(ctx context.Context, address string, n int) error {
 	var dialer net.Dialer
 	held := make([]net.Conn, 0, n)
 	for tick := time.NewTicker(5 * time.Millisecond); ; {
