@@ -11,18 +11,18 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// sockDiagDumper asks each namespace for its TCP sockets by sock_diag, IPv4 and then IPv6,
-// and only counts the answers: the least that any reader by that way can cost. The
-// netlink sockets are kept open.
+// sockDiagDumper requests the TCP sockets of each namespace over sock_diag, IPv4 and then
+// IPv6, and only counts the replies. This is the minimum cost of any sock_diag reader. The
+// netlink sockets stay open.
 type sockDiagDumper struct {
 	fds    []int
 	buffer []byte
 	seen   []int
 }
 
-func openDumper(spaces []*testnet.Space) (*sockDiagDumper, error) {
-	d := &sockDiagDumper{buffer: make([]byte, 64<<10), seen: make([]int, len(spaces))}
-	for _, s := range spaces {
+func openDumper(namespaces []*testnet.Space) (*sockDiagDumper, error) {
+	d := &sockDiagDumper{buffer: make([]byte, 64<<10), seen: make([]int, len(namespaces))}
+	for _, s := range namespaces {
 		var fd int
 		var err error
 		s.Do(func() {
@@ -51,8 +51,8 @@ func (d *sockDiagDumper) sample() (time.Duration, error) {
 	return ownCPUTime() - before, nil
 }
 
-// countSockets sends struct inet_diag_req_v2 (include/uapi/linux/inet_diag.h) for every state
-// but LISTEN.
+// countSockets requests every state except LISTEN by struct inet_diag_req_v2
+// (include/uapi/linux/inet_diag.h), and counts the sockets in the replies.
 func (d *sockDiagDumper) countSockets(fd int, family byte) (n int, err error) {
 	const sockDiagByFamily, listen = 20, 1 << 10
 	req := make([]byte, 72)

@@ -16,7 +16,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// exporter is Debian's node_exporter, scraped inside the namespace.
+// exporter is Debian's node_exporter, scraped inside a namespace.
 type exporter struct {
 	cmd       *exec.Cmd
 	namespace *testnet.Space
@@ -39,7 +39,7 @@ func startExporter(s *testnet.Space) (*exporter, error) {
 			return e, nil
 		}
 		if time.Now().After(end) {
-			return nil, fmt.Errorf("node_exporter doesn't answer: %w", err)
+			return nil, fmt.Errorf("node_exporter does not respond: %w", err)
 		}
 	}
 }
@@ -51,7 +51,8 @@ func (e *exporter) sample() (time.Duration, error) {
 	return after - before, errors.Join(err1, err2, err3)
 }
 
-// settledCPUTime is the CPU time once what the scrape left to do (garbage) is done.
+// settledCPUTime returns the CPU time after the work that a scrape leaves behind (garbage
+// collection) has ended.
 func (e *exporter) settledCPUTime() (time.Duration, error) {
 	last := time.Duration(-1)
 	for range 20 {
@@ -104,12 +105,12 @@ func (e *exporter) memory() memory { return readMemory(e.cmd.Process.Pid) }
 
 func (e *exporter) close() error {
 	_ = e.cmd.Process.Kill()
-	_ = e.cmd.Wait() // it says that it was killed
+	_ = e.cmd.Wait() // reports that it was killed
 	return nil
 }
 
-// readThreadTimes is the time that all threads of a process spent on a CPU, to the
-// nanosecond (first field of schedstat).
+// readThreadTimes returns the CPU time of all threads of a process, in nanoseconds (first
+// field of schedstat).
 func readThreadTimes(pid int) (sum time.Duration, err error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(files) == 0 {

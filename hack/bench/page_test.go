@@ -22,7 +22,7 @@ func exampleResult() result {
 		scenario: scenario{
 			title: "Some sockets", text: "Made up.",
 			watchMemory: &memory{resident: 20 << 20, peak: 30 << 20, maps: 6 << 20},
-			goals:       []goal{{"a", "b", 0.15}, {"b", "a", 0}, {"a", "nobody", 0.1}},
+			goals:       []goal{{"a", "b", 0.15}, {"b", "a", 0}, {"a", "missing", 0.1}},
 		},
 		rows: []subjectRow{
 			{"a", ms(10, 12, 30), memory{peak: 3 << 20, maps: 1 << 19}},

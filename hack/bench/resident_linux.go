@@ -19,13 +19,13 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// readers are the project's own.
+// readers opens the project's readers by name.
 var readers = map[string]func() (agent.Reader, error){
 	"portwalk": func() (agent.Reader, error) { return portwalk.Open(portwalk.Options{}) },
 	"sockdiag": func() (agent.Reader, error) { return sockdiag.Open(sockdiag.Options{}) },
 }
 
-// resident is a reader in a process of its own, so that its memory is only its.
+// resident is a reader in a separate process, so that its memory can be measured.
 type resident struct {
 	cmd       *exec.Cmd
 	requests  *json.Encoder
@@ -49,7 +49,7 @@ type sampleResponse struct {
 func startResident(reader string, gate int) (*resident, error) {
 	cmd := exec.Command("/proc/self/exe", "-serve", reader)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // main is on a thread that stays
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // the main thread does not exit
 	in, err1 := cmd.StdinPipe()
 	out, err2 := cmd.StdoutPipe()
 	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
@@ -61,7 +61,7 @@ func startResident(reader string, gate int) (*resident, error) {
 func (r *resident) sample() (time.Duration, error) {
 	r.last = sampleResponse{}
 	if err := errors.Join(r.requests.Encode(sampleRequest{r.gate}), r.responses.Decode(&r.last)); err != nil {
-		return 0, fmt.Errorf("it ended: %w", err)
+		return 0, fmt.Errorf("reader process ended: %w", err)
 	}
 	if r.last.Err != "" {
 		return 0, errors.New(r.last.Err)
@@ -71,7 +71,7 @@ func (r *resident) sample() (time.Duration, error) {
 
 func (r *resident) check(b *sandbox) error {
 	if r.gate > 0 {
-		return nil // what is below the gate isn't counted
+		return nil // sockets below the gate are not counted
 	}
 	var errs []error
 	for i, s := range b.namespaces {
@@ -86,8 +86,8 @@ func (r *resident) memory() memory {
 
 func (r *resident) close() error { return errors.Join(r.stdin.Close(), r.cmd.Wait()) }
 
-// serveSamples samples once for each question on standard input, and answers with the cost:
-// the sample, and the pools made of it.
+// serveSamples takes a sample for each request on standard input, and responds with the cost
+// of the sample and of its pools.
 func serveSamples(name string) error {
 	r, err := readers[name]()
 	if err != nil {
@@ -96,11 +96,11 @@ func serveSamples(name string) error {
 	defer func() { _ = r.Close() }()
 	in, out := json.NewDecoder(bufio.NewReader(os.Stdin)), json.NewEncoder(os.Stdout)
 	for {
-		var q sampleRequest
-		if err := in.Decode(&q); err != nil {
-			return nil // the bench has no more questions
+		var request sampleRequest
+		if err := in.Decode(&request); err != nil {
+			return nil // end of the requests
 		}
-		if err := out.Encode(measureSample(r, q)); err != nil {
+		if err := out.Encode(measureSample(r, request)); err != nil {
 			return err
 		}
 	}

@@ -18,9 +18,9 @@ type ssCommand struct {
 }
 
 func (s *ssCommand) sample() (sum time.Duration, err error) {
-	for _, space := range s.namespaces {
+	for _, namespace := range s.namespaces {
 		cmd := exec.Command("ss", "-Htan") // the output goes to /dev/null
-		space.Do(func() { err = cmd.Run() })
+		namespace.Do(func() { err = cmd.Run() })
 		if err != nil {
 			return 0, fmt.Errorf("ss: %w", err)
 		}
@@ -29,11 +29,11 @@ func (s *ssCommand) sample() (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// check also finds the peak memory: ss writes while it reads, so it is at its peak
-// when the last lines come.
+// check also measures the peak memory. ss writes while it reads, so memory peaks when the
+// last lines are written.
 func (s *ssCommand) check(b *sandbox) error {
-	for i, space := range s.namespaces {
-		seen, err := s.countLines(space)
+	for i, namespace := range s.namespaces {
+		seen, err := s.countLines(namespace)
 		if err := errors.Join(err, compareCounts(i, seen, b.socketCounts[i])); err != nil {
 			return err
 		}
@@ -41,13 +41,13 @@ func (s *ssCommand) check(b *sandbox) error {
 	return nil
 }
 
-func (s *ssCommand) countLines(space *testnet.Space) (n int, err error) {
+func (s *ssCommand) countLines(namespace *testnet.Space) (n int, err error) {
 	cmd := exec.Command("ss", "-Htan")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err
 	}
-	space.Do(func() { err = cmd.Start() })
+	namespace.Do(func() { err = cmd.Start() })
 	if err != nil {
 		return 0, err
 	}

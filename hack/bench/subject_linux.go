@@ -14,17 +14,18 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// subject is something that reads the sockets of a scenario.
+// subject is a program or reader that reads the sockets of a scenario.
 type subject interface {
-	// sample reads them once; the CPU time is user and system, of all threads.
+	// sample reads the sockets once and returns the CPU time: user and system, of all
+	// threads.
 	sample() (time.Duration, error)
-	// check fails unless it sees the sockets that stand.
+	// check fails unless the last sample has the sockets that exist.
 	check(*sandbox) error
 	memory() memory
 	close() error
 }
 
-// openSubject makes a subject ready for a scenario whose sockets stand.
+// openSubject prepares a subject for a scenario whose sockets exist.
 func openSubject(name string, b *sandbox) (subject, error) {
 	switch name {
 	case portwalkName:
@@ -40,42 +41,42 @@ func openSubject(name string, b *sandbox) (subject, error) {
 	case exporterName:
 		return startExporter(b.namespaces[0])
 	}
-	return nil, fmt.Errorf("no subject is called %q", name)
+	return nil, fmt.Errorf("unknown subject %q", name)
 }
 
-// maxExtraSockets is how many sockets more a namespace may have than were asked for: those of
-// the node_exporter in it and of its scrapes.
+// maxExtraSockets is the number of sockets that a namespace may have in addition to its load:
+// those of node_exporter and of its scrapes.
 const maxExtraSockets = 200
 
-func compareCounts(space int, seen, made int) error {
+func compareCounts(namespace int, seen, made int) error {
 	if seen < made || seen > made+maxExtraSockets {
-		return fmt.Errorf("sees %d sockets in namespace %d, %d stand", seen, space, made)
+		return fmt.Errorf("reports %d sockets in namespace %d, want %d", seen, namespace, made)
 	}
 	return nil
 }
 
-// sandbox is a scenario that stands.
+// sandbox has the namespaces of a scenario with their sockets.
 type sandbox struct {
 	namespaces   []*testnet.Space
 	elsewhere    *testnet.Space
-	socketCounts []int // sockets in each of spaces
+	socketCounts []int // sockets in each of namespaces
 }
 
 func createSandbox(s scenario) (*sandbox, error) {
 	b := &sandbox{}
 	if countLoadSockets(s.elsewhere) > 0 {
-		space, err := createNamespace(s.elsewhere)
+		namespace, err := createNamespace(s.elsewhere)
 		if err != nil {
 			return b, err
 		}
-		b.elsewhere = space
+		b.elsewhere = namespace
 	}
 	for _, l := range s.loads {
-		space, err := createNamespace(l)
+		namespace, err := createNamespace(l)
 		if err != nil {
 			return b, err
 		}
-		b.namespaces, b.socketCounts = append(b.namespaces, space), append(b.socketCounts, countLoadSockets(l))
+		b.namespaces, b.socketCounts = append(b.namespaces, namespace), append(b.socketCounts, countLoadSockets(l))
 	}
 	return b, nil
 }
@@ -106,20 +107,25 @@ func (b *sandbox) close() error {
 	return errors.Join(errs...)
 }
 
-// ownCPUTime is the CPU time of this process so far.
+// ownCPUTime returns the CPU time that this process has used.
 func ownCPUTime() time.Duration {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		panic(err) // it can only fail for a bad argument
+		panic(err) // fails only for an invalid argument
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func readMemory(pid int) memory {
-	return memory{readStatusBytes(pid, "VmRSS:"), readStatusBytes(pid, "VmHWM:"), readMapBytes(pid)}
+	return memory{
+		resident: readStatusBytes(pid, "VmRSS:"),
+		peak:     readStatusBytes(pid, "VmHWM:"),
+		maps:     readMapBytes(pid),
+	}
 }
 
-// readStatusBytes is a field of /proc/PID/status that is given in kB, 0 when it isn't there.
+// readStatusBytes returns a field of /proc/PID/status with the unit kB, or 0 if it is
+// missing.
 func readStatusBytes(pid int, field string) uint64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -128,10 +134,10 @@ func readStatusBytes(pid int, field string) uint64 {
 	return parseFieldAfter(b, field) << 10
 }
 
-// readMapBytes is what the BPF maps of a process take (memlock of fdinfo).
+// readMapBytes returns the memory of a process's BPF maps (memlock of fdinfo).
 func readMapBytes(pid int) uint64 {
 	var sum uint64
-	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid)) // the pattern is good
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid)) // fails only for an invalid pattern
 	for _, f := range files {
 		if b, err := os.ReadFile(f); err == nil && bytes.Contains(b, []byte("map_type:")) {
 			sum += parseFieldAfter(b, "memlock:")

@@ -10,7 +10,7 @@ import (
 
 const agentBinary = "bin/portreeve-agent"
 
-// measureWatch is the memory of `report --watch` after some reports.
+// measureWatch returns the memory use of `report --watch` after some reports.
 func measureWatch() (memory, error) {
 	const reports = 5
 	cmd := exec.Command(agentBinary, "report", "--watch", "--interval", "1s", "-o", "json", "--reader", "portwalk")
@@ -25,7 +25,7 @@ func measureWatch() (memory, error) {
 	}
 	defer func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it says that it was killed
+		_ = cmd.Wait() // reports that it was killed
 	}()
 	for d, i := json.NewDecoder(out), 0; i < reports; i++ {
 		var report json.RawMessage

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// measureRounds measures the subjects in turn, round by round. TIME_WAIT sockets fade: new ones
-// are made until there are enough rounds.
+// measureRounds measures the subjects in turn, round by round. TIME_WAIT sockets expire, so
+// they are recreated until there are enough rounds.
 func (s scenario) measureRounds() (result, error) {
 	r := result{scenario: s}
 	for _, name := range s.subjects {
@@ -19,19 +19,22 @@ func (s scenario) measureRounds() (result, error) {
 			return r, err
 		}
 		if len(r.rows[0].cpu) == have {
-			return r, fmt.Errorf("no round began within %v: this machine is too slow for so many TIME_WAIT sockets", maxSocketAge)
+			return r, fmt.Errorf("no round began within %v: this machine is too slow for so many TIME_WAIT sockets",
+				maxSocketAge)
 		}
 		have = len(r.rows[0].cpu)
 	}
 	return r, nil
 }
 
-// maxSocketAge is how old the first TIME_WAIT socket may be when a round begins: a round
-// takes some seconds, and the socket lasts 60.
+// maxSocketAge is the maximum age of the oldest TIME_WAIT socket when a round begins. A round
+// takes some seconds, and a TIME_WAIT socket lasts 60 s.
 const maxSocketAge = 48 * time.Second
 
+// measureFreshSockets creates the scenario's sockets and measures rounds until there are
+// enough of them or the sockets are too old.
 func (s scenario) measureFreshSockets(r *result) (err error) {
-	fmt.Fprintf(os.Stderr, "%s: making the sockets\n", s.title)
+	fmt.Fprintf(os.Stderr, "%s: creating the sockets\n", s.title)
 	started := time.Now()
 	b, err := createSandbox(s)
 	defer func() { err = errors.Join(err, b.close()) }()
@@ -81,7 +84,8 @@ func (r *result) measureRound(subjects []subject) error {
 
 func (s scenario) hasTimeWait() bool { return s.loads[0].TimeWait > 0 }
 
-// checkFirstSample samples once and compares what the subject sees with what stands.
+// checkFirstSample samples once and compares the sockets that the subject reports with
+// those that exist.
 func checkFirstSample(s subject, b *sandbox) error {
 	if _, err := s.sample(); err != nil {
 		return err

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// The picture's plot, in pixels, and what its axis spans, in powers of ten of a
-// microsecond.
+// The plot area in pixels, and the range of its y axis in powers of ten of a microsecond.
 const (
 	plotLeft, plotTop, plotWidth, plotHeight = 56.0, 16.0, 560.0, 220.0
 	minPower, maxPower                       = 1, 5
 )
 
-// renderSVG is the curve as SVG, with colours for a light page and for a dark one.
+// renderSVG returns the curve as SVG, with colours for light and dark pages.
 func (c cliff) renderSVG() string {
 	var b strings.Builder
-	b.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 284" width="640" height="284" role="img" aria-label="Time of connect() by the fill of its pool">
+	b.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 284" width="640" height="284" role="img" ` +
+		`aria-label="connect() time by pool utilization">
 <style>
 text{font:12px system-ui,sans-serif;fill:#57606a}
 .grid{stroke:#57606a;stroke-opacity:.25}
@@ -53,10 +53,11 @@ func (c cliff) writeGrid(b *strings.Builder) {
 		b.WriteString(formatText(percentToX(percent), plotTop+plotHeight+18, "middle", "", fmt.Sprintf("%.0f %%", percent)))
 	}
 	fmt.Fprintf(b, "<path class=\"half\" d=\"M%.1f %.0fV%.0f\"/>\n", percentToX(50), plotTop, plotTop+plotHeight)
-	b.WriteString(formatText(plotLeft+plotWidth/2, plotTop+plotHeight+38, "middle", "", fmt.Sprintf("ports in use, of the pool's %d", c.ports)))
+	b.WriteString(formatText(plotLeft+plotWidth/2, plotTop+plotHeight+38, "middle", "",
+		fmt.Sprintf("ports in use, of %d in the pool", c.ports)))
 }
 
-// formatCurve is a quantile of each point that was not refused.
+// formatCurve returns the path of a quantile through the points that were not refused.
 func (c cliff) formatCurve(class string, q float64) string {
 	var d []string
 	for _, p := range c.points {
@@ -74,9 +75,10 @@ func formatText(x, y float64, anchor, class, words string) string {
 	return fmt.Sprintf("<text x=\"%.1f\" y=\"%.1f\" text-anchor=%q%s>%s</text>\n", x, y, anchor, class, words)
 }
 
-// percentToX is where a percentage is, height where a time in microseconds is.
+// percentToX returns the x coordinate of a percentage.
 func percentToX(percent float64) float64 { return plotLeft + plotWidth*percent/100 }
 
+// microsecondsToY returns the y coordinate of a time, limited to the plot.
 func microsecondsToY(us float64) float64 {
 	share := (math.Log10(us) - minPower) / (maxPower - minPower)
 	return plotTop + plotHeight*(1-min(1, max(0, share)))

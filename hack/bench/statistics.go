@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// spread is the median and the ends of a set of figures.
+// spread is the median, minimum and maximum of a set of figures.
 type spread struct{ median, minimum, maximum float64 }
 
-// computeSpread takes at least one figure. The median of an even number is the mean of
-// the middle two.
+// computeSpread returns the spread of one or more figures. The median of an even number of
+// figures is the mean of the middle two.
 func computeSpread(figures []float64) spread {
 	s := slices.Sorted(slices.Values(figures))
 	mid := s[len(s)/2]
@@ -24,8 +24,8 @@ func (s spread) format(digits int) string {
 	return fmt.Sprintf("%.*f (%.*f–%.*f)", digits, s.median, digits, s.minimum, digits, s.maximum)
 }
 
-// pairedRatios is the ratio a/b of each round, in which both were measured right after one
-// another: what disturbs the machine disturbs both.
+// pairedRatios returns the spread of the ratios a/b, computed round by round. Within a round
+// both were measured in succession, so other load affects both.
 func pairedRatios(a, b []time.Duration) spread {
 	ratios := make([]float64, min(len(a), len(b)))
 	for i := range ratios {
@@ -42,11 +42,11 @@ func computeMilliseconds(ds []time.Duration) spread {
 	return computeSpread(ms)
 }
 
-// memory is in bytes; resident is that between samples, and maps is what BPF maps take
-// beside the process.
+// memory is in bytes. resident is measured between samples; maps is the memory of BPF maps,
+// which is not part of the process.
 type memory struct{ resident, peak, maps uint64 }
 
-// maxOfEach has the larger of each.
+// maxOfEach returns the maximum of each field.
 func (m memory) maxOfEach(o memory) memory {
 	return memory{max(m.resident, o.resident), max(m.peak, o.peak), max(m.maps, o.maps)}
 }
