@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// capabilities in the order of their numbers (linux/capability.h).
+// capabilities lists the capabilities in the order of their numbers (linux/capability.h).
 var capabilities = strings.Fields(`
 	cap_chown cap_dac_override cap_dac_read_search cap_fowner cap_fsetid cap_kill
 	cap_setgid cap_setuid cap_setpcap cap_linux_immutable cap_net_bind_service
@@ -30,7 +30,7 @@ func encodeFileCapability(text string) ([]byte, error) {
 	for name := range strings.SplitSeq(names, ",") {
 		n := slices.Index(capabilities, name)
 		if n < 0 {
-			return nil, fmt.Errorf("capability %q: no capability is named %q", text, name)
+			return nil, fmt.Errorf("capability %q: unknown capability %q", text, name)
 		}
 		set |= 1 << n
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// image is what goes into the tar.
+// image describes the image to write.
 type image struct {
 	name       string            // registry/repository:tag
 	file       string            // the program's name, at the root
@@ -42,11 +42,11 @@ type platform struct {
 	OS           string `json:"os"`
 }
 
-// layout writes OCI layouts: blobs as they come, then the index.
+// layout writes an OCI layout: first the blobs, then the index.
 type layout struct{ w *tar.Writer }
 
 // writeImage writes img to out as a tar of an OCI layout, and returns the digest
-// of its index, which is the image's.
+// of its index, which is the image's digest.
 func writeImage(out io.Writer, img image) (digest string, err error) {
 	l := layout{tar.NewWriter(out)}
 	var manifests []descriptor
@@ -76,7 +76,8 @@ func writeImage(out io.Writer, img image) (digest string, err error) {
 		l.w.Close())
 }
 
-// writeManifest writes the blobs of one platform: layer, configuration, manifest.
+// writeManifest writes the blobs of one platform (layer, configuration, manifest), and
+// returns the manifest's descriptor.
 func (l layout) writeManifest(img image, name string) (descriptor, error) {
 	var p platform
 	p.OS, p.Architecture, _ = strings.Cut(name, "/")
@@ -103,19 +104,20 @@ func (l layout) writeManifest(img image, name string) (descriptor, error) {
 	return d, err
 }
 
-// buildContent is the layer for an operating system, and how a container is started. On
-// Windows the pod says as whom; the program is found by name, as containerd puts the
-// image's root into PATH, wherever that is on the node (hcsshim, internal/jobcontainers).
+// buildContent returns the layer for an operating system, and the settings that start the
+// container. On Windows the pod specifies the user, and the program is found by name,
+// because containerd adds the image's root to PATH (hcsshim, internal/jobcontainers).
 func (img image) buildContent(system string, binary []byte) (data []byte, settings map[string]any, err error) {
 	if system == "windows" {
 		data, err = buildHostProcessLayer(img.file, binary)
 		return data, map[string]any{"Entrypoint": []string{img.file + ".exe"}}, err
 	}
 	data, err = buildLinuxLayer(img.file, binary, img.capability)
-	return data, map[string]any{"User": img.user, "Entrypoint": []string{"/" + img.file}, "WorkingDir": "/"}, err
+	settings = map[string]any{"User": img.user, "Entrypoint": []string{"/" + img.file}, "WorkingDir": "/"}
+	return data, settings, err
 }
 
-// writeJSON writes v as a blob. Maps are written in the order of their keys.
+// writeJSON writes v as a blob. Maps are sorted by key.
 func (l layout) writeJSON(mediaType string, v any) (descriptor, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -131,5 +133,6 @@ func (l layout) writeBlob(mediaType string, data []byte) (descriptor, error) {
 }
 
 func (l layout) writeFile(name string, data []byte) error {
-	return writeTarFile(l.w, &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data)), ModTime: epoch}, data)
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data)), ModTime: epoch}
+	return writeTarFile(l.w, header, data)
 }

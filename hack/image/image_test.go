@@ -25,9 +25,9 @@ func TestFileCapability(t *testing.T) {
 		"effective and permitted":   {"cap_net_raw=ep", "0100000200200000" + "000000000000000000000000", ""},
 		"inheritable":               {"cap_chown=i", "0000000200000000" + "010000000000000000000000", ""},
 		"no flags":                  {"cap_bpf=", "", "flags"},
-		"a flag that there isn't":   {"cap_bpf=x", "", "flags"},
+		"an unknown flag":           {"cap_bpf=x", "", "flags"},
 		"no such capability":        {"cap_pbf=p", "", `"cap_pbf"`},
-		"nothing but flags":         {"=p", "", `no capability is named ""`},
+		"nothing but flags":         {"=p", "", `unknown capability ""`},
 		"names without equals sign": {"cap_bpf", "", "flags"},
 	}
 	for name, tt := range tests {
@@ -80,14 +80,14 @@ func TestTheSameBinariesGiveTheSameBytes(t *testing.T) {
 	changed := testImage(t)
 	changed.binaries["linux/amd64"] = []byte("other")
 	if digest, err := writeImage(io.Discard, changed); err != nil || digest == digests[0] {
-		t.Errorf("another binary has the digest %s, too (%v)", digest, err)
+		t.Errorf("another binary has the same digest %s (%v)", digest, err)
 	}
 }
 
-// readTar reads a tar: contents and headers by name.
+// readTar returns a tar's contents and headers by name.
 func readTar(t *testing.T, data []byte) (map[string][]byte, map[string]*tar.Header) {
 	t.Helper()
-	if end := make([]byte, 1024); len(data)%512 != 0 || !bytes.HasSuffix(data, end) { // Go's reader doesn't ask for it
+	if end := make([]byte, 1024); len(data)%512 != 0 || !bytes.HasSuffix(data, end) { // Go's reader does not check it
 		t.Errorf("a tar of %d bytes, want whole blocks, of which the last two are zeros", len(data))
 	}
 	contents, headers := map[string][]byte{}, map[string]*tar.Header{}
@@ -106,7 +106,7 @@ func readTar(t *testing.T, data []byte) (map[string][]byte, map[string]*tar.Head
 	}
 }
 
-// readBlob reads what d describes, and checks size and digest.
+// readBlob returns the blob that d describes after it has checked size and digest.
 func readBlob(t *testing.T, files map[string][]byte, d descriptor, v any) []byte {
 	t.Helper()
 	data := files["blobs/sha256/"+strings.TrimPrefix(d.Digest, "sha256:")]
@@ -133,7 +133,7 @@ func TestEveryPlatformHasItsBinaryWithTheCapability(t *testing.T) {
 		t.Fatalf("index.json has %d manifests (%v), want 1", len(root.Manifests), err)
 	}
 	if root.Manifests[0].Digest != digest {
-		t.Errorf("the image is %s, said to be %s", root.Manifests[0].Digest, digest)
+		t.Errorf("index.json has digest %s, writeImage returned %s", root.Manifests[0].Digest, digest)
 	}
 	want := map[string]string{
 		"io.containerd.image.name":          "localhost:5000/portreeve/thing:v1",
@@ -152,8 +152,8 @@ func TestEveryPlatformHasItsBinaryWithTheCapability(t *testing.T) {
 	}
 }
 
-// readProgram is what the program in the manifest's one layer holds; its owner, mode,
-// capability and the configuration are checked on the way.
+// readProgram returns the content of the program in the manifest's only layer. It also
+// checks the program's owner, mode and capability, and the configuration.
 func readProgram(t *testing.T, files map[string][]byte, d descriptor) string {
 	t.Helper()
 	var manifest struct {
@@ -177,7 +177,7 @@ func readProgram(t *testing.T, files map[string][]byte, d descriptor) string {
 	if config.OS != d.Platform.OS || config.Architecture != d.Platform.Architecture {
 		t.Errorf("configuration of %s/%s says %s/%s", d.Platform.OS, d.Platform.Architecture, config.OS, config.Architecture)
 	}
-	if config.Version != "" { // a HostProcess image is of no Windows, so that it fits each
+	if config.Version != "" { // a HostProcess image must run on any version of Windows
 		t.Errorf("os.version is %q", config.Version)
 	}
 	want := settings{User: "65532:65532", WorkingDir: "/", Entrypoint: []string{"/thing"}}
@@ -191,7 +191,7 @@ func readProgram(t *testing.T, files map[string][]byte, d descriptor) string {
 		t.Fatalf("layers %v, diff IDs %v: want one, the same", manifest.Layers, config.Rootfs.DiffIDs)
 	}
 	contents, headers := readTar(t, readBlob(t, files, manifest.Layers[0], nil))
-	if config.OS == "windows" { // the rest of it is in TestAHostProcessLayerHasTheFilesThatWindowsChecks
+	if config.OS == "windows" { // the layer's other files are checked by TestAHostProcessLayerHasTheFilesThatWindowsChecks
 		return string(contents["Files/thing.exe"])
 	}
 	checkLinuxLayer(t, headers)
@@ -241,6 +241,6 @@ func TestWrongArgumentsAreNamed(t *testing.T) {
 		})
 	}
 	if _, err := os.Stat(filepath.Join(dir, "out.tar")); err == nil {
-		t.Error("an image was written")
+		t.Error("an image was written despite the errors")
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// epoch is the time of every file: a clock in the image would change its digest.
+// epoch is the modification time of every file. The current time would change the digest.
 var epoch = time.Unix(0, 0)
 
-// buildLinuxLayer is a tar with the one file /name in it, owned by root and executable, with
-// the file capability unless that is empty. It is not compressed: other versions of
-// a compressor give other bytes.
+// buildLinuxLayer returns a tar with the single file /name, owned by root and executable,
+// with the file capability unless that is empty. It is not compressed because different
+// versions of a compressor produce different bytes.
 func buildLinuxLayer(name string, binary, capability []byte) ([]byte, error) {
 	header := &tar.Header{
 		Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(binary)), ModTime: epoch,
@@ -25,7 +25,7 @@ func buildLinuxLayer(name string, binary, capability []byte) ([]byte, error) {
 	return buildArchive(func(w *tar.Writer) error { return writeTarFile(w, header, binary) })
 }
 
-// buildArchive is a whole tar of what fill writes, its two last blocks of zeros included.
+// buildArchive returns the complete tar of the files that fill writes.
 func buildArchive(fill func(*tar.Writer) error) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)

@@ -2,7 +2,7 @@ package main
 
 import "encoding/binary"
 
-// Flags of an entry of an access list, and who is in it ([MS-DTYP] 2.4.4.1 and 2.4.2.4).
+// Flags and trustees of the entries of an access list ([MS-DTYP] 2.4.4.1 and 2.4.2.4).
 const (
 	objectInherit    = 1
 	containerInherit = 2
@@ -14,8 +14,8 @@ var (
 	system         = []uint32{18}
 )
 
-// encodeSecurityDescriptor gives administrators and the system the rights full, and users
-// those of read: a self-relative SECURITY_DESCRIPTOR ([MS-DTYP] 2.4.6), owned by the
+// encodeSecurityDescriptor returns a self-relative SECURITY_DESCRIPTOR ([MS-DTYP] 2.4.6)
+// that grants full to administrators and the system, and read to users. Its owner is
 // administrators, its group the system.
 func encodeSecurityDescriptor(inherit byte, full, read uint32) []byte {
 	owner, group := encodeSID(administrators), encodeSID(system)
@@ -31,22 +31,22 @@ func encodeSecurityDescriptor(inherit byte, full, read uint32) []byte {
 	return append(append(append(d, owner...), group...), list...)
 }
 
-// accessEntry allows rights to who.
+// accessEntry grants rights to a trustee.
 type accessEntry struct {
 	rights  uint32
 	trustee []uint32
 }
 
-// encodeAccessList is an ACL of entries that allow ([MS-DTYP] 2.4.5).
+// encodeAccessList returns an ACL that allows the entries ([MS-DTYP] 2.4.5).
 func encodeAccessList(inherit byte, entries []accessEntry) []byte {
 	var list []byte
 	le := binary.LittleEndian
 	for _, e := range entries {
-		who := encodeSID(e.trustee)
+		trustee := encodeSID(e.trustee)
 		list = append(list, 0, inherit) // ACCESS_ALLOWED_ACE_TYPE
-		list = le.AppendUint16(list, uint16(8+len(who)))
+		list = le.AppendUint16(list, uint16(8+len(trustee)))
 		list = le.AppendUint32(list, e.rights)
-		list = append(list, who...)
+		list = append(list, trustee...)
 	}
 	head := []byte{2, 0} // revision
 	head = le.AppendUint16(head, uint16(8+len(list)))
@@ -54,10 +54,10 @@ func encodeAccessList(inherit byte, entries []accessEntry) []byte {
 	return append(append(head, 0, 0), list...)
 }
 
-// encodeSID is S-1-5-… ([MS-DTYP] 2.4.2.2).
-func encodeSID(parts []uint32) []byte {
-	s := []byte{1, byte(len(parts)), 0, 0, 0, 0, 0, 5} // revision, count, authority
-	for _, p := range parts {
+// encodeSID returns the SID S-1-5-… with the subauthorities ([MS-DTYP] 2.4.2.2).
+func encodeSID(subauthorities []uint32) []byte {
+	s := []byte{1, byte(len(subauthorities)), 0, 0, 0, 0, 0, 5} // revision, count, authority
+	for _, p := range subauthorities {
 		s = binary.LittleEndian.AppendUint32(s, p)
 	}
 	return s

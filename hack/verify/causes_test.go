@@ -16,7 +16,7 @@ import (
 	"portreeve.io/portreeve/agent/cause"
 )
 
-// Every cause of the API is in the table of causes once, and has a section in
+// Every cause of the API is in the table of causes exactly once, and has a section in
 // docs/causes.md.
 func TestCausesAreDocumented(t *testing.T) {
 	want := parseConstants(t, filepath.Join(root, "api/v1alpha1/portpressure_values.go"), "Cause")
@@ -46,7 +46,7 @@ func TestCausesAreDocumented(t *testing.T) {
 	}
 }
 
-// parseConstants are the values of the string constants of a type in a Go file.
+// parseConstants returns the values of the string constants of a type in a Go file.
 func parseConstants(t *testing.T, path, kind string) (values []string) {
 	t.Helper()
 	syntax, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)

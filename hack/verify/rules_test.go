@@ -5,9 +5,7 @@ import (
 	"testing"
 )
 
-// The rules themselves, on imports that nobody has (yet).
-
-func TestWrongDirection(t *testing.T) {
+func TestFindWrongImports(t *testing.T) {
 	tests := map[string]struct {
 		path, imp string
 		wrong     bool
@@ -37,13 +35,13 @@ func TestWrongDirection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := findWrongImports(goFile{tt.path, []string{tt.imp}})
 			if (len(got) > 0) != tt.wrong {
-				t.Errorf("wrongDirection(%s → %s) = %q", tt.path, tt.imp, got)
+				t.Errorf("findWrongImports(%s → %s) = %q", tt.path, tt.imp, got)
 			}
 		})
 	}
 }
 
-func TestImpure(t *testing.T) {
+func TestFindImpureImports(t *testing.T) {
 	tests := map[string]bool{
 		"os": true, "os/exec": true, "net": true, "net/http": true, "syscall": true, "C": true,
 		"golang.org/x/sys/unix": true, "k8s.io/client-go/kubernetes": true, "github.com/cilium/ebpf": true,
@@ -55,7 +53,7 @@ func TestImpure(t *testing.T) {
 		t.Run(strings.ReplaceAll(imp, "/", "."), func(t *testing.T) {
 			got := findImpureImports(goFile{"agent/socket/a.go", []string{imp}}, nil)
 			if (len(got) > 0) != want {
-				t.Errorf("impure(%s) = %q", imp, got)
+				t.Errorf("findImpureImports(%s) = %q", imp, got)
 			}
 		})
 	}
