@@ -36,7 +36,7 @@ func TestFreeBlocksAreAdjacentPortsThatNothingTakes(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := FreeBlocks(test.r, test.taken); got != test.want {
+			if got := CountFreeBlocks(test.r, test.taken); got != test.want {
 				t.Errorf("got %d, want %d", got, test.want)
 			}
 		})

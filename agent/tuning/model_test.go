@@ -159,7 +159,7 @@ func (m *model) act() int {
 			m.maybeOffer()
 		}
 	case 11:
-		m.tuner.Level([]v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning}[m.r.IntN(2)])
+		m.tuner.SetLevel([]v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning}[m.r.IntN(2)])
 		m.note("level")
 	case 12:
 		m.now = m.now.Add(10 * time.Hour)
@@ -318,7 +318,7 @@ func (m *model) checkCollisions(value string) {
 
 // applied holds that what is said to be applied stands.
 func (m *model) applied() {
-	for _, s := range m.tuner.Settings() {
+	for _, s := range m.tuner.ListSettings() {
 		is, ok := settings.Lookup(settings.Linux, s.Key)
 		if s.State != v1alpha1.SettingApplied || s.Desired == nil {
 			continue
@@ -347,7 +347,7 @@ func (m *model) end() {
 	}
 	m.offer()
 	m.tuner.cycle()
-	for _, s := range m.tuner.Settings()[:3] {
+	for _, s := range m.tuner.ListSettings()[:3] {
 		if s.State != v1alpha1.SettingApplied {
 			m.t.Errorf("%s can't be had at the end: %s %s", s.Key, s.State, s.Message)
 		}

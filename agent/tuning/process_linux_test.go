@@ -135,7 +135,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	}
 	held := step(turns[0])
 	if maps.Equal(held, before) {
-		t.Fatalf("nothing is held: %+v", tuner.Settings())
+		t.Fatalf("nothing is held: %+v", tuner.ListSettings())
 	}
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 64<<10), 0o600); err == nil {
@@ -144,7 +144,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	if got := step(turns[1]); !maps.Equal(got, held) {
 		t.Errorf("written with a full disk: %v, before %v", got, held)
 	}
-	for _, s := range tuner.Settings() {
+	for _, s := range tuner.ListSettings() {
 		if s.State != v1alpha1.SettingFailed || !strings.Contains(s.Message, "no space left on device") {
 			t.Errorf("%+v", s)
 		}
@@ -153,7 +153,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := step([]v1alpha1.Setting{}); !maps.Equal(got, before) {
-		t.Errorf("given back: %v, want %v; %+v", got, before, tuner.Settings())
+		t.Errorf("given back: %v, want %v; %+v", got, before, tuner.ListSettings())
 	}
 }
 
@@ -224,7 +224,7 @@ func TestAWishStandsAtOnce(t *testing.T) {
 		tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%2]}})
 		ns.Do(tuner.cycle)
 		took = append(took, time.Since(start))
-		for _, s := range tuner.Settings() {
+		for _, s := range tuner.ListSettings() {
 			if s.State != v1alpha1.SettingApplied && s.State != v1alpha1.SettingReleased {
 				t.Fatalf("%+v", s)
 			}

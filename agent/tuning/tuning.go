@@ -188,8 +188,8 @@ func same(a, b journal.Wish) bool {
 	return equality.Semantic.DeepEqual(a, b) && (a.Settings == nil) == (b.Settings == nil)
 }
 
-// Level takes the node's level after each sample.
-func (t *Tuner) Level(level v1alpha1.Level) {
+// SetLevel takes the node's level after each sample.
+func (t *Tuner) SetLevel(level v1alpha1.Level) {
 	t.mu.Lock()
 	if t.level = level; level != v1alpha1.LevelNormal {
 		t.calm = time.Time{}
@@ -200,9 +200,9 @@ func (t *Tuner) Level(level v1alpha1.Level) {
 	t.Poke()
 }
 
-// Settings is how far each setting has come: nil while nobody has asked for any, nor
+// ListSettings is how far each setting has come: nil while nobody has asked for any, nor
 // is any held. It is not changed afterwards.
-func (t *Tuner) Settings() []v1alpha1.SettingStatus {
+func (t *Tuner) ListSettings() []v1alpha1.SettingStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.list

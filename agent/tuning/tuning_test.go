@@ -53,7 +53,7 @@ func (m *machine) ask(settings ...v1alpha1.Setting) {
 
 // said is the state and the message of each setting.
 func (m *machine) said() (said []string) {
-	for _, s := range m.Settings() {
+	for _, s := range m.ListSettings() {
 		said = append(said, strings.TrimSpace(string(s.State)+" "+s.Message))
 	}
 	return said
@@ -181,7 +181,7 @@ func TestPressureHoldsUntilItHasCooledDown(t *testing.T) {
 		{v1alpha1.LevelCritical, time.Second, "30"}, {v1alpha1.LevelNormal, time.Second, "30"}, {v1alpha1.LevelNormal, time.Minute, "60"},
 	} {
 		m.clock = m.clock.Add(step.after)
-		m.Level(step.level)
+		m.SetLevel(step.level)
 		m.cycle()
 		if got := m.sysctls[finTimeout]; got != step.want {
 			t.Errorf("%s %v later: %s stands, want %s", step.level, step.after, got, step.want)
@@ -192,22 +192,22 @@ func TestPressureHoldsUntilItHasCooledDown(t *testing.T) {
 func TestANewWishIsPendingUntilItWasLookedAt(t *testing.T) {
 	m := newMachine()
 	m.ask(wishOf(finTimeout, "30"))
-	reached := m.Settings()[0].LastTransitionTime
+	reached := m.ListSettings()[0].LastTransitionTime
 	m.clock = m.clock.Add(time.Hour)
 	m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}})
 	m.expect(t, "30", "Pending")
 	m.cycle()
 	m.expect(t, "20", "Applied")
-	if at := m.Settings()[0].LastTransitionTime; !at.After(reached.Time) {
+	if at := m.ListSettings()[0].LastTransitionTime; !at.After(reached.Time) {
 		t.Errorf("applied at %v, before at %v", at, reached)
 	}
 	// An agent that starts anew goes on with the times of the one before.
-	before := m.Settings()
+	before := m.ListSettings()
 	m.clock = m.clock.Add(time.Hour)
 	m.begin()
 	m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}, Status: v1alpha1.PortPressureStatus{Settings: before}})
 	m.cycle()
-	if diff := cmp.Diff(before, m.Settings()); diff != "" {
+	if diff := cmp.Diff(before, m.ListSettings()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -215,7 +215,7 @@ func TestANewWishIsPendingUntilItWasLookedAt(t *testing.T) {
 func TestWhatIsAskedForNoMoreIsPendingUntilItIsGivenBack(t *testing.T) {
 	m := newMachine()
 	m.ask(wishOf(finTimeout, "30"))
-	before := m.Settings()
+	before := m.ListSettings()
 	none := v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{}}
 	for name, begin := range map[string]func(){
 		"The agent that has set it":     func() {},
@@ -225,7 +225,7 @@ func TestWhatIsAskedForNoMoreIsPendingUntilItIsGivenBack(t *testing.T) {
 		begin()
 		m.Object(&v1alpha1.PortPressure{Spec: none, Status: v1alpha1.PortPressureStatus{Settings: before}})
 		m.expect(t, "30", "Pending")
-		if s := m.Settings()[0]; s.Desired != nil {
+		if s := m.ListSettings()[0]; s.Desired != nil {
 			t.Errorf("%s says that %s is wanted", name, *s.Desired)
 		}
 		m.cycle()

@@ -266,7 +266,7 @@ func (m *windowsModel) journaledOnWindows(key string) (plan.Entry, bool) {
 
 // applied holds that what is said to be applied stands, and works.
 func (m *windowsModel) applied() {
-	for _, s := range m.tuner.Settings() {
+	for _, s := range m.tuner.ListSettings() {
 		name, inRegistry := strings.CutPrefix(s.Key, settings.TcpipParameters)
 		waits := s.State == v1alpha1.SettingRestartRequired
 		if !inRegistry || s.Desired == nil || s.State != v1alpha1.SettingApplied && !waits {

@@ -146,7 +146,7 @@ func TestWhatIsWrittenIsDecidedOnWhatStandsNow(t *testing.T) {
 	ask([]v1alpha1.Setting{wishOf(settings.KeyDynamicPortsUDP, "50000 10000")})
 	l := list{netsh.IPv6, netsh.Protocols[1]}
 	if got := w.ranges[l]; got.Start != 50000 {
-		t.Fatalf("%+v", tuner.Settings())
+		t.Fatalf("%+v", tuner.ListSettings())
 	}
 	w.ranges[l] = netsh.Block{Start: 33000, Count: 32000} // and netsh was asked a moment ago
 	ask([]v1alpha1.Setting{})

@@ -108,12 +108,12 @@ func serveSamples(name string) error {
 
 func measureSample(r agent.Reader, q sampleRequest) sampleResponse {
 	before := ownCPUTime()
-	s, err := r.Sample(context.Background(), socket.Request{GatePercent: q.Gate})
+	s, err := r.Sample(context.Background(), socket.Request{DetailPercent: q.Gate})
 	if err != nil {
 		return sampleResponse{Err: err.Error()}
 	}
 	a := sampleResponse{Sockets: map[uint64]int{}, Exact: s.Reader.Exactness, Networks: len(s.Networks)}
-	a.Pools = len(socket.Worst(s.Pools(), 10))
+	a.Pools = len(socket.SelectTightest(s.Pools(), 10))
 	a.CPU = ownCPUTime() - before
 	for _, n := range s.Networks {
 		a.Sockets[n.Inode] = n.States.Total() - int(n.States[tcpstate.Listen]) - int(n.States[tcpstate.Bound])

@@ -60,7 +60,7 @@ func checkAgentCapabilities(t *testing.T, c cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := pp.Status.Reader; r.Name != v1alpha1.ReaderPortwalk || r.Exactness != v1alpha1.Exact {
+	if r := pp.Status.Reader; r.Name != v1alpha1.ReaderPortwalk || r.Exactness != v1alpha1.ExactnessExact {
 		t.Errorf("reader is %+v, want portwalk, Exact", r)
 	}
 }

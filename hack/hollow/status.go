@@ -19,7 +19,7 @@ func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureS
 		ObservedAt:         &at,
 		AgentVersion:       "v0.0.0-hollow",
 		Platform:           v1alpha1.Platform{OS: "linux", Architecture: "amd64", Kernel: "6.12.117+deb13-cloud-amd64"},
-		Reader:             v1alpha1.Reader{Name: v1alpha1.ReaderPortwalk, Exactness: v1alpha1.Exact},
+		Reader:             v1alpha1.Reader{Name: v1alpha1.ReaderPortwalk, Exactness: v1alpha1.ExactnessExact},
 		Level:              level,
 		UsedPercent:        &percent,
 		States:             &v1alpha1.States{Established: 4210, FinWait2: 17, TimeWait: 9120, CloseWait: 31, Listen: 212},
@@ -47,7 +47,7 @@ func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureS
 	}
 	s.Conditions = []metav1.Condition{{
 		Type: v1alpha1.ConditionPortsAvailable, Status: status, Reason: string(level), ObservedGeneration: 1, LastTransitionTime: at,
-		Message: fmt.Sprintf("%d of %d ports are used: %s", tightest.Used, tightest.Capacity, tightest.Summary),
+		Message: fmt.Sprintf("%d of %d ports are in use: %s", tightest.Used, tightest.Capacity, tightest.Summary),
 	}}
 	return s
 }

@@ -22,7 +22,7 @@ const runbooks = "https://github.com/portreeve/portreeve/blob/main/docs/runbooks
 func collectMetrics(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
-	for _, f := range metrics.Families() {
+	for _, f := range metrics.ListFamilies() {
 		all[f.Name] = f.Labels
 		if f.Type == "summary" {
 			all[f.Name+"_sum"], all[f.Name+"_count"] = f.Labels, f.Labels
@@ -44,7 +44,7 @@ var scrapedLabels = []string{"cluster", "node", "instance", "job", "namespace", 
 // expressions, that the programs do not serve.
 func findUnknown(all map[string][]string, text string) (list []string) {
 	groupable := slices.Clone(scrapedLabels) // and the labels of any metric in text
-	for _, s := range prometheus.Selectors(text) {
+	for _, s := range prometheus.FindSelectors(text) {
 		labels, ok := all[s.Metric]
 		if !ok {
 			list = append(list, s.Metric)
@@ -57,7 +57,7 @@ func findUnknown(all map[string][]string, text string) (list []string) {
 			}
 		}
 	}
-	for _, l := range prometheus.Groupings(text) {
+	for _, l := range prometheus.FindGroupingLabels(text) {
 		if !slices.Contains(groupable, l) {
 			list = append(list, "by ("+l+")")
 		}
@@ -67,13 +67,13 @@ func findUnknown(all map[string][]string, text string) (list []string) {
 
 func TestRulesAndDashboardsUseExistingMetrics(t *testing.T) {
 	all := collectMetrics(t)
-	rules, err := prometheus.Rules(root)
+	rules, err := prometheus.ReadRules(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	used := 0
 	check := func(where, text string) {
-		used += len(prometheus.Selectors(text))
+		used += len(prometheus.FindSelectors(text))
 		for _, u := range findUnknown(all, text) {
 			t.Errorf("%s uses %s, which the programs do not serve", where, u)
 		}
@@ -83,12 +83,12 @@ func TestRulesAndDashboardsUseExistingMetrics(t *testing.T) {
 			check("the alert "+r.Alert, text)
 		}
 	}
-	boards, err := prometheus.Boards(root)
+	boards, err := prometheus.ReadDashboards(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range boards {
-		for title, query := range b.Queries("a", "1m") {
+		for title, query := range b.ExpandQueries("a", "1m") {
 			check(title, query)
 		}
 		for _, v := range b.Templating.List {
@@ -118,7 +118,7 @@ func TestFindUnknown(t *testing.T) {
 
 // An alert has a severity, a duration, a summary, a description and a runbook.
 func TestAlertsAreComplete(t *testing.T) {
-	rules, err := prometheus.Rules(root)
+	rules, err := prometheus.ReadRules(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestAlertsAreComplete(t *testing.T) {
 }
 
 func TestEveryAlertHasARunbookAndEveryRunbookAnAlert(t *testing.T) {
-	rules, err := prometheus.Rules(root)
+	rules, err := prometheus.ReadRules(root)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 func TestCausesAreDocumented(t *testing.T) {
 	want := parseConstants(t, filepath.Join(root, "api/v1alpha1/portpressure_values.go"), "Cause")
 	var got []string
-	for _, e := range cause.Table {
+	for _, e := range cause.Causes {
 		got = append(got, string(e.Cause))
 	}
 	slices.Sort(want)

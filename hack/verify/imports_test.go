@@ -79,7 +79,7 @@ var pure = map[string]pureRule{
 	"agent/readers/tally":                    {},
 	"agent/tuning/plan":                      {},
 	"agent/tuning/regfile.go":                {},
-	"agent/tuning/pods/tally.go":             {},
+	"agent/tuning/pods/aggregator.go":        {},
 	"agent/windows/winsys/boot.go":           {},
 	"agent/windows/winsys/event.go":          {},
 	"agent/windows/winsys/memory.go":         {},

@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// Block is a block of ports, "START COUNT", as netsh takes it.
+// Block is a block of ports, "START COUNT", as netsh accepts it. MinStart is the lowest
+// start, MinPorts the smallest count.
 type Block struct{ MinStart, MinPorts int }
 
 // DescribeAllowed implements Value.
 func (v Block) DescribeAllowed() string {
-	return fmt.Sprintf("START COUNT, from %d on, %d ports or more, none above 65535", v.MinStart, v.MinPorts)
+	return fmt.Sprintf("START COUNT with START at least %d, COUNT at least %d, and no port above 65535", v.MinStart, v.MinPorts)
 }
 
 func (v Block) checkValue(value string) error {
@@ -32,7 +33,7 @@ func (v Block) checkValue(value string) error {
 
 func (v Block) canonicalize(value string) string { return strings.Join(strings.Fields(value), " ") }
 
-// ParseBlock reads "START COUNT".
+// ParseBlock parses "START COUNT".
 func ParseBlock(value string) (start, count int, err error) {
 	words := strings.Fields(value)
 	if len(words) != 2 {
@@ -48,18 +49,18 @@ func ParseBlock(value string) (start, count int, err error) {
 	return start, int(n), nil
 }
 
-// AdjustToWritable is value where it can be written, else the nearest that can: a Windows
-// machine may have a range from 1024 on, and netsh takes none below 1025. Parts that
-// stand in now already are not written, and stay.
-func (s Setting) AdjustToWritable(value, now string) string {
+// AdjustToWritable returns value if it can be written, and otherwise the nearest value that
+// can be: a range of a Windows machine may start at 1024, but netsh accepts no start below
+// 1025. Parts that equal those of current need not be written, and don't change.
+func (s Setting) AdjustToWritable(value, current string) string {
 	v, isBlock := s.Value.(Block)
 	if !isBlock {
 		return value
 	}
-	parts, standing := s.SplitParts(value), s.SplitParts(now)
+	parts, currentParts := s.SplitParts(value), s.SplitParts(current)
 	for i, p := range parts {
 		start, count, err := ParseBlock(p)
-		if err == nil && start < v.MinStart && !s.IsSame(p, standing[i]) {
+		if err == nil && start < v.MinStart && !s.IsSame(p, currentParts[i]) {
 			parts[i] = fmt.Sprintf("%d %d", v.MinStart, count-(v.MinStart-start))
 		}
 	}

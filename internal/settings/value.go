@@ -8,18 +8,17 @@ import (
 	"strings"
 )
 
-// Value is a set of values, in the spelling that the operating system reads and
-// writes.
+// Value is a set of allowed values, as the operating system reads and writes them.
 type Value interface {
-	// DescribeAllowed is the set in words.
+	// DescribeAllowed describes the set in words.
 	DescribeAllowed() string
 	checkValue(value string) error
-	// canonicalize spells equal values alike; one that is not in the set may stay as
-	// it is.
+	// canonicalize returns the same text for equal values. It may return a value that is
+	// not in the set unchanged.
 	canonicalize(value string) string
 }
 
-// Integer is a whole number, both ends included.
+// Integer is a range of whole numbers, including both ends.
 type Integer struct {
 	Min, Max int64
 	Unit     string // "s", "ms", "ports"…; empty for plain counts
@@ -36,7 +35,7 @@ func (v Integer) checkValue(value string) error {
 	case err != nil:
 		return errors.New("not a whole number")
 	case strconv.FormatInt(n, 10) != value:
-		return fmt.Errorf("write %d, with no sign and no 0 before it: that is octal to the kernel", n)
+		return fmt.Errorf("write %d without a sign or leading zeros, which mean octal to the kernel", n)
 	case n < v.Min:
 		return errors.New("too small")
 	case n > v.Max:
@@ -47,10 +46,10 @@ func (v Integer) checkValue(value string) error {
 
 func (v Integer) canonicalize(value string) string { return strings.TrimSpace(value) }
 
-// Choice is one of a few words or numbers.
+// Choice is a set of a few words or numbers.
 type Choice []Option
 
-// Option is one value and what it means.
+// Option is a value of a Choice, and its meaning.
 type Option struct{ Value, Means string }
 
 // DescribeAllowed implements Value.
@@ -64,14 +63,14 @@ func (v Choice) DescribeAllowed() string {
 
 func (v Choice) checkValue(value string) error {
 	if !slices.ContainsFunc(v, func(o Option) bool { return o.Value == value }) {
-		return errors.New("not one of them")
+		return errors.New("unknown value")
 	}
 	return nil
 }
 
 func (v Choice) canonicalize(value string) string { return strings.TrimSpace(value) }
 
-// Span is a range of ports, "FIRST LAST", both ends included.
+// Span is a range of ports, "FIRST LAST", including both ends.
 type Span struct {
 	// MinFirst is the lowest first port, Ports the fewest ports.
 	MinFirst, MinPorts int
@@ -79,7 +78,7 @@ type Span struct {
 
 // DescribeAllowed implements Value.
 func (v Span) DescribeAllowed() string {
-	return fmt.Sprintf("FIRST LAST, from %d to 65535, %d ports or more", v.MinFirst, v.MinPorts)
+	return fmt.Sprintf("FIRST LAST, from %d to 65535, at least %d ports", v.MinFirst, v.MinPorts)
 }
 
 func (v Span) checkValue(value string) error {
@@ -99,7 +98,7 @@ func (v Span) checkValue(value string) error {
 
 func (v Span) canonicalize(value string) string { return strings.Join(strings.Fields(value), " ") }
 
-// ParseSpan reads "FIRST LAST"; any white space parts the two.
+// ParseSpan parses "FIRST LAST", which any white space may separate.
 func ParseSpan(value string) (first, last int, err error) {
 	words := strings.Fields(value)
 	if len(words) != 2 {
@@ -120,13 +119,13 @@ func parsePort(s string) (int, error) {
 	return int(n), nil
 }
 
-// PortList is ports and ranges of ports, such as "8080,30000-32767"; it may be
+// PortList is a list of ports and ranges of ports, such as "8080,30000-32767", which may be
 // empty.
 type PortList struct{}
 
 // DescribeAllowed implements Value.
 func (PortList) DescribeAllowed() string {
-	return "ports and ranges, such as 8080,30000-32767, or nothing"
+	return "ports and ranges, such as 8080,30000-32767, or empty"
 }
 
 func (PortList) checkValue(value string) error {
@@ -142,11 +141,11 @@ func (PortList) canonicalize(value string) string {
 	return FormatPorts(ranges)
 }
 
-// Ports is a range of ports, both ends included.
+// Ports is a range of ports, including both ends.
 type Ports struct{ First, Last int }
 
-// ParsePorts reads a list of ports as net.ipv4.ip_local_reserved_ports has it: in
-// order, and nothing twice.
+// ParsePorts parses a list of ports in the format of net.ipv4.ip_local_reserved_ports, and
+// returns it sorted and without duplicates.
 func ParsePorts(value string) ([]Ports, error) {
 	value = strings.TrimSpace(value)
 	if value == "" {
@@ -166,14 +165,14 @@ func ParsePorts(value string) ([]Ports, error) {
 			}
 		}
 		if first > last {
-			return nil, fmt.Errorf("%s is upside down", Clip(item))
+			return nil, fmt.Errorf("%s: the first port is above the last", Clip(item))
 		}
 		list = append(list, Ports{first, last})
 	}
 	return mergeRanges(list), nil
 }
 
-// FormatPorts is the list as the kernel writes it.
+// FormatPorts returns the list as the kernel writes it.
 func FormatPorts(list []Ports) string { return strings.Join(formatEach(list), ",") }
 
 // formatEach returns each range of the list as the kernel writes it.
@@ -189,7 +188,7 @@ func formatEach(list []Ports) []string {
 	return items
 }
 
-// mergeRanges sorts list and joins what touches.
+// mergeRanges sorts list and joins adjacent ranges.
 func mergeRanges(list []Ports) []Ports {
 	slices.SortFunc(list, func(a, b Ports) int { return a.First - b.First })
 	var out []Ports

@@ -141,7 +141,7 @@ func (p *portConfig) dynamicRange(family int, protocol socket.Protocol, taken *p
 	if d.reserved != nil {
 		gone := *d.reserved
 		gone.AddAll(taken)
-		r.Excluded, r.FreeBlocks = new(d.reserved.In(d.ports)), new(socket.FreeBlocks(d.ports, &gone))
+		r.Excluded, r.FreeBlocks = new(d.reserved.In(d.ports)), new(socket.CountFreeBlocks(d.ports, &gone))
 	}
 	return r
 }

@@ -120,7 +120,7 @@ func TestWithoutNetshTheRegistryTellsAndThenTheDocuments(t *testing.T) {
 			if diff := cmp.Diff(want, p.unseen); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
-			states := []socket.CapabilityState{socket.Supposed, socket.Unsupported}
+			states := []socket.CapabilityState{socket.CapabilityAssumed, socket.CapabilityUnsupported}
 			for i, c := range p.capabilities() {
 				if c.State != states[i] || c.Message == "" {
 					t.Errorf("%+v", c)

@@ -37,7 +37,8 @@ const (
 func locateCounters(kernel *btf.Spec) *counterLayout {
 	c := &counterLayout{}
 	if err := c.countCPUs(); err != nil {
-		return &counterLayout{moduleQueried: true, unobserved: []socket.Unobserved{{Item: "TIME_WAIT overflows, listen overflows and conntrack drops", Reason: err.Error()}}}
+		return &counterLayout{moduleQueried: true, unobserved: []socket.Unobserved{{
+			Item: "TIME_WAIT overflows, listen overflows and conntrack drops", Reason: err.Error()}}}
 	}
 	if err := c.locateMIB(); err != nil {
 		c.unobserved = append(c.unobserved, socket.Unobserved{Item: "TIME_WAIT and listen overflows", Reason: err.Error()})

@@ -42,8 +42,10 @@ func checkKernelSupport() error {
 	if missing := listMissingCapabilities(have); len(missing) > 0 {
 		return fmt.Errorf("%w: %s", ErrCapabilities, strings.Join(missing, ", "))
 	}
-	if b, err := os.ReadFile("/sys/kernel/security/lockdown"); err == nil && strings.Contains(string(b), "[confidentiality]") {
-		return fmt.Errorf("%w: lockdown mode confidentiality forbids BPF to read kernel memory; boot with lockdown=integrity or use --reader=sockdiag", ErrLockdown)
+	b, err := os.ReadFile("/sys/kernel/security/lockdown")
+	if err == nil && strings.Contains(string(b), "[confidentiality]") {
+		return fmt.Errorf("%w: mode confidentiality forbids BPF to read kernel memory; "+
+			"boot with lockdown=integrity, or use --reader=sockdiag", ErrLockdown)
 	}
 	return nil
 }

@@ -141,16 +141,16 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 	runtime.LockOSThread() // for the thread's CPU time, and warm caches
 	defer runtime.UnlockOSThread()
 	start := readThreadCPUTime()
-	s, tally, err := r.takeSample(ctx, req)
-	for err == nil && tally.DestsLost > 0 && r.options.Destinations < r.options.MaxDestinations {
+	s, counts, err := r.takeSample(ctx, req)
+	for err == nil && counts.DestsLost > 0 && r.options.Destinations < r.options.MaxDestinations {
 		if err = r.growDestinationMap(); err == nil {
-			s, tally, err = r.takeSample(ctx, req)
+			s, counts, err = r.takeSample(ctx, req)
 		}
 	}
 	if err == nil {
-		err = r.inspectTightestPool(ctx, &s, req.LookPercent, detectHZ(tally.NowNs, tally.NowJiffies))
+		err = r.inspectTightestPool(ctx, &s, req.InspectPercent, detectHZ(counts.NowNs, counts.NowJiffies))
 	}
-	s.Cost = readThreadCPUTime() - start
+	s.CPUTime = readThreadCPUTime() - start
 	return s, err
 }
 
@@ -169,29 +169,29 @@ func (r *Reader) growDestinationMap() error {
 
 func (r *Reader) takeSample(ctx context.Context, req socket.Request) (socket.Sample, walkTally, error) {
 	s := socket.Sample{Taken: time.Now()}
-	tally, err := r.walkTables(ctx, req)
+	counts, err := r.walkTables(ctx, req)
 	if err != nil {
-		return s, tally, err
+		return s, counts, err
 	}
-	nets := r.records[:tally.Nets]
-	by, err := r.owners.readOwners(r.objects.Tasks, nets, &tally, r.generation)
+	nets := r.records[:counts.Nets]
+	by, err := r.owners.readOwners(r.objects.Tasks, nets, &counts, r.generation)
 	if err != nil {
-		return s, tally, fmt.Errorf("read the processes: %w", err)
+		return s, counts, fmt.Errorf("read the processes: %w", err)
 	}
-	dests, err := r.destinations.drainMap(r.objects.Dests, &tally)
+	dests, err := r.destinations.drainMap(r.objects.Dests, &counts)
 	if err != nil {
-		return s, tally, fmt.Errorf("read the destinations: %w", err)
+		return s, counts, fmt.Errorf("read the destinations: %w", err)
 	}
-	s.Networks = decodeNetworks(nets, dests, by, r.counterLayout, detectHZ(tally.NowNs, tally.NowJiffies), &tally)
+	s.Networks = decodeNetworks(nets, dests, by, r.counterLayout, detectHZ(counts.NowNs, counts.NowJiffies), &counts)
 	if r.options.Failures {
 		s.Failures = r.failures.readFailures(r.objects.Fails)
 	}
-	if tally.TcpMem[2] > 0 {
-		s.TCPMemoryLimits = &tally.TcpMem
+	if counts.TcpMem[2] > 0 {
+		s.TCPMemoryLimits = &counts.TcpMem
 	}
-	s.Reader, s.Unobserved = assessExactness(&tally, r.options, r.failuresLost)
+	s.Reader, s.Unobserved = assessExactness(&counts, r.options, r.failuresLost)
 	s.Unobserved = slices.Concat(s.Unobserved, reportVRFPorts(nets), r.counterLayout.unobserved)
-	return s, tally, r.enableConntrackCounters(nets)
+	return s, counts, r.enableConntrackCounters(nets)
 }
 
 // walkTables runs the passes. The bind hash comes after the listeners, because it needs
@@ -224,7 +224,7 @@ func (r *Reader) walkTables(ctx context.Context, req socket.Request) (t walkTall
 	if err := r.readNetRecords(&t); err != nil {
 		return t, err
 	}
-	if err := r.enableDetail(req.GatePercent); err != nil {
+	if err := r.enableDetail(req.DetailPercent); err != nil {
 		return t, err
 	}
 	for _, tcp := range listDistinct(r.records, func(n *walkNetRec) uint64 { return uint64(n.Detail) * n.TcpTable }) {

@@ -198,7 +198,7 @@ func TestANamespaceWithItsOwnHashTablesIsWalkedToo(t *testing.T) {
 			t.Error("the namespace shares its parent's tables, so the test proves nothing")
 		}
 		got := findNetwork(&s, uint64(own.Inum))
-		if got.States[tcpstate.Established] != 200 || len(got.Destinations) != 1 || got.Held != 200 || got.UDPHeld != 30 {
+		if got.States[tcpstate.Established] != 200 || len(got.Destinations) != 1 || got.InUse != 200 || got.UDPInUse != 30 {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -217,15 +217,15 @@ func TestTheGateOmitsDestinationsOfIdleNamespaces(t *testing.T) {
 	quiet, busy := newNetnsWith100Ports(t), newNetnsWith100Ports(t)
 	openConnections(t, quiet, 9, loopback, server)
 	openConnections(t, busy, 10, loopback, server)
-	s, err := openReader(t, Options{}).Sample(t.Context(), socket.Request{GatePercent: 10})
+	s, err := openReader(t, Options{}).Sample(t.Context(), socket.Request{DetailPercent: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
 	q, b := findNetwork(&s, quiet.Inode()), findNetwork(&s, busy.Inode())
-	if q.Detailed || q.Held != 9 || len(q.Destinations) != 0 {
+	if q.Detailed || q.InUse != 9 || len(q.Destinations) != 0 {
 		t.Errorf("the quiet one: %+v", q)
 	}
-	if !b.Detailed || b.Held != 10 || len(b.Destinations) != 1 {
+	if !b.Detailed || b.InUse != 10 || len(b.Destinations) != 1 {
 		t.Errorf("the busy one: %+v", b)
 	}
 }
@@ -297,8 +297,8 @@ func TestTheFirstSampleHasUDPAndTheMemoryLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := takeSample(t, openReader(t, Options{}))
-	if got := findNetwork(&s, n.Inode()); got.UDPHeld != 1 || got.UDPSockets != 1 {
-		t.Errorf("UDP: %d ports, %d sockets, want 1 and 1", got.UDPHeld, got.UDPSockets)
+	if got := findNetwork(&s, n.Inode()); got.UDPInUse != 1 || got.UDPSockets != 1 {
+		t.Errorf("UDP: %d ports, %d sockets, want 1 and 1", got.UDPInUse, got.UDPSockets)
 	}
 	var want [3]uint64
 	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_mem")

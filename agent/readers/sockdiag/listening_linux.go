@@ -26,12 +26,17 @@ func ListListeningPorts(ephemeral settings.Ports) ([]settings.Ports, error) {
 	for i, dump := range []struct {
 		request []byte
 		kind    uint16
-	}{{newListenRequest(1), typeLegacy}, {newUDPRequest(familyIPv4, 2), typeFamily}, {newUDPRequest(familyIPv6, 3), typeFamily}} {
+	}{
+		{newListenRequest(1), typeLegacy},
+		{newUDPRequest(familyIPv4, 2), typeFamily},
+		{newUDPRequest(familyIPv6, 3), typeFamily},
+	} {
 		_, err := netlink.Dump(fd, dump.request, dump.kind, buf, func(m netlink.Message) error {
 			k, err := decodeSocket(m.Body)
 			port := int(k.local.Port())
 			inRange := ephemeral.First <= port && port <= ephemeral.Last
-			if tcp := i == 0; err == nil && (tcp && k.state == tcpstate.Listen || !tcp && k.state == tcpstate.Bound && !inRange) {
+			isTCP := i == 0
+			if err == nil && (isTCP && k.state == tcpstate.Listen || !isTCP && k.state == tcpstate.Bound && !inRange) {
 				list = append(list, settings.Ports{First: port, Last: port})
 			}
 			return err

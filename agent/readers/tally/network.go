@@ -21,7 +21,7 @@ func (t *Tally) Network() socket.Network {
 		BindUnknown: t.Windows,
 		States:      t.states,
 		UDPSockets:  t.udpSockets,
-		UDPHeld:     t.udpHeld(),
+		UDPInUse:    t.udpHeld(),
 	}
 	t.serve()
 	n.Destinations = t.destinations()
@@ -36,7 +36,7 @@ func (t *Tally) settings() socket.Settings {
 		s.UDP = &socket.UDPSettings{Range: t.UDP, Reserved: t.ReservedUDP.In(t.UDP)}
 	}
 	if t.Windows {
-		s.EveryPort = true
+		s.TriesEveryPort = true
 		return s
 	}
 	s.Reuse, s.ReuseDelay, s.Timestamps = socket.ReuseLoopback, time.Second, true
@@ -120,7 +120,7 @@ func (t *Tally) ports(n *socket.Network) {
 	lost.AddAll(&t.serving)
 	held.AddAll(&t.bound)
 	held.AddAll(&t.serving)
-	n.Held, n.Skipped, n.SkippedListening = t.free(held), t.free(lost), t.free(t.serving)
+	n.InUse, n.Skipped, n.SkippedListening = t.free(held), t.free(lost), t.free(t.serving)
 	n.ListenPorts = t.listenPorts()
 }
 

@@ -13,7 +13,7 @@ import (
 // maxNote is the API's limit of a note, in bytes.
 const maxNote = 1024
 
-func headroomNote(s sight, level, was socket.Level, why cause.Verdict) string {
+func headroomNote(s sight, level, was socket.Level, why cause.Diagnosis) string {
 	switch {
 	case level == socket.Normal:
 		return clip("Ports have room again. " + usage(s.tightest))
@@ -23,7 +23,7 @@ func headroomNote(s sight, level, was socket.Level, why cause.Verdict) string {
 	return clip(usage(s.tightest) + because(why))
 }
 
-func failedNote(s sight, level socket.Level, why cause.Verdict) string {
+func failedNote(s sight, level socket.Level, why cause.Diagnosis) string {
 	times := "once"
 	if s.failed.count > 1 {
 		times = fmt.Sprintf("%d times", s.failed.count)
@@ -47,15 +47,15 @@ func failedWhat(f failed, times string) string {
 	return fmt.Sprintf("connect()%s failed %s: no port was left (EADDRNOTAVAIL).", to, times)
 }
 
-func leakNote(why cause.Verdict) string {
+func leakNote(why cause.Diagnosis) string {
 	return clip("Sockets that a program should have closed fill a pool." + because(why))
 }
 
 // usage is how full a pool is, in a sentence.
 func usage(p socket.Pool) string {
 	used := strconv.Itoa(int(p.Used))
-	if p.Most() > p.Used { // not known any better
-		used = fmt.Sprintf("%d to %d", p.Used, p.Most())
+	if p.MaxUsed() > p.Used { // not known any better
+		used = fmt.Sprintf("%d to %d", p.Used, p.MaxUsed())
 	}
 	return fmt.Sprintf("%s of %d %s are in use (%d %%).", used, p.Capacity, describePorts(p), p.UsedPercent())
 }
@@ -76,7 +76,7 @@ func describePorts(p socket.Pool) string {
 
 // because is the cause and the advice, with a space before it; empty where there is
 // none.
-func because(why cause.Verdict) string {
+func because(why cause.Diagnosis) string {
 	if why.Cause == "" {
 		return ""
 	}

@@ -54,7 +54,7 @@ const (
 
 // Decide is what to say now that sample was taken. judge is asked about pools past
 // the line.
-func (b *Book) Decide(sample *socket.Sample, t socket.Thresholds, judge func(socket.Pool) cause.Verdict) []Event {
+func (b *Book) Decide(sample *socket.Sample, t socket.Thresholds, judge func(socket.Pool) cause.Diagnosis) []Event {
 	t = t.OrDefault()
 	sights := look(sample, b.failures.rise(sample.Failures))
 	standing := b.follow(sights, t, sample.Taken)
@@ -104,10 +104,10 @@ func (b *Book) follow(sights []sight, t socket.Thresholds, now time.Time) (stand
 }
 
 // say is what is new about a pod, as far as it may be said.
-func (b *Book) say(p *page, s sight, judge func(socket.Pool) cause.Verdict) []Event {
+func (b *Book) say(p *page, s sight, judge func(socket.Pool) cause.Diagnosis) []Event {
 	var (
 		events []Event
-		why    cause.Verdict
+		why    cause.Diagnosis
 	)
 	if p.level > socket.Normal {
 		why = judge(s.tightest)

@@ -28,7 +28,7 @@ const uid = "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"
 // network is pod i's, which uses so many of 100 ports to a database.
 func network(i, used int) socket.Network {
 	return socket.Network{
-		Inode: uint64(i + 1), Detailed: true, Held: used,
+		Inode: uint64(i + 1), Detailed: true, InUse: used,
 		Owner: socket.Owner{Kind: socket.OwnerPod, Namespace: "shop", Pod: fmt.Sprintf("api-%d", i),
 			PodUID: fmt.Sprintf("%08d%s", i, uid[8:])},
 		Settings: socket.Settings{Range: ports.Range{First: 40000, Last: 40099}},
@@ -43,7 +43,7 @@ func sample(at time.Duration, ns ...socket.Network) *socket.Sample {
 	return &socket.Sample{Taken: begin.Add(at), Networks: ns}
 }
 
-func unknown(socket.Pool) cause.Verdict { return cause.Verdict{Cause: v1alpha1.CauseUnknown} }
+func unknown(socket.Pool) cause.Diagnosis { return cause.Diagnosis{Cause: v1alpha1.CauseUnknown} }
 
 // reasons of events, with the pods' names where there are several pods.
 func reasons(events []Event) []string {
@@ -125,11 +125,11 @@ func TestFailuresThatWereCountedBeforeAreNoNews(t *testing.T) {
 
 func TestALeakIsSaidOnceUntilThePodIsAtEase(t *testing.T) {
 	var b Book
-	leak := func(socket.Pool) cause.Verdict { return cause.Verdict{Cause: v1alpha1.CauseCloseWaitLeak} }
+	leak := func(socket.Pool) cause.Diagnosis { return cause.Diagnosis{Cause: v1alpha1.CauseCloseWaitLeak} }
 	var got []string
 	for i, step := range []struct {
 		percent int
-		why     func(socket.Pool) cause.Verdict
+		why     func(socket.Pool) cause.Diagnosis
 	}{{10, leak}, {60, leak}, {60, unknown}, {60, leak}, {90, leak}, {10, leak}, {60, leak}} {
 		s := sample(time.Duration(i)*time.Minute, network(0, step.percent))
 		got = append(got, strings.Join(reasons(b.Decide(s, socket.Thresholds{}, step.why)), " "))
@@ -376,7 +376,7 @@ func TestNamesAreNames(t *testing.T) {
 }
 
 func TestNotes(t *testing.T) {
-	churn := cause.Verdict{Cause: v1alpha1.CauseTimeWaitChurn, Finding: "They are in TIME_WAIT.", Remedy: "Keep connections open."}
+	churn := cause.Diagnosis{Cause: v1alpha1.CauseTimeWaitChurn, Finding: "They are in TIME_WAIT.", Remedy: "Keep connections open."}
 	pool := func(change func(*socket.Pool)) sight {
 		n := network(0, 92)
 		p := socket.Pool{Network: &n, Destination: &n.Destinations[0], Used: 92, Capacity: 100}
@@ -392,15 +392,15 @@ func TestNotes(t *testing.T) {
 	for name, c := range map[string]struct{ got, want string }{
 		"to a destination": {headroomNote(pool(to), socket.Critical, socket.Normal, churn),
 			"92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
-		"of IPv6": {headroomNote(pool(func(p *socket.Pool) { p.Destination = six }), socket.Warning, socket.Normal, cause.Verdict{}),
+		"of IPv6": {headroomNote(pool(func(p *socket.Pool) { p.Destination = six }), socket.Warning, socket.Normal, cause.Diagnosis{}),
 			"92 of 100 ports to [2001:db8::9]:443 are in use (92 %)."},
-		"of bind": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), socket.Warning, socket.Normal, cause.Verdict{}),
+		"of bind": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), socket.Warning, socket.Normal, cause.Diagnosis{}),
 			"92 of 100 ports for bind(0) are in use (92 %)."},
-		"of UDP": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), socket.Warning, socket.Normal, cause.Verdict{}),
+		"of UDP": {headroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), socket.Warning, socket.Normal, cause.Diagnosis{}),
 			"92 of 100 UDP ports are in use (92 %)."},
-		"to any": {headroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), socket.Warning, socket.Normal, cause.Verdict{}),
+		"to any": {headroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), socket.Warning, socket.Normal, cause.Diagnosis{}),
 			"92 of 100 ports to any destination are in use (92 %)."},
-		"not known any better": {headroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), socket.Critical, socket.Normal, cause.Verdict{}),
+		"not known any better": {headroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), socket.Critical, socket.Normal, cause.Diagnosis{}),
 			"20 to 92 of 100 ports to 10.0.0.9:5432 are in use (92 %)."},
 		"at ease": {headroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), socket.Normal, socket.Critical, churn),
 			"Ports have room again. 5 of 100 ports to 10.0.0.9:5432 are in use (5 %)."},
@@ -408,9 +408,9 @@ func TestNotes(t *testing.T) {
 			"Below the critical line again. 70 of 100 ports to 10.0.0.9:5432 are in use (70 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
 		"calls fail": {failedNote(failing, socket.Critical, churn),
 			"connect() to 10.0.0.9:5432 failed 12 times: no port was left (EADDRNOTAVAIL). 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
-		"calls failed, and it is over": {failedNote(nowhere, socket.Normal, cause.Verdict{}),
+		"calls failed, and it is over": {failedNote(nowhere, socket.Normal, cause.Diagnosis{}),
 			"connect() failed once: no port was left (EADDRNOTAVAIL)."},
-		"a leak": {leakNote(cause.Verdict{Cause: v1alpha1.CauseCloseWaitLeak, Finding: "They are in CLOSE_WAIT.", Remedy: "Close them."}),
+		"a leak": {leakNote(cause.Diagnosis{Cause: v1alpha1.CauseCloseWaitLeak, Finding: "They are in CLOSE_WAIT.", Remedy: "Close them."}),
 			"Sockets that a program should have closed fill a pool. CloseWaitLeak: They are in CLOSE_WAIT. Close them."},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
@@ -452,7 +452,7 @@ func TestFailuresGoToThePodWithMostOfThem(t *testing.T) {
 func TestWhatTheEventLogToldIsNamed(t *testing.T) {
 	s := sight{failed: failed{count: 3, reason: "UdpPortsExhausted"}}
 	const want = "Windows' event log told 3 times of UdpPortsExhausted: no port was left, or none that was free for its peer."
-	if got := failedNote(s, socket.Normal, cause.Verdict{}); got != want {
+	if got := failedNote(s, socket.Normal, cause.Diagnosis{}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

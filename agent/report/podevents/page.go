@@ -64,7 +64,7 @@ type remark struct {
 }
 
 // remarks is what was not said yet, the most telling first.
-func (p *page) remarks(s sight, why cause.Verdict) []remark {
+func (p *page) remarks(s sight, why cause.Diagnosis) []remark {
 	var list []remark
 	if s.failed.count > 0 && !p.toldFails {
 		list = append(list, remark{

@@ -36,7 +36,7 @@ func look(sample *socket.Sample, fails map[uint64]failed) []sight {
 		sights = append(sights, s)
 	}
 	slices.SortFunc(sights, func(a, b sight) int {
-		return cmp.Or(cmp.Compare(b.failed.count, a.failed.count), socket.Compare(a.tightest, b.tightest))
+		return cmp.Or(cmp.Compare(b.failed.count, a.failed.count), socket.ComparePools(a.tightest, b.tightest))
 	})
 	return sights
 }
@@ -45,7 +45,7 @@ func look(sample *socket.Sample, fails map[uint64]failed) []sight {
 // is not.
 func tightest(n *socket.Network) (pool socket.Pool, ok bool) {
 	for p := range n.Pools() {
-		if !ok || socket.Compare(p, pool) < 0 {
+		if !ok || socket.ComparePools(p, pool) < 0 {
 			pool, ok = p, true
 		}
 	}
@@ -54,7 +54,7 @@ func tightest(n *socket.Network) (pool socket.Pool, ok bool) {
 
 // and is the worse of two networks of a pod.
 func (s sight) and(o sight) sight {
-	if socket.Compare(o.tightest, s.tightest) < 0 {
+	if socket.ComparePools(o.tightest, s.tightest) < 0 {
 		s.tightest = o.tightest
 	}
 	if o.failed.count > s.failed.count {

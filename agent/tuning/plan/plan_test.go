@@ -317,7 +317,7 @@ func TestPlan(t *testing.T) {
 		},
 		"A trick for a key": {
 			in:   input([]v1alpha1.Setting{wish("net.ipv4.../../../kernel.panic", "1")}, nil),
-			said: []string{"Refused net.ipv4.../../../kernel.panic: not a setting that Portreeve knows: see docs/reference/settings.md"},
+			said: []string{"Refused net.ipv4.../../../kernel.panic: unsupported; see docs/reference/settings.md for the supported settings"},
 		},
 		"A setting that this kernel does not have": {
 			in:   input([]v1alpha1.Setting{wish(reuseDelay, "2000")}, map[string]Reading{reuseDelay: {Err: fs.ErrNotExist}}),

@@ -104,7 +104,7 @@ func TestPlanOfWindows(t *testing.T) {
 		},
 		"A sysctl is nothing for Windows": {
 			in:   windows([]v1alpha1.Setting{wish(finTimeout, "30")}, nil),
-			said: []string{"Refused net.ipv4.tcp_fin_timeout: not a setting that Portreeve knows: see docs/reference/settings.md"},
+			said: []string{"Refused net.ipv4.tcp_fin_timeout: unsupported; see docs/reference/settings.md for the supported settings"},
 		},
 		"A wider range first excludes node ports, in all four lists": {
 			in: windows(wide, stands(tcp, usual, excluded, "IPv4 TCP 5357; IPv6 TCP 5357; IPv4 UDP 65330; IPv6 UDP 65330")),

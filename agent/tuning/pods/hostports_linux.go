@@ -8,9 +8,9 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// HostPorts implements tuning.Pods: the hostPorts of the node's pods, and all named
-// ports of those on the host network. A pod that starts later is protected as soon as
-// the API server tells of it, mostly before its program listens.
+// HostPorts implements tuning.Pods. It returns the hostPorts of the node's pods, and all
+// declared ports of hostNetwork pods. A new pod is protected as soon as the API server
+// reports it, which is usually before its program listens.
 func (p *Pods) HostPorts() []plan.Protected {
 	if err := p.openSource(); err != nil {
 		p.logError(err)
@@ -25,6 +25,7 @@ func (p *Pods) HostPorts() []plan.Protected {
 	return list
 }
 
+// listHostPorts returns the ports that a pod may listen on in the host's network.
 func listHostPorts(pod podspecs.Pod) []int {
 	switch {
 	case pod.Finished:

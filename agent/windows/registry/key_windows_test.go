@@ -208,7 +208,7 @@ func cycle(t *testing.T, key Key, state, boot string, wants []v1alpha1.Setting, 
 	var got []string
 	for {
 		got = nil
-		for _, s := range tuner.Settings() {
+		for _, s := range tuner.ListSettings() {
 			got = append(got, strings.TrimSpace(string(s.State)+" "+s.Message))
 		}
 		if strings.Join(got, "\n") == strings.Join(said, "\n") {

@@ -26,11 +26,11 @@ func TestAQueueTellsWhatWentIn(t *testing.T) {
 		"what came after what went early is new still": {[]float64{600, 0, 60, 90}, 30},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := queue{life: time.Minute}
-			q.fill(zero, c.counts[0])
+			q := drainQueue{lifetime: time.Minute}
+			q.fillEvenly(zero, c.counts[0])
 			got := 0.0
 			for i, n := range c.counts[1:] {
-				got = q.see(at(10*float64(i)), at(10*float64(i+1)), n)
+				got = q.setCount(at(10*float64(i)), at(10*float64(i+1)), n)
 			}
 			if math.Abs(got-c.want) > 1e-6 {
 				t.Errorf("%.3f went in, want %.0f", got, c.want)
@@ -40,12 +40,12 @@ func TestAQueueTellsWhatWentIn(t *testing.T) {
 }
 
 func TestWhatLeavesAQueueIsWhatIsInIt(t *testing.T) {
-	q := queue{life: time.Minute}
-	q.fill(zero, 60)
+	q := drainQueue{lifetime: time.Minute}
+	q.fillEvenly(zero, 60)
 	for i, n := range []float64{70, 65, 200, 200, 31} {
-		q.see(at(7*float64(i)), at(7*float64(i+1)), n)
+		q.setCount(at(7*float64(i)), at(7*float64(i+1)), n)
 		sum := 0.0
-		for _, n := range q.leaving(at(7*float64(i+1)), 60) {
+		for _, n := range q.computeDrainSchedule(at(7*float64(i+1)), 60) {
 			sum += n
 		}
 		if math.Abs(sum-n) > 1e-6 {

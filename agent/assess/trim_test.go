@@ -14,11 +14,11 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// worst is a node on which everything is as long as it gets: 250 pods with names
-// of these lengths, and all of them past the line.
-func worst(namespace, pod int) (socket.Sample, Facts) {
+// newLargestNode returns a node with the longest possible status: 250 pods with names of
+// these lengths, all of them above the warning threshold.
+func newLargestNode(namespace, pod int) (socket.Sample, Facts) {
 	long := netip.MustParseAddr("2001:db8:1234:5678:9abc:def0:1234:5678")
-	sample := crowd(250, 4)
+	sample := newCrowdedNode(250, 4)
 	for i := range sample.Networks {
 		n := &sample.Networks[i]
 		for j := range n.Destinations {
@@ -38,26 +38,26 @@ func worst(namespace, pod int) (socket.Sample, Facts) {
 		sample.Unobserved = append(sample.Unobserved, socket.Unobserved{Item: strings.Repeat("what", 50), Reason: fmt.Sprint(i, strings.Repeat("why", 200))})
 	}
 	sample.Reader.Message = strings.Repeat("message ", 200)
-	_, facts := busy()
+	_, facts := newBusyNode()
 	return sample, facts
 }
 
-func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
+func TestTrimToSizeKeepsTheStatusBelow6kB(t *testing.T) {
 	tests := map[string]struct {
 		namespace, pod           int
 		networks, pools, failure int
 	}{
-		"Names as they are":        {12, 24, 3, 3, 1},
-		"The longest of generated": {63, 63, 1, 1, 1},
-		"The longest there can be": {63, 253, 0, 0, 0},
+		"Typical names":         {12, 24, 3, 3, 1},
+		"The longest generated": {63, 63, 1, 1, 1},
+		"The longest possible":  {63, 253, 0, 0, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			sample, facts := worst(test.namespace, test.pod)
-			status := Status(sample, facts)
-			var course Course
-			course.Follow(&status, facts.Thresholds)
-			if err := Fit(&status); err != nil {
+			sample, facts := newLargestNode(test.namespace, test.pod)
+			status := BuildStatus(sample, facts)
+			var course StatusHistory
+			course.completeStatus(&status, facts.Thresholds)
+			if err := TrimToSize(&status); err != nil {
 				t.Fatal(err)
 			}
 			raw, err := json.Marshal(status)
@@ -65,7 +65,7 @@ func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("%d bytes", len(raw))
-			if len(raw) > MaxBytes {
+			if len(raw) > MaxStatusBytes {
 				t.Errorf("%d bytes", len(raw))
 			}
 			pools := 0
@@ -79,18 +79,18 @@ func TestFitKeepsTheStatusBelow6kB(t *testing.T) {
 			if status.Tightest == nil || status.Tightest.Holder == nil || len(status.Conditions) != 3 || status.LastPressure == nil {
 				t.Errorf("%s", raw)
 			}
-			if last := status.Unobserved[len(status.Unobserved)-1].Item; last != "247 more things" {
-				t.Errorf("what was left out is not counted, but %q", last)
+			if last := status.Unobserved[len(status.Unobserved)-1].Item; last != "247 more items" {
+				t.Errorf("the last item is %q, want the number of omitted items", last)
 			}
 		})
 	}
 }
 
-func TestFitLeavesWhatFitsAlone(t *testing.T) {
-	sample, facts := busy()
-	status := Status(sample, facts)
+func TestTrimToSizeDoesNotChangeASmallStatus(t *testing.T) {
+	sample, facts := newBusyNode()
+	status := BuildStatus(sample, facts)
 	want := status.DeepCopy()
-	if err := Fit(&status); err != nil {
+	if err := TrimToSize(&status); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, &status); diff != "" {
@@ -98,19 +98,19 @@ func TestFitLeavesWhatFitsAlone(t *testing.T) {
 	}
 }
 
-func TestFitSaysWhenNothingIsLeftToLeaveOut(t *testing.T) {
-	status := v1alpha1.PortPressureStatus{Advice: strings.Repeat("x", MaxBytes)}
-	if err := Fit(&status); err == nil {
+func TestTrimToSizeFailsIfNothingIsLeftToTrim(t *testing.T) {
+	status := v1alpha1.PortPressureStatus{Advice: strings.Repeat("x", MaxStatusBytes)}
+	if err := TrimToSize(&status); err == nil {
 		t.Error("no error")
 	}
 }
 
-func BenchmarkFitAtWorst(b *testing.B) {
-	status := Status(worst(63, 253))
+func BenchmarkTrimToSizeOfLargestNode(b *testing.B) {
+	status := BuildStatus(newLargestNode(63, 253))
 	b.ReportAllocs()
 	for b.Loop() {
 		s := status.DeepCopy()
-		if err := Fit(s); err != nil {
+		if err := TrimToSize(s); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Board is a dashboard of Grafana.
-type Board struct {
+// Dashboard is a Grafana dashboard.
+type Dashboard struct {
 	UID        string  `json:"uid"`
 	Title      string  `json:"title"`
 	Panels     []Panel `json:"panels"`
@@ -18,14 +18,14 @@ type Board struct {
 	} `json:"templating"`
 }
 
-// Variable is what a user chooses above a dashboard.
+// Variable is a template variable of a dashboard.
 type Variable struct {
 	Name       string `json:"name"`
 	Type       string `json:"type"`
 	Definition string `json:"definition"`
 }
 
-// Panel is one picture of a dashboard, or the headline of a row (Type row).
+// Panel is a panel of a dashboard, or a row (Type row).
 type Panel struct {
 	ID          int    `json:"id"`
 	Type        string `json:"type"`
@@ -34,12 +34,12 @@ type Panel struct {
 	Datasource  struct {
 		UID string `json:"uid"`
 	} `json:"datasource"`
-	GridPos Place    `json:"gridPos"`
-	Targets []Target `json:"targets"`
+	GridPos GridPosition `json:"gridPos"`
+	Targets []Target     `json:"targets"`
 }
 
-// Place is where a panel is, in units of a grid that is 24 wide.
-type Place struct{ X, Y, W, H int }
+// GridPosition is the position and size of a panel in a grid of 24 columns.
+type GridPosition struct{ X, Y, W, H int }
 
 // Target is one query of a panel.
 type Target struct {
@@ -47,33 +47,33 @@ type Target struct {
 	Expr  string `json:"expr"`
 }
 
-// Boards are the dashboards by file name.
-func Boards(root string) (map[string]Board, error) {
-	paths, err := filepath.Glob(filepath.Join(root, Config, "dashboards", "*.json"))
+// ReadDashboards returns the dashboards by file name.
+func ReadDashboards(root string) (map[string]Dashboard, error) {
+	paths, err := filepath.Glob(filepath.Join(root, ConfigDir, "dashboards", "*.json"))
 	if err != nil {
 		return nil, err
 	}
 	if len(paths) == 0 {
-		return nil, fmt.Errorf("no dashboards in %s", Config)
+		return nil, fmt.Errorf("no dashboards in %s", ConfigDir)
 	}
-	boards := map[string]Board{}
+	dashboards := map[string]Dashboard{}
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
 		}
-		var b Board
+		var b Dashboard
 		if err := json.Unmarshal(data, &b); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		boards[filepath.Base(path)] = b
+		dashboards[filepath.Base(path)] = b
 	}
-	return boards, nil
+	return dashboards, nil
 }
 
-// Queries are those of a dashboard by panel and letter, as Grafana would send them for
-// that node, with window as the time that rate() looks back.
-func (b Board) Queries(node, window string) map[string]string {
+// ExpandQueries returns the queries of b by panel and reference ID, with the variables
+// node and rate interval replaced as in Grafana.
+func (b Dashboard) ExpandQueries(node, window string) map[string]string {
 	variables := strings.NewReplacer("$node", node, "$__rate_interval", window)
 	queries := map[string]string{}
 	for _, p := range b.Panels {

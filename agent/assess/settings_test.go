@@ -27,29 +27,29 @@ func TestTuned(t *testing.T) {
 		tuned, restart string
 		message        string
 	}{
-		"Nobody has said":             {nil, "True Holding", "False NoRestartPending", "nobody has said what is wanted"},
-		"Nothing is wanted":           {of(), "True NoSettings", "False NoRestartPending", ""},
-		"Everything was given back":   {of("Released"), "True NoSettings", "False NoRestartPending", ""},
-		"Everything stands":           {of("Applied", "Standby", "DryRun"), "True Applied", "False NoRestartPending", ""},
-		"The worst is told":           {of("Applied", "Pending", "Refused", "Failed"), "False Failed", "False NoRestartPending", "3: why Failed"},
-		"Contested before refused":    {of("Refused", "Contested"), "False Contested", "False NoRestartPending", "1: why Contested"},
-		"A restart would be the rest": {of("Applied", "RestartRequired"), "False RestartRequired", "True RestartPending", "1: why RestartRequired"},
+		"No desired settings":      {nil, "True Holding", "False NoRestartPending", "no desired settings received yet"},
+		"An empty list":            {of(), "True NoSettings", "False NoRestartPending", ""},
+		"All were restored":        {of("Released"), "True NoSettings", "False NoRestartPending", ""},
+		"All have their values":    {of("Applied", "Standby", "DryRun"), "True Applied", "False NoRestartPending", ""},
+		"The worst is reported":    {of("Applied", "Pending", "Refused", "Failed"), "False Failed", "False NoRestartPending", "3: why Failed"},
+		"Contested before refused": {of("Refused", "Contested"), "False Contested", "False NoRestartPending", "1: why Contested"},
+		"A restart is pending":     {of("Applied", "RestartRequired"), "False RestartRequired", "True RestartPending", "1: why RestartRequired"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var c Course
-			s := seen(0, 10, "pool")
-			c.Follow(s, Facts{}.Thresholds)
-			c.Tuned(s, test.settings)
-			if got := said(s, v1alpha1.ConditionTuned); got != test.tuned {
+			var c StatusHistory
+			s := statusAt(0, 10, "pool")
+			c.completeStatus(s, Facts{}.Thresholds)
+			c.addSettings(s, test.settings)
+			if got := formatCondition(s, v1alpha1.ConditionTuned); got != test.tuned {
 				t.Errorf("got %s, want %s", got, test.tuned)
 			}
-			if got := said(s, v1alpha1.ConditionRestartRequired); got != test.restart {
+			if got := formatCondition(s, v1alpha1.ConditionRestartRequired); got != test.restart {
 				t.Errorf("got %s, want %s", got, test.restart)
 			}
 			waiting := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionRestartRequired)
 			if want := map[bool]string{true: "1"}[test.restart == "True RestartPending"]; waiting.Message != want {
-				t.Errorf("%q waits, want %q", waiting.Message, want)
+				t.Errorf("%q require a restart, want %q", waiting.Message, want)
 			}
 			for _, condition := range s.Conditions {
 				if condition.Type == v1alpha1.ConditionTuned && condition.Message != test.message {
@@ -60,26 +60,26 @@ func TestTuned(t *testing.T) {
 	}
 }
 
-func TestFitKeepsTheStateOfEverySetting(t *testing.T) {
+func TestTrimToSizeKeepsTheStateOfEverySetting(t *testing.T) {
 	for name, test := range map[string]struct{ applied, failed int }{
-		"what there is room for":      {16, 0},
-		"what there is no room for":   {100, 0},
-		"what is not as it should be": {100, 5},
+		"few settings":              {16, 0},
+		"too many applied settings": {100, 0},
+		"failed ones among them":    {100, 5},
 	} {
-		t.Run(name, func(t *testing.T) { fitSettings(t, test.applied, test.failed) })
+		t.Run(name, func(t *testing.T) { checkTrimmedSettings(t, test.applied, test.failed) })
 	}
 }
 
-func fitSettings(t *testing.T, applied, failed int) {
-	sample, facts := worst(12, 24)
-	status := Status(sample, facts)
-	var course Course
-	course.Follow(&status, facts.Thresholds)
+func checkTrimmedSettings(t *testing.T, applied, failed int) {
+	sample, facts := newLargestNode(12, 24)
+	status := BuildStatus(sample, facts)
+	var course StatusHistory
+	course.completeStatus(&status, facts.Thresholds)
 	long := strings.Repeat("9", 500)
 	newest := &metav1.Time{Time: taken.Add(time.Minute)}
 	var statuses []v1alpha1.SettingStatus
 	for i := range applied + failed {
-		s := v1alpha1.SettingStatus{ID: fmt.Sprintf("net.ipv4.tcp_keepalive_intvl@%08x", i), Key: "net.ipv4.tcp_keepalive_intvl", Scope: "Pods",
+		s := v1alpha1.SettingStatus{ID: fmt.Sprintf("net.ipv4.tcp_keepalive_intvl@%08x", i), Key: settings.KeyTCPKeepaliveIntvl, Scope: "Pods",
 			Desired: &long, Current: &long, Original: &long, State: v1alpha1.SettingApplied, Message: strings.Repeat("why ", 100), LastTransitionTime: status.ObservedAt}
 		if i == applied-2 {
 			s.LastTransitionTime = newest
@@ -89,8 +89,8 @@ func fitSettings(t *testing.T, applied, failed int) {
 		}
 		statuses = append(statuses, s)
 	}
-	course.Tuned(&status, statuses)
-	if err := Fit(&status); err != nil {
+	course.addSettings(&status, statuses)
+	if err := TrimToSize(&status); err != nil {
 		t.Fatal(err)
 	}
 	out := v1alpha1.OmittedSettings{}
@@ -98,7 +98,7 @@ func fitSettings(t *testing.T, applied, failed int) {
 		out = *status.OmittedSettings
 	}
 	raw, err := json.Marshal(status)
-	if err != nil || len(raw) > MaxBytes || len(status.Settings)+int(out.Count) != len(statuses) {
+	if err != nil || len(raw) > MaxStatusBytes || len(status.Settings)+int(out.Count) != len(statuses) {
 		t.Errorf("%v, %d bytes, %d settings and %d", err, len(raw), len(status.Settings), out.Count)
 	}
 	if out.Count > 0 && !out.LastTransitionTime.Equal(newest) {
@@ -111,9 +111,9 @@ func fitSettings(t *testing.T, applied, failed int) {
 		}
 	}
 	if bad != failed {
-		t.Errorf("%d settings have failed, and %d are told", failed, bad)
+		t.Errorf("%d settings have failed, and %d are reported", failed, bad)
 	}
 	if statuses[0].Desired == nil || len(statuses[0].Message) != 400 {
-		t.Error("the settings of others were changed")
+		t.Error("the caller's settings were changed")
 	}
 }

@@ -13,24 +13,24 @@ import (
 
 var start = time.Date(2026, 11, 21, 3, 12, 0, 0, time.UTC)
 
-// seen is a status as of so many minutes past the start.
-func seen(minute int, percent int32, summary string) *v1alpha1.PortPressureStatus {
+// statusAt returns a status at so many minutes past the start.
+func statusAt(minute int, percent int32, summary string) *v1alpha1.PortPressureStatus {
 	return &v1alpha1.PortPressureStatus{
-		ObservedAt:  at(minute),
+		ObservedAt:  minuteTime(minute),
 		UsedPercent: &percent,
 		Tightest:    &v1alpha1.Pool{Summary: summary, Used: percent, Capacity: 100},
 	}
 }
 
-func at(minute int) *metav1.Time {
+func minuteTime(minute int) *metav1.Time {
 	return &metav1.Time{Time: start.Add(time.Duration(minute) * time.Minute)}
 }
 
 func TestTheLastPressureIsRemembered(t *testing.T) {
-	var c Course
+	var c StatusHistory
 	follow := func(minute int, percent int32, summary string) *v1alpha1.PortPressureStatus {
-		s := seen(minute, percent, summary)
-		c.Follow(s, socket.Thresholds{})
+		s := statusAt(minute, percent, summary)
+		c.completeStatus(s, socket.Thresholds{})
 		return s
 	}
 	if got := follow(0, 10, "a"); got.LastPressure != nil || got.Level != v1alpha1.LevelNormal {
@@ -39,16 +39,16 @@ func TestTheLastPressureIsRemembered(t *testing.T) {
 	follow(1, 60, "b")
 	follow(2, 97, "c")
 	got := follow(3, 70, "d").LastPressure
-	want := &v1alpha1.Pressure{Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "c", From: *at(1)}
+	want := &v1alpha1.Pressure{Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "c", From: *minuteTime(1)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("while it lasts (-want +got):\n%s", diff)
 	}
 	follow(4, 5, "e")
-	want.To = at(4)
+	want.To = minuteTime(4)
 	if diff := cmp.Diff(want, follow(5, 5, "f").LastPressure); diff != "" {
 		t.Errorf("afterwards (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(&v1alpha1.Pressure{Level: v1alpha1.LevelWarning, PeakPercent: 55, Summary: "g", From: *at(6)},
+	if diff := cmp.Diff(&v1alpha1.Pressure{Level: v1alpha1.LevelWarning, PeakPercent: 55, Summary: "g", From: *minuteTime(6)},
 		follow(6, 55, "g").LastPressure); diff != "" {
 		t.Errorf("the next one (-want +got):\n%s", diff)
 	}
@@ -56,32 +56,32 @@ func TestTheLastPressureIsRemembered(t *testing.T) {
 
 func TestAPressureOutlivesTheAgent(t *testing.T) {
 	lasting := &v1alpha1.PortPressureStatus{LastPressure: &v1alpha1.Pressure{
-		Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *at(-9)}}
+		Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *minuteTime(-9)}}
 	over := lasting.DeepCopy()
-	over.LastPressure.To = at(-5)
+	over.LastPressure.To = minuteTime(-5)
 	for name, c := range map[string]struct {
 		before *v1alpha1.PortPressureStatus
-		now    int32 // what this agent saw before it could read the object
+		now    int32 // measured by this agent before it could read the object
 		then   int32
 		want   v1alpha1.Pressure
 	}{
-		"it goes on": {lasting, 60, 60, v1alpha1.Pressure{
-			Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *at(-9)}},
+		"it continues": {lasting, 60, 60, v1alpha1.Pressure{
+			Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *minuteTime(-9)}},
 		"it gets worse": {lasting, 60, 99, v1alpha1.Pressure{
-			Level: v1alpha1.LevelCritical, PeakPercent: 99, Summary: "then", From: *at(-9)}},
+			Level: v1alpha1.LevelCritical, PeakPercent: 99, Summary: "then", From: *minuteTime(-9)}},
 		"it was over when the agent came back": {lasting, 10, 10, v1alpha1.Pressure{
-			Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *at(-9), To: at(1)}},
-		"a new one takes the place of one that is over": {over, 60, 60, v1alpha1.Pressure{
-			Level: v1alpha1.LevelWarning, PeakPercent: 60, Summary: "now", From: *at(0)}},
-		"one that is over stays": {over, 10, 10, v1alpha1.Pressure{
-			Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *at(-9), To: at(-5)}},
+			Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *minuteTime(-9), To: minuteTime(1)}},
+		"a new one replaces one that is over": {over, 60, 60, v1alpha1.Pressure{
+			Level: v1alpha1.LevelWarning, PeakPercent: 60, Summary: "now", From: *minuteTime(0)}},
+		"one that is over remains": {over, 10, 10, v1alpha1.Pressure{
+			Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *minuteTime(-9), To: minuteTime(-5)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var course Course
-			course.Follow(seen(0, c.now, "now"), socket.Thresholds{})
-			course.Resume(c.before)
-			s := seen(1, c.then, "then")
-			course.Follow(s, socket.Thresholds{})
+			var course StatusHistory
+			course.completeStatus(statusAt(0, c.now, "now"), socket.Thresholds{})
+			course.ResumeFrom(c.before)
+			s := statusAt(1, c.then, "then")
+			course.completeStatus(s, socket.Thresholds{})
 			if diff := cmp.Diff(&c.want, s.LastPressure); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -90,11 +90,11 @@ func TestAPressureOutlivesTheAgent(t *testing.T) {
 }
 
 func TestPortsAvailableChangesItsTimeOnlyWithItsStatus(t *testing.T) {
-	var c Course
+	var c StatusHistory
 	var times []metav1.Time
 	for i, percent := range []int32{10, 60, 90, 95, 10} {
-		s := seen(i, percent, "pool")
-		c.Follow(s, socket.Thresholds{})
+		s := statusAt(i, percent, "pool")
+		c.completeStatus(s, socket.Thresholds{})
 		got := s.Conditions[0]
 		want := map[int32]struct {
 			metav1.ConditionStatus
@@ -111,9 +111,9 @@ func TestPortsAvailableChangesItsTimeOnlyWithItsStatus(t *testing.T) {
 	if !times[0].Equal(&times[1]) || !times[2].Equal(&times[3]) {
 		t.Errorf("transition times %v", times)
 	}
-	var unread Course
-	s := &v1alpha1.PortPressureStatus{ObservedAt: at(0)}
-	unread.Follow(s, socket.Thresholds{})
+	var unread StatusHistory
+	s := &v1alpha1.PortPressureStatus{ObservedAt: minuteTime(0)}
+	unread.completeStatus(s, socket.Thresholds{})
 	if got := s.Conditions[0]; got.Status != metav1.ConditionUnknown || got.Reason != v1alpha1.ReasonNotMeasured {
 		t.Errorf("without a measurement: %+v", got)
 	}
