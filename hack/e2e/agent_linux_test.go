@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// getAgentPod is the agent's pod on a node.
+// getAgentPod returns the agent's pod on a node.
 func (c cluster) getAgentPod(t *testing.T, node string) (corev1.Pod, error) {
 	t.Helper()
 	var pods corev1.PodList
@@ -27,7 +27,7 @@ func (c cluster) getAgentPod(t *testing.T, node string) (corev1.Pod, error) {
 	return pods.Items[0], nil
 }
 
-// countRestarts is how often the agent of a pod was started again.
+// countRestarts returns the number of restarts of a pod's agent.
 func countRestarts(pod corev1.Pod) (n int32) {
 	for _, s := range pod.Status.ContainerStatuses {
 		n += s.RestartCount
@@ -46,7 +46,7 @@ func checkAgentCapabilities(t *testing.T, c cluster) {
 	status := readProcessStatus(t, c.processesOnNode(t, "a", agentProgram))
 	for field, want := range map[string]string{
 		"Uid":        "65532\t65532\t65532\t65532",
-		"Groups":     "65532",            // not root's, to which the logs of pods are readable
+		"Groups":     "65532",            // not 0 (root), which may read the logs of pods
 		"CapPrm":     "000000c000000000", // CAP_PERFMON (38) and CAP_BPF (39)
 		"CapBnd":     "000000c000000000",
 		"NoNewPrivs": "1",
@@ -65,7 +65,7 @@ func checkAgentCapabilities(t *testing.T, c cluster) {
 	}
 }
 
-// readProcessStatus is /proc/PID/status by field, of the one process given.
+// readProcessStatus returns the fields of /proc/PID/status of the only process in pids.
 func readProcessStatus(t *testing.T, pids []int) map[string]string {
 	t.Helper()
 	if len(pids) != 1 {
@@ -83,8 +83,8 @@ func readProcessStatus(t *testing.T, pids []int) map[string]string {
 	return fields
 }
 
-// killAgent finds the same in the status afterwards, and the pressure began when it
-// did: an agent that starts doesn't forget, and has nothing to say that is new.
+// killAgent checks that the status is the same after a restart, including the start of the
+// pressure, and that the new agent does not repeat the Event.
 func killAgent(t *testing.T, c cluster) {
 	pod, err := c.getAgentPod(t, "a")
 	if err != nil {
@@ -95,7 +95,7 @@ func killAgent(t *testing.T, c cluster) {
 	if err != nil || before.Status.LastPressure == nil {
 		t.Fatalf("lastPressure is %+v (%v)", before.Status.LastPressure, err)
 	}
-	_, first, said := c.countCriticalEvents(t)
+	_, first, eventCount := c.countCriticalEvents(t)
 	c.signalProcess(t, "a", agentProgram, syscall.SIGKILL)
 	waitFor(t, time.Minute, "a new agent sees the same", func() error {
 		if pod, err = c.getAgentPod(t, "a"); err != nil {
@@ -110,14 +110,15 @@ func killAgent(t *testing.T, c cluster) {
 	c.waitForStatus(t, "a", "the status says the same", func(s v1alpha1.PortPressureStatus) bool {
 		return isOutOfPorts(s) && s.LastPressure != nil && s.LastPressure.From.Equal(&since)
 	})
-	const named = 30 * time.Minute // in which an Event keeps its name
+	const named = 30 * time.Minute // an Event keeps its name this long
 	sameName := first.Truncate(named).Equal(time.Now().Truncate(named))
-	if names, _, now := c.countCriticalEvents(t); now != said && sameName {
-		t.Errorf("the new agent said it again: %d times before, now %d (%v)", said, now, names)
+	if names, _, now := c.countCriticalEvents(t); now != eventCount && sameName {
+		t.Errorf("the new agent repeated the Event: %d times before, now %d (%v)", eventCount, now, names)
 	}
 }
 
-// checkSilentLabel reads the label that the controller gives.
+// checkSilentLabel returns an error unless the controller's label is silent, or is not, as
+// wanted.
 func (c cluster) checkSilentLabel(t *testing.T, node string, want bool) error {
 	t.Helper()
 	pp, err := c.getPortPressure(t, node)

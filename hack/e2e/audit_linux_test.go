@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// auditedRequest is what one of Portreeve's programs asked the API server for, of its audit log
+// auditedRequest is a request of one of Portreeve's programs in the API server's audit log
 // (audit.k8s.io/v1, Event).
 type auditedRequest struct {
 	ID   string `json:"auditID"`
@@ -33,16 +33,17 @@ type auditedRequest struct {
 	Annotations map[string]string
 }
 
-// accountName is the name of the service account, node the node of the pod that has its
-// token.
+// accountName returns the name of the service account.
 func (r auditedRequest) accountName() string {
 	return r.User.Username[strings.LastIndex(r.User.Username, ":")+1:]
 }
+
+// nodeName returns the node of the pod to which the token belongs.
 func (r auditedRequest) nodeName() string {
 	return strings.Join(r.User.Extra["authentication.kubernetes.io/node-name"], "")
 }
 
-// resourceName is what was asked for, as a rule of RBAC names it: group/resource/subresource.
+// resourceName returns the requested resource as group/resource/subresource.
 func (r auditedRequest) resourceName() string {
 	return strings.TrimSuffix(r.Object.APIGroup+"/"+r.Object.Resource+"/"+r.Object.Subresource, "/")
 }
@@ -51,7 +52,7 @@ func (r auditedRequest) isRefused() bool {
 	return r.Annotations["authorization.k8s.io/decision"] == "forbid"
 }
 
-// readAuditLog are all that were audited, each once.
+// readAuditLog returns the audited requests without duplicates.
 func (c cluster) readAuditLog(t *testing.T) (all []auditedRequest) {
 	t.Helper()
 	log, err := os.ReadFile(filepath.Join(c.dir, "logs", "audit.log"))
@@ -62,7 +63,7 @@ func (c cluster) readAuditLog(t *testing.T) (all []auditedRequest) {
 	for line := range bytes.Lines(log) {
 		var r auditedRequest
 		if err := json.Unmarshal(line, &r); err != nil {
-			continue // the last line may not be whole, nor the last of a server that was killed
+			continue // the last line may be incomplete, also that of a server that was killed
 		}
 		if !known[r.ID] {
 			all = append(all, r)
@@ -75,15 +76,15 @@ func (c cluster) readAuditLog(t *testing.T) (all []auditedRequest) {
 	return all
 }
 
-// checkIdleRequests counts what the agent of node c, where nothing happens, has asked for since the
-// first stage: it is a part of the ten minutes in which it may write once. IDLE=10m waits
-// until they are over.
+// checkIdleRequests counts the requests of the agent of node c, where nothing happens, since
+// the first stage. An agent may write its status once in ten minutes. IDLE=10m waits until
+// these have passed.
 func checkIdleRequests(t *testing.T, c cluster) {
 	pod, err := c.getAgentPod(t, "c")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It is there, and has written its first status.
+	// By then the agent has written its first status.
 	since := pod.Status.ContainerStatuses[0].State.Running.StartedAt.Add(15 * time.Second)
 	if d := os.Getenv("IDLE"); d != "" {
 		whole, err := time.ParseDuration(d)
@@ -105,19 +106,19 @@ func checkIdleRequests(t *testing.T, c cluster) {
 	t.Logf("at first: %v; then in %v: %v", first, time.Since(since), asked)
 	const write, watch = "patch portreeve.io/portpressures/status", "watch portreeve.io/portpressures"
 	if first[write] == 0 || first[watch] != 1 {
-		t.Errorf("at first it is to watch once, and to write: %v", first)
+		t.Errorf("at first: %v, want one watch and at least one write", first)
 	}
 	if asked[write] > 1 {
 		t.Errorf("%d writes of the status, want 1 at most", asked[write])
 	}
 	for what, n := range asked {
-		if what != write && what != watch { // which the server ends now and then
+		if what != write && what != watch { // the server ends watches occasionally
 			t.Errorf("%s, %d times", what, n)
 		}
 	}
 }
 
-// unusedRights are the rights that the cases here need not come to use, and what they are for.
+// unusedRights lists the rights that these tests do not always use, and when they are used.
 var unusedRights = map[string]string{
 	"portreeve-agent: portreeve.io/portpressures list":                                                       onlyWithoutStreaming,
 	"portreeve-agent: /pods list":                                                                            onlyWithoutStreaming,
@@ -126,7 +127,7 @@ var unusedRights = map[string]string{
 	"portreeve-controller: portreeve.io/portpressures list":                                                  onlyWithoutStreaming,
 	"portreeve-controller: portreeve.io/nodetunings list":                                                    onlyWithoutStreaming,
 	"portreeve-controller: portreeve-system: /pods list":                                                     onlyWithoutStreaming,
-	"portreeve-controller: /pods list":                                                                       "an address that is a pod's, and no Service's",
+	"portreeve-controller: /pods list":                                                                       "an address belongs to a pod and to no Service",
 	"portreeve-controller: portreeve-system: coordination.k8s.io/leases [portreeve-event-suppression] patch": onlyWithManyChanges,
 	"portreeve-controller: portreeve-system: events.k8s.io/events create":                                    onlyWithManyChanges,
 	"portreeve-agent: events.k8s.io/events patch":                                                            onlyForRepeatedEvents,
@@ -135,23 +136,25 @@ var unusedRights = map[string]string{
 }
 
 const (
-	onlyWithoutStreaming  = "an API server that does not stream lists: before 1.34, as a rule"
-	onlyWithManyChanges   = "more nodes change than there may be Events (controllers/cmd/portreeve-controller, told_linux_test.go)"
-	onlyForRepeatedEvents = "an Event that is said again within half an hour (controllers, TestWhichEventsAnAgentMayWrite)"
+	onlyWithoutStreaming  = "the API server does not stream lists, usually before 1.34"
+	onlyWithManyChanges   = "more nodes change than the limit of Events allows (controllers/cmd/portreeve-controller, told_linux_test.go)"
+	onlyForRepeatedEvents = "an Event repeats within half an hour (controllers, TestWhichEventsAnAgentMayWrite)"
 )
 
-// checkRightsAreUsed compares what the service accounts may do with what they did: not one
-// right too many, nor one too few.
+// checkRightsAreUsed compares the rights of the service accounts with their requests. Every
+// right must be used, and no request may be refused.
 func checkRightsAreUsed(t *testing.T, c cluster) {
 	used, refused := map[string]bool{}, map[string]bool{}
 	all := c.readAuditLog(t)
-	var released time.Time // when what uninstalls asked for the last time: helm deletes then, the agents' rights before their pods are gone
+	// The last request of the uninstall hook. Afterwards helm deletes the agents' rights
+	// before their pods have ended.
+	var released time.Time
 	for _, r := range all {
 		if r.accountName() == "portreeve-release" && r.At.After(released) {
 			released = r.At
 		}
 	}
-	leaving := false // what uninstalls takes the controller's rights first
+	leaving := false // the uninstall hook removes the controller's rights first
 	for _, r := range all {
 		leaving = leaving || r.accountName() == "portreeve-release"
 		if r.isRefused() {
@@ -170,7 +173,7 @@ func checkRightsAreUsed(t *testing.T, c cluster) {
 		}
 	}
 	if len(refused) > 0 {
-		t.Errorf("asked for and refused: %q", slices.Sorted(maps.Keys(refused)))
+		t.Errorf("refused requests: %q", slices.Sorted(maps.Keys(refused)))
 	}
 	for _, account := range []string{"portreeve-agent", "portreeve-controller", "portreeve-release"} {
 		rights := c.listRights(t, account)
@@ -180,14 +183,14 @@ func checkRightsAreUsed(t *testing.T, c cluster) {
 		for _, right := range rights {
 			right = account + ": " + right
 			if unusedRights[right] == "" && !used[right] {
-				t.Errorf("%s: given, and not used", right)
+				t.Errorf("%s: granted but not used", right)
 			}
 		}
 	}
 }
 
-// listRights are what the chart's roles give a service account in the mode with the most,
-// one verb each.
+// listRights returns the rights that the chart's roles grant a service account in mode pods,
+// which has the most, with one verb each.
 func (c cluster) listRights(t *testing.T, account string) (all []string) {
 	t.Helper()
 	type object struct {
@@ -223,7 +226,7 @@ func (c cluster) listRights(t *testing.T, account string) (all []string) {
 	return all
 }
 
-// splitRule are the rights of a rule, one by one.
+// splitRule returns the rights of a rule with one resource, name and verb each.
 func splitRule(in string, r rbacv1.PolicyRule) (all []string) {
 	names := []string{""}
 	if len(r.ResourceNames) > 0 {

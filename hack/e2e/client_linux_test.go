@@ -17,11 +17,10 @@ import (
 	"time"
 )
 
-// client speaks to the API server as its administrator, without a process for each
-// request.
+// client sends requests to the API server as administrator without starting kubectl.
 type client struct{ http.Client }
 
-// server is where kube-apiserver is in the cluster's network.
+// server is the address of kube-apiserver in the cluster's network.
 const server = "https://172.30.0.1:6443"
 
 func (c cluster) newClient(t *testing.T) client {
@@ -50,7 +49,7 @@ func (c cluster) newClient(t *testing.T) client {
 	}}}
 }
 
-// getObject reads what is at path into v.
+// getObject decodes the object at path into v.
 func (c client) getObject(t *testing.T, path string, v any) error {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server+path, nil)
@@ -72,7 +71,7 @@ func (c client) getObject(t *testing.T, path string, v any) error {
 	return json.Unmarshal(text, v)
 }
 
-// applyObject applies an object, as kubectl apply --server-side does.
+// applyObject applies an object like kubectl apply --server-side.
 func (c client) applyObject(t *testing.T, path, object string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, server+path, bytes.NewReader([]byte(object)))

@@ -19,17 +19,18 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// rootVariable is the repository's folder; run.sh sets it, and CLUSTER_DIR.
+// rootVariable is the environment variable for the repository's folder. run.sh sets it and
+// CLUSTER_DIR.
 const rootVariable = "PORTREEVE_E2E_ROOT"
 
-// cluster is the one that run.sh started, with the nodes a, b and c.
+// cluster is the cluster that run.sh started, with the nodes a, b, c and d.
 type cluster struct {
 	root string // of the repository
 	dir  string // of the cluster
 	id   string // in the names of its cgroups
 	api  client
-	// unready is from when a test stopped the API until that was ready again: meanwhile it
-	// refuses what it has not read the roles of.
+	// unready is the time from when a test stopped the API server until it was ready again.
+	// In that time the server refuses requests, because it has not read all roles yet.
 	unready *[2]time.Time
 }
 
@@ -37,7 +38,7 @@ func openCluster(t *testing.T) cluster {
 	t.Helper()
 	root := os.Getenv(rootVariable)
 	if root == "" {
-		t.Skip("needs a cluster: make e2e starts one")
+		t.Skip("needs a cluster; run make e2e")
 	}
 	c := cluster{root: root, dir: os.Getenv("CLUSTER_DIR"), unready: new([2]time.Time)}
 	id, err := os.ReadFile(filepath.Join(c.dir, "id"))
@@ -49,7 +50,7 @@ func openCluster(t *testing.T) cluster {
 	return c
 }
 
-// tryProgram runs a program of hack/cluster and returns what it prints.
+// tryProgram runs a program of hack/cluster and returns its output.
 func (c cluster) tryProgram(t *testing.T, stdin, program string, args ...string) (string, error) {
 	t.Helper()
 	ctx := t.Context()
@@ -79,7 +80,7 @@ func (c cluster) runKubectl(t *testing.T, args ...string) string {
 	return c.runProgram(t, "", "kubectl", args...)
 }
 
-// kubectlGet reads an object into v.
+// kubectlGet decodes the output of kubectl get into v.
 func (c cluster) kubectlGet(t *testing.T, v any, args ...string) error {
 	t.Helper()
 	out, err := c.tryProgram(t, "", "kubectl", append([]string{"get", "--output=json"}, args...)...)
@@ -101,7 +102,7 @@ func (c cluster) applyFile(t *testing.T, name string) {
 	c.runKubectl(t, "apply", "--filename", filepath.Join(c.root, "hack", "e2e", "testdata", name))
 }
 
-// stopAPI ends kube-apiserver until the test starts it again, or ends.
+// stopAPI stops kube-apiserver until the test calls start or ends.
 func (c cluster) stopAPI(t *testing.T) (start func()) {
 	t.Helper()
 	c.unready[0] = time.Now()
@@ -111,35 +112,36 @@ func (c cluster) stopAPI(t *testing.T) (start func()) {
 	}
 	start = func() {
 		_ = os.Remove(stopped)
-		waitFor(t, time.Minute, "the API is back", func() error {
+		waitFor(t, time.Minute, "the API is ready", func() error {
 			_, err := c.tryProgram(t, "", "kubectl", "get", "--raw=/readyz")
 			return err
 		})
 		c.unready[1] = time.Now()
 	}
 	t.Cleanup(func() { _ = os.Remove(stopped) })
-	waitFor(t, 10*time.Second, "the API is away", func() error {
+	waitFor(t, 10*time.Second, "the API is down", func() error {
 		if _, err := c.tryProgram(t, "", "kubectl", "get", "--raw=/readyz"); err == nil {
-			return errors.New("it answers")
+			return errors.New("it responds")
 		}
 		return nil
 	})
 	return start
 }
 
-// processesOnNode are those of a program in the pods of a node, known by the node's cgroup.
+// processesOnNode returns the processes of a program in the pods of a node, identified by the
+// node's cgroup.
 func (c cluster) processesOnNode(t *testing.T, node, comm string) []int {
 	t.Helper()
 	return processesInCgroup(t, comm, "/portreeve-"+c.id+"-"+node+"/")
 }
 
-// processesOfPod are those of a program in a pod.
+// processesOfPod returns the processes of a program in a pod.
 func (c cluster) processesOfPod(t *testing.T, pod corev1.Pod, comm string) []int {
 	t.Helper()
 	return processesInCgroup(t, comm, string(pod.UID))
 }
 
-// processesInCgroup are the processes of a program whose cgroup has this in its path.
+// processesInCgroup returns the processes of a program whose cgroup path contains part.
 func processesInCgroup(t *testing.T, comm, part string) []int {
 	t.Helper()
 	return findProcesses(t, comm, func(dir string) bool {
@@ -148,7 +150,7 @@ func processesInCgroup(t *testing.T, comm, part string) []int {
 	})
 }
 
-// findKubelet is the process of a node's kubelet, known by the node's PID namespace.
+// findKubelet returns the process of a node's kubelet, identified by the node's PID namespace.
 func (c cluster) findKubelet(t *testing.T, node string) int {
 	t.Helper()
 	own, err := os.Readlink("/proc/" + c.nodeNetwork(t, node).pid + "/ns/pid_for_children")
@@ -165,9 +167,9 @@ func (c cluster) findKubelet(t *testing.T, node string) int {
 	return pids[0]
 }
 
-// findProcesses are those of a program for whose folder in /proc is says so. Any may end
-// meanwhile.
-func findProcesses(t *testing.T, comm string, is func(dir string) bool) (pids []int) {
+// findProcesses returns the processes of a program whose folder in /proc matches. Processes
+// may end in the meantime.
+func findProcesses(t *testing.T, comm string, matches func(dir string) bool) (pids []int) {
 	t.Helper()
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -175,14 +177,14 @@ func findProcesses(t *testing.T, comm string, is func(dir string) bool) (pids []
 	}
 	for _, dir := range dirs {
 		name, _ := os.ReadFile(filepath.Join(dir, "comm"))
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && strings.TrimSpace(string(name)) == comm && is(dir) {
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && strings.TrimSpace(string(name)) == comm && matches(dir) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
 }
 
-// signalProcess sends a signal to the one process of a program in the pods of a node.
+// signalProcess sends a signal to the only process of a program in the pods of a node.
 func (c cluster) signalProcess(t *testing.T, node, comm string, s syscall.Signal) {
 	t.Helper()
 	pids := c.processesOnNode(t, node, comm)
@@ -194,8 +196,8 @@ func (c cluster) signalProcess(t *testing.T, node, comm string, s syscall.Signal
 	}
 }
 
-// waitFor waits until the condition holds, and fails the test with its last error
-// otherwise. It logs how long it took.
+// waitFor waits until condition returns nil and logs how long it took. After d it fails the
+// test with the last error.
 func waitFor(t *testing.T, d time.Duration, what string, condition func() error) {
 	t.Helper()
 	begin := time.Now()

@@ -14,16 +14,16 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// controllerProgram is the name of its process, which the kernel cuts at 15 bytes.
+// controllerProgram is the controller's process name, which the kernel truncates to 15 bytes.
 const controllerProgram = "portreeve-contr"
 
-// getLeader is who holds the controller's Lease: a pod's name, and what makes it unique.
+// getLeader returns the holder of the controller's Lease: a pod's name and a unique suffix.
 func (c cluster) getLeader(t *testing.T) (string, error) {
 	t.Helper()
 	var lease coordinationv1.Lease
 	err := c.api.getObject(t, "/apis/coordination.k8s.io/v1/namespaces/"+system+"/leases/portreeve-controller", &lease)
 	if err == nil && (lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "") {
-		err = errors.New("nobody leads")
+		err = errors.New("the Lease has no holder")
 	}
 	if err != nil {
 		return "", err
@@ -31,7 +31,8 @@ func (c cluster) getLeader(t *testing.T) (string, error) {
 	return *lease.Spec.HolderIdentity, nil
 }
 
-// killLeader kills the leader while a canary soaks: another one goes on where it was.
+// killLeader kills the leader while a canary soaks, and checks that another replica continues
+// the rollout.
 func killLeader(t *testing.T, c cluster) {
 	was, err := c.getLeader(t)
 	if err != nil {
@@ -57,7 +58,7 @@ func killLeader(t *testing.T, c cluster) {
 	if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, time.Minute, "another one leads", func() error {
+	waitFor(t, time.Minute, "another replica leads", func() error {
 		now, err := c.getLeader(t)
 		if err == nil && now == was {
 			err = fmt.Errorf("%s does", now)
@@ -78,7 +79,8 @@ func killLeader(t *testing.T, c cluster) {
 	}
 }
 
-// restartKubelet: nothing happens to what runs, and what starts afterwards is tuned.
+// restartKubelet checks that a restart of the kubelet does not affect running pods, and that
+// pods that start afterwards are tuned.
 func restartKubelet(t *testing.T, c cluster) {
 	before, err := c.getAgentPod(t, "c")
 	if err != nil {
@@ -101,7 +103,7 @@ func restartKubelet(t *testing.T, c cluster) {
 			return c.podNetwork(t, "late").checkSysctl(t, portRange, wideRange)
 		})
 		if now := c.findKubelet(t, "c"); now == was {
-			t.Errorf("the kubelet is process %d still", now)
+			t.Errorf("the kubelet is still process %d", now)
 		}
 	})
 	after, err := c.getAgentPod(t, "c")

@@ -19,8 +19,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// exceedAgentMemory fills the memory that the agent of node a may have: the kernel kills it,
-// and what it held stays.
+// exceedAgentMemory fills the memory limit of the agent of node a, so that the kernel kills
+// it, and checks that the settings stay.
 func exceedAgentMemory(t *testing.T, c cluster) {
 	pod, err := c.getAgentPod(t, "a")
 	if err != nil {
@@ -43,13 +43,13 @@ func exceedAgentMemory(t *testing.T, c cluster) {
 			t.Errorf("the last agent ended with %+v, want OOMKilled", last)
 		}
 		since := metav1.NewTime(time.Now().Truncate(time.Second))
-		c.waitForStatus(t, "a", "it holds everything", func(s v1alpha1.PortPressureStatus) bool {
+		c.waitForStatus(t, "a", "it has applied all settings", func(s v1alpha1.PortPressureStatus) bool {
 			return areAllApplied(s) && !s.ObservedAt.Before(&since)
 		})
 	})
 }
 
-// findMemoryCgroup is the folder of a process's memory cgroup, of v1 or v2.
+// findMemoryCgroup returns the folder of a process's memory cgroup, v1 or v2.
 func findMemoryCgroup(t *testing.T, pid int) string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
@@ -68,9 +68,9 @@ func findMemoryCgroup(t *testing.T, pid int) string {
 	return dir
 }
 
-// fillMemory has a process join the cgroup and write files in memory, which are counted
-// there, until nothing more fits. The kernel prefers the agent: the kubelet has said so
-// (oom_score_adj).
+// fillMemory runs a process in the cgroup that writes a file in memory, which counts toward
+// the limit, until it is exceeded. The kernel kills the agent first because of the
+// oom_score_adj that the kubelet has set.
 func fillMemory(t *testing.T, cgroup string) {
 	t.Helper()
 	file, err := os.CreateTemp("/dev/shm", "portreeve-e2e-")
@@ -86,8 +86,8 @@ func fillMemory(t *testing.T, cgroup string) {
 	}
 }
 
-// readTornSettings is what the NodeTuning torn sets on the nodes and in the carts, as it stood
-// before.
+// readTornSettings returns the current values of the keys that the NodeTuning torn sets on
+// the nodes and in the carts.
 func (c cluster) readTornSettings(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -101,12 +101,13 @@ func (c cluster) readTornSettings(t *testing.T) map[string]string {
 	return all
 }
 
-// killAgentsDuringApply kills the agent of each node the moment it begins to change
-// something. All of it is there in the end, and when it is deleted every original.
+// killAgentsDuringApply kills the agent of each node when it begins to apply settings, and
+// checks that all are applied in the end, and that all originals are restored when the
+// NodeTuning is deleted.
 func killAgentsDuringApply(t *testing.T, c cluster) {
 	before := c.readTornSettings(t)
-	// An agent writes the journal before each change: the wish, the node's originals, a
-	// pod's. One is killed at the first of these, one at the second, one at the third.
+	// An agent writes the journal before each change: the desired settings, the node's
+	// originals, a pod's originals. The agents are killed at the first, second and third.
 	var kills sync.WaitGroup
 	ready := make(chan struct{}, len(nodes))
 	for i, node := range nodes {
@@ -127,11 +128,11 @@ func killAgentsDuringApply(t *testing.T, c cluster) {
 	kills.Wait()
 	at := c.readTornSettings(t)
 	maps.DeleteFunc(at, func(name, value string) bool { return before[name] == value })
-	t.Logf("when the agents were dead these had changed: %v", slices.Sorted(maps.Keys(at)))
+	t.Logf("changed when the agents were killed: %v", slices.Sorted(maps.Keys(at)))
 	c.waitForPhase(t, "torn", 2*time.Minute, v1alpha1.RolloutComplete)
 	for name, value := range c.readTornSettings(t) {
 		if value == before[name] {
-			t.Errorf("%s is %s still", name, value)
+			t.Errorf("%s is still %s", name, value)
 		}
 	}
 	c.runKubectl(t, "delete", "nodetuning", "torn", "--timeout=90s")
@@ -143,12 +144,12 @@ func killAgentsDuringApply(t *testing.T, c cluster) {
 	}
 }
 
-// killAtRename kills a process when a file has been renamed into a folder for the nth time.
+// killAtRename kills a process when a file is renamed into a folder for the nth time.
 func killAtRename(dir string, nth, pid int, ready chan<- struct{}) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err == nil {
-		// The kernel makes one of equal events that nobody has read yet: both ends of a
-		// rename take turns, and so no two that follow each other are equal.
+		// The kernel merges successive equal events that have not been read. Watching both
+		// ends of a rename prevents this, because they alternate.
 		_, err = unix.InotifyAddWatch(fd, dir, unix.IN_MOVE)
 	}
 	ready <- struct{}{}

@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// listPodEvents is the Events that an agent wrote about a pod, in their order.
+// listPodEvents returns the Events that agents wrote about a pod, by time.
 func (c cluster) listPodEvents(t *testing.T, namespace, pod string) ([]eventsv1.Event, error) {
 	t.Helper()
 	var list eventsv1.EventList
@@ -25,16 +25,16 @@ func (c cluster) listPodEvents(t *testing.T, namespace, pod string) ([]eventsv1.
 	return list.Items, err
 }
 
-// checkPodEvents finds on the pod what runs out and where to, and says how long it took.
+// checkPodEvents checks that the pod's Events name the destination whose ports run out, and
+// that they were written in time.
 func checkPodEvents(t *testing.T, c cluster) {
-	// In this order, though a tick may see the first together with the next.
-	last := []string{v1alpha1.ReasonHeadroomCritical, v1alpha1.ReasonPortsExhausted}
+	reasons := []string{v1alpha1.ReasonHeadroomCritical, v1alpha1.ReasonPortsExhausted}
 	var events []eventsv1.Event
 	waitFor(t, 30*time.Second, "shop/checkout has its Events", func() (err error) {
 		events, err = c.listPodEvents(t, "shop", "checkout")
-		for _, reason := range last {
+		for _, reason := range reasons {
 			if err == nil && !slices.ContainsFunc(events, func(e eventsv1.Event) bool { return e.Reason == reason }) {
-				err = fmt.Errorf("no %s among %d", reason, len(events))
+				err = fmt.Errorf("no %s among %d Events", reason, len(events))
 			}
 		}
 		return err
@@ -55,8 +55,8 @@ func checkPodEvents(t *testing.T, c cluster) {
 	c.checkEventLatency(t, events)
 }
 
-// checkEventLatency compares when the pool was past the critical line, which the rate of the
-// application tells, with when the Event was there.
+// checkEventLatency compares the time when the pool exceeded the critical threshold, which
+// follows from the application's rate, with the time of the Event.
 func (c cluster) checkEventLatency(t *testing.T, events []eventsv1.Event) {
 	t.Helper()
 	const toCritical = 17 * time.Second // 850 ports, 50 a second
@@ -71,7 +71,7 @@ func (c cluster) checkEventLatency(t *testing.T, events []eventsv1.Event) {
 			continue
 		}
 		took := e.CreationTimestamp.Sub(started.Add(toCritical))
-		t.Logf("past the critical line to Event: about %v", took)
+		t.Logf("from the critical threshold to the Event: about %v", took)
 		if took > limit {
 			t.Errorf("%v, want %v", took, limit)
 		}
@@ -79,9 +79,9 @@ func (c cluster) checkEventLatency(t *testing.T, events []eventsv1.Event) {
 	}
 }
 
-// countCriticalEvents is the Events HeadroomCritical of the pod, when the first of them was made,
-// and how often they were said.
-func (c cluster) countCriticalEvents(t *testing.T) (names []string, first time.Time, said int32) {
+// countCriticalEvents returns the names of the pod's HeadroomCritical Events, the time of the
+// first one, and the number of occurrences.
+func (c cluster) countCriticalEvents(t *testing.T) (names []string, first time.Time, count int32) {
 	t.Helper()
 	events, err := c.listPodEvents(t, "shop", "checkout")
 	if err != nil {
@@ -91,13 +91,13 @@ func (c cluster) countCriticalEvents(t *testing.T) (names []string, first time.T
 		if e.Reason != v1alpha1.ReasonHeadroomCritical {
 			continue
 		}
-		if said == 0 {
+		if count == 0 {
 			first = e.EventTime.Time
 		}
-		names, said = append(names, e.Name), said+1
+		names, count = append(names, e.Name), count+1
 		if e.Series != nil {
-			said += e.Series.Count - 1
+			count += e.Series.Count - 1
 		}
 	}
-	return names, first, said
+	return names, first, count
 }

@@ -18,8 +18,8 @@ const (
 	maxP99    = 2 * time.Second
 )
 
-// measureTuningLatency edits a NodeTuning for one node again and again: from the moment before
-// the request to the moment when the kernel has the value.
+// measureTuningLatency edits a NodeTuning for one node repeatedly, and measures the time from
+// just before the request until the kernel has the value.
 func measureTuningLatency(t *testing.T, c cluster) {
 	file := c.nodeNetwork(t, "b").openSysctl(t, finTimeout)
 	patch := func(seconds int) {
@@ -30,7 +30,7 @@ metadata: {name: fast}
 spec:
   nodeSelector: {matchLabels: {kubernetes.io/hostname: b}}
   linux: {finTimeoutSeconds: %d}
-  rollout: {canaries: 0, maxUnavailable: 100%%}`, seconds)) // or what else is in change counts, too
+  rollout: {canaries: 0, maxUnavailable: 100%%}`, seconds)) // otherwise other changes count toward the limit
 	}
 	var took []time.Duration
 	for i := range editCount {
@@ -46,7 +46,7 @@ spec:
 	}
 	slices.Sort(took)
 	p50, p99 := took[editCount/2-1], took[editCount*99/100-1]
-	t.Logf("NodeTuning applied to sysctl set, %d times: p50 %v, p99 %v, most %v", editCount, p50, p99, took[editCount-1])
+	t.Logf("NodeTuning applied to sysctl set, %d times: p50 %v, p99 %v, maximum %v", editCount, p50, p99, took[editCount-1])
 	if p99 > maxP99 {
 		t.Errorf("p99 is %v, want %v", p99, maxP99)
 	}
@@ -56,7 +56,8 @@ spec:
 	}
 }
 
-// openSysctl opens a sysctl of the network. It stays that network's, whoever reads it.
+// openSysctl opens a sysctl of the network. The file keeps reading that network's value from
+// any thread.
 func (n network) openSysctl(t *testing.T, key string) (f *os.File) {
 	t.Helper()
 	err := n.runInside(func() (err error) {
@@ -70,11 +71,11 @@ func (n network) openSysctl(t *testing.T, key string) (f *os.File) {
 	return f
 }
 
-// init pins the main goroutine to the main thread: were do's goroutine to have that one,
-// which can't end, /proc/self would show a node's network from then on.
+// init locks the main goroutine to the main thread. If runInside used that thread, which
+// cannot end, /proc/self would show a node's network from then on.
 func init() { runtime.LockOSThread() }
 
-// runInside runs fn on a thread inside the network, which ends afterwards.
+// runInside runs fn on a thread inside the network; the thread ends afterwards.
 func (n network) runInside(fn func() error) error {
 	done := make(chan error)
 	go func() {

@@ -20,11 +20,11 @@ const (
 	finTimeout    = "net.ipv4.tcp_fin_timeout"
 )
 
-// network is that of a node or a pod, by one of its processes. Sysctls are read there,
-// not taken from anybody's word.
+// network is the network namespace of a node or a pod, identified by one of its processes.
+// Sysctls are read in that namespace.
 type network struct{ pid string }
 
-// nodeNetwork is the network of a node, which is not the machine's.
+// nodeNetwork returns the network of a node, which differs from the machine's.
 func (c cluster) nodeNetwork(t *testing.T, node string) network {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.dir, "nodes", node, "pid"))
@@ -35,7 +35,7 @@ func (c cluster) nodeNetwork(t *testing.T, node string) network {
 	return network{strings.TrimSpace(pid)}
 }
 
-// podNetwork is the network of a pod, by its process of churn.
+// podNetwork returns the network of a pod, by its churn process.
 func (c cluster) podNetwork(t *testing.T, name string) network {
 	t.Helper()
 	var pod corev1.Pod
@@ -49,7 +49,7 @@ func (c cluster) podNetwork(t *testing.T, name string) network {
 	return network{fmt.Sprint(pids[0])}
 }
 
-// signalProcess sends a signal to the process by which the network is known.
+// signalProcess sends a signal to the process that identifies the network.
 func (n network) signalProcess(t *testing.T, s syscall.Signal) {
 	t.Helper()
 	pid, err := strconv.Atoi(n.pid)
@@ -72,7 +72,8 @@ func (n network) readSysctl(t *testing.T, key string) string {
 	return strings.Join(strings.Fields(string(out)), " ")
 }
 
-// writeSysctl writes a key that every network has of its own: the machine's is not touched.
+// writeSysctl writes a key that is separate in each network namespace. It refuses to write
+// to the machine's.
 func (n network) writeSysctl(t *testing.T, key, value string) {
 	t.Helper()
 	own, err := os.Readlink("/proc/self/ns/net")
@@ -89,7 +90,7 @@ func (n network) writeSysctl(t *testing.T, key, value string) {
 	}
 }
 
-// checkSysctl says whether key stands at want.
+// checkSysctl returns an error unless key is want.
 func (n network) checkSysctl(t *testing.T, key, want string) error {
 	t.Helper()
 	if have := n.readSysctl(t, key); have != want {
@@ -100,9 +101,9 @@ func (n network) checkSysctl(t *testing.T, key, want string) error {
 
 func sysctlFile(key string) string { return "/proc/sys/" + strings.ReplaceAll(key, ".", "/") }
 
-// waitForDatabase waits until the database answers on nodes. A node that could not reach the API
-// for a minute is not ready for a while, nor are its pods, and a Service without pods
-// refuses who connects.
+// waitForDatabase waits until nodes can connect to the database. A node that could not reach
+// the API for a minute is not ready for some time, nor are its pods, and a Service without
+// ready pods refuses connections.
 func (c cluster) waitForDatabase(t *testing.T, nodes ...string) {
 	t.Helper()
 	for _, node := range nodes {
@@ -117,8 +118,8 @@ func (c cluster) waitForDatabase(t *testing.T, nodes ...string) {
 	}
 }
 
-// checkListener says whether something listens on the port, of IPv4 or both
-// (/proc/net/tcp6, state 0A).
+// checkListener returns an error unless a socket listens on the port, for IPv4 or both
+// families (/proc/net/tcp6, state 0A).
 func (n network) checkListener(t *testing.T, port int) error {
 	t.Helper()
 	for _, file := range []string{"tcp", "tcp6"} {
@@ -133,5 +134,5 @@ func (n network) checkListener(t *testing.T, port int) error {
 			}
 		}
 	}
-	return fmt.Errorf("nobody listens on port %d", port)
+	return fmt.Errorf("no socket listens on port %d", port)
 }

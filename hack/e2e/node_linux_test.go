@@ -9,8 +9,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// powerCycleNode kills a node as a power failure does, and starts it again: with a
-// kernel's own values, and what Portreeve wrote to the disk.
+// powerCycleNode kills a node like a power failure, and starts it again with the kernel's
+// default values and the files that Portreeve wrote to disk.
 func powerCycleNode(t *testing.T, c cluster) {
 	c.applyFile(t, "back-tuning.yaml")
 	c.waitForPhase(t, "back", time.Minute, v1alpha1.RolloutComplete)

@@ -13,8 +13,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// stopAPIForAMinute stops the API for 60 s, and in it the application, whose ports come free
-// meanwhile. The settings stay, and are looked after.
+// stopAPIForAMinute stops the API for 60 s and, during the outage, the application, whose
+// ports become free. It checks that agents keep enforcing the settings.
 func stopAPIForAMinute(t *testing.T, c cluster) {
 	requireUnchanged(t, c.listWideRanges(t, "a", "c"), func() { checkOutage(t, c) })
 }
@@ -28,13 +28,13 @@ func checkOutage(t *testing.T, c cluster) {
 	start, away := c.stopAPI(t), time.Now()
 	checkout.signalProcess(t, syscall.SIGSTOP)
 	b.writeSysctl(t, portRange, kernelRange)
-	waitFor(t, 30*time.Second, "a node's range is put back", func() error { return b.checkSysctl(t, portRange, wideRange) })
-	waitFor(t, 90*time.Second, "the agent's metrics are at ease", func() error { return c.checkMetricsLevel(t, pod, v1alpha1.LevelNormal) })
-	time.Sleep(time.Until(away.Add(time.Minute))) // the outage is a minute at least
+	waitFor(t, 30*time.Second, "a node's range is restored", func() error { return b.checkSysctl(t, portRange, wideRange) })
+	waitFor(t, 90*time.Second, "the agent's metrics have the level Normal", func() error { return c.checkMetricsLevel(t, pod, v1alpha1.LevelNormal) })
+	time.Sleep(time.Until(away.Add(time.Minute))) // the outage lasts at least a minute
 	start()
-	// What is left of the pool may still be in it: a level is told at once, how full a
-	// pool is that is far from the line only with the next heartbeat.
-	c.waitForStatus(t, "a", "the status is at ease, too", func(s v1alpha1.PortPressureStatus) bool { return s.Level == v1alpha1.LevelNormal })
+	// The status may still have the rest of the pool. A change of the level is written at
+	// once, but the use of a pool far below the threshold only with the next heartbeat.
+	c.waitForStatus(t, "a", "the status has the level Normal, too", func(s v1alpha1.PortPressureStatus) bool { return s.Level == v1alpha1.LevelNormal })
 	pp, err := c.getPortPressure(t, "a")
 	if err != nil {
 		t.Fatal(err)
@@ -47,20 +47,20 @@ func checkOutage(t *testing.T, c cluster) {
 		t.Errorf("the agent is %s with %d restarts, was %s with %d (%v)", after.Name, countRestarts(after), pod.Name, countRestarts(pod), err)
 	}
 	c.waitForDatabase(t, nodes...)
-	c.runKubectl(t, "delete", "--namespace", "shop", "pod/checkout", "--wait=false") // a kubelet may take a minute to be back, too
+	c.runKubectl(t, "delete", "--namespace", "shop", "pod/checkout", "--wait=false") // a kubelet may also take a minute to recover
 }
 
-// checkMetricsLevel is an error unless the agent's page has the level.
+// checkMetricsLevel returns an error unless the agent's metrics have the level.
 func (c cluster) checkMetricsLevel(t *testing.T, pod corev1.Pod, level v1alpha1.Level) error {
 	t.Helper()
 	page, err := c.readMetrics(t, pod.Status.PodIP)
 	if want := fmt.Sprintf("portreeve_level{level=%q} 1", level); err == nil && !strings.Contains(page, want) {
-		err = fmt.Errorf("they don't have %s", want)
+		err = fmt.Errorf("no %s in the metrics", want)
 	}
 	return err
 }
 
-// readMetrics reads the agent's page without the API, from inside the cluster's network.
+// readMetrics returns the agent's metrics without the API, from inside the cluster's network.
 func (c cluster) readMetrics(t *testing.T, ip string) (string, error) {
 	t.Helper()
 	hub := strings.TrimSpace(c.runKubectl(t, "hub"))

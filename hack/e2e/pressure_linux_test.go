@@ -12,24 +12,26 @@ import (
 
 const checkoutPool = "shop/checkout → 10.96.0.50:5432"
 
-// isOutOfPorts: the pod has no port left to its database, and the node says so.
+// isOutOfPorts reports whether the status shows that shop/checkout has no port left to its
+// database.
 func isOutOfPorts(s v1alpha1.PortPressureStatus) bool {
 	t := s.Tightest
 	return s.Level == v1alpha1.LevelCritical && t != nil && t.Summary == checkoutPool && t.Capacity == 1000 && t.Used > 850
 }
 
+// isHealthy reports whether the level is Normal and the pool of shop/checkout is not listed.
 func isHealthy(s v1alpha1.PortPressureStatus) bool {
 	return s.Level == v1alpha1.LevelNormal && len(s.Networks) == 0 && (s.Tightest == nil || s.Tightest.Summary != checkoutPool)
 }
 
-// waitForStatus waits until the status of a node is as wanted.
-func (c cluster) waitForStatus(t *testing.T, node, what string, wanted func(v1alpha1.PortPressureStatus) bool) {
+// waitForStatus waits until matches accepts the status of a node.
+func (c cluster) waitForStatus(t *testing.T, node, what string, matches func(v1alpha1.PortPressureStatus) bool) {
 	t.Helper()
 	waitFor(t, 90*time.Second, what, func() error {
 		pp, err := c.getPortPressure(t, node)
-		if err == nil && !wanted(pp.Status) {
-			said, _ := json.Marshal(pp.Status)
-			err = fmt.Errorf("it is %s", said)
+		if err == nil && !matches(pp.Status) {
+			text, _ := json.Marshal(pp.Status)
+			err = fmt.Errorf("it is %s", text)
 		}
 		return err
 	})
@@ -44,7 +46,7 @@ func exhaustPodPorts(t *testing.T, c cluster) {
 	for line := range strings.Lines(table) {
 		onA := strings.HasPrefix(line, "a ")
 		if strings.Contains(line, checkoutPool) != onA || strings.Contains(line, "Critical") != onA {
-			t.Errorf("node a, and it alone, is Critical for %s: %s", checkoutPool, line)
+			t.Errorf("only node a must be Critical for %s: %s", checkoutPool, line)
 		}
 	}
 	if !strings.Contains(table, "\na ") {
@@ -55,5 +57,5 @@ func exhaustPodPorts(t *testing.T, c cluster) {
 func deletePod(t *testing.T, c cluster) {
 	c.waitForStatus(t, "a", "shop/checkout is out of ports again", isOutOfPorts)
 	c.runKubectl(t, "delete", "--namespace", "shop", "pod/checkout", "--wait")
-	c.waitForStatus(t, "a", "the node is at ease", isHealthy)
+	c.waitForStatus(t, "a", "the node is healthy", isHealthy)
 }

@@ -12,48 +12,49 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// spareNode is the node to which the chart brings no agent. Those of the cases below run there,
-// one after the other.
+// spareNode is the node on which the chart installs no agent. The agents of the tests below
+// run there one after another.
 const spareNode = "d"
 
-// abilities is what an agent can do.
+// abilities are the abilities of an agent.
 type abilities struct {
-	// ExitMessage is what it says when it does not run; the rest is empty then.
+	// ExitMessage is the agent's error if it does not run. The other fields are empty then.
 	ExitMessage string
-	// Reader is who reads the sockets, and how exactly. Names says that shop/mouse has
-	// its name; Host and Pod are the states of a setting for the node and for shop/mouse.
-	Reader    string
-	NamesPod  bool
+	// Reader is the name and exactness of the reader.
+	Reader string
+	// NamesPod reports that the status has the name of shop/mouse.
+	NamesPod bool
+	// Host and Pod are the states of a setting for the node and for shop/mouse.
 	Host, Pod v1alpha1.SettingState
 }
 
-// appliedNowhere is the state of a setting for pods that is applied to none, since no network of
-// one is found.
+// appliedNowhere is the state of a setting for pods that is applied to none, because the
+// agent finds no network namespace of a pod.
 const appliedNowhere v1alpha1.SettingState = "applied nowhere"
 
-// fullAbilities is what an agent can do with all that its mode is given.
+// fullAbilities are the abilities of an agent with all privileges of its mode.
 var fullAbilities = map[string]abilities{
 	"measure": {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingRefused, Pod: v1alpha1.SettingRefused},
 	"host":    {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingRefused},
 	"pods":    {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingApplied},
 }
 
-// privilege is an agent's pod from which something was taken.
+// privilege is a privilege of an agent's pod, and the abilities of an agent without it.
 type privilege struct {
 	remove func(*corev1.Pod)
 	want   map[string]abilities // by mode
-	// when is the circumstance in which it matters, else none; before the agent starts
-	// and while it runs.
+	// when is the circumstance in which the privilege is needed, if it is not always.
 	when circumstance
 }
 
+// circumstance prepares the cluster before the agent starts and while it runs.
 type circumstance struct {
 	before, while func(*testing.T, cluster)
-	// full is what the agent can do then, with all that it is given.
+	// full are the abilities of an agent with all privileges under this circumstance.
 	full map[string]abilities
 }
 
-// tuningStopped is when someone wants all tuning to stop.
+// tuningStopped is the circumstance that all tuning is stopped by ConfigMap.
 var tuningStopped = circumstance{
 	before: func(t *testing.T, c cluster) {
 		c.runKubectl(t, "create", "configmap", "odd-stop", "--namespace", system, "--from-literal=stop=")
@@ -67,7 +68,7 @@ var tuningStopped = circumstance{
 	},
 }
 
-// podReplaced is when shop/mouse is another pod by the time that the agent runs.
+// podReplaced is the circumstance that shop/mouse is replaced while the agent runs.
 var podReplaced = circumstance{
 	while: func(t *testing.T, c cluster) {
 		c.runKubectl(t, "wait", "--namespace", system, "--for=condition=Ready", "--timeout=60s", "pod/odd")
@@ -86,7 +87,7 @@ func repeatForModes(o abilities, modes ...string) map[string]abilities {
 	return all
 }
 
-// reduceAbilities is what an agent of a mode can do, but for some of it.
+// reduceAbilities returns the full abilities of each mode after edit.
 func reduceAbilities(edit func(*abilities), modes ...string) map[string]abilities {
 	all := map[string]abilities{}
 	for _, mode := range modes {
@@ -97,7 +98,7 @@ func reduceAbilities(edit func(*abilities), modes ...string) map[string]abilitie
 	return all
 }
 
-// mergeAbilities is both of them.
+// mergeAbilities adds b to a and returns a.
 func mergeAbilities(a, b map[string]abilities) map[string]abilities {
 	maps.Copy(a, b)
 	return a
@@ -110,7 +111,7 @@ func withoutPodNames(o *abilities) { o.NamesPod = false }
 func withoutState(o *abilities)    { o.Host, o.Pod = v1alpha1.SettingFailed, v1alpha1.SettingFailed }
 func withoutSysctls(o *abilities)  { o.Host, o.Pod = v1alpha1.SettingRefused, v1alpha1.SettingRefused }
 
-// privileges is all that an agent's pod is given, and what an agent can do without.
+// privileges lists the privileges of an agent's pod, with its abilities without each.
 var privileges = map[string]privilege{
 	"BPF":                        {remove: dropCapability("BPF"), want: reduceAbilities(withoutBPF, "measure", "host")},
 	"PERFMON":                    {remove: dropCapability("PERFMON"), want: reduceAbilities(withoutBPF, "measure", "host")},
@@ -131,23 +132,24 @@ func runAsNonRoot(p *corev1.Pod) {
 	p.Spec.SecurityContext.RunAsUser, p.Spec.SecurityContext.RunAsGroup = new(int64(65532)), new(int64(65532))
 }
 
-// checkPrivileges starts an agent of a mode again and again, each time with one thing less.
+// checkPrivileges starts an agent of a mode once for each of its privileges, without that
+// privilege.
 func (c cluster) checkPrivileges(t *testing.T, mode string) {
 	pod := c.renderAgentPod(t, mode)
-	t.Run("all of it", func(t *testing.T) { c.checkAgent(t, pod, circumstance{}, fullAbilities[mode]) })
+	t.Run("all privileges", func(t *testing.T) { c.checkAgent(t, pod, circumstance{}, fullAbilities[mode]) })
 	for _, name := range listPrivileges(pod) {
 		t.Run("without "+name, func(t *testing.T) {
-			l, known := privileges[name]
-			want, knownHere := l.want[mode]
+			p, known := privileges[name]
+			want, knownHere := p.want[mode]
 			if !known || !knownHere {
-				t.Fatalf("an agent of mode %s is given %s, and no case says what for", mode, name)
+				t.Fatalf("an agent of mode %s has the privilege %s, which no test case needs", mode, name)
 			}
-			if l.when.full != nil {
-				t.Run("but with it", func(t *testing.T) { c.checkAgent(t, pod, l.when, l.when.full[mode]) })
+			if p.when.full != nil {
+				t.Run("the same with "+name, func(t *testing.T) { c.checkAgent(t, pod, p.when, p.when.full[mode]) })
 			}
-			less := *pod.DeepCopy()
-			l.remove(&less)
-			c.checkAgent(t, less, l.when, want)
+			reduced := *pod.DeepCopy()
+			p.remove(&reduced)
+			c.checkAgent(t, reduced, p.when, want)
 		})
 	}
 }
@@ -175,7 +177,7 @@ func checkHostPrivileges(t *testing.T, c cluster) { c.checkPrivileges(t, "host")
 
 func checkPodsPrivileges(t *testing.T, c cluster) {
 	c.checkPrivileges(t, "pods")
-	c.startAgent(t, c.renderAgentPod(t, "pods")) // to give back what all of them hold
+	c.startAgent(t, c.renderAgentPod(t, "pods")) // to restore what the agents have set
 	c.runKubectl(t, "delete", "nodetuning", "odd", "--timeout=60s")
 	for what, n := range map[string]network{"node d": c.nodeNetwork(t, spareNode), "shop/mouse": c.podNetwork(t, "mouse")} {
 		if err := n.checkSysctl(t, finTimeout, "60"); err != nil {
@@ -184,7 +186,7 @@ func checkPodsPrivileges(t *testing.T, c cluster) {
 	}
 }
 
-// listPrivileges are the privileges of a pod: capabilities, host namespaces, user, mounts.
+// listPrivileges returns the privileges of a pod: capabilities, host namespaces, user, mounts.
 func listPrivileges(pod corev1.Pod) (names []string) {
 	agent := pod.Spec.Containers[0]
 	for _, capability := range agent.SecurityContext.Capabilities.Add {
@@ -211,7 +213,7 @@ func listPrivileges(pod corev1.Pod) (names []string) {
 	return names
 }
 
-// dropCapability takes a capability away.
+// dropCapability returns a function that removes a capability.
 func dropCapability(name corev1.Capability) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) {
 		c := pod.Spec.Containers[0].SecurityContext.Capabilities
@@ -219,7 +221,7 @@ func dropCapability(name corev1.Capability) func(*corev1.Pod) {
 	}
 }
 
-// removeMount takes a mount away, change changes it.
+// removeMount returns a function that removes a mount.
 func removeMount(name string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) {
 		a := &pod.Spec.Containers[0]
@@ -227,6 +229,7 @@ func removeMount(name string) func(*corev1.Pod) {
 	}
 }
 
+// changeMount returns a function that applies fn to a mount.
 func changeMount(name string, fn func(*corev1.VolumeMount)) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) {
 		for i, m := range pod.Spec.Containers[0].VolumeMounts {

@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// checkAppGetsItsPort has sidecars that leave no port of the range to anybody else. That they
-// do shows the pod whose app has not said which port it needs: it gets none.
+// checkAppGetsItsPort runs sidecars that take every free port of the range. The pod that does
+// not declare its app's port proves that they do: its app gets no port.
 func checkAppGetsItsPort(t *testing.T, c cluster) {
 	c.applyFile(t, "race-tuning.yaml")
 	waitFor(t, 30*time.Second, "node c has the range", func() error { return c.nodeNetwork(t, "c").checkSysctl(t, portRange, "20000 20999") })
@@ -37,7 +37,8 @@ func checkAppGetsItsPort(t *testing.T, c cluster) {
 	c.runKubectl(t, "delete", "nodetuning", "race", "--timeout=60s")
 }
 
-// checkAppServes says whether the app of a pod listens on its port, at its first try.
+// checkAppServes returns an error unless the app of a pod listens on its port. It fails the
+// test if the app was restarted.
 func (c cluster) checkAppServes(t *testing.T, pod string) error {
 	t.Helper()
 	app, err := c.getContainerStatus(t, pod, "app")
@@ -45,7 +46,7 @@ func (c cluster) checkAppServes(t *testing.T, pod string) error {
 		return err
 	}
 	if app.RestartCount > 0 {
-		t.Fatalf("the app of %s was started again: %+v", pod, app.LastTerminationState)
+		t.Fatalf("the app of %s was restarted: %+v", pod, app.LastTerminationState)
 	}
 	if app.State.Running == nil {
 		return fmt.Errorf("it does not run: %+v", app.State)

@@ -13,8 +13,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// The ranges of the carts: the kernel's, a small one that someone gave cart-a, the
-// NodeTuning's, and one that is too small.
+// The ranges of the carts: the kernel's default, a small one that is set in cart-a by hand,
+// the NodeTuning's, and one that is too narrow.
 const (
 	kernelRange = "32768 60999"
 	smallRange  = "40000 40999"
@@ -24,13 +24,13 @@ const (
 
 const cartPool = "shop/cart-a → 10.96.0.50:5432"
 
-// cartName is a node's client of the database.
+// cartName returns the name of a node's client of the database.
 func cartName(node string) string { return "cart-" + node }
 
 func enableTuning(t *testing.T, c cluster) {
 	t.Log(c.runProgram(t, "", "helm", "upgrade", "portreeve", c.chartPath(),
 		"--namespace", system, "--reuse-values", "--set", "agent.mode=pods", "--wait", "--timeout", "2m"))
-	// helm has waited for all but the maxUnavailable of them, which is one.
+	// helm waits for all pods except maxUnavailable, which is one.
 	c.runKubectl(t, "rollout", "status", "--namespace", system, "daemonset/portreeve-agent", "--timeout=2m")
 	pod, err := c.getAgentPod(t, "a")
 	if err != nil {
@@ -52,8 +52,8 @@ func enableTuning(t *testing.T, c cluster) {
 	}
 }
 
-// widenPodRange tunes a pod that runs, and one in its node's network, which has that one's
-// ports: they are not started anew.
+// widenPodRange tunes a running pod, and one that uses its node's network and ports, without
+// restarting them.
 func widenPodRange(t *testing.T, c cluster) {
 	c.nodeNetwork(t, "c").writeSysctl(t, portRange, smallRange)
 	c.applyFile(t, "carts.yaml")
@@ -66,14 +66,14 @@ func widenPodRange(t *testing.T, c cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.waitForStatus(t, "c", "node c is out of ports, and that is shop/edge", func(s v1alpha1.PortPressureStatus) bool {
+	c.waitForStatus(t, "c", "node c is out of ports because of shop/edge", func(s v1alpha1.PortPressureStatus) bool {
 		return s.Level == v1alpha1.LevelCritical && s.Cause == v1alpha1.CauseNarrowRange && s.Tightest != nil && s.Tightest.Network == "Host" &&
 			s.Tightest.Holder != nil && s.Tightest.Holder.Container != "" && strings.Contains(edge.ContainerID, s.Tightest.Holder.Container)
 	})
 	c.applyFile(t, "carts-tuning.yaml")
 	waitFor(t, 30*time.Second, "shop/cart-a has the wide range", func() error { return c.podNetwork(t, "cart-a").checkSysctl(t, portRange, wideRange) })
 	for _, node := range []string{"a", "c"} {
-		c.waitForStatus(t, node, "node "+node+" is at ease", func(s v1alpha1.PortPressureStatus) bool {
+		c.waitForStatus(t, node, "node "+node+" is healthy", func(s v1alpha1.PortPressureStatus) bool {
 			return s.Level == v1alpha1.LevelNormal
 		})
 	}
@@ -84,11 +84,11 @@ func widenPodRange(t *testing.T, c cluster) {
 			t.Errorf("node %s: %v", node, err)
 		}
 		if reserved := c.nodeNetwork(t, node).readSysctl(t, reservedPorts); !strings.Contains(reserved, "30000-32767") {
-			t.Errorf("node ports are in the range of node %s; reserved are %q", node, reserved)
+			t.Errorf("NodePorts in the range of node %s are not reserved: %q", node, reserved)
 		}
 	}
 	if reserved := c.nodeNetwork(t, "c").readSysctl(t, reservedPorts); !strings.Contains(reserved, "20600") {
-		t.Errorf("where shop/edge serves is in the range of node c; reserved are %q", reserved)
+		t.Errorf("the port of shop/edge in the range of node c is not reserved: %q", reserved)
 	}
 	pp, err := c.getPortPressure(t, "c")
 	if err != nil {
@@ -96,7 +96,7 @@ func widenPodRange(t *testing.T, c cluster) {
 	}
 	for _, s := range pp.Status.Settings {
 		if s.Scope == string(v1alpha1.ScopePods) && (s.PodsApplied == nil || *s.PodsApplied != 1) {
-			t.Errorf("%s is held in %v pods of node c, want 1: shop/edge has no network of its own", s.Key, s.PodsApplied)
+			t.Errorf("%s is applied to %v pods of node c, want 1: shop/edge uses the node's network", s.Key, s.PodsApplied)
 		}
 	}
 	c.runKubectl(t, "delete", "--namespace", "shop", "pod", "edge", "--wait")
@@ -108,14 +108,14 @@ func (c cluster) getNodeTuning(t *testing.T, name string) (nt v1alpha1.NodeTunin
 	return nt, err
 }
 
-// waitForPhase waits until a NodeTuning's rollout has come to a phase.
+// waitForPhase waits until a NodeTuning's rollout is in a phase.
 func (c cluster) waitForPhase(t *testing.T, name string, limit time.Duration, want v1alpha1.RolloutPhase) (nt v1alpha1.NodeTuning) {
 	t.Helper()
 	waitFor(t, limit, "the rollout is "+string(want), func() (err error) {
 		nt, err = c.getNodeTuning(t, name)
 		if err == nil && (nt.Status.ObservedGeneration != nt.Generation || nt.Status.Rollout.Phase != want) {
-			said, _ := json.Marshal(nt.Status)
-			err = fmt.Errorf("generation %d: %s", nt.Generation, said)
+			text, _ := json.Marshal(nt.Status)
+			err = fmt.Errorf("generation %d: %s", nt.Generation, text)
 		}
 		return err
 	})
@@ -128,11 +128,11 @@ func checkDriftIsRepaired(t *testing.T, c cluster) {
 	host := c.nodeNetwork(t, "b")
 	host.writeSysctl(t, portRange, kernelRange)
 	c.podNetwork(t, "cart-c").writeSysctl(t, portRange, kernelRange)
-	waitFor(t, 30*time.Second, "the node's range is put back", func() error { return host.checkSysctl(t, portRange, wideRange) })
+	waitFor(t, 30*time.Second, "the node's range is restored", func() error { return host.checkSysctl(t, portRange, wideRange) })
 }
 
 func checkPodDriftIsRepaired(t *testing.T, c cluster) {
-	waitFor(t, 90*time.Second, "the pod's range is put back", func() error { return c.podNetwork(t, "cart-c").checkSysctl(t, portRange, wideRange) })
+	waitFor(t, 90*time.Second, "the pod's range is restored", func() error { return c.podNetwork(t, "cart-c").checkSysctl(t, portRange, wideRange) })
 }
 
 func restartAgent(t *testing.T, c cluster) {
@@ -148,10 +148,11 @@ func restartAgent(t *testing.T, c cluster) {
 		}
 		return errors.Join(err, c.nodeNetwork(t, "b").checkSysctl(t, portRange, wideRange), c.podNetwork(t, "cart-b").checkSysctl(t, portRange, wideRange))
 	})
-	c.waitForStatus(t, "b", "it holds everything", areAllApplied)
+	c.waitForStatus(t, "b", "it has applied all settings", areAllApplied)
 }
 
-// checkRegressionIsCaught: with 1,000 ports a cart runs out. Only the canary gets them.
+// checkRegressionIsCaught sets a range of 1,000 ports, with which a cart runs out of ports.
+// Only the canary may get it.
 func checkRegressionIsCaught(t *testing.T, c cluster) {
 	c.runKubectl(t, "patch", "nodetuning", "carts", "--type=merge", "--patch",
 		`{"spec": {"linux": {"ephemeralPorts": {"first": 50000, "last": 50999}}, "rollout": {"soakSeconds": 120}}}`)
@@ -171,7 +172,7 @@ func checkRegressionIsCaught(t *testing.T, c cluster) {
 	}
 }
 
-// listSilentNodes are the nodes whose agents the controller does not hear.
+// listSilentNodes returns the nodes whose agents the controller labels silent or missing.
 func (c cluster) listSilentNodes(t *testing.T) (list []string) {
 	t.Helper()
 	for _, node := range nodes {
@@ -188,7 +189,7 @@ func (c cluster) listSilentNodes(t *testing.T) (list []string) {
 
 func checkOriginalsAreRestored(t *testing.T, c cluster) {
 	c.runKubectl(t, "delete", "nodetuning", "carts", "--timeout=90s")
-	silent := c.listSilentNodes(t) // those are not waited for, as one may be for a while after the API was away
+	silent := c.listSilentNodes(t) // deletion does not wait for them; agents may be silent for some time after an API outage
 	for _, node := range nodes {
 		host, cart := kernelRange, kernelRange
 		switch node {
@@ -201,12 +202,12 @@ func checkOriginalsAreRestored(t *testing.T, c cluster) {
 			network
 			name, want string
 		}{{c.nodeNetwork(t, node), "node " + node, host}, {c.podNetwork(t, cartName(node)), cartName(node), cart}} {
-			given := func() error {
+			restored := func() error {
 				return errors.Join(n.checkSysctl(t, portRange, n.want), n.checkSysctl(t, reservedPorts, ""))
 			}
 			if slices.Contains(silent, node) {
-				waitFor(t, 2*time.Minute, n.name+", silent when it was deleted, has its originals", given)
-			} else if err := given(); err != nil {
+				waitFor(t, 2*time.Minute, n.name+", silent when it was deleted, has its originals", restored)
+			} else if err := restored(); err != nil {
 				t.Errorf("%s: %v", n.name, err)
 			}
 		}

@@ -12,8 +12,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// uninstallChart finds nothing that Portreeve has brought afterwards, nor a setting that it has
-// changed, though nobody has deleted the NodeTuning.
+// uninstallChart checks that helm uninstall removes all of Portreeve's objects and restores
+// all settings, although the NodeTuning was not deleted before.
 func uninstallChart(t *testing.T, c cluster) {
 	c.applyFile(t, "late.yaml")
 	c.runKubectl(t, "wait", "--namespace", "shop", "--for=condition=Ready", "--timeout=60s", "pod/late")
@@ -49,14 +49,14 @@ func uninstallChart(t *testing.T, c cluster) {
 	c.runKubectl(t, "delete", "--namespace", "shop", "pod", "late", "--wait")
 }
 
-// listRemainingObjects are the objects of Portreeve that there are, but for its CRDs; and what every
-// namespace has.
-func (c cluster) listRemainingObjects(t *testing.T) (traces []error) {
+// listRemainingObjects returns Portreeve's remaining objects except its CRDs and the default
+// objects of every namespace.
+func (c cluster) listRemainingObjects(t *testing.T) (remaining []error) {
 	t.Helper()
 	const everywhere = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings,portpressures,nodetunings"
 	const inside = "deployments,replicasets,daemonsets,jobs,services,configmaps,secrets,serviceaccounts,roles,rolebindings,leases,endpointslices,networkpolicies,poddisruptionbudgets"
 	names := c.runKubectl(t, "get", everywhere, "--output=name")
-	// What was on node b, which is gone, is left to the pod garbage collector.
+	// Pods of the removed node b are deleted by the pod garbage collector.
 	own := c.runKubectl(t, "get", inside, "--namespace", system, "--output=name") +
 		c.runKubectl(t, "get", "pods", "--namespace", system, "--field-selector=spec.nodeName!=b", "--output=name")
 	for name := range strings.Lines(own) {
@@ -67,8 +67,8 @@ func (c cluster) listRemainingObjects(t *testing.T) (traces []error) {
 	names += c.runKubectl(t, "get", "roles,rolebindings", "--namespace", "default", "--output=name")
 	for name := range strings.Lines(names) {
 		if strings.Contains(name, "portreeve") {
-			traces = append(traces, errors.New(strings.TrimSpace(name)))
+			remaining = append(remaining, errors.New(strings.TrimSpace(name)))
 		}
 	}
-	return traces
+	return remaining
 }

@@ -1,14 +1,13 @@
-// Churn is the application of the end-to-end test: a server, and a client that opens
-// connections to it and closes them at once, the client first, so that each leaves a
+// Churn is the load generator of the end-to-end test: a server, and a client that opens
+// connections to it and closes each at once before the server does, so that it leaves a
 // TIME_WAIT at the client.
 //
 //	churn serve ADDRESS:PORT [after TIME]
 //	churn dial ADDRESS:PORT CONNECTIONS-A-SECOND
 //	churn hold ADDRESS:PORT CONNECTIONS
 //
-// hold leaks: it opens so many connections, and closes none.
-// A connection that finds no port is counted, said on standard output, and no reason
-// to stop.
+// hold leaks: it opens the given number of connections and never closes them. dial counts
+// connects that find no port, prints the count to standard output and continues.
 package main
 
 import (
@@ -104,25 +103,25 @@ func dialRepeatedly(ctx context.Context, address string, rate int) error {
 		if refused++; errors.Is(err, syscall.EADDRNOTAVAIL) && refused%rate == 1 {
 			fmt.Printf("%d connections made, %d found no port\n", made, refused)
 		} else if !errors.Is(err, syscall.EADDRNOTAVAIL) && ctx.Err() == nil {
-			fmt.Println(err) // the server may not be there yet
+			fmt.Println(err) // the server may not have started yet
 		}
 	}
 }
 
 func openConnections(ctx context.Context, address string, n int) error {
 	var dialer net.Dialer
-	held := make([]net.Conn, 0, n)
+	open := make([]net.Conn, 0, n)
 	for tick := time.NewTicker(5 * time.Millisecond); ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		if len(held) == n {
+		if len(open) == n {
 			continue
 		}
 		if c, err := dialer.DialContext(ctx, "tcp4", address); err == nil {
-			held = append(held, c)
+			open = append(open, c)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// checkAgent runs an agent on node d and finds out what it can do.
+// checkAgent runs an agent on node d and checks its abilities.
 func (c cluster) checkAgent(t *testing.T, pod corev1.Pod, when circumstance, want abilities) {
 	t.Helper()
 	if when.before != nil {
@@ -28,9 +28,9 @@ func (c cluster) checkAgent(t *testing.T, pod corev1.Pod, when circumstance, wan
 	}
 	value := c.requestNewValue(t)
 	var got abilities
-	waitFor(t, 40*time.Second, "it can do what is expected", func() (err error) {
+	waitFor(t, 40*time.Second, "the agent has the expected abilities", func() (err error) {
 		got, err = c.observeAbilities(t, value)
-		if when.while != nil { // a new pod has its name after some 25 s
+		if when.while != nil { // a new pod's name is known after about 25 s
 			got.NamesPod = want.NamesPod
 		}
 		if strings.Contains(got.ExitMessage, want.ExitMessage) && want.ExitMessage != "" {
@@ -43,7 +43,7 @@ func (c cluster) checkAgent(t *testing.T, pod corev1.Pod, when circumstance, wan
 	})
 }
 
-// requestNewValue asks for a value that no agent has been asked for before.
+// requestNewValue sets a value in the NodeTuning that has not been requested before.
 func (c cluster) requestNewValue(t *testing.T) (value int) {
 	t.Helper()
 	nt, err := c.getNodeTuning(t, "odd")
@@ -64,7 +64,7 @@ spec:
 	return value
 }
 
-// startAgent makes the pod on node d, until the test ends.
+// startAgent creates the pod on node d and deletes it when the test ends.
 func (c cluster) startAgent(t *testing.T, pod corev1.Pod) {
 	t.Helper()
 	var owner corev1.ServiceAccount
@@ -73,13 +73,13 @@ func (c cluster) startAgent(t *testing.T, pod corev1.Pod) {
 	}
 	pod = *pod.DeepCopy()
 	pod.Namespace, pod.Name, pod.Spec.NodeName = system, "odd", spareNode
-	// With the labels of an agent, so that the controller takes it for one; the DaemonSet
-	// leaves it alone, since it is somebody else's.
+	// The pod has an agent's labels, so that the controller treats it as one. It has another
+	// owner, so that the DaemonSet ignores it.
 	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ServiceAccount", Name: owner.Name, UID: owner.UID, Controller: new(true)}}
-	pod.Spec.Affinity = nil // which keeps agents off this node
+	pod.Spec.Affinity = nil // it excludes this node
 	pod.Spec.Containers[0].TerminationMessagePolicy = corev1.TerminationMessageFallbackToLogsOnError
 	for i := range pod.Spec.Volumes {
-		if v := pod.Spec.Volumes[i].ConfigMap; v != nil && v.Name == "portreeve-stop" { // the other agents have that, too
+		if v := pod.Spec.Volumes[i].ConfigMap; v != nil && v.Name == "portreeve-stop" { // shared by all other agents
 			v.Name = "odd-stop"
 		}
 	}
@@ -95,7 +95,8 @@ func (c cluster) startAgent(t *testing.T, pod corev1.Pod) {
 	c.runProgram(t, string(object), "kubectl", "create", "--filename=-")
 }
 
-// observeAbilities is what the agent on node d can do by now; an error while that isn't clear.
+// observeAbilities returns the current abilities of the agent on node d, or an error while
+// they are not known.
 func (c cluster) observeAbilities(t *testing.T, value int) (o abilities, err error) {
 	t.Helper()
 	var pod corev1.Pod
@@ -127,15 +128,15 @@ func (c cluster) observeAbilities(t *testing.T, value int) (o abilities, err err
 		}
 	}
 	if o.Pod == "" || o.Host == "" {
-		return o, fmt.Errorf("not asked yet, or not answered: %+v", s.Settings)
+		return o, fmt.Errorf("no desired value or no result yet: %+v", s.Settings)
 	}
 	o.Reader = s.Reader.Name + " " + string(s.Reader.Exactness)
 	o.NamesPod = s.Tightest != nil && s.Tightest.Summary == "shop/mouse → 10.96.0.50:5432"
 	return o, c.checkKernelValues(t, o, value)
 }
 
-// checkKernelValues says whether the settings stand where they are said to be applied, and
-// nowhere else.
+// checkKernelValues returns an error unless the settings have the value exactly where the
+// status reports them as applied.
 func (c cluster) checkKernelValues(t *testing.T, o abilities, value int) error {
 	t.Helper()
 	for what, n := range map[string]struct {
@@ -143,14 +144,14 @@ func (c cluster) checkKernelValues(t *testing.T, o abilities, value int) error {
 		state v1alpha1.SettingState
 	}{"the node": {c.nodeNetwork(t, spareNode), o.Host}, "shop/mouse": {c.podNetwork(t, "mouse"), o.Pod}} {
 		have := n.readSysctl(t, finTimeout)
-		if stands := have == fmt.Sprint(value); stands != (n.state == v1alpha1.SettingApplied) {
-			return fmt.Errorf("in %s it is %s, and said to be %s", what, have, n.state)
+		if isSet := have == fmt.Sprint(value); isSet != (n.state == v1alpha1.SettingApplied) {
+			return fmt.Errorf("in %s it is %s, and the status is %s", what, have, n.state)
 		}
 	}
 	return nil
 }
 
-// renderAgentPod is the pod that the chart gives an agent of this mode.
+// renderAgentPod returns the pod of the chart's DaemonSet for the agent in this mode.
 func (c cluster) renderAgentPod(t *testing.T, mode string) corev1.Pod {
 	t.Helper()
 	for _, document := range c.renderChart(t, mode) {
@@ -166,7 +167,7 @@ func (c cluster) renderAgentPod(t *testing.T, mode string) corev1.Pod {
 	return corev1.Pod{}
 }
 
-// renderChart are the objects of the chart with the agent in this mode.
+// renderChart returns the objects of the chart with the agent in this mode.
 func (c cluster) renderChart(t *testing.T, mode string) []string {
 	t.Helper()
 	return strings.Split(c.runProgram(t, "", "helm", "template", "portreeve", c.chartPath(), "--namespace", system,

@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// expectedSetting is a setting that is to stay as it is.
+// expectedSetting is a setting that must keep its value.
 type expectedSetting struct {
 	what, want string
 	file       *os.File
 }
 
-// listWideRanges are the ranges of nodes and of their carts, which are the NodeTuning's.
+// listWideRanges returns the port ranges of nodes and of their carts, as set by the
+// NodeTuning.
 func (c cluster) listWideRanges(t *testing.T, nodes ...string) (all []expectedSetting) {
 	t.Helper()
 	for _, node := range nodes {
@@ -24,25 +25,25 @@ func (c cluster) listWideRanges(t *testing.T, nodes ...string) (all []expectedSe
 	return all
 }
 
-// requireUnchanged looks at settings some hundred times a second while fn runs: they may have no
-// other value, not for a moment.
+// requireUnchanged reads settings some hundred times a second while fn runs, and fails if one
+// has another value at any time.
 func requireUnchanged(t *testing.T, all []expectedSetting, fn func()) {
 	t.Helper()
-	quit, looked := make(chan struct{}), make(chan string)
+	quit, result := make(chan struct{}), make(chan string)
 	go func() {
 		n, begin := 0, time.Now()
 		for {
 			for _, h := range all {
 				if problem := h.checkValue(); problem != "" {
-					looked <- fmt.Sprintf("after %v %s", time.Since(begin), problem)
+					result <- fmt.Sprintf("after %v %s", time.Since(begin), problem)
 					return
 				}
 			}
 			n++
 			select {
 			case <-quit:
-				t.Logf("%d settings were looked at %d times in %v", len(all), n, time.Since(begin))
-				looked <- ""
+				t.Logf("%d settings were read %d times in %v", len(all), n, time.Since(begin))
+				result <- ""
 				return
 			case <-time.After(2 * time.Millisecond):
 			}
@@ -50,14 +51,14 @@ func requireUnchanged(t *testing.T, all []expectedSetting, fn func()) {
 	}()
 	defer func() { // fn may end the test
 		close(quit)
-		if problem := <-looked; problem != "" {
+		if problem := <-result; problem != "" {
 			t.Error(problem)
 		}
 	}()
 	fn()
 }
 
-// checkValue says what is not as it should be.
+// checkValue returns a problem unless the setting has its expected value.
 func (h expectedSetting) checkValue() string {
 	buf := make([]byte, 64)
 	n, err := h.file.ReadAt(buf, 0)

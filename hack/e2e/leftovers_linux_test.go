@@ -13,14 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// machineSettings of the whole machine that a kubelet or kube-proxy would write.
+// machineSettings are settings of the whole machine that a kubelet or kube-proxy would write.
 var machineSettings = []string{
 	"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
 	"kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
 	"net/ipv4/ip_forward", "net/ipv4/conf/all/route_localnet", "net/netfilter/nf_conntrack_max",
 }
 
-// A cluster whose processes were killed, the hardest way down.
+// Killing all processes is the hardest way to end a cluster.
 func TestNothingIsLeftOfAClusterThatIsKilled(t *testing.T) {
 	c := openCluster(t)
 	c.dir = filepath.Join(t.TempDir(), "cluster")
@@ -51,8 +51,7 @@ func TestNothingIsLeftOfAClusterThatIsKilled(t *testing.T) {
 	}
 }
 
-// killInit kills the first process of a PID namespace, whose parent's id is in the
-// file.
+// killInit kills the first process of a PID namespace. The file has its parent's ID.
 func killInit(t *testing.T, file string) {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -73,7 +72,7 @@ func killInit(t *testing.T, file string) {
 	}
 }
 
-// listLeftovers are the processes, cgroups and files of the cluster.
+// listLeftovers returns the processes, cgroups and files of the cluster.
 func (c cluster) listLeftovers(t *testing.T) []string {
 	t.Helper()
 	left := findCommandLines(t, c.dir)
@@ -98,7 +97,7 @@ func (c cluster) checkNoProcess(t *testing.T, dir string) error {
 	return nil
 }
 
-// findCommandLines are the command lines of the processes that name a path below dir.
+// findCommandLines returns the command lines of the processes that contain a path below dir.
 func findCommandLines(t *testing.T, dir string) (lines []string) {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -106,7 +105,7 @@ func findCommandLines(t *testing.T, dir string) (lines []string) {
 		t.Fatalf("no processes in /proc (%v)", err)
 	}
 	for _, p := range paths {
-		data, _ := os.ReadFile(p) // a process may end meanwhile
+		data, _ := os.ReadFile(p) // processes may end in the meantime
 		if strings.Contains(string(data), dir+"/") || strings.HasSuffix(strings.TrimRight(string(data), "\x00"), dir) {
 			lines = append(lines, strings.ReplaceAll(string(data), "\x00", " "))
 		}
@@ -114,7 +113,7 @@ func findCommandLines(t *testing.T, dir string) (lines []string) {
 	return lines
 }
 
-// captureMachineState is what a cluster must leave as it was.
+// captureMachineState returns the state of the machine that a cluster must not change.
 func captureMachineState(t *testing.T) map[string][]string {
 	t.Helper()
 	m := map[string][]string{}
@@ -138,7 +137,7 @@ func captureMachineState(t *testing.T) map[string][]string {
 		m["links"] = append(m["links"], l.Name)
 	}
 	for _, dir := range []string{"/etc", "/opt", "/run", "/run/netns", "/var/lib", "/usr/libexec"} {
-		entries, _ := os.ReadDir(dir) // /run/netns may not be there
+		entries, _ := os.ReadDir(dir) // /run/netns may not exist
 		for _, e := range entries {
 			m["files"] = append(m["files"], filepath.Join(dir, e.Name()))
 		}
