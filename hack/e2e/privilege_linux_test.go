@@ -78,7 +78,7 @@ var podReplaced = circumstance{
 	full: fullAbilities,
 }
 
-// repeatForModes is the same outcome in some modes.
+// repeatForModes returns the same abilities for each mode.
 func repeatForModes(o abilities, modes ...string) map[string]abilities {
 	all := map[string]abilities{}
 	for _, mode := range modes {

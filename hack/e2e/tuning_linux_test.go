@@ -122,8 +122,8 @@ func (c cluster) waitForPhase(t *testing.T, name string, limit time.Duration, wa
 	return nt
 }
 
-// checkDriftIsRepaired: on the host at the next tick, in a pod within a minute, which
-// driftInPodIsRepaired waits for.
+// checkDriftIsRepaired changes the range of a node and of a pod. The node's is restored at
+// the next tick, the pod's within a minute, which checkPodDriftIsRepaired waits for.
 func checkDriftIsRepaired(t *testing.T, c cluster) {
 	host := c.nodeNetwork(t, "b")
 	host.writeSysctl(t, portRange, kernelRange)
