@@ -78,7 +78,7 @@ var pure = map[string]pureRule{
 	"agent/tuning/sysctlconf":                {},
 	"agent/readers/tally":                    {},
 	"agent/tuning/plan":                      {},
-	"agent/tuning/regfile.go":                {},
+	"agent/tuning/windows/regfile.go":        {},
 	"agent/tuning/pods/aggregator.go":        {},
 	"agent/windows/winsys/boot.go":           {},
 	"agent/windows/winsys/event.go":          {},

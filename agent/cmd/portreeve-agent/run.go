@@ -182,7 +182,7 @@ func (r *runner) run(ctx context.Context) error {
 		Client: client, Node: r.node, Policy: policy, Log: log,
 		Object: func(p *v1alpha1.PortPressure) {
 			// The tuner first: a status of the new generation must not have settings of the old.
-			tuner.Object(p)
+			tuner.UpdateSpec(p)
 			if loop.ApplyObject(p) {
 				tell() // the tuner may be through with it already
 			}

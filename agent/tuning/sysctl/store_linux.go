@@ -1,4 +1,4 @@
-package tuning
+package sysctl
 
 import (
 	"errors"
@@ -14,26 +14,27 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-var errNoSetting = errors.New("not a setting below net that Portreeve knows")
+var errNoSetting = errors.New("not a known setting below net")
 
-// Files are the sysctls of a procfs: those of the calling thread's network namespace.
-type Files struct {
-	// Root is where /proc/sys is.
+// Store is a tuning.Store of the sysctls in the calling thread's network namespace.
+type Store struct {
+	// Root is the path of /proc/sys.
 	Root string
 }
 
-// path is the file of key. Only what the catalogue has gets one, so no key of anybody's
-// leads out of net.
-func (f Files) path(key string) (string, error) {
-	if _, ok := settings.Lookup(settings.Linux, key); !ok || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
+// findPath returns the file of key. Only keys of the catalogue have one, so no key
+// leads outside of net.
+func (s Store) findPath(key string) (string, error) {
+	_, ok := settings.Lookup(settings.Linux, key)
+	if !ok || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
 		return "", fmt.Errorf("%.80q: %w", key, errNoSetting)
 	}
-	return filepath.Join(f.Root, filepath.FromSlash(strings.ReplaceAll(key, ".", "/"))), nil
+	return filepath.Join(s.Root, filepath.FromSlash(strings.ReplaceAll(key, ".", "/"))), nil
 }
 
 // Read implements Store.
-func (f Files) Read(key string) plan.Reading {
-	path, err := f.path(key)
+func (s Store) Read(key string) plan.Reading {
+	path, err := s.findPath(key)
 	if err != nil {
 		return plan.Reading{Err: err}
 	}
@@ -47,12 +48,13 @@ func (f Files) Read(key string) plan.Reading {
 		return plan.Reading{Err: &fs.PathError{Op: "read", Path: path, Err: err}}
 	}
 	err = unix.Access(path, unix.W_OK)
-	return plan.Reading{Value: strings.TrimSpace(value), ReadOnly: errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS)}
+	return plan.Reading{Value: strings.TrimSpace(value),
+		ReadOnly: errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS)}
 }
 
-// readWhole reads a file of procfs in one go: the rest of a list of reserved ports can't
-// be asked for (kernel/sysctl.c, proc_do_large_bitmap). The longest, every other port,
-// takes 6 bytes for each of 32,768.
+// readWhole reads a file of procfs with a single read, because a list of reserved ports
+// cannot be continued (kernel/sysctl.c, proc_do_large_bitmap). The longest list, every
+// other port, takes 6 bytes for each of 32,768 ports.
 func readWhole(fd int) (string, error) {
 	for _, size := range []int{4 << 10, 6<<15 + 1} {
 		buf := make([]byte, size)
@@ -67,10 +69,10 @@ func readWhole(fd int) (string, error) {
 	return "", io.ErrShortBuffer
 }
 
-// Write implements Store. A value ends with a line's end, because writing no byte
-// changes nothing, and an empty list of ports would have none.
-func (f Files) Write(w plan.Write) error {
-	path, err := f.path(w.Key)
+// Write implements tuning.Store. It adds a newline, because writing zero bytes has no
+// effect and an empty list of ports would have none.
+func (s Store) Write(w plan.Write) error {
+	path, err := s.findPath(w.Key)
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,7 @@ func (f Files) Write(w plan.Write) error {
 		return &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
-	for rest := []byte(w.Value + "\n"); len(rest) > 0; { // a list longer than a page is taken in parts
+	for rest := []byte(w.Value + "\n"); len(rest) > 0; { // a list longer than a page is accepted in parts
 		n, err := unix.Write(fd, rest)
 		if err == nil && n == 0 {
 			err = io.ErrShortWrite

@@ -1,4 +1,4 @@
-package tuning
+package windows
 
 import (
 	"encoding/binary"
@@ -12,11 +12,11 @@ import (
 )
 
 func TestRegFile(t *testing.T) {
-	got := RegFile([]plan.Entry{
+	got := FormatRegFile([]plan.JournalEntry{
 		{Key: settings.KeyDynamicPortsTCP, Original: "IPv4 1025 64511; IPv6 49152 16384", Wrote: []string{"16385 49151"}},
 		{Key: settings.KeyExcludedPorts, Original: "5357", Wrote: []string{"IPv4 TCP 9000,30000-32767; IPv6 TCP 30000-32767; IPv4 UDP ; IPv6 UDP "}},
-		{Key: timedWait, Original: "120", Wrote: []string{"30"}},
-		{Key: maxPort, Original: settings.Unset, Wrote: []string{"16384"}},
+		{Key: settings.KeyTCPTimedWaitDelay, Original: "120", Wrote: []string{"30"}},
+		{Key: settings.KeyMaxUserPort, Original: settings.Unset, Wrote: []string{"16384"}},
 		{Key: settings.KeyKeepAliveTime, Original: "4294967295", Wrote: []string{"1000"}},
 		{Key: "of a newer version", Original: "1", Wrote: []string{"2"}},
 	})
