@@ -32,7 +32,8 @@ func (c cliff) formatSection(picture string) string {
 		"|---|---|---|---|---|\n")
 	for _, p := range c.points {
 		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %.1f | %.1f |\n", p.formatLabel(),
-			quantileMicroseconds(p.took, 0.5), quantileMicroseconds(p.took, 0.99), quantileMicroseconds(p.cpu, 0.5), c.cpuRatio(p))
+			quantileMicroseconds(p.took, 0.5), quantileMicroseconds(p.took, 0.99),
+			quantileMicroseconds(p.cpu, 0.5), c.cpuRatio(p))
 	}
 	return b.String()
 }

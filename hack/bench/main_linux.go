@@ -16,7 +16,8 @@ func main() {
 	only := flag.String("only", "", "comma-separated scenarios to run (default one,many,quiet,million)")
 	onlyCliff := flag.Bool("cliff", false, "only measure connect() time by pool utilization")
 	connects := flag.Int("connects", 1000, "connects at each pool utilization")
-	picture := flag.String("picture", "docs/images/half-range-cliff.svg", "SVG file to write for connect() time by pool utilization")
+	picture := flag.String("picture", "docs/images/half-range-cliff.svg",
+		"SVG file to write for connect() time by pool utilization")
 	rounds := flag.Int("rounds", 0, "rounds of each scenario (default depends on the scenario)")
 	server := flag.String("serve", "", "internal: run as a resident reader")
 	flag.Parse()

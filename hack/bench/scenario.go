@@ -46,7 +46,8 @@ func listScenarios() []scenario {
 		key: "many", title: "100 namespaces with 50 sockets each, and 200,000 sockets elsewhere",
 		text: "All ESTABLISHED. `ss` and the raw dump run once in each of the 100 namespaces; " +
 			"portwalk and sockdiag read those and the other one.",
-		loads: repeatLoad(100, testnet.Load{Established: 50}), elsewhere: testnet.Load{Established: socketCount}, subjects: many, rounds: 5,
+		loads: repeatLoad(100, testnet.Load{Established: 50}), elsewhere: testnet.Load{Established: socketCount},
+		subjects: many, rounds: 5,
 		goals: []goal{
 			{a: portwalkName, b: dumpName, maxRatio: 0.03},
 			{a: portwalkName, b: ssName},

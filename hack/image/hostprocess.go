@@ -55,11 +55,12 @@ func newWindowsHeader(name string, kind byte, size int) *tar.Header {
 	if kind == tar.TypeDir {
 		attributes, inherit = "16", objectInherit|containerInherit // FILE_ATTRIBUTE_DIRECTORY
 	}
+	descriptor := encodeSecurityDescriptor(inherit, fullControl, readAndExecute)
 	return &tar.Header{
 		Typeflag: kind, Name: name, Mode: 0o755, Size: int64(size), ModTime: epoch, Format: tar.FormatPAX,
 		PAXRecords: map[string]string{
 			"MSWINDOWS.fileattr": attributes,
-			"MSWINDOWS.rawsd":    base64.StdEncoding.EncodeToString(encodeSecurityDescriptor(inherit, fullControl, readAndExecute)),
+			"MSWINDOWS.rawsd":    base64.StdEncoding.EncodeToString(descriptor),
 		},
 	}
 }

@@ -57,7 +57,9 @@ func writeImage(out io.Writer, img image) (digest string, err error) {
 		}
 		manifests = append(manifests, d)
 	}
-	index, err := l.writeJSON(typeIndex, map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": manifests})
+	index, err := l.writeJSON(typeIndex, map[string]any{
+		"schemaVersion": 2, "mediaType": typeIndex, "manifests": manifests,
+	})
 	if err != nil {
 		return "", err
 	}

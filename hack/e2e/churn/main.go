@@ -61,7 +61,8 @@ func run(ctx context.Context, args []string) error {
 		}
 		return openConnections(ctx, args[1], n)
 	}
-	return errors.New("usage: churn serve ADDRESS:PORT [after TIME] | churn dial ADDRESS:PORT RATE | churn hold ADDRESS:PORT NUMBER")
+	return errors.New("usage: churn serve ADDRESS:PORT [after TIME] | churn dial ADDRESS:PORT RATE | " +
+		"churn hold ADDRESS:PORT NUMBER")
 }
 
 func serveConnections(ctx context.Context, address string) error {
