@@ -34,7 +34,7 @@ shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- 6.1 6.12
 case $regexp in *[[:space:]]*) echo "test-kernels: -r \"$regexp\" has a space: use \"_\" or \".\"" >&2; exit 2 ;; esac
 for kernel; do
-	case $kernel in 6.1 | 6.12 | 6.1-arm64 | 6.12-arm64) ;; *) usage ;; esac
+	case $kernel in 5.10 | 5.10-arm64 | 6.1 | 6.12 | 6.1-arm64 | 6.12-arm64) ;; *) usage ;; esac
 done
 if [ -z "$packages" ]; then
 	for p in agent agent/readers/portwalk agent/readers/sockdiag agent/readers/kernelstat agent/readers/netns internal/testutil/netnstest internal/testutil/testnet; do
