@@ -33,15 +33,15 @@ type Options struct {
 	ResolveDestinations bool
 }
 
-// Scheme has every kind that the controllers read or write.
-func Scheme() (*runtime.Scheme, error) {
+// NewScheme has every kind that the controllers read or write.
+func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	return scheme, errors.Join(corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 }
 
-// Cache is what the manager of these controllers must be made with: it holds what
+// NewCacheOptions is what the manager of these controllers must be made with: it holds what
 // they use, trimmed, and nothing else. A read of another kind fails.
-func Cache(o Options) cache.Options {
+func NewCacheOptions(o Options) cache.Options {
 	return cache.Options{
 		ReaderFailOnMissingInformer: true,
 		DefaultTransform:            cache.TransformStripManagedFields(), // NodeTunings
@@ -57,15 +57,15 @@ func Cache(o Options) cache.Options {
 	}
 }
 
-// Families are the metrics that the controllers add to controller-runtime's.
-func Families() []portpressure.Family {
-	return slices.Concat(portpressure.Families(), nodetuning.Families())
+// ListFamilies are the metrics that the controllers add to controller-runtime's.
+func ListFamilies() []portpressure.Family {
+	return slices.Concat(portpressure.Families(), nodetuning.ListFamilies())
 }
 
-// Register adds every controller to the manager, and their metrics to the registry
+// AddToManager adds every controller to the manager, and their metrics to the registry
 // that it serves. The manager may have started.
-func Register(ctx context.Context, m ctrl.Manager, o Options) error {
-	mgr := &held{Manager: m}
+func AddToManager(ctx context.Context, m ctrl.Manager, o Options) error {
+	mgr := &deferringManager{Manager: m}
 	var names portpressure.Names = destination.Unknown{}
 	if o.ResolveDestinations {
 		names = destination.NewFinder(mgr.GetAPIReader(), clock.RealClock{}, mgr.GetLogger())
@@ -85,25 +85,25 @@ func Register(ctx context.Context, m ctrl.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	return mgr.release()
+	return mgr.addDeferred()
 }
 
-// held holds back what is added to a manager until all of it is built. The builder adds
+// deferringManager holds back what is added to a manager until all of it is built. The builder adds
 // a controller before it has the watches, and a manager that has started would have it
 // work at once, with caches that aren't there yet.
-type held struct {
+type deferringManager struct {
 	ctrl.Manager
-	back []manager.Runnable
+	deferred []manager.Runnable
 }
 
 // Add implements manager.Manager.
-func (h *held) Add(r manager.Runnable) error {
-	h.back = append(h.back, r)
+func (h *deferringManager) Add(r manager.Runnable) error {
+	h.deferred = append(h.deferred, r)
 	return nil
 }
 
-func (h *held) release() error {
-	for _, r := range h.back {
+func (h *deferringManager) addDeferred() error {
+	for _, r := range h.deferred {
 		if err := h.Manager.Add(r); err != nil {
 			return err
 		}

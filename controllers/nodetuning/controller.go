@@ -28,15 +28,15 @@ type Reconciler struct {
 	client     client.Writer
 	status     client.SubResourceWriter
 	recorder   events.EventRecorder
-	limit      flowcontrol.PassiveRateLimiter
+	eventLimiter      flowcontrol.PassiveRateLimiter
 	clock      clock.Clock
 	thresholds v1alpha1.Thresholds
-	// served says that the API server has NodeTunings, and that the cache has them.
-	served atomic.Bool
-	// pressures and tunings are answers to patches that the cache does not show yet.
-	pressures written[*v1alpha1.PortPressure]
-	tunings   written[*unstructured.Unstructured]
-	figures   atomic.Pointer[[]figure]
+	// kindServed says that the API server has NodeTunings, and that the cache has them.
+	kindServed atomic.Bool
+	// pressureWrites and tunings are answers to patches that the cache does not show yet.
+	pressureWrites recentWrites[*v1alpha1.PortPressure]
+	tuningWrites   recentWrites[*unstructured.Unstructured]
+	metrics   atomic.Pointer[[]tuningMetrics]
 }
 
 // Events at once, and a second, at most.
@@ -45,36 +45,36 @@ const (
 	eventPerSecond = 0.2
 )
 
-// retry is when what could not be written is tried again.
-const retry = 5 * time.Second
+// retryDelay is when what could not be written is tried again.
+const retryDelay = 5 * time.Second
 
 // New returns a Reconciler that is idle before SetupWithManager. thresholds are those
 // of nodes that no NodeTuning sets any for.
 func New(cache client.Reader, c client.Client, recorder events.EventRecorder, clk clock.Clock, thresholds v1alpha1.Thresholds) *Reconciler {
 	return &Reconciler{
 		cache: cache, client: c, status: c.Status(), recorder: recorder, clock: clk, thresholds: thresholds,
-		limit:     flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventPerSecond, eventBurst, clk),
-		pressures: written[*v1alpha1.PortPressure]{}, tunings: written[*unstructured.Unstructured]{},
+		eventLimiter:     flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventPerSecond, eventBurst, clk),
+		pressureWrites: recentWrites[*v1alpha1.PortPressure]{}, tuningWrites: recentWrites[*unstructured.Unstructured]{},
 	}
 }
 
 // Reconcile reconciles everything, whatever it was asked for. When nothing changes it
 // sends nothing to the API server.
 func (r *Reconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	c, err := r.gather(ctx)
+	c, err := r.gatherState(ctx)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	now := r.clock.Now()
-	p := decide(c, r.thresholds, now)
+	p := planWrites(c, r.thresholds, now)
 	result := ctrl.Result{}
-	if !p.next.IsZero() {
-		result.RequeueAfter = max(p.next.Sub(now), time.Nanosecond)
+	if !p.reevaluateAt.IsZero() {
+		result.RequeueAfter = max(p.reevaluateAt.Sub(now), time.Nanosecond)
 	}
-	again := r.write(ctx, c, p)
+	again := r.applyPlan(ctx, c, p)
 	if again > 0 && (result.RequeueAfter == 0 || again < result.RequeueAfter) {
 		result.RequeueAfter = again
 	}
-	r.figures.Store(new(figuresOf(c, p)))
+	r.metrics.Store(new(listTuningMetrics(c, p)))
 	return result, nil
 }

@@ -23,59 +23,59 @@ import (
 // client 100 s, and by then it is old.
 const (
 	workers    = 8
-	mostAtOnce = 200
+	maxPatches = 200
 )
 
 // action is what the controller was doing, as events.k8s.io/v1 wants to know.
 const action = "Tune"
 
-// soon is when to decide anew after someone else was faster: the cache shows it
+// conflictDelay is when to decide anew after someone else was faster: the cache shows it
 // soon.
-const soon = 100 * time.Millisecond
+const conflictDelay = 100 * time.Millisecond
 
-// write writes p, and returns when to come again: 0 if nothing is left to do. A
+// applyPlan writes p, and returns when to come again: 0 if nothing is left to do. A
 // NodeTuning's status is written first. It is the rollout's memory: nodes are not
 // changed for what could not be noted.
-func (r *Reconciler) write(ctx context.Context, c cluster, p plan) time.Duration {
+func (r *Reconciler) applyPlan(ctx context.Context, c clusterState, p writePlan) time.Duration {
 	var again time.Duration
 	after := func(err error, what, name string) {
 		switch {
 		case err == nil || apierrors.IsNotFound(err) || ctx.Err() != nil:
 		case apierrors.IsConflict(err):
-			again = shorter(again, soon)
+			again = pickShorter(again, conflictDelay)
 		default:
 			ctrl.LoggerFrom(ctx).Error(err, "not written; trying again", what, name)
-			again = shorter(again, retry)
+			again = pickShorter(again, retryDelay)
 		}
 	}
 	unnoted := map[string]bool{}
 	for i := range c.tunings {
 		t := &c.tunings[i]
-		err := r.note(ctx, t, p.decisions[t.Name])
+		err := r.writeTuning(ctx, t, p.decisions[t.Name])
 		unnoted[t.Name] = err != nil
 		after(err, "nodetuning", t.Name)
 	}
-	changes := slices.DeleteFunc(p.changes, func(c change) bool {
-		return slices.ContainsFunc(c.because, func(tuning string) bool { return unnoted[tuning] })
+	changes := slices.DeleteFunc(p.changes, func(c specChange) bool {
+		return slices.ContainsFunc(c.causedBy, func(tuning string) bool { return unnoted[tuning] })
 	})
-	if len(changes) > mostAtOnce {
-		changes, again = changes[:mostAtOnce], time.Nanosecond
+	if len(changes) > maxPatches {
+		changes, again = changes[:maxPatches], time.Nanosecond
 	}
-	for i, err := range r.patchAll(ctx, changes) {
+	for i, err := range r.patchPressures(ctx, changes) {
 		after(err, "node", changes[i].node.Name)
 	}
 	return again
 }
 
-func shorter(a, b time.Duration) time.Duration {
+func pickShorter(a, b time.Duration) time.Duration {
 	if a == 0 {
 		return b
 	}
 	return min(a, b)
 }
 
-// note brings the NodeTuning itself to what was decided.
-func (r *Reconciler) note(ctx context.Context, t *tuning, d rollout.Decision) error {
+// writeTuning brings the NodeTuning itself to what was decided.
+func (r *Reconciler) writeTuning(ctx context.Context, t *tuning, d rollout.Decision) error {
 	want := t.DeepCopy()
 	switch deleted := !t.DeletionTimestamp.IsZero(); {
 	case deleted && !controllerutil.ContainsFinalizer(want, v1alpha1.FinalizerRelease):
@@ -84,7 +84,7 @@ func (r *Reconciler) note(ctx context.Context, t *tuning, d rollout.Decision) er
 		controllerutil.RemoveFinalizer(want, v1alpha1.FinalizerRelease)
 		err := r.patchTuning(ctx, t, want, false)
 		if err == nil {
-			r.tell(t, news{corev1.EventTypeNormal, v1alpha1.ReasonReleased, "every node has its originals back"})
+			r.recordEvent(t, tuningEvent{corev1.EventTypeNormal, v1alpha1.ReasonReleased, "every node has its originals back"})
 		}
 		return err
 	case !deleted && controllerutil.AddFinalizer(want, v1alpha1.FinalizerRelease):
@@ -100,8 +100,8 @@ func (r *Reconciler) note(ctx context.Context, t *tuning, d rollout.Decision) er
 	if err := r.patchTuning(ctx, t, want, true); err != nil {
 		return err
 	}
-	for _, n := range newsOf(&t.Status, &d.Status) {
-		r.tell(t, n)
+	for _, n := range listEvents(&t.Status, &d.Status) {
+		r.recordEvent(t, n)
 	}
 	return nil
 }
@@ -122,20 +122,20 @@ func (r *Reconciler) patchTuning(ctx context.Context, t *tuning, want *v1alpha1.
 	if err != nil {
 		return err
 	}
-	r.tunings.note(t.ResourceVersion, answer)
+	r.tuningWrites.rememberWrite(t.ResourceVersion, answer)
 	t.object, t.ObjectMeta, t.ResourceVersion = answer, want.ObjectMeta, answer.GetResourceVersion()
 	return nil
 }
 
-// tell writes an Event on the NodeTuning.
-func (r *Reconciler) tell(t *tuning, n news) {
-	if r.limit.TryAccept() {
-		r.recorder.Eventf(t.object, nil, n.kind, n.reason, action, "%s", n.note)
+// recordEvent writes an Event on the NodeTuning.
+func (r *Reconciler) recordEvent(t *tuning, n tuningEvent) {
+	if r.eventLimiter.TryAccept() {
+		r.recorder.Eventf(t.object, nil, n.eventType, n.reason, action, "%s", n.note)
 	}
 }
 
-// patchAll patches the PortPressures; the errors are in the order of changes.
-func (r *Reconciler) patchAll(ctx context.Context, changes []change) []error {
+// patchPressures patches the PortPressures; the errors are in the order of changes.
+func (r *Reconciler) patchPressures(ctx context.Context, changes []specChange) []error {
 	errs := make([]error, len(changes))
 	answers := make([]*v1alpha1.PortPressure, len(changes))
 	slots := make(chan struct{}, workers)
@@ -150,14 +150,14 @@ func (r *Reconciler) patchAll(ctx context.Context, changes []change) []error {
 	all.Wait()
 	for i, c := range changes {
 		if errs[i] == nil {
-			r.pressures.note(c.node.pressure.ResourceVersion, answers[i])
+			r.pressureWrites.rememberWrite(c.node.pressure.ResourceVersion, answers[i])
 		}
 	}
 	return errs
 }
 
 // patchPressure returns the answer as the cache will have it.
-func (r *Reconciler) patchPressure(ctx context.Context, c change) (*v1alpha1.PortPressure, error) {
+func (r *Reconciler) patchPressure(ctx context.Context, c specChange) (*v1alpha1.PortPressure, error) {
 	have := c.node.pressure
 	want := have.DeepCopy()
 	want.Spec = *c.spec.DeepCopy() // what is patched is written to

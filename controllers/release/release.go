@@ -32,11 +32,11 @@ type Cluster struct {
 	Log       *slog.Logger
 }
 
-// controller is the name of the controller's bindings and of the leader's lease.
-const controller = "portreeve-controller"
+// controllerName is the name of the controller's bindings and of the leader's lease.
+const controllerName = "portreeve-controller"
 
-// Scheme has the kinds that Run reads or deletes.
-func Scheme() (*runtime.Scheme, error) {
+// NewScheme has the kinds that Run reads or deletes.
+func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	return scheme, errors.Join(v1alpha1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
 }
@@ -44,7 +44,7 @@ func Scheme() (*runtime.Scheme, error) {
 // Run releases everything. Where ctx ends before, the error names what is left, and
 // what helps; to run it again is safe.
 func Run(ctx context.Context, c Cluster) error {
-	for _, step := range []func(context.Context) error{c.giveBack, c.deleteTunings, c.disown, c.deleteRest} {
+	for _, step := range []func(context.Context) error{c.restoreNodes, c.deleteTunings, c.deleteBindings, c.deleteRemaining} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -53,27 +53,27 @@ func Run(ctx context.Context, c Cluster) error {
 	return nil
 }
 
-// giveBack asks every node, and waits until each has answered. Without a NodeTuning and
+// restoreNodes asks every node, and waits until each has answered. Without a NodeTuning and
 // without settings nobody is asked.
-func (c Cluster) giveBack(ctx context.Context) error {
+func (c Cluster) restoreNodes(ctx context.Context) error {
 	var nodes []string
-	err := poll(ctx, func() (bool, error) {
+	err := pollUntil(ctx, func() (bool, error) {
 		list := &v1alpha1.PortPressureList{}
 		if err := c.Client.List(ctx, list); err != nil {
-			return absent(err), ignoreAbsent(err)
+			return isAbsent(err), ignoreAbsent(err)
 		}
-		tunings, err := c.tunings(ctx)
+		tunings, err := c.listTunings(ctx)
 		if err != nil {
 			return false, err
 		}
 		before := len(nodes)
-		if nodes = unreached(list.Items); len(nodes) > 0 && len(nodes) != before {
+		if nodes = listUnrestored(list.Items); len(nodes) > 0 && len(nodes) != before {
 			c.Log.Info("waiting for nodes to give their originals back", "nodes", len(nodes))
 		}
 		if len(tunings) == 0 && len(nodes) == 0 {
 			return true, nil
 		}
-		asked, err := c.ask(ctx, list.Items)
+		asked, err := c.requestRelease(ctx, list.Items)
 		return asked == 0 && len(nodes) == 0, err
 	})
 	if len(nodes) > 0 && ctx.Err() != nil {
@@ -83,7 +83,7 @@ func (c Cluster) giveBack(ctx context.Context) error {
 		name, _, _ := strings.Cut(nodes[0], ":")
 		return fmt.Errorf("not known to have given its originals back: %s; see to that and uninstall again, or go without a node by: "+
 			"kubectl annotate --overwrite portpressure %s %s=%s",
-			some(nodes, "; "), name, v1alpha1.AnnotationRelease, v1alpha1.ReleaseAbandoned)
+			formatFirst(nodes, "; "), name, v1alpha1.AnnotationRelease, v1alpha1.ReleaseAbandoned)
 	}
 	if err == nil {
 		c.Log.Info("every node has its originals back")
@@ -91,14 +91,14 @@ func (c Cluster) giveBack(ctx context.Context) error {
 	return err
 }
 
-// workers are how many requests are sent at a time; the client has a limit of its own.
-const workers = 8
+// maxRequests are how many requests are sent at a time; the client has a limit of its own.
+const maxRequests = 8
 
-// ask annotates the PortPressures that are not, and returns how many those were.
-func (c Cluster) ask(ctx context.Context, list []v1alpha1.PortPressure) (asked int, err error) {
+// requestRelease annotates the PortPressures that are not, and returns how many those were.
+func (c Cluster) requestRelease(ctx context.Context, list []v1alpha1.PortPressure) (asked int, err error) {
 	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationRelease, v1alpha1.ReleaseRequested))
 	var all sync.WaitGroup
-	slots, errs := make(chan struct{}, workers), make([]error, len(list))
+	slots, errs := make(chan struct{}, maxRequests), make([]error, len(list))
 	for i := range list {
 		if list[i].Annotations[v1alpha1.AnnotationRelease] != "" {
 			continue
@@ -118,7 +118,7 @@ func (c Cluster) ask(ctx context.Context, list []v1alpha1.PortPressure) (asked i
 	return asked, errors.Join(errs...)
 }
 
-func (c Cluster) tunings(ctx context.Context) (names []string, err error) {
+func (c Cluster) listTunings(ctx context.Context) (names []string, err error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("NodeTuningList"))
 	if err := c.Client.List(ctx, list); err != nil {
@@ -133,25 +133,25 @@ func (c Cluster) tunings(ctx context.Context) (names []string, err error) {
 // deleteTunings waits for the controller, which lets them go: it has a finalizer there.
 func (c Cluster) deleteTunings(ctx context.Context) error {
 	var names []string
-	err := poll(ctx, func() (done bool, err error) {
-		if names, err = c.tunings(ctx); err != nil || len(names) == 0 {
+	err := pollUntil(ctx, func() (done bool, err error) {
+		if names, err = c.listTunings(ctx); err != nil || len(names) == 0 {
 			return err == nil, err
 		}
 		return false, ignoreAbsent(c.Client.DeleteAllOf(ctx, &v1alpha1.NodeTuning{}))
 	})
 	if len(names) > 0 && ctx.Err() != nil {
 		return fmt.Errorf("NodeTunings are deleted, and their finalizer %s is still there: %s: does the controller run? its log says why",
-			v1alpha1.FinalizerRelease, some(names, ", "))
+			v1alpha1.FinalizerRelease, formatFirst(names, ", "))
 	}
 	return err
 }
 
-// disown takes from the controller, which runs still, the rights to make objects anew.
+// deleteBindings takes from the controller, which runs still, the rights to make objects anew.
 // One on a node that is cut off can't, either, then.
-func (c Cluster) disown(ctx context.Context) error {
+func (c Cluster) deleteBindings(ctx context.Context) error {
 	for _, binding := range []client.Object{
-		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: controller}},
-		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: controller}},
+		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: controllerName}},
+		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: controllerName}},
 	} {
 		if err := client.IgnoreNotFound(c.Client.Delete(ctx, binding)); err != nil {
 			return err
@@ -160,21 +160,21 @@ func (c Cluster) disown(ctx context.Context) error {
 	return nil
 }
 
-// leases are what the programs hold.
-func (c Cluster) leases() []client.Object {
+// listLeases are what the programs hold.
+func (c Cluster) listLeases() []client.Object {
 	var leases []client.Object
-	for _, name := range []string{controller, v1alpha1.EventSuppressionLease} {
+	for _, name := range []string{controllerName, v1alpha1.EventSuppressionLease} {
 		leases = append(leases, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: name}})
 	}
 	return leases
 }
 
-// deleteRest deletes until nothing has come back for a while: an API server takes a
+// deleteRemaining deletes until nothing has come back for a while: an API server takes a
 // moment to know of a binding that is gone.
-func (c Cluster) deleteRest(ctx context.Context) error {
+func (c Cluster) deleteRemaining(ctx context.Context) error {
 	quiet := 0
-	return poll(ctx, func() (bool, error) {
-		deleted, err := c.sweep(ctx)
+	return pollUntil(ctx, func() (bool, error) {
+		deleted, err := c.deleteOnce(ctx)
 		if quiet++; deleted || err != nil {
 			quiet = 0
 		}
@@ -182,8 +182,8 @@ func (c Cluster) deleteRest(ctx context.Context) error {
 	})
 }
 
-// sweep deletes what is there, and says whether anything was.
-func (c Cluster) sweep(ctx context.Context) (deleted bool, err error) {
+// deleteOnce deletes what is there, and says whether anything was.
+func (c Cluster) deleteOnce(ctx context.Context) (deleted bool, err error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("PortPressureList"))
 	if err := ignoreAbsent(c.Client.List(ctx, list, client.Limit(1))); err != nil {
@@ -195,7 +195,7 @@ func (c Cluster) sweep(ctx context.Context) (deleted bool, err error) {
 			return deleted, err
 		}
 	}
-	for _, lease := range c.leases() {
+	for _, lease := range c.listLeases() {
 		switch err := c.Client.Delete(ctx, lease); {
 		case err == nil:
 			deleted = true
@@ -206,12 +206,12 @@ func (c Cluster) sweep(ctx context.Context) (deleted bool, err error) {
 	return deleted, nil
 }
 
-// pause is the time between two looks at the least; they take a tenth of the time.
-const pause = time.Second
+// pollInterval is the time between two looks at the least; they take a tenth of the time.
+const pollInterval = time.Second
 
-// poll asks again and again until done or ctx ends; an error is then the last one. What
+// pollUntil asks again and again until done or ctx ends; an error is then the last one. What
 // a request fails with meanwhile may pass.
-func poll(ctx context.Context, done func() (bool, error)) error {
+func pollUntil(ctx context.Context, done func() (bool, error)) error {
 	var last error
 	for {
 		begin := time.Now()
@@ -225,16 +225,16 @@ func poll(ctx context.Context, done func() (bool, error)) error {
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), last)
-		case <-time.After(max(pause, 9*time.Since(begin))):
+		case <-time.After(max(pollInterval, 9*time.Since(begin))):
 		}
 	}
 }
 
-// absent says that the API server has no such kind: nothing was ever released there.
-func absent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
+// isAbsent says that the API server has no such kind: nothing was ever released there.
+func isAbsent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
 
 func ignoreAbsent(err error) error {
-	if absent(err) {
+	if isAbsent(err) {
 		return nil
 	}
 	return err

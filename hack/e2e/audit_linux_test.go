@@ -132,7 +132,7 @@ var spared = map[string]string{
 
 const (
 	streamed = "an API server that does not stream lists: before 1.34, as a rule"
-	storm    = "more nodes change than there may be Events (controllers/cmd/portreeve-controller, told_linux_test.go)"
+	storm    = "more nodes change than there may be Events (controllers/cmd/portreeve-controller, events_linux_test.go)"
 	repeated = "an Event that is said again within half an hour (controllers, TestWhichEventsAnAgentMayWrite)"
 )
 

@@ -92,9 +92,9 @@ var pure = map[string]purity{
 	"internal/text":                          {},
 	"internal/settings":                      {},
 	"controllers/internal/resolve":           {},
-	"controllers/nodetuning/decide.go":       {},
-	"controllers/nodetuning/hold.go":         {},
-	"controllers/nodetuning/news.go":         {allow: []string{"k8s.io/api/core/v1"}}, // types
+	"controllers/nodetuning/plan.go":          {},
+	"controllers/nodetuning/node_settings.go": {},
+	"controllers/nodetuning/events.go":       {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/portpressure/agent.go":      {},
 	"controllers/portpressure/desired.go":    {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/internal/rollout":           {},

@@ -13,13 +13,13 @@ import (
 // releaseCommand is the argument for what uninstalling does.
 const releaseCommand = "release"
 
-// releaseAll has every node give back, and deletes what is Portreeve's.
-func releaseAll(ctx context.Context, s settings, log logr.Logger) error {
-	config, err := connect(s.kubeconfig)
+// runRelease has every node give back, and deletes what is Portreeve's.
+func runRelease(ctx context.Context, s programOptions, log logr.Logger) error {
+	config, err := loadConfig(s.kubeconfig)
 	if err != nil {
 		return err
 	}
-	scheme, err := release.Scheme()
+	scheme, err := release.NewScheme()
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func releaseAll(ctx context.Context, s settings, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.releaseTimeout)
 	defer cancel()
 	return release.Run(ctx, release.Cluster{Client: c, Namespace: s.namespace, Log: slog.New(logr.ToSlogHandler(log))})
 }

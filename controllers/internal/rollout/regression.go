@@ -6,44 +6,44 @@ import (
 	"time"
 )
 
-// regression begins the reason of a rollout that one stopped.
-const regression = "regression: "
+// regressionPrefix begins the reason of a rollout that one stopped.
+const regressionPrefix = "regression: "
 
-// chance is how likely it may be that changed nodes fare worse by accident.
-const chance = 0.05
+// significance is how likely it may be that changed nodes fare worse by accident.
+const significance = 0.05
 
-// regression says why the changed nodes fare worse, or nothing.
-func (c *course) regression() string {
-	if why := c.failure(); why != "" {
-		return regression + why
+// detectRegression says why the changed nodes fare worse, or nothing.
+func (c *rolloutState) detectRegression() string {
+	if why := c.findFailure(); why != "" {
+		return regressionPrefix + why
 	}
-	since, _ := c.since()
+	since, _ := c.findSettleTimes()
 	if since.IsZero() {
 		return ""
 	}
 	var worse []string
 	settled := 0
-	for _, n := range c.changed {
+	for _, n := range c.updated {
 		if !n.settled { // what it says now is of the time before
 			continue
 		}
 		settled++
-		if n.worseSince(n.at) {
+		if n.hasPressureSince(n.settledAt) {
 			worse = append(worse, n.Name)
 		}
 	}
-	others, untouched := c.untouched(since)
-	if len(worse) == 0 || tail(len(worse), settled, others, untouched) >= chance {
+	others, untouched := c.countNotUpdated(since)
+	if len(worse) == 0 || binomialTail(len(worse), settled, others, untouched) >= significance {
 		return ""
 	}
-	return regression + fmt.Sprintf("ports got short on %d of %d changed nodes (%s), on %d of %d others in the same time",
-		len(worse), settled, some(worse), others, untouched)
+	return regressionPrefix + fmt.Sprintf("ports got short on %d of %d changed nodes (%s), on %d of %d others in the same time",
+		len(worse), settled, formatNames(worse), others, untouched)
 }
 
-// failure is a setting that a changed node could not apply.
-func (c *course) failure() string {
-	for _, n := range c.changed {
-		for _, s := range n.bad {
+// findFailure is a setting that a changed node could not apply.
+func (c *rolloutState) findFailure() string {
+	for _, n := range c.updated {
+		for _, s := range n.failing {
 			if n.failed && n.Observed {
 				return fmt.Sprintf("%s could not be applied on %s: %s", s.Key, n.Name, s.Message)
 			}
@@ -52,24 +52,24 @@ func (c *course) failure() string {
 	return ""
 }
 
-// untouched counts the selected nodes that have nothing new, and those of them whose
+// countNotUpdated counts the selected nodes that have nothing new, and those of them whose
 // ports got short since t: a peak of traffic is nobody's fault.
-func (c *course) untouched(t time.Time) (worse, all int) {
+func (c *rolloutState) countNotUpdated(t time.Time) (worse, all int) {
 	for _, n := range c.nodes {
-		if n.current || !n.Selected || n.Silent {
+		if n.upToDate || !n.Selected || n.AgentSilent {
 			continue
 		}
 		all++
-		if n.worseSince(t) {
+		if n.hasPressureSince(t) {
 			worse++
 		}
 	}
 	return worse, all
 }
 
-// tail is how likely it is that k or more of m nodes get worse where worse of all
+// binomialTail is how likely it is that k or more of m nodes get worse where worse of all
 // others did: the binomial distribution's upper tail. Without others any is too many.
-func tail(k, m, worse, all int) float64 {
+func binomialTail(k, m, worse, all int) float64 {
 	if worse == 0 || all == 0 {
 		return 0
 	}

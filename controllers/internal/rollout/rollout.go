@@ -30,24 +30,24 @@ type Node struct {
 	Name string
 	// Selected says that the NodeTuning selects it; Want is what it is to have of it.
 	Selected bool
-	Want     []v1alpha1.Setting
-	// Have is what its spec has of it.
-	Have []v1alpha1.Setting
+	Desired     []v1alpha1.Setting
+	// Current is what its spec has of it.
+	Current []v1alpha1.Setting
 	// Observed says that the status speaks of the spec as it is.
 	Observed bool
-	Silent   bool // its agent
+	AgentSilent   bool // its agent
 	Status   *v1alpha1.PortPressureStatus
 }
 
 // Decision is what to do.
 type Decision struct {
-	// Change are the nodes that get what they are to have, now, Take those that lose
+	// Update are the nodes that get what they are to have, now, Take those that lose
 	// all that they have of the NodeTuning; sorted.
-	Change, Take []string
+	Update, Revert []string
 	// Status is the NodeTuning's, whole.
 	Status v1alpha1.NodeTuningStatus
-	// Next is when to decide again, even if nothing happens; zero: no need.
-	Next time.Time
+	// ReevaluateAt is when to decide again, even if nothing happens; zero: no need.
+	ReevaluateAt time.Time
 	// Released says that nothing of a deleted NodeTuning is left anywhere.
 	Released bool
 }
@@ -59,42 +59,42 @@ const (
 	defaultSoak           = 300 * time.Second
 )
 
-// patience is how many soaks a canary without traffic is waited for.
-const patience = 10
+// maxSoaks is how many soaks a canary without traffic is waited for.
+const maxSoaks = 10
 
-// Decide decides.
-func Decide(in Input) Decision {
-	c := newCourse(in)
+// PlanChanges decides.
+func PlanChanges(in Input) Decision {
+	c := newRolloutState(in)
 	var d Decision
-	for _, step := range []func(*course) (*verdict, bool){
-		unreadable, releasing, reverting, paused, braked, regressed, settling, soaking, canaries, batches, restarting,
+	for _, step := range []func(*rolloutState) (*stepResult, bool){
+		stopIfUnreadable, releaseDeleted, continueRevert, stopIfPaused, applyBrake, stopOnRegression, waitForChanges, soakCanaries, updateCanaries, updateBatch, finishRollout,
 	} {
 		if v, ok := step(c); ok {
-			d.Change, d.Take, d.Next = v.change, v.take, v.next
-			d.Status = c.status(v)
+			d.Update, d.Revert, d.ReevaluateAt = v.update, v.revert, v.reevaluateAt
+			d.Status = c.makeStatus(v)
 			break
 		}
 	}
-	slices.Sort(d.Change)
-	slices.Sort(d.Take)
-	d.Released = !in.Tuning.DeletionTimestamp.IsZero() && !slices.ContainsFunc(c.nodes, (*node).holds)
+	slices.Sort(d.Update)
+	slices.Sort(d.Revert)
+	d.Released = !in.Tuning.DeletionTimestamp.IsZero() && !slices.ContainsFunc(c.nodes, (*nodeState).hasSettingsLeft)
 	return d
 }
 
-// verdict is what one step decides.
-type verdict struct {
+// stepResult is what one step decides.
+type stepResult struct {
 	phase        v1alpha1.RolloutPhase
-	stop         string // why it stands still: the reason of the condition Degraded
+	degradedReason         string // why it stands still: the reason of the condition Degraded
 	reason       string
-	change, take []string
-	next         time.Time
+	update, revert []string
+	reevaluateAt         time.Time
 }
 
-func stand(phase v1alpha1.RolloutPhase, reason string) (*verdict, bool) {
-	return &verdict{phase: phase, reason: reason}, true
+func stayInPhase(phase v1alpha1.RolloutPhase, reason string) (*stepResult, bool) {
+	return &stepResult{phase: phase, reason: reason}, true
 }
 
-// stopped is a rollout that stands still until someone does something.
-func stopped(stop, reason string) (*verdict, bool) {
-	return &verdict{phase: v1alpha1.RolloutPaused, stop: stop, reason: reason}, true
+// stopRollout is a rollout that stands still until someone does something.
+func stopRollout(stop, reason string) (*stepResult, bool) {
+	return &stepResult{phase: v1alpha1.RolloutPaused, degradedReason: stop, reason: reason}, true
 }

@@ -19,10 +19,10 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// await returns when the API server serves PortPressure and this process has the
+// awaitAPI returns when the API server serves PortPressure and this process has the
 // rights that it needs, or when ctx ends. It says once what is missing, and again when
 // that changes.
-func await(ctx context.Context, log logr.Logger, config *rest.Config, httpClient *http.Client, namespace string, pause time.Duration) error {
+func awaitAPI(ctx context.Context, log logr.Logger, config *rest.Config, httpClient *http.Client, namespace string, pause time.Duration) error {
 	client, err := discovery.NewDiscoveryClientForConfigAndClient(config, httpClient)
 	if err != nil {
 		return err
@@ -33,11 +33,11 @@ func await(ctx context.Context, log logr.Logger, config *rest.Config, httpClient
 	}
 	reviews := authorization.SelfSubjectAccessReviews()
 	said := ""
-	backoff := wait.Backoff{Duration: pause, Factor: 2, Jitter: 0.5, Steps: 10, Cap: longest}
+	backoff := wait.Backoff{Duration: pause, Factor: 2, Jitter: 0.5, Steps: 10, Cap: maxPause}
 	return backoff.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
-		missing := explain(client.ServerResourcesForGroupVersion(v1alpha1.GroupVersion.String()))
+		missing := explainMissingKind(client.ServerResourcesForGroupVersion(v1alpha1.GroupVersion.String()))
 		if missing == "" {
-			missing = denied(ctx, reviews, namespace)
+			missing = explainMissingRights(ctx, reviews, namespace)
 		}
 		if missing != "" && missing != said {
 			log.Error(nil, missing, "server", config.Host)
@@ -47,8 +47,8 @@ func await(ctx context.Context, log logr.Logger, config *rest.Config, httpClient
 	})
 }
 
-// explain is what is missing and what helps, in a sentence, or nothing.
-func explain(known *metav1.APIResourceList, err error) string {
+// explainMissingKind is what is missing and what helps, in a sentence, or nothing.
+func explainMissingKind(known *metav1.APIResourceList, err error) string {
 	const install = "install the CRDs of this version, by the chart or by kubectl apply -k config/crd; waiting"
 	switch {
 	case apierrors.IsNotFound(err):

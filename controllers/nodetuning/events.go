@@ -9,17 +9,17 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// news is one thing to tell.
-type news struct{ kind, reason, note string }
+// tuningEvent is one thing to tell.
+type tuningEvent struct{ eventType, reason, note string }
 
-// newsOf is what is new in a status: what begins is told, once.
-func newsOf(was, is *v1alpha1.NodeTuningStatus) (list []news) {
+// listEvents is what is new in a status: what begins is told, once.
+func listEvents(was, is *v1alpha1.NodeTuningStatus) (list []tuningEvent) {
 	tell := func(yes bool, kind, reason, note string) {
 		if yes {
-			list = append(list, news{kind, reason, note})
+			list = append(list, tuningEvent{kind, reason, note})
 		}
 	}
-	if why := stopped(is); why != "" && (why != stopped(was) || is.Rollout.Phase != was.Rollout.Phase) {
+	if why := findStopReason(is); why != "" && (why != findStopReason(was) || is.Rollout.Phase != was.Rollout.Phase) {
 		kind := corev1.EventTypeWarning
 		if why == v1alpha1.ReasonRolloutPaused {
 			kind = corev1.EventTypeNormal
@@ -32,19 +32,19 @@ func newsOf(was, is *v1alpha1.NodeTuningStatus) (list []news) {
 	}
 	tell(is.Rollout.Phase == v1alpha1.RolloutComplete && was.Rollout.Phase != v1alpha1.RolloutComplete,
 		corev1.EventTypeNormal, v1alpha1.ReasonRolloutComplete, fmt.Sprintf("%d of %d nodes have it, %d as wanted", is.Counts.Updated, is.Counts.Matched, is.Counts.Applied))
-	tell(conflicted(is) && !conflicted(was), corev1.EventTypeWarning, v1alpha1.ReasonConflictFound, message(is, v1alpha1.ConditionConflicted))
+	tell(isConflicted(is) && !isConflicted(was), corev1.EventTypeWarning, v1alpha1.ReasonConflictFound, findMessage(is, v1alpha1.ConditionConflicted))
 
 	before, now := was.Counts, is.Counts
-	tell(now.Failed > 0 && before.Failed == 0, corev1.EventTypeWarning, v1alpha1.ReasonSettingFailed, first(is, v1alpha1.SettingFailed))
-	tell(now.Refused > 0 && before.Refused == 0, corev1.EventTypeWarning, v1alpha1.ReasonSettingRefused, first(is, v1alpha1.SettingRefused))
-	tell(now.Contested > 0 && before.Contested == 0, corev1.EventTypeWarning, v1alpha1.ReasonSettingContested, first(is, v1alpha1.SettingContested))
+	tell(now.Failed > 0 && before.Failed == 0, corev1.EventTypeWarning, v1alpha1.ReasonSettingFailed, formatFirstFailure(is, v1alpha1.SettingFailed))
+	tell(now.Refused > 0 && before.Refused == 0, corev1.EventTypeWarning, v1alpha1.ReasonSettingRefused, formatFirstFailure(is, v1alpha1.SettingRefused))
+	tell(now.Contested > 0 && before.Contested == 0, corev1.EventTypeWarning, v1alpha1.ReasonSettingContested, formatFirstFailure(is, v1alpha1.SettingContested))
 	tell(now.RestartRequired > 0 && before.RestartRequired == 0, corev1.EventTypeNormal, v1alpha1.ReasonRestartRequired,
 		fmt.Sprintf("on %d of %d nodes a setting works after a restart only", now.RestartRequired, now.Updated))
 	return list
 }
 
-// stopped is why a rollout stands still, empty where it doesn't.
-func stopped(s *v1alpha1.NodeTuningStatus) string {
+// findStopReason is why a rollout stands still, empty where it doesn't.
+func findStopReason(s *v1alpha1.NodeTuningStatus) string {
 	if p := s.Rollout.Phase; p != v1alpha1.RolloutPaused && p != v1alpha1.RolloutReverted {
 		return ""
 	}
@@ -54,19 +54,19 @@ func stopped(s *v1alpha1.NodeTuningStatus) string {
 	return ""
 }
 
-func conflicted(s *v1alpha1.NodeTuningStatus) bool {
+func isConflicted(s *v1alpha1.NodeTuningStatus) bool {
 	return meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionConflicted)
 }
 
-func message(s *v1alpha1.NodeTuningStatus, condition string) string {
+func findMessage(s *v1alpha1.NodeTuningStatus, condition string) string {
 	if c := meta.FindStatusCondition(s.Conditions, condition); c != nil {
 		return c.Message
 	}
 	return ""
 }
 
-// first names the first node and key in that state.
-func first(s *v1alpha1.NodeTuningStatus, state v1alpha1.SettingState) string {
+// formatFirstFailure names the first node and key in that state.
+func formatFirstFailure(s *v1alpha1.NodeTuningStatus, state v1alpha1.SettingState) string {
 	for _, f := range s.Failing {
 		if f.State == state {
 			return fmt.Sprintf("%s on %s: %s", f.Key, f.Node, f.Message)

@@ -8,22 +8,22 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// left says why a node can't be said to have its originals back; empty where it can.
+// explainUnrestored says why a node can't be said to have its originals back; empty where it can.
 // What the agent has acknowledged counts: its status speaks of the spec as it is, and
 // of no setting that is held still.
-func left(p *v1alpha1.PortPressure) string {
+func explainUnrestored(p *v1alpha1.PortPressure) string {
 	switch {
 	case p.Annotations[v1alpha1.AnnotationRelease] == v1alpha1.ReleaseAbandoned:
 		return ""
 	case len(p.Spec.Settings) > 0:
 		return "the controller has not asked it yet"
 	case p.Spec.Settings != nil && p.Status.ObservedGeneration != p.Generation:
-		return "its agent has not answered" + agent(p)
+		return "its agent has not answered" + describeAgent(p)
 	}
 	var held []string
 	for _, s := range p.Status.Settings {
-		if !back(p, s) {
-			held = append(held, fmt.Sprintf("%s %s%s", s.Key, s.State, message(s)))
+		if !isRestored(p, s) {
+			held = append(held, fmt.Sprintf("%s %s%s", s.Key, s.State, formatMessage(s)))
 		}
 	}
 	if out := p.Status.OmittedSettings; out != nil {
@@ -32,17 +32,17 @@ func left(p *v1alpha1.PortPressure) string {
 	if len(held) == 0 {
 		return ""
 	}
-	return some(held, ", ") + agent(p)
+	return formatFirst(held, ", ") + describeAgent(p)
 }
 
-// back says whether s was given back, if only for after a restart: nothing is wanted
+// isRestored says whether s was given back, if only for after a restart: nothing is wanted
 // any more then.
-func back(p *v1alpha1.PortPressure, s v1alpha1.SettingStatus) bool {
+func isRestored(p *v1alpha1.PortPressure, s v1alpha1.SettingStatus) bool {
 	return s.State == v1alpha1.SettingReleased || s.State == v1alpha1.SettingRestartRequired && p.Spec.Settings != nil
 }
 
-// some are the first of a list, and how many more there are.
-func some(list []string, separator string) string {
+// formatFirst are the first of a list, and how many more there are.
+func formatFirst(list []string, separator string) string {
 	const few = 3
 	if len(list) <= few {
 		return strings.Join(list, separator)
@@ -50,15 +50,15 @@ func some(list []string, separator string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:few], separator), len(list)-few)
 }
 
-func message(s v1alpha1.SettingStatus) string {
+func formatMessage(s v1alpha1.SettingStatus) string {
 	if s.Message == "" {
 		return ""
 	}
 	return " (" + s.Message + ")"
 }
 
-// agent is what the controller knows of a node's agent.
-func agent(p *v1alpha1.PortPressure) string {
+// describeAgent is what the controller knows of a node's agent.
+func describeAgent(p *v1alpha1.PortPressure) string {
 	switch p.Labels[v1alpha1.LabelAgent] {
 	case v1alpha1.AgentSilent:
 		return ": the agent is silent"
@@ -68,10 +68,10 @@ func agent(p *v1alpha1.PortPressure) string {
 	return ""
 }
 
-// unreached are the nodes that are left, and why, by name.
-func unreached(list []v1alpha1.PortPressure) (nodes []string) {
+// listUnrestored are the nodes that are left, and why, by name.
+func listUnrestored(list []v1alpha1.PortPressure) (nodes []string) {
 	for i := range list {
-		if why := left(&list[i]); why != "" {
+		if why := explainUnrestored(&list[i]); why != "" {
 			nodes = append(nodes, list[i].Name+": "+why)
 		}
 	}
