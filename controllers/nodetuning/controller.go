@@ -24,19 +24,19 @@ import (
 // Reconciler reconciles all NodeTunings with all nodes.
 type Reconciler struct {
 	// cache has trimmed objects, and so client only ever patches.
-	cache      client.Reader
-	client     client.Writer
-	status     client.SubResourceWriter
-	recorder   events.EventRecorder
-	eventLimiter      flowcontrol.PassiveRateLimiter
-	clock      clock.Clock
-	thresholds v1alpha1.Thresholds
+	cache        client.Reader
+	client       client.Writer
+	status       client.SubResourceWriter
+	recorder     events.EventRecorder
+	eventLimiter flowcontrol.PassiveRateLimiter
+	clock        clock.Clock
+	thresholds   v1alpha1.Thresholds
 	// kindServed says that the API server has NodeTunings, and that the cache has them.
 	kindServed atomic.Bool
 	// pressureWrites and tunings are answers to patches that the cache does not show yet.
 	pressureWrites recentWrites[*v1alpha1.PortPressure]
 	tuningWrites   recentWrites[*unstructured.Unstructured]
-	metrics   atomic.Pointer[[]tuningMetrics]
+	metrics        atomic.Pointer[[]tuningMetrics]
 }
 
 // Events at once, and a second, at most.
@@ -53,7 +53,7 @@ const retryDelay = 5 * time.Second
 func New(cache client.Reader, c client.Client, recorder events.EventRecorder, clk clock.Clock, thresholds v1alpha1.Thresholds) *Reconciler {
 	return &Reconciler{
 		cache: cache, client: c, status: c.Status(), recorder: recorder, clock: clk, thresholds: thresholds,
-		eventLimiter:     flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventPerSecond, eventBurst, clk),
+		eventLimiter:   flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventPerSecond, eventBurst, clk),
 		pressureWrites: recentWrites[*v1alpha1.PortPressure]{}, tuningWrites: recentWrites[*unstructured.Unstructured]{},
 	}
 }

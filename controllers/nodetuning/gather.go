@@ -117,13 +117,13 @@ func (r *Reconciler) readPressures(ctx context.Context) (map[string]*v1alpha1.Po
 
 func newNodeState(n *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) *nodeState {
 	return &nodeState{
-		pressure:   p,
-		Node:       resolve.Node{Name: n.Name, OS: settings.OS(n.Labels[corev1.LabelOSStable]), Labels: n.Labels},
-		spec:       p.Spec,
-		generation: p.Generation,
-		agentLabel:      p.Labels[v1alpha1.LabelAgent],
-		releaseRequested:   p.Annotations[v1alpha1.AnnotationRelease] != "",
-		status:     shiftTimes(&p.Status, portpressure.Skew(p)),
+		pressure:         p,
+		Node:             resolve.Node{Name: n.Name, OS: settings.OS(n.Labels[corev1.LabelOSStable]), Labels: n.Labels},
+		spec:             p.Spec,
+		generation:       p.Generation,
+		agentLabel:       p.Labels[v1alpha1.LabelAgent],
+		releaseRequested: p.Annotations[v1alpha1.AnnotationRelease] != "",
+		status:           shiftTimes(&p.Status, portpressure.Skew(p)),
 	}
 }
 

@@ -44,8 +44,8 @@ type nodeState struct {
 	// status is the agent's, its times by the API server's clock.
 	status *v1alpha1.PortPressureStatus
 
-	current    map[string][]v1alpha1.Setting // by NodeTuning
-	planned    map[string][]v1alpha1.Setting // what changes now, by NodeTuning
+	current map[string][]v1alpha1.Setting // by NodeTuning
+	planned map[string][]v1alpha1.Setting // what changes now, by NodeTuning
 	adopted bool                          // have is what the agent says that it holds
 }
 
@@ -67,9 +67,9 @@ func (n *nodeState) hasReported() bool { return n.status.ObservedAt != nil }
 
 // writePlan is what to write.
 type writePlan struct {
-	decisions map[string]rollout.Decision // by NodeTuning
-	changes   []specChange                    // by node
-	reevaluateAt      time.Time                   // when to decide again; zero: no need
+	decisions    map[string]rollout.Decision // by NodeTuning
+	changes      []specChange                // by node
+	reevaluateAt time.Time                   // when to decide again; zero: no need
 }
 
 // specChange is a PortPressure's spec as it is to be.
@@ -117,10 +117,10 @@ func (n *nodeState) planSettings(tuning string, settings []v1alpha1.Setting) {
 // resolvedState is a cluster with what follows from it.
 type resolvedState struct {
 	clusterState
-	tunings []*tuning // those with precedence first
-	nodesByName  map[string]*nodeState
-	resolved  resolve.Result
-	hasUnreadable    bool // by a NodeTuning that can't be read
+	tunings       []*tuning // those with precedence first
+	nodesByName   map[string]*nodeState
+	resolved      resolve.Result
+	hasUnreadable bool // by a NodeTuning that can't be read
 }
 
 func resolveState(c clusterState) *resolvedState {

@@ -13,7 +13,7 @@ type recentWrites[T client.Object] map[string]patchResponse[T]
 
 type patchResponse[T client.Object] struct {
 	patchedVersions []string // the resourceVersions that were patched
-	obj   T
+	obj             T
 }
 
 // rememberWrite remembers obj, the answer to a patch of the resourceVersion from.

@@ -16,21 +16,21 @@ import (
 
 // programOptions are what flags and the environment say.
 type programOptions struct {
-	kubeconfig     string
-	namespace      string
-	heartbeat      time.Duration
+	kubeconfig          string
+	namespace           string
+	heartbeat           time.Duration
 	agentGrace          time.Duration
-	warningPercent        int32
-	criticalPercent       int32
-	resolveDestinations        bool
-	annotateRestart       bool
-	leaderElection bool
-	metricsAddress        string
-	healthAddress         string
-	logLevel       slog.Level
-	logFormat      string
-	releaseTimeout        time.Duration
-	showVersion        bool
+	warningPercent      int32
+	criticalPercent     int32
+	resolveDestinations bool
+	annotateRestart     bool
+	leaderElection      bool
+	metricsAddress      string
+	healthAddress       string
+	logLevel            slog.Level
+	logFormat           string
+	releaseTimeout      time.Duration
+	showVersion         bool
 }
 
 func (s *programOptions) newFlagSet() *pflag.FlagSet {

@@ -95,7 +95,7 @@ type controllerStarter struct {
 	mgr     manager.Manager
 	options controllers.Options
 	log     logr.Logger
-	started   atomic.Bool
+	started atomic.Bool
 }
 
 // NeedLeaderElection is false: a replica that stands by is ready, too.
@@ -125,5 +125,5 @@ func (b *controllerStarter) checkReady(*http.Request) error {
 // The pauses between tries.
 const (
 	firstPause = time.Second
-	maxPause    = 30 * time.Second
+	maxPause   = 30 * time.Second
 )

@@ -13,10 +13,10 @@ import (
 // nodeState is a Node with what follows from it.
 type nodeState struct {
 	Node
-	upToDate bool // it has what it is to have
-	settled bool // and its agent has done with it
-	settledAt      time.Time
-	failing     []v1alpha1.SettingStatus // settings that are not as wanted
+	upToDate  bool // it has what it is to have
+	settled   bool // and its agent has done with it
+	settledAt time.Time
+	failing   []v1alpha1.SettingStatus // settings that are not as wanted
 	// Whether one of the settings is in that state.
 	failed, refused, contested, restartRequired, dryRun bool
 }
@@ -69,7 +69,9 @@ func (n *nodeState) addReport(s v1alpha1.SettingStatus) {
 
 // hasSettingsLeft says whether anything of the NodeTuning is left on the node: in its spec, or
 // on its way out.
-func (n *nodeState) hasSettingsLeft() bool { return len(n.Current) > 0 || len(n.Desired) == 0 && !n.Observed && !n.AgentSilent }
+func (n *nodeState) hasSettingsLeft() bool {
+	return len(n.Current) > 0 || len(n.Desired) == 0 && !n.Observed && !n.AgentSilent
+}
 
 // isUpdated says that the node has the new settings.
 func (n *nodeState) isUpdated() bool { return n.upToDate && len(n.Desired) > 0 }

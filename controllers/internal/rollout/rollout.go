@@ -30,13 +30,13 @@ type Node struct {
 	Name string
 	// Selected says that the NodeTuning selects it; Want is what it is to have of it.
 	Selected bool
-	Desired     []v1alpha1.Setting
+	Desired  []v1alpha1.Setting
 	// Current is what its spec has of it.
 	Current []v1alpha1.Setting
 	// Observed says that the status speaks of the spec as it is.
-	Observed bool
-	AgentSilent   bool // its agent
-	Status   *v1alpha1.PortPressureStatus
+	Observed    bool
+	AgentSilent bool // its agent
+	Status      *v1alpha1.PortPressureStatus
 }
 
 // Decision is what to do.
@@ -83,11 +83,11 @@ func PlanChanges(in Input) Decision {
 
 // stepResult is what one step decides.
 type stepResult struct {
-	phase        v1alpha1.RolloutPhase
-	degradedReason         string // why it stands still: the reason of the condition Degraded
-	reason       string
+	phase          v1alpha1.RolloutPhase
+	degradedReason string // why it stands still: the reason of the condition Degraded
+	reason         string
 	update, revert []string
-	reevaluateAt         time.Time
+	reevaluateAt   time.Time
 }
 
 func stayInPhase(phase v1alpha1.RolloutPhase, reason string) (*stepResult, bool) {

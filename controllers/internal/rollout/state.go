@@ -13,13 +13,13 @@ import (
 // rolloutState is where a rollout stands.
 type rolloutState struct {
 	Input
-	nodes    []*nodeState // sorted by name
-	updated  []*nodeState // selected, with the new settings
-	pending  []*nodeState // to be changed, and their agents are there
-	changing   []*nodeState
+	nodes       []*nodeState // sorted by name
+	updated     []*nodeState // selected, with the new settings
+	pending     []*nodeState // to be changed, and their agents are there
+	changing    []*nodeState
 	canaryCount int
-	soak     time.Duration
-	budget   int // how many more may change
+	soak        time.Duration
+	budget      int // how many more may change
 }
 
 func newRolloutState(in Input) *rolloutState {
@@ -64,7 +64,9 @@ func (c *rolloutState) computeMaxUnavailable() int {
 }
 
 // isCanaryStage says that only canaries have changed yet.
-func (c *rolloutState) isCanaryStage() bool { return c.canaryCount > 0 && len(c.updated) <= c.canaryCount }
+func (c *rolloutState) isCanaryStage() bool {
+	return c.canaryCount > 0 && len(c.updated) <= c.canaryCount
+}
 
 // selectWithinBudget are the first of list that the budget has room for.
 func (c *rolloutState) selectWithinBudget(list []*nodeState, limit int) []string {

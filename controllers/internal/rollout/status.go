@@ -82,10 +82,10 @@ func countIf(yes bool) int32 {
 
 // The reasons of a NodeTuning's conditions beside the phases.
 const (
-	reasonConflicts   = "KeysContradict"
-	reasonNoConflict = "NoConflict"
-	reasonAsWanted   = "AsWanted"
-	reasonNotEverywhere     = "NotEverywhere"
+	reasonConflicts     = "KeysContradict"
+	reasonNoConflict    = "NoConflict"
+	reasonAsWanted      = "AsWanted"
+	reasonNotEverywhere = "NotEverywhere"
 )
 
 func (c *rolloutState) makeConditions(v *stepResult, s *v1alpha1.NodeTuningStatus) []metav1.Condition {
