@@ -19,15 +19,15 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// NewTuning is an empty NodeTuning as the cache has them: without a Go type, so that one
-// that can't be decoded spoils no other.
+// NewTuning returns an empty NodeTuning of the type in the cache, which is unstructured so
+// that one that cannot be decoded does not affect the others.
 func NewTuning() *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("NodeTuning"))
 	return u
 }
 
-// gatherState reads the cache. What it returns shares memory with it.
+// gatherState reads the cache. The result shares memory with it.
 func (r *Reconciler) gatherState(ctx context.Context) (c clusterState, err error) {
 	c.kindMissing = !r.kindServed.Load()
 	if !c.kindMissing {
@@ -39,6 +39,7 @@ func (r *Reconciler) gatherState(ctx context.Context) (c clusterState, err error
 	return c, err
 }
 
+// readTunings returns all NodeTunings, sorted by name.
 func (r *Reconciler) readTunings(ctx context.Context) ([]tuning, error) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("NodeTuningList"))
@@ -56,11 +57,11 @@ func (r *Reconciler) readTunings(ctx context.Context) ([]tuning, error) {
 	return tunings, nil
 }
 
-// decodeTuning decodes a NodeTuning, or as much of it as can be.
+// decodeTuning decodes a NodeTuning, or at least its metadata.
 func decodeTuning(u *unstructured.Unstructured) tuning {
 	t := tuning{object: u}
 	if err := convertViaJSON(u.Object, &t.NodeTuning); err != nil {
-		t.problem = fmt.Sprintf("it can't be decoded, and what stands is held: %v", err)
+		t.problem = fmt.Sprintf("cannot be decoded, so nodes keep their current settings: %v", err)
 		t.NodeTuning = v1alpha1.NodeTuning{}
 		_ = convertViaJSON(u.Object["metadata"], &t.ObjectMeta) // the API server has checked it
 		if convertViaJSON(u.Object["status"], &t.Status) != nil {
@@ -70,7 +71,8 @@ func decodeTuning(u *unstructured.Unstructured) tuning {
 	return t
 }
 
-// convertViaJSON goes by way of JSON, which says where a value doesn't fit its type.
+// convertViaJSON converts from into the type of into, by way of JSON. Its errors name the
+// field with the wrong type.
 func convertViaJSON(from, into any) error {
 	data, err := json.Marshal(from)
 	if err != nil {
@@ -79,8 +81,8 @@ func convertViaJSON(from, into any) error {
 	return json.Unmarshal(data, into)
 }
 
-// readNodes are the nodes that have a PortPressure, by name: those without one are
-// about to get it.
+// readNodes returns the nodes that have a PortPressure, sorted by name. Others are about
+// to get one.
 func (r *Reconciler) readNodes(ctx context.Context) ([]*nodeState, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
@@ -102,6 +104,7 @@ func (r *Reconciler) readNodes(ctx context.Context) ([]*nodeState, error) {
 	return nodes, nil
 }
 
+// readPressures returns all PortPressures by name.
 func (r *Reconciler) readPressures(ctx context.Context) (map[string]*v1alpha1.PortPressure, error) {
 	list := &v1alpha1.PortPressureList{}
 	if err := r.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -127,7 +130,7 @@ func newNodeState(n *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) *no
 	}
 }
 
-// shiftTimes corrects the times that a rollout goes by.
+// shiftTimes returns the status with the times that a rollout uses shifted by an offset.
 func shiftTimes(s *v1alpha1.PortPressureStatus, by time.Duration) *v1alpha1.PortPressureStatus {
 	if by == 0 {
 		return s

@@ -7,32 +7,35 @@ import (
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
-// ListFamilies are the metrics of NodeTunings.
+// ListFamilies returns the metrics of NodeTunings.
 func ListFamilies() []portpressure.Family {
 	return []portpressure.Family{tuningNodes, tuningPhase, tuningConflicts}
 }
 
-const absentTuning = "without NodeTunings, and in the replica that stands by"
+const absentTuning = "there is no NodeTuning, or the replica is not the leader"
 
 var (
 	tuningNodes = portpressure.Family{
 		Name:   "portreeve_controller_tuning_nodes",
-		Help:   "Nodes of a NodeTuning: matched by its selector; updated, those that the rollout has reached; and of these applied, and with a setting that is refused, failed, contested, waiting for a restart (restart_required), or only tried out (dry_run).",
+		Help:   "Number of nodes of a NodeTuning by state: matched by its selector; updated by the rollout; " +
+			"and among the updated nodes, those with all settings applied, and those " +
+			"with a setting that is refused, failed, contested, waiting for a restart (restart_required) or a dry run (dry_run).",
 		Labels: []string{"tuning", "state"}, Absent: absentTuning,
 	}
 	tuningPhase = portpressure.Family{
 		Name:   "portreeve_controller_tuning_phase_info",
-		Help:   "Always 1: the phase of a NodeTuning's rollout, and where it is Paused or Reverted the reason of its Events: RolloutPaused (by someone), RegressionFound, ReleaseHeld or TuningUnreadable.",
+		Help:   "Always 1: the phase of a NodeTuning's rollout and, if it is Paused or Reverted, " +
+			"the reason as in its Events: RolloutPaused (by a user), RegressionFound, ReleaseHeld or TuningUnreadable.",
 		Labels: []string{"tuning", "phase", "reason"}, Absent: absentTuning,
 	}
 	tuningConflicts = portpressure.Family{
 		Name:   "portreeve_controller_tuning_conflicts",
-		Help:   "Keys of a NodeTuning that others want otherwise on the same nodes.",
+		Help:   "Number of setting keys for which another NodeTuning selects the same nodes with a different value.",
 		Labels: []string{"tuning"}, Absent: absentTuning,
 	}
 )
 
-// tuningMetrics is one NodeTuning's part of the metrics.
+// tuningMetrics is the source of one NodeTuning's metrics.
 type tuningMetrics struct {
 	tuning string
 	status v1alpha1.NodeTuningStatus
@@ -53,7 +56,7 @@ func (r *Reconciler) Describe(c chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector: it gives what was decided last.
+// Collect implements prometheus.Collector: it collects the last decisions.
 func (r *Reconciler) Collect(c chan<- prometheus.Metric) {
 	figures := r.metrics.Load()
 	if figures == nil {

@@ -8,11 +8,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
 )
 
-// findCurrentSettings finds what n has of each NodeTuning. The spec says so. Where it has no list, as
-// the object was made anew, the agent's word counts: it goes on holding what it held.
+// findCurrentSettings sets n.current from the spec. If the spec has no list, because the
+// object was recreated, it uses the agent's status: the agent keeps enforcing its settings.
 func (v *resolvedState) findCurrentSettings(n *nodeState) {
 	n.current = map[string][]v1alpha1.Setting{}
 	if n.releaseRequested {
@@ -26,7 +25,7 @@ func (v *resolvedState) findCurrentSettings(n *nodeState) {
 				end = len(list)
 			}
 			if n.current[from] == nil {
-				n.current[from] = list[:end:end] // as a rule all of it, and no copy
+				n.current[from] = list[:end:end] // usually the whole list, without a copy
 			} else {
 				n.current[from] = append(n.current[from], list[:end]...)
 			}
@@ -34,10 +33,10 @@ func (v *resolvedState) findCurrentSettings(n *nodeState) {
 		}
 		return
 	}
-	holds := listEnforcedValues(n.status)
-	for name, asked := range v.resolved.Settings {
-		for _, s := range asked[n.OS] {
-			if value, ok := holds[s.ID]; ok && value == s.Value {
+	enforced := listEnforcedValues(n.status)
+	for name, byOS := range v.resolved.Settings {
+		for _, s := range byOS[n.OS] {
+			if value, ok := enforced[s.ID]; ok && value == s.Value {
 				n.current[name] = append(n.current[name], s)
 			}
 		}
@@ -45,7 +44,7 @@ func (v *resolvedState) findCurrentSettings(n *nodeState) {
 	n.adopted = len(n.current) > 0
 }
 
-// listEnforcedValues are the values that an agent holds, by setting ID.
+// listEnforcedValues returns the values that the agent enforces, by setting ID.
 func listEnforcedValues(s *v1alpha1.PortPressureStatus) map[string]string {
 	values := map[string]string{}
 	for _, one := range s.Settings {
@@ -56,7 +55,7 @@ func listEnforcedValues(s *v1alpha1.PortPressureStatus) map[string]string {
 	return values
 }
 
-// listDesired is what n is to have of t in the end, in the catalogue's order, as have is.
+// listDesired returns the settings of t that n should have, in the catalogue's order.
 func (v *resolvedState) listDesired(t *tuning, n *nodeState) []v1alpha1.Setting {
 	switch {
 	case !t.DeletionTimestamp.IsZero():
@@ -64,41 +63,50 @@ func (v *resolvedState) listDesired(t *tuning, n *nodeState) []v1alpha1.Setting 
 	case t.problem != "":
 		return n.current[t.Name]
 	}
-	wish, selected := v.resolved.Desired[t.Name][n.Name]
+	desired, selected := v.resolved.Desired[t.Name][n.Name]
 	if v.hasUnreadable {
-		wish = slices.DeleteFunc(slices.Clone(wish), func(s v1alpha1.Setting) bool { return v.isSetByUnreadable(n, s.ID) })
+		desired = slices.DeleteFunc(slices.Clone(desired), func(s v1alpha1.Setting) bool {
+			return v.isSetByUnreadable(n, s.ID)
+		})
 	}
 	if !selected {
-		return wish
+		return desired
 	}
-	var staying []v1alpha1.Setting
-	for _, s := range n.current[t.Name] {
-		if !containsID(wish, s.ID) && containsID(v.resolved.Settings[t.Name][n.OS], s.ID) && v.isReplacementPending(n, s.ID) {
-			staying = append(staying, s)
+	isKept := func(s v1alpha1.Setting) bool {
+		return !containsID(desired, s.ID) && containsID(v.resolved.Settings[t.Name][n.OS], s.ID) &&
+			v.isReplacementPending(n, s.ID)
+	}
+	if !slices.ContainsFunc(n.current[t.Name], isKept) {
+		return desired
+	}
+	var list []v1alpha1.Setting
+	for _, s := range v.resolved.Settings[t.Name][n.OS] { // in the catalogue's order
+		if i := indexOfID(desired, s.ID); i >= 0 {
+			list = append(list, desired[i])
+		} else if i := indexOfID(n.current[t.Name], s.ID); i >= 0 && isKept(n.current[t.Name][i]) {
+			list = append(list, n.current[t.Name][i])
 		}
 	}
-	if staying == nil {
-		return wish
-	}
-	want := slices.Concat(wish, staying)
-	slices.SortStableFunc(want, inOrder)
-	return want
+	return list
 }
 
-// isSetByUnreadable says whether n has the setting of a NodeTuning that can't be read:
-// nobody else gets it meanwhile.
+// isSetByUnreadable reports whether n has the setting from an invalid NodeTuning. No other
+// NodeTuning may set it until that one is fixed.
 func (v *resolvedState) isSetByUnreadable(n *nodeState, id string) bool {
-	return slices.ContainsFunc(v.tunings, func(t *tuning) bool { return t.problem != "" && containsID(n.current[t.Name], id) })
+	return slices.ContainsFunc(v.tunings, func(t *tuning) bool {
+		return t.problem != "" && containsID(n.current[t.Name], id)
+	})
 }
 
-// isReplacementPending says whether another NodeTuning has won the setting, and is still on its way
-// to n. What stands there stays until then: the original is no step between the two.
+// isReplacementPending reports whether another NodeTuning takes over the setting, but its
+// rollout has not reached n yet. The current value stays until then, so that the original
+// value does not return in between.
 func (v *resolvedState) isReplacementPending(n *nodeState, id string) bool {
 	winner := v.findWinner(n, id)
 	return winner != "" && !containsID(n.current[winner], id)
 }
 
-// findWinner is the NodeTuning whose setting it is to be on n.
+// findWinner returns the NodeTuning whose value of the setting n should have.
 func (v *resolvedState) findWinner(n *nodeState, id string) string {
 	for _, t := range v.tunings {
 		if containsID(v.resolved.Desired[t.Name][n.Name], id) {
@@ -108,8 +116,9 @@ func (v *resolvedState) findWinner(n *nodeState, id string) string {
 	return ""
 }
 
-// mergeSettings are those of n with what changes now. nil stays nil, hold, until a rollout
-// comes to n, or until all that its agent holds is accounted for.
+// mergeSettings returns the new spec.settings of n, with the changes to make now. nil, which
+// means that the agent keeps its settings, stays nil until a rollout updates n, or until
+// all settings that the agent enforces belong to a NodeTuning.
 func (v *resolvedState) mergeSettings(n *nodeState) []v1alpha1.Setting {
 	if n.releaseRequested && (n.spec.Settings != nil || len(listEnforcedValues(n.status)) > 0) {
 		return []v1alpha1.Setting{}
@@ -117,7 +126,7 @@ func (v *resolvedState) mergeSettings(n *nodeState) []v1alpha1.Setting {
 	if v.kindMissing || n.planned == nil && (n.spec.Settings != nil || !n.adopted || v.hasUnclaimedSettings(n)) {
 		return n.spec.Settings
 	}
-	chosen := map[string]v1alpha1.Setting{} // one for each ID
+	chosen := map[string]v1alpha1.Setting{} // by ID
 	list := []v1alpha1.Setting{}
 	for _, name := range v.listSources(n) {
 		settings, changes := n.planned[name]
@@ -134,9 +143,9 @@ func (v *resolvedState) mergeSettings(n *nodeState) []v1alpha1.Setting {
 	return slices.DeleteFunc(list, func(s v1alpha1.Setting) bool { return chosen[s.ID].From.Name != s.From.Name })
 }
 
-// listSources are the NodeTunings that n has or gets something of, in order of precedence;
-// those that are gone come last. What stands of them is held: they went without
-// giving back, and that may be an accident.
+// listSources returns the NodeTunings in order of precedence, followed by those that no
+// longer exist but of which n has settings. These are kept: the NodeTuning was removed
+// without restoring them, which may have been an accident.
 func (v *resolvedState) listSources(n *nodeState) []string {
 	var names []string
 	for _, t := range v.tunings {
@@ -150,7 +159,7 @@ func (v *resolvedState) listSources(n *nodeState) []string {
 	return names
 }
 
-// hasUnclaimedSettings says whether n's agent holds what no NodeTuning asks for.
+// hasUnclaimedSettings reports whether n's agent enforces settings of no NodeTuning.
 func (v *resolvedState) hasUnclaimedSettings(n *nodeState) bool {
 	for id := range listEnforcedValues(n.status) {
 		if !slices.ContainsFunc(v.tunings, func(t *tuning) bool { return containsID(n.current[t.Name], id) }) {
@@ -161,24 +170,15 @@ func (v *resolvedState) hasUnclaimedSettings(n *nodeState) bool {
 }
 
 func containsID(list []v1alpha1.Setting, id string) bool {
-	return slices.ContainsFunc(list, func(s v1alpha1.Setting) bool { return s.ID == id })
+	return indexOfID(list, id) >= 0
 }
 
-// inOrder is the order in which package resolve lists settings.
-func inOrder(a, b v1alpha1.Setting) int {
-	return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(rank[a.Key], rank[b.Key]), cmp.Compare(a.ID, b.ID))
+func indexOfID(list []v1alpha1.Setting, id string) int {
+	return slices.IndexFunc(list, func(s v1alpha1.Setting) bool { return s.ID == id })
 }
 
-// rank is the catalogue's order.
-var rank = func() map[string]int {
-	ranks := map[string]int{}
-	for i, s := range settings.All() {
-		ranks[s.Key] = i
-	}
-	return ranks
-}()
-
-// equalSpecs says whether nothing needs to be written. nil and empty differ: hold, release.
+// equalSpecs reports whether a and b are equal. Absent and empty settings differ: one keeps
+// the settings, the other releases them.
 func equalSpecs(a, b v1alpha1.PortPressureSpec) bool {
 	return (a.Settings == nil) == (b.Settings == nil) && equality.Semantic.DeepEqual(a, b)
 }

@@ -14,73 +14,77 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// clusterState is what a decision is made from.
+// clusterState is the input of planWrites.
 type clusterState struct {
 	tunings []tuning
 	nodes   []*nodeState
-	// kindMissing says that the API server has no NodeTunings at all: the kind is not
-	// installed. Settings are held then.
+	// kindMissing reports whether the API server does not serve NodeTuning. Nodes keep
+	// their current settings then.
 	kindMissing bool
 }
 
-// tuning is a NodeTuning; one that can't be decoded has its metadata, and its status
-// as far as that can be.
+// tuning is a NodeTuning. One that cannot be decoded has only metadata and, if that can
+// be decoded, status.
 type tuning struct {
 	v1alpha1.NodeTuning
-	object  *unstructured.Unstructured // as it came
+	object  *unstructured.Unstructured // as read
 	problem string
 }
 
-// nodeState is a Node and its PortPressure.
+// nodeState is the state of a Node and its PortPressure.
 type nodeState struct {
 	resolve.Node
-	pressure   *v1alpha1.PortPressure // as it came
+	pressure   *v1alpha1.PortPressure // as read
 	spec       v1alpha1.PortPressureSpec
 	generation int64
-	// agentLabel is the label LabelAgent.
+	// agentLabel is the value of LabelAgent.
 	agentLabel string
-	// releaseRequested says that it is to hold nothing: someone has annotated it.
+	// releaseRequested reports whether an annotation requests the release of all settings.
 	releaseRequested bool
-	// status is the agent's, its times by the API server's clock.
+	// status is the agent's status, with times by the API server's clock.
 	status *v1alpha1.PortPressureStatus
 
 	current map[string][]v1alpha1.Setting // by NodeTuning
-	planned map[string][]v1alpha1.Setting // what changes now, by NodeTuning
-	adopted bool                          // have is what the agent says that it holds
+	planned map[string][]v1alpha1.Setting // changes to make now, by NodeTuning
+	adopted bool                          // current comes from the agent's status
 }
 
-// isObserved says whether the agent has seen the spec, and has given back what that leaves
-// out. What is taken from a released node is about to be written.
+// isObserved reports whether the agent has processed the spec and restored the settings
+// that it no longer contains. A release that is not written to the spec yet is not
+// observed.
 func (n *nodeState) isObserved() bool {
-	return n.status.ObservedGeneration == n.generation && !hasPendingRestore(n.status) && (!n.releaseRequested || len(n.spec.Settings) == 0)
+	return n.status.ObservedGeneration == n.generation && !hasPendingRestore(n.status) &&
+		(!n.releaseRequested || len(n.spec.Settings) == 0)
 }
 
-// hasPendingRestore says whether the agent has something to give back: pending, and not wanted.
+// hasPendingRestore reports whether the agent still has to restore a setting: its state
+// is Pending, without a desired value.
 func hasPendingRestore(s *v1alpha1.PortPressureStatus) bool {
 	return slices.ContainsFunc(s.Settings, func(one v1alpha1.SettingStatus) bool {
 		return one.State == v1alpha1.SettingPending && one.Desired == nil
 	})
 }
 
-// hasReported says whether the agent has ever written this object's status.
+// hasReported reports whether the agent has ever written this object's status.
 func (n *nodeState) hasReported() bool { return n.status.ObservedAt != nil }
 
-// writePlan is what to write.
+// writePlan lists the objects to write.
 type writePlan struct {
 	decisions    map[string]rollout.Decision // by NodeTuning
 	changes      []specChange                // by node
-	reevaluateAt time.Time                   // when to decide again; zero: no need
+	reevaluateAt time.Time                   // when to plan again, zero for never
 }
 
-// specChange is a PortPressure's spec as it is to be.
+// specChange is a new spec for a PortPressure.
 type specChange struct {
 	node *nodeState
 	spec v1alpha1.PortPressureSpec
-	// causedBy are the NodeTunings whose rollouts have come to this node.
+	// causedBy are the NodeTunings whose rollouts update this node.
 	causedBy []string
 }
 
-// planWrites decides. defaults are the thresholds where no NodeTuning sets any.
+// planWrites computes what to write. defaults are the thresholds of nodes for which no
+// NodeTuning sets any.
 func planWrites(c clusterState, defaults v1alpha1.Thresholds, now time.Time) writePlan {
 	v := resolveState(c)
 	p := writePlan{decisions: map[string]rollout.Decision{}}
@@ -101,12 +105,13 @@ func planWrites(c clusterState, defaults v1alpha1.Thresholds, now time.Time) wri
 			continue
 		}
 		if !equalSpecs(spec, n.spec) {
-			p.changes = append(p.changes, specChange{n, spec, slices.Sorted(maps.Keys(n.planned))})
+			p.changes = append(p.changes, specChange{node: n, spec: spec, causedBy: slices.Sorted(maps.Keys(n.planned))})
 		}
 	}
 	return p
 }
 
+// planSettings sets the settings that n gets of a NodeTuning.
 func (n *nodeState) planSettings(tuning string, settings []v1alpha1.Setting) {
 	if n.planned == nil {
 		n.planned = map[string][]v1alpha1.Setting{}
@@ -114,13 +119,13 @@ func (n *nodeState) planSettings(tuning string, settings []v1alpha1.Setting) {
 	n.planned[tuning] = settings
 }
 
-// resolvedState is a cluster with what follows from it.
+// resolvedState is a clusterState with its resolved settings.
 type resolvedState struct {
 	clusterState
-	tunings       []*tuning // those with precedence first
+	tunings       []*tuning // in order of precedence
 	nodesByName   map[string]*nodeState
 	resolved      resolve.Result
-	hasUnreadable bool // by a NodeTuning that can't be read
+	hasUnreadable bool // at least one NodeTuning is invalid
 }
 
 func resolveState(c clusterState) *resolvedState {
@@ -153,23 +158,26 @@ func resolveState(c clusterState) *resolvedState {
 	return v
 }
 
-// makeRolloutInput is what the rollout of t is decided from. A node that is in change counts,
-// whoever changes it: it may be on its way out of t.
+// makeRolloutInput returns the input for the rollout of t. It includes nodes that are
+// changing because of any NodeTuning, since they may be losing settings of t.
 func (v *resolvedState) makeRolloutInput(t *tuning, now time.Time) rollout.Input {
-	in := rollout.Input{Tuning: &t.NodeTuning, ClusterNodes: len(v.nodes), Conflicts: v.resolved.Conflicts[t.Name], Problem: t.problem, Now: now}
-	letGo := !t.DeletionTimestamp.IsZero() && rollout.IsReleaseConfirmed(&t.NodeTuning)
+	in := rollout.Input{
+		Tuning: &t.NodeTuning, ClusterNodes: len(v.nodes),
+		Conflicts: v.resolved.Conflicts[t.Name], Problem: t.problem, Now: now,
+	}
+	confirmed := !t.DeletionTimestamp.IsZero() && rollout.IsReleaseConfirmed(&t.NodeTuning)
 	for _, n := range v.nodes {
-		have := n.current[t.Name]
+		current := n.current[t.Name]
 		_, selected := v.resolved.Desired[t.Name][n.Name]
-		busy := !n.isObserved() && n.spec.Settings != nil
-		nobody := n.agentLabel == v1alpha1.AgentNone && len(have) == 0 // who could hold anything
-		if nobody || !selected && len(have) == 0 && !busy {
+		changing := !n.isObserved() && n.spec.Settings != nil
+		noAgent := n.agentLabel == v1alpha1.AgentNone && len(current) == 0
+		if noAgent || !selected && len(current) == 0 && !changing {
 			continue
 		}
 		silent := n.agentLabel == v1alpha1.AgentSilent || n.agentLabel == v1alpha1.AgentNone || !n.hasReported()
 		in.Nodes = append(in.Nodes, rollout.Node{
-			Name: n.Name, Selected: selected, Desired: v.listDesired(t, n), Current: have,
-			Observed: n.isObserved(), AgentSilent: silent && (!letGo || len(have) == 0), Status: n.status,
+			Name: n.Name, Selected: selected, Desired: v.listDesired(t, n), Current: current,
+			Observed: n.isObserved(), AgentSilent: silent && (!confirmed || len(current) == 0), Status: n.status,
 		})
 	}
 	return in
@@ -191,7 +199,7 @@ func (v *resolvedState) thresholds(n *nodeState, defaults v1alpha1.Thresholds) v
 	return t
 }
 
-// pickEarlier is the time that comes first; zero is never.
+// pickEarlier returns the earlier time. Zero means never.
 func pickEarlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

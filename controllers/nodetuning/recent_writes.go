@@ -6,23 +6,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// recentWrites are objects as the API server has answered to patches of them, by name, until
-// the cache shows something newer: a decision from a cache that is behind would hand
-// out one budget twice.
+// recentWrites has the results of patches by object name, until the cache has newer
+// versions: a plan made from an outdated cache would spend the same budget twice.
 type recentWrites[T client.Object] map[string]patchResponse[T]
 
 type patchResponse[T client.Object] struct {
-	patchedVersions []string // the resourceVersions that were patched
+	patchedVersions []string // resourceVersions before the patches
 	obj             T
 }
 
-// rememberWrite remembers obj, the answer to a patch of the resourceVersion from.
+// rememberWrite stores obj, the result of a patch of the resourceVersion from.
 func (w recentWrites[T]) rememberWrite(from string, obj T) {
 	w[obj.GetName()] = patchResponse[T]{append(w[obj.GetName()].patchedVersions, from), obj}
 }
 
-// pickNewest is cached, or what was written since. Patches have a lock: the cache comes by
-// each of the older ones, or jumps past them.
+// pickNewest returns cached, or a version that was written after it. Because patches use
+// optimistic locking, the cache passes through the patched versions or skips them.
 func (w recentWrites[T]) pickNewest(cached T) T {
 	a, ok := w[cached.GetName()]
 	if ok && slices.Contains(a.patchedVersions, cached.GetResourceVersion()) {
@@ -34,7 +33,7 @@ func (w recentWrites[T]) pickNewest(cached T) T {
 	return cached
 }
 
-// forgetMissing forgets all others.
+// forgetMissing removes the objects that no longer exist.
 func (w recentWrites[T]) forgetMissing(exists func(name string) bool) {
 	for name := range w {
 		if !exists(name) {

@@ -25,22 +25,24 @@ import (
 	"portreeve.io/portreeve/controllers/internal/queue"
 )
 
-// batchDelay is how long changes of nodes and PortPressures are gathered before all is
-// decided anew. A NodeTuning's own change doesn't wait.
+// batchDelay is how long changes of nodes and PortPressures are collected before
+// reconciling. Changes of a NodeTuning are not delayed.
 const batchDelay = 200 * time.Millisecond
 
-// reconcileAll is the one request that there is.
+// reconcileAll is the only request.
 var reconcileAll = ctrl.Request{NamespacedName: types.NamespacedName{Name: "all"}}
 
-// SetupWithManager registers the reconciler and its watches. Without the kind
-// NodeTuning it keeps thresholds, holds settings, and waits for the kind.
+// SetupWithManager registers the reconciler and its watches. If the API
+// server does not serve NodeTuning, it maintains thresholds, keeps settings, and waits for
+// the kind.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("nodetuning").
 		WatchesMetadata(&corev1.Node{}, enqueueAfter(batchDelay), builder.WithPredicates(nodeLabelsChanged())).
 		Watches(&v1alpha1.PortPressure{}, enqueueAfter(batchDelay), builder.WithPredicates(statusChanged())).
 		WithOptions(queue.Options(1))
-	_, err := mgr.GetRESTMapper().RESTMapping(v1alpha1.GroupVersion.WithKind("NodeTuning").GroupKind(), v1alpha1.GroupVersion.Version)
+	kind := v1alpha1.GroupVersion.WithKind("NodeTuning")
+	_, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 	switch {
 	case err == nil:
 		r.kindServed.Store(true)
@@ -55,13 +57,14 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return r.awaitKind(ctx, mgr, c) }))
 }
 
-// kindPollInterval is how often the API server is asked for the kind.
+// kindPollInterval is the interval at which the API server is asked for the kind.
 const kindPollInterval = 10 * time.Second
 
-// awaitKind waits until NodeTunings are served and in the cache, and has c watch them.
+// awaitKind waits until NodeTunings are served and cached, then makes c watch them.
 func (r *Reconciler) awaitKind(ctx context.Context, mgr ctrl.Manager, c controller.Controller) error {
 	log := mgr.GetLogger().WithValues("controller", "nodetuning")
-	log.Info("the API server has no NodeTunings: install the CRDs of this version; settings are held as they are")
+	log.Info("the API server does not serve NodeTuning: install the CRDs of this version; " +
+		"nodes keep their current settings")
 	kind := v1alpha1.GroupVersion.WithKind("NodeTuning")
 	err := wait.PollUntilContextCancel(ctx, kindPollInterval, false, func(context.Context) (bool, error) {
 		_, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
@@ -70,15 +73,15 @@ func (r *Reconciler) awaitKind(ctx context.Context, mgr ctrl.Manager, c controll
 	if err != nil {
 		return nil //nolint:nilerr // ctx ended
 	}
-	if _, err := mgr.GetCache().GetInformer(ctx, NewTuning()); err != nil { // when it is filled
+	if _, err := mgr.GetCache().GetInformer(ctx, NewTuning()); err != nil { // waits until it is synced
 		return client.IgnoreNotFound(err)
 	}
 	r.kindServed.Store(true)
-	log.Info("the API server has NodeTunings now")
+	log.Info("the API server now serves NodeTuning")
 	return c.Watch(source.Kind[client.Object](mgr.GetCache(), NewTuning(), enqueueAfter(0)))
 }
 
-// enqueueAfter asks for everything, some time after the first of a row of events.
+// enqueueAfter enqueues reconcileAll with a delay after the first of a series of events.
 func enqueueAfter(after time.Duration) handler.EventHandler {
 	type requests = workqueue.TypedRateLimitingInterface[ctrl.Request]
 	return handler.Funcs{
@@ -89,7 +92,7 @@ func enqueueAfter(after time.Duration) handler.EventHandler {
 	}
 }
 
-// nodeLabelsChanged passes nodes that come, go, or change what a selector can select.
+// nodeLabelsChanged passes nodes that are added, deleted, or whose labels change.
 func nodeLabelsChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		return !equality.Semantic.DeepEqual(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) ||
@@ -97,8 +100,8 @@ func nodeLabelsChanged() predicate.Predicate {
 	}}
 }
 
-// statusChanged passes PortPressures whose change a rollout may go by. Most reports only have
-// other figures.
+// statusChanged passes PortPressures with changed rolloutInputs. Most reports only contain
+// other numbers.
 func statusChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		was, ok := e.ObjectOld.(*v1alpha1.PortPressure)
@@ -107,7 +110,7 @@ func statusChanged() predicate.Predicate {
 	}}
 }
 
-// rolloutInputs is what a rollout goes by.
+// rolloutInputs returns a copy of p with only the fields that affect a rollout.
 func rolloutInputs(p *v1alpha1.PortPressure) *v1alpha1.PortPressure {
 	e := &v1alpha1.PortPressure{Status: p.Status}
 	e.Generation, e.DeletionTimestamp = p.Generation, p.DeletionTimestamp
@@ -118,7 +121,7 @@ func rolloutInputs(p *v1alpha1.PortPressure) *v1alpha1.PortPressure {
 		e.Status.ObservedAt = &metav1.Time{}
 	}
 	if used := p.Status.UsedPercent; used != nil {
-		e.Status.UsedPercent = new(min(1, *used)) // is there traffic?
+		e.Status.UsedPercent = new(min(1, *used)) // whether there is traffic
 	}
 	return e
 }

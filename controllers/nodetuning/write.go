@@ -19,54 +19,55 @@ import (
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
-// At a time, and before everything is decided anew: a plan for 5,000 nodes takes the
-// client 100 s, and by then it is old.
+// These limit concurrent patches, and the patches before planning again: applying a plan
+// for 5,000 nodes takes the client 100 s, and the plan would be outdated by then.
 const (
 	workers    = 8
 	maxPatches = 200
 )
 
-// action is what the controller was doing, as events.k8s.io/v1 wants to know.
+// action is the action of the Events.
 const action = "Tune"
 
-// conflictDelay is when to decide anew after someone else was faster: the cache shows it
-// soon.
+// conflictDelay is the delay before planning again after a conflicting write, which the
+// cache receives within that time.
 const conflictDelay = 100 * time.Millisecond
 
-// applyPlan writes p, and returns when to come again: 0 if nothing is left to do. A
-// NodeTuning's status is written first. It is the rollout's memory: nodes are not
-// changed for what could not be noted.
+// applyPlan writes p, and returns after which delay to reconcile again, 0 for never. It
+// writes the status of NodeTunings first because it is the state of their rollouts. Nodes
+// are not changed for a NodeTuning whose status could not be written.
 func (r *Reconciler) applyPlan(ctx context.Context, c clusterState, p writePlan) time.Duration {
-	var again time.Duration
-	after := func(err error, what, name string) {
+	var delay time.Duration
+	handleError := func(err error, kind, name string) {
 		switch {
 		case err == nil || apierrors.IsNotFound(err) || ctx.Err() != nil:
 		case apierrors.IsConflict(err):
-			again = pickShorter(again, conflictDelay)
+			delay = pickShorter(delay, conflictDelay)
 		default:
-			ctrl.LoggerFrom(ctx).Error(err, "not written; trying again", what, name)
-			again = pickShorter(again, retryDelay)
+			ctrl.LoggerFrom(ctx).Error(err, "failed to write, retrying", kind, name)
+			delay = pickShorter(delay, retryDelay)
 		}
 	}
-	unnoted := map[string]bool{}
+	unwritten := map[string]bool{}
 	for i := range c.tunings {
 		t := &c.tunings[i]
 		err := r.writeTuning(ctx, t, p.decisions[t.Name])
-		unnoted[t.Name] = err != nil
-		after(err, "nodetuning", t.Name)
+		unwritten[t.Name] = err != nil
+		handleError(err, "nodetuning", t.Name)
 	}
 	changes := slices.DeleteFunc(p.changes, func(c specChange) bool {
-		return slices.ContainsFunc(c.causedBy, func(tuning string) bool { return unnoted[tuning] })
+		return slices.ContainsFunc(c.causedBy, func(tuning string) bool { return unwritten[tuning] })
 	})
 	if len(changes) > maxPatches {
-		changes, again = changes[:maxPatches], time.Nanosecond
+		changes, delay = changes[:maxPatches], time.Nanosecond
 	}
 	for i, err := range r.patchPressures(ctx, changes) {
-		after(err, "node", changes[i].node.Name)
+		handleError(err, "node", changes[i].node.Name)
 	}
-	return again
+	return delay
 }
 
+// pickShorter returns the shorter delay. Zero means never.
 func pickShorter(a, b time.Duration) time.Duration {
 	if a == 0 {
 		return b
@@ -74,7 +75,7 @@ func pickShorter(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// writeTuning brings the NodeTuning itself to what was decided.
+// writeTuning updates the finalizer and the status of the NodeTuning, and records Events.
 func (r *Reconciler) writeTuning(ctx context.Context, t *tuning, d rollout.Decision) error {
 	want := t.DeepCopy()
 	switch deleted := !t.DeletionTimestamp.IsZero(); {
@@ -84,7 +85,9 @@ func (r *Reconciler) writeTuning(ctx context.Context, t *tuning, d rollout.Decis
 		controllerutil.RemoveFinalizer(want, v1alpha1.FinalizerRelease)
 		err := r.patchTuning(ctx, t, want, false)
 		if err == nil {
-			r.recordEvent(t, tuningEvent{corev1.EventTypeNormal, v1alpha1.ReasonReleased, "every node has its originals back"})
+			r.recordEvent(t, tuningEvent{
+				eventType: corev1.EventTypeNormal, reason: v1alpha1.ReasonReleased, note: "original settings restored on all nodes",
+			})
 		}
 		return err
 	case !deleted && controllerutil.AddFinalizer(want, v1alpha1.FinalizerRelease):
@@ -106,8 +109,8 @@ func (r *Reconciler) writeTuning(ctx context.Context, t *tuning, d rollout.Decis
 	return nil
 }
 
-// patchTuning sends what want has changed in the status, or beside it. The answer needs
-// not be decodable.
+// patchTuning sends the changes of want, either in the status or outside of it. The
+// response may be one that cannot be decoded as a NodeTuning.
 func (r *Reconciler) patchTuning(ctx context.Context, t *tuning, want *v1alpha1.NodeTuning, status bool) error {
 	data, err := client.MergeFromWithOptions(&t.NodeTuning, client.MergeFromWithOptimisticLock{}).Data(want)
 	if err != nil {
@@ -127,14 +130,14 @@ func (r *Reconciler) patchTuning(ctx context.Context, t *tuning, want *v1alpha1.
 	return nil
 }
 
-// recordEvent writes an Event on the NodeTuning.
+// recordEvent records an Event on the NodeTuning, unless the limit is reached.
 func (r *Reconciler) recordEvent(t *tuning, n tuningEvent) {
 	if r.eventLimiter.TryAccept() {
 		r.recorder.Eventf(t.object, nil, n.eventType, n.reason, action, "%s", n.note)
 	}
 }
 
-// patchPressures patches the PortPressures; the errors are in the order of changes.
+// patchPressures patches the PortPressures, and returns one error for each change.
 func (r *Reconciler) patchPressures(ctx context.Context, changes []specChange) []error {
 	errs := make([]error, len(changes))
 	answers := make([]*v1alpha1.PortPressure, len(changes))
@@ -156,12 +159,12 @@ func (r *Reconciler) patchPressures(ctx context.Context, changes []specChange) [
 	return errs
 }
 
-// patchPressure returns the answer as the cache will have it.
+// patchPressure returns the patched object as the cache will have it.
 func (r *Reconciler) patchPressure(ctx context.Context, c specChange) (*v1alpha1.PortPressure, error) {
-	have := c.node.pressure
-	want := have.DeepCopy()
-	want.Spec = *c.spec.DeepCopy() // what is patched is written to
-	err := r.client.Patch(ctx, want, client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{}))
+	current := c.node.pressure
+	want := current.DeepCopy()
+	want.Spec = *c.spec.DeepCopy() // Patch writes to want
+	err := r.client.Patch(ctx, want, client.MergeFromWithOptions(current, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
 		return nil, err
 	}

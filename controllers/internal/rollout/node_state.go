@@ -10,14 +10,14 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// nodeState is a Node with what follows from it.
+// nodeState is a Node with the values derived from it.
 type nodeState struct {
 	Node
-	upToDate  bool // it has what it is to have
-	settled   bool // and its agent has done with it
+	upToDate  bool // it has its desired settings
+	settled   bool // and its agent has processed them
 	settledAt time.Time
-	failing   []v1alpha1.SettingStatus // settings that are not as wanted
-	// Whether one of the settings is in that state.
+	failing   []v1alpha1.SettingStatus // settings that are refused, contested or failed
+	// These report whether one of the settings is in that state.
 	failed, refused, contested, restartRequired, dryRun bool
 }
 
@@ -33,7 +33,7 @@ func newNodeState(n Node) *nodeState {
 	return out
 }
 
-// findReport is what the agent says of a setting that the node has.
+// findReport returns the status that the agent reports for a setting of the node.
 func (n *Node) findReport(id string) v1alpha1.SettingStatus {
 	for i := range n.Status.Settings {
 		if n.Status.Settings[i].ID == id {
@@ -43,7 +43,7 @@ func (n *Node) findReport(id string) v1alpha1.SettingStatus {
 	if out := n.Status.OmittedSettings; out != nil {
 		return v1alpha1.SettingStatus{ID: id, State: v1alpha1.SettingApplied, LastTransitionTime: out.LastTransitionTime}
 	}
-	return v1alpha1.SettingStatus{ID: id, State: v1alpha1.SettingPending} // not spoken of yet
+	return v1alpha1.SettingStatus{ID: id, State: v1alpha1.SettingPending} // not reported yet
 }
 
 func (n *nodeState) addReport(s v1alpha1.SettingStatus) {
@@ -67,22 +67,22 @@ func (n *nodeState) addReport(s v1alpha1.SettingStatus) {
 	}
 }
 
-// hasSettingsLeft says whether anything of the NodeTuning is left on the node: in its spec, or
-// on its way out.
+// hasSettingsLeft reports whether the node has settings of the NodeTuning, in its spec
+// or still being restored.
 func (n *nodeState) hasSettingsLeft() bool {
 	return len(n.Current) > 0 || len(n.Desired) == 0 && !n.Observed && !n.AgentSilent
 }
 
-// isUpdated says that the node has the new settings.
+// isUpdated reports whether the node has the new settings.
 func (n *nodeState) isUpdated() bool { return n.upToDate && len(n.Desired) > 0 }
 
-// isChanging says that a change is under way. An agent that fell silent in the middle of
-// one counts: the change may be why.
+// isChanging reports whether a change is in progress. An agent that became silent during
+// a change counts, because the change may be the cause.
 func (n *nodeState) isChanging() bool {
 	return !n.Observed && !n.AgentSilent || n.isUpdated() && !n.settled && !n.failed
 }
 
-// losesSetting says whether a change would take a setting away.
+// losesSetting reports whether the update would remove a setting.
 func (n *nodeState) losesSetting() bool {
 	want := map[string]bool{}
 	for _, s := range n.Desired {
@@ -96,12 +96,14 @@ func (n *nodeState) losesSetting() bool {
 	return false
 }
 
-// hasTraffic says whether anything uses ports there, so that a change could be felt.
+// hasTraffic reports whether ports are in use on the node, so that a change can have an
+// effect.
 func (n *nodeState) hasTraffic() bool {
 	s := n.Status
 	return s != nil && (s.UsedPercent != nil && *s.UsedPercent > 0 || len(s.Failures) > 0)
 }
 
+// usedPercent returns the used percentage of the tightest pool, -1 if unknown.
 func (n *nodeState) usedPercent() int32 {
 	if n.Status == nil || n.Status.UsedPercent == nil {
 		return -1
@@ -109,8 +111,9 @@ func (n *nodeState) usedPercent() int32 {
 	return *n.Status.UsedPercent
 }
 
-// hasPressureSince says whether the node's ports got short after t: a level that began
-// then, a critical one, or failed connects where none was critical before.
+// hasPressureSince reports whether port pressure on the node increased after t: a
+// pressure level began, the node became critical, or connects failed while it was not
+// critical.
 func (n *nodeState) hasPressureSince(t time.Time) bool {
 	s := n.Status
 	if s == nil {
@@ -132,8 +135,8 @@ func (n *nodeState) hasPressureSince(t time.Time) bool {
 	return false
 }
 
-// equalSettings says whether a and b ask for the same, whatever generation of whom asks. The ID
-// tells selectors apart.
+// equalSettings reports whether a and b are the same settings, regardless of the
+// NodeTuning and its generation. IDs differ if pod selectors differ.
 func equalSettings(a, b []v1alpha1.Setting) bool {
 	return slices.EqualFunc(a, b, func(x, y v1alpha1.Setting) bool {
 		return x.ID == y.ID && x.Key == y.Key && x.Value == y.Value && x.Scope == y.Scope && x.Mode == y.Mode &&

@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// regressionPrefix begins the reason of a rollout that one stopped.
+// regressionPrefix begins the reason of a rollout that a regression stopped.
 const regressionPrefix = "regression: "
 
-// significance is how likely it may be that changed nodes fare worse by accident.
+// significance is the probability of a coincidence below which increased pressure on
+// updated nodes counts as a regression.
 const significance = 0.05
 
-// detectRegression says why the changed nodes fare worse, or nothing.
+// detectRegression returns why the updated nodes have regressed, or an empty string.
 func (c *rolloutState) detectRegression() string {
 	if why := c.findFailure(); why != "" {
 		return regressionPrefix + why
@@ -24,7 +25,7 @@ func (c *rolloutState) detectRegression() string {
 	var worse []string
 	settled := 0
 	for _, n := range c.updated {
-		if !n.settled { // what it says now is of the time before
+		if !n.settled { // its report is from before the update
 			continue
 		}
 		settled++
@@ -32,15 +33,15 @@ func (c *rolloutState) detectRegression() string {
 			worse = append(worse, n.Name)
 		}
 	}
-	others, untouched := c.countNotUpdated(since)
-	if len(worse) == 0 || binomialTail(len(worse), settled, others, untouched) >= significance {
+	worseOthers, others := c.countNotUpdated(since)
+	if len(worse) == 0 || binomialTail(len(worse), settled, worseOthers, others) >= significance {
 		return ""
 	}
-	return regressionPrefix + fmt.Sprintf("ports got short on %d of %d changed nodes (%s), on %d of %d others in the same time",
-		len(worse), settled, formatNames(worse), others, untouched)
+	return regressionPrefix + fmt.Sprintf("port pressure increased on %d/%d updated nodes (%s) vs %d/%d nodes not yet updated",
+		len(worse), settled, formatNames(worse), worseOthers, others)
 }
 
-// findFailure is a setting that a changed node could not apply.
+// findFailure describes the first setting that an updated node could not apply, if any.
 func (c *rolloutState) findFailure() string {
 	for _, n := range c.updated {
 		for _, s := range n.failing {
@@ -52,8 +53,9 @@ func (c *rolloutState) findFailure() string {
 	return ""
 }
 
-// countNotUpdated counts the selected nodes that have nothing new, and those of them whose
-// ports got short since t: a peak of traffic is nobody's fault.
+// countNotUpdated returns how many selected nodes are not updated yet, and on how many
+// of them pressure has increased since t. Both distinguish a regression from a general
+// peak of traffic.
 func (c *rolloutState) countNotUpdated(t time.Time) (worse, all int) {
 	for _, n := range c.nodes {
 		if n.upToDate || !n.Selected || n.AgentSilent {
@@ -67,14 +69,15 @@ func (c *rolloutState) countNotUpdated(t time.Time) (worse, all int) {
 	return worse, all
 }
 
-// binomialTail is how likely it is that k or more of m nodes get worse where worse of all
-// others did: the binomial distribution's upper tail. Without others any is too many.
+// binomialTail returns the probability that pressure increases on k or more of m nodes
+// if it increases on each with the probability worse/all: the upper tail of the binomial
+// distribution. It is 0 if worse or all is 0.
 func binomialTail(k, m, worse, all int) float64 {
 	if worse == 0 || all == 0 {
 		return 0
 	}
 	p := float64(worse) / float64(all)
-	sum, ways := 0.0, 1.0 // m over i
+	sum, ways := 0.0, 1.0 // binomial coefficient of m and i
 	for i := 0; i <= m; i++ {
 		if i >= k {
 			sum += ways * math.Pow(p, float64(i)) * math.Pow(1-p, float64(m-i))

@@ -1,7 +1,7 @@
-// Package rollout decides which nodes may change now for one NodeTuning: canaries
-// first, which soak, then the others at its pace; none once changed nodes fare worse
-// than the rest. It is pure. What it knows of the past stands in the objects: a
-// controller that starts anew goes on where the last one was.
+// Package rollout decides which nodes may be updated now for one NodeTuning: first the
+// canaries, which then soak, then the others, at most maxUnavailable at a time. It stops
+// if updated nodes regress compared with the others. It is pure: all state is in the
+// objects, so that a controller that restarts continues where the last one stopped.
 package rollout
 
 import (
@@ -11,58 +11,60 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Input is all that a decision is made from.
+// Input is the input of PlanChanges.
 type Input struct {
 	Tuning *v1alpha1.NodeTuning
-	// Nodes are those that the NodeTuning selects, and those that have something of
-	// it still.
+	// Nodes are the nodes that the NodeTuning selects, and those that still have some of
+	// its settings.
 	Nodes []Node
-	// ClusterNodes is how many nodes the cluster has, for the brake.
+	// ClusterNodes is the number of nodes in the cluster, for the brake.
 	ClusterNodes int
-	// Conflicts and Problem are what resolve found.
+	// Conflicts and Problem are the NodeTuning's, as package resolve found them.
 	Conflicts []v1alpha1.TuningConflict
 	Problem   string
 	Now       time.Time
 }
 
-// Node is one node as its PortPressure shows it.
+// Node is the state of one node, from its PortPressure.
 type Node struct {
 	Name string
-	// Selected says that the NodeTuning selects it; Want is what it is to have of it.
+	// Selected reports whether the NodeTuning selects the node.
 	Selected bool
-	Desired  []v1alpha1.Setting
-	// Current is what its spec has of it.
+	// Desired are the settings of the NodeTuning that the node should have.
+	Desired []v1alpha1.Setting
+	// Current are the settings of the NodeTuning in the node's spec.
 	Current []v1alpha1.Setting
-	// Observed says that the status speaks of the spec as it is.
+	// Observed reports whether the status is for the current spec.
 	Observed    bool
-	AgentSilent bool // its agent
+	AgentSilent bool
 	Status      *v1alpha1.PortPressureStatus
 }
 
-// Decision is what to do.
+// Decision is the result of PlanChanges.
 type Decision struct {
-	// Update are the nodes that get what they are to have, now, Take those that lose
-	// all that they have of the NodeTuning; sorted.
+	// Update are the nodes that get their desired settings now, Revert those that lose all
+	// settings of the NodeTuning, both sorted.
 	Update, Revert []string
-	// Status is the NodeTuning's, whole.
+	// Status is the complete status of the NodeTuning.
 	Status v1alpha1.NodeTuningStatus
-	// ReevaluateAt is when to decide again, even if nothing happens; zero: no need.
+	// ReevaluateAt is when to plan again even if no object changes, zero for never.
 	ReevaluateAt time.Time
-	// Released says that nothing of a deleted NodeTuning is left anywhere.
+	// Released reports that no node has settings of the deleted NodeTuning any more.
 	Released bool
 }
 
-// The defaults of a Rollout.
+// These are the defaults of a Rollout.
 const (
 	defaultMaxUnavailable = "10%"
 	defaultCanaries       = 1
 	defaultSoak           = 300 * time.Second
 )
 
-// maxSoaks is how many soaks a canary without traffic is waited for.
+// maxSoaks limits the soak time of canaries without traffic, in multiples of soakSeconds.
 const maxSoaks = 10
 
-// PlanChanges decides.
+// PlanChanges decides which nodes change now, and computes the status of the NodeTuning.
+// The first step that has a result determines it.
 func PlanChanges(in Input) Decision {
 	c := newRolloutState(in)
 	var d Decision
@@ -81,20 +83,21 @@ func PlanChanges(in Input) Decision {
 	return d
 }
 
-// stepResult is what one step decides.
+// stepResult is the result of one step.
 type stepResult struct {
 	phase          v1alpha1.RolloutPhase
-	degradedReason string // why it stands still: the reason of the condition Degraded
+	degradedReason string // reason of the condition Degraded if the rollout is stopped
 	reason         string
 	update, revert []string
 	reevaluateAt   time.Time
 }
 
+// stayInPhase returns a result that changes no nodes.
 func stayInPhase(phase v1alpha1.RolloutPhase, reason string) (*stepResult, bool) {
 	return &stepResult{phase: phase, reason: reason}, true
 }
 
-// stopRollout is a rollout that stands still until someone does something.
-func stopRollout(stop, reason string) (*stepResult, bool) {
-	return &stepResult{phase: v1alpha1.RolloutPaused, degradedReason: stop, reason: reason}, true
+// stopRollout returns a result that pauses the rollout until a user acts.
+func stopRollout(degradedReason, reason string) (*stepResult, bool) {
+	return &stepResult{phase: v1alpha1.RolloutPaused, degradedReason: degradedReason, reason: reason}, true
 }

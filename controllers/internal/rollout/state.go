@@ -10,16 +10,16 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// rolloutState is where a rollout stands.
+// rolloutState is the state of one rollout.
 type rolloutState struct {
 	Input
 	nodes       []*nodeState // sorted by name
 	updated     []*nodeState // selected, with the new settings
-	pending     []*nodeState // to be changed, and their agents are there
+	pending     []*nodeState // not up to date, with an agent that reports
 	changing    []*nodeState
 	canaryCount int
 	soak        time.Duration
-	budget      int // how many more may change
+	budget      int // number of nodes that may start changing now
 }
 
 func newRolloutState(in Input) *rolloutState {
@@ -50,25 +50,26 @@ func newRolloutState(in Input) *rolloutState {
 	return c
 }
 
-// computeMaxUnavailable is how many nodes may be in change at the same time: 1 at least.
+// computeMaxUnavailable returns how many nodes may be changing at the same time, at least 1.
 func (c *rolloutState) computeMaxUnavailable() int {
-	wish := intstr.FromString(defaultMaxUnavailable)
+	limit := intstr.FromString(defaultMaxUnavailable)
 	if w := c.Tuning.Spec.Rollout.MaxUnavailable; w != nil {
-		wish = *w
+		limit = *w
 	}
-	n, err := intstr.GetScaledValueFromIntOrPercent(&wish, len(c.nodes), true)
+	n, err := intstr.GetScaledValueFromIntOrPercent(&limit, len(c.nodes), true)
 	if err != nil {
-		n = 1 // the API refuses what can't be read
+		n = 1 // the API rejects values that cannot be parsed
 	}
 	return max(1, n)
 }
 
-// isCanaryStage says that only canaries have changed yet.
+// isCanaryStage reports whether no nodes other than canaries have been updated.
 func (c *rolloutState) isCanaryStage() bool {
 	return c.canaryCount > 0 && len(c.updated) <= c.canaryCount
 }
 
-// selectWithinBudget are the first of list that the budget has room for.
+// selectWithinBudget returns the names of the first nodes of list, at most limit and at
+// most as many as the budget allows.
 func (c *rolloutState) selectWithinBudget(list []*nodeState, limit int) []string {
 	var names []string
 	for _, n := range list[:min(len(list), c.budget, limit)] {
@@ -77,7 +78,7 @@ func (c *rolloutState) selectWithinBudget(list []*nodeState, limit int) []string
 	return names
 }
 
-// findSettleTimes is when the first of the changed nodes, and when the last one had settled.
+// findSettleTimes returns when the first and the last of the updated nodes settled.
 func (c *rolloutState) findSettleTimes() (first, last time.Time) {
 	for _, n := range c.updated {
 		if !n.settled {
@@ -93,7 +94,7 @@ func (c *rolloutState) findSettleTimes() (first, last time.Time) {
 	return first, last
 }
 
-// hadPhase says whether the status, of this generation, has that phase.
+// hadPhase reports whether the current status is for this generation and has that phase.
 func (c *rolloutState) hadPhase(phase v1alpha1.RolloutPhase) bool {
 	s := c.Tuning.Status
 	return s.ObservedGeneration == c.Tuning.Generation && s.Rollout.Phase == phase

@@ -7,15 +7,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// maxFailing and maxCanaries are how many a status lists.
+// maxFailing and maxCanaries limit how many a status lists.
 const (
 	maxFailing  = 10
 	maxCanaries = 10
 )
 
-// makeStatus is the NodeTuning's after v was decided.
+// makeStatus returns the NodeTuning's status after the step with the result v.
 func (c *rolloutState) makeStatus(v *stepResult) v1alpha1.NodeTuningStatus {
 	s := *c.Tuning.Status.DeepCopy()
 	s.ObservedGeneration = c.Tuning.Generation
@@ -39,6 +40,7 @@ func (c *rolloutState) makeStatus(v *stepResult) v1alpha1.NodeTuningStatus {
 	return s
 }
 
+// countNodes counts the nodes by their state, and lists the first failing settings.
 func (c *rolloutState) countNodes() (n v1alpha1.TuningCounts, failing []v1alpha1.TuningFailure) {
 	for _, node := range c.nodes {
 		if node.Selected {
@@ -65,7 +67,7 @@ func (c *rolloutState) countNodes() (n v1alpha1.TuningCounts, failing []v1alpha1
 	return n, failing
 }
 
-// countFailingNodes is how many changed nodes have a setting that is not as wanted.
+// countFailingNodes returns how many updated nodes have a failing setting.
 func (c *rolloutState) countFailingNodes() (n int32) {
 	for _, node := range c.updated {
 		n += countIf(len(node.failing) > 0)
@@ -80,7 +82,7 @@ func countIf(yes bool) int32 {
 	return 0
 }
 
-// The reasons of a NodeTuning's conditions beside the phases.
+// These are reasons of a NodeTuning's conditions, in addition to the phases.
 const (
 	reasonConflicts     = "KeysContradict"
 	reasonNoConflict    = "NoConflict"
@@ -96,14 +98,14 @@ func (c *rolloutState) makeConditions(v *stepResult, s *v1alpha1.NodeTuningStatu
 	stopped := v.phase == v1alpha1.RolloutReverted || v.phase == v1alpha1.RolloutPaused && !c.Tuning.Spec.Rollout.Paused
 	degraded := makeCondition(v1alpha1.ConditionDegraded, bad > 0 || stopped, reasonNotEverywhere, reasonAsWanted, v.reason)
 	if bad > 0 && !stopped {
-		degraded.Message = fmt.Sprintf("%s with settings that are not as wanted: see status.failing", nodes(int(bad)))
+		degraded.Message = fmt.Sprintf("settings not applied as desired on %s: see status.failing", text.FormatPlural(bad, "node"))
 	}
 	if v.degradedReason != "" {
 		degraded.Reason = v.degradedReason
 	}
 	return []metav1.Condition{
 		makeCondition(v1alpha1.ConditionReady, ready, string(v.phase), string(v.phase),
-			fmt.Sprintf("%d of %d nodes have it, %d as wanted", n.Updated, n.Matched, n.Applied)),
+			fmt.Sprintf("%d of %d nodes updated, all settings applied on %d", n.Updated, n.Matched, n.Applied)),
 		makeCondition(v1alpha1.ConditionProgressing, moving, string(v.phase), string(v.phase), v.reason),
 		degraded,
 		makeCondition(v1alpha1.ConditionConflicted, len(s.Conflicts) > 0, reasonConflicts, reasonNoConflict, formatConflicts(s.Conflicts)),
@@ -117,23 +119,23 @@ func makeCondition(kind string, yes bool, reason, otherwise, message string) met
 	return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: otherwise, Message: message}
 }
 
-// formatConflicts is the first conflict in words.
+// formatConflicts describes the first conflict, and counts the others.
 func formatConflicts(list []v1alpha1.TuningConflict) string {
 	if len(list) == 0 {
 		return ""
 	}
 	k := list[0]
-	text := fmt.Sprintf("%s on %s: NodeTuning %s wants another value", k.Key, nodes(int(k.Nodes)), k.With)
+	message := fmt.Sprintf("%s on %s: NodeTuning %s sets a different value", k.Key, text.FormatPlural(k.Nodes, "node"), k.With)
 	switch k.Winner {
 	case "":
-		text += " with the same priority, so neither is held: give one a higher priority"
+		message += " with the same priority, so neither is enforced: give one a higher priority"
 	case k.With:
-		text += " and has the higher priority"
+		message += " and has the higher priority"
 	default:
-		text += " and has the lower priority"
+		message += " and has the lower priority"
 	}
 	if more := len(list) - 1; more > 0 {
-		text += fmt.Sprintf("; %d more", more)
+		message += fmt.Sprintf("; %d more", more)
 	}
-	return text
+	return message
 }

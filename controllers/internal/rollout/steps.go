@@ -9,9 +9,10 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// stopIfUnreadable: what can't be read holds what stands.
+// stopIfUnreadable stops the rollout of an invalid NodeTuning: nodes keep their settings.
 func stopIfUnreadable(c *rolloutState) (*stepResult, bool) {
 	if c.Problem == "" || !c.Tuning.DeletionTimestamp.IsZero() {
 		return nil, false
@@ -19,8 +20,8 @@ func stopIfUnreadable(c *rolloutState) (*stepResult, bool) {
 	return stopRollout(v1alpha1.ReasonTuningUnreadable, c.Problem)
 }
 
-// releaseDeleted: a deleted one gives back at its pace; nobody soaks, nothing is braked,
-// as someone has said so.
+// releaseDeleted restores the original settings if the NodeTuning is being deleted, within
+// the budget but without canaries and brake, because a user has asked for it.
 func releaseDeleted(c *rolloutState) (*stepResult, bool) {
 	if c.Tuning.DeletionTimestamp.IsZero() {
 		return nil, false
@@ -32,12 +33,12 @@ func releaseDeleted(c *rolloutState) (*stepResult, bool) {
 		}
 	}
 	return &stepResult{
-		phase: v1alpha1.RolloutReleasing, reason: nodes(left) + " to be given back" + c.formatSilentAgents(),
+		phase: v1alpha1.RolloutReleasing, reason: "original settings not yet restored on " + text.FormatPlural(left, "node") + c.formatSilentAgents(),
 		update: c.selectWithinBudget(c.pending, len(c.pending)),
 	}, true
 }
 
-// formatSilentAgents names agents that a release waits for.
+// formatSilentAgents names the silent agents that the release waits for.
 func (c *rolloutState) formatSilentAgents() string {
 	var names []string
 	for _, n := range c.nodes {
@@ -48,12 +49,12 @@ func (c *rolloutState) formatSilentAgents() string {
 	if len(names) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; waiting for the silent agents of %s: to go without them, annotate the NodeTuning with %s=%d",
+	return fmt.Sprintf("; waiting for silent agents on %s: to continue without them, annotate the NodeTuning with %s=%d",
 		formatNames(names), AnnotationConfirm, c.Tuning.Generation)
 }
 
-// continueRevert: after a regression the changed ones give back, at the pace, and it ends
-// there until someone edits the NodeTuning.
+// continueRevert restores the original settings on the updated nodes after a regression,
+// within the budget. The rollout then stays Reverted until a user edits the NodeTuning.
 func continueRevert(c *rolloutState) (*stepResult, bool) {
 	if !c.hadPhase(v1alpha1.RolloutReverted) {
 		return nil, false
@@ -61,6 +62,7 @@ func continueRevert(c *rolloutState) (*stepResult, bool) {
 	return &stepResult{phase: v1alpha1.RolloutReverted, degradedReason: v1alpha1.ReasonRegressionFound, reason: c.Tuning.Status.Rollout.Reason, revert: c.selectWithinBudget(c.updated, len(c.updated))}, true
 }
 
+// stopIfPaused stops a rollout that a user or a regression has paused.
 func stopIfPaused(c *rolloutState) (*stepResult, bool) {
 	switch {
 	case c.Tuning.Spec.Rollout.Paused:
@@ -71,19 +73,21 @@ func stopIfPaused(c *rolloutState) (*stepResult, bool) {
 	return nil, false
 }
 
-// BrakePercent is the share of a cluster's nodes, in percent, that may lose settings without
-// a confirmation, other than by deleting the NodeTuning.
+// BrakePercent is the percentage of the cluster's nodes that may lose settings without
+// confirmation, unless the NodeTuning is deleted.
 const BrakePercent = 20
 
-// AnnotationConfirm lets go what the brake holds.
+// AnnotationConfirm confirms a removal of settings that the brake blocks.
 const AnnotationConfirm = v1alpha1.AnnotationConfirmRelease
 
-// IsReleaseConfirmed says whether someone has let go what is held of t as it is.
+// IsReleaseConfirmed reports whether a user has confirmed the removal for the current
+// generation of t.
 func IsReleaseConfirmed(t *v1alpha1.NodeTuning) bool {
 	return t.Annotations[AnnotationConfirm] == strconv.FormatInt(t.Generation, 10)
 }
 
-// applyBrake: a selector that went wrong, labels that vanished.
+// applyBrake stops a rollout that would remove settings from too many nodes, such as
+// after a mistake in the selector or a loss of labels.
 func applyBrake(c *rolloutState) (*stepResult, bool) {
 	losing := 0
 	for _, n := range c.nodes {
@@ -95,11 +99,11 @@ func applyBrake(c *rolloutState) (*stepResult, bool) {
 		return nil, false
 	}
 	return stopRollout(v1alpha1.ReasonReleaseHeld, fmt.Sprintf(
-		"this would take settings from %s of %d at once, more than %d %%: if that is meant, annotate the NodeTuning with %s=%d",
-		nodes(losing), c.ClusterNodes, BrakePercent, AnnotationConfirm, c.Tuning.Generation))
+		"this would remove settings from %d of %d nodes at once, more than %d %%: to confirm, annotate the NodeTuning with %s=%d",
+		losing, c.ClusterNodes, BrakePercent, AnnotationConfirm, c.Tuning.Generation))
 }
 
-// stopOnRegression: changed nodes fare worse than the others.
+// stopOnRegression pauses or reverts the rollout if the updated nodes have regressed.
 func stopOnRegression(c *rolloutState) (*stepResult, bool) {
 	if len(c.pending) == 0 {
 		return nil, false
@@ -114,7 +118,7 @@ func stopOnRegression(c *rolloutState) (*stepResult, bool) {
 	return stopRollout(v1alpha1.ReasonRegressionFound, why)
 }
 
-// waitForChanges: nodes in change take up the whole pace, or are the canaries.
+// waitForChanges waits while the changing nodes use up the budget or are canaries.
 func waitForChanges(c *rolloutState) (*stepResult, bool) {
 	if len(c.changing) == 0 || c.budget > 0 && !c.isCanaryStage() {
 		return nil, false
@@ -130,10 +134,10 @@ func waitForChanges(c *rolloutState) (*stepResult, bool) {
 	for _, n := range c.changing {
 		names = append(names, n.Name)
 	}
-	return stayInPhase(phase, "in change: "+formatNames(names))
+	return stayInPhase(phase, "in progress: "+formatNames(names))
 }
 
-// soakCanaries: the canaries have changed, and are watched.
+// soakCanaries waits until the updated canaries have soaked.
 func soakCanaries(c *rolloutState) (*stepResult, bool) {
 	if !c.isCanaryStage() || len(c.updated) < c.canaryCount || len(c.pending) == 0 {
 		return nil, false
@@ -141,17 +145,17 @@ func soakCanaries(c *rolloutState) (*stepResult, bool) {
 	_, last := c.findSettleTimes()
 	end := last.Add(c.soak)
 	if c.Now.Before(end) {
-		return &stepResult{phase: v1alpha1.RolloutSoaking, reason: "the canaries are watched until " + formatTime(end), reevaluateAt: end}, true
+		return &stepResult{phase: v1alpha1.RolloutSoaking, reason: "observing the canaries until " + formatTime(end), reevaluateAt: end}, true
 	}
 	if end = last.Add(maxSoaks * c.soak); c.Now.Before(end) && !slices.ContainsFunc(c.updated, (*nodeState).hasTraffic) {
 		return &stepResult{phase: v1alpha1.RolloutSoaking, reevaluateAt: end,
-			reason: "inconclusive: the canaries saw no traffic; they are watched until they do, at most until " + formatTime(end)}, true
+			reason: "inconclusive: the canaries saw no traffic; soaking until they do, at most until " + formatTime(end)}, true
 	}
 	return nil, false
 }
 
-// updateCanaries: the first ones to change, those that use most ports, since an idle one
-// tells nothing.
+// updateCanaries updates the first nodes: those with the highest port usage, because idle
+// nodes show no effect.
 func updateCanaries(c *rolloutState) (*stepResult, bool) {
 	missing := c.canaryCount - len(c.updated)
 	var gaining []*nodeState
@@ -164,18 +168,20 @@ func updateCanaries(c *rolloutState) (*stepResult, bool) {
 		return nil, false
 	}
 	slices.SortStableFunc(gaining, func(a, b *nodeState) int { return cmp.Compare(b.usedPercent(), a.usedPercent()) })
-	return &stepResult{phase: v1alpha1.RolloutCanary, update: c.selectWithinBudget(gaining, missing), reason: "canaries first"}, true
+	return &stepResult{phase: v1alpha1.RolloutCanary, update: c.selectWithinBudget(gaining, missing), reason: "updating the canaries first"}, true
 }
 
+// updateBatch updates as many nodes as the budget allows.
 func updateBatch(c *rolloutState) (*stepResult, bool) {
 	if len(c.pending) == 0 {
 		return nil, false
 	}
 	return &stepResult{phase: v1alpha1.RolloutRolling, update: c.selectWithinBudget(c.pending, len(c.pending)),
-		reason: nodes(len(c.pending)) + " to go"}, true
+		reason: text.FormatPlural(len(c.pending), "node") + " remaining"}, true
 }
 
-// finishRollout is the end: complete, but for restarts, and for silent agents.
+// finishRollout completes the rollout, once no node is changing, has a silent agent or
+// requires a restart.
 func finishRollout(c *rolloutState) (*stepResult, bool) {
 	var waiting, silent []string
 	for _, n := range c.nodes {
@@ -188,29 +194,22 @@ func finishRollout(c *rolloutState) (*stepResult, bool) {
 	}
 	switch {
 	case len(c.changing) > 0:
-		return stayInPhase(v1alpha1.RolloutRolling, nodes(len(c.changing))+" in change")
+		return stayInPhase(v1alpha1.RolloutRolling, text.FormatPlural(len(c.changing), "node")+" in progress")
 	case len(silent) > 0:
-		return stayInPhase(v1alpha1.RolloutRolling, "waiting for the silent agents of "+formatNames(silent))
+		return stayInPhase(v1alpha1.RolloutRolling, "waiting for silent agents on "+formatNames(silent))
 	case len(waiting) > 0:
-		return stayInPhase(v1alpha1.RolloutAwaitingRestart, "to be restarted: "+formatNames(waiting))
+		return stayInPhase(v1alpha1.RolloutAwaitingRestart, "restart required on "+formatNames(waiting))
 	}
 	return stayInPhase(v1alpha1.RolloutComplete, "")
 }
 
 func formatTime(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
-func nodes(n int) string {
-	if n == 1 {
-		return "1 node"
-	}
-	return fmt.Sprintf("%d nodes", n)
-}
-
-// formatNames names the first few.
+// formatNames lists the first names, and counts the others.
 func formatNames(names []string) string {
-	const few = 5
-	if len(names) <= few {
+	const maxNames = 5
+	if len(names) <= maxNames {
 		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], ", "), len(names)-maxNames)
 }
