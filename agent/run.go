@@ -36,12 +36,12 @@ type Loop struct {
 	TimeWait time.Duration
 
 	forecasts forecast.History
-	level     socket.Level // of the last sample
+	level     v1alpha1.Level // of the last sample
 	isFailing bool         // the last sample failed
 
 	mu         sync.Mutex // guards the fields below
 	history    assess.StatusHistory
-	thresholds socket.Thresholds
+	thresholds v1alpha1.Thresholds
 	generation int64
 	reader     string    // of the last successful sample
 	sampledAt  time.Time // end of the last successful sample
@@ -78,10 +78,7 @@ func (l *Loop) ApplyObject(p *v1alpha1.PortPressure) (isNewSpec bool) {
 	}
 	isNewSpec = l.generation != p.Generation
 	l.generation = p.Generation
-	l.thresholds = socket.Thresholds{}
-	if t := p.Spec.Thresholds; t.WarningPercent > 0 && t.CriticalPercent > 0 {
-		l.thresholds = socket.Thresholds{Warning: int(t.WarningPercent), Critical: int(t.CriticalPercent)}
-	}
+	l.thresholds = p.Spec.Thresholds
 	return isNewSpec
 }
 
@@ -108,7 +105,7 @@ func (l *Loop) Run(ctx context.Context) {
 			status, facts = l.assessSample(&sample)
 		}
 		budget.Interval = l.Interval
-		if l.level > socket.Normal { // as of this sample
+		if l.level.IsWorseThan(v1alpha1.LevelNormal) { // as of this sample
 			budget.Interval = min(l.Interval, l.PressureInterval)
 		}
 		next = start.Add(budget.NextInterval(sample.CPUTime))
@@ -138,7 +135,7 @@ func (l *Loop) logReadState(err error) {
 func (l *Loop) newRequest() socket.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	warning := l.thresholds.OrDefault().Warning
+	warning := int(l.thresholds.WithDefaults().WarningPercent)
 	req := socket.Request{InspectPercent: warning}
 	if l.reader == v1alpha1.ReaderSockdiag {
 		req.DetailPercent = warning / 2

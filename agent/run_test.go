@@ -108,6 +108,15 @@ func TestTheObjectSetsTheThresholdsAndTheLastPressure(t *testing.T) {
 	}
 }
 
+func TestASingleThresholdCompletesTheOther(t *testing.T) {
+	got, _ := runLoop(t, &scriptedReader{used: []int{45}}, 1, func(l *agent.Loop) {
+		l.ApplyObject(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Thresholds: v1alpha1.Thresholds{WarningPercent: 40}}})
+	})
+	if s := got[0].status; s.Level != v1alpha1.LevelWarning {
+		t.Errorf("level %s at 45 %%, want Warning from 40 %% on", s.Level)
+	}
+}
+
 func TestAStatusForecastsExhaustion(t *testing.T) {
 	got, _ := runLoop(t, &scriptedReader{used: []int{50, 100}}, 2, func(*agent.Loop) {})
 	if s := got[0].status.ExhaustionSeconds; s != nil {

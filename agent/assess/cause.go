@@ -77,7 +77,7 @@ func newUsage(used, limit *uint64) cause.Usage {
 // the state before the first sample.
 type PriorState struct {
 	// Level is the level of the previous sample, which a pool close to a threshold keeps.
-	Level socket.Level
+	Level v1alpha1.Level
 	// RecentDrops is the number of packets that connection tracking dropped recently.
 	// Evictions is the number of entries that it evicted early, to make space for others,
 	// since the previous sample.

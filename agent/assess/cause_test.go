@@ -37,7 +37,7 @@ func TestACauseIsNamedAsLongAsTheLevelLasts(t *testing.T) {
 		facts := Facts{Prior: c.prior()}
 		status := BuildStatus(sample, facts)
 		level := status.Level
-		c.completeStatus(&status, socket.Thresholds{})
+		c.completeStatus(&status)
 		if status.Level != step.level || level != step.level || status.Cause != step.cause || (status.Advice == "") != (step.cause == "") {
 			t.Errorf("step %d, %d %%: %s (then %s), %q, %q", i, step.percent, level, status.Level, status.Cause, status.Advice)
 		}

@@ -66,7 +66,7 @@ func TestConntrackAvailable(t *testing.T) {
 				}
 				s.Conntrack = newConntrack(f.Conntrack)
 				c.countConntrack(&sample, f)
-				c.completeStatus(s, socket.Thresholds{})
+				c.completeStatus(s)
 				if got := formatCondition(s, v1alpha1.ConditionConntrackAvailable); got != step.want {
 					t.Fatalf("minute %d: %s, want %s", minute, got, step.want)
 				}
@@ -123,7 +123,7 @@ func TestALeakIsSuspected(t *testing.T) {
 				if step.network != "" {
 					s.Networks = []v1alpha1.Network{{Network: "shop/web", Cause: step.network}}
 				}
-				c.completeStatus(s, socket.Thresholds{})
+				c.completeStatus(s)
 				if got := formatCondition(s, v1alpha1.ConditionLeakSuspected); got != step.want {
 					t.Fatalf("minute %d: %s, want %s", step.minute, got, step.want)
 				}
@@ -136,12 +136,12 @@ func TestASuspectedLeakOutlivesTheAgent(t *testing.T) {
 	var before StatusHistory
 	was := statusAt(0, 90, "shop/api → 10.0.0.9:443")
 	was.Cause = v1alpha1.CauseCloseWaitLeak
-	before.completeStatus(was, socket.Thresholds{})
+	before.completeStatus(was)
 	for minute, want := range map[int]metav1.ConditionStatus{1: metav1.ConditionTrue, 6: metav1.ConditionFalse} {
 		var c StatusHistory
 		c.ResumeFrom(was)
 		s := statusAt(minute, 90, "shop/api → 10.0.0.9:443")
-		c.completeStatus(s, socket.Thresholds{})
+		c.completeStatus(s)
 		got := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionLeakSuspected)
 		if got.Status != want {
 			t.Errorf("after %d minutes: %s, want %s", minute, got.Status, want)

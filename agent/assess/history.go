@@ -10,7 +10,7 @@ import (
 // StatusHistory keeps the parts of a machine's status that depend on earlier samples. The
 // zero value is the state before the first sample.
 type StatusHistory struct {
-	level        socket.Level
+	level        v1alpha1.Level
 	lastPressure *v1alpha1.Pressure
 	conditions   []metav1.Condition
 	conntrack    conntrackHistory
@@ -19,7 +19,7 @@ type StatusHistory struct {
 }
 
 // Level returns the level of the last sample.
-func (h *StatusHistory) Level() socket.Level { return h.level }
+func (h *StatusHistory) Level() v1alpha1.Level { return h.level }
 
 // ResumeFrom continues from the status of an earlier agent.
 func (h *StatusHistory) ResumeFrom(before *v1alpha1.PortPressureStatus) {
@@ -50,19 +50,18 @@ func (h *StatusHistory) Assess(sample *socket.Sample, f *Facts) (*v1alpha1.PortP
 	f.Prior = h.prior()
 	status := BuildStatus(*sample, *f)
 	status.ObservedGeneration = f.Generation
-	h.completeStatus(&status, f.Thresholds)
+	h.completeStatus(&status)
 	if f.IsTuned {
 		h.addSettings(&status, f.Settings)
 	}
 	return &status, TrimToSize(&status)
 }
 
-// completeStatus adds to status the parts that depend on earlier samples: the level with
-// hysteresis, the last pressure, and the conditions.
-func (h *StatusHistory) completeStatus(status *v1alpha1.PortPressureStatus, t socket.Thresholds) {
+// completeStatus adds to status the parts that depend on earlier samples: the last
+// pressure and the conditions.
+func (h *StatusHistory) completeStatus(status *v1alpha1.PortPressureStatus) {
 	if status.UsedPercent != nil {
-		h.level = t.OrDefault().Next(h.level, int(*status.UsedPercent))
-		status.Level = v1alpha1.Level(h.level.String())
+		h.level = status.Level
 		h.updateLastPressure(status)
 	}
 	status.LastPressure = h.lastPressure.DeepCopy()
@@ -72,7 +71,7 @@ func (h *StatusHistory) completeStatus(status *v1alpha1.PortPressureStatus, t so
 // updateLastPressure starts a pressure, updates its peak, or ends it.
 func (h *StatusHistory) updateLastPressure(status *v1alpha1.PortPressureStatus) {
 	ongoing := h.lastPressure != nil && h.lastPressure.To == nil
-	if h.level == socket.Normal {
+	if h.level == v1alpha1.LevelNormal {
 		if ongoing {
 			h.lastPressure.To = status.ObservedAt
 		}

@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -17,6 +16,7 @@ var start = time.Date(2026, 11, 21, 3, 12, 0, 0, time.UTC)
 func statusAt(minute int, percent int32, summary string) *v1alpha1.PortPressureStatus {
 	return &v1alpha1.PortPressureStatus{
 		ObservedAt:  minuteTime(minute),
+		Level:       v1alpha1.Thresholds{}.Level(percent),
 		UsedPercent: &percent,
 		Tightest:    &v1alpha1.Pool{Summary: summary, Used: percent, Capacity: 100},
 	}
@@ -30,7 +30,7 @@ func TestTheLastPressureIsRemembered(t *testing.T) {
 	var c StatusHistory
 	follow := func(minute int, percent int32, summary string) *v1alpha1.PortPressureStatus {
 		s := statusAt(minute, percent, summary)
-		c.completeStatus(s, socket.Thresholds{})
+		c.completeStatus(s)
 		return s
 	}
 	if got := follow(0, 10, "a"); got.LastPressure != nil || got.Level != v1alpha1.LevelNormal {
@@ -78,10 +78,10 @@ func TestAPressureOutlivesTheAgent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var course StatusHistory
-			course.completeStatus(statusAt(0, c.now, "now"), socket.Thresholds{})
+			course.completeStatus(statusAt(0, c.now, "now"))
 			course.ResumeFrom(c.before)
 			s := statusAt(1, c.then, "then")
-			course.completeStatus(s, socket.Thresholds{})
+			course.completeStatus(s)
 			if diff := cmp.Diff(&c.want, s.LastPressure); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -94,7 +94,7 @@ func TestPortsAvailableChangesItsTimeOnlyWithItsStatus(t *testing.T) {
 	var times []metav1.Time
 	for i, percent := range []int32{10, 60, 90, 95, 10} {
 		s := statusAt(i, percent, "pool")
-		c.completeStatus(s, socket.Thresholds{})
+		c.completeStatus(s)
 		got := s.Conditions[0]
 		want := map[int32]struct {
 			metav1.ConditionStatus
@@ -113,7 +113,7 @@ func TestPortsAvailableChangesItsTimeOnlyWithItsStatus(t *testing.T) {
 	}
 	var unread StatusHistory
 	s := &v1alpha1.PortPressureStatus{ObservedAt: minuteTime(0)}
-	unread.completeStatus(s, socket.Thresholds{})
+	unread.completeStatus(s)
 	if got := s.Conditions[0]; got.Status != metav1.ConditionUnknown || got.Reason != v1alpha1.ReasonNotMeasured {
 		t.Errorf("without a measurement: %+v", got)
 	}

@@ -30,9 +30,9 @@ const (
 // listNetworks lists pools by network, the tightest network and the tightest pool first.
 func listNetworks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
 	var list []v1alpha1.Network
-	for _, pools := range f.Detail.selectPools(s, f.Thresholds.Warning) {
-		n := newNetwork(pools, s.PoolDetail, f.Thresholds.Warning, name)
-		if p := pools[0]; !p.Advisory && p.UsedPercent() >= f.Thresholds.Warning {
+	for _, pools := range f.Detail.selectPools(s, int(f.Thresholds.WarningPercent)) {
+		n := newNetwork(pools, s.PoolDetail, int(f.Thresholds.WarningPercent), name)
+		if p := pools[0]; !p.Advisory && p.UsedPercent() >= int(f.Thresholds.WarningPercent) {
 			n.Cause = cause.EvaluatePool(newEvidence(p, s, f, n.Network)).Cause
 		}
 		list = append(list, n)
@@ -87,7 +87,7 @@ func filterAbove(pools iter.Seq[socket.Pool], threshold int) iter.Seq[socket.Poo
 // CountUnlistedPools returns the number of pools of s that are above the warning threshold
 // and not listed in its status.
 func CountUnlistedPools(s socket.Sample, f Facts) int {
-	warning := f.Thresholds.OrDefault().Warning
+	warning := int(f.Thresholds.WithDefaults().WarningPercent)
 	count := 0
 	for range filterAbove(s.Pools(), warning) {
 		count++

@@ -39,7 +39,7 @@ func TestTuned(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var c StatusHistory
 			s := statusAt(0, 10, "pool")
-			c.completeStatus(s, Facts{}.Thresholds)
+			c.completeStatus(s)
 			c.addSettings(s, test.settings)
 			if got := formatCondition(s, v1alpha1.ConditionTuned); got != test.tuned {
 				t.Errorf("got %s, want %s", got, test.tuned)
@@ -74,7 +74,7 @@ func checkTrimmedSettings(t *testing.T, applied, failed int) {
 	sample, facts := newLargestNode(12, 24)
 	status := BuildStatus(sample, facts)
 	var course StatusHistory
-	course.completeStatus(&status, facts.Thresholds)
+	course.completeStatus(&status)
 	long := strings.Repeat("9", 500)
 	newest := &metav1.Time{Time: taken.Add(time.Minute)}
 	var statuses []v1alpha1.SettingStatus

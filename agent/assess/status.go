@@ -19,7 +19,7 @@ type Facts struct {
 	// Generation is that of the PortPressure's spec.
 	Generation int64
 	// Thresholds are those of the levels; the zero value means the default.
-	Thresholds socket.Thresholds
+	Thresholds v1alpha1.Thresholds
 	// Conntrack is nil where it is not in use or could not be read.
 	Conntrack *Conntrack
 	// TCP are the kernel's counters.
@@ -73,7 +73,7 @@ type TCP struct {
 // BuildStatus returns the part of the status that depends on s and f alone. StatusHistory
 // adds the rest.
 func BuildStatus(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
-	f.Thresholds = f.Thresholds.OrDefault()
+	f.Thresholds = f.Thresholds.WithDefaults()
 	name := NameNetworks(s.Networks)
 	status := v1alpha1.PortPressureStatus{
 		ObservedAt:   &metav1.Time{Time: s.Taken},
@@ -99,11 +99,11 @@ func BuildStatus(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		tightest := newPool(p)
 		tightest.Network = name(p.Network)
 		tightest.Summary = SummarizePool(tightest)
-		tightest.Holder = findHolder(p, s.PoolDetail, f.Thresholds.Warning, true)
+		tightest.Holder = findHolder(p, s.PoolDetail, int(f.Thresholds.WarningPercent), true)
 		status.Tightest = &tightest
 		status.UsedPercent = new(int32(percent))
 		status.ExhaustionSeconds = f.Forecast.Seconds
-		status.Level = v1alpha1.Level(f.Thresholds.Next(f.Prior.Level, percent).String())
+		status.Level = socket.NextLevel(f.Thresholds, f.Prior.Level, percent)
 		addCause(&status, p, &s, f)
 	}
 	return status

@@ -111,12 +111,12 @@ func TestStatusGolden(t *testing.T) {
 func TestThresholdsSetTheLevel(t *testing.T) {
 	sample, facts := newBusyNode() // the tightest pool is 96 % used
 	tests := map[string]struct {
-		thresholds socket.Thresholds
+		thresholds v1alpha1.Thresholds
 		want       v1alpha1.Level
 	}{
-		"The default ones":        {socket.Thresholds{}, v1alpha1.LevelCritical},
-		"A later critical line":   {socket.Thresholds{Warning: 50, Critical: 97}, v1alpha1.LevelWarning},
-		"A warning line past all": {socket.Thresholds{Warning: 97, Critical: 98}, v1alpha1.LevelNormal},
+		"The default ones":        {v1alpha1.Thresholds{}, v1alpha1.LevelCritical},
+		"A later critical line":   {v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 97}, v1alpha1.LevelWarning},
+		"A warning line past all": {v1alpha1.Thresholds{WarningPercent: 97, CriticalPercent: 98}, v1alpha1.LevelNormal},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -56,7 +56,7 @@ func TestTrimToSizeKeepsTheStatusBelow6kB(t *testing.T) {
 			sample, facts := newLargestNode(test.namespace, test.pod)
 			status := BuildStatus(sample, facts)
 			var course StatusHistory
-			course.completeStatus(&status, facts.Thresholds)
+			course.completeStatus(&status)
 			if err := TrimToSize(&status); err != nil {
 				t.Fatal(err)
 			}

@@ -108,7 +108,7 @@ func TestAWrittenSettingVerifiesTheCapabilityToWriteTheRegistry(t *testing.T) {
 			f := windowsFacts
 			f.Capabilities = []socket.Capability{{Name: v1alpha1.CapabilityRegistryWrite, State: socket.CapabilityAssumed, Message: "nothing was written"}}
 			status := BuildStatus(newLeakingSample(10), f)
-			c.completeStatus(&status, socket.Thresholds{})
+			c.completeStatus(&status)
 			c.addSettings(&status, []v1alpha1.SettingStatus{test.setting})
 			if got := status.Capabilities[0]; got.State != test.want || (got.Message == "") != (test.want == v1alpha1.CapabilityVerified) {
 				t.Errorf("%+v", got)

@@ -238,10 +238,10 @@ func TestUnobservedItemsAreAbsent(t *testing.T) {
 }
 
 func TestThresholdsSelectTheListedNetworks(t *testing.T) {
-	for warning, want := range map[int]int{0: 3, 50: 3, 60: 3, 61: 0} {
+	for warning, want := range map[int32]int{0: 3, 50: 3, 60: 3, 61: 0} {
 		f := facts
 		if warning > 0 {
-			f.Thresholds = socket.Thresholds{Warning: warning, Critical: 95}
+			f.Thresholds = v1alpha1.Thresholds{WarningPercent: warning, CriticalPercent: 95}
 		}
 		m := New("v0.1.0")
 		observeWith(m, node(3, 1, 600), f)

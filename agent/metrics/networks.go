@@ -6,6 +6,7 @@ import (
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // networkIdentity has the values of a network's labels.
@@ -41,14 +42,14 @@ func (l networkIdentities) findNetwork(network string) networkIdentity {
 const maxNetworks = 250
 
 // addNetworks adds the networks above the warning threshold, or the tightest of them.
-func (l *metricList) addNetworks(s *socket.Sample, t socket.Thresholds, ids networkIdentities) {
+func (l *metricList) addNetworks(s *socket.Sample, t v1alpha1.Thresholds, ids networkIdentities) {
 	type used struct {
 		ratio float64
 		index int
 	}
 	var above []used
 	for i := range s.Networks {
-		if p, ok := findTightestPool(&s.Networks[i]); ok && p.UsedPercent() >= t.Warning {
+		if p, ok := findTightestPool(&s.Networks[i]); ok && p.UsedPercent() >= int(t.WarningPercent) {
 			above = append(above, used{computeRatio(p.MaxUsed(), p.Capacity), i})
 		}
 	}

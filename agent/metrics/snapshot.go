@@ -26,9 +26,9 @@ func (l *metricList) add(m ...prometheus.Metric) { *l = append(*l, m...) }
 // buildSnapshot returns the metrics of one sample, without failures.
 func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, ids networkIdentities) []prometheus.Metric {
 	var l metricList
-	l.addNode(status, f.Thresholds.OrDefault())
+	l.addNode(status, f.Thresholds.WithDefaults())
 	l.addPools(status, ids)
-	l.addNetworks(sample, f.Thresholds.OrDefault(), ids)
+	l.addNetworks(sample, f.Thresholds.WithDefaults(), ids)
 	l.addStates(status.States)
 	l.addConntrack(status.Conntrack, sample.HostNetwork())
 	l.addTCP(f.TCP)
@@ -42,14 +42,14 @@ func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f
 	return l
 }
 
-func (l *metricList) addNode(s *v1alpha1.PortPressureStatus, t socket.Thresholds) {
+func (l *metricList) addNode(s *v1alpha1.PortPressureStatus, t v1alpha1.Thresholds) {
 	if s.Level != "" {
 		for _, name := range []v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical} {
 			l.add(level.newFlag(name == s.Level, string(name)))
 		}
 		l.add(
-			threshold.newMetric(float64(t.Warning)/100, string(v1alpha1.LevelWarning)),
-			threshold.newMetric(float64(t.Critical)/100, string(v1alpha1.LevelCritical)),
+			threshold.newMetric(float64(t.WarningPercent)/100, string(v1alpha1.LevelWarning)),
+			threshold.newMetric(float64(t.CriticalPercent)/100, string(v1alpha1.LevelCritical)),
 		)
 	}
 	if p := s.Tightest; p != nil {

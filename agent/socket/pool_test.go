@@ -424,27 +424,6 @@ func TestPoolsStopWhenTheLoopDoes(t *testing.T) {
 	}
 }
 
-func TestLevel(t *testing.T) {
-	tests := map[string]struct {
-		percent int
-		want    string
-	}{
-		"0 is Normal":     {0, "Normal"},
-		"49 is Normal":    {49, "Normal"},
-		"50 is Warning":   {50, "Warning"},
-		"84 is Warning":   {84, "Warning"},
-		"85 is Critical":  {85, "Critical"},
-		"100 is Critical": {100, "Critical"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := DefaultThresholds.Level(test.percent).String(); got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
-			}
-		})
-	}
-}
-
 // many makes a sample of networks with destinations of differing fullness.
 func many(networks, destinations int) *Sample {
 	s := &Sample{}

@@ -78,7 +78,7 @@ const HNSBlockSize = 64
 func CountFreeBlocks(r ports.Range, taken *ports.Set) int {
 	blocks, run := 0, 0
 	for port := int(r.First); port <= int(r.Last); port++ {
-		if run++; taken.Has(uint16(port)) {
+		if run++; taken.Contains(uint16(port)) {
 			run = 0
 		}
 		if run == HNSBlockSize {

@@ -126,7 +126,7 @@ func newNodeState(n *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) *no
 		generation:       p.Generation,
 		agentLabel:       p.Labels[v1alpha1.LabelAgent],
 		releaseRequested: p.Annotations[v1alpha1.AnnotationRelease] != "",
-		status:           shiftTimes(&p.Status, portpressure.Skew(p)),
+		status:           shiftTimes(&p.Status, portpressure.ComputeClockSkew(p)),
 	}
 }
 

@@ -16,15 +16,15 @@ const absentTuning = "there is no NodeTuning, or the replica is not the leader"
 
 var (
 	tuningNodes = portpressure.Family{
-		Name:   "portreeve_controller_tuning_nodes",
-		Help:   "Number of nodes of a NodeTuning by state: matched by its selector; updated by the rollout; " +
+		Name: "portreeve_controller_tuning_nodes",
+		Help: "Number of nodes of a NodeTuning by state: matched by its selector; updated by the rollout; " +
 			"and among the updated nodes, those with all settings applied, and those " +
 			"with a setting that is refused, failed, contested, waiting for a restart (restart_required) or a dry run (dry_run).",
 		Labels: []string{"tuning", "state"}, Absent: absentTuning,
 	}
 	tuningPhase = portpressure.Family{
-		Name:   "portreeve_controller_tuning_phase_info",
-		Help:   "Always 1: the phase of a NodeTuning's rollout and, if it is Paused or Reverted, " +
+		Name: "portreeve_controller_tuning_phase_info",
+		Help: "Always 1: the phase of a NodeTuning's rollout and, if it is Paused or Reverted, " +
 			"the reason as in its Events: RolloutPaused (by a user), RegressionFound, ReleaseHeld or TuningUnreadable.",
 		Labels: []string{"tuning", "phase", "reason"}, Absent: absentTuning,
 	}
@@ -52,7 +52,7 @@ func listTuningMetrics(c clusterState, p writePlan) (list []tuningMetrics) {
 // Describe implements prometheus.Collector.
 func (r *Reconciler) Describe(c chan<- *prometheus.Desc) {
 	for _, f := range ListFamilies() {
-		c <- f.Desc()
+		c <- f.NewDesc()
 	}
 }
 
@@ -68,9 +68,9 @@ func (r *Reconciler) Collect(c chan<- prometheus.Metric) {
 			"matched": n.Matched, "updated": n.Updated, "applied": n.Applied, "refused": n.Refused, "failed": n.Failed,
 			"contested": n.Contested, "restart_required": n.RestartRequired, "dry_run": n.DryRun,
 		} {
-			c <- tuningNodes.Metric(float64(count), f.tuning, state)
+			c <- tuningNodes.NewMetric(float64(count), f.tuning, state)
 		}
-		c <- tuningPhase.Metric(1, f.tuning, string(f.status.Rollout.Phase), findStopReason(&f.status))
-		c <- tuningConflicts.Metric(float64(len(f.status.Conflicts)), f.tuning)
+		c <- tuningPhase.NewMetric(1, f.tuning, string(f.status.Rollout.Phase), findStopReason(&f.status))
+		c <- tuningConflicts.NewMetric(float64(len(f.status.Conflicts)), f.tuning)
 	}
 }

@@ -100,7 +100,7 @@ func planWrites(c clusterState, defaults v1alpha1.Thresholds, now time.Time) wri
 		}
 	}
 	for _, n := range v.nodes {
-		spec := v1alpha1.PortPressureSpec{Settings: v.mergeSettings(n), Thresholds: v.thresholds(n, defaults)}
+		spec := v1alpha1.PortPressureSpec{Settings: v.mergeSettings(n), Thresholds: v.findThresholds(n, defaults)}
 		if n.planned == nil && !n.adopted && !n.releaseRequested && spec.Thresholds == n.spec.Thresholds {
 			continue
 		}
@@ -183,20 +183,14 @@ func (v *resolvedState) makeRolloutInput(t *tuning, now time.Time) rollout.Input
 	return in
 }
 
-// thresholds are those of n: what a NodeTuning leaves out is the default.
-func (v *resolvedState) thresholds(n *nodeState, defaults v1alpha1.Thresholds) v1alpha1.Thresholds {
+// findThresholds returns the thresholds of n, completed by the defaults. While a
+// NodeTuning is invalid, nodes for which no other sets thresholds keep theirs.
+func (v *resolvedState) findThresholds(n *nodeState, defaults v1alpha1.Thresholds) v1alpha1.Thresholds {
 	t, ok := v.resolved.Thresholds[n.Name]
-	switch {
-	case !ok && v.hasUnreadable:
+	if !ok && v.hasUnreadable {
 		return n.spec.Thresholds
-	case !ok:
-		return defaults
-	case t.WarningPercent == 0:
-		t.WarningPercent = min(defaults.WarningPercent, t.CriticalPercent)
-	case t.CriticalPercent == 0:
-		t.CriticalPercent = max(defaults.CriticalPercent, t.WarningPercent)
 	}
-	return t
+	return t.WithDefaultsFrom(defaults)
 }
 
 // pickEarlier returns the earlier time. Zero means never.

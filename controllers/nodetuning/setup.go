@@ -40,7 +40,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("nodetuning").
 		WatchesMetadata(&corev1.Node{}, enqueueAfter(batchDelay), builder.WithPredicates(nodeLabelsChanged())).
 		Watches(&v1alpha1.PortPressure{}, enqueueAfter(batchDelay), builder.WithPredicates(statusChanged())).
-		WithOptions(queue.Options(1))
+		WithOptions(queue.NewOptions(1))
 	kind := v1alpha1.GroupVersion.WithKind("NodeTuning")
 	_, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 	switch {

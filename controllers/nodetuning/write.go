@@ -168,6 +168,6 @@ func (r *Reconciler) patchPressure(ctx context.Context, c specChange) (*v1alpha1
 	if err != nil {
 		return nil, err
 	}
-	_, err = portpressure.Trim(want)
+	_, err = portpressure.TrimPortPressure(want)
 	return want, err
 }

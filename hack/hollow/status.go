@@ -13,7 +13,7 @@ import (
 // networks past the line, of two pools each, as the agent sends at most.
 func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureStatus {
 	at := metav1.NewTime(now)
-	level := levelOf(percent)
+	level := v1alpha1.Thresholds{}.Level(percent)
 	s := &v1alpha1.PortPressureStatus{
 		ObservedGeneration: 1,
 		ObservedAt:         &at,
@@ -50,16 +50,6 @@ func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureS
 		Message: fmt.Sprintf("%d of %d ports are in use: %s", tightest.Used, tightest.Capacity, tightest.Summary),
 	}}
 	return s
-}
-
-func levelOf(percent int32) v1alpha1.Level {
-	switch {
-	case percent >= v1alpha1.DefaultCriticalPercent:
-		return v1alpha1.LevelCritical
-	case percent >= v1alpha1.DefaultWarningPercent:
-		return v1alpha1.LevelWarning
-	}
-	return v1alpha1.LevelNormal
 }
 
 func networkOf(node string, i int) string { return fmt.Sprintf("shop/api-%s-%d", node, i) }

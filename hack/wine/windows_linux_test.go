@@ -11,6 +11,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -99,7 +100,7 @@ func (b *bed) range300() {
 		b.t.Fatal(err)
 	}
 	for _, family := range netsh.Families {
-		if err := b.netsh().SetDynamicPorts(b.t.Context(), family, socket.TCP, netsh.Block{Start: 20000, Count: 300}); err != nil {
+		if err := b.netsh().SetDynamicPorts(b.t.Context(), family, socket.TCP, ports.Range{First: 20000, Last: 20299}); err != nil {
 			b.t.Fatal(err)
 		}
 	}

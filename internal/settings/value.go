@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // Value is a set of allowed values, as the operating system reads and writes them.
@@ -82,41 +84,34 @@ func (v Span) DescribeAllowed() string {
 }
 
 func (v Span) checkValue(value string) error {
-	first, last, err := ParseSpan(value)
+	r, err := ParseSpan(value)
 	switch {
 	case err != nil:
 		return err
-	case first > last:
+	case r.First > r.Last:
 		return errors.New("the first port is above the last")
-	case first < v.MinFirst:
+	case int(r.First) < v.MinFirst:
 		return fmt.Errorf("the first port is below %d", v.MinFirst)
-	case last-first+1 < v.MinPorts:
-		return fmt.Errorf("only %d ports", last-first+1)
+	case r.Len() < v.MinPorts:
+		return fmt.Errorf("only %d ports", r.Len())
 	}
 	return nil
 }
 
 func (v Span) canonicalize(value string) string { return strings.Join(strings.Fields(value), " ") }
 
-// ParseSpan parses "FIRST LAST", which any white space may separate.
-func ParseSpan(value string) (first, last int, err error) {
+// ParseSpan parses "FIRST LAST", separated by any white space; First may be above Last.
+func ParseSpan(value string) (ports.Range, error) {
 	words := strings.Fields(value)
 	if len(words) != 2 {
-		return 0, 0, errors.New("not two ports")
+		return ports.Range{}, errors.New("not two ports")
 	}
-	if first, err = parsePort(words[0]); err != nil {
-		return 0, 0, err
+	first, err := ports.ParsePort(words[0])
+	if err != nil {
+		return ports.Range{}, err
 	}
-	last, err = parsePort(words[1])
-	return first, last, err
-}
-
-func parsePort(s string) (int, error) {
-	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil || len(s) > 1 && s[0] == '0' { // octal to the kernel
-		return 0, fmt.Errorf("%s is not a port", Clip(s))
-	}
-	return int(n), nil
+	last, err := ports.ParsePort(words[1])
+	return ports.Range{First: first, Last: last}, err
 }
 
 // PortList is a list of ports and ranges of ports, such as "8080,30000-32767", which may be
@@ -129,75 +124,14 @@ func (PortList) DescribeAllowed() string {
 }
 
 func (PortList) checkValue(value string) error {
-	_, err := ParsePorts(value)
+	_, err := ports.ParseList(value)
 	return err
 }
 
 func (PortList) canonicalize(value string) string {
-	ranges, err := ParsePorts(value)
+	list, err := ports.ParseList(value)
 	if err != nil {
 		return value
 	}
-	return FormatPorts(ranges)
-}
-
-// Ports is a range of ports, including both ends.
-type Ports struct{ First, Last int }
-
-// ParsePorts parses a list of ports in the format of net.ipv4.ip_local_reserved_ports, and
-// returns it sorted and without duplicates.
-func ParsePorts(value string) ([]Ports, error) {
-	value = strings.TrimSpace(value)
-	if value == "" {
-		return nil, nil
-	}
-	var list []Ports
-	for item := range strings.SplitSeq(value, ",") {
-		a, b, isRange := strings.Cut(strings.TrimSpace(item), "-")
-		first, err := parsePort(a)
-		if err != nil {
-			return nil, err
-		}
-		last := first
-		if isRange {
-			if last, err = parsePort(b); err != nil {
-				return nil, err
-			}
-		}
-		if first > last {
-			return nil, fmt.Errorf("%s: the first port is above the last", Clip(item))
-		}
-		list = append(list, Ports{first, last})
-	}
-	return mergeRanges(list), nil
-}
-
-// FormatPorts returns the list as the kernel writes it.
-func FormatPorts(list []Ports) string { return strings.Join(formatEach(list), ",") }
-
-// formatEach returns each range of the list as the kernel writes it.
-func formatEach(list []Ports) []string {
-	items := []string{}
-	for _, p := range mergeRanges(slices.Clone(list)) {
-		item := strconv.Itoa(p.First)
-		if p.Last > p.First {
-			item += "-" + strconv.Itoa(p.Last)
-		}
-		items = append(items, item)
-	}
-	return items
-}
-
-// mergeRanges sorts list and joins adjacent ranges.
-func mergeRanges(list []Ports) []Ports {
-	slices.SortFunc(list, func(a, b Ports) int { return a.First - b.First })
-	var out []Ports
-	for _, p := range list {
-		if n := len(out); n > 0 && p.First <= out[n-1].Last+1 {
-			out[n-1].Last = max(out[n-1].Last, p.Last)
-			continue
-		}
-		out = append(out, p)
-	}
-	return out
+	return list.String()
 }

@@ -228,8 +228,8 @@ func (p *portRange) Type() string    { return "FIRST-LAST" }
 func (p *portRange) allowed() string { return "a range of ports from 1 to 65535, such as 32768-60999" }
 
 func (p *portRange) Set(s string) error {
-	r, err := dump.ParseRange(s)
-	if err != nil {
+	r, err := ports.ParseRange(s)
+	if err != nil || r.First == 0 || !strings.Contains(s, "-") {
 		return errNotAllowed
 	}
 	*p = portRange(r)

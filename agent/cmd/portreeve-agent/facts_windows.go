@@ -12,7 +12,7 @@ import (
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/agent/tuning"
+	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/registry"
 	"portreeve.io/portreeve/agent/windows/winsys"
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -69,8 +69,8 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 
 // inVain are values of the registry that somebody has set, and that Windows ignores.
 func inVain() (list []socket.Capability) {
-	values, _ := registry.Tcpip.Values() // RegistryRead says why not
-	for _, f := range tuning.Audit(values) {
+	values, _ := registry.Tcpip.ListValues() // RegistryRead says why not
+	for _, f := range tuningwindows.AuditValues(values) {
 		list = append(list, socket.Capability{Name: "RegistryValue " + f.Name, State: socket.CapabilityUnsupported, Message: f.Why})
 	}
 	return list

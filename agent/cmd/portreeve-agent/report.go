@@ -97,7 +97,7 @@ func (r *reporter) run(ctx context.Context) error {
 
 // once takes a sample and prints it. It returns the CPU time that the sample took.
 func (r *reporter) once(ctx context.Context, reader agent.Reader, out printer) (time.Duration, error) {
-	sample, err := reader.Sample(ctx, socket.Request{InspectPercent: socket.DefaultThresholds.Warning})
+	sample, err := reader.Sample(ctx, socket.Request{InspectPercent: int(v1alpha1.DefaultWarningPercent)})
 	if err != nil {
 		return 0, fmt.Errorf("take a sample: %w", err)
 	}

@@ -178,23 +178,23 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	policy := report.DefaultPolicy
 	policy.Heartbeat = time.Duration(r.heartbeat)
-	writer := report.NewWriter(report.Options{
+	writer := report.NewWriter(report.WriterOptions{
 		Client: client, Node: r.node, Policy: policy, Log: log,
-		Object: func(p *v1alpha1.PortPressure) {
+		OnObject: func(p *v1alpha1.PortPressure) {
 			// The tuner first: a status of the new generation must not have settings of the old.
-			tuner.Object(p)
+			tuner.UpdateSpec(p)
 			if loop.ApplyObject(p) {
 				tell() // the tuner may be through with it already
 			}
 		},
-		Wrote: func(result report.Result) { m.RecordWrite(string(result)) },
+		OnResult: func(result report.Result) { m.RecordWrite(string(result)) },
 	})
-	events := report.NewEvents(client, r.node, r.home(), log)
-	var book podevents.Book
+	events := report.NewEventWriter(client, r.node, r.home(), log)
+	var tracker podevents.Tracker
 	loop.OnSample = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
 		m.RecordSample(s, status, metrics.Tick(t))
-		writer.Offer(status)
-		events.Offer(book.Decide(s, t.Facts.Thresholds, func(p socket.Pool) cause.Diagnosis { return assess.ExplainPool(p, s, t.Facts) }))
+		writer.OfferStatus(status)
+		events.OfferEvents(tracker.DecideEvents(s, t.Facts.Thresholds, func(p socket.Pool) cause.Diagnosis { return assess.ExplainPool(p, s, t.Facts) }))
 	}
 	return r.serve(ctx, log, loop, m.Handler(), append(tune, writer.Run, events.Run)...)
 }

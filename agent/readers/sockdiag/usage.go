@@ -58,7 +58,7 @@ func (t *portUsage) resetFor(s socket.Settings, delay time.Duration, reserved *p
 
 // isEphemeral reports whether connect() and bind(0) can choose the port.
 func (t *portUsage) isEphemeral(port uint16) bool {
-	return t.settings.Range.Contains(port) && !t.reserved.Has(port)
+	return t.settings.Range.Contains(port) && !t.reserved.Contains(port)
 }
 
 // addTCP counts a TCP socket. The kernel dumps listeners first, then bound-only sockets,

@@ -111,7 +111,7 @@ func TestPortUsage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var usage portUsage
-			reserved, err := parsePorts([]byte(test.reserved))
+			reserved, err := ports.ParseList(test.reserved)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -220,7 +220,7 @@ func FuzzPortUsage(f *testing.F) {
 	f.Add([]byte{1, 0, 1, 10, 0, 0, 6, 3, 2})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var usage portUsage
-		reserved, _ := parsePorts([]byte("40003-40004"))
+		reserved, _ := ports.ParseList("40003-40004")
 		usage.resetFor(settingsWith100Ports, time.Second, reserved)
 		for ; len(b) >= 3; b = b[3:] {
 			addr := netip.AddrFrom4([4]byte{127, 0, 0, b[2] & 3})
@@ -232,7 +232,7 @@ func FuzzPortUsage(f *testing.F) {
 		}
 		var n socket.Network
 		usage.writeTo(&n)
-		capacity := settingsWith100Ports.Range.Len() - reserved.In(settingsWith100Ports.Range)
+		capacity := settingsWith100Ports.Range.Len() - reserved.CountIn(settingsWith100Ports.Range)
 		if n.SkippedListening > n.Skipped || n.Skipped > n.InUse || n.InUse > capacity {
 			t.Errorf("%d listening of %d skipped of %d in use of %d", n.SkippedListening, n.Skipped, n.InUse, capacity)
 		}

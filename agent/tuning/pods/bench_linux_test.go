@@ -49,7 +49,7 @@ func BenchmarkCycle(b *testing.B) {
 					a.waitUntil("all pods", func() bool { return a.countApplied(rangeKey) == int32(count) })
 					b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/first")
 					for b.Loop() { // from the beginning of one cycle to that of the next
-						a.Poke()
+						a.RequestCycle()
 						<-a.cycles
 					}
 					a.stop()

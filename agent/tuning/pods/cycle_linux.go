@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // podCycle is one pass over all pods.
@@ -75,6 +75,7 @@ func (c *podCycle) visitPod(s podNetns) {
 	state.fingerprint, state.checkedAt = fingerprint, c.facts.Now
 	c.names, c.states = append(c.names, name), append(c.states, state)
 	c.due = append(c.due, tuning.Network{Target: s.target, Settings: append([]v1alpha1.Setting{}, resolved.enforced...), Facts: facts,
+		Listeners: c.readListeners,
 		Inside: func(fn func(tuning.Store)) error {
 			return runInNetns(s, func() {
 				c.recordListeners(state)
@@ -101,12 +102,12 @@ func (c *podCycle) reportPending(name string, pod podspecs.Pod) {
 // buildFacts returns the facts about a pod's network namespace.
 func (c *podCycle) buildFacts(pod podspecs.Pod, state *podState) plan.Facts {
 	f := c.facts
-	f.Listeners, f.Protect = c.readListeners, nil
+	f.Protect = nil
 	for _, port := range pod.Ports {
-		f.Protect = append(f.Protect, plan.Protected{Ports: settings.Ports{First: port, Last: port}, Whose: "the pod's containers"})
+		f.Protect = append(f.Protect, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Owner: "the pod's containers"})
 	}
-	for _, ports := range state.listened {
-		f.Protect = append(f.Protect, plan.Protected{Ports: ports, Whose: "an earlier listener"})
+	for _, r := range state.listened {
+		f.Protect = append(f.Protect, plan.Protected{Ports: r, Owner: "an earlier listener"})
 	}
 	return f
 }
@@ -149,7 +150,7 @@ func (c *podCycle) recordListeners(state *podState) {
 
 // enforceDue applies the settings of the namespaces that are due.
 func (c *podCycle) enforceDue(t tuning.Networks) {
-	results := t.Hold(c.due)
+	results := t.Enforce(c.due)
 	c.journaled = t.Targets()
 	for i, result := range results {
 		state, target := c.states[i], c.due[i].Target

@@ -5,7 +5,7 @@ import (
 
 	"portreeve.io/portreeve/agent/kube/podspecs"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // HostPorts implements tuning.Pods. It returns the hostPorts of the node's pods, and all
@@ -19,7 +19,7 @@ func (p *Pods) HostPorts() []plan.Protected {
 	var list []plan.Protected
 	for _, pod := range p.source.All() {
 		for _, port := range listHostPorts(pod) {
-			list = append(list, plan.Protected{Ports: settings.Ports{First: port, Last: port}, Whose: pod.Namespace + "/" + pod.Name})
+			list = append(list, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Owner: pod.Namespace + "/" + pod.Name})
 		}
 	}
 	return list

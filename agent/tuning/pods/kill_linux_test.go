@@ -24,6 +24,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/pods"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -53,7 +54,7 @@ func (r *churner) Pod(uid string) (podspecs.Pod, bool) {
 // until the process is killed.
 func (r *churner) runUntilKilled() error {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	files := tuning.Files{Root: "/proc/sys"}
+	files := sysctl.Store{Root: "/proc/sys"}
 	changed := make(chan struct{}, 1)
 	t := tuning.New(tuning.Options{
 		Disk: func() (journal.Disk, error) { return journal.OpenDir(r.State) }, Host: files, Boot: "boot-1", Allow: allow, Log: log,
@@ -80,7 +81,7 @@ func (r *churner) changeSettings(t *tuning.Tuner, changed <-chan struct{}) error
 				p.Spec.Settings = append(p.Spec.Settings, s)
 			}
 		}
-		t.Object(p)
+		t.UpdateSpec(p)
 		select {
 		case <-changed:
 		case <-time.After(10 * time.Millisecond): // it was asked for the same again

@@ -81,6 +81,6 @@ func (p *Pods) forgetDead(t tuning.Networks, live liveNamespaces) {
 	}
 	maps.DeleteFunc(p.states, func(target plan.Target, _ *podState) bool { return isGone(target) })
 	if dead := slices.DeleteFunc(t.Targets(), func(target plan.Target) bool { return !isGone(target) }); len(dead) > 0 {
-		t.Forget(dead)
+		t.ForgetTargets(dead)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/tuning/pods"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
@@ -260,7 +261,7 @@ func (n *node) startAgent() *agent { return n.startAgentEvery(time.Nanosecond) }
 func (n *node) startAgentEvery(every time.Duration) *agent {
 	n.tb.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	files := tuning.Files{Root: "/proc/sys"}
+	files := sysctl.Store{Root: "/proc/sys"}
 	inPods := pods.New(pods.Options{Root: n.root, Sysctls: countingStore{files, &n.writes}, Owners: n.readOwners,
 		Open: func() (pods.Source, error) { return n, nil }, RecheckInterval: every, Log: log})
 	cycles := make(chan struct{}, 1)
@@ -273,7 +274,7 @@ func (n *node) startAgentEvery(every time.Duration) *agent {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { a.Run(ctx) })
-	running.Go(func() { inPods.Run(ctx, a.Poke) })
+	running.Go(func() { inPods.Run(ctx, a.RequestCycle) })
 	a.stop = sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
@@ -295,7 +296,7 @@ func (a *agent) setSpec(settings ...v1alpha1.Setting) {
 	p := &v1alpha1.PortPressure{}
 	p.Generation = a.generation
 	p.Spec.Settings = append([]v1alpha1.Setting{}, settings...)
-	a.Object(p)
+	a.UpdateSpec(p)
 }
 
 func inPods(key, value string, change ...func(*v1alpha1.Setting)) v1alpha1.Setting {
@@ -314,7 +315,7 @@ func (a *agent) waitUntil(what string, isReached func() bool) {
 		select {
 		case <-a.node.changed:
 		case <-time.After(10 * time.Millisecond):
-			a.Poke() // what the next tick would do
+			a.RequestCycle() // what the next tick would do
 		case <-deadline:
 			a.node.tb.Fatalf("timed out waiting for: %s; the settings are %s", what, a.formatStatuses())
 		}

@@ -9,8 +9,9 @@ import (
 	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // Source provides the specs of the node's pods. podspecs.Watch implements it.
@@ -56,7 +57,7 @@ type podState struct {
 	statuses []v1alpha1.SettingStatus
 	retry    bool
 	// listened are the ports that had a listener since the agent first saw the pod.
-	listened []settings.Ports
+	listened []ports.Range
 }
 
 // New returns Pods with the given options.
@@ -65,8 +66,8 @@ func New(o Options) *Pods {
 	return &Pods{options: o, states: map[plan.Target]*podState{}}
 }
 
-// Cycle implements tuning.Pods.
-func (p *Pods) Cycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Networks) []v1alpha1.SettingStatus {
+// RunCycle implements tuning.Pods.
+func (p *Pods) RunCycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Networks) []v1alpha1.SettingStatus {
 	if settings == nil || len(settings)+len(t.Targets()) == 0 {
 		return nil
 	}
@@ -125,4 +126,6 @@ func repeatStatus(settings []v1alpha1.Setting, state v1alpha1.SettingState, mess
 }
 
 // readListeners returns the listening ports of the calling thread's network namespace.
-func (p *Pods) readListeners() ([]settings.Ports, error) { return tuning.Listeners(p.options.Sysctls) }
+func (p *Pods) readListeners() ([]ports.Range, error) {
+	return sysctl.ReadListeners(p.options.Sysctls.Read)
+}

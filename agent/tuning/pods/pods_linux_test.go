@@ -73,7 +73,7 @@ func TestSettingsAreNotRestoredWhilePodsAreUnknown(t *testing.T) {
 	n.silent = true
 	n.removePod(api)
 	a = n.startAgent()
-	a.Poke()
+	a.RequestCycle()
 	a.setSpec(inPods(fin, "17", to("api")))
 	a.waitUntil("that the pods are not known", func() bool {
 		return a.findStatus(fin+"@pods").Message == "pods of this node not known yet (waiting for the API server)"
@@ -273,7 +273,7 @@ func TestNothingIsWrittenWhereAnotherNamespaceIsByNow(t *testing.T) {
 	a := n.startAgent()
 	a.setSpec(inPods(fin, "17"))
 	<-a.cycles // the beginning of the first, then of one after it
-	a.Poke()
+	a.RequestCycle()
 	<-a.cycles
 	if got := reused.readValue(fin); got != "60" {
 		t.Errorf("the new namespace has %s", got)
@@ -301,7 +301,7 @@ func TestWhoSeesNoProcessesForgetsNothing(t *testing.T) {
 	a.waitUntil("that the pod which ended is forgotten", func() bool { return n.countJournalEntries() == 1 })
 	a.setSpec()
 	<-a.cycles
-	a.Poke()
+	a.RequestCycle()
 	<-a.cycles
 	if n.countJournalEntries() != 1 || api.readValue(fin) != "17" {
 		t.Errorf("the journal has %d entries, the pod has %s", n.countJournalEntries(), api.readValue(fin))

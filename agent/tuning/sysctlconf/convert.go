@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 	"portreeve.io/portreeve/internal/text"
 )
@@ -98,9 +99,9 @@ func (l Line) parseValue(s settings.Setting) (string, error) {
 		return "", err
 	}
 	if _, ok := s.Value.(settings.PortList); ok {
-		if list, _ := settings.ParsePorts(value); len(list) > maxReservedPorts {
+		if list, _ := ports.ParseList(value); len(list.ListRanges()) > maxReservedPorts {
 			return "", fmt.Errorf("%s: %d ranges, but linux.reservedPorts accepts at most %d; merge some of them",
-				s.Key, len(list), maxReservedPorts)
+				s.Key, len(list.ListRanges()), maxReservedPorts)
 		}
 	}
 	return value, nil
