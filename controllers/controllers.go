@@ -1,5 +1,5 @@
-// Package controllers is the list of Portreeve's controllers, and what they share:
-// the kinds they know and the cache they read from.
+// Package controllers registers Portreeve's controllers, and configures the scheme and the
+// cache that they share.
 package controllers
 
 import (
@@ -25,22 +25,24 @@ import (
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
-// Options are those of every controller.
+// Options configures all controllers.
 type Options struct {
 	PortPressure portpressure.Config
-	// ResolveDestinations has Events and metrics say which Service or pod an address
-	// is. It takes the right to list them.
+	// ResolveDestinations adds the Service or pod of a destination address to Events and
+	// metrics. It requires permission to list Services and pods.
 	ResolveDestinations bool
 }
 
-// NewScheme has every kind that the controllers read or write.
+// NewScheme returns a scheme with every kind that the controllers read or write.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	return scheme, errors.Join(corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+	return scheme, errors.Join(
+		corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme),
+		coordinationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 }
 
-// NewCacheOptions is what the manager of these controllers must be made with: it holds what
-// they use, trimmed, and nothing else. A read of another kind fails.
+// NewCacheOptions returns the cache options that the manager of these controllers needs.
+// The cache contains only the kinds and fields that they use. Reads of other kinds fail.
 func NewCacheOptions(o Options) cache.Options {
 	return cache.Options{
 		ReaderFailOnMissingInformer: true,
@@ -57,24 +59,25 @@ func NewCacheOptions(o Options) cache.Options {
 	}
 }
 
-// ListFamilies are the metrics that the controllers add to controller-runtime's.
+// ListFamilies returns the metrics that the controllers serve in addition to those of
+// controller-runtime.
 func ListFamilies() []portpressure.Family {
 	return slices.Concat(portpressure.Families(), nodetuning.ListFamilies())
 }
 
-// AddToManager adds every controller to the manager, and their metrics to the registry
-// that it serves. The manager may have started.
+// AddToManager adds all controllers to the manager, and their metrics to its registry. The
+// manager may already have started.
 func AddToManager(ctx context.Context, m ctrl.Manager, o Options) error {
 	mgr := &deferringManager{Manager: m}
 	var names portpressure.NameResolver = destination.NoResolver{}
 	if o.ResolveDestinations {
 		names = destination.NewResolver(mgr.GetAPIReader(), clock.RealClock{}, mgr.GetLogger())
 	}
-	r := portpressure.New(mgr.GetClient(), mgr.GetEventRecorder(v1alpha1.ReportingController), clock.RealClock{}, names, o.PortPressure)
+	recorder := mgr.GetEventRecorder(v1alpha1.ReportingController)
+	r := portpressure.New(mgr.GetClient(), recorder, clock.RealClock{}, names, o.PortPressure)
 	if err := r.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
-	recorder := mgr.GetEventRecorder(v1alpha1.ReportingController)
 	t := nodetuning.New(mgr.GetCache(), mgr.GetClient(), recorder, clock.RealClock{}, o.PortPressure.Thresholds)
 	if err := t.SetupWithManager(mgr); err != nil {
 		return err
@@ -88,9 +91,9 @@ func AddToManager(ctx context.Context, m ctrl.Manager, o Options) error {
 	return mgr.addDeferred()
 }
 
-// deferringManager holds back what is added to a manager until all of it is built. The builder adds
-// a controller before it has the watches, and a manager that has started would have it
-// work at once, with caches that aren't there yet.
+// deferringManager defers additions to a manager until all controllers are built. The
+// builder adds a controller before its watches. A manager that has already started would
+// run it immediately, without synced caches.
 type deferringManager struct {
 	ctrl.Manager
 	deferred []manager.Runnable
@@ -102,6 +105,7 @@ func (h *deferringManager) Add(r manager.Runnable) error {
 	return nil
 }
 
+// addDeferred adds the deferred runnables to the manager.
 func (h *deferringManager) addDeferred() error {
 	for _, r := range h.deferred {
 		if err := h.Manager.Add(r); err != nil {

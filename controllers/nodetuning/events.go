@@ -45,7 +45,8 @@ func listEvents(was, is *v1alpha1.NodeTuningStatus) (list []tuningEvent) {
 	add(now.Contested > 0 && before.Contested == 0,
 		corev1.EventTypeWarning, v1alpha1.ReasonSettingContested, formatFirstFailure(is, v1alpha1.SettingContested))
 	add(now.RestartRequired > 0 && before.RestartRequired == 0, corev1.EventTypeNormal, v1alpha1.ReasonRestartRequired,
-		fmt.Sprintf("on %d of %d nodes, a setting takes effect after a restart of the node", now.RestartRequired, now.Updated))
+		fmt.Sprintf("on %d of %d nodes, a setting takes effect after a restart of the node",
+			now.RestartRequired, now.Updated))
 	return list
 }
 

@@ -12,14 +12,15 @@ func ListFamilies() []portpressure.Family {
 	return []portpressure.Family{tuningNodes, tuningPhase, tuningConflicts}
 }
 
-const absentTuning = "there is no NodeTuning, or the replica is not the leader"
+const absentTuning = "without NodeTunings, and on the standby replica"
 
 var (
 	tuningNodes = portpressure.Family{
 		Name: "portreeve_controller_tuning_nodes",
 		Help: "Number of nodes of a NodeTuning by state: matched by its selector; updated by the rollout; " +
 			"and among the updated nodes, those with all settings applied, and those " +
-			"with a setting that is refused, failed, contested, waiting for a restart (restart_required) or a dry run (dry_run).",
+			"with a setting that is refused, failed, contested, waiting for a restart (restart_required) " +
+			"or a dry run (dry_run).",
 		Labels: []string{"tuning", "state"}, Absent: absentTuning,
 	}
 	tuningPhase = portpressure.Family{

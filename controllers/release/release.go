@@ -1,6 +1,6 @@
-// Package release takes Portreeve off a cluster, before its programs are uninstalled:
-// every node gives its originals back, and then the objects go, but for the CRDs. The
-// controller and the agents do the work; this asks them, and waits for their answers.
+// Package release prepares a cluster for the uninstallation of Portreeve: it restores the
+// original settings on every node, then deletes all objects except the CRDs. It requests
+// the release from the controller and the agents, and waits for them.
 package release
 
 import (
@@ -24,7 +24,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Cluster is a cluster that Portreeve is taken off.
+// Cluster is the cluster to release.
 type Cluster struct {
 	Client client.Client
 	// Namespace is Portreeve's.
@@ -32,29 +32,31 @@ type Cluster struct {
 	Log       *slog.Logger
 }
 
-// controllerName is the name of the controller's bindings and of the leader's lease.
+// controllerName is the name of the controller's role bindings and of its leader Lease.
 const controllerName = "portreeve-controller"
 
-// NewScheme has the kinds that Run reads or deletes.
+// NewScheme returns a scheme with the kinds that Run reads or deletes.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	return scheme, errors.Join(v1alpha1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
+	return scheme, errors.Join(
+		v1alpha1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
 }
 
-// Run releases everything. Where ctx ends before, the error names what is left, and
-// what helps; to run it again is safe.
+// Run releases all nodes and deletes Portreeve's objects. If ctx ends first, the error
+// names the remaining nodes or objects and a remedy. It is safe to run it again.
 func Run(ctx context.Context, c Cluster) error {
-	for _, step := range []func(context.Context) error{c.restoreNodes, c.deleteTunings, c.deleteBindings, c.deleteRemaining} {
+	steps := []func(context.Context) error{c.restoreNodes, c.deleteTunings, c.deleteBindings, c.deleteRemaining}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	c.Log.Info("nothing is left but the CRDs")
+	c.Log.Info("everything is deleted except the CRDs")
 	return nil
 }
 
-// restoreNodes asks every node, and waits until each has answered. Without a NodeTuning and
-// without settings nobody is asked.
+// restoreNodes requests the release of every node, and waits until all have confirmed it.
+// It requests nothing if there are neither NodeTunings nor settings.
 func (c Cluster) restoreNodes(ctx context.Context) error {
 	var nodes []string
 	err := pollUntil(ctx, func() (bool, error) {
@@ -68,7 +70,7 @@ func (c Cluster) restoreNodes(ctx context.Context) error {
 		}
 		before := len(nodes)
 		if nodes = listUnrestored(list.Items); len(nodes) > 0 && len(nodes) != before {
-			c.Log.Info("waiting for nodes to give their originals back", "nodes", len(nodes))
+			c.Log.Info("waiting for nodes to restore their original settings", "nodes", len(nodes))
 		}
 		if len(tunings) == 0 && len(nodes) == 0 {
 			return true, nil
@@ -78,25 +80,27 @@ func (c Cluster) restoreNodes(ctx context.Context) error {
 	})
 	if len(nodes) > 0 && ctx.Err() != nil {
 		for _, node := range nodes {
-			c.Log.Error("not given back", "node", node)
+			c.Log.Error("original settings may not be restored", "node", node)
 		}
 		name, _, _ := strings.Cut(nodes[0], ":")
-		return fmt.Errorf("not known to have given its originals back: %s; see to that and uninstall again, or go without a node by: "+
+		return fmt.Errorf("original settings may not be restored on %s; fix this and uninstall again, or skip a node with: "+
 			"kubectl annotate --overwrite portpressure %s %s=%s",
 			formatFirst(nodes, "; "), name, v1alpha1.AnnotationRelease, v1alpha1.ReleaseAbandoned)
 	}
 	if err == nil {
-		c.Log.Info("every node has its originals back")
+		c.Log.Info("original settings restored on all nodes")
 	}
 	return err
 }
 
-// maxRequests are how many requests are sent at a time; the client has a limit of its own.
+// maxRequests limits concurrent requests, in addition to the client's rate limit.
 const maxRequests = 8
 
-// requestRelease annotates the PortPressures that are not, and returns how many those were.
+// requestRelease annotates the PortPressures that are not annotated yet, and returns their
+// number.
 func (c Cluster) requestRelease(ctx context.Context, list []v1alpha1.PortPressure) (asked int, err error) {
-	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationRelease, v1alpha1.ReleaseRequested))
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil,
+		`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationRelease, v1alpha1.ReleaseRequested))
 	var all sync.WaitGroup
 	slots, errs := make(chan struct{}, maxRequests), make([]error, len(list))
 	for i := range list {
@@ -113,11 +117,12 @@ func (c Cluster) requestRelease(ctx context.Context, list []v1alpha1.PortPressur
 	}
 	all.Wait()
 	if asked > 0 {
-		c.Log.Info("nodes are asked to give their originals back", "nodes", asked)
+		c.Log.Info("requested nodes to restore their original settings", "nodes", asked)
 	}
 	return asked, errors.Join(errs...)
 }
 
+// listTunings returns the names of all NodeTunings.
 func (c Cluster) listTunings(ctx context.Context) (names []string, err error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("NodeTuningList"))
@@ -130,7 +135,8 @@ func (c Cluster) listTunings(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// deleteTunings waits for the controller, which lets them go: it has a finalizer there.
+// deleteTunings deletes all NodeTunings, and waits until the controller has removed its
+// finalizer.
 func (c Cluster) deleteTunings(ctx context.Context) error {
 	var names []string
 	err := pollUntil(ctx, func() (done bool, err error) {
@@ -140,14 +146,14 @@ func (c Cluster) deleteTunings(ctx context.Context) error {
 		return false, ignoreAbsent(c.Client.DeleteAllOf(ctx, &v1alpha1.NodeTuning{}))
 	})
 	if len(names) > 0 && ctx.Err() != nil {
-		return fmt.Errorf("NodeTunings are deleted, and their finalizer %s is still there: %s: does the controller run? its log says why",
-			v1alpha1.FinalizerRelease, formatFirst(names, ", "))
+		return fmt.Errorf("NodeTunings %s still have the finalizer %s: check that the controller is running, and its log",
+			formatFirst(names, ", "), v1alpha1.FinalizerRelease)
 	}
 	return err
 }
 
-// deleteBindings takes from the controller, which runs still, the rights to make objects anew.
-// One on a node that is cut off can't, either, then.
+// deleteBindings removes the permissions of the controller, which still runs, to recreate
+// objects. This includes a replica on a node that is disconnected.
 func (c Cluster) deleteBindings(ctx context.Context) error {
 	for _, binding := range []client.Object{
 		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: controllerName}},
@@ -160,7 +166,7 @@ func (c Cluster) deleteBindings(ctx context.Context) error {
 	return nil
 }
 
-// listLeases are what the programs hold.
+// listLeases returns the Leases of the programs.
 func (c Cluster) listLeases() []client.Object {
 	var leases []client.Object
 	for _, name := range []string{controllerName, v1alpha1.EventSuppressionLease} {
@@ -169,20 +175,20 @@ func (c Cluster) listLeases() []client.Object {
 	return leases
 }
 
-// deleteRemaining deletes until nothing has come back for a while: an API server takes a
-// moment to know of a binding that is gone.
+// deleteRemaining deletes objects until none has been recreated twice in a row: the API
+// server takes a moment to notice that a binding is deleted.
 func (c Cluster) deleteRemaining(ctx context.Context) error {
-	quiet := 0
+	emptyRounds := 0
 	return pollUntil(ctx, func() (bool, error) {
 		deleted, err := c.deleteOnce(ctx)
-		if quiet++; deleted || err != nil {
-			quiet = 0
+		if emptyRounds++; deleted || err != nil {
+			emptyRounds = 0
 		}
-		return quiet >= 2, err
+		return emptyRounds >= 2, err
 	})
 }
 
-// deleteOnce deletes what is there, and says whether anything was.
+// deleteOnce deletes the remaining objects, and reports whether there were any.
 func (c Cluster) deleteOnce(ctx context.Context) (deleted bool, err error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("PortPressureList"))
@@ -206,11 +212,11 @@ func (c Cluster) deleteOnce(ctx context.Context) (deleted bool, err error) {
 	return deleted, nil
 }
 
-// pollInterval is the time between two looks at the least; they take a tenth of the time.
+// pollInterval is the minimum time between two polls, which use at most a tenth of the time.
 const pollInterval = time.Second
 
-// pollUntil asks again and again until done or ctx ends; an error is then the last one. What
-// a request fails with meanwhile may pass.
+// pollUntil polls until done returns true or ctx ends. Errors in between are retried; the
+// last one is returned if ctx ends.
 func pollUntil(ctx context.Context, done func() (bool, error)) error {
 	var last error
 	for {
@@ -230,7 +236,8 @@ func pollUntil(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-// isAbsent says that the API server has no such kind: nothing was ever released there.
+// isAbsent reports whether err means that the API server does not serve the kind, so that
+// there is nothing to release.
 func isAbsent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
 
 func ignoreAbsent(err error) error {

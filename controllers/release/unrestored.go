@@ -8,46 +8,46 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// explainUnrestored says why a node can't be said to have its originals back; empty where it can.
-// What the agent has acknowledged counts: its status speaks of the spec as it is, and
-// of no setting that is held still.
+// explainUnrestored returns why the original settings of a node may not be restored, or an
+// empty string if they are: the agent's status is for the current spec, and contains no
+// setting that is still enforced.
 func explainUnrestored(p *v1alpha1.PortPressure) string {
 	switch {
 	case p.Annotations[v1alpha1.AnnotationRelease] == v1alpha1.ReleaseAbandoned:
 		return ""
 	case len(p.Spec.Settings) > 0:
-		return "the controller has not asked it yet"
+		return "the controller has not requested the release yet"
 	case p.Spec.Settings != nil && p.Status.ObservedGeneration != p.Generation:
-		return "its agent has not answered" + describeAgent(p)
+		return "its agent has not confirmed the release" + describeAgent(p)
 	}
-	var held []string
+	var enforced []string
 	for _, s := range p.Status.Settings {
 		if !isRestored(p, s) {
-			held = append(held, fmt.Sprintf("%s %s%s", s.Key, s.State, formatMessage(s)))
+			enforced = append(enforced, fmt.Sprintf("%s %s%s", s.Key, s.State, formatMessage(s)))
 		}
 	}
 	if out := p.Status.OmittedSettings; out != nil {
-		held = append(held, fmt.Sprintf("%d settings Applied", out.Count))
+		enforced = append(enforced, fmt.Sprintf("%d settings Applied", out.Count))
 	}
-	if len(held) == 0 {
+	if len(enforced) == 0 {
 		return ""
 	}
-	return formatFirst(held, ", ") + describeAgent(p)
+	return formatFirst(enforced, ", ") + describeAgent(p)
 }
 
-// isRestored says whether s was given back, if only for after a restart: nothing is wanted
-// any more then.
+// isRestored reports whether s was restored, even if that takes effect only after a restart.
+// A setting that waits for a restart counts if the spec no longer contains any.
 func isRestored(p *v1alpha1.PortPressure, s v1alpha1.SettingStatus) bool {
 	return s.State == v1alpha1.SettingReleased || s.State == v1alpha1.SettingRestartRequired && p.Spec.Settings != nil
 }
 
-// formatFirst are the first of a list, and how many more there are.
+// formatFirst lists the first items, and counts the others.
 func formatFirst(list []string, separator string) string {
-	const few = 3
-	if len(list) <= few {
+	const maxItems = 3
+	if len(list) <= maxItems {
 		return strings.Join(list, separator)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(list[:few], separator), len(list)-few)
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:maxItems], separator), len(list)-maxItems)
 }
 
 func formatMessage(s v1alpha1.SettingStatus) string {
@@ -57,7 +57,7 @@ func formatMessage(s v1alpha1.SettingStatus) string {
 	return " (" + s.Message + ")"
 }
 
-// describeAgent is what the controller knows of a node's agent.
+// describeAgent returns the state of a node's agent, if it does not report.
 func describeAgent(p *v1alpha1.PortPressure) string {
 	switch p.Labels[v1alpha1.LabelAgent] {
 	case v1alpha1.AgentSilent:
@@ -68,7 +68,7 @@ func describeAgent(p *v1alpha1.PortPressure) string {
 	return ""
 }
 
-// listUnrestored are the nodes that are left, and why, by name.
+// listUnrestored lists the nodes that may not be restored, with the reason, by name.
 func listUnrestored(list []v1alpha1.PortPressure) (nodes []string) {
 	for i := range list {
 		if why := explainUnrestored(&list[i]); why != "" {

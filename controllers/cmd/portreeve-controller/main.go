@@ -1,4 +1,5 @@
-// Command portreeve-controller keeps the PortPressures of a cluster.
+// Command portreeve-controller runs Portreeve's controllers, or releases a cluster before
+// Portreeve is uninstalled.
 package main
 
 import (
@@ -27,13 +28,13 @@ func main() {
 	os.Exit(code)
 }
 
-// The exit codes beside 0.
+// These are the exit codes other than 0.
 const (
 	exitFailure = 1
 	exitUsage   = 2
 )
 
-// run is the whole program; it returns the exit code.
+// run runs the program and returns the exit code.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, stderr io.Writer) int {
 	work := runController
 	if len(args) > 0 && args[0] == releaseCommand {

@@ -14,7 +14,7 @@ import (
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
-// programOptions are what flags and the environment say.
+// programOptions are the values of the flags and environment variables.
 type programOptions struct {
 	kubeconfig          string
 	namespace           string
@@ -38,36 +38,40 @@ func (s *programOptions) newFlagSet() *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.SetOutput(io.Discard)
-	f.StringVar(&s.kubeconfig, "kubeconfig", "", "file that says how to reach the API server; without it $KUBECONFIG, else the pod's service account")
-	f.StringVar(&s.namespace, "namespace", "portreeve-system", "namespace of the agents' pods and of the leader's lease")
-	f.DurationVar(&s.heartbeat, "heartbeat", 30*time.Minute, "how often a healthy agent reports at least; two of them without a report make it silent")
-	f.DurationVar(&s.agentGrace, "agent-grace", 2*time.Minute, "how long an agent's pod may be absent or not ready before that is said")
-	f.Int32Var(&s.warningPercent, "warning-percent", v1alpha1.DefaultWarningPercent, "used percent of a pool at which Warning begins")
-	f.Int32Var(&s.criticalPercent, "critical-percent", v1alpha1.DefaultCriticalPercent, "used percent of a pool at which Critical begins")
-	f.BoolVar(&s.resolveDestinations, "resolve-destinations", true, "say which Service or pod an address is; takes the right to list them")
-	f.BoolVar(&s.annotateRestart, "annotate-restart", false, "say on Nodes, by the annotation "+v1alpha1.AnnotationRestartRequired+", that settings wait for a restart; takes the right to patch nodes")
-	f.BoolVar(&s.leaderElection, "leader-elect", true, "wait for the lease before writing, so that replicas stand by")
-	f.StringVar(&s.metricsAddress, "metrics-address", ":8080", "address of /metrics; 0 for none")
-	f.StringVar(&s.healthAddress, "health-address", ":8081", "address of /healthz and /readyz; 0 for none")
+	f.StringVar(&s.kubeconfig, "kubeconfig", "", "kubeconfig file; if not set, $KUBECONFIG, else the pod's service account")
+	f.StringVar(&s.namespace, "namespace", "portreeve-system", "namespace of the agents' pods and of the leader Lease")
+	f.DurationVar(&s.heartbeat, "heartbeat", 30*time.Minute, "longest interval between reports of a healthy agent; after two intervals without a report it counts as silent")
+	f.DurationVar(&s.agentGrace, "agent-grace", 2*time.Minute,
+		"how long an agent's pod may be missing or not ready before that is reported")
+	f.Int32Var(&s.warningPercent, "warning-percent", v1alpha1.DefaultWarningPercent, "usage of a pool in percent at which Warning begins")
+	f.Int32Var(&s.criticalPercent, "critical-percent", v1alpha1.DefaultCriticalPercent, "usage of a pool in percent at which Critical begins")
+	f.BoolVar(&s.resolveDestinations, "resolve-destinations", true,
+		"show the Service or pod of a destination address; requires permission to list them")
+	f.BoolVar(&s.annotateRestart, "annotate-restart", false,
+		"set the annotation "+v1alpha1.AnnotationRestartRequired+" on Nodes with settings that require a restart; requires permission to patch nodes")
+	f.BoolVar(&s.leaderElection, "leader-elect", true, "use leader election, so that only one replica is active")
+	f.StringVar(&s.metricsAddress, "metrics-address", ":8080", "address of /metrics; 0 to disable")
+	f.StringVar(&s.healthAddress, "health-address", ":8081", "address of /healthz and /readyz; 0 to disable")
 	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
-	f.DurationVar(&s.releaseTimeout, "timeout", 4*time.Minute, "for release: how long to wait for the nodes")
+	f.DurationVar(&s.releaseTimeout, "timeout", 4*time.Minute, "how long release waits for the nodes")
 	f.BoolVar(&s.showVersion, "version", false, "print the version and exit")
 	return f
 }
 
 func formatUsage() string {
-	return "Keeps the PortPressures of a cluster.\n\nWith the argument release it has every node give its originals back, deletes what Portreeve has\nmade, and ends.\n\nEach flag may be given as an environment variable, such as PORTREEVE_LOG_LEVEL for --log-level.\n\n" +
+	return "Runs Portreeve's controllers.\n\nWith the argument release it restores the original settings on every node, deletes Portreeve's\nobjects, and exits.\n\n" +
+		"Each flag can be set by an environment variable, such as PORTREEVE_LOG_LEVEL for --log-level.\n\n" +
 		(&programOptions{}).newFlagSet().FlagUsages()
 }
 
-// environmentName is the environment variable of a flag.
+// environmentName returns the name of the environment variable for a flag.
 func environmentName(flag string) string {
 	return "PORTREEVE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// parseFlags reads the flags, and for each that isn't given its environment variable. An
-// error names what was given and what may be.
+// parseFlags parses the flags and, for flags that are not given, their environment
+// variables. Errors contain the given value and the allowed ones.
 func parseFlags(args []string, lookup func(string) (string, bool)) (programOptions, error) {
 	var s programOptions
 	f := s.newFlagSet()
@@ -75,7 +79,7 @@ func parseFlags(args []string, lookup func(string) (string, bool)) (programOptio
 		return s, err
 	}
 	if f.NArg() > 0 {
-		return s, fmt.Errorf("argument %q: only release and flags are taken, see --help", f.Arg(0))
+		return s, fmt.Errorf("argument %q: must be release or a flag, see --help", f.Arg(0))
 	}
 	var err error
 	f.VisitAll(func(flag *pflag.Flag) {

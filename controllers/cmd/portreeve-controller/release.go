@@ -10,10 +10,10 @@ import (
 	"portreeve.io/portreeve/controllers/release"
 )
 
-// releaseCommand is the argument for what uninstalling does.
+// releaseCommand is the argument that releases the cluster.
 const releaseCommand = "release"
 
-// runRelease has every node give back, and deletes what is Portreeve's.
+// runRelease restores the original settings on every node, and deletes Portreeve's objects.
 func runRelease(ctx context.Context, s programOptions, log logr.Logger) error {
 	config, err := loadConfig(s.kubeconfig)
 	if err != nil {

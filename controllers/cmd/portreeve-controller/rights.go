@@ -12,11 +12,11 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// accessRight is a verb on a resource. Leader election has its own, and says so itself.
+// accessRight is the right to use a verb on a resource.
 type accessRight struct{ verb, group, resource, namespace string }
 
-// listRequiredRights are the rights without which the controllers cannot work. Events are not among
-// them: without those it is only quieter.
+// listRequiredRights returns the rights that the controllers need. They also work without
+// the right to create Events. Leader election logs which of its own rights are missing.
 func listRequiredRights(namespace string) (rights []accessRight) {
 	for _, verb := range []string{"list", "watch"} {
 		rights = append(rights,
@@ -39,7 +39,7 @@ func (r accessRight) String() string {
 	return fmt.Sprintf("%s %s in %s", r.verb, r.resource, r.namespace)
 }
 
-// explainMissingRights names the rights that are missing, in a sentence, or is empty.
+// explainMissingRights returns which rights are missing and a remedy, or an empty string.
 func explainMissingRights(ctx context.Context, reviews authorizationv1client.SelfSubjectAccessReviewInterface, namespace string) string {
 	var missing []string
 	for _, r := range listRequiredRights(namespace) {
@@ -49,7 +49,7 @@ func explainMissingRights(ctx context.Context, reviews authorizationv1client.Sel
 		}}
 		answer, err := reviews.Create(ctx, review, metav1.CreateOptions{})
 		if err != nil {
-			return "the API server cannot be asked for this account's rights: " + strings.ReplaceAll(err.Error(), "\n", "; ") + "; waiting"
+			return "failed to check the rights of this account: " + strings.ReplaceAll(err.Error(), "\n", "; ") + "; waiting"
 		}
 		if !answer.Status.Allowed {
 			missing = append(missing, r.String())

@@ -84,12 +84,12 @@ func (n *nodeState) isChanging() bool {
 
 // losesSetting reports whether the update would remove a setting.
 func (n *nodeState) losesSetting() bool {
-	want := map[string]bool{}
+	desired := map[string]bool{}
 	for _, s := range n.Desired {
-		want[s.ID] = true
+		desired[s.ID] = true
 	}
 	for _, s := range n.Current {
-		if !want[s.ID] {
+		if !desired[s.ID] {
 			return true
 		}
 	}

@@ -37,7 +37,8 @@ func (c *rolloutState) detectRegression() string {
 	if len(worse) == 0 || binomialTail(len(worse), settled, worseOthers, others) >= significance {
 		return ""
 	}
-	return regressionPrefix + fmt.Sprintf("port pressure increased on %d/%d updated nodes (%s) vs %d/%d nodes not yet updated",
+	const format = "port pressure increased on %d/%d updated nodes (%s) vs %d/%d nodes not yet updated"
+	return regressionPrefix + fmt.Sprintf(format,
 		len(worse), settled, formatNames(worse), worseOthers, others)
 }
 

@@ -69,7 +69,8 @@ func PlanChanges(in Input) Decision {
 	c := newRolloutState(in)
 	var d Decision
 	for _, step := range []func(*rolloutState) (*stepResult, bool){
-		stopIfUnreadable, releaseDeleted, continueRevert, stopIfPaused, applyBrake, stopOnRegression, waitForChanges, soakCanaries, updateCanaries, updateBatch, finishRollout,
+		stopIfUnreadable, releaseDeleted, continueRevert, stopIfPaused, applyBrake, stopOnRegression,
+		waitForChanges, soakCanaries, updateCanaries, updateBatch, finishRollout,
 	} {
 		if v, ok := step(c); ok {
 			d.Update, d.Revert, d.ReevaluateAt = v.update, v.revert, v.reevaluateAt

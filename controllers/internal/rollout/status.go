@@ -92,13 +92,15 @@ const (
 
 func (c *rolloutState) makeConditions(v *stepResult, s *v1alpha1.NodeTuningStatus) []metav1.Condition {
 	n := s.Counts
-	bad := c.countFailingNodes()
-	ready := v.phase == v1alpha1.RolloutComplete && bad == 0
-	moving := v.phase == v1alpha1.RolloutCanary || v.phase == v1alpha1.RolloutSoaking || v.phase == v1alpha1.RolloutRolling || v.phase == v1alpha1.RolloutReleasing
+	failing := c.countFailingNodes()
+	ready := v.phase == v1alpha1.RolloutComplete && failing == 0
+	progressing := v.phase == v1alpha1.RolloutCanary || v.phase == v1alpha1.RolloutSoaking ||
+		v.phase == v1alpha1.RolloutRolling || v.phase == v1alpha1.RolloutReleasing
 	stopped := v.phase == v1alpha1.RolloutReverted || v.phase == v1alpha1.RolloutPaused && !c.Tuning.Spec.Rollout.Paused
-	degraded := makeCondition(v1alpha1.ConditionDegraded, bad > 0 || stopped, reasonNotEverywhere, reasonAsWanted, v.reason)
-	if bad > 0 && !stopped {
-		degraded.Message = fmt.Sprintf("settings not applied as desired on %s: see status.failing", text.FormatPlural(bad, "node"))
+	degraded := makeCondition(v1alpha1.ConditionDegraded, failing > 0 || stopped,
+		reasonNotEverywhere, reasonAsWanted, v.reason)
+	if failing > 0 && !stopped {
+		degraded.Message = "settings not applied as desired on " + text.FormatPlural(failing, "node") + ": see status.failing"
 	}
 	if v.degradedReason != "" {
 		degraded.Reason = v.degradedReason
@@ -106,9 +108,10 @@ func (c *rolloutState) makeConditions(v *stepResult, s *v1alpha1.NodeTuningStatu
 	return []metav1.Condition{
 		makeCondition(v1alpha1.ConditionReady, ready, string(v.phase), string(v.phase),
 			fmt.Sprintf("%d of %d nodes updated, all settings applied on %d", n.Updated, n.Matched, n.Applied)),
-		makeCondition(v1alpha1.ConditionProgressing, moving, string(v.phase), string(v.phase), v.reason),
+		makeCondition(v1alpha1.ConditionProgressing, progressing, string(v.phase), string(v.phase), v.reason),
 		degraded,
-		makeCondition(v1alpha1.ConditionConflicted, len(s.Conflicts) > 0, reasonConflicts, reasonNoConflict, formatConflicts(s.Conflicts)),
+		makeCondition(v1alpha1.ConditionConflicted, len(s.Conflicts) > 0, reasonConflicts, reasonNoConflict,
+			formatConflicts(s.Conflicts)),
 	}
 }
 
@@ -125,7 +128,8 @@ func formatConflicts(list []v1alpha1.TuningConflict) string {
 		return ""
 	}
 	k := list[0]
-	message := fmt.Sprintf("%s on %s: NodeTuning %s sets a different value", k.Key, text.FormatPlural(k.Nodes, "node"), k.With)
+	message := fmt.Sprintf("%s on %s: NodeTuning %s sets a different value",
+		k.Key, text.FormatPlural(k.Nodes, "node"), k.With)
 	switch k.Winner {
 	case "":
 		message += " with the same priority, so neither is enforced: give one a higher priority"

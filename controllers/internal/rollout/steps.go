@@ -33,7 +33,8 @@ func releaseDeleted(c *rolloutState) (*stepResult, bool) {
 		}
 	}
 	return &stepResult{
-		phase: v1alpha1.RolloutReleasing, reason: "original settings not yet restored on " + text.FormatPlural(left, "node") + c.formatSilentAgents(),
+		phase:  v1alpha1.RolloutReleasing,
+		reason: "original settings not yet restored on " + text.FormatPlural(left, "node") + c.formatSilentAgents(),
 		update: c.selectWithinBudget(c.pending, len(c.pending)),
 	}, true
 }
@@ -59,7 +60,15 @@ func continueRevert(c *rolloutState) (*stepResult, bool) {
 	if !c.hadPhase(v1alpha1.RolloutReverted) {
 		return nil, false
 	}
-	return &stepResult{phase: v1alpha1.RolloutReverted, degradedReason: v1alpha1.ReasonRegressionFound, reason: c.Tuning.Status.Rollout.Reason, revert: c.selectWithinBudget(c.updated, len(c.updated))}, true
+	return revertUpdated(c, c.Tuning.Status.Rollout.Reason)
+}
+
+// revertUpdated returns a result that restores the original settings on updated nodes.
+func revertUpdated(c *rolloutState, reason string) (*stepResult, bool) {
+	return &stepResult{
+		phase: v1alpha1.RolloutReverted, degradedReason: v1alpha1.ReasonRegressionFound, reason: reason,
+		revert: c.selectWithinBudget(c.updated, len(c.updated)),
+	}, true
 }
 
 // stopIfPaused stops a rollout that a user or a regression has paused.
@@ -99,7 +108,8 @@ func applyBrake(c *rolloutState) (*stepResult, bool) {
 		return nil, false
 	}
 	return stopRollout(v1alpha1.ReasonReleaseHeld, fmt.Sprintf(
-		"this would remove settings from %d of %d nodes at once, more than %d %%: to confirm, annotate the NodeTuning with %s=%d",
+		"this would remove settings from %d of %d nodes at once, more than %d %%: "+
+			"to confirm, annotate the NodeTuning with %s=%d",
 		losing, c.ClusterNodes, BrakePercent, AnnotationConfirm, c.Tuning.Generation))
 }
 
@@ -113,7 +123,7 @@ func stopOnRegression(c *rolloutState) (*stepResult, bool) {
 	case why == "":
 		return nil, false
 	case c.Tuning.Spec.Rollout.OnRegression == v1alpha1.OnRegressionRevert:
-		return &stepResult{phase: v1alpha1.RolloutReverted, degradedReason: v1alpha1.ReasonRegressionFound, reason: why, revert: c.selectWithinBudget(c.updated, len(c.updated))}, true
+		return revertUpdated(c, why)
 	}
 	return stopRollout(v1alpha1.ReasonRegressionFound, why)
 }
@@ -145,7 +155,8 @@ func soakCanaries(c *rolloutState) (*stepResult, bool) {
 	_, last := c.findSettleTimes()
 	end := last.Add(c.soak)
 	if c.Now.Before(end) {
-		return &stepResult{phase: v1alpha1.RolloutSoaking, reason: "observing the canaries until " + formatTime(end), reevaluateAt: end}, true
+		return &stepResult{phase: v1alpha1.RolloutSoaking, reevaluateAt: end,
+			reason: "observing the canaries until " + formatTime(end)}, true
 	}
 	if end = last.Add(maxSoaks * c.soak); c.Now.Before(end) && !slices.ContainsFunc(c.updated, (*nodeState).hasTraffic) {
 		return &stepResult{phase: v1alpha1.RolloutSoaking, reevaluateAt: end,
@@ -168,7 +179,8 @@ func updateCanaries(c *rolloutState) (*stepResult, bool) {
 		return nil, false
 	}
 	slices.SortStableFunc(gaining, func(a, b *nodeState) int { return cmp.Compare(b.usedPercent(), a.usedPercent()) })
-	return &stepResult{phase: v1alpha1.RolloutCanary, update: c.selectWithinBudget(gaining, missing), reason: "updating the canaries first"}, true
+	return &stepResult{phase: v1alpha1.RolloutCanary, update: c.selectWithinBudget(gaining, missing),
+		reason: "updating the canaries first"}, true
 }
 
 // updateBatch updates as many nodes as the budget allows.
