@@ -12,7 +12,7 @@ import (
 
 // frame prints what a user sees; on a terminal in place of the last frame.
 func (d *demo) frame(ctx context.Context) error {
-	out, err := d.plane.Kubectl(ctx, "get", "portpressures")
+	out, err := d.plane.RunKubectl(ctx, "get", "portpressures")
 	if err != nil {
 		return err
 	}

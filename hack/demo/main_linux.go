@@ -48,7 +48,7 @@ type demo struct {
 
 	address string // the Node's
 
-	plane      *controlplane.Plane
+	plane      *controlplane.Cluster
 	node       string
 	controller *controlplane.Process
 	agent      *controlplane.Process
@@ -123,7 +123,7 @@ func (d *demo) await(ctx context.Context, what string, limit time.Duration, ok f
 	}
 }
 
-func (d *demo) check() error { return errors.Join(d.controller.Check(), d.agent.Check()) }
+func (d *demo) check() error { return errors.Join(d.controller.CheckRunning(), d.agent.CheckRunning()) }
 
 func pause(ctx context.Context, t time.Duration) error {
 	select {

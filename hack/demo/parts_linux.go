@@ -37,12 +37,12 @@ func (d *demo) startParts(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	controllerPod, err := d.startPart(ctx, &d.controller, controlplane.Controller, "portreeve-controller",
+	controllerPod, err := d.startPart(ctx, &d.controller, controlplane.ControllerWorkload, "portreeve-controller",
 		"--metrics-address=0", "--health-address="+controllerHealth)
 	if err != nil {
 		return err
 	}
-	agentPod, err := d.startPart(ctx, &d.agent, controlplane.Agent, "portreeve-agent",
+	agentPod, err := d.startPart(ctx, &d.agent, controlplane.AgentWorkload, "portreeve-agent",
 		"run", "--node-name="+d.node, "--address="+agentAddress, "--tick=1s", "--pressed-tick=1s",
 		"--tune=host", "--host-ip="+d.address, "--state-dir="+filepath.Join(d.plane.Dir, "agent"))
 	if err != nil {
@@ -64,7 +64,7 @@ func (d *demo) startPart(ctx context.Context, part **controlplane.Process, workl
 	if err := d.plane.Client.Create(ctx, pod); err != nil {
 		return nil, err
 	}
-	kubeconfig, err := d.plane.KubeconfigOf(ctx, pod)
+	kubeconfig, err := d.plane.WriteKubeconfig(ctx, pod)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (d *demo) ready(ctx context.Context, pod *corev1.Pod, address string) error
 	if err != nil {
 		return err
 	}
-	return d.plane.Ready(ctx, pod)
+	return d.plane.SetReady(ctx, pod)
 }
 
 // nodeName is the machine's name, if a Node can have it.

@@ -100,13 +100,13 @@ func (d *demo) load(ctx context.Context) (*controlplane.Process, error) {
 	}
 	return load, d.await(ctx, "the load", soon, func() (bool, error) {
 		text, err := os.ReadFile(load.Log)
-		return bytes.Contains(text, []byte("ready")), errors.Join(err, load.Check())
+		return bytes.Contains(text, []byte("ready")), errors.Join(err, load.CheckRunning())
 	})
 }
 
 // unload ends the load, and says what its clients saw.
 func (d *demo) unload(load *controlplane.Process) error {
-	if err := errors.Join(load.Check(), load.Stop()); err != nil {
+	if err := errors.Join(load.CheckRunning(), load.Stop()); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(load.Log)

@@ -48,7 +48,7 @@ func (d *demo) tune(ctx context.Context, seen *levels, load *controlplane.Proces
 		return err
 	}
 	d.say("kubectl apply -f %s\n%s", sample, withoutComments(string(text)))
-	if _, err := d.plane.Kubectl(ctx, "apply", "-f", sample); err != nil {
+	if _, err := d.plane.RunKubectl(ctx, "apply", "-f", sample); err != nil {
 		return err
 	}
 	d.drawn = 0
@@ -62,7 +62,7 @@ func (d *demo) tune(ctx context.Context, seen *levels, load *controlplane.Proces
 		return err
 	}
 	d.say("the sysctls of the node:\n%s", table(tuned))
-	if _, err := d.plane.Kubectl(ctx, "wait", "--for=condition=Ready", "--timeout=30s", "nodetuning", sampleName); err != nil {
+	if _, err := d.plane.RunKubectl(ctx, "wait", "--for=condition=Ready", "--timeout=30s", "nodetuning", sampleName); err != nil {
 		return err
 	}
 	if err := errors.Join(d.show(ctx, "get", "nodetunings"), pause(ctx, relief), d.unload(load)); err != nil {
@@ -102,7 +102,7 @@ func held(p *v1alpha1.PortPressure) bool {
 
 // show runs kubectl, and prints what it says.
 func (d *demo) show(ctx context.Context, args ...string) error {
-	out, err := d.plane.Kubectl(ctx, args...)
+	out, err := d.plane.RunKubectl(ctx, args...)
 	if err == nil {
 		d.say("kubectl %s\n%s", strings.Join(args, " "), bytes.TrimRight(out, "\n"))
 	}

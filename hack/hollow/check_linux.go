@@ -17,7 +17,7 @@ import (
 
 // count is how many PortPressures there are. The API server says so in the first
 // page of a list.
-func count(ctx context.Context, p *controlplane.Plane) (int, error) {
+func count(ctx context.Context, p *controlplane.Cluster) (int, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("PortPressureList"))
 	if err := p.Client.List(ctx, list, client.Limit(1)); err != nil {
@@ -33,7 +33,7 @@ func count(ctx context.Context, p *controlplane.Plane) (int, error) {
 // lost reads every PortPressure back and counts those that don't have their agent's
 // newest level and percentage. It is an error if one is called silent: all agents
 // are well.
-func lost(ctx context.Context, p *controlplane.Plane, f *fleet) (int, error) {
+func lost(ctx context.Context, p *controlplane.Cluster, f *fleet) (int, error) {
 	list := &v1alpha1.PortPressureList{}
 	if err := p.Client.List(ctx, list); err != nil {
 		return 0, err

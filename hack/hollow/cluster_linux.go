@@ -21,9 +21,9 @@ func names(n int) []string {
 }
 
 // populate creates each node, and a ready pod of the agent on it.
-func populate(ctx context.Context, p *controlplane.Plane, nodes []string) error {
+func populate(ctx context.Context, p *controlplane.Cluster, nodes []string) error {
 	return each(ctx, nodes, func(ctx context.Context, name string) error {
-		pod, err := p.NewPod(controlplane.Agent, name)
+		pod, err := p.NewPod(controlplane.AgentWorkload, name)
 		if err != nil {
 			return err
 		}
@@ -33,7 +33,7 @@ func populate(ctx context.Context, p *controlplane.Plane, nodes []string) error 
 		if err := p.Client.Create(ctx, pod); err != nil {
 			return err
 		}
-		return p.Ready(ctx, pod)
+		return p.SetReady(ctx, pod)
 	})
 }
 

@@ -49,7 +49,7 @@ func (o options) measure(ctx context.Context) (f figures, err error) {
 	return f, err
 }
 
-func (o options) phases(ctx context.Context, p *controlplane.Plane, agents *fleet, f *figures) error {
+func (o options) phases(ctx context.Context, p *controlplane.Cluster, agents *fleet, f *figures) error {
 	controller, err := startController(ctx, p, o.controller, agents.agents[0].node)
 	if err != nil {
 		return err
@@ -57,8 +57,8 @@ func (o options) phases(ctx context.Context, p *controlplane.Plane, agents *flee
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
-		<-controller.Ended()
-		cancel(controller.Check())
+		<-controller.Done()
+		cancel(controller.CheckRunning())
 	}()
 	start := time.Now()
 	say("the controller runs, PID %d", controller.PID())
@@ -98,15 +98,15 @@ func (o options) phases(ctx context.Context, p *controlplane.Plane, agents *flee
 
 // startController runs the controller with the token that its pod on the node would
 // have.
-func startController(ctx context.Context, p *controlplane.Plane, program, node string) (*controlplane.Process, error) {
-	pod, err := p.NewPod(controlplane.Controller, node)
+func startController(ctx context.Context, p *controlplane.Cluster, program, node string) (*controlplane.Process, error) {
+	pod, err := p.NewPod(controlplane.ControllerWorkload, node)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.Client.Create(ctx, pod); err != nil {
 		return nil, err
 	}
-	kubeconfig, err := p.KubeconfigOf(ctx, pod)
+	kubeconfig, err := p.WriteKubeconfig(ctx, pod)
 	if err != nil {
 		return nil, err
 	}

@@ -22,12 +22,12 @@ import (
 // repository: namespaces first, the rest in order. Kustomizations are left out.
 func (e *Env) Apply(tb testing.TB, paths ...string) {
 	tb.Helper()
-	if err := e.apply(tb.Context(), paths); err != nil {
+	if err := e.applyManifests(tb.Context(), paths); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-func (e *Env) apply(ctx context.Context, paths []string) error {
+func (e *Env) applyManifests(ctx context.Context, paths []string) error {
 	var objects []*unstructured.Unstructured
 	for _, p := range paths {
 		found, err := readManifests(filepath.Join(e.Root, p))

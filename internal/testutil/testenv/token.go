@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/internal/testutil/apiserver"
 )
 
 // Token is what a pod of the service account on the node would find mounted: bound
@@ -32,7 +34,7 @@ func (e *Env) Token(tb testing.TB, account types.NamespacedName, node string) st
 		},
 	}
 	e.ensure(tb, pod)
-	return e.request(tb, account, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID})
+	return e.request(tb, account, apiserver.PodReference(pod))
 }
 
 // NodeToken is bound to the node itself, as kubectl create token --bound-object-kind
@@ -82,10 +84,9 @@ func (e *Env) ensure(tb testing.TB, obj client.Object) {
 
 func (e *Env) request(tb testing.TB, account types.NamespacedName, bound *authenticationv1.BoundObjectReference) string {
 	tb.Helper()
-	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name}}
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: bound}}
-	if err := e.Client.SubResource("token").Create(tb.Context(), sa, request); err != nil {
+	token, err := e.RequestToken(tb.Context(), account, bound)
+	if err != nil {
 		tb.Fatal(err)
 	}
-	return request.Status.Token
+	return token
 }
