@@ -27,7 +27,7 @@ func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
 	for name, reset := range map[string]bool{"connections that vanish": true, "connections that leave TIME_WAIT": false} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, rs)
-			s.Sysctl("net.ipv4.ip_local_port_range", "16384 65535")
+			s.WriteSysctl("net.ipv4.ip_local_port_range", "16384 65535")
 			fixed := ap("127.0.0.50:5432")
 			s.connect(777, home, fixed)
 			s.connect(333, ap("[::1]:0"), ap("[::1]:5432"))
@@ -35,7 +35,7 @@ func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
 			rate := 0.0
 			for try := 0; try < 5 && rate < 10_000 && !t.Failed(); try++ {
 				before := cpuTime(t)
-				made, took := churn(t, s.NS, reset, func() { hundredReads(t, walk, s, fixed) })
+				made, took := churn(t, s.Netns, reset, func() { hundredReads(t, walk, s, fixed) })
 				// Seconds of the whole machine: those that other programs have are no part of it.
 				own := (cpuTime(t) - before).Seconds() / float64(runtime.NumCPU())
 				rate = float64(made) / min(own, took.Seconds())
@@ -87,7 +87,7 @@ func hundredReads(t *testing.T, walk reader, s *scene, fixed netip.AddrPort) {
 }
 
 // churn runs fn while connections are made and closed, and says how many.
-func churn(t *testing.T, n *netnstest.NS, reset bool, fn func()) (made int, took time.Duration) {
+func churn(t *testing.T, n *netnstest.Netns, reset bool, fn func()) (made int, took time.Duration) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -129,7 +129,7 @@ func TestInboundConnectionsAreNoDestinations(t *testing.T) {
 	}
 	s := newScene(t, readers(t))
 	s.Load(testnet.Load{Inbound: clients})
-	s.Sysctl("net.ipv4.ip_local_port_range", "1024 65535")
+	s.WriteSysctl("net.ipv4.ip_local_port_range", "1024 65535")
 	s.connect(500, home, server)
 	got := s.sample(s.readers["portwalk"])
 	n := network(t, &got, s.Inode())

@@ -62,7 +62,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		only := func(n *netnstest.NS) *socket.Sample {
+		only := func(n *netnstest.Netns) *socket.Sample {
 			s := sample
 			s.Networks = []socket.Network{*network(t, &sample, n.Inode())}
 			return &s
@@ -80,16 +80,16 @@ func TestForecastsOfLivePools(t *testing.T) {
 }
 
 // thousand is a namespace with 1,000 ports, whose TIME_WAIT isn't reused.
-func thousand(t *testing.T) *netnstest.NS {
+func thousand(t *testing.T) *netnstest.Netns {
 	n := netnstest.New(t)
-	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40999")
-	n.Sysctl("net.ipv4.tcp_tw_reuse", "0")
+	n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40999")
+	n.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 	return n
 }
 
 // leak connects rate times a second, even if that takes catching up, until there is
 // no port, and says when that was.
-func leak(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end time.Time) {
+func leak(ctx context.Context, t *testing.T, n *netnstest.Netns, rate int) (end time.Time) {
 	begin := time.Now()
 	for made := 0; ctx.Err() == nil; made++ {
 		time.Sleep(time.Until(begin.Add(time.Duration(made) * time.Second / time.Duration(rate)))) // the load is a rate

@@ -75,7 +75,7 @@ func TestGroundTruth(t *testing.T) {
 			s.expect(bindAny, 0)
 		}},
 		{"SO_REUSEADDR with ip_autobind_reuse has no end, and other binds do", func(s *scene) {
-			s.Sysctl("net.ipv4.ip_autobind_reuse", "1")
+			s.WriteSysctl("net.ipv4.ip_autobind_reuse", "1")
 			s.bind(300, wildcard, testnet.ReuseAddr)
 			s.agree(bindAny)
 			s.agree(connectTo(server))
@@ -96,8 +96,8 @@ func TestGroundTruth(t *testing.T) {
 		}},
 		{"the lowest listening ports of the range are named", func(s *scene) {
 			// All over the range, since the kernel's table begins anywhere in it.
-			s.Sysctl("net.ipv4.ip_local_port_range", "5000 64999")
-			s.Sysctl("net.ipv4.ip_local_reserved_ports", "15000")
+			s.WriteSysctl("net.ipv4.ip_local_port_range", "5000 64999")
+			s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "15000")
 			for port := 60000; port > 0; port -= 5000 {
 				s.Listen(fmt.Sprintf("127.0.0.1:%d", port))
 			}
@@ -113,7 +113,7 @@ func TestGroundTruth(t *testing.T) {
 			}
 		}},
 		{"reserved ports are taken from both kinds of pool", func(s *scene) {
-			s.Sysctl("net.ipv4.ip_local_reserved_ports", "1-5,39990-40050,60000")
+			s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "1-5,39990-40050,60000")
 			s.expect(connectTo(server), 49)
 			s.expect(bindAny, 49)
 			s.connect(20, home, server)
@@ -122,7 +122,7 @@ func TestGroundTruth(t *testing.T) {
 			s.expect(bindUDP, 49)
 		}},
 		{"a reserved port that is bound anyway is not counted twice", func(s *scene) {
-			s.Sysctl("net.ipv4.ip_local_reserved_ports", "40000-40009")
+			s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "40000-40009")
 			s.bind(1, ap("127.0.0.1:40005"))
 			s.expect(connectTo(server), 90)
 			s.expect(bindAny, 90)
@@ -141,65 +141,65 @@ func TestGroundTruth(t *testing.T) {
 			s.expect(connectFrom(ap("[::ffff:127.0.0.1]:0"), ap("[::ffff:127.0.0.1]:80")), 40)
 		}},
 		{"TIME_WAIT is not reused while tcp_tw_reuse is 0", func(s *scene) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.EnterTimeWait)
 			s.age()
 			s.expect(connectTo(server), 0)
 			s.ifAll(connectTo(server), 100)
 		}},
 		{"TIME_WAIT is reused after a delay when tcp_tw_reuse is 1", func(s *scene) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
+			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.EnterTimeWait)
 			s.age()
 			s.states(tcpstate.Counts{tcpstate.TimeWait: 100, tcpstate.Listen: 1})
 			s.expect(connectTo(server), 100)
 		}},
 		{"TIME_WAIT is not reused before the delay", func(s *scene) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			if err := s.Space.Sysctl("net.ipv4.tcp_tw_reuse_delay", "60000"); err != nil {
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
+			if err := s.Namespace.WriteSysctl("net.ipv4.tcp_tw_reuse_delay", "60000"); err != nil {
 				s.t.Skipf("this kernel has no tcp_tw_reuse_delay (Linux 6.14): %v", err)
 			}
-			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
+			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.EnterTimeWait)
 			s.expect(connectTo(server), 0)
 		}},
 		{"TIME_WAIT of a peer without timestamps is not reused", func(s *scene) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
-			s.Sysctl("net.ipv4.tcp_timestamps", "1") // the peer's word counts, not the setting's
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.pairs(100, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.EnterTimeWait)
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "1") // the peer's word counts, not the setting's
 			s.age()
 			s.expect(connectTo(server), 0)
 		}},
 		{"TIME_WAIT over loopback is reused when tcp_tw_reuse is 2", func(s *scene) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
-			s.pairs(60, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.TimeWait)
-			s.pairs(60, s.Listen("[::1]:80"), ap("[::1]:0"), ap("[::1]:80"), testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
+			s.pairs(60, s.Listen("127.0.0.1:80"), home, server, testnet.Pair.EnterTimeWait)
+			s.pairs(60, s.Listen("[::1]:80"), ap("[::1]:0"), ap("[::1]:80"), testnet.Pair.EnterTimeWait)
 			s.age()
 			s.expect(connectTo(server), 100)
 			s.expect(connectTo(ap("[::1]:80")), 100)
 		}},
 		{"TIME_WAIT over veth is not reused when tcp_tw_reuse is 2", func(s *scene) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
 			other := newScene(s.t, nil)
-			s.Pair(other.NS, "10.9.0.1/24", "10.9.0.2/24")
-			s.pairs(100, other.Listen("10.9.0.2:80"), ap("10.9.0.1:0"), ap("10.9.0.2:80"), testnet.Pair.TimeWait)
+			s.ConnectVeth(other.Netns, "10.9.0.1/24", "10.9.0.2/24")
+			s.pairs(100, other.Listen("10.9.0.2:80"), ap("10.9.0.1:0"), ap("10.9.0.2:80"), testnet.Pair.EnterTimeWait)
 			s.age()
 			s.expect(connectFrom(ap("10.9.0.1:0"), ap("10.9.0.2:80")), 0)
 			s.ifAll(connectFrom(ap("10.9.0.1:0"), ap("10.9.0.2:80")), 100)
 		}},
 		{"of TIME_WAIT some would be reused if tcp_tw_reuse were 1", func(s *scene) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 			l := s.Listen("127.0.0.1:80")
-			s.pairs(30, l, home, server, testnet.Pair.CloseWait)
-			s.pairs(20, l, home, server, testnet.Pair.TimeWait)
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.pairs(10, l, home, server, testnet.Pair.TimeWait)
-			s.Sysctl("net.ipv4.tcp_timestamps", "1")
+			s.pairs(30, l, home, server, testnet.Pair.EnterCloseWait)
+			s.pairs(20, l, home, server, testnet.Pair.EnterTimeWait)
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.pairs(10, l, home, server, testnet.Pair.EnterTimeWait)
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "1")
 			s.age()
 			s.ifAll(connectTo(server), 60)
 		}},
 		{"TIME_WAIT of bind-before-connect blocks every destination, whatever tcp_tw_reuse", func(s *scene) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
 			l := s.Listen("0.0.0.0:80")
 			var made []testnet.Pair
 			for range 100 {
@@ -209,21 +209,21 @@ func TestGroundTruth(t *testing.T) {
 				}
 				made = append(made, p)
 			}
-			s.end(made, testnet.Pair.TimeWait)
+			s.end(made, testnet.Pair.EnterTimeWait)
 			s.age()
 			s.expect(connectTo(server), 0)
 			s.expect(connectTo(elsewhere), 0)
 		}},
 		{"of the closing states only TIME_WAIT is reused", func(s *scene) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
 			l := s.Listen("127.0.0.1:80")
 			var made []testnet.Pair
 			for range 60 {
 				made = append(made, s.Dial(l, home, server))
 			}
-			s.end(made[:20], testnet.Pair.CloseWait)
-			s.end(made[20:40], testnet.Pair.FinWait2)
-			s.end(made[40:], testnet.Pair.TimeWait)
+			s.end(made[:20], testnet.Pair.EnterCloseWait)
+			s.end(made[20:40], testnet.Pair.EnterFinWait2)
+			s.end(made[40:], testnet.Pair.EnterTimeWait)
 			s.age()
 			s.states(tcpstate.Counts{tcpstate.CloseWait: 40, tcpstate.FinWait2: 40, tcpstate.TimeWait: 20, tcpstate.Listen: 1})
 			s.expect(connectTo(server), 60)
@@ -246,18 +246,18 @@ func TestGroundTruth(t *testing.T) {
 		}},
 		{"a socket's own range narrows, and is ignored outside of the namespace's", func(s *scene) {
 			s.connect(10, home, server)
-			inside, err := s.Space.Exhaust(home, server, testnet.LocalPortRange(ports.Range{First: 40090, Last: 40099}))
+			inside, err := s.Namespace.Exhaust(home, server, testnet.LocalPortRange(ports.Range{First: 40090, Last: 40099}))
 			if errors.Is(err, unix.ENOPROTOOPT) {
 				s.t.Skip("this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3)")
 			}
-			outside, err2 := s.Space.Exhaust(home, server, testnet.LocalPortRange(ports.Range{First: 50000, Last: 50009}))
+			outside, err2 := s.Namespace.Exhaust(home, server, testnet.LocalPortRange(ports.Range{First: 50000, Last: 50009}))
 			if inside > 10 || outside != 90 || err != nil || err2 != nil {
 				s.t.Errorf("%d ports in a range inside (%v), %d in one outside (%v), want at most 10 and 90", inside, err, outside, err2)
 			}
 			s.expect(connectTo(server), 90)
 		}},
 		{"an odd range is counted for certainty", func(s *scene) {
-			s.Sysctl("net.ipv4.ip_local_port_range", "40000 40098")
+			s.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40098")
 			sample := s.sample(s.readers["portwalk"])
 			got := headroom(network(s.t, &sample, s.Inode()), connectTo(server))
 			if truth := s.truth(connectTo(server)); got != 98 || truth < 98 || truth > 99 {
@@ -283,8 +283,8 @@ func TestParityOfAutomaticPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Local().Port()%2 != 0 {
-			t.Errorf("connect() chose the odd port %d", c.Local().Port())
+		if c.LocalAddr().Port()%2 != 0 {
+			t.Errorf("connect() chose the odd port %d", c.LocalAddr().Port())
 		}
 	}
 	for range 50 {
@@ -292,8 +292,8 @@ func TestParityOfAutomaticPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Local().Port()%2 != 1 {
-			t.Errorf("bind(0) chose the even port %d", b.Local().Port())
+		if b.LocalAddr().Port()%2 != 1 {
+			t.Errorf("bind(0) chose the even port %d", b.LocalAddr().Port())
 		}
 	}
 }

@@ -81,7 +81,7 @@ func (x *random) say(format string, a ...any) { x.log = append(x.log, fmt.Sprint
 
 func (x *random) set(key, value string) {
 	x.say("%s=%s", key, value)
-	x.Sysctl(key, value)
+	x.WriteSysctl(key, value)
 }
 
 func (x *random) make() {
@@ -123,7 +123,7 @@ func (x *random) step(listeners map[uint16]*testnet.Socket) {
 		case kind == 2:
 			_, err = x.BindConnect(src, dst, testnet.Repair)
 		case kind == 3:
-			_, err = x.Space.Listen(netip.AddrPortFrom(src.Addr(), uint16(40000+x.rand.IntN(100))))
+			_, err = x.Namespace.Listen(netip.AddrPortFrom(src.Addr(), uint16(40000+x.rand.IntN(100))))
 		case kind == 4 || l == nil:
 			_, err = x.Connect(src, dst, testnet.Repair)
 		default:
@@ -158,7 +158,7 @@ func mapped(a netip.AddrPort) netip.AddrPort {
 
 // pair makes a connection with a peer and ends it, or leaves it.
 func (x *random) pair(kind int, l *testnet.Socket, src, dst netip.AddrPort) error {
-	dial := x.Space.Dial
+	dial := x.Namespace.Dial
 	if kind%2 == 0 {
 		dial = x.DialBound
 	}
@@ -168,15 +168,15 @@ func (x *random) pair(kind int, l *testnet.Socket, src, dst netip.AddrPort) erro
 	}
 	switch x.rand.IntN(6) {
 	case 0:
-		return p.Swap().TimeWait()
+		return p.Swap().EnterTimeWait()
 	case 1:
-		return p.CloseWait()
+		return p.EnterCloseWait()
 	case 2:
-		return p.FinWait2()
+		return p.EnterFinWait2()
 	case 3:
 		return nil
 	}
-	return p.TimeWait()
+	return p.EnterTimeWait()
 }
 
 func (x *random) check() {
@@ -200,7 +200,7 @@ func (x *random) check() {
 // FIN_WAIT2 without a process as TIME_WAIT's own kind of socket, too.
 func (x *random) totals() {
 	x.t.Helper()
-	want, err := x.States()
+	want, err := x.CountStates()
 	if err != nil {
 		x.t.Fatal(err)
 	}

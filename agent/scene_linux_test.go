@@ -54,7 +54,7 @@ func closeAfter(t *testing.T, c io.Closer) {
 
 // scene is a namespace with a range of 100 ports, which a test fills.
 type scene struct {
-	*netnstest.NS
+	*netnstest.Netns
 	t       *testing.T
 	readers map[string]reader
 }
@@ -62,7 +62,7 @@ type scene struct {
 func newScene(t *testing.T, rs map[string]reader) *scene {
 	t.Helper()
 	n := netnstest.New(t)
-	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
+	n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099")
 	// No process lives in the namespace: it is found as one of /run/netns is.
 	root := t.TempDir()
 	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", n.FD()), filepath.Join(root, "scene")); err != nil {
@@ -164,11 +164,11 @@ func (s *scene) truth(p pool) int {
 	var err error
 	switch {
 	case p.kind == socket.Connect:
-		n, err = s.Space.Exhaust(p.src, p.dst)
+		n, err = s.Namespace.Exhaust(p.src, p.dst)
 	case p.protocol == socket.UDP:
 		n, err = s.ExhaustBindUDP(p.src.Addr())
 	default:
-		n, err = s.Space.ExhaustBind(p.src.Addr())
+		n, err = s.Namespace.ExhaustBind(p.src.Addr())
 	}
 	if err != nil {
 		s.t.Fatalf("ask the kernel about %v: %v", p, err)
@@ -217,7 +217,7 @@ func (s *scene) ifAll(p pool, want int) {
 			}
 		}
 	}
-	s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
+	s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
 	truth := s.truth(p)
 	if truth != want {
 		s.t.Errorf("with tcp_tw_reuse 1 the kernel gives %d ports for %v, want %d", truth, p, want)

@@ -54,7 +54,7 @@ func onDisk(dir string) *Tuner {
 }
 
 // standing are the settings that the tests write.
-func standing(ns *netnstest.NS) map[string]string {
+func standing(ns *netnstest.Netns) map[string]string {
 	got := map[string]string{}
 	ns.Do(func() {
 		for _, key := range []string{rangeKey, reserveKey, "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_fin_timeout"} {
@@ -66,8 +66,8 @@ func standing(ns *netnstest.NS) map[string]string {
 
 func TestAProcessThatIsKilledLosesNoOriginal(t *testing.T) {
 	ns := netnstest.New(t)
-	ns.Sysctl(reserveKey, "8080,9000-9001")
-	ns.Sysctl("net.ipv4.tcp_fin_timeout", "55")
+	ns.WriteSysctl(reserveKey, "8080,9000-9001")
+	ns.WriteSysctl("net.ipv4.tcp_fin_timeout", "55")
 	before := standing(ns)
 	self, err := os.Executable()
 	if err != nil {

@@ -28,7 +28,7 @@ func measureCliff(fills []float64, connects int) (c cliff, err error) {
 		return c, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.Sysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", cliffFirst, cliffLast)); err != nil {
+	if err := s.WriteSysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", cliffFirst, cliffLast)); err != nil {
 		return c, err
 	}
 	server := netip.MustParseAddrPort(cliffServer)

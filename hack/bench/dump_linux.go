@@ -20,7 +20,7 @@ type dumps struct {
 	seen   []int
 }
 
-func openDumps(spaces []*testnet.Space) (*dumps, error) {
+func openDumps(spaces []*testnet.Namespace) (*dumps, error) {
 	d := &dumps{buffer: make([]byte, 64<<10), seen: make([]int, len(spaces))}
 	for _, s := range spaces {
 		var fd int

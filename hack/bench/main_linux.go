@@ -50,7 +50,7 @@ func run(page, only string, rounds int) error {
 		return err
 	}
 	var text strings.Builder
-	text.WriteString(samples.Machine() + ".\n")
+	text.WriteString(samples.DescribeMachine() + ".\n")
 	var missed []string
 	for _, s := range chosen {
 		if rounds > 0 {
@@ -82,7 +82,7 @@ func runCliff(page, picture string, connects int) error {
 		return err
 	}
 	if page == "-" {
-		return fills.Write(page, fills.Machine()+".\n"+c.section(picture))
+		return fills.Write(page, fills.DescribeMachine()+".\n"+c.section(picture))
 	}
 	relative, err := filepath.Rel(filepath.Dir(page), picture)
 	if err != nil {
@@ -92,7 +92,7 @@ func runCliff(page, picture string, connects int) error {
 		return err
 	}
 	return errors.Join(os.WriteFile(picture, []byte(c.picture()), 0o644),
-		fills.Write(page, fills.Machine()+".\n"+c.section(filepath.ToSlash(relative))))
+		fills.Write(page, fills.DescribeMachine()+".\n"+c.section(filepath.ToSlash(relative))))
 }
 
 func requirements(chosen []scenario) error {

@@ -13,7 +13,7 @@ import (
 
 // ss runs `ss -Htan` once in each namespace.
 type ss struct {
-	spaces []*testnet.Space
+	spaces []*testnet.Namespace
 	peak   uint64
 }
 
@@ -41,7 +41,7 @@ func (s *ss) check(b *bed) error {
 	return nil
 }
 
-func (s *ss) lines(space *testnet.Space) (n int, err error) {
+func (s *ss) lines(space *testnet.Namespace) (n int, err error) {
 	cmd := exec.Command("ss", "-Htan")
 	out, err := cmd.StdoutPipe()
 	if err != nil {

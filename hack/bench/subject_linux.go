@@ -56,8 +56,8 @@ func compare(space int, seen, made int) error {
 
 // bed is a scenario that stands.
 type bed struct {
-	spaces    []*testnet.Space
-	elsewhere *testnet.Space
+	spaces    []*testnet.Namespace
+	elsewhere *testnet.Namespace
 	made      []int // sockets in each of spaces
 }
 
@@ -80,12 +80,12 @@ func stand(s scenario) (*bed, error) {
 	return b, nil
 }
 
-func load(l testnet.Load) (*testnet.Space, error) {
+func load(l testnet.Load) (*testnet.Namespace, error) {
 	s, err := testnet.New()
 	if err != nil {
 		return nil, err
 	}
-	err = s.Sysctl("net.ipv4.ip_local_port_range", "1024 65535")
+	err = s.WriteSysctl("net.ipv4.ip_local_port_range", "1024 65535")
 	if err == nil {
 		_, err = s.Load(l)
 	}

@@ -26,13 +26,13 @@ func TestLevelsInOrder(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var l levels
+			var l levelHistory
 			for i, level := range tt.seen {
-				if news := l.see(level); news != (i == 0 || tt.seen[i-1] != level) {
+				if news := l.appendChange(level); news != (i == 0 || tt.seen[i-1] != level) {
 					t.Errorf("see %q after %q is news: %v", level, tt.seen[:i], news)
 				}
 			}
-			if got := l.inOrder(); got != tt.want {
+			if got := l.isInOrder(); got != tt.want {
 				t.Errorf("%q in order: %v, want %v", l, got, tt.want)
 			}
 		})

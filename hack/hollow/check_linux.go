@@ -15,9 +15,9 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// count is how many PortPressures there are. The API server says so in the first
+// countPortPressures is how many PortPressures there are. The API server says so in the first
 // page of a list.
-func count(ctx context.Context, p *controlplane.Cluster) (int, error) {
+func countPortPressures(ctx context.Context, p *controlplane.Cluster) (int, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("PortPressureList"))
 	if err := p.Client.List(ctx, list, client.Limit(1)); err != nil {
@@ -30,10 +30,10 @@ func count(ctx context.Context, p *controlplane.Cluster) (int, error) {
 	return n, nil
 }
 
-// lost reads every PortPressure back and counts those that don't have their agent's
+// countLost reads every PortPressure back and counts those that don't have their agent's
 // newest level and percentage. It is an error if one is called silent: all agents
 // are well.
-func lost(ctx context.Context, p *controlplane.Cluster, f *fleet) (int, error) {
+func countLost(ctx context.Context, p *controlplane.Cluster, f *agentFleet) (int, error) {
 	list := &v1alpha1.PortPressureList{}
 	if err := p.Client.List(ctx, list); err != nil {
 		return 0, err
@@ -48,16 +48,16 @@ func lost(ctx context.Context, p *controlplane.Cluster, f *fleet) (int, error) {
 	n := 0
 	for _, a := range f.agents {
 		got, ok := have[a.node]
-		if !ok || got.Status.UsedPercent == nil || *got.Status.UsedPercent != a.percent || got.Status.Level != levelOf(a.percent) {
+		if !ok || got.Status.UsedPercent == nil || *got.Status.UsedPercent != a.percent || got.Status.Level != classifyLevel(a.percent) {
 			n++
 		}
 	}
 	return n, nil
 }
 
-// guarded makes sure that the policies are at work: the first agent must be refused
+// checkPolicies makes sure that the policies are at work: the first agent must be refused
 // the status of the second's node, and by a policy.
-func guarded(ctx context.Context, f *fleet) error {
+func checkPolicies(ctx context.Context, f *agentFleet) error {
 	patch := []byte(`[{"op": "add", "path": "/status", "value": {"level": "Normal"}}]`)
 	err := f.agents[0].client.Patch(types.JSONPatchType).Resource("portpressures").Name(f.agents[1].node).
 		SubResource("status").Body(patch).Do(ctx).Error()

@@ -11,8 +11,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// names are those of the nodes.
-func names(n int) []string {
+// nodeNames are those of the nodes.
+func nodeNames(n int) []string {
 	all := make([]string, n)
 	for i := range all {
 		all[i] = fmt.Sprintf("hollow-%04d", i)
@@ -20,9 +20,9 @@ func names(n int) []string {
 	return all
 }
 
-// populate creates each node, and a ready pod of the agent on it.
-func populate(ctx context.Context, p *controlplane.Cluster, nodes []string) error {
-	return each(ctx, nodes, func(ctx context.Context, name string) error {
+// createNodes creates each node, and a ready pod of the agent on it.
+func createNodes(ctx context.Context, p *controlplane.Cluster, nodes []string) error {
+	return forEachName(ctx, nodes, func(ctx context.Context, name string) error {
 		pod, err := p.NewPod(controlplane.AgentWorkload, name)
 		if err != nil {
 			return err
@@ -54,8 +54,8 @@ func newNode(name string) *corev1.Node {
 	}}
 }
 
-// each calls do for all names, some at a time, until one fails.
-func each(ctx context.Context, names []string, do func(context.Context, string) error) error {
+// forEachName calls do for all names, some at a time, until one fails.
+func forEachName(ctx context.Context, names []string, do func(context.Context, string) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	work := make(chan string)

@@ -32,9 +32,9 @@ func main() {
 	ctrl.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	err := o.check()
+	err := o.validateFlags()
 	if err == nil {
-		err = o.run(ctx)
+		err = o.runBenchmark(ctx)
 	}
 	stop()
 	if err != nil {
@@ -43,7 +43,7 @@ func main() {
 	}
 }
 
-func (o options) check() error {
+func (o options) validateFlags() error {
 	switch {
 	case flag.NArg() > 0:
 		return fmt.Errorf("argument %q isn't known", flag.Arg(0))
@@ -55,19 +55,19 @@ func (o options) check() error {
 	return nil
 }
 
-func (o options) run(ctx context.Context) error {
-	load, err := loadAverage()
+func (o options) runBenchmark(ctx context.Context) error {
+	load, err := readLoadAverage()
 	if err != nil {
 		return err
 	}
-	f, err := o.measure(ctx)
+	f, err := o.measureCluster(ctx)
 	if err != nil {
 		return err
 	}
-	if err := scale.Write(o.page, machine(load)+f.table()); err != nil {
+	if err := tablePart.Write(o.page, formatMachine(load)+f.formatTable()); err != nil {
 		return err
 	}
-	if missed := f.missed(); len(missed) > 0 {
+	if missed := f.listMissedGoals(); len(missed) > 0 {
 		return errors.New("goals missed:\n\t" + strings.Join(missed, "\n\t"))
 	}
 	return nil

@@ -23,7 +23,7 @@ func TestStatusesHaveTheSizeAndLevelOfRealOnes(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := statusOf("hollow-0000", tt.percent, time.Now())
+			s := newStatus("hollow-0000", tt.percent, time.Now())
 			text, err := json.Marshal(s)
 			if err != nil {
 				t.Fatal(err)

@@ -18,26 +18,26 @@ import (
 )
 
 const (
-	failed = 1
-	usage  = 2
+	exitFailed = 1
+	exitUsage  = 2
 )
 
 func main() {
-	load, hold, err := parse(os.Args[1:], os.Stderr)
+	load, hold, err := parseFlags(os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "netload:", err)
-		os.Exit(usage)
+		os.Exit(exitUsage)
 	}
-	if err := run(load, hold); err != nil {
+	if err := runLoad(load, hold); err != nil {
 		fmt.Fprintln(os.Stderr, "netload:", err)
-		os.Exit(failed)
+		os.Exit(exitFailed)
 	}
 }
 
-func run(load testnet.Load, hold time.Duration) error {
+func runLoad(load testnet.Load, hold time.Duration) error {
 	parent := os.Getppid()
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil {
 		return fmt.Errorf("prctl: %w", err)
@@ -71,7 +71,7 @@ func isPipe(f *os.File) bool {
 	return err == nil && st.Mode()&os.ModeNamedPipe != 0
 }
 
-func parse(args []string, out io.Writer) (l testnet.Load, hold time.Duration, err error) {
+func parseFlags(args []string, out io.Writer) (l testnet.Load, hold time.Duration, err error) {
 	f := flag.NewFlagSet("netload", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.IntVar(&l.TimeWait, "tw", 0, "TIME_WAIT sockets, to 127.1.x.y:80")
@@ -83,7 +83,7 @@ func parse(args []string, out io.Writer) (l testnet.Load, hold time.Duration, er
 	f.IntVar(&l.Destinations, "dests", 0, "`destinations` that each state is spread over (default one for each 4,000 sockets)")
 	f.IntVar(&l.Churn.Rate, "churn", 0, "connections per second to open and close, the client first")
 	f.IntVar(&l.Churn.Attempts, "count", 0, "connections that the churn tries to open; netload ends when the last has left (default no end)")
-	f.DurationVar(&l.Churn.Stay, "stay", 0, "how long each connection of the churn is held")
+	f.DurationVar(&l.Churn.Lifetime, "stay", 0, "how long each connection of the churn is held")
 	f.BoolVar(&l.Churn.Reset, "reset", false, "the churn closes by RST and leaves no TIME_WAIT")
 	f.DurationVar(&hold, "hold", 0, "end this long after \"ready\" (default never)")
 	f.Func("to", "destination `address:port` of the churn, may be repeated (default 127.3.0.0:83)", func(s string) error {

@@ -54,7 +54,7 @@ func TestTheCriticalAlertArrivesAndIsResolved(t *testing.T) {
 	s := serve(t, monitoring.Start, config, prometheusAt, within(monitoring))
 
 	for key, value := range map[string]string{"net.ipv4.ip_local_port_range": "40000 40099", "net.ipv4.tcp_tw_reuse": "0"} {
-		if err := application.Sysctl(key, value); err != nil {
+		if err := application.WriteSysctl(key, value); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,7 +96,7 @@ func TestTheCriticalAlertArrivesAndIsResolved(t *testing.T) {
 }
 
 // receive is the webhook.
-func receive(t *testing.T, s *testnet.Space) <-chan alert {
+func receive(t *testing.T, s *testnet.Namespace) <-chan alert {
 	t.Helper()
 	var listener net.Listener
 	var err error

@@ -17,7 +17,7 @@ import (
 )
 
 // space is a network namespace that goes with the test.
-func space(t *testing.T) *testnet.Space {
+func space(t *testing.T) *testnet.Namespace {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the test makes network namespaces")
@@ -48,7 +48,7 @@ func build(t *testing.T, path, folder string) {
 
 // manage starts Alertmanager. Debian's reads its templates from /usr/share, where a
 // package that is only unpacked isn't: it gets a /usr/share of its own.
-func manage(t *testing.T, s *testnet.Space, config string) {
+func manage(t *testing.T, s *testnet.Namespace, config string) {
 	t.Helper()
 	path := program(t, "prometheus-alertmanager")
 	share := filepath.Join(filepath.Dir(path), "..", "share")
@@ -59,7 +59,7 @@ func manage(t *testing.T, s *testnet.Space, config string) {
 }
 
 // within is a client whose connections are made in the namespace.
-func within(s *testnet.Space) *http.Client {
+func within(s *testnet.Namespace) *http.Client {
 	dial := func(_ context.Context, network, address string) (c net.Conn, err error) {
 		s.Do(func() { c, err = net.Dial(network, address) })
 		return c, err

@@ -34,7 +34,7 @@ const finTimeout = "net.ipv4.tcp_fin_timeout"
 type tunedNode struct {
 	t      *testing.T
 	api    rest.Interface
-	pod    *netnstest.NS
+	pod    *netnstest.Netns
 	args   []string
 	stderr strings.Builder
 }

@@ -71,7 +71,7 @@ func TestPortsOfEndedConnectionsAreLeftWhereTheKernelTakesThemOver(t *testing.T)
 		pairs = append(pairs, s.dial(l, to))
 	}
 	for _, p := range pairs { // only now: one that has ended is soon taken over
-		if err := p.TimeWait(); err != nil {
+		if err := p.EnterTimeWait(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // translates to its own address.
 type scene struct {
 	tb                     testing.TB
-	client, router, server *netnstest.NS
+	client, router, server *netnstest.Netns
 }
 
 // What the router translates to, and to where.
@@ -39,18 +39,18 @@ func newScene(tb testing.TB, rule string) *scene {
 	s.link("right", s.router, s.server, "10.2.0.1/24", "10.2.0.2/24")
 	s.link("left6", s.client, s.router, "fd00:1::2/16", "fd00:1::1/64")
 	s.link("right6", s.router, s.server, "fd00:2::1/64", "fd00:2::2/64")
-	s.router.Sysctl("net.ipv4.ip_forward", "1")
-	s.router.Sysctl("net.ipv4.conf.all.proxy_arp", "1")
-	s.router.Sysctl("net.ipv6.conf.all.forwarding", "1")
+	s.router.WriteSysctl("net.ipv4.ip_forward", "1")
+	s.router.WriteSysctl("net.ipv4.conf.all.proxy_arp", "1")
+	s.router.WriteSysctl("net.ipv6.conf.all.forwarding", "1")
 	s.run("ip", "-6", "neigh", "add", "proxy", serverAt6.String(), "dev", "left6")
-	s.router.Sysctl("net.ipv6.conf.all.proxy_ndp", "1")
+	s.router.WriteSysctl("net.ipv6.conf.all.proxy_ndp", "1")
 	s.nft("table inet t { chain c { type nat hook postrouting priority srcnat; meta l4proto { tcp, udp } oifname { right, right6 } " + rule + "; }; }")
 	return s
 }
 
-func (s *scene) link(name string, a, b *netnstest.NS, addrA, addrB string) {
+func (s *scene) link(name string, a, b *netnstest.Netns, addrA, addrB string) {
 	s.tb.Helper()
-	if err := testnet.Veth(a.Space, b.Space, name, netip.MustParsePrefix(addrA), netip.MustParsePrefix(addrB)); err != nil {
+	if err := testnet.ConnectVeth(a.Namespace, b.Namespace, name, netip.MustParsePrefix(addrA), netip.MustParsePrefix(addrB)); err != nil {
 		s.tb.Fatal(err)
 	}
 }
@@ -129,7 +129,7 @@ func (s *scene) insertFailed() uint64 {
 func (s *scene) fails(to netip.AddrPort) {
 	s.tb.Helper()
 	before := s.insertFailed()
-	if _, err := s.client.SynSent(netip.AddrPort{}, to); err != nil {
+	if _, err := s.client.StartConnect(netip.AddrPort{}, to); err != nil {
 		s.tb.Fatal(err)
 	}
 	s.await("insert_failed rises", func() bool { return s.insertFailed() > before })

@@ -14,7 +14,7 @@ import (
 )
 
 // look is what w adds to a sample of n alone.
-func look(t *testing.T, w *Watch, n *netnstest.NS, at time.Time) socket.Sample {
+func look(t *testing.T, w *Watch, n *netnstest.Netns, at time.Time) socket.Sample {
 	t.Helper()
 	s := socket.Sample{Taken: at, Networks: []socket.Network{{Inode: n.Inode(), Owner: socket.Owner{Kind: socket.OwnerHost},
 		Settings: socket.Settings{Range: ports.Range{First: 32768, Last: 60999}}}}}

@@ -83,7 +83,7 @@ func BenchmarkLook(b *testing.B) {
 }
 
 // holdFiles starts a process that has 1,000 files open, each for itself.
-func holdFiles(b *testing.B, n *netnstest.NS) {
+func holdFiles(b *testing.B, n *netnstest.Netns) {
 	b.Helper()
 	bash, err := exec.LookPath("bash")
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // kernelsOwn is what the kernel itself shows of n's counters in /proc.
-func kernelsOwn(t *testing.T, n *netnstest.NS) socket.Counters {
+func kernelsOwn(t *testing.T, n *netnstest.Netns) socket.Counters {
 	t.Helper()
 	var netstat, conntrack []byte
 	var err, none error
@@ -50,7 +50,7 @@ func kernelsOwn(t *testing.T, n *netnstest.NS) socket.Counters {
 
 // agree waits for a sample that says what the kernel says before it and after it, and
 // returns that.
-func agree(t *testing.T, r *Reader, n *netnstest.NS, enough func(socket.Counters) bool) {
+func agree(t *testing.T, r *Reader, n *netnstest.Netns, enough func(socket.Counters) bool) {
 	t.Helper()
 	var want, got socket.Counters
 	await(t, func() bool {
@@ -73,12 +73,12 @@ func agree(t *testing.T, r *Reader, n *netnstest.NS, enough func(socket.Counters
 func TestCountersAreThoseOfEachNamespace(t *testing.T) {
 	r := open(t, Options{})
 	n, quiet := netnstest.New(t), netnstest.New(t)
-	n.Sysctl("net.ipv4.tcp_max_tw_buckets", "5")
-	n.Sysctl("net.core.somaxconn", "1")
-	n.Sysctl("net.ipv4.tcp_syncookies", "0")
+	n.WriteSysctl("net.ipv4.tcp_max_tw_buckets", "5")
+	n.WriteSysctl("net.core.somaxconn", "1")
+	n.WriteSysctl("net.ipv4.tcp_syncookies", "0")
 	l := n.Listen("127.0.0.1:80")
 	for range 20 {
-		if err := n.Dial(l, home, server).TimeWait(); err != nil {
+		if err := n.Dial(l, home, server).EnterTimeWait(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,7 +94,7 @@ func TestCountersAreThoseOfEachNamespace(t *testing.T) {
 }
 
 // start starts a connection and doesn't wait for it.
-func start(n *netnstest.NS, dst netip.AddrPort) (k *testnet.Socket, err error) {
+func start(n *netnstest.Netns, dst netip.AddrPort) (k *testnet.Socket, err error) {
 	n.Do(func() {
 		if k, err = testnet.Open(dst.Addr(), unix.SOCK_STREAM|unix.SOCK_NONBLOCK); err != nil {
 			return
@@ -123,7 +123,7 @@ func TestConntrackDropsAreThoseOfEachNamespace(t *testing.T) {
 	})
 }
 
-func nft(t *testing.T, n *netnstest.NS, rules string) {
+func nft(t *testing.T, n *netnstest.Netns, rules string) {
 	t.Helper()
 	path, err := exec.LookPath("nft")
 	if err != nil {

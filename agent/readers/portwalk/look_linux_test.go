@@ -35,7 +35,7 @@ func to(dst netip.AddrPort) func(socket.Pool) bool {
 func udp(p socket.Pool) bool { return p.Protocol == socket.UDP }
 
 // look takes a sample and looks at the pool of n that is asked for.
-func look(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.Look, []socket.Unobserved) {
+func look(t *testing.T, r *Reader, n *netnstest.Netns, is func(socket.Pool) bool) (*socket.Look, []socket.Unobserved) {
 	t.Helper()
 	s := sample(t, r)
 	var tally walkTally
@@ -93,13 +93,13 @@ func TestSilentConnectionsAreCounted(t *testing.T) {
 func TestConnectionsWhosePeerIsGoneAreUnanswered(t *testing.T) {
 	r := open(t, Options{})
 	n, peer := hundred(t), netnstest.New(t)
-	n.Pair(peer, "10.9.0.1/24", "10.9.0.2/24")
+	n.ConnectVeth(peer, "10.9.0.1/24", "10.9.0.2/24")
 	l := peer.Listen("10.9.0.2:80")
 	dst := ap("10.9.0.2:80")
 	for i := range 9 {
 		p := n.Dial(l, netip.AddrPort{}, dst)
 		if i < 4 {
-			if err := p.Server.Deafen(); err != nil {
+			if err := p.Server.DropPackets(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -148,7 +148,7 @@ func TestTheProcessesThatHoldAPoolsSocketsAreNamed(t *testing.T) {
 			r := open(t, Options{})
 			r.limits.run = run
 			n := hundred(t)
-			n.Sysctl("net.ipv4.ip_local_port_range", "40000 40999")
+			n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40999")
 			dst := ap("127.101.0.0:443")
 			// This process lives elsewhere, and holds the most.
 			connect(t, n, 300, home, dst)
@@ -178,7 +178,7 @@ func TestASharedSocketIsHeldOnceAndFoundInEachProcess(t *testing.T) {
 	n := hundred(t)
 	l := n.Listen("127.0.0.1:80")
 	for range 20 {
-		if err := n.Dial(l, home, server).TimeWait(); err != nil {
+		if err := n.Dial(l, home, server).EnterTimeWait(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,20 +212,20 @@ func TestASharedSocketIsHeldOnceAndFoundInEachProcess(t *testing.T) {
 func TestTheHoldersOfEachKindOfPool(t *testing.T) {
 	six, mapped := ap("[::1]:80"), ap("[::ffff:127.0.0.1]:80")
 	for name, c := range map[string]struct {
-		fill        func(*netnstest.NS)
+		fill        func(*netnstest.Netns)
 		pool        func(socket.Pool) bool
 		held        int
 		established int
 	}{
-		"IPv6": {func(n *netnstest.NS) {
+		"IPv6": {func(n *netnstest.Netns) {
 			connect(t, n, 7, ap("[::1]:0"), six)
 			connect(t, n, 5, home, server)
 		}, to(six), 7, 7},
-		"IPv4-mapped IPv6 shares the IPv4 pool": {func(n *netnstest.NS) {
+		"IPv4-mapped IPv6 shares the IPv4 pool": {func(n *netnstest.Netns) {
 			connect(t, n, 7, ap("[::ffff:127.0.0.1]:0"), mapped)
 			connect(t, n, 5, home, server)
 		}, to(server), 12, 12},
-		"bind-before-connect, and what only binds or listens, but no clients of a listener": {func(n *netnstest.NS) {
+		"bind-before-connect, and what only binds or listens, but no clients of a listener": {func(n *netnstest.Netns) {
 			l := n.Listen("127.0.0.1:40050")
 			n.Listen("127.0.0.1:80")
 			connect(t, n, 9, home, server)
@@ -241,7 +241,7 @@ func TestTheHoldersOfEachKindOfPool(t *testing.T) {
 				n.Dial(l, netip.AddrPortFrom(home.Addr(), 5000+port), ap("127.0.0.1:40050"))
 			}
 		}, to(netip.AddrPort{}), 8, 6},
-		"UDP": {func(n *netnstest.NS) {
+		"UDP": {func(n *netnstest.Netns) {
 			for range 7 {
 				if _, err := n.BindUDP(ap("0.0.0.0:0")); err != nil {
 					t.Fatal(err)

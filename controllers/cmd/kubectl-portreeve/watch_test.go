@@ -179,7 +179,7 @@ func TestAClusterWithoutPortreeve(t *testing.T) {
 		until(t, func() bool {
 			return apierrors.IsNotFound(env.Client.Get(t.Context(), types.NamespacedName{Name: name}, crd))
 		})
-		env.Apply(t, "config/crd/"+tunings.Group+"_nodetunings.yaml")
+		env.ApplyManifests(t, "config/crd/"+tunings.Group+"_nodetunings.yaml")
 		until(t, func() bool { return env.Client.List(t.Context(), &v1alpha1.NodeTuningList{}) == nil })
 	}()
 	until(t, func() bool {

@@ -18,20 +18,20 @@ type Part struct {
 // ErrMarkers is that of a page which is not to be written, as it isn't clear where.
 var ErrMarkers = errors.New("the page must have the part's begin marker, and then its end marker, once each")
 
-func (p Part) begin() string {
+func (p Part) beginMarker() string {
 	return fmt.Sprintf("<!-- %s: begin. Written by %#q; edit outside of the markers. -->", p.Name, p.Command)
 }
 
-func (p Part) end() string { return fmt.Sprintf("<!-- %s: end -->", p.Name) }
+func (p Part) endMarker() string { return fmt.Sprintf("<!-- %s: end -->", p.Name) }
 
-// Splice puts text between the part's markers in page.
-func (p Part) Splice(page, text string) (string, error) {
-	before, rest, _ := strings.Cut(page, p.begin())
-	_, after, ok := strings.Cut(rest, p.end())
-	if !ok || strings.Contains(after, p.begin()) || strings.Contains(before+after, p.end()) {
+// ReplaceIn puts text between the part's markers in page.
+func (p Part) ReplaceIn(page, text string) (string, error) {
+	before, rest, _ := strings.Cut(page, p.beginMarker())
+	_, after, ok := strings.Cut(rest, p.endMarker())
+	if !ok || strings.Contains(after, p.beginMarker()) || strings.Contains(before+after, p.endMarker()) {
 		return "", ErrMarkers
 	}
-	return before + p.begin() + "\n" + text + p.end() + after, nil
+	return before + p.beginMarker() + "\n" + text + p.endMarker() + after, nil
 }
 
 // Write puts text into the file's part; for the file "-" it prints it.
@@ -44,7 +44,7 @@ func (p Part) Write(file, text string) error {
 	if err != nil {
 		return err
 	}
-	now, err := p.Splice(string(page), text)
+	now, err := p.ReplaceIn(string(page), text)
 	if err != nil {
 		return fmt.Errorf("%s: part %s: %w", file, p.Name, err)
 	}

@@ -24,7 +24,7 @@ func TestSplice(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := p.Splice(tt.page, "new\n")
+			got, err := p.ReplaceIn(tt.page, "new\n")
 			if !errors.Is(err, tt.err) || got != tt.want {
 				t.Errorf("got %q, %v", got, err)
 			}

@@ -12,8 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write the files that tests compare with")
 
-// Update says whether the files are to be written anew.
-func Update() bool { return *update }
+// ShouldUpdate says whether the files are to be written anew.
+func ShouldUpdate() bool { return *update }
 
 // Check compares got with the file, which it writes before where -update is given.
 func Check(t *testing.T, file, got string) {

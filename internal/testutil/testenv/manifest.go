@@ -18,16 +18,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Apply applies every object of the files and folders, named from the root of the
+// ApplyManifests applies every object of the files and folders, named from the root of the
 // repository: namespaces first, the rest in order. Kustomizations are left out.
-func (e *Env) Apply(tb testing.TB, paths ...string) {
+func (e *Env) ApplyManifests(tb testing.TB, paths ...string) {
 	tb.Helper()
-	if err := e.applyManifests(tb.Context(), paths); err != nil {
+	if err := e.applyAll(tb.Context(), paths); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-func (e *Env) applyManifests(ctx context.Context, paths []string) error {
+func (e *Env) applyAll(ctx context.Context, paths []string) error {
 	var objects []*unstructured.Unstructured
 	for _, p := range paths {
 		found, err := readManifests(filepath.Join(e.Root, p))
@@ -37,7 +37,7 @@ func (e *Env) applyManifests(ctx context.Context, paths []string) error {
 		objects = append(objects, found...)
 	}
 	slices.SortStableFunc(objects, func(a, b *unstructured.Unstructured) int {
-		return cmp.Compare(rank(a.GetKind()), rank(b.GetKind()))
+		return cmp.Compare(applyOrder(a.GetKind()), applyOrder(b.GetKind()))
 	})
 	for _, o := range objects {
 		err := e.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("testenv"), client.ForceOwnership)
@@ -48,8 +48,8 @@ func (e *Env) applyManifests(ctx context.Context, paths []string) error {
 	return nil
 }
 
-// rank orders kinds that others need before these.
-func rank(kind string) int {
+// applyOrder orders kinds that others need before these.
+func applyOrder(kind string) int {
 	if kind == "Namespace" {
 		return 0
 	}
@@ -67,7 +67,7 @@ func readManifests(path string) (objects []*unstructured.Unstructured, err error
 		if err != nil {
 			return err
 		}
-		found, err := decode(data)
+		found, err := decodeManifests(data)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
@@ -80,7 +80,7 @@ func readManifests(path string) (objects []*unstructured.Unstructured, err error
 	return objects, err
 }
 
-func decode(data []byte) (objects []*unstructured.Unstructured, err error) {
+func decodeManifests(data []byte) (objects []*unstructured.Unstructured, err error) {
 	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096); ; {
 		o := &unstructured.Unstructured{}
 		switch err := decoder.Decode(&o.Object); {

@@ -88,7 +88,7 @@ func startEnv(ctx context.Context, manifests []string) (*Env, error) {
 		return nil, err
 	}
 	e := &Env{server}
-	if err := e.applyManifests(ctx, manifests); err != nil {
+	if err := e.applyAll(ctx, manifests); err != nil {
 		return nil, errors.Join(err, e.Stop())
 	}
 	return e, nil

@@ -68,7 +68,7 @@ func TestTheCRDsAreInstalled(t *testing.T) {
 
 func TestManifestsOfAFolderAreAppliedNamespacesFirst(t *testing.T) {
 	env := Start(t)
-	env.Apply(t, "internal/testutil/testenv/testdata")
+	env.ApplyManifests(t, "internal/testutil/testenv/testdata")
 	for _, name := range []string{"first", "second"} {
 		got := &corev1.ConfigMap{}
 		if err := env.Client.Get(t.Context(), types.NamespacedName{Namespace: "testenv-manifests", Name: name}, got); err != nil {

@@ -22,9 +22,9 @@ func (e *Env) Token(tb testing.TB, account types.NamespacedName, node string) st
 	tb.Helper()
 	e.ensureAccount(tb, account)
 	if node == "" {
-		return e.request(tb, account, nil)
+		return e.requestToken(tb, account, nil)
 	}
-	e.ensure(tb, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}})
+	e.ensureObject(tb, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}})
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name + "-" + node},
 		Spec: corev1.PodSpec{
@@ -33,8 +33,8 @@ func (e *Env) Token(tb testing.TB, account types.NamespacedName, node string) st
 			Containers:         []corev1.Container{{Name: "main", Image: "none"}},
 		},
 	}
-	e.ensure(tb, pod)
-	return e.request(tb, account, apiserver.PodReference(pod))
+	e.ensureObject(tb, pod)
+	return e.requestToken(tb, account, apiserver.PodReference(pod))
 }
 
 // NodeToken is bound to the node itself, as kubectl create token --bound-object-kind
@@ -43,8 +43,8 @@ func (e *Env) NodeToken(tb testing.TB, account types.NamespacedName, node string
 	tb.Helper()
 	e.ensureAccount(tb, account)
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}
-	e.ensure(tb, n)
-	return e.request(tb, account, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: node, UID: n.UID})
+	e.ensureObject(tb, n)
+	return e.requestToken(tb, account, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: node, UID: n.UID})
 }
 
 // ConfigFor reaches the API with the token and nothing else.
@@ -66,12 +66,12 @@ func (e *Env) ClientFor(tb testing.TB, token string) client.Client {
 
 func (e *Env) ensureAccount(tb testing.TB, account types.NamespacedName) {
 	tb.Helper()
-	e.ensure(tb, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: account.Namespace}})
-	e.ensure(tb, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name}})
+	e.ensureObject(tb, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: account.Namespace}})
+	e.ensureObject(tb, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name}})
 }
 
-// ensure creates obj, or reads what is there under its name.
-func (e *Env) ensure(tb testing.TB, obj client.Object) {
+// ensureObject creates obj, or reads what is there under its name.
+func (e *Env) ensureObject(tb testing.TB, obj client.Object) {
 	tb.Helper()
 	err := e.Client.Create(tb.Context(), obj)
 	if apierrors.IsAlreadyExists(err) {
@@ -82,7 +82,7 @@ func (e *Env) ensure(tb testing.TB, obj client.Object) {
 	}
 }
 
-func (e *Env) request(tb testing.TB, account types.NamespacedName, bound *authenticationv1.BoundObjectReference) string {
+func (e *Env) requestToken(tb testing.TB, account types.NamespacedName, bound *authenticationv1.BoundObjectReference) string {
 	tb.Helper()
 	token, err := e.RequestToken(tb.Context(), account, bound)
 	if err != nil {

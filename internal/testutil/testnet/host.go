@@ -8,16 +8,16 @@ import (
 	"strconv"
 )
 
-// RefuseHost fails unless this process is surely in a network namespace other than the
+// RefuseHostNamespace fails unless this process is surely in a network namespace other than the
 // machine's.
-func RefuseHost() error { return refuseHost("/proc") }
+func RefuseHostNamespace() error { return refuseHostNamespace("/proc") }
 
-// refuseHost fails unless this process is surely in a network namespace other than
+// refuseHostNamespace fails unless this process is surely in a network namespace other than
 // the machine's: that of process 1, or where that one may not be looked at, of the
 // kernel's own threads, which never leave it.
-func refuseHost(proc string) error {
+func refuseHostNamespace(proc string) error {
 	own, err1 := os.Readlink(proc + "/self/ns/net")
-	host, err2 := hostNamespace(proc)
+	host, err2 := readHostNamespace(proc)
 	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("can't tell this network namespace from the machine's, so no load is made: %w", err)
 	}
@@ -27,7 +27,7 @@ func refuseHost(proc string) error {
 	return nil
 }
 
-func hostNamespace(proc string) (string, error) {
+func readHostNamespace(proc string) (string, error) {
 	host, err := os.Readlink(proc + "/1/ns/net")
 	if err == nil {
 		return host, nil

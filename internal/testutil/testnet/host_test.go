@@ -45,7 +45,7 @@ func TestLoadIsRefusedUnlessTheNamespaceIsSurelyNotTheMachines(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := refuseHost(proc); (err == nil) != c.ok {
+			if err := refuseHostNamespace(proc); (err == nil) != c.ok {
 				t.Errorf("error %v, want none: %v", err, c.ok)
 			}
 		})

@@ -31,7 +31,7 @@ func beVictim() {
 	s, err := New()
 	sleep := exec.Command("sleep", "1000")
 	if err == nil {
-		err = errors.Join(s.Start(sleep), addVeth("veth0", s.fd))
+		err = errors.Join(s.Start(sleep), addVethPair("veth0", s.fd))
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -69,16 +69,16 @@ func TestAKilledProcessLeavesNoNamespaceAndNoCommand(t *testing.T) {
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(patience); hasVeth(s) || alive(pid); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(waitLimit); hasVeth(s) || alive(pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("after %v: namespace there %v, command there %v", patience, hasVeth(s), alive(pid))
+			t.Fatalf("after %v: namespace there %v, command there %v", waitLimit, hasVeth(s), alive(pid))
 		}
 	}
 }
 
-func hasVeth(s *Space) (there bool) {
+func hasVeth(s *Namespace) (there bool) {
 	s.Do(func() {
-		_, err := linkIndex("veth0")
+		_, err := readLinkIndex("veth0")
 		there = !errors.Is(err, unix.ENODEV)
 	})
 	return there

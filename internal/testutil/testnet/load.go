@@ -43,23 +43,23 @@ type Churn struct {
 	// To is the destinations to take turns, 127.3.0.0:83 when there are none. They
 	// must be addresses of the namespace that the churn runs in.
 	To []netip.AddrPort
-	// Stay is how long each connection is held. It is then closed by the client
+	// Lifetime is how long each connection is held. It is then closed by the client
 	// first, or with Reset by RST, which leaves no TIME_WAIT.
-	Stay  time.Duration
+	Lifetime  time.Duration
 	Reset bool
 }
 
-// perDestination is how many sockets go to one destination unless told.
-const perDestination = 4000
+// socketsPerDestination is how many sockets go to one destination unless told.
+const socketsPerDestination = 4000
 
 // The addresses of the states' first destinations.
 var (
-	timeWaitAt    = netip.MustParseAddrPort("127.1.0.0:80")
-	synSentAt     = netip.MustParseAddrPort("127.9.0.0:81")
-	closeWaitAt   = netip.MustParseAddrPort("127.2.0.0:82")
-	churnAt       = netip.MustParseAddrPort("127.3.0.0:83")
-	establishedAt = netip.MustParseAddrPort("127.101.0.0:443")
-	inboundAt     = netip.MustParseAddrPort("127.0.0.1:8080")
+	timeWaitDestination    = netip.MustParseAddrPort("127.1.0.0:80")
+	synSentDestination     = netip.MustParseAddrPort("127.9.0.0:81")
+	closeWaitDestination   = netip.MustParseAddrPort("127.2.0.0:82")
+	churnDestination       = netip.MustParseAddrPort("127.3.0.0:83")
+	establishedDestination = netip.MustParseAddrPort("127.101.0.0:443")
+	inboundListener     = netip.MustParseAddrPort("127.0.0.1:8080")
 )
 
 // maxDestinations is what fits into 127.n.x.y.
@@ -68,43 +68,43 @@ const maxDestinations = 1 << 16
 // maxInbound keeps the clients of every part in a 127.n of its own.
 const maxInbound = 500_000
 
-// destinations is how many of them n sockets are spread over.
-func (l Load) destinations(n int) int {
+// countDestinations is how many of them n sockets are spread over.
+func (l Load) countDestinations(n int) int {
 	if l.Destinations > 0 {
 		return l.Destinations
 	}
-	return max(1, (n+perDestination-1)/perDestination)
+	return max(1, (n+socketsPerDestination-1)/socketsPerDestination)
 }
 
-// destination is the i-th from first, whose last two octets are 0.
-func destination(first netip.AddrPort, i int) netip.AddrPort {
+// destinationAt is the i-th from first, whose last two octets are 0.
+func destinationAt(first netip.AddrPort, i int) netip.AddrPort {
 	a := first.Addr().As4()
 	a[2], a[3] = byte(i>>8), byte(i)
 	return netip.AddrPortFrom(netip.AddrFrom4(a), first.Port())
 }
 
-// held are the counts that need a descriptor for each socket.
-func (l *Load) held() []*int {
+// descriptorCounts are the counts that need a descriptor for each socket.
+func (l *Load) descriptorCounts() []*int {
 	return []*int{&l.Established, &l.Established6, &l.CloseWait, &l.SynSent, &l.Inbound}
 }
 
-// split gives the sockets that need descriptors to parts of at most most each, and
+// splitParts gives the sockets that need descriptors to parts of at most most each, and
 // leaves the rest in l. It does nothing when all of them fit.
-func (l *Load) split(most int) []Load {
+func (l *Load) splitParts(most int) []Load {
 	total := 0
-	for _, n := range l.held() {
+	for _, n := range l.descriptorCounts() {
 		total += *n
 	}
 	if total <= most {
 		return nil
 	}
 	var parts []Load
-	for kind, n := range l.held() {
-		dests := l.destinations(*n)
+	for kind, n := range l.descriptorCounts() {
+		dests := l.countDestinations(*n)
 		for *n > 0 {
 			p := Load{Destinations: dests, part: len(parts) + 1}
-			*p.held()[kind] = min(*n, most)
-			*n -= *p.held()[kind]
+			*p.descriptorCounts()[kind] = min(*n, most)
+			*n -= *p.descriptorCounts()[kind]
 			parts = append(parts, p)
 		}
 	}
@@ -128,25 +128,25 @@ func (l Load) validate() error {
 	if l.Inbound > maxInbound {
 		return fmt.Errorf("%d inbound connections: use at most %d", l.Inbound, maxInbound)
 	}
-	if l.Churn.Stay < 0 {
-		return fmt.Errorf("stay is %v: use 0 or more", l.Churn.Stay)
+	if l.Churn.Lifetime < 0 {
+		return fmt.Errorf("stay is %v: use 0 or more", l.Churn.Lifetime)
 	}
 	return nil
 }
 
-// wire is how a load is handed to a child process.
-type wire struct {
+// encodedLoad is how a load is handed to a child process.
+type encodedLoad struct {
 	Load Load
 	Part int
 }
 
-func (l Load) encode() (string, error) {
-	b, err := json.Marshal(wire{l, l.part})
+func (l Load) encodeLoad() (string, error) {
+	b, err := json.Marshal(encodedLoad{l, l.part})
 	return string(b), err
 }
 
 func decodeLoad(s string) (Load, error) {
-	var w wire
+	var w encodedLoad
 	if err := json.Unmarshal([]byte(s), &w); err != nil {
 		return Load{}, fmt.Errorf("load %q: %w", s, err)
 	}

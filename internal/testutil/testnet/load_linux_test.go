@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-func space(t *testing.T) *Space {
+func space(t *testing.T) *Namespace {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the test makes a network namespace")
 	}
@@ -48,7 +48,7 @@ func TestALoadStandsExactlyAndGoesWhenStopped(t *testing.T) {
 
 func TestALoadWithoutPortsSaysWhatToDo(t *testing.T) {
 	s := space(t)
-	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+	if err := s.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
 		t.Fatal(err)
 	}
 	_, err := s.Load(Load{Established: 101, Destinations: 1})
@@ -71,13 +71,13 @@ func TestChurnLeavesTimeWaitOrNothing(t *testing.T) {
 	}{
 		"closed by the client":       {Churn{}, tcpstate.Counts{tcpstate.TimeWait: 300}},
 		"closed by reset":            {Churn{Reset: true}, tcpstate.Counts{}},
-		"closed by the client later": {Churn{Stay: 50 * time.Millisecond}, tcpstate.Counts{tcpstate.TimeWait: 300}},
+		"closed by the client later": {Churn{Lifetime: 50 * time.Millisecond}, tcpstate.Counts{tcpstate.TimeWait: 300}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := space(t)
 			// On a slow machine a later client would take over the TIME_WAIT of an
 			// earlier one, which over loopback may be a second old.
-			if err := s.Sysctl("net.ipv4.tcp_tw_reuse", "0"); err != nil {
+			if err := s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0"); err != nil {
 				t.Fatal(err)
 			}
 			c.churn.Rate, c.churn.Attempts = 2000, 300
@@ -105,7 +105,7 @@ func TestChurnResetsWhatStaysWhenItIsStopped(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	count := churn(ctx, t, s, Churn{Rate: 2000, Stay: time.Hour, Attempts: 100})
+	count := churn(ctx, t, s, Churn{Rate: 2000, Lifetime: time.Hour, Attempts: 100})
 	if d := cmp.Diff(ChurnCount{Made: 100}, count); d != "" {
 		t.Error(d)
 	}
@@ -116,10 +116,10 @@ func TestChurnResetsWhatStaysWhenItIsStopped(t *testing.T) {
 
 func TestChurnCountsConnectsThatFindNoPort(t *testing.T) {
 	s := space(t)
-	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+	if err := s.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
 		t.Fatal(err)
 	}
-	count := churn(t.Context(), t, s, Churn{Rate: 2000, Stay: time.Second, Attempts: 300, Reset: true})
+	count := churn(t.Context(), t, s, Churn{Rate: 2000, Lifetime: time.Second, Attempts: 300, Reset: true})
 	if count.Made < 100 || count.Failed == 0 || count.Made+count.Failed != 300 {
 		t.Errorf("%+v, want some of 300 failed", count)
 	}
@@ -127,17 +127,17 @@ func TestChurnCountsConnectsThatFindNoPort(t *testing.T) {
 
 func TestChurnTakesItsDestinationsInTurn(t *testing.T) {
 	s := space(t)
-	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+	if err := s.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
 		t.Fatal(err)
 	}
 	to := []netip.AddrPort{netip.MustParseAddrPort("127.3.0.1:83"), netip.MustParseAddrPort("127.3.0.2:83")}
-	count := churn(t.Context(), t, s, Churn{Rate: 2000, Stay: time.Second, Attempts: 200, To: to, Reset: true})
+	count := churn(t.Context(), t, s, Churn{Rate: 2000, Lifetime: time.Second, Attempts: 200, To: to, Reset: true})
 	if d := cmp.Diff(ChurnCount{Made: 200}, count); d != "" {
 		t.Error(d)
 	}
 }
 
-func churn(ctx context.Context, t *testing.T, s *Space, c Churn) (count ChurnCount) {
+func churn(ctx context.Context, t *testing.T, s *Namespace, c Churn) (count ChurnCount) {
 	t.Helper()
 	var err error
 	s.Do(func() { count, err = c.Run(ctx, func() {}) })

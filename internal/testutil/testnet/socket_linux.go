@@ -12,8 +12,8 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// patience bounds every blocking call and every wait for the kernel.
-const patience = 20 * time.Second
+// waitLimit bounds every blocking call and every wait for the kernel.
+const waitLimit = 20 * time.Second
 
 // Socket is a raw socket descriptor. It isn't safe for concurrent use.
 type Socket struct{ fd int }
@@ -50,10 +50,10 @@ func Open(addr netip.Addr, kind int, opts ...Option) (*Socket, error) {
 		return nil, err
 	}
 	k := &Socket{fd}
-	err = errors.Join(k.timeout(unix.SO_RCVTIMEO, patience), k.timeout(unix.SO_SNDTIMEO, patience))
+	err = errors.Join(k.setTimeout(unix.SO_RCVTIMEO, waitLimit), k.setTimeout(unix.SO_SNDTIMEO, waitLimit))
 	for _, o := range opts {
 		if err == nil {
-			err = k.Set(o)
+			err = k.SetOption(o)
 		}
 	}
 	if err != nil {
@@ -62,15 +62,15 @@ func Open(addr netip.Addr, kind int, opts ...Option) (*Socket, error) {
 	return k, nil
 }
 
-// Set makes one setsockopt.
-func (k *Socket) Set(o Option) error {
+// SetOption makes one setsockopt.
+func (k *Socket) SetOption(o Option) error {
 	if err := unix.SetsockoptInt(k.fd, o.Level, o.Name, o.Value); err != nil {
 		return fmt.Errorf("setsockopt(%d, %d, %d): %w", o.Level, o.Name, o.Value, err)
 	}
 	return nil
 }
 
-func (k *Socket) timeout(option int, d time.Duration) error {
+func (k *Socket) setTimeout(option int, d time.Duration) error {
 	t := unix.NsecToTimeval(int64(d))
 	return unix.SetsockoptTimeval(k.fd, unix.SOL_SOCKET, option, &t)
 }
@@ -79,16 +79,16 @@ func (k *Socket) timeout(option int, d time.Duration) error {
 func (k *Socket) FD() int { return k.fd }
 
 // Bind binds to addr; port 0 lets the kernel choose.
-func (k *Socket) Bind(addr netip.AddrPort) error { return unix.Bind(k.fd, sockaddr(addr)) }
+func (k *Socket) Bind(addr netip.AddrPort) error { return unix.Bind(k.fd, toSockaddr(addr)) }
 
 // Connect connects and waits for the handshake.
 func (k *Socket) Connect(dst netip.AddrPort) error {
-	return retry(func() error { return unix.Connect(k.fd, sockaddr(dst)) })
+	return retryInterrupted(func() error { return unix.Connect(k.fd, toSockaddr(dst)) })
 }
 
-// retry repeats a call that a signal (Go's scheduler sends them) broke off: with a
+// retryInterrupted repeats a call that a signal (Go's scheduler sends them) broke off: with a
 // timeout set the kernel doesn't. A repeated connect waits for the first one's end.
-func retry(call func() error) error {
+func retryInterrupted(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
@@ -96,13 +96,13 @@ func retry(call func() error) error {
 	}
 }
 
-// Local is the address that the socket is bound to.
-func (k *Socket) Local() netip.AddrPort {
+// LocalAddr is the address that the socket is bound to.
+func (k *Socket) LocalAddr() netip.AddrPort {
 	sa, err := unix.Getsockname(k.fd)
 	if err != nil {
 		return netip.AddrPort{}
 	}
-	return addrPort(sa)
+	return toAddrPort(sa)
 }
 
 // State is the TCP state (struct tcp_info), 0 when it can't be told. It never says
@@ -115,11 +115,11 @@ func (k *Socket) State() tcpstate.State {
 	return tcpstate.State(info.State)
 }
 
-// Await waits until the socket is in the state.
-func (k *Socket) Await(want tcpstate.State) error {
-	for end := time.Now().Add(patience); k.State() != want; time.Sleep(20 * time.Microsecond) {
+// AwaitState waits until the socket is in the state.
+func (k *Socket) AwaitState(want tcpstate.State) error {
+	for end := time.Now().Add(waitLimit); k.State() != want; time.Sleep(20 * time.Microsecond) {
 		if time.Now().After(end) {
-			return fmt.Errorf("socket %v is in state %d, not %d, after %v", k.Local(), k.State(), want, patience)
+			return fmt.Errorf("socket %v is in state %d, not %d, after %v", k.LocalAddr(), k.State(), want, waitLimit)
 		}
 	}
 	return nil
@@ -146,19 +146,19 @@ func (k *Socket) CloseGently() error {
 	return unix.Close(fd)
 }
 
-// Cookie is SO_NETNS_COOKIE, which tells namespaces with the same inode apart.
-func (k *Socket) Cookie() (uint64, error) {
+// NetnsCookie is SO_NETNS_COOKIE, which tells namespaces with the same inode apart.
+func (k *Socket) NetnsCookie() (uint64, error) {
 	return unix.GetsockoptUint64(k.fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
 }
 
-func sockaddr(a netip.AddrPort) unix.Sockaddr {
+func toSockaddr(a netip.AddrPort) unix.Sockaddr {
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
+func toAddrPort(sa unix.Sockaddr) netip.AddrPort {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))

@@ -26,7 +26,7 @@ func TestStatesAreCountedFromASocketTable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got tcpstate.Counts
-			err := addStates([]byte(c.table), &got)
+			err := addStateCounts([]byte(c.table), &got)
 			if (err != nil) != c.fails {
 				t.Errorf("error %v, want one: %v", err, c.fails)
 			}

@@ -17,15 +17,15 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// NS is a network namespace that goes with its test. The methods of testnet.Space
+// Netns is a network namespace that goes with its test. The methods of testnet.Space
 // return errors; those here fail the test.
-type NS struct {
-	*testnet.Space
+type Netns struct {
+	*testnet.Namespace
 	tb testing.TB
 }
 
 // New makes a namespace with lo up. It skips the test when it isn't run by root.
-func New(tb testing.TB) *NS {
+func New(tb testing.TB) *Netns {
 	tb.Helper()
 	if os.Geteuid() != 0 {
 		tb.Skip("needs root: the test makes a network namespace")
@@ -42,13 +42,13 @@ func New(tb testing.TB) *NS {
 			tb.Errorf("close the namespace: %v", err)
 		}
 	})
-	return &NS{s, tb}
+	return &Netns{s, tb}
 }
 
-// Sysctl sets a per-namespace setting, such as "net.ipv4.ip_local_port_range".
-func (n *NS) Sysctl(key, value string) {
+// WriteSysctl sets a per-namespace setting, such as "net.ipv4.ip_local_port_range".
+func (n *Netns) WriteSysctl(key, value string) {
 	n.tb.Helper()
-	if err := n.Space.Sysctl(key, value); err != nil {
+	if err := n.Namespace.WriteSysctl(key, value); err != nil {
 		n.tb.Fatal(err)
 	}
 }
@@ -56,12 +56,12 @@ func (n *NS) Sysctl(key, value string) {
 // Start starts a command inside; it is killed with the test. It has its own name then:
 // execve(2) closes what is to be closed, which os/exec waits for, before it renames the
 // process (fs/exec.c, begin_new_exec).
-func (n *NS) Start(cmd *exec.Cmd) {
+func (n *Netns) Start(cmd *exec.Cmd) {
 	n.tb.Helper()
-	if err := n.Space.Start(cmd); err != nil {
+	if err := n.Namespace.Start(cmd); err != nil {
 		n.tb.Fatal(err)
 	}
-	ours, err := comm(os.Getpid())
+	ours, err := readComm(os.Getpid())
 	if err != nil {
 		n.tb.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func (n *NS) Start(cmd *exec.Cmd) {
 		return // the same program
 	}
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
-		if is, err := comm(cmd.Process.Pid); err != nil || is != ours {
+		if is, err := readComm(cmd.Process.Pid); err != nil || is != ours {
 			return
 		}
 		if time.Now().After(end) {
@@ -78,16 +78,16 @@ func (n *NS) Start(cmd *exec.Cmd) {
 	}
 }
 
-// comm is the name of a process as the kernel has it, of 15 bytes at most.
-func comm(pid int) (string, error) {
+// readComm is the name of a process as the kernel has it, of 15 bytes at most.
+func readComm(pid int) (string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	return strings.TrimSpace(string(text)), err
 }
 
 // Listen listens at an address such as "127.0.0.1:80".
-func (n *NS) Listen(addr string, opts ...testnet.Option) *testnet.Socket {
+func (n *Netns) Listen(addr string, opts ...testnet.Option) *testnet.Socket {
 	n.tb.Helper()
-	k, err := n.Space.Listen(netip.MustParseAddrPort(addr), opts...)
+	k, err := n.Namespace.Listen(netip.MustParseAddrPort(addr), opts...)
 	if err != nil {
 		n.tb.Fatalf("listen at %s: %v", addr, err)
 	}
@@ -96,9 +96,9 @@ func (n *NS) Listen(addr string, opts ...testnet.Option) *testnet.Socket {
 
 // Dial connects from src, which may be the zero value, to dst and takes the other
 // end from the listener.
-func (n *NS) Dial(l *testnet.Socket, src, dst netip.AddrPort, opts ...testnet.Option) testnet.Pair {
+func (n *Netns) Dial(l *testnet.Socket, src, dst netip.AddrPort, opts ...testnet.Option) testnet.Pair {
 	n.tb.Helper()
-	p, err := n.Space.Dial(l, src, dst, opts...)
+	p, err := n.Namespace.Dial(l, src, dst, opts...)
 	if err != nil {
 		n.tb.Fatalf("connect %v to %v: %v", src, dst, err)
 	}
@@ -106,18 +106,18 @@ func (n *NS) Dial(l *testnet.Socket, src, dst netip.AddrPort, opts ...testnet.Op
 }
 
 // Exhaust is what connect() from src to dst then gives.
-func (n *NS) Exhaust(src, dst netip.AddrPort, opts ...testnet.Option) int {
+func (n *Netns) Exhaust(src, dst netip.AddrPort, opts ...testnet.Option) int {
 	n.tb.Helper()
-	return n.count(n.Space.Exhaust(src, dst, opts...))
+	return n.mustCount(n.Namespace.Exhaust(src, dst, opts...))
 }
 
 // ExhaustBind is what bind() to addr, port 0, then gives.
-func (n *NS) ExhaustBind(addr netip.Addr, opts ...testnet.Option) int {
+func (n *Netns) ExhaustBind(addr netip.Addr, opts ...testnet.Option) int {
 	n.tb.Helper()
-	return n.count(n.Space.ExhaustBind(addr, opts...))
+	return n.mustCount(n.Namespace.ExhaustBind(addr, opts...))
 }
 
-func (n *NS) count(c int, err error) int {
+func (n *Netns) mustCount(c int, err error) int {
 	n.tb.Helper()
 	if err != nil {
 		n.tb.Fatal(err)
@@ -125,18 +125,18 @@ func (n *NS) count(c int, err error) int {
 	return c
 }
 
-// Await waits until the namespace has these TCP sockets and no others.
-func (n *NS) Await(want tcpstate.Counts) {
+// AwaitStates waits until the namespace has these TCP sockets and no others.
+func (n *Netns) AwaitStates(want tcpstate.Counts) {
 	n.tb.Helper()
-	if err := n.AwaitStates(want); err != nil {
+	if err := n.Namespace.AwaitStates(want); err != nil {
 		n.tb.Fatal(err)
 	}
 }
 
-// Pair joins the namespace with another by a veth pair called "veth0" on both sides.
-func (n *NS) Pair(other *NS, addr, otherAddr string) {
+// ConnectVeth joins the namespace with another by a veth pair called "veth0" on both sides.
+func (n *Netns) ConnectVeth(other *Netns, addr, otherAddr string) {
 	n.tb.Helper()
-	err := testnet.Veth(n.Space, other.Space, "veth0", netip.MustParsePrefix(addr), netip.MustParsePrefix(otherAddr))
+	err := testnet.ConnectVeth(n.Namespace, other.Namespace, "veth0", netip.MustParsePrefix(addr), netip.MustParsePrefix(otherAddr))
 	if err != nil {
 		n.tb.Fatal(err)
 	}
@@ -144,9 +144,9 @@ func (n *NS) Pair(other *NS, addr, otherAddr string) {
 
 // Load puts a load into the namespace, in a process of its own, and waits until all
 // of its sockets stand. They go with the test, or with the result's Stop.
-func (n *NS) Load(l testnet.Load) *testnet.Loaded {
+func (n *Netns) Load(l testnet.Load) *testnet.LoadProcess {
 	n.tb.Helper()
-	p, err := n.Space.Load(l)
+	p, err := n.Namespace.Load(l)
 	if err != nil {
 		n.tb.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func TestCut(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if d := cmp.Diff([]string{tt.want, ""}, cut([]string{tt.line, ""}, tt.width)); d != "" {
+			if d := cmp.Diff([]string{tt.want, ""}, truncateLines([]string{tt.line, ""}, tt.width)); d != "" {
 				t.Error(d)
 			}
 		})

@@ -17,12 +17,12 @@ import (
 // its sockets stand, and keeps it until ctx ends. It returns how many connections
 // the churn made and how many found no port. It refuses the machine's namespace.
 func (l Load) Run(ctx context.Context, ready func()) (ChurnCount, error) {
-	if err := errors.Join(l.validate(), RefuseHost()); err != nil {
+	if err := errors.Join(l.validate(), RefuseHostNamespace()); err != nil {
 		return ChurnCount{}, err
 	}
-	r := runner{Load: l}
-	defer r.close()
-	if err := r.stand(ctx); err != nil {
+	r := loadRunner{Load: l}
+	defer r.closeAll()
+	if err := r.openAll(ctx); err != nil {
 		return ChurnCount{}, err
 	}
 	if l.Churn.Rate == 0 {
@@ -33,23 +33,23 @@ func (l Load) Run(ctx context.Context, ready func()) (ChurnCount, error) {
 	return l.Churn.Run(ctx, ready)
 }
 
-type runner struct {
+type loadRunner struct {
 	Load
 	mu      sync.Mutex
 	sockets []*Socket
-	parts   []*Loaded
+	parts   []*LoadProcess
 }
 
-func (r *runner) stand(ctx context.Context) error {
+func (r *loadRunner) openAll(ctx context.Context) error {
 	most, err := raiseFileLimit()
 	if err != nil {
 		return err
 	}
-	if err := r.prepare(); err != nil {
+	if err := r.prepareNamespace(); err != nil {
 		return err
 	}
-	for _, p := range r.split(most) {
-		c, err := startLoad(p, (*exec.Cmd).Start)
+	for _, p := range r.splitParts(most) {
+		c, err := startLoadProcess(p, (*exec.Cmd).Start)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (r *runner) stand(ctx context.Context) error {
 		}
 	}
 	for _, state := range []func(context.Context) error{
-		r.established, r.established6, r.closeWait, r.synSent, r.inbound, r.timeWait, // last, as it fades
+		r.openEstablished, r.openEstablished6, r.openCloseWait, r.openSynSent, r.openInbound, r.openTimeWait, // last, as it fades
 	} {
 		if err := state(ctx); err != nil {
 			return err
@@ -70,7 +70,7 @@ func (r *runner) stand(ctx context.Context) error {
 	return nil
 }
 
-func (r *runner) close() {
+func (r *loadRunner) closeAll() {
 	for _, c := range r.parts {
 		_ = c.Stop() // it held the sockets, and has let them go
 	}
@@ -79,7 +79,7 @@ func (r *runner) close() {
 	}
 }
 
-func (r *runner) keep(k *Socket) {
+func (r *loadRunner) keepSocket(k *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sockets = append(r.sockets, k)
@@ -102,49 +102,49 @@ func raiseFileLimit() (int, error) {
 	return int(min(l.Max, 1<<20)) - others, nil
 }
 
-// prepare sets what keeps the sockets, and listens for them.
-func (r *runner) prepare() error {
+// prepareNamespace sets what keeps the sockets, and listens for them.
+func (r *loadRunner) prepareNamespace() error {
 	if r.part > 0 {
 		return nil
 	}
 	if r.TimeWait > 0 {
-		if err := errors.Join(raise("tcp_max_tw_buckets", 2*r.TimeWait), set("tcp_tw_reuse", 0), keepTimeWait()); err != nil {
+		if err := errors.Join(raiseSetting("tcp_max_tw_buckets", 2*r.TimeWait), writeSetting("tcp_tw_reuse", 0), protectTimeWait()); err != nil {
 			return err
 		}
 	}
 	if r.SynSent > 0 {
-		if err := errors.Join(set("tcp_syn_retries", 127), r.listen(synSentAt, (*Socket).Deafen)); err != nil {
+		if err := errors.Join(writeSetting("tcp_syn_retries", 127), r.listenAt(synSentDestination, (*Socket).DropPackets)); err != nil {
 			return err
 		}
 	}
 	if r.CloseWait > 0 {
-		if err := r.listen(closeWaitAt, closeEach); err != nil {
+		if err := r.listenAt(closeWaitDestination, closeClients); err != nil {
 			return err
 		}
 	}
 	if r.Inbound > 0 {
-		return r.listen(inboundAt, func(*Socket) error { return nil })
+		return r.listenAt(inboundListener, func(*Socket) error { return nil })
 	}
 	return nil
 }
 
-// listen listens at at's port, at any address of 127.0.0.0/8.
-func (r *runner) listen(at netip.AddrPort, then func(*Socket) error) error {
+// listenAt listens at at's port, at any address of 127.0.0.0/8.
+func (r *loadRunner) listenAt(at netip.AddrPort, then func(*Socket) error) error {
 	addr := netip.IPv4Unspecified()
-	if at == inboundAt {
+	if at == inboundListener {
 		addr = at.Addr()
 	}
 	l, err := Listen(netip.AddrPortFrom(addr, at.Port()))
 	if err != nil {
 		return fmt.Errorf("listen at %v, port %d: %w", addr, at.Port(), err)
 	}
-	r.keep(l)
+	r.keepSocket(l)
 	return then(l)
 }
 
-// closeEach closes every client's connection from the server's side.
-func closeEach(l *Socket) error {
-	if err := l.timeout(unix.SO_RCVTIMEO, 0); err != nil {
+// closeClients closes every client's connection from the server's side.
+func closeClients(l *Socket) error {
+	if err := l.setTimeout(unix.SO_RCVTIMEO, 0); err != nil {
 		return err
 	}
 	go func() {
@@ -159,15 +159,15 @@ func closeEach(l *Socket) error {
 	return nil
 }
 
-// keepTimeWait lets no RST end a TIME_WAIT socket (RFC 1337). On a busy machine a
+// protectTimeWait lets no RST end a TIME_WAIT socket (RFC 1337). On a busy machine a
 // late, repeated FIN draws one.
-func keepTimeWait() error { return set("tcp_rfc1337", 1) }
+func protectTimeWait() error { return writeSetting("tcp_rfc1337", 1) }
 
-func set(name string, value int) error {
+func writeSetting(name string, value int) error {
 	return os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(strconv.Itoa(value)), 0)
 }
 
-func raise(name string, least int) error {
+func raiseSetting(name string, least int) error {
 	b, err := os.ReadFile("/proc/sys/net/ipv4/" + name)
 	if err != nil {
 		return err
@@ -179,5 +179,5 @@ func raise(name string, least int) error {
 	if have >= least {
 		return nil
 	}
-	return set(name, least)
+	return writeSetting(name, least)
 }

@@ -1,8 +1,8 @@
 package main
 
-// cut shortens lines to width characters: a line that wraps would take two rows of
+// truncateLines shortens lines to width characters: a line that wraps would take two rows of
 // the terminal, and the next frame would not cover it.
-func cut(lines []string, width int) []string {
+func truncateLines(lines []string, width int) []string {
 	short := make([]string, len(lines))
 	for i, line := range lines {
 		if runes := []rune(line); len(runes) > width && width > 0 {
