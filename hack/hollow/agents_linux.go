@@ -17,7 +17,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// hollowAgent is one hollow agent.
+// hollowAgent has the real agent's writer and watch, and measures nothing.
 type hollowAgent struct {
 	node   string
 	client rest.Interface
@@ -26,18 +26,18 @@ type hollowAgent struct {
 
 	mu      sync.Mutex
 	percent int32     // of the newest status
-	offered time.Time // when that was offered; zero once it is written
+	offered time.Time // when it was offered; zero once it is written
 }
 
-// agentFleet is all of them, and how their attempts to write ended.
+// agentFleet is all agents and the results of their writes.
 type agentFleet struct {
 	agents []*hollowAgent
 
-	mu      sync.Mutex
-	results map[report.Result]int
-	latencies    []time.Duration // from each Offer to the answer of the API server
-	lastWritten   time.Time       // of the last of these
-	waiting int             // agents whose newest status is not written
+	mu          sync.Mutex
+	results     map[report.Result]int
+	latencies   []time.Duration // from each Offer until the API server answered
+	lastWritten time.Time       // when the last write was answered
+	waiting     int             // agents whose newest status is not written
 }
 
 func newFleet(admin *rest.Config, nodes []string) (*agentFleet, error) {
@@ -57,8 +57,8 @@ func newFleet(admin *rest.Config, nodes []string) (*agentFleet, error) {
 	return f, nil
 }
 
-// impersonateAgent is the identity that the token of the agent's pod has. The limit of
-// requests is client-go's own, as it is in the agent.
+// impersonateAgent returns a config with the identity of the agent's pod, and with
+// client-go's default limit of requests, as in the agent.
 func impersonateAgent(admin *rest.Config, node string) *rest.Config {
 	c := rest.CopyConfig(admin)
 	c.QPS = 0
@@ -70,11 +70,12 @@ func impersonateAgent(admin *rest.Config, node string) *rest.Config {
 	return c
 }
 
-// tick is the real agent's, and as there each status is offered again at each tick:
-// most of it is never written.
+// tick is the real agent's default. As there, each status is offered again at each tick,
+// and most of these are not written.
 const tick = 10 * time.Second
 
-// startAgents starts the agents over that time, each with its first status, until ctx ends.
+// startAgents starts the agents one by one within a time, each with its first status.
+// They run until ctx ends.
 func (f *agentFleet) startAgents(ctx context.Context, running *sync.WaitGroup, over time.Duration) {
 	for i, a := range f.agents {
 		if sleepContext(ctx, over/time.Duration(len(f.agents))) != nil {
@@ -90,7 +91,7 @@ func (f *agentFleet) startAgents(ctx context.Context, running *sync.WaitGroup, o
 	})
 }
 
-// offerStatus offers a status that is new.
+// offerStatus offers a new status.
 func (a *hollowAgent) offerStatus(percent int32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -103,7 +104,7 @@ func (a *hollowAgent) offerStatus(percent int32) {
 	a.writer.Offer(newStatus(a.node, percent, a.offered))
 }
 
-// offerAgain offers the same status, with the time of now.
+// offerAgain offers the same status with the current time.
 func (a *hollowAgent) offerAgain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -128,8 +129,8 @@ func (a *hollowAgent) recordResult(r report.Result) {
 	}
 }
 
-// runBurst changes the level of n agents at random times within over, and waits until
-// all of it is written, at most for limit.
+// runBurst changes the level of n agents at random times within over, and waits up to
+// limit until all changes are written.
 func (f *agentFleet) runBurst(ctx context.Context, n int, over, limit time.Duration) (burstFigures, error) {
 	f.mu.Lock()
 	f.latencies, f.results = nil, map[report.Result]int{}
@@ -146,10 +147,10 @@ func (f *agentFleet) runBurst(ctx context.Context, n int, over, limit time.Durat
 		}
 		f.agents[pick].offerStatus(int32(50 + rand.IntN(51)))
 	}
-	err := awaitCondition(ctx, "the burst to be written", limit, func() (bool, error) {
+	err := awaitCondition(ctx, "all writes of the burst", limit, func() (bool, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.waiting == 0, fmt.Errorf("%d are not", f.waiting)
+		return f.waiting == 0, fmt.Errorf("%d statuses are not written", f.waiting)
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// nodeNames are those of the nodes.
+// nodeNames returns the names of n nodes.
 func nodeNames(n int) []string {
 	all := make([]string, n)
 	for i := range all {
@@ -20,7 +20,7 @@ func nodeNames(n int) []string {
 	return all
 }
 
-// createNodes creates each node, and a ready pod of the agent on it.
+// createNodes creates the nodes, each with a ready pod of the agent.
 func createNodes(ctx context.Context, p *controlplane.Cluster, nodes []string) error {
 	return forEachName(ctx, nodes, func(ctx context.Context, name string) error {
 		pod, err := p.NewPod(controlplane.AgentWorkload, name)
@@ -37,7 +37,7 @@ func createNodes(ctx context.Context, p *controlplane.Cluster, nodes []string) e
 	})
 }
 
-// newNode has the labels and annotations that nodes of a cloud have.
+// newNode returns a Node with the labels and annotations of a cloud's.
 func newNode(name string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: name,
@@ -54,7 +54,7 @@ func newNode(name string) *corev1.Node {
 	}}
 }
 
-// forEachName calls do for all names, some at a time, until one fails.
+// forEachName calls do for all names, 16 at a time, until a call fails.
 func forEachName(ctx context.Context, names []string, do func(context.Context, string) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

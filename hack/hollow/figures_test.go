@@ -9,7 +9,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
-// good keeps every goal, by nothing.
+// good just meets every goal.
 func good() benchmarkFigures {
 	f := benchmarkFigures{
 		nodes: 5000, normalSize: 1321, pressureSize: 4989,
@@ -33,11 +33,11 @@ func TestMissedGoals(t *testing.T) {
 		want   []string
 	}{
 		"none":                    {func(*benchmarkFigures) {}, nil},
-		"created too late":        {func(f *benchmarkFigures) { f.created = 121 * time.Second }, []string{"all were created after 121.0 s, the goal is 120.0 s"}},
-		"too much memory":         {func(f *benchmarkFigures) { f.settledMemory = 101 << 20 }, []string{"the controller settled at 101 MiB, the goal is 100 MiB"}},
+		"created too late":        {func(f *benchmarkFigures) { f.created = 121 * time.Second }, []string{"all PortPressures were created after 121.0 s, the goal is 120.0 s"}},
+		"too much memory":         {func(f *benchmarkFigures) { f.settledMemory = 101 << 20 }, []string{"the controller's memory is 101 MiB, the goal is 100 MiB"}},
 		"memory that still moves": {func(f *benchmarkFigures) { f.hasSettled = false }, []string{"the controller's memory did not settle"}},
-		"a slow burst":            {func(f *benchmarkFigures) { f.burst.lastWritten = 16 * time.Second }, []string{"the burst was handled after 16.0 s, the goal is 15.0 s"}},
-		"a write without answer":  {func(f *benchmarkFigures) { f.burst.latencies = f.burst.latencies[1:] }, []string{"1 of the burst's writes were not answered"}},
+		"a slow burst":            {func(f *benchmarkFigures) { f.burst.lastWritten = 16 * time.Second }, []string{"the burst was written after 16.0 s, the goal is 15.0 s"}},
+		"a write without answer":  {func(f *benchmarkFigures) { f.burst.latencies = f.burst.latencies[1:] }, []string{"1 writes of the burst were not answered"}},
 		"a lost level":            {func(f *benchmarkFigures) { f.lost = 2 }, []string{"2 level changes were lost"}},
 	}
 	for name, tt := range tests {

@@ -25,7 +25,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.nodes, "nodes", 5000, "nodes, each with an agent")
 	flag.IntVar(&o.changes, "changes", 1000, "level changes of the burst")
-	flag.StringVar(&o.page, "page", "docs/benchmarks.md", "the page whose table is written; \"-\" prints it")
+	flag.StringVar(&o.page, "page", "docs/benchmarks.md", "the page to write the table to; \"-\" prints it")
 	flag.StringVar(&o.programs, "programs", "", "the folder with kube-apiserver, etcd and kubectl: hack/cluster/build.sh dir")
 	flag.StringVar(&o.controller, "controller", "bin/portreeve-controller", "the controller's program")
 	flag.Parse()
@@ -46,7 +46,7 @@ func main() {
 func (o options) validateFlags() error {
 	switch {
 	case flag.NArg() > 0:
-		return fmt.Errorf("argument %q isn't known", flag.Arg(0))
+		return fmt.Errorf("unknown argument %q", flag.Arg(0))
 	case o.nodes < 2 || o.nodes > 10000:
 		return fmt.Errorf("-nodes %d: must be 2 to 10000", o.nodes)
 	case o.changes < 1 || o.changes > o.nodes:

@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// The longest that the parts of a run may take.
+// The longest times that the parts of a run may take.
 const (
 	createTimeout = 10 * time.Minute
 	writeTimeout  = 5 * time.Minute
@@ -61,7 +61,7 @@ func (o options) measurePhases(ctx context.Context, p *controlplane.Cluster, age
 		cancel(controller.CheckRunning())
 	}()
 	start := time.Now()
-	logProgress("the controller runs, PID %d", controller.PID())
+	logProgress("the controller is running, PID %d", controller.PID())
 	err = awaitCondition(ctx, "all PortPressures", createTimeout, func() (bool, error) {
 		n, err := countPortPressures(ctx, p)
 		return n == o.nodes, errors.Join(err, fmt.Errorf("%d of %d", n, o.nodes))
@@ -72,7 +72,7 @@ func (o options) measurePhases(ctx context.Context, p *controlplane.Cluster, age
 	f.created = time.Since(start)
 	logProgress("all PortPressures created after %s; attempts to write: %v", formatSeconds(f.created), agents.countResults())
 	err = awaitCondition(ctx, "every agent's first write", writeTimeout, func() (bool, error) {
-		return agents.countUnwritten() == 0, fmt.Errorf("%d to go", agents.countUnwritten())
+		return agents.countUnwritten() == 0, fmt.Errorf("%d agents have not written", agents.countUnwritten())
 	})
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (o options) measurePhases(ctx context.Context, p *controlplane.Cluster, age
 	if f.settledMemory, f.hasSettled, err = awaitStableMemory(ctx, controller.PID(), settleTimeout); err != nil {
 		return err
 	}
-	logProgress("the controller has %s; burst of %d level changes", formatMiB(f.settledMemory), o.changes)
+	logProgress("the controller uses %s; starting a burst of %d level changes", formatMiB(f.settledMemory), o.changes)
 	if f.burst, err = agents.runBurst(ctx, o.changes, 10*time.Second, burstTimeout); err != nil {
 		return err
 	}
@@ -96,8 +96,7 @@ func (o options) measurePhases(ctx context.Context, p *controlplane.Cluster, age
 	return err
 }
 
-// startController runs the controller with the token that its pod on the node would
-// have.
+// startController starts the controller with the token of its pod on the node.
 func startController(ctx context.Context, p *controlplane.Cluster, program, node string) (*controlplane.Process, error) {
 	pod, err := p.NewPod(controlplane.ControllerWorkload, node)
 	if err != nil {
@@ -116,7 +115,7 @@ func startController(ctx context.Context, p *controlplane.Cluster, program, node
 func statusSize(percent int32) int {
 	text, err := json.Marshal(newStatus("hollow-0000", percent, time.Now()))
 	if err != nil {
-		panic(err) // no part of a status can fail
+		panic(err) // a status can always be marshalled
 	}
 	return len(text)
 }

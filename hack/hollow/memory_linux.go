@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// readMemory is VmRSS and VmHWM of a process, in bytes.
+// readMemory returns VmRSS and VmHWM of a process, in bytes.
 func readMemory(pid int) (resident, peak int64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -24,8 +24,8 @@ func readMemory(pid int) (resident, peak int64, err error) {
 	return resident << 10, peak << 10, nil
 }
 
-// awaitStableMemory waits until the resident memory has kept within 1 MiB for a minute, and
-// returns it; stable is false if that did not come to be within limit.
+// awaitStableMemory waits until the resident memory has changed by at most 1 MiB for a
+// minute, and returns it. stable is false if it did not within limit.
 func awaitStableMemory(ctx context.Context, pid int, limit time.Duration) (resident int64, stable bool, err error) {
 	const same, every = time.Minute, 2 * time.Second
 	since, at := time.Now(), int64(0)

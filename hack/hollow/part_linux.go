@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// formatMachine says where and when the figures were taken. load is /proc/loadavg from
-// before: above 2 others worked here, too, and that is said.
+// formatMachine describes where and when the figures were measured. load is the load
+// average before the run: above 2 it is mentioned, because other programs were busy.
 func formatMachine(load float64) string {
 	busy := ""
 	if load > 2 {
@@ -15,7 +15,7 @@ func formatMachine(load float64) string {
 	return tablePart.DescribeMachine() + "." + busy + "\n\n"
 }
 
-// readLoadAverage is that of the last minute.
+// readLoadAverage returns the load average of the last minute.
 func readLoadAverage() (load float64, err error) {
 	b, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

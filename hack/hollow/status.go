@@ -9,8 +9,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// newStatus is what an agent of that node might say: from percent 50 on with three
-// networks past the line, of two pools each, as the agent sends at most.
+// newStatus returns a status as an agent of the node would send it. From 50 percent it
+// has three networks above the warning threshold with two pools each, the agent's maximum.
 func newStatus(node string, percent int32, now time.Time) *v1alpha1.PortPressureStatus {
 	at := metav1.NewTime(now)
 	level := classifyLevel(percent)

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// logProgress tells on standard error how far the run is.
+// logProgress prints the progress of the run to standard error.
 func logProgress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
 
-// awaitCondition tries every half second until ok, at most for limit.
+// awaitCondition calls ok every half second until it returns true, at most for limit.
 func awaitCondition(ctx context.Context, what string, limit time.Duration, ok func() (bool, error)) error {
 	for end := time.Now().Add(limit); ; {
 		done, err := ok()
@@ -20,7 +20,7 @@ func awaitCondition(ctx context.Context, what string, limit time.Duration, ok fu
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("waited %v in vain for %s: %w", limit, what, err)
+			return fmt.Errorf("no success within %v: %s: %w", limit, what, err)
 		}
 		if err := sleepContext(ctx, 500*time.Millisecond); err != nil {
 			return err

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DescribeMachine says where, when and by which command figures were taken, without the
-// sentence's full stop.
+// DescribeMachine describes where, when and by which command figures were measured,
+// without a full stop at the end.
 func (p Part) DescribeMachine() string {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestSplice(t *testing.T) {
+func TestThePartIsReplaced(t *testing.T) {
 	p := Part{"bench", "make bench"}
 	const begin, end = "<!-- bench: begin. Written by `make bench`; edit outside of the markers. -->", "<!-- bench: end -->"
 	tests := map[string]struct {
