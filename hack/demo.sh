@@ -36,7 +36,7 @@ await() {
   local tries=0
   until "$@"; do
     tries=$((tries + 1))
-    [[ $tries -lt 200 ]] || fail "no success within 10 s: $*"
+    [[ $tries -lt 200 ]] || fail "timed out after 10 s: $*"
     sleep 0.05
   done
 }

@@ -7,10 +7,10 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// levelHistory are those that were seen, each once in a row.
+// levelHistory is the sequence of levels, without repetitions.
 type levelHistory []v1alpha1.Level
 
-// appendChange notes a level, and says whether it is another one than before.
+// appendChange appends a level that differs from the last one, and reports whether it does.
 func (l *levelHistory) appendChange(level v1alpha1.Level) bool {
 	if n := len(*l); n > 0 && (*l)[n-1] == level {
 		return false
@@ -19,7 +19,7 @@ func (l *levelHistory) appendChange(level v1alpha1.Level) bool {
 	return true
 }
 
-// lastLevel is the level now, or "".
+// lastLevel returns the newest level, or "".
 func (l levelHistory) lastLevel() v1alpha1.Level {
 	if len(l) == 0 {
 		return ""
@@ -35,8 +35,8 @@ func (l levelHistory) String() string {
 	return strings.Join(words, " → ")
 }
 
-// isInOrder says whether the node came under pressure step by step and recovered:
-// Normal, Warning, Critical, and back, where the way back may be one step.
+// isInOrder reports whether the node came under pressure step by step and recovered:
+// Normal, Warning, Critical, and back, either in one step or through Warning.
 func (l levelHistory) isInOrder() bool {
 	const n, w, c = v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical
 	return slices.Equal(l, levelHistory{n, w, c, w, n}) || slices.Equal(l, levelHistory{n, w, c, n})

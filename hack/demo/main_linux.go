@@ -17,10 +17,10 @@ import (
 
 func main() {
 	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: demo BIN PROGRAMS ADDRESS, as hack/demo-cluster.sh calls it, at the repository's root")
+		fmt.Fprintln(os.Stderr, "usage: demo BIN PROGRAMS ADDRESS, at the repository's root; hack/demo-cluster.sh runs it")
 		os.Exit(2)
 	}
-	// What starts it may be killed; HOLD=1 would then stay for ever.
+	// With HOLD=1 it would otherwise run forever when its parent is killed.
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil {
 		fmt.Fprintln(os.Stderr, "demo: prctl:", err)
 	}
@@ -31,7 +31,7 @@ func main() {
 	stop()
 	switch {
 	case interrupted && d.cleanupErr == nil:
-		fmt.Println("demo: interrupted; everything is gone again")
+		fmt.Println("demo: interrupted; everything has been removed")
 		os.Exit(130)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -39,21 +39,21 @@ func main() {
 	}
 }
 
-// demo is one run.
+// demo is a run of the demo.
 type demo struct {
-	started time.Time
-	bin   string // the folder of Portreeve's programs and of netload
+	started     time.Time
+	bin         string // the folder of Portreeve's programs and of netload
 	isTerminal  bool   // standard output is a terminal
-	keepRunning  bool
+	keepRunning bool
 
 	address string // the Node's
 
-	cluster      *controlplane.Cluster
+	cluster    *controlplane.Cluster
 	node       string
 	controller *controlplane.Process
 	agent      *controlplane.Process
-	frameLines      int   // lines of the last frame, on a terminal
-	cleanupErr       error // why something may be left
+	frameLines int   // lines of the last frame, on a terminal
+	cleanupErr error // of stopping the cluster: something may be left
 }
 
 func (d *demo) runDemo(ctx context.Context, programs string) (err error) {
@@ -68,7 +68,7 @@ func (d *demo) runDemo(ctx context.Context, programs string) (err error) {
 		d.cleanupErr = d.cluster.Stop()
 		err = errors.Join(err, d.cleanupErr)
 	}()
-	d.printStep("installing CRDs, rights and admission policies of config/")
+	d.printStep("installing CRDs, RBAC and admission policies of config/")
 	if err := d.cluster.Install(ctx); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (d *demo) runDemo(ctx context.Context, programs string) (err error) {
 		return err
 	}
 	if !seen.isInOrder() {
-		return fmt.Errorf("the levels were %s; Normal, Warning, Critical and back were to be seen (was something else short of ports, too? Then run it again)", seen)
+		return fmt.Errorf("the levels were %s instead of Normal, Warning, Critical and back (if something else was short of ports, too, run it again)", seen)
 	}
 	fmt.Printf("\nLevels: %s, in %.0f s\n", seen, time.Since(d.started).Seconds())
 	if d.keepRunning {
@@ -89,22 +89,22 @@ func (d *demo) runDemo(ctx context.Context, programs string) (err error) {
 	return nil
 }
 
-// waitForInterrupt waits for Ctrl-C.
+// waitForInterrupt prints how to reach the cluster, and waits for Ctrl-C.
 func (d *demo) waitForInterrupt(ctx context.Context) {
-	fmt.Printf("\nHOLD=1: everything stays up until Ctrl-C. In another shell:\n\n  export KUBECONFIG=%s\n  nsenter --net=/proc/%d/ns/net %s get portpressures -o yaml\n",
+	fmt.Printf("\nHOLD=1: everything keeps running until Ctrl-C. In another shell:\n\n  export KUBECONFIG=%s\n  nsenter --net=/proc/%d/ns/net %s get portpressures -o yaml\n",
 		d.cluster.Kubeconfig, os.Getpid(), d.cluster.KubectlPath())
 	<-ctx.Done()
 }
 
-// printStep prints a step with the time since the begin.
+// printStep prints a step with the time since the start.
 func (d *demo) printStep(format string, args ...any) {
 	fmt.Printf("%3.0f s  %s\n", time.Since(d.started).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// stepTimeout is how long most things may take.
+// stepTimeout is the longest time that most steps may take.
 const stepTimeout = 30 * time.Second
 
-// awaitCondition waits until ok, as long as both parts run.
+// awaitCondition calls ok until it returns true, as long as controller and agent run.
 func (d *demo) awaitCondition(ctx context.Context, what string, limit time.Duration, ok func() (bool, error)) error {
 	for end := time.Now().Add(limit); ; {
 		done, err := ok()
@@ -115,7 +115,7 @@ func (d *demo) awaitCondition(ctx context.Context, what string, limit time.Durat
 			return failed
 		}
 		if time.Now().After(end) {
-			return errors.Join(fmt.Errorf("waited %v in vain for %s", limit, what), err)
+			return errors.Join(fmt.Errorf("timed out after %v waiting for %s", limit, what), err)
 		}
 		if err := sleepContext(ctx, 100*time.Millisecond); err != nil {
 			return err
@@ -123,7 +123,9 @@ func (d *demo) awaitCondition(ctx context.Context, what string, limit time.Durat
 	}
 }
 
-func (d *demo) checkPrograms() error { return errors.Join(d.controller.CheckRunning(), d.agent.CheckRunning()) }
+func (d *demo) checkPrograms() error {
+	return errors.Join(d.controller.CheckRunning(), d.agent.CheckRunning())
+}
 
 func sleepContext(ctx context.Context, t time.Duration) error {
 	select {

@@ -18,24 +18,24 @@ import (
 
 const introduction = `
 The node has the ports 40000-40999, and two servers:
-  127.0.0.2:5432  40 connections a second, each held for 30 s: 1,200 ports are needed
+  127.0.0.2:5432  40 connections a second, each open for 30 s: 1,200 ports are needed
   127.0.0.3:6379  6 connections a second, closed at once: TIME_WAIT for 60 s
 Normal → Warning (50 %) → Critical (85 %), and some connects fail: about 25 s.
 `
 
-// initialSysctls is what the node begins with. tcp_tw_reuse is 0, as loopback would otherwise
-// get TIME_WAIT ports back after 1 s.
+// initialSysctls are the node's sysctls at the start. tcp_tw_reuse is 0 because over
+// loopback the kernel would otherwise reuse TIME_WAIT ports after 1 s.
 var initialSysctls = map[string]string{portRange: "40000 40999", timeWaitReuse: "0"}
 
 // quiet is how long something else on this machine may take to end its pressure, and
 // patience how long the node to reach the next level.
 const (
-	otherPressureTimeout    = 3 * time.Minute
-	levelTimeout = time.Minute
+	otherPressureTimeout = 3 * time.Minute
+	levelTimeout         = time.Minute
 )
 
-// runScenario is the demo: ports run out, more are given, and taken back. It returns the
-// levels that the PortPressure had.
+// runScenario lets the ports run out, applies the sample NodeTuning and deletes it. It
+// returns the levels that the PortPressure had.
 func (d *demo) runScenario(ctx context.Context) (levelHistory, error) {
 	seen, err := d.awaitNormal(ctx)
 	if err != nil {
@@ -64,7 +64,7 @@ func (d *demo) runScenario(ctx context.Context) (levelHistory, error) {
 	return seen, err
 }
 
-// awaitNormal waits until the level is Normal, which is what the demo begins with.
+// awaitNormal waits until the level is Normal, with which the demo starts.
 func (d *demo) awaitNormal(ctx context.Context) (levelHistory, error) {
 	var seen levelHistory
 	look := func() (bool, error) {
@@ -80,15 +80,15 @@ func (d *demo) awaitNormal(ctx context.Context) (levelHistory, error) {
 	if err := d.printFrame(ctx); err != nil {
 		return nil, err
 	}
-	d.printStep("something else runs out of ports on this machine: waiting up to %v for it to end", otherPressureTimeout)
-	err := d.awaitCondition(ctx, "the level Normal: see TIGHTEST for what runs out of ports, and stop it", otherPressureTimeout, func() (bool, error) {
+	d.printStep("something else is running out of ports on this machine; waiting up to %v until it ends", otherPressureTimeout)
+	err := d.awaitCondition(ctx, "the level Normal (TIGHTEST names the pool that runs out of ports: stop its process)", otherPressureTimeout, func() (bool, error) {
 		_, err := look()
 		return seen.lastLevel() == v1alpha1.LevelNormal, err
 	})
 	return levelHistory{seen.lastLevel()}, err
 }
 
-// startLoad starts both churns, and returns the one that fills a pool.
+// startLoad starts both loads, and returns the one that fills a pool.
 func (d *demo) startLoad(ctx context.Context) (*controlplane.Process, error) {
 	netload := filepath.Join(d.bin, "netload")
 	if _, err := d.cluster.Run("cache", netload, "-to", "127.0.0.3:6379", "-churn", "6"); err != nil {
@@ -104,7 +104,7 @@ func (d *demo) startLoad(ctx context.Context) (*controlplane.Process, error) {
 	})
 }
 
-// stopLoad ends the load, and says what its clients saw.
+// stopLoad stops the load, and prints the results of its connects.
 func (d *demo) stopLoad(load *controlplane.Process) error {
 	if err := errors.Join(load.CheckRunning(), load.Stop()); err != nil {
 		return err
@@ -114,13 +114,13 @@ func (d *demo) stopLoad(load *controlplane.Process) error {
 		return err
 	}
 	if made := regexp.MustCompile(`(?m)^churn: (.*)$`).FindSubmatch(text); made != nil {
-		d.printStep("the load ends; the clients of 127.0.0.2:5432 saw: %s", made[1])
+		d.printStep("stopped the load; the clients of 127.0.0.2:5432: %s", made[1])
 	}
 	return nil
 }
 
-// showUntil shows the PortPressure whenever its level is another, and on a terminal each
-// second, until it is as wanted.
+// showUntil prints the PortPressure whenever its level changes, and on a terminal each
+// second, until wanted returns true for it.
 func (d *demo) showUntil(ctx context.Context, seen *levelHistory, what string, wanted func(*v1alpha1.PortPressure) bool) error {
 	var next time.Time
 	return d.awaitCondition(ctx, what, levelTimeout, func() (bool, error) {
@@ -138,7 +138,7 @@ func (d *demo) showUntil(ctx context.Context, seen *levelHistory, what string, w
 	})
 }
 
-// readPressure reads the PortPressure and notes its level.
+// readPressure reads the PortPressure and appends its level to seen.
 func (d *demo) readPressure(ctx context.Context, seen *levelHistory) (*v1alpha1.PortPressure, error) {
 	p := &v1alpha1.PortPressure{}
 	if err := d.cluster.Client.Get(ctx, client.ObjectKey{Name: d.node}, p); err != nil {

@@ -17,14 +17,13 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// gatewayLabel is the label of the nodes that the sample selects.
+// gatewayLabel is the label of the nodes that the sample NodeTuning selects.
 const gatewayLabel = "node-role.kubernetes.io/gateway"
 
-// startPrograms registers a Node, and runs controller and agent as
-// the pods of config/ would.
+// startPrograms creates a Node, and runs controller and agent as the pods of config/ would.
 func (d *demo) startPrograms(ctx context.Context) (err error) {
 	d.node = chooseNodeName()
-	d.printStep("Node %s is a network namespace of this machine; controller and agent start, each with its service account's token", d.node)
+	d.printStep("starting controller and agent, each with the token of its service account; Node %s is a network namespace of this machine", d.node)
 	labels := map[string]string{corev1.LabelOSStable: "linux", gatewayLabel: ""}
 	if err := d.cluster.Client.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: d.node, Labels: labels}}); err != nil {
 		return err
@@ -54,8 +53,8 @@ func (d *demo) startPrograms(ctx context.Context) (err error) {
 	return d.awaitReady(ctx, agentPod, agentAddress)
 }
 
-// startProgram creates the pod that the workload would have here, and runs the program
-// with the token that this pod would have.
+// startProgram creates the workload's pod of this node, and runs the program with the
+// pod's token.
 func (d *demo) startProgram(ctx context.Context, part **controlplane.Process, workload, program string, args ...string) (*corev1.Pod, error) {
 	pod, err := d.cluster.NewPod(workload, d.node)
 	if err != nil {
@@ -72,7 +71,7 @@ func (d *demo) startProgram(ctx context.Context, part **controlplane.Process, wo
 	return pod, err
 }
 
-// awaitReady is the kubelet's readiness probe.
+// awaitReady probes the program like a kubelet, and sets its pod to ready.
 func (d *demo) awaitReady(ctx context.Context, pod *corev1.Pod, address string) error {
 	err := d.awaitCondition(ctx, "the readiness of "+pod.Name, stepTimeout, func() (bool, error) {
 		answer, err := (&http.Client{Timeout: time.Second}).Get("http://" + address + "/readyz")
@@ -80,7 +79,7 @@ func (d *demo) awaitReady(ctx context.Context, pod *corev1.Pod, address string) 
 			return false, err
 		}
 		defer answer.Body.Close()
-		return answer.StatusCode == http.StatusOK, fmt.Errorf("/readyz says %s", answer.Status)
+		return answer.StatusCode == http.StatusOK, fmt.Errorf("/readyz answers %s", answer.Status)
 	})
 	if err != nil {
 		return err
@@ -88,7 +87,7 @@ func (d *demo) awaitReady(ctx context.Context, pod *corev1.Pod, address string) 
 	return d.cluster.SetReady(ctx, pod)
 }
 
-// chooseNodeName is the machine's name, if a Node can have it.
+// chooseNodeName returns the machine's name if it is valid for a Node.
 func chooseNodeName() string {
 	name, err := os.Hostname()
 	name = strings.ToLower(name)
@@ -98,7 +97,7 @@ func chooseNodeName() string {
 	return name
 }
 
-// findFreeAddress is a port on loopback that is free now.
+// findFreeAddress returns an address on loopback with a port that is currently free.
 func findFreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

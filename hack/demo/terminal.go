@@ -1,14 +1,16 @@
 package main
 
-// truncateLines shortens lines to width characters: a line that wraps would take two rows of
-// the terminal, and the next frame would not cover it.
+import "portreeve.io/portreeve/internal/text"
+
+// truncateLines shortens lines to width characters, unless width is 0. A line that wraps
+// would take two rows of the terminal, and the next frame would not cover it.
 func truncateLines(lines []string, width int) []string {
-	short := make([]string, len(lines))
+	truncated := make([]string, len(lines))
 	for i, line := range lines {
-		if runes := []rune(line); len(runes) > width && width > 0 {
-			line = string(runes[:width-1]) + "…"
+		if width > 0 {
+			line = text.Truncate(line, width)
 		}
-		short[i] = line
+		truncated[i] = line
 	}
-	return short
+	return truncated
 }

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/term"
 )
 
-// printFrame prints what a user sees; on a terminal in place of the last frame.
+// printFrame prints the output of kubectl get portpressures. On a terminal it replaces the
+// last frame.
 func (d *demo) printFrame(ctx context.Context) error {
 	out, err := d.cluster.RunKubectl(ctx, "get", "portpressures")
 	if err != nil {

@@ -6,17 +6,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestCut(t *testing.T) {
+func TestLinesAreTruncatedToTheTerminalsWidth(t *testing.T) {
 	tests := map[string]struct {
 		line  string
 		width int
 		want  string
 	}{
-		"a line that fits":                      {"vm   Normal", 11, "vm   Normal"},
-		"a line that is too long":               {"vm   Normal", 10, "vm   Norm…"},
-		"characters count, and not their bytes": {"a → b", 5, "a → b"},
-		"a terminal that doesn't say its width": {"vm   Normal", 0, "vm   Normal"},
-		"one column":                            {"vm", 1, "…"},
+		"a line that fits":            {"vm   Normal", 11, "vm   Normal"},
+		"a line that is too long":     {"vm   Normal", 10, "vm   Norm…"},
+		"characters count, not bytes": {"a → b", 5, "a → b"},
+		"a terminal of unknown width": {"vm   Normal", 0, "vm   Normal"},
+		"one column":                  {"vm", 1, "…"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

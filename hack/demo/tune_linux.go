@@ -19,24 +19,24 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// The sysctls that the sample sets, of this network namespace: they are read as
-// anybody would, not taken from the agent's word.
+// The sysctls that the sample sets. They are read from this network namespace, not from
+// the agent's status.
 const (
 	portRange     = "net.ipv4.ip_local_port_range"
 	reservedPorts = "net.ipv4.ip_local_reserved_ports"
 	timeWaitReuse = "net.ipv4.tcp_tw_reuse"
 )
 
-// sample is a NodeTuning of the repository for nodes like this one.
+// sample is the file of a NodeTuning for nodes like this one.
 const (
 	sample     = "config/samples/api-gateways.yaml"
 	sampleName = "api-gateways"
 )
 
-// tunedLoadTime is how long the load goes on with more ports.
+// tunedLoadTime is the time for which the load continues with more ports.
 const tunedLoadTime = 5 * time.Second
 
-// applyTuning applies the sample until there is headroom again, and then deletes it.
+// applyTuning applies the sample, waits until there is headroom again, and deletes it.
 func (d *demo) applyTuning(ctx context.Context, seen *levelHistory, load *controlplane.Process) error {
 	originals, err := readSysctls()
 	if err != nil {
@@ -52,7 +52,7 @@ func (d *demo) applyTuning(ctx context.Context, seen *levelHistory, load *contro
 		return err
 	}
 	d.frameLines = 0
-	if err := d.showUntil(ctx, seen, "headroom: the level Normal", func(p *v1alpha1.PortPressure) bool {
+	if err := d.showUntil(ctx, seen, "the level Normal with all settings applied", func(p *v1alpha1.PortPressure) bool {
 		return p.Status.Level == v1alpha1.LevelNormal && hasAllApplied(p)
 	}); err != nil {
 		return err
@@ -71,12 +71,12 @@ func (d *demo) applyTuning(ctx context.Context, seen *levelHistory, load *contro
 	return d.deleteTuning(ctx, originals)
 }
 
-// deleteTuning deletes the NodeTuning, and compares what stands with the originals.
+// deleteTuning deletes the NodeTuning, and compares the sysctls with the originals.
 func (d *demo) deleteTuning(ctx context.Context, originals map[string]string) error {
 	if err := d.printKubectl(ctx, "delete", "nodetuning", sampleName, "--wait=false"); err != nil {
 		return err
 	}
-	err := d.awaitCondition(ctx, "the end of the NodeTuning", stepTimeout, func() (bool, error) {
+	err := d.awaitCondition(ctx, "deletion of the NodeTuning", stepTimeout, func() (bool, error) {
 		err := d.cluster.Client.Get(ctx, client.ObjectKey{Name: sampleName}, &v1alpha1.NodeTuning{})
 		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 	})
@@ -87,20 +87,20 @@ func (d *demo) deleteTuning(ctx context.Context, originals map[string]string) er
 	if err != nil {
 		return err
 	}
-	d.printStep("it is gone, and the sysctls of the node are:\n%s", formatSysctls(now))
+	d.printStep("the NodeTuning is deleted; the sysctls of the node:\n%s", formatSysctls(now))
 	if !maps.Equal(originals, now) {
 		return fmt.Errorf("these are not the originals:\n%s", formatSysctls(originals))
 	}
 	return nil
 }
 
-// hasAllApplied says whether the node has all of the sample.
+// hasAllApplied reports whether all settings of the node are applied.
 func hasAllApplied(p *v1alpha1.PortPressure) bool {
 	return len(p.Spec.Settings) > 0 && len(p.Status.Settings) >= len(p.Spec.Settings) &&
 		!slices.ContainsFunc(p.Status.Settings, func(s v1alpha1.SettingStatus) bool { return s.State != v1alpha1.SettingApplied })
 }
 
-// printKubectl runs kubectl, and prints what it says.
+// printKubectl runs kubectl, and prints its output.
 func (d *demo) printKubectl(ctx context.Context, args ...string) error {
 	out, err := d.cluster.RunKubectl(ctx, args...)
 	if err == nil {
@@ -109,7 +109,7 @@ func (d *demo) printKubectl(ctx context.Context, args ...string) error {
 	return err
 }
 
-// stripComments are the lines that are no comment, indented.
+// stripComments returns the lines that are not comments, indented.
 func stripComments(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "#") })

@@ -20,7 +20,7 @@ func awaitCondition(ctx context.Context, what string, limit time.Duration, ok fu
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("no success within %v: %s: %w", limit, what, err)
+			return fmt.Errorf("timed out after %v waiting for %s: %w", limit, what, err)
 		}
 		if err := sleepContext(ctx, 500*time.Millisecond); err != nil {
 			return err

@@ -43,7 +43,7 @@ func runLoad(load testnet.Load, hold time.Duration) error {
 		return fmt.Errorf("prctl: %w", err)
 	}
 	if os.Getppid() != parent {
-		return errors.New("the parent is gone")
+		return errors.New("the parent has ended")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
@@ -65,7 +65,8 @@ func runLoad(load testnet.Load, hold time.Duration) error {
 	return err
 }
 
-// isPipe: the end of another standard input, such as /dev/null, means nothing.
+// isPipe reports whether the file is a pipe. The end of another standard input, such as
+// /dev/null, does not end netload.
 func isPipe(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode()&os.ModeNamedPipe != 0
@@ -82,9 +83,9 @@ func parseFlags(args []string, out io.Writer) (l testnet.Load, hold time.Duratio
 	f.IntVar(&l.Inbound, "inbound", 0, "ESTABLISHED connections to a listener at 127.0.0.1:8080, without their clients")
 	f.IntVar(&l.Destinations, "dests", 0, "`destinations` that each state is spread over (default one for each 4,000 sockets)")
 	f.IntVar(&l.Churn.Rate, "churn", 0, "connections per second to open and close, the client first")
-	f.IntVar(&l.Churn.Attempts, "count", 0, "connections that the churn tries to open; netload ends when the last has left (default no end)")
-	f.DurationVar(&l.Churn.Lifetime, "stay", 0, "how long each connection of the churn is held")
-	f.BoolVar(&l.Churn.Reset, "reset", false, "the churn closes by RST and leaves no TIME_WAIT")
+	f.IntVar(&l.Churn.Attempts, "count", 0, "connections that the churn tries to open; netload ends when the last is closed (default unlimited)")
+	f.DurationVar(&l.Churn.Lifetime, "stay", 0, "time for which each connection of the churn stays open")
+	f.BoolVar(&l.Churn.Reset, "reset", false, "close the churn's connections with RST, which leaves no TIME_WAIT")
 	f.DurationVar(&hold, "hold", 0, "end this long after \"ready\" (default never)")
 	f.Func("to", "destination `address:port` of the churn, may be repeated (default 127.3.0.0:83)", func(s string) error {
 		for one := range strings.SplitSeq(s, ",") {
@@ -100,7 +101,7 @@ func parseFlags(args []string, out io.Writer) (l testnet.Load, hold time.Duratio
 		return l, 0, err
 	}
 	if f.NArg() > 0 {
-		return l, 0, fmt.Errorf("argument %q isn't known: see -help", f.Arg(0))
+		return l, 0, fmt.Errorf("unknown argument %q: see -help", f.Arg(0))
 	}
 	if hold < 0 {
 		return l, 0, fmt.Errorf("-hold is %v: use 0 or more", hold)

@@ -28,11 +28,11 @@ func TestFlagsBecomeALoad(t *testing.T) {
 
 func TestBadFlagsAreRefused(t *testing.T) {
 	for name, args := range map[string]string{
-		"a flag that isn't known":      "-nonesuch",
+		"an unknown flag":              "-nonesuch",
 		"a word that isn't a flag":     "-tw 5 please",
 		"a destination without a port": "-to 127.0.0.1",
 		"port 0":                       "-to 127.0.0.1:0",
-		"a hold before now":            "-hold -1s",
+		"a negative hold":              "-hold -1s",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := parseFlags(strings.Fields(args), io.Discard); err == nil {

@@ -17,18 +17,18 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// Netns is a network namespace that goes with its test. The methods of testnet.Space
-// return errors; those here fail the test.
+// Netns is a network namespace that is removed with its test. The methods of
+// testnet.Namespace return errors; those of Netns fail the test.
 type Netns struct {
 	*testnet.Namespace
 	tb testing.TB
 }
 
-// New makes a namespace with lo up. It skips the test when it isn't run by root.
+// New creates a namespace with lo up. It skips the test when it isn't run by root.
 func New(tb testing.TB) *Netns {
 	tb.Helper()
 	if os.Geteuid() != 0 {
-		tb.Skip("needs root: the test makes a network namespace")
+		tb.Skip("needs root: the test creates a network namespace")
 	}
 	s, err := testnet.New()
 	if errors.Is(err, unix.EPERM) {
@@ -45,7 +45,7 @@ func New(tb testing.TB) *Netns {
 	return &Netns{s, tb}
 }
 
-// WriteSysctl sets a per-namespace setting, such as "net.ipv4.ip_local_port_range".
+// WriteSysctl writes a per-namespace setting, such as "net.ipv4.ip_local_port_range".
 func (n *Netns) WriteSysctl(key, value string) {
 	n.tb.Helper()
 	if err := n.Namespace.WriteSysctl(key, value); err != nil {
@@ -53,9 +53,9 @@ func (n *Netns) WriteSysctl(key, value string) {
 	}
 }
 
-// Start starts a command inside; it is killed with the test. It has its own name then:
-// execve(2) closes what is to be closed, which os/exec waits for, before it renames the
-// process (fs/exec.c, begin_new_exec).
+// Start starts a command inside, which is killed with the test, and waits until the
+// process has the command's name: execve(2) renames it after it has closed the
+// descriptors that os/exec waits for (fs/exec.c, begin_new_exec).
 func (n *Netns) Start(cmd *exec.Cmd) {
 	n.tb.Helper()
 	if err := n.Namespace.Start(cmd); err != nil {
@@ -73,12 +73,12 @@ func (n *Netns) Start(cmd *exec.Cmd) {
 			return
 		}
 		if time.Now().After(end) {
-			n.tb.Fatalf("%s still calls itself %s", cmd.Path, ours)
+			n.tb.Fatalf("the process of %s still has the name %s", cmd.Path, ours)
 		}
 	}
 }
 
-// readComm is the name of a process as the kernel has it, of 15 bytes at most.
+// readComm returns the kernel's name of a process, of 15 bytes at most.
 func readComm(pid int) (string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	return strings.TrimSpace(string(text)), err
@@ -94,8 +94,8 @@ func (n *Netns) Listen(addr string, opts ...testnet.Option) *testnet.Socket {
 	return k
 }
 
-// Dial connects from src, which may be the zero value, to dst and takes the other
-// end from the listener.
+// Dial connects from src, which may be the zero value, to dst and accepts the connection
+// from the listener.
 func (n *Netns) Dial(l *testnet.Socket, src, dst netip.AddrPort, opts ...testnet.Option) testnet.Pair {
 	n.tb.Helper()
 	p, err := n.Namespace.Dial(l, src, dst, opts...)
@@ -105,13 +105,13 @@ func (n *Netns) Dial(l *testnet.Socket, src, dst netip.AddrPort, opts ...testnet
 	return p
 }
 
-// Exhaust is what connect() from src to dst then gives.
+// Exhaust returns the number of sockets that connect() from src to dst.
 func (n *Netns) Exhaust(src, dst netip.AddrPort, opts ...testnet.Option) int {
 	n.tb.Helper()
 	return n.mustCount(n.Namespace.Exhaust(src, dst, opts...))
 }
 
-// ExhaustBind is what bind() to addr, port 0, then gives.
+// ExhaustBind returns the number of sockets that bind() to addr, port 0.
 func (n *Netns) ExhaustBind(addr netip.Addr, opts ...testnet.Option) int {
 	n.tb.Helper()
 	return n.mustCount(n.Namespace.ExhaustBind(addr, opts...))
@@ -125,7 +125,7 @@ func (n *Netns) mustCount(c int, err error) int {
 	return c
 }
 
-// AwaitStates waits until the namespace has these TCP sockets and no others.
+// AwaitStates waits until the namespace has exactly these TCP sockets.
 func (n *Netns) AwaitStates(want tcpstate.Counts) {
 	n.tb.Helper()
 	if err := n.Namespace.AwaitStates(want); err != nil {
@@ -133,7 +133,7 @@ func (n *Netns) AwaitStates(want tcpstate.Counts) {
 	}
 }
 
-// ConnectVeth joins the namespace with another by a veth pair called "veth0" on both sides.
+// ConnectVeth connects the namespace to another by a veth pair, "veth0" on both sides.
 func (n *Netns) ConnectVeth(other *Netns, addr, otherAddr string) {
 	n.tb.Helper()
 	err := testnet.ConnectVeth(n.Namespace, other.Namespace, "veth0", netip.MustParsePrefix(addr), netip.MustParsePrefix(otherAddr))
@@ -142,8 +142,8 @@ func (n *Netns) ConnectVeth(other *Netns, addr, otherAddr string) {
 	}
 }
 
-// Load puts a load into the namespace, in a process of its own, and waits until all
-// of its sockets stand. They go with the test, or with the result's Stop.
+// Load starts a load in the namespace, in a process of its own, and waits until all of
+// its sockets are open. They are closed with the test, or by Stop.
 func (n *Netns) Load(l testnet.Load) *testnet.LoadProcess {
 	n.tb.Helper()
 	p, err := n.Namespace.Load(l)

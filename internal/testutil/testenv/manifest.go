@@ -19,7 +19,7 @@ import (
 )
 
 // ApplyManifests applies every object of the files and folders, named from the root of the
-// repository: namespaces first, the rest in order. Kustomizations are left out.
+// repository: namespaces first, the rest in order. Kustomizations are skipped.
 func (e *Env) ApplyManifests(tb testing.TB, paths ...string) {
 	tb.Helper()
 	if err := e.applyAll(tb.Context(), paths); err != nil {
@@ -48,7 +48,7 @@ func (e *Env) applyAll(ctx context.Context, paths []string) error {
 	return nil
 }
 
-// applyOrder orders kinds that others need before these.
+// applyOrder returns a smaller number for a kind that others need.
 func applyOrder(kind string) int {
 	if kind == "Namespace" {
 		return 0
@@ -56,8 +56,9 @@ func applyOrder(kind string) int {
 	return 1
 }
 
-// readManifests reads the objects of a file, or of every YAML file below a folder.
-// Nothing found is an error: a path that moved must not pass for an empty one.
+// readManifests reads the objects of a file, or of every YAML file below a folder. It
+// returns an error if there are none: a path that moved must not be taken for an empty
+// one.
 func readManifests(path string) (objects []*unstructured.Unstructured, err error) {
 	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(p) != ".yaml" {

@@ -14,10 +14,10 @@ import (
 	"portreeve.io/portreeve/internal/testutil/apiserver"
 )
 
-// Token is what a pod of the service account on the node would find mounted: bound
-// to that pod, so that the node's name is in its claims (and in userInfo.extra,
-// authentication.kubernetes.io/node-name). Service account, node and pod are made
-// when they aren't there. With node "" the token is bound to nothing.
+// Token returns the token that a pod of the service account on the node would find
+// mounted: bound to that pod, so that the node's name is in its claims (and in
+// userInfo.extra, authentication.kubernetes.io/node-name). Service account, node and pod
+// are created if they don't exist. With node "" the token is bound to nothing.
 func (e *Env) Token(tb testing.TB, account types.NamespacedName, node string) string {
 	tb.Helper()
 	e.ensureAccount(tb, account)
@@ -37,8 +37,8 @@ func (e *Env) Token(tb testing.TB, account types.NamespacedName, node string) st
 	return e.requestToken(tb, account, apiserver.PodReference(pod))
 }
 
-// NodeToken is bound to the node itself, as kubectl create token --bound-object-kind
-// Node makes one: no pod holds such a token.
+// NodeToken returns a token that is bound to the node itself, like one of kubectl create
+// token --bound-object-kind Node. No pod has such a token.
 func (e *Env) NodeToken(tb testing.TB, account types.NamespacedName, node string) string {
 	tb.Helper()
 	e.ensureAccount(tb, account)
@@ -47,14 +47,14 @@ func (e *Env) NodeToken(tb testing.TB, account types.NamespacedName, node string
 	return e.requestToken(tb, account, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: node, UID: n.UID})
 }
 
-// ConfigFor reaches the API with the token and nothing else.
+// ConfigFor returns a config with the token as its only credential.
 func (e *Env) ConfigFor(token string) *rest.Config {
 	config := rest.AnonymousClientConfig(e.Config)
 	config.BearerToken = token
 	return config
 }
 
-// ClientFor is a client of ConfigFor.
+// ClientFor returns a client with the token as its only credential.
 func (e *Env) ClientFor(tb testing.TB, token string) client.Client {
 	tb.Helper()
 	c, err := client.New(e.ConfigFor(token), client.Options{Scheme: e.Scheme, Mapper: e.Client.RESTMapper()})
@@ -70,7 +70,7 @@ func (e *Env) ensureAccount(tb testing.TB, account types.NamespacedName) {
 	e.ensureObject(tb, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name}})
 }
 
-// ensureObject creates obj, or reads what is there under its name.
+// ensureObject creates obj, or reads the object of that name.
 func (e *Env) ensureObject(tb testing.TB, obj client.Object) {
 	tb.Helper()
 	err := e.Client.Create(tb.Context(), obj)

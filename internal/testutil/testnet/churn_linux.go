@@ -10,18 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ChurnCount is what became of a churn's connections.
+// ChurnCount counts the results of a churn's connects.
 type ChurnCount struct {
-	Made   int // connected, and closed by now
+	Made   int // connected, and closed since
 	Failed int // connect found no port (EADDRNOTAVAIL)
 }
 
-// churner is a running churn. It stays on its caller's thread, and so in that
-// thread's namespace.
+// churner runs a churn on its caller's thread, and so in that thread's namespace.
 type churner struct {
 	Churn
-	listeners []*Socket // one for each of To
-	connections   []churnConnection    // the first leaves first
+	listeners   []*Socket         // one for each of To
+	connections []churnConnection // oldest first
 	ChurnCount
 }
 
@@ -31,7 +30,7 @@ type churnConnection struct {
 }
 
 // Run listens at the destinations, calls ready and churns on the calling thread until
-// the churn or ctx ends. What still stays then is reset.
+// the churn or ctx ends. Connections that are open then are reset.
 func (c Churn) Run(ctx context.Context, ready func()) (ChurnCount, error) {
 	if len(c.To) == 0 {
 		c.To = []netip.AddrPort{churnDestination}
@@ -66,13 +65,13 @@ func (r *churner) openUntilDone(ctx context.Context) error {
 			return err
 		}
 		if due = due.Add(gap); now.Sub(due) > time.Second {
-			due = now // too slow for the rate: no burst to catch up
+			due = now // too slow for the rate: don't catch up in a burst
 		}
 	}
 	return nil
 }
 
-// hasAttemptedAll: there is nobody to arrive any more.
+// hasAttemptedAll reports whether all attempts have been made.
 func (r *churner) hasAttemptedAll() bool { return r.Attempts > 0 && r.Made+r.Failed >= r.Attempts }
 
 func (r *churner) openNext(i int, now time.Time) error {
@@ -89,7 +88,7 @@ func (r *churner) openNext(i int, now time.Time) error {
 	return nil
 }
 
-// closeExpired closes the connections that have stayed long enough.
+// closeExpired closes the connections whose lifetime has passed.
 func (r *churner) closeExpired(now time.Time) error {
 	for len(r.connections) > 0 && !r.connections[0].until.After(now) {
 		end := Pair.closeQuickly
@@ -106,7 +105,7 @@ func (r *churner) closeExpired(now time.Time) error {
 
 func (r *churner) closeAll() {
 	for _, s := range r.connections {
-		_ = s.Close() // a reset: there is no more to do
+		_ = s.Close() // a reset
 	}
 	for _, l := range r.listeners {
 		_ = l.Close()

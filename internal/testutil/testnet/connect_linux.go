@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// backlog is above what tests connect without an accept; the kernel cuts it to
+// backlog is more than tests connect without an accept. The kernel limits it to
 // net.core.somaxconn (4096 by default).
 const backlog = 1 << 16
 
@@ -19,13 +19,13 @@ func Connect(src, dst netip.AddrPort, opts ...Option) (*Socket, error) {
 	return openSocket(unix.SOCK_STREAM, src, dst, false, opts)
 }
 
-// BindConnect binds src, the kernel choosing the port when it is 0, and then
-// connects: the port is held for every destination. EADDRINUSE: bind found none.
+// BindConnect binds src, with a port of the kernel's choice if it is 0, and then connects.
+// The port is in use for every destination. The error is EADDRINUSE when bind finds none.
 func BindConnect(src, dst netip.AddrPort, opts ...Option) (*Socket, error) {
 	return openSocket(unix.SOCK_STREAM, src, dst, true, opts)
 }
 
-// Bind binds a TCP socket and goes no further.
+// Bind binds a TCP socket.
 func Bind(addr netip.AddrPort, opts ...Option) (*Socket, error) {
 	return openSocket(unix.SOCK_STREAM, addr, netip.AddrPort{}, true, opts)
 }
@@ -50,7 +50,7 @@ func openSocket(kind int, src, dst netip.AddrPort, port bool, opts []Option) (*S
 		return nil, err
 	}
 	if err := k.bindAndConnect(src, dst, port); err != nil {
-		_ = k.Close() // the errno is what the caller asks for
+		_ = k.Close() // the caller needs the bare errno
 		return nil, err
 	}
 	return k, nil
@@ -86,7 +86,8 @@ func Listen(addr netip.AddrPort, opts ...Option) (*Socket, error) {
 	return k, nil
 }
 
-// Accept takes the next client of a listener, and says who it is.
+// Accept accepts the next connection of a listener, and returns it with its client's
+// address.
 func (k *Socket) Accept() (*Socket, netip.AddrPort, error) {
 	var fd int
 	var sa unix.Sockaddr

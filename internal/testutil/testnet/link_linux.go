@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ConnectVeth joins two namespaces with a pair of interfaces, both called name and both
-// up, with one address each. The prefixes must be of one subnet.
+// ConnectVeth connects two namespaces by a veth pair, both of whose interfaces have that
+// name, are up and have one address each. The prefixes must be of one subnet.
 func ConnectVeth(a, b *Namespace, name string, addrA, addrB netip.Prefix) error {
 	var err error
 	a.Do(func() { err = addVethPair(name, b.fd) })
@@ -98,7 +98,7 @@ func readLinkIndex(name string) (uint32, error) {
 	return ifr.Uint32(), nil
 }
 
-// sendRequest makes one rtnetlink request in the calling thread's namespace and waits
+// sendRequest sends an rtnetlink request in the calling thread's namespace and waits
 // for its acknowledgement.
 func sendRequest(kind uint16, body []byte) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
@@ -124,7 +124,7 @@ func sendRequest(kind uint16, body []byte) error {
 
 func parseAcknowledgement(b []byte) error {
 	if len(b) < unix.SizeofNlMsghdr+4 || binary.NativeEndian.Uint16(b[4:]) != unix.NLMSG_ERROR {
-		return fmt.Errorf("rtnetlink answered %d bytes that are no acknowledgement", len(b))
+		return fmt.Errorf("rtnetlink answered with %d bytes that are not an acknowledgement", len(b))
 	}
 	if no := int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])); no != 0 {
 		return unix.Errno(-no)
@@ -132,7 +132,7 @@ func parseAcknowledgement(b []byte) error {
 	return nil
 }
 
-// encodeAttribute is a struct nlattr with its value, padded to 4 bytes.
+// encodeAttribute returns a struct nlattr with its value, padded to 4 bytes.
 func encodeAttribute(kind uint16, value []byte) []byte {
 	b := binary.NativeEndian.AppendUint16(nil, uint16(unix.SizeofNlAttr+len(value)))
 	b = append(binary.NativeEndian.AppendUint16(b, kind), value...)

@@ -14,9 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loadProcessName is argv[0] of a process that is a load, whatever program imports this
-// package: a load's sockets want a process of their own, and that may be a test
-// binary in a machine that has nothing else.
+// loadProcessName is argv[0] of a process that only runs a load. It is the same program
+// as its parent, because a test machine may have no other.
 const loadProcessName = "portreeve-netload"
 
 func init() {
@@ -37,10 +36,10 @@ func runLoadProcess() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
-	signal.Ignore(unix.SIGINT) // Ctrl-C is for the parent, which then stops this one
+	signal.Ignore(unix.SIGINT) // on Ctrl-C the parent stops this process
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		stop() // the parent is gone, or wants an end
+		stop() // the parent has ended, or called Stop
 	}()
 	_, err = l.Run(ctx, func() { fmt.Println("ready") })
 	return err
@@ -56,8 +55,8 @@ type LoadProcess struct {
 	err    error
 }
 
-// Load starts a load in the namespace and waits until all of its sockets stand. They
-// go with Stop, with the namespace, and with this process.
+// Load starts a load in the namespace and waits until all of its sockets are open. They
+// are closed by Stop, with the namespace, and with this process.
 func (s *Namespace) Load(l Load) (*LoadProcess, error) {
 	p, err := startLoadProcess(l, s.Start)
 	if err != nil {
@@ -100,17 +99,17 @@ func (p *LoadProcess) awaitReady() error {
 	return nil
 }
 
-// PID is the load's process.
+// PID returns the ID of the load's process.
 func (p *LoadProcess) PID() int { return p.cmd.Process.Pid }
 
-// Stop ends the load and waits for it. Its held sockets are gone then; TIME_WAIT
-// sockets stay for their 60 s.
+// Stop stops the load and waits for it. Its sockets are closed then; TIME_WAIT sockets
+// last for their 60 s.
 func (p *LoadProcess) Stop() error {
 	if p.ended {
 		return p.err
 	}
 	p.ended = true
-	_ = p.stdin.Close() // it ends by this; should it be dead, Wait says so
+	_ = p.stdin.Close() // this ends it; if it has failed, Wait returns the error
 	if err := p.cmd.Wait(); err != nil {
 		p.err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(p.stderr.Bytes()))
 	}

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run puts the load into the calling process's namespace, calls ready when all of
-// its sockets stand, and keeps it until ctx ends. It returns how many connections
-// the churn made and how many found no port. It refuses the machine's namespace.
+// Run opens the load's sockets in the calling process's namespace, calls ready when all
+// of them are open, and keeps them until ctx ends. It returns the results of the churn.
+// It refuses to run in the machine's namespace.
 func (l Load) Run(ctx context.Context, ready func()) (ChurnCount, error) {
 	if err := errors.Join(l.validate(), RefuseHostNamespace()); err != nil {
 		return ChurnCount{}, err
@@ -61,7 +61,7 @@ func (r *loadRunner) openAll(ctx context.Context) error {
 		}
 	}
 	for _, state := range []func(context.Context) error{
-		r.openEstablished, r.openEstablished6, r.openCloseWait, r.openSynSent, r.openInbound, r.openTimeWait, // last, as it fades
+		r.openEstablished, r.openEstablished6, r.openCloseWait, r.openSynSent, r.openInbound, r.openTimeWait, // last, as these expire
 	} {
 		if err := state(ctx); err != nil {
 			return err
@@ -72,10 +72,10 @@ func (r *loadRunner) openAll(ctx context.Context) error {
 
 func (r *loadRunner) closeAll() {
 	for _, c := range r.parts {
-		_ = c.Stop() // it held the sockets, and has let them go
+		_ = c.Stop() // its sockets are closed either way
 	}
 	for _, k := range r.sockets {
-		_ = k.Close() // the namespace goes with its sockets
+		_ = k.Close() // the namespace is removed anyway
 	}
 }
 
@@ -85,9 +85,9 @@ func (r *loadRunner) keepSocket(k *Socket) {
 	r.sockets = append(r.sockets, k)
 }
 
-// raiseFileLimit returns how many sockets this process may hold.
+// raiseFileLimit returns the number of sockets that this process may open.
 func raiseFileLimit() (int, error) {
-	const others = 200 // descriptors beside the sockets
+	const others = 200 // descriptors that are not sockets of the load
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
 		return 0, err
@@ -102,7 +102,7 @@ func raiseFileLimit() (int, error) {
 	return int(min(l.Max, 1<<20)) - others, nil
 }
 
-// prepareNamespace sets what keeps the sockets, and listens for them.
+// prepareNamespace writes the sysctls that keep the sockets, and opens the listeners.
 func (r *loadRunner) prepareNamespace() error {
 	if r.part > 0 {
 		return nil
@@ -160,7 +160,7 @@ func closeClients(l *Socket) error {
 }
 
 // protectTimeWait lets no RST end a TIME_WAIT socket (RFC 1337). On a busy machine a
-// late, repeated FIN draws one.
+// late, repeated FIN is answered by one.
 func protectTimeWait() error { return writeSetting("tcp_rfc1337", 1) }
 
 func writeSetting(name string, value int) error {

@@ -45,8 +45,8 @@ func (r *loadRunner) openSynSent(ctx context.Context) error {
 	})
 }
 
-// openInbound binds to the listener's port, which Repair allows, and "connects" to
-// clients that don't exist: each has a port of its own at one of the destinations.
+// openInbound binds to the listener's port, which Repair allows, and connects to clients
+// that don't exist, each with a port of its own at one of the destinations.
 func (r *loadRunner) openInbound(ctx context.Context) error {
 	var mu sync.Mutex
 	next := map[int]uint16{}
@@ -67,8 +67,8 @@ func (r *loadRunner) keepOpened(k *Socket, err error) error {
 	return err
 }
 
-// openTimeWait closes the client of each connection first. It needs no descriptors, and
-// has to be quick: the first expire after 60 s.
+// openTimeWait closes the client of each connection first. It needs no descriptors, but
+// has to be quick, because the first sockets expire after 60 s.
 func (r *loadRunner) openTimeWait(ctx context.Context) error {
 	if r.TimeWait == 0 {
 		return nil
@@ -92,9 +92,9 @@ func (r *loadRunner) openTimeWait(ctx context.Context) error {
 	return awaitTimeWait(before+r.TimeWait, started)
 }
 
-// leaveTimeWait connects and closes, and then ends some client's connection from the
-// server's side. Every client is closed before its worker accepts, so that no worker
-// waits for another. The listener has a timeout; what it accepts needs none.
+// leaveTimeWait connects and closes, and then closes the server's end of some client's
+// connection. Every client is closed before its worker accepts, so that no worker
+// waits for another. The listener has a timeout; accepted sockets need none.
 func leaveTimeWait(listener int, dst netip.AddrPort) error {
 	c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -116,7 +116,7 @@ func leaveTimeWait(listener int, dst netip.AddrPort) error {
 	return errors.Join(k.awaitFIN(), k.CloseGently())
 }
 
-// closeQuickly is TimeWait without waiting for the last acknowledgements.
+// closeQuickly is EnterTimeWait without waiting for the last acknowledgements.
 func (p Pair) closeQuickly() error {
 	if err := p.Client.CloseGently(); err != nil {
 		return errors.Join(err, p.Server.Close())
@@ -139,7 +139,7 @@ func (r *loadRunner) forEachSocket(ctx context.Context, what string, n int, fn f
 	wg.Wait()
 	err := errors.Join(errors.Join(errs...), context.Cause(ctx))
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
-		return fmt.Errorf("%d %s sockets to %d destinations: no port is left: use more destinations, or widen net.ipv4.ip_local_port_range", n, what, dests)
+		return fmt.Errorf("%d %s sockets to %d destinations: no port is free: use more destinations, or widen net.ipv4.ip_local_port_range", n, what, dests)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -147,7 +147,7 @@ func (r *loadRunner) forEachSocket(ctx context.Context, what string, n int, fn f
 	return nil
 }
 
-// countTimeWait is the namespace's count of TIME_WAIT (with FIN_WAIT2 orphans).
+// countTimeWait returns the namespace's count of TIME_WAIT (with FIN_WAIT2 orphans).
 func countTimeWait() (int, error) {
 	b, err := os.ReadFile("/proc/thread-self/net/sockstat")
 	if err != nil {
@@ -161,7 +161,7 @@ func countTimeWait() (int, error) {
 	return n, nil
 }
 
-// awaitTimeWait waits for the last goodbyes.
+// awaitTimeWait waits until the last FINs are processed.
 func awaitTimeWait(want int, since time.Time) error {
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		have, err := countTimeWait()
@@ -169,7 +169,7 @@ func awaitTimeWait(want int, since time.Time) error {
 			return err
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%d of %d TIME_WAIT sockets stand, %v after the first, and they last 60 s: ask for fewer, or for less work beside it",
+			return fmt.Errorf("%d of %d TIME_WAIT sockets exist %v after the first, and they last 60 s: use fewer, or run less beside it",
 				have, want, time.Since(since).Round(time.Second))
 		}
 	}

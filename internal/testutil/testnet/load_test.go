@@ -15,7 +15,7 @@ func TestALoadIsSplitSoThatEachPartFitsItsDescriptors(t *testing.T) {
 		want []Load
 		rest Load
 	}{
-		"what fits is left alone": {
+		"a load that fits is not split": {
 			load: Load{Established: 60, Inbound: 40}, most: 100,
 			rest: Load{Established: 60, Inbound: 40},
 		},
@@ -50,7 +50,7 @@ func TestALoadIsSplitSoThatEachPartFitsItsDescriptors(t *testing.T) {
 	}
 }
 
-func TestALoadSurvivesTheWayToItsProcess(t *testing.T) {
+func TestALoadIsEncodedForItsProcessAndDecoded(t *testing.T) {
 	want := Load{TimeWait: 3, part: 2}
 	want.Churn.Lifetime = time.Second
 	want.Churn.To = append(want.Churn.To, churnDestination)
@@ -75,7 +75,7 @@ func TestABadLoadIsRefusedInOneLine(t *testing.T) {
 		"a negative count":      {Load{SynSent: -1}, "SYN_SENT is -1"},
 		"too many destinations": {Load{Destinations: 1 << 17}, "131072 destinations"},
 		"too many inbound":      {Load{Inbound: 1 << 20}, "1048576 inbound"},
-		"a negative stay":       {Load{Churn: Churn{Lifetime: -1}}, "stay is -1ns"},
+		"a negative lifetime":   {Load{Churn: Churn{Lifetime: -1}}, "lifetime is -1ns"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.load.validate()

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// init pins the main goroutine to the main thread: were another goroutine locked
-// to that thread and then moved, /proc/self would show the moved namespace.
+// init locks the main goroutine to the main thread: if another goroutine were locked to
+// that thread and changed its namespace, /proc/self would show that namespace.
 func init() { runtime.LockOSThread() }
 
-// Namespace is a network namespace of its own, with lo up, and with the kernel's defaults
-// but for net.ipv4.tcp_rfc1337.
+// Namespace is a new network namespace with lo up, and with the kernel's defaults except
+// for net.ipv4.tcp_rfc1337.
 type Namespace struct {
-	fd   int
+	fd     int
 	parked chan func() // run on the parked thread, one at a time
 
 	mu       sync.Mutex
@@ -28,7 +28,7 @@ type Namespace struct {
 	commands []*exec.Cmd
 }
 
-// New makes a namespace. It needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
+// New creates a namespace. It needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
 func New() (*Namespace, error) {
 	s := &Namespace{fd: -1, parked: make(chan func())}
 	made := make(chan error)
@@ -61,10 +61,10 @@ func (s *Namespace) enterNewNamespace() error {
 	return errors.Join(LinkUp("lo"), protectTimeWait())
 }
 
-// FD is a descriptor of the namespace, valid until Close.
+// FD returns a descriptor of the namespace, valid until Close.
 func (s *Namespace) FD() int { return s.fd }
 
-// Inode is the number in "net:[4026531840]".
+// Inode returns the number in "net:[4026531840]".
 func (s *Namespace) Inode() uint64 {
 	var st unix.Stat_t
 	if err := unix.Fstat(s.fd, &st); err != nil {
@@ -74,7 +74,7 @@ func (s *Namespace) Inode() uint64 {
 }
 
 // Do runs fn on a new thread inside the namespace and waits for it. Calls may run
-// at the same time. What fn leaves with runtime.Goexit (t.FailNow), Do leaves too.
+// at the same time. If fn ends with runtime.Goexit (t.FailNow), so does Do.
 func (s *Namespace) Do(fn func()) {
 	done, finished := make(chan struct{}), false
 	go func() {
@@ -92,8 +92,8 @@ func (s *Namespace) Do(fn func()) {
 	}
 }
 
-// WriteSysctl sets a per-namespace setting, such as "net.ipv4.tcp_tw_reuse". A new
-// namespace has only such settings below net, so the machine's can't be hit.
+// WriteSysctl writes a per-namespace setting, such as "net.ipv4.tcp_tw_reuse". A new
+// namespace has only such settings below net, so the machine's can't be changed.
 func (s *Namespace) WriteSysctl(key, value string) (err error) {
 	path, err := sysctlPath(key)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Namespace) WriteSysctl(key, value string) (err error) {
 	return err
 }
 
-// ReadSysctl is the value of a per-namespace setting, without the line's end.
+// ReadSysctl returns the value of a per-namespace setting, without the newline.
 func (s *Namespace) ReadSysctl(key string) (value string, err error) {
 	path, err := sysctlPath(key)
 	if err != nil {
@@ -140,8 +140,8 @@ func (s *Namespace) Start(cmd *exec.Cmd) error {
 	return nil
 }
 
-// Close kills the commands, resets the kept sockets and lets the namespace go. The
-// kernel removes it, with its TIME_WAIT sockets, a moment later.
+// Close kills the commands, resets the sockets and closes the namespace. The kernel
+// removes it, with its TIME_WAIT sockets, a moment later.
 func (s *Namespace) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,8 +2,8 @@ package testnet
 
 import "net/netip"
 
-// The methods below are the functions of the same name, called inside the
-// namespace. Sockets are kept, and closed with a reset by Space.Close.
+// The methods below call the functions of the same name inside the namespace.
+// Namespace.Close closes their sockets with a reset.
 
 // Connect connects from src to dst; see the function.
 func (s *Namespace) Connect(src, dst netip.AddrPort, opts ...Option) (*Socket, error) {
@@ -35,12 +35,12 @@ func (s *Namespace) Listen(addr netip.AddrPort, opts ...Option) (*Socket, error)
 	return s.openSocket(func() (*Socket, error) { return Listen(addr, opts...) })
 }
 
-// StartConnect starts to connect to a deaf listener.
+// StartConnect starts to connect to a listener that drops packets.
 func (s *Namespace) StartConnect(src, dst netip.AddrPort, opts ...Option) (*Socket, error) {
 	return s.openSocket(func() (*Socket, error) { return StartConnect(src, dst, opts...) })
 }
 
-// Dial connects to the listener and takes the other end.
+// Dial connects to the listener and accepts the connection.
 func (s *Namespace) Dial(l *Socket, src, dst netip.AddrPort, opts ...Option) (Pair, error) {
 	return s.openPair(func() (Pair, error) { return Dial(l, src, dst, opts...) })
 }
@@ -50,22 +50,22 @@ func (s *Namespace) DialBound(l *Socket, src, dst netip.AddrPort, opts ...Option
 	return s.openPair(func() (Pair, error) { return DialBound(l, src, dst, opts...) })
 }
 
-// Exhaust is what connect() then gives; see the function.
+// Exhaust returns the number of sockets that connect(); see the function.
 func (s *Namespace) Exhaust(src, dst netip.AddrPort, opts ...Option) (int, error) {
 	return s.countPorts(func() (int, error) { return Exhaust(src, dst, opts...) })
 }
 
-// ExhaustBind is what bind() then gives.
+// ExhaustBind returns the number of sockets that bind().
 func (s *Namespace) ExhaustBind(addr netip.Addr, opts ...Option) (int, error) {
 	return s.countPorts(func() (int, error) { return ExhaustBind(addr, opts...) })
 }
 
-// ExhaustBindUDP is what bind() of UDP sockets then gives.
+// ExhaustBindUDP returns the number of UDP sockets that bind().
 func (s *Namespace) ExhaustBindUDP(addr netip.Addr, opts ...Option) (int, error) {
 	return s.countPorts(func() (int, error) { return ExhaustBindUDP(addr, opts...) })
 }
 
-// ExhaustConnectUDP is what connect() of UDP sockets then gives.
+// ExhaustConnectUDP returns the number of UDP sockets that connect().
 func (s *Namespace) ExhaustConnectUDP(dst netip.AddrPort, opts ...Option) (int, error) {
 	return s.countPorts(func() (int, error) { return ExhaustConnectUDP(dst, opts...) })
 }

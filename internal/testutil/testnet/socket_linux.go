@@ -12,13 +12,13 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// waitLimit bounds every blocking call and every wait for the kernel.
+// waitLimit limits every blocking call and every wait for the kernel.
 const waitLimit = 20 * time.Second
 
 // Socket is a raw socket descriptor. It isn't safe for concurrent use.
 type Socket struct{ fd int }
 
-// Option is one setsockopt, made before bind and connect.
+// Option is a socket option that is set before bind and connect.
 type Option struct{ Level, Name, Value int }
 
 // The options that decide which ports bind and connect may take.
@@ -27,18 +27,18 @@ var (
 	ReusePort = Option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}
 	// NoPort lets bind(address:0) leave the choice of the port to connect.
 	NoPort = Option{unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1}
-	// Repair connects without a packet and without a peer, and closes the same
-	// way. It needs CAP_NET_ADMIN. The port is chosen as always.
+	// Repair connects and closes without a packet and without a peer. It needs
+	// CAP_NET_ADMIN. The kernel chooses the port as always.
 	Repair = Option{unix.IPPROTO_TCP, unix.TCP_REPAIR, 1}
 )
 
-// LocalPortRange is IP_LOCAL_PORT_RANGE (Linux 6.3): the range narrowed for one
-// socket.
+// LocalPortRange returns the option IP_LOCAL_PORT_RANGE (Linux 6.3), which narrows the
+// range of one socket.
 func LocalPortRange(r ports.Range) Option {
 	return Option{unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, int(r.Last)<<16 | int(r.First)}
 }
 
-// Open makes a socket of kind unix.SOCK_STREAM or SOCK_DGRAM. The family is that of
+// Open opens a socket of kind unix.SOCK_STREAM or SOCK_DGRAM. The family is that of
 // addr: AF_INET6 also for an IPv4-mapped one.
 func Open(addr netip.Addr, kind int, opts ...Option) (*Socket, error) {
 	family := unix.AF_INET
@@ -62,7 +62,7 @@ func Open(addr netip.Addr, kind int, opts ...Option) (*Socket, error) {
 	return k, nil
 }
 
-// SetOption makes one setsockopt.
+// SetOption sets an option.
 func (k *Socket) SetOption(o Option) error {
 	if err := unix.SetsockoptInt(k.fd, o.Level, o.Name, o.Value); err != nil {
 		return fmt.Errorf("setsockopt(%d, %d, %d): %w", o.Level, o.Name, o.Value, err)
@@ -75,7 +75,7 @@ func (k *Socket) setTimeout(option int, d time.Duration) error {
 	return unix.SetsockoptTimeval(k.fd, unix.SOL_SOCKET, option, &t)
 }
 
-// FD is the descriptor, -1 when closed.
+// FD returns the descriptor, -1 when closed.
 func (k *Socket) FD() int { return k.fd }
 
 // Bind binds to addr; port 0 lets the kernel choose.
@@ -86,8 +86,8 @@ func (k *Socket) Connect(dst netip.AddrPort) error {
 	return retryInterrupted(func() error { return unix.Connect(k.fd, toSockaddr(dst)) })
 }
 
-// retryInterrupted repeats a call that a signal (Go's scheduler sends them) broke off: with a
-// timeout set the kernel doesn't. A repeated connect waits for the first one's end.
+// retryInterrupted repeats a call that a signal (Go's scheduler sends them) interrupted:
+// with a timeout set the kernel doesn't. A repeated connect waits for the first one.
 func retryInterrupted(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, unix.EINTR) {
@@ -96,7 +96,7 @@ func retryInterrupted(call func() error) error {
 	}
 }
 
-// LocalAddr is the address that the socket is bound to.
+// LocalAddr returns the address that the socket is bound to.
 func (k *Socket) LocalAddr() netip.AddrPort {
 	sa, err := unix.Getsockname(k.fd)
 	if err != nil {
@@ -105,8 +105,8 @@ func (k *Socket) LocalAddr() netip.AddrPort {
 	return toAddrPort(sa)
 }
 
-// State is the TCP state (struct tcp_info), 0 when it can't be told. It never says
-// TIME_WAIT: such a socket has no descriptor any more, and this one says Close.
+// State returns the TCP state (struct tcp_info), 0 if it is unknown. It is never
+// TIME_WAIT: such a socket has no descriptor, and the descriptor's socket is in CLOSE.
 func (k *Socket) State() tcpstate.State {
 	info, err := unix.GetsockoptTCPInfo(k.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
@@ -115,7 +115,7 @@ func (k *Socket) State() tcpstate.State {
 	return tcpstate.State(info.State)
 }
 
-// AwaitState waits until the socket is in the state.
+// AwaitState waits until the socket is in a state.
 func (k *Socket) AwaitState(want tcpstate.State) error {
 	for end := time.Now().Add(waitLimit); k.State() != want; time.Sleep(20 * time.Microsecond) {
 		if time.Now().After(end) {
@@ -125,18 +125,18 @@ func (k *Socket) AwaitState(want tcpstate.State) error {
 	return nil
 }
 
-// Close closes with a reset (SO_LINGER 0): neither side is left in TIME_WAIT. A
-// Repair socket goes without a packet. Closing twice does nothing.
+// Close closes with a reset (SO_LINGER 0), so that neither side is left in TIME_WAIT. A
+// Repair socket sends no packet. Closing twice does nothing.
 func (k *Socket) Close() error {
 	if k.fd < 0 {
 		return nil
 	}
-	// Not every socket has a linger time; closing is what counts.
+	// Not every socket has a linger time.
 	_ = unix.SetsockoptLinger(k.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	return k.CloseGently()
 }
 
-// CloseGently is a plain close(): TCP says goodbye in its own time.
+// CloseGently calls close(), which sends a FIN.
 func (k *Socket) CloseGently() error {
 	fd := k.fd
 	if fd < 0 {
@@ -146,7 +146,8 @@ func (k *Socket) CloseGently() error {
 	return unix.Close(fd)
 }
 
-// NetnsCookie is SO_NETNS_COOKIE, which tells namespaces with the same inode apart.
+// NetnsCookie returns SO_NETNS_COOKIE, which differs between namespaces with the same
+// inode number.
 func (k *Socket) NetnsCookie() (uint64, error) {
 	return unix.GetsockoptUint64(k.fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // CountStates counts the TCP sockets of the calling thread's namespace from
-// /proc/net/tcp{,6}: slow and simple, a second opinion for tests. Bound sockets
-// are not in it.
+// /proc/net/tcp{,6}, slowly and simply, for comparison in tests. Sockets that are only
+// bound are not included.
 func CountStates() (tcpstate.Counts, error) {
 	var s tcpstate.Counts
 	for _, name := range []string{"tcp", "tcp6"} {
@@ -36,7 +36,7 @@ func (s *Namespace) CountStates() (states tcpstate.Counts, err error) {
 	return states, err
 }
 
-// AwaitStates waits until the namespace has these sockets and no others.
+// AwaitStates waits until the namespace has exactly these sockets.
 func (s *Namespace) AwaitStates(want tcpstate.Counts) error {
 	for end := time.Now().Add(waitLimit); ; time.Sleep(time.Millisecond) {
 		got, err := s.CountStates()
