@@ -128,7 +128,7 @@ func TestInboundConnectionsAreNoDestinations(t *testing.T) {
 		clients = 3_000
 	}
 	s := newScene(t, readers(t))
-	s.Load(testnet.Load{Inbound: clients})
+	s.StartLoad(testnet.Load{Inbound: clients})
 	s.WriteSysctl("net.ipv4.ip_local_port_range", "1024 65535")
 	s.connect(500, home, server)
 	got := s.sample(s.readers["portwalk"])

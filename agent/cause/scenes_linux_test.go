@@ -40,49 +40,49 @@ var scenes = []scene{
 	{name: "timewait", how: "20,000 connects over loopback to one destination, the client closes first, tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(20000, 1))
+			s.StartLoad(timeWait(20000, 1))
 		}},
 	{name: "timewait-light", how: "range 40000-56999, 9,000 connects, the client closes first, tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, again: true, make: func(s *stage) {
 			s.portRange(40000, 56999)
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(9000, 1))
+			s.StartLoad(timeWait(9000, 1))
 		}},
 	{name: "timewait-reusable-light", how: "range 40000-56999, 9,000 connects over loopback, tcp_tw_reuse 0, older than 2 s",
 		cause: v1alpha1.CauseReusePossible, again: true, make: func(s *stage) {
 			s.portRange(40000, 56999)
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.Load(timeWait(9000, 1))
+			s.StartLoad(timeWait(9000, 1))
 			aged()
 		}},
 	{name: "timewait-full", how: "range 40000-56999, 16,500 connects, tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
 			s.portRange(40000, 56999)
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(16500, 1))
+			s.StartLoad(timeWait(16500, 1))
 		}},
 	{name: "timewait-wide-range", how: "range 1024-65535, 34,000 connects, tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, make: func(s *stage) {
 			s.portRange(1024, 65535)
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(34000, 1))
+			s.StartLoad(timeWait(34000, 1))
 		}},
 	{name: "timewait-beside-open", how: "14,000 in TIME_WAIT (tcp_timestamps 0) and 5,000 open connections to one destination",
 		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(14000, 1))
+			s.StartLoad(timeWait(14000, 1))
 			s.connect(5000, home, ap("127.1.0.0:80"))
 		}},
 	{name: "timewait-churn", how: "600 connects a second, each held for 5 s, for 30 s; tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, make: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(testnet.Load{Churn: testnet.Churn{Rate: 600, Lifetime: 5 * time.Second}})
+			s.StartLoad(testnet.Load{Churn: testnet.Churn{Rate: 600, Lifetime: 5 * time.Second}})
 			time.Sleep(30 * time.Second) // the condition is time itself
 		}},
 	{name: "timewait-reusable", how: "20,000 connects over loopback, tcp_tw_reuse 0, TIME_WAIT older than 2 s",
 		cause: v1alpha1.CauseReusePossible, sockdiag: true, make: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.Load(timeWait(20000, 1))
+			s.StartLoad(timeWait(20000, 1))
 			aged()
 		}},
 	{name: "timewait-reusable-veth", how: "range 40000-57999, 9,500 connects over veth, tcp_tw_reuse 2, older than 2 s",
@@ -100,7 +100,7 @@ var scenes = []scene{
 		}},
 	{name: "timewait-reused", how: "20,000 connects over loopback with the default tcp_tw_reuse 2: reused all the time, so healthy",
 		make: func(s *stage) {
-			s.Load(timeWait(20000, 1)) // which turns it off
+			s.StartLoad(timeWait(20000, 1)) // which turns it off
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
 			aged()
 		}},
@@ -108,12 +108,12 @@ var scenes = []scene{
 	// Leaks
 	{name: "closewait", how: "16,000 clients to one destination that don't close after their server has",
 		cause: v1alpha1.CauseCloseWaitLeak, sockdiag: true, make: func(s *stage) {
-			s.Load(testnet.Load{CloseWait: 16000, Destinations: 1})
+			s.StartLoad(testnet.Load{CloseWait: 16000, Destinations: 1})
 		}},
 	{name: "closewait-narrow", how: "range 40000-40999, 700 in CLOSE_WAIT: a narrow range is not why",
 		cause: v1alpha1.CauseCloseWaitLeak, sockdiag: true, again: true, make: func(s *stage) {
 			s.portRange(40000, 40999)
-			s.Load(testnet.Load{CloseWait: 700, Destinations: 1})
+			s.StartLoad(testnet.Load{CloseWait: 700, Destinations: 1})
 		}},
 	{name: "closewait-beside-timewait", how: "range 40000-40999, 450 in CLOSE_WAIT, 250 in TIME_WAIT to one destination",
 		cause: v1alpha1.CauseCloseWaitLeak, make: func(s *stage) {
@@ -178,21 +178,21 @@ var scenes = []scene{
 	// Open connections
 	{name: "established", how: "16,000 open connections to one destination (TCP_REPAIR)",
 		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, make: func(s *stage) {
-			s.Load(testnet.Load{Established: 16000, Destinations: 1})
+			s.StartLoad(testnet.Load{Established: 16000, Destinations: 1})
 		}},
 	{name: "established-light", how: "range 40000-56999, 9,000 open connections to one destination",
 		cause: v1alpha1.CauseEstablishedPool, again: true, make: func(s *stage) {
 			s.portRange(40000, 56999)
-			s.Load(testnet.Load{Established: 9000, Destinations: 1})
+			s.StartLoad(testnet.Load{Established: 9000, Destinations: 1})
 		}},
 	{name: "established-looked-at", how: "16,500 open connections to one destination, seconds old, with a closer look",
 		cause: v1alpha1.CauseEstablishedPool, look: true, make: func(s *stage) {
-			s.Load(testnet.Load{Established: 16500, Destinations: 1})
+			s.StartLoad(testnet.Load{Established: 16500, Destinations: 1})
 		}},
 	{name: "established-6", how: "range 40000-59999, 15,000 open connections to [::1]:1",
 		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, make: func(s *stage) {
 			s.portRange(40000, 59999)
-			s.Load(testnet.Load{Established6: 15000, Destinations: 1})
+			s.StartLoad(testnet.Load{Established6: 15000, Destinations: 1})
 		}},
 	{name: "established-mapped", how: "range 40000-57999, 5,500 connections of IPv4 and 5,500 of IPv4-mapped sockets share a pool",
 		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, make: func(s *stage) {
@@ -207,19 +207,19 @@ var scenes = []scene{
 		}},
 	{name: "idle", how: "17,000 open connections to one destination that carried nothing for 61 s",
 		cause: v1alpha1.CauseIdleConnections, look: true, make: func(s *stage) {
-			s.Load(testnet.Load{Established: 17000, Destinations: 1})
+			s.StartLoad(testnet.Load{Established: 17000, Destinations: 1})
 			time.Sleep(socket.SilentAfter + time.Second) // the condition is time itself
 		}},
 	{name: "few-sources", how: "range 1024-65535, 45,000 open connections of 3 processes to one destination",
 		cause: v1alpha1.CauseFewSources, sockdiag: true, make: func(s *stage) {
 			s.portRange(1024, 65535)
 			for range 3 {
-				s.Load(testnet.Load{Established: 15000, Destinations: 1})
+				s.StartLoad(testnet.Load{Established: 15000, Destinations: 1})
 			}
 		}},
 	{name: "descriptors", how: "16,000 open connections of a process with RLIMIT_NOFILE 16,500 (prlimit)",
 		cause: v1alpha1.CauseFileDescriptors, look: true, make: func(s *stage) {
-			p := s.Load(testnet.Load{Established: 16000, Destinations: 1})
+			p := s.StartLoad(testnet.Load{Established: 16000, Destinations: 1})
 			var limit unix.Rlimit
 			if err := unix.Prlimit(p.PID(), unix.RLIMIT_NOFILE, nil, &limit); err != nil {
 				s.t.Fatal(err)
@@ -240,7 +240,7 @@ var scenes = []scene{
 		cause: v1alpha1.CauseNarrowRange, sockdiag: true, make: func(s *stage) {
 			s.portRange(50000, 54999)
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(4000, 1))
+			s.StartLoad(timeWait(4000, 1))
 		}},
 	{name: "narrow-mixed", how: "range 40000-40999, 300 open connections and 300 in TIME_WAIT",
 		cause: v1alpha1.CauseNarrowRange, make: func(s *stage) {
@@ -381,18 +381,18 @@ var scenes = []scene{
 		make: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_max_tw_buckets", "262144")
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(testnet.Load{Inbound: 60000, TimeWait: 90000})
-			s.Load(testnet.Load{Established: 4500, Destinations: 5})
+			s.StartLoad(testnet.Load{Inbound: 60000, TimeWait: 90000})
+			s.StartLoad(testnet.Load{Established: 4500, Destinations: 5})
 		}},
 	{name: "busy-server-light", how: "5,000 clients of a server, and 12,000 in TIME_WAIT over 3 destinations, 24 times its 500 open connections to others: healthy",
 		again: true, make: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(testnet.Load{Inbound: 5000, TimeWait: 12000})
-			s.Load(testnet.Load{Established: 500, Destinations: 5})
+			s.StartLoad(testnet.Load{Inbound: 5000, TimeWait: 12000})
+			s.StartLoad(testnet.Load{Established: 500, Destinations: 5})
 		}},
 	{name: "busy-proxy", how: "range 32768-60999, 12,000 open connections to each of 4 upstreams, which share their ports: healthy",
 		make: func(s *stage) {
-			s.Load(testnet.Load{Established: 48000, Destinations: 4})
+			s.StartLoad(testnet.Load{Established: 48000, Destinations: 4})
 		}},
 	{name: "quiet-explained", how: "only the noise; somebody asked what is wrong",
 		cause: v1alpha1.CausePoolNotTight, sockdiag: true, again: true, make: func(s *stage) {

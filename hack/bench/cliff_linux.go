@@ -41,7 +41,7 @@ func measureCliff(fills []float64, connects int) (c cliff, err error) {
 	for _, fill := range fills {
 		used := int(fill / 100 * float64(c.ports))
 		if used > held {
-			if _, err := s.Load(testnet.Load{Established: used - held, Destinations: 1}); err != nil {
+			if _, err := s.StartLoad(testnet.Load{Established: used - held, Destinations: 1}); err != nil {
 				return c, fmt.Errorf("fill the pool to %d of %d: %w", used, c.ports, err)
 			}
 			held = used

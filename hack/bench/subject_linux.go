@@ -87,7 +87,7 @@ func load(l testnet.Load) (*testnet.Namespace, error) {
 	}
 	err = s.WriteSysctl("net.ipv4.ip_local_port_range", "1024 65535")
 	if err == nil {
-		_, err = s.Load(l)
+		_, err = s.StartLoad(l)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -27,8 +27,8 @@ Normal → Warning (50 %) → Critical (85 %), and some connects fail: about 25 
 // loopback the kernel would otherwise reuse TIME_WAIT ports after 1 s.
 var initialSysctls = map[string]string{portRange: "40000 40999", timeWaitReuse: "0"}
 
-// quiet is how long something else on this machine may take to end its pressure, and
-// patience how long the node to reach the next level.
+// The longest times that pressure from other programs may last at the start, and that the
+// node may take to reach the next level.
 const (
 	otherPressureTimeout = 3 * time.Minute
 	levelTimeout         = time.Minute

@@ -23,7 +23,7 @@ const (
 )
 
 func main() {
-	load, hold, err := parseFlags(os.Args[1:], os.Stderr)
+	load, endAfter, err := parseFlags(os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
@@ -31,13 +31,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "netload:", err)
 		os.Exit(exitUsage)
 	}
-	if err := runLoad(load, hold); err != nil {
+	if err := runLoad(load, endAfter); err != nil {
 		fmt.Fprintln(os.Stderr, "netload:", err)
 		os.Exit(exitFailed)
 	}
 }
 
-func runLoad(load testnet.Load, hold time.Duration) error {
+func runLoad(load testnet.Load, endAfter time.Duration) error {
 	parent := os.Getppid()
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil {
 		return fmt.Errorf("prctl: %w", err)
@@ -55,8 +55,8 @@ func runLoad(load testnet.Load, hold time.Duration) error {
 	}
 	count, err := load.Run(ctx, func() {
 		fmt.Println("ready")
-		if hold > 0 {
-			time.AfterFunc(hold, stop)
+		if endAfter > 0 {
+			time.AfterFunc(endAfter, stop)
 		}
 	})
 	if load.Churn.Rate > 0 && err == nil {
@@ -72,7 +72,7 @@ func isPipe(f *os.File) bool {
 	return err == nil && st.Mode()&os.ModeNamedPipe != 0
 }
 
-func parseFlags(args []string, out io.Writer) (l testnet.Load, hold time.Duration, err error) {
+func parseFlags(args []string, out io.Writer) (l testnet.Load, endAfter time.Duration, err error) {
 	f := flag.NewFlagSet("netload", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.IntVar(&l.TimeWait, "tw", 0, "TIME_WAIT sockets, to 127.1.x.y:80")
@@ -86,7 +86,7 @@ func parseFlags(args []string, out io.Writer) (l testnet.Load, hold time.Duratio
 	f.IntVar(&l.Churn.Attempts, "count", 0, "connections that the churn tries to open; netload ends when the last is closed (default unlimited)")
 	f.DurationVar(&l.Churn.Lifetime, "stay", 0, "time for which each connection of the churn stays open")
 	f.BoolVar(&l.Churn.Reset, "reset", false, "close the churn's connections with RST, which leaves no TIME_WAIT")
-	f.DurationVar(&hold, "hold", 0, "end this long after \"ready\" (default never)")
+	f.DurationVar(&endAfter, "hold", 0, "end this long after \"ready\" (default never)")
 	f.Func("to", "destination `address:port` of the churn, may be repeated (default 127.3.0.0:83)", func(s string) error {
 		for one := range strings.SplitSeq(s, ",") {
 			a, err := netip.ParseAddrPort(one)
@@ -103,8 +103,8 @@ func parseFlags(args []string, out io.Writer) (l testnet.Load, hold time.Duratio
 	if f.NArg() > 0 {
 		return l, 0, fmt.Errorf("unknown argument %q: see -help", f.Arg(0))
 	}
-	if hold < 0 {
-		return l, 0, fmt.Errorf("-hold is %v: use 0 or more", hold)
+	if endAfter < 0 {
+		return l, 0, fmt.Errorf("-hold is %v: use 0 or more", endAfter)
 	}
-	return l, hold, nil
+	return l, endAfter, nil
 }

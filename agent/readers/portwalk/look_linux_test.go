@@ -155,7 +155,7 @@ func TestTheProcessesThatHoldAPoolsSocketsAreNamed(t *testing.T) {
 			connect(t, n, 50, home, server)
 			var loads []int
 			for _, count := range []int{30, 10, 20, 200, 25} {
-				loads = append(loads, n.Load(testnet.Load{Established: count, Destinations: 1}).PID())
+				loads = append(loads, n.StartLoad(testnet.Load{Established: count, Destinations: 1}).PID())
 			}
 			got, unseen := look(t, r, n, to(dst))
 			want := &socket.Look{Inode: got.Inode, Cookie: got.Cookie, Source: home.Addr(), Destination: dst.Addr(), Port: dst.Port(),

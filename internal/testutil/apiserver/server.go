@@ -124,7 +124,7 @@ func (s *Server) startPrograms(options Options) error {
 	if err := <-started; err != nil {
 		return err
 	}
-	return s.connect()
+	return s.connectAdmin()
 }
 
 // configurePrograms sets the paths, files and flags of the two programs.
@@ -160,8 +160,8 @@ func (s *Server) createLog(program string) (*os.File, error) {
 	return f, err
 }
 
-// connect makes the administrator's clients.
-func (s *Server) connect() (err error) {
+// connectAdmin makes the administrator's clients.
+func (s *Server) connectAdmin() (err error) {
 	s.Config = rest.CopyConfig(s.environment.Config)
 	s.Config.QPS, s.Config.Burst = -1, 0
 	s.Kubeconfig = filepath.Join(s.Dir, "admin.kubeconfig")

@@ -43,7 +43,7 @@ func TestPodsAreThoseOfTheManifests(t *testing.T) {
 func startProcess(t *testing.T, name, program string, args ...string) *Process {
 	t.Helper()
 	p := &Process{Log: filepath.Join(t.TempDir(), name), name: name, command: exec.Command(program, args...), done: make(chan struct{})}
-	if err := p.start((*exec.Cmd).Start); err != nil {
+	if err := p.startCommand((*exec.Cmd).Start); err != nil {
 		t.Fatal(err)
 	}
 	return p

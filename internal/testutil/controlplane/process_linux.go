@@ -25,14 +25,14 @@ type Process struct {
 // Run starts a program whose output goes to Dir/name.log.
 func (c *Cluster) Run(name, program string, args ...string) (*Process, error) {
 	p := &Process{Log: filepath.Join(c.Dir, name+".log"), name: name, command: exec.Command(program, args...), done: make(chan struct{})}
-	if err := p.start(c.StartCommand); err != nil {
+	if err := p.startCommand(c.StartCommand); err != nil {
 		return nil, err
 	}
 	c.processes = append(c.processes, p)
 	return p, nil
 }
 
-func (p *Process) start(start func(*exec.Cmd) error) error {
+func (p *Process) startCommand(start func(*exec.Cmd) error) error {
 	out, err := os.Create(p.Log)
 	if err != nil {
 		return err

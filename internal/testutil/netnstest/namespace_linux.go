@@ -142,11 +142,11 @@ func (n *Netns) ConnectVeth(other *Netns, addr, otherAddr string) {
 	}
 }
 
-// Load starts a load in the namespace, in a process of its own, and waits until all of
+// StartLoad starts a load in the namespace, in a process of its own, and waits until all of
 // its sockets are open. They are closed with the test, or by Stop.
-func (n *Netns) Load(l testnet.Load) *testnet.LoadProcess {
+func (n *Netns) StartLoad(l testnet.Load) *testnet.LoadProcess {
 	n.tb.Helper()
-	p, err := n.Namespace.Load(l)
+	p, err := n.Namespace.StartLoad(l)
 	if err != nil {
 		n.tb.Fatal(err)
 	}

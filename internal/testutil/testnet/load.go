@@ -43,8 +43,8 @@ type Churn struct {
 	// To lists the destinations, which take turns; the default is 127.3.0.0:83. They
 	// must be addresses of the namespace that the churn runs in.
 	To []netip.AddrPort
-	// Lifetime is how long each connection is held. It is then closed by the client
-	// first, or with Reset by RST, which leaves no TIME_WAIT.
+	// Lifetime is the time for which each connection stays open. Then the client closes
+	// it first, or with Reset it is closed by RST, which leaves no TIME_WAIT.
 	Lifetime time.Duration
 	Reset    bool
 }
@@ -111,7 +111,7 @@ func (l *Load) splitParts(limit int) []Load {
 	return parts
 }
 
-func (l Load) validate() error {
+func (l Load) checkLimits() error {
 	counts := map[string]int{
 		"TIME_WAIT": l.TimeWait, "ESTABLISHED": l.Established, "IPv6 ESTABLISHED": l.Established6,
 		"CLOSE_WAIT": l.CloseWait, "SYN_SENT": l.SynSent, "inbound": l.Inbound, "destinations": l.Destinations,

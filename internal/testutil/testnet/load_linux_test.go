@@ -27,7 +27,7 @@ func newNamespace(t *testing.T) *Namespace {
 
 func TestALoadHasExactlyItsSocketsAndLosesThemWhenStopped(t *testing.T) {
 	s := newNamespace(t)
-	p, err := s.Load(Load{TimeWait: 400, Established: 300, Established6: 200, CloseWait: 100, SynSent: 50, Inbound: 30, Destinations: 7})
+	p, err := s.StartLoad(Load{TimeWait: 400, Established: 300, Established6: 200, CloseWait: 100, SynSent: 50, Inbound: 30, Destinations: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestALoadWithoutPortsNamesTheRemedy(t *testing.T) {
 	if err := s.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Load(Load{Established: 101, Destinations: 1})
+	_, err := s.StartLoad(Load{Established: 101, Destinations: 1})
 	if err == nil || !strings.Contains(err.Error(), "widen net.ipv4.ip_local_port_range") {
 		t.Errorf("error %v, want one that names the range", err)
 	}

@@ -55,9 +55,9 @@ type LoadProcess struct {
 	err    error
 }
 
-// Load starts a load in the namespace and waits until all of its sockets are open. They
+// StartLoad starts a load in the namespace and waits until all of its sockets are open. They
 // are closed by Stop, with the namespace, and with this process.
-func (s *Namespace) Load(l Load) (*LoadProcess, error) {
+func (s *Namespace) StartLoad(l Load) (*LoadProcess, error) {
 	p, err := startLoadProcess(l, s.Start)
 	if err != nil {
 		return nil, err

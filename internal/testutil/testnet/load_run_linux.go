@@ -17,7 +17,7 @@ import (
 // of them are open, and keeps them until ctx ends. It returns the results of the churn.
 // It refuses to run in the machine's namespace.
 func (l Load) Run(ctx context.Context, ready func()) (ChurnCount, error) {
-	if err := errors.Join(l.validate(), RefuseHostNamespace()); err != nil {
+	if err := errors.Join(l.checkLimits(), RefuseHostNamespace()); err != nil {
 		return ChurnCount{}, err
 	}
 	r := loadRunner{Load: l}

@@ -78,7 +78,7 @@ func TestABadLoadIsRefusedInOneLine(t *testing.T) {
 		"a negative lifetime":   {Load{Churn: Churn{Lifetime: -1}}, "lifetime is -1ns"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := c.load.validate()
+			err := c.load.checkLimits()
 			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want one line with %q", err, c.says)
 			}

@@ -23,19 +23,19 @@ type Option struct{ Level, Name, Value int }
 
 // The options that decide which ports bind and connect may take.
 var (
-	ReuseAddr = Option{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}
-	ReusePort = Option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}
+	ReuseAddr = Option{Level: unix.SOL_SOCKET, Name: unix.SO_REUSEADDR, Value: 1}
+	ReusePort = Option{Level: unix.SOL_SOCKET, Name: unix.SO_REUSEPORT, Value: 1}
 	// NoPort lets bind(address:0) leave the choice of the port to connect.
-	NoPort = Option{unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1}
+	NoPort = Option{Level: unix.IPPROTO_IP, Name: unix.IP_BIND_ADDRESS_NO_PORT, Value: 1}
 	// Repair connects and closes without a packet and without a peer. It needs
 	// CAP_NET_ADMIN. The kernel chooses the port as always.
-	Repair = Option{unix.IPPROTO_TCP, unix.TCP_REPAIR, 1}
+	Repair = Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_REPAIR, Value: 1}
 )
 
 // LocalPortRange returns the option IP_LOCAL_PORT_RANGE (Linux 6.3), which narrows the
 // range of one socket.
 func LocalPortRange(r ports.Range) Option {
-	return Option{unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, int(r.Last)<<16 | int(r.First)}
+	return Option{Level: unix.IPPROTO_IP, Name: unix.IP_LOCAL_PORT_RANGE, Value: int(r.Last)<<16 | int(r.First)}
 }
 
 // Open opens a socket of kind unix.SOCK_STREAM or SOCK_DGRAM. The family is that of
