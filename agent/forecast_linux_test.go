@@ -18,18 +18,18 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// said is a forecast, and when it was made.
-type said struct {
+// timedForecast is a forecast with its time.
+type timedForecast struct {
 	at   time.Time
 	left time.Duration
 }
 
-// One pool is filled by connections that stay; what is forecast is when connect()
-// then fails. Another takes ports half as fast at first, by churn whose TIME_WAIT will
-// give them back before it is full: nothing is forecast.
+// One pool is filled by connections that stay open. The forecast must be the time at which
+// connect() fails. Another pool is first used half as fast, by churn whose TIME_WAIT
+// sockets free their ports before it is full, so there must be no forecast for it.
 func TestForecastsOfLivePools(t *testing.T) {
-	walk := readers(t)["portwalk"]
-	leaking, churning := thousand(t), thousand(t)
+	walk := openReaders(t)["portwalk"]
+	leaking, churning := newNetnsWith1000Ports(t), newNetnsWith1000Ports(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -38,7 +38,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 	ended := make(chan struct{})
 	all.Go(func() {
 		defer close(ended)
-		end = leak(ctx, t, leaking, 40)
+		end = leakConnections(ctx, t, leaking, 40)
 	})
 	all.Go(func() {
 		churning.Do(func() {
@@ -47,7 +47,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 			}
 		})
 	})
-	var ofLeak, ofChurn []said
+	var leakForecasts, churnForecasts []timedForecast
 	var leakHistory, churnHistory forecast.History
 	used := 0
 	tick := time.NewTicker(time.Second)
@@ -64,36 +64,37 @@ func TestForecastsOfLivePools(t *testing.T) {
 		}
 		only := func(n *netnstest.Netns) *socket.Sample {
 			s := sample
-			s.Networks = []socket.Network{*network(t, &sample, n.Inode())}
+			s.Networks = []socket.Network{*findNetwork(t, &sample, n.Inode())}
 			return &s
 		}
-		ofLeak = follow(&leakHistory, only(leaking), ofLeak)
+		leakForecasts = appendForecast(&leakHistory, only(leaking), leakForecasts)
 		churn := only(churning)
-		ofChurn = follow(&churnHistory, churn, ofChurn)
-		p, _ := churn.Tightest()
+		churnForecasts = appendForecast(&churnHistory, churn, churnForecasts)
+		p, _ := churn.TightestPool()
 		used = p.UsedPercent()
 	}
-	if len(ofChurn) > 0 || used < 30 {
-		t.Errorf("of a churn that TIME_WAIT gives back, and that uses %d %% so far, %d forecasts: %v", used, len(ofChurn), ofChurn)
+	if len(churnForecasts) > 0 || used < 30 {
+		t.Errorf("for a churn that uses %d %% so far and whose TIME_WAIT sockets free their ports, %d forecasts: %v", used, len(churnForecasts), churnForecasts)
 	}
-	judge(t, ofLeak, end)
+	checkForecasts(t, leakForecasts, end)
 }
 
-// thousand is a namespace with 1,000 ports, whose TIME_WAIT isn't reused.
-func thousand(t *testing.T) *netnstest.Netns {
+// newNetnsWith1000Ports returns a namespace with 1,000 ports and without reuse of
+// TIME_WAIT.
+func newNetnsWith1000Ports(t *testing.T) *netnstest.Netns {
 	n := netnstest.New(t)
 	n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40999")
 	n.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 	return n
 }
 
-// leak connects rate times a second, even if that takes catching up, until there is
-// no port, and says when that was.
-func leak(ctx context.Context, t *testing.T, n *netnstest.Netns, rate int) (end time.Time) {
+// leakConnections opens rate connections a second, catching up if necessary, until no port
+// is left, and returns the time of that.
+func leakConnections(ctx context.Context, t *testing.T, n *netnstest.Netns, rate int) (end time.Time) {
 	begin := time.Now()
 	for made := 0; ctx.Err() == nil; made++ {
 		time.Sleep(time.Until(begin.Add(time.Duration(made) * time.Second / time.Duration(rate)))) // the load is a rate
-		_, err := n.Connect(home, server, testnet.Repair)
+		_, err := n.Connect(loopback, server, testnet.Repair)
 		if errors.Is(err, unix.EADDRNOTAVAIL) {
 			return time.Now()
 		}
@@ -105,15 +106,15 @@ func leak(ctx context.Context, t *testing.T, n *netnstest.Netns, rate int) (end 
 	return time.Now()
 }
 
-func follow(h *forecast.History, s *socket.Sample, before []said) []said {
-	f := h.Follow(s)
+func appendForecast(h *forecast.History, s *socket.Sample, before []timedForecast) []timedForecast {
+	f := h.AddSample(s)
 	if f.Seconds == nil {
 		return before
 	}
-	return append(before, said{s.Taken, time.Duration(*f.Seconds) * time.Second})
+	return append(before, timedForecast{s.Taken, time.Duration(*f.Seconds) * time.Second})
 }
 
-func judge(t *testing.T, all []said, end time.Time) {
+func checkForecasts(t *testing.T, all []timedForecast, end time.Time) {
 	t.Helper()
 	var off []float64
 	for _, s := range all {
@@ -122,7 +123,7 @@ func judge(t *testing.T, all []said, end time.Time) {
 		}
 	}
 	if len(off) < 5 {
-		t.Fatalf("%d forecasts before the end, want 5 or more: %v", len(off), all)
+		t.Fatalf("%d forecasts before connect() failed, want 5 or more: %v", len(off), all)
 	}
 	slices.Sort(off)
 	t.Logf("%d forecasts, the first %.1f s before connect() failed; off by %.1f s in the median, %.1f s at the most",
@@ -131,6 +132,6 @@ func judge(t *testing.T, all []said, end time.Time) {
 		t.Errorf("the forecasts are off by %.1f s in the median, want 2 s", off[len(off)/2])
 	}
 	if last := all[len(all)-1]; last.left != 0 {
-		t.Errorf("%v are left of a pool whose connects fail", last.left)
+		t.Errorf("the last forecast is %v for a pool whose connects fail, want 0", last.left)
 	}
 }

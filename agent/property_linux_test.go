@@ -21,16 +21,16 @@ var (
 	scenarios = flag.Int("scenarios", 200, "number of random scenarios")
 )
 
-// Random sockets in two namespaces a scenario: what is reported is what the
-// kernel then gives, and the upper bound is never below it.
+// With random sockets in two namespaces per scenario, exact readers report the headroom
+// that the kernel then gives, and upper bounds are never below it.
 func TestRandomScenarios(t *testing.T) {
-	rs := readers(t)
-	together := 20 // wait once for their TIME_WAIT sockets to age
+	rs := openReaders(t)
+	batch := 20 // scenarios that wait together for their TIME_WAIT sockets to age
 	for first := 0; first < *scenarios; {
-		t.Run(fmt.Sprintf("from %d on", first), func(t *testing.T) {
-			checked := randomScenarios(t, rs, first, together)
-			if first += checked; checked < together {
-				together = max(1, together/2)
+		t.Run(fmt.Sprintf("from %d", first), func(t *testing.T) {
+			checked := checkScenarios(t, rs, first, batch)
+			if first += checked; checked < batch {
+				batch = max(1, batch/2)
 			}
 		})
 		if t.Failed() {
@@ -39,24 +39,25 @@ func TestRandomScenarios(t *testing.T) {
 	}
 }
 
-// randomScenarios are count of them from first on. It returns how many it checked: on a
-// busy machine the TIME_WAIT sockets of the others could be gone.
-func randomScenarios(t *testing.T, rs map[string]reader, first, count int) int {
-	born := time.Now()
-	var made []*random
+// checkScenarios builds count scenarios from number first on, and checks them. It returns
+// the number of checked ones, because on a busy machine the TIME_WAIT sockets of the rest
+// may have ended.
+func checkScenarios(t *testing.T, rs map[string]testedReader, first, count int) int {
+	start := time.Now()
+	var made []*randomScenario
 	for i := range count {
 		for twin := range uint64(2) {
-			x := &random{newScene(t, rs), rand.New(rand.NewPCG(*seed, uint64(first+i)<<1|twin)), nil}
-			x.make()
+			x := &randomScenario{newScenario(t, rs), rand.New(rand.NewPCG(*seed, uint64(first+i)<<1|twin)), nil}
+			x.addSockets()
 			made = append(made, x)
 		}
 	}
-	made[0].age()
+	made[0].waitUntilReusable()
 	for i, x := range made {
-		if time.Since(born) > 40*time.Second && count > 1 {
+		if time.Since(start) > 40*time.Second && count > 1 {
 			return i / 2
 		}
-		x.check()
+		x.checkPools()
 		if t.Failed() {
 			t.Fatalf("scenario %d of seed %d: %v", first+i/2, *seed, x.log)
 		}
@@ -64,35 +65,37 @@ func randomScenarios(t *testing.T, rs map[string]reader, first, count int) int {
 	return count
 }
 
-// random is a scene with sockets of a random kind.
-type random struct {
-	*scene
+// randomScenario is a scenario with random sockets.
+type randomScenario struct {
+	*scenario
 	rand *rand.Rand
 	log  []string
 }
 
 var (
-	sources = []netip.AddrPort{home, ap("127.0.0.9:0"), wildcard}
-	peers   = []netip.AddrPort{server, elsewhere, ap("127.0.0.1:81"), ap("127.0.0.1:40033")}
-	peers6  = []netip.AddrPort{ap("[::1]:80"), ap("[::1]:81")}
+	sources = []netip.AddrPort{loopback, addrPort("127.0.0.9:0"), wildcard}
+	peers   = []netip.AddrPort{server, elsewhere, addrPort("127.0.0.1:81"), addrPort("127.0.0.1:40033")}
+	peers6  = []netip.AddrPort{addrPort("[::1]:80"), addrPort("[::1]:81")}
 )
 
-func (x *random) say(format string, a ...any) { x.log = append(x.log, fmt.Sprintf(format, a...)) }
+func (x *randomScenario) record(format string, a ...any) {
+	x.log = append(x.log, fmt.Sprintf(format, a...))
+}
 
-func (x *random) set(key, value string) {
-	x.say("%s=%s", key, value)
+func (x *randomScenario) setSysctl(key, value string) {
+	x.record("%s=%s", key, value)
 	x.WriteSysctl(key, value)
 }
 
-func (x *random) make() {
+func (x *randomScenario) addSockets() {
 	x.t.Helper()
-	x.set("net.ipv4.tcp_tw_reuse", fmt.Sprint(x.rand.IntN(3)))
+	x.setSysctl("net.ipv4.tcp_tw_reuse", fmt.Sprint(x.rand.IntN(3)))
 	if x.rand.IntN(3) == 0 {
 		first := 40000 + x.rand.IntN(100)
-		x.set("net.ipv4.ip_local_reserved_ports", fmt.Sprintf("40002,%d-%d", first, first+x.rand.IntN(40)))
+		x.setSysctl("net.ipv4.ip_local_reserved_ports", fmt.Sprintf("40002,%d-%d", first, first+x.rand.IntN(40)))
 	}
 	if x.rand.IntN(5) == 0 {
-		x.set("net.ipv4.tcp_timestamps", "0")
+		x.setSysctl("net.ipv4.tcp_timestamps", "0")
 	}
 	listeners := map[uint16]*testnet.Socket{}
 	for _, port := range []uint16{80, 81, 40033} {
@@ -102,17 +105,17 @@ func (x *random) make() {
 		listeners[port] = x.Listen(fmt.Sprintf("[::]:%d", port))
 	}
 	for range 5 + x.rand.IntN(20) {
-		x.step(listeners)
+		x.addSocketsOfOneKind(listeners)
 	}
 }
 
-// step makes up to 12 sockets of one kind. Running out of ports is part of it.
-func (x *random) step(listeners map[uint16]*testnet.Socket) {
+// addSocketsOfOneKind creates up to 12 sockets of one kind. It may run out of ports.
+func (x *randomScenario) addSocketsOfOneKind(listeners map[uint16]*testnet.Socket) {
 	x.t.Helper()
-	src, dst := x.way()
+	src, dst := x.chooseAddresses()
 	l := listeners[dst.Port()]
 	count, kind := 1+x.rand.IntN(12), x.rand.IntN(10)
-	x.say("%d of kind %d from %v to %v", count, kind, src, dst)
+	x.record("%d of kind %d from %v to %v", count, kind, src, dst)
 	for range count {
 		var err error
 		switch {
@@ -127,7 +130,7 @@ func (x *random) step(listeners map[uint16]*testnet.Socket) {
 		case kind == 4 || l == nil:
 			_, err = x.Connect(src, dst, testnet.Repair)
 		default:
-			err = x.pair(kind, l, src, dst)
+			err = x.makeRandomPair(kind, l, src, dst)
 		}
 		if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EADDRINUSE) {
 			return
@@ -138,26 +141,26 @@ func (x *random) step(listeners map[uint16]*testnet.Socket) {
 	}
 }
 
-func (x *random) way() (src, dst netip.AddrPort) {
+func (x *randomScenario) chooseAddresses() (src, dst netip.AddrPort) {
 	src, dst = sources[x.rand.IntN(len(sources))], peers[x.rand.IntN(len(peers))]
 	switch x.rand.IntN(4) {
 	case 0:
-		return ap("[::1]:0"), peers6[x.rand.IntN(len(peers6))]
+		return addrPort("[::1]:0"), peers6[x.rand.IntN(len(peers6))]
 	case 1:
-		return mapped(src), mapped(dst)
+		return mapToIPv6(src), mapToIPv6(dst)
 	}
 	return src, dst
 }
 
-func mapped(a netip.AddrPort) netip.AddrPort {
+func mapToIPv6(a netip.AddrPort) netip.AddrPort {
 	if a.Addr().IsUnspecified() {
 		return netip.AddrPortFrom(netip.IPv6Unspecified(), a.Port())
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
 }
 
-// pair makes a connection with a peer and ends it, or leaves it.
-func (x *random) pair(kind int, l *testnet.Socket, src, dst netip.AddrPort) error {
+// makeRandomPair opens a connection, and ends it or leaves it open.
+func (x *randomScenario) makeRandomPair(kind int, l *testnet.Socket, src, dst netip.AddrPort) error {
 	dial := x.Namespace.Dial
 	if kind%2 == 0 {
 		dial = x.DialBound
@@ -179,37 +182,37 @@ func (x *random) pair(kind int, l *testnet.Socket, src, dst netip.AddrPort) erro
 	return p.EnterTimeWait()
 }
 
-func (x *random) check() {
+func (x *randomScenario) checkPools() {
 	x.t.Helper()
 	for _, src := range sources[:2] {
 		for _, dst := range peers {
-			x.agree(connectFrom(src, dst))
+			x.checkHeadroom(connectFrom(src, dst))
 		}
 	}
 	for _, dst := range peers6 {
-		x.agree(connectTo(dst))
+		x.checkHeadroom(connectTo(dst))
 	}
-	x.agree(connectFrom(mapped(home), mapped(server)))
-	x.agree(connectTo(ap("127.0.0.77:7")))
-	x.agree(bindAny)
-	x.agree(bindUDP)
-	x.totals()
+	x.checkHeadroom(connectFrom(mapToIPv6(loopback), mapToIPv6(server)))
+	x.checkHeadroom(connectTo(addrPort("127.0.0.77:7")))
+	x.checkHeadroom(bindAny)
+	x.checkHeadroom(bindUDP)
+	x.checkStates()
 }
 
-// totals holds the counts by state against /proc/net/tcp, which tells
-// FIN_WAIT2 without a process as TIME_WAIT's own kind of socket, too.
-func (x *random) totals() {
+// checkStates compares the counts by state with /proc/net/tcp. Like the readers it shows
+// orphaned FIN_WAIT2 sockets, which the kernel keeps as TIME_WAIT sockets, as FIN_WAIT2.
+func (x *randomScenario) checkStates() {
 	x.t.Helper()
 	want, err := x.CountStates()
 	if err != nil {
 		x.t.Fatal(err)
 	}
 	for name, r := range x.readers {
-		if !r.exact {
+		if !r.isExact {
 			continue
 		}
-		sample := x.sample(r)
-		got := network(x.t, &sample, x.Inode()).States
+		sample := x.takeSample(r)
+		got := findNetwork(x.t, &sample, x.Inode()).States
 		got[tcpstate.Bound] = 0
 		if got != want {
 			x.t.Errorf("%s counts %v, /proc/net/tcp %v", name, got, want)
@@ -219,7 +222,7 @@ func (x *random) totals() {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if slow {
+	if isEmulated {
 		*scenarios /= 10
 	}
 	os.Exit(m.Run())

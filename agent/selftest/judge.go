@@ -30,19 +30,19 @@ func common(a, b []uint16) (n int) {
 
 // judge says how Windows gave the ports of d, of a range that has so many.
 func (d dials) judge(size int) []Check {
-	plain := Check{Name: "ConnectReusesPorts", State: socket.Supposed}
+	plain := Check{Name: "ConnectReusesPorts", State: socket.CapabilityAssumed}
 	expected := float64(len(d.plainA)) * float64(len(d.plainB)) / float64(max(1, size))
 	switch n := common(d.plainA, d.plainB); {
 	case n > 0:
-		plain.State = socket.Verified
+		plain.State = socket.CapabilityVerified
 		plain.Finding = fmt.Sprintf("%d of %d ports served two destinations at once: connect() has a pool for each destination", n, len(d.plainA))
 	default:
 		plain.Finding = fmt.Sprintf("no port of %d served two destinations at once; were ports drawn at random for each, it would be about %.0f", len(d.plainA), expected)
 	}
-	bound := Check{Name: "BoundPortsAreExclusive", State: socket.Verified,
+	bound := Check{Name: "BoundPortsAreExclusive", State: socket.CapabilityVerified,
 		Finding: fmt.Sprintf("%d connections that were bound before had a port each: they share one pool", len(d.boundA)+len(d.boundB))}
 	if n := common(d.boundA, d.boundB) + common(d.boundA, slices.Concat(d.plainA, d.plainB)) + common(d.boundB, slices.Concat(d.plainA, d.plainB)); n > 0 {
-		bound.State = socket.Unsupported
+		bound.State = socket.CapabilityUnsupported
 		bound.Finding = fmt.Sprintf("%d ports that bind() took were another connection's too", n)
 	}
 	return []Check{plain, bound}
@@ -50,7 +50,7 @@ func (d dials) judge(size int) []Check {
 
 // fromRange says whether ports are drawn from r, or from reuse where there is one.
 func (d dials) fromRange(r ports.Range, reuse *ports.Range) Check {
-	c := Check{Name: "PortsComeFromTheRange", State: socket.Verified}
+	c := Check{Name: "PortsComeFromTheRange", State: socket.CapabilityVerified}
 	outside := 0
 	all := slices.Concat(d.plainA, d.plainB, d.boundA, d.boundB)
 	for _, port := range all {
@@ -63,7 +63,7 @@ func (d dials) fromRange(r ports.Range, reuse *ports.Range) Check {
 		c.Finding += fmt.Sprintf(" or the auto-reuse range %v", *reuse)
 	}
 	if outside > 0 {
-		c.State = socket.Unsupported
+		c.State = socket.CapabilityUnsupported
 		c.Finding = fmt.Sprintf("%d of %d ports were outside the dynamic range %v", outside, len(all), r)
 	}
 	return c
@@ -72,13 +72,13 @@ func (d dials) fromRange(r ports.Range, reuse *ports.Range) Check {
 // shown is what the tables had of so many connections of ours: those that were there,
 // and those with our PID.
 func shown(opened, there, ours int) []Check {
-	table := Check{Name: "TablesShowConnections", State: socket.Verified, Finding: fmt.Sprintf("all %d open connections were in the table", opened)}
+	table := Check{Name: "TablesShowConnections", State: socket.CapabilityVerified, Finding: fmt.Sprintf("all %d open connections were in the table", opened)}
 	if there < opened {
-		table.State, table.Finding = socket.Unsupported, fmt.Sprintf("%d of %d open connections were not in the table", opened-there, opened)
+		table.State, table.Finding = socket.CapabilityUnsupported, fmt.Sprintf("%d of %d open connections were not in the table", opened-there, opened)
 	}
-	owner := Check{Name: "TablesShowOwners", State: socket.Verified, Finding: fmt.Sprintf("%d connections had our PID", ours)}
+	owner := Check{Name: "TablesShowOwners", State: socket.CapabilityVerified, Finding: fmt.Sprintf("%d connections had our PID", ours)}
 	if ours < there {
-		owner.State, owner.Finding = socket.Unsupported, fmt.Sprintf("%d of %d connections did not have our PID", there-ours, there)
+		owner.State, owner.Finding = socket.CapabilityUnsupported, fmt.Sprintf("%d of %d connections did not have our PID", there-ours, there)
 	}
 	return []Check{table, owner}
 }
@@ -86,7 +86,7 @@ func shown(opened, there, ours int) []Check {
 // families compares what was read of the two versions of IP. Whether a change of one
 // changes the other, only a change can tell.
 func families(ranges []socket.DynamicRange) Check {
-	c := Check{Name: "FamiliesHaveOneRange", State: socket.Supposed}
+	c := Check{Name: "FamiliesHaveOneRange", State: socket.CapabilityAssumed}
 	var each []string
 	same := true
 	for _, protocol := range []socket.Protocol{socket.TCP, socket.UDP} {
@@ -97,7 +97,7 @@ func families(ranges []socket.DynamicRange) Check {
 			}
 		}
 		if of[0].First == 0 || of[1].First == 0 {
-			c.State, c.Finding = socket.Unsupported, "netsh did not tell all four ranges"
+			c.State, c.Finding = socket.CapabilityUnsupported, "netsh did not tell all four ranges"
 			return c
 		}
 		same = same && of[0] == of[1]
@@ -106,14 +106,14 @@ func families(ranges []socket.DynamicRange) Check {
 	text := "; " + strings.Join(each, "; ")
 	c.Finding = "the same now, which says nothing of a change" + text
 	if !same {
-		c.State, c.Finding = socket.Unsupported, "they differ, so that each has its own"+text
+		c.State, c.Finding = socket.CapabilityUnsupported, "they differ, so that each has its own"+text
 	}
 	return c
 }
 
 // maxUserPort compares the value of the registry with the range that netsh tells.
 func maxUserPort(value *uint32, ranges []socket.DynamicRange) Check {
-	c := Check{Name: "MaxUserPort", State: socket.Supposed, Finding: "not set"}
+	c := Check{Name: "MaxUserPort", State: socket.CapabilityAssumed, Finding: "not set"}
 	i := slices.IndexFunc(ranges, func(r socket.DynamicRange) bool {
 		return r.Family == socket.IPv4 && r.Protocol == socket.TCP && r.Source == socket.RangeNetsh
 	})
@@ -125,14 +125,14 @@ func maxUserPort(value *uint32, ranges []socket.DynamicRange) Check {
 		return c
 	}
 	r, n := ranges[i].Range, int(*value)
-	c.State = socket.Verified
+	c.State = socket.CapabilityVerified
 	switch {
 	case int(r.Last) == n:
 		c.Finding = fmt.Sprintf("%d is the last port of the range that netsh tells, %v", n, r)
 	case r.Len() == n:
 		c.Finding = fmt.Sprintf("%d is the number of ports of the range that netsh tells, %v", n, r)
 	default:
-		c.State = socket.Unsupported
+		c.State = socket.CapabilityUnsupported
 		c.Finding = fmt.Sprintf("%d, and netsh tells %v: it has no effect, or not before a restart", n, r)
 	}
 	return c
@@ -143,12 +143,12 @@ const step = time.Second
 
 // timeWaitLength says how long a TIME_WAIT was in the table, and what was set.
 func timeWaitLength(lasted time.Duration, set *uint32) Check {
-	c := Check{Name: "TimeWaitLength", State: socket.Verified, Finding: fmt.Sprintf("%.0f to %.0f s", lasted.Seconds(), (lasted + step).Seconds())}
+	c := Check{Name: "TimeWaitLength", State: socket.CapabilityVerified, Finding: fmt.Sprintf("%.0f to %.0f s", lasted.Seconds(), (lasted + step).Seconds())}
 	want := "TcpTimedWaitDelay is not set"
 	if set != nil {
 		want = fmt.Sprintf("TcpTimedWaitDelay is %d s", *set)
 		if short, long := lasted, lasted+step; time.Duration(*set)*time.Second < short-step || time.Duration(*set)*time.Second > long+step {
-			c.State, want = socket.Unsupported, want+", which has no effect, or not before a restart"
+			c.State, want = socket.CapabilityUnsupported, want+", which has no effect, or not before a restart"
 		}
 	}
 	c.Finding += "; " + want
@@ -157,5 +157,5 @@ func timeWaitLength(lasted time.Duration, set *uint32) Check {
 
 // failed is the answer where asking failed.
 func failed(name string, err error) Check {
-	return Check{Name: name, State: socket.Unsupported, Finding: cmp.Or(err.Error(), "failed")}
+	return Check{Name: name, State: socket.CapabilityUnsupported, Finding: cmp.Or(err.Error(), "failed")}
 }

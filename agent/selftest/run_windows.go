@@ -59,7 +59,7 @@ func privileges() Check {
 	if err != nil {
 		return failed(name, err)
 	}
-	c := Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("user %s, elevated: %v", sid, elevated)}
+	c := Check{Name: name, State: socket.CapabilityVerified, Finding: fmt.Sprintf("user %s, elevated: %v", sid, elevated)}
 	if err := winsys.MayWrite(); err != nil {
 		c.Finding += "; TCP/IP's key can't be written: " + err.Error()
 	}
@@ -74,16 +74,16 @@ func compartment() Check {
 		return failed(name, err)
 	}
 	id, _, _ := get.Call()
-	return Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("%d; whether the tables show others than this one is open", id)}
+	return Check{Name: name, State: socket.CapabilityVerified, Finding: fmt.Sprintf("%d; whether the tables show others than this one is open", id)}
 }
 
 // checkConnections opens connections both ways to two destinations, and looks at their ports and
 // at the table.
 func checkConnections(s *socket.Sample) []Check {
 	const name = "Connections"
-	host := s.Host()
-	if host == nil || host.Blind() != "" {
-		return []Check{{Name: name, State: socket.Unsupported, Finding: "the dynamic range is not known"}}
+	host := s.HostNetwork()
+	if host == nil || host.UnobservedReason() != "" {
+		return []Check{{Name: name, State: socket.CapabilityUnsupported, Finding: "the dynamic range is not known"}}
 	}
 	r := host.Settings.Range
 	var a, b *peer
@@ -162,19 +162,19 @@ func boundSockets() []Check {
 		return []Check{failed(shows, err)}
 	}
 	defer func() { _ = windows.Closesocket(h) }()
-	c := Check{Name: shows, State: socket.Unsupported, Finding: "a socket that only bind() was called for is not in the table"}
+	c := Check{Name: shows, State: socket.CapabilityUnsupported, Finding: "a socket that only bind() was called for is not in the table"}
 	rows, err := iphlpapi.Connections()
 	if err != nil {
 		return []Check{failed(shows, err)}
 	}
 	for _, row := range rows {
 		if row.Local.Port() == port {
-			c.State, c.Finding = socket.Verified, fmt.Sprintf("a socket that only bind() was called for is in the table, in state %d", row.State)
+			c.State, c.Finding = socket.CapabilityVerified, fmt.Sprintf("a socket that only bind() was called for is in the table, in state %d", row.State)
 		}
 	}
-	six := Check{Name: shared, State: socket.Verified, Finding: "a port that IPv4 has bound can't be bound by IPv6"}
+	six := Check{Name: shared, State: socket.CapabilityVerified, Finding: "a port that IPv4 has bound can't be bound by IPv6"}
 	if h6, _, err := bind(true, port); err == nil {
-		six.State, six.Finding = socket.Unsupported, "one port can be bound by IPv4 and by IPv6 at once"
+		six.State, six.Finding = socket.CapabilityUnsupported, "one port can be bound by IPv4 and by IPv6 at once"
 		_ = windows.Closesocket(h6)
 	} else {
 		six.Finding += ": " + err.Error()
@@ -198,14 +198,14 @@ func timeWait(ctx context.Context, wait bool, set *uint32) []Check {
 	c.close()
 	start := time.Now()
 	if !await(ctx, 10*time.Second, func() bool { return waits(c) }) {
-		return []Check{{Name: shows, State: socket.Unsupported, Finding: "a connection that was closed here did not show up in TIME_WAIT within 10 s"}}
+		return []Check{{Name: shows, State: socket.CapabilityUnsupported, Finding: "a connection that was closed here did not show up in TIME_WAIT within 10 s"}}
 	}
-	checks := []Check{{Name: shows, State: socket.Verified, Finding: "a connection that was closed here is in TIME_WAIT"}}
+	checks := []Check{{Name: shows, State: socket.CapabilityVerified, Finding: "a connection that was closed here is in TIME_WAIT"}}
 	if !wait {
-		return append(checks, Check{Name: length, State: socket.Supposed, Finding: "not measured: takes --time-wait, and minutes"})
+		return append(checks, Check{Name: length, State: socket.CapabilityAssumed, Finding: "not measured: takes --time-wait, and minutes"})
 	}
 	if !await(ctx, 5*time.Minute, func() bool { return !waits(c) }) {
-		return append(checks, Check{Name: length, State: socket.Unsupported, Finding: "it was not over within 5 minutes"})
+		return append(checks, Check{Name: length, State: socket.CapabilityUnsupported, Finding: "it was not over within 5 minutes"})
 	}
 	return append(checks, timeWaitLength(time.Since(start).Truncate(step)-step, set))
 }

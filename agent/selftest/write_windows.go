@@ -17,7 +17,7 @@ func registryWrite() Check {
 	if err := roundTrip(); err != nil {
 		return failed(name, err)
 	}
-	return Check{Name: name, State: socket.Verified, Finding: `a REG_DWORD below HKLM\` + own + ` was written, read back and removed`}
+	return Check{Name: name, State: socket.CapabilityVerified, Finding: `a REG_DWORD below HKLM\` + own + ` was written, read back and removed`}
 }
 
 func roundTrip() error {

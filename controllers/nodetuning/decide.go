@@ -120,12 +120,11 @@ type view struct {
 	tunings []*tuning // those with precedence first
 	byName  map[string]*node
 	result  resolve.Result
-	asks    map[string]map[settings.OS][]v1alpha1.Setting // of any node, by NodeTuning
-	held    bool                                          // by a NodeTuning that can't be read
+	held    bool // by a NodeTuning that can't be read
 }
 
 func newView(c cluster) *view {
-	v := &view{cluster: c, byName: map[string]*node{}, asks: map[string]map[settings.OS][]v1alpha1.Setting{}}
+	v := &view{cluster: c, byName: map[string]*node{}}
 	var readable []v1alpha1.NodeTuning
 	for i := range c.tunings {
 		t := &c.tunings[i]
@@ -134,13 +133,8 @@ func newView(c cluster) *view {
 			continue
 		}
 		readable = append(readable, t.NodeTuning)
-		v.asks[t.Name] = map[settings.OS][]v1alpha1.Setting{
-			settings.Linux: resolve.Settings(settings.Linux, &t.NodeTuning), settings.Windows: resolve.Settings(settings.Windows, &t.NodeTuning),
-		}
 	}
-	slices.SortFunc(v.tunings, func(a, b *tuning) int {
-		return cmp.Or(cmp.Compare(b.Spec.Priority, a.Spec.Priority), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(v.tunings, func(a, b *tuning) int { return settings.CompareTunings(&a.NodeTuning, &b.NodeTuning) })
 	nodes := make([]resolve.Node, 0, len(c.nodes))
 	for _, n := range c.nodes {
 		v.byName[n.Name] = n
@@ -148,7 +142,7 @@ func newView(c cluster) *view {
 			nodes = append(nodes, n.Node)
 		}
 	}
-	v.result = resolve.Resolve(readable, nodes)
+	v.result = resolve.ResolveTunings(readable, nodes)
 	for _, t := range v.tunings {
 		t.problem = cmp.Or(t.problem, v.result.Problems[t.Name])
 		v.held = v.held || t.problem != ""
@@ -166,7 +160,7 @@ func (v *view) input(t *tuning, now time.Time) rollout.Input {
 	letGo := !t.DeletionTimestamp.IsZero() && rollout.Confirmed(&t.NodeTuning)
 	for _, n := range v.nodes {
 		have := n.have[t.Name]
-		_, selected := v.result.Wishes[t.Name][n.Name]
+		_, selected := v.result.Desired[t.Name][n.Name]
 		busy := !n.observed() && n.spec.Settings != nil
 		nobody := n.agent == v1alpha1.AgentNone && len(have) == 0 // who could hold anything
 		if nobody || !selected && len(have) == 0 && !busy {
@@ -184,17 +178,10 @@ func (v *view) input(t *tuning, now time.Time) rollout.Input {
 // thresholds are those of n: what a NodeTuning leaves out is the default.
 func (v *view) thresholds(n *node, defaults v1alpha1.Thresholds) v1alpha1.Thresholds {
 	t, ok := v.result.Thresholds[n.Name]
-	switch {
-	case !ok && v.held:
+	if !ok && v.held {
 		return n.spec.Thresholds
-	case !ok:
-		return defaults
-	case t.WarningPercent == 0:
-		t.WarningPercent = min(defaults.WarningPercent, t.CriticalPercent)
-	case t.CriticalPercent == 0:
-		t.CriticalPercent = max(defaults.CriticalPercent, t.WarningPercent)
 	}
-	return t
+	return t.WithDefaultsFrom(defaults)
 }
 
 // earliest is the time that comes first; zero is never.

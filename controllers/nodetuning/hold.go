@@ -35,7 +35,7 @@ func (v *view) take(n *node) {
 		return
 	}
 	holds := holding(n.status)
-	for name, asked := range v.asks {
+	for name, asked := range v.result.Settings {
 		for _, s := range asked[n.OS] {
 			if value, ok := holds[s.ID]; ok && value == s.Value {
 				n.have[name] = append(n.have[name], s)
@@ -64,7 +64,7 @@ func (v *view) want(t *tuning, n *node) []v1alpha1.Setting {
 	case t.problem != "":
 		return n.have[t.Name]
 	}
-	wish, selected := v.result.Wishes[t.Name][n.Name]
+	wish, selected := v.result.Desired[t.Name][n.Name]
 	if v.held {
 		wish = slices.DeleteFunc(slices.Clone(wish), func(s v1alpha1.Setting) bool { return v.unreadable(n, s.ID) })
 	}
@@ -73,7 +73,7 @@ func (v *view) want(t *tuning, n *node) []v1alpha1.Setting {
 	}
 	var staying []v1alpha1.Setting
 	for _, s := range n.have[t.Name] {
-		if !has(wish, s.ID) && has(v.asks[t.Name][n.OS], s.ID) && v.coming(n, s.ID) {
+		if !has(wish, s.ID) && has(v.result.Settings[t.Name][n.OS], s.ID) && v.coming(n, s.ID) {
 			staying = append(staying, s)
 		}
 	}
@@ -101,7 +101,7 @@ func (v *view) coming(n *node, id string) bool {
 // winner is the NodeTuning whose setting it is to be on n.
 func (v *view) winner(n *node, id string) string {
 	for _, t := range v.tunings {
-		if has(v.result.Wishes[t.Name][n.Name], id) {
+		if has(v.result.Desired[t.Name][n.Name], id) {
 			return t.Name
 		}
 	}

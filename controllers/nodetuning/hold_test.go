@@ -28,7 +28,7 @@ func TestWhatANodeGets(t *testing.T) {
 	// has is a node to which the NodeTuning has come.
 	has := func(name string, from tuning) *node {
 		n := machine(name)
-		n.spec.Settings = resolve.Settings(settings.Linux, &from.NodeTuning)
+		n.spec.Settings = resolve.ListSettings(settings.Linux, &from.NodeTuning)
 		n.status = report(n.spec.Settings)
 		return n
 	}
@@ -38,7 +38,7 @@ func TestWhatANodeGets(t *testing.T) {
 		n.status = report(settings)
 		return n
 	}
-	mine := resolve.Settings(settings.Linux, &low.NodeTuning)[0]
+	mine := resolve.ListSettings(settings.Linux, &low.NodeTuning)[0]
 	stray := v1alpha1.Setting{ID: "stray", Value: "1"}
 	other := mine
 	other.Value = "99"
@@ -70,7 +70,7 @@ func TestWhatANodeGets(t *testing.T) {
 		"but not while the agent holds more, which that would take": {[]*node{anew(mine, stray)}, []tuning{low}, nil},
 		"another value is a change, and a rollout's":                {[]*node{anew(other)}, []tuning{low}, []string{"a 20 low"}},
 		"an agent that has never reported may hold anything":        {[]*node{fresh, machine("b")}, []tuning{low}, []string{"b 20 low"}},
-		"one that is going takes what only the agent speaks of":     {[]*node{anew(resolve.Settings(settings.Linux, &going.NodeTuning)...)}, []tuning{going}, []string{"a"}},
+		"one that is going takes what only the agent speaks of":     {[]*node{anew(resolve.ListSettings(settings.Linux, &going.NodeTuning)...)}, []tuning{going}, []string{"a"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -48,9 +48,9 @@ func newFleet(admin *rest.Config, nodes []string) (*agentFleet, error) {
 			return nil, err
 		}
 		a := &hollowAgent{node: node, client: client, fleet: f}
-		a.writer = report.NewWriter(report.Options{
+		a.writer = report.NewWriter(report.WriterOptions{
 			Client: client, Node: node, Policy: report.DefaultPolicy, Log: slog.New(slog.DiscardHandler),
-			Object: func(*v1alpha1.PortPressure) {}, Wrote: a.recordResult,
+			OnObject: func(*v1alpha1.PortPressure) {}, OnResult: a.recordResult,
 		})
 		f.agents = append(f.agents, a)
 	}
@@ -101,14 +101,14 @@ func (a *hollowAgent) offerStatus(percent int32) {
 		a.fleet.mu.Unlock()
 	}
 	a.percent, a.offered = percent, time.Now()
-	a.writer.Offer(newStatus(a.node, percent, a.offered))
+	a.writer.OfferStatus(newStatus(a.node, percent, a.offered))
 }
 
 // offerAgain offers the same status with the current time.
 func (a *hollowAgent) offerAgain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.writer.Offer(newStatus(a.node, a.percent, time.Now()))
+	a.writer.OfferStatus(newStatus(a.node, a.percent, time.Now()))
 }
 
 func (a *hollowAgent) recordResult(r report.Result) {

@@ -47,7 +47,7 @@ func countLost(ctx context.Context, p *controlplane.Cluster, f *agentFleet) (int
 	n := 0
 	for _, a := range f.agents {
 		got, ok := have[a.node]
-		if !ok || got.Status.UsedPercent == nil || *got.Status.UsedPercent != a.percent || got.Status.Level != classifyLevel(a.percent) {
+		if !ok || got.Status.UsedPercent == nil || *got.Status.UsedPercent != a.percent || got.Status.Level != (v1alpha1.Thresholds{}).Level(a.percent) {
 			n++
 		}
 	}

@@ -19,9 +19,9 @@ import (
 
 // The keys of what the tests set.
 const (
-	delayKey = settings.Tcpip + "TcpTimedWaitDelay"
+	delayKey = settings.KeyTCPTimedWaitDelay
 	tcpKey   = "dynamicport tcp"
-	dataKey  = settings.Tcpip + "TcpMaxDataRetransmissions"
+	dataKey  = settings.KeyTCPMaxDataRetransmissions
 )
 
 // newTuning creates a NodeTuning for the node, without waiting for canaries.

@@ -11,6 +11,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -24,7 +25,7 @@ var dword = regexp.MustCompile(`REG_DWORD\s+0x([0-9a-f]+)`)
 // value is one of TCP/IP's parameters in the registry.
 func (b *bed) value(name string) int64 {
 	b.t.Helper()
-	out, _, err := b.outputs("reg.exe", "query", `HKLM\`+settings.Tcpip, "/v", name)
+	out, _, err := b.outputs("reg.exe", "query", `HKLM\`+settings.TcpipParameters, "/v", name)
 	if err != nil {
 		return absent // it says so in the language of the machine
 	}
@@ -42,7 +43,7 @@ func (b *bed) value(name string) int64 {
 // setValue is what somebody else does.
 func (b *bed) setValue(name string, value int) {
 	b.t.Helper()
-	b.run("reg.exe", "add", `HKLM\`+settings.Tcpip, "/v", name, "/t", "REG_DWORD", "/d", strconv.Itoa(value), "/f")
+	b.run("reg.exe", "add", `HKLM\`+settings.TcpipParameters, "/v", name, "/t", "REG_DWORD", "/d", strconv.Itoa(value), "/f")
 }
 
 // netsh asks the bed's stand-in.
@@ -99,7 +100,7 @@ func (b *bed) range300() {
 		b.t.Fatal(err)
 	}
 	for _, family := range netsh.Families {
-		if err := b.netsh().SetDynamicPorts(b.t.Context(), family, socket.TCP, netsh.Block{Start: 20000, Count: 300}); err != nil {
+		if err := b.netsh().SetDynamicPorts(b.t.Context(), family, socket.TCP, ports.Range{First: 20000, Last: 20299}); err != nil {
 			b.t.Fatal(err)
 		}
 	}

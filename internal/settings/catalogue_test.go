@@ -28,11 +28,11 @@ func TestEverySettingIsComplete(t *testing.T) {
 			if s.OS == settings.Linux && !sysctl.MatchString(s.Key) {
 				t.Error("not a sysctl below net: the agent writes nothing else")
 			}
-			if s.Does == "" || s.Source == "" || !strings.HasSuffix(s.Does, ".") || s.Caution != "" && !strings.HasSuffix(s.Caution, ".") {
-				t.Errorf("what it does, where that is from, each a sentence: %q, %q, %q", s.Does, s.Caution, s.Source)
+			if s.Description == "" || s.Source == "" || !strings.HasSuffix(s.Description, ".") || s.Caution != "" && !strings.HasSuffix(s.Caution, ".") {
+				t.Errorf("what it does, where that is from, each a sentence: %q, %q, %q", s.Description, s.Caution, s.Source)
 			}
 			if s.Default != "" {
-				if err := s.Check(s.Default); err != nil {
+				if err := s.CheckValue(s.Default); err != nil {
 					t.Errorf("its default is refused: %v", err)
 				}
 			}

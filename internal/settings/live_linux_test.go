@@ -33,17 +33,17 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	kernel := release(t)
+	kernel := readKernelRelease(t)
 	asked := 0
 	for _, s := range settings.All() {
-		if s.OS != settings.Linux || !s.InPods() {
+		if s.OS != settings.Linux || !s.AppliesToPods() {
 			continue
 		}
 		t.Run(s.Key, func(t *testing.T) {
 			was, err := space.ReadSysctl(s.Key)
-			if older(kernel, s.Since) {
+			if isOlder(kernel, s.Since) {
 				if !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("since %s, says the catalogue, but this %v has it: %q, %v", s.Since, kernel, was, err)
+					t.Errorf("the catalogue has it since %s, but kernel %v has it too: %q, %v", s.Since, kernel, was, err)
 				}
 				return
 			}
@@ -54,18 +54,18 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 				t.Fatal(err)
 			}
 			asked++
-			if (s.Default != "" || s.Key == "net.ipv4.ip_local_reserved_ports") && s.Key != rfc1337 && !s.Same(was, s.Default) {
-				t.Errorf("a new namespace has %q, the catalogue says %q", was, s.Default)
+			if (s.Default != "" || s.Key == "net.ipv4.ip_local_reserved_ports") && s.Key != rfc1337 && !s.IsSame(was, s.Default) {
+				t.Errorf("a new namespace has %q, the catalogue %q", was, s.Default)
 			}
-			for _, value := range ends(s.Value) {
-				if err := s.Check(value); err != nil {
+			for _, value := range listExtremes(s.Value) {
+				if err := s.CheckValue(value); err != nil {
 					t.Errorf("an end of its own range: %v", err)
 				}
 				// Nothing is written by writing no byte: an empty list needs its line's end.
 				if err := space.WriteSysctl(s.Key, value+"\n"); err != nil {
 					t.Errorf("the kernel refuses %q: %v", value, err)
 				}
-				if got, err := space.ReadSysctl(s.Key); err != nil || !s.Same(got, value) {
+				if got, err := space.ReadSysctl(s.Key); err != nil || !s.IsSame(got, value) {
 					t.Errorf("wrote %q, read %q, %v", value, got, err)
 				}
 			}
@@ -76,8 +76,9 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 	}
 }
 
-// ends are the extreme values of a set, and ones that the kernel spells its own way.
-func ends(v settings.Value) []string {
+// listExtremes returns the extreme values of a set, and values that the kernel prints in
+// its own format.
+func listExtremes(v settings.Value) []string {
 	switch v := v.(type) {
 	case settings.Integer:
 		return []string{strconv.FormatInt(v.Min, 10), strconv.FormatInt(v.Max, 10)}
@@ -88,14 +89,14 @@ func ends(v settings.Value) []string {
 		}
 		return all
 	case settings.Span:
-		return []string{fmt.Sprintf("%d 65535", v.Least), fmt.Sprintf("%d %d", 65536-v.Ports, 65535)}
+		return []string{fmt.Sprintf("%d 65535", v.MinFirst), fmt.Sprintf("%d %d", 65536-v.MinPorts, 65535)}
 	case settings.PortList:
 		return []string{"8080", "9,8,30000-32767,5-7", "0-65535", ""}
 	}
 	return nil
 }
 
-func release(t *testing.T) (v [2]int) {
+func readKernelRelease(t *testing.T) (v [2]int) {
 	t.Helper()
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -107,7 +108,7 @@ func release(t *testing.T) (v [2]int) {
 	return v
 }
 
-func older(kernel [2]int, since string) bool {
+func isOlder(kernel [2]int, since string) bool {
 	var v [2]int
 	if _, err := fmt.Sscanf(since, "%d.%d", &v[0], &v[1]); err != nil {
 		return false

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Unset is what a value of the registry reads as that is not there: Windows then has
-// a default of its own. A NodeTuning can't ask for it, but it can be given back.
+// Unset stands for a registry value that does not exist, for which Windows uses its
+// default. A NodeTuning can't set it, but it can be restored.
 const Unset = "unset"
 
-// partMark parts the values of parts that differ.
-const partMark = "; "
+// partSeparator separates the values of parts that differ.
+const partSeparator = "; "
 
-// Split gives the value of each part; of a setting without Parts its own.
-func (s Setting) Split(value string) []string {
+// SplitParts returns the value of each part, or value itself for a setting without Parts.
+func (s Setting) SplitParts(value string) []string {
 	if len(s.Parts) == 0 {
 		return []string{value}
 	}
@@ -21,7 +21,7 @@ func (s Setting) Split(value string) []string {
 		return slices.Repeat([]string{value}, len(s.Parts))
 	}
 	list := make([]string, len(s.Parts))
-	for item := range strings.SplitSeq(value, partMark) {
+	for item := range strings.SplitSeq(value, partSeparator) {
 		for i, name := range s.Parts {
 			if rest, ok := strings.CutPrefix(item, name+" "); ok {
 				list[i] = rest
@@ -31,35 +31,35 @@ func (s Setting) Split(value string) []string {
 	return list
 }
 
-// Join spells the value whose parts are list: as the value where all have the same,
-// else each by its name, such as "IPv4 1025 64511; IPv6 49152 16384".
-func (s Setting) Join(list []string) string {
-	if !slices.ContainsFunc(list, func(v string) bool { return s.Value.canonical(v) != s.Value.canonical(list[0]) }) {
+// JoinParts returns the value with the given parts. If they differ, it names each of them,
+// as in "IPv4 1025 64511; IPv6 49152 16384".
+func (s Setting) JoinParts(list []string) string {
+	if !slices.ContainsFunc(list, func(v string) bool { return s.Value.canonicalize(v) != s.Value.canonicalize(list[0]) }) {
 		return list[0]
 	}
 	items := make([]string, len(list))
 	for i, v := range list {
 		items[i] = s.Parts[i] + " " + v
 	}
-	return strings.Join(items, partMark)
+	return strings.Join(items, partSeparator)
 }
 
-// Same says whether a and b are the same value, however they are spelled.
-func (s Setting) Same(a, b string) bool { return !slices.Contains(s.equal(a, b), false) }
+// IsSame reports whether a and b are the same value, even if their spelling differs.
+func (s Setting) IsSame(a, b string) bool { return !slices.Contains(s.compareParts(a, b), false) }
 
-// Overlap says whether any part of a and b is the same.
-func (s Setting) Overlap(a, b string) bool { return slices.Contains(s.equal(a, b), true) }
+// HasSamePart reports whether any part of a equals that of b.
+func (s Setting) HasSamePart(a, b string) bool { return slices.Contains(s.compareParts(a, b), true) }
 
-// equal says of each part whether it is the same in a and in b.
-func (s Setting) equal(a, b string) []bool {
-	x, y := s.Split(a), s.Split(b)
+// compareParts reports for each part whether it is the same in a and b.
+func (s Setting) compareParts(a, b string) []bool {
+	x, y := s.SplitParts(a), s.SplitParts(b)
 	same := make([]bool, len(x))
 	for i := range x {
-		same[i] = s.Value.canonical(x[i]) == s.Value.canonical(y[i])
+		same[i] = s.Value.canonicalize(x[i]) == s.Value.canonicalize(y[i])
 	}
 	return same
 }
 
-// Lasts says whether what is written outlives a restart of the machine: the registry
-// and netsh's persistent store do, sysctls don't.
-func (os OS) Lasts() bool { return os == Windows }
+// IsPersistent reports whether written values survive a restart of the machine: those in
+// the registry and in netsh's persistent store do, sysctls don't.
+func (os OS) IsPersistent() bool { return os == Windows }

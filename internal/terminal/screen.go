@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// UTF8 says whether a terminal shows UTF-8, as locale(7) decides on the character
-// set: the first of these variables that is set counts.
-func UTF8(getenv func(string) string) bool {
+// IsUTF8Locale reports whether the locale's character set is UTF-8. As locale(7) defines
+// it, the first of these variables that is set decides.
+func IsUTF8Locale(getenv func(string) string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if value := strings.ToLower(getenv(name)); value != "" {
 			return strings.Contains(value, "utf-8") || strings.Contains(value, "utf8")
@@ -24,17 +24,17 @@ const (
 	eraseBelow  = "\x1b[J"
 )
 
-// Redraw makes frame take the place of the one before it, without a flicker. A
-// frame that is too high for the terminal would scroll its first lines, the ones
-// that matter, out of sight: so it loses its last ones.
-func Redraw(frame string, height int, first bool) string {
+// RedrawScreen returns the output that replaces the previous frame by this one without
+// flicker. A frame higher than the terminal would scroll its first lines, the important
+// ones, off the screen, so it loses its last ones.
+func RedrawScreen(frame string, height int, isFirst bool) string {
 	lines := strings.Split(strings.TrimSuffix(frame, "\n"), "\n")
-	if room := height - 1; height > 1 && len(lines) > room {
-		more := fmt.Sprintf("(%d more lines)", len(lines)-room+1)
-		lines = append(lines[:room-1], more)
+	if visible := height - 1; height > 1 && len(lines) > visible {
+		more := fmt.Sprintf("(%d more lines)", len(lines)-visible+1)
+		lines = append(lines[:visible-1], more)
 	}
 	start := cursorHome
-	if first {
+	if isFirst {
 		start = eraseScreen + cursorHome
 	}
 	return start + strings.Join(lines, eraseLine+"\n") + eraseLine + "\n" + eraseBelow

@@ -1,13 +1,5 @@
 package terminal
 
-import (
-	"cmp"
-	"fmt"
-	"strings"
-
-	"portreeve.io/portreeve/api/v1alpha1"
-)
-
 // style is a set of SGR attributes (ECMA-48, 8.3.117).
 type style uint8
 
@@ -30,58 +22,36 @@ var sgr = []struct {
 
 const sgrReset = "\x1b[0m"
 
+// Colour is the foreground colour of a span.
+type Colour style
+
+// The colours.
+const (
+	Green  = Colour(styleGreen)
+	Yellow = Colour(styleYellow)
+	Red    = Colour(styleRed)
+)
+
 // Span is text in one style.
 type Span struct {
 	text  string
 	style style
 }
 
-// Plain is s in no style.
+// Plain returns s without a style.
 func Plain(s string) Span { return Span{s, stylePlain} }
 
-// Bold is for what one reads first.
+// Bold returns s in bold.
 func Bold(s string) Span { return Span{s, styleBold} }
 
-// Dim is for what one may skip.
+// Dim returns s dimmed.
 func Dim(s string) Span { return Span{s, styleDim} }
 
-// Graded is s in the colour of the level that percent is at: green, yellow from the
-// warning line on, red from the critical one on.
-func Graded(s string, percent int32, t v1alpha1.Thresholds) Span {
-	switch {
-	case percent >= cmp.Or(t.CriticalPercent, v1alpha1.DefaultCriticalPercent):
-		return Span{s, styleRed}
-	case percent >= cmp.Or(t.WarningPercent, v1alpha1.DefaultWarningPercent):
-		return Span{s, styleYellow}
-	}
-	return Span{s, styleGreen}
-}
+// Coloured returns s in that colour.
+func Coloured(s string, c Colour) Span { return Span{s, style(c)} }
 
-// Alarm is for what needs a look, whatever the level.
-func Alarm(s string) Span { return Span{s, styleRed} }
+// Alert returns s in red, for what needs attention.
+func Alert(s string) Span { return Coloured(s, Red) }
 
-// Text is what s says.
-func (s Span) Text() string { return s.text }
-
-// Cut is s, cut in its middle to room columns of g.
-func (s Span) Cut(g *Page, room int) Span { return Span{g.Cut(s.text, room), s.style} }
-
-// Bold is s, and bold.
-func (s Span) Bold() Span { return Span{s.text, s.style | styleBold} }
-
-const barColumns = 10
-
-// Progress is percent of something that is wanted, as a bar.
-func Progress(percent int32) Span {
-	full := min(barColumns, max(0, int(percent)*barColumns/100))
-	return Plain(strings.Repeat("█", full) + strings.Repeat("░", barColumns-full))
-}
-
-// Bar is percent as a bar of ten columns, and in figures, in the colour of its level.
-func Bar(percent int32, t v1alpha1.Thresholds) []Span {
-	full := min(barColumns, max(0, int(percent)*barColumns/100))
-	return []Span{
-		Graded(strings.Repeat("█", full), percent, t), Dim(strings.Repeat("░", barColumns-full)),
-		Graded(fmt.Sprintf("%4d %%", percent), percent, t),
-	}
-}
+// MakeBold returns s in bold besides its own style.
+func (s Span) MakeBold() Span { return Span{s.text, s.style | styleBold} }

@@ -1,120 +1,142 @@
-// Package terminal shows a PortPressure to people, in text that fits a terminal:
-// the verdict first, then who and what, then the node, then what could not be
-// seen. Its Page is also what kubectl-portreeve draws on. It is pure, and nothing in
-// the object can reach the terminal's controls.
 package terminal
 
 import (
-	"fmt"
-	"io"
+	"slices"
 	"strings"
-
-	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Options say what the terminal can show.
-type Options struct {
-	// Width is in columns: 80 where it is 0, and never below 60.
-	Width int
-	// Colour allows SGR escape sequences, and no others.
-	Colour bool
-	// ASCII keeps to ASCII, for locales that aren't UTF-8.
-	ASCII bool
-	// More is how many pools are past the line and not in the object.
-	More int
+// Column is a column of a table: a heading, and a cell for each row.
+type Column struct {
+	Heading string
+	cells   [][]Span
+	// AlignRight aligns the cells at their right, for numbers.
+	AlignRight bool
+	// MaxWidth limits the width; 0 means no limit.
+	MaxWidth int
+	// CanShrink allows the column to become narrower, down to MinWidth, if the table is
+	// wider than the terminal.
+	CanShrink bool
+	MinWidth  int
+	// IsOptional allows the column to be omitted if the table is wider than the terminal.
+	IsOptional bool
 }
 
-// Write writes p to w in one call.
-func Write(w io.Writer, p v1alpha1.PortPressure, o Options) error {
-	g := NewPage(o)
-	g.Pressure(p)
-	_, err := io.WriteString(w, g.String())
-	return err
+// AddCell adds the cell of the next row.
+func (c *Column) AddCell(cell ...Span) { c.cells = append(c.cells, cell) }
+
+// isEmpty reports whether every cell is blank.
+func (c *Column) isEmpty() bool {
+	return !slices.ContainsFunc(c.cells, func(cell []Span) bool { return !isBlank(cell) })
 }
 
-// Pressure writes p.
-func (g *Page) Pressure(p v1alpha1.PortPressure) {
-	d := drawing{g, p.Spec.Thresholds}
-	d.verdict(&p.Status)
-	d.machine(p.Name, &p.Status)
-	d.networks(&p.Status)
-	d.node(&p.Status)
-	d.windows(&p.Status)
-	d.capabilities(p.Status.Capabilities)
-	d.unseen(&p.Status)
-}
-
-// drawing writes one PortPressure.
-type drawing struct {
-	*Page
-	thresholds v1alpha1.Thresholds
-}
-
-// verdict is the line that one reads first: level, tightest pool, and whether
-// to believe it.
-func (g *drawing) verdict(s *v1alpha1.PortPressureStatus) {
-	if s.Tightest == nil || s.UsedPercent == nil {
-		g.Line(Bold("UNKNOWN  no network could be measured"))
-	} else {
-		level := fmt.Sprintf("%s %d %%", strings.ToUpper(string(s.Level)), *s.UsedPercent)
-		trust := "  " + s.Reader.Name + ", " + exactness(s.Reader.Exactness)
-		room := g.Width - g.Columns(level) - 2 - g.Columns(trust)
-		g.Line(Graded(level, *s.UsedPercent, g.thresholds).Bold(),
-			Bold("  "+g.Cut(s.Tightest.Summary, room)), Dim(trust))
+func (c *Column) measureWidth(b *Builder) int {
+	width := b.MeasureText(c.Heading)
+	for _, cell := range c.cells {
+		width = max(width, b.MeasureSpans(cell...))
 	}
-	if s.Reader.Message != "" {
-		g.Wrap("", s.Reader.Message)
+	if c.MaxWidth > 0 {
+		width = min(width, c.MaxWidth)
 	}
-	if s.ExhaustionSeconds != nil {
-		g.Line(Bold(runsOut(*s.ExhaustionSeconds)))
+	return width
+}
+
+const columnGap = "  "
+
+// WriteTable writes the columns that have content, side by side.
+func (b *Builder) WriteTable(columns []*Column) {
+	columns, widths := b.fitColumns(columns)
+	heading := make([]Span, 0, len(columns))
+	for i, c := range columns {
+		heading = append(heading, b.alignCell(c, []Span{Dim(c.Heading)}, widths[i], i == len(columns)-1)...)
 	}
-	if s.Cause != "" {
-		g.Line(Bold("Cause: " + string(s.Cause)))
-		if s.Advice != "" {
-			g.Wrap("  ", s.Advice)
+	b.WriteLine(heading...)
+	if len(columns) == 0 {
+		return
+	}
+	for row := range columns[0].cells {
+		var line []Span
+		last := lastColumnWithContent(columns, row)
+		for i, c := range columns[:last+1] {
+			line = append(line, b.alignCell(c, c.cells[row], widths[i], i == last)...)
+		}
+		b.WriteLine(line...)
+	}
+}
+
+// lastColumnWithContent returns the index of the last column whose cell in that row
+// isn't blank.
+func lastColumnWithContent(columns []*Column, row int) int {
+	for i := len(columns) - 1; i > 0; i-- {
+		if !isBlank(columns[i].cells[row]) {
+			return i
+		}
+	}
+	return 0
+}
+
+func isBlank(cell []Span) bool {
+	return !slices.ContainsFunc(cell, func(s Span) bool { return s.text != "" })
+}
+
+// fitColumns omits empty columns, then shrinks columns and omits optional ones until the
+// rest fits the terminal.
+func (b *Builder) fitColumns(all []*Column) (columns []*Column, widths []int) {
+	for _, c := range all {
+		if len(c.cells) == 0 || !c.isEmpty() {
+			columns = append(columns, c)
+		}
+	}
+	for {
+		widths = nil
+		total := -len(columnGap)
+		for _, c := range columns {
+			widths = append(widths, c.measureWidth(b))
+			total += len(columnGap) + widths[len(widths)-1]
+		}
+		excess := total - b.Width
+		for i, c := range columns {
+			if c.CanShrink && excess > 0 {
+				shrunk := min(excess, max(0, widths[i]-c.MinWidth))
+				widths[i] -= shrunk
+				excess -= shrunk
+			}
+		}
+		if excess <= 0 {
+			return columns, widths
+		}
+		before := len(columns)
+		columns = removeLastOptional(columns)
+		if len(columns) == before {
+			return columns, widths
 		}
 	}
 }
 
-func exactness(e v1alpha1.Exactness) string {
-	switch e {
-	case v1alpha1.Exact:
-		return "exact"
-	case v1alpha1.UpperBound:
-		return "upper bound"
-	case v1alpha1.Approximate:
-		return "approximate"
-	case v1alpha1.Assumed:
-		return "assumed"
+func removeLastOptional(columns []*Column) []*Column {
+	for i, c := range slices.Backward(columns) {
+		if c.IsOptional {
+			return slices.Concat(columns[:i], columns[i+1:])
+		}
 	}
-	return string(e)
+	return columns
 }
 
-// machine says which machine, and when.
-func (g *drawing) machine(name string, s *v1alpha1.PortPressureStatus) {
-	parts := []string{name}
-	if k := strings.TrimSpace(s.Platform.OS + " " + s.Platform.Kernel + s.Platform.Build); k != "" {
-		parts = append(parts, k)
+// alignCell returns a cell in exactly width columns and the gap to the next one; the
+// last cell of a line needs neither.
+func (b *Builder) alignCell(c *Column, cell []Span, width int, isLast bool) []Span {
+	used := b.MeasureSpans(cell...)
+	if used > width && len(cell) == 1 {
+		cell = []Span{{b.TruncateMiddle(cell[0].text, width), cell[0].style}}
+		used = b.MeasureSpans(cell...)
 	}
-	if s.NetworkCount != nil {
-		parts = append(parts, plural(int64(*s.NetworkCount), "network"))
+	padding := Plain(strings.Repeat(" ", max(0, width-used)))
+	switch {
+	case c.AlignRight && isLast:
+		return append([]Span{padding}, cell...)
+	case c.AlignRight:
+		return append(append([]Span{padding}, cell...), Plain(columnGap))
+	case isLast:
+		return cell
 	}
-	if s.ObservedAt != nil {
-		parts = append(parts, s.ObservedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
-	}
-	g.Line(Dim(strings.Join(parts, " · ")))
-}
-
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func runsOut(seconds int64) string {
-	if seconds == 0 {
-		return "No port is left."
-	}
-	return fmt.Sprintf("Runs out in %d s if it goes on like this.", seconds)
+	return append(append([]Span(nil), cell...), padding, Plain(columnGap))
 }

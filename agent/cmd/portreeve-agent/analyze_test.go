@@ -63,7 +63,7 @@ func TestAnalyzePrintsTheStatusOfAnObject(t *testing.T) {
 			have := []any{p.Kind, p.Name, s.Level, *s.UsedPercent, s.Tightest.Summary, *s.Tightest.UsedMax, s.Platform.OS,
 				s.Reader.Exactness, s.ObservedAt.UTC().String(), s.UDP == nil}
 			want := []any{"PortPressure", "dump.txt", v1alpha1.LevelWarning, int32(54), "Host → 10.0.0.9:1433", int32(9000), "windows",
-				v1alpha1.Assumed, "2026-11-21 02:59:58 +0000 UTC", true}
+				v1alpha1.ExactnessAssumed, "2026-11-21 02:59:58 +0000 UTC", true}
 			if diff := cmp.Diff(want, have); diff != "" {
 				t.Error(diff)
 			}
@@ -77,7 +77,7 @@ func TestAnalyzePrintsATable(t *testing.T) {
 		"WARNING 54 %  Host → 10.0.0.9:1433  dump, assumed\n",
 		"stdin · windows 2008+ · 1 network · ",
 		"9000/16384", "CLOSE_WAIT 9000",
-		"Not seen\n", `1 of 9006 lines: line 9006: cut off: the last line: "TCP 10.0.0.5:6"`,
+		"Not observed\n", `1 of 9006 lines: line 9006: cut off: the last line: "TCP 10.0.0.5:6"`,
 	} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("no %q in\n%s", want, got.stdout)

@@ -64,13 +64,13 @@ func (v *converter) run(ctx context.Context, files []string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", nameOf(file), err)
 		}
-		lines = append(lines, sysctlconf.Parse(nameOf(file), text)...)
+		lines = append(lines, sysctlconf.ParseFile(nameOf(file), text)...)
 	}
-	result, err := sysctlconf.Convert(lines)
+	result, err := sysctlconf.ConvertLines(lines)
 	if err != nil {
 		return err
 	}
-	for _, remark := range result.Remarks {
+	for _, remark := range result.Messages {
 		fmt.Fprintln(v.stderr, remark)
 	}
 	if result.Kept == 0 {

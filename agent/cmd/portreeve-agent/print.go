@@ -3,11 +3,11 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/pressuretext"
 	"portreeve.io/portreeve/internal/terminal"
 )
 
@@ -70,17 +70,13 @@ type tablePrinter struct {
 }
 
 func (p *tablePrinter) print(object v1alpha1.PortPressure, more int) error {
-	var text strings.Builder
 	width, height := p.size()
-	if err := terminal.Write(&text, object, terminal.Options{
-		Width: width, Colour: p.colour, ASCII: p.ascii, More: more,
-	}); err != nil {
-		return err
-	}
-	frame := text.String()
+	b := terminal.NewBuilder(terminal.Options{Width: width, Colour: p.colour, ASCII: p.ascii})
+	pressuretext.Write(b, object, more)
+	frame := b.String()
 	switch {
 	case p.redraw && p.terminal:
-		frame = terminal.Redraw(frame, height, !p.printed)
+		frame = terminal.RedrawScreen(frame, height, !p.printed)
 	case p.printed:
 		frame = "---\n" + frame
 	}

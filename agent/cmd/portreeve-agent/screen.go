@@ -20,7 +20,7 @@ type screen struct {
 }
 
 func newScreen(out io.Writer, getenv func(string) string) screen {
-	s := screen{out: out, ascii: !terminal.UTF8(getenv)}
+	s := screen{out: out, ascii: !terminal.IsUTF8Locale(getenv)}
 	if f, ok := out.(*os.File); ok {
 		s.terminal = term.IsTerminal(int(f.Fd()))
 	}

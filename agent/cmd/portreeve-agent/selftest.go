@@ -64,8 +64,8 @@ func (t *selfTester) run(ctx context.Context) (selftest.Report, error) {
 		return r, fmt.Errorf("take a sample: %w", err)
 	}
 	facts := factsOf(&sample, "")
-	facts.Detail.Roomy = true
-	status := assess.Status(sample, facts)
+	facts.Detail.Verbose = true
+	status := assess.BuildStatus(sample, facts)
 	r.Describe(&status)
 	r.Checks = t.ask(ctx, &sample)
 	return r, nil
@@ -77,23 +77,23 @@ func (t *selfTester) print(r selftest.Report) error {
 		out.SetIndent("", "  ")
 		return out.Encode(r)
 	}
-	page := terminal.NewPage(terminal.Options{})
-	page.Wrap("", fmt.Sprintf("portreeve-agent %s on %s %s, %s", r.AgentVersion, r.Platform.OS, r.Platform.Build, r.Taken.UTC().Format("2006-01-02 15:04 UTC")))
+	page := terminal.NewBuilder(terminal.Options{})
+	page.WriteWrapped("", fmt.Sprintf("portreeve-agent %s on %s %s, %s", r.AgentVersion, r.Platform.OS, r.Platform.Build, r.Taken.UTC().Format("2006-01-02 15:04 UTC")))
 	line := func(state, name, text string) {
-		page.Wrap(fmt.Sprintf("  %-12s %-24s ", strings.ToLower(state), name), text)
+		page.WriteWrapped(fmt.Sprintf("  %-12s %-24s ", strings.ToLower(state), name), text)
 	}
-	page.Line(terminal.Plain("Asked"))
+	page.WriteLine(terminal.Plain("Asked"))
 	for _, c := range r.Checks {
 		line(string(c.State), c.Name, c.Finding)
 	}
-	page.Line(terminal.Plain("Capabilities"))
+	page.WriteLine(terminal.Plain("Capabilities"))
 	for _, c := range r.Capabilities {
 		line(string(c.State), c.Name, c.Message)
 	}
 	for _, u := range r.Unobserved {
 		line("not seen", u.Item, u.Reason)
 	}
-	page.Wrap("", "-o json has more, and is what to send.")
+	page.WriteWrapped("", "-o json has more, and is what to send.")
 	_, err := io.WriteString(t.stdout, page.String())
 	return err
 }

@@ -11,12 +11,12 @@ import (
 // snat is a reader whose samples have the pools of SNAT, too.
 type snat struct {
 	agent.Reader
-	watch *conntrack.Watch
+	watch *conntrack.Watcher
 }
 
 // complete adds the pools of SNAT to what r gives.
 func complete(r agent.Reader, o readerOptions) (agent.Reader, error) {
-	w, err := conntrack.NewWatch(conntrack.Options{Proc: o.proc, Always: o.snat.always,
+	w, err := conntrack.NewWatcher(conntrack.Options{Proc: o.proc, Always: o.snat.always,
 		GatePercent: o.snat.gatePercent, SharePercent: o.snat.sharePercent})
 	return snat{r, w}, err
 }

@@ -12,24 +12,24 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// BenchmarkTable reads 200,000 entries, of which a tenth are translated: to one
-// destination, and to 5,000.
+// BenchmarkTable reads 200,000 entries, of which a tenth are translated, half of those to
+// one destination and half to 5,000.
 func BenchmarkTable(b *testing.B) {
 	n := netnstest.New(b)
-	n.Do(func() { fill(b, 200_000, 10) })
-	// The alternative: everything that there is, decoded here.
-	all := netlink.DumpRequest(messageGet, generalSize, 1)
+	n.Do(func() { createEntries(b, 200_000, 10) })
+	// The alternative is to decode all entries here.
+	all := netlink.NewDumpRequest(messageGet, generalSize, 1)
 	buf := make([]byte, netlink.BufferSize)
-	for name, ask := range map[string][]byte{"filtered by the kernel": request(), "unfiltered": all} {
+	for name, request := range map[string][]byte{"filtered by the kernel": newSNATRequest(), "unfiltered": all} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			var t tally
-			var cost time.Duration // of the CPU: the machine has other work
+			var t poolCounter
+			var cost time.Duration // CPU time, because the machine may be busy
 			n.Do(func() {
 				for b.Loop() {
 					var err error
 					var took time.Duration
-					if t, took, err = read(ask, buf); err != nil {
+					if t, took, err = readTable(request, buf); err != nil {
 						b.Error(err)
 						return
 					}
@@ -41,42 +41,42 @@ func BenchmarkTable(b *testing.B) {
 			for _, p := range t.pools {
 				ports += int(p.entries)
 			}
-			if ports != 20_000 || t.left != 0 {
-				b.Errorf("%d ports and %d left, want 20000", ports, t.left)
+			if ports != 20_000 || t.uncounted != 0 {
+				b.Errorf("%d ports and %d uncounted, want 20000", ports, t.uncounted)
 			}
 		})
 	}
 }
 
-// The memory follows the pools, of which there is a limit, not the entries.
-func TestMemoryDoesNotFollowTheTable(t *testing.T) {
+// Memory depends on the number of pools, which is limited, not on the number of entries.
+func TestMemoryDoesNotGrowWithTheTable(t *testing.T) {
 	n := netnstest.New(t)
 	entries := 60_000
-	n.Do(func() { fill(t, entries, 1) })
+	n.Do(func() { createEntries(t, entries, 1) })
 	buf := make([]byte, netlink.BufferSize)
 	var before, after runtime.MemStats
-	var y tally
+	var counter poolCounter
 	n.Do(func() {
 		var err error
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		if y, _, err = read(request(), buf); err != nil {
+		if counter, _, err = readTable(newSNATRequest(), buf); err != nil {
 			t.Error(err)
 		}
 		runtime.ReadMemStats(&after)
 	})
-	if len(y.pools) != 5001 {
-		t.Fatalf("%d pools, want 5001", len(y.pools))
+	if len(counter.pools) != 5001 {
+		t.Fatalf("%d pools, want 5001", len(counter.pools))
 	}
-	// All that was ever allocated, garbage included: some 150 bytes a pool.
+	// All allocations, including garbage, are about 150 bytes per pool.
 	if got := after.TotalAlloc - before.TotalAlloc; got > 4<<20 {
 		t.Errorf("%d entries took %d bytes", entries, got)
 	}
 }
 
-// fill makes entries in the calling thread's namespace. Every step-th is
-// translated; half of those go to one destination, the others to 5,000.
-func fill(tb testing.TB, entries, step int) {
+// createEntries creates entries in the calling thread's namespace. Every step-th one is
+// translated. Half of those go to one destination, the others to 5,000.
+func createEntries(tb testing.TB, entries, step int) {
 	tb.Helper()
 	fd, err := netlink.Open(unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -85,17 +85,17 @@ func fill(tb testing.TB, entries, step int) {
 	defer func() { _ = unix.Close(fd) }()
 	answer := make([]byte, 4096)
 	for i := range entries {
-		ask := create(i, step)
-		if err := unix.Sendto(fd, ask, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		request := newCreateRequest(i, step)
+		if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 			tb.Fatal(err)
 		}
 		size, err := unix.Read(fd, answer)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		m, _, err := netlink.Next(answer[:size])
+		m, _, err := netlink.NextMessage(answer[:size])
 		if err == nil {
-			err = m.Failure()
+			err = m.Err()
 		}
 		if err != nil {
 			tb.Fatalf("entry %d: %v", i, err)
@@ -103,9 +103,9 @@ func fill(tb testing.TB, entries, step int) {
 	}
 }
 
-// create asks for the i-th entry (IPCTNL_MSG_CT_NEW), an ESTABLISHED connection that
-// lasts for the test.
-func create(i, step int) []byte {
+// newCreateRequest returns a request to create the i-th entry (IPCTNL_MSG_CT_NEW), an
+// ESTABLISHED connection that outlasts the test.
+func newCreateRequest(i, step int) []byte {
 	const (
 		flags = unix.NLM_F_REQUEST | unix.NLM_F_ACK | unix.NLM_F_CREATE | unix.NLM_F_EXCL
 
@@ -118,29 +118,29 @@ func create(i, step int) []byte {
 		server, translated = [4]byte{203, 0, byte(k % 5000 >> 8), byte(k % 5000)}, uint16(firstPort+k/5000)
 	}
 	parts := [][]byte{
-		attr(attrTupleOrig, tupleOf(client, server, port, 443)...),
-		attr(attrTupleReply, tupleOf(server, client, 443, port)...),
-		attr(attrTimeout, 0, 0, 14, 16), // an hour
-		attr(attrProtoInfo, attr(attrProtoInfoTCP, attr(attrTCPState, 3)...)...),
+		encodeAttribute(attrTupleOrig, encodeTuple(client, server, port, 443)...),
+		encodeAttribute(attrTupleReply, encodeTuple(server, client, 443, port)...),
+		encodeAttribute(attrTimeout, 0, 0, 14, 16), // an hour
+		encodeAttribute(attrProtoInfo, encodeAttribute(attrProtoInfoTCP, encodeAttribute(attrTCPState, 3)...)...),
 	}
 	if i%step == 0 {
 		to := []byte{192, 0, 2, 1}
 		// CTA_NAT_V4_MINIP and MAXIP; CTA_NAT_PROTO with CTA_PROTONAT_PORT_MIN and MAX.
-		parts = append(parts, attr(attrNATSource, join(attr(1, to...), attr(2, to...),
-			attr(3, join(attr(1, be16(translated)...), attr(2, be16(translated)...))...))...))
+		parts = append(parts, encodeAttribute(attrNATSource, joinBytes(encodeAttribute(1, to...), encodeAttribute(2, to...),
+			encodeAttribute(3, joinBytes(encodeAttribute(1, encodeUint16(translated)...), encodeAttribute(2, encodeUint16(translated)...))...))...))
 	}
-	m := join(append([][]byte{{unix.AF_INET, 0, 0, 0}}, parts...)...)
-	ask := append(netlink.DumpRequest(messageNew, 0, 1), m...)
-	binary.NativeEndian.PutUint32(ask, uint32(len(ask)))
-	binary.NativeEndian.PutUint16(ask[6:], flags)
-	return ask
+	m := joinBytes(append([][]byte{{unix.AF_INET, 0, 0, 0}}, parts...)...)
+	request := append(netlink.NewDumpRequest(messageNew, 0, 1), m...)
+	binary.NativeEndian.PutUint32(request, uint32(len(request)))
+	binary.NativeEndian.PutUint16(request[6:], flags)
+	return request
 }
 
-func tupleOf(src, dst [4]byte, srcPort, dstPort uint16) []byte {
-	return join(
-		attr(attrTupleIP, join(attr(attrIPv4Source, src[:]...), attr(attrIPv4Destination, dst[:]...))...),
-		attr(attrTupleProto, join(attr(attrProtoNumber, protocolTCP),
-			attr(attrProtoSourcePort, be16(srcPort)...), attr(attrProtoDestinationPort, be16(dstPort)...))...))
+func encodeTuple(src, dst [4]byte, srcPort, dstPort uint16) []byte {
+	return joinBytes(
+		encodeAttribute(attrTupleIP, joinBytes(encodeAttribute(attrIPv4Source, src[:]...), encodeAttribute(attrIPv4Destination, dst[:]...))...),
+		encodeAttribute(attrTupleProto, joinBytes(encodeAttribute(attrProtoNumber, protocolTCP),
+			encodeAttribute(attrProtoSourcePort, encodeUint16(srcPort)...), encodeAttribute(attrProtoDestinationPort, encodeUint16(dstPort)...))...))
 }
 
-func be16(n uint16) []byte { return binary.BigEndian.AppendUint16(nil, n) }
+func encodeUint16(n uint16) []byte { return binary.BigEndian.AppendUint16(nil, n) }

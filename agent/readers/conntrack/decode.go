@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// ErrIncomplete says that an entry lacks what every entry has.
+// ErrIncomplete means that an entry lacks its addresses or its protocol.
 var ErrIncomplete = errors.New("incomplete conntrack entry")
 
 // Messages and attributes of include/uapi/linux/netfilter/nfnetlink_conntrack.h,
@@ -46,7 +46,7 @@ const (
 	attrTCPState     = 1
 )
 
-// The bits of an entry's status (include/uapi/linux/netfilter/nf_conntrack_common.h).
+// Bits of an entry's status (include/uapi/linux/netfilter/nf_conntrack_common.h).
 const (
 	statusSourceNAT    = 1 << 4
 	statusDying        = 1 << 9
@@ -60,9 +60,9 @@ const (
 	protocolUDP = 17
 )
 
-// entry is one entry of the table, as its replies see it: they come from the
-// destination, and go to the translated source.
-type entry struct {
+// conntrackEntry is an entry of the table, from its reply direction: replies come from
+// the destination and go to the translated source.
+type conntrackEntry struct {
 	protocol            uint8 // IPPROTO_*
 	source, destination netip.AddrPort
 	zone                uint16
@@ -70,49 +70,49 @@ type entry struct {
 	state               uint8 // enum tcp_conntrack, 0 for other protocols
 }
 
-// request asks for the entries whose source is translated. Kernels before 5.15
-// ignore the filter and give all.
-func request() []byte {
-	b := netlink.DumpRequest(messageGet, generalSize+2*8, 1)
+// newSNATRequest returns a request for the entries with a translated source. Kernels
+// before 5.15 ignore the filter and send all entries.
+func newSNATRequest() []byte {
+	b := netlink.NewDumpRequest(messageGet, generalSize+2*8, 1)
 	bit := binary.BigEndian.AppendUint32(nil, statusSourceNAT)
 	at := netlink.AppendAttribute(b[:netlink.HeaderSize+generalSize], attrStatus, bit)
 	netlink.AppendAttribute(at, attrStatusMask, bit)
 	return b
 }
 
-// decode reads a message of the kind messageNew.
-func decode(body []byte) (e entry, err error) {
+// decodeEntry decodes the body of a message of type messageNew.
+func decodeEntry(body []byte) (e conntrackEntry, err error) {
 	if len(body) < generalSize {
-		return entry{}, fmt.Errorf("%w: an entry of %d bytes", netlink.ErrShort, len(body))
+		return conntrackEntry{}, fmt.Errorf("%w: entry of %d bytes", netlink.ErrShort, len(body))
 	}
 	var kind uint16
 	var value []byte
 	for b := body[generalSize:]; len(b) > 0; {
 		if kind, value, b, err = netlink.NextAttribute(b); err != nil {
-			return entry{}, err
+			return conntrackEntry{}, err
 		}
 		switch kind {
 		case attrTupleReply:
-			err = e.tuple(value)
+			err = e.decodeReplyTuple(value)
 		case attrStatus:
-			e.status, err = number32(value)
+			e.status, err = decodeUint32(value)
 		case attrProtoInfo:
-			err = e.info(value)
+			err = e.decodeProtoInfo(value)
 		case attrZone:
-			e.zone, err = number16(value)
+			e.zone, err = decodeUint16(value)
 		}
 		if err != nil {
-			return entry{}, err
+			return conntrackEntry{}, err
 		}
 	}
-	if err := e.complete(); err != nil {
-		return entry{}, err
+	if err := e.checkComplete(); err != nil {
+		return conntrackEntry{}, err
 	}
 	return e, nil
 }
 
-// complete checks what decode's callers rely on.
-func (e *entry) complete() error {
+// checkComplete returns an error unless e has a protocol and addresses of one family.
+func (e *conntrackEntry) checkComplete() error {
 	from, to := e.source.Addr(), e.destination.Addr()
 	if !from.IsValid() || !to.IsValid() || from.Is4() != to.Is4() || e.protocol == 0 {
 		return fmt.Errorf("%w: protocol %d, from %v to %v", ErrIncomplete, e.protocol, from, to)
@@ -120,8 +120,8 @@ func (e *entry) complete() error {
 	return nil
 }
 
-// tuple reads the direction of the replies.
-func (e *entry) tuple(b []byte) (err error) {
+// decodeReplyTuple decodes the tuple of the reply direction.
+func (e *conntrackEntry) decodeReplyTuple(b []byte) (err error) {
 	var kind uint16
 	var value []byte
 	for len(b) > 0 {
@@ -130,11 +130,11 @@ func (e *entry) tuple(b []byte) (err error) {
 		}
 		switch kind {
 		case attrTupleIP:
-			err = e.addresses(value)
+			err = e.decodeAddresses(value)
 		case attrTupleProto:
-			err = e.ports(value)
+			err = e.decodePorts(value)
 		case attrTupleZone:
-			e.zone, err = number16(value)
+			e.zone, err = decodeUint16(value)
 		}
 		if err != nil {
 			return err
@@ -143,7 +143,7 @@ func (e *entry) tuple(b []byte) (err error) {
 	return nil
 }
 
-func (e *entry) addresses(b []byte) (err error) {
+func (e *conntrackEntry) decodeAddresses(b []byte) (err error) {
 	var kind uint16
 	var value []byte
 	for len(b) > 0 {
@@ -152,7 +152,7 @@ func (e *entry) addresses(b []byte) (err error) {
 		}
 		addr, ok := netip.AddrFromSlice(value)
 		if !ok {
-			return fmt.Errorf("%w: an address of %d bytes", netlink.ErrLength, len(value))
+			return fmt.Errorf("%w: address of %d bytes", netlink.ErrLength, len(value))
 		}
 		switch kind {
 		case attrIPv4Source, attrIPv6Source: // of a reply
@@ -164,7 +164,7 @@ func (e *entry) addresses(b []byte) (err error) {
 	return nil
 }
 
-func (e *entry) ports(b []byte) (err error) {
+func (e *conntrackEntry) decodePorts(b []byte) (err error) {
 	var kind, port uint16
 	var value []byte
 	for len(b) > 0 {
@@ -173,12 +173,12 @@ func (e *entry) ports(b []byte) (err error) {
 		}
 		switch kind {
 		case attrProtoNumber:
-			e.protocol, err = number8(value)
+			e.protocol, err = decodeUint8(value)
 		case attrProtoSourcePort: // of a reply
-			port, err = number16(value)
+			port, err = decodeUint16(value)
 			e.destination = netip.AddrPortFrom(e.destination.Addr(), port)
 		case attrProtoDestinationPort:
-			port, err = number16(value)
+			port, err = decodeUint16(value)
 			e.source = netip.AddrPortFrom(e.source.Addr(), port)
 		}
 		if err != nil {
@@ -188,19 +188,20 @@ func (e *entry) ports(b []byte) (err error) {
 	return nil
 }
 
-// info reads the state of a TCP connection; other protocols have other attributes.
-func (e *entry) info(b []byte) (err error) {
+// decodeProtoInfo decodes the state of a TCP connection. Other protocols have other
+// attributes.
+func (e *conntrackEntry) decodeProtoInfo(b []byte) (err error) {
 	for _, want := range []uint16{attrProtoInfoTCP, attrTCPState} {
-		if b, err = find(b, want); err != nil || b == nil {
+		if b, err = findAttribute(b, want); err != nil || b == nil {
 			return err
 		}
 	}
-	e.state, err = number8(b)
+	e.state, err = decodeUint8(b)
 	return err
 }
 
-// find is the value of the first attribute of that kind, nil where there is none.
-func find(b []byte, want uint16) ([]byte, error) {
+// findAttribute returns the value of the first attribute of the kind want, or nil.
+func findAttribute(b []byte, want uint16) ([]byte, error) {
 	for len(b) > 0 {
 		kind, value, rest, err := netlink.NextAttribute(b)
 		if err != nil || kind == want {
@@ -211,30 +212,30 @@ func find(b []byte, want uint16) ([]byte, error) {
 	return nil, nil
 }
 
-func number8(b []byte) (uint8, error) {
+func decodeUint8(b []byte) (uint8, error) {
 	if len(b) != 1 {
-		return 0, fmt.Errorf("%w: %d bytes for 1", netlink.ErrLength, len(b))
+		return 0, fmt.Errorf("%w: %d bytes, want 1", netlink.ErrLength, len(b))
 	}
 	return b[0], nil
 }
 
-func number16(b []byte) (uint16, error) {
+func decodeUint16(b []byte) (uint16, error) {
 	if len(b) != 2 {
-		return 0, fmt.Errorf("%w: %d bytes for 2", netlink.ErrLength, len(b))
+		return 0, fmt.Errorf("%w: %d bytes, want 2", netlink.ErrLength, len(b))
 	}
 	return binary.BigEndian.Uint16(b), nil
 }
 
-func number32(b []byte) (uint32, error) {
+func decodeUint32(b []byte) (uint32, error) {
 	if len(b) != 4 {
-		return 0, fmt.Errorf("%w: %d bytes for 4", netlink.ErrLength, len(b))
+		return 0, fmt.Errorf("%w: %d bytes, want 4", netlink.ErrLength, len(b))
 	}
 	return binary.BigEndian.Uint32(b), nil
 }
 
-// states are those of enum tcp_conntrack
-// (include/uapi/linux/netfilter/nf_conntrack_tcp.h) as a socket would have them.
-var states = [...]tcpstate.State{
+// socketStates maps enum tcp_conntrack
+// (include/uapi/linux/netfilter/nf_conntrack_tcp.h) to the states of sockets.
+var socketStates = [...]tcpstate.State{
 	0: tcpstate.Close, // TCP_CONNTRACK_NONE
 	1: tcpstate.SynSent,
 	2: tcpstate.SynRecv,
@@ -247,20 +248,20 @@ var states = [...]tcpstate.State{
 	9: tcpstate.SynSent, // TCP_CONNTRACK_SYN_SENT2: both ends sent a SYN
 }
 
-const stateTimeWait = 7 // the first that nf_nat_may_kill takes
+const stateTimeWait = 7 // the first that nf_nat_may_kill accepts
 
-// socketState is the state that e's connection has, as far as it passed by here.
-func (e *entry) socketState() tcpstate.State {
-	if int(e.state) < len(states) {
-		return states[e.state]
+// toSocketState returns the socket state that corresponds to e's state.
+func (e *conntrackEntry) toSocketState() tcpstate.State {
+	if int(e.state) < len(socketStates) {
+		return socketStates[e.state]
 	}
 	return tcpstate.Close
 }
 
-// evictable says whether another connection may take over e's port, from Linux
-// 6.5 on (net/netfilter/nf_nat_core.c, nf_nat_may_kill). It also wants the new
-// connection's sequence number to be ahead, which holds for half of the tries.
-func (e *entry) evictable() bool {
+// isEvictable reports whether another connection may reuse e's port, from Linux 6.5 on
+// (net/netfilter/nf_nat_core.c, nf_nat_may_kill). The kernel also requires a higher
+// sequence number of the new connection, which half of the attempts have.
+func (e *conntrackEntry) isEvictable() bool {
 	const refused = statusFixedTimeout | statusDying | statusOffload | statusHWOffload
 	return e.protocol == protocolTCP && e.state >= stateTimeWait && e.status&refused == 0
 }

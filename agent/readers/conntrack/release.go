@@ -2,11 +2,11 @@ package conntrack
 
 import "fmt"
 
-// evicts says whether a kernel of that release (uname -r, "6.12.41-amd64") takes
-// over the ports of TCP connections that have ended: from 6.5 on
-// (nf_nat_used_tuple_harder). Where a distribution has brought that to an older
-// kernel, more ports are left than shown.
-func evicts(release string) bool {
+// supportsEviction reports whether a kernel release (uname -r, for example
+// "6.12.41-amd64") reuses the ports of TCP connections that have ended, as Linux 6.5 and
+// later do (nf_nat_used_tuple_harder). If a distribution backported that to an older
+// kernel, more ports are free than reported.
+func supportsEviction(release string) bool {
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
 		return false

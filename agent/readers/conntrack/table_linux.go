@@ -12,51 +12,50 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// read counts the entries of the table of the calling thread's network namespace. It
-// needs CAP_NET_ADMIN there. Its memory doesn't grow with the table.
-func read(request, buf []byte) (t tally, cost time.Duration, err error) {
-	runtime.LockOSThread() // whose CPU time is taken
+// readTable counts the table's entries in the calling thread's network namespace, where it
+// needs CAP_NET_ADMIN. Its memory does not grow with the table.
+func readTable(request, buf []byte) (t poolCounter, cost time.Duration, err error) {
+	runtime.LockOSThread() // for the thread's CPU time
 	defer runtime.UnlockOSThread()
-	start := threadTime()
+	start := readThreadCPUTime()
 	fd, err := netlink.Open(unix.NETLINK_NETFILTER)
 	if err != nil {
-		return tally{}, 0, err
+		return poolCounter{}, 0, err
 	}
-	defer func() { _ = unix.Close(fd) }() // only read from
-	// ctnetlink_dump_table never calls a dump interrupted.
+	defer func() { _ = unix.Close(fd) }() // nothing was written
+	// ctnetlink_dump_table never marks a dump as interrupted.
 	_, err = netlink.Dump(fd, request, messageNew, buf, func(m netlink.Message) error {
-		e, err := decode(m.Body)
+		e, err := decodeEntry(m.Body)
 		if err == nil {
-			t.add(e)
+			t.addEntry(e)
 		}
 		return err
 	})
-	return t, threadTime() - start, err
+	return t, readThreadCPUTime() - start, err
 }
 
-// why is err for people.
-func why(err error) string {
+// explainError returns err's text for users, with its remedy if there is one.
+func explainError(err error) string {
 	switch {
 	case errors.Is(err, unix.EPERM):
-		return "conntrack's table can't be read: needs NET_ADMIN in the node's own network namespace (Helm: agent.snat)"
+		return "reading the conntrack table needs NET_ADMIN in the node's network namespace (Helm: agent.snat)"
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EPROTONOSUPPORT):
-		return "this kernel has no ctnetlink (CONFIG_NF_CT_NETLINK): " + err.Error()
+		return "the kernel has no ctnetlink (CONFIG_NF_CT_NETLINK): " + err.Error()
 	}
 	return err.Error()
 }
 
-// kernelEvicts is evicts for this kernel.
-func kernelEvicts() (bool, error) {
+// checkKernelEviction returns supportsEviction for the running kernel.
+func checkKernelEviction() (bool, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return false, fmt.Errorf("uname: %w", err)
 	}
-	return evicts(unix.ByteSliceToString(u.Release[:])), nil
+	return supportsEviction(unix.ByteSliceToString(u.Release[:])), nil
 }
 
-// ownNetwork is the calling thread's network namespace among those of s, nil where
-// it isn't.
-func ownNetwork(s *socket.Sample, proc string) *socket.Network {
+// findOwnNetwork returns the calling thread's network namespace in s, or nil.
+func findOwnNetwork(s *socket.Sample, proc string) *socket.Network {
 	var st unix.Stat_t
 	if err := unix.Stat(proc+"/thread-self/ns/net", &st); err != nil {
 		return nil
@@ -69,8 +68,8 @@ func ownNetwork(s *socket.Sample, proc string) *socket.Network {
 	return nil
 }
 
-// threadTime is the CPU time of the calling thread.
-func threadTime() time.Duration {
+// readThreadCPUTime returns the CPU time of the calling thread, or 0 if unknown.
+func readThreadCPUTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
 		return 0

@@ -3,38 +3,43 @@ package conntrack
 import "time"
 
 const (
-	// hold is how long the table is read on after insert_failed has risen.
-	hold = 10 * time.Minute
-	// fresh is how long connections are taken to fail after it has.
-	fresh = time.Minute
+	// readAfterRise is how long the table is read after insert_failed has increased.
+	readAfterRise = 10 * time.Minute
+	// failingAfterRise is how long connections are assumed to fail after that.
+	failingAfterRise = time.Minute
 )
 
-// trigger follows the counter insert_failed of one namespace. It also rises for
-// other reasons, such as two packets of one UDP connection at the same time: the
-// table then says whether it was SNAT.
-type trigger struct {
-	known bool
-	count uint64
-	rose  time.Time
+// failureTrigger watches the counter insert_failed of one namespace. The counter also
+// increases for other reasons, such as two simultaneous packets of one UDP connection,
+// so only the table shows whether SNAT was the cause.
+type failureTrigger struct {
+	isKnown  bool
+	count    uint64
+	lastRise time.Time
 }
 
-// see takes the counter at a time; nil where it can't be read.
-func (t *trigger) see(count *uint64, now time.Time) {
+// recordCount records the counter's value at a time, nil if it can't be read.
+func (t *failureTrigger) recordCount(count *uint64, now time.Time) {
 	if count == nil {
 		return
 	}
-	if t.known && *count > t.count {
-		t.rose = now
+	if t.isKnown && *count > t.count {
+		t.lastRise = now
 	}
-	t.known, t.count = true, *count
+	t.isKnown, t.count = true, *count
 }
 
-// pulled says that the table should be read.
-func (t *trigger) pulled(now time.Time) bool { return t.within(hold, now) }
+// shouldReadTable reports whether the table should be read.
+func (t *failureTrigger) shouldReadTable(now time.Time) bool {
+	return t.hasRisenWithin(readAfterRise, now)
+}
 
-// failing says that connections are failing.
-func (t *trigger) failing(now time.Time) bool { return t.within(fresh, now) }
+// isFailing reports whether connections are currently failing.
+func (t *failureTrigger) isFailing(now time.Time) bool {
+	return t.hasRisenWithin(failingAfterRise, now)
+}
 
-func (t *trigger) within(d time.Duration, now time.Time) bool {
-	return !t.rose.IsZero() && now.Sub(t.rose) < d
+// hasRisenWithin reports whether the counter increased less than d ago.
+func (t *failureTrigger) hasRisenWithin(d time.Duration, now time.Time) bool {
+	return !t.lastRise.IsZero() && now.Sub(t.lastRise) < d
 }

@@ -42,11 +42,11 @@ func (h *holders) number(r *row) int {
 }
 
 // look tells who holds the ports of p.
-func (h *holders) look(p socket.Pool, t *tally.Tally) *socket.Look {
+func (h *holders) look(p socket.Pool, t *tally.Tally) *socket.PoolDetail {
 	if len(h.list) == 0 || p.Protocol == socket.UDP {
 		return nil
 	}
-	var l socket.Look
+	var l socket.PoolDetail
 	if d := p.Destination; d != nil {
 		l.Source, l.Destination, l.Port = d.Source, d.Address, d.Port
 	}
@@ -54,7 +54,7 @@ func (h *holders) look(p socket.Pool, t *tally.Tally) *socket.Look {
 	for i, of := range h.list {
 		if n := counts[i+1]; n > 0 {
 			l.Holders = append(l.Holders, socket.Holder{Process: of.name, PID: of.pid, Sockets: n})
-			l.Held += n
+			l.ProcessSockets += n
 		}
 	}
 	slices.SortFunc(l.Holders, func(a, b socket.Holder) int {

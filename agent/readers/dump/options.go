@@ -2,7 +2,6 @@ package dump
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"portreeve.io/portreeve/agent/readers/ephemeral"
@@ -56,16 +55,4 @@ func (o Options) Check() error {
 	}
 	_, _, err := o.settle("")
 	return err
-}
-
-// ParseRange reads FIRST-LAST.
-func ParseRange(text string) (ports.Range, error) {
-	var r ports.Range
-	first, last, ok := strings.Cut(text, "-")
-	a, okA := number([]byte(first))
-	b, okB := number([]byte(last))
-	if !ok || !okA || !okB || a < 1 || a > b || b > 65535 {
-		return r, fmt.Errorf("%q is no range of ports such as 32768-60999", text)
-	}
-	return ports.Range{First: uint16(a), Last: uint16(b)}, nil
 }

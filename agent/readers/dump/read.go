@@ -209,8 +209,8 @@ func (r *reader) dump() Dump {
 		Networks:   []socket.Network{n},
 		Unobserved: r.unseen(seen),
 	}
-	if p, ok := d.Sample.Tightest(); ok {
-		d.Sample.Look = r.holders.look(p, r.tally)
+	if p, ok := d.Sample.TightestPool(); ok {
+		d.Sample.PoolDetail = r.holders.look(p, r.tally)
 	}
 	return d
 }

@@ -7,14 +7,14 @@ import (
 
 // capabilities are what netsh told, and what is assumed in its place.
 func (p *portConfig) capabilities() []socket.Capability {
-	dynamic := socket.Capability{Name: "DynamicPorts", State: socket.Verified, Message: "netsh"}
-	excluded := socket.Capability{Name: "ExcludedPorts", State: socket.Verified, Message: "netsh"}
+	dynamic := socket.Capability{Name: "DynamicPorts", State: socket.CapabilityVerified, Message: "netsh"}
+	excluded := socket.Capability{Name: "ExcludedPorts", State: socket.CapabilityVerified, Message: "netsh"}
 	for _, u := range p.unseen {
 		switch u.Item {
 		case missDynamic:
-			dynamic.State, dynamic.Message = socket.Supposed, u.Reason
+			dynamic.State, dynamic.Message = socket.CapabilityAssumed, u.Reason
 		case missExcluded:
-			excluded.State, excluded.Message = socket.Unsupported, u.Reason
+			excluded.State, excluded.Message = socket.CapabilityUnsupported, u.Reason
 		}
 	}
 	return []socket.Capability{dynamic, excluded}
@@ -27,10 +27,10 @@ type autoReuse struct {
 }
 
 func (a autoReuse) capability() socket.Capability {
-	c := socket.Capability{Name: "AutoReuseRange", State: socket.Verified, Message: "none is set"}
+	c := socket.Capability{Name: "AutoReuseRange", State: socket.CapabilityVerified, Message: "none is set"}
 	switch {
 	case a.err != nil:
-		c.State, c.Message = socket.Unsupported, a.err.Error()
+		c.State, c.Message = socket.CapabilityUnsupported, a.err.Error()
 	case a.ports != nil:
 		c.Message = a.ports.String()
 	}

@@ -35,11 +35,11 @@ func readAutoReuse(ctx context.Context) (a autoReuse) {
 
 // readAllStatistics adds them to w.
 func readAllStatistics(w *socket.Windows) socket.Capability {
-	c := socket.Capability{Name: "TcpStatistics", State: socket.Verified}
+	c := socket.Capability{Name: "TcpStatistics", State: socket.CapabilityVerified}
 	for _, f := range families {
 		s, from, err := readStatistics(f.family)
 		if err != nil {
-			c.State, c.Message = socket.Unsupported, from+": "+err.Error()
+			c.State, c.Message = socket.CapabilityUnsupported, from+": "+err.Error()
 			return c
 		}
 		c.Message = from
@@ -51,7 +51,7 @@ func readAllStatistics(w *socket.Windows) socket.Capability {
 // boundTable is the table of ports that are bound past TIME_WAIT. Nobody documents its
 // layout, so it is not read.
 func boundTable() socket.Capability {
-	c := socket.Capability{Name: "BoundTable", State: socket.Unsupported}
+	c := socket.Capability{Name: "BoundTable", State: socket.CapabilityUnsupported}
 	if err := boundTCPTable.Find(); err != nil {
 		c.Message = err.Error()
 		return c

@@ -26,14 +26,14 @@ type compartments struct {
 func (c *compartments) sample(s *socket.Sample, p *portConfig) socket.Capability {
 	own, list, err := compartmentIDs()
 	if err != nil {
-		return socket.Capability{Name: capCompartments, State: socket.Unsupported, Message: err.Error()}
+		return socket.Capability{Name: capCompartments, State: socket.CapabilityUnsupported, Message: err.Error()}
 	}
 	for _, id := range list {
 		if id != own {
-			s.Cost += c.add(s, p, id)
+			s.CPUTime += c.add(s, p, id)
 		}
 	}
-	return socket.Capability{Name: capCompartments, State: socket.Supposed, Message: fmt.Sprintf("experimental: %d beside the node's own, with ranges taken to be the node's", len(list)-1)}
+	return socket.Capability{Name: capCompartments, State: socket.CapabilityAssumed, Message: fmt.Sprintf("experimental: %d beside the node's own, with ranges taken to be the node's", len(list)-1)}
 }
 
 // add reads one compartment, and returns the CPU time that it took.

@@ -134,12 +134,12 @@ func (n *node) unseen() []socket.Unobserved {
 }
 
 // look tells who holds the ports of p, after networks.
-func (n *node) look(p socket.Pool) *socket.Look {
+func (n *node) look(p socket.Pool) *socket.PoolDetail {
 	of := 0
 	if p.Network.Family == socket.IPv6 {
 		of = 1
 	}
-	l := &socket.Look{Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol}
+	l := &socket.PoolDetail{Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol}
 	if d := p.Destination; d != nil {
 		l.Source, l.Destination, l.Port = d.Source, d.Address, d.Port
 	}
@@ -151,7 +151,7 @@ func (n *node) look(p socket.Pool) *socket.Look {
 	for i, sockets := range counts {
 		if i > 0 && sockets > 0 {
 			l.Holders = append(l.Holders, socket.Holder{PID: int(n.holders.pids[i]), Sockets: sockets})
-			l.Held += sockets
+			l.ProcessSockets += sockets
 		}
 	}
 	slices.SortFunc(l.Holders, func(a, b socket.Holder) int {

@@ -52,9 +52,9 @@ func readPorts(ctx context.Context, c netsh.Client, r func() registry) portConfi
 }
 
 func (p *portConfig) dynamic(ctx context.Context, c netsh.Client, f netsh.Family, protocol socket.Protocol, r func() registry) dynamic {
-	b, err := c.DynamicPorts(ctx, f, protocol)
+	found, err := c.DynamicPorts(ctx, f, protocol)
 	if err == nil {
-		return dynamic{ports: ports.Range{First: uint16(b.Start), Last: uint16(b.Last())}, source: socket.RangeNetsh}
+		return dynamic{ports: found, source: socket.RangeNetsh}
 	}
 	d, assumed := r().dynamic()
 	p.miss(missDynamic, fmt.Errorf("%v is assumed (%s): %w", d.ports, d.source, errors.Join(err, assumed)))
@@ -84,9 +84,8 @@ func (p *portConfig) exclude(ctx context.Context, c netsh.Client, family int, pr
 	}
 	set := new(ports.Set)
 	for _, e := range list {
-		r := ports.Range{First: uint16(e.First), Last: uint16(e.Last)}
-		set.AddRange(r)
-		p.excluded = append(p.excluded, socket.ExcludedPorts{Family: f.family, Protocol: protocol, Range: r, Administered: e.Administered})
+		set.AddRange(e.Range)
+		p.excluded = append(p.excluded, socket.ExcludedPorts{Family: f.family, Protocol: protocol, Range: e.Range, Administered: e.Administered})
 	}
 	p.ranges[family][protocol].reserved = set
 }
@@ -141,7 +140,7 @@ func (p *portConfig) dynamicRange(family int, protocol socket.Protocol, taken *p
 	if d.reserved != nil {
 		gone := *d.reserved
 		gone.AddAll(taken)
-		r.Excluded, r.FreeBlocks = new(d.reserved.In(d.ports)), new(socket.FreeBlocks(d.ports, &gone))
+		r.Excluded, r.FreeBlocks = new(d.reserved.CountIn(d.ports)), new(socket.CountFreeBlocks(d.ports, &gone))
 	}
 	return r
 }

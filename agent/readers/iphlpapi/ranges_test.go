@@ -75,7 +75,7 @@ func TestRangesAreNetshs(t *testing.T) {
 	if !p.apart() || len(p.unseen) > 0 || len(p.excluded) != 4 || !p.excluded[2].Administered {
 		t.Errorf("apart %v, unseen %v, excluded %v", p.apart(), p.unseen, p.excluded)
 	}
-	if got := p.options(0).Reserved.In(ports.Range{First: 1, Last: 65535}); got != 161 {
+	if got := p.options(0).Reserved.CountIn(ports.Range{First: 1, Last: 65535}); got != 161 {
 		t.Errorf("IPv4 leaves out %d ports, want its own 161", got)
 	}
 }
@@ -84,11 +84,11 @@ func TestWhereFamiliesShareARangeBothExclusionsCount(t *testing.T) {
 	p := same(thousand)
 	p.ranges[0][socket.TCP].reserved.Add(50000)
 	p.ranges[1][socket.TCP].reserved.Add(50001)
-	if got := p.reserved(0, socket.TCP).In(thousand); got != 2 || p.apart() {
+	if got := p.reserved(0, socket.TCP).CountIn(thousand); got != 2 || p.apart() {
 		t.Errorf("%d ports are left out, apart %v", got, p.apart())
 	}
 	p.ranges[1][socket.TCP].reserved = nil // not known
-	if got := p.reserved(0, socket.TCP).In(thousand); got != 1 {
+	if got := p.reserved(0, socket.TCP).CountIn(thousand); got != 1 {
 		t.Errorf("%d ports are left out", got)
 	}
 }
@@ -120,7 +120,7 @@ func TestWithoutNetshTheRegistryTellsAndThenTheDocuments(t *testing.T) {
 			if diff := cmp.Diff(want, p.unseen); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
-			states := []socket.CapabilityState{socket.Supposed, socket.Unsupported}
+			states := []socket.CapabilityState{socket.CapabilityAssumed, socket.CapabilityUnsupported}
 			for i, c := range p.capabilities() {
 				if c.State != states[i] || c.Message == "" {
 					t.Errorf("%+v", c)

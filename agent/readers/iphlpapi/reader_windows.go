@@ -140,15 +140,15 @@ func (r *Reader) Sample(_ context.Context, req socket.Request) (socket.Sample, e
 		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "auto-reuse range", Reason: fmt.Sprintf("connect() draws from %v there: these pools are not shown", *a)})
 	}
 	s.Capabilities = append(p.capabilities(), tables, r.autoReuse.capability(), readAllStatistics(s.Windows), boundTable())
-	if t, ok := s.Tightest(); ok && req.LookPercent > 0 && t.UsedPercent() >= req.LookPercent {
-		s.Look = r.node.look(t)
+	if t, ok := s.TightestPool(); ok && req.InspectPercent > 0 && t.UsedPercent() >= req.InspectPercent {
+		s.PoolDetail = r.node.look(t)
 	}
-	compartments := socket.Capability{Name: capCompartments, State: socket.Unsupported, Message: "not asked for: --compartments, an experiment"}
+	compartments := socket.Capability{Name: capCompartments, State: socket.CapabilityUnsupported, Message: "not asked for: --compartments, an experiment"}
 	if r.compartments != nil {
 		compartments = r.compartments.sample(&s, p)
 	}
 	s.Capabilities = append(s.Capabilities, compartments)
-	s.Cost += threadTime() - before
+	s.CPUTime += threadTime() - before
 	return s, nil
 }
 
@@ -157,7 +157,7 @@ const message = "bind() and connect() look alike in Windows' tables: the level i
 
 // readTables adds up every table.
 func (r *Reader) readTables(s *socket.Sample) (socket.Capability, error) {
-	c := socket.Capability{Name: "SocketTables", State: socket.Verified, Message: "GetExtendedTcpTable, GetExtendedUdpTable"}
+	c := socket.Capability{Name: "SocketTables", State: socket.CapabilityVerified, Message: "GetExtendedTcpTable, GetExtendedUdpTable"}
 	most := 0
 	for t := range numTables {
 		rows, err := t.fill(&r.buf, t.get)

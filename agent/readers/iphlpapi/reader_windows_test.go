@@ -172,12 +172,12 @@ func TestRowSizesAreThoseOfTheAPI(t *testing.T) {
 func TestCompartmentsLeaveTheNodesNetworkAlone(t *testing.T) {
 	r := open(t, Options{Compartments: true})
 	s := read(t, r)
-	if s.Host() == nil || s.Host().Owner.Container != "" {
+	if s.HostNetwork() == nil || s.HostNetwork().Owner.Container != "" {
 		t.Errorf("%d networks, and none is the node's", len(s.Networks))
 	}
 	c := s.Capabilities[len(s.Capabilities)-1]
 	t.Log(c)
-	if c.Name != capCompartments || c.State == socket.Verified || c.State == socket.Unsupported && len(s.Networks) != 1 {
+	if c.Name != capCompartments || c.State == socket.CapabilityVerified || c.State == socket.CapabilityUnsupported && len(s.Networks) != 1 {
 		t.Errorf("%+v with %d networks", c, len(s.Networks))
 	}
 }

@@ -10,84 +10,86 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Counters are the counters of one network namespace, the reading process's
-// own, and some of the whole machine; nil is what could not be read. The files
-// are open to everyone; what a reader lacks is being in the node's network
-// namespace (hostNetwork), without which the figures are its own pod's.
+// Counters has the counters of the reading process's network namespace, and some of the
+// whole machine. Counters that could not be read are nil. The files need no privilege,
+// but only a process in the node's network namespace (hostNetwork) gets the node's
+// figures; other processes get those of their own pod.
 type Counters struct {
-	// Conntrack is the namespace's entries, and the machine's limit for each
-	// namespace. Files /proc/sys/net/netfilter/nf_conntrack_{count,max}.
+	// Conntrack has the namespace's entries, and the limit for each namespace. Files
+	// /proc/sys/net/netfilter/nf_conntrack_{count,max}.
 	Conntrack *Conntrack
-	// ConntrackDrops is the namespace's. File /proc/net/stat/nf_conntrack.
+	// ConntrackDrops are the namespace's drops. File /proc/net/stat/nf_conntrack.
 	ConntrackDrops *ConntrackDrops
 
-	// TimeWaitOverflow counts sockets that skipped TIME_WAIT because
-	// net.ipv4.tcp_max_tw_buckets were there. The namespace's, since it was
-	// made; file /proc/net/netstat, as are the next two.
+	// TimeWaitOverflow counts the namespace's sockets that skipped TIME_WAIT because
+	// net.ipv4.tcp_max_tw_buckets was reached, since the namespace was created. File
+	// /proc/net/netstat, as for the next two.
 	TimeWaitOverflow *uint64
-	// ListenOverflows counts connections that a full accept queue refused,
-	// ListenDrops those and the ones refused for other reasons.
+	// ListenOverflows counts connections refused because of a full accept queue,
+	// ListenDrops those refused for any reason.
 	ListenOverflows, ListenDrops *uint64
 
-	// Orphans is the machine's TCP sockets that no process holds any more.
-	// File /proc/net/sockstat, as is the next.
+	// Orphans is the machine's number of TCP sockets without a process. File
+	// /proc/net/sockstat, as for the next.
 	Orphans *uint64
-	// TCPMemory is the pages that all TCP buffers of the machine use.
+	// TCPMemory is the number of pages used by all TCP buffers of the machine.
 	TCPMemory *uint64
-	// TCPMemoryLimits are net.ipv4.tcp_mem: pages below which TCP is at ease,
-	// is under pressure, and gets no more. Only shown in the initial network
-	// namespace, as is MaxOrphans (net.ipv4.tcp_max_orphans).
+	// TCPMemoryLimits is net.ipv4.tcp_mem in pages: below the first TCP is not under
+	// memory pressure, above the second it is, and above the third it gets no more.
+	// Only the initial network namespace has it, as well as MaxOrphans
+	// (net.ipv4.tcp_max_orphans).
 	TCPMemoryLimits *[3]uint64
 	MaxOrphans      *uint64
 
-	// OpenFiles and MaxFiles are the machine's open file descriptions and their
-	// limit (fs.file-max). File /proc/sys/fs/file-nr.
+	// OpenFiles and MaxFiles are the number of the machine's open file descriptions and
+	// its limit (fs.file-max). File /proc/sys/fs/file-nr.
 	OpenFiles, MaxFiles *uint64
 }
 
-// Conntrack is how full the connection table is.
+// Conntrack is the usage of the connection tracking table.
 type Conntrack struct{ Entries, Max uint64 }
 
-// Read reads the counters through the procfs at proc, and names what it could
-// not read and why.
+// Read reads the counters from the procfs at proc, and returns the ones that it could not
+// read with the reasons.
 func Read(proc string) (Counters, []socket.Unobserved) {
-	r := reading{proc: proc, files: map[string][]byte{}}
+	r := procReader{proc: proc, files: map[string][]byte{}}
 	var c Counters
-	if count, limit := r.sysctl("net/netfilter/nf_conntrack_count", "conntrack entries"),
-		r.sysctl("net/netfilter/nf_conntrack_max", "conntrack limit"); count != nil && limit != nil {
-		c.Conntrack = &Conntrack{*count, *limit}
+	if count, limit := r.readSysctl("net/netfilter/nf_conntrack_count", "conntrack entries"),
+		r.readSysctl("net/netfilter/nf_conntrack_max", "conntrack limit"); count != nil && limit != nil {
+		c.Conntrack = &Conntrack{Entries: *count, Max: *limit}
 	}
-	c.ConntrackDrops = read(&r, "self/net/stat/nf_conntrack", "conntrack drops", ParseConntrackStat)
+	c.ConntrackDrops = parseFile(&r, "self/net/stat/nf_conntrack", "conntrack drops", ParseConntrackStat)
 
-	c.TimeWaitOverflow = r.netstat("TCPTimeWaitOverflow")
-	c.ListenOverflows = r.netstat("ListenOverflows")
-	c.ListenDrops = r.netstat("ListenDrops")
+	c.TimeWaitOverflow = r.readNetstat("TCPTimeWaitOverflow")
+	c.ListenOverflows = r.readNetstat("ListenOverflows")
+	c.ListenDrops = r.readNetstat("ListenDrops")
 
-	c.Orphans = r.sockstat("orphan", "TCP orphans")
-	c.TCPMemory = r.sockstat("mem", "TCP memory")
-	c.MaxOrphans = r.sysctl("net/ipv4/tcp_max_orphans", "TCP orphan limit")
-	c.TCPMemoryLimits = read(&r, "sys/net/ipv4/tcp_mem", "TCP memory limits", func(b []byte) ([3]uint64, error) {
-		n, err := Numbers(b, 3)
+	c.Orphans = r.readSockstat("orphan", "TCP orphans")
+	c.TCPMemory = r.readSockstat("mem", "TCP memory")
+	c.MaxOrphans = r.readSysctl("net/ipv4/tcp_max_orphans", "TCP orphan limit")
+	c.TCPMemoryLimits = parseFile(&r, "sys/net/ipv4/tcp_mem", "TCP memory limits", func(b []byte) ([3]uint64, error) {
+		n, err := ParseNumbers(b, 3)
 		if err != nil {
 			return [3]uint64{}, err
 		}
 		return [3]uint64(n), nil
 	})
 	// "allocated free max"; free is always 0 (Documentation/admin-guide/sysctl/fs.rst).
-	if n := read(&r, "sys/fs/file-nr", "open files", func(b []byte) ([]uint64, error) { return Numbers(b, 3) }); n != nil {
+	n := parseFile(&r, "sys/fs/file-nr", "open files", func(b []byte) ([]uint64, error) { return ParseNumbers(b, 3) })
+	if n != nil {
 		c.OpenFiles, c.MaxFiles = &(*n)[0], &(*n)[2]
 	}
-	return c, r.unseen
+	return c, r.unobserved
 }
 
-// reading is one Read; a file is read once.
-type reading struct {
-	proc   string
-	files  map[string][]byte
-	unseen []socket.Unobserved
+// procReader reads files of one procfs, each once.
+type procReader struct {
+	proc       string
+	files      map[string][]byte
+	unobserved []socket.Unobserved
 }
 
-func (r *reading) file(path string) ([]byte, error) {
+func (r *procReader) readFile(path string) ([]byte, error) {
 	if b, ok := r.files[path]; ok {
 		return b, nil
 	}
@@ -98,9 +100,9 @@ func (r *reading) file(path string) ([]byte, error) {
 	return b, err
 }
 
-func (r *reading) sysctl(file, what string) *uint64 {
-	return read(r, "sys/"+file, what, func(b []byte) (uint64, error) {
-		n, err := Numbers(b, 1)
+func (r *procReader) readSysctl(file, item string) *uint64 {
+	return parseFile(r, "sys/"+file, item, func(b []byte) (uint64, error) {
+		n, err := ParseNumbers(b, 1)
 		if err != nil {
 			return 0, err
 		}
@@ -108,18 +110,18 @@ func (r *reading) sysctl(file, what string) *uint64 {
 	})
 }
 
-func (r *reading) netstat(name string) *uint64 {
-	return read(r, "self/net/netstat", name, func(b []byte) (uint64, error) { return Netstat(b, "TcpExt", name) })
+func (r *procReader) readNetstat(name string) *uint64 {
+	return parseFile(r, "self/net/netstat", name, func(b []byte) (uint64, error) { return ParseNetstat(b, "TcpExt", name) })
 }
 
-func (r *reading) sockstat(name, what string) *uint64 {
-	return read(r, "self/net/sockstat", what, func(b []byte) (uint64, error) { return Sockstat(b, "TCP", name) })
+func (r *procReader) readSockstat(name, item string) *uint64 {
+	return parseFile(r, "self/net/sockstat", item, func(b []byte) (uint64, error) { return ParseSockstat(b, "TCP", name) })
 }
 
-// read parses a file; nil means that it is in r.unseen.
-func read[T any](r *reading, file, what string, parse func([]byte) (T, error)) *T {
+// parseFile reads and parses a file. On failure it adds to r.unobserved and returns nil.
+func parseFile[T any](r *procReader, file, item string, parse func([]byte) (T, error)) *T {
 	path := filepath.Join(r.proc, file)
-	b, err := r.file(path)
+	b, err := r.readFile(path)
 	if err == nil {
 		var v T
 		if v, err = parse(b); err == nil {
@@ -127,20 +129,21 @@ func read[T any](r *reading, file, what string, parse func([]byte) (T, error)) *
 		}
 		err = fmt.Errorf("%s: %w", path, err)
 	}
-	r.unseen = append(r.unseen, socket.Unobserved{Item: what, Reason: why(file, err)})
+	r.unobserved = append(r.unobserved, socket.Unobserved{Item: item, Reason: explainError(file, err)})
 	return nil
 }
 
-func why(file string, err error) string {
+// explainError returns err's text with a hint at the cause.
+func explainError(file string, err error) string {
 	hint := ""
 	if errors.Is(err, fs.ErrNotExist) {
 		switch filepath.Base(file) {
 		case "nf_conntrack_count", "nf_conntrack_max":
-			hint = ": nf_conntrack is not loaded"
+			hint = " (nf_conntrack is not loaded)"
 		case "nf_conntrack":
-			hint = ": nf_conntrack is not loaded, or built without CONFIG_NF_CONNTRACK_PROCFS"
+			hint = " (nf_conntrack is not loaded, or built without CONFIG_NF_CONNTRACK_PROCFS)"
 		case "tcp_mem", "tcp_max_orphans":
-			hint = ": only shown in the node's own network namespace: needs hostNetwork"
+			hint = " (exists only in the node's network namespace; this needs hostNetwork)"
 		}
 	}
 	return err.Error() + hint

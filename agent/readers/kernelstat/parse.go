@@ -11,16 +11,16 @@ import (
 
 // Errors of the parsers.
 var (
-	// ErrAbsent: the file is well-formed and does not have the figure; kernels differ.
-	ErrAbsent = errors.New("not in this kernel's file")
-	// ErrMalformed: the file is not what the kernel writes.
+	// ErrAbsent means that a well-formed file lacks the figure. Kernels differ.
+	ErrAbsent = errors.New("the kernel does not report it")
+	// ErrMalformed means that the file is not in the kernel's format.
 	ErrMalformed = errors.New("malformed")
 )
 
-// Sockstat takes a figure out of /proc/net/sockstat or sockstat6, which have
-// lines such as "TCP: inuse 5 orphan 0 tw 2 alloc 9 mem 1"
-// (net/ipv4/proc.c, sockstat_seq_show): Sockstat(file, "TCP", "tw") is 2.
-func Sockstat(file []byte, protocol, name string) (uint64, error) {
+// ParseSockstat returns a figure of /proc/net/sockstat or sockstat6, which have lines such
+// as "TCP: inuse 5 orphan 0 tw 2 alloc 9 mem 1" (net/ipv4/proc.c, sockstat_seq_show). In
+// this example ParseSockstat(file, "TCP", "tw") is 2.
+func ParseSockstat(file []byte, protocol, name string) (uint64, error) {
 	for line := range bytes.Lines(file) {
 		group, rest, _ := bytes.Cut(line, []byte(":"))
 		if string(group) != protocol {
@@ -29,17 +29,17 @@ func Sockstat(file []byte, protocol, name string) (uint64, error) {
 		fields := bytes.Fields(rest)
 		for i := 0; i+1 < len(fields); i += 2 {
 			if string(fields[i]) == name {
-				return number(fields[i+1], 10)
+				return parseNumber(fields[i+1], 10)
 			}
 		}
 	}
 	return 0, fmt.Errorf("%s %s: %w", protocol, name, ErrAbsent)
 }
 
-// Netstat takes a counter out of /proc/net/netstat or /proc/net/snmp, in which a
-// line of names is followed by a line of values, both starting with the group
-// (net/ipv4/proc.c): Netstat(file, "TcpExt", "ListenDrops").
-func Netstat(file []byte, group, name string) (uint64, error) {
+// ParseNetstat returns a counter of /proc/net/netstat or /proc/net/snmp, for example
+// "ListenDrops" of the group "TcpExt". In these files a line of names is followed by a
+// line of values, both starting with the group (net/ipv4/proc.c).
+func ParseNetstat(file []byte, group, name string) (uint64, error) {
 	var names []byte
 	for line := range bytes.Lines(file) {
 		prefix, rest, ok := bytes.Cut(line, []byte(":"))
@@ -49,41 +49,42 @@ func Netstat(file []byte, group, name string) (uint64, error) {
 		case names == nil:
 			names = rest
 		default:
-			return column(names, rest, name)
+			return parseColumn(names, rest, name)
 		}
 	}
 	return 0, fmt.Errorf("%s %s: %w", group, name, ErrAbsent)
 }
 
-// column is the value under name.
-func column(names, values []byte, name string) (uint64, error) {
+// parseColumn returns the value below name.
+func parseColumn(names, values []byte, name string) (uint64, error) {
 	n, v := bytes.Fields(names), bytes.Fields(values)
 	if len(n) != len(v) {
 		return 0, fmt.Errorf("%w: %d names, %d values", ErrMalformed, len(n), len(v))
 	}
 	for i := range n {
 		if string(n[i]) == name {
-			return number(v[i], 10)
+			return parseNumber(v[i], 10)
 		}
 	}
 	return 0, fmt.Errorf("%s: %w", name, ErrAbsent)
 }
 
-// ConntrackDrops are the packets and entries that conntrack lost since boot,
-// over all CPUs.
+// ConntrackDrops has the packets and entries that conntrack lost since boot, over all
+// CPUs.
 type ConntrackDrops struct {
-	// InsertFailed: no entry could be made, because no port was left to
+	// InsertFailed counts entries that could not be added, because no port was left to
 	// translate to or another packet was faster.
 	InsertFailed uint64
-	// Drop: packets dropped because of it, or because the table was full.
+	// Drop counts packets dropped for that reason, or because the table was full.
 	Drop uint64
-	// EarlyDrop: entries removed before their time to make room.
+	// EarlyDrop counts entries removed before their timeout to make room for others.
 	EarlyDrop uint64
 }
 
-// ParseConntrackStat adds up /proc/net/stat/nf_conntrack: a line of column
-// names, which kernels change, then one line of hexadecimal numbers for each CPU
-// (net/netfilter/nf_conntrack_standalone.c, ct_cpu_seq_show).
+// ParseConntrackStat returns the sums over all CPUs of /proc/net/stat/nf_conntrack. The
+// file has a line of column names, which differ between kernels, and then one line of
+// hexadecimal numbers for each CPU (net/netfilter/nf_conntrack_standalone.c,
+// ct_cpu_seq_show).
 func ParseConntrackStat(file []byte) (ConntrackDrops, error) {
 	header, rest, _ := bytes.Cut(file, []byte("\n"))
 	names := strings.Fields(string(header))
@@ -97,7 +98,7 @@ func ParseConntrackStat(file []byte) (ConntrackDrops, error) {
 		at[i] = column
 	}
 	if len(rest) == 0 {
-		return ConntrackDrops{}, fmt.Errorf("%w: no CPU", ErrMalformed)
+		return ConntrackDrops{}, fmt.Errorf("%w: no line for a CPU", ErrMalformed)
 	}
 	for line := range bytes.Lines(rest) {
 		values := bytes.Fields(line)
@@ -105,7 +106,7 @@ func ParseConntrackStat(file []byte) (ConntrackDrops, error) {
 			return ConntrackDrops{}, fmt.Errorf("%w: %d names, %d values", ErrMalformed, len(names), len(values))
 		}
 		for i, column := range at {
-			n, err := number(values[column], 16)
+			n, err := parseNumber(values[column], 16)
 			if err != nil {
 				return ConntrackDrops{}, err
 			}
@@ -115,8 +116,9 @@ func ParseConntrackStat(file []byte) (ConntrackDrops, error) {
 	return ConntrackDrops{InsertFailed: sums[0], Drop: sums[1], EarlyDrop: sums[2]}, nil
 }
 
-// Numbers reads exactly n decimal numbers, as a sysctl file with a vector has them.
-func Numbers(file []byte, n int) ([]uint64, error) {
+// ParseNumbers parses exactly n decimal numbers, for example of a sysctl file with several
+// values.
+func ParseNumbers(file []byte, n int) ([]uint64, error) {
 	fields := bytes.Fields(file)
 	if len(fields) != n {
 		return nil, fmt.Errorf("%w: %d numbers, want %d", ErrMalformed, len(fields), n)
@@ -124,14 +126,14 @@ func Numbers(file []byte, n int) ([]uint64, error) {
 	out := make([]uint64, n)
 	for i, f := range fields {
 		var err error
-		if out[i], err = number(f, 10); err != nil {
+		if out[i], err = parseNumber(f, 10); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func number(b []byte, base int) (uint64, error) {
+func parseNumber(b []byte, base int) (uint64, error) {
 	n, err := strconv.ParseUint(string(b), base, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%w: number %.40q", ErrMalformed, b)

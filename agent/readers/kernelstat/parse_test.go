@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func testdata(t testing.TB, name string) []byte {
+func readTestdata(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + name)
 	if err != nil {
@@ -17,8 +17,8 @@ func testdata(t testing.TB, name string) []byte {
 	return b
 }
 
-func TestSockstat(t *testing.T) {
-	file := testdata(t, "sockstat")
+func TestParseSockstat(t *testing.T) {
+	file := readTestdata(t, "sockstat")
 	for name, test := range map[string]struct {
 		file     []byte
 		protocol string
@@ -37,7 +37,7 @@ func TestSockstat(t *testing.T) {
 		"a number too big":                    {[]byte("TCP: inuse 18446744073709551616"), "TCP", "inuse", 0, ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Sockstat(test.file, test.protocol, test.field)
+			got, err := ParseSockstat(test.file, test.protocol, test.field)
 			if got != test.want || !errors.Is(err, test.err) {
 				t.Errorf("%d, %v, want %d, %v", got, err, test.want, test.err)
 			}
@@ -45,7 +45,7 @@ func TestSockstat(t *testing.T) {
 	}
 }
 
-func TestNetstat(t *testing.T) {
+func TestParseNetstat(t *testing.T) {
 	small := []byte("TcpExt: A B\nTcpExt: 1 2\nIpExt: A B\nIpExt: 3 4\n")
 	for name, test := range map[string]struct {
 		file        []byte
@@ -57,14 +57,14 @@ func TestNetstat(t *testing.T) {
 		"the second group":               {small, "IpExt", "A", 3, nil},
 		"a counter that isn't there":     {small, "IpExt", "C", 0, ErrAbsent},
 		"a group that isn't there":       {small, "Tcp", "A", 0, ErrAbsent},
-		"a kernel's file":                {testdata(t, "netstat"), "TcpExt", "TCPTimeWaitOverflow", 0, nil},
+		"a kernel's file":                {readTestdata(t, "netstat"), "TcpExt", "TCPTimeWaitOverflow", 0, nil},
 		"fewer values than names":        {[]byte("TcpExt: A B\nTcpExt: 1\n"), "TcpExt", "A", 0, ErrMalformed},
 		"names without values":           {[]byte("TcpExt: A B\n"), "TcpExt", "A", 0, ErrAbsent},
 		"names whose values are missing": {[]byte("TcpExt: A B\nIpExt: A B\nTcpExt: 1 2"), "TcpExt", "A", 0, ErrAbsent},
 		"a value that isn't a number":    {[]byte("TcpExt: A\nTcpExt: 0x1\n"), "TcpExt", "A", 0, ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Netstat(test.file, test.group, test.name)
+			got, err := ParseNetstat(test.file, test.group, test.name)
 			if got != test.want || !errors.Is(err, test.err) {
 				t.Errorf("%d, %v, want %d, %v", got, err, test.want, test.err)
 			}
@@ -78,8 +78,8 @@ func TestParseConntrackStat(t *testing.T) {
 		want ConntrackDrops
 		err  error
 	}{
-		"hexadecimal columns of all CPUs": {testdata(t, "nf_conntrack"), ConntrackDrops{15, 16, 1}, nil},
-		"an older kernel's columns":       {testdata(t, "nf_conntrack-5.4"), ConntrackDrops{255, 1, 2}, nil},
+		"hexadecimal columns of all CPUs": {readTestdata(t, "nf_conntrack"), ConntrackDrops{15, 16, 1}, nil},
+		"an older kernel's columns":       {readTestdata(t, "nf_conntrack-5.4"), ConntrackDrops{255, 1, 2}, nil},
 		"columns in another order":        {[]byte("drop early_drop x insert_failed\n1 2 3 4\n"), ConntrackDrops{4, 1, 2}, nil},
 		"a column that isn't there":       {[]byte("drop early_drop\n1 2\n"), ConntrackDrops{}, ErrAbsent},
 		"no CPU":                          {[]byte("insert_failed drop early_drop\n"), ConntrackDrops{}, ErrMalformed},
@@ -97,21 +97,21 @@ func TestParseConntrackStat(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"sockstat", "netstat", "nf_conntrack", "nf_conntrack-5.4"} {
-		f.Add(testdata(f, name))
+		f.Add(readTestdata(f, name))
 	}
 	f.Add([]byte("1 2 3"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if n, err := Sockstat(b, "TCP", "inuse"); err != nil && n != 0 {
-			t.Errorf("Sockstat %d with %v", n, err)
+		if n, err := ParseSockstat(b, "TCP", "inuse"); err != nil && n != 0 {
+			t.Errorf("ParseSockstat %d with %v", n, err)
 		}
-		if n, err := Netstat(b, "TcpExt", "ListenDrops"); err != nil && n != 0 {
-			t.Errorf("Netstat %d with %v", n, err)
+		if n, err := ParseNetstat(b, "TcpExt", "ListenDrops"); err != nil && n != 0 {
+			t.Errorf("ParseNetstat %d with %v", n, err)
 		}
 		if d, err := ParseConntrackStat(b); err != nil && d != (ConntrackDrops{}) {
 			t.Errorf("ParseConntrackStat %v with %v", d, err)
 		}
-		if n, err := Numbers(b, 3); err == nil && len(n) != 3 || err != nil && n != nil {
-			t.Errorf("Numbers %v with %v", n, err)
+		if n, err := ParseNumbers(b, 3); err == nil && len(n) != 3 || err != nil && n != nil {
+			t.Errorf("ParseNumbers %v with %v", n, err)
 		}
 	})
 }

@@ -1,5 +1,5 @@
-// Package netlink asks the kernel by netlink(7) and takes its answers apart, as
-// far as every family has them in common. It allocates nothing for a message.
+// Package netlink sends netlink(7) requests to the kernel and decodes what replies of all
+// families have in common. It does not allocate memory per message.
 package netlink
 
 import (
@@ -11,9 +11,9 @@ import (
 
 // Errors of the decoders.
 var (
-	// ErrShort: a message ends before its own length says.
+	// ErrShort means that a message is shorter than its header says.
 	ErrShort = errors.New("short netlink message")
-	// ErrLength: a length that no message of this kind has.
+	// ErrLength means that a message of this kind can't have such a length or code.
 	ErrLength = errors.New("impossible length in netlink message")
 )
 
@@ -31,15 +31,15 @@ const (
 	FlagDumpInterrupted = 0x10 // NLM_F_DUMP_INTR
 )
 
-// Message is one netlink message of a reply.
+// Message is a netlink message of a reply.
 type Message struct {
 	Kind, Flags uint16
 	Sequence    uint32
 	Body        []byte
 }
 
-// Next takes the first message off b.
-func Next(b []byte) (m Message, rest []byte, err error) {
+// NextMessage decodes the first message in b. rest is b after it.
+func NextMessage(b []byte) (m Message, rest []byte, err error) {
 	if len(b) < HeaderSize {
 		return Message{}, nil, fmt.Errorf("%w: %d bytes", ErrShort, len(b))
 	}
@@ -56,18 +56,18 @@ func Next(b []byte) (m Message, rest []byte, err error) {
 		Sequence: binary.NativeEndian.Uint32(b[8:]),
 		Body:     b[HeaderSize:n],
 	}
-	// The last message may come without its padding.
+	// The last message may lack its padding.
 	return m, b[min((n+alignment-1)&^(alignment-1), int64(len(b))):], nil
 }
 
-// Failure is the error in an NLMSG_ERROR or NLMSG_DONE, which both start with a
-// negative errno; nil for an acknowledgement and a good end.
-func (m Message) Failure() error {
+// Err returns the error in an NLMSG_ERROR or NLMSG_DONE, which both start with a negative
+// errno, or nil for an acknowledgement and a successful end.
+func (m Message) Err() error {
 	if len(m.Body) < 4 {
 		if m.Kind == TypeDone {
 			return nil
 		}
-		return fmt.Errorf("%w: an error of %d bytes", ErrShort, len(m.Body))
+		return fmt.Errorf("%w: error message of %d bytes", ErrShort, len(m.Body))
 	}
 	code := int32(binary.NativeEndian.Uint32(m.Body))
 	if code == 0 {
@@ -79,9 +79,9 @@ func (m Message) Failure() error {
 	return syscall.Errno(-code)
 }
 
-// DumpRequest is a request of that kind for everything there is, with room for a
-// body of size bytes after the header.
-func DumpRequest(kind uint16, size int, sequence uint32) []byte {
+// NewDumpRequest returns a request of the given kind for a dump, with space for a body of
+// size bytes after the header.
+func NewDumpRequest(kind uint16, size int, sequence uint32) []byte {
 	b := make([]byte, HeaderSize+size)
 	binary.NativeEndian.PutUint32(b, uint32(len(b)))
 	binary.NativeEndian.PutUint16(b[4:], kind)

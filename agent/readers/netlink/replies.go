@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Replies passes the messages of one datagram that answer the request to each,
-// and says whether the dump is done, and whether the kernel calls it
-// interrupted. kind is what the answers are, which not every family has from the
-// request. Messages of another sequence belong to an earlier request that was
-// given up; they are passed over.
-func Replies(b, request []byte, kind uint16, each func(Message) error) (done, interrupted bool, err error) {
+// ForEachReply passes the messages of one datagram that answer the request to each. done
+// reports whether the dump is complete, and interrupted whether the kernel marked it as
+// inconsistent. kind is the replies' message type, which in some families differs from
+// the request's. Messages with another sequence number belong to an abandoned request
+// and are skipped.
+func ForEachReply(b, request []byte, kind uint16, each func(Message) error) (done, interrupted bool, err error) {
 	sequence := binary.NativeEndian.Uint32(request[8:])
 	for len(b) > 0 {
-		m, rest, err := Next(b)
+		m, rest, err := NextMessage(b)
 		if err != nil {
 			return false, interrupted, err
 		}
@@ -24,7 +24,7 @@ func Replies(b, request []byte, kind uint16, each func(Message) error) (done, in
 		interrupted = interrupted || m.Flags&FlagDumpInterrupted != 0
 		switch m.Kind {
 		case TypeDone, TypeError:
-			return true, interrupted, m.Failure()
+			return true, interrupted, m.Err()
 		case kind:
 			if err := each(m); err != nil {
 				return false, interrupted, err

@@ -7,10 +7,11 @@ import (
 	"testing"
 )
 
-// kind is that of the answers in these tests; conntrack's isn't the request's.
-const kind = 18
+// replyKind is the message type of the replies in these tests. As with conntrack, it
+// differs from the request's.
+const replyKind = 18
 
-func packet(length uint32, kind, flags uint16, sequence uint32, body ...byte) []byte {
+func buildMessage(length uint32, kind, flags uint16, sequence uint32, body ...byte) []byte {
 	b := make([]byte, HeaderSize, HeaderSize+len(body))
 	binary.NativeEndian.PutUint32(b, length)
 	binary.NativeEndian.PutUint16(b[4:], kind)
@@ -19,9 +20,9 @@ func packet(length uint32, kind, flags uint16, sequence uint32, body ...byte) []
 	return append(b, body...)
 }
 
-func code(n int32) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(n)) }
+func encodeCode(n int32) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(n)) }
 
-func join(parts ...[]byte) (all []byte) {
+func joinBytes(parts ...[]byte) (all []byte) {
 	for _, p := range parts {
 		all = append(all, p...)
 	}
@@ -29,8 +30,8 @@ func join(parts ...[]byte) (all []byte) {
 }
 
 func TestReplies(t *testing.T) {
-	ask := DumpRequest(kind+2, 0, 7)
-	row := packet(20, kind, 0, 7, 1, 2, 3, 4)
+	request := NewDumpRequest(replyKind+2, 0, 7)
+	row := buildMessage(20, replyKind, 0, 7, 1, 2, 3, 4)
 	for name, test := range map[string]struct {
 		b           []byte
 		rows        int
@@ -38,30 +39,30 @@ func TestReplies(t *testing.T) {
 		interrupted bool
 		err         error
 	}{
-		"rows, and more to come":              {join(row, row), 2, false, false, nil},
-		"the end":                             {join(row, packet(20, TypeDone, 0, 7, code(0)...)), 1, true, false, nil},
-		"an end without a code":               {packet(16, TypeDone, 0, 7), 0, true, false, nil},
-		"an end that failed":                  {packet(20, TypeDone, 0, 7, code(-int32(syscall.ENOMEM))...), 0, true, false, syscall.ENOMEM},
-		"an error":                            {packet(20, TypeError, 0, 7, code(-int32(syscall.EPERM))...), 0, true, false, syscall.EPERM},
-		"an error without a code":             {packet(16, TypeError, 0, 7), 0, true, false, ErrShort},
-		"an error that isn't one":             {packet(20, TypeError, 0, 7, code(5)...), 0, true, false, ErrLength},
-		"a dump that was interrupted":         {packet(20, kind, FlagDumpInterrupted, 7, 1, 2, 3, 4), 1, false, true, nil},
-		"an end that says it was interrupted": {packet(20, TypeDone, FlagDumpInterrupted, 7, code(0)...), 0, true, true, nil},
-		"leftovers of another request":        {join(packet(20, TypeDone, 0, 6, code(0)...), row), 1, false, false, nil},
-		"another kind of message":             {packet(16, kind+1, 0, 7), 0, false, false, ErrLength},
+		"rows, and more to come":           {joinBytes(row, row), 2, false, false, nil},
+		"the end":                          {joinBytes(row, buildMessage(20, TypeDone, 0, 7, encodeCode(0)...)), 1, true, false, nil},
+		"an end without a code":            {buildMessage(16, TypeDone, 0, 7), 0, true, false, nil},
+		"an end that failed":               {buildMessage(20, TypeDone, 0, 7, encodeCode(-int32(syscall.ENOMEM))...), 0, true, false, syscall.ENOMEM},
+		"an error":                         {buildMessage(20, TypeError, 0, 7, encodeCode(-int32(syscall.EPERM))...), 0, true, false, syscall.EPERM},
+		"an error without a code":          {buildMessage(16, TypeError, 0, 7), 0, true, false, ErrShort},
+		"an error with a positive code":    {buildMessage(20, TypeError, 0, 7, encodeCode(5)...), 0, true, false, ErrLength},
+		"an interrupted dump":              {buildMessage(20, replyKind, FlagDumpInterrupted, 7, 1, 2, 3, 4), 1, false, true, nil},
+		"an end with the interrupted flag": {buildMessage(20, TypeDone, FlagDumpInterrupted, 7, encodeCode(0)...), 0, true, true, nil},
+		"leftovers of another request":     {joinBytes(buildMessage(20, TypeDone, 0, 6, encodeCode(0)...), row), 1, false, false, nil},
+		"another type of message":          {buildMessage(16, replyKind+1, 0, 7), 0, false, false, ErrLength},
 		"a length that isn't a multiple of 4, and its padding": {
-			join(packet(17, kind, 0, 7, 1, 0, 0, 0), row), 2, false, false, nil},
-		"a last message without its padding": {packet(17, kind, 0, 7, 1), 1, false, false, nil},
+			joinBytes(buildMessage(17, replyKind, 0, 7, 1, 0, 0, 0), row), 2, false, false, nil},
+		"a last message without its padding": {buildMessage(17, replyKind, 0, 7, 1), 1, false, false, nil},
 		"a header cut short":                 {row[:15], 0, false, false, ErrShort},
-		"a message cut short":                {join(row, row[:19]), 1, false, false, ErrShort},
-		"a length below the header's":        {packet(15, kind, 0, 7), 0, false, false, ErrLength},
-		"a length of zero":                   {packet(0, kind, 0, 7), 0, false, false, ErrLength},
-		"the largest length":                 {packet(1<<32-1, kind, 0, 7), 0, false, false, ErrShort},
+		"a message cut short":                {joinBytes(row, row[:19]), 1, false, false, ErrShort},
+		"a length below the header's":        {buildMessage(15, replyKind, 0, 7), 0, false, false, ErrLength},
+		"a length of zero":                   {buildMessage(0, replyKind, 0, 7), 0, false, false, ErrLength},
+		"the largest length":                 {buildMessage(1<<32-1, replyKind, 0, 7), 0, false, false, ErrShort},
 		"nothing":                            {nil, 0, false, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rows := 0
-			done, interrupted, err := Replies(test.b, ask, kind, func(Message) error { rows++; return nil })
+			done, interrupted, err := ForEachReply(test.b, request, replyKind, func(Message) error { rows++; return nil })
 			if rows != test.rows || done != test.done || interrupted != test.interrupted || !errors.Is(err, test.err) {
 				t.Errorf("rows %d done %v interrupted %v %v, want %d %v %v %v",
 					rows, done, interrupted, err, test.rows, test.done, test.interrupted, test.err)
@@ -69,23 +70,23 @@ func TestReplies(t *testing.T) {
 		})
 	}
 	errStop := errors.New("stop")
-	if _, _, err := Replies(row, ask, kind, func(Message) error { return errStop }); !errors.Is(err, errStop) {
+	if _, _, err := ForEachReply(row, request, replyKind, func(Message) error { return errStop }); !errors.Is(err, errStop) {
 		t.Errorf("%v, want the callback's error", err)
 	}
 }
 
 func FuzzReplies(f *testing.F) {
-	f.Add(packet(20, TypeDone, FlagDumpInterrupted, 1, code(-5)...))
-	f.Add(join(packet(20, kind, 0, 1, 1, 2, 3, 4), packet(16, TypeDone, 0, 1)))
+	f.Add(buildMessage(20, TypeDone, FlagDumpInterrupted, 1, encodeCode(-5)...))
+	f.Add(joinBytes(buildMessage(20, replyKind, 0, 1, 1, 2, 3, 4), buildMessage(16, TypeDone, 0, 1)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		// The sequence and kind of the first message, so that rows are reached.
-		ask, answer := DumpRequest(0, 0, 0), uint16(0)
+		// Use the first message's sequence and type, so that the callback is reached.
+		request, answer := NewDumpRequest(0, 0, 0), uint16(0)
 		if len(b) >= HeaderSize {
-			copy(ask[8:12], b[8:12])
+			copy(request[8:12], b[8:12])
 			answer = binary.NativeEndian.Uint16(b[4:])
 		}
 		rows, size := 0, 0
-		_, _, err := Replies(b, ask, answer, func(m Message) error {
+		_, _, err := ForEachReply(b, request, answer, func(m Message) error {
 			rows++
 			size += len(m.Body)
 			return nil
@@ -94,7 +95,7 @@ func FuzzReplies(f *testing.F) {
 			t.Errorf("%d rows with %d bytes in %d", rows, size, len(b))
 		}
 		if err == nil && len(b) > 0 && len(b) < HeaderSize {
-			t.Errorf("%d bytes are no message", len(b))
+			t.Errorf("%d bytes are not a message", len(b))
 		}
 	})
 }

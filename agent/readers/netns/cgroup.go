@@ -6,50 +6,46 @@ import (
 	"strings"
 )
 
-// The lengths that are believed. Cgroup names come from whoever may make
-// cgroups, which can be a container: they are only compared, and only strict
-// hex is ever taken out of them.
+// Lengths of names and IDs. A container may be allowed to create cgroups, so their names
+// are untrusted: they are only compared, and only strict hex is extracted from them.
 const (
-	maxName = 255  // NAME_MAX, include/uapi/linux/limits.h
-	maxPath = 4096 // PATH_MAX
+	maxNameLength = 255  // NAME_MAX, include/uapi/linux/limits.h
+	maxPathLength = 4096 // PATH_MAX
 
 	idLength   = 64 // a container ID of containerd, CRI-O, Docker, Podman
 	uidLength  = 36 // a UUID with dashes
-	hashLength = 32 // a static pod's UID: the kubelet's hash of its manifest
+	hashLength = 32 // a static pod's UID, the kubelet's hash of its manifest
 )
 
-// Cgroup is what the names of a process's cgroups say about it.
+// Cgroup is the pod and container of a process, according to its cgroups' names.
 //
-// The outermost pod counts, and in it the outermost container: deeper cgroups
-// are made by the workload, so that what they call themselves is no evidence.
-// Containers around the pod don't count: that is how kind runs its nodes.
+// The outermost pod counts, and in it the outermost container. Deeper cgroups are
+// created by the workload, so their names prove nothing. Containers around the pod don't
+// count, because kind runs its nodes in containers.
 type Cgroup struct {
 	// PodUID is a UUID with dashes, or 32 hex digits for a static pod.
 	PodUID string
-	// Container is the container's ID, 64 hex digits. Shorter IDs are not told
-	// from chance and are ignored. Of a virtual machine of Kata's it is the ID
-	// of the sandbox.
+	// Container is the container's ID, 64 hex digits. Shorter IDs are ignored because
+	// other names can look like them. For a Kata virtual machine it is the sandbox's ID.
 	Container string
-	// Kata says that the process is a part of Kata Containers outside of the
-	// virtual machine (kata-containers, docs/design/host-cgroups.md).
-	Kata bool
+	// IsKata is set if the process is a part of Kata Containers outside of the virtual
+	// machine (kata-containers, docs/design/host-cgroups.md).
+	IsKata bool
 }
 
-// CgroupOfPath reads a path such as
-// "/kubepods/burstable/pod<uid>/<container>", absolute or as seen from inside
-// a cgroup namespace ("/../pod<uid>/<container>").
-func CgroupOfPath(path string) Cgroup {
-	if len(path) > maxPath {
+// ParseCgroupPath parses a path such as "/kubepods/burstable/pod<uid>/<container>",
+// absolute or relative to a cgroup namespace ("/../pod<uid>/<container>").
+func ParseCgroupPath(path string) Cgroup {
+	if len(path) > maxPathLength {
 		return Cgroup{}
 	}
-	return cgroupOf(strings.SplitSeq(strings.TrimSuffix(path, " (deleted)"), "/"))
+	return parseCgroup(strings.SplitSeq(strings.TrimSuffix(path, " (deleted)"), "/"))
 }
 
-// CgroupOfNames reads the names of a cgroup and its ancestors, the leaf first,
-// as a walk up the kernel's tree delivers them. A walk that ends too early can
-// miss the outermost pod.
-func CgroupOfNames(leafFirst []string) Cgroup {
-	return cgroupOf(func(yield func(string) bool) {
+// ParseCgroupNames parses the names of a cgroup and its ancestors, the leaf first, as from
+// a walk up the kernel's tree. A walk that ends too early can miss the outermost pod.
+func ParseCgroupNames(leafFirst []string) Cgroup {
+	return parseCgroup(func(yield func(string) bool) {
 		for _, name := range slices.Backward(leafFirst) {
 			if !yield(name) {
 				return
@@ -58,27 +54,27 @@ func CgroupOfNames(leafFirst []string) Cgroup {
 	})
 }
 
-// CgroupOfFile reads /proc/PID/cgroup, whose lines are "0::<path>" for cgroup v2
-// and "<n>:<controllers>:<path>" for v1. The line that says most wins: under v1
-// a process may be in a container by some controllers only.
-func CgroupOfFile(file []byte) Cgroup {
+// ParseCgroupFile parses /proc/PID/cgroup, whose lines are "0::<path>" for cgroup v2 and
+// "<n>:<controllers>:<path>" for v1. The line with the most details wins, because under
+// v1 a process may be in a container for some controllers only.
+func ParseCgroupFile(file []byte) Cgroup {
 	var best Cgroup
 	kata := false
 	for line := range strings.SplitSeq(string(file), "\n") {
 		_, rest, _ := strings.Cut(line, ":")
 		_, path, _ := strings.Cut(rest, ":")
-		c := CgroupOfPath(path)
-		kata = kata || c.Kata
-		if c.says() > best.says() {
+		c := ParseCgroupPath(path)
+		kata = kata || c.IsKata
+		if c.countDetails() > best.countDetails() {
 			best = c
 		}
 	}
-	best.Kata = kata
+	best.IsKata = kata
 	return best
 }
 
-// says is how much c tells.
-func (c Cgroup) says() int {
+// countDetails ranks c by the details that it has: a pod counts more than a container.
+func (c Cgroup) countDetails() int {
 	n := 0
 	if c.PodUID != "" {
 		n += 2
@@ -89,29 +85,29 @@ func (c Cgroup) says() int {
 	return n
 }
 
-func cgroupOf(rootFirst iter.Seq[string]) Cgroup {
+func parseCgroup(rootFirst iter.Seq[string]) Cgroup {
 	var c Cgroup
 	for name := range rootFirst {
-		if len(name) > maxName {
+		if len(name) > maxNameLength {
 			continue
 		}
-		for _, name := range unfold(name) {
-			if uid := podUID(name); uid != "" && c.PodUID == "" {
+		for _, name := range splitSystemdName(name) {
+			if uid := parsePodUID(name); uid != "" && c.PodUID == "" {
 				c.PodUID, c.Container = uid, ""
 			}
 			if c.Container != "" {
 				continue
 			}
-			c.Kata = c.Kata || strings.HasPrefix(name, "kata_")
-			c.Container = containerID(name)
+			c.IsKata = c.IsKata || strings.HasPrefix(name, "kata_")
+			c.Container = parseContainerID(name)
 		}
 	}
 	return c
 }
 
-// unfold splits "<slice>:<runtime>:<id>", the systemd driver's spelling that a
-// runtime which doesn't know that driver takes for a name.
-func unfold(name string) []string {
+// splitSystemdName splits "<slice>:<runtime>:<id>". The systemd driver writes this form,
+// and a runtime without that driver uses it as a name.
+func splitSystemdName(name string) []string {
 	parts := strings.Split(name, ":")
 	if len(parts) != 3 {
 		return []string{name}
@@ -119,12 +115,12 @@ func unfold(name string) []string {
 	return []string{parts[0], parts[1] + "-" + parts[2]}
 }
 
-// podUID knows "pod<uid>" (driver cgroupfs) and "<parents>-pod<uid>.slice"
-// (systemd, which spells a dash as an underscore); the parents end in kubepods
-// or kubepods-<QoS class>.
-func podUID(name string) string {
+// parsePodUID returns the UID in "pod<uid>" (driver cgroupfs) or
+// "<parents>-pod<uid>.slice" (systemd, with underscores for dashes), or "". The parents
+// end in kubepods or kubepods-<QoS class>.
+func parsePodUID(name string) string {
 	if uid, ok := strings.CutPrefix(name, "pod"); ok {
-		return canonicalUID(uid)
+		return parseUID(uid)
 	}
 	name, ok := strings.CutSuffix(name, ".slice")
 	i := strings.LastIndex(name, "-pod")
@@ -138,10 +134,11 @@ func podUID(name string) string {
 	if parents != "kubepods" && !strings.HasSuffix(parents, "-kubepods") {
 		return ""
 	}
-	return canonicalUID(strings.ReplaceAll(name[i+len("-pod"):], "_", "-"))
+	return parseUID(strings.ReplaceAll(name[i+len("-pod"):], "_", "-"))
 }
 
-func canonicalUID(s string) string {
+// parseUID returns s if it is a pod's UID, or "".
+func parseUID(s string) string {
 	switch len(s) {
 	case hashLength:
 		if isHex(s) {
@@ -156,16 +153,16 @@ func canonicalUID(s string) string {
 	return ""
 }
 
-// containerID knows "<id>" and "<runtime>-<id>", with or without ".scope", of
-// any runtime. conmon watches over a container from outside it.
-func containerID(name string) string {
+// parseContainerID returns the ID in "<id>" or "<runtime>-<id>", with or without
+// ".scope", of any runtime, or "". conmon monitors a container from outside of it.
+func parseContainerID(name string) string {
 	name = strings.TrimSuffix(name, ".scope")
 	if len(name) < idLength {
 		return ""
 	}
 	runtime, id := name[:len(name)-idLength], name[len(name)-idLength:]
-	named := runtime == "" || runtime == "kata_" || strings.HasSuffix(runtime, "-")
-	if !named || strings.Contains(runtime, "conmon") || !isHex(id) {
+	isRuntime := runtime == "" || runtime == "kata_" || strings.HasSuffix(runtime, "-")
+	if !isRuntime || strings.Contains(runtime, "conmon") || !isHex(id) {
 		return ""
 	}
 	return id

@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-func current(t *testing.T) uint64 {
+func readCurrentNetns(t *testing.T) uint64 {
 	t.Helper()
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
@@ -25,12 +25,12 @@ func current(t *testing.T) uint64 {
 func TestEnterRunsInsideAndLeavesTheProcessWhereItWas(t *testing.T) {
 	n := netnstest.New(t)
 	path := fmt.Sprintf("/proc/self/fd/%d", n.FD())
-	before := current(t)
+	before := readCurrentNetns(t)
 	var inside uint64
 	var tid int
 	errDone := errors.New("done")
 	err := netns.Enter(path, n.Inode(), func() error {
-		inside, tid = current(t), unix.Gettid()
+		inside, tid = readCurrentNetns(t), unix.Gettid()
 		return errDone
 	})
 	if !errors.Is(err, errDone) || inside != n.Inode() {
@@ -39,9 +39,9 @@ func TestEnterRunsInsideAndLeavesTheProcessWhereItWas(t *testing.T) {
 	if tid == unix.Getpid() {
 		t.Error("ran on the main thread")
 	}
-	for range 100 { // whatever thread comes next
+	for range 100 { // on whichever thread comes next
 		done := make(chan uint64)
-		go func() { done <- current(t) }()
+		go func() { done <- readCurrentNetns(t) }()
 		if got := <-done; got != before {
 			t.Fatalf("a goroutine is in net:[%d], want net:[%d]", got, before)
 		}
@@ -60,10 +60,10 @@ func TestEnterRefuses(t *testing.T) {
 		inode uint64
 		want  error
 	}{
-		"another namespace than planned":     {path, n.Inode() + 1, netns.ErrChanged},
-		"a file that isn't mounted on yet":   {file, 0, netns.ErrNotNamespace},
-		"a namespace that has vanished":      {file + "-gone", 0, os.ErrNotExist},
-		"a namespace that isn't a network's": {"/proc/self/ns/uts", 0, unix.EINVAL},
+		"another namespace than expected":            {path, n.Inode() + 1, netns.ErrChanged},
+		"a file that isn't mounted on yet":           {file, 0, netns.ErrNotNamespace},
+		"a namespace that has vanished":              {file + "-gone", 0, os.ErrNotExist},
+		"a namespace that isn't a network namespace": {"/proc/self/ns/uts", 0, unix.EINVAL},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := netns.Enter(test.path, test.inode, func() error { t.Error("ran"); return nil })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,89 +20,89 @@ import (
 type Namespace struct {
 	// Inode is the number in "net:[4026531840]".
 	Inode uint64
-	// Cookie tells namespaces apart that got the same inode one after another
-	// (SO_NETNS_COOKIE); 0 where it was not read.
+	// Cookie distinguishes namespaces that had the same inode one after another
+	// (SO_NETNS_COOKIE); 0 if it was not read.
 	Cookie uint64
-	// Path is a file that names it, for Enter.
+	// Path is a file of the namespace, for Enter.
 	Path  string
 	Owner socket.Owner
-	// Own says that it is the namespace of this process.
-	Own bool
+	// IsOwn is set for this process's namespace.
+	IsOwn bool
 }
 
-// Finder finds network namespaces by the processes in them and by the files
-// that container runtimes keep. It is not safe for concurrent use.
+// Finder finds network namespaces by the processes in them and by the files that
+// container runtimes create. It is not safe for concurrent use.
 type Finder struct {
-	proc, netns string
-	known       map[uint64]map[int]Process // by inode and PID, of the last Find
+	procRoot, netnsRoot string
+	known               map[uint64]map[int]Process // by inode and PID, of the last Find
 }
 
-// NewFinder finds through the procfs at proc and the namespace files in the
-// folder netns (usually /run/netns), which need not exist.
+// NewFinder returns a Finder for the procfs at proc and the namespace files in the folder
+// netns (usually /run/netns), which need not exist.
 func NewFinder(proc, netns string) (*Finder, error) {
-	if _, err := inode(filepath.Join(proc, "self/ns/net")); err != nil {
-		return nil, fmt.Errorf("no %s/self/ns/net: is it a mounted procfs? %w", proc, err)
+	if _, err := readInode(filepath.Join(proc, "self/ns/net")); err != nil {
+		return nil, fmt.Errorf("%[1]s/self/ns/net not found; check that %[1]s is a mounted procfs: %[2]w", proc, err)
 	}
-	return &Finder{proc: proc, netns: netns}, nil
+	return &Finder{procRoot: proc, netnsRoot: netns}, nil
 }
 
-// Find lists the namespaces by inode, and what it was not allowed to see. What
-// vanishes meanwhile is left out. Processes are read once, when they are new in
-// their namespace.
+// Find returns the namespaces in order of their inodes, and what could not be observed.
+// Namespaces that vanish meanwhile are omitted. A process is read only once, when it is
+// new in its namespace.
 func (f *Finder) Find() ([]Namespace, []socket.Unobserved, error) {
-	own, err := inode(filepath.Join(f.proc, "self/ns/net"))
+	own, err := readInode(filepath.Join(f.procRoot, "self/ns/net"))
 	if err != nil {
 		return nil, nil, err
 	}
-	pids, unseen, err := f.processes(own)
+	pids, unobserved, err := f.groupProcesses(own)
 	if err != nil {
 		return nil, nil, err
 	}
-	host, ok := f.host(own)
+	host, ok := f.findHostNetns(own)
 	if !ok {
-		unseen = append(unseen, socket.Unobserved{Item: "the node's other network namespaces",
-			Reason: "PID 1 in " + f.proc + " is not the node's: needs hostPID"})
+		unobserved = append(unobserved, socket.Unobserved{Item: "the node's other network namespaces",
+			Reason: "PID 1 in " + f.procRoot + " is not the node's; this needs hostPID"})
 	}
 	found := make([]Namespace, 0, len(pids))
 	known := make(map[uint64]map[int]Process, len(pids))
 	for ino, in := range pids {
-		n := Namespace{Inode: ino, Path: f.file(slices.Min(in), "ns/net"), Own: ino == own}
+		n := Namespace{Inode: ino, Path: f.formatProcPath(slices.Min(in), "ns/net"), IsOwn: ino == own}
 		if ino == host {
-			n.Owner = Owner(nil, true)
+			n.Owner = ResolveOwner(nil, true)
 		} else {
-			known[ino] = f.read(in, f.known[ino])
-			n.Owner = Owner(values(known[ino]), false)
+			known[ino] = f.readProcesses(in, f.known[ino])
+			n.Owner = ResolveOwner(slices.Collect(maps.Values(known[ino])), false)
 		}
 		found = append(found, n)
 	}
 	f.known = known
-	found, more := f.files(found)
+	found, more := f.addNamespaceFiles(found)
 	slices.SortFunc(found, func(a, b Namespace) int { return cmp.Compare(a.Inode, b.Inode) })
-	return found, append(unseen, more...), nil
+	return found, append(unobserved, more...), nil
 }
 
-// processes groups the PIDs by network namespace.
-func (f *Finder) processes(own uint64) (map[uint64][]int, []socket.Unobserved, error) {
-	names, err := readNames(f.proc)
+// groupProcesses groups the PIDs by network namespace.
+func (f *Finder) groupProcesses(own uint64) (map[uint64][]int, []socket.Unobserved, error) {
+	names, err := readNames(f.procRoot)
 	if err != nil {
 		return nil, nil, err
 	}
-	link, err := os.Readlink(filepath.Join(f.proc, "self"))
+	link, err := os.Readlink(filepath.Join(f.procRoot, "self"))
 	if err != nil {
 		return nil, nil, err
 	}
 	self, err := strconv.Atoi(link)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s/self is %q, not a PID", f.proc, link)
+		return nil, nil, fmt.Errorf("%s/self is %q, not a PID", f.procRoot, link)
 	}
-	pids := map[uint64][]int{own: {self}} // what else is unseen, oneself is there
+	pids := map[uint64][]int{own: {self}} // always includes this process
 	denied, example := 0, error(nil)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil || pid == self {
 			continue
 		}
-		ino, err := inode(f.file(pid, "ns/net"))
+		ino, err := readInode(f.formatProcPath(pid, "ns/net"))
 		switch {
 		case err == nil:
 			pids[ino] = append(pids[ino], pid)
@@ -113,27 +114,27 @@ func (f *Finder) processes(own uint64) (map[uint64][]int, []socket.Unobserved, e
 		return pids, nil, nil
 	}
 	return pids, []socket.Unobserved{{
-		Item:   fmt.Sprintf("the network namespaces of %d processes", denied),
-		Reason: fmt.Sprintf("%v: needs SYS_PTRACE", example),
+		Item:   fmt.Sprintf("network namespaces of %d processes", denied),
+		Reason: fmt.Sprintf("%v; this needs SYS_PTRACE", example),
 	}}, nil
 }
 
-// host is the inode of the machine's own network namespace, where it is known.
-// In a node that is itself a container (kind), it is the node's.
-func (f *Finder) host(own uint64) (uint64, bool) {
-	first, err := inode(f.file(1, "ns/net"))
-	if pid, e := inode(f.file(1, "ns/pid")); err == nil && e == nil && pid == initialPIDNamespace {
+// findHostNetns returns the inode of the node's own network namespace, and false if it is
+// unknown. The node may itself be a container (kind).
+func (f *Finder) findHostNetns(own uint64) (uint64, bool) {
+	first, err := readInode(f.formatProcPath(1, "ns/net"))
+	if pid, e := readInode(f.formatProcPath(1, "ns/pid")); err == nil && e == nil && pid == initialPIDNamespace {
 		return first, true
 	}
-	// Settings that are not per namespace are shown in the initial one only.
-	if _, err := os.Stat(filepath.Join(f.proc, "sys/net/ipv4/tcp_max_orphans")); err == nil {
+	// Settings that are not per namespace exist only in the initial one.
+	if _, err := os.Stat(filepath.Join(f.procRoot, "sys/net/ipv4/tcp_max_orphans")); err == nil {
 		return own, true
 	}
-	// A PID namespace below the initial one: a node's, unless PID 1 is in this
-	// very container, or in this pod.
-	one, e1 := os.ReadFile(f.file(1, "cgroup"))
-	self, e2 := os.ReadFile(filepath.Join(f.proc, "self/cgroup"))
-	if errors.Join(err, e1, e2) != nil || string(one) == string(self) || CgroupOfFile(one).PodUID != "" {
+	// This PID namespace is below the initial one. It is a node's, unless PID 1 is in
+	// this container or in a pod.
+	one, e1 := os.ReadFile(f.formatProcPath(1, "cgroup"))
+	self, e2 := os.ReadFile(filepath.Join(f.procRoot, "self/cgroup"))
+	if errors.Join(err, e1, e2) != nil || string(one) == string(self) || ParseCgroupFile(one).PodUID != "" {
 		return 0, false
 	}
 	return first, true
@@ -142,13 +143,13 @@ func (f *Finder) host(own uint64) (uint64, bool) {
 // initialPIDNamespace is PROC_PID_INIT_INO (include/linux/proc_ns.h).
 const initialPIDNamespace = 0xEFFFFFFC
 
-// read reads the processes that are not among the known.
-func (f *Finder) read(pids []int, known map[int]Process) map[int]Process {
+// readProcesses returns the processes, and reads those that are not known yet.
+func (f *Finder) readProcesses(pids []int, known map[int]Process) map[int]Process {
 	ps := make(map[int]Process, len(pids))
 	for _, pid := range pids {
 		p, ok := known[pid]
 		if !ok {
-			p, ok = f.process(pid)
+			p, ok = f.readProcess(pid)
 		}
 		if ok {
 			ps[pid] = p
@@ -157,45 +158,45 @@ func (f *Finder) read(pids []int, known map[int]Process) map[int]Process {
 	return ps
 }
 
-// process reads one process; false when it is gone, or not ours to see.
-func (f *Finder) process(pid int) (Process, bool) {
-	stat, err1 := os.ReadFile(f.file(pid, "stat"))
-	cgroup, err2 := os.ReadFile(f.file(pid, "cgroup"))
+// readProcess reads one process. It returns false if that has ended or is inaccessible.
+func (f *Finder) readProcess(pid int) (Process, bool) {
+	stat, err1 := os.ReadFile(f.formatProcPath(pid, "stat"))
+	cgroup, err2 := os.ReadFile(f.formatProcPath(pid, "cgroup"))
 	if err1 != nil || err2 != nil {
 		return Process{}, false
 	}
 	comm, start, err := parseStat(stat)
-	return Process{PID: pid, StartTime: start, Comm: comm, Cgroup: CgroupOfFile(cgroup)}, err == nil
+	return Process{PID: pid, StartTime: start, Comm: comm, Cgroup: ParseCgroupFile(cgroup)}, err == nil
 }
 
-// files adds the namespaces that only a file in the netns folder names.
-func (f *Finder) files(found []Namespace) ([]Namespace, []socket.Unobserved) {
-	names, err := readNames(f.netns)
+// addNamespaceFiles adds the namespaces that only have a file in the netns folder.
+func (f *Finder) addNamespaceFiles(found []Namespace) ([]Namespace, []socket.Unobserved) {
+	names, err := readNames(f.netnsRoot)
 	if err != nil {
 		if errors.Is(err, fs.ErrPermission) {
-			return found, []socket.Unobserved{{Item: "the namespaces in " + f.netns, Reason: err.Error()}}
+			return found, []socket.Unobserved{{Item: "namespaces in " + f.netnsRoot, Reason: err.Error()}}
 		}
 		return found, nil
 	}
 	for _, name := range names {
-		path := filepath.Join(f.netns, name)
-		ino, err := inode(path)
+		path := filepath.Join(f.netnsRoot, name)
+		ino, err := readInode(path)
 		var st unix.Statfs_t
 		if err != nil || unix.Statfs(path, &st) != nil || st.Type != unix.NSFS_MAGIC {
-			continue // gone, or created and not mounted yet
+			continue // vanished, or not mounted yet
 		}
 		if !slices.ContainsFunc(found, func(n Namespace) bool { return n.Inode == ino }) {
-			found = append(found, Namespace{Inode: ino, Path: path, Owner: Owner(nil, false)})
+			found = append(found, Namespace{Inode: ino, Path: path, Owner: ResolveOwner(nil, false)})
 		}
 	}
 	return found, nil
 }
 
-func (f *Finder) file(pid int, name string) string {
-	return f.proc + "/" + strconv.Itoa(pid) + "/" + name
+func (f *Finder) formatProcPath(pid int, name string) string {
+	return f.procRoot + "/" + strconv.Itoa(pid) + "/" + name
 }
 
-func inode(path string) (uint64, error) {
+func readInode(path string) (uint64, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
 		return 0, &fs.PathError{Op: "stat", Path: path, Err: err}
@@ -210,12 +211,4 @@ func readNames(folder string) ([]string, error) {
 	}
 	defer d.Close()
 	return d.Readdirnames(-1)
-}
-
-func values(m map[int]Process) []Process {
-	ps := make([]Process, 0, len(m))
-	for _, p := range m {
-		ps = append(ps, p)
-	}
-	return ps
 }

@@ -13,59 +13,60 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// procfs is a folder that looks like a procfs; hard links stand for processes
-// that share a namespace.
-type procfs struct {
+// fakeProcfs is a folder that looks like a procfs. Processes that share a namespace are
+// hard links.
+type fakeProcfs struct {
 	t    *testing.T
 	root string
 }
 
-func newProcfs(t *testing.T, self int) procfs {
-	p := procfs{t, t.TempDir()}
-	p.must(os.Symlink(fmt.Sprint(self), filepath.Join(p.root, "self")))
+func newFakeProcfs(t *testing.T, self int) fakeProcfs {
+	p := fakeProcfs{t, t.TempDir()}
+	p.check(os.Symlink(fmt.Sprint(self), filepath.Join(p.root, "self")))
 	return p
 }
 
-func (p procfs) must(err error) {
+func (p fakeProcfs) check(err error) {
 	p.t.Helper()
 	if err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// add adds a process that lives in the network namespace of another, or in a new one.
-func (p procfs) add(pid int, comm, cgroup string, with int) {
+// addProcess adds a process in the network namespace of the process with, or in a new
+// one if with is 0.
+func (p fakeProcfs) addProcess(pid int, comm, cgroup string, with int) {
 	p.t.Helper()
 	dir := filepath.Join(p.root, fmt.Sprint(pid))
-	p.must(os.MkdirAll(filepath.Join(dir, "ns"), 0o755))
+	p.check(os.MkdirAll(filepath.Join(dir, "ns"), 0o755))
 	net := filepath.Join(dir, "ns/net")
 	if with != 0 {
-		p.must(os.Link(filepath.Join(p.root, fmt.Sprint(with), "ns/net"), net))
+		p.check(os.Link(filepath.Join(p.root, fmt.Sprint(with), "ns/net"), net))
 	} else {
-		p.must(os.WriteFile(net, nil, 0o644))
+		p.check(os.WriteFile(net, nil, 0o644))
 	}
-	p.must(os.WriteFile(filepath.Join(dir, "ns/pid"), nil, 0o644))
-	p.must(os.WriteFile(filepath.Join(dir, "cgroup"), []byte("0::"+cgroup+"\n"), 0o644))
+	p.check(os.WriteFile(filepath.Join(dir, "ns/pid"), nil, 0o644))
+	p.check(os.WriteFile(filepath.Join(dir, "cgroup"), []byte("0::"+cgroup+"\n"), 0o644))
 	line := strings.NewReplacer("nginx", comm, "987654", fmt.Sprint(pid)).Replace(stat)
-	p.must(os.WriteFile(filepath.Join(dir, "stat"), []byte(fmt.Sprint(pid, " ", line)), 0o644))
+	p.check(os.WriteFile(filepath.Join(dir, "stat"), []byte(fmt.Sprint(pid, " ", line)), 0o644))
 }
 
-func (p procfs) find(f *Finder) (map[string]socket.Owner, []socket.Unobserved) {
+func (p fakeProcfs) findOwners(f *Finder) (map[string]socket.Owner, []socket.Unobserved) {
 	p.t.Helper()
-	found, unseen, err := f.Find()
-	p.must(err)
+	found, unobserved, err := f.Find()
+	p.check(err)
 	owners := map[string]socket.Owner{}
 	for i, n := range found {
-		if ino, err := inode(n.Path); err != nil || ino != n.Inode || i > 0 && found[i-1].Inode >= ino {
+		if ino, err := readInode(n.Path); err != nil || ino != n.Inode || i > 0 && found[i-1].Inode >= ino {
 			p.t.Errorf("%+v: its path has inode %d (%v)", n, ino, err)
 		}
 		name := strings.TrimPrefix(n.Path, p.root)
-		if n.Own {
+		if n.IsOwn {
 			name += " own"
 		}
 		owners[name] = n.Owner
 	}
-	return owners, unseen
+	return owners, unobserved
 }
 
 func TestFind(t *testing.T) {
@@ -73,78 +74,78 @@ func TestFind(t *testing.T) {
 	pod := socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "api", PID: 20}
 	host := socket.Owner{Kind: socket.OwnerHost}
 	tests := map[string]struct {
-		build  func(procfs)
-		want   map[string]socket.Owner
-		unseen []string
+		build      func(fakeProcfs)
+		want       map[string]socket.Owner
+		unobserved []string
 	}{
-		"a node that is a container knows its own PID 1": {
-			build: func(p procfs) {
-				p.add(1, "systemd", "/init.scope", 0)
-				p.add(10, "agent", "/system.slice/agent.service", 1)
-				p.add(20, "api", cg, 0)
-				p.add(21, "worker", cg, 20)
+		"on a node that is a container PID 1 is the node's": {
+			build: func(p fakeProcfs) {
+				p.addProcess(1, "systemd", "/init.scope", 0)
+				p.addProcess(10, "agent", "/system.slice/agent.service", 1)
+				p.addProcess(20, "api", cg, 0)
+				p.addProcess(21, "worker", cg, 20)
 			},
 			want: map[string]socket.Owner{"/1/ns/net own": host, "/20/ns/net": pod},
 		},
 		"in a container PID 1 is not the node's": {
-			build: func(p procfs) {
-				p.add(1, "tini", "/", 0)
-				p.add(10, "agent", "/", 1)
+			build: func(p fakeProcfs) {
+				p.addProcess(1, "tini", "/", 0)
+				p.addProcess(10, "agent", "/", 1)
 			},
-			want:   map[string]socket.Owner{"/1/ns/net own": {Kind: socket.OwnerProcess, Process: "tini", PID: 1}},
-			unseen: []string{"the node's other network namespaces"},
+			want:       map[string]socket.Owner{"/1/ns/net own": {Kind: socket.OwnerProcess, Process: "tini", PID: 1}},
+			unobserved: []string{"the node's other network namespaces"},
 		},
 		"in a pod that shares its PID namespace PID 1 is not the node's": {
-			build: func(p procfs) {
-				p.add(1, "pause", "/kubepods/pod"+uid+"/"+id2, 0)
-				p.add(10, "agent", cg, 1)
+			build: func(p fakeProcfs) {
+				p.addProcess(1, "pause", "/kubepods/pod"+uid+"/"+id2, 0)
+				p.addProcess(10, "agent", cg, 1)
 			},
 			want: map[string]socket.Owner{"/1/ns/net own": {
 				Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "agent", PID: 10}},
-			unseen: []string{"the node's other network namespaces"},
+			unobserved: []string{"the node's other network namespaces"},
 		},
-		"settings of the whole machine show that the own namespace is the host's": {
-			build: func(p procfs) {
-				p.add(10, "agent", "/", 0)
-				p.must(os.MkdirAll(p.root+"/sys/net/ipv4", 0o755))
-				p.must(os.WriteFile(p.root+"/sys/net/ipv4/tcp_max_orphans", nil, 0o644))
+		"machine-wide settings show that the own namespace is the host's": {
+			build: func(p fakeProcfs) {
+				p.addProcess(10, "agent", "/", 0)
+				p.check(os.MkdirAll(p.root+"/sys/net/ipv4", 0o755))
+				p.check(os.WriteFile(p.root+"/sys/net/ipv4/tcp_max_orphans", nil, 0o644))
 			},
 			want: map[string]socket.Owner{"/10/ns/net own": host},
 		},
-		"a process that left after its namespace was seen is no error": {
-			build: func(p procfs) {
-				p.add(1, "init", "/init.scope", 0)
-				p.add(10, "agent", "/a", 1)
-				p.add(20, "api", cg, 0)
-				p.must(os.Remove(p.root + "/20/stat"))
+		"a process that ends after its namespace was read is not an error": {
+			build: func(p fakeProcfs) {
+				p.addProcess(1, "init", "/init.scope", 0)
+				p.addProcess(10, "agent", "/a", 1)
+				p.addProcess(20, "api", cg, 0)
+				p.check(os.Remove(p.root + "/20/stat"))
 			},
 			want: map[string]socket.Owner{"/1/ns/net own": host, "/20/ns/net": {Kind: socket.OwnerNone}},
 		},
-		"what is no process is passed over": {
-			build: func(p procfs) {
-				p.add(1, "init", "/init.scope", 0)
-				p.add(10, "agent", "/a", 1)
-				p.must(os.Mkdir(p.root+"/99", 0o755)) // exited: no ns/net
-				p.must(os.WriteFile(p.root+"/meminfo", nil, 0o644))
+		"entries that are not processes are skipped": {
+			build: func(p fakeProcfs) {
+				p.addProcess(1, "init", "/init.scope", 0)
+				p.addProcess(10, "agent", "/a", 1)
+				p.check(os.Mkdir(p.root+"/99", 0o755)) // exited: no ns/net
+				p.check(os.WriteFile(p.root+"/meminfo", nil, 0o644))
 			},
 			want: map[string]socket.Owner{"/1/ns/net own": host},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := newProcfs(t, 10)
+			p := newFakeProcfs(t, 10)
 			test.build(p)
 			f, err := NewFinder(p.root, filepath.Join(p.root, "no-such-folder"))
-			p.must(err)
-			got, unseen := p.find(f)
+			p.check(err)
+			got, unobserved := p.findOwners(f)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
-			var what []string
-			for _, u := range unseen {
-				what = append(what, u.Item)
+			var items []string
+			for _, u := range unobserved {
+				items = append(items, u.Item)
 			}
-			if diff := cmp.Diff(test.unseen, what, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(test.unobserved, items, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -152,20 +153,20 @@ func TestFind(t *testing.T) {
 }
 
 func TestFindReadsAProcessOnce(t *testing.T) {
-	p := newProcfs(t, 10)
-	p.add(1, "init", "/init.scope", 0)
-	p.add(10, "agent", "/a", 1)
-	p.add(20, "api", "/kubepods/pod"+uid+"/"+id, 0)
+	p := newFakeProcfs(t, 10)
+	p.addProcess(1, "init", "/init.scope", 0)
+	p.addProcess(10, "agent", "/a", 1)
+	p.addProcess(20, "api", "/kubepods/pod"+uid+"/"+id, 0)
 	f, err := NewFinder(p.root, p.root+"/none")
-	p.must(err)
-	before, _ := p.find(f)
-	p.must(os.Remove(p.root + "/20/cgroup")) // reading again would lose the pod
-	again, _ := p.find(f)
+	p.check(err)
+	before, _ := p.findOwners(f)
+	p.check(os.Remove(p.root + "/20/cgroup")) // reading again would lose the pod
+	again, _ := p.findOwners(f)
 	if diff := cmp.Diff(before, again); diff != "" {
 		t.Error(diff)
 	}
-	p.add(30, "sidecar", "/kubepods/pod"+uid+"/"+id2, 20) // a second container: now open
-	after, _ := p.find(f)
+	p.addProcess(30, "sidecar", "/kubepods/pod"+uid+"/"+id2, 20) // with a second container it is ambiguous
+	after, _ := p.findOwners(f)
 	if got := after["/20/ns/net"]; got.PodUID != uid || got.Container != "" {
 		t.Errorf("%+v", got)
 	}
@@ -173,35 +174,35 @@ func TestFindReadsAProcessOnce(t *testing.T) {
 
 func TestFindWithoutPermission(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("root may read everything")
+		t.Skip("needs to run without root: root may read everything")
 	}
 	f, err := NewFinder("/proc", "/run/netns")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, unseen, err := f.Find()
-	if err != nil || len(found) == 0 || len(unseen) == 0 {
-		t.Errorf("found %v, unseen %v, %v: want the own namespace, and why the rest is unseen", found, unseen, err)
+	found, unobserved, err := f.Find()
+	if err != nil || len(found) == 0 || len(unobserved) == 0 {
+		t.Errorf("found %v, unobserved %v, %v: want the own namespace, and the reason why the rest is unobserved", found, unobserved, err)
 	}
 }
 
 func TestFindReadsTheNamespaceFiles(t *testing.T) {
-	p := newProcfs(t, 10)
-	p.add(1, "init", "/init.scope", 0)
-	p.add(10, "agent", "/a", 1)
+	p := newFakeProcfs(t, 10)
+	p.addProcess(1, "init", "/init.scope", 0)
+	p.addProcess(10, "agent", "/a", 1)
 	dir := t.TempDir()
-	p.must(os.Symlink("/proc/self/ns/net", dir+"/held"))
-	p.must(os.Symlink("/proc/self/ns/net", dir+"/twice"))
-	p.must(os.Symlink("/proc/self/ns/nowhere", dir+"/gone"))
-	p.must(os.WriteFile(dir+"/not-mounted-yet", nil, 0o644))
+	p.check(os.Symlink("/proc/self/ns/net", dir+"/once"))
+	p.check(os.Symlink("/proc/self/ns/net", dir+"/twice"))
+	p.check(os.Symlink("/proc/self/ns/nowhere", dir+"/gone"))
+	p.check(os.WriteFile(dir+"/not-mounted-yet", nil, 0o644))
 	f, err := NewFinder(p.root, dir)
-	p.must(err)
+	p.check(err)
 	found, _, err := f.Find()
-	p.must(err)
-	ino, err := inode("/proc/self/ns/net")
-	p.must(err)
+	p.check(err)
+	ino, err := readInode("/proc/self/ns/net")
+	p.check(err)
 	for _, n := range found {
-		if !n.Own && (n.Inode != ino || n.Owner.Kind != socket.OwnerNone) {
+		if !n.IsOwn && (n.Inode != ino || n.Owner.Kind != socket.OwnerNone) {
 			t.Errorf("%+v", n)
 		}
 	}
@@ -213,7 +214,7 @@ func TestFindReadsTheNamespaceFiles(t *testing.T) {
 func TestAWrongProcRootIsAClearError(t *testing.T) {
 	dir := t.TempDir()
 	_, err := NewFinder(dir, "/run/netns")
-	if err == nil || !strings.Contains(err.Error(), "no "+dir+"/self/ns/net: is it a mounted procfs?") {
+	if err == nil || !strings.Contains(err.Error(), dir+"/self/ns/net not found; check that "+dir+" is a mounted procfs: ") {
 		t.Error(err)
 	}
 }

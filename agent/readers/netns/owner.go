@@ -4,52 +4,51 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// Process is a process found in a network namespace: a thread group's leader,
-// never a kernel thread.
+// Process is a process in a network namespace. It is a thread group's leader, and never
+// a kernel thread.
 type Process struct {
-	// PID is 0 where it is not visible in the agent's PID namespace.
+	// PID is 0 if it is not visible in the agent's PID namespace.
 	PID int
-	// StartTime is on any clock that all processes of a call share.
+	// StartTime is on any clock that is the same for all processes of a call.
 	StartTime uint64
 	// Comm is the kernel's short name, at most 15 bytes, chosen by the process.
 	Comm   string
 	Cgroup Cgroup
 }
 
-// The sandboxes that Owner tells. Their workload's sockets are in a kernel of
-// its own; gVisor with --network=host is the exception, and looks the same.
+// Sandboxes that ResolveOwner detects. The workload's sockets are in the sandbox's own
+// kernel, except for gVisor with --network=host, which looks the same.
 const (
-	GVisor = "gVisor"
-	Kata   = "Kata"
+	SandboxGVisor = "gVisor"
+	SandboxKata   = "Kata"
 )
 
-// Owner decides whom the network namespace belongs to in which ps were found,
-// in any order; host says that it is the machine's own.
+// ResolveOwner returns the owner of a network namespace in which the processes ps, in any
+// order, run. isHost means that it is the machine's own namespace.
 //
-//   - The machine's own namespace is Host, whatever pods with hostNetwork run in it.
-//   - A pod goes before a container, and that before any other process: CNI
-//     plugins, shims and people's shells come and go in a pod's namespace.
-//   - Of several pods the one whose pause container is here, else the one that
-//     started first: the others are guests (a proxy or a debugger that called
-//     setns).
+//   - The machine's own namespace is OwnerHost, even with hostNetwork pods in it.
+//   - A pod has precedence over a container, and a container over other processes,
+//     because CNI plugins, shims and shells may run in a pod's namespace.
+//   - Of several pods the one whose pause container is here has precedence, otherwise
+//     the one that started first. The others are guests (a proxy or a debugger that
+//     called setns).
 //
-// Container is told only when all of the pod's processes here, pause left out,
-// agree on it; a caller that left processes out of ps should clear it. Process
-// is the first of them. No processes give OwnerNone.
-func Owner(ps []Process, host bool) socket.Owner {
-	if host {
+// Container is set only if all of the pod's processes in ps except pause agree on it. A
+// caller that omitted processes from ps should clear it. Process is the first of them.
+// Without processes the result is OwnerNone.
+func ResolveOwner(ps []Process, isHost bool) socket.Owner {
+	if isHost {
 		return socket.Owner{Kind: socket.OwnerHost}
 	}
 	if len(ps) == 0 {
 		return socket.Owner{Kind: socket.OwnerNone}
 	}
-	first := slices.MinFunc(ps, older)
+	first := slices.MinFunc(ps, compareEvidence)
 	kind, mine := socket.OwnerProcess, func(p Process) bool { return p.Cgroup == first.Cgroup }
 	switch {
 	case first.Cgroup.PodUID != "":
@@ -57,32 +56,33 @@ func Owner(ps []Process, host bool) socket.Owner {
 	case first.Cgroup.Container != "":
 		kind = socket.OwnerContainer
 	}
-	own := filter(ps, mine)
+	own := selectProcesses(ps, mine)
 	o := socket.Owner{Kind: kind, PodUID: first.Cgroup.PodUID}
 	if kind != socket.OwnerProcess {
-		o.Sandbox = sandbox(own)
+		o.Sandbox = detectSandbox(own)
 	}
 	if kind == socket.OwnerPod {
-		own = filter(own, func(p Process) bool { return !isPause(p) })
+		own = selectProcesses(own, func(p Process) bool { return !isPause(p) })
 	}
 	if len(own) > 0 {
-		first = slices.MinFunc(own, older)
+		first = slices.MinFunc(own, compareEvidence)
 	}
-	o.Container = container(own)
-	o.Process, o.PID = printable(first.Comm), first.PID
+	o.Container = findOnlyContainer(own)
+	o.Process, o.PID = formatProcessName(first.Comm), first.PID
 	return o
 }
 
-// older orders by the weight of the evidence, then by age.
-func older(a, b Process) int {
+// compareEvidence orders processes by the strength of their evidence, then by age.
+func compareEvidence(a, b Process) int {
 	return cmp.Or(
-		cmp.Compare(weight(a), weight(b)),
+		cmp.Compare(rankEvidence(a), rankEvidence(b)),
 		cmp.Compare(a.StartTime, b.StartTime),
 		cmp.Compare(a.PID, b.PID),
 	)
 }
 
-func weight(p Process) int {
+// rankEvidence returns the strength of p's evidence for the owner; lower is stronger.
+func rankEvidence(p Process) int {
 	switch {
 	case p.Cgroup.PodUID != "" && isPause(p):
 		return 0
@@ -96,17 +96,17 @@ func weight(p Process) int {
 
 func isPause(p Process) bool { return p.Comm == "pause" }
 
-func filter(ps []Process, keep func(Process) bool) []Process {
+func selectProcesses(ps []Process, keep func(Process) bool) []Process {
 	return slices.DeleteFunc(slices.Clone(ps), func(p Process) bool { return !keep(p) })
 }
 
-// container is the only container that ps name, if there is only one. A Kata
+// findOnlyContainer returns the container of ps, or "" unless there is exactly one. A Kata
 // sandbox's ID is not a container of its pod.
-func container(ps []Process) string {
+func findOnlyContainer(ps []Process) string {
 	id := ""
 	for _, p := range ps {
 		c := p.Cgroup
-		if c.Container == "" || c.Container == id || c.Kata && c.PodUID != "" {
+		if c.Container == "" || c.Container == id || c.IsKata && c.PodUID != "" {
 			continue
 		}
 		if id != "" {
@@ -117,16 +117,16 @@ func container(ps []Process) string {
 	return id
 }
 
-// sandbox tells a sandboxed pod or container by its processes on the host.
-// Names alone count only when all agree: a re-executed program is called "exe"
-// too, and KubeVirt runs QEMU beside ordinary processes.
-func sandbox(ps []Process) string {
+// detectSandbox returns the sandbox of a pod or container according to its processes on
+// the host, or "". Process names count only if all agree, because any re-executed program
+// is called "exe", and KubeVirt runs QEMU beside ordinary processes.
+func detectSandbox(ps []Process) string {
 	vm, gvisor, kata := false, true, true
 	for _, p := range ps {
-		if p.Cgroup.Kata {
-			return Kata
+		if p.Cgroup.IsKata {
+			return SandboxKata
 		}
-		isVM := isMonitor(p.Comm)
+		isVM := isVMMonitor(p.Comm)
 		vm = vm || isVM
 		kata = kata && (isVM || p.Comm == "virtiofsd" || strings.HasPrefix(p.Comm, "containerd-shim"))
 		// runsc re-executes itself through /proc/self/exe (gvisor issue 12113).
@@ -134,16 +134,16 @@ func sandbox(ps []Process) string {
 	}
 	switch {
 	case gvisor:
-		return GVisor
+		return SandboxGVisor
 	case kata && vm:
-		return Kata
+		return SandboxKata
 	}
 	return ""
 }
 
-// isMonitor knows the virtual machine monitors of Kata by their comm, which the
-// kernel cuts to 15 bytes.
-func isMonitor(comm string) bool {
+// isVMMonitor reports whether comm, which the kernel truncates to 15 bytes, is a virtual
+// machine monitor of Kata.
+func isVMMonitor(comm string) bool {
 	switch comm {
 	case "qemu-kvm", "cloud-hyperviso", "firecracker", "dragonball", "stratovirt":
 		return true
@@ -151,21 +151,11 @@ func isMonitor(comm string) bool {
 	return strings.HasPrefix(comm, "qemu-system-")
 }
 
-// maxProcessName bounds Owner.Process in bytes.
-const maxProcessName = 64
+// maxProcessNameBytes is the maximum length of Owner.Process.
+const maxProcessNameBytes = 64
 
-// printable makes a process's own choice of name safe to show: what does not
-// print (control characters, escapes, bidirectional marks) becomes "?".
-func printable(name string) string {
-	var b strings.Builder
-	for _, r := range name {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			r = '?'
-		}
-		if b.Len()+utf8.RuneLen(r) > maxProcessName {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
+// formatProcessName returns a name that a process chose itself in a form that is safe to
+// show.
+func formatProcessName(name string) string {
+	return text.TruncateBytes(text.MakePrintable(name, '?'), maxProcessNameBytes)
 }

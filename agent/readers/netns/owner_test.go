@@ -26,13 +26,13 @@ func TestOwner(t *testing.T) {
 	}{
 		"the machine's own namespace is Host also with a hostNetwork pod in it": {
 			ps: []Process{app}, host: true, want: socket.Owner{Kind: socket.OwnerHost}},
-		"nobody": {want: socket.Owner{Kind: socket.OwnerNone}},
-		"a pod is told by its app, not by its pause": {ps: []Process{app, pause}, want: apiPod},
+		"no process": {want: socket.Owner{Kind: socket.OwnerNone}},
+		"a pod is named by its app, not by its pause": {ps: []Process{app, pause}, want: apiPod},
 		"a pod with only its pause has no container yet": {ps: []Process{pause},
 			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Process: "pause", PID: 100}},
-		"sidecars share the pod, and the container stays open": {ps: []Process{sidecar, app, pause},
+		"sidecars share the pod, and the container is ambiguous": {ps: []Process{sidecar, app, pause},
 			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Process: "api", PID: 110}},
-		"two processes of one container are no doubt": {
+		"two processes of one container are unambiguous": {
 			ps: []Process{pause, app, {PID: 111, StartTime: 61, Comm: "worker", Cgroup: in(uid, id)}}, want: apiPod},
 		"a CNI plugin that is older than the pod": {
 			ps: []Process{{PID: 9, StartTime: 1, Comm: "bridge"}, pause, app}, want: apiPod},
@@ -40,9 +40,9 @@ func TestOwner(t *testing.T) {
 			ps: []Process{pause, app, {PID: 300, StartTime: 90, Comm: "sh", Cgroup: in(other, id2)}}, want: apiPod},
 		"a proxy of another pod that is older than the pod but not its pause": {
 			ps: []Process{{PID: 3, StartTime: 2, Comm: "ztunnel", Cgroup: in(other, id2)}, pause, app}, want: apiPod},
-		"without any pause the oldest pod": {
+		"without a pause the oldest pod wins": {
 			ps: []Process{{PID: 300, StartTime: 90, Comm: "sh", Cgroup: in(other, id2)}, app}, want: apiPod},
-		"equally old pods go by PID": {
+		"of equally old pods the lowest PID wins": {
 			ps: []Process{{PID: 111, StartTime: 60, Comm: "b", Cgroup: in(other, id2)}, app}, want: apiPod},
 		"a container without a pod": {
 			ps:   []Process{{PID: 4, StartTime: 9, Comm: "sh"}, {PID: 5, StartTime: 10, Comm: "redis", Cgroup: in("", id)}},
@@ -50,30 +50,30 @@ func TestOwner(t *testing.T) {
 		"a container that is called pause": {
 			ps:   []Process{{PID: 5, Comm: "pause", Cgroup: in("", id)}},
 			want: socket.Owner{Kind: socket.OwnerContainer, Container: id, Process: "pause", PID: 5}},
-		"some process, the oldest": {
+		"ordinary processes, of which the oldest wins": {
 			ps:   []Process{{PID: 8, StartTime: 4, Comm: "b"}, {PID: 7, StartTime: 3, Comm: "a"}},
 			want: socket.Owner{Kind: socket.OwnerProcess, Process: "a", PID: 7}},
 		"a hostile name": {
 			ps:   []Process{{PID: 7, Comm: "\x1b[2J\u202eevil\xff\n"}},
-			want: socket.Owner{Kind: socket.OwnerProcess, Process: "?[2J?evil??", PID: 7}},
+			want: socket.Owner{Kind: socket.OwnerProcess, Process: "?[2J?evil? ", PID: 7}},
 		"a gVisor pod is re-executed runsc and nothing else": {
 			ps:   []Process{{PID: 5, Comm: "exe", Cgroup: in(uid, id)}, {PID: 6, StartTime: 1, Comm: "runsc-gofer", Cgroup: in(uid, id)}},
-			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "exe", PID: 5, Sandbox: GVisor}},
-		"a program called exe beside a pause is no gVisor": {
+			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "exe", PID: 5, Sandbox: SandboxGVisor}},
+		"a program called exe beside a pause is not gVisor": {
 			ps:   []Process{pause, {PID: 110, StartTime: 60, Comm: "exe", Cgroup: in(uid, id)}},
 			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "exe", PID: 110}},
-		"a program called exe without a container is no gVisor": {
+		"a program called exe without a container is not gVisor": {
 			ps: []Process{{PID: 5, Comm: "exe"}}, want: socket.Owner{Kind: socket.OwnerProcess, Process: "exe", PID: 5}},
-		"Kata by its cgroup, whatever the monitor is": {
-			ps:   []Process{{PID: 5, Comm: "vmm-next", Cgroup: Cgroup{PodUID: uid, Container: id, Kata: true}}},
-			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Process: "vmm-next", PID: 5, Sandbox: Kata}},
+		"Kata by its cgroup, with any monitor": {
+			ps:   []Process{{PID: 5, Comm: "vmm-next", Cgroup: Cgroup{PodUID: uid, Container: id, IsKata: true}}},
+			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Process: "vmm-next", PID: 5, Sandbox: SandboxKata}},
 		"Kata outside of the pod's cgroup": {
-			ps:   []Process{{PID: 5, Comm: "qemu-system-x86", Cgroup: Cgroup{Container: id, Kata: true}}},
-			want: socket.Owner{Kind: socket.OwnerContainer, Container: id, Process: "qemu-system-x86", PID: 5, Sandbox: Kata}},
-		"Kata by its monitor, cut to 15 bytes": {
+			ps:   []Process{{PID: 5, Comm: "qemu-system-x86", Cgroup: Cgroup{Container: id, IsKata: true}}},
+			want: socket.Owner{Kind: socket.OwnerContainer, Container: id, Process: "qemu-system-x86", PID: 5, Sandbox: SandboxKata}},
+		"Kata by its monitor, truncated to 15 bytes": {
 			ps: []Process{{PID: 5, Comm: "cloud-hyperviso", Cgroup: in(uid, id)},
 				{PID: 6, StartTime: 1, Comm: "virtiofsd", Cgroup: in(uid, id)}},
-			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "cloud-hyperviso", PID: 5, Sandbox: Kata}},
+			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "cloud-hyperviso", PID: 5, Sandbox: SandboxKata}},
 		"Kata's helpers without a monitor prove nothing": {
 			ps:   []Process{{PID: 5, Comm: "virtiofsd", Cgroup: in(uid, id)}},
 			want: socket.Owner{Kind: socket.OwnerPod, PodUID: uid, Container: id, Process: "virtiofsd", PID: 5}},
@@ -84,7 +84,7 @@ func TestOwner(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // in any order
-				if diff := cmp.Diff(test.want, Owner(test.ps, test.host)); diff != "" {
+				if diff := cmp.Diff(test.want, ResolveOwner(test.ps, test.host)); diff != "" {
 					t.Error(diff)
 				}
 				slices.Reverse(test.ps)
@@ -93,13 +93,13 @@ func TestOwner(t *testing.T) {
 	}
 }
 
-func FuzzPrintable(f *testing.F) {
+func FuzzFormatProcessName(f *testing.F) {
 	f.Add("nginx: worker")
 	f.Add("\x1b]0;x\x07\u202e\xf0\x9f")
 	f.Add(strings.Repeat("é", 40))
 	f.Fuzz(func(t *testing.T, s string) {
-		got := printable(s)
-		if len(got) > maxProcessName || !utf8.ValidString(got) {
+		got := formatProcessName(s)
+		if len(got) > maxProcessNameBytes || !utf8.ValidString(got) {
 			t.Errorf("%q", got)
 		}
 		for _, r := range got {

@@ -15,13 +15,13 @@ func TestParseStat(t *testing.T) {
 		start uint64
 		err   error
 	}{
-		"an ordinary process":                  {"4242 " + stat, "nginx", 987654, nil},
-		"a name that imitates the format":      {"1 (x) Z 1 (y)\n) S" + stat[len("(nginx) S"):], "x) Z 1 (y)\n", 987654, nil},
-		"an empty name":                        {"1 () S" + stat[len("(nginx) S"):], "", 987654, nil},
-		"a file that ends before field 22":     {"4242 " + strings.Split(stat, " 987654")[0], "", 0, errStat},
-		"a start time that is not a number":    {"4242 " + strings.Replace(stat, "987654", "-1", 1), "", 0, errStat},
-		"parentheses the wrong way round":      {")" + stat[:6], "", 0, errStat},
-		"an empty file of a process that left": {"", "", 0, errStat},
+		"an ordinary process":                   {"4242 " + stat, "nginx", 987654, nil},
+		"a name that imitates the format":       {"1 (x) Z 1 (y)\n) S" + stat[len("(nginx) S"):], "x) Z 1 (y)\n", 987654, nil},
+		"an empty name":                         {"1 () S" + stat[len("(nginx) S"):], "", 987654, nil},
+		"a file truncated before field 22":      {"4242 " + strings.Split(stat, " 987654")[0], "", 0, errMalformedStat},
+		"a start time that is not a number":     {"4242 " + strings.Replace(stat, "987654", "-1", 1), "", 0, errMalformedStat},
+		"parentheses in the wrong order":        {")" + stat[:6], "", 0, errMalformedStat},
+		"an empty file of a process that ended": {"", "", 0, errMalformedStat},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// BenchmarkSample is the CPU time of one resident sample; cpu-ms is what the
-// reader itself reports as its cost.
+// BenchmarkSample measures the CPU time of one sample of an open reader. cpu-ms is the
+// cost that the reader itself reports.
 func BenchmarkSample(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -31,33 +31,33 @@ func BenchmarkSample(b *testing.B) {
 			defer r.Close()
 			var cost float64
 			for b.Loop() {
-				s, err := r.Sample(b.Context(), socket.Request{GatePercent: c.gate})
+				s, err := r.Sample(b.Context(), socket.Request{DetailPercent: c.gate})
 				if err != nil {
 					b.Fatal(err)
 				}
-				cost += s.Cost.Seconds() * 1e3
+				cost += s.CPUTime.Seconds() * 1e3
 			}
 			b.ReportMetric(cost/float64(b.N), "cpu-ms")
 		})
 	}
 }
 
-// BenchmarkLook is the CPU time of a closer look at one pool, beside the sample's.
-func BenchmarkLook(b *testing.B) {
+// BenchmarkInspect measures the CPU time of inspecting one pool, without the sample.
+func BenchmarkInspect(b *testing.B) {
 	for _, c := range []struct {
 		name      string
 		load      testnet.Load
 		processes int // of 1,000 files each
 	}{
 		{"empty machine", testnet.Load{}, 0},
-		{"100k sockets held, 100k TIME_WAIT", testnet.Load{Established: 100_000, TimeWait: 100_000}, 0},
+		{"100k sockets in use, 100k TIME_WAIT", testnet.Load{Established: 100_000, TimeWait: 100_000}, 0},
 		{"500 processes with 1,000 files", testnet.Load{}, 500},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			n := netnstest.New(b)
 			n.StartLoad(c.load)
 			for range c.processes {
-				holdFiles(b, n)
+				startProcessWith1000Files(b, n)
 			}
 			r, err := Open(Options{})
 			if err != nil {
@@ -68,22 +68,22 @@ func BenchmarkLook(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			p := socket.Worst(find(&s, n.Inode()).Pools(), 1)[0]
-			runtime.LockOSThread() // whose CPU time is taken
+			p := socket.SelectTightest(findNetwork(&s, n.Inode()).Pools(), 1)[0]
+			runtime.LockOSThread() // for the thread's CPU time
 			defer runtime.UnlockOSThread()
-			start := threadTime()
+			start := readThreadCPUTime()
 			for b.Loop() {
-				if err := r.lookAt(b.Context(), &s, p, 1000); err != nil || s.Look == nil {
+				if err := r.inspectPool(b.Context(), &s, p, 1000); err != nil || s.PoolDetail == nil {
 					b.Fatal(err, s.Unobserved)
 				}
 			}
-			b.ReportMetric((threadTime()-start).Seconds()*1e3/float64(b.N), "cpu-ms")
+			b.ReportMetric((readThreadCPUTime()-start).Seconds()*1e3/float64(b.N), "cpu-ms")
 		})
 	}
 }
 
-// holdFiles starts a process that has 1,000 files open, each for itself.
-func holdFiles(b *testing.B, n *netnstest.Netns) {
+// startProcessWith1000Files starts a process with 1,000 distinct open files.
+func startProcessWith1000Files(b *testing.B, n *netnstest.Netns) {
 	b.Helper()
 	bash, err := exec.LookPath("bash")
 	if err != nil {

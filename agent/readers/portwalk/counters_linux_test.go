@@ -17,8 +17,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// kernelsOwn is what the kernel itself shows of n's counters in /proc.
-func kernelsOwn(t *testing.T, n *netnstest.Netns) socket.Counters {
+// readKernelCounters reads n's counters from /proc.
+func readKernelCounters(t *testing.T, n *netnstest.Netns) socket.Counters {
 	t.Helper()
 	var netstat, conntrack []byte
 	var err, none error
@@ -30,11 +30,11 @@ func kernelsOwn(t *testing.T, n *netnstest.Netns) socket.Counters {
 		t.Fatal(err)
 	}
 	var c socket.Counters
-	c.TimeWaitOverflow, err = kernelstat.Netstat(netstat, "TcpExt", "TCPTimeWaitOverflow")
+	c.TimeWaitOverflow, err = kernelstat.ParseNetstat(netstat, "TcpExt", "TCPTimeWaitOverflow")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.ListenOverflows, err = kernelstat.Netstat(netstat, "TcpExt", "ListenOverflows")
+	c.ListenOverflows, err = kernelstat.ParseNetstat(netstat, "TcpExt", "ListenOverflows")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,18 +48,18 @@ func kernelsOwn(t *testing.T, n *netnstest.Netns) socket.Counters {
 	return c
 }
 
-// agree waits for a sample that says what the kernel says before it and after it, and
-// returns that.
-func agree(t *testing.T, r *Reader, n *netnstest.Netns, enough func(socket.Counters) bool) {
+// checkCountersMatch waits until n's counters in /proc pass enough and did not change
+// during a sample, and compares the sample's counters with them.
+func checkCountersMatch(t *testing.T, r *Reader, n *netnstest.Netns, enough func(socket.Counters) bool) {
 	t.Helper()
 	var want, got socket.Counters
-	await(t, func() bool {
-		before := kernelsOwn(t, n)
-		s := sample(t, r)
-		for _, u := range r.counting.unseen {
-			t.Fatalf("unseen %v", u)
+	waitUntil(t, func() bool {
+		before := readKernelCounters(t, n)
+		s := takeSample(t, r)
+		for _, u := range r.counterLayout.unobserved {
+			t.Fatalf("unobserved %v", u)
 		}
-		got, want = *find(&s, n.Inode()).Counters, kernelsOwn(t, n)
+		got, want = *findNetwork(&s, n.Inode()).Counters, readKernelCounters(t, n)
 		if !cmp.Equal(before, want) || !enough(want) {
 			return false
 		}
@@ -70,31 +70,31 @@ func agree(t *testing.T, r *Reader, n *netnstest.Netns, enough func(socket.Count
 	})
 }
 
-func TestCountersAreThoseOfEachNamespace(t *testing.T) {
-	r := open(t, Options{})
+func TestCountersArePerNamespace(t *testing.T) {
+	r := openReader(t, Options{})
 	n, quiet := netnstest.New(t), netnstest.New(t)
 	n.WriteSysctl("net.ipv4.tcp_max_tw_buckets", "5")
 	n.WriteSysctl("net.core.somaxconn", "1")
 	n.WriteSysctl("net.ipv4.tcp_syncookies", "0")
 	l := n.Listen("127.0.0.1:80")
 	for range 20 {
-		if err := n.Dial(l, home, server).EnterTimeWait(); err != nil {
+		if err := n.Dial(l, loopback, server).EnterTimeWait(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for range 8 { // nobody accepts them
-		k, err := start(n, server)
+	for range 8 { // none is accepted
+		k, err := startConnect(n, server)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { k.Close() })
 	}
-	agree(t, r, n, func(c socket.Counters) bool { return c.TimeWaitOverflow >= 15 && c.ListenOverflows >= 3 })
-	agree(t, r, quiet, func(c socket.Counters) bool { return c.TimeWaitOverflow == 0 && c.ListenOverflows == 0 })
+	checkCountersMatch(t, r, n, func(c socket.Counters) bool { return c.TimeWaitOverflow >= 15 && c.ListenOverflows >= 3 })
+	checkCountersMatch(t, r, quiet, func(c socket.Counters) bool { return c.TimeWaitOverflow == 0 && c.ListenOverflows == 0 })
 }
 
-// start starts a connection and doesn't wait for it.
-func start(n *netnstest.Netns, dst netip.AddrPort) (k *testnet.Socket, err error) {
+// startConnect starts a connection without waiting for it.
+func startConnect(n *netnstest.Netns, dst netip.AddrPort) (k *testnet.Socket, err error) {
 	n.Do(func() {
 		if k, err = testnet.Open(dst.Addr(), unix.SOCK_STREAM|unix.SOCK_NONBLOCK); err != nil {
 			return
@@ -106,56 +106,56 @@ func start(n *netnstest.Netns, dst netip.AddrPort) (k *testnet.Socket, err error
 	return k, err
 }
 
-func TestConntrackDropsAreThoseOfEachNamespace(t *testing.T) {
-	r := open(t, Options{})
+func TestConntrackDropsArePerNamespace(t *testing.T) {
+	r := openReader(t, Options{})
 	n := netnstest.New(t)
-	nft(t, n, "table ip t { chain c { type nat hook postrouting priority srcnat; tcp dport 80 snat to 127.0.0.1:5000; }; }")
+	runNft(t, n, "table ip t { chain c { type nat hook postrouting priority srcnat; tcp dport 80 snat to 127.0.0.1:5000; }; }")
 	n.Listen("127.0.0.1:80")
 	for range 4 { // of which one gets the port
-		k, err := start(n, server)
+		k, err := startConnect(n, server)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { k.Close() })
 	}
-	agree(t, r, n, func(c socket.Counters) bool {
+	checkCountersMatch(t, r, n, func(c socket.Counters) bool {
 		return c.Conntrack != nil && c.Conntrack.InsertFailed >= 3 && c.Conntrack.Drop >= 3
 	})
 }
 
-func nft(t *testing.T, n *netnstest.Netns, rules string) {
+func runNft(t *testing.T, n *netnstest.Netns, rules string) {
 	t.Helper()
 	path, err := exec.LookPath("nft")
 	if err != nil {
 		t.Skipf("%v: run make deps", err)
 	}
 	cmd := exec.Command(path, rules)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
 	n.Start(cmd)
 	if err := cmd.Wait(); err != nil {
-		t.Fatalf("nft: %v: %s", err, said.String())
+		t.Fatalf("nft: %v: %s", err, output.String())
 	}
 }
 
-// Where connection tracking is a module, its counters are there from the second
-// sample on after it was loaded.
-func TestConntrackIsNoticedWhenItsModuleIsLoaded(t *testing.T) {
+// Where connection tracking is a module, its counters are read from the second sample
+// after loading on.
+func TestConntrackCountersAreReadOnceTheModuleIsLoaded(t *testing.T) {
 	if os.Getenv("PORTREEVE_VM") == "" {
-		t.Skip("needs a kernel of its own: the test loads a module")
+		t.Skip("needs a virtual machine: the test loads a kernel module")
 	}
-	r := open(t, Options{})
+	r := openReader(t, Options{})
 	n := netnstest.New(t)
-	if kernelsOwn(t, n).Conntrack != nil {
-		t.Skip("connection tracking is there already")
+	if readKernelCounters(t, n).Conntrack != nil {
+		t.Skip("connection tracking is in use already")
 	}
-	s := sample(t, r)
-	if got := find(&s, n.Inode()).Counters; got == nil || got.Conntrack != nil {
+	s := takeSample(t, r)
+	if got := findNetwork(&s, n.Inode()).Counters; got == nil || got.Conntrack != nil {
 		t.Errorf("before: %+v, want counters without those of conntrack", got)
 	}
 	if out, err := exec.Command("modprobe", "nf_conntrack").CombinedOutput(); err != nil {
 		t.Fatalf("modprobe nf_conntrack: %v: %s", err, out)
 	}
-	sample(t, r)
-	agree(t, r, n, func(c socket.Counters) bool { return c.Conntrack != nil })
+	takeSample(t, r)
+	checkCountersMatch(t, r, n, func(c socket.Counters) bool { return c.Conntrack != nil })
 }

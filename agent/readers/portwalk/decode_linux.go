@@ -17,17 +17,18 @@ const (
 	familyIPv6 = 10 // AF_INET6
 )
 
-// networks turns what was walked into the domain's terms, in the order of the
-// kernel's list. Namespaces that no process of this node lives in are left out
-// where several nodes share the kernel.
-func networks(recs []walkNetRec, dests destBatch, by map[uint64]socket.Owner, c *counting, hz uint64, t *walkTally) []socket.Network {
+// decodeNetworks converts the walked namespaces, in the order of the kernel's list. Where
+// several nodes share the kernel, namespaces without a process of this node are omitted.
+func decodeNetworks(
+	recs []walkNetRec, dests destinationBatch, owners map[uint64]socket.Owner, c *counterLayout, hz uint64, t *walkTally,
+) []socket.Network {
 	all := make([]socket.Network, len(recs))
 	for i := range recs {
-		all[i] = network(&recs[i], hz)
-		all[i].Owner = by[all[i].Inode]
-		all[i].Counters = c.counters(&recs[i])
+		all[i] = decodeNetwork(&recs[i], hz)
+		all[i].Owner = owners[all[i].Inode]
+		all[i].Counters = c.decodeCounters(&recs[i])
 	}
-	byNet := dests.perNet(len(recs))
+	byNet := dests.groupByNetns(len(recs))
 	for i := range all {
 		all[i].Destinations = byNet[i]
 	}
@@ -43,19 +44,19 @@ func networks(recs []walkNetRec, dests destBatch, by map[uint64]socket.Owner, c 
 	return kept
 }
 
-func network(r *walkNetRec, hz uint64) socket.Network {
+func decodeNetwork(r *walkNetRec, hz uint64) socket.Network {
 	n := socket.Network{
 		Inode:            uint64(r.Inum),
 		Cookie:           r.Cookie,
-		Settings:         settings(r, hz),
-		Held:             int(r.Held),
+		Settings:         decodeSettings(r, hz),
+		InUse:            int(r.Held),
 		Skipped:          int(r.Skipped),
 		SkippedListening: int(r.SkippedListening),
 		States:           r.States,
 		Detailed:         r.Detail != 0,
-		UDPHeld:          int(r.UdpHeld),
+		UDPInUse:         int(r.UdpHeld),
 		UDPSockets:       int(r.UdpSockets),
-		ListenPorts:      listenPorts(&r.Listen),
+		ListenPorts:      decodeListenPorts(&r.Listen),
 	}
 	if !n.Detailed {
 		n.States[tcpstate.TimeWait] = r.TimeWait
@@ -63,9 +64,9 @@ func network(r *walkNetRec, hz uint64) socket.Network {
 	return n
 }
 
-// listenPorts are those before the first 0, never nil: where there are none, it is
-// known.
-func listenPorts(ports *[8]uint16) []uint16 {
+// decodeListenPorts returns the ports before the first 0. The result is never nil, because
+// nil would mean that the ports are unknown.
+func decodeListenPorts(ports *[8]uint16) []uint16 {
 	n := slices.Index(ports[:], 0)
 	if n < 0 {
 		n = len(ports)
@@ -73,7 +74,7 @@ func listenPorts(ports *[8]uint16) []uint16 {
 	return slices.Clone(ports[:n:n])
 }
 
-func settings(r *walkNetRec, hz uint64) socket.Settings {
+func decodeSettings(r *walkNetRec, hz uint64) socket.Settings {
 	s := socket.Settings{
 		Range:       ports.Range{First: r.First, Last: r.Last},
 		Reserved:    int(r.Reserved),
@@ -88,34 +89,34 @@ func settings(r *walkNetRec, hz uint64) socket.Settings {
 	return s
 }
 
-// destination turns a key into the domain's terms; ok is false for a family
-// that the program never writes.
-func destination(k *walkDestKey, v *walkDestVal) (d socket.Destination, ok bool) {
-	d.Source, d.Address, ok = addresses(k.Family, &k.Src, &k.Dst)
-	d.Port = port(k.Port)
+// decodeDestination converts a destination. ok is false for an address family that the
+// BPF program never writes.
+func decodeDestination(k *walkDestKey, v *walkDestVal) (d socket.Destination, ok bool) {
+	d.Source, d.Address, ok = decodeAddresses(k.Family, &k.Src, &k.Dst)
+	d.Port = decodePort(k.Port)
 	copy(d.States[:], v.States[:])
 	d.Reusable, d.ReusableIfAll = v.Reusable, v.ReusableIfAll
 	return d, ok
 }
 
-func addresses(family uint16, src, dst *[4]uint32) (netip.Addr, netip.Addr, bool) {
+func decodeAddresses(family uint16, src, dst *[4]uint32) (netip.Addr, netip.Addr, bool) {
 	switch family {
 	case familyIPv4:
-		return netip.AddrFrom4(word(src[0])), netip.AddrFrom4(word(dst[0])), true
+		return netip.AddrFrom4(decodeIPv4(src[0])), netip.AddrFrom4(decodeIPv4(dst[0])), true
 	case familyIPv6:
-		return address(src), address(dst), true
+		return decodeIPv6(src), decodeIPv6(dst), true
 	}
 	return netip.Addr{}, netip.Addr{}, false
 }
 
-// The addresses and ports stand in memory in network byte order, whatever the
-// machine's own.
-func word(w uint32) (b [4]byte) {
+// decodeIPv4 returns the bytes of an address. Addresses and ports are in network byte
+// order in memory.
+func decodeIPv4(w uint32) (b [4]byte) {
 	binary.NativeEndian.PutUint32(b[:], w)
 	return b
 }
 
-func address(w *[4]uint32) netip.Addr {
+func decodeIPv6(w *[4]uint32) netip.Addr {
 	var b [16]byte
 	for i := range w {
 		binary.NativeEndian.PutUint32(b[4*i:], w[i])
@@ -123,16 +124,16 @@ func address(w *[4]uint32) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-func port(p uint16) uint16 {
+func decodePort(p uint16) uint16 {
 	var b [2]byte
 	binary.NativeEndian.PutUint16(b[:], p)
 	return binary.BigEndian.Uint16(b[:])
 }
 
-// hertz is the kernel's CONFIG_HZ, which no unprivileged interface tells:
-// jiffies start at 2^32 - 300*HZ (include/linux/jiffies.h) and have run for as
-// long as the monotonic clock. 0 where no usual value fits.
-func hertz(ns, jiffies uint64) uint64 {
+// detectHZ returns the kernel's CONFIG_HZ, or 0 if no usual value fits. No unprivileged
+// interface shows it, but jiffies start at 2^32 - 300*HZ (include/linux/jiffies.h) and
+// have run for as long as the monotonic clock.
+func detectHZ(ns, jiffies uint64) uint64 {
 	for _, hz := range []uint64{100, 250, 300, 1000} {
 		start := uint64(1<<32) - 300*hz
 		if jiffies < start {
@@ -146,44 +147,48 @@ func hertz(ns, jiffies uint64) uint64 {
 	return 0
 }
 
-// verdict says how exact the sample is, and what it could not see.
-func verdict(t *walkTally, o Options, failsLost uint32) (socket.Reader, []socket.Unobserved) {
+// assessExactness returns how exact the sample is, and what was not observed.
+func assessExactness(t *walkTally, o Options, failuresLost uint32) (socket.Reader, []socket.Unobserved) {
 	rd := socket.Reader{Name: "portwalk", Exactness: socket.Exact}
 	if t.Unsettled > 0 {
 		rd.Exactness = socket.Approximate
-		rd.Message = fmt.Sprintf("%d hash buckets kept changing while they were read", t.Unsettled)
+		rd.Message = fmt.Sprintf("%d hash buckets changed during every attempt to read them", t.Unsettled)
 	}
 	if t.Strangers > 0 {
-		// Namespaces that were made after the list was read: next time.
-		rd.Message = join(rd.Message, fmt.Sprintf("%d sockets of namespaces that appeared meanwhile are left out", t.Strangers))
+		// Namespaces created after the list was read are in the next sample.
+		rd.Message = joinMessages(rd.Message,
+			fmt.Sprintf("%d sockets belong to namespaces created during the sample and are omitted", t.Strangers))
 	}
 	var un []socket.Unobserved
-	lost := func(n uint32, what, why string) {
+	lost := func(n uint32, item, format string) {
 		if n > 0 {
 			rd.Exactness = socket.Approximate
-			un = append(un, socket.Unobserved{Item: what, Reason: fmt.Sprintf(why, n)})
+			un = append(un, socket.Unobserved{Item: item, Reason: fmt.Sprintf(format, n)})
 		}
 	}
-	lost(t.NetsLost, "network namespaces", "%d more than the table holds (4096)")
-	lost(t.DestsLost, "destinations", "%d sockets belong to destinations past the limit of "+fmt.Sprint(o.Destinations))
-	lost(t.BlocksLost, "bound ports", "%d ports did not fit the table of bound ports")
-	lost(t.Capped, "sockets", "%d hash chains are longer than 4096")
-	lost(t.OddStates, "sockets", "%d are in a state that this version does not know")
+	lost(t.NetsLost, "network namespaces", "%d exceed the limit of 4096")
+	lost(t.DestsLost, "destinations", "%d sockets belong to destinations above the limit of "+fmt.Sprint(o.Destinations))
+	lost(t.BlocksLost, "bound ports", "%d ports exceed the capacity of the table of bound ports")
+	lost(t.Capped, "sockets", "%d hash chains have more than 4096 sockets")
+	lost(t.OddStates, "sockets", "%d are in a TCP state that this version of Portreeve does not support")
 	if t.TasksLost+t.TasksCut > 0 {
-		un = append(un, socket.Unobserved{Item: "owners", Reason: fmt.Sprintf("%d processes did not fit the table of processes", t.TasksLost)})
+		un = append(un, socket.Unobserved{Item: "owners",
+			Reason: fmt.Sprintf("%d processes exceed the capacity of the process table", t.TasksLost)})
 	}
-	if failsLost+t.FailsLost > 0 {
-		un = append(un, socket.Unobserved{Item: "failed connects", Reason: fmt.Sprintf("%d to destinations past the limit of 1024", failsLost+t.FailsLost)})
+	if failuresLost+t.FailsLost > 0 {
+		un = append(un, socket.Unobserved{Item: "failed connects",
+			Reason: fmt.Sprintf("%d went to destinations above the limit of 1024", failuresLost+t.FailsLost)})
 	}
 	if !o.Failures {
-		un = append(un, socket.Unobserved{Item: "failed connects", Reason: "counted only while watching"})
+		un = append(un, socket.Unobserved{Item: "failed connects",
+			Reason: "counted only over time: use report --watch or a running agent"})
 	}
 	return rd, un
 }
 
-// inVRFs are ports whose bind buckets belong to a layer 3 master device: each has
-// pools of its own, which are not counted.
-func inVRFs(recs []walkNetRec) []socket.Unobserved {
+// reportVRFPorts reports the ports whose bind buckets belong to a layer 3 master device.
+// Each such device has its own pools, which are not counted.
+func reportVRFPorts(recs []walkNetRec) []socket.Unobserved {
 	ports := 0
 	for i := range recs {
 		ports += int(recs[i].L3mdev)
@@ -191,10 +196,11 @@ func inVRFs(recs []walkNetRec) []socket.Unobserved {
 	if ports == 0 {
 		return nil
 	}
-	return []socket.Unobserved{{Item: "VRFs", Reason: fmt.Sprintf("%d ports are bound in VRFs, which have pools of their own", ports)}}
+	return []socket.Unobserved{{Item: "VRFs",
+		Reason: fmt.Sprintf("%d ports are bound in VRFs, whose separate pools are not measured", ports)}}
 }
 
-func join(a, b string) string {
+func joinMessages(a, b string) string {
 	if a == "" {
 		return b
 	}

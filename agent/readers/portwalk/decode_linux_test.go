@@ -10,19 +10,19 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// What the program writes is decoded without a panic, whatever it is, and a
-// destination has the family that its key says.
+// Any bytes from the BPF program are decoded without a panic, and a destination has the
+// address family of its key.
 func FuzzDestination(f *testing.F) {
 	f.Add(uint16(2), uint16(0x5000), []byte{127, 0, 0, 1}, []byte{127, 0, 0, 2}, uint32(7))
 	f.Add(uint16(10), uint16(0xbb01), []byte{15: 1}, []byte{15: 2}, uint32(0))
 	f.Add(uint16(0), uint16(0), []byte{}, []byte{}, uint32(1<<32-1))
 	f.Fuzz(func(t *testing.T, family, port uint16, src, dst []byte, count uint32) {
 		k := walkDestKey{Family: family, Port: port}
-		copy(bytesOf(k.Src[:]), src)
-		copy(bytesOf(k.Dst[:]), dst)
+		copy(viewAsBytes(k.Src[:]), src)
+		copy(viewAsBytes(k.Dst[:]), dst)
 		v := walkDestVal{Reusable: count}
 		v.States[tcpstate.TimeWait] = count
-		d, ok := destination(&k, &v)
+		d, ok := decodeDestination(&k, &v)
 		if ok != (family == familyIPv4 || family == familyIPv6) {
 			t.Fatalf("family %d: %v", family, ok)
 		}
@@ -35,35 +35,35 @@ func FuzzDestination(f *testing.F) {
 	})
 }
 
-// A process may call itself what it likes, and so may the makers of cgroups.
+// Names of processes and cgroups are arbitrary bytes.
 func FuzzProcess(f *testing.F) {
 	f.Add([]byte("sleep"), []byte("cri-containerd-"), []byte("kubepods"))
 	f.Fuzz(func(t *testing.T, comm, leaf, parent []byte) {
 		var v walkTaskVal
-		copy(unsigned(v.Comm[:]), comm)
-		copy(unsigned(v.Names[0][:]), leaf)
-		copy(unsigned(v.Names[1][:]), parent)
-		if p := process(&v); len(p.Comm) > len(v.Comm) || len(p.Cgroup.Container) != 0 && len(p.Cgroup.Container) != 64 {
+		copy(asUnsigned(v.Comm[:]), comm)
+		copy(asUnsigned(v.Names[0][:]), leaf)
+		copy(asUnsigned(v.Names[1][:]), parent)
+		if p := decodeProcess(&v); len(p.Comm) > len(v.Comm) || len(p.Cgroup.Container) != 0 && len(p.Cgroup.Container) != 64 {
 			t.Errorf("got %+v", p)
 		}
 	})
 }
 
-func unsigned(b []int8) []byte {
+func asUnsigned(b []int8) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(b))), len(b))
 }
 
-func TestDestinationsAreSortedByNamespace(t *testing.T) {
-	b := destBatch{
+func TestDestinationsAreGroupedByNamespace(t *testing.T) {
+	b := destinationBatch{
 		keys: []walkDestKey{{Net: 2, Family: familyIPv4, Port: 1}, {Net: 0, Family: familyIPv4, Port: 2},
 			{Net: 2, Family: familyIPv6, Port: 3}, {Net: 9, Family: familyIPv4, Port: 4}, {Net: 1, Family: 99}},
 		vals: make([]walkDestVal, 5),
 	}
 	var got [][]uint16
-	for _, ds := range b.perNet(3) {
+	for _, ds := range b.groupByNetns(3) {
 		ports := []uint16{}
 		for _, d := range ds {
-			ports = append(ports, port(d.Port))
+			ports = append(ports, decodePort(d.Port))
 		}
 		got = append(got, ports)
 	}
@@ -75,50 +75,50 @@ func TestDestinationsAreSortedByNamespace(t *testing.T) {
 func TestHertz(t *testing.T) {
 	for _, hz := range []uint64{100, 250, 300, 1000} {
 		jiffies := 1<<32 - 300*hz + 86400*hz + 7
-		if got := hertz(86400e9, jiffies); got != hz {
+		if got := detectHZ(86400e9, jiffies); got != hz {
 			t.Errorf("HZ %d: got %d", hz, got)
 		}
 	}
-	if got := hertz(86400e9, 17); got != 0 {
-		t.Errorf("jiffies that fit nothing: HZ %d", got)
+	if got := detectHZ(86400e9, 17); got != 0 {
+		t.Errorf("jiffies that fit no frequency: HZ %d", got)
 	}
 }
 
-func TestNothingThatWasLostIsSilent(t *testing.T) {
+func TestEveryLossIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
-		tally     walkTally
-		exactness socket.Exactness
-		unseen    string
+		counts     walkTally
+		exactness  socket.Exactness
+		unobserved string
 	}{
-		"nothing lost":             {walkTally{}, socket.Exact, ""},
-		"a bucket in motion":       {walkTally{Unsettled: 1}, socket.Approximate, ""},
-		"a bucket read again":      {walkTally{Retries: 9}, socket.Exact, ""},
-		"too many namespaces":      {walkTally{NetsLost: 1}, socket.Approximate, "network namespaces"},
-		"too many destinations":    {walkTally{DestsLost: 1}, socket.Approximate, "destinations"},
-		"too many bound ports":     {walkTally{BlocksLost: 1}, socket.Approximate, "bound ports"},
-		"an endless chain":         {walkTally{Capped: 1}, socket.Approximate, "sockets"},
-		"a state of the future":    {walkTally{OddStates: 1}, socket.Approximate, "sockets"},
-		"too many processes":       {walkTally{TasksLost: 1}, socket.Exact, "owners"},
-		"too many failed connects": {walkTally{FailsLost: 1}, socket.Exact, "failed connects"},
+		"nothing lost":                 {walkTally{}, socket.Exact, ""},
+		"a bucket that keeps changing": {walkTally{Unsettled: 1}, socket.Approximate, ""},
+		"a bucket read again":          {walkTally{Retries: 9}, socket.Exact, ""},
+		"too many namespaces":          {walkTally{NetsLost: 1}, socket.Approximate, "network namespaces"},
+		"too many destinations":        {walkTally{DestsLost: 1}, socket.Approximate, "destinations"},
+		"too many bound ports":         {walkTally{BlocksLost: 1}, socket.Approximate, "bound ports"},
+		"a chain that is too long":     {walkTally{Capped: 1}, socket.Approximate, "sockets"},
+		"an unknown state":             {walkTally{OddStates: 1}, socket.Approximate, "sockets"},
+		"too many processes":           {walkTally{TasksLost: 1}, socket.Exact, "owners"},
+		"too many failed connects":     {walkTally{FailsLost: 1}, socket.Exact, "failed connects"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, un := verdict(&c.tally, Options{Failures: true}, 0)
+			r, un := assessExactness(&c.counts, Options{Failures: true}, 0)
 			if r.Exactness != c.exactness {
 				t.Errorf("%s, want %s", r.Exactness, c.exactness)
 			}
-			if c.unseen == "" && len(un) > 0 || c.unseen != "" && (len(un) != 1 || un[0].Item != c.unseen) {
-				t.Errorf("unseen %v, want %q", un, c.unseen)
+			if c.unobserved == "" && len(un) > 0 || c.unobserved != "" && (len(un) != 1 || un[0].Item != c.unobserved) {
+				t.Errorf("unobserved %v, want %q", un, c.unobserved)
 			}
 		})
 	}
 }
 
-func TestPortsInVRFsAreUnseen(t *testing.T) {
-	if got := inVRFs([]walkNetRec{{}, {}}); got != nil {
+func TestPortsInVRFsAreUnobserved(t *testing.T) {
+	if got := reportVRFPorts([]walkNetRec{{}, {}}); got != nil {
 		t.Errorf("without a VRF: %v", got)
 	}
-	want := []socket.Unobserved{{Item: "VRFs", Reason: "5 ports are bound in VRFs, which have pools of their own"}}
-	if diff := cmp.Diff(want, inVRFs([]walkNetRec{{L3mdev: 2}, {L3mdev: 3}})); diff != "" {
+	want := []socket.Unobserved{{Item: "VRFs", Reason: "5 ports are bound in VRFs, whose separate pools are not measured"}}
+	if diff := cmp.Diff(want, reportVRFPorts([]walkNetRec{{L3mdev: 2}, {L3mdev: 3}})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

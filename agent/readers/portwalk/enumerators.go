@@ -10,24 +10,24 @@ import (
 
 var errBTF = errors.New("malformed BTF")
 
-// enumerators finds the values of enumerators by their names in raw BTF
-// (Documentation/bpf/btf.rst), which the running kernel's is in
-// /sys/kernel/btf/vmlinux: megabytes, of which it keeps a buffer's length. The library
-// finds enums by their own name only, and some have none. A name that is nowhere has
-// no value in the result.
-func enumerators(raw io.ReaderAt, names ...string) (map[string]uint32, error) {
-	types, strings, err := sections(raw)
+// findEnumerators returns the values of the named enumerators in raw BTF
+// (Documentation/bpf/btf.rst). The running kernel's BTF is in /sys/kernel/btf/vmlinux
+// and has megabytes, of which only one buffer is in memory at a time. The ebpf library
+// finds an enum only by the enum's name, and some have none. Names that raw does not
+// contain are absent from the result.
+func findEnumerators(raw io.ReaderAt, names ...string) (map[string]uint32, error) {
+	types, strings, err := openBTFSections(raw)
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := offsets(bufio.NewReaderSize(strings, bufferLen), names)
+	wanted, err := findNameOffsets(bufio.NewReaderSize(strings, bufferLen), names)
 	if err != nil {
 		return nil, err
 	}
 	found := map[string]uint32{}
 	in := bufio.NewReaderSize(types, bufferLen)
 	for len(found) < len(wanted) {
-		kind, tail, err := shape(in)
+		kind, tail, err := readBTFType(in)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -36,25 +36,25 @@ func enumerators(raw io.ReaderAt, names ...string) (map[string]uint32, error) {
 		}
 		if kind != kindEnum {
 			if _, err := in.Discard(tail); err != nil {
-				return nil, fmt.Errorf("%w: half a type of kind %d", errBTF, kind)
+				return nil, fmt.Errorf("%w: truncated type of kind %d", errBTF, kind)
 			}
 			continue
 		}
 		for ; tail > 0; tail -= enumLen {
 			var m [enumLen]byte
 			if _, err := io.ReadFull(in, m[:]); err != nil {
-				return nil, fmt.Errorf("%w: half an enum", errBTF)
+				return nil, fmt.Errorf("%w: truncated enum", errBTF)
 			}
-			if name, ok := wanted[u32(m[:])]; ok {
-				found[name] = u32(m[4:])
+			if name, ok := wanted[decodeUint32(m[:])]; ok {
+				found[name] = decodeUint32(m[4:])
 			}
 		}
 	}
 	return found, nil
 }
 
-// offsets is where in the strings the names stand.
-func offsets(strings *bufio.Reader, names []string) (map[uint32]string, error) {
+// findNameOffsets returns the names by their offset in the string section.
+func findNameOffsets(strings *bufio.Reader, names []string) (map[uint32]string, error) {
 	at := map[uint32]string{}
 	for offset := 0; ; {
 		s, err := strings.ReadSlice(0)
@@ -62,7 +62,7 @@ func offsets(strings *bufio.Reader, names []string) (map[uint32]string, error) {
 			return at, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: its strings: %w", errBTF, err)
+			return nil, fmt.Errorf("%w: string section: %w", errBTF, err)
 		}
 		for _, name := range names {
 			if string(s[:len(s)-1]) == name {
@@ -83,42 +83,42 @@ const (
 	bufferLen = 1 << 16
 )
 
-// u32 is a number in the kernel's own byte order, which is this machine's.
-func u32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
+// decodeUint32 decodes a number in the machine's byte order, which BTF uses.
+func decodeUint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 
-// sections are BTF's types and strings.
-func sections(raw io.ReaderAt) (types, strings io.Reader, err error) {
+// openBTFSections returns readers for BTF's type and string sections.
+func openBTFSections(raw io.ReaderAt) (types, strings io.Reader, err error) {
 	var h [headerLen]byte
 	if _, err := raw.ReadAt(h[:], 0); err != nil || binary.NativeEndian.Uint16(h[:]) != btfMagic {
-		return nil, nil, fmt.Errorf("%w: no header", errBTF)
+		return nil, nil, fmt.Errorf("%w: missing header", errBTF)
 	}
 	section := func(at int) io.Reader {
-		return io.NewSectionReader(raw, int64(u32(h[4:]))+int64(u32(h[at:])), int64(u32(h[at+4:])))
+		return io.NewSectionReader(raw, int64(decodeUint32(h[4:]))+int64(decodeUint32(h[at:])), int64(decodeUint32(h[at+4:])))
 	}
 	return section(8), section(16), nil
 }
 
-// tails are how many bytes follow a struct btf_type: for each kind as many once,
-// and as many for each of its members.
-var tails = [...]struct{ once, each int }{
-	1: {once: 4}, 2: {}, 3: {once: 12}, 4: {each: 12}, 5: {each: 12}, 6: {each: enumLen}, 7: {}, 8: {}, 9: {}, 10: {},
-	11: {}, 12: {}, 13: {each: 8}, 14: {once: 4}, 15: {each: 12}, 16: {}, 17: {once: 4}, 18: {}, 19: {each: 12},
+// trailingBytes is the number of bytes that follow a struct btf_type of each kind: a
+// fixed number, and a number per member.
+var trailingBytes = [...]struct{ fixed, perMember int }{
+	1: {fixed: 4}, 2: {}, 3: {fixed: 12}, 4: {perMember: 12}, 5: {perMember: 12}, 6: {perMember: enumLen}, 7: {}, 8: {}, 9: {}, 10: {},
+	11: {}, 12: {}, 13: {perMember: 8}, 14: {fixed: 4}, 15: {perMember: 12}, 16: {}, 17: {fixed: 4}, 18: {}, 19: {perMember: 12},
 }
 
-// shape is the kind of the next type, and how many bytes belong to it behind its
-// struct btf_type. The end is io.EOF.
-func shape(types io.Reader) (kind, tail int, err error) {
+// readBTFType reads the next struct btf_type. It returns the type's kind and the number
+// of bytes that follow, or io.EOF at the end of the section.
+func readBTFType(types io.Reader) (kind, tail int, err error) {
 	var t [typeLen]byte
 	if _, err := io.ReadFull(types, t[:]); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = fmt.Errorf("%w: half a type", errBTF)
+			err = fmt.Errorf("%w: truncated type", errBTF)
 		}
 		return 0, 0, err
 	}
-	info := u32(t[4:])
+	info := decodeUint32(t[4:])
 	kind = int(info >> 24 & 0x1f)
-	if kind == 0 || kind >= len(tails) {
-		return 0, 0, fmt.Errorf("%w: kind %d is not known", errBTF, kind)
+	if kind == 0 || kind >= len(trailingBytes) {
+		return 0, 0, fmt.Errorf("%w: unknown kind %d", errBTF, kind)
 	}
-	return kind, tails[kind].once + tails[kind].each*int(info&0xffff), nil
+	return kind, trailingBytes[kind].fixed + trailingBytes[kind].perMember*int(info&0xffff), nil
 }

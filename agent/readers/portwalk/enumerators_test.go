@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// rawBTF is a small one: struct s { int a, b; }, enum { ONE = 1, SEVEN = 7 }, a
+// buildBTF returns BTF with struct s { int a, b; }, enum { ONE = 1, SEVEN = 7 }, a
 // pointer, and enum { ONLY = 3 }.
-func rawBTF() []byte {
+func buildBTF() []byte {
 	strings := "\x00s\x00a\x00int\x00ONE\x00SEVEN\x00ONLY\x00"
 	at := func(name string) uint32 {
 		for i := range strings {
@@ -42,7 +42,7 @@ func rawBTF() []byte {
 }
 
 func TestEnumeratorsOfEnumsWithoutANameAreFound(t *testing.T) {
-	got, err := enumerators(bytes.NewReader(rawBTF()), "SEVEN", "ONLY", "EVEN", "int", "NOWHERE")
+	got, err := findEnumerators(bytes.NewReader(buildBTF()), "SEVEN", "ONLY", "EVEN", "int", "NOWHERE")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,17 +52,17 @@ func TestEnumeratorsOfEnumsWithoutANameAreFound(t *testing.T) {
 }
 
 func FuzzEnumerators(f *testing.F) {
-	f.Add(rawBTF())
-	f.Add(rawBTF()[:100])
+	f.Add(buildBTF())
+	f.Add(buildBTF()[:100])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		got, err := enumerators(bytes.NewReader(raw), "ONE", "ONLY")
+		got, err := findEnumerators(bytes.NewReader(raw), "ONE", "ONLY")
 		if err != nil && (!errors.Is(err, errBTF) || got != nil) {
 			t.Errorf("%v, %v", got, err)
 		}
 		for name := range got {
 			if name != "ONE" && name != "ONLY" {
-				t.Errorf("found %q, which nobody asked for", name)
+				t.Errorf("found %q, which was not requested", name)
 			}
 		}
 	})

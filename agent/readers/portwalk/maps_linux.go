@@ -14,17 +14,17 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// batch is how many entries of a map one system call brings.
-const batch = 4096
+// batchSize is the number of map entries read per system call.
+const batchSize = 4096
 
-// destBatch is the destinations of one sample. Its memory is used again.
-type destBatch struct {
+// destinationBatch is the destinations of one sample. Its memory is reused.
+type destinationBatch struct {
 	keys []walkDestKey
 	vals []walkDestVal
 }
 
-// drain takes every destination out of the map.
-func (b *destBatch) drain(m *ebpf.Map, t *walkTally) (destBatch, error) {
+// drainMap moves every destination from the map to b.
+func (b *destinationBatch) drainMap(m *ebpf.Map, t *walkTally) (destinationBatch, error) {
 	b.keys, b.vals = b.keys[:0], b.vals[:0]
 	if t.Dests == 0 {
 		return *b, nil
@@ -32,8 +32,8 @@ func (b *destBatch) drain(m *ebpf.Map, t *walkTally) (destBatch, error) {
 	var cursor ebpf.MapBatchCursor
 	for {
 		n := len(b.keys)
-		b.keys, b.vals = room(b.keys, batch), room(b.vals, batch)
-		got, err := m.BatchLookupAndDelete(&cursor, b.keys[n:n+batch], b.vals[n:n+batch], nil)
+		b.keys, b.vals = extendSlice(b.keys, batchSize), extendSlice(b.vals, batchSize)
+		got, err := m.BatchLookupAndDelete(&cursor, b.keys[n:n+batchSize], b.vals[n:n+batchSize], nil)
 		b.keys, b.vals = b.keys[:n+got], b.vals[:n+got]
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
 			return *b, nil
@@ -44,16 +44,16 @@ func (b *destBatch) drain(m *ebpf.Map, t *walkTally) (destBatch, error) {
 	}
 }
 
-// room makes s longer by n, keeping what it holds.
-func room[T any](s []T, n int) []T {
+// extendSlice returns s with n more elements, keeping its contents.
+func extendSlice[T any](s []T, n int) []T {
 	if cap(s) < len(s)+n {
 		s = append(make([]T, 0, 2*cap(s)+n), s...)
 	}
 	return s[:len(s)+n]
 }
 
-// perNet sorts the destinations by namespace: one array, cut up.
-func (b *destBatch) perNet(nets int) [][]socket.Destination {
+// groupByNetns returns the destinations of each namespace. All slices share one array.
+func (b *destinationBatch) groupByNetns(nets int) [][]socket.Destination {
 	count := make([]int, nets)
 	for i := range b.keys {
 		if k := b.keys[i].Net; int(k) < nets {
@@ -70,7 +70,7 @@ func (b *destBatch) perNet(nets int) [][]socket.Destination {
 	}
 	for i := range b.keys {
 		if k := b.keys[i].Net; int(k) < nets {
-			if d, ok := destination(&b.keys[i], &b.vals[i]); ok {
+			if d, ok := decodeDestination(&b.keys[i], &b.vals[i]); ok {
 				out[k] = append(out[k], d)
 			}
 		}
@@ -80,7 +80,7 @@ func (b *destBatch) perNet(nets int) [][]socket.Destination {
 
 func clearPorts(m *ebpf.Map) error {
 	var cursor ebpf.MapBatchCursor
-	keys, vals := make([]walkPortKey, batch), make([]walkPortBits, batch)
+	keys, vals := make([]walkPortKey, batchSize), make([]walkPortBits, batchSize)
 	for {
 		_, err := m.BatchLookupAndDelete(&cursor, keys, vals, nil)
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -92,62 +92,64 @@ func clearPorts(m *ebpf.Map) error {
 	}
 }
 
-// owners remembers who lives where, and reads the processes again only when a
-// new one was seen or the namespaces changed.
-type owners struct {
-	by   map[uint64]socket.Owner
-	nets map[uint64]uint32 // cookie: processes
+// ownerCache caches the namespaces' owners. It reads the processes again only when the
+// walk found a new one, or when the namespaces changed.
+type ownerCache struct {
+	byInode       map[uint64]socket.Owner
+	processCounts map[uint64]uint32 // by cookie
 }
 
-func (o *owners) read(m *ebpf.Map, recs []walkNetRec, t *walkTally, generation uint32) (map[uint64]socket.Owner, error) {
-	if o.by != nil && t.TasksNew == 0 && !o.moved(recs) {
-		return o.by, nil
+func (o *ownerCache) readOwners(
+	m *ebpf.Map, recs []walkNetRec, t *walkTally, generation uint32,
+) (map[uint64]socket.Owner, error) {
+	if o.byInode != nil && t.TasksNew == 0 && !o.hasChanged(recs) {
+		return o.byInode, nil
 	}
-	o.remember(recs)
-	ps, err := processes(m, generation)
+	o.recordNetns(recs)
+	ps, err := readProcesses(m, generation)
 	if err != nil {
 		return nil, err
 	}
-	o.by = make(map[uint64]socket.Owner, len(recs))
+	o.byInode = make(map[uint64]socket.Owner, len(recs))
 	for i := range recs {
 		inode := uint64(recs[i].Inum)
-		owner := netns.Owner(ps[recs[i].Inum], recs[i].Inum == t.Host)
+		owner := netns.ResolveOwner(ps[recs[i].Inum], recs[i].Inum == t.Host)
 		if t.TasksLost+t.TasksCut > 0 {
-			owner.Container = "" // another one may be among those not seen
+			owner.Container = "" // a lost process may belong to another container
 		}
-		o.by[inode] = owner
+		o.byInode[inode] = owner
 	}
-	return o.by, nil
+	return o.byInode, nil
 }
 
-func (o *owners) moved(recs []walkNetRec) bool {
-	if len(recs) != len(o.nets) {
+func (o *ownerCache) hasChanged(recs []walkNetRec) bool {
+	if len(recs) != len(o.processCounts) {
 		return true
 	}
 	for i := range recs {
-		if n, ok := o.nets[recs[i].Cookie]; !ok || n != recs[i].Tasks {
+		if n, ok := o.processCounts[recs[i].Cookie]; !ok || n != recs[i].Tasks {
 			return true
 		}
 	}
 	return false
 }
 
-func (o *owners) remember(recs []walkNetRec) {
-	o.nets = make(map[uint64]uint32, len(recs))
+func (o *ownerCache) recordNetns(recs []walkNetRec) {
+	o.processCounts = make(map[uint64]uint32, len(recs))
 	for i := range recs {
-		o.nets[recs[i].Cookie] = recs[i].Tasks
+		o.processCounts[recs[i].Cookie] = recs[i].Tasks
 	}
 }
 
-// processes reads the first process of each cgroup by namespace, and drops those
-// that the walk of this generation did not meet any more.
-func processes(m *ebpf.Map, generation uint32) (map[uint32][]netns.Process, error) {
+// readProcesses reads the first process of each cgroup, by namespace inode, and deletes
+// the entries that this generation's walk no longer found.
+func readProcesses(m *ebpf.Map, generation uint32) (map[uint32][]netns.Process, error) {
 	out := map[uint32][]netns.Process{}
 	var keys []walkTaskKey
 	var vals []walkTaskVal
 	var cursor ebpf.MapBatchCursor
 	for {
-		k, v := make([]walkTaskKey, batch), make([]walkTaskVal, batch)
+		k, v := make([]walkTaskKey, batchSize), make([]walkTaskVal, batchSize)
 		n, err := m.BatchLookup(&cursor, k, v, nil)
 		keys, vals = append(keys, k[:n]...), append(vals, v[:n]...)
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -164,26 +166,26 @@ func processes(m *ebpf.Map, generation uint32) (map[uint32][]netns.Process, erro
 			}
 			continue
 		}
-		out[keys[i].Inum] = append(out[keys[i].Inum], process(&vals[i]))
+		out[keys[i].Inum] = append(out[keys[i].Inum], decodeProcess(&vals[i]))
 	}
 	return out, nil
 }
 
-func process(v *walkTaskVal) netns.Process {
+func decodeProcess(v *walkTaskVal) netns.Process {
 	names := make([]string, 0, len(v.Names))
 	for i := range v.Names {
-		names = append(names, text(v.Names[i][:]))
+		names = append(names, decodeCString(v.Names[i][:]))
 	}
 	return netns.Process{
 		PID:       int(v.Pid),
 		StartTime: v.StartTime,
-		Comm:      text(v.Comm[:]),
-		Cgroup:    netns.CgroupOfNames(names),
+		Comm:      decodeCString(v.Comm[:]),
+		Cgroup:    netns.ParseCgroupNames(names),
 	}
 }
 
-// text is a C string: up to the first NUL, or the whole of b.
-func text(b []int8) string {
+// decodeCString decodes a C string: b up to its first NUL, or all of it.
+func decodeCString(b []int8) string {
 	s := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(b))), len(b))
 	if i := bytes.IndexByte(s, 0); i >= 0 {
 		s = s[:i]
@@ -191,40 +193,40 @@ func text(b []int8) string {
 	return string(s)
 }
 
-// failures reads the counters of failed connects, which only grow.
-type failures struct {
-	base map[walkFailKey]walkFailVal // what programs unloaded since had counted
-	now  map[walkFailKey]walkFailVal
+// failureCounters reads the counters of failed connects. They never decrease.
+type failureCounters struct {
+	carriedOver map[walkFailKey]walkFailVal // counted by programs that were unloaded since
+	current     map[walkFailKey]walkFailVal
 }
 
-func (f *failures) read(m *ebpf.Map) []socket.Failure {
-	f.now = maps.Clone(f.base)
-	if f.now == nil {
-		f.now = map[walkFailKey]walkFailVal{}
+func (f *failureCounters) readFailures(m *ebpf.Map) []socket.Failure {
+	f.current = maps.Clone(f.carriedOver)
+	if f.current == nil {
+		f.current = map[walkFailKey]walkFailVal{}
 	}
 	var k walkFailKey
 	var v walkFailVal
 	for it := m.Iterate(); it.Next(&k, &v); {
-		v.Count += f.base[k].Count
-		f.now[k] = v
+		v.Count += f.carriedOver[k].Count
+		f.current[k] = v
 	}
-	boot := time.Now().Add(-monotonic())
-	out := make([]socket.Failure, 0, len(f.now))
-	for k, v := range f.now {
-		src, dst, ok := addresses(k.Family, &k.Src, &k.Dst)
+	boot := time.Now().Add(-readMonotonicClock())
+	out := make([]socket.Failure, 0, len(f.current))
+	for k, v := range f.current {
+		src, dst, ok := decodeAddresses(k.Family, &k.Src, &k.Dst)
 		if !ok {
 			continue
 		}
 		out = append(out, socket.Failure{Inode: uint64(k.Inum), Source: src, Destination: dst,
-			Port: port(k.Port), Count: v.Count, LastAt: boot.Add(time.Duration(v.LastNs))})
+			Port: decodePort(k.Port), Count: v.Count, LastAt: boot.Add(time.Duration(v.LastNs))})
 	}
 	return out
 }
 
-// rebase keeps what was counted so far for the time after the map is gone.
-func (f *failures) rebase() { f.base = f.now }
+// carryOver keeps the current counts for when the map has been replaced.
+func (f *failureCounters) carryOver() { f.carriedOver = f.current }
 
-func monotonic() time.Duration {
+func readMonotonicClock() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
 		return 0

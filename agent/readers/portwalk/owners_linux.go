@@ -6,36 +6,36 @@ import (
 	"portreeve.io/portreeve/agent/readers/netns"
 )
 
-// Owners tells whom each network namespace belongs to, and nothing else: the walk
-// of the namespaces and of the processes, some 0.1 ms, for those who can't wait for
-// the next sample. Namespaces come without a path.
-func (r *Reader) Owners() ([]netns.Namespace, error) {
+// ReadOwners returns the network namespaces with their owners, for callers that can't
+// wait for the next sample. It walks only the namespaces and the processes, which takes
+// about 0.1 ms. Path is empty.
+func (r *Reader) ReadOwners() ([]netns.Namespace, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.reset(); err != nil {
+	if err := r.resetCounts(); err != nil {
 		return nil, err
 	}
-	if err := run(r.objs.WalkNets); err != nil {
+	if err := runProgram(r.objects.WalkNets); err != nil {
 		return nil, err
 	}
-	if err := run(r.objs.WalkTasks); err != nil {
+	if err := runProgram(r.objects.WalkTasks); err != nil {
 		return nil, err
 	}
 	var t walkTally
-	if err := r.readNets(&t); err != nil {
+	if err := r.readNetRecords(&t); err != nil {
 		return nil, err
 	}
-	if err := noNets(len(r.recs)); err != nil {
+	if err := checkNetnsFound(len(r.records)); err != nil {
 		return nil, err
 	}
-	by, err := r.owners.read(r.objs.Tasks, r.recs, &t, r.generation)
+	by, err := r.owners.readOwners(r.objects.Tasks, r.records, &t, r.generation)
 	if err != nil {
 		return nil, fmt.Errorf("read the processes: %w", err)
 	}
-	out := make([]netns.Namespace, 0, len(r.recs))
-	for i := range r.recs {
-		inode := uint64(r.recs[i].Inum)
-		out = append(out, netns.Namespace{Inode: inode, Cookie: r.recs[i].Cookie, Owner: by[inode]})
+	out := make([]netns.Namespace, 0, len(r.records))
+	for i := range r.records {
+		inode := uint64(r.records[i].Inum)
+		out = append(out, netns.Namespace{Inode: inode, Cookie: r.records[i].Cookie, Owner: by[inode]})
 	}
 	return out, nil
 }

@@ -11,8 +11,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-func TestOwnersAreThoseOfASampleWhileSamplesAreTaken(t *testing.T) {
-	r := open(t, Options{})
+func TestOwnersEqualThoseOfConcurrentSamples(t *testing.T) {
+	r := openReader(t, Options{})
 	n := netnstest.New(t)
 	n.Start(exec.Command("sleep", "60"))
 	var samples sync.WaitGroup
@@ -20,33 +20,33 @@ func TestOwnersAreThoseOfASampleWhileSamplesAreTaken(t *testing.T) {
 	samples.Go(func() {
 		for range 5 {
 			s, err := r.Sample(t.Context(), socket.Request{})
-			if err != nil || find(&s, n.Inode()) == nil {
+			if err != nil || findNetwork(&s, n.Inode()) == nil {
 				t.Errorf("the namespace is not in a sample: %v", err)
 			}
 		}
 	})
 	for range 50 {
-		found, err := r.Owners()
+		found, err := r.ReadOwners()
 		if err != nil {
 			t.Fatal(err)
 		}
 		i := slices.IndexFunc(found, func(ns netns.Namespace) bool { return ns.Inode == n.Inode() })
 		if i < 0 || found[i].Cookie == 0 || found[i].Owner.Kind != socket.OwnerProcess || found[i].Owner.Process != "sleep" {
-			t.Fatalf("net:[%d] is not among, or not sleep's: %+v", n.Inode(), found)
+			t.Fatalf("net:[%d] is missing, or its owner is not sleep: %+v", n.Inode(), found)
 		}
 	}
 	samples.Wait()
-	s := sample(t, r)
-	if got := find(&s, n.Inode()); got == nil || got.Owner.Process != "sleep" {
-		t.Errorf("after Owners a sample says %+v", got)
+	s := takeSample(t, r)
+	if got := findNetwork(&s, n.Inode()); got == nil || got.Owner.Process != "sleep" {
+		t.Errorf("a sample after ReadOwners has %+v", got)
 	}
 }
 
-// BenchmarkOwners is what it costs to find out whose a new namespace is.
+// BenchmarkOwners measures the cost of finding the owner of a new namespace.
 func BenchmarkOwners(b *testing.B) {
-	r := open(b, Options{})
+	r := openReader(b, Options{})
 	for b.Loop() {
-		if _, err := r.Owners(); err != nil {
+		if _, err := r.ReadOwners(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -9,51 +9,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Why portwalk can't run here. The errors that wrap these say what to do.
+// Reasons why portwalk cannot run on this machine.
 var (
 	ErrNoBTF        = errors.New("the kernel has no BTF")
 	ErrCapabilities = errors.New("missing capabilities")
 	ErrLockdown     = errors.New("the kernel is locked down")
-	ErrKernel       = errors.New("the kernel does not take the programs")
+	ErrKernel       = errors.New("the kernel rejected the BPF programs")
 )
 
 const btfPath = "/sys/kernel/btf/vmlinux"
 
-// capability is what the programs need: BPF to load them, PERFMON to let them
-// read kernel memory. SYS_ADMIN stands for both (include/linux/capability.h).
-type capability struct {
+// requiredCapability is a capability that the programs need: BPF to load them, PERFMON
+// to let them read kernel memory. SYS_ADMIN implies both (include/linux/capability.h).
+type requiredCapability struct {
 	name string
 	bit  uint
 }
 
-var needed = []capability{{"BPF", unix.CAP_BPF}, {"PERFMON", unix.CAP_PERFMON}}
+var requiredCapabilities = []requiredCapability{{"BPF", unix.CAP_BPF}, {"PERFMON", unix.CAP_PERFMON}}
 
-// probe says in one error why the programs could not be loaded, as far as that
-// can be told beforehand: the kernel's own answer to a missing capability is
-// EINVAL, or a hint at the memory lock limit.
-func probe() error {
+// checkKernelSupport returns an error if the programs can be expected not to load. The
+// kernel's own error for a missing capability is EINVAL, or a hint at the memory lock
+// limit.
+func checkKernelSupport() error {
 	if _, err := os.Stat(btfPath); err != nil {
 		return fmt.Errorf("%w: no %s (CONFIG_DEBUG_INFO_BTF)", ErrNoBTF, btfPath)
 	}
-	have, err := effective()
+	have, err := readEffectiveCapabilities()
 	if err != nil {
 		return fmt.Errorf("read own capabilities: %w", err)
 	}
-	if missing := lacking(have); len(missing) > 0 {
+	if missing := listMissingCapabilities(have); len(missing) > 0 {
 		return fmt.Errorf("%w: %s", ErrCapabilities, strings.Join(missing, ", "))
 	}
-	if b, err := os.ReadFile("/sys/kernel/security/lockdown"); err == nil && strings.Contains(string(b), "[confidentiality]") {
-		return fmt.Errorf("%w: mode confidentiality forbids BPF to read kernel memory", ErrLockdown)
+	b, err := os.ReadFile("/sys/kernel/security/lockdown")
+	if err == nil && strings.Contains(string(b), "[confidentiality]") {
+		return fmt.Errorf("%w: mode confidentiality forbids BPF to read kernel memory; "+
+			"boot with lockdown=integrity, or use --reader=sockdiag", ErrLockdown)
 	}
 	return nil
 }
 
-func lacking(have uint64) []string {
+func listMissingCapabilities(have uint64) []string {
 	if have&(1<<unix.CAP_SYS_ADMIN) != 0 {
 		return nil
 	}
 	var missing []string
-	for _, c := range needed {
+	for _, c := range requiredCapabilities {
 		if have&(1<<c.bit) == 0 {
 			missing = append(missing, c.name)
 		}
@@ -61,8 +63,8 @@ func lacking(have uint64) []string {
 	return missing
 }
 
-// effective is the calling thread's effective capability set.
-func effective() (uint64, error) {
+// readEffectiveCapabilities returns the calling thread's effective capability set.
+func readEffectiveCapabilities() (uint64, error) {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&hdr, &data[0]); err != nil {

@@ -20,15 +20,15 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Options of a Reader. The zero value is good.
+// Options configures a Reader. The zero value is ready to use.
 type Options struct {
-	// Destinations is how many (namespace, source, destination, port) are told
-	// apart in one sample, 8192 unless set; about 150 bytes each.
+	// Destinations is the initial number of distinct (namespace, source, destination,
+	// port) in one sample, by default 8192. Each takes about 150 bytes.
 	Destinations int
-	// MaxDestinations bounds the doubling of Destinations when they are too few,
-	// 262144 unless set.
+	// MaxDestinations is the limit up to which Destinations is doubled when they are too
+	// few, by default 262144.
 	MaxDestinations int
-	// Failures watches for connect() calls that fail for want of a port.
+	// Failures enables counting connect() calls that fail for lack of a port.
 	Failures bool
 }
 
@@ -37,30 +37,30 @@ const (
 	maxDestinations     = 256 << 10
 )
 
-// Reader implements agent.Reader. One call waits for another to end.
+// Reader implements agent.Reader. Concurrent calls wait for each other.
 type Reader struct {
-	mu    sync.Mutex
-	objs  walkObjects
-	spec  *ebpf.CollectionSpec
-	opts  Options
-	fds   [2]int // a TCP and a UDP socket: see proto_of in the program
-	nets  *ebpf.Memory
-	watch link.Link
+	mu         sync.Mutex
+	objects    walkObjects
+	spec       *ebpf.CollectionSpec
+	options    Options
+	fds        [2]int // a TCP and a UDP socket, see proto_of in the BPF program
+	netRecords *ebpf.Memory
+	tracepoint link.Link
 
-	owners     owners
-	failures   failures
-	failsLost  uint32
-	generation uint32
-	dests      destBatch
-	recs       []walkNetRec
-	limits     lookLimits
-	counting   *counting
+	owners        ownerCache
+	failures      failureCounters
+	failuresLost  uint32
+	generation    uint32
+	destinations  destinationBatch
+	records       []walkNetRec
+	inspectLimits inspectLimits
+	counterLayout *counterLayout
 }
 
-// Open loads the programs, which takes about 0.2 s of CPU once. The error says
-// which need is not met; see the Err values.
+// Open loads the programs, which takes about 0.2 s of CPU time. The error wraps one of
+// the Err values if a requirement is not met.
 func Open(o Options) (*Reader, error) {
-	if err := probe(); err != nil {
+	if err := checkKernelSupport(); err != nil {
 		return nil, err
 	}
 	o.Destinations = cmp.Or(o.Destinations, defaultDestinations)
@@ -69,44 +69,44 @@ func Open(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
 	}
-	r := &Reader{spec: spec, opts: o, fds: [2]int{-1, -1}, limits: defaultLookLimits}
+	r := &Reader{spec: spec, options: o, fds: [2]int{-1, -1}, inspectLimits: defaultInspectLimits}
 	for i, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
 		if r.fds[i], err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0); err != nil {
 			r.Close()
-			return nil, fmt.Errorf("open a socket: %w", err)
+			return nil, fmt.Errorf("open a socket for the table walk: %w", err)
 		}
 	}
-	if err := r.load(); err != nil {
+	if err := r.loadPrograms(); err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Reader) load() (err error) {
-	r.spec.Maps["dests"].MaxEntries = uint32(r.opts.Destinations)
+func (r *Reader) loadPrograms() (err error) {
+	r.spec.Maps["dests"].MaxEntries = uint32(r.options.Destinations)
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKernel, err)
 	}
 	types := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}}
-	if err = r.spec.LoadAndAssign(&r.objs, &types); err != nil {
+	if err = r.spec.LoadAndAssign(&r.objects, &types); err != nil {
 		return fmt.Errorf("%w: %w", ErrKernel, err)
 	}
-	if r.counting == nil {
-		r.counting = locate(kernel)
+	if r.counterLayout == nil {
+		r.counterLayout = locateCounters(kernel)
 	}
-	if err := r.count(); err != nil {
+	if err := r.enableCounters(); err != nil {
 		return fmt.Errorf("%w: %w", ErrKernel, err)
 	}
-	// What loading took on the heap, the kernel's BTF above all, is over.
+	// Return the memory that loading needed, mainly for the kernel's BTF.
 	debug.FreeOSMemory()
-	if r.nets, err = r.objs.Nets.Memory(); err != nil {
+	if r.netRecords, err = r.objects.Nets.Memory(); err != nil {
 		return fmt.Errorf("map the namespace table: %w", err)
 	}
-	if r.opts.Failures {
-		r.watch, err = link.AttachRawTracepoint(link.RawTracepointOptions{
-			Name: "inet_sock_set_state", Program: r.objs.OnSetState})
+	if r.options.Failures {
+		r.tracepoint, err = link.AttachRawTracepoint(link.RawTracepointOptions{
+			Name: "inet_sock_set_state", Program: r.objects.OnSetState})
 		if err != nil {
 			return fmt.Errorf("%w: attach to inet_sock_set_state: %w", ErrKernel, err)
 		}
@@ -114,154 +114,155 @@ func (r *Reader) load() (err error) {
 	return nil
 }
 
-func (r *Reader) unload() error {
+func (r *Reader) unloadPrograms() error {
 	var err error
-	if r.watch != nil {
-		err = r.watch.Close()
-		r.watch = nil
+	if r.tracepoint != nil {
+		err = r.tracepoint.Close()
+		r.tracepoint = nil
 	}
-	return errors.Join(err, r.objs.Close())
+	return errors.Join(err, r.objects.Close())
 }
 
-// Close unloads the programs. Nothing of them stays in the kernel.
+// Close unloads the programs and leaves nothing in the kernel.
 func (r *Reader) Close() error {
 	for _, fd := range r.fds {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
 	}
-	return r.unload()
+	return r.unloadPrograms()
 }
 
-// Sample walks every table once, and the tightest pool's a second time where a closer
-// look is asked for.
+// Sample walks every table once, and the fullest pool's table again if req asks for that
+// pool's detail.
 func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	runtime.LockOSThread() // for the CPU time, and one CPU's caches
+	runtime.LockOSThread() // for the thread's CPU time, and warm caches
 	defer runtime.UnlockOSThread()
-	start := threadTime()
-	s, tally, err := r.sample(ctx, req)
-	for err == nil && tally.DestsLost > 0 && r.opts.Destinations < r.opts.MaxDestinations {
-		if err = r.grow(); err == nil {
-			s, tally, err = r.sample(ctx, req)
+	start := readThreadCPUTime()
+	s, counts, err := r.takeSample(ctx, req)
+	for err == nil && counts.DestsLost > 0 && r.options.Destinations < r.options.MaxDestinations {
+		if err = r.growDestinationMap(); err == nil {
+			s, counts, err = r.takeSample(ctx, req)
 		}
 	}
 	if err == nil {
-		err = r.look(ctx, &s, req.LookPercent, hertz(tally.NowNs, tally.NowJiffies))
+		err = r.inspectTightestPool(ctx, &s, req.InspectPercent, detectHZ(counts.NowNs, counts.NowJiffies))
 	}
-	s.Cost = threadTime() - start
+	s.CPUTime = readThreadCPUTime() - start
 	return s, err
 }
 
-// grow makes room for twice the destinations. Programs are bound to their maps,
-// so that both are loaded anew; the failures that were counted are kept.
-func (r *Reader) grow() error {
-	r.failures.read(r.objs.Fails)
-	r.failures.rebase()
-	if err := r.unload(); err != nil {
+// growDestinationMap doubles the destination map. Programs are bound to their maps, so
+// both are reloaded. The counts of failed connects are kept.
+func (r *Reader) growDestinationMap() error {
+	r.failures.readFailures(r.objects.Fails)
+	r.failures.carryOver()
+	if err := r.unloadPrograms(); err != nil {
 		return err
 	}
-	r.opts.Destinations *= 2
-	r.owners = owners{}
-	return r.load()
+	r.options.Destinations *= 2
+	r.owners = ownerCache{}
+	return r.loadPrograms()
 }
 
-func (r *Reader) sample(ctx context.Context, req socket.Request) (socket.Sample, walkTally, error) {
+func (r *Reader) takeSample(ctx context.Context, req socket.Request) (socket.Sample, walkTally, error) {
 	s := socket.Sample{Taken: time.Now()}
-	tally, err := r.walk(ctx, req)
+	counts, err := r.walkTables(ctx, req)
 	if err != nil {
-		return s, tally, err
+		return s, counts, err
 	}
-	nets := r.recs[:tally.Nets]
-	by, err := r.owners.read(r.objs.Tasks, nets, &tally, r.generation)
+	nets := r.records[:counts.Nets]
+	by, err := r.owners.readOwners(r.objects.Tasks, nets, &counts, r.generation)
 	if err != nil {
-		return s, tally, fmt.Errorf("read the processes: %w", err)
+		return s, counts, fmt.Errorf("read the processes: %w", err)
 	}
-	dests, err := r.dests.drain(r.objs.Dests, &tally)
+	dests, err := r.destinations.drainMap(r.objects.Dests, &counts)
 	if err != nil {
-		return s, tally, fmt.Errorf("read the destinations: %w", err)
+		return s, counts, fmt.Errorf("read the destinations: %w", err)
 	}
-	s.Networks = networks(nets, dests, by, r.counting, hertz(tally.NowNs, tally.NowJiffies), &tally)
-	if r.opts.Failures {
-		s.Failures = r.failures.read(r.objs.Fails)
+	s.Networks = decodeNetworks(nets, dests, by, r.counterLayout, detectHZ(counts.NowNs, counts.NowJiffies), &counts)
+	if r.options.Failures {
+		s.Failures = r.failures.readFailures(r.objects.Fails)
 	}
-	if tally.TcpMem[2] > 0 {
-		s.TCPMemoryLimits = &tally.TcpMem
+	if counts.TcpMem[2] > 0 {
+		s.TCPMemoryLimits = &counts.TcpMem
 	}
-	s.Reader, s.Unobserved = verdict(&tally, r.opts, r.failsLost)
-	s.Unobserved = slices.Concat(s.Unobserved, inVRFs(nets), r.counting.unseen)
-	return s, tally, r.notice(nets)
+	s.Reader, s.Unobserved = assessExactness(&counts, r.options, r.failuresLost)
+	s.Unobserved = slices.Concat(s.Unobserved, reportVRFPorts(nets), r.counterLayout.unobserved)
+	return s, counts, r.enableConntrackCounters(nets)
 }
 
-// walk runs the passes. The bind hash comes after the listeners, whose ports it
-// wants to know, and before the established hash, which it gates and which skips
-// the ports that connect() skips.
-func (r *Reader) walk(ctx context.Context, req socket.Request) (t walkTally, err error) {
-	if err := r.reset(); err != nil {
+// walkTables runs the passes. The bind hash comes after the listeners, because it needs
+// their ports, and before the established hash, because it decides which namespaces'
+// destinations are counted and which ports connect() skips.
+func (r *Reader) walkTables(ctx context.Context, req socket.Request) (t walkTally, err error) {
+	if err := r.resetCounts(); err != nil {
 		return t, err
 	}
-	if err := run(r.objs.WalkNets); err != nil {
+	if err := runProgram(r.objects.WalkNets); err != nil {
 		return t, err
 	}
-	if err := r.readNets(&t); err != nil || len(r.recs) == 0 {
-		return t, errors.Join(err, noNets(len(r.recs)))
+	if err := r.readNetRecords(&t); err != nil || len(r.records) == 0 {
+		return t, errors.Join(err, checkNetnsFound(len(r.records)))
 	}
-	// Namespaces with an established hash of their own share these two.
-	shared := r.recs[0].TcpTable
-	if err := r.table(ctx, kindListen, shared); err != nil {
+	// All namespaces share the listening and bind hash, even those with their own
+	// established hash.
+	shared := r.records[0].TcpTable
+	if err := r.walkHashTable(ctx, kindListen, shared); err != nil {
 		return t, err
 	}
-	if err := r.table(ctx, kindBind, shared); err != nil {
+	if err := r.walkHashTable(ctx, kindBind, shared); err != nil {
 		return t, err
 	}
-	for _, udp := range distinct(r.recs, func(n *walkNetRec) uint64 { return n.UdpTable }) {
-		if err := r.table(ctx, kindUDP, udp); err != nil {
+	for _, udp := range listDistinct(r.records, func(n *walkNetRec) uint64 { return n.UdpTable }) {
+		if err := r.walkHashTable(ctx, kindUDP, udp); err != nil {
 			return t, err
 		}
 	}
-	if err := r.readNets(&t); err != nil {
+	if err := r.readNetRecords(&t); err != nil {
 		return t, err
 	}
-	if err := r.open(req.GatePercent); err != nil {
+	if err := r.enableDetail(req.DetailPercent); err != nil {
 		return t, err
 	}
-	for _, tcp := range distinct(r.recs, func(n *walkNetRec) uint64 { return uint64(n.Detail) * n.TcpTable }) {
-		if err := r.table(ctx, kindEstablished, tcp); err != nil {
+	for _, tcp := range listDistinct(r.records, func(n *walkNetRec) uint64 { return uint64(n.Detail) * n.TcpTable }) {
+		if err := r.walkHashTable(ctx, kindEstablished, tcp); err != nil {
 			return t, err
 		}
 	}
-	if err := run(r.objs.WalkTasks); err != nil {
+	if err := runProgram(r.objects.WalkTasks); err != nil {
 		return t, err
 	}
-	err = r.readNets(&t)
+	err = r.readNetRecords(&t)
 	return t, err
 }
 
-func noNets(n int) error {
+func checkNetnsFound(n int) error {
 	if n == 0 {
-		return fmt.Errorf("%w: no network namespace found in its list", ErrKernel)
+		return fmt.Errorf("%w: its list of network namespaces is empty", ErrKernel)
 	}
 	return nil
 }
 
-// reset empties what the last sample left.
-func (r *Reader) reset() error {
+// resetCounts clears the counts of the last sample.
+func (r *Reader) resetCounts() error {
 	var t walkTally
-	if err := r.objs.Tally.Get(&t); err != nil {
+	if err := r.objects.Tally.Get(&t); err != nil {
 		return err
 	}
-	r.failsLost += t.FailsLost
+	r.failuresLost += t.FailsLost
 	if t.Blocks > 0 {
-		if err := clearPorts(r.objs.Ports); err != nil {
-			return fmt.Errorf("clear the sets of ports: %w", err)
+		if err := clearPorts(r.objects.Ports); err != nil {
+			return fmt.Errorf("clear the port sets: %w", err)
 		}
 	}
 	r.generation++
-	return errors.Join(r.objs.Tally.Set(walkTally{}), r.objs.Args.Set(r.args()))
+	return errors.Join(r.objects.Tally.Set(walkTally{}), r.objects.Args.Set(r.newWalkArgs()))
 }
 
-// The tables, as in the program's enum kind.
+// Kinds of hash table, as in the BPF program's enum kind.
 const (
 	kindEstablished = iota
 	kindBind
@@ -269,94 +270,95 @@ const (
 	kindUDP
 )
 
-// budget is how many nodes one run visits at most, give or take a bucket: a run
-// is one RCU read section, a few milliseconds long.
-const budget = 16 << 10
+// nodesPerRun is the maximum number of nodes that one run visits, give or take a bucket.
+// A run is one RCU read section of a few milliseconds.
+const nodesPerRun = 16 << 10
 
-// table walks one hash table. Each run goes on where the last one stopped.
-func (r *Reader) table(ctx context.Context, kind uint32, table uint64) error {
+// walkHashTable walks one hash table. Each run continues where the last one stopped.
+func (r *Reader) walkHashTable(ctx context.Context, kind uint32, table uint64) error {
 	if table == 0 {
 		return nil
 	}
-	a := r.args()
+	a := r.newWalkArgs()
 	a.Table, a.Kind = table, kind
 	var t walkTally
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := r.objs.Tally.Get(&t); err != nil {
+		if err := r.objects.Tally.Get(&t); err != nil {
 			return err
 		}
-		a.Budget = t.Visited + budget
-		if err := r.objs.Args.Set(a); err != nil {
+		a.Budget = t.Visited + nodesPerRun
+		if err := r.objects.Args.Set(a); err != nil {
 			return err
 		}
-		if err := run(r.objs.WalkTable); err != nil {
+		if err := runProgram(r.objects.WalkTable); err != nil {
 			return err
 		}
-		was := a.Cursor
-		if err := r.objs.Args.Get(&a); err != nil {
+		before := a.Cursor
+		if err := r.objects.Args.Get(&a); err != nil {
 			return err
 		}
-		if err := r.objs.Tally.Get(&t); err != nil {
+		if err := r.objects.Tally.Get(&t); err != nil {
 			return err
 		}
 		if a.Cursor >= t.Size {
 			return nil
 		}
-		if a.Cursor == was {
-			return fmt.Errorf("%w: the walk of table %d stands still at bucket %d of %d", ErrKernel, kind, was, t.Size)
+		if a.Cursor == before {
+			return fmt.Errorf("%w: the walk of table %d makes no progress at bucket %d of %d", ErrKernel, kind, before, t.Size)
 		}
 	}
 }
 
-func (r *Reader) args() walkArgs {
+func (r *Reader) newWalkArgs() walkArgs {
 	return walkArgs{TcpFd: uint32(r.fds[0]), UdpFd: uint32(r.fds[1]), Generation: r.generation}
 }
 
-func run(p *ebpf.Program) error {
+func runProgram(p *ebpf.Program) error {
 	if _, err := p.Run(&ebpf.RunOptions{}); err != nil {
 		return fmt.Errorf("run %v: %w", p, err)
 	}
 	return nil
 }
 
-// readNets copies the namespaces, as far as they are filled, and the tally.
-func (r *Reader) readNets(t *walkTally) error {
-	if err := r.objs.Tally.Get(t); err != nil {
+// readNetRecords copies the counts to t and the filled namespace records to r.records.
+func (r *Reader) readNetRecords(t *walkTally) error {
+	if err := r.objects.Tally.Get(t); err != nil {
 		return err
 	}
-	r.recs = grown(r.recs, int(t.Nets))
-	if len(r.recs) == 0 {
+	r.records = resizeSlice(r.records, int(t.Nets))
+	if len(r.records) == 0 {
 		return nil
 	}
-	_, err := r.nets.ReadAt(bytesOf(r.recs), 0)
+	_, err := r.netRecords.ReadAt(viewAsBytes(r.records), 0)
 	return err
 }
 
-// open marks the namespaces whose destinations are worth counting.
-func (r *Reader) open(gatePercent int) error {
-	for i := range r.recs {
-		n := &r.recs[i]
-		if !worthwhile(n, gatePercent) {
+// enableDetail marks the namespaces whose destinations are to be counted.
+func (r *Reader) enableDetail(gatePercent int) error {
+	for i := range r.records {
+		n := &r.records[i]
+		if !isAboveGate(n, gatePercent) {
 			continue
 		}
 		n.Detail = 1
 		off := int64(i)*int64(unsafe.Sizeof(*n)) + int64(unsafe.Offsetof(n.Detail))
-		if _, err := r.nets.WriteAt([]byte{1}, off); err != nil {
+		if _, err := r.netRecords.WriteAt([]byte{1}, off); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func worthwhile(n *walkNetRec, gatePercent int) bool {
-	return int(n.Held)*100 >= gatePercent*settings(n, 0).Capacity()
+// isAboveGate reports whether at least gatePercent of n's ports are in use.
+func isAboveGate(n *walkNetRec, gatePercent int) bool {
+	return int(n.Held)*100 >= gatePercent*decodeSettings(n, 0).Capacity()
 }
 
-// distinct are the values other than 0, in order of their first appearance.
-func distinct(recs []walkNetRec, of func(*walkNetRec) uint64) []uint64 {
+// listDistinct returns the distinct values other than 0, in order of first appearance.
+func listDistinct(recs []walkNetRec, of func(*walkNetRec) uint64) []uint64 {
 	var out []uint64
 next:
 	for i := range recs {
@@ -374,19 +376,21 @@ next:
 	return out
 }
 
-// bytesOf is the memory of s, whose type has no padding of Go's own.
-func bytesOf[T any](s []T) []byte {
+// viewAsBytes returns the memory of s, whose element type must have no padding.
+func viewAsBytes[T any](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(s[0])))
 }
 
-func grown[T any](s []T, n int) []T {
+// resizeSlice returns a slice of n elements. It reuses s's memory if that is enough.
+func resizeSlice[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n, n+n/4)
 	}
 	return s[:n]
 }
 
-func threadTime() time.Duration {
+// readThreadCPUTime returns the CPU time of the calling thread, or 0 if unknown.
+func readThreadCPUTime() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
 		return 0

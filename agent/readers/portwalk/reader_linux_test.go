@@ -19,14 +19,14 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 var (
-	home   = ap("127.0.0.1:0")
-	server = ap("127.0.0.1:80")
+	loopback = addrPort("127.0.0.1:0")
+	server   = addrPort("127.0.0.1:80")
 )
 
-func open(t testing.TB, o Options) *Reader {
+func openReader(t testing.TB, o Options) *Reader {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the test reads the kernel's tables")
@@ -43,7 +43,7 @@ func open(t testing.TB, o Options) *Reader {
 	return r
 }
 
-func sample(t *testing.T, r *Reader) socket.Sample {
+func takeSample(t *testing.T, r *Reader) socket.Sample {
 	t.Helper()
 	s, err := r.Sample(t.Context(), socket.Request{})
 	if err != nil {
@@ -52,7 +52,7 @@ func sample(t *testing.T, r *Reader) socket.Sample {
 	return s
 }
 
-func find(s *socket.Sample, inode uint64) *socket.Network {
+func findNetwork(s *socket.Sample, inode uint64) *socket.Network {
 	for i := range s.Networks {
 		if s.Networks[i].Inode == inode {
 			return &s.Networks[i]
@@ -61,14 +61,14 @@ func find(s *socket.Sample, inode uint64) *socket.Network {
 	return nil
 }
 
-func hundred(t *testing.T) *netnstest.Netns {
+func newNetnsWith100Ports(t *testing.T) *netnstest.Netns {
 	t.Helper()
 	n := netnstest.New(t)
 	n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099")
 	return n
 }
 
-func connect(t *testing.T, n *netnstest.Netns, count int, src, dst netip.AddrPort, opts ...testnet.Option) {
+func openConnections(t *testing.T, n *netnstest.Netns, count int, src, dst netip.AddrPort, opts ...testnet.Option) {
 	t.Helper()
 	for range count {
 		if _, err := n.Connect(src, dst, append(opts, testnet.Repair)...); err != nil {
@@ -77,7 +77,7 @@ func connect(t *testing.T, n *netnstest.Netns, count int, src, dst netip.AddrPor
 	}
 }
 
-func TestSettingsAreThoseOfEachNamespace(t *testing.T) {
+func TestSettingsArePerNamespace(t *testing.T) {
 	n := netnstest.New(t)
 	n.WriteSysctl("net.ipv4.ip_local_port_range", "20001 21000")
 	n.WriteSysctl("net.ipv4.ip_local_reserved_ports", "1,20000-20002,20064,21000-21001,65535")
@@ -85,23 +85,23 @@ func TestSettingsAreThoseOfEachNamespace(t *testing.T) {
 	n.WriteSysctl("net.ipv4.tcp_timestamps", "0")
 	n.WriteSysctl("net.ipv4.tcp_fin_timeout", "17")
 	n.WriteSysctl("net.ipv4.tcp_max_tw_buckets", "4711")
-	s := sample(t, open(t, Options{}))
-	got := find(&s, n.Inode())
+	s := takeSample(t, openReader(t, Options{}))
+	got := findNetwork(&s, n.Inode())
 	want := socket.Settings{Range: ports.Range{First: 20001, Last: 21000}, Reserved: 4,
 		Reuse: socket.ReuseAll, ReuseDelay: time.Second, FinTimeout: 17 * time.Second, MaxTimeWait: 4711}
 	if got == nil || got.Settings != want {
 		t.Errorf("got %+v, want the settings %+v", got, want)
 	}
-	if other := find(&s, netnstest.New(t).Inode()); other != nil {
-		t.Errorf("a namespace that was made afterwards is in the sample")
+	if other := findNetwork(&s, netnstest.New(t).Inode()); other != nil {
+		t.Errorf("a namespace created after the sample is in it")
 	}
 }
 
-func TestFailedConnectsAreCountedAndNoOthers(t *testing.T) {
-	r := open(t, Options{Failures: true})
-	n := hundred(t)
-	connect(t, n, 100, home, server)
-	connect(t, n, 100, ap("[::1]:0"), ap("[::1]:80"))
+func TestOnlyConnectsThatFailForLackOfAPortAreCounted(t *testing.T) {
+	r := openReader(t, Options{Failures: true})
+	n := newNetnsWith100Ports(t)
+	openConnections(t, n, 100, loopback, server)
+	openConnections(t, n, 100, addrPort("[::1]:0"), addrPort("[::1]:80"))
 	fail := func(count int, src, dst netip.AddrPort, want error, opts ...testnet.Option) {
 		t.Helper()
 		for range count {
@@ -110,13 +110,13 @@ func TestFailedConnectsAreCountedAndNoOthers(t *testing.T) {
 			}
 		}
 	}
-	fail(3, home, server, unix.EADDRNOTAVAIL)
-	fail(2, ap("[::1]:0"), ap("[::1]:80"), unix.EADDRNOTAVAIL)
-	fail(1, ap("[::ffff:127.0.0.1]:0"), ap("[::ffff:127.0.0.1]:80"), unix.EADDRNOTAVAIL)
-	fail(4, home, ap("127.0.0.2:81"), unix.ECONNREFUSED)
+	fail(3, loopback, server, unix.EADDRNOTAVAIL)
+	fail(2, addrPort("[::1]:0"), addrPort("[::1]:80"), unix.EADDRNOTAVAIL)
+	fail(1, addrPort("[::ffff:127.0.0.1]:0"), addrPort("[::ffff:127.0.0.1]:80"), unix.EADDRNOTAVAIL)
+	fail(4, loopback, addrPort("127.0.0.2:81"), unix.ECONNREFUSED)
 	n.Listen("127.0.0.1:90")
 	for range 5 { // connected and closed
-		k, err := n.Connect(home, ap("127.0.0.1:90"))
+		k, err := n.Connect(loopback, addrPort("127.0.0.1:90"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestFailedConnectsAreCountedAndNoOthers(t *testing.T) {
 		}
 	}
 	got := map[string]uint64{}
-	for _, f := range sample(t, r).Failures {
+	for _, f := range takeSample(t, r).Failures {
 		if f.Inode == n.Inode() {
 			got[f.Source.String()+" > "+netip.AddrPortFrom(f.Destination, f.Port).String()] += f.Count
 			if age := time.Since(f.LastAt); age < -time.Second || age > time.Minute {
@@ -139,27 +139,27 @@ func TestFailedConnectsAreCountedAndNoOthers(t *testing.T) {
 	}
 }
 
-func TestAFullMapIsReportedAndThenGrown(t *testing.T) {
-	n := hundred(t)
+func TestAFullDestinationMapIsReportedAndThenGrown(t *testing.T) {
+	n := newNetnsWith100Ports(t)
 	for port := range uint16(64) {
-		connect(t, n, 2, home, netip.AddrPortFrom(server.Addr(), 1000+port))
+		openConnections(t, n, 2, loopback, netip.AddrPortFrom(server.Addr(), 1000+port))
 	}
-	r := open(t, Options{Destinations: 16, MaxDestinations: 16})
-	s := sample(t, r)
-	if s.Reader.Exactness != socket.Approximate || !unseen(&s, "destinations") {
-		t.Errorf("a full map: %+v, unseen %v", s.Reader, s.Unobserved)
+	r := openReader(t, Options{Destinations: 16, MaxDestinations: 16})
+	s := takeSample(t, r)
+	if s.Reader.Exactness != socket.Approximate || !isUnobserved(&s, "destinations") {
+		t.Errorf("a full map: %+v, unobserved %v", s.Reader, s.Unobserved)
 	}
-	r = open(t, Options{Destinations: 16})
+	r = openReader(t, Options{Destinations: 16})
 	for range 2 {
-		s = sample(t, r)
-		got := find(&s, n.Inode())
-		if s.Reader.Exactness != socket.Exact || unseen(&s, "destinations") || len(got.Destinations) != 64 {
-			t.Errorf("after growing: %+v, unseen %v, %d destinations", s.Reader, s.Unobserved, len(got.Destinations))
+		s = takeSample(t, r)
+		got := findNetwork(&s, n.Inode())
+		if s.Reader.Exactness != socket.Exact || isUnobserved(&s, "destinations") || len(got.Destinations) != 64 {
+			t.Errorf("after growing: %+v, unobserved %v, %d destinations", s.Reader, s.Unobserved, len(got.Destinations))
 		}
 	}
 }
 
-func unseen(s *socket.Sample, what string) bool {
+func isUnobserved(s *socket.Sample, what string) bool {
 	for _, u := range s.Unobserved {
 		if u.Item == what {
 			return true
@@ -168,93 +168,93 @@ func unseen(s *socket.Sample, what string) bool {
 	return false
 }
 
-func TestANamespaceWithHashTablesOfItsOwnIsWalkedToo(t *testing.T) {
-	r := open(t, Options{})
+func TestANamespaceWithItsOwnHashTablesIsWalkedToo(t *testing.T) {
+	r := openReader(t, Options{})
 	parent := netnstest.New(t)
 	parent.WriteSysctl("net.ipv4.tcp_child_ehash_entries", "64")
-	// Linux 6.2 has tables for UDP, too.
+	// Linux 6.2 and later also have UDP tables.
 	udp := parent.Namespace.WriteSysctl("net.ipv4.udp_child_hash_entries", "128") == nil
 	parent.Do(func() { // on a thread that ends with this function
 		if err := errors.Join(unix.Unshare(unix.CLONE_NEWNET), testnet.LinkUp("lo")); err != nil {
 			t.Fatal(err)
 		}
 		for range 200 { // more than the table has buckets
-			k, err := testnet.Connect(home, server, testnet.Repair)
+			k, err := testnet.Connect(loopback, server, testnet.Repair)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer k.Close()
 		}
 		for range 30 {
-			k, err := testnet.BindUDP(ap("0.0.0.0:0"))
+			k, err := testnet.BindUDP(addrPort("0.0.0.0:0"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer k.Close()
 		}
-		s := sample(t, r)
-		own, host := &r.recs[0], recordOf(r, parent.Inode())
+		s := takeSample(t, r)
+		own, host := &r.records[0], findRecord(r, parent.Inode())
 		if own.TcpTable == host.TcpTable || udp && own.UdpTable == host.UdpTable {
-			t.Error("the namespace has no tables of its own: nothing is tested here")
+			t.Error("the namespace shares its parent's tables, so the test proves nothing")
 		}
-		got := find(&s, uint64(own.Inum))
-		if got.States[tcpstate.Established] != 200 || len(got.Destinations) != 1 || got.Held != 200 || got.UDPHeld != 30 {
+		got := findNetwork(&s, uint64(own.Inum))
+		if got.States[tcpstate.Established] != 200 || len(got.Destinations) != 1 || got.InUse != 200 || got.UDPInUse != 30 {
 			t.Errorf("got %+v", got)
 		}
 	})
 }
 
-func recordOf(r *Reader, inode uint64) *walkNetRec {
-	for i := range r.recs {
-		if uint64(r.recs[i].Inum) == inode {
-			return &r.recs[i]
+func findRecord(r *Reader, inode uint64) *walkNetRec {
+	for i := range r.records {
+		if uint64(r.records[i].Inum) == inode {
+			return &r.records[i]
 		}
 	}
 	return &walkNetRec{}
 }
 
-func TestTheGateLeavesOutDestinationsOfQuietNamespaces(t *testing.T) {
-	quiet, busy := hundred(t), hundred(t)
-	connect(t, quiet, 9, home, server)
-	connect(t, busy, 10, home, server)
-	s, err := open(t, Options{}).Sample(t.Context(), socket.Request{GatePercent: 10})
+func TestTheGateOmitsDestinationsOfIdleNamespaces(t *testing.T) {
+	quiet, busy := newNetnsWith100Ports(t), newNetnsWith100Ports(t)
+	openConnections(t, quiet, 9, loopback, server)
+	openConnections(t, busy, 10, loopback, server)
+	s, err := openReader(t, Options{}).Sample(t.Context(), socket.Request{DetailPercent: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, b := find(&s, quiet.Inode()), find(&s, busy.Inode())
-	if q.Detailed || q.Held != 9 || len(q.Destinations) != 0 {
+	q, b := findNetwork(&s, quiet.Inode()), findNetwork(&s, busy.Inode())
+	if q.Detailed || q.InUse != 9 || len(q.Destinations) != 0 {
 		t.Errorf("the quiet one: %+v", q)
 	}
-	if !b.Detailed || b.Held != 10 || len(b.Destinations) != 1 {
+	if !b.Detailed || b.InUse != 10 || len(b.Destinations) != 1 {
 		t.Errorf("the busy one: %+v", b)
 	}
 }
 
 func TestAProcessIsTheOwnerOfItsNamespaceWhileItLives(t *testing.T) {
-	r := open(t, Options{})
+	r := openReader(t, Options{})
 	n := netnstest.New(t)
 	owner := func() socket.Owner {
-		s := sample(t, r)
-		return find(&s, n.Inode()).Owner
+		s := takeSample(t, r)
+		return findNetwork(&s, n.Inode()).Owner
 	}
 	if got := owner(); got.Kind != socket.OwnerNone {
 		t.Errorf("without a process: %+v", got)
 	}
 	cmd := exec.Command("sleep", "60")
 	n.Start(cmd)
-	await(t, func() bool { return owner().Process == "sleep" })
+	waitUntil(t, func() bool { return owner().Process == "sleep" })
 	if got := owner(); got.PID != cmd.Process.Pid {
 		t.Errorf("owner %+v, want PID %d", got, cmd.Process.Pid)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, func() bool { return owner().Kind == socket.OwnerNone })
+	waitUntil(t, func() bool { return owner().Kind == socket.OwnerNone })
 }
 
-// A container's first process is the runtime's until it becomes the workload.
-func TestTheOwnerIsNamedAnewAfterExec(t *testing.T) {
-	r := open(t, Options{})
+// A container's first process is the runtime until it executes the workload.
+func TestTheOwnerIsReadAgainAfterExec(t *testing.T) {
+	r := openReader(t, Options{})
 	n := netnstest.New(t)
 	cmd := exec.Command("sh", "-c", "read line; exec sleep 60")
 	in, err := cmd.StdinPipe()
@@ -263,17 +263,17 @@ func TestTheOwnerIsNamedAnewAfterExec(t *testing.T) {
 	}
 	n.Start(cmd)
 	owner := func() string {
-		s := sample(t, r)
-		return find(&s, n.Inode()).Owner.Process
+		s := takeSample(t, r)
+		return findNetwork(&s, n.Inode()).Owner.Process
 	}
-	await(t, func() bool { return owner() == "sh" || owner() == "busybox" })
+	waitUntil(t, func() bool { return owner() == "sh" || owner() == "busybox" })
 	if err := in.Close(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, func() bool { return owner() == "sleep" })
+	waitUntil(t, func() bool { return owner() == "sleep" })
 }
 
-func await(t *testing.T, ok func() bool) {
+func waitUntil(t *testing.T, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -282,23 +282,23 @@ func await(t *testing.T, ok func() bool) {
 	}
 }
 
-func TestACancelledSampleSaysSo(t *testing.T) {
+func TestACanceledSampleReturnsTheContextsError(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := open(t, Options{}).Sample(ctx, socket.Request{}); !errors.Is(err, context.Canceled) {
+	if _, err := openReader(t, Options{}).Sample(ctx, socket.Request{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
 
-// The very first sample already knows the caller's sockets.
-func TestTheFirstSampleSeesUDPAndTheMemoryLimits(t *testing.T) {
-	n := hundred(t)
-	if _, err := n.BindUDP(ap("0.0.0.0:0")); err != nil {
+// The first sample already has the caller's sockets.
+func TestTheFirstSampleHasUDPAndTheMemoryLimits(t *testing.T) {
+	n := newNetnsWith100Ports(t)
+	if _, err := n.BindUDP(addrPort("0.0.0.0:0")); err != nil {
 		t.Fatal(err)
 	}
-	s := sample(t, open(t, Options{}))
-	if got := find(&s, n.Inode()); got.UDPHeld != 1 || got.UDPSockets != 1 {
-		t.Errorf("UDP: %d ports, %d sockets, want 1 and 1", got.UDPHeld, got.UDPSockets)
+	s := takeSample(t, openReader(t, Options{}))
+	if got := findNetwork(&s, n.Inode()); got.UDPInUse != 1 || got.UDPSockets != 1 {
+		t.Errorf("UDP: %d ports, %d sockets, want 1 and 1", got.UDPInUse, got.UDPSockets)
 	}
 	var want [3]uint64
 	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_mem")
@@ -323,7 +323,7 @@ func TestMissingCapabilitiesAreNamed(t *testing.T) {
 		"both":               {1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON, 0},
 		"SYS_ADMIN for both": {1 << unix.CAP_SYS_ADMIN, 0},
 	} {
-		if got := lacking(c.have); len(got) != c.want {
+		if got := listMissingCapabilities(c.have); len(got) != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// TestCapture, run with -update, dumps a namespace that has every kind of
-// socket, and keeps the kernel's bytes for the tests of the decoder.
+// TestCapture, run with -update, dumps a namespace with every kind of socket, and writes
+// the kernel's bytes to testdata for the decoder's tests.
 func TestCapture(t *testing.T) {
 	if !golden.ShouldUpdate() {
 		t.Skip("writes testdata: run it with -update")
@@ -52,13 +52,13 @@ func TestCapture(t *testing.T) {
 		tcpstate.CloseWait: 1, tcpstate.Listen: 4})
 
 	for name, request := range map[string][]byte{
-		"tcp": tcpRequest(1), "udp4": udpRequest(familyIPv4, 2), "udp6": udpRequest(familyIPv6, 3),
+		"tcp": newTCPRequest(1), "udp4": newUDPRequest(familyIPv4, 2), "udp6": newUDPRequest(familyIPv6, 3),
 	} {
 		var all []byte
 		n.Do(func() {
-			s, err := openSpace("/proc")
+			s, err := openNetns("/proc")
 			must(nil, err)
-			defer s.close()
+			defer s.closeFiles()
 			buf := make([]byte, netlink.BufferSize)
 			must(nil, unix.Sendto(s.netlink, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
 			for done := false; !done; {
@@ -66,7 +66,7 @@ func TestCapture(t *testing.T) {
 				must(nil, err)
 				all = append(all, buf[:size]...)
 				kind := binary.NativeEndian.Uint16(request[4:])
-				done, _, err = netlink.Replies(buf[:size], request, kind, func(netlink.Message) error { return nil })
+				done, _, err = netlink.ForEachReply(buf[:size], request, kind, func(netlink.Message) error { return nil })
 				must(nil, err)
 			}
 		})

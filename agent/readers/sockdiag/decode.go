@@ -10,19 +10,19 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// ErrFamily says that an address is neither IPv4 nor IPv6.
+// ErrFamily means that an address is neither IPv4 nor IPv6.
 var ErrFamily = errors.New("unknown address family")
 
-// The kinds of message (include/uapi/linux/sock_diag.h and inet_diag.h).
+// Message types (include/uapi/linux/sock_diag.h and inet_diag.h).
 const (
-	// typeLegacy is TCPDIAG_GETSOCK: one dump gives IPv4 and IPv6.
+	// typeLegacy is TCPDIAG_GETSOCK. One dump has both IPv4 and IPv6.
 	typeLegacy = 18
 	// typeFamily is SOCK_DIAG_BY_FAMILY.
 	typeFamily = 20
 )
 
 // Layout of struct inet_diag_msg (include/uapi/linux/inet_diag.h): family, state,
-// timer, retransmits; then struct inet_diag_sockid; then 5 words.
+// timer and retransmits, then struct inet_diag_sockid, then 5 words.
 const (
 	socketSize = 72
 
@@ -32,24 +32,23 @@ const (
 	stateNewSynRecv = 12
 )
 
-// sock is a socket of a dump. Addresses are as the kernel keeps them, IPv4-mapped
-// ones not unmapped.
-type sock struct {
+// diagSocket is a socket of a dump. IPv4-mapped addresses are not unmapped.
+type diagSocket struct {
 	state         tcpstate.State
 	local, remote netip.AddrPort
-	// device is the interface index that it is bound to, 0 for none.
+	// device is the index of the interface that the socket is bound to, or 0.
 	device uint32
-	// expires is in milliseconds until the timer ends: for TIME_WAIT, its end.
+	// expires is the number of milliseconds until the timer ends. For TIME_WAIT this is
+	// the end of the state.
 	expires uint32
 }
 
-// decodeSocket reads a struct inet_diag_msg. The attributes after it say nothing
-// that is needed.
-func decodeSocket(b []byte) (sock, error) {
+// decodeSocket decodes a struct inet_diag_msg. It ignores the attributes that follow.
+func decodeSocket(b []byte) (diagSocket, error) {
 	if len(b) < socketSize {
-		return sock{}, fmt.Errorf("%w: a socket of %d bytes", netlink.ErrShort, len(b))
+		return diagSocket{}, fmt.Errorf("%w: socket of %d bytes", netlink.ErrShort, len(b))
 	}
-	s := sock{
+	s := diagSocket{
 		state:   tcpstate.State(b[1]),
 		device:  binary.NativeEndian.Uint32(b[40:]),
 		expires: binary.NativeEndian.Uint32(b[52:]),
@@ -62,7 +61,7 @@ func decodeSocket(b []byte) (sock, error) {
 	case familyIPv6:
 		local, remote = netip.AddrFrom16([16]byte(src)), netip.AddrFrom16([16]byte(dst))
 	default:
-		return sock{}, fmt.Errorf("%w: %d", ErrFamily, b[0])
+		return diagSocket{}, fmt.Errorf("%w: %d", ErrFamily, b[0])
 	}
 	s.local = netip.AddrPortFrom(local, binary.BigEndian.Uint16(b[4:]))
 	s.remote = netip.AddrPortFrom(remote, binary.BigEndian.Uint16(b[6:]))
@@ -70,7 +69,7 @@ func decodeSocket(b []byte) (sock, error) {
 	case s.state == stateNewSynRecv:
 		s.state = tcpstate.SynRecv
 	case s.state == tcpstate.Close && s.remote.Port() == 0:
-		s.state = tcpstate.Bound // how the kernel reports what it calls TCP_BOUND_INACTIVE
+		s.state = tcpstate.Bound // sock_diag's form of TCP_BOUND_INACTIVE
 	}
 	return s, nil
 }

@@ -12,11 +12,11 @@ import (
 	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
-func (s sock) String() string {
+func (s diagSocket) String() string {
 	return fmt.Sprintf("%2d %v > %v device %d expires %d", s.state, s.local, s.remote, s.device, s.expires)
 }
 
-// TestCapturedDump decodes what a kernel really sent (see TestCapture).
+// TestCapturedDump decodes a dump from a real kernel (see TestCapture).
 func TestCapturedDump(t *testing.T) {
 	for _, name := range []string{"tcp", "udp4", "udp6"} {
 		t.Run(name, func(t *testing.T) {
@@ -27,13 +27,13 @@ func TestCapturedDump(t *testing.T) {
 			var out strings.Builder
 			done := false
 			for len(b) > 0 {
-				m, rest, err := netlink.Next(b)
+				m, rest, err := netlink.NextMessage(b)
 				if err != nil {
 					t.Fatal(err)
 				}
 				b = rest
 				if m.Kind == netlink.TypeDone {
-					done = m.Failure() == nil
+					done = m.Err() == nil
 					continue
 				}
 				s, err := decodeSocket(m.Body)
@@ -43,14 +43,14 @@ func TestCapturedDump(t *testing.T) {
 				fmt.Fprintln(&out, s)
 			}
 			if !done {
-				t.Error("no end")
+				t.Error("the dump has no end")
 			}
 			golden.Check(t, "testdata/"+name+".golden", out.String())
 		})
 	}
 }
 
-func join(parts ...[]byte) (all []byte) {
+func joinBytes(parts ...[]byte) (all []byte) {
 	for _, p := range parts {
 		all = append(all, p...)
 	}
@@ -73,7 +73,7 @@ func TestDecodeSocket(t *testing.T) {
 		"a socket without attributes":   {row(10, 10), "10 [::]:0 > [::]:80 device 0 expires 0", nil},
 		"attributes that make no sense": {row(10, 10, 0, 0, 0), "10 [::]:0 > [::]:80 device 0 expires 0", nil},
 		"one byte too few":              {row(2, 1)[:socketSize-1], "", netlink.ErrShort},
-		"a family that isn't ours":      {row(1, 1), "", ErrFamily},
+		"an unknown address family":     {row(1, 1), "", ErrFamily},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := decodeSocket(test.b)
@@ -92,7 +92,7 @@ func FuzzDecodeSocket(f *testing.F) {
 		}
 		for len(b) > 0 {
 			var m netlink.Message
-			if m, b, err = netlink.Next(b); err != nil {
+			if m, b, err = netlink.NextMessage(b); err != nil {
 				f.Fatal(err)
 			}
 			f.Add(m.Body)
@@ -107,7 +107,7 @@ func FuzzDecodeSocket(f *testing.F) {
 			t.Errorf("%v of %x", s, b)
 		}
 		if s.state == tcpstate.State(stateNewSynRecv) {
-			t.Errorf("%v is not folded", s)
+			t.Errorf("%v was not mapped to SYN_RECV", s)
 		}
 	})
 }

@@ -12,23 +12,23 @@ import (
 )
 
 var (
-	seed      = flag.Uint64("seed", 1, "of the first random scenario")
-	scenarios = flag.Int("scenarios", 40, "how many random scenarios")
+	seed      = flag.Uint64("seed", 1, "seed of the first random scenario")
+	scenarios = flag.Int("scenarios", 40, "number of random scenarios")
 )
 
-// scenario makes random sockets in a namespace with 100 ports.
-type scenario struct {
-	*space
+// randomScenario is a namespace with 100 ports and random sockets.
+type randomScenario struct {
+	*testNetns
 	*rand.Rand
 	servers []*testnet.Socket
 	pairs   []testnet.Pair
 	log     []string
-	// hidden is how many ports a dump may not tell as taken: those of sockets
-	// that were bound before they connected, or were bound and closed, and of
-	// bound ones before Linux 6.8.
-	hidden int
-	// anyAge says that the kernel has no tcp_tw_reuse_delay (Linux before 6.14).
-	anyAge bool
+	// hiddenPorts is the number of ports in use that a dump may not show: those of
+	// sockets that were bound before they connected, or bound and closed, and before
+	// Linux 6.8 those of bound-only sockets.
+	hiddenPorts int
+	// reusesAtAnyAge is set on kernels without tcp_tw_reuse_delay (before Linux 6.14).
+	reusesAtAnyAge bool
 }
 
 var destinations = []netip.AddrPort{
@@ -37,46 +37,46 @@ var destinations = []netip.AddrPort{
 	netip.MustParseAddrPort("[::ffff:127.0.0.1]:80"),
 }
 
-// sources are what connect() takes for the destinations.
+// sources are the addresses that connect() chooses for the destinations.
 var sources = []string{"127.0.0.1", "127.0.0.1", "127.0.0.1", "::1", "127.0.0.1"}
 
-// TestHeadroomIsNeverBelowTheTruth makes random namespaces, and compares the
-// headroom with what connect() and bind() then give.
+// TestHeadroomIsNeverBelowTheTruth compares the reported headroom of random namespaces
+// with the number of ports that connect() and bind() then get.
 func TestHeadroomIsNeverBelowTheTruth(t *testing.T) {
 	exact, total := 0, 0
 	for i := range *scenarios {
 		t.Run(fmt.Sprint("seed ", *seed+uint64(i)), func(t *testing.T) {
-			s := scenario{space: newSpace(t), Rand: rand.New(rand.NewPCG(*seed+uint64(i), 0))}
-			s.build()
-			n := s.read(0)
+			s := randomScenario{testNetns: newTestNetns(t), Rand: rand.New(rand.NewPCG(*seed+uint64(i), 0))}
+			s.addSockets()
+			n := s.readNetwork(0)
 			compare := func(what string, got, truth, loose int) {
 				total++
 				if got == truth {
 					exact++
 				}
-				if got < truth || got > truth+s.hidden+loose {
-					t.Errorf("%s has %d ports left, and was reported to have %d, with %d hidden\n%v\n%+v",
-						what, truth, got, s.hidden, s.log, n)
+				if got < truth || got > truth+s.hiddenPorts+loose {
+					t.Errorf("%s has %d ports left; reported %d, with %d hidden\n%v\n%+v",
+						what, truth, got, s.hiddenPorts, s.log, n)
 				}
 			}
 			// 0.0.0.0 alone would not conflict with sockets of IPv6 addresses.
-			compare("bind", bindHeadroom(n), s.ExhaustBind(netip.IPv6Unspecified()), 0)
-			for d, dst := range destinations[:4] { // the last is the first by another name
+			compare("bind", calculateBindHeadroom(n), s.ExhaustBind(netip.IPv6Unspecified()), 0)
+			for d, dst := range destinations[:4] { // the last equals the first, as an IPv4-mapped address
 				loose := 0
-				if s.anyAge { // any TIME_WAIT counts as reusable
+				if s.reusesAtAnyAge { // every TIME_WAIT counts as reusable
 					loose = int(n.States[tcpstate.TimeWait])
 				}
-				compare("connect to "+dst.String(), connectHeadroom(n, netip.MustParseAddr(sources[d]), dst), s.Exhaust(none, dst), loose)
+				compare("connect to "+dst.String(), calculateConnectHeadroom(n, netip.MustParseAddr(sources[d]), dst), s.Exhaust(noAddress, dst), loose)
 			}
 		})
 	}
 	t.Logf("%d of %d headrooms are exact", exact, total)
 }
 
-func (s *scenario) build() {
+func (s *randomScenario) addSockets() {
 	reuse := s.IntN(3)
 	s.WriteSysctl("net.ipv4.tcp_tw_reuse", fmt.Sprint(reuse))
-	s.anyAge = s.Namespace.WriteSysctl("net.ipv4.tcp_tw_reuse_delay", "1") != nil
+	s.reusesAtAnyAge = s.Namespace.WriteSysctl("net.ipv4.tcp_tw_reuse_delay", "1") != nil
 	if s.IntN(4) == 0 {
 		s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "40010-40019,40021")
 	}
@@ -84,34 +84,34 @@ func (s *scenario) build() {
 		s.servers = append(s.servers, s.Listen(at))
 	}
 	s.log = append(s.log, fmt.Sprint("reuse ", reuse))
-	kinds := 8 + 2*s.IntN(2) // every other namespace hides nothing
+	kinds := 8 + 2*s.IntN(2) // half of the namespaces have no hidden ports
 	for range 20 + s.IntN(60) {
-		s.step(s.IntN(kinds))
+		s.addSocket(s.IntN(kinds))
 	}
 }
 
-func (s *scenario) step(what int) {
+func (s *randomScenario) addSocket(what int) {
 	switch what {
 	case 0, 1, 2, 3:
-		s.connect(false)
+		s.addConnection(false)
 	case 4:
-		s.connect(false, testnet.NoPort)
+		s.addConnection(false, testnet.NoPort)
 	case 5, 6:
-		s.end()
+		s.endConnection()
 	case 7:
-		s.bind(true)
+		s.addBound(true)
 	case 8:
-		s.connect(true)
+		s.addConnection(true)
 	default:
-		s.bind(false)
+		s.addBound(false)
 	}
 }
 
-// connect connects to a random destination, perhaps after an explicit bind().
-func (s *scenario) connect(bound bool, opts ...testnet.Option) {
+// addConnection connects to a random destination, optionally after an explicit bind().
+func (s *randomScenario) addConnection(bound bool, opts ...testnet.Option) {
 	d := s.IntN(len(destinations))
 	dst, l := destinations[d], s.servers[[]int{0, 0, 1, 2, 0}[d]]
-	dial, src := s.Namespace.Dial, none
+	dial, src := s.Namespace.Dial, noAddress
 	if bound || len(opts) > 0 {
 		dial = s.DialBound
 		src = netip.AddrPortFrom(netip.MustParseAddr(sources[d]), 0)
@@ -126,12 +126,12 @@ func (s *scenario) connect(bound bool, opts ...testnet.Option) {
 	}
 	s.pairs = append(s.pairs, p)
 	if bound {
-		s.hidden++
+		s.hiddenPorts++
 	}
 }
 
-// end ends a random connection in a random way.
-func (s *scenario) end() {
+// endConnection ends a random connection in a random way.
+func (s *randomScenario) endConnection() {
 	if len(s.pairs) == 0 {
 		return
 	}
@@ -147,9 +147,9 @@ func (s *scenario) end() {
 	}
 }
 
-// bind binds explicitly to a port of the range, often to one that a connection
-// has, and perhaps listens there.
-func (s *scenario) bind(listen bool) {
+// addBound binds explicitly to a port of the range, often to that of a connection, and
+// optionally listens.
+func (s *randomScenario) addBound(listen bool) {
 	port := uint16(40000 + s.IntN(100))
 	if len(s.pairs) > 0 && s.IntN(2) == 0 {
 		port = s.pairs[s.IntN(len(s.pairs))].Client.LocalAddr().Port()
@@ -166,9 +166,9 @@ func (s *scenario) bind(listen bool) {
 		return
 	}
 	if !listen {
-		s.hidden++
+		s.hiddenPorts++
 	} else if s.IntN(3) == 0 {
-		s.hidden++
+		s.hiddenPorts++
 		s.log = append(s.log, "close it")
 		if err := k.Close(); err != nil {
 			s.t.Fatal(err)

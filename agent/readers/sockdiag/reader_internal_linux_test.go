@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-func TestABrokenDescriptorIsUnseenOnceAndOpenedAnew(t *testing.T) {
+func TestABrokenDescriptorIsReportedOnceAndReopened(t *testing.T) {
 	r, err := Open(Options{OwnOnly: true})
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func TestABrokenDescriptorIsUnseenOnceAndOpenedAnew(t *testing.T) {
 	if len(before.Networks) != 1 {
 		t.Fatalf("%d networks, want 1: %v", len(before.Networks), before.Unobserved)
 	}
-	for _, s := range r.open {
+	for _, s := range r.handles {
 		if err := unix.Close(s.netlink); err != nil {
 			t.Fatal(err)
 		}
@@ -49,27 +49,27 @@ func TestABrokenDescriptorIsUnseenOnceAndOpenedAnew(t *testing.T) {
 	}
 }
 
-func TestReasonsAreToldOnceEachAndAreBounded(t *testing.T) {
-	var r reasons
+func TestReasonsAreListedOnceEachAndAreBounded(t *testing.T) {
+	var r failureReasons
 	for i := range 3 {
-		r.add(netns.Namespace{Inode: uint64(1 + i)}, fmt.Errorf("setns to net:[%d]: %w", 1+i, unix.EPERM))
+		r.addFailure(netns.Namespace{Inode: uint64(1 + i)}, fmt.Errorf("setns to net:[%d]: %w", 1+i, unix.EPERM))
 	}
-	r.add(netns.Namespace{Inode: 4}, fmt.Errorf("open: %w", unix.EMFILE))
+	r.addFailure(netns.Namespace{Inode: 4}, fmt.Errorf("open: %w", unix.EMFILE))
 	want := []socket.Unobserved{
-		{Item: "3 network namespaces, one of them net:[1]", Reason: "can't enter them: needs SYS_ADMIN and SYS_PTRACE"},
-		{Item: "net:[4]", Reason: "too many open files: raise the limit (ulimit -n)"},
+		{Item: "3 network namespaces, for example net:[1]", Reason: "permission denied; entering a namespace needs SYS_ADMIN and SYS_PTRACE"},
+		{Item: "net:[4]", Reason: "too many open files; raise the limit (ulimit -n)"},
 	}
-	if diff := cmp.Diff(want, r.unseen()); diff != "" {
+	if diff := cmp.Diff(want, r.listUnobserved()); diff != "" {
 		t.Error(diff)
 	}
 	for i := range 20 {
-		r.add(netns.Namespace{Inode: uint64(10 + i)}, errors.New(fmt.Sprint("reason ", i)))
+		r.addFailure(netns.Namespace{Inode: uint64(10 + i)}, errors.New(fmt.Sprint("reason ", i)))
 	}
-	got := r.unseen()
+	got := r.listUnobserved()
 	if len(got) != maxReasons {
-		t.Fatalf("%d lines, want %d", len(got), maxReasons)
+		t.Fatalf("%d entries, want %d", len(got), maxReasons)
 	}
-	last := socket.Unobserved{Item: "15 network namespaces, one of them net:[15]", Reason: "various reasons, the last one: reason 19"}
+	last := socket.Unobserved{Item: "15 network namespaces, for example net:[15]", Reason: "various reasons, most recently: reason 19"}
 	if diff := cmp.Diff(last, got[maxReasons-1]); diff != "" {
 		t.Error(diff)
 	}

@@ -15,31 +15,31 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Options say where the reader looks.
+// Options configures a Reader.
 type Options struct {
-	// Proc is where a procfs is mounted, "/proc" when empty. What is seen
-	// depends on whose PIDs it shows.
+	// Proc is the mount point of a procfs, by default "/proc". The reader finds the
+	// namespaces of the processes that it shows.
 	Proc string
-	// NetnsRoot is a folder of namespace files, "/run/netns" when empty.
+	// NetnsRoot is a folder of namespace files, by default "/run/netns".
 	NetnsRoot string
-	// OwnOnly keeps to the process's own network namespace.
+	// OwnOnly restricts the reader to its process's network namespace.
 	OwnOnly bool
 }
 
-// Reader is the reader "sockdiag", an agent.Reader.
+// Reader implements agent.Reader.
 //
-// Held, Skipped, States and UDPHeld of a namespace that is not Detailed are 0:
-// they were not read. UDPHeld is 0 as well where the gate left only UDP out.
+// Held, Skipped, States and UDPHeld of a namespace that is not Detailed are 0, because
+// they were not read. UDPHeld is also 0 where only UDP is below the gate.
 type Reader struct {
-	options Options
-	finder  *netns.Finder
-	open    map[uint64]*space
-	tally   tally
-	buf     []byte
-	away    time.Duration // CPU time of threads that entered namespaces
+	options          Options
+	finder           *netns.Finder
+	handles          map[uint64]*netnsHandle
+	usage            portUsage
+	buf              []byte
+	helperThreadTime time.Duration // CPU time of threads that entered namespaces
 }
 
-// Open checks that sock_diag works here, by opening the own namespace.
+// Open returns a Reader. It checks that sock_diag works, in the process's own namespace.
 func Open(o Options) (*Reader, error) {
 	if o.Proc == "" {
 		o.Proc = "/proc"
@@ -51,148 +51,150 @@ func Open(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sockdiag: %w", err)
 	}
-	s, err := openSpace(o.Proc)
+	s, err := openNetns(o.Proc)
 	if err != nil {
 		return nil, fmt.Errorf("sockdiag: %w", err)
 	}
-	s.close()
-	return &Reader{options: o, finder: f, open: map[uint64]*space{}, buf: make([]byte, netlink.BufferSize)}, nil
+	s.closeFiles()
+	return &Reader{options: o, finder: f, handles: map[uint64]*netnsHandle{}, buf: make([]byte, netlink.BufferSize)}, nil
 }
 
-// Close lets all namespaces go.
+// Close closes all namespaces.
 func (r *Reader) Close() error {
-	for inode, s := range r.open {
-		s.close()
-		delete(r.open, inode)
+	for inode, s := range r.handles {
+		s.closeFiles()
+		delete(r.handles, inode)
 	}
 	return nil
 }
 
-// Sample reads every namespace that it may. What vanishes meanwhile is left out.
+// Sample reads every namespace that it has access to. Namespaces that vanish meanwhile
+// are omitted.
 func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
-	runtime.LockOSThread() // whose CPU time is taken
+	runtime.LockOSThread() // for the thread's CPU time
 	defer runtime.UnlockOSThread()
-	start := threadTime()
-	r.away = 0
+	start := readThreadCPUTime()
+	r.helperThreadTime = 0
 
-	found, unseen, err := r.finder.Find()
+	found, unobserved, err := r.finder.Find()
 	if err != nil {
 		return socket.Sample{}, fmt.Errorf("sockdiag: %w", err)
 	}
 	if r.options.OwnOnly {
-		found, unseen = ownOnly(found)
+		found, unobserved = selectOwnNetns(found)
 	}
-	r.forget(found)
-	out := socket.Sample{Taken: time.Now(), Reader: spoken, Unobserved: append(unseen, failuresUnseen)}
-	var missed reasons
+	r.closeVanished(found)
+	out := socket.Sample{Taken: time.Now(), Reader: readerInfo, Unobserved: append(unobserved, failuresUnobserved)}
+	var failures failureReasons
 	for _, n := range found {
 		if err := ctx.Err(); err != nil {
 			return socket.Sample{}, fmt.Errorf("sockdiag: %w", err)
 		}
-		network, interrupted, err := r.network(n, req)
+		network, interrupted, err := r.readNetwork(n, req)
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, netns.ErrChanged), errors.Is(err, netns.ErrNotNamespace):
-			continue // gone since it was found
+			continue // vanished since it was found
 		case err != nil:
-			missed.add(n, err)
+			failures.addFailure(n, err)
 			continue
 		}
 		if interrupted {
 			out.Reader.Exactness, out.Reader.Message = socket.Approximate, messageInterrupted
 		}
-		if r.tally.left > 0 && network.Detailed {
+		if r.usage.uncounted > 0 && network.Detailed {
 			out.Unobserved = append(out.Unobserved, socket.Unobserved{
-				Item:   fmt.Sprintf("the destinations of %d sockets in net:[%d]", r.tally.left, n.Inode),
-				Reason: fmt.Sprintf("the reader keeps at most %d destinations of a namespace", maxDestinations),
+				Item:   fmt.Sprintf("destinations of %d sockets in net:[%d]", r.usage.uncounted, n.Inode),
+				Reason: fmt.Sprintf("the reader counts at most %d destinations per namespace", maxDestinations),
 			})
 		}
 		out.Networks = append(out.Networks, network)
 	}
-	out.Unobserved = append(out.Unobserved, missed.unseen()...)
-	if p, ok := out.Tightest(); ok && req.LookPercent > 0 && p.UsedPercent() >= req.LookPercent {
-		out.Unobserved = append(out.Unobserved, lookUnseen)
+	out.Unobserved = append(out.Unobserved, failures.listUnobserved()...)
+	if p, ok := out.TightestPool(); ok && req.InspectPercent > 0 && p.UsedPercent() >= req.InspectPercent {
+		out.Unobserved = append(out.Unobserved, detailUnobserved)
 	}
-	out.Cost = threadTime() - start + r.away
+	out.CPUTime = readThreadCPUTime() - start + r.helperThreadTime
 	return out, nil
 }
 
 var (
-	spoken = socket.Reader{
+	readerInfo = socket.Reader{
 		Name:      "sockdiag",
 		Exactness: socket.UpperBound,
 		Message:   "sock_diag doesn't show which sockets were bound before they connected: fewer ports may be left than shown",
 	}
-	messageInterrupted = "the socket tables changed while they were read: a few sockets may be missing or counted twice"
+	messageInterrupted = "the socket tables changed while they were read, so a few sockets may be missing or counted twice"
 
-	failuresUnseen = socket.Unobserved{Item: "failed connects", Reason: "sockdiag can't see them: needs the reader portwalk"}
-	lookUnseen     = socket.Unobserved{Item: "who holds the tightest pool", Reason: "sockdiag takes no closer look: needs the reader portwalk"}
+	failuresUnobserved = socket.Unobserved{Item: "failed connects",
+		Reason: "the sockdiag reader cannot count them; this needs the portwalk reader"}
+	detailUnobserved = socket.Unobserved{Item: "processes using the fullest pool",
+		Reason: "the sockdiag reader cannot find them; this needs the portwalk reader"}
 )
 
-// network reads one namespace.
-func (r *Reader) network(n netns.Namespace, req socket.Request) (socket.Network, bool, error) {
-	s, err := r.space(n)
+// readNetwork reads one namespace. interrupted reports whether its table kept changing.
+func (r *Reader) readNetwork(n netns.Namespace, req socket.Request) (out socket.Network, interrupted bool, err error) {
+	s, err := r.openHandle(n)
 	if err != nil {
 		return socket.Network{}, false, err
 	}
-	out := socket.Network{Inode: n.Inode, Cookie: s.cookie, Owner: n.Owner}
+	out = socket.Network{Inode: n.Inode, Cookie: s.cookie, Owner: n.Owner}
 	settings, reserved, err := s.readSettings(r.buf)
 	if err != nil {
-		return out, false, r.drop(n.Inode, err)
+		return out, false, r.closeHandle(n.Inode, err)
 	}
-	u, err := s.use(r.buf)
+	u, err := s.countSockets(r.buf)
 	if err != nil {
-		return out, false, r.drop(n.Inode, err)
+		return out, false, r.closeHandle(n.Inode, err)
 	}
 	capacity := settings.Range.Len() - settings.Reserved
-	near := func(sockets uint64) bool { return sockets*100 >= uint64(req.GatePercent)*uint64(capacity) }
-	out.Settings, out.Detailed = settings, near(u.tcp)
-	udp := u.udp > 0 && near(u.udp)
+	isAboveGate := func(sockets uint64) bool { return sockets*100 >= uint64(req.DetailPercent)*uint64(capacity) }
+	out.Settings, out.Detailed = settings, isAboveGate(u.tcp)
+	udp := u.udp > 0 && isAboveGate(u.udp)
 	if !out.Detailed && !udp {
 		out.UDPSockets = int(u.udp)
 		return out, false, nil
 	}
-	interrupted := false
-	for range 2 { // once more when the table changed
-		r.tally.reset(settings, s.reuseDelay(settings), reserved)
-		if interrupted, err = s.sockets(&r.tally, r.buf, out.Detailed, udp); err != nil {
-			return out, false, r.drop(n.Inode, err)
+	for range 2 { // again if the table changed
+		r.usage.resetFor(settings, s.minReuseAge(settings), reserved)
+		if interrupted, err = s.dumpSockets(&r.usage, r.buf, out.Detailed, udp); err != nil {
+			return out, false, r.closeHandle(n.Inode, err)
 		}
 		if !interrupted {
 			break
 		}
 	}
-	r.tally.finish(&out)
+	r.usage.writeTo(&out)
 	if !udp {
 		out.UDPSockets = int(u.udp)
 	}
 	return out, interrupted, nil
 }
 
-// reuseDelay is how old a TIME_WAIT is at the least when it is reused. Before
-// Linux 6.14 the kernel compared whole seconds: any moment could be enough.
-func (s *space) reuseDelay(settings socket.Settings) time.Duration {
+// minReuseAge returns the age from which on a TIME_WAIT socket may be reused. Before
+// Linux 6.14 the kernel compared whole seconds, so any age could be enough.
+func (s *netnsHandle) minReuseAge(settings socket.Settings) time.Duration {
 	if s.settings[fileReuseDelay] < 0 {
 		return 0
 	}
 	return settings.ReuseDelay
 }
 
-// space is what is kept open of n.
-func (r *Reader) space(n netns.Namespace) (*space, error) {
-	if s := r.open[n.Inode]; s != nil {
+// openHandle returns n's handle, and opens it on first use.
+func (r *Reader) openHandle(n netns.Namespace) (*netnsHandle, error) {
+	if s := r.handles[n.Inode]; s != nil {
 		return s, nil
 	}
-	var s *space
+	var s *netnsHandle
 	openHere := func() (err error) {
-		start := threadTime()
-		s, err = openSpace(r.options.Proc)
-		if !n.Own {
-			r.away += threadTime() - start
+		start := readThreadCPUTime()
+		s, err = openNetns(r.options.Proc)
+		if !n.IsOwn {
+			r.helperThreadTime += readThreadCPUTime() - start
 		}
 		return err
 	}
 	var err error
-	if n.Own {
+	if n.IsOwn {
 		err = openHere()
 	} else {
 		err = netns.Enter(n.Path, n.Inode, openHere)
@@ -200,44 +202,45 @@ func (r *Reader) space(n netns.Namespace) (*space, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.open[n.Inode] = s
+	r.handles[n.Inode] = s
 	return s, nil
 }
 
-// drop closes a space that can't be relied on any more; the next sample opens it
-// anew.
-func (r *Reader) drop(inode uint64, err error) error {
-	r.open[inode].close()
-	delete(r.open, inode)
+// closeHandle closes a handle after an error and returns err. The next sample opens the
+// namespace again.
+func (r *Reader) closeHandle(inode uint64, err error) error {
+	r.handles[inode].closeFiles()
+	delete(r.handles, inode)
 	return err
 }
 
-// forget lets go of the namespaces that are no longer found.
-func (r *Reader) forget(found []netns.Namespace) {
-	alive := make(map[uint64]bool, len(found))
+// closeVanished closes the handles of namespaces that no longer exist.
+func (r *Reader) closeVanished(found []netns.Namespace) {
+	exists := make(map[uint64]bool, len(found))
 	for _, n := range found {
-		alive[n.Inode] = true
+		exists[n.Inode] = true
 	}
-	for inode, s := range r.open {
-		if !alive[inode] {
-			s.close()
-			delete(r.open, inode)
+	for inode, s := range r.handles {
+		if !exists[inode] {
+			s.closeFiles()
+			delete(r.handles, inode)
 		}
 	}
 }
 
-func ownOnly(found []netns.Namespace) ([]netns.Namespace, []socket.Unobserved) {
+// selectOwnNetns returns only the process's own namespace.
+func selectOwnNetns(found []netns.Namespace) ([]netns.Namespace, []socket.Unobserved) {
 	for _, n := range found {
-		if n.Own {
+		if n.IsOwn {
 			return []netns.Namespace{n}, []socket.Unobserved{{
-				Item: "other network namespaces", Reason: "the reader was asked to keep to its own"}}
+				Item: "other network namespaces", Reason: "the reader was configured to read only its own"}}
 		}
 	}
 	return nil, nil
 }
 
-// threadTime is the CPU time of the calling thread.
-func threadTime() time.Duration {
+// readThreadCPUTime returns the CPU time of the calling thread, or 0 if unknown.
+func readThreadCPUTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
 		return 0

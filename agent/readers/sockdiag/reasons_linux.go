@@ -12,47 +12,46 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// reasons gathers why namespaces could not be read: one line for each reason,
-// however many namespaces it is true of.
-type reasons []reason
+// failureReasons collects why namespaces could not be read, one entry per reason.
+type failureReasons []failureReason
 
-type reason struct {
-	why    string
-	count  int
-	sample uint64 // one of the inodes
+type failureReason struct {
+	text         string
+	count        int
+	exampleInode uint64 // of one of the namespaces
 }
 
-// maxReasons bounds the lines.
+// maxReasons is the maximum number of entries.
 const maxReasons = 8
 
-func (r *reasons) add(n netns.Namespace, err error) {
-	why := err.Error()
+func (r *failureReasons) addFailure(n netns.Namespace, err error) {
+	text := err.Error()
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		why = "can't enter them: needs SYS_ADMIN and SYS_PTRACE"
+		text = "permission denied; entering a namespace needs SYS_ADMIN and SYS_PTRACE"
 	case errors.Is(err, unix.EMFILE):
-		why = "too many open files: raise the limit (ulimit -n)"
+		text = "too many open files; raise the limit (ulimit -n)"
 	}
-	i := slices.IndexFunc(*r, func(x reason) bool { return x.why == why })
+	i := slices.IndexFunc(*r, func(x failureReason) bool { return x.text == text })
 	if i < 0 && len(*r) == maxReasons {
 		i = maxReasons - 1
-		(*r)[i].why = "various reasons, the last one: " + why
+		(*r)[i].text = "various reasons, most recently: " + text
 	}
 	if i < 0 {
-		*r = append(*r, reason{why, 1, n.Inode})
+		*r = append(*r, failureReason{text: text, count: 1, exampleInode: n.Inode})
 		return
 	}
 	(*r)[i].count++
 }
 
-func (r reasons) unseen() []socket.Unobserved {
+func (r failureReasons) listUnobserved() []socket.Unobserved {
 	out := make([]socket.Unobserved, 0, len(r))
 	for _, x := range r {
-		what := fmt.Sprintf("net:[%d]", x.sample)
+		item := fmt.Sprintf("net:[%d]", x.exampleInode)
 		if x.count > 1 {
-			what = fmt.Sprintf("%d network namespaces, one of them %s", x.count, what)
+			item = fmt.Sprintf("%d network namespaces, for example %s", x.count, item)
 		}
-		out = append(out, socket.Unobserved{Item: what, Reason: x.why})
+		out = append(out, socket.Unobserved{Item: item, Reason: x.text})
 	}
 	return out
 }

@@ -7,11 +7,11 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// allStates asks for every state that the kernel knows, bound-only sockets (bit
-// 13, since Linux 6.8) included.
+// allStates selects every TCP state, including bound-only sockets (bit 13, Linux 6.8 and
+// later).
 const allStates = 1<<14 - 1
 
-// What the requests differ in.
+// Sizes of the request bodies, and the protocol number of UDP.
 const (
 	legacySize = 60 // struct inet_diag_req
 	familySize = 56 // struct inet_diag_req_v2
@@ -19,23 +19,26 @@ const (
 	protocolUDP = 17
 )
 
-// tcpRequest asks for all TCP sockets, IPv4 and IPv6, in one walk of the table:
-// struct inet_diag_req with family AF_UNSPEC, which sock_diag's newer request
-// needs two walks for.
-func tcpRequest(sequence uint32) []byte { return tcpIn(allStates, sequence) }
+// newTCPRequest returns a request for all TCP sockets, IPv4 and IPv6, in one walk of the
+// table. It is a struct inet_diag_req with family AF_UNSPEC. sock_diag's newer request
+// needs two walks.
+func newTCPRequest(sequence uint32) []byte { return newTCPStatesRequest(allStates, sequence) }
 
-// listenRequest asks for all TCP sockets that listen, the same way.
-func listenRequest(sequence uint32) []byte { return tcpIn(1<<tcpstate.Listen, sequence) }
+// newListenRequest returns a request for all listening TCP sockets.
+func newListenRequest(sequence uint32) []byte {
+	return newTCPStatesRequest(1<<tcpstate.Listen, sequence)
+}
 
-func tcpIn(states, sequence uint32) []byte {
-	b := netlink.DumpRequest(typeLegacy, legacySize, sequence)
+func newTCPStatesRequest(states, sequence uint32) []byte {
+	b := netlink.NewDumpRequest(typeLegacy, legacySize, sequence)
 	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+52:], states)
 	return b
 }
 
-// udpRequest asks for all UDP sockets of a family: struct inet_diag_req_v2.
-func udpRequest(family uint8, sequence uint32) []byte {
-	b := netlink.DumpRequest(typeFamily, familySize, sequence)
+// newUDPRequest returns a request for all UDP sockets of a family, a struct
+// inet_diag_req_v2.
+func newUDPRequest(family uint8, sequence uint32) []byte {
+	b := netlink.NewDumpRequest(typeFamily, familySize, sequence)
 	b[netlink.HeaderSize] = family
 	b[netlink.HeaderSize+1] = protocolUDP
 	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+4:], allStates)

@@ -3,8 +3,6 @@ package sockdiag
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"portreeve.io/portreeve/agent/readers/kernelstat"
@@ -12,7 +10,7 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// The settings of a namespace that are read, below net.ipv4.
+// Indexes of a namespace's settings below net.ipv4.
 const (
 	fileRange = iota
 	fileReserved
@@ -29,32 +27,32 @@ var settingNames = [settingFiles]string{
 	"tcp_timestamps", "tcp_fin_timeout", "tcp_max_tw_buckets",
 }
 
-// errPorts is a list of ports that is not what the kernel writes.
-var errPorts = errors.New("malformed list of ports")
+// errMalformedRange means that a range of ports is not in the kernel's format.
+var errMalformedRange = errors.New("malformed range of ports")
 
-// defaultReuseDelay is what kernels before tcp_tw_reuse_delay (Linux 6.14) wait.
+// defaultReuseDelay is the delay of kernels without tcp_tw_reuse_delay (before 6.14).
 const defaultReuseDelay = time.Second
 
-// parseSettings reads the files' contents. The file of tcp_tw_reuse_delay is nil
-// where the kernel has none. Reserved is left out.
+// parseSettings parses the files' contents, all settings except Reserved. The file of
+// tcp_tw_reuse_delay is nil if the kernel has none.
 func parseSettings(files *[settingFiles][]byte) (socket.Settings, error) {
 	var n [settingFiles]uint64
 	for i, name := range settingNames {
 		if i == fileRange || i == fileReserved || i == fileReuseDelay && files[i] == nil {
 			continue
 		}
-		v, err := kernelstat.Numbers(files[i], 1)
+		v, err := kernelstat.ParseNumbers(files[i], 1)
 		if err != nil {
 			return socket.Settings{}, fmt.Errorf("%s: %w", name, err)
 		}
 		n[i] = v[0]
 	}
-	ends, err := kernelstat.Numbers(files[fileRange], 2)
+	ends, err := kernelstat.ParseNumbers(files[fileRange], 2)
 	if err != nil || ends[0] > ends[1] || ends[1] > 65535 {
-		return socket.Settings{}, fmt.Errorf("%s: %w: %.40q", settingNames[fileRange], errPorts, files[fileRange])
+		return socket.Settings{}, fmt.Errorf("%s: %w: %.40q", settingNames[fileRange], errMalformedRange, files[fileRange])
 	}
 	if n[fileReuse] > uint64(socket.ReuseLoopback) {
-		return socket.Settings{}, fmt.Errorf("%s: %d is not known", settingNames[fileReuse], n[fileReuse])
+		return socket.Settings{}, fmt.Errorf("%s: unknown value %d", settingNames[fileReuse], n[fileReuse])
 	}
 	delay := defaultReuseDelay
 	if files[fileReuseDelay] != nil {
@@ -68,29 +66,4 @@ func parseSettings(files *[settingFiles][]byte) (socket.Settings, error) {
 		FinTimeout:  time.Duration(min(n[fileFinTimeout], 1<<31)) * time.Second,
 		MaxTimeWait: int(min(n[fileMaxTimeWait], 1<<31-1)),
 	}, nil
-}
-
-// parsePorts reads net.ipv4.ip_local_reserved_ports: "1-5,7", or nothing
-// (kernel/sysctl.c, proc_do_large_bitmap).
-func parsePorts(file []byte) (*ports.Set, error) {
-	text := strings.TrimSpace(string(file))
-	if text == "" {
-		return nil, nil
-	}
-	var p ports.Set
-	for item := range strings.SplitSeq(text, ",") {
-		low, high, isRange := strings.Cut(item, "-")
-		if !isRange {
-			high = low
-		}
-		first, err1 := strconv.ParseUint(low, 10, 16)
-		last, err2 := strconv.ParseUint(high, 10, 16)
-		if err1 != nil || err2 != nil || first > last {
-			return nil, fmt.Errorf("%w: %.40q", errPorts, item)
-		}
-		for port := first; port <= last; port++ {
-			p.Add(uint16(port))
-		}
-	}
-	return &p, nil
 }

@@ -21,7 +21,7 @@ func (t *Tally) Network() socket.Network {
 		BindUnknown: t.Windows,
 		States:      t.states,
 		UDPSockets:  t.udpSockets,
-		UDPHeld:     t.udpHeld(),
+		UDPInUse:    t.udpHeld(),
 	}
 	t.serve()
 	n.Destinations = t.destinations()
@@ -31,12 +31,12 @@ func (t *Tally) Network() socket.Network {
 
 // settings are the range, and on Linux what the kernel comes with.
 func (t *Tally) settings() socket.Settings {
-	s := socket.Settings{Range: t.Range, Reserved: t.Reserved.In(t.Range)}
+	s := socket.Settings{Range: t.Range, Reserved: t.Reserved.CountIn(t.Range)}
 	if t.UDP != t.Range || t.ReservedUDP != nil {
-		s.UDP = &socket.UDPSettings{Range: t.UDP, Reserved: t.ReservedUDP.In(t.UDP)}
+		s.UDP = &socket.UDPSettings{Range: t.UDP, Reserved: t.ReservedUDP.CountIn(t.UDP)}
 	}
 	if t.Windows {
-		s.EveryPort = true
+		s.TriesEveryPort = true
 		return s
 	}
 	s.Reuse, s.ReuseDelay, s.Timestamps = socket.ReuseLoopback, time.Second, true
@@ -46,7 +46,7 @@ func (t *Tally) settings() socket.Settings {
 func (t *Tally) udpHeld() int {
 	free := t.udp
 	free.RemoveAll(t.ReservedUDP)
-	return free.In(t.UDP)
+	return free.CountIn(t.UDP)
 }
 
 // serve finds the ports that something listens on, seen or told by a connection that
@@ -64,7 +64,7 @@ func (t *Tally) serve() {
 
 // lost says that h's port is lost to every destination: its socket is in no pool.
 func (t *Tally) lost(h held) bool {
-	return t.serving.Has(h.port()) || !t.Windows && t.bound.Has(h.port())
+	return t.serving.Contains(h.port()) || !t.Windows && t.bound.Contains(h.port())
 }
 
 // destinations count the sockets of each pool.
@@ -120,14 +120,14 @@ func (t *Tally) ports(n *socket.Network) {
 	lost.AddAll(&t.serving)
 	held.AddAll(&t.bound)
 	held.AddAll(&t.serving)
-	n.Held, n.Skipped, n.SkippedListening = t.free(held), t.free(lost), t.free(t.serving)
+	n.InUse, n.Skipped, n.SkippedListening = t.free(held), t.free(lost), t.free(t.serving)
 	n.ListenPorts = t.listenPorts()
 }
 
 // free is how many of ports connect() could choose otherwise.
 func (t *Tally) free(ports ports.Set) int {
 	ports.RemoveAll(t.Reserved)
-	return ports.In(t.Range)
+	return ports.CountIn(t.Range)
 }
 
 // maxListenPorts is how many ports Network.ListenPorts names.
@@ -135,7 +135,7 @@ const maxListenPorts = 8
 
 func (t *Tally) listenPorts() (list []uint16) {
 	for port := int(t.Range.First); port <= int(t.Range.Last) && len(list) < maxListenPorts; port++ {
-		if t.serving.Has(uint16(port)) && !t.Reserved.Has(uint16(port)) {
+		if t.serving.Contains(uint16(port)) && !t.Reserved.Contains(uint16(port)) {
 			list = append(list, uint16(port))
 		}
 	}

@@ -43,7 +43,7 @@ func (s *sides) count(local, remote uint16) {
 // one too few could hide a full one.
 func (s *sides) client(local, remote uint16, state tcpstate.State, sameHost bool) bool {
 	if s.listeners {
-		return !s.listening.Has(local)
+		return !s.listening.Contains(local)
 	}
 	switch state {
 	case tcpstate.SynSent:
@@ -82,4 +82,4 @@ var services = func() (p ports.Set) {
 	return p
 }()
 
-func service(port uint16) bool { return port < 1024 || services.Has(port) }
+func service(port uint16) bool { return port < 1024 || services.Contains(port) }

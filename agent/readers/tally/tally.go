@@ -132,7 +132,7 @@ func (t *Tally) connection(r *Row) {
 
 // chosen says that connect() may choose port.
 func (t *Tally) chosen(port uint16) bool {
-	return t.Range.Contains(port) && !t.Reserved.Has(port)
+	return t.Range.Contains(port) && !t.Reserved.Contains(port)
 }
 
 // keep keeps a socket of a pool.
@@ -191,7 +191,7 @@ func (t *Tally) Seen() Seen {
 		Left: t.left, Repeated: t.repeated,
 	}
 	for port := 1024; port < 1<<16; port++ {
-		if t.outside.Has(uint16(port)) && !t.listening.Has(uint16(port)) {
+		if t.outside.Contains(uint16(port)) && !t.listening.Contains(uint16(port)) {
 			if s.Outside++; s.First == 0 {
 				s.First = port
 			}

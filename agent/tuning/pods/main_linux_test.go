@@ -15,21 +15,21 @@ import (
 // As the agent does: see netns.Enter.
 func init() { runtime.LockOSThread() }
 
-const inside = "PORTREEVE_TEST_MOUNTS"
+const runInNetns = "PORTREEVE_TEST_MOUNTS"
 
 // TestMain runs the tests in a mount namespace of their own, so that namespaces can be
 // mounted as a container runtime does it, and go with the test.
 func TestMain(m *testing.M) {
-	if raw := os.Getenv(restlessEnv); raw != "" {
-		var r restless
-		fmt.Fprintln(os.Stderr, errors.Join(json.Unmarshal([]byte(raw), &r), r.run()))
+	if raw := os.Getenv(churnerEnv); raw != "" {
+		var r churner
+		fmt.Fprintln(os.Stderr, errors.Join(json.Unmarshal([]byte(raw), &r), r.runUntilKilled()))
 		os.Exit(1)
 	}
-	if os.Geteuid() != 0 || os.Getenv(inside) != "" {
+	if os.Geteuid() != 0 || os.Getenv(runInNetns) != "" {
 		os.Exit(m.Run())
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Env = append(os.Environ(), runInNetns+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &unix.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	err := cmd.Run()

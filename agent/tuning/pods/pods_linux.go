@@ -9,11 +9,12 @@ import (
 	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
-// Source knows the node's pods: a podspec.Watch.
+// Source provides the specs of the node's pods. podspecs.Watch implements it.
 type Source interface {
 	Synced() bool
 	Pod(uid string) (podspecs.Pod, bool)
@@ -21,107 +22,110 @@ type Source interface {
 	Namespace(name string) (labels map[string]string, known bool)
 }
 
-// Options of Pods.
+// Options configure Pods.
 type Options struct {
-	// Root is the folder of the files of network namespaces, as the agent sees it.
+	// Root is the directory with the files of network namespaces, as the agent sees it.
 	Root string
-	// Sysctls are the settings of the calling thread's network namespace.
+	// Sysctls reads and writes the sysctls of the calling thread's network namespace.
 	Sysctls tuning.Store
-	// Owners tells whose each network namespace is, by inode.
+	// Owners returns all network namespaces with their owners.
 	Owners func() ([]netns.Namespace, error)
-	// Open begins to watch the node's pods. It is called when a setting asks for pods
-	// for the first time.
+	// Open starts to watch the node's pods. It is called once pods are needed for the
+	// first time.
 	Open func() (Source, error)
-	// Every is how often what stands in a pod is looked at again, a minute unless set.
-	Every time.Duration
-	Log   *slog.Logger
+	// RecheckInterval is the time after which the values in a pod are read again, a minute
+	// by default.
+	RecheckInterval time.Duration
+	Log             *slog.Logger
 }
 
 // Pods implements tuning.Pods.
 type Pods struct {
-	o Options
+	options Options
 
-	source  Source
-	looks   map[plan.Target]*look
-	trouble string // last logged
+	source    Source
+	states    map[plan.Target]*podState
+	lastError string // the last one that was logged
 }
 
-// look is what was seen of a pod's network last.
-type look struct {
-	at time.Time
-	// of is what the rest depends on.
-	of string
-	// statuses are what became of the settings; again says that they are not final.
+// podState is the result of the last check of a pod's network namespace.
+type podState struct {
+	checkedAt time.Time
+	// fingerprint identifies the inputs of that check.
+	fingerprint string
+	// statuses are those of the settings. retry is set while any of them may change.
 	statuses []v1alpha1.SettingStatus
-	again    bool
-	// listened are the ports that something has listened on since the agent knows the
-	// pod.
-	listened []settings.Ports
+	retry    bool
+	// listened are the ports that had a listener since the agent first saw the pod.
+	listened []ports.Range
 }
 
-// New makes Pods.
+// New returns Pods with the given options.
 func New(o Options) *Pods {
-	o.Every = cmp.Or(o.Every, time.Minute)
-	return &Pods{o: o, looks: map[plan.Target]*look{}}
+	o.RecheckInterval = cmp.Or(o.RecheckInterval, time.Minute)
+	return &Pods{options: o, states: map[plan.Target]*podState{}}
 }
 
-// Cycle implements tuning.Pods.
-func (p *Pods) Cycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Networks) []v1alpha1.SettingStatus {
+// RunCycle implements tuning.Pods.
+func (p *Pods) RunCycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Networks) []v1alpha1.SettingStatus {
 	if settings == nil || len(settings)+len(t.Targets()) == 0 {
 		return nil
 	}
-	spaces, err := p.spaces(t)
+	list, err := p.listPodNetns(t)
 	if err == nil && len(settings) > 0 {
-		err = p.open()
+		err = p.openSource()
 	}
-	var ws wishes
+	var candidates candidateList
 	if err == nil {
-		ws, err = compile(settings)
+		candidates, err = compileCandidates(settings)
 	}
-	p.tell(err)
+	p.logError(err)
 	if err != nil {
-		return everywhere(settings, v1alpha1.SettingFailed, err.Error())
+		return repeatStatus(settings, v1alpha1.SettingFailed, err.Error())
 	}
 	if len(settings) > 0 && !p.source.Synced() {
-		return everywhere(settings, v1alpha1.SettingPending, "the pods of this node are not known yet: the API server has not answered")
+		return repeatStatus(settings, v1alpha1.SettingPending, "pods of this node not known yet (waiting for the API server)")
 	}
-	c := cycle{Pods: p, wishes: ws, facts: facts, counts: tally{}, held: t.Targets()}
-	for _, s := range spaces {
-		c.visit(s)
+	c := podCycle{Pods: p, candidates: candidates, facts: facts, aggregator: statusAggregator{}, journaled: t.Targets()}
+	for _, s := range list {
+		c.visitPod(s)
 	}
-	c.hold(t)
-	c.miss(spaces)
-	return c.statuses(settings)
+	c.enforceDue(t)
+	c.reportMissing(list)
+	return c.buildStatuses(settings)
 }
 
-func (p *Pods) open() (err error) {
+func (p *Pods) openSource() (err error) {
 	if p.source == nil {
-		p.source, err = p.o.Open()
+		p.source, err = p.options.Open()
 	}
 	return err
 }
 
-// tell logs once what keeps all pods as they are: with nothing asked for, no status says
-// it.
-func (p *Pods) tell(err error) {
-	why := ""
+// logError logs an error that concerns all pods, once until it changes. Without any
+// setting for pods, no status would report it.
+func (p *Pods) logError(err error) {
+	text := ""
 	if err != nil {
-		why = err.Error()
+		text = err.Error()
 	}
-	if why != "" && why != p.trouble {
-		p.o.Log.Error("pods can't be tuned; trying again", "why", why)
+	if text != "" && text != p.lastError {
+		p.options.Log.Error("can't tune pods; retrying", "why", text)
 	}
-	p.trouble = why
+	p.lastError = text
 }
 
-func everywhere(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
+// repeatStatus returns the same state and message for each of the settings.
+func repeatStatus(settings []v1alpha1.Setting, state v1alpha1.SettingState, message string) []v1alpha1.SettingStatus {
 	list := make([]v1alpha1.SettingStatus, 0, len(settings))
 	for i := range settings {
 		s := &settings[i]
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: state, Message: clip(why)})
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: state, Message: truncateMessage(message)})
 	}
 	return list
 }
 
-// listening are the ports that services have in the calling thread's network.
-func (p *Pods) listening() ([]settings.Ports, error) { return tuning.Listeners(p.o.Sysctls) }
+// readListeners returns the listening ports of the calling thread's network namespace.
+func (p *Pods) readListeners() ([]ports.Range, error) {
+	return sysctl.ReadListeners(p.options.Sysctls.Read)
+}

@@ -1,113 +1,115 @@
 package sysctlconf
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// Remark is one sentence about a line.
-type Remark struct {
+// Message is a sentence about a line.
+type Message struct {
 	Line
 	Text string
 }
 
-func (r Remark) String() string { return strings.Map(printable, r.Where()+": "+r.Text) }
+func (m Message) String() string { return text.MakePrintable(m.Position()+": "+m.Text, '\ufffd') }
 
-// Result is what became of the lines.
+// Result is the result of a conversion.
 type Result struct {
 	// Spec has the settings, and nothing else.
 	Spec v1alpha1.NodeTuningSpec
-	// Kept is how many lines are in it.
+	// Kept is the number of lines that Spec contains.
 	Kept int
-	// Remarks say why the others are not, and what else is to know, line by line.
-	Remarks []Remark
+	// Messages explain why the other lines were dropped, and have warnings about kept ones.
+	Messages []Message
 }
 
-// The API's limits, which a sysctl doesn't have.
-const (
-	lowPorts      = 16384 // below it ephemeralPorts asks for allowLowPorts
-	reservedPorts = 64
-)
+// maxReservedPorts is the API's limit of linux.reservedPorts, which the sysctl doesn't
+// have.
+const maxReservedPorts = 64
 
-// Convert makes settings of lines, in the order in which they would be applied: the
-// last one of a key counts.
-func Convert(lines []Line) (r Result, err error) {
+// ConvertLines converts lines, which must be in the order in which they would be applied:
+// the last line of a key takes effect.
+func ConvertLines(lines []Line) (r Result, err error) {
 	last := map[string]Line{}
 	for _, l := range lines {
 		last[l.Key] = l
 	}
-	spec := tree{}
 	for _, l := range lines {
-		s, err := l.setting()
+		s, err := l.findSetting()
 		if err != nil {
-			r.drop(l, err.Error())
+			r.dropLine(l, err.Error())
 			continue
 		}
 		if again := last[l.Key]; again != l {
-			r.drop(l, l.Key+": set again in "+again.Where())
+			r.dropLine(l, l.Key+": set again in "+again.Position())
 			continue
 		}
-		value, err := l.valueOf(s)
+		value, err := l.parseValue(s)
 		if err != nil {
-			r.drop(l, err.Error())
+			r.dropLine(l, err.Error())
 			continue
+		}
+		if err := s.SetField(&r.Spec, value); err != nil {
+			return r, err
 		}
 		r.Kept++
-		spec.set(s, value)
-		if ports, ok := fieldValue(s, value).(v1alpha1.EphemeralPorts); ok && ports.AllowLowPorts {
-			r.Remarks = append(r.Remarks, Remark{l, fmt.Sprintf("kept %s with allowLowPorts: services listen below %d, and first: %d is safer", s.Key, lowPorts, lowPorts)})
+		if s.Key == settings.KeyLocalPortRange && r.Spec.Linux.EphemeralPorts.AllowLowPorts {
+			warning := fmt.Sprintf("kept %s with allowLowPorts: services listen on ports below %d, so first: %d is safer",
+				s.Key, settings.SafeFirstPort, settings.SafeFirstPort)
+			r.Messages = append(r.Messages, Message{l, warning})
 		}
 	}
-	text, err := json.Marshal(spec)
-	if err != nil {
-		return r, err
-	}
-	return r, json.Unmarshal(text, &r.Spec)
+	return r, nil
 }
 
-func (r *Result) drop(l Line, why string) { r.Remarks = append(r.Remarks, Remark{l, "dropped " + why}) }
+// dropLine adds a message that l was dropped.
+func (r *Result) dropLine(l Line, reason string) {
+	r.Messages = append(r.Messages, Message{l, "dropped " + reason})
+}
 
-// setting is what the line sets, or why Portreeve can't.
-func (l Line) setting() (settings.Setting, error) {
+// findSetting returns the setting of the line, or why Portreeve does not support it.
+func (l Line) findSetting() (settings.Setting, error) {
 	switch {
 	case l.Key == "":
 		return settings.Setting{}, errors.New("a line without a key")
 	case strings.ContainsAny(l.Key, "*?["):
-		return settings.Setting{}, errors.New("a pattern of keys: name each that you need")
+		return settings.Setting{}, errors.New("a pattern of keys, which is not supported: list each key")
 	}
 	s, _ := settings.Lookup(settings.Linux, l.Key)
 	return s, settings.CheckKey(settings.Linux, l.Key)
 }
 
-// valueOf is the line's value of s, or why it can't be held.
-func (l Line) valueOf(s settings.Setting) (string, error) {
+// parseValue returns the line's value of s, or why it is invalid.
+func (l Line) parseValue(s settings.Setting) (string, error) {
 	if l.Value == "" {
 		return "", fmt.Errorf("%s: no value", l.Key)
 	}
 	value := l.Value
 	if _, whole := s.Value.(settings.Integer); whole {
-		value = decimal(value)
+		value = formatDecimal(value)
 	}
-	if err := s.Check(value); err != nil {
+	if err := s.CheckValue(value); err != nil {
 		return "", err
 	}
 	if _, ok := s.Value.(settings.PortList); ok {
-		if list, _ := settings.ParsePorts(value); len(list) > reservedPorts {
-			return "", fmt.Errorf("%s: %d ranges, and linux.reservedPorts takes %d: make fewer, larger ones", s.Key, len(list), reservedPorts)
+		if list, _ := ports.ParseList(value); len(list.ListRanges()) > maxReservedPorts {
+			return "", fmt.Errorf("%s: %d ranges, but linux.reservedPorts accepts at most %d; merge some of them",
+				s.Key, len(list.ListRanges()), maxReservedPorts)
 		}
 	}
 	return value, nil
 }
 
-// decimal spells a number as the kernel prints it, which also reads octal and
-// hexadecimal ones (lib/kstrtox.c, simple_strtoul). Other text stays.
-func decimal(value string) string {
+// formatDecimal returns a number as the kernel prints it. The kernel also reads octal and
+// hexadecimal numbers (lib/kstrtox.c, simple_strtoul). Other text is returned unchanged.
+func formatDecimal(value string) string {
 	digits, base := value, 10
 	if rest, ok := strings.CutPrefix(strings.ToLower(value), "0x"); ok {
 		digits, base = rest, 16
@@ -119,57 +121,4 @@ func decimal(value string) string {
 		return value
 	}
 	return strconv.FormatUint(n, 10)
-}
-
-// tree is a spec as JSON has it.
-type tree map[string]any
-
-// set puts a setting where the catalogue says that its field is.
-func (t tree) set(s settings.Setting, value string) {
-	if s.Field == "" {
-		t.in([]string{"linux", "sysctls"})[s.Key] = value
-		return
-	}
-	path := strings.Split(s.Field, ".")
-	end := len(path) - 1
-	t.in(path[:end])[path[end]] = fieldValue(s, value)
-}
-
-func (t tree) in(path []string) tree {
-	for _, step := range path {
-		next, ok := t[step].(tree)
-		if !ok {
-			next = tree{}
-			t[step] = next
-		}
-		t = next
-	}
-	return t
-}
-
-// fieldValue is a value, which was checked, in the type of its field.
-func fieldValue(s settings.Setting, value string) any {
-	switch v := s.Value.(type) {
-	case settings.Span:
-		first, last, _ := settings.ParseSpan(value)
-		return v1alpha1.EphemeralPorts{First: int32(first), Last: int32(last), AllowLowPorts: first < lowPorts}
-	case settings.PortList:
-		list, _ := settings.ParsePorts(value)
-		return strings.Split(settings.FormatPorts(list), ",")
-	case settings.Choice:
-		for _, o := range v {
-			if o.Value == value && s.Key == "net.ipv4.tcp_tw_reuse" {
-				return o.Means // the field's own words: Off, All, Loopback
-			}
-		}
-	}
-	return json.Number(value)
-}
-
-// printable takes away what would steer a terminal.
-func printable(r rune) rune {
-	if strconv.IsPrint(r) {
-		return r
-	}
-	return '\ufffd'
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // Family is the version of IP whose ports are meant, as netsh spells it.
@@ -32,10 +33,10 @@ type Run func(ctx context.Context, args ...string) ([]byte, error)
 type Client struct{ Run Run }
 
 // DynamicPorts is the range that ports are chosen from.
-func (c Client) DynamicPorts(ctx context.Context, f Family, p socket.Protocol) (Block, error) {
+func (c Client) DynamicPorts(ctx context.Context, f Family, p socket.Protocol) (ports.Range, error) {
 	text, err := c.show(ctx, "int", string(f), "show", "dynamicport", protocol(p))
 	if err != nil {
-		return Block{}, err
+		return ports.Range{}, err
 	}
 	b, err := parseDynamicPort(text)
 	return b, explain(err, f, "dynamicport", p)
@@ -43,8 +44,8 @@ func (c Client) DynamicPorts(ctx context.Context, f Family, p socket.Protocol) (
 
 // SetDynamicPorts changes it, for good and at once. Windows takes at least 255 ports,
 // from 1025 on.
-func (c Client) SetDynamicPorts(ctx context.Context, f Family, p socket.Protocol, b Block) error {
-	_, err := c.Run(ctx, "int", string(f), "set", "dynamicport", protocol(p), is("start", b.Start), is("num", b.Count))
+func (c Client) SetDynamicPorts(ctx context.Context, f Family, p socket.Protocol, r ports.Range) error {
+	_, err := c.Run(ctx, "int", string(f), "set", "dynamicport", protocol(p), is("start", int(r.First)), is("num", r.Len()))
 	return explain(err, f, "set dynamicport", p)
 }
 
@@ -59,20 +60,20 @@ func (c Client) Exclusions(ctx context.Context, f Family, p socket.Protocol) ([]
 	return list, explain(err, f, "excludedportrange", p)
 }
 
-// AddExclusion excludes count ports from first on, for good. Windows refuses ports that
-// are in use.
-func (c Client) AddExclusion(ctx context.Context, f Family, p socket.Protocol, first, count int) error {
-	return c.exclusion(ctx, "add", f, p, first, count)
+// AddExclusion excludes the ports of r persistently. Windows refuses ports that are in
+// use.
+func (c Client) AddExclusion(ctx context.Context, f Family, p socket.Protocol, r ports.Range) error {
+	return c.exclusion(ctx, "add", f, p, r)
 }
 
 // DeleteExclusion takes back what AddExclusion did; it must be the same ports.
-func (c Client) DeleteExclusion(ctx context.Context, f Family, p socket.Protocol, first, count int) error {
-	return c.exclusion(ctx, "delete", f, p, first, count)
+func (c Client) DeleteExclusion(ctx context.Context, f Family, p socket.Protocol, r ports.Range) error {
+	return c.exclusion(ctx, "delete", f, p, r)
 }
 
-func (c Client) exclusion(ctx context.Context, verb string, f Family, p socket.Protocol, first, count int) error {
+func (c Client) exclusion(ctx context.Context, verb string, f Family, p socket.Protocol, r ports.Range) error {
 	_, err := c.Run(ctx, "int", string(f), verb, "excludedportrange", "protocol="+protocol(p),
-		is("startport", first), is("numberofports", count), "store=persistent")
+		is("startport", int(r.First)), is("numberofports", r.Len()), "store=persistent")
 	return explain(err, f, verb+" excludedportrange", p)
 }
 

@@ -5,19 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"portreeve.io/portreeve/internal/ports"
 )
 
-// Block is a block of ports: the first, and how many.
-type Block struct{ Start, Count int }
-
-// Last is the last port of b.
-func (b Block) Last() int { return b.Start + b.Count - 1 }
-
-func (b Block) String() string { return fmt.Sprintf("%d %d", b.Start, b.Count) }
-
-// Exclusion is ports that are never chosen by themselves, First to Last.
+// Exclusion is a range of ports that Windows never chooses by itself.
 type Exclusion struct {
-	First, Last int
+	ports.Range
 	// Administered ones were added by netsh or a program as a persistent exclusion
 	// (netsh marks them with "*"). The others are reservations of running programs:
 	// HNS, WinNAT, or http.sys.
@@ -34,7 +28,7 @@ var errLayout = errors.New("netsh printed something else than expected")
 //	---------------------------------
 //	Start Port      : 49152
 //	Number of Ports : 16384
-func parseDynamicPort(text []byte) (Block, error) {
+func parseDynamicPort(text []byte) (ports.Range, error) {
 	var n []int
 	for line := range body(text) {
 		if v, ok := lastNumber(line); ok {
@@ -43,11 +37,11 @@ func parseDynamicPort(text []byte) (Block, error) {
 	}
 	switch {
 	case len(n) != 2:
-		return Block{}, fmt.Errorf("%w: %d numbers below its line of dashes, not 2: %s", errLayout, len(n), OneLine(text))
+		return ports.Range{}, fmt.Errorf("%w: %d numbers below its line of dashes, not 2: %s", errLayout, len(n), OneLine(text))
 	case n[0] < 1 || n[0] > 65535 || n[1] < 1 || n[0]+n[1] > 1<<16:
-		return Block{}, fmt.Errorf("%w: %d ports from %d on are no range: %s", errLayout, n[1], n[0], OneLine(text))
+		return ports.Range{}, fmt.Errorf("%w: %d ports from %d on are no range: %s", errLayout, n[1], n[0], OneLine(text))
 	}
-	return Block{n[0], n[1]}, nil
+	return ports.Range{First: uint16(n[0]), Last: uint16(n[0] + n[1] - 1)}, nil
 }
 
 // parseExclusions reads `show excludedportrange`: two columns of numbers below two
@@ -86,7 +80,8 @@ func parseExclusion(f [][]byte) (e Exclusion, ok bool) {
 	}
 	first, ok1 := number(f[0])
 	last, ok2 := number(f[1])
-	return Exclusion{first, last, len(f) == 3}, ok1 && ok2 && first <= last && last <= 65535
+	e.Range, e.Administered = ports.Range{First: uint16(first), Last: uint16(last)}, len(f) == 3
+	return e, ok1 && ok2 && first <= last && last <= 65535
 }
 
 // body is the lines below the line of dashes, at least one where there is such a line.

@@ -127,12 +127,12 @@ func TestAWatchCompletesASample(t *testing.T) {
 	for _, back := range []bool{false, true} {
 		w := NewWatch(back)
 		s := socket.Sample{
-			Networks: []socket.Network{{Inode: 7, Owner: socket.Owner{Kind: socket.OwnerHost}}},
-			Look:     &socket.Look{Holders: []socket.Holder{{PID: os.Getpid(), Sockets: 3}, {PID: 4}, {PID: 0x7ffffff0}, {}}},
+			Networks:   []socket.Network{{Inode: 7, Owner: socket.Owner{Kind: socket.OwnerHost}}},
+			PoolDetail: &socket.PoolDetail{Holders: []socket.Holder{{PID: os.Getpid(), Sockets: 3}, {PID: 4}, {PID: 0x7ffffff0}, {}}},
 		}
 		w.Add(&s)
 		w.Close()
-		h := s.Look.Holders
+		h := s.PoolDetail.Holders
 		if !strings.HasSuffix(h[0].Process, ".exe") || !strings.HasSuffix(h[0].Path, `\`+h[0].Process) || h[0].Sockets != 3 ||
 			h[1].Process != "System" || h[2] != (socket.Holder{PID: 0x7ffffff0}) || h[3] != (socket.Holder{}) {
 			t.Errorf("%+v", h)

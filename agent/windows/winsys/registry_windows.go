@@ -2,6 +2,7 @@ package winsys
 
 import (
 	"errors"
+	"strings"
 
 	"golang.org/x/sys/windows/registry"
 
@@ -24,13 +25,13 @@ type Parameters struct {
 func ReadParameters() (Parameters, error) {
 	var p Parameters
 	var errs []error
-	for name, value := range map[string]**uint32{
-		"TcpTimedWaitDelay":      &p.TimedWaitDelay,
-		"StrictTimeWaitSeqCheck": &p.StrictTimeWaitSeqCheck,
-		"MaxUserPort":            &p.MaxUserPort,
+	for key, value := range map[string]**uint32{
+		settings.KeyTCPTimedWaitDelay:      &p.TimedWaitDelay,
+		settings.KeyStrictTimeWaitSeqCheck: &p.StrictTimeWaitSeqCheck,
+		settings.KeyMaxUserPort:            &p.MaxUserPort,
 	} {
 		var err error
-		*value, err = dword(settings.Tcpip, name)
+		*value, err = dword(settings.TcpipParameters, strings.TrimPrefix(key, settings.TcpipParameters))
 		errs = append(errs, err)
 	}
 	return p, errors.Join(errs...)
@@ -57,7 +58,7 @@ func RestartPending() bool {
 // MayWrite says why TCP/IP's key can't be opened for writing, nil where it can; it
 // writes nothing.
 func MayWrite() error {
-	key, err := registry.OpenKey(registry.LOCAL_MACHINE, settings.Tcpip, registry.SET_VALUE|registry.WOW64_64KEY)
+	key, err := registry.OpenKey(registry.LOCAL_MACHINE, settings.TcpipParameters, registry.SET_VALUE|registry.WOW64_64KEY)
 	if err != nil {
 		return err
 	}

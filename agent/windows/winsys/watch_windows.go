@@ -38,11 +38,11 @@ func (w *Watch) Close() {
 // Add completes s.
 func (w *Watch) Add(s *socket.Sample) {
 	w.failures(s)
-	if s.Look == nil {
+	if s.PoolDetail == nil {
 		return
 	}
-	for i := range s.Look.Holders {
-		name(&s.Look.Holders[i])
+	for i := range s.PoolDetail.Holders {
+		name(&s.PoolDetail.Holders[i])
 	}
 }
 
@@ -57,17 +57,17 @@ func (w *Watch) failures(s *socket.Sample) {
 	failures, err := w.read()
 	if err != nil {
 		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "events of ports that ran out", Reason: err.Error()})
-		s.Capabilities = append(s.Capabilities, socket.Capability{Name: capEventLog, State: socket.Unsupported, Message: err.Error()})
+		s.Capabilities = append(s.Capabilities, socket.Capability{Name: capEventLog, State: socket.CapabilityUnsupported, Message: err.Error()})
 		return
 	}
-	s.Capabilities = append(s.Capabilities, socket.Capability{Name: capEventLog, State: socket.Verified})
-	nat := socket.Capability{Name: capWinNATLog, State: socket.Verified}
+	s.Capabilities = append(s.Capabilities, socket.Capability{Name: capEventLog, State: socket.CapabilityVerified})
+	nat := socket.Capability{Name: capWinNATLog, State: socket.CapabilityVerified}
 	if w.logs.NAT != nil {
-		nat.State, nat.Message = socket.Unsupported, w.logs.NAT.Error()
+		nat.State, nat.Message = socket.CapabilityUnsupported, w.logs.NAT.Error()
 	}
 	s.Capabilities = append(s.Capabilities, nat)
 	s.Failures = failures
-	if host := s.Host(); host != nil {
+	if host := s.HostNetwork(); host != nil {
 		for i := range s.Failures {
 			s.Failures[i].Inode = host.Inode
 		}

@@ -5,46 +5,47 @@ import (
 	"sync/atomic"
 )
 
-// health notes whether the API server answers: client-go tries a watch again without
-// a word.
-type health struct {
-	last    atomic.Pointer[string]
-	changed chan struct{} // holds one
+// apiHealth records whether the API server answers, because client-go retries a watch
+// silently.
+type apiHealth struct {
+	lastFailure atomic.Pointer[string]
+	changed     chan struct{} // buffers one
 }
 
-func newHealth() *health { return &health{changed: make(chan struct{}, 1)} }
+func newAPIHealth() *apiHealth { return &apiHealth{changed: make(chan struct{}, 1)} }
 
-// note takes why a request failed; nil where it did not.
-func (h *health) note(why *string) {
-	if before := h.last.Swap(why); (before == nil) != (why == nil) {
-		offer(h.changed, struct{}{})
+// recordResult records the failure of a request, or its success if failure is nil.
+func (h *apiHealth) recordResult(failure *string) {
+	if before := h.lastFailure.Swap(failure); (before == nil) != (failure == nil) {
+		trySend(h.changed, struct{}{})
 	}
 }
 
-// wrap makes requests tell health how they went.
-func (h *health) wrap(next http.RoundTripper) http.RoundTripper {
+// wrapTransport returns a transport that records the result of each request.
+func (h *apiHealth) wrapTransport(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		answer, err := next.RoundTrip(r)
+		response, err := next.RoundTrip(r)
 		switch {
 		case err != nil:
-			h.note(new(err.Error()))
-		case answer.StatusCode >= http.StatusBadRequest:
-			h.note(&answer.Status)
+			h.recordResult(new(err.Error()))
+		case response.StatusCode >= http.StatusBadRequest:
+			h.recordResult(&response.Status)
 		default:
-			h.note(nil)
+			h.recordResult(nil)
 		}
-		return answer, err
+		return response, err
 	})
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
+// RoundTrip calls f.
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// lost is why the API server did not answer last; empty where it did.
-func (h *health) lost() string {
-	if why := h.last.Load(); why != nil {
-		return *why
+// failure returns the failure of the last request, or "" if it succeeded.
+func (h *apiHealth) failure() string {
+	if f := h.lastFailure.Load(); f != nil {
+		return *f
 	}
 	return ""
 }

@@ -1,6 +1,6 @@
-// Command kubectl-portreeve is a plugin of kubectl: who is short of ports, why, and
-// how far a NodeTuning has come. It reads PortPressures, NodeTunings and, where a pod
-// is asked for that nobody reports, that pod; it writes nothing.
+// Command kubectl-portreeve is a kubectl plugin that shows ephemeral-port usage, its
+// causes, and the progress of NodeTunings. It reads PortPressures, NodeTunings and, to
+// explain a pod that no node reports, that pod. It writes nothing.
 package main
 
 import (
@@ -24,14 +24,14 @@ import (
 // version is set by the linker (-X main.version).
 var version = "dev"
 
-// completer is the name under which kubectl looks for a plugin's completion: a link
-// to this program.
-const completer = "kubectl_complete-portreeve"
+// completionName is the name by which kubectl runs a plugin's completion. It is a link to
+// this program.
+const completionName = "kubectl_complete-portreeve"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	args := os.Args[1:]
-	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == completer {
+	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == completionName {
 		args = append([]string{cobra.ShellCompRequestCmd}, args...)
 	}
 	a := &app{
@@ -44,13 +44,13 @@ func main() {
 	os.Exit(code)
 }
 
-// The exit codes beside 0.
+// The exit codes other than 0.
 const (
 	exitFailure = 1
 	exitUsage   = 2
 )
 
-// app is what a run takes from outside.
+// app is the environment of a run, and its connection flags.
 type app struct {
 	genericiooptions.IOStreams
 	getenv func(string) string
@@ -58,10 +58,10 @@ type app struct {
 	flags  *genericclioptions.ConfigFlags
 }
 
-// run is the whole program; it returns the exit code.
+// run runs the program and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
-	klog.SetLogger(logr.Discard()) // what client-go would say comes as an error, too
-	root := a.root()
+	klog.SetLogger(logr.Discard()) // client-go returns as errors what it logs
+	root := a.newRootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -74,29 +74,29 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return exitFailure
 }
 
-// usageError is a mistake in what was typed.
+// usageError is an error in the command line.
 type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-func (a *app) root() *cobra.Command {
+func (a *app) newRootCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "kubectl-portreeve",
-		Short: "Show who is short of ports, why, and how far tuning has come",
-		Long: "Show who is short of ephemeral ports, why, and how far tuning has come,\n" +
-			"from the PortPressures and NodeTunings of the cluster. It changes nothing.",
+		Short: "Show ephemeral-port usage, its causes, and the progress of tuning",
+		Long: "Show ephemeral-port usage, its causes, and the progress of tuning, from the\n" +
+			"PortPressures and NodeTunings of the cluster. It changes nothing.",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl portreeve"},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("no command %q: there are top, explain, tuning and version", args[0])
+				return usagef("unknown command %q: use top, explain, tuning or version", args[0])
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.CompletionOptions.DisableDefaultCmd = true // kubectl's own completes for it
+	c.CompletionOptions.DisableDefaultCmd = true // kubectl's own completion calls it
 	c.SetOut(a.Out)
 	c.SetErr(a.ErrOut)
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -104,15 +104,15 @@ func (a *app) root() *cobra.Command {
 	})
 	a.flags = genericclioptions.NewConfigFlags(true)
 	a.flags.AddFlags(c.PersistentFlags())
-	c.AddCommand(a.topCommand(), a.explainCommand(), a.tuningCommand(), a.versionCommand())
+	c.AddCommand(a.newTopCommand(), a.newExplainCommand(), a.newTuningCommand(), a.newVersionCommand())
 	return c
 }
 
-func (a *app) versionCommand() *cobra.Command {
+func (a *app) newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version of this plugin; the agents' are in top -o wide",
-		Args:  exactly("version", 0, ""),
+		Short: "Print the plugin's version (top -o wide shows the agents')",
+		Args:  requireArgs("version", 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(a.Out, "kubectl-portreeve version", version)
 			return err
@@ -120,16 +120,17 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
-// exactly says in a sentence what is missing or too much.
-func exactly(command string, n int, what string) cobra.PositionalArgs {
+// requireArgs returns a check for exactly n arguments, 0 or 1. description is that of the
+// argument.
+func requireArgs(command string, n int, description string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {
 		case len(args) < n:
-			return usagef("%s: name %s", command, what)
+			return usagef("%s: name %s", command, description)
 		case len(args) > n && n == 0:
-			return usagef("%s takes no argument: %q is one too many", command, args[n])
+			return usagef("%s takes no argument, but got %q", command, args[n])
 		case len(args) > n:
-			return usagef("%s takes one argument: %q is one too many", command, args[n])
+			return usagef("%s takes one argument, but also got %q", command, args[n])
 		}
 		return nil
 	}

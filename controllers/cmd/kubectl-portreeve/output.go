@@ -18,30 +18,33 @@ import (
 	"portreeve.io/portreeve/internal/terminal"
 )
 
-const wide = "wide"
+const wideFormat = "wide"
 
-// output is the flag -o: "" and wide are pages for people, the rest kubectl's own.
-type output struct{ *genericclioptions.PrintFlags }
+// outputFlags is the flag -o: "" and wide print text, every other value prints objects
+// as kubectl does.
+type outputFlags struct{ *genericclioptions.PrintFlags }
 
-func addOutput(c *cobra.Command) output {
-	o := output{genericclioptions.NewPrintFlags("")}
+func addOutputFlags(c *cobra.Command) outputFlags {
+	o := outputFlags{genericclioptions.NewPrintFlags("")}
 	o.AddFlags(c)
 	flag := c.Flags().Lookup("output")
-	flag.Usage = "How to print: wide for more columns, or the objects themselves: " + strings.Join(o.AllowedFormats(), ", ")
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{wide, "json", "yaml", "name"}, cobra.ShellCompDirectiveNoFileComp))
+	flag.Usage = "Output format: wide for more columns, or the objects as " + strings.Join(o.AllowedFormats(), ", ")
+	completions := []string{wideFormat, "json", "yaml", "name"}
+	_ = c.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions(completions, cobra.ShellCompDirectiveNoFileComp))
 	return o
 }
 
-// printer prints objects; nil where a page is asked for.
-func (o output) printer() (printers.ResourcePrinter, error) {
-	if format := *o.OutputFormat; format == "" && *o.TemplatePrinterFlags.TemplateArgument == "" || format == wide {
+// newPrinter returns a printer of objects, or nil if text was requested.
+func (o outputFlags) newPrinter() (printers.ResourcePrinter, error) {
+	if format := *o.OutputFormat; format == "" && *o.TemplatePrinterFlags.TemplateArgument == "" || format == wideFormat {
 		return nil, nil
 	}
 	p, err := o.ToPrinter()
 	if genericclioptions.IsNoCompatiblePrinterError(err) {
-		formats := append([]string{wide}, o.AllowedFormats()...)
+		formats := append([]string{wideFormat}, o.AllowedFormats()...)
 		slices.Sort(formats)
-		return nil, usagef("-o %q: one of %s", *o.OutputFormat, strings.Join(formats, ", "))
+		return nil, usagef("-o %q: must be one of %s", *o.OutputFormat, strings.Join(formats, ", "))
 	}
 	if err != nil {
 		return nil, usageError{err}
@@ -49,10 +52,10 @@ func (o output) printer() (printers.ResourcePrinter, error) {
 	return p, nil
 }
 
-func (o output) wide() bool { return *o.OutputFormat == wide }
+func (o outputFlags) isWide() bool { return *o.OutputFormat == wideFormat }
 
-// asList is objects as kubectl prints several.
-func asList(objects []*unstructured.Unstructured) runtime.Object {
+// makeList returns objects as the List that kubectl prints.
+func makeList(objects []*unstructured.Unstructured) runtime.Object {
 	list := &unstructured.UnstructuredList{}
 	list.SetAPIVersion("v1")
 	list.SetKind("List")
@@ -62,12 +65,12 @@ func asList(objects []*unstructured.Unstructured) runtime.Object {
 	return list
 }
 
-// page is what the terminal can show. Where there is none, nothing is cut unless
-// COLUMNS says so; prose is as wide as narrow says.
-func (a *app) page(o output, narrow int) (options view.Options, height int) {
-	options = view.Options{Now: a.now(), Wide: o.wide()}
+// detectOptions returns what the terminal can show, and its height, 0 if there is none.
+// The width is that of the terminal, else COLUMNS, else defaultWidth.
+func (a *app) detectOptions(o outputFlags, defaultWidth int) (options view.Options, height int) {
+	options = view.Options{Now: a.now(), Wide: o.isWide()}
 	options.Width, _ = strconv.Atoi(a.getenv("COLUMNS"))
-	options.ASCII = !terminal.UTF8(a.getenv)
+	options.ASCII = !terminal.IsUTF8Locale(a.getenv)
 	if f, ok := a.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		options.Colour = a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb" // https://no-color.org
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil {
@@ -75,21 +78,21 @@ func (a *app) page(o output, narrow int) (options view.Options, height int) {
 		}
 	}
 	if options.Width <= 0 {
-		options.Width = narrow
+		options.Width = defaultWidth
 	}
-	if options.Wide && narrow == unlimited {
-		options.Width = unlimited
+	if options.Wide && defaultWidth == unlimitedWidth {
+		options.Width = unlimitedWidth
 	}
 	return options, height
 }
 
-// Columns of pages that nobody limits.
+// The default widths of tables and of prose, in columns.
 const (
-	unlimited = 1000
-	prose     = 80
+	unlimitedWidth = 1000
+	proseWidth     = 80
 )
 
-func (a *app) print(page string) error {
-	_, err := a.Out.Write([]byte(page))
+func (a *app) printText(text string) error {
+	_, err := a.Out.Write([]byte(text))
 	return err
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal is a pseudo-terminal of that many columns: what the program has, and
-// where one reads what it writes (pty(7)).
+// openTerminal opens a pseudo-terminal of that many columns (pty(7)): slave is for the
+// program, master reads its output.
 func openTerminal(t *testing.T, columns uint16) (slave, master *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -43,18 +43,18 @@ func TestColoursAreForTerminals(t *testing.T) {
 		env  map[string]string
 		want bool
 	}{
-		"A terminal":               {map[string]string{"TERM": "xterm"}, true},
-		"NO_COLOR":                 {map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, false},
-		"NO_COLOR that is empty":   {map[string]string{"TERM": "xterm", "NO_COLOR": ""}, true},
-		"A terminal without them":  {map[string]string{"TERM": "dumb"}, false},
-		"COLUMNS is not its width": {map[string]string{"TERM": "xterm", "COLUMNS": "500"}, true},
+		"A terminal":                 {map[string]string{"TERM": "xterm"}, true},
+		"NO_COLOR":                   {map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, false},
+		"NO_COLOR that is empty":     {map[string]string{"TERM": "xterm", "NO_COLOR": ""}, true},
+		"A terminal without colours": {map[string]string{"TERM": "dumb"}, false},
+		"COLUMNS is not its width":   {map[string]string{"TERM": "xterm", "COLUMNS": "500"}, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			a, _, _ := program(test.env)
+			a, _, _ := newTestApp(test.env)
 			slave, _ := openTerminal(t, 97)
 			a.Out = slave
-			o, height := a.page(addOutput(&cobra.Command{}), prose)
+			o, height := a.detectOptions(addOutputFlags(&cobra.Command{}), proseWidth)
 			if o.Colour != test.want || o.Width != 97 || height != 24 {
 				t.Errorf("%+v, %d lines", o.Options, height)
 			}
@@ -62,16 +62,16 @@ func TestColoursAreForTerminals(t *testing.T) {
 	}
 }
 
-func TestAPageFitsTheTerminal(t *testing.T) {
-	_, config := scene(t)
+func TestOutputFitsTheTerminal(t *testing.T) {
+	_, config := createScenario(t)
 	slave, master := openTerminal(t, 64)
-	a, _, errOut := program(map[string]string{"LANG": "C.UTF-8", "TERM": "xterm"})
+	a, _, errOut := newTestApp(map[string]string{"LANG": "C.UTF-8", "TERM": "xterm"})
 	a.Out = slave
 	if code := a.run(t.Context(), []string{"top", "--kubeconfig", config}); code != 0 {
 		t.Fatal(errOut)
 	}
 	lines := bufio.NewScanner(master)
-	for i := 0; i < 5 && lines.Scan(); i++ { // a head, a heading, three nodes
+	for i := 0; i < 5 && lines.Scan(); i++ { // the counts, the heading, three nodes
 		line := strings.TrimSuffix(lines.Text(), "\r")
 		if i > 1 && !strings.Contains(line, "\x1b[3") {
 			t.Errorf("no colour: %q", line)

@@ -11,80 +11,83 @@ import (
 	"portreeve.io/portreeve/controllers/internal/view"
 )
 
-// top is the command that ranks nodes, or pods, by headroom.
-type top struct {
+// topCommand ranks nodes or pods by headroom.
+type topCommand struct {
 	*app
-	output
+	outputFlags
 	pods, watch bool
 }
 
-func (a *app) topCommand() *cobra.Command {
-	t := &top{app: a}
+func (a *app) newTopCommand() *cobra.Command {
+	t := &topCommand{app: a}
 	c := &cobra.Command{
 		Use:   "top",
-		Short: "Rank nodes or pods by the ports that they have left, the fewest first",
+		Short: "Rank nodes or pods by their remaining ports, the fewest first",
 		Example: "  kubectl portreeve top                     # nodes\n" +
-			"  kubectl portreeve top --watch             # again, whenever one changes\n" +
-			"  kubectl portreeve top --pods -n shop      # pods, of one namespace",
+			"  kubectl portreeve top --watch             # update on every change\n" +
+			"  kubectl portreeve top --pods -n shop      # pods of one namespace",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("top takes no argument, as %q: --pods is for pods, and explain for one node or pod", args[0])
+				return usagef("top takes no argument, but got %q: use --pods for pods, or explain for one node or pod", args[0])
 			}
 			return nil
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(c *cobra.Command, _ []string) error { return t.run(c.Context()) },
 	}
-	t.output = addOutput(c)
-	c.Flags().BoolVar(&t.pods, "pods", false, "Rank pods: of every namespace unless -n names one")
-	c.Flags().BoolVarP(&t.watch, "watch", "w", false, "Print again whenever something changes, until interrupted")
+	t.outputFlags = addOutputFlags(c)
+	c.Flags().BoolVar(&t.pods, "pods", false, "Rank pods, in all namespaces unless -n is set")
+	c.Flags().BoolVarP(&t.watch, "watch", "w", false, "Print again on every change, until interrupted")
 	return c
 }
 
-func (t *top) run(ctx context.Context) error {
-	p, err := t.printer()
+func (t *topCommand) run(ctx context.Context) error {
+	p, err := t.newPrinter()
 	if err != nil {
 		return err
 	}
 	if t.watch && p != nil {
-		return usagef("-o %q: not with --watch: kubectl get portpressures --watch -o %s does that", *t.OutputFormat, *t.OutputFormat)
+		return usagef("-o %q can't be combined with --watch: use kubectl get portpressures --watch -o %s",
+			*t.OutputFormat, *t.OutputFormat)
 	}
 	if t.pods && p != nil {
-		return usagef("-o %q: not with --pods: the objects are those of nodes", *t.OutputFormat)
+		return usagef("-o %q can't be combined with --pods: the objects are those of nodes", *t.OutputFormat)
 	}
-	c, err := t.cluster()
+	c, err := t.newClusterClient()
 	if err != nil {
 		return err
 	}
 	if t.watch {
-		return t.follow(ctx, c)
+		return t.watchPressures(ctx, c)
 	}
-	objects, ps, err := c.pressures(ctx)
+	objects, ps, err := c.listPressures(ctx)
 	if err != nil {
 		return err
 	}
-	view.ByHeadroom(ps)
+	view.SortByHeadroom(ps)
 	if p != nil {
-		return p.PrintObj(asList(inOrder(objects, ps)), t.Out)
+		return p.PrintObj(makeList(sortObjects(objects, ps)), t.Out)
 	}
-	options, _ := t.page(t.output, unlimited)
-	return t.print(t.draw(ps, options))
+	options, _ := t.detectOptions(t.outputFlags, unlimitedWidth)
+	return t.printText(t.formatTable(ps, options))
 }
 
-// draw draws ps, which are sorted.
-func (t *top) draw(ps []v1alpha1.PortPressure, o view.Options) string {
+// formatTable returns the table of ps, which must be sorted.
+func (t *topCommand) formatTable(ps []v1alpha1.PortPressure, o view.Options) string {
 	if t.pods {
-		return view.Pods(ps, *t.flags.Namespace, o)
+		return view.FormatPods(ps, *t.flags.Namespace, o)
 	}
-	return view.Nodes(ps, o)
+	return view.FormatNodes(ps, o)
 }
 
-// inOrder is objects in the order of ps.
-func inOrder(objects []*unstructured.Unstructured, ps []v1alpha1.PortPressure) []*unstructured.Unstructured {
-	place := make(map[string]int, len(ps))
+// sortObjects returns objects in the order of ps.
+func sortObjects(objects []*unstructured.Unstructured, ps []v1alpha1.PortPressure) []*unstructured.Unstructured {
+	position := make(map[string]int, len(ps))
 	for i := range ps {
-		place[ps[i].Name] = i
+		position[ps[i].Name] = i
 	}
-	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int { return place[a.GetName()] - place[b.GetName()] })
+	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int {
+		return position[a.GetName()] - position[b.GetName()]
+	})
 	return objects
 }

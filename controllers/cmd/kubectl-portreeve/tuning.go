@@ -11,38 +11,38 @@ import (
 	"portreeve.io/portreeve/controllers/internal/view"
 )
 
-// tuning is the command that says how far a NodeTuning has come.
-type tuning struct {
+// tuningCommand shows the progress of a NodeTuning.
+type tuningCommand struct {
 	*app
-	output
+	outputFlags
 }
 
-func (a *app) tuningCommand() *cobra.Command {
-	t := &tuning{app: a}
+func (a *app) newTuningCommand() *cobra.Command {
+	t := &tuningCommand{app: a}
 	c := &cobra.Command{
 		Use:               "tuning NAME",
-		Short:             "Say how far a NodeTuning has come: its rollout, its nodes, who fails and why",
+		Short:             "Show the progress of a NodeTuning: its rollout, its nodes, failures and their reasons",
 		Example:           "  kubectl portreeve tuning api-gateways",
-		Args:              exactly("tuning", 1, "a NodeTuning: kubectl get nodetunings lists them"),
-		ValidArgsFunction: t.complete,
+		Args:              requireArgs("tuning", 1, "a NodeTuning: kubectl get nodetunings lists them"),
+		ValidArgsFunction: t.completeNames,
 		RunE:              func(c *cobra.Command, args []string) error { return t.run(c.Context(), args[0]) },
 	}
-	t.output = addOutput(c)
+	t.outputFlags = addOutputFlags(c)
 	return c
 }
 
-func (t *tuning) run(ctx context.Context, name string) error {
-	p, err := t.printer()
+func (t *tuningCommand) run(ctx context.Context, name string) error {
+	p, err := t.newPrinter()
 	if err != nil {
 		return err
 	}
-	c, err := t.cluster()
+	c, err := t.newClusterClient()
 	if err != nil {
 		return err
 	}
-	object, err := c.get(ctx, tunings, "", name)
+	object, err := c.getObject(ctx, tuningResource, "", name)
 	switch {
-	case apierrors.IsNotFound(err) && !notServed(err):
+	case apierrors.IsNotFound(err) && !isNotServed(err):
 		return fmt.Errorf("no NodeTuning %q: kubectl get nodetunings lists them", name)
 	case err != nil:
 		return err
@@ -50,27 +50,29 @@ func (t *tuning) run(ctx context.Context, name string) error {
 		return p.PrintObj(object, t.Out)
 	}
 	nt := v1alpha1.NodeTuning{}
-	if err := decode(object, &nt); err != nil {
+	if err := decodeObject(object, &nt); err != nil {
 		return err
 	}
-	_, ps, err := c.pressures(ctx)
+	_, ps, err := c.listPressures(ctx)
 	if err != nil {
 		return err
 	}
-	options, _ := t.page(t.output, prose)
-	return t.print(view.Tuning(nt, ps, options))
+	options, _ := t.detectOptions(t.outputFlags, proseWidth)
+	return t.printText(view.FormatTuning(nt, ps, options))
 }
 
-// complete offers the NodeTunings.
-func (t *tuning) complete(c *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+// completeNames completes the names of NodeTunings.
+func (t *tuningCommand) completeNames(
+	c *cobra.Command, args []string, _ string,
+) (names []string, _ cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	cluster, err := t.cluster()
+	cluster, err := t.newClusterClient()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	objects, err := cluster.list(c.Context(), tunings)
+	objects, err := cluster.listObjects(c.Context(), tuningResource)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -14,73 +14,79 @@ import (
 	"portreeve.io/portreeve/internal/terminal"
 )
 
-// How often a page is drawn at most, and at least on a terminal, where ages grow.
 const (
-	pace    = time.Second
-	refresh = 5 * time.Second
+	// minRedrawInterval is the shortest time between two frames.
+	minRedrawInterval = time.Second
+	// refreshInterval is how often a terminal is redrawn without a change, for the ages.
+	refreshInterval = 5 * time.Second
 )
 
-// follow draws top again whenever a PortPressure changes, until it is interrupted.
-func (t *top) follow(ctx context.Context, c *cluster) error {
-	f, err := c.follow(ctx)
-	for last, first := "", true; err == nil && ctx.Err() == nil; first = false {
+// watchPressures prints the table again whenever a PortPressure changes, until it is
+// interrupted.
+func (t *topCommand) watchPressures(ctx context.Context, c *clusterClient) error {
+	w, err := c.startWatcher(ctx)
+	for previous, isFirst := "", true; err == nil && ctx.Err() == nil; isFirst = false {
 		var ps []v1alpha1.PortPressure
-		if ps, err = f.pressures(); err != nil {
+		if ps, err = w.listPressures(); err != nil {
 			return err
 		}
-		options, height := t.page(t.output, unlimited)
-		options.Stale = c.health.lost()
-		page := t.draw(ps, options)
-		if err := t.print(frame(page, last, height, first)); err != nil {
+		options, height := t.detectOptions(t.outputFlags, unlimitedWidth)
+		options.WatchError = c.health.failure()
+		table := t.formatTable(ps, options)
+		if err := t.printText(formatFrame(table, previous, height, isFirst)); err != nil {
 			return err
 		}
-		last = page
-		f.wait(ctx, height > 0)
+		previous = table
+		w.waitForChange(ctx, height > 0)
 	}
 	if ctx.Err() == nil {
 		return err
 	}
-	return nil // interrupted, which is how a watch ends
+	return nil // interrupted, the normal end of a watch
 }
 
-// frame is what makes page follow last: in its place on a terminal, whose height is
-// known, and else below it where it differs.
-func frame(page, last string, height int, first bool) string {
+// formatFrame returns the output that replaces the previous table by this one on a
+// terminal, or else appends it if it differs. height is 0 without a terminal.
+func formatFrame(table, previous string, height int, isFirst bool) string {
 	switch {
 	case height > 0:
-		return terminal.Redraw(page, height, first)
-	case first:
-		return page
-	case page == last:
+		return terminal.RedrawScreen(table, height, isFirst)
+	case isFirst:
+		return table
+	case table == previous:
 		return ""
 	}
-	return "---\n" + page
+	return "---\n" + table
 }
 
-// follower has the PortPressures as they are now.
-type follower struct {
+// pressureWatcher has the current PortPressures.
+type pressureWatcher struct {
 	cache.SharedIndexInformer
-	health  *health
-	changed chan struct{} // holds one
+	health  *apiHealth
+	changed chan struct{} // buffers one
 }
 
-// follow returns once all are there. What the informer would try again for ever is
-// tried once before.
-func (c *cluster) follow(ctx context.Context) (*follower, error) {
-	if _, err := c.Resource(pressures).List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
-		return nil, remedy(err, pressures.Resource)
+// startWatcher returns once all PortPressures are read. It first lists one, because the
+// informer would retry a permanent error forever.
+func (c *clusterClient) startWatcher(ctx context.Context) (*pressureWatcher, error) {
+	if _, err := c.Resource(pressureResource).List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
+		return nil, addRemedy(err, pressureResource.Resource)
 	}
-	f := &follower{
-		SharedIndexInformer: dynamicinformer.NewFilteredDynamicInformer(c, pressures, "", 0, cache.Indexers{}, nil).Informer(),
+	informer := dynamicinformer.NewFilteredDynamicInformer(c, pressureResource, "", 0, cache.Indexers{}, nil)
+	w := &pressureWatcher{
+		SharedIndexInformer: informer.Informer(),
 		health:              c.health,
 		changed:             make(chan struct{}, 1),
 	}
 	failed := make(chan error, 1)
-	if err := f.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { offer(failed, err) }); err != nil {
+	err := w.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+		trySend(failed, err)
+	})
+	if err != nil {
 		return nil, err
 	}
-	notify := func() { offer(f.changed, struct{}{}) }
-	_, err := f.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	notify := func() { trySend(w.changed, struct{}{}) }
+	_, err = w.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { notify() },
 		UpdateFunc: func(any, any) { notify() },
 		DeleteFunc: func(any) { notify() },
@@ -88,52 +94,53 @@ func (c *cluster) follow(ctx context.Context) (*follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	go f.RunWithContext(ctx)
+	go w.RunWithContext(ctx)
 	select {
-	case <-f.HasSyncedChecker().Done():
-		return f, nil
+	case <-w.HasSyncedChecker().Done():
+		return w, nil
 	case err := <-failed:
-		return nil, remedy(err, pressures.Resource)
+		return nil, addRemedy(err, pressureResource.Resource)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-// offer never waits: one that nobody has taken yet is enough.
-func offer[T any](to chan T, what T) {
+// trySend sends value unless the channel's buffer is full: one pending value is enough.
+func trySend[T any](to chan T, value T) {
 	select {
-	case to <- what:
+	case to <- value:
 	default:
 	}
 }
 
-func (f *follower) pressures() ([]v1alpha1.PortPressure, error) {
+// listPressures returns the current PortPressures, sorted.
+func (w *pressureWatcher) listPressures() ([]v1alpha1.PortPressure, error) {
 	var objects []*unstructured.Unstructured
-	for _, o := range f.GetStore().List() {
+	for _, o := range w.GetStore().List() {
 		if u, ok := o.(*unstructured.Unstructured); ok {
 			objects = append(objects, u)
 		}
 	}
-	ps, err := decodeAll(objects)
-	view.ByHeadroom(ps)
+	ps, err := decodePressures(objects)
+	view.SortByHeadroom(ps)
 	return ps, err
 }
 
-// wait returns when there is something to draw, or nothing any more.
-func (f *follower) wait(ctx context.Context, ticking bool) {
+// waitForChange returns when the output must be updated, or when ctx is done.
+func (w *pressureWatcher) waitForChange(ctx context.Context, isTerminal bool) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-time.After(pace):
+	case <-time.After(minRedrawInterval):
 	}
-	var tick <-chan time.Time
-	if ticking {
-		tick = time.After(refresh)
+	var refresh <-chan time.Time
+	if isTerminal {
+		refresh = time.After(refreshInterval)
 	}
 	select {
 	case <-ctx.Done():
-	case <-f.changed:
-	case <-f.health.changed:
-	case <-tick:
+	case <-w.changed:
+	case <-w.health.changed:
+	case <-refresh:
 	}
 }

@@ -19,47 +19,47 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-// started is a run that goes on.
-type started struct {
+// backgroundRun is a run of the program in the background.
+type backgroundRun struct {
 	out, errOut *testenv.Output
 	interrupt   context.CancelFunc
 	code        chan int
 }
 
-func start(t *testing.T, args ...string) *started {
+func startRun(t *testing.T, args ...string) *backgroundRun {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	a, out, errOut := program(utf8)
-	s := &started{out, errOut, cancel, make(chan int, 1)}
+	a, out, errOut := newTestApp(utf8Locale)
+	s := &backgroundRun{out, errOut, cancel, make(chan int, 1)}
 	go func() { s.code <- a.run(ctx, args) }()
 	t.Cleanup(cancel)
 	return s
 }
 
-// lastPage is what was printed last.
-func (s *started) lastPage() string {
-	pages := strings.Split(s.out.String(), "---\n")
-	return pages[len(pages)-1]
+// lastTable returns the table that was printed last.
+func (s *backgroundRun) lastTable() string {
+	tables := strings.Split(s.out.String(), "---\n")
+	return tables[len(tables)-1]
 }
 
-func TestAWatchFollows(t *testing.T) {
-	env, _ := scene(t)
-	front := newFront(t, env.Config.Host)
+func TestAWatchShowsChanges(t *testing.T) {
+	env, _ := createScenario(t)
+	proxy := newAPIProxy(t, env.Config.Host)
 	config := rest.CopyConfig(env.Config)
-	config.Host = "https://" + front.Addr().String()
-	s := start(t, "top", "--watch", "--kubeconfig", kubeconfig(t, config, ""))
+	config.Host = "https://" + proxy.Addr().String()
+	s := startRun(t, "top", "--watch", "--kubeconfig", writeKubeconfig(t, config, ""))
 	has := func(words ...string) func() bool {
 		return func() bool {
-			page := s.lastPage()
+			table := s.lastTable()
 			for _, w := range words {
-				if !strings.Contains(page, w) {
+				if !strings.Contains(table, w) {
 					return false
 				}
 			}
 			return true
 		}
 	}
-	until(t, has("3 nodes", "70 %", "55 %"))
+	waitUntil(t, has("3 nodes", "70 %", "55 %"))
 
 	p := &v1alpha1.PortPressure{}
 	if err := env.Client.Get(t.Context(), types.NamespacedName{Name: "node-a"}, p); err != nil {
@@ -68,28 +68,28 @@ func TestAWatchFollows(t *testing.T) {
 	for _, c := range []struct {
 		percent int32
 		shown   string
-	}{{98, "98 %"}, {99, "99 %"}} { // the first may be seen with what the beginning left to draw
-		p.Status = short(c.percent, "shop", "web")
+	}{{98, "98 %"}, {99, "99 %"}} { // the first may be printed by a redraw pending from the start
+		p.Status = newStatus(c.percent, "shop", "web")
 		if err := env.Client.Status().Update(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
-		until(t, has(c.shown, "shop/web"))
+		waitUntil(t, has(c.shown, "shop/web"))
 	}
-	if first := strings.Index(s.lastPage(), "node-a"); first > strings.Index(s.lastPage(), "node-b") {
-		t.Errorf("node-a is not first:\n%s", s.lastPage())
+	if first := strings.Index(s.lastTable(), "node-a"); first > strings.Index(s.lastTable(), "node-b") {
+		t.Errorf("node-a is not first:\n%s", s.lastTable())
 	}
 
 	if err := env.Client.Delete(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	until(t, has("2 nodes"))
+	waitUntil(t, has("2 nodes"))
 
-	front.set(true)
-	until(t, has("2 nodes", "not followed: "))
-	front.set(false)
-	until(t, func() bool { return has("2 nodes")() && !has("not followed")() })
-	write(t, env, "node-d", v1alpha1.PortPressureSpec{}, short(80, "", ""))
-	until(t, has("3 nodes", "80 %"))
+	proxy.setClosed(true)
+	waitUntil(t, has("2 nodes", "not updating: "))
+	proxy.setClosed(false)
+	waitUntil(t, func() bool { return has("2 nodes")() && !has("not updating")() })
+	writePressure(t, env, "node-d", v1alpha1.PortPressureSpec{}, newStatus(80, "", ""))
+	waitUntil(t, has("3 nodes", "80 %"))
 
 	s.interrupt()
 	if code := <-s.code; code != 0 || s.errOut.String() != "" {
@@ -97,8 +97,8 @@ func TestAWatchFollows(t *testing.T) {
 	}
 }
 
-// front is a way to the API server that can be closed.
-type front struct {
+// apiProxy forwards connections to the API server, and can be closed.
+type apiProxy struct {
 	net.Listener
 	target      string
 	mutex       sync.Mutex
@@ -106,61 +106,61 @@ type front struct {
 	connections []net.Conn
 }
 
-func newFront(t *testing.T, host string) *front {
+func newAPIProxy(t *testing.T, host string) *apiProxy {
 	t.Helper()
 	u, err := url.Parse(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &front{target: u.Host}
+	p := &apiProxy{target: u.Host}
 	if u.Host == "" {
-		f.target = host
+		p.target = host
 	}
 	var config net.ListenConfig
-	if f.Listener, err = config.Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
+	if p.Listener, err = config.Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = f.Close(); f.set(true) })
+	t.Cleanup(func() { _ = p.Close(); p.setClosed(true) })
 	go func() {
 		for {
-			c, err := f.Accept()
+			c, err := p.Accept()
 			if err != nil {
 				return
 			}
-			go f.pass(c)
+			go p.forward(c)
 		}
 	}()
-	return f
+	return p
 }
 
-// set closes the way, and every connection on it, or opens it.
-func (f *front) set(closed bool) {
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
-	f.closed = closed
-	for _, c := range f.connections {
+// setClosed closes the proxy and all its connections, or opens it again.
+func (p *apiProxy) setClosed(closed bool) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.closed = closed
+	for _, c := range p.connections {
 		_ = c.Close()
 	}
-	f.connections = nil
+	p.connections = nil
 }
 
-// enter says whether connections may pass; set ends them.
-func (f *front) enter(c ...net.Conn) bool {
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
-	f.connections = append(f.connections, c...)
-	return !f.closed
+// trackConnections reports whether connections are allowed, and lets setClosed close them.
+func (p *apiProxy) trackConnections(c ...net.Conn) bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.connections = append(p.connections, c...)
+	return !p.closed
 }
 
-func (f *front) pass(c net.Conn) {
+func (p *apiProxy) forward(c net.Conn) {
 	defer c.Close()
 	var dialer net.Dialer
-	up, err := dialer.DialContext(context.Background(), "tcp", f.target)
+	up, err := dialer.DialContext(context.Background(), "tcp", p.target)
 	if err != nil {
 		return
 	}
 	defer up.Close()
-	if !f.enter(c, up) {
+	if !p.trackConnections(c, up) {
 		return
 	}
 	go func() { _, _ = io.Copy(up, c); _ = up.Close() }()
@@ -168,22 +168,22 @@ func (f *front) pass(c net.Conn) {
 }
 
 func TestAClusterWithoutPortreeve(t *testing.T) {
-	env, config := scene(t)
-	name := tunings.Resource + "." + tunings.Group
+	env, config := createScenario(t)
+	name := tuningResource.Resource + "." + tuningResource.Group
 	crd := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
 	if err := env.Client.Delete(t.Context(), crd); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		until(t, func() bool {
+		waitUntil(t, func() bool {
 			return apierrors.IsNotFound(env.Client.Get(t.Context(), types.NamespacedName{Name: name}, crd))
 		})
-		env.ApplyManifests(t, "config/crd/"+tunings.Group+"_nodetunings.yaml")
-		until(t, func() bool { return env.Client.List(t.Context(), &v1alpha1.NodeTuningList{}) == nil })
+		env.ApplyManifests(t, "config/crd/"+tuningResource.Group+"_nodetunings.yaml")
+		waitUntil(t, func() bool { return env.Client.List(t.Context(), &v1alpha1.NodeTuningList{}) == nil })
 	}()
-	until(t, func() bool {
+	waitUntil(t, func() bool {
 		_, errOut, code := run(t, "tuning", "gateways", "--kubeconfig", config)
-		return code == exitFailure && strings.Contains(errOut, "error: the cluster has no nodetunings: Portreeve is not installed there")
+		return code == exitFailure && strings.Contains(errOut, "error: the cluster has no nodetunings: install Portreeve there")
 	})
 }

@@ -1,5 +1,5 @@
-// Package resolve turns NodeTunings into what each asks of each node, and says where
-// two of them contradict each other. It is pure: no clock, no API.
+// Package resolve computes the desired settings of each node from all NodeTunings, and
+// finds the conflicts between them. It is pure: it uses no clock and no API.
 package resolve
 
 import (
@@ -16,114 +16,120 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Node is what a NodeTuning can select a node by.
+// Node has the properties of a node that decide which settings it gets.
 type Node struct {
 	Name   string
 	OS     settings.OS
 	Labels map[string]string
 }
 
-// Result is what all NodeTunings ask for.
+// Result is the combined result of all NodeTunings.
 type Result struct {
-	// Wishes are by the name of the NodeTuning, then of the node, for each node that
-	// it selects: the settings that it has there, those that another one wins left
-	// out. Nodes share them: they are not to be written to.
-	Wishes map[string]map[string][]v1alpha1.Setting
-	// Thresholds are by node, where a NodeTuning sets any.
+	// Desired has, by NodeTuning and then by node, the settings of the NodeTuning that are
+	// to be enforced on each node that it selects. Settings overridden by another
+	// NodeTuning are left out. Nodes share the slices, which must not be modified.
+	Desired map[string]map[string][]v1alpha1.Setting
+	// Settings has, by NodeTuning and then by operating system, all settings of the
+	// NodeTuning, even if it is being deleted or has an invalid selector.
+	Settings map[string]map[settings.OS][]v1alpha1.Setting
+	// Thresholds has, by node, the thresholds that a NodeTuning sets.
 	Thresholds map[string]v1alpha1.Thresholds
-	// Conflicts are by NodeTuning, sorted.
+	// Conflicts has, by NodeTuning, its sorted conflicts.
 	Conflicts map[string][]v1alpha1.TuningConflict
-	// Problems say of a NodeTuning why it can't be read. What stands of it is held.
+	// Problems has, by NodeTuning, why it is invalid. Nodes keep its current settings.
 	Problems map[string]string
 }
 
-// Resolve resolves tunings for nodes. One that is being deleted asks for nothing.
-func Resolve(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
+// ResolveTunings computes the desired settings of all nodes. A NodeTuning that is being
+// deleted contributes none.
+func ResolveTunings(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
 	r := Result{
-		Wishes:     map[string]map[string][]v1alpha1.Setting{},
+		Desired:    map[string]map[string][]v1alpha1.Setting{},
+		Settings:   map[string]map[settings.OS][]v1alpha1.Setting{},
 		Thresholds: map[string]v1alpha1.Thresholds{},
 		Conflicts:  map[string][]v1alpha1.TuningConflict{},
 		Problems:   map[string]string{},
 	}
-	asking := r.readable(tunings)
-	found := conflicts{}
-	outcomes := map[string]*outcome{} // few, of however many nodes
+	active := r.parseTunings(tunings)
+	conflicts := conflictCounts{}
+	results := map[string]*classResult{} // by class; there are few, even with many nodes
 	for _, n := range nodes {
-		var here []*wisher
+		var selecting []*activeTuning
 		class := []string{string(n.OS)}
-		for i := range asking {
-			if asking[i].selects(n) {
-				here = append(here, &asking[i])
-				class = append(class, asking[i].Name)
+		for i := range active {
+			if active[i].selectsNode(n) {
+				selecting = append(selecting, &active[i])
+				class = append(class, active[i].Name)
 			}
 		}
 		key := strings.Join(class, ",")
-		if outcomes[key] == nil {
-			outcomes[key] = settle(n.OS, here)
+		if results[key] == nil {
+			results[key] = resolveClass(n.OS, selecting)
 		}
-		r.add(n.Name, outcomes[key])
-		found.add(outcomes[key].conflicts)
+		r.addNode(n.Name, results[key])
+		conflicts.addCounts(results[key].conflicts)
 	}
-	r.Conflicts = found.list()
+	r.Conflicts = conflicts.listByTuning()
 	return r
 }
 
-// outcome is what nodes get that the same NodeTunings select.
-type outcome struct {
-	wishes     map[string][]v1alpha1.Setting
+// classResult is the result for all nodes with the same operating system that the same
+// NodeTunings select.
+type classResult struct {
+	desired    map[string][]v1alpha1.Setting
 	thresholds *v1alpha1.Thresholds
-	conflicts  conflicts
+	conflicts  conflictCounts
 }
 
-func (r *Result) add(node string, o *outcome) {
-	for name, wish := range o.wishes {
-		r.Wishes[name][node] = wish
+func (r *Result) addNode(node string, c *classResult) {
+	for tuning, desired := range c.desired {
+		r.Desired[tuning][node] = desired
 	}
-	if o.thresholds != nil {
-		r.Thresholds[node] = *o.thresholds
+	if c.thresholds != nil {
+		r.Thresholds[node] = *c.thresholds
 	}
 }
 
-// wisher is a NodeTuning that can be read.
-type wisher struct {
+// activeTuning is a valid NodeTuning that is not being deleted.
+type activeTuning struct {
 	*v1alpha1.NodeTuning
 	selector labels.Selector
 	settings map[settings.OS][]v1alpha1.Setting
 }
 
-func (w *wisher) selects(n Node) bool { return w.selector.Matches(labels.Set(n.Labels)) }
+func (t *activeTuning) selectsNode(n Node) bool { return t.selector.Matches(labels.Set(n.Labels)) }
 
-// readable are the NodeTunings that ask for something, the first in precedence first:
-// by priority, then by name, so that the order is always the same.
-func (r *Result) readable(tunings []v1alpha1.NodeTuning) []wisher {
-	var list []wisher
+// parseTunings lists the settings of all NodeTunings, and returns the active NodeTunings
+// in order of precedence.
+func (r *Result) parseTunings(tunings []v1alpha1.NodeTuning) []activeTuning {
+	var list []activeTuning
 	for i := range tunings {
 		t := &tunings[i]
+		r.Settings[t.Name] = map[settings.OS][]v1alpha1.Setting{
+			settings.Linux:   ListSettings(settings.Linux, t),
+			settings.Windows: ListSettings(settings.Windows, t),
+		}
 		if !t.DeletionTimestamp.IsZero() {
 			continue
 		}
-		// Absent selects nothing, {} everything: LabelSelectorAsSelector's own rule.
+		// An absent selector matches nothing, {} everything (LabelSelectorAsSelector).
 		selector, err := metav1.LabelSelectorAsSelector(t.Spec.NodeSelector)
 		if err == nil {
-			err = podSelectors(t.Spec.Pods)
+			err = checkPodSelectors(t.Spec.Pods)
 		}
 		if err != nil {
-			r.Problems[t.Name] = fmt.Sprintf("a selector can't be read, and what stands is held: %v", err)
+			r.Problems[t.Name] = fmt.Sprintf("invalid selector, keeping the current settings: %v", err)
 			continue
 		}
-		r.Wishes[t.Name] = map[string][]v1alpha1.Setting{}
-		list = append(list, wisher{t, selector, map[settings.OS][]v1alpha1.Setting{
-			settings.Linux:   Settings(settings.Linux, t),
-			settings.Windows: Settings(settings.Windows, t),
-		}})
+		r.Desired[t.Name] = map[string][]v1alpha1.Setting{}
+		list = append(list, activeTuning{NodeTuning: t, selector: selector, settings: r.Settings[t.Name]})
 	}
-	slices.SortFunc(list, func(a, b wisher) int {
-		return cmp.Or(cmp.Compare(b.Spec.Priority, a.Spec.Priority), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(list, func(a, b activeTuning) int { return settings.CompareTunings(a.NodeTuning, b.NodeTuning) })
 	return list
 }
 
-func podSelectors(p *v1alpha1.PodScope) error {
+// checkPodSelectors returns an error that names the invalid selector, if there is one.
+func checkPodSelectors(p *v1alpha1.PodScope) error {
 	if p == nil {
 		return nil
 	}
@@ -135,113 +141,84 @@ func podSelectors(p *v1alpha1.PodScope) error {
 	return nil
 }
 
-// settle gives each NodeTuning of here, which are in order of precedence, what it has
-// on a node of that operating system.
-func settle(os settings.OS, here []*wisher) *outcome {
-	o := &outcome{wishes: map[string][]v1alpha1.Setting{}, conflicts: conflicts{}}
-	claims := map[string][]claim{} // by setting ID
-	for _, w := range here {
-		o.wishes[w.Name] = nil
-		if t := w.Spec.Thresholds; t != (v1alpha1.Thresholds{}) && o.thresholds == nil {
-			o.thresholds = &t
+// resolveClass computes the result for nodes with the given operating system that all
+// tunings select. tunings must be in order of precedence.
+func resolveClass(os settings.OS, tunings []*activeTuning) *classResult {
+	result := &classResult{desired: map[string][]v1alpha1.Setting{}, conflicts: conflictCounts{}}
+	candidates := map[string][]*v1alpha1.Setting{} // by setting ID
+	for _, t := range tunings {
+		result.desired[t.Name] = nil
+		if thresholds := t.Spec.Thresholds; thresholds != (v1alpha1.Thresholds{}) && result.thresholds == nil {
+			result.thresholds = &thresholds
 		}
-		for i := range w.settings[os] {
-			s := &w.settings[os][i]
-			claims[s.ID] = append(claims[s.ID], claim{w, s})
+		for i := range t.settings[os] {
+			s := &t.settings[os][i]
+			candidates[s.ID] = append(candidates[s.ID], s)
 		}
 	}
-	winners := map[*v1alpha1.Setting]bool{}
-	for _, rivals := range claims {
-		if c := judge(rivals); c != nil {
-			winners[c.setting] = true
+	enforced := map[*v1alpha1.Setting]bool{}
+	for _, list := range candidates {
+		selected, rival := settings.SelectCandidate(list)
+		if rival != nil {
+			selected = nil
 		}
-		o.conflicts.note(rivals)
+		enforced[selected] = true
+		result.conflicts.countPairs(list, selected)
 	}
-	for _, w := range here {
-		for i := range w.settings[os] {
-			if s := &w.settings[os][i]; winners[s] {
-				o.wishes[w.Name] = append(o.wishes[w.Name], *s)
+	for _, t := range tunings {
+		for i := range t.settings[os] {
+			if s := &t.settings[os][i]; enforced[s] {
+				result.desired[t.Name] = append(result.desired[t.Name], *s)
 			}
 		}
 	}
-	return o
+	return result
 }
 
-// claim is one NodeTuning's wish for one setting of one node.
-type claim struct {
-	by      *wisher
-	setting *v1alpha1.Setting
-}
+// conflictCounts is the number of nodes with each conflict.
+type conflictCounts map[conflictKey]int32
 
-func (c claim) dry() bool { return c.setting.Mode == v1alpha1.ModeDryRun }
+type conflictKey struct{ tuning, key, with, winner string }
 
-// judge is the claim that is held: the first in precedence of those that enforce, or,
-// where none does, of those that don't. nil where one of the same priority wants
-// another value.
-func judge(rivals []claim) *claim {
-	best := 0
-	for i := range rivals {
-		if rivals[best].dry() && !rivals[i].dry() {
-			best = i
-			break
-		}
-	}
-	for _, c := range rivals {
-		if contradict(rivals[best], c) && c.by.Spec.Priority == rivals[best].by.Spec.Priority {
-			return nil
-		}
-	}
-	return &rivals[best]
-}
-
-// contradict says whether both can't be had. What one only tries out is in nobody's
-// way.
-func contradict(a, b claim) bool {
-	return a.by.Name != b.by.Name && a.dry() == b.dry() && a.setting.Value != b.setting.Value
-}
-
-// conflicts counts the nodes of each contradiction.
-type conflicts map[conflict]int32
-
-type conflict struct{ of, key, with, winner string }
-
-// note counts every pair of rivals that contradict each other, once for each side. A
-// setting of pods has a twin on the host, which says it already; where the selectors
-// of pods differ, only the node knows whether they meet.
-func (f conflicts) note(rivals []claim) {
-	if rivals[0].setting.Scope == v1alpha1.ScopePods {
+// countPairs counts every pair of conflicting candidates, once for each side, given the one
+// that is enforced, if any. It skips settings for pods: each has a counterpart for the
+// host, which has the same conflict, and if the pod selectors differ, only the node knows
+// whether any pod matches both.
+func (f conflictCounts) countPairs(candidates []*v1alpha1.Setting, selected *v1alpha1.Setting) {
+	if candidates[0].Scope == v1alpha1.ScopePods {
 		return
 	}
 	winner := ""
-	if c := judge(rivals); c != nil {
-		winner = c.by.Name
+	if selected != nil {
+		winner = selected.From.Name
 	}
-	for _, a := range rivals {
-		for _, b := range rivals {
-			if contradict(a, b) && (winner == "" || a.by.Name == winner || b.by.Name == winner) {
-				f[conflict{a.by.Name, a.setting.Key, b.by.Name, winner}]++
+	for _, a := range candidates {
+		for _, b := range candidates {
+			if settings.Conflicts(a, b) && (selected == nil || a.From.Name == winner || b.From.Name == winner) {
+				f[conflictKey{tuning: a.From.Name, key: a.Key, with: b.From.Name, winner: winner}]++
 			}
 		}
 	}
 }
 
-func (f conflicts) add(more conflicts) {
+func (f conflictCounts) addCounts(more conflictCounts) {
 	for k, n := range more {
 		f[k] += n
 	}
 }
 
-// maxConflicts is how many a NodeTuning lists.
+// maxConflicts limits the conflicts that a NodeTuning lists.
 const maxConflicts = 32
 
-func (f conflicts) list() map[string][]v1alpha1.TuningConflict {
-	keys := slices.SortedFunc(maps.Keys(f), func(a, b conflict) int {
-		return cmp.Or(cmp.Compare(a.of, b.of), cmp.Compare(a.key, b.key), cmp.Compare(a.with, b.with), cmp.Compare(a.winner, b.winner))
+// listByTuning returns the sorted conflicts of each NodeTuning.
+func (f conflictCounts) listByTuning() map[string][]v1alpha1.TuningConflict {
+	keys := slices.SortedFunc(maps.Keys(f), func(a, b conflictKey) int {
+		return cmp.Or(cmp.Compare(a.tuning, b.tuning), cmp.Compare(a.key, b.key), cmp.Compare(a.with, b.with), cmp.Compare(a.winner, b.winner))
 	})
 	all := map[string][]v1alpha1.TuningConflict{}
 	for _, k := range keys {
-		if len(all[k.of]) < maxConflicts {
-			all[k.of] = append(all[k.of], v1alpha1.TuningConflict{Key: k.key, With: k.with, Winner: k.winner, Nodes: f[k]})
+		if len(all[k.tuning]) < maxConflicts {
+			all[k.tuning] = append(all[k.tuning], v1alpha1.TuningConflict{Key: k.key, With: k.with, Winner: k.winner, Nodes: f[k]})
 		}
 	}
 	return all

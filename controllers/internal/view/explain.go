@@ -5,85 +5,86 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/pressuretext"
 	"portreeve.io/portreeve/internal/terminal"
 )
 
-// causes is where each cause has a section.
-const causes = "docs/causes.md#"
+// causesLink is the document that has a section for each cause.
+const causesLink = "docs/causes.md#"
 
-// Node explains a node: what is short, who holds it, why, what to do and what would
-// help, what was, and what is set.
-func Node(p v1alpha1.PortPressure, o Options) string {
-	g := terminal.NewPage(o.Options)
-	silence(g, &p, o)
+// FormatNode explains a node: its pools, their users, the cause, the advice, helpful
+// settings, the last pressure and the settings in effect.
+func FormatNode(p v1alpha1.PortPressure, o Options) string {
+	b := terminal.NewBuilder(o.Options)
+	writeAgentNotice(b, &p, o)
 	if p.Status.ObservedAt == nil {
-		return g.String()
+		return b.String()
 	}
-	g.Pressure(p)
-	n := networkOf(&p, p.Status.Tightest)
-	details(g, &p, n, o)
-	return g.String()
+	pressuretext.Write(b, p, 0)
+	writeDetails(b, &p, findNetwork(&p, p.Status.Tightest), o)
+	return b.String()
 }
 
-// details is what comes after the figures.
-func details(g *terminal.Page, p *v1alpha1.PortPressure, n *v1alpha1.Network, o Options) {
+// writeDetails writes the part after the figures. n is the network of the tightest pool,
+// nil if it isn't listed.
+func writeDetails(b *terminal.Builder, p *v1alpha1.PortPressure, n *v1alpha1.Network, o Options) {
 	s := &p.Status
-	var lines []labelled
+	var lines []labelledLine
 	if s.Tightest != nil {
-		if who := holder(s.Tightest.Holder); who != "" {
-			lines = append(lines, labelled{"Held by        ", who})
+		if holder := formatHolder(s.Tightest.Holder); holder != "" {
+			lines = append(lines, labelledLine{"Used by        ", holder})
 		}
 	}
 	if s.LastPressure != nil {
-		lines = append(lines, labelled{"Last pressure  ", pressure(s, o)})
+		lines = append(lines, labelledLine{"Last pressure  ", formatLastPressure(s, o)})
 	}
-	for i, gain := range gains(p, n) {
+	for i, suggestion := range suggestSettings(p, n) {
 		label := "               "
 		if i == 0 {
-			label = "Would give     "
+			label = "Would help     "
 		}
-		lines = append(lines, labelled{label, gain})
+		lines = append(lines, labelledLine{label, suggestion})
 	}
 	if s.Cause != "" {
-		lines = append(lines, labelled{"More           ", causes + strings.ToLower(string(s.Cause))})
+		lines = append(lines, labelledLine{"More           ", causesLink + strings.ToLower(string(s.Cause))})
 	}
 	if len(lines) > 0 {
-		g.Line()
+		b.WriteLine()
 	}
 	for _, l := range lines {
-		g.Wrap(l.label, l.text)
+		b.WriteWrapped(l.label, l.text)
 	}
-	writeSettings(g, p)
+	writeSettings(b, p)
 }
 
-type labelled struct{ label, text string }
+type labelledLine struct{ label, text string }
 
-// silence says that what follows may be old, or that there is nothing.
-func silence(g *terminal.Page, p *v1alpha1.PortPressure, o Options) {
-	why := ""
+// writeAgentNotice writes why the report may be out of date, or why there is none.
+func writeAgentNotice(b *terminal.Builder, p *v1alpha1.PortPressure, o Options) {
+	notice := ""
 	switch label := p.Labels[v1alpha1.LabelAgent]; {
 	case label == v1alpha1.AgentNone:
-		why = "This node has no agent: the DaemonSet leaves it out, or it is of another operating system."
+		notice = "No agent runs on this node: the DaemonSet doesn't select it, or none is installed for its operating system."
 	case label != "":
-		why = "The agent of this node is " + label + ". Its pod and its log say why; it has the label app.kubernetes.io/component=agent."
+		notice = "The agent on this node is " + label + ". Check its pod and log (label app.kubernetes.io/component=agent)."
 	case p.Status.ObservedAt == nil:
-		why = "The agent of this node has not reported yet."
-	case o.Now.Sub(p.Status.ObservedAt.Time) > old:
-		why = "An agent reports every half hour at least, unless --heartbeat says otherwise; this one has not. Its log says why."
+		notice = "The agent on this node has not reported yet."
+	case o.isStale(p):
+		notice = "Agents report at least every 30 minutes (--heartbeat), but this one has not. Check its log."
 	}
-	if why == "" {
+	if notice == "" {
 		return
 	}
-	g.Line(terminal.Bold(p.Name), terminal.Plain("  last seen: "), o.seen(p))
-	g.Wrap("", why)
+	b.WriteLine(terminal.Bold(p.Name), terminal.Plain("  last seen: "), o.formatLastSeen(p))
+	b.WriteWrapped("", notice)
 	if p.Status.ObservedAt != nil {
-		g.Wrap("", "What follows is what it said last.")
-		g.Line()
+		b.WriteWrapped("", "Its last report follows.")
+		b.WriteLine()
 	}
 }
 
-// networkOf is the listed network that t is a pool of; nil where none is.
-func networkOf(p *v1alpha1.PortPressure, t *v1alpha1.Pool) *v1alpha1.Network {
+// findNetwork returns the listed network that t is a pool of, nil if there is none.
+func findNetwork(p *v1alpha1.PortPressure, t *v1alpha1.Pool) *v1alpha1.Network {
 	if t == nil {
 		return nil
 	}
@@ -95,8 +96,8 @@ func networkOf(p *v1alpha1.PortPressure, t *v1alpha1.Pool) *v1alpha1.Network {
 	return nil
 }
 
-// holder is who holds ports, in words.
-func holder(h *v1alpha1.Holder) string {
+// formatHolder returns the pod, container and process that use ports.
+func formatHolder(h *v1alpha1.Holder) string {
 	if h == nil {
 		return ""
 	}
@@ -116,22 +117,22 @@ func holder(h *v1alpha1.Holder) string {
 	return strings.Join(parts, ", ")
 }
 
-// pressure is the last time that the level was not Normal.
-func pressure(s *v1alpha1.PortPressureStatus, o Options) string {
+// formatLastPressure returns the last period in which the level was not Normal.
+func formatLastPressure(s *v1alpha1.PortPressureStatus, o Options) string {
 	const layout = "2006-01-02 15:04:05"
 	l := s.LastPressure
-	text := fmt.Sprintf("%s, up to %d %%, since %s UTC", l.Level, l.PeakPercent, l.From.UTC().Format(layout))
+	line := fmt.Sprintf("%s, up to %d %%, since %s UTC", l.Level, l.PeakPercent, l.From.UTC().Format(layout))
 	if l.To != nil {
-		text = fmt.Sprintf("%s, up to %d %%, from %s to %s UTC, %s ago", l.Level, l.PeakPercent,
-			l.From.UTC().Format(layout), l.To.UTC().Format(layout), o.age(l.To))
+		line = fmt.Sprintf("%s, up to %d %%, from %s to %s UTC, %s ago", l.Level, l.PeakPercent,
+			l.From.UTC().Format(layout), l.To.UTC().Format(layout), o.formatAge(l.To))
 	}
 	if l.To == nil && s.Tightest != nil && l.Summary == s.Tightest.Summary {
-		return text // the page has told the rest
+		return line // the rest is in the summary
 	}
-	for _, more := range []string{l.Summary, string(l.Cause), holder(l.Holder)} {
-		if more != "" {
-			text += "; " + more
+	for _, detail := range []string{l.Summary, string(l.Cause), formatHolder(l.Holder)} {
+		if detail != "" {
+			line += "; " + detail
 		}
 	}
-	return text
+	return line
 }

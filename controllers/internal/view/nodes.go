@@ -5,34 +5,36 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/pressuretext"
 	"portreeve.io/portreeve/internal/terminal"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// ByHeadroom sorts ps: the least headroom first, of equal ones the fewest ports; what
-// was not measured last.
-func ByHeadroom(ps []v1alpha1.PortPressure) {
+// SortByHeadroom sorts ps by used percent, highest first, then by the number of ports
+// left. Nodes that were not measured come last.
+func SortByHeadroom(ps []v1alpha1.PortPressure) {
 	slices.SortStableFunc(ps, func(a, b v1alpha1.PortPressure) int {
 		return cmp.Or(
-			cmp.Compare(share(&b), share(&a)),
-			cmp.Compare(ports(&a), ports(&b)),
+			cmp.Compare(usedPercentOf(&b), usedPercentOf(&a)),
+			cmp.Compare(countPortsLeft(&a), countPortsLeft(&b)),
 			cmp.Compare(a.Name, b.Name),
 		)
 	})
 }
 
-// share is usedPercent, and -1 where nothing was measured.
-func share(p *v1alpha1.PortPressure) int32 {
+// usedPercentOf returns the used percent of the tightest pool, or -1 if no pool was
+// measured.
+func usedPercentOf(p *v1alpha1.PortPressure) int32 {
 	if p.Status.UsedPercent == nil {
 		return -1
 	}
 	return *p.Status.UsedPercent
 }
 
-// ports is how many the tightest pool has left at least.
-func ports(p *v1alpha1.PortPressure) int32 {
+// countPortsLeft returns the least number of ports that the tightest pool has left.
+func countPortsLeft(p *v1alpha1.PortPressure) int32 {
 	t := p.Status.Tightest
 	if t == nil {
 		return 0
@@ -44,66 +46,68 @@ func ports(p *v1alpha1.PortPressure) int32 {
 	return max(0, t.Capacity-used)
 }
 
-// Nodes is a row for each of ps, in their order.
-func Nodes(ps []v1alpha1.PortPressure, o Options) string {
-	g := terminal.NewPage(o.Options)
-	g.Line(census(ps, o)...)
+// FormatNodes returns a table with a row for each of ps, in their order.
+func FormatNodes(ps []v1alpha1.PortPressure, o Options) string {
+	b := terminal.NewBuilder(o.Options)
+	b.WriteLine(countNodesByLevel(ps, o)...)
 	if len(ps) == 0 {
-		return g.String()
+		return b.String()
 	}
-	node := &column{head: "NODE", most: 32, gives: true, least: 12}
-	level := &column{head: "LEVEL"}
-	used, left := &column{head: "USED"}, &column{head: "LEFT", right: true}
-	runs := &column{head: "LASTS", right: true}
-	tightest := &column{head: "TIGHTEST", gives: true, least: 16}
-	why, seen := &column{head: "CAUSE", spare: true}, &column{head: "SEEN"}
-	columns := []*column{node, level, used, left, runs, tightest, why, seen}
+	node := &terminal.Column{Heading: "NODE", MaxWidth: 32, CanShrink: true, MinWidth: 12}
+	level := &terminal.Column{Heading: "LEVEL"}
+	used, left := &terminal.Column{Heading: "USED"}, &terminal.Column{Heading: "LEFT", AlignRight: true}
+	lasts := &terminal.Column{Heading: "LASTS", AlignRight: true}
+	tightest := &terminal.Column{Heading: "TIGHTEST", CanShrink: true, MinWidth: 16}
+	cause, seen := &terminal.Column{Heading: "CAUSE", IsOptional: true}, &terminal.Column{Heading: "SEEN"}
+	columns := []*terminal.Column{node, level, used, left, lasts, tightest, cause, seen}
 	for i := range ps {
 		p, s := &ps[i], &ps[i].Status
-		node.add(terminal.Plain(p.Name))
-		level.add(levelOf(p))
-		used.add(usedOf(p)...)
-		left.add(terminal.Plain(leftOf(p)))
-		runs.add(terminal.Plain(runsOut(s.ExhaustionSeconds)))
-		tightest.add(terminal.Plain(summary(p)))
-		why.add(terminal.Plain(string(s.Cause)))
-		seen.add(o.seen(p))
+		node.AddCell(terminal.Plain(p.Name))
+		level.AddCell(formatLevel(p))
+		used.AddCell(formatUsed(p)...)
+		left.AddCell(terminal.Plain(formatLeft(p)))
+		lasts.AddCell(terminal.Plain(formatExhaustion(s.ExhaustionSeconds)))
+		tightest.AddCell(terminal.Plain(formatTightest(p)))
+		cause.AddCell(terminal.Plain(string(s.Cause)))
+		seen.AddCell(o.formatLastSeen(p))
 	}
 	if o.Wide {
-		why.spare = false
-		node.most, node.gives, tightest.gives = 0, false, false
-		columns = append(columns, wide(ps)...)
+		cause.IsOptional = false
+		node.MaxWidth, node.CanShrink, tightest.CanShrink = 0, false, false
+		columns = append(columns, makeWideColumns(ps)...)
 	} else {
-		columns = slices.DeleteFunc(columns, func(c *column) bool { return c == level })
+		columns = slices.DeleteFunc(columns, func(c *terminal.Column) bool { return c == level })
 	}
-	draw(g, columns)
-	return g.String()
+	b.WriteTable(columns)
+	return b.String()
 }
 
-// wide is the columns that -o wide adds.
-func wide(ps []v1alpha1.PortPressure) []*column {
-	waiting := &column{head: "TIME_WAIT", right: true}
-	conntrack := &column{head: "CONNTRACK", right: true}
-	system, reader, version := &column{head: "OS"}, &column{head: "READER"}, &column{head: "VERSION"}
+// makeWideColumns returns the columns that -o wide adds.
+func makeWideColumns(ps []v1alpha1.PortPressure) []*terminal.Column {
+	timeWait := &terminal.Column{Heading: "TIME_WAIT", AlignRight: true}
+	conntrack := &terminal.Column{Heading: "CONNTRACK", AlignRight: true}
+	system := &terminal.Column{Heading: "OS"}
+	reader := &terminal.Column{Heading: "READER"}
+	version := &terminal.Column{Heading: "VERSION"}
 	for i := range ps {
 		s := &ps[i].Status
-		system.add(terminal.Plain(strings.TrimSpace(s.Platform.OS + " " + s.Platform.Kernel + s.Platform.Build)))
-		reader.add(terminal.Plain(s.Reader.Name))
-		version.add(terminal.Plain(s.AgentVersion))
-		var tw, ct string
+		system.AddCell(terminal.Plain(pressuretext.FormatPlatform(s.Platform)))
+		reader.AddCell(terminal.Plain(s.Reader.Name))
+		version.AddCell(terminal.Plain(s.AgentVersion))
+		var sockets, percent string
 		if s.States != nil {
-			tw = strconv.FormatInt(s.States.TimeWait, 10)
+			sockets = strconv.FormatInt(s.States.TimeWait, 10)
 		}
 		if s.Conntrack != nil {
-			ct = fmt.Sprintf("%d %%", s.Conntrack.UsedPercent)
+			percent = fmt.Sprintf("%d %%", s.Conntrack.UsedPercent)
 		}
-		waiting.add(terminal.Plain(tw))
-		conntrack.add(terminal.Plain(ct))
+		timeWait.AddCell(terminal.Plain(sockets))
+		conntrack.AddCell(terminal.Plain(percent))
 	}
-	return []*column{waiting, conntrack, system, reader, version}
+	return []*terminal.Column{timeWait, conntrack, system, reader, version}
 }
 
-func levelOf(p *v1alpha1.PortPressure) terminal.Span {
+func formatLevel(p *v1alpha1.PortPressure) terminal.Span {
 	level := p.Status.Level
 	if level == "" {
 		level = "Unknown"
@@ -111,38 +115,40 @@ func levelOf(p *v1alpha1.PortPressure) terminal.Span {
 	if p.Status.UsedPercent == nil {
 		return terminal.Dim(string(level))
 	}
-	return terminal.Graded(string(level), *p.Status.UsedPercent, p.Spec.Thresholds)
+	return terminal.Coloured(string(level), pressuretext.SelectColour(*p.Status.UsedPercent, p.Spec.Thresholds))
 }
 
-func usedOf(p *v1alpha1.PortPressure) []terminal.Span {
+func formatUsed(p *v1alpha1.PortPressure) []terminal.Span {
 	if p.Status.UsedPercent == nil {
 		return []terminal.Span{terminal.Dim("not measured")}
 	}
-	return terminal.Bar(*p.Status.UsedPercent, p.Spec.Thresholds)
+	return pressuretext.FormatUsage(*p.Status.UsedPercent, p.Spec.Thresholds)
 }
 
-func leftOf(p *v1alpha1.PortPressure) string {
+func formatLeft(p *v1alpha1.PortPressure) string {
 	if p.Status.Tightest == nil {
 		return ""
 	}
-	return terminal.Left(*p.Status.Tightest, p.Status.Reader.Exactness)
+	return pressuretext.FormatLeft(*p.Status.Tightest, p.Status.Reader.Exactness)
 }
 
-// summary is the tightest pool, or why there is none.
-func summary(p *v1alpha1.PortPressure) string {
+// formatTightest returns the summary of the tightest pool, or the reason why there is
+// none.
+func formatTightest(p *v1alpha1.PortPressure) string {
 	switch s := &p.Status; {
 	case s.Tightest != nil:
 		return s.Tightest.Summary
 	case s.ObservedAt == nil:
-		return "its agent has never reported"
+		return "agent has never reported"
 	case len(s.Unobserved) > 0:
 		return s.Unobserved[0].Item + ": " + s.Unobserved[0].Reason
 	}
 	return ""
 }
 
-// census is how many nodes are how well, the worst first.
-func census(ps []v1alpha1.PortPressure, o Options) []terminal.Span {
+// countNodesByLevel returns a line with the number of nodes at each level, the worst
+// first, and of silent agents.
+func countNodesByLevel(ps []v1alpha1.PortPressure, o Options) []terminal.Span {
 	counts, silent := map[v1alpha1.Level]int{}, 0
 	for i := range ps {
 		counts[ps[i].Status.Level]++
@@ -150,25 +156,20 @@ func census(ps []v1alpha1.PortPressure, o Options) []terminal.Span {
 			silent++
 		}
 	}
-	line := []terminal.Span{terminal.Bold(plural(len(ps), "node"))}
+	line := []terminal.Span{terminal.Bold(text.FormatPlural(len(ps), "node"))}
 	for _, l := range []struct {
 		level v1alpha1.Level
 		name  string
-	}{{v1alpha1.LevelCritical, "Critical"}, {v1alpha1.LevelWarning, "Warning"}, {v1alpha1.LevelNormal, "Normal"}, {"", "unknown"}} {
+	}{
+		{v1alpha1.LevelCritical, "Critical"}, {v1alpha1.LevelWarning, "Warning"},
+		{v1alpha1.LevelNormal, "Normal"}, {"", "unknown"},
+	} {
 		if n := counts[l.level]; n > 0 {
 			line = append(line, terminal.Plain(fmt.Sprintf("  %d %s", n, l.name)))
 		}
 	}
 	if silent > 0 {
-		line = append(line, terminal.Alarm(fmt.Sprintf("  %s silent", plural(silent, "agent"))))
+		line = append(line, terminal.Alert(fmt.Sprintf("  %s silent", text.FormatPlural(silent, "agent"))))
 	}
-	return append(line, o.stale()...)
-}
-
-// stale says that the picture stands still, and why.
-func (o Options) stale() []terminal.Span {
-	if o.Stale == "" {
-		return nil
-	}
-	return []terminal.Span{terminal.Alarm("  not followed: " + o.Stale)}
+	return append(line, o.formatWatchError()...)
 }

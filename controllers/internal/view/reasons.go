@@ -8,64 +8,70 @@ import (
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/terminal"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// reason is what settings that are not applied say, and the nodes where they say it.
-type reason struct {
+// settingReason is the reason why a setting is not applied, as nodes report it.
+type settingReason struct {
 	key, message string
 	state        v1alpha1.SettingState
 }
 
-// How many reasons are told, and nodes named for each.
+// Limits of the list of reasons.
 const (
-	mostReasons = 10
-	mostNames   = 5
+	maxReasons        = 10
+	maxNodesPerReason = 5
 )
 
-// reasons writes why settings are not applied: what many nodes say, once.
-func reasons(g *terminal.Page, nodes []node) {
-	where := map[reason][]string{}
+// writeReasons writes why settings are not applied, each reason once with its nodes.
+func writeReasons(b *terminal.Builder, nodes []tunedNode) {
+	nodesByReason := map[settingReason][]string{}
 	for _, n := range nodes {
 		for _, s := range n.settings {
 			if s.State != v1alpha1.SettingApplied && s.Message != "" {
-				r := reason{s.Key, s.Message, s.State}
-				where[r] = append(where[r], n.Name)
+				r := settingReason{key: s.Key, message: s.Message, state: s.State}
+				nodesByReason[r] = append(nodesByReason[r], n.Name)
 			}
 		}
 	}
-	if len(where) == 0 {
+	if len(nodesByReason) == 0 {
 		return
 	}
-	g.Line()
-	g.Line(terminal.Bold("Why"))
-	all := ordered(where)
-	for _, r := range all[:min(mostReasons, len(all))] {
-		g.Line(terminal.Plain("  "), state(r.state), terminal.Plain("  "+r.key+" on "+names(where[r])))
-		g.Wrap("    ", r.message)
+	b.WriteLine()
+	b.WriteLine(terminal.Bold("Reasons"))
+	all := sortReasons(nodesByReason)
+	for _, r := range all[:min(maxReasons, len(all))] {
+		b.WriteLine(terminal.Plain("  "), formatState(r.state),
+			terminal.Plain("  "+r.key+" on "+formatNodeNames(nodesByReason[r])))
+		b.WriteWrapped("    ", r.message)
 	}
-	if more := len(all) - mostReasons; more > 0 {
-		g.Line(terminal.Plain("  " + plural(more, "more reason")))
+	if more := len(all) - maxReasons; more > 0 {
+		b.WriteLine(terminal.Plain("  " + text.FormatPlural(more, "more reason")))
 	}
 }
 
-// ordered is the reasons that need a look first, first.
-func ordered(where map[reason][]string) []reason {
-	var all []reason
-	for r := range where {
+// sortReasons returns the reasons, the most severe first.
+func sortReasons(nodesByReason map[settingReason][]string) []settingReason {
+	var all []settingReason
+	for r := range nodesByReason {
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b reason) int {
-		return cmp.Or(cmp.Compare(rank(b.state), rank(a.state)), cmp.Compare(len(where[b]), len(where[a])),
-			cmp.Compare(a.key, b.key), cmp.Compare(a.message, b.message))
+	slices.SortFunc(all, func(a, b settingReason) int {
+		return cmp.Or(
+			cmp.Compare(severityOf(b.state), severityOf(a.state)),
+			cmp.Compare(len(nodesByReason[b]), len(nodesByReason[a])),
+			cmp.Compare(a.key, b.key),
+			cmp.Compare(a.message, b.message),
+		)
 	})
 	return all
 }
 
-func names(nodes []string) string {
+func formatNodeNames(nodes []string) string {
 	slices.Sort(nodes)
 	nodes = slices.Compact(nodes)
-	if more := len(nodes) - mostNames; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(nodes[:mostNames], ", "), more)
+	if more := len(nodes) - maxNodesPerReason; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(nodes[:maxNodesPerReason], ", "), more)
 	}
 	return strings.Join(nodes, ", ")
 }

@@ -10,170 +10,181 @@ import (
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/terminal"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// Tuning is how far t has come: its rollout, who fails and why, who contradicts it,
-// and each node that it has reached.
-func Tuning(t v1alpha1.NodeTuning, ps []v1alpha1.PortPressure, o Options) string {
-	g := terminal.NewPage(o.Options)
-	rollout(g, &t, o)
-	conflicts(g, &t)
-	rows := reached(ps, &t)
-	if len(rows) > 0 {
-		g.Line()
-		draw(g, reachedColumns(rows, &t, o))
+// FormatTuning returns the progress of t: its rollout, conflicts with other NodeTunings,
+// the nodes that have its settings, and the reasons why settings are not applied.
+func FormatTuning(t v1alpha1.NodeTuning, ps []v1alpha1.PortPressure, o Options) string {
+	b := terminal.NewBuilder(o.Options)
+	writeRollout(b, &t, o)
+	writeConflicts(b, &t)
+	nodes := listTunedNodes(ps, &t)
+	if len(nodes) > 0 {
+		b.WriteLine()
+		b.WriteTable(makeTuningColumns(nodes, &t, o))
 	}
-	reasons(g, rows)
-	if left := int(t.Status.Counts.Matched) - len(rows); left > 0 && t.DeletionTimestamp == nil {
-		g.Line()
-		g.Wrap("", "Not reached yet: "+plural(left, "node")+" of "+fmt.Sprint(t.Status.Counts.Matched)+" that it selects.")
+	writeReasons(b, nodes)
+	if left := int(t.Status.Counts.Matched) - len(nodes); left > 0 && t.DeletionTimestamp == nil {
+		b.WriteLine()
+		b.WriteWrapped("", fmt.Sprintf("Not updated yet: %d of %s.", left,
+			text.FormatPlural(t.Status.Counts.Matched, "selected node")))
 	}
-	return g.String()
+	return b.String()
 }
 
-// rollout is the verdict on the whole.
-func rollout(g *terminal.Page, t *v1alpha1.NodeTuning, o Options) {
+// writeRollout writes the phase, the progress and the problems of the rollout.
+func writeRollout(b *terminal.Builder, t *v1alpha1.NodeTuning, o Options) {
 	r, n := t.Status.Rollout, t.Status.Counts
 	phase := string(r.Phase)
 	if phase == "" {
-		phase = "not looked at yet: is the controller running?"
+		phase = "Pending (not reconciled yet; check that portreeve-controller is running)"
 	}
-	head := []terminal.Span{terminal.Bold(t.Name + "  " + phase)}
+	heading := []terminal.Span{terminal.Bold(t.Name + "  " + phase)}
 	switch {
 	case t.DeletionTimestamp != nil || r.Phase == "":
 	case n.Matched == 0:
-		head = append(head, terminal.Plain("  it selects no node"))
+		heading = append(heading, terminal.Plain("  it selects no nodes"))
 	default:
-		done := int32(int64(n.Updated) * 100 / int64(n.Matched))
-		head = append(head, terminal.Plain("  "), terminal.Progress(done))
-		head = append(head, terminal.Plain(fmt.Sprintf("  %d of %s reached, %d as wanted", n.Updated, plural(int(n.Matched), "node"), n.Applied)))
+		percent := int32(int64(n.Updated) * 100 / int64(n.Matched))
+		heading = append(heading, terminal.Plain("  "), terminal.FormatProgress(percent), terminal.Plain(fmt.Sprintf(
+			"  %d of %s updated, %d applied", n.Updated, text.FormatPlural(n.Matched, "node"), n.Applied)))
 	}
-	g.Line(head...)
+	b.WriteLine(heading...)
 	if r.Reason != "" {
-		g.Wrap("  ", r.Reason)
+		b.WriteWrapped("  ", r.Reason)
 	}
-	g.Wrap("", strings.Join(facts(t, o), " · "))
+	b.WriteWrapped("", strings.Join(listTuningFacts(t, o), " · "))
 	if len(r.Canaries) > 0 {
-		g.Wrap("Canaries  ", strings.Join(r.Canaries, ", "))
+		b.WriteWrapped("Canaries  ", strings.Join(r.Canaries, ", "))
 	}
-	if bad := bad(n); len(bad) > 0 {
-		g.Line(terminal.Alarm(strings.Join(bad, ", ")))
+	if problems := listProblems(n); len(problems) > 0 {
+		b.WriteLine(terminal.Alert(strings.Join(problems, ", ")))
 	}
 }
 
-// facts is what else there is to know, in a line.
-func facts(t *v1alpha1.NodeTuning, o Options) []string {
+// listTuningFacts returns the mode, priority, generation and ages of t.
+func listTuningFacts(t *v1alpha1.NodeTuning, o Options) []string {
 	mode := string(cmp.Or(t.Spec.Mode, v1alpha1.ModeEnforce))
 	if t.Spec.Activation == v1alpha1.ActivationUnderPressure {
 		mode += " " + string(t.Spec.Activation)
 	}
-	list := []string{mode, fmt.Sprintf("priority %d", t.Spec.Priority), fmt.Sprintf("generation %d", t.Generation)}
+	facts := []string{mode, fmt.Sprintf("priority %d", t.Spec.Priority), fmt.Sprintf("generation %d", t.Generation)}
 	if t.Status.ObservedGeneration != t.Generation {
-		list = append(list, fmt.Sprintf("the controller has seen %d", t.Status.ObservedGeneration))
+		facts = append(facts, fmt.Sprintf("observed generation %d", t.Status.ObservedGeneration))
 	}
-	if since := o.age(t.Status.Rollout.Since); since != "" {
-		list = append(list, "in this phase for "+since)
+	if age := o.formatAge(t.Status.Rollout.Since); age != "" {
+		facts = append(facts, "in this phase for "+age)
 	}
 	if t.DeletionTimestamp != nil {
-		list = append(list, "deleted "+o.age(t.DeletionTimestamp)+" ago")
+		facts = append(facts, "deleted "+o.formatAge(t.DeletionTimestamp)+" ago")
 	}
-	return list
+	return facts
 }
 
-// bad is how many nodes have a setting that is not as wanted.
-func bad(n v1alpha1.TuningCounts) (list []string) {
+// listProblems returns how many nodes have settings in each of the states that need
+// attention.
+func listProblems(n v1alpha1.TuningCounts) (problems []string) {
 	for _, c := range []struct {
-		nodes int32
-		what  string
-	}{{n.Failed, "failed"}, {n.Contested, "contested"}, {n.Refused, "refused"}, {n.RestartRequired, "waiting for a restart"}} {
+		nodes   int32
+		problem string
+	}{
+		{n.Failed, "failed"}, {n.Contested, "contested"},
+		{n.Refused, "refused"}, {n.RestartRequired, "waiting for a restart"},
+	} {
 		if c.nodes > 0 {
-			list = append(list, plural(int(c.nodes), "node")+" "+c.what)
+			problems = append(problems, text.FormatPlural(c.nodes, "node")+" "+c.problem)
 		}
 	}
-	return list
+	return problems
 }
 
-func conflicts(g *terminal.Page, t *v1alpha1.NodeTuning) {
+func writeConflicts(b *terminal.Builder, t *v1alpha1.NodeTuning) {
 	if len(t.Status.Conflicts) == 0 {
 		return
 	}
-	g.Line()
-	g.Line(terminal.Bold("Conflicts"))
+	b.WriteLine()
+	b.WriteLine(terminal.Bold("Conflicts"))
 	for _, c := range t.Status.Conflicts {
-		who := "neither is held: give one a higher priority"
+		outcome := "neither is enforced until one has a higher priority"
 		switch c.Winner {
 		case t.Name:
-			who = "this one is held: it has the higher priority"
+			outcome = t.Name + " is enforced because it has the higher priority"
 		case c.With:
-			who = "the other is held: it has the higher priority"
+			outcome = c.With + " is enforced because it has the higher priority"
 		}
-		g.Wrap("  ", fmt.Sprintf("%s: %s wants another value on %s; %s", c.Key, c.With, plural(int(c.Nodes), "node"), who))
+		b.WriteWrapped("  ", fmt.Sprintf("%s: %s sets a different value on %s; %s",
+			c.Key, c.With, text.FormatPlural(c.Nodes, "node"), outcome))
 	}
 }
 
-// node is a node that has settings of a NodeTuning.
-type node struct {
+// tunedNode is a node that has settings of a NodeTuning.
+type tunedNode struct {
 	*v1alpha1.PortPressure
-	settings []setting
+	settings []settingProgress
 	worst    v1alpha1.SettingState
-	good     int
+	done     int // the number of settings that need no further step
 }
 
-// reached is the nodes of ps that have settings of t, those that need a look first.
-func reached(ps []v1alpha1.PortPressure, t *v1alpha1.NodeTuning) (nodes []node) {
+// listTunedNodes returns the nodes of ps that have settings of t, the most severe first.
+func listTunedNodes(ps []v1alpha1.PortPressure, t *v1alpha1.NodeTuning) (nodes []tunedNode) {
 	for i := range ps {
-		n := node{PortPressure: &ps[i], settings: settingsOf(&ps[i], t.Name)}
+		n := tunedNode{PortPressure: &ps[i], settings: listSettings(&ps[i], t.Name)}
 		if len(n.settings) == 0 {
 			continue
 		}
 		n.worst = v1alpha1.SettingApplied
 		for _, s := range n.settings {
-			if rank(s.State) > rank(n.worst) {
+			if severityOf(s.State) > severityOf(n.worst) {
 				n.worst = s.State
 			}
-			if rank(s.State) < severity[v1alpha1.SettingPending] {
-				n.good++
+			if severityOf(s.State) < severity[v1alpha1.SettingPending] {
+				n.done++
 			}
 		}
 		nodes = append(nodes, n)
 	}
-	slices.SortFunc(nodes, func(a, b node) int {
-		return cmp.Or(cmp.Compare(rank(b.worst), rank(a.worst)), cmp.Compare(a.Name, b.Name))
+	slices.SortFunc(nodes, func(a, b tunedNode) int {
+		return cmp.Or(cmp.Compare(severityOf(b.worst), severityOf(a.worst)), cmp.Compare(a.Name, b.Name))
 	})
 	return nodes
 }
 
-func reachedColumns(nodes []node, t *v1alpha1.NodeTuning, o Options) []*column {
-	name := &column{head: "NODE", most: 32, gives: true, least: 12}
-	states, good := &column{head: "STATE"}, &column{head: "SETTINGS", right: true}
-	generation := &column{head: "GENERATION", right: true}
-	used, since, seen := &column{head: "USED"}, &column{head: "SINCE", right: true}, &column{head: "SEEN"}
+func makeTuningColumns(nodes []tunedNode, t *v1alpha1.NodeTuning, o Options) []*terminal.Column {
+	name := &terminal.Column{Heading: "NODE", MaxWidth: 32, CanShrink: true, MinWidth: 12}
+	state, done := &terminal.Column{Heading: "STATE"}, &terminal.Column{Heading: "SETTINGS", AlignRight: true}
+	generation := &terminal.Column{Heading: "GENERATION", AlignRight: true}
+	used := &terminal.Column{Heading: "USED"}
+	since, seen := &terminal.Column{Heading: "SINCE", AlignRight: true}, &terminal.Column{Heading: "SEEN"}
 	for _, n := range nodes {
-		name.add(terminal.Plain(n.Name))
-		states.add(state(n.worst))
-		good.add(terminal.Plain(fmt.Sprintf("%d/%d", n.good, len(n.settings))))
-		generation.add(terminal.Plain(behind(n, t)))
-		used.add(usedOf(n.PortPressure)...)
-		since.add(terminal.Plain(o.age(n.since())))
-		seen.add(o.seen(n.PortPressure))
+		name.AddCell(terminal.Plain(n.Name))
+		state.AddCell(formatState(n.worst))
+		done.AddCell(terminal.Plain(fmt.Sprintf("%d/%d", n.done, len(n.settings))))
+		generation.AddCell(terminal.Plain(formatOldGeneration(n, t)))
+		used.AddCell(formatUsed(n.PortPressure)...)
+		since.AddCell(terminal.Plain(o.formatAge(n.findLastTransition())))
+		seen.AddCell(o.formatLastSeen(n.PortPressure))
 	}
 	if o.Wide {
-		name.most, name.gives = 0, false
+		name.MaxWidth, name.CanShrink = 0, false
 	}
-	return []*column{name, states, good, generation, used, since, seen}
+	return []*terminal.Column{name, state, done, generation, used, since, seen}
 }
 
-// behind is the generation that n has, where it is not the newest.
-func behind(n node, t *v1alpha1.NodeTuning) string {
-	least := slices.MinFunc(n.settings, func(a, b setting) int { return cmp.Compare(a.generation, b.generation) }).generation
-	if least == t.Generation {
+// formatOldGeneration returns the generation of t that n has, or "" if it is the latest.
+func formatOldGeneration(n tunedNode, t *v1alpha1.NodeTuning) string {
+	oldest := n.settings[0].generation
+	for _, s := range n.settings {
+		oldest = min(oldest, s.generation)
+	}
+	if oldest == t.Generation {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d", least, t.Generation)
+	return fmt.Sprintf("%d of %d", oldest, t.Generation)
 }
 
-// since is when a setting of n changed its state last.
-func (n node) since() (latest *metav1.Time) {
+// findLastTransition returns when a setting of n last changed its state.
+func (n tunedNode) findLastTransition() (latest *metav1.Time) {
 	for _, s := range n.settings {
 		if at := s.LastTransitionTime; at != nil && (latest == nil || latest.Before(at)) {
 			latest = at

@@ -1,11 +1,9 @@
-// Package view is what kubectl-portreeve shows, made from the objects alone: who has
-// how much headroom, why a node or a pod is short, how far a NodeTuning has come. It
-// is pure; internal/terminal draws, and keeps what the objects say away from the terminal's
-// controls.
+// Package view renders the output of kubectl-portreeve from API objects: the headroom of
+// nodes and pods, the explanation of one of them, and the progress of a NodeTuning. It
+// is pure; internal/terminal does the layout and removes control characters.
 package view
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -16,50 +14,62 @@ import (
 	"portreeve.io/portreeve/internal/terminal"
 )
 
-// Options say how to show it.
+// Options configure the output.
 type Options struct {
 	terminal.Options
-	// Wide asks for more columns.
+	// Wide adds columns.
 	Wide bool
-	// Now is what ages are counted to.
+	// Now is the time from which ages are calculated.
 	Now time.Time
-	// Stale, where it is set, is why what is shown is no longer followed.
-	Stale string
+	// WatchError is the reason why a watch doesn't receive updates; empty if it does.
+	WatchError string
 }
 
-// old is when a report makes one wonder: two heartbeats of the agent without one
-// (--heartbeat, 30 m unless set).
-const old = time.Hour + 5*time.Minute
+// staleAfter is the age above which a report is marked as stale: twice the agent's
+// default heartbeat of 30 minutes, and 5 minutes of tolerance.
+const staleAfter = time.Hour + 5*time.Minute
 
-// age is how long ago t was, such as "40s" or "3h"; empty for no time.
-func (o Options) age(t *metav1.Time) string {
+// formatAge returns the time since t, such as "40s" or "3h", or "" if t isn't set.
+func (o Options) formatAge(t *metav1.Time) string {
 	if t == nil || t.IsZero() {
 		return ""
 	}
 	return duration.HumanDuration(max(0, o.Now.Sub(t.Time)))
 }
 
-// seen is when a node was reported last, and whether its agent still does. The label
-// is the controller's, and knows more than the age.
-func (o Options) seen(p *v1alpha1.PortPressure) terminal.Span {
-	age := o.age(p.Status.ObservedAt)
+// formatLastSeen returns the age of a node's last report, and the state of its agent if
+// that isn't reporting. The controller's label takes precedence over the age.
+func (o Options) formatLastSeen(p *v1alpha1.PortPressure) terminal.Span {
+	age := o.formatAge(p.Status.ObservedAt)
 	switch label := p.Labels[v1alpha1.LabelAgent]; {
 	case label == v1alpha1.AgentNone:
 		return terminal.Dim(strings.TrimSpace(age + " no agent"))
 	case label != "" && age == "":
-		return terminal.Alarm("never, " + label)
+		return terminal.Alert("never, " + label)
 	case label != "":
-		return terminal.Alarm(age + " " + label)
+		return terminal.Alert(age + " " + label)
 	case p.Status.ObservedAt == nil:
 		return terminal.Dim("never")
-	case o.Now.Sub(p.Status.ObservedAt.Time) > old:
-		return terminal.Alarm(age + " stale")
+	case o.isStale(p):
+		return terminal.Alert(age + " stale")
 	}
 	return terminal.Plain(age)
 }
 
-// runsOut is how long the ports last.
-func runsOut(seconds *int64) string {
+func (o Options) isStale(p *v1alpha1.PortPressure) bool {
+	return o.Now.Sub(p.Status.ObservedAt.Time) > staleAfter
+}
+
+// formatWatchError returns a notice that the output isn't updated, and why.
+func (o Options) formatWatchError() []terminal.Span {
+	if o.WatchError == "" {
+		return nil
+	}
+	return []terminal.Span{terminal.Alert("  not updating: " + o.WatchError)}
+}
+
+// formatExhaustion returns in how many seconds the ports run out.
+func formatExhaustion(seconds *int64) string {
 	switch {
 	case seconds == nil:
 		return ""
@@ -67,11 +77,4 @@ func runsOut(seconds *int64) string {
 		return "now"
 	}
 	return duration.HumanDuration(time.Duration(*seconds) * time.Second)
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestPageHasEverySetting(t *testing.T) {
-	text := page()
+	text := formatPage()
 	for _, s := range settings.All() {
 		if n := strings.Count(text, "### `"+s.Key+"`\n"); n != 1 {
 			t.Errorf("%s has %d sections", s.Key, n)

@@ -44,9 +44,9 @@ func (s *state) change(c command) string {
 	case "set":
 		return s.set(c.pool, block{c.numbers["start"], c.numbers["num"]})
 	case "add":
-		return s.add(c.pool, ports(c))
+		return s.add(c.pool, portsIn(c))
 	default:
-		return s.remove(c.pool, ports(c))
+		return s.remove(c.pool, portsIn(c))
 	}
 }
 
@@ -60,7 +60,7 @@ func (s *state) set(pool string, b block) string {
 	return ""
 }
 
-func ports(c command) exclusion {
+func portsIn(c command) exclusion {
 	first := c.numbers["startport"]
 	return exclusion{first, first + c.numbers["numberofports"] - 1, true}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What the kernel counts for each network namespace, CPU by CPU. Part of
+ * Reads the kernel's per-CPU counters of each network namespace. Part of
  * portwalk.bpf.c.
  */
 #ifndef PORTREEVE_COUNTERS_H
@@ -8,18 +8,18 @@
 
 #define MAX_CPUS 1024
 
-/* Where the counters stand, as user space found in the kernel's BTF: CO-RE finds
- * neither the values of an enum without a name, nor types of a module. */
+/* Offsets of the counters, which user space found in the kernel's BTF, because CO-RE
+ * supports neither values of unnamed enums nor types of modules. */
 struct counters {
-	__u32 cpus;		/* possible ones, 0: nothing is counted */
-	__u32 overflow, listen;	/* in struct linux_mib; 0: not known */
-	__u32 insert_failed, drop, early_drop;	/* in struct ip_conntrack_stat; 0: not known */
+	__u32 cpus;		/* possible CPUs; 0: nothing is counted */
+	__u32 overflow, listen;	/* in struct linux_mib; 0: unknown */
+	__u32 insert_failed, drop, early_drop;	/* in struct ip_conntrack_stat; 0: unknown */
 };
 
 struct counters counters;
 
-/* A per-CPU map tells how far each CPU's memory is from where per-CPU pointers
- * point: __per_cpu_offset, whose address only CAP_SYSLOG may know. */
+/* A per-CPU map shows the distance of each CPU's memory from per-CPU pointers. This
+ * is __per_cpu_offset, whose address is visible only with CAP_SYSLOG. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -28,8 +28,8 @@ struct {
 } here SEC(".maps");
 
 static __u64 cpu_offset[MAX_CPUS];
-/* Pointers that are to be numbers go through memory: the verifier forgets there
- * what they were. */
+/* Pointers become numbers by a store to memory, where the verifier does not track
+ * their type. */
 static volatile __u64 number;
 
 static long cpu_step(__u32 cpu, void *ctx)
@@ -45,7 +45,7 @@ static long cpu_step(__u32 cpu, void *ctx)
 	return 0;
 }
 
-/* Finds the memory of each CPU. Once is enough. */
+/* Finds the memory of each CPU. It needs to run only once. */
 SEC("raw_tp")
 int find_cpus(void *ctx)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The processes that hold the sockets of the pool that is looked at: a walk over the
+ * Finds the processes that use the sockets of the inspected pool, by a walk over the
  * open files of every process. Part of portwalk.bpf.c.
  */
 #ifndef PORTREEVE_HOLDERS_H
 #define PORTREEVE_HOLDERS_H
 
-/* Counts an open file, and whether it is a socket of the pool. */
+/* Counts an open file, and counts it as a socket if it belongs to the pool. */
 __noinline int meet(__u64 file)
 {
 	look.visited++;
@@ -28,7 +28,7 @@ __noinline int meet(__u64 file)
 
 struct fds { __u64 files, open; __u32 words; };
 
-/* Looks at the 64 files of one word of a process's bitmap of open files. */
+/* Checks the 64 files of one word of a process's bitmap of open files. */
 static long fd_step(__u32 i, struct fds *f)
 {
 	if (look.word >= f->words || look.visited >= look.budget)
@@ -46,7 +46,7 @@ static long fd_step(__u32 i, struct fds *f)
 	return 0;
 }
 
-/* Keeps the process at hand if it is among the greatest. */
+/* Records the current process if it is among those with the most sockets. */
 static __always_inline void keep(struct task_struct *t, __u64 number)
 {
 	__u32 least = 0, sockets = ~0u;
@@ -103,8 +103,8 @@ static long holder_step(__u32 i, struct ring *w)
 	return w->done || look.visited >= look.budget;
 }
 
-/* Walks the processes in sight (see walk_tasks), those that live in the pool's
- * namespace or all others, from look.born on. */
+/* Walks the visible processes (see walk_tasks), either those in the pool's namespace
+ * or all others, from look.born on. */
 SEC("raw_tp")
 int walk_holders(void *ctx)
 {

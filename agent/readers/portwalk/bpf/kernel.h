@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The few fields of the kernel's structures that portwalk reads, instead of a
- * whole vmlinux.h. Offsets and sizes here mean nothing: each access is relocated
- * against the running kernel's BTF when the programs are loaded (CO-RE).
- * A suffix ___name marks another kernel's shape of the same structure.
+ * Declares only the fields of kernel structures that portwalk reads, instead of a
+ * whole vmlinux.h. Offsets and sizes here are irrelevant, because each access is
+ * relocated against the running kernel's BTF when the programs are loaded (CO-RE).
+ * A suffix ___name marks the same structure in another kernel.
  */
 #ifndef PORTREEVE_KERNEL_H
 #define PORTREEVE_KERNEL_H
