@@ -74,7 +74,7 @@ func TestOneThatCantBeDecodedIsHeldAndSpoilsNoOther(t *testing.T) {
 
 	b.must(spoil(`{"spec":{"priority":9}}`))
 	b.have("[fin_timeout=40 of odd]", "k1", "k2")
-	b.env.Apply(t, crdFile)
+	b.env.ApplyManifests(t, crdFile)
 }
 
 // Without the kind the controller works on, and holds what stands.
@@ -96,7 +96,7 @@ func TestWithoutTheKindSettingsAreHeld(t *testing.T) {
 	b.until(func() string { return "the thresholds are not put back" }, func() bool { return b.pressure("l1").Spec.Thresholds == thresholds })
 	b.have("[fin_timeout=20 of left]", "l1")
 
-	b.env.Apply(t, crdFile)
+	b.env.ApplyManifests(t, crdFile)
 	b.until(func() string { return "the API server does not take it" }, func() bool { return b.env.Client.Create(t.Context(), b.tuning("left", 25)) == nil })
 	b.have("[fin_timeout=25 of left]", "l1")
 }
