@@ -32,7 +32,7 @@ func crd() *unstructured.Unstructured {
 // raw is a NodeTuning as it is stored.
 func (b *bench) raw(name string) *unstructured.Unstructured {
 	b.Helper()
-	u := nodetuning.Tuning()
+	u := nodetuning.NewTuning()
 	b.must(b.env.Client.Get(b.Context(), client.ObjectKey{Name: name}, u))
 	return u
 }
@@ -88,7 +88,7 @@ func TestWithoutTheKindSettingsAreHeld(t *testing.T) {
 	b.patch(b.get("left"), map[string]any{"metadata": map[string]any{"finalizers": nil}})
 	b.must(b.env.Client.Delete(t.Context(), crd()))
 	b.until(func() string { return "the kind is still there" }, func() bool {
-		return apierrors.IsNotFound(b.env.Client.Get(t.Context(), client.ObjectKey{Name: "left"}, nodetuning.Tuning())) && !b.discovered()
+		return apierrors.IsNotFound(b.env.Client.Get(t.Context(), client.ObjectKey{Name: "left"}, nodetuning.NewTuning())) && !b.discovered()
 	})
 
 	b.must(b.owner.Patch(t.Context(), b.pressure("l1"), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"thresholds":{"criticalPercent":99}}}`))))

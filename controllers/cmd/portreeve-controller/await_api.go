@@ -19,10 +19,10 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// await returns when the API server serves PortPressure and this process has the
-// rights that it needs, or when ctx ends. It says once what is missing, and again when
-// that changes.
-func await(ctx context.Context, log logr.Logger, config *rest.Config, httpClient *http.Client, namespace string, pause time.Duration) error {
+// awaitAPI waits until the API server serves PortPressure and this process has the rights
+// that it needs, or until ctx ends. It logs what is missing, and logs again when that
+// changes.
+func awaitAPI(ctx context.Context, log logr.Logger, config *rest.Config, httpClient *http.Client, namespace string, pause time.Duration) error {
 	client, err := discovery.NewDiscoveryClientForConfigAndClient(config, httpClient)
 	if err != nil {
 		return err
@@ -32,23 +32,23 @@ func await(ctx context.Context, log logr.Logger, config *rest.Config, httpClient
 		return err
 	}
 	reviews := authorization.SelfSubjectAccessReviews()
-	said := ""
-	backoff := wait.Backoff{Duration: pause, Factor: 2, Jitter: 0.5, Steps: 10, Cap: longest}
+	reported := ""
+	backoff := wait.Backoff{Duration: pause, Factor: 2, Jitter: 0.5, Steps: 10, Cap: maxPause}
 	return backoff.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
-		missing := explain(client.ServerResourcesForGroupVersion(v1alpha1.GroupVersion.String()))
+		missing := explainMissingKind(client.ServerResourcesForGroupVersion(v1alpha1.GroupVersion.String()))
 		if missing == "" {
-			missing = denied(ctx, reviews, namespace)
+			missing = explainMissingRights(ctx, reviews, namespace)
 		}
-		if missing != "" && missing != said {
+		if missing != "" && missing != reported {
 			log.Error(nil, missing, "server", config.Host)
 		}
-		said = missing
+		reported = missing
 		return missing == "", nil
 	})
 }
 
-// explain is what is missing and what helps, in a sentence, or nothing.
-func explain(known *metav1.APIResourceList, err error) string {
+// explainMissingKind returns what is missing and a remedy, or an empty string.
+func explainMissingKind(known *metav1.APIResourceList, err error) string {
 	const install = "install the CRDs of this version, by the chart or by kubectl apply -k config/crd; waiting"
 	switch {
 	case apierrors.IsNotFound(err):
@@ -56,7 +56,7 @@ func explain(known *metav1.APIResourceList, err error) string {
 	case apierrors.IsUnauthorized(err):
 		return "the API server does not accept this token or certificate: check the kubeconfig or the service account; waiting"
 	case err != nil:
-		return "the API server cannot be asked for its kinds: " + strings.ReplaceAll(err.Error(), "\n", "; ") + "; waiting"
+		return "failed to list the kinds of the API server: " + strings.ReplaceAll(err.Error(), "\n", "; ") + "; waiting"
 	case !slices.ContainsFunc(known.APIResources, func(r metav1.APIResource) bool { return r.Kind == "PortPressure" }):
 		return fmt.Sprintf("the API server serves %s without PortPressure: %s", v1alpha1.GroupVersion, install)
 	}

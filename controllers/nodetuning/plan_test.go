@@ -22,8 +22,8 @@ var (
 )
 
 // machine is a node that has reported, whose spec has never had settings.
-func machine(name string) *node {
-	return &node{
+func machine(name string) *nodeState {
+	return &nodeState{
 		Node: resolve.Node{Name: name, OS: settings.Linux}, generation: 1, spec: v1alpha1.PortPressureSpec{Thresholds: defaults},
 		status: &v1alpha1.PortPressureStatus{ObservedGeneration: 1, ObservedAt: &metav1.Time{Time: noon}, UsedPercent: new(int32(1))},
 	}
@@ -54,12 +54,12 @@ func TestThresholdsAreCompleted(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := cluster{nodes: []*node{machine("a")}, tunings: []tuning{
+			c := clusterState{nodes: []*nodeState{machine("a")}, tunings: []tuning{
 				everywhere("t", func(s *v1alpha1.NodeTuningSpec) { s.Thresholds = test.asked }),
 				{NodeTuning: v1alpha1.NodeTuning{ObjectMeta: metav1.ObjectMeta{Name: "u"}}, problem: test.problem},
 			}}
 			got := c.nodes[0].spec.Thresholds
-			for _, change := range decide(c, test.defaults, noon).changes {
+			for _, change := range planWrites(c, test.defaults, noon).changes {
 				got = change.spec.Thresholds
 			}
 			if got != test.want {
@@ -71,9 +71,9 @@ func TestThresholdsAreCompleted(t *testing.T) {
 
 func TestANodeWithoutAnAgentIsNotWaitedFor(t *testing.T) {
 	none := machine("a")
-	none.agent = v1alpha1.AgentNone
-	c := cluster{nodes: []*node{none}, tunings: []tuning{everywhere("t", func(s *v1alpha1.NodeTuningSpec) { s.Linux.FinTimeoutSeconds = new(int32(20)) })}}
-	d := decide(c, defaults, noon)
+	none.agentLabel = v1alpha1.AgentNone
+	c := clusterState{nodes: []*nodeState{none}, tunings: []tuning{everywhere("t", func(s *v1alpha1.NodeTuningSpec) { s.Linux.FinTimeoutSeconds = new(int32(20)) })}}
+	d := planWrites(c, defaults, noon)
 	if got := d.decisions["t"].Status.Rollout.Phase; got != v1alpha1.RolloutComplete || len(d.changes) > 0 {
 		t.Errorf("phase %s, %d changes", got, len(d.changes))
 	}
@@ -90,7 +90,7 @@ func TestTimesAreThoseOfTheAPIServersClock(t *testing.T) {
 		}
 	}
 	was := status(1)
-	if diff := cmp.Diff(status(3), shift(was, 2*time.Hour)); diff != "" {
+	if diff := cmp.Diff(status(3), shiftTimes(was, 2*time.Hour)); diff != "" {
 		t.Errorf("shifted (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(status(1), was); diff != "" {
@@ -131,8 +131,8 @@ func TestNewsAreWhatBegins(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, n := range newsOf(&test.was, &test.is) {
-				got = append(got, fmt.Sprintf("%s %s: %s", n.kind, n.reason, n.note))
+			for _, n := range listEvents(&test.was, &test.is) {
+				got = append(got, fmt.Sprintf("%s %s: %s", n.eventType, n.reason, n.note))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("news (-want +got):\n%s", diff)
@@ -146,18 +146,18 @@ func TestTheNewestIsWhatWasWritten(t *testing.T) {
 	at := func(version string) *v1alpha1.PortPressure {
 		return &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: version}}
 	}
-	w := written[*v1alpha1.PortPressure]{}
-	w.note("1", at("2"))
-	w.note("2", at("3"))
+	w := recentWrites[*v1alpha1.PortPressure]{}
+	w.rememberWrite("1", at("2"))
+	w.rememberWrite("2", at("3"))
 	var got []string
 	for _, cached := range []string{"1", "2", "3", "1"} { // never back: the last one shows that it is forgotten
-		got = append(got, w.newest(at(cached)).ResourceVersion)
+		got = append(got, w.pickNewest(at(cached)).ResourceVersion)
 	}
 	if want := "3 3 3 1"; strings.Join(got, " ") != want {
 		t.Errorf("%v, want %s", got, want)
 	}
-	w.note("1", at("2"))
-	w.keep(func(string) bool { return false })
+	w.rememberWrite("1", at("2"))
+	w.forgetMissing(func(string) bool { return false })
 	if len(w) > 0 {
 		t.Error("an object that is gone is remembered")
 	}
@@ -165,7 +165,7 @@ func TestTheNewestIsWhatWasWritten(t *testing.T) {
 
 // 5,000 nodes with five NodeTunings are decided upon in less than settle.
 func BenchmarkDecide(b *testing.B) {
-	c := cluster{}
+	c := clusterState{}
 	for i := range 5 {
 		c.tunings = append(c.tunings, everywhere(fmt.Sprintf("t%d", i), func(s *v1alpha1.NodeTuningSpec) {
 			s.Priority = int32(i)
@@ -179,9 +179,9 @@ func BenchmarkDecide(b *testing.B) {
 	for i := range 5000 {
 		c.nodes = append(c.nodes, machine(fmt.Sprintf("n%04d", i)))
 	}
-	for _, change := range decide(c, defaults, noon).changes {
+	for _, change := range planWrites(c, defaults, noon).changes {
 		n := change.node
-		n.spec, n.next, n.generation = change.spec, nil, 2
+		n.spec, n.planned, n.generation = change.spec, nil, 2
 		n.status = n.status.DeepCopy()
 		n.status.ObservedGeneration = 2
 		for _, s := range n.spec.Settings {
@@ -193,7 +193,7 @@ func BenchmarkDecide(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if p := decide(c, defaults, noon); len(p.changes) > 0 {
+		if p := planWrites(c, defaults, noon); len(p.changes) > 0 {
 			b.Fatalf("%d changes where nothing is to be done: %s", len(p.changes), cmp.Diff(p.changes[0].node.spec, p.changes[0].spec))
 		}
 	}
@@ -212,7 +212,7 @@ func TestWhatAnAgentStillGivesBackIsNotObserved(t *testing.T) {
 	} {
 		n := machine("a")
 		n.status.Settings = []v1alpha1.SettingStatus{tt.setting}
-		if got := n.observed(); got != tt.want {
+		if got := n.isObserved(); got != tt.want {
 			t.Errorf("%s: observed is %v", name, got)
 		}
 	}

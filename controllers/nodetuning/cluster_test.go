@@ -115,9 +115,9 @@ func (b *bench) must(err error) {
 func (b *bench) begin() {
 	b.Helper()
 	b.stop()
-	scheme, err := controllers.Scheme()
+	scheme, err := controllers.NewScheme()
 	b.must(err)
-	cacheOptions := controllers.Cache(controllers.Options{})
+	cacheOptions := controllers.NewCacheOptions(controllers.Options{})
 	log := funcr.New(func(_, line string) {
 		if strings.Contains(line, `"error"=`) {
 			b.log.add(line)

@@ -22,10 +22,10 @@ func environment(pairs ...string) func(string) (string, bool) {
 }
 
 func TestParse(t *testing.T) {
-	with := func(change func(*settings)) settings {
-		s := settings{
-			namespace: "portreeve-system", heartbeat: 30 * time.Minute, grace: 2 * time.Minute, timeout: 4 * time.Minute,
-			warning: 50, critical: 85, resolve: true, leaderElection: true, metrics: ":8080", health: ":8081", logFormat: "text",
+	with := func(change func(*programOptions)) programOptions {
+		s := programOptions{
+			namespace: "portreeve-system", heartbeat: 30 * time.Minute, agentGrace: 2 * time.Minute, releaseTimeout: 4 * time.Minute,
+			warningPercent: 50, criticalPercent: 85, resolveDestinations: true, leaderElection: true, metricsAddress: ":8080", healthAddress: ":8081", logFormat: "text",
 		}
 		if change != nil {
 			change(&s)
@@ -34,16 +34,16 @@ func TestParse(t *testing.T) {
 	}
 	tests := map[string]struct {
 		args, env []string
-		want      settings
+		want      programOptions
 		err       string
 	}{
 		"nothing given": {want: with(nil)},
-		"a flag":        {args: []string{"--heartbeat=1h"}, want: with(func(s *settings) { s.heartbeat = time.Hour })},
+		"a flag":        {args: []string{"--heartbeat=1h"}, want: with(func(s *programOptions) { s.heartbeat = time.Hour })},
 		"the environment stands in for a flag": {
-			env: []string{"PORTREEVE_LOG_LEVEL=debug", "PORTREEVE_LEADER_ELECT=false"}, want: with(func(s *settings) { s.logLevel, s.leaderElection = slog.LevelDebug, false }),
+			env: []string{"PORTREEVE_LOG_LEVEL=debug", "PORTREEVE_LEADER_ELECT=false"}, want: with(func(s *programOptions) { s.logLevel, s.leaderElection = slog.LevelDebug, false }),
 		},
 		"a flag goes before the environment": {
-			args: []string{"--namespace", "a"}, env: []string{"PORTREEVE_NAMESPACE=b"}, want: with(func(s *settings) { s.namespace = "a" }),
+			args: []string{"--namespace", "a"}, env: []string{"PORTREEVE_NAMESPACE=b"}, want: with(func(s *programOptions) { s.namespace = "a" }),
 		},
 		"nonsense in the environment": {
 			env: []string{"PORTREEVE_HEARTBEAT=soon"},
@@ -58,13 +58,13 @@ func TestParse(t *testing.T) {
 		"no namespace":                 {env: []string{"PORTREEVE_NAMESPACE="}, err: `--namespace "": name the namespace of the agents' pods, such as portreeve-system`},
 		"warning past 100":             {args: []string{"--warning-percent=101"}, err: "--warning-percent 101: must be 1 to 100"},
 		"critical before warning":      {args: []string{"--critical-percent=40"}, err: "--critical-percent 40: must be --warning-percent (50) to 100"},
-		"Nodes that say what waits":    {args: []string{"--annotate-restart"}, want: with(func(s *settings) { s.annotate = true })},
-		"names that nobody looks up":   {args: []string{"--resolve-destinations=false"}, want: with(func(s *settings) { s.resolve = false })},
+		"Nodes that say what waits":    {args: []string{"--annotate-restart"}, want: with(func(s *programOptions) { s.annotateRestart = true })},
+		"names that nobody looks up":   {args: []string{"--resolve-destinations=false"}, want: with(func(s *programOptions) { s.resolveDestinations = false })},
 		"a log format that is unknown": {args: []string{"--log-format=xml"}, err: `--log-format "xml": must be text or json`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := parse(tt.args, environment(tt.env...))
+			got, err := parseFlags(tt.args, environment(tt.env...))
 			if tt.err != "" {
 				if err == nil || err.Error() != tt.err {
 					t.Fatalf("error %v, want %s", err, tt.err)
@@ -74,7 +74,7 @@ func TestParse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(settings{})); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(programOptions{})); diff != "" {
 				t.Errorf("settings (-want +got):\n%s", diff)
 			}
 		})
@@ -83,8 +83,8 @@ func TestParse(t *testing.T) {
 
 func TestEveryFlagSaysWhatItIs(t *testing.T) {
 	for _, flag := range []string{"--heartbeat duration", "--agent-grace", "--namespace", "(default 30m0s)", "PORTREEVE_LOG_LEVEL"} {
-		if !strings.Contains(usage(), flag) {
-			t.Errorf("usage has no %q:\n%s", flag, usage())
+		if !strings.Contains(formatUsage(), flag) {
+			t.Errorf("usage has no %q:\n%s", flag, formatUsage())
 		}
 	}
 }

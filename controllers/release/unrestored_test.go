@@ -43,7 +43,7 @@ func TestWhatIsLeftOnANode(t *testing.T) {
 				Spec:       v1alpha1.PortPressureSpec{Settings: tt.settings},
 				Status:     v1alpha1.PortPressureStatus{ObservedGeneration: tt.observed, Settings: tt.status, OmittedSettings: tt.leftOut},
 			}
-			if got := left(&p); got != tt.want {
+			if got := explainUnrestored(&p); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})

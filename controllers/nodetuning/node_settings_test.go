@@ -26,14 +26,14 @@ func TestWhatANodeGets(t *testing.T) {
 	going.DeletionTimestamp = &metav1.Time{Time: noon}
 
 	// has is a node to which the NodeTuning has come.
-	has := func(name string, from tuning) *node {
+	has := func(name string, from tuning) *nodeState {
 		n := machine(name)
 		n.spec.Settings = resolve.ListSettings(settings.Linux, &from.NodeTuning)
 		n.status = report(n.spec.Settings)
 		return n
 	}
 	// anew is a node whose object was made anew while its agent held settings.
-	anew := func(settings ...v1alpha1.Setting) *node {
+	anew := func(settings ...v1alpha1.Setting) *nodeState {
 		n := machine("a")
 		n.status = report(settings)
 		return n
@@ -45,37 +45,37 @@ func TestWhatANodeGets(t *testing.T) {
 	fresh := machine("a")
 	fresh.status = &v1alpha1.PortPressureStatus{}
 
-	released := func(n *node) *node {
-		n.released = true
+	released := func(n *nodeState) *nodeState {
+		n.releaseRequested = true
 		return n
 	}
 	unread := low
 	unread.problem = "it can't be decoded"
 
 	tests := map[string]struct {
-		nodes   []*node
+		nodes   []*nodeState
 		tunings []tuning
 		want    []string
 	}{
 		"a released one loses all, past pace and brake": {
-			[]*node{released(has("a", high)), released(has("b", high)), released(machine("c"))}, []tuning{high}, []string{"a", "b"},
+			[]*nodeState{released(has("a", high)), released(has("b", high)), released(machine("c"))}, []tuning{high}, []string{"a", "b"},
 		},
-		"also what nobody asks for, and what can't be read": {[]*node{released(has("a", high)), released(has("b", low))}, []tuning{unread}, []string{"a", "b"}},
-		"also what only its agent speaks of":                {[]*node{released(anew(mine))}, nil, []string{"a"}},
-		"a released one gets nothing":                       {[]*node{released(machine("a")), machine("b")}, []tuning{low}, []string{"b 20 low"}},
+		"also what nobody asks for, and what can't be read": {[]*nodeState{released(has("a", high)), released(has("b", low))}, []tuning{unread}, []string{"a", "b"}},
+		"also what only its agent speaks of":                {[]*nodeState{released(anew(mine))}, nil, []string{"a"}},
+		"a released one gets nothing":                       {[]*nodeState{released(machine("a")), machine("b")}, []tuning{low}, []string{"b 20 low"}},
 		"the one who wins takes the place of one who is on its way out": {
-			[]*node{has("a", high), has("b", high)}, []tuning{low, going}, []string{"a 20 low", "b 20 low"},
+			[]*nodeState{has("a", high), has("b", high)}, []tuning{low, going}, []string{"a 20 low", "b 20 low"},
 		},
-		"an object made anew is given what its agent holds":         {[]*node{anew(mine)}, []tuning{low}, []string{"a 20 low"}},
-		"but not while the agent holds more, which that would take": {[]*node{anew(mine, stray)}, []tuning{low}, nil},
-		"another value is a change, and a rollout's":                {[]*node{anew(other)}, []tuning{low}, []string{"a 20 low"}},
-		"an agent that has never reported may hold anything":        {[]*node{fresh, machine("b")}, []tuning{low}, []string{"b 20 low"}},
-		"one that is going takes what only the agent speaks of":     {[]*node{anew(resolve.ListSettings(settings.Linux, &going.NodeTuning)...)}, []tuning{going}, []string{"a"}},
+		"an object made anew is given what its agent holds":         {[]*nodeState{anew(mine)}, []tuning{low}, []string{"a 20 low"}},
+		"but not while the agent holds more, which that would take": {[]*nodeState{anew(mine, stray)}, []tuning{low}, nil},
+		"another value is a change, and a rollout's":                {[]*nodeState{anew(other)}, []tuning{low}, []string{"a 20 low"}},
+		"an agent that has never reported may hold anything":        {[]*nodeState{fresh, machine("b")}, []tuning{low}, []string{"b 20 low"}},
+		"one that is going takes what only the agent speaks of":     {[]*nodeState{anew(resolve.ListSettings(settings.Linux, &going.NodeTuning)...)}, []tuning{going}, []string{"a"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, c := range decide(cluster{nodes: test.nodes, tunings: test.tunings}, defaults, noon).changes {
+			for _, c := range planWrites(clusterState{nodes: test.nodes, tunings: test.tunings}, defaults, noon).changes {
 				line := c.node.Name
 				for _, s := range c.spec.Settings {
 					line += fmt.Sprintf(" %s %s", s.Value, s.From.Name)

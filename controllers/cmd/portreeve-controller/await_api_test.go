@@ -27,7 +27,7 @@ func TestAwait(t *testing.T) {
 		{200, `{"kind":"APIResourceList","groupVersion":"portreeve.io/v1alpha1","resources":[{"name":"portpressures","kind":"PortPressure"}]}`},
 	}
 	var asked, reviewed atomic.Int32
-	rights := int32(len(needs("ns")))
+	rights := int32(len(listRequiredRights("ns")))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			n := reviewed.Add(1) // in the first round the first two are missing
@@ -44,7 +44,7 @@ func TestAwait(t *testing.T) {
 
 	var said []string
 	log := funcr.New(func(_, line string) { said = append(said, line) }, funcr.Options{})
-	if err := await(t.Context(), log, &rest.Config{Host: server.URL}, server.Client(), "ns", time.Microsecond); err != nil {
+	if err := awaitAPI(t.Context(), log, &rest.Config{Host: server.URL}, server.Client(), "ns", time.Microsecond); err != nil {
 		t.Fatal(err)
 	}
 	if got := int(asked.Load()); got != len(answers)+1 {
