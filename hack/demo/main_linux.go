@@ -25,7 +25,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "demo: prctl:", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	d := &demo{started: time.Now(), bin: os.Args[1], address: os.Args[3], isTerminal: term.IsTerminal(int(os.Stdout.Fd())), keepRunning: os.Getenv("HOLD") == "1"}
+	d := &demo{
+		started: time.Now(), bin: os.Args[1], address: os.Args[3],
+		isTerminal: term.IsTerminal(int(os.Stdout.Fd())), keepRunning: os.Getenv("HOLD") == "1",
+	}
 	err := d.runDemo(ctx, os.Args[2])
 	interrupted := ctx.Err() != nil
 	stop()

@@ -62,7 +62,10 @@ type Server struct {
 // Start starts etcd and kube-apiserver. The error is ErrNotBuilt where they aren't
 // built. Stop must be called.
 func Start(options Options) (s *Server, err error) {
-	s = &Server{Root: options.Root, programs: options.Programs, Scheme: apiruntime.NewScheme(), environment: &envtest.Environment{}}
+	s = &Server{
+		Root: options.Root, programs: options.Programs,
+		Scheme: apiruntime.NewScheme(), environment: &envtest.Environment{},
+	}
 	if s.Root == "" {
 		if s.Root, err = FindRoot(); err != nil {
 			return nil, err

@@ -12,7 +12,8 @@ import (
 
 // RequestToken returns a new token of the service account, bound to the object unless
 // bound is nil.
-func (s *Server) RequestToken(ctx context.Context, account types.NamespacedName, bound *authenticationv1.BoundObjectReference) (string, error) {
+func (s *Server) RequestToken(ctx context.Context, account types.NamespacedName,
+	bound *authenticationv1.BoundObjectReference) (string, error) {
 	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name}}
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: bound}}
 	if err := s.Client.SubResource("token").Create(ctx, sa, request); err != nil {

@@ -24,7 +24,10 @@ type Process struct {
 
 // Run starts a program whose output goes to Dir/name.log.
 func (c *Cluster) Run(name, program string, args ...string) (*Process, error) {
-	p := &Process{Log: filepath.Join(c.Dir, name+".log"), name: name, command: exec.Command(program, args...), done: make(chan struct{})}
+	p := &Process{
+		Log: filepath.Join(c.Dir, name+".log"), name: name,
+		command: exec.Command(program, args...), done: make(chan struct{}),
+	}
 	if err := p.startCommand(c.StartCommand); err != nil {
 		return nil, err
 	}
