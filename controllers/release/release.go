@@ -32,7 +32,7 @@ type Cluster struct {
 	Log       *slog.Logger
 }
 
-// controllerName is the name of the controller's role bindings and of its leader Lease.
+// controllerName is the name of the controller's role bindings.
 const controllerName = "portreeve-controller"
 
 // NewScheme returns a scheme with the kinds that Run reads or deletes.
@@ -169,7 +169,7 @@ func (c Cluster) deleteBindings(ctx context.Context) error {
 // listLeases returns the Leases of the programs.
 func (c Cluster) listLeases() []client.Object {
 	var leases []client.Object
-	for _, name := range []string{controllerName, v1alpha1.EventSuppressionLease} {
+	for _, name := range []string{v1alpha1.LeaderLease, v1alpha1.EventSuppressionLease} {
 		leases = append(leases, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: name}})
 	}
 	return leases

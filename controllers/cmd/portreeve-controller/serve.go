@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers"
 )
 
@@ -26,9 +27,6 @@ const (
 	qps   = 50
 	burst = 100
 )
-
-// leaseName is the name of the leader Lease.
-const leaseName = "portreeve-controller"
 
 // runController runs the controllers until ctx ends.
 func runController(ctx context.Context, s programOptions, log logr.Logger) error {
@@ -81,7 +79,7 @@ func newManager(config *rest.Config, s programOptions) (ctrl.Manager, error) {
 		Scheme:                        scheme,
 		Cache:                         controllers.NewCacheOptions(s.controllerOptions()),
 		LeaderElection:                s.leaderElection,
-		LeaderElectionID:              leaseName,
+		LeaderElectionID:              v1alpha1.LeaderLease,
 		LeaderElectionNamespace:       s.namespace,
 		LeaderElectionReleaseOnCancel: true, // the process exits when the manager stops
 		Metrics:                       metricsserver.Options{BindAddress: s.metricsAddress},

@@ -4,3 +4,7 @@ package v1alpha1
 // is valid, so many nodes are changing that Events with the reason ReasonManyNodes
 // replace individual Events, and agents write no Events about pods.
 const EventSuppressionLease = "portreeve-event-suppression"
+
+// LeaderLease is the name of the Lease that the leading controller holds in its
+// namespace.
+const LeaderLease = "portreeve-controller"
