@@ -3,13 +3,13 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"portreeve.io/portreeve/agent/windows/winsys"
+	"portreeve.io/portreeve/agent/windows/sysinfo"
 )
 
 // process returns what reads the process's figures at each scrape.
 func process() func() []prometheus.Metric {
 	return func() []prometheus.Metric {
-		u, err := winsys.ReadUsage()
+		u, err := sysinfo.ReadUsage()
 		if err != nil {
 			return nil
 		}

@@ -11,7 +11,7 @@ import (
 
 	"portreeve.io/portreeve/agent/readers/iphlpapi"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/agent/windows/winsys"
+	"portreeve.io/portreeve/agent/windows/sysinfo"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
@@ -34,7 +34,7 @@ const (
 // Run asks all questions. s is a sample of the machine, for its ranges. An answer that
 // could not be had is one, too.
 func Run(ctx context.Context, s *socket.Sample, o Options) []Check {
-	parameters, _ := winsys.ReadParameters() // an error is among the capabilities
+	parameters, _ := sysinfo.ReadParameters() // an error is among the capabilities
 	checks := []Check{privileges(), compartment()}
 	checks = append(checks, checkConnections(s)...)
 	checks = append(checks, boundSockets()...)
@@ -55,12 +55,12 @@ func rangesOf(s *socket.Sample) []socket.DynamicRange {
 
 func privileges() Check {
 	const name = "Privileges"
-	sid, elevated, err := winsys.Privileges()
+	sid, elevated, err := sysinfo.ReadPrivileges()
 	if err != nil {
 		return failed(name, err)
 	}
 	c := Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("user %s, elevated: %v", sid, elevated)}
-	if err := winsys.MayWrite(); err != nil {
+	if err := sysinfo.CheckWriteAccess(); err != nil {
 		c.Finding += "; TCP/IP's key can't be written: " + err.Error()
 	}
 	return c

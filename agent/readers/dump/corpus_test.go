@@ -15,7 +15,7 @@ import (
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/cause"
-	"portreeve.io/portreeve/agent/readers/ephemeral"
+	"portreeve.io/portreeve/agent/readers/osdefaults"
 	"portreeve.io/portreeve/internal/ports"
 )
 
@@ -223,7 +223,7 @@ func corpus() map[string]labelled {
 				t.clients(700, "10.0.0.5", 49152, 50151, one("10.0.0.9:443"), "ESTABLISHED", 900, "")
 			})(t)
 			return strings.ReplaceAll(text, "ó", "\xf3")
-		}, Options{System: ephemeral.Windows, MaxUserPort: 1000}, label{"Warning", 70, "NarrowRange", "Host → 10.0.0.9:443", 702, 0}, "/900"},
+		}, Options{System: osdefaults.Windows, MaxUserPort: 1000}, label{"Warning", 70, "NarrowRange", "Host → 10.0.0.9:443", 702, 0}, "/900"},
 		"Windows, words that nobody knows": {"generated, seed 17: netstat -ano with invented words", generated(17, netstat, headerANO, func(t *table) {
 			t.pids, t.words = true, map[string]string{"LISTENING": "KUUNTELEE", "TIME_WAIT": "ODOTTAA", "ESTABLISHED": "MUODOSTETTU"}
 			t.listen(135, 445)
@@ -273,7 +273,7 @@ func TestCorpus(t *testing.T) {
 				t.Fatalf("%s: %v", c.made, err)
 			}
 			status := assess.Status(d.Sample, assess.Facts{Explain: true, System: cause.System{
-				Windows: d.System.Windows, MaxUserPort: d.System.MaxUserPort == ephemeral.LastPort, TimeWait: d.System.TimeWait,
+				Windows: d.System.Windows, MaxUserPort: d.System.MaxUserPort == osdefaults.LastPort, TimeWait: d.System.TimeWait,
 			}})
 			got := label{string(status.Level), *status.UsedPercent, string(status.Cause), status.Tightest.Summary, d.Rows, d.Unread}
 			if diff := cmp.Diff(c.want, got); diff != "" {

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"portreeve.io/portreeve/agent/readers/tally"
+	"portreeve.io/portreeve/agent/readers/portusage"
 	"portreeve.io/portreeve/agent/socket"
 )
 
@@ -30,7 +30,7 @@ func (h *holders) number(r *row) int {
 	if i, ok := h.index[string(h.key)]; ok {
 		return i
 	}
-	if len(h.list) == tally.MaxHolders {
+	if len(h.list) == portusage.MaxHolders {
 		return 0
 	}
 	if h.index == nil {
@@ -42,7 +42,7 @@ func (h *holders) number(r *row) int {
 }
 
 // look tells who holds the ports of p.
-func (h *holders) look(p socket.Pool, t *tally.Tally) *socket.Look {
+func (h *holders) look(p socket.Pool, t *portusage.Counter) *socket.Look {
 	if len(h.list) == 0 || p.Protocol == socket.UDP {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (h *holders) look(p socket.Pool, t *tally.Tally) *socket.Look {
 	if d := p.Destination; d != nil {
 		l.Source, l.Destination, l.Port = d.Source, d.Address, d.Port
 	}
-	counts := t.Holders(p)
+	counts := t.CountByHolder(p)
 	for i, of := range h.list {
 		if n := counts[i+1]; n > 0 {
 			l.Holders = append(l.Holders, socket.Holder{Process: of.name, PID: of.pid, Sockets: n})

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"portreeve.io/portreeve/agent/readers/tally"
+	"portreeve.io/portreeve/agent/readers/portusage"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
@@ -60,7 +60,7 @@ func (n *notes) word(text []byte, as tcpstate.State) {
 }
 
 // unseen is what the dump doesn't show, or not surely.
-func (r *reader) unseen(s tally.Seen) []socket.Unobserved {
+func (r *reader) unseen(s portusage.Summary) []socket.Unobserved {
 	var list []socket.Unobserved
 	note := func(that bool, what, format string, args ...any) {
 		if that {
@@ -69,17 +69,17 @@ func (r *reader) unseen(s tally.Seen) []socket.Unobserved {
 	}
 	note(r.notes.unreadLines > 0, fmt.Sprintf("%d of %d lines", r.notes.unreadLines, r.lines), "%s", r.notes.first())
 	note(len(r.notes.words) > 0, "states in words that are not known", "%s", r.notes.spellWords())
-	note(s.TCP == 0, "TCP", "no line of the dump is TCP")
-	note(s.UDP == 0, "UDP", "no line of the dump is UDP")
-	note(s.TCP > 0 && !s.Listeners, "listeners", "the dump shows none: who is the client is told by the ports")
-	note(r.format == SS && !s.Listeners && s.TimeWait == 0, "TIME_WAIT", "none in the dump: ss shows it with -a only (ss -tan)")
-	note(s.Left > 0, "small destinations", "more than %d of them: the smallest, with %d sockets, are left out", tally.MaxDestinations, s.Left)
-	note(s.Repeated > 0, "repeated lines", "%d lines show a socket again, as in a file of several dumps: each counts once, but those with a port outside %v can't be told", s.Repeated, r.tally.Range)
+	note(s.TCPRows == 0, "TCP", "no line of the dump is TCP")
+	note(s.UDPRows == 0, "UDP", "no line of the dump is UDP")
+	note(s.TCPRows > 0 && !s.HasListeners, "listeners", "the dump shows none: who is the client is told by the ports")
+	note(r.format == SS && !s.HasListeners && s.TimeWait == 0, "TIME_WAIT", "none in the dump: ss shows it with -a only (ss -tan)")
+	note(s.Dropped > 0, "small destinations", "more than %d of them: the smallest, with %d sockets, are left out", portusage.MaxDestinations, s.Dropped)
+	note(s.Duplicates > 0, "repeated lines", "%d lines show a socket again, as in a file of several dumps: each counts once, but those with a port outside %v can't be told", s.Duplicates, r.tally.Range)
 	note(r.cutRows > 0, "IPv6 addresses", "netstat cut %d lines: destinations that differ in what is missing count as one; use netstat -W or ss", r.cutRows)
 	const few = 16
-	note(s.Outside >= few, "clients' ports outside the range",
+	note(s.OutsidePorts >= few, "clients' ports outside the range",
 		"%d ports of %d to %d look like clients' and are outside %v: if that is not the range, say --range or --os",
-		s.Outside, s.First, s.Last, r.tally.Range)
+		s.OutsidePorts, s.FirstOutside, s.LastOutside, r.tally.Range)
 	return list
 }
 

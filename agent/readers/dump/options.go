@@ -5,14 +5,14 @@ import (
 	"strings"
 	"time"
 
-	"portreeve.io/portreeve/agent/readers/ephemeral"
+	"portreeve.io/portreeve/agent/readers/osdefaults"
 	"portreeve.io/portreeve/internal/ports"
 )
 
 // SystemNames are what Options.System takes; "windows" is ephemeral.Windows.
 func SystemNames() []string {
 	var names []string
-	for _, s := range ephemeral.Systems {
+	for _, s := range osdefaults.Systems {
 		names = append(names, s.Name)
 	}
 	return append(names, "windows")
@@ -31,18 +31,18 @@ type Options struct {
 }
 
 // settle decides on the system and the range of a dump in format f.
-func (o Options) settle(f Format) (ephemeral.System, ports.Range, error) {
+func (o Options) settle(f Format) (osdefaults.System, ports.Range, error) {
 	name := o.System
 	if name == "" {
-		if name = ephemeral.Linux; f.windows() {
-			name = ephemeral.Windows
+		if name = osdefaults.Linux; f.windows() {
+			name = osdefaults.Windows
 		}
 	}
-	s := ephemeral.Named(name)
+	s := osdefaults.FindSystem(name)
 	if o.Range != (ports.Range{}) {
 		return s, o.Range, nil
 	}
-	r, err := s.RangeOf(o.MaxUserPort)
+	r, err := s.ComputeRange(o.MaxUserPort)
 	if err != nil {
 		err = fmt.Errorf("--max-user-port %w; --range says any other range", err)
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	"portreeve.io/portreeve/agent/readers/ephemeral"
-	"portreeve.io/portreeve/agent/readers/tally"
+	"portreeve.io/portreeve/agent/readers/osdefaults"
+	"portreeve.io/portreeve/agent/readers/portusage"
 	"portreeve.io/portreeve/agent/socket"
 )
 
@@ -18,7 +18,7 @@ const ReaderName = "dump"
 type Dump struct {
 	Sample socket.Sample
 	// System is what the dump was taken for; Guessed says that nobody said so.
-	System  ephemeral.System
+	System  osdefaults.System
 	Guessed bool
 	// Lines is how many there were; Rows of them show a socket, Unread should and
 	// could not be read.
@@ -53,11 +53,11 @@ type reader struct {
 	options Options
 	decoder decoder
 	// tally is nil until the first row says which system it is.
-	tally   *tally.Tally
+	tally   *portusage.Counter
 	holders holders
 	// cutRows is rows whose addresses lost their ends.
 	cutRows int
-	system  ephemeral.System
+	system  osdefaults.System
 	format  Format
 	pending *row // waits for the process that the next line may name
 	kept    row  // what pending points at
@@ -174,7 +174,7 @@ func (r *reader) settle(f Format) error {
 		return OptionError{err}
 	}
 	r.system, r.format = s, f
-	r.tally = tally.New(tally.Options{Range: chosen, UDP: chosen, Windows: s.Windows})
+	r.tally = portusage.New(portusage.Options{Range: chosen, UDPRange: chosen, Windows: s.Windows})
 	return nil
 }
 
@@ -183,7 +183,7 @@ func (r *reader) add(next *row) {
 	if next.cut {
 		r.cutRows++
 	}
-	r.tally.Add(&tally.Row{
+	r.tally.Add(&portusage.Row{
 		Protocol: next.protocol, Local: next.local.pair(), Remote: next.remote.pair(),
 		State: next.state, Holder: r.holders.number(next), Remaining: next.remaining,
 	})
@@ -197,10 +197,10 @@ func (r *reader) empty() error {
 }
 
 func (r *reader) dump() Dump {
-	n := r.tally.Network()
-	seen := r.tally.Seen()
+	n := r.tally.BuildNetwork()
+	seen := r.tally.Summarize()
 	d := Dump{
-		System: r.system, Guessed: r.options.System == "", UDP: seen.UDP > 0,
+		System: r.system, Guessed: r.options.System == "", UDP: seen.UDPRows > 0,
 		Lines: r.lines, Rows: r.rows, Unread: r.notes.unreadLines,
 	}
 	d.Sample = socket.Sample{
@@ -215,7 +215,7 @@ func (r *reader) dump() Dump {
 	return d
 }
 
-func exactness(s ephemeral.System) socket.Exactness {
+func exactness(s osdefaults.System) socket.Exactness {
 	if s.Windows {
 		return socket.Assumed
 	}

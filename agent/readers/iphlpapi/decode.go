@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 
-	"portreeve.io/portreeve/agent/readers/tally"
+	"portreeve.io/portreeve/agent/readers/portusage"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
@@ -62,7 +62,7 @@ func (t table) rows(buf []byte) ([]byte, error) {
 
 // record is a row of any table.
 type record struct {
-	tally.Row
+	portusage.Row
 	pid uint32
 	// odd says that its state is none that is known.
 	odd bool
@@ -72,18 +72,18 @@ type record struct {
 func (t table) decode(b []byte, r *record, z zones) {
 	switch t {
 	case tcp4:
-		r.Row = tally.Row{Local: pair4(b[4:], b[8:]), Remote: pair4(b[12:], b[16:])}
+		r.Row = portusage.Row{Local: pair4(b[4:], b[8:]), Remote: pair4(b[12:], b[16:])}
 		r.pid = dword(b[20:])
 		r.state(dword(b))
 	case tcp6:
-		r.Row = tally.Row{Local: pair6(b, b[16:], b[20:], z), Remote: pair6(b[24:], b[40:], b[44:], z)}
+		r.Row = portusage.Row{Local: pair6(b, b[16:], b[20:], z), Remote: pair6(b[24:], b[40:], b[44:], z)}
 		r.pid = dword(b[52:])
 		r.state(dword(b[48:]))
 	case udp4:
-		r.Row = tally.Row{Protocol: socket.UDP, Local: pair4(b, b[4:])}
+		r.Row = portusage.Row{Protocol: socket.UDP, Local: pair4(b, b[4:])}
 		r.pid, r.odd = dword(b[8:]), false
 	default:
-		r.Row = tally.Row{Protocol: socket.UDP, Local: pair6(b, b[16:], b[20:], z)}
+		r.Row = portusage.Row{Protocol: socket.UDP, Local: pair6(b, b[16:], b[20:], z)}
 		r.pid, r.odd = dword(b[24:]), false
 	}
 	r.Remaining = -1

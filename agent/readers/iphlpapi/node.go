@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"portreeve.io/portreeve/agent/readers/tally"
+	"portreeve.io/portreeve/agent/readers/portusage"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
 )
@@ -14,7 +14,7 @@ import (
 type node struct {
 	ports *portConfig
 	// tallies are IPv4's and IPv6's; where they share a range, the first has both.
-	tallies [2]*tally.Tally
+	tallies [2]*portusage.Counter
 	holders holders
 	zones   zones
 	// udp is how many UDP sockets each holder has in the range of each tally.
@@ -39,20 +39,20 @@ func (n *node) begin(p *portConfig) {
 	}
 }
 
-func renew(t *tally.Tally, o tally.Options) *tally.Tally {
+func renew(t *portusage.Counter, o portusage.Options) *portusage.Counter {
 	if t == nil {
-		return tally.New(o)
+		return portusage.New(o)
 	}
 	t.Reset(o)
 	return t
 }
 
-func (p *portConfig) options(family int) tally.Options {
+func (p *portConfig) options(family int) portusage.Options {
 	d := &p.ranges[family]
-	return tally.Options{
+	return portusage.Options{
 		Range: d[socket.TCP].ports, Reserved: p.reserved(family, socket.TCP),
-		UDP: d[socket.UDP].ports, ReservedUDP: p.reserved(family, socket.UDP),
-		Windows: true, Once: true,
+		UDPRange: d[socket.UDP].ports, ReservedUDP: p.reserved(family, socket.UDP),
+		Windows: true, UniqueRows: true,
 	}
 }
 
@@ -72,7 +72,7 @@ func (n *node) add(t table, rows []byte) {
 
 // put gives a row to the tally of its family. A socket of IPv6 without an address may
 // serve IPv4 as well: it has its port in both.
-func (n *node) put(t table, r *tally.Row) {
+func (n *node) put(t table, r *portusage.Row) {
 	six := t == tcp6 || t == udp6
 	if n.tallies[1] == nil || !six || r.Local.Addr().Is4() {
 		n.give(0, r)
@@ -80,13 +80,13 @@ func (n *node) put(t table, r *tally.Row) {
 	}
 	n.give(1, r)
 	if !r.Local.Addr().IsValid() && !r.Remote.Addr().IsValid() {
-		n.tallies[0].Take(r)
+		n.tallies[0].AddPort(r)
 	}
 }
 
-func (n *node) give(to int, r *tally.Row) {
+func (n *node) give(to int, r *portusage.Row) {
 	n.tallies[to].Add(r)
-	if r.Protocol != socket.UDP || !n.tallies[to].UDP.Contains(r.Local.Port()) {
+	if r.Protocol != socket.UDP || !n.tallies[to].UDPRange.Contains(r.Local.Port()) {
 		return
 	}
 	if short := r.Holder + 1 - len(n.udp[to]); short > 0 {
@@ -97,9 +97,9 @@ func (n *node) give(to int, r *tally.Row) {
 
 // networks are the figures: one network, or one for each family.
 func (n *node) networks() []socket.Network {
-	list := []socket.Network{n.tallies[0].Network()}
+	list := []socket.Network{n.tallies[0].BuildNetwork()}
 	if n.tallies[1] != nil {
-		list = append(list, n.tallies[1].Network())
+		list = append(list, n.tallies[1].BuildNetwork())
 		list[0].Family, list[1].Family = socket.IPv4, socket.IPv6
 		list[1].Inode = uint64(6)
 	}
@@ -111,7 +111,7 @@ func (n *node) ranges() (list []socket.DynamicRange) {
 	for family := range families {
 		t := cmp.Or(n.tallies[family], n.tallies[0])
 		for _, protocol := range netsh.Protocols {
-			list = append(list, n.ports.dynamicRange(family, protocol, t.Taken(protocol)))
+			list = append(list, n.ports.dynamicRange(family, protocol, t.CollectUsedPorts(protocol)))
 		}
 	}
 	return list
@@ -120,12 +120,12 @@ func (n *node) ranges() (list []socket.DynamicRange) {
 // unseen is what the tables didn't tell.
 func (n *node) unseen() []socket.Unobserved {
 	var list []socket.Unobserved
-	left := n.tallies[0].Seen().Left
+	left := n.tallies[0].Summarize().Dropped
 	if n.tallies[1] != nil {
-		left += n.tallies[1].Seen().Left
+		left += n.tallies[1].Summarize().Dropped
 	}
 	if left > 0 {
-		list = append(list, socket.Unobserved{Item: "small destinations", Reason: fmt.Sprintf("more than %d of them: the smallest, with %d sockets, are left out", tally.MaxDestinations, left)})
+		list = append(list, socket.Unobserved{Item: "small destinations", Reason: fmt.Sprintf("more than %d of them: the smallest, with %d sockets, are left out", portusage.MaxDestinations, left)})
 	}
 	if n.odd > 0 {
 		list = append(list, socket.Unobserved{Item: "states", Reason: fmt.Sprintf("%d sockets are in a state that is not known, and count as established", n.odd)})
@@ -145,7 +145,7 @@ func (n *node) look(p socket.Pool) *socket.Look {
 	}
 	counts := n.udp[of]
 	if p.Protocol == socket.TCP {
-		all := n.tallies[of].Holders(p)
+		all := n.tallies[of].CountByHolder(p)
 		counts = all[:]
 	}
 	for i, sockets := range counts {
@@ -187,7 +187,7 @@ func (h *holders) number(pid uint32) int {
 		return h.at
 	}
 	at, ok := h.index[pid]
-	if !ok && len(h.pids) <= tally.MaxHolders {
+	if !ok && len(h.pids) <= portusage.MaxHolders {
 		at = len(h.pids)
 		h.pids = append(h.pids, pid)
 		h.index[pid] = at

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"portreeve.io/portreeve/agent/readers/ephemeral"
+	"portreeve.io/portreeve/agent/readers/osdefaults"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/internal/ports"
@@ -63,12 +63,12 @@ func (p *portConfig) dynamic(ctx context.Context, c netsh.Client, f netsh.Family
 
 // dynamic is the range as documents have it.
 func (r registry) dynamic() (dynamic, error) {
-	system := ephemeral.OfWindows(r.Major, r.Minor)
+	system := osdefaults.FindWindows(r.Major, r.Minor)
 	d := dynamic{ports: system.Range, source: socket.RangeDefault}
 	if r.MaxUserPort == nil {
 		return d, r.Err
 	}
-	found, err := system.RangeOf(int(*r.MaxUserPort))
+	found, err := system.ComputeRange(int(*r.MaxUserPort))
 	if err != nil {
 		return d, fmt.Errorf("MaxUserPort is %w", err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
-	"portreeve.io/portreeve/agent/windows/winsys"
+	"portreeve.io/portreeve/agent/windows/sysinfo"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -112,8 +112,8 @@ func (r *Reader) readPorts(ctx context.Context) {
 }
 
 func readRegistry() registry {
-	v := winsys.ReadVersion()
-	p, err := winsys.ReadParameters()
+	v := sysinfo.ReadVersion()
+	p, err := sysinfo.ReadParameters()
 	return registry{Major: v.Major, Minor: v.Minor, MaxUserPort: p.MaxUserPort, Err: err}
 }
 

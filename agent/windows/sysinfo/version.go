@@ -1,12 +1,12 @@
-package winsys
+package sysinfo
 
 import "fmt"
 
-// Version is that of Windows. Server 2019 is 10.0.17763, Server 2022 10.0.20348,
+// Version is a version of Windows. Server 2019 is 10.0.17763, Server 2022 10.0.20348 and
 // Server 2025 10.0.26100.
 type Version struct {
 	Major, Minor, Build uint32
-	// Revision is what updates raise ("UBR"), nil where it can't be read.
+	// Revision is the update build revision ("UBR"), or nil if it can't be read.
 	Revision *uint32
 }
 

@@ -1,4 +1,4 @@
-package ephemeral
+package osdefaults
 
 import "testing"
 
@@ -7,7 +7,7 @@ func TestTheSystemFollowsTheVersionOfWindows(t *testing.T) {
 		{4, 0}: "windows-2000", {5, 0}: "windows-2000", {5, 1}: "windows-xp", {5, 2}: "windows-2003",
 		{6, 0}: Windows, {6, 3}: Windows, {10, 0}: Windows,
 	} {
-		if got := OfWindows(v[0], v[1]).Name; got != want {
+		if got := FindWindows(v[0], v[1]).Name; got != want {
 			t.Errorf("%v: %s, want %s", v, got, want)
 		}
 	}
@@ -29,7 +29,7 @@ func TestTheRangeFollowsMaxUserPort(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			r, err := Named(test.system).RangeOf(test.n)
+			r, err := FindSystem(test.system).ComputeRange(test.n)
 			got := r.String()
 			if err != nil {
 				got = err.Error()

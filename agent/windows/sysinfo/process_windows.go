@@ -1,4 +1,4 @@
-package winsys
+package sysinfo
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"portreeve.io/portreeve/agent/socket"
 )
 
 var (
@@ -13,7 +15,7 @@ var (
 	getProcessMemoryInfo  = kernel32.NewProc("K32GetProcessMemoryInfo")
 )
 
-// ReadProcess reads the process of that PID. System (4) has no image.
+// ReadProcess returns the process with that PID. System (4) has no image.
 func ReadProcess(pid uint32) (Process, error) {
 	if pid == systemPID {
 		return Process{Path: "System"}, nil
@@ -30,25 +32,46 @@ func ReadProcess(pid uint32) (Process, error) {
 		return Process{}, fmt.Errorf("image of process %d: %w", pid, err)
 	}
 	p.Path = windows.UTF16ToString(buf[:n])
-	if err := call(getProcessHandleCount, uintptr(h), uintptr(unsafe.Pointer(&p.Handles))); err != nil {
+	if err := callAPI(getProcessHandleCount, uintptr(h), uintptr(unsafe.Pointer(&p.Handles))); err != nil {
 		return p, fmt.Errorf("process %d: %w", pid, err)
 	}
 	return p, nil
 }
 
-// systemPID is the kernel's own process: HTTP.sys and SMB have their sockets there.
+// systemPID is the kernel's process, which owns the sockets of HTTP.sys and SMB.
 const systemPID = 4
 
-// ReadUsage reads that of this process.
+// NameHolders adds the names, paths and handle counts of the processes to the detail of
+// s. A process that has ended or is protected is identified by its PID only.
+func NameHolders(s *socket.Sample) {
+	if s.Look == nil {
+		return
+	}
+	for i := range s.Look.Holders {
+		nameHolder(&s.Look.Holders[i])
+	}
+}
+
+func nameHolder(h *socket.Holder) {
+	if h.PID <= 0 {
+		return
+	}
+	p, err := ReadProcess(uint32(h.PID))
+	if err == nil || p.Path != "" {
+		h.Process, h.Path, h.OpenFiles = p.Name(), p.Path, int(p.Handles)
+	}
+}
+
+// ReadUsage returns the resource usage of this process.
 func ReadUsage() (Usage, error) {
 	self := windows.CurrentProcess()
 	var started, ended, kernel, user windows.Filetime
 	if err := windows.GetProcessTimes(self, &started, &ended, &kernel, &user); err != nil {
 		return Usage{}, fmt.Errorf("GetProcessTimes: %w", err)
 	}
-	u := Usage{Started: time.Unix(0, started.Nanoseconds()), CPU: span(kernel) + span(user)}
+	u := Usage{Started: time.Unix(0, started.Nanoseconds()), CPU: convertFiletimeSpan(kernel) + convertFiletimeSpan(user)}
 	buf := make([]byte, countersSize)
-	if err := call(getProcessMemoryInfo, uintptr(self), uintptr(unsafe.Pointer(&buf[0])), countersSize); err != nil {
+	if err := callAPI(getProcessMemoryInfo, uintptr(self), uintptr(unsafe.Pointer(&buf[0])), countersSize); err != nil {
 		return Usage{}, err
 	}
 	var err error
@@ -56,7 +79,7 @@ func ReadUsage() (Usage, error) {
 	return u, err
 }
 
-// span is a FILETIME that is no date but a length, of 100 ns each.
-func span(f windows.Filetime) time.Duration {
+// convertFiletimeSpan converts a FILETIME that contains a duration in units of 100 ns.
+func convertFiletimeSpan(f windows.Filetime) time.Duration {
 	return time.Duration(uint64(f.HighDateTime)<<32|uint64(f.LowDateTime)) * 100
 }

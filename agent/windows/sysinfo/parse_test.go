@@ -1,20 +1,13 @@
-package winsys
+package sysinfo
 
 import (
 	"encoding/binary"
 	"errors"
-	"net/netip"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
-
-	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/api/v1alpha1"
 )
 
 // performanceInformation is PERFORMANCE_INFORMATION of psapi.h.
@@ -44,7 +37,7 @@ type processMemoryCounters struct {
 	sizes                      [6]uint64 // of the pools and of the page file
 }
 
-func TestSizesAreThoseOfTheStructs(t *testing.T) {
+func TestSizesMatchTheStructs(t *testing.T) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		t.Skip("the structs of Windows are little-endian")
 	}
@@ -85,11 +78,11 @@ func TestParseWorkingSet(t *testing.T) {
 	}
 }
 
-func TestMemoryThatNoMachineHasIsMalformed(t *testing.T) {
+func TestImpossibleMemorySizesAreMalformed(t *testing.T) {
 	for name, change := range map[string]func(*performanceInformation){
-		"no pages":      func(p *performanceInformation) { p.pageSize = 0 },
-		"huge pages":    func(p *performanceInformation) { p.pageSize = 1 << 40 },
-		"a wild number": func(p *performanceInformation) { p.kernelNonpaged = 1 << 60 },
+		"no pages":           func(p *performanceInformation) { p.pageSize = 0 },
+		"huge pages":         func(p *performanceInformation) { p.pageSize = 1 << 40 },
+		"an impossible pool": func(p *performanceInformation) { p.kernelNonpaged = 1 << 60 },
 	} {
 		info := performanceInformation{pageSize: 4096}
 		change(&info)
@@ -102,7 +95,7 @@ func TestMemoryThatNoMachineHasIsMalformed(t *testing.T) {
 	}
 }
 
-func TestTheBootTimeStaysWhenTheClockIsSet(t *testing.T) {
+func TestSettingTheClockDoesNotChangeTheBootTime(t *testing.T) {
 	const minute = 600_000_000
 	start := systemTimeOfDay{bootTime: 133_445_664_000_000_000}
 	later := start
@@ -136,7 +129,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-func TestTheNameOfAProcessIsItsImage(t *testing.T) {
+func TestTheNameOfAProcessIsItsFileName(t *testing.T) {
 	for path, want := range map[string]string{
 		`C:\Program Files\shop\api.exe`: "api.exe", `System`: "System", ``: "", `C:/shop/api.exe`: "api.exe",
 	} {
@@ -146,91 +139,7 @@ func TestTheNameOfAProcessIsItsImage(t *testing.T) {
 	}
 }
 
-func sample(t testing.TB, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func TestParseEvent(t *testing.T) {
-	at := time.Date(2026, 3, 2, 9, 41, 7, 812345600, time.UTC)
-	for file, want := range map[string]struct {
-		event  Event
-		reason string
-	}{
-		"4227.xml":  {Event{"Tcpip", 4227, at}, v1alpha1.FailureTCPPortReusedTooSoon},
-		"4231.xml":  {Event{"Tcpip", 4231, at}, v1alpha1.FailureTCPPortsExhausted},
-		"4266.xml":  {Event{"Tcpip", 4266, at}, v1alpha1.FailureUDPPortsExhausted},
-		"1033.xml":  {Event{"Microsoft-Windows-WinNat", 1033, at}, v1alpha1.FailureWinNATPortsExhausted},
-		"other.xml": {Event{"Microsoft-Windows-DHCPv6-Client", 4231, at}, ""},
-	} {
-		got, err := ParseEvent(sample(t, file))
-		if diff := cmp.Diff(want.event, got); diff != "" || err != nil || got.Reason() != want.reason {
-			t.Errorf("%s: %v, %q %s", file, err, got.Reason(), diff)
-		}
-	}
-}
-
-func TestWhatIsNoEventIsMalformed(t *testing.T) {
-	good := string(sample(t, "4231.xml"))
-	for name, text := range map[string]string{
-		"nothing":                 "",
-		"no XML":                  "Log Name: System",
-		"cut short":               good[:len(good)/2],
-		"something else":          "<Events/>",
-		"an ID that is no number": strings.Replace(good, ">4231<", ">x<", 1),
-		"a time that is none":     strings.Replace(good, "2026-03-02", "2026-13-02", 1),
-		"no provider":             strings.Replace(good, "Name='Tcpip'", "", 1),
-	} {
-		if got, err := ParseEvent([]byte(text)); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: %+v, %v", name, got, err)
-		}
-	}
-}
-
-func TestTally(t *testing.T) {
-	var tally Tally
-	if got := tally.Failures(); got == nil || len(got) != 0 {
-		t.Errorf("%v: none is not unknown", got)
-	}
-	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	for i, e := range []Event{{"Tcpip", 4266, at}, {"Tcpip", 4231, at}, {"Tcpip", 4231, at}, {"Tcpip", 4201, at}, {"Tcpip", 4231, at}} {
-		e.At = at.Add(-time.Duration(i) * time.Minute)
-		tally.Add(e)
-	}
-	want := []socket.Failure{
-		{Reason: v1alpha1.FailureTCPPortsExhausted, Count: 3, LastAt: at.Add(-time.Minute)},
-		{Reason: v1alpha1.FailureUDPPortsExhausted, Count: 1, LastAt: at},
-	}
-	if diff := cmp.Diff(want, tally.Failures(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// What is taken for an event has all of its parts.
-func FuzzParseEvent(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.xml")
-	if err != nil || len(files) == 0 {
-		f.Fatal("no seeds", err)
-	}
-	for _, name := range files {
-		f.Add(sample(f, filepath.Base(name)))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		e, err := ParseEvent(text)
-		if (err == nil) == (e == Event{}) {
-			t.Errorf("%+v, %v", e, err)
-		}
-		if err == nil && (e.Provider == "" || e.ID == 0) {
-			t.Errorf("%+v", e)
-		}
-	})
-}
-
-// What is taken for memory can be added up.
+// The fields of parsed memory can be added without overflow.
 func FuzzParseMemory(f *testing.F) {
 	info := performanceInformation{pageSize: 4096, kernelNonpaged: 70000}
 	f.Add(bytesOf(&info))

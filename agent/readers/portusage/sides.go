@@ -1,29 +1,29 @@
-package tally
+package portusage
 
 import (
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// sides tells which side of a connection opened it. It counts ports, not rows, so it
+// sideClassifier tells which side of a connection opened it. It counts ports, not rows, so it
 // has one size.
-type sides struct {
+type sideClassifier struct {
 	ephemeral ports.Range
 	// listening are the ports that something listens on; listeners says that the
 	// table shows any.
-	listening ports.Set
-	listeners bool
-	// local and remote are how many connections have a port at each side.
-	local, remote [1 << 16]uint32
+	listening    ports.Set
+	hasListeners bool
+	// localCounts and remote are how many connections have a port at each side.
+	localCounts, remoteCounts [1 << 16]uint32
 }
 
-// count takes a connection into account.
-func (s *sides) count(local, remote uint16) {
-	s.local[local]++
-	s.remote[remote]++
+// countConnection takes a connection into account.
+func (s *sideClassifier) countConnection(local, remote uint16) {
+	s.localCounts[local]++
+	s.remoteCounts[remote]++
 }
 
-// client says that the local side opened a connection, whose local port is
+// isLocalClient says that the local side opened a connection, whose local port is
 // ephemeral. The rules, of which the first that applies decides:
 //
 //  1. Something listens on the local port: the remote side did.
@@ -41,8 +41,8 @@ func (s *sides) count(local, remote uint16) {
 //
 // In doubt it is the local side: a connection too many in its own pool fills none,
 // one too few could hide a full one.
-func (s *sides) client(local, remote uint16, state tcpstate.State, sameHost bool) bool {
-	if s.listeners {
+func (s *sideClassifier) isLocalClient(local, remote uint16, state tcpstate.State, sameHost bool) bool {
+	if s.hasListeners {
 		return !s.listening.Has(local)
 	}
 	switch state {
@@ -52,8 +52,8 @@ func (s *sides) client(local, remote uint16, state tcpstate.State, sameHost bool
 		return false
 	}
 	const few = 4
-	localServes, remoteServes := service(local), service(remote)
-	switch l, r := s.local[local], s.remote[remote]; {
+	localServes, remoteServes := isServicePort(local), isServicePort(remote)
+	switch l, r := s.localCounts[local], s.remoteCounts[remote]; {
 	case remoteServes && !localServes:
 		return true
 	case l >= few && l >= 2*r:
@@ -68,9 +68,9 @@ func (s *sides) client(local, remote uint16, state tcpstate.State, sameHost bool
 	return !sameHost || local > remote
 }
 
-// services are ports above 1023 that servers listen on by custom (IANA's registry of
+// servicePorts are ports above 1023 that servers listen on by custom (IANA's registry of
 // service names, and what Kubernetes uses).
-var services = func() (p ports.Set) {
+var servicePorts = func() (p ports.Set) {
 	for _, port := range []uint16{
 		1433, 1521, 1883, 2049, 2181, 2375, 2376, 2379, 2380, 3000, 3128, 3268, 3269, 3306, 3389,
 		4222, 4317, 4318, 5000, 5060, 5061, 5222, 5432, 5671, 5672, 5900, 5985, 5986, 6379, 6443,
@@ -82,4 +82,4 @@ var services = func() (p ports.Set) {
 	return p
 }()
 
-func service(port uint16) bool { return port < 1024 || services.Has(port) }
+func isServicePort(port uint16) bool { return port < 1024 || servicePorts.Has(port) }

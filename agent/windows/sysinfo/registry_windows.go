@@ -1,4 +1,4 @@
-package winsys
+package sysinfo
 
 import (
 	"errors"
@@ -11,17 +11,17 @@ import (
 
 const currentVersion = `SOFTWARE\Microsoft\Windows NT\CurrentVersion`
 
-// Parameters are values of TCP/IP's key in the registry, nil where they are not set:
-// then Windows has a default of its own, which it does not tell. They are read by
-// Windows when it starts.
+// Parameters contains values of TCP/IP's registry key, nil if they are not set. Windows
+// then uses a default that it does not report. Windows reads the values at boot.
 type Parameters struct {
-	// TimedWaitDelay is TcpTimedWaitDelay in seconds.
+	// TimedWaitDelay is TcpTimedWaitDelay, in seconds.
 	TimedWaitDelay         *uint32
 	StrictTimeWaitSeqCheck *uint32
 	MaxUserPort            *uint32
 }
 
-// ReadParameters leaves out what it could not read, and says why.
+// ReadParameters returns the values that it could read, and an error with the reasons for
+// the others.
 func ReadParameters() (Parameters, error) {
 	var p Parameters
 	var errs []error
@@ -31,21 +31,21 @@ func ReadParameters() (Parameters, error) {
 		settings.KeyMaxUserPort:            &p.MaxUserPort,
 	} {
 		var err error
-		*value, err = dword(settings.TcpipParameters, strings.TrimPrefix(key, settings.TcpipParameters))
+		*value, err = ReadDWORD(settings.TcpipParameters, strings.TrimPrefix(key, settings.TcpipParameters))
 		errs = append(errs, err)
 	}
 	return p, errors.Join(errs...)
 }
 
-// pendingRestart are the keys that exist while an update waits for a restart.
-var pendingRestart = []string{
+// restartPendingKeys are registry keys that exist while an update waits for a restart.
+var restartPendingKeys = []string{
 	`SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`,
 	`SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`,
 }
 
-// RestartPending says whether Windows itself waits for a restart, for an update.
-func RestartPending() bool {
-	for _, path := range pendingRestart {
+// IsRestartPending reports whether Windows itself waits for a restart to finish an update.
+func IsRestartPending() bool {
+	for _, path := range restartPendingKeys {
 		key, err := registry.OpenKey(registry.LOCAL_MACHINE, path, registry.QUERY_VALUE|registry.WOW64_64KEY)
 		if err == nil {
 			key.Close()
@@ -55,9 +55,9 @@ func RestartPending() bool {
 	return false
 }
 
-// MayWrite says why TCP/IP's key can't be opened for writing, nil where it can; it
-// writes nothing.
-func MayWrite() error {
+// CheckWriteAccess returns an error if TCP/IP's registry key can't be opened for writing.
+// It writes nothing.
+func CheckWriteAccess() error {
 	key, err := registry.OpenKey(registry.LOCAL_MACHINE, settings.TcpipParameters, registry.SET_VALUE|registry.WOW64_64KEY)
 	if err != nil {
 		return err

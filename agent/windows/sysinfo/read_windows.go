@@ -1,4 +1,4 @@
-package winsys
+package sysinfo
 
 import (
 	"errors"
@@ -15,38 +15,40 @@ var (
 	getPerformanceInfo = kernel32.NewProc("K32GetPerformanceInfo")
 )
 
-// ReadMemory is the machine's memory now.
+// ReadMemory returns the current use of the machine's memory.
 func ReadMemory() (Memory, error) {
 	buf := make([]byte, memorySize)
-	if err := call(getPerformanceInfo, uintptr(unsafe.Pointer(&buf[0])), memorySize); err != nil {
+	if err := callAPI(getPerformanceInfo, uintptr(unsafe.Pointer(&buf[0])), memorySize); err != nil {
 		return Memory{}, err
 	}
 	return ParseMemory(buf)
 }
 
-// BootTime is when Windows was started, the same until it is started again.
-func BootTime() (time.Time, error) {
+// ReadBootTime returns the time when Windows was started. It is constant until the next
+// boot.
+func ReadBootTime() (time.Time, error) {
 	buf := make([]byte, timeOfDaySize)
 	var n uint32
-	if err := windows.NtQuerySystemInformation(windows.SystemTimeOfDayInformation, unsafe.Pointer(&buf[0]), timeOfDaySize, &n); err != nil {
+	err := windows.NtQuerySystemInformation(windows.SystemTimeOfDayInformation, unsafe.Pointer(&buf[0]), timeOfDaySize, &n)
+	if err != nil {
 		return time.Time{}, fmt.Errorf("NtQuerySystemInformation: %w", err)
 	}
 	return ParseBootTime(buf)
 }
 
-// ReadVersion is Windows' version, whatever the manifest of the program says.
+// ReadVersion returns the version of Windows, regardless of the program's manifest.
 func ReadVersion() Version {
 	v := windows.RtlGetVersion()
 	version := Version{Major: v.MajorVersion, Minor: v.MinorVersion, Build: v.BuildNumber}
-	if revision, err := dword(currentVersion, "UBR"); err == nil {
+	if revision, err := ReadDWORD(currentVersion, "UBR"); err == nil {
 		version.Revision = revision
 	}
 	return version
 }
 
-// Privileges is who this process is: the user's SID, and whether it may do what
-// administrators may. S-1-5-18 is LocalSystem.
-func Privileges() (sid string, elevated bool, err error) {
+// ReadPrivileges returns the SID of this process's user, and whether the process has
+// administrator rights. S-1-5-18 is LocalSystem.
+func ReadPrivileges() (sid string, elevated bool, err error) {
 	token := windows.GetCurrentProcessToken()
 	user, err := token.GetTokenUser()
 	if err != nil {
@@ -55,11 +57,11 @@ func Privileges() (sid string, elevated bool, err error) {
 	return user.User.Sid.String(), token.IsElevated(), nil
 }
 
-// call is for functions that return 0 when they fail. What pointers in args point to
-// stays where it is meanwhile.
+// callAPI calls a function that returns 0 if it fails. The memory that args point to is
+// not moved during the call.
 //
 //go:uintptrescapes
-func call(p *windows.LazyProc, args ...uintptr) error {
+func callAPI(p *windows.LazyProc, args ...uintptr) error {
 	if err := p.Find(); err != nil {
 		return fmt.Errorf("%s: not on this Windows: %w", p.Name, err)
 	}
@@ -69,8 +71,8 @@ func call(p *windows.LazyProc, args ...uintptr) error {
 	return nil
 }
 
-// dword reads a REG_DWORD below HKLM, nil where there is none.
-func dword(path, name string) (*uint32, error) {
+// ReadDWORD returns a REG_DWORD below HKLM, or nil if the value does not exist.
+func ReadDWORD(path, name string) (*uint32, error) {
 	key, err := registry.OpenKey(registry.LOCAL_MACHINE, path, registry.QUERY_VALUE|registry.WOW64_64KEY)
 	if err != nil {
 		return nil, fmt.Errorf(`open HKLM\%s: %w`, path, err)
@@ -83,7 +85,7 @@ func dword(path, name string) (*uint32, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	case kind != registry.DWORD:
-		return nil, fmt.Errorf("%s is no REG_DWORD: Windows ignores it", name)
+		return nil, fmt.Errorf("%s is not a REG_DWORD, so Windows ignores it", name)
 	}
 	return new(uint32(n)), nil
 }

@@ -1,8 +1,9 @@
-package winsys
+package eventlog
 
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,30 +11,33 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Event is one of Windows' event log, as far as it matters here.
+// ErrMalformed marks text that EvtRender does not write.
+var ErrMalformed = errors.New("malformed")
+
+// Event contains the parts of a Windows event that identify a failure.
 type Event struct {
 	Provider string
 	ID       uint32
 	At       time.Time
 }
 
-// The providers whose events say that ports have run out. The first is the driver
-// tcpip.sys, whose events are in the System log; the log of the second is off unless
-// somebody turns it on.
+// The providers whose events report that ports have run out. tcpip is the driver
+// tcpip.sys, which writes to the System log. The log of winNAT is off by default.
 const (
 	tcpip  = "Tcpip"
 	winNAT = "Microsoft-Windows-WinNat"
 )
 
-// Reasons are those of the failures that events stand for, in the order in which they
-// are shown. Windows may log one event for many failures: a count is the least.
-var Reasons = []string{
+// FailureReasons are the reasons that FailureReason returns, in display order. Windows
+// may log one event for many failures, so a count is a lower bound.
+var FailureReasons = []string{
 	v1alpha1.FailureTCPPortReusedTooSoon, v1alpha1.FailureTCPPortsExhausted,
 	v1alpha1.FailureUDPPortsExhausted, v1alpha1.FailureWinNATPortsExhausted,
 }
 
-// Reason is why calls failed that e tells of; empty for any other event.
-func (e Event) Reason() string {
+// FailureReason returns the reason of the failures that e reports, or "" for any other
+// event.
+func (e Event) FailureReason() string {
 	return map[Event]string{
 		{Provider: tcpip, ID: 4227}:  v1alpha1.FailureTCPPortReusedTooSoon,
 		{Provider: tcpip, ID: 4231}:  v1alpha1.FailureTCPPortsExhausted,
@@ -42,7 +46,7 @@ func (e Event) Reason() string {
 	}[Event{Provider: e.Provider, ID: e.ID}]
 }
 
-// ParseEvent reads an event as EvtRender writes it (the schema "Event Schema" of
+// ParseEvent parses an event as written by EvtRender (the schema "Event Schema" of
 // learn.microsoft.com/windows/win32/wes), in UTF-8.
 func ParseEvent(text []byte) (Event, error) {
 	var x struct {
@@ -64,34 +68,35 @@ func ParseEvent(text []byte) (Event, error) {
 	if err != nil || x.System.Provider.Name == "" || x.System.EventID == 0 {
 		return Event{}, fmt.Errorf("event %.80q has no provider, ID or time: %w", text, ErrMalformed)
 	}
-	return Event{x.System.Provider.Name, x.System.EventID, at.UTC()}, nil
+	return Event{Provider: x.System.Provider.Name, ID: x.System.EventID, At: at.UTC()}, nil
 }
 
-// Tally counts the failures that events stand for. The zero value is the start.
-type Tally struct{ byReason map[string]socket.Failure }
+// FailureCounter counts the failures that events report. The zero value is ready to use.
+type FailureCounter struct{ byReason map[string]socket.Failure }
 
-// Add counts e if it stands for failures.
-func (t *Tally) Add(e Event) {
-	reason := e.Reason()
+// Add counts e if it reports a failure.
+func (c *FailureCounter) Add(e Event) {
+	reason := e.FailureReason()
 	if reason == "" {
 		return
 	}
-	if t.byReason == nil {
-		t.byReason = map[string]socket.Failure{}
+	if c.byReason == nil {
+		c.byReason = map[string]socket.Failure{}
 	}
-	f := t.byReason[reason]
+	f := c.byReason[reason]
 	f.Reason, f.Count = reason, f.Count+1
 	if e.At.After(f.LastAt) {
 		f.LastAt = e.At
 	}
-	t.byReason[reason] = f
+	c.byReason[reason] = f
 }
 
-// Failures are those so far, in the order of Reasons; never nil.
-func (t *Tally) Failures() []socket.Failure {
+// ListFailures returns the failures counted so far, in the order of FailureReasons. The
+// list is never nil.
+func (c *FailureCounter) ListFailures() []socket.Failure {
 	list := []socket.Failure{}
-	for _, r := range Reasons {
-		if f, ok := t.byReason[r]; ok {
+	for _, r := range FailureReasons {
+		if f, ok := c.byReason[r]; ok {
 			list = append(list, f)
 		}
 	}
