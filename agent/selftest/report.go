@@ -28,8 +28,8 @@ type Report struct {
 	Unobserved   []v1alpha1.Unobserved `json:"unobserved,omitempty"`
 }
 
-// Describe takes what a status has beside addresses and names.
-func (r *Report) Describe(s *v1alpha1.PortPressureStatus) {
+// CopyStatus takes what a status has beside addresses and names.
+func (r *Report) CopyStatus(s *v1alpha1.PortPressureStatus) {
 	r.AgentVersion, r.Platform = s.AgentVersion, s.Platform
 	r.Capabilities, r.Windows, r.Failures, r.Unobserved = s.Capabilities, s.Windows, s.Failures, s.Unobserved
 	if s.ObservedAt != nil {

@@ -27,37 +27,37 @@ type Options struct {
 // most is how many connections of each kind are opened, and share the most of the
 // range: a node in service must not feel it.
 const (
-	most  = 250
-	share = 40 // one part in so many
+	maxConnections  = 250
+	rangeShare = 40 // one part in so many
 )
 
 // Run asks all questions. s is a sample of the machine, for its ranges. An answer that
 // could not be had is one, too.
 func Run(ctx context.Context, s *socket.Sample, o Options) []Check {
 	parameters, _ := sysinfo.ReadParameters() // an error is among the capabilities
-	checks := []Check{privileges(), compartment()}
+	checks := []Check{checkPrivileges(), checkCompartment()}
 	checks = append(checks, checkConnections(s)...)
-	checks = append(checks, boundSockets()...)
-	checks = append(checks, families(rangesOf(s)), maxUserPort(parameters.MaxUserPort, rangesOf(s)))
-	checks = append(checks, timeWait(ctx, o.TimeWait, parameters.TimedWaitDelay)...)
+	checks = append(checks, checkBoundSockets()...)
+	checks = append(checks, compareFamilies(listRanges(s)), evaluateMaxUserPort(parameters.MaxUserPort, listRanges(s)))
+	checks = append(checks, checkTimeWait(ctx, o.TimeWait, parameters.TimedWaitDelay)...)
 	if o.Write {
-		checks = append(checks, registryWrite())
+		checks = append(checks, checkRegistryWrite())
 	}
 	return checks
 }
 
-func rangesOf(s *socket.Sample) []socket.DynamicRange {
+func listRanges(s *socket.Sample) []socket.DynamicRange {
 	if s.Windows == nil {
 		return nil
 	}
 	return s.Windows.Ranges
 }
 
-func privileges() Check {
+func checkPrivileges() Check {
 	const name = "Privileges"
 	sid, elevated, err := sysinfo.ReadPrivileges()
 	if err != nil {
-		return failed(name, err)
+		return newFailedCheck(name, err)
 	}
 	c := Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("user %s, elevated: %v", sid, elevated)}
 	if err := sysinfo.CheckWriteAccess(); err != nil {
@@ -66,12 +66,12 @@ func privileges() Check {
 	return c
 }
 
-// compartment is the network compartment of this thread: the default one is 1.
-func compartment() Check {
+// checkCompartment is the network compartment of this thread: the default one is 1.
+func checkCompartment() Check {
 	const name = "Compartment"
 	get := windows.NewLazySystemDLL("iphlpapi.dll").NewProc("GetCurrentThreadCompartmentId")
 	if err := get.Find(); err != nil {
-		return failed(name, err)
+		return newFailedCheck(name, err)
 	}
 	id, _, _ := get.Call()
 	return Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("%d; whether the tables show others than this one is open", id)}
@@ -86,33 +86,33 @@ func checkConnections(s *socket.Sample) []Check {
 		return []Check{{Name: name, State: socket.Unsupported, Finding: "the dynamic range is not known"}}
 	}
 	r := host.Settings.Range
-	var a, b *peer
+	var a, b *loopbackServer
 	var err error
-	if a, err = listen(); err != nil {
-		return []Check{failed(name, err)}
+	if a, err = startServer(); err != nil {
+		return []Check{newFailedCheck(name, err)}
 	}
 	defer a.close()
-	if b, err = listen(); err != nil {
-		return []Check{failed(name, err)}
+	if b, err = startServer(); err != nil {
+		return []Check{newFailedCheck(name, err)}
 	}
 	defer b.close()
-	var open []conn
+	var open []clientSocket
 	defer func() {
 		for _, c := range open {
 			c.reset()
 		}
 	}()
-	var d dials
-	count := min(most, r.Len()/share)
+	var d connectionPorts
+	count := min(maxConnections, r.Len()/rangeShare)
 	for _, kind := range []struct {
 		ports *[]uint16
 		to    uint16
 		bound bool
 	}{{&d.plainA, a.port, false}, {&d.boundA, a.port, true}, {&d.plainB, b.port, false}, {&d.boundB, b.port, true}} {
 		for range count {
-			c, err := dial(kind.to, kind.bound)
+			c, err := dialLoopback(kind.to, kind.bound)
 			if err != nil {
-				return []Check{failed(name, fmt.Errorf("connection %d: %w", len(open)+1, err))}
+				return []Check{newFailedCheck(name, fmt.Errorf("connection %d: %w", len(open)+1, err))}
 			}
 			open = append(open, c)
 			*kind.ports = append(*kind.ports, c.local)
@@ -122,14 +122,14 @@ func checkConnections(s *socket.Sample) []Check {
 	if s.Windows != nil {
 		reuse = s.Windows.AutoReuse
 	}
-	return append(append(d.judge(r.Len()), d.fromRange(r, reuse)), inTable(open)...)
+	return append(append(d.evaluatePortSharing(r.Len()), d.evaluateRange(r, reuse)), checkTable(open)...)
 }
 
-// inTable looks for open connections in the table.
-func inTable(open []conn) []Check {
-	rows, err := iphlpapi.Connections()
+// checkTable looks for open connections in the table.
+func checkTable(open []clientSocket) []Check {
+	rows, err := iphlpapi.ListConnections()
 	if err != nil {
-		return []Check{failed("TablesShowConnections", err)}
+		return []Check{newFailedCheck("TablesShowConnections", err)}
 	}
 	type pair struct{ local, remote netip.AddrPort }
 	pids := map[pair]uint32{}
@@ -150,22 +150,22 @@ func inTable(open []conn) []Check {
 			ours++
 		}
 	}
-	return shown(len(open), there, ours)
+	return evaluateTable(len(open), there, ours)
 }
 
-// boundSockets takes a port by bind() alone, and the same one for the other version of
+// checkBoundSockets takes a port by bind() alone, and the same one for the other version of
 // IP.
-func boundSockets() []Check {
+func checkBoundSockets() []Check {
 	const shows, shared = "TablesShowBoundSockets", "FamiliesShareBinds"
-	h, port, err := bind(false, 0)
+	h, port, err := bindLoopback(false, 0)
 	if err != nil {
-		return []Check{failed(shows, err)}
+		return []Check{newFailedCheck(shows, err)}
 	}
 	defer func() { _ = windows.Closesocket(h) }()
 	c := Check{Name: shows, State: socket.Unsupported, Finding: "a socket that only bind() was called for is not in the table"}
-	rows, err := iphlpapi.Connections()
+	rows, err := iphlpapi.ListConnections()
 	if err != nil {
-		return []Check{failed(shows, err)}
+		return []Check{newFailedCheck(shows, err)}
 	}
 	for _, row := range rows {
 		if row.Local.Port() == port {
@@ -173,7 +173,7 @@ func boundSockets() []Check {
 		}
 	}
 	six := Check{Name: shared, State: socket.Verified, Finding: "a port that IPv4 has bound can't be bound by IPv6"}
-	if h6, _, err := bind(true, port); err == nil {
+	if h6, _, err := bindLoopback(true, port); err == nil {
 		six.State, six.Finding = socket.Unsupported, "one port can be bound by IPv4 and by IPv6 at once"
 		_ = windows.Closesocket(h6)
 	} else {
@@ -182,37 +182,37 @@ func boundSockets() []Check {
 	return []Check{c, six}
 }
 
-// timeWait closes a connection and looks for it in TIME_WAIT; where it may, until that
+// checkTimeWait closes a connection and looks for it in TIME_WAIT; where it may, until that
 // is over.
-func timeWait(ctx context.Context, wait bool, set *uint32) []Check {
+func checkTimeWait(ctx context.Context, wait bool, set *uint32) []Check {
 	const shows, length = "TablesShowTimeWait", "TimeWaitLength"
-	p, err := listen()
+	p, err := startServer()
 	if err != nil {
-		return []Check{failed(shows, err)}
+		return []Check{newFailedCheck(shows, err)}
 	}
 	defer p.close()
-	c, err := dial(p.port, false)
+	c, err := dialLoopback(p.port, false)
 	if err != nil {
-		return []Check{failed(shows, err)}
+		return []Check{newFailedCheck(shows, err)}
 	}
 	c.close()
 	start := time.Now()
-	if !await(ctx, 10*time.Second, func() bool { return waits(c) }) {
+	if !pollUntil(ctx, 10*time.Second, func() bool { return isInTimeWait(c) }) {
 		return []Check{{Name: shows, State: socket.Unsupported, Finding: "a connection that was closed here did not show up in TIME_WAIT within 10 s"}}
 	}
 	checks := []Check{{Name: shows, State: socket.Verified, Finding: "a connection that was closed here is in TIME_WAIT"}}
 	if !wait {
 		return append(checks, Check{Name: length, State: socket.Supposed, Finding: "not measured: takes --time-wait, and minutes"})
 	}
-	if !await(ctx, 5*time.Minute, func() bool { return !waits(c) }) {
+	if !pollUntil(ctx, 5*time.Minute, func() bool { return !isInTimeWait(c) }) {
 		return append(checks, Check{Name: length, State: socket.Unsupported, Finding: "it was not over within 5 minutes"})
 	}
-	return append(checks, timeWaitLength(time.Since(start).Truncate(step)-step, set))
+	return append(checks, evaluateTimeWait(time.Since(start).Truncate(pollInterval)-pollInterval, set))
 }
 
-// waits says whether c is in TIME_WAIT.
-func waits(c conn) bool {
-	rows, err := iphlpapi.Connections()
+// isInTimeWait says whether c is in TIME_WAIT.
+func isInTimeWait(c clientSocket) bool {
+	rows, err := iphlpapi.ListConnections()
 	if err != nil {
 		return false
 	}
@@ -224,14 +224,14 @@ func waits(c conn) bool {
 	return false
 }
 
-func await(ctx context.Context, atMost time.Duration, done func() bool) bool {
+func pollUntil(ctx context.Context, atMost time.Duration, done func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
 	for !done() {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-time.After(step):
+		case <-time.After(pollInterval):
 		}
 	}
 	return true

@@ -34,7 +34,7 @@ func TestAllQuestionsHaveAnAnswer(t *testing.T) {
 			t.Errorf("%s was not asked", name)
 		}
 	}
-	if key, err := registry.OpenKey(registry.LOCAL_MACHINE, own, registry.QUERY_VALUE); !errors.Is(err, registry.ErrNotExist) {
+	if key, err := registry.OpenKey(registry.LOCAL_MACHINE, testKey, registry.QUERY_VALUE); !errors.Is(err, registry.ErrNotExist) {
 		t.Errorf("the key is there still: %v, %v", key, err)
 	}
 }

@@ -31,7 +31,7 @@ func (w *Windows) setDynamicPorts(of plan.Write) error {
 
 // setDynamicPort gives what the range was before.
 func (w *Windows) setDynamicPort(ctx context.Context, l list, want netsh.Block) (was netsh.Block, err error) {
-	was, err = w.netsh.DynamicPorts(ctx, l.family, l.protocol)
+	was, err = w.netsh.ShowDynamicPorts(ctx, l.family, l.protocol)
 	if err == nil && was != want {
 		err = w.netsh.SetDynamicPorts(ctx, l.family, l.protocol, want)
 	}

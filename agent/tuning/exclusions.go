@@ -36,7 +36,7 @@ func (w *Windows) changeList(l list, out, in []settings.Ports) error {
 		return nil
 	}
 	ctx := context.Background()
-	now, err := w.netsh.Exclusions(ctx, l.family, l.protocol)
+	now, err := w.netsh.ShowExclusions(ctx, l.family, l.protocol)
 	if err != nil {
 		return err
 	}

@@ -123,10 +123,10 @@ func (w *Windows) ask(key string) plan.Reading {
 // administered.
 func (w *Windows) askPart(key string, l list) plan.Reading {
 	if key != settings.KeyExcludedPorts {
-		b, err := w.netsh.DynamicPorts(context.Background(), l.family, l.protocol)
+		b, err := w.netsh.ShowDynamicPorts(context.Background(), l.family, l.protocol)
 		return plan.Reading{Value: b.String(), Err: err}
 	}
-	all, err := w.netsh.Exclusions(context.Background(), l.family, l.protocol)
+	all, err := w.netsh.ShowExclusions(context.Background(), l.family, l.protocol)
 	theirs := slices.DeleteFunc(slices.Clone(all), func(e netsh.Exclusion) bool { return e.Administered })
 	return plan.Reading{Value: settings.FormatPorts(portsOf(all)), Foreign: settings.FormatPorts(portsOf(theirs)), Err: err}
 }

@@ -59,7 +59,7 @@ func (b *bed) ranges() map[string]string {
 	all := map[string]string{}
 	for _, family := range netsh.Families {
 		for _, protocol := range netsh.Protocols {
-			block, err := b.netsh().DynamicPorts(b.t.Context(), family, protocol)
+			block, err := b.netsh().ShowDynamicPorts(b.t.Context(), family, protocol)
 			if err != nil {
 				b.t.Fatal(err)
 			}

@@ -98,7 +98,7 @@ func (z *analyzer) run(ctx context.Context, files []string) error {
 	if z.maxUserPort > 0 && o.Range != (ports.Range{}) {
 		return usagef("--max-user-port %v and --range %v: one of them says what the range is", &z.maxUserPort, &z.ephemeral)
 	}
-	if err := o.Check(); err != nil {
+	if err := o.Validate(); err != nil {
 		return usageError{err}
 	}
 	out := newPrinter(z.app, z.output.value, len(files) > 1, false)

@@ -37,7 +37,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 	if err != nil {
 		return tuning.Options{}, fmt.Errorf("--tune %s: the boot time is needed, to know which settings wait for a restart: %w", t.where.value, err)
 	}
-	run, err := netsh.System()
+	run, err := netsh.NewSystemRunner()
 	if err != nil {
 		return tuning.Options{}, fmt.Errorf("--tune %s: %w", t.where.value, err)
 	}

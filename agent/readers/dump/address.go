@@ -9,7 +9,7 @@ import (
 // Why an address can't be read.
 var (
 	errNoPort = errors.New("no address and port where they belong")
-	errName   = errors.New("a name instead of a number: take the dump with -n")
+	errHostname   = errors.New("a name instead of a number: take the dump with -n")
 )
 
 // endpoint is one side of a socket. The wildcards are the zero Addr and port 0.
@@ -18,7 +18,7 @@ type endpoint struct {
 	port uint16
 }
 
-func (e endpoint) pair() netip.AddrPort { return netip.AddrPortFrom(e.addr, e.port) }
+func (e endpoint) addrPort() netip.AddrPort { return netip.AddrPortFrom(e.addr, e.port) }
 
 // parseEndpoint reads ADDRESS:PORT as Windows ("[fe80::1%11]:80"), ss
 // ("[fe80::1]%eth0:80", "*:80") and net-tools ("fe80::1:80", ":::*") write it.
@@ -42,12 +42,12 @@ func parsePort(field []byte) (uint16, error) {
 	if string(field) == "*" {
 		return 0, nil
 	}
-	n, ok := number(field)
+	n, ok := parseNumber(field)
 	switch {
 	case len(field) == 0:
 		return 0, errNoPort
 	case !ok:
-		return 0, errName
+		return 0, errHostname
 	case n > 65535:
 		return 0, errors.New("a port above 65535")
 	}
@@ -76,14 +76,14 @@ func parseAddr(host []byte) (netip.Addr, error) {
 		return netip.Addr{}, nil
 	case err == nil:
 		return a, nil
-	case !bytes.ContainsFunc(host, hostname):
+	case !bytes.ContainsFunc(host, isHostnameLetter):
 		return netip.Addr{}, errNoPort
 	}
-	return netip.Addr{}, errName
+	return netip.Addr{}, errHostname
 }
 
-// hostname is a letter that no address in numbers has.
-func hostname(r rune) bool { return 'g' <= r && r <= 'z' || 'G' <= r && r <= 'Z' }
+// isHostnameLetter is a letter that no address in numbers has.
+func isHostnameLetter(r rune) bool { return 'g' <= r && r <= 'z' || 'G' <= r && r <= 'Z' }
 
 // parseIPv4 reads a.b.c.d, with a zone or without.
 func parseIPv4(host []byte) (netip.Addr, bool) {
@@ -111,8 +111,8 @@ func parseIPv4(host []byte) (netip.Addr, bool) {
 	return netip.AddrFrom4(ip), true
 }
 
-// number is a decimal number of at most 10 digits.
-func number(field []byte) (int, bool) {
+// parseNumber is a decimal number of at most 10 digits.
+func parseNumber(field []byte) (int, bool) {
 	n := 0
 	for _, b := range field {
 		if b < '0' || b > '9' {

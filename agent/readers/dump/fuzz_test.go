@@ -16,10 +16,10 @@ func FuzzLine(f *testing.F) {
 	f.Add([]byte("   3: 0400000A:9C40 0900000A:1538 06 00000000:00000000 03:00000B3A 00000000"))
 	f.Add([]byte(`"[Time Wait]","0","TCP","Time Wait","10.0.0.5","49801","10.0.0.9","443","1/2/2024 3:04:05 PM",""`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		var d decoder
-		var r row
-		k, err := d.decode(bytes.Clone(line), &r)
-		if err != nil || k != isRow {
+		var d lineDecoder
+		var r socketRow
+		k, err := d.decodeLine(bytes.Clone(line), &r)
+		if err != nil || k != rowLine {
 			return
 		}
 		if r.format == "" {

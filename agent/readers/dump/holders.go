@@ -14,14 +14,14 @@ type process struct {
 	pid  int
 }
 
-// holders numbers processes from 1; 0 is nobody, or one too many.
-type holders struct {
+// holderNumbers numbers processes from 1; 0 is nobody, or one too many.
+type holderNumbers struct {
 	list  []process
 	index map[string]int // by name, a zero byte and PID
 	key   []byte
 }
 
-func (h *holders) number(r *row) int {
+func (h *holderNumbers) assignNumber(r *socketRow) int {
 	if r.pid <= 0 && (len(r.process) == 0 || r.pid == 0) {
 		return 0
 	}
@@ -41,8 +41,8 @@ func (h *holders) number(r *row) int {
 	return len(h.list)
 }
 
-// look tells who holds the ports of p.
-func (h *holders) look(p socket.Pool, t *portusage.Counter) *socket.Look {
+// inspectPool tells who holds the ports of p.
+func (h *holderNumbers) inspectPool(p socket.Pool, t *portusage.Counter) *socket.Look {
 	if len(h.list) == 0 || p.Protocol == socket.UDP {
 		return nil
 	}

@@ -10,13 +10,13 @@ import (
 
 // spell is a row in one line: format, protocol, ends, state, process, PID, what is
 // left of TIME_WAIT.
-func spell(r row) string {
+func spell(r socketRow) string {
 	s := fmt.Sprintf("%s %v %s %s", r.format, r.protocol, spellEnd(r.local), spellEnd(r.remote))
 	if r.protocol == socket.TCP {
 		s += fmt.Sprintf(" state=%d", r.state)
 	}
-	if r.word != nil {
-		s += fmt.Sprintf(" word=%s", r.word)
+	if r.unknownState != nil {
+		s += fmt.Sprintf(" word=%s", r.unknownState)
 	}
 	if len(r.process) > 0 {
 		s += fmt.Sprintf(" process=%s", r.process)
@@ -27,7 +27,7 @@ func spell(r row) string {
 	if r.remaining >= 0 {
 		s += fmt.Sprintf(" remaining=%d", r.remaining)
 	}
-	if r.cut {
+	if r.truncated {
 		s += " cut"
 	}
 	return s
@@ -101,10 +101,10 @@ func TestRowsOfEveryTool(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var d decoder
-			var r row
-			k, err := d.decode([]byte(test.line), &r)
-			if err != nil || k != isRow {
+			var d lineDecoder
+			var r socketRow
+			k, err := d.decodeLine([]byte(test.line), &r)
+			if err != nil || k != rowLine {
 				t.Fatalf("kind %d, %v", k, err)
 			}
 			if got := spell(r); got != test.want {
@@ -133,9 +133,9 @@ func TestLinesThatAreNoSocketsDoNotMatter(t *testing.T) {
 		"u_str LISTEN 0      4096   /run/dbus/system_bus_socket 18213            * 0",
 		"raw   UNCONN 0      0                  *:icmp          *:*",
 	} {
-		var d decoder
-		var r row
-		if k, err := d.decode([]byte(line), &r); k == isRow || err != nil {
+		var d lineDecoder
+		var r socketRow
+		if k, err := d.decodeLine([]byte(line), &r); k == rowLine || err != nil {
 			t.Errorf("%q: kind %d, %v: %s", line, k, err, spell(r))
 		}
 	}
@@ -159,9 +159,9 @@ func TestLinesThatCannotBeReadSayWhy(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var d decoder
-			var r row
-			_, err := d.decode([]byte(test.line), &r)
+			var d lineDecoder
+			var r socketRow
+			_, err := d.decodeLine([]byte(test.line), &r)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q; %s", err, test.want, spell(r))
 			}
@@ -170,8 +170,8 @@ func TestLinesThatCannotBeReadSayWhy(t *testing.T) {
 }
 
 func TestEveryWordIsSpeltAsFoldSpellsIt(t *testing.T) {
-	for word := range words {
-		if got := string(fold(nil, []byte(word))); got != word {
+	for word := range stateNames {
+		if got := string(normalizeState(nil, []byte(word))); got != word {
 			t.Errorf("%q is never found: it folds to %q", word, got)
 		}
 	}

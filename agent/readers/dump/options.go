@@ -30,11 +30,11 @@ type Options struct {
 	Taken time.Time
 }
 
-// settle decides on the system and the range of a dump in format f.
-func (o Options) settle(f Format) (osdefaults.System, ports.Range, error) {
+// resolveRange decides on the system and the range of a dump in format f.
+func (o Options) resolveRange(f Format) (osdefaults.System, ports.Range, error) {
 	name := o.System
 	if name == "" {
-		if name = osdefaults.Linux; f.windows() {
+		if name = osdefaults.Linux; f.isWindows() {
 			name = osdefaults.Windows
 		}
 	}
@@ -49,12 +49,12 @@ func (o Options) settle(f Format) (osdefaults.System, ports.Range, error) {
 	return s, r, err
 }
 
-// Check says what is wrong with o; what depends on a guess shows in Read.
-func (o Options) Check() error {
+// Validate says what is wrong with o; what depends on a guess shows in Read.
+func (o Options) Validate() error {
 	if o.System == "" {
 		return nil
 	}
-	_, _, err := o.settle("")
+	_, _, err := o.resolveRange("")
 	return err
 }
 
@@ -62,8 +62,8 @@ func (o Options) Check() error {
 func ParseRange(text string) (ports.Range, error) {
 	var r ports.Range
 	first, last, ok := strings.Cut(text, "-")
-	a, okA := number([]byte(first))
-	b, okB := number([]byte(last))
+	a, okA := parseNumber([]byte(first))
+	b, okB := parseNumber([]byte(last))
 	if !ok || !okA || !okB || a < 1 || a > b || b > 65535 {
 		return r, fmt.Errorf("%q is no range of ports such as 32768-60999", text)
 	}

@@ -35,7 +35,7 @@ func TestTheRangeFollowsTheSystem(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, r, err := test.options.settle(test.format)
+			s, r, err := test.options.resolveRange(test.format)
 			got := s.Name + " " + r.String()
 			if err != nil {
 				got = err.Error()

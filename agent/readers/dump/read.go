@@ -38,94 +38,94 @@ func (e OptionError) Unwrap() error { return e.error }
 
 // Read reads a dump to its end.
 func Read(in io.Reader, o Options) (Dump, error) {
-	r := reader{options: o}
-	if err := r.read(in); err != nil {
+	r := dumpReader{options: o}
+	if err := r.readLines(in); err != nil {
 		return Dump{}, err
 	}
-	if r.tally == nil {
-		return Dump{}, r.empty()
+	if r.counter == nil {
+		return Dump{}, r.explainEmpty()
 	}
-	return r.dump(), nil
+	return r.buildDump(), nil
 }
 
-// reader is a dump in the making.
-type reader struct {
+// dumpReader is a dump in the making.
+type dumpReader struct {
 	options Options
-	decoder decoder
-	// tally is nil until the first row says which system it is.
-	tally   *portusage.Counter
-	holders holders
-	// cutRows is rows whose addresses lost their ends.
-	cutRows int
+	decoder lineDecoder
+	// counter is nil until the first row says which system it is.
+	counter   *portusage.Counter
+	holders holderNumbers
+	// truncatedRows is rows whose addresses lost their ends.
+	truncatedRows int
 	system  osdefaults.System
 	format  Format
-	pending *row // waits for the process that the next line may name
-	kept    row  // what pending points at
+	pending *socketRow // waits for the process that the next line may name
+	pendingRow    socketRow  // what pending points at
 	lines   int
 	rows    int
-	notes   notes
+	problems   parseProblems
 }
 
-func (r *reader) read(in io.Reader) error {
-	t, err := newText(in)
+func (r *dumpReader) readLines(in io.Reader) error {
+	t, err := newLineReader(in)
 	if err != nil {
 		return fmt.Errorf("line 1: %w", err)
 	}
 	for {
-		line, cut, long, err := t.next()
+		line, cut, long, err := t.readNext()
 		if errors.Is(err, io.EOF) {
-			r.flush()
+			r.flushPending()
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", t.number+1, err)
 		}
 		r.lines = t.number
-		if err := r.line(line, cut, long); err != nil {
+		if err := r.readLine(line, cut, long); err != nil {
 			return err
 		}
 	}
 }
 
 var (
-	errLong = fmt.Errorf("longer than %d kB", maxLine>>10)
-	errZero = errors.New("binary data")
-	errLast = errors.New("cut off: the last line")
+	errLongLine = fmt.Errorf("longer than %d kB", maxLine>>10)
+	errBinaryLine = errors.New("binary data")
+	errLastLine = errors.New("cut off: the last line")
 )
 
-func (r *reader) line(line []byte, cut, long bool) error {
+func (r *dumpReader) readLine(line []byte, cut, long bool) error {
 	var (
-		next row
-		k    kind
+		next socketRow
+		k    lineKind
 		err  error
 	)
 	switch {
 	case long:
-		err = errLong
+		err = errLongLine
 	case bytes.IndexByte(line, 0) >= 0:
-		err = errZero
+		err = errBinaryLine
 	default:
-		k, err = r.decoder.decode(line, &next)
+		k, err = r.decoder.decodeLine(line, &next)
 	}
 	if err != nil {
-		if cut && (errors.Is(err, errCut) || errors.Is(err, errNoPort)) {
-			err = errLast
+		if cut && (errors.Is(err, errTruncated) || errors.Is(err, errNoPort)) {
+			err = errLastLine
 		}
-		r.notes.unread(r.lines, line, err)
-		r.flush()
+		r.problems.addUnparsedLine(r.lines, line, err)
+		r.flushPending()
 		return nil
 	}
 	switch k {
-	case holder:
-		r.name(&next)
-	case isRow:
-		return r.row(&next)
+	case processLine:
+		r.setProcess(&next)
+	case rowLine:
+		return r.addRow(&next)
 	}
 	return nil
 }
 
-// name gives the row above its process.
-func (r *reader) name(h *row) {
+// setProcess gives the row above its process.
+func (r *dumpReader) setProcess(h *socketRow) {
 	if r.pending == nil {
 		return
 	}
@@ -133,89 +133,89 @@ func (r *reader) name(h *row) {
 	if h.pid >= 0 {
 		r.pending.pid = h.pid
 	}
-	r.add(r.pending)
+	r.countRow(r.pending)
 	r.pending = nil
 }
 
-// row takes a socket: at once where its process is known, and else when the lines
+// addRow takes a socket: at once where its process is known, and else when the lines
 // below it have had their say.
-func (r *reader) row(next *row) error {
-	r.flush()
-	if r.tally == nil {
-		if err := r.settle(next.format); err != nil {
+func (r *dumpReader) addRow(next *socketRow) error {
+	r.flushPending()
+	if r.counter == nil {
+		if err := r.startCounter(next.format); err != nil {
 			return err
 		}
 	}
 	r.rows++
-	if next.word != nil {
-		r.notes.word(next.word, next.state)
-		next.word = nil
+	if next.unknownState != nil {
+		r.problems.addUnknownState(next.unknownState, next.state)
+		next.unknownState = nil
 	}
 	if len(next.process) > 0 {
-		r.add(next)
+		r.countRow(next)
 		return nil
 	}
-	r.kept = *next
-	r.pending = &r.kept
+	r.pendingRow = *next
+	r.pending = &r.pendingRow
 	return nil
 }
 
-func (r *reader) flush() {
+func (r *dumpReader) flushPending() {
 	if r.pending != nil {
-		r.add(r.pending)
+		r.countRow(r.pending)
 		r.pending = nil
 	}
 }
 
-// settle begins the tally: the first row tells the system.
-func (r *reader) settle(f Format) error {
-	s, chosen, err := r.options.settle(f)
+// startCounter begins the tally: the first row tells the system.
+func (r *dumpReader) startCounter(f Format) error {
+	s, chosen, err := r.options.resolveRange(f)
 	if err != nil {
 		return OptionError{err}
 	}
 	r.system, r.format = s, f
-	r.tally = portusage.New(portusage.Options{Range: chosen, UDPRange: chosen, Windows: s.Windows})
+	r.counter = portusage.New(portusage.Options{Range: chosen, UDPRange: chosen, Windows: s.Windows})
 	return nil
 }
 
-// add adds a row up.
-func (r *reader) add(next *row) {
-	if next.cut {
-		r.cutRows++
+// countRow adds a row up.
+func (r *dumpReader) countRow(next *socketRow) {
+	if next.truncated {
+		r.truncatedRows++
 	}
-	r.tally.Add(&portusage.Row{
-		Protocol: next.protocol, Local: next.local.pair(), Remote: next.remote.pair(),
-		State: next.state, Holder: r.holders.number(next), Remaining: next.remaining,
+	r.counter.Add(&portusage.Row{
+		Protocol: next.protocol, Local: next.local.addrPort(), Remote: next.remote.addrPort(),
+		State: next.state, Holder: r.holders.assignNumber(next), Remaining: next.remaining,
 	})
 }
 
-func (r *reader) empty() error {
-	if r.notes.unreadLines == 0 {
+func (r *dumpReader) explainEmpty() error {
+	if r.problems.unparsedLines == 0 {
 		return fmt.Errorf("%w: %d lines, none of netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp", ErrEmpty, r.lines)
 	}
-	return fmt.Errorf("%w: %d of %d lines could not be read: %s", ErrEmpty, r.notes.unreadLines, r.lines, r.notes.first())
+	return fmt.Errorf("%w: %d of %d lines could not be read: %s", ErrEmpty, r.problems.unparsedLines, r.lines, r.problems.formatExamples())
 }
 
-func (r *reader) dump() Dump {
-	n := r.tally.BuildNetwork()
-	seen := r.tally.Summarize()
+func (r *dumpReader) buildDump() Dump {
+	n := r.counter.BuildNetwork()
+	seen := r.counter.Summarize()
 	d := Dump{
 		System: r.system, Guessed: r.options.System == "", UDP: seen.UDPRows > 0,
-		Lines: r.lines, Rows: r.rows, Unread: r.notes.unreadLines,
+		Lines: r.lines, Rows: r.rows, Unread: r.problems.unparsedLines,
 	}
 	d.Sample = socket.Sample{
 		Taken:      r.options.Taken,
-		Reader:     socket.Reader{Name: ReaderName, Exactness: exactness(r.system), Message: r.message()},
+		Reader:     socket.Reader{Name: ReaderName, Exactness: classifyExactness(r.system), Message: r.formatMessage()},
 		Networks:   []socket.Network{n},
-		Unobserved: r.unseen(seen),
+		Unobserved: r.listUnobserved(seen),
 	}
 	if p, ok := d.Sample.Tightest(); ok {
-		d.Sample.Look = r.holders.look(p, r.tally)
+		d.Sample.Look = r.holders.inspectPool(p, r.counter)
 	}
 	return d
 }
 
-func exactness(s osdefaults.System) socket.Exactness {
+func classifyExactness(s osdefaults.System) socket.Exactness {
 	if s.Windows {
 		return socket.Assumed
 	}

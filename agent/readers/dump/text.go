@@ -16,32 +16,32 @@ const maxLine = 256 << 10
 // errBinary is a file that is no text.
 var errBinary = errors.New("binary data: not text that netstat, ss or TCPView print")
 
-// text is the lines of a dump. UTF-16, which PowerShell's > writes, becomes UTF-8.
+// lineReader is the lines of a dump. UTF-16, which PowerShell's > writes, becomes UTF-8.
 // What a code page has beyond ASCII stays as it is: no line is told by it.
-type text struct {
+type lineReader struct {
 	in     *bufio.Reader
 	number int // of the last line, from 1
 }
 
-func newText(r io.Reader) (*text, error) {
+func newLineReader(r io.Reader) (*lineReader, error) {
 	in := bufio.NewReaderSize(r, maxLine)
 	head, err := in.Peek(1024)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	switch order := utf16Order(head); {
+	switch order := detectUTF16(head); {
 	case order != unknownOrder:
 		in = bufio.NewReaderSize(&utf16Reader{in: in, order: order}, maxLine)
 	case isBinary(head):
 		return nil, errBinary
 	}
-	return &text{in: in}, nil
+	return &lineReader{in: in}, nil
 }
 
-// next is the next line without its end, valid until the call after; cut says that
+// readNext is the next line without its end, valid until the call after; cut says that
 // it is the last one and has no end, long that it was longer than maxLine. io.EOF
 // ends.
-func (t *text) next() (line []byte, cut, long bool, err error) {
+func (t *lineReader) readNext() (line []byte, cut, long bool, err error) {
 	line, err = t.in.ReadSlice('\n')
 	for errors.Is(err, bufio.ErrBufferFull) {
 		long = true
@@ -84,9 +84,9 @@ const (
 	bigEndian
 )
 
-// utf16Order tells UTF-16 by its byte order mark, or, because most of a dump is
+// detectUTF16 tells UTF-16 by its byte order mark, or, because most of a dump is
 // ASCII, by every other byte being zero.
-func utf16Order(head []byte) byteOrder {
+func detectUTF16(head []byte) byteOrder {
 	switch {
 	case bytes.HasPrefix(head, []byte("\xff\xfe")):
 		return littleEndian
@@ -138,7 +138,7 @@ func (u *utf16Reader) Read(p []byte) (int, error) {
 	for len(u.ready) == 0 {
 		n, err := u.in.Read(u.raw[u.odd:])
 		n += u.odd
-		u.convert(u.raw[:n&^1])
+		u.convertUTF16(u.raw[:n&^1])
 		u.odd = copy(u.raw[:], u.raw[n&^1:n])
 		if err != nil && len(u.ready) == 0 {
 			return 0, err
@@ -149,7 +149,7 @@ func (u *utf16Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (u *utf16Reader) convert(raw []byte) {
+func (u *utf16Reader) convertUTF16(raw []byte) {
 	u.out = u.out[:0]
 	for i := 0; i+1 < len(raw); i += 2 {
 		r := rune(raw[i]) | rune(raw[i+1])<<8

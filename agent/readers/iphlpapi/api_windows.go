@@ -29,8 +29,8 @@ const (
 	udpTableOwnerPID    = 1
 )
 
-// get asks for t, with the owners' PIDs, in no order.
-func (t table) get(buf []byte) (uint32, apiError) {
+// query asks for t, with the owners' PIDs, in no order.
+func (t tableKind) query(buf []byte) (uint32, apiError) {
 	proc, class, family := getExtendedTCPTable, uintptr(tcpTableOwnerPIDAll), uintptr(windows.AF_INET)
 	if t == udp4 || t == udp6 {
 		proc, class = getExtendedUDPTable, udpTableOwnerPID
@@ -60,12 +60,12 @@ func readStatistics(f socket.Family) (socket.TCPStatistics, string, error) {
 	if code, _, _ := proc.Call(uintptr(unsafe.Pointer(&buf[0])), family); code != 0 {
 		return socket.TCPStatistics{}, proc.Name, apiError(code)
 	}
-	s, err := statistics(f, buf)
+	s, err := parseStatistics(f, buf)
 	return s, proc.Name, err
 }
 
-// threadTime is the CPU time of this thread, in steps of a clock tick.
-func threadTime() time.Duration {
+// readThreadTime is the CPU time of this thread, in steps of a clock tick.
+func readThreadTime() time.Duration {
 	var creation, exit, kernel, user windows.Filetime
 	ok, _, _ := getThreadTimes.Call(uintptr(windows.CurrentThread()), uintptr(unsafe.Pointer(&creation)),
 		uintptr(unsafe.Pointer(&exit)), uintptr(unsafe.Pointer(&kernel)), uintptr(unsafe.Pointer(&user)))

@@ -21,14 +21,14 @@ func parseAutoReuse(text []byte) (*ports.Range, error) {
 		AutoReusePortRangeStartPort, AutoReusePortRangeNumberOfPorts uint32
 	}
 	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, fmt.Errorf("Get-NetTCPSetting printed no list: %s", netsh.OneLine(text))
+		return nil, fmt.Errorf("Get-NetTCPSetting printed no list: %s", netsh.QuoteOutput(text))
 	}
 	for _, s := range list {
 		first, last := s.AutoReusePortRangeStartPort, s.AutoReusePortRangeStartPort+s.AutoReusePortRangeNumberOfPorts-1
 		switch {
 		case s.AutoReusePortRangeNumberOfPorts == 0:
 		case first < 1 || last < first || last > 65535:
-			return nil, fmt.Errorf("Get-NetTCPSetting %s: %d ports from %d on are no range", netsh.OneLine([]byte(s.SettingName)), s.AutoReusePortRangeNumberOfPorts, first)
+			return nil, fmt.Errorf("Get-NetTCPSetting %s: %d ports from %d on are no range", netsh.QuoteOutput([]byte(s.SettingName)), s.AutoReusePortRangeNumberOfPorts, first)
 		default:
 			return &ports.Range{First: uint16(first), Last: uint16(last)}, nil
 		}

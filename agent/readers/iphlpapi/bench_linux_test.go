@@ -16,7 +16,7 @@ import (
 func BenchmarkTable(b *testing.B) {
 	const rows = 16384
 	for name, destinations := range map[string]int{"one": 1, "hundred": 100, "all": rows} {
-		for _, kind := range []table{tcp4, tcp6} {
+		for _, kind := range []tableKind{tcp4, tcp6} {
 			m := &made{kind: kind}
 			for i := range rows {
 				l, r := fmt.Sprintf("10.0.0.5:%d", 49152+i*7919%rows), fmt.Sprintf("10.1.%d.%d:443", i%destinations>>8, i%destinations&255)
@@ -27,17 +27,17 @@ func BenchmarkTable(b *testing.B) {
 			}
 			buf, p := m.bytes(), same(ports.Range{First: 49152, Last: 65535})
 			b.Run(fmt.Sprintf("%s-%v", name, kind), func(b *testing.B) {
-				var n node
+				var n networkBuilder
 				b.ReportAllocs()
 				before := cpuTime(b)
 				for b.Loop() {
-					n.begin(p)
-					table, err := kind.rows(buf)
+					n.startSample(p)
+					table, err := kind.sliceRows(buf)
 					if err != nil {
 						b.Fatal(err)
 					}
-					n.add(kind, table)
-					s := socket.Sample{Networks: n.networks()}
+					n.addTable(kind, table)
+					s := socket.Sample{Networks: n.buildNetworks()}
 					if _, ok := s.Tightest(); !ok {
 						b.Fatal("no pool")
 					}

@@ -5,28 +5,28 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// capabilities are what netsh told, and what is assumed in its place.
-func (p *portConfig) capabilities() []socket.Capability {
+// listCapabilities are what netsh told, and what is assumed in its place.
+func (p *portConfig) listCapabilities() []socket.Capability {
 	dynamic := socket.Capability{Name: "DynamicPorts", State: socket.Verified, Message: "netsh"}
 	excluded := socket.Capability{Name: "ExcludedPorts", State: socket.Verified, Message: "netsh"}
-	for _, u := range p.unseen {
+	for _, u := range p.unobserved {
 		switch u.Item {
-		case missDynamic:
+		case itemDynamicPorts:
 			dynamic.State, dynamic.Message = socket.Supposed, u.Reason
-		case missExcluded:
+		case itemExcludedPorts:
 			excluded.State, excluded.Message = socket.Unsupported, u.Reason
 		}
 	}
 	return []socket.Capability{dynamic, excluded}
 }
 
-// autoReuse is the range that connect() draws from where an administrator made one.
-type autoReuse struct {
+// autoReuseRange is the range that connect() draws from where an administrator made one.
+type autoReuseRange struct {
 	ports *ports.Range
 	err   error
 }
 
-func (a autoReuse) capability() socket.Capability {
+func (a autoReuseRange) describeCapability() socket.Capability {
 	c := socket.Capability{Name: "AutoReuseRange", State: socket.Verified, Message: "none is set"}
 	switch {
 	case a.err != nil:

@@ -16,18 +16,18 @@ import (
 const autoReuseScript = "Get-NetTCPSetting | Select-Object SettingName,AutoReusePortRangeStartPort,AutoReusePortRangeNumberOfPorts | ConvertTo-Json -Compress"
 
 // readAutoReuse asks PowerShell, which takes a second: once is enough.
-func readAutoReuse(ctx context.Context) (a autoReuse) {
+func readAutoReuse(ctx context.Context) (a autoReuseRange) {
 	folder, err := windows.GetSystemDirectory()
 	if err != nil {
-		return autoReuse{err: err}
+		return autoReuseRange{err: err}
 	}
-	run := netsh.Program(filepath.Join(folder, `WindowsPowerShell\v1.0\powershell.exe`))
+	run := netsh.NewRunner(filepath.Join(folder, `WindowsPowerShell\v1.0\powershell.exe`))
 	text, err := run(ctx, "-NoProfile", "-NonInteractive", "-Command", autoReuseScript)
 	switch {
 	case err != nil:
-		return autoReuse{err: err}
+		return autoReuseRange{err: err}
 	case len(text) == 0:
-		return autoReuse{err: errors.New("PowerShell said nothing")}
+		return autoReuseRange{err: errors.New("PowerShell said nothing")}
 	}
 	a.ports, a.err = parseAutoReuse(text)
 	return a
@@ -48,9 +48,9 @@ func readAllStatistics(w *socket.Windows) socket.Capability {
 	return c
 }
 
-// boundTable is the table of ports that are bound past TIME_WAIT. Nobody documents its
+// checkBoundTable is the table of ports that are bound past TIME_WAIT. Nobody documents its
 // layout, so it is not read.
-func boundTable() socket.Capability {
+func checkBoundTable() socket.Capability {
 	c := socket.Capability{Name: "BoundTable", State: socket.Unsupported}
 	if err := boundTCPTable.Find(); err != nil {
 		c.Message = err.Error()

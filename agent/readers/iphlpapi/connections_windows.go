@@ -14,19 +14,19 @@ type Connection struct {
 	PID           uint32
 }
 
-// Connections are the sockets of TCP over IPv4. A Reader doesn't keep them one by one;
+// ListConnections are the sockets of TCP over IPv4. A Reader doesn't keep them one by one;
 // the self-test looks for its own.
-func Connections() ([]Connection, error) {
+func ListConnections() ([]Connection, error) {
 	var buf []byte
-	rows, err := tcp4.fill(&buf, tcp4.get)
+	rows, err := tcp4.readRows(&buf, tcp4.query)
 	if err != nil {
 		return nil, err
 	}
 	var list []Connection
-	var r record
+	var r tableRow
 	size := rowBytes[tcp4]
 	for ; len(rows) >= size; rows = rows[size:] {
-		tcp4.decode(rows, &r, zones{})
+		tcp4.decodeRow(rows, &r, zoneNames{})
 		list = append(list, Connection{r.Local, r.Remote, r.State, r.pid})
 	}
 	return list, nil

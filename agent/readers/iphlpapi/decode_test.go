@@ -11,9 +11,9 @@ import (
 )
 
 // spell is a record in one line.
-func spell(r *record) string {
+func spell(r *tableRow) string {
 	odd := ""
-	if r.odd {
+	if r.hasUnknownState {
 		odd = " odd"
 	}
 	return fmt.Sprintf("%v %s %s %d pid=%d%s", r.Protocol, side(r.Local), side(r.Remote), r.State, r.pid, odd)
@@ -54,12 +54,12 @@ func TestRowsOfEachTable(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			rows, err := test.table.kind.rows(test.table.bytes())
+			rows, err := test.table.kind.sliceRows(test.table.bytes())
 			if err != nil || len(rows) != rowBytes[test.table.kind] {
 				t.Fatalf("%d bytes, %v", len(rows), err)
 			}
-			var r record
-			test.table.kind.decode(rows, &r, zones{})
+			var r tableRow
+			test.table.kind.decodeRow(rows, &r, zoneNames{})
 			if got := spell(&r); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
@@ -97,26 +97,26 @@ func TestRowsHaveTheSizeOfTheirStructures(t *testing.T) {
 func TestATableThatIsNotWholeIsAnError(t *testing.T) {
 	whole := (&made{kind: tcp4}).row("10.0.0.5:80", "10.0.0.9:1", tcpstate.Closing, 1).row("10.0.0.5:80", "10.0.0.9:2", tcpstate.Closing, 1)
 	tests := map[string]struct {
-		kind table
+		kind tableKind
 		buf  []byte
 		want error
 		text string
 	}{
-		"Nothing":                    {tcp4, nil, errCut, "TCP over IPv4: the table is cut off: 0 bytes"},
-		"Less than the number":       {udp6, []byte{1, 0, 0}, errCut, "UDP over IPv6: the table is cut off: 3 bytes"},
-		"The last row is cut":        {tcp4, whole.bytes()[:4+47], errCut, "TCP over IPv4: the table is cut off: it counts 2 rows, and has room for 1"},
-		"It counts more than it has": {udp4, []byte{255, 0, 0, 0, 1, 2, 3}, errCut, "UDP over IPv4: the table is cut off: it counts 255 rows, and has room for 0"},
+		"Nothing":                    {tcp4, nil, errTruncated, "TCP over IPv4: the table is cut off: 0 bytes"},
+		"Less than the number":       {udp6, []byte{1, 0, 0}, errTruncated, "UDP over IPv6: the table is cut off: 3 bytes"},
+		"The last row is cut":        {tcp4, whole.bytes()[:4+47], errTruncated, "TCP over IPv4: the table is cut off: it counts 2 rows, and has room for 1"},
+		"It counts more than it has": {udp4, []byte{255, 0, 0, 0, 1, 2, 3}, errTruncated, "UDP over IPv4: the table is cut off: it counts 255 rows, and has room for 0"},
 		"It counts beyond all":       {tcp6, []byte{255, 255, 255, 255}, errTooMany, "TCP over IPv6: more than 1000000 sockets, which is the most that is read: it counts 4294967295"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			rows, err := test.kind.rows(test.buf)
+			rows, err := test.kind.sliceRows(test.buf)
 			if !errors.Is(err, test.want) || err.Error() != test.text || rows != nil {
 				t.Errorf("got %v, %d bytes", err, len(rows))
 			}
 		})
 	}
-	if rows, err := tcp4.rows([]byte{0, 0, 0, 0}); err != nil || len(rows) != 0 {
+	if rows, err := tcp4.sliceRows([]byte{0, 0, 0, 0}); err != nil || len(rows) != 0 {
 		t.Errorf("an empty table: %d bytes, %v", len(rows), err)
 	}
 }

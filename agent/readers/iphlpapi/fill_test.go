@@ -11,7 +11,7 @@ import (
 )
 
 // whole is an API whose table is m.
-func whole(m *made) get {
+func whole(m *made) queryFunc {
 	return func(buf []byte) (uint32, apiError) {
 		b := m.bytes()[:4+len(m.rows)]
 		if len(buf) < len(b) {
@@ -25,7 +25,7 @@ func TestABufferGrowsToItsTable(t *testing.T) {
 	var buf []byte
 	big, small := clients(tcp4, 16000, 1, "10.0.0.9:80", tcpstate.Established, 1), clients(tcp4, 3, 1, "10.0.0.9:80", tcpstate.Established, 1)
 	for _, m := range []*made{small, big, small} {
-		rows, err := tcp4.fill(&buf, whole(m))
+		rows, err := tcp4.readRows(&buf, whole(m))
 		if err != nil || string(rows) != string(m.rows) {
 			t.Fatalf("%d bytes of %d, %v", len(rows), len(m.rows), err)
 		}
@@ -34,10 +34,10 @@ func TestABufferGrowsToItsTable(t *testing.T) {
 		t.Errorf("the buffer did not stay: %d bytes", len(buf))
 	}
 	buf = make([]byte, 2<<20)
-	if shrink(&buf, 1<<20); buf == nil {
+	if shrinkBuffer(&buf, 1<<20); buf == nil {
 		t.Error("a buffer that is in use is given back")
 	}
-	if shrink(&buf, 1000); buf != nil {
+	if shrinkBuffer(&buf, 1000); buf != nil {
 		t.Error("a buffer that nobody needs any more is kept")
 	}
 }
@@ -45,7 +45,7 @@ func TestABufferGrowsToItsTable(t *testing.T) {
 func TestATableThatGrowsALittleIsReadAtTheSecondTry(t *testing.T) {
 	m, calls := clients(tcp4, 1000, 1, "10.0.0.9:80", tcpstate.Established, 1), 0
 	var buf []byte
-	_, err := tcp4.fill(&buf, func(b []byte) (uint32, apiError) {
+	_, err := tcp4.readRows(&buf, func(b []byte) (uint32, apiError) {
 		calls++
 		return whole(m.row("10.0.0.5:7", "10.0.0.9:80", tcpstate.Established, 1))(b)
 	})
@@ -56,7 +56,7 @@ func TestATableThatGrowsALittleIsReadAtTheSecondTry(t *testing.T) {
 
 func TestATableThatCannotBeReadSaysWhy(t *testing.T) {
 	tests := map[string]struct {
-		from get
+		from queryFunc
 		want error
 		text string
 	}{
@@ -83,7 +83,7 @@ func TestATableThatCannotBeReadSaysWhy(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var buf []byte
-			rows, err := tcp4.fill(&buf, test.from)
+			rows, err := tcp4.readRows(&buf, test.from)
 			if !errors.Is(err, test.want) || err.Error() != test.text || rows != nil {
 				t.Errorf("got %v, %d bytes", err, len(rows))
 			}
@@ -93,8 +93,8 @@ func TestATableThatCannotBeReadSaysWhy(t *testing.T) {
 
 func TestAMachineWithoutIPv6HasNoSuchTable(t *testing.T) {
 	var buf []byte
-	_, err := tcp6.fill(&buf, func([]byte) (uint32, apiError) { return 0, 50 })
-	if !notSupported(err) || notSupported(apiError(5)) {
+	_, err := tcp6.readRows(&buf, func([]byte) (uint32, apiError) { return 0, 50 })
+	if !isNotSupported(err) || isNotSupported(apiError(5)) {
 		t.Errorf("%v", err)
 	}
 }
@@ -103,15 +103,15 @@ func TestRowsTakeNoMemoryEach(t *testing.T) {
 	p, buf := same(ports.Range{First: 49152, Last: 65535}), []byte(nil)
 	m := clients(tcp4, 16384, 49152, "10.0.0.9:80", tcpstate.TimeWait, 0)
 	from := whole(m)
-	rows, err := tcp4.fill(&buf, from)
+	rows, err := tcp4.readRows(&buf, from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var n node
+	var n networkBuilder
 	sample := func() {
-		n.begin(p)
-		n.add(tcp4, rows)
-		n.networks()
+		n.startSample(p)
+		n.addTable(tcp4, rows)
+		n.buildNetworks()
 	}
 	sample() // the memory that it keeps
 	if got := testing.AllocsPerRun(5, sample); got > 32 {
@@ -124,12 +124,12 @@ func TestStatistics(t *testing.T) {
 	for i := range 9 {
 		b[4*i] = byte(10 + i)
 	}
-	got, err := statistics(socket.IPv6, b)
+	got, err := parseStatistics(socket.IPv6, b)
 	want := socket.TCPStatistics{Family: socket.IPv6, ActiveOpens: 14, PassiveOpens: 15, AttemptFails: 16, EstabResets: 17, CurrEstab: 18}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if _, err := statistics(socket.IPv4, b[:71]); err == nil {
+	if _, err := parseStatistics(socket.IPv4, b[:71]); err == nil {
 		t.Error("a struct that is cut is read")
 	}
 }

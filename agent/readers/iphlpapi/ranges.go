@@ -14,13 +14,13 @@ import (
 
 // portConfig is the ranges of a machine and what is excluded from them.
 type portConfig struct {
-	ranges   [2][2]dynamic // by family (index) and socket.Protocol
+	ranges   [2][2]dynamicPorts // by family (index) and socket.Protocol
 	excluded []socket.ExcludedPorts
-	unseen   []socket.Unobserved
+	unobserved   []socket.Unobserved
 }
 
-// dynamic is one of the four ranges.
-type dynamic struct {
+// dynamicPorts is one of the four ranges.
+type dynamicPorts struct {
 	ports    ports.Range
 	source   socket.RangeSource
 	reserved *ports.Set // nil where the exclusions could not be read
@@ -32,39 +32,39 @@ var families = [2]struct {
 	netsh  netsh.Family
 }{{socket.IPv4, netsh.IPv4}, {socket.IPv6, netsh.IPv6}}
 
-// registry is what the range is told by where netsh doesn't answer.
-type registry struct {
+// registryValues is what the range is told by where netsh doesn't answer.
+type registryValues struct {
 	Major, Minor uint32  // of Windows
 	MaxUserPort  *uint32 // nil where it isn't set
 	Err          error   // it could not be read
 }
 
-// readPorts asks netsh for everything, and for nothing more once it timed out.
-func readPorts(ctx context.Context, c netsh.Client, r func() registry) portConfig {
+// readPortConfig asks netsh for everything, and for nothing more once it timed out.
+func readPortConfig(ctx context.Context, c netsh.Client, r func() registryValues) portConfig {
 	var p portConfig
 	for i, f := range families {
 		for _, protocol := range netsh.Protocols {
-			p.ranges[i][protocol] = p.dynamic(ctx, c, f.netsh, protocol, r)
-			p.exclude(ctx, c, i, protocol)
+			p.ranges[i][protocol] = p.readDynamicPorts(ctx, c, f.netsh, protocol, r)
+			p.readExclusions(ctx, c, i, protocol)
 		}
 	}
 	return p
 }
 
-func (p *portConfig) dynamic(ctx context.Context, c netsh.Client, f netsh.Family, protocol socket.Protocol, r func() registry) dynamic {
-	b, err := c.DynamicPorts(ctx, f, protocol)
+func (p *portConfig) readDynamicPorts(ctx context.Context, c netsh.Client, f netsh.Family, protocol socket.Protocol, r func() registryValues) dynamicPorts {
+	b, err := c.ShowDynamicPorts(ctx, f, protocol)
 	if err == nil {
-		return dynamic{ports: ports.Range{First: uint16(b.Start), Last: uint16(b.Last())}, source: socket.RangeNetsh}
+		return dynamicPorts{ports: ports.Range{First: uint16(b.Start), Last: uint16(b.Last())}, source: socket.RangeNetsh}
 	}
-	d, assumed := r().dynamic()
-	p.miss(missDynamic, fmt.Errorf("%v is assumed (%s): %w", d.ports, d.source, errors.Join(err, assumed)))
+	d, assumed := r().deriveDynamicPorts()
+	p.addUnobserved(itemDynamicPorts, fmt.Errorf("%v is assumed (%s): %w", d.ports, d.source, errors.Join(err, assumed)))
 	return d
 }
 
-// dynamic is the range as documents have it.
-func (r registry) dynamic() (dynamic, error) {
+// deriveDynamicPorts is the range as documents have it.
+func (r registryValues) deriveDynamicPorts() (dynamicPorts, error) {
 	system := osdefaults.FindWindows(r.Major, r.Minor)
-	d := dynamic{ports: system.Range, source: socket.RangeDefault}
+	d := dynamicPorts{ports: system.Range, source: socket.RangeDefault}
 	if r.MaxUserPort == nil {
 		return d, r.Err
 	}
@@ -72,14 +72,14 @@ func (r registry) dynamic() (dynamic, error) {
 	if err != nil {
 		return d, fmt.Errorf("MaxUserPort is %w", err)
 	}
-	return dynamic{ports: found, source: socket.RangeRegistry}, nil
+	return dynamicPorts{ports: found, source: socket.RangeRegistry}, nil
 }
 
-func (p *portConfig) exclude(ctx context.Context, c netsh.Client, family int, protocol socket.Protocol) {
+func (p *portConfig) readExclusions(ctx context.Context, c netsh.Client, family int, protocol socket.Protocol) {
 	f := families[family]
-	list, err := c.Exclusions(ctx, f.netsh, protocol)
+	list, err := c.ShowExclusions(ctx, f.netsh, protocol)
 	if err != nil {
-		p.miss(missExcluded, err)
+		p.addUnobserved(itemExcludedPorts, err)
 		return
 	}
 	set := new(ports.Set)
@@ -93,22 +93,22 @@ func (p *portConfig) exclude(ctx context.Context, c netsh.Client, family int, pr
 
 // What could not be read.
 const (
-	missDynamic  = "dynamic ports"
-	missExcluded = "excluded ports"
+	itemDynamicPorts  = "dynamic ports"
+	itemExcludedPorts = "excluded ports"
 )
 
-// miss notes what could not be read, the first reason of each.
-func (p *portConfig) miss(what string, why error) {
-	for _, u := range p.unseen {
+// addUnobserved notes what could not be read, the first reason of each.
+func (p *portConfig) addUnobserved(what string, why error) {
+	for _, u := range p.unobserved {
 		if u.Item == what {
 			return
 		}
 	}
-	p.unseen = append(p.unseen, socket.Unobserved{Item: what, Reason: strings.Join(strings.Fields(why.Error()), " ")})
+	p.unobserved = append(p.unobserved, socket.Unobserved{Item: what, Reason: strings.Join(strings.Fields(why.Error()), " ")})
 }
 
-// apart says that IPv4 and IPv6 have ranges of their own.
-func (p *portConfig) apart() bool {
+// hasSeparateRanges says that IPv4 and IPv6 have ranges of their own.
+func (p *portConfig) hasSeparateRanges() bool {
 	for _, protocol := range netsh.Protocols {
 		if p.ranges[0][protocol].ports != p.ranges[1][protocol].ports {
 			return true
@@ -117,12 +117,12 @@ func (p *portConfig) apart() bool {
 	return false
 }
 
-// reserved is the ports that family (any where they are not apart) leaves out. Where
+// mergeReserved is the ports that family (any where they are not apart) leaves out. Where
 // they share a range, a port that one of them leaves out counts as left out: fewer ports
 // than there are is the safer error.
-func (p *portConfig) reserved(family int, protocol socket.Protocol) *ports.Set {
+func (p *portConfig) mergeReserved(family int, protocol socket.Protocol) *ports.Set {
 	own := p.ranges[family][protocol].reserved
-	if p.apart() {
+	if p.hasSeparateRanges() {
 		return own
 	}
 	other := p.ranges[1-family][protocol].reserved
@@ -134,8 +134,8 @@ func (p *portConfig) reserved(family int, protocol socket.Protocol) *ports.Set {
 	return &both
 }
 
-// dynamicRange is what a sample says of a range, whose used ports are taken.
-func (p *portConfig) dynamicRange(family int, protocol socket.Protocol, taken *ports.Set) socket.DynamicRange {
+// describeRange is what a sample says of a range, whose used ports are taken.
+func (p *portConfig) describeRange(family int, protocol socket.Protocol, taken *ports.Set) socket.DynamicRange {
 	d := &p.ranges[family][protocol]
 	r := socket.DynamicRange{Family: families[family].family, Protocol: protocol, Range: d.ports, Source: d.source}
 	if d.reserved != nil {

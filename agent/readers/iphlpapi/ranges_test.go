@@ -35,13 +35,13 @@ func says(answers map[string]string) netsh.Client {
 	}}
 }
 
-func noRegistry() registry { return registry{Major: 10} }
+func noRegistry() registryValues { return registryValues{Major: 10} }
 
 // spellPorts is the ranges, their sources, and how many of their ports are excluded.
 func spellPorts(p *portConfig) (list []string) {
 	for i, f := range families {
 		for _, protocol := range netsh.Protocols {
-			d := p.dynamicRange(i, protocol, nil)
+			d := p.describeRange(i, protocol, nil)
 			line := fmt.Sprintf("%v %v %v %s", f.family, protocol, d.Range, d.Source)
 			if d.Excluded != nil {
 				line += fmt.Sprintf(" excluded %d blocks %d", *d.Excluded, *d.FreeBlocks)
@@ -53,7 +53,7 @@ func spellPorts(p *portConfig) (list []string) {
 }
 
 func TestRangesAreNetshs(t *testing.T) {
-	p := readPorts(t.Context(), says(map[string]string{
+	p := readPortConfig(t.Context(), says(map[string]string{
 		"ipv4 dynamicport tcp":       answer(49152, 16384),
 		"ipv4 excludedportrange tcp": excluded("  80  80", "  49152  49251", "  50000  50059  *"),
 		"ipv4 dynamicport udp":       answer(49152, 16384),
@@ -72,10 +72,10 @@ func TestRangesAreNetshs(t *testing.T) {
 	if diff := cmp.Diff(want, spellPorts(&p)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if !p.apart() || len(p.unseen) > 0 || len(p.excluded) != 4 || !p.excluded[2].Administered {
-		t.Errorf("apart %v, unseen %v, excluded %v", p.apart(), p.unseen, p.excluded)
+	if !p.hasSeparateRanges() || len(p.unobserved) > 0 || len(p.excluded) != 4 || !p.excluded[2].Administered {
+		t.Errorf("apart %v, unseen %v, excluded %v", p.hasSeparateRanges(), p.unobserved, p.excluded)
 	}
-	if got := p.options(0).Reserved.In(ports.Range{First: 1, Last: 65535}); got != 161 {
+	if got := p.counterOptions(0).Reserved.In(ports.Range{First: 1, Last: 65535}); got != 161 {
 		t.Errorf("IPv4 leaves out %d ports, want its own 161", got)
 	}
 }
@@ -84,11 +84,11 @@ func TestWhereFamiliesShareARangeBothExclusionsCount(t *testing.T) {
 	p := same(thousand)
 	p.ranges[0][socket.TCP].reserved.Add(50000)
 	p.ranges[1][socket.TCP].reserved.Add(50001)
-	if got := p.reserved(0, socket.TCP).In(thousand); got != 2 || p.apart() {
-		t.Errorf("%d ports are left out, apart %v", got, p.apart())
+	if got := p.mergeReserved(0, socket.TCP).In(thousand); got != 2 || p.hasSeparateRanges() {
+		t.Errorf("%d ports are left out, apart %v", got, p.hasSeparateRanges())
 	}
 	p.ranges[1][socket.TCP].reserved = nil // not known
-	if got := p.reserved(0, socket.TCP).In(thousand); got != 1 {
+	if got := p.mergeReserved(0, socket.TCP).In(thousand); got != 1 {
 		t.Errorf("%d ports are left out", got)
 	}
 }
@@ -96,32 +96,32 @@ func TestWhereFamiliesShareARangeBothExclusionsCount(t *testing.T) {
 func TestWithoutNetshTheRegistryTellsAndThenTheDocuments(t *testing.T) {
 	const because = `netsh int ipv4 show dynamicport tcp: exit status 1: "Zugriff verweigert"`
 	tests := map[string]struct {
-		registry registry
+		registry registryValues
 		want     string
 		source   socket.RangeSource
 		why      string
 	}{
-		"Nothing is set":                   {registry{Major: 10}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because},
-		"MaxUserPort is set":               {registry{Major: 10, MaxUserPort: new(uint32(1000))}, "49152-50151", socket.RangeRegistry, "49152-50151 is assumed (registry): " + because},
-		"MaxUserPort is of another time":   {registry{Major: 10, MaxUserPort: new(uint32(65534))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort is 65534: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384"},
-		"MaxUserPort of 2003":              {registry{Major: 5, Minor: 2, MaxUserPort: new(uint32(60000))}, "1025-60000", socket.RangeRegistry, "1025-60000 is assumed (registry): " + because},
-		"Only MaxUserPort could be read":   {registry{Major: 10, MaxUserPort: new(uint32(1000)), Err: errors.New("access denied")}, "49152-50151", socket.RangeRegistry, "49152-50151 is assumed (registry): " + because},
-		"The registry can't be read":       {registry{Major: 10, Err: errors.New("access denied")}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " access denied"},
-		"MaxUserPort is beyond all bounds": {registry{Major: 10, MaxUserPort: new(uint32(1<<32 - 1))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort is 4294967295: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384"},
+		"Nothing is set":                   {registryValues{Major: 10}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because},
+		"MaxUserPort is set":               {registryValues{Major: 10, MaxUserPort: new(uint32(1000))}, "49152-50151", socket.RangeRegistry, "49152-50151 is assumed (registry): " + because},
+		"MaxUserPort is of another time":   {registryValues{Major: 10, MaxUserPort: new(uint32(65534))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort is 65534: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384"},
+		"MaxUserPort of 2003":              {registryValues{Major: 5, Minor: 2, MaxUserPort: new(uint32(60000))}, "1025-60000", socket.RangeRegistry, "1025-60000 is assumed (registry): " + because},
+		"Only MaxUserPort could be read":   {registryValues{Major: 10, MaxUserPort: new(uint32(1000)), Err: errors.New("access denied")}, "49152-50151", socket.RangeRegistry, "49152-50151 is assumed (registry): " + because},
+		"The registry can't be read":       {registryValues{Major: 10, Err: errors.New("access denied")}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " access denied"},
+		"MaxUserPort is beyond all bounds": {registryValues{Major: 10, MaxUserPort: new(uint32(1<<32 - 1))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort is 4294967295: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := readPorts(t.Context(), says(nil), func() registry { return test.registry })
-			d := p.dynamicRange(0, socket.TCP, nil)
+			p := readPortConfig(t.Context(), says(nil), func() registryValues { return test.registry })
+			d := p.describeRange(0, socket.TCP, nil)
 			if d.Range.String() != test.want || d.Source != test.source || d.Excluded != nil || d.FreeBlocks != nil {
 				t.Errorf("got %+v", d)
 			}
-			want := []socket.Unobserved{{Item: missDynamic, Reason: test.why}, {Item: missExcluded, Reason: `netsh int ipv4 show excludedportrange protocol=tcp: exit status 1: "Zugriff verweigert"`}}
-			if diff := cmp.Diff(want, p.unseen); diff != "" {
+			want := []socket.Unobserved{{Item: itemDynamicPorts, Reason: test.why}, {Item: itemExcludedPorts, Reason: `netsh int ipv4 show excludedportrange protocol=tcp: exit status 1: "Zugriff verweigert"`}}
+			if diff := cmp.Diff(want, p.unobserved); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
 			states := []socket.CapabilityState{socket.Supposed, socket.Unsupported}
-			for i, c := range p.capabilities() {
+			for i, c := range p.listCapabilities() {
 				if c.State != states[i] || c.Message == "" {
 					t.Errorf("%+v", c)
 				}
@@ -156,12 +156,12 @@ func TestAutoReuse(t *testing.T) {
 }
 
 func TestTheAutoReuseRangeAsACapability(t *testing.T) {
-	for want, a := range map[string]autoReuse{
+	for want, a := range map[string]autoReuseRange{
 		"Verified none is set": {},
 		"Verified 20000-29999": {ports: &ports.Range{First: 20000, Last: 29999}},
 		"Unsupported said no":  {err: errors.New("said no")},
 	} {
-		if c := a.capability(); string(c.State)+" "+c.Message != want {
+		if c := a.describeCapability(); string(c.State)+" "+c.Message != want {
 			t.Errorf("got %s %s, want %s", c.State, c.Message, want)
 		}
 	}

@@ -157,13 +157,13 @@ func TestRangesAreReadAgainWhenAsked(t *testing.T) {
 func TestRowSizesAreThoseOfTheAPI(t *testing.T) {
 	var buf []byte
 	for kind := range numTables {
-		if _, err := kind.fill(&buf, kind.get); err != nil && !notSupported(err) {
+		if _, err := kind.readRows(&buf, kind.query); err != nil && !isNotSupported(err) {
 			t.Error(err)
 			continue
 		}
-		size, code := kind.get(buf)
-		rows := dword(buf)
-		if code == 0 && int(size) < headBytes+int(rows)*rowBytes[kind] {
+		size, code := kind.query(buf)
+		rows := readDWORD(buf)
+		if code == 0 && int(size) < headerBytes+int(rows)*rowBytes[kind] {
 			t.Errorf("%v: %d rows in %d bytes", kind, rows, size)
 		}
 	}
@@ -177,7 +177,7 @@ func TestCompartmentsLeaveTheNodesNetworkAlone(t *testing.T) {
 	}
 	c := s.Capabilities[len(s.Capabilities)-1]
 	t.Log(c)
-	if c.Name != capCompartments || c.State == socket.Verified || c.State == socket.Unsupported && len(s.Networks) != 1 {
+	if c.Name != capabilityCompartments || c.State == socket.Verified || c.State == socket.Unsupported && len(s.Networks) != 1 {
 		t.Errorf("%+v with %d networks", c, len(s.Networks))
 	}
 }

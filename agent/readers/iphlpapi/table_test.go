@@ -16,7 +16,7 @@ var mib = map[tcpstate.State]uint32{
 
 // made is a table in the making, as Windows lays it out.
 type made struct {
-	kind table
+	kind tableKind
 	rows []byte
 	n    uint32
 }

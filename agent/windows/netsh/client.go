@@ -24,64 +24,64 @@ var (
 	Protocols = []socket.Protocol{socket.TCP, socket.UDP}
 )
 
-// Run runs netsh with args and returns what it printed. An exit status other than 0 is
+// Runner runs netsh with args and returns what it printed. An exit status other than 0 is
 // an error with that text in one line.
-type Run func(ctx context.Context, args ...string) ([]byte, error)
+type Runner func(ctx context.Context, args ...string) ([]byte, error)
 
 // Client asks netsh.
-type Client struct{ Run Run }
+type Client struct{ Run Runner }
 
-// DynamicPorts is the range that ports are chosen from.
-func (c Client) DynamicPorts(ctx context.Context, f Family, p socket.Protocol) (Block, error) {
-	text, err := c.show(ctx, "int", string(f), "show", "dynamicport", protocol(p))
+// ShowDynamicPorts is the range that ports are chosen from.
+func (c Client) ShowDynamicPorts(ctx context.Context, f Family, p socket.Protocol) (Block, error) {
+	text, err := c.runShow(ctx, "int", string(f), "show", "dynamicport", formatProtocol(p))
 	if err != nil {
 		return Block{}, err
 	}
 	b, err := parseDynamicPort(text)
-	return b, explain(err, f, "dynamicport", p)
+	return b, wrapError(err, f, "dynamicport", p)
 }
 
 // SetDynamicPorts changes it, for good and at once. Windows takes at least 255 ports,
 // from 1025 on.
 func (c Client) SetDynamicPorts(ctx context.Context, f Family, p socket.Protocol, b Block) error {
-	_, err := c.Run(ctx, "int", string(f), "set", "dynamicport", protocol(p), is("start", b.Start), is("num", b.Count))
-	return explain(err, f, "set dynamicport", p)
+	_, err := c.Run(ctx, "int", string(f), "set", "dynamicport", formatProtocol(p), formatArgument("start", b.Start), formatArgument("num", b.Count))
+	return wrapError(err, f, "set dynamicport", p)
 }
 
-// Exclusions are the ports that are never chosen by themselves, in netsh's order, those
+// ShowExclusions are the ports that are never chosen by themselves, in netsh's order, those
 // of running programs included.
-func (c Client) Exclusions(ctx context.Context, f Family, p socket.Protocol) ([]Exclusion, error) {
-	text, err := c.show(ctx, "int", string(f), "show", "excludedportrange", "protocol="+protocol(p))
+func (c Client) ShowExclusions(ctx context.Context, f Family, p socket.Protocol) ([]Exclusion, error) {
+	text, err := c.runShow(ctx, "int", string(f), "show", "excludedportrange", "protocol="+formatProtocol(p))
 	if err != nil {
 		return nil, err
 	}
 	list, err := parseExclusions(text)
-	return list, explain(err, f, "excludedportrange", p)
+	return list, wrapError(err, f, "excludedportrange", p)
 }
 
 // AddExclusion excludes count ports from first on, for good. Windows refuses ports that
 // are in use.
 func (c Client) AddExclusion(ctx context.Context, f Family, p socket.Protocol, first, count int) error {
-	return c.exclusion(ctx, "add", f, p, first, count)
+	return c.changeExclusion(ctx, "add", f, p, first, count)
 }
 
 // DeleteExclusion takes back what AddExclusion did; it must be the same ports.
 func (c Client) DeleteExclusion(ctx context.Context, f Family, p socket.Protocol, first, count int) error {
-	return c.exclusion(ctx, "delete", f, p, first, count)
+	return c.changeExclusion(ctx, "delete", f, p, first, count)
 }
 
-func (c Client) exclusion(ctx context.Context, verb string, f Family, p socket.Protocol, first, count int) error {
-	_, err := c.Run(ctx, "int", string(f), verb, "excludedportrange", "protocol="+protocol(p),
-		is("startport", first), is("numberofports", count), "store=persistent")
-	return explain(err, f, verb+" excludedportrange", p)
+func (c Client) changeExclusion(ctx context.Context, verb string, f Family, p socket.Protocol, first, count int) error {
+	_, err := c.Run(ctx, "int", string(f), verb, "excludedportrange", "protocol="+formatProtocol(p),
+		formatArgument("startport", first), formatArgument("numberofports", count), "store=persistent")
+	return wrapError(err, f, verb+" excludedportrange", p)
 }
 
-// show is an answer that must not be empty: netsh exits with 0 and says nothing where a
+// runShow is an answer that must not be empty: netsh exits with 0 and says nothing where a
 // command is none of its own, or where it is a stub.
-func (c Client) show(ctx context.Context, args ...string) ([]byte, error) {
+func (c Client) runShow(ctx context.Context, args ...string) ([]byte, error) {
 	text, err := c.Run(ctx, args...)
 	if err == nil && strings.TrimSpace(string(text)) == "" {
-		err = fmt.Errorf("%w: nothing", errLayout)
+		err = fmt.Errorf("%w: nothing", errUnexpectedOutput)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("netsh %s: %w", strings.Join(args, " "), err)
@@ -89,13 +89,13 @@ func (c Client) show(ctx context.Context, args ...string) ([]byte, error) {
 	return text, nil
 }
 
-func explain(err error, f Family, what string, p socket.Protocol) error {
+func wrapError(err error, f Family, what string, p socket.Protocol) error {
 	if err != nil {
-		return fmt.Errorf("netsh %s %s %s: %w", f, what, protocol(p), err)
+		return fmt.Errorf("netsh %s %s %s: %w", f, what, formatProtocol(p), err)
 	}
 	return nil
 }
 
-func protocol(p socket.Protocol) string { return strings.ToLower(p.String()) }
+func formatProtocol(p socket.Protocol) string { return strings.ToLower(p.String()) }
 
-func is(name string, value int) string { return name + "=" + strconv.Itoa(value) }
+func formatArgument(name string, value int) string { return name + "=" + strconv.Itoa(value) }

@@ -12,7 +12,7 @@ import (
 )
 
 // answers returns a Run that says text, and the command lines that it was given.
-func answers(text string, err error) (Run, *[]string) {
+func answers(text string, err error) (Runner, *[]string) {
 	lines := new([]string)
 	return func(_ context.Context, args ...string) ([]byte, error) {
 		*lines = append(*lines, strings.Join(args, " "))
@@ -23,8 +23,8 @@ func answers(text string, err error) (Run, *[]string) {
 func TestCommandsAreSpeltAsNetshTakesThem(t *testing.T) {
 	run, lines := answers("Ok.", nil)
 	c, ctx := Client{run}, t.Context()
-	_, _ = c.DynamicPorts(ctx, IPv4, socket.TCP)
-	_, _ = c.Exclusions(ctx, IPv6, socket.UDP)
+	_, _ = c.ShowDynamicPorts(ctx, IPv4, socket.TCP)
+	_, _ = c.ShowExclusions(ctx, IPv6, socket.UDP)
 	for _, err := range []error{
 		c.SetDynamicPorts(ctx, IPv6, socket.UDP, Block{10000, 50000}),
 		c.AddExclusion(ctx, IPv4, socket.TCP, 30000, 2768),
@@ -59,7 +59,7 @@ func TestAnErrorNamesTheCommand(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			run, _ := answers(test.text, test.err)
-			_, err := Client{run}.DynamicPorts(t.Context(), IPv4, socket.TCP)
+			_, err := Client{run}.ShowDynamicPorts(t.Context(), IPv4, socket.TCP)
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

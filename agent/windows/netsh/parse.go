@@ -24,8 +24,8 @@ type Exclusion struct {
 	Administered bool
 }
 
-// errLayout is text that is no answer of netsh's: its layout is another.
-var errLayout = errors.New("netsh printed something else than expected")
+// errUnexpectedOutput is text that is no answer of netsh's: its layout is another.
+var errUnexpectedOutput = errors.New("netsh printed something else than expected")
 
 // parseDynamicPort reads `show dynamicport`: a title, a line of dashes, and two lines
 // that end in a number, the start and the count:
@@ -36,16 +36,16 @@ var errLayout = errors.New("netsh printed something else than expected")
 //	Number of Ports : 16384
 func parseDynamicPort(text []byte) (Block, error) {
 	var n []int
-	for line := range body(text) {
-		if v, ok := lastNumber(line); ok {
+	for line := range linesBelowDashes(text) {
+		if v, ok := parseLastNumber(line); ok {
 			n = append(n, v)
 		}
 	}
 	switch {
 	case len(n) != 2:
-		return Block{}, fmt.Errorf("%w: %d numbers below its line of dashes, not 2: %s", errLayout, len(n), OneLine(text))
+		return Block{}, fmt.Errorf("%w: %d numbers below its line of dashes, not 2: %s", errUnexpectedOutput, len(n), QuoteOutput(text))
 	case n[0] < 1 || n[0] > 65535 || n[1] < 1 || n[0]+n[1] > 1<<16:
-		return Block{}, fmt.Errorf("%w: %d ports from %d on are no range: %s", errLayout, n[1], n[0], OneLine(text))
+		return Block{}, fmt.Errorf("%w: %d ports from %d on are no range: %s", errUnexpectedOutput, n[1], n[0], QuoteOutput(text))
 	}
 	return Block{n[0], n[1]}, nil
 }
@@ -62,7 +62,7 @@ func parseDynamicPort(text []byte) (Block, error) {
 //	* - Administered port exclusions.
 func parseExclusions(text []byte) ([]Exclusion, error) {
 	list, ruled := []Exclusion{}, false
-	for line := range body(text) {
+	for line := range linesBelowDashes(text) {
 		ruled = true
 		f := bytes.Fields(line)
 		if len(f) == 0 || f[0][0] < '0' || f[0][0] > '9' {
@@ -70,12 +70,12 @@ func parseExclusions(text []byte) ([]Exclusion, error) {
 		}
 		e, ok := parseExclusion(f)
 		if !ok {
-			return nil, fmt.Errorf("%w: no ports: %s", errLayout, OneLine(line))
+			return nil, fmt.Errorf("%w: no ports: %s", errUnexpectedOutput, QuoteOutput(line))
 		}
 		list = append(list, e)
 	}
 	if !ruled {
-		return nil, fmt.Errorf("%w: no line of dashes: %s", errLayout, OneLine(text))
+		return nil, fmt.Errorf("%w: no line of dashes: %s", errUnexpectedOutput, QuoteOutput(text))
 	}
 	return list, nil
 }
@@ -84,13 +84,13 @@ func parseExclusion(f [][]byte) (e Exclusion, ok bool) {
 	if len(f) < 2 || len(f) > 3 || len(f) == 3 && string(f[2]) != "*" {
 		return e, false
 	}
-	first, ok1 := number(f[0])
-	last, ok2 := number(f[1])
+	first, ok1 := parseNumber(f[0])
+	last, ok2 := parseNumber(f[1])
 	return Exclusion{first, last, len(f) == 3}, ok1 && ok2 && first <= last && last <= 65535
 }
 
-// body is the lines below the line of dashes, at least one where there is such a line.
-func body(text []byte) func(yield func([]byte) bool) {
+// linesBelowDashes is the lines below the line of dashes, at least one where there is such a line.
+func linesBelowDashes(text []byte) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		found := false
 		for line := range bytes.Lines(text) {
@@ -100,7 +100,7 @@ func body(text []byte) func(yield func([]byte) bool) {
 				if !yield(line) {
 					return
 				}
-			case dashes(line):
+			case isDashedLine(line):
 				if found = true; !yield(nil) {
 					return
 				}
@@ -109,26 +109,26 @@ func body(text []byte) func(yield func([]byte) bool) {
 	}
 }
 
-// dashes says that line has dashes and spaces only, and more than a few.
-func dashes(line []byte) bool {
+// isDashedLine says that line has dashes and spaces only, and more than a few.
+func isDashedLine(line []byte) bool {
 	return len(line) > 7 && len(bytes.Trim(line, "- ")) == 0
 }
 
-// lastNumber is the number that line ends in, unless it is the end of a word ("IPv4").
-func lastNumber(line []byte) (int, bool) {
+// parseLastNumber is the number that line ends in, unless it is the end of a word ("IPv4").
+func parseLastNumber(line []byte) (int, bool) {
 	at := len(bytes.TrimRight(line, "0123456789"))
-	if at == 0 || alphanumeric(line[at-1]) {
+	if at == 0 || isWordByte(line[at-1]) {
 		return 0, false
 	}
-	return number(line[at:])
+	return parseNumber(line[at:])
 }
 
-func alphanumeric(b byte) bool {
+func isWordByte(b byte) bool {
 	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || b == '.' || b == '-'
 }
 
-// number is a decimal number of up to six digits.
-func number(digits []byte) (int, bool) {
+// parseNumber is a decimal number of up to six digits.
+func parseNumber(digits []byte) (int, bool) {
 	if len(digits) == 0 || len(digits) > 6 {
 		return 0, false
 	}
@@ -136,8 +136,8 @@ func number(digits []byte) (int, bool) {
 	return int(n), err == nil
 }
 
-// OneLine is the beginning of what a program printed, in one line, for an error.
-func OneLine(text []byte) string {
+// QuoteOutput is the beginning of what a program printed, in one line, for an error.
+func QuoteOutput(text []byte) string {
 	const room = 200
 	line := bytes.Join(bytes.Fields(bytes.ToValidUTF8(text, []byte("?"))), []byte(" "))
 	if len(line) > room {

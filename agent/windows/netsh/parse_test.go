@@ -107,7 +107,7 @@ func dynamicError(text []byte) error { _, err := parseDynamicPort(text); return 
 func exclusionError(text []byte) error { _, err := parseExclusions(text); return err }
 
 func TestOneLineIsBounded(t *testing.T) {
-	if got := OneLine([]byte(strings.Repeat("Öffnen\xff\r\n", 1000))); len(got) > 220 || !strings.HasSuffix(got, `…"`) {
+	if got := QuoteOutput([]byte(strings.Repeat("Öffnen\xff\r\n", 1000))); len(got) > 220 || !strings.HasSuffix(got, `…"`) {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
 }
@@ -132,7 +132,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("an exclusion of %v", e)
 			}
 		}
-		if line := OneLine(text); strings.ContainsAny(line, "\n\r") {
+		if line := QuoteOutput(text); strings.ContainsAny(line, "\n\r") {
 			t.Errorf("more than a line: %s", line)
 		}
 	})

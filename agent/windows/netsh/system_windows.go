@@ -14,26 +14,26 @@ import (
 
 // Limits of one run.
 const (
-	timeout = 10 * time.Second
-	most    = 1 << 20 // bytes of output
+	runTimeout = 10 * time.Second
+	maxOutput    = 1 << 20 // bytes of output
 )
 
-// System runs the machine's own netsh.exe, whatever PATH says.
-func System() (Run, error) {
+// NewSystemRunner runs the machine's own netsh.exe, whatever PATH says.
+func NewSystemRunner() (Runner, error) {
 	folder, err := windows.GetSystemDirectory()
 	if err != nil {
 		return nil, fmt.Errorf("find the system's folder: %w", err)
 	}
-	return Program(filepath.Join(folder, "netsh.exe")), nil
+	return NewRunner(filepath.Join(folder, "netsh.exe")), nil
 }
 
-// Program runs the program at path, for 10 s at the most; then it is killed with its
+// NewRunner runs the program at path, for 10 s at the most; then it is killed with its
 // children.
-func Program(path string) Run {
+func NewRunner(path string) Runner {
 	return func(ctx context.Context, args ...string) ([]byte, error) {
-		ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v, so it was killed", timeout))
+		ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("no answer within %v, so it was killed", runTimeout))
 		defer cancel()
-		var out limited
+		var out limitedBuffer
 		cmd := exec.CommandContext(ctx, path, args...)
 		cmd.Stdout, cmd.Stderr = &out, &out
 		cmd.WaitDelay = time.Second // for a child that keeps the pipe
@@ -42,11 +42,11 @@ func Program(path string) Run {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case err != nil && len(out.text) > 0:
-			return nil, fmt.Errorf("%w: %s", err, OneLine(out.text))
+			return nil, fmt.Errorf("%w: %s", err, QuoteOutput(out.text))
 		case err != nil:
 			return nil, err
 		case out.cut:
-			return nil, fmt.Errorf("%w: more than %d bytes", errLayout, most)
+			return nil, fmt.Errorf("%w: more than %d bytes", errUnexpectedOutput, maxOutput)
 		}
 		return out.text, nil
 	}
@@ -70,12 +70,12 @@ func runInJob(cmd *exec.Cmd) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	assigned := assign(job, cmd.Process.Pid)
+	assigned := assignToJob(job, cmd.Process.Pid)
 	return errors.Join(cmd.Wait(), assigned)
 }
 
-// assign puts a process into a job. One that is through already needs none.
-func assign(job windows.Handle, pid int) error {
+// assignToJob puts a process into a job. One that is through already needs none.
+func assignToJob(job windows.Handle, pid int) error {
 	process, err := windows.OpenProcess(windows.PROCESS_SET_QUOTA|windows.PROCESS_TERMINATE, false, uint32(pid))
 	if err != nil {
 		return nil
@@ -87,14 +87,14 @@ func assign(job windows.Handle, pid int) error {
 	return nil
 }
 
-// limited keeps the first bytes that are written to it.
-type limited struct {
+// limitedBuffer keeps the first bytes that are written to it.
+type limitedBuffer struct {
 	text []byte
 	cut  bool
 }
 
-func (l *limited) Write(b []byte) (int, error) {
-	room := min(most-len(l.text), len(b))
+func (l *limitedBuffer) Write(b []byte) (int, error) {
+	room := min(maxOutput-len(l.text), len(b))
 	l.cut = l.cut || len(b) > room
 	l.text = append(l.text, b[:room]...)
 	return len(b), nil

@@ -15,7 +15,7 @@ import (
 var program = map[string]func(){
 	"say":    func() { fmt.Print(strings.Join(os.Args[2:], " ")) },
 	"refuse": func() { fmt.Print("Der angeforderte Vorgang\r\nerfordert erh\x94hte Rechte.\r\n"); os.Exit(1) },
-	"flood":  func() { fmt.Print(strings.Repeat("x", most+1)) },
+	"flood":  func() { fmt.Print(strings.Repeat("x", maxOutput+1)) },
 	"hang":   func() { select {} },
 	"child": func() { // a child that keeps the pipe
 		c := exec.Command(os.Args[0], "hang")
@@ -46,7 +46,7 @@ func TestAProgramIsRun(t *testing.T) {
 		"A flood of text is an error":         {"flood", "", "netsh printed something else than expected: more than 1048576 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := Program(self)(t.Context(), strings.Fields(test.args)...)
+			out, err := NewRunner(self)(t.Context(), strings.Fields(test.args)...)
 			said := ""
 			if err != nil {
 				said = err.Error()
@@ -68,7 +68,7 @@ func TestAProgramThatHangsIsKilledWithItsChildren(t *testing.T) {
 			why := errors.New("enough")
 			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, why)
 			defer cancel()
-			if _, err := Program(self)(ctx, how); !errors.Is(err, why) {
+			if _, err := NewRunner(self)(ctx, how); !errors.Is(err, why) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -76,7 +76,7 @@ func TestAProgramThatHangsIsKilledWithItsChildren(t *testing.T) {
 }
 
 func TestAProgramThatIsMissingIsAnError(t *testing.T) {
-	if _, err := Program(`C:\no\netsh.exe`)(t.Context(), "int"); err == nil {
+	if _, err := NewRunner(`C:\no\netsh.exe`)(t.Context(), "int"); err == nil {
 		t.Error("nothing was run, and no error")
 	}
 }

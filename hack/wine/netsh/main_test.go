@@ -59,16 +59,16 @@ func TestWhatIsSetIsShownInEveryLanguage(t *testing.T) {
 				t.Fatal(err)
 			}
 			for family, want := range map[netsh.Family]netsh.Block{netsh.IPv4: {Start: 49152, Count: 16384}, netsh.IPv6: {Start: 10000, Count: 50000}} {
-				if got, err := c.DynamicPorts(ctx, family, socket.UDP); got != want || err != nil {
+				if got, err := c.ShowDynamicPorts(ctx, family, socket.UDP); got != want || err != nil {
 					t.Errorf("%s: got %v, %v, want %v", family, got, err, want)
 				}
 			}
-			got, err := c.Exclusions(ctx, netsh.IPv4, socket.TCP)
+			got, err := c.ShowExclusions(ctx, netsh.IPv4, socket.TCP)
 			want := []netsh.Exclusion{{First: 9001, Last: 9001, Administered: true}, {First: 30000, Last: 32767, Administered: true}}
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%v -want +got\n%s", err, diff)
 			}
-			if got, err := c.Exclusions(ctx, netsh.IPv6, socket.TCP); len(got) != 0 || err != nil {
+			if got, err := c.ShowExclusions(ctx, netsh.IPv6, socket.TCP); len(got) != 0 || err != nil {
 				t.Errorf("of IPv6: %v, %v", got, err)
 			}
 		})
@@ -121,7 +121,7 @@ func TestAFaultIsOfItsCommands(t *testing.T) {
 	} {
 		f, c := standIn(t)
 		f.put(t, "fault", fault+"\r\n")
-		_, err := c.DynamicPorts(t.Context(), netsh.IPv4, socket.TCP)
+		_, err := c.ShowDynamicPorts(t.Context(), netsh.IPv4, socket.TCP)
 		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", fault, err, want)
 		}
@@ -131,7 +131,7 @@ func TestAFaultIsOfItsCommands(t *testing.T) {
 	if err := c.SetDynamicPorts(t.Context(), netsh.IPv4, socket.TCP, netsh.Block{Start: 2000, Count: 2000}); err != nil {
 		t.Errorf("it says that it did, and here it says %v", err)
 	}
-	if b, err := c.DynamicPorts(t.Context(), netsh.IPv4, socket.TCP); b.Start != 49152 || err != nil {
+	if b, err := c.ShowDynamicPorts(t.Context(), netsh.IPv4, socket.TCP); b.Start != 49152 || err != nil {
 		t.Errorf("nothing was to change, and it is %v, %v", b, err)
 	}
 }

@@ -20,29 +20,29 @@ func same(r ports.Range) *portConfig {
 	var p portConfig
 	for i := range families {
 		for _, protocol := range netsh.Protocols {
-			p.ranges[i][protocol] = dynamic{ports: r, source: socket.RangeNetsh, reserved: new(ports.Set)}
+			p.ranges[i][protocol] = dynamicPorts{ports: r, source: socket.RangeNetsh, reserved: new(ports.Set)}
 		}
 	}
 	return &p
 }
 
 // sum adds tables up.
-func sum(t testing.TB, p *portConfig, tables ...*made) (*node, []socket.Network) {
+func sum(t testing.TB, p *portConfig, tables ...*made) (*networkBuilder, []socket.Network) {
 	t.Helper()
-	var n node
-	n.begin(p)
+	var n networkBuilder
+	n.startSample(p)
 	for _, m := range tables {
-		rows, err := m.kind.rows(m.bytes())
+		rows, err := m.kind.sliceRows(m.bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.add(m.kind, rows)
+		n.addTable(m.kind, rows)
 	}
-	return &n, n.networks()
+	return &n, n.buildNetworks()
 }
 
 // clients are n connections from ports from first on to one destination.
-func clients(kind table, n int, first int, to string, state tcpstate.State, pid uint32) *made {
+func clients(kind tableKind, n int, first int, to string, state tcpstate.State, pid uint32) *made {
 	m := &made{kind: kind}
 	source := "10.0.0.5"
 	if kind == tcp6 {
@@ -95,14 +95,14 @@ func TestAMachinesNetwork(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if u := n.unseen(); u != nil {
+	if u := n.listUnobserved(); u != nil {
 		t.Errorf("unseen %v", u)
 	}
 	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
 	if pool.Used != 302 || pool.UsedMax != 352 || pool.Capacity != 990 || pool.Destination == nil || pool.Destination.Port != 5432 {
 		t.Errorf("the tightest pool is %+v", pool)
 	}
-	look := n.look(pool)
+	look := n.inspectPool(pool)
 	if diff := cmp.Diff([]socket.Holder{{PID: 700, Sockets: 150}}, look.Holders); diff != "" || look.Held != 150 || !look.Of(pool) {
 		t.Errorf("-want +got\n%s%+v", diff, look)
 	}
@@ -135,11 +135,11 @@ func TestEachFamilyHasANetworkWhereRangesDiffer(t *testing.T) {
 		t.Error("nothing tells the networks apart")
 	}
 	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
-	if l := n.look(pool); pool.Network.Family != socket.IPv6 || !l.Of(pool) || len(l.Holders) != 1 || l.Holders[0].PID != 2 {
+	if l := n.inspectPool(pool); pool.Network.Family != socket.IPv6 || !l.Of(pool) || len(l.Holders) != 1 || l.Holders[0].PID != 2 {
 		t.Errorf("%v: %+v", pool.Network.Family, l)
 	}
 	blocks := map[string]int{}
-	for _, r := range n.ranges() {
+	for _, r := range n.describeRanges() {
 		blocks[r.Family.String()+" "+r.Protocol.String()] = *r.FreeBlocks
 	}
 	// 50000-50029 and 50900 are in use by TCP over IPv4; 60000-60039 by IPv6.
@@ -150,18 +150,18 @@ func TestEachFamilyHasANetworkWhereRangesDiffer(t *testing.T) {
 
 func TestASampleHasNothingOfTheOneBefore(t *testing.T) {
 	n, _ := sum(t, same(thousand), clients(tcp4, 300, 50000, "10.0.0.9:5432", tcpstate.CloseWait, 700).row("0.0.0.0:50900", "", tcpstate.Listen, 4))
-	n.begin(same(thousand))
+	n.startSample(same(thousand))
 	m := clients(tcp4, 100, 50200, "10.0.0.8:80", tcpstate.Established, 701)
 	m.row("10.0.0.5:50300", "10.0.0.8:80", tcpstate.Established, 700)
 	m.row("10.0.0.5:50301", "10.0.0.8:80", tcpstate.TimeWait, 0) // nobody's
-	n.add(tcp4, m.rows)
-	got := n.networks()[0]
+	n.addTable(tcp4, m.rows)
+	got := n.buildNetworks()[0]
 	if got.Held != 102 || got.Skipped != 0 || got.States.Total() != 102 || len(got.Destinations) != 1 {
 		t.Errorf("%+v", got)
 	}
 	pool, _ := (&socket.Sample{Networks: []socket.Network{got}}).Tightest()
 	want := []socket.Holder{{PID: 701, Sockets: 100}, {PID: 700, Sockets: 1}}
-	if diff := cmp.Diff(want, n.look(pool).Holders); diff != "" {
+	if diff := cmp.Diff(want, n.inspectPool(pool).Holders); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
@@ -175,7 +175,7 @@ func TestWhoHoldsThePortsOfUDP(t *testing.T) {
 	six := (&made{kind: udp6}).row("[::]:50901", "", 0, 54)
 	n, networks := sum(t, same(thousand), udp, six)
 	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
-	l := n.look(pool)
+	l := n.inspectPool(pool)
 	want := []socket.Holder{{PID: 53, Sockets: 600}, {PID: 54, Sockets: 2}}
 	if diff := cmp.Diff(want, l.Holders); diff != "" || pool.Protocol != socket.UDP || !l.Of(pool) || l.Protocol != socket.UDP {
 		t.Errorf("%+v: -want +got\n%s", pool, diff)
@@ -185,11 +185,11 @@ func TestWhoHoldsThePortsOfUDP(t *testing.T) {
 			t.Errorf("a look at UDP's ports is one at %v %v", p.Protocol, p.Kind)
 		}
 	}
-	n.begin(same(thousand))
-	n.add(udp4, (&made{kind: udp4}).row("0.0.0.0:50000", "", 0, 99).rows)
-	networks = n.networks()
+	n.startSample(same(thousand))
+	n.addTable(udp4, (&made{kind: udp4}).row("0.0.0.0:50000", "", 0, 99).rows)
+	networks = n.buildNetworks()
 	pool, _ = networks[0].UDPPool()
-	if diff := cmp.Diff([]socket.Holder{{PID: 99, Sockets: 1}}, n.look(pool).Holders); diff != "" {
+	if diff := cmp.Diff([]socket.Holder{{PID: 99, Sockets: 1}}, n.inspectPool(pool).Holders); diff != "" {
 		t.Errorf("the sample after: -want +got\n%s", diff)
 	}
 }
@@ -198,7 +198,7 @@ func TestSocketsInUnknownStatesAreSaid(t *testing.T) {
 	m := (&made{kind: tcp4}).pair(addr("10.0.0.5:50000"), addr("10.0.0.9:80"), 77, 1)
 	n, networks := sum(t, same(thousand), m)
 	want := []socket.Unobserved{{Item: "states", Reason: "1 sockets are in a state that is not known, and count as established"}}
-	if diff := cmp.Diff(want, n.unseen()); diff != "" || networks[0].Held != 1 {
+	if diff := cmp.Diff(want, n.listUnobserved()); diff != "" || networks[0].Held != 1 {
 		t.Errorf("held %d, -want +got\n%s", networks[0].Held, diff)
 	}
 }
@@ -211,7 +211,7 @@ func TestMoreProcessesThanHaveNumbers(t *testing.T) {
 	for range 2 {
 		n, networks := sum(t, same(ports.Range{First: 50000, Last: 60000}), m, m)
 		pool, _ := (&socket.Sample{Networks: networks}).Tightest()
-		if l := n.look(pool); len(l.Holders) != 4 || l.Held > 10000 || l.Holders[0].Sockets != 4 {
+		if l := n.inspectPool(pool); len(l.Holders) != 4 || l.Held > 10000 || l.Holders[0].Sockets != 4 {
 			t.Errorf("%+v", l)
 		}
 	}
@@ -231,8 +231,8 @@ func FuzzTables(f *testing.F) {
 		f.Add(uint8(m.kind), true, m.bytes()[:9])
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, apart bool, buf []byte) {
-		table := table(kind % uint8(numTables))
-		rows, err := table.rows(buf)
+		table := tableKind(kind % uint8(numTables))
+		rows, err := table.sliceRows(buf)
 		if err != nil {
 			return
 		}
@@ -240,11 +240,11 @@ func FuzzTables(f *testing.F) {
 		if apart {
 			p.ranges[1][socket.TCP].ports = ports.Range{First: 1, Last: 65535}
 		}
-		var n node
-		n.begin(p)
-		n.add(table, rows)
+		var n networkBuilder
+		n.startSample(p)
+		n.addTable(table, rows)
 		count := 0
-		for _, w := range n.networks() {
+		for _, w := range n.buildNetworks() {
 			count += w.States.Total() + w.UDPSockets
 			if most := w.Settings.Range.Len(); w.Held > most || w.Skipped > w.Held || w.SkippedListening > w.Skipped || w.UDPHeld > 65536 {
 				t.Errorf("of %d ports: %+v", most, w)
@@ -258,7 +258,7 @@ func FuzzTables(f *testing.F) {
 		if most := len(rows) / rowBytes[table]; table <= tcp6 && count != most || count > most {
 			t.Errorf("%d sockets of %d rows", count, most)
 		}
-		for _, r := range n.ranges() {
+		for _, r := range n.describeRanges() {
 			if *r.FreeBlocks < 0 || *r.FreeBlocks > r.Range.Len()/socket.BlockPorts {
 				t.Errorf("%+v", r)
 			}

@@ -2,11 +2,11 @@ package dump
 
 import "portreeve.io/portreeve/internal/tcpstate"
 
-// words are the states as tools and translations spell them, in capitals, without
+// stateNames are the states as tools and translations spell them, in capitals, without
 // everything that is no letter or digit of ASCII: so ABHÖREN is the same in UTF-8,
 // CP1252, CP850 and after a wrong conversion, and TIME_WAIT the same as TIME-WAIT
 // and TimeWait. A word that is not here is told by what else the line says.
-var words = map[string]tcpstate.State{
+var stateNames = map[string]tcpstate.State{
 	"LISTEN": tcpstate.Listen, "LISTENING": tcpstate.Listen,
 	"ESTAB": tcpstate.Established, "ESTABLISHED": tcpstate.Established,
 	"SYNSENT": tcpstate.SynSent, "SYNSEND": tcpstate.SynSent,
@@ -41,28 +41,28 @@ var words = map[string]tcpstate.State{
 	"LTIMOACK": tcpstate.LastAck, "SYNRECEBIDO": tcpstate.SynRecv, "SYNENVIADO": tcpstate.SynSent, // ÚLTIMO_ACK
 }
 
-// maxWord is longer than any of words.
-const maxWord = 24
+// maxStateName is longer than any of words.
+const maxStateName = 24
 
-// state is what a word means, false where it is unknown.
-func state(word []byte) (tcpstate.State, bool) {
-	if s, ok := exact(word); ok {
+// parseState is what a word means, false where it is unknown.
+func parseState(word []byte) (tcpstate.State, bool) {
+	if s, ok := lookUpState(word); ok {
 		return s, true
 	}
-	return start(word)
+	return completeState(word)
 }
 
-func exact(word []byte) (tcpstate.State, bool) {
-	var buffer [maxWord]byte
-	s, ok := words[string(fold(buffer[:0], word))]
+func lookUpState(word []byte) (tcpstate.State, bool) {
+	var buffer [maxStateName]byte
+	s, ok := stateNames[string(normalizeState(buffer[:0], word))]
 	return s, ok
 }
 
-// fold appends word as words spells it; what is too long for any is cut.
-func fold(to, word []byte) []byte {
+// normalizeState appends word as words spells it; what is too long for any is cut.
+func normalizeState(to, word []byte) []byte {
 	for _, b := range word {
 		switch {
-		case len(to) == maxWord:
+		case len(to) == maxStateName:
 			return to
 		case 'a' <= b && b <= 'z':
 			to = append(to, b-'a'+'A')
@@ -73,13 +73,13 @@ func fold(to, word []byte) []byte {
 	return to
 }
 
-// start tells a word that was cut off, as the last one of a dump may be.
-func start(word []byte) (tcpstate.State, bool) {
+// completeState tells a word that was cut off, as the last one of a dump may be.
+func completeState(word []byte) (tcpstate.State, bool) {
 	const enough = 4
-	var buffer [maxWord]byte
-	plain := fold(buffer[:0], word)
+	var buffer [maxStateName]byte
+	plain := normalizeState(buffer[:0], word)
 	found := tcpstate.State(0)
-	for whole, s := range words {
+	for whole, s := range stateNames {
 		if len(plain) < enough || len(whole) <= len(plain) || whole[:len(plain)] != string(plain) {
 			continue
 		}

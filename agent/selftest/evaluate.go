@@ -11,15 +11,15 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// dials are the local ports of connections that were open at the same time, to two
+// connectionPorts are the local ports of connections that were open at the same time, to two
 // destinations A and B, and how they were made: by connect() alone, or by bind() to port
 // 0 and then connect().
-type dials struct {
+type connectionPorts struct {
 	plainA, plainB, boundA, boundB []uint16
 }
 
-// common is how many ports both lists have.
-func common(a, b []uint16) (n int) {
+// countCommon is how many ports both lists have.
+func countCommon(a, b []uint16) (n int) {
 	for _, port := range a {
 		if slices.Contains(b, port) {
 			n++
@@ -28,11 +28,11 @@ func common(a, b []uint16) (n int) {
 	return n
 }
 
-// judge says how Windows gave the ports of d, of a range that has so many.
-func (d dials) judge(size int) []Check {
+// evaluatePortSharing says how Windows gave the ports of d, of a range that has so many.
+func (d connectionPorts) evaluatePortSharing(size int) []Check {
 	plain := Check{Name: "ConnectReusesPorts", State: socket.Supposed}
 	expected := float64(len(d.plainA)) * float64(len(d.plainB)) / float64(max(1, size))
-	switch n := common(d.plainA, d.plainB); {
+	switch n := countCommon(d.plainA, d.plainB); {
 	case n > 0:
 		plain.State = socket.Verified
 		plain.Finding = fmt.Sprintf("%d of %d ports served two destinations at once: connect() has a pool for each destination", n, len(d.plainA))
@@ -41,15 +41,15 @@ func (d dials) judge(size int) []Check {
 	}
 	bound := Check{Name: "BoundPortsAreExclusive", State: socket.Verified,
 		Finding: fmt.Sprintf("%d connections that were bound before had a port each: they share one pool", len(d.boundA)+len(d.boundB))}
-	if n := common(d.boundA, d.boundB) + common(d.boundA, slices.Concat(d.plainA, d.plainB)) + common(d.boundB, slices.Concat(d.plainA, d.plainB)); n > 0 {
+	if n := countCommon(d.boundA, d.boundB) + countCommon(d.boundA, slices.Concat(d.plainA, d.plainB)) + countCommon(d.boundB, slices.Concat(d.plainA, d.plainB)); n > 0 {
 		bound.State = socket.Unsupported
 		bound.Finding = fmt.Sprintf("%d ports that bind() took were another connection's too", n)
 	}
 	return []Check{plain, bound}
 }
 
-// fromRange says whether ports are drawn from r, or from reuse where there is one.
-func (d dials) fromRange(r ports.Range, reuse *ports.Range) Check {
+// evaluateRange says whether ports are drawn from r, or from reuse where there is one.
+func (d connectionPorts) evaluateRange(r ports.Range, reuse *ports.Range) Check {
 	c := Check{Name: "PortsComeFromTheRange", State: socket.Verified}
 	outside := 0
 	all := slices.Concat(d.plainA, d.plainB, d.boundA, d.boundB)
@@ -69,9 +69,9 @@ func (d dials) fromRange(r ports.Range, reuse *ports.Range) Check {
 	return c
 }
 
-// shown is what the tables had of so many connections of ours: those that were there,
+// evaluateTable is what the tables had of so many connections of ours: those that were there,
 // and those with our PID.
-func shown(opened, there, ours int) []Check {
+func evaluateTable(opened, there, ours int) []Check {
 	table := Check{Name: "TablesShowConnections", State: socket.Verified, Finding: fmt.Sprintf("all %d open connections were in the table", opened)}
 	if there < opened {
 		table.State, table.Finding = socket.Unsupported, fmt.Sprintf("%d of %d open connections were not in the table", opened-there, opened)
@@ -83,9 +83,9 @@ func shown(opened, there, ours int) []Check {
 	return []Check{table, owner}
 }
 
-// families compares what was read of the two versions of IP. Whether a change of one
+// compareFamilies compares what was read of the two versions of IP. Whether a change of one
 // changes the other, only a change can tell.
-func families(ranges []socket.DynamicRange) Check {
+func compareFamilies(ranges []socket.DynamicRange) Check {
 	c := Check{Name: "FamiliesHaveOneRange", State: socket.Supposed}
 	var each []string
 	same := true
@@ -111,8 +111,8 @@ func families(ranges []socket.DynamicRange) Check {
 	return c
 }
 
-// maxUserPort compares the value of the registry with the range that netsh tells.
-func maxUserPort(value *uint32, ranges []socket.DynamicRange) Check {
+// evaluateMaxUserPort compares the value of the registry with the range that netsh tells.
+func evaluateMaxUserPort(value *uint32, ranges []socket.DynamicRange) Check {
 	c := Check{Name: "MaxUserPort", State: socket.Supposed, Finding: "not set"}
 	i := slices.IndexFunc(ranges, func(r socket.DynamicRange) bool {
 		return r.Family == socket.IPv4 && r.Protocol == socket.TCP && r.Source == socket.RangeNetsh
@@ -138,16 +138,16 @@ func maxUserPort(value *uint32, ranges []socket.DynamicRange) Check {
 	return c
 }
 
-// step is the time between two looks at the table.
-const step = time.Second
+// pollInterval is the time between two looks at the table.
+const pollInterval = time.Second
 
-// timeWaitLength says how long a TIME_WAIT was in the table, and what was set.
-func timeWaitLength(lasted time.Duration, set *uint32) Check {
-	c := Check{Name: "TimeWaitLength", State: socket.Verified, Finding: fmt.Sprintf("%.0f to %.0f s", lasted.Seconds(), (lasted + step).Seconds())}
+// evaluateTimeWait says how long a TIME_WAIT was in the table, and what was set.
+func evaluateTimeWait(lasted time.Duration, set *uint32) Check {
+	c := Check{Name: "TimeWaitLength", State: socket.Verified, Finding: fmt.Sprintf("%.0f to %.0f s", lasted.Seconds(), (lasted + pollInterval).Seconds())}
 	want := "TcpTimedWaitDelay is not set"
 	if set != nil {
 		want = fmt.Sprintf("TcpTimedWaitDelay is %d s", *set)
-		if short, long := lasted, lasted+step; time.Duration(*set)*time.Second < short-step || time.Duration(*set)*time.Second > long+step {
+		if short, long := lasted, lasted+pollInterval; time.Duration(*set)*time.Second < short-pollInterval || time.Duration(*set)*time.Second > long+pollInterval {
 			c.State, want = socket.Unsupported, want+", which has no effect, or not before a restart"
 		}
 	}
@@ -155,7 +155,7 @@ func timeWaitLength(lasted time.Duration, set *uint32) Check {
 	return c
 }
 
-// failed is the answer where asking failed.
-func failed(name string, err error) Check {
+// newFailedCheck is the answer where asking failed.
+func newFailedCheck(name string, err error) Check {
 	return Check{Name: name, State: socket.Unsupported, Finding: cmp.Or(err.Error(), "failed")}
 }

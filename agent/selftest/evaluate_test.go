@@ -19,17 +19,17 @@ func expect(t *testing.T, got Check, state socket.CapabilityState, says string) 
 
 func TestPortsThatServeTwoDestinations(t *testing.T) {
 	for name, test := range map[string]struct {
-		dials        dials
+		dials        connectionPorts
 		plain, bound socket.CapabilityState
 		says         string
 	}{
-		"the model":                           {dials{[]uint16{1, 2}, []uint16{2, 3}, []uint16{4}, []uint16{5}}, socket.Verified, socket.Verified, "1 of 2 ports served two"},
-		"none by chance":                      {dials{[]uint16{1, 2}, []uint16{3, 4}, []uint16{5}, []uint16{6}}, socket.Supposed, socket.Verified, "no port of 2"},
-		"bound ports that are shared":         {dials{[]uint16{1}, []uint16{1}, []uint16{5}, []uint16{5}}, socket.Verified, socket.Unsupported, ""},
-		"a bound port that connect() got too": {dials{[]uint16{1}, []uint16{1, 5}, []uint16{5}, []uint16{6}}, socket.Verified, socket.Unsupported, ""},
+		"the model":                           {connectionPorts{[]uint16{1, 2}, []uint16{2, 3}, []uint16{4}, []uint16{5}}, socket.Verified, socket.Verified, "1 of 2 ports served two"},
+		"none by chance":                      {connectionPorts{[]uint16{1, 2}, []uint16{3, 4}, []uint16{5}, []uint16{6}}, socket.Supposed, socket.Verified, "no port of 2"},
+		"bound ports that are shared":         {connectionPorts{[]uint16{1}, []uint16{1}, []uint16{5}, []uint16{5}}, socket.Verified, socket.Unsupported, ""},
+		"a bound port that connect() got too": {connectionPorts{[]uint16{1}, []uint16{1, 5}, []uint16{5}, []uint16{6}}, socket.Verified, socket.Unsupported, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := test.dials.judge(16384)
+			got := test.dials.evaluatePortSharing(16384)
 			expect(t, got[0], test.plain, test.says)
 			expect(t, got[1], test.bound, "")
 		})
@@ -38,18 +38,18 @@ func TestPortsThatServeTwoDestinations(t *testing.T) {
 
 func TestPortsComeFromTheRange(t *testing.T) {
 	r, reuse := ports.Range{First: 100, Last: 199}, &ports.Range{First: 300, Last: 399}
-	d := dials{plainA: []uint16{100}, boundA: []uint16{199}}
-	expect(t, d.fromRange(r, nil), socket.Verified, "all 2")
+	d := connectionPorts{plainA: []uint16{100}, boundA: []uint16{199}}
+	expect(t, d.evaluateRange(r, nil), socket.Verified, "all 2")
 	d.plainB = []uint16{300}
-	expect(t, d.fromRange(r, nil), socket.Unsupported, "1 of 3")
-	expect(t, d.fromRange(r, reuse), socket.Verified, "300-399")
+	expect(t, d.evaluateRange(r, nil), socket.Unsupported, "1 of 3")
+	expect(t, d.evaluateRange(r, reuse), socket.Verified, "300-399")
 }
 
 func TestWhatTheTablesShow(t *testing.T) {
-	got := shown(10, 10, 10)
+	got := evaluateTable(10, 10, 10)
 	expect(t, got[0], socket.Verified, "all 10")
 	expect(t, got[1], socket.Verified, "10 ")
-	got = shown(10, 8, 1)
+	got = evaluateTable(10, 8, 1)
 	expect(t, got[0], socket.Unsupported, "2 of 10")
 	expect(t, got[1], socket.Unsupported, "7 of 8")
 }
@@ -67,10 +67,10 @@ func TestFamilies(t *testing.T) {
 		}
 		return list
 	}
-	expect(t, families(ranges(65535, socket.RangeNetsh)), socket.Supposed, "the same now")
-	expect(t, families(ranges(60000, socket.RangeNetsh)), socket.Unsupported, "they differ")
-	expect(t, families(ranges(65535, socket.RangeDefault)), socket.Unsupported, "did not tell")
-	expect(t, families(nil), socket.Unsupported, "did not tell")
+	expect(t, compareFamilies(ranges(65535, socket.RangeNetsh)), socket.Supposed, "the same now")
+	expect(t, compareFamilies(ranges(60000, socket.RangeNetsh)), socket.Unsupported, "they differ")
+	expect(t, compareFamilies(ranges(65535, socket.RangeDefault)), socket.Unsupported, "did not tell")
+	expect(t, compareFamilies(nil), socket.Unsupported, "did not tell")
 }
 
 func TestMaxUserPortAgainstTheRange(t *testing.T) {
@@ -89,13 +89,13 @@ func TestMaxUserPortAgainstTheRange(t *testing.T) {
 		"nothing":          {new(uint32(65534)), at(49152, 65535), socket.Unsupported, "no effect"},
 		"netsh is missing": {new(uint32(65534)), nil, socket.Supposed, "did not tell"},
 	} {
-		t.Run(name, func(t *testing.T) { expect(t, maxUserPort(test.value, test.ranges), test.state, test.says) })
+		t.Run(name, func(t *testing.T) { expect(t, evaluateMaxUserPort(test.value, test.ranges), test.state, test.says) })
 	}
 }
 
 func TestTheLengthOfTimeWait(t *testing.T) {
-	expect(t, timeWaitLength(119*time.Second, nil), socket.Verified, "119 to 120 s; TcpTimedWaitDelay is not set")
-	expect(t, timeWaitLength(30*time.Second, new(uint32(30))), socket.Verified, "is 30 s")
-	expect(t, timeWaitLength(120*time.Second, new(uint32(30))), socket.Unsupported, "no effect")
-	expect(t, failed("x", errors.New("no")), socket.Unsupported, "no")
+	expect(t, evaluateTimeWait(119*time.Second, nil), socket.Verified, "119 to 120 s; TcpTimedWaitDelay is not set")
+	expect(t, evaluateTimeWait(30*time.Second, new(uint32(30))), socket.Verified, "is 30 s")
+	expect(t, evaluateTimeWait(120*time.Second, new(uint32(30))), socket.Unsupported, "no effect")
+	expect(t, newFailedCheck("x", errors.New("no")), socket.Unsupported, "no")
 }
