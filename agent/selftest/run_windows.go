@@ -27,8 +27,8 @@ type Options struct {
 // most is how many connections of each kind are opened, and share the most of the
 // range: a node in service must not feel it.
 const (
-	maxConnections  = 250
-	rangeShare = 40 // one part in so many
+	maxConnections = 250
+	rangeShare     = 40 // one part in so many
 )
 
 // Run asks all questions. s is a sample of the machine, for its ranges. An answer that

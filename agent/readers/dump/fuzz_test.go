@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzLine: no line does harm, and one that is read makes a row that is whole.
+// FuzzLine checks that every decoded row is complete.
 func FuzzLine(f *testing.F) {
 	for line := range bytes.SplitSeq([]byte(german+chinese), []byte("\n")) {
 		f.Add(line)
@@ -23,7 +23,7 @@ func FuzzLine(f *testing.F) {
 			return
 		}
 		if r.format == "" {
-			t.Errorf("%q is of no tool", line)
+			t.Errorf("%q has no format", line)
 		}
 		if tcp := r.protocol == 0; tcp && (r.state < 1 || r.state > 13 || r.state == 12) {
 			t.Errorf("%q has state %d", line, r.state)
@@ -31,12 +31,12 @@ func FuzzLine(f *testing.F) {
 	})
 }
 
-// FuzzRead: no file does harm, none has more sockets than lines, and what is neither
-// a row nor unread says nothing of sockets.
+// FuzzRead checks that the counts of any file are consistent and that it has no more sockets
+// than lines.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(german))
-	f.Add([]byte(toUTF16("\ufeff"+chinese, binary.LittleEndian)))
-	for _, c := range corpus() {
+	f.Add([]byte(encodeUTF16("\ufeff"+chinese, binary.LittleEndian)))
+	for _, c := range newCorpus() {
 		text := c.text(f)
 		f.Add([]byte(text[:min(len(text), 700)]))
 	}
@@ -53,11 +53,11 @@ func FuzzRead(f *testing.F) {
 		case sockets > d.Rows:
 			t.Errorf("%d sockets of %d rows", sockets, d.Rows)
 		case n.Skipped > n.Held || n.SkippedListening > n.Skipped || n.Held > n.Settings.Range.Len():
-			t.Errorf("%d of %d ports held, %d skipped, %d listening", n.Held, n.Settings.Range.Len(), n.Skipped, n.SkippedListening)
+			t.Errorf("%d of %d ports in use, %d skipped, %d listening", n.Held, n.Settings.Range.Len(), n.Skipped, n.SkippedListening)
 		}
 		for _, dest := range n.Destinations {
 			if total := dest.States.Total(); total == 0 || total > n.Held || int(dest.Reusable) > total || dest.Reusable > dest.ReusableIfAll {
-				t.Errorf("%+v, %d held", dest, n.Held)
+				t.Errorf("%+v, %d in use", dest, n.Held)
 			}
 		}
 	})

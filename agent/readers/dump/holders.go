@@ -8,13 +8,14 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// process is who holds a socket.
+// process is the owner of a socket.
 type process struct {
 	name string
 	pid  int
 }
 
-// holderNumbers numbers processes from 1; 0 is nobody, or one too many.
+// holderNumbers numbers processes from 1. The number 0 means that the process is unknown
+// or that there are too many.
 type holderNumbers struct {
 	list  []process
 	index map[string]int // by name, a zero byte and PID
@@ -41,8 +42,8 @@ func (h *holderNumbers) assignNumber(r *socketRow) int {
 	return len(h.list)
 }
 
-// inspectPool tells who holds the ports of p.
-func (h *holderNumbers) inspectPool(p socket.Pool, t *portusage.Counter) *socket.Look {
+// inspectPool returns the processes that use the most ports of p.
+func (h *holderNumbers) inspectPool(p socket.Pool, c *portusage.Counter) *socket.Look {
 	if len(h.list) == 0 || p.Protocol == socket.UDP {
 		return nil
 	}
@@ -50,7 +51,7 @@ func (h *holderNumbers) inspectPool(p socket.Pool, t *portusage.Counter) *socket
 	if d := p.Destination; d != nil {
 		l.Source, l.Destination, l.Port = d.Source, d.Address, d.Port
 	}
-	counts := t.CountByHolder(p)
+	counts := c.CountByHolder(p)
 	for i, of := range h.list {
 		if n := counts[i+1]; n > 0 {
 			l.Holders = append(l.Holders, socket.Holder{Process: of.name, PID: of.pid, Sockets: n})

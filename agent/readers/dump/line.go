@@ -8,7 +8,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// Format is the tool that printed a line.
+// Format is the output format of a tool.
 type Format string
 
 // The formats.
@@ -25,45 +25,46 @@ func (f Format) isWindows() bool {
 	return f == WindowsNetstat || f == TCPView || f == NetTCPConnection
 }
 
-// socketRow is one socket. Its slices are valid until the next line is read.
+// socketRow is one parsed socket. Its slices are valid until the next line is read.
 type socketRow struct {
 	format        Format
 	protocol      socket.Protocol
 	local, remote endpoint
-	state         tcpstate.State // of TCP; 0 where word is not known
-	unknownState          []byte         // the state as the line spells it
-	process       []byte         // empty where the line has none
-	pid           int            // -1 where the line has none
-	// remaining is what is left of TIME_WAIT, in milliseconds; -1 where it isn't
-	// said.
+	state         tcpstate.State // of TCP; a guess if unknownState is set
+	unknownState  []byte         // the state as printed, if it is not known
+	process       []byte         // empty if the line has none
+	pid           int            // -1 if the line has none
+	// remaining is the remaining time of TIME_WAIT in milliseconds, or -1 if it is unknown.
 	remaining int
-	// truncated says that the tool may have cut an address off.
+	// truncated is true if the tool may have truncated an address.
 	truncated bool
 }
 
-// lineKind is what a line is.
+// lineKind is the kind of a line.
 type lineKind uint8
 
 const (
-	otherLine  lineKind = iota // a header, a prompt, a blank line, sockets beside TCP and UDP
-	rowLine              // a socket
-	processLine             // the process of the socket above
+	otherLine   lineKind = iota // a header, a prompt, a blank line, or a socket of another protocol
+	rowLine                     // a socket
+	processLine                 // the process of the socket in the row above
 )
 
-// Why a line can't be read.
+// The reasons why a line can't be parsed.
 var (
-	errTruncated     = errors.New("cut off, or columns are missing")
-	errNoState = errors.New("no state: take the dump with ss -tan, without a state filter")
-	errBSD     = errors.New("a row of BSD or macOS netstat: Windows and Linux are read")
+	errTruncated = errors.New("truncated, or columns are missing")
+	errNoState   = errors.New("no state; take the dump with ss -tan, without a state filter")
+	errBSD       = errors.New("BSD and macOS netstat are not supported")
 )
 
-// lineDecoder reads lines. What it needs of earlier ones is which table of /proc it is in.
+// lineDecoder decodes lines. The only state that it keeps between lines is the table of
+// /proc that it is in.
 type lineDecoder struct {
 	udp    bool // in /proc/net/udp
 	fields [24][]byte
 }
 
-// decodeLine says what line is. A row, or the process of a holder line, goes to r.
+// decodeLine decodes line into r, which receives a socket or the process of a processLine.
+// It returns the kind of the line.
 func (d *lineDecoder) decodeLine(line []byte, r *socketRow) (lineKind, error) {
 	*r = socketRow{pid: -1, remaining: -1}
 	line = bytes.TrimSpace(line)
@@ -86,7 +87,7 @@ func (d *lineDecoder) decodeLine(line []byte, r *socketRow) (lineKind, error) {
 		r.protocol = protocol
 		return r.decodeProtocolRow(f)
 	case len(f) > 3 && isState(f[0]) && isNumber(f[1]) && isNumber(f[2]):
-		if string(f[0]) == "UNCONN" { // ss -u: it has no column for the protocol
+		if string(f[0]) == "UNCONN" { // ss -u has no column for the protocol
 			r.protocol = socket.UDP
 		}
 		return r.decodeSS(f)
@@ -100,7 +101,7 @@ func (d *lineDecoder) decodeLine(line []byte, r *socketRow) (lineKind, error) {
 	return otherLine, explainUnparsedLine(f)
 }
 
-// decodeProtocolRow is a row that starts with a protocol, which three tools write.
+// decodeProtocolRow decodes a row that starts with a protocol, as printed by three tools.
 func (r *socketRow) decodeProtocolRow(f [][]byte) (lineKind, error) {
 	switch {
 	case len(f) > 2 && isNumber(f[1]) && isNumber(f[2]):
@@ -121,8 +122,8 @@ func (r *socketRow) decodeProtocolRow(f [][]byte) (lineKind, error) {
 	return r.decodeWindowsNetstat(f)
 }
 
-// explainUnparsedLine says why a line that is no row shows an address and a port; nil where it
-// shows none, as headers and prompts.
+// explainUnparsedLine returns the reason why a line with an address and a port could not be
+// parsed. It returns nil for lines without one, such as headers and prompts.
 func explainUnparsedLine(f [][]byte) error {
 	seen := 0
 	for i, field := range f {
@@ -155,8 +156,8 @@ func parseProtocol(field []byte) (socket.Protocol, bool) {
 	return 0, false
 }
 
-// splitFields is bytes.Fields that allocates nothing; what is beyond the room of to is left
-// out.
+// splitFields appends the fields of line to to, without allocating. Fields beyond the
+// capacity of to are omitted.
 func splitFields(line []byte, to [][]byte) [][]byte {
 	start := -1
 	for i, b := range line {
@@ -185,7 +186,7 @@ func isAddr(field []byte) bool {
 	return err == nil
 }
 
-// hasPort says that field is an address and a port, or nearly so.
+// hasPort reports whether field looks like an address or name with a port.
 func hasPort(field []byte) bool {
 	colon := bytes.LastIndexByte(field, ':')
 	if colon < 1 || colon == len(field)-1 && !bytes.ContainsAny(field[:colon], ".]") {
@@ -194,7 +195,8 @@ func hasPort(field []byte) bool {
 	return field[0] == '[' && bytes.IndexByte(field, ']') > 0 || isAddr(field[:colon]) || isHostPort(field, colon)
 }
 
-// isHostPort says that field is HOST:PORT of which a part is a name.
+// isHostPort reports whether field is HOST:PORT with a numeric port.
 func isHostPort(field []byte, colon int) bool {
-	return isNumber(field[colon+1:]) && !bytes.ContainsAny(field[:colon], `\/(",`) && bytes.IndexByte(field, ':') == colon && colon > 2
+	return isNumber(field[colon+1:]) && !bytes.ContainsAny(field[:colon], `\/(",`) &&
+		bytes.IndexByte(field, ':') == colon && colon > 2
 }

@@ -6,9 +6,9 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// decodeLinuxNetstat is a row of net-tools' or busybox's netstat: protocol, receive
-// queue, send queue, local address, foreign address, state, and with -p
-// "PID/program", with -o a timer.
+// decodeLinuxNetstat decodes a row of the netstat of net-tools or busybox: protocol, receive
+// queue, send queue, local address, foreign address, state, with -p "PID/program" and with
+// -o a timer.
 func (r *socketRow) decodeLinuxNetstat(f [][]byte) (lineKind, error) {
 	r.format = LinuxNetstat
 	if len(f) < 5 {
@@ -32,7 +32,7 @@ func (r *socketRow) decodeLinuxNetstat(f [][]byte) (lineKind, error) {
 	return rowLine, nil
 }
 
-// parseNetToolsExtras takes the columns after the state and returns the state's.
+// parseNetToolsExtras parses the columns after the state and returns those of the state.
 func (r *socketRow) parseNetToolsExtras(rest [][]byte) (words [][]byte) {
 	words = rest
 	for i, field := range rest {
@@ -56,7 +56,7 @@ func (r *socketRow) parseNetToolsExtras(rest [][]byte) (words [][]byte) {
 	return words
 }
 
-// parseSeconds is "59.53/0/0" in milliseconds.
+// parseSeconds converts a timer such as "59.53/0/0" to milliseconds, or returns -1.
 func parseSeconds(text []byte) int {
 	whole, rest, ok := bytes.Cut(text, []byte("."))
 	n, numeric := parseNumber(whole)
@@ -70,8 +70,8 @@ func parseSeconds(text []byte) int {
 	return n*1000 + part*10
 }
 
-// netToolsWidth is how long netstat makes ADDRESS:PORT without -W (net-tools,
-// netstat.c, addr_do_one): the address loses its end.
+// netToolsWidth is the maximum length of ADDRESS:PORT that netstat prints without -W
+// (net-tools, netstat.c, addr_do_one). It truncates the end of the address.
 const netToolsWidth = 23
 
 func (r *socketRow) parseNetToolsEndpoint(field []byte) (endpoint, error) {

@@ -9,7 +9,8 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// SystemNames are what Options.System takes; "windows" is ephemeral.Windows.
+// SystemNames returns the valid values of Options.System. "windows" is short for
+// osdefaults.Windows.
 func SystemNames() []string {
 	var names []string
 	for _, s := range osdefaults.Systems {
@@ -18,19 +19,19 @@ func SystemNames() []string {
 	return append(names, "windows")
 }
 
-// Options are what a dump doesn't say.
+// Options contains the facts that a dump does not.
 type Options struct {
-	// System is one of SystemNames; empty means to guess by the format.
+	// System is one of SystemNames. If empty, it is guessed from the format.
 	System string
 	// MaxUserPort is the registry value of this name, 0 for unset.
 	MaxUserPort int
-	// Range is the ephemeral range; the zero value means that of System.
+	// Range is the ephemeral range. The zero value means the default of System.
 	Range ports.Range
 	// Taken is when the dump was made.
 	Taken time.Time
 }
 
-// resolveRange decides on the system and the range of a dump in format f.
+// resolveRange returns the system and the range of a dump in format f.
 func (o Options) resolveRange(f Format) (osdefaults.System, ports.Range, error) {
 	name := o.System
 	if name == "" {
@@ -44,12 +45,13 @@ func (o Options) resolveRange(f Format) (osdefaults.System, ports.Range, error) 
 	}
 	r, err := s.ComputeRange(o.MaxUserPort)
 	if err != nil {
-		err = fmt.Errorf("--max-user-port %w; --range says any other range", err)
+		err = fmt.Errorf("--max-user-port %w; set any other range with --range", err)
 	}
 	return s, r, err
 }
 
-// Validate says what is wrong with o; what depends on a guess shows in Read.
+// Validate returns an error if o is invalid. Read validates the parts that depend on the
+// format.
 func (o Options) Validate() error {
 	if o.System == "" {
 		return nil
@@ -58,14 +60,14 @@ func (o Options) Validate() error {
 	return err
 }
 
-// ParseRange reads FIRST-LAST.
+// ParseRange parses FIRST-LAST.
 func ParseRange(text string) (ports.Range, error) {
 	var r ports.Range
 	first, last, ok := strings.Cut(text, "-")
 	a, okA := parseNumber([]byte(first))
 	b, okB := parseNumber([]byte(last))
 	if !ok || !okA || !okB || a < 1 || a > b || b > 65535 {
-		return r, fmt.Errorf("%q is no range of ports such as 32768-60999", text)
+		return r, fmt.Errorf("%q is not a port range such as 32768-60999", text)
 	}
 	return ports.Range{First: uint16(a), Last: uint16(b)}, nil
 }

@@ -10,100 +10,113 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// parseProblems is what a dump showed and could not be read.
+// parseProblems records the parts of a dump that could not be parsed.
 type parseProblems struct {
 	unparsedLines int
-	examples    []string // of unread lines, the first ones
-	unknownStates       []unknownState
+	examples      []string // the first unparsed lines
+	unknownStates []unknownState
 }
 
-// unknownState is an unknown state.
+// unknownState is a state whose name is not known.
 type unknownState struct {
-	text  string
-	lines int
-	assumed    tcpstate.State // what its first line was taken for
+	text    string
+	lines   int
+	assumed tcpstate.State // the state inferred from its first line
 }
 
 const (
-	maxExamples = 4
-	maxUnknownStates    = 8
+	maxExamples      = 4
+	maxUnknownStates = 8
 )
 
-func (n *parseProblems) addUnparsedLine(number int, line []byte, why error) {
-	n.unparsedLines++
-	if len(n.examples) < maxExamples {
-		n.examples = append(n.examples, fmt.Sprintf("line %d: %v: %s", number, why, quoteLine(line)))
+func (p *parseProblems) addUnparsedLine(number int, line []byte, reason error) {
+	p.unparsedLines++
+	if len(p.examples) < maxExamples {
+		p.examples = append(p.examples, fmt.Sprintf("line %d: %v: %s", number, reason, quoteLine(line)))
 	}
 }
 
-// quoteLine is the start of line.
+// quoteLine returns the beginning of line in quotes.
 func quoteLine(line []byte) string {
-	const room = 40
-	text := strings.Join(strings.Fields(string(line[:min(4*room, len(line))])), " ")
-	if len(text) > room {
-		text = text[:room] + "…"
+	const maxBytes = 40
+	text := strings.Join(strings.Fields(string(line[:min(4*maxBytes, len(line))])), " ")
+	if len(text) > maxBytes {
+		text = text[:maxBytes] + "…"
 	}
 	return fmt.Sprintf("%q", text)
 }
 
-func (n *parseProblems) formatExamples() string { return strings.Join(n.examples, "; ") }
+func (p *parseProblems) formatExamples() string { return strings.Join(p.examples, "; ") }
 
-func (n *parseProblems) addUnknownState(text []byte, as tcpstate.State) {
-	i := slices.IndexFunc(n.unknownStates, func(w unknownState) bool { return w.text == string(text[:min(maxStateName, len(text))]) })
-	if i < 0 && len(n.unknownStates) < maxUnknownStates {
-		i = len(n.unknownStates)
-		n.unknownStates = append(n.unknownStates, unknownState{text: string(text[:min(maxStateName, len(text))]), assumed: as})
+func (p *parseProblems) addUnknownState(word []byte, assumed tcpstate.State) {
+	text := string(word[:min(maxStateName, len(word))])
+	i := slices.IndexFunc(p.unknownStates, func(s unknownState) bool { return s.text == text })
+	if i < 0 && len(p.unknownStates) < maxUnknownStates {
+		i = len(p.unknownStates)
+		p.unknownStates = append(p.unknownStates, unknownState{text: text, assumed: assumed})
 	}
 	if i >= 0 {
-		n.unknownStates[i].lines++
+		p.unknownStates[i].lines++
 	}
 }
 
-// listUnobserved is what the dump doesn't show, or not surely.
+// listUnobserved returns what the dump does not contain, or only with uncertainty.
 func (r *dumpReader) listUnobserved(s portusage.Summary) []socket.Unobserved {
 	var list []socket.Unobserved
-	note := func(that bool, what, format string, args ...any) {
-		if that {
-			list = append(list, socket.Unobserved{Item: what, Reason: fmt.Sprintf(format, args...)})
+	addIf := func(condition bool, item, format string, args ...any) {
+		if condition {
+			list = append(list, socket.Unobserved{Item: item, Reason: fmt.Sprintf(format, args...)})
 		}
 	}
-	note(r.problems.unparsedLines > 0, fmt.Sprintf("%d of %d lines", r.problems.unparsedLines, r.lines), "%s", r.problems.formatExamples())
-	note(len(r.problems.unknownStates) > 0, "states in words that are not known", "%s", r.problems.formatUnknownStates())
-	note(s.TCPRows == 0, "TCP", "no line of the dump is TCP")
-	note(s.UDPRows == 0, "UDP", "no line of the dump is UDP")
-	note(s.TCPRows > 0 && !s.HasListeners, "listeners", "the dump shows none: who is the client is told by the ports")
-	note(r.format == SS && !s.HasListeners && s.TimeWait == 0, "TIME_WAIT", "none in the dump: ss shows it with -a only (ss -tan)")
-	note(s.Dropped > 0, "small destinations", "more than %d of them: the smallest, with %d sockets, are left out", portusage.MaxDestinations, s.Dropped)
-	note(s.Duplicates > 0, "repeated lines", "%d lines show a socket again, as in a file of several dumps: each counts once, but those with a port outside %v can't be told", s.Duplicates, r.counter.Range)
-	note(r.truncatedRows > 0, "IPv6 addresses", "netstat cut %d lines: destinations that differ in what is missing count as one; use netstat -W or ss", r.truncatedRows)
-	const few = 16
-	note(s.OutsidePorts >= few, "clients' ports outside the range",
-		"%d ports of %d to %d look like clients' and are outside %v: if that is not the range, say --range or --os",
+	addIf(r.problems.unparsedLines > 0, fmt.Sprintf("%d of %d lines", r.problems.unparsedLines, r.lines),
+		"%s", r.problems.formatExamples())
+	addIf(len(r.problems.unknownStates) > 0, "states with unknown names", "%s", r.problems.formatUnknownStates())
+	addIf(s.TCPRows == 0, "TCP", "the dump contains no TCP sockets")
+	addIf(s.UDPRows == 0, "UDP", "the dump contains no UDP sockets")
+	addIf(s.TCPRows > 0 && !s.HasListeners, "listeners",
+		"the dump contains none, so the client side of each connection is inferred from its ports")
+	addIf(r.format == SS && !s.HasListeners && s.TimeWait == 0, "TIME_WAIT",
+		"the dump contains none; ss prints it only with -a (ss -tan)")
+	addIf(s.Dropped > 0, "small destinations", "there are more than %d destinations; the smallest, with %d sockets, are omitted",
+		portusage.MaxDestinations, s.Dropped)
+	addIf(s.Duplicates > 0, "repeated lines",
+		"%d lines repeat a socket, as in a file of several dumps; each socket counts once, "+
+			"but repeated sockets with a port outside %v can't be recognized",
+		s.Duplicates, r.counter.Range)
+	addIf(r.truncatedRows > 0, "IPv6 addresses",
+		"netstat truncated addresses in %d lines, so destinations that differ only in the missing part count as one; "+
+			"use netstat -W or ss", r.truncatedRows)
+	const minOutsidePorts = 16
+	addIf(s.OutsidePorts >= minOutsidePorts, "client ports outside the range",
+		"%d ports between %d and %d seem to belong to clients but are outside %v; if the range is wrong, set --range or --os",
 		s.OutsidePorts, s.FirstOutside, s.LastOutside, r.counter.Range)
 	return list
 }
 
-func (n *parseProblems) formatUnknownStates() string {
+func (p *parseProblems) formatUnknownStates() string {
 	var parts []string
-	for _, w := range n.unknownStates {
-		as := "ESTABLISHED"
-		if w.assumed == tcpstate.TimeWait {
-			as = "TIME_WAIT"
+	for _, s := range p.unknownStates {
+		assumed := "ESTABLISHED"
+		if s.assumed == tcpstate.TimeWait {
+			assumed = "TIME_WAIT"
 		}
-		parts = append(parts, fmt.Sprintf("%q on %d lines, taken for %s", w.text, w.lines, as))
+		parts = append(parts, fmt.Sprintf("%q on %d lines, assumed to be %s", s.text, s.lines, assumed))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// formatMessage is how the dump was read.
+// formatMessage returns the reader's message: the assumptions and their consequences.
 func (r *dumpReader) formatMessage() string {
 	guessed := ""
 	if r.options.System == "" {
-		guessed = " (a guess: --os says otherwise)"
+		guessed = " (a guess; set another with --os)"
 	}
-	how := fmt.Sprintf("%s, judged as %s%s with the range %v. ", r.format, r.system.Name, guessed, r.counter.Range)
+	assumptions := fmt.Sprintf("%s, analyzed as %s%s with the range %v. ",
+		r.format, r.system.Name, guessed, r.counter.Range)
 	if r.system.Windows {
-		return how + "Its tables don't tell bind() from connect(): a destination may have lost every port that any socket holds, so the level is that of the most that can be used."
+		return assumptions + "Windows' tables do not distinguish bind() from connect(), so every port in use may be " +
+			"unavailable to a destination. The level is based on the maximum number of ports that may be in use."
 	}
-	return how + "A dump doesn't show who called bind() before connect(), nor whether TIME_WAIT may be reused: it counts as used, but over loopback."
+	return assumptions + "A dump shows neither which programs called bind() before connect() nor whether TIME_WAIT may be " +
+		"reused. TIME_WAIT counts as used, except over loopback."
 }

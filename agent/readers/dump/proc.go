@@ -10,8 +10,8 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// parseProcHeader is the first line of /proc/net/tcp, tcp6, udp or udp6; only UDP's has
-// a column "drops" (net/ipv4/udp.c, udp4_seq_show).
+// parseProcHeader reports whether f is the header of /proc/net/tcp, tcp6, udp or udp6. Only
+// UDP's has a column "drops" (net/ipv4/udp.c, udp4_seq_show).
 func (d *lineDecoder) parseProcHeader(f [][]byte) bool {
 	if string(f[0]) != "sl" {
 		return false
@@ -20,9 +20,9 @@ func (d *lineDecoder) parseProcHeader(f [][]byte) bool {
 	return true
 }
 
-// decodeProcRow is a row of /proc/net/tcp (net/ipv4/tcp_ipv4.c, get_tcp4_sock), of a machine
-// of low byte order: number, local and remote address in hexadecimal, state, queues,
-// timer and what is left of it.
+// decodeProcRow decodes a row of /proc/net/tcp (net/ipv4/tcp_ipv4.c, get_tcp4_sock) from a
+// little-endian machine: number, local and remote address in hexadecimal, state, queues,
+// timer and its remaining time.
 func (r *socketRow) decodeProcRow(f [][]byte, udp bool) (lineKind, error) {
 	r.format = ProcNetTCP
 	if len(f) < 4 {
@@ -55,7 +55,8 @@ func (r *socketRow) decodeProcRow(f [][]byte, udp bool) (lineKind, error) {
 	return rowLine, nil
 }
 
-// parseProcTimer is the column tr:tm->when, in 1/100 s (USER_HZ).
+// parseProcTimer converts the column tr:tm->when, in 1/100 s (USER_HZ), to milliseconds, or
+// returns -1.
 func parseProcTimer(field []byte) int {
 	_, when, ok := bytes.Cut(field, []byte(":"))
 	n, err := strconv.ParseUint(string(when), 16, 31)
@@ -67,7 +68,8 @@ func parseProcTimer(field []byte) int {
 
 func isHexEndpoint(field []byte) bool { _, ok := parseHexEndpoint(field); return ok }
 
-// parseHexEndpoint reads 0100007F:1F90: words of four bytes in low byte order, and a port.
+// parseHexEndpoint parses an endpoint such as 0100007F:1F90: little-endian words of four
+// bytes, and a port.
 func parseHexEndpoint(field []byte) (endpoint, bool) {
 	host, port, ok := bytes.Cut(field, []byte(":"))
 	var raw [16]byte

@@ -14,29 +14,29 @@ import (
 // ReaderName is the name of the reader in the samples of this package.
 const ReaderName = "dump"
 
-// Dump is what a dump shows.
+// Dump is the content of a dump.
 type Dump struct {
 	Sample socket.Sample
-	// System is what the dump was taken for; Guessed says that nobody said so.
+	// System is the operating system. Guessed is true if it was guessed from the format.
 	System  osdefaults.System
 	Guessed bool
-	// Lines is how many there were; Rows of them show a socket, Unread should and
-	// could not be read.
+	// Lines is the number of lines. Rows of them contain a socket. Unread of them seem to,
+	// but could not be parsed.
 	Lines, Rows, Unread int
-	// UDP says that the dump shows UDP sockets.
+	// UDP is true if the dump contains UDP sockets.
 	UDP bool
 }
 
-// ErrEmpty is a dump without a single socket.
-var ErrEmpty = errors.New("no line shows a socket")
+// ErrEmpty is returned for a dump without a single socket.
+var ErrEmpty = errors.New("no line contains a socket")
 
-// OptionError is an option that doesn't go with the dump.
+// OptionError is the error of an option that is not valid for the dump.
 type OptionError struct{ error }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e OptionError) Unwrap() error { return e.error }
 
-// Read reads a dump to its end.
+// Read reads and analyzes a dump.
 func Read(in io.Reader, o Options) (Dump, error) {
 	r := dumpReader{options: o}
 	if err := r.readLines(in); err != nil {
@@ -48,22 +48,22 @@ func Read(in io.Reader, o Options) (Dump, error) {
 	return r.buildDump(), nil
 }
 
-// dumpReader is a dump in the making.
+// dumpReader is the state while a dump is read.
 type dumpReader struct {
 	options Options
 	decoder lineDecoder
-	// counter is nil until the first row says which system it is.
-	counter   *portusage.Counter
+	// counter is nil until the first row shows the system.
+	counter *portusage.Counter
 	holders holderNumbers
-	// truncatedRows is rows whose addresses lost their ends.
+	// truncatedRows counts rows with truncated addresses.
 	truncatedRows int
-	system  osdefaults.System
-	format  Format
-	pending *socketRow // waits for the process that the next line may name
-	pendingRow    socketRow  // what pending points at
-	lines   int
-	rows    int
-	problems   parseProblems
+	system        osdefaults.System
+	format        Format
+	pending       *socketRow // the next line may contain its process
+	pendingRow    socketRow  // the target of pending
+	lines         int
+	rows          int
+	problems      parseProblems
 }
 
 func (r *dumpReader) readLines(in io.Reader) error {
@@ -72,7 +72,7 @@ func (r *dumpReader) readLines(in io.Reader) error {
 		return fmt.Errorf("line 1: %w", err)
 	}
 	for {
-		line, cut, long, err := t.readNext()
+		line, unterminated, long, err := t.readNext()
 		if errors.Is(err, io.EOF) {
 			r.flushPending()
 			return nil
@@ -81,19 +81,19 @@ func (r *dumpReader) readLines(in io.Reader) error {
 			return fmt.Errorf("line %d: %w", t.number+1, err)
 		}
 		r.lines = t.number
-		if err := r.readLine(line, cut, long); err != nil {
+		if err := r.readLine(line, unterminated, long); err != nil {
 			return err
 		}
 	}
 }
 
 var (
-	errLongLine = fmt.Errorf("longer than %d kB", maxLine>>10)
+	errLongLine   = fmt.Errorf("longer than %d kB", maxLine>>10)
 	errBinaryLine = errors.New("binary data")
-	errLastLine = errors.New("cut off: the last line")
+	errLastLine   = errors.New("the last line is truncated")
 )
 
-func (r *dumpReader) readLine(line []byte, cut, long bool) error {
+func (r *dumpReader) readLine(line []byte, unterminated, long bool) error {
 	var (
 		next socketRow
 		k    lineKind
@@ -108,7 +108,7 @@ func (r *dumpReader) readLine(line []byte, cut, long bool) error {
 		k, err = r.decoder.decodeLine(line, &next)
 	}
 	if err != nil {
-		if cut && (errors.Is(err, errTruncated) || errors.Is(err, errNoPort)) {
+		if unterminated && (errors.Is(err, errTruncated) || errors.Is(err, errNoPort)) {
 			err = errLastLine
 		}
 		r.problems.addUnparsedLine(r.lines, line, err)
@@ -124,7 +124,7 @@ func (r *dumpReader) readLine(line []byte, cut, long bool) error {
 	return nil
 }
 
-// setProcess gives the row above its process.
+// setProcess sets the process of the row above.
 func (r *dumpReader) setProcess(h *socketRow) {
 	if r.pending == nil {
 		return
@@ -137,8 +137,8 @@ func (r *dumpReader) setProcess(h *socketRow) {
 	r.pending = nil
 }
 
-// addRow takes a socket: at once where its process is known, and else when the lines
-// below it have had their say.
+// addRow counts a socket. If its process is not known, it is pending until the next line
+// shows whether it contains the process.
 func (r *dumpReader) addRow(next *socketRow) error {
 	r.flushPending()
 	if r.counter == nil {
@@ -167,7 +167,7 @@ func (r *dumpReader) flushPending() {
 	}
 }
 
-// startCounter begins the tally: the first row tells the system.
+// startCounter creates the counter for the system that the first row shows.
 func (r *dumpReader) startCounter(f Format) error {
 	s, chosen, err := r.options.resolveRange(f)
 	if err != nil {
@@ -178,7 +178,7 @@ func (r *dumpReader) startCounter(f Format) error {
 	return nil
 }
 
-// countRow adds a row up.
+// countRow counts a row.
 func (r *dumpReader) countRow(next *socketRow) {
 	if next.truncated {
 		r.truncatedRows++
@@ -191,23 +191,25 @@ func (r *dumpReader) countRow(next *socketRow) {
 
 func (r *dumpReader) explainEmpty() error {
 	if r.problems.unparsedLines == 0 {
-		return fmt.Errorf("%w: %d lines, none of netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp", ErrEmpty, r.lines)
+		return fmt.Errorf("%w: %d lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp",
+			ErrEmpty, r.lines)
 	}
-	return fmt.Errorf("%w: %d of %d lines could not be read: %s", ErrEmpty, r.problems.unparsedLines, r.lines, r.problems.formatExamples())
+	return fmt.Errorf("%w: %d of %d lines could not be parsed: %s",
+		ErrEmpty, r.problems.unparsedLines, r.lines, r.problems.formatExamples())
 }
 
 func (r *dumpReader) buildDump() Dump {
 	n := r.counter.BuildNetwork()
-	seen := r.counter.Summarize()
+	summary := r.counter.Summarize()
 	d := Dump{
-		System: r.system, Guessed: r.options.System == "", UDP: seen.UDPRows > 0,
+		System: r.system, Guessed: r.options.System == "", UDP: summary.UDPRows > 0,
 		Lines: r.lines, Rows: r.rows, Unread: r.problems.unparsedLines,
 	}
 	d.Sample = socket.Sample{
 		Taken:      r.options.Taken,
 		Reader:     socket.Reader{Name: ReaderName, Exactness: classifyExactness(r.system), Message: r.formatMessage()},
 		Networks:   []socket.Network{n},
-		Unobserved: r.listUnobserved(seen),
+		Unobserved: r.listUnobserved(summary),
 	}
 	if p, ok := d.Sample.Tightest(); ok {
 		d.Sample.Look = r.holders.inspectPool(p, r.counter)

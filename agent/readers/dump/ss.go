@@ -6,8 +6,8 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// decodeSS is a row of ss(8): state, receive queue, send queue, local address, peer
-// address, and what -p, -o, -e add.
+// decodeSS decodes a row of ss(8): state, receive queue, send queue, local address, peer
+// address, and the columns of -p, -o and -e.
 func (r *socketRow) decodeSS(f [][]byte) (lineKind, error) {
 	r.format = SS
 	if len(f) < 5 {
@@ -26,7 +26,7 @@ func (r *socketRow) decodeSS(f [][]byte) (lineKind, error) {
 	for i, field := range f[5:] {
 		switch {
 		case bytes.HasPrefix(field, []byte("users:(")):
-			r.parseUsers(joinFields(f[5+i:])) // names may have blanks
+			r.parseUsers(joinFields(f[5+i:])) // names may contain blanks
 		case bytes.HasPrefix(field, []byte("timer:(timewait,")):
 			r.remaining = parseSSTime(field[len("timer:(timewait,"):])
 		}
@@ -34,7 +34,7 @@ func (r *socketRow) decodeSS(f [][]byte) (lineKind, error) {
 	return rowLine, nil
 }
 
-// parseUsers takes the first process of users:(("NAME",pid=N,fd=N),...).
+// parseUsers parses the first process of users:(("NAME",pid=N,fd=N),...).
 func (r *socketRow) parseUsers(text []byte) {
 	_, rest, ok := bytes.Cut(text, []byte(`(("`))
 	if !ok {
@@ -53,8 +53,8 @@ func (r *socketRow) parseUsers(text []byte) {
 	}
 }
 
-// parseSSTime is what is left of a timer, in milliseconds, as print_ms_timer of
-// iproute2's misc/ss.c writes it: "1min2sec", "59sec", "5.350ms", "350ms".
+// parseSSTime converts the remaining time of a timer to milliseconds, or returns -1. It is
+// printed by print_ms_timer in iproute2's misc/ss.c: "1min2sec", "59sec", "5.350ms", "350ms".
 func parseSSTime(text []byte) int {
 	if end := bytes.IndexByte(text, ','); end >= 0 {
 		text = text[:end]

@@ -2,10 +2,10 @@ package dump
 
 import "portreeve.io/portreeve/internal/tcpstate"
 
-// stateNames are the states as tools and translations spell them, in capitals, without
-// everything that is no letter or digit of ASCII: so ABHÖREN is the same in UTF-8,
-// CP1252, CP850 and after a wrong conversion, and TIME_WAIT the same as TIME-WAIT
-// and TimeWait. A word that is not here is told by what else the line says.
+// stateNames maps the states as printed by the tools and their translations, normalized by
+// normalizeState: in capitals, without characters other than ASCII letters and digits. So
+// ABHÖREN is the same in UTF-8, CP1252, CP850 and after a wrong conversion, and TIME_WAIT
+// the same as TIME-WAIT and TimeWait. Other states are inferred from the rest of the line.
 var stateNames = map[string]tcpstate.State{
 	"LISTEN": tcpstate.Listen, "LISTENING": tcpstate.Listen,
 	"ESTAB": tcpstate.Established, "ESTABLISHED": tcpstate.Established,
@@ -23,8 +23,8 @@ var stateNames = map[string]tcpstate.State{
 	"SCHLIESSENWARTEN": tcpstate.CloseWait, "SCHLIESSEND": tcpstate.Closing,
 	"SYNGESENDET": tcpstate.SynSent, "SYNEMPFANGEN": tcpstate.SynRecv,
 	"FINWARTEN1": tcpstate.FinWait1, "FINWARTEN2": tcpstate.FinWait2,
-	// Windows in Spanish, Portuguese, Italian, French and Polish, where it is
-	// translated: most editions show the English words.
+	// Windows in Spanish, Portuguese, Italian, French and Polish, as far as translated. Most
+	// editions print the English words.
 	"ESCUCHANDO": tcpstate.Listen, "ESTABLECIDO": tcpstate.Established,
 	"ESCUTANDO": tcpstate.Listen, "ESTABELECIDO": tcpstate.Established,
 	"INASCOLTO": tcpstate.Listen, "STABILITA": tcpstate.Established,
@@ -41,10 +41,10 @@ var stateNames = map[string]tcpstate.State{
 	"LTIMOACK": tcpstate.LastAck, "SYNRECEBIDO": tcpstate.SynRecv, "SYNENVIADO": tcpstate.SynSent, // ÚLTIMO_ACK
 }
 
-// maxStateName is longer than any of words.
+// maxStateName is longer than any of stateNames.
 const maxStateName = 24
 
-// parseState is what a word means, false where it is unknown.
+// parseState returns the state that a word means, or false if it is unknown.
 func parseState(word []byte) (tcpstate.State, bool) {
 	if s, ok := lookUpState(word); ok {
 		return s, true
@@ -58,7 +58,7 @@ func lookUpState(word []byte) (tcpstate.State, bool) {
 	return s, ok
 }
 
-// normalizeState appends word as words spells it; what is too long for any is cut.
+// normalizeState appends word as spelled in stateNames, truncated to maxStateName.
 func normalizeState(to, word []byte) []byte {
 	for _, b := range word {
 		switch {
@@ -73,14 +73,15 @@ func normalizeState(to, word []byte) []byte {
 	return to
 }
 
-// completeState tells a word that was cut off, as the last one of a dump may be.
+// completeState returns the state whose name begins with word, since the last line of a
+// dump may be truncated.
 func completeState(word []byte) (tcpstate.State, bool) {
-	const enough = 4
+	const minLength = 4
 	var buffer [maxStateName]byte
 	plain := normalizeState(buffer[:0], word)
 	found := tcpstate.State(0)
 	for whole, s := range stateNames {
-		if len(plain) < enough || len(whole) <= len(plain) || whole[:len(plain)] != string(plain) {
+		if len(plain) < minLength || len(whole) <= len(plain) || whole[:len(plain)] != string(plain) {
 			continue
 		}
 		if found != 0 && found != s {

@@ -6,9 +6,9 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// decodeTCPViewLine reads a line of fields between tabs or commas, which only TCPView writes;
-// done is false for any other line. Versions 2 and 3 put the state last, 4 before
-// the addresses.
+// decodeTCPViewLine decodes a line with tabs or commas between its fields, which only
+// TCPView writes. done is false for any other line. Versions 2 and 3 write the state last,
+// version 4 before the addresses.
 func (d *lineDecoder) decodeTCPViewLine(line []byte, r *socketRow) (k lineKind, done bool, err error) {
 	f := d.splitCells(line)
 	if len(f) < 4 {
@@ -29,7 +29,7 @@ func (d *lineDecoder) decodeTCPViewLine(line []byte, r *socketRow) (k lineKind, 
 	return k, true, err
 }
 
-// splitCells are the fields of a line between tabs, or else between commas.
+// splitCells splits a line at tabs or, if it has none, at commas.
 func (d *lineDecoder) splitCells(line []byte) [][]byte {
 	separator := byte('\t')
 	if bytes.IndexByte(line, separator) < 0 {
@@ -49,9 +49,9 @@ func (d *lineDecoder) splitCells(line []byte) [][]byte {
 	return f
 }
 
-// decodeTCPViewRow reads what stands before the protocol, PROCESS and PID or PROCESS:PID,
-// and after it: the addresses with their ports beside them or in a cell of their
-// own, and the state before or behind.
+// decodeTCPViewRow decodes the cells before the protocol, PROCESS and PID or PROCESS:PID,
+// and after it: the addresses, with ports in the same or in separate cells, and the state
+// before or after them.
 func (r *socketRow) decodeTCPViewRow(before, after [][]byte) (lineKind, error) {
 	r.format = TCPView
 	r.parseOwner(before)
@@ -88,7 +88,7 @@ func (r *socketRow) parseOwner(f [][]byte) {
 	}
 }
 
-// parseEndpoints takes both addresses and returns the cells behind them.
+// parseEndpoints parses both addresses and returns the cells after them.
 func (r *socketRow) parseEndpoints(f [][]byte) ([][]byte, error) {
 	if len(f) < 2 {
 		return nil, errTruncated
@@ -117,7 +117,7 @@ func (r *socketRow) parseEndpoints(f [][]byte) ([][]byte, error) {
 	return f[4:], err
 }
 
-// isEndpoint says that cell has an address and a port.
+// isEndpoint reports whether cell contains both an address and a port.
 func isEndpoint(cell []byte) bool {
 	if isAddr(cell) {
 		return false

@@ -7,9 +7,9 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// decodeWindowsNetstat is a row of netstat.exe: protocol, local address, foreign address,
-// state, PID with -o, offload state with -t. The state is whatever stands before the
-// PID, in whatever language; long IPv6 addresses shift the columns, and do no more.
+// decodeWindowsNetstat decodes a row of netstat.exe: protocol, local address, foreign
+// address, state, PID with -o, offload state with -t. The state consists of all words before
+// the PID, in any language. Long IPv6 addresses only shift the columns.
 func (r *socketRow) decodeWindowsNetstat(f [][]byte) (lineKind, error) {
 	r.format = WindowsNetstat
 	var err error
@@ -37,14 +37,16 @@ func (r *socketRow) decodeWindowsNetstat(f [][]byte) (lineKind, error) {
 	return rowLine, nil
 }
 
-// joinFields is the line from the first of words to the last.
+// joinFields returns the part of the line from the first to the last of words, which must
+// be slices of it.
 func joinFields(words [][]byte) []byte {
 	first, last := words[0], words[len(words)-1]
 	return first[:cap(first)-cap(last)+len(last)]
 }
 
-// setState takes the state that word means. Where it is unknown, the row tells: without
-// a peer it listens; Windows gives TIME_WAIT to process 0; most others are open.
+// setState sets the state that word means. An unknown state is inferred from the row:
+// without a peer it is LISTEN, with process 0, which owns TIME_WAIT on Windows, it is
+// TIME_WAIT, and otherwise ESTABLISHED.
 func (r *socketRow) setState(word []byte) {
 	r.unknownState = word
 	s, ok := parseState(word)
@@ -59,12 +61,12 @@ func (r *socketRow) setState(word []byte) {
 		r.state = tcpstate.Established
 	}
 	if r.state == tcpstate.Close && r.remote.port == 0 && r.local.port != 0 {
-		r.state = tcpstate.Bound // as ss shows a socket that was bound and no more
+		r.state = tcpstate.Bound // ss shows sockets that are only bound as closed
 	}
 }
 
-// decodeNetTCPConnection is a row of PowerShell's table: local address and port, remote
-// address and port, state, applied setting, owning process.
+// decodeNetTCPConnection decodes a row of PowerShell's table: local address and port,
+// remote address and port, state, applied setting, owning process.
 func (r *socketRow) decodeNetTCPConnection(f [][]byte) (lineKind, error) {
 	r.format = NetTCPConnection
 	var err error

@@ -15,8 +15,8 @@ type networkBuilder struct {
 	ports *portConfig
 	// counters are IPv4's and IPv6's; where they share a range, the first has both.
 	counters [2]*portusage.Counter
-	holders holderNumbers
-	zones   zoneNames
+	holders  holderNumbers
+	zones    zoneNames
 	// udpByHolder is how many UDP sockets each holder has in the range of each tally.
 	udpByHolder [2][]int
 	// unknownStates is sockets in a state that is not known.
@@ -164,10 +164,10 @@ func (n *networkBuilder) inspectPool(p socket.Pool) *socket.Look {
 // holderNumbers numbers processes from 1 on, in the order of their first sockets. Those
 // beyond tally.MaxHolders are nobody.
 type holderNumbers struct {
-	index map[uint32]int
-	pids  []uint32 // by number
-	lastPID  uint32
-	lastNumber    int // the number of last
+	index      map[uint32]int
+	pids       []uint32 // by number
+	lastPID    uint32
+	lastNumber int // the number of last
 }
 
 func (h *holderNumbers) reset() {

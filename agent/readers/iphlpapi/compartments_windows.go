@@ -18,7 +18,7 @@ import (
 // found, and no document says it.
 type compartmentReader struct {
 	builder networkBuilder
-	buf  []byte
+	buf     []byte
 }
 
 // sampleAll adds the networks of every compartment but the own one to s. Their ranges are

@@ -20,9 +20,9 @@ type tableKind uint8
 // The tables with owners: TCP_TABLE_OWNER_PID_ALL and UDP_TABLE_OWNER_PID.
 const (
 	tcp4 tableKind = iota // MIB_TCPROW_OWNER_PID
-	tcp6              // MIB_TCP6ROW_OWNER_PID
-	udp4              // MIB_UDPROW_OWNER_PID
-	udp6              // MIB_UDP6ROW_OWNER_PID
+	tcp6                  // MIB_TCP6ROW_OWNER_PID
+	udp4                  // MIB_UDPROW_OWNER_PID
+	udp6                  // MIB_UDP6ROW_OWNER_PID
 	numTables
 )
 
@@ -40,8 +40,8 @@ const headerBytes = 4
 const maxRows = 1_000_000
 
 var (
-	errTruncated     = errors.New("the table is cut off")
-	errTooMany = fmt.Errorf("more than %d sockets, which is the most that is read", maxRows)
+	errTruncated = errors.New("the table is cut off")
+	errTooMany   = fmt.Errorf("more than %d sockets, which is the most that is read", maxRows)
 )
 
 // sliceRows is the rows of a table in buf.

@@ -14,9 +14,9 @@ import (
 
 // portConfig is the ranges of a machine and what is excluded from them.
 type portConfig struct {
-	ranges   [2][2]dynamicPorts // by family (index) and socket.Protocol
-	excluded []socket.ExcludedPorts
-	unobserved   []socket.Unobserved
+	ranges     [2][2]dynamicPorts // by family (index) and socket.Protocol
+	excluded   []socket.ExcludedPorts
+	unobserved []socket.Unobserved
 }
 
 // dynamicPorts is one of the four ranges.

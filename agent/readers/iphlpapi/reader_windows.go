@@ -35,16 +35,16 @@ type Options struct {
 
 // Reader reads the sockets of the compartment that the agent is in: the node's own.
 type Reader struct {
-	builder         networkBuilder
+	builder      networkBuilder
 	buf          []byte
 	compartments *compartmentReader // nil where they are not asked for
 
-	netsh     netsh.Client
-	ports     atomic.Pointer[portConfig]
-	refreshRequested     chan struct{}
-	autoReuse autoReuseRange
+	netsh            netsh.Client
+	ports            atomic.Pointer[portConfig]
+	refreshRequested chan struct{}
+	autoReuse        autoReuseRange
 
-	stop func()
+	stop    func()
 	workers sync.WaitGroup
 }
 

@@ -1,5 +1,5 @@
-// Package ephemeral knows the ports that connect() and bind(0) choose from, by operating
-// system, where the machine itself can't be asked. It is pure.
+// Package osdefaults contains the default ephemeral port range of each operating system,
+// for use where the machine itself can't be queried. It is pure.
 package osdefaults
 
 import (
@@ -9,17 +9,16 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// System is an operating system as far as its ephemeral ports go.
+// System describes the ephemeral ports of an operating system.
 type System struct {
 	Name string
-	// Windows says which family it is; the other is Linux.
+	// Windows is true for Windows and false for Linux.
 	Windows bool
-	// Range is the ephemeral range when nothing was set.
+	// Range is the default ephemeral range.
 	Range ports.Range
-	// MaxUserPort is what the registry value of this name means.
+	// MaxUserPort is the meaning of the registry value of this name.
 	MaxUserPort MaxUserPortMeaning
-	// TimeWait is how long TIME_WAIT lasts when nothing was set; 0 where the
-	// documents don't agree.
+	// TimeWait is the default length of TIME_WAIT, or 0 if Microsoft's documents disagree.
 	TimeWait time.Duration
 }
 
@@ -30,10 +29,10 @@ type MaxUserPortMeaning uint8
 const (
 	NoMaxUserPort MaxUserPortMeaning = iota
 	LastPort                         // the last port of the range, which starts at 1025
-	PortCount                        // how many ports the range has
+	PortCount                        // the number of ports in the range
 )
 
-// Where Windows' ranges begin.
+// The first ports of Windows' default ranges, before and since Windows Vista and 2008.
 const (
 	firstPort2000 = 1025
 	firstPort2008 = 49152
@@ -44,25 +43,26 @@ var (
 	range2008 = ports.Range{First: firstPort2008, Last: 65535}
 )
 
-// The systems of today.
+// The names of the current systems.
 const (
 	Linux   = "linux"
 	Windows = "windows-2008+"
 )
 
-// Systems are those that are known. The ranges and MaxUserPort: Microsoft KB929851,
-// KB951746, KB196271; the lengths of TIME_WAIT: the documents of TcpTimedWaitDelay.
+// Systems lists the known systems. Sources for the ranges and MaxUserPort: Microsoft
+// KB929851, KB951746 and KB196271; for TIME_WAIT: the documents on TcpTimedWaitDelay.
 var Systems = []System{
-	{Linux, false, ports.Range{First: 32768, Last: 60999}, NoMaxUserPort, time.Minute},
-	{"windows-2000", true, range2000, LastPort, 4 * time.Minute},
-	{"windows-xp", true, range2000, LastPort, 2 * time.Minute},
-	{"windows-2003", true, range2000, LastPort, 2 * time.Minute},
-	{"windows-2003-kb951746", true, range2008, LastPort, 2 * time.Minute}, // 2000 and XP likewise, with KB951748
-	{Windows, true, range2008, PortCount, 0},
+	{Name: Linux, Range: ports.Range{First: 32768, Last: 60999}, TimeWait: time.Minute},
+	{Name: "windows-2000", Windows: true, Range: range2000, MaxUserPort: LastPort, TimeWait: 4 * time.Minute},
+	{Name: "windows-xp", Windows: true, Range: range2000, MaxUserPort: LastPort, TimeWait: 2 * time.Minute},
+	{Name: "windows-2003", Windows: true, Range: range2000, MaxUserPort: LastPort, TimeWait: 2 * time.Minute},
+	// 2000 and XP with KB951748 likewise.
+	{Name: "windows-2003-kb951746", Windows: true, Range: range2008, MaxUserPort: LastPort, TimeWait: 2 * time.Minute},
+	{Name: Windows, Windows: true, Range: range2008, MaxUserPort: PortCount},
 }
 
-// FindSystem finds a system; "windows" is Windows, the constant, and Linux stands in for a
-// name that is none.
+// FindSystem returns the system with that name. "windows" is short for the constant
+// Windows. For an unknown name it returns Linux.
 func FindSystem(name string) System {
 	if name == "windows" {
 		name = Windows
@@ -75,8 +75,8 @@ func FindSystem(name string) System {
 	return Systems[0]
 }
 
-// FindWindows is the system with that version of Windows. Whether a 2000, XP or 2003 has
-// KB951746 or KB951748 can't be told by it: it is taken not to.
+// FindWindows returns the system with that version of Windows. It assumes that a 2000, XP
+// or 2003 does not have KB951746 or KB951748, which the version does not show.
 func FindWindows(major, minor uint32) System {
 	switch {
 	case major >= 6:
@@ -89,20 +89,20 @@ func FindWindows(major, minor uint32) System {
 	return FindSystem("windows-2000")
 }
 
-// ComputeRange is the ephemeral range of s whose MaxUserPort is n, 0 for unset. An error
-// says which values there are.
+// ComputeRange returns the ephemeral range of s with that value of MaxUserPort, 0 for
+// unset. An error names the valid values.
 func (s System) ComputeRange(n int) (ports.Range, error) {
 	switch {
 	case n == 0:
 		return s.Range, nil
 	case s.MaxUserPort == NoMaxUserPort:
-		return ports.Range{}, fmt.Errorf("%d: %s has no such value", n, s.Name)
+		return ports.Range{}, fmt.Errorf("%d is not supported: %s has no MaxUserPort", n, s.Name)
 	case s.MaxUserPort == LastPort && 5000 <= n && n <= 65534:
 		return ports.Range{First: firstPort2000, Last: uint16(n)}, nil
 	case s.MaxUserPort == LastPort:
-		return ports.Range{}, fmt.Errorf("%d: on %s it is the last port, 5000 to 65534", n, s.Name)
+		return ports.Range{}, fmt.Errorf("%d is invalid: on %s it is the last port, 5000 to 65534", n, s.Name)
 	case 255 <= n && n <= 16384:
 		return ports.Range{First: firstPort2008, Last: uint16(firstPort2008 - 1 + n)}, nil
 	}
-	return ports.Range{}, fmt.Errorf("%d: on %s it is a number of ports from %d on, 255 to 16384", n, s.Name, firstPort2008)
+	return ports.Range{}, fmt.Errorf("%d is invalid: on %s it is the number of ports from %d, 255 to 16384", n, s.Name, firstPort2008)
 }

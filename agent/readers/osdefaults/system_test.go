@@ -19,13 +19,13 @@ func TestTheRangeFollowsMaxUserPort(t *testing.T) {
 		n      int
 		want   string
 	}{
-		"Unset on 2003":                         {"windows-2003", 0, "1025-5000"},
-		"Unset today":                           {Windows, 0, "49152-65535"},
-		"It was the last port":                  {"windows-xp", 65534, "1025-65534"},
-		"It is a number of ports":               {"windows", 1000, "49152-50151"},
-		"The old value on a Windows of today":   {Windows, 65534, "65534: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384"},
-		"Too low on 2003":                       {"windows-2003", 4999, "4999: on windows-2003 it is the last port, 5000 to 65534"},
-		"Linux has none, and stands in for all": {"plan9", 5000, "5000: linux has no such value"},
+		"Unset on 2003":                        {"windows-2003", 0, "1025-5000"},
+		"Unset on 2008+":                       {Windows, 0, "49152-65535"},
+		"The last port on XP":                  {"windows-xp", 65534, "1025-65534"},
+		"A number of ports on 2008+":           {"windows", 1000, "49152-50151"},
+		"The value of 2003 on 2008+":           {Windows, 65534, "65534 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384"},
+		"Too low on 2003":                      {"windows-2003", 4999, "4999 is invalid: on windows-2003 it is the last port, 5000 to 65534"},
+		"An unknown system is taken for Linux": {"plan9", 5000, "5000 is not supported: linux has no MaxUserPort"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,6 @@
-// Package tally adds up the rows of a socket table that doesn't tell how a port was
-// taken, nor who opened a connection: the tables of Windows, and what netstat and its
-// like print. It is pure.
+// Package portusage counts the ports in use from the rows of a socket table that shows
+// neither how a port was acquired nor which side opened a connection: the tables of
+// Windows, and the output of netstat and similar tools. It is pure.
 package portusage
 
 import (
@@ -11,65 +11,65 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// Row is a socket of a table.
+// Row is one socket of a table.
 type Row struct {
 	Protocol socket.Protocol
-	// Local and Remote have the zero Addr where it is a wildcard, and port 0 where
-	// there is none.
+	// Local and Remote have the zero Addr for a wildcard, and port 0 if there is no port.
 	Local, Remote netip.AddrPort
 	State         tcpstate.State // of TCP
-	// Holder numbers who holds the socket, from 1 to MaxHolders; 0 is nobody.
+	// Holder is the number of the process that owns the socket, from 1 to MaxHolders, or 0
+	// if there is none.
 	Holder int
-	// Remaining is what is left of TIME_WAIT in milliseconds; -1 where it isn't said.
+	// Remaining is the remaining time of TIME_WAIT in milliseconds, or -1 if it is unknown.
 	Remaining int
 }
 
-// Options say what the rows are of.
+// Options describes the system that the rows come from.
 type Options struct {
-	// Range is the ports that connect() and bind(0) choose from, UDP those of UDP.
-	// Reserved and ReservedUDP are those that they leave out.
+	// Range and UDPRange are the ports from which connect() and bind(0) choose. Reserved
+	// and ReservedUDP are the ports in it that they skip.
 	Range, UDPRange       ports.Range
 	Reserved, ReservedUDP *ports.Set
-	// Windows says whose rules are the table's; the other is Linux.
+	// Windows selects the rules of Windows instead of those of Linux.
 	Windows bool
-	// UniqueRows says that no row comes twice: nothing is spent on finding out.
+	// UniqueRows means that no row is repeated, so that duplicates need not be removed.
 	UniqueRows bool
 }
 
-// Counter adds rows up. Which side opened a connection is known at the end only, since
-// listeners may come last: until then sockets with an ephemeral local port are kept,
-// eight bytes each, and the others are counted.
+// Counter counts the ports used by the rows. Because listeners may come last, it can only
+// decide at the end which side opened a connection. Until then it stores sockets with an
+// ephemeral local port in eight bytes each, and counts the others.
 type Counter struct {
 	Options
 	sideClassifier
 	socketStore
 	states tcpstate.Counts
-	// Ports of connections, of sockets that are bound and not connected, and of UDP.
+	// The ports of connections, of sockets that are bound but not connected, and of UDP.
 	connected, bound, udp ports.Set
-	// serverPorts are the ports that something listens on, once that was decided.
+	// serverPorts is the result of findServerPorts.
 	serverPorts ports.Set
-	// outsidePorts are local ports of clients by rule 4, outside the range.
+	// outsidePorts are local ports outside the range that rule 4 assigns to clients.
 	outsidePorts ports.Set
 
 	tcpRows, udpRows, udpSockets int
-	timers                       int // TIME_WAIT that said how long it lasts
+	timers                       int // sockets in TIME_WAIT with a known remaining time
 }
 
-// New begins a tally.
+// New returns an empty Counter.
 func New(o Options) *Counter {
 	t := new(Counter)
 	t.Reset(o)
 	return t
 }
 
-// Reset begins t anew, in the memory that it has.
+// Reset empties t and reuses its memory.
 func (t *Counter) Reset(o Options) {
 	k := t.socketStore
 	k.reset()
 	*t = Counter{Options: o, sideClassifier: sideClassifier{ephemeral: o.Range}, socketStore: k}
 }
 
-// Add takes a row into account.
+// Add counts a row.
 func (t *Counter) Add(r *Row) {
 	local, remote := r.Local.Port(), r.Remote.Port()
 	if r.Protocol == socket.UDP {
@@ -93,7 +93,8 @@ func (t *Counter) Add(r *Row) {
 	}
 }
 
-// AddPort takes the port of r, whose socket another tally has.
+// AddPort marks the port of r as in use, without counting its socket, which another
+// Counter counts.
 func (t *Counter) AddPort(r *Row) {
 	switch port := r.Local.Port(); {
 	case r.Protocol == socket.UDP:
@@ -121,21 +122,21 @@ func (t *Counter) addConnection(r *Row) {
 	local, remote := r.Local, r.Remote
 	switch {
 	case t.isChoosable(local.Port()):
-		t.addToPool(poolKey{local.Addr(), remote}, local.Port(), state, r.Holder)
+		t.addToPool(poolKey{source: local.Addr(), to: remote}, local.Port(), state, r.Holder)
 	case t.Windows && state == tcpstate.TimeWait && local.Addr() == remote.Addr() && t.isChoosable(remote.Port()):
-		// The other end is gone, and its port can't be used again on this way.
-		t.addToPool(poolKey{remote.Addr(), local}, remote.Port(), peerTimeWait, 0)
+		// The other end is closed, but its port can't be reused for this destination yet.
+		t.addToPool(poolKey{source: remote.Addr(), to: local}, remote.Port(), peerTimeWait, 0)
 	case isServicePort(remote.Port()) && !isServicePort(local.Port()):
 		t.outsidePorts.Add(local.Port())
 	}
 }
 
-// isChoosable says that connect() may choose port.
+// isChoosable reports whether connect() may choose port.
 func (t *Counter) isChoosable(port uint16) bool {
 	return t.Range.Contains(port) && !t.Reserved.Has(port)
 }
 
-// addToPool keeps a socket of a pool.
+// addToPool stores a socket in its pool.
 func (t *Counter) addToPool(p poolKey, port uint16, state tcpstate.State, holder int) {
 	at := t.findPool(p)
 	if len(t.sockets) == cap(t.sockets) && !t.UniqueRows {
@@ -144,11 +145,11 @@ func (t *Counter) addToPool(p poolKey, port uint16, state tcpstate.State, holder
 	t.sockets = append(t.sockets, packSocket(at, port, state, holder))
 }
 
-// uncountDuplicate undoes what Add did for a row that shows a socket again.
+// uncountDuplicate reverts Add for a row that repeats a socket.
 func (t *Counter) uncountDuplicate(h pooledSocket) {
 	s := h.tcpState()
 	switch s {
-	case peerTimeWait: // no socket of its own
+	case peerTimeWait: // not counted as a socket
 		return
 	case reusableTimeWait:
 		s = tcpstate.TimeWait
@@ -159,8 +160,8 @@ func (t *Counter) uncountDuplicate(h pooledSocket) {
 	t.duplicates++
 }
 
-// findPool is the number of a pool. Where there is no room for another, the smallest are
-// left out.
+// findPool returns the index of a pool, which it adds if necessary. If there are too many
+// pools, it drops the smallest.
 func (t *Counter) findPool(p poolKey) uint32 {
 	if at, ok := t.index[p]; ok {
 		return at
@@ -171,20 +172,20 @@ func (t *Counter) findPool(p poolKey) uint32 {
 	return t.addPool(p)
 }
 
-// Summary is what was added up beside what Network says.
+// Summary contains counts that are not part of the Network.
 type Summary struct {
-	TCPRows, UDPRows int  // rows
-	HasListeners     bool // any was among them
+	TCPRows, UDPRows int
+	HasListeners     bool // if any row is a listener
 	TimeWait         int
-	// Dropped is sockets of small destinations that found no room, Repeated rows that
-	// showed a socket again.
+	// Dropped counts sockets of small destinations that were dropped because there were too
+	// many destinations. Duplicates counts rows that repeated a socket.
 	Dropped, Duplicates int
-	// OutsidePorts is ports that look like clients' and are outside the range, and the first
-	// and the last of them.
+	// OutsidePorts counts ports outside the range that clients seem to use. FirstOutside and
+	// LastOutside are the lowest and the highest of them.
 	OutsidePorts, FirstOutside, LastOutside int
 }
 
-// Summarize tells it, after Network.
+// Summarize returns the Summary. It is valid after BuildNetwork.
 func (t *Counter) Summarize() Summary {
 	s := Summary{
 		TCPRows: t.tcpRows, UDPRows: t.udpRows, HasListeners: t.hasListeners, TimeWait: int(t.states[tcpstate.TimeWait]),

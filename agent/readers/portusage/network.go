@@ -9,7 +9,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// BuildNetwork makes the figures of what was added up.
+// BuildNetwork returns the usage counted so far.
 func (t *Counter) BuildNetwork() socket.Network {
 	if !t.UniqueRows {
 		t.removeDuplicates(t.uncountDuplicate)
@@ -29,7 +29,7 @@ func (t *Counter) BuildNetwork() socket.Network {
 	return n
 }
 
-// buildSettings are the range, and on Linux what the kernel comes with.
+// buildSettings returns the range and, on Linux, the defaults of the kernel.
 func (t *Counter) buildSettings() socket.Settings {
 	s := socket.Settings{Range: t.Range, Reserved: t.Reserved.In(t.Range)}
 	if t.UDPRange != t.Range || t.ReservedUDP != nil {
@@ -49,8 +49,8 @@ func (t *Counter) countUDPPorts() int {
 	return free.In(t.UDPRange)
 }
 
-// findServerPorts finds the ports that something listens on, seen or told by a connection that
-// the other side opened.
+// findServerPorts finds the ports with a listener that is in the table, or that is inferred
+// from a connection opened by the other side.
 func (t *Counter) findServerPorts() {
 	t.serverPorts = t.listening
 	for _, h := range t.sockets {
@@ -62,12 +62,13 @@ func (t *Counter) findServerPorts() {
 	}
 }
 
-// isUnavailable says that h's port is lost to every destination: its socket is in no pool.
+// isUnavailable reports whether connect() can't use h's port for any destination, so that
+// its socket belongs to no pool.
 func (t *Counter) isUnavailable(h pooledSocket) bool {
 	return t.serverPorts.Has(h.localPort()) || !t.Windows && t.bound.Has(h.localPort())
 }
 
-// buildDestinations count the sockets of each pool.
+// buildDestinations returns the number of sockets of each pool, by state.
 func (t *Counter) buildDestinations() []socket.Destination {
 	list := make([]socket.Destination, len(t.pools))
 	for at, p := range t.pools {
@@ -96,9 +97,9 @@ func countState(d *socket.Destination, s tcpstate.State) {
 	d.States[s]++
 }
 
-// countReusable decides which of TIME_WAIT connect() could take over: on Linux those over
-// loopback (tcp_tw_reuse is 2), and if it were 1, those that are old enough; on Windows
-// those that are the far end's.
+// countReusable counts the sockets in TIME_WAIT whose ports connect() could reuse. On Linux
+// these are sockets over loopback (tcp_tw_reuse is 2) or, if it were 1, those that are old
+// enough; on Windows, those of the other end.
 func (t *Counter) countReusable(d *socket.Destination) {
 	if !t.Windows && (d.Source.IsLoopback() || d.Address.IsLoopback()) {
 		young := uint32(0)
@@ -110,27 +111,28 @@ func (t *Counter) countReusable(d *socket.Destination) {
 	d.ReusableIfAll = max(d.ReusableIfAll, d.Reusable)
 }
 
-// countPorts counts the ports of the range. On Windows a port shows as bound while a
-// connection has it, too: only one without is certainly lost to every destination.
+// countPorts counts the ports of the range that are in use. On Windows, a port that is used
+// by a connection may also be listed as bound. Only a bound port without a connection is
+// certainly unavailable to every destination.
 func (t *Counter) countPorts(n *socket.Network) {
-	held, lost := t.connected, t.bound
+	inUse, unavailable := t.connected, t.bound
 	if t.Windows {
-		lost.RemoveAll(&t.connected)
+		unavailable.RemoveAll(&t.connected)
 	}
-	lost.AddAll(&t.serverPorts)
-	held.AddAll(&t.bound)
-	held.AddAll(&t.serverPorts)
-	n.Held, n.Skipped, n.SkippedListening = t.countChoosable(held), t.countChoosable(lost), t.countChoosable(t.serverPorts)
+	unavailable.AddAll(&t.serverPorts)
+	inUse.AddAll(&t.bound)
+	inUse.AddAll(&t.serverPorts)
+	n.Held, n.Skipped, n.SkippedListening = t.countChoosable(inUse), t.countChoosable(unavailable), t.countChoosable(t.serverPorts)
 	n.ListenPorts = t.listServerPorts()
 }
 
-// countChoosable is how many of ports connect() could choose otherwise.
+// countChoosable counts the ports that connect() could choose if they were free.
 func (t *Counter) countChoosable(ports ports.Set) int {
 	ports.RemoveAll(t.Reserved)
 	return ports.In(t.Range)
 }
 
-// maxListenPorts is how many ports Network.ListenPorts names.
+// maxListenPorts limits Network.ListenPorts.
 const maxListenPorts = 8
 
 func (t *Counter) listServerPorts() (list []uint16) {
@@ -142,8 +144,8 @@ func (t *Counter) listServerPorts() (list []uint16) {
 	return list
 }
 
-// CollectUsedPorts is every port that a TCP socket has, or a UDP one, whatever the range: valid
-// after Network.
+// CollectUsedPorts returns every port used by a socket of p, inside or outside the range.
+// It is valid after BuildNetwork.
 func (t *Counter) CollectUsedPorts(p socket.Protocol) *ports.Set {
 	if p == socket.UDP {
 		return &t.udp
@@ -154,8 +156,9 @@ func (t *Counter) CollectUsedPorts(p socket.Protocol) *ports.Set {
 	return &all
 }
 
-// CountByHolder are how many sockets of p each holder has, by its number, valid after
-// Network: where any port may be lost to p, those of every destination.
+// CountByHolder returns the number of sockets in p by holder number. If any socket may make
+// a port unavailable to p, it counts the sockets of all destinations. It is valid after
+// BuildNetwork.
 func (t *Counter) CountByHolder(p socket.Pool) (counts [MaxHolders + 1]int) {
 	for _, h := range t.sockets {
 		if t.isUnavailable(h) || h.holderNumber() == 0 {

@@ -5,42 +5,42 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// sideClassifier tells which side of a connection opened it. It counts ports, not rows, so it
-// has one size.
+// sideClassifier classifies which side of a connection opened it. Because it counts ports,
+// not rows, its size is constant.
 type sideClassifier struct {
 	ephemeral ports.Range
-	// listening are the ports that something listens on; listeners says that the
-	// table shows any.
+	// listening are the ports with a listener. hasListeners is true if the table
+	// contains any.
 	listening    ports.Set
 	hasListeners bool
-	// localCounts and remote are how many connections have a port at each side.
+	// localCounts and remoteCounts are the numbers of connections by port of each side.
 	localCounts, remoteCounts [1 << 16]uint32
 }
 
-// countConnection takes a connection into account.
+// countConnection counts the ports of a connection.
 func (s *sideClassifier) countConnection(local, remote uint16) {
 	s.localCounts[local]++
 	s.remoteCounts[remote]++
 }
 
-// isLocalClient says that the local side opened a connection, whose local port is
-// ephemeral. The rules, of which the first that applies decides:
+// isLocalClient reports whether the local side opened a connection whose local port is
+// ephemeral. The first rule that applies decides:
 //
-//  1. Something listens on the local port: the remote side did.
-//  2. The table shows listeners, and none on that port: the local side did.
-//  3. SYN_SENT is the local side's, SYN_RECV the remote side's.
-//  4. The remote port is a service's (below 1024, or a known one) and the local one is
-//     not: the local side did.
-//  5. One of the ports has at least twice as many connections as the other (a local
-//     one at least 4: connect() may use a port towards several destinations): the
-//     other side did.
-//  6. The local port is a service's and the remote one is not: the remote side did.
-//  7. The remote port is outside the range: the local side did.
-//  8. Both ends are on this host: the lower port is the service's.
-//  9. The local side did.
+//  1. A socket listens on the local port: the remote side.
+//  2. The table contains listeners, but none on that port: the local side.
+//  3. SYN_SENT: the local side. SYN_RECV: the remote side.
+//  4. The remote port belongs to a service (below 1024, or a known one) and the local
+//     port does not: the local side.
+//  5. One of the ports has at least twice as many connections as the other (a local port
+//     at least 4, because connect() may use a port for several destinations): it belongs
+//     to the service, so the other side.
+//  6. The local port belongs to a service and the remote port does not: the remote side.
+//  7. The remote port is outside the range: the local side.
+//  8. Both ends are on this host: the lower port belongs to the service.
+//  9. Otherwise: the local side.
 //
-// In doubt it is the local side: a connection too many in its own pool fills none,
-// one too few could hide a full one.
+// In doubt the local side is assumed, because one connection too many does not fill a pool,
+// but one too few could hide a full one.
 func (s *sideClassifier) isLocalClient(local, remote uint16, state tcpstate.State, sameHost bool) bool {
 	if s.hasListeners {
 		return !s.listening.Has(local)
@@ -51,12 +51,12 @@ func (s *sideClassifier) isLocalClient(local, remote uint16, state tcpstate.Stat
 	case tcpstate.SynRecv:
 		return false
 	}
-	const few = 4
+	const minConnections = 4
 	localServes, remoteServes := isServicePort(local), isServicePort(remote)
 	switch l, r := s.localCounts[local], s.remoteCounts[remote]; {
 	case remoteServes && !localServes:
 		return true
-	case l >= few && l >= 2*r:
+	case l >= minConnections && l >= 2*r:
 		return false
 	case r >= 2*l:
 		return true
@@ -68,8 +68,8 @@ func (s *sideClassifier) isLocalClient(local, remote uint16, state tcpstate.Stat
 	return !sameHost || local > remote
 }
 
-// servicePorts are ports above 1023 that servers listen on by custom (IANA's registry of
-// service names, and what Kubernetes uses).
+// servicePorts are ports above 1023 on which servers usually listen (from IANA's registry
+// of service names, and Kubernetes).
 var servicePorts = func() (p ports.Set) {
 	for _, port := range []uint16{
 		1433, 1521, 1883, 2049, 2181, 2375, 2376, 2379, 2380, 3000, 3128, 3268, 3269, 3306, 3389,

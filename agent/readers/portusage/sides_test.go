@@ -7,13 +7,13 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-func TestWhoOpenedAConnection(t *testing.T) {
+func TestClientSideOfConnections(t *testing.T) {
 	const (
-		eph   = 40000 // ephemeral, and no service's
+		eph   = 40000 // ephemeral, not a service port
 		other = 40001
 		web   = 443
 		db    = 5432
-		odd   = 20000 // neither
+		odd   = 20000 // neither ephemeral nor a service port
 	)
 	pairs := func(n int, local, remote uint16) func(*sideClassifier) {
 		return func(s *sideClassifier) {
@@ -25,7 +25,7 @@ func TestWhoOpenedAConnection(t *testing.T) {
 	listens := func(port uint16) func(*sideClassifier) {
 		return func(s *sideClassifier) { s.listening.Add(port); s.hasListeners = true }
 	}
-	// fan is n connections of one port with n ports from first on.
+	// fan counts n connections between one port and n ports starting at first.
 	fan := func(n int, serverIsLocal bool, server, first uint16) func(*sideClassifier) {
 		return func(s *sideClassifier) {
 			for i := range uint16(n) {
@@ -63,12 +63,12 @@ func TestWhoOpenedAConnection(t *testing.T) {
 		"5: of two known ports the one with more":                           {[]func(*sideClassifier){fan(9, true, 50051, 40000), pairs(1, 50051, web)}, 50051, web, est, false, false},
 		"5: a crawler uses each port for many, and all to one remote port":  {[]func(*sideClassifier){pairs(36, eph, other), fan(100, false, other, 50000)}, eph, other, est, false, true},
 		"6: the local port is a known one":                                  {nil, 50051, other, est, false, false},
-		"6: both are known, so it doesn't tell":                             {nil, 50051, 8080, est, false, true},
+		"6: both are known, so the rule does not apply":                     {nil, 50051, 8080, est, false, true},
 		"7: the remote port is outside the range":                           {nil, eph, odd, est, true, true},
 		"8: a pair on one host, seen from the higher port":                  {nil, other, eph, est, true, true},
 		"8: a pair on one host, seen from the lower port":                   {nil, eph, other, est, true, false},
-		"9: nothing tells":                                                  {nil, eph, other, est, false, true},
-		"9: nothing tells, the other way round":                             {nil, other, eph, est, false, true},
+		"9: no other rule applies":                                          {nil, eph, other, est, false, true},
+		"9: no other rule applies, with the ports swapped":                  {nil, other, eph, est, false, true},
 		"a range from 1025 on: a known port with many clients is a service": {[]func(*sideClassifier){fan(900, true, 3306, 1025)}, 3306, 1433, est, false, false},
 	}
 	for name, test := range tests {

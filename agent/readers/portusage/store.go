@@ -7,27 +7,28 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// MaxDestinations bounds the memory of a tally, with its sockets about 20 MiB.
+// MaxDestinations bounds the memory of a Counter to about 20 MiB, including sockets.
 const MaxDestinations = 1 << 15
 
-// MaxHolders is the highest Row.Holder that held has room for.
+// MaxHolders is the highest Row.Holder that fits into a pooledSocket.
 const MaxHolders = 1<<12 - 1
 
-// poolKey is what connect() draws a port for.
+// poolKey identifies a pool: connect() chooses a port for a source address and a
+// destination.
 type poolKey struct {
 	source netip.Addr
 	to     netip.AddrPort
 }
 
-// pooledSocket is a socket of a pool in eight bytes: which pool, its local port, its state and
-// who holds it.
+// pooledSocket is a socket of a pool, packed into eight bytes: the index of its pool, its
+// local port, its state and the number of its holder.
 type pooledSocket uint64
 
-// States of held beside those of socket.State.
+// The states of a pooledSocket that tcpstate does not have.
 const (
-	// reusableTimeWait is TIME_WAIT that connect() could take over: it is old enough.
+	// reusableTimeWait is a TIME_WAIT that is old enough for connect() to reuse its port.
 	reusableTimeWait tcpstate.State = 14
-	// peerTimeWait is TIME_WAIT of the other end, which is on this host, too.
+	// peerTimeWait is the TIME_WAIT of the other end, which is also on this host.
 	peerTimeWait tcpstate.State = 15
 )
 
@@ -40,14 +41,14 @@ func (h pooledSocket) localPort() uint16        { return uint16(h >> 16) }
 func (h pooledSocket) tcpState() tcpstate.State { return tcpstate.State(h >> 12 & 15) }
 func (h pooledSocket) holderNumber() int        { return int(h & MaxHolders) }
 
-// socketStore is sockets by pool.
+// socketStore stores sockets by pool.
 type socketStore struct {
 	index   map[poolKey]uint32
 	pools   []poolKey
 	sockets []pooledSocket
 
-	// dropped is sockets of small pools that found no room, repeated rows that showed a
-	// socket again.
+	// dropped counts the sockets of small pools that were dropped because the store was
+	// full. duplicates counts the rows that repeated a socket.
 	dropped, duplicates int
 }
 
@@ -66,30 +67,30 @@ func (k *socketStore) addPool(p poolKey) uint32 {
 	return at
 }
 
-// growSockets makes room for another socket, first by leaving out repeated ones.
-func (k *socketStore) growSockets(forget func(pooledSocket)) {
-	k.removeDuplicates(forget)
-	if 2*len(k.sockets) >= cap(k.sockets) { // or a file of many dumps would sort again and again
+// growSockets makes room for another socket. It removes duplicates first.
+func (k *socketStore) growSockets(uncount func(pooledSocket)) {
+	k.removeDuplicates(uncount)
+	if 2*len(k.sockets) >= cap(k.sockets) { // otherwise a file of many dumps would be sorted repeatedly
 		k.sockets = slices.Grow(k.sockets, max(64, len(k.sockets)))
 	}
 }
 
-// removeDuplicates takes out what shows a port of a pool twice. It keeps the first state, which
-// is the state of this end rather than the far one's.
-func (k *socketStore) removeDuplicates(forget func(pooledSocket)) {
+// removeDuplicates removes sockets with the same pool and port. It keeps the first state,
+// which is this end's rather than the other end's.
+func (k *socketStore) removeDuplicates(uncount func(pooledSocket)) {
 	slices.Sort(k.sockets)
 	k.sockets = slices.CompactFunc(k.sockets, func(a, b pooledSocket) bool {
 		if a>>16 != b>>16 {
 			return false
 		}
-		forget(b)
+		uncount(b)
 		return true
 	})
 }
 
-// dropSmallPools leaves out the pools with the fewest sockets: no small pool is near its end,
-// and one that grows comes back.
-func (k *socketStore) dropSmallPools(leave func(pooledSocket)) {
+// dropSmallPools drops the pools with the fewest sockets. A small pool is not near
+// exhaustion, and one that grows is added again.
+func (k *socketStore) dropSmallPools(onDrop func(pooledSocket)) {
 	sizes := make([]int, len(k.pools))
 	for _, h := range k.sockets {
 		sizes[h.poolIndex()]++
@@ -101,10 +102,10 @@ func (k *socketStore) dropSmallPools(leave func(pooledSocket)) {
 	old := k.pools
 	clear(k.index)
 	k.pools = nil
-	number := make([]uint32, len(old))
+	newIndex := make([]uint32, len(old))
 	for at, p := range old {
 		if sizes[at] > least {
-			number[at] = k.addPool(p)
+			newIndex[at] = k.addPool(p)
 		}
 	}
 	k.sockets = slices.DeleteFunc(k.sockets, func(h pooledSocket) bool {
@@ -112,15 +113,15 @@ func (k *socketStore) dropSmallPools(leave func(pooledSocket)) {
 			return false
 		}
 		k.dropped++
-		leave(h)
+		onDrop(h)
 		return true
 	})
 	for i, h := range k.sockets {
-		k.sockets[i] = h&(1<<32-1) | pooledSocket(number[h.poolIndex()])<<32
+		k.sockets[i] = h&(1<<32-1) | pooledSocket(newIndex[h.poolIndex()])<<32
 	}
 }
 
-// countAbove is how many of sizes are above least.
+// countAbove counts the sizes above least.
 func countAbove(sizes []int, least int) (n int) {
 	for _, size := range sizes {
 		if size > least {

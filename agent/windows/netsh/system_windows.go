@@ -15,7 +15,7 @@ import (
 // Limits of one run.
 const (
 	runTimeout = 10 * time.Second
-	maxOutput    = 1 << 20 // bytes of output
+	maxOutput  = 1 << 20 // bytes of output
 )
 
 // NewSystemRunner runs the machine's own netsh.exe, whatever PATH says.
