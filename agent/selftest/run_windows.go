@@ -16,25 +16,24 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// Options say what may take long, or write.
+// Options enables checks that take long or write.
 type Options struct {
-	// TimeWait waits for the end of a TIME_WAIT, up to 5 minutes.
+	// TimeWait enables waiting for the end of a TIME_WAIT, up to 5 minutes.
 	TimeWait bool
-	// Write tries a value of the registry, below a key of Portreeve's own.
+	// Write enables writing a registry value below a key of Portreeve's own.
 	Write bool
 }
 
-// most is how many connections of each kind are opened, and share the most of the
-// range: a node in service must not feel it.
+// Limits of the connections of each kind, so that a node in service is not disturbed.
 const (
 	maxConnections = 250
-	rangeShare     = 40 // one part in so many
+	rangeShare     = 40 // at most one 40th of the range
 )
 
-// Run asks all questions. s is a sample of the machine, for its ranges. An answer that
-// could not be had is one, too.
+// Run runs all checks. s is a sample of the machine, of which it uses the ranges. A check
+// that fails is a result, too.
 func Run(ctx context.Context, s *socket.Sample, o Options) []Check {
-	parameters, _ := sysinfo.ReadParameters() // an error is among the capabilities
+	parameters, _ := sysinfo.ReadParameters() // the capabilities contain the error
 	checks := []Check{checkPrivileges(), checkCompartment()}
 	checks = append(checks, checkConnections(s)...)
 	checks = append(checks, checkBoundSockets()...)
@@ -61,12 +60,12 @@ func checkPrivileges() Check {
 	}
 	c := Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("user %s, elevated: %v", sid, elevated)}
 	if err := sysinfo.CheckWriteAccess(); err != nil {
-		c.Finding += "; TCP/IP's key can't be written: " + err.Error()
+		c.Finding += "; TCP/IP's registry key can't be written: " + err.Error()
 	}
 	return c
 }
 
-// checkCompartment is the network compartment of this thread: the default one is 1.
+// checkCompartment returns the network compartment of this thread. The default one is 1.
 func checkCompartment() Check {
 	const name = "Compartment"
 	get := windows.NewLazySystemDLL("iphlpapi.dll").NewProc("GetCurrentThreadCompartmentId")
@@ -74,16 +73,16 @@ func checkCompartment() Check {
 		return newFailedCheck(name, err)
 	}
 	id, _, _ := get.Call()
-	return Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("%d; whether the tables show others than this one is open", id)}
+	return Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("%d; it is unknown whether the tables contain sockets of other compartments", id)}
 }
 
-// checkConnections opens connections both ways to two destinations, and looks at their ports and
-// at the table.
+// checkConnections opens connections to two destinations, with and without bind(), and
+// checks their ports and the table.
 func checkConnections(s *socket.Sample) []Check {
 	const name = "Connections"
 	host := s.Host()
 	if host == nil || host.Blind() != "" {
-		return []Check{{Name: name, State: socket.Unsupported, Finding: "the dynamic range is not known"}}
+		return []Check{{Name: name, State: socket.Unsupported, Finding: "the dynamic range is unknown"}}
 	}
 	r := host.Settings.Range
 	var a, b *loopbackServer
@@ -125,7 +124,7 @@ func checkConnections(s *socket.Sample) []Check {
 	return append(append(d.evaluatePortSharing(r.Len()), d.evaluateRange(r, reuse)), checkTable(open)...)
 }
 
-// checkTable looks for open connections in the table.
+// checkTable checks whether open connections are in the table.
 func checkTable(open []clientSocket) []Check {
 	rows, err := iphlpapi.ListConnections()
 	if err != nil {
@@ -138,23 +137,22 @@ func checkTable(open []clientSocket) []Check {
 			pids[pair{row.Local, row.Remote}] = row.PID
 		}
 	}
-	home := netip.AddrFrom4(loopback)
-	there, ours := 0, 0
+	local := netip.AddrFrom4(loopback)
+	found, withPID := 0, 0
 	for _, c := range open {
-		pid, ok := pids[pair{netip.AddrPortFrom(home, c.local), netip.AddrPortFrom(home, c.peer)}]
+		pid, ok := pids[pair{netip.AddrPortFrom(local, c.local), netip.AddrPortFrom(local, c.peer)}]
 		if !ok {
 			continue
 		}
-		there++
+		found++
 		if int(pid) == os.Getpid() {
-			ours++
+			withPID++
 		}
 	}
-	return evaluateTable(len(open), there, ours)
+	return evaluateTable(len(open), found, withPID)
 }
 
-// checkBoundSockets takes a port by bind() alone, and the same one for the other version of
-// IP.
+// checkBoundSockets binds a port without connect(), and then the same port for IPv6.
 func checkBoundSockets() []Check {
 	const shows, shared = "TablesShowBoundSockets", "FamiliesShareBinds"
 	h, port, err := bindLoopback(false, 0)
@@ -162,19 +160,19 @@ func checkBoundSockets() []Check {
 		return []Check{newFailedCheck(shows, err)}
 	}
 	defer func() { _ = windows.Closesocket(h) }()
-	c := Check{Name: shows, State: socket.Unsupported, Finding: "a socket that only bind() was called for is not in the table"}
+	c := Check{Name: shows, State: socket.Unsupported, Finding: "a socket after bind() without connect() is not in the table"}
 	rows, err := iphlpapi.ListConnections()
 	if err != nil {
 		return []Check{newFailedCheck(shows, err)}
 	}
 	for _, row := range rows {
 		if row.Local.Port() == port {
-			c.State, c.Finding = socket.Verified, fmt.Sprintf("a socket that only bind() was called for is in the table, in state %d", row.State)
+			c.State, c.Finding = socket.Verified, fmt.Sprintf("a socket after bind() without connect() is in the table, in state %d", row.State)
 		}
 	}
-	six := Check{Name: shared, State: socket.Verified, Finding: "a port that IPv4 has bound can't be bound by IPv6"}
+	six := Check{Name: shared, State: socket.Verified, Finding: "a port bound by IPv4 can't be bound by IPv6"}
 	if h6, _, err := bindLoopback(true, port); err == nil {
-		six.State, six.Finding = socket.Unsupported, "one port can be bound by IPv4 and by IPv6 at once"
+		six.State, six.Finding = socket.Unsupported, "a port can be bound by IPv4 and IPv6 at the same time"
 		_ = windows.Closesocket(h6)
 	} else {
 		six.Finding += ": " + err.Error()
@@ -182,8 +180,8 @@ func checkBoundSockets() []Check {
 	return []Check{c, six}
 }
 
-// checkTimeWait closes a connection and looks for it in TIME_WAIT; where it may, until that
-// is over.
+// checkTimeWait closes a connection and checks that it is in TIME_WAIT. If wait is true, it
+// measures how long.
 func checkTimeWait(ctx context.Context, wait bool, set *uint32) []Check {
 	const shows, length = "TablesShowTimeWait", "TimeWaitLength"
 	p, err := startServer()
@@ -198,19 +196,19 @@ func checkTimeWait(ctx context.Context, wait bool, set *uint32) []Check {
 	c.close()
 	start := time.Now()
 	if !pollUntil(ctx, 10*time.Second, func() bool { return isInTimeWait(c) }) {
-		return []Check{{Name: shows, State: socket.Unsupported, Finding: "a connection that was closed here did not show up in TIME_WAIT within 10 s"}}
+		return []Check{{Name: shows, State: socket.Unsupported, Finding: "a closed connection did not appear in TIME_WAIT within 10 s"}}
 	}
-	checks := []Check{{Name: shows, State: socket.Verified, Finding: "a connection that was closed here is in TIME_WAIT"}}
+	checks := []Check{{Name: shows, State: socket.Verified, Finding: "a closed connection is in TIME_WAIT"}}
 	if !wait {
-		return append(checks, Check{Name: length, State: socket.Supposed, Finding: "not measured: takes --time-wait, and minutes"})
+		return append(checks, Check{Name: length, State: socket.Supposed, Finding: "not measured; use --time-wait, which takes minutes"})
 	}
 	if !pollUntil(ctx, 5*time.Minute, func() bool { return !isInTimeWait(c) }) {
-		return append(checks, Check{Name: length, State: socket.Unsupported, Finding: "it was not over within 5 minutes"})
+		return append(checks, Check{Name: length, State: socket.Unsupported, Finding: "it did not end within 5 minutes"})
 	}
 	return append(checks, evaluateTimeWait(time.Since(start).Truncate(pollInterval)-pollInterval, set))
 }
 
-// isInTimeWait says whether c is in TIME_WAIT.
+// isInTimeWait reports whether c is in TIME_WAIT.
 func isInTimeWait(c clientSocket) bool {
 	rows, err := iphlpapi.ListConnections()
 	if err != nil {
@@ -224,8 +222,8 @@ func isInTimeWait(c clientSocket) bool {
 	return false
 }
 
-func pollUntil(ctx context.Context, atMost time.Duration, done func() bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, atMost)
+func pollUntil(ctx context.Context, timeout time.Duration, done func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for !done() {
 		select {

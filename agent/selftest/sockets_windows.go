@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// The sockets here are Winsock's own: Go's dialer binds each of its sockets before it
-// connects (ConnectEx), which is one of the two ways that are compared.
+// The self-test uses Winsock directly, because Go's dialer always binds a socket before it
+// connects (ConnectEx), and the self-test compares connecting with and without bind().
 
 var loopback = [4]byte{127, 0, 0, 1}
 
-// loopbackServer listens on loopback and keeps what it accepts, until it is closed; closing is up
-// to the other side first.
+// loopbackServer listens on loopback. It keeps accepted connections open until the other
+// side closes them.
 type loopbackServer struct {
 	net.Listener
 	port uint16
@@ -51,14 +51,14 @@ func (p *loopbackServer) close() {
 	p.done.Wait()
 }
 
-// clientSocket is a connection of ours.
+// clientSocket is a connection of the self-test.
 type clientSocket struct {
 	handle windows.Handle
 	local  uint16
 	peer   uint16
 }
 
-// dialLoopback connects to the port of loopback; bound binds to port 0 before.
+// dialLoopback connects to a port on loopback. If bound is true, it binds to port 0 first.
 func dialLoopback(port uint16, bound bool) (clientSocket, error) {
 	h, err := windows.Socket(windows.AF_INET, windows.SOCK_STREAM, windows.IPPROTO_TCP)
 	if err != nil {
@@ -95,7 +95,7 @@ func readLocalPort(h windows.Handle) (uint16, error) {
 	return 0, fmt.Errorf("getsockname: %T", name)
 }
 
-// reset ends c without a TIME_WAIT: the self-test gives its ports back at once.
+// reset closes c without a TIME_WAIT, so that its port is free at once.
 func (c clientSocket) reset() {
 	_ = windows.SetsockoptLinger(c.handle, windows.SOL_SOCKET, windows.SO_LINGER, &windows.Linger{Onoff: 1})
 	c.close()
@@ -103,10 +103,10 @@ func (c clientSocket) reset() {
 
 func (c clientSocket) close() { _ = windows.Closesocket(c.handle) }
 
-// bindLoopback takes a port without connecting: 0 for any.
-func bindLoopback(six bool, port uint16) (windows.Handle, uint16, error) {
+// bindLoopback binds a port, 0 for any, without connecting.
+func bindLoopback(ipv6 bool, port uint16) (windows.Handle, uint16, error) {
 	family, address := windows.AF_INET, windows.Sockaddr(&windows.SockaddrInet4{Addr: loopback, Port: int(port)})
-	if six {
+	if ipv6 {
 		family, address = windows.AF_INET6, &windows.SockaddrInet6{Addr: netip.IPv6Loopback().As16(), Port: int(port)}
 	}
 	h, err := windows.Socket(family, windows.SOCK_STREAM, windows.IPPROTO_TCP)

@@ -8,10 +8,11 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// testKey is a key that nothing of Windows reads.
+// testKey is a registry key that Windows does not read.
 const testKey = `SOFTWARE\PortreeveSelfTest`
 
-// checkRegistryWrite writes a value below own, reads it back, and removes it with its key.
+// checkRegistryWrite writes a value below testKey, reads it back, and removes it with its
+// key.
 func checkRegistryWrite() Check {
 	const name = "RegistryRoundTrip"
 	if err := writeAndReadBack(); err != nil {
@@ -24,11 +25,11 @@ func writeAndReadBack() error {
 	const value, number = "Probe", 65534
 	key, existed, err := registry.CreateKey(registry.LOCAL_MACHINE, testKey, registry.SET_VALUE|registry.QUERY_VALUE|registry.WOW64_64KEY)
 	if err != nil {
-		return fmt.Errorf("make the key: %w", err)
+		return fmt.Errorf("create the key: %w", err)
 	}
 	defer key.Close()
 	if existed {
-		return fmt.Errorf(`HKLM\%s is there already: another self-test runs, or left it; delete it`, testKey)
+		return fmt.Errorf(`HKLM\%s already exists; delete it unless another self-test is running`, testKey)
 	}
 	defer func() { _ = registry.DeleteKey(registry.LOCAL_MACHINE, testKey) }()
 	if err := key.SetDWordValue(value, number); err != nil {

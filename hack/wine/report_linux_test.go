@@ -52,8 +52,8 @@ func (b *bed) rangesReported() (list []string) {
 func TestTheReportSaysThatNetshFails(t *testing.T) {
 	b := newBed(t)
 	for fault, why := range map[string]string{
-		"empty":   "netsh printed something else than expected: nothing",
-		"garbage": "netsh printed something else than expected",
+		"empty":   "unexpected output of netsh: nothing",
+		"garbage": "unexpected output of netsh",
 		"refuse":  "requires elevation",
 		"slow":    "no answer within",
 	} {

@@ -166,7 +166,7 @@ func TestNetshThatFailsIsSaid(t *testing.T) {
 		{"ipv6 set refuse", "Failed", "requires elevation"},
 		{"set ignore", "Failed", "33000"},
 		{"show empty", "Failed", "nothing"},
-		{"show garbage", "Failed", "something else than expected"},
+		{"show garbage", "Failed", "unexpected output"},
 		{"show refuse", "Failed", "requires elevation"},
 		{"set slow", "Failed", "no answer within 10s"},
 	} {

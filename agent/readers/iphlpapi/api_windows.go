@@ -23,13 +23,13 @@ var (
 	getThreadTimes = windows.NewLazySystemDLL("kernel32.dll").NewProc("GetThreadTimes")
 )
 
-// Classes of tables (iprtrmib.h).
+// Table classes (iprtrmib.h).
 const (
 	tcpTableOwnerPIDAll = 5
 	udpTableOwnerPID    = 1
 )
 
-// query asks for t, with the owners' PIDs, in no order.
+// query reads t with the owners' PIDs, unsorted, into buf.
 func (t tableKind) query(buf []byte) (uint32, apiError) {
 	proc, class, family := getExtendedTCPTable, uintptr(tcpTableOwnerPIDAll), uintptr(windows.AF_INET)
 	if t == udp4 || t == udp6 {
@@ -43,7 +43,8 @@ func (t tableKind) query(buf []byte) (uint32, apiError) {
 	return size, apiError(code)
 }
 
-// readStatistics asks for those of f, from the newer function where there is one.
+// readStatistics returns the TCP statistics of f and the name of the function that returned
+// them, which is the newer one if it exists.
 func readStatistics(f socket.Family) (socket.TCPStatistics, string, error) {
 	proc := getTCPStatisticsEx2
 	if proc.Find() != nil {
@@ -64,7 +65,7 @@ func readStatistics(f socket.Family) (socket.TCPStatistics, string, error) {
 	return s, proc.Name, err
 }
 
-// readThreadTime is the CPU time of this thread, in steps of a clock tick.
+// readThreadTime returns the CPU time of this thread, with the resolution of a clock tick.
 func readThreadTime() time.Duration {
 	var creation, exit, kernel, user windows.Filetime
 	ok, _, _ := getThreadTimes.Call(uintptr(windows.CurrentThread()), uintptr(unsafe.Pointer(&creation)),

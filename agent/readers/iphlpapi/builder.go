@@ -10,20 +10,20 @@ import (
 	"portreeve.io/portreeve/agent/windows/netsh"
 )
 
-// networkBuilder makes a machine's networks of its tables. It is used again for the next sample.
+// networkBuilder builds a machine's networks from its tables. It is reused for each sample.
 type networkBuilder struct {
 	ports *portConfig
-	// counters are IPv4's and IPv6's; where they share a range, the first has both.
+	// counters are the counters of IPv4 and IPv6. If they share a range, the first counts both.
 	counters [2]*portusage.Counter
 	holders  holderNumbers
 	zones    zoneNames
-	// udpByHolder is how many UDP sockets each holder has in the range of each tally.
+	// udpByHolder counts the UDP sockets in the range of each counter, by holder.
 	udpByHolder [2][]int
-	// unknownStates is sockets in a state that is not known.
+	// unknownStates counts the sockets in unknown states.
 	unknownStates int
 }
 
-// startSample begins a sample.
+// startSample prepares n for a new sample.
 func (n *networkBuilder) startSample(p *portConfig) {
 	n.ports, n.unknownStates = p, 0
 	n.holders.reset()
@@ -56,7 +56,7 @@ func (p *portConfig) counterOptions(family int) portusage.Options {
 	}
 }
 
-// addTable adds the rows of a table up.
+// addTable counts the rows of a table.
 func (n *networkBuilder) addTable(t tableKind, rows []byte) {
 	var r tableRow
 	size := rowBytes[t]
@@ -70,11 +70,11 @@ func (n *networkBuilder) addTable(t tableKind, rows []byte) {
 	}
 }
 
-// addRow gives a row to the tally of its family. A socket of IPv6 without an address may
-// serve IPv4 as well: it has its port in both.
+// addRow counts a row in its family. An IPv6 socket without an address may also serve IPv4,
+// so its port is in use in both.
 func (n *networkBuilder) addRow(t tableKind, r *portusage.Row) {
-	six := t == tcp6 || t == udp6
-	if n.counters[1] == nil || !six || r.Local.Addr().Is4() {
+	isIPv6 := t == tcp6 || t == udp6
+	if n.counters[1] == nil || !isIPv6 || r.Local.Addr().Is4() {
 		n.countRow(0, r)
 		return
 	}
@@ -95,7 +95,7 @@ func (n *networkBuilder) countRow(to int, r *portusage.Row) {
 	n.udpByHolder[to][r.Holder]++
 }
 
-// buildNetworks are the figures: one network, or one for each family.
+// buildNetworks returns one network, or one for each family if they have separate ranges.
 func (n *networkBuilder) buildNetworks() []socket.Network {
 	list := []socket.Network{n.counters[0].BuildNetwork()}
 	if n.counters[1] != nil {
@@ -106,7 +106,7 @@ func (n *networkBuilder) buildNetworks() []socket.Network {
 	return list
 }
 
-// describeRanges are what a sample says of the four of them, after networks.
+// describeRanges returns the usage of the four ranges. It is valid after buildNetworks.
 func (n *networkBuilder) describeRanges() (list []socket.DynamicRange) {
 	for family := range families {
 		t := cmp.Or(n.counters[family], n.counters[0])
@@ -117,35 +117,39 @@ func (n *networkBuilder) describeRanges() (list []socket.DynamicRange) {
 	return list
 }
 
-// listUnobserved is what the tables didn't tell.
+// listUnobserved returns what the tables did not contain.
 func (n *networkBuilder) listUnobserved() []socket.Unobserved {
 	var list []socket.Unobserved
-	left := n.counters[0].Summarize().Dropped
+	dropped := n.counters[0].Summarize().Dropped
 	if n.counters[1] != nil {
-		left += n.counters[1].Summarize().Dropped
+		dropped += n.counters[1].Summarize().Dropped
 	}
-	if left > 0 {
-		list = append(list, socket.Unobserved{Item: "small destinations", Reason: fmt.Sprintf("more than %d of them: the smallest, with %d sockets, are left out", portusage.MaxDestinations, left)})
+	if dropped > 0 {
+		list = append(list, socket.Unobserved{Item: "small destinations",
+			Reason: fmt.Sprintf("there are more than %d destinations; the smallest, with %d sockets, are omitted",
+				portusage.MaxDestinations, dropped)})
 	}
 	if n.unknownStates > 0 {
-		list = append(list, socket.Unobserved{Item: "states", Reason: fmt.Sprintf("%d sockets are in a state that is not known, and count as established", n.unknownStates)})
+		list = append(list, socket.Unobserved{Item: "states",
+			Reason: fmt.Sprintf("%d sockets are in an unknown state and count as established", n.unknownStates)})
 	}
 	return list
 }
 
-// inspectPool tells who holds the ports of p, after networks.
+// inspectPool returns the processes that use the most ports of p. It is valid after
+// buildNetworks.
 func (n *networkBuilder) inspectPool(p socket.Pool) *socket.Look {
-	of := 0
+	family := 0
 	if p.Network.Family == socket.IPv6 {
-		of = 1
+		family = 1
 	}
 	l := &socket.Look{Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol}
 	if d := p.Destination; d != nil {
 		l.Source, l.Destination, l.Port = d.Source, d.Address, d.Port
 	}
-	counts := n.udpByHolder[of]
+	counts := n.udpByHolder[family]
 	if p.Protocol == socket.TCP {
-		all := n.counters[of].CountByHolder(p)
+		all := n.counters[family].CountByHolder(p)
 		counts = all[:]
 	}
 	for i, sockets := range counts {
@@ -161,13 +165,13 @@ func (n *networkBuilder) inspectPool(p socket.Pool) *socket.Look {
 	return l
 }
 
-// holderNumbers numbers processes from 1 on, in the order of their first sockets. Those
-// beyond tally.MaxHolders are nobody.
+// holderNumbers numbers processes from 1, in the order of their first sockets. Processes
+// beyond portusage.MaxHolders have the number 0.
 type holderNumbers struct {
 	index      map[uint32]int
 	pids       []uint32 // by number
 	lastPID    uint32
-	lastNumber int // the number of last
+	lastNumber int // the number of lastPID
 }
 
 func (h *holderNumbers) reset() {
@@ -178,7 +182,7 @@ func (h *holderNumbers) reset() {
 	*h = holderNumbers{index: h.index, pids: append(h.pids[:0], 0)}
 }
 
-// assignNumber is 0 for PID 0, which TIME_WAIT has.
+// assignNumber returns the number of a process, and 0 for PID 0, which owns TIME_WAIT.
 func (h *holderNumbers) assignNumber(pid uint32) int {
 	switch pid {
 	case 0:

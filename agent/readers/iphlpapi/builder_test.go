@@ -13,10 +13,10 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+func parseAddrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
-// same is ports of which every range is r.
-func same(r ports.Range) *portConfig {
+// newPortConfig returns a configuration in which every range is r.
+func newPortConfig(r ports.Range) *portConfig {
 	var p portConfig
 	for i := range families {
 		for _, protocol := range netsh.Protocols {
@@ -26,13 +26,13 @@ func same(r ports.Range) *portConfig {
 	return &p
 }
 
-// sum adds tables up.
-func sum(t testing.TB, p *portConfig, tables ...*made) (*networkBuilder, []socket.Network) {
+// countTables counts the rows of tables.
+func countTables(t testing.TB, p *portConfig, tables ...*tableBuilder) (*networkBuilder, []socket.Network) {
 	t.Helper()
 	var n networkBuilder
 	n.startSample(p)
 	for _, m := range tables {
-		rows, err := m.kind.sliceRows(m.bytes())
+		rows, err := m.kind.sliceRows(m.encode())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,39 +41,39 @@ func sum(t testing.TB, p *portConfig, tables ...*made) (*networkBuilder, []socke
 	return &n, n.buildNetworks()
 }
 
-// clients are n connections from ports from first on to one destination.
-func clients(kind tableKind, n int, first int, to string, state tcpstate.State, pid uint32) *made {
-	m := &made{kind: kind}
+// newClients returns a table of n connections from ports starting at first to one destination.
+func newClients(kind tableKind, n int, first int, to string, state tcpstate.State, pid uint32) *tableBuilder {
+	m := &tableBuilder{kind: kind}
 	source := "10.0.0.5"
 	if kind == tcp6 {
 		source = "[2001:db8::5]"
 	}
 	for i := range n {
-		m.row(fmt.Sprintf("%s:%d", source, first+i), to, state, pid)
+		m.addSocket(fmt.Sprintf("%s:%d", source, first+i), to, state, pid)
 	}
 	return m
 }
 
 var thousand = ports.Range{First: 50000, Last: 50999}
 
-func TestAMachinesNetwork(t *testing.T) {
-	tcp := clients(tcp4, 300, 50000, "10.0.0.9:5432", tcpstate.TimeWait, 0)
+func TestTheNetworkOfAMachine(t *testing.T) {
+	tcp := newClients(tcp4, 300, 50000, "10.0.0.9:5432", tcpstate.TimeWait, 0)
 	for i := range 100 { // the same ports to another peer, as connect() may choose them
-		tcp.row(fmt.Sprintf("10.0.0.5:%d", 50000+i), "10.0.0.8:443", tcpstate.Established, 700)
+		tcp.addSocket(fmt.Sprintf("10.0.0.5:%d", 50000+i), "10.0.0.8:443", tcpstate.Established, 700)
 	}
-	tcp.row("0.0.0.0:50900", "", tcpstate.Listen, 800)                     // a listener in the range
-	tcp.row("10.0.0.5:50900", "10.0.0.7:61000", tcpstate.Established, 800) // its client
-	tcp.row("0.0.0.0:443", "", tcpstate.Listen, 4)                         // and one outside
-	tcp.row("10.0.0.5:443", "10.0.0.7:61001", tcpstate.CloseWait, 4)       // its client
-	tcp.row("0.0.0.0:50950", "", tcpstate.Close, 9)                        // bound and no more
-	six := clients(tcp6, 50, 50500, "[2001:db8::9]:443", tcpstate.CloseWait, 700)
-	udp := (&made{kind: udp4}).row("0.0.0.0:50001", "", 0, 5).row("10.0.0.5:50001", "", 0, 6).row("0.0.0.0:53", "", 0, 7)
-	tcp.row("0.0.0.0:50985", "", tcpstate.Listen, 5)                     // on a port that is excluded
-	tcp.row("10.0.0.5:50000", "10.0.0.9:5432", tcpstate.TimeWait, 0).n-- // beyond the number of rows
-	p := same(thousand)
+	tcp.addSocket("0.0.0.0:50900", "", tcpstate.Listen, 800)                     // a listener in the range
+	tcp.addSocket("10.0.0.5:50900", "10.0.0.7:61000", tcpstate.Established, 800) // its client
+	tcp.addSocket("0.0.0.0:443", "", tcpstate.Listen, 4)                         // and one outside
+	tcp.addSocket("10.0.0.5:443", "10.0.0.7:61001", tcpstate.CloseWait, 4)       // its client
+	tcp.addSocket("0.0.0.0:50950", "", tcpstate.Close, 9)                        // bound and no more
+	six := newClients(tcp6, 50, 50500, "[2001:db8::9]:443", tcpstate.CloseWait, 700)
+	udp := (&tableBuilder{kind: udp4}).addSocket("0.0.0.0:50001", "", 0, 5).addSocket("10.0.0.5:50001", "", 0, 6).addSocket("0.0.0.0:53", "", 0, 7)
+	tcp.addSocket("0.0.0.0:50985", "", tcpstate.Listen, 5)                     // on a port that is excluded
+	tcp.addSocket("10.0.0.5:50000", "10.0.0.9:5432", tcpstate.TimeWait, 0).n-- // beyond the number of rows
+	p := newPortConfig(thousand)
 	p.ranges[0][socket.TCP].reserved.AddRange(ports.Range{First: 50980, Last: 50989})
 
-	n, networks := sum(t, p, tcp, six, udp)
+	n, networks := countTables(t, p, tcp, six, udp)
 	if len(networks) != 1 {
 		t.Fatalf("%d networks", len(networks))
 	}
@@ -86,9 +86,9 @@ func TestAMachinesNetwork(t *testing.T) {
 			tcpstate.TimeWait: 300, tcpstate.Established: 101, tcpstate.Listen: 3, tcpstate.CloseWait: 51, tcpstate.Bound: 1,
 		},
 		Destinations: []socket.Destination{
-			{Source: addr("10.0.0.5:1").Addr(), Address: addr("10.0.0.9:1").Addr(), Port: 5432, States: tcpstate.Counts{tcpstate.TimeWait: 300}},
-			{Source: addr("10.0.0.5:1").Addr(), Address: addr("10.0.0.8:1").Addr(), Port: 443, States: tcpstate.Counts{tcpstate.Established: 100}},
-			{Source: addr("[2001:db8::5]:1").Addr(), Address: addr("[2001:db8::9]:1").Addr(), Port: 443, States: tcpstate.Counts{tcpstate.CloseWait: 50}},
+			{Source: parseAddrPort("10.0.0.5:1").Addr(), Address: parseAddrPort("10.0.0.9:1").Addr(), Port: 5432, States: tcpstate.Counts{tcpstate.TimeWait: 300}},
+			{Source: parseAddrPort("10.0.0.5:1").Addr(), Address: parseAddrPort("10.0.0.8:1").Addr(), Port: 443, States: tcpstate.Counts{tcpstate.Established: 100}},
+			{Source: parseAddrPort("[2001:db8::5]:1").Addr(), Address: parseAddrPort("[2001:db8::9]:1").Addr(), Port: 443, States: tcpstate.Counts{tcpstate.CloseWait: 50}},
 		},
 		UDPHeld: 1, UDPSockets: 3, ListenPorts: []uint16{50900},
 	}
@@ -96,7 +96,7 @@ func TestAMachinesNetwork(t *testing.T) {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	if u := n.listUnobserved(); u != nil {
-		t.Errorf("unseen %v", u)
+		t.Errorf("unobserved %v", u)
 	}
 	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
 	if pool.Used != 302 || pool.UsedMax != 352 || pool.Capacity != 990 || pool.Destination == nil || pool.Destination.Port != 5432 {
@@ -109,30 +109,30 @@ func TestAMachinesNetwork(t *testing.T) {
 }
 
 func TestEachFamilyHasANetworkWhereRangesDiffer(t *testing.T) {
-	p := same(thousand)
+	p := newPortConfig(thousand)
 	p.ranges[1][socket.TCP].ports = ports.Range{First: 60000, Last: 60099}
-	four := clients(tcp4, 30, 50000, "10.0.0.9:5432", tcpstate.Established, 1)
-	six := clients(tcp6, 40, 60000, "[2001:db8::9]:5432", tcpstate.Established, 2)
-	six.row("[::]:50900", "", tcpstate.Listen, 3) // serves IPv4 as well
-	six.row("[::ffff:10.0.0.5]:50001", "[::ffff:10.0.0.9]:80", tcpstate.Established, 1)
-	n, networks := sum(t, p, four, six)
+	four := newClients(tcp4, 30, 50000, "10.0.0.9:5432", tcpstate.Established, 1)
+	six := newClients(tcp6, 40, 60000, "[2001:db8::9]:5432", tcpstate.Established, 2)
+	six.addSocket("[::]:50900", "", tcpstate.Listen, 3) // serves IPv4 as well
+	six.addSocket("[::ffff:10.0.0.5]:50001", "[::ffff:10.0.0.9]:80", tcpstate.Established, 1)
+	n, networks := countTables(t, p, four, six)
 	if len(networks) != 2 {
 		t.Fatalf("%d networks", len(networks))
 	}
 	got := make([]string, 2)
 	for i := range networks {
 		w := &networks[i]
-		got[i] = fmt.Sprintf("%v %v held %d skipped %d listening %v sockets %d destinations %d", w.Family, w.Settings.Range, w.Held, w.Skipped, w.ListenPorts, w.States.Total(), len(w.Destinations))
+		got[i] = fmt.Sprintf("%v %v in use %d skipped %d listening %v sockets %d destinations %d", w.Family, w.Settings.Range, w.Held, w.Skipped, w.ListenPorts, w.States.Total(), len(w.Destinations))
 	}
 	want := []string{
-		"IPv4 50000-50999 held 31 skipped 1 listening [50900] sockets 31 destinations 2",
-		"IPv6 60000-60099 held 40 skipped 0 listening [] sockets 41 destinations 1",
+		"IPv4 50000-50999 in use 31 skipped 1 listening [50900] sockets 31 destinations 2",
+		"IPv6 60000-60099 in use 40 skipped 0 listening [] sockets 41 destinations 1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	if networks[0].Inode == networks[1].Inode {
-		t.Error("nothing tells the networks apart")
+		t.Error("the networks have the same inode")
 	}
 	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
 	if l := n.inspectPool(pool); pool.Network.Family != socket.IPv6 || !l.Of(pool) || len(l.Holders) != 1 || l.Holders[0].PID != 2 {
@@ -148,12 +148,12 @@ func TestEachFamilyHasANetworkWhereRangesDiffer(t *testing.T) {
 	}
 }
 
-func TestASampleHasNothingOfTheOneBefore(t *testing.T) {
-	n, _ := sum(t, same(thousand), clients(tcp4, 300, 50000, "10.0.0.9:5432", tcpstate.CloseWait, 700).row("0.0.0.0:50900", "", tcpstate.Listen, 4))
-	n.startSample(same(thousand))
-	m := clients(tcp4, 100, 50200, "10.0.0.8:80", tcpstate.Established, 701)
-	m.row("10.0.0.5:50300", "10.0.0.8:80", tcpstate.Established, 700)
-	m.row("10.0.0.5:50301", "10.0.0.8:80", tcpstate.TimeWait, 0) // nobody's
+func TestSamplesAreIndependent(t *testing.T) {
+	n, _ := countTables(t, newPortConfig(thousand), newClients(tcp4, 300, 50000, "10.0.0.9:5432", tcpstate.CloseWait, 700).addSocket("0.0.0.0:50900", "", tcpstate.Listen, 4))
+	n.startSample(newPortConfig(thousand))
+	m := newClients(tcp4, 100, 50200, "10.0.0.8:80", tcpstate.Established, 701)
+	m.addSocket("10.0.0.5:50300", "10.0.0.8:80", tcpstate.Established, 700)
+	m.addSocket("10.0.0.5:50301", "10.0.0.8:80", tcpstate.TimeWait, 0) // nobody's
 	n.addTable(tcp4, m.rows)
 	got := n.buildNetworks()[0]
 	if got.Held != 102 || got.Skipped != 0 || got.States.Total() != 102 || len(got.Destinations) != 1 {
@@ -166,14 +166,14 @@ func TestASampleHasNothingOfTheOneBefore(t *testing.T) {
 	}
 }
 
-func TestWhoHoldsThePortsOfUDP(t *testing.T) {
-	udp := &made{kind: udp4}
+func TestHoldersOfUDPPorts(t *testing.T) {
+	udp := &tableBuilder{kind: udp4}
 	for i := range 600 {
-		udp.row(fmt.Sprintf("0.0.0.0:%d", 50000+i), "", 0, 53)
+		udp.addSocket(fmt.Sprintf("0.0.0.0:%d", 50000+i), "", 0, 53)
 	}
-	udp.row("0.0.0.0:50900", "", 0, 54).row("0.0.0.0:53", "", 0, 55).row("0.0.0.0:123", "", 0, 55)
-	six := (&made{kind: udp6}).row("[::]:50901", "", 0, 54)
-	n, networks := sum(t, same(thousand), udp, six)
+	udp.addSocket("0.0.0.0:50900", "", 0, 54).addSocket("0.0.0.0:53", "", 0, 55).addSocket("0.0.0.0:123", "", 0, 55)
+	six := (&tableBuilder{kind: udp6}).addSocket("[::]:50901", "", 0, 54)
+	n, networks := countTables(t, newPortConfig(thousand), udp, six)
 	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
 	l := n.inspectPool(pool)
 	want := []socket.Holder{{PID: 53, Sockets: 600}, {PID: 54, Sockets: 2}}
@@ -182,11 +182,11 @@ func TestWhoHoldsThePortsOfUDP(t *testing.T) {
 	}
 	for p := range networks[0].Pools() {
 		if l.Of(p) != (p.Protocol == socket.UDP) {
-			t.Errorf("a look at UDP's ports is one at %v %v", p.Protocol, p.Kind)
+			t.Errorf("the detail of UDP also matches %v %v", p.Protocol, p.Kind)
 		}
 	}
-	n.startSample(same(thousand))
-	n.addTable(udp4, (&made{kind: udp4}).row("0.0.0.0:50000", "", 0, 99).rows)
+	n.startSample(newPortConfig(thousand))
+	n.addTable(udp4, (&tableBuilder{kind: udp4}).addSocket("0.0.0.0:50000", "", 0, 99).rows)
 	networks = n.buildNetworks()
 	pool, _ = networks[0].UDPPool()
 	if diff := cmp.Diff([]socket.Holder{{PID: 99, Sockets: 1}}, n.inspectPool(pool).Holders); diff != "" {
@@ -194,22 +194,22 @@ func TestWhoHoldsThePortsOfUDP(t *testing.T) {
 	}
 }
 
-func TestSocketsInUnknownStatesAreSaid(t *testing.T) {
-	m := (&made{kind: tcp4}).pair(addr("10.0.0.5:50000"), addr("10.0.0.9:80"), 77, 1)
-	n, networks := sum(t, same(thousand), m)
-	want := []socket.Unobserved{{Item: "states", Reason: "1 sockets are in a state that is not known, and count as established"}}
+func TestSocketsInUnknownStatesAreReported(t *testing.T) {
+	m := (&tableBuilder{kind: tcp4}).addRow(parseAddrPort("10.0.0.5:50000"), parseAddrPort("10.0.0.9:80"), 77, 1)
+	n, networks := countTables(t, newPortConfig(thousand), m)
+	want := []socket.Unobserved{{Item: "states", Reason: "1 sockets are in an unknown state and count as established"}}
 	if diff := cmp.Diff(want, n.listUnobserved()); diff != "" || networks[0].Held != 1 {
-		t.Errorf("held %d, -want +got\n%s", networks[0].Held, diff)
+		t.Errorf("%d in use, -want +got\n%s", networks[0].Held, diff)
 	}
 }
 
-func TestMoreProcessesThanHaveNumbers(t *testing.T) {
-	m := &made{kind: tcp4}
+func TestProcessesBeyondTheMaximumNumber(t *testing.T) {
+	m := &tableBuilder{kind: tcp4}
 	for i := range 5000 {
-		m.row(fmt.Sprintf("10.0.0.5:%d", 50000+i), "10.0.0.9:80", tcpstate.Established, uint32(i/2+4))
+		m.addSocket(fmt.Sprintf("10.0.0.5:%d", 50000+i), "10.0.0.9:80", tcpstate.Established, uint32(i/2+4))
 	}
 	for range 2 {
-		n, networks := sum(t, same(ports.Range{First: 50000, Last: 60000}), m, m)
+		n, networks := countTables(t, newPortConfig(ports.Range{First: 50000, Last: 60000}), m, m)
 		pool, _ := (&socket.Sample{Networks: networks}).Tightest()
 		if l := n.inspectPool(pool); len(l.Holders) != 4 || l.Held > 10000 || l.Holders[0].Sockets != 4 {
 			t.Errorf("%+v", l)
@@ -217,18 +217,18 @@ func TestMoreProcessesThanHaveNumbers(t *testing.T) {
 	}
 }
 
-// FuzzTables: whatever the bytes, there is an error, or every row is counted once and
-// no more ports are in use than there are.
+// FuzzTables checks that every row of a valid table is counted once and that no more ports
+// are in use than exist.
 func FuzzTables(f *testing.F) {
-	for _, m := range []*made{
-		clients(tcp4, 3, 50000, "10.0.0.9:5432", tcpstate.TimeWait, 0),
-		clients(tcp6, 3, 50000, "[2001:db8::9]:5432", tcpstate.Established, 7),
-		(&made{kind: udp4}).row("0.0.0.0:50001", "", 0, 5),
-		(&made{kind: udp6}).row("[::]:50001", "", 0, 5),
-		(&made{kind: tcp4}).row("127.0.0.1:50001", "127.0.0.1:50002", tcpstate.TimeWait, 0),
+	for _, m := range []*tableBuilder{
+		newClients(tcp4, 3, 50000, "10.0.0.9:5432", tcpstate.TimeWait, 0),
+		newClients(tcp6, 3, 50000, "[2001:db8::9]:5432", tcpstate.Established, 7),
+		(&tableBuilder{kind: udp4}).addSocket("0.0.0.0:50001", "", 0, 5),
+		(&tableBuilder{kind: udp6}).addSocket("[::]:50001", "", 0, 5),
+		(&tableBuilder{kind: tcp4}).addSocket("127.0.0.1:50001", "127.0.0.1:50002", tcpstate.TimeWait, 0),
 	} {
-		f.Add(uint8(m.kind), false, m.bytes())
-		f.Add(uint8(m.kind), true, m.bytes()[:9])
+		f.Add(uint8(m.kind), false, m.encode())
+		f.Add(uint8(m.kind), true, m.encode()[:9])
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, apart bool, buf []byte) {
 		table := tableKind(kind % uint8(numTables))
@@ -236,7 +236,7 @@ func FuzzTables(f *testing.F) {
 		if err != nil {
 			return
 		}
-		p := same(thousand)
+		p := newPortConfig(thousand)
 		if apart {
 			p.ranges[1][socket.TCP].ports = ports.Range{First: 1, Last: 65535}
 		}

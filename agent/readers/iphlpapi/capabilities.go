@@ -5,7 +5,7 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// listCapabilities are what netsh told, and what is assumed in its place.
+// listCapabilities returns what netsh reported, and what is assumed otherwise.
 func (p *portConfig) listCapabilities() []socket.Capability {
 	dynamic := socket.Capability{Name: "DynamicPorts", State: socket.Verified, Message: "netsh"}
 	excluded := socket.Capability{Name: "ExcludedPorts", State: socket.Verified, Message: "netsh"}
@@ -20,14 +20,15 @@ func (p *portConfig) listCapabilities() []socket.Capability {
 	return []socket.Capability{dynamic, excluded}
 }
 
-// autoReuseRange is the range that connect() draws from where an administrator made one.
+// autoReuseRange is the range from which connect() chooses if an administrator configured
+// one.
 type autoReuseRange struct {
 	ports *ports.Range
 	err   error
 }
 
 func (a autoReuseRange) describeCapability() socket.Capability {
-	c := socket.Capability{Name: "AutoReuseRange", State: socket.Verified, Message: "none is set"}
+	c := socket.Capability{Name: "AutoReuseRange", State: socket.Verified, Message: "not configured"}
 	switch {
 	case a.err != nil:
 		c.State, c.Message = socket.Unsupported, a.err.Error()

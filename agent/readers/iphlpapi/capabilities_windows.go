@@ -11,11 +11,13 @@ import (
 	"portreeve.io/portreeve/agent/windows/netsh"
 )
 
-// autoReuseScript prints the auto-reuse ranges of TCP's templates. netsh has no word for
-// them.
-const autoReuseScript = "Get-NetTCPSetting | Select-Object SettingName,AutoReusePortRangeStartPort,AutoReusePortRangeNumberOfPorts | ConvertTo-Json -Compress"
+// autoReuseScript prints the auto-reuse ranges of TCP's templates, which netsh does not
+// show.
+const autoReuseScript = "Get-NetTCPSetting | " +
+	"Select-Object SettingName,AutoReusePortRangeStartPort,AutoReusePortRangeNumberOfPorts | " +
+	"ConvertTo-Json -Compress"
 
-// readAutoReuse asks PowerShell, which takes a second: once is enough.
+// readAutoReuse runs PowerShell. Because that takes a second, it is called only once.
 func readAutoReuse(ctx context.Context) (a autoReuseRange) {
 	folder, err := windows.GetSystemDirectory()
 	if err != nil {
@@ -27,13 +29,13 @@ func readAutoReuse(ctx context.Context) (a autoReuseRange) {
 	case err != nil:
 		return autoReuseRange{err: err}
 	case len(text) == 0:
-		return autoReuseRange{err: errors.New("PowerShell said nothing")}
+		return autoReuseRange{err: errors.New("PowerShell printed nothing")}
 	}
 	a.ports, a.err = parseAutoReuse(text)
 	return a
 }
 
-// readAllStatistics adds them to w.
+// readAllStatistics adds the TCP statistics of both families to w.
 func readAllStatistics(w *socket.Windows) socket.Capability {
 	c := socket.Capability{Name: "TcpStatistics", State: socket.Verified}
 	for _, f := range families {
@@ -48,14 +50,14 @@ func readAllStatistics(w *socket.Windows) socket.Capability {
 	return c
 }
 
-// checkBoundTable is the table of ports that are bound past TIME_WAIT. Nobody documents its
-// layout, so it is not read.
+// checkBoundTable checks for the table of ports that remain bound after TIME_WAIT. It is not
+// read, because its layout is not documented.
 func checkBoundTable() socket.Capability {
 	c := socket.Capability{Name: "BoundTable", State: socket.Unsupported}
 	if err := boundTCPTable.Find(); err != nil {
 		c.Message = err.Error()
 		return c
 	}
-	c.Message = boundTCPTable.Name + " is there; its layout is not documented, so it is not read"
+	c.Message = boundTCPTable.Name + " exists, but is not read because its layout is not documented"
 	return c
 }

@@ -13,16 +13,16 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// compartmentReader reads the sockets of pods, which have a network compartment each. It is
-// an experiment: that the tables are those of a thread's compartment is what others
-// found, and no document says it.
+// compartmentReader reads the sockets of pods, each of which has a network compartment. It
+// is experimental: users found that a thread sees the tables of its compartment, but this
+// is not documented.
 type compartmentReader struct {
 	builder networkBuilder
 	buf     []byte
 }
 
-// sampleAll adds the networks of every compartment but the own one to s. Their ranges are
-// taken to be the node's.
+// sampleAll adds the networks of all other compartments to s. It assumes that they have the
+// node's ranges.
 func (c *compartmentReader) sampleAll(s *socket.Sample, p *portConfig) socket.Capability {
 	own, list, err := listCompartmentIDs()
 	if err != nil {
@@ -33,10 +33,11 @@ func (c *compartmentReader) sampleAll(s *socket.Sample, p *portConfig) socket.Ca
 			s.Cost += c.sampleOne(s, p, id)
 		}
 	}
-	return socket.Capability{Name: capabilityCompartments, State: socket.Supposed, Message: fmt.Sprintf("experimental: %d beside the node's own, with ranges taken to be the node's", len(list)-1)}
+	return socket.Capability{Name: capabilityCompartments, State: socket.Supposed,
+		Message: fmt.Sprintf("experimental: %d besides the node's own, assumed to have the node's ranges", len(list)-1)}
 }
 
-// sampleOne reads one compartment, and returns the CPU time that it took.
+// sampleOne adds the networks of one compartment to s, and returns the CPU time used.
 func (c *compartmentReader) sampleOne(s *socket.Sample, p *portConfig, id uint32) (cost time.Duration) {
 	name := fmt.Sprintf("comp-%d", id)
 	err := runInCompartment(id, func() error {
@@ -62,8 +63,8 @@ func (c *compartmentReader) sampleOne(s *socket.Sample, p *portConfig, id uint32
 	return cost
 }
 
-// runInCompartment calls do on a thread in that compartment. The thread is used for
-// nothing else: it ends with its goroutine, which never unlocks it.
+// runInCompartment calls do on a thread in that compartment. The thread is not reused: it
+// ends with its goroutine, which never unlocks it.
 func runInCompartment(id uint32, do func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -77,7 +78,8 @@ func runInCompartment(id uint32, do func() error) error {
 	return <-done
 }
 
-// listCompartmentIDs are those that an adapter is in, ascending, the own one among them.
+// listCompartmentIDs returns this thread's compartment and, in ascending order, all
+// compartments that contain an adapter, including this thread's.
 func listCompartmentIDs() (own uint32, list []uint32, err error) {
 	for _, proc := range []*windows.LazyProc{getCompartment, setCompartment} {
 		if err := proc.Find(); err != nil {

@@ -12,12 +12,12 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// tableKind is one of the tables that GetExtendedTcpTable and GetExtendedUdpTable fill: a
-// DWORD with the number of rows, and the rows at once behind it, little-endian, but for
-// addresses and ports (tcpmib.h, udpmib.h).
+// tableKind is one of the tables of GetExtendedTcpTable and GetExtendedUdpTable. A table is
+// a DWORD with the number of rows, followed by the rows. All fields except addresses and
+// ports are little-endian (tcpmib.h, udpmib.h).
 type tableKind uint8
 
-// The tables with owners: TCP_TABLE_OWNER_PID_ALL and UDP_TABLE_OWNER_PID.
+// The tables with owner PIDs: TCP_TABLE_OWNER_PID_ALL and UDP_TABLE_OWNER_PID.
 const (
 	tcp4 tableKind = iota // MIB_TCPROW_OWNER_PID
 	tcp6                  // MIB_TCP6ROW_OWNER_PID
@@ -26,49 +26,49 @@ const (
 	numTables
 )
 
-// rowBytes is the size of a row.
+// rowBytes contains the sizes of the rows.
 var rowBytes = [numTables]int{tcp4: 24, tcp6: 56, udp4: 12, udp6: 28}
 
 func (t tableKind) String() string {
 	return [...]string{"TCP over IPv4", "TCP over IPv6", "UDP over IPv4", "UDP over IPv6"}[min(t, udp6)]
 }
 
-// headerBytes is the number of rows in front of them.
+// headerBytes is the size of the number of rows.
 const headerBytes = 4
 
-// maxRows bounds what one table may take: 56 MB of memory.
+// maxRows limits the memory of one table to 56 MB.
 const maxRows = 1_000_000
 
 var (
-	errTruncated = errors.New("the table is cut off")
-	errTooMany   = fmt.Errorf("more than %d sockets, which is the most that is read", maxRows)
+	errTruncated = errors.New("the table is truncated")
+	errTooMany   = fmt.Errorf("more than the maximum of %d sockets", maxRows)
 )
 
-// sliceRows is the rows of a table in buf.
+// sliceRows returns the rows of the table in buf.
 func (t tableKind) sliceRows(buf []byte) ([]byte, error) {
 	if len(buf) < headerBytes {
 		return nil, fmt.Errorf("%v: %w: %d bytes", t, errTruncated, len(buf))
 	}
 	n := uint64(binary.LittleEndian.Uint32(buf))
-	room := uint64(len(buf)-headerBytes) / uint64(rowBytes[t])
+	capacity := uint64(len(buf)-headerBytes) / uint64(rowBytes[t])
 	switch {
 	case n > maxRows:
-		return nil, fmt.Errorf("%v: %w: it counts %d", t, errTooMany, n)
-	case n > room:
-		return nil, fmt.Errorf("%v: %w: it counts %d rows, and has room for %d", t, errTruncated, n, room)
+		return nil, fmt.Errorf("%v: %w: its row count is %d", t, errTooMany, n)
+	case n > capacity:
+		return nil, fmt.Errorf("%v: %w: its row count is %d, but it only has space for %d", t, errTruncated, n, capacity)
 	}
 	return buf[headerBytes:][:n*uint64(rowBytes[t])], nil
 }
 
-// tableRow is a row of any table.
+// tableRow is a decoded row of any table.
 type tableRow struct {
 	portusage.Row
 	pid uint32
-	// hasUnknownState says that its state is none that is known.
+	// hasUnknownState is true if the state is not known.
 	hasUnknownState bool
 }
 
-// decodeRow reads the row at the beginning of b, which is rowBytes[t] long at least.
+// decodeRow decodes the row at the beginning of b, which must have at least rowBytes[t] bytes.
 func (t tableKind) decodeRow(b []byte, r *tableRow, z zoneNames) {
 	switch t {
 	case tcp4:
@@ -91,8 +91,8 @@ func (t tableKind) decodeRow(b []byte, r *tableRow, z zoneNames) {
 
 func readDWORD(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
 
-// parseIPv4Endpoint reads an IPv4 address and a port; the port is in the first two bytes of its
-// DWORD, the others may be anything.
+// parseIPv4Endpoint parses an IPv4 address and a port. The port is in the first two bytes of
+// its DWORD. The other bytes are undefined.
 func parseIPv4Endpoint(addr, port []byte) netip.AddrPort {
 	var a netip.Addr
 	if ip := [4]byte(addr); ip != [4]byte{} {
@@ -101,7 +101,8 @@ func parseIPv4Endpoint(addr, port []byte) netip.AddrPort {
 	return netip.AddrPortFrom(a, binary.BigEndian.Uint16(port))
 }
 
-// parseIPv6Endpoint reads an IPv6 address, its scope and a port. An IPv4 address in it is IPv4.
+// parseIPv6Endpoint parses an IPv6 address, its scope and a port. An IPv4-mapped address
+// becomes IPv4.
 func parseIPv6Endpoint(addr, scope, port []byte, z zoneNames) netip.AddrPort {
 	var a netip.Addr
 	if ip := [16]byte(addr); ip != [16]byte{} {
@@ -128,16 +129,16 @@ func (z zoneNames) formatZone(id uint32) string {
 	return name
 }
 
-// mibStates are those of MIB_TCP_STATE. DELETE_TCB is on its way out.
+// mibStates maps MIB_TCP_STATE. DELETE_TCB is a socket that is being deleted.
 var mibStates = [...]tcpstate.State{
 	1: tcpstate.Close, 2: tcpstate.Listen, 3: tcpstate.SynSent, 4: tcpstate.SynRecv, 5: tcpstate.Established,
 	6: tcpstate.FinWait1, 7: tcpstate.FinWait2, 8: tcpstate.CloseWait, 9: tcpstate.Closing, 10: tcpstate.LastAck,
 	11: tcpstate.TimeWait, 12: tcpstate.Close,
 }
 
-// setState takes a MIB_TCP_STATE. One that is not known is taken for an open connection,
-// whose port is in use. A closed socket without a peer is one that only has its port;
-// that of a listener means nothing.
+// setState sets the state from a MIB_TCP_STATE. An unknown state counts as an open
+// connection, whose port is in use. A closed socket without a peer is only bound. The peer
+// of a listener is undefined.
 func (r *tableRow) setState(mib uint32) {
 	if r.hasUnknownState = mib == 0 || mib >= uint32(len(mibStates)); r.hasUnknownState {
 		r.State = tcpstate.Established

@@ -12,34 +12,34 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// portConfig is the ranges of a machine and what is excluded from them.
+// portConfig contains the ranges of a machine and the ports excluded from them.
 type portConfig struct {
 	ranges     [2][2]dynamicPorts // by family (index) and socket.Protocol
 	excluded   []socket.ExcludedPorts
 	unobserved []socket.Unobserved
 }
 
-// dynamicPorts is one of the four ranges.
+// dynamicPorts is one of the four dynamic ranges.
 type dynamicPorts struct {
 	ports    ports.Range
 	source   socket.RangeSource
-	reserved *ports.Set // nil where the exclusions could not be read
+	reserved *ports.Set // nil if the exclusions could not be read
 }
 
-// families are those of portConfig.ranges, in its order.
+// families contains the families in the order of portConfig.ranges.
 var families = [2]struct {
 	family socket.Family
 	netsh  netsh.Family
 }{{socket.IPv4, netsh.IPv4}, {socket.IPv6, netsh.IPv6}}
 
-// registryValues is what the range is told by where netsh doesn't answer.
+// registryValues contains the values from which a range is derived if netsh fails.
 type registryValues struct {
 	Major, Minor uint32  // of Windows
-	MaxUserPort  *uint32 // nil where it isn't set
-	Err          error   // it could not be read
+	MaxUserPort  *uint32 // nil if it is not set
+	Err          error   // if MaxUserPort could not be read
 }
 
-// readPortConfig asks netsh for everything, and for nothing more once it timed out.
+// readPortConfig reads all ranges and exclusions through netsh, until ctx ends.
 func readPortConfig(ctx context.Context, c netsh.Client, r func() registryValues) portConfig {
 	var p portConfig
 	for i, f := range families {
@@ -56,12 +56,12 @@ func (p *portConfig) readDynamicPorts(ctx context.Context, c netsh.Client, f net
 	if err == nil {
 		return dynamicPorts{ports: ports.Range{First: uint16(b.Start), Last: uint16(b.Last())}, source: socket.RangeNetsh}
 	}
-	d, assumed := r().deriveDynamicPorts()
-	p.addUnobserved(itemDynamicPorts, fmt.Errorf("%v is assumed (%s): %w", d.ports, d.source, errors.Join(err, assumed)))
+	d, registryErr := r().deriveDynamicPorts()
+	p.addUnobserved(itemDynamicPorts, fmt.Errorf("%v is assumed (%s): %w", d.ports, d.source, errors.Join(err, registryErr)))
 	return d
 }
 
-// deriveDynamicPorts is the range as documents have it.
+// deriveDynamicPorts returns the documented range for the values.
 func (r registryValues) deriveDynamicPorts() (dynamicPorts, error) {
 	system := osdefaults.FindWindows(r.Major, r.Minor)
 	d := dynamicPorts{ports: system.Range, source: socket.RangeDefault}
@@ -70,7 +70,7 @@ func (r registryValues) deriveDynamicPorts() (dynamicPorts, error) {
 	}
 	found, err := system.ComputeRange(int(*r.MaxUserPort))
 	if err != nil {
-		return d, fmt.Errorf("MaxUserPort is %w", err)
+		return d, fmt.Errorf("MaxUserPort %w", err)
 	}
 	return dynamicPorts{ports: found, source: socket.RangeRegistry}, nil
 }
@@ -86,28 +86,29 @@ func (p *portConfig) readExclusions(ctx context.Context, c netsh.Client, family 
 	for _, e := range list {
 		r := ports.Range{First: uint16(e.First), Last: uint16(e.Last)}
 		set.AddRange(r)
-		p.excluded = append(p.excluded, socket.ExcludedPorts{Family: f.family, Protocol: protocol, Range: r, Administered: e.Administered})
+		p.excluded = append(p.excluded,
+			socket.ExcludedPorts{Family: f.family, Protocol: protocol, Range: r, Administered: e.Administered})
 	}
 	p.ranges[family][protocol].reserved = set
 }
 
-// What could not be read.
+// The items that could not be read.
 const (
 	itemDynamicPorts  = "dynamic ports"
 	itemExcludedPorts = "excluded ports"
 )
 
-// addUnobserved notes what could not be read, the first reason of each.
-func (p *portConfig) addUnobserved(what string, why error) {
+// addUnobserved records an item that could not be read, with its first reason only.
+func (p *portConfig) addUnobserved(item string, reason error) {
 	for _, u := range p.unobserved {
-		if u.Item == what {
+		if u.Item == item {
 			return
 		}
 	}
-	p.unobserved = append(p.unobserved, socket.Unobserved{Item: what, Reason: strings.Join(strings.Fields(why.Error()), " ")})
+	p.unobserved = append(p.unobserved, socket.Unobserved{Item: item, Reason: strings.Join(strings.Fields(reason.Error()), " ")})
 }
 
-// hasSeparateRanges says that IPv4 and IPv6 have ranges of their own.
+// hasSeparateRanges reports whether the ranges of IPv4 and IPv6 differ.
 func (p *portConfig) hasSeparateRanges() bool {
 	for _, protocol := range netsh.Protocols {
 		if p.ranges[0][protocol].ports != p.ranges[1][protocol].ports {
@@ -117,9 +118,8 @@ func (p *portConfig) hasSeparateRanges() bool {
 	return false
 }
 
-// mergeReserved is the ports that family (any where they are not apart) leaves out. Where
-// they share a range, a port that one of them leaves out counts as left out: fewer ports
-// than there are is the safer error.
+// mergeReserved returns the excluded ports of family. If the families share a range, it
+// returns those of both, since underestimating the available ports is the safer error.
 func (p *portConfig) mergeReserved(family int, protocol socket.Protocol) *ports.Set {
 	own := p.ranges[family][protocol].reserved
 	if p.hasSeparateRanges() {
@@ -134,14 +134,14 @@ func (p *portConfig) mergeReserved(family int, protocol socket.Protocol) *ports.
 	return &both
 }
 
-// describeRange is what a sample says of a range, whose used ports are taken.
-func (p *portConfig) describeRange(family int, protocol socket.Protocol, taken *ports.Set) socket.DynamicRange {
+// describeRange returns the usage of a range with the used ports.
+func (p *portConfig) describeRange(family int, protocol socket.Protocol, used *ports.Set) socket.DynamicRange {
 	d := &p.ranges[family][protocol]
 	r := socket.DynamicRange{Family: families[family].family, Protocol: protocol, Range: d.ports, Source: d.source}
 	if d.reserved != nil {
-		gone := *d.reserved
-		gone.AddAll(taken)
-		r.Excluded, r.FreeBlocks = new(d.reserved.In(d.ports)), new(socket.FreeBlocks(d.ports, &gone))
+		unavailable := *d.reserved
+		unavailable.AddAll(used)
+		r.Excluded, r.FreeBlocks = new(d.reserved.In(d.ports)), new(socket.FreeBlocks(d.ports, &unavailable))
 	}
 	return r
 }

@@ -18,26 +18,26 @@ import (
 const capabilityCompartments = "Compartments"
 
 const (
-	// portsInterval is the time between two readings of the ranges: netsh takes longer
-	// than all the tables.
+	// portsInterval is the time between two readings of the ranges. netsh takes longer
+	// than all tables.
 	portsInterval = 5 * time.Minute
-	// minPortsInterval is the least time between two, however often it is asked for.
+	// minPortsInterval is the minimum time between two readings, even if requested.
 	minPortsInterval = 10 * time.Second
-	// portsTimeout bounds one.
+	// portsTimeout limits one reading.
 	portsTimeout = 15 * time.Second
 )
 
-// Options say what a Reader reads.
+// Options configures a Reader.
 type Options struct {
-	// Compartments reads the network compartments of pods, too: an experiment.
+	// Compartments also reads the network compartments of pods. It is experimental.
 	Compartments bool
 }
 
-// Reader reads the sockets of the compartment that the agent is in: the node's own.
+// Reader reads the sockets of the agent's compartment, which is the node's own.
 type Reader struct {
 	builder      networkBuilder
 	buf          []byte
-	compartments *compartmentReader // nil where they are not asked for
+	compartments *compartmentReader // nil if not enabled
 
 	netsh            netsh.Client
 	ports            atomic.Pointer[portConfig]
@@ -48,7 +48,7 @@ type Reader struct {
 	workers sync.WaitGroup
 }
 
-// Open reads the ranges, once, and from then on now and then.
+// Open returns a Reader. It reads the ranges once and then refreshes them in the background.
 func Open(o Options) (*Reader, error) {
 	if err := errors.Join(getExtendedTCPTable.Find(), getExtendedUDPTable.Find()); err != nil {
 		return nil, err
@@ -69,14 +69,14 @@ func Open(o Options) (*Reader, error) {
 	return r, nil
 }
 
-// Close ends what reads the ranges.
+// Close stops reading the ranges.
 func (r *Reader) Close() error {
 	r.stop()
 	r.workers.Wait()
 	return nil
 }
 
-// Refresh has the ranges read again soon, because they were changed.
+// Refresh requests that the ranges are read again soon, because they were changed.
 func (r *Reader) Refresh() {
 	select {
 	case r.refreshRequested <- struct{}{}:
@@ -117,10 +117,10 @@ func readRegistry() registryValues {
 	return registryValues{Major: v.Major, Minor: v.Minor, MaxUserPort: p.MaxUserPort, Err: err}
 }
 
-// Sample reads the tables. Without TCP over IPv4 there is none: what it shows would be
-// less than there is.
+// Sample reads the tables. It fails if the tables of IPv4 can't be read, since the sample
+// would be too incomplete.
 func (r *Reader) Sample(_ context.Context, req socket.Request) (socket.Sample, error) {
-	runtime.LockOSThread() // for its CPU time
+	runtime.LockOSThread() // to measure its CPU time
 	defer runtime.UnlockOSThread()
 	before := readThreadTime()
 	p := r.ports.Load()
@@ -137,13 +137,16 @@ func (r *Reader) Sample(_ context.Context, req socket.Request) (socket.Sample, e
 	s.Unobserved = append(s.Unobserved, append(r.builder.listUnobserved(), p.unobserved...)...)
 	s.Windows = &socket.Windows{Ranges: r.builder.describeRanges(), Excluded: p.excluded, AutoReuse: r.autoReuse.ports}
 	if a := r.autoReuse.ports; a != nil {
-		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "auto-reuse range", Reason: fmt.Sprintf("connect() draws from %v there: these pools are not shown", *a)})
+		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "auto-reuse range",
+			Reason: fmt.Sprintf("connect() chooses from %v; these pools are not shown", *a)})
 	}
-	s.Capabilities = append(p.listCapabilities(), tables, r.autoReuse.describeCapability(), readAllStatistics(s.Windows), checkBoundTable())
+	s.Capabilities = append(p.listCapabilities(), tables, r.autoReuse.describeCapability(),
+		readAllStatistics(s.Windows), checkBoundTable())
 	if t, ok := s.Tightest(); ok && req.LookPercent > 0 && t.UsedPercent() >= req.LookPercent {
 		s.Look = r.builder.inspectPool(t)
 	}
-	compartments := socket.Capability{Name: capabilityCompartments, State: socket.Unsupported, Message: "not asked for: --compartments, an experiment"}
+	compartments := socket.Capability{Name: capabilityCompartments, State: socket.Unsupported,
+		Message: "not enabled (--compartments, experimental)"}
 	if r.compartments != nil {
 		compartments = r.compartments.sampleAll(&s, p)
 	}
@@ -152,13 +155,15 @@ func (r *Reader) Sample(_ context.Context, req socket.Request) (socket.Sample, e
 	return s, nil
 }
 
-// exactnessMessage is why a level may be higher than need be.
-const exactnessMessage = "bind() and connect() look alike in Windows' tables: the level is that of the most ports that may be in use"
+// exactnessMessage explains why a level may be too high.
+const exactnessMessage = "Windows' tables do not distinguish bind() from connect(), so the level is based on the " +
+	"maximum number of ports that may be in use"
 
-// readTables adds up every table.
+// readTables counts the rows of all tables.
 func (r *Reader) readTables(s *socket.Sample) (socket.Capability, error) {
-	c := socket.Capability{Name: "SocketTables", State: socket.Verified, Message: "GetExtendedTcpTable, GetExtendedUdpTable"}
-	most := 0
+	c := socket.Capability{Name: "SocketTables", State: socket.Verified,
+		Message: "GetExtendedTcpTable, GetExtendedUdpTable"}
+	maxUsed := 0
 	for t := range numTables {
 		rows, err := t.readRows(&r.buf, t.query)
 		switch {
@@ -172,8 +177,8 @@ func (r *Reader) readTables(s *socket.Sample) (socket.Capability, error) {
 				s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: t.String(), Reason: err.Error()})
 			}
 		}
-		most = max(most, len(rows))
+		maxUsed = max(maxUsed, len(rows))
 	}
-	shrinkBuffer(&r.buf, most)
+	shrinkBuffer(&r.buf, maxUsed)
 	return c, nil
 }

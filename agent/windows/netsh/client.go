@@ -9,7 +9,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Family is the version of IP whose ports are meant, as netsh spells it.
+// Family is an IP version, as spelled by netsh.
 type Family string
 
 // The families.
@@ -18,20 +18,20 @@ const (
 	IPv6 Family = "ipv6"
 )
 
-// Families and Protocols are all that have ports of their own.
+// Families and Protocols list all families and protocols that have ports.
 var (
 	Families  = []Family{IPv4, IPv6}
 	Protocols = []socket.Protocol{socket.TCP, socket.UDP}
 )
 
-// Runner runs netsh with args and returns what it printed. An exit status other than 0 is
-// an error with that text in one line.
+// Runner runs netsh with args and returns its output. If the exit status is not 0, it
+// returns an error with the output in one line.
 type Runner func(ctx context.Context, args ...string) ([]byte, error)
 
-// Client asks netsh.
+// Client runs the commands of netsh.
 type Client struct{ Run Runner }
 
-// ShowDynamicPorts is the range that ports are chosen from.
+// ShowDynamicPorts returns the range from which ports are chosen.
 func (c Client) ShowDynamicPorts(ctx context.Context, f Family, p socket.Protocol) (Block, error) {
 	text, err := c.runShow(ctx, "int", string(f), "show", "dynamicport", formatProtocol(p))
 	if err != nil {
@@ -41,15 +41,15 @@ func (c Client) ShowDynamicPorts(ctx context.Context, f Family, p socket.Protoco
 	return b, wrapError(err, f, "dynamicport", p)
 }
 
-// SetDynamicPorts changes it, for good and at once. Windows takes at least 255 ports,
-// from 1025 on.
+// SetDynamicPorts changes the range, persistently and with immediate effect. Windows accepts
+// ranges of at least 255 ports that start at 1025 or above.
 func (c Client) SetDynamicPorts(ctx context.Context, f Family, p socket.Protocol, b Block) error {
 	_, err := c.Run(ctx, "int", string(f), "set", "dynamicport", formatProtocol(p), formatArgument("start", b.Start), formatArgument("num", b.Count))
 	return wrapError(err, f, "set dynamicport", p)
 }
 
-// ShowExclusions are the ports that are never chosen by themselves, in netsh's order, those
-// of running programs included.
+// ShowExclusions returns the ports that are never chosen automatically, including those of
+// running programs, in netsh's order.
 func (c Client) ShowExclusions(ctx context.Context, f Family, p socket.Protocol) ([]Exclusion, error) {
 	text, err := c.runShow(ctx, "int", string(f), "show", "excludedportrange", "protocol="+formatProtocol(p))
 	if err != nil {
@@ -59,13 +59,13 @@ func (c Client) ShowExclusions(ctx context.Context, f Family, p socket.Protocol)
 	return list, wrapError(err, f, "excludedportrange", p)
 }
 
-// AddExclusion excludes count ports from first on, for good. Windows refuses ports that
-// are in use.
+// AddExclusion excludes count ports starting at first, persistently. Windows rejects ports
+// that are in use.
 func (c Client) AddExclusion(ctx context.Context, f Family, p socket.Protocol, first, count int) error {
 	return c.changeExclusion(ctx, "add", f, p, first, count)
 }
 
-// DeleteExclusion takes back what AddExclusion did; it must be the same ports.
+// DeleteExclusion deletes an exclusion. It must have the same ports as when it was added.
 func (c Client) DeleteExclusion(ctx context.Context, f Family, p socket.Protocol, first, count int) error {
 	return c.changeExclusion(ctx, "delete", f, p, first, count)
 }
@@ -76,8 +76,8 @@ func (c Client) changeExclusion(ctx context.Context, verb string, f Family, p so
 	return wrapError(err, f, verb+" excludedportrange", p)
 }
 
-// runShow is an answer that must not be empty: netsh exits with 0 and says nothing where a
-// command is none of its own, or where it is a stub.
+// runShow runs a command whose output must not be empty. netsh exits with 0 and prints
+// nothing if it does not know the command, or if it is a stub.
 func (c Client) runShow(ctx context.Context, args ...string) ([]byte, error) {
 	text, err := c.Run(ctx, args...)
 	if err == nil && strings.TrimSpace(string(text)) == "" {

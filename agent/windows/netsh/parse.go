@@ -7,28 +7,28 @@ import (
 	"strconv"
 )
 
-// Block is a block of ports: the first, and how many.
+// Block is a block of ports.
 type Block struct{ Start, Count int }
 
-// Last is the last port of b.
+// Last returns the last port of b.
 func (b Block) Last() int { return b.Start + b.Count - 1 }
 
 func (b Block) String() string { return fmt.Sprintf("%d %d", b.Start, b.Count) }
 
-// Exclusion is ports that are never chosen by themselves, First to Last.
+// Exclusion is a range of ports that are never chosen automatically.
 type Exclusion struct {
 	First, Last int
-	// Administered ones were added by netsh or a program as a persistent exclusion
-	// (netsh marks them with "*"). The others are reservations of running programs:
-	// HNS, WinNAT, or http.sys.
+	// Administered is true for persistent exclusions, which were added by netsh or a program
+	// (netsh marks them with "*"). The others are reservations of running programs, such as
+	// HNS, WinNAT and http.sys.
 	Administered bool
 }
 
-// errUnexpectedOutput is text that is no answer of netsh's: its layout is another.
-var errUnexpectedOutput = errors.New("netsh printed something else than expected")
+// errUnexpectedOutput is returned for output whose layout is not known.
+var errUnexpectedOutput = errors.New("unexpected output of netsh")
 
-// parseDynamicPort reads `show dynamicport`: a title, a line of dashes, and two lines
-// that end in a number, the start and the count:
+// parseDynamicPort parses the output of `show dynamicport`: a title, a line of dashes, and
+// two lines that end in a number, the start and the count:
 //
 //	Protocol tcp Dynamic Port Range
 //	---------------------------------
@@ -43,15 +43,15 @@ func parseDynamicPort(text []byte) (Block, error) {
 	}
 	switch {
 	case len(n) != 2:
-		return Block{}, fmt.Errorf("%w: %d numbers below its line of dashes, not 2: %s", errUnexpectedOutput, len(n), QuoteOutput(text))
+		return Block{}, fmt.Errorf("%w: %d numbers below the line of dashes, not 2: %s", errUnexpectedOutput, len(n), QuoteOutput(text))
 	case n[0] < 1 || n[0] > 65535 || n[1] < 1 || n[0]+n[1] > 1<<16:
-		return Block{}, fmt.Errorf("%w: %d ports from %d on are no range: %s", errUnexpectedOutput, n[1], n[0], QuoteOutput(text))
+		return Block{}, fmt.Errorf("%w: %d ports from %d are not a valid range: %s", errUnexpectedOutput, n[1], n[0], QuoteOutput(text))
 	}
-	return Block{n[0], n[1]}, nil
+	return Block{Start: n[0], Count: n[1]}, nil
 }
 
-// parseExclusions reads `show excludedportrange`: two columns of numbers below two
-// lines of dashes, a star behind those that are administered, and a legend that begins
+// parseExclusions parses the output of `show excludedportrange`: two columns of numbers
+// below two lines of dashes, a star after administered exclusions, and a legend that begins
 // with that star:
 //
 //	Start Port    End Port
@@ -70,7 +70,7 @@ func parseExclusions(text []byte) ([]Exclusion, error) {
 		}
 		e, ok := parseExclusion(f)
 		if !ok {
-			return nil, fmt.Errorf("%w: no ports: %s", errUnexpectedOutput, QuoteOutput(line))
+			return nil, fmt.Errorf("%w: not a port range: %s", errUnexpectedOutput, QuoteOutput(line))
 		}
 		list = append(list, e)
 	}
@@ -86,10 +86,11 @@ func parseExclusion(f [][]byte) (e Exclusion, ok bool) {
 	}
 	first, ok1 := parseNumber(f[0])
 	last, ok2 := parseNumber(f[1])
-	return Exclusion{first, last, len(f) == 3}, ok1 && ok2 && first <= last && last <= 65535
+	return Exclusion{First: first, Last: last, Administered: len(f) == 3}, ok1 && ok2 && first <= last && last <= 65535
 }
 
-// linesBelowDashes is the lines below the line of dashes, at least one where there is such a line.
+// linesBelowDashes iterates over the lines below the line of dashes. If there is such a
+// line, it yields at least one line, which may be nil.
 func linesBelowDashes(text []byte) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		found := false
@@ -109,12 +110,12 @@ func linesBelowDashes(text []byte) func(yield func([]byte) bool) {
 	}
 }
 
-// isDashedLine says that line has dashes and spaces only, and more than a few.
+// isDashedLine reports whether line consists of at least eight dashes and spaces.
 func isDashedLine(line []byte) bool {
 	return len(line) > 7 && len(bytes.Trim(line, "- ")) == 0
 }
 
-// parseLastNumber is the number that line ends in, unless it is the end of a word ("IPv4").
+// parseLastNumber parses the number at the end of line, unless it is part of a word ("IPv4").
 func parseLastNumber(line []byte) (int, bool) {
 	at := len(bytes.TrimRight(line, "0123456789"))
 	if at == 0 || isWordByte(line[at-1]) {
@@ -127,7 +128,7 @@ func isWordByte(b byte) bool {
 	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || b == '.' || b == '-'
 }
 
-// parseNumber is a decimal number of up to six digits.
+// parseNumber parses a decimal number of at most six digits.
 func parseNumber(digits []byte) (int, bool) {
 	if len(digits) == 0 || len(digits) > 6 {
 		return 0, false
@@ -136,12 +137,12 @@ func parseNumber(digits []byte) (int, bool) {
 	return int(n), err == nil
 }
 
-// QuoteOutput is the beginning of what a program printed, in one line, for an error.
+// QuoteOutput returns the beginning of a program's output in one line, for an error.
 func QuoteOutput(text []byte) string {
-	const room = 200
+	const maxBytes = 200
 	line := bytes.Join(bytes.Fields(bytes.ToValidUTF8(text, []byte("?"))), []byte(" "))
-	if len(line) > room {
-		line = append(bytes.ToValidUTF8(line[:room:room], nil), "…"...)
+	if len(line) > maxBytes {
+		line = append(bytes.ToValidUTF8(line[:maxBytes:maxBytes], nil), "…"...)
 	}
 	return strconv.Quote(string(line))
 }

@@ -18,17 +18,17 @@ const (
 	maxOutput  = 1 << 20 // bytes of output
 )
 
-// NewSystemRunner runs the machine's own netsh.exe, whatever PATH says.
+// NewSystemRunner returns a Runner of the system's netsh.exe, regardless of PATH.
 func NewSystemRunner() (Runner, error) {
 	folder, err := windows.GetSystemDirectory()
 	if err != nil {
-		return nil, fmt.Errorf("find the system's folder: %w", err)
+		return nil, fmt.Errorf("find the system folder: %w", err)
 	}
 	return NewRunner(filepath.Join(folder, "netsh.exe")), nil
 }
 
-// NewRunner runs the program at path, for 10 s at the most; then it is killed with its
-// children.
+// NewRunner returns a Runner of the program at path. After 10 s, the program is killed with
+// its children.
 func NewRunner(path string) Runner {
 	return func(ctx context.Context, args ...string) ([]byte, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("no answer within %v, so it was killed", runTimeout))
@@ -36,7 +36,7 @@ func NewRunner(path string) Runner {
 		var out limitedBuffer
 		cmd := exec.CommandContext(ctx, path, args...)
 		cmd.Stdout, cmd.Stderr = &out, &out
-		cmd.WaitDelay = time.Second // for a child that keeps the pipe
+		cmd.WaitDelay = time.Second // for a child that keeps the pipe open
 		err := runInJob(cmd)
 		switch {
 		case ctx.Err() != nil:
@@ -45,18 +45,18 @@ func NewRunner(path string) Runner {
 			return nil, fmt.Errorf("%w: %s", err, QuoteOutput(out.text))
 		case err != nil:
 			return nil, err
-		case out.cut:
+		case out.truncated:
 			return nil, fmt.Errorf("%w: more than %d bytes", errUnexpectedOutput, maxOutput)
 		}
 		return out.text, nil
 	}
 }
 
-// runInJob runs cmd in a job of its own, whose end is that of all its processes.
+// runInJob runs cmd in a new job, so that all of its processes can be killed.
 func runInJob(cmd *exec.Cmd) error {
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
-		return fmt.Errorf("make a job: %w", err)
+		return fmt.Errorf("create a job: %w", err)
 	}
 	defer func() { _ = windows.CloseHandle(job) }()
 	var limits windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION
@@ -74,7 +74,7 @@ func runInJob(cmd *exec.Cmd) error {
 	return errors.Join(cmd.Wait(), assigned)
 }
 
-// assignToJob puts a process into a job. One that is through already needs none.
+// assignToJob assigns a process to a job, unless it has already ended.
 func assignToJob(job windows.Handle, pid int) error {
 	process, err := windows.OpenProcess(windows.PROCESS_SET_QUOTA|windows.PROCESS_TERMINATE, false, uint32(pid))
 	if err != nil {
@@ -82,20 +82,20 @@ func assignToJob(job windows.Handle, pid int) error {
 	}
 	defer func() { _ = windows.CloseHandle(process) }()
 	if err := windows.AssignProcessToJobObject(job, process); err != nil && !errors.Is(err, windows.ERROR_ACCESS_DENIED) {
-		return fmt.Errorf("put netsh into a job: %w", err)
+		return fmt.Errorf("assign netsh to the job: %w", err)
 	}
 	return nil
 }
 
-// limitedBuffer keeps the first bytes that are written to it.
+// limitedBuffer keeps the first maxOutput bytes that are written to it.
 type limitedBuffer struct {
-	text []byte
-	cut  bool
+	text      []byte
+	truncated bool
 }
 
 func (l *limitedBuffer) Write(b []byte) (int, error) {
-	room := min(maxOutput-len(l.text), len(b))
-	l.cut = l.cut || len(b) > room
-	l.text = append(l.text, b[:room]...)
+	remaining := min(maxOutput-len(l.text), len(b))
+	l.truncated = l.truncated || len(b) > remaining
+	l.text = append(l.text, b[:remaining]...)
 	return len(b), nil
 }

@@ -112,9 +112,9 @@ func TestWindowsRefusals(t *testing.T) {
 func TestAFaultIsOfItsCommands(t *testing.T) {
 	for fault, want := range map[string]string{
 		"show refuse":         "exit status 1: The requested operation requires elevation (Run as administrator).",
-		"empty":               "netsh printed something else than expected: nothing",
-		"show garbage":        "netsh printed something else than expected: ",
-		"ipv4 tcp show empty": "netsh printed something else than expected: nothing",
+		"empty":               "unexpected output of netsh: nothing",
+		"show garbage":        "unexpected output of netsh: ",
+		"ipv4 tcp show empty": "unexpected output of netsh: nothing",
 		"ipv6 show refuse":    "",
 		"show missing":        "exit status 3: no fault has the name missing",
 		"set refuse":          "",
