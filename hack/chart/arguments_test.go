@@ -62,7 +62,7 @@ func TestThePodsTakeTheirArguments(t *testing.T) {
 
 // The same of the program for Windows, which Wine runs.
 func TestTheAgentOfWindowsTakesItsArguments(t *testing.T) {
-	bed := filepath.Join(Root(t), "hack", "wine", "bed.sh")
+	bed := filepath.Join(Root(t), "hack", "wine", "sandbox.sh")
 	if _, err := os.Stat("/usr/lib/wine/wine64"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs root, and Wine (make deps)")
 	}

@@ -1,4 +1,4 @@
-# Sourced by prefix.sh and bed.sh: where Debian's Wine is, and namespaces for it.
+# Sourced by prefix.sh and sandbox.sh: where Debian's Wine is, and namespaces for it.
 
 wine=/usr/lib/wine/wine64
 wineserver=/usr/lib/wine/wineserver64

@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// resident is a process's resident memory, in bytes.
-type resident struct {
+// residentMemory is a process's resident memory, in bytes.
+type residentMemory struct {
 	own, stacks, libraries int
 	threads                int
 }
 
-// residentOf sums up /proc/PID/smaps (proc_pid_smaps(5)). A mapping that a thread's
+// readResidentMemory sums up /proc/PID/smaps (proc_pid_smaps(5)). A mapping that a thread's
 // stack pointer is in is its stack; one of a file below /usr is a library's.
-func residentOf(pid int) (r resident, err error) {
-	pointers, err := stackPointers(pid)
+func readResidentMemory(pid int) (r residentMemory, err error) {
+	pointers, err := readStackPointers(pid)
 	if err != nil {
 		return r, err
 	}
@@ -34,7 +34,7 @@ func residentOf(pid int) (r resident, err error) {
 		fields := strings.Fields(lines.Text())
 		switch {
 		case !strings.HasSuffix(fields[0], ":"):
-			part = r.part(fields, pointers)
+			part = r.classifyMapping(fields, pointers)
 		case fields[0] == "Rss:":
 			kib, err := strconv.Atoi(fields[1])
 			if err != nil {
@@ -46,8 +46,8 @@ func residentOf(pid int) (r resident, err error) {
 	return r, lines.Err()
 }
 
-// part is where a mapping counts, of the line that it begins with.
-func (r *resident) part(fields []string, pointers []uint64) *int {
+// classifyMapping is where a mapping counts, of the line that it begins with.
+func (r *residentMemory) classifyMapping(fields []string, pointers []uint64) *int {
 	var first, end uint64
 	_, _ = fmt.Sscanf(fields[0], "%x-%x", &first, &end) // as the kernel prints it
 	for _, p := range pointers {
@@ -61,9 +61,9 @@ func (r *resident) part(fields []string, pointers []uint64) *int {
 	return &r.own
 }
 
-// stackPointers are those of the threads (proc_pid_syscall(5)). One that runs right now
+// readStackPointers are those of the threads (proc_pid_syscall(5)). One that runs right now
 // has none to show.
-func stackPointers(pid int) (list []uint64, err error) {
+func readStackPointers(pid int) (list []uint64, err error) {
 	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
 	if err != nil {
 		return nil, err

@@ -5,7 +5,7 @@
 #   hack/wine/prefix.sh dir    only prints the folder
 #
 # It says Windows Server 2022, and has what Go's programs need beside Wine. Runs of
-# bed.sh copy it: its files of Wine are links, so that it has 13 MB instead of 700. The
+# sandbox.sh copy it: its files of Wine are links, so that it has 13 MB instead of 700. The
 # folder is in $XDG_CACHE_HOME/portreeve/wine, named by what it is made of. Needs root,
 # for a mount of its own, and Debian's wine64.
 set -euo pipefail

@@ -45,7 +45,7 @@ test_packages() {
   [[ $# -gt 0 ]] || mapfile -t list < <(packages)
   [[ $# == 0 ]] || list=("$@")
   [[ ${#list[@]} -gt 0 ]] || return 0
-  GOOS=windows GOARCH=amd64 go test -trimpath -overlay "$bin/overlay.json" -exec "$PWD/hack/wine/bed.sh" "${list[@]}"
+  GOOS=windows GOARCH=amd64 go test -trimpath -overlay "$bin/overlay.json" -exec "$PWD/hack/wine/sandbox.sh" "${list[@]}"
 }
 
 [[ ${1:-} != --packages ]] || { shift; test_packages "$@"; exit; }

@@ -13,15 +13,15 @@ import (
 // timeWait is how long Linux keeps a socket in TIME_WAIT.
 const timeWait = time.Minute
 
-// reported is what the agent reports of a fresh bed after prepare. It is done again where
+// reportAfter is what the agent reports of a fresh bed after prepare. It is done again where
 // it took so long that sockets in TIME_WAIT had gone.
-func reported(t *testing.T, prepare func(*bed)) v1alpha1.PortPressure {
+func reportAfter(t *testing.T, prepare func(*sandbox)) v1alpha1.PortPressure {
 	t.Helper()
 	for range 5 {
 		begin := time.Now()
-		b := newBed(t)
+		b := newSandbox(t)
 		prepare(b)
-		p := b.report()
+		p := b.runReport()
 		if took := time.Since(begin); took < timeWait {
 			return p
 		}
@@ -30,10 +30,10 @@ func reported(t *testing.T, prepare func(*bed)) v1alpha1.PortPressure {
 	panic("not reached")
 }
 
-// wantSockets makes sockets that stay until the test ends.
-func (b *bed) wantSockets(want string, args ...string) {
+// requireSockets makes sockets that stay until the test ends.
+func (b *sandbox) requireSockets(want string, args ...string) {
 	b.t.Helper()
-	if got := b.sockets(args...); got != want {
+	if got := b.openSockets(args...); got != want {
 		b.t.Fatalf("sockets %v says %q, want %q", args, got, want)
 	}
 }
@@ -41,10 +41,10 @@ func (b *bed) wantSockets(want string, args ...string) {
 // Sockets that a program of Windows made are in the tables that the agent reads, each in
 // its state.
 func TestTheReportCountsRealSockets(t *testing.T) {
-	p := reported(t, func(b *bed) {
-		b.wantSockets("5 of 5", "5", "established", "127.0.0.1:5001")
-		b.wantSockets("7 of 7", "7", "closewait", "127.0.0.1:5002")
-		b.wantSockets("9 of 9", "9", "timewait", "127.0.0.1:5003")
+	p := reportAfter(t, func(b *sandbox) {
+		b.requireSockets("5 of 5", "5", "established", "127.0.0.1:5001")
+		b.requireSockets("7 of 7", "7", "closewait", "127.0.0.1:5002")
+		b.requireSockets("9 of 9", "9", "timewait", "127.0.0.1:5003")
 	})
 	want := &v1alpha1.States{Listen: 3, Established: 2 * 5, CloseWait: 7, FinWait2: 7, TimeWait: 9}
 	if diff := cmp.Diff(want, p.Status.States); diff != "" {
@@ -59,9 +59,9 @@ func TestTheReportCountsRealSockets(t *testing.T) {
 // Windows, since Go binds a socket there before it connects. Wine's sockets are Linux's,
 // so that the range is set there, too.
 func TestExhaustionIsRealAndCritical(t *testing.T) {
-	p := reported(t, func(b *bed) {
-		b.range300()
-		b.wantSockets("300 of 400 10048", "400", "timewait", "127.0.0.1:5432")
+	p := reportAfter(t, func(b *sandbox) {
+		b.limitRange()
+		b.requireSockets("300 of 400 10048", "400", "timewait", "127.0.0.1:5432")
 	})
 	tightest := p.Status.Tightest
 	if tightest == nil {

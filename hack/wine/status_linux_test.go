@@ -19,15 +19,15 @@ const residentGoal = 32 << 20 // bytes
 // pod's token, and serves metrics.
 func TestTheStatusIsOfTheNode(t *testing.T) {
 	const node = "win-status"
-	c, b := newCluster(t), newBed(t)
-	kubeconfig, pod := c.join(b, node)
+	c, b := newCluster(t), newSandbox(t)
+	kubeconfig, pod := c.joinNode(b, node)
 	a := c.startAgent(b, node, kubeconfig, pod, "--heartbeat=1s")
-	b.wantSockets("7 of 7", "7", "closewait", "127.0.0.1:5002")
-	await(t, "a status with the sockets", func() error {
-		if err := a.check(); err != nil {
+	b.requireSockets("7 of 7", "7", "closewait", "127.0.0.1:5002")
+	awaitCondition(t, "a status with the sockets", func() error {
+		if err := a.checkRunning(); err != nil {
 			t.Fatal(err)
 		}
-		p, err := c.pressure(t, node)
+		p, err := c.getPortPressure(t, node)
 		if err != nil {
 			return err
 		}
@@ -37,8 +37,8 @@ func TestTheStatusIsOfTheNode(t *testing.T) {
 		}
 		return nil
 	})
-	await(t, "the metrics", func() error {
-		text, err := a.get("/metrics")
+	awaitCondition(t, "the metrics", func() error {
+		text, err := a.fetchPage("/metrics")
 		for _, want := range []string{
 			`portreeve_tcp_sockets\{state="close_wait"\} 7`, `process_cpu_seconds_total [0-9.]*[1-9].*`, `process_resident_memory_bytes [1-9].*`,
 			`process_start_time_seconds 1\.\d+e\+09`,
@@ -50,7 +50,7 @@ func TestTheStatusIsOfTheNode(t *testing.T) {
 		return err
 	})
 	a.stop()
-	if text, err := os.ReadFile(a.log); err != nil || !strings.Contains(string(text), "settings stay as they are") {
+	if text, err := os.ReadFile(a.logFile); err != nil || !strings.Contains(string(text), "settings stay as they are") {
 		t.Errorf("it did not end as it should: %v %s", err, text)
 	}
 }
@@ -60,14 +60,14 @@ func TestTheStatusIsOfTheNode(t *testing.T) {
 // some pages. The highest of 15 s counts.
 func TestTheAgentIsSmall(t *testing.T) {
 	const node = "win-small"
-	c, b := newCluster(t), newBed(t)
-	kubeconfig, pod := c.join(b, node)
+	c, b := newCluster(t), newSandbox(t)
+	kubeconfig, pod := c.joinNode(b, node)
 	a := c.startAgent(b, node, kubeconfig, pod, "--tune=host")
-	var most resident
-	pid := a.pid()
+	var most residentMemory
+	pid := a.findPID()
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
-		r, err := residentOf(pid)
-		if err = errors.Join(err, a.check()); err != nil {
+		r, err := readResidentMemory(pid)
+		if err = errors.Join(err, a.checkRunning()); err != nil {
 			t.Fatal(err)
 		}
 		if r.own > most.own {

@@ -54,7 +54,7 @@ func TestRowsOfEachTable(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			rows, err := test.table.kind.sliceRows(test.table.bytes())
+			rows, err := test.table.kind.sliceRows(test.table.encode())
 			if err != nil || len(rows) != rowBytes[test.table.kind] {
 				t.Fatalf("%d bytes, %v", len(rows), err)
 			}

@@ -21,9 +21,9 @@ var faults = map[string]func() ([]byte, int){
 	},
 }
 
-// fault is what to do instead of what args say, nil for nothing.
-func (f folder) fault(args []string) func() ([]byte, int) {
-	text, _ := os.ReadFile(f.path("fault")) // mostly there is none
+// findFault is what to do instead of what args say, nil for nothing.
+func (f stateFolder) findFault(args []string) func() ([]byte, int) {
+	text, _ := os.ReadFile(f.filePath("fault")) // mostly there is none
 	for line := range strings.Lines(string(text)) {
 		words := strings.Fields(line)
 		if len(words) == 0 || slices.ContainsFunc(words[:len(words)-1], func(w string) bool { return !slices.Contains(args, w) }) {

@@ -15,11 +15,11 @@ import (
 	"portreeve.io/portreeve/agent/windows/netsh"
 )
 
-// standIn is a folder as a bed has it, and agent/windows/netsh's client of it.
-func standIn(t *testing.T) (folder, netsh.Client) {
+// newFakeNetsh is a folder as a bed has it, and agent/windows/netsh's client of it.
+func newFakeNetsh(t *testing.T) (stateFolder, netsh.Client) {
 	t.Helper()
-	f := folder(t.TempDir())
-	if err := os.CopyFS(f.path("layouts"), os.DirFS("../../../agent/windows/netsh/testdata")); err != nil {
+	f := stateFolder(t.TempDir())
+	if err := os.CopyFS(f.filePath("layouts"), os.DirFS("../../../agent/windows/netsh/testdata")); err != nil {
 		t.Fatal(err)
 	}
 	return f, netsh.Client{Run: func(_ context.Context, args ...string) ([]byte, error) {
@@ -31,9 +31,9 @@ func standIn(t *testing.T) (folder, netsh.Client) {
 	}}
 }
 
-func (f folder) put(t *testing.T, name, text string) {
+func (f stateFolder) writeFile(t *testing.T, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(f.path(name), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(f.filePath(name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -46,8 +46,8 @@ func TestWhatIsSetIsShownInEveryLanguage(t *testing.T) {
 	for _, path := range languages {
 		language := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "dynamicport-"), ".txt")
 		t.Run(language, func(t *testing.T) {
-			f, c := standIn(t)
-			f.put(t, "language", language)
+			f, c := newFakeNetsh(t)
+			f.writeFile(t, "language", language)
 			ctx := t.Context()
 			if err := errors.Join(
 				c.SetDynamicPorts(ctx, netsh.IPv6, socket.UDP, netsh.Block{Start: 10000, Count: 50000}),
@@ -76,12 +76,12 @@ func TestWhatIsSetIsShownInEveryLanguage(t *testing.T) {
 }
 
 func TestWindowsRefusals(t *testing.T) {
-	f, c := standIn(t)
+	f, c := newFakeNetsh(t)
 	ctx := t.Context()
 	if err := c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 5000, 10); err != nil {
 		t.Fatal(err)
 	}
-	state, err := os.ReadFile(f.path("state.json"))
+	state, err := os.ReadFile(f.filePath("state.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestWindowsRefusals(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, test.err, test.want)
 		}
 	}
-	if after, _ := os.ReadFile(f.path("state.json")); string(after) != string(state) {
+	if after, _ := os.ReadFile(f.filePath("state.json")); string(after) != string(state) {
 		t.Errorf("something was changed:\n%s\n%s", state, after)
 	}
 }
@@ -119,15 +119,15 @@ func TestAFaultIsOfItsCommands(t *testing.T) {
 		"show missing":        "exit status 3: no fault has the name missing",
 		"set refuse":          "",
 	} {
-		f, c := standIn(t)
-		f.put(t, "fault", fault+"\r\n")
+		f, c := newFakeNetsh(t)
+		f.writeFile(t, "fault", fault+"\r\n")
 		_, err := c.ShowDynamicPorts(t.Context(), netsh.IPv4, socket.TCP)
 		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", fault, err, want)
 		}
 	}
-	f, c := standIn(t)
-	f.put(t, "fault", "set ignore\n")
+	f, c := newFakeNetsh(t)
+	f.writeFile(t, "fault", "set ignore\n")
 	if err := c.SetDynamicPorts(t.Context(), netsh.IPv4, socket.TCP, netsh.Block{Start: 2000, Count: 2000}); err != nil {
 		t.Errorf("it says that it did, and here it says %v", err)
 	}
@@ -137,7 +137,7 @@ func TestAFaultIsOfItsCommands(t *testing.T) {
 }
 
 func TestWhatNobodyAsksForIsRefused(t *testing.T) {
-	f, _ := standIn(t)
+	f, _ := newFakeNetsh(t)
 	for _, line := range []string{
 		"", "int ipv4 show dynamicport", "int ipv5 show dynamicport tcp", "int ipv4 delete dynamicport tcp",
 		"int ipv4 set dynamicport tcp start=1", "int ipv4 set dynamicport tcp start=many num=1000",
@@ -147,7 +147,7 @@ func TestWhatNobodyAsksForIsRefused(t *testing.T) {
 			t.Errorf("%q: exit code %d, %s", line, code, out)
 		}
 	}
-	if log, err := os.ReadFile(f.path("log")); err != nil || !strings.Contains(string(log), "int ipv5 show dynamicport tcp\n") {
+	if log, err := os.ReadFile(f.filePath("log")); err != nil || !strings.Contains(string(log), "int ipv5 show dynamicport tcp\n") {
 		t.Errorf("the log has %q, %v", log, err)
 	}
 }

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// state is what Windows would keep.
-type state struct {
+// netshState is what Windows would keep.
+type netshState struct {
 	// Dynamic are the ranges, by pool, such as "ipv4 tcp".
-	Dynamic map[string]block
+	Dynamic map[string]portBlock
 	// Excluded are the exclusions, by pool.
 	Excluded map[string][]exclusion
 }
 
-type block struct{ Start, Count int }
+type portBlock struct{ Start, Count int }
 
 type exclusion struct {
 	First, Last int
@@ -21,11 +21,11 @@ type exclusion struct {
 	Administered bool
 }
 
-// installed is what Windows begins with.
-func installed() *state {
-	s := &state{Dynamic: map[string]block{}, Excluded: map[string][]exclusion{}}
+// newDefaultState is what Windows begins with.
+func newDefaultState() *netshState {
+	s := &netshState{Dynamic: map[string]portBlock{}, Excluded: map[string][]exclusion{}}
 	for _, pool := range []string{"ipv4 tcp", "ipv4 udp", "ipv6 tcp", "ipv6 udp"} {
-		s.Dynamic[pool] = block{49152, 16384}
+		s.Dynamic[pool] = portBlock{49152, 16384}
 	}
 	return s
 }
@@ -38,21 +38,21 @@ const (
 	notFound     = "The system cannot find the file specified."
 )
 
-// change does what c says; it returns why not.
-func (s *state) change(c command) string {
+// applyCommand does what c says; it returns why not.
+func (s *netshState) applyCommand(c netshCommand) string {
 	switch c.verb {
 	case "set":
-		return s.set(c.pool, block{c.numbers["start"], c.numbers["num"]})
+		return s.setRange(c.pool, portBlock{c.numbers["start"], c.numbers["num"]})
 	case "add":
-		return s.add(c.pool, ports(c))
+		return s.addExclusion(c.pool, parseExclusion(c))
 	default:
-		return s.remove(c.pool, ports(c))
+		return s.deleteExclusion(c.pool, parseExclusion(c))
 	}
 }
 
-// set has the limits of
+// setRange has the limits of
 // https://learn.microsoft.com/en-us/troubleshoot/windows-server/networking/default-dynamic-port-range-tcpip-chang.
-func (s *state) set(pool string, b block) string {
+func (s *netshState) setRange(pool string, b portBlock) string {
 	if b.Start < 1025 || b.Count < 255 || b.Start+b.Count-1 > 65535 {
 		return badParameter
 	}
@@ -60,12 +60,12 @@ func (s *state) set(pool string, b block) string {
 	return ""
 }
 
-func ports(c command) exclusion {
+func parseExclusion(c netshCommand) exclusion {
 	first := c.numbers["startport"]
 	return exclusion{first, first + c.numbers["numberofports"] - 1, true}
 }
 
-func (s *state) add(pool string, e exclusion) string {
+func (s *netshState) addExclusion(pool string, e exclusion) string {
 	if e.First < 1 || e.Last > 65535 || e.Last < e.First {
 		return badParameter
 	}
@@ -77,8 +77,8 @@ func (s *state) add(pool string, e exclusion) string {
 	return ""
 }
 
-// remove takes only what was added as one.
-func (s *state) remove(pool string, e exclusion) string {
+// deleteExclusion takes only what was added as one.
+func (s *netshState) deleteExclusion(pool string, e exclusion) string {
 	i := slices.Index(s.Excluded[pool], e)
 	if i < 0 {
 		return notFound

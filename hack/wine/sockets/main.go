@@ -38,7 +38,7 @@ func run(args []string) error {
 	finish := map[string]func(client, server net.Conn) error{
 		"established": func(net.Conn, net.Conn) error { return nil },
 		"closewait":   func(_, server net.Conn) error { return server.Close() },
-		"timewait":    timeWait,
+		"timewait":    closeClientFirst,
 	}[args[1]]
 	if finish == nil {
 		return fmt.Errorf("STATE %q: must be established, closewait or timewait", args[1])
@@ -47,7 +47,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	made, end := connect(l, n, finish)
+	made, end := openSockets(l, n, finish)
 	fmt.Printf("%d of %d", made, n)
 	if errno := syscall.Errno(0); errors.As(end, &errno) {
 		fmt.Printf(" %d", uint(errno))
@@ -57,12 +57,12 @@ func run(args []string) error {
 	return err
 }
 
-// kept are the connections: one that is collected is closed.
-var kept []net.Conn
+// openConnections are the connections: one that is collected is closed.
+var openConnections []net.Conn
 
-// connect makes n connections to l, or as many as there can be. None is probed: that
+// openSockets makes n connections to l, or as many as there can be. None is probed: that
 // would end what is in CLOSE_WAIT once the other end is gone.
-func connect(l net.Listener, n int, finish func(client, server net.Conn) error) (int, error) {
+func openSockets(l net.Listener, n int, finish func(client, server net.Conn) error) (int, error) {
 	for i := range n {
 		client, err := (&net.Dialer{KeepAlive: -1}).Dial("tcp", l.Addr().String())
 		if err != nil {
@@ -72,7 +72,7 @@ func connect(l net.Listener, n int, finish func(client, server net.Conn) error) 
 		if err != nil {
 			return i, err
 		}
-		kept = append(kept, client, server)
+		openConnections = append(openConnections, client, server)
 		if err := finish(client, server); err != nil {
 			return i, err
 		}
@@ -80,8 +80,8 @@ func connect(l net.Listener, n int, finish func(client, server net.Conn) error) 
 	return n, nil
 }
 
-// timeWait closes the client's end first.
-func timeWait(client, server net.Conn) error {
+// closeClientFirst closes the client's end first.
+func closeClientFirst(client, server net.Conn) error {
 	if err := client.Close(); err != nil {
 		return err
 	}

@@ -3,8 +3,8 @@
 # prefix.sh's prefix in memory, and process IDs of its own, so that nothing is left, also
 # when it is killed. The network stays the caller's.
 #
-#   hack/wine/bed.sh portreeve-agent.exe report
-#   GOOS=windows go test -exec "$PWD/hack/wine/bed.sh" ./agent/windows/netsh
+#   hack/wine/sandbox.sh portreeve-agent.exe report
+#   GOOS=windows go test -exec "$PWD/hack/wine/sandbox.sh" ./agent/windows/netsh
 #
 # What isn't *.exe runs on Linux, with WINEPREFIX set. NETSH is put in place of Wine's
 # netsh.exe, which is a stub; it is a build of hack/wine/netsh.
