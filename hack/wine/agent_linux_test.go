@@ -17,18 +17,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// agentAddress is where agents serve their metrics, in the bed's network.
+// agentAddress is the metrics address of agents, in the sandbox's network.
 const agentAddress = "127.0.0.1:9797"
 
-// agentProcess is the real portreeve-agent.exe on a node.
+// agentProcess is a running portreeve-agent.exe of a node.
 type agentProcess struct {
 	sandbox *sandbox
-	logFile string // a file
+	logFile string // file name
 	cmd     *exec.Cmd
 	done    chan error
 }
 
-// startAgent runs the agent as the node's pod would be, and waits until it is ready.
+// startAgent starts the agent with the identity of the node's pod, and waits until it is
+// ready.
 func (c *testCluster) startAgent(b *sandbox, node, kubeconfig string, pod *corev1.Pod, args ...string) *agentProcess {
 	b.t.Helper()
 	a := &agentProcess{sandbox: b, logFile: newArtifact(b.t, "agent.log"), done: make(chan error, 1)}
@@ -59,7 +60,7 @@ func (c *testCluster) startAgent(b *sandbox, node, kubeconfig string, pod *corev
 	return a
 }
 
-// checkRunning is an error once the agent has ended.
+// checkRunning returns an error if the agent has ended.
 func (a *agentProcess) checkRunning() error {
 	select {
 	case err := <-a.done:
@@ -71,13 +72,13 @@ func (a *agentProcess) checkRunning() error {
 	}
 }
 
-// findPID is the agent's, as Linux has it.
+// findPID returns the Linux PID of the agent.
 func (a *agentProcess) findPID() int { return findChild(a.sandbox.t, a.cmd.Process.Pid) }
 
-// kill is kill -9; the end is waited for.
+// kill sends SIGKILL and waits for the end.
 func (a *agentProcess) kill() { a.sendSignal(syscall.SIGKILL) }
 
-// stop is what Windows' Ctrl-C is to the agent.
+// stop sends SIGINT, which the agent receives like Windows' Ctrl-C, and waits for the end.
 func (a *agentProcess) stop() { a.sendSignal(syscall.SIGINT) }
 
 func (a *agentProcess) sendSignal(signal syscall.Signal) {
@@ -91,7 +92,7 @@ func (a *agentProcess) sendSignal(signal syscall.Signal) {
 	a.done <- err
 }
 
-// fetchPage asks one of the agent's pages, from Linux.
+// fetchPage returns a page of the agent's HTTP server.
 func (a *agentProcess) fetchPage(path string) (string, error) {
 	dial := func(_ context.Context, network, address string) (c net.Conn, err error) {
 		a.sandbox.netns.Do(func() { c, err = net.Dial(network, address) })
@@ -105,12 +106,12 @@ func (a *agentProcess) fetchPage(path string) (string, error) {
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s says %s: %s", path, answer.Status, text)
+		err = fmt.Errorf("%s returned %s: %s", path, answer.Status, text)
 	}
 	return string(text), err
 }
 
-// newArtifact is a file for people, which is kept when the test fails.
+// newArtifact returns the name of a log file that is kept if the test fails.
 func newArtifact(t *testing.T, name string) string {
 	t.Helper()
 	dir := filepath.Join(findPrograms(t), "artefacts", strings.ReplaceAll(t.Name(), "/", "-"))

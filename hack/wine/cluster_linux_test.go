@@ -22,18 +22,18 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// workload is the DaemonSet of Windows nodes, whose pods' account the agents have.
+// workload is the DaemonSet of Windows nodes. The agents use its service account.
 const workload = "config/agent/windows.yaml"
 
-// testCluster is a Kubernetes API with Portreeve installed, and its controller.
+// testCluster is a Kubernetes API server with Portreeve installed, and its controller.
 type testCluster struct {
 	*controlplane.Plane
 	controller *controlplane.Process
 	err        error
 }
 
-// sharedCluster is the one of all tests. It is started by the first that needs it, on a thread
-// that stays: what the plane starts ends with that thread.
+// sharedCluster is used by all tests and started by the first one that needs it. It is
+// started on a thread that keeps running, because its processes end with that thread.
 var sharedCluster struct {
 	sync.Once
 	testCluster
@@ -99,8 +99,8 @@ func (c *testCluster) startControlPlane(t *testing.T, programs string) error {
 	return err
 }
 
-// joinNode makes a Windows node with the agent's pod, and lets the bed reach the API. It
-// returns the kubeconfig with the pod's token.
+// joinNode creates a Windows node with the agent's pod, and connects the sandbox to the API
+// server. It returns the kubeconfig with the pod's token.
 func (c *testCluster) joinNode(b *sandbox, node string) (kubeconfig string, pod *corev1.Pod) {
 	b.t.Helper()
 	c.forwardAPI(b)
@@ -121,8 +121,8 @@ func (c *testCluster) joinNode(b *sandbox, node string) (kubeconfig string, pod 
 	return kubeconfig, pod
 }
 
-// forwardAPI hands what connects to the API's address inside the bed on to the API, which
-// is on this machine's loopback. TLS goes through as it is.
+// forwardAPI forwards connections to the API server's address inside the sandbox to the API
+// server on this machine's loopback. TLS is not terminated.
 func (c *testCluster) forwardAPI(b *sandbox) {
 	b.t.Helper()
 	host, err := url.Parse(c.Config.Host)
@@ -160,7 +160,7 @@ func forwardConnection(inside net.Conn, address string) {
 	_, _ = io.Copy(inside, outside)
 }
 
-// getPortPressure is the node's PortPressure.
+// getPortPressure returns the node's PortPressure.
 func (c *testCluster) getPortPressure(t *testing.T, node string) (*v1alpha1.PortPressure, error) {
 	p := &v1alpha1.PortPressure{}
 	if err := c.Client.Get(t.Context(), client.ObjectKey{Name: node}, p); err != nil {

@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// netsh speaks the machine's language, in the machine's code page.
+// netsh prints the machine's language in the machine's code page.
 func TestTheReportReadsNetshInAnyLanguage(t *testing.T) {
 	b := newSandbox(t)
 	if err := b.newNetshClient().SetDynamicPorts(t.Context(), netsh.IPv6, socket.UDP, netsh.Block{Start: 33000, Count: 1000}); err != nil {
@@ -34,7 +34,7 @@ func TestTheReportReadsNetshInAnyLanguage(t *testing.T) {
 	}
 }
 
-// formatReportedRanges are those of the agent's report, each as a sentence.
+// formatReportedRanges returns the ranges in the agent's report, one string each.
 func (b *sandbox) formatReportedRanges() (list []string) {
 	b.t.Helper()
 	for _, r := range b.runReport().Status.Windows.Ranges {
@@ -47,9 +47,9 @@ func (b *sandbox) formatReportedRanges() (list []string) {
 	return list
 }
 
-// Where netsh doesn't say what the ranges are, the registry does, or they are Windows'
-// own; the report says so, and why.
-func TestTheReportSaysThatNetshFails(t *testing.T) {
+// If netsh fails, the ranges are those of the registry or Windows' defaults. The report
+// contains the source and the reason.
+func TestTheReportContainsFailuresOfNetsh(t *testing.T) {
 	b := newSandbox(t)
 	for fault, why := range map[string]string{
 		"empty":   "unexpected output of netsh: nothing",
@@ -63,7 +63,7 @@ func TestTheReportSaysThatNetshFails(t *testing.T) {
 			t.Errorf("%s: the capability is %q, want %s… %s", fault, got, want, why)
 		}
 		if !slices.ContainsFunc(p.Status.Unobserved, func(u v1alpha1.Unobserved) bool { return u.Item == "dynamic ports" && strings.Contains(u.Reason, why) }) {
-			t.Errorf("%s: unseen are %+v", fault, p.Status.Unobserved)
+			t.Errorf("%s: unobserved are %+v", fault, p.Status.Unobserved)
 		}
 	}
 	b.writeFile("netsh/fault", "empty")
@@ -73,7 +73,7 @@ func TestTheReportSaysThatNetshFails(t *testing.T) {
 	}
 }
 
-// findCapability is what the report says of one, such as "Assumed: message".
+// findCapability formats a capability of the report, such as "Assumed: message".
 func (b *sandbox) findCapability(p v1alpha1.PortPressure, name string) string {
 	b.t.Helper()
 	for _, c := range p.Status.Capabilities {

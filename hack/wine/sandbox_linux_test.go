@@ -17,10 +17,10 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// root is the repository's, seen from here.
+// root is the root of the repository.
 const root = "../.."
 
-// findPrograms is the folder with what run.sh has built, and artefacts.
+// findPrograms returns the folder of the programs built by run.sh and of artifacts.
 func findPrograms(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("PORTREEVE_WINE")
@@ -30,13 +30,13 @@ func findPrograms(t *testing.T) string {
 	return dir
 }
 
-// sandbox is a Windows of its own in a network namespace of its own, with the stand-in for
-// netsh. All of it ends with the test.
+// sandbox is a separate Windows in a separate network namespace, with the fake netsh. It
+// ends with the test.
 type sandbox struct {
 	t        *testing.T
 	programs string
 	netns    *testnet.Space
-	initPID  int // the process that the others are killed with
+	initPID  int // when this process ends, all others are killed
 	env      []string
 }
 
@@ -56,15 +56,14 @@ func newSandbox(t *testing.T) *sandbox {
 	return b
 }
 
-// bootCommand is what Wine has for a start of Windows: its server stays up between commands, and
-// so do its services, which would otherwise keep the outputs of the command that needs
-// them first.
+// bootCommand boots Windows in Wine. The server and the services keep running between
+// commands. Otherwise, services would keep the outputs of the command that starts them open.
 const bootCommand = `{ "$wineserver" -p; "$wine" wineboot; } >/dev/null 2>&1; echo ready`
 
-// startWindows starts the first process, with which all others end.
+// startWindows starts the first process. When it ends, all others are killed.
 func (b *sandbox) startWindows() {
 	b.t.Helper()
-	first := exec.Command("./sandbox.sh", "sh", "-ec", bootCommand+"; exec cat") // until its input ends, as it does with this process
+	first := exec.Command("./sandbox.sh", "sh", "-ec", bootCommand+"; exec cat") // until its input is closed, when this test process ends
 	first.Env = append(os.Environ(), "NETSH="+b.programPath("netsh"))
 	var stderr bytes.Buffer
 	first.Stderr = &stderr
@@ -79,7 +78,7 @@ func (b *sandbox) startWindows() {
 	}
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
 		_ = first.Wait()
-		b.t.Fatalf("sandbox.sh says %q (%v): %s", line, err, stderr.Bytes())
+		b.t.Fatalf("sandbox.sh printed %q (%v): %s", line, err, stderr.Bytes())
 	}
 	b.initPID = findChild(b.t, first.Process.Pid)
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", b.initPID))
@@ -89,7 +88,7 @@ func (b *sandbox) startWindows() {
 	b.env = append(strings.Split(strings.TrimRight(string(env), "\x00"), "\x00"), "WINEPREFIX="+prefix)
 }
 
-// restartWindows is a restart of Windows: every program is killed, and the boot time is another.
+// restartWindows restarts Windows: all programs are killed, and the boot time changes.
 func (b *sandbox) restartWindows() {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), awaitTimeout)
@@ -99,18 +98,18 @@ func (b *sandbox) restartWindows() {
 	}
 }
 
-// prefix is where Wine has its files, in a bed.
+// prefix is the folder of Wine's files in a sandbox.
 var prefix = fmt.Sprintf("/tmp/.wine-%d/prefix", os.Getuid())
 
-// programPath is the path of a Windows program that run.sh has built.
+// programPath returns the path of a Windows program built by run.sh.
 func (b *sandbox) programPath(name string) string { return filepath.Join(b.programs, name+".exe") }
 
-// filePath is where a file of the bed's drive C: is on this side; name has slashes.
+// filePath returns the Linux path of a file on the sandbox's drive C:. name has slashes.
 func (b *sandbox) filePath(name string) string {
 	return fmt.Sprintf("/proc/%d/root%s/drive_c/%s", b.initPID, prefix, name)
 }
 
-// writeFile writes a file of drive C:.
+// writeFile writes a file on drive C:.
 func (b *sandbox) writeFile(name, text string) {
 	b.t.Helper()
 	if err := os.WriteFile(b.filePath(name), []byte(text), 0o644); err != nil {
@@ -118,12 +117,13 @@ func (b *sandbox) writeFile(name, text string) {
 	}
 }
 
-// newCommand is a program of Windows inside the bed: a path, or a name of system32.
+// newCommand returns the command of a Windows program in the sandbox, given by path or by
+// name in system32.
 func (b *sandbox) newCommand(ctx context.Context, program string, args ...string) *exec.Cmd {
 	return b.newLinuxCommand(ctx, append([]string{"/usr/lib/wine/wine64", program}, args...)...)
 }
 
-// newLinuxCommand is a command of Linux inside the bed.
+// newLinuxCommand returns a Linux command in the sandbox.
 func (b *sandbox) newLinuxCommand(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, "nsenter", append([]string{"--target", fmt.Sprint(b.initPID), "--mount", "--pid", "--net", "--"}, args...)...)
 	c.Dir, c.Env = b.programs, b.env
@@ -131,32 +131,32 @@ func (b *sandbox) newLinuxCommand(ctx context.Context, args ...string) *exec.Cmd
 	return c
 }
 
-// runProgram runs a program to its end and returns its standard output; a failure is the test's.
+// runProgram runs a program and returns its standard output. If it fails, so does the test.
 func (b *sandbox) runProgram(program string, args ...string) string {
 	b.t.Helper()
-	out, said, err := b.captureOutput(program, args...)
+	out, stderr, err := b.captureOutput(program, args...)
 	if err != nil {
-		b.t.Fatalf("%s %s: %v\n%s%s", filepath.Base(program), strings.Join(args, " "), err, out, said)
+		b.t.Fatalf("%s %s: %v\n%s%s", filepath.Base(program), strings.Join(args, " "), err, out, stderr)
 	}
 	return out
 }
 
-// captureOutput runs a program to its end. On a busy machine Wine itself says something to the
-// standard error now and then, of a thread that ends with its process.
+// captureOutput runs a program and returns its output. On a busy machine, Wine sometimes
+// prints a message to the standard error about a thread that ends with its process.
 func (b *sandbox) captureOutput(program string, args ...string) (stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), awaitTimeout)
 	defer cancel()
-	var out, said bytes.Buffer
+	var out, errOut bytes.Buffer
 	c := b.newCommand(ctx, program, args...)
-	c.Stdout, c.Stderr = &out, &said
+	c.Stdout, c.Stderr = &out, &errOut
 	err = c.Run()
-	return out.String(), said.String(), err
+	return out.String(), errOut.String(), err
 }
 
-// awaitTimeout is what anything may take on a busy machine.
+// awaitTimeout is the timeout of all steps, for a busy machine.
 const awaitTimeout = 2 * time.Minute
 
-// awaitCondition waits until check finds nothing wrong.
+// awaitCondition waits until check returns nil.
 func awaitCondition(t *testing.T, what string, check func() error) {
 	t.Helper()
 	for end := time.Now().Add(awaitTimeout); ; time.Sleep(250 * time.Millisecond) {
@@ -165,12 +165,12 @@ func awaitCondition(t *testing.T, what string, check func() error) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("waited %v in vain for %s: %v", awaitTimeout, what, err)
+			t.Fatalf("timeout after %v waiting for %s: %v", awaitTimeout, what, err)
 		}
 	}
 }
 
-// findChild is the only child of a process: that of unshare or nsenter.
+// findChild returns the PID of the only child of a process, unshare or nsenter.
 func findChild(t *testing.T, parent int) (pid int) {
 	t.Helper()
 	awaitCondition(t, fmt.Sprintf("a child of the process %d", parent), func() error {
@@ -190,8 +190,8 @@ func findChild(t *testing.T, parent int) (pid int) {
 	return pid
 }
 
-// openSockets runs hack/wine/sockets, whose sockets stay until the test ends. It returns
-// what the program says.
+// openSockets runs hack/wine/sockets and returns its output. Its sockets stay open until the
+// test ends.
 func (b *sandbox) openSockets(args ...string) string {
 	b.t.Helper()
 	c := b.newCommand(context.Background(), b.programPath("sockets"), args...)

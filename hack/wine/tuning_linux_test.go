@@ -17,7 +17,7 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// The keys of what the tests set.
+// The keys of the settings in the tests.
 const (
 	delayKey = settings.KeyTCPTimedWaitDelay
 	tcpKey   = "dynamicport tcp"
@@ -37,7 +37,7 @@ func (c *testCluster) newTuning(t *testing.T, node string, settings v1alpha1.Win
 	return tuning
 }
 
-// awaitStates waits until the node's status has these states by key.
+// awaitStates waits until the settings of the node's status have these states by key.
 func (c *testCluster) awaitStates(t *testing.T, a *agentProcess, node string, want map[string]v1alpha1.SettingState) (p *v1alpha1.PortPressure) {
 	t.Helper()
 	awaitCondition(t, fmt.Sprint("the states ", want), func() (err error) {
@@ -52,14 +52,14 @@ func (c *testCluster) awaitStates(t *testing.T, a *agentProcess, node string, wa
 			got[s.Key] = s.State
 		}
 		if !maps.Equal(got, want) {
-			return fmt.Errorf("they are %v: %+v", got, p.Status.Settings)
+			return fmt.Errorf("the states are %v: %+v", got, p.Status.Settings)
 		}
 		return nil
 	})
 	return p
 }
 
-// awaitValue waits for a value of the registry.
+// awaitValue waits until a registry value is want.
 func (a *agentProcess) awaitValue(name string, want int64) {
 	a.sandbox.t.Helper()
 	awaitCondition(a.sandbox.t, fmt.Sprintf("%s = %d", name, want), func() error {
@@ -73,9 +73,9 @@ func (a *agentProcess) awaitValue(name string, want int64) {
 	})
 }
 
-// A NodeTuning is held on a Windows node from its creation to its end: through drift, a
-// killed agent, and a restart of Windows.
-func TestANodeTuningIsHeldAndGivenBack(t *testing.T) {
+// A NodeTuning is enforced on a Windows node until it is deleted: after drift, a killed agent
+// and a restart of Windows. Then the original values are restored.
+func TestANodeTuningIsEnforcedAndRestored(t *testing.T) {
 	const node = "win-tuned"
 	c, b := newCluster(t), newSandbox(t)
 	kubeconfig, pod := c.joinNode(b, node)
@@ -100,7 +100,7 @@ func TestANodeTuningIsHeldAndGivenBack(t *testing.T) {
 		t.Errorf("the ranges are %v, want %v", got, tuned)
 	}
 
-	b.writeParameter("TcpTimedWaitDelay", 240) // which the registry tells the agent of
+	b.writeParameter("TcpTimedWaitDelay", 240) // the agent is notified by the registry
 	a.awaitValue("TcpTimedWaitDelay", 30)
 
 	a.kill()
@@ -108,7 +108,7 @@ func TestANodeTuningIsHeldAndGivenBack(t *testing.T) {
 	a = c.startAgent(b, node, kubeconfig, pod, "--tune=host")
 	a.awaitValue("TcpTimedWaitDelay", 30)
 	p = c.awaitStates(t, a, node, applied)
-	if got, want := findSetting(p, delayKey).Original, "120"; got == nil || *got != want { // what another wrote last
+	if got, want := findSetting(p, delayKey).Original, "120"; got == nil || *got != want { // the last value written by another program
 		t.Errorf("the original of TcpTimedWaitDelay is %v, want %s", got, want)
 	}
 
@@ -131,19 +131,19 @@ func TestANodeTuningIsHeldAndGivenBack(t *testing.T) {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return fmt.Errorf("it is there: %w: %+v", err, tuning.Status)
+		return fmt.Errorf("it still exists: %w: %+v", err, tuning.Status)
 	})
 	for name, want := range map[string]int64{"TcpTimedWaitDelay": 120, "TcpMaxDataRetransmissions": absent} {
 		if got := b.readParameter(name); got != want {
-			t.Errorf("%s is %d, and was %d", name, got, want)
+			t.Errorf("%s is %d, but was %d originally", name, got, want)
 		}
 	}
 	if got := b.showRanges(); !maps.Equal(got, formatRanges(defaultRange, defaultRange)) {
-		t.Errorf("the ranges are %v, and were those of the installation", got)
+		t.Errorf("the ranges are %v, want the defaults", got)
 	}
 }
 
-// findSetting is the status of a key, which has to be there.
+// findSetting returns the status of a key, or the zero value.
 func findSetting(p *v1alpha1.PortPressure, key string) v1alpha1.SettingStatus {
 	for _, s := range p.Status.Settings {
 		if s.Key == key {
@@ -153,9 +153,9 @@ func findSetting(p *v1alpha1.PortPressure, key string) v1alpha1.SettingStatus {
 	return v1alpha1.SettingStatus{}
 }
 
-// What netsh does wrong is said in the setting's status; the ranges are then the originals
-// or the wanted ones, never in between.
-func TestNetshThatFailsIsSaid(t *testing.T) {
+// Failures of netsh are in the setting's status. The ranges are then either the original or
+// the desired ones, never a mixture.
+func TestTheStatusContainsFailuresOfNetsh(t *testing.T) {
 	const node = "win-faults"
 	c, b := newCluster(t), newSandbox(t)
 	kubeconfig, pod := c.joinNode(b, node)

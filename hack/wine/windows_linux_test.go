@@ -14,23 +14,23 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// What the bed's Windows has is asked of its own programs, not of the agent.
+// The state of the sandbox's Windows is read with its own programs, not with the agent.
 
-// absent is a value of the registry that isn't there.
+// absent stands for a registry value that does not exist.
 const absent = -1
 
 var dwordPattern = regexp.MustCompile(`REG_DWORD\s+0x([0-9a-f]+)`)
 
-// readParameter is one of TCP/IP's parameters in the registry.
+// readParameter returns a TCP/IP parameter of the registry.
 func (b *sandbox) readParameter(name string) int64 {
 	b.t.Helper()
 	out, _, err := b.captureOutput("reg.exe", "query", `HKLM\`+settings.TcpipParameters, "/v", name)
 	if err != nil {
-		return absent // it says so in the language of the machine
+		return absent // the message is in the language of the machine
 	}
 	m := dwordPattern.FindStringSubmatch(out)
 	if m == nil {
-		b.t.Fatalf("reg.exe says of %s: %s", name, out)
+		b.t.Fatalf("reg.exe printed for %s: %s", name, out)
 	}
 	n, err := strconv.ParseInt(m[1], 16, 64)
 	if err != nil {
@@ -39,13 +39,13 @@ func (b *sandbox) readParameter(name string) int64 {
 	return n
 }
 
-// writeParameter is what somebody else does.
+// writeParameter changes a TCP/IP parameter, as another program would.
 func (b *sandbox) writeParameter(name string, value int) {
 	b.t.Helper()
 	b.runProgram("reg.exe", "add", `HKLM\`+settings.TcpipParameters, "/v", name, "/t", "REG_DWORD", "/d", strconv.Itoa(value), "/f")
 }
 
-// newNetshClient asks the bed's stand-in.
+// newNetshClient returns a client of the sandbox's fake netsh.
 func (b *sandbox) newNetshClient() netsh.Client {
 	return netsh.Client{Run: func(_ context.Context, args ...string) ([]byte, error) {
 		out, _, err := b.captureOutput("netsh.exe", args...)
@@ -53,7 +53,7 @@ func (b *sandbox) newNetshClient() netsh.Client {
 	}}
 }
 
-// showRanges are the dynamic ranges of TCP and UDP by IPv4 and IPv6, such as "ipv4 tcp".
+// showRanges returns the dynamic ranges by family and protocol, such as "ipv4 tcp".
 func (b *sandbox) showRanges() map[string]string {
 	b.t.Helper()
 	all := map[string]string{}
@@ -69,7 +69,7 @@ func (b *sandbox) showRanges() map[string]string {
 	return all
 }
 
-// formatRanges are the ranges where those of a protocol are the same for IPv4 and IPv6.
+// formatRanges returns ranges that are the same for IPv4 and IPv6.
 func formatRanges(tcp, udp string) map[string]string {
 	all := map[string]string{}
 	for _, family := range netsh.Families {
@@ -79,10 +79,10 @@ func formatRanges(tcp, udp string) map[string]string {
 	return all
 }
 
-// defaultRange is the range that Windows begins with.
+// defaultRange is the default range of Windows.
 const defaultRange = "49152 16384"
 
-// runReport is what portreeve-agent.exe report says.
+// runReport returns the output of portreeve-agent.exe report.
 func (b *sandbox) runReport() (p v1alpha1.PortPressure) {
 	b.t.Helper()
 	text := b.runProgram(b.programPath("portreeve-agent"), "report", "-o", "json")
@@ -92,7 +92,7 @@ func (b *sandbox) runReport() (p v1alpha1.PortPressure) {
 	return p
 }
 
-// limitRange gives the bed 300 ports, in both systems' terms.
+// limitRange sets a range of 300 ports, in Windows and in Linux.
 func (b *sandbox) limitRange() {
 	b.t.Helper()
 	if err := b.netns.Sysctl("net.ipv4.ip_local_port_range", "20000 20299"); err != nil {
@@ -105,7 +105,7 @@ func (b *sandbox) limitRange() {
 	}
 }
 
-func TestABedIsAFreshWindows(t *testing.T) {
+func TestASandboxIsANewWindows(t *testing.T) {
 	b := newSandbox(t)
 	if got := b.readParameter("TcpTimedWaitDelay"); got != absent {
 		t.Errorf("TcpTimedWaitDelay is %d", got)
@@ -119,6 +119,6 @@ func TestABedIsAFreshWindows(t *testing.T) {
 		t.Errorf("TcpTimedWaitDelay is %d after a restart, want 30", got)
 	}
 	if got := newSandbox(t).readParameter("TcpTimedWaitDelay"); got != absent {
-		t.Errorf("TcpTimedWaitDelay is %d in another bed", got)
+		t.Errorf("TcpTimedWaitDelay is %d in another sandbox", got)
 	}
 }
