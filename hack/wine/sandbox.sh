@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs a command, such as a Windows program, with a Windows of its own: a copy of
-# prefix.sh's prefix in memory, and process IDs of its own, so that nothing is left, also
-# when it is killed. The network stays the caller's.
+# Runs a command, such as a Windows program, in a separate Windows: a copy of prefix.sh's
+# prefix in memory and a separate PID namespace, so that nothing is left behind even when it
+# is killed. It uses the caller's network.
 #
 #   hack/wine/sandbox.sh portreeve-agent.exe report
 #   GOOS=windows go test -exec "$PWD/hack/wine/sandbox.sh" ./agent/windows/netsh
 #
-# What isn't *.exe runs on Linux, with WINEPREFIX set. NETSH is put in place of Wine's
-# netsh.exe, which is a stub; it is a build of hack/wine/netsh.
+# Commands other than *.exe run on Linux, with WINEPREFIX set. NETSH, a build of
+# hack/wine/netsh, replaces Wine's netsh.exe, which is a stub.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=hack/wine/common.sh

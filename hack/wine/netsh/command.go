@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// netshCommand is a command line that was understood.
+// netshCommand is a parsed command line.
 type netshCommand struct {
 	verb, what string // show dynamicport
 	pool       string // ipv4 tcp
 	numbers    map[string]int
 }
 
-// parseCommand understands what Windows would, spelt in the way that agent/windows/netsh spells it:
+// parseCommand parses the valid command lines that agent/windows/netsh uses:
 //
 //	int ipv4|ipv6 show|set dynamicport tcp|udp [start=N num=N]
 //	int ipv4|ipv6 show|add|delete excludedportrange protocol=tcp|udp [startport=N numberofports=N [store=persistent]]

@@ -1,16 +1,17 @@
-// Command netsh stands in for Windows' netsh.exe, of which Wine has only a stub: it shows
-// and keeps the dynamic port ranges and the excluded ports, as far as agent/windows/netsh asks for
-// them, in the words of agent/windows/netsh/testdata. It has nothing to do with any socket. What
-// it proves is how we run netsh, read it and check what we wrote; not what Windows does.
+// Command netsh is a fake of Windows' netsh.exe, of which Wine only has a stub. It shows and
+// stores the dynamic port ranges and excluded ports in the output format of
+// agent/windows/netsh/testdata, as far as agent/windows/netsh uses it. It has no effect on
+// sockets. Tests with it show how Portreeve runs netsh, parses its output and verifies its
+// writes, but not how Windows behaves.
 //
-// Its folder is C:\netsh, which a test writes to from Linux:
+// Its folder is C:\netsh, to which tests write from Linux:
 //
 //	layouts\      the texts of agent/windows/netsh/testdata
-//	language      english (also where the file is missing), german, japanese, …
-//	fault         lines "WORD… FAULT", such as "ipv6 set refuse", for the command lines with
-//	              all of these words; see faults
-//	state.json    the ranges and exclusions; missing: as Windows is installed
-//	log           each command line that was given, appended
+//	language      english (the default if the file is missing), german, japanese, …
+//	fault         lines "WORD… FAULT", such as "ipv6 set refuse", for command lines that
+//	              contain all of these words; see faults
+//	state.json    the ranges and exclusions; if missing, Windows' defaults
+//	log           all command lines, appended
 package main
 
 import (
@@ -29,10 +30,10 @@ func main() {
 	os.Exit(code)
 }
 
-// stateFolder is where everything of the stand-in is.
+// stateFolder is the folder with all files of the fake.
 type stateFolder string
 
-// run is one call: what is printed, and the exit code.
+// run runs one command and returns its output and exit code.
 func (f stateFolder) run(args []string) ([]byte, int) {
 	if err := f.logCommand(args); err != nil {
 		return []byte(err.Error()), 3
@@ -81,7 +82,7 @@ func (f stateFolder) loadState() (*netshState, error) {
 	return s, json.Unmarshal(text, s)
 }
 
-// saveState replaces the file at once: others read it at the same time.
+// saveState replaces the file atomically, because others may read it at the same time.
 func (f stateFolder) saveState(s *netshState) error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"portreeve.io/portreeve/agent/windows/netsh"
 )
 
-// newFakeNetsh is a folder as a bed has it, and agent/windows/netsh's client of it.
+// newFakeNetsh returns a folder as in a sandbox, and a client of agent/windows/netsh for it.
 func newFakeNetsh(t *testing.T) (stateFolder, netsh.Client) {
 	t.Helper()
 	f := stateFolder(t.TempDir())
@@ -69,7 +69,7 @@ func TestWhatIsSetIsShownInEveryLanguage(t *testing.T) {
 				t.Errorf("%v -want +got\n%s", err, diff)
 			}
 			if got, err := c.ShowExclusions(ctx, netsh.IPv6, socket.TCP); len(got) != 0 || err != nil {
-				t.Errorf("of IPv6: %v, %v", got, err)
+				t.Errorf("IPv6: %v, %v", got, err)
 			}
 		})
 	}
@@ -105,18 +105,18 @@ func TestWindowsRefusals(t *testing.T) {
 		}
 	}
 	if after, _ := os.ReadFile(f.filePath("state.json")); string(after) != string(state) {
-		t.Errorf("something was changed:\n%s\n%s", state, after)
+		t.Errorf("the state was changed:\n%s\n%s", state, after)
 	}
 }
 
-func TestAFaultIsOfItsCommands(t *testing.T) {
+func TestFaultsAffectMatchingCommandsOnly(t *testing.T) {
 	for fault, want := range map[string]string{
 		"show refuse":         "exit status 1: The requested operation requires elevation (Run as administrator).",
 		"empty":               "unexpected output of netsh: nothing",
 		"show garbage":        "unexpected output of netsh: ",
 		"ipv4 tcp show empty": "unexpected output of netsh: nothing",
 		"ipv6 show refuse":    "",
-		"show missing":        "exit status 3: no fault has the name missing",
+		"show missing":        "exit status 3: unknown fault missing",
 		"set refuse":          "",
 	} {
 		f, c := newFakeNetsh(t)
@@ -129,14 +129,14 @@ func TestAFaultIsOfItsCommands(t *testing.T) {
 	f, c := newFakeNetsh(t)
 	f.writeFile(t, "fault", "set ignore\n")
 	if err := c.SetDynamicPorts(t.Context(), netsh.IPv4, socket.TCP, netsh.Block{Start: 2000, Count: 2000}); err != nil {
-		t.Errorf("it says that it did, and here it says %v", err)
+		t.Errorf("the ignored command failed: %v", err)
 	}
 	if b, err := c.ShowDynamicPorts(t.Context(), netsh.IPv4, socket.TCP); b.Start != 49152 || err != nil {
-		t.Errorf("nothing was to change, and it is %v, %v", b, err)
+		t.Errorf("the range is %v, %v, want no change", b, err)
 	}
 }
 
-func TestWhatNobodyAsksForIsRefused(t *testing.T) {
+func TestUnknownCommandsAreRejected(t *testing.T) {
 	f, _ := newFakeNetsh(t)
 	for _, line := range []string{
 		"", "int ipv4 show dynamicport", "int ipv5 show dynamicport tcp", "int ipv4 delete dynamicport tcp",

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// show prints in the chosen language, by what agent/windows/netsh/testdata has for it.
+// show formats the output in the configured language, from agent/windows/netsh/testdata.
 func (f stateFolder) show(c netshCommand, s *netshState) ([]byte, int) {
 	language, err := os.ReadFile(f.filePath("language"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -30,16 +30,16 @@ func (f stateFolder) show(c netshCommand, s *netshState) ([]byte, int) {
 	return formatExclusions(text, s.Excluded[c.pool]), 0
 }
 
-// formatRange is the example with the numbers of b.
+// formatRange returns the example with the numbers of b.
 func formatRange(example []byte, b portBlock) []byte {
 	example = bytes.Replace(example, []byte("49152"), []byte(strconv.Itoa(b.Start)), 1)
 	return bytes.Replace(example, []byte("16384"), []byte(strconv.Itoa(b.Count)), 1)
 }
 
-// tableRows are those of the table of exclusions.
+// tableRows matches the rows of the table of exclusions.
 var tableRows = regexp.MustCompile(`(?m)(^ *\d+ +\d+ *\*? *\r?\n)+`)
 
-// formatExclusions is the example with the rows of list.
+// formatExclusions returns the example with the rows of list.
 func formatExclusions(example []byte, list []exclusion) []byte {
 	var table bytes.Buffer
 	for _, e := range list {

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// netshState is what Windows would keep.
+// netshState is the state that Windows would store.
 type netshState struct {
-	// Dynamic are the ranges, by pool, such as "ipv4 tcp".
+	// Dynamic contains the ranges by pool, such as "ipv4 tcp".
 	Dynamic map[string]portBlock
-	// Excluded are the exclusions, by pool.
+	// Excluded contains the exclusions by pool.
 	Excluded map[string][]exclusion
 }
 
@@ -17,11 +17,11 @@ type portBlock struct{ Start, Count int }
 
 type exclusion struct {
 	First, Last int
-	// Administered ones were added by hand; the others are of running programs.
+	// Administered is true for exclusions added by netsh, not by running programs.
 	Administered bool
 }
 
-// newDefaultState is what Windows begins with.
+// newDefaultState returns Windows' defaults.
 func newDefaultState() *netshState {
 	s := &netshState{Dynamic: map[string]portBlock{}, Excluded: map[string][]exclusion{}}
 	for _, pool := range []string{"ipv4 tcp", "ipv4 udp", "ipv6 tcp", "ipv6 udp"} {
@@ -30,7 +30,7 @@ func newDefaultState() *netshState {
 	return s
 }
 
-// What Windows says to what it refuses.
+// Windows' error messages.
 const (
 	badSyntax    = "The syntax supplied for this command is not valid. Check help for the correct syntax."
 	badParameter = "The parameter is incorrect."
@@ -38,7 +38,7 @@ const (
 	notFound     = "The system cannot find the file specified."
 )
 
-// applyCommand does what c says; it returns why not.
+// applyCommand executes c and returns an error message if it fails.
 func (s *netshState) applyCommand(c netshCommand) string {
 	switch c.verb {
 	case "set":
@@ -50,7 +50,7 @@ func (s *netshState) applyCommand(c netshCommand) string {
 	}
 }
 
-// setRange has the limits of
+// setRange sets a range within the limits of
 // https://learn.microsoft.com/en-us/troubleshoot/windows-server/networking/default-dynamic-port-range-tcpip-chang.
 func (s *netshState) setRange(pool string, b portBlock) string {
 	if b.Start < 1025 || b.Count < 255 || b.Start+b.Count-1 > 65535 {
@@ -62,7 +62,7 @@ func (s *netshState) setRange(pool string, b portBlock) string {
 
 func parseExclusion(c netshCommand) exclusion {
 	first := c.numbers["startport"]
-	return exclusion{first, first + c.numbers["numberofports"] - 1, true}
+	return exclusion{First: first, Last: first + c.numbers["numberofports"] - 1, Administered: true}
 }
 
 func (s *netshState) addExclusion(pool string, e exclusion) string {
@@ -77,7 +77,7 @@ func (s *netshState) addExclusion(pool string, e exclusion) string {
 	return ""
 }
 
-// deleteExclusion takes only what was added as one.
+// deleteExclusion deletes an exclusion with exactly the ports of e.
 func (s *netshState) deleteExclusion(pool string, e exclusion) string {
 	i := slices.Index(s.Excluded[pool], e)
 	if i < 0 {

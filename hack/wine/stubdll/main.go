@@ -1,10 +1,10 @@
-// Command stubdll writes a Windows DLL (x86-64) without code, whose exports are forwarded
-// to other DLLs:
+// Command stubdll writes a Windows DLL (x86-64) without code. Its exports are forwarded to
+// other DLLs:
 //
 //	stubdll FILE NAME EXPORT=MODULE.FUNCTION …
 //
-// Go's programs need ProcessPrng of bcryptprimitives.dll, which Wine has from 8.21 on;
-// Debian 12's is older. The format is that of
+// Go programs need ProcessPrng of bcryptprimitives.dll, which Wine has since 8.21. The Wine
+// of Debian 12 is older. The format is documented at
 // https://learn.microsoft.com/en-us/windows/win32/debug/pe-format.
 package main
 
@@ -29,28 +29,28 @@ func main() {
 	}
 }
 
-// Where the only section is: in memory, in the file, and what both are rounded to.
+// The address of the only section in memory, its offset in the file, and its alignment.
 const (
 	sectionAddress = 0x1000
 	sectionOffset  = 0x200
 	fileAlignment  = 0x200
 )
 
-// exportDirectory begins the section (IMAGE_EXPORT_DIRECTORY).
+// exportDirectory is the beginning of the section (IMAGE_EXPORT_DIRECTORY).
 type exportDirectory struct {
 	_, _, _          uint32
 	Name             uint32
 	Base             uint32
-	Functions, Names uint32 // how many
+	Functions, Names uint32 // counts
 	FunctionsAt      uint32
 	NamesAt          uint32
 	NameOrdinalsAt   uint32
 }
 
-// buildExportSection is the section of a DLL: the directory, then functions, names and ordinals,
-// then the texts that they point to.
+// buildExportSection returns the export section of a DLL: the directory, the functions,
+// names and ordinals, and the strings to which they point.
 func buildExportSection(dll string, forwarders []string) []byte {
-	slices.Sort(forwarders) // the loader searches
+	slices.Sort(forwarders) // for the binary search of the loader
 	n := uint32(len(forwarders))
 	d := exportDirectory{Base: 1, Functions: n, Names: n}
 	d.FunctionsAt = sectionAddress + uint32(binary.Size(d))
@@ -72,12 +72,12 @@ func buildExportSection(dll string, forwarders []string) []byte {
 	return slices.Concat(encodeParts(d, functions, names, ordinals), texts.Bytes())
 }
 
-// buildImage is a DLL with this section of exports.
+// buildImage returns a DLL with this export section.
 func buildImage(section []byte) []byte {
 	raw := (len(section) + fileAlignment - 1) / fileAlignment * fileAlignment
 	dos := make([]byte, 0x40)
 	copy(dos, "MZ")
-	dos[0x3c] = 0x40 // where the PE header is
+	dos[0x3c] = 0x40 // the offset of the PE header
 	optional := pe.OptionalHeader64{
 		Magic: 0x20b, SizeOfInitializedData: uint32(raw), ImageBase: 0x6A0000000,
 		SectionAlignment: sectionAddress, FileAlignment: fileAlignment,
@@ -107,7 +107,7 @@ func buildImage(section []byte) []byte {
 
 func encodeParts(parts ...any) (all []byte) {
 	for _, p := range parts {
-		all, _ = binary.Append(all, binary.LittleEndian, p) // all have a fixed size
+		all, _ = binary.Append(all, binary.LittleEndian, p) // all parts have a fixed size
 	}
 	return all
 }
