@@ -35,14 +35,17 @@ func (d connectionPorts) evaluatePortSharing(size int) []Check {
 	switch n := countCommon(d.plainA, d.plainB); {
 	case n > 0:
 		plain.State = socket.Verified
-		plain.Finding = fmt.Sprintf("%d of %d ports were used for two destinations at once, so connect() has a separate pool for each destination",
+		plain.Finding = fmt.Sprintf("%d of %d ports were used for two destinations at once, "+
+			"so connect() has a separate pool for each destination",
 			n, len(d.plainA))
 	default:
-		plain.Finding = fmt.Sprintf("none of %d ports was used for two destinations at once; if each destination had its own pool, about %.0f would be expected",
+		plain.Finding = fmt.Sprintf("none of %d ports was used for two destinations at once; "+
+			"if each destination had its own pool, about %.0f would be expected",
 			len(d.plainA), expected)
 	}
 	bound := Check{Name: "BoundPortsAreExclusive", State: socket.Verified,
-		Finding: fmt.Sprintf("%d connections after bind() each had a different port, so they share one pool", len(d.boundA)+len(d.boundB))}
+		Finding: fmt.Sprintf("%d connections after bind() each had a different port, so they share one pool",
+			len(d.boundA)+len(d.boundB))}
 	plainPorts := slices.Concat(d.plainA, d.plainB)
 	if n := countCommon(d.boundA, d.boundB) + countCommon(d.boundA, plainPorts) + countCommon(d.boundB, plainPorts); n > 0 {
 		bound.State = socket.Unsupported

@@ -10,10 +10,10 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-func checkResult(t *testing.T, got Check, state socket.CapabilityState, says string) {
+func checkResult(t *testing.T, got Check, state socket.CapabilityState, finding string) {
 	t.Helper()
-	if got.State != state || !strings.Contains(got.Finding, says) || got.Name == "" {
-		t.Errorf("%s is %s: %s\nwant %s: …%s…", got.Name, got.State, got.Finding, state, says)
+	if got.State != state || !strings.Contains(got.Finding, finding) || got.Name == "" {
+		t.Errorf("%s is %s: %s\nwant %s: …%s…", got.Name, got.State, got.Finding, state, finding)
 	}
 }
 
@@ -21,7 +21,7 @@ func TestPortsThatServeTwoDestinations(t *testing.T) {
 	for name, test := range map[string]struct {
 		dials        connectionPorts
 		plain, bound socket.CapabilityState
-		says         string
+		finding      string
 	}{
 		"connect() shares ports":             {connectionPorts{[]uint16{1, 2}, []uint16{2, 3}, []uint16{4}, []uint16{5}}, socket.Verified, socket.Verified, "1 of 2 ports were used for two"},
 		"none by chance":                     {connectionPorts{[]uint16{1, 2}, []uint16{3, 4}, []uint16{5}, []uint16{6}}, socket.Supposed, socket.Verified, "none of 2 ports"},
@@ -30,7 +30,7 @@ func TestPortsThatServeTwoDestinations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := test.dials.evaluatePortSharing(16384)
-			checkResult(t, got[0], test.plain, test.says)
+			checkResult(t, got[0], test.plain, test.finding)
 			checkResult(t, got[1], test.bound, "")
 		})
 	}
@@ -78,10 +78,10 @@ func TestMaxUserPortAgainstTheRange(t *testing.T) {
 		return []socket.DynamicRange{{Family: socket.IPv4, Range: ports.Range{First: first, Last: last}, Source: socket.RangeNetsh}}
 	}
 	for name, test := range map[string]struct {
-		value  *uint32
-		ranges []socket.DynamicRange
-		state  socket.CapabilityState
-		says   string
+		value   *uint32
+		ranges  []socket.DynamicRange
+		state   socket.CapabilityState
+		finding string
 	}{
 		"not set":          {nil, at(49152, 65535), socket.Supposed, "not set"},
 		"the last port":    {new(uint32(65534)), at(1025, 65534), socket.Verified, "last port"},
@@ -90,7 +90,7 @@ func TestMaxUserPortAgainstTheRange(t *testing.T) {
 		"netsh is missing": {new(uint32(65534)), nil, socket.Supposed, "did not report"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			checkResult(t, evaluateMaxUserPort(test.value, test.ranges), test.state, test.says)
+			checkResult(t, evaluateMaxUserPort(test.value, test.ranges), test.state, test.finding)
 		})
 	}
 }

@@ -73,7 +73,8 @@ func checkCompartment() Check {
 		return newFailedCheck(name, err)
 	}
 	id, _, _ := get.Call()
-	return Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("%d; it is unknown whether the tables contain sockets of other compartments", id)}
+	return Check{Name: name, State: socket.Verified,
+		Finding: fmt.Sprintf("%d; it is unknown whether the tables contain sockets of other compartments", id)}
 }
 
 // checkConnections opens connections to two destinations, with and without bind(), and
@@ -167,7 +168,8 @@ func checkBoundSockets() []Check {
 	}
 	for _, row := range rows {
 		if row.Local.Port() == port {
-			c.State, c.Finding = socket.Verified, fmt.Sprintf("a socket after bind() without connect() is in the table, in state %d", row.State)
+			c.State = socket.Verified
+			c.Finding = fmt.Sprintf("a socket after bind() without connect() is in the table, in state %d", row.State)
 		}
 	}
 	six := Check{Name: shared, State: socket.Verified, Finding: "a port bound by IPv4 can't be bound by IPv6"}
@@ -196,11 +198,13 @@ func checkTimeWait(ctx context.Context, wait bool, set *uint32) []Check {
 	c.close()
 	start := time.Now()
 	if !pollUntil(ctx, 10*time.Second, func() bool { return isInTimeWait(c) }) {
-		return []Check{{Name: shows, State: socket.Unsupported, Finding: "a closed connection did not appear in TIME_WAIT within 10 s"}}
+		return []Check{{Name: shows, State: socket.Unsupported,
+			Finding: "a closed connection did not appear in TIME_WAIT within 10 s"}}
 	}
 	checks := []Check{{Name: shows, State: socket.Verified, Finding: "a closed connection is in TIME_WAIT"}}
 	if !wait {
-		return append(checks, Check{Name: length, State: socket.Supposed, Finding: "not measured; use --time-wait, which takes minutes"})
+		return append(checks, Check{Name: length, State: socket.Supposed,
+			Finding: "not measured; use --time-wait, which takes minutes"})
 	}
 	if !pollUntil(ctx, 5*time.Minute, func() bool { return !isInTimeWait(c) }) {
 		return append(checks, Check{Name: length, State: socket.Unsupported, Finding: "it did not end within 5 minutes"})

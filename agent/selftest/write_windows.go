@@ -18,12 +18,14 @@ func checkRegistryWrite() Check {
 	if err := writeAndReadBack(); err != nil {
 		return newFailedCheck(name, err)
 	}
-	return Check{Name: name, State: socket.Verified, Finding: `a REG_DWORD below HKLM\` + testKey + ` was written, read back and removed`}
+	return Check{Name: name, State: socket.Verified,
+		Finding: `a REG_DWORD below HKLM\` + testKey + ` was written, read back and removed`}
 }
 
 func writeAndReadBack() error {
 	const value, number = "Probe", 65534
-	key, existed, err := registry.CreateKey(registry.LOCAL_MACHINE, testKey, registry.SET_VALUE|registry.QUERY_VALUE|registry.WOW64_64KEY)
+	key, existed, err := registry.CreateKey(registry.LOCAL_MACHINE, testKey,
+		registry.SET_VALUE|registry.QUERY_VALUE|registry.WOW64_64KEY)
 	if err != nil {
 		return fmt.Errorf("create the key: %w", err)
 	}

@@ -77,7 +77,8 @@ func (r *dumpReader) listUnobserved(s portusage.Summary) []socket.Unobserved {
 		"the dump contains none, so the client side of each connection is inferred from its ports")
 	addIf(r.format == SS && !s.HasListeners && s.TimeWait == 0, "TIME_WAIT",
 		"the dump contains none; ss prints it only with -a (ss -tan)")
-	addIf(s.Dropped > 0, "small destinations", "there are more than %d destinations; the smallest, with %d sockets, are omitted",
+	addIf(s.Dropped > 0, "small destinations",
+		"there are more than %d destinations; the smallest, with %d sockets, are omitted",
 		portusage.MaxDestinations, s.Dropped)
 	addIf(s.Duplicates > 0, "repeated lines",
 		"%d lines repeat a socket, as in a file of several dumps; each socket counts once, "+
@@ -85,7 +86,8 @@ func (r *dumpReader) listUnobserved(s portusage.Summary) []socket.Unobserved {
 		s.Duplicates, r.counter.Range)
 	addIf(r.truncatedRows > 0, "IPv6 addresses",
 		"netstat truncated addresses in %d lines, so destinations that differ only in the missing part count as one; "+
-			"use netstat -W or ss", r.truncatedRows)
+			"use netstat -W or ss",
+		r.truncatedRows)
 	const minOutsidePorts = 16
 	addIf(s.OutsidePorts >= minOutsidePorts, "client ports outside the range",
 		"%d ports between %d and %d seem to belong to clients but are outside %v; if the range is wrong, set --range or --os",

@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// BenchmarkTable is a whole table of Windows' default range, from its bytes to the
+// BenchmarkTable counts a full table of Windows' default range, from its bytes to the
 // tightest pool.
 func BenchmarkTable(b *testing.B) {
 	const rows = 16384

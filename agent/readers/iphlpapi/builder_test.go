@@ -153,7 +153,7 @@ func TestSamplesAreIndependent(t *testing.T) {
 	n.startSample(newPortConfig(thousand))
 	m := newClients(tcp4, 100, 50200, "10.0.0.8:80", tcpstate.Established, 701)
 	m.addSocket("10.0.0.5:50300", "10.0.0.8:80", tcpstate.Established, 700)
-	m.addSocket("10.0.0.5:50301", "10.0.0.8:80", tcpstate.TimeWait, 0) // nobody's
+	m.addSocket("10.0.0.5:50301", "10.0.0.8:80", tcpstate.TimeWait, 0) // without a process
 	n.addTable(tcp4, m.rows)
 	got := n.buildNetworks()[0]
 	if got.Held != 102 || got.Skipped != 0 || got.States.Total() != 102 || len(got.Destinations) != 1 {

@@ -34,8 +34,8 @@ func TestRowsOfEachTable(t *testing.T) {
 		want  string
 	}{
 		"IPv4":                                 {(&tableBuilder{kind: tcp4}).addSocket("10.0.0.5:49152", "10.0.0.9:5432", tcpstate.Established, 4711), "TCP 10.0.0.5:49152 10.0.0.9:5432 1 pid=4711"},
-		"IPv4, TIME_WAIT of nobody":            {(&tableBuilder{kind: tcp4}).addSocket("10.0.0.5:49152", "10.0.0.9:5432", tcpstate.TimeWait, 0), "TCP 10.0.0.5:49152 10.0.0.9:5432 6 pid=0"},
-		"IPv4, a listener's peer is nothing":   {(&tableBuilder{kind: tcp4}).addSocket("0.0.0.0:135", "10.0.0.9:39", tcpstate.Listen, 900), "TCP *:135 " + none + " 10 pid=900"},
+		"IPv4, TIME_WAIT without a PID":        {(&tableBuilder{kind: tcp4}).addSocket("10.0.0.5:49152", "10.0.0.9:5432", tcpstate.TimeWait, 0), "TCP 10.0.0.5:49152 10.0.0.9:5432 6 pid=0"},
+		"IPv4, a listener has no peer":         {(&tableBuilder{kind: tcp4}).addSocket("0.0.0.0:135", "10.0.0.9:39", tcpstate.Listen, 900), "TCP *:135 " + none + " 10 pid=900"},
 		"IPv4, a port that is bound":           {(&tableBuilder{kind: tcp4}).addSocket("0.0.0.0:50000", "", tcpstate.Close, 7), "TCP *:50000 *:0 13 pid=7"},
 		"IPv4, closed and not gone":            {(&tableBuilder{kind: tcp4}).addSocket("10.0.0.5:50000", "10.0.0.9:1", tcpstate.Close, 7), "TCP 10.0.0.5:50000 10.0.0.9:1 7 pid=7"},
 		"IPv6":                                 {(&tableBuilder{kind: tcp6}).addSocket("[2001:db8::5]:49152", "[2001:db8::9]:443", tcpstate.CloseWait, 12), "TCP [2001:db8::5]:49152 [2001:db8::9]:443 8 pid=12"},
@@ -49,7 +49,7 @@ func TestRowsOfEachTable(t *testing.T) {
 		"CLOSING":                              {(&tableBuilder{kind: tcp4}).addSocket("10.0.0.5:80", "10.0.0.9:1", tcpstate.Closing, 1), "TCP 10.0.0.5:80 10.0.0.9:1 11 pid=1"},
 		"LAST_ACK":                             {(&tableBuilder{kind: tcp4}).addSocket("10.0.0.5:80", "10.0.0.9:1", tcpstate.LastAck, 1), "TCP 10.0.0.5:80 10.0.0.9:1 9 pid=1"},
 		"DELETE_TCB":                           {(&tableBuilder{kind: tcp4}).addRow(parseAddrPort("10.0.0.5:80"), parseAddrPort("10.0.0.9:1"), 12, 1), "TCP 10.0.0.5:80 10.0.0.9:1 7 pid=1"},
-		"A state that is none counts as open":  {(&tableBuilder{kind: tcp4}).addRow(parseAddrPort("10.0.0.5:80"), parseAddrPort("10.0.0.9:1"), 0, 1), "TCP 10.0.0.5:80 10.0.0.9:1 1 pid=1 unknown"},
+		"An unknown state counts as open":      {(&tableBuilder{kind: tcp4}).addRow(parseAddrPort("10.0.0.5:80"), parseAddrPort("10.0.0.9:1"), 0, 1), "TCP 10.0.0.5:80 10.0.0.9:1 1 pid=1 unknown"},
 		"A state of a later Windows does, too": {(&tableBuilder{kind: tcp6}).addRow(parseAddrPort("[2001:db8::5]:80"), parseAddrPort("[2001:db8::9]:1"), 100, 1), "TCP [2001:db8::5]:80 [2001:db8::9]:1 1 pid=1 unknown"},
 	}
 	for name, test := range tests {

@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// whole is an API whose table is m.
+// whole returns a query for the table m.
 func whole(m *tableBuilder) queryFunc {
 	return func(buf []byte) (uint32, apiError) {
 		b := m.encode()[:4+len(m.rows)]
@@ -68,7 +68,7 @@ func TestATableThatCannotBeReadIsAnError(t *testing.T) {
 			func([]byte) (uint32, apiError) { return 24*maxRows + 5, insufficientBuffer },
 			errTooMany, "TCP over IPv4: more than the maximum of 1000000 sockets: it needs 24000005 bytes",
 		},
-		"It says that it is small, and is not": {
+		"Its row count exceeds its size": {
 			func(buf []byte) (uint32, apiError) {
 				binary.LittleEndian.PutUint32(buf, 1<<20)
 				return 4, 0

@@ -51,7 +51,9 @@ func readPortConfig(ctx context.Context, c netsh.Client, r func() registryValues
 	return p
 }
 
-func (p *portConfig) readDynamicPorts(ctx context.Context, c netsh.Client, f netsh.Family, protocol socket.Protocol, r func() registryValues) dynamicPorts {
+func (p *portConfig) readDynamicPorts(
+	ctx context.Context, c netsh.Client, f netsh.Family, protocol socket.Protocol, r func() registryValues,
+) dynamicPorts {
 	b, err := c.ShowDynamicPorts(ctx, f, protocol)
 	if err == nil {
 		return dynamicPorts{ports: ports.Range{First: uint16(b.Start), Last: uint16(b.Last())}, source: socket.RangeNetsh}

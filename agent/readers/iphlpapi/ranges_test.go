@@ -74,7 +74,7 @@ func TestRangesAreNetshs(t *testing.T) {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	if !p.hasSeparateRanges() || len(p.unobserved) > 0 || len(p.excluded) != 4 || !p.excluded[2].Administered {
-		t.Errorf("apart %v, unseen %v, excluded %v", p.hasSeparateRanges(), p.unobserved, p.excluded)
+		t.Errorf("separate ranges %v, unobserved %v, excluded %v", p.hasSeparateRanges(), p.unobserved, p.excluded)
 	}
 	if got := p.counterOptions(0).Reserved.In(ports.Range{First: 1, Last: 65535}); got != 161 {
 		t.Errorf("IPv4 leaves out %d ports, want its own 161", got)
@@ -138,7 +138,7 @@ func TestAutoReuse(t *testing.T) {
 		"There is only one template": {`{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":1536}`, "64000-65535"},
 		"A range past the last port": {`[{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":1537}]`, `Get-NetTCPSetting "Internet": 1537 ports from 64000 are not a valid range`},
 		"A range that wraps":         {`[{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":4294967295}]`, `Get-NetTCPSetting "Internet": 4294967295 ports from 64000 are not a valid range`},
-		"It says something else":     {"Get-NetTCPSetting : Zugriff\r\nverweigert", `unexpected output of Get-NetTCPSetting: "Get-NetTCPSetting : Zugriff verweigert"`},
+		"Its output is unexpected":   {"Get-NetTCPSetting : Zugriff\r\nverweigert", `unexpected output of Get-NetTCPSetting: "Get-NetTCPSetting : Zugriff verweigert"`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestTheAutoReuseRangeAsACapability(t *testing.T) {
 	for want, a := range map[string]autoReuseRange{
 		"Verified not configured": {},
 		"Verified 20000-29999":    {ports: &ports.Range{First: 20000, Last: 29999}},
-		"Unsupported said no":     {err: errors.New("said no")},
+		"Unsupported refused":     {err: errors.New("refused")},
 	} {
 		if c := a.describeCapability(); string(c.State)+" "+c.Message != want {
 			t.Errorf("got %s %s, want %s", c.State, c.Message, want)

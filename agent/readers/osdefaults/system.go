@@ -104,5 +104,6 @@ func (s System) ComputeRange(n int) (ports.Range, error) {
 	case 255 <= n && n <= 16384:
 		return ports.Range{First: firstPort2008, Last: uint16(firstPort2008 - 1 + n)}, nil
 	}
-	return ports.Range{}, fmt.Errorf("%d is invalid: on %s it is the number of ports from %d, 255 to 16384", n, s.Name, firstPort2008)
+	return ports.Range{}, fmt.Errorf(
+		"%d is invalid: on %s it is the number of ports from %d, 255 to 16384", n, s.Name, firstPort2008)
 }

@@ -44,7 +44,8 @@ func (c Client) ShowDynamicPorts(ctx context.Context, f Family, p socket.Protoco
 // SetDynamicPorts changes the range, persistently and with immediate effect. Windows accepts
 // ranges of at least 255 ports that start at 1025 or above.
 func (c Client) SetDynamicPorts(ctx context.Context, f Family, p socket.Protocol, b Block) error {
-	_, err := c.Run(ctx, "int", string(f), "set", "dynamicport", formatProtocol(p), formatArgument("start", b.Start), formatArgument("num", b.Count))
+	_, err := c.Run(ctx, "int", string(f), "set", "dynamicport", formatProtocol(p),
+		formatArgument("start", b.Start), formatArgument("num", b.Count))
 	return wrapError(err, f, "set dynamicport", p)
 }
 

@@ -43,9 +43,11 @@ func parseDynamicPort(text []byte) (Block, error) {
 	}
 	switch {
 	case len(n) != 2:
-		return Block{}, fmt.Errorf("%w: %d numbers below the line of dashes, not 2: %s", errUnexpectedOutput, len(n), QuoteOutput(text))
+		return Block{}, fmt.Errorf(
+			"%w: %d numbers below the line of dashes, not 2: %s", errUnexpectedOutput, len(n), QuoteOutput(text))
 	case n[0] < 1 || n[0] > 65535 || n[1] < 1 || n[0]+n[1] > 1<<16:
-		return Block{}, fmt.Errorf("%w: %d ports from %d are not a valid range: %s", errUnexpectedOutput, n[1], n[0], QuoteOutput(text))
+		return Block{}, fmt.Errorf(
+			"%w: %d ports from %d are not a valid range: %s", errUnexpectedOutput, n[1], n[0], QuoteOutput(text))
 	}
 	return Block{Start: n[0], Count: n[1]}, nil
 }

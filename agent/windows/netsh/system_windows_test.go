@@ -13,7 +13,7 @@ import (
 
 // programs contains the behavior of this test binary in place of netsh, by first argument.
 var programs = map[string]func(){
-	"say":    func() { fmt.Print(strings.Join(os.Args[2:], " ")) },
+	"print":  func() { fmt.Print(strings.Join(os.Args[2:], " ")) },
 	"refuse": func() { fmt.Print("Der angeforderte Vorgang\r\nerfordert erh\x94hte Rechte.\r\n"); os.Exit(1) },
 	"flood":  func() { fmt.Print(strings.Repeat("x", maxOutput+1)) },
 	"hang":   func() { select {} },
@@ -41,7 +41,7 @@ func TestAProgramIsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct{ args, out, err string }{
-		"Its output is returned":       {"say hello", "hello", ""},
+		"Its output is returned":       {"print hello", "hello", ""},
 		"An error contains the output": {"refuse", "", `exit status 1: "Der angeforderte Vorgang erfordert erh?hte Rechte."`},
 		"Too much output is an error":  {"flood", "", "unexpected output of netsh: more than 1048576 bytes"},
 	} {

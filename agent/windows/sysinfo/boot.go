@@ -17,7 +17,8 @@ const timeOfDaySize = 48
 // boot and identifies it.
 func ParseBootTime(b []byte) (time.Time, error) {
 	if len(b) != timeOfDaySize {
-		return time.Time{}, fmt.Errorf("SYSTEM_TIMEOFDAY_INFORMATION has %d bytes, want %d: %w", len(b), timeOfDaySize, ErrMalformed)
+		return time.Time{}, fmt.Errorf("SYSTEM_TIMEOFDAY_INFORMATION has %d bytes, want %d: %w",
+			len(b), timeOfDaySize, ErrMalformed)
 	}
 	boot := int64(binary.LittleEndian.Uint64(b)) - int64(binary.LittleEndian.Uint64(b[32:]))
 	if boot <= unixEpoch || boot > lastTime {

@@ -26,7 +26,8 @@ func (f stateFolder) findFault(args []string) func() ([]byte, int) {
 	text, _ := os.ReadFile(f.filePath("fault")) // usually the file does not exist
 	for line := range strings.Lines(string(text)) {
 		words := strings.Fields(line)
-		if len(words) == 0 || slices.ContainsFunc(words[:len(words)-1], func(w string) bool { return !slices.Contains(args, w) }) {
+		isMissing := func(w string) bool { return !slices.Contains(args, w) }
+		if len(words) == 0 || slices.ContainsFunc(words[:len(words)-1], isMissing) {
 			continue
 		}
 		name := words[len(words)-1]

@@ -73,7 +73,8 @@ func (s *netshState) addExclusion(pool string, e exclusion) string {
 	if slices.ContainsFunc(list, func(o exclusion) bool { return o.First <= e.Last && e.First <= o.Last }) {
 		return inUse
 	}
-	s.Excluded[pool] = slices.SortedFunc(slices.Values(append(list, e)), func(a, b exclusion) int { return cmp.Compare(a.First, b.First) })
+	s.Excluded[pool] = slices.SortedFunc(slices.Values(append(list, e)),
+		func(a, b exclusion) int { return cmp.Compare(a.First, b.First) })
 	return ""
 }
 

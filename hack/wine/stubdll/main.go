@@ -67,7 +67,8 @@ func buildExportSection(dll string, forwarders []string) []byte {
 	var ordinals []uint16
 	for i, f := range forwarders {
 		name, target, _ := strings.Cut(f, "=")
-		functions, names, ordinals = append(functions, text(target)), append(names, text(name)), append(ordinals, uint16(i))
+		functions, names = append(functions, text(target)), append(names, text(name))
+		ordinals = append(ordinals, uint16(i))
 	}
 	return slices.Concat(encodeParts(d, functions, names, ordinals), texts.Bytes())
 }
