@@ -1,9 +1,9 @@
-# Portreeve's images, for those who build with BuildKit:
+# Builds Portreeve's images with BuildKit:
 #
 #   docker buildx build --target agent --platform linux/amd64,linux/arm64,windows/amd64 .
 #   docker buildx build --target controller --platform linux/amd64,linux/arm64 .
 #
-# `make images` makes the same without a container engine, and the same bytes each time.
+# `make images` builds the same images reproducibly and without a container engine.
 FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libcap2-bin \
@@ -22,10 +22,9 @@ FROM build AS build-agent
 ARG VERSION=dev
 RUN go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" \
     -o /out/ ./agent/cmd/portreeve-agent
-# The agent runs as nobody in particular, with the two capabilities that reading the
-# kernel's tables takes, and NET_ADMIN, for --snat alone. They are file capabilities,
-# permitted only (=p): the agent raises them itself, and only where the pod's security
-# context grants them as well.
+# The agent runs as a non-root user with two capabilities for reading the kernel's tables,
+# and NET_ADMIN for --snat only. They are file capabilities, permitted only (=p): the agent
+# raises them itself, if the pod's security context grants them too.
 RUN [ "$GOOS" = windows ] || setcap cap_bpf,cap_perfmon,cap_net_admin=p /out/portreeve-agent
 
 FROM build AS build-controller
@@ -39,7 +38,7 @@ COPY --from=build-agent /out/portreeve-agent /portreeve-agent
 USER 65532:65532
 ENTRYPOINT ["/portreeve-agent"]
 
-# For HostProcess containers only, on every version of Windows: there is no Windows in it.
+# For HostProcess containers on any version of Windows. The base image has no Windows files.
 FROM mcr.microsoft.com/oss/kubernetes/windows-host-process-containers-base-image:v1.0.0 AS agent-windows
 COPY --from=build-agent /out/portreeve-agent.exe /portreeve-agent.exe
 ENTRYPOINT ["portreeve-agent.exe"]

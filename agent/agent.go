@@ -1,4 +1,4 @@
-// Package agent measures the ports of one machine.
+// Package agent measures the ephemeral ports of one machine.
 package agent
 
 import (
@@ -7,8 +7,8 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Reader reads the kernel's socket tables. A Reader is not safe for concurrent
-// use; samples of the same Reader share nothing.
+// Reader reads the kernel's socket tables. A Reader is not safe for concurrent use;
+// samples of the same Reader share no memory.
 type Reader interface {
 	Sample(context.Context, socket.Request) (socket.Sample, error)
 	Close() error

@@ -16,11 +16,11 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// isEmulated says that the test runs on an emulated machine.
+// isEmulated is set if the test runs on an emulated machine.
 var isEmulated = os.Getenv("PORTREEVE_VM") != ""
 
-// While tens of thousands of connections come and go, those that stay are
-// counted exactly, every time.
+// Open connections are counted exactly while tens of thousands of others are opened and
+// closed.
 func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
 	rs := openReaders(t)
 	walk := rs["portwalk"]
@@ -36,22 +36,22 @@ func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
 			for try := 0; try < 5 && rate < 10_000 && !t.Failed(); try++ {
 				before := readProcessCPUTime(t)
 				made, took := runChurn(t, s.NS, reset, func() { read100Times(t, walk, s, fixed) })
-				// Seconds of the whole machine: those that other programs have are no part of it.
+				// The rate is per second of this process's share of the machine's CPU time.
 				own := (readProcessCPUTime(t) - before).Seconds() / float64(runtime.NumCPU())
 				rate = float64(made) / min(own, took.Seconds())
-				t.Logf("%.0f connections a second beside 100 reads, by the clock %.0f", rate, float64(made)/took.Seconds())
+				t.Logf("%.0f connections per second of own CPU time during 100 reads, %.0f per second", rate, float64(made)/took.Seconds())
 				if isEmulated {
 					return
 				}
 			}
 			if rate < 10_000 {
-				t.Errorf("the churn made only %.0f connections a second, want 10,000: nothing is proven", rate)
+				t.Errorf("the churn opened only %.0f connections a second, so the test proves nothing; want 10,000", rate)
 			}
 		})
 	}
 }
 
-// readProcessCPUTime is this process's.
+// readProcessCPUTime returns this process's CPU time.
 func readProcessCPUTime(t *testing.T) time.Duration {
 	t.Helper()
 	var u syscall.Rusage
@@ -61,7 +61,7 @@ func readProcessCPUTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// read100Times counts what stays, again and again.
+// read100Times checks the counts of the open connections in 100 samples.
 func read100Times(t *testing.T, walk testedReader, s *scenario, fixed netip.AddrPort) {
 	for range 100 {
 		if t.Failed() {
@@ -86,7 +86,7 @@ func read100Times(t *testing.T, walk testedReader, s *scenario, fixed netip.Addr
 	}
 }
 
-// runChurn runs fn while connections are made and closed, and says how many.
+// runChurn runs fn while connections are opened and closed, and returns their number.
 func runChurn(t *testing.T, n *netnstest.NS, reset bool, fn func()) (made int, took time.Duration) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -120,9 +120,9 @@ func runChurn(t *testing.T, n *netnstest.NS, reset bool, fn func()) (made int, t
 	return made, took
 }
 
-// A server in the range has one port, however many clients it has: they neither
-// fill the map of destinations nor take ports from any pool.
-func TestInboundConnectionsAreNoDestinations(t *testing.T) {
+// The clients of a server in the range all use its one port. They neither fill the map of
+// destinations nor use ports of any pool.
+func TestInboundConnectionsAreNotDestinations(t *testing.T) {
 	clients := 300_000
 	if isEmulated {
 		clients = 3_000
@@ -134,7 +134,7 @@ func TestInboundConnectionsAreNoDestinations(t *testing.T) {
 	got := s.takeSample(s.readers["portwalk"])
 	n := findNetwork(t, &got, s.Inode())
 	if len(n.Destinations) != 1 || n.Destinations[0].States[tcpstate.Established] != 500 {
-		t.Errorf("%d destinations, want the one of the 500 connects", len(n.Destinations))
+		t.Errorf("%d destinations, want one with 500 connections", len(n.Destinations))
 	}
 	if n.States[tcpstate.Established] < uint32(clients) || n.Skipped == 0 {
 		t.Errorf("%d established sockets and %d bound ports, want %d clients of one listener", n.States[tcpstate.Established], n.Skipped, clients)

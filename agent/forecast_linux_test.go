@@ -18,15 +18,15 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// timedForecast is a forecast, and when it was made.
+// timedForecast is a forecast with its time.
 type timedForecast struct {
 	at   time.Time
 	left time.Duration
 }
 
-// One pool is filled by connections that stay; what is forecast is when connect()
-// then fails. Another takes ports half as fast at first, by churn whose TIME_WAIT will
-// give them back before it is full: nothing is forecast.
+// One pool is filled by connections that stay open. The forecast must be the time at which
+// connect() fails. Another pool is first used half as fast, by churn whose TIME_WAIT
+// sockets free their ports before it is full, so there must be no forecast for it.
 func TestForecastsOfLivePools(t *testing.T) {
 	walk := openReaders(t)["portwalk"]
 	leaking, churning := newNetnsWith1000Ports(t), newNetnsWith1000Ports(t)
@@ -47,7 +47,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 			}
 		})
 	})
-	var ofLeak, ofChurn []timedForecast
+	var leakForecasts, churnForecasts []timedForecast
 	var leakHistory, churnHistory forecast.History
 	used := 0
 	tick := time.NewTicker(time.Second)
@@ -67,19 +67,20 @@ func TestForecastsOfLivePools(t *testing.T) {
 			s.Networks = []socket.Network{*findNetwork(t, &sample, n.Inode())}
 			return &s
 		}
-		ofLeak = appendForecast(&leakHistory, only(leaking), ofLeak)
+		leakForecasts = appendForecast(&leakHistory, only(leaking), leakForecasts)
 		churn := only(churning)
-		ofChurn = appendForecast(&churnHistory, churn, ofChurn)
-		p, _ := churn.Tightest()
+		churnForecasts = appendForecast(&churnHistory, churn, churnForecasts)
+		p, _ := churn.TightestPool()
 		used = p.UsedPercent()
 	}
-	if len(ofChurn) > 0 || used < 30 {
-		t.Errorf("of a churn that TIME_WAIT gives back, and that uses %d %% so far, %d forecasts: %v", used, len(ofChurn), ofChurn)
+	if len(churnForecasts) > 0 || used < 30 {
+		t.Errorf("for a churn that uses %d %% so far and whose TIME_WAIT sockets free their ports, %d forecasts: %v", used, len(churnForecasts), churnForecasts)
 	}
-	checkForecasts(t, ofLeak, end)
+	checkForecasts(t, leakForecasts, end)
 }
 
-// newNetnsWith1000Ports is a namespace with 1,000 ports, whose TIME_WAIT isn't reused.
+// newNetnsWith1000Ports returns a namespace with 1,000 ports and without reuse of
+// TIME_WAIT.
 func newNetnsWith1000Ports(t *testing.T) *netnstest.NS {
 	n := netnstest.New(t)
 	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40999")
@@ -87,8 +88,8 @@ func newNetnsWith1000Ports(t *testing.T) *netnstest.NS {
 	return n
 }
 
-// leakConnections connects rate times a second, even if that takes catching up, until there is
-// no port, and says when that was.
+// leakConnections opens rate connections a second, catching up if necessary, until no port
+// is left, and returns the time of that.
 func leakConnections(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end time.Time) {
 	begin := time.Now()
 	for made := 0; ctx.Err() == nil; made++ {
@@ -106,7 +107,7 @@ func leakConnections(ctx context.Context, t *testing.T, n *netnstest.NS, rate in
 }
 
 func appendForecast(h *forecast.History, s *socket.Sample, before []timedForecast) []timedForecast {
-	f := h.Follow(s)
+	f := h.AddSample(s)
 	if f.Seconds == nil {
 		return before
 	}
@@ -122,7 +123,7 @@ func checkForecasts(t *testing.T, all []timedForecast, end time.Time) {
 		}
 	}
 	if len(off) < 5 {
-		t.Fatalf("%d forecasts before the end, want 5 or more: %v", len(off), all)
+		t.Fatalf("%d forecasts before connect() failed, want 5 or more: %v", len(off), all)
 	}
 	slices.Sort(off)
 	t.Logf("%d forecasts, the first %.1f s before connect() failed; off by %.1f s in the median, %.1f s at the most",
@@ -131,6 +132,6 @@ func checkForecasts(t *testing.T, all []timedForecast, end time.Time) {
 		t.Errorf("the forecasts are off by %.1f s in the median, want 2 s", off[len(off)/2])
 	}
 	if last := all[len(all)-1]; last.left != 0 {
-		t.Errorf("%v are left of a pool whose connects fail", last.left)
+		t.Errorf("the last forecast is %v for a pool whose connects fail, want 0", last.left)
 	}
 }

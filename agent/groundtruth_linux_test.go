@@ -13,8 +13,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// Every row of the experiments in docs/how-it-measures.md: what is reported is
-// what the kernel then gives.
+// TestGroundTruth checks every statement of docs/how-it-measures.md: the reported number
+// of ports is the number that the kernel then gives.
 func TestGroundTruth(t *testing.T) {
 	rs := openReaders(t)
 	for _, c := range []struct {
@@ -26,13 +26,13 @@ func TestGroundTruth(t *testing.T) {
 			s.expectHeadroom(bindAny, 100)
 			s.expectHeadroom(bindUDP, 100)
 		}},
-		{"connects to one destination end at the range's length", func(s *scenario) {
+		{"connects to one destination use up the range", func(s *scenario) {
 			s.openConnections(30, loopback, server)
 			s.expectHeadroom(connectTo(server), 70)
 			s.openConnections(70, loopback, server)
 			s.expectHeadroom(connectTo(server), 0)
 		}},
-		{"another address, port or source has a pool of its own, over the same ports", func(s *scenario) {
+		{"another address, port or source has its own pool of the same ports", func(s *scenario) {
 			s.openConnections(100, loopback, server)
 			s.openConnections(100, loopback, elsewhere)
 			s.openConnections(60, loopback, addrPort("127.0.0.1:81"))
@@ -66,21 +66,21 @@ func TestGroundTruth(t *testing.T) {
 			s.expectHeadroom(bindAny, 0)
 			s.expectHeadroom(connectTo(server), 0)
 		}},
-		{"SO_REUSEPORT alone does not stretch bind(0)", func(s *scenario) {
+		{"SO_REUSEPORT alone does not give bind(0) more ports", func(s *scenario) {
 			s.openBound(100, wildcard, testnet.ReusePort)
 			s.expectHeadroom(bindAny, 0)
 		}},
-		{"SO_REUSEADDR does not stretch bind(0) while ip_autobind_reuse is 0", func(s *scenario) {
+		{"SO_REUSEADDR does not give bind(0) more ports while ip_autobind_reuse is 0", func(s *scenario) {
 			s.openBound(100, wildcard, testnet.ReuseAddr)
 			s.expectHeadroom(bindAny, 0)
 		}},
-		{"SO_REUSEADDR with ip_autobind_reuse has no end, and other binds do", func(s *scenario) {
+		{"SO_REUSEADDR with ip_autobind_reuse has no limit, unlike other binds", func(s *scenario) {
 			s.Sysctl("net.ipv4.ip_autobind_reuse", "1")
 			s.openBound(300, wildcard, testnet.ReuseAddr)
 			s.checkHeadroom(bindAny)
 			s.checkHeadroom(connectTo(server))
 		}},
-		{"ports of connects are held for bind(0)", func(s *scenario) {
+		{"ports of connects are in use for bind(0)", func(s *scenario) {
 			s.openConnections(40, loopback, server)
 			s.expectHeadroom(bindAny, 60)
 		}},
@@ -94,8 +94,8 @@ func TestGroundTruth(t *testing.T) {
 			s.openConnections(89, loopback, server)
 			s.expectHeadroom(connectTo(server), 0)
 		}},
-		{"the lowest listening ports of the range are named", func(s *scenario) {
-			// All over the range, since the kernel's table begins anywhere in it.
+		{"the lowest listening ports of the range are reported", func(s *scenario) {
+			// Over the whole range, because the kernel's table starts anywhere in it.
 			s.Sysctl("net.ipv4.ip_local_port_range", "5000 64999")
 			s.Sysctl("net.ipv4.ip_local_reserved_ports", "15000")
 			for port := 60000; port > 0; port -= 5000 {
@@ -108,11 +108,11 @@ func TestGroundTruth(t *testing.T) {
 			for name, r := range s.readers {
 				sample := s.takeSample(r)
 				if got := findNetwork(s.t, &sample, s.Inode()).ListenPorts; !slices.Equal(got, want) {
-					s.t.Errorf("%s names the listening ports %v, want %v", name, got, want)
+					s.t.Errorf("%s reports the listening ports %v, want %v", name, got, want)
 				}
 			}
 		}},
-		{"reserved ports are taken from both kinds of pool", func(s *scenario) {
+		{"reserved ports reduce both kinds of pool", func(s *scenario) {
 			s.Sysctl("net.ipv4.ip_local_reserved_ports", "1-5,39990-40050,60000")
 			s.expectHeadroom(connectTo(server), 49)
 			s.expectHeadroom(bindAny, 49)
@@ -127,7 +127,7 @@ func TestGroundTruth(t *testing.T) {
 			s.expectHeadroom(connectTo(server), 90)
 			s.expectHeadroom(bindAny, 90)
 		}},
-		{"IPv6 has pools of its own for connect(), and shares those of bind(0)", func(s *scenario) {
+		{"IPv6 has its own pools for connect(), and shares those of bind(0)", func(s *scenario) {
 			s.openConnections(100, loopback, server)
 			s.expectHeadroom(connectTo(addrPort("[::1]:80")), 100)
 			s.openConnections(60, addrPort("[::1]:0"), addrPort("[::1]:80"))
@@ -166,7 +166,7 @@ func TestGroundTruth(t *testing.T) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
 			s.Sysctl("net.ipv4.tcp_timestamps", "0")
 			s.makePairs(100, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.TimeWait)
-			s.Sysctl("net.ipv4.tcp_timestamps", "1") // the peer's word counts, not the setting's
+			s.Sysctl("net.ipv4.tcp_timestamps", "1") // the peer decides, not the setting
 			s.waitUntilReusable()
 			s.expectHeadroom(connectTo(server), 0)
 		}},
@@ -187,7 +187,7 @@ func TestGroundTruth(t *testing.T) {
 			s.expectHeadroom(connectFrom(addrPort("10.9.0.1:0"), addrPort("10.9.0.2:80")), 0)
 			s.expectHeadroomIfAllReused(connectFrom(addrPort("10.9.0.1:0"), addrPort("10.9.0.2:80")), 100)
 		}},
-		{"of TIME_WAIT some would be reused if tcp_tw_reuse were 1", func(s *scenario) {
+		{"some TIME_WAIT sockets would be reused if tcp_tw_reuse were 1", func(s *scenario) {
 			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
 			l := s.Listen("127.0.0.1:80")
 			s.makePairs(30, l, loopback, server, testnet.Pair.CloseWait)
@@ -228,7 +228,7 @@ func TestGroundTruth(t *testing.T) {
 			s.expectStates(tcpstate.Counts{tcpstate.CloseWait: 40, tcpstate.FinWait2: 40, tcpstate.TimeWait: 20, tcpstate.Listen: 1})
 			s.expectHeadroom(connectTo(server), 60)
 		}},
-		{"UDP has one pool for bind(0) and for connect(), apart from TCP's", func(s *scenario) {
+		{"UDP has one pool for bind(0) and connect(), separate from TCP's", func(s *scenario) {
 			s.openConnections(100, loopback, server)
 			for range 30 {
 				if _, err := s.BindUDP(wildcard); err != nil {
@@ -244,7 +244,7 @@ func TestGroundTruth(t *testing.T) {
 				s.t.Errorf("connect() of UDP sockets gives %d ports (%v), want 40", got, err)
 			}
 		}},
-		{"a socket's own range narrows, and is ignored outside of the namespace's", func(s *scenario) {
+		{"a socket's own range applies only inside of the namespace's", func(s *scenario) {
 			s.openConnections(10, loopback, server)
 			inside, err := s.Space.Exhaust(loopback, server, testnet.LocalPortRange(ports.Range{First: 40090, Last: 40099}))
 			if errors.Is(err, unix.ENOPROTOOPT) {
@@ -256,7 +256,7 @@ func TestGroundTruth(t *testing.T) {
 			}
 			s.expectHeadroom(connectTo(server), 90)
 		}},
-		{"an odd range is counted for certainty", func(s *scenario) {
+		{"a range with an odd number of ports is counted conservatively", func(s *scenario) {
 			s.Sysctl("net.ipv4.ip_local_port_range", "40000 40098")
 			sample := s.takeSample(s.readers["portwalk"])
 			got := reportedHeadroom(findNetwork(s.t, &sample, s.Inode()), connectTo(server))
@@ -264,7 +264,7 @@ func TestGroundTruth(t *testing.T) {
 				s.t.Errorf("reported %d, the kernel gives %d; want 98, and 98 or 99", got, truth)
 			}
 		}},
-		{"sockets that only bind are counted as bound", func(s *scenario) {
+		{"bound-only sockets are counted as bound", func(s *scenario) {
 			s.openBound(7, wildcard)
 			s.openConnections(3, loopback, server)
 			s.expectStates(tcpstate.Counts{tcpstate.Bound: 7, tcpstate.Established: 3})
@@ -274,8 +274,8 @@ func TestGroundTruth(t *testing.T) {
 	}
 }
 
-// connect() tries the range's first parity first and bind(0) the other one, so
-// that they don't meet before half of the range is gone.
+// connect() first tries ports of the parity of the range's first port, and bind(0) those
+// of the other parity, so they don't compete before half of the range is in use.
 func TestParityOfAutomaticPorts(t *testing.T) {
 	s := newScenario(t, nil)
 	for range 50 {

@@ -21,16 +21,16 @@ var (
 	scenarios = flag.Int("scenarios", 200, "number of random scenarios")
 )
 
-// Random sockets in two namespaces a scenario: what is reported is what the
-// kernel then gives, and the upper bound is never below it.
+// With random sockets in two namespaces per scenario, exact readers report the headroom
+// that the kernel then gives, and upper bounds are never below it.
 func TestRandomScenarios(t *testing.T) {
 	rs := openReaders(t)
-	together := 20 // wait once for their TIME_WAIT sockets to age
+	batch := 20 // scenarios that wait together for their TIME_WAIT sockets to age
 	for first := 0; first < *scenarios; {
-		t.Run(fmt.Sprintf("from %d on", first), func(t *testing.T) {
-			checked := checkScenarios(t, rs, first, together)
-			if first += checked; checked < together {
-				together = max(1, together/2)
+		t.Run(fmt.Sprintf("from %d", first), func(t *testing.T) {
+			checked := checkScenarios(t, rs, first, batch)
+			if first += checked; checked < batch {
+				batch = max(1, batch/2)
 			}
 		})
 		if t.Failed() {
@@ -39,10 +39,11 @@ func TestRandomScenarios(t *testing.T) {
 	}
 }
 
-// checkScenarios are count of them from first on. It returns how many it checked: on a
-// busy machine the TIME_WAIT sockets of the others could be gone.
+// checkScenarios builds count scenarios from number first on, and checks them. It returns
+// the number of checked ones, because on a busy machine the TIME_WAIT sockets of the rest
+// may have ended.
 func checkScenarios(t *testing.T, rs map[string]testedReader, first, count int) int {
-	born := time.Now()
+	start := time.Now()
 	var made []*randomScenario
 	for i := range count {
 		for twin := range uint64(2) {
@@ -53,7 +54,7 @@ func checkScenarios(t *testing.T, rs map[string]testedReader, first, count int) 
 	}
 	made[0].waitUntilReusable()
 	for i, x := range made {
-		if time.Since(born) > 40*time.Second && count > 1 {
+		if time.Since(start) > 40*time.Second && count > 1 {
 			return i / 2
 		}
 		x.checkPools()
@@ -64,7 +65,7 @@ func checkScenarios(t *testing.T, rs map[string]testedReader, first, count int) 
 	return count
 }
 
-// randomScenario is a scene with sockets of a random kind.
+// randomScenario is a scenario with random sockets.
 type randomScenario struct {
 	*scenario
 	rand *rand.Rand
@@ -108,7 +109,7 @@ func (x *randomScenario) addSockets() {
 	}
 }
 
-// addSocketsOfOneKind makes up to 12 sockets of one kind. Running out of ports is part of it.
+// addSocketsOfOneKind creates up to 12 sockets of one kind. It may run out of ports.
 func (x *randomScenario) addSocketsOfOneKind(listeners map[uint16]*testnet.Socket) {
 	x.t.Helper()
 	src, dst := x.chooseAddresses()
@@ -158,7 +159,7 @@ func mapToIPv6(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
 }
 
-// makeRandomPair makes a connection with a peer and ends it, or leaves it.
+// makeRandomPair opens a connection, and ends it or leaves it open.
 func (x *randomScenario) makeRandomPair(kind int, l *testnet.Socket, src, dst netip.AddrPort) error {
 	dial := x.Space.Dial
 	if kind%2 == 0 {
@@ -198,8 +199,8 @@ func (x *randomScenario) checkPools() {
 	x.checkStates()
 }
 
-// checkStates holds the counts by state against /proc/net/tcp, which tells
-// FIN_WAIT2 without a process as TIME_WAIT's own kind of socket, too.
+// checkStates compares the counts by state with /proc/net/tcp. Like the readers it shows
+// orphaned FIN_WAIT2 sockets, which the kernel keeps as TIME_WAIT sockets, as FIN_WAIT2.
 func (x *randomScenario) checkStates() {
 	x.t.Helper()
 	want, err := x.States()

@@ -12,181 +12,183 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Loop measures a machine again and again.
+// Loop samples a machine periodically.
 type Loop struct {
 	Reader Reader
-	// Facts are what a status says beside the sample.
-	Facts func(*socket.Sample) assess.Facts
-	// Name puts names to a sample's pods.
-	Name func(*socket.Sample)
-	// Seen is given each sample with its status, which nobody changes afterwards.
-	Seen func(*socket.Sample, *v1alpha1.PortPressureStatus, Tick)
-	Log  *slog.Logger
-	// Tuning is nil where settings are none of this loop's business.
+	// ReadFacts returns the facts for a status that are not part of the sample.
+	ReadFacts func(*socket.Sample) assess.Facts
+	// ResolveNames fills in the names of a sample's pods.
+	ResolveNames func(*socket.Sample)
+	// OnSample receives each sample with its status, which is not changed afterwards.
+	OnSample func(*socket.Sample, *v1alpha1.PortPressureStatus, Tick)
+	Log      *slog.Logger
+	// Tuning is nil where this loop's node is not tuned.
 	Tuning Tuning
-	// Again asks for a sample before its time.
-	Again <-chan struct{}
+	// Trigger requests a sample before the interval has passed.
+	Trigger <-chan struct{}
 
-	// Interval is the time between samples, Pressed the shorter one past the
-	// warning line.
-	Interval, Pressed time.Duration
+	// Interval is the time between samples; PressureInterval is the shorter one that
+	// applies above the warning threshold.
+	Interval, PressureInterval time.Duration
 	// BudgetPercent is the share of one CPU that samples may take.
 	BudgetPercent int
-	// TimeWait is how long TIME_WAIT lasts here; 0 is what it is on Linux.
+	// TimeWait is the duration of TIME_WAIT on this machine; 0 means Linux's.
 	TimeWait time.Duration
 
-	history forecast.History
-	level   socket.Level // of the last sample, as is failing
-	failing bool
+	forecasts forecast.History
+	level     v1alpha1.Level // of the last sample
+	isFailing bool         // the last sample failed
 
-	mu         sync.Mutex // for what follows
-	course     assess.Course
-	thresholds socket.Thresholds
+	mu         sync.Mutex // guards the fields below
+	history    assess.StatusHistory
+	thresholds v1alpha1.Thresholds
 	generation int64
-	reader     string    // of the last good sample
-	sampled    time.Time // its end
-	due        time.Duration
+	reader     string    // of the last successful sample
+	sampledAt  time.Time // end of the last successful sample
+	interval   time.Duration
 }
 
-// Tuning holds settings beside the measuring.
+// Tuning enforces settings while the loop measures.
 type Tuning interface {
-	// Level takes the node's level after each sample.
-	Level(v1alpha1.Level)
-	// Settings is how far each has come; it does not change afterwards.
-	Settings() []v1alpha1.SettingStatus
+	// SetLevel is called with the node's level after each sample.
+	SetLevel(v1alpha1.Level)
+	// ListSettings returns the state of each setting. The list is not changed afterwards.
+	ListSettings() []v1alpha1.SettingStatus
 }
 
-// Tick is how a sample was timed.
+// Tick describes the timing of a sample.
 type Tick struct {
-	// Interval is the time until the next sample; Took is this one's, on the clock.
+	// Interval is the time until the next sample; Took is the wall-clock time that this
+	// one took.
 	Interval, Took time.Duration
-	// Stretched says that the CPU budget set the interval.
+	// Stretched reports whether the CPU budget, not the configuration, set Interval.
 	Stretched bool
-	// Facts are those that the status was made with.
+	// Facts are those from which the status was built.
 	Facts assess.Facts
 }
 
-// Object takes what the controller, or a former agent, has written. It says whether
-// the spec is another one, so that someone waits for the next status.
-func (l *Loop) Object(p *v1alpha1.PortPressure) (news bool) {
+// ApplyObject applies the thresholds of the controller and resumes from the status of an
+// earlier agent. It reports whether the spec is new, so that the controller waits for the
+// next status.
+func (l *Loop) ApplyObject(p *v1alpha1.PortPressure) (isNewSpec bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.generation == 0 {
-		l.course.Resume(&p.Status)
+		l.history.ResumeFrom(&p.Status)
 	}
-	news = l.generation != p.Generation
+	isNewSpec = l.generation != p.Generation
 	l.generation = p.Generation
-	l.thresholds = socket.Thresholds{}
-	if t := p.Spec.Thresholds; t.WarningPercent > 0 && t.CriticalPercent > 0 {
-		l.thresholds = socket.Thresholds{Warning: int(t.WarningPercent), Critical: int(t.CriticalPercent)}
-	}
-	return news
+	l.thresholds = p.Spec.Thresholds
+	return isNewSpec
 }
 
-// Healthy says that samples are being taken.
-func (l *Loop) Healthy() bool {
+// IsHealthy reports whether samples are being taken.
+func (l *Loop) IsHealthy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.sampled.IsZero() && time.Since(l.sampled) < 3*l.due+30*time.Second
+	return !l.sampledAt.IsZero() && time.Since(l.sampledAt) < 3*l.interval+30*time.Second
 }
 
 // Run takes samples until ctx ends.
 func (l *Loop) Run(ctx context.Context) {
-	pace := Pace{BudgetPercent: l.BudgetPercent}
-	for next := time.Now(); l.sleep(ctx, next); {
+	budget := TickBudget{BudgetPercent: l.BudgetPercent}
+	for next := time.Now(); l.waitUntil(ctx, next); {
 		start := time.Now()
-		sample, err := l.Reader.Sample(ctx, l.request())
+		sample, err := l.Reader.Sample(ctx, l.newRequest())
 		if ctx.Err() != nil {
 			return
 		}
-		l.tell(err)
+		l.logReadState(err)
 		var facts assess.Facts
 		var status *v1alpha1.PortPressureStatus
 		if err == nil {
-			status, facts = l.judge(&sample)
+			status, facts = l.assessSample(&sample)
 		}
-		pace.Interval = l.Interval
-		if l.level > socket.Normal { // by this very sample
-			pace.Interval = min(l.Interval, l.Pressed)
+		budget.Interval = l.Interval
+		if l.level.IsWorseThan(v1alpha1.LevelNormal) { // as of this sample
+			budget.Interval = min(l.Interval, l.PressureInterval)
 		}
-		next = start.Add(pace.After(sample.Cost))
-		l.alive(next.Sub(start), err)
+		next = start.Add(budget.NextInterval(sample.CPUTime))
+		l.recordSample(next.Sub(start), err)
 		if status != nil {
-			l.Seen(&sample, status, Tick{Interval: next.Sub(start), Took: time.Since(start), Stretched: pace.Stretched(), Facts: facts})
+			l.OnSample(&sample, status, Tick{
+				Interval: next.Sub(start), Took: time.Since(start), Stretched: budget.IsStretched(), Facts: facts,
+			})
 		}
 	}
 }
 
-// tell logs the first of a row of failures, and their end.
-func (l *Loop) tell(err error) {
-	if err != nil && !l.failing {
-		l.Log.Error("the sockets can't be read; trying again", "why", err)
+// logReadState logs the first of consecutive failures, and the recovery.
+func (l *Loop) logReadState(err error) {
+	if err != nil && !l.isFailing {
+		l.Log.Error("failed to read the socket tables; retrying", "error", err)
 	}
-	if err == nil && l.failing {
-		l.Log.Info("the sockets are read again")
+	if err == nil && l.isFailing {
+		l.Log.Info("reading the socket tables works again")
 	}
-	l.failing = err != nil
+	l.isFailing = err != nil
 }
 
-// request asks for everything, and past the warning line for a closer look; but
-// sockdiag, whose dumps walk the whole machine for each namespace, only for those
-// whose pools can be half way to the line.
-func (l *Loop) request() socket.Request {
+// newRequest requests all details, and inspection of the tightest pool above the warning
+// threshold. For sockdiag, whose dumps walk the whole machine for each namespace, it
+// requests details only of namespaces whose pools can have reached half the threshold.
+func (l *Loop) newRequest() socket.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	line := l.thresholds.OrDefault().Warning
-	req := socket.Request{LookPercent: line}
+	warning := int(l.thresholds.WithDefaults().WarningPercent)
+	req := socket.Request{InspectPercent: warning}
 	if l.reader == v1alpha1.ReaderSockdiag {
-		req.GatePercent = line / 2
+		req.DetailPercent = warning / 2
 	}
 	return req
 }
 
-// judge makes the status of a sample, nil where there is none to report.
-func (l *Loop) judge(sample *socket.Sample) (*v1alpha1.PortPressureStatus, assess.Facts) {
-	l.Name(sample)
-	facts := l.Facts(sample)
-	l.history.TimeWait = l.TimeWait
-	facts.Forecast = l.history.Follow(sample)
+// assessSample returns the status of a sample, nil if it can't be encoded, and the facts
+// from which it was built.
+func (l *Loop) assessSample(sample *socket.Sample) (*v1alpha1.PortPressureStatus, assess.Facts) {
+	l.ResolveNames(sample)
+	facts := l.ReadFacts(sample)
+	l.forecasts.TimeWait = l.TimeWait
+	facts.Forecast = l.forecasts.AddSample(sample)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reader = sample.Reader.Name
-	facts.Thresholds = l.thresholds
-	l.course.Count(sample, facts)
-	facts.Before = l.course.Before()
-	status := assess.Status(*sample, facts)
-	status.ObservedGeneration = l.generation
-	l.level = l.course.Follow(&status, l.thresholds)
-	if l.Tuning != nil {
-		l.Tuning.Level(status.Level)
-		l.course.Tuned(&status, l.Tuning.Settings())
+	facts.Thresholds, facts.Generation = l.thresholds, l.generation
+	if facts.IsTuned = l.Tuning != nil; facts.IsTuned {
+		facts.Settings = l.Tuning.ListSettings()
 	}
-	if err := assess.Fit(&status); err != nil { // a status that can't be JSON
-		l.Log.Error("the status can't be written down", "why", err)
+	status, err := l.history.Assess(sample, &facts)
+	l.level = l.history.Level()
+	if l.Tuning != nil {
+		l.Tuning.SetLevel(status.Level)
+	}
+	if err != nil {
+		l.Log.Error("failed to encode the status", "error", err)
 		return nil, facts
 	}
-	return &status, facts
+	return status, facts
 }
 
-// alive notes a sample, unless it failed, and when the next one is due.
-func (l *Loop) alive(due time.Duration, err error) {
+// recordSample records the time of a sample, unless it failed, and the interval until the
+// next one.
+func (l *Loop) recordSample(interval time.Duration, err error) {
 	if err != nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sampled, l.due = time.Now(), due
+	l.sampledAt, l.interval = time.Now(), interval
 }
 
-// sleep waits for the next sample; false when ctx has ended.
-func (l *Loop) sleep(ctx context.Context, until time.Time) bool {
-	timer := time.NewTimer(time.Until(until))
+// waitUntil waits for the next sample. It returns false when ctx has ended.
+func (l *Loop) waitUntil(ctx context.Context, next time.Time) bool {
+	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
-	case <-l.Again:
+	case <-l.Trigger:
 	}
 	return true
 }

@@ -22,14 +22,15 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// testedReader is one of the readers under test.
+// testedReader is a reader under test.
 type testedReader struct {
 	agent.Reader
-	// isExact readers report the truth, the others never less headroom than there is.
+	// isExact is set for readers that report the exact headroom. The others report an
+	// upper bound.
 	isExact bool
 }
 
-// openReaders opens portwalk, once for a test. Scenes add a sockdiag of their own.
+// openReaders opens portwalk, once per test. Each scenario adds its own sockdiag.
 func openReaders(t *testing.T) map[string]testedReader {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -52,7 +53,7 @@ func closeOnCleanup(t *testing.T, c io.Closer) {
 	})
 }
 
-// scenario is a namespace with a range of 100 ports, which a test fills.
+// scenario is a namespace with a range of 100 ports in which a test creates sockets.
 type scenario struct {
 	*netnstest.NS
 	t       *testing.T
@@ -63,9 +64,9 @@ func newScenario(t *testing.T, rs map[string]testedReader) *scenario {
 	t.Helper()
 	n := netnstest.New(t)
 	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
-	// No process lives in the namespace: it is found as one of /run/netns is.
+	// The namespace has no process, so sockdiag needs a file to find it, as in /run/netns.
 	root := t.TempDir()
-	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", n.FD()), filepath.Join(root, "scene")); err != nil {
+	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", n.FD()), filepath.Join(root, "scenario")); err != nil {
 		t.Fatal(err)
 	}
 	diag, err := sockdiag.Open(sockdiag.Options{NetnsRoot: root})
@@ -101,32 +102,32 @@ func findNetwork(t *testing.T, s *socket.Sample, inode uint64) *socket.Network {
 	return nil
 }
 
-// poolQuery is what a question is about: a kind of pool, and for Connect where to.
+// poolQuery selects a pool by its kind, and for Connect by its addresses.
 type poolQuery struct {
 	kind     socket.Kind
 	protocol socket.Protocol
 	src, dst netip.AddrPort
 }
 
-// reportedHeadroom is what n's pools say of p. A destination without sockets has the
-// pool that belongs to no destination.
+// reportedHeadroom returns the headroom of p in n. A destination without sockets uses the
+// pool without a destination.
 func reportedHeadroom(n *socket.Network, p poolQuery) int {
-	room := -1
+	left := -1
 	for q := range n.Pools() {
 		if q.Kind != p.kind || q.Protocol != p.protocol {
 			continue
 		}
 		if q.Destination == nil {
-			if room < 0 {
-				room = q.Headroom()
+			if left < 0 {
+				left = q.Headroom()
 			}
 			continue
 		}
 		if q.Destination.Source == p.src.Addr().Unmap() && q.Destination.Address == p.dst.Addr().Unmap() && q.Destination.Port == p.dst.Port() {
-			room = q.Headroom()
+			left = q.Headroom()
 		}
 	}
-	return room
+	return left
 }
 
 var (
@@ -150,14 +151,14 @@ func connectFrom(src, dst netip.AddrPort) poolQuery {
 	return poolQuery{kind: socket.Connect, src: src, dst: dst}
 }
 
-// "Any address" is that of both families: ports that only IPv6 sockets hold are
-// still free for 0.0.0.0.
+// These pools use the unspecified address of both families, because ports that only IPv6
+// sockets use are free for 0.0.0.0.
 var (
 	bindAny = poolQuery{kind: socket.Bind, src: addrPort("[::]:0")}
 	bindUDP = poolQuery{kind: socket.Bind, protocol: socket.UDP, src: addrPort("[::]:0")}
 )
 
-// measureHeadroom is what the kernel then gives.
+// measureHeadroom returns the number of ports that the kernel gives until none is left.
 func (s *scenario) measureHeadroom(p poolQuery) int {
 	s.t.Helper()
 	var n int
@@ -171,12 +172,13 @@ func (s *scenario) measureHeadroom(p poolQuery) int {
 		n, err = s.Space.ExhaustBind(p.src.Addr())
 	}
 	if err != nil {
-		s.t.Fatalf("ask the kernel about %v: %v", p, err)
+		s.t.Fatalf("use up %v: %v", p, err)
 	}
 	return n
 }
 
-// expectHeadroom asks every reader, then the kernel, for the ports that are left.
+// expectHeadroom compares every reader's headroom of p with the kernel's, and that with
+// want.
 func (s *scenario) expectHeadroom(p poolQuery, want int) {
 	s.t.Helper()
 	if got := s.checkHeadroom(p); got != want {
@@ -184,17 +186,16 @@ func (s *scenario) expectHeadroom(p poolQuery, want int) {
 	}
 }
 
-// checkHeadroom asks every reader for the ports that are left, and holds the answers
-// against what the kernel then gives.
+// checkHeadroom compares every reader's headroom of p with the kernel's, which it returns.
 func (s *scenario) checkHeadroom(p poolQuery) int {
 	s.t.Helper()
-	said := map[string]int{}
+	reported := map[string]int{}
 	for name, r := range s.readers {
 		sample := s.takeSample(r)
-		said[name] = reportedHeadroom(findNetwork(s.t, &sample, s.Inode()), p)
+		reported[name] = reportedHeadroom(findNetwork(s.t, &sample, s.Inode()), p)
 	}
 	truth := s.measureHeadroom(p)
-	for name, got := range said {
+	for name, got := range reported {
 		if s.readers[name].isExact && got != truth || got < truth {
 			s.t.Errorf("%s reports %d ports left for %v, the kernel gives %d", name, got, p, truth)
 		}
@@ -202,18 +203,18 @@ func (s *scenario) checkHeadroom(p poolQuery) int {
 	return truth
 }
 
-// expectHeadroomIfAllReused asks every reader for the ports that would be left if tcp_tw_reuse were 1,
-// and the kernel after setting it.
+// expectHeadroomIfAllReused compares every reader's headroom of p for tcp_tw_reuse 1 with
+// the kernel's after setting it, and that with want.
 func (s *scenario) expectHeadroomIfAllReused(p poolQuery, want int) {
 	s.t.Helper()
-	said := map[string]int{}
+	reported := map[string]int{}
 	for name, r := range s.readers {
 		sample := s.takeSample(r)
 		n := findNetwork(s.t, &sample, s.Inode())
-		said[name] = reportedHeadroom(n, p)
+		reported[name] = reportedHeadroom(n, p)
 		for _, d := range n.Destinations {
 			if d.Address == p.dst.Addr() && d.Port == p.dst.Port() {
-				said[name] += int(d.ReusableIfAll - d.Reusable)
+				reported[name] += int(d.ReusableIfAll - d.Reusable)
 			}
 		}
 	}
@@ -222,14 +223,14 @@ func (s *scenario) expectHeadroomIfAllReused(p poolQuery, want int) {
 	if truth != want {
 		s.t.Errorf("with tcp_tw_reuse 1 the kernel gives %d ports for %v, want %d", truth, p, want)
 	}
-	for name, got := range said {
+	for name, got := range reported {
 		if s.readers[name].isExact && got != truth || got < truth {
-			s.t.Errorf("%s says that with tcp_tw_reuse 1 %d ports were left for %v, the kernel gives %d", name, got, p, truth)
+			s.t.Errorf("%s reports %d ports left for %v with tcp_tw_reuse 1, the kernel gives %d", name, got, p, truth)
 		}
 	}
 }
 
-// expectStates asks the exact readers for the sockets of the namespace.
+// expectStates compares the exact readers' sockets by state with want.
 func (s *scenario) expectStates(want tcpstate.Counts) {
 	s.t.Helper()
 	for name, r := range s.readers {
@@ -249,8 +250,8 @@ func (s *scenario) openConnections(count int, src, dst netip.AddrPort, opts ...t
 	}
 }
 
-// openBoundConnections binds to port 0 first. It stops at the first failure and says how
-// many connections were made.
+// openBoundConnections connects sockets that are bound to port 0 first. It stops at the
+// first failure, and returns the number of connections.
 func (s *scenario) openBoundConnections(count int, src, dst netip.AddrPort) int {
 	s.t.Helper()
 	for i := range count {
@@ -274,8 +275,8 @@ func (s *scenario) openBound(count int, addr netip.AddrPort, opts ...testnet.Opt
 	}
 }
 
-// makePairs makes real connections, all before the first ends: a new client may take
-// over the TIME_WAIT of another.
+// makePairs opens real connections and then ends them. They are all opened first, because
+// a new client may reuse the port of another's TIME_WAIT.
 func (s *scenario) makePairs(count int, l *testnet.Socket, src, dst netip.AddrPort, end func(testnet.Pair) error) {
 	s.t.Helper()
 	var made []testnet.Pair
@@ -294,8 +295,8 @@ func (s *scenario) endPairs(made []testnet.Pair, end func(testnet.Pair) error) {
 	}
 }
 
-// waitUntilReusable waits until the TIME_WAIT sockets that stand are past the reuse delay,
-// which for kernels before 6.14 is a second of the coarse clock.
+// waitUntilReusable waits until existing TIME_WAIT sockets are older than the reuse delay,
+// which on kernels before 6.14 is a second of the coarse clock.
 func (s *scenario) waitUntilReusable() {
 	s.t.Helper()
 	time.Sleep(2100 * time.Millisecond) // the condition is time itself

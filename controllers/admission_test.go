@@ -75,13 +75,13 @@ func TestWhoMayWriteAStatus(t *testing.T) {
 	}
 	openRBAC(t, env, who["another pod on a"], agentAccount, controllerAccount, shop)
 
-	const notAgent = "is written by its node's agent (service account portreeve-system/portreeve-agent), not by "
+	const notAgent = "can only be written by the agent of its node (service account portreeve-system/portreeve-agent), not by "
 	tests := map[string]struct{ who, on, refusal string }{
 		"an agent writes its own":                          {"the agent of a", "a", ""},
 		"an agent does not write another node's":           {"the agent of a", "b", "a token from node a may not write the status of PortPressure b"},
 		"a token bound to the node does as one of its pod": {"the agent with a's token", "a", ""},
 		"and no more":                          {"the agent with a's token", "b", "a token from node a may not write the status of PortPressure b"},
-		"an unbound token writes nothing":      {"the agent, bound to no pod", "a", "this token names no node"},
+		"an unbound token writes nothing":      {"the agent, bound to no pod", "a", "this token does not contain a node name"},
 		"the controller does not write status": {"the controller, on a", "a", notAgent + "system:serviceaccount:portreeve-system:portreeve-controller"},
 		"nor does another pod of the node":     {"another pod on a", "a", notAgent + "system:serviceaccount:default:shop"},
 		"nor does an administrator":            {"an administrator", "b", notAgent},
@@ -142,7 +142,7 @@ func TestWhoMayWriteTheRest(t *testing.T) {
 			return c.Patch(t.Context(), pressure("c"), client.RawPatch(types.MergePatchType, []byte(body)), client.DryRunAll)
 		}
 	}
-	const agents, hand = "an agent may only write the status of its own PortPressure", "is written by the Portreeve controller"
+	const agents, hand = "an agent may only write the status of its own PortPressure", "can only be written by the Portreeve controller"
 	acts := map[string]struct {
 		do                func(client.Client) error
 		agent, controller string // "" is allowed
@@ -171,7 +171,7 @@ func TestWhoMayWriteTheRest(t *testing.T) {
 		}, agents, "", hand, hand},
 		"create": {func(c client.Client) error {
 			return c.Create(t.Context(), pressure("d"), client.DryRunAll)
-		}, agents, "", "there is nothing to create by hand", ""},
+		}, agents, "", "cannot be created manually", ""},
 		"delete": {func(c client.Client) error {
 			return c.Delete(t.Context(), pressure("c"), client.DryRunAll)
 		}, agents, rbac, "", ""},
@@ -209,7 +209,7 @@ func TestWhatUninstallsWritesNoSpec(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"metadata":{"annotations":{"portreeve.io/release":"true"}}}`: "",
 		`{"metadata":{"labels":{"portreeve.io/agent":"none"}}}`:        "the owner and the label",
-		`{"spec":{"settings":[]}}`:                                     "is written by the Portreeve controller",
+		`{"spec":{"settings":[]}}`:                                     "can only be written by the Portreeve controller",
 	} {
 		err := release.Patch(t.Context(), pressure("r"), client.RawPatch(types.MergePatchType, []byte(body)), client.DryRunAll)
 		if want == "" && err != nil || want != "" && !refused(err, want) {

@@ -46,7 +46,7 @@ func Cache(o Options) cache.Options {
 		ReaderFailOnMissingInformer: true,
 		DefaultTransform:            cache.TransformStripManagedFields(), // NodeTunings
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.PortPressure{}: {Transform: portpressure.Trim},
+			&v1alpha1.PortPressure{}: {Transform: portpressure.TrimPortPressure},
 			&corev1.Node{}:           {Transform: portpressure.TrimNode},
 			&corev1.Pod{}: {
 				Transform:  portpressure.TrimPod,
@@ -66,9 +66,9 @@ func Families() []portpressure.Family {
 // that it serves. The manager may have started.
 func Register(ctx context.Context, m ctrl.Manager, o Options) error {
 	mgr := &held{Manager: m}
-	var names portpressure.Names = destination.Unknown{}
+	var names portpressure.NameResolver = destination.NoResolver{}
 	if o.ResolveDestinations {
-		names = destination.NewFinder(mgr.GetAPIReader(), clock.RealClock{}, mgr.GetLogger())
+		names = destination.NewResolver(mgr.GetAPIReader(), clock.RealClock{}, mgr.GetLogger())
 	}
 	r := portpressure.New(mgr.GetClient(), mgr.GetEventRecorder(v1alpha1.ReportingController), clock.RealClock{}, names, o.PortPressure)
 	if err := r.SetupWithManager(ctx, mgr); err != nil {

@@ -60,7 +60,7 @@ func TestWhichEventsAnAgentMayWrite(t *testing.T) {
 		"on nothing":                         {agent, func(e *eventsv1.Event) { e.Regarding = corev1.ObjectReference{} }, about},
 		"signed by another node":             {agent, func(e *eventsv1.Event) { e.ReportingInstance = "b" }, signed},
 		"signed by another controller":       {agent, func(e *eventsv1.Event) { e.ReportingController = "kubelet" }, signed},
-		"with a token that is bound to none": {unbound, nil, "this token names no node"},
+		"with a token that is bound to none": {unbound, nil, "this token does not contain a node name"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -122,7 +122,7 @@ func changeEvents(t *testing.T, env *testenv.Env, agent client.Client) {
 		err     error
 		refusal string
 	}{
-		"it does not take over another's":            {takeOver(), "an agent may only change Events that it made"},
+		"it does not take over another's":            {takeOver(), "an agent may only change its own Events"},
 		"it deletes none":                            {agent.Delete(t.Context(), mine, client.DryRunAll), "an agent may not delete Events"},
 		"the core group is no way round":             {core("b"), "must have reportingController"},
 		"the core group is the same for what it may": {core("a"), ""},

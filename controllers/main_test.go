@@ -41,8 +41,8 @@ func begin(t *testing.T) *testenv.Env {
 	}
 	as := asUser(t, env, "system:serviceaccount:none:portreeve-agent", "system:masters")
 	until(t, func() bool {
-		return refused(env.Client.Create(t.Context(), probe.DeepCopy(), client.DryRunAll), "there is nothing to create by hand") &&
-			refused(as.Create(t.Context(), event.DeepCopy(), client.DryRunAll), "names no node")
+		return refused(env.Client.Create(t.Context(), probe.DeepCopy(), client.DryRunAll), "cannot be created manually") &&
+			refused(as.Create(t.Context(), event.DeepCopy(), client.DryRunAll), "does not contain a node name")
 	})
 	controller := env.ClientFor(t, env.Token(t, controllerAccount, "controller-node"))
 	if err := controller.Create(t.Context(), probe); err != nil && !apierrors.IsAlreadyExists(err) {
@@ -50,7 +50,7 @@ func begin(t *testing.T) *testenv.Env {
 	}
 	until(t, func() bool {
 		err := env.Client.Status().Patch(t.Context(), probe.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"status":{}}`)))
-		return refused(err, "is written by its node's agent")
+		return refused(err, "can only be written by the agent of its node")
 	})
 	return env
 }

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages given as arguments, and nothing where all of them
-# are there.
+# Installs the Debian packages given as arguments that are missing.
 set -euo pipefail
 
 missing=()
@@ -9,8 +8,8 @@ for p in "$@"; do
 done
 [[ ${#missing[@]} -gt 0 ]] || { echo "deps: all installed: $*"; exit 0; }
 
-command -v apt-get >/dev/null || { echo "deps: no apt-get here; install what your system calls: ${missing[*]}" >&2; exit 1; }
-[[ $(id -u) == 0 ]] || { echo "deps: not root; run: sudo apt-get install ${missing[*]}" >&2; exit 1; }
+command -v apt-get >/dev/null || { echo "deps: apt-get not found; install your system's equivalents of: ${missing[*]}" >&2; exit 1; }
+[[ $(id -u) == 0 ]] || { echo "deps: needs root; run: sudo apt-get install ${missing[*]}" >&2; exit 1; }
 echo "deps: apt-get install ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq

@@ -8,116 +8,122 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// maxAdvice is how much of an advice a status has room for, in characters; names
-// of pods decide how long it is.
+// maxAdvice is the maximum length of the advice in a status, in characters. Its length
+// depends on the names of pods.
 const maxAdvice = 600
 
-// evidence is what s and f know of p, a pool past the line in a network of this name.
-func evidence(p socket.Pool, s *socket.Sample, f Facts, network string) cause.Evidence {
+// newEvidence returns the evidence that s and f contain about p, a pool above the warning
+// threshold in the network of this name.
+func newEvidence(p socket.Pool, s *socket.Sample, f Facts, network string) cause.Evidence {
 	e := cause.Evidence{
-		Pool: p, Tight: true, Network: network, Holder: holder(p, s.Look, 0, true),
-		Machine: machine(f), System: f.System,
+		Pool: p, AboveThreshold: true, Network: network, Holder: findHolder(p, s.PoolDetail, 0, true),
+		Machine: newMachine(f), System: f.System,
 	}
-	if s.Look.Of(p) {
-		e.Look = s.Look
+	if s.PoolDetail.Describes(p) {
+		e.PoolDetail = s.PoolDetail
 	}
 	return e
 }
 
-// explain adds the cause of the tightest pool and the advice, where there is a level
-// or somebody asked.
-func explain(status *v1alpha1.PortPressureStatus, p socket.Pool, s *socket.Sample, f Facts) {
-	e := evidence(p, s, f, status.Tightest.Network)
-	e.Tight, e.OpensPerSecond = status.Level != v1alpha1.LevelNormal, f.Forecast.OpensPerSecond
-	if !e.Tight && !f.Explain {
+// addCause adds the cause of the tightest pool and the advice, if the level is above
+// Normal or f requests an explanation.
+func addCause(status *v1alpha1.PortPressureStatus, p socket.Pool, s *socket.Sample, f Facts) {
+	e := newEvidence(p, s, f, status.Tightest.Network)
+	e.AboveThreshold, e.OpensPerSecond = status.Level != v1alpha1.LevelNormal, f.Forecast.OpensPerSecond
+	if !e.AboveThreshold && !f.Explain {
 		return
 	}
-	verdict := cause.Judge(e)
-	status.Cause, status.Advice = verdict.Cause, clip(verdict.Advice(), maxAdvice)
+	diagnosis := cause.EvaluatePool(e)
+	status.Cause, status.Advice = diagnosis.Cause, cleanText(diagnosis.Advice(), maxAdvice)
 }
 
-// Why is why p, a pool of s, is past the line.
-func Why(p socket.Pool, s *socket.Sample, f Facts) cause.Verdict {
-	e := evidence(p, s, f, Names(s.Networks)(p.Network))
-	if tightest, ok := s.Tightest(); ok && socket.Compare(tightest, p) == 0 {
+// ExplainPool returns the reason why p, a pool of s, is above the warning threshold.
+func ExplainPool(p socket.Pool, s *socket.Sample, f Facts) cause.Diagnosis {
+	e := newEvidence(p, s, f, NameNetworks(s.Networks)(p.Network))
+	if tightest, ok := s.TightestPool(); ok && socket.ComparePools(tightest, p) == 0 {
 		e.OpensPerSecond = f.Forecast.OpensPerSecond
 	}
-	return cause.Judge(e)
+	return cause.EvaluatePool(e)
 }
 
-func machine(f Facts) cause.Machine {
+func newMachine(f Facts) cause.Machine {
 	m := cause.Machine{
-		Conntrack: cause.Conntrack{Refused: f.Before.Refused, Evicted: f.Before.Evicted},
-		Orphans:   gauge(f.TCP.Orphans, f.TCP.MaxOrphans),
-		Files:     gauge(f.TCP.OpenFiles, f.TCP.MaxFiles),
+		Conntrack: cause.Conntrack{RecentDrops: f.Prior.RecentDrops, Evictions: f.Prior.Evictions},
+		Orphans:   newUsage(f.TCP.Orphans, f.TCP.MaxOrphans),
+		Files:     newUsage(f.TCP.OpenFiles, f.TCP.MaxFiles),
 	}
 	if c := f.Conntrack; c != nil {
-		m.Conntrack.Gauge = cause.Gauge{Used: uint64(max(0, c.Entries)), Max: uint64(max(0, c.Max))}
+		m.Conntrack.Usage = cause.Usage{Used: uint64(max(0, c.Entries)), Max: uint64(max(0, c.Max))}
 	}
-	if f.TCP.Memory != nil {
-		m.TCPMemory = *f.TCP.Memory
+	if f.TCP.MemoryRatio != nil {
+		m.TCPMemory = *f.TCP.MemoryRatio
 	}
 	if w := f.Windows; w != nil && w.Memory != nil {
-		m.Nonpaged = cause.Gauge{Used: w.Memory.Nonpaged, Max: w.Memory.NonpagedLimit()}
-		m.Commit = cause.Gauge{Used: w.Memory.Commit, Max: w.Memory.CommitLimit}
+		m.Nonpaged = cause.Usage{Used: w.Memory.Nonpaged, Max: w.Memory.NonpagedLimit()}
+		m.Commit = cause.Usage{Used: w.Memory.Commit, Max: w.Memory.CommitLimit}
 	}
 	return m
 }
 
-// gauge has no limit where one of them was not read.
-func gauge(used, limit *uint64) cause.Gauge {
+// newUsage returns a Usage without a limit if either value could not be read.
+func newUsage(used, limit *uint64) cause.Usage {
 	if used == nil || limit == nil {
-		return cause.Gauge{}
+		return cause.Usage{}
 	}
-	return cause.Gauge{Used: *used, Max: *limit}
+	return cause.Usage{Used: *used, Max: *limit}
 }
 
-// Before is what the samples before one tell about it. The zero value is the start.
-type Before struct {
-	// Level is the level so far, which a pool that hovers at the line keeps.
-	Level socket.Level
-	// Refused is packets that connection tracking dropped of late, Evicted entries
-	// that it threw out since the sample before to make room.
-	Refused, Evicted uint64
+// PriorState is the part of a StatusHistory that a status depends on. The zero value is
+// the state before the first sample.
+type PriorState struct {
+	// Level is the level of the previous sample, which a pool close to a threshold keeps.
+	Level v1alpha1.Level
+	// RecentDrops is the number of packets that connection tracking dropped recently.
+	// Evictions is the number of entries that it evicted early, to make space for others,
+	// since the previous sample.
+	RecentDrops, Evictions uint64
 }
 
-// Before is what the samples until now tell; Count takes the newest one's counters
-// first.
-func (c *Course) Before() Before {
-	return Before{Level: c.level, Refused: uint64(math.Round(c.conntrack.recent)), Evicted: c.evicted.by}
-}
-
-// rise is by how much a counter rose with the newest sample.
-type rise struct {
-	counted   bool
-	total, by uint64
-}
-
-// to takes the counter's new total; false where it could not be read. One that fell
-// began again.
-func (r *rise) to(total uint64, read bool) {
-	by := uint64(0)
-	if read && r.counted && total > r.total {
-		by = total - r.total
+// prior returns the state after the previous samples, and after countConntrack for the
+// current one.
+func (h *StatusHistory) prior() PriorState {
+	return PriorState{
+		Level: h.level, RecentDrops: uint64(math.Round(h.conntrack.recentDrops)), Evictions: h.evictions.increase,
 	}
-	*r = rise{read, total, by}
 }
 
-// evictions is how many entries the node's connection tracking has thrown out early.
-func evictions(sample *socket.Sample, f Facts) (total uint64, ok bool) {
+// counterIncrease is the increase of a counter since the previous sample.
+type counterIncrease struct {
+	isKnown         bool // the previous sample had the counter
+	total, increase uint64
+}
+
+// setTotal records the counter's new total; read is false if it could not be read. A
+// total lower than the previous one means that the counter was reset.
+func (c *counterIncrease) setTotal(total uint64, read bool) {
+	increase := uint64(0)
+	if read && c.isKnown && total > c.total {
+		increase = total - c.total
+	}
+	*c = counterIncrease{isKnown: read, total: total, increase: increase}
+}
+
+// readEvictions returns the number of entries that the node's connection tracking has
+// evicted early.
+func readEvictions(sample *socket.Sample, f Facts) (total uint64, ok bool) {
 	if f.Conntrack != nil && f.Conntrack.EarlyDrop != nil {
 		return uint64(*f.Conntrack.EarlyDrop), true
 	}
-	if c := hostConntrack(sample); c != nil {
+	if c := findHostConntrack(sample); c != nil {
 		return c.EarlyDrop, true
 	}
 	return 0, false
 }
 
-// hostConntrack is the counters of the node's own network, nil where the reader
-// does not see them.
-func hostConntrack(sample *socket.Sample) *socket.ConntrackCounters {
-	if n := sample.Host(); n != nil && n.Counters != nil {
+// findHostConntrack returns the counters of the host network, nil if the reader can't
+// read them.
+func findHostConntrack(sample *socket.Sample) *socket.ConntrackCounters {
+	if n := sample.HostNetwork(); n != nil && n.Counters != nil {
 		return n.Counters.Conntrack
 	}
 	return nil

@@ -16,38 +16,38 @@ import (
 )
 
 // A condition that changes is written at once, so none may flap: each gets worse
-// at once, and better only when it has been better for a while.
+// immediately, but better only after some time.
 
-// maxMessage is how long a condition's message is at most, in characters: three of
-// them have to fit into a status.
+// maxMessage is the maximum length of a condition's message, in characters. A status must
+// have space for three of them.
 const maxMessage = 400
 
-func condition(kind string, is metav1.ConditionStatus, reason, message string) metav1.Condition {
-	return metav1.Condition{Type: kind, Status: is, Reason: reason, Message: clip(message, maxMessage)}
+func newCondition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: cleanText(message, maxMessage)}
 }
 
-// judge brings the conditions up to date with status; the time of a transition moves
-// with the condition's status only.
-func (c *Course) judge(status *v1alpha1.PortPressureStatus) {
-	was := ""
-	if before := meta.FindStatusCondition(c.conditions, v1alpha1.ConditionConntrackAvailable); before != nil {
-		was = before.Reason
+// updateConditions updates the conditions from status. The time of a transition changes
+// only with the condition's status.
+func (h *StatusHistory) updateConditions(status *v1alpha1.PortPressureStatus) {
+	lastReason := ""
+	if before := meta.FindStatusCondition(h.conditions, v1alpha1.ConditionConntrackAvailable); before != nil {
+		lastReason = before.Reason
 	}
 	for _, now := range []metav1.Condition{
-		portsAvailable(status),
-		c.conntrack.available(status.Conntrack, was),
-		c.leak.suspected(status),
+		evaluatePortsAvailable(status),
+		h.conntrack.evaluateAvailable(status.Conntrack, lastReason),
+		h.leak.evaluateSuspected(status),
 	} {
 		now.ObservedGeneration, now.LastTransitionTime = status.ObservedGeneration, *status.ObservedAt
-		meta.SetStatusCondition(&c.conditions, now)
+		meta.SetStatusCondition(&h.conditions, now)
 	}
-	status.Conditions = slices.Clone(c.conditions)
+	status.Conditions = slices.Clone(h.conditions)
 }
 
-func portsAvailable(status *v1alpha1.PortPressureStatus) metav1.Condition {
+func evaluatePortsAvailable(status *v1alpha1.PortPressureStatus) metav1.Condition {
 	const kind = v1alpha1.ConditionPortsAvailable
 	if status.Level == "" {
-		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "no network could be measured")
+		return newCondition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "no network could be measured")
 	}
 	available := metav1.ConditionTrue
 	if status.Level == v1alpha1.LevelCritical {
@@ -58,114 +58,118 @@ func portsAvailable(status *v1alpha1.PortPressureStatus) metav1.Condition {
 	if p.UsedMax != nil && *p.UsedMax > p.Used {
 		used += fmt.Sprintf(" to %d", *p.UsedMax)
 	}
-	return condition(kind, available, string(status.Level), fmt.Sprintf("%s of %d ports are used: %s", used, p.Capacity, p.Summary))
+	message := fmt.Sprintf("%s of %d ports are in use: %s", used, p.Capacity, p.Summary)
+	return newCondition(kind, available, string(status.Level), message)
 }
 
-// conntrackCourse follows the connection tracking table from sample to sample.
-type conntrackCourse struct {
-	counted bool
-	total   uint64 // refusals since boot
-	at      time.Time
-	recent  float64 // those of late: each counts less as it gets older
+// conntrackHistory is the history of the packets that connection tracking dropped.
+type conntrackHistory struct {
+	isKnown     bool   // total and at are set
+	total       uint64 // packets dropped since boot
+	at          time.Time
+	recentDrops float64 // recent ones, with a weight that decays with age
 }
 
 const (
-	// tightTable is the percentage of the table from which it is nearly full.
-	tightTable = 90
-	// Of recent, where refusals begin to matter, and where they are over. A table
-	// in good health loses a packet now and then, when two race for one entry.
-	manyRefusals, fewRefusals = 10, 1
-	// refusalsFade is how long it takes until a refusal counts 1/e.
-	refusalsFade = 5 * time.Minute
+	// nearlyFullPercent is the usage in percent at which the table is nearly full.
+	nearlyFullPercent = 90
+	// The condition becomes False at raiseDrops recent drops, and True again below
+	// clearDrops. A healthy table occasionally drops a packet when two race for one entry.
+	raiseDrops, clearDrops = 10, 1
+	// dropDecay is the time in which the weight of a drop falls to 1/e.
+	dropDecay = 5 * time.Minute
 )
 
-// Count takes what the kernel has counted by sample. Before and Follow come after it.
-func (c *Course) Count(sample *socket.Sample, f Facts) {
-	c.evicted.to(evictions(sample, f))
-	if total, ok := refusals(sample, f); ok {
-		c.conntrack.count(total, sample.Taken)
+// countConntrack records the kernel's counters as of sample. prior and completeStatus
+// depend on it.
+func (h *StatusHistory) countConntrack(sample *socket.Sample, f Facts) {
+	h.evictions.setTotal(readEvictions(sample, f))
+	if total, ok := readDrops(sample, f); ok {
+		h.conntrack.addDrops(total, sample.Taken)
 	}
 }
 
-// count takes the packets that were dropped since boot. A total that fell is one of
-// another source, or of a namespace that is new.
-func (k *conntrackCourse) count(total uint64, now time.Time) {
-	if k.counted && !now.Before(k.at) {
-		k.recent *= math.Exp(-now.Sub(k.at).Seconds() / refusalsFade.Seconds())
+// addDrops records the number of packets dropped since boot. A total that decreases comes
+// from another source or a new namespace.
+func (k *conntrackHistory) addDrops(total uint64, now time.Time) {
+	if k.isKnown && !now.Before(k.at) {
+		k.recentDrops *= math.Exp(-now.Sub(k.at).Seconds() / dropDecay.Seconds())
 		if total > k.total {
-			k.recent += float64(total - k.total)
+			k.recentDrops += float64(total - k.total)
 		}
 	}
-	k.counted, k.total, k.at = true, total, now
+	k.isKnown, k.total, k.at = true, total, now
 }
 
-// refusals is how many packets the node's connection tracking has dropped because
-// it could not make an entry: the table was full, or a translated source had no port
-// left. insertFailed says less: it also counts races that cost no packet
-// (__nf_ct_resolve_clash, net/netfilter/nf_conntrack_core.c).
-func refusals(sample *socket.Sample, f Facts) (total uint64, ok bool) {
+// readDrops returns the number of packets that the node's connection tracking has dropped
+// because it could not create an entry, since the table was full or a translated source
+// had no free port. insert_failed is less useful, since it also counts races that lose no
+// packet (__nf_ct_resolve_clash, net/netfilter/nf_conntrack_core.c).
+func readDrops(sample *socket.Sample, f Facts) (total uint64, ok bool) {
 	if f.Conntrack != nil && f.Conntrack.Drop != nil {
 		return uint64(*f.Conntrack.Drop), true
 	}
-	if c := hostConntrack(sample); c != nil {
+	if c := findHostConntrack(sample); c != nil {
 		return c.Drop, true
 	}
 	return 0, false
 }
 
-// available is the condition of a table that was seen like this, nil where its size
-// is not known. was is the reason so far.
-func (k *conntrackCourse) available(table *v1alpha1.Conntrack, was string) metav1.Condition {
+// evaluateAvailable returns the condition for a table, nil if its size is not known, and
+// the reason that the condition had before.
+func (k *conntrackHistory) evaluateAvailable(table *v1alpha1.Conntrack, lastReason string) metav1.Condition {
 	const kind = v1alpha1.ConditionConntrackAvailable
-	if table == nil && !k.counted {
-		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured,
+	if table == nil && !k.isKnown {
+		return newCondition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured,
 			"connection tracking is not in use, or can't be read")
 	}
-	entries, tight := "how many entries it has can't be read", false
+	entries, nearlyFull := "the number of entries can't be read", false
 	if table != nil {
 		entries = fmt.Sprintf("%d of %d entries", table.Entries, table.Max)
-		tight = table.UsedPercent >= tightTable || was == v1alpha1.ReasonConntrackNearlyFull && table.UsedPercent >= tightTable-5
+		nearlyFull = table.UsedPercent >= nearlyFullPercent ||
+			lastReason == v1alpha1.ReasonConntrackNearlyFull && table.UsedPercent >= nearlyFullPercent-5
 	}
 	switch {
-	case k.recent >= manyRefusals || was == v1alpha1.ReasonConntrackInsertFailed && k.recent >= fewRefusals:
-		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackInsertFailed,
-			fmt.Sprintf("packets were dropped lately that found no place; %s", entries))
-	case tight:
-		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackNearlyFull, entries)
+	case k.recentDrops >= raiseDrops || lastReason == v1alpha1.ReasonConntrackInsertFailed && k.recentDrops >= clearDrops:
+		return newCondition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackInsertFailed,
+			fmt.Sprintf("packets were dropped recently because no entry could be created; %s", entries))
+	case nearlyFull:
+		return newCondition(kind, metav1.ConditionFalse, v1alpha1.ReasonConntrackNearlyFull, entries)
 	}
-	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonConntrackAvailable, entries)
+	return newCondition(kind, metav1.ConditionTrue, v1alpha1.ReasonConntrackAvailable, entries)
 }
 
-// leakCourse follows what looks like a leak.
-type leakCourse struct {
-	cause v1alpha1.Cause
-	pool  string // its summary, or the network's name
-	at    time.Time
+// leakHistory is the last leak that was found.
+type leakHistory struct {
+	cause  v1alpha1.Cause
+	pool   string // its summary, or the network's name
+	seenAt time.Time
 }
 
-// leakHold is how long a leak that is not seen any more is still suspected: a pool
-// on the line has a cause in one sample and none in the next.
-const leakHold = 5 * time.Minute
+// leakRetention is the time for which a leak remains suspected after it was last found: a
+// pool close to the warning threshold has a cause in one sample and none in the next.
+const leakRetention = 5 * time.Minute
 
-// suspected is the condition after status: a leak in any network that it lists.
-func (l *leakCourse) suspected(status *v1alpha1.PortPressureStatus) metav1.Condition {
+// evaluateSuspected returns the condition after status: True if a network that it lists
+// has a leak.
+func (l *leakHistory) evaluateSuspected(status *v1alpha1.PortPressureStatus) metav1.Condition {
 	const kind = v1alpha1.ConditionLeakSuspected
 	now := status.ObservedAt.Time
-	if why, pool := leak(status); why != "" {
-		*l = leakCourse{why, pool, now}
+	if why, pool := findLeak(status); why != "" {
+		*l = leakHistory{cause: why, pool: pool, seenAt: now}
 	}
 	switch {
-	case l.cause != "" && now.Sub(l.at) < leakHold:
-		return condition(kind, metav1.ConditionTrue, string(l.cause), l.pool)
+	case l.cause != "" && now.Sub(l.seenAt) < leakRetention:
+		return newCondition(kind, metav1.ConditionTrue, string(l.cause), l.pool)
 	case status.UsedPercent == nil:
-		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "no network could be measured")
+		return newCondition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "no network could be measured")
 	}
-	*l = leakCourse{}
-	return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoLeak, "")
+	*l = leakHistory{}
+	return newCondition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoLeak, "")
 }
 
-// leak is the worst leak of status; its cause is empty where there is none.
-func leak(status *v1alpha1.PortPressureStatus) (why v1alpha1.Cause, pool string) {
+// findLeak returns the worst leak of status. The cause is empty if there is none.
+func findLeak(status *v1alpha1.PortPressureStatus) (why v1alpha1.Cause, pool string) {
 	if cause.IsLeak(status.Cause) && status.Tightest != nil {
 		return status.Cause, status.Tightest.Summary
 	}
@@ -177,11 +181,12 @@ func leak(status *v1alpha1.PortPressureStatus) (why v1alpha1.Cause, pool string)
 	return "", ""
 }
 
-// resumeLeak goes on with a leak that an agent before this one has seen.
-func resumeLeak(before *v1alpha1.PortPressureStatus) leakCourse {
+// resumeLeak returns the leak that an earlier agent has found.
+func resumeLeak(before *v1alpha1.PortPressureStatus) leakHistory {
 	c := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionLeakSuspected)
 	if c == nil || c.Status != metav1.ConditionTrue || before.ObservedAt == nil {
-		return leakCourse{}
+		return leakHistory{}
 	}
-	return leakCourse{v1alpha1.Cause(c.Reason), c.Message, before.ObservedAt.Time}
+	return leakHistory{cause: v1alpha1.Cause(c.Reason), pool: c.Message, seenAt: before.ObservedAt.Time}
+
 }

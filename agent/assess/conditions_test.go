@@ -12,8 +12,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// said is the status and the reason of a condition.
-func said(s *v1alpha1.PortPressureStatus, kind string) string {
+// formatCondition returns the status and the reason of a condition.
+func formatCondition(s *v1alpha1.PortPressureStatus, kind string) string {
 	c := meta.FindStatusCondition(s.Conditions, kind)
 	if c == nil {
 		return ""
@@ -21,33 +21,32 @@ func said(s *v1alpha1.PortPressureStatus, kind string) string {
 	return string(c.Status) + " " + c.Reason
 }
 
-// tracked is what one sample shows of connection tracking; figures below 0 could
-// not be read.
-type tracked struct {
+// conntrackStep is one sample of connection tracking. Negative values could not be read.
+type conntrackStep struct {
 	percent, drop int64
 	want          string
 }
 
 func TestConntrackAvailable(t *testing.T) {
-	const room, tight, refused, unseen = "True Available", "False TableNearlyFull", "False InsertFailed", "Unknown NotMeasured"
-	tests := map[string][]tracked{
-		"A table with room":   {{10, 0, room}, {89, 0, room}},
-		"Nothing can be read": {{-1, -1, unseen}, {-1, -1, unseen}},
-		"A full table is tight until it has room to spare":   {{90, 0, tight}, {86, 0, tight}, {85, 0, tight}, {84, 0, room}, {86, 0, room}},
-		"Refusals before the agent came say nothing":         {{10, 100000, room}, {10, 100000, room}},
-		"A packet lost now and then is none":                 {{10, 0, room}, {10, 2, room}, {10, 4, room}, {10, 6, room}, {10, 7, room}},
-		"A burst is told at once":                            {{10, 50, room}, {10, 60, refused}},
-		"Counters alone do":                                  {{-1, 50, room}, {-1, 60, refused}},
-		"A size alone does":                                  {{50, -1, room}, {95, -1, tight}},
-		"Refusals are worse than a table that is full":       {{95, 0, tight}, {99, 500, refused}},
-		"Refusals are remembered, and over after some time":  {{10, 0, room}, {10, 10, refused}, {10, 10, refused}, {10, 10, refused}, {10, 10, refused}, {10, 10, refused}, {10, 10, refused}, {10, 10, refused}, {10, 10, refused}, {10, 10, refused}, {10, 10, refused}, {10, 10, refused}, {10, 10, refused}, {10, 10, room}},
-		"A counter that begins again has counted no refusal": {{10, 1 << 62, room}, {10, 3, room}},
+	const available, full, dropping, unknown = "True Available", "False TableNearlyFull", "False InsertFailed", "Unknown NotMeasured"
+	tests := map[string][]conntrackStep{
+		"A table with free entries":                  {{10, 0, available}, {89, 0, available}},
+		"Nothing can be read":                        {{-1, -1, unknown}, {-1, -1, unknown}},
+		"A nearly full table has hysteresis":         {{90, 0, full}, {86, 0, full}, {85, 0, full}, {84, 0, available}, {86, 0, available}},
+		"Drops before the agent's start are ignored": {{10, 100000, available}, {10, 100000, available}},
+		"An occasional drop is normal":               {{10, 0, available}, {10, 2, available}, {10, 4, available}, {10, 6, available}, {10, 7, available}},
+		"A burst is reported at once":                {{10, 50, available}, {10, 60, dropping}},
+		"Counters without a size":                    {{-1, 50, available}, {-1, 60, dropping}},
+		"A size without counters":                    {{50, -1, available}, {95, -1, full}},
+		"Drops are worse than a full table":          {{95, 0, full}, {99, 500, dropping}},
+		"Drops are reported for some time":           {{10, 0, available}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, dropping}, {10, 10, available}},
+		"A counter that was reset has no drops":      {{10, 1 << 62, available}, {10, 3, available}},
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {
-			var c Course
+			var c StatusHistory
 			for minute, step := range steps {
-				s := seen(minute, 10, "pool")
+				s := statusAt(minute, 10, "pool")
 				var f Facts
 				if step.percent >= 0 {
 					f.Conntrack = &Conntrack{Entries: step.percent, Max: 100}
@@ -59,16 +58,16 @@ func TestConntrackAvailable(t *testing.T) {
 				switch {
 				case step.drop < 0:
 					sample.Networks = nil
-				case f.Conntrack == nil: // as seen from outside
+				case f.Conntrack == nil: // only the namespace's counters
 					sample.Networks = append(sample.Networks, socket.Network{Owner: socket.Owner{Kind: socket.OwnerHost},
 						Counters: &socket.Counters{Conntrack: &socket.ConntrackCounters{Drop: uint64(step.drop)}}})
 				default:
 					f.Conntrack.Drop = &step.drop
 				}
-				s.Conntrack = conntrack(f.Conntrack)
-				c.Count(&sample, f)
-				c.Follow(s, socket.Thresholds{})
-				if got := said(s, v1alpha1.ConditionConntrackAvailable); got != step.want {
+				s.Conntrack = newConntrack(f.Conntrack)
+				c.countConntrack(&sample, f)
+				c.completeStatus(s)
+				if got := formatCondition(s, v1alpha1.ConditionConntrackAvailable); got != step.want {
 					t.Fatalf("minute %d: %s, want %s", minute, got, step.want)
 				}
 			}
@@ -76,56 +75,56 @@ func TestConntrackAvailable(t *testing.T) {
 	}
 }
 
-// The last refusal of a machine that was asleep is no news.
-func TestRefusalsFadeByTheClockAndNotBySamples(t *testing.T) {
-	var k conntrackCourse
+// After a machine was suspended its last drop is no longer recent.
+func TestDropsDecayByTimeAndNotBySamples(t *testing.T) {
+	var k conntrackHistory
 	now := start
-	k.count(0, now)
+	k.addDrops(0, now)
 	for range 1000 { // 20 a minute, in small steps
 		now = now.Add(3 * time.Second)
-		k.count(k.total+1, now)
+		k.addDrops(k.total+1, now)
 	}
-	if k.recent < 90 || k.recent > 110 {
-		t.Errorf("20 a minute for long are %.1f, want about 20 times 5", k.recent)
+	if k.recentDrops < 90 || k.recentDrops > 110 {
+		t.Errorf("20 a minute for long are %.1f, want about 20 times 5", k.recentDrops)
 	}
-	k.count(k.total, now.Add(time.Hour))
-	if k.recent > 0.01 {
-		t.Errorf("an hour later there are %.1f", k.recent)
+	k.addDrops(k.total, now.Add(time.Hour))
+	if k.recentDrops > 0.01 {
+		t.Errorf("an hour later there are %.1f", k.recentDrops)
 	}
 }
 
 func TestALeakIsSuspected(t *testing.T) {
-	const no, closeWait, halfOpen, unseen = "False NoLeak", "True CloseWaitLeak", "True HalfOpen", "Unknown NotMeasured"
+	const no, closeWait, halfOpen, unknown = "False NoLeak", "True CloseWaitLeak", "True HalfOpen", "Unknown NotMeasured"
 	type step struct {
 		minute  int
 		cause   v1alpha1.Cause // of the tightest pool
-		network v1alpha1.Cause // of another network past the line
+		network v1alpha1.Cause // of another network above the threshold
 		want    string
 	}
 	tests := map[string][]step{
 		"no cause":                              {{0, "", "", no}},
-		"a cause that is no leak":               {{0, v1alpha1.CauseTimeWaitChurn, "", no}},
+		"a cause that is not a leak":            {{0, v1alpha1.CauseTimeWaitChurn, "", no}},
 		"a leak":                                {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}},
 		"a leak elsewhere":                      {{0, v1alpha1.CauseTimeWaitChurn, v1alpha1.CauseHalfOpen, halfOpen}},
-		"a leak that comes and goes does not":   {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {1, "", "", closeWait}, {4, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {8, "", "", closeWait}},
-		"a leak that was mended is over":        {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {4, "", "", closeWait}, {5, "", "", no}, {6, "", "", no}},
-		"nothing measured":                      {{0, "unread", "", unseen}},
-		"nothing measured any more, for a time": {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {1, "unread", "", closeWait}, {9, "unread", "", unseen}},
+		"a leak that comes and goes":            {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {1, "", "", closeWait}, {4, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {8, "", "", closeWait}},
+		"a leak that was fixed is over":         {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {4, "", "", closeWait}, {5, "", "", no}, {6, "", "", no}},
+		"nothing measured":                      {{0, "unread", "", unknown}},
+		"nothing measured any more, for a time": {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {1, "unread", "", closeWait}, {9, "unread", "", unknown}},
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {
-			var c Course
+			var c StatusHistory
 			for _, step := range steps {
-				s := seen(step.minute, 90, "shop/api → 10.0.0.9:443")
+				s := statusAt(step.minute, 90, "shop/api → 10.0.0.9:443")
 				s.Cause = step.cause
 				if step.cause == "unread" {
-					s = &v1alpha1.PortPressureStatus{ObservedAt: at(step.minute)}
+					s = &v1alpha1.PortPressureStatus{ObservedAt: minuteTime(step.minute)}
 				}
 				if step.network != "" {
 					s.Networks = []v1alpha1.Network{{Network: "shop/web", Cause: step.network}}
 				}
-				c.Follow(s, socket.Thresholds{})
-				if got := said(s, v1alpha1.ConditionLeakSuspected); got != step.want {
+				c.completeStatus(s)
+				if got := formatCondition(s, v1alpha1.ConditionLeakSuspected); got != step.want {
 					t.Fatalf("minute %d: %s, want %s", step.minute, got, step.want)
 				}
 			}
@@ -133,16 +132,16 @@ func TestALeakIsSuspected(t *testing.T) {
 	}
 }
 
-func TestASuspicionOutlivesTheAgent(t *testing.T) {
-	var before Course
-	was := seen(0, 90, "shop/api → 10.0.0.9:443")
+func TestASuspectedLeakOutlivesTheAgent(t *testing.T) {
+	var before StatusHistory
+	was := statusAt(0, 90, "shop/api → 10.0.0.9:443")
 	was.Cause = v1alpha1.CauseCloseWaitLeak
-	before.Follow(was, socket.Thresholds{})
+	before.completeStatus(was)
 	for minute, want := range map[int]metav1.ConditionStatus{1: metav1.ConditionTrue, 6: metav1.ConditionFalse} {
-		var c Course
-		c.Resume(was)
-		s := seen(minute, 90, "shop/api → 10.0.0.9:443")
-		c.Follow(s, socket.Thresholds{})
+		var c StatusHistory
+		c.ResumeFrom(was)
+		s := statusAt(minute, 90, "shop/api → 10.0.0.9:443")
+		c.completeStatus(s)
 		got := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionLeakSuspected)
 		if got.Status != want {
 			t.Errorf("after %d minutes: %s, want %s", minute, got.Status, want)
@@ -157,12 +156,12 @@ func TestASuspicionOutlivesTheAgent(t *testing.T) {
 	}
 }
 
-func TestPortsThatMayBeUsedAreSaid(t *testing.T) {
+func TestTheMessageHasTheMaximumOfUsedPorts(t *testing.T) {
 	status := &v1alpha1.PortPressureStatus{Level: v1alpha1.LevelCritical, Tightest: &v1alpha1.Pool{
 		Used: 30, UsedMax: new(int32(260)), Capacity: 300, Summary: "Host → any",
 	}}
-	const want = "30 to 260 of 300 ports are used: Host → any"
-	if c := portsAvailable(status); c.Message != want || c.Status != metav1.ConditionFalse {
+	const want = "30 to 260 of 300 ports are in use: Host → any"
+	if c := evaluatePortsAvailable(status); c.Message != want || c.Status != metav1.ConditionFalse {
 		t.Errorf("got %s %q, want %q", c.Status, c.Message, want)
 	}
 }

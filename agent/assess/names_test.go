@@ -28,7 +28,7 @@ func TestNames(t *testing.T) {
 			},
 			[]string{"Host", "pod/" + uid, "container/0123456789ab", "process/sleep", "net:[104]", "net:[105]"},
 		},
-		"Two networks of one owner are told apart": {
+		"Two networks of one owner have their inodes": {
 			[]socket.Owner{
 				{Kind: socket.OwnerPod, PodUID: uid, PID: 1},
 				{Kind: socket.OwnerPod, PodUID: uid, PID: 2},
@@ -47,10 +47,10 @@ func TestNames(t *testing.T) {
 			[]socket.Owner{{Kind: socket.OwnerPod, PodUID: uid, Namespace: "shop", Pod: "api-7f"}},
 			[]string{"shop/api-7f"},
 		},
-		"A pod that was made anew under its name, while the old one ends": {
+		"A pod that was recreated while the old one terminates": {
 			[]socket.Owner{
 				{Kind: socket.OwnerPod, PodUID: uid, Namespace: "shop", Pod: "db-0"},
-				{Kind: socket.OwnerPod, PodUID: other, Namespace: "shop", Pod: "db-0"},
+				{Kind: socket.OwnerPod, PodUID: otherUID, Namespace: "shop", Pod: "db-0"},
 			},
 			[]string{"shop/db-0 net:[100]", "shop/db-0 net:[101]"},
 		},
@@ -64,7 +64,7 @@ func TestNames(t *testing.T) {
 		"The longest names fit the API, inode and all": {
 			[]socket.Owner{
 				{Kind: socket.OwnerPod, PodUID: uid, Namespace: strings.Repeat("n", 63), Pod: strings.Repeat("p", 253)},
-				{Kind: socket.OwnerPod, PodUID: other, Namespace: strings.Repeat("n", 63), Pod: strings.Repeat("p", 253)},
+				{Kind: socket.OwnerPod, PodUID: otherUID, Namespace: strings.Repeat("n", 63), Pod: strings.Repeat("p", 253)},
 			},
 			[]string{
 				strings.Repeat("n", 63) + "/" + strings.Repeat("p", 245) + "… net:[100]",
@@ -75,15 +75,15 @@ func TestNames(t *testing.T) {
 			[]socket.Owner{{Kind: socket.OwnerPod}, {Kind: socket.OwnerContainer}, {Kind: socket.OwnerProcess}},
 			[]string{"net:[100]", "net:[101]", "net:[102]"},
 		},
-		"A short container ID is no fault": {
+		"A short container ID is not an error": {
 			[]socket.Owner{{Kind: socket.OwnerContainer, Container: "abc"}},
 			[]string{"container/abc"},
 		},
-		"A hostile name keeps nothing that a terminal obeys": {
+		"A hostile name loses its control characters": {
 			[]socket.Owner{{Kind: socket.OwnerProcess, Process: "a\x1b[2J\u202eb\n\x00\xff"}},
 			[]string{"process/a\ufffd[2J\ufffdb \ufffd\ufffd"},
 		},
-		"A name without end is cut": {
+		"A long name is truncated": {
 			[]socket.Owner{{Kind: socket.OwnerProcess, Process: strings.Repeat("é", 1000)}},
 			[]string{"process/" + strings.Repeat("é", 63) + "…"},
 		},
@@ -94,7 +94,7 @@ func TestNames(t *testing.T) {
 			for i, o := range test.owners {
 				ns = append(ns, socket.Network{Inode: uint64(100 + i), Owner: o})
 			}
-			nameOf := Names(ns)
+			nameOf := NameNetworks(ns)
 			var got []string
 			for i := range ns {
 				got = append(got, nameOf(&ns[i]))
@@ -132,20 +132,20 @@ func TestSummary(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := Summary(test.pool); got != test.want {
+			if got := SummarizePool(test.pool); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-func FuzzClip(f *testing.F) {
+func FuzzCleanText(f *testing.F) {
 	f.Add("plain", 3)
 	f.Add("\x1b]0;title\a\u200b\xff", 5)
 	f.Add(strings.Repeat("🂡", 40), 20)
 	f.Fuzz(func(t *testing.T, s string, limit int) {
 		limit = 1 + (limit&0x3ff)%512
-		got := clip(s, limit)
+		got := cleanText(s, limit)
 		if n := utf8.RuneCountInString(got); n > limit {
 			t.Errorf("%d characters, limit %d", n, limit)
 		}
@@ -160,7 +160,7 @@ func TestEachVersionOfIPThatHasItsOwnPortsIsNamed(t *testing.T) {
 		{Owner: socket.Owner{Kind: socket.OwnerHost}, Family: socket.IPv4},
 		{Owner: socket.Owner{Kind: socket.OwnerHost}, Family: socket.IPv6, Inode: 6},
 	}
-	name := Names(ns)
+	name := NameNetworks(ns)
 	if diff := cmp.Diff([]string{"Host IPv4", "Host IPv6"}, []string{name(&ns[0]), name(&ns[1])}); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

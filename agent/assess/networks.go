@@ -10,16 +10,16 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// Detail says how much a status lists. The zero value is what fits the object,
-// which stays below 6 kB.
+// Detail configures how much a status lists. The zero value is for the object, which
+// stays below 6 kB.
 type Detail struct {
-	// Pools is how many pools to list, the tightest of the machine, past the
-	// line or not; negative for all of them. 0 means the object's own: the worst
-	// 3 networks past the warning line, each with its worst 2 pools there.
+	// Pools is the number of pools to list, the tightest of the machine, whatever their
+	// level; negative means all. 0 means the object's list: of the tightest 3 networks above
+	// the warning threshold the tightest 2 pools above it.
 	Pools int
-	// Roomy says that the status is for a person at the machine: as many failures
-	// and unseen things as the API takes, and why in full.
-	Roomy bool
+	// Verbose is for output on the machine itself: as many failures and unobserved items as
+	// the API allows, with full reasons.
+	Verbose bool
 }
 
 const (
@@ -27,32 +27,32 @@ const (
 	maxPools    = 2
 )
 
-// networks lists pools by network, the worst network and the worst pool first.
-func networks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
+// listNetworks lists pools by network, the tightest network and the tightest pool first.
+func listNetworks(s *socket.Sample, f Facts, name func(*socket.Network) string) []v1alpha1.Network {
 	var list []v1alpha1.Network
-	for _, pools := range f.Detail.groups(s, f.Thresholds.Warning) {
-		n := network(pools, s.Look, f.Thresholds.Warning, name)
-		if p := pools[0]; !p.Advisory && p.UsedPercent() >= f.Thresholds.Warning {
-			n.Cause = cause.Judge(evidence(p, s, f, n.Network)).Cause
+	for _, pools := range f.Detail.selectPools(s, int(f.Thresholds.WarningPercent)) {
+		n := newNetwork(pools, s.PoolDetail, int(f.Thresholds.WarningPercent), name)
+		if p := pools[0]; !p.Advisory && p.UsedPercent() >= int(f.Thresholds.WarningPercent) {
+			n.Cause = cause.EvaluatePool(newEvidence(p, s, f, n.Network)).Cause
 		}
 		list = append(list, n)
 	}
 	return list
 }
 
-// groups are the pools to list, those of one network together.
-func (d Detail) groups(s *socket.Sample, line int) [][]socket.Pool {
+// selectPools returns the pools to list, grouped by network.
+func (d Detail) selectPools(s *socket.Sample, warning int) [][]socket.Pool {
 	if d.Pools == 0 {
-		groups := pastLine(s, line)
+		groups := selectPoolsAbove(s, warning)
 		return groups[:min(maxNetworks, len(groups))]
 	}
 	var groups [][]socket.Pool
-	at := map[*socket.Network]int{}
-	for _, p := range socket.Worst(s.Pools(), d.Pools) {
-		i, ok := at[p.Network]
+	groupOf := map[*socket.Network]int{}
+	for _, p := range socket.SelectTightest(s.Pools(), d.Pools) {
+		i, ok := groupOf[p.Network]
 		if !ok {
 			i = len(groups)
-			at[p.Network] = i
+			groupOf[p.Network] = i
 			groups = append(groups, nil)
 		}
 		groups[i] = append(groups[i], p)
@@ -60,48 +60,48 @@ func (d Detail) groups(s *socket.Sample, line int) [][]socket.Pool {
 	return groups
 }
 
-// pastLine is the worst pools of each network that has any past the line, the
-// worst network first.
-func pastLine(s *socket.Sample, line int) [][]socket.Pool {
+// selectPoolsAbove returns the tightest pools of each network that has any at or above the
+// threshold, the tightest network first.
+func selectPoolsAbove(s *socket.Sample, threshold int) [][]socket.Pool {
 	var groups [][]socket.Pool
 	for i := range s.Networks {
-		if pools := socket.Worst(past(s.Networks[i].Pools(), line), maxPools); len(pools) > 0 {
+		if pools := socket.SelectTightest(filterAbove(s.Networks[i].Pools(), threshold), maxPools); len(pools) > 0 {
 			groups = append(groups, pools)
 		}
 	}
-	slices.SortFunc(groups, func(a, b []socket.Pool) int { return socket.Compare(a[0], b[0]) })
+	slices.SortFunc(groups, func(a, b []socket.Pool) int { return socket.ComparePools(a[0], b[0]) })
 	return groups
 }
 
-// past is those of pools that are past the line.
-func past(pools iter.Seq[socket.Pool], line int) iter.Seq[socket.Pool] {
+// filterAbove returns the pools at or above the threshold.
+func filterAbove(pools iter.Seq[socket.Pool], threshold int) iter.Seq[socket.Pool] {
 	return func(yield func(socket.Pool) bool) {
 		for p := range pools {
-			if !p.Advisory && p.UsedPercent() >= line && !yield(p) {
+			if !p.Advisory && p.UsedPercent() >= threshold && !yield(p) {
 				return
 			}
 		}
 	}
 }
 
-// Unlisted is how many pools of s are past the warning line and not in its
-// Status.
-func Unlisted(s socket.Sample, f Facts) int {
-	line := f.Thresholds.OrDefault().Warning
+// CountUnlistedPools returns the number of pools of s that are above the warning threshold
+// and not listed in its status.
+func CountUnlistedPools(s socket.Sample, f Facts) int {
+	warning := int(f.Thresholds.WithDefaults().WarningPercent)
 	count := 0
-	for range past(s.Pools(), line) {
+	for range filterAbove(s.Pools(), warning) {
 		count++
 	}
-	for _, pools := range f.Detail.groups(&s, line) {
-		for range past(slices.Values(pools), line) {
+	for _, pools := range f.Detail.selectPools(&s, warning) {
+		for range filterAbove(slices.Values(pools), warning) {
 			count--
 		}
 	}
 	return count
 }
 
-// network is the network that pools, its tightest first, belong to.
-func network(pools []socket.Pool, look *socket.Look, line int, name func(*socket.Network) string) v1alpha1.Network {
+// newNetwork returns the network of pools, which are sorted, the tightest first.
+func newNetwork(pools []socket.Pool, detail *socket.PoolDetail, warning int, name func(*socket.Network) string) v1alpha1.Network {
 	n := pools[0].Network
 	out := v1alpha1.Network{
 		Network:       name(n),
@@ -111,39 +111,39 @@ func network(pools []socket.Pool, look *socket.Look, line int, name func(*socket
 		UsedPercent:   int32(pools[0].UsedPercent()),
 	}
 	if n.Owner.Kind == socket.OwnerPod {
-		out.UID = clip(n.Owner.PodUID, 128)
-		out.Namespace, out.Pod = clip(n.Owner.Namespace, 63), clip(n.Owner.Pod, 253)
+		out.UID = cleanText(n.Owner.PodUID, 128)
+		out.Namespace, out.Pod = cleanText(n.Owner.Namespace, 63), cleanText(n.Owner.Pod, 253)
 	}
 	for _, p := range pools {
-		listed := pool(p)
-		listed.Holder = holder(p, look, line, false)
+		listed := newPool(p)
+		listed.Holder = findHolder(p, detail, warning, false)
 		out.Pools = append(out.Pools, listed)
 	}
 	return out
 }
 
-// holder is who holds the ports of p, nil below the line and where nobody is
-// known. The process is the one that holds the most of p's sockets where a closer
-// look was taken at p. Elsewhere it is told from the network's owner, and left out
-// where a pod has several containers: which of them holds the ports can't be seen.
-// Inside status.networks the pod is not named: the entry does that.
-func holder(p socket.Pool, look *socket.Look, line int, named bool) *v1alpha1.Holder {
-	if p.Advisory || p.UsedPercent() < line {
+// findHolder returns the main user of p's ports, nil below the threshold and if it is not
+// known. If p was inspected, the process is the one with most of p's sockets. Otherwise it
+// comes from the network's owner, and is absent if a pod has several containers, since
+// either of them may use the ports. The pod and the path are set only if withPod is true;
+// the entries of status.networks have the pod already.
+func findHolder(p socket.Pool, detail *socket.PoolDetail, threshold int, withPod bool) *v1alpha1.Holder {
+	if p.Advisory || p.UsedPercent() < threshold {
 		return nil
 	}
 	o := &p.Network.Owner
 	var h v1alpha1.Holder
-	if named && o.Kind == socket.OwnerPod {
-		h.Namespace, h.Pod = clip(o.Namespace, 63), clip(o.Pod, 253)
+	if withPod && o.Kind == socket.OwnerPod {
+		h.Namespace, h.Pod = cleanText(o.Namespace, 63), cleanText(o.Pod, 253)
 	}
-	who := processOf(o)
-	if look.Of(p) && len(look.Holders) > 0 {
-		who = look.Holders[0]
+	process := findOwnerProcess(o)
+	if detail.Describes(p) && len(detail.Holders) > 0 {
+		process = detail.Holders[0]
 	}
-	h.Container = clip(head(who.Container, shortContainer), 64)
-	h.Process, h.PID = clip(who.Process, 64), int64(who.PID)
-	if named {
-		h.Path = clip(who.Path, maxPath)
+	h.Container = cleanText(firstBytes(process.Container, shortIDLength), 64)
+	h.Process, h.PID = cleanText(process.Process, 64), int64(process.PID)
+	if withPod {
+		h.Path = cleanText(process.Path, maxPath)
 	}
 	if h == (v1alpha1.Holder{}) {
 		return nil
@@ -151,20 +151,20 @@ func holder(p socket.Pool, look *socket.Look, line int, named bool) *v1alpha1.Ho
 	return &h
 }
 
-// maxPath is how much of an image's path a status has room for, in characters.
+// maxPath is the maximum length of an image's path in a status, in characters.
 const maxPath = 256
 
-// processOf is the process that a network's sockets are most likely to be of.
-func processOf(o *socket.Owner) socket.Holder {
+// findOwnerProcess returns the process to which a network's sockets most likely belong.
+func findOwnerProcess(o *socket.Owner) socket.Holder {
 	if o.Kind == socket.OwnerHost || o.Kind == socket.OwnerNone || o.Kind == socket.OwnerPod && o.Container == "" {
 		return socket.Holder{}
 	}
 	return socket.Holder{Process: o.Process, PID: o.PID, Container: o.Container}
 }
 
-// pool has no network name and no summary: inside status.networks the entry
-// names it.
-func pool(p socket.Pool) v1alpha1.Pool {
+// newPool returns p without network name and summary, since the entries of
+// status.networks have the name.
+func newPool(p socket.Pool) v1alpha1.Pool {
 	out := v1alpha1.Pool{
 		Protocol: v1alpha1.Protocol(p.Protocol.String()),
 		Kind:     v1alpha1.PoolKind(p.Kind.String()),
@@ -187,25 +187,25 @@ func pool(p socket.Pool) v1alpha1.Pool {
 	out.Port = int32(d.Port)
 	out.Reusable = new(int32(d.Reusable))
 	if p.Protocol == socket.TCP {
-		out.States = states(d.States)
+		out.States = newStates(d.States)
 	}
 	return out
 }
 
-func states(s tcpstate.Counts) *v1alpha1.States {
-	at := func(state tcpstate.State) int64 { return int64(s[state]) }
+func newStates(s tcpstate.Counts) *v1alpha1.States {
+	get := func(state tcpstate.State) int64 { return int64(s[state]) }
 	return &v1alpha1.States{
-		Established: at(tcpstate.Established),
-		SynSent:     at(tcpstate.SynSent),
-		SynRecv:     at(tcpstate.SynRecv),
-		FinWait1:    at(tcpstate.FinWait1),
-		FinWait2:    at(tcpstate.FinWait2),
-		TimeWait:    at(tcpstate.TimeWait),
-		Close:       at(tcpstate.Close),
-		CloseWait:   at(tcpstate.CloseWait),
-		LastAck:     at(tcpstate.LastAck),
-		Listen:      at(tcpstate.Listen),
-		Closing:     at(tcpstate.Closing),
-		Bound:       at(tcpstate.Bound),
+		Established: get(tcpstate.Established),
+		SynSent:     get(tcpstate.SynSent),
+		SynRecv:     get(tcpstate.SynRecv),
+		FinWait1:    get(tcpstate.FinWait1),
+		FinWait2:    get(tcpstate.FinWait2),
+		TimeWait:    get(tcpstate.TimeWait),
+		Close:       get(tcpstate.Close),
+		CloseWait:   get(tcpstate.CloseWait),
+		LastAck:     get(tcpstate.LastAck),
+		Listen:      get(tcpstate.Listen),
+		Closing:     get(tcpstate.Closing),
+		Bound:       get(tcpstate.Bound),
 	}
 }

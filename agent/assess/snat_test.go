@@ -15,7 +15,7 @@ func TestSNATSetsTheLevel(t *testing.T) {
 	snat := func(p socket.Protocol) socket.SNATPool {
 		return socket.SNATPool{
 			Destination: socket.Destination{Source: netip.MustParseAddr("192.0.2.1"), Address: netip.MustParseAddr("198.51.100.9"), Port: 443},
-			Protocol:    p, Ports: 60000, Capacity: 64512,
+			Protocol:    p, InUse: 60000, Capacity: 64512,
 		}
 	}
 	for name, test := range map[string]struct {
@@ -23,11 +23,11 @@ func TestSNATSetsTheLevel(t *testing.T) {
 		summary  string
 		states   bool
 	}{
-		"TCP":                                   {socket.TCP, "Host SNAT 192.0.2.1 → 198.51.100.9:443", true},
-		"UDP, of which nobody knows the states": {socket.UDP, "Host UDP SNAT 192.0.2.1 → 198.51.100.9:443", false},
+		"TCP":                             {socket.TCP, "Host SNAT 192.0.2.1 → 198.51.100.9:443", true},
+		"UDP, whose states are not known": {socket.UDP, "Host UDP SNAT 192.0.2.1 → 198.51.100.9:443", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := Status(socket.Sample{Taken: time.Now(), Networks: []socket.Network{{
+			s := BuildStatus(socket.Sample{Taken: time.Now(), Networks: []socket.Network{{
 				Owner:    socket.Owner{Kind: socket.OwnerHost},
 				Settings: socket.Settings{Range: ports.Range{First: 32768, Last: 60999}},
 				SNAT:     []socket.SNATPool{snat(test.protocol)},

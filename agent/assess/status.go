@@ -1,5 +1,5 @@
-// Package assess turns what a reader saw into what a PortPressure says. It is
-// pure: no operating system, no Kubernetes client, no clock.
+// Package assess builds the status of a PortPressure from samples. It is pure: it uses no
+// operating system, no Kubernetes client and no clock.
 package assess
 
 import (
@@ -12,114 +12,121 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// Facts are what a status says that no sample knows.
+// Facts are the inputs of a status that are not part of a sample.
 type Facts struct {
 	AgentVersion string
 	Platform     v1alpha1.Platform
-	// Thresholds where levels begin; the zero value means the default.
-	Thresholds socket.Thresholds
+	// Generation is that of the PortPressure's spec.
+	Generation int64
+	// Thresholds are those of the levels; the zero value means the default.
+	Thresholds v1alpha1.Thresholds
 	// Conntrack is nil where it is not in use or could not be read.
 	Conntrack *Conntrack
-	// TCP is the kernel's own counters.
+	// TCP are the kernel's counters.
 	TCP TCP
 	// Forecast is that of the sample's tightest pool.
 	Forecast forecast.Forecast
-	// Unobserved is what could not be read beside the sample.
+	// Unobserved are items outside the sample that could not be read.
 	Unobserved []socket.Unobserved
-	// Detail says which pools to list.
+	// Detail configures how much to list.
 	Detail Detail
-	// System is the rules of the machine's operating system.
+	// System describes the machine's operating system.
 	System cause.System
-	// Before is what the samples before this one tell (see Course.Before).
-	Before Before
-	// Capabilities are what the agent can and can't do here, beside the sample's.
+	// Prior is the state after the previous samples (see StatusHistory.Assess).
+	Prior PriorState
+	// Capabilities are those of the agent, without the sample's.
 	Capabilities []socket.Capability
+	// IsTuned reports whether the agent enforces settings. Settings are their states, nil
+	// if no desired settings were received.
+	IsTuned  bool
+	Settings []v1alpha1.SettingStatus
 	// Windows is nil on Linux.
 	Windows *Windows
-	// Explain asks for a cause also where no pool is past the line: why ports are
-	// not what is missing, and what to check instead.
+	// Explain requests a cause also if no pool is above the warning threshold: the reason
+	// why ports are not the bottleneck, and what to check instead.
 	Explain bool
 }
 
-// Conntrack is the figures of the connection tracking table. The counters are
-// nil where they could not be read.
+// Conntrack is the usage of the connection tracking table. The counters are nil where
+// they could not be read.
 type Conntrack struct {
 	Entries, Max                  int64
 	InsertFailed, Drop, EarlyDrop *int64
 }
 
-// TCP is counters of the kernel beside its tables; nil is what could not be read.
+// TCP are counters of the kernel; nil means that one could not be read.
 type TCP struct {
-	// TimeWaitOverflow counts sockets that skipped TIME_WAIT, because
-	// net.ipv4.tcp_max_tw_buckets were there; ListenOverflows connections that a
-	// full accept queue refused. Of the node's own network, since boot.
+	// TimeWaitOverflow counts sockets that skipped TIME_WAIT because
+	// net.ipv4.tcp_max_tw_buckets was reached; ListenOverflows counts connections that a
+	// full accept queue refused. Both are of the host network, since boot.
 	TimeWaitOverflow, ListenOverflows *uint64
-	// Orphans is the machine's sockets that no process holds any more, MaxOrphans
-	// net.ipv4.tcp_max_orphans.
+	// Orphans is the number of sockets on the machine that no longer belong to a process;
+	// MaxOrphans is net.ipv4.tcp_max_orphans.
 	Orphans, MaxOrphans *uint64
 	// OpenFiles and MaxFiles are the machine's open files and fs.file-max.
 	OpenFiles, MaxFiles *uint64
-	// Memory is how much of net.ipv4.tcp_mem's limit the machine's TCP buffers
+	// MemoryRatio is the share of net.ipv4.tcp_mem's limit that the machine's TCP buffers
 	// use, 0 to 1 and above.
-	Memory *float64
+	MemoryRatio *float64
 }
 
-// Status is the status of the machine that s was taken on.
-func Status(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
-	f.Thresholds = f.Thresholds.OrDefault()
-	name := Names(s.Networks)
+// BuildStatus returns the part of the status that depends on s and f alone. StatusHistory
+// adds the rest.
+func BuildStatus(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
+	f.Thresholds = f.Thresholds.WithDefaults()
+	name := NameNetworks(s.Networks)
 	status := v1alpha1.PortPressureStatus{
 		ObservedAt:   &metav1.Time{Time: s.Taken},
-		AgentVersion: clip(f.AgentVersion, 128),
+		AgentVersion: cleanText(f.AgentVersion, 128),
 		Platform:     f.Platform,
 		Reader: v1alpha1.Reader{
 			Name:      s.Reader.Name,
 			Exactness: v1alpha1.Exactness(s.Reader.Exactness),
-			Message:   clip(s.Reader.Message, f.Detail.room().why),
+			Message:   cleanText(s.Reader.Message, f.Detail.limits().reason),
 		},
-		States:       totals(s.Networks),
-		UDP:          tightestUDP(s.Networks),
-		Networks:     networks(&s, f, name),
-		NetworkCount: new(sighted(s.Networks)),
-		Conntrack:    conntrack(f.Conntrack),
-		Failures:     failures(&s, f.Detail.room().failures, name),
-		Capabilities: capabilities(&s, f),
-		Windows:      windows(&s, f),
+		States:       sumStates(s.Networks),
+		UDP:          findTightestUDP(s.Networks),
+		Networks:     listNetworks(&s, f, name),
+		NetworkCount: new(countObserved(s.Networks)),
+		Conntrack:    newConntrack(f.Conntrack),
+		Failures:     listFailures(&s, f.Detail.limits().failures, name),
+		Capabilities: listCapabilities(&s, f),
+		Windows:      newWindows(&s, f),
 	}
-	status.Unobserved = unseenList(things(&s, f, name), f.Detail.room())
-	if p, ok := s.Tightest(); ok {
+	status.Unobserved = limitUnobserved(listUnobserved(&s, f, name), f.Detail.limits())
+	if p, ok := s.TightestPool(); ok {
 		percent := p.UsedPercent()
-		tightest := pool(p)
+		tightest := newPool(p)
 		tightest.Network = name(p.Network)
-		tightest.Summary = Summary(tightest)
-		tightest.Holder = holder(p, s.Look, f.Thresholds.Warning, true)
+		tightest.Summary = SummarizePool(tightest)
+		tightest.Holder = findHolder(p, s.PoolDetail, int(f.Thresholds.WarningPercent), true)
 		status.Tightest = &tightest
 		status.UsedPercent = new(int32(percent))
 		status.ExhaustionSeconds = f.Forecast.Seconds
-		status.Level = v1alpha1.Level(f.Thresholds.Next(f.Before.Level, percent).String())
-		explain(&status, p, &s, f)
+		status.Level = socket.NextLevel(f.Thresholds, f.Prior.Level, percent)
+		addCause(&status, p, &s, f)
 	}
 	return status
 }
 
-// sighted is how many networks have pools.
-func sighted(ns []socket.Network) int32 {
+// countObserved returns the number of networks that have pools.
+func countObserved(ns []socket.Network) int32 {
 	var count int32
 	for i := range ns {
-		if ns[i].Blind() == "" {
+		if ns[i].UnobservedReason() == "" {
 			count++
 		}
 	}
 	return count
 }
 
-// totals adds up the states of the networks that were read in detail; nil where
-// none was.
-func totals(ns []socket.Network) *v1alpha1.States {
+// sumStates returns the sum of the states of the networks that were read in detail, nil if
+// there are none.
+func sumStates(ns []socket.Network) *v1alpha1.States {
 	var sum tcpstate.Counts
 	read := false
 	for i := range ns {
-		if ns[i].Detailed && ns[i].Blind() == "" {
+		if ns[i].Detailed && ns[i].UnobservedReason() == "" {
 			sum.Add(ns[i].States)
 			read = true
 		}
@@ -127,37 +134,38 @@ func totals(ns []socket.Network) *v1alpha1.States {
 	if !read {
 		return nil
 	}
-	return states(sum)
+	return newStates(sum)
 }
 
-// tightestUDP is the UDP ports of the network that has the smallest share of
-// them left.
-func tightestUDP(ns []socket.Network) *v1alpha1.UDP {
-	var worst *socket.Pool
+// findTightestUDP returns the UDP ports of the network with the smallest share of free
+// ones.
+func findTightestUDP(ns []socket.Network) *v1alpha1.UDP {
+	var tightest *socket.Pool
 	for i := range ns {
-		if p, ok := ns[i].UDPPool(); ok && (worst == nil || socket.Compare(p, *worst) < 0) {
-			worst = &p
+		if p, ok := ns[i].UDPPool(); ok && (tightest == nil || socket.ComparePools(p, *tightest) < 0) {
+			tightest = &p
 		}
 	}
-	if worst == nil {
+	if tightest == nil {
 		return nil
 	}
-	return &v1alpha1.UDP{Used: worst.Used, Capacity: worst.Capacity}
+	return &v1alpha1.UDP{Used: tightest.Used, Capacity: tightest.Capacity}
 }
 
-func conntrack(c *Conntrack) *v1alpha1.Conntrack {
+func newConntrack(c *Conntrack) *v1alpha1.Conntrack {
 	if c == nil {
 		return nil
 	}
 	return &v1alpha1.Conntrack{
-		Entries: c.Entries, Max: c.Max, UsedPercent: percentOf(c.Entries, c.Max),
+		Entries: c.Entries, Max: c.Max, UsedPercent: computePercent(c.Entries, c.Max),
 		InsertFailed: c.InsertFailed, Drop: c.Drop, EarlyDrop: c.EarlyDrop,
 	}
 }
 
-// percentOf is rounded down. A limit of 0 is none: that is what it means to
-// __nf_conntrack_alloc (net/netfilter/nf_conntrack_core.c).
-func percentOf(entries, limit int64) int32 {
+// computePercent returns a percentage that is rounded down. A limit of 0 means that there
+// is none, as in __nf_conntrack_alloc (net/netfilter/nf_conntrack_core.c).
+
+func computePercent(entries, limit int64) int32 {
 	if limit <= 0 {
 		return 0
 	}

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	uid   = "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"
-	other = "99999999-5b7d-4a10-9d57-7d1d2f0c6b11"
+	uid      = "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"
+	otherUID = "99999999-5b7d-4a10-9d57-7d1d2f0c6b11"
 )
 
 var (
@@ -30,36 +30,36 @@ var (
 	db6           = netip.MustParseAddr("2001:db8::9")
 )
 
-func to(addr netip.Addr, port uint16, states tcpstate.Counts) socket.Destination {
+func newDestination(addr netip.Addr, port uint16, states tcpstate.Counts) socket.Destination {
 	return socket.Destination{Source: src, Address: addr, Port: port, States: states}
 }
 
-func pod(inode uint64, uid string, destinations ...socket.Destination) socket.Network {
+func newPodNetwork(inode uint64, uid string, destinations ...socket.Destination) socket.Network {
 	n := socket.Network{
 		Inode: inode, Owner: socket.Owner{Kind: socket.OwnerPod, PodUID: uid},
 		Settings: linuxSettings, Detailed: true, Destinations: destinations,
 	}
 	for _, d := range destinations {
 		n.States.Add(d.States)
-		n.Held = max(n.Held, d.States.Total())
+		n.InUse = max(n.InUse, d.States.Total())
 	}
 	return n
 }
 
-// busy is a node with something of everything.
-func busy() (socket.Sample, Facts) {
-	host := pod(4026531840, "", to(db, 443, tcpstate.Counts{tcpstate.Established: 120}))
+// newBusyNode returns a node that sets most fields of a status.
+func newBusyNode() (socket.Sample, Facts) {
+	host := newPodNetwork(4026531840, "", newDestination(db, 443, tcpstate.Counts{tcpstate.Established: 120}))
 	host.Owner = socket.Owner{Kind: socket.OwnerHost}
-	host.UDPHeld, host.UDPSockets = 1200, 1210
-	shop := pod(4026532001, uid,
-		to(db, 5432, tcpstate.Counts{tcpstate.TimeWait: 27000, tcpstate.Established: 384}),
-		to(db6, 6379, tcpstate.Counts{tcpstate.CloseWait: 17221}),
-		to(db, 80, tcpstate.Counts{tcpstate.Established: 1}),
+	host.UDPInUse, host.UDPSockets = 1200, 1210
+	shop := newPodNetwork(4026532001, uid,
+		newDestination(db, 5432, tcpstate.Counts{tcpstate.TimeWait: 27000, tcpstate.Established: 384}),
+		newDestination(db6, 6379, tcpstate.Counts{tcpstate.CloseWait: 17221}),
+		newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 1}),
 	)
 	shop.Destinations[0].Reusable = 11
 	shop.Owner.Namespace, shop.Owner.Pod = "shop", "api-7f"
 	shop.Owner.Container, shop.Owner.Process, shop.Owner.PID = strings.Repeat("c0ffee42", 8), "java", 4711
-	gvisor := pod(4026532002, other)
+	gvisor := newPodNetwork(4026532002, otherUID)
 	gvisor.Owner.Sandbox, gvisor.Detailed = "gVisor", false
 	return socket.Sample{
 			Taken:    taken,
@@ -79,11 +79,11 @@ func busy() (socket.Sample, Facts) {
 }
 
 func TestStatusGolden(t *testing.T) {
-	sample, facts := busy()
+	sample, facts := newBusyNode()
 	quiet := socket.Sample{
 		Taken:    taken,
 		Reader:   socket.Reader{Name: "sockdiag", Exactness: socket.UpperBound, Message: "no BTF"},
-		Networks: []socket.Network{pod(1, "", to(db, 443, tcpstate.Counts{tcpstate.Established: 2}))},
+		Networks: []socket.Network{newPodNetwork(1, "", newDestination(db, 443, tcpstate.Counts{tcpstate.Established: 2}))},
 	}
 	quiet.Networks[0].Owner = socket.Owner{Kind: socket.OwnerHost}
 	all := facts
@@ -99,7 +99,7 @@ func TestStatusGolden(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := json.MarshalIndent(Status(test.sample, test.facts), "", "  ")
+			got, err := json.MarshalIndent(BuildStatus(test.sample, test.facts), "", "  ")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,45 +109,46 @@ func TestStatusGolden(t *testing.T) {
 }
 
 func TestThresholdsSetTheLevel(t *testing.T) {
-	sample, facts := busy() // the tightest pool is 96 % used
+	sample, facts := newBusyNode() // the tightest pool is 96 % used
 	tests := map[string]struct {
-		thresholds socket.Thresholds
+		thresholds v1alpha1.Thresholds
 		want       v1alpha1.Level
 	}{
-		"The default ones":        {socket.Thresholds{}, v1alpha1.LevelCritical},
-		"A later critical line":   {socket.Thresholds{Warning: 50, Critical: 97}, v1alpha1.LevelWarning},
-		"A warning line past all": {socket.Thresholds{Warning: 97, Critical: 98}, v1alpha1.LevelNormal},
+		"The default ones":        {v1alpha1.Thresholds{}, v1alpha1.LevelCritical},
+		"A later critical line":   {v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 97}, v1alpha1.LevelWarning},
+		"A warning line past all": {v1alpha1.Thresholds{WarningPercent: 97, CriticalPercent: 98}, v1alpha1.LevelNormal},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			facts.Thresholds = test.thresholds
-			got := Status(sample, facts)
+			got := BuildStatus(sample, facts)
 			if got.Level != test.want {
 				t.Errorf("level %s, want %s", got.Level, test.want)
 			}
 			if listed := len(got.Networks) > 0; listed != (test.want != v1alpha1.LevelNormal) {
-				t.Errorf("%d networks past the line at level %s", len(got.Networks), test.want)
+				t.Errorf("%d networks above the threshold at level %s", len(got.Networks), test.want)
 			}
 		})
 	}
 }
 
-// crowd is so many pods with so many destinations each, all past the line.
-func crowd(pods, destinations int) socket.Sample {
+// newCrowdedNode returns so many pods with so many destinations each, all above the
+// warning threshold.
+func newCrowdedNode(pods, destinations int) socket.Sample {
 	s := socket.Sample{Taken: taken, Reader: socket.Reader{Name: "portwalk", Exactness: socket.Exact}}
 	for i := range pods {
 		var ds []socket.Destination
 		for j := range destinations {
 			addr := netip.AddrFrom4([4]byte{10, byte(i), byte(j >> 8), byte(j)})
-			ds = append(ds, to(addr, 443, tcpstate.Counts{tcpstate.TimeWait: 15000 + uint32(i*destinations+j)%13000}))
+			ds = append(ds, newDestination(addr, 443, tcpstate.Counts{tcpstate.TimeWait: 15000 + uint32(i*destinations+j)%13000}))
 		}
-		s.Networks = append(s.Networks, pod(uint64(4026530000+i), fmt.Sprintf("%08d-5b7d-4a10-9d57-7d1d2f0c6b11", i), ds...))
+		s.Networks = append(s.Networks, newPodNetwork(uint64(4026530000+i), fmt.Sprintf("%08d-5b7d-4a10-9d57-7d1d2f0c6b11", i), ds...))
 	}
 	return s
 }
 
 func TestDetailBoundsTheList(t *testing.T) {
-	sample := crowd(5, 6)
+	sample := newCrowdedNode(5, 6)
 	tests := map[string]struct {
 		detail   Detail
 		want     []int // pools by network
@@ -161,22 +162,22 @@ func TestDetailBoundsTheList(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []int
-			for _, n := range Status(sample, Facts{Detail: test.detail}).Networks {
+			for _, n := range BuildStatus(sample, Facts{Detail: test.detail}).Networks {
 				got = append(got, len(n.Pools))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
-			if got := Unlisted(sample, Facts{Detail: test.detail}); got != test.unlisted {
-				t.Errorf("%d pools past the line and not listed, want %d", got, test.unlisted)
+			if got := CountUnlistedPools(sample, Facts{Detail: test.detail}); got != test.unlisted {
+				t.Errorf("%d pools above the threshold and not listed, want %d", got, test.unlisted)
 			}
 		})
 	}
 }
 
-func TestTheWorstNetworksComeFirst(t *testing.T) {
+func TestTheTightestNetworksComeFirst(t *testing.T) {
 	var got []string
-	for _, n := range Status(crowd(5, 1), Facts{}).Networks {
+	for _, n := range BuildStatus(newCrowdedNode(5, 1), Facts{}).Networks {
 		got = append(got, fmt.Sprint(n.UID[:8], " ", n.Pools[0].Used))
 	}
 	want := []string{"00000004 15004", "00000003 15003", "00000002 15002"}
@@ -185,22 +186,22 @@ func TestTheWorstNetworksComeFirst(t *testing.T) {
 	}
 }
 
-func TestUnseenSaysEachThingOnce(t *testing.T) {
+func TestUnobservedHasNoDuplicates(t *testing.T) {
 	u := socket.Unobserved{Item: "conntrack", Reason: "not loaded"}
-	got := Status(socket.Sample{Unobserved: []socket.Unobserved{u, u}}, Facts{Unobserved: []socket.Unobserved{u}})
+	got := BuildStatus(socket.Sample{Unobserved: []socket.Unobserved{u, u}}, Facts{Unobserved: []socket.Unobserved{u}})
 	if diff := cmp.Diff([]v1alpha1.Unobserved{{Item: u.Item, Reason: u.Reason}}, got.Unobserved); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestUnseenCountHasWhatTheListHasNoRoomFor(t *testing.T) {
+func TestTheUnobservedCountIncludesItemsThatAreNotListed(t *testing.T) {
 	var sample socket.Sample
 	for i := range 20 {
 		sample.Unobserved = append(sample.Unobserved, socket.Unobserved{Item: fmt.Sprint(i)}, socket.Unobserved{Item: fmt.Sprint(i)})
 	}
 	facts := Facts{Unobserved: []socket.Unobserved{{Item: "1"}, {Item: "conntrack"}}}
-	if got, listed := CountUnobserved(&sample, facts), len(Status(sample, facts).Unobserved); got != 21 || listed != 5 {
-		t.Errorf("%d things unseen, %d listed", got, listed)
+	if got, listed := CountUnobserved(&sample, facts), len(BuildStatus(sample, facts).Unobserved); got != 21 || listed != 5 {
+		t.Errorf("%d items unobserved, %d listed", got, listed)
 	}
 }
 
@@ -213,12 +214,12 @@ func TestFailuresAreTheMostFrequent(t *testing.T) {
 		detail Detail
 		want   int
 	}{
-		"The object has 4":        {Detail{}, 4},
-		"A roomy status has more": {Detail{Roomy: true}, 32},
+		"The object has 4":          {Detail{}, 4},
+		"A verbose status has more": {Detail{Verbose: true}, 32},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := Status(sample, Facts{Detail: test.detail}).Failures
+			got := BuildStatus(sample, Facts{Detail: test.detail}).Failures
 			if len(got) != test.want || got[0].Count != 39 || got[1].Count != 38 {
 				t.Errorf("%d failures: %v", len(got), got)
 			}
@@ -229,30 +230,31 @@ func TestFailuresAreTheMostFrequent(t *testing.T) {
 	}
 }
 
-func TestStatesOfNetworksThatWereNotReadAreUnseen(t *testing.T) {
-	read, skipped := pod(1, uid, to(db, 1, tcpstate.Counts{tcpstate.TimeWait: 7})), pod(2, other)
+func TestStatesOfNetworksThatWereNotReadAreUnobserved(t *testing.T) {
+
+	read, skipped := newPodNetwork(1, uid, newDestination(db, 1, tcpstate.Counts{tcpstate.TimeWait: 7})), newPodNetwork(2, otherUID)
 	skipped.Detailed = false
-	unseen := []v1alpha1.Unobserved{{
+	unobserved := []v1alpha1.Unobserved{{
 		Item:   "states of 1 network",
-		Reason: "too few ports held for any pool to be near its end, so not read in detail",
+		Reason: "not read, since these networks use too few ports for any pool to be near exhaustion",
 	}}
 	tests := map[string]struct {
-		networks []socket.Network
-		want     *v1alpha1.States
-		unseen   []v1alpha1.Unobserved
+		networks   []socket.Network
+		want       *v1alpha1.States
+		unobserved []v1alpha1.Unobserved
 	}{
 		"All read":      {[]socket.Network{read}, &v1alpha1.States{TimeWait: 7}, nil},
-		"Some not read": {[]socket.Network{read, skipped}, &v1alpha1.States{TimeWait: 7}, unseen},
-		"None read":     {[]socket.Network{skipped}, nil, unseen},
+		"Some not read": {[]socket.Network{read, skipped}, &v1alpha1.States{TimeWait: 7}, unobserved},
+		"None read":     {[]socket.Network{skipped}, nil, unobserved},
 		"None there":    {nil, nil, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := Status(socket.Sample{Networks: test.networks}, Facts{})
+			got := BuildStatus(socket.Sample{Networks: test.networks}, Facts{})
 			if diff := cmp.Diff(test.want, got.States); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(test.unseen, got.Unobserved); diff != "" {
+			if diff := cmp.Diff(test.unobserved, got.Unobserved); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -271,7 +273,7 @@ func TestConntrackPercent(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := Status(socket.Sample{}, Facts{Conntrack: &Conntrack{Entries: test.entries, Max: test.limit}})
+			got := BuildStatus(socket.Sample{}, Facts{Conntrack: &Conntrack{Entries: test.entries, Max: test.limit}})
 			if got.Conntrack.UsedPercent != test.want {
 				t.Errorf("got %d, want %d", got.Conntrack.UsedPercent, test.want)
 			}
@@ -280,23 +282,23 @@ func TestConntrackPercent(t *testing.T) {
 }
 
 func BenchmarkStatusOf5000Destinations(b *testing.B) {
-	sample := crowd(1, 5000)
+	sample := newCrowdedNode(1, 5000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if Status(sample, Facts{}).Tightest == nil {
+		if BuildStatus(sample, Facts{}).Tightest == nil {
 			b.Fatal("no tightest pool")
 		}
 	}
 }
 
 func BenchmarkStatusOf100QuietNetworks(b *testing.B) {
-	sample := crowd(100, 1)
+	sample := newCrowdedNode(100, 1)
 	for i := range sample.Networks {
 		sample.Networks[i].Destinations[0].States = tcpstate.Counts{tcpstate.Established: 5}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if Status(sample, Facts{}).Tightest == nil {
+		if BuildStatus(sample, Facts{}).Tightest == nil {
 			b.Fatal("no tightest pool")
 		}
 	}

@@ -10,18 +10,17 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Windows is what is known of a Windows machine beside its sockets.
+// Windows is the state of a Windows machine apart from its sockets.
 type Windows struct {
-	// BootedAt is when Windows was started, the zero time where that can't be told.
+	// BootedAt is the time when Windows was started, the zero time if not known.
 	BootedAt time.Time
-	// UpdatePending says that Windows itself waits for a restart.
+	// UpdatePending reports whether an update of Windows waits for a restart.
 	UpdatePending bool
-	// Memory is nil where it could not be read.
+	// Memory is nil if it could not be read.
 	Memory *WindowsMemory
 }
 
-// WindowsMemory is what the machine's memory is used for, in bytes, as package
-// winstat has it.
+// WindowsMemory is the memory usage of the machine, in bytes.
 type WindowsMemory struct {
 	Commit, CommitLimit         uint64
 	Physical, Available         uint64
@@ -29,52 +28,51 @@ type WindowsMemory struct {
 	Handles, Processes, Threads uint32
 }
 
-// NonpagedLimit is how large the nonpaged pool can get before the machine suffers:
-// three quarters of its RAM. That was the limit of Windows Server 2008 R2; later ones
-// have none below the RAM itself ("Memory Limits for Windows and Windows Server
-// Releases").
+// NonpagedLimit returns the size of the nonpaged pool above which the machine is impaired:
+// three quarters of its RAM. That was the limit of Windows Server 2008 R2; later versions
+// have none below the RAM itself ("Memory Limits for Windows and Windows Server Releases").
 func (m *WindowsMemory) NonpagedLimit() uint64 { return m.Physical / 4 * 3 }
 
-// capabilities are the reader's and those of f. An object has no room to say more of
-// what works; the agent's report has.
-func capabilities(s *socket.Sample, f Facts) []v1alpha1.Capability {
+// listCapabilities returns the capabilities of the reader and of f. Only a verbose status
+// has messages for those that work.
+func listCapabilities(s *socket.Sample, f Facts) []v1alpha1.Capability {
 	all := slices.Concat(s.Capabilities, f.Capabilities)
 	var list []v1alpha1.Capability
 	for _, c := range all[:min(maxCapabilities, len(all))] {
-		out := v1alpha1.Capability{Name: clip(c.Name, 64), State: v1alpha1.CapabilityState(c.State)}
-		if c.State != socket.Verified || f.Detail.Roomy {
-			out.Message = clip(c.Message, f.Detail.room().why)
+		out := v1alpha1.Capability{Name: cleanText(c.Name, 64), State: v1alpha1.CapabilityState(c.State)}
+		if c.State != socket.CapabilityVerified || f.Detail.Verbose {
+			out.Message = cleanText(c.Message, f.Detail.limits().reason)
 		}
 		list = append(list, out)
 	}
 	return list
 }
 
-// maxCapabilities is the API's limit.
+// maxCapabilities is the API's maximum number.
 const maxCapabilities = 32
 
-func windows(s *socket.Sample, f Facts) *v1alpha1.Windows {
+func newWindows(s *socket.Sample, f Facts) *v1alpha1.Windows {
 	if f.Windows == nil {
 		return nil
 	}
-	out := &v1alpha1.Windows{UpdatePending: f.Windows.UpdatePending, FreePortBlocks: fewestBlocks(s.Windows)}
+	out := &v1alpha1.Windows{UpdatePending: f.Windows.UpdatePending, FreePortBlocks: findFewestBlocks(s.Windows)}
 	if at := f.Windows.BootedAt; !at.IsZero() {
 		out.BootedAt = &metav1.Time{Time: at}
 	}
 	if m := f.Windows.Memory; m != nil {
 		out.NonpagedPoolBytes, out.PagedPoolBytes = new(int64(m.Nonpaged)), new(int64(m.Paged))
-		out.CommitPercent = new(percentOf(int64(m.Commit), int64(m.CommitLimit)))
+		out.CommitPercent = new(computePercent(int64(m.Commit), int64(m.CommitLimit)))
 		out.Handles = new(int64(m.Handles))
 	}
-	if f.Detail.Roomy {
-		out.Ranges = ranges(s.Windows)
+	if f.Detail.Verbose {
+		out.Ranges = listRanges(s.Windows)
 	}
 	return out
 }
 
-// fewestBlocks is those of the range with the fewest; nil where no exclusions could
-// be read.
-func fewestBlocks(w *socket.Windows) *int32 {
+// findFewestBlocks returns the number of free blocks of the range with the fewest, nil if
+// the exclusions could not be read.
+func findFewestBlocks(w *socket.Windows) *int32 {
 	var fewest *int32
 	if w == nil {
 		return nil
@@ -87,7 +85,7 @@ func fewestBlocks(w *socket.Windows) *int32 {
 	return fewest
 }
 
-func ranges(w *socket.Windows) []v1alpha1.DynamicRange {
+func listRanges(w *socket.Windows) []v1alpha1.DynamicRange {
 	if w == nil {
 		return nil
 	}

@@ -16,12 +16,12 @@ import (
 )
 
 var windowsFacts = Facts{
-	System: cause.System{Windows: true},
+	System: cause.System{IsWindows: true},
 	Windows: &Windows{
 		BootedAt: taken,
 		Memory:   &WindowsMemory{Commit: 3 << 30, CommitLimit: 12 << 30, Physical: 8 << 30, Paged: 2, Nonpaged: 1, Handles: 51234},
 	},
-	Capabilities: []socket.Capability{{Name: "BoundTable", State: socket.Unsupported, Message: "not on this Windows"}},
+	Capabilities: []socket.Capability{{Name: "BoundTable", State: socket.CapabilityUnsupported, Message: "not on this Windows"}},
 }
 
 func TestStatusOfWindows(t *testing.T) {
@@ -30,7 +30,7 @@ func TestStatusOfWindows(t *testing.T) {
 		{Family: socket.IPv6, Protocol: socket.TCP, Range: ports.Range{First: 49152, Last: 65535}, Source: socket.RangeNetsh, FreeBlocks: new(249)},
 		{Family: socket.IPv4, Protocol: socket.UDP, Range: ports.Range{First: 49152, Last: 65535}, Source: socket.RangeDefault},
 	}}}
-	got := Status(sample, windowsFacts).Windows
+	got := BuildStatus(sample, windowsFacts).Windows
 	if got.BootedAt == nil || !got.BootedAt.Time.Equal(taken) {
 		t.Errorf("booted at %v", got.BootedAt)
 	}
@@ -39,77 +39,77 @@ func TestStatusOfWindows(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	roomy := windowsFacts
-	roomy.Detail.Roomy = true
-	ranges := Status(sample, roomy).Windows.Ranges
+	verbose := windowsFacts
+	verbose.Detail.Verbose = true
+	ranges := BuildStatus(sample, verbose).Windows.Ranges
 	if len(ranges) != 3 || ranges[0].FreeBlocks == nil || *ranges[0].FreeBlocks != 250 || ranges[2].FreeBlocks != nil || ranges[2].Source != "OS default" {
 		t.Errorf("%+v", ranges)
 	}
-	if got := Status(sample, Facts{}).Windows; got != nil {
+	if got := BuildStatus(sample, Facts{}).Windows; got != nil {
 		t.Errorf("on Linux: %+v", got)
 	}
-	if got := Status(socket.Sample{}, Facts{Windows: &Windows{}}).Windows; got.FreePortBlocks != nil || got.Handles != nil || got.BootedAt != nil {
+	if got := BuildStatus(socket.Sample{}, Facts{Windows: &Windows{}}).Windows; got.FreePortBlocks != nil || got.Handles != nil || got.BootedAt != nil {
 		t.Errorf("of what could not be read: %+v", got)
 	}
 }
 
-func TestTheObjectSaysWhyOfWhatDoesNotWork(t *testing.T) {
-	for roomy, want := range map[bool]string{false: " not on this Windows", true: "24 bytes a row not on this Windows"} {
+func TestTheObjectHasMessagesOfUnsupportedCapabilities(t *testing.T) {
+	for verbose, want := range map[bool]string{false: " not on this Windows", true: "24 bytes a row not on this Windows"} {
 		f := windowsFacts
-		f.Detail.Roomy = roomy
-		table := socket.Capability{Name: "TcpTable", State: socket.Verified, Message: "24 bytes a row"}
-		got := Status(socket.Sample{Capabilities: []socket.Capability{table}}, f).Capabilities
+		f.Detail.Verbose = verbose
+		table := socket.Capability{Name: "TcpTable", State: socket.CapabilityVerified, Message: "24 bytes a row"}
+		got := BuildStatus(socket.Sample{Capabilities: []socket.Capability{table}}, f).Capabilities
 		if len(got) != 2 || got[0].State != v1alpha1.CapabilityVerified || got[1].State != v1alpha1.CapabilityUnsupported || got[0].Message+" "+got[1].Message != want {
-			t.Errorf("roomy %v: %+v", roomy, got)
+			t.Errorf("verbose %v: %+v", verbose, got)
 		}
 	}
 }
 
-func TestANonpagedPoolThatIsFullIsNamed(t *testing.T) {
+func TestAFullNonpagedPoolIsReported(t *testing.T) {
 	f := windowsFacts
 	f.Windows = &Windows{Memory: &WindowsMemory{Physical: 8 << 30, Nonpaged: 6 << 30, CommitLimit: 12 << 30}}
 	f.Explain = true
-	got := Status(leaking(10), f)
+	got := BuildStatus(newLeakingSample(10), f)
 	if got.Cause != v1alpha1.CauseSocketMemory || !strings.Contains(got.Advice, "6144 MiB") {
 		t.Errorf("%s: %s", got.Cause, got.Advice)
 	}
 }
 
 func TestAFullStatusOfWindowsFits(t *testing.T) {
-	sample, facts := worst(12, 24)
+	sample, facts := newLargestNode(12, 24)
 	facts.Windows = windowsFacts.Windows
 	for i := range 40 {
 		facts.Capabilities = append(facts.Capabilities, socket.Capability{
-			Name: fmt.Sprintf("Capability%d", i), State: socket.Unsupported, Message: strings.Repeat("why ", 100)})
+			Name: fmt.Sprintf("Capability%d", i), State: socket.CapabilityUnsupported, Message: strings.Repeat("why ", 100)})
 	}
-	status := Status(sample, facts)
-	if err := Fit(&status); err != nil {
+	status := BuildStatus(sample, facts)
+	if err := TrimToSize(&status); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := json.Marshal(status)
-	if err != nil || len(raw) > MaxBytes || len(status.Capabilities) != maxCapabilities || status.Tightest == nil {
+	if err != nil || len(raw) > MaxStatusBytes || len(status.Capabilities) != maxCapabilities || status.Tightest == nil {
 		t.Errorf("%v, %d bytes, %d capabilities", err, len(raw), len(status.Capabilities))
 	}
 }
 
-func TestWritingTheRegistryIsProvenByASettingThatStands(t *testing.T) {
-	const key, other = settings.KeyTCPTimedWaitDelay, "dynamicport tcp"
+func TestAWrittenSettingVerifiesTheCapabilityToWriteTheRegistry(t *testing.T) {
+	const key, other = settings.KeyTCPTimedWaitDelay, settings.KeyDynamicPortsTCP
 	for name, test := range map[string]struct {
 		setting v1alpha1.SettingStatus
 		want    v1alpha1.CapabilityState
 	}{
-		"it waits for a restart":  {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingRestartRequired}, v1alpha1.CapabilityVerified},
-		"it stands":               {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingApplied}, v1alpha1.CapabilityVerified},
-		"it could not be written": {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingFailed}, v1alpha1.CapabilityAssumed},
-		"netsh's is another":      {v1alpha1.SettingStatus{Key: other, State: v1alpha1.SettingApplied}, v1alpha1.CapabilityAssumed},
+		"it requires a restart":     {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingRestartRequired}, v1alpha1.CapabilityVerified},
+		"it is applied":             {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingApplied}, v1alpha1.CapabilityVerified},
+		"it could not be written":   {v1alpha1.SettingStatus{Key: key, State: v1alpha1.SettingFailed}, v1alpha1.CapabilityAssumed},
+		"netsh is not the registry": {v1alpha1.SettingStatus{Key: other, State: v1alpha1.SettingApplied}, v1alpha1.CapabilityAssumed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var c Course
+			var c StatusHistory
 			f := windowsFacts
-			f.Capabilities = []socket.Capability{{Name: v1alpha1.CapabilityRegistryWrite, State: socket.Supposed, Message: "nothing was written"}}
-			status := Status(leaking(10), f)
-			c.Follow(&status, socket.Thresholds{})
-			c.Tuned(&status, []v1alpha1.SettingStatus{test.setting})
+			f.Capabilities = []socket.Capability{{Name: v1alpha1.CapabilityRegistryWrite, State: socket.CapabilityAssumed, Message: "nothing was written"}}
+			status := BuildStatus(newLeakingSample(10), f)
+			c.completeStatus(&status)
+			c.addSettings(&status, []v1alpha1.SettingStatus{test.setting})
 			if got := status.Capabilities[0]; got.State != test.want || (got.Message == "") != (test.want == v1alpha1.CapabilityVerified) {
 				t.Errorf("%+v", got)
 			}

@@ -8,43 +8,47 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// boundPorts: explicit binds took most of the ports, or bind(0) finds too few that
-// nobody has: it needs a port for itself, whatever the destination.
-func boundPorts(e *Evidence, p parts) (Verdict, bool) {
-	v := Verdict{
-		Cause:   v1alpha1.CauseBoundPorts,
-		Finding: fmt.Sprintf("%d of %d ports are taken; programs that bind() before they connect() took %d of them, from every destination.", e.Pool.Most(), e.Pool.Capacity, p.bound),
-		Remedy:  e.subject() + " should connect() without bind(), or set IP_BIND_ADDRESS_NO_PORT before bind() to an address: then each destination has its own ports.",
-		Setting: e.wider(),
+// evaluateBoundPorts matches if explicit binds use most of the ports, or if bind(0) runs
+// out, since it needs a port that no other socket uses, whatever the destination.
+func evaluateBoundPorts(e *Evidence, p portBreakdown) (Diagnosis, bool) {
+	d := Diagnosis{
+		Cause: v1alpha1.CauseBoundPorts,
+		Finding: fmt.Sprintf("%d of %d ports are in use; %d of them were taken by bind() before connect(), and no other destination can use those.",
+			e.Pool.MaxUsed(), e.Pool.Capacity, p.bound),
+		Remedy:  e.formatSubject() + " should connect() without bind(), or set IP_BIND_ADDRESS_NO_PORT before bind() to an address, so that each destination has its own ports.",
+		Setting: e.suggestWiderRange(),
 	}
-	if e.System.Windows {
-		v.Remedy = e.subject() + " should connect() without bind(), or set SO_REUSE_UNICASTPORT before bind()."
+	if e.System.IsWindows {
+		d.Remedy = e.formatSubject() + " should connect() without bind(), or set SO_REUSE_UNICASTPORT before bind()."
 	}
-	return v, p.most(p.bound) || e.Pool.Kind == socket.Bind && !p.most(p.listening)
+	return d, p.isMajority(p.bound) || e.Pool.Kind == socket.Bind && !p.isMajority(p.listening)
 }
 
-// udpPorts: a UDP socket has its port alone, connected or not.
-func udpPorts(e *Evidence, _ parts) (Verdict, bool) {
-	return Verdict{
-		Cause:   v1alpha1.CauseBoundPorts,
-		Finding: fmt.Sprintf("%d UDP sockets hold %d of %d ports: each has its port alone, whatever the destination.", e.Pool.Network.UDPSockets, e.Pool.Most(), e.Pool.Capacity),
-		Remedy:  e.subject() + " should keep and share UDP sockets (for DNS: a caching resolver) and close those it is done with.",
-		Setting: e.wider(),
+// evaluateUDPPorts matches the UDP pool. A UDP socket does not share its port, whether
+// connected or not.
+func evaluateUDPPorts(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
+	return Diagnosis{
+		Cause: v1alpha1.CauseBoundPorts,
+		Finding: fmt.Sprintf("%d UDP sockets use %d of %d ports; UDP sockets do not share ports, whatever the destination.",
+			e.Pool.Network.UDPSockets, e.Pool.MaxUsed(), e.Pool.Capacity),
+		Remedy:  e.formatSubject() + " should reuse UDP sockets (for DNS: use a caching resolver) and close unused ones.",
+		Setting: e.suggestWiderRange(),
 	}, e.Pool.Protocol == socket.UDP
 }
 
-// listenerInRange: services took most of the ports, so that connect() finds few,
-// and a service that restarts may find its port taken by a connection.
-func listenerInRange(e *Evidence, p parts) (Verdict, bool) {
-	return Verdict{
-		Cause:   v1alpha1.CauseListenerInRange,
-		Finding: fmt.Sprintf("%d of the %d ports of the range %v have a listener%s.", p.listening, e.Pool.Capacity, e.Pool.Network.Settings.Range, listenPorts(e.Pool.Network)),
-		Remedy:  "Let services listen outside the range, or move the range; reserve (net.ipv4.ip_local_reserved_ports, NodeTuning linux.reservedPorts) the ports that must stay.",
-	}, p.most(p.listening)
+// evaluateListenerInRange matches if services listen on most of the ports. connect() then
+// finds few, and a service that restarts may find its port in use by a connection.
+func evaluateListenerInRange(e *Evidence, p portBreakdown) (Diagnosis, bool) {
+	return Diagnosis{
+		Cause: v1alpha1.CauseListenerInRange,
+		Finding: fmt.Sprintf("Services listen on %d of the %d ports of the range %v%s.",
+			p.listening, e.Pool.Capacity, e.Pool.Network.Settings.Range, formatListenPorts(e.Pool.Network)),
+		Remedy: "Let services listen outside the range, or move the range; reserve ports that must stay inside it (net.ipv4.ip_local_reserved_ports, NodeTuning linux.reservedPorts).",
+	}, p.isMajority(p.listening)
 }
 
-// listenPorts names some of the ports in brackets.
-func listenPorts(n *socket.Network) string {
+// formatListenPorts returns some of the ports in brackets, with a space before them.
+func formatListenPorts(n *socket.Network) string {
 	if len(n.ListenPorts) == 0 {
 		return ""
 	}
@@ -59,12 +63,13 @@ func listenPorts(n *socket.Network) string {
 	return " (" + strings.Join(words, ", ") + more + ")"
 }
 
-// unknown: nothing has half of the pool.
-func unknown(e *Evidence, p parts) Verdict {
-	return Verdict{
-		Cause:   v1alpha1.CauseUnknown,
-		Finding: fmt.Sprintf("%d of %d ports%s are used, and no one state holds most: %s.", e.Pool.Most(), e.Pool.Capacity, e.to(), p.spell()),
-		Remedy:  "Start with the greatest.",
-		Setting: e.wider(),
+// explainUnknown returns the diagnosis if no cause has half of the pool.
+func explainUnknown(e *Evidence, p portBreakdown) Diagnosis {
+	return Diagnosis{
+		Cause: v1alpha1.CauseUnknown,
+		Finding: fmt.Sprintf("%d of %d ports%s are in use, without a dominant state: %s.",
+			e.Pool.MaxUsed(), e.Pool.Capacity, e.formatTarget(), p.formatShares()),
+		Remedy:  "Start with the largest.",
+		Setting: e.suggestWiderRange(),
 	}
 }

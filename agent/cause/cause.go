@@ -1,6 +1,6 @@
-// Package cause says why a pool of ports is past the line and what to do about it.
-// It is pure: evidence in, verdict out. Judge asks an ordered chain of small
-// functions; the first that finds its cause decides. Table lists the causes.
+// Package cause determines why a pool of ports is above the warning threshold, and the
+// remedy. It is pure: EvaluatePool maps Evidence to a Diagnosis. It calls an ordered chain
+// of small functions and returns the first match. Causes lists the causes.
 package cause
 
 import (
@@ -10,149 +10,155 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Evidence is what is known of one pool.
+// Evidence is the input of a diagnosis: a pool and the machine it belongs to.
 type Evidence struct {
 	Pool socket.Pool
-	// Tight says that the pool is past the warning line, or was and is not clearly
-	// below it yet. Without it, the question is what else could be wrong.
-	Tight bool
-	// Look is a closer look at this very pool, nil where there was none.
-	Look *socket.Look
-	// Network is the name of the pool's network; Holder is who holds most of the
-	// ports, nil where nobody is known.
+	// AboveThreshold reports whether the pool is above the warning threshold, or was and
+	// is not clearly below it yet. If false, the diagnosis is about bottlenecks other than
+	// ports.
+	AboveThreshold bool
+	// PoolDetail are the details of this pool, nil if it was not inspected.
+	PoolDetail *socket.PoolDetail
+	// Network is the name of the pool's network. Holder is the main user of the ports, nil
+	// if not known.
 	Network string
 	Holder  *v1alpha1.Holder
-	// OpensPerSecond is how many ports of the pool were taken a second lately, nil
-	// where that was not measured.
+	// OpensPerSecond is the recent rate at which ports of the pool were taken, nil if it
+	// was not measured.
 	OpensPerSecond *float64
 	Machine        Machine
 	System         System
 }
 
-// Machine is what connections need besides ports.
+// Machine has the resources that connections need besides ports.
 type Machine struct {
 	Conntrack Conntrack
-	// TCPMemory is how much of net.ipv4.tcp_mem's limit is used, 0 to 1 and above;
-	// 0 where it is not known.
+	// TCPMemory is the used share of net.ipv4.tcp_mem's limit, 0 to 1 and above; 0 if not
+	// known.
 	TCPMemory float64
-	// Orphans are the sockets that no process holds (net.ipv4.tcp_max_orphans),
-	// Files the open files (fs.file-max).
-	Orphans, Files Gauge
-	// Nonpaged is the bytes of Windows' nonpaged pool, in which sockets live, and what
-	// it may have; Commit those of memory that Windows has promised, and its limit.
-	Nonpaged, Commit Gauge
+	// Orphans are the sockets that belong to no process (net.ipv4.tcp_max_orphans), Files
+	// the open files (fs.file-max).
+	Orphans, Files Usage
+	// Nonpaged is the size in bytes of Windows' nonpaged pool, which contains the sockets,
+	// and its limit. Commit is the committed memory in bytes, and its limit.
+	Nonpaged, Commit Usage
 }
 
-// Gauge is a count and its limit; a Max of 0 is one that is not known.
-type Gauge struct{ Used, Max uint64 }
+// Usage is a count and its limit. A Max of 0 means that the limit is not known.
+type Usage struct{ Used, Max uint64 }
 
-// tight is the percentage of a Gauge from which it is what is wrong.
-const tight = 90
+// nearlyFullPercent is the percentage of a Usage from which it is the bottleneck.
+const nearlyFullPercent = 90
 
-func (g Gauge) percent() int {
-	if g.Max == 0 {
+func (u Usage) computePercent() int {
+	if u.Max == 0 {
 		return 0
 	}
-	return int(min(100, float64(g.Used)*100/float64(g.Max)))
+	return int(min(100, float64(u.Used)*100/float64(u.Max)))
 }
 
-// Conntrack is the connection tracking table that the pool's connections enter.
+// Conntrack is the connection tracking table of the pool's connections.
 type Conntrack struct {
-	Gauge
-	// Refused is packets of late that were dropped for want of an entry, Evicted
-	// entries that were thrown out early to make room since the sample before.
-	Refused, Evicted uint64
+	Usage
+	// RecentDrops is the number of packets recently dropped because no entry could be
+	// created. Evictions is the number of entries evicted early, to make space for others,
+	// since the previous sample.
+	RecentDrops, Evictions uint64
 }
 
-// full says that the table itself is what is short: where entries are refused with
-// room in the table, they clash with others (net/netfilter/nf_conntrack_core.c,
-// __nf_conntrack_alloc throws others out only past nf_conntrack_max).
-func (c Conntrack) full() bool { return c.percent() >= tight || c.Evicted > 0 }
+// isFull reports whether the table's size is the problem. If the table has free entries
+// and still refuses one, the entry clashes with another (net/netfilter/nf_conntrack_core.c,
+// __nf_conntrack_alloc evicts entries only above nf_conntrack_max).
+func (c Conntrack) isFull() bool { return c.computePercent() >= nearlyFullPercent || c.Evictions > 0 }
 
-// System is the operating system's rules. The zero value is Linux.
+// System describes the operating system. The zero value is Linux.
 type System struct {
-	Windows bool
-	// MaxUserPort says that the range is set by this registry value, as in Windows
-	// before Vista and Server 2008.
-	MaxUserPort bool
-	// TimeWait is how long a socket stays in TIME_WAIT; 0 is Linux's 60 s, and on
-	// Windows a default that Microsoft's documents don't agree about.
+	IsWindows bool
+	// UsesMaxUserPort reports whether the registry value MaxUserPort sets the range, as in
+	// Windows before Vista and Server 2008.
+	UsesMaxUserPort bool
+	// TimeWait is the duration of TIME_WAIT. 0 means Linux's 60 s, and on Windows a default
+	// about which Microsoft's documents disagree.
 	TimeWait time.Duration
 }
 
-// Verdict is why, and what to do.
-type Verdict struct {
+// Diagnosis is a cause and its remedy.
+type Diagnosis struct {
 	Cause v1alpha1.Cause
-	// Finding is the evidence in numbers, Remedy what to do: sentences.
+	// Finding has the evidence in numbers. Remedy is the recommended action. Both are
+	// sentences.
 	Finding, Remedy string
-	// Setting is what would help, nil where no setting does.
+	// Setting is a setting that helps, nil if there is none.
 	Setting *Setting
 }
 
-// Advice is the verdict's sentences.
-func (v Verdict) Advice() string {
-	if v.Setting == nil {
-		return v.Finding + " " + v.Remedy
+// Advice returns the diagnosis as sentences.
+func (d Diagnosis) Advice() string {
+	if d.Setting == nil {
+		return d.Finding + " " + d.Remedy
 	}
-	return v.Finding + " " + v.Remedy + " " + v.Setting.sentence()
+	return d.Finding + " " + d.Remedy + " " + d.Setting.formatAdvice()
 }
 
-// link judges e by one cause; false where that does not fit.
-type link func(e *Evidence, p parts) (Verdict, bool)
+// evaluator returns the diagnosis of one cause, and whether the cause matches.
+type evaluator func(e *Evidence, p portBreakdown) (Diagnosis, bool)
 
-// past are the links for a pool past the line. What a program should have closed
-// comes first: it fills a pool of any size. Then what takes ports from every
-// destination, then what a setting cures, then what only the program can change.
-var past = []link{
-	snatPool, udpPorts,
-	conntrackDrops, synSentStall,
-	closeWaitLeak, finWaitOrphans, halfOpen,
-	listenerInRange, boundPorts,
-	narrowRange,
-	reusePossible, timeWaitChurn,
-	fileDescriptors, idleConnections, fewSources, establishedPool,
+// pressureEvaluators are for a pool above the warning threshold. Connections that a program
+// should have closed come first, since they fill a pool of any size. Then come sockets
+// that use ports of every destination, then causes with a setting as remedy, then those
+// that only the program can change.
+var pressureEvaluators = []evaluator{
+	evaluateSNATPool, evaluateUDPPorts,
+	evaluateConntrackDrops, evaluateSYNSentStall,
+	evaluateCloseWaitLeak, evaluateFinWaitOrphans, evaluateHalfOpen,
+	evaluateListenerInRange, evaluateBoundPorts,
+	evaluateNarrowRange,
+	evaluateReusePossible, evaluateTimeWaitChurn,
+	evaluateFileDescriptors, evaluateIdleConnections, evaluateFewSources, evaluateEstablishedPool,
 }
 
-// roomy are the links for a pool with room, in the order in which they are worth
-// a look.
-var roomy = []link{conntrackFull, nodeFiles, holderFiles, socketMemory, poolNotTight}
+// healthyEvaluators are for a pool with enough free ports, the most likely bottleneck
+// first.
+var healthyEvaluators = []evaluator{
+	evaluateConntrackFull, evaluateNodeFiles, evaluateHolderFiles, evaluateSocketMemory, explainHealthyPool,
+}
 
-// Judge names the cause. It always has an answer: CauseUnknown past the line,
-// CausePoolNotTight below it.
-func Judge(e Evidence) Verdict {
-	chain := roomy
-	if e.Tight {
-		chain = past
+// EvaluatePool determines the cause. It always returns one: CauseUnknown above the warning
+// threshold and CausePoolNotTight below it if no other matches.
+func EvaluatePool(e Evidence) Diagnosis {
+	chain := healthyEvaluators
+	if e.AboveThreshold {
+		chain = pressureEvaluators
 	}
-	e.aim()
-	p := partsOf(e.Pool)
-	for _, judge := range chain {
-		if v, ok := judge(&e, p); ok {
-			return v
+	e.selectDecisivePool()
+	p := breakDownPorts(e.Pool)
+	for _, evaluate := range chain {
+		if d, ok := evaluate(&e, p); ok {
+			return d
 		}
 	}
-	return unknown(&e, p)
+	return explainUnknown(&e, p)
 }
 
-// aim turns to the pool whose connections tell why this one is tight.
-func (e *Evidence) aim() {
+// selectDecisivePool replaces the pool by the one whose connections explain its usage.
+func (e *Evidence) selectDecisivePool() {
 	switch {
 	case e.Pool.Kind == socket.Connect && 2*e.Pool.Used < e.Pool.UsedMax:
-		e.Pool.Destination = nil // what it is known to have does not make it tight
+		e.Pool.Destination = nil // its own connections are less than half of the usage
 	case e.Pool.Kind == socket.Bind && e.Pool.Protocol == socket.TCP:
-		// A port that one destination has, bind(0) can't have.
-		if d := fullest(e.Pool.Network); d != nil && 2*(int(d.Most())-e.Pool.Network.Skipped) >= int(e.Pool.Used) {
-			e.Pool, e.Look = *d, nil
+		// A port in use for one destination is not available to bind(0).
+		if p := findFullestPool(e.Pool.Network); p != nil && 2*(int(p.MaxUsed())-e.Pool.Network.Skipped) >= int(e.Pool.Used) {
+			e.Pool, e.PoolDetail = *p, nil
 		}
 	}
 }
 
-// fullest is the pool of n's fullest destination, nil where it has none.
-func fullest(n *socket.Network) (most *socket.Pool) {
+// findFullestPool returns the pool of n's fullest destination, nil if there is none.
+func findFullestPool(n *socket.Network) (fullest *socket.Pool) {
 	for p := range n.Pools() {
-		if p.Kind == socket.Connect && p.Destination != nil && (most == nil || p.Most() > most.Most()) {
-			most = &p
+		if p.Kind == socket.Connect && p.Destination != nil && (fullest == nil || p.MaxUsed() > fullest.MaxUsed()) {
+			fullest = &p
 		}
 	}
-	return most
+	return fullest
 }

@@ -17,11 +17,11 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// labelled is a machine of which it is known what is wrong.
+// labelled is a machine whose cause is known.
 type labelled struct {
-	// How says how it was made.
+	// How describes how it was made.
 	How string
-	// Cause is what is wrong; empty where nothing is, and the level must be Normal.
+	// Cause is the known cause; empty if the machine is healthy, with level Normal.
 	Cause v1alpha1.Cause
 	// Kernel is the one that was sampled, empty for what was generated.
 	Kernel string `json:",omitempty"`
@@ -29,25 +29,25 @@ type labelled struct {
 	Sample socket.Sample
 }
 
-// facts are those of assess.Facts that a cause hangs on.
+// facts are those of assess.Facts on which a cause depends.
 type facts struct {
 	Conntrack *assess.Conntrack `json:",omitempty"`
 	TCP       assess.TCP        `json:",omitzero"`
-	Before    assess.Before     `json:",omitzero"`
+	Before    assess.PriorState `json:",omitzero"`
 	System    cause.System      `json:",omitzero"`
 	Explain   bool              `json:",omitempty"`
 }
 
-// status is what the agent would say.
+// status returns the agent's status.
 func (l *labelled) status() v1alpha1.PortPressureStatus {
-	return assess.Status(l.Sample, assess.Facts{Conntrack: l.Facts.Conntrack, TCP: l.Facts.TCP,
-		Before: l.Facts.Before, System: l.Facts.System, Explain: l.Facts.Explain})
+	return assess.BuildStatus(l.Sample, assess.Facts{Conntrack: l.Facts.Conntrack, TCP: l.Facts.TCP,
+		Prior: l.Facts.Before, System: l.Facts.System, Explain: l.Facts.Explain})
 }
 
-// score counts how well labelled machines are judged.
+// score counts correct and wrong diagnoses of labelled machines.
 type score struct{ right, unnamed, wrong int }
 
-// take judges l.
+// take evaluates l.
 func (s *score) take(t *testing.T, name string, l *labelled) {
 	t.Helper()
 	got := l.status()
@@ -66,7 +66,7 @@ func (s *score) take(t *testing.T, name string, l *labelled) {
 	}
 }
 
-// goal is that at least 90 % are named right, and none wrong.
+// goal checks that at least 90 % of the causes are correct, and none wrong.
 func (s score) goal(t *testing.T) {
 	t.Helper()
 	total := s.right + s.unnamed + s.wrong
@@ -76,8 +76,7 @@ func (s score) goal(t *testing.T) {
 	}
 }
 
-// Each file of testdata has a machine as a reader saw it: live ones, recorded by
-// TestLiveScenes -record, which says how to make them again.
+// Each file of testdata is a machine as read by a reader, recorded by TestLiveScenes -record.
 func TestCorpus(t *testing.T) {
 	paths, err := filepath.Glob("testdata/live/*.json")
 	if err != nil {

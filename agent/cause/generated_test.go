@@ -70,7 +70,7 @@ var kinds = map[string]struct {
 	"idle": {v1alpha1.CauseIdleConnections, func(m *machine) {
 		m.pool().States[tcpstate.Established] = uint32(m.most)
 		l := m.look()
-		l.Silent, l.Unanswered, l.Longest = m.part(60, 100), m.part(0, 30), time.Duration(60+m.IntN(1e5))*time.Second
+		l.Silent, l.Unanswered, l.LongestSilence = m.part(60, 100), m.part(0, 30), time.Duration(60+m.IntN(1e5))*time.Second
 		l.NoKeepAlive = m.IntN(l.Silent + 1)
 	}},
 	"in use": {v1alpha1.CauseEstablishedPool, func(m *machine) {
@@ -105,7 +105,7 @@ var kinds = map[string]struct {
 	"packets dropped": {v1alpha1.CauseConntrackFull, func(m *machine) {
 		m.pool().States[tcpstate.SynSent] = uint32(m.most)
 		m.Facts.Conntrack = &assess.Conntrack{Entries: 262144 - int64(m.IntN(20000)), Max: 262144}
-		m.Facts.Before.Refused = uint64(1 + m.IntN(1e6))
+		m.Facts.Before.RecentDrops = uint64(1 + m.IntN(1e6))
 	}},
 	"binds": {v1alpha1.CauseBoundPorts, func(m *machine) { m.pod.Skipped += m.most }},
 	"services": {v1alpha1.CauseListenerInRange, func(m *machine) {
@@ -113,7 +113,7 @@ var kinds = map[string]struct {
 		m.pod.SkippedListening += m.most
 	}},
 	"UDP": {v1alpha1.CauseBoundPorts, func(m *machine) {
-		m.pod.UDPHeld, m.pod.UDPSockets = m.used, m.used+m.IntN(100)
+		m.pod.UDPInUse, m.pod.UDPSockets = m.used, m.used+m.IntN(100)
 		m.most, m.used = m.used/10, m.used/5 // of TCP
 	}},
 	"Windows, churn": {v1alpha1.CauseTimeWaitChurn, func(m *machine) {
@@ -132,13 +132,13 @@ var kinds = map[string]struct {
 	}},
 	"Windows 2003": {v1alpha1.CauseNarrowRange, func(m *machine) {
 		m.windows()
-		m.Facts.System.MaxUserPort = true
+		m.Facts.System.UsesMaxUserPort = true
 		m.withRange(1025, 5000)
 		m.pool().States[tcpstate.TimeWait] = uint32(m.most)
 	}},
 	"SNAT": {v1alpha1.CauseSnatPool, func(m *machine) {
 		m.Sample.Networks[0].SNAT = []socket.SNATPool{{Destination: socket.Destination{Source: podIP, Address: database, Port: 443},
-			Ports: m.used, Capacity: m.capacity}}
+			InUse: m.used, Capacity: m.capacity}}
 		m.most, m.used = m.used/10, m.used/5
 	}},
 	"healthy": {"", func(m *machine) { m.busy() }},
@@ -146,7 +146,7 @@ var kinds = map[string]struct {
 		m.busy()
 		m.Facts.Explain = true
 		m.Facts.Conntrack = &assess.Conntrack{Entries: int64(m.IntN(200000)), Max: 262144}
-		m.Facts.TCP.Memory = new(0.8 * m.Float64())
+		m.Facts.TCP.MemoryRatio = new(0.8 * m.Float64())
 	}},
 	"table full, explained": {v1alpha1.CauseConntrackFull, func(m *machine) {
 		m.busy()
@@ -161,7 +161,7 @@ var kinds = map[string]struct {
 	"no memory, explained": {v1alpha1.CauseSocketMemory, func(m *machine) {
 		m.busy()
 		m.Facts.Explain = true
-		m.Facts.TCP.Memory = new(0.92 + m.Float64())
+		m.Facts.TCP.MemoryRatio = new(0.92 + m.Float64())
 	}},
 	"orphans, explained": {v1alpha1.CauseSocketMemory, func(m *machine) {
 		m.busy()
@@ -233,7 +233,7 @@ func (m *machine) narrow() {
 
 func (m *machine) windows() {
 	m.withRange(49152, 65535)
-	m.Facts.System = cause.System{Windows: true}
+	m.Facts.System = cause.System{IsWindows: true}
 	m.pod.BindUnknown = true
 }
 
@@ -243,13 +243,13 @@ func (m *machine) pool() *socket.Destination { return &m.pod.Destinations[0] }
 // part is a share of the trouble, between so many percent.
 func (m *machine) part(least, most int) int { return m.most * (least + m.IntN(most-least+1)) / 100 }
 
-func (m *machine) look() *socket.Look {
-	if m.Sample.Look == nil {
-		m.Sample.Look = &socket.Look{Inode: m.pod.Inode, Source: podIP, Destination: database, Port: 5432,
-			Established: m.most, Held: m.most,
+func (m *machine) look() *socket.PoolDetail {
+	if m.Sample.PoolDetail == nil {
+		m.Sample.PoolDetail = &socket.PoolDetail{Inode: m.pod.Inode, Source: podIP, Destination: database, Port: 5432,
+			Established: m.most, ProcessSockets: m.most,
 			Holders: []socket.Holder{{Process: "java", PID: 4711, Sockets: m.most, OpenFiles: m.most + 50, MaxFiles: 1048576}}}
 	}
-	return m.Sample.Look
+	return m.Sample.PoolDetail
 }
 
 // busy is a server that does well: far more TIME_WAIT than ESTABLISHED, spread over
@@ -296,7 +296,7 @@ func (m *machine) noise() {
 	for left := m.used - m.most; left > 0; {
 		part := min(left, 1+m.IntN(max(1, m.used/6)))
 		switch {
-		case m.Sample.Look == nil && m.IntN(4) == 0: // else the look might be at bind(0)'s pool
+		case m.Sample.PoolDetail == nil && m.IntN(4) == 0: // else the look might be at bind(0)'s pool
 			m.pod.Skipped += part / 3
 			m.pod.SkippedListening += part / 6
 			m.pool().States[tcpstate.Established] += uint32(part - part/3)
@@ -319,15 +319,15 @@ func (m *machine) noise() {
 // sum makes n's totals fit: at least as many ports held as any destination has, at
 // most as many as all have together.
 func (m *machine) sum(n *socket.Network) {
-	n.States, n.Held = tcpstate.Counts{tcpstate.Listen: uint32(n.SkippedListening), tcpstate.TimeWait: n.States[tcpstate.TimeWait]}, 0
+	n.States, n.InUse = tcpstate.Counts{tcpstate.Listen: uint32(n.SkippedListening), tcpstate.TimeWait: n.States[tcpstate.TimeWait]}, 0
 	all := 0
 	for _, d := range n.Destinations {
 		n.States.Add(d.States)
-		n.Held = max(n.Held, d.States.Total())
+		n.InUse = max(n.InUse, d.States.Total())
 		all += d.States.Total()
 	}
 	if !n.BindUnknown { // Windows gives each connection a port of its own
-		all = n.Held + m.IntN(all-n.Held+1)
+		all = n.InUse + m.IntN(all-n.InUse+1)
 	}
-	n.Held = min(n.Skipped+all, n.Settings.Capacity())
+	n.InUse = min(n.Skipped+all, n.Settings.Capacity())
 }

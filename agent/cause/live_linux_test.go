@@ -48,7 +48,7 @@ type stage struct {
 	facts facts
 	owner socket.Owner
 	// ready says that the look shows what the scene waits for.
-	ready func(*socket.Look) bool
+	ready func(*socket.PoolDetail) bool
 }
 
 func TestLiveScenes(t *testing.T) {
@@ -74,7 +74,7 @@ func TestLiveScenes(t *testing.T) {
 			seed.Write([]byte(s.name))
 			at := &stage{NS: netnstest.New(t), t: t, walk: walk, rand: rand.New(rand.NewPCG(seed.Sum64(), 0)),
 				owner: socket.Owner{Kind: socket.OwnerPod, PodUID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "api-7f"},
-				ready: func(*socket.Look) bool { return true }}
+				ready: func(*socket.PoolDetail) bool { return true }}
 			at.noise()
 			s.make(at)
 			at.take(s, "", at.sample(s.look), &all)
@@ -113,7 +113,7 @@ func (s *stage) sample(look bool) socket.Sample {
 	s.t.Helper()
 	var request socket.Request
 	if look || *record {
-		request.LookPercent = 50
+		request.InspectPercent = 50
 	}
 	for end := time.Now().Add(5 * time.Minute); ; {
 		got, err := s.walk.Sample(s.t.Context(), request)
@@ -121,11 +121,11 @@ func (s *stage) sample(look bool) socket.Sample {
 			s.t.Fatal(err)
 		}
 		mine := s.only(got)
-		if !look || mine.Look != nil && s.ready(mine.Look) {
+		if !look || mine.PoolDetail != nil && s.ready(mine.PoolDetail) {
 			return mine
 		}
 		if time.Now().After(end) {
-			s.t.Fatalf("after 5 minutes the closer look is %+v", mine.Look)
+			s.t.Fatalf("after 5 minutes the closer look is %+v", mine.PoolDetail)
 		}
 		time.Sleep(50 * time.Millisecond) // the kernel's timers have to run
 	}
@@ -154,8 +154,8 @@ func (s *stage) dump() socket.Sample {
 func (s *stage) only(sample socket.Sample) socket.Sample {
 	s.t.Helper()
 	out := socket.Sample{Taken: sample.Taken.UTC().Truncate(time.Second), Reader: sample.Reader}
-	if l := sample.Look; l != nil && l.Inode == s.Inode() {
-		out.Look = l
+	if l := sample.PoolDetail; l != nil && l.Inode == s.Inode() {
+		out.PoolDetail = l
 	}
 	for _, n := range sample.Networks {
 		if n.Inode == s.Inode() {

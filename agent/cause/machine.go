@@ -9,141 +9,153 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// conntrackDrops: connections wait in SYN_SENT because their packets are dropped
-// here: the connection tracking table has no place for them.
-func conntrackDrops(e *Evidence, p parts) (Verdict, bool) {
-	v, full := conntrackFull(e, p)
-	n := p.in(tcpstate.SynSent)
-	v.Finding = e.holds(n, "wait in SYN_SENT. ") + v.Finding
-	return v, full && e.Machine.Conntrack.Refused > 0 && p.most(n)
+// evaluateConntrackDrops matches if connections remain in SYN_SENT because this machine
+// drops their packets, since the connection tracking table has no space for an entry.
+func evaluateConntrackDrops(e *Evidence, p portBreakdown) (Diagnosis, bool) {
+	d, isFull := evaluateConntrackFull(e, p)
+	n := p.countStates(tcpstate.SynSent)
+	d.Finding = e.formatShare(n, "are waiting in SYN_SENT. ") + d.Finding
+	return d, isFull && e.Machine.Conntrack.RecentDrops > 0 && p.isMajority(n)
 }
 
-// conntrackFull: connections fail for want of an entry, whatever the ports.
-func conntrackFull(e *Evidence, _ parts) (Verdict, bool) {
+// evaluateConntrackFull matches if connections fail because no entry can be created, even
+// with free ports.
+func evaluateConntrackFull(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 	c := e.Machine.Conntrack
-	v := Verdict{
+	d := Diagnosis{
 		Cause:   v1alpha1.CauseConntrackFull,
-		Finding: fmt.Sprintf("The connection tracking table has %d entries of %d", c.Used, c.Max),
-		Remedy:  "Raise the limit, or shorten the time-outs of what fills it (linux.conntrack.timeWaitSeconds, establishedSeconds).",
-		Setting: e.sysctl(settings.KeyConntrackMax, fmt.Sprint(2*c.Max), "kube-proxy may set it too (conntrack.maxPerCore)"),
+		Finding: fmt.Sprintf("The connection tracking table has %d of %d entries in use", c.Used, c.Max),
+		Remedy:  "Raise the limit, or shorten the time-outs of the connections that fill the table (linux.conntrack.timeWaitSeconds, establishedSeconds).",
+		Setting: e.newSysctl(settings.KeyConntrackMax, fmt.Sprint(2*c.Max), "kube-proxy may set it too (conntrack.maxPerCore)"),
 	}
 	if c.Max == 0 {
-		v.Finding, v.Setting = "The connection tracking table is full", nil
+		d.Finding, d.Setting = "The connection tracking table is full", nil
 	}
-	if c.Refused > 0 {
-		v.Finding += fmt.Sprintf(" and refused %d lately", c.Refused)
+	if c.RecentDrops > 0 {
+		d.Finding += fmt.Sprintf(", and %d packets were dropped recently", c.RecentDrops)
 	}
-	v.Finding += "."
-	return v, c.full()
+	d.Finding += "."
+	return d, c.isFull()
 }
 
-// fileDescriptors: the one that holds most of the pool will run out of descriptors
-// before ports.
-func fileDescriptors(e *Evidence, p parts) (Verdict, bool) {
-	v, ok := holderFiles(e, p)
+// evaluateFileDescriptors matches if the process with most of the pool's sockets will run
+// out of file descriptors before ports.
+func evaluateFileDescriptors(e *Evidence, p portBreakdown) (Diagnosis, bool) {
+	d, ok := evaluateHolderFiles(e, p)
 	if !ok {
-		return Verdict{}, false
+		return Diagnosis{}, false
 	}
-	h := e.Look.Holders[0]
-	return v, 2*h.Sockets >= e.Look.Held && h.MaxFiles-h.OpenFiles < e.Pool.Headroom() && p.most(p.in(tcpstate.Established))
+	h := e.PoolDetail.Holders[0]
+	return d, 2*h.Sockets >= e.PoolDetail.ProcessSockets && h.MaxFiles-h.OpenFiles < e.Pool.Headroom() &&
+		p.isMajority(p.countStates(tcpstate.Established))
 }
 
-// holderFiles: the pool's greatest holder is near its RLIMIT_NOFILE.
-func holderFiles(e *Evidence, _ parts) (Verdict, bool) {
-	if e.Look == nil || len(e.Look.Holders) == 0 {
-		return Verdict{}, false
+// evaluateHolderFiles matches if the process with most of the pool's sockets is close to
+// its RLIMIT_NOFILE.
+func evaluateHolderFiles(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
+	if e.PoolDetail == nil || len(e.PoolDetail.Holders) == 0 {
+		return Diagnosis{}, false
 	}
-	h := e.Look.Holders[0]
-	files := Gauge{Used: uint64(max(0, h.OpenFiles)), Max: uint64(max(0, h.MaxFiles))}
-	return Verdict{
-		Cause:   v1alpha1.CauseFileDescriptors,
-		Finding: fmt.Sprintf("%s has %d of %d files open: descriptors run out before ports (EMFILE).", e.subject(), h.OpenFiles, h.MaxFiles),
-		Remedy:  "Look for descriptors that it does not close; else raise its limit (ulimit -n, LimitNOFILE= of the unit or of the container runtime).",
-	}, files.percent() >= tight
+	h := e.PoolDetail.Holders[0]
+	files := Usage{Used: uint64(max(0, h.OpenFiles)), Max: uint64(max(0, h.MaxFiles))}
+	return Diagnosis{
+		Cause: v1alpha1.CauseFileDescriptors,
+		Finding: fmt.Sprintf("%s has %d of %d files open: file descriptors run out before ports (EMFILE).",
+			e.formatSubject(), h.OpenFiles, h.MaxFiles),
+		Remedy: "Check for a file descriptor leak; otherwise raise the limit (ulimit -n, LimitNOFILE= of the unit or of the container runtime).",
+	}, files.computePercent() >= nearlyFullPercent
 }
 
-// nodeFiles: the whole node is near fs.file-max.
-func nodeFiles(e *Evidence, _ parts) (Verdict, bool) {
+// evaluateNodeFiles matches if the whole node is close to fs.file-max.
+func evaluateNodeFiles(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 	f := e.Machine.Files
-	return Verdict{
+	return Diagnosis{
 		Cause:   v1alpha1.CauseFileDescriptors,
 		Finding: fmt.Sprintf("The node has %d of %d files open (ENFILE).", f.Used, f.Max),
-		Remedy:  "Look for the process that opens most of them; fs.file-max is the limit.",
-	}, f.percent() >= tight
+		Remedy:  "Find the process that has most of them open; the limit is fs.file-max.",
+	}, f.computePercent() >= nearlyFullPercent
 }
 
-// windowsMemory: the kernel has no memory left for sockets; the error is the one of
-// ports that have run out.
-func windowsMemory(e *Evidence, _ parts) (Verdict, bool) {
-	v := Verdict{Cause: v1alpha1.CauseSocketMemory}
+// evaluateWindowsMemory matches if the kernel has no memory for more sockets. The error is
+// the same as for exhausted ports.
+func evaluateWindowsMemory(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
+	d := Diagnosis{Cause: v1alpha1.CauseSocketMemory}
 	m := e.Machine
-	if m.Nonpaged.percent() >= tight {
-		v.Finding = fmt.Sprintf("The nonpaged pool has %s, near the %s that it may have: sockets fail with WSAENOBUFS (10055), whatever ports are left.", mebibytes(m.Nonpaged.Used), mebibytes(m.Nonpaged.Max))
-		v.Remedy = "Look for the driver whose tag grows (poolmon -p, sorted by bytes) and for the process with most handles; a restart gives the memory back, until it leaks again."
-		return v, true
+	if m.Nonpaged.computePercent() >= nearlyFullPercent {
+		d.Finding = fmt.Sprintf("The nonpaged pool uses %s, close to its limit of %s: sockets fail with WSAENOBUFS (10055), even with free ports.",
+			formatMebibytes(m.Nonpaged.Used), formatMebibytes(m.Nonpaged.Max))
+		d.Remedy = "Find the driver whose tag grows (poolmon -p, sorted by bytes) and the process with the most handles; a restart frees the memory until it leaks again."
+		return d, true
 	}
-	v.Finding = fmt.Sprintf("Windows has promised %s of %s of memory: nobody gets more, sockets neither (WSAENOBUFS, 10055).", mebibytes(m.Commit.Used), mebibytes(m.Commit.Max))
-	v.Remedy = "Look for the process whose committed memory grows; give containers memory limits, or the node a larger page file."
-	return v, m.Commit.percent() >= tight
+	d.Finding = fmt.Sprintf("Windows has committed %s of %s of memory: further allocations fail, sockets included (WSAENOBUFS, 10055).",
+		formatMebibytes(m.Commit.Used), formatMebibytes(m.Commit.Max))
+	d.Remedy = "Find the process whose committed memory grows; set memory limits for containers, or enlarge the page file of the node."
+	return d, m.Commit.computePercent() >= nearlyFullPercent
 }
 
-func mebibytes(n uint64) string { return fmt.Sprintf("%d MiB", n>>20) }
+func formatMebibytes(n uint64) string { return fmt.Sprintf("%d MiB", n>>20) }
 
-// socketMemory: TCP may have no more memory, or no more sockets without a process.
-func socketMemory(e *Evidence, p parts) (Verdict, bool) {
-	if e.System.Windows {
-		return windowsMemory(e, p)
+// evaluateSocketMemory matches if TCP is close to its limit of memory, or of sockets that
+// belong to no process.
+func evaluateSocketMemory(e *Evidence, p portBreakdown) (Diagnosis, bool) {
+	if e.System.IsWindows {
+		return evaluateWindowsMemory(e, p)
 	}
-	v := Verdict{Cause: v1alpha1.CauseSocketMemory}
+	d := Diagnosis{Cause: v1alpha1.CauseSocketMemory}
 	m := e.Machine
-	if m.TCPMemory*100 >= tight {
-		v.Finding = fmt.Sprintf("TCP has %.0f %% of the memory that it may have.", m.TCPMemory*100)
-		v.Remedy = "Look for connections with full buffers (ss -tm): peers or programs that do not read. net.ipv4.tcp_mem is the limit, which the kernel sizes by the node's memory."
-		return v, true
+	if m.TCPMemory*100 >= nearlyFullPercent {
+		d.Finding = fmt.Sprintf("TCP uses %.0f %% of its memory limit.", m.TCPMemory*100)
+		d.Remedy = "Find connections with full buffers (ss -tm): peers or programs that do not read. The limit is net.ipv4.tcp_mem, which the kernel derives from the node's memory."
+		return d, true
 	}
-	v.Finding = fmt.Sprintf("%d of %d sockets that no process holds are there: the kernel resets what comes on top.", m.Orphans.Used, m.Orphans.Max)
-	v.Remedy = "Look for peers that do not finish closing (FIN_WAIT1, FIN_WAIT2, LAST_ACK)."
-	v.Setting = e.sysctl(settings.KeyTCPMaxOrphans, fmt.Sprint(2*m.Orphans.Max), "each takes up to 64 kB that cannot be swapped")
-	return v, m.Orphans.percent() >= tight
+	d.Finding = fmt.Sprintf("%d of at most %d TCP sockets have no process: the kernel resets further ones.", m.Orphans.Used, m.Orphans.Max)
+	d.Remedy = "Find peers that do not finish closing (FIN_WAIT1, FIN_WAIT2, LAST_ACK)."
+	d.Setting = e.newSysctl(settings.KeyTCPMaxOrphans, fmt.Sprint(2*m.Orphans.Max), "each takes up to 64 kB that cannot be swapped")
+	return d, m.Orphans.computePercent() >= nearlyFullPercent
 }
 
-// poolNotTight: ports are not what is missing. It says what was seen of the rest,
-// so that nobody looks there twice.
-func poolNotTight(e *Evidence, _ parts) (Verdict, bool) {
-	v := Verdict{
-		Cause:   v1alpha1.CausePoolNotTight,
-		Finding: fmt.Sprintf("Ports are not it: %d of %d are left%s in the tightest pool.", e.Pool.Headroom(), e.Pool.Capacity, e.to()),
-		Remedy:  "Check the peer (is it up, is its accept queue full), firewalls, DNS, the program's own limit of open files, and SNAT gateways on the way.",
+// explainHealthyPool returns the diagnosis if ports are not the bottleneck, with the usage
+// of the other resources, so that they need not be checked again.
+func explainHealthyPool(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
+	target := ""
+	if e.Pool.Destination != nil {
+		target = " (to " + e.formatPeer() + ")"
 	}
-	if seen := e.Machine.spell(); seen != "" {
-		v.Finding += " " + seen
+	d := Diagnosis{
+		Cause: v1alpha1.CausePoolNotTight,
+		Finding: fmt.Sprintf("Ephemeral ports are not the bottleneck: %d of %d are free in the fullest pool%s.",
+			e.Pool.Headroom(), e.Pool.Capacity, target),
+		Remedy: "Check the peer (is it up, is its accept queue full), firewalls, DNS, the program's own limit of open files, and SNAT gateways on the path.",
 	}
-	if many := synSentDestinations(e.Pool.Network); many >= manyDestinations {
-		v.Finding += fmt.Sprintf(" %d destinations do not answer (SYN_SENT): something may be scanning.", many)
+	if usage := e.Machine.formatUsage(); usage != "" {
+		d.Finding += " " + usage
 	}
-	if ports := listenPorts(e.Pool.Network); ports != "" {
-		v.Remedy += " A service that gets EADDRINUSE may find its port taken by a connection: reserve those in the range" + ports + "."
+	if count := countSYNSentDestinations(e.Pool.Network); count >= scanDestinations {
+		d.Finding += fmt.Sprintf(" %d destinations do not answer (SYN_SENT), which may be a network scan.", count)
 	}
-	return v, true
+	if ports := formatListenPorts(e.Pool.Network); ports != "" {
+		d.Remedy += " If a service gets EADDRINUSE, a connection may be using its port: reserve the listening ports inside the range" + ports + "."
+	}
+	return d, true
 }
 
-// spell is what is known and has room.
-func (m Machine) spell() string {
-	var seen []string
-	for _, g := range []struct {
+// formatUsage returns a sentence with the known usages, empty if there are none.
+func (m Machine) formatUsage() string {
+	var usages []string
+	for _, u := range []struct {
 		name string
-		Gauge
-	}{{"connection tracking", m.Conntrack.Gauge}, {"open files", m.Files}, {"orphaned sockets", m.Orphans},
+		Usage
+	}{{"connection tracking", m.Conntrack.Usage}, {"open files", m.Files}, {"orphaned sockets", m.Orphans},
 		{"nonpaged pool", m.Nonpaged}, {"committed memory", m.Commit}} {
-		if g.Max > 0 {
-			seen = append(seen, fmt.Sprintf("%s %d %%", g.name, g.percent()))
+		if u.Max > 0 {
+			usages = append(usages, fmt.Sprintf("%s %d %%", u.name, u.computePercent()))
 		}
 	}
 	if m.TCPMemory > 0 {
-		seen = append(seen, fmt.Sprintf("TCP memory %.0f %%", m.TCPMemory*100))
+		usages = append(usages, fmt.Sprintf("TCP memory %.0f %%", m.TCPMemory*100))
 	}
-	if len(seen) == 0 {
+	if len(usages) == 0 {
 		return ""
 	}
-	return "Used on the node: " + strings.Join(seen, ", ") + "."
+	return "In use on the node: " + strings.Join(usages, ", ") + "."
 }

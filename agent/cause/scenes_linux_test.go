@@ -160,7 +160,7 @@ var scenes = []scene{
 			s.pairs(600, home, server, func(p testnet.Pair) error {
 				return errors.Join(p.Server.Deafen(), p.Client.Send([]byte("x")))
 			})
-			s.ready = func(l *socket.Look) bool { return l.Unanswered == l.Established }
+			s.ready = func(l *socket.PoolDetail) bool { return l.Unanswered == l.Established }
 		}},
 	{name: "halfopen-keepalive", how: "range 40000-40999, 600 clients probe (SO_KEEPALIVE) servers that are deaf",
 		cause: v1alpha1.CauseHalfOpen, look: true, make: func(s *stage) {
@@ -172,7 +172,7 @@ var scenes = []scene{
 					p.Client.Set(testnet.Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPCNT, Value: 100}),
 					p.Client.Set(testnet.Option{Level: unix.SOL_SOCKET, Name: unix.SO_KEEPALIVE, Value: 1}))
 			})
-			s.ready = func(l *socket.Look) bool { return l.Unanswered == l.Established }
+			s.ready = func(l *socket.PoolDetail) bool { return l.Unanswered == l.Established }
 		}},
 
 	// Open connections

@@ -8,19 +8,20 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Setting is a setting that helps, one that a NodeTuning can hold.
+// Setting is a setting that helps and that a NodeTuning can set.
 type Setting struct {
 	OS settings.OS
-	// Key and Value are as the catalogue of settings spells them.
+	// Key and Value are as in the catalogue of settings.
 	Key, Value string
-	// Ports is how many more ports the pool would have; 0 where that is not what it
-	// gives.
+	// Ports is the number of ports that the pool gains; 0 if the setting does not affect
+	// that.
 	Ports int
-	// Note is what to know before it is set.
+	// Note has a precondition or side effect.
 	Note string
 }
 
-// Field is the field of a NodeTuning, "linux.sysctls" for those without their own.
+// Field returns the field of a NodeTuning, "linux.sysctls" for settings without a field of
+// their own.
 func (s *Setting) Field() string {
 	if t, _ := settings.Lookup(s.OS, s.Key); t.Field != "" {
 		return t.Field
@@ -28,8 +29,8 @@ func (s *Setting) Field() string {
 	return "linux.sysctls"
 }
 
-func (s *Setting) sentence() string {
-	name := s.Key[strings.LastIndexByte(s.Key, '\\')+1:] // of a path in the registry
+func (s *Setting) formatAdvice() string {
+	name := s.Key[strings.LastIndexByte(s.Key, '\\')+1:] // without the registry path
 	text := fmt.Sprintf("%s = %s (NodeTuning %s)", name, s.Value, s.Field())
 	if s.Ports > 0 {
 		text += fmt.Sprintf(" gives %d more ports", s.Ports)
@@ -42,40 +43,51 @@ func (s *Setting) sentence() string {
 	return text + "."
 }
 
+// The keys of Windows settings.
 const (
-	// safeFirst is where ranges can begin without meeting many services' ports,
-	// lowFirst where they can begin at all.
-	safeFirst, lowFirst = 16384, 1024
-	// nodePorts is the size of Kubernetes' default range of node ports, 30000 to
-	// 32767, which a wider range on a node must leave alone.
+	dynamicPorts  = settings.KeyDynamicPortsTCP
+	maxUserPort   = settings.KeyMaxUserPort
+	timedWait     = settings.KeyTCPTimedWaitDelay
+	keepAliveTime = settings.KeyKeepAliveTime
+)
+
+const (
+	// safeRangeStart is the first port of a range that overlaps few services' ports,
+	// lowestRangeStart that of the widest range.
+	safeRangeStart, lowestRangeStart = 16384, 1024
+	// nodePorts is the size of Kubernetes' default NodePort range, 30000 to 32767, which a
+	// wider range on a node must not use.
 	nodePorts = 2768
 )
 
-// smallest is the smallest range that any operating system has by default
-// (Windows since Vista, 49152 to 65535): what is below it was made so.
-const smallest = 16384
+// smallestDefaultRange is the size of the smallest default range of any operating system
+// (Windows since Vista, 49152 to 65535). A smaller range was configured.
+const smallestDefaultRange = 16384
 
-// wider is the range that would give the pool more ports, nil where none gives a
-// tenth more.
-func (e *Evidence) wider() *Setting {
-	if e.System.MaxUserPort {
-		return e.worthwhile(&Setting{settings.Windows, settings.KeyMaxUserPort, "65534", 65534 - 1025 + 1, "it needs a restart"})
+// suggestWiderRange returns a range that gives the pool more ports, nil if none gives at
+// least a tenth more.
+func (e *Evidence) suggestWiderRange() *Setting {
+	if e.System.UsesMaxUserPort {
+		return e.requireGain(&Setting{
+			OS: settings.Windows, Key: maxUserPort, Value: "65534", Ports: 65534 - 1025 + 1, Note: "it requires a restart",
+		})
 	}
 	note := "reserve the ports that services listen on"
-	ports := 65535 - safeFirst + 1
+	ports := 65535 - safeRangeStart + 1
 	if e.Pool.Network.Owner.Kind == socket.OwnerHost {
 		ports -= nodePorts
 		note = "reserve node ports (30000-32767) and those that services listen on"
 	}
-	if s := e.worthwhile(e.rangeFrom(safeFirst, ports, note)); s != nil {
+	if s := e.requireGain(e.newRangeSetting(safeRangeStart, ports, note)); s != nil {
 		return s
 	}
-	low := "it reaches below 16384, where many services listen: reserve their ports first"
-	return e.worthwhile(e.rangeFrom(lowFirst, ports+safeFirst-lowFirst, low))
+	lowNote := "it includes ports below 16384, where many services listen: reserve their ports first"
+	return e.requireGain(e.newRangeSetting(lowestRangeStart, ports+safeRangeStart-lowestRangeStart, lowNote))
 }
 
-// worthwhile turns the ports that s would give into those that it would add.
-func (e *Evidence) worthwhile(s *Setting) *Setting {
+// requireGain changes s.Ports from the resulting number to the number gained. It returns
+// nil if that is less than a tenth of the pool.
+func (e *Evidence) requireGain(s *Setting) *Setting {
 	s.Ports -= int(e.Pool.Capacity)
 	if s.Ports <= 0 || 10*s.Ports < int(e.Pool.Capacity) {
 		return nil
@@ -83,17 +95,23 @@ func (e *Evidence) worthwhile(s *Setting) *Setting {
 	return s
 }
 
-func (e *Evidence) rangeFrom(first, ports int, note string) *Setting {
-	if e.System.Windows {
-		first = max(first, 1025) // netsh takes no less
-		return &Setting{settings.Windows, settings.KeyDynamicPortsTCP, fmt.Sprintf("%d %d", first, 65536-first), ports, note}
+func (e *Evidence) newRangeSetting(first, ports int, note string) *Setting {
+	if e.System.IsWindows {
+		first = max(first, 1025) // the minimum for netsh
+		return &Setting{
+			OS: settings.Windows, Key: dynamicPorts, Value: fmt.Sprintf("%d %d", first, 65536-first), Ports: ports, Note: note,
+		}
 	}
-	return &Setting{settings.Linux, settings.KeyLocalPortRange, fmt.Sprintf("%d 65535", first), ports, note}
+	return &Setting{
+		OS: settings.Linux, Key: settings.KeyLocalPortRange, Value: fmt.Sprintf("%d 65535", first), Ports: ports, Note: note,
+	}
 }
 
-// sysctl is a setting of Linux that gives no ports by itself; nil on Windows.
-func (e *Evidence) sysctl(key, value, note string) *Setting {
-	if e.System.Windows {
+// newSysctl returns a Linux setting that does not change the number of ports; nil on
+// Windows.
+
+func (e *Evidence) newSysctl(key, value, note string) *Setting {
+	if e.System.IsWindows {
 		return nil
 	}
 	return &Setting{OS: settings.Linux, Key: key, Value: value, Note: note}

@@ -9,30 +9,32 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// snatPool: the ports that a source address is translated to, which have nothing to
-// do with the range (net/netfilter/nf_nat_core.c).
-func snatPool(e *Evidence, _ parts) (Verdict, bool) {
+// evaluateSNATPool matches the pools of translated source addresses, which do not depend
+// on the ephemeral range (net/netfilter/nf_nat_core.c).
+func evaluateSNATPool(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 	if e.Pool.Kind != socket.SNAT {
-		return Verdict{}, false
+		return Diagnosis{}, false
 	}
-	d := e.Pool.Destination
-	v := Verdict{
-		Cause:   v1alpha1.CauseSnatPool,
-		Finding: fmt.Sprintf("%d of %d ports of the translated address %s%s are used", e.Pool.Used, e.Pool.Capacity, d.Source, e.to()),
-		Remedy:  "Reuse connections, translate to more source addresses, or reach the destination without SNAT.",
+	dst := e.Pool.Destination
+	d := Diagnosis{
+		Cause: v1alpha1.CauseSnatPool,
+		Finding: fmt.Sprintf("%d of %d ports of the translated address %s%s are in use",
+			e.Pool.Used, e.Pool.Capacity, dst.Source, e.formatTarget()),
+		Remedy: "Reuse connections, translate to more source addresses, or reach the destination without SNAT.",
 	}
-	var held parts
-	held.add(d) // of connections that have ended those whose port is not free to take
-	if spelt := held.spell(); spelt != "" {
-		v.Finding += " (" + spelt + ")"
+	var inUse portBreakdown
+	inUse.addDestination(dst) // of closed connections those whose port can't be taken over
+	if shares := inUse.formatShares(); shares != "" {
+		d.Finding += " (" + shares + ")"
 	}
-	v.Finding += "."
+	d.Finding += "."
 	if e.Pool.Capacity < socket.SNATPorts {
-		v.Finding += fmt.Sprintf(" Its rule seems to leave no more than these %d (--to-ports).", e.Pool.Capacity)
-		v.Remedy = "Widen the rule's range of ports. " + v.Remedy
+		d.Finding += fmt.Sprintf(" The SNAT rule seems to allow only these %d (--to-ports).", e.Pool.Capacity)
+		d.Remedy = "Widen the rule's port range. " + d.Remedy
 	}
-	if ended := held.in(tcpstate.TimeWait); ended > 0 && 4*ended >= int(e.Pool.Used) {
-		v.Setting = e.sysctl(settings.KeyConntrackTimeWait, "30", "the entry of a closed connection keeps its port for that long, 120 s by default")
+	if closed := inUse.countStates(tcpstate.TimeWait); closed > 0 && 4*closed >= int(e.Pool.Used) {
+		d.Setting = e.newSysctl(settings.KeyConntrackTimeWait, "30",
+			"the entry of a closed connection occupies its port for that time, 120 s by default")
 	}
-	return v, true
+	return d, true
 }

@@ -11,10 +11,10 @@ import (
 )
 
 func TestPoolsOfSNAT(t *testing.T) {
-	const where = " ports of the translated address 10.0.0.4 to 10.0.0.9:443 are used"
+	const where = " ports of the translated address 10.0.0.4 to 10.0.0.9:443 are in use"
 	const elsewhere = "Reuse connections, translate to more source addresses, or reach the destination without SNAT."
 	pool := func(ports, capacity int, reusable uint32, s tcpstate.Counts) socket.SNATPool {
-		return socket.SNATPool{Ports: ports, Capacity: capacity,
+		return socket.SNATPool{InUse: ports, Capacity: capacity,
 			Destination: socket.Destination{Source: home, Address: peer, Port: 443, States: s, Reusable: reusable}}
 	}
 	dns := pool(64000, socket.SNATPorts, 0, tcpstate.Counts{})
@@ -27,8 +27,8 @@ func TestPoolsOfSNAT(t *testing.T) {
 		"open connections": {pool(60000, socket.SNATPorts, 0, tcpstate.Counts{tcpstate.Established: 60000}),
 			"60000 of 64512" + where + " (ESTABLISHED 60000).", elsewhere, false},
 		"a rule's range": {pool(100, 100, 0, tcpstate.Counts{tcpstate.Established: 100}),
-			"100 of 100" + where + " (ESTABLISHED 100). Its rule seems to leave no more than these 100 (--to-ports).",
-			"Widen the rule's range of ports. " + elsewhere, false},
+			"100 of 100" + where + " (ESTABLISHED 100). The SNAT rule seems to allow only these 100 (--to-ports).",
+			"Widen the rule's port range. " + elsewhere, false},
 		"connections that have ended, on a kernel that keeps their ports": {
 			pool(60000, socket.SNATPorts, 0, tcpstate.Counts{tcpstate.Established: 10000, tcpstate.TimeWait: 50000}),
 			"60000 of 64512" + where + " (TIME_WAIT 50000, ESTABLISHED 10000).", elsewhere, true},
@@ -41,9 +41,9 @@ func TestPoolsOfSNAT(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := &socket.Network{Settings: standard, SNAT: []socket.SNATPool{test.pool}}
-			got := Judge(Evidence{Pool: pools(n)[0], Network: "Host", Tight: true})
-			want := Verdict{Cause: v1alpha1.CauseSnatPool, Finding: test.finding, Remedy: test.remedy}
-			sound(t, got)
+			got := EvaluatePool(Evidence{Pool: sortPools(n)[0], Network: "Host", AboveThreshold: true})
+			want := Diagnosis{Cause: v1alpha1.CauseSnatPool, Finding: test.finding, Remedy: test.remedy}
+			checkDiagnosis(t, got)
 			setting := got.Setting
 			got.Setting = nil
 			if diff := cmp.Diff(want, got); diff != "" {

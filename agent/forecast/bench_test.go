@@ -31,7 +31,7 @@ func BenchmarkFollow(b *testing.B) {
 			for b.Loop() {
 				s.Taken = s.Taken.Add(2 * time.Second)
 				s.Networks[0].Destinations[0].States[tcpstate.Established]++
-				h.Follow(&s)
+				h.AddSample(&s)
 			}
 		})
 	}

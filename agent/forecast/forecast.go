@@ -1,13 +1,12 @@
-// Package forecast says when the tightest pool of a machine runs out of ports,
-// from what was seen of it in the last minutes. It is pure: the clock is the
-// samples'.
+// Package forecast estimates when the tightest pool of a machine will have no free ports,
+// from the samples of the last minutes. It is pure: all times come from the samples.
 //
-// Ports in use are of two kinds. Those in TIME_WAIT (and orphans in FIN_WAIT2)
-// drain: they come back a fixed time after they went in, so a steady churn fills a
-// pool to its rate times that time and no further. Everything else stays until a
-// program lets go. The first kind is followed as a queue (queue.go), the second as
-// a line through the last minutes (slope.go); both are carried on into the future
-// (outlook.go) until no port is left.
+// Ports in use are of two kinds. Those in TIME_WAIT (and orphans in FIN_WAIT2) drain: they
+// become free a fixed time after they entered the state, so steady churn fills a pool to
+// its rate times that duration and no further. All others persist until a program closes
+// them. The first kind is modelled as a queue (drain_queue.go), the second as a line
+// through the last minutes (slope.go). Both are projected into the future (projection.go)
+// until no port is free.
 package forecast
 
 import (
@@ -19,41 +18,40 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// TimeWait is how long TIME_WAIT lasts on Linux (TCP_TIMEWAIT_LEN, net/tcp.h).
+// TimeWait is the duration of TIME_WAIT on Linux (TCP_TIMEWAIT_LEN, net/tcp.h).
 const TimeWait = time.Minute
 
-// The bounds of a History: that many pools of each sample are followed, because
-// the tightest may change, and that many are remembered.
+// The bounds of a History: the number of pools of each sample that are followed, since the
+// tightest may change, and the number of pools that are remembered.
 const (
-	followed   = 16
-	remembered = 2 * followed
+	maxFollowed   = 16
+	maxRemembered = 2 * maxFollowed
 )
 
-// Forecast is what can be said of the tightest pool of a sample.
+// Forecast is the forecast for the tightest pool of a sample.
 type Forecast struct {
-	// Seconds is how long until no port is left, if it goes on like this; 0 when
-	// none is. It is nil when the pool isn't running out within Horizon, and when
-	// that can't be told.
+	// Seconds is the time until no port is free if the trend continues; 0 if none is now. It
+	// is nil if the pool will not be exhausted within Horizon, or if that is not known.
 	Seconds *int64
-	// OpensPerSecond is how many ports a second were taken lately and given back to
-	// TIME_WAIT, or not at all. It is nil when too little was seen.
+	// OpensPerSecond is the recent rate at which ports were taken, whether they went to
+	// TIME_WAIT or remain open. It is nil if there are too few samples.
 	OpensPerSecond *float64
 }
 
-// Horizon is how far ahead a forecast looks.
+// Horizon is the maximum time ahead of a forecast.
 const Horizon = 30 * time.Minute
 
-// History follows the tightest pools from sample to sample. The zero value is the
-// start, with TIME_WAIT as long as on Linux.
+// History has the tightest pools of recent samples. The zero value is an empty history
+// with Linux's TIME_WAIT.
 type History struct {
-	// TimeWait is how long TIME_WAIT lasts; 0 is the constant.
+	// TimeWait is the duration of TIME_WAIT; 0 means the constant.
 	TimeWait time.Duration
 
-	tracks map[key]*track
+	pools map[poolKey]*poolHistory
 }
 
-// key is a pool, through all samples.
-type key struct {
+// poolKey identifies a pool in all samples.
+type poolKey struct {
 	inode, cookie       uint64
 	protocol            socket.Protocol
 	kind                socket.Kind
@@ -61,48 +59,48 @@ type key struct {
 	port                uint16
 }
 
-func keyOf(p socket.Pool) key {
-	k := key{inode: p.Network.Inode, cookie: p.Network.Cookie, protocol: p.Protocol, kind: p.Kind}
+func newPoolKey(p socket.Pool) poolKey {
+	k := poolKey{inode: p.Network.Inode, cookie: p.Network.Cookie, protocol: p.Protocol, kind: p.Kind}
 	if d := p.Destination; d != nil {
 		k.source, k.destination, k.port = d.Source, d.Address, d.Port
 	}
 	return k
 }
 
-// Follow takes the next sample and returns the forecast of its tightest pool.
-func (h *History) Follow(s *socket.Sample) Forecast {
-	pools := socket.Worst(s.Pools(), followed)
+// AddSample adds a sample and returns the forecast for its tightest pool.
+func (h *History) AddSample(s *socket.Sample) Forecast {
+	pools := socket.SelectTightest(s.Pools(), maxFollowed)
 	if len(pools) == 0 {
 		return Forecast{}
 	}
 	for _, p := range pools {
-		h.track(keyOf(p)).see(s.Taken, p)
+		h.findOrCreate(newPoolKey(p)).addPool(s.Taken, p)
 	}
-	h.forget()
-	return h.tracks[keyOf(pools[0])].forecast()
+	h.removeOldest()
+	return h.pools[newPoolKey(pools[0])].computeForecast()
 }
 
-func (h *History) track(k key) *track {
-	if h.tracks == nil {
-		h.tracks = map[key]*track{}
+func (h *History) findOrCreate(k poolKey) *poolHistory {
+	if h.pools == nil {
+		h.pools = map[poolKey]*poolHistory{}
 	}
-	if h.tracks[k] == nil {
-		h.tracks[k] = newTrack(cmp.Or(h.TimeWait, TimeWait))
+	if h.pools[k] == nil {
+		h.pools[k] = newPoolHistory(cmp.Or(h.TimeWait, TimeWait))
 	}
-	return h.tracks[k]
+	return h.pools[k]
 }
 
-// forget drops the pools that were not seen for the longest time.
-func (h *History) forget() {
-	if len(h.tracks) <= remembered {
+// removeOldest removes the pools that were not seen for the longest time.
+func (h *History) removeOldest() {
+	if len(h.pools) <= maxRemembered {
 		return
 	}
-	keys := make([]key, 0, len(h.tracks))
-	for k := range h.tracks {
+	keys := make([]poolKey, 0, len(h.pools))
+	for k := range h.pools {
 		keys = append(keys, k)
 	}
-	slices.SortFunc(keys, func(a, b key) int { return h.tracks[b].at.Compare(h.tracks[a].at) })
-	for _, k := range keys[remembered:] {
-		delete(h.tracks, k)
+	slices.SortFunc(keys, func(a, b poolKey) int { return h.pools[b].lastAt.Compare(h.pools[a].lastAt) })
+	for _, k := range keys[maxRemembered:] {
+		delete(h.pools, k)
 	}
 }

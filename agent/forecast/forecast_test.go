@@ -50,7 +50,7 @@ func watch(l load, seed uint64, seconds float64) (said []moment, refused []float
 		}
 		s := k.sample()
 		m := moment{k.now, k.used(), math.NaN()}
-		if f := h.Follow(&s); f.Seconds != nil {
+		if f := h.AddSample(&s); f.Seconds != nil {
 			m.seconds = float64(*f.Seconds)
 		}
 		said = append(said, m)

@@ -15,8 +15,8 @@ import (
 // over 50 destinations: no destination has many.
 func shared(at time.Time, each uint32, state tcpstate.State) socket.Sample {
 	n := socket.Network{
-		Settings: socket.Settings{Range: ports.Range{First: 49152, Last: 65535}, EveryPort: true},
-		Held:     int(each) * 50, BindUnknown: true, Detailed: true,
+		Settings: socket.Settings{Range: ports.Range{First: 49152, Last: 65535}, TriesEveryPort: true},
+		InUse:    int(each) * 50, BindUnknown: true, Detailed: true,
 	}
 	n.States[state] = each * 50
 	for i := range 50 {
@@ -44,7 +44,7 @@ func TestPortsThatEveryDestinationMayLoseRunOutTogether(t *testing.T) {
 			var f forecast.Forecast
 			for s := uint32(0); s <= 400; s += 10 {
 				sample := shared(begin.Add(time.Duration(s)*time.Second), test.each(s), test.state)
-				f = h.Follow(&sample)
+				f = h.AddSample(&sample)
 			}
 			if (f.Seconds != nil) != test.want {
 				t.Fatalf("%v", f)

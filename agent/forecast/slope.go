@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// sample is a figure at a time, in seconds.
-type sample struct{ at, value float64 }
+// dataPoint is a value at a time, in seconds.
+type dataPoint struct{ at, value float64 }
 
-// slope is a rise a second: the likely one, and one that it is hardly below.
-type slope struct{ likely, least float64 }
+// slope is an increase per second: the likely one, and a lower bound.
+type slope struct{ likely, lowerBound float64 }
 
-// slopeOf is the Theil–Sen estimate, the median of the slopes between each two
-// points, which some wild points don't move, and the lower end of its 95 %
-// confidence interval (Sen 1968). A rise or fall that may as well be noise is 0. ok
-// is false where there are too few points to tell: less than 4.
-func slopeOf(points []sample) (s slope, ok bool) {
+// estimateSlope returns the Theil–Sen estimate, which is the median of the slopes between
+// all pairs of points and is robust against outliers, and the lower end of its 95 %
+// confidence interval (Sen 1968). A slope that may be noise is 0. ok is false if there are
+// fewer than 4 points.
+func estimateSlope(points []dataPoint) (s slope, ok bool) {
 	slopes := make([]float64, 0, len(points)*len(points)/2)
 	for i, a := range points {
 		for _, b := range points[i+1:] {
@@ -38,8 +38,8 @@ func slopeOf(points []sample) (s slope, ok bool) {
 	return slope{slopes[len(slopes)/2], least}, true
 }
 
-// mean is the mean of the values, and that less one standard error.
-func mean(points []sample) slope {
+// estimateMean returns the mean of the values, and the mean less one standard error.
+func estimateMean(points []dataPoint) slope {
 	n := float64(len(points))
 	var sum, squares float64
 	for _, p := range points {
@@ -52,8 +52,8 @@ func mean(points []sample) slope {
 	return slope{m, m - math.Sqrt(squares/(n*max(1, n-1)))}
 }
 
-// thin leaves at most n points, evenly chosen, the last one among them.
-func thin[T any](points []T, n int) []T {
+// downsamplePoints returns at most n points at regular intervals, including the last one.
+func downsamplePoints[T any](points []T, n int) []T {
 	every := (len(points) + n - 1) / n
 	if every <= 1 {
 		return points

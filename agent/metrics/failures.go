@@ -10,91 +10,91 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// maxFailing is how many networks have a counter of failed connects of their own.
-const maxFailing = 8
+// maxFailingNetworks is the maximum number of networks with a counter of their own.
+const maxFailingNetworks = 8
 
-// failures counts failed connects so that no counter ever falls: a network keeps
-// its own from its first failure until it is gone, and what finds no room goes to
-// the rest for good.
-type failures struct {
-	watched bool
-	seen    map[uint64]uint64 // the sample's counts by inode
-	total   uint64
-	rest    uint64
-	own     map[uint64]*failing // by inode
+// failureCounter counts failed connects so that no counter ever decreases. A network keeps its
+// counter from its first failure until it is gone; failures of networks without a counter are
+// added to the common one permanently.
+type failureCounter struct {
+	isWatched  bool
+	lastCounts map[uint64]uint64 // the sample's counts by inode
+	total      uint64
+	other      uint64
+	byNetwork  map[uint64]*networkFailures // by inode
 }
 
-// failing is a network with a counter of its own. The cookie tells it from one
-// that got its inode later.
-type failing struct{ cookie, count uint64 }
+// networkFailures is the counter of one network. The cookie distinguishes it from a later
+// network with the same inode.
+type networkFailures struct{ cookie, count uint64 }
 
-// count takes what has failed since the sample before.
-func (f *failures) count(s *socket.Sample) {
-	if f.watched = s.Failures != nil; !f.watched {
+// addSample counts the failures since the previous sample.
+func (f *failureCounter) addSample(s *socket.Sample) {
+	if f.isWatched = s.Failures != nil; !f.isWatched {
 		return
 	}
 	live := make(map[uint64]uint64, len(s.Networks)) // cookie by inode
 	for i := range s.Networks {
 		live[s.Networks[i].Inode] = s.Networks[i].Cookie
 	}
-	maps.DeleteFunc(f.own, func(inode uint64, of *failing) bool {
+	maps.DeleteFunc(f.byNetwork, func(inode uint64, n *networkFailures) bool {
 		cookie, ok := live[inode]
-		return !ok || cookie != of.cookie
+		return !ok || cookie != n.cookie
 	})
-	fresh := f.fresh(s)
-	for _, inode := range slices.SortedFunc(maps.Keys(fresh), func(a, b uint64) int {
-		return cmp.Or(cmp.Compare(fresh[b], fresh[a]), cmp.Compare(a, b)) // most failures first
+	newCounts := f.countNew(s)
+	for _, inode := range slices.SortedFunc(maps.Keys(newCounts), func(a, b uint64) int {
+		return cmp.Or(cmp.Compare(newCounts[b], newCounts[a]), cmp.Compare(a, b)) // most failures first
 	}) {
 		cookie, ok := live[inode]
-		f.add(inode, cookie, ok, fresh[inode])
+		f.addFailures(inode, cookie, ok, newCounts[inode])
 	}
 }
 
-func (f *failures) add(inode, cookie uint64, live bool, count uint64) {
+func (f *failureCounter) addFailures(inode, cookie uint64, live bool, count uint64) {
 	f.total += count
-	if f.own[inode] == nil && live && len(f.own) < maxFailing {
-		if f.own == nil {
-			f.own = map[uint64]*failing{}
+	if f.byNetwork[inode] == nil && live && len(f.byNetwork) < maxFailingNetworks {
+		if f.byNetwork == nil {
+			f.byNetwork = map[uint64]*networkFailures{}
 		}
-		f.own[inode] = &failing{cookie: cookie}
+		f.byNetwork[inode] = &networkFailures{cookie: cookie}
 	}
-	if own := f.own[inode]; own != nil {
-		own.count += count
+	if counter := f.byNetwork[inode]; counter != nil {
+		counter.count += count
 		return
 	}
-	f.rest += count
+	f.other += count
 }
 
-// fresh is what failed since the last sample, by inode.
-func (f *failures) fresh(s *socket.Sample) map[uint64]uint64 {
+// countNew returns the failures since the last sample, by inode.
+func (f *failureCounter) countNew(s *socket.Sample) map[uint64]uint64 {
 	now := map[uint64]uint64{}
 	for i := range s.Failures {
 		now[s.Failures[i].Inode] += s.Failures[i].Count
 	}
-	fresh := map[uint64]uint64{}
+	newCounts := map[uint64]uint64{}
 	for inode, count := range now {
-		before := f.seen[inode]
-		if count < before { // the reader began anew
+		before := f.lastCounts[inode]
+		if count < before { // the reader was restarted
 			before = 0
 		}
 		if count > before {
-			fresh[inode] = count - before
+			newCounts[inode] = count - before
 		}
 	}
-	f.seen = now
-	return fresh
+	f.lastCounts = now
+	return newCounts
 }
 
-// metrics names the networks as the sample does.
-func (f *failures) metrics(s *socket.Sample, of owners) []prometheus.Metric {
-	if !f.watched {
+// listMetrics returns the metrics. The networks have the same names as in the sample.
+func (f *failureCounter) listMetrics(s *socket.Sample, ids networkIdentities) []prometheus.Metric {
+	if !f.isWatched {
 		return nil
 	}
-	var l list
-	l.add(failedConnects.metric(float64(f.total)), networkFailedConnects.metric(float64(f.rest), "", "", "other"))
+	var l metricList
+	l.add(failedConnects.newMetric(float64(f.total)), networkFailedConnects.newMetric(float64(f.other), "", "", "other"))
 	for i := range s.Networks {
-		if own := f.own[s.Networks[i].Inode]; own != nil {
-			l.add(networkFailedConnects.metric(float64(own.count), of[i].labels()...))
+		if counter := f.byNetwork[s.Networks[i].Inode]; counter != nil {
+			l.add(networkFailedConnects.newMetric(float64(counter.count), ids[i].labelValues()...))
 		}
 	}
 	return l

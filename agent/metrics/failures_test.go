@@ -11,8 +11,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// step is a sample: which networks there are, and what has failed in each since
-// the reader was opened.
+// step is a sample: its networks, and the failures of each since the reader was opened.
 type step struct {
 	networks map[uint64]uint64 // cookie by inode
 	counts   map[uint64]uint64
@@ -34,9 +33,9 @@ type counts struct {
 	Own         map[uint64]uint64
 }
 
-func (f *failures) counts() counts {
-	c := counts{f.total, f.rest, map[uint64]uint64{}}
-	for inode, own := range f.own {
+func (f *failureCounter) counts() counts {
+	c := counts{f.total, f.other, map[uint64]uint64{}}
+	for inode, own := range f.byNetwork {
 		c.Own[inode] = own.count
 	}
 	return c
@@ -57,36 +56,36 @@ func TestFailures(t *testing.T) {
 			[]step{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 9}}},
 			counts{9, 0, ids{1: 9}},
 		},
-		"One that is gone takes its own along, and the total stays": {
+		"The counter of a removed network is removed, and the total stays": {
 			[]step{{ids{1: 1, 2: 2}, ids{1: 5, 2: 6}}, {ids{2: 2}, ids{1: 5, 2: 6}}},
 			counts{11, 0, ids{2: 6}},
 		},
-		"One that was gone before it was seen is of the rest": {
+		"A network removed before its first sample counts as other": {
 			[]step{{ids{1: 1}, ids{1: 5, 9: 3}}},
 			counts{8, 3, ids{1: 5}},
 		},
-		"A successor under the same inode begins anew": {
+		"A later network with the same inode starts at 0": {
 			[]step{{ids{1: 1}, ids{1: 5}}, {ids{1: 2}, ids{1: 7}}},
 			counts{7, 0, ids{1: 2}},
 		},
-		"The first eight have their own, of several the worst": {
+		"The eight with most failures have counters": {
 			[]step{{crowd, crowd}},
 			counts{1266, 406, ids{4: 104, 5: 105, 6: 106, 7: 107, 8: 108, 9: 109, 10: 110, 11: 111}},
 		},
-		"A reader that begins anew adds to what was": {
+		"A restarted reader adds to the total": {
 			[]step{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 2}}},
 			counts{7, 0, ids{1: 7}},
 		},
-		"Nothing failed, nothing is of its own": {
+		"Without failures there is no counter": {
 			[]step{{ids{1: 1}, ids{1: 0}}},
 			counts{0, 0, ids{}},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var f failures
+			var f failureCounter
 			for _, s := range test.steps {
-				f.count(s.sample())
+				f.addSample(s.sample())
 			}
 			if diff := cmp.Diff(test.want, f.counts()); diff != "" {
 				t.Error(diff)
@@ -95,24 +94,24 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-func TestFailuresThatNobodyWatchesAreAbsent(t *testing.T) {
-	var f failures
-	f.count(step{ids{1: 1}, ids{1: 5}}.sample())
-	f.count(&socket.Sample{})
-	if got := f.metrics(&socket.Sample{}, nil); got != nil {
+func TestFailuresThatAreNotObservedAreAbsent(t *testing.T) {
+	var f failureCounter
+	f.addSample(step{ids{1: 1}, ids{1: 5}}.sample())
+	f.addSample(&socket.Sample{})
+	if got := f.listMetrics(&socket.Sample{}, nil); got != nil {
 		t.Errorf("%v", got)
 	}
-	f.count(step{ids{1: 1}, ids{1: 6}}.sample())
+	f.addSample(step{ids{1: 1}, ids{1: 6}}.sample())
 	if f.total != 6 {
 		t.Errorf("%d in all", f.total)
 	}
 }
 
-// Whatever comes and goes: no counter falls while its network lives, the total is
-// what failed, and there are never more than eight.
-func TestNoCounterFalls(t *testing.T) {
+// In any history no counter decreases while its network exists, the total is the number of
+// failures, and there are never more than eight counters.
+func TestNoCounterDecreases(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	var f failures
+	var f failureCounter
 	now := step{ids{}, ids{}}
 	var failed uint64
 	for round := range 2000 {
@@ -129,15 +128,15 @@ func TestNoCounterFalls(t *testing.T) {
 			failed += more
 		}
 		cookies, before := map[uint64]uint64{}, f.counts()
-		for inode, own := range f.own {
+		for inode, own := range f.byNetwork {
 			cookies[inode] = own.cookie
 		}
-		f.count(step{maps.Clone(now.networks), now.counts}.sample())
+		f.addSample(step{maps.Clone(now.networks), now.counts}.sample())
 		after := f.counts()
-		if after.Total != failed || after.Rest < before.Rest || len(after.Own) > maxFailing {
+		if after.Total != failed || after.Rest < before.Rest || len(after.Own) > maxFailingNetworks {
 			t.Fatalf("round %d: %d failed, %+v then %+v", round, failed, before, after)
 		}
-		for inode, own := range f.own {
+		for inode, own := range f.byNetwork {
 			if cookies[inode] == own.cookie && own.count < before.Own[inode] {
 				t.Fatalf("round %d: %s", round, fmt.Sprint(inode, " fell from ", before.Own[inode], " to ", own.count))
 			}

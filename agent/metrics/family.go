@@ -2,53 +2,53 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Family is what the reference says of the metrics of one name.
+// Family describes the metrics of one name, for the reference.
 type Family struct {
 	Name, Help string
 	// Type is gauge, counter or summary.
 	Type   string
 	Labels []string
-	// Absent says when there is no such series.
+	// Absent is the condition under which there is no series.
 	Absent string
 }
 
-// Families are all that there are, in the order of the reference.
-func Families() []Family {
+// ListFamilies returns all families, in the order of the reference.
+func ListFamilies() []Family {
 	var list []Family
-	for _, f := range families {
+	for _, f := range allFamilies {
 		list = append(list, f.Family)
 	}
 	return list
 }
 
-// family is a Family that makes metrics.
-type family struct {
+// metricFamily is a Family that creates metrics.
+type metricFamily struct {
 	Family
 	desc *prometheus.Desc
 }
 
-// families is filled by the variables below.
-var families []*family
+// allFamilies is filled by newFamily, which initializes the variables in reference.go.
+var allFamilies []*metricFamily
 
-func newFamily(kind, name, help, absent string, labels ...string) *family {
-	f := &family{
+func newFamily(kind, name, help, absent string, labels ...string) *metricFamily {
+	f := &metricFamily{
 		Family{Name: name, Help: help, Type: kind, Labels: labels, Absent: absent},
 		prometheus.NewDesc(name, help, labels, nil),
 	}
-	families = append(families, f)
+	allFamilies = append(allFamilies, f)
 	return f
 }
 
-func gauge(name, help, absent string, labels ...string) *family {
+func newGauge(name, help, absent string, labels ...string) *metricFamily {
 	return newFamily("gauge", name, help, absent, labels...)
 }
 
-func counter(name, help, absent string, labels ...string) *family {
+func newCounter(name, help, absent string, labels ...string) *metricFamily {
 	return newFamily("counter", name, help, absent, labels...)
 }
 
-// metric is one series of f with its value.
-func (f *family) metric(value float64, labels ...string) prometheus.Metric {
+// newMetric returns one series of f.
+func (f *metricFamily) newMetric(value float64, labels ...string) prometheus.Metric {
 	kind := prometheus.GaugeValue
 	if f.Type == "counter" {
 		kind = prometheus.CounterValue
@@ -56,10 +56,10 @@ func (f *family) metric(value float64, labels ...string) prometheus.Metric {
 	return prometheus.MustNewConstMetric(f.desc, kind, value, labels...)
 }
 
-// flag is one series of f that is 1 for yes and 0 for no.
-func (f *family) flag(yes bool, labels ...string) prometheus.Metric {
+// newFlag returns one series of f with the value 1 for true and 0 for false.
+func (f *metricFamily) newFlag(yes bool, labels ...string) prometheus.Metric {
 	if yes {
-		return f.metric(1, labels...)
+		return f.newMetric(1, labels...)
 	}
-	return f.metric(0, labels...)
+	return f.newMetric(0, labels...)
 }

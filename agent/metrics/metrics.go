@@ -1,10 +1,10 @@
-// Package metrics is the agent's /metrics: what it measured last, and how it
-// fares itself, in a registry of its own.
+// Package metrics serves the agent's /metrics, with the last measurements and metrics about the
+// agent, from a registry of its own.
 //
-// What was measured is a snapshot of constant metrics, made whole at each sample:
-// a pool or a network that is gone leaves no series behind. What could not be
-// read is absent, never 0. The number of series is bounded, whatever runs on the
-// node: at most 60 at level Normal, at most 400 under pressure.
+// Measurements are a snapshot of constant metrics, created anew at each sample, so that removed
+// pools and networks leave no series behind. Items that could not be read are absent, never 0.
+// The number of series is bounded, whatever runs on the node: at most 60 at level Normal, at
+// most 400 under pressure.
 package metrics
 
 import (
@@ -21,20 +21,19 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Tick is how a sample was made.
+// Tick describes the timing of a sample.
 type Tick struct {
-	// Interval is the time until the next sample, Took this one's by the clock.
+	// Interval is the time until the next sample, Took the wall-clock time of this one.
 	Interval, Took time.Duration
-	// Stretched says that the CPU budget, not the wish, set Interval.
+	// Stretched reports whether the CPU budget, not the configuration, set Interval.
 	Stretched bool
-	// Facts are those that the status was made with: the thresholds, and what
-	// could not be read beside the sample. The zero value means the default
-	// thresholds, and nothing unseen.
+	// Facts are those from which the status was built. The zero value means the default
+	// thresholds, and no unobserved items.
 	Facts assess.Facts
 }
 
-// Metrics are the agent's. They are safe for concurrent use, but for Observe,
-// which one goroutine calls.
+// Metrics are the agent's metrics. They are safe for concurrent use, except RecordSample, which
+// must be called from one goroutine.
 type Metrics struct {
 	registry *prometheus.Registry
 	process  func() []prometheus.Metric
@@ -42,47 +41,46 @@ type Metrics struct {
 
 	mu       sync.Mutex // for what follows
 	measured []prometheus.Metric
-	own      own
-	failures failures
+	agent    agentMetrics
+	failures failureCounter
 }
 
-// New makes the metrics of an agent of that version.
+// New returns the metrics of an agent of that version.
 func New(version string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewPedanticRegistry(),
-		process:  process(),
-		build:    buildInfo.metric(1, version, goVersion()),
-		own:      newOwn(),
+		process:  newProcessReader(),
+		build:    buildInfo.newMetric(1, version, readGoVersion()),
+		agent:    newAgentMetrics(),
 	}
 	m.registry.MustRegister(m)
 	return m
 }
 
-// Observe takes a sample and the status that was made of it; both are left
-// alone, and not kept.
-func (m *Metrics) Observe(sample *socket.Sample, status *v1alpha1.PortPressureStatus, tick Tick) {
-	owners := newOwners(sample)
-	snapshot := measure(sample, status, tick.Facts, owners)
+// RecordSample records a sample and its status. It does not change or keep them.
+func (m *Metrics) RecordSample(sample *socket.Sample, status *v1alpha1.PortPressureStatus, tick Tick) {
+	ids := newNetworkIdentities(sample)
+	snapshot := buildSnapshot(sample, status, tick.Facts, ids)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.failures.count(sample)
-	m.measured = slices.Concat(snapshot, m.failures.metrics(sample, owners))
-	m.own.sampled(sample, tick)
+	m.failures.addSample(sample)
+	m.measured = slices.Concat(snapshot, m.failures.listMetrics(sample, ids))
+	m.agent.recordSample(sample, tick)
 }
 
-// Wrote counts an attempt to write the status: "ok", "not_found", "forbidden",
+// RecordWrite counts an attempt to write the status: "ok", "not_found", "forbidden",
 // "throttled", and "error" for everything else.
-func (m *Metrics) Wrote(result string) {
+func (m *Metrics) RecordWrite(result string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.own.wrote(result)
+	m.agent.recordWrite(result)
 }
 
-// maxScrapes is how many answers are made at the same time.
+// maxScrapes is the maximum number of concurrent scrapes.
 const maxScrapes = 4
 
-// Handler serves the metrics. It doesn't compress: a gzip.Writer
-// takes 800 kB, for an answer of 7 kB at rest.
+// Handler returns a handler that serves the metrics. It doesn't compress: a gzip.Writer takes
+// 800 kB, for a response of 7 kB at level Normal.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		DisableCompression:  true,
@@ -91,19 +89,19 @@ func (m *Metrics) Handler() http.Handler {
 	})
 }
 
-// Describe is for the registry.
+// Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, f := range families {
+	for _, f := range allFamilies {
 		ch <- f.desc
 	}
 }
 
-// Collect is for the registry.
+// Collect implements prometheus.Collector.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.mu.Lock()
-	measured, own := m.measured, m.own.metrics()
+	measured, agentList := m.measured, m.agent.listMetrics()
 	m.mu.Unlock()
-	for _, list := range [][]prometheus.Metric{{m.build}, m.process(), own, measured} {
+	for _, list := range [][]prometheus.Metric{{m.build}, m.process(), agentList, measured} {
 		for _, metric := range list {
 			ch <- metric
 		}

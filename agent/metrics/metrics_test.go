@@ -28,11 +28,11 @@ var (
 	src   = netip.MustParseAddr("10.0.0.4")
 )
 
-// network is a network of 1,000 ports with so many destinations, each of which
-// uses so many of them.
+// network returns a network of 1,000 ports with so many destinations, each of which uses
+// so many of them.
 func network(inode uint64, o socket.Owner, destinations int, used uint32) socket.Network {
 	n := socket.Network{
-		Inode: inode, Cookie: inode, Owner: o, Detailed: true, Held: int(used), UDPHeld: 3,
+		Inode: inode, Cookie: inode, Owner: o, Detailed: true, InUse: int(used), UDPInUse: 3,
 		Settings: socket.Settings{Range: ports.Range{First: 40000, Last: 40999}},
 	}
 	for i := range destinations {
@@ -50,11 +50,10 @@ func podOwner(i int) socket.Owner {
 	return socket.Owner{Kind: socket.OwnerPod, PodUID: fmt.Sprintf("%08d-5b7d-4a10-9d57-7d1d2f0c6b11", i), Namespace: "shop", Pod: fmt.Sprintf("api-%d", i)}
 }
 
-// node is the host and so many pods, each with so many destinations that are
-// used so far.
+// node returns the host and so many pods, each with so many destinations and used ports.
 func node(pods, destinations int, used uint32) *socket.Sample {
 	s := &socket.Sample{
-		Taken: taken, Cost: 1500 * time.Microsecond,
+		Taken: taken, CPUTime: 1500 * time.Microsecond,
 		Reader:   socket.Reader{Name: "portwalk", Exactness: socket.Exact},
 		Networks: []socket.Network{network(1, socket.Owner{Kind: socket.OwnerHost}, 1, 100)},
 		Failures: []socket.Failure{},
@@ -65,7 +64,7 @@ func node(pods, destinations int, used uint32) *socket.Sample {
 	return s
 }
 
-// fail gives failures to the first networks, and to as many that are gone.
+// fail adds failures to the first networks, and to as many that no longer exist.
 func fail(s *socket.Sample, of int, count uint64) {
 	for i := range of {
 		s.Failures = append(s.Failures,
@@ -77,18 +76,18 @@ func fail(s *socket.Sample, of int, count uint64) {
 var facts = assess.Facts{
 	AgentVersion: "v0.1.0",
 	Conntrack:    &assess.Conntrack{Entries: 81234, Max: 262144, InsertFailed: new(int64(3)), Drop: new(int64(0)), EarlyDrop: new(int64(1))},
-	TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), Memory: new(0.25)},
+	TCP:          assess.TCP{TimeWaitOverflow: new(uint64(15)), ListenOverflows: new(uint64(0)), Orphans: new(uint64(2)), MemoryRatio: new(0.25)},
 	Unobserved:   []socket.Unobserved{{Item: "tcp_mem", Reason: "not in this namespace"}},
 }
 
 func observe(m *Metrics, s *socket.Sample) { observeWith(m, s, facts) }
 
 func observeWith(m *Metrics, s *socket.Sample, f assess.Facts) {
-	status := assess.Status(*s, f)
-	m.Observe(s, &status, Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: f})
+	status := assess.BuildStatus(*s, f)
+	m.RecordSample(s, &status, Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: f})
 }
 
-// scrape is what the handler serves.
+// scrape returns the handler's response.
 func scrape(t testing.TB, m *Metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -100,7 +99,7 @@ func scrape(t testing.TB, m *Metrics) string {
 	return string(body)
 }
 
-// series are the lines of a scrape that begin so, comments left out.
+// series returns the lines of a scrape with the prefix, without comments.
 func series(text, prefix string) (found []string) {
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, prefix) && !strings.HasPrefix(line, "#") {
@@ -110,7 +109,7 @@ func series(text, prefix string) (found []string) {
 	return found
 }
 
-// machine is what differs from run to run.
+// machine matches the parts that differ between runs.
 var machine = regexp.MustCompile(`(?m)^(process_\w+ ).*$|goversion="[^"]*"`)
 
 // An agent that is not on the node's own network can't count its entries.
@@ -141,9 +140,9 @@ func TestScrapeGolden(t *testing.T) {
 			m := New("v0.1.0")
 			if sample != nil {
 				observe(m, sample)
-				m.Wrote("ok")
-				m.Wrote("not_found")
-				m.Wrote("teapot")
+				m.RecordWrite("ok")
+				m.RecordWrite("not_found")
+				m.RecordWrite("teapot")
 			}
 			got := machine.ReplaceAllString(scrape(t, m), "${1}…")
 			golden.Check(t, filepath.Join("testdata", name+".txt"), got)
@@ -174,22 +173,22 @@ func TestSeriesAreBounded(t *testing.T) {
 		detail assess.Detail
 		limit  int
 	}{
-		"A node at rest":                       {node(20, 2, 10), assess.Detail{}, 60},
-		"Normal, after failures everywhere":    {node(250, 20, 10), assess.Detail{}, 60},
-		"250 pods, 5,000 destinations, full":   {node(250, 20, 900), assess.Detail{}, 400},
-		"More pods than a node is made for":    {node(1000, 5, 900), assess.Detail{}, 400},
-		"A status that lists more than it may": {node(250, 20, 900), assess.Detail{Pools: -1}, 400},
+		"An idle node":                          {node(20, 2, 10), assess.Detail{}, 60},
+		"Normal, after failures everywhere":     {node(250, 20, 10), assess.Detail{}, 60},
+		"250 pods, 5,000 destinations, full":    {node(250, 20, 900), assess.Detail{}, 400},
+		"More pods than a node is designed for": {node(1000, 5, 900), assess.Detail{}, 400},
+		"A status that lists too many":          {node(250, 20, 900), assess.Detail{Pools: -1}, 400},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			m := New("v0.1.0")
 			f := facts
 			f.Detail = test.detail
-			if name != "A node at rest" {
+			if name != "An idle node" {
 				fail(test.sample, 300, 5)
 			}
 			observeWith(m, test.sample, f)
-			m.Wrote("anything")
+			m.RecordWrite("anything")
 			text := scrape(t, m)
 			got := len(series(text, ""))
 			t.Logf("%d series, %d bytes", got, len(text))
@@ -200,7 +199,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 }
 
-func TestWhatIsGoneLeavesNoSeries(t *testing.T) {
+func TestRemovedNetworksLeaveNoSeries(t *testing.T) {
 	m := New("v0.1.0")
 	s := node(3, 2, 700)
 	fail(s, 4, 5)
@@ -221,7 +220,7 @@ func TestWhatIsGoneLeavesNoSeries(t *testing.T) {
 	}
 }
 
-func TestWhatIsUnseenIsAbsent(t *testing.T) {
+func TestUnobservedItemsAreAbsent(t *testing.T) {
 	m := New("v0.1.0")
 	s := &socket.Sample{Taken: taken, Unobserved: []socket.Unobserved{{Item: "networks", Reason: "no permission"}}}
 	observeWith(m, s, assess.Facts{Conntrack: &assess.Conntrack{Entries: 5}, Unobserved: facts.Unobserved})
@@ -238,21 +237,21 @@ func TestWhatIsUnseenIsAbsent(t *testing.T) {
 	}
 }
 
-func TestThresholdsDecideWhichNetworksAreListed(t *testing.T) {
-	for warning, want := range map[int]int{0: 3, 50: 3, 60: 3, 61: 0} {
+func TestThresholdsSelectTheListedNetworks(t *testing.T) {
+	for warning, want := range map[int32]int{0: 3, 50: 3, 60: 3, 61: 0} {
 		f := facts
 		if warning > 0 {
-			f.Thresholds = socket.Thresholds{Warning: warning, Critical: 95}
+			f.Thresholds = v1alpha1.Thresholds{WarningPercent: warning, CriticalPercent: 95}
 		}
 		m := New("v0.1.0")
 		observeWith(m, node(3, 1, 600), f)
 		if got := series(scrape(t, m), "portreeve_network_used_ratio"); len(got) != want {
-			t.Errorf("past %d %%: %d networks, want %d: %s", warning, len(got), want, got)
+			t.Errorf("above %d %%: %d networks, want %d: %s", warning, len(got), want, got)
 		}
 	}
 }
 
-// Two ways to one destination, from two addresses, are two pools.
+// Two source addresses of one destination have two pools.
 func TestPoolsFromTwoSourcesAreTwo(t *testing.T) {
 	s := node(1, 2, 700)
 	other := &s.Networks[1].Destinations[1]
@@ -267,7 +266,7 @@ func TestPoolsFromTwoSourcesAreTwo(t *testing.T) {
 func TestTheLevelIsTheStatus(t *testing.T) {
 	m := New("v0.1.0")
 	s := node(0, 0, 0)
-	m.Observe(s, &v1alpha1.PortPressureStatus{Level: v1alpha1.LevelWarning}, Tick{Stretched: true})
+	m.RecordSample(s, &v1alpha1.PortPressureStatus{Level: v1alpha1.LevelWarning}, Tick{Stretched: true})
 	text := scrape(t, m)
 	want := []string{`portreeve_level{level="Critical"} 0`, `portreeve_level{level="Normal"} 0`, `portreeve_level{level="Warning"} 1`}
 	if diff := cmp.Diff(want, series(text, "portreeve_level")); diff != "" {
@@ -285,7 +284,7 @@ func TestScrapesAndSamplesAtTheSameTime(t *testing.T) {
 		defer close(done)
 		for i := range 50 {
 			observe(m, node(i%7, 3, 700))
-			m.Wrote("ok")
+			m.RecordWrite("ok")
 		}
 	}()
 	for running := true; running; {
@@ -300,10 +299,10 @@ func TestScrapesAndSamplesAtTheSameTime(t *testing.T) {
 
 func BenchmarkObserve5000Destinations(b *testing.B) {
 	m, s := New("v0.1.0"), node(250, 20, 900)
-	status := assess.Status(*s, facts)
+	status := assess.BuildStatus(*s, facts)
 	b.ReportAllocs()
 	for b.Loop() {
-		m.Observe(s, &status, Tick{Facts: facts})
+		m.RecordSample(s, &status, Tick{Facts: facts})
 	}
 }
 

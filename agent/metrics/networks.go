@@ -6,61 +6,62 @@ import (
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// owner is the labels of a network.
-type owner struct{ namespace, pod, network string }
+// networkIdentity has the values of a network's labels.
+type networkIdentity struct{ namespace, pod, network string }
 
-func (o owner) labels() []string { return []string{o.namespace, o.pod, o.network} }
+func (o networkIdentity) labelValues() []string { return []string{o.namespace, o.pod, o.network} }
 
-// owners are the labels of a sample's networks, in its order.
-type owners []owner
+// networkIdentities are those of a sample's networks, in its order.
+type networkIdentities []networkIdentity
 
-func newOwners(s *socket.Sample) owners {
-	name := assess.Names(s.Networks)
-	list := make(owners, len(s.Networks))
+func newNetworkIdentities(s *socket.Sample) networkIdentities {
+	name := assess.NameNetworks(s.Networks)
+	list := make(networkIdentities, len(s.Networks))
 	for i := range s.Networks {
 		n := &s.Networks[i]
-		list[i] = owner{n.Owner.Namespace, n.Owner.Pod, name(n)}
+		list[i] = networkIdentity{n.Owner.Namespace, n.Owner.Pod, name(n)}
 	}
 	return list
 }
 
-// named is the owner of that name.
-func (l owners) named(network string) owner {
+// findNetwork returns the identity of the network of that name.
+func (l networkIdentities) findNetwork(network string) networkIdentity {
 	for _, o := range l {
 		if o.network == network {
 			return o
 		}
 	}
-	return owner{network: network}
+	return networkIdentity{network: network}
 }
 
-// maxNetworks is how many networks past the line have a series: all the pods
-// that a node is made for, twice over.
+// maxNetworks is the maximum number of networks with a series: twice the number of pods for
+// which a node is designed.
 const maxNetworks = 250
 
-// networks are the networks past the warning line, or the worst of them.
-func (l *list) networks(s *socket.Sample, t socket.Thresholds, of owners) {
+// addNetworks adds the networks above the warning threshold, or the tightest of them.
+func (l *metricList) addNetworks(s *socket.Sample, t v1alpha1.Thresholds, ids networkIdentities) {
 	type used struct {
 		ratio float64
-		at    int
+		index int
 	}
-	var past []used
+	var above []used
 	for i := range s.Networks {
-		if p, ok := worst(&s.Networks[i]); ok && p.UsedPercent() >= t.Warning {
-			past = append(past, used{ratio(p.Most(), p.Capacity), i})
+		if p, ok := findTightestPool(&s.Networks[i]); ok && p.UsedPercent() >= int(t.WarningPercent) {
+			above = append(above, used{computeRatio(p.MaxUsed(), p.Capacity), i})
 		}
 	}
-	slices.SortFunc(past, func(a, b used) int { return cmp.Or(cmp.Compare(b.ratio, a.ratio), cmp.Compare(a.at, b.at)) })
-	for _, u := range past[:min(maxNetworks, len(past))] {
-		l.add(networkUsed.metric(u.ratio, of[u.at].labels()...))
+	slices.SortFunc(above, func(a, b used) int { return cmp.Or(cmp.Compare(b.ratio, a.ratio), cmp.Compare(a.index, b.index)) })
+	for _, u := range above[:min(maxNetworks, len(above))] {
+		l.add(networkUsed.newMetric(u.ratio, ids[u.index].labelValues()...))
 	}
 }
 
-// worst is the tightest pool of n; false where it has none.
-func worst(n *socket.Network) (socket.Pool, bool) {
-	pools := socket.Worst(n.Pools(), 1)
+// findTightestPool returns the tightest pool of n; false if it has none.
+func findTightestPool(n *socket.Network) (socket.Pool, bool) {
+	pools := socket.SelectTightest(n.Pools(), 1)
 	if len(pools) == 0 {
 		return socket.Pool{}, false
 	}

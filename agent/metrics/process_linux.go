@@ -7,18 +7,18 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// process returns what reads the process's figures: two of them at each scrape,
-// from one file. Prometheus's own collector counts file descriptors and network
-// bytes as well, which costs more than all the rest here.
-func process() func() []prometheus.Metric {
+// newProcessReader returns a function that reads the process's CPU time and memory at each
+// scrape, from one file. Prometheus's own collector also counts file descriptors and network
+// bytes, which costs more than all other metrics here.
+func newProcessReader() func() []prometheus.Metric {
 	self, err := procfs.Self()
 	if err != nil {
 		return func() []prometheus.Metric { return nil }
 	}
-	var start list
+	var start metricList
 	if stat, err := self.Stat(); err == nil {
 		if at, err := stat.StartTime(); err == nil {
-			start.add(processStart.metric(at))
+			start.add(processStart.newMetric(at))
 		}
 	}
 	return func() []prometheus.Metric {
@@ -27,6 +27,6 @@ func process() func() []prometheus.Metric {
 			return start
 		}
 		return append(slices.Clip(start),
-			processCPU.metric(stat.CPUTime()), processMemory.metric(float64(stat.ResidentMemory())))
+			processCPU.newMetric(stat.CPUTime()), processMemory.newMetric(float64(stat.ResidentMemory())))
 	}
 }

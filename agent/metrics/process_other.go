@@ -4,6 +4,6 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-func process() func() []prometheus.Metric {
+func newProcessReader() func() []prometheus.Metric {
 	return func() []prometheus.Metric { return nil }
 }

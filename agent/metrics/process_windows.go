@@ -6,16 +6,16 @@ import (
 	"portreeve.io/portreeve/agent/windows/sysinfo"
 )
 
-// process returns what reads the process's figures at each scrape.
-func process() func() []prometheus.Metric {
+// newProcessReader returns a function that reads the process's metrics at each scrape.
+func newProcessReader() func() []prometheus.Metric {
 	return func() []prometheus.Metric {
 		u, err := sysinfo.ReadUsage()
 		if err != nil {
 			return nil
 		}
-		return list{
-			processStart.metric(float64(u.Started.UnixMilli()) / 1000),
-			processCPU.metric(u.CPU.Seconds()), processMemory.metric(float64(u.WorkingSet)),
+		return metricList{
+			processStart.newMetric(float64(u.Started.UnixMilli()) / 1000),
+			processCPU.newMetric(u.CPU.Seconds()), processMemory.newMetric(float64(u.WorkingSet)),
 		}
 	}
 }

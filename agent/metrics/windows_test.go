@@ -12,7 +12,7 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// windowsNode is a Windows node whose host network is used so far.
+// windowsNode returns a Windows node with so many used ports in its host network.
 func windowsNode(used uint32) (*socket.Sample, assess.Facts) {
 	s := node(0, 0, 0)
 	s.Networks = []socket.Network{network(1, socket.Owner{Kind: socket.OwnerHost}, 3, used)}
@@ -29,7 +29,7 @@ func windowsNode(used uint32) (*socket.Sample, assess.Facts) {
 	return s, f
 }
 
-func TestWindowsHasSeriesOfItsOwn(t *testing.T) {
+func TestWindowsHasItsOwnSeries(t *testing.T) {
 	s, f := windowsNode(10)
 	s.Failures = []socket.Failure{
 		{Inode: 1, Reason: v1alpha1.FailureTCPPortsExhausted, Count: 3, LastAt: taken},
@@ -59,11 +59,11 @@ func TestWindowsHasSeriesOfItsOwn(t *testing.T) {
 		t.Error(diff)
 	}
 	if got := len(series(text, "")); got > 60 {
-		t.Errorf("%d series at rest, more than 60", got)
+		t.Errorf("%d series on an idle node, more than 60", got)
 	}
 }
 
-func TestWhatWindowsDoesNotTellIsAbsent(t *testing.T) {
+func TestUnreadableWindowsItemsAreAbsent(t *testing.T) {
 	s, _ := windowsNode(10)
 	s.Windows.Ranges[0].FreeBlocks, s.Windows.Ranges = nil, s.Windows.Ranges[:1]
 	s.Failures = nil
@@ -88,23 +88,23 @@ func TestSeriesOfAWindowsNodeUnderPressureAreBounded(t *testing.T) {
 	}
 }
 
-func TestSettingsThatWaitForARestartAreNamed(t *testing.T) {
+func TestSettingsThatRequireARestartHaveASeries(t *testing.T) {
 	m := New("v0.1.0")
 	observe := func(states ...v1alpha1.SettingState) {
 		status := &v1alpha1.PortPressureStatus{}
 		for _, state := range states {
 			status.Settings = append(status.Settings, v1alpha1.SettingStatus{ID: "a", Key: settings.KeyTCPTimedWaitDelay, State: state})
 		}
-		m.Observe(node(0, 0, 0), status, Tick{})
+		m.RecordSample(node(0, 0, 0), status, Tick{})
 	}
 	for name, test := range map[string]struct {
 		states []v1alpha1.SettingState
 		want   []string
 	}{
-		"one that waits":      {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
-		"twice the same key":  {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired, v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
-		"one that works":      {[]v1alpha1.SettingState{v1alpha1.SettingApplied}, nil},
-		"none at all is held": {nil, nil},
+		"one requires a restart": {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
+		"twice the same key":     {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired, v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
+		"one is in effect":       {[]v1alpha1.SettingState{v1alpha1.SettingApplied}, nil},
+		"none":                   {nil, nil},
 	} {
 		observe(test.states...)
 		if diff := cmp.Diff(test.want, series(scrape(t, m), "portreeve_restart_required")); diff != "" {

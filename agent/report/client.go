@@ -1,5 +1,5 @@
-// Package report keeps the node's PortPressure up to date. It is the only part of
-// the agent that writes to the API.
+// Package report writes the status of the node's PortPressure, and Events about its pods.
+// It is the only part of the agent that writes to the API server.
 package report
 
 import (
@@ -14,11 +14,11 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-const resource = "portpressures"
+const portPressures = "portpressures"
 
-// NewClient makes a client for PortPressures alone: the clients for everything
-// cost the agent several MiB of memory.
-func NewClient(config *rest.Config, agent string) (rest.Interface, error) {
+// NewClient returns a client for PortPressures only: a client for all types would cost the
+// agent several MiB of memory.
+func NewClient(config *rest.Config, userAgent string) (rest.Interface, error) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register the API: %w", err)
@@ -28,16 +28,16 @@ func NewClient(config *rest.Config, agent string) (rest.Interface, error) {
 	c.APIPath = "/apis"
 	c.GroupVersion = &v1alpha1.GroupVersion
 	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	c.UserAgent = agent
+	c.UserAgent = userAgent
 	client, err := rest.RESTClientFor(c)
 	if err != nil {
-		return nil, fmt.Errorf("make a client for %s: %w", c.Host, err)
+		return nil, fmt.Errorf("create a client for %s: %w", c.Host, err)
 	}
 	return client, nil
 }
 
-// statusPatch replaces the whole status without reading it: no read, no stale
-// field, and one entry in managedFields.
-func statusPatch(s *v1alpha1.PortPressureStatus) ([]byte, error) {
+// buildStatusPatch returns a patch that replaces the whole status. It needs no read, leaves
+// no stale field, and makes one entry in managedFields.
+func buildStatusPatch(s *v1alpha1.PortPressureStatus) ([]byte, error) {
 	return json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": s}})
 }

@@ -15,78 +15,78 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Events writes what there is to say about pods, one Event after another. What can't
-// be written waits for a while, and is dropped then: measuring never waits for it.
-type Events struct {
-	client  rest.Interface
-	node    string
-	home    string // the controller's namespace; empty where it isn't known
-	settle  func() time.Duration
-	log     *slog.Logger
-	queue   chan podevents.Event
-	failing bool
+// EventWriter writes Events about pods, one after another. An Event that can't be written is
+// retried for a while and then dropped; measuring never waits for it.
+type EventWriter struct {
+	client              rest.Interface
+	node                string
+	controllerNamespace string // empty if unknown
+	drawDelay           func() time.Duration
+	log                 *slog.Logger
+	queue               chan podevents.Event
+	failing             bool
 }
 
 const (
-	// maxQueue is more Events than the pods of a node get in an hour.
+	// maxQueue is more than the Events that the pods of a node get in an hour.
 	maxQueue = 64
-	// keep is how old an Event may be when it is written.
-	keep = 30 * time.Minute
+	// maxEventAge is the age at which an Event is dropped instead of retried.
+	maxEventAge = 30 * time.Minute
 )
 
-// NewEvents makes an Events, for which the client of the PortPressure does; Run
-// writes. home is the namespace of Portreeve itself.
-func NewEvents(client rest.Interface, node, home string, log *slog.Logger) *Events {
-	return &Events{client: client, node: node, home: home, settle: settle, log: log, queue: make(chan podevents.Event, maxQueue)}
+// NewEventWriter returns an EventWriter, which writes in Run. The client may be that of the
+// PortPressure. controllerNamespace is the namespace of Portreeve itself.
+func NewEventWriter(client rest.Interface, node, controllerNamespace string, log *slog.Logger) *EventWriter {
+	return &EventWriter{client: client, node: node, controllerNamespace: controllerNamespace, drawDelay: drawEventDelay, log: log, queue: make(chan podevents.Event, maxQueue)}
 }
 
-// Offer is called with what is new, and does not wait.
-func (e *Events) Offer(events []podevents.Event) {
+// OfferEvents queues Events to be written, without blocking.
+func (e *EventWriter) OfferEvents(events []podevents.Event) {
 	for _, event := range events {
 		select {
 		case e.queue <- event:
 		default:
-			e.log.Warn("an Event was dropped: too many wait to be written", "reason", event.Reason,
+			e.log.Warn("dropped an Event because the queue is full", "reason", event.Reason,
 				"namespace", event.Pod.Namespace, "pod", event.Pod.Name)
 		}
 	}
 }
 
-// Run writes until ctx ends.
-func (e *Events) Run(ctx context.Context) {
+// Run writes Events until ctx is done.
+func (e *EventWriter) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case event := <-e.queue:
-			if !e.wait(ctx, time.Until(event.At.Add(e.settle()))) {
+			if !e.waitFor(ctx, time.Until(event.At.Add(e.drawDelay()))) {
 				return
 			}
-			if !e.storm(ctx) {
-				e.write(ctx, event)
+			if !e.isSuppressed(ctx) {
+				e.writeEvent(ctx, event)
 			}
 		}
 	}
 }
 
-// write writes one Event, trying again while that can help.
-func (e *Events) write(ctx context.Context, event podevents.Event) {
+// writeEvent writes one Event, and retries while that can help.
+func (e *EventWriter) writeEvent(ctx context.Context, event podevents.Event) {
 	for failures := 1; ; failures++ {
-		err := e.send(ctx, event)
+		err := e.sendEvent(ctx, event)
 		if ctx.Err() != nil {
 			return
 		}
-		e.tell(event, err)
-		if err == nil || !passing(err, failures) || time.Since(event.At) > keep {
+		e.logResult(event, err)
+		if err == nil || !isRetryable(err, failures) || time.Since(event.At) > maxEventAge {
 			return
 		}
-		if !e.wait(ctx, back(err, failures)) {
+		if !e.waitFor(ctx, computeRetryDelay(err, failures)) {
 			return
 		}
 	}
 }
 
-func (e *Events) wait(ctx context.Context, d time.Duration) bool {
+func (e *EventWriter) waitFor(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
@@ -95,10 +95,10 @@ func (e *Events) wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// passing says whether the same request may succeed later, after so many failures. A
-// namespace that is gone and rights that are missing are no reason to keep others
-// waiting, nor is a webhook of somebody's that fails for this one.
-func passing(err error, failures int) bool {
+// isRetryable reports whether the same request may succeed later. Other Events must not wait
+// for a namespace that is gone, for rights that are missing, or for a webhook that keeps
+// failing.
+func isRetryable(err error, failures int) bool {
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return false
@@ -108,11 +108,11 @@ func passing(err error, failures int) bool {
 	return true
 }
 
-// tell logs the first of a row of failures, and their end.
-func (e *Events) tell(event podevents.Event, err error) {
+// logResult logs the first of several consecutive failures, and their end.
+func (e *EventWriter) logResult(event podevents.Event, err error) {
 	switch {
 	case err != nil && !e.failing:
-		e.log.Warn("an Event could not be written; measuring goes on", "reason", event.Reason,
+		e.log.Warn("failed to write an Event; measuring continues", "reason", event.Reason,
 			"namespace", event.Pod.Namespace, "pod", event.Pod.Name, "why", err)
 	case err == nil && e.failing:
 		e.log.Info("Events are written again")
@@ -120,72 +120,72 @@ func (e *Events) tell(event podevents.Event, err error) {
 	e.failing = err != nil
 }
 
-// send makes the Event, or counts on it where it is there already.
-func (e *Events) send(ctx context.Context, event podevents.Event) error {
+// sendEvent creates the Event, or updates its series if it exists.
+func (e *EventWriter) sendEvent(ctx context.Context, event podevents.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if event.Count > 1 {
-		if err := e.countOn(ctx, event); !apierrors.IsNotFound(err) {
-			return err // NotFound: it is gone after its hour, or was never written
+		if err := e.updateSeries(ctx, event); !apierrors.IsNotFound(err) {
+			return err // NotFound: it has expired after an hour, or was never written
 		}
 	}
-	err := e.create(ctx, event)
+	err := e.createEvent(ctx, event)
 	switch {
 	case !apierrors.IsAlreadyExists(err):
 		return err
-	case event.Standing: // said by the agent before this one
+	case event.PresentAtStart: // written by the previous agent
 		return nil
 	}
 	event.Count = max(2, event.Count)
-	return e.countOn(ctx, event)
+	return e.updateSeries(ctx, event)
 }
 
-func (e *Events) create(ctx context.Context, event podevents.Event) error {
+func (e *EventWriter) createEvent(ctx context.Context, event podevents.Event) error {
 	body, err := json.Marshal(newEvent(event, e.node))
 	if err != nil {
 		return err
 	}
-	return e.client.Post().AbsPath(eventsPath(event)...).SetHeader("Content-Type", "application/json").
+	return e.client.Post().AbsPath(buildEventsPath(event)...).SetHeader("Content-Type", "application/json").
 		MaxRetries(0).Body(body).Do(ctx).Error()
 }
 
-func (e *Events) countOn(ctx context.Context, event podevents.Event) error {
+func (e *EventWriter) updateSeries(ctx context.Context, event podevents.Event) error {
 	body, err := json.Marshal(map[string]any{"series": map[string]any{
 		"count": event.Count, "lastObservedTime": metav1.NewMicroTime(event.At)}})
 	if err != nil {
 		return err
 	}
-	return e.client.Patch(types.MergePatchType).AbsPath(append(eventsPath(event), event.Name)...).
+	return e.client.Patch(types.MergePatchType).AbsPath(append(buildEventsPath(event), event.Name)...).
 		MaxRetries(0).Body(body).Do(ctx).Error()
 }
 
-func eventsPath(event podevents.Event) []string {
+func buildEventsPath(event podevents.Event) []string {
 	return []string{"/apis/events.k8s.io/v1/namespaces", event.Pod.Namespace, "events"}
 }
 
-// wireEvent is what the agent sets of an Event of events.k8s.io/v1. The module
-// k8s.io/api has the type, with those of every other group: several MiB of memory.
+// wireEvent has the fields of an events.k8s.io/v1 Event that the agent sets. The type in
+// k8s.io/api would cost several MiB of memory, because it comes with all other groups.
 type wireEvent struct {
 	APIVersion          string           `json:"apiVersion"`
 	Kind                string           `json:"kind"`
-	Metadata            metadata         `json:"metadata"`
+	Metadata            eventMetadata    `json:"metadata"`
 	EventTime           metav1.MicroTime `json:"eventTime"`
 	ReportingController string           `json:"reportingController"`
 	ReportingInstance   string           `json:"reportingInstance"`
 	Action              string           `json:"action"`
 	Reason              string           `json:"reason"`
-	Regarding           reference        `json:"regarding"`
-	Related             reference        `json:"related"`
+	Regarding           objectReference  `json:"regarding"`
+	Related             objectReference  `json:"related"`
 	Note                string           `json:"note"`
 	Type                string           `json:"type"`
 }
 
-type metadata struct {
+type eventMetadata struct {
 	Name      string `json:"name"`
 	Namespace string `json:"namespace"`
 }
 
-type reference struct {
+type objectReference struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Namespace  string `json:"namespace,omitempty"`
@@ -193,11 +193,11 @@ type reference struct {
 	UID        string `json:"uid,omitempty"`
 }
 
-// action is what the agent was doing, as events.k8s.io/v1 wants to know.
-const action = "MeasurePorts"
+// eventAction is the action of Events, which events.k8s.io/v1 requires.
+const eventAction = "MeasurePorts"
 
-// newEvent is an Event by the agent of node: admission wants its Node as the related
-// object, and its name as the instance.
+// newEvent returns an Event by the agent of node. The admission policy requires the Node as
+// the related object and its name as the reporting instance.
 func newEvent(e podevents.Event, node string) wireEvent {
 	kind := "Normal"
 	if e.Warning {
@@ -205,14 +205,14 @@ func newEvent(e podevents.Event, node string) wireEvent {
 	}
 	return wireEvent{
 		APIVersion: "events.k8s.io/v1", Kind: "Event",
-		Metadata:            metadata{e.Name, e.Pod.Namespace},
+		Metadata:            eventMetadata{Name: e.Name, Namespace: e.Pod.Namespace},
 		EventTime:           metav1.NewMicroTime(e.At),
 		ReportingController: v1alpha1.ReportingAgent,
 		ReportingInstance:   node,
-		Action:              action,
+		Action:              eventAction,
 		Reason:              e.Reason,
-		Regarding:           reference{"v1", "Pod", e.Pod.Namespace, e.Pod.Name, e.Pod.UID},
-		Related:             reference{APIVersion: "v1", Kind: "Node", Name: node},
+		Regarding:           objectReference{APIVersion: "v1", Kind: "Pod", Namespace: e.Pod.Namespace, Name: e.Pod.Name, UID: e.Pod.UID},
+		Related:             objectReference{APIVersion: "v1", Kind: "Node", Name: node},
 		Note:                e.Note,
 		Type:                kind,
 	}

@@ -38,18 +38,18 @@ func TestEventsOnARealServer(t *testing.T) {
 	}
 	api := kubernetes.NewForConfigOrDie(config).EventsV1().Events("default")
 	logged := &strings.Builder{}
-	e := NewEvents(client, "node-a", "default", slog.New(slog.NewTextHandler(logged, nil)))
-	e.settle = func() time.Duration { return 0 }
+	e := NewEventWriter(client, "node-a", "default", slog.New(slog.NewTextHandler(logged, nil)))
+	e.drawDelay = func() time.Duration { return 0 }
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); e.Run(ctx) }()
 
 	standing := said("first", 1)
-	standing.Standing = true
+	standing.PresentAtStart = true
 	gone := said("gone", 1)
 	gone.Pod.Namespace = "not-there"
 	first := said("first", 1)
-	e.Offer([]podevents.Event{
+	e.OfferEvents([]podevents.Event{
 		first,                              // made
 		standing,                           // there already: nothing
 		said("first", 1), said("first", 3), // by an agent that started anew, and again
@@ -96,7 +96,7 @@ func TestEventsOnARealServer(t *testing.T) {
 }
 
 // While the controller's Event stands for many nodes, agents write none.
-func TestInAStormTheControllerSpeaks(t *testing.T) {
+func TestEventsAreSuppressedWhileTheLeaseIsValid(t *testing.T) {
 	config := apitest.Start(t)
 	client, err := NewClient(config, "test")
 	if err != nil {
@@ -116,18 +116,18 @@ func TestInAStormTheControllerSpeaks(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	e := NewEvents(client, "node-a", "default", slog.New(slog.DiscardHandler))
-	e.settle = func() time.Duration { return 0 }
+	e := NewEventWriter(client, "node-a", "default", slog.New(slog.DiscardHandler))
+	e.drawDelay = func() time.Duration { return 0 }
 	go e.Run(t.Context())
-	await(t, "a storm that has just begun", func() bool { return e.storm(t.Context()) })
-	e.Offer([]podevents.Event{said("buried", 1), said("taken", 1)}) // the one is done with when the other is taken
+	await(t, "a storm that has just begun", func() bool { return e.isSuppressed(t.Context()) })
+	e.OfferEvents([]podevents.Event{said("buried", 1), said("taken", 1)}) // the one is done with when the other is taken
 	await(t, "the queue's end", func() bool { return len(e.queue) == 0 })
 	lease.Spec.RenewTime = ago(66 * time.Second)
 	if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "its end", func() bool { return !e.storm(t.Context()) })
-	e.Offer([]podevents.Event{said("after", 1)})
+	await(t, "its end", func() bool { return !e.isSuppressed(t.Context()) })
+	e.OfferEvents([]podevents.Event{said("after", 1)})
 	api := kubernetes.NewForConfigOrDie(config).EventsV1().Events("default")
 	await(t, "the Event after it", func() bool {
 		_, err := api.Get(t.Context(), "checkout.after", metav1.GetOptions{})
@@ -136,16 +136,16 @@ func TestInAStormTheControllerSpeaks(t *testing.T) {
 	if _, err := api.Get(t.Context(), "checkout.buried", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the Event of the storm is there: %v", err)
 	}
-	elsewhere := NewEvents(client, "node-a", "not-there", slog.New(slog.DiscardHandler))
-	if elsewhere.storm(t.Context()) {
+	elsewhere := NewEventWriter(client, "node-a", "not-there", slog.New(slog.DiscardHandler))
+	if elsewhere.isSuppressed(t.Context()) {
 		t.Error("a storm without a Lease")
 	}
 }
 
 // What waits to be written is dropped when a storm begins meanwhile.
-func TestAnEventLeavesTimeForAStormToBeSaid(t *testing.T) {
+func TestAnEventWaitsSoThatItCanBeSuppressed(t *testing.T) {
 	for range 100 {
-		if d := settle(); d < 3*time.Second || d > 5*time.Second {
+		if d := drawEventDelay(); d < 3*time.Second || d > 5*time.Second {
 			t.Fatalf("an Event waits %v: of the 5 s that it may take, none is left, or too few", d)
 		}
 	}

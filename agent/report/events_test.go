@@ -50,7 +50,7 @@ func (a *answers) requests() []string {
 	return append([]string(nil), a.asked...)
 }
 
-func newEvents(t *testing.T, a *answers) (e *Events, logged *strings.Builder, run func()) {
+func newEvents(t *testing.T, a *answers) (e *EventWriter, logged *strings.Builder, run func()) {
 	t.Helper()
 	api := httptest.NewServer(a)
 	t.Cleanup(api.Close)
@@ -59,8 +59,8 @@ func newEvents(t *testing.T, a *answers) (e *Events, logged *strings.Builder, ru
 		t.Fatal(err)
 	}
 	logged = &strings.Builder{}
-	e = NewEvents(client, "node-a", "", slog.New(slog.NewTextHandler(logged, nil)))
-	e.settle = func() time.Duration { return 0 }
+	e = NewEventWriter(client, "node-a", "", slog.New(slog.NewTextHandler(logged, nil)))
+	e.drawDelay = func() time.Duration { return 0 }
 	return e, logged, func() {
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
@@ -77,9 +77,9 @@ func TestWhatIsAskedOfTheServer(t *testing.T) {
 		"PATCH /apis/events.k8s.io/v1/namespaces/default/events/checkout.a",
 		"PATCH /apis/events.k8s.io/v1/namespaces/default/events/checkout.next"
 	standing := said("a", 1)
-	standing.Standing = true
+	standing.PresentAtStart = true
 	old := said("a", 1)
-	old.At = old.At.Add(-keep - time.Minute)
+	old.At = old.At.Add(-maxEventAge - time.Minute)
 	tests := map[string]struct {
 		event podevents.Event
 		codes []int
@@ -102,7 +102,7 @@ func TestWhatIsAskedOfTheServer(t *testing.T) {
 			t.Parallel()
 			a := &answers{codes: tt.codes}
 			e, _, run := newEvents(t, a)
-			e.Offer([]podevents.Event{tt.event, said("next", 2)})
+			e.OfferEvents([]podevents.Event{tt.event, said("next", 2)})
 			run()
 			want := append(tt.want, next)
 			await(t, "the next Event", func() bool { return len(a.requests()) >= len(want) })
@@ -118,18 +118,18 @@ func TestAServerThatIsBusyIsLeftAlone(t *testing.T) {
 	a := &answers{codes: []int{429, 201}}
 	e, _, run := newEvents(t, a)
 	begun := time.Now()
-	e.Offer([]podevents.Event{said("a", 1)})
+	e.OfferEvents([]podevents.Event{said("a", 1)})
 	run()
 	await(t, "the second request", func() bool { return len(a.requests()) == 2 })
-	if took := time.Since(begun); took < time.Second || took > herd+5*time.Second {
-		t.Errorf("came back after %v, want 1 s and up to %v more", took, herd)
+	if took := time.Since(begun); took < time.Second || took > throttledSpread+5*time.Second {
+		t.Errorf("came back after %v, want 1 s and up to %v more", took, throttledSpread)
 	}
 }
 
-func TestATroubleIsToldOnceAndItsEnd(t *testing.T) {
+func TestAFailureAndItsEndAreLoggedOnce(t *testing.T) {
 	a := &answers{codes: []int{403, 422, 201, 201}}
 	e, logged, run := newEvents(t, a)
-	e.Offer([]podevents.Event{said("a", 1), said("b", 1), said("c", 1), said("d", 1)})
+	e.OfferEvents([]podevents.Event{said("a", 1), said("b", 1), said("c", 1), said("d", 1)})
 	run()
 	await(t, "four requests", func() bool { return len(a.requests()) == 4 })
 	text := logged.String()
@@ -142,7 +142,7 @@ func TestATroubleIsToldOnceAndItsEnd(t *testing.T) {
 func TestMeasuringNeverWaits(t *testing.T) {
 	e, logged, _ := newEvents(t, &answers{codes: []int{500}})
 	for range maxQueue + 2 {
-		e.Offer([]podevents.Event{said("a", 1)})
+		e.OfferEvents([]podevents.Event{said("a", 1)})
 	}
 	if n := strings.Count(logged.String(), "dropped"); n != 2 {
 		t.Errorf("%d of 2 were said to be dropped: %s", n, logged)

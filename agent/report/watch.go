@@ -13,49 +13,48 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// watch keeps up with the node's own PortPressure: its spec, and what became of
-// the status. client-go's informer goes on through outages, with its own
-// back-off.
-func (w *Writer) watch(ctx context.Context) {
+// watchObject watches the node's own PortPressure: its spec, and whether its status was
+// emptied. client-go's informer continues through outages, with its own back-off.
+func (w *Writer) watchObject(ctx context.Context) {
 	informer := cache.NewSharedIndexInformer(
-		cache.NewListWatchFromClient(w.o.Client, resource, metav1.NamespaceAll,
-			fields.OneTermEqualSelector(metav1.ObjectNameField, w.o.Node)),
+		cache.NewListWatchFromClient(w.options.Client, portPressures, metav1.NamespaceAll,
+			fields.OneTermEqualSelector(metav1.ObjectNameField, w.options.Node)),
 		&v1alpha1.PortPressure{}, 0, nil)
-	last := ""
+	lastReason := ""
 	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    w.see,
-		UpdateFunc: func(_, o any) { w.see(o) },
-		DeleteFunc: func(any) { w.forget() },
+		AddFunc:    w.handleObject,
+		UpdateFunc: func(_, o any) { w.handleObject(o) },
+		DeleteFunc: func(any) { w.resetLastWrite() },
 	})
-	err = errors.Join(err, informer.SetTransform(slim),
+	err = errors.Join(err, informer.SetTransform(trimObject),
 		informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-			if reason := string(apierrors.ReasonForError(err)); reason != last {
-				last = reason
-				w.o.Log.Warn("the PortPressure can't be watched: needs list and watch on portpressures; trying again",
-					"node", w.o.Node, "why", err)
+			if reason := string(apierrors.ReasonForError(err)); reason != lastReason {
+				lastReason = reason
+				w.options.Log.Warn("failed to watch the PortPressure: needs list and watch on portpressures; retrying",
+					"node", w.options.Node, "why", err)
 			}
 		}))
 	if err != nil {
-		w.o.Log.Error("the PortPressure is not watched", "why", err) // only where it has started before
+		w.options.Log.Error("the PortPressure is not watched", "why", err) // only if the informer was already started
 		return
 	}
-	go w.await(ctx, handler.HasSynced)
+	go w.awaitRead(ctx, handler.HasSynced)
 	informer.RunWithContext(ctx)
 }
 
-func (w *Writer) see(o any) {
+func (w *Writer) handleObject(o any) {
 	p, ok := o.(*v1alpha1.PortPressure)
 	if !ok {
 		return
 	}
-	w.o.Object(p)
-	if p.Status.ObservedAt == nil { // new, or emptied by hand
-		w.forget()
+	w.options.OnObject(p)
+	if p.Status.ObservedAt == nil { // new, or emptied by a user
+		w.resetLastWrite()
 	}
 }
 
-// slim keeps of the object what the agent wants to know.
-func slim(o any) (any, error) {
+// trimObject keeps the parts of the object that the agent uses.
+func trimObject(o any) (any, error) {
 	p, ok := o.(*v1alpha1.PortPressure)
 	if !ok {
 		return nil, fmt.Errorf("not a PortPressure: %T", o)

@@ -16,20 +16,20 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Options of a Writer.
-type Options struct {
+// WriterOptions configure a Writer.
+type WriterOptions struct {
 	Client rest.Interface
 	// Node is the name of the node, and of its PortPressure.
 	Node   string
 	Policy Policy
 	Log    *slog.Logger
-	// Wrote is told how each attempt ended: a Result.
-	Wrote func(Result)
-	// Object is told of the node's PortPressure whenever it has changed.
-	Object func(*v1alpha1.PortPressure)
+	// OnResult is called with the result of each attempt.
+	OnResult func(Result)
+	// OnObject is called with the node's PortPressure whenever it has changed.
+	OnObject func(*v1alpha1.PortPressure)
 }
 
-// Result is how an attempt to write ended.
+// Result is the result of an attempt to write.
 type Result string
 
 // The values of Result.
@@ -37,160 +37,160 @@ const (
 	Written   Result = "ok"
 	NotFound  Result = "not_found" // the controller has not created it yet, or there is no CRD
 	Forbidden Result = "forbidden"
-	Throttled Result = "throttled" // the server asked to come back later
+	Throttled Result = "throttled" // the server asked to retry later
 	Failed    Result = "error"
 )
 
-// The waits after an attempt that failed. Each is drawn between half and whole.
+// The delays after a failed attempt, of which a random half to whole is used.
 const (
-	firstWait = 2 * time.Second
-	longWait  = time.Minute
-	// herd is how far apart nodes spread that were all told to come back.
-	herd = 10 * time.Second
+	firstRetryDelay = 2 * time.Second
+	maxRetryDelay   = time.Minute
+	// throttledSpread is the random extra delay after 429, which all nodes get at once.
+	throttledSpread = 10 * time.Second
 )
 
-// Writer writes the newest status when it is due. What it could not write it
-// writes later, if it is still the newest.
+// Writer writes the newest status when it is due. After a failure it retries, with the
+// status that is newest then.
 type Writer struct {
-	o    Options
-	kick chan struct{}
+	options WriterOptions
+	wakeUp  chan struct{}
 
-	mu     sync.Mutex
-	read   bool // what was there before has been read
-	newest *v1alpha1.PortPressureStatus
-	wrote  written
-	pause  time.Time // no attempt before
+	mu          sync.Mutex
+	hasRead     bool // the object was read, with the status of a previous agent
+	newest      *v1alpha1.PortPressureStatus
+	lastWrite   lastWrite
+	pausedUntil time.Time // no attempt before
 
-	failures int
-	last     Result
+	failures   int
+	lastResult Result
 }
 
-// NewWriter makes a Writer; Run writes.
-func NewWriter(o Options) *Writer {
-	return &Writer{o: o, kick: make(chan struct{}, 1)}
+// NewWriter returns a Writer, which writes in Run.
+func NewWriter(o WriterOptions) *Writer {
+	return &Writer{options: o, wakeUp: make(chan struct{}, 1)}
 }
 
-// Offer is called with each new status, and does not wait. The status must not
-// change afterwards. One that was made before the object could be read is
-// dropped: it does not know what a former agent has written, and would undo it.
-// One that speaks of a generation does know, and answers it.
-func (w *Writer) Offer(s *v1alpha1.PortPressureStatus) {
+// OfferStatus replaces the status to be written, without blocking. The status must not
+// change afterwards. A status from before the object was read is dropped: it would undo
+// what a previous agent has written. One with an observedGeneration is based on the object.
+func (w *Writer) OfferStatus(s *v1alpha1.PortPressureStatus) {
 	w.mu.Lock()
-	if w.read || s.ObservedGeneration > 0 {
+	if w.hasRead || s.ObservedGeneration > 0 {
 		w.newest = s
 	}
 	w.mu.Unlock()
-	w.poke()
+	w.wakeRun()
 }
 
-// patience is how long the object is waited for by an agent that may write and
-// not read.
-const patience = 30 * time.Second
+// readTimeout is how long the first read is awaited: an agent may have the right to write
+// but not to read.
+const readTimeout = 30 * time.Second
 
-// await lets statuses through once the object was read.
-func (w *Writer) await(ctx context.Context, synced cache.InformerSynced) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// awaitRead accepts all statuses once the object was read.
+func (w *Writer) awaitRead(ctx context.Context, synced cache.InformerSynced) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	cache.WaitForCacheSync(ctx.Done(), synced)
 	w.mu.Lock()
-	w.read = true
+	w.hasRead = true
 	w.mu.Unlock()
 }
 
-// forget says that the API server has nothing of this agent's: the object is
-// new, or was emptied. An attempt that failed before says nothing of the next.
-func (w *Writer) forget() {
+// resetLastWrite records that the API server has no status of this agent, because the
+// object is new or was emptied. A pause after earlier failures ends.
+func (w *Writer) resetLastWrite() {
 	w.mu.Lock()
-	w.wrote, w.pause = written{}, time.Time{}
+	w.lastWrite, w.pausedUntil = lastWrite{}, time.Time{}
 	w.mu.Unlock()
-	w.poke()
+	w.wakeRun()
 }
 
-func (w *Writer) poke() {
+func (w *Writer) wakeRun() {
 	select {
-	case w.kick <- struct{}{}:
+	case w.wakeUp <- struct{}{}:
 	default:
 	}
 }
 
-// Run watches the object and writes until ctx ends.
+// Run watches the object and writes its status until ctx is done.
 func (w *Writer) Run(ctx context.Context) {
 	var watching sync.WaitGroup
-	watching.Go(func() { w.watch(ctx) })
+	watching.Go(func() { w.watchObject(ctx) })
 	defer watching.Wait()
 	for {
-		status, due := w.next()
+		status, due := w.nextWrite()
 		if status != nil && !time.Now().Before(due) {
-			w.write(ctx, status)
+			w.writeStatus(ctx, status)
 			continue
 		}
-		if !w.wait(ctx, status, due) {
+		if !w.waitForWork(ctx, status, due) {
 			return
 		}
 	}
 }
 
-// wait returns when there is something new to look at, or the time has come.
-func (w *Writer) wait(ctx context.Context, status *v1alpha1.PortPressureStatus, due time.Time) bool {
-	later := time.Until(due)
+// waitForWork waits until the status is due or something has changed. It returns false
+// when ctx is done.
+func (w *Writer) waitForWork(ctx context.Context, status *v1alpha1.PortPressureStatus, due time.Time) bool {
+	delay := time.Until(due)
 	if status == nil {
-		later = time.Hour
+		delay = time.Hour
 	}
-	timer := time.NewTimer(later)
+	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
-	case <-w.kick:
+	case <-w.wakeUp:
 	}
 	return true
 }
 
-func (w *Writer) next() (*v1alpha1.PortPressureStatus, time.Time) {
+func (w *Writer) nextWrite() (*v1alpha1.PortPressureStatus, time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.newest == nil {
 		return nil, time.Time{}
 	}
-	due := w.o.Policy.due(w.wrote, w.newest)
-	if due.Before(w.pause) {
-		due = w.pause
+	due := w.options.Policy.nextWrite(w.lastWrite, w.newest)
+	if due.Before(w.pausedUntil) {
+		due = w.pausedUntil
 	}
 	return w.newest, due
 }
 
-// write makes one attempt. After one that failed the server is left alone.
-func (w *Writer) write(ctx context.Context, s *v1alpha1.PortPressureStatus) {
-	err := w.patch(ctx, s)
+// writeStatus makes one attempt. After a failure it pauses further attempts.
+func (w *Writer) writeStatus(ctx context.Context, s *v1alpha1.PortPressureStatus) {
+	err := w.patchStatus(ctx, s)
 	if ctx.Err() != nil {
 		return
 	}
-	result := resultOf(err)
-	w.tell(result, err)
+	result := classifyResult(err)
+	w.logResult(result, err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if result == Written {
-		w.wrote = w.wrote.then(s, time.Now(), rand.Float64(), w.o.Policy.Gap)
+		w.lastWrite = w.lastWrite.recordWrite(s, time.Now(), rand.Float64(), w.options.Policy.MinInterval)
 		w.failures = 0
 		return
 	}
 	w.failures++
-	w.pause = time.Now().Add(back(err, w.failures))
+	w.pausedUntil = time.Now().Add(computeRetryDelay(err, w.failures))
 }
 
-func (w *Writer) patch(ctx context.Context, s *v1alpha1.PortPressureStatus) error {
-	body, err := statusPatch(s)
+func (w *Writer) patchStatus(ctx context.Context, s *v1alpha1.PortPressureStatus) error {
+	body, err := buildStatusPatch(s)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	return w.o.Client.Patch(types.JSONPatchType).Resource(resource).Name(w.o.Node).
+	return w.options.Client.Patch(types.JSONPatchType).Resource(portPressures).Name(w.options.Node).
 		SubResource("status").MaxRetries(0).Body(body).Do(ctx).Error()
 }
 
-func resultOf(err error) Result {
+func classifyResult(err error) Result {
 	switch {
 	case err == nil:
 		return Written
@@ -204,41 +204,41 @@ func resultOf(err error) Result {
 	return Failed
 }
 
-// back is how long to wait after err, the last of so many failures in a row. Only
-// the server knows that many nodes write at once, and says so with 429.
-func back(err error, failures int) time.Duration {
+// computeRetryDelay returns how long to wait after consecutive failures, err being the last.
+// With 429 the server reports that many nodes write at once, so their retries are spread.
+func computeRetryDelay(err error, failures int) time.Duration {
 	if seconds, ok := apierrors.SuggestsClientDelay(err); ok || apierrors.IsTooManyRequests(err) {
-		return time.Duration(seconds)*time.Second + time.Duration(rand.Float64()*float64(herd))
+		return time.Duration(seconds)*time.Second + time.Duration(rand.Float64()*float64(throttledSpread))
 	}
-	wait := longWait
+	wait := maxRetryDelay
 	if failures < 6 {
-		wait = min(longWait, firstWait<<(failures-1))
+		wait = min(maxRetryDelay, firstRetryDelay<<(failures-1))
 	}
 	return wait/2 + time.Duration(rand.Float64()*float64(wait/2))
 }
 
-// tell logs the first of a row of equal results.
-func (w *Writer) tell(r Result, err error) {
-	w.o.Wrote(r)
-	if r == w.last {
+// logResult logs the first of several equal results.
+func (w *Writer) logResult(r Result, err error) {
+	w.options.OnResult(r)
+	if r == w.lastResult {
 		return
 	}
 	switch {
 	case r != Written:
-		w.o.Log.Warn("the status could not be written; measuring goes on", "node", w.o.Node, "why", explain(r, w.o.Node, err))
-	case w.last != "":
-		w.o.Log.Info("the status is written again", "node", w.o.Node)
+		w.options.Log.Warn("failed to write the status; measuring continues", "node", w.options.Node, "why", explainError(r, w.options.Node, err))
+	case w.lastResult != "":
+		w.options.Log.Info("the status is written again", "node", w.options.Node)
 	}
-	w.last = r
+	w.lastResult = r
 }
 
-// explain is err with what to do about it.
-func explain(r Result, node string, err error) string {
+// explainError returns the error and its remedy.
+func explainError(r Result, node string, err error) string {
 	switch r {
 	case NotFound:
 		return fmt.Sprintf("no PortPressure %q: the controller has not created it yet, or the CRDs are not installed (%v)", node, err)
 	case Forbidden:
-		return fmt.Sprintf("no right to patch portpressures/status of %q: see the agent's ClusterRole and the admission policy (%v)", node, err)
+		return fmt.Sprintf("no right to patch portpressures/status of %q: check the agent's ClusterRole and the admission policy (%v)", node, err)
 	}
 	return err.Error()
 }

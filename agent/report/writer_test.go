@@ -88,10 +88,10 @@ func start(t *testing.T, s *server) (w *Writer, logged *strings.Builder, results
 	logged = &strings.Builder{}
 	var mu sync.Mutex
 	var all []Result
-	w = NewWriter(Options{Client: client, Node: "node-a", Policy: DefaultPolicy,
-		Log:    slog.New(slog.NewTextHandler(logged, nil)),
-		Object: func(*v1alpha1.PortPressure) {},
-		Wrote: func(r Result) {
+	w = NewWriter(WriterOptions{Client: client, Node: "node-a", Policy: DefaultPolicy,
+		Log:      slog.New(slog.NewTextHandler(logged, nil)),
+		OnObject: func(*v1alpha1.PortPressure) {},
+		OnResult: func(r Result) {
 			mu.Lock()
 			all = append(all, r)
 			mu.Unlock()
@@ -116,7 +116,7 @@ func start(t *testing.T, s *server) (w *Writer, logged *strings.Builder, results
 func offer(t *testing.T, w *Writer, s *v1alpha1.PortPressureStatus) {
 	t.Helper()
 	await(t, "the object to be read", func() bool {
-		w.Offer(s)
+		w.OfferStatus(s)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return w.newest == s
@@ -156,7 +156,7 @@ func TestWhatCouldNotBeWrittenIsWrittenLaterAndToldOnce(t *testing.T) {
 	}{
 		"not created yet":    {[]int{404, 404, 200}, []Result{NotFound, NotFound, Written}, "the controller has not created it yet"},
 		"no right":           {[]int{403, 200}, []Result{Forbidden, Written}, "no right to patch portpressures/status"},
-		"the server is busy": {[]int{500, 200}, []Result{Failed, Written}, "could not be written"},
+		"the server is busy": {[]int{500, 200}, []Result{Failed, Written}, "failed to write the status"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -191,8 +191,8 @@ func TestAThrottledNodeComesBackWhenItWasTold(t *testing.T) {
 	begun := time.Now()
 	offer(t, w, status(v1alpha1.LevelNormal, 1, "a"))
 	await(t, "the writes", func() bool { return len(results()) == 2 })
-	if took := time.Since(begun); took < time.Second || took > herd+5*time.Second {
-		t.Errorf("came back after %v, want 1 s and up to %v more", took, herd)
+	if took := time.Since(begun); took < time.Second || took > throttledSpread+5*time.Second {
+		t.Errorf("came back after %v, want 1 s and up to %v more", took, throttledSpread)
 	}
 	if diff := cmp.Diff([]Result{Throttled, Written}, results()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -227,15 +227,15 @@ func TestANewObjectEndsTheWait(t *testing.T) {
 
 // What a former agent wrote is read before anything is written over it.
 func TestNothingIsWrittenBeforeTheObjectWasRead(t *testing.T) {
-	w := NewWriter(Options{Policy: DefaultPolicy})
-	w.Offer(status(v1alpha1.LevelNormal, 1, "early"))
-	if s, _ := w.next(); s != nil {
+	w := NewWriter(WriterOptions{Policy: DefaultPolicy})
+	w.OfferStatus(status(v1alpha1.LevelNormal, 1, "early"))
+	if s, _ := w.nextWrite(); s != nil {
 		t.Errorf("%s would be written", s.Tightest.Summary)
 	}
 	answer := status(v1alpha1.LevelNormal, 1, "an answer to a spec that was read")
 	answer.ObservedGeneration = 1
-	w.Offer(answer)
-	if s, _ := w.next(); s != answer {
+	w.OfferStatus(answer)
+	if s, _ := w.nextWrite(); s != answer {
 		t.Error("nothing would be written until the next sample")
 	}
 }

@@ -23,10 +23,10 @@ func TestPortsThatServeTwoDestinations(t *testing.T) {
 		plain, bound socket.CapabilityState
 		finding      string
 	}{
-		"connect() shares ports":             {connectionPorts{[]uint16{1, 2}, []uint16{2, 3}, []uint16{4}, []uint16{5}}, socket.Verified, socket.Verified, "1 of 2 ports were used for two"},
-		"none by chance":                     {connectionPorts{[]uint16{1, 2}, []uint16{3, 4}, []uint16{5}, []uint16{6}}, socket.Supposed, socket.Verified, "none of 2 ports"},
-		"bound ports that are shared":        {connectionPorts{[]uint16{1}, []uint16{1}, []uint16{5}, []uint16{5}}, socket.Verified, socket.Unsupported, ""},
-		"a bound port that connect() shares": {connectionPorts{[]uint16{1}, []uint16{1, 5}, []uint16{5}, []uint16{6}}, socket.Verified, socket.Unsupported, ""},
+		"connect() shares ports":             {connectionPorts{[]uint16{1, 2}, []uint16{2, 3}, []uint16{4}, []uint16{5}}, socket.CapabilityVerified, socket.CapabilityVerified, "1 of 2 ports were used for two"},
+		"none by chance":                     {connectionPorts{[]uint16{1, 2}, []uint16{3, 4}, []uint16{5}, []uint16{6}}, socket.CapabilityAssumed, socket.CapabilityVerified, "none of 2 ports"},
+		"bound ports that are shared":        {connectionPorts{[]uint16{1}, []uint16{1}, []uint16{5}, []uint16{5}}, socket.CapabilityVerified, socket.CapabilityUnsupported, ""},
+		"a bound port that connect() shares": {connectionPorts{[]uint16{1}, []uint16{1, 5}, []uint16{5}, []uint16{6}}, socket.CapabilityVerified, socket.CapabilityUnsupported, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := test.dials.evaluatePortSharing(16384)
@@ -39,19 +39,19 @@ func TestPortsThatServeTwoDestinations(t *testing.T) {
 func TestPortsComeFromTheRange(t *testing.T) {
 	r, reuse := ports.Range{First: 100, Last: 199}, &ports.Range{First: 300, Last: 399}
 	d := connectionPorts{plainA: []uint16{100}, boundA: []uint16{199}}
-	checkResult(t, d.evaluateRange(r, nil), socket.Verified, "all 2")
+	checkResult(t, d.evaluateRange(r, nil), socket.CapabilityVerified, "all 2")
 	d.plainB = []uint16{300}
-	checkResult(t, d.evaluateRange(r, nil), socket.Unsupported, "1 of 3")
-	checkResult(t, d.evaluateRange(r, reuse), socket.Verified, "300-399")
+	checkResult(t, d.evaluateRange(r, nil), socket.CapabilityUnsupported, "1 of 3")
+	checkResult(t, d.evaluateRange(r, reuse), socket.CapabilityVerified, "300-399")
 }
 
 func TestConnectionsInTheTables(t *testing.T) {
 	got := evaluateTable(10, 10, 10)
-	checkResult(t, got[0], socket.Verified, "all 10")
-	checkResult(t, got[1], socket.Verified, "10 ")
+	checkResult(t, got[0], socket.CapabilityVerified, "all 10")
+	checkResult(t, got[1], socket.CapabilityVerified, "10 ")
 	got = evaluateTable(10, 8, 1)
-	checkResult(t, got[0], socket.Unsupported, "2 of 10")
-	checkResult(t, got[1], socket.Unsupported, "7 of 8")
+	checkResult(t, got[0], socket.CapabilityUnsupported, "2 of 10")
+	checkResult(t, got[1], socket.CapabilityUnsupported, "7 of 8")
 }
 
 func TestFamilies(t *testing.T) {
@@ -67,10 +67,10 @@ func TestFamilies(t *testing.T) {
 		}
 		return list
 	}
-	checkResult(t, compareFamilies(ranges(65535, socket.RangeNetsh)), socket.Supposed, "currently the same")
-	checkResult(t, compareFamilies(ranges(60000, socket.RangeNetsh)), socket.Unsupported, "they differ")
-	checkResult(t, compareFamilies(ranges(65535, socket.RangeDefault)), socket.Unsupported, "did not report")
-	checkResult(t, compareFamilies(nil), socket.Unsupported, "did not report")
+	checkResult(t, compareFamilies(ranges(65535, socket.RangeNetsh)), socket.CapabilityAssumed, "currently the same")
+	checkResult(t, compareFamilies(ranges(60000, socket.RangeNetsh)), socket.CapabilityUnsupported, "they differ")
+	checkResult(t, compareFamilies(ranges(65535, socket.RangeDefault)), socket.CapabilityUnsupported, "did not report")
+	checkResult(t, compareFamilies(nil), socket.CapabilityUnsupported, "did not report")
 }
 
 func TestMaxUserPortAgainstTheRange(t *testing.T) {
@@ -83,11 +83,11 @@ func TestMaxUserPortAgainstTheRange(t *testing.T) {
 		state   socket.CapabilityState
 		finding string
 	}{
-		"not set":          {nil, at(49152, 65535), socket.Supposed, "not set"},
-		"the last port":    {new(uint32(65534)), at(1025, 65534), socket.Verified, "last port"},
-		"a count":          {new(uint32(10000)), at(49152, 59151), socket.Verified, "number of ports"},
-		"nothing":          {new(uint32(65534)), at(49152, 65535), socket.Unsupported, "no effect"},
-		"netsh is missing": {new(uint32(65534)), nil, socket.Supposed, "did not report"},
+		"not set":          {nil, at(49152, 65535), socket.CapabilityAssumed, "not set"},
+		"the last port":    {new(uint32(65534)), at(1025, 65534), socket.CapabilityVerified, "last port"},
+		"a count":          {new(uint32(10000)), at(49152, 59151), socket.CapabilityVerified, "number of ports"},
+		"nothing":          {new(uint32(65534)), at(49152, 65535), socket.CapabilityUnsupported, "no effect"},
+		"netsh is missing": {new(uint32(65534)), nil, socket.CapabilityAssumed, "did not report"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			checkResult(t, evaluateMaxUserPort(test.value, test.ranges), test.state, test.finding)
@@ -96,8 +96,8 @@ func TestMaxUserPortAgainstTheRange(t *testing.T) {
 }
 
 func TestTheLengthOfTimeWait(t *testing.T) {
-	checkResult(t, evaluateTimeWait(119*time.Second, nil), socket.Verified, "119 to 120 s; TcpTimedWaitDelay is not set")
-	checkResult(t, evaluateTimeWait(30*time.Second, new(uint32(30))), socket.Verified, "is 30 s")
-	checkResult(t, evaluateTimeWait(120*time.Second, new(uint32(30))), socket.Unsupported, "no effect")
-	checkResult(t, newFailedCheck("x", errors.New("no")), socket.Unsupported, "no")
+	checkResult(t, evaluateTimeWait(119*time.Second, nil), socket.CapabilityVerified, "119 to 120 s; TcpTimedWaitDelay is not set")
+	checkResult(t, evaluateTimeWait(30*time.Second, new(uint32(30))), socket.CapabilityVerified, "is 30 s")
+	checkResult(t, evaluateTimeWait(120*time.Second, new(uint32(30))), socket.CapabilityUnsupported, "no effect")
+	checkResult(t, newFailedCheck("x", errors.New("no")), socket.CapabilityUnsupported, "no")
 }

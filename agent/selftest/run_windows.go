@@ -58,7 +58,7 @@ func checkPrivileges() Check {
 	if err != nil {
 		return newFailedCheck(name, err)
 	}
-	c := Check{Name: name, State: socket.Verified, Finding: fmt.Sprintf("user %s, elevated: %v", sid, elevated)}
+	c := Check{Name: name, State: socket.CapabilityVerified, Finding: fmt.Sprintf("user %s, elevated: %v", sid, elevated)}
 	if err := sysinfo.CheckWriteAccess(); err != nil {
 		c.Finding += "; TCP/IP's registry key can't be written: " + err.Error()
 	}
@@ -73,7 +73,7 @@ func checkCompartment() Check {
 		return newFailedCheck(name, err)
 	}
 	id, _, _ := get.Call()
-	return Check{Name: name, State: socket.Verified,
+	return Check{Name: name, State: socket.CapabilityVerified,
 		Finding: fmt.Sprintf("%d; it is unknown whether the tables contain sockets of other compartments", id)}
 }
 
@@ -81,9 +81,9 @@ func checkCompartment() Check {
 // checks their ports and the table.
 func checkConnections(s *socket.Sample) []Check {
 	const name = "Connections"
-	host := s.Host()
-	if host == nil || host.Blind() != "" {
-		return []Check{{Name: name, State: socket.Unsupported, Finding: "the dynamic range is unknown"}}
+	host := s.HostNetwork()
+	if host == nil || host.UnobservedReason() != "" {
+		return []Check{{Name: name, State: socket.CapabilityUnsupported, Finding: "the dynamic range is unknown"}}
 	}
 	r := host.Settings.Range
 	var a, b *loopbackServer
@@ -161,20 +161,20 @@ func checkBoundSockets() []Check {
 		return []Check{newFailedCheck(shows, err)}
 	}
 	defer func() { _ = windows.Closesocket(h) }()
-	c := Check{Name: shows, State: socket.Unsupported, Finding: "a socket after bind() without connect() is not in the table"}
+	c := Check{Name: shows, State: socket.CapabilityUnsupported, Finding: "a socket after bind() without connect() is not in the table"}
 	rows, err := iphlpapi.ListConnections()
 	if err != nil {
 		return []Check{newFailedCheck(shows, err)}
 	}
 	for _, row := range rows {
 		if row.Local.Port() == port {
-			c.State = socket.Verified
+			c.State = socket.CapabilityVerified
 			c.Finding = fmt.Sprintf("a socket after bind() without connect() is in the table, in state %d", row.State)
 		}
 	}
-	six := Check{Name: shared, State: socket.Verified, Finding: "a port bound by IPv4 can't be bound by IPv6"}
+	six := Check{Name: shared, State: socket.CapabilityVerified, Finding: "a port bound by IPv4 can't be bound by IPv6"}
 	if h6, _, err := bindLoopback(true, port); err == nil {
-		six.State, six.Finding = socket.Unsupported, "a port can be bound by IPv4 and IPv6 at the same time"
+		six.State, six.Finding = socket.CapabilityUnsupported, "a port can be bound by IPv4 and IPv6 at the same time"
 		_ = windows.Closesocket(h6)
 	} else {
 		six.Finding += ": " + err.Error()
@@ -198,16 +198,16 @@ func checkTimeWait(ctx context.Context, wait bool, set *uint32) []Check {
 	c.close()
 	start := time.Now()
 	if !pollUntil(ctx, 10*time.Second, func() bool { return isInTimeWait(c) }) {
-		return []Check{{Name: shows, State: socket.Unsupported,
+		return []Check{{Name: shows, State: socket.CapabilityUnsupported,
 			Finding: "a closed connection did not appear in TIME_WAIT within 10 s"}}
 	}
-	checks := []Check{{Name: shows, State: socket.Verified, Finding: "a closed connection is in TIME_WAIT"}}
+	checks := []Check{{Name: shows, State: socket.CapabilityVerified, Finding: "a closed connection is in TIME_WAIT"}}
 	if !wait {
-		return append(checks, Check{Name: length, State: socket.Supposed,
+		return append(checks, Check{Name: length, State: socket.CapabilityAssumed,
 			Finding: "not measured; use --time-wait, which takes minutes"})
 	}
 	if !pollUntil(ctx, 5*time.Minute, func() bool { return !isInTimeWait(c) }) {
-		return append(checks, Check{Name: length, State: socket.Unsupported, Finding: "it did not end within 5 minutes"})
+		return append(checks, Check{Name: length, State: socket.CapabilityUnsupported, Finding: "it did not end within 5 minutes"})
 	}
 	return append(checks, evaluateTimeWait(time.Since(start).Truncate(pollInterval)-pollInterval, set))
 }

@@ -24,7 +24,7 @@ func TestAllChecksHaveAResult(t *testing.T) {
 		got[c.Name] = c
 	}
 	for _, name := range []string{"Privileges", "PortsComeFromTheRange", "TablesShowConnections", "TablesShowTimeWait", "RegistryRoundTrip"} {
-		if c := got[name]; c.State != socket.Verified {
+		if c := got[name]; c.State != socket.CapabilityVerified {
 			t.Errorf("%s is %s: %s", name, c.State, c.Finding)
 		}
 	}
@@ -40,7 +40,7 @@ func TestAllChecksHaveAResult(t *testing.T) {
 }
 
 func TestWithoutARangeNoConnectionIsMade(t *testing.T) {
-	if got := checkConnections(&socket.Sample{}); len(got) != 1 || got[0].State != socket.Unsupported {
+	if got := checkConnections(&socket.Sample{}); len(got) != 1 || got[0].State != socket.CapabilityUnsupported {
 		t.Errorf("%+v", got)
 	}
 }

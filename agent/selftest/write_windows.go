@@ -18,7 +18,7 @@ func checkRegistryWrite() Check {
 	if err := writeAndReadBack(); err != nil {
 		return newFailedCheck(name, err)
 	}
-	return Check{Name: name, State: socket.Verified,
+	return Check{Name: name, State: socket.CapabilityVerified,
 		Finding: `a REG_DWORD below HKLM\` + testKey + ` was written, read back and removed`}
 }
 

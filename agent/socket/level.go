@@ -1,51 +1,21 @@
 package socket
 
-import "cmp"
+import "portreeve.io/portreeve/api/v1alpha1"
 
-// Level is how near a pool is to its end.
-type Level uint8
-
-// The levels, the best first.
-const (
-	Normal Level = iota
-	Warning
-	Critical
-)
-
-func (l Level) String() string {
-	return [...]string{"Normal", "Warning", "Critical"}[min(l, Critical)]
-}
-
-// Thresholds are the percentages, 1 to 100, at which levels begin.
-type Thresholds struct{ Warning, Critical int }
-
-// DefaultThresholds warn at half: from 50 % of a pool on connect() looks at all taken
-// ports of one parity first, and takes dozens of times as long (docs/benchmarks.md).
-var DefaultThresholds = Thresholds{Warning: 50, Critical: 85}
-
-// OrDefault is t, or the default where t is the zero value.
-func (t Thresholds) OrDefault() Thresholds { return cmp.Or(t, DefaultThresholds) }
-
-// Level is the level of a pool that is percent used.
-func (t Thresholds) Level(percent int) Level {
-	switch {
-	case percent >= t.Critical:
-		return Critical
-	case percent >= t.Warning:
-		return Warning
-	}
-	return Normal
-}
-
-// hysteresis is how many points below its threshold a level still holds: a pool
-// that hovers at the line does not flap.
+// hysteresis is how many percentage points usage has to be below a threshold before the
+// level falls, so that a pool near a threshold does not flap.
 const hysteresis = 5
 
-// Next is the level after was, now that the tightest pool is percent used. It
-// rises at once, and falls when the percentage is clearly below the line.
-func (t Thresholds) Next(was Level, percent int) Level {
-	if up := t.Level(percent); up >= was {
-		return up
+// NextLevel returns the level that follows previous, now that the pool nearest to
+// exhaustion is percent used. The level rises at once, and falls when percent is below
+// its threshold by more than the hysteresis.
+func NextLevel(t v1alpha1.Thresholds, previous v1alpha1.Level, percent int) v1alpha1.Level {
+	level := t.Level(int32(percent))
+	if !previous.IsWorseThan(level) {
+		return level
 	}
-	return min(was, Thresholds{t.Warning - hysteresis, t.Critical - hysteresis}.Level(percent))
+	if kept := t.Level(int32(percent + hysteresis)); previous.IsWorseThan(kept) {
+		return kept
+	}
+	return previous
 }

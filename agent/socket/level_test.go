@@ -1,26 +1,40 @@
 package socket
 
-import "testing"
+import (
+	"testing"
 
-func TestLevelsRiseAtOnceAndFallBelowTheLine(t *testing.T) {
-	th := Thresholds{Warning: 50, Critical: 85}
+	"portreeve.io/portreeve/api/v1alpha1"
+)
+
+func TestLevelsRiseAtOnceAndFallBelowTheHysteresis(t *testing.T) {
+	const normal, warning, critical = v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical
 	for name, c := range map[string]struct {
 		percents []int
-		want     []Level
+		want     []v1alpha1.Level
 	}{
-		"up and down step by step":           {[]int{49, 50, 84, 85, 81, 80, 79, 46, 45, 44}, []Level{Normal, Warning, Warning, Critical, Critical, Critical, Warning, Warning, Warning, Normal}},
-		"straight to the top and back":       {[]int{0, 100, 0}, []Level{Normal, Critical, Normal}},
-		"hovering at a line does not flap":   {[]int{50, 49, 50, 48, 50}, []Level{Warning, Warning, Warning, Warning, Warning}},
-		"hovering below the line is nothing": {[]int{49, 46, 49}, []Level{Normal, Normal, Normal}},
-		"from the top into the middle":       {[]int{90, 60}, []Level{Critical, Warning}},
+		"up and down step by step":                    {[]int{49, 50, 84, 85, 81, 80, 79, 46, 45, 44}, []v1alpha1.Level{normal, warning, warning, critical, critical, critical, warning, warning, warning, normal}},
+		"straight to the top and back":                {[]int{0, 100, 0}, []v1alpha1.Level{normal, critical, normal}},
+		"a pool near a threshold does not flap":       {[]int{50, 49, 50, 48, 50}, []v1alpha1.Level{warning, warning, warning, warning, warning}},
+		"a pool just below the threshold is Normal":   {[]int{49, 46, 49}, []v1alpha1.Level{normal, normal, normal}},
+		"from Critical into the middle of Warning":    {[]int{90, 60}, []v1alpha1.Level{critical, warning}},
+		"from just below Critical down to the Normal": {[]int{85, 82, 44}, []v1alpha1.Level{critical, critical, normal}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := Normal
+			var level v1alpha1.Level
 			for i, p := range c.percents {
-				if l = th.Next(l, p); l != c.want[i] {
-					t.Fatalf("after %v: %v, want %v", c.percents[:i+1], l, c.want[i])
+				if level = NextLevel(v1alpha1.Thresholds{}, level, p); level != c.want[i] {
+					t.Fatalf("after %v: %v, want %v", c.percents[:i+1], level, c.want[i])
 				}
 			}
 		})
+	}
+}
+
+func TestTheHysteresisFollowsTheThresholds(t *testing.T) {
+	thresholds := v1alpha1.Thresholds{WarningPercent: 40}
+	for percent, want := range map[int]v1alpha1.Level{36: v1alpha1.LevelWarning, 35: v1alpha1.LevelWarning, 34: v1alpha1.LevelNormal} {
+		if got := NextLevel(thresholds, v1alpha1.LevelWarning, percent); got != want {
+			t.Errorf("at %d %%: %s, want %s", percent, got, want)
+		}
 	}
 }

@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	hundred = Settings{Range: ports.Range{First: 40000, Last: 40099}}
-	loop    = netip.MustParseAddr("127.0.0.1")
-	db      = netip.MustParseAddr("10.0.0.9")
+	hundredPorts = Settings{Range: ports.Range{First: 40000, Last: 40099}}
+	loop         = netip.MustParseAddr("127.0.0.1")
+	db           = netip.MustParseAddr("10.0.0.9")
 )
 
 // figures is what a test compares of a Pool.
@@ -46,7 +46,7 @@ func TestPools(t *testing.T) {
 		want    []figures
 	}{
 		"An idle network has its three pools without a destination, all free": {
-			Network{Settings: hundred},
+			Network{Settings: hundredPorts},
 			[]figures{
 				{"TCP Connect", 0, 100, 100, 0, false},
 				{"UDP Bind", 0, 100, 100, 0, false},
@@ -54,11 +54,11 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"SNAT has pools of its own, whatever the range, less what the next connection takes over": {
-			Network{Settings: hundred, Held: 30, Destinations: []Destination{
+			Network{Settings: hundredPorts, InUse: 30, Destinations: []Destination{
 				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}, SNAT: []SNATPool{
-				{Destination: destination(db, 80, tcpstate.Counts{tcpstate.Established: 40000, tcpstate.TimeWait: 10000}, 10000), Ports: 50000, Capacity: 64512},
-				{Destination: destination(db, 53, tcpstate.Counts{}, 0), Protocol: UDP, Ports: 100, Capacity: 100},
+				{Destination: destination(db, 80, tcpstate.Counts{tcpstate.Established: 40000, tcpstate.TimeWait: 10000}, 10000), InUse: 50000, Capacity: 64512},
+				{Destination: destination(db, 53, tcpstate.Counts{}, 0), Protocol: UDP, InUse: 100, Capacity: 100},
 			}},
 			[]figures{
 				{"UDP SNAT 10.0.0.9:53", 100, 100, 0, 100, false},
@@ -70,7 +70,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"Each destination has all ports to itself": {
-			Network{Settings: hundred, Held: 100, Destinations: []Destination{
+			Network{Settings: hundredPorts, InUse: 100, Destinations: []Destination{
 				destination(db, 80, tcpstate.Counts{tcpstate.Established: 100}, 0),
 				destination(db, 81, tcpstate.Counts{tcpstate.Established: 40}, 0),
 			}},
@@ -83,7 +83,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"Ports that bind(0) took are lost to every destination": {
-			Network{Settings: hundred, Held: 100, Skipped: 100},
+			Network{Settings: hundredPorts, InUse: 100, Skipped: 100},
 			[]figures{
 				{"TCP Connect", 100, 100, 0, 100, false},
 				{"TCP Bind", 100, 100, 0, 100, false},
@@ -91,7 +91,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"Listeners in the range take their port from every destination and don't count as binds": {
-			Network{Settings: hundred, Held: 41, Skipped: 11, SkippedListening: 11, Destinations: []Destination{
+			Network{Settings: hundredPorts, InUse: 41, Skipped: 11, SkippedListening: 11, Destinations: []Destination{
 				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}},
 			[]figures{
@@ -102,7 +102,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"Reserved ports are no capacity": {
-			Network{Settings: Settings{Range: hundred.Range, Reserved: 51}},
+			Network{Settings: Settings{Range: hundredPorts.Range, Reserved: 51}},
 			[]figures{
 				{"TCP Connect", 0, 49, 49, 0, false},
 				{"UDP Bind", 0, 49, 49, 0, false},
@@ -110,7 +110,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"A range that is reserved whole is used up and divides by nothing": {
-			Network{Settings: Settings{Range: hundred.Range, Reserved: 100}},
+			Network{Settings: Settings{Range: hundredPorts.Range, Reserved: 100}},
 			[]figures{
 				{"TCP Connect", 0, 0, 0, 100, false},
 				{"UDP Bind", 0, 0, 0, 100, false},
@@ -118,7 +118,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"Only reusable TIME_WAIT gives its port back": {
-			Network{Settings: hundred, Held: 60, Destinations: []Destination{
+			Network{Settings: hundredPorts, InUse: 60, Destinations: []Destination{
 				destination(db, 80, tcpstate.Counts{tcpstate.CloseWait: 20, tcpstate.FinWait2: 20, tcpstate.TimeWait: 20}, 20),
 			}},
 			[]figures{
@@ -129,7 +129,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"An odd range may cost TCP its last port and never UDP": {
-			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}}, UDPHeld: 98},
+			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}}, UDPInUse: 98},
 			[]figures{
 				{"UDP Bind", 98, 99, 1, 98, false},
 				{"TCP Connect", 0, 98, 98, 0, false},
@@ -137,7 +137,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"On Windows TCP tries every port of an odd range, and UDP has a range of its own": {
-			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}, Reserved: 9, EveryPort: true, UDP: &UDPSettings{ports.Range{First: 50000, Last: 50299}, 100}}, UDPHeld: 50},
+			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}, Reserved: 9, TriesEveryPort: true, UDP: &UDPSettings{ports.Range{First: 50000, Last: 50299}, 100}}, UDPInUse: 50},
 			[]figures{
 				{"UDP Bind", 50, 200, 150, 25, false},
 				{"TCP Connect", 0, 90, 90, 0, false},
@@ -153,7 +153,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"Headroom is never negative": {
-			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}}, Held: 99, Skipped: 99, UDPHeld: 99},
+			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}}, InUse: 99, Skipped: 99, UDPInUse: 99},
 			[]figures{
 				{"TCP Connect", 99, 98, 0, 100, false},
 				{"TCP Bind", 99, 98, 0, 100, false},
@@ -161,7 +161,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"Figures gone wild don't wrap round": {
-			Network{Settings: hundred, Held: 1 << 40, UDPHeld: -1, Destinations: []Destination{
+			Network{Settings: hundredPorts, InUse: 1 << 40, UDPInUse: -1, Destinations: []Destination{
 				destination(db, 80, tcpstate.Counts{tcpstate.Established: 1<<32 - 1}, 0),
 				destination(db, 81, tcpstate.Counts{tcpstate.TimeWait: 1}, 1<<32-1),
 			}},
@@ -174,7 +174,7 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"Where bind() can't be told from connect(), a pool is as full as the range may be": {
-			Network{Settings: hundred, Held: 70, Skipped: 5, SkippedListening: 5, BindUnknown: true, Destinations: []Destination{
+			Network{Settings: hundredPorts, InUse: 70, Skipped: 5, SkippedListening: 5, BindUnknown: true, Destinations: []Destination{
 				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}},
 			[]figures{
@@ -185,16 +185,16 @@ func TestPools(t *testing.T) {
 			},
 		},
 		"A sandbox has no pools": {
-			Network{Settings: hundred, Held: 99, Owner: Owner{Kind: OwnerPod, Sandbox: "gVisor"}}, nil,
+			Network{Settings: hundredPorts, InUse: 99, Owner: Owner{Kind: OwnerPod, Sandbox: "gVisor"}}, nil,
 		},
 		"A network without a known range has no pools": {
-			Network{Held: 99}, nil,
+			Network{InUse: 99}, nil,
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []figures
-			for _, p := range Worst(test.network.Pools(), -1) {
+			for _, p := range SelectTightest(test.network.Pools(), -1) {
 				got = append(got, figuresOf(p))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
@@ -207,8 +207,8 @@ func TestPools(t *testing.T) {
 func TestALookIsAtSocketsNotAtTheirTranslation(t *testing.T) {
 	n := Network{Inode: 7}
 	d := destination(db, 80, tcpstate.Counts{}, 0)
-	l := Look{Inode: 7, Source: loop, Destination: db, Port: 80}
-	if !l.Of(Pool{Network: &n, Destination: &d}) || l.Of(Pool{Network: &n, Destination: &d, Kind: SNAT}) {
+	l := PoolDetail{Inode: 7, Source: loop, Destination: db, Port: 80}
+	if !l.Describes(Pool{Network: &n, Destination: &d}) || l.Describes(Pool{Network: &n, Destination: &d, Kind: SNAT}) {
 		t.Error("a look at a Connect pool must be of that, and not of SNAT to the same destination")
 	}
 }
@@ -240,7 +240,7 @@ func TestUsedPercent(t *testing.T) {
 
 func TestUsedMaxIsAbsentWhereUsedIsCertain(t *testing.T) {
 	for _, unknown := range []bool{false, true} {
-		n := Network{Settings: hundred, Held: 70, BindUnknown: unknown}
+		n := Network{Settings: hundredPorts, InUse: 70, BindUnknown: unknown}
 		for p := range n.Pools() {
 			if got, want := p.UsedMax == 70, unknown && p.Protocol == TCP && p.Kind == Connect; got != want {
 				t.Errorf("BindUnknown %v: %v has UsedMax %d", unknown, figuresOf(p).Pool, p.UsedMax)
@@ -265,8 +265,8 @@ func TestBindPoolSetsTheLevelOnlyWhereBindsAreInUse(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			n := Network{Held: test.held, Skipped: test.skipped, SkippedListening: test.listening}
-			if got := n.bindsInUse(); got != test.want {
+			n := Network{InUse: test.held, Skipped: test.skipped, SkippedListening: test.listening}
+			if got := n.takesPortsByBind(); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
@@ -275,7 +275,7 @@ func TestBindPoolSetsTheLevelOnlyWhereBindsAreInUse(t *testing.T) {
 
 func TestTightest(t *testing.T) {
 	full := func(inode uint64, ds ...Destination) Network {
-		return Network{Inode: inode, Settings: hundred, Held: 50, Destinations: ds}
+		return Network{Inode: inode, Settings: hundredPorts, InUse: 50, Destinations: ds}
 	}
 	fifty := tcpstate.Counts{tcpstate.Established: 50}
 	tests := map[string]struct {
@@ -286,27 +286,27 @@ func TestTightest(t *testing.T) {
 		"The worst percentage wins": {
 			[]Network{
 				full(1, destination(db, 1, fifty, 0)),
-				{Inode: 2, Settings: hundred, UDPHeld: 51},
+				{Inode: 2, Settings: hundredPorts, UDPInUse: 51},
 			},
 			figures{"UDP Bind", 51, 100, 49, 51, false}, 2,
 		},
 		"A connect pool goes before bind(0), and that before UDP": {
 			[]Network{
-				{Inode: 1, Settings: hundred, UDPHeld: 50},
-				{Inode: 2, Settings: hundred, Held: 50, Skipped: 10},
+				{Inode: 1, Settings: hundredPorts, UDPInUse: 50},
+				{Inode: 2, Settings: hundredPorts, InUse: 50, Skipped: 10},
 				full(3, destination(db, 1, fifty, 0)),
 			},
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 3,
 		},
 		"bind(0) goes before UDP": {
 			[]Network{
-				{Inode: 1, Settings: hundred, UDPHeld: 50},
-				{Inode: 2, Settings: hundred, Held: 50, Skipped: 10},
+				{Inode: 1, Settings: hundredPorts, UDPInUse: 50},
+				{Inode: 2, Settings: hundredPorts, InUse: 50, Skipped: 10},
 			},
 			figures{"TCP Bind", 50, 100, 50, 50, false}, 2,
 		},
 		"A pool with a destination goes before the one without": {
-			[]Network{{Settings: hundred, Held: 100, Skipped: 100, Destinations: []Destination{
+			[]Network{{Settings: hundredPorts, InUse: 100, Skipped: 100, Destinations: []Destination{
 				destination(db, 1, tcpstate.Counts{}, 0),
 			}}},
 			figures{"TCP Connect 10.0.0.9:1", 100, 100, 0, 100, false}, 0,
@@ -333,18 +333,18 @@ func TestTightest(t *testing.T) {
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 1,
 		},
 		"SNAT comes last": {
-			[]Network{{Settings: hundred, UDPHeld: 50, SNAT: []SNATPool{
-				{Destination: destination(db, 1, fifty, 0), Ports: 50, Capacity: 100}}}},
+			[]Network{{Settings: hundredPorts, UDPInUse: 50, SNAT: []SNATPool{
+				{Destination: destination(db, 1, fifty, 0), InUse: 50, Capacity: 100}}}},
 			figures{"UDP Bind", 50, 100, 50, 50, false}, 0,
 		},
 		"A full bind pool of a proxy that only connects is not the tightest": {
-			[]Network{{Settings: hundred, Held: 100, UDPHeld: 1}},
+			[]Network{{Settings: hundredPorts, InUse: 100, UDPInUse: 1}},
 			figures{"UDP Bind", 1, 100, 99, 1, false}, 0,
 		},
 		"A sandbox is never the tightest": {
 			[]Network{
-				{Inode: 1, Settings: hundred, Owner: Owner{Sandbox: "Kata"}, Skipped: 100},
-				{Inode: 2, Settings: hundred},
+				{Inode: 1, Settings: hundredPorts, Owner: Owner{Sandbox: "Kata"}, Skipped: 100},
+				{Inode: 2, Settings: hundredPorts},
 			},
 			figures{"TCP Connect", 0, 100, 100, 0, false}, 2,
 		},
@@ -352,7 +352,7 @@ func TestTightest(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := Sample{Networks: test.networks}
-			got, ok := s.Tightest()
+			got, ok := s.TightestPool()
 			if !ok {
 				t.Fatal("no tightest pool")
 			}
@@ -361,13 +361,13 @@ func TestTightest(t *testing.T) {
 			}
 		})
 	}
-	if _, ok := (&Sample{}).Tightest(); ok {
+	if _, ok := (&Sample{}).TightestPool(); ok {
 		t.Error("a sample without networks has a tightest pool")
 	}
 }
 
 func TestCompareTellsTwinsApart(t *testing.T) {
-	network := Network{Inode: 7, Cookie: 1, Settings: hundred}
+	network := Network{Inode: 7, Cookie: 1, Settings: hundredPorts}
 	successor := network
 	successor.Cookie = 2
 	here, there := destination(db, 1, tcpstate.Counts{}, 0), destination(db, 1, tcpstate.Counts{}, 0)
@@ -385,7 +385,7 @@ func TestCompareTellsTwinsApart(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if Compare(test.first, test.second) >= 0 || Compare(test.second, test.first) <= 0 {
+			if ComparePools(test.first, test.second) >= 0 || ComparePools(test.second, test.first) <= 0 {
 				t.Error("not in order")
 			}
 		})
@@ -394,13 +394,13 @@ func TestCompareTellsTwinsApart(t *testing.T) {
 
 func TestWorstKeepsTheFirstOfTheOrder(t *testing.T) {
 	s := many(3, 50)
-	all := Worst(s.Pools(), -1)
-	if !slices.IsSortedFunc(all, Compare) || len(all) != 3*53 {
-		t.Fatalf("%d pools, sorted %v", len(all), slices.IsSortedFunc(all, Compare))
+	all := SelectTightest(s.Pools(), -1)
+	if !slices.IsSortedFunc(all, ComparePools) || len(all) != 3*53 {
+		t.Fatalf("%d pools, sorted %v", len(all), slices.IsSortedFunc(all, ComparePools))
 	}
 	for _, n := range []int{0, 1, 2, 7, len(all), len(all) + 1} {
 		want := all[:min(n, len(all))]
-		if got := Worst(s.Pools(), n); !slices.Equal(got, want) {
+		if got := SelectTightest(s.Pools(), n); !slices.Equal(got, want) {
 			t.Errorf("the worst %d differ from the first %d of all", n, n)
 		}
 	}
@@ -424,32 +424,11 @@ func TestPoolsStopWhenTheLoopDoes(t *testing.T) {
 	}
 }
 
-func TestLevel(t *testing.T) {
-	tests := map[string]struct {
-		percent int
-		want    string
-	}{
-		"0 is Normal":     {0, "Normal"},
-		"49 is Normal":    {49, "Normal"},
-		"50 is Warning":   {50, "Warning"},
-		"84 is Warning":   {84, "Warning"},
-		"85 is Critical":  {85, "Critical"},
-		"100 is Critical": {100, "Critical"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := DefaultThresholds.Level(test.percent).String(); got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
-			}
-		})
-	}
-}
-
 // many makes a sample of networks with destinations of differing fullness.
 func many(networks, destinations int) *Sample {
 	s := &Sample{}
 	for i := range networks {
-		n := Network{Inode: uint64(i), Settings: Settings{Range: ports.Range{First: 32768, Last: 60999}}, Held: 20000}
+		n := Network{Inode: uint64(i), Settings: Settings{Range: ports.Range{First: 32768, Last: 60999}}, InUse: 20000}
 		for j := range destinations {
 			addr := netip.AddrFrom4([4]byte{10, byte(i), byte(j >> 8), byte(j)})
 			n.Destinations = append(n.Destinations, destination(addr, 443,
@@ -464,7 +443,7 @@ func BenchmarkTightestOf5000Destinations(b *testing.B) {
 	s := many(1, 5000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := s.Tightest(); !ok {
+		if _, ok := s.TightestPool(); !ok {
 			b.Fatal("no pool")
 		}
 	}

@@ -1,6 +1,6 @@
-// Package socket is the domain of the agent: what a reader of the kernel's
-// tables saw (Sample), and what follows from it for the ports that programs can
-// still take (Pool). It is pure: no operating system, no Kubernetes, no clock.
+// Package socket is the domain model of the agent: the result of reading the kernel's socket
+// tables (Sample), and the ports that programs can still use (Pool). It is pure: it uses no
+// operating system, no Kubernetes client and no clock.
 package socket
 
 import (
@@ -11,7 +11,8 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// Reuse is net.ipv4.tcp_tw_reuse: whose TIME_WAIT sockets connect() may take over.
+// Reuse is net.ipv4.tcp_tw_reuse. It selects the TIME_WAIT sockets that connect() may take
+// over.
 type Reuse uint8
 
 // The values of net.ipv4.tcp_tw_reuse.
@@ -21,24 +22,25 @@ const (
 	ReuseLoopback Reuse = 2
 )
 
-// Settings are the per-namespace settings that decide how many ports there are.
+// Settings are the settings of a namespace that determine the number of ports.
 type Settings struct {
 	// Range is net.ipv4.ip_local_port_range; on Windows, TCP's dynamic port range.
 	Range ports.Range
-	// Reserved is the number of ports of net.ipv4.ip_local_reserved_ports inside
-	// Range, on Windows of those excluded: connect() and bind(0) never pick them.
+	// Reserved is the number of ports inside Range that are in
+	// net.ipv4.ip_local_reserved_ports, or on Windows excluded. connect() and bind(0) never
+	// choose them.
 	Reserved int
-	// UDP is the same for UDP, nil where UDP has no range of its own (Linux).
+	// UDP is the range of UDP, nil where it has no range of its own (Linux).
 	UDP *UDPSettings
-	// EveryPort says that connect() and bind(0) try every port of the range (Windows),
-	// and not those of one parity after those of the other.
-	EveryPort bool
+	// TriesEveryPort reports whether connect() and bind(0) try every port of the range
+	// (Windows), and not those of one parity after those of the other.
+	TriesEveryPort bool
 	// Reuse is net.ipv4.tcp_tw_reuse.
 	Reuse Reuse
-	// ReuseDelay is how old a TIME_WAIT must be before it is reused
+	// ReuseDelay is the minimum age of a TIME_WAIT socket that is reused
 	// (net.ipv4.tcp_tw_reuse_delay, 1 s before Linux 6.14).
 	ReuseDelay time.Duration
-	// Timestamps is net.ipv4.tcp_timestamps other than 0.
+	// Timestamps reports whether net.ipv4.tcp_timestamps is not 0.
 	Timestamps bool
 	// FinTimeout is net.ipv4.tcp_fin_timeout.
 	FinTimeout time.Duration
@@ -52,101 +54,99 @@ type UDPSettings struct {
 	Reserved int
 }
 
-// Destination is the sockets of one namespace with the same source address,
-// destination address and destination port, whose local port is in the range,
-// is not reserved, and is not a port that connect() skips. Their local ports are
-// distinct, so sockets are ports. IPv4-mapped IPv6 addresses are unmapped: the
-// kernel draws both from one pool.
+// Destination has the sockets of one namespace with the same source address, destination
+// address and destination port, whose local port is in the range, is not reserved, and is not
+// a port that connect() skips. Their local ports are distinct, so sockets are ports.
+// IPv4-mapped IPv6 addresses are unmapped: the kernel uses one pool for both.
 type Destination struct {
 	Source, Address netip.Addr
 	Port            uint16
 	// States counts the sockets by state; Listen and Bound are always 0 here.
 	States tcpstate.Counts
-	// Reusable is how many of States[TimeWait] connect() to this destination
-	// would take over right now.
+	// Reusable is the number of sockets in States[TimeWait] that connect() to this destination
+	// would take over now.
 	Reusable uint32
-	// ReusableIfAll is what Reusable would be if Settings.Reuse were ReuseAll. It is
-	// counted where half of the range's ports are held, and may be no more than
-	// Reusable elsewhere: no pool is near its end there.
+	// ReusableIfAll is Reusable as it would be with ReuseAll. It is counted if half of the
+	// range's ports are in use, and may be as low as Reusable otherwise, since no pool is near
+	// exhaustion then.
 	ReusableIfAll uint32
 }
 
 // Network is one network namespace.
 type Network struct {
-	// Inode is the number in "net:[4026531840]", what /proc/PID/ns/net shows.
+	// Inode is the number in "net:[4026531840]", as in /proc/PID/ns/net.
 	Inode uint64
-	// Cookie tells namespaces apart that got the same Inode one after another
-	// (SO_NETNS_COOKIE); 0 where the reader cannot know it.
+	// Cookie distinguishes namespaces that had the same Inode one after another
+	// (SO_NETNS_COOKIE); 0 if the reader does not know it.
 	Cookie   uint64
 	Owner    Owner
 	Settings Settings
-	// Family is the version of IP whose ports these are, where each has a range of its
-	// own (Windows, when they differ); AnyFamily elsewhere.
+	// Family is the IP version of these ports if each version has a range of its own (Windows,
+	// if they differ); AnyFamily elsewhere.
 	Family Family
 
-	// Held is the number of ports of the range, not reserved, that any TCP
-	// socket is bound to, by connect() or by bind(). For a reader that cannot
-	// see the bind hash it is a lower bound.
-	Held int
-	// Skipped is how many of Held connect() skips for every destination,
-	// because some socket was bound to them explicitly (a listener, bind(0),
-	// bind-before-connect, and their TIME_WAIT). A lower bound likewise.
+	// InUse is the number of ports of the range, without reserved ones, to which a TCP socket is
+	// bound, by connect() or by bind(). For a reader that can't read the bind hash it is a lower
+	// bound.
+	InUse int
+	// Skipped is the number of InUse ports that connect() skips for every destination, because a
+	// socket was bound to them explicitly (a listener, bind(0), bind-before-connect, and their
+	// TIME_WAIT). It is a lower bound as well.
 	Skipped int
-	// SkippedListening is how many of Skipped have a listener.
+	// SkippedListening is the number of Skipped ports that have a listener.
 	SkippedListening int
-	// BindUnknown says that the reader can't tell ports that bind() took from those
-	// that connect() took (the tables of Windows; a dump of them): then each of Held
-	// may be lost to every destination. Skipped is what certainly is.
+	// BindUnknown reports that the reader can't distinguish ports taken by bind() from those taken
+	// by connect() (the tables of Windows, or a dump of them). Any of InUse may then be unavailable
+	// for every destination; Skipped are those that certainly are.
 	BindUnknown bool
 
-	// States counts every TCP socket of the namespace, whatever its port.
+	// States counts all TCP sockets of the namespace, whatever their port.
 	States tcpstate.Counts
-	// Destinations is absent where the reader's gate found that no pool of this
-	// namespace can be near its end (see Detailed).
+	// Destinations is absent if the reader found that no pool of this namespace can be near
+	// exhaustion (see Detailed).
 	Destinations []Destination
-	// Detailed says that Destinations and States were read.
+	// Detailed reports whether Destinations and States were read.
 	Detailed bool
-	// UDPHeld is the number of ports of UDP's range, not reserved, that a UDP
-	// socket is bound to.
-	UDPHeld int
+	// UDPInUse is the number of ports of UDP's range, without reserved ones, to which a UDP socket
+	// is bound.
+	UDPInUse int
 	// UDPSockets is the number of bound UDP sockets, whatever their port.
 	UDPSockets int
 
-	// ListenPorts are the ports of the range, not reserved, that something listens
-	// on, ascending, the first 8 of them; nil where the reader can't tell.
+	// ListenPorts are the first 8 listening ports of the range, without reserved ones, in
+	// ascending order; nil if not known.
 	ListenPorts []uint16
-	// Counters is nil where the reader can't see them.
+	// Counters is nil if the reader can't read them.
 	Counters *Counters
-	// SNAT is the pools of source addresses that the namespace translates to, nil
-	// where they were not read.
+	// SNAT are the pools of source addresses to which the namespace translates, nil if they were
+	// not read.
 	SNAT []SNATPool
 }
 
-// SNATPorts is how many ports connections are translated to, 1024 to 65535, unless
+// SNATPorts is the number of ports to which connections are translated, 1024 to 65535, unless
 // a rule narrows that (net/netfilter/nf_nat_core.c, nf_nat_l4proto_unique_tuple).
 const SNATPorts = 1<<16 - 1024
 
-// SNATPool is the ports of a source address that connections are translated to,
-// towards one destination.
+// SNATPool has the ports of a source address to which connections to one destination are
+// translated.
 type SNATPool struct {
-	// Destination has the translated address as its Source. Its States are those
-	// that connection tracking knows, none for UDP; Reusable is how many of Ports
-	// the next connection would take over, because theirs have ended.
+	// Destination has the translated address as its Source. Its States are those of connection
+	// tracking, none for UDP; Reusable is the number of InUse ports of closed connections that
+	// the next connection would take over.
 	Destination
 	Protocol Protocol
-	// Ports is how many are taken. Capacity is how many there are, as far as
-	// can be told: the rule that translates may leave fewer.
-	Ports, Capacity int
+	// InUse is the number of ports in use. Capacity is the total number, as far as known: the
+	// rule that translates may allow fewer.
+	InUse, Capacity int
 }
 
-// Left is how many ports another connection can be translated to.
-func (p *SNATPool) Left() int { return max(0, p.Capacity-p.Ports+int(p.Reusable)) }
+// RemainingPorts returns the number of ports to which another connection can be translated.
+func (p *SNATPool) RemainingPorts() int { return max(0, p.Capacity-p.InUse+int(p.Reusable)) }
 
-// Counters are what the kernel counts in one namespace since that was made. They
-// only grow.
+// Counters are the kernel's counters of one namespace since its creation. They only increase.
 type Counters struct {
-	// TimeWaitOverflow counts sockets that skipped TIME_WAIT because MaxTimeWait
-	// were there (TCPTimeWaitOverflow of /proc/net/netstat).
+	// TimeWaitOverflow counts sockets that skipped TIME_WAIT because MaxTimeWait was reached
+	// (TCPTimeWaitOverflow of /proc/net/netstat).
 	TimeWaitOverflow uint64
 	// ListenOverflows counts connections that a full accept queue refused.
 	ListenOverflows uint64
@@ -157,162 +157,160 @@ type Counters struct {
 // ConntrackCounters are those of /proc/net/stat/nf_conntrack, over all CPUs.
 type ConntrackCounters struct{ InsertFailed, Drop, EarlyDrop uint64 }
 
-// OwnerKind says what a network namespace belongs to.
+// OwnerKind is the kind of owner of a network namespace.
 type OwnerKind string
 
-// The kinds of owner, the most telling first.
+// The kinds of owner, the most specific first.
 const (
-	OwnerHost      OwnerKind = "Host"      // the node's own network
+	OwnerHost      OwnerKind = "Host"      // the host network
 	OwnerPod       OwnerKind = "Pod"       // a Kubernetes pod
 	OwnerContainer OwnerKind = "Container" // a container without a pod
 	OwnerProcess   OwnerKind = "Process"   // some other process
 	OwnerNone      OwnerKind = "None"      // no process is in it
 )
 
-// Owner is who a network namespace belongs to.
+// Owner is the workload to which a network namespace belongs.
 type Owner struct {
 	Kind OwnerKind
-	// PodUID is the pod's UID with dashes; for static pods the 32 hex digits
-	// that the kubelet uses.
+	// PodUID is the pod's UID with dashes; for static pods the kubelet's 32 hex digits.
 	PodUID string
 	// Namespace and Pod are the pod's name in Kubernetes. Readers leave them
 	// empty: the kernel doesn't know them.
 	Namespace, Pod string
 	// Container is a container ID, full length (64 hex digits).
 	Container string
-	// Process and PID are the process that the owner was told from. PID is 0
-	// where it is not visible in the agent's PID namespace.
+	// Process and PID are the process from which the owner was derived. PID is 0 if it is not
+	// visible in the agent's PID namespace.
 	Process string
 	PID     int
-	// Sandbox names a runtime that keeps the workload's sockets outside the
-	// host kernel ("gVisor", "Kata"): what is read here says nothing of it.
+	// Sandbox is a runtime that keeps the workload's sockets outside the host kernel ("gVisor",
+	// "Kata"), where they can't be measured.
 	Sandbox string
 }
 
-// Exactness says how a reader's figures relate to the truth.
+// Exactness is the relation of a reader's values to the truth.
 type Exactness string
 
 // The values of Exactness.
 const (
-	// Exact: the headroom is what connect() and bind() then give.
+	// Exact means that the headroom is the number of ports that connect() and bind() return.
 	Exact Exactness = "Exact"
-	// UpperBound: there may be less headroom than reported, never more.
+	// UpperBound means that there may be less headroom than reported, never more.
 	UpperBound Exactness = "UpperBound"
-	// Approximate: a pass could not be finished cleanly; a few sockets may be
-	// counted twice or not at all.
+	// Approximate means that a pass was not consistent; a few sockets may be counted twice or
+	// not at all.
 	Approximate Exactness = "Approximate"
-	// Assumed: the operating system documents it so, and nothing was verified.
+	// Assumed means that the values follow the documentation of the operating system and were
+	// not verified.
 	Assumed Exactness = "Assumed"
 )
 
-// Reader says which reader spoke and how exact it is.
+// Reader describes the reader of a sample and its exactness.
 type Reader struct {
 	Name      string
 	Exactness Exactness
 	Message   string
 }
 
-// Unobserved is something that could not be read, and why: never reported as 0.
+// Unobserved is an item that could not be read, and the reason. It is never reported as 0.
 type Unobserved struct{ Item, Reason string }
 
-// Failure is calls that failed because no port was left.
+// Failure counts calls that failed because no port was free.
 type Failure struct {
 	Inode       uint64
 	Source      netip.Addr
 	Destination netip.Addr
 	Port        uint16
-	// Reason is the error's name, or Windows' event's (api/v1alpha1); empty for
+	// Reason is the name of the error or of the Windows event (api/v1alpha1); empty for
 	// EADDRNOTAVAIL.
 	Reason string
 	Count  uint64
 	LastAt time.Time
 }
 
-// Sample is what one pass of a reader saw.
+// Sample is the result of one pass of a reader.
 type Sample struct {
 	Taken    time.Time
 	Reader   Reader
 	Networks []Network
-	// Failures is nil where failed connects are not watched (then Unseen says so).
+	// Failures is nil if failed connects are not observed (they are then in Unobserved).
 	Failures   []Failure
 	Unobserved []Unobserved
-	// TCPMemoryLimits are net.ipv4.tcp_mem in pages: below the first TCP is at
-	// ease, above the third it gets no more. nil where the reader can't see them.
+	// TCPMemoryLimits are net.ipv4.tcp_mem in pages: below the first there is no memory pressure,
+	// above the third TCP gets no more. nil if the reader can't read them.
 	TCPMemoryLimits *[3]uint64
-	// Windows is what its tables don't tell; nil on Linux.
+	// Windows is nil on Linux.
 	Windows *Windows
-	// Capabilities are what the reader can and can't do here, where that differs from
-	// machine to machine (Windows).
+	// Capabilities are those of the reader that differ between machines (Windows).
 	Capabilities []Capability
-	// Look is a closer look at the tightest pool, nil where none was asked for (see
-	// Request) or the reader can't (then Unseen says so).
-	Look *Look
-	// Cost is the CPU time that the sample took.
-	Cost time.Duration
+	// PoolDetail has details of the tightest pool, nil if they were not requested (see Request) or
+	// can't be read (they are then in Unobserved).
+	PoolDetail *PoolDetail
+	// CPUTime is the CPU time that the sample took.
+	CPUTime time.Duration
 }
 
-// SilentAfter is how long a connection carries no data either way before it is
+// SilentAfter is the time without data in either direction after which a connection is
 // Silent.
 const SilentAfter = time.Minute
 
-// Look is what only the sockets of one pool themselves can tell.
-type Look struct {
-	// Inode and Cookie are the pool's network. Source, Destination and Port are
-	// the zero values for pools that belong to no destination; then the sockets are
-	// those of the network whose port connect() skips.
+// PoolDetail has details of one pool that are read from each of its sockets.
+type PoolDetail struct {
+	// Inode and Cookie identify the pool's network. Source, Destination and Port are the zero
+	// values for pools that belong to no destination; the sockets are then those of the network
+	// whose port connect() skips.
 	Inode, Cookie       uint64
 	Protocol            Protocol
 	Source, Destination netip.Addr
 	Port                uint16
 
-	// Holders are the processes that hold most of the pool's sockets, the greatest
-	// first, at most 4; Held is how many sockets any process holds. The others,
-	// TIME_WAIT and orphans, are the kernel's.
-	Holders []Holder
-	Held    int
+	// Holders are the processes with most of the pool's sockets, sorted, at most 4.
+	// ProcessSockets is the number of sockets that belong to a process. The others, TIME_WAIT and
+	// orphans, belong to the kernel.
+	Holders        []Holder
+	ProcessSockets int
 
-	// Established is how many ESTABLISHED sockets were looked at. Silent is those
-	// of them that carried no data for SilentAfter or longer, NoKeepAlive those of
-	// Silent without SO_KEEPALIVE, Unanswered those (silent or not) whose last data
-	// or probe the peer has not acknowledged after a retransmission.
+	// Established is the number of ESTABLISHED sockets that were inspected. Silent are those that
+	// carried no data for SilentAfter or longer, NoKeepAlive those of Silent without SO_KEEPALIVE,
+	// Unanswered those (silent or not) whose last data or probe the peer has not acknowledged
+	// after a retransmission.
 	Established, Silent, NoKeepAlive, Unanswered int
-	// Longest is how long the longest silence lasts.
-	Longest time.Duration
+	// LongestSilence is the duration of the longest silence.
+	LongestSilence time.Duration
 }
 
-// Of says whether l is a look at p.
-func (l *Look) Of(p Pool) bool {
-	if l == nil || p.Kind == SNAT || l.Protocol != p.Protocol || l.Inode != p.Network.Inode || l.Cookie != p.Network.Cookie {
+// Describes reports whether d has the details of p.
+func (d *PoolDetail) Describes(p Pool) bool {
+	if d == nil || p.Kind == SNAT || d.Protocol != p.Protocol || d.Inode != p.Network.Inode || d.Cookie != p.Network.Cookie {
 		return false
 	}
 	if p.Destination == nil {
-		return !l.Destination.IsValid()
+		return !d.Destination.IsValid()
 	}
-	return l.Source == p.Destination.Source && l.Destination == p.Destination.Address && l.Port == p.Destination.Port
+	return d.Source == p.Destination.Source && d.Destination == p.Destination.Address && d.Port == p.Destination.Port
 }
 
-// Holder is a process that holds sockets.
+// Holder is a process that owns sockets.
 type Holder struct {
 	Process string // the command's name
 	PID     int    // 0 where it is not visible in the agent's PID namespace
-	// Container is a container ID, full length, empty where it is in none.
+	// Container is a container ID, full length, empty if it is in none.
 	Container string
-	// Sockets is how many of the pool's it holds.
+	// Sockets is the number of the pool's sockets that it owns.
 	Sockets int
-	// Path is its image's (Windows).
+	// Path is the path of its image (Windows).
 	Path string
-	// OpenFiles is all that it has open, on Windows its handles; MaxFiles its
-	// RLIMIT_NOFILE (soft), 0 where there is none.
+	// OpenFiles is the number of its open files, on Windows of its handles; MaxFiles is its
+	// RLIMIT_NOFILE (soft), 0 if there is none.
 	OpenFiles, MaxFiles int
 }
 
-// Request says how deep a sample goes.
+// Request configures the detail of a sample.
 type Request struct {
-	// GatePercent leaves out the destinations of namespaces in which fewer than
-	// this share of the range is held at all: none of their pools can be fuller.
-	// 0 reads every namespace in detail.
-	GatePercent int
-	// LookPercent asks for a closer look at the tightest pool where it is used that
-	// much or more. 0 asks for none.
-	LookPercent int
+	// DetailPercent omits the destinations of namespaces that use less than this share of the
+	// range, since none of their pools can be fuller. 0 reads every namespace in detail.
+	DetailPercent int
+	// InspectPercent requests details of the tightest pool if at least this share of it is used.
+	// 0 requests none.
+	InspectPercent int
 }

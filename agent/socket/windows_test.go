@@ -36,33 +36,9 @@ func TestFreeBlocksAreAdjacentPortsThatNothingTakes(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := FreeBlocks(test.r, test.taken); got != test.want {
+			if got := CountFreeBlocks(test.r, test.taken); got != test.want {
 				t.Errorf("got %d, want %d", got, test.want)
 			}
 		})
-	}
-}
-
-func TestPortSet(t *testing.T) {
-	p := taken(ports.Range{First: 60, Last: 70}, ports.Range{First: 65535, Last: 65535})
-	for port, want := range map[uint16]bool{0: false, 59: false, 60: true, 64: true, 70: true, 71: false, 65534: false, 65535: true} {
-		if p.Has(port) != want {
-			t.Errorf("%d: %v", port, !want)
-		}
-	}
-	for r, want := range map[ports.Range]int{{First: 0, Last: 65535}: 12, {First: 64, Last: 69}: 6, {First: 71, Last: 65534}: 0, {First: 70, Last: 60}: 0} {
-		if got := p.In(r); got != want {
-			t.Errorf("%d in %v, want %d", got, r, want)
-		}
-	}
-	p.RemoveAll(taken(ports.Range{First: 0, Last: 63}))
-	p.AddAll(taken(ports.Range{First: 70, Last: 80}))
-	p.RemoveAll(nil)
-	p.AddAll(nil)
-	if got := p.In(ports.Range{First: 0, Last: 65535}); got != 18 {
-		t.Errorf("%d in all, want 18", got)
-	}
-	if none := (*ports.Set)(nil); none.Has(1) || none.In(ports.Range{First: 0, Last: 65535}) != 0 {
-		t.Error("nil is not empty")
 	}
 }

@@ -14,19 +14,20 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
 const (
-	rangeKey   = "net.ipv4.ip_local_port_range"
-	reserveKey = "net.ipv4.ip_local_reserved_ports"
+	rangeKey   = settings.KeyLocalPortRange
+	reserveKey = settings.KeyLocalReservedPorts
 )
 
 var epoch = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
-// allowed is the allow-list of the model: somaxconn is not in it.
-var allowed = []string{rangeKey, reserveKey, "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_fin_timeout",
-	"net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_tcp_timeout_established"}
+// allowed is the allow-list of the model, without somaxconn.
+var allowed = []string{rangeKey, reserveKey, settings.KeyTCPTWReuse, settings.KeyTCPFinTimeout,
+	settings.KeyConntrackMax, settings.KeyConntrackEstablished}
 
 // wishes are what the spec may ask for, sense and nonsense. foreign is what another
 // program writes: nothing that a wish has, so that it can be told apart.
@@ -34,32 +35,32 @@ var (
 	wishes = map[string][]string{
 		rangeKey:                         {"16384 65535", "20000 60999", "40000 50000", "5 10", "60000 20000", "x"},
 		reserveKey:                       {"", "9000", "8080,9000-9010", "17000,40000-40010", "70000"},
-		"net.ipv4.tcp_tw_reuse":          {"1", "0", "7"},
-		"net.ipv4.tcp_fin_timeout":       {"30", "15", "-1", "60"},
-		"net.core.somaxconn":             {"8192"},
-		"net.netfilter.nf_conntrack_max": {"524288", "1048576", "1"},
-		"net.netfilter.nf_conntrack_tcp_timeout_established": {"3600"},
-		"net.ipv4.tcp_tw_reuse_delay":                        {"2000"}, // this kernel has none
-		"../../kernel/panic":                                 {"1"},
-		"net.ipv4.tcp_tw_recycle":                            {"1"},
+		settings.KeyTCPTWReuse:           {"1", "0", "7"},
+		settings.KeyTCPFinTimeout:        {"30", "15", "-1", "60"},
+		settings.KeySomaxconn:            {"8192"},
+		settings.KeyConntrackMax:         {"524288", "1048576", "1"},
+		settings.KeyConntrackEstablished: {"3600"},
+		settings.KeyTCPTWReuseDelay:      {"2000"}, // this kernel has none
+		"../../kernel/panic":             {"1"},
+		"net.ipv4.tcp_tw_recycle":        {"1"},
 	}
 	foreign = map[string][]string{
-		rangeKey:                         {"30001\t60001", "25001\t50002"},
-		"net.ipv4.tcp_fin_timeout":       {"44", "45"},
-		"net.netfilter.nf_conntrack_max": {"400000", "131072"},
-		"net.core.somaxconn":             {"1024"},
+		rangeKey:                  {"30001\t60001", "25001\t50002"},
+		settings.KeyTCPFinTimeout: {"44", "45"},
+		settings.KeyConntrackMax:  {"400000", "131072"},
+		settings.KeySomaxconn:     {"1024"},
 	}
 	foreignPorts = []int{60100, 60102, 60200, 61000}
 )
 
-// history is what happens to a tuner, by chance.
+// history is a random sequence of events.
 type history struct {
 	t     *testing.T
 	r     *rand.Rand
 	tuner *Tuner
 	now   time.Time
 	spec  []v1alpha1.Setting
-	given bool // the spec was ever given
+	given bool // the spec has been sent
 	log   []string
 }
 
@@ -67,29 +68,29 @@ func newHistory(t *testing.T, seed, stream uint64) history {
 	return history{t: t, r: rand.New(rand.NewPCG(seed, stream)), now: epoch}
 }
 
-func (h *history) note(format string, args ...any) {
+func (h *history) logEvent(format string, args ...any) {
 	h.log = append(h.log, fmt.Sprintf(format, args...))
 }
 
-// maybeOffer gives a process that has just begun the spec, if the API is there.
-func (h *history) maybeOffer() {
+// maybeSendSpec sends the spec to a new process, if the API server is available.
+func (h *history) maybeSendSpec() {
 	if h.given && h.r.IntN(2) == 0 {
-		h.offer()
+		h.sendSpec()
 	}
 }
 
-func (h *history) offer() {
-	h.tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: h.spec}})
+func (h *history) sendSpec() {
+	h.tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: h.spec}})
 }
 
-// model is one machine's history, and what should stand there without Portreeve.
+// model has the history of a machine and the values expected without Portreeve.
 type model struct {
 	*world
 	history
 	theirs map[string]string
 }
 
-func TestOriginalsComeBackWhateverHappens(t *testing.T) {
+func TestOriginalsAreAlwaysRestored(t *testing.T) {
 	sequences := 1500
 	if testing.Short() {
 		sequences = 150
@@ -97,12 +98,12 @@ func TestOriginalsComeBackWhateverHappens(t *testing.T) {
 	killed, repaired := 0, 0
 	for seed := range uint64(sequences) {
 		m := &model{world: newWorld(), history: newHistory(t, seed, 5), theirs: maps.Clone(bootValues)}
-		m.wrote = m.check
-		m.start()
+		m.wrote = m.checkWrite
+		m.startTuner()
 		for range 5 + m.r.IntN(25) {
-			killed += m.act()
+			killed += m.doRandomAction()
 		}
-		m.end()
+		m.checkRestored()
 		repaired += m.kernelWrites
 		if t.Failed() {
 			t.Fatalf("seed %d:\n%s", seed, strings.Join(m.log, "\n"))
@@ -114,80 +115,80 @@ func TestOriginalsComeBackWhateverHappens(t *testing.T) {
 	t.Logf("%d sequences, %d kills, %d writes to the kernel", sequences, killed, repaired)
 }
 
-func (m *model) start() {
+func (m *model) startTuner() {
 	m.tuner = New(Options{
 		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Host: m.world, Boot: m.bootID(), Kernel: "6.1",
-		Allow: allowed, Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
-		Listeners: func() ([]settings.Ports, error) { return []settings.Ports{{First: 18000, Last: 18000}}, nil },
+		Allow: allowed, Protect: []plan.Protected{{Ports: plan.NodePorts, Owner: "node ports"}},
+		Listeners: func() ([]ports.Range, error) { return []ports.Range{{First: 18000, Last: 18000}}, nil },
 		Log:       slog.New(slog.DiscardHandler), Now: func() time.Time { return m.now },
 	})
 }
 
-// act is one thing that happens; it returns how many processes were killed.
-func (m *model) act() int {
+// doRandomAction does one random action and returns the number of processes killed.
+func (m *model) doRandomAction() int {
 	m.now = m.now.Add(time.Duration(m.r.IntN(40)) * time.Minute / 10)
 	switch m.r.IntN(14) {
 	case 0, 1, 2:
 		m.spec, m.given = m.anySpec(), true
-		m.note("spec %v", m.spec)
-		m.offer()
+		m.logEvent("spec %v", m.spec)
+		m.sendSpec()
 	case 3:
 		m.spec, m.given = []v1alpha1.Setting{}, true
-		m.note("release")
-		m.offer()
+		m.logEvent("release")
+		m.sendSpec()
 	case 4:
-		m.note("the object is new, and empty")
-		m.tuner.Object(&v1alpha1.PortPressure{})
+		m.logEvent("the object is new, and empty")
+		m.tuner.UpdateSpec(&v1alpha1.PortPressure{})
 	case 5, 6:
-		m.meddle()
+		m.interfere()
 	case 7:
 		m.fault = []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO, nil}[m.r.IntN(4)]
-		m.note("the disk: %v", m.fault)
+		m.logEvent("the disk: %v", m.fault)
 	case 8:
 		m.fault = nil
 	case 9:
-		key := slices.Collect(func(y func(string) bool) { _ = y(rangeKey) && y(reserveKey) && y("net.ipv4.tcp_fin_timeout") })[m.r.IntN(3)]
+		key := slices.Collect(func(y func(string) bool) { _ = y(rangeKey) && y(reserveKey) && y(settings.KeyTCPFinTimeout) })[m.r.IntN(3)]
 		m.stubborn[key] = !m.stubborn[key]
-		m.note("the kernel refuses %s: %v", key, m.stubborn[key])
+		m.logEvent("the kernel refuses %s: %v", key, m.stubborn[key])
 	case 10:
 		if m.r.IntN(4) == 0 {
 			power := m.r.IntN(2) == 0
-			m.note("reboot, loss of power %v", power)
-			m.reboot(power)
+			m.logEvent("reboot, loss of power %v", power)
+			m.rebootMachine(power)
 			m.theirs = maps.Clone(bootValues)
-			m.start()
-			m.maybeOffer()
+			m.startTuner()
+			m.maybeSendSpec()
 		}
 	case 11:
-		m.tuner.Level([]v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning}[m.r.IntN(2)])
-		m.note("level")
+		m.tuner.SetLevel([]v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelWarning}[m.r.IntN(2)])
+		m.logEvent("level")
 	case 12:
 		m.now = m.now.Add(10 * time.Hour)
 	}
 	if m.r.IntN(2) > 0 {
-		m.tuner.cycle()
-		m.note("cycle: %v", m.sysctls)
-		m.applied()
+		m.tuner.runCycle()
+		m.logEvent("cycle: %v", m.sysctls)
+		m.checkApplied()
 		return 0
 	}
-	return m.kill()
+	return m.killProcess()
 }
 
-// kill ends the process after some steps of a cycle, and starts it again.
-func (m *model) kill() (killed int) {
+// killProcess ends the process after some steps of a cycle, and starts it again.
+func (m *model) killProcess() (killed int) {
 	m.steps = m.r.IntN(30)
-	m.note("killed after %d steps", m.steps)
-	if died(m.tuner.cycle) {
+	m.logEvent("killed after %d steps", m.steps)
+	if isKilled(m.tuner.runCycle) {
 		killed = 1
 	}
-	m.note("  %v", m.sysctls)
+	m.logEvent("  %v", m.sysctls)
 	m.steps = -1
-	m.start()
-	m.maybeOffer()
+	m.startTuner()
+	m.maybeSendSpec()
 	return killed
 }
 
-func died(f func()) (yes bool) {
+func isKilled(f func()) (yes bool) {
 	defer func() {
 		r := recover()
 		if _, yes = r.(killed); r != nil && !yes {
@@ -217,43 +218,43 @@ func (m *model) anySpec() []v1alpha1.Setting {
 	return list
 }
 
-// meddle is another program that writes a key.
-func (m *model) meddle() {
+// interfere writes a key as another program.
+func (m *model) interfere() {
 	if m.r.IntN(3) == 0 {
-		m.meddleWithPorts()
+		m.changeReservedPorts()
 		return
 	}
 	keys := sortedKeys(foreign)
 	key := keys[m.r.IntN(len(keys))]
 	m.sysctls[key] = foreign[key][m.r.IntN(len(foreign[key]))]
 	m.theirs[key] = m.sysctls[key]
-	m.note("another program: %s = %q", key, m.theirs[key])
+	m.logEvent("another program: %s = %q", key, m.theirs[key])
 }
 
-// meddleWithPorts replaces the list, or adds to what stands.
-func (m *model) meddleWithPorts() {
+// changeReservedPorts replaces the list of reserved ports or adds to it.
+func (m *model) changeReservedPorts() {
 	port := fmt.Sprint(foreignPorts[m.r.IntN(len(foreignPorts))])
 	if m.r.IntN(2) == 0 {
 		m.sysctls[reserveKey], m.theirs[reserveKey] = port, port
 	} else {
-		m.sysctls[reserveKey] = join(m.sysctls[reserveKey], port)
-		m.theirs[reserveKey] = join(m.theirs[reserveKey], port)
+		m.sysctls[reserveKey] = joinLists(m.sysctls[reserveKey], port)
+		m.theirs[reserveKey] = joinLists(m.theirs[reserveKey], port)
 	}
-	m.note("another program: reserved ports %q", m.sysctls[reserveKey])
+	m.logEvent("another program: reserved ports %q", m.sysctls[reserveKey])
 }
 
-func join(a, b string) string {
-	list, err := settings.ParsePorts(strings.Trim(a+","+b, ","))
+func joinLists(a, b string) string {
+	list, err := ports.ParseList(strings.Trim(a+","+b, ","))
 	if err != nil {
 		panic(err)
 	}
-	return settings.FormatPorts(list)
+	return list.String()
 }
 
-// check holds each write of Portreeve against what it may do at all.
-func (m *model) check(key, value string) {
-	is, _ := settings.Lookup(settings.Linux, key)
-	e, ok := m.journaled(key)
+// checkWrite checks that a write of Portreeve is permitted.
+func (m *model) checkWrite(key, value string) {
+	def, _ := settings.Lookup(settings.Linux, key)
+	e, ok := m.findJournaled(key)
 	if !ok {
 		m.t.Errorf("%s is written, and the journal does not have it", key)
 		return
@@ -262,39 +263,39 @@ func (m *model) check(key, value string) {
 		m.checkPorts(e, value)
 		return
 	}
-	back := is.IsSame(value, e.Original)
-	if !back && !slices.ContainsFunc(e.Wrote, func(v string) bool { return is.IsSame(v, value) }) {
+	back := def.IsSame(value, e.Original)
+	if !back && !slices.ContainsFunc(e.Wrote, func(v string) bool { return def.IsSame(v, value) }) {
 		m.t.Errorf("%s = %q is written, and the journal has %+v", key, value, e)
 	}
-	if !back && (!slices.Contains(allowed, key) || is.CheckValue(value) != nil || !slices.Contains(wishes[key], value)) {
+	if !back && (!slices.Contains(allowed, key) || def.CheckValue(value) != nil || !slices.Contains(wishes[key], value)) {
 		m.t.Errorf("%s = %q is written: not allowed", key, value)
 	}
-	if back && !is.IsSame(value, m.theirs[key]) {
-		m.t.Errorf("%s = %q is given back, and it was %q", key, value, m.theirs[key])
+	if back && !def.IsSame(value, m.theirs[key]) {
+		m.t.Errorf("%s = %q is restored, but it was %q", key, value, m.theirs[key])
 	}
 	if key == rangeKey && !back {
 		m.checkCollisions(value)
 	}
 }
 
-// checkPorts holds that no port of others is taken out, and none but ours put in.
-func (m *model) checkPorts(e plan.Entry, value string) {
-	next, theirs, ours := set(value), set(m.theirs[reserveKey]), map[int]bool{}
+// checkPorts checks that no port of others is removed, and only recorded ones are added.
+func (m *model) checkPorts(e plan.JournalEntry, value string) {
+	next, theirs, ours := parseSet(value), parseSet(m.theirs[reserveKey]), map[uint16]bool{}
 	for _, v := range e.Wrote {
-		for p := range set(v) {
+		for p := range parseSet(v) {
 			ours[p] = true
 		}
 	}
 	for p := range theirs {
 		if !next[p] {
-			m.t.Errorf("port %d of others is taken out of the reserved ones: %q", p, value)
+			m.t.Errorf("port %d of others is no longer reserved: %q", p, value)
 		}
 	}
-	first, last, _ := settings.ParseSpan(m.sysctls[rangeKey])
-	oldFirst, oldLast, _ := settings.ParseSpan(m.theirs[rangeKey])
-	for _, p := range []int{30000, 31111, 32767} {
-		if p >= first && p <= last && (p < oldFirst || p > oldLast) && !next[p] {
-			m.t.Errorf("node port %d is set free while the range is %q", p, m.sysctls[rangeKey])
+	now, _ := settings.ParseSpan(m.sysctls[rangeKey])
+	old, _ := settings.ParseSpan(m.theirs[rangeKey])
+	for _, p := range []uint16{30000, 31111, 32767} {
+		if now.Contains(p) && !old.Contains(p) && !next[p] {
+			m.t.Errorf("node port %d is unreserved while the range is %q", p, m.sysctls[rangeKey])
 		}
 	}
 	for p := range next {
@@ -304,32 +305,32 @@ func (m *model) checkPorts(e plan.Entry, value string) {
 	}
 }
 
-// checkCollisions holds that the range takes no port of a service.
+// checkCollisions checks that the range takes no port of a service.
 func (m *model) checkCollisions(value string) {
-	first, last, _ := settings.ParseSpan(value)
-	oldFirst, oldLast, _ := settings.ParseSpan(m.theirs[rangeKey])
-	reserved := set(m.sysctls[reserveKey])
-	for _, p := range []int{18000, 30000, 31111, 32767} {
-		if p >= first && p <= last && (p < oldFirst || p > oldLast) && !reserved[p] {
+	now, _ := settings.ParseSpan(value)
+	old, _ := settings.ParseSpan(m.theirs[rangeKey])
+	reserved := parseSet(m.sysctls[reserveKey])
+	for _, p := range []uint16{18000, 30000, 31111, 32767} {
+		if now.Contains(p) && !old.Contains(p) && !reserved[p] {
 			m.t.Errorf("the range %s takes port %d of a service; reserved are %q", value, p, m.sysctls[reserveKey])
 		}
 	}
 }
 
-// applied holds that what is said to be applied stands.
-func (m *model) applied() {
-	for _, s := range m.tuner.Settings() {
-		is, ok := settings.Lookup(settings.Linux, s.Key)
+// checkApplied checks that settings reported as applied are set.
+func (m *model) checkApplied() {
+	for _, s := range m.tuner.ListSettings() {
+		def, ok := settings.Lookup(settings.Linux, s.Key)
 		if s.State != v1alpha1.SettingApplied || s.Desired == nil {
 			continue
 		}
 		have := m.sysctls[s.Key]
 		if s.Key == reserveKey {
-			for p := range set(*s.Desired) {
-				ok = ok && set(have)[p]
+			for p := range parseSet(*s.Desired) {
+				ok = ok && parseSet(have)[p]
 			}
 		} else {
-			ok = ok && is.IsSame(have, *s.Desired)
+			ok = ok && def.IsSame(have, *s.Desired)
 		}
 		if !ok {
 			m.t.Errorf("%s is said to be applied as %q, and is %q", s.Key, *s.Desired, have)
@@ -337,34 +338,34 @@ func (m *model) applied() {
 	}
 }
 
-// end gives everything back, and compares.
-func (m *model) end() {
-	m.note("the end")
+// checkRestored restores everything and compares the values.
+func (m *model) checkRestored() {
+	m.logEvent("the end")
 	m.fault, m.stubborn, m.spec = nil, map[string]bool{}, []v1alpha1.Setting{}
 	m.now = m.now.Add(10 * time.Hour) // nothing is contested any more
-	for key, value := range map[string]string{rangeKey: "16384 65535", reserveKey: "9000", "net.ipv4.tcp_fin_timeout": "30"} {
+	for key, value := range map[string]string{rangeKey: "16384 65535", reserveKey: "9000", settings.KeyTCPFinTimeout: "30"} {
 		m.spec = append(m.spec, v1alpha1.Setting{ID: key, Key: key, Value: value, Scope: v1alpha1.ScopeHost})
 	}
-	m.offer()
-	m.tuner.cycle()
-	for _, s := range m.tuner.Settings()[:3] {
+	m.sendSpec()
+	m.tuner.runCycle()
+	for _, s := range m.tuner.ListSettings()[:3] {
 		if s.State != v1alpha1.SettingApplied {
-			m.t.Errorf("%s can't be had at the end: %s %s", s.Key, s.State, s.Message)
+			m.t.Errorf("%s failed at the end: %s %s", s.Key, s.State, s.Message)
 		}
 	}
-	m.applied()
+	m.checkApplied()
 	m.spec = []v1alpha1.Setting{}
-	m.offer()
-	m.tuner.cycle()
-	m.tuner.cycle()
+	m.sendSpec()
+	m.tuner.runCycle()
+	m.tuner.runCycle()
 	for key, want := range m.theirs {
-		if is, _ := settings.Lookup(settings.Linux, key); !is.IsSame(m.sysctls[key], want) {
+		if def, _ := settings.Lookup(settings.Linux, key); !def.IsSame(m.sysctls[key], want) {
 			m.t.Errorf("%s is %q at the end, and should be %q", key, m.sysctls[key], want)
 		}
 	}
 	kernel, disk := m.kernelWrites, m.diskWrites
-	m.offer()
-	m.tuner.cycle()
+	m.sendSpec()
+	m.tuner.runCycle()
 	if m.kernelWrites != kernel || m.diskWrites != disk {
 		m.t.Errorf("the same again writes: kernel %d, disk %d", m.kernelWrites-kernel, m.diskWrites-disk)
 	}

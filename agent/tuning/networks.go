@@ -3,78 +3,80 @@ package tuning
 import (
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 )
 
-// Network is one network to bring to where it should be.
+// Network is a network in which settings are enforced.
 type Network struct {
 	Target plan.Target
-	// Settings are the wishes for it, in order of precedence.
+	// Settings are the desired settings in order of precedence.
 	Settings []v1alpha1.Setting
 	Facts    plan.Facts
-	// Inside runs fn where sysctls are those of the network, and Facts.Listeners as
-	// well. The error is why it can't be entered.
+	// Listeners reads the listening ports; nil means that there are none.
+	Listeners func() ([]ports.Range, error)
+	// Inside runs fn where sysctls and Listeners are those of the network, and returns
+	// an error if the network cannot be entered.
 	Inside func(fn func(Store)) error
 }
 
-// Result is what became of a network.
+// Result is the result of enforcing settings in a network.
 type Result struct {
 	Statuses []v1alpha1.SettingStatus
-	// Err is why the network could not be entered.
+	// Err is the reason why the network could not be entered.
 	Err error
 }
 
-// Pods tunes the networks of pods.
+// Pods enforces settings in the networks of pods.
 type Pods interface {
-	// HostPorts are the ports that the node's pods have in its own network, as far as
-	// they are known: a range on the host leaves them alone.
+	// HostPorts returns the known ports that the node's pods use on the host, which a
+	// range on the host must not take.
 	HostPorts() []plan.Protected
-	// Cycle brings them to where they should be, by way of n. settings are those of
-	// the scope Pods, nil while nobody has said.
-	Cycle(settings []v1alpha1.Setting, facts plan.Facts, n Networks) []v1alpha1.SettingStatus
+	// RunCycle enforces the settings of the scope Pods, with n. They are nil if none
+	// have been received.
+	RunCycle(settings []v1alpha1.Setting, facts plan.Facts, n Networks) []v1alpha1.SettingStatus
 }
 
-// Networks is what Pods work with.
+// Networks enforces settings in networks and gives access to their journal.
 type Networks interface {
-	// Targets are the pods' networks in the journal.
+	// Targets returns the pods' networks in the journal.
 	Targets() []plan.Target
-	// Hold brings networks to where they should be, with one write of the journal
-	// before and one after for all of them.
-	Hold([]Network) []Result
-	// Forget drops from the journal what is no more.
-	Forget([]plan.Target)
+	// Enforce enforces the settings of all networks, with one write of the journal
+	// before and one after.
+	Enforce([]Network) []Result
+	// ForgetTargets removes deleted networks from the journal.
+	ForgetTargets([]plan.Target)
 }
 
-// networks implements Networks. It is used with t.work held.
-type networks struct{ *Tuner }
+// networkEnforcer implements Networks. t.cycleMu must be locked.
+type networkEnforcer struct{ *Tuner }
 
-func (n networks) Targets() (pods []plan.Target) {
+func (n networkEnforcer) Targets() (pods []plan.Target) {
 	for _, t := range n.journal.Targets() {
-		if !t.Host() {
+		if !t.IsHost() {
 			pods = append(pods, t)
 		}
 	}
 	return pods
 }
 
-func (n networks) Forget(targets []plan.Target) {
+func (n networkEnforcer) ForgetTargets(targets []plan.Target) {
 	for _, t := range targets {
 		delete(n.memory, t)
 	}
-	if err := n.journal.Drop(targets); err != nil {
-		n.tell(err) // they are dropped in the next cycle
+	if err := n.journal.DropTargets(targets); err != nil {
+		n.reportError(err) // the next cycle retries
 	}
 }
 
-// Hold reads and plans everywhere, takes down the originals of all networks, and only
-// then writes.
-func (n networks) Hold(list []Network) []Result {
+// Enforce reads and plans in every network, records all originals, and then writes.
+func (n networkEnforcer) Enforce(list []Network) []Result {
 	plans, results := make([]plan.Plan, len(list)), make([]Result, len(list))
-	var record []plan.Entry
+	var record []plan.JournalEntry
 	for i := range list {
-		results[i].Err = list[i].Inside(func(files Store) { plans[i] = n.plan(list[i], files) })
-		record = append(record, plans[i].Record...)
+		results[i].Err = list[i].Inside(func(store Store) { plans[i] = n.planNetwork(list[i], store) })
+		record = append(record, plans[i].NewEntries...)
 	}
-	err := n.record(record)
+	err := n.recordEntries(record)
 	forget := map[plan.Target][]string{}
 	for i := range list {
 		p := &plans[i]
@@ -82,71 +84,73 @@ func (n networks) Hold(list []Network) []Result {
 			continue
 		}
 		if err != nil {
-			p.Fail(err)
+			p.FailWrites(err)
 		}
 		if len(p.Writes) > 0 {
-			if err := list[i].Inside(func(files Store) { p.Apply(n.writer(list[i].Target, files)) }); err != nil {
+			if err := list[i].Inside(func(store Store) { p.ApplyWrites(n.makeWriter(list[i].Target, store)) }); err != nil {
 				results[i].Err = err
 				continue
 			}
 		}
-		if len(p.Forget) > 0 {
-			forget[list[i].Target] = p.Forget
+		if len(p.ObsoleteKeys) > 0 {
+			forget[list[i].Target] = p.ObsoleteKeys
 		}
 		n.memory[list[i].Target] = p.Memory
-		results[i].Statuses = p.Statuses()
+		results[i].Statuses = p.BuildStatuses()
 	}
 	if len(forget) > 0 {
-		if err := n.journal.Forget(forget); err != nil {
-			n.tell(err) // they are given back already, and are forgotten in the next cycle
+		if err := n.journal.ForgetKeys(forget); err != nil {
+			n.reportError(err) // they are restored already; the next cycle retries
 		}
 	}
 	return results
 }
 
-func (n networks) record(entries []plan.Entry) error {
+func (n networkEnforcer) recordEntries(entries []plan.JournalEntry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	err := n.journal.Record(entries)
+	err := n.journal.RecordEntries(entries)
 	if err != nil {
-		n.tell(err)
+		n.reportError(err)
 	}
 	return err
 }
 
-// refresher is a Store that reads some settings now and then only. What is to be
-// written is decided on what stands now.
+// refresher is a Store that caches some readings. Before a write they are read again.
 type refresher interface{ Refresh([]plan.Write) }
 
-// plan reads what stands in a network, and plans.
-func (n networks) plan(of Network, files Store) plan.Plan {
-	p := n.planOnce(of, files)
-	if r, ok := files.(refresher); ok && len(p.Writes) > 0 {
+// planNetwork reads the settings of a network and plans.
+func (n networkEnforcer) planNetwork(network Network, store Store) plan.Plan {
+	p := n.readAndPlan(network, store)
+	if r, ok := store.(refresher); ok && len(p.Writes) > 0 {
 		r.Refresh(p.Writes)
-		return n.planOnce(of, files)
+		return n.readAndPlan(network, store)
 	}
 	return p
 }
 
-func (n networks) planOnce(of Network, files Store) plan.Plan {
-	entries := n.journal.Entries(of.Target)
-	in := plan.Input{Target: of.Target, Settings: of.Settings, Current: map[string]plan.Reading{}, Entries: entries,
-		Memory: n.memory[of.Target], Facts: of.Facts}
-	for _, key := range plan.Keys(of.Facts.OS, of.Settings, entries) {
-		in.Current[key] = files.Read(key)
+func (n networkEnforcer) readAndPlan(network Network, store Store) plan.Plan {
+	entries := n.journal.Entries(network.Target)
+	in := plan.Input{Target: network.Target, Settings: network.Settings,
+		Current: map[string]plan.Reading{}, Entries: entries, Memory: n.memory[network.Target], Facts: network.Facts}
+	for _, key := range plan.ListKeys(network.Facts.OS, network.Settings, entries) {
+		in.Current[key] = store.Read(key)
 	}
-	return plan.Make(in)
+	if network.Listeners != nil && in.NeedsListeners() {
+		in.Listeners, in.ListenersErr = network.Listeners()
+	}
+	return plan.New(in)
 }
 
-// writer writes one value and reads it back.
-func (n networks) writer(target plan.Target, files Store) func(plan.Write) (string, error) {
+// makeWriter returns a function that writes a value and reads it back.
+func (n networkEnforcer) makeWriter(target plan.Target, store Store) func(plan.Write) (string, error) {
 	return func(w plan.Write) (string, error) {
-		n.o.Log.Info("a setting is written", "pod", target.Pod, "key", w.Key, "value", w.Value, "original", w.Original)
-		if err := files.Write(w); err != nil {
+		n.o.Log.Info("writing a setting", "pod", target.Pod, "key", w.Key, "value", w.Value, "original", w.Original)
+		if err := store.Write(w); err != nil {
 			return "", err
 		}
-		r := files.Read(w.Key)
+		r := store.Read(w.Key)
 		return r.Value, r.Err
 	}
 }

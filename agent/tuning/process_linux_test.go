@@ -1,7 +1,6 @@
 package tuning
 
 import (
-	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -17,6 +16,7 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
 	"portreeve.io/portreeve/internal/testutil/netnstest"
@@ -28,47 +28,47 @@ const asTuner = "PORTREEVE_TEST_AS_TUNER"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(asTuner); dir != "" {
-		t := onDisk(dir)
+		t := newDiskTuner(dir)
 		for i := 0; ; i++ {
-			t.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%len(turns)]}})
-			t.cycle()
+			t.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%len(turns)]}})
+			t.runCycle()
 		}
 	}
 	os.Exit(m.Run())
 }
 
 var turns = [][]v1alpha1.Setting{
-	{wishOf(rangeKey, "16384 65535"), wishOf("net.ipv4.tcp_tw_reuse", "1"), wishOf("net.ipv4.tcp_fin_timeout", "30")},
-	{wishOf(rangeKey, "20000 65535"), wishOf(reserveKey, "40000-40010"), wishOf("net.ipv4.tcp_fin_timeout", "20")},
+	{newSetting(rangeKey, "16384 65535"), newSetting(settings.KeyTCPTWReuse, "1"), newSetting(settings.KeyTCPFinTimeout, "30")},
+	{newSetting(rangeKey, "20000 65535"), newSetting(reserveKey, "40000-40010"), newSetting(settings.KeyTCPFinTimeout, "20")},
 	{},
 }
 
-// onDisk is a Tuner of the calling thread's namespace and of a real folder.
-func onDisk(dir string) *Tuner {
+// newDiskTuner returns a Tuner of the calling thread's namespace with a real folder.
+func newDiskTuner(dir string) *Tuner {
 	return New(Options{
 		Disk: func() (journal.Disk, error) { return journal.OpenDir(dir) },
-		Host: Files{Root: "/proc/sys"}, Boot: "this", Kernel: "here", Allow: allowed,
-		Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
+		Host: sysctl.Store{Root: "/proc/sys"}, Boot: "this", Kernel: "here", Allow: allowed,
+		Protect: []plan.Protected{{Ports: plan.NodePorts, Owner: "node ports"}},
 		Log:     slog.New(slog.DiscardHandler),
 	})
 }
 
-// standing are the settings that the tests write.
-func standing(ns *netnstest.NS) map[string]string {
+// readSettings returns the settings that the tests write.
+func readSettings(ns *netnstest.NS) map[string]string {
 	got := map[string]string{}
 	ns.Do(func() {
-		for _, key := range []string{rangeKey, reserveKey, "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_fin_timeout"} {
-			got[key] = Files{Root: "/proc/sys"}.Read(key).Value
+		for _, key := range []string{rangeKey, reserveKey, settings.KeyTCPTWReuse, settings.KeyTCPFinTimeout} {
+			got[key] = sysctl.Store{Root: "/proc/sys"}.Read(key).Value
 		}
 	})
 	return got
 }
 
-func TestAProcessThatIsKilledLosesNoOriginal(t *testing.T) {
+func TestAKilledProcessLosesNoOriginal(t *testing.T) {
 	ns := netnstest.New(t)
 	ns.Sysctl(reserveKey, "8080,9000-9001")
-	ns.Sysctl("net.ipv4.tcp_fin_timeout", "55")
-	before := standing(ns)
+	ns.Sysctl(settings.KeyTCPFinTimeout, "55")
+	before := readSettings(ns)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -79,33 +79,33 @@ func TestAProcessThatIsKilledLosesNoOriginal(t *testing.T) {
 		cmd := exec.Command(self)
 		cmd.Env = append(os.Environ(), asTuner+"="+dir)
 		ns.Start(cmd)
-		await(t, func() bool { return !maps.Equal(standing(ns), before) })
+		waitUntil(t, func() bool { return !maps.Equal(readSettings(ns), before) })
 		pause := rand.N(20 * time.Millisecond) // anywhere in its steps
 		for end := time.Now().Add(pause); time.Now().Before(end); {
 		}
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = cmd.Wait() // killed, as wanted
-		if !maps.Equal(standing(ns), before) {
+		_ = cmd.Wait() // killed
+		if !maps.Equal(readSettings(ns), before) {
 			caught++
 		}
 		var list []v1alpha1.SettingStatus
 		ns.Do(func() {
-			o := onDisk(dir).o
-			list, _, err = Restore(o, false)
+			o := newDiskTuner(dir).o
+			list, _, err = RestoreAll(o, false)
 		})
-		if got := standing(ns); err != nil || !maps.Equal(got, before) {
+		if got := readSettings(ns); err != nil || !maps.Equal(got, before) {
 			t.Fatalf("try %d, killed after %v: %v, want %v; %v %v", i, pause, got, before, list, err)
 		}
 	}
 	if caught < 10 {
-		t.Errorf("only %d of 40 processes were killed while they held something", caught)
+		t.Errorf("only %d of 40 processes were killed while they enforced something", caught)
 	}
-	t.Logf("%d of 40 were killed while they held something", caught)
+	t.Logf("%d of 40 were killed while they enforced something", caught)
 }
 
-func await(t *testing.T, done func() bool) {
+func waitUntil(t *testing.T, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); !done(); {
 		if time.Now().After(end) {
@@ -114,7 +114,7 @@ func await(t *testing.T, done func() bool) {
 	}
 }
 
-// TestAFullDiskChangesNothing has a file system of 64 kB that other files fill.
+// TestAFullDiskChangesNothing fills a file system of 64 kB.
 func TestAFullDiskChangesNothing(t *testing.T) {
 	ns := netnstest.New(t)
 	dir := t.TempDir()
@@ -126,16 +126,16 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	before := standing(ns)
-	tuner := onDisk(dir)
+	before := readSettings(ns)
+	tuner := newDiskTuner(dir)
 	step := func(settings []v1alpha1.Setting) map[string]string {
-		tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
-		ns.Do(tuner.cycle)
-		return standing(ns)
+		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
+		ns.Do(tuner.runCycle)
+		return readSettings(ns)
 	}
 	held := step(turns[0])
 	if maps.Equal(held, before) {
-		t.Fatalf("nothing is held: %+v", tuner.Settings())
+		t.Fatalf("nothing is enforced: %+v", tuner.ListSettings())
 	}
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 64<<10), 0o600); err == nil {
@@ -144,7 +144,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	if got := step(turns[1]); !maps.Equal(got, held) {
 		t.Errorf("written with a full disk: %v, before %v", got, held)
 	}
-	for _, s := range tuner.Settings() {
+	for _, s := range tuner.ListSettings() {
 		if s.State != v1alpha1.SettingFailed || !strings.Contains(s.Message, "no space left on device") {
 			t.Errorf("%+v", s)
 		}
@@ -153,78 +153,23 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := step([]v1alpha1.Setting{}); !maps.Equal(got, before) {
-		t.Errorf("given back: %v, want %v; %+v", got, before, tuner.Settings())
+		t.Errorf("restored: %v, want %v; %+v", got, before, tuner.ListSettings())
 	}
 }
 
-func TestKeysThatAreTricksHaveNoFile(t *testing.T) {
-	root := t.TempDir()
-	secret := filepath.Join(root, "kernel")
-	if err := os.WriteFile(secret, []byte("untouched"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f := Files{Root: filepath.Join(root, "net")}
-	for name, key := range map[string]string{
-		"Up and out":               "../kernel",
-		"Up and out in the key":    "net.ipv4.../../../kernel",
-		"With slashes":             "net/ipv4/tcp_tw_reuse",
-		"An absolute path":         "/proc/sys/kernel/panic",
-		"Dots for slashes":         "net.ipv4..tcp_tw_reuse",
-		"A NUL in it":              "net.ipv4.tcp_tw_reuse\x00.x",
-		"A line's end in it":       "net.ipv4.tcp_tw_reuse\n",
-		"Very long":                "net." + strings.Repeat("x", 1<<20),
-		"Not a setting of net":     "kernel.panic",
-		"Not one of the catalogue": "net.ipv4.ip_forward",
-		"One of Windows":           "dynamicport tcp",
-		"Nothing":                  "",
-	} {
-		t.Run(name, func(t *testing.T) {
-			if r := f.Read(key); r.Err == nil {
-				t.Errorf("read as %+v", r)
-			}
-			if err := f.Write(plan.Write{Key: key, Value: "1"}); err == nil || len(err.Error()) > 300 {
-				t.Errorf("written: %.400v", err)
-			}
-		})
-	}
-	if raw, err := os.ReadFile(secret); err != nil || string(raw) != "untouched" {
-		t.Errorf("%s %v", raw, err)
-	}
-}
-
-func TestALongListOfPortsIsWrittenAndReadWhole(t *testing.T) {
-	ns := netnstest.New(t)
-	var list []settings.Ports
-	for p := 1; p < 65535; p += 7 {
-		list = append(list, settings.Ports{First: p, Last: p})
-	}
-	want := settings.FormatPorts(list)
-	ns.Do(func() {
-		f := Files{Root: "/proc/sys"}
-		for _, value := range []string{want, ""} {
-			if err := f.Write(plan.Write{Key: reserveKey, Value: value}); err != nil {
-				t.Errorf("%d bytes: %v", len(value), err)
-			}
-			if r := f.Read(reserveKey); r.Value != value {
-				t.Errorf("%d bytes are read as %d: %s", len(value), len(r.Value), fmt.Sprint(r.Err))
-			}
-		}
-	})
-}
-
-// TestAWishStandsAtOnce takes the time from a spec to its sysctls, through a real
+// TestASettingIsAppliedAtOnce measures the time from a spec to its sysctls, through a real
 // journal and its fsyncs.
-func TestAWishStandsAtOnce(t *testing.T) {
+func TestASettingIsAppliedAtOnce(t *testing.T) {
 	ns := netnstest.New(t)
-	tuner := onDisk(t.TempDir())
+	tuner := newDiskTuner(t.TempDir())
 	defer tuner.Close()
 	var took []time.Duration
 	for i := range 100 {
 		start := time.Now()
-		tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%2]}})
-		ns.Do(tuner.cycle)
+		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%2]}})
+		ns.Do(tuner.runCycle)
 		took = append(took, time.Since(start))
-		for _, s := range tuner.Settings() {
+		for _, s := range tuner.ListSettings() {
 			if s.State != v1alpha1.SettingApplied && s.State != v1alpha1.SettingReleased {
 				t.Fatalf("%+v", s)
 			}

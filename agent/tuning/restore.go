@@ -10,42 +10,44 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Restore gives back every original that the journal has, once, whatever any spec asks
-// for: of the host, and with Options.Pods of pods. The agent must not run meanwhile; when it does again without a
-// word from the API server, it holds nothing. With dry it only says what it would do.
-// others is how many networks of pods the journal has still.
-func Restore(o Options, dry bool) (list []v1alpha1.SettingStatus, others int, err error) {
+// RestoreAll restores every original in the journal once, regardless of the spec: on
+// the host and, with Options.Pods, in pods. The agent must not run meanwhile. After its
+// next start it enforces nothing until it hears from the API server. If dry is set,
+// RestoreAll only reports what it would do. others is the number of pod networks left
+// in the journal.
+func RestoreAll(o Options, dry bool) (list []v1alpha1.SettingStatus, others int, err error) {
 	t := New(o)
 	defer func() { err = errors.Join(err, t.Close()) }()
-	asked := &journal.Wish{Settings: []v1alpha1.Setting{}}
+	requested := &journal.DesiredState{Settings: []v1alpha1.Setting{}}
 	if dry {
-		asked = nil
+		requested = nil
 	}
-	if err := t.prepare(asked); err != nil {
+	if err := t.prepareJournal(requested); err != nil {
 		return nil, 0, err
 	}
-	_, facts := t.facts()
+	_, facts := t.collectFacts()
 	if dry {
 		facts.Stop = dryRestore
 	}
-	list = t.hold([]v1alpha1.Setting{}, facts)
+	list = t.enforceHost([]v1alpha1.Setting{}, facts)
 	if t.o.Pods != nil {
-		list = append(list, t.o.Pods.Cycle([]v1alpha1.Setting{}, facts, networks{t})...)
+		list = append(list, t.o.Pods.RunCycle([]v1alpha1.Setting{}, facts, networkEnforcer{t})...)
 	}
 	if !dry || t.o.Pods == nil {
-		others = len(networks{t}.Targets())
+		others = len(networkEnforcer{t}.Targets())
 	}
 	return list, others, nil
 }
 
-// Originals are those of the host in the journal: what Restore would give back.
-func Originals(o Options) (list []plan.Entry, err error) {
+// ListOriginals returns the host's entries in the journal, which RestoreAll would
+// restore.
+func ListOriginals(o Options) (list []plan.JournalEntry, err error) {
 	t := New(o)
 	defer func() { err = errors.Join(err, t.Close()) }()
-	if err := t.prepare(nil); err != nil {
+	if err := t.prepareJournal(nil); err != nil {
 		return nil, err
 	}
 	return slices.Collect(maps.Values(t.journal.Entries(plan.Target{}))), nil
 }
 
-const dryRestore = "would be given back"
+const dryRestore = "would be restored"

@@ -1,7 +1,7 @@
-// Package tuning holds settings on this machine: what a PortPressure's spec asks for is
-// planned (package plan), journaled (package journal), written, read back, looked at
-// again at every tick, and given back when it is asked for no more. It never gives
-// back because the process ends.
+// Package tuning enforces the settings of a PortPressure's spec on this machine.
+// Settings are planned (package plan), recorded (package journal), written, read back,
+// checked at every tick, and restored when the spec no longer has them. They are never
+// restored because the process ends.
 package tuning
 
 import (
@@ -21,63 +21,64 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Store is where settings stand: the sysctls of a network, or a Windows machine's
-// registry and netsh.
+// Store reads and writes settings: the sysctls of a network, or the registry and netsh
+// of a Windows machine.
 type Store interface {
 	Read(key string) plan.Reading
 	Write(plan.Write) error
 }
 
-// Options of a Tuner.
+// Options configure a Tuner.
 type Options struct {
-	// Disk opens the journal's folder.
+	// Disk opens the folder of the journal.
 	Disk func() (journal.Disk, error)
-	// Host is the host's settings.
+	// Host has the settings of the host.
 	Host Store
-	// Pods tunes inside pods' networks; nil where this agent does not.
+	// Pods enforces settings inside pods' networks; nil if this agent does not.
 	Pods Pods
-	// OS is the machine's, Linux where it is empty.
+	// OS is the operating system; empty means Linux.
 	OS settings.OS
 	// Boot is the boot ID, Kernel the release.
 	Boot, Kernel string
-	// Allow are the keys that may be set.
+	// Allow has the keys that may be set.
 	Allow []string
-	// Protect are the ports that a wider range on the host must leave alone, and
-	// Listeners those that something listens on there right now.
+	// Protect has the ports that a wider range on the host must not take; Listeners
+	// reads the listening ports.
 	Protect   []plan.Protected
-	Listeners func() ([]settings.Ports, error)
-	// Stopped says why nothing may be changed for now; empty where all may.
+	Listeners func() ([]ports.Range, error)
+	// Stopped returns the reason why nothing may be changed for now, or "".
 	Stopped func() string
-	// Unfit is why nothing can be tuned here; empty where something can.
-	Unfit string
-	// Changed is called when Settings has changed.
+	// DisabledReason is the reason why nothing can be tuned on this machine, or "".
+	DisabledReason string
+	// Changed is called after the result of Settings has changed.
 	Changed func()
 	Log     *slog.Logger
 	Now     func() time.Time
 }
 
-// Tuner holds what it is asked to. Run does the work.
+// Tuner enforces settings. Run does the work.
 type Tuner struct {
 	o    Options
-	kick chan struct{}
+	wake chan struct{}
 
-	mu    sync.Mutex // for what is shared with those who ask
-	asked *journal.Wish
-	level v1alpha1.Level
-	calm  time.Time // since when the level is Normal
-	list  []v1alpha1.SettingStatus
-	since map[string]transition // by setting ID
+	mu          sync.Mutex // guards the fields up to transitions
+	requested   *journal.DesiredState
+	level       v1alpha1.Level
+	normalSince time.Time // time at which the level became Normal
+	statuses    []v1alpha1.SettingStatus
+	transitions map[string]transition // by setting ID
 
-	work     sync.Mutex // for what follows: one cycle at a time
-	disk     journal.Disk
-	journal  *journal.Journal
-	wish     journal.Wish
-	memory   map[plan.Target]map[string]plan.Memory
-	released []v1alpha1.SettingStatus // since the last wish
-	trouble  string                   // last logged
+	cycleMu   sync.Mutex // guards the fields below: one cycle at a time
+	disk      journal.Disk
+	journal   *journal.Journal
+	desired   journal.DesiredState
+	memory    map[plan.Target]map[string]plan.Memory
+	released  []v1alpha1.SettingStatus // since desired was last changed
+	lastError string                   // as logged
 }
 
 type transition struct {
@@ -85,96 +86,98 @@ type transition struct {
 	at    metav1.Time
 }
 
-// New makes a Tuner.
+// New returns a Tuner.
 func New(o Options) *Tuner {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	t := &Tuner{o: o, kick: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{}, since: map[string]transition{}}
-	t.Poke()
+	t := &Tuner{o: o, wake: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{},
+		transitions: map[string]transition{}}
+	t.RequestCycle()
 	return t
 }
 
-// Run works until ctx ends. What is held then stays.
+// Run enforces settings until ctx ends. They stay in effect then.
 func (t *Tuner) Run(ctx context.Context) {
 	defer t.Close()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-t.kick:
-			t.cycle()
+		case <-t.wake:
+			t.runCycle()
 		}
 	}
 }
 
-// Poke asks for a cycle soon, and does not wait.
-func (t *Tuner) Poke() {
+// RequestCycle makes Run do a cycle soon, and does not block.
+func (t *Tuner) RequestCycle() {
 	select {
-	case t.kick <- struct{}{}:
+	case t.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Object takes the node's PortPressure whenever it has changed, and does not wait.
-func (t *Tuner) Object(p *v1alpha1.PortPressure) {
-	w := journal.Wish{Settings: p.Spec.Settings}
+// UpdateSpec takes each version of the node's PortPressure, and does not block.
+func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
+	w := journal.DesiredState{Settings: p.Spec.Settings}
 	if p.Annotations[v1alpha1.AnnotationHold] == "true" {
 		w.Stop = "the annotation " + v1alpha1.AnnotationHold + " of this node's PortPressure stops every change"
 	}
 	t.mu.Lock()
-	first, before := t.asked == nil, t.list
+	first, before := t.requested == nil, t.statuses
 	if first {
-		t.resume(p.Status.Settings)
+		t.resumeTransitions(p.Status.Settings)
 	}
-	if before == nil { // what an agent before this one has said
+	if before == nil { // reported by a previous agent
 		before = p.Status.Settings
 	}
-	if first || !same(w, *t.asked) { // else a cycle is about to say what became of it
-		t.asked = &w
+	if first || !isSameState(w, *t.requested) { // otherwise a cycle is about to report the result
+		t.requested = &w
 	}
 	if w.Settings != nil {
-		t.announce(w.Settings, before)
-		if !first { // what an agent before this one has applied may stand still
-			t.stamp(t.list)
+		t.announcePending(w.Settings, before)
+		if !first { // settings of a previous agent may still be applied
+			t.stampTransitions(t.statuses)
 		}
 	}
 	t.mu.Unlock()
-	t.Poke()
+	t.RequestCycle()
 }
 
-// resume goes on with the times that an agent before this one has written.
-func (t *Tuner) resume(before []v1alpha1.SettingStatus) {
+// resumeTransitions takes over transition times that a previous agent has reported.
+func (t *Tuner) resumeTransitions(before []v1alpha1.SettingStatus) {
 	for _, s := range before {
-		if now, known := t.since[s.ID]; s.LastTransitionTime != nil && (!known || now.state == s.State) {
-			t.since[s.ID] = transition{s.State, *s.LastTransitionTime}
+		if now, known := t.transitions[s.ID]; s.LastTransitionTime != nil && (!known || now.state == s.State) {
+			t.transitions[s.ID] = transition{s.State, *s.LastTransitionTime}
 		}
 	}
 }
 
-// announce makes pending what is new in settings, and what was there before and is asked
-// for no more: until the next cycle nobody may believe that the one is applied, or the
-// other given back.
-func (t *Tuner) announce(settings []v1alpha1.Setting, before []v1alpha1.SettingStatus) {
+// announcePending marks new settings as pending, and those that were removed from the
+// spec: until the next cycle they must not be reported as applied or restored.
+func (t *Tuner) announcePending(settings []v1alpha1.Setting, before []v1alpha1.SettingStatus) {
 	list := []v1alpha1.SettingStatus{}
 	for _, s := range settings {
-		i := slices.IndexFunc(t.list, func(have v1alpha1.SettingStatus) bool {
+		i := slices.IndexFunc(t.statuses, func(have v1alpha1.SettingStatus) bool {
 			return have.ID == s.ID && have.Desired != nil && *have.Desired == s.Value && have.State != v1alpha1.SettingReleased
 		})
 		if i >= 0 {
-			list = append(list, t.list[i])
+			list = append(list, t.statuses[i])
 			continue
 		}
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: v1alpha1.SettingPending})
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value,
+			State: v1alpha1.SettingPending})
 	}
-	t.list = slices.Concat(list, leaving(before, settings))
+	t.statuses = slices.Concat(list, listRemoved(before, settings))
 }
 
-// leaving are those of list, with nothing wanted any more, that settings leave out and
-// that are not given back yet.
-func leaving(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []v1alpha1.SettingStatus) {
+// listRemoved returns the statuses of list whose settings have been removed but are not
+// restored yet, without a desired value.
+func listRemoved(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []v1alpha1.SettingStatus) {
 	for _, s := range list {
-		if s.State == v1alpha1.SettingReleased || slices.ContainsFunc(settings, func(w v1alpha1.Setting) bool { return w.ID == s.ID }) {
+		if s.State == v1alpha1.SettingReleased ||
+			slices.ContainsFunc(settings, func(w v1alpha1.Setting) bool { return w.ID == s.ID }) {
 			continue
 		}
 		s.Desired, s.State, s.Message = nil, v1alpha1.SettingPending, ""
@@ -183,101 +186,101 @@ func leaving(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []
 	return out
 }
 
-// same says whether two wishes ask for the same. An empty list is not an absent one.
-func same(a, b journal.Wish) bool {
+// isSameState reports whether a and b are equal. An empty list differs from nil.
+func isSameState(a, b journal.DesiredState) bool {
 	return equality.Semantic.DeepEqual(a, b) && (a.Settings == nil) == (b.Settings == nil)
 }
 
-// Level takes the node's level after each sample.
-func (t *Tuner) Level(level v1alpha1.Level) {
+// SetLevel takes the node's pressure level after each sample.
+func (t *Tuner) SetLevel(level v1alpha1.Level) {
 	t.mu.Lock()
 	if t.level = level; level != v1alpha1.LevelNormal {
-		t.calm = time.Time{}
-	} else if t.calm.IsZero() {
-		t.calm = t.o.Now()
+		t.normalSince = time.Time{}
+	} else if t.normalSince.IsZero() {
+		t.normalSince = t.o.Now()
 	}
 	t.mu.Unlock()
-	t.Poke()
+	t.RequestCycle()
 }
 
-// Settings is how far each setting has come: nil while nobody has asked for any, nor
-// is any held. It is not changed afterwards.
-func (t *Tuner) Settings() []v1alpha1.SettingStatus {
+// ListSettings returns the status of each setting, or nil if none has been received and
+// none is enforced. The caller must not change it.
+func (t *Tuner) ListSettings() []v1alpha1.SettingStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.list
+	return t.statuses
 }
 
-// cycle looks at everything once, and puts right what is not as it should be.
-func (t *Tuner) cycle() {
-	t.work.Lock()
-	defer t.work.Unlock()
-	asked, facts := t.facts()
-	if t.o.Unfit != "" {
-		if asked != nil {
-			t.publish(asked, Refused(asked.Settings, t.o.Unfit))
+// runCycle checks every setting once and writes those that differ.
+func (t *Tuner) runCycle() {
+	t.cycleMu.Lock()
+	defer t.cycleMu.Unlock()
+	requested, facts := t.collectFacts()
+	if t.o.DisabledReason != "" {
+		if requested != nil {
+			t.publishStatuses(requested, RefuseAll(requested.Settings, t.o.DisabledReason))
 		}
 		return
 	}
-	err := t.prepare(asked)
-	t.tell(err)
+	err := t.prepareJournal(requested)
+	t.reportError(err)
 	if err != nil {
-		t.publish(asked, failed(asked, err))
+		t.publishStatuses(requested, makeFailedStatuses(requested, err))
 		return
 	}
 	if facts.Stop == "" {
-		facts.Stop = t.wish.Stop
+		facts.Stop = t.desired.Stop
 	}
-	facts.Lost = t.journal.Lost()
-	list := t.hold(t.wish.Settings, facts)
-	list = append(list, t.pods(facts)...)
-	if facts.Lost != "" { // also where nothing is wanted, and so nothing else says it
-		list = append(list, journalFailed(facts.Lost))
+	facts.Lost = t.journal.LostReason()
+	list := t.enforceHost(t.desired.Settings, facts)
+	list = append(list, t.enforcePods(facts)...)
+	if facts.Lost != "" { // also if there is no setting whose status would report it
+		list = append(list, makeJournalStatus(facts.Lost))
 	}
-	t.publish(asked, t.withReleased(list))
+	t.publishStatuses(requested, t.addReleased(list))
 }
 
-// facts are those of the moment.
-func (t *Tuner) facts() (*journal.Wish, plan.Facts) {
-	f := plan.Facts{Now: t.o.Now(), OS: t.o.OS, Boot: t.o.Boot, Kernel: t.o.Kernel, Allow: t.o.Allow, Protect: t.o.Protect, Listeners: t.o.Listeners}
+// collectFacts returns the desired state and the current facts.
+func (t *Tuner) collectFacts() (*journal.DesiredState, plan.Facts) {
+	f := plan.Facts{Now: t.o.Now(), OS: t.o.OS, Boot: t.o.Boot, Kernel: t.o.Kernel, Allow: t.o.Allow, Protect: t.o.Protect}
 	if t.o.Stopped != nil {
 		f.Stop = t.o.Stopped()
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.Level = t.level
-	if !t.calm.IsZero() {
-		f.NormalFor = f.Now.Sub(t.calm)
+	if !t.normalSince.IsZero() {
+		f.NormalFor = f.Now.Sub(t.normalSince)
 	}
-	return t.asked, f
+	return t.requested, f
 }
 
-// prepare opens the journal, and takes down in it what is asked now.
-func (t *Tuner) prepare(asked *journal.Wish) error {
+// prepareJournal opens the journal and records the desired state.
+func (t *Tuner) prepareJournal(requested *journal.DesiredState) error {
 	if t.journal == nil {
-		if err := t.open(); err != nil {
+		if err := t.openJournal(); err != nil {
 			return err
 		}
 	}
-	if asked == nil {
+	if requested == nil {
 		return nil
 	}
-	next := *asked
-	if next.Settings == nil { // nobody knows: what was asked last stays
-		next.Settings = t.wish.Settings
+	next := *requested
+	if next.Settings == nil { // none received: the last ones stay
+		next.Settings = t.desired.Settings
 	}
-	if same(next, t.wish) {
+	if isSameState(next, t.desired) {
 		return nil
 	}
-	if err := t.journal.Ask(next); err != nil {
+	if err := t.journal.SetDesired(next); err != nil {
 		return err
 	}
-	t.wish, t.released = next, nil
+	t.desired, t.released = next, nil
 	return nil
 }
 
-// open opens the journal.
-func (t *Tuner) open() error {
+// openJournal opens the journal.
+func (t *Tuner) openJournal() error {
 	disk, err := t.o.Disk()
 	if err != nil {
 		return err
@@ -291,14 +294,14 @@ func (t *Tuner) open() error {
 	if err != nil {
 		return errors.Join(err, t.Close()) // it is opened again in the next cycle
 	}
-	if why := j.Lost(); why != "" {
-		t.o.Log.Error("originals are not known", "why", why)
+	if why := j.LostReason(); why != "" {
+		t.o.Log.Error("original values are not known", "why", why)
 	}
-	t.journal, t.wish = j, j.Wish()
+	t.journal, t.desired = j, j.Desired()
 	return nil
 }
 
-// Close lets others have the journal. What is held stays.
+// Close releases the journal. Settings stay in effect.
 func (t *Tuner) Close() error {
 	t.journal = nil
 	if c, ok := t.disk.(io.Closer); ok {
@@ -307,35 +310,35 @@ func (t *Tuner) Close() error {
 	return nil
 }
 
-// hold brings the host to where it should be.
-func (t *Tuner) hold(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
-	wanted := scoped(settings, v1alpha1.ScopeHost)
-	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.Ranged) {
+// enforceHost enforces settings on the host.
+func (t *Tuner) enforceHost(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
+	wanted := filterByScope(settings, v1alpha1.ScopeHost)
+	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.IsRangeSetting) {
 		facts.Protect = slices.Concat(facts.Protect, t.o.Pods.HostPorts())
 	}
-	host := Network{Settings: wanted, Facts: facts,
+	host := Network{Settings: wanted, Facts: facts, Listeners: t.o.Listeners,
 		Inside: func(fn func(Store)) error { fn(t.o.Host); return nil }}
-	return networks{t}.Hold([]Network{host})[0].Statuses
+	return networkEnforcer{t}.Enforce([]Network{host})[0].Statuses
 }
 
-// tell logs what is in the way, once.
-func (t *Tuner) tell(err error) {
+// reportError logs err unless it has just been logged.
+func (t *Tuner) reportError(err error) {
 	why := ""
 	if err != nil {
 		why = err.Error()
 	}
-	if why != "" && why != t.trouble {
-		t.o.Log.Error("settings can't be changed; what is held stays; trying again", "why", why)
+	if why != "" && why != t.lastError {
+		t.o.Log.Error("settings cannot be changed; current values stay; retrying", "why", why)
 	}
-	if why == "" && t.trouble != "" {
+	if why == "" && t.lastError != "" {
 		t.o.Log.Info("settings can be changed again")
 	}
-	t.trouble = why
+	t.lastError = why
 }
 
-// scoped are the settings of a scope, those of a scope that nobody knows among the
-// host's; nil stays nil.
-func scoped(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1.Setting {
+// filterByScope returns the settings of scope. Unknown scopes count as the host's. nil
+// stays nil.
+func filterByScope(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1.Setting {
 	if settings == nil {
 		return nil
 	}
@@ -348,50 +351,52 @@ func scoped(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1.Settin
 	return list
 }
 
-// pods brings pods' networks to where they should be, or refuses to.
-func (t *Tuner) pods(facts plan.Facts) []v1alpha1.SettingStatus {
-	settings := scoped(t.wish.Settings, v1alpha1.ScopePods)
+// enforcePods enforces or refuses the settings of the scope Pods.
+func (t *Tuner) enforcePods(facts plan.Facts) []v1alpha1.SettingStatus {
+	settings := filterByScope(t.desired.Settings, v1alpha1.ScopePods)
 	if t.o.Pods == nil {
-		return Refused(settings, "this agent tunes the host's network only (--tune host)")
+		return RefuseAll(settings, "this agent tunes the host's network only (--tune host)")
 	}
-	return t.o.Pods.Cycle(settings, facts, networks{t})
+	return t.o.Pods.RunCycle(settings, facts, networkEnforcer{t})
 }
 
-// Refused is the same refusal for all settings.
-func Refused(settings []v1alpha1.Setting, why string) []v1alpha1.SettingStatus {
-	return all(settings, v1alpha1.SettingRefused, why)
+// RefuseAll returns statuses that refuse every setting for the same reason.
+func RefuseAll(settings []v1alpha1.Setting, why string) []v1alpha1.SettingStatus {
+	return makeStatuses(settings, v1alpha1.SettingRefused, why)
 }
 
-func all(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
+func makeStatuses(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
 	if settings == nil {
 		return nil
 	}
 	list := []v1alpha1.SettingStatus{}
 	for _, s := range settings {
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: state, Message: why})
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value,
+			State: state, Message: why})
 	}
 	return list
 }
 
-// failed is the status of everything while the journal is out of reach.
-func failed(asked *journal.Wish, err error) []v1alpha1.SettingStatus {
-	if asked == nil {
+// makeFailedStatuses returns the statuses while the journal cannot be used.
+func makeFailedStatuses(requested *journal.DesiredState, err error) []v1alpha1.SettingStatus {
+	if requested == nil {
 		return nil
 	}
-	why := fmt.Sprintf("nothing is changed without the journal: %v", err)
-	if asked.Settings != nil && len(asked.Settings) == 0 { // nor given back, which no setting would say
-		return []v1alpha1.SettingStatus{journalFailed(why)}
+	why := fmt.Sprintf("no setting is changed without the journal: %v", err)
+	if requested.Settings != nil && len(requested.Settings) == 0 { // restoring fails too, and no status would report it
+		return []v1alpha1.SettingStatus{makeJournalStatus(why)}
 	}
-	return all(asked.Settings, v1alpha1.SettingFailed, why)
+	return makeStatuses(requested.Settings, v1alpha1.SettingFailed, why)
 }
 
-// journalFailed says what is wrong with the journal where no setting can say it.
-func journalFailed(why string) v1alpha1.SettingStatus {
+// makeJournalStatus returns a status about the journal itself, for when there is no
+// setting that could report it.
+func makeJournalStatus(why string) v1alpha1.SettingStatus {
 	return v1alpha1.SettingStatus{ID: "journal", Key: "journal", State: v1alpha1.SettingFailed, Message: why}
 }
 
-// withReleased adds what was given back since the last wish.
-func (t *Tuner) withReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingStatus {
+// addReleased adds the settings restored since the last change of the desired state.
+func (t *Tuner) addReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingStatus {
 	for _, s := range list {
 		if s.State == v1alpha1.SettingReleased {
 			t.released = append(slices.DeleteFunc(t.released, func(o v1alpha1.SettingStatus) bool { return o.ID == s.ID }), s)
@@ -405,19 +410,19 @@ func (t *Tuner) withReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingSt
 	return list
 }
 
-// publish makes list, what became of asked, what Settings gives, and says when it is
-// news. What is not asked any more by now is not: another cycle is on its way.
-func (t *Tuner) publish(asked *journal.Wish, list []v1alpha1.SettingStatus) {
+// publishStatuses makes list the result of Settings and calls Changed if it differs. If
+// asked is outdated, it does nothing, because another cycle follows.
+func (t *Tuner) publishStatuses(requested *journal.DesiredState, list []v1alpha1.SettingStatus) {
 	t.mu.Lock()
-	if t.asked != asked {
+	if t.requested != requested {
 		t.mu.Unlock()
 		return
 	}
-	t.stamp(list)
-	news := !equality.Semantic.DeepEqual(list, t.list)
-	t.list = list
-	maps.DeleteFunc(t.since, func(id string, _ transition) bool {
-		return asked != nil && !slices.ContainsFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
+	t.stampTransitions(list)
+	news := !equality.Semantic.DeepEqual(list, t.statuses)
+	t.statuses = list
+	maps.DeleteFunc(t.transitions, func(id string, _ transition) bool {
+		return requested != nil && !slices.ContainsFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
 	})
 	t.mu.Unlock()
 	if news && t.o.Changed != nil {
@@ -425,15 +430,15 @@ func (t *Tuner) publish(asked *journal.Wish, list []v1alpha1.SettingStatus) {
 	}
 }
 
-// stamp sets, in a list that nobody has yet, when each state was reached.
-func (t *Tuner) stamp(list []v1alpha1.SettingStatus) {
+// stampTransitions sets the transition times in list, which must not be shared yet.
+func (t *Tuner) stampTransitions(list []v1alpha1.SettingStatus) {
 	now := metav1.NewTime(t.o.Now()).Rfc3339Copy()
 	for i := range list {
 		s := &list[i]
-		if last, ok := t.since[s.ID]; !ok || last.state != s.State {
-			t.since[s.ID] = transition{s.State, now}
+		if last, ok := t.transitions[s.ID]; !ok || last.state != s.State {
+			t.transitions[s.ID] = transition{s.State, now}
 		}
-		at := t.since[s.ID].at
+		at := t.transitions[s.ID].at
 		s.LastTransitionTime = &at
 	}
 }

@@ -14,12 +14,13 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-const finTimeout = "net.ipv4.tcp_fin_timeout"
+const finTimeout = settings.KeyTCPFinTimeout
 
-// machine is a world with a Tuner.
+// machine is a simulated machine with a Tuner.
 type machine struct {
 	*world
 	*Tuner
@@ -30,102 +31,102 @@ type machine struct {
 func newMachine() *machine {
 	m := &machine{world: newWorld(), clock: epoch}
 	m.wrote = func(string, string) {}
-	m.begin()
+	m.startTuner()
 	return m
 }
 
-// begin starts the agent, as after a crash.
-func (m *machine) begin() {
+// startTuner starts a Tuner as after a crash.
+func (m *machine) startTuner() {
 	m.Tuner = New(Options{
 		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Host: m.world, Boot: m.bootID(), Allow: allowed,
-		Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
+		Protect: []plan.Protected{{Ports: plan.NodePorts, Owner: "node ports"}},
 		Log:     slog.New(slog.DiscardHandler), Now: func() time.Time { return m.clock }, Stopped: func() string { return m.stop },
 	})
 }
 
-func (m *machine) ask(settings ...v1alpha1.Setting) {
+func (m *machine) askFor(settings ...v1alpha1.Setting) {
 	if settings == nil {
 		settings = []v1alpha1.Setting{}
 	}
-	m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
-	m.cycle()
+	m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
+	m.runCycle()
 }
 
-// said is the state and the message of each setting.
-func (m *machine) said() (said []string) {
-	for _, s := range m.Settings() {
+// formatStatuses returns the state and the message of each setting.
+func (m *machine) formatStatuses() (said []string) {
+	for _, s := range m.ListSettings() {
 		said = append(said, strings.TrimSpace(string(s.State)+" "+s.Message))
 	}
 	return said
 }
 
-func (m *machine) expect(t *testing.T, value string, said ...string) {
+func (m *machine) expectState(t *testing.T, value string, said ...string) {
 	t.Helper()
 	if got := m.sysctls[finTimeout]; got != value {
-		t.Errorf("%q stands, want %q", got, value)
+		t.Errorf("the value is %q, want %q", got, value)
 	}
-	if diff := cmp.Diff(said, m.said()); diff != "" {
+	if diff := cmp.Diff(said, m.formatStatuses()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestWhatIsHeldStaysWithoutTheAPI(t *testing.T) {
+func TestSettingsStayWithoutTheAPIServer(t *testing.T) {
 	m := newMachine()
-	m.ask(wishOf(finTimeout, "30"))
-	m.begin()
+	m.askFor(newSetting(finTimeout, "30"))
+	m.startTuner()
 	m.sysctls[finTimeout] = "44"
-	m.cycle()
-	m.expect(t, "30", "Applied")
-	m.Object(&v1alpha1.PortPressure{}) // the object was made anew, and says nothing
-	m.cycle()
-	m.expect(t, "30", "Applied")
-	m.ask()
-	m.expect(t, "44", "Released")
-	m.cycle()
-	m.expect(t, "44", "Released")
-	m.ask(wishOf(finTimeout, "30"))
-	m.expect(t, "30", "Applied")
+	m.runCycle()
+	m.expectState(t, "30", "Applied")
+	m.UpdateSpec(&v1alpha1.PortPressure{}) // the object was recreated, without settings
+	m.runCycle()
+	m.expectState(t, "30", "Applied")
+	m.askFor()
+	m.expectState(t, "44", "Released")
+	m.runCycle()
+	m.expectState(t, "44", "Released")
+	m.askFor(newSetting(finTimeout, "30"))
+	m.expectState(t, "30", "Applied")
 }
 
 func TestACorruptJournalStopsEveryWrite(t *testing.T) {
 	m := newMachine()
-	m.ask(wishOf(finTimeout, "30"))
+	m.askFor(newSetting(finTimeout, "30"))
 	for name, inode := range m.names[0] {
 		m.content[0][inode] = m.content[0][inode][:40]
 		t.Log(name, "is cut off")
 	}
-	m.begin()
-	m.cycle()
-	lost := "the journal could not be read, so what stood before Portreeve is not known: nothing is written until the node restarts, " +
-		"or until someone has looked and removes journal.json.corrupt-20261121T000000Z-boot-0 from the agent's --state-dir"
-	m.expect(t, "30", "Failed "+lost)
-	m.ask(wishOf(finTimeout, "20"))
-	m.expect(t, "30", "Failed "+lost, "Failed "+lost)
-	m.ask()
-	m.expect(t, "30", "Failed "+lost)
-	m.ask(wishOf(finTimeout, "20"))
-	m.reboot(true)
-	m.begin()
-	m.ask(wishOf(finTimeout, "20"))
-	m.expect(t, "20", "Applied")
+	m.startTuner()
+	m.runCycle()
+	lost := "the journal is corrupt, so the original values are not known: nothing is written until the node restarts, " +
+		"or until an administrator has examined it and removes journal.json.corrupt-20261121T000000Z-boot-0 from the agent's --state-dir"
+	m.expectState(t, "30", "Failed "+lost)
+	m.askFor(newSetting(finTimeout, "20"))
+	m.expectState(t, "30", "Failed "+lost, "Failed "+lost)
+	m.askFor()
+	m.expectState(t, "30", "Failed "+lost)
+	m.askFor(newSetting(finTimeout, "20"))
+	m.rebootMachine(true)
+	m.startTuner()
+	m.askFor(newSetting(finTimeout, "20"))
+	m.expectState(t, "20", "Applied")
 }
 
-func TestADiskThatTakesNothingChangesNothing(t *testing.T) {
+func TestADiskThatCannotBeWrittenStopsEveryWrite(t *testing.T) {
 	for name, fault := range map[string]error{"Read-only": errors.New("read-only file system"), "Full": errors.New("no space left on device")} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine()
 			m.fault = fault
-			m.ask(wishOf(finTimeout, "30"))
-			m.expect(t, "60", "Failed nothing is changed without the journal: write the journal: "+fault.Error())
+			m.askFor(newSetting(finTimeout, "30"))
+			m.expectState(t, "60", "Failed no setting is changed without the journal: write the journal: "+fault.Error())
 			m.fault = nil
-			m.cycle()
-			m.expect(t, "30", "Applied")
+			m.runCycle()
+			m.expectState(t, "30", "Applied")
 			m.fault = fault
-			m.ask() // nothing is given back, which must not look as if it were
-			m.expect(t, "30", "Failed nothing is changed without the journal: write the journal: "+fault.Error())
+			m.askFor() // nothing is restored, and the status must not pretend that it was
+			m.expectState(t, "30", "Failed no setting is changed without the journal: write the journal: "+fault.Error())
 			m.fault = nil
-			m.cycle()
-			m.expect(t, "60", "Released")
+			m.runCycle()
+			m.expectState(t, "60", "Released")
 		})
 	}
 }
@@ -133,45 +134,45 @@ func TestADiskThatTakesNothingChangesNothing(t *testing.T) {
 func TestAnnotationAndFileStopEveryChange(t *testing.T) {
 	m := newMachine()
 	m.stop = "the file /stop stops every change"
-	m.ask(wishOf(finTimeout, "30"))
-	m.expect(t, "60", "Pending the file /stop stops every change")
+	m.askFor(newSetting(finTimeout, "30"))
+	m.expectState(t, "60", "Pending the file /stop stops every change")
 	m.stop = ""
-	m.cycle()
-	m.expect(t, "30", "Applied")
+	m.runCycle()
+	m.expectState(t, "30", "Applied")
 	stopped := &v1alpha1.PortPressure{
 		ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationHold: "true"}},
 		Spec:       v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{}},
 	}
-	m.Object(stopped)
-	m.cycle()
-	m.begin() // which knows nothing of the annotation from the API server yet
-	m.cycle()
-	m.expect(t, "30", "Pending the annotation portreeve.io/hold of this node's PortPressure stops every change")
-	m.ask()
-	m.expect(t, "60", "Released")
+	m.UpdateSpec(stopped)
+	m.runCycle()
+	m.startTuner() // which knows nothing of the annotation from the API server yet
+	m.runCycle()
+	m.expectState(t, "30", "Pending the annotation portreeve.io/hold of this node's PortPressure stops every change")
+	m.askFor()
+	m.expectState(t, "60", "Released")
 }
 
-func TestATugOfWarEndsAfterTwoRepairs(t *testing.T) {
+func TestAContestedSettingIsLeftAloneAfterTwoRepairs(t *testing.T) {
 	m := newMachine()
-	m.ask(wishOf(finTimeout, "30"))
+	m.askFor(newSetting(finTimeout, "30"))
 	for range 5 {
 		m.clock = m.clock.Add(10 * time.Second)
 		m.sysctls[finTimeout] = "44"
-		m.cycle()
+		m.runCycle()
 	}
-	if m.kernelWrites != 3 || !strings.HasPrefix(m.said()[0], "Contested ") || !strings.Contains(m.said()[0], "TuneD") {
-		t.Errorf("%d writes, %s", m.kernelWrites, m.said())
+	if m.kernelWrites != 3 || !strings.HasPrefix(m.formatStatuses()[0], "Contested ") || !strings.Contains(m.formatStatuses()[0], "TuneD") {
+		t.Errorf("%d writes, %s", m.kernelWrites, m.formatStatuses())
 	}
-	m.ask()
-	m.expect(t, "44", "Released")
+	m.askFor()
+	m.expectState(t, "44", "Released")
 }
 
-func TestPressureHoldsUntilItHasCooledDown(t *testing.T) {
+func TestASettingStaysUntilTheCoolDownHasPassed(t *testing.T) {
 	m := newMachine()
-	s := wishOf(finTimeout, "30")
+	s := newSetting(finTimeout, "30")
 	s.Activation, s.CoolDownSeconds = v1alpha1.ActivationUnderPressure, 60
-	m.ask(s)
-	m.expect(t, "60", "Standby")
+	m.askFor(s)
+	m.expectState(t, "60", "Standby")
 	for _, step := range []struct {
 		level v1alpha1.Level
 		after time.Duration
@@ -181,138 +182,138 @@ func TestPressureHoldsUntilItHasCooledDown(t *testing.T) {
 		{v1alpha1.LevelCritical, time.Second, "30"}, {v1alpha1.LevelNormal, time.Second, "30"}, {v1alpha1.LevelNormal, time.Minute, "60"},
 	} {
 		m.clock = m.clock.Add(step.after)
-		m.Level(step.level)
-		m.cycle()
+		m.SetLevel(step.level)
+		m.runCycle()
 		if got := m.sysctls[finTimeout]; got != step.want {
 			t.Errorf("%s %v later: %s stands, want %s", step.level, step.after, got, step.want)
 		}
 	}
 }
 
-func TestANewWishIsPendingUntilItWasLookedAt(t *testing.T) {
+func TestANewSettingIsPendingUntilTheNextCycle(t *testing.T) {
 	m := newMachine()
-	m.ask(wishOf(finTimeout, "30"))
-	reached := m.Settings()[0].LastTransitionTime
+	m.askFor(newSetting(finTimeout, "30"))
+	reached := m.ListSettings()[0].LastTransitionTime
 	m.clock = m.clock.Add(time.Hour)
-	m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}})
-	m.expect(t, "30", "Pending")
-	m.cycle()
-	m.expect(t, "20", "Applied")
-	if at := m.Settings()[0].LastTransitionTime; !at.After(reached.Time) {
+	m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{newSetting(finTimeout, "20")}}})
+	m.expectState(t, "30", "Pending")
+	m.runCycle()
+	m.expectState(t, "20", "Applied")
+	if at := m.ListSettings()[0].LastTransitionTime; !at.After(reached.Time) {
 		t.Errorf("applied at %v, before at %v", at, reached)
 	}
-	// An agent that starts anew goes on with the times of the one before.
-	before := m.Settings()
+	// A restarted agent takes over the transition times of the previous one.
+	before := m.ListSettings()
 	m.clock = m.clock.Add(time.Hour)
-	m.begin()
-	m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}, Status: v1alpha1.PortPressureStatus{Settings: before}})
-	m.cycle()
-	if diff := cmp.Diff(before, m.Settings()); diff != "" {
+	m.startTuner()
+	m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{newSetting(finTimeout, "20")}}, Status: v1alpha1.PortPressureStatus{Settings: before}})
+	m.runCycle()
+	if diff := cmp.Diff(before, m.ListSettings()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestWhatIsAskedForNoMoreIsPendingUntilItIsGivenBack(t *testing.T) {
+func TestARemovedSettingIsPendingUntilItIsRestored(t *testing.T) {
 	m := newMachine()
-	m.ask(wishOf(finTimeout, "30"))
-	before := m.Settings()
+	m.askFor(newSetting(finTimeout, "30"))
+	before := m.ListSettings()
 	none := v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{}}
 	for name, begin := range map[string]func(){
 		"The agent that has set it":     func() {},
-		"An agent that starts after it": m.begin,
+		"An agent that starts after it": m.startTuner,
 	} {
-		m.ask(wishOf(finTimeout, "30"))
+		m.askFor(newSetting(finTimeout, "30"))
 		begin()
-		m.Object(&v1alpha1.PortPressure{Spec: none, Status: v1alpha1.PortPressureStatus{Settings: before}})
-		m.expect(t, "30", "Pending")
-		if s := m.Settings()[0]; s.Desired != nil {
+		m.UpdateSpec(&v1alpha1.PortPressure{Spec: none, Status: v1alpha1.PortPressureStatus{Settings: before}})
+		m.expectState(t, "30", "Pending")
+		if s := m.ListSettings()[0]; s.Desired != nil {
 			t.Errorf("%s says that %s is wanted", name, *s.Desired)
 		}
-		m.cycle()
-		m.expect(t, "60", "Released")
+		m.runCycle()
+		m.expectState(t, "60", "Released")
 	}
 }
 
-func TestTheSameWishAgainDropsNoAnswer(t *testing.T) {
+func TestAnUnchangedSpecDropsNoStatus(t *testing.T) {
 	m := newMachine()
 	m.wrote = func(string, string) { // each write of the status comes back as the object
-		m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "30")}}})
+		m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{newSetting(finTimeout, "30")}}})
 	}
-	m.ask(wishOf(finTimeout, "30"))
-	m.expect(t, "30", "Applied")
+	m.askFor(newSetting(finTimeout, "30"))
+	m.expectState(t, "30", "Applied")
 }
 
-func TestPodsAreRefusedWhereOnlyTheHostIsTuned(t *testing.T) {
+func TestPodsAreRefusedIfOnlyTheHostIsTuned(t *testing.T) {
 	m := newMachine()
-	s := wishOf(finTimeout, "30")
+	s := newSetting(finTimeout, "30")
 	s.Scope = v1alpha1.ScopePods
-	m.ask(s)
-	m.expect(t, "60", "Refused this agent tunes the host's network only (--tune host)")
+	m.askFor(s)
+	m.expectState(t, "60", "Refused this agent tunes the host's network only (--tune host)")
 }
 
-func TestWhatIsUnfitIsLeftAlone(t *testing.T) {
+func TestADisabledTunerWritesNothing(t *testing.T) {
 	m := newMachine()
-	m.o.Unfit = "this agent changes no settings (--tune off)"
-	m.ask(wishOf(finTimeout, "30"))
-	m.expect(t, "60", "Refused this agent changes no settings (--tune off)")
+	m.o.DisabledReason = "this agent changes no settings (--tune off)"
+	m.askFor(newSetting(finTimeout, "30"))
+	m.expectState(t, "60", "Refused this agent changes no settings (--tune off)")
 	if len(m.names[0]) > 0 {
 		t.Error("it has written to the disk")
 	}
 }
 
-func TestRestoreGivesEverythingBack(t *testing.T) {
+func TestRestoreAllRestoresEverything(t *testing.T) {
 	m := newMachine()
-	m.ask(wishOf(rangeKey, "16384 65535"), wishOf(finTimeout, "30"))
+	m.askFor(newSetting(rangeKey, "16384 65535"), newSetting(finTimeout, "30"))
 	held := maps.Clone(m.sysctls)
-	if list, _, err := Restore(m.o, true); err != nil || len(list) != 3 || list[0].Message != dryRestore || !maps.Equal(m.sysctls, held) {
+	if list, _, err := RestoreAll(m.o, true); err != nil || len(list) != 3 || list[0].Message != dryRestore || !maps.Equal(m.sysctls, held) {
 		t.Errorf("%v %+v %v", err, list, m.sysctls)
 	}
-	list, _, err := Restore(m.o, false)
+	list, _, err := RestoreAll(m.o, false)
 	if err != nil || len(list) != 3 || list[0].State != v1alpha1.SettingReleased {
 		t.Errorf("%v %+v", err, list)
 	}
-	m.begin()
-	m.cycle() // without a word from the API server it holds nothing
+	m.startTuner()
+	m.runCycle() // without the API server it enforces nothing
 	if got := m.sysctls; strings.ReplaceAll(got[rangeKey], "\t", " ") != "32768 60999" || got[finTimeout] != "60" || got[reserveKey] != "8080,60100" {
 		t.Errorf("%v", got)
 	}
 }
 
-func TestAWishThatComesWhileAnotherIsAppliedIsPending(t *testing.T) {
+func TestASettingThatArrivesDuringACycleIsPending(t *testing.T) {
 	m := newMachine()
 	m.wrote = func(string, string) {
-		m.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{wishOf(finTimeout, "20")}}})
+		m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{newSetting(finTimeout, "20")}}})
 	}
-	m.ask(wishOf(finTimeout, "30"))
-	m.expect(t, "30", "Pending")
+	m.askFor(newSetting(finTimeout, "30"))
+	m.expectState(t, "30", "Pending")
 	m.wrote = func(string, string) {}
-	m.cycle()
-	m.expect(t, "20", "Applied")
+	m.runCycle()
+	m.expectState(t, "20", "Applied")
 }
 
-// onHost are pods of which the node's network has ports.
+// onHost implements Pods with ports on the host.
 type onHost []plan.Protected
 
 func (o *onHost) HostPorts() []plan.Protected { return *o }
-func (*onHost) Cycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alpha1.SettingStatus {
+func (*onHost) RunCycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alpha1.SettingStatus {
 	return nil
 }
 
-// A pod may come after the range was widened: its hostPort is reserved then.
-func TestAWiderRangeLeavesHostPortsAlone(t *testing.T) {
+// The hostPort of a pod that starts after the range was widened is reserved, too.
+func TestAWiderRangeDoesNotTakeHostPorts(t *testing.T) {
 	m := newMachine()
-	pods := &onHost{{Ports: settings.Ports{First: 20080, Last: 20080}, Whose: "shop/edge"}}
+	pods := &onHost{{Ports: ports.Range{First: 20080, Last: 20080}, Owner: "shop/edge"}}
 	m.o.Pods = pods
-	m.ask(wishOf(rangeKey, "16384 65535"))
+	m.askFor(newSetting(rangeKey, "16384 65535"))
 	if got := m.sysctls[reserveKey]; got != "8080,20080,30000-32767,60100" {
 		t.Errorf("reserved are %q", got)
 	}
-	*pods = append(*pods, plan.Protected{Ports: settings.Ports{First: 20443, Last: 20443}, Whose: "shop/late"})
-	m.cycle()
+	*pods = append(*pods, plan.Protected{Ports: ports.Range{First: 20443, Last: 20443}, Owner: "shop/late"})
+	m.runCycle()
 	if got := m.sysctls[reserveKey]; got != "8080,20080,20443,30000-32767,60100" {
 		t.Errorf("with a second pod reserved are %q", got)
 	}
-	m.ask()
+	m.askFor()
 	if got := m.sysctls[reserveKey]; got != "8080,60100" { // as before
 		t.Errorf("given back, reserved are %q", got)
 	}

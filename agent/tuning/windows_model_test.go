@@ -12,8 +12,10 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -32,26 +34,27 @@ var (
 		settings.KeyExcludedPorts:                     {"", "9000", "9000-9010,40000"},
 		settings.KeyKeepAliveTime:                     {"1000"}, // not allowed
 		settings.TcpipParameters + "MaxFreeTcbs":      {"1"},
-		"net.ipv4.tcp_fin_timeout":                    {"30"},
+		settings.KeyTCPFinTimeout:                     {"30"},
 		settings.TcpipParameters + `..\..\Start\Type`: {"4"},
 	}
 	// What another program writes is nothing that a wish has.
-	foreignRanges = []netsh.Block{{Start: 33000, Count: 32000}, {Start: 1024, Count: 64000}}
-	foreignOnes   = []netsh.Exclusion{{First: 5357, Last: 5357}, {First: 61000, Last: 61063}, {First: 65330, Last: 65330, Administered: true}, {First: 31000, Last: 31063}}
+	foreignRanges = []ports.Range{{First: 33000, Last: 64999}, {First: 1024, Last: 65023}}
+	foreignOnes   = []netsh.Exclusion{{Range: ports.Range{First: 5357, Last: 5357}}, {Range: ports.Range{First: 61000, Last: 61063}},
+		{Range: ports.Range{First: 65330, Last: 65330}, Administered: true}, {Range: ports.Range{First: 31000, Last: 31063}}}
 )
 
-// windowsModel is one Windows machine's history, and what should stand there without
+// windowsModel has the history of a Windows machine and the values expected without
 // Portreeve.
 type windowsModel struct {
 	*windowsWorld
 	history
 	values  map[string]any // theirs
-	ranges  map[list]netsh.Block
-	theirs  map[list][]netsh.Exclusion
+	ranges  map[netshPool]ports.Range
+	theirs  map[netshPool][]netsh.Exclusion
 	restart int
 }
 
-func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
+func TestOriginalsOfWindowsAreAlwaysRestored(t *testing.T) {
 	sequences := 400
 	if testing.Short() {
 		sequences = 80
@@ -60,14 +63,14 @@ func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
 	for seed := range uint64(sequences) {
 		w := newWindowsWorld()
 		m := &windowsModel{windowsWorld: w, history: newHistory(t, seed, 6), values: maps.Clone(w.values),
-			ranges: maps.Clone(w.ranges), theirs: map[list][]netsh.Exclusion{}}
+			ranges: maps.Clone(w.ranges), theirs: map[netshPool][]netsh.Exclusion{}}
 		w.coupled = m.r.IntN(2) == 0
-		w.wrote = m.check
-		m.start()
+		w.wrote = m.checkWrite
+		m.startTuner()
 		for range 5 + m.r.IntN(25) {
-			killed += m.act()
+			killed += m.doRandomAction()
 		}
-		m.end()
+		m.checkRestored()
 		written, waited = written+m.kernelWrites, waited+m.restart
 		if t.Failed() {
 			t.Fatalf("seed %d:\n%s", seed, strings.Join(m.log, "\n"))
@@ -79,72 +82,72 @@ func TestOriginalsOfWindowsComeBackWhateverHappens(t *testing.T) {
 	t.Logf("%d sequences, %d kills, %d writes, %d waits for a restart", sequences, killed, written, waited)
 }
 
-func (m *windowsModel) start() {
+func (m *windowsModel) startTuner() {
 	clock := func() time.Time { return m.now }
 	m.tuner = New(Options{
 		Disk: func() (journal.Disk, error) { return files{m.world}, nil }, Boot: m.bootID(), OS: settings.Windows, Kernel: "10.0.20348",
-		Host:  NewWindows(m.windowsWorld, netsh.Client{Run: m.run}, clock),
-		Allow: allowedOnWindows, Protect: []plan.Protected{{Ports: plan.NodePorts, Whose: "node ports"}},
+		Host:  windows.New(m.windowsWorld, netsh.Client{Run: m.runNetsh}, clock),
+		Allow: allowedOnWindows, Protect: []plan.Protected{{Ports: plan.NodePorts, Owner: "node ports"}},
 		Log: slog.New(slog.DiscardHandler), Now: clock,
 	})
 }
 
-// act is one thing that happens; it returns how many processes were killed.
-func (m *windowsModel) act() int {
+// doRandomAction does one random action and returns the number of processes killed.
+func (m *windowsModel) doRandomAction() int {
 	m.now = m.now.Add(time.Duration(m.r.IntN(40)) * time.Minute / 10)
 	switch m.r.IntN(14) {
 	case 0, 1, 2:
 		m.spec, m.given = m.anySpec(), true
 		for _, s := range m.spec {
-			m.note("want %s %q %s", s.Key, s.Value, s.Mode)
+			m.logEvent("want %s %q %s", s.Key, s.Value, s.Mode)
 		}
-		m.offer()
+		m.sendSpec()
 	case 3:
 		m.spec, m.given = []v1alpha1.Setting{}, true
-		m.note("release")
-		m.offer()
+		m.logEvent("release")
+		m.sendSpec()
 	case 4, 5, 6:
-		m.meddle()
+		m.interfere()
 	case 7:
 		m.fault = []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO, nil}[m.r.IntN(4)]
-		m.note("the disk: %v", m.fault)
+		m.logEvent("the disk: %v", m.fault)
 	case 8:
 		m.fault = nil
 	case 9:
-		l := everyList[m.r.IntN(len(everyList))]
+		l := everyPool[m.r.IntN(len(everyPool))]
 		m.refuses[l] = !m.refuses[l]
-		m.note("netsh refuses %v: %v", l, m.refuses[l])
+		m.logEvent("netsh refuses %v: %v", l, m.refuses[l])
 	case 10, 11:
 		power := m.r.IntN(2) == 0
-		m.note("restart, loss of power %v", power)
-		m.windowsWorld.restart(power)
-		m.start()
-		m.maybeOffer()
+		m.logEvent("restart, loss of power %v", power)
+		m.windowsWorld.restartMachine(power)
+		m.startTuner()
+		m.maybeSendSpec()
 	case 12:
 		m.now = m.now.Add(10 * time.Hour)
 	case 13:
 		m.denied = !m.denied
-		m.note("the registry denies: %v", m.denied)
+		m.logEvent("the registry denies: %v", m.denied)
 	}
 	if m.r.IntN(2) > 0 {
-		m.tuner.cycle()
-		m.note("cycle: %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
-		m.applied()
+		m.tuner.runCycle()
+		m.logEvent("cycle: %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
+		m.checkApplied()
 		return 0
 	}
-	return m.kill()
+	return m.killProcess()
 }
 
-func (m *windowsModel) kill() (killed int) {
+func (m *windowsModel) killProcess() (killed int) {
 	m.steps = m.r.IntN(40)
-	m.note("killed after %d steps", m.steps)
-	if died(m.tuner.cycle) {
+	m.logEvent("killed after %d steps", m.steps)
+	if isKilled(m.tuner.runCycle) {
 		killed = 1
 	}
-	m.note("  %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
+	m.logEvent("  %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
 	m.steps = -1
-	m.start()
-	m.maybeOffer()
+	m.startTuner()
+	m.maybeSendSpec()
 	return killed
 }
 
@@ -154,7 +157,7 @@ func (m *windowsModel) anySpec() []v1alpha1.Setting {
 		if m.r.IntN(2) == 0 {
 			continue
 		}
-		s := wishOf(key, wishesOfWindows[key][m.r.IntN(len(wishesOfWindows[key]))])
+		s := newSetting(key, wishesOfWindows[key][m.r.IntN(len(wishesOfWindows[key]))])
 		if m.r.IntN(6) == 0 {
 			s.Mode = v1alpha1.ModeDryRun
 		}
@@ -163,9 +166,9 @@ func (m *windowsModel) anySpec() []v1alpha1.Setting {
 	return list
 }
 
-// meddle is another program, or an administrator.
-func (m *windowsModel) meddle() {
-	l := everyList[m.r.IntN(len(everyList))]
+// interfere changes a setting as another program.
+func (m *windowsModel) interfere() {
+	l := everyPool[m.r.IntN(len(everyPool))]
 	switch m.r.IntN(5) {
 	case 0:
 		name := []string{"TcpTimedWaitDelay", "MaxUserPort"}[m.r.IntN(2)]
@@ -175,26 +178,26 @@ func (m *windowsModel) meddle() {
 			delete(m.windowsWorld.values, name)
 			delete(m.values, name)
 		}
-		m.note("another program: %s = %v", name, value)
+		m.logEvent("another program: %s = %v", name, value)
 	case 1:
 		b := foreignRanges[m.r.IntN(len(foreignRanges))]
 		m.windowsWorld.ranges[l], m.ranges[l] = b, b
-		m.note("another program: %v %v", l, b)
+		m.logEvent("another program: %v %v", l, b)
 	default:
-		m.meddleWithExclusions(l, foreignOnes[m.r.IntN(len(foreignOnes))])
+		m.changeExclusion(l, foreignOnes[m.r.IntN(len(foreignOnes))])
 	}
 }
 
-func (m *windowsModel) meddleWithExclusions(l list, e netsh.Exclusion) {
+func (m *windowsModel) changeExclusion(l netshPool, e netsh.Exclusion) {
 	verb := "add"
 	if slices.Contains(m.excluded[l], e) {
 		verb = "delete"
 	}
-	if m.change(verb, l, e) != nil {
+	if m.applyExclusion(verb, l, e) != nil {
 		return
 	}
-	m.note("another program: %s %v %v", verb, l, e)
-	for _, of := range everyList {
+	m.logEvent("another program: %s %v %v", verb, l, e)
+	for _, of := range everyPool {
 		m.theirs[of] = slices.DeleteFunc(m.theirs[of], func(o netsh.Exclusion) bool { return o == e })
 		if slices.Contains(m.excluded[of], e) {
 			m.theirs[of] = append(m.theirs[of], e)
@@ -202,18 +205,18 @@ func (m *windowsModel) meddleWithExclusions(l list, e netsh.Exclusion) {
 	}
 }
 
-// check holds each write against what it may do at all.
-func (m *windowsModel) check(key, what string) {
+// checkWrite checks that a write of Portreeve is permitted.
+func (m *windowsModel) checkWrite(key, what string) {
 	if name, ok := strings.CutPrefix(key, settings.TcpipParameters); ok {
 		if _, other := m.windowsWorld.values[name].(string); other {
 			m.t.Errorf("%s is of another type, and %s is written", name, what)
 		}
-		if _, journaled := m.journaledOnWindows(key); !journaled {
+		if _, journaled := m.findJournaledOnWindows(key); !journaled {
 			m.t.Errorf("%s is written, and the journal does not have it", key)
 		}
-		theirs, is := settings.Unset, m.values[name]
-		if is != nil {
-			theirs = fmt.Sprint(is)
+		theirs, def := settings.Unset, m.values[name]
+		if def != nil {
+			theirs = fmt.Sprint(def)
 		}
 		if s, _ := settings.Lookup(settings.Windows, key); what != theirs && (s.CheckValue(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
 			m.t.Errorf("%s = %s is written, and it was %s", key, what, theirs)
@@ -221,52 +224,50 @@ func (m *windowsModel) check(key, what string) {
 		return
 	}
 	for l, b := range m.windowsWorld.ranges {
-		e, journaled := m.journaledOnWindows(rangeOf(l))
-		if b != m.ranges[l] && b != taken(m.ranges[l]) && !journaled {
+		e, journaled := m.findJournaledOnWindows(rangeOf(l))
+		if b != m.ranges[l] && b != adjustRange(m.ranges[l]) && !journaled {
 			m.t.Errorf("%v is %v, and the journal has %+v", l, b, e)
 		}
-		if b != m.ranges[l] && b != taken(m.ranges[l]) && !slices.Contains(wishesOfWindows[rangeOf(l)], b.String()) {
-			m.t.Errorf("%v is %v, and nobody wants that", l, b)
+		if b != m.ranges[l] && b != adjustRange(m.ranges[l]) && !slices.Contains(wishesOfWindows[rangeOf(l)], settings.FormatBlock(b)) {
+			m.t.Errorf("%v is %v, but it was not desired", l, b)
 		}
-		if spans(b, 31000) && !spans(m.ranges[l], 31000) && !strings.Contains(","+m.excludedPorts(l)+",", "30000-32767") {
+		if b.Contains(31000) && !m.ranges[l].Contains(31000) && !strings.Contains(","+m.excludedPorts(l)+",", "30000-32767") {
 			m.t.Errorf("%v is %v and has node ports; excluded are %s", l, b, m.excludedPorts(l))
 		}
 	}
 	for l, list := range m.theirs {
-		if missing := without(portsOf(list), portsOf(m.excluded[l])); len(missing) > 0 {
-			m.t.Errorf("%v of others are excluded no more by %v after %s", missing, l, what)
+		if missing := ports.Difference(portsOf(list), portsOf(m.excluded[l])); !missing.IsEmpty() {
+			m.t.Errorf("%s of others are excluded no more by %v after %s", missing.String(), l, what)
 		}
 	}
 }
 
-// taken is b as netsh takes it.
-func taken(b netsh.Block) netsh.Block {
-	if b.Start == 1024 {
-		return netsh.Block{Start: 1025, Count: b.Count - 1}
+// adjustRange returns b as netsh accepts it.
+func adjustRange(b ports.Range) ports.Range {
+	if b.First == 1024 {
+		return ports.Range{First: 1025, Last: b.Last}
 	}
 	return b
 }
 
-func rangeOf(l list) string { return "dynamicport " + strings.ToLower(l.protocol.String()) }
+func rangeOf(l netshPool) string { return "dynamicport " + strings.ToLower(l.protocol.String()) }
 
-func spans(b netsh.Block, port int) bool { return b.Start <= port && port <= b.Last() }
-
-// journaledOnWindows is what the journal on the disk says of a key, of any boot.
-func (m *windowsModel) journaledOnWindows(key string) (plan.Entry, bool) {
+// findJournaledOnWindows returns the journal entry of key, of any boot.
+func (m *windowsModel) findJournaledOnWindows(key string) (plan.JournalEntry, bool) {
 	steps := m.steps
 	m.steps = -1
 	defer func() { m.steps = steps }()
 	j, err := journal.Open(files{m.world}, "", epoch)
 	if err != nil {
-		return plan.Entry{}, false
+		return plan.JournalEntry{}, false
 	}
 	e, ok := j.Entries(plan.Target{})[key]
 	return e, ok
 }
 
-// applied holds that what is said to be applied stands, and works.
-func (m *windowsModel) applied() {
-	for _, s := range m.tuner.Settings() {
+// checkApplied checks that settings reported as applied are set and in effect.
+func (m *windowsModel) checkApplied() {
+	for _, s := range m.tuner.ListSettings() {
 		name, inRegistry := strings.CutPrefix(s.Key, settings.TcpipParameters)
 		waits := s.State == v1alpha1.SettingRestartRequired
 		if !inRegistry || s.Desired == nil || s.State != v1alpha1.SettingApplied && !waits {
@@ -283,31 +284,32 @@ func (m *windowsModel) applied() {
 	}
 }
 
-// end gives everything back, and compares.
-func (m *windowsModel) end() {
-	m.note("the end")
-	m.fault, m.refuses, m.denied = nil, map[list]bool{}, false
+// checkRestored restores everything and compares the values.
+func (m *windowsModel) checkRestored() {
+	m.logEvent("the end")
+	m.fault, m.refuses, m.denied = nil, map[netshPool]bool{}, false
 	m.spec = []v1alpha1.Setting{}
-	m.offer()
+	m.sendSpec()
 	for range 3 {
 		m.now = m.now.Add(10 * time.Hour) // nothing is contested any more, and netsh is asked again
-		m.tuner.cycle()
+		m.tuner.runCycle()
 	}
 	if got, want := fmt.Sprint(m.windowsWorld.values), fmt.Sprint(m.values); got != want {
 		m.t.Errorf("the registry is %s at the end, and should be %s", got, want)
 	}
 	for l, b := range m.windowsWorld.ranges {
-		if want := m.ranges[l]; b != want && b != taken(want) {
+		if want := m.ranges[l]; b != want && b != adjustRange(want) {
 			m.t.Errorf("%v is %v at the end, and should be %v", l, b, want)
 		}
 	}
-	for _, l := range everyList {
-		if want := settings.FormatPorts(portsOf(m.theirs[l])); m.excludedPorts(l) != want {
+	for _, l := range everyPool {
+		theirs := portsOf(m.theirs[l])
+		if want := theirs.String(); m.excludedPorts(l) != want {
 			m.t.Errorf("%v excludes %s at the end, and should %s", l, m.excludedPorts(l), want)
 		}
 	}
 	writes, disk := m.kernelWrites, m.diskWrites
-	m.tuner.cycle()
+	m.tuner.runCycle()
 	if m.kernelWrites != writes || m.diskWrites != disk {
 		m.t.Errorf("the same again writes: %d, disk %d", m.kernelWrites-writes, m.diskWrites-disk)
 	}

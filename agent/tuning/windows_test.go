@@ -12,21 +12,23 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// windowsStore is a Windows machine and its settings, with a clock.
-func windowsStore() (*windowsWorld, *Windows, *time.Time) {
+// windowsStore returns a simulated Windows machine, its Store, and its clock.
+func windowsStore() (*windowsWorld, *windows.Store, *time.Time) {
 	w, now := newWindowsWorld(), epoch
 	w.wrote = func(string, string) {}
-	return w, NewWindows(w, netsh.Client{Run: w.run}, func() time.Time { return now }), &now
+	return w, windows.New(w, netsh.Client{Run: w.runNetsh}, func() time.Time { return now }), &now
 }
 
-func TestHalfARangeIsPutBack(t *testing.T) {
+func TestARangeIsRestoredIfTheOtherFamilyFails(t *testing.T) {
 	w, s, _ := windowsStore()
-	v6 := list{netsh.IPv6, netsh.Protocols[0]}
+	v6 := netshPool{netsh.IPv6, netsh.Protocols[0]}
 	w.refuses[v6] = true
 	err := s.Write(plan.Write{Key: settings.KeyDynamicPortsTCP, Value: "20000 30000"})
 	if err == nil || !strings.Contains(err.Error(), "netsh ipv6 set dynamicport tcp: The parameter is incorrect.") {
@@ -44,7 +46,7 @@ func TestHalfARangeIsPutBack(t *testing.T) {
 	}
 }
 
-func TestNetshIsAskedOnceAMinute(t *testing.T) {
+func TestNetshRunsOnceAMinute(t *testing.T) {
 	w, s, now := windowsStore()
 	for range 5 {
 		s.Read(settings.KeyExcludedPorts)
@@ -64,7 +66,7 @@ func TestNetshIsAskedOnceAMinute(t *testing.T) {
 
 func TestARefusedWriteIsTriedAgainAMinuteLater(t *testing.T) {
 	w, s, now := windowsStore()
-	w.refuses[list{netsh.IPv4, netsh.Protocols[0]}] = true
+	w.refuses[netshPool{netsh.IPv4, netsh.Protocols[0]}] = true
 	of := plan.Write{Key: settings.KeyDynamicPortsTCP, Value: "20000 30000"}
 	first := s.Write(of)
 	runs := w.runs
@@ -79,7 +81,7 @@ func TestARefusedWriteIsTriedAgainAMinuteLater(t *testing.T) {
 	if err := s.Write(of); err == nil || w.runs == read {
 		t.Errorf("%v after %d runs", err, w.runs)
 	}
-	w.refuses = map[list]bool{}
+	w.refuses = map[netshPool]bool{}
 	if err := s.Write(plan.Write{Key: settings.KeyDynamicPortsTCP, Value: "20000 30001"}); err != nil {
 		t.Errorf("another value: %v", err)
 	}
@@ -90,30 +92,30 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, s, _ := windowsStore()
 			w.coupled = coupled
-			tcp, udp := list{netsh.IPv4, netsh.Protocols[0]}, list{netsh.IPv4, netsh.Protocols[1]}
-			for l, e := range map[list]netsh.Exclusion{tcp: {First: 30100, Last: 30199}, udp: {First: 65330, Last: 65330, Administered: true}} {
-				if err := w.change("add", l, e); err != nil {
+			tcp, udp := netshPool{netsh.IPv4, netsh.Protocols[0]}, netshPool{netsh.IPv4, netsh.Protocols[1]}
+			for l, e := range map[netshPool]netsh.Exclusion{tcp: {Range: ports.Range{First: 30100, Last: 30199}}, udp: {Range: ports.Range{First: 65330, Last: 65330}, Administered: true}} {
+				if err := w.applyExclusion("add", l, e); err != nil {
 					t.Fatal(err)
 				}
 			}
 			before := s.Read(settings.KeyExcludedPorts)
-			is, _ := settings.Lookup(settings.Windows, settings.KeyExcludedPorts)
+			def, _ := settings.Lookup(settings.Windows, settings.KeyExcludedPorts)
 			var next []string
-			for _, part := range is.SplitParts(before.Value) {
-				next = append(next, join(part, "30000-32767"))
+			for _, part := range def.SplitParts(before.Value) {
+				next = append(next, joinLists(part, "30000-32767"))
 			}
-			if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Was: before.Value, Value: is.JoinParts(next)}); err != nil {
+			if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Previous: before.Value, Value: def.JoinParts(next)}); err != nil {
 				t.Fatal(err)
 			}
 			after := s.Read(settings.KeyExcludedPorts)
-			if !is.IsSame(after.Value, is.JoinParts(next)) {
+			if !def.IsSame(after.Value, def.JoinParts(next)) {
 				t.Errorf("%q", after.Value)
 			}
-			// One is added while ours are there, and must not go with them.
-			if err := w.change("add", udp, netsh.Exclusion{First: 7000, Last: 7001, Administered: true}); err != nil {
+			// An exclusion that is added meanwhile must stay.
+			if err := w.applyExclusion("add", udp, netsh.Exclusion{Range: ports.Range{First: 7000, Last: 7001}, Administered: true}); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Was: after.Value, Value: before.Value}); err != nil {
+			if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Previous: after.Value, Value: before.Value}); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff("7000-7001,65330", w.excludedPorts(udp)); diff != "" {
@@ -126,38 +128,38 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 	}
 }
 
-func TestWhatAProgramExcludesIsNotDeleted(t *testing.T) {
+func TestAnExclusionOfAProgramIsNotDeleted(t *testing.T) {
 	w, s, _ := windowsStore()
-	l := list{netsh.IPv4, netsh.Protocols[0]}
-	w.excluded[l] = []netsh.Exclusion{{First: 61000, Last: 61063}}
-	if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Was: "61000-61063", Value: ""}); err != nil || w.excludedPorts(l) != "61000-61063" {
+	l := netshPool{netsh.IPv4, netsh.Protocols[0]}
+	w.excluded[l] = []netsh.Exclusion{{Range: ports.Range{First: 61000, Last: 61063}}}
+	if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Previous: "61000-61063", Value: ""}); err != nil || w.excludedPorts(l) != "61000-61063" {
 		t.Errorf("%v, %s", err, w.excludedPorts(l))
 	}
 }
 
-func TestWhatIsWrittenIsDecidedOnWhatStandsNow(t *testing.T) {
+func TestValuesAreReadAgainBeforeAWrite(t *testing.T) {
 	w, s, now := windowsStore()
 	tuner := New(Options{OS: settings.Windows, Host: s, Boot: "boot", Allow: []string{settings.KeyDynamicPortsUDP}, Log: slog.New(slog.DiscardHandler),
 		Disk: func() (journal.Disk, error) { return files{w.world}, nil }, Now: func() time.Time { return *now }})
-	ask := func(settings []v1alpha1.Setting) {
-		tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
-		tuner.cycle()
+	askFor := func(settings []v1alpha1.Setting) {
+		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: settings}})
+		tuner.runCycle()
 	}
-	ask([]v1alpha1.Setting{wishOf(settings.KeyDynamicPortsUDP, "50000 10000")})
-	l := list{netsh.IPv6, netsh.Protocols[1]}
-	if got := w.ranges[l]; got.Start != 50000 {
-		t.Fatalf("%+v", tuner.Settings())
+	askFor([]v1alpha1.Setting{newSetting(settings.KeyDynamicPortsUDP, "50000 10000")})
+	l := netshPool{netsh.IPv6, netsh.Protocols[1]}
+	if got := w.ranges[l]; got.First != 50000 {
+		t.Fatalf("%+v", tuner.ListSettings())
 	}
-	w.ranges[l] = netsh.Block{Start: 33000, Count: 32000} // and netsh was asked a moment ago
-	ask([]v1alpha1.Setting{})
-	if got, other := w.ranges[l], w.ranges[list{netsh.IPv4, l.protocol}]; got.Start != 33000 || other.Start != 49152 {
+	w.ranges[l] = ports.Range{First: 33000, Last: 64999} // and the cached reading is recent
+	askFor([]v1alpha1.Setting{})
+	if got, other := w.ranges[l], w.ranges[netshPool{netsh.IPv4, l.protocol}]; got.First != 33000 || other.First != 49152 {
 		t.Errorf("what another program wrote is %v, what it did not is %v", got, other)
 	}
 }
 
-func TestWithoutNetshNothingOfItsIsWritten(t *testing.T) {
+func TestWithoutNetshItsSettingsAreNotWritten(t *testing.T) {
 	away := errors.New("no answer within 10s, so it was killed")
-	s := NewWindows(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, away }}, time.Now)
+	s := windows.New(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, away }}, time.Now)
 	if r := s.Read(settings.KeyDynamicPortsUDP); !errors.Is(r.Err, away) {
 		t.Errorf("%+v", r)
 	}
@@ -166,7 +168,7 @@ func TestWithoutNetshNothingOfItsIsWritten(t *testing.T) {
 			t.Errorf("%s: %v", w.Key, err)
 		}
 	}
-	for _, w := range []plan.Write{{Key: "net.ipv4.tcp_fin_timeout", Value: "30"}, {Key: timedWait, Value: "much"}} {
+	for _, w := range []plan.Write{{Key: settings.KeyTCPFinTimeout, Value: "30"}, {Key: timedWait, Value: "much"}} {
 		if err := s.Write(w); err == nil {
 			t.Errorf("%+v is written", w)
 		}

@@ -9,42 +9,57 @@ import (
 	"strconv"
 	"strings"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// windowsWorld is a Windows machine in memory: a registry, and what netsh keeps. Its disk
-// is a world's.
+// windowsWorld simulates a Windows machine: its registry, the settings of netsh, and its
+// disk.
 type windowsWorld struct {
 	*world
 	values   map[string]any // uint32, or something else for other types
 	live     map[string]any // as they were when the machine started
-	ranges   map[list]netsh.Block
-	excluded map[list][]netsh.Exclusion
+	ranges   map[netshPool]ports.Range
+	excluded map[netshPool][]netsh.Exclusion
 	// coupled: an exclusion is one for both families.
 	coupled bool
 	// refuses are lists that netsh refuses to change.
-	refuses map[list]bool
+	refuses map[netshPool]bool
 	denied  bool // the registry can't be written
 	runs    int
 }
 
-var everyList = listsOf(settings.KeyExcludedPorts)
+// netshPool is a family and a protocol, for which netsh keeps one range and one list.
+type netshPool struct {
+	family   netsh.Family
+	protocol socket.Protocol
+}
+
+var everyPool = []netshPool{{netsh.IPv4, socket.TCP}, {netsh.IPv6, socket.TCP}, {netsh.IPv4, socket.UDP}, {netsh.IPv6, socket.UDP}}
+
+func portsOf(list []netsh.Exclusion) (p ports.Set) {
+	for _, e := range list {
+		p.AddRange(e.Range)
+	}
+	return p
+}
 
 func newWindowsWorld() *windowsWorld {
 	w := &windowsWorld{world: newWorld(), values: map[string]any{"TcpTimedWaitDelay": uint32(120), "Odd": "a string"},
-		ranges: map[list]netsh.Block{}, excluded: map[list][]netsh.Exclusion{}, refuses: map[list]bool{}}
-	for _, l := range everyList {
-		w.ranges[l] = netsh.Block{Start: 49152, Count: 16384}
+		ranges: map[netshPool]ports.Range{}, excluded: map[netshPool][]netsh.Exclusion{}, refuses: map[netshPool]bool{}}
+	for _, l := range everyPool {
+		w.ranges[l] = ports.Range{First: 49152, Last: 65535}
 	}
 	w.live, w.writesThrough = maps.Clone(w.values), true
 	return w
 }
 
-// restart starts the machine anew: everything stays, and works now.
-func (w *windowsWorld) restart(powerLoss bool) {
-	w.reboot(powerLoss)
+// restartMachine restarts the machine: every value stays and takes effect.
+func (w *windowsWorld) restartMachine(powerLoss bool) {
+	w.rebootMachine(powerLoss)
 	w.live = maps.Clone(w.values)
 }
 
@@ -59,63 +74,63 @@ func (w *windowsWorld) Get(name string) (*uint32, error) {
 }
 
 func (w *windowsWorld) Set(name string, value uint32) error {
-	w.step()
+	w.countStep()
 	if w.denied {
 		return errors.New("Access is denied.") //nolint:revive // Windows' words
 	}
 	w.kernelWrites++
 	w.wrote(settings.TcpipParameters+name, strconv.Itoa(int(value)))
 	w.values[name] = value
-	w.step()
+	w.countStep()
 	return nil
 }
 
 func (w *windowsWorld) Delete(name string) error {
-	w.step()
+	w.countStep()
 	w.kernelWrites++
 	w.wrote(settings.TcpipParameters+name, settings.Unset)
 	delete(w.values, name)
-	w.step()
+	w.countStep()
 	return nil
 }
 
-func (w *windowsWorld) Writable() error { return nil }
+func (w *windowsWorld) CheckWritable() error { return nil }
 
-// run is netsh.exe.
-func (w *windowsWorld) run(_ context.Context, args ...string) ([]byte, error) {
+// runNetsh simulates netsh.exe.
+func (w *windowsWorld) runNetsh(_ context.Context, args ...string) ([]byte, error) {
 	w.runs++
-	l := list{family: netsh.Family(args[1])}
+	l := netshPool{family: netsh.Family(args[1])}
 	if strings.HasSuffix(args[4], "udp") {
 		l.protocol = netsh.Protocols[1]
 	}
 	if args[2] == "show" {
-		return []byte(w.show(l, args[3])), nil
+		return []byte(w.formatListing(l, args[3])), nil
 	}
-	w.step()
-	if w.refuses[l] || args[3] == "dynamicport" && number(args[5]) < 1025 {
+	w.countStep()
+	if w.refuses[l] || args[3] == "dynamicport" && parseNumber(args[5]) < 1025 {
 		return nil, errors.New("The parameter is incorrect.") //nolint:revive // Windows' words
 	}
 	w.kernelWrites++
-	first, count := number(args[5]), number(args[6])
+	r := ports.Range{First: uint16(parseNumber(args[5])), Last: uint16(parseNumber(args[5]) + parseNumber(args[6]) - 1)}
 	if args[3] == "dynamicport" {
-		w.ranges[l] = netsh.Block{Start: first, Count: count}
-	} else if err := w.change(args[2], l, netsh.Exclusion{First: first, Last: first + count - 1, Administered: true}); err != nil {
+		w.ranges[l] = r
+	} else if err := w.applyExclusion(args[2], l, netsh.Exclusion{Range: r, Administered: true}); err != nil {
 		return nil, err
 	}
 	w.wrote(args[3], strings.Join(args, " "))
-	w.step()
+	w.countStep()
 	return []byte("Ok."), nil
 }
 
-func number(arg string) int {
+func parseNumber(arg string) int {
 	_, digits, _ := strings.Cut(arg, "=")
 	n, _ := strconv.Atoi(digits)
 	return n
 }
 
-func (w *windowsWorld) show(l list, what string) string {
+func (w *windowsWorld) formatListing(l netshPool, what string) string {
 	if what == "dynamicport" {
-		return fmt.Sprintf("\nPorts\n---------------------------------\nStart : %d\nCount : %d\n\n", w.ranges[l].Start, w.ranges[l].Count)
+		return fmt.Sprintf("\nPorts\n---------------------------------\nStart : %d\nCount : %d\n\n", w.ranges[l].First, w.ranges[l].Len())
 	}
 	text := "\nPorts\n\nStart    End\n----------    --------\n"
 	for _, e := range w.excluded[l] {
@@ -128,11 +143,11 @@ func (w *windowsWorld) show(l list, what string) string {
 	return text + "\n* - Administered.\n"
 }
 
-// change adds an exclusion, or deletes one as it was added.
-func (w *windowsWorld) change(verb string, l list, e netsh.Exclusion) error {
-	of := []list{l}
+// applyExclusion adds an exclusion or deletes a whole one.
+func (w *windowsWorld) applyExclusion(verb string, l netshPool, e netsh.Exclusion) error {
+	of := []netshPool{l}
 	if w.coupled {
-		of = []list{{netsh.IPv4, l.protocol}, {netsh.IPv6, l.protocol}}
+		of = []netshPool{{netsh.IPv4, l.protocol}, {netsh.IPv6, l.protocol}}
 	}
 	for _, l := range of {
 		i := slices.Index(w.excluded[l], e)
@@ -151,7 +166,8 @@ func (w *windowsWorld) change(verb string, l list, e netsh.Exclusion) error {
 	return nil
 }
 
-// excludedPorts are the ports of a list, as the kernel spells them.
-func (w *windowsWorld) excludedPorts(l list) string {
-	return settings.FormatPorts(portsOf(w.excluded[l]))
+// excludedPorts returns the ports of a list.
+func (w *windowsWorld) excludedPorts(l netshPool) string {
+	p := portsOf(w.excluded[l])
+	return p.String()
 }

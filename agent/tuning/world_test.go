@@ -11,10 +11,11 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// world is a kernel and a disk in memory that fail where they are told to.
+// world simulates a kernel and a disk that can fail.
 type world struct {
 	boot int
 	// steps is how many steps may still be done before the process is killed; below 0
@@ -33,15 +34,15 @@ type world struct {
 	writesThrough bool
 
 	kernelWrites, diskWrites int
-	// wrote is told of each write to the kernel before it is done.
+	// wrote is called before each write to the kernel.
 	wrote func(key, value string)
 }
 
-// killed is what ends a process.
+// killed is the panic value that ends a process.
 type killed struct{}
 
-// step is before and after everything that lasts.
-func (w *world) step() {
+// countStep is called before and after every lasting change.
+func (w *world) countStep() {
 	if w.steps == 0 {
 		panic(killed{})
 	}
@@ -50,13 +51,13 @@ func (w *world) step() {
 
 // bootValues are the sysctls that the kernel starts with.
 var bootValues = map[string]string{
-	"net.ipv4.ip_local_port_range":                       "32768\t60999",
-	"net.ipv4.ip_local_reserved_ports":                   "8080,60100",
-	"net.ipv4.tcp_tw_reuse":                              "2",
-	"net.ipv4.tcp_fin_timeout":                           "60",
-	"net.core.somaxconn":                                 "4096",
-	"net.netfilter.nf_conntrack_max":                     "262144",
-	"net.netfilter.nf_conntrack_tcp_timeout_established": "86400",
+	settings.KeyLocalPortRange:       "32768\t60999",
+	settings.KeyLocalReservedPorts:   "8080,60100",
+	settings.KeyTCPTWReuse:           "2",
+	settings.KeyTCPFinTimeout:        "60",
+	settings.KeySomaxconn:            "4096",
+	settings.KeyConntrackMax:         "262144",
+	settings.KeyConntrackEstablished: "86400",
 }
 
 func newWorld() *world {
@@ -69,8 +70,8 @@ func newWorld() *world {
 
 func (w *world) bootID() string { return fmt.Sprintf("boot-%d", w.boot) }
 
-// reboot starts the machine anew; without power, what was not synced is lost.
-func (w *world) reboot(powerLoss bool) {
+// rebootMachine restarts the machine; after a loss of power, unsynced data is lost.
+func (w *world) rebootMachine(powerLoss bool) {
 	w.boot++
 	w.sysctls = maps.Clone(bootValues)
 	from := 0
@@ -91,14 +92,14 @@ func (w *world) Read(key string) plan.Reading {
 
 func (w *world) Write(of plan.Write) error {
 	key, value := of.Key, of.Value
-	w.step()
+	w.countStep()
 	if w.stubborn[key] {
 		return syscall.EINVAL
 	}
 	w.kernelWrites++
 	w.wrote(key, value)
 	w.sysctls[key] = strings.ReplaceAll(value, " ", "\t")
-	w.step()
+	w.countStep()
 	return nil
 }
 
@@ -114,7 +115,7 @@ func (f files) Read(name string) ([]byte, error) {
 }
 
 func (f files) Write(name string, data []byte) error {
-	f.step()
+	f.countStep()
 	if f.fault != nil && !errors.Is(f.fault, syscall.ENOSPC) {
 		return f.fault
 	}
@@ -129,14 +130,14 @@ func (f files) Write(name string, data []byte) error {
 	if f.fault != nil {
 		return f.fault
 	}
-	f.step()
+	f.countStep()
 	f.content[0][inode] = string(data)
-	f.step()
+	f.countStep()
 	return nil
 }
 
 func (f files) Sync(name string) error {
-	f.step()
+	f.countStep()
 	if f.fault != nil {
 		return f.fault
 	}
@@ -146,12 +147,12 @@ func (f files) Sync(name string) error {
 	}
 	inode := f.names[0][name]
 	f.content[1][inode] = f.content[0][inode]
-	f.step()
+	f.countStep()
 	return nil
 }
 
 func (f files) Rename(from, to string) error {
-	f.step()
+	f.countStep()
 	if f.fault != nil {
 		return f.fault
 	}
@@ -161,12 +162,12 @@ func (f files) Rename(from, to string) error {
 	if f.writesThrough {
 		f.names[1] = maps.Clone(f.names[0])
 	}
-	f.step()
+	f.countStep()
 	return nil
 }
 
 func (f files) Remove(name string) error {
-	f.step()
+	f.countStep()
 	if f.fault != nil {
 		return f.fault
 	}
@@ -174,7 +175,7 @@ func (f files) Remove(name string) error {
 		f.diskWrites++
 		delete(f.names[0], name)
 	}
-	f.step()
+	f.countStep()
 	return nil
 }
 
@@ -185,33 +186,33 @@ func (f files) List() (names []string, err error) {
 	return names, nil
 }
 
-// journaled is what the journal on the disk says of a key of the host, in this boot.
-func (w *world) journaled(key string) (plan.Entry, bool) {
+// findJournaled returns the journal entry of a key of the host, of this boot.
+func (w *world) findJournaled(key string) (plan.JournalEntry, bool) {
 	steps := w.steps
 	w.steps = -1
 	defer func() { w.steps = steps }()
 	j, err := journal.Open(files{w}, w.bootID(), epoch)
 	if err != nil {
-		return plan.Entry{}, false
+		return plan.JournalEntry{}, false
 	}
 	e, ok := j.Entries(plan.Target{})[key]
 	return e, ok && e.Boot == w.bootID()
 }
 
-func set(list string) map[int]bool {
-	ports := map[int]bool{}
-	ranges, err := settings.ParsePorts(list)
+func parseSet(list string) map[uint16]bool {
+	set := map[uint16]bool{}
+	all, err := ports.ParseList(list)
 	if err != nil {
 		panic(err)
 	}
-	for _, r := range ranges {
-		for p := r.First; p <= r.Last; p++ {
-			ports[p] = true
+	for p := range 1 << 16 {
+		if all.Contains(uint16(p)) {
+			set[uint16(p)] = true
 		}
 	}
-	return ports
+	return set
 }
 
-func wishOf(key, value string) v1alpha1.Setting {
+func newSetting(key, value string) v1alpha1.Setting {
 	return v1alpha1.Setting{ID: key, Key: key, Value: value, Scope: v1alpha1.ScopeHost}
 }

@@ -1,17 +1,16 @@
-// Package v1alpha1 is Portreeve's API: the objects through which the controller
-// and the agents talk, and no behaviour. Changes are additive only.
+// Package v1alpha1 defines Portreeve's API objects, which the controller and the agents
+// use to communicate. Changes are additive only.
 //
-// Units are whole numbers, and names carry them: …Seconds are seconds,
-// …Milliseconds milliseconds, …Percent 0 to 100, rounded down. Ports are int32,
-// since a protocol has 65,536 of them; everything else that a kernel counts
-// (sockets, tracked connections, events) is int64, since nothing bounds it at 31
-// bits. A figure that could not be read is absent, never 0, and the object says
-// why in unseen or capabilities.
+// All quantities are integers with the unit in the field name: …Seconds,
+// …Milliseconds, and …Percent (0 to 100, rounded down). Ports are int32, because a
+// protocol has 65,536 of them. Other values counted by a kernel (sockets, tracked
+// connections, events) are int64, because they can exceed 31 bits. A value that could
+// not be read is omitted instead of 0, and unobserved or capabilities contain the
+// reason.
 //
-// Strings in a status have no enumerations: the API server must not refuse a
-// newer agent, and readers must expect values that they don't know. Limits on
-// the length of strings and lists are set above what the agents send, for the
-// same reason. The agents keep a whole status below 6 kB.
+// Strings in a status have no enumerations, so that the API server accepts the status
+// of a newer agent; clients must expect unknown values. For the same reason, the limits
+// on strings and lists exceed what agents send. Agents keep a status below 6 kB.
 //
 // +kubebuilder:object:generate=true
 // +groupName=portreeve.io

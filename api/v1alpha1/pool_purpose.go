@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Purpose is what the ports of p are for: "→ 10.0.0.9:5432", "bind(0)", "UDP",
-// "SNAT 192.0.2.1 → 10.0.0.9:5432", "UDP SNAT …", or "→ any", for a destination
-// that has no sockets yet.
+// Purpose describes the purpose of the ports of p: "→ 10.0.0.9:5432", "bind(0)", "UDP",
+// "SNAT 192.0.2.1 → 10.0.0.9:5432", "UDP SNAT …", or "→ any" for a destination without
+// sockets.
 func (p Pool) Purpose() string {
 	switch {
 	case p.Kind == PoolSNAT && p.Protocol == ProtocolUDP:
-		return "UDP SNAT " + p.Source + " " + p.towards()
+		return "UDP SNAT " + p.Source + " " + p.formatDestination()
 	case p.Kind == PoolSNAT:
-		return "SNAT " + p.Source + " " + p.towards()
+		return "SNAT " + p.Source + " " + p.formatDestination()
 	case p.Protocol == ProtocolUDP:
 		return "UDP"
 	case p.Kind == PoolBind:
@@ -21,11 +21,11 @@ func (p Pool) Purpose() string {
 	case p.Destination == "":
 		return "→ any"
 	}
-	return p.towards()
+	return p.formatDestination()
 }
 
-// towards is p's destination, with brackets around an IPv6 address.
-func (p Pool) towards() string {
+// formatDestination formats p's destination, with brackets around an IPv6 address.
+func (p Pool) formatDestination() string {
 	if strings.Contains(p.Destination, ":") {
 		return fmt.Sprintf("→ [%s]:%d", p.Destination, p.Port)
 	}

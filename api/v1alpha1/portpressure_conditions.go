@@ -1,23 +1,24 @@
 package v1alpha1
 
-// The conditions of a PortPressure.
+// Condition types of a PortPressure.
 const (
-	// ConditionPortsAvailable is True below the critical line, False from it on,
-	// and Unknown where nothing could be measured.
+	// ConditionPortsAvailable is True below the critical threshold, False at or above
+	// it, and Unknown if nothing could be measured.
 	ConditionPortsAvailable = "PortsAvailable"
-	// ConditionConntrackAvailable is True while the connection tracking table has
-	// room and every entry finds its place, and Unknown where it can't be read.
+	// ConditionConntrackAvailable is True while the connection tracking table accepts
+	// new entries, False if it is nearly full or rejects entries, and Unknown if it
+	// cannot be read.
 	ConditionConntrackAvailable = "ConntrackAvailable"
-	// ConditionLeakSuspected is True while sockets that a program should have
-	// closed hold most of a pool past the line.
+	// ConditionLeakSuspected is True while sockets that a program should have closed
+	// use most of a pool above the warning threshold.
 	ConditionLeakSuspected = "LeakSuspected"
-	// ConditionTuned is True when every setting is where the spec wants it.
+	// ConditionTuned is True if every setting has its desired value.
 	ConditionTuned = "Tuned"
-	// ConditionRestartRequired is True when a setting waits for a restart.
+	// ConditionRestartRequired is True if a setting takes effect only after a restart.
 	ConditionRestartRequired = "RestartRequired"
 )
 
-// The reasons of ConditionPortsAvailable are the levels, and ReasonNotMeasured.
+// Reasons of ConditionPortsAvailable: the levels and ReasonNotMeasured.
 const (
 	ReasonNormal      = string(LevelNormal)
 	ReasonWarning     = string(LevelWarning)
@@ -25,29 +26,30 @@ const (
 	ReasonNotMeasured = "NotMeasured"
 )
 
-// The reasons of ConditionConntrackAvailable, beside ReasonNotMeasured.
+// Reasons of ConditionConntrackAvailable, in addition to ReasonNotMeasured.
 const (
 	ReasonConntrackAvailable    = "Available"       // True
-	ReasonConntrackNearlyFull   = "TableNearlyFull" // False: entries are near the limit
-	ReasonConntrackInsertFailed = "InsertFailed"    // False: entries found no place lately
+	ReasonConntrackNearlyFull   = "TableNearlyFull" // False: the number of entries is near the limit
+	ReasonConntrackInsertFailed = "InsertFailed"    // False: new entries were rejected recently
 )
 
-// ReasonNoLeak is the reason of ConditionLeakSuspected where it is False; where it is
-// True, that is the cause.
+// ReasonNoLeak is the reason of ConditionLeakSuspected if it is False. If it is True,
+// the reason is the cause.
 const ReasonNoLeak = "NoLeak"
 
-// The reasons of ConditionTuned are the state of the setting that is furthest
-// from where it should be (SettingState), and these.
+// Reasons of ConditionTuned. The others are the worst state of any setting
+// (SettingState).
 const (
-	// ReasonHolding: the spec has no settings, so what is held is held on.
+	// ReasonHolding means that the spec has no settings yet, so the agent keeps the
+	// current values.
 	ReasonHolding = "Holding"
-	// ReasonNoSettings: the spec has an empty list, and everything was given
-	// back.
+	// ReasonNoSettings means that the spec has an empty list of settings, and all
+	// original values have been restored.
 	ReasonNoSettings = "NoSettings"
 )
 
-// The reasons of ConditionRestartRequired.
+// Reasons of ConditionRestartRequired.
 const (
-	ReasonRestartPending   = "RestartPending"   // True: status.settings says which
+	ReasonRestartPending   = "RestartPending"   // True: status.settings lists the settings
 	ReasonNoRestartPending = "NoRestartPending" // False
 )

@@ -13,8 +13,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
-// full has every field set.
-func full() *PortPressure {
+// newFullPortPressure returns a PortPressure with every field set.
+func newFullPortPressure() *PortPressure {
 	at := metav1.NewTime(time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC))
 	holder := &Holder{Namespace: "shop", Pod: "api-7f", Container: "api", Process: "java", Path: `C:\shop\java.exe`, PID: 4711}
 	pool := Pool{
@@ -43,7 +43,7 @@ func full() *PortPressure {
 		Status: PortPressureStatus{
 			ObservedGeneration: 3, ObservedAt: &at, AgentVersion: "v0.1.0",
 			Platform:     Platform{OS: "linux", Architecture: "amd64", Kernel: "6.12.117", Build: "10.0.20348.2340"},
-			Reader:       Reader{Name: ReaderPortwalk, Exactness: Exact, Message: "BTF found"},
+			Reader:       Reader{Name: ReaderPortwalk, Exactness: ExactnessExact, Message: "BTF found"},
 			Capabilities: []Capability{{Name: "FailedConnects", State: CapabilityVerified, Message: "tracepoint attached"}},
 			Level:        LevelCritical, UsedPercent: new(int32(86)), Cause: CauseTimeWaitChurn,
 			Advice: "Reuse connections.", ExhaustionSeconds: new(int64(340)), Tightest: &pool,
@@ -80,7 +80,7 @@ func full() *PortPressure {
 			Settings: []SettingStatus{{
 				ID: "ip_local_port_range-pods-1", Key: "net.ipv4.ip_local_port_range", Scope: string(ScopePods),
 				Desired: new("16384 65535"), Current: new("32768 60999"), Original: new("32768 60999"),
-				State: SettingPending, Message: "waits for the level Warning", LastTransitionTime: &at,
+				State: SettingPending, Message: "waiting for the level Warning", LastTransitionTime: &at,
 				PodsApplied: new(int32(0)), PodsRefused: new(int32(1)),
 			}},
 			Conditions: []metav1.Condition{{
@@ -92,22 +92,22 @@ func full() *PortPressure {
 }
 
 func TestGolden(t *testing.T) {
-	got, err := json.MarshalIndent(full(), "", "  ")
+	got, err := json.MarshalIndent(newFullPortPressure(), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden.Check(t, filepath.Join("testdata", "portpressure.json"), string(got)+"\n")
-	var back PortPressure
-	if err := json.Unmarshal(got, &back); err != nil {
+	var decoded PortPressure
+	if err := json.Unmarshal(got, &decoded); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(full(), &back); diff != "" {
+	if diff := cmp.Diff(newFullPortPressure(), &decoded); diff != "" {
 		t.Errorf("round trip (-want +got):\n%s", diff)
 	}
 }
 
-// roundTrips are the ways on which an object travels between the API server and
-// a Go client: JSON, unstructured, and a deep copy out of a cache.
+// roundTrips are the conversions of an object between the API server and a Go client:
+// JSON, unstructured, and a deep copy from a cache.
 var roundTrips = map[string]func(*PortPressure) (*PortPressure, error){
 	"JSON": func(in *PortPressure) (*PortPressure, error) {
 		data, err := json.Marshal(in)
@@ -128,14 +128,14 @@ var roundTrips = map[string]func(*PortPressure) (*PortPressure, error){
 	"deep copy": func(in *PortPressure) (*PortPressure, error) { return in.DeepCopy(), nil },
 }
 
-func TestSettingsTellHoldFromRelease(t *testing.T) {
+func TestAbsentAndEmptySettingsAreDistinct(t *testing.T) {
 	tests := map[string]struct {
 		settings []Setting
 		spec     string
 	}{
-		"absent settings stay absent, which means hold":    {nil, `{}`},
-		"an empty list stays there, which means release":   {[]Setting{}, `{"settings":[]}`},
-		"a list with a setting is what the agent is to do": {[]Setting{{ID: "a", Key: "b", Value: "c", Scope: ScopeHost}}, `{"settings":[{"id":"a","key":"b","value":"c","scope":"Host"}]}`},
+		"absent settings (keep values) stay absent":          {nil, `{}`},
+		"an empty list (restore values) stays an empty list": {[]Setting{}, `{"settings":[]}`},
+		"a list with a setting is preserved":                 {[]Setting{{ID: "a", Key: "b", Value: "c", Scope: ScopeHost}}, `{"settings":[{"id":"a","key":"b","value":"c","scope":"Host"}]}`},
 	}
 	for name, tt := range tests {
 		in := &PortPressure{Spec: PortPressureSpec{Settings: tt.settings}}
@@ -146,13 +146,13 @@ func TestSettingsTellHoldFromRelease(t *testing.T) {
 		if diff := cmp.Diff(tt.spec, string(got)); diff != "" {
 			t.Errorf("%s: JSON (-want +got):\n%s", name, diff)
 		}
-		for way, trip := range roundTrips {
-			t.Run(name+"/"+way, func(t *testing.T) {
-				out, err := trip(in)
+		for conversion, convert := range roundTrips {
+			t.Run(name+"/"+conversion, func(t *testing.T) {
+				out, err := convert(in)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(in, out); diff != "" { // cmp tells nil from empty
+				if diff := cmp.Diff(in, out); diff != "" { // cmp distinguishes nil and empty slices
 					t.Errorf("(-in +out):\n%s", diff)
 				}
 			})
@@ -160,7 +160,7 @@ func TestSettingsTellHoldFromRelease(t *testing.T) {
 	}
 }
 
-func TestNullSettingsReadAsAbsent(t *testing.T) {
+func TestNullSettingsAreAbsent(t *testing.T) {
 	spec := PortPressureSpec{Settings: []Setting{}}
 	if err := json.Unmarshal([]byte(`{"settings":null}`), &spec); err != nil {
 		t.Fatal(err)
@@ -170,19 +170,19 @@ func TestNullSettingsReadAsAbsent(t *testing.T) {
 	}
 }
 
-func TestEmptyPartsAreLeftOut(t *testing.T) {
+func TestEmptyFieldsAreOmitted(t *testing.T) {
 	zero := &States{}
 	tests := map[string]struct {
 		in   PortPressure
 		want string
 	}{
 		"a new object has neither spec nor status": {PortPressure{}, `{"metadata":{}}`},
-		"states has every state, zero included": {
+		"states contains every state including zeros": {
 			PortPressure{Status: PortPressureStatus{States: zero}},
 			`{"metadata":{},"status":{"states":{"established":0,"synSent":0,"synRecv":0,"finWait1":0,"finWait2":0,` +
 				`"timeWait":0,"close":0,"closeWait":0,"lastAck":0,"listen":0,"closing":0,"bound":0}}}`,
 		},
-		"an idle node's percentage is 0 and not absent": {
+		"the percentage of an idle node is 0 and not omitted": {
 			PortPressure{Status: PortPressureStatus{UsedPercent: new(int32(0))}},
 			`{"metadata":{},"status":{"usedPercent":0}}`,
 		},

@@ -2,10 +2,10 @@ package v1alpha1
 
 import "slices"
 
-// Level is how near a pool is to its end.
+// Level classifies the usage of a pool.
 type Level string
 
-// The values of Level, the best first.
+// The values of Level, in ascending order of severity.
 const (
 	LevelNormal   Level = "Normal"
 	LevelWarning  Level = "Warning"
@@ -19,128 +19,137 @@ func (l Level) IsWorseThan(other Level) bool {
 	return slices.Index(order, l) > slices.Index(order, other)
 }
 
-// Exactness says how a reader's figures relate to the truth.
+// Exactness describes the accuracy of a reader.
 type Exactness string
 
-// The values of Exactness, the best first.
+// The values of Exactness, most accurate first.
 const (
-	// Exact: the headroom is what connect() and bind() then give.
-	Exact Exactness = "Exact"
-	// UpperBound: there may be less headroom than reported, never more.
-	UpperBound Exactness = "UpperBound"
-	// Approximate: a pass could not be finished cleanly; a few sockets may be
-	// counted twice or not at all.
-	Approximate Exactness = "Approximate"
-	// Assumed: the operating system documents it so, and nothing was verified.
-	Assumed Exactness = "Assumed"
+	// ExactnessExact means that the headroom is exactly what connect() and bind() can
+	// use.
+	ExactnessExact Exactness = "Exact"
+	// ExactnessUpperBound means that the actual headroom may be lower than reported,
+	// but not higher.
+	ExactnessUpperBound Exactness = "UpperBound"
+	// ExactnessApproximate means that a pass was not completed cleanly. A few sockets
+	// may be counted twice or not at all.
+	ExactnessApproximate Exactness = "Approximate"
+	// ExactnessAssumed means that the values rely on operating system documentation and
+	// were not verified.
+	ExactnessAssumed Exactness = "Assumed"
 )
 
-// The readers by name.
+// The names of readers.
 const (
-	ReaderPortwalk = "portwalk" // Linux: BPF walks of the kernel's own tables
+	ReaderPortwalk = "portwalk" // Linux: BPF programs that walk kernel tables
 	ReaderSockdiag = "sockdiag" // Linux: sock_diag(7) dumps
 	ReaderIPHlpAPI = "iphlpapi" // Windows: the IP Helper API
 )
 
-// CapabilityState says whether something works on a node.
+// CapabilityState describes whether a feature works on a node.
 type CapabilityState string
 
 // The values of CapabilityState.
 const (
-	CapabilityVerified    CapabilityState = "Verified"    // tried here, and it works
-	CapabilityAssumed     CapabilityState = "Assumed"     // should work; not tried
-	CapabilityUnsupported CapabilityState = "Unsupported" // does not work here
+	CapabilityVerified    CapabilityState = "Verified"    // tested on this node and working
+	CapabilityAssumed     CapabilityState = "Assumed"     // expected to work, but not tested
+	CapabilityUnsupported CapabilityState = "Unsupported" // does not work on this node
 )
 
-// CapabilityRegistryWrite is writing to TCP/IP's key (Windows): Assumed until a setting
-// of it was written and read back.
+// CapabilityRegistryWrite is the capability to write the TCP/IP parameters in the
+// registry (Windows). It is Assumed until a value has been written and read back.
 const CapabilityRegistryWrite = "RegistryWrite"
 
-// SettingState is how far one setting has come.
+// SettingState is the state of one setting.
 type SettingState string
 
 // The values of SettingState.
 const (
-	SettingApplied         SettingState = "Applied"         // read back as wanted
+	SettingApplied         SettingState = "Applied"         // the desired value was read back
 	SettingPending         SettingState = "Pending"         // not written yet
 	SettingDryRun          SettingState = "DryRun"          // would be written
-	SettingStandby         SettingState = "Standby"         // UnderPressure, and not needed now
+	SettingStandby         SettingState = "Standby"         // activation UnderPressure, currently not needed
 	SettingRefused         SettingState = "Refused"         // not allowed, or would break the node
 	SettingFailed          SettingState = "Failed"          // could not be written or read back
-	SettingRestartRequired SettingState = "RestartRequired" // written; works after a restart
-	SettingContested       SettingState = "Contested"       // another program keeps changing it
-	SettingReleased        SettingState = "Released"        // the original was given back
+	SettingRestartRequired SettingState = "RestartRequired" // written; takes effect after a restart
+	SettingContested       SettingState = "Contested"       // another program keeps overwriting it
+	SettingReleased        SettingState = "Released"        // the original value was restored
 )
 
-// The reasons of failures. Those of Windows stand for events of its logs, of which each
-// may stand for many failures: IDs 4227, 4231 and 4266 of Tcpip, and 1033 of WinNAT.
+// Reasons of failures. On Windows they correspond to event log entries (IDs 4227, 4231
+// and 4266 of Tcpip, 1033 of WinNAT), each of which may represent many failures.
 const (
-	// FailureNoPort: connect() found no port (Linux).
-	FailureNoPort = "EADDRNOTAVAIL"
-	// FailureTCPPortReusedTooSoon: the port that connect() got was used to the same
-	// peer a moment ago.
+	// FailureAddressNotAvailable means that connect() found no free port (Linux).
+	FailureAddressNotAvailable = "EADDRNOTAVAIL"
+	// FailureTCPPortReusedTooSoon means that connect() chose a port that was recently
+	// used for the same peer.
 	FailureTCPPortReusedTooSoon = "TcpPortReusedTooSoon"
-	// FailureTCPPortsExhausted: no port was left for TCP.
+	// FailureTCPPortsExhausted means that no TCP port was free.
 	FailureTCPPortsExhausted = "TcpPortsExhausted"
-	// FailureUDPPortsExhausted: no port was left for UDP.
+	// FailureUDPPortsExhausted means that no UDP port was free.
 	FailureUDPPortsExhausted = "UdpPortsExhausted"
-	// FailureWinNATPortsExhausted: WinNAT found no port to translate to.
+	// FailureWinNATPortsExhausted means that WinNAT found no port for translation.
 	FailureWinNATPortsExhausted = "WinNatPortsExhausted"
 )
 
-// Cause is why a pool is past the line.
+// Cause explains why a pool is above the warning threshold.
 type Cause string
 
 // The values of Cause.
 const (
-	// CauseTimeWaitChurn: connections are opened faster than TIME_WAIT drains.
+	// CauseTimeWaitChurn means that connections are opened faster than TIME_WAIT
+	// expires.
 	CauseTimeWaitChurn Cause = "TimeWaitChurn"
-	// CauseReusePossible: TIME_WAIT fills the pool, and tcp_tw_reuse would free
-	// most of it now.
+	// CauseReusePossible means that TIME_WAIT fills the pool, and tcp_tw_reuse would
+	// free most of it immediately.
 	CauseReusePossible Cause = "ReusePossible"
-	// CauseCloseWaitLeak: the peer closed and the program does not.
+	// CauseCloseWaitLeak means that peers have closed connections, but the program has
+	// not.
 	CauseCloseWaitLeak Cause = "CloseWaitLeak"
-	// CauseEstablishedPool: open connections themselves fill the pool.
+	// CauseEstablishedPool means that open connections fill the pool.
 	CauseEstablishedPool Cause = "EstablishedPool"
-	// CauseIdleConnections: open connections fill the pool, and most are silent.
+	// CauseIdleConnections means that open connections fill the pool, and most of them
+	// are idle.
 	CauseIdleConnections Cause = "IdleConnections"
-	// CauseHalfOpen: the peers of open connections are gone, and nothing finds out.
+	// CauseHalfOpen means that the peers of open connections are gone, which the local
+	// side has not detected.
 	CauseHalfOpen Cause = "HalfOpen"
-	// CauseFewSources: a range that is wide already is full towards one
-	// destination, from one source address.
+	// CauseFewSources means that a wide range is exhausted for one destination from a
+	// single source address.
 	CauseFewSources Cause = "FewSources"
-	// CauseSynSentStall: the peer does not answer, or, when the destinations are
-	// many, something scans.
+	// CauseSynSentStall means that the peer does not respond or, with many
+	// destinations, that a program scans.
 	CauseSynSentStall Cause = "SynSentStall"
-	// CauseFinWaitOrphans: the program closed and the peer does not.
+	// CauseFinWaitOrphans means that the program has closed connections, but the peers
+	// have not.
 	CauseFinWaitOrphans Cause = "FinWaitOrphans"
-	// CauseBoundPorts: programs bind() before they connect(), which takes a port
-	// from every destination.
+	// CauseBoundPorts means that programs call bind() before connect(), which uses a
+	// port for all destinations.
 	CauseBoundPorts Cause = "BoundPorts"
-	// CauseListenerInRange: services listen on ports inside the ephemeral range.
+	// CauseListenerInRange means that services listen on ports in the ephemeral range.
 	CauseListenerInRange Cause = "ListenerInRange"
-	// CauseNarrowRange: the ephemeral range itself is small.
+	// CauseNarrowRange means that the ephemeral range is small.
 	CauseNarrowRange Cause = "NarrowRange"
-	// CauseConntrackFull: the connection tracking table is full, not the ports.
+	// CauseConntrackFull means that the connection tracking table is full, while ports
+	// are free.
 	CauseConntrackFull Cause = "ConntrackFull"
-	// CauseSnatPool: the ports of a translated source address (masquerade) run out,
-	// not those of the range.
+	// CauseSnatPool means that the ports of a translated source address (masquerade)
+	// are nearly exhausted, not those of the ephemeral range.
 	CauseSnatPool Cause = "SnatPool"
-	// CauseFileDescriptors: a process is near RLIMIT_NOFILE, or the node near
+	// CauseFileDescriptors means that a process is near RLIMIT_NOFILE, or the node near
 	// fs.file-max.
 	CauseFileDescriptors Cause = "FileDescriptors"
-	// CauseSocketMemory: the memory or the number of orphans that TCP may have is
-	// nearly used up; on Windows, the nonpaged pool.
+	// CauseSocketMemory means that TCP memory or the number of orphans is near its
+	// limit; on Windows, that the nonpaged pool is.
 	CauseSocketMemory Cause = "SocketMemory"
-	// CausePoolNotTight: ports are not what is missing.
+	// CausePoolNotTight means that ports are not the bottleneck.
 	CausePoolNotTight Cause = "PoolNotTight"
-	// CauseUnknown: none of the others fits.
+	// CauseUnknown means that no other cause applies.
 	CauseUnknown Cause = "Unknown"
 )
 
-// LabelAgent is set by the controller on the PortPressure of a node: to
-// AgentSilent where its agent is not ready, to AgentNone where it has no agent;
-// absent otherwise.
+// LabelAgent is set by the controller on the PortPressure of a node: AgentSilent if its
+// agent is not ready or does not report, AgentNone if the node has no agent. Otherwise
+// it is absent.
 const (
 	LabelAgent  = "portreeve.io/agent"
 	AgentSilent = "silent"

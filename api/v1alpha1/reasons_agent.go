@@ -1,28 +1,28 @@
 package v1alpha1
 
-// The reasons of Events about an agent. The controller writes them on the
-// PortPressure and on its Node, when the label LabelAgent comes or goes.
+// Reasons of Events about an agent. The controller writes them on the PortPressure and
+// its Node when LabelAgent changes.
 const (
-	// ReasonAgentSilent: the agent's pod is not ready, or it is and nothing was
+	// ReasonAgentSilent means that the agent's pod is not ready, or that it has not
 	// reported for two heartbeats.
 	ReasonAgentSilent = "AgentSilent"
-	// ReasonAgentBack: a silent agent reports again.
+	// ReasonAgentBack means that a silent agent reports again.
 	ReasonAgentBack = "AgentBack"
 )
 
-// AgentNone is the value of LabelAgent on the PortPressure of a node that has no
-// agent pod: one of another operating system, a virtual one, or one that the
-// DaemonSet leaves out. Nothing is wrong with it, and no Event says so.
+// AgentNone is the value of LabelAgent on the PortPressure of a node without an agent
+// pod, such as a virtual node or a node that the DaemonSet does not select. This is not
+// an error and causes no Event.
 const AgentNone = "none"
 
-// Who writes Events, as their reportingController says. The reportingInstance of an
-// agent's Event is the name of its node: admission compares it with the token.
+// Values of reportingController in Events. The reportingInstance of an agent's Event is
+// the name of its node, which admission compares with the token.
 const (
 	ReportingController = "portreeve.io/controller"
 	ReportingAgent      = "portreeve.io/agent"
 )
 
-// AgentPodLabels selects the pods of agents, in every namespace and however they were
+// AgentPodLabels selects agent pods in every namespace, regardless of how they were
 // installed. It must not be modified.
 var AgentPodLabels = map[string]string{
 	"app.kubernetes.io/name":      "portreeve",

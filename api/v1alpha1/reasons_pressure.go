@@ -1,30 +1,34 @@
 package v1alpha1
 
-// The reasons of Events about ports. The controller writes them on the PortPressure
-// and on its Node, the agent on the Pod that holds the ports or suffers. Each is
-// written when it begins, not while it lasts.
+// Reasons of Events about ports. The controller writes them on the PortPressure and its
+// Node, the agent on the Pod that uses the ports or is affected. Each is written once,
+// when the state begins.
 const (
-	// ReasonHeadroomLow: the tightest pool passed the warning line.
+	// ReasonHeadroomLow means that the tightest pool exceeded the warning threshold.
 	ReasonHeadroomLow = "HeadroomLow"
-	// ReasonHeadroomCritical: the tightest pool passed the critical line.
+	// ReasonHeadroomCritical means that the tightest pool exceeded the critical
+	// threshold.
 	ReasonHeadroomCritical = "HeadroomCritical"
-	// ReasonHeadroomRestored: every pool is below the warning line again.
+	// ReasonHeadroomRestored means that every pool is below the warning threshold
+	// again.
 	ReasonHeadroomRestored = "HeadroomRestored"
-	// ReasonPortsExhausted: calls of connect() failed because no port was left.
+	// ReasonPortsExhausted means that connect() calls failed because no port was free.
 	ReasonPortsExhausted = "PortsExhausted"
-	// ReasonLeakSuspected: sockets that a program should have closed fill a pool.
+	// ReasonLeakSuspected means that sockets that a program should have closed fill a
+	// pool.
 	ReasonLeakSuspected = "LeakSuspected"
-	// ReasonConntrackPressure: the connection tracking table is nearly full, or
-	// refuses entries.
+	// ReasonConntrackPressure means that the connection tracking table is nearly full
+	// or rejects entries.
 	ReasonConntrackPressure = "ConntrackPressure"
-	// ReasonConntrackRestored: the connection tracking table has room again.
+	// ReasonConntrackRestored means that the connection tracking table accepts new
+	// entries again.
 	ReasonConntrackRestored = "ConntrackRestored"
-	// ReasonManyNodes: so many nodes changed at once that one Event stands for all,
-	// on the namespace of the controller.
+	// ReasonManyNodes means that many nodes changed at once. A single Event on the
+	// namespace of the controller replaces their Events.
 	ReasonManyNodes = "ManyNodes"
 )
 
-// AnnotationLastNotified is where the controller remembers on a PortPressure what Events have
-// said of it, so that its successor neither repeats nor misses anything. Absent where
-// nothing had to be said. It is no interface: its form may change.
+// AnnotationLastNotified stores, on a PortPressure, the state that was last reported by
+// Events, so that a new leader neither repeats nor misses one. Absent if nothing was
+// reported. Its format is internal and may change.
 const AnnotationLastNotified = "portreeve.io/last-notified"

@@ -1,39 +1,46 @@
 package v1alpha1
 
-// The reasons of Events about a NodeTuning. The controller writes them on the
-// NodeTuning, each when it begins, not while it lasts. Those that stop a rollout are
-// also the reason of its condition Degraded.
+// Reasons of Events about a NodeTuning. The controller writes each on the NodeTuning
+// once, when the state begins. Those that stop a rollout are also reasons of its
+// condition Degraded.
 const (
-	// ReasonRolloutComplete: every node that it selects has the settings.
+	// ReasonRolloutComplete means that all selected nodes have been updated.
 	ReasonRolloutComplete = "RolloutComplete"
-	// ReasonRolloutPaused: someone has set spec.rollout.paused.
+	// ReasonRolloutPaused means that spec.rollout.paused is set.
 	ReasonRolloutPaused = "RolloutPaused"
-	// ReasonRegressionFound: changed nodes fare worse than the others, or could not
-	// apply a setting. The rollout stands, or goes back.
+	// ReasonRegressionFound means that port pressure rose more on updated nodes than on
+	// nodes that have not been updated, or that an updated node could not apply a
+	// setting. The rollout pauses or is reverted.
 	ReasonRegressionFound = "RegressionFound"
-	// ReasonReleaseHeld: it would take settings from many nodes at once, and waits
-	// for AnnotationConfirmRelease.
+	// ReasonReleaseHeld means that a change that would remove settings from many nodes
+	// at once is blocked until it is confirmed with AnnotationConfirmRelease.
 	ReasonReleaseHeld = "ReleaseHeld"
-	// ReasonTuningUnreadable: the controller can't read it, and holds what stands.
+	// ReasonTuningUnreadable means that the controller cannot read the NodeTuning and
+	// keeps the current settings.
 	ReasonTuningUnreadable = "TuningUnreadable"
-	// ReasonConflictFound: another NodeTuning wants another value of a key on the
-	// same nodes.
+	// ReasonConflictFound means that another NodeTuning sets a different value for a
+	// key on the same nodes.
 	ReasonConflictFound = "ConflictFound"
-	// ReasonSettingFailed: a node could not write a setting, or not read it back.
+	// ReasonSettingFailed means that a setting could not be written or read back on a
+	// node.
 	ReasonSettingFailed = "SettingFailed"
-	// ReasonSettingRefused: a node does not allow a setting, or it would break it.
+	// ReasonSettingRefused means that a setting is not allowed on a node or would break
+	// it.
 	ReasonSettingRefused = "SettingRefused"
-	// ReasonSettingContested: another program on a node keeps changing a setting.
+	// ReasonSettingContested means that another program on a node keeps overwriting a
+	// setting.
 	ReasonSettingContested = "SettingContested"
-	// ReasonRestartRequired: a setting works on some nodes after a restart only. It is
-	// written on the PortPressure and the Node as well.
+	// ReasonRestartRequired means that a setting takes effect on some nodes only after
+	// a restart. It is also written on the PortPressure and the Node.
 	ReasonRestartRequired = "RestartRequired"
-	// ReasonReleased: it was deleted, and every node has its originals back.
+	// ReasonReleased means that the NodeTuning was deleted and the original values are
+	// restored on every node.
 	ReasonReleased = "Released"
 )
 
-// AnnotationRestartRequired is "true" on a Node whose settings wait for a restart, where
-// the controller may say so (--annotate-restart); else it is absent.
+// AnnotationRestartRequired is "true" on a Node with settings that take effect only
+// after a restart, if the controller may set it (--annotate-restart). Otherwise it is
+// absent.
 const AnnotationRestartRequired = "portreeve.io/restart-required"
 
 // AnnotationHold, set to "true" on a node's PortPressure, makes the node's agent keep

@@ -2,25 +2,27 @@ package v1alpha1
 
 import "cmp"
 
-// Thresholds are the percentages of a pool, 1 to 100, at which levels begin.
+// Thresholds configures the usage of a pool in percent, 1 to 100, at which levels
+// begin.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.warningPercent) ? self.warningPercent : 50) <= (has(self.criticalPercent) ? self.criticalPercent : 85)",message="thresholds: warningPercent (50 unless set) must not be above criticalPercent (85 unless set)"
 type Thresholds struct {
-	// warningPercent is where Warning begins. Absent means 50: past half of a pool
-	// Linux's connect() searches the other parity of the range and gets slower
-	// (net/ipv4/inet_hashtables.c, __inet_hash_connect).
+	// warningPercent is the usage in percent at which the level Warning begins.
+	// Defaults to 50. Above 50 %, connect() on Linux also searches the other parity of
+	// the range and gets slower (net/ipv4/inet_hashtables.c, __inet_hash_connect).
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	WarningPercent int32 `json:"warningPercent,omitempty"`
-	// criticalPercent is where Critical begins. Absent means 85.
+	// criticalPercent is the usage in percent at which the level Critical begins. It
+	// must be at least warningPercent. Defaults to 85.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	CriticalPercent int32 `json:"criticalPercent,omitempty"`
 }
 
-// The thresholds where none are set.
+// Default thresholds.
 const (
 	DefaultWarningPercent  int32 = 50
 	DefaultCriticalPercent int32 = 85

@@ -178,17 +178,10 @@ func (v *view) input(t *tuning, now time.Time) rollout.Input {
 // thresholds are those of n: what a NodeTuning leaves out is the default.
 func (v *view) thresholds(n *node, defaults v1alpha1.Thresholds) v1alpha1.Thresholds {
 	t, ok := v.result.Thresholds[n.Name]
-	switch {
-	case !ok && v.held:
+	if !ok && v.held {
 		return n.spec.Thresholds
-	case !ok:
-		return defaults
-	case t.WarningPercent == 0:
-		t.WarningPercent = min(defaults.WarningPercent, t.CriticalPercent)
-	case t.CriticalPercent == 0:
-		t.CriticalPercent = max(defaults.CriticalPercent, t.WarningPercent)
 	}
-	return t
+	return t.WithDefaultsFrom(defaults)
 }
 
 // earliest is the time that comes first; zero is never.

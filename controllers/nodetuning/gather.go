@@ -123,7 +123,7 @@ func newNode(n *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) *node {
 		generation: p.Generation,
 		agent:      p.Labels[v1alpha1.LabelAgent],
 		released:   p.Annotations[v1alpha1.AnnotationRelease] != "",
-		status:     shift(&p.Status, portpressure.Skew(p)),
+		status:     shift(&p.Status, portpressure.ComputeClockSkew(p)),
 	}
 }
 

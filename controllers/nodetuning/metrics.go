@@ -49,7 +49,7 @@ func figuresOf(c cluster, p plan) (list []figure) {
 // Describe implements prometheus.Collector.
 func (r *Reconciler) Describe(c chan<- *prometheus.Desc) {
 	for _, f := range Families() {
-		c <- f.Desc()
+		c <- f.NewDesc()
 	}
 }
 
@@ -65,9 +65,9 @@ func (r *Reconciler) Collect(c chan<- prometheus.Metric) {
 			"matched": n.Matched, "updated": n.Updated, "applied": n.Applied, "refused": n.Refused, "failed": n.Failed,
 			"contested": n.Contested, "restart_required": n.RestartRequired, "dry_run": n.DryRun,
 		} {
-			c <- tuningNodes.Metric(float64(count), f.tuning, state)
+			c <- tuningNodes.NewMetric(float64(count), f.tuning, state)
 		}
-		c <- tuningPhase.Metric(1, f.tuning, string(f.status.Rollout.Phase), stopped(&f.status))
-		c <- tuningConflicts.Metric(float64(len(f.status.Conflicts)), f.tuning)
+		c <- tuningPhase.NewMetric(1, f.tuning, string(f.status.Rollout.Phase), stopped(&f.status))
+		c <- tuningConflicts.NewMetric(float64(len(f.status.Conflicts)), f.tuning)
 	}
 }

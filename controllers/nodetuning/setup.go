@@ -39,7 +39,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("nodetuning").
 		WatchesMetadata(&corev1.Node{}, enqueue(settle), builder.WithPredicates(relabelled())).
 		Watches(&v1alpha1.PortPressure{}, enqueue(settle), builder.WithPredicates(moved())).
-		WithOptions(queue.Options(1))
+		WithOptions(queue.NewOptions(1))
 	_, err := mgr.GetRESTMapper().RESTMapping(v1alpha1.GroupVersion.WithKind("NodeTuning").GroupKind(), v1alpha1.GroupVersion.Version)
 	switch {
 	case err == nil:

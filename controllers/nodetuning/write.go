@@ -165,6 +165,6 @@ func (r *Reconciler) patchPressure(ctx context.Context, c change) (*v1alpha1.Por
 	if err != nil {
 		return nil, err
 	}
-	_, err = portpressure.Trim(want)
+	_, err = portpressure.TrimPortPressure(want)
 	return want, err
 }

@@ -7,75 +7,77 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// podState is how an agent's pod looks.
-type podState int
+// agentPodState is the state of an agent's pod.
+type agentPodState int
 
 const (
-	podAbsent   podState = iota // the node has none
-	podNotReady                 // there is one, and it isn't ready
-	podReady
+	agentPodAbsent agentPodState = iota // the node has no agent pod
+	agentPodNotReady
+	agentPodReady
 )
 
-// sighting is what is known of one node's agent.
-type sighting struct {
+// agentObservation is the input of decideAgentLabel for one node.
+type agentObservation struct {
 	now time.Time
-	// label is the value of v1alpha1.LabelAgent now.
+	// label is the current value of v1alpha1.LabelAgent.
 	label string
-	pod   podState
-	// since is when pod was first seen as it is, by this process's clock. A node's
-	// clock may be wrong, and a missing pod has no time at all.
-	since time.Time
-	// created is when the PortPressure was, and reported when its status was written
-	// last, both by the API server's clock. reported is zero before the first report.
+	pod   agentPodState
+	// podSince is when this process first saw pod in this state. A node's clock may be
+	// wrong, and a missing pod has no timestamp.
+	podSince time.Time
+	// created is when the PortPressure was created, and reported when its status was
+	// last written, both by the API server's clock. reported is zero before the first
+	// report.
 	created, reported time.Time
 }
 
-// verdict is what follows for the label.
-type verdict struct {
+// labelDecision is the result of decideAgentLabel.
+type labelDecision struct {
 	label string
-	// why is a sentence for people, for the label v1alpha1.AgentSilent.
-	why string
-	// next is when the verdict changes if nothing else does. Zero: never.
-	next time.Time
+	// reason explains the label v1alpha1.AgentSilent; it is empty for the others.
+	reason string
+	// nextCheck is when the decision changes if nothing else does. Zero means never.
+	nextCheck time.Time
 }
 
-// patience is how long to wait.
-type patience struct {
-	// grace is how long a pod may be absent or not ready, and how long a ready one
-	// may take to its first report: pods are replaced, and that is no news.
+// agentTimeouts are the times after which an agent counts as missing.
+type agentTimeouts struct {
+	// grace is how long a pod may be absent or not ready, and how long a ready pod may
+	// take until its first report: replacing a pod takes time.
 	grace time.Duration
-	// heartbeat is how often a healthy agent reports at least.
+	// heartbeat is the longest interval between two reports of a healthy agent.
 	heartbeat time.Duration
 }
 
-// judge says how the agent is to be labelled. The label stays while a grace lasts.
-func judge(s sighting, p patience) verdict {
-	stale := s.reported.Add(2 * p.heartbeat)
-	if s.pod == podReady && !s.reported.IsZero() && s.now.Before(stale) {
-		return verdict{next: stale}
+// decideAgentLabel returns the label for the agent. The label stays during the grace
+// period.
+func decideAgentLabel(o agentObservation, timeouts agentTimeouts) labelDecision {
+	stale := o.reported.Add(2 * timeouts.heartbeat)
+	if o.pod == agentPodReady && !o.reported.IsZero() && o.now.Before(stale) {
+		return labelDecision{nextCheck: stale}
 	}
-	if until := s.graceUntil(p.grace); s.now.Before(until) {
-		return verdict{label: s.label, next: until}
+	if until := o.computeGraceEnd(timeouts.grace); o.now.Before(until) {
+		return labelDecision{label: o.label, nextCheck: until}
 	}
 	switch {
-	case s.pod == podAbsent:
-		return verdict{label: v1alpha1.AgentNone}
-	case s.pod == podNotReady:
-		return verdict{label: v1alpha1.AgentSilent, why: "its pod is not ready"}
-	case s.reported.IsZero():
-		return verdict{label: v1alpha1.AgentSilent, why: "its pod is ready, but it has never reported: its log says why"}
+	case o.pod == agentPodAbsent:
+		return labelDecision{label: v1alpha1.AgentNone}
+	case o.pod == agentPodNotReady:
+		return labelDecision{label: v1alpha1.AgentSilent, reason: "its pod is not ready"}
+	case o.reported.IsZero():
+		return labelDecision{label: v1alpha1.AgentSilent, reason: "its pod is ready but has never reported. Check the pod's log"}
 	default:
-		at := s.reported.UTC().Format(time.RFC3339)
-		return verdict{label: v1alpha1.AgentSilent, why: fmt.Sprintf("its pod is ready, but it reported last at %s: its log says why", at)}
+		at := o.reported.UTC().Format(time.RFC3339)
+		return labelDecision{label: v1alpha1.AgentSilent, reason: fmt.Sprintf("its pod is ready but last reported at %s. Check the pod's log", at)}
 	}
 }
 
-// graceUntil is the end of the grace. An object that is new starts it anew for a pod
-// that is ready: there was nothing to report to.
-func (s sighting) graceUntil(grace time.Duration) time.Time {
-	from := s.since
-	if s.pod == podReady && s.created.After(from) {
-		from = s.created
+// computeGraceEnd returns the end of the grace period. For a ready pod it starts no
+// earlier than the object was created: before that there was nothing to report to.
+func (o agentObservation) computeGraceEnd(grace time.Duration) time.Time {
+	from := o.podSince
+	if o.pod == agentPodReady && o.created.After(from) {
+		from = o.created
 	}
 	return from.Add(grace)
 }

@@ -9,8 +9,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func TestJudge(t *testing.T) {
-	p := patience{grace: 2 * time.Minute, heartbeat: 30 * time.Minute}
+func TestDecideAgentLabel(t *testing.T) {
+	p := agentTimeouts{grace: 2 * time.Minute, heartbeat: 30 * time.Minute}
 	now := time.Date(2026, 7, 1, 3, 12, 0, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	const day = 24 * time.Hour
@@ -18,7 +18,7 @@ func TestJudge(t *testing.T) {
 
 	tests := map[string]struct {
 		label             string
-		pod               podState
+		pod               agentPodState
 		since             time.Time
 		created, reported time.Time
 		want              string
@@ -26,65 +26,65 @@ func TestJudge(t *testing.T) {
 		why               string
 	}{
 		"an agent that is ready and reported has no label until two heartbeats have passed": {
-			pod: podReady, since: ago(day), created: ago(day), reported: ago(10 * time.Minute), next: 50 * time.Minute,
+			pod: agentPodReady, since: ago(day), created: ago(day), reported: ago(10 * time.Minute), next: 50 * time.Minute,
 		},
 		"one that is back loses the label": {
-			label: silent, pod: podReady, since: ago(time.Second), created: ago(day), reported: ago(time.Second), next: time.Hour - time.Second,
+			label: silent, pod: agentPodReady, since: ago(time.Second), created: ago(day), reported: ago(time.Second), next: time.Hour - time.Second,
 		},
 		"one that starts where none was loses the label with its report": {
-			label: none, pod: podReady, since: ago(time.Second), created: ago(day), reported: ago(0), next: time.Hour,
+			label: none, pod: agentPodReady, since: ago(time.Second), created: ago(day), reported: ago(0), next: time.Hour,
 		},
 		"two heartbeats without a report are silence, to the second": {
-			pod: podReady, since: ago(day), created: ago(day), reported: ago(time.Hour), want: silent,
-			why: "its pod is ready, but it reported last at 2026-07-01T02:12:00Z: its log says why",
+			pod: agentPodReady, since: ago(day), created: ago(day), reported: ago(time.Hour), want: silent,
+			why: "its pod is ready but last reported at 2026-07-01T02:12:00Z. Check the pod's log",
 		},
 		"a second earlier they are not": {
-			pod: podReady, since: ago(day), created: ago(day), reported: ago(time.Hour - time.Second), next: time.Second,
+			pod: agentPodReady, since: ago(day), created: ago(day), reported: ago(time.Hour - time.Second), next: time.Second,
 		},
 		"a pod that isn't ready has its grace": {
-			pod: podNotReady, since: ago(time.Minute), created: ago(day), reported: ago(time.Minute), next: time.Minute,
+			pod: agentPodNotReady, since: ago(time.Minute), created: ago(day), reported: ago(time.Minute), next: time.Minute,
 		},
 		"and is silent after it, however fresh the report": {
-			pod: podNotReady, since: ago(2 * time.Minute), created: ago(day), reported: ago(time.Minute), want: silent, why: "its pod is not ready",
+			pod: agentPodNotReady, since: ago(2 * time.Minute), created: ago(day), reported: ago(time.Minute), want: silent, why: "its pod is not ready",
 		},
 		"a label stays while a grace lasts": {
-			label: silent, pod: podNotReady, since: ago(time.Minute), created: ago(day), reported: ago(time.Minute), want: silent, next: time.Minute,
+			label: silent, pod: agentPodNotReady, since: ago(time.Minute), created: ago(day), reported: ago(time.Minute), want: silent, next: time.Minute,
 		},
 		"a pod that is replaced has the grace, too": {
-			pod: podAbsent, since: ago(time.Second), created: ago(day), reported: ago(time.Minute), next: 119 * time.Second,
+			pod: agentPodAbsent, since: ago(time.Second), created: ago(day), reported: ago(time.Minute), next: 119 * time.Second,
 		},
 		"a node without an agent's pod has none": {
-			pod: podAbsent, since: ago(2 * time.Minute), created: ago(day), want: none,
+			pod: agentPodAbsent, since: ago(2 * time.Minute), created: ago(day), want: none,
 		},
 		"a silent agent whose pod went away is none": {
-			label: silent, pod: podAbsent, since: ago(2 * time.Minute), created: ago(day), reported: ago(day), want: none,
+			label: silent, pod: agentPodAbsent, since: ago(2 * time.Minute), created: ago(day), reported: ago(day), want: none,
 		},
 		"an agent that just started may take the grace to its first report": {
-			pod: podReady, since: ago(time.Minute), created: ago(day), next: time.Minute,
+			pod: agentPodReady, since: ago(time.Minute), created: ago(day), next: time.Minute,
 		},
 		"counted from the object, where that is younger": {
-			pod: podReady, since: ago(day), created: ago(time.Minute), next: time.Minute,
+			pod: agentPodReady, since: ago(day), created: ago(time.Minute), next: time.Minute,
 		},
 		"one that never reported is silent after it": {
-			pod: podReady, since: ago(day), created: ago(2 * time.Minute), want: silent,
-			why: "its pod is ready, but it has never reported: its log says why",
+			pod: agentPodReady, since: ago(day), created: ago(2 * time.Minute), want: silent,
+			why: "its pod is ready but has never reported. Check the pod's log",
 		},
 		"one that came back keeps the label until it reports": {
-			label: silent, pod: podReady, since: ago(time.Second), created: ago(day), reported: ago(day), want: silent, next: 119 * time.Second,
+			label: silent, pod: agentPodReady, since: ago(time.Second), created: ago(day), reported: ago(day), want: silent, next: 119 * time.Second,
 		},
 		"a node's pod that is too young counts from its own start, not from the object's": {
-			pod: podNotReady, since: ago(time.Hour), created: ago(time.Second), want: silent, why: "its pod is not ready",
+			pod: agentPodNotReady, since: ago(time.Hour), created: ago(time.Second), want: silent, why: "its pod is not ready",
 		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			want := verdict{label: tt.want, why: tt.why}
+			want := labelDecision{label: tt.want, reason: tt.why}
 			if tt.next != 0 {
-				want.next = now.Add(tt.next)
+				want.nextCheck = now.Add(tt.next)
 			}
-			got := judge(sighting{now: now, label: tt.label, pod: tt.pod, since: tt.since, created: tt.created, reported: tt.reported}, p)
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(verdict{})); diff != "" {
-				t.Errorf("judge (-want +got):\n%s", diff)
+			got := decideAgentLabel(agentObservation{now: now, label: tt.label, pod: tt.pod, podSince: tt.since, created: tt.created, reported: tt.reported}, p)
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(labelDecision{})); diff != "" {
+				t.Errorf("decideAgentLabel (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -92,27 +92,27 @@ func TestJudge(t *testing.T) {
 
 // What next promises must hold: just before it nothing changes, and at it something
 // may.
-func TestJudgeChangesNothingBeforeNext(t *testing.T) {
-	p := patience{grace: time.Minute, heartbeat: time.Hour}
+func TestTheLabelStaysUntilTheNextCheck(t *testing.T) {
+	p := agentTimeouts{grace: time.Minute, heartbeat: time.Hour}
 	now := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
 	times := []time.Time{{}, now.Add(-3 * time.Hour), now.Add(-90 * time.Minute), now.Add(-30 * time.Second), now, now.Add(time.Minute)}
 	cases := 0
 	for _, label := range []string{"", v1alpha1.AgentSilent, v1alpha1.AgentNone} {
-		for pod := podAbsent; pod <= podReady; pod++ {
+		for pod := agentPodAbsent; pod <= agentPodReady; pod++ {
 			for _, since := range times[1:] {
 				for _, created := range times[1:] {
 					for _, reported := range times {
-						s := sighting{now: now, label: label, pod: pod, since: since, created: created, reported: reported}
-						v := judge(s, p)
-						if v.next.IsZero() {
+						s := agentObservation{now: now, label: label, pod: pod, podSince: since, created: created, reported: reported}
+						v := decideAgentLabel(s, p)
+						if v.nextCheck.IsZero() {
 							continue
 						}
 						cases++
-						if !v.next.After(now) {
-							t.Fatalf("%+v: next is %v, which is not to come", s, v.next)
+						if !v.nextCheck.After(now) {
+							t.Fatalf("%+v: next is %v, which is not to come", s, v.nextCheck)
 						}
-						s.now, s.label = v.next.Add(-1), v.label
-						if again := judge(s, p); again != v {
+						s.now, s.label = v.nextCheck.Add(-1), v.label
+						if again := decideAgentLabel(s, p); again != v {
 							t.Fatalf("%+v: %+v before its next, after %+v", s, again, v)
 						}
 					}

@@ -60,7 +60,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 		WithInterceptorFuncs(interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 				err := c.Get(ctx, key, obj, opts...)
-				_, failed := Trim(obj) // as the cache does
+				_, failed := TrimPortPressure(obj) // as the cache does
 				return errors.Join(err, failed)
 			},
 			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
@@ -97,7 +97,7 @@ func (b *bench) restart() {
 // namesOf knows some addresses.
 type namesOf map[string]destination.Name
 
-func (n namesOf) Name(_ context.Context, address string) destination.Name { return n[address] }
+func (n namesOf) ResolveName(_ context.Context, address string) destination.Name { return n[address] }
 
 func node(uid types.UID) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: uid}}
@@ -114,7 +114,7 @@ func agentPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
 // pressure is the node's object as the controller leaves it, reported on at reported.
 func pressure(reported time.Time) *v1alpha1.PortPressure {
 	meta := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "1"}}
-	p := create(meta, thresholds)
+	p := newPortPressure(meta, thresholds)
 	p.CreationTimestamp = metav1.NewTime(start.Add(-24 * time.Hour))
 	if !reported.IsZero() {
 		p.Status.ObservedAt = new(metav1.NewTime(reported))
@@ -193,8 +193,8 @@ func TestAnAgentFallsSilentAndComesBack(t *testing.T) {
 	b.clock.SetTime(start.Add(time.Minute))
 	after(0)
 	b.wrote([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"silent"},"resourceVersion":"999"}}`}, []string{
-		"*v1alpha1.PortPressure Warning AgentSilent: the agent of this node is silent: its pod is not ready",
-		"*v1.PartialObjectMetadata Warning AgentSilent: the agent of this node is silent: its pod is not ready",
+		"*v1alpha1.PortPressure Warning AgentSilent: The agent of this node is silent: its pod is not ready.",
+		"*v1.PartialObjectMetadata Warning AgentSilent: The agent of this node is silent: its pod is not ready.",
 	})
 	after(0)
 	b.wrote(nil, nil)
@@ -202,14 +202,14 @@ func TestAnAgentFallsSilentAndComesBack(t *testing.T) {
 	ready(corev1.ConditionTrue)
 	after(58 * time.Minute)
 	b.wrote([]string{`patch {"metadata":{"labels":null,"resourceVersion":"1000"}}`}, []string{
-		"*v1alpha1.PortPressure Normal AgentBack: the agent of this node reports again",
-		"*v1.PartialObjectMetadata Normal AgentBack: the agent of this node reports again",
+		"*v1alpha1.PortPressure Normal AgentBack: The agent of this node reports again.",
+		"*v1.PartialObjectMetadata Normal AgentBack: The agent of this node reports again.",
 	})
 	after(58 * time.Minute)
 	b.wrote(nil, nil)
 }
 
-func TestANodeWithoutAnAgentIsNoNews(t *testing.T) {
+func TestANodeWithoutAnAgentCausesNoEvent(t *testing.T) {
 	b := newBench(t, node("1"), pressure(time.Time{}))
 	b.reconcile()
 	b.wrote(nil, nil)
@@ -275,16 +275,16 @@ func TestTheBetterOfTwoPodsCounts(t *testing.T) {
 	elsewhere.Namespace = "shop"
 	tests := map[string]struct {
 		pods []client.Object
-		want podState
+		want agentPodState
 	}{
-		"none":                                  {nil, podAbsent},
-		"one that starts beside one that ends":  {[]client.Object{agentPod("a", corev1.ConditionTrue), agentPod("b", corev1.ConditionFalse)}, podReady},
-		"one that ends is not ready":            {[]client.Object{going}, podNotReady},
-		"pods of other namespaces are not ours": {[]client.Object{elsewhere}, podAbsent},
+		"none":                                  {nil, agentPodAbsent},
+		"one that starts beside one that ends":  {[]client.Object{agentPod("a", corev1.ConditionTrue), agentPod("b", corev1.ConditionFalse)}, agentPodReady},
+		"one that ends is not ready":            {[]client.Object{going}, agentPodNotReady},
+		"pods of other namespaces are not ours": {[]client.Object{elsewhere}, agentPodAbsent},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := newBench(t, tt.pods...).r.pod(t.Context(), "n")
+			got, err := newBench(t, tt.pods...).r.readAgentPodState(t.Context(), "n")
 			if err != nil || got != tt.want {
 				t.Errorf("pod = %v, %v, want %v", got, err, tt.want)
 			}
@@ -312,7 +312,7 @@ func TestAStaleCacheWritesNothingAndSaysNothing(t *testing.T) {
 		return have.ResourceVersion
 	}
 	before := version()
-	if got, err := b.r.settle(t.Context(), meta, stale, podNotReady, start); err != nil || got != (ctrl.Result{}) {
+	if got, err := b.r.updatePortPressure(t.Context(), meta, stale, agentPodNotReady, start); err != nil || got != (ctrl.Result{}) {
 		t.Errorf("settle on a stale object: %v, %v, want the event of the new one waited for", got, err)
 	}
 	if after := version(); len(b.writes) != 1 || after != before {
@@ -326,14 +326,14 @@ func TestAStaleCacheWritesNothingAndSaysNothing(t *testing.T) {
 func TestANodeThatIsGoneIsForgotten(t *testing.T) {
 	n := node("1")
 	b := newBench(t, n, pressure(start))
-	b.r.budget.spend("n", start, []transition.Change{{Reason: v1alpha1.ReasonHeadroomLow}})
+	b.r.budgets.recordChanges("n", start, []transition.Change{{Reason: v1alpha1.ReasonHeadroomLow}})
 	b.reconcile()
-	if len(b.r.seen.nodes) != 1 || len(b.r.budget.nodes) != 1 {
+	if len(b.r.podStates.nodes) != 1 || len(b.r.budgets.nodes) != 1 {
 		t.Fatal("nothing was remembered")
 	}
 	b.r.client = newBench(t).client
 	b.reconcile()
-	if len(b.r.seen.nodes) != 0 || len(b.r.budget.nodes) != 0 {
-		t.Errorf("still remembered: %v, %v", b.r.seen.nodes, b.r.budget.nodes)
+	if len(b.r.podStates.nodes) != 0 || len(b.r.budgets.nodes) != 0 {
+		t.Errorf("still remembered: %v, %v", b.r.podStates.nodes, b.r.budgets.nodes)
 	}
 }

@@ -9,42 +9,42 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// create is the PortPressure of a node that has none. Its settings are absent: the
-// agent holds what it holds.
-func create(node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds) *v1alpha1.PortPressure {
+// newPortPressure returns the PortPressure for a node that has none. Its settings are
+// absent, so the agent keeps enforcing what it enforces.
+func newPortPressure(node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thresholds) *v1alpha1.PortPressure {
 	p := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: node.Name}}
-	own(p, node)
+	ensureOwner(p, node)
 	p.Spec.Thresholds = thresholds
 	return p
 }
 
-// desired is have with the metadata that it should have; have stays as it is. The
-// spec is package nodetuning's, once the object is there.
-func desired(have *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, label, told string) *v1alpha1.PortPressure {
-	want := have.DeepCopy()
-	own(want, node)
-	want.Labels = with(want.Labels, v1alpha1.LabelAgent, label)
-	want.Annotations = with(want.Annotations, v1alpha1.AnnotationLastNotified, told)
-	return want
+// withDesiredMetadata returns a copy of current with the desired metadata. The spec of an
+// existing object belongs to package nodetuning.
+func withDesiredMetadata(current *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, label, notified string) *v1alpha1.PortPressure {
+	desired := current.DeepCopy()
+	ensureOwner(desired, node)
+	desired.Labels = setOrRemove(desired.Labels, v1alpha1.LabelAgent, label)
+	desired.Annotations = setOrRemove(desired.Annotations, v1alpha1.AnnotationLastNotified, notified)
+	return desired
 }
 
-// with sets the value of key in all, or removes the key where the value is empty.
-func with(all map[string]string, key, value string) map[string]string {
+// setOrRemove sets key in values, or removes it if value is empty.
+func setOrRemove(values map[string]string, key, value string) map[string]string {
 	if value == "" {
-		delete(all, key)
-		return all
+		delete(values, key)
+		return values
 	}
-	if all == nil {
-		all = map[string]string{}
+	if values == nil {
+		values = map[string]string{}
 	}
-	all[key] = value
-	return all
+	values[key] = value
+	return values
 }
 
-// own makes the node an owner, so that the garbage collector removes p with it. A
-// reference to a node of that name that is gone stays: the garbage collector is
-// about to remove p, which speaks of another machine.
-func own(p *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata) {
+// ensureOwner makes the node an owner of p, so that the garbage collector removes p with
+// it. A reference to a deleted node of the same name stays: p is about another machine,
+// and the garbage collector is about to remove it.
+func ensureOwner(p *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata) {
 	isNode := func(r metav1.OwnerReference) bool {
 		return r.Kind == "Node" && r.APIVersion == corev1.SchemeGroupVersion.String() && r.Name == node.Name
 	}

@@ -12,14 +12,14 @@ import (
 	"portreeve.io/portreeve/controllers/internal/transition"
 )
 
-// Events at once, and a second, at most, of all nodes together. What is beyond it is
-// in the summary: one dead database, or one dead API server, is one Event.
+// The rate limit of Events about all nodes together. Beyond it one summary is written, so
+// that one failed database or API server causes one Event.
 const (
-	eventBurst     = 200
-	eventPerSecond = 1
+	eventBurst      = 200
+	eventsPerSecond = 1
 )
 
-// What the controller was doing, as events.k8s.io/v1 wants to know.
+// The actions of Events, which events.k8s.io/v1 requires.
 const (
 	actionAgent = "WatchAgent"
 	actionPorts = "WatchPorts"
@@ -27,50 +27,51 @@ const (
 
 // notifier writes Events about nodes.
 type notifier struct {
-	recorder events.EventRecorder
-	limit    flowcontrol.PassiveRateLimiter
-	summary  *summary
-	names    Names
+	recorder    events.EventRecorder
+	rateLimiter flowcontrol.PassiveRateLimiter
+	summary     *summaryWriter
+	names       NameResolver
 }
 
-// agent tells that an agent fell silent or is back.
-func (n *notifier) agent(node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure, was string, v verdict) {
-	kind, reason, note := corev1.EventTypeNormal, v1alpha1.ReasonAgentBack, "the agent of this node reports again"
+// notifyAgentChange writes Events if an agent became silent or reports again.
+func (n *notifier) notifyAgentChange(node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure, previousLabel string, decision labelDecision) {
+	kind, reason, note := corev1.EventTypeNormal, v1alpha1.ReasonAgentBack, "The agent of this node reports again."
 	switch {
-	case was == v1alpha1.AgentSilent && v.label == "":
-	case was != v1alpha1.AgentSilent && v.label == v1alpha1.AgentSilent:
-		kind, reason, note = corev1.EventTypeWarning, v1alpha1.ReasonAgentSilent, "the agent of this node is silent: "+v.why
+	case previousLabel == v1alpha1.AgentSilent && decision.label == "":
+	case previousLabel != v1alpha1.AgentSilent && decision.label == v1alpha1.AgentSilent:
+		kind, reason, note = corev1.EventTypeWarning, v1alpha1.ReasonAgentSilent, "The agent of this node is silent: "+decision.reason+"."
 	default:
 		return
 	}
-	if n.admit() {
-		n.tell(node, p, kind, reason, actionAgent, note)
+	if n.allowsEvent() {
+		n.writeEvents(node, p, kind, reason, actionAgent, note)
 	}
 }
 
-// ports tells of changes of p, which has all of its status.
-func (n *notifier) ports(ctx context.Context, node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure, changes []transition.Change) {
+// notifyChanges writes Events about changes of p, whose status must be complete.
+func (n *notifier) notifyChanges(ctx context.Context, node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure, changes []transition.Change) {
 	for _, c := range changes {
-		if !n.admit() {
+		if !n.allowsEvent() {
 			continue
 		}
-		name := n.names.Name(ctx, c.Destination(&p.Status)).String()
-		n.tell(node, p, c.Type, c.Reason, actionPorts, c.Note(&p.Status, name))
+		name := n.names.ResolveName(ctx, c.Destination(&p.Status)).String()
+		n.writeEvents(node, p, c.Type, c.Reason, actionPorts, c.FormatNote(&p.Status, name))
 	}
 }
 
-// admit says whether an Event may be written of its own; if not, the summary has it.
-func (n *notifier) admit() bool {
-	if n.limit.TryAccept() {
+// allowsEvent reports whether an Event is within the rate limit. If not, it requests the
+// summary.
+func (n *notifier) allowsEvent() bool {
+	if n.rateLimiter.TryAccept() {
 		return true
 	}
-	n.summary.ask()
+	n.summary.requestEvent()
 	return false
 }
 
-// tell writes an Event on both objects: an Event is found by the one object that it
-// regards, so it takes two.
-func (n *notifier) tell(node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure, kind, reason, action, note string) {
+// writeEvents writes an Event about each of the two objects: an Event is listed only with
+// the object that it regards.
+func (n *notifier) writeEvents(node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure, kind, reason, action, note string) {
 	n.recorder.Eventf(p, node, kind, reason, action, "%s", note)
 	n.recorder.Eventf(node, p, kind, reason, action, "%s", note)
 }

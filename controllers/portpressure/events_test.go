@@ -13,6 +13,7 @@ import (
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/transition"
+	"portreeve.io/portreeve/internal/eventlimit"
 )
 
 // reports writes the level as the node's agent does, now.
@@ -33,12 +34,12 @@ func both(event string) []string {
 	return []string{"*v1alpha1.PortPressure " + event, "*v1.PartialObjectMetadata " + event}
 }
 
-func TestALevelIsToldOnceWhoeverLeads(t *testing.T) {
+func TestALevelIsReportedOnceByAnyLeader(t *testing.T) {
 	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
 	b.reports(v1alpha1.LevelCritical)
 	b.reconcile()
 	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/last-notified":"{\"level\":\"Critical\"}"},"resourceVersion":"1000"}}`},
-		both("Warning HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → 10.0.0.9:5432 (Service shop/db)"))
+		both("Warning HeadroomCritical: 90 % of ports in use (90/100): shop/api → 10.0.0.9:5432 (Service shop/db)."))
 	b.reconcile()
 	b.wrote(nil, nil)
 
@@ -49,7 +50,7 @@ func TestALevelIsToldOnceWhoeverLeads(t *testing.T) {
 	b.reports(v1alpha1.LevelNormal) // while nobody leads
 	b.restart()
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1002"}}`}, both("Normal HeadroomRestored: every pool is below the warning line again"))
+	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1002"}}`}, both("Normal HeadroomRestored: All pools are below the warning threshold again."))
 
 	b.reports(v1alpha1.LevelWarning) // and away again before anybody looked
 	b.reports(v1alpha1.LevelNormal)
@@ -58,7 +59,7 @@ func TestALevelIsToldOnceWhoeverLeads(t *testing.T) {
 	b.wrote(nil, nil)
 }
 
-func TestANodeThatFlapsIsToldOfSixTimesAnHour(t *testing.T) {
+func TestAFlappingNodeIsReportedSixTimesAnHour(t *testing.T) {
 	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
 	var told []time.Time
 	look := func() {
@@ -74,16 +75,16 @@ func TestANodeThatFlapsIsToldOfSixTimesAnHour(t *testing.T) {
 		b.clock.Step(time.Minute)
 	}
 	for i := range told {
-		if last := i + flaps; last < len(told) && told[last].Sub(told[i]) < time.Hour {
-			t.Errorf("%d Events from %v to %v", flaps+1, told[i], told[last])
+		if last := i + eventlimit.ObjectHourlyLimit; last < len(told) && told[last].Sub(told[i]) < time.Hour {
+			t.Errorf("%d Events from %v to %v", eventlimit.ObjectHourlyLimit+1, told[i], told[last])
 		}
 	}
-	if len(told) < 3*flaps || len(told) > 4*flaps {
+	if len(told) < 3*eventlimit.ObjectHourlyLimit || len(told) > 4*eventlimit.ObjectHourlyLimit {
 		t.Errorf("%d Events in 200 minutes", len(told))
 	}
 }
 
-func TestWhatANodeThatFlappedIsInTheEndIsTold(t *testing.T) {
+func TestTheFinalLevelOfAFlappingNodeIsReported(t *testing.T) {
 	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
 	for i := range 20 {
 		b.reports([]v1alpha1.Level{v1alpha1.LevelWarning, v1alpha1.LevelNormal}[i%2])
@@ -100,23 +101,23 @@ func TestWhatANodeThatFlappedIsInTheEndIsTold(t *testing.T) {
 	b.reports(v1alpha1.LevelCritical) // there is a place for what gets worse
 	b.reconcile()
 	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/last-notified":"{\"level\":\"Critical\"}"},"resourceVersion":"1026"}}`},
-		both("Warning HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → 10.0.0.9:5432 (Service shop/db)"))
+		both("Warning HeadroomCritical: 90 % of ports in use (90/100): shop/api → 10.0.0.9:5432 (Service shop/db)."))
 	b.reports(v1alpha1.LevelNormal)
 	next = b.reconcile().RequeueAfter
 	b.wrote(nil, nil)
 	b.clock.Step(next)
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1028"}}`}, both("Normal HeadroomRestored: every pool is below the warning line again"))
+	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1028"}}`}, both("Normal HeadroomRestored: All pools are below the warning threshold again."))
 }
 
 func TestEventsOfManyNodesAreBounded(t *testing.T) {
 	b := newBench(t)
-	p, v := pressure(start), verdict{label: v1alpha1.AgentSilent}
+	p, v := pressure(start), labelDecision{label: v1alpha1.AgentSilent}
 	change := []transition.Change{{Reason: v1alpha1.ReasonHeadroomLow, Type: corev1.EventTypeWarning}}
 	storm := func() {
 		for range 5 * eventBurst { // both kinds have one limit
-			b.r.events.agent(&metav1.PartialObjectMetadata{}, p, "", v)
-			b.r.events.ports(t.Context(), &metav1.PartialObjectMetadata{}, p, change)
+			b.r.events.notifyAgentChange(&metav1.PartialObjectMetadata{}, p, "", v)
+			b.r.events.notifyChanges(t.Context(), &metav1.PartialObjectMetadata{}, p, change)
 		}
 	}
 	storm()
@@ -125,7 +126,7 @@ func TestEventsOfManyNodesAreBounded(t *testing.T) {
 	}
 	b.clock.SetTime(start.Add(3 * time.Second))
 	storm()
-	if got, want := len(b.events), 2*(eventBurst+3*eventPerSecond); got != want {
+	if got, want := len(b.events), 2*(eventBurst+3*eventsPerSecond); got != want {
 		t.Errorf("%d Events three seconds later, want %d", got, want)
 	}
 }
@@ -162,7 +163,7 @@ func TestOneEventStandsForManyAndComesOnceAMinute(t *testing.T) {
 	}
 	storm := func() {
 		for range eventBurst + 2 {
-			b.r.events.admit()
+			b.r.events.allowsEvent()
 		}
 	}
 	storm()
@@ -170,21 +171,21 @@ func TestOneEventStandsForManyAndComesOnceAMinute(t *testing.T) {
 	if got := notes(); len(got) != 0 {
 		t.Fatalf("told at once: %q", got)
 	}
-	b.clock.Step(summarySettles)
+	b.clock.Step(summaryDelay)
 	waits()
-	const want = "Warning ManyNodes on Namespace portreeve-system: of 30 nodes, 30 Critical; 30 of the Critical ones towards 10.0.0.9:5432 (Service shop/db): kubectl get portpressures names them"
+	const want = "Warning ManyNodes on Namespace portreeve-system: Of 30 nodes, 30 Critical; 30 of the Critical nodes connect to 10.0.0.9:5432 (Service shop/db). List them with: kubectl get portpressures"
 	if got := notes(); len(got) != 1 || got[0] != want {
 		t.Fatalf("told %q\nwant %q", got, want)
 	}
 	storm()
-	b.clock.Step(summaryApart - summarySettles - 1)
+	b.clock.Step(summaryInterval - summaryDelay - 1)
 	waits()
 	if got := notes(); len(got) != 1 {
 		t.Fatalf("told within the minute: %q", got)
 	}
 	b.clock.Step(1)
 	waits() // it settles again
-	b.clock.Step(summarySettles)
+	b.clock.Step(summaryDelay)
 	waits()
 	if got := notes(); len(got) != 2 || !strings.HasPrefix(got[1], "Warning ManyNodes") {
 		t.Fatalf("told %q after a minute", got)

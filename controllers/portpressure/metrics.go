@@ -11,69 +11,71 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Family is what the reference says of the metrics of one name. All are gauges.
+// Family describes the metrics of one name, also for the reference. All are gauges.
 type Family struct {
 	Name, Help string
 	Labels     []string
-	// Absent says when there is no such series.
+	// Absent describes when there is no such series.
 	Absent string
 }
 
-// Families are those that the controller adds to controller-runtime's.
-func Families() []Family { return []Family{agents, nodes, destinations} }
+// Families returns the metric families that the controller adds to controller-runtime's.
+func Families() []Family { return []Family{agentsFamily, nodesFamily, destinationsFamily} }
 
-const standsBy = "in the replica that stands by, and for a moment after the start"
+const absentOnStandby = "on the standby replica, and briefly after the start"
 
 var (
-	agents = Family{
-		"portreeve_controller_agents",
-		"Nodes by the state of their agent: reporting, starting (never reported yet), silent, none (no agent pod).",
-		[]string{"state"}, standsBy,
+	agentsFamily = Family{
+		Name:   "portreeve_controller_agents",
+		Help:   "Number of nodes by the state of their agent: reporting, starting (never reported yet), silent, none (no agent pod).",
+		Labels: []string{"state"},
+		Absent: absentOnStandby,
 	}
-	nodes = Family{
-		"portreeve_controller_nodes",
-		"Nodes by level: Normal, Warning, Critical, and unknown where the agent is not reporting or measured nothing.",
-		[]string{"level"}, standsBy,
+	nodesFamily = Family{
+		Name:   "portreeve_controller_nodes",
+		Help:   "Number of nodes by level: Normal, Warning, Critical, or unknown if the agent is not reporting or measured nothing.",
+		Labels: []string{"level"},
+		Absent: absentOnStandby,
 	}
-	destinations = Family{
-		"portreeve_controller_destination_info",
-		"Always 1: what the cluster calls the destination of a node's tightest pool past the warning line. Kind is Service, Pod, or empty with the names where it is neither, or may not be looked up.",
-		[]string{"destination", "port", "kind", "namespace", "name"},
-		standsBy + "; below the warning line; or not among the 100 destinations that most nodes share",
+	destinationsFamily = Family{
+		Name:   "portreeve_controller_destination_info",
+		Help:   "Always 1. The Service or Pod behind the destination of a node's tightest pool above the warning threshold. kind, namespace and name are empty if it is neither, or must not be looked up.",
+		Labels: []string{"destination", "port", "kind", "namespace", "name"},
+		Absent: absentOnStandby + "; below the warning threshold; or not among the 100 destinations that most nodes share",
 	}
 )
 
-// Desc describes the metrics to Prometheus.
-func (f Family) Desc() *prometheus.Desc { return prometheus.NewDesc(f.Name, f.Help, f.Labels, nil) }
+// NewDesc returns the family's description for Prometheus.
+func (f Family) NewDesc() *prometheus.Desc { return prometheus.NewDesc(f.Name, f.Help, f.Labels, nil) }
 
-// Metric is one series.
-func (f Family) Metric(value float64, labels ...string) prometheus.Metric {
-	return prometheus.MustNewConstMetric(f.Desc(), prometheus.GaugeValue, value, labels...)
+// NewMetric returns one series.
+func (f Family) NewMetric(value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(f.NewDesc(), prometheus.GaugeValue, value, labels...)
 }
 
-// Metrics counts the nodes each time that it is read.
+// Metrics is a collector that counts the nodes at each scrape.
 type Metrics struct {
 	cache   client.Reader
 	elected <-chan struct{}
-	names   Names
+	names   NameResolver
 }
 
-// NewMetrics returns a collector that reads from the cache, and has nothing to say
-// before elected is closed: the replica that stands by would count every node twice.
-func NewMetrics(cache client.Reader, elected <-chan struct{}, names Names) *Metrics {
-	return &Metrics{cache, elected, names}
+// NewMetrics returns a collector that reads from the cache. It collects nothing before
+// elected is closed: otherwise the standby replica would count every node again.
+func NewMetrics(cache client.Reader, elected <-chan struct{}, names NameResolver) *Metrics {
+	return &Metrics{cache: cache, elected: elected, names: names}
 }
 
-// patient is how long a scrape waits for a cache that is being filled, and for names.
-const patient = time.Second
+// scrapeTimeout is how long a scrape waits for the cache to fill and for names.
+const scrapeTimeout = time.Second
 
-// mostDestinations bounds the series.
-const mostDestinations = 100
+// maxDestinations limits the series of destinationsFamily.
+const maxDestinations = 100
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(c chan<- *prometheus.Desc) {
 	for _, f := range Families() {
-		c <- f.Desc()
+		c <- f.NewDesc()
 	}
 }
 
@@ -84,21 +86,21 @@ func (m *Metrics) Collect(c chan<- prometheus.Metric) {
 	default:
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patient)
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	list := &v1alpha1.PortPressureList{}
 	if err := m.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return // the cache is not filled yet: an error would fail the other metrics
 	}
-	census := take(list.Items)
-	for state, n := range census.agents {
-		c <- agents.Metric(float64(n), state)
+	fleet := summarizeFleet(list.Items)
+	for state, n := range fleet.agents {
+		c <- agentsFamily.NewMetric(float64(n), state)
 	}
-	for level, n := range census.levels {
-		c <- nodes.Metric(float64(n), string(level))
+	for level, n := range fleet.levels {
+		c <- nodesFamily.NewMetric(float64(n), string(level))
 	}
-	for _, p := range census.commonest(mostDestinations, v1alpha1.LevelCritical, v1alpha1.LevelWarning) {
-		name := m.names.Name(ctx, p.destination)
-		c <- destinations.Metric(1, p.destination, strconv.Itoa(int(p.port)), name.Kind, name.Namespace, name.Name)
+	for _, e := range fleet.listCommonEndpoints(maxDestinations, v1alpha1.LevelCritical, v1alpha1.LevelWarning) {
+		name := m.names.ResolveName(ctx, e.destination)
+		c <- destinationsFamily.NewMetric(1, e.destination, strconv.Itoa(int(e.port)), name.Kind, name.Namespace, name.Name)
 	}
 }

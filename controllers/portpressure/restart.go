@@ -12,14 +12,14 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// annotate says on the node whether its settings wait for a restart, for whatever
-// drains and restarts nodes. It is sent when it is not so already; a node whose agent
-// does not say keeps what it has.
-func (r *Reconciler) annotate(ctx context.Context, node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) error {
+// annotateRestartRequired sets or removes the node's annotation that settings take effect
+// after a restart, for tools that drain and restart nodes. Nothing is sent if the
+// annotation is already right. Before the agent's first report it stays.
+func (r *Reconciler) annotateRestartRequired(ctx context.Context, node *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) error {
 	if !r.config.AnnotateRestart || p.Status.ObservedAt == nil {
 		return nil
 	}
-	value := "null"
+	value := "null" // removes the annotation
 	if meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionRestartRequired) {
 		value = `"true"`
 	}

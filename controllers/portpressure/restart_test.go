@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func TestTheNodeSaysThatItWaitsForARestart(t *testing.T) {
+func TestTheNodeIsAnnotatedWhenARestartIsRequired(t *testing.T) {
 	waits := []metav1.Condition{{Type: v1alpha1.ConditionRestartRequired, Status: metav1.ConditionTrue}}
 	for name, test := range map[string]struct {
 		off        bool
@@ -33,7 +33,7 @@ func TestTheNodeSaysThatItWaitsForARestart(t *testing.T) {
 			if test.has != "" {
 				n.Annotations[v1alpha1.AnnotationRestartRequired] = test.has
 			}
-			p := create(&metav1.PartialObjectMetadata{ObjectMeta: n.ObjectMeta}, thresholds)
+			p := newPortPressure(&metav1.PartialObjectMetadata{ObjectMeta: n.ObjectMeta}, thresholds)
 			if !test.silent {
 				p.Status = v1alpha1.PortPressureStatus{ObservedAt: &metav1.Time{Time: start}, Conditions: test.conditions}
 			}

@@ -16,12 +16,12 @@ import (
 	"portreeve.io/portreeve/controllers/internal/queue"
 )
 
-// PodNodeField is the index of pods by the node that they run on.
+// PodNodeField is the index of pods by node.
 const PodNodeField = "spec.nodeName"
 
-// workers is how many nodes are reconciled at a time. One alone would wait for each
-// answer, and not use the client's rate when 5,000 objects are to be made.
-const workers = 4
+// maxConcurrentReconciles is how many nodes are reconciled at a time. With one, each would
+// wait for the API server's answer, which is slow when 5,000 objects are created.
+const maxConcurrentReconciles = 4
 
 // SetupWithManager registers the reconciler, its watches and its index.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
@@ -34,13 +34,13 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("portpressure").
 		For(&v1alpha1.PortPressure{}).
-		WatchesMetadata(&corev1.Node{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(another())).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(nodeOf)).
-		WithOptions(queue.Options(workers)).
+		WatchesMetadata(&corev1.Node{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(nodeIdentityChanged())).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(mapPodToNode)).
+		WithOptions(queue.NewOptions(maxConcurrentReconciles)).
 		Complete(r)
 }
 
-// IndexPod gives PodNodeField.
+// IndexPod returns the values of PodNodeField.
 func IndexPod(obj client.Object) []string {
 	if pod, ok := obj.(*corev1.Pod); ok && pod.Spec.NodeName != "" {
 		return []string{pod.Spec.NodeName}
@@ -48,15 +48,15 @@ func IndexPod(obj client.Object) []string {
 	return nil
 }
 
-func nodeOf(_ context.Context, pod client.Object) (requests []ctrl.Request) {
+func mapPodToNode(_ context.Context, pod client.Object) (requests []ctrl.Request) {
 	for _, node := range IndexPod(pod) {
 		requests = append(requests, ctrl.Request{NamespacedName: types.NamespacedName{Name: node}})
 	}
 	return requests
 }
 
-// another passes nodes that come and go: kubelets write each node's status every few
-// minutes, and that is no news here.
-func another() predicate.Predicate {
+// nodeIdentityChanged returns a predicate that passes created, deleted and replaced nodes.
+// Kubelets update each node's status every few minutes, which doesn't matter here.
+func nodeIdentityChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() }}
 }

@@ -12,11 +12,12 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// The trims below are transforms of the cache (client-go's TransformFunc). What they
-// leave is all that the controller may rely on, and nothing that went through one may
-// be written back whole: patches only.
+// The functions below are transforms of the cache (client-go's TransformFunc). The
+// controller may rely only on what they keep, and must never write a trimmed object back
+// whole, only patch it.
 
-// TrimNode keeps a node's identity and labels, and what annotate has said.
+// TrimNode keeps a node's identity, its labels and the annotation of
+// annotateRestartRequired.
 func TrimNode(obj any) (any, error) {
 	if node, err := meta.Accessor(obj); err == nil {
 		node.SetManagedFields(nil)
@@ -49,44 +50,44 @@ func TrimPod(obj any) (any, error) {
 	}, nil
 }
 
-// Trim keeps metadata and spec of a PortPressure, of managedFields when status was
-// written, and of the status what decides whether there is news. What news are made of
-// comes with the answer to the patch that notes them.
-func Trim(obj any) (any, error) {
+// TrimPortPressure keeps a PortPressure's metadata and spec, the times of status writes in
+// managedFields, and the parts of the status in which changes are detected. The rest, for
+// the notes of Events, comes with the response to the patch that records the changes.
+func TrimPortPressure(obj any) (any, error) {
 	p, ok := obj.(*v1alpha1.PortPressure)
 	if !ok {
 		return obj, nil
 	}
-	p.TypeMeta = metav1.TypeMeta{} // a list gives it, a watch does not
-	p.ManagedFields = statusWrites(p.ManagedFields)
+	p.TypeMeta = metav1.TypeMeta{} // lists set it, watches don't
+	p.ManagedFields = trimManagedFields(p.ManagedFields)
 	p.Status = v1alpha1.PortPressureStatus{
 		ObservedGeneration: p.Status.ObservedGeneration,
 		ObservedAt:         p.Status.ObservedAt,
 		Level:              p.Status.Level,
 		UsedPercent:        p.Status.UsedPercent,
-		Tightest:           leadsTo(&p.Status),
-		Conditions:         told(p.Status.Conditions),
-		Failures:           lastFailure(p.Status.Failures),
-		LastPressure:       began(p.Status.LastPressure),
-		Settings:           outcomes(p.Status.Settings, p.Spec.Settings == nil),
+		Tightest:           trimTightest(&p.Status),
+		Conditions:         trimConditions(p.Status.Conditions),
+		Failures:           trimFailures(p.Status.Failures),
+		LastPressure:       trimPressure(p.Status.LastPressure),
+		Settings:           trimSettings(p.Status.Settings, p.Spec.Settings == nil),
 		OmittedSettings:    p.Status.OmittedSettings,
 	}
 	for i := range p.Spec.Settings {
-		share(&p.Spec.Settings[i])
+		internSetting(&p.Spec.Settings[i])
 	}
 	return p, nil
 }
 
-// outcomes are how far settings have come: what a rollout goes by. Values are kept
-// only where the spec has none: they say then what the agent holds still.
-func outcomes(settings []v1alpha1.SettingStatus, values bool) []v1alpha1.SettingStatus {
+// trimSettings keeps the state of settings, which rollouts use. Values are kept only if
+// the spec has no settings: then they are the values that the agent still enforces.
+func trimSettings(settings []v1alpha1.SettingStatus, values bool) []v1alpha1.SettingStatus {
 	kept := slices.Clone(settings)
 	for i, s := range kept {
-		kept[i] = v1alpha1.SettingStatus{ID: one(s.ID), Key: one(s.Key), State: one(s.State), LastTransitionTime: s.LastTransitionTime}
+		kept[i] = v1alpha1.SettingStatus{ID: intern(s.ID), Key: intern(s.Key), State: intern(s.State), LastTransitionTime: s.LastTransitionTime}
 		switch s.State {
 		case v1alpha1.SettingRefused, v1alpha1.SettingFailed, v1alpha1.SettingContested:
-			kept[i].Message = one(s.Message)
-		case v1alpha1.SettingPending: // one without is on its way out
+			kept[i].Message = intern(s.Message)
+		case v1alpha1.SettingPending: // one without a value is being reverted
 			kept[i].Desired = s.Desired
 		}
 		if values {
@@ -96,35 +97,35 @@ func outcomes(settings []v1alpha1.SettingStatus, values bool) []v1alpha1.Setting
 	return kept
 }
 
-// share makes the strings of s those of every other node: one NodeTuning gives
-// thousands of nodes the same settings.
-func share(s *v1alpha1.Setting) {
-	s.ID, s.Key, s.Value, s.From.Name = one(s.ID), one(s.Key), one(s.Value), one(s.From.Name)
-	s.Scope, s.Mode, s.Activation = one(s.Scope), one(s.Mode), one(s.Activation)
+// internSetting interns the strings of s: one NodeTuning gives thousands of nodes the same
+// settings.
+func internSetting(s *v1alpha1.Setting) {
+	s.ID, s.Key, s.Value, s.From.Name = intern(s.ID), intern(s.Key), intern(s.Value), intern(s.From.Name)
+	s.Scope, s.Mode, s.Activation = intern(s.Scope), intern(s.Mode), intern(s.Activation)
 }
 
-// one is s in the memory of all its equals.
-func one[T ~string](s T) T { return unique.Make(s).Value() }
+// intern returns s, sharing the memory of equal strings.
+func intern[T ~string](s T) T { return unique.Make(s).Value() }
 
-// began is when a pressure began.
-func began(p *v1alpha1.Pressure) *v1alpha1.Pressure {
+// trimPressure keeps when the pressure began.
+func trimPressure(p *v1alpha1.Pressure) *v1alpha1.Pressure {
 	if p == nil {
 		return nil
 	}
 	return &v1alpha1.Pressure{From: p.From}
 }
 
-// leadsTo is where the tightest pool leads to, past the line.
-func leadsTo(s *v1alpha1.PortPressureStatus) *v1alpha1.Pool {
-	if s.Tightest == nil || !pressed(s.Level) {
+// trimTightest keeps the tightest pool's destination if the node is under pressure.
+func trimTightest(s *v1alpha1.PortPressureStatus) *v1alpha1.Pool {
+	if s.Tightest == nil || !isUnderPressure(s.Level) {
 		return nil
 	}
 	return &v1alpha1.Pool{Destination: s.Tightest.Destination, Port: s.Tightest.Port}
 }
 
-// told are the conditions that Events tell of, and how they are; and since when no
-// port is available, where none is.
-func told(conditions []metav1.Condition) (kept []metav1.Condition) {
+// trimConditions keeps the status of the conditions that Events report, and since when no
+// ports are available, if none are.
+func trimConditions(conditions []metav1.Condition) (kept []metav1.Condition) {
 	for _, kind := range []string{v1alpha1.ConditionLeakSuspected, v1alpha1.ConditionConntrackAvailable} {
 		if c := meta.FindStatusCondition(conditions, kind); c != nil {
 			kept = append(kept, metav1.Condition{Type: kind, Status: c.Status})
@@ -139,8 +140,8 @@ func told(conditions []metav1.Condition) (kept []metav1.Condition) {
 	return kept
 }
 
-// lastFailure is when a call failed last.
-func lastFailure(failures []v1alpha1.Failure) []v1alpha1.Failure {
+// trimFailures keeps the time of the last failed call.
+func trimFailures(failures []v1alpha1.Failure) []v1alpha1.Failure {
 	if len(failures) == 0 {
 		return nil
 	}
@@ -148,8 +149,8 @@ func lastFailure(failures []v1alpha1.Failure) []v1alpha1.Failure {
 	return []v1alpha1.Failure{{LastAt: last.LastAt}}
 }
 
-// statusWrites are the entries that say when status was written, without the fields.
-func statusWrites(entries []metav1.ManagedFieldsEntry) (kept []metav1.ManagedFieldsEntry) {
+// trimManagedFields keeps the entries of status writes, without their fields.
+func trimManagedFields(entries []metav1.ManagedFieldsEntry) (kept []metav1.ManagedFieldsEntry) {
 	for _, e := range entries {
 		if e.Subresource == "status" && e.Time != nil {
 			kept = append(kept, metav1.ManagedFieldsEntry{Operation: e.Operation, Subresource: e.Subresource, Time: e.Time})
@@ -158,14 +159,14 @@ func statusWrites(entries []metav1.ManagedFieldsEntry) (kept []metav1.ManagedFie
 	return kept
 }
 
-// reportedAt is when the status was written last. The API server's clock says so in
-// managedFields: the node's, in observedAt, may be wrong by hours.
-func reportedAt(p *v1alpha1.PortPressure) time.Time {
+// findReportTime returns when the status was last written. It prefers managedFields, which
+// has the API server's clock: the node's, in observedAt, may be wrong by hours.
+func findReportTime(p *v1alpha1.PortPressure) time.Time {
 	if p.Status.ObservedAt == nil {
 		return time.Time{}
 	}
 	last := time.Time{}
-	for _, e := range statusWrites(p.ManagedFields) {
+	for _, e := range trimManagedFields(p.ManagedFields) {
 		if e.Time.After(last) {
 			last = e.Time.Time
 		}
@@ -176,14 +177,14 @@ func reportedAt(p *v1alpha1.PortPressure) time.Time {
 	return last
 }
 
-// Skew is how far the API server's clock was ahead of the node's when p's status was
-// written: what to add to the node's times. A status is written some seconds after it
-// was measured, and less than a minute says nothing.
-func Skew(p *v1alpha1.PortPressure) time.Duration {
+// ComputeClockSkew returns how far the API server's clock was ahead of the node's when p's
+// status was written, to be added to the node's times. Less than a minute counts as 0: a
+// status is written some seconds after it was measured.
+func ComputeClockSkew(p *v1alpha1.PortPressure) time.Duration {
 	if p.Status.ObservedAt == nil {
 		return 0
 	}
-	if skew := reportedAt(p).Sub(p.Status.ObservedAt.Time); skew.Abs() >= time.Minute {
+	if skew := findReportTime(p).Sub(p.Status.ObservedAt.Time); skew.Abs() >= time.Minute {
 		return skew
 	}
 	return 0

@@ -77,7 +77,7 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 		},
 	}
 	for range 2 { // a transform may see its own work again
-		got, err := Trim(full)
+		got, err := TrimPortPressure(full)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestATrimmedObjectIsSmall(t *testing.T) {
 		if p.Status.Level != v1alpha1.LevelCritical || len(p.Status.Failures) == 0 {
 			t.Fatalf("level %s, %d failures: this is to be a node in trouble", p.Status.Level, len(p.Status.Failures))
 		}
-		kept, err := Trim(p)
+		kept, err := TrimPortPressure(p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func TestTrimPodKeepsNodeAndReadiness(t *testing.T) {
 
 func TestTrimsPassWhatTheyDoNotKnow(t *testing.T) {
 	tombstone := cache.DeletedFinalStateUnknown{Key: "n"}
-	for name, trim := range map[string]cache.TransformFunc{"Trim": Trim, "TrimNode": TrimNode, "TrimPod": TrimPod} {
+	for name, trim := range map[string]cache.TransformFunc{"Trim": TrimPortPressure, "TrimNode": TrimNode, "TrimPod": TrimPod} {
 		t.Run(name, func(t *testing.T) {
 			got, err := trim(tombstone)
 			if err != nil || got != tombstone {
@@ -176,7 +176,7 @@ func TestTrimNodeKeepsLabelsAndWhatIsOurs(t *testing.T) {
 	}
 }
 
-func TestReportedAt(t *testing.T) {
+func TestFindReportTime(t *testing.T) {
 	status := func(hour int) metav1.ManagedFieldsEntry {
 		return metav1.ManagedFieldsEntry{Subresource: "status", Time: at(hour)}
 	}
@@ -195,7 +195,7 @@ func TestReportedAt(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{ManagedFields: tt.fields}, Status: v1alpha1.PortPressureStatus{ObservedAt: tt.observed}}
-			if got := reportedAt(p); !got.Equal(tt.want) {
+			if got := findReportTime(p); !got.Equal(tt.want) {
 				t.Errorf("reportedAt = %v, want %v", got, tt.want)
 			}
 		})

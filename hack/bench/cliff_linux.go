@@ -12,17 +12,17 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// The range that Linux begins with (net.ipv4.ip_local_port_range), and where the
-// connections go: the first destination of testnet.Load's Established.
+// Linux's default port range (net.ipv4.ip_local_port_range), and the destination of the
+// connections: the first one of testnet.Load's Established.
 const (
 	cliffFirst, cliffLast = 32768, 60999
 	cliffServer           = "127.101.0.0:443"
 )
 
-// measureCliff fills one pool step by step with connections that stay, and times
+// measureCliff fills one pool step by step with persistent connections, and times
 // connect() at each step: plain, to a listener over loopback, with its handshake.
-// Each of these is reset at once, and so the fill stays.
-func measureCliff(fills []float64, connects int) (c cliff, err error) {
+// Each timed connection is reset at once, so the utilization does not change.
+func measureCliff(utilizations []float64, connects int) (c cliff, err error) {
 	s, err := testnet.New()
 	if err != nil {
 		return c, err
@@ -37,37 +37,37 @@ func measureCliff(fills []float64, connects int) (c cliff, err error) {
 		return c, err
 	}
 	c.ports = cliffLast - cliffFirst + 1
-	held := 0
-	for _, fill := range fills {
-		used := int(fill / 100 * float64(c.ports))
-		if used > held {
-			if _, err := s.Load(testnet.Load{Established: used - held, Destinations: 1}); err != nil {
+	established := 0
+	for _, percent := range utilizations {
+		used := int(percent / 100 * float64(c.ports))
+		if used > established {
+			if _, err := s.Load(testnet.Load{Established: used - established, Destinations: 1}); err != nil {
 				return c, fmt.Errorf("fill the pool to %d of %d: %w", used, c.ports, err)
 			}
-			held = used
+			established = used
 		}
-		p := cliffPoint{percent: fill}
-		s.Do(func() { err = p.time(listener, server, connects) })
+		p := cliffPoint{percent: percent}
+		s.Do(func() { err = p.timeConnects(listener, server, connects) })
 		if err != nil {
-			return c, fmt.Errorf("connect at %.0f %%: %w", fill, err)
+			return c, fmt.Errorf("connect at %.0f %%: %w", percent, err)
 		}
 		c.points = append(c.points, p)
-		fmt.Fprintf(os.Stderr, "connect() at %s: %.0f µs\n", p.name(), micro(p.took, 0.5))
+		fmt.Fprintf(os.Stderr, "connect() at %s: %.0f µs\n", p.formatLabel(), quantileMicroseconds(p.took, 0.5))
 	}
 	return c, nil
 }
 
-// time connects and lets go, again and again. It fails when some are refused and
-// some are not.
-func (p *cliffPoint) time(l *testnet.Socket, server netip.AddrPort, count int) error {
+// timeConnects connects and disconnects count times. It fails if some connects are refused
+// and others are not.
+func (p *cliffPoint) timeConnects(l *testnet.Socket, server netip.AddrPort, count int) error {
 	for i := range count {
 		k, err := testnet.Open(server.Addr(), unix.SOCK_STREAM)
 		if err != nil {
 			return err
 		}
-		begin, cpu := time.Now(), threadTime()
+		begin, cpu := time.Now(), threadCPUTime()
 		err = k.Connect(server)
-		p.cpu, p.took = append(p.cpu, threadTime()-cpu), append(p.took, time.Since(begin))
+		p.cpu, p.took = append(p.cpu, threadCPUTime()-cpu), append(p.took, time.Since(begin))
 		refused := errors.Is(err, unix.EADDRNOTAVAIL)
 		switch {
 		case i > 0 && refused != p.refused:
@@ -75,7 +75,7 @@ func (p *cliffPoint) time(l *testnet.Socket, server netip.AddrPort, count int) e
 		case refused:
 			err, p.refused = nil, true
 		case err == nil:
-			err = letGo(l)
+			err = closeAccepted(l)
 		}
 		if err := errors.Join(err, k.Close()); err != nil {
 			return err
@@ -84,8 +84,8 @@ func (p *cliffPoint) time(l *testnet.Socket, server netip.AddrPort, count int) e
 	return nil
 }
 
-// letGo resets the listener's end of the next connection.
-func letGo(l *testnet.Socket) error {
+// closeAccepted accepts the next connection and resets it.
+func closeAccepted(l *testnet.Socket) error {
 	k, _, err := l.Accept()
 	if err != nil {
 		return err
@@ -93,11 +93,12 @@ func letGo(l *testnet.Socket) error {
 	return k.Close()
 }
 
-// threadTime is the CPU time of the calling thread, which must be locked.
-func threadTime() time.Duration {
+// threadCPUTime returns the CPU time of the calling goroutine's thread, to which the
+// goroutine must be locked.
+func threadCPUTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
-		panic(err) // it can only fail for a bad argument
+		panic(err) // fails only for an invalid argument
 	}
 	return time.Duration(t.Nano())
 }

@@ -20,12 +20,12 @@ func exampleCliff() cliff {
 }
 
 func TestACliffHasATableAndAPicture(t *testing.T) {
-	golden.Check(t, "testdata/cliff.md", exampleCliff().section("images/cliff.svg"))
-	golden.Check(t, "testdata/cliff.svg", exampleCliff().picture())
+	golden.Check(t, "testdata/cliff.md", exampleCliff().formatSection("images/cliff.svg"))
+	golden.Check(t, "testdata/cliff.svg", exampleCliff().renderSVG())
 }
 
 func TestThePictureIsXML(t *testing.T) {
-	d := xml.NewDecoder(strings.NewReader(exampleCliff().picture()))
+	d := xml.NewDecoder(strings.NewReader(exampleCliff().renderSVG()))
 	for {
 		if _, err := d.Token(); errors.Is(err, io.EOF) {
 			return
@@ -41,7 +41,7 @@ func TestThePictureKeepsTimesInsideItsPlot(t *testing.T) {
 		"the middle": {1000, plotTop + plotHeight/2},
 		"the most":   {1e5, plotTop}, "more than that": {1e7, plotTop},
 	} {
-		if got := height(c.us); got != c.want {
+		if got := microsecondsToY(c.us); got != c.want {
 			t.Errorf("%s: at %v, want %v", name, got, c.want)
 		}
 	}

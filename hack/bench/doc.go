@@ -1,5 +1,5 @@
-// Bench measures what one sample costs: CPU time and memory of the project's readers
-// and of other tools, in turn, on the same sockets, in network namespaces of its own.
-// And it measures what a full pool costs those who use it: the time of connect() by the
-// pool's fill. It writes the tables of docs/benchmarks.md. Run it as root, by `make bench`.
+// Bench measures the cost of one sample: CPU time and memory of the project's readers and
+// of other tools, in turn, on the same sockets, in separate network namespaces. It also
+// measures how long connect() takes by pool utilization. It writes the tables of
+// docs/benchmarks.md. Run it as root with `make bench` or `make bench-cliff`.
 package main

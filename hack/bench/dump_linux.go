@@ -11,18 +11,18 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// dumps asks each namespace for its TCP sockets by sock_diag, IPv4 and then IPv6,
-// and only counts the answers: the least that any reader by that way can cost. The
-// netlink sockets are kept open.
-type dumps struct {
+// sockDiagDumper requests the TCP sockets of each namespace over sock_diag, IPv4 and then
+// IPv6, and only counts the replies. This is the minimum cost of any sock_diag reader. The
+// netlink sockets stay open.
+type sockDiagDumper struct {
 	fds    []int
 	buffer []byte
 	seen   []int
 }
 
-func openDumps(spaces []*testnet.Space) (*dumps, error) {
-	d := &dumps{buffer: make([]byte, 64<<10), seen: make([]int, len(spaces))}
-	for _, s := range spaces {
+func openDumper(namespaces []*testnet.Space) (*sockDiagDumper, error) {
+	d := &sockDiagDumper{buffer: make([]byte, 64<<10), seen: make([]int, len(namespaces))}
+	for _, s := range namespaces {
 		var fd int
 		var err error
 		s.Do(func() {
@@ -36,24 +36,24 @@ func openDumps(spaces []*testnet.Space) (*dumps, error) {
 	return d, nil
 }
 
-func (d *dumps) sample() (time.Duration, error) {
-	before := selfTime()
+func (d *sockDiagDumper) sample() (time.Duration, error) {
+	before := ownCPUTime()
 	for i, fd := range d.fds {
 		d.seen[i] = 0
 		for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-			n, err := d.dump(fd, family)
+			n, err := d.countSockets(fd, family)
 			if err != nil {
 				return 0, fmt.Errorf("sock_diag: %w", err)
 			}
 			d.seen[i] += n
 		}
 	}
-	return selfTime() - before, nil
+	return ownCPUTime() - before, nil
 }
 
-// dump sends struct inet_diag_req_v2 (include/uapi/linux/inet_diag.h) for every state
-// but LISTEN.
-func (d *dumps) dump(fd int, family byte) (n int, err error) {
+// countSockets requests every state except LISTEN by struct inet_diag_req_v2
+// (include/uapi/linux/inet_diag.h), and counts the sockets in the replies.
+func (d *sockDiagDumper) countSockets(fd int, family byte) (n int, err error) {
 	const sockDiagByFamily, listen = 20, 1 << 10
 	req := make([]byte, 72)
 	binary.NativeEndian.PutUint32(req, uint32(len(req)))
@@ -69,24 +69,24 @@ func (d *dumps) dump(fd int, family byte) (n int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		more, last, err := messages(d.buffer[:size])
+		more, last, err := countMessages(d.buffer[:size])
 		if n += more; last || err != nil {
 			return n, err
 		}
 	}
 }
 
-func (d *dumps) check(b *bed) error {
+func (d *sockDiagDumper) check(b *sandbox) error {
 	var errs []error
 	for i, seen := range d.seen {
-		errs = append(errs, compare(i, seen, b.made[i]))
+		errs = append(errs, compareCounts(i, seen, b.socketCounts[i]))
 	}
 	return errors.Join(errs...)
 }
 
-func (d *dumps) memory() memory { return memory{} }
+func (d *sockDiagDumper) memory() memory { return memory{} }
 
-func (d *dumps) close() error {
+func (d *sockDiagDumper) close() error {
 	var errs []error
 	for _, fd := range d.fds {
 		errs = append(errs, unix.Close(fd))

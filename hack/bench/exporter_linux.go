@@ -16,11 +16,11 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// exporter is Debian's node_exporter, scraped inside the namespace.
+// exporter is Debian's node_exporter, scraped inside a namespace.
 type exporter struct {
-	cmd   *exec.Cmd
-	space *testnet.Space
-	page  []byte // of the last scrape
+	cmd       *exec.Cmd
+	namespace *testnet.Space
+	page      []byte // of the last scrape
 }
 
 var exporterAt = netip.MustParseAddrPort("127.0.0.1:910")
@@ -32,30 +32,31 @@ func startExporter(s *testnet.Space) (*exporter, error) {
 	if err := s.Start(cmd); err != nil {
 		return nil, err
 	}
-	e := &exporter{cmd: cmd, space: s}
+	e := &exporter{cmd: cmd, namespace: s}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		err := e.scrape("/")
 		if err == nil {
 			return e, nil
 		}
 		if time.Now().After(end) {
-			return nil, fmt.Errorf("node_exporter doesn't answer: %w", err)
+			return nil, fmt.Errorf("node_exporter does not respond: %w", err)
 		}
 	}
 }
 
 func (e *exporter) sample() (time.Duration, error) {
-	before, err1 := threadsTime(e.cmd.Process.Pid)
+	before, err1 := readThreadTimes(e.cmd.Process.Pid)
 	err2 := e.scrape("/metrics")
-	after, err3 := e.settled()
+	after, err3 := e.settledCPUTime()
 	return after - before, errors.Join(err1, err2, err3)
 }
 
-// settled is the CPU time once what the scrape left to do (garbage) is done.
-func (e *exporter) settled() (time.Duration, error) {
+// settledCPUTime returns the CPU time after the work that a scrape leaves behind (garbage
+// collection) has ended.
+func (e *exporter) settledCPUTime() (time.Duration, error) {
 	last := time.Duration(-1)
 	for range 20 {
-		now, err := threadsTime(e.cmd.Process.Pid)
+		now, err := readThreadTimes(e.cmd.Process.Pid)
 		if err != nil || now == last {
 			return now, err
 		}
@@ -66,7 +67,7 @@ func (e *exporter) settled() (time.Duration, error) {
 }
 
 func (e *exporter) scrape(path string) error {
-	k, err := e.space.Connect(netip.AddrPort{}, exporterAt)
+	k, err := e.namespace.Connect(netip.AddrPort{}, exporterAt)
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (e *exporter) scrape(path string) error {
 	return nil
 }
 
-func (e *exporter) check(b *bed) error {
+func (e *exporter) check(b *sandbox) error {
 	seen := 0
 	for r := bufio.NewScanner(bytes.NewReader(e.page)); r.Scan(); {
 		name, value, _ := bytes.Cut(r.Bytes(), []byte("} "))
@@ -97,20 +98,20 @@ func (e *exporter) check(b *bed) error {
 		}
 		seen += int(n)
 	}
-	return compare(0, seen, b.made[0])
+	return compareCounts(0, seen, b.socketCounts[0])
 }
 
-func (e *exporter) memory() memory { return memoryOf(e.cmd.Process.Pid) }
+func (e *exporter) memory() memory { return readMemory(e.cmd.Process.Pid) }
 
 func (e *exporter) close() error {
 	_ = e.cmd.Process.Kill()
-	_ = e.cmd.Wait() // it says that it was killed
+	_ = e.cmd.Wait() // reports that it was killed
 	return nil
 }
 
-// threadsTime is the time that all threads of a process spent on a CPU, to the
-// nanosecond (first field of schedstat).
-func threadsTime(pid int) (sum time.Duration, err error) {
+// readThreadTimes returns the CPU time of all threads of a process, in nanoseconds (first
+// field of schedstat).
+func readThreadTimes(pid int) (sum time.Duration, err error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(files) == 0 {
 		return 0, fmt.Errorf("process %d has no schedstat: %w", pid, errors.Join(err, io.EOF))
@@ -120,7 +121,7 @@ func threadsTime(pid int) (sum time.Duration, err error) {
 		if err != nil {
 			return 0, err
 		}
-		sum += time.Duration(fieldAfter(b, ""))
+		sum += time.Duration(parseFieldAfter(b, ""))
 	}
 	return sum, nil
 }

@@ -12,28 +12,29 @@ import (
 )
 
 func main() {
-	page := flag.String("page", "docs/benchmarks.md", "the page whose tables are written; \"-\" prints them")
-	only := flag.String("only", "", "scenarios to run, such as one,quiet (default all: one,many,quiet,million)")
-	onlyCliff := flag.Bool("cliff", false, "measure connect() by the fill of its pool, and nothing else")
-	connects := flag.Int("connects", 1000, "connects at each fill of the pool")
-	picture := flag.String("picture", "docs/images/half-range-cliff.svg", "the picture of that, which is written")
-	rounds := flag.Int("rounds", 0, "rounds of each scenario (default each scenario's own)")
-	server := flag.String("serve", "", "for the bench itself: be a resident reader")
+	page := flag.String("page", "docs/benchmarks.md", "page to write the tables to; \"-\" prints them")
+	only := flag.String("only", "", "comma-separated scenarios to run (default one,many,quiet,million)")
+	onlyCliff := flag.Bool("cliff", false, "only measure connect() time by pool utilization")
+	connects := flag.Int("connects", 1000, "connects at each pool utilization")
+	picture := flag.String("picture", "docs/images/half-range-cliff.svg",
+		"SVG file to write for connect() time by pool utilization")
+	rounds := flag.Int("rounds", 0, "rounds of each scenario (default depends on the scenario)")
+	server := flag.String("serve", "", "internal: run as a resident reader")
 	flag.Parse()
 	var err error
 	switch {
 	case flag.NArg() > 0:
-		err = fmt.Errorf("argument %q isn't known", flag.Arg(0))
+		err = fmt.Errorf("unknown argument %q", flag.Arg(0))
 	case *connects < 1:
 		err = fmt.Errorf("-connects %d: use 1 or more", *connects)
 	case *server != "":
-		err = serve(*server)
+		err = serveSamples(*server)
 	case *onlyCliff:
 		err = runCliff(*page, *picture, *connects)
 	case *only != "":
-		err = run(*page, *only, *rounds)
+		err = runScenarios(*page, *only, *rounds)
 	default:
-		err = errors.Join(run(*page, *only, *rounds), runCliff(*page, *picture, *connects))
+		err = errors.Join(runScenarios(*page, *only, *rounds), runCliff(*page, *picture, *connects))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -41,30 +42,30 @@ func main() {
 	}
 }
 
-func run(page, only string, rounds int) error {
-	chosen, err := choose(only)
+func runScenarios(page, only string, rounds int) error {
+	chosen, err := selectScenarios(only)
 	if err != nil {
 		return err
 	}
-	if err := requirements(chosen); err != nil {
+	if err := checkRequirements(chosen); err != nil {
 		return err
 	}
 	var text strings.Builder
-	text.WriteString(samples.Machine() + ".\n")
+	text.WriteString(samplesPart.Machine() + ".\n")
 	var missed []string
 	for _, s := range chosen {
 		if rounds > 0 {
 			s.rounds = rounds
 		}
-		r, err := s.run()
+		r, err := s.measureRounds()
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.title, err)
 		}
-		fmt.Fprintln(os.Stderr, r.section())
-		text.WriteString("\n" + r.section())
-		missed = append(missed, r.missed()...)
+		fmt.Fprintln(os.Stderr, r.formatSection())
+		text.WriteString("\n" + r.formatSection())
+		missed = append(missed, r.listMissedGoals()...)
 	}
-	if err := samples.Write(page, text.String()); err != nil {
+	if err := samplesPart.Write(page, text.String()); err != nil {
 		return err
 	}
 	if len(missed) > 0 {
@@ -75,14 +76,14 @@ func run(page, only string, rounds int) error {
 
 func runCliff(page, picture string, connects int) error {
 	if os.Geteuid() != 0 {
-		return errors.New("needs root: it makes a network namespace")
+		return errors.New("needs root to create a network namespace")
 	}
-	c, err := measureCliff(cliffFills, connects)
+	c, err := measureCliff(cliffUtilizations, connects)
 	if err != nil {
 		return err
 	}
 	if page == "-" {
-		return fills.Write(page, fills.Machine()+".\n"+c.section(picture))
+		return cliffPart.Write(page, cliffPart.Machine()+".\n"+c.formatSection(picture))
 	}
 	relative, err := filepath.Rel(filepath.Dir(page), picture)
 	if err != nil {
@@ -91,30 +92,30 @@ func runCliff(page, picture string, connects int) error {
 	if err := os.MkdirAll(filepath.Dir(picture), 0o755); err != nil {
 		return err
 	}
-	return errors.Join(os.WriteFile(picture, []byte(c.picture()), 0o644),
-		fills.Write(page, fills.Machine()+".\n"+c.section(filepath.ToSlash(relative))))
+	return errors.Join(os.WriteFile(picture, []byte(c.renderSVG()), 0o644),
+		cliffPart.Write(page, cliffPart.Machine()+".\n"+c.formatSection(filepath.ToSlash(relative))))
 }
 
-func requirements(chosen []scenario) error {
+func checkRequirements(chosen []scenario) error {
 	if os.Geteuid() != 0 {
-		return errors.New("needs root: it makes network namespaces and loads BPF programs")
+		return errors.New("needs root to create network namespaces and load BPF programs")
 	}
 	for _, tool := range []string{"ss", "prometheus-node-exporter"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%s isn't installed (Debian: iproute2, prometheus-node-exporter)", tool)
+			return fmt.Errorf("%s is not installed (Debian: iproute2, prometheus-node-exporter)", tool)
 		}
 	}
-	if !slices.ContainsFunc(chosen, func(s scenario) bool { return s.watch != nil }) {
+	if !slices.ContainsFunc(chosen, func(s scenario) bool { return s.watchMemory != nil }) {
 		return nil
 	}
 	if _, err := os.Stat(agentBinary); err != nil {
-		return fmt.Errorf("run `make build` first, and the bench at the repository's root: %w", err)
+		return fmt.Errorf("run `make build` first, and run bench in the repository's root: %w", err)
 	}
 	return nil
 }
 
-func choose(only string) ([]scenario, error) {
-	all := scenarios()
+func selectScenarios(only string) ([]scenario, error) {
+	all := listScenarios()
 	if only == "" {
 		return all, nil
 	}
@@ -122,7 +123,7 @@ func choose(only string) ([]scenario, error) {
 	for key := range strings.SplitSeq(only, ",") {
 		i := slices.IndexFunc(all, func(s scenario) bool { return s.key == key })
 		if i < 0 {
-			return nil, fmt.Errorf("-only: no scenario is called %q: use one, many, quiet, million", key)
+			return nil, fmt.Errorf("-only: unknown scenario %q; use one, many, quiet, million", key)
 		}
 		chosen = append(chosen, all[i])
 	}

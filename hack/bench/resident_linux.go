@@ -19,25 +19,25 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// readers are the project's own.
+// readers opens the project's readers by name.
 var readers = map[string]func() (agent.Reader, error){
 	"portwalk": func() (agent.Reader, error) { return portwalk.Open(portwalk.Options{}) },
 	"sockdiag": func() (agent.Reader, error) { return sockdiag.Open(sockdiag.Options{}) },
 }
 
-// resident is a reader in a process of its own, so that its memory is only its.
+// resident is a reader in a separate process, so that its memory can be measured.
 type resident struct {
-	cmd     *exec.Cmd
-	ask     *json.Encoder
-	answers *json.Decoder
-	stdin   io.Closer
-	gate    int
-	last    answer
+	cmd       *exec.Cmd
+	requests  *json.Encoder
+	responses *json.Decoder
+	stdin     io.Closer
+	gate      int
+	last      sampleResponse
 }
 
-type question struct{ Gate int }
+type sampleRequest struct{ Gate int }
 
-type answer struct {
+type sampleResponse struct {
 	CPU      time.Duration
 	Sockets  map[uint64]int // by namespace, without listeners and bound-only ones
 	Pools    int
@@ -49,19 +49,19 @@ type answer struct {
 func startResident(reader string, gate int) (*resident, error) {
 	cmd := exec.Command("/proc/self/exe", "-serve", reader)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // main is on a thread that stays
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // the main thread does not exit
 	in, err1 := cmd.StdinPipe()
 	out, err2 := cmd.StdoutPipe()
 	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
 		return nil, err
 	}
-	return &resident{cmd: cmd, ask: json.NewEncoder(in), answers: json.NewDecoder(out), stdin: in, gate: gate}, nil
+	return &resident{cmd: cmd, requests: json.NewEncoder(in), responses: json.NewDecoder(out), stdin: in, gate: gate}, nil
 }
 
 func (r *resident) sample() (time.Duration, error) {
-	r.last = answer{}
-	if err := errors.Join(r.ask.Encode(question{r.gate}), r.answers.Decode(&r.last)); err != nil {
-		return 0, fmt.Errorf("it ended: %w", err)
+	r.last = sampleResponse{}
+	if err := errors.Join(r.requests.Encode(sampleRequest{r.gate}), r.responses.Decode(&r.last)); err != nil {
+		return 0, fmt.Errorf("reader process ended: %w", err)
 	}
 	if r.last.Err != "" {
 		return 0, errors.New(r.last.Err)
@@ -69,26 +69,26 @@ func (r *resident) sample() (time.Duration, error) {
 	return r.last.CPU, nil
 }
 
-func (r *resident) check(b *bed) error {
+func (r *resident) check(b *sandbox) error {
 	if r.gate > 0 {
-		return nil // what is below the gate isn't counted
+		return nil // sockets below the gate are not counted
 	}
 	var errs []error
-	for i, s := range b.spaces {
-		errs = append(errs, compare(i, r.last.Sockets[s.Inode()], b.made[i]))
+	for i, s := range b.namespaces {
+		errs = append(errs, compareCounts(i, r.last.Sockets[s.Inode()], b.socketCounts[i]))
 	}
 	return errors.Join(errs...)
 }
 
 func (r *resident) memory() memory {
-	return memoryOf(r.cmd.Process.Pid)
+	return readMemory(r.cmd.Process.Pid)
 }
 
 func (r *resident) close() error { return errors.Join(r.stdin.Close(), r.cmd.Wait()) }
 
-// serve samples once for each question on standard input, and answers with the cost:
-// the sample, and the pools made of it.
-func serve(name string) error {
+// serveSamples takes a sample for each request on standard input, and responds with the cost
+// of the sample and of its pools.
+func serveSamples(name string) error {
 	r, err := readers[name]()
 	if err != nil {
 		return err
@@ -96,25 +96,25 @@ func serve(name string) error {
 	defer func() { _ = r.Close() }()
 	in, out := json.NewDecoder(bufio.NewReader(os.Stdin)), json.NewEncoder(os.Stdout)
 	for {
-		var q question
-		if err := in.Decode(&q); err != nil {
-			return nil // the bench has no more questions
+		var request sampleRequest
+		if err := in.Decode(&request); err != nil {
+			return nil // end of the requests
 		}
-		if err := out.Encode(measure(r, q)); err != nil {
+		if err := out.Encode(measureSample(r, request)); err != nil {
 			return err
 		}
 	}
 }
 
-func measure(r agent.Reader, q question) answer {
-	before := selfTime()
-	s, err := r.Sample(context.Background(), socket.Request{GatePercent: q.Gate})
+func measureSample(r agent.Reader, q sampleRequest) sampleResponse {
+	before := ownCPUTime()
+	s, err := r.Sample(context.Background(), socket.Request{DetailPercent: q.Gate})
 	if err != nil {
-		return answer{Err: err.Error()}
+		return sampleResponse{Err: err.Error()}
 	}
-	a := answer{Sockets: map[uint64]int{}, Exact: s.Reader.Exactness, Networks: len(s.Networks)}
-	a.Pools = len(socket.Worst(s.Pools(), 10))
-	a.CPU = selfTime() - before
+	a := sampleResponse{Sockets: map[uint64]int{}, Exact: s.Reader.Exactness, Networks: len(s.Networks)}
+	a.Pools = len(socket.SelectTightest(s.Pools(), 10))
+	a.CPU = ownCPUTime() - before
 	for _, n := range s.Networks {
 		a.Sockets[n.Inode] = n.States.Total() - int(n.States[tcpstate.Listen]) - int(n.States[tcpstate.Bound])
 	}

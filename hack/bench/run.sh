@@ -1,5 +1,5 @@
-#!/bin/sh
-# Measures what a sample costs and writes docs/benchmarks.md. Root; see -help.
-set -eu
+#!/usr/bin/env bash
+# Measures the cost of a sample and writes docs/benchmarks.md. Needs root; see -help.
+set -euo pipefail
 cd "$(dirname "$0")/../.."
 exec go run ./hack/bench "$@"

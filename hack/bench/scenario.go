@@ -5,65 +5,79 @@ import "portreeve.io/portreeve/internal/testutil/testnet"
 // The names of the subjects.
 const (
 	portwalkName = "portwalk"
-	quietName    = "portwalk, gate 25 %"
+	gatedName    = "portwalk, gate 25 %"
 	sockdiagName = "sockdiag"
 	dumpName     = "raw sock_diag dump"
 	ssName       = "`ss -Htan`"
 	exporterName = "node_exporter tcpstat"
 )
 
-// scenario is a set of namespaces with sockets in them, and who reads them.
+// scenario is a set of namespaces with sockets in them, and the subjects that read them.
 type scenario struct {
 	key, title, text string
 	// loads has one load for each namespace that every subject reads.
 	loads []testnet.Load
-	// elsewhere is a load in one more namespace, which only the readers that see
-	// the whole machine read.
+	// elsewhere is the load of an additional namespace, which only the readers that
+	// cover the whole machine read.
 	elsewhere testnet.Load
 	subjects  []string
 	rounds    int
 	goals     []goal
-	// watch gets the memory of `report --watch`, where that is asked for.
-	watch *memory
+	// watchMemory, if set, receives the memory use of `report --watch`.
+	watchMemory *memory
 }
 
-func scenarios() []scenario {
-	const walk = 200_000
+func listScenarios() []scenario {
+	const socketCount = 200_000
 	all := []string{portwalkName, ssName, sockdiagName, exporterName, dumpName}
-	many := []string{portwalkName, quietName, ssName, sockdiagName, dumpName}
+	many := []string{portwalkName, gatedName, ssName, sockdiagName, dumpName}
 	return []scenario{{
 		key: "one", title: "200,000 sockets in one namespace",
 		text:  "100,000 TIME_WAIT and 100,000 ESTABLISHED.",
-		loads: []testnet.Load{{TimeWait: walk / 2, Established: walk / 2}}, subjects: all, rounds: 9,
+		loads: []testnet.Load{{TimeWait: socketCount / 2, Established: socketCount / 2}}, subjects: all, rounds: 9,
 		goals: []goal{
-			{portwalkName, ssName, 0.15}, {portwalkName, exporterName, 0.20},
-			{portwalkName, dumpName, 0}, {sockdiagName, ssName, 0}, {sockdiagName, dumpName, 0},
+			{a: portwalkName, b: ssName, maxRatio: 0.15},
+			{a: portwalkName, b: exporterName, maxRatio: 0.20},
+			{a: portwalkName, b: dumpName},
+			{a: sockdiagName, b: ssName},
+			{a: sockdiagName, b: dumpName},
 		},
 	}, {
 		key: "many", title: "100 namespaces with 50 sockets each, and 200,000 sockets elsewhere",
-		text:  "All ESTABLISHED. `ss` and the raw dump run once in each of the 100 namespaces; portwalk and sockdiag read those and the other one.",
-		loads: repeated(100, testnet.Load{Established: 50}), elsewhere: testnet.Load{Established: walk}, subjects: many, rounds: 5,
+		text: "All ESTABLISHED. `ss` and the raw dump run once in each of the 100 namespaces; " +
+			"portwalk and sockdiag read those and the other one.",
+		loads: repeatLoad(100, testnet.Load{Established: 50}), elsewhere: testnet.Load{Established: socketCount},
+		subjects: many, rounds: 5,
 		goals: []goal{
-			{portwalkName, dumpName, 0.03}, {portwalkName, ssName, 0}, {quietName, dumpName, 0}, {sockdiagName, dumpName, 0},
+			{a: portwalkName, b: dumpName, maxRatio: 0.03},
+			{a: portwalkName, b: ssName},
+			{a: gatedName, b: dumpName},
+			{a: sockdiagName, b: dumpName},
 		},
 	}, {
 		key: "quiet", title: "A quiet tick: 100 namespaces, 5,000 sockets",
 		text:  "All ESTABLISHED. `ss` and the raw dump run once in each namespace.",
-		loads: repeated(100, testnet.Load{Established: 50}), subjects: many, rounds: 15, watch: &memory{},
+		loads: repeatLoad(100, testnet.Load{Established: 50}), subjects: many, rounds: 15, watchMemory: &memory{},
 		goals: []goal{
-			{quietName, ssName, 0.10}, {portwalkName, ssName, 0}, {portwalkName, dumpName, 0}, {sockdiagName, ssName, 0},
+			{a: gatedName, b: ssName, maxRatio: 0.10},
+			{a: portwalkName, b: ssName},
+			{a: portwalkName, b: dumpName},
+			{a: sockdiagName, b: ssName},
 		},
 	}, {
 		key: "million", title: "1,000,000 TIME_WAIT sockets in one namespace",
-		text:  "They last 60 s, and are made anew when a round would take longer.",
-		loads: []testnet.Load{{TimeWait: 1_000_000}}, subjects: all, rounds: 5, watch: &memory{},
+		text:  "They last 60 s, and are recreated if a round would take longer.",
+		loads: []testnet.Load{{TimeWait: 1_000_000}}, subjects: all, rounds: 5, watchMemory: &memory{},
 		goals: []goal{
-			{portwalkName, ssName, 0}, {portwalkName, exporterName, 0}, {portwalkName, dumpName, 0}, {sockdiagName, dumpName, 0},
+			{a: portwalkName, b: ssName},
+			{a: portwalkName, b: exporterName},
+			{a: portwalkName, b: dumpName},
+			{a: sockdiagName, b: dumpName},
 		},
 	}}
 }
 
-func repeated(n int, l testnet.Load) []testnet.Load {
+func repeatLoad(n int, l testnet.Load) []testnet.Load {
 	ls := make([]testnet.Load, n)
 	for i := range ls {
 		ls[i] = l
@@ -71,5 +85,5 @@ func repeated(n int, l testnet.Load) []testnet.Load {
 	return ls
 }
 
-// sockets is how many a load makes, listeners apart.
-func sockets(l testnet.Load) int { return l.TimeWait + l.Established }
+// countLoadSockets returns the number of sockets of a load, without listeners.
+func countLoadSockets(l testnet.Load) int { return l.TimeWait + l.Established }

@@ -11,16 +11,16 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// ss runs `ss -Htan` once in each namespace.
-type ss struct {
-	spaces []*testnet.Space
-	peak   uint64
+// ssCommand runs `ss -Htan` once in each namespace.
+type ssCommand struct {
+	namespaces []*testnet.Space
+	peak       uint64
 }
 
-func (s *ss) sample() (sum time.Duration, err error) {
-	for _, space := range s.spaces {
+func (s *ssCommand) sample() (sum time.Duration, err error) {
+	for _, namespace := range s.namespaces {
 		cmd := exec.Command("ss", "-Htan") // the output goes to /dev/null
-		space.Do(func() { err = cmd.Run() })
+		namespace.Do(func() { err = cmd.Run() })
 		if err != nil {
 			return 0, fmt.Errorf("ss: %w", err)
 		}
@@ -29,25 +29,25 @@ func (s *ss) sample() (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// check also finds the peak memory: ss writes while it reads, so it is at its peak
-// when the last lines come.
-func (s *ss) check(b *bed) error {
-	for i, space := range s.spaces {
-		seen, err := s.lines(space)
-		if err := errors.Join(err, compare(i, seen, b.made[i])); err != nil {
+// check also measures the peak memory. ss writes while it reads, so memory peaks when the
+// last lines are written.
+func (s *ssCommand) check(b *sandbox) error {
+	for i, namespace := range s.namespaces {
+		seen, err := s.countLines(namespace)
+		if err := errors.Join(err, compareCounts(i, seen, b.socketCounts[i])); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *ss) lines(space *testnet.Space) (n int, err error) {
+func (s *ssCommand) countLines(namespace *testnet.Space) (n int, err error) {
 	cmd := exec.Command("ss", "-Htan")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err
 	}
-	space.Do(func() { err = cmd.Start() })
+	namespace.Do(func() { err = cmd.Start() })
 	if err != nil {
 		return 0, err
 	}
@@ -56,11 +56,11 @@ func (s *ss) lines(space *testnet.Space) (n int, err error) {
 			continue
 		}
 		if n++; n%1000 == 1 {
-			s.peak = max(s.peak, statusBytes(cmd.Process.Pid, "VmHWM:"))
+			s.peak = max(s.peak, readStatusBytes(cmd.Process.Pid, "VmHWM:"))
 		}
 	}
 	return n, cmd.Wait()
 }
 
-func (s *ss) memory() memory { return memory{peak: s.peak} }
-func (s *ss) close() error   { return nil }
+func (s *ssCommand) memory() memory { return memory{peak: s.peak} }
+func (s *ssCommand) close() error   { return nil }

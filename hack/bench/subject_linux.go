@@ -14,73 +14,74 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// subject is something that reads the sockets of a scenario.
+// subject is a program or reader that reads the sockets of a scenario.
 type subject interface {
-	// sample reads them once; the CPU time is user and system, of all threads.
+	// sample reads the sockets once and returns the CPU time: user and system, of all
+	// threads.
 	sample() (time.Duration, error)
-	// check fails unless it sees the sockets that stand.
-	check(*bed) error
+	// check fails unless the last sample has the sockets that exist.
+	check(*sandbox) error
 	memory() memory
 	close() error
 }
 
-// open makes a subject ready for a scenario whose sockets stand.
-func open(name string, b *bed) (subject, error) {
+// openSubject prepares a subject for a scenario whose sockets exist.
+func openSubject(name string, b *sandbox) (subject, error) {
 	switch name {
 	case portwalkName:
 		return startResident("portwalk", 0)
-	case quietName:
+	case gatedName:
 		return startResident("portwalk", 25)
 	case sockdiagName:
 		return startResident("sockdiag", 0)
 	case dumpName:
-		return openDumps(b.spaces)
+		return openDumper(b.namespaces)
 	case ssName:
-		return &ss{spaces: b.spaces}, nil
+		return &ssCommand{namespaces: b.namespaces}, nil
 	case exporterName:
-		return startExporter(b.spaces[0])
+		return startExporter(b.namespaces[0])
 	}
-	return nil, fmt.Errorf("no subject is called %q", name)
+	return nil, fmt.Errorf("unknown subject %q", name)
 }
 
-// slack is how many sockets more a namespace may have than were asked for: those of
-// the node_exporter in it and of its scrapes.
-const slack = 200
+// maxExtraSockets is the number of sockets that a namespace may have in addition to its load:
+// those of node_exporter and of its scrapes.
+const maxExtraSockets = 200
 
-func compare(space int, seen, made int) error {
-	if seen < made || seen > made+slack {
-		return fmt.Errorf("sees %d sockets in namespace %d, %d stand", seen, space, made)
+func compareCounts(namespace int, seen, made int) error {
+	if seen < made || seen > made+maxExtraSockets {
+		return fmt.Errorf("reports %d sockets in namespace %d, want %d", seen, namespace, made)
 	}
 	return nil
 }
 
-// bed is a scenario that stands.
-type bed struct {
-	spaces    []*testnet.Space
-	elsewhere *testnet.Space
-	made      []int // sockets in each of spaces
+// sandbox has the namespaces of a scenario with their sockets.
+type sandbox struct {
+	namespaces   []*testnet.Space
+	elsewhere    *testnet.Space
+	socketCounts []int // sockets in each of namespaces
 }
 
-func stand(s scenario) (*bed, error) {
-	b := &bed{}
-	if sockets(s.elsewhere) > 0 {
-		space, err := load(s.elsewhere)
+func createSandbox(s scenario) (*sandbox, error) {
+	b := &sandbox{}
+	if countLoadSockets(s.elsewhere) > 0 {
+		namespace, err := createNamespace(s.elsewhere)
 		if err != nil {
 			return b, err
 		}
-		b.elsewhere = space
+		b.elsewhere = namespace
 	}
 	for _, l := range s.loads {
-		space, err := load(l)
+		namespace, err := createNamespace(l)
 		if err != nil {
 			return b, err
 		}
-		b.spaces, b.made = append(b.spaces, space), append(b.made, sockets(l))
+		b.namespaces, b.socketCounts = append(b.namespaces, namespace), append(b.socketCounts, countLoadSockets(l))
 	}
 	return b, nil
 }
 
-func load(l testnet.Load) (*testnet.Space, error) {
+func createNamespace(l testnet.Load) (*testnet.Space, error) {
 	s, err := testnet.New()
 	if err != nil {
 		return nil, err
@@ -95,9 +96,9 @@ func load(l testnet.Load) (*testnet.Space, error) {
 	return s, nil
 }
 
-func (b *bed) close() error {
+func (b *sandbox) close() error {
 	var errs []error
-	for _, s := range b.spaces {
+	for _, s := range b.namespaces {
 		errs = append(errs, s.Close())
 	}
 	if b.elsewhere != nil {
@@ -106,41 +107,46 @@ func (b *bed) close() error {
 	return errors.Join(errs...)
 }
 
-// selfTime is the CPU time of this process so far.
-func selfTime() time.Duration {
+// ownCPUTime returns the CPU time that this process has used.
+func ownCPUTime() time.Duration {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		panic(err) // it can only fail for a bad argument
+		panic(err) // fails only for an invalid argument
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func memoryOf(pid int) memory {
-	return memory{statusBytes(pid, "VmRSS:"), statusBytes(pid, "VmHWM:"), mapBytes(pid)}
+func readMemory(pid int) memory {
+	return memory{
+		resident: readStatusBytes(pid, "VmRSS:"),
+		peak:     readStatusBytes(pid, "VmHWM:"),
+		maps:     readMapBytes(pid),
+	}
 }
 
-// statusBytes is a field of /proc/PID/status that is given in kB, 0 when it isn't there.
-func statusBytes(pid int, field string) uint64 {
+// readStatusBytes returns a field of /proc/PID/status with the unit kB, or 0 if it is
+// missing.
+func readStatusBytes(pid int, field string) uint64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
-	return fieldAfter(b, field) << 10
+	return parseFieldAfter(b, field) << 10
 }
 
-// mapBytes is what the BPF maps of a process take (memlock of fdinfo).
-func mapBytes(pid int) uint64 {
+// readMapBytes returns the memory of a process's BPF maps (memlock of fdinfo).
+func readMapBytes(pid int) uint64 {
 	var sum uint64
-	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid)) // the pattern is good
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid)) // fails only for an invalid pattern
 	for _, f := range files {
 		if b, err := os.ReadFile(f); err == nil && bytes.Contains(b, []byte("map_type:")) {
-			sum += fieldAfter(b, "memlock:")
+			sum += parseFieldAfter(b, "memlock:")
 		}
 	}
 	return sum
 }
 
-func fieldAfter(text []byte, name string) uint64 {
+func parseFieldAfter(text []byte, name string) uint64 {
 	_, after, _ := bytes.Cut(text, []byte(name))
 	f := bytes.Fields(after)
 	if len(f) == 0 {

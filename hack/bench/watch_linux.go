@@ -10,8 +10,8 @@ import (
 
 const agentBinary = "bin/portreeve-agent"
 
-// watch is the memory of `report --watch` after some reports.
-func watch() (memory, error) {
+// measureWatch returns the memory use of `report --watch` after some reports.
+func measureWatch() (memory, error) {
 	const reports = 5
 	cmd := exec.Command(agentBinary, "report", "--watch", "--interval", "1s", "-o", "json", "--reader", "portwalk")
 	cmd.Stderr = os.Stderr
@@ -25,7 +25,7 @@ func watch() (memory, error) {
 	}
 	defer func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it says that it was killed
+		_ = cmd.Wait() // reports that it was killed
 	}()
 	for d, i := json.NewDecoder(out), 0; i < reports; i++ {
 		var report json.RawMessage
@@ -33,5 +33,5 @@ func watch() (memory, error) {
 			return memory{}, fmt.Errorf("report %d of --watch: %w", i+1, err)
 		}
 	}
-	return memoryOf(cmd.Process.Pid), nil
+	return readMemory(cmd.Process.Pid), nil
 }

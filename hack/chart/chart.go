@@ -1,5 +1,5 @@
-// Package chart renders charts/portreeve for tests, by the helm that hack/cluster
-// builds. Without it the tests skip themselves, and say so.
+// Package chart renders charts/portreeve for tests with the helm built by hack/cluster.
+// Without it, the tests are skipped.
 package chart
 
 import (
@@ -16,11 +16,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kubeVersion is the Kubernetes for which tests render, whatever helm's own.
+// kubeVersion is the Kubernetes version for which tests render the chart.
 const kubeVersion = "v1.36.3"
 
-// Root is the folder of the repository.
-func Root(tb testing.TB) string {
+// FindRepositoryRoot returns the root folder of the repository.
+func FindRepositoryRoot(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
@@ -36,25 +36,25 @@ func Root(tb testing.TB) string {
 	}
 }
 
-// built is the path of a program that hack/cluster builds.
-func built(tb testing.TB, name string) string {
+// findBuiltProgram returns the path of a program built by hack/cluster.
+func findBuiltProgram(tb testing.TB, name string) string {
 	tb.Helper()
-	dir, err := exec.Command("bash", filepath.Join(Root(tb), "hack", "cluster", "build.sh"), "dir").Output()
+	dir, err := exec.Command("bash", filepath.Join(FindRepositoryRoot(tb), "hack", "cluster", "build.sh"), "dir").Output()
 	if err != nil {
 		tb.Fatalf("hack/cluster/build.sh dir: %v", err)
 	}
 	program := filepath.Join(strings.TrimSpace(string(dir)), name)
 	if _, err := os.Stat(program); err != nil {
-		tb.Skipf("needs %s; build it once (minutes): hack/cluster/build.sh %[1]s", name)
+		tb.Skipf("needs %s; build it with hack/cluster/build.sh %[1]s (takes minutes)", name)
 	}
 	return program
 }
 
-// Helm runs helm, cut off from the user's own settings and clusters. env is added to
-// its environment. Output is what it prints to stdout; the error has its stderr.
-func Helm(tb testing.TB, env []string, args ...string) (string, error) {
+// RunHelm runs helm with env added to its environment, isolated from the user's settings
+// and clusters. It returns stdout; the error contains stderr.
+func RunHelm(tb testing.TB, env []string, args ...string) (string, error) {
 	tb.Helper()
-	program := built(tb, "helm")
+	program := findBuiltProgram(tb, "helm")
 	home := tb.TempDir()
 	cmd := exec.CommandContext(tb.Context(), program, args...)
 	cmd.Env = append([]string{
@@ -70,27 +70,27 @@ func Helm(tb testing.TB, env []string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Folder is where the chart is.
-func Folder(tb testing.TB) string {
+// FindChart returns the folder of the chart.
+func FindChart(tb testing.TB) string {
 	tb.Helper()
-	return filepath.Join(Root(tb), "charts", "portreeve")
+	return filepath.Join(FindRepositoryRoot(tb), "charts", "portreeve")
 }
 
-// Template is helm template of a release named portreeve; args are more of its flags.
-func Template(tb testing.TB, namespace string, args ...string) (string, error) {
+// RenderTemplates runs helm template for a release named portreeve with additional args.
+func RenderTemplates(tb testing.TB, namespace string, args ...string) (string, error) {
 	tb.Helper()
-	all := []string{"template", "portreeve", Folder(tb), "--namespace", namespace, "--kube-version", kubeVersion}
-	return Helm(tb, nil, append(all, args...)...)
+	all := []string{"template", "portreeve", FindChart(tb), "--namespace", namespace, "--kube-version", kubeVersion}
+	return RunHelm(tb, nil, append(all, args...)...)
 }
 
-// Render is the objects of Template, in the order of installation.
-func Render(tb testing.TB, namespace string, args ...string) []*unstructured.Unstructured {
+// RenderObjects is the objects of Template, in the order of installation.
+func RenderObjects(tb testing.TB, namespace string, args ...string) []*unstructured.Unstructured {
 	tb.Helper()
-	out, err := Template(tb, namespace, args...)
+	out, err := RenderTemplates(tb, namespace, args...)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	objects, err := Decode(out)
+	objects, err := DecodeObjects(out)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -99,8 +99,8 @@ func Render(tb testing.TB, namespace string, args ...string) []*unstructured.Uns
 
 var errNoObjects = errors.New("no objects")
 
-// Decode reads the objects of a YAML stream. A key that is there twice is an error.
-func Decode(stream string) (objects []*unstructured.Unstructured, err error) {
+// DecodeObjects parses the objects of a YAML stream. Duplicate keys are an error.
+func DecodeObjects(stream string) (objects []*unstructured.Unstructured, err error) {
 	for document := range strings.SplitSeq("\n"+stream, "\n---\n") {
 		o := &unstructured.Unstructured{}
 		if err := yaml.UnmarshalStrict([]byte(document), &o.Object); err != nil {

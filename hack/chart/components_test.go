@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Who installs without the chart gets the same agents by components.
-func TestModesAreThoseOfTheComponents(t *testing.T) {
+// The components of config/ render the same agents as the chart.
+func TestModesMatchTheComponents(t *testing.T) {
 	const windowsAgent = "DaemonSet portreeve-agent-windows"
 	rights := []string{"ClusterRole portreeve-agent-tuning-pods", "ClusterRoleBinding portreeve-agent-tuning-pods"}
 	for component, tt := range map[string]struct {
@@ -27,21 +27,21 @@ func TestModesAreThoseOfTheComponents(t *testing.T) {
 		"tuning-windows": {"agent.windows.mode=host", []string{windowsAgent}},
 	} {
 		t.Run(component, func(t *testing.T) {
-			want := componentObjects(t, "pod-logs", component)
+			want := buildComponentObjects(t, "pod-logs", component)
 			var seen []string
-			for _, o := range Render(t, "portreeve-system", "--set", tt.set) {
-				config, ok := want[key(o)]
-				if !ok || !slices.Contains(tt.want, key(o)) {
+			for _, o := range RenderObjects(t, "portreeve-system", "--set", tt.set) {
+				config, ok := want[objectKey(o)]
+				if !ok || !slices.Contains(tt.want, objectKey(o)) {
 					continue
 				}
-				seen = append(seen, key(o))
-				ownLabels(o, config)
+				seen = append(seen, objectKey(o))
+				removeChartLabels(o, config)
 				if o.GetKind() == "DaemonSet" {
-					sameFlags(t, container(t, config), container(t, o))
+					compareFlags(t, findContainer(t, config), findContainer(t, o))
 				}
-				byName := cmpopts.SortSlices(func(a, b any) bool { return named(a) < named(b) })
+				byName := cmpopts.SortSlices(func(a, b any) bool { return elementName(a) < elementName(b) })
 				if diff := cmp.Diff(config.Object, o.Object, byName); diff != "" {
-					t.Errorf("%s (-config +chart):\n%s", key(o), diff)
+					t.Errorf("%s (-config +chart):\n%s", objectKey(o), diff)
 				}
 			}
 			if diff := cmp.Diff(tt.want, seen, cmpopts.SortSlices(strings.Compare)); diff != "" {
@@ -51,14 +51,14 @@ func TestModesAreThoseOfTheComponents(t *testing.T) {
 	}
 }
 
-// sameFlags looks whether the component's flags are the chart's, and takes away what
-// the chart leaves to values.
-func sameFlags(t *testing.T, config, chart map[string]any) {
+// compareFlags checks that the chart sets the flags of the component, and removes fields
+// that are configured by values.
+func compareFlags(t *testing.T, config, chart map[string]any) {
 	t.Helper()
 	args := chart["args"].([]any)
 	for _, arg := range config["args"].([]any) {
 		if arg != "--tune=host" && !slices.Contains(args, arg) { // components/tuning-pods overrides it
-			t.Errorf("the component gives %s, the chart %s", arg, args)
+			t.Errorf("the component sets %s, but the chart sets %s", arg, args)
 		}
 	}
 	for _, field := range []string{"args", "image", "imagePullPolicy", "resources"} {
@@ -67,8 +67,8 @@ func sameFlags(t *testing.T, config, chart map[string]any) {
 	}
 }
 
-// named is the name of an element of a list of a pod.
-func named(v any) string {
+// elementName returns the name of an element of a list in a pod.
+func elementName(v any) string {
 	if m, ok := v.(map[string]any); ok {
 		name, _ := m["name"].(string)
 		return name
@@ -77,11 +77,11 @@ func named(v any) string {
 	return name
 }
 
-// componentObjects are the objects of config/default with components, by kind and name.
-func componentObjects(t *testing.T, components ...string) map[string]*unstructured.Unstructured {
+// buildComponentObjects builds config/default with components, by kind and name.
+func buildComponentObjects(t *testing.T, components ...string) map[string]*unstructured.Unstructured {
 	t.Helper()
 	dir := t.TempDir()
-	config, err := filepath.Rel(dir, filepath.Join(Root(t), "config"))
+	config, err := filepath.Rel(dir, filepath.Join(FindRepositoryRoot(t), "config"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,19 +93,19 @@ func componentObjects(t *testing.T, components ...string) map[string]*unstructur
 		t.Fatal(err)
 	}
 	var stderr bytes.Buffer
-	kubectl := exec.CommandContext(t.Context(), built(t, "kubectl"), "kustomize", dir)
+	kubectl := exec.CommandContext(t.Context(), findBuiltProgram(t, "kubectl"), "kustomize", dir)
 	kubectl.Stderr = &stderr
 	out, err := kubectl.Output()
 	if err != nil {
 		t.Fatalf("kubectl kustomize: %v\n%s", err, &stderr)
 	}
-	list, err := Decode(string(out))
+	list, err := DecodeObjects(string(out))
 	if err != nil {
 		t.Fatal(err)
 	}
 	objects := map[string]*unstructured.Unstructured{}
 	for _, o := range list {
-		objects[key(o)] = o
+		objects[objectKey(o)] = o
 	}
 	return objects
 }

@@ -12,15 +12,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// elsewhere is a namespace that isn't the one that config/ names.
-const elsewhere = "netops"
+// otherNamespace differs from the namespace used in config/.
+const otherNamespace = "netops"
 
-// configured are the objects of folders of config/, by kind and name, for namespace.
-func configured(t *testing.T, namespace string, folders ...string) map[string]*unstructured.Unstructured {
+// readConfigObjects reads the objects in folders of config/ for namespace, by kind and name.
+func readConfigObjects(t *testing.T, namespace string, folders ...string) map[string]*unstructured.Unstructured {
 	t.Helper()
 	objects := map[string]*unstructured.Unstructured{}
 	for _, folder := range folders {
-		paths, err := filepath.Glob(filepath.Join(Root(t), "config", folder, "*.yaml"))
+		paths, err := filepath.Glob(filepath.Join(FindRepositoryRoot(t), "config", folder, "*.yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,14 +33,14 @@ func configured(t *testing.T, namespace string, folders ...string) map[string]*u
 			if err != nil {
 				t.Fatal(err)
 			}
-			read, err := Decode(strings.ReplaceAll(string(data), "portreeve-system", namespace))
+			read, err := DecodeObjects(strings.ReplaceAll(string(data), "portreeve-system", namespace))
 			if err != nil {
 				t.Fatalf("%s: %v", path, err)
 			}
 			for _, o := range read {
-				if o.GetKind() != "" { // a plain file of Prometheus has none
+				if o.GetKind() != "" { // portreeve.rules.yaml is not an object
 					found++
-					objects[key(o)] = o
+					objects[objectKey(o)] = o
 				}
 			}
 		}
@@ -51,17 +51,17 @@ func configured(t *testing.T, namespace string, folders ...string) map[string]*u
 	return objects
 }
 
-// The keys of what more than one test looks for.
+// Keys of objects used by several tests.
 const (
 	linuxAgent = "DaemonSet portreeve-agent"
 	releaseJob = "Job portreeve-release"
 )
 
-// key tells objects of a release apart.
-func key(o *unstructured.Unstructured) string { return o.GetKind() + " " + o.GetName() }
+// objectKey returns the kind and name of an object.
+func objectKey(o *unstructured.Unstructured) string { return o.GetKind() + " " + o.GetName() }
 
-// ownLabels removes the labels that config/ doesn't have, and so what the chart added.
-func ownLabels(o, config *unstructured.Unstructured) {
+// removeChartLabels removes labels from o that the object in config/ does not have.
+func removeChartLabels(o, config *unstructured.Unstructured) {
 	labels := o.GetLabels()
 	for name := range labels {
 		if _, ok := config.GetLabels()[name]; !ok {
@@ -74,38 +74,37 @@ func ownLabels(o, config *unstructured.Unstructured) {
 	o.SetLabels(labels)
 }
 
-// operated makes the chart render what is for a Prometheus operator, which helm template
-// doesn't know to be there.
-var operated = []string{"--set", "prometheus.rules.enabled=true,prometheus.podMonitor.enabled=true"}
+// operatorArgs makes helm template render the objects of the Prometheus operator.
+var operatorArgs = []string{"--set", "prometheus.rules.enabled=true,prometheus.podMonitor.enabled=true"}
 
-func TestCRDsRightsPoliciesAndAlertsAreThoseOfConfig(t *testing.T) {
-	for _, namespace := range []string{"portreeve-system", elsewhere} {
+func TestCRDsRBACPoliciesAndAlertsMatchConfig(t *testing.T) {
+	for _, namespace := range []string{"portreeve-system", otherNamespace} {
 		t.Run(namespace, func(t *testing.T) {
-			want := configured(t, namespace, "crd", "rbac", "admission", "prometheus", "release")
+			want := readConfigObjects(t, namespace, "crd", "rbac", "admission", "prometheus", "release")
 			delete(want, releaseJob)
-			for _, o := range Render(t, namespace, operated...) {
+			for _, o := range RenderObjects(t, namespace, operatorArgs...) {
 				kind := o.GetKind()
 				if slices.Contains([]string{"DaemonSet", "Deployment", "Job", "PodDisruptionBudget", "Service", "ConfigMap"}, kind) {
 					continue
 				}
-				config, ok := want[key(o)]
+				config, ok := want[objectKey(o)]
 				if !ok {
-					t.Errorf("%s is not in config/", key(o))
+					t.Errorf("%s is not in config/", objectKey(o))
 					continue
 				}
-				delete(want, key(o))
+				delete(want, objectKey(o))
 				if o.GetLabels()["app.kubernetes.io/managed-by"] != "Helm" {
-					t.Errorf("%s has the labels %v, want the chart's, too", key(o), o.GetLabels())
+					t.Errorf("%s has labels %v, want also those of the chart", objectKey(o), o.GetLabels())
 				}
-				ownLabels(o, config)
+				removeChartLabels(o, config)
 				if kind == "CustomResourceDefinition" {
-					keeps(t, o)
+					removeKeepAnnotation(t, o)
 				}
 				if strings.HasSuffix(o.GetName(), "-release") {
-					hooked(t, o)
+					removeHookAnnotations(t, o)
 				}
 				if diff := cmp.Diff(config.Object, o.Object); diff != "" {
-					t.Errorf("%s (-config +chart):\n%s", key(o), diff)
+					t.Errorf("%s (-config +chart):\n%s", objectKey(o), diff)
 				}
 			}
 			for missing := range want {
@@ -115,9 +114,9 @@ func TestCRDsRightsPoliciesAndAlertsAreThoseOfConfig(t *testing.T) {
 	}
 }
 
-// keeps takes the annotation away that makes helm uninstall leave a CRD, and with it
-// the objects.
-func keeps(t *testing.T, crd *unstructured.Unstructured) {
+// removeKeepAnnotation checks and removes the annotation that makes helm uninstall keep a
+// CRD and its objects.
+func removeKeepAnnotation(t *testing.T, crd *unstructured.Unstructured) {
 	t.Helper()
 	annotations := crd.GetAnnotations()
 	if annotations["helm.sh/resource-policy"] != "keep" {
@@ -127,14 +126,14 @@ func keeps(t *testing.T, crd *unstructured.Unstructured) {
 	crd.SetAnnotations(annotations)
 }
 
-func TestTheNetworkPolicyIsThatOfTheComponent(t *testing.T) {
+func TestTheNetworkPolicyMatchesTheComponent(t *testing.T) {
 	const policy = "NetworkPolicy portreeve"
-	config := configured(t, elsewhere, "components/network-policy")[policy]
-	for _, o := range Render(t, elsewhere, "--set", "networkPolicy.enabled=true") {
-		if key(o) != policy {
+	config := readConfigObjects(t, otherNamespace, "components/network-policy")[policy]
+	for _, o := range RenderObjects(t, otherNamespace, "--set", "networkPolicy.enabled=true") {
+		if objectKey(o) != policy {
 			continue
 		}
-		ownLabels(o, config)
+		removeChartLabels(o, config)
 		if diff := cmp.Diff(config.Object, o.Object); diff != "" {
 			t.Errorf("%s (-config +chart):\n%s", policy, diff)
 		}
@@ -143,13 +142,13 @@ func TestTheNetworkPolicyIsThatOfTheComponent(t *testing.T) {
 	t.Errorf("no %s", policy)
 }
 
-// hooked takes the annotations away that have an object there for an uninstall only.
-func hooked(t *testing.T, o *unstructured.Unstructured) {
+// removeHookAnnotations checks and removes the annotations of a pre-delete hook.
+func removeHookAnnotations(t *testing.T, o *unstructured.Unstructured) {
 	t.Helper()
 	annotations := o.GetAnnotations()
 	for name, want := range map[string]string{"hook": "pre-delete", "hook-delete-policy": "before-hook-creation,hook-succeeded"} {
 		if annotations["helm.sh/"+name] != want {
-			t.Errorf("%s has annotations %v, want helm.sh/%s: %s", key(o), annotations, name, want)
+			t.Errorf("%s has annotations %v, want helm.sh/%s: %s", objectKey(o), annotations, name, want)
 		}
 	}
 	maps.DeleteFunc(annotations, func(name, _ string) bool { return strings.HasPrefix(name, "helm.sh/hook") })
@@ -159,34 +158,34 @@ func hooked(t *testing.T, o *unstructured.Unstructured) {
 	o.SetAnnotations(annotations)
 }
 
-// What the chart leaves to values is left out of the comparison, and tested by goldens.
-func TestPodsAreThoseOfConfig(t *testing.T) {
-	want := configured(t, elsewhere, "agent", "controller")
-	want[releaseJob] = configured(t, elsewhere, "release")[releaseJob]
-	for _, o := range Render(t, elsewhere, "--set", "agent.podNames=uid") {
-		config, ok := want[key(o)]
+// Fields configured by values are not compared; the golden files cover them.
+func TestWorkloadsMatchConfig(t *testing.T) {
+	want := readConfigObjects(t, otherNamespace, "agent", "controller")
+	want[releaseJob] = readConfigObjects(t, otherNamespace, "release")[releaseJob]
+	for _, o := range RenderObjects(t, otherNamespace, "--set", "agent.podNames=uid") {
+		config, ok := want[objectKey(o)]
 		if !ok {
 			continue
 		}
-		delete(want, key(o))
-		if o.GetNamespace() != elsewhere {
-			t.Errorf("%s is in namespace %q, want %q", key(o), o.GetNamespace(), elsewhere)
+		delete(want, objectKey(o))
+		if o.GetNamespace() != otherNamespace {
+			t.Errorf("%s is in namespace %q, want %q", objectKey(o), o.GetNamespace(), otherNamespace)
 		}
-		ownLabels(o, config)
-		if key(o) == releaseJob {
-			hooked(t, o)
+		removeChartLabels(o, config)
+		if objectKey(o) == releaseJob {
+			removeHookAnnotations(t, o)
 		}
 		for _, side := range []*unstructured.Unstructured{o, config} {
 			if side.GetKind() == "PodDisruptionBudget" {
 				continue // it has no pods of its own
 			}
-			container := container(t, side)
+			container := findContainer(t, side)
 			for _, field := range []string{"args", "image", "imagePullPolicy", "resources"} {
 				delete(container, field)
 			}
 		}
 		if diff := cmp.Diff(config.Object, o.Object); diff != "" {
-			t.Errorf("%s (-config +chart):\n%s", key(o), diff)
+			t.Errorf("%s (-config +chart):\n%s", objectKey(o), diff)
 		}
 	}
 	for missing := range want {
@@ -194,8 +193,8 @@ func TestPodsAreThoseOfConfig(t *testing.T) {
 	}
 }
 
-// container is the only one of a workload's pods, not a copy.
-func container(t *testing.T, o *unstructured.Unstructured) map[string]any {
+// findContainer returns the only container of a workload, without copying it.
+func findContainer(t *testing.T, o *unstructured.Unstructured) map[string]any {
 	t.Helper()
 	containers, _, err := unstructured.NestedFieldNoCopy(o.Object, "spec", "template", "spec", "containers")
 	if err != nil {
@@ -203,19 +202,19 @@ func container(t *testing.T, o *unstructured.Unstructured) map[string]any {
 	}
 	list, ok := containers.([]any)
 	if !ok || len(list) != 1 {
-		t.Fatalf("%s has containers %v, want one", key(o), containers)
+		t.Fatalf("%s has containers %v, want one", objectKey(o), containers)
 	}
 	return list[0].(map[string]any)
 }
 
-func TestNothingNamesAnotherNamespace(t *testing.T) {
-	out, err := Template(t, elsewhere, append(operated, "--set", "agent.podNames=api")...)
+func TestEverythingIsInTheReleaseNamespace(t *testing.T) {
+	out, err := RenderTemplates(t, otherNamespace, append(operatorArgs, "--set", "agent.podNames=api")...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(out) {
 		if strings.Contains(line, "portreeve-system") {
-			t.Errorf("in namespace %s: %s", elsewhere, line)
+			t.Errorf("in namespace %s: %s", otherNamespace, line)
 		}
 	}
 }

@@ -9,24 +9,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the goldens")
+var updateGolden = flag.Bool("update", false, "write the goldens")
 
 func TestLint(t *testing.T) {
-	if out, err := Helm(t, nil, "lint", "--strict", "--kube-version", kubeVersion, Folder(t)); err != nil {
+	if out, err := RunHelm(t, nil, "lint", "--strict", "--kube-version", kubeVersion, FindChart(t)); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-// The goldens are without what is copied from config/, which is compared with that.
+// The golden files exclude objects copied from config/, which are compared with config/.
 func TestRendered(t *testing.T) {
 	tests := map[string]struct {
 		golden string
 		args   []string
 	}{
-		"the defaults":             {"default.yaml", nil},
-		"every value is set":       {"all.yaml", []string{"--values", "testdata/all-values.yaml"}},
-		"tuning inside pods":       {"pods.yaml", []string{"--set", "agent.mode=pods"}},
-		"no host path, by the API": {"api.yaml", []string{"--set", "agent.podNames=api,metrics.services=false"}},
+		"the defaults":           {"default.yaml", nil},
+		"every value is set":     {"all.yaml", []string{"--values", "testdata/all-values.yaml"}},
+		"tuning inside pods":     {"pods.yaml", []string{"--set", "agent.mode=pods"}},
+		"pod names from the API": {"api.yaml", []string{"--set", "agent.podNames=api,metrics.services=false"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -43,12 +43,12 @@ func TestRendered(t *testing.T) {
 			if tt.golden != "api.yaml" {
 				args = append(args, "--show-only", "templates/services.yaml")
 			}
-			got, err := Template(t, "portreeve-system", append(args, tt.args...)...)
+			got, err := RenderTemplates(t, "portreeve-system", append(args, tt.args...)...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join("testdata", tt.golden)
-			if *update {
+			if *updateGolden {
 				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}

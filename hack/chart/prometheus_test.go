@@ -12,24 +12,24 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// When what a Prometheus operator takes is part of a release.
-func TestWhatAnOperatorTakes(t *testing.T) {
+// Objects of the Prometheus operator are rendered if its CRDs exist or if enabled.
+func TestPrometheusOperatorObjectsAreRenderedWhenEnabled(t *testing.T) {
 	const rule, monitor = "PrometheusRule portreeve", "PodMonitor portreeve-agent"
 	tests := map[string]struct {
 		args []string
 		want []string
 	}{
-		"no operator, nothing":             {nil, nil},
-		"an operator that knows both":      {[]string{"--api-versions", "monitoring.coreos.com/v1/PrometheusRule,monitoring.coreos.com/v1/PodMonitor"}, []string{monitor, rule}},
-		"one that knows rules":             {[]string{"--api-versions", "monitoring.coreos.com/v1/PrometheusRule"}, []string{rule}},
-		"forced":                           {[]string{"--set", "prometheus.rules.enabled=true"}, []string{rule}},
-		"switched off, though it is there": {[]string{"--api-versions", "monitoring.coreos.com/v1/PodMonitor", "--set", "prometheus.podMonitor.enabled=false"}, nil},
+		"no operator":                  {nil, nil},
+		"an operator with both kinds":  {[]string{"--api-versions", "monitoring.coreos.com/v1/PrometheusRule,monitoring.coreos.com/v1/PodMonitor"}, []string{monitor, rule}},
+		"an operator with rules":       {[]string{"--api-versions", "monitoring.coreos.com/v1/PrometheusRule"}, []string{rule}},
+		"forced":                       {[]string{"--set", "prometheus.rules.enabled=true"}, []string{rule}},
+		"disabled despite an operator": {[]string{"--api-versions", "monitoring.coreos.com/v1/PodMonitor", "--set", "prometheus.podMonitor.enabled=false"}, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]bool{}
-			for _, o := range Render(t, "portreeve-system", tt.args...) {
-				if k := key(o); k == rule || k == monitor {
+			for _, o := range RenderObjects(t, "portreeve-system", tt.args...) {
+				if k := objectKey(o); k == rule || k == monitor {
 					got[k] = true
 				}
 			}
@@ -40,12 +40,12 @@ func TestWhatAnOperatorTakes(t *testing.T) {
 	}
 }
 
-func TestTheLabelsByWhichTheyAreFound(t *testing.T) {
+func TestLabelsSelectRulesMonitorsAndDashboards(t *testing.T) {
 	got := map[string]string{}
-	for _, o := range Render(t, "portreeve-system", append(operated,
+	for _, o := range RenderObjects(t, "portreeve-system", append(operatorArgs,
 		"--set", "prometheus.rules.labels.release=a,prometheus.podMonitor.labels.release=b,dashboards.labels.release=c")...) {
 		if release, ok := o.GetLabels()["release"]; ok {
-			got[key(o)] = release
+			got[objectKey(o)] = release
 		}
 	}
 	want := map[string]string{
@@ -57,8 +57,8 @@ func TestTheLabelsByWhichTheyAreFound(t *testing.T) {
 	}
 }
 
-func TestDashboardsAreThoseOfConfig(t *testing.T) {
-	paths, err := filepath.Glob(filepath.Join(Root(t), "config", "prometheus", "dashboards", "*.json"))
+func TestDashboardsMatchConfig(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(FindRepositoryRoot(t), "config", "prometheus", "dashboards", "*.json"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no dashboards (%v)", err)
 	}
@@ -71,12 +71,12 @@ func TestDashboardsAreThoseOfConfig(t *testing.T) {
 		want["portreeve-"+filepath.Base(path)] = strings.TrimSpace(string(data))
 	}
 	got := map[string]string{}
-	for _, o := range Render(t, elsewhere) {
+	for _, o := range RenderObjects(t, otherNamespace) {
 		if o.GetKind() != "ConfigMap" {
 			continue
 		}
-		if o.GetNamespace() != elsewhere || o.GetLabels()["grafana_dashboard"] != "1" || o.GetAnnotations()["grafana_folder"] != "Portreeve" {
-			t.Errorf("%s: namespace %s, labels %v, annotations %v", key(o), o.GetNamespace(), o.GetLabels(), o.GetAnnotations())
+		if o.GetNamespace() != otherNamespace || o.GetLabels()["grafana_dashboard"] != "1" || o.GetAnnotations()["grafana_folder"] != "Portreeve" {
+			t.Errorf("%s: namespace %s, labels %v, annotations %v", objectKey(o), o.GetNamespace(), o.GetLabels(), o.GetAnnotations())
 		}
 		data, _, err := unstructured.NestedStringMap(o.Object, "data")
 		if err != nil {

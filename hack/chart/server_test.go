@@ -16,22 +16,22 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-func TestEveryObjectOfTheChartIsTaken(t *testing.T) {
+func TestTheAPIServerAcceptsEveryObject(t *testing.T) {
 	tests := map[string][]string{
 		"the defaults":        nil,
-		"pods' names by logs": {"--set", "agent.podNames=logs"},
-		"pods' names by API":  {"--set", "agent.podNames=api"},
+		"pod names from logs": {"--set", "agent.podNames=logs"},
+		"pod names from API":  {"--set", "agent.podNames=api"},
 		"tuning nodes":        {"--set", "agent.mode=host,agent.windows.mode=host"},
 		"tuning inside pods":  {"--set", "agent.mode=pods,agent.snat=true"},
 		"every value is set":  {"--values", "testdata/all-values.yaml"},
 	}
 	for name, args := range tests {
 		t.Run(name, func(t *testing.T) {
-			objects := Render(t, "portreeve-system", args...)
+			objects := RenderObjects(t, "portreeve-system", args...)
 			env := testenv.Start(t)
 			for _, o := range objects {
 				if o.GroupVersionKind().Group == "monitoring.coreos.com" {
-					continue // the Prometheus operator's, whose CRDs are not here
+					continue // the CRDs of the Prometheus operator are not installed
 				}
 				err := env.Client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o), client.DryRunAll,
 					client.FieldOwner("chart"), client.ForceOwnership)
@@ -46,18 +46,18 @@ func TestEveryObjectOfTheChartIsTaken(t *testing.T) {
 	}
 }
 
-// helm asks the API server, too: for its version, and for the namespace's labels.
-func TestTheChartTellsWhatComesNext(t *testing.T) {
+// helm reads the version of the API server and the labels of the namespace.
+func TestTheNotesExplainTheNextSteps(t *testing.T) {
 	tests := map[string]struct {
 		enforced  string
 		want, not []string
 		set       string
 	}{
-		"a namespace that admits the agents":  {"privileged", []string{"measures, and changes nothing. ", "kubectl get portpressures"}, []string{"kubectl label", "NodeTunings"}, "agent.mode=measure"},
+		"a namespace that admits the agents":  {"privileged", []string{"Agents measure and do not change settings. ", "kubectl get portpressures"}, []string{"kubectl label", "NodeTunings"}, "agent.mode=measure"},
 		"a namespace that refuses the agents": {"baseline", []string{"This namespace enforces baseline:", "kubectl label --overwrite namespace chart-baseline pod-security"}, nil, "agent.mode=measure"},
-		"agents that tune": {"restricted", []string{"measures. ", "(docs/tuning.md): on Linux nodes and inside their pods; on Windows nodes. ", "helm uninstall has every node", "the capability SYS_ADMIN, to enter"},
-			[]string{"changes nothing"}, "agent.mode=pods,agent.windows.mode=host"},
-		"a namespace that follows the cluster's": {"", []string{"If your cluster enforces one", "kubectl label --overwrite namespace chart pod-security"}, nil, "agent.mode=measure"},
+		"agents that tune": {"restricted", []string{"is installed. ", "Agents apply NodeTunings (docs/tuning.md) on Linux nodes and inside their pods and on Windows nodes. ", "helm uninstall first restores", "the capability SYS_ADMIN to enter"},
+			[]string{"do not change settings"}, "agent.mode=pods,agent.windows.mode=host"},
+		"a namespace without its own level": {"", []string{"If your cluster enforces one", "kubectl label --overwrite namespace chart pod-security"}, nil, "agent.mode=measure"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestTheChartTellsWhatComesNext(t *testing.T) {
 			if err := env.Client.Create(t.Context(), namespace); err != nil {
 				t.Fatal(err)
 			}
-			out, err := Helm(t, []string{"KUBECONFIG=" + kubeconfig(t, env.Config)}, "install", "portreeve", Folder(t),
+			out, err := RunHelm(t, []string{"KUBECONFIG=" + writeKubeconfig(t, env.Config)}, "install", "portreeve", FindChart(t),
 				"--namespace", namespace.Name, "--dry-run=server", "--take-ownership", "--set", tt.set)
 			if err != nil {
 				t.Fatal(err)
@@ -83,8 +83,8 @@ func TestTheChartTellsWhatComesNext(t *testing.T) {
 	}
 }
 
-// kubeconfig writes a file that says what config says.
-func kubeconfig(t *testing.T, config *rest.Config) string {
+// writeKubeconfig writes config to a kubeconfig file.
+func writeKubeconfig(t *testing.T, config *rest.Config) string {
 	t.Helper()
 	c := clientcmdapi.NewConfig()
 	c.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}

@@ -18,61 +18,61 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-func TestAWrongValueIsRefusedInASentence(t *testing.T) {
+func TestInvalidValuesAreRejectedWithAnExplanation(t *testing.T) {
 	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	tests := map[string]struct{ set, want string }{
-		"a value that there isn't":              {"agents.tick=1s", `at '': additional properties 'agents' not allowed`},
-		"one that there isn't in the agent":     {"agent.hostPID=true", `at '/agent': additional properties 'hostPID' not allowed`},
-		"a way of naming pods":                  {"agent.podNames=names", `at '/agent/podNames': value must be one of 'auto', 'logs', 'api', 'uid'`},
-		"a number as a time":                    {"agent.tick=5", `at '/agent/tick': got number, want string`},
-		"a word as a number":                    {"controller.replicas=two", `at '/controller/replicas': got string, want integer`},
-		"no replicas":                           {"controller.replicas=0", `at '/controller/replicas': minimum: got 0, want 1`},
-		"a percent above 100":                   {"controller.thresholds.criticalPercent=101", `at '/controller/thresholds/criticalPercent': maximum: got 101, want 100`},
-		"no agent at all":                       {"agent=null", `at '': missing property 'agent'`},
-		"a toleration misspelt":                 {"agent.tolerations[0].efect=NoExecute", `at '/agent/tolerations/0': additional properties 'efect' not allowed`},
-		"an API server without a port":          {"networkPolicy.apiServer.ports=null", `at '/networkPolicy/apiServer': missing property 'ports'`},
-		"an address that is no network":         {"networkPolicy.apiServer.cidrs={10.0.0.10}", `at '/networkPolicy/apiServer/cidrs/0': '10.0.0.10' does not match pattern`},
-		"somebody who is nobody":                {"networkPolicy.metricsFrom[0].namespace=monitoring", `at '/networkPolicy/metricsFrom/0': additional properties 'namespace' not allowed`},
-		"no time to give back":                  {"uninstall.timeoutSeconds=5", `at '/uninstall/timeoutSeconds': minimum: got 5, want 10`},
-		"a word as a switch":                    {"controller.resolveDestinations=maybe", `at '/controller/resolveDestinations': got string, want boolean`},
-		"a mode that there isn't":               {"agent.mode=privileged", `at '/agent/mode': value must be one of 'measure', 'host', 'pods'`},
-		"a sysctl of another catalogue":         {"agent.mode=host,agent.tuning.allow={net.ipv4.tcp_tw_recycle}", `at '/agent/tuning/allow/0': value must be one of 'net.ipv4.ip_local_port_range', `},
-		"sysctls by a word":                     {"agent.mode=host,agent.tuning.allow=some", `agent.tuning.allow "some": must be all, or a list of sysctls, such as [net.ipv4.tcp_tw_reuse]`},
-		"sysctls that nobody sets":              {"agent.tuning.allow={net.ipv4.tcp_tw_reuse}", `agent.tuning.allow ["net.ipv4.tcp_tw_reuse"]: is for agent.mode host and pods, and it is measure; leave one of them out`},
-		"node ports that nobody asks for":       {"agent.tuning.nodePortRange=20000-25000", `agent.tuning.nodePortRange "20000-25000": is for agent.mode host and pods, and it is measure; leave one of them out`},
-		"node ports the wrong way round":        {"agent.mode=host,agent.tuning.nodePortRange=32767-30000", `agent.tuning.nodePortRange "32767-30000": must be two ports, the lower one first, such as 30000-32767`},
-		"node ports that are none":              {"agent.mode=pods,agent.tuning.nodePortRange=30000-70000", `agent.tuning.nodePortRange "30000-70000": must be two ports, the lower one first, such as 30000-32767`},
-		"SNAT by a word":                        {"agent.snat=auto", `at '/agent/snat': got string, want boolean`},
-		"a log level":                           {"agent.logLevel=trace", `at '/agent/logLevel': value must be one of 'debug', 'info', 'warn', 'error'`},
-		"rules, perhaps":                        {"prometheus.rules.enabled=perhaps", `at '/prometheus/rules/enabled': value must be one of 'auto', true, false`},
-		"a label that is a number":              {"dashboards.labels.grafana_dashboard=1", `at '/dashboards/labels/grafana_dashboard': got number, want string`},
-		"critical below warning":                {"controller.thresholds.warningPercent=90", `controller.thresholds.criticalPercent 85: must be warningPercent (90) to 100`},
-		"a tick too short":                      {"agent.tick=50ms", `agent.tick "50ms": must be 100ms or more, such as 10s`},
-		"a tick without a unit":                 {"agent.pressedTick=\"2\"", `agent.pressedTick "\"2\"": must be 100ms or more, such as 2s`},
-		"a heartbeat too short":                 {"heartbeat=30s", `heartbeat "30s": must be whole minutes or hours, such as 30m`},
-		"a grace that is no time":               {"controller.agentGrace=soon", `controller.agentGrace "soon": must be whole seconds, minutes or hours, such as 2m`},
-		"no agent replaced ever":                {"agent.maxUnavailable=0", `agent.maxUnavailable 0: must be a number from 1 on, or 1% to 100%`},
-		"more agents than there are":            {"agent.maxUnavailable=110%", `agent.maxUnavailable "110%": must be a number from 1 on, or 1% to 100%`},
-		"a path that is none":                   {"agent.podLogs=pods", `agent.podLogs "pods": must be an absolute path, such as /var/log/containers`},
-		"logs that aren't looked at":            {"agent.podNames=uid,agent.podLogs=/data/containers", `agent.podLogs "/data/containers": is for agent.podNames auto and logs, and it is uid; leave one of them out`},
-		"a tag that is none":                    {"image.tag=a b", `image.tag "a b": must be a tag, such as v1.0.0`},
-		"a digest that is none":                 {"agent.image.digest=abc", `agent.image.digest "abc": must be sha256: and 64 hex digits`},
-		"a tag beside a digest":                 {"controller.image.tag=a,controller.image.digest=" + digest, `controller.image.tag "a": has no effect beside controller.image.digest; leave one of them out`},
-		"a label of the chart":                  {`commonLabels.app\.kubernetes\.io/component=x`, `commonLabels "app.kubernetes.io/component": is a label that the chart or Portreeve sets; choose another name`},
-		"a label of the controller":             {`commonLabels.portreeve\.io/agent=x`, `commonLabels "portreeve.io/agent": is a label that the chart or Portreeve sets; choose another name`},
-		"another operating system":              {`agent.nodeSelector.kubernetes\.io/os=windows`, `agent.nodeSelector kubernetes.io/os "windows": is linux already; leave it out`},
-		"pods of Windows":                       {"agent.windows.mode=pods", `at '/agent/windows/mode': value must be one of 'measure', 'host'`},
-		"a sysctl on Windows":                   {"agent.windows.mode=host,agent.windows.allow={net.ipv4.tcp_tw_reuse}", `at '/agent/windows/allow/0': value must be one of 'dynamicport tcp', `},
-		"settings of Windows by a word":         {"agent.windows.mode=host,agent.windows.allow=some", `agent.windows.allow "some": must be all, or a list of settings of Windows, such as [dynamicport tcp]`},
-		"settings that no Windows node has":     {"agent.windows.allow={dynamicport tcp}", `agent.windows.allow ["dynamicport tcp"]: is for agent.windows.mode host, and it is measure; leave one of them out`},
-		"tuning Windows, which is off":          {"agent.windows.enabled=false,agent.windows.mode=host", `agent.windows.mode "host": is for agent.windows.enabled true; leave one of them out`},
-		"another operating system than Windows": {`agent.windows.nodeSelector.kubernetes\.io/os=linux`, `agent.windows.nodeSelector kubernetes.io/os "linux": is windows already; leave it out`},
+		"an unknown value":                       {"agents.tick=1s", `at '': additional properties 'agents' not allowed`},
+		"an unknown value of the agent":          {"agent.hostPID=true", `at '/agent': additional properties 'hostPID' not allowed`},
+		"an unknown podNames mode":               {"agent.podNames=names", `at '/agent/podNames': value must be one of 'auto', 'logs', 'api', 'uid'`},
+		"a number as a duration":                 {"agent.tick=5", `at '/agent/tick': got number, want string`},
+		"a word as a number":                     {"controller.replicas=two", `at '/controller/replicas': got string, want integer`},
+		"no replicas":                            {"controller.replicas=0", `at '/controller/replicas': minimum: got 0, want 1`},
+		"a percent above 100":                    {"controller.thresholds.criticalPercent=101", `at '/controller/thresholds/criticalPercent': maximum: got 101, want 100`},
+		"no agent":                               {"agent=null", `at '': missing property 'agent'`},
+		"a misspelled toleration field":          {"agent.tolerations[0].efect=NoExecute", `at '/agent/tolerations/0': additional properties 'efect' not allowed`},
+		"an API server without a port":           {"networkPolicy.apiServer.ports=null", `at '/networkPolicy/apiServer': missing property 'ports'`},
+		"an address without a prefix length":     {"networkPolicy.apiServer.cidrs={10.0.0.10}", `at '/networkPolicy/apiServer/cidrs/0': '10.0.0.10' does not match pattern`},
+		"an unknown field of a peer":             {"networkPolicy.metricsFrom[0].namespace=monitoring", `at '/networkPolicy/metricsFrom/0': additional properties 'namespace' not allowed`},
+		"an uninstall timeout that is too short": {"uninstall.timeoutSeconds=5", `at '/uninstall/timeoutSeconds': minimum: got 5, want 10`},
+		"a word as a boolean":                    {"controller.resolveDestinations=maybe", `at '/controller/resolveDestinations': got string, want boolean`},
+		"an unknown mode":                        {"agent.mode=privileged", `at '/agent/mode': value must be one of 'measure', 'host', 'pods'`},
+		"an unsupported sysctl":                  {"agent.mode=host,agent.tuning.allow={net.ipv4.tcp_tw_recycle}", `at '/agent/tuning/allow/0': value must be one of 'net.ipv4.ip_local_port_range', `},
+		"a word instead of sysctls":              {"agent.mode=host,agent.tuning.allow=some", `agent.tuning.allow "some": must be all or a list of sysctls, such as [net.ipv4.tcp_tw_reuse]`},
+		"sysctls without tuning":                 {"agent.tuning.allow={net.ipv4.tcp_tw_reuse}", `agent.tuning.allow ["net.ipv4.tcp_tw_reuse"]: requires agent.mode host or pods, but it is measure`},
+		"node ports without tuning":              {"agent.tuning.nodePortRange=20000-25000", `agent.tuning.nodePortRange "20000-25000": requires agent.mode host or pods, but it is measure`},
+		"node ports in descending order":         {"agent.mode=host,agent.tuning.nodePortRange=32767-30000", `agent.tuning.nodePortRange "32767-30000": must be a port range in ascending order, such as 30000-32767`},
+		"node ports above 65535":                 {"agent.mode=pods,agent.tuning.nodePortRange=30000-70000", `agent.tuning.nodePortRange "30000-70000": must be a port range in ascending order, such as 30000-32767`},
+		"a word as a boolean for SNAT":           {"agent.snat=auto", `at '/agent/snat': got string, want boolean`},
+		"an unknown log level":                   {"agent.logLevel=trace", `at '/agent/logLevel': value must be one of 'debug', 'info', 'warn', 'error'`},
+		"an unknown mode for rules":              {"prometheus.rules.enabled=perhaps", `at '/prometheus/rules/enabled': value must be one of 'auto', true, false`},
+		"a number as a label value":              {"dashboards.labels.grafana_dashboard=1", `at '/dashboards/labels/grafana_dashboard': got number, want string`},
+		"critical below warning":                 {"controller.thresholds.warningPercent=90", `controller.thresholds.criticalPercent 85: must be between warningPercent (90) and 100`},
+		"a tick that is too short":               {"agent.tick=50ms", `agent.tick "50ms": must be at least 100ms, such as 10s`},
+		"a tick without a unit":                  {"agent.pressedTick=\"2\"", `agent.pressedTick "\"2\"": must be at least 100ms, such as 2s`},
+		"a heartbeat that is too short":          {"heartbeat=30s", `heartbeat "30s": must be in whole minutes or hours, such as 30m`},
+		"a word as a grace period":               {"controller.agentGrace=soon", `controller.agentGrace "soon": must be in whole seconds, minutes or hours, such as 2m`},
+		"no agent may be updated":                {"agent.maxUnavailable=0", `agent.maxUnavailable 0: must be a number of at least 1, or a percentage from 1% to 100%`},
+		"more than 100 percent of the agents":    {"agent.maxUnavailable=110%", `agent.maxUnavailable "110%": must be a number of at least 1, or a percentage from 1% to 100%`},
+		"a relative path":                        {"agent.podLogs=pods", `agent.podLogs "pods": must be an absolute path, such as /var/log/containers`},
+		"pod logs that are not used":             {"agent.podNames=uid,agent.podLogs=/data/containers", `agent.podLogs "/data/containers": requires agent.podNames auto or logs, but it is uid`},
+		"an invalid tag":                         {"image.tag=a b", `image.tag "a b": must be a tag, such as v1.0.0`},
+		"an invalid digest":                      {"agent.image.digest=abc", `agent.image.digest "abc": must be sha256: followed by 64 hex digits`},
+		"a tag and a digest":                     {"controller.image.tag=a,controller.image.digest=" + digest, `controller.image.tag "a": has no effect if controller.image.digest is set; set only one of them`},
+		"a label of the chart":                   {`commonLabels.app\.kubernetes\.io/component=x`, `commonLabels "app.kubernetes.io/component": is reserved for labels that the chart or Portreeve sets; use another name`},
+		"a label of the controller":              {`commonLabels.portreeve\.io/agent=x`, `commonLabels "portreeve.io/agent": is reserved for labels that the chart or Portreeve sets; use another name`},
+		"another operating system":               {`agent.nodeSelector.kubernetes\.io/os=windows`, `agent.nodeSelector kubernetes.io/os "windows": is always linux; remove it`},
+		"the mode pods on Windows":               {"agent.windows.mode=pods", `at '/agent/windows/mode': value must be one of 'measure', 'host'`},
+		"a sysctl on Windows":                    {"agent.windows.mode=host,agent.windows.allow={net.ipv4.tcp_tw_reuse}", `at '/agent/windows/allow/0': value must be one of 'dynamicport tcp', `},
+		"a word instead of Windows settings":     {"agent.windows.mode=host,agent.windows.allow=some", `agent.windows.allow "some": must be all or a list of Windows settings, such as [dynamicport tcp]`},
+		"Windows settings without tuning":        {"agent.windows.allow={dynamicport tcp}", `agent.windows.allow ["dynamicport tcp"]: requires agent.windows.mode host, but it is measure`},
+		"tuning for a disabled Windows agent":    {"agent.windows.enabled=false,agent.windows.mode=host", `agent.windows.mode "host": requires agent.windows.enabled true`},
+		"another operating system than Windows":  {`agent.windows.nodeSelector.kubernetes\.io/os=linux`, `agent.windows.nodeSelector kubernetes.io/os "linux": is always windows; remove it`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			out, err := Template(t, "portreeve-system", "--set", tt.set)
+			out, err := RenderTemplates(t, "portreeve-system", "--set", tt.set)
 			if err == nil {
-				t.Fatalf("--set %s was taken and rendered %d bytes", tt.set, len(out))
+				t.Fatalf("--set %s was accepted and rendered %d bytes", tt.set, len(out))
 			}
 			if !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("--set %s: %v\nwant %s", tt.set, err, tt.want)
@@ -81,159 +81,159 @@ func TestAWrongValueIsRefusedInASentence(t *testing.T) {
 	}
 }
 
-func TestAClusterThatIsTooOldIsRefused(t *testing.T) {
+func TestOldClustersAreRejected(t *testing.T) {
 	const want = "chart requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.15"
-	if _, err := Template(t, "portreeve-system", "--kube-version", "v1.29.15"); err == nil || !strings.Contains(err.Error(), want) {
+	if _, err := RenderTemplates(t, "portreeve-system", "--kube-version", "v1.29.15"); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
 	}
-	if _, err := Template(t, "portreeve-system", "--kube-version", "v1.30.0-gke.100"); err != nil {
+	if _, err := RenderTemplates(t, "portreeve-system", "--kube-version", "v1.30.0-gke.100"); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAValueMayBe(t *testing.T) {
+func TestUnusualValuesAreAccepted(t *testing.T) {
 	for name, set := range map[string]string{
-		"taken away, where a pod needs none": "agent.tolerations=null,agent.nodeSelector=null,agent.resources.limits=null,controller.affinity=null,agent.podAnnotations=null",
-		"global, of a chart above":           "global.region=north",
-		"a registry of nobody":               "image.registry=",
+		"null for optional pod fields":    "agent.tolerations=null,agent.nodeSelector=null,agent.resources.limits=null,controller.affinity=null,agent.podAnnotations=null",
+		"global values of a parent chart": "global.region=north",
+		"an empty registry":               "image.registry=",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := Template(t, "portreeve-system", "--set", set); err != nil {
+			if _, err := RenderTemplates(t, "portreeve-system", "--set", set); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 }
 
-// What each way of naming pods gives the agent: nothing beside it, and never a group.
-func TestPodNames(t *testing.T) {
-	type gives struct {
-		host   string // the type of the host path
+// Each podNames mode grants the agent only what it needs, and never a group.
+func TestPodNamesModesGrantOnlyWhatTheyNeed(t *testing.T) {
+	type grants struct {
+		host   string // type of the host path
 		groups []any
 		api    bool
 	}
-	for mode, want := range map[string]gives{
+	for mode, want := range map[string]grants{
 		"auto": {host: "DirectoryOrCreate"},
 		"logs": {host: "Directory"},
 		"api":  {api: true},
 		"uid":  {},
 	} {
 		t.Run(mode, func(t *testing.T) {
-			var got gives
-			for _, o := range Render(t, "portreeve-system", "--set", "agent.podNames="+mode) {
+			var got grants
+			for _, o := range RenderObjects(t, "portreeve-system", "--set", "agent.podNames="+mode) {
 				got.api = got.api || o.GetName() == "portreeve-agent-pod-names"
-				if key(o) == linuxAgent {
-					got.host = hostPath(t, o)
+				if objectKey(o) == linuxAgent {
+					got.host = readHostPathType(t, o)
 					got.groups, _, _ = unstructured.NestedSlice(o.Object, "spec", "template", "spec", "securityContext", "supplementalGroups")
 				}
 			}
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(gives{})); diff != "" {
-				t.Errorf("gives (-want +got):\n%s", diff)
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(grants{})); diff != "" {
+				t.Errorf("grants (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// The right to look addresses up comes and goes with its value.
-func TestResolvingDestinationsTakesARight(t *testing.T) {
+// The ClusterRole for resolving addresses depends on its value.
+func TestResolvingDestinationsNeedsAClusterRole(t *testing.T) {
 	for value, want := range map[string][]string{
 		"true":  {"ClusterRole portreeve-controller-destinations", "ClusterRoleBinding portreeve-controller-destinations"},
 		"false": nil,
 	} {
 		var got []string
-		for _, o := range Render(t, "portreeve-system", "--set", "controller.resolveDestinations="+value) {
+		for _, o := range RenderObjects(t, "portreeve-system", "--set", "controller.resolveDestinations="+value) {
 			if strings.Contains(o.GetName(), "destinations") {
-				got = append(got, key(o))
+				got = append(got, objectKey(o))
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s gives (-want +got):\n%s", value, diff)
+			t.Errorf("%s grants (-want +got):\n%s", value, diff)
 		}
 	}
 }
 
-// So does the right to write on nodes.
-func TestAnnotatingNodesTakesARight(t *testing.T) {
+// The ClusterRole for patching nodes depends on its value.
+func TestAnnotatingNodesNeedsAClusterRole(t *testing.T) {
 	for value, want := range map[string][]string{
 		"true":  {"ClusterRole portreeve-controller-annotate-restart", "ClusterRoleBinding portreeve-controller-annotate-restart"},
 		"false": nil,
 	} {
 		var got []string
-		for _, o := range Render(t, "portreeve-system", "--set", "controller.annotateRestart="+value) {
+		for _, o := range RenderObjects(t, "portreeve-system", "--set", "controller.annotateRestart="+value) {
 			if strings.Contains(o.GetName(), "annotate") {
-				got = append(got, key(o))
+				got = append(got, objectKey(o))
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s gives (-want +got):\n%s", value, diff)
+			t.Errorf("%s grants (-want +got):\n%s", value, diff)
 		}
 	}
 }
 
-// Neither right without the other is of use, and neither comes unasked.
-func TestSNATTakesTheNodesNetworkAndNetAdmin(t *testing.T) {
-	type gives struct {
-		hostNetwork, flag, netAdmin bool
+// Both privileges are required for SNAT, and neither is granted without it.
+func TestSNATNeedsHostNetworkAndNetAdmin(t *testing.T) {
+	type grants struct {
+		hostNetwork, hasFlag, netAdmin bool
 	}
-	for value, want := range map[string]gives{"false": {}, "true": {true, true, true}} {
+	for value, want := range map[string]grants{"false": {}, "true": {true, true, true}} {
 		t.Run(value, func(t *testing.T) {
-			for _, o := range Render(t, "portreeve-system", "--set", "agent.snat="+value) {
-				if key(o) != linuxAgent {
+			for _, o := range RenderObjects(t, "portreeve-system", "--set", "agent.snat="+value) {
+				if objectKey(o) != linuxAgent {
 					continue
 				}
-				var got gives
+				var got grants
 				got.hostNetwork, _, _ = unstructured.NestedBool(o.Object, "spec", "template", "spec", "hostNetwork")
-				c := container(t, o)
+				c := findContainer(t, o)
 				args, _, _ := unstructured.NestedStringSlice(c, "args")
-				got.flag = slices.Contains(args, "--snat")
+				got.hasFlag = slices.Contains(args, "--snat")
 				add, _, _ := unstructured.NestedStringSlice(c, "securityContext", "capabilities", "add")
 				got.netAdmin = slices.Contains(add, "NET_ADMIN")
 				if got != want || !slices.Contains(add, "BPF") {
-					t.Errorf("gives %+v, capabilities %v, want %+v", got, add, want)
+					t.Errorf("grants %+v, capabilities %v, want %+v", got, add, want)
 				}
 			}
 		})
 	}
 }
 
-// tuningGives is what the agent has in a mode, all of it.
-type tuningGives struct {
+// agentPrivileges are all privileges of the agent in a mode.
+type agentPrivileges struct {
 	HostNetwork, HostPID, HostIPC, Privileged, NonRoot bool
 	User                                               int64
 	Capabilities, Flags, Paths                         []string
-	Reads                                              bool
+	CanReadPods                                        bool
 }
 
-// Each mode takes what its work needs, and nothing else.
-func TestWhatEachModeGives(t *testing.T) {
+// Each mode grants the agent only what it needs.
+func TestEachModeGrantsOnlyWhatItNeeds(t *testing.T) {
 	tuned := []string{"--tune", "--node-port-range=30000-32767", "--state-dir=/var/lib/portreeve", "--sysctl-root=/host/proc/sys", "--stop-file=/etc/portreeve/stop"}
 	host := []string{"/proc/sys/net on /host/proc/sys/net", "/var/lib/portreeve on /var/lib/portreeve"}
-	for mode, want := range map[string]tuningGives{
+	for mode, want := range map[string]agentPrivileges{
 		"measure": {NonRoot: true, User: 65532, Capabilities: []string{"BPF", "PERFMON"}},
 		"host":    {HostNetwork: true, Capabilities: []string{"BPF", "PERFMON"}, Flags: append([]string{"--tune=host"}, tuned[1:]...), Paths: host},
 		"pods": {
-			HostNetwork: true, Capabilities: []string{"SYS_ADMIN"}, Reads: true,
+			HostNetwork: true, Capabilities: []string{"SYS_ADMIN"}, CanReadPods: true,
 			Flags: append(append([]string{"--tune=pods"}, tuned[1:]...), "--netns-root=/run/netns"),
 			Paths: append(host, "/run/netns on /run/netns HostToContainer"),
 		},
 	} {
 		t.Run(mode, func(t *testing.T) {
-			var got tuningGives
-			for _, o := range Render(t, "portreeve-system", "--set", "agent.podNames=uid,agent.mode="+mode) {
-				got.Reads = got.Reads || o.GetKind() == "ClusterRoleBinding" && o.GetName() == "portreeve-agent-tuning-pods"
-				if key(o) == linuxAgent {
-					got.of(t, o)
+			var got agentPrivileges
+			for _, o := range RenderObjects(t, "portreeve-system", "--set", "agent.podNames=uid,agent.mode="+mode) {
+				got.CanReadPods = got.CanReadPods || o.GetKind() == "ClusterRoleBinding" && o.GetName() == "portreeve-agent-tuning-pods"
+				if objectKey(o) == linuxAgent {
+					got.readDaemonSet(t, o)
 				}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("gives (-want +got):\n%s", diff)
+				t.Errorf("grants (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// of reads what a DaemonSet gives.
-func (g *tuningGives) of(t *testing.T, o *unstructured.Unstructured) {
+// readDaemonSet reads the privileges that a DaemonSet grants.
+func (g *agentPrivileges) readDaemonSet(t *testing.T, o *unstructured.Unstructured) {
 	t.Helper()
 	var set appsv1.DaemonSet
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &set); err != nil {
@@ -257,7 +257,7 @@ func (g *tuningGives) of(t *testing.T, o *unstructured.Unstructured) {
 	for _, v := range pod.Volumes {
 		i := slices.IndexFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name })
 		if i < 0 {
-			t.Errorf("nobody mounts %s", v.Name)
+			t.Errorf("%s is not mounted", v.Name)
 		} else if m := c.VolumeMounts[i]; v.HostPath != nil {
 			propagation := ""
 			if m.MountPropagation != nil {
@@ -268,31 +268,31 @@ func (g *tuningGives) of(t *testing.T, o *unstructured.Unstructured) {
 	}
 }
 
-func TestWhatNodesAllow(t *testing.T) {
+func TestAllowBecomesAFlag(t *testing.T) {
 	for allow, want := range map[string]string{
 		`"all"`: "",
 		`[]`:    "--allow=none",
 		`["net.ipv4.tcp_tw_reuse","net.core.somaxconn"]`: "--allow=net.ipv4.tcp_tw_reuse,net.core.somaxconn",
 	} {
 		got := ""
-		for _, o := range Render(t, "portreeve-system", "--set", "agent.mode=host", "--set-json", "agent.tuning.allow="+allow) {
-			if key(o) != linuxAgent {
+		for _, o := range RenderObjects(t, "portreeve-system", "--set", "agent.mode=host", "--set-json", "agent.tuning.allow="+allow) {
+			if objectKey(o) != linuxAgent {
 				continue
 			}
-			args, _, _ := unstructured.NestedStringSlice(container(t, o), "args")
+			args, _, _ := unstructured.NestedStringSlice(findContainer(t, o), "args")
 			if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "--allow") }); i >= 0 {
 				got = args[i]
 			}
 		}
 		if got != want {
-			t.Errorf("%s gives %q, want %q", allow, got, want)
+			t.Errorf("%s becomes %q, want %q", allow, got, want)
 		}
 	}
 }
 
-// The nodes allow what the agent knows: the schema's list is the catalogue's.
-func TestTheSchemaKnowsTheCatalogue(t *testing.T) {
-	schema := readChart(t, "values.schema.json", json.Unmarshal)
+// The schema lists the settings that the agent supports.
+func TestTheSchemaListsEverySetting(t *testing.T) {
+	schema := readChartFile(t, "values.schema.json", json.Unmarshal)
 	for definition, os := range map[string]settings.OS{"sysctl": settings.Linux, "windowsSetting": settings.Windows} {
 		got, _, err := unstructured.NestedStringSlice(schema, "definitions", definition, "enum")
 		if err != nil {
@@ -305,17 +305,17 @@ func TestTheSchemaKnowsTheCatalogue(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("definitions.%s of values.schema.json (-catalogue +schema):\n%s", definition, diff)
+			t.Errorf("definitions.%s of values.schema.json (-settings +schema):\n%s", definition, diff)
 		}
 	}
 }
 
-// hostPath is the type of the one path of the host that a pod may have: the links to
-// logs, read-only, and without the logs.
-func hostPath(t *testing.T, o *unstructured.Unstructured) string {
+// readHostPathType returns the type of the pod-logs volume, which must be the only host
+// path of a pod and read-only.
+func readHostPathType(t *testing.T, o *unstructured.Unstructured) string {
 	t.Helper()
 	volumes, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "volumes")
-	mounts, _, _ := unstructured.NestedSlice(container(t, o), "volumeMounts")
+	mounts, _, _ := unstructured.NestedSlice(findContainer(t, o), "volumeMounts")
 	if len(volumes) == 0 && len(mounts) == 0 {
 		return ""
 	}
@@ -330,10 +330,10 @@ func hostPath(t *testing.T, o *unstructured.Unstructured) string {
 	return path["type"]
 }
 
-// readChart reads a file of the chart into a tree.
-func readChart(t *testing.T, name string, unmarshal func([]byte, any) error) (tree map[string]any) {
+// readChartFile parses a file of the chart.
+func readChartFile(t *testing.T, name string, unmarshal func([]byte, any) error) (tree map[string]any) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(Folder(t), name))
+	data, err := os.ReadFile(filepath.Join(FindChart(t), name))
 	if err == nil {
 		err = unmarshal(data, &tree)
 	}
@@ -344,7 +344,7 @@ func readChart(t *testing.T, name string, unmarshal func([]byte, any) error) (tr
 }
 
 func TestTheSchemaAllowsNothingElse(t *testing.T) {
-	schema := readChart(t, "values.schema.json", json.Unmarshal)
+	schema := readChartFile(t, "values.schema.json", json.Unmarshal)
 	objects := 0
 	var walk func(at string, node any)
 	walk = func(at string, node any) {
@@ -367,14 +367,14 @@ func TestTheSchemaAllowsNothingElse(t *testing.T) {
 	}
 	walk("", schema)
 	if objects < 8 {
-		t.Errorf("%d objects with properties found in the schema: is this its shape?", objects)
+		t.Errorf("%d objects with properties found in the schema: has its format changed?", objects)
 	}
 }
 
-// The schema refuses a default that it doesn't know; this is the other direction.
+// helm rejects defaults that the schema does not contain; this tests the opposite.
 func TestEveryValueOfTheSchemaHasADefault(t *testing.T) {
-	schema := readChart(t, "values.schema.json", json.Unmarshal)
-	values := readChart(t, "values.yaml", func(data []byte, v any) error { return yaml.Unmarshal(data, v) })
+	schema := readChartFile(t, "values.schema.json", json.Unmarshal)
+	values := readChartFile(t, "values.yaml", func(data []byte, v any) error { return yaml.Unmarshal(data, v) })
 	definitions := schema["definitions"].(map[string]any)
 	var walk func(at string, node map[string]any, value any)
 	walk = func(at string, node map[string]any, value any) {

@@ -16,9 +16,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// request is what one of Portreeve's programs asked the API server for, of its audit log
+// auditedRequest is a request of one of Portreeve's programs in the API server's audit log
 // (audit.k8s.io/v1, Event).
-type request struct {
+type auditedRequest struct {
 	ID   string `json:"auditID"`
 	Verb string
 	At   time.Time `json:"requestReceivedTimestamp"`
@@ -33,22 +33,27 @@ type request struct {
 	Annotations map[string]string
 }
 
-// account is the name of the service account, node the node of the pod that has its
-// token.
-func (r request) account() string { return r.User.Username[strings.LastIndex(r.User.Username, ":")+1:] }
-func (r request) node() string {
+// accountName returns the name of the service account.
+func (r auditedRequest) accountName() string {
+	return r.User.Username[strings.LastIndex(r.User.Username, ":")+1:]
+}
+
+// nodeName returns the node of the pod to which the token belongs.
+func (r auditedRequest) nodeName() string {
 	return strings.Join(r.User.Extra["authentication.kubernetes.io/node-name"], "")
 }
 
-// resource is what was asked for, as a rule of RBAC names it: group/resource/subresource.
-func (r request) resource() string {
+// resourceName returns the requested resource as group/resource/subresource.
+func (r auditedRequest) resourceName() string {
 	return strings.TrimSuffix(r.Object.APIGroup+"/"+r.Object.Resource+"/"+r.Object.Subresource, "/")
 }
 
-func (r request) refused() bool { return r.Annotations["authorization.k8s.io/decision"] == "forbid" }
+func (r auditedRequest) isRefused() bool {
+	return r.Annotations["authorization.k8s.io/decision"] == "forbid"
+}
 
-// requests are all that were audited, each once.
-func (c cluster) requests(t *testing.T) (all []request) {
+// readAuditLog returns the audited requests without duplicates.
+func (c cluster) readAuditLog(t *testing.T) (all []auditedRequest) {
 	t.Helper()
 	log, err := os.ReadFile(filepath.Join(c.dir, "logs", "audit.log"))
 	if err != nil {
@@ -56,9 +61,9 @@ func (c cluster) requests(t *testing.T) (all []request) {
 	}
 	known := map[string]bool{}
 	for line := range bytes.Lines(log) {
-		var r request
+		var r auditedRequest
 		if err := json.Unmarshal(line, &r); err != nil {
-			continue // the last line may not be whole, nor the last of a server that was killed
+			continue // the last line may be incomplete, also that of a server that was killed
 		}
 		if !known[r.ID] {
 			all = append(all, r)
@@ -71,15 +76,15 @@ func (c cluster) requests(t *testing.T) (all []request) {
 	return all
 }
 
-// idle counts what the agent of node c, where nothing happens, has asked for since the
-// first stage: it is a part of the ten minutes in which it may write once. IDLE=10m waits
-// until they are over.
-func idle(t *testing.T, c cluster) {
-	pod, err := c.agentPod(t, "c")
+// checkIdleRequests counts the requests of the agent of node c, where nothing happens, since
+// the first stage. An agent may write its status once in ten minutes. IDLE=10m waits until
+// these have passed.
+func checkIdleRequests(t *testing.T, c cluster) {
+	pod, err := c.getAgentPod(t, "c")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It is there, and has written its first status.
+	// By then the agent has written its first status.
 	since := pod.Status.ContainerStatuses[0].State.Running.StartedAt.Add(15 * time.Second)
 	if d := os.Getenv("IDLE"); d != "" {
 		whole, err := time.ParseDuration(d)
@@ -89,9 +94,9 @@ func idle(t *testing.T, c cluster) {
 		time.Sleep(time.Until(since.Add(whole)))
 	}
 	first, asked := map[string]int{}, map[string]int{}
-	for _, r := range c.requests(t) {
-		switch what := r.Verb + " " + r.resource(); {
-		case r.account() != "portreeve-agent" || r.node() != "c":
+	for _, r := range c.readAuditLog(t) {
+		switch what := r.Verb + " " + r.resourceName(); {
+		case r.accountName() != "portreeve-agent" || r.nodeName() != "c":
 		case r.At.Before(since):
 			first[what]++
 		default:
@@ -101,90 +106,92 @@ func idle(t *testing.T, c cluster) {
 	t.Logf("at first: %v; then in %v: %v", first, time.Since(since), asked)
 	const write, watch = "patch portreeve.io/portpressures/status", "watch portreeve.io/portpressures"
 	if first[write] == 0 || first[watch] != 1 {
-		t.Errorf("at first it is to watch once, and to write: %v", first)
+		t.Errorf("at first: %v, want one watch and at least one write", first)
 	}
 	if asked[write] > 1 {
 		t.Errorf("%d writes of the status, want 1 at most", asked[write])
 	}
 	for what, n := range asked {
-		if what != write && what != watch { // which the server ends now and then
+		if what != write && what != watch { // the server ends watches occasionally
 			t.Errorf("%s, %d times", what, n)
 		}
 	}
 }
 
-// spared are the rights that the cases here need not come to use, and what they are for.
-var spared = map[string]string{
-	"portreeve-agent: portreeve.io/portpressures list":                                                       streamed,
-	"portreeve-agent: /pods list":                                                                            streamed,
-	"portreeve-agent: /namespaces list":                                                                      streamed,
-	"portreeve-controller: /nodes list":                                                                      streamed,
-	"portreeve-controller: portreeve.io/portpressures list":                                                  streamed,
-	"portreeve-controller: portreeve.io/nodetunings list":                                                    streamed,
-	"portreeve-controller: portreeve-system: /pods list":                                                     streamed,
-	"portreeve-controller: /pods list":                                                                       "an address that is a pod's, and no Service's",
-	"portreeve-controller: portreeve-system: coordination.k8s.io/leases [portreeve-event-suppression] patch": storm,
-	"portreeve-controller: portreeve-system: events.k8s.io/events create":                                    storm,
-	"portreeve-agent: events.k8s.io/events patch":                                                            repeated,
-	"portreeve-controller: portreeve-system: /events patch":                                                  repeated,
-	"portreeve-controller: default: events.k8s.io/events patch":                                              repeated,
+// unusedRights lists the rights that these tests do not always use, and when they are used.
+var unusedRights = map[string]string{
+	"portreeve-agent: portreeve.io/portpressures list":                                                       onlyWithoutStreaming,
+	"portreeve-agent: /pods list":                                                                            onlyWithoutStreaming,
+	"portreeve-agent: /namespaces list":                                                                      onlyWithoutStreaming,
+	"portreeve-controller: /nodes list":                                                                      onlyWithoutStreaming,
+	"portreeve-controller: portreeve.io/portpressures list":                                                  onlyWithoutStreaming,
+	"portreeve-controller: portreeve.io/nodetunings list":                                                    onlyWithoutStreaming,
+	"portreeve-controller: portreeve-system: /pods list":                                                     onlyWithoutStreaming,
+	"portreeve-controller: /pods list":                                                                       "an address belongs to a pod and to no Service",
+	"portreeve-controller: portreeve-system: coordination.k8s.io/leases [portreeve-event-suppression] patch": onlyWithManyChanges,
+	"portreeve-controller: portreeve-system: events.k8s.io/events create":                                    onlyWithManyChanges,
+	"portreeve-agent: events.k8s.io/events patch":                                                            onlyForRepeatedEvents,
+	"portreeve-controller: portreeve-system: /events patch":                                                  onlyForRepeatedEvents,
+	"portreeve-controller: default: events.k8s.io/events patch":                                              onlyForRepeatedEvents,
 }
 
 const (
-	streamed = "an API server that does not stream lists: before 1.34, as a rule"
-	storm    = "more nodes change than there may be Events (controllers/cmd/portreeve-controller, told_linux_test.go)"
-	repeated = "an Event that is said again within half an hour (controllers, TestWhichEventsAnAgentMayWrite)"
+	onlyWithoutStreaming  = "the API server does not stream lists, usually before 1.34"
+	onlyWithManyChanges   = "more nodes change than the limit of Events allows (controllers/cmd/portreeve-controller, told_linux_test.go)"
+	onlyForRepeatedEvents = "an Event repeats within half an hour (controllers, TestWhichEventsAnAgentMayWrite)"
 )
 
-// everyRightIsUsed compares what the service accounts may do with what they did: not one
-// right too many, nor one too few.
-func everyRightIsUsed(t *testing.T, c cluster) {
+// checkRightsAreUsed compares the rights of the service accounts with their requests. Every
+// right must be used, and no request may be refused.
+func checkRightsAreUsed(t *testing.T, c cluster) {
 	used, refused := map[string]bool{}, map[string]bool{}
-	all := c.requests(t)
-	var released time.Time // when what uninstalls asked for the last time: helm deletes then, the agents' rights before their pods are gone
+	all := c.readAuditLog(t)
+	// The last request of the uninstall hook. Afterwards helm deletes the agents' rights
+	// before their pods have ended.
+	var released time.Time
 	for _, r := range all {
-		if r.account() == "portreeve-release" && r.At.After(released) {
+		if r.accountName() == "portreeve-release" && r.At.After(released) {
 			released = r.At
 		}
 	}
-	leaving := false // what uninstalls takes the controller's rights first
+	leaving := false // the uninstall hook removes the controller's rights first
 	for _, r := range all {
-		leaving = leaving || r.account() == "portreeve-release"
-		if r.refused() {
+		leaving = leaving || r.accountName() == "portreeve-release"
+		if r.isRefused() {
 			starting := r.At.After(c.unready[0]) && r.At.Before(c.unready[1])
 			left := leaving && r.At.After(released)
-			if starting || leaving && r.account() == "portreeve-controller" || left && r.account() == "portreeve-agent" {
+			if starting || leaving && r.accountName() == "portreeve-controller" || left && r.accountName() == "portreeve-agent" {
 				continue
 			}
-			refused[r.account()+": "+r.Verb+" "+r.resource()+" in "+r.Object.Namespace] = true
+			refused[r.accountName()+": "+r.Verb+" "+r.resourceName()+" in "+r.Object.Namespace] = true
 			continue
 		}
 		for _, in := range []string{"", r.Object.Namespace + ": "} {
 			for _, name := range []string{"", " [" + r.Object.Name + "]"} {
-				used[r.account()+": "+in+r.resource()+name+" "+r.Verb] = true
+				used[r.accountName()+": "+in+r.resourceName()+name+" "+r.Verb] = true
 			}
 		}
 	}
 	if len(refused) > 0 {
-		t.Errorf("asked for and refused: %q", slices.Sorted(maps.Keys(refused)))
+		t.Errorf("refused requests: %q", slices.Sorted(maps.Keys(refused)))
 	}
 	for _, account := range []string{"portreeve-agent", "portreeve-controller", "portreeve-release"} {
-		rights := c.rights(t, account)
+		rights := c.listRights(t, account)
 		if len(rights) == 0 {
 			t.Errorf("%s has no rights", account)
 		}
 		for _, right := range rights {
 			right = account + ": " + right
-			if spared[right] == "" && !used[right] {
-				t.Errorf("%s: given, and not used", right)
+			if unusedRights[right] == "" && !used[right] {
+				t.Errorf("%s: granted but not used", right)
 			}
 		}
 	}
 }
 
-// rights are what the chart's roles give a service account in the mode with the most,
-// one verb each.
-func (c cluster) rights(t *testing.T, account string) (all []string) {
+// listRights returns the rights that the chart's roles grant a service account in mode pods,
+// which has the most, with one verb each.
+func (c cluster) listRights(t *testing.T, account string) (all []string) {
 	t.Helper()
 	type object struct {
 		Kind     string
@@ -194,7 +201,7 @@ func (c cluster) rights(t *testing.T, account string) (all []string) {
 		Subjects []rbacv1.Subject
 	}
 	rules, bindings := map[string][]rbacv1.PolicyRule{}, []object{}
-	for _, text := range c.rendered(t, "pods") {
+	for _, text := range c.renderChart(t, "pods") {
 		var o object
 		if err := yaml.Unmarshal([]byte(text), &o); err != nil {
 			t.Fatal(err)
@@ -213,14 +220,14 @@ func (c cluster) rights(t *testing.T, account string) (all []string) {
 			role = "Role " + b.Metadata.Namespace + "/" + b.RoleRef.Name
 		}
 		for _, r := range rules[role] {
-			all = append(all, single(in, r)...)
+			all = append(all, splitRule(in, r)...)
 		}
 	}
 	return all
 }
 
-// single are the rights of a rule, one by one.
-func single(in string, r rbacv1.PolicyRule) (all []string) {
+// splitRule returns the rights of a rule with one resource, name and verb each.
+func splitRule(in string, r rbacv1.PolicyRule) (all []string) {
 	names := []string{""}
 	if len(r.ResourceNames) > 0 {
 		names = nil

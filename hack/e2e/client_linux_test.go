@@ -17,14 +17,13 @@ import (
 	"time"
 )
 
-// client speaks to the API server as its administrator, without a process for each
-// request.
+// client sends requests to the API server as administrator without starting kubectl.
 type client struct{ http.Client }
 
-// server is where kube-apiserver is in the cluster's network.
+// server is the address of kube-apiserver in the cluster's network.
 const server = "https://172.30.0.1:6443"
 
-func (c cluster) client(t *testing.T) client {
+func (c cluster) newClient(t *testing.T) client {
 	t.Helper()
 	pki := func(name string) string { return filepath.Join(c.dir, "pki", name) }
 	own, err := tls.LoadX509KeyPair(pki("admin.crt"), pki("admin.key"))
@@ -37,9 +36,9 @@ func (c cluster) client(t *testing.T) client {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
-	hub := network{strings.TrimSpace(c.kubectl(t, "hub"))}
+	hub := network{strings.TrimSpace(c.runKubectl(t, "hub"))}
 	dial := func(ctx context.Context, kind, address string) (conn net.Conn, err error) {
-		err = hub.do(func() (err error) {
+		err = hub.runInside(func() (err error) {
 			conn, err = new(net.Dialer).DialContext(ctx, kind, address)
 			return err
 		})
@@ -50,8 +49,8 @@ func (c cluster) client(t *testing.T) client {
 	}}}
 }
 
-// get reads what is at path into v.
-func (c client) get(t *testing.T, path string, v any) error {
+// getObject decodes the object at path into v.
+func (c client) getObject(t *testing.T, path string, v any) error {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server+path, nil)
 	if err != nil {
@@ -72,8 +71,8 @@ func (c client) get(t *testing.T, path string, v any) error {
 	return json.Unmarshal(text, v)
 }
 
-// patch applies an object, as kubectl apply --server-side does.
-func (c client) patch(t *testing.T, path, object string) {
+// applyObject applies an object like kubectl apply --server-side.
+func (c client) applyObject(t *testing.T, path, object string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, server+path, bytes.NewReader([]byte(object)))
 	if err != nil {

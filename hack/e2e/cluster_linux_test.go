@@ -19,25 +19,26 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// rootVariable is the repository's folder; run.sh sets it, and CLUSTER_DIR.
+// rootVariable is the environment variable for the repository's folder. run.sh sets it and
+// CLUSTER_DIR.
 const rootVariable = "PORTREEVE_E2E_ROOT"
 
-// cluster is the one that run.sh started, with the nodes a, b and c.
+// cluster is the cluster that run.sh started, with the nodes a, b, c and d.
 type cluster struct {
 	root string // of the repository
 	dir  string // of the cluster
 	id   string // in the names of its cgroups
 	api  client
-	// unready is from when a test stopped the API until that was ready again: meanwhile it
-	// refuses what it has not read the roles of.
+	// unready is the time from when a test stopped the API server until it was ready again.
+	// In that time the server refuses requests, because it has not read all roles yet.
 	unready *[2]time.Time
 }
 
-func open(t *testing.T) cluster {
+func openCluster(t *testing.T) cluster {
 	t.Helper()
 	root := os.Getenv(rootVariable)
 	if root == "" {
-		t.Skip("needs a cluster: make e2e starts one")
+		t.Skip("needs a cluster; run make e2e")
 	}
 	c := cluster{root: root, dir: os.Getenv("CLUSTER_DIR"), unready: new([2]time.Time)}
 	id, err := os.ReadFile(filepath.Join(c.dir, "id"))
@@ -45,12 +46,12 @@ func open(t *testing.T) cluster {
 		t.Fatal(err)
 	}
 	c.id = string(id)
-	c.api = c.client(t)
+	c.api = c.newClient(t)
 	return c
 }
 
-// try runs a program of hack/cluster and returns what it prints.
-func (c cluster) try(t *testing.T, stdin, program string, args ...string) (string, error) {
+// tryProgram runs a program of hack/cluster and returns its output.
+func (c cluster) tryProgram(t *testing.T, stdin, program string, args ...string) (string, error) {
 	t.Helper()
 	ctx := t.Context()
 	if ctx.Err() != nil { // in a clean-up
@@ -65,43 +66,43 @@ func (c cluster) try(t *testing.T, stdin, program string, args ...string) (strin
 	return string(out), err
 }
 
-func (c cluster) run(t *testing.T, stdin, program string, args ...string) string {
+func (c cluster) runProgram(t *testing.T, stdin, program string, args ...string) string {
 	t.Helper()
-	out, err := c.try(t, stdin, program, args...)
+	out, err := c.tryProgram(t, stdin, program, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
-func (c cluster) kubectl(t *testing.T, args ...string) string {
+func (c cluster) runKubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	return c.run(t, "", "kubectl", args...)
+	return c.runProgram(t, "", "kubectl", args...)
 }
 
-// read reads an object into v.
-func (c cluster) read(t *testing.T, v any, args ...string) error {
+// kubectlGet decodes the output of kubectl get into v.
+func (c cluster) kubectlGet(t *testing.T, v any, args ...string) error {
 	t.Helper()
-	out, err := c.try(t, "", "kubectl", append([]string{"get", "--output=json"}, args...)...)
+	out, err := c.tryProgram(t, "", "kubectl", append([]string{"get", "--output=json"}, args...)...)
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal([]byte(out), v)
 }
 
-func (c cluster) pressure(t *testing.T, node string) (pp v1alpha1.PortPressure, err error) {
+func (c cluster) getPortPressure(t *testing.T, node string) (pp v1alpha1.PortPressure, err error) {
 	t.Helper()
-	err = c.api.get(t, "/apis/portreeve.io/v1alpha1/portpressures/"+node, &pp)
+	err = c.api.getObject(t, "/apis/portreeve.io/v1alpha1/portpressures/"+node, &pp)
 	return pp, err
 }
 
-// apply applies a file of testdata.
-func (c cluster) apply(t *testing.T, name string) {
+// applyFile applies a file of testdata.
+func (c cluster) applyFile(t *testing.T, name string) {
 	t.Helper()
-	c.kubectl(t, "apply", "--filename", filepath.Join(c.root, "hack", "e2e", "testdata", name))
+	c.runKubectl(t, "apply", "--filename", filepath.Join(c.root, "hack", "e2e", "testdata", name))
 }
 
-// stopAPI ends kube-apiserver until the test starts it again, or ends.
+// stopAPI stops kube-apiserver until the test calls start or ends.
 func (c cluster) stopAPI(t *testing.T) (start func()) {
 	t.Helper()
 	c.unready[0] = time.Now()
@@ -111,51 +112,52 @@ func (c cluster) stopAPI(t *testing.T) (start func()) {
 	}
 	start = func() {
 		_ = os.Remove(stopped)
-		within(t, time.Minute, "the API is back", func() error {
-			_, err := c.try(t, "", "kubectl", "get", "--raw=/readyz")
+		waitFor(t, time.Minute, "the API is ready", func() error {
+			_, err := c.tryProgram(t, "", "kubectl", "get", "--raw=/readyz")
 			return err
 		})
 		c.unready[1] = time.Now()
 	}
 	t.Cleanup(func() { _ = os.Remove(stopped) })
-	within(t, 10*time.Second, "the API is away", func() error {
-		if _, err := c.try(t, "", "kubectl", "get", "--raw=/readyz"); err == nil {
-			return errors.New("it answers")
+	waitFor(t, 10*time.Second, "the API is down", func() error {
+		if _, err := c.tryProgram(t, "", "kubectl", "get", "--raw=/readyz"); err == nil {
+			return errors.New("it responds")
 		}
 		return nil
 	})
 	return start
 }
 
-// processes are those of a program in the pods of a node, known by the node's cgroup.
-func (c cluster) processes(t *testing.T, node, comm string) []int {
+// processesOnNode returns the processes of a program in the pods of a node, identified by the
+// node's cgroup.
+func (c cluster) processesOnNode(t *testing.T, node, comm string) []int {
 	t.Helper()
-	return inCgroup(t, comm, "/portreeve-"+c.id+"-"+node+"/")
+	return processesInCgroup(t, comm, "/portreeve-"+c.id+"-"+node+"/")
 }
 
-// processesOf are those of a program in a pod.
-func (c cluster) processesOf(t *testing.T, pod corev1.Pod, comm string) []int {
+// processesOfPod returns the processes of a program in a pod.
+func (c cluster) processesOfPod(t *testing.T, pod corev1.Pod, comm string) []int {
 	t.Helper()
-	return inCgroup(t, comm, string(pod.UID))
+	return processesInCgroup(t, comm, string(pod.UID))
 }
 
-// inCgroup are the processes of a program whose cgroup has this in its path.
-func inCgroup(t *testing.T, comm, part string) []int {
+// processesInCgroup returns the processes of a program whose cgroup path contains part.
+func processesInCgroup(t *testing.T, comm, part string) []int {
 	t.Helper()
-	return processes(t, comm, func(dir string) bool {
+	return findProcesses(t, comm, func(dir string) bool {
 		groups, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
 		return strings.Contains(string(groups), part)
 	})
 }
 
-// kubelet is the process of a node's kubelet, known by the node's PID namespace.
-func (c cluster) kubelet(t *testing.T, node string) int {
+// findKubelet returns the process of a node's kubelet, identified by the node's PID namespace.
+func (c cluster) findKubelet(t *testing.T, node string) int {
 	t.Helper()
-	own, err := os.Readlink("/proc/" + c.host(t, node).pid + "/ns/pid_for_children")
+	own, err := os.Readlink("/proc/" + c.nodeNetwork(t, node).pid + "/ns/pid_for_children")
 	if err != nil {
 		t.Fatal(err)
 	}
-	pids := processes(t, "kubelet", func(dir string) bool {
+	pids := findProcesses(t, "kubelet", func(dir string) bool {
 		of, _ := os.Readlink(filepath.Join(dir, "ns", "pid"))
 		return of == own
 	})
@@ -165,9 +167,9 @@ func (c cluster) kubelet(t *testing.T, node string) int {
 	return pids[0]
 }
 
-// processes are those of a program for whose folder in /proc is says so. Any may end
-// meanwhile.
-func processes(t *testing.T, comm string, is func(dir string) bool) (pids []int) {
+// findProcesses returns the processes of a program whose folder in /proc matches. Processes
+// may end in the meantime.
+func findProcesses(t *testing.T, comm string, matches func(dir string) bool) (pids []int) {
 	t.Helper()
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -175,17 +177,17 @@ func processes(t *testing.T, comm string, is func(dir string) bool) (pids []int)
 	}
 	for _, dir := range dirs {
 		name, _ := os.ReadFile(filepath.Join(dir, "comm"))
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && strings.TrimSpace(string(name)) == comm && is(dir) {
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && strings.TrimSpace(string(name)) == comm && matches(dir) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
 }
 
-// signal sends a signal to the one process of a program in the pods of a node.
-func (c cluster) signal(t *testing.T, node, comm string, s syscall.Signal) {
+// signalProcess sends a signal to the only process of a program in the pods of a node.
+func (c cluster) signalProcess(t *testing.T, node, comm string, s syscall.Signal) {
 	t.Helper()
-	pids := c.processes(t, node, comm)
+	pids := c.processesOnNode(t, node, comm)
 	if len(pids) != 1 {
 		t.Fatalf("node %s has the processes %v of %s, want one", node, pids, comm)
 	}
@@ -194,9 +196,9 @@ func (c cluster) signal(t *testing.T, node, comm string, s syscall.Signal) {
 	}
 }
 
-// within waits until the condition holds, and fails the test with its last error
-// otherwise. It logs how long it took.
-func within(t *testing.T, d time.Duration, what string, condition func() error) {
+// waitFor waits until condition returns nil and logs how long it took. After d it fails the
+// test with the last error.
+func waitFor(t *testing.T, d time.Duration, what string, condition func() error) {
 	t.Helper()
 	begin := time.Now()
 	for {

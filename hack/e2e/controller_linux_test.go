@@ -14,16 +14,16 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// controllerProgram is the name of its process, which the kernel cuts at 15 bytes.
+// controllerProgram is the controller's process name, which the kernel truncates to 15 bytes.
 const controllerProgram = "portreeve-contr"
 
-// leader is who holds the controller's Lease: a pod's name, and what makes it unique.
-func (c cluster) leader(t *testing.T) (string, error) {
+// getLeader returns the holder of the controller's Lease: a pod's name and a unique suffix.
+func (c cluster) getLeader(t *testing.T) (string, error) {
 	t.Helper()
 	var lease coordinationv1.Lease
-	err := c.api.get(t, "/apis/coordination.k8s.io/v1/namespaces/"+system+"/leases/portreeve-controller", &lease)
+	err := c.api.getObject(t, "/apis/coordination.k8s.io/v1/namespaces/"+system+"/leases/portreeve-controller", &lease)
 	if err == nil && (lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "") {
-		err = errors.New("nobody leads")
+		err = errors.New("the Lease has no holder")
 	}
 	if err != nil {
 		return "", err
@@ -31,15 +31,16 @@ func (c cluster) leader(t *testing.T) (string, error) {
 	return *lease.Spec.HolderIdentity, nil
 }
 
-// leaderKilled kills the leader while a canary soaks: another one goes on where it was.
-func leaderKilled(t *testing.T, c cluster) {
-	was, err := c.leader(t)
+// killLeader kills the leader while a canary soaks, and checks that another replica continues
+// the rollout.
+func killLeader(t *testing.T, c cluster) {
+	was, err := c.getLeader(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.apply(t, "failover-tuning.yaml")
-	within(t, time.Minute, "the canary soaks", func() error {
-		nt, err := c.tuning(t, "failover")
+	c.applyFile(t, "failover-tuning.yaml")
+	waitFor(t, time.Minute, "the canary soaks", func() error {
+		nt, err := c.getNodeTuning(t, "failover")
 		if r := nt.Status.Rollout; err == nil && (r.Phase != v1alpha1.RolloutSoaking || len(r.Canaries) != 1) {
 			err = fmt.Errorf("it is %+v", r)
 		}
@@ -47,66 +48,67 @@ func leaderKilled(t *testing.T, c cluster) {
 	})
 	name, _, _ := strings.Cut(was, "_")
 	var pod corev1.Pod
-	if err := c.api.get(t, "/api/v1/namespaces/"+system+"/pods/"+name, &pod); err != nil {
+	if err := c.api.getObject(t, "/api/v1/namespaces/"+system+"/pods/"+name, &pod); err != nil {
 		t.Fatal(err)
 	}
-	pids := c.processesOf(t, pod, controllerProgram)
+	pids := c.processesOfPod(t, pod, controllerProgram)
 	if len(pids) != 1 {
 		t.Fatalf("%s has the processes %v, want one", name, pids)
 	}
 	if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	within(t, time.Minute, "another one leads", func() error {
-		now, err := c.leader(t)
+	waitFor(t, time.Minute, "another replica leads", func() error {
+		now, err := c.getLeader(t)
 		if err == nil && now == was {
 			err = fmt.Errorf("%s does", now)
 		}
 		return err
 	})
-	c.phase(t, "failover", 2*time.Minute, v1alpha1.RolloutComplete)
+	c.waitForPhase(t, "failover", 2*time.Minute, v1alpha1.RolloutComplete)
 	for _, node := range []string{"b", "c"} {
-		if err := c.host(t, node).is(t, "net.ipv4.tcp_syn_retries", "5"); err != nil {
+		if err := c.nodeNetwork(t, node).checkSysctl(t, "net.ipv4.tcp_syn_retries", "5"); err != nil {
 			t.Errorf("node %s: %v", node, err)
 		}
 	}
-	c.kubectl(t, "delete", "nodetuning", "failover", "--timeout=60s")
+	c.runKubectl(t, "delete", "nodetuning", "failover", "--timeout=60s")
 	for _, node := range []string{"b", "c"} {
-		if err := c.host(t, node).is(t, "net.ipv4.tcp_syn_retries", "6"); err != nil {
+		if err := c.nodeNetwork(t, node).checkSysctl(t, "net.ipv4.tcp_syn_retries", "6"); err != nil {
 			t.Errorf("node %s: %v", node, err)
 		}
 	}
 }
 
-// kubeletRestarts: nothing happens to what runs, and what starts afterwards is tuned.
-func kubeletRestarts(t *testing.T, c cluster) {
-	before, err := c.agentPod(t, "c")
+// restartKubelet checks that a restart of the kubelet does not affect running pods, and that
+// pods that start afterwards are tuned.
+func restartKubelet(t *testing.T, c cluster) {
+	before, err := c.getAgentPod(t, "c")
 	if err != nil {
 		t.Fatal(err)
 	}
-	steadily(t, c.ranges(t, "c"), func() {
-		was := c.kubelet(t, "c")
+	requireUnchanged(t, c.listWideRanges(t, "c"), func() {
+		was := c.findKubelet(t, "c")
 		if err := syscall.Kill(was, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		c.apply(t, "late.yaml")
-		within(t, time.Minute, "a pod starts and is tuned", func() error {
+		c.applyFile(t, "late.yaml")
+		waitFor(t, time.Minute, "a pod starts and is tuned", func() error {
 			var pod corev1.Pod
-			if err := c.api.get(t, "/api/v1/namespaces/shop/pods/late", &pod); err != nil {
+			if err := c.api.getObject(t, "/api/v1/namespaces/shop/pods/late", &pod); err != nil {
 				return err
 			}
-			if len(c.processesOf(t, pod, churnProgram)) == 0 {
+			if len(c.processesOfPod(t, pod, churnProgram)) == 0 {
 				return errors.New("it does not run")
 			}
-			return c.pod(t, "late").is(t, portRange, wideRange)
+			return c.podNetwork(t, "late").checkSysctl(t, portRange, wideRange)
 		})
-		if now := c.kubelet(t, "c"); now == was {
-			t.Errorf("the kubelet is process %d still", now)
+		if now := c.findKubelet(t, "c"); now == was {
+			t.Errorf("the kubelet is still process %d", now)
 		}
 	})
-	after, err := c.agentPod(t, "c")
-	if err != nil || after.Name != before.Name || restarts(after) != restarts(before) {
-		t.Errorf("the agent is %s with %d restarts, was %s with %d (%v)", after.Name, restarts(after), before.Name, restarts(before), err)
+	after, err := c.getAgentPod(t, "c")
+	if err != nil || after.Name != before.Name || countRestarts(after) != countRestarts(before) {
+		t.Errorf("the agent is %s with %d restarts, was %s with %d (%v)", after.Name, countRestarts(after), before.Name, countRestarts(before), err)
 	}
-	c.kubectl(t, "delete", "--namespace", "shop", "pod", "late", "--wait")
+	c.runKubectl(t, "delete", "--namespace", "shop", "pod", "late", "--wait")
 }

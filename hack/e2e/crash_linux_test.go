@@ -19,23 +19,23 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// outOfMemory fills the memory that the agent of node a may have: the kernel kills it,
-// and what it held stays.
-func outOfMemory(t *testing.T, c cluster) {
-	pod, err := c.agentPod(t, "a")
+// exceedAgentMemory fills the memory limit of the agent of node a, so that the kernel kills
+// it, and checks that the settings stay.
+func exceedAgentMemory(t *testing.T, c cluster) {
+	pod, err := c.getAgentPod(t, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	count := restarts(pod)
-	pids := c.processes(t, "a", agentProgram)
+	count := countRestarts(pod)
+	pids := c.processesOnNode(t, "a", agentProgram)
 	if len(pids) != 1 {
 		t.Fatalf("node a has the agents %v, want one", pids)
 	}
-	steadily(t, c.ranges(t, "a"), func() {
-		fill(t, memoryOf(t, pids[0]))
-		within(t, time.Minute, "a new agent runs", func() error {
-			if pod, err = c.agentPod(t, "a"); err == nil && restarts(pod) != count+1 {
-				err = fmt.Errorf("%d restarts, %d before", restarts(pod), count)
+	requireUnchanged(t, c.listWideRanges(t, "a"), func() {
+		fillMemory(t, findMemoryCgroup(t, pids[0]))
+		waitFor(t, time.Minute, "a new agent runs", func() error {
+			if pod, err = c.getAgentPod(t, "a"); err == nil && countRestarts(pod) != count+1 {
+				err = fmt.Errorf("%d restarts, %d before", countRestarts(pod), count)
 			}
 			return err
 		})
@@ -43,14 +43,14 @@ func outOfMemory(t *testing.T, c cluster) {
 			t.Errorf("the last agent ended with %+v, want OOMKilled", last)
 		}
 		since := metav1.NewTime(time.Now().Truncate(time.Second))
-		c.becomes(t, "a", "it holds everything", func(s v1alpha1.PortPressureStatus) bool {
-			return allApplied(s) && !s.ObservedAt.Before(&since)
+		c.waitForStatus(t, "a", "it has applied all settings", func(s v1alpha1.PortPressureStatus) bool {
+			return areAllApplied(s) && !s.ObservedAt.Before(&since)
 		})
 	})
 }
 
-// memoryOf is the folder of a process's memory cgroup, of v1 or v2.
-func memoryOf(t *testing.T, pid int) string {
+// findMemoryCgroup returns the folder of a process's memory cgroup, v1 or v2.
+func findMemoryCgroup(t *testing.T, pid int) string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
@@ -68,10 +68,10 @@ func memoryOf(t *testing.T, pid int) string {
 	return dir
 }
 
-// fill has a process join the cgroup and write files in memory, which are counted
-// there, until nothing more fits. The kernel prefers the agent: the kubelet has said so
-// (oom_score_adj).
-func fill(t *testing.T, cgroup string) {
+// fillMemory runs a process in the cgroup that writes a file in memory, which counts toward
+// the limit, until it is exceeded. The kernel kills the agent first because of the
+// oom_score_adj that the kubelet has set.
+func fillMemory(t *testing.T, cgroup string) {
 	t.Helper()
 	file, err := os.CreateTemp("/dev/shm", "portreeve-e2e-")
 	if err != nil {
@@ -86,36 +86,37 @@ func fill(t *testing.T, cgroup string) {
 	}
 }
 
-// torn is what the NodeTuning torn sets on the nodes and in the carts, as it stood
-// before.
-func (c cluster) torn(t *testing.T) map[string]string {
+// readTornSettings returns the current values of the keys that the NodeTuning torn sets on
+// the nodes and in the carts.
+func (c cluster) readTornSettings(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, node := range nodes {
-		for name, n := range map[string]network{"node " + node: c.host(t, node), cartOf(node): c.pod(t, cartOf(node))} {
+		for name, n := range map[string]network{"node " + node: c.nodeNetwork(t, node), cartName(node): c.podNetwork(t, cartName(node))} {
 			for _, key := range []string{finTimeout, "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_syn_retries"} {
-				all[name+" "+key] = n.get(t, key)
+				all[name+" "+key] = n.readSysctl(t, key)
 			}
 		}
 	}
 	return all
 }
 
-// killedWhileItApplies kills the agent of each node the moment it begins to change
-// something. All of it is there in the end, and when it is deleted every original.
-func killedWhileItApplies(t *testing.T, c cluster) {
-	before := c.torn(t)
-	// An agent writes the journal before each change: the wish, the node's originals, a
-	// pod's. One is killed at the first of these, one at the second, one at the third.
+// killAgentsDuringApply kills the agent of each node when it begins to apply settings, and
+// checks that all are applied in the end, and that all originals are restored when the
+// NodeTuning is deleted.
+func killAgentsDuringApply(t *testing.T, c cluster) {
+	before := c.readTornSettings(t)
+	// An agent writes the journal before each change: the desired settings, the node's
+	// originals, a pod's originals. The agents are killed at the first, second and third.
 	var kills sync.WaitGroup
 	ready := make(chan struct{}, len(nodes))
 	for i, node := range nodes {
-		pids := c.processes(t, node, agentProgram)
+		pids := c.processesOnNode(t, node, agentProgram)
 		if len(pids) != 1 {
 			t.Fatalf("node %s has the agents %v, want one", node, pids)
 		}
 		kills.Go(func() {
-			if err := killAt(filepath.Join(c.dir, "nodes", node, "portreeve"), i+1, pids[0], ready); err != nil {
+			if err := killAtRename(filepath.Join(c.dir, "nodes", node, "portreeve"), i+1, pids[0], ready); err != nil {
 				t.Errorf("node %s: %v", node, err)
 			}
 		})
@@ -123,19 +124,19 @@ func killedWhileItApplies(t *testing.T, c cluster) {
 	for range nodes {
 		<-ready
 	}
-	c.apply(t, "torn-tuning.yaml")
+	c.applyFile(t, "torn-tuning.yaml")
 	kills.Wait()
-	at := c.torn(t)
+	at := c.readTornSettings(t)
 	maps.DeleteFunc(at, func(name, value string) bool { return before[name] == value })
-	t.Logf("when the agents were dead these had changed: %v", slices.Sorted(maps.Keys(at)))
-	c.phase(t, "torn", 2*time.Minute, v1alpha1.RolloutComplete)
-	for name, value := range c.torn(t) {
+	t.Logf("changed when the agents were killed: %v", slices.Sorted(maps.Keys(at)))
+	c.waitForPhase(t, "torn", 2*time.Minute, v1alpha1.RolloutComplete)
+	for name, value := range c.readTornSettings(t) {
 		if value == before[name] {
-			t.Errorf("%s is %s still", name, value)
+			t.Errorf("%s is still %s", name, value)
 		}
 	}
-	c.kubectl(t, "delete", "nodetuning", "torn", "--timeout=90s")
-	after := c.torn(t)
+	c.runKubectl(t, "delete", "nodetuning", "torn", "--timeout=90s")
+	after := c.readTornSettings(t)
 	for name, value := range before {
 		if after[name] != value {
 			t.Errorf("%s is %s, the original is %s", name, after[name], value)
@@ -143,12 +144,12 @@ func killedWhileItApplies(t *testing.T, c cluster) {
 	}
 }
 
-// killAt kills a process when a file has been renamed into a folder for the nth time.
-func killAt(dir string, nth, pid int, ready chan<- struct{}) error {
+// killAtRename kills a process when a file is renamed into a folder for the nth time.
+func killAtRename(dir string, nth, pid int, ready chan<- struct{}) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err == nil {
-		// The kernel makes one of equal events that nobody has read yet: both ends of a
-		// rename take turns, and so no two that follow each other are equal.
+		// The kernel merges successive equal events that have not been read. Watching both
+		// ends of a rename prevents this, because they alternate.
 		_, err = unix.InotifyAddWatch(fd, dir, unix.IN_MOVE)
 	}
 	ready <- struct{}{}

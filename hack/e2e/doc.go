@@ -1,10 +1,10 @@
-// Package e2e tests the chart on real nodes: kubelet, containerd and kube-proxy of
-// hack/cluster. make e2e starts them; alone the tests skip themselves.
+// Package e2e tests the chart on real nodes with the kubelet, containerd and kube-proxy of
+// hack/cluster. make e2e starts them; otherwise the tests are skipped.
 //
-// A test is a row of stages, and a stage some lanes side by side, each with nodes and
-// objects of its own (portreeve_linux_test.go). On node d are the agents that lack
-// something; the chart brings none there.
+// The test is a series of stages. A stage has sequences of steps that run in parallel, each
+// with its own nodes and objects (portreeve_linux_test.go). Node d, where the chart installs
+// no agent, runs agents that lack a privilege.
 //
-// The nodes are namespaces of one machine and share its kernel. An agent keeps to
-// the processes of its own node's PID namespace, and so says nothing of the others.
+// The nodes are namespaces of one machine and share its kernel. An agent reads only the
+// processes in the PID namespace of its node, and so reports nothing of other nodes.
 package e2e

@@ -13,11 +13,11 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// told is the Events that an agent wrote about a pod, in their order.
-func (c cluster) told(t *testing.T, namespace, pod string) ([]eventsv1.Event, error) {
+// listPodEvents returns the Events that agents wrote about a pod, by time.
+func (c cluster) listPodEvents(t *testing.T, namespace, pod string) ([]eventsv1.Event, error) {
 	t.Helper()
 	var list eventsv1.EventList
-	err := c.read(t, &list, "events.events.k8s.io", "--namespace", namespace)
+	err := c.kubectlGet(t, &list, "events.events.k8s.io", "--namespace", namespace)
 	list.Items = slices.DeleteFunc(list.Items, func(e eventsv1.Event) bool {
 		return e.ReportingController != v1alpha1.ReportingAgent || e.Regarding.Kind != "Pod" || e.Regarding.Name != pod
 	})
@@ -25,16 +25,16 @@ func (c cluster) told(t *testing.T, namespace, pod string) ([]eventsv1.Event, er
 	return list.Items, err
 }
 
-// podIsTold finds on the pod what runs out and where to, and says how long it took.
-func podIsTold(t *testing.T, c cluster) {
-	// In this order, though a tick may see the first together with the next.
-	last := []string{v1alpha1.ReasonHeadroomCritical, v1alpha1.ReasonPortsExhausted}
+// checkPodEvents checks that the pod's Events name the destination whose ports run out, and
+// that they were written in time.
+func checkPodEvents(t *testing.T, c cluster) {
+	reasons := []string{v1alpha1.ReasonHeadroomCritical, v1alpha1.ReasonPortsExhausted}
 	var events []eventsv1.Event
-	within(t, 30*time.Second, "shop/checkout has its Events", func() (err error) {
-		events, err = c.told(t, "shop", "checkout")
-		for _, reason := range last {
+	waitFor(t, 30*time.Second, "shop/checkout has its Events", func() (err error) {
+		events, err = c.listPodEvents(t, "shop", "checkout")
+		for _, reason := range reasons {
 			if err == nil && !slices.ContainsFunc(events, func(e eventsv1.Event) bool { return e.Reason == reason }) {
-				err = fmt.Errorf("no %s among %d", reason, len(events))
+				err = fmt.Errorf("no %s among %d Events", reason, len(events))
 			}
 		}
 		return err
@@ -49,20 +49,20 @@ func podIsTold(t *testing.T, c cluster) {
 			t.Errorf("%s was written at %v", e.Reason, e.CreationTimestamp)
 		}
 	}
-	if shown := c.kubectl(t, "describe", "pod", "--namespace", "shop", "checkout"); !strings.Contains(shown, v1alpha1.ReasonHeadroomCritical) {
+	if shown := c.runKubectl(t, "describe", "pod", "--namespace", "shop", "checkout"); !strings.Contains(shown, v1alpha1.ReasonHeadroomCritical) {
 		t.Errorf("kubectl describe does not show the Event: %s", shown)
 	}
-	c.soonEnough(t, events)
+	c.checkEventLatency(t, events)
 }
 
-// soonEnough compares when the pool was past the critical line, which the rate of the
-// application tells, with when the Event was there.
-func (c cluster) soonEnough(t *testing.T, events []eventsv1.Event) {
+// checkEventLatency compares the time when the pool exceeded the critical threshold, which
+// follows from the application's rate, with the time of the Event.
+func (c cluster) checkEventLatency(t *testing.T, events []eventsv1.Event) {
 	t.Helper()
 	const toCritical = 17 * time.Second // 850 ports, 50 a second
 	const limit = 2*10*time.Second + 5*time.Second
 	var pod corev1.Pod
-	if err := c.read(t, &pod, "pod", "--namespace", "shop", "checkout"); err != nil {
+	if err := c.kubectlGet(t, &pod, "pod", "--namespace", "shop", "checkout"); err != nil {
 		t.Fatal(err)
 	}
 	started := pod.Status.ContainerStatuses[0].State.Running.StartedAt
@@ -71,7 +71,7 @@ func (c cluster) soonEnough(t *testing.T, events []eventsv1.Event) {
 			continue
 		}
 		took := e.CreationTimestamp.Sub(started.Add(toCritical))
-		t.Logf("past the critical line to Event: about %v", took)
+		t.Logf("from the critical threshold to the Event: about %v", took)
 		if took > limit {
 			t.Errorf("%v, want %v", took, limit)
 		}
@@ -79,11 +79,11 @@ func (c cluster) soonEnough(t *testing.T, events []eventsv1.Event) {
 	}
 }
 
-// critical is the Events HeadroomCritical of the pod, when the first of them was made,
-// and how often they were said.
-func (c cluster) critical(t *testing.T) (names []string, first time.Time, said int32) {
+// countCriticalEvents returns the names of the pod's HeadroomCritical Events, the time of the
+// first one, and the number of occurrences.
+func (c cluster) countCriticalEvents(t *testing.T) (names []string, first time.Time, count int32) {
 	t.Helper()
-	events, err := c.told(t, "shop", "checkout")
+	events, err := c.listPodEvents(t, "shop", "checkout")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,13 +91,13 @@ func (c cluster) critical(t *testing.T) (names []string, first time.Time, said i
 		if e.Reason != v1alpha1.ReasonHeadroomCritical {
 			continue
 		}
-		if said == 0 {
+		if count == 0 {
 			first = e.EventTime.Time
 		}
-		names, said = append(names, e.Name), said+1
+		names, count = append(names, e.Name), count+1
 		if e.Series != nil {
-			said += e.Series.Count - 1
+			count += e.Series.Count - 1
 		}
 	}
-	return names, first, said
+	return names, first, count
 }

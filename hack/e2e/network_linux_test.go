@@ -20,12 +20,12 @@ const (
 	finTimeout    = "net.ipv4.tcp_fin_timeout"
 )
 
-// network is that of a node or a pod, by one of its processes. Sysctls are read there,
-// not taken from anybody's word.
+// network is the network namespace of a node or a pod, identified by one of its processes.
+// Sysctls are read in that namespace.
 type network struct{ pid string }
 
-// host is the network of a node, which is not the machine's.
-func (c cluster) host(t *testing.T, node string) network {
+// nodeNetwork returns the network of a node, which differs from the machine's.
+func (c cluster) nodeNetwork(t *testing.T, node string) network {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.dir, "nodes", node, "pid"))
 	if err != nil {
@@ -35,22 +35,22 @@ func (c cluster) host(t *testing.T, node string) network {
 	return network{strings.TrimSpace(pid)}
 }
 
-// pod is the network of a pod, by its process of churn.
-func (c cluster) pod(t *testing.T, name string) network {
+// podNetwork returns the network of a pod, by its churn process.
+func (c cluster) podNetwork(t *testing.T, name string) network {
 	t.Helper()
 	var pod corev1.Pod
-	if err := c.api.get(t, "/api/v1/namespaces/shop/pods/"+name, &pod); err != nil {
+	if err := c.api.getObject(t, "/api/v1/namespaces/shop/pods/"+name, &pod); err != nil {
 		t.Fatal(err)
 	}
-	pids := c.processesOf(t, pod, churnProgram)
+	pids := c.processesOfPod(t, pod, churnProgram)
 	if len(pids) == 0 {
 		t.Fatalf("pod %s has no process of %s", name, churnProgram)
 	}
 	return network{fmt.Sprint(pids[0])}
 }
 
-// signal sends a signal to the process by which the network is known.
-func (n network) signal(t *testing.T, s syscall.Signal) {
+// signalProcess sends a signal to the process that identifies the network.
+func (n network) signalProcess(t *testing.T, s syscall.Signal) {
 	t.Helper()
 	pid, err := strconv.Atoi(n.pid)
 	if err == nil {
@@ -61,38 +61,39 @@ func (n network) signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-func (n network) path() string { return "/proc/" + n.pid + "/ns/net" }
+func (n network) netnsPath() string { return "/proc/" + n.pid + "/ns/net" }
 
-func (n network) get(t *testing.T, key string) string {
+func (n network) readSysctl(t *testing.T, key string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "nsenter", "--net="+n.path(), "cat", sysctlFile(key)).Output()
+	out, err := exec.CommandContext(t.Context(), "nsenter", "--net="+n.netnsPath(), "cat", sysctlFile(key)).Output()
 	if err != nil {
 		t.Fatalf("%s of process %s: %v", key, n.pid, err)
 	}
 	return strings.Join(strings.Fields(string(out)), " ")
 }
 
-// set writes a key that every network has of its own: the machine's is not touched.
-func (n network) set(t *testing.T, key, value string) {
+// writeSysctl writes a key that is separate in each network namespace. It refuses to write
+// to the machine's.
+func (n network) writeSysctl(t *testing.T, key, value string) {
 	t.Helper()
 	own, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if there, err := os.Readlink(n.path()); err != nil || there == own {
+	if there, err := os.Readlink(n.netnsPath()); err != nil || there == own {
 		t.Fatalf("process %s is in the machine's network (%v)", n.pid, err)
 	}
-	c := exec.CommandContext(t.Context(), "nsenter", "--net="+n.path(), "tee", sysctlFile(key))
+	c := exec.CommandContext(t.Context(), "nsenter", "--net="+n.netnsPath(), "tee", sysctlFile(key))
 	c.Stdin = strings.NewReader(value + "\n")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 }
 
-// is says whether key stands at want.
-func (n network) is(t *testing.T, key, want string) error {
+// checkSysctl returns an error unless key is want.
+func (n network) checkSysctl(t *testing.T, key, want string) error {
 	t.Helper()
-	if have := n.get(t, key); have != want {
+	if have := n.readSysctl(t, key); have != want {
 		return fmt.Errorf("%s is %q, want %q", key, have, want)
 	}
 	return nil
@@ -100,14 +101,14 @@ func (n network) is(t *testing.T, key, want string) error {
 
 func sysctlFile(key string) string { return "/proc/sys/" + strings.ReplaceAll(key, ".", "/") }
 
-// reaches waits until the database answers on nodes. A node that could not reach the API
-// for a minute is not ready for a while, nor are its pods, and a Service without pods
-// refuses who connects.
-func (c cluster) reaches(t *testing.T, nodes ...string) {
+// waitForDatabase waits until nodes can connect to the database. A node that could not reach
+// the API for a minute is not ready for some time, nor are its pods, and a Service without
+// ready pods refuses connections.
+func (c cluster) waitForDatabase(t *testing.T, nodes ...string) {
 	t.Helper()
 	for _, node := range nodes {
-		within(t, 2*time.Minute, "node "+node+" reaches the database", func() error {
-			out, err := exec.CommandContext(t.Context(), "nsenter", "--net="+c.host(t, node).path(),
+		waitFor(t, 2*time.Minute, "node "+node+" reaches the database", func() error {
+			out, err := exec.CommandContext(t.Context(), "nsenter", "--net="+c.nodeNetwork(t, node).netnsPath(),
 				"timeout", "5", "bash", "-c", "exec 3<>/dev/tcp/10.96.0.50/5432").CombinedOutput()
 			if err != nil {
 				err = fmt.Errorf("%w: %s", err, out)
@@ -117,9 +118,9 @@ func (c cluster) reaches(t *testing.T, nodes ...string) {
 	}
 }
 
-// listens says whether something listens on the port, of IPv4 or both
-// (/proc/net/tcp6, state 0A).
-func (n network) listens(t *testing.T, port int) error {
+// checkListener returns an error unless a socket listens on the port, for IPv4 or both
+// families (/proc/net/tcp6, state 0A).
+func (n network) checkListener(t *testing.T, port int) error {
 	t.Helper()
 	for _, file := range []string{"tcp", "tcp6"} {
 		text, err := os.ReadFile("/proc/" + n.pid + "/net/" + file)
@@ -133,5 +134,5 @@ func (n network) listens(t *testing.T, port int) error {
 			}
 		}
 	}
-	return fmt.Errorf("nobody listens on port %d", port)
+	return fmt.Errorf("no socket listens on port %d", port)
 }

@@ -9,86 +9,86 @@ import (
 
 var nodes = []string{"a", "b", "c"}
 
-// system is where the chart is installed.
+// system is the namespace in which the chart is installed.
 const system = "portreeve-system"
 
-// The names of processes, which the kernel cuts at 15 bytes.
+// The names of processes, which the kernel truncates to 15 bytes.
 const (
 	agentProgram = "portreeve-agent"
 	churnProgram = "portreeve-churn"
 )
 
-// step is one case.
+// step is one test case.
 type step struct {
 	name string
 	run  func(*testing.T, cluster)
 }
 
-// lane is a row of steps that build on each other, but each says what it finds. The lanes
-// of a stage run side by side: each keeps to its own nodes and objects.
-type lane map[string][]step
+// parallelSteps has sequences of steps by name. The sequences of a stage run in parallel, each
+// with its own nodes and objects. Steps build on the previous ones of their sequence.
+type parallelSteps map[string][]step
 
 var stages = []struct {
-	name  string
-	lanes lane
+	name      string
+	sequences parallelSteps
 }{
-	{"install", lane{"helm": {{"helm installs it, and every node has a PortPressure", install}}}},
-	{"measuring", lane{
+	{"install", parallelSteps{"helm": {{"helm installs the chart, and every node has a PortPressure", installChart}}}},
+	{"measuring", parallelSteps{
 		"node a": {
-			{"the agent has no privileges but its two", twoCapabilities},
-			{"a pod that runs out of ports is named with its pool", podRunsOut},
-			{"the pod has Events that say so", podIsTold},
-			{"an agent that is killed comes back and knows what was", agentKilled},
-			{"a pod that goes takes its pool along", podGoes},
+			{"the agent has only two capabilities", checkAgentCapabilities},
+			{"a pod that runs out of ports is reported with its pool", exhaustPodPorts},
+			{"the pod has Events about it", checkPodEvents},
+			{"an agent that is killed restarts and keeps its history", killAgent},
+			{"the pool of a deleted pod is removed", deletePod},
 		},
-		"node b": {{"an agent that hangs is called silent until it is back", agentHangs}},
-		"node d": {{"an agent that measures needs all that it is given", measuringNeeds}},
+		"node b": {{"an agent that hangs is labelled silent until it resumes", suspendAgent}},
+		"node d": {{"an agent that measures needs all its privileges", checkMeasurePrivileges}},
 	}},
-	{"idle", lane{"node c": {{"the agent of an idle node asks for nothing and writes next to nothing", idle}}}},
-	{"allow", lane{"helm": {{"the agents may tune, with SYS_ADMIN in place of what they had", mayTune}}}},
-	{"tuning", lane{
+	{"idle", parallelSteps{"node c": {{"the agent of an idle node sends almost no requests", checkIdleRequests}}}},
+	{"allow", parallelSteps{"helm": {{"agents may tune, with SYS_ADMIN instead of the two capabilities", enableTuning}}}},
+	{"tuning", parallelSteps{
 		"nodes a, b and c": {
-			{"a NodeTuning gives ports to pods that ran out, also in the node's network, and to all nodes", podGetsPorts},
-			{"what another program changes is put back", driftIsRepaired},
-			{"an agent that ends gives nothing back", endedAgentHolds},
-			{"an agent that needs too much memory gives nothing back", outOfMemory},
-			{"a NodeTuning is on a node within 2 s", tuningIsFast},
-			{"what another program changes in a pod is put back, too", driftInPodIsRepaired},
+			{"a NodeTuning widens the range of all nodes and of pods out of ports, also in the node's network", widenPodRange},
+			{"a value that another program changes is restored", checkDriftIsRepaired},
+			{"an agent that ends leaves its settings", restartAgent},
+			{"an agent that runs out of memory leaves its settings", exceedAgentMemory},
+			{"a NodeTuning is applied within 2 s", measureTuningLatency},
+			{"a value that another program changes in a pod is restored", checkPodDriftIsRepaired},
 		},
 		"node d": {
-			{"an agent that tunes its node needs all that it is given", hostNeeds},
-			{"an agent that tunes pods needs all that it is given", podsNeed},
+			{"an agent that tunes its node needs all its privileges", checkHostPrivileges},
+			{"an agent that tunes pods needs all its privileges", checkPodsPrivileges},
 		},
 	}},
-	{"upgrade", lane{"helm": {{"another version of the agent goes on with what the last one held", upgrade}}}},
-	{"crash", lane{"nodes a, b and c": {{"agents that are killed while they apply lose no original", killedWhileItApplies}}}},
-	{"trouble", lane{
-		"node a":       {{"a pod runs out of ports, while others have trouble", podRunsOut}},
-		"controller":   {{"a controller that is killed is followed by another one, and a rollout goes on", leaderKilled}},
-		"kubelet of c": {{"a kubelet that starts anew changes nothing", kubeletRestarts}},
+	{"upgrade", parallelSteps{"helm": {{"a new version of the agent keeps the settings of the previous one", upgradeAgents}}}},
+	{"crash", parallelSteps{"nodes a, b and c": {{"agents that are killed while they apply settings lose no originals", killAgentsDuringApply}}}},
+	{"trouble", parallelSteps{
+		"node a":       {{"a pod runs out of ports during other failures", exhaustPodPorts}},
+		"controller":   {{"another controller takes over from a killed one and continues the rollout", killLeader}},
+		"kubelet of c": {{"a restart of the kubelet changes nothing", restartKubelet}},
 	}},
-	{"outage", lane{"API server": {{"what changes while the API is away is told when it is back, and settings stay", apiAway}}}},
-	{"regression", lane{"nodes a, b and c": {
-		{"a range that makes it worse is caught on the canary", narrowRangeIsCaught},
-		{"a NodeTuning that is deleted gives everything back", originalsComeBack},
+	{"outage", parallelSteps{"API server": {{"changes during an API outage are reported afterwards, and settings stay", stopAPIForAMinute}}}},
+	{"regression", parallelSteps{"nodes a, b and c": {
+		{"a range that increases pressure is detected on the canary", checkRegressionIsCaught},
+		{"deleting a NodeTuning restores all originals", checkOriginalsAreRestored},
 	}}},
-	// Not beside the nodes: the server that the sidecar dials may be on the one that goes.
-	{"race", lane{"node c": {{"an app gets its port, whatever its sidecar dials before", appGetsItsPort}}}},
-	{"nodes", lane{"node b": {
-		{"a node that loses its power has its settings again", nodeComesBack},
-		{"a node that goes takes its PortPressure along", nodeGoes},
+	// Not in parallel to nodes: the removed node may run the server that the sidecar dials.
+	{"race", parallelSteps{"node c": {{"an app gets its port, although its sidecar opens connections first", checkAppGetsItsPort}}}},
+	{"nodes", parallelSteps{"node b": {
+		{"a node has its settings again after a power failure", powerCycleNode},
+		{"the PortPressure of a removed node is deleted", removeNode},
 	}}},
-	{"uninstall", lane{"helm": {
-		{"helm uninstalls it: every original is back, and nothing is left but CRDs", uninstall},
-		{"every right was used, and no other was missed", everyRightIsUsed},
+	{"uninstall", parallelSteps{"helm": {
+		{"helm uninstall restores all originals and leaves only CRDs", uninstallChart},
+		{"every right is used, and no request is refused", checkRightsAreUsed},
 	}}},
 }
 
 func TestPortreeve(t *testing.T) {
-	c := open(t)
+	c := openCluster(t)
 	for _, s := range stages {
 		ok := t.Run(s.name, func(t *testing.T) {
-			for name, steps := range s.lanes {
+			for name, steps := range s.sequences {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					for _, step := range steps {
@@ -103,28 +103,30 @@ func TestPortreeve(t *testing.T) {
 	}
 }
 
-// mostToInstall is how long helm install --wait may take.
-const mostToInstall = 30 * time.Second
+// maxInstallTime is the limit for helm install --wait.
+const maxInstallTime = 30 * time.Second
 
-// chart is the chart's folder, values the file of its values here.
-func (c cluster) chart() string { return filepath.Join(c.root, "charts", "portreeve") }
-func (c cluster) values() string {
+// chartPath returns the chart's folder.
+func (c cluster) chartPath() string { return filepath.Join(c.root, "charts", "portreeve") }
+
+// valuesPath returns the file with the values for this test.
+func (c cluster) valuesPath() string {
 	return filepath.Join(c.root, "hack", "e2e", "testdata", "values.yaml")
 }
 
-func install(t *testing.T, c cluster) {
+func installChart(t *testing.T, c cluster) {
 	begin := time.Now()
-	t.Log(c.run(t, "", "helm", "install", "portreeve", c.chart(),
-		"--namespace", system, "--create-namespace", "--wait", "--timeout", "2m", "--values", c.values()))
+	t.Log(c.runProgram(t, "", "helm", "install", "portreeve", c.chartPath(),
+		"--namespace", system, "--create-namespace", "--wait", "--timeout", "2m", "--values", c.valuesPath()))
 	took := time.Since(begin)
 	t.Logf("helm install --wait took %v on %d nodes", took, len(nodes)+1)
-	if took > mostToInstall {
-		t.Errorf("helm install --wait took %v, want %v", took, mostToInstall)
+	if took > maxInstallTime {
+		t.Errorf("helm install --wait took %v, want %v", took, maxInstallTime)
 	}
-	c.apply(t, "db.yaml")
+	c.applyFile(t, "db.yaml")
 	for _, node := range nodes {
-		within(t, time.Minute, "node "+node+" has a PortPressure with a status", func() error {
-			pp, err := c.pressure(t, node)
+		waitFor(t, time.Minute, "node "+node+" has a PortPressure with a status", func() error {
+			pp, err := c.getPortPressure(t, node)
 			if err == nil && (pp.Status.Level == "" || pp.Status.ObservedAt == nil) {
 				err = errors.New("no status yet")
 			}

@@ -12,178 +12,182 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// odd is the node to which the chart brings no agent. Those of the cases below run there,
-// one after the other.
-const odd = "d"
+// spareNode is the node on which the chart installs no agent. The agents of the tests below
+// run there one after another.
+const spareNode = "d"
 
-// outcome is what an agent can do.
-type outcome struct {
-	// Ends is what it says when it does not run; the rest is empty then.
-	Ends string
-	// Reader is who reads the sockets, and how exactly. Names says that shop/mouse has
-	// its name; Host and Pod are the states of a setting for the node and for shop/mouse.
-	Reader    string
-	Names     bool
+// abilities are the abilities of an agent.
+type abilities struct {
+	// ExitMessage is the agent's error if it does not run. The other fields are empty then.
+	ExitMessage string
+	// Reader is the name and exactness of the reader.
+	Reader string
+	// NamesPod reports that the status has the name of shop/mouse.
+	NamesPod bool
+	// Host and Pod are the states of a setting for the node and for shop/mouse.
 	Host, Pod v1alpha1.SettingState
 }
 
-// nowhere is the state of a setting for pods that is applied to none, since no network of
-// one is found.
-const nowhere v1alpha1.SettingState = "applied nowhere"
+// appliedNowhere is the state of a setting for pods that is applied to none, because the
+// agent finds no network namespace of a pod.
+const appliedNowhere v1alpha1.SettingState = "applied nowhere"
 
-// whole is what an agent can do with all that its mode is given.
-var whole = map[string]outcome{
-	"measure": {Reader: "portwalk Exact", Names: true, Host: v1alpha1.SettingRefused, Pod: v1alpha1.SettingRefused},
-	"host":    {Reader: "portwalk Exact", Names: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingRefused},
-	"pods":    {Reader: "portwalk Exact", Names: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingApplied},
+// fullAbilities are the abilities of an agent with all privileges of its mode.
+var fullAbilities = map[string]abilities{
+	"measure": {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingRefused, Pod: v1alpha1.SettingRefused},
+	"host":    {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingRefused},
+	"pods":    {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingApplied},
 }
 
-// less is an agent's pod from which something was taken.
-type less struct {
-	take func(*corev1.Pod)
-	want map[string]outcome // by mode
-	// when is the circumstance in which it matters, else none; before the agent starts
-	// and while it runs.
+// privilege is a privilege of an agent's pod, and the abilities of an agent without it.
+type privilege struct {
+	remove func(*corev1.Pod)
+	want   map[string]abilities // by mode
+	// when is the circumstance in which the privilege is needed, if it is not always.
 	when circumstance
 }
 
+// circumstance prepares the cluster before the agent starts and while it runs.
 type circumstance struct {
 	before, while func(*testing.T, cluster)
-	// whole is what the agent can do then, with all that it is given.
-	whole map[string]outcome
+	// full are the abilities of an agent with all privileges under this circumstance.
+	full map[string]abilities
 }
 
-// stopped is when someone wants all tuning to stop.
-var stopped = circumstance{
+// tuningStopped is the circumstance that all tuning is stopped by ConfigMap.
+var tuningStopped = circumstance{
 	before: func(t *testing.T, c cluster) {
-		c.kubectl(t, "create", "configmap", "odd-stop", "--namespace", system, "--from-literal=stop=")
-		t.Cleanup(func() { _, _ = c.try(t, "", "kubectl", "delete", "configmap", "odd-stop", "--namespace", system) })
+		c.runKubectl(t, "create", "configmap", "odd-stop", "--namespace", system, "--from-literal=stop=")
+		t.Cleanup(func() {
+			_, _ = c.tryProgram(t, "", "kubectl", "delete", "configmap", "odd-stop", "--namespace", system)
+		})
 	},
-	whole: map[string]outcome{
-		"host": {Reader: "portwalk Exact", Names: true, Host: v1alpha1.SettingPending, Pod: v1alpha1.SettingRefused},
-		"pods": {Reader: "portwalk Exact", Names: true, Host: v1alpha1.SettingPending, Pod: v1alpha1.SettingPending},
+	full: map[string]abilities{
+		"host": {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingPending, Pod: v1alpha1.SettingRefused},
+		"pods": {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingPending, Pod: v1alpha1.SettingPending},
 	},
 }
 
-// renewed is when shop/mouse is another pod by the time that the agent runs.
-var renewed = circumstance{
+// podReplaced is the circumstance that shop/mouse is replaced while the agent runs.
+var podReplaced = circumstance{
 	while: func(t *testing.T, c cluster) {
-		c.kubectl(t, "wait", "--namespace", system, "--for=condition=Ready", "--timeout=60s", "pod/odd")
-		c.kubectl(t, "delete", "--namespace", "shop", "pod/mouse", "--wait")
-		c.mouse(t)
+		c.runKubectl(t, "wait", "--namespace", system, "--for=condition=Ready", "--timeout=60s", "pod/odd")
+		c.runKubectl(t, "delete", "--namespace", "shop", "pod/mouse", "--wait")
+		c.startMouse(t)
 	},
-	whole: whole,
+	full: fullAbilities,
 }
 
-// wants is the same outcome in some modes.
-func wants(o outcome, modes ...string) map[string]outcome {
-	all := map[string]outcome{}
+// repeatForModes returns the same abilities for each mode.
+func repeatForModes(o abilities, modes ...string) map[string]abilities {
+	all := map[string]abilities{}
 	for _, mode := range modes {
 		all[mode] = o
 	}
 	return all
 }
 
-// without is what an agent of a mode can do, but for some of it.
-func without(edit func(*outcome), modes ...string) map[string]outcome {
-	all := map[string]outcome{}
+// reduceAbilities returns the full abilities of each mode after edit.
+func reduceAbilities(edit func(*abilities), modes ...string) map[string]abilities {
+	all := map[string]abilities{}
 	for _, mode := range modes {
-		o := whole[mode]
+		o := fullAbilities[mode]
 		edit(&o)
 		all[mode] = o
 	}
 	return all
 }
 
-// with is both of them.
-func with(a, b map[string]outcome) map[string]outcome {
+// mergeAbilities adds b to a and returns a.
+func mergeAbilities(a, b map[string]abilities) map[string]abilities {
 	maps.Copy(a, b)
 	return a
 }
 
-var noAdmin = outcome{Ends: "--tune pods needs the capability SYS_ADMIN"}
+var withoutSysAdmin = abilities{ExitMessage: "--tune pods needs the capability SYS_ADMIN"}
 
-func blind(o *outcome)     { o.Reader, o.Names = "sockdiag UpperBound", false }
-func nameless(o *outcome)  { o.Names = false }
-func unlogged(o *outcome)  { o.Host, o.Pod = v1alpha1.SettingFailed, v1alpha1.SettingFailed }
-func powerless(o *outcome) { o.Host, o.Pod = v1alpha1.SettingRefused, v1alpha1.SettingRefused }
+func withoutBPF(o *abilities)      { o.Reader, o.NamesPod = "sockdiag UpperBound", false }
+func withoutPodNames(o *abilities) { o.NamesPod = false }
+func withoutState(o *abilities)    { o.Host, o.Pod = v1alpha1.SettingFailed, v1alpha1.SettingFailed }
+func withoutSysctls(o *abilities)  { o.Host, o.Pod = v1alpha1.SettingRefused, v1alpha1.SettingRefused }
 
-// privileges is all that an agent's pod is given, and what an agent can do without.
-var privileges = map[string]less{
-	"BPF":                        {take: drop("BPF"), want: without(blind, "measure", "host")},
-	"PERFMON":                    {take: drop("PERFMON"), want: without(blind, "measure", "host")},
-	"mount pod-logs":             {take: unmount("pod-logs"), want: without(nameless, "measure", "host", "pods")},
-	"hostNetwork":                {take: func(p *corev1.Pod) { p.Spec.HostNetwork = false }, want: without(powerless, "host", "pods")},
-	"root":                       {take: nobody, want: with(without(unlogged, "host"), wants(noAdmin, "pods"))},
-	"mount sysctls":              {take: unmount("sysctls"), want: without(powerless, "host", "pods")},
-	"writing to mount sysctls":   {take: change("sysctls", readOnly), want: without(powerless, "host", "pods")},
-	"mount state":                {take: unmount("state"), want: without(unlogged, "host", "pods")},
-	"writing to mount state":     {take: change("state", readOnly), want: without(unlogged, "host", "pods")},
-	"mount stop":                 {take: unmount("stop"), want: without(func(*outcome) {}, "host", "pods"), when: stopped},
-	"SYS_ADMIN":                  {take: drop("SYS_ADMIN"), want: wants(noAdmin, "pods")},
-	"mount netns":                {take: unmount("netns"), want: wants(outcome{Ends: "no such folder"}, "pods")},
-	"propagation of mount netns": {take: change("netns", notPropagated), want: without(func(o *outcome) { o.Pod = nowhere }, "pods"), when: renewed},
+// privileges lists the privileges of an agent's pod, with its abilities without each.
+var privileges = map[string]privilege{
+	"BPF":                        {remove: dropCapability("BPF"), want: reduceAbilities(withoutBPF, "measure", "host")},
+	"PERFMON":                    {remove: dropCapability("PERFMON"), want: reduceAbilities(withoutBPF, "measure", "host")},
+	"mount pod-logs":             {remove: removeMount("pod-logs"), want: reduceAbilities(withoutPodNames, "measure", "host", "pods")},
+	"hostNetwork":                {remove: func(p *corev1.Pod) { p.Spec.HostNetwork = false }, want: reduceAbilities(withoutSysctls, "host", "pods")},
+	"root":                       {remove: runAsNonRoot, want: mergeAbilities(reduceAbilities(withoutState, "host"), repeatForModes(withoutSysAdmin, "pods"))},
+	"mount sysctls":              {remove: removeMount("sysctls"), want: reduceAbilities(withoutSysctls, "host", "pods")},
+	"writing to mount sysctls":   {remove: changeMount("sysctls", makeReadOnly), want: reduceAbilities(withoutSysctls, "host", "pods")},
+	"mount state":                {remove: removeMount("state"), want: reduceAbilities(withoutState, "host", "pods")},
+	"writing to mount state":     {remove: changeMount("state", makeReadOnly), want: reduceAbilities(withoutState, "host", "pods")},
+	"mount stop":                 {remove: removeMount("stop"), want: reduceAbilities(func(*abilities) {}, "host", "pods"), when: tuningStopped},
+	"SYS_ADMIN":                  {remove: dropCapability("SYS_ADMIN"), want: repeatForModes(withoutSysAdmin, "pods")},
+	"mount netns":                {remove: removeMount("netns"), want: repeatForModes(abilities{ExitMessage: "no such folder"}, "pods")},
+	"propagation of mount netns": {remove: changeMount("netns", disablePropagation), want: reduceAbilities(func(o *abilities) { o.Pod = appliedNowhere }, "pods"), when: podReplaced},
 }
 
-func nobody(p *corev1.Pod) {
+func runAsNonRoot(p *corev1.Pod) {
 	p.Spec.SecurityContext.RunAsUser, p.Spec.SecurityContext.RunAsGroup = new(int64(65532)), new(int64(65532))
 }
 
-// agentsNeed starts an agent of a mode again and again, each time with one thing less.
-func (c cluster) agentsNeed(t *testing.T, mode string) {
-	pod := c.render(t, mode)
-	t.Run("all of it", func(t *testing.T) { c.agentCan(t, pod, circumstance{}, whole[mode]) })
-	for _, name := range given(pod) {
+// checkPrivileges starts an agent of a mode once for each of its privileges, without that
+// privilege.
+func (c cluster) checkPrivileges(t *testing.T, mode string) {
+	pod := c.renderAgentPod(t, mode)
+	t.Run("all privileges", func(t *testing.T) { c.checkAgent(t, pod, circumstance{}, fullAbilities[mode]) })
+	for _, name := range listPrivileges(pod) {
 		t.Run("without "+name, func(t *testing.T) {
-			l, known := privileges[name]
-			want, knownHere := l.want[mode]
+			p, known := privileges[name]
+			want, knownHere := p.want[mode]
 			if !known || !knownHere {
-				t.Fatalf("an agent of mode %s is given %s, and no case says what for", mode, name)
+				t.Fatalf("an agent of mode %s has the privilege %s, which no test case needs", mode, name)
 			}
-			if l.when.whole != nil {
-				t.Run("but with it", func(t *testing.T) { c.agentCan(t, pod, l.when, l.when.whole[mode]) })
+			if p.when.full != nil {
+				t.Run("the same with "+name, func(t *testing.T) { c.checkAgent(t, pod, p.when, p.when.full[mode]) })
 			}
-			less := *pod.DeepCopy()
-			l.take(&less)
-			c.agentCan(t, less, l.when, want)
+			reduced := *pod.DeepCopy()
+			p.remove(&reduced)
+			c.checkAgent(t, reduced, p.when, want)
 		})
 	}
 }
 
-func measuringNeeds(t *testing.T, c cluster) {
-	c.mouse(t)
-	c.agentsNeed(t, "measure")
+func checkMeasurePrivileges(t *testing.T, c cluster) {
+	c.startMouse(t)
+	c.checkPrivileges(t, "measure")
 }
 
-// mouse starts shop/mouse on node d.
-func (c cluster) mouse(t *testing.T) {
+// startMouse starts shop/mouse on node d.
+func (c cluster) startMouse(t *testing.T) {
 	t.Helper()
-	c.apply(t, "mouse.yaml")
-	within(t, time.Minute, "shop/mouse runs", func() error {
+	c.applyFile(t, "mouse.yaml")
+	waitFor(t, time.Minute, "shop/mouse runs", func() error {
 		var pod corev1.Pod
-		err := c.api.get(t, "/api/v1/namespaces/shop/pods/mouse", &pod)
-		if err == nil && len(c.processesOf(t, pod, churnProgram)) == 0 {
+		err := c.api.getObject(t, "/api/v1/namespaces/shop/pods/mouse", &pod)
+		if err == nil && len(c.processesOfPod(t, pod, churnProgram)) == 0 {
 			err = errors.New("it has no process")
 		}
 		return err
 	})
 }
 
-func hostNeeds(t *testing.T, c cluster) { c.agentsNeed(t, "host") }
+func checkHostPrivileges(t *testing.T, c cluster) { c.checkPrivileges(t, "host") }
 
-func podsNeed(t *testing.T, c cluster) {
-	c.agentsNeed(t, "pods")
-	c.start(t, c.render(t, "pods")) // to give back what all of them hold
-	c.kubectl(t, "delete", "nodetuning", "odd", "--timeout=60s")
-	for what, n := range map[string]network{"node d": c.host(t, odd), "shop/mouse": c.pod(t, "mouse")} {
-		if err := n.is(t, finTimeout, "60"); err != nil {
+func checkPodsPrivileges(t *testing.T, c cluster) {
+	c.checkPrivileges(t, "pods")
+	c.startAgent(t, c.renderAgentPod(t, "pods")) // to restore what the agents have set
+	c.runKubectl(t, "delete", "nodetuning", "odd", "--timeout=60s")
+	for what, n := range map[string]network{"node d": c.nodeNetwork(t, spareNode), "shop/mouse": c.podNetwork(t, "mouse")} {
+		if err := n.checkSysctl(t, finTimeout, "60"); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 }
 
-// given are the privileges of a pod: capabilities, host namespaces, user, mounts.
-func given(pod corev1.Pod) (names []string) {
+// listPrivileges returns the privileges of a pod: capabilities, host namespaces, user, mounts.
+func listPrivileges(pod corev1.Pod) (names []string) {
 	agent := pod.Spec.Containers[0]
 	for _, capability := range agent.SecurityContext.Capabilities.Add {
 		names = append(names, string(capability))
@@ -209,23 +213,24 @@ func given(pod corev1.Pod) (names []string) {
 	return names
 }
 
-// drop takes a capability away.
-func drop(name corev1.Capability) func(*corev1.Pod) {
+// dropCapability returns a function that removes a capability.
+func dropCapability(name corev1.Capability) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) {
 		c := pod.Spec.Containers[0].SecurityContext.Capabilities
 		c.Add = slices.DeleteFunc(c.Add, func(have corev1.Capability) bool { return have == name })
 	}
 }
 
-// unmount takes a mount away, change changes it.
-func unmount(name string) func(*corev1.Pod) {
+// removeMount returns a function that removes a mount.
+func removeMount(name string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) {
 		a := &pod.Spec.Containers[0]
 		a.VolumeMounts = slices.DeleteFunc(a.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == name })
 	}
 }
 
-func change(name string, fn func(*corev1.VolumeMount)) func(*corev1.Pod) {
+// changeMount returns a function that applies fn to a mount.
+func changeMount(name string, fn func(*corev1.VolumeMount)) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) {
 		for i, m := range pod.Spec.Containers[0].VolumeMounts {
 			if m.Name == name {
@@ -235,5 +240,5 @@ func change(name string, fn func(*corev1.VolumeMount)) func(*corev1.Pod) {
 	}
 }
 
-func readOnly(m *corev1.VolumeMount)      { m.ReadOnly = true }
-func notPropagated(m *corev1.VolumeMount) { m.MountPropagation = nil }
+func makeReadOnly(m *corev1.VolumeMount)       { m.ReadOnly = true }
+func disablePropagation(m *corev1.VolumeMount) { m.MountPropagation = nil }

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The end-to-end test: builds Kubernetes (minutes, once) and the images, brings up a
-# control plane and four real nodes, runs the tests of this folder against them, and
-# takes everything away. Arguments go to the tests: -test.run …
+# Runs the end-to-end test: builds Kubernetes (first time: minutes) and the images, starts a
+# control plane and four real nodes, runs the tests of this folder, and removes everything.
+# Arguments are passed to the tests: -test.run …
 #
 #   hack/e2e/run.sh
-#   hack/e2e/run.sh --where-possible   only where root and Debian's packages are there
+#   hack/e2e/run.sh --where-possible   skip without root or Debian's packages
 #   hack/e2e/run.sh -test.run 'TestPortreeve/^(install|measuring)$'
-#                                      only these stages; the later ones need all up to "allow"
+#                                      only these stages; later ones need all up to "allow"
 #
-# KEEP=1 leaves the cluster for a look (hack/cluster/kubectl, hack/cluster/down.sh).
-# After a failure bin/e2e/artefacts has the logs and objects.
+# KEEP=1 keeps the cluster for inspection (hack/cluster/kubectl, hack/cluster/down.sh).
+# After a failure, logs and objects are in bin/e2e/artefacts.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -24,7 +24,7 @@ missing=$(hack/cluster/node.sh check) || {
 }
 [[ ${1:-} != --where-possible ]] || shift
 
-artefacts() {
+collect_artefacts() {
   rm -rf "$out/artefacts"
   mkdir -p "$out/artefacts/nodes"
   cp -r "$CLUSTER_DIR/logs" "$out/artefacts/" || true
@@ -43,23 +43,23 @@ artefacts() {
 
 finish() {
   local code=$?
-  [[ $code == 0 || ! -d $CLUSTER_DIR ]] || artefacts
+  [[ $code == 0 || ! -d $CLUSTER_DIR ]] || collect_artefacts
   [[ ${KEEP:-} && -d $CLUSTER_DIR ]] || hack/cluster/down.sh
   exit "$code"
 }
 mkdir -p "$(dirname "$CLUSTER_DIR")"
 exec 9>"$CLUSTER_DIR.lock"
-flock -n 9 || { echo "e2e: another run uses $CLUSTER_DIR; set CLUSTER_DIR for one beside it" >&2; exit 1; }
+flock -n 9 || { echo "e2e: another run uses $CLUSTER_DIR; set CLUSTER_DIR to run a second one" >&2; exit 1; }
 trap finish EXIT
 trap 'exit 130' INT TERM
 
 hack/cluster/build.sh all
 export PLATFORMS=linux/$(go env GOHOSTARCH)
 VERSION=e2e OUT=$out hack/image/build.sh agent controller churn
-VERSION=e2e-next OUT=$out/next hack/image/build.sh agent # what is upgraded to
+VERSION=e2e-next OUT=$out/next hack/image/build.sh agent # the target of the upgrade
 mv "$out/next/portreeve-agent.tar" "$out/portreeve-agent-next.tar"
 CGO_ENABLED=0 go test -trimpath -c -o "$out/e2e.test" ./hack/e2e
-# Not handed on: what is kept must not hold the lock.
+# 9>&-: with KEEP=1 the cluster's processes must not inherit the lock.
 hack/cluster/down.sh 9>&-
 hack/cluster/up.sh --nodes 9>&-
 for node in a b c d; do hack/cluster/node.sh up "$node" "$out"/*.tar 9>&-; done

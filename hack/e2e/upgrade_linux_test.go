@@ -11,20 +11,21 @@ import (
 // nextVersion is the tag of the agent's second image, and the version that it reports.
 const nextVersion = "e2e-next"
 
-// upgrade replaces the agents by those of another image: what they hold is held all
-// along.
-func upgrade(t *testing.T, c cluster) {
-	steadily(t, c.ranges(t, nodes...), func() {
-		c.run(t, "", "helm", "upgrade", "portreeve", c.chart(), "--namespace", system,
+// upgradeAgents replaces the agents by those of another image, and checks that settings keep
+// their values throughout.
+func upgradeAgents(t *testing.T, c cluster) {
+	requireUnchanged(t, c.listWideRanges(t, nodes...), func() {
+		c.runProgram(t, "", "helm", "upgrade", "portreeve", c.chartPath(), "--namespace", system,
 			"--reuse-values", "--set", "agent.image.tag="+nextVersion, "--wait", "--timeout", "2m")
 		for _, node := range nodes {
-			c.becomes(t, node, fmt.Sprintf("the new agent of node %s holds everything", node), func(s v1alpha1.PortPressureStatus) bool {
-				return s.AgentVersion == nextVersion && allApplied(s)
+			c.waitForStatus(t, node, fmt.Sprintf("the new agent of node %s has applied all settings", node), func(s v1alpha1.PortPressureStatus) bool {
+				return s.AgentVersion == nextVersion && areAllApplied(s)
 			})
 		}
 	})
 }
 
-func allApplied(s v1alpha1.PortPressureStatus) bool {
+// areAllApplied reports whether there are settings and all of them are applied.
+func areAllApplied(s v1alpha1.PortPressureStatus) bool {
 	return len(s.Settings) > 0 && !slices.ContainsFunc(s.Settings, func(s v1alpha1.SettingStatus) bool { return s.State != v1alpha1.SettingApplied })
 }

@@ -48,9 +48,9 @@ func newFleet(admin *rest.Config, nodes []string) (*fleet, error) {
 			return nil, err
 		}
 		a := &agent{node: node, client: client, fleet: f}
-		a.writer = report.NewWriter(report.Options{
+		a.writer = report.NewWriter(report.WriterOptions{
 			Client: client, Node: node, Policy: report.DefaultPolicy, Log: slog.New(slog.DiscardHandler),
-			Object: func(*v1alpha1.PortPressure) {}, Wrote: a.wrote,
+			OnObject: func(*v1alpha1.PortPressure) {}, OnResult: a.wrote,
 		})
 		f.agents = append(f.agents, a)
 	}
@@ -100,14 +100,14 @@ func (a *agent) offer(percent int32) {
 		a.fleet.mu.Unlock()
 	}
 	a.percent, a.offered = percent, time.Now()
-	a.writer.Offer(statusOf(a.node, percent, a.offered))
+	a.writer.OfferStatus(statusOf(a.node, percent, a.offered))
 }
 
 // repeat offers the same status, with the time of now.
 func (a *agent) repeat() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.writer.Offer(statusOf(a.node, a.percent, time.Now()))
+	a.writer.OfferStatus(statusOf(a.node, a.percent, time.Now()))
 }
 
 func (a *agent) wrote(r report.Result) {

@@ -48,7 +48,7 @@ func lost(ctx context.Context, p *controlplane.Plane, f *fleet) (int, error) {
 	n := 0
 	for _, a := range f.agents {
 		got, ok := have[a.node]
-		if !ok || got.Status.UsedPercent == nil || *got.Status.UsedPercent != a.percent || got.Status.Level != levelOf(a.percent) {
+		if !ok || got.Status.UsedPercent == nil || *got.Status.UsedPercent != a.percent || got.Status.Level != (v1alpha1.Thresholds{}).Level(a.percent) {
 			n++
 		}
 	}

@@ -13,13 +13,13 @@ import (
 // networks past the line, of two pools each, as the agent sends at most.
 func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureStatus {
 	at := metav1.NewTime(now)
-	level := levelOf(percent)
+	level := v1alpha1.Thresholds{}.Level(percent)
 	s := &v1alpha1.PortPressureStatus{
 		ObservedGeneration: 1,
 		ObservedAt:         &at,
 		AgentVersion:       "v0.0.0-hollow",
 		Platform:           v1alpha1.Platform{OS: "linux", Architecture: "amd64", Kernel: "6.12.117+deb13-cloud-amd64"},
-		Reader:             v1alpha1.Reader{Name: v1alpha1.ReaderPortwalk, Exactness: v1alpha1.Exact},
+		Reader:             v1alpha1.Reader{Name: v1alpha1.ReaderPortwalk, Exactness: v1alpha1.ExactnessExact},
 		Level:              level,
 		UsedPercent:        &percent,
 		States:             &v1alpha1.States{Established: 4210, FinWait2: 17, TimeWait: 9120, CloseWait: 31, Listen: 212},
@@ -47,19 +47,9 @@ func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureS
 	}
 	s.Conditions = []metav1.Condition{{
 		Type: v1alpha1.ConditionPortsAvailable, Status: status, Reason: string(level), ObservedGeneration: 1, LastTransitionTime: at,
-		Message: fmt.Sprintf("%d of %d ports are used: %s", tightest.Used, tightest.Capacity, tightest.Summary),
+		Message: fmt.Sprintf("%d of %d ports are in use: %s", tightest.Used, tightest.Capacity, tightest.Summary),
 	}}
 	return s
-}
-
-func levelOf(percent int32) v1alpha1.Level {
-	switch {
-	case percent >= v1alpha1.DefaultCriticalPercent:
-		return v1alpha1.LevelCritical
-	case percent >= v1alpha1.DefaultWarningPercent:
-		return v1alpha1.LevelWarning
-	}
-	return v1alpha1.LevelNormal
 }
 
 func networkOf(node string, i int) string { return fmt.Sprintf("shop/api-%s-%d", node, i) }

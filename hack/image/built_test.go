@@ -17,25 +17,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The tests in this file are about the images that build.sh wrote to
-// $PORTREEVE_IMAGES; make test-images builds them.
-func builtImages(t *testing.T) string {
+// findBuiltImages returns the folder of the images that the tests in this file check:
+// $PORTREEVE_IMAGES, which make test-images sets.
+func findBuiltImages(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("PORTREEVE_IMAGES")
 	if dir == "" {
-		t.Skip("PORTREEVE_IMAGES isn't set: make test-images does it")
+		t.Skip("PORTREEVE_IMAGES is not set; run make test-images")
 	}
 	return dir
 }
 
-// readImage returns an image's files, and its description in them.
+// readImage returns an image's files and its descriptor.
 func readImage(t *testing.T, path string) (map[string][]byte, descriptor) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, _ := unpack(t, data)
+	files, _ := readTar(t, data)
 	var root struct{ Manifests []descriptor }
 	if err := json.Unmarshal(files["index.json"], &root); err != nil || len(root.Manifests) != 1 {
 		t.Fatalf("%s has %d images (%v), want 1", path, len(root.Manifests), err)
@@ -43,26 +43,26 @@ func readImage(t *testing.T, path string) (map[string][]byte, descriptor) {
 	return files, root.Manifests[0]
 }
 
-// readLayers returns the one layer of each platform.
+// readLayers returns each platform's layer.
 func readLayers(t *testing.T, path string) map[string][]byte {
 	t.Helper()
 	files, image := readImage(t, path)
 	var index struct{ Manifests []descriptor }
-	blob(t, files, image, &index)
+	readBlob(t, files, image, &index)
 	layers := map[string][]byte{}
 	for _, d := range index.Manifests {
 		var manifest struct{ Layers []descriptor }
-		blob(t, files, d, &manifest)
+		readBlob(t, files, d, &manifest)
 		if len(manifest.Layers) != 1 {
 			t.Fatalf("%s has %d layers, want 1", path, len(manifest.Layers))
 		}
-		layers[d.Platform.OS+"/"+d.Platform.Architecture] = blob(t, files, manifest.Layers[0], nil)
+		layers[d.Platform.OS+"/"+d.Platform.Architecture] = readBlob(t, files, manifest.Layers[0], nil)
 	}
 	return layers
 }
 
 func TestBuiltImagesAreSmallAndStatic(t *testing.T) {
-	dir := builtImages(t)
+	dir := findBuiltImages(t)
 	tests := map[string]struct {
 		limit      int // bytes for a platform
 		capability string
@@ -86,7 +86,7 @@ func TestBuiltImagesAreSmallAndStatic(t *testing.T) {
 					t.Errorf("%s has %d bytes, want 1 to %d", platform, size, tt.limit)
 					continue
 				}
-				contents, headers := unpack(t, layers[platform])
+				contents, headers := readTar(t, layers[platform])
 				checkStatic(t, platform, contents[program])
 				checkCapability(t, platform, headers[program], tt.capability)
 			}
@@ -94,8 +94,8 @@ func TestBuiltImagesAreSmallAndStatic(t *testing.T) {
 	}
 }
 
-// checkStatic says what a program would ask of the system that runs it. A Go program
-// for Windows asks for kernel32.dll, and loads the rest as it goes.
+// checkStatic fails if a program needs shared libraries. A Go program for Windows imports
+// only kernel32.dll and loads other libraries at run time.
 func checkStatic(t *testing.T, platform string, program []byte) {
 	t.Helper()
 	if platform == "windows/amd64" {
@@ -133,7 +133,7 @@ func checkCapability(t *testing.T, platform string, h *tar.Header, text string) 
 	var want []byte
 	if text != "" && strings.HasPrefix(platform, "linux/") {
 		var err error
-		if want, err = fileCapability(text); err != nil {
+		if want, err = encodeFileCapability(text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -142,14 +142,14 @@ func checkCapability(t *testing.T, platform string, h *tar.Header, text string) 
 	}
 }
 
-func TestBuiltImagesComeOutTheSameFromAnotherFolder(t *testing.T) {
-	dir := builtImages(t)
+func TestBuiltImagesAreTheSameFromAnotherFolder(t *testing.T) {
+	dir := findBuiltImages(t)
 	source, out := copySource(t), t.TempDir()
 	for _, name := range []string{"agent", "controller"} {
 		file := "portreeve-" + name + ".tar"
 		_, want := readImage(t, filepath.Join(dir, file))
 		build := exec.Command(filepath.Join(source, "hack/image/build.sh"), name)
-		build.Env = append(os.Environ(), "OUT="+out, "GOAMD64=v3", // build.sh builds for every machine
+		build.Env = append(os.Environ(), "OUT="+out, "GOAMD64=v3", // build.sh must ignore this
 			"VERSION="+want.Annotations["org.opencontainers.image.ref.name"],
 			"PLATFORMS="+strings.Join(slices.Sorted(maps.Keys(readLayers(t, filepath.Join(dir, file)))), " "))
 		if text, err := build.CombinedOutput(); err != nil {
@@ -162,7 +162,7 @@ func TestBuiltImagesComeOutTheSameFromAnotherFolder(t *testing.T) {
 	}
 }
 
-// copySource copies what the images are built from.
+// copySource copies the sources of the images to a new folder.
 func copySource(t *testing.T) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "somewhere else")

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// capabilities in the order of their numbers (linux/capability.h).
+// capabilities lists the capabilities in the order of their numbers (linux/capability.h).
 var capabilities = strings.Fields(`
 	cap_chown cap_dac_override cap_dac_read_search cap_fowner cap_fsetid cap_kill
 	cap_setgid cap_setuid cap_setpcap cap_linux_immutable cap_net_bind_service
@@ -18,10 +18,10 @@ var capabilities = strings.Fields(`
 	cap_setfcap cap_mac_override cap_mac_admin cap_syslog cap_wake_alarm
 	cap_block_suspend cap_audit_read cap_perfmon cap_bpf cap_checkpoint_restore`)
 
-// fileCapability encodes text such as "cap_bpf,cap_perfmon=p" as the value of
+// encodeFileCapability encodes text such as "cap_bpf,cap_perfmon=p" as the value of
 // security.capability: struct vfs_cap_data, revision 2, 20 bytes, little endian
 // (linux/capability.h). The flags are e, i and p, as in cap_from_text(3).
-func fileCapability(text string) ([]byte, error) {
+func encodeFileCapability(text string) ([]byte, error) {
 	names, flags, ok := strings.Cut(text, "=")
 	if !ok || flags == "" || strings.Trim(flags, "eip") != "" {
 		return nil, fmt.Errorf("capability %q: want names, =, and flags of e, i, p: cap_bpf,cap_perfmon=p", text)
@@ -30,7 +30,7 @@ func fileCapability(text string) ([]byte, error) {
 	for name := range strings.SplitSeq(names, ",") {
 		n := slices.Index(capabilities, name)
 		if n < 0 {
-			return nil, fmt.Errorf("capability %q: no capability is named %q", text, name)
+			return nil, fmt.Errorf("capability %q: unknown capability %q", text, name)
 		}
 		set |= 1 << n
 	}

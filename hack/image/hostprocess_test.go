@@ -13,17 +13,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What BuildKit gives the files of a Windows image that it builds on Linux
+// The security descriptor of BuildKit for files of a Windows image that is built on Linux
 // (util/winlayers): O:BAG:SYD:(A;;FA;;;BA)(A;;FA;;;SY)(A;;0x1200a9;;;BU).
 const fileRights = "AQAEgBQAAAAkAAAAAAAAADAAAAABAgAAAAAABSAAAAAgAgAAAQEAAAAAAAUSAAAAAgBMAAMAAAAAABgA/wEfAAECAAAAAAAFIAAAACACAAAAABQA/wEfAAEBAAAAAAAFEgAAAAAAGACpABIAAQIAAAAAAAUgAAAAIQIAAA=="
 
-func TestAHostProcessLayerIsWhatWindowsUnpacks(t *testing.T) {
-	data, err := hostProcessLayer("thing", []byte("exe"))
+func TestAHostProcessLayerHasTheFilesThatWindowsChecks(t *testing.T) {
+	data, err := buildHostProcessLayer("thing", []byte("exe"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	made := map[string]bool{".": true} // hcsshim makes no folder that is not in the tar
+	made := map[string]bool{".": true} // hcsshim creates no folders that are not in the tar
 	for r := tar.NewReader(bytes.NewReader(data)); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -62,7 +62,7 @@ func checkWindowsHeader(t *testing.T, h *tar.Header) {
 		}
 		return
 	}
-	// A folder's entries are a file's, inherited by files (OI) and folders (CI) in it.
+	// A folder has the entries of a file, and files (OI) and folders (CI) in it inherit them.
 	want, err := base64.StdEncoding.DecodeString(fileRights)
 	if err != nil {
 		t.Fatal(err)
@@ -76,8 +76,8 @@ func checkWindowsHeader(t *testing.T, h *tar.Header) {
 	}
 }
 
-func TestAnEmptyHiveIsWhole(t *testing.T) {
-	hive := emptyHive()
+func TestAnEmptyHiveIsValid(t *testing.T) {
+	hive := buildEmptyHive()
 	le := binary.LittleEndian
 	if len(hive) != 8192 || string(hive[:4]) != "regf" || le.Uint32(hive[4:]) != le.Uint32(hive[8:]) {
 		t.Fatalf("%d bytes that begin with % x", len(hive), hive[:12])
@@ -90,7 +90,7 @@ func TestAnEmptyHiveIsWhole(t *testing.T) {
 		t.Errorf("the header with its checksum gives %#x, want 0", sum)
 	}
 	bin := hive[4096:]
-	cells := map[uint32]string{} // what is in use, by offset
+	cells := map[uint32]string{} // cells in use, by offset
 	at := uint32(32)
 	for int(at) < len(bin) {
 		size := int32(le.Uint32(bin[at:]))

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// image is what goes into the tar.
+// image describes the image to write.
 type image struct {
 	name       string            // registry/repository:tag
 	file       string            // the program's name, at the root
@@ -42,22 +42,24 @@ type platform struct {
 	OS           string `json:"os"`
 }
 
-// layout writes OCI layouts: blobs as they come, then the index.
+// layout writes an OCI layout: first the blobs, then the index.
 type layout struct{ w *tar.Writer }
 
 // writeImage writes img to out as a tar of an OCI layout, and returns the digest
-// of its index, which is the image's.
+// of its index, which is the image's digest.
 func writeImage(out io.Writer, img image) (digest string, err error) {
 	l := layout{tar.NewWriter(out)}
 	var manifests []descriptor
 	for _, name := range slices.Sorted(maps.Keys(img.binaries)) {
-		d, err := l.manifest(img, name)
+		d, err := l.writeManifest(img, name)
 		if err != nil {
 			return "", err
 		}
 		manifests = append(manifests, d)
 	}
-	index, err := l.json(typeIndex, map[string]any{"schemaVersion": 2, "mediaType": typeIndex, "manifests": manifests})
+	index, err := l.writeJSON(typeIndex, map[string]any{
+		"schemaVersion": 2, "mediaType": typeIndex, "manifests": manifests,
+	})
 	if err != nil {
 		return "", err
 	}
@@ -71,24 +73,25 @@ func writeImage(out io.Writer, img image) (digest string, err error) {
 		return "", err
 	}
 	return index.Digest, cmp.Or(
-		l.file("index.json", root),
-		l.file("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)),
+		l.writeFile("index.json", root),
+		l.writeFile("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)),
 		l.w.Close())
 }
 
-// manifest writes the blobs of one platform: layer, configuration, manifest.
-func (l layout) manifest(img image, name string) (descriptor, error) {
+// writeManifest writes the blobs of one platform (layer, configuration, manifest), and
+// returns the manifest's descriptor.
+func (l layout) writeManifest(img image, name string) (descriptor, error) {
 	var p platform
 	p.OS, p.Architecture, _ = strings.Cut(name, "/")
-	data, settings, err := img.content(p.OS, img.binaries[name])
+	data, settings, err := img.buildContent(p.OS, img.binaries[name])
 	if err != nil {
 		return descriptor{}, err
 	}
-	content, err := l.blob(typeLayer, data)
+	content, err := l.writeBlob(typeLayer, data)
 	if err != nil {
 		return descriptor{}, err
 	}
-	config, err := l.json(typeConfig, map[string]any{
+	config, err := l.writeJSON(typeConfig, map[string]any{
 		"created": epoch.UTC(), "os": p.OS, "architecture": p.Architecture,
 		"config": settings,
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{content.Digest}},
@@ -96,40 +99,42 @@ func (l layout) manifest(img image, name string) (descriptor, error) {
 	if err != nil {
 		return descriptor{}, err
 	}
-	d, err := l.json(typeManifest, map[string]any{
+	d, err := l.writeJSON(typeManifest, map[string]any{
 		"schemaVersion": 2, "mediaType": typeManifest, "config": config, "layers": []descriptor{content},
 	})
 	d.Platform = &p
 	return d, err
 }
 
-// content is the layer for an operating system, and how a container is started. On
-// Windows the pod says as whom; the program is found by name, as containerd puts the
-// image's root into PATH, wherever that is on the node (hcsshim, internal/jobcontainers).
-func (img image) content(system string, binary []byte) (data []byte, settings map[string]any, err error) {
+// buildContent returns the layer for an operating system, and the settings that start the
+// container. On Windows the pod specifies the user, and the program is found by name,
+// because containerd adds the image's root to PATH (hcsshim, internal/jobcontainers).
+func (img image) buildContent(system string, binary []byte) (data []byte, settings map[string]any, err error) {
 	if system == "windows" {
-		data, err = hostProcessLayer(img.file, binary)
+		data, err = buildHostProcessLayer(img.file, binary)
 		return data, map[string]any{"Entrypoint": []string{img.file + ".exe"}}, err
 	}
-	data, err = layer(img.file, binary, img.capability)
-	return data, map[string]any{"User": img.user, "Entrypoint": []string{"/" + img.file}, "WorkingDir": "/"}, err
+	data, err = buildLinuxLayer(img.file, binary, img.capability)
+	settings = map[string]any{"User": img.user, "Entrypoint": []string{"/" + img.file}, "WorkingDir": "/"}
+	return data, settings, err
 }
 
-// json writes v as a blob. Maps are written in the order of their keys.
-func (l layout) json(mediaType string, v any) (descriptor, error) {
+// writeJSON writes v as a blob. Maps are sorted by key.
+func (l layout) writeJSON(mediaType string, v any) (descriptor, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return descriptor{}, err
 	}
-	return l.blob(mediaType, data)
+	return l.writeBlob(mediaType, data)
 }
 
-func (l layout) blob(mediaType string, data []byte) (descriptor, error) {
+func (l layout) writeBlob(mediaType string, data []byte) (descriptor, error) {
 	sum := fmt.Sprintf("%x", sha256.Sum256(data))
 	d := descriptor{MediaType: mediaType, Digest: "sha256:" + sum, Size: int64(len(data))}
-	return d, l.file("blobs/sha256/"+sum, data)
+	return d, l.writeFile("blobs/sha256/"+sum, data)
 }
 
-func (l layout) file(name string, data []byte) error {
-	return write(l.w, &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data)), ModTime: epoch}, data)
+func (l layout) writeFile(name string, data []byte) error {
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data)), ModTime: epoch}
+	return writeTarFile(l.w, header, data)
 }

@@ -25,14 +25,14 @@ func TestFileCapability(t *testing.T) {
 		"effective and permitted":   {"cap_net_raw=ep", "0100000200200000" + "000000000000000000000000", ""},
 		"inheritable":               {"cap_chown=i", "0000000200000000" + "010000000000000000000000", ""},
 		"no flags":                  {"cap_bpf=", "", "flags"},
-		"a flag that there isn't":   {"cap_bpf=x", "", "flags"},
+		"an unknown flag":           {"cap_bpf=x", "", "flags"},
 		"no such capability":        {"cap_pbf=p", "", `"cap_pbf"`},
-		"nothing but flags":         {"=p", "", `no capability is named ""`},
+		"nothing but flags":         {"=p", "", `unknown capability ""`},
 		"names without equals sign": {"cap_bpf", "", "flags"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := fileCapability(tt.text)
+			got, err := encodeFileCapability(tt.text)
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
 					t.Fatalf("err = %v, want one about %s", err, tt.err)
@@ -51,7 +51,7 @@ func TestFileCapability(t *testing.T) {
 
 func testImage(t *testing.T) image {
 	t.Helper()
-	img, err := describe("localhost:5000/portreeve/thing:v1", "65532:65532", "cap_bpf,cap_perfmon=p")
+	img, err := parseImage("localhost:5000/portreeve/thing:v1", "65532:65532", "cap_bpf,cap_perfmon=p")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestTheSameBinariesGiveTheSameBytes(t *testing.T) {
 	if digests[0] != digests[1] || !bytes.Equal(tars[0].Bytes(), tars[1].Bytes()) {
 		t.Errorf("digests %v, equal bytes %t", digests, bytes.Equal(tars[0].Bytes(), tars[1].Bytes()))
 	}
-	_, headers := unpack(t, tars[0].Bytes())
+	_, headers := readTar(t, tars[0].Bytes())
 	for name, h := range headers { // two runs in one second would not show a clock
 		if !h.ModTime.Equal(epoch) || h.Uid != 0 || h.Gid != 0 || h.Uname != "" {
 			t.Errorf("%s is of %v and owned by %q %d:%d", name, h.ModTime, h.Uname, h.Uid, h.Gid)
@@ -80,14 +80,14 @@ func TestTheSameBinariesGiveTheSameBytes(t *testing.T) {
 	changed := testImage(t)
 	changed.binaries["linux/amd64"] = []byte("other")
 	if digest, err := writeImage(io.Discard, changed); err != nil || digest == digests[0] {
-		t.Errorf("another binary has the digest %s, too (%v)", digest, err)
+		t.Errorf("another binary has the same digest %s (%v)", digest, err)
 	}
 }
 
-// unpack reads a tar: contents and headers by name.
-func unpack(t *testing.T, data []byte) (map[string][]byte, map[string]*tar.Header) {
+// readTar returns a tar's contents and headers by name.
+func readTar(t *testing.T, data []byte) (map[string][]byte, map[string]*tar.Header) {
 	t.Helper()
-	if end := make([]byte, 1024); len(data)%512 != 0 || !bytes.HasSuffix(data, end) { // Go's reader doesn't ask for it
+	if end := make([]byte, 1024); len(data)%512 != 0 || !bytes.HasSuffix(data, end) { // Go's reader does not check it
 		t.Errorf("a tar of %d bytes, want whole blocks, of which the last two are zeros", len(data))
 	}
 	contents, headers := map[string][]byte{}, map[string]*tar.Header{}
@@ -106,8 +106,8 @@ func unpack(t *testing.T, data []byte) (map[string][]byte, map[string]*tar.Heade
 	}
 }
 
-// blob reads what d describes, and checks size and digest.
-func blob(t *testing.T, files map[string][]byte, d descriptor, v any) []byte {
+// readBlob returns the blob that d describes after it has checked size and digest.
+func readBlob(t *testing.T, files map[string][]byte, d descriptor, v any) []byte {
 	t.Helper()
 	data := files["blobs/sha256/"+strings.TrimPrefix(d.Digest, "sha256:")]
 	if got := fmt.Sprintf("sha256:%x", sha256.Sum256(data)); got != d.Digest || int64(len(data)) != d.Size {
@@ -127,13 +127,13 @@ func TestEveryPlatformHasItsBinaryWithTheCapability(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, _ := unpack(t, out.Bytes())
+	files, _ := readTar(t, out.Bytes())
 	var root, index struct{ Manifests []descriptor }
 	if err := json.Unmarshal(files["index.json"], &root); err != nil || len(root.Manifests) != 1 {
 		t.Fatalf("index.json has %d manifests (%v), want 1", len(root.Manifests), err)
 	}
 	if root.Manifests[0].Digest != digest {
-		t.Errorf("the image is %s, said to be %s", root.Manifests[0].Digest, digest)
+		t.Errorf("index.json has digest %s, writeImage returned %s", root.Manifests[0].Digest, digest)
 	}
 	want := map[string]string{
 		"io.containerd.image.name":          "localhost:5000/portreeve/thing:v1",
@@ -142,25 +142,25 @@ func TestEveryPlatformHasItsBinaryWithTheCapability(t *testing.T) {
 	if diff := cmp.Diff(want, root.Manifests[0].Annotations); diff != "" {
 		t.Errorf("annotations (-want +got):\n%s", diff)
 	}
-	blob(t, files, root.Manifests[0], &index)
+	readBlob(t, files, root.Manifests[0], &index)
 	got := map[string]string{}
 	for _, d := range index.Manifests {
-		got[d.Platform.OS+"/"+d.Platform.Architecture] = content(t, files, d)
+		got[d.Platform.OS+"/"+d.Platform.Architecture] = readProgram(t, files, d)
 	}
 	if diff := cmp.Diff(map[string]string{"linux/amd64": "amd", "linux/arm64": "arm", "windows/amd64": "win"}, got); diff != "" {
 		t.Errorf("binaries (-want +got):\n%s", diff)
 	}
 }
 
-// content is what the program in the manifest's one layer holds; its owner, mode,
-// capability and the configuration are checked on the way.
-func content(t *testing.T, files map[string][]byte, d descriptor) string {
+// readProgram returns the content of the program in the manifest's only layer. It also
+// checks the program's owner, mode and capability, and the configuration.
+func readProgram(t *testing.T, files map[string][]byte, d descriptor) string {
 	t.Helper()
 	var manifest struct {
 		Config descriptor
 		Layers []descriptor
 	}
-	blob(t, files, d, &manifest)
+	readBlob(t, files, d, &manifest)
 	type settings struct {
 		User, WorkingDir string
 		Entrypoint       []string
@@ -173,11 +173,11 @@ func content(t *testing.T, files map[string][]byte, d descriptor) string {
 			DiffIDs []string `json:"diff_ids"`
 		}
 	}
-	blob(t, files, manifest.Config, &config)
+	readBlob(t, files, manifest.Config, &config)
 	if config.OS != d.Platform.OS || config.Architecture != d.Platform.Architecture {
 		t.Errorf("configuration of %s/%s says %s/%s", d.Platform.OS, d.Platform.Architecture, config.OS, config.Architecture)
 	}
-	if config.Version != "" { // a HostProcess image is of no Windows, so that it fits each
+	if config.Version != "" { // a HostProcess image must run on any version of Windows
 		t.Errorf("os.version is %q", config.Version)
 	}
 	want := settings{User: "65532:65532", WorkingDir: "/", Entrypoint: []string{"/thing"}}
@@ -190,8 +190,8 @@ func content(t *testing.T, files map[string][]byte, d descriptor) string {
 	if len(manifest.Layers) != 1 || len(config.Rootfs.DiffIDs) != 1 || manifest.Layers[0].Digest != config.Rootfs.DiffIDs[0] {
 		t.Fatalf("layers %v, diff IDs %v: want one, the same", manifest.Layers, config.Rootfs.DiffIDs)
 	}
-	contents, headers := unpack(t, blob(t, files, manifest.Layers[0], nil))
-	if config.OS == "windows" { // the rest of it is TestAHostProcessLayerIsWhatWindowsUnpacks'
+	contents, headers := readTar(t, readBlob(t, files, manifest.Layers[0], nil))
+	if config.OS == "windows" { // the layer's other files are checked by TestAHostProcessLayerHasTheFilesThatWindowsChecks
 		return string(contents["Files/thing.exe"])
 	}
 	checkLinuxLayer(t, headers)
@@ -241,6 +241,6 @@ func TestWrongArgumentsAreNamed(t *testing.T) {
 		})
 	}
 	if _, err := os.Stat(filepath.Join(dir, "out.tar")); err == nil {
-		t.Error("an image was written")
+		t.Error("an image was written despite the errors")
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// epoch is the time of every file: a clock in the image would change its digest.
+// epoch is the modification time of every file. The current time would change the digest.
 var epoch = time.Unix(0, 0)
 
-// layer is a tar with the one file /name in it, owned by root and executable, with
-// the file capability unless that is empty. It is not compressed: other versions of
-// a compressor give other bytes.
-func layer(name string, binary, capability []byte) ([]byte, error) {
+// buildLinuxLayer returns a tar with the single file /name, owned by root and executable,
+// with the file capability unless that is empty. It is not compressed because different
+// versions of a compressor produce different bytes.
+func buildLinuxLayer(name string, binary, capability []byte) ([]byte, error) {
 	header := &tar.Header{
 		Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(binary)), ModTime: epoch,
 		Format: tar.FormatPAX,
@@ -22,18 +22,18 @@ func layer(name string, binary, capability []byte) ([]byte, error) {
 	if len(capability) > 0 {
 		header.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": string(capability)}
 	}
-	return archive(func(w *tar.Writer) error { return write(w, header, binary) })
+	return buildArchive(func(w *tar.Writer) error { return writeTarFile(w, header, binary) })
 }
 
-// archive is a whole tar of what fill writes, its two last blocks of zeros included.
-func archive(fill func(*tar.Writer) error) ([]byte, error) {
+// buildArchive returns the complete tar of the files that fill writes.
+func buildArchive(fill func(*tar.Writer) error) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	err := cmp.Or(fill(w), w.Close())
 	return out.Bytes(), err
 }
 
-func write(w *tar.Writer, header *tar.Header, data []byte) error {
+func writeTarFile(w *tar.Writer, header *tar.Header, data []byte) error {
 	if err := w.WriteHeader(header); err != nil {
 		return fmt.Errorf("tar %s: %w", header.Name, err)
 	}

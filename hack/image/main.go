@@ -13,12 +13,12 @@ import (
 
 const usage = `usage: image -name REPOSITORY:TAG -o OUT.tar [-user UID:GID] [-capability cap_bpf,cap_perfmon=p] OS/ARCHITECTURE=BINARY…
 
-Writes an image with one platform for each binary, which becomes /NAME, the
-entrypoint (on Windows NAME.exe, for HostProcess containers; -user and -capability
-are Linux's); NAME is the repository's last part. Prints the image's digest.
+Writes an image with one platform for each binary and prints its digest. The binary
+becomes the entrypoint, /NAME on Linux and NAME.exe on Windows (for HostProcess
+containers). NAME is the last part of REPOSITORY. -user and -capability apply to Linux.
 `
 
-// errUsage marks an error of the command line.
+// errUsage marks errors of the command line.
 var errUsage = errors.New("usage")
 
 func main() {
@@ -47,14 +47,14 @@ func run(args []string, stdout io.Writer) error {
 	if *out == "" {
 		return fmt.Errorf("%w: -o is missing", errUsage)
 	}
-	img, err := describe(*name, *user, *capability)
+	img, err := parseImage(*name, *user, *capability)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if img.binaries, err = readBinaries(flags.Args()); err != nil {
 		return err
 	}
-	digest, err := save(*out, img)
+	digest, err := saveImage(*out, img)
 	if err != nil {
 		return err
 	}
@@ -62,23 +62,23 @@ func run(args []string, stdout io.Writer) error {
 	return err
 }
 
-// reference is a repository with a tag, as the OCI distribution specification has
-// it; the second group is the repository's last part, the third the tag.
-var reference = regexp.MustCompile(`^([a-z0-9.:_/-]+/)?([a-z0-9]+(?:[._-]+[a-z0-9]+)*):([a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})$`)
+// referencePattern matches a repository with a tag as in the OCI distribution
+// specification. Group 2 is the last part of the repository, group 3 the tag.
+var referencePattern = regexp.MustCompile(`^([a-z0-9.:_/-]+/)?([a-z0-9]+(?:[._-]+[a-z0-9]+)*):([a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})$`)
 
-var ids = regexp.MustCompile(`^[0-9]{1,10}:[0-9]{1,10}$`)
+var userPattern = regexp.MustCompile(`^[0-9]{1,10}:[0-9]{1,10}$`)
 
-func describe(name, user, capability string) (img image, err error) {
-	parts := reference.FindStringSubmatch(name)
+func parseImage(name, user, capability string) (img image, err error) {
+	parts := referencePattern.FindStringSubmatch(name)
 	if parts == nil {
 		return img, fmt.Errorf("-name %q: want a repository and a tag, such as example.org/agent:v1", name)
 	}
-	if !ids.MatchString(user) {
-		return img, fmt.Errorf("-user %q: want numbers, UID:GID: the image has no /etc/passwd", user)
+	if !userPattern.MatchString(user) {
+		return img, fmt.Errorf("-user %q: want numeric UID:GID because the image has no /etc/passwd", user)
 	}
 	img = image{name: name, file: parts[2], user: user}
 	if capability != "" {
-		img.capability, err = fileCapability(capability)
+		img.capability, err = encodeFileCapability(capability)
 	}
 	return img, err
 }
@@ -88,7 +88,8 @@ func readBinaries(args []string) (map[string][]byte, error) {
 	for _, arg := range args {
 		name, path, ok := strings.Cut(arg, "=")
 		if os, arch, two := strings.Cut(name, "/"); !ok || !two || os == "" || arch == "" {
-			return nil, fmt.Errorf("%w: argument %q: want OS/ARCHITECTURE=BINARY, such as linux/amd64=bin/agent", errUsage, arg)
+			return nil, fmt.Errorf("%w: argument %q: want OS/ARCHITECTURE=BINARY, such as linux/amd64=bin/agent",
+				errUsage, arg)
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -102,14 +103,14 @@ func readBinaries(args []string) (map[string][]byte, error) {
 	return binaries, nil
 }
 
-// save writes the image beside path and renames it, so that path is never half an
-// image.
-func save(path string, img image) (digest string, err error) {
+// saveImage writes the image to a temporary file beside path and renames it, so that path
+// never has a partial image.
+func saveImage(path string, img image) (digest string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
+	defer func() { _ = os.Remove(f.Name()) }() // does not exist after success
 	digest, err = writeImage(f, img)
 	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
 		return "", err

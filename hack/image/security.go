@@ -2,7 +2,7 @@ package main
 
 import "encoding/binary"
 
-// Flags of an entry of an access list, and who is in it ([MS-DTYP] 2.4.4.1 and 2.4.2.4).
+// Flags and trustees of the entries of an access list ([MS-DTYP] 2.4.4.1 and 2.4.2.4).
 const (
 	objectInherit    = 1
 	containerInherit = 2
@@ -14,12 +14,12 @@ var (
 	system         = []uint32{18}
 )
 
-// securityDescriptor gives administrators and the system the rights full, and users
-// those of read: a self-relative SECURITY_DESCRIPTOR ([MS-DTYP] 2.4.6), owned by the
+// encodeSecurityDescriptor returns a self-relative SECURITY_DESCRIPTOR ([MS-DTYP] 2.4.6)
+// that grants full to administrators and the system, and read to users. Its owner is
 // administrators, its group the system.
-func securityDescriptor(inherit byte, full, read uint32) []byte {
-	owner, group := sid(administrators), sid(system)
-	list := accessList(inherit, []entry{{full, administrators}, {full, system}, {read, users}})
+func encodeSecurityDescriptor(inherit byte, full, read uint32) []byte {
+	owner, group := encodeSID(administrators), encodeSID(system)
+	list := encodeAccessList(inherit, []accessEntry{{full, administrators}, {full, system}, {read, users}})
 	const header, daclPresent, selfRelative = 20, 0x0004, 0x8000
 	le := binary.LittleEndian
 	d := []byte{1, 0} // revision
@@ -31,22 +31,22 @@ func securityDescriptor(inherit byte, full, read uint32) []byte {
 	return append(append(append(d, owner...), group...), list...)
 }
 
-// entry allows rights to who.
-type entry struct {
-	rights uint32
-	who    []uint32
+// accessEntry grants rights to a trustee.
+type accessEntry struct {
+	rights  uint32
+	trustee []uint32
 }
 
-// accessList is an ACL of entries that allow ([MS-DTYP] 2.4.5).
-func accessList(inherit byte, entries []entry) []byte {
+// encodeAccessList returns an ACL that allows the entries ([MS-DTYP] 2.4.5).
+func encodeAccessList(inherit byte, entries []accessEntry) []byte {
 	var list []byte
 	le := binary.LittleEndian
 	for _, e := range entries {
-		who := sid(e.who)
+		trustee := encodeSID(e.trustee)
 		list = append(list, 0, inherit) // ACCESS_ALLOWED_ACE_TYPE
-		list = le.AppendUint16(list, uint16(8+len(who)))
+		list = le.AppendUint16(list, uint16(8+len(trustee)))
 		list = le.AppendUint32(list, e.rights)
-		list = append(list, who...)
+		list = append(list, trustee...)
 	}
 	head := []byte{2, 0} // revision
 	head = le.AppendUint16(head, uint16(8+len(list)))
@@ -54,10 +54,10 @@ func accessList(inherit byte, entries []entry) []byte {
 	return append(append(head, 0, 0), list...)
 }
 
-// sid is S-1-5-… ([MS-DTYP] 2.4.2.2).
-func sid(parts []uint32) []byte {
-	s := []byte{1, byte(len(parts)), 0, 0, 0, 0, 0, 5} // revision, count, authority
-	for _, p := range parts {
+// encodeSID returns the SID S-1-5-… with the subauthorities ([MS-DTYP] 2.4.2.2).
+func encodeSID(subauthorities []uint32) []byte {
+	s := []byte{1, byte(len(subauthorities)), 0, 0, 0, 0, 0, 5} // revision, count, authority
+	for _, p := range subauthorities {
 		s = binary.LittleEndian.AppendUint32(s, p)
 	}
 	return s

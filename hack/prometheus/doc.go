@@ -1,4 +1,4 @@
-// Package prometheus reads config/prometheus: the alerts and the dashboards, as far as
-// tests must know them. Its own tests run them on Debian's Prometheus and Alertmanager,
-// which fetch.sh unpacks; where these are missing the tests skip themselves.
+// Package prometheus parses the alerting rules and dashboards in config/prometheus for
+// tests. Its own tests run them in Debian's Prometheus and Alertmanager, which fetch.sh
+// unpacks, and are skipped without these programs.
 package prometheus

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Unpacks Debian's prometheus and prometheus-alertmanager into a folder of their own, as
-# installing them would start services:
+# Unpacks Debian's prometheus and prometheus-alertmanager without installing them, because
+# installation would start services:
 #
-#   hack/prometheus/fetch.sh        fetches what isn't there, and prints the folder
-#   hack/prometheus/fetch.sh dir    only prints it
+#   hack/prometheus/fetch.sh        unpacks the packages if missing, and prints the folder
+#   hack/prometheus/fetch.sh dir    only prints the folder
 #
-# It has prometheus, promtool, prometheus-alertmanager and amtool. Needs no root. The
-# folder is $XDG_CACHE_HOME/portreeve/prometheus; remove it to get newer packages.
+# The folder contains prometheus, promtool, prometheus-alertmanager and amtool. Does not need
+# root. Remove $XDG_CACHE_HOME/portreeve/prometheus to get newer packages.
 set -euo pipefail
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/portreeve/prometheus
@@ -15,14 +15,14 @@ programs=$cache/tree/usr/bin
 [[ ! -x $programs/prometheus ]] || { echo "$programs"; exit; }
 
 for tool in apt-get dpkg-deb; do
-  command -v $tool >/dev/null || { echo "prometheus: no $tool here; put prometheus, promtool and prometheus-alertmanager of your system into $programs" >&2; exit 1; }
+  command -v $tool >/dev/null || { echo "fetch.sh: $tool not found; copy prometheus, promtool and prometheus-alertmanager to $programs" >&2; exit 1; }
 done
 mkdir -p "$cache"
 exec 9>"$cache/.lock"
 flock 9
 [[ ! -x $programs/prometheus ]] || { echo "$programs"; exit; }
 
-# apt with a state of its own, so that the machine's stays as it is.
+# Use a separate apt state, to leave the state of the system unchanged.
 apt=$(mktemp -d "$cache/apt.XXXXXX")
 trap 'rm -rf "$apt"' EXIT
 mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/packages"

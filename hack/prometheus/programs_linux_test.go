@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// program is the path of one of Debian's programs, or of the system's own.
-func program(t *testing.T, name string) string {
+// findProgram returns the path of a program unpacked by fetch.sh or installed in PATH.
+func findProgram(t *testing.T, name string) string {
 	t.Helper()
 	dir, err := exec.Command("./fetch.sh", "dir").Output()
 	if err != nil {
@@ -19,6 +19,6 @@ func program(t *testing.T, name string) string {
 			return path
 		}
 	}
-	t.Skipf("needs %s: hack/prometheus/fetch.sh (or make deps) unpacks Debian's", name)
+	t.Skipf("needs %s: run hack/prometheus/fetch.sh (or make deps)", name)
 	return ""
 }

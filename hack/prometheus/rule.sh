@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Prints the PrometheusRule that config/prometheus/portreeve.rules.yaml is the spec of.
+# Prints the PrometheusRule with config/prometheus/portreeve.rules.yaml as its spec.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 cat <<'END'
-# Made from portreeve.rules.yaml by make generate-chart; change that instead.
+# Generated from portreeve.rules.yaml by make generate-chart. Do not edit.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:

@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Rule is an alerting rule of Prometheus.
+// Rule is a Prometheus alerting rule.
 type Rule struct {
 	Alert       string            `json:"alert"`
 	Expr        string            `json:"expr"`
@@ -17,12 +17,12 @@ type Rule struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-// Config is the folder of the rules and the dashboards below the repository's root.
-const Config = "config/prometheus"
+// ConfigDir is the folder of rules and dashboards, relative to the repository root.
+const ConfigDir = "config/prometheus"
 
-// Rules are those of portreeve.rules.yaml, in its order.
-func Rules(root string) ([]Rule, error) {
-	path := filepath.Join(root, Config, "portreeve.rules.yaml")
+// ReadRules returns the rules of portreeve.rules.yaml in file order.
+func ReadRules(root string) ([]Rule, error) {
+	path := filepath.Join(root, ConfigDir, "portreeve.rules.yaml")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

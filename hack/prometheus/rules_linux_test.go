@@ -10,23 +10,23 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func TestPromtoolFindsNothingInTheRules(t *testing.T) {
+func TestPromtoolAcceptsTheRules(t *testing.T) {
 	for _, args := range [][]string{
-		{"check", "rules", "--lint-fatal", filepath.Join(root, Config, "portreeve.rules.yaml")},
-		{"check", "config", discovered(t, nil, map[string]any{"rule_files": []string{}})},
+		{"check", "rules", "--lint-fatal", filepath.Join(repositoryRoot, ConfigDir, "portreeve.rules.yaml")},
+		{"check", "config", writePrometheusConfig(t, nil, map[string]any{"rule_files": []string{}})},
 	} {
-		if out, err := exec.CommandContext(t.Context(), program(t, "promtool"), args...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(t.Context(), findProgram(t, "promtool"), args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", args[1], err, out)
 		}
 	}
-	example := filepath.Join(root, Config, "examples", "alertmanager.yaml")
-	if out, err := exec.CommandContext(t.Context(), program(t, "amtool"), "check-config", example).CombinedOutput(); err != nil {
+	example := filepath.Join(repositoryRoot, ConfigDir, "examples", "alertmanager.yaml")
+	if out, err := exec.CommandContext(t.Context(), findProgram(t, "amtool"), "check-config", example).CombinedOutput(); err != nil {
 		t.Errorf("amtool: %v\n%s", err, out)
 	}
 }
 
-// unitTest is what promtool takes, as far as it is looked at here.
-type unitTest struct {
+// alertUnitTests contains the parts of a promtool test file that this test uses.
+type alertUnitTests struct {
 	Tests []struct {
 		Alerts []struct {
 			Name string `json:"alertname"`
@@ -37,11 +37,10 @@ type unitTest struct {
 	} `json:"tests"`
 }
 
-// Every rule is seen to fire and not to fire, and its labels and texts are what the
-// tests of promtool say.
+// The promtool tests pass, and test that each rule fires and does not fire.
 func TestEveryRuleFiresAndDoesNotFire(t *testing.T) {
-	promtool := program(t, "promtool")
-	rules, err := Rules(root)
+	promtool := findProgram(t, "promtool")
+	rules, err := ReadRules(repositoryRoot)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +49,9 @@ func TestEveryRuleFiresAndDoesNotFire(t *testing.T) {
 		names[rule.Alert] = true
 	}
 	for name := range names {
-		path := filepath.Join(root, Config, "tests", name+".yaml")
+		path := filepath.Join(repositoryRoot, ConfigDir, "tests", name+".yaml")
 		t.Run(name, func(t *testing.T) {
-			count(t, path, fired, silent)
+			countExpectedAlerts(t, path, fired, silent)
 			if out, err := exec.CommandContext(t.Context(), promtool, "test", "rules", path).CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
@@ -60,20 +59,20 @@ func TestEveryRuleFiresAndDoesNotFire(t *testing.T) {
 	}
 	for _, rule := range rules {
 		if key := rule.Alert + rule.Labels["severity"] + rule.Labels["reason"]; fired[key] == 0 || silent[rule.Alert] == 0 {
-			t.Errorf("%s %v: %d tests want it to fire, %d want silence", rule.Alert, rule.Labels, fired[key], silent[rule.Alert])
+			t.Errorf("%s %v: %d tests expect it to fire, %d expect it not to fire", rule.Alert, rule.Labels, fired[key], silent[rule.Alert])
 		}
 	}
 }
 
-// count adds how often the tests of a file want alerts, by what tells rules apart, and
-// none.
-func count(t *testing.T, path string, fired, silent map[string]int) {
+// countExpectedAlerts counts, for the test file at path, expected alerts by alert, severity and
+// reason in fired, and tests that expect no alert in silent.
+func countExpectedAlerts(t *testing.T, path string, fired, silent map[string]int) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var u unitTest
+	var u alertUnitTests
 	if err := yaml.Unmarshal(data, &u); err != nil {
 		t.Fatal(err)
 	}

@@ -2,26 +2,26 @@ package prometheus
 
 import "regexp"
 
-// Selector is where an expression names a metric of Portreeve's programs.
+// Selector is a reference to a metric of Portreeve's programs in an expression.
 type Selector struct {
 	Metric string
-	Labels []string // that it matches
+	Labels []string // with matchers
 }
 
 var (
-	selector = regexp.MustCompile(`\b((?:portreeve|process)_[a-z0-9_]+)(\{[^}]*\})?`)
-	matcher  = regexp.MustCompile(`([a-z_]+) *(?:=~|!~|!=|=)`)
-	grouping = regexp.MustCompile(`\b(?:by|without|on|ignoring|group_left|group_right) *\(([^)]*)\)`)
-	word     = regexp.MustCompile(`[a-z_]+`)
+	selectorPattern = regexp.MustCompile(`\b((?:portreeve|process)_[a-z0-9_]+)(\{[^}]*\})?`)
+	matcherPattern  = regexp.MustCompile(`([a-z_]+) *(?:=~|!~|!=|=)`)
+	groupingPattern = regexp.MustCompile(`\b(?:by|without|on|ignoring|group_left|group_right) *\(([^)]*)\)`)
+	labelPattern    = regexp.MustCompile(`[a-z_]+`)
 )
 
-// Selectors finds them in PromQL, and in templates that have PromQL in them. It is no
-// parser: the names are enough to find it, and promtool and Prometheus parse the rest.
-func Selectors(expr string) []Selector {
+// FindSelectors returns the selectors in PromQL, or in templates that contain PromQL. It
+// only matches names; promtool and Prometheus check the syntax.
+func FindSelectors(expr string) []Selector {
 	var list []Selector
-	for _, m := range selector.FindAllStringSubmatch(expr, -1) {
+	for _, m := range selectorPattern.FindAllStringSubmatch(expr, -1) {
 		s := Selector{Metric: m[1]}
-		for _, l := range matcher.FindAllStringSubmatch(m[2], -1) {
+		for _, l := range matcherPattern.FindAllStringSubmatch(m[2], -1) {
 			s.Labels = append(s.Labels, l[1])
 		}
 		list = append(list, s)
@@ -29,11 +29,11 @@ func Selectors(expr string) []Selector {
 	return list
 }
 
-// Groupings are the labels that an expression aggregates or joins by.
-func Groupings(expr string) []string {
+// FindGroupingLabels returns the labels by which an expression aggregates or joins.
+func FindGroupingLabels(expr string) []string {
 	var labels []string
-	for _, m := range grouping.FindAllStringSubmatch(expr, -1) {
-		labels = append(labels, word.FindAllString(m[1], -1)...)
+	for _, m := range groupingPattern.FindAllStringSubmatch(expr, -1) {
+		labels = append(labels, labelPattern.FindAllString(m[1], -1)...)
 	}
 	return labels
 }

@@ -25,14 +25,14 @@ func TestSelectors(t *testing.T) {
 			`{{ with printf "portreeve_network_cause_info{node=%q}" $labels.node | query }}`,
 			[]Selector{{"portreeve_network_cause_info", []string{"node"}}}, nil,
 		},
-		"None of ours": {`up{job="portreeve"}`, nil, nil},
+		"Another metric": {`up{job="portreeve"}`, nil, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, Selectors(test.expr)); diff != "" {
+			if diff := cmp.Diff(test.want, FindSelectors(test.expr)); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(test.groups, Groupings(test.expr)); diff != "" {
+			if diff := cmp.Diff(test.groups, FindGroupingLabels(test.expr)); diff != "" {
 				t.Error(diff)
 			}
 		})

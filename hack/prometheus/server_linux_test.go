@@ -15,16 +15,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// target is a pod that examples/prometheus.yaml would find: what the Kubernetes API
-// says of it is given as labels, as Debian's Prometheus is built without discovery.
-type target struct {
+// scrapeTarget is a pod that examples/prometheus.yaml would discover. Its metadata is set as
+// labels, because Debian's Prometheus is built without Kubernetes discovery.
+type scrapeTarget struct {
 	address, path, component, pod, node string
 }
 
-// discovered is examples/prometheus.yaml with these pods found, and more settings.
-func discovered(t *testing.T, targets []target, more map[string]any) string {
+// writePrometheusConfig writes examples/prometheus.yaml with static targets and the
+// additional settings in more.
+func writePrometheusConfig(t *testing.T, targets []scrapeTarget, more map[string]any) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(root, Config, "examples", "prometheus.yaml"))
+	data, err := os.ReadFile(filepath.Join(repositoryRoot, ConfigDir, "examples", "prometheus.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,11 +48,11 @@ func discovered(t *testing.T, targets []target, more map[string]any) string {
 	scrape["static_configs"] = found
 	config["global"] = map[string]string{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
 	maps.Copy(config, more)
-	return write(t, "prometheus.yml", config)
+	return writeYAML(t, "prometheus.yml", config)
 }
 
-// write puts a tree into a YAML file of the test's own.
-func write(t *testing.T, name string, tree any) string {
+// writeYAML writes tree to a temporary YAML file.
+func writeYAML(t *testing.T, name string, tree any) string {
 	t.Helper()
 	data, err := yaml.Marshal(tree)
 	if err != nil {
@@ -64,24 +65,24 @@ func write(t *testing.T, name string, tree any) string {
 	return path
 }
 
-// server is a running Prometheus.
-type server struct {
+// prometheusServer is a running Prometheus.
+type prometheusServer struct {
 	url    string
 	client *http.Client
 }
 
-// serve starts Prometheus at address.
-func serve(t *testing.T, start func(*exec.Cmd) error, config, address string, client *http.Client) server {
+// startPrometheus starts Prometheus at address.
+func startPrometheus(t *testing.T, start func(*exec.Cmd) error, config, address string, client *http.Client) prometheusServer {
 	t.Helper()
-	run(t, start, program(t, "prometheus"), "--config.file="+config, "--web.listen-address="+address,
+	startProgram(t, start, findProgram(t, "prometheus"), "--config.file="+config, "--web.listen-address="+address,
 		"--storage.tsdb.path="+t.TempDir(), "--log.level=warn")
-	s := server{"http://" + address, client}
-	await(t, "Prometheus at "+address, func() error { return s.get("/-/ready", nil) })
+	s := prometheusServer{"http://" + address, client}
+	waitFor(t, "Prometheus at "+address, func() error { return s.getJSON("/-/ready", nil) })
 	return s
 }
 
-// run starts a program. Should the test fail, what it said is shown.
-func run(t *testing.T, start func(*exec.Cmd) error, path string, args ...string) *exec.Cmd {
+// startProgram starts a program, whose output is logged if the test fails.
+func startProgram(t *testing.T, start func(*exec.Cmd) error, path string, args ...string) *exec.Cmd {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
@@ -93,18 +94,18 @@ func run(t *testing.T, start func(*exec.Cmd) error, path string, args ...string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
+		_ = cmd.Process.Kill() // it may have exited already
 		_ = cmd.Wait()
 		if text, _ := os.ReadFile(log.Name()); t.Failed() {
-			t.Logf("%s says:\n%s", filepath.Base(path), text)
+			t.Logf("%s printed:\n%s", filepath.Base(path), text)
 		}
 		_ = log.Close()
 	})
 	return cmd
 }
 
-// get reads the answer to a path into out, as JSON.
-func (s server) get(path string, out any) error {
+// getJSON requests path and decodes the JSON response into out.
+func (s prometheusServer) getJSON(path string, out any) error {
 	answer, err := s.client.Get(s.url + path)
 	if err != nil {
 		return err
@@ -119,41 +120,41 @@ func (s server) get(path string, out any) error {
 	return err
 }
 
-// query is how many series an expression has now.
-func (s server) query(expr string) (int, error) {
+// countSeries returns the current number of series of an expression.
+func (s prometheusServer) countSeries(expr string) (int, error) {
 	var answer struct {
 		Error string
 		Data  struct{ Result []any }
 	}
-	err := s.get("/api/v1/query?"+url.Values{"query": {expr}}.Encode(), &answer)
+	err := s.getJSON("/api/v1/query?"+url.Values{"query": {expr}}.Encode(), &answer)
 	if answer.Error != "" {
 		err = fmt.Errorf("%s: %s", expr, answer.Error)
 	}
 	return len(answer.Data.Result), err
 }
 
-// some is an error unless the expression has a series.
-func (s server) some(expr string) error {
-	n, err := s.query(expr)
+// requireSeries returns an error unless the expression has a series.
+func (s prometheusServer) requireSeries(expr string) error {
+	n, err := s.countSeries(expr)
 	if err == nil && n == 0 {
 		err = fmt.Errorf("%s has no series", expr)
 	}
 	return err
 }
 
-// patience is how long anything here may take.
-const patience = 2 * time.Minute
+// waitTimeout is the maximum time to wait for a condition.
+const waitTimeout = 2 * time.Minute
 
-// await waits until try has no error.
-func await(t *testing.T, what string, try func() error) {
+// waitFor waits until try succeeds.
+func waitFor(t *testing.T, what string, try func() error) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(waitTimeout); ; time.Sleep(100 * time.Millisecond) {
 		err := try()
 		if err == nil {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("waited %v in vain for %s: %v", patience, what, err)
+			t.Fatalf("%s: not reached within %v: %v", what, waitTimeout, err)
 		}
 	}
 }

@@ -15,14 +15,14 @@ import (
 	"portreeve.io/portreeve/hack/prometheus"
 )
 
-// runbooks is where an alert's page is, on the web and in the repository.
+// runbooks is the base URL of the alerts' runbooks.
 const runbooks = "https://github.com/portreeve/portreeve/blob/main/docs/runbooks/"
 
-// known are the metrics that the code has, each with its labels.
-func known(t *testing.T) map[string][]string {
+// collectMetrics returns the labels of each metric that the programs serve.
+func collectMetrics(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
-	for _, f := range metrics.Families() {
+	for _, f := range metrics.ListFamilies() {
 		all[f.Name] = f.Labels
 		if f.Type == "summary" {
 			all[f.Name+"_sum"], all[f.Name+"_count"] = f.Labels, f.Labels
@@ -32,75 +32,75 @@ func known(t *testing.T) map[string][]string {
 		all[f.Name] = f.Labels
 	}
 	if len(all) < 30 {
-		t.Fatalf("only %d metrics found in the code: is this its shape?", len(all))
+		t.Fatalf("only %d metrics found in the code; was their declaration changed?", len(all))
 	}
 	return all
 }
 
-// scraped are labels that a series gets when it is scraped.
-var scraped = []string{"cluster", "node", "instance", "job", "namespace", "pod"}
+// scrapedLabels are the labels that Prometheus adds when it scrapes.
+var scrapedLabels = []string{"cluster", "node", "instance", "job", "namespace", "pod"}
 
-// unknown are the metrics and labels in an expression, or a text with one, that the
-// code doesn't have.
-func unknown(all map[string][]string, text string) (list []string) {
-	having := slices.Clone(scraped) // labels of any of its metrics
-	for _, s := range prometheus.Selectors(text) {
+// findUnknown returns the metrics and labels in an expression, or in a text with
+// expressions, that the programs do not serve.
+func findUnknown(all map[string][]string, text string) (list []string) {
+	groupable := slices.Clone(scrapedLabels) // and the labels of any metric in text
+	for _, s := range prometheus.FindSelectors(text) {
 		labels, ok := all[s.Metric]
 		if !ok {
 			list = append(list, s.Metric)
 			continue
 		}
-		having = append(having, labels...)
+		groupable = append(groupable, labels...)
 		for _, l := range s.Labels {
-			if !slices.Contains(labels, l) && !slices.Contains(scraped, l) {
+			if !slices.Contains(labels, l) && !slices.Contains(scrapedLabels, l) {
 				list = append(list, s.Metric+"{"+l+"}")
 			}
 		}
 	}
-	for _, l := range prometheus.Groupings(text) {
-		if !slices.Contains(having, l) {
+	for _, l := range prometheus.FindGroupingLabels(text) {
+		if !slices.Contains(groupable, l) {
 			list = append(list, "by ("+l+")")
 		}
 	}
 	return list
 }
 
-func TestRulesAndDashboardsNameWhatTheCodeHas(t *testing.T) {
-	all := known(t)
-	rules, err := prometheus.Rules(root)
+func TestRulesAndDashboardsUseExistingMetrics(t *testing.T) {
+	all := collectMetrics(t)
+	rules, err := prometheus.ReadRules(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := 0
-	look := func(where, text string) {
-		named += len(prometheus.Selectors(text))
-		for _, u := range unknown(all, text) {
-			t.Errorf("%s names %s, which the code doesn't have", where, u)
+	used := 0
+	check := func(where, text string) {
+		used += len(prometheus.FindSelectors(text))
+		for _, u := range findUnknown(all, text) {
+			t.Errorf("%s uses %s, which the programs do not serve", where, u)
 		}
 	}
 	for _, r := range rules {
 		for _, text := range append(slices.Collect(maps.Values(r.Annotations)), r.Expr) {
-			look("the alert "+r.Alert, text)
+			check("the alert "+r.Alert, text)
 		}
 	}
-	boards, err := prometheus.Boards(root)
+	boards, err := prometheus.ReadDashboards(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range boards {
-		for title, query := range b.Queries("a", "1m") {
-			look(title, query)
+		for title, query := range b.ExpandQueries("a", "1m") {
+			check(title, query)
 		}
 		for _, v := range b.Templating.List {
-			look(b.UID+": "+v.Name, v.Definition)
+			check(b.UID+": "+v.Name, v.Definition)
 		}
 	}
-	if named < 80 {
-		t.Errorf("only %d metrics are named: is this how rules and dashboards look?", named)
+	if used < 80 {
+		t.Errorf("only %d uses of metrics found; was the format of rules or dashboards changed?", used)
 	}
 }
 
-func TestUnknown(t *testing.T) {
+func TestFindUnknown(t *testing.T) {
 	all := map[string][]string{"portreeve_level": {"level"}, "portreeve_controller_agents": {"state"}}
 	for text, want := range map[string]string{
 		`max by (node, level) (portreeve_level{level="x",pod="y"})`: "",
@@ -110,15 +110,15 @@ func TestUnknown(t *testing.T) {
 		`sum by (state) (portreeve_level)`:   "by (state)",
 		`{{ printf "portreeve_nothing{}" }}`: "portreeve_nothing",
 	} {
-		if got := strings.Join(unknown(all, text), " "); got != want {
-			t.Errorf("unknown(%s) = %q, want %q", text, got, want)
+		if got := strings.Join(findUnknown(all, text), " "); got != want {
+			t.Errorf("findUnknown(%s) = %q, want %q", text, got, want)
 		}
 	}
 }
 
-// An alert says how bad it is, what happens to whom, and where to read on; it waits.
+// An alert has a severity, a duration, a summary, a description and a runbook.
 func TestAlertsAreComplete(t *testing.T) {
-	rules, err := prometheus.Rules(root)
+	rules, err := prometheus.ReadRules(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestAlertsAreComplete(t *testing.T) {
 			t.Errorf("%s has the severity %q", r.Alert, s)
 		}
 		if d, err := time.ParseDuration(r.For); err != nil || d < time.Minute {
-			t.Errorf("%s waits for %q: must be a minute or more", r.Alert, r.For)
+			t.Errorf("%s has for: %q, want a minute or more", r.Alert, r.For)
 		}
 		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
 			t.Errorf("%s has the annotations %v", r.Alert, r.Annotations)
@@ -139,7 +139,7 @@ func TestAlertsAreComplete(t *testing.T) {
 }
 
 func TestEveryAlertHasARunbookAndEveryRunbookAnAlert(t *testing.T) {
-	rules, err := prometheus.Rules(root)
+	rules, err := prometheus.ReadRules(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestEveryAlertHasARunbookAndEveryRunbookAnAlert(t *testing.T) {
 	for _, path := range pages {
 		name := strings.TrimSuffix(filepath.Base(path), ".md")
 		if !alerts[name] {
-			t.Errorf("%s is of no alert", path)
+			t.Errorf("%s belongs to no alert", path)
 		}
 		delete(alerts, name)
 		text, err := os.ReadFile(path)

@@ -16,12 +16,12 @@ import (
 	"portreeve.io/portreeve/agent/cause"
 )
 
-// Every cause of the API is in the table of causes once, and has a section in
+// Every cause of the API is in the table of causes exactly once, and has a section in
 // docs/causes.md.
 func TestCausesAreDocumented(t *testing.T) {
-	want := constants(t, filepath.Join(root, "api/v1alpha1/portpressure_values.go"), "Cause")
+	want := parseConstants(t, filepath.Join(root, "api/v1alpha1/portpressure_values.go"), "Cause")
 	var got []string
-	for _, e := range cause.Table {
+	for _, e := range cause.Causes {
 		got = append(got, string(e.Cause))
 	}
 	slices.Sort(want)
@@ -46,8 +46,8 @@ func TestCausesAreDocumented(t *testing.T) {
 	}
 }
 
-// constants are the values of the string constants of a type in a Go file.
-func constants(t *testing.T, path, kind string) (values []string) {
+// parseConstants returns the values of the string constants of a type in a Go file.
+func parseConstants(t *testing.T, path, kind string) (values []string) {
 	t.Helper()
 	syntax, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// schema is what the tests look at of an OpenAPI v3 schema.
+// schema has the parts of an OpenAPI v3 schema that the tests check.
 type schema struct {
 	Type       string            `json:"type"`
 	Format     string            `json:"format"`
@@ -34,12 +34,12 @@ type crd struct {
 	}
 }
 
-// readCRDs reads every CRD of the repository, by file name.
+// readCRDs returns every CRD of the repository by file name.
 func readCRDs(t *testing.T) map[string]crd {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, "config", "crd", "portreeve.io_*.yaml"))
 	if err != nil || len(paths) == 0 {
-		t.Fatalf("no CRDs in config/crd (%v): make generate writes them", err)
+		t.Fatalf("no CRDs in config/crd (%v); run make generate", err)
 	}
 	crds := map[string]crd{}
 	for _, p := range paths {
@@ -67,7 +67,7 @@ func TestEveryListMapAndStringOfACRDIsBounded(t *testing.T) {
 				if !ok {
 					t.Errorf("%s has no %s", name, part)
 				}
-				for _, problem := range unbounded(part, s) {
+				for _, problem := range findUnbounded(part, s) {
 					t.Errorf("%s: %s", name, problem)
 				}
 			}
@@ -89,10 +89,10 @@ func TestSpecAndStatusOfPortPressureAreAtomic(t *testing.T) {
 	}
 }
 
-// unbounded names the lists without maxItems, the maps without maxProperties and the
-// strings without a bound.
-// Label selectors are apimachinery's types and can carry no markers.
-func unbounded(at string, s schema) (problems []string) {
+// findUnbounded returns a problem for each list without maxItems, map without maxProperties
+// and string without a bound. Label selectors are exempt: they are apimachinery's types and
+// cannot have markers.
+func findUnbounded(at string, s schema) (problems []string) {
 	_, labels := s.Properties["matchLabels"]
 	_, expressions := s.Properties["matchExpressions"]
 	switch {
@@ -106,13 +106,13 @@ func unbounded(at string, s schema) (problems []string) {
 		problems = append(problems, at+" has no maxProperties")
 	}
 	for name, p := range s.Properties {
-		problems = append(problems, unbounded(at+"."+name, p)...)
+		problems = append(problems, findUnbounded(at+"."+name, p)...)
 	}
 	if s.Items != nil {
-		problems = append(problems, unbounded(at+"[]", *s.Items)...)
+		problems = append(problems, findUnbounded(at+"[]", *s.Items)...)
 	}
 	if s.Values != nil {
-		problems = append(problems, unbounded(at+"{}", *s.Values)...)
+		problems = append(problems, findUnbounded(at+"{}", *s.Values)...)
 	}
 	return problems
 }

@@ -1,3 +1,3 @@
-// Package verify holds tests of the repository itself: which package may import
-// which, and what every generated CRD must have.
+// Package verify tests the repository itself: the direction of imports, the bounds of
+// generated CRDs, and that metrics, alerts, causes and their documentation match.
 package verify

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails when generated code is not what its sources make. Works on a copy: the
-# tree itself is never written to.
+# Fails if generated files are out of date. Works on a copy and never writes to the
+# working tree.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -10,8 +10,8 @@ trap 'rm -rf "$copy"' EXIT
 make --no-print-directory -s "$PWD/bin/tools/controller-gen"
 tar --exclude=./bin --exclude=./.git -c . | tar -x -C "$copy"
 
-# Another compiler makes other bytes: only Debian 12's is held to what is
-# committed.
+# Compilers differ in their output, so the BPF objects are compared only with those of
+# Debian 12's clang.
 targets=(generate-api generate-docs generate-chart)
 if [[ $(clang -dumpversion 2>/dev/null) == 14.* && -e /usr/include/bpf/bpf_helpers.h ]]; then
   targets+=(generate-bpf)

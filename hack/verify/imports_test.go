@@ -20,8 +20,8 @@ const (
 	module = "portreeve.io/portreeve"
 )
 
-// layers lists, for each top-level folder, the other top-level folders that it may
-// import, in tests as well.
+// layers lists, for each top-level folder, the other top-level folders that it and its
+// tests may import.
 var layers = map[string][]string{
 	"api":         {},
 	"internal":    {"api"},
@@ -29,19 +29,19 @@ var layers = map[string][]string{
 	"agent":       {"api", "internal"},
 }
 
-// testHelpers is the folder of the packages that only tests and hack may import.
+// testHelpers is the folder of packages that only tests and hack may import.
 const testHelpers = "internal/testutil/"
 
-// purity is what a pure package or file may do besides computing.
-type purity struct {
-	// coming is for what a later change brings: once it exists, the mark must go.
-	coming bool
-	// allow is imports that would be refused otherwise.
+// pureRule has the exceptions for a pure package or file.
+type pureRule struct {
+	// isPlanned marks a package or file that does not exist yet.
+	isPlanned bool
+	// allow lists imports that are permitted in addition.
 	allow []string
 }
 
-// pure are the packages (folders) and files that only compute.
-var pure = map[string]purity{
+// pure lists the packages (folders) and files that only compute.
+var pure = map[string]pureRule{
 	"agent/assess":                           {},
 	"agent/cause":                            {},
 	"agent/readers/conntrack/decode.go":      {allow: []string{module + "/agent/readers/netlink"}},
@@ -89,6 +89,7 @@ var pure = map[string]purity{
 	"internal/terminal":                      {allow: []string{"golang.org/x/text/width"}}, // tables of Unicode
 	"internal/ports":                         {},
 	"internal/tcpstate":                      {},
+	"internal/eventlimit":                    {},
 	"internal/text":                          {},
 	"internal/settings":                      {},
 	"controllers/internal/resolve":           {},
@@ -102,15 +103,15 @@ var pure = map[string]purity{
 	"controllers/internal/transition":        {allow: []string{"k8s.io/api/core/v1"}}, // types
 }
 
-// file is one Go file of the module: its path from the root, slashes only, and
-// what it imports. Build tags are not looked at, so that every platform counts.
-type file struct {
+// goFile is a Go file of the module: its slash-separated path from the root, and its
+// imports. Build tags are ignored so that every platform is checked.
+type goFile struct {
 	path    string
 	imports []string
 }
 
-// isTest reports whether f is a test or a test helper, which no program contains.
-func (f file) isTest() bool {
+// isTest reports whether f is a test or a test helper and not part of a program.
+func (f goFile) isTest() bool {
 	return strings.HasSuffix(f.path, "_test.go") || strings.HasPrefix(f.path, testHelpers)
 }
 
@@ -119,7 +120,7 @@ func TestImportDirection(t *testing.T) {
 		t.Fatal("no layers")
 	}
 	for _, f := range parseModule(t, root) {
-		for _, problem := range wrongDirection(f) {
+		for _, problem := range findWrongImports(f) {
 			t.Error(problem)
 		}
 	}
@@ -127,7 +128,7 @@ func TestImportDirection(t *testing.T) {
 
 func TestPurePackagesOnlyCompute(t *testing.T) {
 	files := parseModule(t, root)
-	for name, may := range pure {
+	for name, rule := range pure {
 		t.Run(name, func(t *testing.T) {
 			found := 0
 			for _, f := range files {
@@ -135,23 +136,23 @@ func TestPurePackagesOnlyCompute(t *testing.T) {
 					continue
 				}
 				found++
-				for _, problem := range impure(f, may.allow) {
+				for _, problem := range findImpureImports(f, rule.allow) {
 					t.Error(problem)
 				}
 			}
 			switch {
-			case found == 0 && !may.coming:
-				t.Errorf("%s has no Go files: it moved, and this list must follow", name)
-			case found > 0 && may.coming:
-				t.Errorf("%s exists now: take the mark away", name)
+			case found == 0 && !rule.isPlanned:
+				t.Errorf("%s has no Go files; if it was moved, update the list pure", name)
+			case found > 0 && rule.isPlanned:
+				t.Errorf("%s exists now; remove isPlanned", name)
 			}
 		})
 	}
 }
 
-// wrongDirection is what f imports against layers, and, in api/v1alpha1, what it
-// imports besides the standard library and apimachinery.
-func wrongDirection(f file) (problems []string) {
+// findWrongImports returns a problem for each import of f that violates layers, and, in api,
+// for each import except the standard library and apimachinery.
+func findWrongImports(f goFile) (problems []string) {
 	top, _, _ := strings.Cut(f.path, "/")
 	allowed, layered := layers[top]
 	if f.isTest() && top == "api" {
@@ -162,26 +163,28 @@ func wrongDirection(f file) (problems []string) {
 		target, _, _ := strings.Cut(inside, "/")
 		switch {
 		case layered && ours && target != top && !slices.Contains(allowed, target):
-			problems = append(problems, fmt.Sprintf("%s imports %s: %s may import only %v of this module", f.path, imp, top, append([]string{top}, allowed...)))
+			problems = append(problems, fmt.Sprintf("%s imports %s: %s may import only %v of this module",
+				f.path, imp, top, append([]string{top}, allowed...)))
 		case layered && ours && !f.isTest() && strings.HasPrefix(inside, testHelpers):
-			problems = append(problems, fmt.Sprintf("%s imports %s: only tests may", f.path, imp))
-		case top == "api" && !f.isTest() && !ours && !standard(imp) && !strings.HasPrefix(imp, "k8s.io/apimachinery/"):
-			problems = append(problems, fmt.Sprintf("%s imports %s: api needs nothing but apimachinery", f.path, imp))
+			problems = append(problems, fmt.Sprintf("%s imports %s, which only tests may import", f.path, imp))
+		case top == "api" && !f.isTest() && !ours && !isStandardLibrary(imp) && !strings.HasPrefix(imp, "k8s.io/apimachinery/"):
+			problems = append(problems, fmt.Sprintf("%s imports %s: api may import only apimachinery", f.path, imp))
 		}
 	}
 	return problems
 }
 
-// impure is what f imports that reaches out of the process. Of this module it may
-// import pure packages and api only, so that nothing comes in by a detour.
-func impure(f file, allow []string) (problems []string) {
+// findImpureImports returns a problem for each import of f that has effects outside of the
+// process. Of this module, f may import only pure packages and api, so that indirect imports
+// are pure too.
+func findImpureImports(f goFile, allow []string) (problems []string) {
 	for _, imp := range f.imports {
 		inside, ours := strings.CutPrefix(imp, module+"/")
 		_, listed := pure[inside]
 		switch {
 		case slices.Contains(allow, imp):
 		case ours && (listed || strings.HasPrefix(inside, "api/")):
-		case !ours && standard(imp) && !reachesOut(imp):
+		case !ours && isStandardLibrary(imp) && !reachesOut(imp):
 		case strings.HasPrefix(imp, "k8s.io/apimachinery/"):
 		default:
 			problems = append(problems, fmt.Sprintf("%s imports %s: it must only compute", f.path, imp))
@@ -190,37 +193,37 @@ func impure(f file, allow []string) (problems []string) {
 	return problems
 }
 
-// reachesOut says whether a package of the standard library talks to the
-// operating system.
+// reachesOut reports whether a package of the standard library uses the operating system.
 func reachesOut(imp string) bool {
 	if imp == "net/netip" || imp == "net/url" {
 		return false
 	}
 	top, _, _ := strings.Cut(imp, "/")
-	return slices.Contains([]string{"os", "net", "syscall", "log", "plugin", "testing", "unsafe", "C"}, top) || imp == "io/ioutil"
+	impure := []string{"os", "net", "syscall", "log", "plugin", "testing", "unsafe", "C"}
+	return slices.Contains(impure, top) || imp == "io/ioutil"
 }
 
-// standard says whether imp is of the standard library: no dot in its first part.
-func standard(imp string) bool {
+// isStandardLibrary reports whether imp is a package of the standard library: the first part
+// of its path has no dot.
+func isStandardLibrary(imp string) bool {
 	top, _, _ := strings.Cut(imp, "/")
 	return !strings.Contains(top, ".")
 }
 
-// parseModule reads the imports of every Go file below dir that belongs to the
-// module there.
-func parseModule(t *testing.T, dir string) (files []file) {
+// parseModule returns the files of the module in dir with their imports.
+func parseModule(t *testing.T, dir string) (files []goFile) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if d.IsDir() {
-			return enter(dir, p, d.Name())
+			return skipFolder(dir, p, d.Name())
 		}
 		if filepath.Ext(p) != ".go" {
 			return nil
 		}
-		f, err := parse(dir, p)
+		f, err := parseFile(dir, p)
 		files = append(files, f)
 		return err
 	})
@@ -233,9 +236,9 @@ func parseModule(t *testing.T, dir string) (files []file) {
 	return files
 }
 
-// enter skips folders that the go command skips: testdata, hidden ones, and
-// modules of their own.
-func enter(root, p, name string) error {
+// skipFolder returns fs.SkipDir for folders that the go command skips: testdata, hidden
+// folders and separate modules.
+func skipFolder(root, p, name string) error {
 	if p == root {
 		return nil
 	}
@@ -252,12 +255,12 @@ func enter(root, p, name string) error {
 	return err
 }
 
-func parse(root, p string) (file, error) {
+func parseFile(root, p string) (goFile, error) {
 	rel, err := filepath.Rel(root, p)
 	if err != nil {
-		return file{}, err
+		return goFile{}, err
 	}
-	f := file{path: filepath.ToSlash(rel)}
+	f := goFile{path: filepath.ToSlash(rel)}
 	syntax, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ImportsOnly)
 	if err != nil {
 		return f, err

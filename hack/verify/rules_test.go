@@ -5,9 +5,7 @@ import (
 	"testing"
 )
 
-// The rules themselves, on imports that nobody has (yet).
-
-func TestWrongDirection(t *testing.T) {
+func TestFindWrongImports(t *testing.T) {
 	tests := map[string]struct {
 		path, imp string
 		wrong     bool
@@ -35,15 +33,15 @@ func TestWrongDirection(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := wrongDirection(file{tt.path, []string{tt.imp}})
+			got := findWrongImports(goFile{tt.path, []string{tt.imp}})
 			if (len(got) > 0) != tt.wrong {
-				t.Errorf("wrongDirection(%s → %s) = %q", tt.path, tt.imp, got)
+				t.Errorf("findWrongImports(%s → %s) = %q", tt.path, tt.imp, got)
 			}
 		})
 	}
 }
 
-func TestImpure(t *testing.T) {
+func TestFindImpureImports(t *testing.T) {
 	tests := map[string]bool{
 		"os": true, "os/exec": true, "net": true, "net/http": true, "syscall": true, "C": true,
 		"golang.org/x/sys/unix": true, "k8s.io/client-go/kubernetes": true, "github.com/cilium/ebpf": true,
@@ -53,9 +51,9 @@ func TestImpure(t *testing.T) {
 	}
 	for imp, want := range tests {
 		t.Run(strings.ReplaceAll(imp, "/", "."), func(t *testing.T) {
-			got := impure(file{"agent/socket/a.go", []string{imp}}, nil)
+			got := findImpureImports(goFile{"agent/socket/a.go", []string{imp}}, nil)
 			if (len(got) > 0) != want {
-				t.Errorf("impure(%s) = %q", imp, got)
+				t.Errorf("findImpureImports(%s) = %q", imp, got)
 			}
 		})
 	}

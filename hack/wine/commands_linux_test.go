@@ -63,7 +63,7 @@ func TestTheSelfTestRuns(t *testing.T) {
 	}
 	for _, check := range r.Checks {
 		switch check.State {
-		case socket.Verified, socket.Supposed, socket.Unsupported:
+		case socket.CapabilityVerified, socket.CapabilityAssumed, socket.CapabilityUnsupported:
 		default:
 			t.Errorf("%s is %q", check.Name, check.State)
 		}

@@ -11,15 +11,16 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // netsh prints the machine's language in the machine's code page.
 func TestTheReportReadsNetshInAnyLanguage(t *testing.T) {
 	b := newSandbox(t)
-	if err := b.newNetshClient().SetDynamicPorts(t.Context(), netsh.IPv6, socket.UDP, netsh.Block{Start: 33000, Count: 1000}); err != nil {
+	if err := b.newNetshClient().SetDynamicPorts(t.Context(), netsh.IPv6, socket.UDP, ports.Range{First: 33000, Last: 33999}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.newNetshClient().AddExclusion(t.Context(), netsh.IPv6, socket.UDP, 33100, 64); err != nil {
+	if err := b.newNetshClient().AddExclusion(t.Context(), netsh.IPv6, socket.UDP, ports.Range{First: 33100, Last: 33163}); err != nil {
 		t.Fatal(err)
 	}
 	for _, language := range []string{"german", "japanese", "chinese"} {

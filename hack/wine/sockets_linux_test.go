@@ -49,7 +49,7 @@ func TestTheReportCountsRealSockets(t *testing.T) {
 	if diff := cmp.Diff(want, p.Status.States); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if p.Status.Platform.OS != "windows" || p.Status.Reader.Name != v1alpha1.ReaderIPHlpAPI || p.Status.Reader.Exactness != v1alpha1.Assumed {
+	if p.Status.Platform.OS != "windows" || p.Status.Reader.Name != v1alpha1.ReaderIPHlpAPI || p.Status.Reader.Exactness != v1alpha1.ExactnessAssumed {
 		t.Errorf("the platform is %+v, the reader %+v", p.Status.Platform, p.Status.Reader)
 	}
 }

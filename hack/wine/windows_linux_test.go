@@ -11,6 +11,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -59,11 +60,11 @@ func (b *sandbox) showRanges() map[string]string {
 	all := map[string]string{}
 	for _, family := range netsh.Families {
 		for _, protocol := range netsh.Protocols {
-			block, err := b.newNetshClient().ShowDynamicPorts(b.t.Context(), family, protocol)
+			r, err := b.newNetshClient().ShowDynamicPorts(b.t.Context(), family, protocol)
 			if err != nil {
 				b.t.Fatal(err)
 			}
-			all[fmt.Sprintf("%s %s", family, protocol)] = block.String()
+			all[fmt.Sprintf("%s %s", family, protocol)] = fmt.Sprintf("%d %d", r.First, r.Len())
 		}
 	}
 	return all
@@ -99,7 +100,8 @@ func (b *sandbox) limitRange() {
 		b.t.Fatal(err)
 	}
 	for _, family := range netsh.Families {
-		if err := b.newNetshClient().SetDynamicPorts(b.t.Context(), family, socket.TCP, netsh.Block{Start: 20000, Count: 300}); err != nil {
+		r := ports.Range{First: 20000, Last: 20299}
+		if err := b.newNetshClient().SetDynamicPorts(b.t.Context(), family, socket.TCP, r); err != nil {
 			b.t.Fatal(err)
 		}
 	}

@@ -2,23 +2,49 @@ package ports
 
 import "math/bits"
 
-// Set is a set of ports; nil is the empty set.
+// Set is a set of ports; nil is the empty set. Sets are compared with ==.
 type Set [1 << 10]uint64
 
-// Has says whether port is in p.
-func (p *Set) Has(port uint16) bool { return p != nil && p[port/64]>>(port%64)&1 != 0 }
+// NewSet returns the set of the ports in ranges.
+func NewSet(ranges ...Range) Set {
+	var p Set
+	for _, r := range ranges {
+		p.AddRange(r)
+	}
+	return p
+}
 
-// Add puts port into p.
+// Contains reports whether port is in p.
+func (p *Set) Contains(port uint16) bool { return p != nil && p[port/64]>>(port%64)&1 != 0 }
+
+// IsEmpty reports whether p has no port.
+func (p *Set) IsEmpty() bool { return p == nil || *p == Set{} }
+
+// Len returns the number of ports in p.
+func (p *Set) Len() int { return p.CountIn(Range{0, 1<<16 - 1}) }
+
+// CountIn returns the number of ports of p that are in r.
+func (p *Set) CountIn(r Range) int {
+	n := 0
+	if p != nil {
+		for w := range p {
+			n += bits.OnesCount64(p[w] & r.maskWord(w))
+		}
+	}
+	return n
+}
+
+// Add adds port to p.
 func (p *Set) Add(port uint16) { p[port/64] |= 1 << (port % 64) }
 
-// AddRange puts the ports of r into p.
+// AddRange adds the ports of r to p.
 func (p *Set) AddRange(r Range) {
-	for w := range p {
-		p[w] |= r.mask(w)
+	for w := int(r.First) / 64; w <= int(r.Last)/64; w++ {
+		p[w] |= r.maskWord(w)
 	}
 }
 
-// AddAll puts the ports of o into p.
+// AddAll adds the ports of o to p.
 func (p *Set) AddAll(o *Set) {
 	if o == nil {
 		return
@@ -28,7 +54,7 @@ func (p *Set) AddAll(o *Set) {
 	}
 }
 
-// RemoveAll takes the ports of o out of p.
+// RemoveAll removes the ports of o from p.
 func (p *Set) RemoveAll(o *Set) {
 	if o == nil {
 		return
@@ -38,19 +64,28 @@ func (p *Set) RemoveAll(o *Set) {
 	}
 }
 
-// In is how many ports of p are in r.
-func (p *Set) In(r Range) int {
-	n := 0
-	if p != nil {
-		for w := range p {
-			n += bits.OnesCount64(p[w] & r.mask(w))
-		}
-	}
-	return n
+// Union returns the ports that are in a, in b or in both.
+func Union(a, b Set) Set {
+	a.AddAll(&b)
+	return a
 }
 
-// mask is the ports of r in the word w of a Set.
-func (r Range) mask(w int) uint64 {
+// Difference returns the ports of a that are not in b.
+func Difference(a, b Set) Set {
+	a.RemoveAll(&b)
+	return a
+}
+
+// Intersection returns the ports that are both in a and in b.
+func Intersection(a, b Set) Set {
+	for w := range a {
+		a[w] &= b[w]
+	}
+	return a
+}
+
+// maskWord returns the ports of r as the word w of a Set.
+func (r Range) maskWord(w int) uint64 {
 	first, last := max(int(r.First), w*64), min(int(r.Last), w*64+63)
 	if first > last {
 		return 0

@@ -92,7 +92,7 @@ func FormatLeft(p v1alpha1.Pool, e v1alpha1.Exactness) string {
 	switch {
 	case p.UsedMax != nil && *p.UsedMax > p.Used:
 		return fmt.Sprintf("≥ %d", max(0, p.Capacity-*p.UsedMax))
-	case e == v1alpha1.UpperBound, p.Kind == v1alpha1.PoolSNAT:
+	case e == v1alpha1.ExactnessUpperBound, p.Kind == v1alpha1.PoolSNAT:
 		return fmt.Sprintf("≤ %d", max(0, p.Capacity-p.Used))
 	}
 	return fmt.Sprint(max(0, p.Capacity-p.Used))

@@ -30,7 +30,7 @@ func (w *pressureWriter) writeNode(s *v1alpha1.PortPressureStatus) {
 // no destination.
 func (w *pressureWriter) writeFailure(f v1alpha1.Failure) {
 	label, place, timeFormat := "event log    ", f.Network, "2006-01-02 15:04:05 UTC"
-	if f.Reason == v1alpha1.FailureNoPort {
+	if f.Reason == v1alpha1.FailureAddressNotAvailable {
 		label, timeFormat = "connect()    ", "15:04:05 UTC"
 		place += " " + v1alpha1.Pool{Destination: f.Destination, Port: f.Port}.Purpose()
 	}

@@ -77,13 +77,13 @@ func (w *pressureWriter) writeSummary(s *v1alpha1.PortPressureStatus) {
 
 func formatExactness(e v1alpha1.Exactness) string {
 	switch e {
-	case v1alpha1.Exact:
+	case v1alpha1.ExactnessExact:
 		return "exact"
-	case v1alpha1.UpperBound:
+	case v1alpha1.ExactnessUpperBound:
 		return "upper bound"
-	case v1alpha1.Approximate:
+	case v1alpha1.ExactnessApproximate:
 		return "approximate"
-	case v1alpha1.Assumed:
+	case v1alpha1.ExactnessAssumed:
 		return "assumed"
 	}
 	return string(e)

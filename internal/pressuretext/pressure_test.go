@@ -33,7 +33,7 @@ func newPressure(change func(*v1alpha1.PortPressureStatus)) v1alpha1.PortPressur
 	p.Status = v1alpha1.PortPressureStatus{
 		ObservedAt:   &metav1.Time{Time: time.Date(2025, 11, 21, 2, 59, 58, 0, time.UTC)},
 		Platform:     v1alpha1.Platform{OS: "linux", Architecture: "amd64", Kernel: "6.18.44"},
-		Reader:       v1alpha1.Reader{Name: "portwalk", Exactness: v1alpha1.Exact},
+		Reader:       v1alpha1.Reader{Name: "portwalk", Exactness: v1alpha1.ExactnessExact},
 		Level:        v1alpha1.LevelNormal,
 		UsedPercent:  new(int32(0)),
 		Tightest:     &tightest,
@@ -90,7 +90,7 @@ func TestOutputMatchesGoldenFiles(t *testing.T) {
 		"critical-narrow": {newPressure(makeCritical), terminal.Options{Width: 20}, 0},
 		"fallback": {newPressure(func(s *v1alpha1.PortPressureStatus) {
 			s.Reader = v1alpha1.Reader{
-				Name: "sockdiag", Exactness: v1alpha1.UpperBound,
+				Name: "sockdiag", Exactness: v1alpha1.ExactnessUpperBound,
 				Message: "portwalk could not open: missing capabilities: BPF, PERFMON; sock_diag can't tell which ports bind() took",
 			}
 			s.Unobserved = []v1alpha1.Unobserved{
@@ -116,13 +116,13 @@ func TestOutputMatchesGoldenFiles(t *testing.T) {
 		}), terminal.Options{}, 0},
 		"windows": {newPressure(func(s *v1alpha1.PortPressureStatus) {
 			s.Platform = v1alpha1.Platform{OS: "windows"}
-			s.Reader = v1alpha1.Reader{Name: "dump", Exactness: v1alpha1.Assumed}
+			s.Reader = v1alpha1.Reader{Name: "dump", Exactness: v1alpha1.ExactnessAssumed}
 			s.Level, s.UsedPercent = v1alpha1.LevelCritical, new(int32(97))
 			s.Tightest.Used, s.Tightest.Capacity, s.Tightest.UsedMax = 120, 16384, new(int32(15900))
 		}), terminal.Options{}, 0},
 		"windows-agent": {newPressure(func(s *v1alpha1.PortPressureStatus) {
 			s.Platform = v1alpha1.Platform{OS: "windows", Build: "10.0.20348.2340"}
-			s.Reader = v1alpha1.Reader{Name: "iphlpapi", Exactness: v1alpha1.Assumed}
+			s.Reader = v1alpha1.Reader{Name: "iphlpapi", Exactness: v1alpha1.ExactnessAssumed}
 			s.Tightest.Holder = &v1alpha1.Holder{Process: "api.exe", PID: 5120, Path: `C:\Program Files\shop\api.exe`}
 			s.Failures = []v1alpha1.Failure{{Network: "Host", Reason: v1alpha1.FailureTCPPortsExhausted, Count: 3, LastAt: *s.ObservedAt}}
 			s.Windows = &v1alpha1.Windows{

@@ -5,62 +5,73 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"portreeve.io/portreeve/internal/ports"
 )
 
-// Block is a block of ports, "START COUNT", as netsh takes it.
+// Block is a block of ports, "START COUNT", as netsh accepts it. MinStart is the lowest
+// start, MinPorts the smallest count.
 type Block struct{ MinStart, MinPorts int }
 
 // DescribeAllowed implements Value.
 func (v Block) DescribeAllowed() string {
-	return fmt.Sprintf("START COUNT, from %d on, %d ports or more, none above 65535", v.MinStart, v.MinPorts)
+	return fmt.Sprintf("START COUNT with START at least %d, COUNT at least %d, and no port above 65535", v.MinStart, v.MinPorts)
 }
 
 func (v Block) checkValue(value string) error {
-	start, count, err := ParseBlock(value)
+	r, err := ParseBlock(value)
 	switch {
 	case err != nil:
 		return err
-	case start < v.MinStart:
+	case int(r.First) < v.MinStart:
 		return fmt.Errorf("it starts below %d", v.MinStart)
-	case count < v.MinPorts:
-		return fmt.Errorf("only %d ports", count)
-	case start+count-1 > 65535:
-		return fmt.Errorf("it ends at %d", start+count-1)
+	case r.Len() < v.MinPorts:
+		return fmt.Errorf("only %d ports", r.Len())
 	}
 	return nil
 }
 
 func (v Block) canonicalize(value string) string { return strings.Join(strings.Fields(value), " ") }
 
-// ParseBlock reads "START COUNT".
-func ParseBlock(value string) (start, count int, err error) {
+// ParseBlock parses "START COUNT".
+func ParseBlock(value string) (ports.Range, error) {
 	words := strings.Fields(value)
 	if len(words) != 2 {
-		return 0, 0, errors.New("not a start and a count")
+		return ports.Range{}, errors.New("not a start and a count")
 	}
-	if start, err = parsePort(words[0]); err != nil {
-		return 0, 0, err
-	}
-	n, err := strconv.ParseUint(words[1], 10, 17)
+	start, err := ports.ParsePort(words[0])
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s is not a count of ports", Clip(words[1]))
+		return ports.Range{}, err
 	}
-	return start, int(n), nil
+	count, err := strconv.ParseUint(words[1], 10, 17)
+	switch last := int(start) + int(count) - 1; {
+	case err != nil:
+		return ports.Range{}, fmt.Errorf("%s is not a count of ports", Clip(words[1]))
+	case count == 0:
+		return ports.Range{}, errors.New("only 0 ports")
+	case last > 65535:
+		return ports.Range{}, fmt.Errorf("it ends at %d", last)
+	default:
+		return ports.Range{First: start, Last: uint16(last)}, nil
+	}
 }
 
-// AdjustToWritable is value where it can be written, else the nearest that can: a Windows
-// machine may have a range from 1024 on, and netsh takes none below 1025. Parts that
-// stand in now already are not written, and stay.
-func (s Setting) AdjustToWritable(value, now string) string {
+// FormatBlock returns r as "START COUNT".
+func FormatBlock(r ports.Range) string { return fmt.Sprintf("%d %d", r.First, r.Len()) }
+
+// AdjustToWritable returns value if it can be written, and otherwise the nearest value that
+// can be: a range of a Windows machine may start at 1024, but netsh accepts no start below
+// 1025. Parts that equal those of current need not be written, and don't change.
+func (s Setting) AdjustToWritable(value, current string) string {
 	v, isBlock := s.Value.(Block)
 	if !isBlock {
 		return value
 	}
-	parts, standing := s.SplitParts(value), s.SplitParts(now)
+	parts, currentParts := s.SplitParts(value), s.SplitParts(current)
 	for i, p := range parts {
-		start, count, err := ParseBlock(p)
-		if err == nil && start < v.MinStart && !s.IsSame(p, standing[i]) {
-			parts[i] = fmt.Sprintf("%d %d", v.MinStart, count-(v.MinStart-start))
+		r, err := ParseBlock(p)
+		if err == nil && int(r.First) < v.MinStart && !s.IsSame(p, currentParts[i]) {
+			parts[i] = FormatBlock(ports.Range{First: uint16(v.MinStart), Last: r.Last})
 		}
 	}
 	return s.JoinParts(parts)

@@ -1,7 +1,8 @@
-// Package settings is the catalogue of the settings that Portreeve can hold on a
-// node: what each is called, whose it is, which values it takes, what it does and
-// what it does not. The controller checks a NodeTuning against it, the agent checks
-// again before it writes, and docs/reference/settings.md is made from it.
+// Package settings is the catalogue of the settings that Portreeve can enforce on a
+// node: their keys, namespacing, allowed values and effects, the fields of a NodeTuning
+// that set them, and the precedence among NodeTunings. The CEL rules of linux.sysctls and
+// docs/reference/settings.md are generated from it, and the agent checks every setting
+// against it before it writes.
 //
-// It imports the standard library only, and no part of it that touches a machine.
+// It is pure: it touches neither the machine nor the API server.
 package settings

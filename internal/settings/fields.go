@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // SafeFirstPort is the lowest first port that linux.ephemeralPorts accepts without
@@ -82,8 +83,8 @@ func (s Setting) formatField(v reflect.Value) (value string, isSet bool) {
 		return value, value != ""
 	case []string:
 		text := strings.Join(field, ",")
-		if list, err := ParsePorts(text); err == nil {
-			text = FormatPorts(list)
+		if list, err := ports.ParseList(text); err == nil {
+			text = list.String()
 		}
 		return text, field != nil
 	case v1alpha1.EphemeralPorts:
@@ -103,16 +104,20 @@ func (s Setting) parseField(pointer any, value string) error {
 	case *string:
 		*field = s.findOption(func(o Option) bool { return o.Value == value }).Means
 	case *[]string:
-		list, err := ParsePorts(value)
-		*field = formatEach(list)
+		list, err := ports.ParseList(value)
+		*field = []string{}
+		for _, r := range list.ListRanges() {
+			set := ports.NewSet(r)
+			*field = append(*field, set.String())
+		}
 		return err
 	case **v1alpha1.EphemeralPorts:
-		first, last, err := ParseSpan(value)
-		*field = &v1alpha1.EphemeralPorts{First: int32(first), Last: int32(last), AllowLowPorts: first < SafeFirstPort}
+		r, err := ParseSpan(value)
+		*field = &v1alpha1.EphemeralPorts{First: int32(r.First), Last: int32(r.Last), AllowLowPorts: r.First < SafeFirstPort}
 		return err
 	case **v1alpha1.PortBlock:
-		start, count, err := ParseBlock(value)
-		*field = &v1alpha1.PortBlock{Start: int32(start), Count: int32(count)}
+		r, err := ParseBlock(value)
+		*field = &v1alpha1.PortBlock{Start: int32(r.First), Count: int32(r.Len())}
 		return err
 	default: // **int32 or **int64
 		return json.Unmarshal([]byte(value), pointer)

@@ -2,8 +2,9 @@ package settings
 
 import "strings"
 
-// legacyValues are values of TCP/IP's key that old advice names, and why to leave them.
-var legacyValues = []struct{ name, why string }{
+// legacyValues are registry values of TCP/IP that old advice recommends, and why they have
+// no effect.
+var legacyValues = []struct{ name, reason string }{
 	{"MaxFreeTcbs", "it sized a table that Windows now sizes by itself"},
 	{"MaxHashTableSize", "Windows has ignored it since Server 2003"},
 	{"NumTcbTablePartitions", "Windows has ignored it since Server 2003"},
@@ -12,19 +13,19 @@ var legacyValues = []struct{ name, why string }{
 	{"TcpWindowSize", "Windows has ignored it since Vista and Server 2008, which tune the window by themselves"},
 }
 
-// ExplainLegacy says why a value of TCP/IP's key, by its name, has no effect any more; empty
-// where it is no such value.
+// ExplainLegacy returns why the registry value of TCP/IP with that name has no effect any
+// longer, or "" if it is not a known one.
 func ExplainLegacy(name string) string {
 	for _, l := range legacyValues {
 		if strings.EqualFold(l.name, name) {
-			return l.why
+			return l.reason
 		}
 	}
 	return ""
 }
 
-// ListTcpipNames are the names of the values of TCP/IP's key that are known here: those
-// of the catalogue, then the legacy ones.
+// ListTcpipNames returns the names of the known registry values of TCP/IP: those of the
+// catalogue, then the legacy ones.
 func ListTcpipNames() (names []string) {
 	for _, s := range windows {
 		if name, ok := strings.CutPrefix(s.Key, TcpipParameters); ok {

@@ -1,64 +1,64 @@
 package settings
 
-// The kernel's files that settings are from.
+// The kernel files that document the settings.
 const (
 	ipSysctl     = "Documentation/networking/ip-sysctl.rst"
 	conntrackDoc = "Documentation/networking/nf_conntrack-sysctl.rst"
 )
 
-// onOff is a switch.
+// onOff are the values of a switch.
 var onOff = Choice{{"0", "off"}, {"1", "on"}}
 
-// linux is the sysctls, in the order of a NodeTuning's fields. The ranges are
-// narrower than the kernel's, which takes a keep-alive after -1 seconds.
+// linux are the sysctls, in the order of a NodeTuning's fields. Their ranges are narrower
+// than the kernel's, which accepts a keep-alive time of -1 seconds.
 var linux = []Setting{
 	{
 		Key: KeyLocalPortRange, Field: "linux.ephemeralPorts", OS: Linux, Namespacing: PerNetns,
 		Value: Span{MinFirst: 1024, MinPorts: 1000}, Default: "32768 60999",
-		Description: "The ports that connect() and bind(0) choose from: capacity of every pool, and by 60 s of TIME_WAIT of how many connections a second last.",
-		Caution:     "Never cures a leak. A wider range can take ports that services listen on: Portreeve reserves those it knows. Both ends of the same parity cost a port and a kernel warning.",
+		Description: "The ports that connect() and bind(0) choose from. It limits the capacity of every pool and, because TIME_WAIT lasts 60 s, the sustained rate of connections.",
+		Caution:     "Does not fix a leak. A wider range can include ports that services listen on; Portreeve reserves those it knows. If both ends have the same parity, one port is lost and the kernel logs a warning.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyLocalReservedPorts, Field: "linux.reservedPorts", OS: Linux, Namespacing: PerNetns,
 		Value: PortList{}, Default: "",
-		Description: "Ports of the range that are never chosen by themselves: for services that start late, NodePorts, debuggers.",
-		Caution:     "Does not keep a program from binding them by name. Each one in the range is one less for every pool.",
+		Description: "Ports of the range that connect() and bind(0) never choose, for services that start late, NodePorts and debuggers.",
+		Caution:     "Programs can still bind these ports explicitly. Each one in the range reduces the capacity of every pool by one.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyTCPTWReuse, Field: "linux.timeWait.reuse", OS: Linux, Namespacing: PerNetns,
 		Value: Choice{{"0", "Off"}, {"1", "All"}, {"2", "Loopback"}}, Default: "2",
-		Description: "Lets connect() take over a TIME_WAIT of the same pool once it is older than the delay: the rate that a pool sustains grows some sixty-fold.",
-		Caution:     "Works where the peer uses TCP timestamps, for connect() only: not for ports taken by bind(0), not for CLOSE_WAIT or FIN_WAIT2.",
+		Description: "Lets connect() reuse a port in TIME_WAIT in the same pool after a delay, which raises the sustained rate of connections about sixty-fold.",
+		Caution:     "Requires TCP timestamps on both sides, and works for connect() only: not for ports taken by bind(0), nor for CLOSE_WAIT or FIN_WAIT2.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyTCPTWReuseDelay, Field: "linux.timeWait.reuseDelayMilliseconds", OS: Linux, Namespacing: PerNetns,
 		Value: Integer{1, 60000, "ms"}, Default: "1000", Since: "6.14",
-		Description: "How old a TIME_WAIT must be before tcp_tw_reuse takes it over.",
-		Caution:     "Below 1000 the peer's timestamp clock may not have moved on: connects then fail now and then.",
+		Description: "The age from which tcp_tw_reuse may reuse a port in TIME_WAIT.",
+		Caution:     "Below 1000 the peer's timestamp clock may not have advanced, and connections then fail occasionally.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyTCPMaxTWBuckets, Field: "linux.timeWait.maxBuckets", OS: Linux, Namespacing: PerNetns,
 		Value:       Integer{1024, 2147483647, "sockets"},
-		Description: "How many sockets may be in TIME_WAIT. Past it they skip the state, and TCPTimeWaitOverflow counts.",
-		Caution:     "Lowering it to get ports back ends connections before late segments have died: data of one connection can end up in the next.",
+		Description: "The maximum number of sockets in TIME_WAIT. Above it, sockets skip the state, and TCPTimeWaitOverflow counts them.",
+		Caution:     "Lowering it to free ports ends TIME_WAIT before late segments have expired: data of one connection can end up in the next.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyTCPFinTimeout, Field: "linux.finTimeoutSeconds", OS: Linux, Namespacing: PerNetns,
 		Value: Integer{1, 600, "s"}, Default: "60",
 		Description: "How long a connection that its program has closed waits in FIN_WAIT2 for the peer's FIN.",
-		Caution:     "Not the length of TIME_WAIT, which is 60 s and fixed, whatever old advice says.",
+		Caution:     "Not the duration of TIME_WAIT, which is always 60 s, contrary to old advice.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyTCPKeepaliveTime, Field: "linux.keepAlive.timeSeconds", OS: Linux, Namespacing: PerNetns,
 		Value: Integer{10, 32767, "s"}, Default: "7200",
-		Description: "How long a connection is silent before the kernel probes whether the peer is still there.",
-		Caution:     "Only for sockets with SO_KEEPALIVE that don't set their own; Go, for one, does.",
+		Description: "How long a connection is idle before the kernel starts to probe the peer.",
+		Caution:     "Only for sockets with SO_KEEPALIVE that don't set their own time, as Go programs do.",
 		Source:      ipSysctl,
 	},
 	{
@@ -70,124 +70,124 @@ var linux = []Setting{
 	{
 		Key: KeyTCPKeepaliveProbes, Field: "linux.keepAlive.probes", OS: Linux, Namespacing: PerNetns,
 		Value: Integer{1, 127, "probes"}, Default: "9",
-		Description: "How many probes stay without an answer before the connection is given up.",
+		Description: "The number of unanswered probes after which the connection is aborted.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyTCPSyncookies, Field: "linux.synCookies", OS: Linux, Namespacing: PerNetns,
 		Value: Choice{{"0", "never"}, {"1", "when the SYN backlog is full"}, {"2", "always, for tests"}}, Default: "1",
-		Description: "Answers SYNs without remembering them when the backlog is full.",
+		Description: "Answers SYNs without keeping state when the SYN backlog is full.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyTCPSynRetries, Field: "linux.synRetries", OS: Linux, Namespacing: PerNetns,
 		Value: Integer{1, 127, "SYNs"}, Default: "6",
-		Description: "How often a SYN is sent again: how long a connect() to a silent peer holds its port, about 127 s at 6.",
-		Caution:     "Below 3 a lossy network makes connects fail that would have worked.",
+		Description: "How often a SYN is retransmitted, which determines how long a connect() to an unresponsive peer occupies its port: about 127 s at 6.",
+		Caution:     "Below 3, connections fail on lossy networks that would otherwise succeed.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeySomaxconn, Field: "linux.backlog.accept", OS: Linux, Namespacing: PerNetns,
 		Value: Integer{128, 1048576, "connections"}, Default: "4096", Effect: AfterListen,
-		Description: "The most that listen() can ask for as its accept queue.",
-		Caution:     "Has nothing to do with ephemeral ports: it is the other side's.",
+		Description: "The maximum length of an accept queue that listen() can request.",
+		Caution:     "Not related to ephemeral ports: it concerns the accepting side.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyTCPMaxSynBacklog, Field: "linux.backlog.syn", OS: Linux, Namespacing: PerNetns,
 		Value: Integer{128, 1048576, "connections"}, Effect: AfterListen,
-		Description: "How many connections of a listener may be in SYN_RECV where SYN cookies are off.",
+		Description: "The maximum number of connections of a listener in SYN_RECV if SYN cookies are off.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyConntrackMax, Field: "linux.conntrack.max", OS: Linux, Namespacing: HostNetnsOnly,
 		Value:       Integer{1024, 2147483647, "entries"},
-		Description: "How many connections can be tracked; at the limit packets of new ones are dropped.",
-		Caution:     "kube-proxy sets it too (conntrack.maxPerCore): change that, or set it to 0 there, else the key is contested. About 320 bytes of kernel memory each.",
+		Description: "The maximum number of tracked connections. At the limit, packets of new connections are dropped.",
+		Caution:     "kube-proxy sets it too (conntrack.maxPerCore): change it there, or set that to 0, or the key will be contested. Each entry takes about 320 bytes of kernel memory.",
 		Source:      conntrackDoc,
 	},
 	{
 		Key: KeyConntrackTimeWait, Field: "linux.conntrack.timeWaitSeconds", OS: Linux, Namespacing: PerNetns,
 		Value: Integer{1, 86400, "s"}, Default: "120",
-		Description: "How long the table remembers a connection that has ended.",
+		Description: "How long the table keeps the entry of a closed connection.",
 		Source:      conntrackDoc,
 	},
 	{
 		Key: KeyConntrackCloseWait, Field: "linux.conntrack.closeWaitSeconds", OS: Linux, Namespacing: PerNetns,
 		Value: Integer{1, 86400, "s"}, Default: "60",
-		Description: "How long the table remembers a connection of which one side has closed.",
-		Caution:     "kube-proxy sets it too, to 3600, for the node's own network.",
+		Description: "How long the table keeps the entry of a connection that one side has closed.",
+		Caution:     "kube-proxy sets it too, to 3600, in the node's own network namespace.",
 		Source:      conntrackDoc,
 	},
 	{
 		Key: KeyConntrackEstablished, Field: "linux.conntrack.establishedSeconds", OS: Linux, Namespacing: PerNetns,
 		Value: Integer{60, 2147483, "s"}, Default: "432000",
-		Description: "How long the table remembers a connection that is silent.",
-		Caution:     "Shorter than the keep-alive time, idle connections are cut off. kube-proxy sets it too, to 86400.",
+		Description: "How long the table keeps the entry of an idle connection.",
+		Caution:     "If it is shorter than the keep-alive time, idle connections are interrupted. kube-proxy sets it too, to 86400.",
 		Source:      conntrackDoc,
 	},
 	{
 		Key: KeyTCPMaxOrphans, Field: "linux.maxOrphans", OS: Linux, Namespacing: PerMachine,
 		Value:       Integer{1024, 2147483647, "sockets"},
-		Description: "How many sockets that no program holds any more the machine keeps; those past it are reset.",
+		Description: "The maximum number of sockets on the machine that no program has open any longer. Sockets above it are reset.",
 		Caution:     "Each can take up to 64 kB of memory that can't be swapped.",
 		Source:      ipSysctl,
 	},
 
-	// Those that only linux.sysctls names.
+	// Those without a field, which only linux.sysctls can set.
 	{
 		Key: KeyAutobindReuse, OS: Linux, Namespacing: PerNetns, Value: onOff, Default: "0",
-		Description: "Lets bind(0) with SO_REUSEADDR share ports once all are taken.",
-		Caution:     "connect() then fails with EADDRNOTAVAIL where two of them go to the same destination.",
+		Description: "Lets bind(0) with SO_REUSEADDR share ports once all are in use.",
+		Caution:     "connect() fails with EADDRNOTAVAIL if two sockets that share a port have the same destination.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyTCPTimestamps, OS: Linux, Namespacing: PerNetns,
 		Value: Choice{{"0", "off"}, {"1", "with a random offset for each connection"}, {"2", "without offsets"}}, Default: "1",
-		Description: "TCP timestamps, without which tcp_tw_reuse does nothing.",
+		Description: "Enables TCP timestamps, without which tcp_tw_reuse has no effect.",
 		Source:      ipSysctl,
 	},
 	{
 		Key: KeyTCPSynackRetries, OS: Linux, Namespacing: PerNetns, Value: Integer{0, 255, "SYN-ACKs"}, Default: "5",
-		Description: "How often a SYN-ACK is sent again: how long a connection can be in SYN_RECV.", Source: ipSysctl,
+		Description: "How often a SYN-ACK is retransmitted, which limits the time in SYN_RECV.", Source: ipSysctl,
 	},
 	{
 		Key: KeyTCPSynLinearTimeouts, OS: Linux, Namespacing: PerNetns, Value: Integer{0, 127, "SYNs"}, Default: "4", Since: "6.5",
-		Description: "How many SYNs are sent a second apart before the waits grow.", Source: ipSysctl,
+		Description: "The number of SYNs that are sent one second apart before the interval grows.", Source: ipSysctl,
 	},
 	{
 		Key: KeyTCPRetries2, OS: Linux, Namespacing: PerNetns, Value: Integer{3, 255, "retries"}, Default: "15",
-		Description: "How often data is sent again to a peer that does not acknowledge it, 15 being some 15 minutes.",
-		Caution:     "Below 8 connections break in short outages (RFC 1122 asks for 100 s).", Source: ipSysctl,
+		Description: "How often unacknowledged data is retransmitted before the connection is aborted: about 15 minutes at 15.",
+		Caution:     "Below 8, connections break in short outages (RFC 1122 requires 100 s).", Source: ipSysctl,
 	},
 	{
 		Key: KeyTCPOrphanRetries, OS: Linux, Namespacing: PerNetns, Value: Integer{0, 255, "retries"}, Default: "0",
-		Description: "The same for sockets that their program has closed; 0 means 8.", Source: ipSysctl,
+		Description: "The same for sockets that their program has closed. 0 means 8.", Source: ipSysctl,
 	},
 	{
 		Key: KeyTCPAbortOnOverflow, OS: Linux, Namespacing: PerNetns, Value: onOff, Default: "0",
-		Description: "Resets connections that a full accept queue can't take, so that clients learn of it at once.",
-		Caution:     "Clients that would have got through with the next SYN fail instead.", Source: ipSysctl,
+		Description: "Resets connections that don't fit into a full accept queue, so that clients fail immediately.",
+		Caution:     "Clients that would have succeeded with the next SYN fail instead.", Source: ipSysctl,
 	},
 	{
 		Key: KeyTCPRFC1337, OS: Linux, Namespacing: PerNetns, Value: onOff, Default: "0",
-		Description: "Keeps a TIME_WAIT when a RST comes for it (RFC 1337).",
+		Description: "Keeps sockets in TIME_WAIT when a RST arrives for them (RFC 1337).",
 		Caution:     "TIME_WAIT then lasts longer, not shorter.", Source: ipSysctl,
 	},
 	{
 		Key: KeyConntrackFinWait, OS: Linux, Namespacing: PerNetns, Value: Integer{1, 86400, "s"}, Default: "120",
-		Description: "How long the table remembers a connection that one side is closing.", Source: conntrackDoc,
+		Description: "How long the table keeps the entry of a connection that one side is closing.", Source: conntrackDoc,
 	},
 	{
 		Key: KeyConntrackSynSent, OS: Linux, Namespacing: PerNetns, Value: Integer{1, 86400, "s"}, Default: "120",
-		Description: "How long the table remembers a SYN without an answer.", Source: conntrackDoc,
+		Description: "How long the table keeps the entry of an unanswered SYN.", Source: conntrackDoc,
 	},
 	{
 		Key: KeyConntrackUDP, OS: Linux, Namespacing: PerNetns, Value: Integer{1, 86400, "s"}, Default: "30",
-		Description: "How long the table remembers UDP that went one way, such as DNS without an answer.", Source: conntrackDoc,
+		Description: "How long the table keeps the entry of UDP traffic in one direction, such as unanswered DNS queries.", Source: conntrackDoc,
 	},
 	{
 		Key: KeyConntrackUDPStream, OS: Linux, Namespacing: PerNetns, Value: Integer{1, 86400, "s"}, Default: "120",
-		Description: "How long the table remembers UDP that went both ways.", Source: conntrackDoc,
+		Description: "How long the table keeps the entry of UDP traffic in both directions.", Source: conntrackDoc,
 	},
 }

@@ -33,7 +33,7 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	kernel := release(t)
+	kernel := readKernelRelease(t)
 	asked := 0
 	for _, s := range settings.All() {
 		if s.OS != settings.Linux || !s.AppliesToPods() {
@@ -41,9 +41,9 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 		}
 		t.Run(s.Key, func(t *testing.T) {
 			was, err := space.ReadSysctl(s.Key)
-			if older(kernel, s.Since) {
+			if isOlder(kernel, s.Since) {
 				if !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("since %s, says the catalogue, but this %v has it: %q, %v", s.Since, kernel, was, err)
+					t.Errorf("the catalogue has it since %s, but kernel %v has it too: %q, %v", s.Since, kernel, was, err)
 				}
 				return
 			}
@@ -55,9 +55,9 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 			}
 			asked++
 			if (s.Default != "" || s.Key == "net.ipv4.ip_local_reserved_ports") && s.Key != rfc1337 && !s.IsSame(was, s.Default) {
-				t.Errorf("a new namespace has %q, the catalogue says %q", was, s.Default)
+				t.Errorf("a new namespace has %q, the catalogue %q", was, s.Default)
 			}
-			for _, value := range ends(s.Value) {
+			for _, value := range listExtremes(s.Value) {
 				if err := s.CheckValue(value); err != nil {
 					t.Errorf("an end of its own range: %v", err)
 				}
@@ -76,8 +76,9 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 	}
 }
 
-// ends are the extreme values of a set, and ones that the kernel spells its own way.
-func ends(v settings.Value) []string {
+// listExtremes returns the extreme values of a set, and values that the kernel prints in
+// its own format.
+func listExtremes(v settings.Value) []string {
 	switch v := v.(type) {
 	case settings.Integer:
 		return []string{strconv.FormatInt(v.Min, 10), strconv.FormatInt(v.Max, 10)}
@@ -95,7 +96,7 @@ func ends(v settings.Value) []string {
 	return nil
 }
 
-func release(t *testing.T) (v [2]int) {
+func readKernelRelease(t *testing.T) (v [2]int) {
 	t.Helper()
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -107,7 +108,7 @@ func release(t *testing.T) (v [2]int) {
 	return v
 }
 
-func older(kernel [2]int, since string) bool {
+func isOlder(kernel [2]int, since string) bool {
 	var v [2]int
 	if _, err := fmt.Sscanf(since, "%d.%d", &v[0], &v[1]); err != nil {
 		return false

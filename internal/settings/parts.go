@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Unset is what a value of the registry reads as that is not there: Windows then has
-// a default of its own. A NodeTuning can't ask for it, but it can be given back.
+// Unset stands for a registry value that does not exist, for which Windows uses its
+// default. A NodeTuning can't set it, but it can be restored.
 const Unset = "unset"
 
-// partSeparator parts the values of parts that differ.
+// partSeparator separates the values of parts that differ.
 const partSeparator = "; "
 
-// SplitParts gives the value of each part; of a setting without Parts its own.
+// SplitParts returns the value of each part, or value itself for a setting without Parts.
 func (s Setting) SplitParts(value string) []string {
 	if len(s.Parts) == 0 {
 		return []string{value}
@@ -31,8 +31,8 @@ func (s Setting) SplitParts(value string) []string {
 	return list
 }
 
-// JoinParts spells the value whose parts are list: as the value where all have the same,
-// else each by its name, such as "IPv4 1025 64511; IPv6 49152 16384".
+// JoinParts returns the value with the given parts. If they differ, it names each of them,
+// as in "IPv4 1025 64511; IPv6 49152 16384".
 func (s Setting) JoinParts(list []string) string {
 	if !slices.ContainsFunc(list, func(v string) bool { return s.Value.canonicalize(v) != s.Value.canonicalize(list[0]) }) {
 		return list[0]
@@ -44,13 +44,13 @@ func (s Setting) JoinParts(list []string) string {
 	return strings.Join(items, partSeparator)
 }
 
-// IsSame says whether a and b are the same value, however they are spelled.
+// IsSame reports whether a and b are the same value, even if their spelling differs.
 func (s Setting) IsSame(a, b string) bool { return !slices.Contains(s.compareParts(a, b), false) }
 
-// HasSamePart says whether any part of a and b is the same.
+// HasSamePart reports whether any part of a equals that of b.
 func (s Setting) HasSamePart(a, b string) bool { return slices.Contains(s.compareParts(a, b), true) }
 
-// compareParts says of each part whether it is the same in a and in b.
+// compareParts reports for each part whether it is the same in a and b.
 func (s Setting) compareParts(a, b string) []bool {
 	x, y := s.SplitParts(a), s.SplitParts(b)
 	same := make([]bool, len(x))
@@ -60,6 +60,6 @@ func (s Setting) compareParts(a, b string) []bool {
 	return same
 }
 
-// IsPersistent says whether what is written outlives a restart of the machine: the registry
-// and netsh's persistent store do, sysctls don't.
+// IsPersistent reports whether written values survive a restart of the machine: those in
+// the registry and in netsh's persistent store do, sysctls don't.
 func (os OS) IsPersistent() bool { return os == Windows }

@@ -5,9 +5,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"portreeve.io/portreeve/internal/text"
 )
 
-// OS is an operating system by its name in a Node's label kubernetes.io/os.
+// OS is the name of an operating system in the label kubernetes.io/os of a Node.
 type OS string
 
 // The values of OS.
@@ -16,18 +18,18 @@ const (
 	Windows OS = "windows"
 )
 
-// Namespacing says whose a setting is.
+// Namespacing is the number of instances that a setting has on a machine.
 type Namespacing uint8
 
 // The values of Reach.
 const (
-	// PerNetns: every network namespace has its own, which new ones do not
-	// inherit. It can be held on the host and inside pods.
+	// PerNetns: every network namespace has its own value, which new namespaces do not
+	// inherit. It can be enforced on the host and in pods.
 	PerNetns Namespacing = iota
-	// HostNetnsOnly: one for all, which only the node's own network namespace can
-	// write; a pod reads it at most.
+	// HostNetnsOnly: there is one value, which can be written only in the node's own
+	// network namespace. Pods can at most read it.
 	HostNetnsOnly
-	// PerMachine: the machine has one, whatever the namespace.
+	// PerMachine: there is one value for the whole machine, independent of namespaces.
 	PerMachine
 )
 
@@ -35,50 +37,49 @@ func (r Namespacing) String() string {
 	return [...]string{"each network", "host network", "machine"}[r]
 }
 
-// Effect says when a new value works.
+// Effect is the time from which a new value takes effect.
 type Effect uint8
 
 // The values of Effect.
 const (
-	Immediately  Effect = iota // for what the kernel does next
+	Immediately  Effect = iota // for the next operation of the kernel
 	AfterListen                // for sockets that call listen() again
 	AfterRestart               // after the machine has been restarted
 )
 
 func (e Effect) String() string {
-	return [...]string{"at once", "when a program calls listen() again", "after a restart"}[e]
+	return [...]string{"immediately", "when a program calls listen() again", "after a restart"}[e]
 }
 
 // Setting is one setting of an operating system.
 type Setting struct {
-	// Key is its name: on Linux the sysctl's, with dots; on Windows the path of the
-	// registry value below HKLM, or the netsh context.
+	// Key is the name of the sysctl with dots on Linux, and the path of the registry value
+	// below HKLM or the netsh context on Windows.
 	Key string
-	// Field is where a NodeTuning's spec has it, such as "linux.timeWait.reuse";
-	// empty for those that only linux.sysctls can name.
+	// Field is the path of the field in a NodeTuning's spec, such as
+	// "linux.timeWait.reuse", and empty for settings that only linux.sysctls can set.
 	Field       string
 	OS          OS
 	Namespacing Namespacing
-	// Value is what it takes.
+	// Value is the set of allowed values.
 	Value Value
-	// Parts are the names of what is read and written one after the other, and may
-	// differ: see Split. Empty where there is one.
+	// Parts are the names of the parts that are read and written separately and may
+	// differ (see SplitParts). Empty if there is only one.
 	Parts []string
-	// Default is what the operating system starts with; empty where that depends on
-	// the machine.
+	// Default is the operating system's default, and empty if that depends on the machine.
 	Default string
-	// Description is what it is for, Caution what it does not do or what it may break.
+	// Description explains what the setting does, Caution its limits and risks.
 	Description, Caution string
 	Effect               Effect
-	// Since and Until are the first kernel that has it and the last, empty for all
-	// that Portreeve runs on (Linux 5.4).
+	// Since and Until are the first and the last kernel with the setting, empty if all
+	// supported kernels (Linux 5.4 and later) have it.
 	Since, Until string
-	// Source is where this is from: a file of the kernel, a page of Microsoft's.
+	// Source is the documentation: a file of the kernel, or a page of Microsoft.
 	Source string
 }
 
-// CheckValue says what is wrong with value: nil, or one line that names the key, the
-// value and what is allowed.
+// CheckValue returns nil if value is allowed, and otherwise an error of one line that names
+// the key, the value and the allowed values.
 func (s Setting) CheckValue(value string) error {
 	if err := s.Value.checkValue(value); err != nil {
 		return fmt.Errorf("%s: %q: %w; allowed: %s", s.Key, Clip(value), err, s.Value.DescribeAllowed())
@@ -86,13 +87,13 @@ func (s Setting) CheckValue(value string) error {
 	return nil
 }
 
-// AppliesToPods says whether the setting can be held inside pods.
+// AppliesToPods reports whether the setting can be enforced in pods.
 func (s Setting) AppliesToPods() bool { return s.Namespacing == PerNetns }
 
-// All is every setting, by operating system and key.
+// All returns every setting: those of Linux, then those of Windows.
 func All() []Setting { return slices.Concat(linux, windows) }
 
-// Lookup finds a setting by its key.
+// Lookup returns the setting with that key.
 func Lookup(os OS, key string) (Setting, bool) {
 	for _, s := range All() {
 		if s.OS == os && s.Key == key {
@@ -102,50 +103,45 @@ func Lookup(os OS, key string) (Setting, bool) {
 	return Setting{}, false
 }
 
-// CheckKey says why key can't be set: nil for one of the catalogue, else one line
-// with the remedy.
+// CheckKey returns nil if the catalogue has the key, and otherwise an error of one line with
+// the reason or a remedy.
 func CheckKey(os OS, key string) error {
 	if _, ok := Lookup(os, key); ok {
 		return nil
 	}
-	if why := ExplainLegacy(strings.TrimPrefix(key, TcpipParameters)); os == Windows && why != "" {
-		return fmt.Errorf("%s: no effect: %s", Clip(key), why)
+	if reason := ExplainLegacy(strings.TrimPrefix(key, TcpipParameters)); os == Windows && reason != "" {
+		return fmt.Errorf("%s: no effect: %s", Clip(key), reason)
 	}
 	name := strings.ReplaceAll(strings.TrimPrefix(key, "/proc/sys/"), "/", ".")
-	if why, ok := refusedKeys[name]; ok {
-		return fmt.Errorf("%s: %s", Clip(key), why)
+	if reason, ok := refusedKeys[name]; ok {
+		return fmt.Errorf("%s: %s", Clip(key), reason)
 	}
 	if _, ok := Lookup(os, name); ok {
-		return fmt.Errorf("%s: spell it %s", Clip(key), name)
+		return fmt.Errorf("%s: write it as %s", Clip(key), name)
 	}
-	return fmt.Errorf("%s: not a setting that Portreeve knows: see docs/reference/settings.md", Clip(key))
+	return fmt.Errorf("%s: unsupported; see docs/reference/settings.md for the supported settings", Clip(key))
 }
 
-// refusedKeys are settings that people find in old advice, and why not to use them.
+// refusedKeys are sysctls that old advice recommends, and why Portreeve does not set them.
 var refusedKeys = map[string]string{
 	"net.ipv4.tcp_tw_recycle":      "removed in Linux 4.12, breaks clients behind NAT; use timeWait.reuse",
-	"net.ipv4.tcp_tw_timeout":      "not in Linux: some vendors' kernels have it; use timeWait.reuse",
-	"net.ipv4.tcp_tw_len":          "not in Linux: TIME_WAIT lasts 60 s, fixed when the kernel is built; use timeWait.reuse",
+	"net.ipv4.tcp_tw_timeout":      "not in Linux, only in some vendors' kernels; use timeWait.reuse",
+	"net.ipv4.tcp_tw_len":          "not in Linux, where TIME_WAIT always lasts 60 s; use timeWait.reuse",
 	"net.ipv4.ip_conntrack_max":    "removed in Linux 2.6.23; use conntrack.max",
 	"net.nf_conntrack_max":         "another name of net.netfilter.nf_conntrack_max; use conntrack.max",
-	"net.ipv4.tcp_mem":             "memory of the whole machine, which the kernel sizes by its RAM; set it in the node's image if it must be",
-	"net.ipv4.ip_forward":          "routing is the CNI plugin's; pods lose their network with it",
-	"net.core.netdev_max_backlog":  "packets, not ports; set it in the node's image",
-	"net.ipv4.tcp_fack":            "without effect since Linux 4.15",
-	"net.ipv4.tcp_low_latency":     "without effect since Linux 4.14",
+	"net.ipv4.tcp_mem":             "memory limit of the whole machine, which the kernel derives from its RAM; set it in the node's image if necessary",
+	"net.ipv4.ip_forward":          "managed by the CNI plugin; changing it can disconnect pods",
+	"net.core.netdev_max_backlog":  "limits packets, not ports; set it in the node's image",
+	"net.ipv4.tcp_fack":            "no effect since Linux 4.15",
+	"net.ipv4.tcp_low_latency":     "no effect since Linux 4.14",
 	"net.ipv4.tcp_max_ssthresh":    "removed in Linux 4.4",
 	"net.ipv4.tcp_frto_response":   "removed in Linux 3.10",
-	"net.ipv4.tcp_no_metrics_save": "nothing to do with ports; set it in the node's image",
+	"net.ipv4.tcp_no_metrics_save": "not related to ports; set it in the node's image",
 }
 
-// RefusedKeys returns the sysctls that people find in old advice, and why not to use
-// each.
+// RefusedKeys returns the sysctls that old advice recommends, and why Portreeve does not
+// set them.
 func RefusedKeys() map[string]string { return maps.Clone(refusedKeys) }
 
-// Clip makes text that somebody else chose short enough for a message: 80 characters.
-func Clip(s string) string {
-	if r := []rune(s); len(r) > 80 {
-		return string(r[:79]) + "…"
-	}
-	return s
-}
+// Clip truncates a key or a value from elsewhere to 80 characters, for use in a message.
+func Clip(s string) string { return text.Truncate(s, 80) }

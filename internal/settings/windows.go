@@ -1,24 +1,24 @@
 package settings
 
-// Where settings of Windows are from.
+// The pages of Microsoft that document the settings.
 const (
 	portExhaustion = "https://learn.microsoft.com/en-us/troubleshoot/windows-client/networking/tcp-ip-port-exhaustion-troubleshooting"
 	tcpipParams    = "https://learn.microsoft.com/en-us/previous-versions/windows/it-pro/windows-server-2003/cc738265(v=ws.10)"
 )
 
-// What netsh has one of each.
+// The parts of netsh's settings.
 var (
 	ipFamilies     = []string{"IPv4", "IPv6"}
 	exclusionLists = []string{"IPv4 TCP", "IPv6 TCP", "IPv4 UDP", "IPv6 UDP"}
 )
 
-// windows is what netsh and the registry hold, in the order of a NodeTuning's fields.
+// windows are the settings of netsh and the registry, in the order of a NodeTuning's fields.
 var windows = []Setting{
 	{
 		Key: KeyDynamicPortsTCP, Field: "windows.dynamicPorts.tcp", OS: Windows, Namespacing: PerMachine,
 		Value: Block{MinStart: 1025, MinPorts: 255}, Parts: ipFamilies, Default: "49152 16384",
-		Description: "The ports that connect() and bind(0) choose from, of IPv4 and IPv6 alike.",
-		Caution:     "Blocks that HNS and WinNAT hold already stay until a restart. NodePorts must not lie inside unless they are excluded.",
+		Description: "The ports that connect() and bind(0) choose from, for both IPv4 and IPv6.",
+		Caution:     "HNS and WinNAT keep the blocks that they have reserved until a restart. The range must not contain NodePorts unless they are excluded.",
 		Source:      portExhaustion,
 	},
 	{
@@ -30,35 +30,35 @@ var windows = []Setting{
 	{
 		Key: KeyExcludedPorts, Field: "windows.excludedPorts", OS: Windows, Namespacing: PerMachine,
 		Value: PortList{}, Parts: exclusionLists, Default: "",
-		Description: "Ports that are never chosen by themselves, of TCP and UDP, IPv4 and IPv6.",
-		Caution:     "Not while a program has one of them. Those that HNS and WinNAT exclude can't be bound by name (WSAEACCES 10013).",
+		Description: "Ports that connect() and bind(0) never choose, for TCP and UDP, IPv4 and IPv6.",
+		Caution:     "A port can't be excluded while a program uses it. Ports that HNS and WinNAT exclude can't be bound explicitly (WSAEACCES 10013).",
 		Source:      portExhaustion,
 	},
 	{
 		Key: KeyTCPTimedWaitDelay, Field: "windows.timedWaitDelaySeconds", OS: Windows, Namespacing: PerMachine,
 		Value: Integer{30, 300, "s"}, Effect: AfterRestart,
 		Description: "How long a connection stays in TIME_WAIT.",
-		Caution:     "Some notes say that it also needs StrictTimeWaitSeqCheck. Unset, Windows has a default of its own, which documents and measurements put at 120 or 240 s.",
+		Caution:     "According to some notes it also requires StrictTimeWaitSeqCheck. If unset, Windows uses its default, 120 or 240 s according to documentation and measurements.",
 		Source:      tcpipParams,
 	},
 	{
 		Key: KeyStrictTimeWaitSeqCheck, Field: "windows.strictTimeWaitSeqCheck", OS: Windows, Namespacing: PerMachine,
 		Value: onOff, Effect: AfterRestart,
-		Description: "Checks sequence numbers of what comes for a TIME_WAIT; a companion of TcpTimedWaitDelay.",
-		Caution:     "Not documented by Microsoft for this: an inference.",
+		Description: "Checks the sequence numbers of segments that arrive in TIME_WAIT. Used together with TcpTimedWaitDelay.",
+		Caution:     "Microsoft does not document this use; it is an inference.",
 		Source:      tcpipParams,
 	},
 	{
 		Key: KeyMaxUserPort, Field: "windows.maxUserPort", OS: Windows, Namespacing: PerMachine,
 		Value: Integer{255, 65534, "ports"}, Effect: AfterRestart,
-		Description: "How many ports from 49152 on the range has; on Windows 2003 and before its last port.",
-		Caution:     "Agents take 255 to 16384, as Windows since Vista does by its documents, and Windows 11 was seen to make something else of it: use dynamicPorts.",
+		Description: "The number of ports in the range from 49152 on. On Windows 2003 and earlier, its last port.",
+		Caution:     "Agents accept 255 to 16384, as documented for Windows Vista and later. Windows 11 was observed to interpret it differently: use dynamicPorts instead.",
 		Source:      tcpipParams,
 	},
 	{
 		Key: KeyKeepAliveTime, Field: "windows.keepAlive.timeMilliseconds", OS: Windows, Namespacing: PerMachine,
 		Value: Integer{1000, 4294967295, "ms"}, Default: "7200000", Effect: AfterRestart,
-		Description: "How long a connection is silent before the peer is probed.",
+		Description: "How long a connection is idle before the peer is probed.",
 		Caution:     "Only for sockets with SO_KEEPALIVE.",
 		Source:      tcpipParams,
 	},
@@ -71,7 +71,7 @@ var windows = []Setting{
 	{
 		Key: KeyTCPMaxDataRetransmissions, Field: "windows.maxDataRetransmissions", OS: Windows, Namespacing: PerMachine,
 		Value: Integer{0, 255, "retransmissions"}, Default: "5", Effect: AfterRestart,
-		Description: "How often data is sent again before the connection is given up.",
+		Description: "How often data is retransmitted before the connection is aborted.",
 		Source:      tcpipParams,
 	},
 }

@@ -1,11 +1,10 @@
-// Package tcpstate names the TCP states of sockets and counts sockets by state.
+// Package tcpstate defines the TCP states of sockets and counts sockets by state.
 package tcpstate
 
 // State is a TCP state, numbered as in Linux's include/net/tcp_states.h.
 type State uint8
 
-// The states that a socket is counted in. NEW_SYN_RECV (12) is folded into
-// SynRecv by readers.
+// The states by which sockets are counted. Readers count NEW_SYN_RECV (12) as SynRecv.
 const (
 	Established State = 1
 	SynSent     State = 2
@@ -18,14 +17,14 @@ const (
 	LastAck     State = 9
 	Listen      State = 10
 	Closing     State = 11
-	// Bound is a socket that holds a port by bind() and neither listens nor is
-	// connected (TCP_BOUND_INACTIVE, Linux 6.8 and later calls it 13).
+	// Bound is the state of a socket that has bound a port and neither listens nor is
+	// connected (TCP_BOUND_INACTIVE; Linux 6.8 and later number it 13).
 	Bound State = 13
 
 	numStates = 14
 )
 
-// Counts counts sockets by State.
+// Counts has the number of sockets in each State.
 type Counts [numStates]uint32
 
 // Add adds o to s.
@@ -35,7 +34,7 @@ func (s *Counts) Add(o Counts) {
 	}
 }
 
-// Total is the number of sockets in any state.
+// Total returns the number of sockets in all states.
 func (s Counts) Total() int {
 	n := 0
 	for _, c := range s {

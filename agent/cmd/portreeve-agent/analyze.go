@@ -140,14 +140,14 @@ func (z *analyzer) file(file string, o dump.Options, out printer) error {
 		return err
 	}
 	facts := factsOfDump(&d)
-	facts.Detail = assess.Detail{Pools: int(z.pools), Roomy: true}
-	object := v1alpha1.PortPressure{Status: assess.Status(d.Sample, facts)}
+	facts.Detail = assess.Detail{Pools: int(z.pools), Verbose: true}
+	object := v1alpha1.PortPressure{Status: assess.BuildStatus(d.Sample, facts)}
 	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "PortPressure"
 	object.Name = objectName(file)
 	if !d.UDP {
 		object.Status.UDP = nil // not 0: not seen
 	}
-	return out.print(object, assess.Unlisted(d.Sample, facts))
+	return out.print(object, assess.CountUnlistedPools(d.Sample, facts))
 }
 
 // open gives the file and when it was last written.
@@ -187,7 +187,7 @@ func factsOfDump(d *dump.Dump) assess.Facts {
 	return assess.Facts{
 		AgentVersion: version, Platform: platform, Explain: true,
 		System: cause.System{
-			Windows: d.System.Windows, MaxUserPort: d.System.MaxUserPort == osdefaults.LastPort, TimeWait: d.System.TimeWait,
+			IsWindows: d.System.Windows, UsesMaxUserPort: d.System.MaxUserPort == osdefaults.LastPort, TimeWait: d.System.TimeWait,
 		},
 	}
 }
@@ -228,8 +228,8 @@ func (p *portRange) Type() string    { return "FIRST-LAST" }
 func (p *portRange) allowed() string { return "a range of ports from 1 to 65535, such as 32768-60999" }
 
 func (p *portRange) Set(s string) error {
-	r, err := dump.ParseRange(s)
-	if err != nil {
+	r, err := ports.ParseRange(s)
+	if err != nil || r.First == 0 || !strings.Contains(s, "-") {
 		return errNotAllowed
 	}
 	*p = portRange(r)

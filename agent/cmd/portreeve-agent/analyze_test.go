@@ -63,7 +63,7 @@ func TestAnalyzePrintsTheStatusOfAnObject(t *testing.T) {
 			have := []any{p.Kind, p.Name, s.Level, *s.UsedPercent, s.Tightest.Summary, *s.Tightest.UsedMax, s.Platform.OS,
 				s.Reader.Exactness, s.ObservedAt.UTC().String(), s.UDP == nil}
 			want := []any{"PortPressure", "dump.txt", v1alpha1.LevelWarning, int32(54), "Host → 10.0.0.9:1433", int32(9000), "windows",
-				v1alpha1.Assumed, "2026-11-21 02:59:58 +0000 UTC", true}
+				v1alpha1.ExactnessAssumed, "2026-11-21 02:59:58 +0000 UTC", true}
 			if diff := cmp.Diff(want, have); diff != "" {
 				t.Error(diff)
 			}

@@ -37,9 +37,9 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 		limits = sample.TCPMemoryLimits
 	}
 	if c.TCPMemory != nil && limits != nil && limits[2] > 0 {
-		f.TCP.Memory = new(float64(*c.TCPMemory) / float64(limits[2]))
+		f.TCP.MemoryRatio = new(float64(*c.TCPMemory) / float64(limits[2]))
 	}
-	host := sample.Host()
+	host := sample.HostNetwork()
 	if host == nil || host.Inode != ownNetwork(proc) {
 		f.Unobserved = fromAfar(f, host)
 		return

@@ -12,7 +12,7 @@ import (
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/agent/tuning"
+	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/registry"
 	"portreeve.io/portreeve/agent/windows/sysinfo"
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -52,7 +52,7 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 		}
 	}
 	// The range is netsh's: MaxUserPort is not what widens it on Windows that we run on.
-	f.System = cause.System{Windows: true, TimeWait: configuredTimeWait()}
+	f.System = cause.System{IsWindows: true, TimeWait: configuredTimeWait()}
 	f.Windows = &assess.Windows{UpdatePending: sysinfo.IsRestartPending()}
 	boot, err := sysinfo.ReadBootTime()
 	unseen("boot time", err)
@@ -69,9 +69,9 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 
 // inVain are values of the registry that somebody has set, and that Windows ignores.
 func inVain() (list []socket.Capability) {
-	values, _ := registry.Tcpip.Values() // RegistryRead says why not
-	for _, f := range tuning.Audit(values) {
-		list = append(list, socket.Capability{Name: "RegistryValue " + f.Name, State: socket.Unsupported, Message: f.Why})
+	values, _ := registry.Tcpip.ListValues() // RegistryRead says why not
+	for _, f := range tuningwindows.AuditValues(values) {
+		list = append(list, socket.Capability{Name: "RegistryValue " + f.Name, State: socket.CapabilityUnsupported, Message: f.Why})
 	}
 	return list
 }
@@ -79,8 +79,8 @@ func inVain() (list []socket.Capability) {
 // capabilities are those that no reader has.
 func capabilities(registry error) []socket.Capability {
 	return []socket.Capability{
-		able("RegistryRead", socket.Verified, "", registry),
-		able(v1alpha1.CapabilityRegistryWrite, socket.Supposed, "TCP/IP's key can be opened for writing; nothing was written", sysinfo.CheckWriteAccess()),
+		able("RegistryRead", socket.CapabilityVerified, "", registry),
+		able(v1alpha1.CapabilityRegistryWrite, socket.CapabilityAssumed, "TCP/IP's key can be opened for writing; nothing was written", sysinfo.CheckWriteAccess()),
 		timeWaitLength(),
 		journalFolder(defaultState()),
 	}
@@ -88,25 +88,25 @@ func capabilities(registry error) []socket.Capability {
 
 // journalFolder is verified by what a tuner left there.
 func journalFolder(path string) socket.Capability {
-	c := socket.Capability{Name: "JournalFolder", State: socket.Supposed, Message: path + " is made with the first setting"}
+	c := socket.Capability{Name: "JournalFolder", State: socket.CapabilityAssumed, Message: path + " is made with the first setting"}
 	switch _, err := os.Stat(filepath.Join(path, "journal.json")); {
 	case err == nil:
-		c.State, c.Message = socket.Verified, path
+		c.State, c.Message = socket.CapabilityVerified, path
 	case !errors.Is(err, fs.ErrNotExist):
-		c.State, c.Message = socket.Unsupported, err.Error()
+		c.State, c.Message = socket.CapabilityUnsupported, err.Error()
 	}
 	return c
 }
 
 func able(name string, state socket.CapabilityState, message string, err error) socket.Capability {
 	if err != nil {
-		return socket.Capability{Name: name, State: socket.Unsupported, Message: err.Error()}
+		return socket.Capability{Name: name, State: socket.CapabilityUnsupported, Message: err.Error()}
 	}
 	return socket.Capability{Name: name, State: state, Message: message}
 }
 
 func timeWaitLength() socket.Capability {
-	c := socket.Capability{Name: "TimeWaitLength", State: socket.Supposed}
+	c := socket.Capability{Name: "TimeWaitLength", State: socket.CapabilityAssumed}
 	if set := configuredTimeWait(); set > 0 {
 		c.Message = fmt.Sprintf("TcpTimedWaitDelay is %.0f s, if Windows was started after it was set", set.Seconds())
 		return c

@@ -80,7 +80,7 @@ func (r *reporter) run(ctx context.Context) error {
 		_, err := r.once(ctx, reader, out)
 		return err
 	}
-	pace := agent.Pace{Interval: time.Duration(r.interval), BudgetPercent: int(r.budget)}
+	pace := agent.TickBudget{Interval: time.Duration(r.interval), BudgetPercent: int(r.budget)}
 	for {
 		start := time.Now()
 		cost, err := r.once(ctx, reader, out)
@@ -90,26 +90,26 @@ func (r *reporter) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done(): // interrupted, which is how a watch ends
 			return nil
-		case <-time.After(time.Until(start.Add(pace.After(cost)))):
+		case <-time.After(time.Until(start.Add(pace.NextInterval(cost)))):
 		}
 	}
 }
 
 // once takes a sample and prints it. It returns the CPU time that the sample took.
 func (r *reporter) once(ctx context.Context, reader agent.Reader, out printer) (time.Duration, error) {
-	sample, err := reader.Sample(ctx, socket.Request{LookPercent: socket.DefaultThresholds.Warning})
+	sample, err := reader.Sample(ctx, socket.Request{InspectPercent: int(v1alpha1.DefaultWarningPercent)})
 	if err != nil {
 		return 0, fmt.Errorf("take a sample: %w", err)
 	}
 	facts := factsOf(&sample, r.proc)
-	facts.Forecast = r.history.Follow(&sample)
-	facts.Detail, facts.Explain = assess.Detail{Pools: int(r.pools), Roomy: true}, true
-	object := v1alpha1.PortPressure{Status: assess.Status(sample, facts)}
+	facts.Forecast = r.history.AddSample(&sample)
+	facts.Detail, facts.Explain = assess.Detail{Pools: int(r.pools), Verbose: true}, true
+	object := v1alpha1.PortPressure{Status: assess.BuildStatus(sample, facts)}
 	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "PortPressure"
 	if object.Name, err = hostname(); err != nil {
 		return 0, err
 	}
-	return sample.Cost, out.print(object, assess.Unlisted(sample, facts))
+	return sample.CPUTime, out.print(object, assess.CountUnlistedPools(sample, facts))
 }
 
 // factsOf is what a status says beside the sample.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"portreeve.io/portreeve/agent/tuning"
+	"portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
 )
@@ -49,15 +50,15 @@ func (r *restorer) run() error {
 	if err != nil {
 		return err
 	}
-	if o.Unfit != "" {
-		return errors.New(o.Unfit)
+	if o.DisabledReason != "" {
+		return errors.New(o.DisabledReason)
 	}
 	o.Log = slog.New(slog.DiscardHandler)
 	if err := r.export(o); err != nil {
 		return err
 	}
 	o.Pods = restorePods(&r.tune, o)
-	list, pods, err := tuning.Restore(o, r.dry)
+	list, pods, err := tuning.RestoreAll(o, r.dry)
 	if err != nil {
 		return err
 	}
@@ -69,11 +70,11 @@ func (r *restorer) export(o tuning.Options) error {
 	if r.reg == "" {
 		return nil
 	}
-	entries, err := tuning.Originals(o)
+	entries, err := tuning.ListOriginals(o)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(r.reg, tuning.RegFile(entries), 0o600); err != nil {
+	if err := os.WriteFile(r.reg, windows.FormatRegFile(entries), 0o600); err != nil {
 		return usagef("--reg %q: %w; must be a file that can be written", r.reg, err)
 	}
 	return nil

@@ -165,36 +165,36 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	m := metrics.New(version)
 	loop := &agent.Loop{
-		Reader:        reader,
-		Facts:         func(s *socket.Sample) assess.Facts { return factsOf(s, r.proc) },
-		Name:          func(s *socket.Sample) { podnames.Fill(s, names) },
-		Log:           log,
-		Interval:      time.Duration(r.tick),
-		Pressed:       time.Duration(r.pressed),
-		BudgetPercent: int(r.budget),
-		TimeWait:      timeWait(),
-		Tuning:        tuner,
-		Again:         again,
+		Reader:           reader,
+		ReadFacts:        func(s *socket.Sample) assess.Facts { return factsOf(s, r.proc) },
+		ResolveNames:     func(s *socket.Sample) { podnames.Fill(s, names) },
+		Log:              log,
+		Interval:         time.Duration(r.tick),
+		PressureInterval: time.Duration(r.pressed),
+		BudgetPercent:    int(r.budget),
+		TimeWait:         timeWait(),
+		Tuning:           tuner,
+		Trigger:          again,
 	}
 	policy := report.DefaultPolicy
 	policy.Heartbeat = time.Duration(r.heartbeat)
-	writer := report.NewWriter(report.Options{
+	writer := report.NewWriter(report.WriterOptions{
 		Client: client, Node: r.node, Policy: policy, Log: log,
-		Object: func(p *v1alpha1.PortPressure) {
+		OnObject: func(p *v1alpha1.PortPressure) {
 			// The tuner first: a status of the new generation must not have settings of the old.
-			tuner.Object(p)
-			if loop.Object(p) {
+			tuner.UpdateSpec(p)
+			if loop.ApplyObject(p) {
 				tell() // the tuner may be through with it already
 			}
 		},
-		Wrote: func(result report.Result) { m.Wrote(string(result)) },
+		OnResult: func(result report.Result) { m.RecordWrite(string(result)) },
 	})
-	events := report.NewEvents(client, r.node, r.home(), log)
-	var book podevents.Book
-	loop.Seen = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
-		m.Observe(s, status, metrics.Tick(t))
-		writer.Offer(status)
-		events.Offer(book.Decide(s, t.Facts.Thresholds, func(p socket.Pool) cause.Verdict { return assess.Why(p, s, t.Facts) }))
+	events := report.NewEventWriter(client, r.node, r.home(), log)
+	var tracker podevents.Tracker
+	loop.OnSample = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
+		m.RecordSample(s, status, metrics.Tick(t))
+		writer.OfferStatus(status)
+		events.OfferEvents(tracker.DecideEvents(s, t.Facts.Thresholds, func(p socket.Pool) cause.Diagnosis { return assess.ExplainPool(p, s, t.Facts) }))
 	}
 	return r.serve(ctx, log, loop, m.Handler(), append(tune, writer.Run, events.Run)...)
 }
@@ -231,7 +231,7 @@ func routes(loop *agent.Loop, m http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", m)
 	check := func(w http.ResponseWriter, _ *http.Request) {
-		if !loop.Healthy() {
+		if !loop.IsHealthy() {
 			http.Error(w, "no sample yet, or none for a while", http.StatusServiceUnavailable)
 			return
 		}

@@ -64,8 +64,8 @@ func (t *selfTester) run(ctx context.Context) (selftest.Report, error) {
 		return r, fmt.Errorf("take a sample: %w", err)
 	}
 	facts := factsOf(&sample, "")
-	facts.Detail.Roomy = true
-	status := assess.Status(sample, facts)
+	facts.Detail.Verbose = true
+	status := assess.BuildStatus(sample, facts)
 	r.CopyStatus(&status)
 	r.Checks = t.ask(ctx, &sample)
 	return r, nil

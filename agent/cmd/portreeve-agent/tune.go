@@ -44,7 +44,7 @@ func newTuneFlags() tuneFlags {
 	return tuneFlags{
 		where:     choice{tuneOff, []string{tuneOff, tuneHost, tunePods}},
 		allow:     allKeys(),
-		nodePorts: portRange{First: uint16(plan.NodePorts.First), Last: uint16(plan.NodePorts.Last)},
+		nodePorts: portRange(plan.NodePorts),
 	}
 }
 
@@ -70,14 +70,13 @@ func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
 // protectNodePorts is the cluster's node ports, which a wider range on the host leaves
 // alone.
 func (t *tuneFlags) protectNodePorts() plan.Protected {
-	r := ports.Range(t.nodePorts)
-	return plan.Protected{Ports: settings.Ports{First: int(r.First), Last: int(r.Last)}, Whose: "node ports"}
+	return plan.Protected{Ports: ports.Range(t.nodePorts), Owner: "node ports"}
 }
 
 // startTuner makes the tuner that the flags ask for, and gives what runs it.
 func (r *runner) startTuner(ctx context.Context, log *slog.Logger, changed func(), pods podTuning) (*tuning.Tuner, []func(context.Context), error) {
 	if r.tune.where.value == tuneOff {
-		t := tuning.New(tuning.Options{Unfit: "this agent changes no settings (--tune off)", Log: log, Changed: changed})
+		t := tuning.New(tuning.Options{DisabledReason: "this agent changes no settings (--tune off)", Log: log, Changed: changed})
 		return t, []func(context.Context){t.Run}, nil
 	}
 	o, err := tuneOptions(&r.tune)
@@ -87,7 +86,7 @@ func (r *runner) startTuner(ctx context.Context, log *slog.Logger, changed func(
 	o.Log, o.Changed = log, changed
 	if r.tune.where.value == tuneHost {
 		t := tuning.New(o)
-		return t, append(watchSettings(log, t.Poke), t.Run), nil
+		return t, append(watchSettings(log, t.RequestCycle), t.Run), nil
 	}
 	return r.startPods(ctx, o, pods)
 }

@@ -13,7 +13,8 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // tuneOptions are what a tuner needs to know of this machine.
@@ -22,16 +23,17 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 	if err != nil {
 		return tuning.Options{}, fmt.Errorf("--tune %s: the boot ID is needed, to know which settings a restart has reset: %w", t.where.value, err)
 	}
+	host := sysctl.Store{Root: t.sysctls}
 	return tuning.Options{
-		Disk:      func() (journal.Disk, error) { return journal.OpenDir(t.state) },
-		Host:      tuning.Files{Root: t.sysctls},
-		Boot:      strings.TrimSpace(string(boot)),
-		Kernel:    kernelRelease(),
-		Allow:     t.allow,
-		Protect:   append([]plan.Protected{t.protectNodePorts()}, plan.System...),
-		Listeners: func() ([]settings.Ports, error) { return tuning.Listeners(tuning.Files{Root: t.sysctls}) },
-		Stopped:   func() string { return stopped(t.stopFile) },
-		Unfit:     t.unfit(),
+		Disk:           func() (journal.Disk, error) { return journal.OpenDir(t.state) },
+		Host:           host,
+		Boot:           strings.TrimSpace(string(boot)),
+		Kernel:         kernelRelease(),
+		Allow:          t.allow,
+		Protect:        append([]plan.Protected{t.protectNodePorts()}, plan.SystemPorts...),
+		Listeners:      func() ([]ports.Range, error) { return sysctl.ReadListeners(host.Read) },
+		Stopped:        func() string { return stopped(t.stopFile) },
+		DisabledReason: t.unfit(),
 	}, nil
 }
 

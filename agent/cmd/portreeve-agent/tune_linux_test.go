@@ -58,7 +58,7 @@ func TestRestoreWithAnEmptyJournal(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "journal.json"), []byte(`{"version":9}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := runWith(t.Context(), nil, nil, "restore", "--state-dir", dir); got.code != exitFailure || !strings.Contains(got.stderr, "the journal is a newer version's: 9") {
+	if got := runWith(t.Context(), nil, nil, "restore", "--state-dir", dir); got.code != exitFailure || !strings.Contains(got.stderr, "the journal was written by a newer version: 9") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/agent/windows/registry"
 	"portreeve.io/portreeve/agent/windows/sysinfo"
@@ -44,7 +45,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 	return tuning.Options{
 		OS:      settings.Windows,
 		Disk:    func() (journal.Disk, error) { return journal.OpenDir(t.state) },
-		Host:    tuning.NewWindows(registry.Tcpip, netsh.Client{Run: run}, time.Now),
+		Host:    tuningwindows.New(registry.Tcpip, netsh.Client{Run: run}, time.Now),
 		Boot:    boot.Format(time.RFC3339Nano),
 		Kernel:  sysinfo.ReadVersion().String(),
 		Allow:   t.allow,
@@ -56,7 +57,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 // watchSettings wakes the tuner when a value of TCP/IP's key was changed.
 func watchSettings(log *slog.Logger, poke func()) []func(context.Context) {
 	return []func(context.Context){func(ctx context.Context) {
-		if err := registry.Tcpip.Watch(ctx, poke); err != nil {
+		if err := registry.Tcpip.WatchValues(ctx, poke); err != nil {
 			log.Warn("the registry can't be watched; what others change is seen at the next tick", "why", err)
 		}
 	}}

@@ -29,12 +29,12 @@ func (r *runner) startPods(ctx context.Context, o tuning.Options, with podTuning
 		Root: r.tune.netns, Sysctls: o.Host, Owners: owners, Log: o.Log,
 		Open: func() (pods.Source, error) {
 			return podspecs.Start(ctx, podspecs.Options{Config: with.config, Node: r.node,
-				Changed: func() { t.Poke() }, Tell: tellPods(o.Log)})
+				Changed: func() { t.RequestCycle() }, Tell: tellPods(o.Log)})
 		},
 	})
 	o.Pods = inside
 	t = tuning.New(o)
-	return t, []func(context.Context){t.Run, func(ctx context.Context) { inside.Run(ctx, t.Poke) }}, nil
+	return t, []func(context.Context){t.Run, func(ctx context.Context) { inside.Run(ctx, t.RequestCycle) }}, nil
 }
 
 // restorePods tunes pods by their processes in /proc, nil where there are none to enter.

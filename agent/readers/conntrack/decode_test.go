@@ -155,7 +155,7 @@ func FuzzDecode(f *testing.F) {
 		var counter poolCounter
 		counter.addEntry(e)
 		for _, p := range counter.listFullest(true, true) {
-			if p.Ports != 1 || p.Left() < 0 || p.Left() > allPorts || int(p.Reusable) > p.Ports {
+			if p.InUse != 1 || p.RemainingPorts() < 0 || p.RemainingPorts() > allPorts || int(p.Reusable) > p.InUse {
 				t.Errorf("%+v of %v", p, e)
 			}
 		}

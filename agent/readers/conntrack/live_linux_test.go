@@ -16,7 +16,7 @@ const masqueradeTo100Ports = "masquerade to :40000-40099"
 func newTCPPool(source, destination netip.Addr, port uint16, ports, capacity int, state tcpstate.State) socket.SNATPool {
 	p := socket.SNATPool{
 		Destination: socket.Destination{Source: source, Address: destination, Port: port},
-		Ports:       ports, Capacity: capacity,
+		InUse:       ports, Capacity: capacity,
 	}
 	p.States[state] = uint32(ports)
 	return p
@@ -113,11 +113,11 @@ func TestUDPHasItsOwnPools(t *testing.T) {
 	}
 	s.waitUntil("the router has translated 40 packets", func() bool {
 		pools := s.listPools(true, false)
-		return len(pools) == 1 && pools[0].Ports == 40
+		return len(pools) == 1 && pools[0].InUse == 40
 	})
 	want := []socket.SNATPool{{
 		Destination: socket.Destination{Source: translated, Address: serverAt, Port: 53},
-		Protocol:    socket.UDP, Ports: 40, Capacity: allPorts,
+		Protocol:    socket.UDP, InUse: 40, Capacity: allPorts,
 	}}
 	if d := diffAddresses(want, s.listPools(true, false)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

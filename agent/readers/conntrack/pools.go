@@ -86,9 +86,9 @@ func (t *poolCounter) listFullest(canEvict, isFailing bool) []socket.SNATPool {
 	}
 	slices.SortFunc(list, func(a, b socket.SNATPool) int {
 		return cmp.Or(
-			cmp.Compare(a.Left(), b.Left()),
+			cmp.Compare(a.RemainingPorts(), b.RemainingPorts()),
 			a.Address.Compare(b.Address), cmp.Compare(a.Port, b.Port), a.Source.Compare(b.Source),
-			cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(b.Ports, a.Ports),
+			cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(b.InUse, a.InUse),
 		)
 	})
 	return list[:min(maxReportedPools, len(list))]
@@ -97,7 +97,7 @@ func (t *poolCounter) listFullest(canEvict, isFailing bool) []socket.SNATPool {
 func (p *poolUsage) toSNATPool(k poolKey, canEvict, isFailing bool) socket.SNATPool {
 	out := socket.SNATPool{
 		Destination: socket.Destination{Source: k.source, Address: k.destination, Port: k.port, States: p.states},
-		Ports:       int(p.entries),
+		InUse:       int(p.entries),
 		Capacity:    p.estimateCapacity(isFailing),
 	}
 	if k.protocol == protocolUDP {

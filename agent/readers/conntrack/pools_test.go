@@ -32,7 +32,7 @@ func TestListFullest(t *testing.T) {
 	with := func(e conntrackEntry, change func(*conntrackEntry)) conntrackEntry { change(&e); return e }
 	pool := func(ports, capacity, reusable int, states tcpstate.Counts) socket.SNATPool {
 		return socket.SNATPool{Destination: socket.Destination{Source: from, Address: to.Addr(), Port: 443,
-			States: states, Reusable: uint32(reusable)}, Ports: ports, Capacity: capacity}
+			States: states, Reusable: uint32(reusable)}, InUse: ports, Capacity: capacity}
 	}
 	established := func(n uint32) tcpstate.Counts { return tcpstate.Counts{tcpstate.Established: n} }
 	for name, test := range map[string]struct {
@@ -86,9 +86,9 @@ func TestTheFullestPoolsAreListed(t *testing.T) {
 		}
 	}
 	got := counter.listFullest(true, false)
-	if len(got) != maxReportedPools || got[0].Ports != maxReportedPools+10 || got[maxReportedPools-1].Ports != 11 {
+	if len(got) != maxReportedPools || got[0].InUse != maxReportedPools+10 || got[maxReportedPools-1].InUse != 11 {
 		t.Errorf("%d pools, from %d to %d ports, want %d, from %d to 11",
-			len(got), got[0].Ports, got[len(got)-1].Ports, maxReportedPools, maxReportedPools+10)
+			len(got), got[0].InUse, got[len(got)-1].InUse, maxReportedPools, maxReportedPools+10)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestPoolsBeyondTheLimitAreCounted(t *testing.T) {
 	if len(counter.pools) != maxPools || counter.uncounted != 5 {
 		t.Errorf("%d pools, %d uncounted, want %d and 5", len(counter.pools), counter.uncounted, maxPools)
 	}
-	if got := counter.listFullest(true, false)[0]; got.Port != 443 || got.Ports != 2 {
+	if got := counter.listFullest(true, false)[0]; got.Port != 443 || got.InUse != 2 {
 		t.Errorf("%+v, want 2 ports to 443", got)
 	}
 }

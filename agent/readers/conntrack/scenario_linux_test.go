@@ -70,11 +70,11 @@ func (s *natScenario) runProgram(name string, args ...string) {
 		s.tb.Skipf("%v: run make deps", err)
 	}
 	cmd := exec.Command(path, args...)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
 	s.router.Start(cmd)
 	if err := cmd.Wait(); err != nil {
-		s.tb.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, said.String())
+		s.tb.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, output.String())
 	}
 }
 

@@ -94,7 +94,7 @@ func (w *Watcher) addPools(s *socket.Sample, own *socket.Network, isFailing bool
 		w.buf = make([]byte, netlink.BufferSize)
 	}
 	t, cost, err := readTable(newSNATRequest(), w.buf)
-	s.Cost += cost
+	s.CPUTime += cost
 	if w.SharePercent > 0 {
 		w.nextRead = s.Taken.Add(cost * 100 / time.Duration(w.SharePercent))
 	}

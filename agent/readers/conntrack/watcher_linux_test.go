@@ -52,10 +52,10 @@ func TestAPoolWhoseConnectionsFailIsReadAndFullWithoutAlways(t *testing.T) {
 	if d := diffAddresses(want, got.Networks[0].SNAT); d != "" || got.Unobserved != nil {
 		t.Fatalf("unobserved %v (-want +got):\n%s", got.Unobserved, d)
 	}
-	if p, ok := got.Tightest(); !ok || p.Kind != socket.SNAT || p.UsedPercent() != 100 {
+	if p, ok := got.TightestPool(); !ok || p.Kind != socket.SNAT || p.UsedPercent() != 100 {
 		t.Errorf("the fullest pool is %v at %d %%", p.Kind, p.UsedPercent())
 	}
-	if got.Cost <= 0 {
+	if got.CPUTime <= 0 {
 		t.Error("reading the table cost nothing")
 	}
 }
@@ -84,7 +84,7 @@ func TestAnExpensiveTableIsReadLessOften(t *testing.T) {
 		if len(got.Networks[0].SNAT) != 1 {
 			t.Fatalf("%+v", got)
 		}
-		return got.Networks[0].SNAT[0].Ports
+		return got.Networks[0].SNAT[0].InUse
 	}
 	first := time.Now()
 	if n := ports(first); n != 1 {
@@ -151,7 +151,7 @@ func TestConntrackThatIsNotInUseIsNotRead(t *testing.T) {
 	s.Networks = []socket.Network{{Inode: n.Inode()}}
 	w.Proc = proc // has no sys/net/netfilter
 	n.Do(func() { w.Add(&s) })
-	if s.Networks[0].SNAT != nil || s.Unobserved != nil || s.Cost != 0 {
+	if s.Networks[0].SNAT != nil || s.Unobserved != nil || s.CPUTime != 0 {
 		t.Errorf("%+v", s)
 	}
 }

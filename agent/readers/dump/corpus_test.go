@@ -272,15 +272,15 @@ func TestCorpus(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", c.source, err)
 			}
-			status := assess.Status(d.Sample, assess.Facts{Explain: true, System: cause.System{
-				Windows: d.System.Windows, MaxUserPort: d.System.MaxUserPort == osdefaults.LastPort, TimeWait: d.System.TimeWait,
+			status := assess.BuildStatus(d.Sample, assess.Facts{Explain: true, System: cause.System{
+				IsWindows: d.System.Windows, UsesMaxUserPort: d.System.MaxUserPort == osdefaults.LastPort, TimeWait: d.System.TimeWait,
 			}})
 			got := expectation{string(status.Level), *status.UsedPercent, string(status.Cause), status.Tightest.Summary, d.Rows, d.Unread}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s: %s", c.source, diff)
 			}
 			holder := ""
-			if l := d.Sample.Look; l != nil && len(l.Holders) > 0 {
+			if l := d.Sample.PoolDetail; l != nil && len(l.Holders) > 0 {
 				holder = l.Holders[0].Process
 				if !strings.HasPrefix(c.holder, holder) || holder == "" || strings.Contains(c.holder, "/") {
 					holder = fmt.Sprintf("%s/%d", holder, l.Holders[0].PID)

@@ -52,12 +52,12 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d rows and %d unread of %d lines", d.Rows, d.Unread, d.Lines)
 		case sockets > d.Rows:
 			t.Errorf("%d sockets of %d rows", sockets, d.Rows)
-		case n.Skipped > n.Held || n.SkippedListening > n.Skipped || n.Held > n.Settings.Range.Len():
-			t.Errorf("%d of %d ports in use, %d skipped, %d listening", n.Held, n.Settings.Range.Len(), n.Skipped, n.SkippedListening)
+		case n.Skipped > n.InUse || n.SkippedListening > n.Skipped || n.InUse > n.Settings.Range.Len():
+			t.Errorf("%d of %d ports in use, %d skipped, %d listening", n.InUse, n.Settings.Range.Len(), n.Skipped, n.SkippedListening)
 		}
 		for _, dest := range n.Destinations {
-			if total := dest.States.Total(); total == 0 || total > n.Held || int(dest.Reusable) > total || dest.Reusable > dest.ReusableIfAll {
-				t.Errorf("%+v, %d in use", dest, n.Held)
+			if total := dest.States.Total(); total == 0 || total > n.InUse || int(dest.Reusable) > total || dest.Reusable > dest.ReusableIfAll {
+				t.Errorf("%+v, %d in use", dest, n.InUse)
 			}
 		}
 	})

@@ -43,11 +43,11 @@ func (h *holderNumbers) assignNumber(r *socketRow) int {
 }
 
 // inspectPool returns the processes that use the most ports of p.
-func (h *holderNumbers) inspectPool(p socket.Pool, c *portusage.Counter) *socket.Look {
+func (h *holderNumbers) inspectPool(p socket.Pool, c *portusage.Counter) *socket.PoolDetail {
 	if len(h.list) == 0 || p.Protocol == socket.UDP {
 		return nil
 	}
-	var l socket.Look
+	var l socket.PoolDetail
 	if d := p.Destination; d != nil {
 		l.Source, l.Destination, l.Port = d.Source, d.Address, d.Port
 	}
@@ -55,7 +55,7 @@ func (h *holderNumbers) inspectPool(p socket.Pool, c *portusage.Counter) *socket
 	for i, of := range h.list {
 		if n := counts[i+1]; n > 0 {
 			l.Holders = append(l.Holders, socket.Holder{Process: of.name, PID: of.pid, Sockets: n})
-			l.Held += n
+			l.ProcessSockets += n
 		}
 	}
 	slices.SortFunc(l.Holders, func(a, b socket.Holder) int {

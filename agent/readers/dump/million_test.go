@@ -83,7 +83,7 @@ func TestAMillionLinesInConstantMemory(t *testing.T) {
 
 // checkTightestPool checks that the omitted destinations do not affect the tightest pool.
 func checkTightestPool(t *testing.T, name string, d *Dump) {
-	p, _ := d.Sample.Tightest()
+	p, _ := d.Sample.TightestPool()
 	want := map[string]int32{
 		"a client of 40 destinations that fills its pools": 28232,
 		"a server of a million clients, outside the range": 0,

@@ -2,7 +2,6 @@ package dump
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"portreeve.io/portreeve/agent/readers/osdefaults"
@@ -58,16 +57,4 @@ func (o Options) Validate() error {
 	}
 	_, _, err := o.resolveRange("")
 	return err
-}
-
-// ParseRange parses FIRST-LAST.
-func ParseRange(text string) (ports.Range, error) {
-	var r ports.Range
-	first, last, ok := strings.Cut(text, "-")
-	a, okA := parseNumber([]byte(first))
-	b, okB := parseNumber([]byte(last))
-	if !ok || !okA || !okB || a < 1 || a > b || b > 65535 {
-		return r, fmt.Errorf("%q is not a port range such as 32768-60999", text)
-	}
-	return ports.Range{First: uint16(a), Last: uint16(b)}, nil
 }

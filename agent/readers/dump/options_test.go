@@ -46,18 +46,3 @@ func TestTheRangeFollowsTheSystem(t *testing.T) {
 		})
 	}
 }
-
-func TestParseRange(t *testing.T) {
-	for text, want := range map[string]ports.Range{
-		"32768-60999": {First: 32768, Last: 60999}, "1-65535": {First: 1, Last: 65535}, "7-7": {First: 7, Last: 7},
-	} {
-		if got, err := ParseRange(text); err != nil || got != want {
-			t.Errorf("%q: %v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "1", "-", "0-5", "5-4", "1-65536", "a-b", "1-2-3", " 1-2", "1,2", "99999999999-1"} {
-		if got, err := ParseRange(text); err == nil {
-			t.Errorf("%q: %v", text, got)
-		}
-	}
-}

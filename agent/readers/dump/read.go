@@ -211,8 +211,8 @@ func (r *dumpReader) buildDump() Dump {
 		Networks:   []socket.Network{n},
 		Unobserved: r.listUnobserved(summary),
 	}
-	if p, ok := d.Sample.Tightest(); ok {
-		d.Sample.Look = r.holders.inspectPool(p, r.counter)
+	if p, ok := d.Sample.TightestPool(); ok {
+		d.Sample.PoolDetail = r.holders.inspectPool(p, r.counter)
 	}
 	return d
 }

@@ -32,7 +32,7 @@ type figures struct {
 }
 
 func newFigures(n *socket.Network) figures {
-	f := figures{n.Held, n.Skipped, n.SkippedListening, map[string]string{}}
+	f := figures{n.InUse, n.Skipped, n.SkippedListening, map[string]string{}}
 	for _, d := range n.Destinations {
 		name := fmt.Sprintf("%v>%v", d.Source, netip.AddrPortFrom(d.Address, d.Port))
 		f.Destinations[name] = fmt.Sprintf("%d, %d, %d", d.States.Total(), d.Reusable, d.ReusableIfAll)
@@ -142,18 +142,18 @@ func TestStatesCountEverySocketOnce(t *testing.T) {
   UDP 0.0.0.0:500 *:*`)
 	n := d.Sample.Networks[0]
 	want := tcpstate.Counts{tcpstate.Listen: 1, tcpstate.TimeWait: 1, tcpstate.CloseWait: 2}
-	if diff := cmp.Diff(want, n.States); diff != "" || n.UDPHeld != 1 || n.UDPSockets != 2 || !d.UDP {
-		t.Errorf("%d of %d UDP sockets in the range %s", n.UDPHeld, n.UDPSockets, diff)
+	if diff := cmp.Diff(want, n.States); diff != "" || n.UDPInUse != 1 || n.UDPSockets != 2 || !d.UDP {
+		t.Errorf("%d of %d UDP sockets in the range %s", n.UDPInUse, n.UDPSockets, diff)
 	}
 }
 
 // formatHolders formats the holders of the tightest pool in one line.
 func formatHolders(d Dump) string {
-	l := d.Sample.Look
+	l := d.Sample.PoolDetail
 	if l == nil {
 		return "none"
 	}
-	words := []string{fmt.Sprintf("%d in use", l.Held)}
+	words := []string{fmt.Sprintf("%d in use", l.ProcessSockets)}
 	for _, h := range l.Holders {
 		words = append(words, fmt.Sprintf("%s/%d %d", h.Process, h.PID, h.Sockets))
 	}
@@ -205,7 +205,7 @@ tcp 0 0 10.0.0.5:50001 10.0.0.8:443 ESTABLISHED 8/node`, "2 in use, java/7 2"},
 			if got := formatHolders(d); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
-			if p, _ := d.Sample.Tightest(); d.Sample.Look != nil && !d.Sample.Look.Of(p) {
+			if p, _ := d.Sample.TightestPool(); d.Sample.PoolDetail != nil && !d.Sample.PoolDetail.Describes(p) {
 				t.Error("the holders are of another pool than the tightest")
 			}
 		})
@@ -265,7 +265,7 @@ func TestALevelThatMayBeTooHighIsExplained(t *testing.T) {
 			t.Errorf("%+v", c.r)
 		}
 	}
-	p, _ := windows.Sample.Tightest()
+	p, _ := windows.Sample.TightestPool()
 	if p.Used != 1 || p.UsedMax != 1 || p.Capacity != 100 {
 		t.Errorf("%+v", p)
 	}

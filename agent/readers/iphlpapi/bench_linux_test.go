@@ -38,7 +38,7 @@ func BenchmarkTable(b *testing.B) {
 					}
 					n.addTable(kind, table)
 					s := socket.Sample{Networks: n.buildNetworks()}
-					if _, ok := s.Tightest(); !ok {
+					if _, ok := s.TightestPool(); !ok {
 						b.Fatal("no pool")
 					}
 				}

@@ -138,12 +138,12 @@ func (n *networkBuilder) listUnobserved() []socket.Unobserved {
 
 // inspectPool returns the processes that use the most ports of p. It is valid after
 // buildNetworks.
-func (n *networkBuilder) inspectPool(p socket.Pool) *socket.Look {
+func (n *networkBuilder) inspectPool(p socket.Pool) *socket.PoolDetail {
 	family := 0
 	if p.Network.Family == socket.IPv6 {
 		family = 1
 	}
-	l := &socket.Look{Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol}
+	l := &socket.PoolDetail{Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol}
 	if d := p.Destination; d != nil {
 		l.Source, l.Destination, l.Port = d.Source, d.Address, d.Port
 	}
@@ -155,7 +155,7 @@ func (n *networkBuilder) inspectPool(p socket.Pool) *socket.Look {
 	for i, sockets := range counts {
 		if i > 0 && sockets > 0 {
 			l.Holders = append(l.Holders, socket.Holder{PID: int(n.holders.pids[i]), Sockets: sockets})
-			l.Held += sockets
+			l.ProcessSockets += sockets
 		}
 	}
 	slices.SortFunc(l.Holders, func(a, b socket.Holder) int {

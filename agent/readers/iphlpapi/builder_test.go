@@ -80,8 +80,8 @@ func TestTheNetworkOfAMachine(t *testing.T) {
 	got := networks[0]
 	want := socket.Network{
 		Owner:    socket.Owner{Kind: socket.OwnerHost},
-		Settings: socket.Settings{Range: thousand, Reserved: 10, EveryPort: true, UDP: &socket.UDPSettings{Range: thousand}},
-		Held:     352, Skipped: 2, SkippedListening: 1, BindUnknown: true, Detailed: true,
+		Settings: socket.Settings{Range: thousand, Reserved: 10, TriesEveryPort: true, UDP: &socket.UDPSettings{Range: thousand}},
+		InUse:    352, Skipped: 2, SkippedListening: 1, BindUnknown: true, Detailed: true,
 		States: tcpstate.Counts{
 			tcpstate.TimeWait: 300, tcpstate.Established: 101, tcpstate.Listen: 3, tcpstate.CloseWait: 51, tcpstate.Bound: 1,
 		},
@@ -90,7 +90,7 @@ func TestTheNetworkOfAMachine(t *testing.T) {
 			{Source: parseAddrPort("10.0.0.5:1").Addr(), Address: parseAddrPort("10.0.0.8:1").Addr(), Port: 443, States: tcpstate.Counts{tcpstate.Established: 100}},
 			{Source: parseAddrPort("[2001:db8::5]:1").Addr(), Address: parseAddrPort("[2001:db8::9]:1").Addr(), Port: 443, States: tcpstate.Counts{tcpstate.CloseWait: 50}},
 		},
-		UDPHeld: 1, UDPSockets: 3, ListenPorts: []uint16{50900},
+		UDPInUse: 1, UDPSockets: 3, ListenPorts: []uint16{50900},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -98,12 +98,12 @@ func TestTheNetworkOfAMachine(t *testing.T) {
 	if u := n.listUnobserved(); u != nil {
 		t.Errorf("unobserved %v", u)
 	}
-	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
+	pool, _ := (&socket.Sample{Networks: networks}).TightestPool()
 	if pool.Used != 302 || pool.UsedMax != 352 || pool.Capacity != 990 || pool.Destination == nil || pool.Destination.Port != 5432 {
 		t.Errorf("the tightest pool is %+v", pool)
 	}
 	look := n.inspectPool(pool)
-	if diff := cmp.Diff([]socket.Holder{{PID: 700, Sockets: 150}}, look.Holders); diff != "" || look.Held != 150 || !look.Of(pool) {
+	if diff := cmp.Diff([]socket.Holder{{PID: 700, Sockets: 150}}, look.Holders); diff != "" || look.ProcessSockets != 150 || !look.Describes(pool) {
 		t.Errorf("-want +got\n%s%+v", diff, look)
 	}
 }
@@ -122,7 +122,7 @@ func TestEachFamilyHasANetworkWhereRangesDiffer(t *testing.T) {
 	got := make([]string, 2)
 	for i := range networks {
 		w := &networks[i]
-		got[i] = fmt.Sprintf("%v %v in use %d skipped %d listening %v sockets %d destinations %d", w.Family, w.Settings.Range, w.Held, w.Skipped, w.ListenPorts, w.States.Total(), len(w.Destinations))
+		got[i] = fmt.Sprintf("%v %v in use %d skipped %d listening %v sockets %d destinations %d", w.Family, w.Settings.Range, w.InUse, w.Skipped, w.ListenPorts, w.States.Total(), len(w.Destinations))
 	}
 	want := []string{
 		"IPv4 50000-50999 in use 31 skipped 1 listening [50900] sockets 31 destinations 2",
@@ -134,8 +134,8 @@ func TestEachFamilyHasANetworkWhereRangesDiffer(t *testing.T) {
 	if networks[0].Inode == networks[1].Inode {
 		t.Error("the networks have the same inode")
 	}
-	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
-	if l := n.inspectPool(pool); pool.Network.Family != socket.IPv6 || !l.Of(pool) || len(l.Holders) != 1 || l.Holders[0].PID != 2 {
+	pool, _ := (&socket.Sample{Networks: networks}).TightestPool()
+	if l := n.inspectPool(pool); pool.Network.Family != socket.IPv6 || !l.Describes(pool) || len(l.Holders) != 1 || l.Holders[0].PID != 2 {
 		t.Errorf("%v: %+v", pool.Network.Family, l)
 	}
 	blocks := map[string]int{}
@@ -156,10 +156,10 @@ func TestSamplesAreIndependent(t *testing.T) {
 	m.addSocket("10.0.0.5:50301", "10.0.0.8:80", tcpstate.TimeWait, 0) // without a process
 	n.addTable(tcp4, m.rows)
 	got := n.buildNetworks()[0]
-	if got.Held != 102 || got.Skipped != 0 || got.States.Total() != 102 || len(got.Destinations) != 1 {
+	if got.InUse != 102 || got.Skipped != 0 || got.States.Total() != 102 || len(got.Destinations) != 1 {
 		t.Errorf("%+v", got)
 	}
-	pool, _ := (&socket.Sample{Networks: []socket.Network{got}}).Tightest()
+	pool, _ := (&socket.Sample{Networks: []socket.Network{got}}).TightestPool()
 	want := []socket.Holder{{PID: 701, Sockets: 100}, {PID: 700, Sockets: 1}}
 	if diff := cmp.Diff(want, n.inspectPool(pool).Holders); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -174,14 +174,14 @@ func TestHoldersOfUDPPorts(t *testing.T) {
 	udp.addSocket("0.0.0.0:50900", "", 0, 54).addSocket("0.0.0.0:53", "", 0, 55).addSocket("0.0.0.0:123", "", 0, 55)
 	six := (&tableBuilder{kind: udp6}).addSocket("[::]:50901", "", 0, 54)
 	n, networks := countTables(t, newPortConfig(thousand), udp, six)
-	pool, _ := (&socket.Sample{Networks: networks}).Tightest()
+	pool, _ := (&socket.Sample{Networks: networks}).TightestPool()
 	l := n.inspectPool(pool)
 	want := []socket.Holder{{PID: 53, Sockets: 600}, {PID: 54, Sockets: 2}}
-	if diff := cmp.Diff(want, l.Holders); diff != "" || pool.Protocol != socket.UDP || !l.Of(pool) || l.Protocol != socket.UDP {
+	if diff := cmp.Diff(want, l.Holders); diff != "" || pool.Protocol != socket.UDP || !l.Describes(pool) || l.Protocol != socket.UDP {
 		t.Errorf("%+v: -want +got\n%s", pool, diff)
 	}
 	for p := range networks[0].Pools() {
-		if l.Of(p) != (p.Protocol == socket.UDP) {
+		if l.Describes(p) != (p.Protocol == socket.UDP) {
 			t.Errorf("the detail of UDP also matches %v %v", p.Protocol, p.Kind)
 		}
 	}
@@ -198,8 +198,8 @@ func TestSocketsInUnknownStatesAreReported(t *testing.T) {
 	m := (&tableBuilder{kind: tcp4}).addRow(parseAddrPort("10.0.0.5:50000"), parseAddrPort("10.0.0.9:80"), 77, 1)
 	n, networks := countTables(t, newPortConfig(thousand), m)
 	want := []socket.Unobserved{{Item: "states", Reason: "1 sockets are in an unknown state and count as established"}}
-	if diff := cmp.Diff(want, n.listUnobserved()); diff != "" || networks[0].Held != 1 {
-		t.Errorf("%d in use, -want +got\n%s", networks[0].Held, diff)
+	if diff := cmp.Diff(want, n.listUnobserved()); diff != "" || networks[0].InUse != 1 {
+		t.Errorf("%d in use, -want +got\n%s", networks[0].InUse, diff)
 	}
 }
 
@@ -210,8 +210,8 @@ func TestProcessesBeyondTheMaximumNumber(t *testing.T) {
 	}
 	for range 2 {
 		n, networks := countTables(t, newPortConfig(ports.Range{First: 50000, Last: 60000}), m, m)
-		pool, _ := (&socket.Sample{Networks: networks}).Tightest()
-		if l := n.inspectPool(pool); len(l.Holders) != 4 || l.Held > 10000 || l.Holders[0].Sockets != 4 {
+		pool, _ := (&socket.Sample{Networks: networks}).TightestPool()
+		if l := n.inspectPool(pool); len(l.Holders) != 4 || l.ProcessSockets > 10000 || l.Holders[0].Sockets != 4 {
 			t.Errorf("%+v", l)
 		}
 	}
@@ -246,7 +246,7 @@ func FuzzTables(f *testing.F) {
 		count := 0
 		for _, w := range n.buildNetworks() {
 			count += w.States.Total() + w.UDPSockets
-			if most := w.Settings.Range.Len(); w.Held > most || w.Skipped > w.Held || w.SkippedListening > w.Skipped || w.UDPHeld > 65536 {
+			if most := w.Settings.Range.Len(); w.InUse > most || w.Skipped > w.InUse || w.SkippedListening > w.Skipped || w.UDPInUse > 65536 {
 				t.Errorf("of %d ports: %+v", most, w)
 			}
 			for pool := range w.Pools() {
@@ -259,7 +259,7 @@ func FuzzTables(f *testing.F) {
 			t.Errorf("%d sockets of %d rows", count, most)
 		}
 		for _, r := range n.describeRanges() {
-			if *r.FreeBlocks < 0 || *r.FreeBlocks > r.Range.Len()/socket.BlockPorts {
+			if *r.FreeBlocks < 0 || *r.FreeBlocks > r.Range.Len()/socket.HNSBlockSize {
 				t.Errorf("%+v", r)
 			}
 		}

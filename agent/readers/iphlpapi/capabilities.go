@@ -7,14 +7,14 @@ import (
 
 // listCapabilities returns what netsh reported, and what is assumed otherwise.
 func (p *portConfig) listCapabilities() []socket.Capability {
-	dynamic := socket.Capability{Name: "DynamicPorts", State: socket.Verified, Message: "netsh"}
-	excluded := socket.Capability{Name: "ExcludedPorts", State: socket.Verified, Message: "netsh"}
+	dynamic := socket.Capability{Name: "DynamicPorts", State: socket.CapabilityVerified, Message: "netsh"}
+	excluded := socket.Capability{Name: "ExcludedPorts", State: socket.CapabilityVerified, Message: "netsh"}
 	for _, u := range p.unobserved {
 		switch u.Item {
 		case itemDynamicPorts:
-			dynamic.State, dynamic.Message = socket.Supposed, u.Reason
+			dynamic.State, dynamic.Message = socket.CapabilityAssumed, u.Reason
 		case itemExcludedPorts:
-			excluded.State, excluded.Message = socket.Unsupported, u.Reason
+			excluded.State, excluded.Message = socket.CapabilityUnsupported, u.Reason
 		}
 	}
 	return []socket.Capability{dynamic, excluded}
@@ -28,10 +28,10 @@ type autoReuseRange struct {
 }
 
 func (a autoReuseRange) describeCapability() socket.Capability {
-	c := socket.Capability{Name: "AutoReuseRange", State: socket.Verified, Message: "not configured"}
+	c := socket.Capability{Name: "AutoReuseRange", State: socket.CapabilityVerified, Message: "not configured"}
 	switch {
 	case a.err != nil:
-		c.State, c.Message = socket.Unsupported, a.err.Error()
+		c.State, c.Message = socket.CapabilityUnsupported, a.err.Error()
 	case a.ports != nil:
 		c.Message = a.ports.String()
 	}

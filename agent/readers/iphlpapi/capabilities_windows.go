@@ -37,11 +37,11 @@ func readAutoReuse(ctx context.Context) (a autoReuseRange) {
 
 // readAllStatistics adds the TCP statistics of both families to w.
 func readAllStatistics(w *socket.Windows) socket.Capability {
-	c := socket.Capability{Name: "TcpStatistics", State: socket.Verified}
+	c := socket.Capability{Name: "TcpStatistics", State: socket.CapabilityVerified}
 	for _, f := range families {
 		s, from, err := readStatistics(f.family)
 		if err != nil {
-			c.State, c.Message = socket.Unsupported, from+": "+err.Error()
+			c.State, c.Message = socket.CapabilityUnsupported, from+": "+err.Error()
 			return c
 		}
 		c.Message = from
@@ -53,7 +53,7 @@ func readAllStatistics(w *socket.Windows) socket.Capability {
 // checkBoundTable checks for the table of ports that remain bound after TIME_WAIT. It is not
 // read, because its layout is not documented.
 func checkBoundTable() socket.Capability {
-	c := socket.Capability{Name: "BoundTable", State: socket.Unsupported}
+	c := socket.Capability{Name: "BoundTable", State: socket.CapabilityUnsupported}
 	if err := boundTCPTable.Find(); err != nil {
 		c.Message = err.Error()
 		return c

@@ -26,14 +26,14 @@ type compartmentReader struct {
 func (c *compartmentReader) sampleAll(s *socket.Sample, p *portConfig) socket.Capability {
 	own, list, err := listCompartmentIDs()
 	if err != nil {
-		return socket.Capability{Name: capabilityCompartments, State: socket.Unsupported, Message: err.Error()}
+		return socket.Capability{Name: capabilityCompartments, State: socket.CapabilityUnsupported, Message: err.Error()}
 	}
 	for _, id := range list {
 		if id != own {
-			s.Cost += c.sampleOne(s, p, id)
+			s.CPUTime += c.sampleOne(s, p, id)
 		}
 	}
-	return socket.Capability{Name: capabilityCompartments, State: socket.Supposed,
+	return socket.Capability{Name: capabilityCompartments, State: socket.CapabilityAssumed,
 		Message: fmt.Sprintf("experimental: %d besides the node's own, assumed to have the node's ranges", len(list)-1)}
 }
 

@@ -54,9 +54,9 @@ func readPortConfig(ctx context.Context, c netsh.Client, r func() registryValues
 func (p *portConfig) readDynamicPorts(
 	ctx context.Context, c netsh.Client, f netsh.Family, protocol socket.Protocol, r func() registryValues,
 ) dynamicPorts {
-	b, err := c.ShowDynamicPorts(ctx, f, protocol)
+	found, err := c.ShowDynamicPorts(ctx, f, protocol)
 	if err == nil {
-		return dynamicPorts{ports: ports.Range{First: uint16(b.Start), Last: uint16(b.Last())}, source: socket.RangeNetsh}
+		return dynamicPorts{ports: found, source: socket.RangeNetsh}
 	}
 	d, registryErr := r().deriveDynamicPorts()
 	p.addUnobserved(itemDynamicPorts, fmt.Errorf("%v is assumed (%s): %w", d.ports, d.source, errors.Join(err, registryErr)))
@@ -86,10 +86,9 @@ func (p *portConfig) readExclusions(ctx context.Context, c netsh.Client, family 
 	}
 	set := new(ports.Set)
 	for _, e := range list {
-		r := ports.Range{First: uint16(e.First), Last: uint16(e.Last)}
-		set.AddRange(r)
+		set.AddRange(e.Range)
 		p.excluded = append(p.excluded,
-			socket.ExcludedPorts{Family: f.family, Protocol: protocol, Range: r, Administered: e.Administered})
+			socket.ExcludedPorts{Family: f.family, Protocol: protocol, Range: e.Range, Administered: e.Administered})
 	}
 	p.ranges[family][protocol].reserved = set
 }
@@ -143,7 +142,7 @@ func (p *portConfig) describeRange(family int, protocol socket.Protocol, used *p
 	if d.reserved != nil {
 		unavailable := *d.reserved
 		unavailable.AddAll(used)
-		r.Excluded, r.FreeBlocks = new(d.reserved.In(d.ports)), new(socket.FreeBlocks(d.ports, &unavailable))
+		r.Excluded, r.FreeBlocks = new(d.reserved.CountIn(d.ports)), new(socket.CountFreeBlocks(d.ports, &unavailable))
 	}
 	return r
 }

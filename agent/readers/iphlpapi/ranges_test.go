@@ -76,7 +76,7 @@ func TestRangesAreNetshs(t *testing.T) {
 	if !p.hasSeparateRanges() || len(p.unobserved) > 0 || len(p.excluded) != 4 || !p.excluded[2].Administered {
 		t.Errorf("separate ranges %v, unobserved %v, excluded %v", p.hasSeparateRanges(), p.unobserved, p.excluded)
 	}
-	if got := p.counterOptions(0).Reserved.In(ports.Range{First: 1, Last: 65535}); got != 161 {
+	if got := p.counterOptions(0).Reserved.CountIn(ports.Range{First: 1, Last: 65535}); got != 161 {
 		t.Errorf("IPv4 leaves out %d ports, want its own 161", got)
 	}
 }
@@ -85,11 +85,11 @@ func TestWhereFamiliesShareARangeBothExclusionsCount(t *testing.T) {
 	p := newPortConfig(thousand)
 	p.ranges[0][socket.TCP].reserved.Add(50000)
 	p.ranges[1][socket.TCP].reserved.Add(50001)
-	if got := p.mergeReserved(0, socket.TCP).In(thousand); got != 2 || p.hasSeparateRanges() {
+	if got := p.mergeReserved(0, socket.TCP).CountIn(thousand); got != 2 || p.hasSeparateRanges() {
 		t.Errorf("%d ports are excluded, separate ranges %v", got, p.hasSeparateRanges())
 	}
 	p.ranges[1][socket.TCP].reserved = nil // not known
-	if got := p.mergeReserved(0, socket.TCP).In(thousand); got != 1 {
+	if got := p.mergeReserved(0, socket.TCP).CountIn(thousand); got != 1 {
 		t.Errorf("%d ports are excluded", got)
 	}
 }
@@ -121,7 +121,7 @@ func TestWithoutNetshTheRegistryTellsAndThenTheDocuments(t *testing.T) {
 			if diff := cmp.Diff(want, p.unobserved); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
-			states := []socket.CapabilityState{socket.Supposed, socket.Unsupported}
+			states := []socket.CapabilityState{socket.CapabilityAssumed, socket.CapabilityUnsupported}
 			for i, c := range p.listCapabilities() {
 				if c.State != states[i] || c.Message == "" {
 					t.Errorf("%+v", c)

@@ -142,16 +142,16 @@ func (r *Reader) Sample(_ context.Context, req socket.Request) (socket.Sample, e
 	}
 	s.Capabilities = append(p.listCapabilities(), tables, r.autoReuse.describeCapability(),
 		readAllStatistics(s.Windows), checkBoundTable())
-	if t, ok := s.Tightest(); ok && req.LookPercent > 0 && t.UsedPercent() >= req.LookPercent {
-		s.Look = r.builder.inspectPool(t)
+	if t, ok := s.TightestPool(); ok && req.InspectPercent > 0 && t.UsedPercent() >= req.InspectPercent {
+		s.PoolDetail = r.builder.inspectPool(t)
 	}
-	compartments := socket.Capability{Name: capabilityCompartments, State: socket.Unsupported,
+	compartments := socket.Capability{Name: capabilityCompartments, State: socket.CapabilityUnsupported,
 		Message: "not enabled (--compartments, experimental)"}
 	if r.compartments != nil {
 		compartments = r.compartments.sampleAll(&s, p)
 	}
 	s.Capabilities = append(s.Capabilities, compartments)
-	s.Cost += readThreadTime() - before
+	s.CPUTime += readThreadTime() - before
 	return s, nil
 }
 
@@ -161,7 +161,7 @@ const exactnessMessage = "Windows' tables do not distinguish bind() from connect
 
 // readTables counts the rows of all tables.
 func (r *Reader) readTables(s *socket.Sample) (socket.Capability, error) {
-	c := socket.Capability{Name: "SocketTables", State: socket.Verified,
+	c := socket.Capability{Name: "SocketTables", State: socket.CapabilityVerified,
 		Message: "GetExtendedTcpTable, GetExtendedUdpTable"}
 	maxUsed := 0
 	for t := range numTables {

@@ -172,12 +172,12 @@ func TestRowSizesMatchTheAPI(t *testing.T) {
 func TestCompartmentsLeaveTheNodesNetworkAlone(t *testing.T) {
 	r := openReader(t, Options{Compartments: true})
 	s := readSample(t, r)
-	if s.Host() == nil || s.Host().Owner.Container != "" {
+	if s.HostNetwork() == nil || s.HostNetwork().Owner.Container != "" {
 		t.Errorf("none of %d networks is the node's", len(s.Networks))
 	}
 	c := s.Capabilities[len(s.Capabilities)-1]
 	t.Log(c)
-	if c.Name != capabilityCompartments || c.State == socket.Verified || c.State == socket.Unsupported && len(s.Networks) != 1 {
+	if c.Name != capabilityCompartments || c.State == socket.CapabilityVerified || c.State == socket.CapabilityUnsupported && len(s.Networks) != 1 {
 		t.Errorf("%+v with %d networks", c, len(s.Networks))
 	}
 }

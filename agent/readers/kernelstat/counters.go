@@ -75,7 +75,8 @@ func Read(proc string) (Counters, []socket.Unobserved) {
 		return [3]uint64(n), nil
 	})
 	// "allocated free max"; free is always 0 (Documentation/admin-guide/sysctl/fs.rst).
-	if n := parseFile(&r, "sys/fs/file-nr", "open files", func(b []byte) ([]uint64, error) { return ParseNumbers(b, 3) }); n != nil {
+	n := parseFile(&r, "sys/fs/file-nr", "open files", func(b []byte) ([]uint64, error) { return ParseNumbers(b, 3) })
+	if n != nil {
 		c.OpenFiles, c.MaxFiles = &(*n)[0], &(*n)[2]
 	}
 	return c, r.unobserved

@@ -133,7 +133,7 @@ func (t *Counter) addConnection(r *Row) {
 
 // isChoosable reports whether connect() may choose port.
 func (t *Counter) isChoosable(port uint16) bool {
-	return t.Range.Contains(port) && !t.Reserved.Has(port)
+	return t.Range.Contains(port) && !t.Reserved.Contains(port)
 }
 
 // addToPool stores a socket in its pool.
@@ -192,7 +192,7 @@ func (t *Counter) Summarize() Summary {
 		Dropped: t.dropped, Duplicates: t.duplicates,
 	}
 	for port := 1024; port < 1<<16; port++ {
-		if t.outsidePorts.Has(uint16(port)) && !t.listening.Has(uint16(port)) {
+		if t.outsidePorts.Contains(uint16(port)) && !t.listening.Contains(uint16(port)) {
 			if s.OutsidePorts++; s.FirstOutside == 0 {
 				s.FirstOutside = port
 			}

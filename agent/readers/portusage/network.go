@@ -21,7 +21,7 @@ func (t *Counter) BuildNetwork() socket.Network {
 		BindUnknown: t.Windows,
 		States:      t.states,
 		UDPSockets:  t.udpSockets,
-		UDPHeld:     t.countUDPPorts(),
+		UDPInUse:    t.countUDPPorts(),
 	}
 	t.findServerPorts()
 	n.Destinations = t.buildDestinations()
@@ -31,12 +31,12 @@ func (t *Counter) BuildNetwork() socket.Network {
 
 // buildSettings returns the range and, on Linux, the defaults of the kernel.
 func (t *Counter) buildSettings() socket.Settings {
-	s := socket.Settings{Range: t.Range, Reserved: t.Reserved.In(t.Range)}
+	s := socket.Settings{Range: t.Range, Reserved: t.Reserved.CountIn(t.Range)}
 	if t.UDPRange != t.Range || t.ReservedUDP != nil {
-		s.UDP = &socket.UDPSettings{Range: t.UDPRange, Reserved: t.ReservedUDP.In(t.UDPRange)}
+		s.UDP = &socket.UDPSettings{Range: t.UDPRange, Reserved: t.ReservedUDP.CountIn(t.UDPRange)}
 	}
 	if t.Windows {
-		s.EveryPort = true
+		s.TriesEveryPort = true
 		return s
 	}
 	s.Reuse, s.ReuseDelay, s.Timestamps = socket.ReuseLoopback, time.Second, true
@@ -46,7 +46,7 @@ func (t *Counter) buildSettings() socket.Settings {
 func (t *Counter) countUDPPorts() int {
 	free := t.udp
 	free.RemoveAll(t.ReservedUDP)
-	return free.In(t.UDPRange)
+	return free.CountIn(t.UDPRange)
 }
 
 // findServerPorts finds the ports with a listener that is in the table, or that is inferred
@@ -65,7 +65,7 @@ func (t *Counter) findServerPorts() {
 // isUnavailable reports whether connect() can't use h's port for any destination, so that
 // its socket belongs to no pool.
 func (t *Counter) isUnavailable(h pooledSocket) bool {
-	return t.serverPorts.Has(h.localPort()) || !t.Windows && t.bound.Has(h.localPort())
+	return t.serverPorts.Contains(h.localPort()) || !t.Windows && t.bound.Contains(h.localPort())
 }
 
 // buildDestinations returns the number of sockets of each pool, by state.
@@ -122,14 +122,14 @@ func (t *Counter) countPorts(n *socket.Network) {
 	unavailable.AddAll(&t.serverPorts)
 	inUse.AddAll(&t.bound)
 	inUse.AddAll(&t.serverPorts)
-	n.Held, n.Skipped, n.SkippedListening = t.countChoosable(inUse), t.countChoosable(unavailable), t.countChoosable(t.serverPorts)
+	n.InUse, n.Skipped, n.SkippedListening = t.countChoosable(inUse), t.countChoosable(unavailable), t.countChoosable(t.serverPorts)
 	n.ListenPorts = t.listServerPorts()
 }
 
 // countChoosable counts the ports that connect() could choose if they were free.
 func (t *Counter) countChoosable(ports ports.Set) int {
 	ports.RemoveAll(t.Reserved)
-	return ports.In(t.Range)
+	return ports.CountIn(t.Range)
 }
 
 // maxListenPorts limits Network.ListenPorts.
@@ -137,7 +137,7 @@ const maxListenPorts = 8
 
 func (t *Counter) listServerPorts() (list []uint16) {
 	for port := int(t.Range.First); port <= int(t.Range.Last) && len(list) < maxListenPorts; port++ {
-		if t.serverPorts.Has(uint16(port)) && !t.Reserved.Has(uint16(port)) {
+		if t.serverPorts.Contains(uint16(port)) && !t.Reserved.Contains(uint16(port)) {
 			list = append(list, uint16(port))
 		}
 	}

@@ -43,7 +43,7 @@ func (s *sideClassifier) countConnection(local, remote uint16) {
 // but one too few could hide a full one.
 func (s *sideClassifier) isLocalClient(local, remote uint16, state tcpstate.State, sameHost bool) bool {
 	if s.hasListeners {
-		return !s.listening.Has(local)
+		return !s.listening.Contains(local)
 	}
 	switch state {
 	case tcpstate.SynSent:
@@ -82,4 +82,4 @@ var servicePorts = func() (p ports.Set) {
 	return p
 }()
 
-func isServicePort(port uint16) bool { return port < 1024 || servicePorts.Has(port) }
+func isServicePort(port uint16) bool { return port < 1024 || servicePorts.Contains(port) }

@@ -31,11 +31,11 @@ func BenchmarkSample(b *testing.B) {
 			defer r.Close()
 			var cost float64
 			for b.Loop() {
-				s, err := r.Sample(b.Context(), socket.Request{GatePercent: c.gate})
+				s, err := r.Sample(b.Context(), socket.Request{DetailPercent: c.gate})
 				if err != nil {
 					b.Fatal(err)
 				}
-				cost += s.Cost.Seconds() * 1e3
+				cost += s.CPUTime.Seconds() * 1e3
 			}
 			b.ReportMetric(cost/float64(b.N), "cpu-ms")
 		})
@@ -68,12 +68,12 @@ func BenchmarkInspect(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			p := socket.Worst(findNetwork(&s, n.Inode()).Pools(), 1)[0]
+			p := socket.SelectTightest(findNetwork(&s, n.Inode()).Pools(), 1)[0]
 			runtime.LockOSThread() // for the thread's CPU time
 			defer runtime.UnlockOSThread()
 			start := readThreadCPUTime()
 			for b.Loop() {
-				if err := r.inspectPool(b.Context(), &s, p, 1000); err != nil || s.Look == nil {
+				if err := r.inspectPool(b.Context(), &s, p, 1000); err != nil || s.PoolDetail == nil {
 					b.Fatal(err, s.Unobserved)
 				}
 			}

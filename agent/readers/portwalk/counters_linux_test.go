@@ -130,11 +130,11 @@ func runNft(t *testing.T, n *netnstest.NS, rules string) {
 		t.Skipf("%v: run make deps", err)
 	}
 	cmd := exec.Command(path, rules)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
 	n.Start(cmd)
 	if err := cmd.Wait(); err != nil {
-		t.Fatalf("nft: %v: %s", err, said.String())
+		t.Fatalf("nft: %v: %s", err, output.String())
 	}
 }
 

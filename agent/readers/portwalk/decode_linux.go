@@ -19,11 +19,13 @@ const (
 
 // decodeNetworks converts the walked namespaces, in the order of the kernel's list. Where
 // several nodes share the kernel, namespaces without a process of this node are omitted.
-func decodeNetworks(recs []walkNetRec, dests destinationBatch, by map[uint64]socket.Owner, c *counterLayout, hz uint64, t *walkTally) []socket.Network {
+func decodeNetworks(
+	recs []walkNetRec, dests destinationBatch, owners map[uint64]socket.Owner, c *counterLayout, hz uint64, t *walkTally,
+) []socket.Network {
 	all := make([]socket.Network, len(recs))
 	for i := range recs {
 		all[i] = decodeNetwork(&recs[i], hz)
-		all[i].Owner = by[all[i].Inode]
+		all[i].Owner = owners[all[i].Inode]
 		all[i].Counters = c.decodeCounters(&recs[i])
 	}
 	byNet := dests.groupByNetns(len(recs))
@@ -47,12 +49,12 @@ func decodeNetwork(r *walkNetRec, hz uint64) socket.Network {
 		Inode:            uint64(r.Inum),
 		Cookie:           r.Cookie,
 		Settings:         decodeSettings(r, hz),
-		Held:             int(r.Held),
+		InUse:            int(r.Held),
 		Skipped:          int(r.Skipped),
 		SkippedListening: int(r.SkippedListening),
 		States:           r.States,
 		Detailed:         r.Detail != 0,
-		UDPHeld:          int(r.UdpHeld),
+		UDPInUse:         int(r.UdpHeld),
 		UDPSockets:       int(r.UdpSockets),
 		ListenPorts:      decodeListenPorts(&r.Listen),
 	}
@@ -154,7 +156,8 @@ func assessExactness(t *walkTally, o Options, failuresLost uint32) (socket.Reade
 	}
 	if t.Strangers > 0 {
 		// Namespaces created after the list was read are in the next sample.
-		rd.Message = joinMessages(rd.Message, fmt.Sprintf("%d sockets belong to namespaces created during the sample and are omitted", t.Strangers))
+		rd.Message = joinMessages(rd.Message,
+			fmt.Sprintf("%d sockets belong to namespaces created during the sample and are omitted", t.Strangers))
 	}
 	var un []socket.Unobserved
 	lost := func(n uint32, item, format string) {
@@ -169,13 +172,16 @@ func assessExactness(t *walkTally, o Options, failuresLost uint32) (socket.Reade
 	lost(t.Capped, "sockets", "%d hash chains have more than 4096 sockets")
 	lost(t.OddStates, "sockets", "%d are in a TCP state that this version of Portreeve does not support")
 	if t.TasksLost+t.TasksCut > 0 {
-		un = append(un, socket.Unobserved{Item: "owners", Reason: fmt.Sprintf("%d processes exceed the capacity of the process table", t.TasksLost)})
+		un = append(un, socket.Unobserved{Item: "owners",
+			Reason: fmt.Sprintf("%d processes exceed the capacity of the process table", t.TasksLost)})
 	}
 	if failuresLost+t.FailsLost > 0 {
-		un = append(un, socket.Unobserved{Item: "failed connects", Reason: fmt.Sprintf("%d went to destinations above the limit of 1024", failuresLost+t.FailsLost)})
+		un = append(un, socket.Unobserved{Item: "failed connects",
+			Reason: fmt.Sprintf("%d went to destinations above the limit of 1024", failuresLost+t.FailsLost)})
 	}
 	if !o.Failures {
-		un = append(un, socket.Unobserved{Item: "failed connects", Reason: "counted only over time: use report --watch or a running agent"})
+		un = append(un, socket.Unobserved{Item: "failed connects",
+			Reason: "counted only over time: use report --watch or a running agent"})
 	}
 	return rd, un
 }
@@ -190,7 +196,8 @@ func reportVRFPorts(recs []walkNetRec) []socket.Unobserved {
 	if ports == 0 {
 		return nil
 	}
-	return []socket.Unobserved{{Item: "VRFs", Reason: fmt.Sprintf("%d ports are bound in VRFs, whose separate pools are not measured", ports)}}
+	return []socket.Unobserved{{Item: "VRFs",
+		Reason: fmt.Sprintf("%d ports are bound in VRFs, whose separate pools are not measured", ports)}}
 }
 
 func joinMessages(a, b string) string {

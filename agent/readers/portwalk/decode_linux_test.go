@@ -86,7 +86,7 @@ func TestHertz(t *testing.T) {
 
 func TestEveryLossIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
-		tally      walkTally
+		counts     walkTally
 		exactness  socket.Exactness
 		unobserved string
 	}{
@@ -102,7 +102,7 @@ func TestEveryLossIsReported(t *testing.T) {
 		"too many failed connects":     {walkTally{FailsLost: 1}, socket.Exact, "failed connects"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, un := assessExactness(&c.tally, Options{Failures: true}, 0)
+			r, un := assessExactness(&c.counts, Options{Failures: true}, 0)
 			if r.Exactness != c.exactness {
 				t.Errorf("%s, want %s", r.Exactness, c.exactness)
 			}

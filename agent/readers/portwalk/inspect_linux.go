@@ -27,7 +27,7 @@ var defaultInspectLimits = inspectLimits{silentAfter: socket.SilentAfter, maxFil
 // inspectTightestPool adds to s the detail of its fullest pool, if percent or more of
 // that is used.
 func (r *Reader) inspectTightestPool(ctx context.Context, s *socket.Sample, percent int, hz uint64) error {
-	if p, ok := s.Tightest(); ok && percent > 0 && p.UsedPercent() >= percent {
+	if p, ok := s.TightestPool(); ok && percent > 0 && p.UsedPercent() >= percent {
 		return r.inspectPool(ctx, s, p, hz)
 	}
 	return nil
@@ -46,7 +46,7 @@ func (r *Reader) inspectPool(ctx context.Context, s *socket.Sample, p socket.Poo
 		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "processes using the fullest pool", Reason: err.Error()})
 		return ctx.Err()
 	}
-	s.Look = decodePoolDetail(p, &l, hz)
+	s.PoolDetail = decodePoolDetail(p, &l, hz)
 	s.Unobserved = append(s.Unobserved, findInspectionGaps(&l, hz, r.inspectLimits.maxFiles)...)
 	return nil
 }
@@ -151,18 +151,18 @@ func encodePort(p uint16) uint16 {
 }
 
 // decodePoolDetail converts the BPF program's results for p.
-func decodePoolDetail(p socket.Pool, l *walkLook, hz uint64) *socket.Look {
-	out := &socket.Look{
+func decodePoolDetail(p socket.Pool, l *walkLook, hz uint64) *socket.PoolDetail {
+	out := &socket.PoolDetail{
 		Inode: p.Network.Inode, Cookie: p.Network.Cookie, Protocol: p.Protocol,
-		Held:        countSocketsInUse(p, l),
-		Established: int(l.Established), Silent: int(l.Silent),
+		ProcessSockets: countSocketsInUse(p, l),
+		Established:    int(l.Established), Silent: int(l.Silent),
 		NoKeepAlive: int(l.NoKeepalive), Unanswered: int(l.Unanswered),
 	}
 	if d := p.Destination; d != nil {
 		out.Source, out.Destination, out.Port = d.Source, d.Address, d.Port
 	}
 	if hz > 0 {
-		out.Longest = time.Duration(uint64(l.Longest) * uint64(time.Second) / hz)
+		out.LongestSilence = time.Duration(uint64(l.Longest) * uint64(time.Second) / hz)
 	}
 	for i := range l.Holders {
 		if h := &l.Holders[i]; h.Sockets > 0 {

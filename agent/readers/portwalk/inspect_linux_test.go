@@ -35,11 +35,11 @@ func connectsTo(dst netip.AddrPort) func(socket.Pool) bool {
 func isUDP(p socket.Pool) bool { return p.Protocol == socket.UDP }
 
 // inspect takes a sample and inspects n's first pool for which is returns true.
-func inspect(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.Look, []socket.Unobserved) {
+func inspect(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.PoolDetail, []socket.Unobserved) {
 	t.Helper()
 	s := takeSample(t, r)
-	var tally walkTally
-	if err := r.objects.Tally.Get(&tally); err != nil {
+	var counts walkTally
+	if err := r.objects.Tally.Get(&counts); err != nil {
 		t.Fatal(err)
 	}
 	before := len(s.Unobserved)
@@ -47,13 +47,13 @@ func inspect(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool
 		if !is(p) {
 			continue
 		}
-		if err := r.inspectPool(t.Context(), &s, p, detectHZ(tally.NowNs, tally.NowJiffies)); err != nil {
+		if err := r.inspectPool(t.Context(), &s, p, detectHZ(counts.NowNs, counts.NowJiffies)); err != nil {
 			t.Fatal(err)
 		}
-		if !s.Look.Of(p) {
-			t.Fatalf("unobserved %v: %+v is not the detail of %+v", s.Unobserved, s.Look, p)
+		if !s.PoolDetail.Describes(p) {
+			t.Fatalf("unobserved %v: %+v is not the detail of %+v", s.Unobserved, s.PoolDetail, p)
 		}
-		return s.Look, s.Unobserved[before:]
+		return s.PoolDetail, s.Unobserved[before:]
 	}
 	t.Fatal("no such pool")
 	return nil, nil
@@ -71,7 +71,7 @@ func TestSilentConnectionsAreCounted(t *testing.T) {
 		n.Dial(l, loopback, server, keepAlive)
 	}
 	openConnections(t, n, 30, loopback, server)
-	if got, _ := inspect(t, r, n, connectsTo(server)); got.Established != 60 || got.Silent != 0 || got.Longest > 30*time.Second {
+	if got, _ := inspect(t, r, n, connectsTo(server)); got.Established != 60 || got.Silent != 0 || got.LongestSilence > 30*time.Second {
 		t.Errorf("just made: %+v", got)
 	}
 	r.inspectLimits.silentAfter = 500 * time.Millisecond
@@ -86,7 +86,7 @@ func TestSilentConnectionsAreCounted(t *testing.T) {
 		}
 		got, _ := inspect(t, r, n, connectsTo(server))
 		return got.Established == 60 && got.Silent == 50 && got.NoKeepAlive == 30 && got.Unanswered == 0 &&
-			got.Longest > r.inspectLimits.silentAfter && got.Longest < time.Minute
+			got.LongestSilence > r.inspectLimits.silentAfter && got.LongestSilence < time.Minute
 	})
 }
 
@@ -107,7 +107,7 @@ func TestConnectionsWhosePeerIsGoneAreUnanswered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var got *socket.Look
+	var got *socket.PoolDetail
 	waitUntil(t, func() bool {
 		got, _ = inspect(t, r, n, connectsTo(dst))
 		return got.Unanswered == 4
@@ -158,10 +158,10 @@ func TestProcessesUsingAPoolAreNamed(t *testing.T) {
 				loads = append(loads, n.Load(testnet.Load{Established: count, Destinations: 1}).PID())
 			}
 			got, unobserved := inspect(t, r, n, connectsTo(dst))
-			want := &socket.Look{Inode: got.Inode, Cookie: got.Cookie, Source: loopback.Addr(), Destination: dst.Addr(), Port: dst.Port(),
-				Held: 585, Established: 585, Holders: []socket.Holder{readHolder(t, os.Getpid(), 300),
+			want := &socket.PoolDetail{Inode: got.Inode, Cookie: got.Cookie, Source: loopback.Addr(), Destination: dst.Addr(), Port: dst.Port(),
+				ProcessSockets: 585, Established: 585, Holders: []socket.Holder{readHolder(t, os.Getpid(), 300),
 					readHolder(t, loads[3], 200), readHolder(t, loads[0], 30), readHolder(t, loads[4], 25)}}
-			if diff := cmp.Diff(want, got, ignoreUnpredictable, cmpopts.IgnoreFields(socket.Look{}, "Longest"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			if diff := cmp.Diff(want, got, ignoreUnpredictable, cmpopts.IgnoreFields(socket.PoolDetail{}, "LongestSilence"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if len(unobserved) > 0 {
@@ -205,7 +205,7 @@ func TestASharedSocketIsCountedOnceAndFoundInEachProcess(t *testing.T) {
 	}
 	waitUntil(t, func() bool { // until both have become sleep
 		got, _ := inspect(t, r, n, connectsTo(server))
-		return got.Held == 30 && cmp.Equal(want, got.Holders, cmpopts.IgnoreFields(socket.Holder{}, "Container", "OpenFiles", "MaxFiles"))
+		return got.ProcessSockets == 30 && cmp.Equal(want, got.Holders, cmpopts.IgnoreFields(socket.Holder{}, "Container", "OpenFiles", "MaxFiles"))
 	})
 }
 
@@ -214,7 +214,7 @@ func TestProcessesAreFoundForEachKindOfPool(t *testing.T) {
 	for name, c := range map[string]struct {
 		fill        func(*netnstest.NS)
 		pool        func(socket.Pool) bool
-		held        int
+		inUse       int
 		established int
 	}{
 		"IPv6": {func(n *netnstest.NS) {
@@ -255,9 +255,9 @@ func TestProcessesAreFoundForEachKindOfPool(t *testing.T) {
 			n := newNetnsWith100Ports(t)
 			c.fill(n)
 			got, unobserved := inspect(t, r, n, c.pool)
-			if got.Held != c.held || got.Established != c.established || len(got.Holders) != 1 || got.Holders[0].Sockets != c.held ||
+			if got.ProcessSockets != c.inUse || got.Established != c.established || len(got.Holders) != 1 || got.Holders[0].Sockets != c.inUse ||
 				got.Holders[0].PID != os.Getpid() {
-				t.Errorf("got %+v, want %d held, %d ESTABLISHED", got, c.held, c.established)
+				t.Errorf("got %+v, want %d in use, %d ESTABLISHED", got, c.inUse, c.established)
 			}
 			if len(unobserved) > 0 {
 				t.Errorf("unobserved %v", unobserved)
@@ -286,13 +286,13 @@ func TestAPoolIsInspectedFromTheRequestedThresholdOn(t *testing.T) {
 	n := newNetnsWith100Ports(t)
 	openConnections(t, n, 100, loopback, server)
 	for percent, want := range map[int]bool{0: false, 50: true, 100: true, 101: false} {
-		s, err := r.Sample(t.Context(), socket.Request{LookPercent: percent})
+		s, err := r.Sample(t.Context(), socket.Request{InspectPercent: percent})
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, _ := s.Tightest() // another test may have a fuller one
-		if s.Look.Of(p) != want || (s.Look != nil) != want {
-			t.Errorf("requested from %d %% on, fullest %d %%: %+v", percent, p.UsedPercent(), s.Look)
+		p, _ := s.TightestPool() // another test may have a fuller one
+		if s.PoolDetail.Describes(p) != want || (s.PoolDetail != nil) != want {
+			t.Errorf("requested from %d %% on, fullest %d %%: %+v", percent, p.UsedPercent(), s.PoolDetail)
 		}
 	}
 }

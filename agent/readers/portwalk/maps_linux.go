@@ -99,7 +99,9 @@ type ownerCache struct {
 	processCounts map[uint64]uint32 // by cookie
 }
 
-func (o *ownerCache) readOwners(m *ebpf.Map, recs []walkNetRec, t *walkTally, generation uint32) (map[uint64]socket.Owner, error) {
+func (o *ownerCache) readOwners(
+	m *ebpf.Map, recs []walkNetRec, t *walkTally, generation uint32,
+) (map[uint64]socket.Owner, error) {
 	if o.byInode != nil && t.TasksNew == 0 && !o.hasChanged(recs) {
 		return o.byInode, nil
 	}

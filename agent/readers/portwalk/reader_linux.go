@@ -63,6 +63,7 @@ func Open(o Options) (*Reader, error) {
 	if err := checkKernelSupport(); err != nil {
 		return nil, err
 	}
+	raiseLockedMemoryLimit()
 	o.Destinations = cmp.Or(o.Destinations, defaultDestinations)
 	o.MaxDestinations = cmp.Or(o.MaxDestinations, maxDestinations)
 	spec, err := loadWalk()
@@ -80,6 +81,10 @@ func Open(o Options) (*Reader, error) {
 		r.Close()
 		return nil, err
 	}
+	if err := r.attachTracepoint(); err != nil {
+		r.Close()
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -89,9 +94,14 @@ func (r *Reader) loadPrograms() (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKernel, err)
 	}
+	// Before Linux 6.1 (without bpf_mem_alloc), the kernel logs a WARN if a tracing program
+	// writes to a map that is not preallocated, and PREEMPT_RT rejects such a program.
+	if _, err := kernel.AnyTypeByName("bpf_mem_alloc"); err != nil {
+		r.spec.Maps["tasks"].Flags &^= unix.BPF_F_NO_PREALLOC
+	}
 	types := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}}
 	if err = r.spec.LoadAndAssign(&r.objects, &types); err != nil {
-		return fmt.Errorf("%w: %w", ErrKernel, err)
+		return fmt.Errorf("%w: %w", ErrKernel, explainLoadError(err))
 	}
 	if r.counterLayout == nil {
 		r.counterLayout = locateCounters(kernel)
@@ -104,6 +114,11 @@ func (r *Reader) loadPrograms() (err error) {
 	if r.netRecords, err = r.objects.Nets.Memory(); err != nil {
 		return fmt.Errorf("map the namespace table: %w", err)
 	}
+	return nil
+}
+
+// attachTracepoint starts counting failed connects, if the options request it.
+func (r *Reader) attachTracepoint() (err error) {
 	if r.options.Failures {
 		r.tracepoint, err = link.AttachRawTracepoint(link.RawTracepointOptions{
 			Name: "inet_sock_set_state", Program: r.objects.OnSetState})
@@ -141,57 +156,70 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 	runtime.LockOSThread() // for the thread's CPU time, and warm caches
 	defer runtime.UnlockOSThread()
 	start := readThreadCPUTime()
-	s, tally, err := r.takeSample(ctx, req)
-	for err == nil && tally.DestsLost > 0 && r.options.Destinations < r.options.MaxDestinations {
+	s, counts, err := r.takeSample(ctx, req)
+	for err == nil && counts.DestsLost > 0 && r.options.Destinations < r.options.MaxDestinations {
 		if err = r.growDestinationMap(); err == nil {
-			s, tally, err = r.takeSample(ctx, req)
+			s, counts, err = r.takeSample(ctx, req)
 		}
 	}
 	if err == nil {
-		err = r.inspectTightestPool(ctx, &s, req.LookPercent, detectHZ(tally.NowNs, tally.NowJiffies))
+		err = r.inspectTightestPool(ctx, &s, req.InspectPercent, detectHZ(counts.NowNs, counts.NowJiffies))
 	}
-	s.Cost = readThreadCPUTime() - start
+	s.CPUTime = readThreadCPUTime() - start
 	return s, err
 }
 
 // growDestinationMap doubles the destination map. Programs are bound to their maps, so
-// both are reloaded. The counts of failed connects are kept.
+// both are loaded again. The counts of failed connects are kept. Without memory for the
+// larger map (limited by the cgroup, or by RLIMIT_MEMLOCK), the current programs and maps
+// stay in use and the map does not grow any more.
 func (r *Reader) growDestinationMap() error {
-	r.failures.readFailures(r.objects.Fails)
-	r.failures.carryOver()
-	if err := r.unloadPrograms(); err != nil {
+	current, records := r.objects, r.netRecords
+	r.objects = walkObjects{}
+	r.options.Destinations *= 2
+	if r.loadPrograms() != nil {
+		err := r.objects.Close()
+		r.objects, r.netRecords = current, records
+		r.options.Destinations /= 2
+		r.options.MaxDestinations = r.options.Destinations
 		return err
 	}
-	r.options.Destinations *= 2
 	r.owners = ownerCache{}
-	return r.loadPrograms()
+	if r.tracepoint != nil {
+		if err := r.tracepoint.Close(); err != nil {
+			return errors.Join(err, current.Close())
+		}
+		r.failures.readFailures(current.Fails)
+		r.failures.carryOver()
+	}
+	return errors.Join(r.attachTracepoint(), current.Close())
 }
 
 func (r *Reader) takeSample(ctx context.Context, req socket.Request) (socket.Sample, walkTally, error) {
 	s := socket.Sample{Taken: time.Now()}
-	tally, err := r.walkTables(ctx, req)
+	counts, err := r.walkTables(ctx, req)
 	if err != nil {
-		return s, tally, err
+		return s, counts, err
 	}
-	nets := r.records[:tally.Nets]
-	by, err := r.owners.readOwners(r.objects.Tasks, nets, &tally, r.generation)
+	nets := r.records[:counts.Nets]
+	by, err := r.owners.readOwners(r.objects.Tasks, nets, &counts, r.generation)
 	if err != nil {
-		return s, tally, fmt.Errorf("read the processes: %w", err)
+		return s, counts, fmt.Errorf("read the processes: %w", err)
 	}
-	dests, err := r.destinations.drainMap(r.objects.Dests, &tally)
+	dests, err := r.destinations.drainMap(r.objects.Dests, &counts)
 	if err != nil {
-		return s, tally, fmt.Errorf("read the destinations: %w", err)
+		return s, counts, fmt.Errorf("read the destinations: %w", err)
 	}
-	s.Networks = decodeNetworks(nets, dests, by, r.counterLayout, detectHZ(tally.NowNs, tally.NowJiffies), &tally)
+	s.Networks = decodeNetworks(nets, dests, by, r.counterLayout, detectHZ(counts.NowNs, counts.NowJiffies), &counts)
 	if r.options.Failures {
 		s.Failures = r.failures.readFailures(r.objects.Fails)
 	}
-	if tally.TcpMem[2] > 0 {
-		s.TCPMemoryLimits = &tally.TcpMem
+	if counts.TcpMem[2] > 0 {
+		s.TCPMemoryLimits = &counts.TcpMem
 	}
-	s.Reader, s.Unobserved = assessExactness(&tally, r.options, r.failuresLost)
+	s.Reader, s.Unobserved = assessExactness(&counts, r.options, r.failuresLost)
 	s.Unobserved = slices.Concat(s.Unobserved, reportVRFPorts(nets), r.counterLayout.unobserved)
-	return s, tally, r.enableConntrackCounters(nets)
+	return s, counts, r.enableConntrackCounters(nets)
 }
 
 // walkTables runs the passes. The bind hash comes after the listeners, because it needs
@@ -224,7 +252,7 @@ func (r *Reader) walkTables(ctx context.Context, req socket.Request) (t walkTall
 	if err := r.readNetRecords(&t); err != nil {
 		return t, err
 	}
-	if err := r.enableDetail(req.GatePercent); err != nil {
+	if err := r.enableDetail(req.DetailPercent); err != nil {
 		return t, err
 	}
 	for _, tcp := range listDistinct(r.records, func(n *walkNetRec) uint64 { return uint64(n.Detail) * n.TcpTable }) {

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portreeve.io/portreeve/agent/readers/sockdiag"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
@@ -29,13 +29,13 @@ func TestOnlyPortsOfServersAreListed(t *testing.T) {
 	if _, err := n.Bind(ap("127.0.0.1:7070")); err != nil { // only bound
 		t.Fatal(err)
 	}
-	var got []settings.Ports
+	var got []ports.Range
 	var err error
-	n.Do(func() { got, err = sockdiag.ListListeningPorts(settings.Ports{First: 32768, Last: 60999}) })
+	n.Do(func() { got, err = sockdiag.ListListeningPorts(ports.Range{First: 32768, Last: 60999}) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []settings.Ports{{First: 53, Last: 53}, {First: 5353, Last: 5353}, {First: 8080, Last: 8080}, {First: 9090, Last: 9090}}
+	want := []ports.Range{{First: 53, Last: 53}, {First: 5353, Last: 5353}, {First: 8080, Last: 8080}, {First: 9090, Last: 9090}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

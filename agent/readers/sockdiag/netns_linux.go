@@ -122,14 +122,14 @@ func (s *netnsHandle) readSettings(buf []byte) (socket.Settings, *ports.Set, err
 		files[i], buf = file, buf[min(len(file), len(buf)):]
 	}
 	if !bytes.Equal(files[fileReserved], s.reservedText) {
-		p, err := parsePorts(files[fileReserved])
+		p, err := ports.ParseList(string(files[fileReserved]))
 		if err != nil {
 			return socket.Settings{}, nil, fmt.Errorf("%s: %w", settingNames[fileReserved], err)
 		}
 		s.reserved, s.reservedText = p, bytes.Clone(files[fileReserved])
 	}
 	settings, err := parseSettings(&files)
-	settings.Reserved = s.reserved.In(settings.Range)
+	settings.Reserved = s.reserved.CountIn(settings.Range)
 	return settings, s.reserved, err
 }
 

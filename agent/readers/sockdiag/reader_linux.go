@@ -110,10 +110,10 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		out.Networks = append(out.Networks, network)
 	}
 	out.Unobserved = append(out.Unobserved, failures.listUnobserved()...)
-	if p, ok := out.Tightest(); ok && req.LookPercent > 0 && p.UsedPercent() >= req.LookPercent {
+	if p, ok := out.TightestPool(); ok && req.InspectPercent > 0 && p.UsedPercent() >= req.InspectPercent {
 		out.Unobserved = append(out.Unobserved, detailUnobserved)
 	}
-	out.Cost = readThreadCPUTime() - start + r.helperThreadTime
+	out.CPUTime = readThreadCPUTime() - start + r.helperThreadTime
 	return out, nil
 }
 
@@ -125,8 +125,9 @@ var (
 	}
 	messageInterrupted = "the socket tables changed while they were read, so a few sockets may be missing or counted twice"
 
-	failuresUnobserved = socket.Unobserved{Item: "failed connects", Reason: "the sockdiag reader cannot count them; this needs the portwalk reader"}
-	detailUnobserved   = socket.Unobserved{Item: "processes using the fullest pool",
+	failuresUnobserved = socket.Unobserved{Item: "failed connects",
+		Reason: "the sockdiag reader cannot count them; this needs the portwalk reader"}
+	detailUnobserved = socket.Unobserved{Item: "processes using the fullest pool",
 		Reason: "the sockdiag reader cannot find them; this needs the portwalk reader"}
 )
 
@@ -146,7 +147,7 @@ func (r *Reader) readNetwork(n netns.Namespace, req socket.Request) (out socket.
 		return out, false, r.closeHandle(n.Inode, err)
 	}
 	capacity := settings.Range.Len() - settings.Reserved
-	isAboveGate := func(sockets uint64) bool { return sockets*100 >= uint64(req.GatePercent)*uint64(capacity) }
+	isAboveGate := func(sockets uint64) bool { return sockets*100 >= uint64(req.DetailPercent)*uint64(capacity) }
 	out.Settings, out.Detailed = settings, isAboveGate(u.tcp)
 	udp := u.udp > 0 && isAboveGate(u.udp)
 	if !out.Detailed && !udp {

@@ -53,7 +53,7 @@ func newTestNetns(t *testing.T) *testNetns {
 
 func (s *testNetns) takeSample(gate int) socket.Sample {
 	s.t.Helper()
-	sample, err := s.reader.Sample(context.Background(), socket.Request{GatePercent: gate})
+	sample, err := s.reader.Sample(context.Background(), socket.Request{DetailPercent: gate})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func calculateConnectHeadroom(n socket.Network, src netip.Addr, dst netip.AddrPo
 }
 
 func calculateBindHeadroom(n socket.Network) int {
-	return n.Settings.Range.Len() - n.Settings.Reserved - n.Held
+	return n.Settings.Range.Len() - n.Settings.Reserved - n.InUse
 }
 
 // TestGroundTruth compares the headroom with the number of ports that connect() then
@@ -212,7 +212,7 @@ func TestBoundOnlySocketsAreCountedSinceLinux68(t *testing.T) {
 		}
 	}
 	n := s.readNetwork(0)
-	if n.Held != 10 || n.Skipped != 10 || n.SkippedListening != 0 || n.States != (tcpstate.Counts{tcpstate.Bound: 10}) {
+	if n.InUse != 10 || n.Skipped != 10 || n.SkippedListening != 0 || n.States != (tcpstate.Counts{tcpstate.Bound: 10}) {
 		t.Errorf("%+v", n)
 	}
 }
@@ -224,11 +224,11 @@ func TestUDPPortsAreCountedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := s.readNetwork(0); n.UDPHeld != 2 || n.UDPSockets != 5 {
-		t.Errorf("%d ports used by %d sockets, want 2 and 5", n.UDPHeld, n.UDPSockets)
+	if n := s.readNetwork(0); n.UDPInUse != 2 || n.UDPSockets != 5 {
+		t.Errorf("%d ports used by %d sockets, want 2 and 5", n.UDPInUse, n.UDPSockets)
 	}
-	if n := s.readNetwork(10); n.UDPHeld != 0 || n.UDPSockets != 5 { // 5 of 100 is below the gate
-		t.Errorf("below the gate %d ports used by %d sockets, want 0 and 5", n.UDPHeld, n.UDPSockets)
+	if n := s.readNetwork(10); n.UDPInUse != 0 || n.UDPSockets != 5 { // 5 of 100 is below the gate
+		t.Errorf("below the gate %d ports used by %d sockets, want 0 and 5", n.UDPInUse, n.UDPSockets)
 	}
 }
 
@@ -242,8 +242,8 @@ func TestADumpOfManyBuffersIsComplete(t *testing.T) {
 		}
 	}
 	n := s.readNetwork(0)
-	if len(n.Destinations) != 1 || n.Destinations[0].States != (tcpstate.Counts{tcpstate.Established: 5000}) || n.Held != 5000 {
-		t.Errorf("%d in use, %+v", n.Held, n.Destinations)
+	if len(n.Destinations) != 1 || n.Destinations[0].States != (tcpstate.Counts{tcpstate.Established: 5000}) || n.InUse != 5000 {
+		t.Errorf("%d in use, %+v", n.InUse, n.Destinations)
 	}
 }
 
@@ -256,7 +256,7 @@ func TestTheGateOmitsNamespacesFarFromTheirLimit(t *testing.T) {
 	// 19 connections with both ends here and one listener make 39 of 100.
 	for gate, want := range map[int]bool{0: true, 39: true, 40: false, 100: false} {
 		n := s.readNetwork(gate)
-		if n.Detailed != want || (n.Held > 0) != want || (len(n.Destinations) > 0) != want || n.States.Total() > 0 != want {
+		if n.Detailed != want || (n.InUse > 0) != want || (len(n.Destinations) > 0) != want || n.States.Total() > 0 != want {
 			t.Errorf("gate %d: %+v", gate, n)
 		}
 		if n.Settings.Range != (ports.Range{First: 40000, Last: 40099}) {
@@ -324,8 +324,8 @@ func TestASampleHasItsReaderAndItsCost(t *testing.T) {
 	if r := sample.Reader; r.Name != "sockdiag" || r.Exactness != socket.UpperBound || r.Message == "" {
 		t.Errorf("%+v", r)
 	}
-	if sample.Cost <= 0 || sample.Cost > time.Minute || sample.Taken.IsZero() {
-		t.Errorf("cost %v, taken %v", sample.Cost, sample.Taken)
+	if sample.CPUTime <= 0 || sample.CPUTime > time.Minute || sample.Taken.IsZero() {
+		t.Errorf("cost %v, taken %v", sample.CPUTime, sample.Taken)
 	}
 	if sample.Failures != nil || !hasUnobserved(sample.Unobserved, "failed connects") {
 		t.Errorf("failures %v, unobserved %v", sample.Failures, sample.Unobserved)
@@ -390,7 +390,7 @@ func TestRequestedPoolDetailIsUnobserved(t *testing.T) {
 		}
 	}
 	for percent, want := range map[int]bool{0: false, 60: true, 101: false} {
-		sample, err := s.reader.Sample(t.Context(), socket.Request{LookPercent: percent})
+		sample, err := s.reader.Sample(t.Context(), socket.Request{InspectPercent: percent})
 		if err != nil {
 			t.Fatal(err)
 		}

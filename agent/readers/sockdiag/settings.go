@@ -3,8 +3,6 @@ package sockdiag
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"portreeve.io/portreeve/agent/readers/kernelstat"
@@ -29,8 +27,8 @@ var settingNames = [settingFiles]string{
 	"tcp_timestamps", "tcp_fin_timeout", "tcp_max_tw_buckets",
 }
 
-// errMalformedPorts means that a list of ports is not in the kernel's format.
-var errMalformedPorts = errors.New("malformed list of ports")
+// errMalformedRange means that a range of ports is not in the kernel's format.
+var errMalformedRange = errors.New("malformed range of ports")
 
 // defaultReuseDelay is the delay of kernels without tcp_tw_reuse_delay (before 6.14).
 const defaultReuseDelay = time.Second
@@ -51,7 +49,7 @@ func parseSettings(files *[settingFiles][]byte) (socket.Settings, error) {
 	}
 	ends, err := kernelstat.ParseNumbers(files[fileRange], 2)
 	if err != nil || ends[0] > ends[1] || ends[1] > 65535 {
-		return socket.Settings{}, fmt.Errorf("%s: %w: %.40q", settingNames[fileRange], errMalformedPorts, files[fileRange])
+		return socket.Settings{}, fmt.Errorf("%s: %w: %.40q", settingNames[fileRange], errMalformedRange, files[fileRange])
 	}
 	if n[fileReuse] > uint64(socket.ReuseLoopback) {
 		return socket.Settings{}, fmt.Errorf("%s: unknown value %d", settingNames[fileReuse], n[fileReuse])
@@ -68,29 +66,4 @@ func parseSettings(files *[settingFiles][]byte) (socket.Settings, error) {
 		FinTimeout:  time.Duration(min(n[fileFinTimeout], 1<<31)) * time.Second,
 		MaxTimeWait: int(min(n[fileMaxTimeWait], 1<<31-1)),
 	}, nil
-}
-
-// parsePorts parses net.ipv4.ip_local_reserved_ports, for example "1-5,7". It returns nil
-// for an empty list (kernel/sysctl.c, proc_do_large_bitmap).
-func parsePorts(file []byte) (*ports.Set, error) {
-	text := strings.TrimSpace(string(file))
-	if text == "" {
-		return nil, nil
-	}
-	var p ports.Set
-	for item := range strings.SplitSeq(text, ",") {
-		low, high, isRange := strings.Cut(item, "-")
-		if !isRange {
-			high = low
-		}
-		first, err1 := strconv.ParseUint(low, 10, 16)
-		last, err2 := strconv.ParseUint(high, 10, 16)
-		if err1 != nil || err2 != nil || first > last {
-			return nil, fmt.Errorf("%w: %.40q", errMalformedPorts, item)
-		}
-		for port := first; port <= last; port++ {
-			p.Add(uint16(port))
-		}
-	}
-	return &p, nil
 }

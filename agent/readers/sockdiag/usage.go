@@ -58,7 +58,7 @@ func (t *portUsage) resetFor(s socket.Settings, delay time.Duration, reserved *p
 
 // isEphemeral reports whether connect() and bind(0) can choose the port.
 func (t *portUsage) isEphemeral(port uint16) bool {
-	return t.settings.Range.Contains(port) && !t.reserved.Has(port)
+	return t.settings.Range.Contains(port) && !t.reserved.Contains(port)
 }
 
 // addTCP counts a TCP socket. The kernel dumps listeners first, then bound-only sockets,
@@ -160,10 +160,10 @@ func (t *portUsage) writeTo(n *socket.Network) {
 	n.ListenPorts = []uint16{}
 	for port := int(t.settings.Range.First); port <= int(t.settings.Range.Last); port++ {
 		p := t.portFlags[port]
-		n.Held += int(p & portInUse)
+		n.InUse += int(p & portInUse)
 		n.Skipped += int(p & portBound / portBound)
 		n.SkippedListening += int(p & portListening / portListening)
-		n.UDPHeld += int(p & portInUseByUDP / portInUseByUDP)
+		n.UDPInUse += int(p & portInUseByUDP / portInUseByUDP)
 		if p&portListening != 0 && len(n.ListenPorts) < maxListenPorts {
 			n.ListenPorts = append(n.ListenPorts, uint16(port))
 		}

@@ -54,25 +54,25 @@ func TestPortUsage(t *testing.T) {
 		"sockets to one destination share a pool, whatever their state": {
 			tcp: []string{"estab 10.0.0.1:40000 10.0.0.9:80", "close-wait 10.0.0.1:40002 10.0.0.9:80",
 				"syn-sent 10.0.0.1:40004 10.0.0.9:80"},
-			want: socket.Network{Held: 3, States: tcpstate.Counts{1: 1, 2: 1, 8: 1}, Destinations: []socket.Destination{
+			want: socket.Network{InUse: 3, States: tcpstate.Counts{1: 1, 2: 1, 8: 1}, Destinations: []socket.Destination{
 				{Source: a, Address: b, Port: 80, States: tcpstate.Counts{1: 1, 2: 1, 8: 1}}}},
 		},
 		"each source, address and port has its own pool, and a port may be in several": {
 			tcp: []string{"estab 10.0.0.1:40000 10.0.0.9:80", "estab 10.0.0.1:40000 10.0.0.9:81",
 				"estab 10.0.0.9:40000 10.0.0.9:80"},
-			want: socket.Network{Held: 1, States: tcpstate.Counts{1: 3}, Destinations: []socket.Destination{
+			want: socket.Network{InUse: 1, States: tcpstate.Counts{1: 3}, Destinations: []socket.Destination{
 				{Source: a, Address: b, Port: 80, States: tcpstate.Counts{1: 1}},
 				{Source: a, Address: b, Port: 81, States: tcpstate.Counts{1: 1}},
 				{Source: b, Address: b, Port: 80, States: tcpstate.Counts{1: 1}}}},
 		},
 		"IPv4-mapped addresses share the IPv4 pool": {
 			tcp: []string{"estab 10.0.0.1:40000 10.0.0.9:80", "estab [::ffff:10.0.0.1]:40001 [::ffff:10.0.0.9]:80"},
-			want: socket.Network{Held: 2, States: tcpstate.Counts{1: 2}, Destinations: []socket.Destination{
+			want: socket.Network{InUse: 2, States: tcpstate.Counts{1: 2}, Destinations: []socket.Destination{
 				{Source: a, Address: b, Port: 80, States: tcpstate.Counts{1: 2}}}},
 		},
 		"sockets that are bound to different interfaces don't compete": {
 			tcp: []string{"estab 10.0.0.1:40000 10.0.0.9:80 device=3", "estab 10.0.0.1:40000 10.0.0.9:80 device=4"},
-			want: socket.Network{Held: 1, States: tcpstate.Counts{1: 2}, Destinations: []socket.Destination{
+			want: socket.Network{InUse: 1, States: tcpstate.Counts{1: 2}, Destinations: []socket.Destination{
 				{Source: a, Address: b, Port: 80, States: tcpstate.Counts{1: 1}},
 				{Source: a, Address: b, Port: 80, States: tcpstate.Counts{1: 1}}}},
 		},
@@ -85,11 +85,11 @@ func TestPortUsage(t *testing.T) {
 		"a listener's port is skipped, and its clients belong to no pool": {
 			tcp: []string{"listen 0.0.0.0:40000 0.0.0.0:0", "estab 10.0.0.1:40000 10.0.0.9:5000",
 				"time-wait 10.0.0.1:40000 10.0.0.9:5001", "syn-recv 10.0.0.1:40000 10.0.0.9:5002"},
-			want: socket.Network{Held: 1, Skipped: 1, SkippedListening: 1, States: tcpstate.Counts{1: 1, 3: 1, 6: 1, 10: 1}, ListenPorts: []uint16{40000}},
+			want: socket.Network{InUse: 1, Skipped: 1, SkippedListening: 1, States: tcpstate.Counts{1: 1, 3: 1, 6: 1, 10: 1}, ListenPorts: []uint16{40000}},
 		},
 		"a listener's port is skipped whichever other socket has it": {
 			tcp:  []string{"listen 127.0.0.1:40000 0.0.0.0:0", "syn-sent 10.0.0.1:40000 10.0.0.9:80", "estab [::1]:40000 [::1]:80"},
-			want: socket.Network{Held: 1, Skipped: 1, SkippedListening: 1, States: tcpstate.Counts{1: 1, 2: 1, 10: 1}, ListenPorts: []uint16{40000}},
+			want: socket.Network{InUse: 1, Skipped: 1, SkippedListening: 1, States: tcpstate.Counts{1: 1, 2: 1, 10: 1}, ListenPorts: []uint16{40000}},
 		},
 		"the lowest listening ports of the range are reported": {
 			tcp: []string{"listen 127.0.0.1:80 0.0.0.0:0", "listen 127.0.0.1:40009 0.0.0.0:0", "listen 127.0.0.1:40008 0.0.0.0:0",
@@ -97,21 +97,21 @@ func TestPortUsage(t *testing.T) {
 				"listen 127.0.0.1:40004 0.0.0.0:0", "listen 127.0.0.1:40003 0.0.0.0:0", "listen 127.0.0.1:40002 0.0.0.0:0",
 				"listen 127.0.0.1:40001 0.0.0.0:0", "listen 127.0.0.2:40001 0.0.0.0:0"},
 			reserved: "40002",
-			want: socket.Network{Held: 8, Skipped: 8, SkippedListening: 8, States: tcpstate.Counts{10: 11},
+			want: socket.Network{InUse: 8, Skipped: 8, SkippedListening: 8, States: tcpstate.Counts{10: 11},
 				ListenPorts: []uint16{40001, 40003, 40004, 40005, 40006, 40007, 40008, 40009}},
 		},
 		"a bound socket's port is skipped without listening": {
 			tcp:  []string{"bound 10.0.0.1:40000 0.0.0.0:0"},
-			want: socket.Network{Held: 1, Skipped: 1, States: tcpstate.Counts{13: 1}},
+			want: socket.Network{InUse: 1, Skipped: 1, States: tcpstate.Counts{13: 1}},
 		},
 		"UDP counts ports once": {
 			udp:  []string{"bound 10.0.0.1:40000 0.0.0.0:0", "bound [::]:40000 [::]:0", "estab 10.0.0.1:40001 10.0.0.9:53", "bound 0.0.0.0:0 0.0.0.0:0"},
-			want: socket.Network{UDPHeld: 2, UDPSockets: 3},
+			want: socket.Network{UDPInUse: 2, UDPSockets: 3},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var usage portUsage
-			reserved, err := parsePorts([]byte(test.reserved))
+			reserved, err := ports.ParseList(test.reserved)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -220,7 +220,7 @@ func FuzzPortUsage(f *testing.F) {
 	f.Add([]byte{1, 0, 1, 10, 0, 0, 6, 3, 2})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var usage portUsage
-		reserved, _ := parsePorts([]byte("40003-40004"))
+		reserved, _ := ports.ParseList("40003-40004")
 		usage.resetFor(settingsWith100Ports, time.Second, reserved)
 		for ; len(b) >= 3; b = b[3:] {
 			addr := netip.AddrFrom4([4]byte{127, 0, 0, b[2] & 3})
@@ -232,9 +232,9 @@ func FuzzPortUsage(f *testing.F) {
 		}
 		var n socket.Network
 		usage.writeTo(&n)
-		capacity := settingsWith100Ports.Range.Len() - reserved.In(settingsWith100Ports.Range)
-		if n.SkippedListening > n.Skipped || n.Skipped > n.Held || n.Held > capacity {
-			t.Errorf("%d listening of %d skipped of %d in use of %d", n.SkippedListening, n.Skipped, n.Held, capacity)
+		capacity := settingsWith100Ports.Range.Len() - reserved.CountIn(settingsWith100Ports.Range)
+		if n.SkippedListening > n.Skipped || n.Skipped > n.InUse || n.InUse > capacity {
+			t.Errorf("%d listening of %d skipped of %d in use of %d", n.SkippedListening, n.Skipped, n.InUse, capacity)
 		}
 		seen := map[string]bool{}
 		for _, d := range n.Destinations {

@@ -4,63 +4,64 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
-	"unicode/utf8"
 
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/text"
 )
 
 // maxNote is the API's limit of a note, in bytes.
 const maxNote = 1024
 
-func headroomNote(s sight, level, was socket.Level, why cause.Verdict) string {
+func formatHeadroomNote(o observation, level, previous v1alpha1.Level, verdict cause.Diagnosis) string {
 	switch {
-	case level == socket.Normal:
-		return clip("Ports have room again. " + usage(s.tightest))
-	case level < was:
-		return clip("Below the critical line again. " + usage(s.tightest) + because(why))
+	case level == v1alpha1.LevelNormal:
+		return truncateNote("Port usage is back to normal. " + formatUsage(o.tightest))
+	case previous.IsWorseThan(level):
+		return truncateNote("Below the critical threshold again. " + formatUsage(o.tightest) + formatCause(verdict))
 	}
-	return clip(usage(s.tightest) + because(why))
+	return truncateNote(formatUsage(o.tightest) + formatCause(verdict))
 }
 
-func failedNote(s sight, level socket.Level, why cause.Verdict) string {
+func formatFailureNote(o observation, level v1alpha1.Level, verdict cause.Diagnosis) string {
 	times := "once"
-	if s.failed.count > 1 {
-		times = fmt.Sprintf("%d times", s.failed.count)
+	if o.failed.count > 1 {
+		times = fmt.Sprintf("%d times", o.failed.count)
 	}
-	note := failedWhat(s.failed, times)
-	if level > socket.Normal {
-		note += " " + usage(s.tightest) + because(why)
+	note := describeFailure(o.failed, times)
+	if level != v1alpha1.LevelNormal {
+		note += " " + formatUsage(o.tightest) + formatCause(verdict)
 	}
-	return clip(note)
+	return truncateNote(note)
 }
 
-// failedWhat is what failed: a call, or what Windows' event log tells.
-func failedWhat(f failed, times string) string {
-	if f.reason != "" {
-		return fmt.Sprintf("Windows' event log told %s of %s: no port was left, or none that was free for its peer.", times, f.reason)
+// describeFailure describes failed calls, or what the Windows event log reported.
+func describeFailure(calls failedCalls, times string) string {
+	if calls.reason != "" {
+		return fmt.Sprintf("The Windows event log reported %s %s: no port was free, or none for the peer.", calls.reason, times)
 	}
 	to := ""
-	if f.to.Addr().IsValid() {
-		to = " to " + f.to.String()
+	if calls.destination.Addr().IsValid() {
+		to = " to " + calls.destination.String()
 	}
-	return fmt.Sprintf("connect()%s failed %s: no port was left (EADDRNOTAVAIL).", to, times)
+	return fmt.Sprintf("connect()%s failed %s: no port was free (EADDRNOTAVAIL).", to, times)
 }
 
-func leakNote(why cause.Verdict) string {
-	return clip("Sockets that a program should have closed fill a pool." + because(why))
+func formatLeakNote(verdict cause.Diagnosis) string {
+	return truncateNote("Sockets that a program should have closed are filling a pool." + formatCause(verdict))
 }
 
-// usage is how full a pool is, in a sentence.
-func usage(p socket.Pool) string {
+// formatUsage returns a sentence about how full a pool is.
+func formatUsage(p socket.Pool) string {
 	used := strconv.Itoa(int(p.Used))
-	if p.Most() > p.Used { // not known any better
-		used = fmt.Sprintf("%d to %d", p.Used, p.Most())
+	if p.MaxUsed() > p.Used { // the number is known only to be in this range
+		used = fmt.Sprintf("%d to %d", p.Used, p.MaxUsed())
 	}
 	return fmt.Sprintf("%s of %d %s are in use (%d %%).", used, p.Capacity, describePorts(p), p.UsedPercent())
 }
 
-// describePorts says what the ports of a pool are for.
+// describePorts describes what the ports of a pool are for.
 func describePorts(p socket.Pool) string {
 	switch d := p.Destination; {
 	case p.Protocol == socket.UDP:
@@ -74,24 +75,13 @@ func describePorts(p socket.Pool) string {
 	}
 }
 
-// because is the cause and the advice, with a space before it; empty where there is
-// none.
-func because(why cause.Verdict) string {
-	if why.Cause == "" {
+// formatCause returns a space, the cause and the advice, or an empty string if there is no
+// cause.
+func formatCause(verdict cause.Diagnosis) string {
+	if verdict.Cause == "" {
 		return ""
 	}
-	return fmt.Sprintf(" %s: %s", why.Cause, why.Advice())
+	return fmt.Sprintf(" %s: %s", verdict.Cause, verdict.Advice())
 }
 
-// clip is s within maxNote, cut between characters.
-func clip(s string) string {
-	if len(s) <= maxNote {
-		return s
-	}
-	const more = "…"
-	end := maxNote - len(more)
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + more
-}
+func truncateNote(s string) string { return text.TruncateBytes(s, maxNote) }

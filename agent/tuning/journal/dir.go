@@ -7,44 +7,44 @@ import (
 	"path/filepath"
 )
 
-// ErrLocked says that another process has the journal.
-var ErrLocked = errors.New("another portreeve-agent has the journal, and has to end first")
+// ErrLocked is the error if another process has locked the journal.
+var ErrLocked = errors.New("the journal is locked by another portreeve-agent; stop that one first")
 
-// Dir is a Disk in a folder of this machine, which this process alone may use.
+// Dir is a Disk in a local folder, locked by this process.
 type Dir struct {
 	path string
-	lock *os.File // nil once it is closed
+	lock *os.File // nil after Close
 }
 
-// OpenDir makes the folder where there is none, and locks it until Close or the
-// process's end.
+// OpenDir creates the folder if necessary, and locks it until Close or the end of the
+// process.
 func OpenDir(path string) (*Dir, error) {
 	if err := makeDir(path); err != nil {
-		return nil, fmt.Errorf("make the journal's folder: %w", err)
+		return nil, fmt.Errorf("create the journal's folder: %w", err)
 	}
 	for {
 		f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
-		if taken(err) {
+		if isBeingRemoved(err) {
 			return nil, fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("lock the journal's folder: %w", err)
 		}
-		if err := lock(f); err != nil {
+		if err := lockFile(f); err != nil {
 			return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrLocked, path, err), f.Close())
 		}
-		if there(f) {
+		if isStillAtPath(f) {
 			return &Dir{path, f}, nil
 		}
-		f.Close() // who had it before has removed it meanwhile
+		f.Close() // the previous process has removed it
 	}
 }
 
-// lockName is the file that whoever has the journal has locked.
+// lockName is the file that is locked while the journal is in use.
 const lockName = "lock"
 
-// there says whether f is still what its path leads to.
-func there(f *os.File) bool {
+// isStillAtPath reports whether the path of f still leads to f.
+func isStillAtPath(f *os.File) bool {
 	mine, err := f.Stat()
 	if err != nil {
 		return false
@@ -53,8 +53,8 @@ func there(f *os.File) bool {
 	return err == nil && os.SameFile(mine, now)
 }
 
-// Close lets others have the journal, and leaves no lock behind in a folder that has
-// nothing else. Once is enough, twice does no harm.
+// Close unlocks the folder, and removes the lock file if the folder has no other file.
+// Calling it twice is safe.
 func (d *Dir) Close() error {
 	f := d.lock
 	if f == nil {
@@ -85,7 +85,7 @@ func (d *Dir) Sync(file string) error {
 
 // Rename implements Disk.
 func (d *Dir) Rename(from, to string) error {
-	return rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
+	return renameFile(filepath.Join(d.path, from), filepath.Join(d.path, to))
 }
 
 // Remove implements Disk.

@@ -11,13 +11,13 @@ import (
 
 func makeDir(path string) error { return os.MkdirAll(path, 0o700) }
 
-// taken is never so: a lock that is removed can still be opened.
-func taken(error) bool { return false }
+// isBeingRemoved always returns false: a removed lock file can still be opened.
+func isBeingRemoved(error) bool { return false }
 
-// lock is let go when f is closed, also by the end of the process.
-func lock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
+// lockFile locks f until it is closed or the process ends.
+func lockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
 
-// closeLast removes the lock while it is held: nobody else has it then.
+// closeLast removes the lock file while it is locked, so that no other process has it.
 func closeLast(f *os.File) error { return errors.Join(os.Remove(f.Name()), f.Close()) }
 
 func syncFile(path string) (err error) {
@@ -31,4 +31,4 @@ func syncFile(path string) (err error) {
 
 func syncDir(path string) error { return syncFile(path) }
 
-func rename(from, to string) error { return os.Rename(from, to) }
+func renameFile(from, to string) error { return os.Rename(from, to) }

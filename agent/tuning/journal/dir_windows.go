@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// private is who may use the folder: SYSTEM and administrators. %ProgramData% lets
-// every user make files, and whoever writes the journal says what is given back.
-const private = "O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
+// folderSDDL restricts the folder to SYSTEM and administrators. In %ProgramData% every
+// user may create files, and the journal determines which values are restored.
+const folderSDDL = "O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 
-// makeDir makes the folder where there is none. One that somebody else owns may hold
-// anything.
+// makeDir creates the folder if necessary. An existing folder of another owner is
+// refused, because its content cannot be trusted.
 func makeDir(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	sd, err := windows.SecurityDescriptorFromString(private)
+	sd, err := windows.SecurityDescriptorFromString(folderSDDL)
 	if err != nil {
 		return err
 	}
@@ -36,36 +36,39 @@ func makeDir(path string) error {
 	return checkOwner(path)
 }
 
-// checkOwner refuses a folder that neither SYSTEM, administrators nor this user owns.
+// checkOwner refuses a folder that is not owned by SYSTEM, administrators or this user.
 func checkOwner(path string) error {
 	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
 	if err != nil {
-		return fmt.Errorf("whose %s is: %w", path, err)
+		return fmt.Errorf("read the owner of %s: %w", path, err)
 	}
 	owner, _, err := sd.Owner()
 	if err != nil {
-		return fmt.Errorf("whose %s is: %w", path, err)
+		return fmt.Errorf("read the owner of %s: %w", path, err)
 	}
 	me, err := windows.GetCurrentProcessToken().GetTokenUser()
 	if err != nil {
-		return fmt.Errorf("who runs this: %w", err)
+		return fmt.Errorf("read the user of this process: %w", err)
 	}
-	if owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) || owner.IsWellKnown(windows.WinLocalSystemSid) || owner.Equals(me.User.Sid) {
+	if owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) ||
+		owner.IsWellKnown(windows.WinLocalSystemSid) || owner.Equals(me.User.Sid) {
 		return nil
 	}
-	return fmt.Errorf("%s is owned by %s, who could change what is given back: look at it, and remove it", path, owner)
+	return fmt.Errorf("%s is owned by %s, who could change what is restored: examine and remove it", path, owner)
 }
 
-// taken says that somebody removes the lock right now: its file can't be opened then.
-func taken(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
+// isBeingRemoved reports whether err means that another process is removing the lock
+// file.
+func isBeingRemoved(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
 
-// lock is let go when f is closed, also by the end of the process.
-func lock(f *os.File) error {
-	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
+// lockFile locks f until it is closed or the process ends.
+func lockFile(f *os.File) error {
+	return windows.LockFileEx(windows.Handle(f.Fd()),
+		windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
 }
 
-// closeLast closes first: Windows removes no file that is open, and so none that
-// somebody else has by then.
+// closeLast closes f first: Windows does not remove a file that is open, in this or
+// another process.
 func closeLast(f *os.File) error {
 	if err := f.Close(); err != nil {
 		return err
@@ -74,7 +77,7 @@ func closeLast(f *os.File) error {
 	return nil
 }
 
-// syncFile is FlushFileBuffers, which wants a handle that may write.
+// syncFile opens the file for writing, which FlushFileBuffers requires.
 func syncFile(path string) (err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -84,10 +87,10 @@ func syncFile(path string) (err error) {
 	return f.Sync()
 }
 
-// syncDir has nothing to do: rename writes through.
+// syncDir does nothing, because renameFile writes through.
 func syncDir(string) error { return nil }
 
-func rename(from, to string) error {
+func renameFile(from, to string) error {
 	a, err := windows.UTF16PtrFromString(from)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
-// Package journal keeps on disk what the agent was asked to hold, and what stood in
-// each key before it wrote there first. Nothing is written to a kernel that is not in
-// the journal before: whatever ends the agent, the next one can give everything back.
+// Package journal stores on disk the desired state and the original value of each key.
+// An entry is recorded before its key is written, so that after any crash the next
+// agent can restore everything.
 package journal
 
 import (
@@ -15,56 +15,56 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// The files of a journal's folder. A journal that can't be read is set aside by the
-// name aside, then the time and the boot.
+// The files of a journal's folder. A corrupt journal is renamed to corruptPrefix, the
+// time and the boot.
 const (
-	name     = "journal.json"
-	fresh    = name + ".new"
-	asidePre = name + ".corrupt-"
+	fileName      = "journal.json"
+	newFileName   = fileName + ".new"
+	corruptPrefix = fileName + ".corrupt-"
 )
 
-// Disk is the folder of a journal. What was written is certain to survive a loss of
-// power only after Sync, and a name after Sync of the folder, "".
+// Disk is the folder of a journal. Data survives a loss of power only after Sync of the
+// file, a new name only after Sync of the folder, "".
 type Disk interface {
-	// Read gives a file whole; fs.ErrNotExist where there is none.
+	// Read returns the content of a file; fs.ErrNotExist if there is none.
 	Read(file string) ([]byte, error)
-	// Write makes the file anew.
+	// Write replaces the content of a file.
 	Write(file string, data []byte) error
 	Sync(file string) error
 	Rename(from, to string) error
-	// Remove is content where there is no such file.
+	// Remove returns no error if there is no such file.
 	Remove(file string) error
 	List() ([]string, error)
 }
 
-// Wish is what the agent was asked last.
-type Wish struct {
-	// Settings are those of PortPressure.spec: nil while nobody has said.
+// DesiredState is the state that the agent was last asked to enforce.
+type DesiredState struct {
+	// Settings are those of PortPressure.spec; nil means that none have been received.
 	Settings []v1alpha1.Setting `json:"settings"`
-	// Stop is why nothing may be changed; empty where all may.
+	// Stop is the reason why nothing may be changed, or "".
 	Stop string `json:"stop,omitempty"`
 }
 
-// Journal is what is on the disk. Its methods are not safe for concurrent use.
+// Journal is the journal of a Disk. Its methods are not safe for concurrent use.
 type Journal struct {
 	disk  Disk
 	boot  string
 	aside string
-	state state
+	state journalState
 }
 
-// Open reads the journal of disk, in this boot; boot is empty where what was written
-// outlives a restart. One that can't be understood is set aside, and then originals are
-// Lost until the machine restarts, if that resets them. One of a newer version stays
-// where it is: the error is ErrNewer.
+// Open reads the journal of disk in this boot; boot is empty if settings survive a
+// restart. A corrupt journal is set aside, and originals are lost until the machine
+// restarts, if a restart resets settings. A journal of a newer version is kept: the
+// error is ErrNewer.
 func Open(disk Disk, boot string, now time.Time) (*Journal, error) {
 	j := &Journal{disk: disk, boot: boot}
-	raw, err := disk.Read(name)
+	raw, err := disk.Read(fileName)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the journal: %w", err)
 	}
 	if err == nil {
-		if j.state, err = decode(raw); errors.Is(err, ErrNewer) {
+		if j.state, err = decodeState(raw); errors.Is(err, ErrNewer) {
 			return nil, err
 		}
 		if err != nil {
@@ -72,17 +72,17 @@ func Open(disk Disk, boot string, now time.Time) (*Journal, error) {
 			return j, err
 		}
 	}
-	err = j.look()
+	err = j.findSetAside()
 	return j, err
 }
 
-// setAside moves a corrupt journal out of the way.
+// setAside renames a corrupt journal.
 func (j *Journal) setAside(now time.Time) error {
-	j.aside = asidePre + now.UTC().Format("20060102T150405Z")
+	j.aside = corruptPrefix + now.UTC().Format("20060102T150405Z")
 	if j.boot != "" {
 		j.aside += "-" + j.boot
 	}
-	if err := j.disk.Rename(name, j.aside); err != nil {
+	if err := j.disk.Rename(fileName, j.aside); err != nil {
 		return fmt.Errorf("set the corrupt journal aside: %w", err)
 	}
 	if err := j.disk.Sync(""); err != nil {
@@ -91,25 +91,25 @@ func (j *Journal) setAside(now time.Time) error {
 	return nil
 }
 
-// look finds out whether a journal was set aside in this boot.
-func (j *Journal) look() error {
+// findSetAside looks for a journal that was set aside in this boot.
+func (j *Journal) findSetAside() error {
 	files, err := j.disk.List()
 	if err != nil {
 		return fmt.Errorf("list the journal's folder: %w", err)
 	}
 	j.aside = ""
 	for _, f := range files {
-		if strings.HasPrefix(f, asidePre) && (j.boot == "" || strings.HasSuffix(f, "-"+j.boot)) {
+		if strings.HasPrefix(f, corruptPrefix) && (j.boot == "" || strings.HasSuffix(f, "-"+j.boot)) {
 			j.aside = f
 		}
 	}
 	return nil
 }
 
-// Lost says why originals may not be known, with the remedy; empty where they are.
-func (j *Journal) Lost() string {
+// LostReason returns why originals are unknown, with the remedy, or "".
+func (j *Journal) LostReason() string {
 	if j.aside != "" {
-		_ = j.look() // where that fails, what is known stays
+		_ = j.findSetAside() // on an error, the last result stays
 	}
 	if j.aside == "" {
 		return ""
@@ -118,15 +118,15 @@ func (j *Journal) Lost() string {
 	if j.boot == "" {
 		until = "until"
 	}
-	return fmt.Sprintf("the journal could not be read, so what stood before Portreeve is not known: nothing is written %s someone has looked and removes %s from the agent's --state-dir", until, j.aside)
+	return fmt.Sprintf("the journal is corrupt, so the original values are not known: nothing is written %s an administrator has examined it and removes %s from the agent's --state-dir", until, j.aside)
 }
 
-// Wish is what was asked last.
-func (j *Journal) Wish() Wish { return j.state.Wish }
+// Desired returns the last recorded desired state.
+func (j *Journal) Desired() DesiredState { return j.state.Desired }
 
-// Entries are those of a network, by key.
-func (j *Journal) Entries(t plan.Target) map[string]plan.Entry {
-	entries := map[string]plan.Entry{}
+// Entries returns the entries of a network by key.
+func (j *Journal) Entries(t plan.Target) map[string]plan.JournalEntry {
+	entries := map[string]plan.JournalEntry{}
 	for _, e := range j.state.Entries {
 		if e.Target == t {
 			entries[e.Key] = e
@@ -135,7 +135,7 @@ func (j *Journal) Entries(t plan.Target) map[string]plan.Entry {
 	return entries
 }
 
-// Targets are the networks that have entries.
+// Targets returns the networks that have entries.
 func (j *Journal) Targets() (targets []plan.Target) {
 	for _, e := range j.state.Entries {
 		if !slices.Contains(targets, e.Target) {
@@ -145,65 +145,65 @@ func (j *Journal) Targets() (targets []plan.Target) {
 	return targets
 }
 
-// Ask takes what is wished from now on.
-func (j *Journal) Ask(w Wish) error {
+// SetDesired records the desired state.
+func (j *Journal) SetDesired(w DesiredState) error {
 	next := j.state
-	next.Wish = w
-	return j.save(next)
+	next.Desired = w
+	return j.writeState(next)
 }
 
-// Record takes entries, in place of those of the same network and key.
-func (j *Journal) Record(entries []plan.Entry) error {
+// RecordEntries records entries, replacing those of the same network and key.
+func (j *Journal) RecordEntries(entries []plan.JournalEntry) error {
 	next := j.state
 	next.Entries = slices.Clone(next.Entries)
 	for _, e := range entries {
-		i := slices.IndexFunc(next.Entries, func(o plan.Entry) bool { return o.Target == e.Target && o.Key == e.Key })
+		i := slices.IndexFunc(next.Entries, func(o plan.JournalEntry) bool { return o.Target == e.Target && o.Key == e.Key })
 		if i < 0 {
 			next.Entries = append(next.Entries, e)
 			continue
 		}
 		next.Entries[i] = e
 	}
-	return j.save(next)
+	return j.writeState(next)
 }
 
-// Forget drops keys of networks.
-func (j *Journal) Forget(keys map[plan.Target][]string) error {
-	return j.drop(func(e plan.Entry) bool { return slices.Contains(keys[e.Target], e.Key) })
+// ForgetKeys removes keys of networks.
+func (j *Journal) ForgetKeys(keys map[plan.Target][]string) error {
+	return j.deleteEntries(func(e plan.JournalEntry) bool { return slices.Contains(keys[e.Target], e.Key) })
 }
 
-// Drop drops everything of networks that are no more.
-func (j *Journal) Drop(targets []plan.Target) error {
-	return j.drop(func(e plan.Entry) bool { return slices.Contains(targets, e.Target) })
+// DropTargets removes all entries of networks.
+func (j *Journal) DropTargets(targets []plan.Target) error {
+	return j.deleteEntries(func(e plan.JournalEntry) bool { return slices.Contains(targets, e.Target) })
 }
 
-func (j *Journal) drop(what func(plan.Entry) bool) error {
+func (j *Journal) deleteEntries(what func(plan.JournalEntry) bool) error {
 	next := j.state
 	next.Entries = slices.DeleteFunc(slices.Clone(next.Entries), what)
-	return j.save(next)
+	return j.writeState(next)
 }
 
-// save writes the journal anew: at every moment there is a whole one on the disk, the
-// old or the new. What can't be written is not taken. What would be the same is not
-// written, and where there is nothing to remember no file stays.
-func (j *Journal) save(next state) error {
-	data, err := encode(next)
+// writeState replaces the journal so that at any time either the old or the new one is
+// complete on disk. On an error, j keeps its state. An unchanged state is not written,
+// and the file of an empty one is removed.
+func (j *Journal) writeState(next journalState) error {
+	data, err := encodeState(next)
 	if err != nil {
 		return err
 	}
-	if was, err := encode(j.state); err == nil && string(was) == string(data) {
+	if was, err := encodeState(j.state); err == nil && string(was) == string(data) {
 		return nil
 	}
 	steps := []func() error{
-		func() error { return j.disk.Write(fresh, data) },
-		func() error { return j.disk.Sync(fresh) },
-		func() error { return j.disk.Rename(fresh, name) },
+		func() error { return j.disk.Write(newFileName, data) },
+		func() error { return j.disk.Sync(newFileName) },
+		func() error { return j.disk.Rename(newFileName, fileName) },
 		func() error { return j.disk.Sync("") },
 	}
-	if next.blank() {
+	if next.isEmpty() {
 		steps = []func() error{
-			func() error { return j.disk.Remove(fresh) },
-			func() error { return j.disk.Remove(name) },
+			func() error { return j.disk.Remove(newFileName) },
+			func() error { return j.disk.Remove(fileName) },
 			func() error { return j.disk.Sync("") },
 		}
 	}

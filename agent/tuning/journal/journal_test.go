@@ -23,8 +23,8 @@ const file = "journal.json"
 
 var now = time.Date(2026, 11, 21, 2, 59, 58, 0, time.UTC)
 
-// open opens the journal of a folder, which is closed again with the test.
-func open(t *testing.T, dir, boot string) (*journal.Journal, error) {
+// openJournal opens the journal of a folder, and unlocks the folder.
+func openJournal(t *testing.T, dir, boot string) (*journal.Journal, error) {
 	t.Helper()
 	d, err := journal.OpenDir(dir)
 	if err != nil {
@@ -38,17 +38,17 @@ func open(t *testing.T, dir, boot string) (*journal.Journal, error) {
 	return j, err
 }
 
-func entry(key, original string) plan.Entry {
-	return plan.Entry{Key: key, Boot: "b1", Original: original, Wrote: []string{"1"}, At: now}
+func newEntry(key, original string) plan.JournalEntry {
+	return plan.JournalEntry{Key: key, Boot: "b1", Original: original, Wrote: []string{"1"}, At: now}
 }
 
-// written is a folder with a journal of one entry.
-func written(t *testing.T) (dir string) {
+// newJournalDir returns a folder with a journal of one entry.
+func newJournalDir(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	j, err := open(t, dir, "b1")
+	j, err := openJournal(t, dir, "b1")
 	if err == nil {
-		err = errors.Join(j.Ask(journal.Wish{Settings: []v1alpha1.Setting{}}), j.Record([]plan.Entry{entry("a", "7")}))
+		err = errors.Join(j.SetDesired(journal.DesiredState{Settings: []v1alpha1.Setting{}}), j.RecordEntries([]plan.JournalEntry{newEntry("a", "7")}))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -56,41 +56,41 @@ func written(t *testing.T) (dir string) {
 	return dir
 }
 
-func TestWhatIsWrittenIsThereAgain(t *testing.T) {
-	dir := written(t)
-	j, err := open(t, dir, "b1")
+func TestEntriesAreReadBack(t *testing.T) {
+	dir := newJournalDir(t)
+	j, err := openJournal(t, dir, "b1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	pod := entry("a", "pod's")
+	pod := newEntry("a", "pod's")
 	pod.Target = plan.Target{Pod: "uid", Cookie: 7}
-	if err := errors.Join(j.Record([]plan.Entry{entry("a", "8"), entry("b", "9"), pod}), j.Forget(map[plan.Target][]string{{}: {"b"}})); err != nil {
+	if err := errors.Join(j.RecordEntries([]plan.JournalEntry{newEntry("a", "8"), newEntry("b", "9"), pod}), j.ForgetKeys(map[plan.Target][]string{{}: {"b"}})); err != nil {
 		t.Fatal(err)
 	}
-	if j, err = open(t, dir, "b1"); err != nil {
+	if j, err = openJournal(t, dir, "b1"); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]plan.Entry{"a": entry("a", "8")}, j.Entries(plan.Target{})); diff != "" {
+	if diff := cmp.Diff(map[string]plan.JournalEntry{"a": newEntry("a", "8")}, j.Entries(plan.Target{})); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(map[string]plan.Entry{"a": pod}, j.Entries(pod.Target)); diff != "" {
+	if diff := cmp.Diff(map[string]plan.JournalEntry{"a": pod}, j.Entries(pod.Target)); diff != "" {
 		t.Error(diff)
 	}
-	if w := j.Wish(); w.Settings == nil || len(w.Settings) > 0 || j.Lost() != "" {
-		t.Errorf("an empty list is not nil: %+v, %s", w, j.Lost())
+	if w := j.Desired(); w.Settings == nil || len(w.Settings) > 0 || j.LostReason() != "" {
+		t.Errorf("an empty list is not nil: %+v, %s", w, j.LostReason())
 	}
 }
 
-// What was given back leaves no trace: no journal says the same as an empty one.
-func TestNothingToRememberLeavesNoFile(t *testing.T) {
-	dir := written(t)
+// An empty journal is the same as none, so restoring everything leaves no file.
+func TestAnEmptyJournalLeavesNoFile(t *testing.T) {
+	dir := newJournalDir(t)
 	d, err := journal.OpenDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	j, err := journal.Open(d, "b1", now)
 	if err == nil {
-		err = errors.Join(j.Ask(journal.Wish{Stop: "s"}), j.Forget(map[plan.Target][]string{{}: {"a"}}))
+		err = errors.Join(j.SetDesired(journal.DesiredState{Stop: "s"}), j.ForgetKeys(map[plan.Target][]string{{}: {"a"}}))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -98,26 +98,26 @@ func TestNothingToRememberLeavesNoFile(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
 		t.Errorf("a stop is to be remembered: %v", err)
 	}
-	if err := errors.Join(j.Ask(journal.Wish{Settings: []v1alpha1.Setting{}}), d.Close(), d.Close()); err != nil {
+	if err := errors.Join(j.SetDesired(journal.DesiredState{Settings: []v1alpha1.Setting{}}), d.Close(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("%v, left %v", err, left)
 	}
-	if j, err = open(t, dir, "b1"); err != nil || len(j.Targets()) > 0 || len(j.Wish().Settings) > 0 || j.Lost() != "" {
-		t.Errorf("the next one finds %v, %+v, %q (%v)", j.Targets(), j.Wish(), j.Lost(), err)
+	if j, err = openJournal(t, dir, "b1"); err != nil || len(j.Targets()) > 0 || len(j.Desired().Settings) > 0 || j.LostReason() != "" {
+		t.Errorf("the next one finds %v, %+v, %q (%v)", j.Targets(), j.Desired(), j.LostReason(), err)
 	}
 }
 
-func TestTheSameIsNotWrittenAgain(t *testing.T) {
-	dir := written(t)
+func TestAnUnchangedJournalIsNotWritten(t *testing.T) {
+	dir := newJournalDir(t)
 	before, err := os.Stat(filepath.Join(dir, file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := open(t, dir, "b1")
+	j, err := openJournal(t, dir, "b1")
 	if err == nil {
-		err = errors.Join(j.Record([]plan.Entry{entry("a", "7")}), j.Ask(j.Wish()), j.Forget(map[plan.Target][]string{{}: {"b"}}))
+		err = errors.Join(j.RecordEntries([]plan.JournalEntry{newEntry("a", "7")}), j.SetDesired(j.Desired()), j.ForgetKeys(map[plan.Target][]string{{}: {"b"}}))
 	}
 	after, errStat := os.Stat(filepath.Join(dir, file))
 	if err != nil || errStat != nil || !os.SameFile(before, after) {
@@ -125,7 +125,7 @@ func TestTheSameIsNotWrittenAgain(t *testing.T) {
 	}
 }
 
-func TestACorruptJournalIsSetAsideAndNeverGuessedFrom(t *testing.T) {
+func TestACorruptJournalIsSetAside(t *testing.T) {
 	tests := map[string]func([]byte) []byte{
 		"Cut off":                  func(b []byte) []byte { return b[:len(b)/2] },
 		"Cut off by its last byte": func(b []byte) []byte { return b[:len(b)-2] },
@@ -139,7 +139,7 @@ func TestACorruptJournalIsSetAsideAndNeverGuessedFrom(t *testing.T) {
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
-			dir := written(t)
+			dir := newJournalDir(t)
 			path := filepath.Join(dir, file)
 			good, err := os.ReadFile(path)
 			if err != nil {
@@ -153,46 +153,46 @@ func TestACorruptJournalIsSetAsideAndNeverGuessedFrom(t *testing.T) {
 				t.Fatal(err)
 			}
 			aside := file + ".corrupt-20261121T025958Z-b1"
-			for range 2 { // the second process finds no journal, and knows all the same
-				j, err := open(t, dir, "b1")
-				if err != nil || len(j.Entries(plan.Target{})) > 0 || j.Wish().Settings != nil || !strings.Contains(j.Lost(), aside) {
-					t.Errorf("%v %v %+v %q", err, j.Entries(plan.Target{}), j.Wish(), j.Lost())
+			for range 2 { // the second process finds no journal, but the one set aside
+				j, err := openJournal(t, dir, "b1")
+				if err != nil || len(j.Entries(plan.Target{})) > 0 || j.Desired().Settings != nil || !strings.Contains(j.LostReason(), aside) {
+					t.Errorf("%v %v %+v %q", err, j.Entries(plan.Target{}), j.Desired(), j.LostReason())
 				}
 			}
 			if kept, err := os.ReadFile(filepath.Join(dir, aside)); err != nil || !bytes.Equal(kept, bad) {
 				t.Errorf("what was set aside: %q %v", kept, err)
 			}
-			if j, err := open(t, dir, "b2"); err != nil || j.Lost() != "" {
-				t.Errorf("after a restart of the machine all is known: %v %q", err, j.Lost())
+			if j, err := openJournal(t, dir, "b2"); err != nil || j.LostReason() != "" {
+				t.Errorf("after a restart of the machine all is known: %v %q", err, j.LostReason())
 			}
-			j, err := open(t, dir, "b1")
-			if err := errors.Join(err, os.Remove(filepath.Join(dir, aside))); err != nil || j.Lost() != "" {
-				t.Errorf("after someone has looked: %v %q", err, j.Lost())
+			j, err := openJournal(t, dir, "b1")
+			if err := errors.Join(err, os.Remove(filepath.Join(dir, aside))); err != nil || j.LostReason() != "" {
+				t.Errorf("after someone has looked: %v %q", err, j.LostReason())
 			}
 		})
 	}
 }
 
-func TestARestartRestoresNothingWhereSettingsOutliveIt(t *testing.T) {
+func TestOriginalsStayLostIfSettingsSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, file), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want := "nothing is written until someone has looked and removes journal.json.corrupt-20261121T025958Z from"
+	want := "nothing is written until an administrator has examined it and removes journal.json.corrupt-20261121T025958Z from"
 	for range 2 { // whatever the boot
-		if j, err := open(t, dir, ""); err != nil || !strings.Contains(j.Lost(), want) {
-			t.Errorf("%v %q", err, j.Lost())
+		if j, err := openJournal(t, dir, ""); err != nil || !strings.Contains(j.LostReason(), want) {
+			t.Errorf("%v %q", err, j.LostReason())
 		}
 	}
 }
 
-func TestAJournalOfANewerVersionStaysWhereItIs(t *testing.T) {
+func TestAJournalOfANewerVersionIsKept(t *testing.T) {
 	dir := t.TempDir()
 	newer := []byte(`{"version":2,"sum":"?","records":[]}`)
 	if err := os.WriteFile(filepath.Join(dir, file), newer, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := open(t, dir, "b1")
+	_, err := openJournal(t, dir, "b1")
 	if !errors.Is(err, journal.ErrNewer) || !strings.Contains(err.Error(), "2, this agent reads 1") {
 		t.Errorf("%v", err)
 	}
@@ -201,7 +201,7 @@ func TestAJournalOfANewerVersionStaysWhereItIs(t *testing.T) {
 	}
 }
 
-func TestOneProcessHasTheJournal(t *testing.T) {
+func TestASecondProcessCannotLockTheJournal(t *testing.T) {
 	dir := t.TempDir()
 	first, err := journal.OpenDir(dir)
 	if err != nil {
@@ -222,9 +222,9 @@ func TestOneProcessHasTheJournal(t *testing.T) {
 	}
 }
 
-// Whoever closes removes the lock: one that waited for it must not have the old file
-// while another one has the new.
-func TestNeverTwoHaveTheJournal(t *testing.T) {
+// Close removes the lock file: a waiting process must not lock the removed file while
+// another one locks the new file.
+func TestTwoProcessesNeverHaveTheJournal(t *testing.T) {
 	dir, times := t.TempDir(), int32(2000)
 	if runtime.GOOS == "windows" { // and Wine, which is slow
 		times = 200
@@ -255,8 +255,7 @@ func TestNeverTwoHaveTheJournal(t *testing.T) {
 	all.Wait()
 }
 
-// FuzzOpen holds that what can be read is written the same again, and that nothing
-// else is believed.
+// FuzzOpen checks that a journal is either read or lost, never partly read.
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte(`{"version":1,"sum":"","state":{}}`))
 	f.Add([]byte(`{"version":2}`))
@@ -266,15 +265,15 @@ func FuzzOpen(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		j, err := open(t, dir, "b1")
+		j, err := openJournal(t, dir, "b1")
 		if errors.Is(err, journal.ErrNewer) {
 			return
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if j.Lost() != "" && (len(j.Targets()) > 0 || j.Wish().Settings != nil) {
-			t.Errorf("guessed: %v %+v", j.Targets(), j.Wish())
+		if j.LostReason() != "" && (len(j.Targets()) > 0 || j.Desired().Settings != nil) {
+			t.Errorf("guessed: %v %+v", j.Targets(), j.Desired())
 		}
 	})
 }

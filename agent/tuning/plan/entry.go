@@ -6,43 +6,44 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// wrote says whether value is one of ours: each of its parts is what we wrote or the
-// original's, and not all are the original's. A process that is killed between two
-// parts leaves such a mixture.
-func (e *Entry) wrote(is settings.Setting, value string) (ours bool) {
-	originals := is.SplitParts(e.Original)
-	for i, part := range is.SplitParts(value) {
+// hasWrittenValue reports whether Portreeve wrote value: each part is one that it wrote
+// or the original, and at least one is its own. A process killed between two parts
+// leaves such a mixture.
+func (e *JournalEntry) hasWrittenValue(def settings.Setting, value string) (isOurs bool) {
+	originals := def.SplitParts(e.Original)
+	for i, part := range def.SplitParts(value) {
 		switch {
-		case e.hasWritten(is, i, part):
-			ours = true
-		case !is.IsSame(part, originals[i]):
+		case e.hasWrittenPart(def, i, part):
+			isOurs = true
+		case !def.IsSame(part, originals[i]):
 			return false
 		}
 	}
-	return ours
+	return isOurs
 }
 
-// hasWritten says whether part is what we wrote as the i-th.
-func (e *Entry) hasWritten(is settings.Setting, i int, part string) bool {
-	return slices.ContainsFunc(e.Wrote, func(v string) bool { return is.IsSame(is.SplitParts(v)[i], part) })
+// hasWrittenPart reports whether Portreeve wrote part as the i-th part.
+func (e *JournalEntry) hasWrittenPart(def settings.Setting, i int, part string) bool {
+	return slices.ContainsFunc(e.Wrote, func(v string) bool { return def.IsSame(def.SplitParts(v)[i], part) })
 }
 
-// beneath is what would stand without us where value does: the original of each part
-// that is ours, and what others wrote in the rest.
-func (e *Entry) beneath(is settings.Setting, value string) string {
-	parts, originals := is.SplitParts(value), is.SplitParts(e.Original)
+// restoreValue returns the value the key would have if Portreeve had not written it:
+// the original of each part that Portreeve wrote, and the current value of the others.
+func (e *JournalEntry) restoreValue(def settings.Setting, value string) string {
+	parts, originals := def.SplitParts(value), def.SplitParts(e.Original)
 	for i := range parts {
-		if e.hasWritten(is, i, parts[i]) {
+		if e.hasWrittenPart(def, i, parts[i]) {
 			parts[i] = originals[i]
 		}
 	}
-	return is.JoinParts(parts)
+	return def.JoinParts(parts)
 }
 
-// standing are the values of ours, other than next, of which a part stands in value.
-func (e *Entry) standing(is settings.Setting, value, next string) (list []string) {
+// listPresentValues returns the written values, except next, that share a part with
+// value.
+func (e *JournalEntry) listPresentValues(def settings.Setting, value, next string) (list []string) {
 	for _, v := range e.Wrote {
-		if !is.IsSame(v, next) && is.HasSamePart(v, value) {
+		if !def.IsSame(v, next) && def.HasSamePart(v, value) {
 			list = append(list, v)
 		}
 	}

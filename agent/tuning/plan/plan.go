@@ -1,7 +1,7 @@
-// Package plan decides what to write to a network's settings, and in which order,
-// so that they are what a PortPressure's spec asks for and can be given back. It is
-// pure: what stands in the kernel and in the journal is given, and what to do comes
-// out. One plan is for one network: the host's, or that of a pod.
+// Package plan decides which settings of a network to write, and in which order, so
+// that they match a PortPressure's spec and can be restored. It is pure: it computes a
+// Plan from the current values and the journal. One plan covers one network: the host's
+// or a pod's.
 package plan
 
 import (
@@ -13,191 +13,196 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Target is the network whose settings are planned. The zero value is the host's.
+// Target is the network whose settings are planned. The zero value is the host.
 type Target struct {
-	// Pod is the UID of a pod, Cookie its network namespace's SO_NETNS_COOKIE: a
-	// pod's namespace can be made anew.
+	// Pod is the UID of a pod, Cookie the SO_NETNS_COOKIE of its network namespace,
+	// which can be replaced during the pod's life.
 	Pod    string `json:"pod,omitempty"`
 	Cookie uint64 `json:"cookie,omitempty"`
 }
 
-// Host says whether it is the host's network.
-func (t Target) Host() bool { return t == Target{} }
+// IsHost reports whether t is the host's network.
+func (t Target) IsHost() bool { return t == Target{} }
 
-// Entry is what the journal knows of a key that was written to.
-type Entry struct {
+// JournalEntry records a key that Portreeve has written.
+type JournalEntry struct {
 	Target Target `json:"target,omitzero"`
 	Key    string `json:"key"`
-	// Boot is the boot in which it was written. A restart resets sysctls: what
-	// stands then is the original. Windows' settings outlive it.
+	// Boot is the boot in which it was written. A restart resets sysctls to their
+	// originals. Settings of Windows survive it.
 	Boot string `json:"boot"`
-	// Live is, of a setting that works after a restart, what works in this boot.
+	// Live is the value in effect in this boot, for a setting that takes effect after a
+	// restart.
 	Live string `json:"live,omitempty"`
-	// Original is what another than Portreeve wrote there last, or the kernel itself:
-	// what stood before the first write, or before a repair.
+	// Original is the value before Portreeve's first write, or before a repair: the
+	// last one written by the kernel or another program.
 	Original string `json:"original"`
-	// Wrote is what of ours may stand there: the last value and, until that is
-	// certainly there, the one before it. Of net.ipv4.ip_local_reserved_ports, which
-	// is merged with what others put there, it is our ports only.
+	// Wrote has the values of Portreeve that may be present: the last one and, until it
+	// is confirmed, the one before it. For net.ipv4.ip_local_reserved_ports, which is
+	// merged with the ports of others, it has Portreeve's ports only.
 	Wrote []string `json:"wrote"`
-	// At is when Original was found.
+	// At is the time at which Original was read.
 	At time.Time `json:"at"`
 }
 
-// Reading is what a key was read as.
+// Reading is the result of reading a key.
 type Reading struct {
 	Value string
-	// Foreign is what of a list that is everybody's can't be Portreeve's, as far as
-	// that shows.
+	// Foreign is the part of a shared list that is known not to be Portreeve's.
 	Foreign string
-	// ReadOnly says that it can't be written from here.
+	// ReadOnly means that the key cannot be written from here.
 	ReadOnly bool
-	// Err is why it could not be read; fs.ErrNotExist where there is no such key,
-	// ErrForeign where what stands there is nothing that Portreeve would write.
+	// Err is the reason why it could not be read: fs.ErrNotExist if there is no such
+	// key, ErrForeign if its value is one that Portreeve would never write.
 	Err error
 }
 
-// ErrForeign says that a key has a value of another kind than the setting's.
-var ErrForeign = errors.New("a value of another kind")
+// ErrForeign is the error of a key whose value has another type than the setting.
+var ErrForeign = errors.New("unexpected type")
 
-func (r Reading) absent() bool { return errors.Is(r.Err, fs.ErrNotExist) }
+func (r Reading) isAbsent() bool { return errors.Is(r.Err, fs.ErrNotExist) }
 
-// Memory is what is remembered of a key from plan to plan, and forgotten with the
-// process.
+// Memory is the state of a key that is kept between plans, until the process ends.
 type Memory struct {
-	// Want is the value that the rest is about.
-	Want string
-	// Held says that it stood there.
-	Held bool
-	// Repairs are when it had to be written again, lately.
+	// Desired is the value that the other fields refer to.
+	Desired string
+	// Applied means that the key has had this value.
+	Applied bool
+	// Repairs are the times of recent repeated writes.
 	Repairs []time.Time
-	// Contested is since when another program has its way; zero where none has.
+	// Contested is the time since when the key is left to another program, or zero.
 	Contested time.Time
 }
 
-// Input is everything that a plan depends on.
+// Input has everything that a plan depends on.
 type Input struct {
 	Target Target
-	// Settings are the wishes for this network, in order of precedence; nil means
-	// that nobody knows, and what stands is held.
+	// Settings are the desired settings of this network, in order of precedence. nil
+	// means that none have been received, so current values are kept.
 	Settings []v1alpha1.Setting
-	// Current is what Keys were read as.
+	// Current has the readings of ListKeys.
 	Current map[string]Reading
 	// Entries is the journal of this network, by key.
-	Entries map[string]Entry
-	// Memory is that of the last plan.
+	Entries map[string]JournalEntry
+	// Memory is the Memory of the previous plan.
 	Memory map[string]Memory
+	// Listeners are the listening ports, needed if NeedsListeners; ListenersErr is the
+	// error of reading them.
+	Listeners    []ports.Range
+	ListenersErr error
 	Facts
 }
 
-// Facts are those of the machine.
+// Facts describe the machine.
 type Facts struct {
 	Now time.Time
-	// OS is the machine's, Linux where it is empty.
+	// OS is the operating system; empty means Linux.
 	OS settings.OS
-	// Boot is the boot ID; Kernel the release, for messages.
+	// Boot is the boot ID, Kernel the release, for messages.
 	Boot, Kernel string
-	// Allow are the keys that may be set on this node.
+	// Allow has the keys that may be set on this node.
 	Allow []string
-	// Level is the node's, empty where nothing was measured yet; NormalFor how long
-	// it has been Normal.
+	// Level is the pressure level of the node, empty before the first measurement;
+	// NormalFor is the time it has been Normal.
 	Level     v1alpha1.Level
 	NormalFor time.Duration
-	// Protect are the ports that a wider range must leave alone.
+	// Protect has the ports that a wider range must not take.
 	Protect []Protected
-	// Listeners are the ports that are listened on right now; asked when a range is
-	// about to be written. nil means that there are none.
-	Listeners func() ([]settings.Ports, error)
-	// Lost is why originals are not known (the journal was corrupt): then nothing is
-	// written. Empty where they are.
+	// Lost is the reason why originals are unknown (the journal was corrupt), or "". If
+	// set, nothing is written.
 	Lost string
-	// Stop is why nothing may be changed at all for now. Empty where all may.
+	// Stop is the reason why nothing may be changed for now, or "".
 	Stop string
 }
 
-func (f Facts) os() settings.OS { return cmp.Or(f.OS, settings.Linux) }
+func (f Facts) resolveOS() settings.OS { return cmp.Or(f.OS, settings.Linux) }
 
-func (f Facts) lookup(key string) (settings.Setting, bool) { return settings.Lookup(f.os(), key) }
-
-// Protected is ports that services have.
-type Protected struct {
-	Ports settings.Ports
-	Whose string
+func (f Facts) lookupSetting(key string) (settings.Setting, bool) {
+	return settings.Lookup(f.resolveOS(), key)
 }
 
-// Plan is what to do: first write all of Record to the journal, then Writes to the
-// kernel one after the other, each read back, then take Forget out of the journal.
+// Protected is a range of ports that a service uses.
+type Protected struct {
+	Ports ports.Range
+	Owner string
+}
+
+// Plan is a list of steps: write NewEntries to the journal, then Writes to the kernel
+// one by one, reading each back, then remove ObsoleteKeys from the journal.
 type Plan struct {
-	Record []Entry
-	Writes []Write
-	Forget []string
-	// Memory is for the next plan.
-	Memory map[string]Memory
-	on     settings.OS
-	items  []item
-	fate   map[string]error // of the keys that were to be written
+	NewEntries   []JournalEntry
+	Writes       []Write
+	ObsoleteKeys []string
+	// Memory is the input of the next plan.
+	Memory      map[string]Memory
+	os          settings.OS
+	drafts      []statusDraft
+	writeErrors map[string]error // by key; nil for a write that succeeded
 }
 
 // Write is one value to write.
 type Write struct {
 	Key, Value string
-	// After are keys of which no write may have failed before this one.
+	// After has the keys whose writes must have succeeded before this one.
 	After []string
-	// Was is what stood when Value was decided. Of a list that is everybody's, only
-	// what tells Value from it is to be done.
-	Was string
-	// Original says that this gives the original back.
+	// Previous is the value on which Value is based. In a shared list only the
+	// difference of the two is changed.
+	Previous string
+	// Original means that this write restores the original.
 	Original bool
 }
 
-// item is a status in the making.
-type item struct {
+// statusDraft is a status and its dependence on writes.
+type statusDraft struct {
 	status v1alpha1.SettingStatus
-	// done is the state and the message once everything in needs was written.
-	done    v1alpha1.SettingState
-	message string
-	needs   []string
+	// stateWhenDone and messageWhenDone apply once every key in requires has been
+	// written.
+	stateWhenDone   v1alpha1.SettingState
+	messageWhenDone string
+	requires        []string
 }
 
-// Keys are those that have to be read for a plan, sorted.
-func Keys(os settings.OS, settings []v1alpha1.Setting, entries map[string]Entry) []string {
+// ListKeys returns the keys that must be read for a plan, sorted.
+func ListKeys(os settings.OS, settings []v1alpha1.Setting, entries map[string]JournalEntry) []string {
 	f := Facts{OS: os}
 	var keys []string
 	for i := range settings {
 		keys = append(keys, settings[i].Key)
 	}
 	keys = slices.AppendSeq(keys, maps.Keys(entries))
-	keys = slices.DeleteFunc(keys, func(key string) bool { _, known := f.lookup(key); return !known })
-	if p := f.pools(); slices.ContainsFunc(keys, p.ranged) {
-		keys = append(keys, p.list)
+	keys = slices.DeleteFunc(keys, func(key string) bool { _, known := f.lookupSetting(key); return !known })
+	if p := f.selectPortKeys(); slices.ContainsFunc(keys, p.isRange) {
+		keys = append(keys, p.reserved)
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
 }
 
-// Make makes the plan.
-func Make(in Input) Plan {
-	b := builder{Input: in, wants: map[string]want{}, freeze: map[string]bool{}, Plan: Plan{on: in.os(), Memory: map[string]Memory{}, fate: map[string]error{}}}
+// New computes the plan for in.
+func New(in Input) Plan {
+	b := planBuilder{in: in, desired: map[string]desiredSetting{}, keepKeys: map[string]bool{},
+		plan: Plan{os: in.resolveOS(), Memory: map[string]Memory{}, writeErrors: map[string]error{}}}
 	if in.Settings == nil {
-		b.hold()
-		return b.Plan
+		b.keepCurrent()
+		return b.plan
 	}
 	for i := range in.Settings {
-		b.judge(&in.Settings[i])
+		b.classifySetting(&in.Settings[i])
 	}
-	b.network()
+	b.planRanges()
 	for _, s := range settings.All() {
-		if s.OS == in.os() && s.Key != in.pools().list && !in.pools().ranged(s.Key) {
-			b.exact(s)
+		if s.OS == in.resolveOS() && s.Key != in.selectPortKeys().reserved && !in.selectPortKeys().isRange(s.Key) {
+			b.planScalar(s)
 		}
 	}
-	b.strangers()
+	b.reportUnknownKeys()
 	if in.Stop != "" {
-		b.stop()
+		b.dropSteps()
 	}
-	slices.SortStableFunc(b.items, func(x, y item) int { return b.rank(x) - b.rank(y) })
-	return b.Plan
+	slices.SortStableFunc(b.plan.drafts, func(x, y statusDraft) int { return b.rankStatus(x) - b.rankStatus(y) })
+	return b.plan
 }

@@ -7,12 +7,12 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// A value that works after a restart only is written once and waits: what works until
-// then is its entry's Live, while the boot is the entry's.
+// A value that takes effect after a restart is written once. The value in effect until
+// then is Live of its journal entry, while the boot is the same.
 
-// sameBoot compares boot IDs. Windows has none but the time of its start, which is
-// computed: if it came out a little different, a setting must not seem to work already.
-func sameBoot(a, b string) bool {
+// isSameBoot compares boot IDs. Windows has only a computed boot time, so a small
+// difference must not look like a restart.
+func isSameBoot(a, b string) bool {
 	if a == b {
 		return true
 	}
@@ -21,49 +21,51 @@ func sameBoot(a, b string) bool {
 		return false
 	}
 	bt, err := time.Parse(time.RFC3339Nano, b)
-	return err == nil && at.Sub(bt).Abs() < quickestRestart
+	return err == nil && at.Sub(bt).Abs() < minRestartTime
 }
 
-// quickestRestart is less than Windows takes from one start to the next.
-const quickestRestart = 5 * time.Second
+// minRestartTime is less than Windows needs to restart.
+const minRestartTime = 5 * time.Second
 
-// works is the state of a value that stands, whose entry, if there is one, is e.
-func (b *builder) works(is settings.Setting, value string, e Entry) (v1alpha1.SettingState, string) {
-	switch is.Effect {
+// evaluateEffect returns the state of a current value, with its journal entry, if any.
+func (b *planBuilder) evaluateEffect(def settings.Setting, value string, e JournalEntry) (
+	v1alpha1.SettingState, string,
+) {
+	switch def.Effect {
 	case settings.Immediately:
 		return v1alpha1.SettingApplied, ""
 	case settings.AfterRestart:
-		if sameBoot(e.Boot, b.Boot) && e.Live != "" && !is.IsSame(e.Live, value) {
-			return v1alpha1.SettingRestartRequired, "works after a restart of the node; until then: " + settings.Clip(e.Live)
+		if isSameBoot(e.Boot, b.in.Boot) && e.Live != "" && !def.IsSame(e.Live, value) {
+			return v1alpha1.SettingRestartRequired, "takes effect after a restart of the node; until then: " + settings.Clip(e.Live)
 		}
 		return v1alpha1.SettingApplied, ""
 	}
-	return v1alpha1.SettingApplied, "works " + is.Effect.String()
+	return v1alpha1.SettingApplied, "takes effect " + def.Effect.String()
 }
 
-// live is what works in this boot of a setting that works after a restart, before the
-// first write; e is its entry, if there is one.
-func (b *builder) live(is settings.Setting, now string, e Entry) string {
-	m := b.Input.Memory[is.Key]
+// findLiveValue returns the value in effect in this boot of a setting that takes effect
+// after a restart; e is its entry, if any.
+func (b *planBuilder) findLiveValue(def settings.Setting, now string, e JournalEntry) string {
+	m := b.in.Memory[def.Key]
 	switch {
-	case is.Effect != settings.AfterRestart:
+	case def.Effect != settings.AfterRestart:
 		return ""
-	case sameBoot(e.Boot, b.Boot) && e.Live != "":
+	case isSameBoot(e.Boot, b.in.Boot) && e.Live != "":
 		return e.Live
-	case m.Held: // and another program has changed it since
-		return m.Want
+	case m.Applied: // another program has changed it since
+		return m.Desired
 	}
 	return now
 }
 
-// later says that a value which is given back works after a restart only; empty where
-// it works already.
-func (b *builder) later(is settings.Setting, e Entry, back string) string {
-	if is.Effect != settings.AfterRestart {
+// explainDelay returns a message if the restored value takes effect only after a
+// restart.
+func (b *planBuilder) explainDelay(def settings.Setting, e JournalEntry, back string) string {
+	if def.Effect != settings.AfterRestart {
 		return ""
 	}
-	if live := b.live(is, b.Current[is.Key].Value, e); !is.IsSame(live, back) {
-		return "works after a restart of the node; until then: " + settings.Clip(live)
+	if live := b.findLiveValue(def, b.in.Current[def.Key].Value, e); !def.IsSame(live, back) {
+		return "takes effect after a restart of the node; until then: " + settings.Clip(live)
 	}
 	return ""
 }

@@ -10,22 +10,22 @@ import (
 )
 
 // BenchmarkNewNamespace is the time from the first process in a new namespace to the
-// sysctl in it. Before that it is nobody's, and an app that sees an old value comes
+// sysctl in it. Before that it has no owner, and an app that sees an old value comes
 // hundreds of milliseconds after it.
 func BenchmarkNewNamespace(b *testing.B) {
 	n := newNode(b)
-	a := n.agent()
-	a.want(inPods(fin, "17"), inPods(rangeKey, "20000 65001"))
+	a := n.startAgent()
+	a.setSpec(inPods(fin, "17"), inPods(rangeKey, "20000 65001"))
 	var took []time.Duration
 	for b.Loop() {
-		p := n.start(podspecs.Pod{Namespace: "shop", Name: "api"})
+		p := n.startPod(podspecs.Pod{Namespace: "shop", Name: "api"})
 		start := time.Now() // its process is there, and may not be in its cgroup yet
-		for p.read(fin) != "17" || p.read(rangeKey) != "20000 65001" {
+		for p.readValue(fin) != "17" || p.readValue(rangeKey) != "20000 65001" {
 			time.Sleep(100 * time.Microsecond)
 		}
 		took = append(took, time.Since(start))
-		n.forget(p)
-		p.end()
+		n.removePod(p)
+		p.stop()
 	}
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms/median")
@@ -33,23 +33,23 @@ func BenchmarkNewNamespace(b *testing.B) {
 }
 
 // BenchmarkCycle is what a tick costs with many pods: while nothing changes, and when
-// what stands in each of them is read again.
+// the values in each of them are read again.
 func BenchmarkCycle(b *testing.B) {
 	for _, count := range []int{10, 250} {
 		b.Run(fmt.Sprintf("%d pods", count), func(b *testing.B) {
 			n := newNode(b)
 			for i := range count {
-				n.start(podspecs.Pod{Namespace: "shop", Name: fmt.Sprint("api-", i)})
+				n.startPod(podspecs.Pod{Namespace: "shop", Name: fmt.Sprint("api-", i)})
 			}
 			for name, every := range map[string]time.Duration{"unchanged": time.Hour, "read again": time.Nanosecond} {
 				b.Run(name, func(b *testing.B) {
-					a := n.agentEvery(every)
-					a.want(inPods(fin, "17"), inPods(rangeKey, "20000 65001"), inPods(reuse, "1"))
+					a := n.startAgentEvery(every)
+					a.setSpec(inPods(fin, "17"), inPods(rangeKey, "20000 65001"), inPods(reuse, "1"))
 					start := time.Now()
-					a.until("all pods", func() bool { return a.held(rangeKey) == int32(count) })
+					a.waitUntil("all pods", func() bool { return a.countApplied(rangeKey) == int32(count) })
 					b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/first")
 					for b.Loop() { // from the beginning of one cycle to that of the next
-						a.Poke()
+						a.RequestCycle()
 						<-a.cycles
 					}
 					a.stop()

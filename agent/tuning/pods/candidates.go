@@ -12,35 +12,36 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// candidateList are the settings of the scope Pods, in order of precedence.
+// candidateList is the settings with scope Pods, in order of precedence.
 type candidateList []candidate
 
+// candidate is a setting that may be enforced in the pods that its selectors match.
 type candidate struct {
 	*v1alpha1.Setting
 	namespaces, pods labels.Selector
 }
 
-// compileCandidates reads the selectors. The error names the setting whose selector can't be
-// read.
+// compileCandidates parses the selectors. An error names the setting with the invalid
+// selector.
 func compileCandidates(list []v1alpha1.Setting) (candidateList, error) {
 	compiled := make(candidateList, 0, len(list))
 	for i := range list {
-		w := candidate{Setting: &list[i]}
+		c := candidate{Setting: &list[i]}
 		for _, side := range []struct {
 			field string
 			from  *metav1.LabelSelector
 			to    *labels.Selector
-		}{{"namespaceSelector", w.NamespaceSelector, &w.namespaces}, {"podSelector", w.PodSelector, &w.pods}} {
+		}{{"namespaceSelector", c.NamespaceSelector, &c.namespaces}, {"podSelector", c.PodSelector, &c.pods}} {
 			selector, err := metav1.LabelSelectorAsSelector(side.from)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %s can't be read, and what stands in pods is held: %w", w.ID, side.field, err)
+				return nil, fmt.Errorf("%s: invalid %s, keeping the current settings in pods: %w", c.ID, side.field, err)
 			}
-			if side.from == nil { // for Kubernetes' own types that is nobody, here everybody
+			if side.from == nil { // LabelSelectorAsSelector matches nothing then, podSelector everything
 				selector = labels.Everything()
 			}
 			*side.to = selector
 		}
-		compiled = append(compiled, w)
+		compiled = append(compiled, c)
 	}
 	return compiled, nil
 }
@@ -48,64 +49,66 @@ func compileCandidates(list []v1alpha1.Setting) (candidateList, error) {
 // namespaceNameLabel is on every namespace, with its name (KEP-2161).
 const namespaceNameLabel = "kubernetes.io/metadata.name"
 
-// podSettings is what wishes come to in one pod.
+// podSettings are the settings of one pod.
 type podSettings struct {
-	// enforced are to be held, in order of precedence.
+	// enforced are the settings to enforce, in order of precedence.
 	enforced []v1alpha1.Setting
-	// refused says why the pod does not get others that select it, by ID.
+	// refused has the reasons why other settings that select the pod are not enforced, by
+	// ID.
 	refused map[string]string
-	// undecided says that the labels of the pod's namespace are needed, and not known
-	// yet.
+	// undecided is set if the labels of the pod's namespace are needed but not known yet.
 	undecided bool
 }
 
-// resolvePod is p's share. namespace gives the labels of a namespace, where they are known.
-func (ws candidateList) resolvePod(p podspecs.Pod, namespace func(string) (map[string]string, bool)) podSettings {
+// resolvePod returns the settings of p. namespace returns the labels of a namespace, if they
+// are known.
+func (list candidateList) resolvePod(p podspecs.Pod, namespace func(string) (map[string]string, bool)) podSettings {
 	s := podSettings{refused: map[string]string{}}
 	candidates := map[string][]*v1alpha1.Setting{} // by key
-	for _, w := range ws {
-		selects, known := w.selectsPod(p, namespace)
+	for _, c := range list {
+		selects, known := c.selectsPod(p, namespace)
 		if !known {
 			return podSettings{undecided: true}
 		}
 		if selects {
-			candidates[w.Key] = append(candidates[w.Key], w.Setting)
+			candidates[c.Key] = append(candidates[c.Key], c.Setting)
 		}
 	}
-	for _, w := range ws {
-		if !slices.Contains(candidates[w.Key], w.Setting) {
+	for _, c := range list {
+		if !slices.Contains(candidates[c.Key], c.Setting) {
 			continue
 		}
-		selected, rival := settings.SelectCandidate(candidates[w.Key])
+		selected, rival := settings.SelectCandidate(candidates[c.Key])
 		switch {
-		case slices.Contains(p.Sysctls, w.Key):
-			s.refused[w.ID] = "the pod sets it itself (securityContext.sysctls), and that stays"
-		case rival != nil && settings.HasEqualPrecedence(w.Setting, selected):
-			s.refused[w.ID] = fmt.Sprintf("NodeTuning %s and NodeTuning %s want different values with the same priority: neither is held; change the priority, the value or the podSelector of one", selected.From.Name, rival.From.Name)
-		case selected == w.Setting:
-			s.enforced = append(s.enforced, *w.Setting)
+		case slices.Contains(p.Sysctls, c.Key):
+			s.refused[c.ID] = "the pod sets it itself (securityContext.sysctls), which takes precedence"
+		case rival != nil && settings.HasEqualPrecedence(c.Setting, selected):
+			s.refused[c.ID] = fmt.Sprintf("NodeTunings %s and %s set different values with the same priority, so neither is enforced; "+
+				"change the priority, the value or the podSelector of one", selected.From.Name, rival.From.Name)
+		case selected == c.Setting:
+			s.enforced = append(s.enforced, *c.Setting)
 		}
 	}
 	return s
 }
 
-// selectsPod says whether w is for p, if that is known.
-func (w candidate) selectsPod(p podspecs.Pod, namespace func(string) (map[string]string, bool)) (selects, known bool) {
-	if !w.pods.Matches(labels.Set(p.Labels)) {
+// selectsPod reports whether the selectors of c match p, and whether that is known.
+func (c candidate) selectsPod(p podspecs.Pod, namespace func(string) (map[string]string, bool)) (selects, known bool) {
+	if !c.pods.Matches(labels.Set(p.Labels)) {
 		return false, true
 	}
-	of := map[string]string{namespaceNameLabel: p.Namespace}
-	if !needsOnlyName(w.namespaces) {
+	namespaceLabels := map[string]string{namespaceNameLabel: p.Namespace}
+	if !needsOnlyName(c.namespaces) {
 		all, ok := namespace(p.Namespace)
 		if !ok {
 			return false, false
 		}
-		of = all
+		namespaceLabels = all
 	}
-	return w.namespaces.Matches(labels.Set(of)), true
+	return c.namespaces.Matches(labels.Set(namespaceLabels)), true
 }
 
-// needsOnlyName says whether a namespace's name is all that s asks for.
+// needsOnlyName reports whether s depends on no label of a namespace but its name.
 func needsOnlyName(s labels.Selector) bool {
 	requirements, _ := s.Requirements()
 	return !slices.ContainsFunc(requirements, func(r labels.Requirement) bool { return r.Key() != namespaceNameLabel })

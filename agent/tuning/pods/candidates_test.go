@@ -18,7 +18,7 @@ const (
 	fin   = "net.ipv4.tcp_fin_timeout"
 )
 
-func match(labels ...string) *metav1.LabelSelector {
+func makeSelector(labels ...string) *metav1.LabelSelector {
 	s := &metav1.LabelSelector{MatchLabels: map[string]string{}}
 	for _, l := range labels {
 		k, v, _ := strings.Cut(l, "=")
@@ -27,8 +27,8 @@ func match(labels ...string) *metav1.LabelSelector {
 	return s
 }
 
-// ask is a setting of the scope Pods by the NodeTuning that it names.
-func ask(by, key, value string, change ...func(*v1alpha1.Setting)) v1alpha1.Setting {
+// makeSetting returns a setting with scope Pods of the NodeTuning by.
+func makeSetting(by, key, value string, change ...func(*v1alpha1.Setting)) v1alpha1.Setting {
 	s := v1alpha1.Setting{ID: key + "@" + by, Key: key, Value: value, Scope: v1alpha1.ScopePods, From: v1alpha1.SettingSource{Name: by}}
 	for _, c := range change {
 		c(&s)
@@ -36,21 +36,21 @@ func ask(by, key, value string, change ...func(*v1alpha1.Setting)) v1alpha1.Sett
 	return s
 }
 
-func pods(labels ...string) func(*v1alpha1.Setting) {
-	return func(s *v1alpha1.Setting) { s.PodSelector = match(labels...) }
+func withPodSelector(labels ...string) func(*v1alpha1.Setting) {
+	return func(s *v1alpha1.Setting) { s.PodSelector = makeSelector(labels...) }
 }
 
-func namespaces(labels ...string) func(*v1alpha1.Setting) {
-	return func(s *v1alpha1.Setting) { s.NamespaceSelector = match(labels...) }
+func withNamespaceSelector(labels ...string) func(*v1alpha1.Setting) {
+	return func(s *v1alpha1.Setting) { s.NamespaceSelector = makeSelector(labels...) }
 }
 
-func priority(n int32) func(*v1alpha1.Setting) {
+func withPriority(n int32) func(*v1alpha1.Setting) {
 	return func(s *v1alpha1.Setting) { s.From.Priority = n }
 }
 
-func dry(s *v1alpha1.Setting) { s.Mode = v1alpha1.ModeDryRun }
+func withDryRun(s *v1alpha1.Setting) { s.Mode = v1alpha1.ModeDryRun }
 
-func TestWhatAPodGets(t *testing.T) {
+func TestResolvePod(t *testing.T) {
 	api := podspecs.Pod{Namespace: "shop", Name: "api", Labels: map[string]string{"app": "api", "tier": "web"}}
 	chooses := api
 	chooses.Sysctls = []string{reuse}
@@ -60,36 +60,36 @@ func TestWhatAPodGets(t *testing.T) {
 		unknown  bool // the labels of namespaces
 		want     []string
 	}{
-		"Without selectors every pod":         {pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1")}, want: []string{"a: tcp_tw_reuse=1"}},
-		"An empty selector selects every pod": {pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1", pods())}, want: []string{"a: tcp_tw_reuse=1"}},
-		"By its labels":                       {pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1", pods("app=api"))}, want: []string{"a: tcp_tw_reuse=1"}},
-		"Not by another's labels":             {pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1", pods("app=db"))}},
-		"By its namespace's name, which needs nobody's answer": {
-			pod: api, unknown: true, settings: []v1alpha1.Setting{ask("a", reuse, "1", namespaces("kubernetes.io/metadata.name=shop"))},
+		"Without selectors every pod":         {pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1")}, want: []string{"a: tcp_tw_reuse=1"}},
+		"An empty selector selects every pod": {pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1", withPodSelector())}, want: []string{"a: tcp_tw_reuse=1"}},
+		"By its labels":                       {pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1", withPodSelector("app=api"))}, want: []string{"a: tcp_tw_reuse=1"}},
+		"Not by another's labels":             {pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1", withPodSelector("app=db"))}},
+		"By its namespace's name, which needs no other labels": {
+			pod: api, unknown: true, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1", withNamespaceSelector("kubernetes.io/metadata.name=shop"))},
 			want: []string{"a: tcp_tw_reuse=1"}},
 		"By its namespace's labels": {
-			pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1", namespaces("team=shop"), pods("app=api"))}, want: []string{"a: tcp_tw_reuse=1"}},
-		"Not by another namespace's labels": {pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1", namespaces("team=bank"))}},
-		"While its namespace's labels are not known nothing is decided": {
-			pod: api, unknown: true, settings: []v1alpha1.Setting{ask("a", reuse, "1"), ask("b", fin, "30", namespaces("team=shop"))}, want: []string{"unknown"}},
-		"Labels of a namespace that matter to other pods only are not waited for": {
-			pod: api, unknown: true, settings: []v1alpha1.Setting{ask("b", fin, "30", namespaces("team=shop"), pods("app=db"))}},
+			pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1", withNamespaceSelector("team=shop"), withPodSelector("app=api"))}, want: []string{"a: tcp_tw_reuse=1"}},
+		"Not by another namespace's labels": {pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1", withNamespaceSelector("team=bank"))}},
+		"Undecided while the labels of its namespace are not known": {
+			pod: api, unknown: true, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1"), makeSetting("b", fin, "30", withNamespaceSelector("team=shop"))}, want: []string{"unknown"}},
+		"Labels of a namespace that matter only to other pods are not needed": {
+			pod: api, unknown: true, settings: []v1alpha1.Setting{makeSetting("b", fin, "30", withNamespaceSelector("team=shop"), withPodSelector("app=db"))}},
 		"The first of two that agree": {
-			pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1"), ask("b", reuse, "1", pods("app=api"))}, want: []string{"a: tcp_tw_reuse=1"}},
+			pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1"), makeSetting("b", reuse, "1", withPodSelector("app=api"))}, want: []string{"a: tcp_tw_reuse=1"}},
 		"The one with the higher priority": {
-			pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1", priority(2)), ask("b", reuse, "0", priority(1))}, want: []string{"a: tcp_tw_reuse=1"}},
-		"Of equal ones that contradict each other neither": {
-			pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1"), ask("b", reuse, "0", pods("app=api")), ask("a", fin, "30")},
-			want: []string{"a: tcp_fin_timeout=30", "a: tcp_tw_reuse refused: NodeTuning a and NodeTuning b", "b: tcp_tw_reuse refused: NodeTuning a and NodeTuning b"}},
-		"Equal ones are no contradiction where only one selects the pod": {
-			pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1"), ask("b", reuse, "0", pods("app=db"))}, want: []string{"a: tcp_tw_reuse=1"}},
-		"Below those that contradict each other nobody moves up": {
-			pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1", priority(2)), ask("b", reuse, "0", priority(2)), ask("c", reuse, "2")},
-			want: []string{"a: tcp_tw_reuse refused: NodeTuning a and NodeTuning b", "b: tcp_tw_reuse refused: NodeTuning a and NodeTuning b"}},
-		"What is only tried out is in nobody's way": {
-			pod: api, settings: []v1alpha1.Setting{ask("a", reuse, "1", dry, priority(9)), ask("b", reuse, "0")}, want: []string{"b: tcp_tw_reuse=0"}},
-		"What the pod sets itself stays": {
-			pod: chooses, settings: []v1alpha1.Setting{ask("a", reuse, "1"), ask("a", fin, "30")},
+			pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1", withPriority(2)), makeSetting("b", reuse, "0", withPriority(1))}, want: []string{"a: tcp_tw_reuse=1"}},
+		"Neither of two with equal priority and different values": {
+			pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1"), makeSetting("b", reuse, "0", withPodSelector("app=api")), makeSetting("a", fin, "30")},
+			want: []string{"a: tcp_fin_timeout=30", "a: tcp_tw_reuse refused: NodeTunings a and b", "b: tcp_tw_reuse refused: NodeTunings a and b"}},
+		"Equal priorities don't conflict if only one selects the pod": {
+			pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1"), makeSetting("b", reuse, "0", withPodSelector("app=db"))}, want: []string{"a: tcp_tw_reuse=1"}},
+		"A lower priority is not enforced instead of two that conflict": {
+			pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1", withPriority(2)), makeSetting("b", reuse, "0", withPriority(2)), makeSetting("c", reuse, "2")},
+			want: []string{"a: tcp_tw_reuse refused: NodeTunings a and b", "b: tcp_tw_reuse refused: NodeTunings a and b"}},
+		"A dry run doesn't conflict with an enforced setting": {
+			pod: api, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1", withDryRun, withPriority(9)), makeSetting("b", reuse, "0")}, want: []string{"b: tcp_tw_reuse=0"}},
+		"A value that the pod sets itself takes precedence": {
+			pod: chooses, settings: []v1alpha1.Setting{makeSetting("a", reuse, "1"), makeSetting("a", fin, "30")},
 			want: []string{"a: tcp_fin_timeout=30", "a: tcp_tw_reuse refused: the pod sets it itself"}},
 	}
 	for name, test := range tests {
@@ -99,14 +99,14 @@ func TestWhatAPodGets(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := ws.resolvePod(test.pod, func(string) (map[string]string, bool) { return map[string]string{"team": "shop"}, !test.unknown })
-			if diff := cmp.Diff(test.want, lines(got)); diff != "" {
+			if diff := cmp.Diff(test.want, formatSettings(got)); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 }
 
-func lines(s podSettings) (list []string) {
+func formatSettings(s podSettings) (list []string) {
 	if s.undecided {
 		return []string{"unknown"}
 	}
@@ -117,18 +117,18 @@ func lines(s podSettings) (list []string) {
 	for id, why := range s.refused {
 		key, by, _ := strings.Cut(id, "@")
 		why, _, _ = strings.Cut(why, " (")
-		why, _, _ = strings.Cut(why, " want ")
+		why, _, _ = strings.Cut(why, " set ")
 		list = append(list, fmt.Sprintf("%s: %s refused: %s", by, short(key), why))
 	}
 	slices.Sort(list)
 	return list
 }
 
-func TestASelectorThatCannotBeReadIsSaid(t *testing.T) {
-	_, err := compileCandidates([]v1alpha1.Setting{ask("a", reuse, "1", func(s *v1alpha1.Setting) {
+func TestAnInvalidSelectorIsAnError(t *testing.T) {
+	_, err := compileCandidates([]v1alpha1.Setting{makeSetting("a", reuse, "1", func(s *v1alpha1.Setting) {
 		s.PodSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Near"}}}
 	})})
-	if err == nil || !strings.Contains(err.Error(), `podSelector can't be read, and what stands in pods is held: "Near" is not a valid label selector operator`) {
-		t.Errorf("it says %v", err)
+	if err == nil || !strings.Contains(err.Error(), `invalid podSelector, keeping the current settings in pods: "Near" is not a valid label selector operator`) {
+		t.Errorf("error: %v", err)
 	}
 }

@@ -1,7 +1,7 @@
-// Package pods holds settings inside the network namespaces of pods, running and new
-// ones. What is to be done in each of them package plan decides, as for the host's.
+// Package pods enforces settings in the network namespaces of running and new pods.
+// Package plan decides what to do in each of them, as it does for the host's.
 //
-// Namespaces are reached through the files that container runtimes keep for them in
-// /run/netns, which needs SYS_ADMIN and no other privilege. None is kept open, so that
-// none outlives its pod because of the agent.
+// The agent enters namespaces through the files that container runtimes create for them
+// in /run/netns, which requires SYS_ADMIN and no other privilege. It keeps none of them
+// open, so that no namespace outlives its pod because of the agent.
 package pods

@@ -5,12 +5,12 @@ import (
 
 	"portreeve.io/portreeve/agent/kube/podspecs"
 	"portreeve.io/portreeve/agent/tuning/plan"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
-// HostPorts implements tuning.Pods: the hostPorts of the node's pods, and all named
-// ports of those on the host network. A pod that starts later is protected as soon as
-// the API server tells of it, mostly before its program listens.
+// HostPorts implements tuning.Pods. It returns the hostPorts of the node's pods, and all
+// declared ports of hostNetwork pods. A new pod is protected as soon as the API server
+// reports it, which is usually before its program listens.
 func (p *Pods) HostPorts() []plan.Protected {
 	if err := p.openSource(); err != nil {
 		p.logError(err)
@@ -19,12 +19,13 @@ func (p *Pods) HostPorts() []plan.Protected {
 	var list []plan.Protected
 	for _, pod := range p.source.All() {
 		for _, port := range listHostPorts(pod) {
-			list = append(list, plan.Protected{Ports: settings.Ports{First: port, Last: port}, Whose: pod.Namespace + "/" + pod.Name})
+			list = append(list, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Owner: pod.Namespace + "/" + pod.Name})
 		}
 	}
 	return list
 }
 
+// listHostPorts returns the ports that a pod may listen on in the host's network.
 func listHostPorts(pod podspecs.Pod) []int {
 	switch {
 	case pod.Finished:

@@ -8,7 +8,7 @@ import (
 	"portreeve.io/portreeve/agent/kube/podspecs"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/tuning/pods"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // nodesPods knows these pods.
@@ -29,8 +29,8 @@ func TestPortsThatPodsHaveOnTheHost(t *testing.T) {
 		}, nil
 	}})
 	want := []plan.Protected{
-		{Ports: settings.Ports{First: 20080, Last: 20080}, Whose: "a/mapped"},
-		{Ports: settings.Ports{First: 20090, Last: 20090}, Whose: "a/host"},
+		{Ports: ports.Range{First: 20080, Last: 20080}, Owner: "a/mapped"},
+		{Ports: ports.Range{First: 20090, Last: 20090}, Owner: "a/host"},
 	}
 	if diff := cmp.Diff(want, p.HostPorts()); diff != "" {
 		t.Error(diff)

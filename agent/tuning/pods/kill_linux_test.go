@@ -24,23 +24,24 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/pods"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// restless is what a process that changes its mind all the time works with.
-type restless struct {
+// churner is the input of a process that changes its settings all the time.
+type churner struct {
 	Root, State string
 	Pods        []podspecs.Pod
 	Spaces      []netns.Namespace
 	Seed        uint64
 }
 
-const restlessEnv = "PORTREEVE_TEST_RESTLESS"
+const churnerEnv = "PORTREEVE_TEST_CHURNER"
 
-func (r *restless) Synced() bool                               { return true }
-func (r *restless) All() []podspecs.Pod                        { return r.Pods }
-func (r *restless) Namespace(string) (map[string]string, bool) { return nil, true }
-func (r *restless) Pod(uid string) (podspecs.Pod, bool) {
+func (r *churner) Synced() bool                               { return true }
+func (r *churner) All() []podspecs.Pod                        { return r.Pods }
+func (r *churner) Namespace(string) (map[string]string, bool) { return nil, true }
+func (r *churner) Pod(uid string) (podspecs.Pod, bool) {
 	for _, p := range r.Pods {
 		if p.UID == uid {
 			return p, true
@@ -49,24 +50,24 @@ func (r *restless) Pod(uid string) (podspecs.Pod, bool) {
 	return podspecs.Pod{}, false
 }
 
-// run asks for one thing after another, as soon as the one before is done, until it is
-// killed.
-func (r *restless) run() error {
+// runUntilKilled sets one spec after another, each as soon as the previous one is applied,
+// until the process is killed.
+func (r *churner) runUntilKilled() error {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	files := tuning.Files{Root: "/proc/sys"}
+	files := sysctl.Store{Root: "/proc/sys"}
 	changed := make(chan struct{}, 1)
 	t := tuning.New(tuning.Options{
 		Disk: func() (journal.Disk, error) { return journal.OpenDir(r.State) }, Host: files, Boot: "boot-1", Allow: allow, Log: log,
-		Changed: func() { signal(changed) },
+		Changed: func() { notify(changed) },
 		Pods: pods.New(pods.Options{Root: r.Root, Sysctls: files, RecheckInterval: time.Nanosecond, Log: log,
 			Owners: func() ([]netns.Namespace, error) { return r.Spaces, nil },
 			Open:   func() (pods.Source, error) { return r, nil }}),
 	})
 	go t.Run(context.Background())
-	return r.ask(t, changed)
+	return r.changeSettings(t, changed)
 }
 
-func (r *restless) ask(t *tuning.Tuner, changed <-chan struct{}) error {
+func (r *churner) changeSettings(t *tuning.Tuner, changed <-chan struct{}) error {
 	random := rand.New(rand.NewPCG(r.Seed, 1))
 	fmt.Println("ready")
 	for generation := int64(1); ; generation++ {
@@ -80,7 +81,7 @@ func (r *restless) ask(t *tuning.Tuner, changed <-chan struct{}) error {
 				p.Spec.Settings = append(p.Spec.Settings, s)
 			}
 		}
-		t.Object(p)
+		t.UpdateSpec(p)
 		select {
 		case <-changed:
 		case <-time.After(10 * time.Millisecond): // it was asked for the same again
@@ -88,9 +89,9 @@ func (r *restless) ask(t *tuning.Tuner, changed <-chan struct{}) error {
 	}
 }
 
-func TestKilledAtAnyMomentTheOriginalsComeBack(t *testing.T) {
+func TestOriginalsAreRestoredAfterAKillAtAnyMoment(t *testing.T) {
 	n := newNode(t)
-	r := restless{Root: n.root, State: n.state, Seed: rand.Uint64()}
+	r := churner{Root: n.root, State: n.state, Seed: rand.Uint64()}
 	t.Logf("seed %d", r.Seed)
 	var all []*pod
 	before := map[string]string{}
@@ -98,52 +99,52 @@ func TestKilledAtAnyMomentTheOriginalsComeBack(t *testing.T) {
 	for i := range 4 {
 		spec := labeled(fmt.Sprint("api-", i), "api")
 		spec.Ports = []int{21000 + i}
-		p := n.start(spec)
+		p := n.startPod(spec)
 		p.Sysctl(fin, fmt.Sprint(40+i))
 		p.Sysctl(reserveKey, fmt.Sprint(22000+i))
 		all = append(all, p)
 		r.Pods = append(r.Pods, p.Pod)
 		for _, key := range keys {
-			before[p.Name+" "+key] = p.read(key)
+			before[p.Name+" "+key] = p.readValue(key)
 		}
 	}
-	r.Spaces = n.owners(len(all))
+	r.Spaces = n.awaitOwners(len(all))
 	touched := 0
 	random := rand.New(rand.NewPCG(r.Seed, 2))
 	for i := 0; i < 60 || touched == 0 && i < 600; i++ { // longer where the machine is busy
-		r.kill(t, time.Duration(random.IntN(12000*(1+i/60)))*time.Microsecond)
+		r.startAndKill(t, time.Duration(random.IntN(12000*(1+i/60)))*time.Microsecond)
 		r.Seed++
 		for _, p := range all {
-			if p.read(fin) != before[p.Name+" "+fin] {
+			if p.readValue(fin) != before[p.Name+" "+fin] {
 				touched++
 			}
 		}
 	}
-	t.Logf("%d values of ours stood after a kill", touched)
+	t.Logf("%d enforced values were left after a kill", touched)
 	if touched == 0 {
-		t.Error("no kill came while anything was held: nothing is tested here")
+		t.Error("no kill came while a value was enforced, so nothing was tested")
 	}
-	a := n.agent()
-	a.want()
-	a.until("that nothing is in the journal", func() bool { return n.entries() == 0 })
+	a := n.startAgent()
+	a.setSpec()
+	a.waitUntil("that nothing is in the journal", func() bool { return n.countJournalEntries() == 0 })
 	for _, p := range all {
 		for _, key := range keys {
-			if got := p.read(key); got != before[p.Name+" "+key] {
+			if got := p.readValue(key); got != before[p.Name+" "+key] {
 				t.Errorf("%s: %s is %q, was %q", p.Name, key, got, before[p.Name+" "+key])
 			}
 		}
 	}
 }
 
-// kill starts a restless process and kills it a while after it began.
-func (r *restless) kill(t *testing.T, after time.Duration) {
+// startAndKill starts a churner process and kills it a while after it began.
+func (r *churner) startAndKill(t *testing.T, after time.Duration) {
 	t.Helper()
 	raw, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), restlessEnv+"="+string(raw))
+	cmd.Env = append(os.Environ(), churnerEnv+"="+string(raw))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	out, err := cmd.StdoutPipe()
@@ -154,19 +155,19 @@ func (r *restless) kill(t *testing.T, after time.Duration) {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("it says %q, %v", line, err)
+		t.Fatalf("the process printed %q, %v", line, err)
 	}
 	time.Sleep(after)
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 }
 
-// owners are the network namespaces of pods, once there are that many.
-func (n *node) owners(pods int) []netns.Namespace {
+// awaitOwners returns the network namespaces of pods, once there are that many.
+func (n *node) awaitOwners(pods int) []netns.Namespace {
 	n.tb.Helper()
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		found, err := n.walk.ReadOwners()
-		n.must(err)
+		n.checkError(err)
 		found = slices.DeleteFunc(found, func(ns netns.Namespace) bool { _, ours := n.Pod(ns.Owner.PodUID); return !ours })
 		if len(found) == pods {
 			return found
@@ -176,16 +177,16 @@ func (n *node) owners(pods int) []netns.Namespace {
 	return nil
 }
 
-// entries is how many the journal has.
-func (n *node) entries() int {
+// countJournalEntries returns the number of entries in the journal.
+func (n *node) countJournalEntries() int {
 	raw, err := os.ReadFile(filepath.Join(n.state, "journal.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0
 	}
-	n.must(err)
+	n.checkError(err)
 	var f struct {
 		State struct{ Entries []json.RawMessage }
 	}
-	n.must(json.Unmarshal(raw, &f))
+	n.checkError(json.Unmarshal(raw, &f))
 	return len(f.State.Entries)
 }

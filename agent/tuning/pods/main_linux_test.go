@@ -20,9 +20,9 @@ const runInNetns = "PORTREEVE_TEST_MOUNTS"
 // TestMain runs the tests in a mount namespace of their own, so that namespaces can be
 // mounted as a container runtime does it, and go with the test.
 func TestMain(m *testing.M) {
-	if raw := os.Getenv(restlessEnv); raw != "" {
-		var r restless
-		fmt.Fprintln(os.Stderr, errors.Join(json.Unmarshal([]byte(raw), &r), r.run()))
+	if raw := os.Getenv(churnerEnv); raw != "" {
+		var r churner
+		fmt.Fprintln(os.Stderr, errors.Join(json.Unmarshal([]byte(raw), &r), r.runUntilKilled()))
 		os.Exit(1)
 	}
 	if os.Geteuid() != 0 || os.Getenv(runInNetns) != "" {

@@ -18,8 +18,8 @@ type podNetns struct {
 	inode  uint64
 }
 
-// runInNetns runs fn on a thread in the pod's network namespace: if it still is that one,
-// by inode and by cookie. An inode is given to the next namespace, a cookie never.
+// runInNetns runs fn on a thread in the pod's network namespace, after checking its inode
+// and cookie. The kernel reuses inode numbers for later namespaces, but never cookies.
 func runInNetns(s podNetns, fn func()) error {
 	return netns.Enter(s.path, s.inode, func() error {
 		c, err := readOwnCookie()
@@ -34,7 +34,7 @@ func runInNetns(s podNetns, fn func()) error {
 	})
 }
 
-// readNetnsCookie is the cookie of the namespace of s.
+// readNetnsCookie returns the cookie of a namespace.
 func readNetnsCookie(s podNetns) (c uint64, err error) {
 	err = netns.Enter(s.path, s.inode, func() (err error) {
 		c, err = readOwnCookie()
@@ -43,8 +43,8 @@ func readNetnsCookie(s podNetns) (c uint64, err error) {
 	return c, err
 }
 
-// readOwnCookie is that of the calling thread's network namespace; 0 before Linux 5.14, where
-// the pod alone tells namespaces apart.
+// readOwnCookie returns the cookie of the calling thread's network namespace. It is 0 before
+// Linux 5.14, where namespaces can only be distinguished by their pods.
 func readOwnCookie() (uint64, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -58,7 +58,7 @@ func readOwnCookie() (uint64, error) {
 	return c, err
 }
 
-// isVanished says that err is that of a namespace which is no more.
+// isVanished reports whether err means that the namespace no longer exists.
 func isVanished(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, netns.ErrChanged) || errors.Is(err, netns.ErrNotNamespace)
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listFiles are the names of what is in root.
+// listFiles returns the names of the files in root.
 func listFiles(root string) ([]string, error) {
 	d, err := os.Open(root)
 	if err != nil {
@@ -21,8 +21,8 @@ func listFiles(root string) ([]string, error) {
 	return d.Readdirnames(-1)
 }
 
-// readNetnsInode is that of the network namespace at path; false where none is mounted (yet):
-// runtimes make the file first.
+// readNetnsInode returns the inode of the network namespace at path, and whether one is
+// mounted there. Runtimes create the file before they mount the namespace on it.
 func readNetnsInode(path string) (uint64, bool) {
 	var st unix.Stat_t
 	var in unix.Statfs_t
@@ -32,7 +32,7 @@ func readNetnsInode(path string) (uint64, bool) {
 	return st.Ino, true
 }
 
-// watchDir calls created when something appears in root, until ctx ends.
+// watchDir calls created when a file appears in root, until ctx ends.
 func watchDir(ctx context.Context, root string, created func()) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -48,7 +48,7 @@ func watchDir(ctx context.Context, root string, created func()) error {
 	if _, err := unix.InotifyAddWatch(fd, root, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ONLYDIR|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF); err != nil {
 		return &fs.PathError{Op: "watch", Path: root, Err: err}
 	}
-	created() // for what came before the watch
+	created() // for files that were created before the watch
 	buf := make([]byte, 64*(unix.SizeofInotifyEvent+unix.NAME_MAX+1))
 	for {
 		n, err := f.Read(buf)
@@ -64,10 +64,11 @@ func watchDir(ctx context.Context, root string, created func()) error {
 	}
 }
 
-var errDirRemoved = errors.New("the folder was removed or moved")
+var errDirRemoved = errors.New("the directory was removed or moved")
 
-// isDirRemoved says whether the folder itself goes, in events of inotify(7): watch, mask,
-// cookie, length of the name, then the name.
+// isDirRemoved reports whether any of the events means that the directory itself was
+// removed or moved. An event of inotify(7) consists of the watch, the mask, the cookie,
+// the length of the name, and the name.
 func isDirRemoved(events []byte) bool {
 	for len(events) >= unix.SizeofInotifyEvent {
 		if binary.NativeEndian.Uint32(events[4:])&(unix.IN_IGNORED|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF) != 0 {

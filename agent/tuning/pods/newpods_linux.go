@@ -10,26 +10,26 @@ import (
 )
 
 const (
-	// A new namespace is nobody's for some 200 ms, until the first process of its pod
-	// is in it, and that pod's main() comes later still: it is looked at every pollGap
-	// for pollFor. One that is nobody's then is found by a tick.
+	// A new namespace has no known owner for some 200 ms, until the first process of its
+	// pod is in it, and the pod's main() starts later still. Its owner is looked up every
+	// pollInterval for pollTimeout, and after that once per tick.
 	pollInterval = 10 * time.Millisecond
 	pollTimeout  = 10 * time.Second
-	// rewatchDelay is the time until a folder that could not be watched is tried again.
+	// rewatchDelay is the time until the next attempt to watch a directory.
 	rewatchDelay = 10 * time.Second
 )
 
-// Run calls found whenever a new namespace has become a pod's, until ctx ends.
+// Run calls found whenever a pod is known to own a new namespace, until ctx ends.
 func (p *Pods) Run(ctx context.Context, found func()) {
 	created := make(chan struct{}, 1)
 	go p.watchNetnsDir(ctx, created)
-	met := map[string]bool{} // the files that are waited for no more
+	settled := map[string]bool{} // files whose owner is known, or no longer awaited
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-created:
-			p.awaitOwners(ctx, met, found)
+			p.awaitOwners(ctx, settled, found)
 		}
 	}
 }
@@ -46,59 +46,60 @@ func (p *Pods) watchNetnsDir(ctx context.Context, created chan<- struct{}) {
 		})
 		if err != nil && !failing {
 			failing = true
-			p.options.Log.Warn("new pods are tuned at the next tick only: their namespaces can't be watched; trying again", "why", err)
+			p.options.Log.Warn("can't watch for new network namespaces; new pods are tuned at the next tick; retrying", "why", err)
 		}
 		waitFor(ctx, rewatchDelay)
 	}
 }
 
-// awaitOwners polls until each file of the folder is some pod's namespace, or for pollFor.
-// What is no pod's by then is left to the ticks: it may never be one.
-func (p *Pods) awaitOwners(ctx context.Context, met map[string]bool, found func()) {
-	var strangers []string
+// awaitOwners polls until a pod owns the namespace of each file, for pollTimeout at most.
+// It then leaves the remaining files, which may never belong to a pod, to the ticks.
+func (p *Pods) awaitOwners(ctx context.Context, settled map[string]bool, found func()) {
+	var unowned []string
 	for until := time.Now().Add(pollTimeout); time.Now().Before(until) && ctx.Err() == nil; waitFor(ctx, pollInterval) {
-		now, news := p.findNewPodNetns(met)
-		if news {
+		var hasNew bool
+		unowned, hasNew = p.findNewPodNetns(settled)
+		if hasNew {
 			found()
 		}
-		if strangers = now; len(strangers) == 0 {
+		if len(unowned) == 0 {
 			return
 		}
 	}
-	for _, name := range strangers {
-		met[name] = true
+	for _, name := range unowned {
+		settled[name] = true
 	}
 }
 
-// findNewPodNetns finds out whose the namespaces of the folder are. It gives the files that are no
-// pod's yet, and says whether some have become one's.
-func (p *Pods) findNewPodNetns(met map[string]bool) (strangers []string, news bool) {
+// findNewPodNetns looks up the owners of the namespaces that are not settled. It returns
+// the files that no pod owns yet, and reports whether pods own any of the others.
+func (p *Pods) findNewPodNetns(settled map[string]bool) (unowned []string, hasNew bool) {
 	names, err := listFiles(p.options.Root)
 	if err != nil {
 		return nil, false
 	}
 	owners, err := p.options.Owners()
 	if err != nil {
-		return nil, false // which the next cycle says
+		return nil, false // the next cycle reports the error
 	}
 	ofPods := make(map[uint64]bool, len(owners))
 	for _, o := range owners {
 		ofPods[o.Inode] = o.Owner.Kind == socket.OwnerPod
 	}
-	there := make(map[string]bool, len(names))
+	exists := make(map[string]bool, len(names))
 	for _, name := range names {
-		there[name] = true
-		if met[name] {
+		exists[name] = true
+		if settled[name] {
 			continue
 		}
 		if ino, ok := readNetnsInode(filepath.Join(p.options.Root, name)); ok && ofPods[ino] {
-			met[name], news = true, true
+			settled[name], hasNew = true, true
 		} else {
-			strangers = append(strangers, name)
+			unowned = append(unowned, name)
 		}
 	}
-	maps.DeleteFunc(met, func(name string, _ bool) bool { return !there[name] })
-	return strangers, news
+	maps.DeleteFunc(settled, func(name string, _ bool) bool { return !exists[name] })
+	return unowned, hasNew
 }
 
 func waitFor(ctx context.Context, d time.Duration) {

@@ -25,12 +25,13 @@ import (
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/tuning/pods"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// node is a node's worth of pods: real namespaces, mounted as a runtime mounts them,
-// with real processes in real cgroups. Only what the API server says is made up.
+// node is a node with pods: real namespaces, mounted as a runtime mounts them,
+// with real processes in real cgroups. Only the API server is simulated.
 type node struct {
 	tb     testing.TB
 	root   string // as /run/netns
@@ -39,7 +40,7 @@ type node struct {
 	walk   *portwalk.Reader
 	pods   int
 	writes atomic.Int32 // to the kernel
-	// outdated is what Owners tells instead of the truth, unless it is nil.
+	// outdated is what readOwners returns instead of the actual owners, unless it is nil.
 	outdated []netns.Namespace
 
 	mu      sync.Mutex // it is the pods.Source as well
@@ -68,14 +69,14 @@ func newNode(tb testing.TB) *node {
 		if n.cgroup, err = os.MkdirTemp(base, "portreeve-test-"); err != nil { //nolint:usetesting // a cgroup, not a folder for files
 			tb.Skipf("needs cgroups: %v", err)
 		}
-		tb.Cleanup(func() { n.must(os.Remove(n.cgroup)) })
+		tb.Cleanup(func() { n.checkError(os.Remove(n.cgroup)) })
 		return n
 	}
 	tb.Skip("needs cgroups")
 	return nil
 }
 
-func (n *node) must(err error) {
+func (n *node) checkError(err error) {
 	n.tb.Helper()
 	if err != nil {
 		n.tb.Fatal(err)
@@ -92,74 +93,74 @@ type pod struct {
 	pause *exec.Cmd
 }
 
-// start starts a pod: its namespace, the runtime's file for it, and a process.
-func (n *node) start(spec podspecs.Pod) *pod {
+// startPod starts a pod: its namespace, the runtime's file for it, and a process.
+func (n *node) startPod(spec podspecs.Pod) *pod {
 	n.tb.Helper()
 	n.pods++
 	p := &pod{NS: netnstest.New(n.tb), Pod: spec, node: n, file: filepath.Join(n.root, fmt.Sprintf("cni-%d", n.pods))}
 	p.UID = fmt.Sprintf("00000000-0000-4000-8000-%012d", n.pods)
 	p.inode = p.Inode()
-	n.learn(p.Pod)
-	p.mount()
-	p.run()
+	n.addPod(p.Pod)
+	p.mountNetns()
+	p.startProcess()
 	return p
 }
 
-// mount makes the file first, as runtimes do.
-func (p *pod) mount() {
+// mountNetns creates the file before it mounts the namespace, as runtimes do.
+func (p *pod) mountNetns() {
 	p.node.tb.Helper()
-	p.node.must(os.WriteFile(p.file, nil, 0o444))
-	p.node.must(unix.Mount(fmt.Sprintf("/proc/self/fd/%d", p.FD()), p.file, "", unix.MS_BIND, ""))
-	p.node.tb.Cleanup(p.unmount)
+	p.node.checkError(os.WriteFile(p.file, nil, 0o444))
+	p.node.checkError(unix.Mount(fmt.Sprintf("/proc/self/fd/%d", p.FD()), p.file, "", unix.MS_BIND, ""))
+	p.node.tb.Cleanup(p.unmountNetns)
 }
 
-func (p *pod) unmount() {
+func (p *pod) unmountNetns() {
 	if os.Remove(p.file) == nil || os.IsNotExist(os.Remove(p.file)) { // removing is refused while it is mounted on
 		return
 	}
-	p.node.must(unix.Unmount(p.file, unix.MNT_DETACH))
-	p.node.must(os.Remove(p.file))
+	p.node.checkError(unix.Unmount(p.file, unix.MNT_DETACH))
+	p.node.checkError(os.Remove(p.file))
 }
 
-// run starts a process in the pod's cgroup.
-func (p *pod) run() {
+// startProcess starts a process in the pod's cgroup.
+func (p *pod) startProcess() {
 	p.node.tb.Helper()
 	container := filepath.Join(p.node.cgroup, "pod"+p.UID, strings.Repeat("c", 64))
-	p.node.must(os.MkdirAll(container, 0o755))
+	p.node.checkError(os.MkdirAll(container, 0o755))
 	// The shell moves itself before it becomes what the pod runs.
 	p.pause = exec.Command("/bin/sh", "-c", fmt.Sprintf("echo $$ > %s/cgroup.procs && exec sleep 1000", container))
 	p.Start(p.pause)
 	p.node.tb.Cleanup(func() {
-		p.kill()
+		p.killProcess()
 		for _, dir := range []string{container, filepath.Dir(container)} {
 			for err := os.Remove(dir); err != nil && !os.IsNotExist(err); err = os.Remove(dir) {
-				time.Sleep(time.Millisecond) // the kernel lets go of a cgroup a moment after its last process
+				time.Sleep(time.Millisecond) // the kernel frees a cgroup shortly after its last process ends
 			}
 		}
 	})
 }
 
-func (p *pod) kill() {
+func (p *pod) killProcess() {
 	_ = p.pause.Process.Kill()
 	_ = p.pause.Wait()
 }
 
-// end ends the pod before the test does.
-func (p *pod) end() {
-	p.kill()
-	p.unmount()
-	p.node.must(p.Close())
+// stop ends the pod before the test ends.
+func (p *pod) stop() {
+	p.killProcess()
+	p.unmountNetns()
+	p.node.checkError(p.Close())
 }
 
-// read is a sysctl of the pod.
-func (p *pod) read(key string) string {
+// readValue returns the value of a sysctl in the pod.
+func (p *pod) readValue(key string) string {
 	p.node.tb.Helper()
 	value, err := p.ReadSysctl(key)
-	p.node.must(err)
+	p.node.checkError(err)
 	return strings.Join(strings.Fields(value), " ")
 }
 
-func (n *node) tell() ([]netns.Namespace, error) {
+func (n *node) readOwners() ([]netns.Namespace, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.outdated != nil {
@@ -168,20 +169,20 @@ func (n *node) tell() ([]netns.Namespace, error) {
 	return n.walk.ReadOwners()
 }
 
-func (n *node) mislead(owners []netns.Namespace) {
+func (n *node) overrideOwners(owners []netns.Namespace) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.outdated = owners
 }
 
-// learn and forget are what the API server says.
-func (n *node) learn(p podspecs.Pod) {
+// addPod and removePod change the pods that the API server reports.
+func (n *node) addPod(p podspecs.Pod) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.known[p.UID] = p
 }
 
-func (n *node) forget(p *pod) {
+func (n *node) removePod(p *pod) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.known, p.UID)
@@ -232,49 +233,48 @@ const (
 	fin        = "net.ipv4.tcp_fin_timeout"
 )
 
-// untouchable are the host's settings: nothing here is for them.
-type untouchable struct {
+// hostStore fails the test when a setting of the host is written.
+type hostStore struct {
 	tuning.Store
 	tb testing.TB
 }
 
-func (u untouchable) Write(w plan.Write) error {
+func (u hostStore) Write(w plan.Write) error {
 	u.tb.Errorf("%q is written to the host's %s", w.Value, w.Key)
 	return unix.EPERM
 }
 
-// counted are the settings of pods.
-type counted struct {
+// countingStore counts the writes to the settings of pods.
+type countingStore struct {
 	tuning.Store
 	writes *atomic.Int32
 }
 
-func (c counted) Write(w plan.Write) error {
+func (c countingStore) Write(w plan.Write) error {
 	c.writes.Add(1)
 	return c.Store.Write(w)
 }
 
-// agent starts an agent, which ends with the test, and looks at everything in each
-// cycle.
-func (n *node) agent() *agent { return n.agentEvery(time.Nanosecond) }
+// startAgent starts an agent, which ends with the test and checks all pods in each cycle.
+func (n *node) startAgent() *agent { return n.startAgentEvery(time.Nanosecond) }
 
-func (n *node) agentEvery(every time.Duration) *agent {
+func (n *node) startAgentEvery(every time.Duration) *agent {
 	n.tb.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	files := tuning.Files{Root: "/proc/sys"}
-	inPods := pods.New(pods.Options{Root: n.root, Sysctls: counted{files, &n.writes}, Owners: n.tell,
+	files := sysctl.Store{Root: "/proc/sys"}
+	inPods := pods.New(pods.Options{Root: n.root, Sysctls: countingStore{files, &n.writes}, Owners: n.readOwners,
 		Open: func() (pods.Source, error) { return n, nil }, RecheckInterval: every, Log: log})
 	cycles := make(chan struct{}, 1)
 	a := &agent{node: n, cycles: cycles, Tuner: tuning.New(tuning.Options{
-		Stopped: func() string { signal(cycles); return "" },
-		Disk:    func() (journal.Disk, error) { return journal.OpenDir(n.state) }, Host: untouchable{files, n.tb}, Pods: inPods,
+		Stopped: func() string { notify(cycles); return "" },
+		Disk:    func() (journal.Disk, error) { return journal.OpenDir(n.state) }, Host: hostStore{files, n.tb}, Pods: inPods,
 		Boot: "boot-1", Kernel: "6", Allow: allow, Log: log,
-		Changed: func() { signal(n.changed) },
+		Changed: func() { notify(n.changed) },
 	})}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { a.Run(ctx) })
-	running.Go(func() { inPods.Run(ctx, a.Poke) })
+	running.Go(func() { inPods.Run(ctx, a.RequestCycle) })
 	a.stop = sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
@@ -283,20 +283,20 @@ func (n *node) agentEvery(every time.Duration) *agent {
 	return a
 }
 
-func signal(c chan struct{}) {
+func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
 }
 
-// want gives the agent a spec.
-func (a *agent) want(settings ...v1alpha1.Setting) {
+// setSpec gives the agent a spec.
+func (a *agent) setSpec(settings ...v1alpha1.Setting) {
 	a.generation++
 	p := &v1alpha1.PortPressure{}
 	p.Generation = a.generation
 	p.Spec.Settings = append([]v1alpha1.Setting{}, settings...)
-	a.Object(p)
+	a.UpdateSpec(p)
 }
 
 func inPods(key, value string, change ...func(*v1alpha1.Setting)) v1alpha1.Setting {
@@ -307,24 +307,24 @@ func inPods(key, value string, change ...func(*v1alpha1.Setting)) v1alpha1.Setti
 	return s
 }
 
-// until waits for is, which what says in words.
-func (a *agent) until(what string, is func() bool) {
+// waitUntil waits until isReached returns true. what describes the condition.
+func (a *agent) waitUntil(what string, isReached func() bool) {
 	a.node.tb.Helper()
 	deadline := time.After(2 * time.Minute)
-	for !is() {
+	for !isReached() {
 		select {
 		case <-a.node.changed:
 		case <-time.After(10 * time.Millisecond):
-			a.Poke() // what the next tick would do
+			a.RequestCycle() // what the next tick would do
 		case <-deadline:
-			a.node.tb.Fatalf("waited in vain for: %s; the settings are %s", what, a.tell())
+			a.node.tb.Fatalf("timed out waiting for: %s; the settings are %s", what, a.formatStatuses())
 		}
 	}
 }
 
-// status is that of a setting by its ID.
-func (a *agent) status(id string) v1alpha1.SettingStatus {
-	list := a.Settings()
+// findStatus returns the status of a setting.
+func (a *agent) findStatus(id string) v1alpha1.SettingStatus {
+	list := a.ListSettings()
 	i := slices.IndexFunc(list, func(s v1alpha1.SettingStatus) bool { return s.ID == id })
 	if i < 0 {
 		return v1alpha1.SettingStatus{}
@@ -332,17 +332,17 @@ func (a *agent) status(id string) v1alpha1.SettingStatus {
 	return list[i]
 }
 
-// held is in how many pods a key is held.
-func (a *agent) held(key string) int32 {
-	if s := a.status(key + "@pods"); s.PodsApplied != nil {
+// countApplied returns the number of pods in which a key is applied.
+func (a *agent) countApplied(key string) int32 {
+	if s := a.findStatus(key + "@pods"); s.PodsApplied != nil {
 		return *s.PodsApplied
 	}
 	return 0
 }
 
-func (a *agent) tell() string {
+func (a *agent) formatStatuses() string {
 	var lines []string
-	for _, s := range a.Settings() {
+	for _, s := range a.ListSettings() {
 		lines = append(lines, fmt.Sprintf("%s %s %q", s.ID, s.State, s.Message))
 	}
 	return strings.Join(lines, "; ")

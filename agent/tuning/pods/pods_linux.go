@@ -9,11 +9,12 @@ import (
 	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/ports"
 )
 
-// Source knows the node's pods: a podspec.Watch.
+// Source provides the specs of the node's pods. podspecs.Watch implements it.
 type Source interface {
 	Synced() bool
 	Pod(uid string) (podspecs.Pod, bool)
@@ -21,18 +22,19 @@ type Source interface {
 	Namespace(name string) (labels map[string]string, known bool)
 }
 
-// Options of Pods.
+// Options configure Pods.
 type Options struct {
-	// Root is the folder of the files of network namespaces, as the agent sees it.
+	// Root is the directory with the files of network namespaces, as the agent sees it.
 	Root string
-	// Sysctls are the settings of the calling thread's network namespace.
+	// Sysctls reads and writes the sysctls of the calling thread's network namespace.
 	Sysctls tuning.Store
-	// Owners tells whose each network namespace is, by inode.
+	// Owners returns all network namespaces with their owners.
 	Owners func() ([]netns.Namespace, error)
-	// Open begins to watch the node's pods. It is called when a setting asks for pods
-	// for the first time.
+	// Open starts to watch the node's pods. It is called once pods are needed for the
+	// first time.
 	Open func() (Source, error)
-	// RecheckInterval is how often what stands in a pod is looked at again, a minute unless set.
+	// RecheckInterval is the time after which the values in a pod are read again, a minute
+	// by default.
 	RecheckInterval time.Duration
 	Log             *slog.Logger
 }
@@ -43,54 +45,53 @@ type Pods struct {
 
 	source    Source
 	states    map[plan.Target]*podState
-	lastError string // last logged
+	lastError string // the last one that was logged
 }
 
-// podState is what was seen of a pod's network last.
+// podState is the result of the last check of a pod's network namespace.
 type podState struct {
 	checkedAt time.Time
-	// fingerprint is what the rest depends on.
+	// fingerprint identifies the inputs of that check.
 	fingerprint string
-	// statuses are what became of the settings; again says that they are not final.
+	// statuses are those of the settings. retry is set while any of them may change.
 	statuses []v1alpha1.SettingStatus
 	retry    bool
-	// listened are the ports that something has listened on since the agent knows the
-	// pod.
-	listened []settings.Ports
+	// listened are the ports that had a listener since the agent first saw the pod.
+	listened []ports.Range
 }
 
-// New makes Pods.
+// New returns Pods with the given options.
 func New(o Options) *Pods {
 	o.RecheckInterval = cmp.Or(o.RecheckInterval, time.Minute)
 	return &Pods{options: o, states: map[plan.Target]*podState{}}
 }
 
-// Cycle implements tuning.Pods.
-func (p *Pods) Cycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Networks) []v1alpha1.SettingStatus {
+// RunCycle implements tuning.Pods.
+func (p *Pods) RunCycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.Networks) []v1alpha1.SettingStatus {
 	if settings == nil || len(settings)+len(t.Targets()) == 0 {
 		return nil
 	}
-	spaces, err := p.listPodNetns(t)
+	list, err := p.listPodNetns(t)
 	if err == nil && len(settings) > 0 {
 		err = p.openSource()
 	}
-	var ws candidateList
+	var candidates candidateList
 	if err == nil {
-		ws, err = compileCandidates(settings)
+		candidates, err = compileCandidates(settings)
 	}
 	p.logError(err)
 	if err != nil {
 		return repeatStatus(settings, v1alpha1.SettingFailed, err.Error())
 	}
 	if len(settings) > 0 && !p.source.Synced() {
-		return repeatStatus(settings, v1alpha1.SettingPending, "the pods of this node are not known yet: the API server has not answered")
+		return repeatStatus(settings, v1alpha1.SettingPending, "pods of this node not known yet (waiting for the API server)")
 	}
-	c := podCycle{Pods: p, candidates: ws, facts: facts, aggregator: statusAggregator{}, journaled: t.Targets()}
-	for _, s := range spaces {
+	c := podCycle{Pods: p, candidates: candidates, facts: facts, aggregator: statusAggregator{}, journaled: t.Targets()}
+	for _, s := range list {
 		c.visitPod(s)
 	}
 	c.enforceDue(t)
-	c.reportMissing(spaces)
+	c.reportMissing(list)
 	return c.buildStatuses(settings)
 }
 
@@ -101,27 +102,30 @@ func (p *Pods) openSource() (err error) {
 	return err
 }
 
-// logError logs once what keeps all pods as they are: with nothing asked for, no status says
-// it.
+// logError logs an error that concerns all pods, once until it changes. Without any
+// setting for pods, no status would report it.
 func (p *Pods) logError(err error) {
-	why := ""
+	text := ""
 	if err != nil {
-		why = err.Error()
+		text = err.Error()
 	}
-	if why != "" && why != p.lastError {
-		p.options.Log.Error("pods can't be tuned; trying again", "why", why)
+	if text != "" && text != p.lastError {
+		p.options.Log.Error("can't tune pods; retrying", "why", text)
 	}
-	p.lastError = why
+	p.lastError = text
 }
 
-func repeatStatus(settings []v1alpha1.Setting, state v1alpha1.SettingState, why string) []v1alpha1.SettingStatus {
+// repeatStatus returns the same state and message for each of the settings.
+func repeatStatus(settings []v1alpha1.Setting, state v1alpha1.SettingState, message string) []v1alpha1.SettingStatus {
 	list := make([]v1alpha1.SettingStatus, 0, len(settings))
 	for i := range settings {
 		s := &settings[i]
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: state, Message: clip(why)})
+		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: state, Message: truncateMessage(message)})
 	}
 	return list
 }
 
-// readListeners are the ports that services have in the calling thread's network.
-func (p *Pods) readListeners() ([]settings.Ports, error) { return tuning.Listeners(p.options.Sysctls) }
+// readListeners returns the listening ports of the calling thread's network namespace.
+func (p *Pods) readListeners() ([]ports.Range, error) {
+	return sysctl.ReadListeners(p.options.Sysctls.Read)
+}

@@ -28,118 +28,118 @@ func to(app string) func(*v1alpha1.Setting) {
 	}
 }
 
-func TestSettingsAreHeldInPodsAndGivenBack(t *testing.T) {
+func TestSettingsAreEnforcedInPodsAndRestored(t *testing.T) {
 	n := newNode(t)
-	api, db := n.start(labeled("api", "api")), n.start(labeled("db", "db"))
-	was := api.read(fin)
-	a := n.agent()
-	a.want(inPods(fin, "17", to("api")), inPods(rangeKey, "20000 65001", to("api")))
-	a.until("both settings in the pod", func() bool { return a.held(rangeKey) == 1 && a.held(fin) == 1 })
-	if got := api.read(fin) + ", " + api.read(rangeKey); got != "17, 20000 65001" {
+	api, db := n.startPod(labeled("api", "api")), n.startPod(labeled("db", "db"))
+	was := api.readValue(fin)
+	a := n.startAgent()
+	a.setSpec(inPods(fin, "17", to("api")), inPods(rangeKey, "20000 65001", to("api")))
+	a.waitUntil("both settings in the pod", func() bool { return a.countApplied(rangeKey) == 1 && a.countApplied(fin) == 1 })
+	if got := api.readValue(fin) + ", " + api.readValue(rangeKey); got != "17, 20000 65001" {
 		t.Errorf("the pod has %s", got)
 	}
-	if got := db.read(fin); got != was {
+	if got := db.readValue(fin); got != was {
 		t.Errorf("a pod that is not selected has %s, not %s", got, was)
 	}
-	if s := a.status(fin + "@pods"); *s.PodsApplied != 1 || *s.PodsRefused != 0 || *s.Original != was || *s.Current != "17" {
+	if s := a.findStatus(fin + "@pods"); *s.PodsApplied != 1 || *s.PodsRefused != 0 || *s.Original != was || *s.Current != "17" {
 		t.Errorf("its status is %+v", s)
 	}
 
-	later := n.start(labeled("api-2", "api"))
-	a.until("the new pod", func() bool { return later.read(fin) == "17" && a.held(fin) == 2 })
+	later := n.startPod(labeled("api-2", "api"))
+	a.waitUntil("the new pod", func() bool { return later.readValue(fin) == "17" && a.countApplied(fin) == 2 })
 
-	n.learn(podspecs.Pod{UID: api.UID, Namespace: "shop", Name: "api", Labels: map[string]string{"app": "edited"}})
-	a.until("the pod that is selected no more", func() bool { return api.read(fin) == was })
-	if got := api.read(rangeKey); got != "32768 60999" {
+	n.addPod(podspecs.Pod{UID: api.UID, Namespace: "shop", Name: "api", Labels: map[string]string{"app": "edited"}})
+	a.waitUntil("the pod that is selected no more", func() bool { return api.readValue(fin) == was })
+	if got := api.readValue(rangeKey); got != "32768 60999" {
 		t.Errorf("its range is %s", got)
 	}
 
-	later.Sysctl(fin, "99") // somebody else's wish, which is what there is to go back to then
-	a.until("a repair", func() bool { return later.read(fin) == "17" })
+	later.Sysctl(fin, "99") // a value of another program, which becomes the original
+	a.waitUntil("a repair", func() bool { return later.readValue(fin) == "17" })
 
-	a.want()
-	a.until("everything given back", func() bool { return later.read(fin)+" "+later.read(rangeKey) == "99 32768 60999" })
-	a.want(inPods(fin, "18"))
-	a.until("another tuning of all pods", func() bool { return api.read(fin)+db.read(fin)+later.read(fin) == "181818" })
+	a.setSpec()
+	a.waitUntil("everything restored", func() bool { return later.readValue(fin)+" "+later.readValue(rangeKey) == "99 32768 60999" })
+	a.setSpec(inPods(fin, "18"))
+	a.waitUntil("another tuning of all pods", func() bool { return api.readValue(fin)+db.readValue(fin)+later.readValue(fin) == "181818" })
 }
 
-func TestNobodyGivesBackByAccident(t *testing.T) {
+func TestSettingsAreNotRestoredWhilePodsAreUnknown(t *testing.T) {
 	n := newNode(t)
-	api := n.start(labeled("api", "api"))
-	a := n.agent()
-	a.want(inPods(fin, "17", to("api")))
-	a.until("the setting", func() bool { return api.read(fin) == "17" })
+	api := n.startPod(labeled("api", "api"))
+	a := n.startAgent()
+	a.setSpec(inPods(fin, "17", to("api")))
+	a.waitUntil("the setting", func() bool { return api.readValue(fin) == "17" })
 	a.stop()
 	n.silent = true
-	n.forget(api)
-	a = n.agent()
-	a.Poke()
-	a.want(inPods(fin, "17", to("api")))
-	a.until("that the pods are not known", func() bool {
-		return a.status(fin+"@pods").Message == "the pods of this node are not known yet: the API server has not answered"
+	n.removePod(api)
+	a = n.startAgent()
+	a.RequestCycle()
+	a.setSpec(inPods(fin, "17", to("api")))
+	a.waitUntil("that the pods are not known", func() bool {
+		return a.findStatus(fin+"@pods").Message == "pods of this node not known yet (waiting for the API server)"
 	})
 	n.mu.Lock()
 	n.silent = false
 	n.mu.Unlock()
-	a.until("that no pod is known", func() bool { return a.status(fin+"@pods").Message == "no pod on this node is selected" })
-	a.want(inPods(fin, "17", func(s *v1alpha1.Setting) {
+	a.waitUntil("that no pod is known", func() bool { return a.findStatus(fin+"@pods").Message == "no pods selected on this node" })
+	a.setSpec(inPods(fin, "17", func(s *v1alpha1.Setting) {
 		s.PodSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Near"}}}
 	}))
-	a.until("the selector that can't be read", func() bool { return a.status(fin+"@pods").State == v1alpha1.SettingFailed })
-	if got := api.read(fin); got != "17" {
-		t.Errorf("the pod has %s: it was given back", got)
+	a.waitUntil("the selector that can't be read", func() bool { return a.findStatus(fin+"@pods").State == v1alpha1.SettingFailed })
+	if got := api.readValue(fin); got != "17" {
+		t.Errorf("the pod has %s: it was restored", got)
 	}
-	a.want() // whoever the pod is: nobody wants anything
-	a.until("the original", func() bool { return api.read(fin) == "60" })
+	a.setSpec() // settings are removed, also from unknown pods
+	a.waitUntil("the original", func() bool { return api.readValue(fin) == "60" })
 }
 
-func TestWhatAPodCannotHaveIsRefusedAndTheRestIsHeld(t *testing.T) {
+func TestUnsupportedSettingsOfAPodAreRefusedAndTheRestIsEnforced(t *testing.T) {
 	n := newNode(t)
 	own := labeled("own", "api")
 	own.Sysctls = []string{fin}
-	api, chooses := n.start(labeled("api", "api")), n.start(own)
+	api, chooses := n.startPod(labeled("api", "api")), n.startPod(own)
 	chooses.Sysctl(fin, "45")
-	a := n.agent()
-	a.want(inPods("net.netfilter.nf_conntrack_max", "300000"), inPods(fin, "17"), inPods(reuse, "1"))
-	a.until("the settings", func() bool { return a.held(reuse) == 2 })
-	if s := a.status("net.netfilter.nf_conntrack_max@pods"); s.State != v1alpha1.SettingRefused || *s.PodsRefused != 2 {
+	a := n.startAgent()
+	a.setSpec(inPods("net.netfilter.nf_conntrack_max", "300000"), inPods(fin, "17"), inPods(reuse, "1"))
+	a.waitUntil("the settings", func() bool { return a.countApplied(reuse) == 2 })
+	if s := a.findStatus("net.netfilter.nf_conntrack_max@pods"); s.State != v1alpha1.SettingRefused || *s.PodsRefused != 2 {
 		t.Errorf("nf_conntrack_max in pods is %+v", s)
 	}
-	s := a.status(fin + "@pods")
+	s := a.findStatus(fin + "@pods")
 	if s.State != v1alpha1.SettingApplied || *s.PodsApplied != 1 || *s.PodsRefused != 1 ||
-		s.Message != "refused in shop/own: the pod sets it itself (securityContext.sysctls), and that stays" {
+		s.Message != "refused in shop/own: the pod sets it itself (securityContext.sysctls), which takes precedence" {
 		t.Errorf("%s: %s", s.State, s.Message)
 	}
-	if got := api.read(fin) + " " + chooses.read(fin) + " " + chooses.read(reuse); got != "17 45 1" {
+	if got := api.readValue(fin) + " " + chooses.readValue(fin) + " " + chooses.readValue(reuse); got != "17 45 1" {
 		t.Errorf("the pods have %s", got)
 	}
 }
 
 func TestANewPodIsNotLeftToTheNextTick(t *testing.T) {
 	n := newNode(t)
-	n.start(labeled("api", "api"))
-	a := n.agent()
-	a.want(inPods(fin, "17"))
-	a.until("the setting", func() bool { return a.held(fin) == 1 })
-	n.must(os.WriteFile(filepath.Join(n.root, "stale"), nil, 0o444)) // no namespace's, ever
-	later := n.start(labeled("api-2", "api"))
-	for until := time.Now().Add(20 * time.Second); later.read(fin) != "17"; time.Sleep(time.Millisecond) {
+	n.startPod(labeled("api", "api"))
+	a := n.startAgent()
+	a.setSpec(inPods(fin, "17"))
+	a.waitUntil("the setting", func() bool { return a.countApplied(fin) == 1 })
+	n.checkError(os.WriteFile(filepath.Join(n.root, "stale"), nil, 0o444)) // no namespace's, ever
+	later := n.startPod(labeled("api-2", "api"))
+	for until := time.Now().Add(20 * time.Second); later.readValue(fin) != "17"; time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatalf("without a tick it has %s", later.read(fin))
+			t.Fatalf("without a tick it has %s", later.readValue(fin))
 		}
 	}
 }
 
 func TestTheSameAgainWritesNothing(t *testing.T) {
 	n := newNode(t)
-	n.start(labeled("api", "api"))
-	a := n.agent()
-	again := func() { a.want(inPods(rangeKey, "20000 65001"), inPods(fin, "17"), inPods(reserveKey, "30000")) }
+	n.startPod(labeled("api", "api"))
+	a := n.startAgent()
+	again := func() { a.setSpec(inPods(rangeKey, "20000 65001"), inPods(fin, "17"), inPods(reserveKey, "30000")) }
 	again()
-	a.until("the settings", func() bool { return a.held(rangeKey)+a.held(fin)+a.held(reserveKey) == 3 })
+	a.waitUntil("the settings", func() bool { return a.countApplied(rangeKey)+a.countApplied(fin)+a.countApplied(reserveKey) == 3 })
 	journal := func() time.Time {
 		st, err := os.Stat(filepath.Join(n.state, "journal.json"))
-		n.must(err)
+		n.checkError(err)
 		return st.ModTime()
 	}
 	writes, written := n.writes.Load(), journal()
@@ -153,20 +153,20 @@ func TestTheSameAgainWritesNothing(t *testing.T) {
 	}
 }
 
-func TestUnderPressureOnly(t *testing.T) {
+func TestSettingsAreEnforcedUnderPressureOnly(t *testing.T) {
 	n := newNode(t)
-	api := n.start(labeled("api", "api"))
-	a := n.agentEvery(time.Hour) // changes alone make it look
-	a.Level(v1alpha1.LevelNormal)
-	a.want(inPods(fin, "17", func(s *v1alpha1.Setting) { s.Activation = v1alpha1.ActivationUnderPressure }))
-	a.until("that it stands by", func() bool { return a.status(fin+"@pods").State == v1alpha1.SettingStandby })
-	if got := api.read(fin); got != "60" {
+	api := n.startPod(labeled("api", "api"))
+	a := n.startAgentEvery(time.Hour) // changes alone make it look
+	a.SetLevel(v1alpha1.LevelNormal)
+	a.setSpec(inPods(fin, "17", func(s *v1alpha1.Setting) { s.Activation = v1alpha1.ActivationUnderPressure }))
+	a.waitUntil("that it stands by", func() bool { return a.findStatus(fin+"@pods").State == v1alpha1.SettingStandby })
+	if got := api.readValue(fin); got != "60" {
 		t.Errorf("without pressure the pod has %s", got)
 	}
-	a.Level(v1alpha1.LevelWarning)
-	a.until("the setting", func() bool { return a.held(fin) == 1 && api.read(fin) == "17" })
-	a.Level(v1alpha1.LevelNormal)
-	a.until("the original", func() bool { return api.read(fin) == "60" })
+	a.SetLevel(v1alpha1.LevelWarning)
+	a.waitUntil("the setting", func() bool { return a.countApplied(fin) == 1 && api.readValue(fin) == "17" })
+	a.SetLevel(v1alpha1.LevelNormal)
+	a.waitUntil("the original", func() bool { return api.readValue(fin) == "60" })
 }
 
 // TestTheAppAlwaysGetsItsPort has a sidecar that takes every port which connect() will
@@ -185,10 +185,10 @@ func TestTheAppAlwaysGetsItsPort(t *testing.T) {
 			n := newNode(t)
 			spec := labeled("api", "api")
 			spec.Ports = test.ports
-			api := n.start(spec)
-			a := n.agent()
-			a.want(inPods(rangeKey, fmt.Sprintf("%d %d", first, last)))
-			a.until("the wider range", func() bool { return a.held(rangeKey) == 1 })
+			api := n.startPod(spec)
+			a := n.startAgent()
+			a.setSpec(inPods(rangeKey, fmt.Sprintf("%d %d", first, last)))
+			a.waitUntil("the wider range", func() bool { return a.countApplied(rangeKey) == 1 })
 			for n, err := 0, error(nil); err == nil; n++ { // the sidecar: until there is no port left
 				if _, err = api.Connect(netip.AddrPort{}, dialed, testnet.Repair); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 					t.Fatalf("connection %d: %v", n, err)
@@ -206,37 +206,37 @@ func TestTheAppAlwaysGetsItsPort(t *testing.T) {
 
 func TestWhatListensInAPodKeepsItsPort(t *testing.T) {
 	n := newNode(t)
-	api := n.start(labeled("api", "api"))
+	api := n.startPod(labeled("api", "api"))
 	api.Sysctl(reserveKey, "25000")
 	now := api.Listen("127.0.0.1:21000")
-	a := n.agent()
-	a.want(inPods(rangeKey, "20000 65001"))
-	a.until("the wider range", func() bool { return a.held(rangeKey) == 1 })
-	if got := api.read(reserveKey); got != "21000,25000" {
+	a := n.startAgent()
+	a.setSpec(inPods(rangeKey, "20000 65001"))
+	a.waitUntil("the wider range", func() bool { return a.countApplied(rangeKey) == 1 })
+	if got := api.readValue(reserveKey); got != "21000,25000" {
 		t.Errorf("reserved are %s", got)
 	}
 	if err := now.Close(); err != nil {
 		t.Fatal(err)
 	}
 	later := api.Listen("127.0.0.1:22000") // which restarts in a moment
-	a.until("the port of the later one", func() bool { return api.read(reserveKey) == "21000,22000,25000" })
+	a.waitUntil("the port of the later one", func() bool { return api.readValue(reserveKey) == "21000,22000,25000" })
 	if err := later.Close(); err != nil {
 		t.Fatal(err)
 	}
-	a.want()
-	a.until("what was reserved before", func() bool { return api.read(reserveKey) == "25000" && api.read(rangeKey) == "32768 60999" })
+	a.setSpec()
+	a.waitUntil("what was reserved before", func() bool { return api.readValue(reserveKey) == "25000" && api.readValue(rangeKey) == "32768 60999" })
 }
 
-// reuse starts a pod whose namespace has the inode of old's, which has ended.
-func (n *node) reuse(old *pod, spec podspecs.Pod) *pod {
+// startWithInode starts a pod whose namespace has the inode of old's, which has ended.
+func (n *node) startWithInode(old *pod, spec podspecs.Pod) *pod {
 	n.tb.Helper()
-	for range 500 { // until the kernel's RCU has let go of the old one
-		p := n.start(spec)
+	for range 500 { // until the kernel's RCU has freed the old one
+		p := n.startPod(spec)
 		if p.inode == old.inode {
 			return p
 		}
-		p.end()
-		n.forget(p)
+		p.stop()
+		n.removePod(p)
 	}
 	n.tb.Skipf("net:[%d] was not used again", old.inode)
 	return nil
@@ -244,19 +244,19 @@ func (n *node) reuse(old *pod, spec podspecs.Pod) *pod {
 
 func TestAnInodeThatIsUsedAgainIsNotTheOldNamespace(t *testing.T) {
 	n := newNode(t)
-	old := n.start(labeled("old", "api"))
-	a := n.agent()
-	a.want(inPods(fin, "17", to("api")))
-	a.until("the setting", func() bool { return a.held(fin) == 1 })
-	a.stop() // so that nobody sees it go
-	n.forget(old)
-	old.end()
-	reused := n.reuse(old, labeled("new", "web"))
+	old := n.startPod(labeled("old", "api"))
+	a := n.startAgent()
+	a.setSpec(inPods(fin, "17", to("api")))
+	a.waitUntil("the setting", func() bool { return a.countApplied(fin) == 1 })
+	a.stop() // so that it does not notice the removal
+	n.removePod(old)
+	old.stop()
+	reused := n.startWithInode(old, labeled("new", "web"))
 	reused.Sysctl(fin, "17") // what was written to the old one
-	a = n.agent()
-	a.want()
-	a.until("that the old one is forgotten", func() bool { return n.entries() == 0 })
-	if got := reused.read(fin); got != "17" {
+	a = n.startAgent()
+	a.setSpec()
+	a.waitUntil("that the old one is forgotten", func() bool { return n.countJournalEntries() == 0 })
+	if got := reused.readValue(fin); got != "17" {
 		t.Errorf("the new namespace was given the old one's original: %s", got)
 	}
 }
@@ -265,47 +265,47 @@ func TestAnInodeThatIsUsedAgainIsNotTheOldNamespace(t *testing.T) {
 // moment ago: the inode belongs to a pod, which is no more.
 func TestNothingIsWrittenWhereAnotherNamespaceIsByNow(t *testing.T) {
 	n := newNode(t)
-	old := n.start(labeled("old", "api"))
-	before := n.owners(1)
-	old.end()
-	reused := n.reuse(old, labeled("new", "web"))
-	n.mislead(before)
-	a := n.agent()
-	a.want(inPods(fin, "17"))
+	old := n.startPod(labeled("old", "api"))
+	before := n.awaitOwners(1)
+	old.stop()
+	reused := n.startWithInode(old, labeled("new", "web"))
+	n.overrideOwners(before)
+	a := n.startAgent()
+	a.setSpec(inPods(fin, "17"))
 	<-a.cycles // the beginning of the first, then of one after it
-	a.Poke()
+	a.RequestCycle()
 	<-a.cycles
-	if got := reused.read(fin); got != "60" {
+	if got := reused.readValue(fin); got != "60" {
 		t.Errorf("the new namespace has %s", got)
 	}
-	if entries := n.entries(); entries != 0 {
+	if entries := n.countJournalEntries(); entries != 0 {
 		t.Errorf("the journal has %d entries", entries)
 	}
-	n.mislead(nil)
-	a.until("the setting in the new pod", func() bool { return reused.read(fin) == "17" })
+	n.overrideOwners(nil)
+	a.waitUntil("the setting in the new pod", func() bool { return reused.readValue(fin) == "17" })
 }
 
 // TestWhoSeesNoProcessesForgetsNothing is an agent without portwalk that may not see
 // whose namespaces are whose.
 func TestWhoSeesNoProcessesForgetsNothing(t *testing.T) {
 	n := newNode(t)
-	api, gone := n.start(labeled("api", "api")), n.start(labeled("gone", "api"))
-	a := n.agent()
-	a.want(inPods(fin, "17"))
-	a.until("the settings", func() bool { return a.held(fin) == 2 })
+	api, gone := n.startPod(labeled("api", "api")), n.startPod(labeled("gone", "api"))
+	a := n.startAgent()
+	a.setSpec(inPods(fin, "17"))
+	a.waitUntil("the settings", func() bool { return a.countApplied(fin) == 2 })
 	a.stop()
-	gone.end()
-	n.mislead([]netns.Namespace{})
-	a = n.agent()
-	a.want(inPods(fin, "17"))
-	a.until("that the pod which ended is forgotten", func() bool { return n.entries() == 1 })
-	a.want()
+	gone.stop()
+	n.overrideOwners([]netns.Namespace{})
+	a = n.startAgent()
+	a.setSpec(inPods(fin, "17"))
+	a.waitUntil("that the pod which ended is forgotten", func() bool { return n.countJournalEntries() == 1 })
+	a.setSpec()
 	<-a.cycles
-	a.Poke()
+	a.RequestCycle()
 	<-a.cycles
-	if n.entries() != 1 || api.read(fin) != "17" {
-		t.Errorf("the journal has %d entries, the pod has %s", n.entries(), api.read(fin))
+	if n.countJournalEntries() != 1 || api.readValue(fin) != "17" {
+		t.Errorf("the journal has %d entries, the pod has %s", n.countJournalEntries(), api.readValue(fin))
 	}
-	n.mislead(nil)
-	a.until("the original", func() bool { return api.read(fin) == "60" && n.entries() == 0 })
+	n.overrideOwners(nil)
+	a.waitUntil("the original", func() bool { return api.readValue(fin) == "60" && n.countJournalEntries() == 0 })
 }

@@ -7,24 +7,26 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// Message is one sentence about a line.
+// Message is a sentence about a line.
 type Message struct {
 	Line
 	Text string
 }
 
-func (r Message) String() string { return strings.Map(printable, r.Position()+": "+r.Text) }
+func (m Message) String() string { return text.MakePrintable(m.Position()+": "+m.Text, '\ufffd') }
 
-// Result is what became of the lines.
+// Result is the result of a conversion.
 type Result struct {
 	// Spec has the settings, and nothing else.
 	Spec v1alpha1.NodeTuningSpec
-	// Kept is how many lines are in it.
+	// Kept is the number of lines that Spec contains.
 	Kept int
-	// Messages say why the others are not, and what else is to know, line by line.
+	// Messages explain why the other lines were dropped, and have warnings about kept ones.
 	Messages []Message
 }
 
@@ -32,8 +34,8 @@ type Result struct {
 // have.
 const maxReservedPorts = 64
 
-// ConvertLines makes settings of lines, in the order in which they would be applied: the
-// last one of a key counts.
+// ConvertLines converts lines, which must be in the order in which they would be applied:
+// the last line of a key takes effect.
 func ConvertLines(lines []Line) (r Result, err error) {
 	last := map[string]Line{}
 	for _, l := range lines {
@@ -59,29 +61,32 @@ func ConvertLines(lines []Line) (r Result, err error) {
 		}
 		r.Kept++
 		if s.Key == settings.KeyLocalPortRange && r.Spec.Linux.EphemeralPorts.AllowLowPorts {
-			r.Messages = append(r.Messages, Message{l, fmt.Sprintf("kept %s with allowLowPorts: services listen below %d, and first: %d is safer", s.Key, settings.SafeFirstPort, settings.SafeFirstPort)})
+			warning := fmt.Sprintf("kept %s with allowLowPorts: services listen on ports below %d, so first: %d is safer",
+				s.Key, settings.SafeFirstPort, settings.SafeFirstPort)
+			r.Messages = append(r.Messages, Message{l, warning})
 		}
 	}
 	return r, nil
 }
 
-func (r *Result) dropLine(l Line, why string) {
-	r.Messages = append(r.Messages, Message{l, "dropped " + why})
+// dropLine adds a message that l was dropped.
+func (r *Result) dropLine(l Line, reason string) {
+	r.Messages = append(r.Messages, Message{l, "dropped " + reason})
 }
 
-// findSetting is what the line sets, or why Portreeve can't.
+// findSetting returns the setting of the line, or why Portreeve does not support it.
 func (l Line) findSetting() (settings.Setting, error) {
 	switch {
 	case l.Key == "":
 		return settings.Setting{}, errors.New("a line without a key")
 	case strings.ContainsAny(l.Key, "*?["):
-		return settings.Setting{}, errors.New("a pattern of keys: name each that you need")
+		return settings.Setting{}, errors.New("a pattern of keys, which is not supported: list each key")
 	}
 	s, _ := settings.Lookup(settings.Linux, l.Key)
 	return s, settings.CheckKey(settings.Linux, l.Key)
 }
 
-// parseValue is the line's value of s, or why it can't be held.
+// parseValue returns the line's value of s, or why it is invalid.
 func (l Line) parseValue(s settings.Setting) (string, error) {
 	if l.Value == "" {
 		return "", fmt.Errorf("%s: no value", l.Key)
@@ -94,15 +99,16 @@ func (l Line) parseValue(s settings.Setting) (string, error) {
 		return "", err
 	}
 	if _, ok := s.Value.(settings.PortList); ok {
-		if list, _ := settings.ParsePorts(value); len(list) > maxReservedPorts {
-			return "", fmt.Errorf("%s: %d ranges, and linux.reservedPorts takes %d: make fewer, larger ones", s.Key, len(list), maxReservedPorts)
+		if list, _ := ports.ParseList(value); len(list.ListRanges()) > maxReservedPorts {
+			return "", fmt.Errorf("%s: %d ranges, but linux.reservedPorts accepts at most %d; merge some of them",
+				s.Key, len(list.ListRanges()), maxReservedPorts)
 		}
 	}
 	return value, nil
 }
 
-// formatDecimal spells a number as the kernel prints it, which also reads octal and
-// hexadecimal ones (lib/kstrtox.c, simple_strtoul). Other text stays.
+// formatDecimal returns a number as the kernel prints it. The kernel also reads octal and
+// hexadecimal numbers (lib/kstrtox.c, simple_strtoul). Other text is returned unchanged.
 func formatDecimal(value string) string {
 	digits, base := value, 10
 	if rest, ok := strings.CutPrefix(strings.ToLower(value), "0x"); ok {
@@ -115,12 +121,4 @@ func formatDecimal(value string) string {
 		return value
 	}
 	return strconv.FormatUint(n, 10)
-}
-
-// printable takes away what would steer a terminal.
-func printable(r rune) rune {
-	if strconv.IsPrint(r) {
-		return r
-	}
-	return '\ufffd'
 }

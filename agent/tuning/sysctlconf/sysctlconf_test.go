@@ -17,25 +17,25 @@ func TestParse(t *testing.T) {
 		text string
 		want []sysctlconf.Line
 	}{
-		"a key and a value":                     {"net.ipv4.tcp_rfc1337 = 1\n", lines("net.ipv4.tcp_rfc1337", "1")},
-		"no spaces and no end of the line":      {"a.b=1", lines("a.b", "1")},
-		"spaces and ends of Windows":            {" \t a.b\t=  1  2 \r\n", lines("a.b", "1  2")},
-		"a mark of UTF-8 at the beginning":      {"\ufeffa.b=1", lines("a.b", "1")},
-		"a failure that doesn't matter":         {"-a.b = 1\n- a.c = 2", lines("a.b", "1", "a.c", "2")},
-		"slashes":                               {"a/b = 1", lines("a.b", "1")},
-		"a path":                                {"/proc/sys/a/b = 1", lines("a.b", "1")},
-		"a dot in an interface's name":          {"net/ipv4/conf/eth0.100/x = 1", lines("net.ipv4.conf.eth0/100.x", "1")},
-		"the same with dots":                    {"net.ipv4.conf.eth0/100.x = 1", lines("net.ipv4.conf.eth0/100.x", "1")},
-		"a slash before a dot is no known key":  {"net/ipv4.tcp_rfc1337 = 1", lines("net.ipv4/tcp_rfc1337", "1")},
-		"a comment after a value":               {"a.b = 1 # for shop\na.c = 2\t; too", lines("a.b", "1", "a.c", "2")},
-		"no comment without a space before it":  {"a.b = 1#2", lines("a.b", "1#2")},
-		"an equals sign in a value":             {"a.b = c=d", lines("a.b", "c=d")},
-		"what is excluded from a pattern":       {"-a.b", lines("a.b", "")},
-		"no key":                                {"= 1", lines("", "1")},
+		"a key and a value":                     {"net.ipv4.tcp_rfc1337 = 1\n", makeLines("net.ipv4.tcp_rfc1337", "1")},
+		"no spaces and no end of the line":      {"a.b=1", makeLines("a.b", "1")},
+		"spaces and ends of Windows":            {" \t a.b\t=  1  2 \r\n", makeLines("a.b", "1  2")},
+		"a mark of UTF-8 at the beginning":      {"\ufeffa.b=1", makeLines("a.b", "1")},
+		"a failure that doesn't matter":         {"-a.b = 1\n- a.c = 2", makeLines("a.b", "1", "a.c", "2")},
+		"slashes":                               {"a/b = 1", makeLines("a.b", "1")},
+		"a path":                                {"/proc/sys/a/b = 1", makeLines("a.b", "1")},
+		"a dot in an interface's name":          {"net/ipv4/conf/eth0.100/x = 1", makeLines("net.ipv4.conf.eth0/100.x", "1")},
+		"the same with dots":                    {"net.ipv4.conf.eth0/100.x = 1", makeLines("net.ipv4.conf.eth0/100.x", "1")},
+		"a slash before a dot is no known key":  {"net/ipv4.tcp_rfc1337 = 1", makeLines("net.ipv4/tcp_rfc1337", "1")},
+		"a comment after a value":               {"a.b = 1 # for shop\na.c = 2\t; too", makeLines("a.b", "1", "a.c", "2")},
+		"no comment without a space before it":  {"a.b = 1#2", makeLines("a.b", "1#2")},
+		"an equals sign in a value":             {"a.b = c=d", makeLines("a.b", "c=d")},
+		"what is excluded from a pattern":       {"-a.b", makeLines("a.b", "")},
+		"no key":                                {"= 1", makeLines("", "1")},
 		"comments and blank lines set nothing":  {"# a.b = 1\n ; a.b = 1\n\n \t\n", nil},
 		"nothing":                               {"", nil},
 		"a comment in front counts no pattern":  {"#-a.b", nil},
-		"a value that is a comment is no value": {"a.b = # 1", lines("a.b", "")},
+		"a value that is a comment is no value": {"a.b = # 1", makeLines("a.b", "")},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -46,8 +46,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// lines are lines of the file f, one after the other, of keys and values.
-func lines(words ...string) (list []sysctlconf.Line) {
+// makeLines returns lines of the file f, one after the other, of keys and values.
+func makeLines(words ...string) (list []sysctlconf.Line) {
 	for i := 0; i < len(words); i += 2 {
 		list = append(list, sysctlconf.Line{File: "f", Number: i/2 + 1, Key: words[i], Value: words[i+1]})
 	}
@@ -68,7 +68,7 @@ func TestConvert(t *testing.T) {
 			v1alpha1.LinuxSettings{EphemeralPorts: &v1alpha1.EphemeralPorts{First: 16384, Last: 65535}}, nil},
 		"a low range": {"net.ipv4.ip_local_port_range = 1024 65535",
 			v1alpha1.LinuxSettings{EphemeralPorts: &v1alpha1.EphemeralPorts{First: 1024, Last: 65535, AllowLowPorts: true}},
-			[]string{"f:1: kept net.ipv4.ip_local_port_range with allowLowPorts: services listen below 16384, and first: 16384 is safer"}},
+			[]string{"f:1: kept net.ipv4.ip_local_port_range with allowLowPorts: services listen on ports below 16384, so first: 16384 is safer"}},
 		"ports in any order":      {"net.ipv4.ip_local_reserved_ports = 9000-9100,8080", v1alpha1.LinuxSettings{ReservedPorts: []string{"8080", "9000-9100"}}, nil},
 		"what only sysctls names": {"net.ipv4.tcp_rfc1337 = 1", v1alpha1.LinuxSettings{Sysctls: map[string]v1alpha1.SysctlValue{"net.ipv4.tcp_rfc1337": "1"}}, nil},
 		"octal and hexadecimal, as the kernel reads them": {"net.ipv4.tcp_fin_timeout = 060\nnet.ipv4.tcp_retries2 = 0xA",
@@ -80,20 +80,20 @@ func TestConvert(t *testing.T) {
 		"what was removed": {"net.ipv4.tcp_tw_recycle = 1", v1alpha1.LinuxSettings{},
 			[]string{"f:1: dropped net.ipv4.tcp_tw_recycle: removed in Linux 4.12, breaks clients behind NAT; use timeWait.reuse"}},
 		"what is none of ours": {"vm.swappiness = 10", v1alpha1.LinuxSettings{},
-			[]string{"f:1: dropped vm.swappiness: not a setting that Portreeve knows: see docs/reference/settings.md"}},
+			[]string{"f:1: dropped vm.swappiness: unsupported; see docs/reference/settings.md for the supported settings"}},
 		"a path out of the tree": {"net/ipv4/../../kernel/panic = 1", v1alpha1.LinuxSettings{},
-			[]string{"f:1: dropped net.ipv4.//.//.kernel.panic: not a setting that Portreeve knows: see docs/reference/settings.md"}},
-		"a pattern": {"net.ipv4.conf.*.rp_filter = 2", v1alpha1.LinuxSettings{}, []string{"f:1: dropped a pattern of keys: name each that you need"}},
+			[]string{"f:1: dropped net.ipv4.//.//.kernel.panic: unsupported; see docs/reference/settings.md for the supported settings"}},
+		"a pattern": {"net.ipv4.conf.*.rp_filter = 2", v1alpha1.LinuxSettings{}, []string{"f:1: dropped a pattern of keys, which is not supported: list each key"}},
 		"no key":    {"= 1", v1alpha1.LinuxSettings{}, []string{"f:1: dropped a line without a key"}},
 		"no value":  {"-net.core.somaxconn", v1alpha1.LinuxSettings{}, []string{"f:1: dropped net.core.somaxconn: no value"}},
 		"no number": {"net.core.somaxconn = many", v1alpha1.LinuxSettings{},
 			[]string{`f:1: dropped net.core.somaxconn: "many": not a whole number; allowed: 128 to 1048576 connections`}},
 		"a narrow range": {"net.ipv4.ip_local_port_range = 60000 60998", v1alpha1.LinuxSettings{},
-			[]string{`f:1: dropped net.ipv4.ip_local_port_range: "60000 60998": only 999 ports; allowed: FIRST LAST, from 1024 to 65535, 1000 ports or more`}},
-		"more ranges than the API takes": {"net.ipv4.ip_local_reserved_ports = " + odd(65), v1alpha1.LinuxSettings{},
-			[]string{"f:1: dropped net.ipv4.ip_local_reserved_ports: 65 ranges, and linux.reservedPorts takes 64: make fewer, larger ones"}},
-		"a key to steer the terminal": {"\x1b[2J\a = 1", v1alpha1.LinuxSettings{}, []string{"f:1: dropped a pattern of keys: name each that you need"}},
-		"another":                     {"\x1bc\u009b = 1", v1alpha1.LinuxSettings{}, []string{"f:1: dropped \ufffdc\ufffd: not a setting that Portreeve knows: see docs/reference/settings.md"}},
+			[]string{`f:1: dropped net.ipv4.ip_local_port_range: "60000 60998": only 999 ports; allowed: FIRST LAST, from 1024 to 65535, at least 1000 ports`}},
+		"more ranges than the API takes": {"net.ipv4.ip_local_reserved_ports = " + listOddPorts(65), v1alpha1.LinuxSettings{},
+			[]string{"f:1: dropped net.ipv4.ip_local_reserved_ports: 65 ranges, but linux.reservedPorts accepts at most 64; merge some of them"}},
+		"a key to steer the terminal": {"\x1b[2J\a = 1", v1alpha1.LinuxSettings{}, []string{"f:1: dropped a pattern of keys, which is not supported: list each key"}},
+		"another":                     {"\x1bc\u009b = 1", v1alpha1.LinuxSettings{}, []string{"f:1: dropped \ufffdc\ufffd: unsupported; see docs/reference/settings.md for the supported settings"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -115,8 +115,8 @@ func TestConvert(t *testing.T) {
 	}
 }
 
-// odd is n ports that don't touch.
-func odd(n int) string {
+// listOddPorts returns n ports that don't touch.
+func listOddPorts(n int) string {
 	var ports []string
 	for i := range n {
 		ports = append(ports, fmt.Sprint(2*i+1001))
@@ -124,8 +124,8 @@ func odd(n int) string {
 	return strings.Join(ports, ",")
 }
 
-// FuzzConvert holds that every line that sets something is kept or spoken of, in few
-// words, and that the spec is not empty where something is kept.
+// FuzzConvert checks that every line that sets something is kept or reported as dropped, in
+// a short message, and that the spec is not empty if a line is kept.
 func FuzzConvert(f *testing.F) {
 	for _, s := range []string{
 		"", "net.ipv4.tcp_tw_reuse=1", "-net/ipv4/tcp_fin_timeout = 060 # c", "net.ipv4.ip_local_port_range=1024 65535\nnet.ipv4.ip_local_port_range=32768 60999",
@@ -152,7 +152,7 @@ func FuzzConvert(f *testing.F) {
 			t.Errorf("%q: %d lines, %d kept, %d dropped", text, len(lines), got.Kept, dropped)
 		}
 		if empty := cmp.Equal(got.Spec, v1alpha1.NodeTuningSpec{}); empty != (got.Kept == 0) {
-			t.Errorf("%q: %d kept, of which the spec says %+v", text, got.Kept, got.Spec)
+			t.Errorf("%q: %d kept, and the spec is %+v", text, got.Kept, got.Spec)
 		}
 	})
 }

@@ -49,17 +49,17 @@ func (w *Watcher) AddFailures(s *socket.Sample) {
 	if err != nil {
 		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "port exhaustion events", Reason: err.Error()})
 		s.Capabilities = append(s.Capabilities,
-			socket.Capability{Name: capabilityEventLog, State: socket.Unsupported, Message: err.Error()})
+			socket.Capability{Name: capabilityEventLog, State: socket.CapabilityUnsupported, Message: err.Error()})
 		return
 	}
-	s.Capabilities = append(s.Capabilities, socket.Capability{Name: capabilityEventLog, State: socket.Verified})
-	nat := socket.Capability{Name: capabilityWinNATLog, State: socket.Verified}
+	s.Capabilities = append(s.Capabilities, socket.Capability{Name: capabilityEventLog, State: socket.CapabilityVerified})
+	nat := socket.Capability{Name: capabilityWinNATLog, State: socket.CapabilityVerified}
 	if w.reader.WinNATError != nil {
-		nat.State, nat.Message = socket.Unsupported, w.reader.WinNATError.Error()
+		nat.State, nat.Message = socket.CapabilityUnsupported, w.reader.WinNATError.Error()
 	}
 	s.Capabilities = append(s.Capabilities, nat)
 	s.Failures = failures
-	if host := s.Host(); host != nil {
+	if host := s.HostNetwork(); host != nil {
 		for i := range s.Failures {
 			s.Failures[i].Inode = host.Inode
 		}

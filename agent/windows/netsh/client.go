@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // Family is an IP version, as spelled by netsh.
@@ -32,10 +33,10 @@ type Runner func(ctx context.Context, args ...string) ([]byte, error)
 type Client struct{ Run Runner }
 
 // ShowDynamicPorts returns the range from which ports are chosen.
-func (c Client) ShowDynamicPorts(ctx context.Context, f Family, p socket.Protocol) (Block, error) {
+func (c Client) ShowDynamicPorts(ctx context.Context, f Family, p socket.Protocol) (ports.Range, error) {
 	text, err := c.runShow(ctx, "int", string(f), "show", "dynamicport", formatProtocol(p))
 	if err != nil {
-		return Block{}, err
+		return ports.Range{}, err
 	}
 	b, err := parseDynamicPort(text)
 	return b, wrapError(err, f, "dynamicport", p)
@@ -43,9 +44,9 @@ func (c Client) ShowDynamicPorts(ctx context.Context, f Family, p socket.Protoco
 
 // SetDynamicPorts changes the range, persistently and with immediate effect. Windows accepts
 // ranges of at least 255 ports that start at 1025 or above.
-func (c Client) SetDynamicPorts(ctx context.Context, f Family, p socket.Protocol, b Block) error {
+func (c Client) SetDynamicPorts(ctx context.Context, f Family, p socket.Protocol, r ports.Range) error {
 	_, err := c.Run(ctx, "int", string(f), "set", "dynamicport", formatProtocol(p),
-		formatArgument("start", b.Start), formatArgument("num", b.Count))
+		formatArgument("start", int(r.First)), formatArgument("num", r.Len()))
 	return wrapError(err, f, "set dynamicport", p)
 }
 
@@ -60,20 +61,20 @@ func (c Client) ShowExclusions(ctx context.Context, f Family, p socket.Protocol)
 	return list, wrapError(err, f, "excludedportrange", p)
 }
 
-// AddExclusion excludes count ports starting at first, persistently. Windows rejects ports
+// AddExclusion excludes the ports of r, persistently. Windows rejects ports
 // that are in use.
-func (c Client) AddExclusion(ctx context.Context, f Family, p socket.Protocol, first, count int) error {
-	return c.changeExclusion(ctx, "add", f, p, first, count)
+func (c Client) AddExclusion(ctx context.Context, f Family, p socket.Protocol, r ports.Range) error {
+	return c.changeExclusion(ctx, "add", f, p, r)
 }
 
 // DeleteExclusion deletes an exclusion. It must have the same ports as when it was added.
-func (c Client) DeleteExclusion(ctx context.Context, f Family, p socket.Protocol, first, count int) error {
-	return c.changeExclusion(ctx, "delete", f, p, first, count)
+func (c Client) DeleteExclusion(ctx context.Context, f Family, p socket.Protocol, r ports.Range) error {
+	return c.changeExclusion(ctx, "delete", f, p, r)
 }
 
-func (c Client) changeExclusion(ctx context.Context, verb string, f Family, p socket.Protocol, first, count int) error {
+func (c Client) changeExclusion(ctx context.Context, verb string, f Family, p socket.Protocol, r ports.Range) error {
 	_, err := c.Run(ctx, "int", string(f), verb, "excludedportrange", "protocol="+formatProtocol(p),
-		formatArgument("startport", first), formatArgument("numberofports", count), "store=persistent")
+		formatArgument("startport", int(r.First)), formatArgument("numberofports", r.Len()), "store=persistent")
 	return wrapError(err, f, verb+" excludedportrange", p)
 }
 

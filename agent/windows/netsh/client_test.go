@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // newFakeRunner returns a Runner with that output, and the command lines that it receives.
@@ -26,9 +27,9 @@ func TestCommandLines(t *testing.T) {
 	_, _ = c.ShowDynamicPorts(ctx, IPv4, socket.TCP)
 	_, _ = c.ShowExclusions(ctx, IPv6, socket.UDP)
 	for _, err := range []error{
-		c.SetDynamicPorts(ctx, IPv6, socket.UDP, Block{10000, 50000}),
-		c.AddExclusion(ctx, IPv4, socket.TCP, 30000, 2768),
-		c.DeleteExclusion(ctx, IPv4, socket.UDP, 65330, 1),
+		c.SetDynamicPorts(ctx, IPv6, socket.UDP, ports.Range{First: 10000, Last: 59999}),
+		c.AddExclusion(ctx, IPv4, socket.TCP, ports.Range{First: 30000, Last: 32767}),
+		c.DeleteExclusion(ctx, IPv4, socket.UDP, ports.Range{First: 65330, Last: 65330}),
 	} {
 		if err != nil {
 			t.Error(err)

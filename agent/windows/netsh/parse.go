@@ -5,19 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"portreeve.io/portreeve/internal/ports"
 )
-
-// Block is a block of ports.
-type Block struct{ Start, Count int }
-
-// Last returns the last port of b.
-func (b Block) Last() int { return b.Start + b.Count - 1 }
-
-func (b Block) String() string { return fmt.Sprintf("%d %d", b.Start, b.Count) }
 
 // Exclusion is a range of ports that are never chosen automatically.
 type Exclusion struct {
-	First, Last int
+	ports.Range
 	// Administered is true for persistent exclusions, which were added by netsh or a program
 	// (netsh marks them with "*"). The others are reservations of running programs, such as
 	// HNS, WinNAT and http.sys.
@@ -34,7 +28,7 @@ var errUnexpectedOutput = errors.New("unexpected output of netsh")
 //	---------------------------------
 //	Start Port      : 49152
 //	Number of Ports : 16384
-func parseDynamicPort(text []byte) (Block, error) {
+func parseDynamicPort(text []byte) (ports.Range, error) {
 	var n []int
 	for line := range linesBelowDashes(text) {
 		if v, ok := parseLastNumber(line); ok {
@@ -43,13 +37,13 @@ func parseDynamicPort(text []byte) (Block, error) {
 	}
 	switch {
 	case len(n) != 2:
-		return Block{}, fmt.Errorf(
+		return ports.Range{}, fmt.Errorf(
 			"%w: %d numbers below the line of dashes, not 2: %s", errUnexpectedOutput, len(n), QuoteOutput(text))
 	case n[0] < 1 || n[0] > 65535 || n[1] < 1 || n[0]+n[1] > 1<<16:
-		return Block{}, fmt.Errorf(
+		return ports.Range{}, fmt.Errorf(
 			"%w: %d ports from %d are not a valid range: %s", errUnexpectedOutput, n[1], n[0], QuoteOutput(text))
 	}
-	return Block{Start: n[0], Count: n[1]}, nil
+	return ports.Range{First: uint16(n[0]), Last: uint16(n[0] + n[1] - 1)}, nil
 }
 
 // parseExclusions parses the output of `show excludedportrange`: two columns of numbers
@@ -88,7 +82,8 @@ func parseExclusion(f [][]byte) (e Exclusion, ok bool) {
 	}
 	first, ok1 := parseNumber(f[0])
 	last, ok2 := parseNumber(f[1])
-	return Exclusion{First: first, Last: last, Administered: len(f) == 3}, ok1 && ok2 && first <= last && last <= 65535
+	e.Range, e.Administered = ports.Range{First: uint16(first), Last: uint16(last)}, len(f) == 3
+	return e, ok1 && ok2 && first <= last && last <= 65535
 }
 
 // linesBelowDashes iterates over the lines below the line of dashes. If there is such a

@@ -1,2 +1,2 @@
-// Package registry is a key of Windows' registry, as a tuner holds values in it.
+// Package registry reads, writes and watches the values of a Windows registry key.
 package registry

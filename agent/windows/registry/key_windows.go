@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/registry"
 
-	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Key is a tuning.Registry below HKEY_LOCAL_MACHINE, such as TCP/IP's parameters.
+// Key is a tuningwindows.Registry below HKEY_LOCAL_MACHINE.
 type Key struct{ Path string }
 
-// Tcpip is the key that Windows reads TCP/IP's parameters from.
+// Tcpip is the key of TCP/IP's parameters.
 var Tcpip = Key{strings.TrimSuffix(settings.TcpipParameters, `\`)}
 
-func (k Key) open(access uint32) (registry.Key, error) {
+func (k Key) openKey(access uint32) (registry.Key, error) {
 	key, err := registry.OpenKey(registry.LOCAL_MACHINE, k.Path, access|registry.WOW64_64KEY)
 	if err != nil {
 		return 0, &fs.PathError{Op: "open", Path: `HKLM\` + k.Path, Err: err}
@@ -29,9 +29,9 @@ func (k Key) open(access uint32) (registry.Key, error) {
 	return key, nil
 }
 
-// Get implements tuning.Registry.
+// Get implements tuningwindows.Registry.
 func (k Key) Get(name string) (*uint32, error) {
-	key, err := k.open(registry.QUERY_VALUE)
+	key, err := k.openKey(registry.QUERY_VALUE)
 	if err != nil {
 		return nil, err
 	}
@@ -41,16 +41,16 @@ func (k Key) Get(name string) (*uint32, error) {
 	case errors.Is(err, registry.ErrNotExist):
 		return nil, nil
 	case errors.Is(err, registry.ErrUnexpectedType) || err == nil && kind != registry.DWORD:
-		return nil, fmt.Errorf("%w: it is there as %s and has to be REG_DWORD to work; correct it or delete it by hand", plan.ErrForeign, typeName(kind))
+		return nil, fmt.Errorf("%w: it is %s and must be REG_DWORD to take effect; correct it or delete it by hand", plan.ErrForeign, formatType(kind))
 	case err != nil:
 		return nil, fmt.Errorf("read it: %w", err)
 	}
 	return new(uint32(v)), nil
 }
 
-// Set implements tuning.Registry.
+// Set implements tuningwindows.Registry.
 func (k Key) Set(name string, value uint32) error {
-	key, err := k.open(registry.SET_VALUE)
+	key, err := k.openKey(registry.SET_VALUE)
 	if err != nil {
 		return err
 	}
@@ -58,9 +58,10 @@ func (k Key) Set(name string, value uint32) error {
 	return key.SetDWordValue(name, value)
 }
 
-// Delete implements tuning.Registry. What is not there is deleted already.
+// Delete implements tuningwindows.Registry. It returns no error if there is no such
+// value.
 func (k Key) Delete(name string) error {
-	key, err := k.open(registry.SET_VALUE)
+	key, err := k.openKey(registry.SET_VALUE)
 	if err != nil {
 		return err
 	}
@@ -71,18 +72,18 @@ func (k Key) Delete(name string) error {
 	return nil
 }
 
-// Writable implements tuning.Registry.
-func (k Key) Writable() error {
-	key, err := k.open(registry.SET_VALUE)
+// CheckWritable implements tuningwindows.Registry.
+func (k Key) CheckWritable() error {
+	key, err := k.openKey(registry.SET_VALUE)
 	if err != nil {
 		return err
 	}
 	return key.Close()
 }
 
-// Values are the names and types of all values of the key.
-func (k Key) Values() (list []tuning.Value, err error) {
-	key, err := k.open(registry.QUERY_VALUE)
+// ListValues returns the names and types of all values of the key.
+func (k Key) ListValues() (list []tuningwindows.RegistryValue, err error) {
+	key, err := k.openKey(registry.QUERY_VALUE)
 	if err != nil {
 		return nil, err
 	}
@@ -93,29 +94,29 @@ func (k Key) Values() (list []tuning.Value, err error) {
 	}
 	for _, name := range names {
 		if _, kind, err := key.GetValue(name, nil); err == nil || errors.Is(err, registry.ErrShortBuffer) {
-			list = append(list, tuning.Value{Name: name, Type: typeName(kind)})
+			list = append(list, tuningwindows.RegistryValue{Name: name, Type: formatType(kind)})
 		}
 	}
 	return list, nil
 }
 
-// Watch calls changed whenever a value of the key was changed, until ctx ends. The
-// error is why it can't.
-func (k Key) Watch(ctx context.Context, changed func()) error {
-	key, err := k.open(registry.NOTIFY)
+// WatchValues calls changed after each change of a value of the key, until ctx ends.
+func (k Key) WatchValues(ctx context.Context, changed func()) error {
+	key, err := k.openKey(registry.NOTIFY)
 	if err != nil {
 		return err
 	}
 	defer key.Close()
 	event, err := windows.CreateEvent(nil, 0, 0, nil)
 	if err != nil {
-		return fmt.Errorf("make an event: %w", err)
+		return fmt.Errorf("create an event: %w", err)
 	}
 	defer func() { _ = windows.CloseHandle(event) }()
 	defer context.AfterFunc(ctx, func() { _ = windows.SetEvent(event) })()
 	for {
-		// Asked anew before anything is looked at, so that no change falls between.
-		// A notification ends with the thread that asked, unless it is agnostic.
+		// The notification is requested before changed is called, so that no change is
+		// missed. It would end with the requesting thread if it were not
+		// thread-agnostic.
 		err := windows.RegNotifyChangeKeyValue(windows.Handle(key), false,
 			windows.REG_NOTIFY_CHANGE_LAST_SET|windows.REG_NOTIFY_THREAD_AGNOSTIC, event, true)
 		if err != nil {
@@ -131,9 +132,10 @@ func (k Key) Watch(ctx context.Context, changed func()) error {
 	}
 }
 
-func typeName(kind uint32) string {
+func formatType(kind uint32) string {
 	names := map[uint32]string{
-		registry.DWORD: "REG_DWORD", registry.SZ: "REG_SZ", registry.EXPAND_SZ: "REG_EXPAND_SZ", registry.BINARY: "REG_BINARY", registry.MULTI_SZ: "REG_MULTI_SZ",
+		registry.DWORD: "REG_DWORD", registry.SZ: "REG_SZ", registry.EXPAND_SZ: "REG_EXPAND_SZ",
+		registry.BINARY: "REG_BINARY", registry.MULTI_SZ: "REG_MULTI_SZ",
 		registry.QWORD: "REG_QWORD", registry.NONE: "REG_NONE", registry.DWORD_BIG_ENDIAN: "REG_DWORD_BIG_ENDIAN",
 	}
 	if name, ok := names[kind]; ok {

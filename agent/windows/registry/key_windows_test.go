@@ -18,15 +18,16 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
+	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-var _ tuning.Registry = Key{}
+var _ tuningwindows.Registry = Key{}
 
-// scratch is a key of this test's own.
-func scratch(t *testing.T) (Key, registry.Key) {
+// newScratchKey creates a key for this test.
+func newScratchKey(t *testing.T) (Key, registry.Key) {
 	t.Helper()
 	path := fmt.Sprintf(`SOFTWARE\portreeve-test-%d-%s`, os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-"))
 	k, _, err := registry.CreateKey(registry.LOCAL_MACHINE, path, registry.ALL_ACCESS)
@@ -42,8 +43,8 @@ func scratch(t *testing.T) (Key, registry.Key) {
 	return Key{path}, k
 }
 
-func TestAValueComesBackAsItWasWritten(t *testing.T) {
-	key, _ := scratch(t)
+func TestAValueIsReadBack(t *testing.T) {
+	key, _ := newScratchKey(t)
 	for _, value := range []uint32{0, 30, 1<<32 - 1} {
 		if err := key.Set("MaxUserPort", value); err != nil {
 			t.Fatal(err)
@@ -60,13 +61,13 @@ func TestAValueComesBackAsItWasWritten(t *testing.T) {
 	if got, err := key.Get("MaxUserPort"); err != nil || got != nil {
 		t.Errorf("what is deleted is read as %v, %v", got, err)
 	}
-	if err := key.Writable(); err != nil {
+	if err := key.CheckWritable(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAValueOfAnotherTypeIsForeign(t *testing.T) {
-	key, raw := scratch(t)
+	key, raw := newScratchKey(t)
 	for name, write := range map[string]func() error{
 		"REG_SZ":       func() error { return raw.SetStringValue("V", "a text of more than eight bytes") },
 		"REG_MULTI_SZ": func() error { return raw.SetStringsValue("V", []string{"30"}) },
@@ -83,24 +84,24 @@ func TestAValueOfAnotherTypeIsForeign(t *testing.T) {
 }
 
 func TestValuesHaveNamesAndTypes(t *testing.T) {
-	key, raw := scratch(t)
+	key, raw := newScratchKey(t)
 	if err := errors.Join(raw.SetDWordValue("MaxUserPorts", 65534), raw.SetStringValue("MaxUserPort", "a text of more than a few bytes")); err != nil {
 		t.Fatal(err)
 	}
-	values, err := key.Values()
+	values, err := key.ListValues()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []tuning.Finding{
-		{Name: "MaxUserPort", Why: "present, no effect on this build: it is REG_SZ, and has to be REG_DWORD"},
-		{Name: "MaxUserPorts", Why: "present, no effect on this build: there is no such value; MaxUserPort may be meant"},
+	want := []tuningwindows.AuditFinding{
+		{Name: "MaxUserPort", Why: "present, no effect on this build: its type is REG_SZ, and must be REG_DWORD"},
+		{Name: "MaxUserPorts", Why: "present, no effect on this build: no such value exists; MaxUserPort may be meant"},
 	}
-	if diff := cmp.Diff(want, tuning.Audit(values)); diff != "" {
+	if diff := cmp.Diff(want, tuningwindows.AuditValues(values)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestAKeyThatIsMissing(t *testing.T) {
+func TestAMissingKey(t *testing.T) {
 	key := Key{`SOFTWARE\portreeve-test-none`}
 	if _, err := key.Get("V"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `HKLM\SOFTWARE\portreeve-test-none`) {
 		t.Errorf("get: %v", err)
@@ -108,16 +109,16 @@ func TestAKeyThatIsMissing(t *testing.T) {
 	if err := key.Set("V", 1); err == nil {
 		t.Error("a key was made")
 	}
-	if key.Writable() == nil || key.Watch(t.Context(), func() {}) == nil {
+	if key.CheckWritable() == nil || key.WatchValues(t.Context(), func() {}) == nil {
 		t.Error("it is said to be there")
 	}
 }
 
-func TestAChangeIsTold(t *testing.T) {
-	key, raw := scratch(t)
+func TestAChangeIsNotified(t *testing.T) {
+	key, raw := newScratchKey(t)
 	ctx, stop := context.WithCancel(t.Context())
 	told, ended := make(chan struct{}, 100), make(chan error, 1)
-	go func() { ended <- key.Watch(ctx, func() { told <- struct{}{} }) }()
+	go func() { ended <- key.WatchValues(ctx, func() { told <- struct{}{} }) }()
 	wait := func(what string) {
 		t.Helper()
 		select {
@@ -125,7 +126,7 @@ func TestAChangeIsTold(t *testing.T) {
 		case err := <-ended:
 			t.Fatalf("%s: it has ended: %v", what, err)
 		case <-time.After(time.Minute):
-			t.Fatalf("%s is not told", what)
+			t.Fatalf("%s is not notified", what)
 		}
 	}
 	wait("the beginning")
@@ -145,29 +146,28 @@ func TestAChangeIsTold(t *testing.T) {
 	}
 }
 
-// TestATunerOfTheRegistry has a real registry and a real journal, as one process after
-// the other.
+// TestATunerOfTheRegistry runs several processes on a real registry and journal.
 func TestATunerOfTheRegistry(t *testing.T) {
-	key, raw := scratch(t)
+	key, raw := newScratchKey(t)
 	if err := errors.Join(raw.SetDWordValue("KeepAliveTime", 7200000), raw.SetStringValue("MaxUserPort", "65534")); err != nil {
 		t.Fatal(err)
 	}
 	state := filepath.Join(t.TempDir(), "state")
-	wants := []v1alpha1.Setting{wish("TcpTimedWaitDelay", "30"), wish("KeepAliveTime", "300000"), wish("MaxUserPort", "16384")}
-	cycle(t, key, state, "boot 1", wants,
-		"RestartRequired works after a restart of the node; until then: unset",
-		"RestartRequired works after a restart of the node; until then: 7200000",
-		"Refused "+settings.TcpipParameters+"MaxUserPort: a value of another kind: it is there as REG_SZ and has to be REG_DWORD to work; correct it or delete it by hand")
-	expect(t, raw, "TcpTimedWaitDelay", 30)
-	expect(t, raw, "KeepAliveTime", 300000)
-	cycle(t, key, state, "boot 2", wants[:2], "Applied", "Applied")
-	entries, err := tuning.Originals(options(key, state, "boot 2"))
+	wants := []v1alpha1.Setting{newSetting("TcpTimedWaitDelay", "30"), newSetting("KeepAliveTime", "300000"), newSetting("MaxUserPort", "16384")}
+	runCycle(t, key, state, "boot 1", wants,
+		"RestartRequired takes effect after a restart of the node; until then: unset",
+		"RestartRequired takes effect after a restart of the node; until then: 7200000",
+		"Refused "+settings.TcpipParameters+"MaxUserPort: unexpected type: it is REG_SZ and must be REG_DWORD to take effect; correct it or delete it by hand")
+	expectValue(t, raw, "TcpTimedWaitDelay", 30)
+	expectValue(t, raw, "KeepAliveTime", 300000)
+	runCycle(t, key, state, "boot 2", wants[:2], "Applied", "Applied")
+	entries, err := tuning.ListOriginals(options(key, state, "boot 2"))
 	if err != nil || len(entries) != 2 {
 		t.Errorf("the journal has %+v, %v", entries, err)
 	}
-	cycle(t, key, state, "boot 2", []v1alpha1.Setting{},
-		"Released works after a restart of the node; until then: 30", "Released works after a restart of the node; until then: 300000")
-	expect(t, raw, "KeepAliveTime", 7200000)
+	runCycle(t, key, state, "boot 2", []v1alpha1.Setting{},
+		"Released takes effect after a restart of the node; until then: 30", "Released takes effect after a restart of the node; until then: 300000")
+	expectValue(t, raw, "KeepAliveTime", 7200000)
 	if _, _, err := raw.GetIntegerValue("TcpTimedWaitDelay"); !errors.Is(err, registry.ErrNotExist) {
 		t.Errorf("what was not there is there: %v", err)
 	}
@@ -176,7 +176,7 @@ func TestATunerOfTheRegistry(t *testing.T) {
 	}
 }
 
-func wish(name, value string) v1alpha1.Setting {
+func newSetting(name, value string) v1alpha1.Setting {
 	return v1alpha1.Setting{ID: name, Key: settings.TcpipParameters + name, Value: value, Scope: v1alpha1.ScopeHost}
 }
 
@@ -184,13 +184,13 @@ func options(key Key, state, boot string) tuning.Options {
 	silent := func(context.Context, ...string) ([]byte, error) { return nil, errors.New("not asked") }
 	return tuning.Options{
 		OS: settings.Windows, Disk: func() (journal.Disk, error) { return journal.OpenDir(state) },
-		Host: tuning.NewWindows(key, netsh.Client{Run: silent}, time.Now), Boot: boot, Log: slog.New(slog.DiscardHandler),
-		Allow: []string{settings.KeyTCPTimedWaitDelay, settings.KeyKeepAliveTime, settings.TcpipParameters + "MaxUserPort"},
+		Host: tuningwindows.New(key, netsh.Client{Run: silent}, time.Now), Boot: boot, Log: slog.New(slog.DiscardHandler),
+		Allow: []string{settings.KeyTCPTimedWaitDelay, settings.KeyKeepAliveTime, settings.KeyMaxUserPort},
 	}
 }
 
-// cycle is a process that follows wants until it has said so.
-func cycle(t *testing.T, key Key, state, boot string, wants []v1alpha1.Setting, said ...string) {
+// runCycle runs a Tuner until it reports the expected statuses.
+func runCycle(t *testing.T, key Key, state, boot string, wants []v1alpha1.Setting, said ...string) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	o := options(key, state, boot)
@@ -203,12 +203,12 @@ func cycle(t *testing.T, key Key, state, boot string, wants []v1alpha1.Setting, 
 	}
 	tuner, ended := tuning.New(o), make(chan struct{})
 	defer func() { stop(); <-ended }()
-	tuner.Object(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: wants}})
+	tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: wants}})
 	go func() { tuner.Run(ctx); close(ended) }()
 	var got []string
 	for {
 		got = nil
-		for _, s := range tuner.Settings() {
+		for _, s := range tuner.ListSettings() {
 			got = append(got, strings.TrimSpace(string(s.State)+" "+s.Message))
 		}
 		if strings.Join(got, "\n") == strings.Join(said, "\n") {
@@ -222,7 +222,7 @@ func cycle(t *testing.T, key Key, state, boot string, wants []v1alpha1.Setting, 
 	}
 }
 
-func expect(t *testing.T, key registry.Key, name string, want uint64) {
+func expectValue(t *testing.T, key registry.Key, name string, want uint64) {
 	t.Helper()
 	if got, kind, err := key.GetIntegerValue(name); got != want || kind != registry.DWORD || err != nil {
 		t.Errorf("%s is %d of type %d, %v; want %d", name, got, kind, err, want)

@@ -105,9 +105,9 @@ func TestParametersAreRead(t *testing.T) {
 }
 
 func TestHoldersAreNamed(t *testing.T) {
-	s := socket.Sample{Look: &socket.Look{Holders: []socket.Holder{{PID: os.Getpid(), Sockets: 3}, {PID: 4}, {PID: 0x7ffffff0}, {}}}}
+	s := socket.Sample{PoolDetail: &socket.PoolDetail{Holders: []socket.Holder{{PID: os.Getpid(), Sockets: 3}, {PID: 4}, {PID: 0x7ffffff0}, {}}}}
 	NameHolders(&s)
-	h := s.Look.Holders
+	h := s.PoolDetail.Holders
 	if !strings.HasSuffix(h[0].Process, ".exe") || !strings.HasSuffix(h[0].Path, `\`+h[0].Process) || h[0].Sockets != 3 ||
 		h[1].Process != "System" || h[2] != (socket.Holder{PID: 0x7ffffff0}) || h[3] != (socket.Holder{}) {
 		t.Errorf("%+v", h)

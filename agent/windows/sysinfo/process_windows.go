@@ -44,11 +44,11 @@ const systemPID = 4
 // NameHolders adds the names, paths and handle counts of the processes to the detail of
 // s. A process that has ended or is protected is identified by its PID only.
 func NameHolders(s *socket.Sample) {
-	if s.Look == nil {
+	if s.PoolDetail == nil {
 		return
 	}
-	for i := range s.Look.Holders {
-		nameHolder(&s.Look.Holders[i])
+	for i := range s.PoolDetail.Holders {
+		nameHolder(&s.PoolDetail.Holders[i])
 	}
 }
 

@@ -10,7 +10,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* Labels by which a component's pods are found; the controller knows the agents' so. */}}
+{{/* Labels that select the pods of a component; the controller finds agents by them. */}}
 {{- define "portreeve.selector" -}}
 app.kubernetes.io/name: portreeve
 app.kubernetes.io/component: {{ . }}
@@ -23,7 +23,7 @@ app.kubernetes.io/component: {{ . }}
 {{- if .of.digest }}@{{ .of.digest }}{{ else }}:{{ .of.tag | default $shared.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
-{{/* How a component's pods are placed: (dict "root" $ "of" .Values.agent), and "os" where it isn't linux. */}}
+{{/* Scheduling of a component's pods: (dict "root" $ "of" .Values.agent), with "os" if it is not linux. */}}
 {{- define "portreeve.placement" -}}
 nodeSelector:
   kubernetes.io/os: {{ .os | default "linux" }}
@@ -48,9 +48,9 @@ imagePullSecrets:
 {{- end }}
 
 {{/*
-Objects that make generate copied from config/: (dict "root" $ "files" "files/crd/*").
-They come out as they are there, with this release's namespace, labels and, where
-given, more labels and annotations; without the file "without".
+Objects that make generate-chart copies from config/: (dict "root" $ "files" "files/crd/*").
+They are rendered with the namespace and labels of this release and optional "labels" and
+"annotations". The file "without" is skipped.
 */}}
 {{- define "portreeve.copied" -}}
 {{- $root := .root }}

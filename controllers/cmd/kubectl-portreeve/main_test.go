@@ -90,7 +90,7 @@ func newStatus(percent int32, namespace, pod string) v1alpha1.PortPressureStatus
 	pool := v1alpha1.Pool{Protocol: v1alpha1.ProtocolTCP, Kind: v1alpha1.PoolConnect, Destination: "10.0.0.9", Port: 5432, Used: percent * 28228 / 100, Capacity: 28228}
 	s := v1alpha1.PortPressureStatus{
 		ObservedAt: new(metav1.Now()), AgentVersion: "v1", UsedPercent: &percent, Level: v1alpha1.LevelNormal,
-		Platform: v1alpha1.Platform{OS: "linux"}, Reader: v1alpha1.Reader{Name: v1alpha1.ReaderPortwalk, Exactness: v1alpha1.Exact},
+		Platform: v1alpha1.Platform{OS: "linux"}, Reader: v1alpha1.Reader{Name: v1alpha1.ReaderPortwalk, Exactness: v1alpha1.ExactnessExact},
 	}
 	if pod != "" {
 		network = namespace + "/" + pod

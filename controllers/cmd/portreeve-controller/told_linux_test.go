@@ -121,9 +121,9 @@ func TestWhatChangesIsToldAtOnceAndOnceWhoeverLeads(t *testing.T) {
 	p.until("the node has its PortPressure", func() bool { return p.pressure("told") != nil })
 
 	critical := []string{
-		"HeadroomCritical: 90% of the ports are used, 90 of 100: shop/api → " + towards + ":5432 (Service default/db), held by shop/api, process api-server; CloseWaitLeak: Close connections",
-		"ConntrackPressure: the connection tracking table has hardly any room, or none: 95 of 100 entries",
-		"PortsExhausted: calls failed because no port was left (EADDRNOTAVAIL), 12 since the agent started, most of them shop/api; CloseWaitLeak: Close connections",
+		"HeadroomCritical: 90 % of ports in use (90/100): shop/api → " + towards + ":5432 (Service default/db), mainly by shop/api, process api-server. CloseWaitLeak: Close connections.",
+		"ConntrackPressure: conntrack table nearly full: 95 of 100 entries.",
+		"PortsExhausted: Calls failed because no port was free (EADDRNOTAVAIL): 12 since the agent started, most of them shop/api. CloseWaitLeak: Close connections.",
 	}
 	begin := time.Now()
 	p.reports("told", v1alpha1.LevelCritical, towards)
@@ -142,7 +142,7 @@ func TestWhatChangesIsToldAtOnceAndOnceWhoeverLeads(t *testing.T) {
 
 	p.reports("told", v1alpha1.LevelNormal, towards) // while nobody leads
 	p, stop = child(t)
-	restored := append(critical, "HeadroomRestored: every pool is below the warning line again")
+	restored := append(critical, "HeadroomRestored: All pools are below the warning threshold again.")
 	p.tells("told", restored...)
 
 	p.storm(towards)
@@ -168,7 +168,7 @@ func (p *program) storm(towards string) {
 	}
 	// On a slow machine the first is written before the last of them has reported, and a
 	// minute later there is another.
-	want := regexp.MustCompile(`^ManyNodes: of \d+ nodes, 240 Critical; 240 of the Critical ones towards ` + towards + `:5432 \(Service default/db\): kubectl get portpressures names them$`)
+	want := regexp.MustCompile(`^ManyNodes: Of \d+ nodes, 240 Critical; 240 of the Critical nodes connect to ` + towards + `:5432 \(Service default/db\)\. List them with: kubectl get portpressures$`)
 	var said []string
 	p.until("one Event stands for them", func() bool {
 		said = p.said("Namespace", namespace)

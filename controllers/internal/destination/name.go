@@ -1,5 +1,5 @@
-// Package destination finds what a cluster calls an address: the Service or the pod
-// behind it. It asks when it is asked, and watches nothing.
+// Package destination resolves an address in the cluster to its Service or pod. It looks
+// names up on demand, without watches.
 package destination
 
 import (
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Name is a Service or a pod. The zero value is none.
+// Name is the name of a Service or a pod. The zero value means that there is none.
 type Name struct{ Kind, Namespace, Name string }
 
 // The kinds of names.
@@ -17,7 +17,8 @@ const (
 	KindPod     = "Pod"
 )
 
-// String is such as "Service shop/db" or "pod shop/db-0", empty for none.
+// String returns for example "Service shop/db" or "pod shop/db-0", and an empty string for
+// the zero value.
 func (n Name) String() string {
 	switch n.Kind {
 	case "":
@@ -28,14 +29,14 @@ func (n Name) String() string {
 	return strings.ToLower(n.Kind) + " " + n.Namespace + "/" + n.Name
 }
 
-// Unknown is for those who may not ask.
-type Unknown struct{}
+// NoResolver resolves no names, for controllers that must not look them up.
+type NoResolver struct{}
 
-// Name is none.
-func (Unknown) Name(context.Context, string) Name { return Name{} }
+// ResolveName returns the zero value.
+func (NoResolver) ResolveName(context.Context, string) Name { return Name{} }
 
-// worthAsking says whether an address can be one that the cluster gave away.
-func worthAsking(address string) bool {
+// isLookupCandidate reports whether the address can belong to a Service or pod.
+func isLookupCandidate(address string) bool {
 	ip, err := netip.ParseAddr(address)
 	return err == nil && ip.Zone() == "" && !ip.IsLoopback() && !ip.IsUnspecified() && !ip.IsLinkLocalUnicast() && !ip.IsMulticast()
 }

@@ -1,4 +1,4 @@
-// Package queue says how every controller queues its work.
+// Package queue configures the work queues of all controllers.
 package queue
 
 import (
@@ -9,21 +9,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 )
 
-// The pauses before what failed is tried again: the first, which doubles, and the longest.
+// The delays before a failed item is retried. The first one doubles with each failure.
 const (
-	firstPause   = 5 * time.Millisecond
-	longestPause = 1000 * time.Second
+	firstRetryDelay = 5 * time.Millisecond
+	maxRetryDelay   = 1000 * time.Second
 )
 
-// Options are those of a controller with so many workers. Its queue is client-go's: that
-// of controller-runtime 0.24 can lock its workers in when it is shut down, and the
-// process then ends 30 s late, with an error (kubernetes-sigs/controller-runtime#3538,
-// mended in 0.25). The pauses are as there, each item's own: client-go's would have
-// 5,000 nodes share ten tries a second after an outage.
-func Options(workers int) controller.Options {
+// NewOptions returns the options of a controller with this number of workers. They select
+// client-go's queue, because the one of controller-runtime 0.24 can block its workers at
+// shutdown: the process then ends 30 s late, with an error
+// (kubernetes-sigs/controller-runtime#3538, fixed in 0.25). Retry delays are per item, as
+// in controller-runtime: client-go's default lets 5,000 nodes share ten retries a second
+// after an outage.
+func NewOptions(workers int) controller.Options {
 	return controller.Options{
 		MaxConcurrentReconciles: workers,
 		UsePriorityQueue:        new(false),
-		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](firstPause, longestPause),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](firstRetryDelay, maxRetryDelay),
 	}
 }

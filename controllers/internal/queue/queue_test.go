@@ -41,7 +41,7 @@ func TestAControllerStopsWithAFullQueue(t *testing.T) {
 // busy is a controller with as much to do as it can take, begun when it has begun that.
 func busy(t *testing.T, begun chan<- struct{}) controller.Controller {
 	t.Helper()
-	o := Options(4)
+	o := NewOptions(4)
 	o.Logger = logr.Discard()
 	o.SkipNameValidation = new(true)
 	var done atomic.Int32

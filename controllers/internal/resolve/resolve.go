@@ -1,5 +1,5 @@
-// Package resolve turns NodeTunings into what each asks of each node, and says where
-// two of them contradict each other. It is pure: no clock, no API.
+// Package resolve computes the desired settings of each node from all NodeTunings, and
+// finds the conflicts between them. It is pure: it uses no clock and no API.
 package resolve
 
 import (
@@ -16,32 +16,32 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Node is what a NodeTuning can select a node by.
+// Node has the properties of a node that decide which settings it gets.
 type Node struct {
 	Name   string
 	OS     settings.OS
 	Labels map[string]string
 }
 
-// Result is what all NodeTunings ask for.
+// Result is the combined result of all NodeTunings.
 type Result struct {
-	// Desired are by the name of the NodeTuning, then of the node, for each node that
-	// it selects: the settings that it has there, those that another one wins left
-	// out. Nodes share them: they are not to be written to.
+	// Desired has, by NodeTuning and then by node, the settings of the NodeTuning that are
+	// to be enforced on each node that it selects. Settings overridden by another
+	// NodeTuning are left out. Nodes share the slices, which must not be modified.
 	Desired map[string]map[string][]v1alpha1.Setting
-	// Settings are by the name of the NodeTuning, then by operating system: all that it
-	// would have on a node without any other, also where it is being deleted or can't be
-	// read.
+	// Settings has, by NodeTuning and then by operating system, all settings of the
+	// NodeTuning, even if it is being deleted or has an invalid selector.
 	Settings map[string]map[settings.OS][]v1alpha1.Setting
-	// Thresholds are by node, where a NodeTuning sets any.
+	// Thresholds has, by node, the thresholds that a NodeTuning sets.
 	Thresholds map[string]v1alpha1.Thresholds
-	// Conflicts are by NodeTuning, sorted.
+	// Conflicts has, by NodeTuning, its sorted conflicts.
 	Conflicts map[string][]v1alpha1.TuningConflict
-	// Problems say of a NodeTuning why it can't be read. What stands of it is held.
+	// Problems has, by NodeTuning, why it is invalid. Nodes keep its current settings.
 	Problems map[string]string
 }
 
-// ResolveTunings resolves tunings for nodes. One that is being deleted asks for nothing.
+// ResolveTunings computes the desired settings of all nodes. A NodeTuning that is being
+// deleted contributes none.
 func ResolveTunings(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
 	r := Result{
 		Desired:    map[string]map[string][]v1alpha1.Setting{},
@@ -50,56 +50,57 @@ func ResolveTunings(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
 		Conflicts:  map[string][]v1alpha1.TuningConflict{},
 		Problems:   map[string]string{},
 	}
-	asking := r.parseTunings(tunings)
-	found := conflictCounts{}
-	outcomes := map[string]*classResult{} // few, of however many nodes
+	active := r.parseTunings(tunings)
+	conflicts := conflictCounts{}
+	results := map[string]*classResult{} // by class; there are few, even with many nodes
 	for _, n := range nodes {
-		var here []*activeTuning
+		var selecting []*activeTuning
 		class := []string{string(n.OS)}
-		for i := range asking {
-			if asking[i].selectsNode(n) {
-				here = append(here, &asking[i])
-				class = append(class, asking[i].Name)
+		for i := range active {
+			if active[i].selectsNode(n) {
+				selecting = append(selecting, &active[i])
+				class = append(class, active[i].Name)
 			}
 		}
 		key := strings.Join(class, ",")
-		if outcomes[key] == nil {
-			outcomes[key] = resolveClass(n.OS, here)
+		if results[key] == nil {
+			results[key] = resolveClass(n.OS, selecting)
 		}
-		r.addNode(n.Name, outcomes[key])
-		found.addCounts(outcomes[key].conflicts)
+		r.addNode(n.Name, results[key])
+		conflicts.addCounts(results[key].conflicts)
 	}
-	r.Conflicts = found.listByTuning()
+	r.Conflicts = conflicts.listByTuning()
 	return r
 }
 
-// classResult is what nodes get that the same NodeTunings select.
+// classResult is the result for all nodes with the same operating system that the same
+// NodeTunings select.
 type classResult struct {
 	desired    map[string][]v1alpha1.Setting
 	thresholds *v1alpha1.Thresholds
 	conflicts  conflictCounts
 }
 
-func (r *Result) addNode(node string, o *classResult) {
-	for name, wish := range o.desired {
-		r.Desired[name][node] = wish
+func (r *Result) addNode(node string, c *classResult) {
+	for tuning, desired := range c.desired {
+		r.Desired[tuning][node] = desired
 	}
-	if o.thresholds != nil {
-		r.Thresholds[node] = *o.thresholds
+	if c.thresholds != nil {
+		r.Thresholds[node] = *c.thresholds
 	}
 }
 
-// activeTuning is a NodeTuning that can be read.
+// activeTuning is a valid NodeTuning that is not being deleted.
 type activeTuning struct {
 	*v1alpha1.NodeTuning
 	selector labels.Selector
 	settings map[settings.OS][]v1alpha1.Setting
 }
 
-func (w *activeTuning) selectsNode(n Node) bool { return w.selector.Matches(labels.Set(n.Labels)) }
+func (t *activeTuning) selectsNode(n Node) bool { return t.selector.Matches(labels.Set(n.Labels)) }
 
-// parseTunings are the NodeTunings that ask for something, the first in precedence first:
-// by priority, then by name, so that the order is always the same.
+// parseTunings lists the settings of all NodeTunings, and returns the active NodeTunings
+// in order of precedence.
 func (r *Result) parseTunings(tunings []v1alpha1.NodeTuning) []activeTuning {
 	var list []activeTuning
 	for i := range tunings {
@@ -111,22 +112,23 @@ func (r *Result) parseTunings(tunings []v1alpha1.NodeTuning) []activeTuning {
 		if !t.DeletionTimestamp.IsZero() {
 			continue
 		}
-		// Absent selects nothing, {} everything: LabelSelectorAsSelector's own rule.
+		// An absent selector matches nothing, {} everything (LabelSelectorAsSelector).
 		selector, err := metav1.LabelSelectorAsSelector(t.Spec.NodeSelector)
 		if err == nil {
 			err = checkPodSelectors(t.Spec.Pods)
 		}
 		if err != nil {
-			r.Problems[t.Name] = fmt.Sprintf("a selector can't be read, and what stands is held: %v", err)
+			r.Problems[t.Name] = fmt.Sprintf("invalid selector, keeping the current settings: %v", err)
 			continue
 		}
 		r.Desired[t.Name] = map[string][]v1alpha1.Setting{}
-		list = append(list, activeTuning{t, selector, r.Settings[t.Name]})
+		list = append(list, activeTuning{NodeTuning: t, selector: selector, settings: r.Settings[t.Name]})
 	}
 	slices.SortFunc(list, func(a, b activeTuning) int { return settings.CompareTunings(a.NodeTuning, b.NodeTuning) })
 	return list
 }
 
+// checkPodSelectors returns an error that names the invalid selector, if there is one.
 func checkPodSelectors(p *v1alpha1.PodScope) error {
 	if p == nil {
 		return nil
@@ -139,48 +141,49 @@ func checkPodSelectors(p *v1alpha1.PodScope) error {
 	return nil
 }
 
-// resolveClass gives each NodeTuning of here, which are in order of precedence, what it has
-// on a node of that operating system.
-func resolveClass(os settings.OS, here []*activeTuning) *classResult {
-	o := &classResult{desired: map[string][]v1alpha1.Setting{}, conflicts: conflictCounts{}}
+// resolveClass computes the result for nodes with the given operating system that all
+// tunings select. tunings must be in order of precedence.
+func resolveClass(os settings.OS, tunings []*activeTuning) *classResult {
+	result := &classResult{desired: map[string][]v1alpha1.Setting{}, conflicts: conflictCounts{}}
 	candidates := map[string][]*v1alpha1.Setting{} // by setting ID
-	for _, w := range here {
-		o.desired[w.Name] = nil
-		if t := w.Spec.Thresholds; t != (v1alpha1.Thresholds{}) && o.thresholds == nil {
-			o.thresholds = &t
+	for _, t := range tunings {
+		result.desired[t.Name] = nil
+		if thresholds := t.Spec.Thresholds; thresholds != (v1alpha1.Thresholds{}) && result.thresholds == nil {
+			result.thresholds = &thresholds
 		}
-		for i := range w.settings[os] {
-			s := &w.settings[os][i]
+		for i := range t.settings[os] {
+			s := &t.settings[os][i]
 			candidates[s.ID] = append(candidates[s.ID], s)
 		}
 	}
-	winners := map[*v1alpha1.Setting]bool{}
+	enforced := map[*v1alpha1.Setting]bool{}
 	for _, list := range candidates {
 		selected, rival := settings.SelectCandidate(list)
 		if rival != nil {
 			selected = nil
 		}
-		winners[selected] = true
-		o.conflicts.countPairs(list, selected)
+		enforced[selected] = true
+		result.conflicts.countPairs(list, selected)
 	}
-	for _, w := range here {
-		for i := range w.settings[os] {
-			if s := &w.settings[os][i]; winners[s] {
-				o.desired[w.Name] = append(o.desired[w.Name], *s)
+	for _, t := range tunings {
+		for i := range t.settings[os] {
+			if s := &t.settings[os][i]; enforced[s] {
+				result.desired[t.Name] = append(result.desired[t.Name], *s)
 			}
 		}
 	}
-	return o
+	return result
 }
 
-// conflictCounts counts the nodes of each contradiction.
+// conflictCounts is the number of nodes with each conflict.
 type conflictCounts map[conflictKey]int32
 
 type conflictKey struct{ tuning, key, with, winner string }
 
-// countPairs counts every pair of rivals that contradict each other, once for each side. A
-// setting of pods has a twin on the host, which says it already; where the selectors
-// of pods differ, only the node knows whether they meet.
+// countPairs counts every pair of conflicting candidates, once for each side, given the one
+// that is enforced, if any. It skips settings for pods: each has a counterpart for the
+// host, which has the same conflict, and if the pod selectors differ, only the node knows
+// whether any pod matches both.
 func (f conflictCounts) countPairs(candidates []*v1alpha1.Setting, selected *v1alpha1.Setting) {
 	if candidates[0].Scope == v1alpha1.ScopePods {
 		return
@@ -204,9 +207,10 @@ func (f conflictCounts) addCounts(more conflictCounts) {
 	}
 }
 
-// maxConflicts is how many a NodeTuning lists.
+// maxConflicts limits the conflicts that a NodeTuning lists.
 const maxConflicts = 32
 
+// listByTuning returns the sorted conflicts of each NodeTuning.
 func (f conflictCounts) listByTuning() map[string][]v1alpha1.TuningConflict {
 	keys := slices.SortedFunc(maps.Keys(f), func(a, b conflictKey) int {
 		return cmp.Or(cmp.Compare(a.tuning, b.tuning), cmp.Compare(a.key, b.key), cmp.Compare(a.with, b.with), cmp.Compare(a.winner, b.winner))

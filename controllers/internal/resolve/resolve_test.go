@@ -14,7 +14,7 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-func tuning(name string, change ...func(*v1alpha1.NodeTuning)) v1alpha1.NodeTuning {
+func makeTuning(name string, change ...func(*v1alpha1.NodeTuning)) v1alpha1.NodeTuning {
 	t := v1alpha1.NodeTuning{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1}}
 	t.Spec.NodeSelector = &metav1.LabelSelector{}
 	for _, c := range change {
@@ -23,30 +23,32 @@ func tuning(name string, change ...func(*v1alpha1.NodeTuning)) v1alpha1.NodeTuni
 	return t
 }
 
-func fin(seconds int32) func(*v1alpha1.NodeTuning) {
+func withFinTimeout(seconds int32) func(*v1alpha1.NodeTuning) {
 	return func(t *v1alpha1.NodeTuning) { t.Spec.Linux.FinTimeoutSeconds = &seconds }
 }
 
-func priority(n int32) func(*v1alpha1.NodeTuning) {
+func withPriority(n int32) func(*v1alpha1.NodeTuning) {
 	return func(t *v1alpha1.NodeTuning) { t.Spec.Priority = n }
 }
 
-func dry(t *v1alpha1.NodeTuning)     { t.Spec.Mode = v1alpha1.ModeDryRun }
-func pods(t *v1alpha1.NodeTuning)    { t.Spec.Pods = &v1alpha1.PodScope{} }
-func nobody(t *v1alpha1.NodeTuning)  { t.Spec.NodeSelector = nil }
-func deleted(t *v1alpha1.NodeTuning) { t.DeletionTimestamp = &metav1.Time{Time: metav1.Now().Time} }
+func withDryRun(t *v1alpha1.NodeTuning)   { t.Spec.Mode = v1alpha1.ModeDryRun }
+func withPods(t *v1alpha1.NodeTuning)     { t.Spec.Pods = &v1alpha1.PodScope{} }
+func withoutNodes(t *v1alpha1.NodeTuning) { t.Spec.NodeSelector = nil }
+func withDeletion(t *v1alpha1.NodeTuning) {
+	t.DeletionTimestamp = &metav1.Time{Time: metav1.Now().Time}
+}
 
-func on(role string) func(*v1alpha1.NodeTuning) {
+func onRole(role string) func(*v1alpha1.NodeTuning) {
 	return func(t *v1alpha1.NodeTuning) {
 		t.Spec.NodeSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"role": role}}
 	}
 }
 
-func warnAt(percent int32) func(*v1alpha1.NodeTuning) {
+func withWarningAt(percent int32) func(*v1alpha1.NodeTuning) {
 	return func(t *v1alpha1.NodeTuning) { t.Spec.Thresholds.WarningPercent = percent }
 }
 
-func broken(t *v1alpha1.NodeTuning) {
+func withBrokenSelector(t *v1alpha1.NodeTuning) {
 	t.Spec.NodeSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Near"}}}
 }
 
@@ -65,76 +67,76 @@ func TestResolve(t *testing.T) {
 		conflicts []string // tuning: key with/winner nodes
 	}{
 		"One for every node": {
-			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30))},
+			tunings: []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30))},
 			want:    []string{"a db-1 net.ipv4.tcp_fin_timeout=30", "a web-1 net.ipv4.tcp_fin_timeout=30", "a web-2 net.ipv4.tcp_fin_timeout=30", "a win-1"},
 		},
 		"Settings of Windows are for its nodes, and not for pods there": {
-			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), pods, func(t *v1alpha1.NodeTuning) {
+			tunings: []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), withPods, func(t *v1alpha1.NodeTuning) {
 				t.Spec.NodeSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "role", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"web"}}}}
 				t.Spec.Windows.TimedWaitDelaySeconds = new(int32(30))
 			})},
 			want: []string{"a db-1 net.ipv4.tcp_fin_timeout=30 net.ipv4.tcp_fin_timeout@POD=30", `a win-1 SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\TcpTimedWaitDelay=30`},
 		},
-		"An absent selector selects nothing": {tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), nobody)}},
-		"One that is being deleted asks for nothing": {
-			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), deleted)}},
+		"An absent selector selects nothing": {tunings: []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), withoutNodes)}},
+		"A NodeTuning that is being deleted has no desired settings": {
+			tunings: []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), withDeletion)}},
 		"Two that agree": {
-			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), on("db")), tuning("b", fin(30), on("db"))},
+			tunings: []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), onRole("db")), makeTuning("b", withFinTimeout(30), onRole("db"))},
 			want:    []string{"a db-1 net.ipv4.tcp_fin_timeout=30", "b db-1"},
 		},
-		"The higher priority wins, and both say so": {
-			tunings:   []v1alpha1.NodeTuning{tuning("a", fin(30), on("web")), tuning("b", fin(20), on("web"), priority(5))},
+		"The higher priority wins, and both report it": {
+			tunings:   []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), onRole("web")), makeTuning("b", withFinTimeout(20), onRole("web"), withPriority(5))},
 			want:      []string{"a web-1", "a web-2", "b web-1 net.ipv4.tcp_fin_timeout=20", "b web-2 net.ipv4.tcp_fin_timeout=20"},
 			conflicts: []string{"a: net.ipv4.tcp_fin_timeout with b, b wins on 2", "b: net.ipv4.tcp_fin_timeout with a, b wins on 2"},
 		},
-		"Of equal ones nobody wins, and both say so": {
-			tunings:   []v1alpha1.NodeTuning{tuning("a", fin(30), on("db")), tuning("b", fin(20))},
+		"With equal priorities neither wins, and both report it": {
+			tunings:   []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), onRole("db")), makeTuning("b", withFinTimeout(20))},
 			want:      []string{"a db-1", "b db-1", "b web-1 net.ipv4.tcp_fin_timeout=20", "b web-2 net.ipv4.tcp_fin_timeout=20", "b win-1"},
-			conflicts: []string{"a: net.ipv4.tcp_fin_timeout with b, nobody wins on 1", "b: net.ipv4.tcp_fin_timeout with a, nobody wins on 1"},
+			conflicts: []string{"a: net.ipv4.tcp_fin_timeout with b, neither wins on 1", "b: net.ipv4.tcp_fin_timeout with a, neither wins on 1"},
 		},
-		"Of three the highest wins, whatever the others disagree on": {
-			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), on("db")), tuning("b", fin(20), on("db")), tuning("c", fin(10), on("db"), priority(1))},
+		"The highest of three priorities wins, even if the others conflict": {
+			tunings: []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), onRole("db")), makeTuning("b", withFinTimeout(20), onRole("db")), makeTuning("c", withFinTimeout(10), onRole("db"), withPriority(1))},
 			want:    []string{"a db-1", "b db-1", "c db-1 net.ipv4.tcp_fin_timeout=10"},
 			conflicts: []string{
 				"a: net.ipv4.tcp_fin_timeout with c, c wins on 1", "b: net.ipv4.tcp_fin_timeout with c, c wins on 1",
 				"c: net.ipv4.tcp_fin_timeout with a, c wins on 1", "c: net.ipv4.tcp_fin_timeout with b, c wins on 1"},
 		},
-		"What only tries out is in nobody's way": {
-			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), on("db")), tuning("b", fin(20), on("db"), dry, priority(9))},
+		"A dry run does not conflict with an enforced setting": {
+			tunings: []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), onRole("db")), makeTuning("b", withFinTimeout(20), onRole("db"), withDryRun, withPriority(9))},
 			want:    []string{"a db-1 net.ipv4.tcp_fin_timeout=30", "b db-1"},
 		},
 		"In pods as well": {
-			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), on("db"), pods)},
+			tunings: []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), onRole("db"), withPods)},
 			want:    []string{"a db-1 net.ipv4.tcp_fin_timeout=30 net.ipv4.tcp_fin_timeout@POD=30"},
 		},
-		"A contradiction in pods is told once": {
-			tunings:   []v1alpha1.NodeTuning{tuning("a", fin(30), on("db"), pods), tuning("b", fin(20), on("db"), pods)},
+		"A conflict in pods is reported once": {
+			tunings:   []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), onRole("db"), withPods), makeTuning("b", withFinTimeout(20), onRole("db"), withPods)},
 			want:      []string{"a db-1", "b db-1"},
-			conflicts: []string{"a: net.ipv4.tcp_fin_timeout with b, nobody wins on 1", "b: net.ipv4.tcp_fin_timeout with a, nobody wins on 1"},
+			conflicts: []string{"a: net.ipv4.tcp_fin_timeout with b, neither wins on 1", "b: net.ipv4.tcp_fin_timeout with a, neither wins on 1"},
 		},
-		"One that can't be read is not in the way of others": {
-			tunings: []v1alpha1.NodeTuning{tuning("a", fin(30), broken, priority(9)), tuning("b", fin(20), on("db"))},
+		"An invalid NodeTuning does not affect others": {
+			tunings: []v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(30), withBrokenSelector, withPriority(9)), makeTuning("b", withFinTimeout(20), onRole("db"))},
 			want:    []string{"b db-1 net.ipv4.tcp_fin_timeout=20"},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := resolve.ResolveTunings(test.tunings, cluster)
-			if diff := cmp.Diff(test.want, wishes(r)); diff != "" {
-				t.Errorf("wishes (-want +got):\n%s", diff)
+			if diff := cmp.Diff(test.want, formatDesired(r)); diff != "" {
+				t.Errorf("desired (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(test.conflicts, contradictions(r)); diff != "" {
+			if diff := cmp.Diff(test.conflicts, formatConflicts(r)); diff != "" {
 				t.Errorf("conflicts (-want +got):\n%s", diff)
 			}
 			slices.Reverse(test.tunings)
-			if again := resolve.ResolveTunings(test.tunings, cluster); !slices.Equal(wishes(again), wishes(r)) {
-				t.Errorf("in another order the nodes get %v", wishes(again))
+			if again := resolve.ResolveTunings(test.tunings, cluster); !slices.Equal(formatDesired(again), formatDesired(r)) {
+				t.Errorf("in another order the nodes get %v", formatDesired(again))
 			}
 		})
 	}
 }
 
-func wishes(r resolve.Result) (lines []string) {
+func formatDesired(r resolve.Result) (lines []string) {
 	for tuning, nodes := range r.Desired {
 		for node, settings := range nodes {
 			line := tuning + " " + node
@@ -152,10 +154,10 @@ func wishes(r resolve.Result) (lines []string) {
 	return lines
 }
 
-func contradictions(r resolve.Result) (lines []string) {
+func formatConflicts(r resolve.Result) (lines []string) {
 	for tuning, list := range r.Conflicts {
 		for _, c := range list {
-			winner := "nobody"
+			winner := "neither"
 			if c.Winner != "" {
 				winner = c.Winner
 			}
@@ -166,18 +168,18 @@ func contradictions(r resolve.Result) (lines []string) {
 	return lines
 }
 
-func TestASelectorThatCannotBeReadIsSaid(t *testing.T) {
-	r := resolve.ResolveTunings([]v1alpha1.NodeTuning{tuning("a", broken)}, cluster)
+func TestAnInvalidSelectorIsAProblem(t *testing.T) {
+	r := resolve.ResolveTunings([]v1alpha1.NodeTuning{makeTuning("a", withBrokenSelector)}, cluster)
 	if why := r.Problems["a"]; !strings.Contains(why, `"Near" is not a valid label selector operator`) {
-		t.Errorf("it says %q", why)
+		t.Errorf("problem: %q", why)
 	}
 	if _, ok := r.Desired["a"]; ok {
-		t.Error("it has wishes: what stands of it would be taken away")
+		t.Error("it has desired settings, so nodes would lose their current ones")
 	}
 }
 
 func TestThresholdsOfTheHighestPriority(t *testing.T) {
-	r := resolve.ResolveTunings([]v1alpha1.NodeTuning{tuning("a", warnAt(40)), tuning("b", warnAt(30), priority(1), on("db"))}, cluster)
+	r := resolve.ResolveTunings([]v1alpha1.NodeTuning{makeTuning("a", withWarningAt(40)), makeTuning("b", withWarningAt(30), withPriority(1), onRole("db"))}, cluster)
 	got := map[string]int32{}
 	for node, t := range r.Thresholds {
 		got[node] = t.WarningPercent
@@ -195,7 +197,7 @@ func BenchmarkResolve(b *testing.B) {
 	}
 	var tunings []v1alpha1.NodeTuning
 	for i := range 20 {
-		tunings = append(tunings, tuning(fmt.Sprint("t", i), fin(int32(i+1)), pods, on(fmt.Sprint("r", i%10))))
+		tunings = append(tunings, makeTuning(fmt.Sprint("t", i), withFinTimeout(int32(i+1)), withPods, onRole(fmt.Sprint("r", i%10))))
 	}
 	for b.Loop() {
 		resolve.ResolveTunings(tunings, nodes)

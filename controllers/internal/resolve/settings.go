@@ -11,12 +11,12 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// defaultCoolDown is spec.coolDownSeconds where it is absent.
+// defaultCoolDown is the default of spec.coolDownSeconds.
 const defaultCoolDown = 600
 
-// ListSettings are what t asks of a node of that operating system, in the catalogue's
-// order, the host's before the pods'. A key that the catalogue does not know is left
-// out: the API refuses it.
+// ListSettings returns the settings of t for nodes with the given operating system, in the
+// catalogue's order, those for the host before those for pods. It leaves out keys that the
+// catalogue does not know, which the API rejects.
 func ListSettings(os settings.OS, t *v1alpha1.NodeTuning) []v1alpha1.Setting {
 	values := settings.ReadSpec(os, &t.Spec)
 	template := v1alpha1.Setting{
@@ -48,9 +48,9 @@ func ListSettings(os settings.OS, t *v1alpha1.NodeTuning) []v1alpha1.Setting {
 	return append(host, pods...)
 }
 
-// hashSelectors tells selectors apart: 8 hex digits that stay the same for the same ones.
+// hashSelectors returns 8 hexadecimal digits that are the same for equal selectors.
 func hashSelectors(p *v1alpha1.PodScope) string {
-	all := &metav1.LabelSelector{} // an absent selector selects what {} selects
+	all := &metav1.LabelSelector{} // means the same as an absent selector
 	both := [2]*metav1.LabelSelector{p.NamespaceSelector, p.PodSelector}
 	for i := range both {
 		if both[i] == nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func TestEveryFieldBecomesASettingThatTheCatalogueTakes(t *testing.T) {
-	full := tuning("full", func(t *v1alpha1.NodeTuning) {
+	full := makeTuning("full", func(t *v1alpha1.NodeTuning) {
 		t.Spec.Linux.EphemeralPorts = &v1alpha1.EphemeralPorts{First: 16384, Last: 65535}
 		t.Spec.Linux.ReservedPorts = []string{"30000-32767", "8080"}
 		t.Spec.Linux.TimeWait.Reuse = "All"
@@ -23,8 +23,8 @@ func TestEveryFieldBecomesASettingThatTheCatalogueTakes(t *testing.T) {
 		t.Spec.Windows.ExcludedPorts = []string{"30000-32767"}
 		t.Spec.Windows.StrictTimeWaitSeqCheck = new(true)
 		number := int32(9)
-		fill(reflect.ValueOf(&t.Spec.Linux).Elem(), number)
-		fill(reflect.ValueOf(&t.Spec.Windows).Elem(), number)
+		fillNumbers(reflect.ValueOf(&t.Spec.Linux).Elem(), number)
+		fillNumbers(reflect.ValueOf(&t.Spec.Windows).Elem(), number)
 	})
 	want := map[string]string{
 		"net.ipv4.ip_local_port_range": "16384 65535", "net.ipv4.ip_local_reserved_ports": "8080,30000-32767",
@@ -55,12 +55,12 @@ func TestEveryFieldBecomesASettingThatTheCatalogueTakes(t *testing.T) {
 	}
 }
 
-// fill sets every number of v, however deep, that nothing has set.
-func fill(v reflect.Value, n int32) {
+// fillNumbers sets every number of v, however deep, that nothing has set.
+func fillNumbers(v reflect.Value, n int32) {
 	for _, f := range v.Fields() {
 		switch {
 		case f.Kind() == reflect.Struct:
-			fill(f, n)
+			fillNumbers(f, n)
 		case f.Kind() == reflect.Pointer && f.IsNil() && f.Type().Elem().Kind() == reflect.Int32:
 			f.Set(reflect.New(f.Type().Elem()))
 			f.Elem().SetInt(int64(n))
@@ -71,13 +71,13 @@ func fill(v reflect.Value, n int32) {
 	}
 }
 
-func TestAnEmptyListOfPortsIsAWishAndAnAbsentOneIsNone(t *testing.T) {
+func TestAnEmptyListOfPortsIsASettingAndAnAbsentOneIsNone(t *testing.T) {
 	for name, test := range map[string]struct {
 		ports []string
 		want  int
 	}{"Absent": {nil, 0}, "Empty": {[]string{}, 1}} {
 		t.Run(name, func(t *testing.T) {
-			a := tuning("a", func(t *v1alpha1.NodeTuning) { t.Spec.Linux.ReservedPorts = test.ports })
+			a := makeTuning("a", func(t *v1alpha1.NodeTuning) { t.Spec.Linux.ReservedPorts = test.ports })
 			if got := resolve.ListSettings(settings.Linux, &a); len(got) != test.want {
 				t.Errorf("%v", got)
 			}
@@ -87,19 +87,19 @@ func TestAnEmptyListOfPortsIsAWishAndAnAbsentOneIsNone(t *testing.T) {
 
 func TestTheSameSelectorsMakeTheSameID(t *testing.T) {
 	id := func(change func(*v1alpha1.NodeTuning)) string {
-		a := tuning("a", fin(30), change)
+		a := makeTuning("a", withFinTimeout(30), change)
 		s := resolve.ListSettings(settings.Linux, &a)
 		return s[len(s)-1].ID
 	}
-	absent, empty, some := id(pods), id(func(t *v1alpha1.NodeTuning) {
-		t.Spec.Pods = &v1alpha1.PodScope{PodSelector: labelled("")}
-	}), id(func(t *v1alpha1.NodeTuning) { t.Spec.Pods = &v1alpha1.PodScope{PodSelector: labelled("web")} })
+	absent, empty, some := id(withPods), id(func(t *v1alpha1.NodeTuning) {
+		t.Spec.Pods = &v1alpha1.PodScope{PodSelector: selectRole("")}
+	}), id(func(t *v1alpha1.NodeTuning) { t.Spec.Pods = &v1alpha1.PodScope{PodSelector: selectRole("web")} })
 	if absent != empty || absent == some {
 		t.Errorf("absent %s, empty %s, some %s", absent, empty, some)
 	}
 }
 
-func labelled(role string) *metav1.LabelSelector {
+func selectRole(role string) *metav1.LabelSelector {
 	if role == "" {
 		return &metav1.LabelSelector{}
 	}

@@ -2,16 +2,16 @@ package transition
 
 import (
 	"strings"
-	"unicode/utf8"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/text"
 )
 
 // maxNote is the API's limit of a note, in bytes (NoteLengthLimit,
 // k8s.io/kubernetes/pkg/apis/core/validation/events.go).
 const maxNote = 1024
 
-// Destination is the address that the change is about, or empty.
+// Destination returns the address that the change is about, or an empty string.
 func (c Change) Destination(s *v1alpha1.PortPressureStatus) string {
 	switch {
 	case c.Reason == v1alpha1.ReasonPortsExhausted && len(s.Failures) > 0:
@@ -22,48 +22,36 @@ func (c Change) Destination(s *v1alpha1.PortPressureStatus) string {
 	return ""
 }
 
-// Note is the change in a few sentences. name is what the cluster calls its
+// FormatNote returns the Event note about the change. name is the name of its
 // destination, such as "Service shop/db", or empty.
-func (c Change) Note(s *v1alpha1.PortPressureStatus, name string) string {
+func (c Change) FormatNote(s *v1alpha1.PortPressureStatus, name string) string {
 	switch c.Reason {
 	case v1alpha1.ReasonHeadroomLow, v1alpha1.ReasonHeadroomCritical:
-		return join(c.headroom(s, name), runsOut(s), because(s))
+		return joinSentences(c.formatHeadroom(s, name), formatExhaustion(s), formatCause(s))
 	case v1alpha1.ReasonHeadroomRestored:
-		return join("every pool is below the warning line again", lasted(s.LastPressure))
+		return joinSentences("All pools are below the warning threshold again", formatPressure(s.LastPressure))
 	case v1alpha1.ReasonPortsExhausted:
-		return join(exhausted(s.Failures, name), because(s))
+		return joinSentences(formatFailures(s.Failures, name), formatCause(s))
 	case v1alpha1.ReasonLeakSuspected:
-		return leaks(s)
+		return formatLeak(s)
 	case v1alpha1.ReasonConntrackPressure:
-		return join("the connection tracking table has hardly any room, or none" + message(s, v1alpha1.ConditionConntrackAvailable))
+		return joinSentences(formatConntrackPressure(s))
 	case v1alpha1.ReasonConntrackRestored:
-		return join("the connection tracking table has room again" + message(s, v1alpha1.ConditionConntrackAvailable))
+		return joinSentences("conntrack table has free entries again" + formatMessage(s, v1alpha1.ConditionConntrackAvailable))
 	case v1alpha1.ReasonRestartRequired:
-		return join("settings wait for a restart of the node, which Portreeve leaves to you" + message(s, v1alpha1.ConditionRestartRequired))
+		return joinSentences("Restart required to apply"+formatMessage(s, v1alpha1.ConditionRestartRequired), "Portreeve does not restart nodes")
 	}
 	return c.Reason
 }
 
-// join puts clauses together into a note.
-func join(clauses ...string) string {
+// joinSentences joins sentences into a note and ends each with a period. Empty ones are
+// left out.
+func joinSentences(sentences ...string) string {
 	var kept []string
-	for _, s := range clauses {
+	for _, s := range sentences {
 		if s = strings.TrimRight(s, ". "); s != "" {
-			kept = append(kept, s)
+			kept = append(kept, s+".")
 		}
 	}
-	return clip(strings.Join(kept, "; "))
-}
-
-// clip cuts between characters.
-func clip(s string) string {
-	const more = "…"
-	if len(s) <= maxNote {
-		return s
-	}
-	end := maxNote - len(more)
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + more
+	return text.TruncateBytes(strings.Join(kept, " "), maxNote)
 }

@@ -9,9 +9,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/eventlimit"
 )
 
-// Change is one thing to tell.
+// Change is one change to report in an Event.
 type Change struct {
 	// Reason is one of v1alpha1's Event reasons, Type the Event's.
 	Reason, Type string
@@ -19,125 +20,122 @@ type Change struct {
 	was v1alpha1.Level
 }
 
-// Room says whether the change is one of those that take room.
-func (c Change) Room() bool { return c.Reason != v1alpha1.ReasonPortsExhausted }
+// UsesBudget reports whether the change counts towards the node's hourly limit.
+func (c Change) UsesBudget() bool { return c.Reason != v1alpha1.ReasonPortsExhausted }
 
-// better says whether the change is for the better.
-func (c Change) better() bool {
+// isImprovement reports whether the change is for the better.
+func (c Change) isImprovement() bool {
 	return c.Type == corev1.EventTypeNormal || c.was == v1alpha1.LevelCritical
 }
 
-// Between returns what to tell of a node of which t was told and whose status is s, and
-// what is told then. At most room changes of state are among it, and the last place is
-// for what gets worse: a node that flaps has spent its room, and what it is in the end
-// is told when there is room again.
-func Between(t Told, s *v1alpha1.PortPressureStatus, room int) ([]Change, Told) {
+// FindChanges returns the changes from n to the status s, and what is notified once they
+// are reported. At most remaining changes of state are among them, and the last place is
+// kept for what gets worse. A change that doesn't fit is found again later, so that the
+// final state of a node that flaps is reported once its budget has room.
+func FindChanges(n Notified, s *v1alpha1.PortPressureStatus, remaining int) ([]Change, Notified) {
 	if s.ObservedAt == nil {
-		return nil, t // nothing was reported yet
+		return nil, n // no status was reported yet
 	}
 	var changes []Change
-	for _, follow := range []func(*Told, *v1alpha1.PortPressureStatus) Change{level, leak, conntrack, restart} {
-		then := t
-		c := follow(&then, s)
+	for _, detect := range []func(*Notified, *v1alpha1.PortPressureStatus) Change{detectLevelChange, detectLeak, detectConntrackChange, detectRestartRequired} {
+		next := n
+		c := detect(&next, s)
 		switch {
 		case c.Reason == "":
-			t = then
-		case len(changes) < room-1, len(changes) < room && !c.better():
-			t, changes = then, append(changes, c)
+			n = next
+		case eventlimit.Allows(remaining-len(changes), c.isImprovement()):
+			n, changes = next, append(changes, c)
 		}
 	}
-	if c := exhaustion(&t, s); c.Reason != "" {
+	if c := detectExhaustion(&n, s); c.Reason != "" {
 		changes = append(changes, c)
 	}
-	return changes, t
+	return changes, n
 }
 
-// levels are those that this version knows. Any other is no news, nor is a node that
-// could not be measured.
-var levels = map[v1alpha1.Level]Change{
+// levelChanges has the changes to the levels that this version knows. Other levels are not
+// reported, nor is a node that could not be measured.
+var levelChanges = map[v1alpha1.Level]Change{
 	v1alpha1.LevelNormal:   {Reason: v1alpha1.ReasonHeadroomRestored, Type: corev1.EventTypeNormal},
 	v1alpha1.LevelWarning:  {Reason: v1alpha1.ReasonHeadroomLow, Type: corev1.EventTypeWarning},
 	v1alpha1.LevelCritical: {Reason: v1alpha1.ReasonHeadroomCritical, Type: corev1.EventTypeWarning},
 }
 
-func level(t *Told, s *v1alpha1.PortPressureStatus) Change {
-	c, known := levels[s.Level]
-	was := t.level()
+func detectLevelChange(n *Notified, s *v1alpha1.PortPressureStatus) Change {
+	c, known := levelChanges[s.Level]
+	was := n.lastLevel()
 	if !known || s.Level == was {
 		return Change{}
 	}
-	t.Level = s.Level
+	n.Level = s.Level
 	if s.Level == v1alpha1.LevelNormal {
-		t.Level = ""
+		n.Level = ""
 	}
 	c.was = was
 	return c
 }
 
-// leak tells only of the beginning: a leak ends with the program that has it.
-func leak(t *Told, s *v1alpha1.PortPressureStatus) Change {
+// detectLeak detects only the beginning: a leak ends with its program.
+func detectLeak(n *Notified, s *v1alpha1.PortPressureStatus) Change {
 	now := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionLeakSuspected)
 	if now == nil || now.Status == metav1.ConditionUnknown {
 		return Change{}
 	}
-	was := t.Leak
-	t.Leak = now.Status == metav1.ConditionTrue
-	if was || !t.Leak {
+	was := n.Leak
+	n.Leak = now.Status == metav1.ConditionTrue
+	if was || !n.Leak {
 		return Change{}
 	}
 	return Change{Reason: v1alpha1.ReasonLeakSuspected, Type: corev1.EventTypeWarning}
 }
 
-func conntrack(t *Told, s *v1alpha1.PortPressureStatus) Change {
+func detectConntrackChange(n *Notified, s *v1alpha1.PortPressureStatus) Change {
 	now := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionConntrackAvailable)
 	if now == nil || now.Status == metav1.ConditionUnknown {
 		return Change{}
 	}
-	was := t.Conntrack
-	t.Conntrack = now.Status == metav1.ConditionFalse
+	was := n.Conntrack
+	n.Conntrack = now.Status == metav1.ConditionFalse
 	switch {
-	case t.Conntrack == was:
+	case n.Conntrack == was:
 		return Change{}
-	case t.Conntrack:
+	case n.Conntrack:
 		return Change{Reason: v1alpha1.ReasonConntrackPressure, Type: corev1.EventTypeWarning}
 	}
 	return Change{Reason: v1alpha1.ReasonConntrackRestored, Type: corev1.EventTypeNormal}
 }
 
-// restart tells only of the beginning: the end is a restart, which the node tells.
-func restart(t *Told, s *v1alpha1.PortPressureStatus) Change {
-	was := t.Restart
-	t.Restart = meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionRestartRequired)
-	if was || !t.Restart {
+// detectRestartRequired detects only the beginning: it ends with a restart, which the node
+// itself reports.
+func detectRestartRequired(n *Notified, s *v1alpha1.PortPressureStatus) Change {
+	was := n.Restart
+	n.Restart = meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionRestartRequired)
+	if was || !n.Restart {
 		return Change{}
 	}
 	return Change{Reason: v1alpha1.ReasonRestartRequired, Type: corev1.EventTypeNormal}
 }
 
-// Failed calls are told again after exhaustedAgain while they go on, and not at all
-// when they are older than history by the time they are seen.
-const (
-	exhaustedAgain = 10 * time.Minute
-	history        = time.Hour
-)
+// maxFailureAge is the age above which failed calls are not reported any more.
+const maxFailureAge = time.Hour
 
-// exhaustion goes by the time of the last failure, not by the counts: those begin anew
-// with each agent, and fall when a network is gone. All times are the node's clock's,
-// and so one that is wrong does no harm; one that was set back makes t forget.
-func exhaustion(t *Told, s *v1alpha1.PortPressureStatus) Change {
-	last, told := lastFailure(s), t.exhaustedAt()
-	if told.After(s.ObservedAt.Time) {
-		told = time.Time{}
+// detectExhaustion compares the times of failures, not their counts, which restart with
+// each agent and drop when a network is removed. All times are by the node's clock, so a
+// wrong clock does no harm. If the clock was set back, the last report is ignored.
+func detectExhaustion(n *Notified, s *v1alpha1.PortPressureStatus) Change {
+	last, reported := findLastFailure(s), n.lastExhaustedAt()
+	if reported.After(s.ObservedAt.Time) {
+		reported = time.Time{}
 	}
-	if last.IsZero() || s.ObservedAt.Sub(last) > history || last.Sub(told) < exhaustedAgain {
+	if last.IsZero() || s.ObservedAt.Sub(last) > maxFailureAge || !eventlimit.IsRepeatDue(last, reported) {
 		return Change{}
 	}
-	t.ExhaustedAt = &metav1.Time{Time: last}
+	n.ExhaustedAt = &metav1.Time{Time: last}
 	return Change{Reason: v1alpha1.ReasonPortsExhausted, Type: corev1.EventTypeWarning}
 }
 
-// lastFailure is zero where no call failed.
-func lastFailure(s *v1alpha1.PortPressureStatus) time.Time {
+// findLastFailure returns the time of the last failed call, zero if none failed.
+func findLastFailure(s *v1alpha1.PortPressureStatus) time.Time {
 	if len(s.Failures) == 0 {
 		return time.Time{}
 	}

@@ -37,60 +37,60 @@ func failed(ago time.Duration) func(*v1alpha1.PortPressureStatus) {
 	}
 }
 
-func TestBetween(t *testing.T) {
+func TestFindChanges(t *testing.T) {
 	const normal, warning, critical = v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical
 	const leak, table, waits = v1alpha1.ConditionLeakSuspected, v1alpha1.ConditionConntrackAvailable, v1alpha1.ConditionRestartRequired
 	const yes, no, unknown = metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
 	tests := map[string]struct {
-		told Told
+		told Notified
 		now  *v1alpha1.PortPressureStatus
 		room int // 0 for enough, -1 for none
 		want string
-		then Told
+		then Notified
 	}{
 		"a healthy node is no news":                      {now: status(normal, has(leak, no), has(table, yes))},
-		"a node without a status is none":                {told: Told{Level: critical}, now: &v1alpha1.PortPressureStatus{}, then: Told{Level: critical}},
-		"past the warning line":                          {now: status(warning), want: "HeadroomLow", then: Told{Level: warning}},
-		"and it stays there":                             {told: Told{Level: warning}, now: status(warning), then: Told{Level: warning}},
-		"past the critical line from nothing":            {now: status(critical), want: "HeadroomCritical", then: Told{Level: critical}},
-		"and from warning":                               {told: Told{Level: warning}, now: status(critical), want: "HeadroomCritical", then: Told{Level: critical}},
-		"back below the critical line":                   {told: Told{Level: critical}, now: status(warning), want: "HeadroomLow", then: Told{Level: warning}},
-		"all is well again":                              {told: Told{Level: critical}, now: status(normal), want: "HeadroomRestored"},
-		"nothing could be measured, and so nothing ends": {told: Told{Level: critical}, now: status(""), then: Told{Level: critical}},
-		"a level of a newer agent is no news":            {told: Told{Level: warning}, now: status("Severe"), then: Told{Level: warning}},
-		"a leak begins":                                  {now: status(normal, has(leak, yes)), want: "LeakSuspected", then: Told{Leak: true}},
-		"a leak goes on":                                 {told: Told{Leak: true}, now: status(normal, has(leak, yes)), then: Told{Leak: true}},
-		"a leak ends, without a word":                    {told: Told{Leak: true}, now: status(normal, has(leak, no)), room: -1},
-		"a leak that can't be seen has not ended":        {told: Told{Leak: true}, now: status(normal, has(leak, unknown)), then: Told{Leak: true}},
-		"the table is full":                              {now: status(normal, has(table, no)), want: "ConntrackPressure", then: Told{Conntrack: true}},
-		"and has room again":                             {told: Told{Conntrack: true}, now: status(normal, has(table, yes)), want: "ConntrackRestored"},
-		"a table that can't be read is neither":          {told: Told{Conntrack: true}, now: status(normal, has(table, unknown)), then: Told{Conntrack: true}},
-		"an older agent has no such conditions":          {told: Told{Conntrack: true, Leak: true}, now: status(normal), then: Told{Conntrack: true, Leak: true}},
-		"settings wait for a restart":                    {now: status(normal, has(waits, yes)), want: "RestartRequired", then: Told{Restart: true}},
-		"they wait still":                                {told: Told{Restart: true}, now: status(normal, has(waits, yes)), then: Told{Restart: true}},
-		"the node was restarted, without a word":         {told: Told{Restart: true}, now: status(normal, has(waits, no)), room: -1},
-		"calls failed":                                   {now: status(normal, failed(time.Minute)), want: "PortsExhausted", then: Told{ExhaustedAt: at(-time.Minute)}},
-		"they go on, 10 minutes later":                   {told: Told{ExhaustedAt: at(-10 * time.Minute)}, now: status(normal, failed(0)), want: "PortsExhausted", then: Told{ExhaustedAt: at(0)}},
-		"they go on, too soon to say it again":           {told: Told{ExhaustedAt: at(-9 * time.Minute)}, now: status(normal, failed(0)), then: Told{ExhaustedAt: at(-9 * time.Minute)}},
-		"the latest of them counts":                      {told: Told{ExhaustedAt: at(-20 * time.Minute)}, now: status(normal, failed(20*time.Minute), failed(0), failed(21*time.Minute)), want: "PortsExhausted", then: Told{ExhaustedAt: at(0)}},
-		"they stopped, and their network is gone":        {told: Told{ExhaustedAt: at(-time.Minute)}, now: status(normal, failed(40*time.Minute)), then: Told{ExhaustedAt: at(-time.Minute)}},
+		"a node without a status is none":                {told: Notified{Level: critical}, now: &v1alpha1.PortPressureStatus{}, then: Notified{Level: critical}},
+		"past the warning line":                          {now: status(warning), want: "HeadroomLow", then: Notified{Level: warning}},
+		"and it stays there":                             {told: Notified{Level: warning}, now: status(warning), then: Notified{Level: warning}},
+		"past the critical line from nothing":            {now: status(critical), want: "HeadroomCritical", then: Notified{Level: critical}},
+		"and from warning":                               {told: Notified{Level: warning}, now: status(critical), want: "HeadroomCritical", then: Notified{Level: critical}},
+		"back below the critical line":                   {told: Notified{Level: critical}, now: status(warning), want: "HeadroomLow", then: Notified{Level: warning}},
+		"all is well again":                              {told: Notified{Level: critical}, now: status(normal), want: "HeadroomRestored"},
+		"nothing could be measured, and so nothing ends": {told: Notified{Level: critical}, now: status(""), then: Notified{Level: critical}},
+		"a level of a newer agent is no news":            {told: Notified{Level: warning}, now: status("Severe"), then: Notified{Level: warning}},
+		"a leak begins":                                  {now: status(normal, has(leak, yes)), want: "LeakSuspected", then: Notified{Leak: true}},
+		"a leak goes on":                                 {told: Notified{Leak: true}, now: status(normal, has(leak, yes)), then: Notified{Leak: true}},
+		"a leak ends, without a word":                    {told: Notified{Leak: true}, now: status(normal, has(leak, no)), room: -1},
+		"a leak that can't be seen has not ended":        {told: Notified{Leak: true}, now: status(normal, has(leak, unknown)), then: Notified{Leak: true}},
+		"the table is full":                              {now: status(normal, has(table, no)), want: "ConntrackPressure", then: Notified{Conntrack: true}},
+		"and has room again":                             {told: Notified{Conntrack: true}, now: status(normal, has(table, yes)), want: "ConntrackRestored"},
+		"a table that can't be read is neither":          {told: Notified{Conntrack: true}, now: status(normal, has(table, unknown)), then: Notified{Conntrack: true}},
+		"an older agent has no such conditions":          {told: Notified{Conntrack: true, Leak: true}, now: status(normal), then: Notified{Conntrack: true, Leak: true}},
+		"settings wait for a restart":                    {now: status(normal, has(waits, yes)), want: "RestartRequired", then: Notified{Restart: true}},
+		"they wait still":                                {told: Notified{Restart: true}, now: status(normal, has(waits, yes)), then: Notified{Restart: true}},
+		"the node was restarted, without a word":         {told: Notified{Restart: true}, now: status(normal, has(waits, no)), room: -1},
+		"calls failed":                                   {now: status(normal, failed(time.Minute)), want: "PortsExhausted", then: Notified{ExhaustedAt: at(-time.Minute)}},
+		"they go on, 10 minutes later":                   {told: Notified{ExhaustedAt: at(-10 * time.Minute)}, now: status(normal, failed(0)), want: "PortsExhausted", then: Notified{ExhaustedAt: at(0)}},
+		"they go on, too soon to say it again":           {told: Notified{ExhaustedAt: at(-9 * time.Minute)}, now: status(normal, failed(0)), then: Notified{ExhaustedAt: at(-9 * time.Minute)}},
+		"the latest of them counts":                      {told: Notified{ExhaustedAt: at(-20 * time.Minute)}, now: status(normal, failed(20*time.Minute), failed(0), failed(21*time.Minute)), want: "PortsExhausted", then: Notified{ExhaustedAt: at(0)}},
+		"they stopped, and their network is gone":        {told: Notified{ExhaustedAt: at(-time.Minute)}, now: status(normal, failed(40*time.Minute)), then: Notified{ExhaustedAt: at(-time.Minute)}},
 		"those of last night are history":                {now: status(normal, failed(61*time.Minute))},
-		"the node's clock was set back":                  {told: Told{ExhaustedAt: at(3 * time.Hour)}, now: status(normal, failed(time.Second)), want: "PortsExhausted", then: Told{ExhaustedAt: at(-time.Second)}},
+		"the node's clock was set back":                  {told: Notified{ExhaustedAt: at(3 * time.Hour)}, now: status(normal, failed(time.Second)), want: "PortsExhausted", then: Notified{ExhaustedAt: at(-time.Second)}},
 		"all at once": {
 			now: status(critical, has(leak, yes), has(table, no), failed(0)), want: "HeadroomCritical LeakSuspected ConntrackPressure PortsExhausted",
-			then: Told{Level: critical, Leak: true, Conntrack: true, ExhaustedAt: at(0)},
+			then: Notified{Level: critical, Leak: true, Conntrack: true, ExhaustedAt: at(0)},
 		},
 		"with room for two, the third waits": {
-			now: status(critical, has(leak, yes), has(table, no)), room: 2, want: "HeadroomCritical LeakSuspected", then: Told{Level: critical, Leak: true},
+			now: status(critical, has(leak, yes), has(table, no)), room: 2, want: "HeadroomCritical LeakSuspected", then: Notified{Level: critical, Leak: true},
 		},
 		"the last place is for what gets worse": {
-			told: Told{Conntrack: true}, now: status(warning, has(table, yes)), room: 1, want: "HeadroomLow", then: Told{Level: warning, Conntrack: true},
+			told: Notified{Conntrack: true}, now: status(warning, has(table, yes)), room: 1, want: "HeadroomLow", then: Notified{Level: warning, Conntrack: true},
 		},
 		"and not for what gets better": {
-			told: Told{Level: critical, Conntrack: true}, now: status(warning, has(table, yes)), room: 1, then: Told{Level: critical, Conntrack: true},
+			told: Notified{Level: critical, Conntrack: true}, now: status(warning, has(table, yes)), room: 1, then: Notified{Level: critical, Conntrack: true},
 		},
 		"without room only failures are told": {
-			now: status(critical, failed(0)), room: -1, want: "PortsExhausted", then: Told{ExhaustedAt: at(0)},
+			now: status(critical, failed(0)), room: -1, want: "PortsExhausted", then: Notified{ExhaustedAt: at(0)},
 		},
 	}
 	for name, tt := range tests {
@@ -99,7 +99,7 @@ func TestBetween(t *testing.T) {
 			if room == 0 {
 				room = 6
 			}
-			changes, then := Between(tt.told, tt.now, room)
+			changes, then := FindChanges(tt.told, tt.now, room)
 			var reasons []string
 			for _, c := range changes {
 				reasons = append(reasons, c.Reason)
@@ -111,23 +111,23 @@ func TestBetween(t *testing.T) {
 				t.Errorf("told then (-want +got):\n%s", diff)
 			}
 			// What comes back from the annotation is what went there, and no news.
-			if again, _ := Between(Parse(then.String()), tt.now, room); room > 2 && len(again) > 0 {
+			if again, _ := FindChanges(ParseNotified(then.String()), tt.now, room); room > 2 && len(again) > 0 {
 				t.Errorf("told again: %v", again)
 			}
 		})
 	}
 }
 
-func TestNothingToldIsNoAnnotation(t *testing.T) {
-	if got := (Told{}).String(); got != "" {
+func TestNothingReportedNeedsNoAnnotation(t *testing.T) {
+	if got := (Notified{}).String(); got != "" {
 		t.Errorf("%q", got)
 	}
 	const want = `{"level":"Critical","leak":true,"exhaustedAt":"2026-07-01T12:00:00Z"}`
-	if got := (Told{Level: v1alpha1.LevelCritical, Leak: true, ExhaustedAt: at(0)}).String(); got != want {
+	if got := (Notified{Level: v1alpha1.LevelCritical, Leak: true, ExhaustedAt: at(0)}).String(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	for _, foreign := range []string{"", "yes", `{"level":7}`, `[]`, `{"level":"Critical","exhaustedAt":"soon"}`} {
-		if got := Parse(foreign); got != (Told{}) {
+		if got := ParseNotified(foreign); got != (Notified{}) {
 			t.Errorf("%q is %+v", foreign, got)
 		}
 	}
@@ -150,67 +150,79 @@ func leaking(reason v1alpha1.Cause) *v1alpha1.PortPressureStatus {
 	return s
 }
 
-func TestNote(t *testing.T) {
+func TestFormatNote(t *testing.T) {
 	over := func(s *v1alpha1.PortPressureStatus) {
 		s.LastPressure = &v1alpha1.Pressure{PeakPercent: 97, Summary: "shop/api-7f → 10.0.0.9:5432", Cause: v1alpha1.CauseTimeWaitChurn, From: *at(-14 * time.Minute), To: at(0)}
 	}
 	tests := map[string]struct {
-		told Told
+		told Notified
 		now  *v1alpha1.PortPressureStatus
 		name string
 		want string
 	}{
 		"all that is known": {
 			now: status(v1alpha1.LevelCritical, tight), name: "Service shop/db",
-			want: "81% of the ports are used, 22868 of 28232: shop/api-7f → 10.0.0.9:5432 (Service shop/db), held by shop/api-7f, container api, process api-server; at this rate no port is left in 4 min; TimeWaitChurn: Reuse connections",
+			want: "81 % of ports in use (22868/28232): shop/api-7f → 10.0.0.9:5432 (Service shop/db), mainly by shop/api-7f, container api, process api-server. At this rate no port will be free in 4 min. TimeWaitChurn: Reuse connections.",
 		},
 		"what waits for a restart": {
 			now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionRestartRequired, metav1.ConditionTrue), func(s *v1alpha1.PortPressureStatus) {
 				s.Conditions[0].Message = "TcpTimedWaitDelay, MaxUserPort"
 			}),
-			want: "settings wait for a restart of the node, which Portreeve leaves to you: TcpTimedWaitDelay, MaxUserPort",
+			want: "Restart required to apply: TcpTimedWaitDelay, MaxUserPort. Portreeve does not restart nodes.",
 		},
 		"better, not well": {
-			told: Told{Level: v1alpha1.LevelCritical}, now: status(v1alpha1.LevelWarning, tight, func(s *v1alpha1.PortPressureStatus) {
+			told: Notified{Level: v1alpha1.LevelCritical}, now: status(v1alpha1.LevelWarning, tight, func(s *v1alpha1.PortPressureStatus) {
 				s.Advice, s.ExhaustionSeconds, s.Tightest.Holder = "", new(int64(0)), nil
 			}),
-			want: "below the critical line again: 81% of the ports are used, 22868 of 28232: shop/api-7f → 10.0.0.9:5432; no port is left; cause TimeWaitChurn",
+			want: "Below the critical threshold again: 81 % of ports in use (22868/28232): shop/api-7f → 10.0.0.9:5432. No port is free. Cause: TimeWaitChurn.",
 		},
 		"next to nothing is known": {
-			now: status(v1alpha1.LevelWarning, func(s *v1alpha1.PortPressureStatus) { s.UsedPercent = new(int32(60)) }), want: "60% of the ports are used",
+			now: status(v1alpha1.LevelWarning, func(s *v1alpha1.PortPressureStatus) { s.UsedPercent = new(int32(60)) }), want: "60 % of ports in use.",
 		},
 		"it is over": {
-			told: Told{Level: v1alpha1.LevelWarning}, now: status(v1alpha1.LevelNormal, over),
-			want: "every pool is below the warning line again; it lasted 14 min, with 97% at most of shop/api-7f → 10.0.0.9:5432 (TimeWaitChurn)",
+			told: Notified{Level: v1alpha1.LevelWarning}, now: status(v1alpha1.LevelNormal, over),
+			want: "All pools are below the warning threshold again. The pressure lasted 14 min and peaked at 97 % of shop/api-7f → 10.0.0.9:5432 (TimeWaitChurn).",
 		},
 		"calls failed": {
 			now: status(v1alpha1.LevelNormal, failed(0), failed(time.Minute)), name: "pod shop/db-0",
-			want: "calls failed because no port was left (EADDRNOTAVAIL), 14 since the agent started, most of them shop/api → 10.0.0.9:5432 (pod shop/db-0)",
+			want: "Calls failed because no port was free (EADDRNOTAVAIL): 14 since the agent started, most of them shop/api → 10.0.0.9:5432 (pod shop/db-0).",
 		},
 		"a leak in the tightest pool": {
 			now:  leaking(v1alpha1.CauseTimeWaitChurn),
-			want: "sockets that a program should have closed fill a pool: 31 of 40 sockets; TimeWaitChurn: Reuse connections",
+			want: "Sockets that a program should have closed are filling a pool: 31 of 40 sockets. TimeWaitChurn: Reuse connections.",
 		},
 		"a leak in another, of which the advice does not speak": {
 			now:  leaking(v1alpha1.CauseCloseWaitLeak),
-			want: "sockets that a program should have closed fill a pool: 31 of 40 sockets; cause CloseWaitLeak",
+			want: "Sockets that a program should have closed are filling a pool: 31 of 40 sockets. Cause: CloseWaitLeak.",
 		},
-		"connection tracking": {
+		"a conntrack table that is nearly full": {
+			now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionFalse), func(s *v1alpha1.PortPressureStatus) {
+				s.Conntrack = &v1alpha1.Conntrack{Entries: 249036, Max: 262144, UsedPercent: 95}
+			}),
+			want: "conntrack table nearly full: 95 % (249036/262144).",
+		},
+		"a conntrack table without a free entry": {
+			now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionFalse), func(s *v1alpha1.PortPressureStatus) {
+				s.Conditions[0].Reason = v1alpha1.ReasonConntrackInsertFailed
+			}),
+			want: "conntrack entries could not be inserted: 31 of 40 sockets.",
+		},
+		"a conntrack table whose figures are not known": {
 			now:  status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionFalse)),
-			want: "the connection tracking table has hardly any room, or none: 31 of 40 sockets",
+			want: "conntrack table nearly full: 31 of 40 sockets.",
 		},
-		"connection tracking has room": {
-			told: Told{Conntrack: true}, now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionTrue)),
-			want: "the connection tracking table has room again: 31 of 40 sockets",
+		"the conntrack table has free entries": {
+			told: Notified{Conntrack: true}, now: status(v1alpha1.LevelNormal, has(v1alpha1.ConditionConntrackAvailable, metav1.ConditionTrue)),
+			want: "conntrack table has free entries again: 31 of 40 sockets.",
 		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			changes, _ := Between(tt.told, tt.now, 6)
+			changes, _ := FindChanges(tt.told, tt.now, 6)
 			if len(changes) != 1 {
 				t.Fatalf("%d changes", len(changes))
 			}
-			if diff := cmp.Diff(tt.want, changes[0].Note(tt.now, tt.name)); diff != "" {
+			if diff := cmp.Diff(tt.want, changes[0].FormatNote(tt.now, tt.name)); diff != "" {
 				t.Errorf("note (-want +got):\n%s", diff)
 			}
 			if got := changes[0].Destination(tt.now); tt.name != "" && got != "10.0.0.9" {
@@ -224,27 +236,27 @@ func TestANoteFitsIntoAnEvent(t *testing.T) {
 	for extra := range 4 { // at each offset in a character of three bytes
 		s := status(v1alpha1.LevelWarning, tight)
 		s.Advice = strings.Repeat("x", extra) + strings.Repeat("→", 400)
-		changes, _ := Between(Told{}, s, 6)
-		note := changes[0].Note(s, "")
+		changes, _ := FindChanges(Notified{}, s, 6)
+		note := changes[0].FormatNote(s, "")
 		if len(note) > maxNote || len(note) < maxNote-3 || !utf8.ValidString(note) || !strings.HasSuffix(note, "→…") {
 			t.Errorf("%d bytes: …%q", len(note), note[len(note)-9:])
 		}
 	}
 }
 
-func TestRoughly(t *testing.T) {
+func TestDurationsAreRounded(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 s", 119 * time.Second: "119 s", 2 * time.Minute: "2 min", 119 * time.Minute: "119 min", 50 * time.Hour: "50 h",
 	} {
-		if got := roughly(d); got != want {
+		if got := formatDuration(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
 		}
 	}
 }
 
-func TestAddress(t *testing.T) {
+func TestFormatEndpoint(t *testing.T) {
 	for want, a := range map[string]string{"10.0.0.9:53": "10.0.0.9", "[fd00::9]:53": "fd00::9"} {
-		if got := Address(a, 53); got != want {
+		if got := FormatEndpoint(a, 53); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

@@ -1,6 +1,5 @@
-// Command api writes docs/reference/portpressure.md and nodetuning.md from the comments
-// and markers of the types in api/v1alpha1. Run it from the root of the repository:
-// go run ./hack/docs/api
+// Command api generates docs/reference/portpressure.md and nodetuning.md from comments and
+// markers in api/v1alpha1. Run it in the repository root: go run ./hack/docs/api
 package main
 
 import (
@@ -13,39 +12,39 @@ import (
 )
 
 const (
-	source = "api/v1alpha1"
-	target = "docs/reference"
+	sourceDir = "api/v1alpha1"
+	targetDir = "docs/reference"
 )
 
-// kinds are those that have a page. Constants without a type belong to the first kind
-// that has a beginning of their file's name: the last one has all that is left.
+// kinds lists the kinds that have a page. Untyped constants belong to the first kind with a
+// prefix of their file name; the last kind gets the remaining constants.
 var kinds = []kind{
 	{"NodeTuning", []string{"nodetuning_", "reasons_tuning"}},
 	{"PortPressure", []string{""}},
 }
 
 type kind struct {
-	name  string
-	files []string
+	name         string
+	filePrefixes []string
 }
 
-// has says whether the constants of file are of this kind's page.
-func (k kind) has(file string) bool {
+// includesFile reports whether the page of k includes the constants in file.
+func (k kind) includesFile(file string) bool {
 	for _, other := range kinds {
-		if slices.ContainsFunc(other.files, func(begin string) bool { return strings.HasPrefix(file, begin) }) {
+		if slices.ContainsFunc(other.filePrefixes, func(prefix string) bool { return strings.HasPrefix(file, prefix) }) {
 			return other.name == k.name
 		}
 	}
 	return false
 }
 
-// file is the name of the kind's page.
-func (k kind) file() string { return strings.ToLower(k.name) + ".md" }
+// fileName returns the file name of the page of k.
+func (k kind) fileName() string { return strings.ToLower(k.name) + ".md" }
 
 func main() {
 	var failed error
 	for _, k := range kinds {
-		failed = errors.Join(failed, write(k))
+		failed = errors.Join(failed, writePage(k))
 	}
 	if failed != nil {
 		fmt.Fprintln(os.Stderr, failed)
@@ -53,10 +52,10 @@ func main() {
 	}
 }
 
-func write(k kind) error {
-	text, err := page(source, k)
+func writePage(k kind) error {
+	text, err := renderPage(sourceDir, k)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(target, k.file()), []byte(text), 0o644)
+	return os.WriteFile(filepath.Join(targetDir, k.fileName()), []byte(text), 0o644)
 }

@@ -9,25 +9,25 @@ import (
 	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
-const up = "../../../"
+const rootDir = "../../../"
 
 func TestTheReferencesAreUpToDate(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			want, err := page(up+source, k)
+			want, err := renderPage(rootDir+sourceDir, k)
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden.Check(t, filepath.Join(up, target, k.file()), want) // make generate-docs writes it, too
+			golden.Check(t, filepath.Join(rootDir, targetDir, k.fileName()), want) // also written by make generate-docs
 		})
 	}
 }
 
-func TestTheReferencesHaveWhatReadersLookFor(t *testing.T) {
+func TestTheReferencesAreComplete(t *testing.T) {
 	tests := map[string]struct{ kind, want string }{
 		"a column":                    {"PortPressure", "| AGENT | `metadata.labels.portreeve\\.io/agent` |"},
 		"a field with a bound":        {"PortPressure", "| `settings` | list of [Setting](#setting), at most 128 |"},
-		"a required field":            {"PortPressure", "| `used` | integer; required | how many"},
+		"a required field":            {"PortPressure", "| `used` | integer; required | The number of"},
 		"a value":                     {"PortPressure", "| `Warning` |"},
 		"a reason":                    {"PortPressure", "| `AgentSilent` |"},
 		"a type of Kubernetes":        {"PortPressure", "[LabelSelector](https://kubernetes.io/"},
@@ -43,7 +43,7 @@ func TestTheReferencesHaveWhatReadersLookFor(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if text := pageOf(t, tt.kind); !strings.Contains(text, tt.want) {
+			if text := renderKind(t, tt.kind); !strings.Contains(text, tt.want) {
 				t.Errorf("no %q", tt.want)
 			}
 		})
@@ -52,27 +52,27 @@ func TestTheReferencesHaveWhatReadersLookFor(t *testing.T) {
 
 func TestNoMarkersAndNoConstantsOfOtherKinds(t *testing.T) {
 	for _, k := range kinds {
-		text := pageOf(t, k.name)
+		text := renderKind(t, k.name)
 		for _, marker := range []string{"+optional", "kubebuilder:"} {
 			if strings.Contains(text, marker) {
 				t.Errorf("the page of %s has the marker %s", k.name, marker)
 			}
 		}
 	}
-	if strings.Contains(pageOf(t, "NodeTuning"), "portreeve.io/last-notified") || strings.Contains(pageOf(t, "PortPressure"), "portreeve.io/release") {
+	if strings.Contains(renderKind(t, "NodeTuning"), "portreeve.io/last-notified") || strings.Contains(renderKind(t, "PortPressure"), "portreeve.io/release") {
 		t.Error("a constant is on the page of another kind")
 	}
 }
 
-func TestAFolderWithoutTheTypeIsAnError(t *testing.T) {
-	if _, err := page(".", kinds[0]); err == nil {
+func TestAPackageWithoutTheTypeIsAnError(t *testing.T) {
+	if _, err := renderPage(".", kinds[0]); err == nil {
 		t.Error("page of a package without NodeTuning succeeded")
 	}
 }
 
-func pageOf(t *testing.T, name string) string {
+func renderKind(t *testing.T, name string) string {
 	t.Helper()
-	text, err := page(up+source, kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })])
+	text, err := renderPage(rootDir+sourceDir, kinds[slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,41 +12,41 @@ import (
 	"strings"
 )
 
-// comment is a Go comment taken apart.
-type comment struct {
+// commentDoc is a parsed Go comment.
+type commentDoc struct {
 	text    string
 	markers []string // without the +
 }
 
-// field is one field of a struct as it is in JSON.
-type field struct {
+// fieldDoc is a struct field as represented in JSON.
+type fieldDoc struct {
 	name     string
 	typ      ast.Expr
 	optional bool
-	comment
+	commentDoc
 }
 
-// value is one constant.
-type value struct{ value, text string }
+// constDoc is a constant.
+type constDoc struct{ value, text string }
 
-// named is one type of the package.
-type named struct {
+// typeDoc is a type of the package.
+type typeDoc struct {
 	name   string
 	typ    ast.Expr
-	fields []field // of structs
-	values []value // of strings
-	comment
+	fields []fieldDoc // of structs
+	values []constDoc // of strings
+	commentDoc
 }
 
-// group is constants without a type that are declared together.
-type group struct {
+// constGroup is a group of untyped constants declared together.
+type constGroup struct {
 	file   string
 	text   string
-	values []value
+	values []constDoc
 }
 
-// read parses the package in dir.
-func read(dir string) (types map[string]named, groups []group, err error) {
+// readPackage parses the package in dir.
+func readPackage(dir string) (types map[string]typeDoc, groups []constGroup, err error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		return nil, nil, err
@@ -67,22 +67,22 @@ func read(dir string) (types map[string]named, groups []group, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	types = map[string]named{}
+	types = map[string]typeDoc{}
 	for _, t := range d.Types {
 		types[t.Name] = readType(t)
 	}
 	inlineMaps(types)
 	for _, c := range d.Consts {
-		groups = append(groups, group{filepath.Base(set.Position(c.Decl.Pos()).Filename), unwrap(c.Doc), readValues(c)})
+		groups = append(groups, constGroup{filepath.Base(set.Position(c.Decl.Pos()).Filename), unwrapParagraphs(c.Doc), readValues(c)})
 	}
 	return types, groups, nil
 }
 
 // inlineMaps gives each field whose type is a named map the map and its markers instead.
-func inlineMaps(types map[string]named) {
+func inlineMaps(types map[string]typeDoc) {
 	for _, t := range types {
 		for i, f := range t.fields {
-			if m := types[base(f.typ)]; isMap(m.typ) {
+			if m := types[elementTypeName(f.typ)]; isMap(m.typ) {
 				t.fields[i].typ, t.fields[i].markers = m.typ, append(f.markers, m.markers...)
 			}
 		}
@@ -94,8 +94,8 @@ func isMap(e ast.Expr) bool {
 	return ok
 }
 
-func readType(t *doc.Type) named {
-	n := named{name: t.Name, comment: split(t.Doc)}
+func readType(t *doc.Type) typeDoc {
+	n := typeDoc{name: t.Name, commentDoc: parseComment(t.Doc)}
 	for _, spec := range t.Decl.Specs {
 		s, ok := spec.(*ast.TypeSpec)
 		if !ok || s.Name.Name != t.Name {
@@ -112,7 +112,7 @@ func readType(t *doc.Type) named {
 	return n
 }
 
-func readFields(body *ast.StructType) (fields []field) {
+func readFields(body *ast.StructType) (fields []fieldDoc) {
 	for _, f := range body.Fields.List {
 		if f.Tag == nil || len(f.Names) != 1 {
 			continue // TypeMeta and ObjectMeta
@@ -122,13 +122,13 @@ func readFields(body *ast.StructType) (fields []field) {
 			continue
 		}
 		name, options, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
-		c := split(raw(f.Doc))
-		fields = append(fields, field{name, f.Type, strings.Contains(options, "omit") || c.has("optional"), c})
+		c := parseComment(stripSlashes(f.Doc))
+		fields = append(fields, fieldDoc{name, f.Type, strings.Contains(options, "omit") || c.hasMarker("optional"), c})
 	}
 	return fields
 }
 
-func readValues(c *doc.Value) (values []value) {
+func readValues(c *doc.Value) (values []constDoc) {
 	for _, spec := range c.Decl.Specs {
 		s, ok := spec.(*ast.ValueSpec)
 		if !ok || len(s.Values) != 1 {
@@ -138,18 +138,16 @@ func readValues(c *doc.Value) (values []value) {
 		if !ok || literal.Kind != token.STRING {
 			continue
 		}
-		text := unwrap(raw(s.Doc) + raw(s.Comment))
-		// "Name: what it is" is said of the Go name; the value stands before it here.
-		if name, rest, ok := strings.Cut(text, ": "); ok && name == s.Names[0].Name {
-			text = rest
-		}
-		values = append(values, value{strings.Trim(literal.Value, `"`), text})
+		text := unwrapParagraphs(stripSlashes(s.Doc) + stripSlashes(s.Comment))
+		// The table shows the value instead of the Go name.
+		text = strings.TrimPrefix(text, s.Names[0].Name+" means that ")
+		values = append(values, constDoc{strings.Trim(literal.Value, `"`), text})
 	}
 	return values
 }
 
-// raw is a comment without its slashes.
-func raw(g *ast.CommentGroup) string {
+// stripSlashes returns the text of a comment without slashes.
+func stripSlashes(g *ast.CommentGroup) string {
 	if g == nil {
 		return ""
 	}
@@ -160,7 +158,7 @@ func raw(g *ast.CommentGroup) string {
 	return b.String()
 }
 
-func split(text string) (c comment) {
+func parseComment(text string) (c commentDoc) {
 	var words []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -170,28 +168,28 @@ func split(text string) (c comment) {
 			words = append(words, line)
 		}
 	}
-	c.text = unwrap(strings.Join(words, "\n"))
+	c.text = unwrapParagraphs(strings.Join(words, "\n"))
 	return c
 }
 
-var blank = regexp.MustCompile(`\n\s*\n`)
+var blankLinePattern = regexp.MustCompile(`\n\s*\n`)
 
-// unwrap puts each paragraph on one line.
-func unwrap(text string) string {
+// unwrapParagraphs joins the lines of each paragraph.
+func unwrapParagraphs(text string) string {
 	var paragraphs []string
-	for _, p := range blank.Split(strings.TrimSpace(text), -1) {
+	for _, p := range blankLinePattern.Split(strings.TrimSpace(text), -1) {
 		paragraphs = append(paragraphs, strings.Join(strings.Fields(p), " "))
 	}
 	return strings.Join(paragraphs, "\n\n")
 }
 
-func (c comment) has(marker string) bool {
-	_, ok := c.marker(marker)
+func (c commentDoc) hasMarker(marker string) bool {
+	_, ok := c.findMarker(marker)
 	return ok
 }
 
-// marker is what comes after the = of a marker.
-func (c comment) marker(name string) (string, bool) {
+// findMarker returns the value of a marker and whether it exists.
+func (c commentDoc) findMarker(name string) (string, bool) {
 	for _, m := range c.markers {
 		if key, rest, _ := strings.Cut(m, "="); key == name {
 			return rest, true
@@ -200,26 +198,26 @@ func (c comment) marker(name string) (string, bool) {
 	return "", false
 }
 
-// options are the name=value pairs of the first marker of that name.
-func (c comment) options(name string) map[string]string {
+// findOptions returns the name=value pairs of the first marker with that name.
+func (c commentDoc) findOptions(name string) map[string]string {
 	for _, m := range c.markers {
-		if is := options(m, name); is != nil {
+		if is := parseOptions(m, name); is != nil {
 			return is
 		}
 	}
 	return nil
 }
 
-var option = regexp.MustCompile(`(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\w+))`)
+var optionPattern = regexp.MustCompile(`(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\w+))`)
 
-// options are the name=value pairs of a marker, nil if it has another name.
-func options(marker, name string) map[string]string {
+// parseOptions returns the name=value pairs of a marker, or nil if it has another name.
+func parseOptions(marker, name string) map[string]string {
 	rest, ok := strings.CutPrefix(marker, name+":")
 	if !ok {
 		return nil
 	}
 	is := map[string]string{}
-	for _, pair := range option.FindAllStringSubmatch(rest, -1) {
+	for _, pair := range optionPattern.FindAllStringSubmatch(rest, -1) {
 		is[pair[1]] = pair[2] + pair[3]
 	}
 	return is

@@ -10,7 +10,7 @@ import (
 const target = "docs/reference/metrics.md"
 
 func main() {
-	if err := os.WriteFile(target, []byte(page()), 0o644); err != nil {
+	if err := os.WriteFile(target, []byte(renderPage()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

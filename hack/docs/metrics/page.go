@@ -9,71 +9,71 @@ import (
 	"portreeve.io/portreeve/controllers"
 )
 
-const head = `# Metrics
+const pageHead = `# Metrics
 
 <!-- Made by "go run ./hack/docs/metrics"; change agent/metrics/reference.go and
 controllers/*/metrics.go instead. -->
 
-Both programs serve ` + "`/metrics`" + `: [the agent](#the-agent) of each node, with the figures, and
-[the controller](#the-controller), with the view of the cluster.
+Both programs serve ` + "`/metrics`" + `: [the agent](#the-agent) on each node, with the measurements, and
+[the controller](#the-controller), with the state of the cluster.
 
 ## The agent
 
-The agent serves these at ` + "`/metrics`" + `. Ratios are 0 to 1, times are seconds. What could not
-be read has no series: it is never 0. A pool or a network that is gone has none either, from
-the next sample on.
+Ratios are 0 to 1, times are in seconds. A value that could not be read has no series; it is
+never reported as 0. The series of a pool or network that no longer exists end with the next
+sample.
 
 An agent serves at most 60 series while its node's level is Normal, and at most 400 under
-pressure, whatever runs there.
+pressure, whatever runs on the node.
 
-The labels ` + "`namespace` and `pod`" + ` name the pod that a network belongs to, not the agent's own
-pod: scrape with ` + "`honorLabels: true`" + ` (` + "`honor_labels`" + `), or find them as
-` + "`exported_namespace` and `exported_pod`" + `. They are empty for networks that are no pod's, or
-whose pod's name is not known. ` + "`network`" + ` is the name that the PortPressure uses.
+The labels ` + "`namespace` and `pod`" + ` are those of the pod to which a network belongs, not of the
+agent's own pod. Scrape with ` + "`honorLabels: true`" + ` (` + "`honor_labels`" + `); otherwise they become
+` + "`exported_namespace` and `exported_pod`" + `. They are empty for networks that belong to no pod, or
+to a pod whose name is not known. ` + "`network`" + ` is the network's name in the PortPressure.
 `
 
 const controllerHead = `
 ## The controller
 
-The controller serves these beside those of its Go process and of controller-runtime, all
-gauges. They are the leader's: a replica that stands by has none. Its labels
-` + "`namespace` and `name`" + ` are those of the destination.
+The controller serves these gauges in addition to the metrics of its Go process and of
+controller-runtime. Only the leader has them. The labels ` + "`namespace` and `name`" + ` are those of
+the destination.
 
-| metric | labels | what it is | absent when |
+| metric | labels | description | absent when |
 |---|---|---|---|
 `
 
-// page is docs/reference/metrics.md.
-func page() string {
+// renderPage returns the contents of docs/reference/metrics.md.
+func renderPage() string {
 	var b strings.Builder
-	b.WriteString(head)
+	b.WriteString(pageHead)
 	for _, part := range []struct {
 		title string
 		has   func(name string) bool
 	}{
-		{"What is measured", func(name string) bool { return strings.HasPrefix(name, "portreeve_") && !own(name) }},
-		{"How the agent fares", own},
-		{"Its process", func(name string) bool { return strings.HasPrefix(name, "process_") }},
+		{"Measurements", func(name string) bool { return strings.HasPrefix(name, "portreeve_") && !isAgentMetric(name) }},
+		{"About the agent", isAgentMetric},
+		{"The agent's process", func(name string) bool { return strings.HasPrefix(name, "process_") }},
 	} {
-		fmt.Fprintf(&b, "\n### %s\n\n| metric | type | labels | what it is | absent when |\n|---|---|---|---|---|\n", part.title)
-		for _, f := range metrics.Families() {
+		fmt.Fprintf(&b, "\n### %s\n\n| metric | type | labels | description | absent when |\n|---|---|---|---|---|\n", part.title)
+		for _, f := range metrics.ListFamilies() {
 			if part.has(f.Name) {
-				b.WriteString(row(f))
+				b.WriteString(renderRow(f))
 			}
 		}
 	}
 	b.WriteString(controllerHead)
 	for _, f := range controllers.Families() {
-		fmt.Fprintf(&b, "| %#q | %s | %s | %s |\n", f.Name, strings.Join(f.Labels, ", "), cell(f.Help), cell(f.Absent))
+		fmt.Fprintf(&b, "| %#q | %s | %s | %s |\n", f.Name, strings.Join(f.Labels, ", "), escapeCell(f.Help), escapeCell(f.Absent))
 	}
 	return b.String()
 }
 
-func own(name string) bool { return strings.HasPrefix(name, "portreeve_agent_") }
+func isAgentMetric(name string) bool { return strings.HasPrefix(name, "portreeve_agent_") }
 
-func row(f metrics.Family) string {
+func renderRow(f metrics.Family) string {
 	return fmt.Sprintf("| %#q | %s | %s | %s | %s |\n",
-		f.Name, f.Type, strings.Join(f.Labels, ", "), cell(f.Help), cell(cmp.Or(f.Absent, "never")))
+		f.Name, f.Type, strings.Join(f.Labels, ", "), escapeCell(f.Help), escapeCell(cmp.Or(f.Absent, "never")))
 }
 
-func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+func escapeCell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -11,23 +11,24 @@ import (
 )
 
 func TestThePageIsUpToDate(t *testing.T) {
-	golden.Check(t, filepath.Join("../../..", target), page()) // make generate-docs writes it, too
+	golden.Check(t, filepath.Join("../../..", target), renderPage()) // make generate-docs writes it, too
 }
 
 func TestThePageHasEveryMetricOnce(t *testing.T) {
-	text, help := page(), map[string]string{}
-	for _, f := range metrics.Families() {
+	page, help := renderPage(), map[string]string{}
+	for _, f := range metrics.ListFamilies() {
 		help[f.Name] = f.Help
 	}
 	for _, f := range controllers.Families() {
 		help[f.Name] = f.Help
 	}
-	for name, says := range help {
-		if n := strings.Count(text, "| `"+name+"` |"); n != 1 {
+	for name, helpText := range help {
+		if n := strings.Count(page, "| `"+name+"` |"); n != 1 {
 			t.Errorf("%s is there %d times", name, n)
 		}
-		if says == "" {
-			t.Errorf("%s says nothing of itself", name)
+		if helpText == "" {
+			t.Errorf("%s has no help text", name)
+
 		}
 	}
 }

@@ -12,18 +12,18 @@ const head = `# Settings
 
 <!-- Made by "go run ./hack/docs/settings"; change internal/settings instead. -->
 
-The settings that Portreeve knows: the values that it takes, which are fewer than the
-operating system's, what each does, and what it does not. *Whose* says where there is one of
-them: in each network namespace (so that pods have their own, and do not inherit the node's),
-in the node's network only, or once for the machine. A default that is missing depends on the
-machine.
+The settings that Portreeve supports, with their effects, limits and allowed values, which are
+narrower than the operating system's. *Scope* is the number of instances of a setting: one in
+each network namespace (pods then have their own, and do not inherit the node's), one in the
+node's network namespace only, or one for the machine. Where the default is empty, it depends on
+the machine.
 
-A [NodeTuning](nodetuning.md) asks for them: [config/samples](../../config/samples) has some to
-start from, and ` + "`portreeve-agent convert /etc/sysctl.conf`" + ` makes one of what is set there now,
-and says what it left out and why.
+A [NodeTuning](nodetuning.md) sets them. [config/samples](../../config/samples) has examples, and
+` + "`portreeve-agent convert /etc/sysctl.conf`" + ` converts existing sysctls to a NodeTuning, and
+reports which ones it left out and why.
 `
 
-// formatPage is docs/reference/settings.md.
+// formatPage returns docs/reference/settings.md.
 func formatPage() string {
 	var b strings.Builder
 	b.WriteString(head)
@@ -45,15 +45,15 @@ func formatSection(s settings.Setting) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n### `%s`\n\n%s", s.Key, s.Description)
 	if s.Caution != "" {
-		fmt.Fprintf(&b, " **But:** %s", s.Caution)
+		fmt.Fprintf(&b, " **Caution:** %s", s.Caution)
 	}
-	fmt.Fprintf(&b, "\n\n| field | allowed | default | whose | works | since | source |\n|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "\n\n| field | allowed | default | scope | takes effect | since | source |\n|---|---|---|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", formatField(s), escapeCell(s.Value.DescribeAllowed()), formatCode(s.Default), s.Namespacing, s.Effect,
-		cmp.Or(s.Since, "always"), escapeCell(s.Source))
+		cmp.Or(s.Since, "all versions"), escapeCell(s.Source))
 	return b.String()
 }
 
-// formatField is where a NodeTuning's spec has the setting.
+// formatField returns the path of the setting in a NodeTuning's spec.
 func formatField(s settings.Setting) string {
 	return formatCode(cmp.Or(s.Field, fmt.Sprintf("linux.sysctls[%q]", s.Key)))
 }

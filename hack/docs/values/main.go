@@ -1,5 +1,5 @@
-// Command values writes the table of values in charts/portreeve/README.md from
-// values.yaml. Run it from the root of the repository: go run ./hack/docs/values
+// Command values generates the table of values in charts/portreeve/README.md from
+// values.yaml. Run it in the repository root: go run ./hack/docs/values
 package main
 
 import (
@@ -9,19 +9,19 @@ import (
 	"portreeve.io/portreeve/hack/docs/part"
 )
 
-const folder = "charts/portreeve/"
+const chartDir = "charts/portreeve/"
 
 func main() {
-	if err := write(); err != nil {
+	if err := writeTable(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func write() error {
-	text, err := os.ReadFile(folder + "values.yaml")
+func writeTable() error {
+	text, err := os.ReadFile(chartDir + "values.yaml")
 	if err != nil {
 		return err
 	}
-	return part.Part{Name: "values", Command: "make generate-docs"}.Write(folder+"README.md", page(string(text)))
+	return part.Part{Name: "values", Command: "make generate-docs"}.Write(chartDir+"README.md", renderTable(string(text)))
 }

@@ -7,37 +7,37 @@ import (
 	"strings"
 )
 
-// entry is a key of values.yaml with the comment above it.
-type entry struct {
+// valueEntry is a key of values.yaml with the comment above it.
+type valueEntry struct {
 	path    string
-	value   string // "" is that of a key with others below it
+	value   string // "" if the key has nested keys
 	comment []string
 }
 
-// page is a table of all values, in their order.
-func page(text string) string {
+// renderTable returns a table of all values in file order.
+func renderTable(text string) string {
 	var b strings.Builder
 	b.WriteString("\n| value | default | |\n|---|---|---|\n")
-	for _, e := range entries(text) {
+	for _, e := range parseValues(text) {
 		value := ""
 		if e.value != "" {
-			value = "`" + cell(e.value) + "`"
+			value = "`" + escapeCell(e.value) + "`"
 		} else if len(e.comment) == 0 {
-			continue // a group that says nothing
+			continue // a group without a comment
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.path, value, cell(prose(e.comment)))
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.path, value, escapeCell(joinComment(e.comment)))
 	}
 	b.WriteString("\n")
 	return b.String()
 }
 
-var key = regexp.MustCompile(`^([A-Za-z]+):(?: (.+))?$`)
+var keyPattern = regexp.MustCompile(`^([A-Za-z]+):(?: (.+))?$`)
 
-// entries reads values.yaml, as it is written here: two spaces a level, one comment
-// above a key and at its level, lists at the level of their key.
-func entries(text string) (list []entry) {
+// parseValues parses values.yaml, which must be indented by two spaces, with comments above
+// keys and at their level, and lists at the level of their key.
+func parseValues(text string) (list []valueEntry) {
 	var path, comment []string
-	item := math.MaxInt // how far the list is indented that is being read
+	item := math.MaxInt // indentation of the current list
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		trimmed := strings.TrimLeft(line, " ")
@@ -46,7 +46,7 @@ func entries(text string) (list []entry) {
 		if dash {
 			item = indent
 		}
-		switch m := key.FindStringSubmatch(trimmed); {
+		switch m := keyPattern.FindStringSubmatch(trimmed); {
 		case trimmed == "":
 			comment = nil
 		case strings.HasPrefix(trimmed, "#"):
@@ -56,15 +56,15 @@ func entries(text string) (list []entry) {
 			last.value = strings.TrimSpace(last.value + " " + trimmed)
 		case len(m) > 0:
 			path = append(path[:indent/2], m[1])
-			list = append(list, entry{strings.Join(path, "."), m[2], comment})
+			list = append(list, valueEntry{strings.Join(path, "."), m[2], comment})
 			comment, item = nil, math.MaxInt
 		}
 	}
 	return list
 }
 
-// prose is a comment on one line; what is indented in it begins a new one.
-func prose(comment []string) string {
+// joinComment joins the lines of a comment; each indented term begins a new line.
+func joinComment(comment []string) string {
 	var b strings.Builder
 	for _, line := range comment {
 		text := strings.TrimSpace(line)
@@ -80,5 +80,5 @@ func prose(comment []string) string {
 	return b.String()
 }
 
-// cell is text that stands in a table.
-func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+// escapeCell escapes text for a table cell.
+func escapeCell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

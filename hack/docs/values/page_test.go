@@ -9,18 +9,18 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func TestPage(t *testing.T) {
-	const values = `# What the file is for.
+func TestRenderTable(t *testing.T) {
+	const values = `# Comment of the file.
 
-# A group that says
-# something.
+# A group with
+# a comment.
 one:
   # One of:
   #   a  the first, which
   #      goes on.
   #   b  the second.
   mode: a
-  silent: {x: 1}
+  undocumented: {x: 1}
 
 two:
   # A | in a cell.
@@ -33,28 +33,28 @@ two:
 	const want = `
 | value | default | |
 |---|---|---|
-| ¬one¬ |  | A group that says something. |
+| ¬one¬ |  | A group with a comment. |
 | ¬one.mode¬ | ¬a¬ | One of:<br>¬a¬: the first, which goes on.<br>¬b¬: the second. |
-| ¬one.silent¬ | ¬{x: 1}¬ |  |
+| ¬one.undocumented¬ | ¬{x: 1}¬ |  |
 | ¬two.three¬ |  | A \| in a cell. |
 | ¬two.three.list¬ | ¬- key: 1 more: 2¬ |  |
 | ¬two.three.last¬ | ¬""¬ |  |
 
 `
-	if diff := cmp.Diff(strings.ReplaceAll(want, "¬", "`"), page(values)); diff != "" {
+	if diff := cmp.Diff(strings.ReplaceAll(want, "¬", "`"), renderTable(values)); diff != "" {
 		t.Errorf("page (-want +got):\n%s", diff)
 	}
 }
 
-// The lines are read without a parser of YAML, which drops comments. One that does not
-// says whether they were read right.
-func TestEveryValueOfTheChartIsThere(t *testing.T) {
-	text, err := os.ReadFile("../../../" + folder + "values.yaml")
+// parseValues does not use a YAML parser, which would drop comments; this test compares the
+// result with a YAML parser.
+func TestEveryChartValueIsListed(t *testing.T) {
+	text, err := os.ReadFile("../../../" + chartDir + "values.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, want := map[string]any{}, map[string]any{}
-	for _, e := range entries(string(text)) {
+	for _, e := range parseValues(string(text)) {
 		if e.value == "" {
 			continue
 		}
@@ -68,21 +68,20 @@ func TestEveryValueOfTheChartIsThere(t *testing.T) {
 	if err := yaml.Unmarshal(text, &tree); err != nil {
 		t.Fatal(err)
 	}
-	flatten("", tree, got, want)
+	flattenValues("", tree, got, want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values (-values.yaml +read):\n%s", diff)
 	}
 }
 
-// flatten puts the leaves of a tree into into: what is a value for known, or has
-// nothing below.
-func flatten(at string, node any, known, into map[string]any) {
+// flattenValues adds the leaves of node to into: nodes listed in known or without children.
+func flattenValues(at string, node any, known, into map[string]any) {
 	below, ok := node.(map[string]any)
 	if _, leaf := known[at]; leaf || !ok || len(below) == 0 {
 		into[at] = node
 		return
 	}
 	for name, child := range below {
-		flatten(strings.TrimPrefix(at+"."+name, "."), child, known, into)
+		flattenValues(strings.TrimPrefix(at+"."+name, "."), child, known, into)
 	}
 }

@@ -1,14 +1,13 @@
-// Churn is the application of the end-to-end test: a server, and a client that opens
-// connections to it and closes them at once, the client first, so that each leaves a
+// Churn is the load generator of the end-to-end test: a server, and a client that opens
+// connections to it and closes each at once before the server does, so that it leaves a
 // TIME_WAIT at the client.
 //
 //	churn serve ADDRESS:PORT [after TIME]
 //	churn dial ADDRESS:PORT CONNECTIONS-A-SECOND
 //	churn hold ADDRESS:PORT CONNECTIONS
 //
-// hold leaks: it opens so many connections, and closes none.
-// A connection that finds no port is counted, said on standard output, and no reason
-// to stop.
+// hold leaks: it opens the given number of connections and never closes them. dial counts
+// connects that find no port, prints the count to standard output and continues.
 package main
 
 import (
@@ -37,7 +36,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "serve":
-		return serve(ctx, args[1])
+		return serveConnections(ctx, args[1])
 	case len(args) == 4 && args[0] == "serve" && args[2] == "after":
 		t, err := time.ParseDuration(args[3])
 		if err != nil {
@@ -48,24 +47,25 @@ func run(ctx context.Context, args []string) error {
 			return nil
 		case <-time.After(t):
 		}
-		return serve(ctx, args[1])
+		return serveConnections(ctx, args[1])
 	case len(args) == 3 && args[0] == "dial":
 		rate, err := strconv.Atoi(args[2])
 		if err != nil || rate < 1 || rate > 10_000 {
 			return fmt.Errorf("%q connections a second: want a number from 1 to 10000", args[2])
 		}
-		return dial(ctx, args[1], rate)
+		return dialRepeatedly(ctx, args[1], rate)
 	case len(args) == 3 && args[0] == "hold":
 		n, err := strconv.Atoi(args[2])
 		if err != nil || n < 1 || n > 50_000 {
 			return fmt.Errorf("%q connections: want a number from 1 to 50000", args[2])
 		}
-		return hold(ctx, args[1], n)
+		return openConnections(ctx, args[1], n)
 	}
-	return errors.New("usage: churn serve ADDRESS:PORT [after TIME] | churn dial ADDRESS:PORT RATE | churn hold ADDRESS:PORT NUMBER")
+	return errors.New("usage: churn serve ADDRESS:PORT [after TIME] | churn dial ADDRESS:PORT RATE | " +
+		"churn hold ADDRESS:PORT NUMBER")
 }
 
-func serve(ctx context.Context, address string) error {
+func serveConnections(ctx context.Context, address string) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp4", address)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func serve(ctx context.Context, address string) error {
 	}
 }
 
-func dial(ctx context.Context, address string, rate int) error {
+func dialRepeatedly(ctx context.Context, address string, rate int) error {
 	var dialer net.Dialer
 	made, refused := 0, 0
 	for tick := time.NewTicker(time.Second / time.Duration(rate)); ; {
@@ -104,25 +104,25 @@ func dial(ctx context.Context, address string, rate int) error {
 		if refused++; errors.Is(err, syscall.EADDRNOTAVAIL) && refused%rate == 1 {
 			fmt.Printf("%d connections made, %d found no port\n", made, refused)
 		} else if !errors.Is(err, syscall.EADDRNOTAVAIL) && ctx.Err() == nil {
-			fmt.Println(err) // the server may not be there yet
+			fmt.Println(err) // the server may not have started yet
 		}
 	}
 }
 
-func hold(ctx context.Context, address string, n int) error {
+func openConnections(ctx context.Context, address string, n int) error {
 	var dialer net.Dialer
-	held := make([]net.Conn, 0, n)
+	open := make([]net.Conn, 0, n)
 	for tick := time.NewTicker(5 * time.Millisecond); ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		if len(held) == n {
+		if len(open) == n {
 			continue
 		}
 		if c, err := dialer.DialContext(ctx, "tcp4", address); err == nil {
-			held = append(held, c)
+			open = append(open, c)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // newFakeNetsh returns a folder as in a sandbox, and a client of agent/windows/netsh for it.
@@ -50,21 +51,21 @@ func TestWhatIsSetIsShownInEveryLanguage(t *testing.T) {
 			f.writeFile(t, "language", language)
 			ctx := t.Context()
 			if err := errors.Join(
-				c.SetDynamicPorts(ctx, netsh.IPv6, socket.UDP, netsh.Block{Start: 10000, Count: 50000}),
-				c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 30000, 2768),
-				c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 9001, 1),
-				c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 9000, 1),
-				c.DeleteExclusion(ctx, netsh.IPv4, socket.TCP, 9000, 1),
+				c.SetDynamicPorts(ctx, netsh.IPv6, socket.UDP, ports.Range{First: 10000, Last: 59999}),
+				c.AddExclusion(ctx, netsh.IPv4, socket.TCP, ports.Range{First: 30000, Last: 32767}),
+				c.AddExclusion(ctx, netsh.IPv4, socket.TCP, ports.Range{First: 9001, Last: 9001}),
+				c.AddExclusion(ctx, netsh.IPv4, socket.TCP, ports.Range{First: 9000, Last: 9000}),
+				c.DeleteExclusion(ctx, netsh.IPv4, socket.TCP, ports.Range{First: 9000, Last: 9000}),
 			); err != nil {
 				t.Fatal(err)
 			}
-			for family, want := range map[netsh.Family]netsh.Block{netsh.IPv4: {Start: 49152, Count: 16384}, netsh.IPv6: {Start: 10000, Count: 50000}} {
+			for family, want := range map[netsh.Family]ports.Range{netsh.IPv4: {First: 49152, Last: 65535}, netsh.IPv6: {First: 10000, Last: 59999}} {
 				if got, err := c.ShowDynamicPorts(ctx, family, socket.UDP); got != want || err != nil {
 					t.Errorf("%s: got %v, %v, want %v", family, got, err, want)
 				}
 			}
 			got, err := c.ShowExclusions(ctx, netsh.IPv4, socket.TCP)
-			want := []netsh.Exclusion{{First: 9001, Last: 9001, Administered: true}, {First: 30000, Last: 32767, Administered: true}}
+			want := []netsh.Exclusion{{Range: ports.Range{First: 9001, Last: 9001}, Administered: true}, {Range: ports.Range{First: 30000, Last: 32767}, Administered: true}}
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%v -want +got\n%s", err, diff)
 			}
@@ -78,15 +79,20 @@ func TestWhatIsSetIsShownInEveryLanguage(t *testing.T) {
 func TestWindowsRefusals(t *testing.T) {
 	f, c := newFakeNetsh(t)
 	ctx := t.Context()
-	if err := c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 5000, 10); err != nil {
+	if err := c.AddExclusion(ctx, netsh.IPv4, socket.TCP, ports.Range{First: 5000, Last: 5009}); err != nil {
 		t.Fatal(err)
 	}
 	state, err := os.ReadFile(f.filePath("state.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	// run bypasses the client, whose ranges cannot pass the last port.
+	run := func(args ...string) error {
+		_, err := c.Run(ctx, append([]string{"int", "ipv4"}, args...)...)
+		return err
+	}
 	set := func(start, count int) error {
-		return c.SetDynamicPorts(ctx, netsh.IPv4, socket.TCP, netsh.Block{Start: start, Count: count})
+		return run("set", "dynamicport", "tcp", fmt.Sprintf("start=%d", start), fmt.Sprintf("num=%d", count))
 	}
 	for name, test := range map[string]struct {
 		err  error
@@ -95,10 +101,10 @@ func TestWindowsRefusals(t *testing.T) {
 		"a range that begins at 1024":   {set(1024, 1000), badParameter},
 		"a range of 254 ports":          {set(2000, 254), badParameter},
 		"a range beyond the last port":  {set(65000, 1000), badParameter},
-		"an exclusion that overlaps":    {c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 5009, 1), inUse},
-		"an exclusion beyond the ports": {c.AddExclusion(ctx, netsh.IPv4, socket.TCP, 65535, 2), badParameter},
-		"a part of an exclusion":        {c.DeleteExclusion(ctx, netsh.IPv4, socket.TCP, 5000, 9), notFound},
-		"an exclusion of another pool":  {c.DeleteExclusion(ctx, netsh.IPv6, socket.TCP, 5000, 10), notFound},
+		"an exclusion that overlaps":    {c.AddExclusion(ctx, netsh.IPv4, socket.TCP, ports.Range{First: 5009, Last: 5009}), inUse},
+		"an exclusion beyond the ports": {run("add", "excludedportrange", "protocol=tcp", "startport=65535", "numberofports=2", "store=persistent"), badParameter},
+		"a part of an exclusion":        {c.DeleteExclusion(ctx, netsh.IPv4, socket.TCP, ports.Range{First: 5000, Last: 5008}), notFound},
+		"an exclusion of another pool":  {c.DeleteExclusion(ctx, netsh.IPv6, socket.TCP, ports.Range{First: 5000, Last: 5009}), notFound},
 	} {
 		if test.err == nil || !strings.HasSuffix(test.err.Error(), "exit status 1: "+test.want) {
 			t.Errorf("%s: %v, want %s", name, test.err, test.want)
@@ -128,10 +134,10 @@ func TestFaultsAffectMatchingCommandsOnly(t *testing.T) {
 	}
 	f, c := newFakeNetsh(t)
 	f.writeFile(t, "fault", "set ignore\n")
-	if err := c.SetDynamicPorts(t.Context(), netsh.IPv4, socket.TCP, netsh.Block{Start: 2000, Count: 2000}); err != nil {
+	if err := c.SetDynamicPorts(t.Context(), netsh.IPv4, socket.TCP, ports.Range{First: 2000, Last: 3999}); err != nil {
 		t.Errorf("the ignored command failed: %v", err)
 	}
-	if b, err := c.ShowDynamicPorts(t.Context(), netsh.IPv4, socket.TCP); b.Start != 49152 || err != nil {
+	if b, err := c.ShowDynamicPorts(t.Context(), netsh.IPv4, socket.TCP); b.First != 49152 || err != nil {
 		t.Errorf("the range is %v, %v, want no change", b, err)
 	}
 }

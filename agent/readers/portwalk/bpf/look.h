@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * A closer look at the sockets of one pool: which of its connections are silent, and
- * which processes hold them. Part of portwalk.bpf.c.
+ * Inspects the sockets of one pool: the number of silent connections, and the
+ * processes that use them. Part of portwalk.bpf.c.
  */
 #ifndef PORTREEVE_LOOK_H
 #define PORTREEVE_LOOK_H
 
 #define IPPROTO_UDP 17
 #define RLIMIT_NOFILE 7
-#define HOLDERS 4	/* processes that are named */
+#define HOLDERS 4	/* processes that are reported */
 
 struct holder {
 	__u32 sockets;		/* of the pool */
@@ -17,36 +17,36 @@ struct holder {
 	struct task_val who;
 };
 
-/* User space sets the first part, and zeroes the others. */
+/* User space sets the first part and zeroes the others. */
 struct look {
-	__u64 net;		/* the pool's */
-	struct dest_key key;	/* of its sockets, unless any */
-	__u8 on;		/* walk_table looks, and counts nothing else */
-	__u8 any;		/* the pool belongs to no destination: ports that connect() skips */
+	__u64 net;		/* of the pool */
+	struct dest_key key;	/* of its sockets, unless any is set */
+	__u8 on;		/* walk_table only inspects and counts nothing else */
+	__u8 any;		/* the pool without a destination: ports that connect() skips */
 	__u8 udp;		/* any bound UDP socket */
 	__u8 inside;		/* walk_holders: the processes of net, or the others */
-	__u32 silent_after;	/* jiffies; 0: not known */
-	__u32 budget;		/* walk_holders stops when as many were visited */
+	__u32 silent_after;	/* jiffies; 0: unknown */
+	__u32 budget;		/* walk_holders stops at this value of visited */
 
-	__u32 attached;		/* sockets that are not the kernel's alone */
+	__u32 attached;		/* sockets that are not orphaned */
 	__u32 established, silent, no_keepalive, unanswered;
 	__u32 longest;		/* jiffies */
 
-	__u32 visited;		/* files, and words of bitmaps of files */
-	__u32 more;		/* the last run of walk_holders was not the end */
-	__u64 born;		/* where it goes on: the process's start_time, */
-	__u32 word;		/* and how much of its bitmap is done */
-	__u32 held;		/* sockets by process, added up */
+	__u32 visited;		/* files, and words of file bitmaps */
+	__u32 more;		/* walk_holders has not reached the end */
+	__u64 born;		/* where it continues: the process's start_time, */
+	__u32 word;		/* and the next word of its bitmap */
+	__u32 held;		/* sum of the processes' sockets */
 	struct holder at_hand;
-	struct holder holders[HOLDERS];	/* the greatest, in no order */
+	struct holder holders[HOLDERS];	/* those with the most sockets, unordered */
 };
 
 struct look look;
 
-static __u64 socket_ops;	/* what a socket's file has as f_op */
+static __u64 socket_ops;	/* f_op of a socket's file */
 static __u32 resuming;
 
-/* Whether a copied socket is of the pool. */
+/* Returns whether a copied socket belongs to the pool. */
 static __always_inline int of_pool(struct slot *s)
 {
 	__u32 i;

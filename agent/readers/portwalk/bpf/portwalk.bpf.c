@@ -2,15 +2,15 @@
 /*
  * portwalk reads the kernel's own tables through BPF_PROG_TEST_RUN: the list of
  * network namespaces, the TCP bind, listening and established hashes, the UDP
- * hash, and the task list. It takes no lock and writes to nothing but its maps.
- * The kernel runs each program inside an RCU read section; every pointer is
- * followed with bpf_probe_read_kernel, so one that has gone stale yields a
- * rejected node, never a fault.
+ * hash, and the task list. It takes no lock and writes only to its maps.
+ * The kernel runs each program inside an RCU read section. Every pointer is
+ * followed with bpf_probe_read_kernel, so a stale one leads to a rejected node
+ * and never to a fault.
  *
  * A hash table is walked bucket by bucket. A bucket is first copied (fill), then
  * checked (settled), and only then counted (commit_*), so that a bucket that
  * changed under the walk can be read again and nothing is counted twice.
- * docs/how-it-measures.md says what follows from it.
+ * docs/how-it-measures.md describes the consequences.
  */
 #include "kernel.h"
 #include <linux/bpf.h>
@@ -32,26 +32,27 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define LOOPBACK_IFINDEX 1
 
 #define MAX_NETS 4096	/* namespaces; a power of two */
-#define SLOTS 64	/* sockets of one bucket that are checked as a whole */
-#define PARTS 64	/* times SLOTS: the longest chain that is followed */
-#define RETRIES 8	/* times that a bucket in motion is read again */
+#define SLOTS 64	/* sockets of one bucket that are checked together */
+#define PARTS 64	/* times SLOTS: the maximum length of a chain */
+#define RETRIES 8	/* attempts to read a bucket again that changes */
 #define RAW 256		/* bytes of a node that can be copied */
 #define GROUP 32	/* buckets whose heads are read at once */
-#define OWNERS 64	/* owners of one bind bucket that are looked at */
-#define LISTENERS 8	/* listening ports of the range that are named */
+#define OWNERS 64	/* owners of one bind bucket that are checked */
+#define LISTENERS 8	/* listening ports of the range that are reported */
+#define NO_COOKIE (1ULL << 63)	/* marks the number that replaces a missing cookie */
 
 #define OFF(T, f) bpf_core_field_offset(struct T, f)
 
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;	/* 6.2 */
 
-/* ---- what user space gives and gets ---- */
+/* ---- data shared with user space ---- */
 
 enum kind { KIND_EHASH, KIND_BHASH, KIND_LHASH, KIND_UDP };
 enum port_set { SET_SKIPPED, SET_LISTENING, SET_UDP };
 
 /* A network namespace. User space sets detail and reads the rest. */
 struct net_rec {
-	__u64 net;		/* the kernel's struct net: the key of its sockets */
+	__u64 net;		/* the kernel's struct net, to which its sockets point */
 	__u64 cookie;
 	__u64 tcp_table;	/* struct inet_hashinfo, shared or its own */
 	__u64 udp_table;
@@ -62,13 +63,13 @@ struct net_rec {
 	__u8 tw_reuse, timestamps, detail, pad;
 	__u32 reuse_delay_ms, fin_timeout_jiffies, max_tw, time_wait;
 	__u32 reserved;		/* of the range */
-	__u32 tasks;		/* processes in sight (see walk_tasks) */
+	__u32 tasks;		/* visible processes (see walk_tasks) */
 	__u32 held, skipped, skipped_listening;
 	__u32 udp_held, udp_sockets;
-	__u32 l3mdev;		/* bind buckets of a VRF: not counted */
+	__u32 l3mdev;		/* bind buckets of VRFs, not counted */
 	__u32 states[NSTATES];
-	__u16 listen[LISTENERS];	/* ports of the range, ascending; 0: no more */
-	__u32 conntrack;	/* it is in use */
+	__u16 listen[LISTENERS];	/* ports of the range, ascending, up to the first 0 */
+	__u32 conntrack;	/* whether it is in use */
 	__u32 insert_failed, drop, early_drop;
 	__u64 overflow, listen_overflow;	/* of TIME_WAIT, of accept queues */
 };
@@ -91,7 +92,7 @@ struct port_bits { __u64 w[16]; };
 struct task_key { __u32 inum, pad; __u64 cgroup; };
 struct task_val {
 	__u64 start_time;	/* ns since boot */
-	__u32 pid;		/* in the reader's PID namespace, 0: not visible */
+	__u32 pid;		/* in the reader's PID namespace; 0: not visible */
 	__u32 count;
 	__u32 generation;
 	__u32 pad;
@@ -109,25 +110,25 @@ struct args {
 	__u32 tcp_fd, udp_fd;	/* sockets of the caller */
 	__u32 generation;	/* of the task walk */
 };
-/* Counters of one sample, zeroed by user space. Whatever could make a figure
- * wrong has one. */
+/* Counters of one sample, zeroed by user space. Everything that could make a figure
+ * wrong is counted. */
 struct tally {
 	__u64 udp_table;	/* the shared one */
 	__u64 tcp_mem[3];	/* pages: low, pressure, high */
-	__u64 now_ns, now_jiffies;	/* one moment: HZ follows */
+	__u64 now_ns, now_jiffies;	/* of the same moment, to calculate HZ */
 	__u32 nets, nets_dead, nets_lost;	/* lost: more than MAX_NETS */
-	__u32 size;		/* buckets of the table that is walked */
+	__u32 size;		/* buckets of the walked table */
 	__u32 visited;		/* nodes */
 	__u32 retries;		/* buckets read again */
-	__u32 unsettled;	/* buckets still in motion after RETRIES */
+	__u32 unsettled;	/* buckets that still changed after RETRIES */
 	__u32 capped;		/* chains longer than SLOTS*PARTS */
 	__u32 strangers;	/* sockets of a namespace that is not in nets */
 	__u32 odd_states;
-	__u32 dests, dests_lost;	/* lost: sockets, the map was full */
-	__u32 blocks, blocks_lost;	/* lost: ports, the map was full */
+	__u32 dests, dests_lost;	/* lost: sockets, because the map was full */
+	__u32 blocks, blocks_lost;	/* lost: ports, because the map was full */
 	__u32 tasks, tasks_new, tasks_lost, tasks_cut;
-	__u32 own_level, scope_level;	/* of the caller's PID namespace and the node's */
-	__u32 host;		/* inum of the node's own network */
+	__u32 own_level, scope_level;	/* of the PID namespaces of the caller and the node */
+	__u32 host;		/* inum of the node's own namespace */
 	__u32 fails_lost;
 };
 
@@ -162,7 +163,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
-	__uint(map_flags, BPF_F_NO_PREALLOC);	/* large, few, and tried again at the next tick */
+	__uint(map_flags, BPF_F_NO_PREALLOC);	/* large, few, and retried in the next sample */
 	__type(key, struct task_key);
 	__type(value, struct task_val);
 } tasks SEC(".maps");
@@ -185,13 +186,31 @@ static const struct port_bits no_bits;
 static const struct dest_val no_dest;
 static const struct fail_val no_fail;
 
-static __u64 cur;		/* fill: where it is in a chain */
+static __u64 cur;		/* fill: its position in a chain */
 static __u32 filled, strange;	/* fill: slots in use; a node was of another bucket */
 static __u64 buckets;		/* walk_table: the table's array */
 static __u32 mask;		/* size - 1 */
 static __u32 now_ms, now_s, now_jiffies;
 static __u64 last_net;		/* net_of: its last answer */
 static __u32 last_index;
+
+/* LOOP runs an iteration up to 2^20 times, until it returns other than 0. The verifier
+ * follows a loop iteration by iteration, and gives up after a million instructions, but it
+ * verifies a global function separately and only once (Linux 5.6). So one iteration is a
+ * global function, and so are TURNS iterations. bpf_loop() does the same from 5.17 on. */
+#define TURNS 1024
+#define LOOP_OF(turn)								\
+	__noinline int turn##s(void)						\
+	{									\
+		for (__u32 i = 0; i < TURNS; i++)				\
+			if (turn())						\
+				return 1;					\
+		return 0;							\
+	}
+#define LOOP(turn)								\
+	for (__u32 i_ = 0; i_ < TURNS; i_++)					\
+		if (turn##s())							\
+			break
 
 static __always_inline __u64 read8(__u64 p)
 {
@@ -200,10 +219,10 @@ static __always_inline __u64 read8(__u64 p)
 	return v;
 }
 
-/* What every socket is asked for: up to the byte that tells TIME_WAIT from FIN_WAIT2. */
+/* Bytes that are read of each socket: up to tw_substate, TIME_WAIT or FIN_WAIT2. */
 #define SOCK_LEN ((OFF(inet_timewait_sock, tw_substate) + 8) & ~7)
 
-/* A field of a copied node: from the copy where it reaches that far. */
+/* A field of a copied node, from the copy if that is long enough. */
 #define FIELD(s, T, f) ({							\
 	typeof(((struct T *)0)->f) v_ = 0;					\
 	if (OFF(T, f) + sizeof(v_) <= LEN(T))					\
@@ -212,7 +231,7 @@ static __always_inline __u64 read8(__u64 p)
 		bpf_probe_read_kernel(&v_, sizeof(v_), (void *)((s)->ptr + OFF(T, f))); \
 	v_; })
 
-/* How much of a T is copied. */
+/* The number of bytes of a T that are copied. */
 #define LEN(T) _Generic((struct T *)0,					\
 	struct inet_bind_bucket *: bpf_core_type_size(struct inet_bind_bucket),	\
 	default: SOCK_LEN)
@@ -232,7 +251,7 @@ static __always_inline struct net_rec *net_of(__u64 net, __u32 *index)
 
 /* ---- sets of ports ---- */
 
-/* Puts port into the set; says whether it is new there. */
+/* Adds port to the set, and returns whether it is new there. */
 static __always_inline int ports_add(__u32 net, __u16 set, __u16 port)
 {
 	struct port_key k = { .net = net, .set = set, .block = port >> 10 };
@@ -260,7 +279,7 @@ static __always_inline int ports_has(__u32 net, __u16 set, __u16 port)
 	return b && b->w[(port >> 6) & 15] >> (port & 63) & 1;
 }
 
-/* Whether connect() and bind(0) could pick port at all. */
+/* Returns whether connect() and bind(0) can choose port. */
 static __always_inline int eligible(struct net_rec *n, __u16 port)
 {
 	if (port < n->first || port > n->last)
@@ -280,8 +299,8 @@ static __always_inline int is_loopback(const struct dest_key *k)
 	       (!(k->dst[0] | k->dst[1] | k->dst[2]) && k->dst[3] == __builtin_bswap32(1));
 }
 
-/* Whether connect() would take a TIME_WAIT over if tcp_tw_reuse were 1. The answer
- * lies in memory that nothing else of the walk needs (net/ipv4/tcp_ipv4.c,
+/* Returns whether connect() would reuse a TIME_WAIT socket if tcp_tw_reuse were 1.
+ * This reads memory that the walk does not need otherwise (net/ipv4/tcp_ipv4.c,
  * tcp_twsk_unique()). */
 static __always_inline int reusable_if_all(struct net_rec *n, struct slot *s)
 {
@@ -293,7 +312,7 @@ static __always_inline int reusable_if_all(struct net_rec *n, struct slot *s)
 	return (int)(now_s - stamp) > 0;
 }
 
-/* Whether tcp_tw_reuse lets connect() take over what it otherwise could. */
+/* Returns whether tcp_tw_reuse allows connect() to reuse the socket. */
 static __always_inline int reuse_allowed(struct net_rec *n, struct slot *s)
 {
 	if (n->tw_reuse != 2)
@@ -301,13 +320,13 @@ static __always_inline int reuse_allowed(struct net_rec *n, struct slot *s)
 	return is_loopback(&dkey) || FIELD(s, sock_common, skc_bound_dev_if) == LOOPBACK_IFINDEX;
 }
 
-/* Whether a pool of n can be half used. */
+/* Returns whether a pool of n can be half used. */
 static __always_inline int half_held(struct net_rec *n)
 {
 	return n->held * 2 >= (__u32)(n->last - n->first);
 }
 
-/* Puts the destination of a copied socket into dkey. */
+/* Sets dkey to the destination of a copied socket. */
 static __always_inline void key_of(struct slot *s, __u32 net)
 {
 	dkey.net = net;
@@ -349,7 +368,7 @@ static __always_inline void commit_ehash(struct slot *s)
 	}
 	n->states[st]++;
 	__u16 port = FIELD(s, sock_common, skc_num);
-	/* A request socket's port is its listener's. */
+	/* A request socket has its listener's port. */
 	if (!n->detail || fresh || !eligible(n, port))
 		return;
 	if (n->skipped && ports_has(i, SET_SKIPPED, port))
@@ -374,7 +393,7 @@ static __always_inline void commit_ehash(struct slot *s)
 	v->reusable += again && allowed;
 }
 
-/* Where the list of the bucket's owners begins, as the copy has it; 0 for none. */
+/* Returns the first of the bucket's owners in the copy, or 0. */
 static __always_inline __u64 first_owner(struct slot *s)
 {
 	if (bpf_core_field_exists(struct inet_bind_bucket, bhash2))
@@ -382,7 +401,7 @@ static __always_inline __u64 first_owner(struct slot *s)
 	return (__u64)FIELD(s, inet_bind_bucket, owners.first);
 }
 
-/* Sockets that hold the bucket's port and neither listen nor are connected. */
+/* Counts sockets with the bucket's port that neither listen nor are connected. */
 static __always_inline __u32 bound_owners(struct slot *s)
 {
 	__u64 own = first_owner(s);
@@ -398,7 +417,7 @@ static __always_inline __u32 bound_owners(struct slot *s)
 	return n;
 }
 
-/* Keeps the lowest of the ports that are listened on. */
+/* Keeps the lowest listening ports. */
 static __always_inline void name_listener(struct net_rec *n, __u16 port)
 {
 	for (int k = 0; k < LISTENERS && port; k++) {
@@ -410,10 +429,10 @@ static __always_inline void name_listener(struct net_rec *n, __u16 port)
 	}
 }
 
-/* Whether connect() skips the bucket's port (net/ipv4/inet_hashtables.c,
- * __inet_hash_connect()). A bucket that connect() makes itself is in the table a
- * moment before it is marked as one not to be skipped, and gets its first owner
- * after that: so the mark is read again, after the owner. */
+/* Returns whether connect() skips the bucket's port (net/ipv4/inet_hashtables.c,
+ * __inet_hash_connect()). A bucket that connect() creates is in the table shortly
+ * before it is marked as not to be skipped, and gets its first owner after that.
+ * Therefore the mark is read again after the owner. */
 static __always_inline int skipped(struct slot *s)
 {
 	if (FIELD(s, inet_bind_bucket, fastreuse) < 0 && FIELD(s, inet_bind_bucket, fastreuseport) < 0)
@@ -499,8 +518,8 @@ __noinline int commit(__u32 j)
 
 /* ---- walking one bucket ---- */
 
-/* Whether a copied node belongs into bucket b. A freed and reused node does not,
- * but for luck; the caller's other checks are for that. */
+/* Returns whether a copied node belongs to bucket b. A freed and reused node usually
+ * does not; the caller's other checks cover the rest. */
 static __always_inline int belongs(struct slot *s, __u32 b)
 {
 	__u32 i;
@@ -572,9 +591,9 @@ static __always_inline __u64 head_of(__u32 b)
 	return read8(buckets + (__u64)b * bpf_core_type_size(struct udp_hslot));
 }
 
-/* Whether the walk that started at head saw bucket b as it stood: every node was
- * of this bucket, the chain ended in this bucket's own nulls value (ehash), and
- * nothing was put in front meanwhile, which is how every insertion goes. */
+/* Returns whether the walk that started at head saw bucket b unchanged: every node
+ * was of this bucket, the chain ended in this bucket's own nulls value (ehash), and
+ * nothing was inserted meanwhile, which always happens at the front. */
 static __always_inline int settled(__u32 b, __u64 head)
 {
 	if (strange || !ended(cur))
@@ -595,8 +614,8 @@ __noinline int commit_all(void)
 	return 0;
 }
 
-/* Copies bucket b, which began with head a moment ago, into the slots behind
- * those in use, as often as it takes. False where it did not fit. */
+/* Copies bucket b, which just began with head, into the slots after those in use, and
+ * retries while it changes. Returns false if it did not fit. */
 static __always_inline int gather(__u32 b, __u64 head)
 {
 	__u32 before = filled;
@@ -617,8 +636,8 @@ static __always_inline int gather(__u32 b, __u64 head)
 	return 1;
 }
 
-/* A chain longer than the slots is counted as it is read, and checked at its end
- * only. */
+/* A chain longer than the slots is counted while it is read, and checked only at its
+ * end. */
 __noinline int visit_long(__u32 b)
 {
 	cur = head_of(b);
@@ -647,11 +666,11 @@ __noinline int visit(__u32 b, __u64 head)
 	return 0;
 }
 
-/* Asks for the three cache lines of a node of which a copy will be made, and
- * needs nothing of them yet: so that the CPU waits for the memory of many sockets
- * at once, not of one after the other. It saves about a third of the time that a
- * large table takes. Plain loads do it best, which bpf_rdonly_cast gives since
- * Linux 6.2; calls of a helper are too long for the CPU to look past many. */
+/* Prefetches the three cache lines of a node that will be copied, without using
+ * them yet, so that the CPU waits for the memory of many sockets at once instead of
+ * one after the other. It saves about a third of the time for a large table. Plain
+ * loads work best, which bpf_rdonly_cast allows since Linux 6.2; helper calls are
+ * too long for the CPU to execute many of them ahead. */
 static __always_inline void touch(__u64 node)
 {
 	if (ended(node))
@@ -669,8 +688,8 @@ static __always_inline void touch(__u64 node)
 	read8(node + OFF(sock_common, skc_nulls_node));
 }
 
-/* Looks at GROUP buckets from args.cursor on. */
-static long step(__u32 i, void *ctx)
+/* Walks GROUP buckets from args.cursor on. */
+__noinline int step(void)
 {
 	__u32 base = args.cursor;
 	if (base > mask || tally.visited >= args.budget)
@@ -700,8 +719,9 @@ static long step(__u32 i, void *ctx)
 	commit_all();
 	return 0;
 }
+LOOP_OF(step)
 
-/* Walks args.table from args.cursor until its end or about args.budget nodes. */
+/* Walks args.table from args.cursor to its end, or for about args.budget nodes. */
 SEC("raw_tp")
 int walk_table(void *ctx)
 {
@@ -721,6 +741,13 @@ int walk_table(void *ctx)
 		mask = BPF_CORE_READ(h, bhash_size) - 1;
 		break;
 	case KIND_LHASH:
+		/* Until 5.18 the sockets of lhash2 are linked in another way. */
+		if (bpf_core_field_exists(h->listening_hash)) {
+			buckets = args.table + OFF(inet_hashinfo, listening_hash);
+			mask = bpf_core_field_size(struct inet_hashinfo, listening_hash) /
+			       bpf_core_type_size(struct inet_listen_hashbucket) - 1;
+			break;
+		}
 		buckets = (__u64)BPF_CORE_READ(h, lhash2);
 		mask = BPF_CORE_READ(h, lhash2_mask);
 		break;
@@ -730,13 +757,15 @@ int walk_table(void *ctx)
 		break;
 	}
 	tally.size = mask + 1;
-	bpf_loop(1 << 20, step, 0, 0);
+	LOOP(step);
 	return 0;
 }
 
 /* ---- namespaces ---- */
 
+/* A walk of one of the kernel's circular lists. */
 struct ring { __u64 cur, start; __u32 done, level; __u64 scope; };
+static struct ring ring;
 
 static __always_inline __u32 popcount(__u64 x)
 {
@@ -746,7 +775,7 @@ static __always_inline __u32 popcount(__u64 x)
 	return x * 0x0101010101010101 >> 56;
 }
 
-/* The part of word i of a bitmap of ports that is in the range. */
+/* Returns the part of word i of a port bitmap that is in the range. */
 static __always_inline __u64 in_range(__u64 x, __u32 i, __u16 first, __u16 last)
 {
 	if (i < first >> 6 || i > last >> 6)
@@ -758,9 +787,9 @@ static __always_inline __u64 in_range(__u64 x, __u32 i, __u16 first, __u16 last)
 	return x;
 }
 
-struct span { __u16 first, last; __u32 reserved; };
+static struct span { __u16 first, last; __u32 reserved; } span;
 
-static long count_reserved(__u32 i, struct span *r)
+__noinline int count_reserved(__u32 i)
 {
 	__u32 w = i * 8 & 1023 & ~7;
 	__u64 any = 0;
@@ -769,7 +798,7 @@ static long count_reserved(__u32 i, struct span *r)
 		any |= bits[w + k];
 	if (any)
 		for (int k = 0; k < 8; k++)
-			r->reserved += popcount(in_range(bits[w + k], w + k, r->first, r->last));
+			span.reserved += popcount(in_range(bits[w + k], w + k, span.first, span.last));
 	return 0;
 }
 
@@ -778,16 +807,32 @@ static __always_inline int refs_of(struct net *net)
 	struct net___618 *n = (void *)net;
 	if (bpf_core_field_exists(n->ns.__ns_ref))
 		return BPF_CORE_READ(n, ns.__ns_ref.refs.counter);
-	return BPF_CORE_READ(net, ns.count.refs.counter);
+	if (bpf_core_field_exists(net->ns.count))
+		return BPF_CORE_READ(net, ns.count.refs.counter);
+	struct net___510 *o = (void *)net;
+	return BPF_CORE_READ(o, count.refs.counter);
+}
+
+static __always_inline struct inet_timewait_death_row *death_row_of(struct net *net)
+{
+	if (bpf_core_field_exists(net->ipv4.tcp_death_row))
+		return (void *)net + OFF(net, ipv4.tcp_death_row);
+	struct net___60 *o = (void *)net;
+	return BPF_CORE_READ(o, ipv4.tcp_death_row);
 }
 
 static __always_inline void read_net(struct net *net, struct net_rec *r)
 {
 	r->net = (__u64)net;
-	r->cookie = BPF_CORE_READ(net, net_cookie);
 	r->inum = BPF_CORE_READ(net, ns.inum);
 	r->hash_mix = BPF_CORE_READ(net, hash_mix);
-	r->tcp_table = (__u64)BPF_CORE_READ(net, ipv4.tcp_death_row.hashinfo);
+	/* Before 5.12 few namespaces have a cookie; all have a random number. */
+	if (bpf_core_field_exists(net->net_cookie))
+		r->cookie = BPF_CORE_READ(net, net_cookie);
+	else
+		r->cookie = NO_COOKIE | r->hash_mix;
+	struct inet_timewait_death_row *row = death_row_of(net);
+	r->tcp_table = (__u64)BPF_CORE_READ(row, hashinfo);
 	if (bpf_core_field_exists(net->ipv4.udp_table))
 		r->udp_table = (__u64)BPF_CORE_READ(net, ipv4.udp_table);
 	else
@@ -807,23 +852,30 @@ static __always_inline void read_net(struct net *net, struct net_rec *r)
 	if (bpf_core_field_exists(net->ipv4.sysctl_tcp_tw_reuse_delay))
 		r->reuse_delay_ms = BPF_CORE_READ(net, ipv4.sysctl_tcp_tw_reuse_delay);
 	r->fin_timeout_jiffies = BPF_CORE_READ(net, ipv4.sysctl_tcp_fin_timeout);
-	r->max_tw = BPF_CORE_READ(net, ipv4.tcp_death_row.sysctl_max_tw_buckets);
-	r->time_wait = BPF_CORE_READ(net, ipv4.tcp_death_row.tw_refcount.refs.counter) - 1;
+	r->max_tw = BPF_CORE_READ(row, sysctl_max_tw_buckets);
+	if (bpf_core_field_exists(row->tw_refcount))
+		r->time_wait = BPF_CORE_READ(row, tw_refcount.refs.counter) - 1;
+	else
+		r->time_wait = BPF_CORE_READ(row, tw_count.counter);
 	r->reserved_map = (__u64)BPF_CORE_READ(net, ipv4.sysctl_local_reserved_ports);
-	struct span span = { .first = r->first, .last = r->last };
+	span.first = r->first;
+	span.last = r->last;
+	span.reserved = 0;
 	if (r->reserved_map && !bpf_probe_read_kernel(bits, sizeof(bits), (void *)r->reserved_map))
-		bpf_loop(128, count_reserved, &span, 0);
+		for (__u32 i = 0; i < 128; i++)
+			count_reserved(i);
 	r->reserved = span.reserved;
 }
 
 #include "counters.h"
 
-static long net_step(__u32 i, struct ring *w)
+__noinline int net_step(void)
 {
+	struct ring *w = &ring;
 	struct net *net = (void *)(w->cur - OFF(net, list));
 	w->cur = read8(w->cur);
 	w->done = w->cur == w->start || !w->cur;
-	/* The ring's head, net_namespace_list, is no namespace and has other bytes there. */
+	/* The ring's head, net_namespace_list, is not a namespace and has other bytes there. */
 	if ((__u64)BPF_CORE_READ(net, ns.ops) != w->scope)
 		return w->done;
 	if (refs_of(net) <= 0) {
@@ -836,7 +888,7 @@ static long net_step(__u32 i, struct ring *w)
 		tally.nets_lost++;
 		return w->done;
 	}
-	/* Forget who was here, unless it has moved up in the list already. */
+	/* Remove the former namespace, unless it has already moved up in the list. */
 	__u64 old = r->net, key = (__u64)net;
 	__u32 *at = bpf_map_lookup_elem(&net_index, &old);
 	if (at && *at == k)
@@ -851,8 +903,9 @@ static long net_step(__u32 i, struct ring *w)
 	tally.nets++;
 	return w->done;
 }
+LOOP_OF(net_step)
 
-/* One of the caller's open files. */
+/* Returns one of the caller's open files. */
 static __always_inline __u64 file_of(struct task_struct *t, __u32 fd)
 {
 	struct fdtable *ft = BPF_CORE_READ(t, files, fdt);
@@ -861,8 +914,8 @@ static __always_inline __u64 file_of(struct task_struct *t, __u32 fd)
 	return read8((__u64)BPF_CORE_READ(ft, fd) + fd * sizeof(void *));
 }
 
-/* The protocol of one of the caller's sockets: it leads to tables and settings
- * whose symbols' addresses only CAP_SYSLOG may know. */
+/* Returns the protocol of one of the caller's sockets. It leads to tables and settings
+ * whose symbols are visible only with CAP_SYSLOG. */
 static __always_inline struct proto *proto_of(struct task_struct *t, __u32 fd)
 {
 	struct file *f = (void *)file_of(t, fd);
@@ -881,18 +934,16 @@ int walk_nets(void *ctx)
 	struct proto *udp = proto_of(t, args.udp_fd), *tcp = proto_of(t, args.tcp_fd);
 	tally.udp_table = (__u64)BPF_CORE_READ(udp, h.udp_table);
 	bpf_probe_read_kernel(tally.tcp_mem, sizeof(tally.tcp_mem), BPF_CORE_READ(tcp, sysctl_mem));
-	struct ring w = {
-		.start = (__u64)me + OFF(net, list),
-		.scope = (__u64)BPF_CORE_READ(me, ns.ops),
-	};
-	w.cur = w.start;
-	bpf_loop(1 << 16, net_step, &w, 0);
-	if (!w.done)
+	ring.start = ring.cur = (__u64)me + OFF(net, list);
+	ring.scope = (__u64)BPF_CORE_READ(me, ns.ops);
+	ring.done = 0;
+	LOOP(net_step);
+	if (!ring.done)
 		tally.nets_lost++;
 	return 0;
 }
 
-/* ---- tasks: who lives in a namespace ---- */
+/* ---- tasks: the processes in each namespace ---- */
 
 static __always_inline struct kernfs_node *parent_of(struct kernfs_node *kn)
 {
@@ -902,8 +953,8 @@ static __always_inline struct kernfs_node *parent_of(struct kernfs_node *kn)
 	return BPF_CORE_READ(kn, __parent);
 }
 
-/* The cgroup that names the container: v2's, or where that is the root (v1 and
- * hybrid hosts) the one of the pids controller. */
+/* Returns the cgroup with the container's name: v2's, or if that is the root (v1 and
+ * hybrid hosts) that of the pids controller. */
 static __always_inline struct kernfs_node *cgroup_of(struct task_struct *t)
 {
 	struct css_set *cs = BPF_CORE_READ(t, cgroups);
@@ -931,7 +982,7 @@ static __always_inline void read_task(struct task_struct *t, struct kernfs_node 
 	}
 }
 
-/* Where a process's number in the PID namespaces of a level stands, 0: it has none. */
+/* Returns the address of a process's PID in the PID namespaces of a level, or 0. */
 static __always_inline __u64 number_of(struct pid *pid, __u32 level)
 {
 	if (BPF_CORE_READ(pid, level) < level)
@@ -939,15 +990,16 @@ static __always_inline __u64 number_of(struct pid *pid, __u32 level)
 	return (__u64)pid + OFF(pid, numbers) + level * bpf_core_type_size(struct upid);
 }
 
-/* Whether a process is in the PID namespace that the walk is for. */
+/* Returns whether a process is in the PID namespace of the walk. */
 static __always_inline int in_scope(struct pid *pid, struct ring *w)
 {
 	__u64 number = number_of(pid, w->level);
 	return number && read8(number + OFF(upid, ns)) == w->scope;
 }
 
-static long task_step(__u32 i, struct ring *w)
+__noinline int task_step(void)
 {
+	struct ring *w = &ring;
 	struct task_struct *t = (void *)(w->cur - OFF(task_struct, tasks));
 	w->cur = read8(w->cur);
 	w->done = w->cur == w->start || !w->cur;
@@ -972,7 +1024,7 @@ static long task_step(__u32 i, struct ring *w)
 		v->count++;
 		return w->done;
 	}
-	/* The same process as last time, unless exec has renamed it. */
+	/* The same process as in the last walk, unless exec has renamed it. */
 	if (v && v->start_time == BPF_CORE_READ(t, start_time)) {
 		__u64 comm[2] = {};
 		bpf_probe_read_kernel(comm, sizeof(comm), (void *)((__u64)t + OFF(task_struct, comm)));
@@ -991,10 +1043,11 @@ static long task_step(__u32 i, struct ring *w)
 		tally.tasks_lost++;
 	return w->done;
 }
+LOOP_OF(task_step)
 
-/* Sets w up for the processes that the node sees: those of the parent of the
- * caller's PID namespace, or of that itself where it has none. On a machine that is
- * a node this is every process; where nodes share a kernel (kind), it is this
+/* Sets w up for the processes that are visible to the node: those of the parent of
+ * the caller's PID namespace, or of that itself if it has none. If the machine is
+ * the node, these are all processes. If nodes share a kernel (kind), they are this
  * node's. */
 static __always_inline void begin_tasks(struct ring *w)
 {
@@ -1008,23 +1061,23 @@ static __always_inline void begin_tasks(struct ring *w)
 		level--;
 	}
 	tally.scope_level = level;
-	/* Processes stand in the order of their birth: from the first one on. */
+	/* Processes are in the order of their start, so begin with the first one. */
 	t = BPF_CORE_READ(ns, child_reaper, group_leader);
 	tally.host = BPF_CORE_READ(t, nsproxy, net_ns, ns.inum);
 	last_net = 0;
 	w->start = w->cur = (__u64)t + OFF(task_struct, tasks);
 	w->level = level;
 	w->scope = (__u64)ns;
+	w->done = 0;
 }
 
-/* Finds for each namespace in nets the processes that live in it. */
+/* Finds the processes in each namespace in nets. */
 SEC("raw_tp")
 int walk_tasks(void *ctx)
 {
-	struct ring w = {};
-	begin_tasks(&w);
-	bpf_loop(1 << 20, task_step, &w, 0);
-	if (!w.done)
+	begin_tasks(&ring);
+	LOOP(task_step);
+	if (!ring.done)
 		tally.tasks_cut++;
 	return 0;
 }
@@ -1033,9 +1086,9 @@ int walk_tasks(void *ctx)
 
 /* ---- failed connects ---- */
 
-/* trace_inet_sock_set_state(sk, oldstate, newstate). connect() that found no
- * port goes from SYN_SENT to CLOSE without ever having had one; a refused or
- * closed socket still has inet_sport. */
+/* trace_inet_sock_set_state(sk, oldstate, newstate). A connect() that found no port
+ * changes from SYN_SENT to CLOSE without ever having had one. A refused or closed
+ * socket still has inet_sport. */
 SEC("raw_tp/inet_sock_set_state")
 int on_set_state(struct bpf_raw_tracepoint_args *ctx)
 {

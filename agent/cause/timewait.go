@@ -1,0 +1,100 @@
+package cause
+
+import (
+	"fmt"
+	"time"
+
+	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/tcpstate"
+)
+
+// timeWaitLength is TCP_TIMEWAIT_LEN (include/net/tcp.h).
+const timeWaitLength = 60 * time.Second
+
+// findTimeWait returns the duration of TIME_WAIT, 0 if it is not known.
+func (s System) findTimeWait() time.Duration {
+	if s.TimeWait == 0 && !s.IsWindows {
+		return timeWaitLength
+	}
+	return s.TimeWait
+}
+
+// evaluateTimeWaitChurn matches if TIME_WAIT fills most of the pool. The sustainable rate
+// of new connections is capacity / duration of TIME_WAIT.
+func evaluateTimeWaitChurn(e *Evidence, p portBreakdown) (Diagnosis, bool) {
+	n := p.countStates(tcpstate.TimeWait)
+	d := Diagnosis{
+		Cause:   v1alpha1.CauseTimeWaitChurn,
+		Finding: e.formatShare(n, "are in TIME_WAIT"+e.formatRates(n)+"."),
+		Remedy:  e.formatSubject() + " should reuse connections (keep-alive, a pool) or let the peer close first.",
+		Setting: e.suggestWiderRange(),
+	}
+	if d.Setting == nil && e.System.IsWindows {
+		d.Setting = &Setting{OS: settings.Windows, Key: timedWait, Value: "30", Note: "it requires a restart"}
+	}
+	return d, p.isMajority(n)
+}
+
+// formatRates returns the rate at which connections are opened, measured or estimated from
+// n sockets in TIME_WAIT, and the sustainable rate; empty if the latter is not known.
+func (e *Evidence) formatRates(n int) string {
+	seconds := e.System.findTimeWait().Seconds()
+	if seconds == 0 {
+		return ""
+	}
+	opens := float64(n) / seconds
+	if e.OpensPerSecond != nil {
+		opens = *e.OpensPerSecond
+	}
+	return fmt.Sprintf(": about %.0f connections per second are opened and closed, and the pool sustains %.0f",
+		opens, float64(e.Pool.Capacity)/seconds)
+}
+
+// evaluateReusePossible matches if TIME_WAIT fills most of the pool, and connect() would
+// take over at least half of that if it were allowed to (net.ipv4.tcp_tw_reuse = 1).
+func evaluateReusePossible(e *Evidence, p portBreakdown) (Diagnosis, bool) {
+	dst, n := e.Pool.Destination, p.countStates(tcpstate.TimeWait)
+	if dst == nil || dst.ReusableIfAll <= dst.Reusable || !p.isMajority(n) {
+		return Diagnosis{}, false
+	}
+	freed := int(dst.ReusableIfAll - dst.Reusable)
+	return Diagnosis{
+		Cause:   v1alpha1.CauseReusePossible,
+		Finding: e.formatShare(n, fmt.Sprintf("are in TIME_WAIT, and the kernel could reuse %d of them now.", freed)),
+		Remedy:  e.formatSubject() + " should reuse connections; until then let the kernel reuse TIME_WAIT, which is safe with TCP timestamps.",
+		Setting: &Setting{OS: settings.Linux, Key: settings.KeyTCPTWReuse, Value: "1", Ports: freed},
+	}, 2*freed >= n
+}
+
+// evaluateSYNSentStall matches if the peer does not answer. Many destinations in SYN_SENT
+// indicate a program that tries unused addresses.
+func evaluateSYNSentStall(e *Evidence, p portBreakdown) (Diagnosis, bool) {
+	n := p.countStates(tcpstate.SynSent)
+	d := Diagnosis{
+		Cause:   v1alpha1.CauseSynSentStall,
+		Finding: e.formatShare(n, "are waiting in SYN_SENT: the peer does not answer."),
+		Remedy:  "Check that the peer is up, the route, and firewalls and network policies that drop instead of rejecting; set a short connect time-out in " + e.formatHolder() + ".",
+		Setting: e.newSysctl(settings.KeyTCPSynRetries, "3", "attempts then end after seconds, not minutes"),
+	}
+	if count := countSYNSentDestinations(e.Pool.Network); count >= scanDestinations {
+		d.Finding = e.formatShare(n, fmt.Sprintf("are waiting in SYN_SENT, and %d destinations do not answer: a program, or a worm, is scanning the network.", count))
+		d.Remedy, d.Setting = "Find out what "+e.formatHolder()+" is doing; if that is not intended, isolate it.", nil
+	}
+	return d, p.isMajority(n)
+}
+
+// scanDestinations is the number of unresponsive destinations from which a network scan is
+// more likely than peers that are down.
+const scanDestinations = 100
+
+func countSYNSentDestinations(n *socket.Network) int {
+	count := 0
+	for i := range n.Destinations {
+		if n.Destinations[i].States[tcpstate.SynSent] > 0 {
+			count++
+		}
+	}
+	return count
+}

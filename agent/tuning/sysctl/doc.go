@@ -1,0 +1,3 @@
+// Package sysctl reads and writes the sysctls of a procfs, and reads the ports that
+// something listens on in their network.
+package sysctl
