@@ -1,5 +1,5 @@
-// Package controllers is the list of Portreeve's controllers, and what they share:
-// the kinds they know and the cache they read from.
+// Package controllers registers Portreeve's controllers, and configures the scheme and the
+// cache that they share.
 package controllers
 
 import (
@@ -25,23 +25,25 @@ import (
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
-// Options are those of every controller.
+// Options configures all controllers.
 type Options struct {
 	PortPressure portpressure.Config
-	// ResolveDestinations has Events and metrics say which Service or pod an address
-	// is. It takes the right to list them.
+	// ResolveDestinations adds the Service or pod of a destination address to Events and
+	// metrics. It requires permission to list Services and pods.
 	ResolveDestinations bool
 }
 
-// Scheme has every kind that the controllers read or write.
-func Scheme() (*runtime.Scheme, error) {
+// NewScheme returns a scheme with every kind that the controllers read or write.
+func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	return scheme, errors.Join(corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+	return scheme, errors.Join(
+		corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme),
+		coordinationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 }
 
-// Cache is what the manager of these controllers must be made with: it holds what
-// they use, trimmed, and nothing else. A read of another kind fails.
-func Cache(o Options) cache.Options {
+// NewCacheOptions returns the cache options that the manager of these controllers needs.
+// The cache contains only the kinds and fields that they use. Reads of other kinds fail.
+func NewCacheOptions(o Options) cache.Options {
 	return cache.Options{
 		ReaderFailOnMissingInformer: true,
 		DefaultTransform:            cache.TransformStripManagedFields(), // NodeTunings
@@ -57,24 +59,25 @@ func Cache(o Options) cache.Options {
 	}
 }
 
-// Families are the metrics that the controllers add to controller-runtime's.
-func Families() []portpressure.Family {
-	return slices.Concat(portpressure.Families(), nodetuning.Families())
+// ListFamilies returns the metrics that the controllers serve in addition to those of
+// controller-runtime.
+func ListFamilies() []portpressure.Family {
+	return slices.Concat(portpressure.Families(), nodetuning.ListFamilies())
 }
 
-// Register adds every controller to the manager, and their metrics to the registry
-// that it serves. The manager may have started.
-func Register(ctx context.Context, m ctrl.Manager, o Options) error {
-	mgr := &held{Manager: m}
+// AddToManager adds all controllers to the manager, and their metrics to its registry. The
+// manager may already have started.
+func AddToManager(ctx context.Context, m ctrl.Manager, o Options) error {
+	mgr := &deferringManager{Manager: m}
 	var names portpressure.NameResolver = destination.NoResolver{}
 	if o.ResolveDestinations {
 		names = destination.NewResolver(mgr.GetAPIReader(), clock.RealClock{}, mgr.GetLogger())
 	}
-	r := portpressure.New(mgr.GetClient(), mgr.GetEventRecorder(v1alpha1.ReportingController), clock.RealClock{}, names, o.PortPressure)
+	recorder := mgr.GetEventRecorder(v1alpha1.ReportingController)
+	r := portpressure.New(mgr.GetClient(), recorder, clock.RealClock{}, names, o.PortPressure)
 	if err := r.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
-	recorder := mgr.GetEventRecorder(v1alpha1.ReportingController)
 	t := nodetuning.New(mgr.GetCache(), mgr.GetClient(), recorder, clock.RealClock{}, o.PortPressure.Thresholds)
 	if err := t.SetupWithManager(mgr); err != nil {
 		return err
@@ -85,25 +88,26 @@ func Register(ctx context.Context, m ctrl.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	return mgr.release()
+	return mgr.addDeferred()
 }
 
-// held holds back what is added to a manager until all of it is built. The builder adds
-// a controller before it has the watches, and a manager that has started would have it
-// work at once, with caches that aren't there yet.
-type held struct {
+// deferringManager defers additions to a manager until all controllers are built. The
+// builder adds a controller before its watches. A manager that has already started would
+// run it immediately, without synced caches.
+type deferringManager struct {
 	ctrl.Manager
-	back []manager.Runnable
+	deferred []manager.Runnable
 }
 
 // Add implements manager.Manager.
-func (h *held) Add(r manager.Runnable) error {
-	h.back = append(h.back, r)
+func (h *deferringManager) Add(r manager.Runnable) error {
+	h.deferred = append(h.deferred, r)
 	return nil
 }
 
-func (h *held) release() error {
-	for _, r := range h.back {
+// addDeferred adds the deferred runnables to the manager.
+func (h *deferringManager) addDeferred() error {
+	for _, r := range h.deferred {
 		if err := h.Manager.Add(r); err != nil {
 			return err
 		}

@@ -38,14 +38,14 @@ func (e eager) Add(r manager.Runnable) error {
 
 func TestNoControllerWorksBeforeItsWatches(t *testing.T) {
 	env := begin(t)
-	scheme, err := controllers.Scheme()
+	scheme, err := controllers.NewScheme()
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := controllers.Options{PortPressure: portpressure.Config{Namespace: controllerAccount.Namespace, Grace: time.Hour, Heartbeat: time.Hour}}
 	log := &testenv.Output{}
 	mgr, err := ctrl.NewManager(env.ConfigFor(env.Token(t, controllerAccount, "")), ctrl.Options{
-		Scheme: scheme, Cache: controllers.Cache(o), Logger: logr.FromSlogHandler(slog.NewTextHandler(log, nil)), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: scheme, Cache: controllers.NewCacheOptions(o), Logger: logr.FromSlogHandler(slog.NewTextHandler(log, nil)), Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestNoControllerWorksBeforeItsWatches(t *testing.T) {
 	}()
 	<-mgr.Elected()
 
-	if err := controllers.Register(ctx, eager{mgr, t, log}, o); err != nil {
+	if err := controllers.AddToManager(ctx, eager{mgr, t, log}, o); err != nil {
 		t.Fatal(err)
 	}
 	all := log.String()

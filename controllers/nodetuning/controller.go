@@ -1,9 +1,9 @@
-// Package nodetuning brings NodeTunings to the nodes: it alone writes the spec of a
-// PortPressure once that is there, and the status of NodeTunings.
+// Package nodetuning rolls out NodeTunings to the nodes. It is the only writer of the
+// spec of existing PortPressures and of the status of NodeTunings.
 //
-// All NodeTunings are decided together, since they share nodes and keys: gather reads
-// the cache, decide (pure) says what is to be written, write writes it. What has been
-// decided before stands in the objects, so that a controller may die at any moment.
+// It reconciles all NodeTunings together because they share nodes and keys: gatherState
+// reads the cache, planWrites (pure) computes what to write, and applyPlan writes it.
+// All state is in the objects, so that the controller can restart at any moment.
 package nodetuning
 
 import (
@@ -23,58 +23,60 @@ import (
 
 // Reconciler reconciles all NodeTunings with all nodes.
 type Reconciler struct {
-	// cache has trimmed objects, and so client only ever patches.
-	cache      client.Reader
-	client     client.Writer
-	status     client.SubResourceWriter
-	recorder   events.EventRecorder
-	limit      flowcontrol.PassiveRateLimiter
-	clock      clock.Clock
-	thresholds v1alpha1.Thresholds
-	// served says that the API server has NodeTunings, and that the cache has them.
-	served atomic.Bool
-	// pressures and tunings are answers to patches that the cache does not show yet.
-	pressures written[*v1alpha1.PortPressure]
-	tunings   written[*unstructured.Unstructured]
-	figures   atomic.Pointer[[]figure]
+	// cache contains trimmed objects, so client only sends patches.
+	cache        client.Reader
+	client       client.Writer
+	status       client.SubResourceWriter
+	recorder     events.EventRecorder
+	eventLimiter flowcontrol.PassiveRateLimiter
+	clock        clock.Clock
+	thresholds   v1alpha1.Thresholds
+	// kindServed reports whether the API server serves NodeTuning and the cache has them.
+	kindServed atomic.Bool
+	// pressureWrites and tuningWrites are written objects that the cache does not have yet.
+	pressureWrites recentWrites[*v1alpha1.PortPressure]
+	tuningWrites   recentWrites[*unstructured.Unstructured]
+	metrics        atomic.Pointer[[]tuningMetrics]
 }
 
-// Events at once, and a second, at most.
+// These limit Events.
 const (
 	eventBurst     = 50
 	eventPerSecond = 0.2
 )
 
-// retry is when what could not be written is tried again.
-const retry = 5 * time.Second
+// retryDelay is the delay before failed writes are retried.
+const retryDelay = 5 * time.Second
 
-// New returns a Reconciler that is idle before SetupWithManager. thresholds are those
-// of nodes that no NodeTuning sets any for.
-func New(cache client.Reader, c client.Client, recorder events.EventRecorder, clk clock.Clock, thresholds v1alpha1.Thresholds) *Reconciler {
+// New returns a Reconciler that is idle before SetupWithManager. thresholds apply to nodes
+// for which no NodeTuning sets any.
+func New(
+	cache client.Reader, c client.Client, recorder events.EventRecorder, clk clock.Clock, thresholds v1alpha1.Thresholds,
+) *Reconciler {
 	return &Reconciler{
 		cache: cache, client: c, status: c.Status(), recorder: recorder, clock: clk, thresholds: thresholds,
-		limit:     flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventPerSecond, eventBurst, clk),
-		pressures: written[*v1alpha1.PortPressure]{}, tunings: written[*unstructured.Unstructured]{},
+		eventLimiter:   flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventPerSecond, eventBurst, clk),
+		pressureWrites: recentWrites[*v1alpha1.PortPressure]{}, tuningWrites: recentWrites[*unstructured.Unstructured]{},
 	}
 }
 
-// Reconcile reconciles everything, whatever it was asked for. When nothing changes it
-// sends nothing to the API server.
+// Reconcile reconciles all NodeTunings and nodes, whatever the request. It sends no
+// requests to the API server if nothing needs to change.
 func (r *Reconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	c, err := r.gather(ctx)
+	c, err := r.gatherState(ctx)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	now := r.clock.Now()
-	p := decide(c, r.thresholds, now)
+	p := planWrites(c, r.thresholds, now)
 	result := ctrl.Result{}
-	if !p.next.IsZero() {
-		result.RequeueAfter = max(p.next.Sub(now), time.Nanosecond)
+	if !p.reevaluateAt.IsZero() {
+		result.RequeueAfter = max(p.reevaluateAt.Sub(now), time.Nanosecond)
 	}
-	again := r.write(ctx, c, p)
+	again := r.applyPlan(ctx, c, p)
 	if again > 0 && (result.RequeueAfter == 0 || again < result.RequeueAfter) {
 		result.RequeueAfter = again
 	}
-	r.figures.Store(new(figuresOf(c, p)))
+	r.metrics.Store(new(listTuningMetrics(c, p)))
 	return result, nil
 }

@@ -19,18 +19,18 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Tuning is an empty NodeTuning as the cache has them: without a Go type, so that one
-// that can't be decoded spoils no other.
-func Tuning() *unstructured.Unstructured {
+// NewTuning returns an empty NodeTuning of the type in the cache, which is unstructured so
+// that one that cannot be decoded does not affect the others.
+func NewTuning() *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("NodeTuning"))
 	return u
 }
 
-// gather reads the cache. What it returns shares memory with it.
-func (r *Reconciler) gather(ctx context.Context) (c cluster, err error) {
-	c.untuned = !r.served.Load()
-	if !c.untuned {
+// gatherState reads the cache. The result shares memory with it.
+func (r *Reconciler) gatherState(ctx context.Context) (c clusterState, err error) {
+	c.kindMissing = !r.kindServed.Load()
+	if !c.kindMissing {
 		if c.tunings, err = r.readTunings(ctx); err != nil {
 			return c, err
 		}
@@ -39,6 +39,7 @@ func (r *Reconciler) gather(ctx context.Context) (c cluster, err error) {
 	return c, err
 }
 
+// readTunings returns all NodeTunings, sorted by name.
 func (r *Reconciler) readTunings(ctx context.Context) ([]tuning, error) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("NodeTuningList"))
@@ -47,31 +48,32 @@ func (r *Reconciler) readTunings(ctx context.Context) ([]tuning, error) {
 	}
 	var tunings []tuning
 	for i := range list.Items {
-		tunings = append(tunings, decode(r.tunings.newest(&list.Items[i])))
+		tunings = append(tunings, decodeTuning(r.tuningWrites.pickNewest(&list.Items[i])))
 	}
-	r.tunings.keep(func(name string) bool {
+	r.tuningWrites.forgetMissing(func(name string) bool {
 		return slices.ContainsFunc(tunings, func(t tuning) bool { return t.Name == name })
 	})
 	slices.SortFunc(tunings, func(a, b tuning) int { return cmp.Compare(a.Name, b.Name) })
 	return tunings, nil
 }
 
-// decode decodes a NodeTuning, or as much of it as can be.
-func decode(u *unstructured.Unstructured) tuning {
+// decodeTuning decodes a NodeTuning, or at least its metadata.
+func decodeTuning(u *unstructured.Unstructured) tuning {
 	t := tuning{object: u}
-	if err := convert(u.Object, &t.NodeTuning); err != nil {
-		t.problem = fmt.Sprintf("it can't be decoded, and what stands is held: %v", err)
+	if err := convertViaJSON(u.Object, &t.NodeTuning); err != nil {
+		t.problem = fmt.Sprintf("cannot be decoded, so nodes keep their current settings: %v", err)
 		t.NodeTuning = v1alpha1.NodeTuning{}
-		_ = convert(u.Object["metadata"], &t.ObjectMeta) // the API server has checked it
-		if convert(u.Object["status"], &t.Status) != nil {
+		_ = convertViaJSON(u.Object["metadata"], &t.ObjectMeta) // the API server has checked it
+		if convertViaJSON(u.Object["status"], &t.Status) != nil {
 			t.Status = v1alpha1.NodeTuningStatus{}
 		}
 	}
 	return t
 }
 
-// convert goes by way of JSON, which says where a value doesn't fit its type.
-func convert(from, into any) error {
+// convertViaJSON converts from into the type of into, by way of JSON. Its errors name the
+// field with the wrong type.
+func convertViaJSON(from, into any) error {
 	data, err := json.Marshal(from)
 	if err != nil {
 		return err
@@ -79,9 +81,9 @@ func convert(from, into any) error {
 	return json.Unmarshal(data, into)
 }
 
-// readNodes are the nodes that have a PortPressure, by name: those without one are
-// about to get it.
-func (r *Reconciler) readNodes(ctx context.Context) ([]*node, error) {
+// readNodes returns the nodes that have a PortPressure, sorted by name. Others are about
+// to get one.
+func (r *Reconciler) readNodes(ctx context.Context) ([]*nodeState, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
 	if err := r.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -91,17 +93,18 @@ func (r *Reconciler) readNodes(ctx context.Context) ([]*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes := make([]*node, 0, len(list.Items))
+	nodes := make([]*nodeState, 0, len(list.Items))
 	for i := range list.Items {
 		n := &list.Items[i]
 		if p := pressures[n.Name]; p != nil && p.DeletionTimestamp.IsZero() && n.DeletionTimestamp.IsZero() {
-			nodes = append(nodes, newNode(n, p))
+			nodes = append(nodes, newNodeState(n, p))
 		}
 	}
-	slices.SortFunc(nodes, func(a, b *node) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(nodes, func(a, b *nodeState) int { return cmp.Compare(a.Name, b.Name) })
 	return nodes, nil
 }
 
+// readPressures returns all PortPressures by name.
 func (r *Reconciler) readPressures(ctx context.Context) (map[string]*v1alpha1.PortPressure, error) {
 	list := &v1alpha1.PortPressureList{}
 	if err := r.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -109,26 +112,26 @@ func (r *Reconciler) readPressures(ctx context.Context) (map[string]*v1alpha1.Po
 	}
 	pressures := make(map[string]*v1alpha1.PortPressure, len(list.Items))
 	for i := range list.Items {
-		pressures[list.Items[i].Name] = r.pressures.newest(&list.Items[i])
+		pressures[list.Items[i].Name] = r.pressureWrites.pickNewest(&list.Items[i])
 	}
-	r.pressures.keep(func(name string) bool { return pressures[name] != nil })
+	r.pressureWrites.forgetMissing(func(name string) bool { return pressures[name] != nil })
 	return pressures, nil
 }
 
-func newNode(n *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) *node {
-	return &node{
-		pressure:   p,
-		Node:       resolve.Node{Name: n.Name, OS: settings.OS(n.Labels[corev1.LabelOSStable]), Labels: n.Labels},
-		spec:       p.Spec,
-		generation: p.Generation,
-		agent:      p.Labels[v1alpha1.LabelAgent],
-		released:   p.Annotations[v1alpha1.AnnotationRelease] != "",
-		status:     shift(&p.Status, portpressure.ComputeClockSkew(p)),
+func newNodeState(n *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) *nodeState {
+	return &nodeState{
+		pressure:         p,
+		Node:             resolve.Node{Name: n.Name, OS: settings.OS(n.Labels[corev1.LabelOSStable]), Labels: n.Labels},
+		spec:             p.Spec,
+		generation:       p.Generation,
+		agentLabel:       p.Labels[v1alpha1.LabelAgent],
+		releaseRequested: p.Annotations[v1alpha1.AnnotationRelease] != "",
+		status:           shiftTimes(&p.Status, portpressure.ComputeClockSkew(p)),
 	}
 }
 
-// shift corrects the times that a rollout goes by.
-func shift(s *v1alpha1.PortPressureStatus, by time.Duration) *v1alpha1.PortPressureStatus {
+// shiftTimes returns the status with the times that a rollout uses shifted by an offset.
+func shiftTimes(s *v1alpha1.PortPressureStatus, by time.Duration) *v1alpha1.PortPressureStatus {
 	if by == 0 {
 		return s
 	}

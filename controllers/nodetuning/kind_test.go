@@ -32,7 +32,7 @@ func crd() *unstructured.Unstructured {
 // raw is a NodeTuning as it is stored.
 func (b *bench) raw(name string) *unstructured.Unstructured {
 	b.Helper()
-	u := nodetuning.Tuning()
+	u := nodetuning.NewTuning()
 	b.must(b.env.Client.Get(b.Context(), client.ObjectKey{Name: name}, u))
 	return u
 }
@@ -74,7 +74,7 @@ func TestOneThatCantBeDecodedIsHeldAndSpoilsNoOther(t *testing.T) {
 
 	b.must(spoil(`{"spec":{"priority":9}}`))
 	b.have("[fin_timeout=40 of odd]", "k1", "k2")
-	b.env.Apply(t, crdFile)
+	b.env.ApplyManifests(t, crdFile)
 }
 
 // Without the kind the controller works on, and holds what stands.
@@ -88,7 +88,7 @@ func TestWithoutTheKindSettingsAreHeld(t *testing.T) {
 	b.patch(b.get("left"), map[string]any{"metadata": map[string]any{"finalizers": nil}})
 	b.must(b.env.Client.Delete(t.Context(), crd()))
 	b.until(func() string { return "the kind is still there" }, func() bool {
-		return apierrors.IsNotFound(b.env.Client.Get(t.Context(), client.ObjectKey{Name: "left"}, nodetuning.Tuning())) && !b.discovered()
+		return apierrors.IsNotFound(b.env.Client.Get(t.Context(), client.ObjectKey{Name: "left"}, nodetuning.NewTuning())) && !b.discovered()
 	})
 
 	b.must(b.owner.Patch(t.Context(), b.pressure("l1"), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"thresholds":{"criticalPercent":99}}}`))))
@@ -96,7 +96,7 @@ func TestWithoutTheKindSettingsAreHeld(t *testing.T) {
 	b.until(func() string { return "the thresholds are not put back" }, func() bool { return b.pressure("l1").Spec.Thresholds == thresholds })
 	b.have("[fin_timeout=20 of left]", "l1")
 
-	b.env.Apply(t, crdFile)
+	b.env.ApplyManifests(t, crdFile)
 	b.until(func() string { return "the API server does not take it" }, func() bool { return b.env.Client.Create(t.Context(), b.tuning("left", 25)) == nil })
 	b.have("[fin_timeout=25 of left]", "l1")
 }

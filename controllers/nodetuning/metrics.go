@@ -7,55 +7,59 @@ import (
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
-// Families are the metrics of NodeTunings.
-func Families() []portpressure.Family {
+// ListFamilies returns the metrics of NodeTunings.
+func ListFamilies() []portpressure.Family {
 	return []portpressure.Family{tuningNodes, tuningPhase, tuningConflicts}
 }
 
-const noTuning = "without NodeTunings, and in the replica that stands by"
+const absentTuning = "without NodeTunings, and on the standby replica"
 
 var (
 	tuningNodes = portpressure.Family{
-		Name:   "portreeve_controller_tuning_nodes",
-		Help:   "Nodes of a NodeTuning: matched by its selector; updated, those that the rollout has reached; and of these applied, and with a setting that is refused, failed, contested, waiting for a restart (restart_required), or only tried out (dry_run).",
-		Labels: []string{"tuning", "state"}, Absent: noTuning,
+		Name: "portreeve_controller_tuning_nodes",
+		Help: "Number of nodes of a NodeTuning by state: matched by its selector; updated by the rollout; " +
+			"and among the updated nodes, those with all settings applied, and those " +
+			"with a setting that is refused, failed, contested, waiting for a restart (restart_required) " +
+			"or a dry run (dry_run).",
+		Labels: []string{"tuning", "state"}, Absent: absentTuning,
 	}
 	tuningPhase = portpressure.Family{
-		Name:   "portreeve_controller_tuning_phase_info",
-		Help:   "Always 1: the phase of a NodeTuning's rollout, and where it is Paused or Reverted the reason of its Events: RolloutPaused (by someone), RegressionFound, ReleaseHeld or TuningUnreadable.",
-		Labels: []string{"tuning", "phase", "reason"}, Absent: noTuning,
+		Name: "portreeve_controller_tuning_phase_info",
+		Help: "Always 1: the phase of a NodeTuning's rollout and, if it is Paused or Reverted, " +
+			"the reason as in its Events: RolloutPaused (by a user), RegressionFound, ReleaseHeld or TuningUnreadable.",
+		Labels: []string{"tuning", "phase", "reason"}, Absent: absentTuning,
 	}
 	tuningConflicts = portpressure.Family{
 		Name:   "portreeve_controller_tuning_conflicts",
-		Help:   "Keys of a NodeTuning that others want otherwise on the same nodes.",
-		Labels: []string{"tuning"}, Absent: noTuning,
+		Help:   "Number of setting keys for which another NodeTuning selects the same nodes with a different value.",
+		Labels: []string{"tuning"}, Absent: absentTuning,
 	}
 )
 
-// figure is one NodeTuning's part of the metrics.
-type figure struct {
+// tuningMetrics is the source of one NodeTuning's metrics.
+type tuningMetrics struct {
 	tuning string
 	status v1alpha1.NodeTuningStatus
 }
 
-func figuresOf(c cluster, p plan) (list []figure) {
+func listTuningMetrics(c clusterState, p writePlan) (list []tuningMetrics) {
 	for i := range c.tunings {
 		name := c.tunings[i].Name
-		list = append(list, figure{name, p.decisions[name].Status})
+		list = append(list, tuningMetrics{name, p.decisions[name].Status})
 	}
 	return list
 }
 
 // Describe implements prometheus.Collector.
 func (r *Reconciler) Describe(c chan<- *prometheus.Desc) {
-	for _, f := range Families() {
+	for _, f := range ListFamilies() {
 		c <- f.NewDesc()
 	}
 }
 
-// Collect implements prometheus.Collector: it gives what was decided last.
+// Collect implements prometheus.Collector: it collects the last decisions.
 func (r *Reconciler) Collect(c chan<- prometheus.Metric) {
-	figures := r.figures.Load()
+	figures := r.metrics.Load()
 	if figures == nil {
 		return
 	}
@@ -67,7 +71,7 @@ func (r *Reconciler) Collect(c chan<- prometheus.Metric) {
 		} {
 			c <- tuningNodes.NewMetric(float64(count), f.tuning, state)
 		}
-		c <- tuningPhase.NewMetric(1, f.tuning, string(f.status.Rollout.Phase), stopped(&f.status))
+		c <- tuningPhase.NewMetric(1, f.tuning, string(f.status.Rollout.Phase), findStopReason(&f.status))
 		c <- tuningConflicts.NewMetric(float64(len(f.status.Conflicts)), f.tuning)
 	}
 }

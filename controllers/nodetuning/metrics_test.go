@@ -37,7 +37,7 @@ func TestMetricsAreWhatWasDecidedLast(t *testing.T) {
 	if got := gather(); len(got) > 0 {
 		t.Errorf("before anything was decided: %v", got)
 	}
-	r.figures.Store(&[]figure{{"t", v1alpha1.NodeTuningStatus{
+	r.metrics.Store(&[]tuningMetrics{{"t", v1alpha1.NodeTuningStatus{
 		Counts:     v1alpha1.TuningCounts{Matched: 9, Updated: 8, Applied: 2, Refused: 1, Failed: 3, Contested: 4, RestartRequired: 5},
 		Conflicts:  make([]v1alpha1.TuningConflict, 2),
 		Rollout:    v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutPaused},

@@ -25,26 +25,28 @@ import (
 	"portreeve.io/portreeve/controllers/internal/queue"
 )
 
-// settle is how long changes of nodes and PortPressures are gathered before all is
-// decided anew. A NodeTuning's own change doesn't wait.
-const settle = 200 * time.Millisecond
+// batchDelay is how long changes of nodes and PortPressures are collected before
+// reconciling. Changes of a NodeTuning are not delayed.
+const batchDelay = 200 * time.Millisecond
 
-// everything is the one request that there is.
-var everything = ctrl.Request{NamespacedName: types.NamespacedName{Name: "all"}}
+// reconcileAll is the only request.
+var reconcileAll = ctrl.Request{NamespacedName: types.NamespacedName{Name: "all"}}
 
-// SetupWithManager registers the reconciler and its watches. Without the kind
-// NodeTuning it keeps thresholds, holds settings, and waits for the kind.
+// SetupWithManager registers the reconciler and its watches. If the API
+// server does not serve NodeTuning, it maintains thresholds, keeps settings, and waits for
+// the kind.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("nodetuning").
-		WatchesMetadata(&corev1.Node{}, enqueue(settle), builder.WithPredicates(relabelled())).
-		Watches(&v1alpha1.PortPressure{}, enqueue(settle), builder.WithPredicates(moved())).
+		WatchesMetadata(&corev1.Node{}, enqueueAfter(batchDelay), builder.WithPredicates(nodeLabelsChanged())).
+		Watches(&v1alpha1.PortPressure{}, enqueueAfter(batchDelay), builder.WithPredicates(statusChanged())).
 		WithOptions(queue.NewOptions(1))
-	_, err := mgr.GetRESTMapper().RESTMapping(v1alpha1.GroupVersion.WithKind("NodeTuning").GroupKind(), v1alpha1.GroupVersion.Version)
+	kind := v1alpha1.GroupVersion.WithKind("NodeTuning")
+	_, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 	switch {
 	case err == nil:
-		r.served.Store(true)
-		return b.Watches(Tuning(), enqueue(0)).Complete(r)
+		r.kindServed.Store(true)
+		return b.Watches(NewTuning(), enqueueAfter(0)).Complete(r)
 	case !meta.IsNoMatchError(err):
 		return err
 	}
@@ -52,63 +54,64 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return r.await(ctx, mgr, c) }))
+	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return r.awaitKind(ctx, mgr, c) }))
 }
 
-// often is how often the API server is asked for the kind.
-const often = 10 * time.Second
+// kindPollInterval is the interval at which the API server is asked for the kind.
+const kindPollInterval = 10 * time.Second
 
-// await waits until NodeTunings are served and in the cache, and has c watch them.
-func (r *Reconciler) await(ctx context.Context, mgr ctrl.Manager, c controller.Controller) error {
+// awaitKind waits until NodeTunings are served and cached, then makes c watch them.
+func (r *Reconciler) awaitKind(ctx context.Context, mgr ctrl.Manager, c controller.Controller) error {
 	log := mgr.GetLogger().WithValues("controller", "nodetuning")
-	log.Info("the API server has no NodeTunings: install the CRDs of this version; settings are held as they are")
+	log.Info("the API server does not serve NodeTuning: install the CRDs of this version; " +
+		"nodes keep their current settings")
 	kind := v1alpha1.GroupVersion.WithKind("NodeTuning")
-	err := wait.PollUntilContextCancel(ctx, often, false, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextCancel(ctx, kindPollInterval, false, func(context.Context) (bool, error) {
 		_, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 		return err == nil, nil
 	})
 	if err != nil {
 		return nil //nolint:nilerr // ctx ended
 	}
-	if _, err := mgr.GetCache().GetInformer(ctx, Tuning()); err != nil { // when it is filled
+	if _, err := mgr.GetCache().GetInformer(ctx, NewTuning()); err != nil { // waits until it is synced
 		return client.IgnoreNotFound(err)
 	}
-	r.served.Store(true)
-	log.Info("the API server has NodeTunings now")
-	return c.Watch(source.Kind[client.Object](mgr.GetCache(), Tuning(), enqueue(0)))
+	r.kindServed.Store(true)
+	log.Info("the API server now serves NodeTuning")
+	return c.Watch(source.Kind[client.Object](mgr.GetCache(), NewTuning(), enqueueAfter(0)))
 }
 
-// enqueue asks for everything, some time after the first of a row of events.
-func enqueue(after time.Duration) handler.EventHandler {
+// enqueueAfter enqueues reconcileAll with a delay after the first of a series of events.
+func enqueueAfter(after time.Duration) handler.EventHandler {
 	type requests = workqueue.TypedRateLimitingInterface[ctrl.Request]
 	return handler.Funcs{
-		CreateFunc:  func(_ context.Context, _ event.CreateEvent, q requests) { q.AddAfter(everything, after) },
-		UpdateFunc:  func(_ context.Context, _ event.UpdateEvent, q requests) { q.AddAfter(everything, after) },
-		DeleteFunc:  func(_ context.Context, _ event.DeleteEvent, q requests) { q.AddAfter(everything, after) },
-		GenericFunc: func(_ context.Context, _ event.GenericEvent, q requests) { q.AddAfter(everything, after) },
+		CreateFunc:  func(_ context.Context, _ event.CreateEvent, q requests) { q.AddAfter(reconcileAll, after) },
+		UpdateFunc:  func(_ context.Context, _ event.UpdateEvent, q requests) { q.AddAfter(reconcileAll, after) },
+		DeleteFunc:  func(_ context.Context, _ event.DeleteEvent, q requests) { q.AddAfter(reconcileAll, after) },
+		GenericFunc: func(_ context.Context, _ event.GenericEvent, q requests) { q.AddAfter(reconcileAll, after) },
 	}
 }
 
-// relabelled passes nodes that come, go, or change what a selector can select.
-func relabelled() predicate.Predicate {
+// nodeLabelsChanged passes nodes that are added, deleted, or whose labels change.
+func nodeLabelsChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		return !equality.Semantic.DeepEqual(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) ||
 			(e.ObjectOld.GetDeletionTimestamp() == nil) != (e.ObjectNew.GetDeletionTimestamp() == nil)
 	}}
 }
 
-// moved passes PortPressures whose change a rollout may go by. Most reports only have
-// other figures.
-func moved() predicate.Predicate {
+// statusChanged passes PortPressures with changed rolloutInputs. Most reports only contain
+// other numbers.
+func statusChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		was, ok := e.ObjectOld.(*v1alpha1.PortPressure)
 		is, ok2 := e.ObjectNew.(*v1alpha1.PortPressure)
-		return !ok || !ok2 || !equality.Semantic.DeepEqual(essence(was), essence(is))
+		return !ok || !ok2 || !equality.Semantic.DeepEqual(rolloutInputs(was), rolloutInputs(is))
 	}}
 }
 
-// essence is what a rollout goes by.
-func essence(p *v1alpha1.PortPressure) *v1alpha1.PortPressure {
+// rolloutInputs returns a copy of p with only the fields that affect a rollout.
+func rolloutInputs(p *v1alpha1.PortPressure) *v1alpha1.PortPressure {
 	e := &v1alpha1.PortPressure{Status: p.Status}
 	e.Generation, e.DeletionTimestamp = p.Generation, p.DeletionTimestamp
 	e.Labels = map[string]string{v1alpha1.LabelAgent: p.Labels[v1alpha1.LabelAgent]}
@@ -118,7 +121,7 @@ func essence(p *v1alpha1.PortPressure) *v1alpha1.PortPressure {
 		e.Status.ObservedAt = &metav1.Time{}
 	}
 	if used := p.Status.UsedPercent; used != nil {
-		e.Status.UsedPercent = new(min(1, *used)) // is there traffic?
+		e.Status.UsedPercent = new(min(1, *used)) // whether there is traffic
 	}
 	return e
 }

@@ -19,63 +19,64 @@ import (
 	"portreeve.io/portreeve/controllers/portpressure"
 )
 
-// At a time, and before everything is decided anew: a plan for 5,000 nodes takes the
-// client 100 s, and by then it is old.
+// These limit concurrent patches, and the patches before planning again: applying a plan
+// for 5,000 nodes takes the client 100 s, and the plan would be outdated by then.
 const (
 	workers    = 8
-	mostAtOnce = 200
+	maxPatches = 200
 )
 
-// action is what the controller was doing, as events.k8s.io/v1 wants to know.
+// action is the action of the Events.
 const action = "Tune"
 
-// soon is when to decide anew after someone else was faster: the cache shows it
-// soon.
-const soon = 100 * time.Millisecond
+// conflictDelay is the delay before planning again after a conflicting write, which the
+// cache receives within that time.
+const conflictDelay = 100 * time.Millisecond
 
-// write writes p, and returns when to come again: 0 if nothing is left to do. A
-// NodeTuning's status is written first. It is the rollout's memory: nodes are not
-// changed for what could not be noted.
-func (r *Reconciler) write(ctx context.Context, c cluster, p plan) time.Duration {
-	var again time.Duration
-	after := func(err error, what, name string) {
+// applyPlan writes p, and returns after which delay to reconcile again, 0 for never. It
+// writes the status of NodeTunings first because it is the state of their rollouts. Nodes
+// are not changed for a NodeTuning whose status could not be written.
+func (r *Reconciler) applyPlan(ctx context.Context, c clusterState, p writePlan) time.Duration {
+	var delay time.Duration
+	handleError := func(err error, kind, name string) {
 		switch {
 		case err == nil || apierrors.IsNotFound(err) || ctx.Err() != nil:
 		case apierrors.IsConflict(err):
-			again = shorter(again, soon)
+			delay = pickShorter(delay, conflictDelay)
 		default:
-			ctrl.LoggerFrom(ctx).Error(err, "not written; trying again", what, name)
-			again = shorter(again, retry)
+			ctrl.LoggerFrom(ctx).Error(err, "failed to write, retrying", kind, name)
+			delay = pickShorter(delay, retryDelay)
 		}
 	}
-	unnoted := map[string]bool{}
+	unwritten := map[string]bool{}
 	for i := range c.tunings {
 		t := &c.tunings[i]
-		err := r.note(ctx, t, p.decisions[t.Name])
-		unnoted[t.Name] = err != nil
-		after(err, "nodetuning", t.Name)
+		err := r.writeTuning(ctx, t, p.decisions[t.Name])
+		unwritten[t.Name] = err != nil
+		handleError(err, "nodetuning", t.Name)
 	}
-	changes := slices.DeleteFunc(p.changes, func(c change) bool {
-		return slices.ContainsFunc(c.because, func(tuning string) bool { return unnoted[tuning] })
+	changes := slices.DeleteFunc(p.changes, func(c specChange) bool {
+		return slices.ContainsFunc(c.causedBy, func(tuning string) bool { return unwritten[tuning] })
 	})
-	if len(changes) > mostAtOnce {
-		changes, again = changes[:mostAtOnce], time.Nanosecond
+	if len(changes) > maxPatches {
+		changes, delay = changes[:maxPatches], time.Nanosecond
 	}
-	for i, err := range r.patchAll(ctx, changes) {
-		after(err, "node", changes[i].node.Name)
+	for i, err := range r.patchPressures(ctx, changes) {
+		handleError(err, "node", changes[i].node.Name)
 	}
-	return again
+	return delay
 }
 
-func shorter(a, b time.Duration) time.Duration {
+// pickShorter returns the shorter delay. Zero means never.
+func pickShorter(a, b time.Duration) time.Duration {
 	if a == 0 {
 		return b
 	}
 	return min(a, b)
 }
 
-// note brings the NodeTuning itself to what was decided.
-func (r *Reconciler) note(ctx context.Context, t *tuning, d rollout.Decision) error {
+// writeTuning updates the finalizer and the status of the NodeTuning, and records Events.
+func (r *Reconciler) writeTuning(ctx context.Context, t *tuning, d rollout.Decision) error {
 	want := t.DeepCopy()
 	switch deleted := !t.DeletionTimestamp.IsZero(); {
 	case deleted && !controllerutil.ContainsFinalizer(want, v1alpha1.FinalizerRelease):
@@ -84,7 +85,9 @@ func (r *Reconciler) note(ctx context.Context, t *tuning, d rollout.Decision) er
 		controllerutil.RemoveFinalizer(want, v1alpha1.FinalizerRelease)
 		err := r.patchTuning(ctx, t, want, false)
 		if err == nil {
-			r.tell(t, news{corev1.EventTypeNormal, v1alpha1.ReasonReleased, "every node has its originals back"})
+			r.recordEvent(t, tuningEvent{
+				eventType: corev1.EventTypeNormal, reason: v1alpha1.ReasonReleased, note: "original settings restored on all nodes",
+			})
 		}
 		return err
 	case !deleted && controllerutil.AddFinalizer(want, v1alpha1.FinalizerRelease):
@@ -100,14 +103,14 @@ func (r *Reconciler) note(ctx context.Context, t *tuning, d rollout.Decision) er
 	if err := r.patchTuning(ctx, t, want, true); err != nil {
 		return err
 	}
-	for _, n := range newsOf(&t.Status, &d.Status) {
-		r.tell(t, n)
+	for _, n := range listEvents(&t.Status, &d.Status) {
+		r.recordEvent(t, n)
 	}
 	return nil
 }
 
-// patchTuning sends what want has changed in the status, or beside it. The answer needs
-// not be decodable.
+// patchTuning sends the changes of want, either in the status or outside of it. The
+// response may be one that cannot be decoded as a NodeTuning.
 func (r *Reconciler) patchTuning(ctx context.Context, t *tuning, want *v1alpha1.NodeTuning, status bool) error {
 	data, err := client.MergeFromWithOptions(&t.NodeTuning, client.MergeFromWithOptimisticLock{}).Data(want)
 	if err != nil {
@@ -122,20 +125,20 @@ func (r *Reconciler) patchTuning(ctx context.Context, t *tuning, want *v1alpha1.
 	if err != nil {
 		return err
 	}
-	r.tunings.note(t.ResourceVersion, answer)
+	r.tuningWrites.rememberWrite(t.ResourceVersion, answer)
 	t.object, t.ObjectMeta, t.ResourceVersion = answer, want.ObjectMeta, answer.GetResourceVersion()
 	return nil
 }
 
-// tell writes an Event on the NodeTuning.
-func (r *Reconciler) tell(t *tuning, n news) {
-	if r.limit.TryAccept() {
-		r.recorder.Eventf(t.object, nil, n.kind, n.reason, action, "%s", n.note)
+// recordEvent records an Event on the NodeTuning, unless the limit is reached.
+func (r *Reconciler) recordEvent(t *tuning, n tuningEvent) {
+	if r.eventLimiter.TryAccept() {
+		r.recorder.Eventf(t.object, nil, n.eventType, n.reason, action, "%s", n.note)
 	}
 }
 
-// patchAll patches the PortPressures; the errors are in the order of changes.
-func (r *Reconciler) patchAll(ctx context.Context, changes []change) []error {
+// patchPressures patches the PortPressures, and returns one error for each change.
+func (r *Reconciler) patchPressures(ctx context.Context, changes []specChange) []error {
 	errs := make([]error, len(changes))
 	answers := make([]*v1alpha1.PortPressure, len(changes))
 	slots := make(chan struct{}, workers)
@@ -150,18 +153,18 @@ func (r *Reconciler) patchAll(ctx context.Context, changes []change) []error {
 	all.Wait()
 	for i, c := range changes {
 		if errs[i] == nil {
-			r.pressures.note(c.node.pressure.ResourceVersion, answers[i])
+			r.pressureWrites.rememberWrite(c.node.pressure.ResourceVersion, answers[i])
 		}
 	}
 	return errs
 }
 
-// patchPressure returns the answer as the cache will have it.
-func (r *Reconciler) patchPressure(ctx context.Context, c change) (*v1alpha1.PortPressure, error) {
-	have := c.node.pressure
-	want := have.DeepCopy()
-	want.Spec = *c.spec.DeepCopy() // what is patched is written to
-	err := r.client.Patch(ctx, want, client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{}))
+// patchPressure returns the patched object as the cache will have it.
+func (r *Reconciler) patchPressure(ctx context.Context, c specChange) (*v1alpha1.PortPressure, error) {
+	current := c.node.pressure
+	want := current.DeepCopy()
+	want.Spec = *c.spec.DeepCopy() // Patch writes to want
+	err := r.client.Patch(ctx, want, client.MergeFromWithOptions(current, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
 		return nil, err
 	}

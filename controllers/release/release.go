@@ -1,6 +1,6 @@
-// Package release takes Portreeve off a cluster, before its programs are uninstalled:
-// every node gives its originals back, and then the objects go, but for the CRDs. The
-// controller and the agents do the work; this asks them, and waits for their answers.
+// Package release prepares a cluster for the uninstallation of Portreeve: it restores the
+// original settings on every node, then deletes all objects except the CRDs. It requests
+// the release from the controller and the agents, and waits for them.
 package release
 
 import (
@@ -24,7 +24,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Cluster is a cluster that Portreeve is taken off.
+// Cluster is the cluster to release.
 type Cluster struct {
 	Client client.Client
 	// Namespace is Portreeve's.
@@ -32,73 +32,77 @@ type Cluster struct {
 	Log       *slog.Logger
 }
 
-// controller is the name of the controller's bindings and of the leader's lease.
-const controller = "portreeve-controller"
+// controllerName is the name of the controller's role bindings and of its leader Lease.
+const controllerName = "portreeve-controller"
 
-// Scheme has the kinds that Run reads or deletes.
-func Scheme() (*runtime.Scheme, error) {
+// NewScheme returns a scheme with the kinds that Run reads or deletes.
+func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	return scheme, errors.Join(v1alpha1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
+	return scheme, errors.Join(
+		v1alpha1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
 }
 
-// Run releases everything. Where ctx ends before, the error names what is left, and
-// what helps; to run it again is safe.
+// Run releases all nodes and deletes Portreeve's objects. If ctx ends first, the error
+// names the remaining nodes or objects and a remedy. It is safe to run it again.
 func Run(ctx context.Context, c Cluster) error {
-	for _, step := range []func(context.Context) error{c.giveBack, c.deleteTunings, c.disown, c.deleteRest} {
+	steps := []func(context.Context) error{c.restoreNodes, c.deleteTunings, c.deleteBindings, c.deleteRemaining}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	c.Log.Info("nothing is left but the CRDs")
+	c.Log.Info("everything is deleted except the CRDs")
 	return nil
 }
 
-// giveBack asks every node, and waits until each has answered. Without a NodeTuning and
-// without settings nobody is asked.
-func (c Cluster) giveBack(ctx context.Context) error {
+// restoreNodes requests the release of every node, and waits until all have confirmed it.
+// It requests nothing if there are neither NodeTunings nor settings.
+func (c Cluster) restoreNodes(ctx context.Context) error {
 	var nodes []string
-	err := poll(ctx, func() (bool, error) {
+	err := pollUntil(ctx, func() (bool, error) {
 		list := &v1alpha1.PortPressureList{}
 		if err := c.Client.List(ctx, list); err != nil {
-			return absent(err), ignoreAbsent(err)
+			return isAbsent(err), ignoreAbsent(err)
 		}
-		tunings, err := c.tunings(ctx)
+		tunings, err := c.listTunings(ctx)
 		if err != nil {
 			return false, err
 		}
 		before := len(nodes)
-		if nodes = unreached(list.Items); len(nodes) > 0 && len(nodes) != before {
-			c.Log.Info("waiting for nodes to give their originals back", "nodes", len(nodes))
+		if nodes = listUnrestored(list.Items); len(nodes) > 0 && len(nodes) != before {
+			c.Log.Info("waiting for nodes to restore their original settings", "nodes", len(nodes))
 		}
 		if len(tunings) == 0 && len(nodes) == 0 {
 			return true, nil
 		}
-		asked, err := c.ask(ctx, list.Items)
+		asked, err := c.requestRelease(ctx, list.Items)
 		return asked == 0 && len(nodes) == 0, err
 	})
 	if len(nodes) > 0 && ctx.Err() != nil {
 		for _, node := range nodes {
-			c.Log.Error("not given back", "node", node)
+			c.Log.Error("original settings may not be restored", "node", node)
 		}
 		name, _, _ := strings.Cut(nodes[0], ":")
-		return fmt.Errorf("not known to have given its originals back: %s; see to that and uninstall again, or go without a node by: "+
+		return fmt.Errorf("original settings may not be restored on %s; fix this and uninstall again, or skip a node with: "+
 			"kubectl annotate --overwrite portpressure %s %s=%s",
-			some(nodes, "; "), name, v1alpha1.AnnotationRelease, v1alpha1.ReleaseAbandoned)
+			formatFirst(nodes, "; "), name, v1alpha1.AnnotationRelease, v1alpha1.ReleaseAbandoned)
 	}
 	if err == nil {
-		c.Log.Info("every node has its originals back")
+		c.Log.Info("original settings restored on all nodes")
 	}
 	return err
 }
 
-// workers are how many requests are sent at a time; the client has a limit of its own.
-const workers = 8
+// maxRequests limits concurrent requests, in addition to the client's rate limit.
+const maxRequests = 8
 
-// ask annotates the PortPressures that are not, and returns how many those were.
-func (c Cluster) ask(ctx context.Context, list []v1alpha1.PortPressure) (asked int, err error) {
-	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationRelease, v1alpha1.ReleaseRequested))
+// requestRelease annotates the PortPressures that are not annotated yet, and returns their
+// number.
+func (c Cluster) requestRelease(ctx context.Context, list []v1alpha1.PortPressure) (asked int, err error) {
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil,
+		`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.AnnotationRelease, v1alpha1.ReleaseRequested))
 	var all sync.WaitGroup
-	slots, errs := make(chan struct{}, workers), make([]error, len(list))
+	slots, errs := make(chan struct{}, maxRequests), make([]error, len(list))
 	for i := range list {
 		if list[i].Annotations[v1alpha1.AnnotationRelease] != "" {
 			continue
@@ -113,12 +117,13 @@ func (c Cluster) ask(ctx context.Context, list []v1alpha1.PortPressure) (asked i
 	}
 	all.Wait()
 	if asked > 0 {
-		c.Log.Info("nodes are asked to give their originals back", "nodes", asked)
+		c.Log.Info("requested nodes to restore their original settings", "nodes", asked)
 	}
 	return asked, errors.Join(errs...)
 }
 
-func (c Cluster) tunings(ctx context.Context) (names []string, err error) {
+// listTunings returns the names of all NodeTunings.
+func (c Cluster) listTunings(ctx context.Context) (names []string, err error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("NodeTuningList"))
 	if err := c.Client.List(ctx, list); err != nil {
@@ -130,28 +135,29 @@ func (c Cluster) tunings(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// deleteTunings waits for the controller, which lets them go: it has a finalizer there.
+// deleteTunings deletes all NodeTunings, and waits until the controller has removed its
+// finalizer.
 func (c Cluster) deleteTunings(ctx context.Context) error {
 	var names []string
-	err := poll(ctx, func() (done bool, err error) {
-		if names, err = c.tunings(ctx); err != nil || len(names) == 0 {
+	err := pollUntil(ctx, func() (done bool, err error) {
+		if names, err = c.listTunings(ctx); err != nil || len(names) == 0 {
 			return err == nil, err
 		}
 		return false, ignoreAbsent(c.Client.DeleteAllOf(ctx, &v1alpha1.NodeTuning{}))
 	})
 	if len(names) > 0 && ctx.Err() != nil {
-		return fmt.Errorf("NodeTunings are deleted, and their finalizer %s is still there: %s: does the controller run? its log says why",
-			v1alpha1.FinalizerRelease, some(names, ", "))
+		return fmt.Errorf("NodeTunings %s still have the finalizer %s: check that the controller is running, and its log",
+			formatFirst(names, ", "), v1alpha1.FinalizerRelease)
 	}
 	return err
 }
 
-// disown takes from the controller, which runs still, the rights to make objects anew.
-// One on a node that is cut off can't, either, then.
-func (c Cluster) disown(ctx context.Context) error {
+// deleteBindings removes the permissions of the controller, which still runs, to recreate
+// objects. This includes a replica on a node that is disconnected.
+func (c Cluster) deleteBindings(ctx context.Context) error {
 	for _, binding := range []client.Object{
-		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: controller}},
-		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: controller}},
+		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: controllerName}},
+		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: controllerName}},
 	} {
 		if err := client.IgnoreNotFound(c.Client.Delete(ctx, binding)); err != nil {
 			return err
@@ -160,30 +166,30 @@ func (c Cluster) disown(ctx context.Context) error {
 	return nil
 }
 
-// leases are what the programs hold.
-func (c Cluster) leases() []client.Object {
+// listLeases returns the Leases of the programs.
+func (c Cluster) listLeases() []client.Object {
 	var leases []client.Object
-	for _, name := range []string{controller, v1alpha1.EventSuppressionLease} {
+	for _, name := range []string{controllerName, v1alpha1.EventSuppressionLease} {
 		leases = append(leases, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: name}})
 	}
 	return leases
 }
 
-// deleteRest deletes until nothing has come back for a while: an API server takes a
-// moment to know of a binding that is gone.
-func (c Cluster) deleteRest(ctx context.Context) error {
-	quiet := 0
-	return poll(ctx, func() (bool, error) {
-		deleted, err := c.sweep(ctx)
-		if quiet++; deleted || err != nil {
-			quiet = 0
+// deleteRemaining deletes objects until none has been recreated twice in a row: the API
+// server takes a moment to notice that a binding is deleted.
+func (c Cluster) deleteRemaining(ctx context.Context) error {
+	emptyRounds := 0
+	return pollUntil(ctx, func() (bool, error) {
+		deleted, err := c.deleteOnce(ctx)
+		if emptyRounds++; deleted || err != nil {
+			emptyRounds = 0
 		}
-		return quiet >= 2, err
+		return emptyRounds >= 2, err
 	})
 }
 
-// sweep deletes what is there, and says whether anything was.
-func (c Cluster) sweep(ctx context.Context) (deleted bool, err error) {
+// deleteOnce deletes the remaining objects, and reports whether there were any.
+func (c Cluster) deleteOnce(ctx context.Context) (deleted bool, err error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("PortPressureList"))
 	if err := ignoreAbsent(c.Client.List(ctx, list, client.Limit(1))); err != nil {
@@ -195,7 +201,7 @@ func (c Cluster) sweep(ctx context.Context) (deleted bool, err error) {
 			return deleted, err
 		}
 	}
-	for _, lease := range c.leases() {
+	for _, lease := range c.listLeases() {
 		switch err := c.Client.Delete(ctx, lease); {
 		case err == nil:
 			deleted = true
@@ -206,12 +212,12 @@ func (c Cluster) sweep(ctx context.Context) (deleted bool, err error) {
 	return deleted, nil
 }
 
-// pause is the time between two looks at the least; they take a tenth of the time.
-const pause = time.Second
+// pollInterval is the minimum time between two polls, which use at most a tenth of the time.
+const pollInterval = time.Second
 
-// poll asks again and again until done or ctx ends; an error is then the last one. What
-// a request fails with meanwhile may pass.
-func poll(ctx context.Context, done func() (bool, error)) error {
+// pollUntil polls until done returns true or ctx ends. Errors in between are retried; the
+// last one is returned if ctx ends.
+func pollUntil(ctx context.Context, done func() (bool, error)) error {
 	var last error
 	for {
 		begin := time.Now()
@@ -225,16 +231,17 @@ func poll(ctx context.Context, done func() (bool, error)) error {
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), last)
-		case <-time.After(max(pause, 9*time.Since(begin))):
+		case <-time.After(max(pollInterval, 9*time.Since(begin))):
 		}
 	}
 }
 
-// absent says that the API server has no such kind: nothing was ever released there.
-func absent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
+// isAbsent reports whether err means that the API server does not serve the kind, so that
+// there is nothing to release.
+func isAbsent(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
 
 func ignoreAbsent(err error) error {
-	if absent(err) {
+	if isAbsent(err) {
 		return nil
 	}
 	return err

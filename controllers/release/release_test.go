@@ -122,18 +122,18 @@ func (b *bench) keepBindings() (restore func()) {
 // manage runs the controller, as long as the test lasts.
 func (b *bench) manage() {
 	b.Helper()
-	scheme, err := controllers.Scheme()
+	scheme, err := controllers.NewScheme()
 	b.must(err)
 	options := controllers.Options{PortPressure: portpressure.Config{
 		Namespace: system, Grace: time.Hour, Heartbeat: time.Hour, Thresholds: v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 85},
 	}}
 	mgr, err := ctrl.NewManager(b.env.ConfigFor(b.env.Token(b.T, account("controller"), "")), ctrl.Options{
-		Scheme: scheme, Cache: controllers.Cache(options), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: scheme, Cache: controllers.NewCacheOptions(options), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"},
 		LeaderElection: true, LeaderElectionID: "portreeve-controller", LeaderElectionNamespace: system, LeaderElectionReleaseOnCancel: true,
 	})
 	b.must(err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
-	b.must(controllers.Register(ctx, mgr, options))
+	b.must(controllers.AddToManager(ctx, mgr, options))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

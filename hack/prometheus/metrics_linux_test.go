@@ -34,7 +34,7 @@ func newMetricsHandler() http.Handler {
 func newControllerRegistry() *prometheus.Registry {
 	values := map[string]string{"state": "silent", "level": "Critical", "namespace": "shop", "name": "database", "tuning": "gateways", "phase": "Paused"}
 	registry := prometheus.NewRegistry()
-	for _, f := range controllers.Families() {
+	for _, f := range controllers.ListFamilies() {
 		gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: f.Name, Help: f.Help}, f.Labels)
 		registry.MustRegister(gauge)
 		labels := prometheus.Labels{}

@@ -28,7 +28,7 @@ func collectMetrics(t *testing.T) map[string][]string {
 			all[f.Name+"_sum"], all[f.Name+"_count"] = f.Labels, f.Labels
 		}
 	}
-	for _, f := range controllers.Families() {
+	for _, f := range controllers.ListFamilies() {
 		all[f.Name] = f.Labels
 	}
 	if len(all) < 30 {

@@ -54,7 +54,7 @@ func (c *testCluster) startAgent(b *sandbox, node, kubeconfig string, pod *corev
 		_, err := a.fetchPage("/readyz")
 		return err
 	})
-	if err := c.Ready(b.t.Context(), pod); err != nil {
+	if err := c.SetReady(b.t.Context(), pod); err != nil {
 		b.t.Fatal(err)
 	}
 	return a

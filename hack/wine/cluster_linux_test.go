@@ -27,7 +27,7 @@ const workload = "config/agent/windows.yaml"
 
 // testCluster is a Kubernetes API server with Portreeve installed, and its controller.
 type testCluster struct {
-	*controlplane.Plane
+	*controlplane.Cluster
 	controller *controlplane.Process
 	err        error
 }
@@ -43,7 +43,7 @@ var sharedCluster struct {
 func TestMain(m *testing.M) {
 	sharedCluster.stop = make(chan struct{})
 	code := m.Run()
-	if sharedCluster.Plane != nil {
+	if sharedCluster.Cluster != nil {
 		if err := sharedCluster.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the cluster:", err)
 			code = 1
@@ -77,20 +77,20 @@ func (c *testCluster) startControlPlane(t *testing.T, programs string) error {
 	if err != nil {
 		return fmt.Errorf("build.sh dir: %w", err)
 	}
-	if c.Plane, err = controlplane.Start(root, strings.TrimSpace(string(kube)), "wine"); err != nil {
+	if c.Cluster, err = controlplane.Start(root, strings.TrimSpace(string(kube)), "wine"); err != nil {
 		return err
 	}
 	if err := c.Install(t.Context()); err != nil {
 		return err
 	}
-	pod, err := c.NewPod(controlplane.Controller, "linux")
+	pod, err := c.NewPod(controlplane.ControllerWorkload, "linux")
 	if err != nil {
 		return err
 	}
 	if err := c.Client.Create(t.Context(), pod); err != nil {
 		return err
 	}
-	kubeconfig, err := c.KubeconfigOf(t.Context(), pod)
+	kubeconfig, err := c.WriteKubeconfig(t.Context(), pod)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (c *testCluster) joinNode(b *sandbox, node string) (kubeconfig string, pod 
 			c.Client.Create(ctx, pod))
 	}
 	if err == nil {
-		kubeconfig, err = c.KubeconfigOf(ctx, pod)
+		kubeconfig, err = c.WriteKubeconfig(ctx, pod)
 	}
 	if err != nil {
 		b.t.Fatal(err)
@@ -169,5 +169,5 @@ func (c *testCluster) getPortPressure(t *testing.T, node string) (*v1alpha1.Port
 	if p.Status.ObservedAt.IsZero() {
 		return nil, errors.New("no status yet")
 	}
-	return p, c.controller.Check()
+	return p, c.controller.CheckRunning()
 }

@@ -35,7 +35,7 @@ func findPrograms(t *testing.T) string {
 type sandbox struct {
 	t        *testing.T
 	programs string
-	netns    *testnet.Space
+	netns    *testnet.Namespace
 	initPID  int // when this process ends, all others are killed
 	env      []string
 }

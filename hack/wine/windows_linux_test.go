@@ -96,7 +96,7 @@ func (b *sandbox) runReport() (p v1alpha1.PortPressure) {
 // limitRange sets a range of 300 ports, in Windows and in Linux.
 func (b *sandbox) limitRange() {
 	b.t.Helper()
-	if err := b.netns.Sysctl("net.ipv4.ip_local_port_range", "20000 20299"); err != nil {
+	if err := b.netns.WriteSysctl("net.ipv4.ip_local_port_range", "20000 20299"); err != nil {
 		b.t.Fatal(err)
 	}
 	for _, family := range netsh.Families {

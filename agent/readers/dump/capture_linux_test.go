@@ -26,21 +26,21 @@ var scenarios = map[string]struct {
 	commands map[string]string // by the suffix of the file name
 }{
 	"time-wait": {"40000 56383", func(s *scenario) {
-		s.openEach(10_000, func(p testnet.Pair) error { return p.TimeWait() })
+		s.openEach(10_000, func(p testnet.Pair) error { return p.EnterTimeWait() })
 	}, map[string]string{"ss-tan": "ss -tan", "ss-tano": "ss -tano", "netstat-ant": "netstat -ant", "proc": "cat /proc/net/tcp"}},
 	"close-wait": {"40000 40999", func(s *scenario) {
-		s.openEach(900, testnet.Pair.CloseWait)
+		s.openEach(900, testnet.Pair.EnterCloseWait)
 	}, map[string]string{"ss-tanp": "ss -tanp", "ss-tuanp": "ss -tuanp", "netstat-antp": "netstat -antp"}},
 	"established": {"40000 40999", func(s *scenario) {
 		s.openEach(900, func(testnet.Pair) error { return nil })
 	}, map[string]string{"ss-tn": "ss -tn", "netstat-nt": "netstat -nt", "ss-tane": "ss -tane"}},
 	"fin-wait2": {"40000 40999", func(s *scenario) {
-		s.openEach(900, testnet.Pair.FinWait2)
+		s.openEach(900, testnet.Pair.EnterFinWait2)
 	}, map[string]string{"ss-tan": "ss -tan", "proc": "cat /proc/net/tcp"}},
 	"syn-sent": {"40000 40999", func(s *scenario) {
-		s.must(s.other.Listen(to.String()).Deafen())
+		s.must(s.other.Listen(to.String()).DropPackets())
 		for range 900 {
-			_, err := s.here.SynSent(netip.AddrPort{}, to)
+			_, err := s.here.StartConnect(netip.AddrPort{}, to)
 			s.must(err)
 		}
 	}, map[string]string{"ss-tn": "ss -tn", "proc": "cat /proc/net/tcp"}},
@@ -58,7 +58,7 @@ var scenarios = map[string]struct {
 		for i := range 1500 {
 			p := s.other.Dial(l, netip.AddrPort{}, netip.MustParseAddrPort("10.9.0.1:8080"))
 			if i%5 > 0 {
-				s.must(p.Swap().TimeWait())
+				s.must(p.Swap().EnterTimeWait())
 			}
 		}
 	}, map[string]string{"ss-tan": "ss -tan"}},
@@ -78,7 +78,7 @@ var scenarios = map[string]struct {
 // scenario is a pair of connected namespaces. The dumps are taken in here.
 type scenario struct {
 	t           *testing.T
-	here, other *netnstest.NS
+	here, other *netnstest.Netns
 }
 
 func (s *scenario) must(err error) {
@@ -109,15 +109,15 @@ func (s *scenario) runInside(command string) []byte {
 
 // TestCapture, run with -update, builds the scenarios and stores the output of the tools.
 func TestCapture(t *testing.T) {
-	if !golden.Update() {
+	if !golden.ShouldUpdate() {
 		t.Skip("writes testdata only with -update")
 	}
 	for name, c := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			s := &scenario{t, netnstest.New(t), netnstest.New(t)}
-			s.here.Pair(s.other, "10.9.0.1/24", "10.9.0.2/24")
-			s.here.Sysctl("net.ipv4.ip_local_port_range", c.ports)
-			s.here.Sysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.here.ConnectVeth(s.other, "10.9.0.1/24", "10.9.0.2/24")
+			s.here.WriteSysctl("net.ipv4.ip_local_port_range", c.ports)
+			s.here.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 			c.make(s)
 			for tool, command := range c.commands {
 				storeCapture(t, name+"-"+tool, s.runInside(command))

@@ -45,7 +45,7 @@ func TestOwnersEqualThoseOfConcurrentSamples(t *testing.T) {
 }
 
 // hasNetnsCookies reports whether the kernel returns a namespace's cookie (Linux 5.14).
-func hasNetnsCookies(n *netnstest.NS) bool {
+func hasNetnsCookies(n *netnstest.Netns) bool {
 	var err error
 	n.Do(func() {
 		var fd int

@@ -1,4 +1,5 @@
-// Command portreeve-controller keeps the PortPressures of a cluster.
+// Command portreeve-controller runs Portreeve's controllers, or releases a cluster before
+// Portreeve is uninstalled.
 package main
 
 import (
@@ -27,31 +28,31 @@ func main() {
 	os.Exit(code)
 }
 
-// The exit codes beside 0.
+// These are the exit codes other than 0.
 const (
 	exitFailure = 1
 	exitUsage   = 2
 )
 
-// run is the whole program; it returns the exit code.
+// run runs the program and returns the exit code.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdout, stderr io.Writer) int {
-	work := serve
+	work := runController
 	if len(args) > 0 && args[0] == releaseCommand {
-		args, work = args[1:], releaseAll
+		args, work = args[1:], runRelease
 	}
-	s, err := parse(args, lookup)
+	s, err := parseFlags(args, lookup)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, usage())
+		fmt.Fprint(stdout, formatUsage())
 		return 0
 	case err != nil:
 		fmt.Fprintf(stderr, "portreeve-controller: %v\n", err)
 		return exitUsage
-	case s.version:
+	case s.showVersion:
 		fmt.Fprintln(stdout, "portreeve-controller version", version)
 		return 0
 	}
-	log := logr.FromSlogHandler(s.handler(stderr))
+	log := logr.FromSlogHandler(s.newLogHandler(stderr))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 	if err := work(ctx, s, log); err != nil {

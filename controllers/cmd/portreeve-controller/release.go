@@ -10,16 +10,16 @@ import (
 	"portreeve.io/portreeve/controllers/release"
 )
 
-// releaseCommand is the argument for what uninstalling does.
+// releaseCommand is the argument that releases the cluster.
 const releaseCommand = "release"
 
-// releaseAll has every node give back, and deletes what is Portreeve's.
-func releaseAll(ctx context.Context, s settings, log logr.Logger) error {
-	config, err := connect(s.kubeconfig)
+// runRelease restores the original settings on every node, and deletes Portreeve's objects.
+func runRelease(ctx context.Context, s programOptions, log logr.Logger) error {
+	config, err := loadConfig(s.kubeconfig)
 	if err != nil {
 		return err
 	}
-	scheme, err := release.Scheme()
+	scheme, err := release.NewScheme()
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func releaseAll(ctx context.Context, s settings, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.releaseTimeout)
 	defer cancel()
 	return release.Run(ctx, release.Cluster{Client: c, Namespace: s.namespace, Log: slog.New(logr.ToSlogHandler(log))})
 }

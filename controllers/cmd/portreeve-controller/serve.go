@@ -20,19 +20,19 @@ import (
 	"portreeve.io/portreeve/controllers"
 )
 
-// Requests a second to the API server, steady and at once: every PortPressure of
-// 5,000 nodes is made in 100 s.
+// These limit the average requests per second to the API server, and bursts. Creating the
+// PortPressures of 5,000 nodes takes 100 s.
 const (
 	qps   = 50
 	burst = 100
 )
 
-// leaseName is the lease that the leader holds.
+// leaseName is the name of the leader Lease.
 const leaseName = "portreeve-controller"
 
-// serve runs until ctx ends.
-func serve(ctx context.Context, s settings, log logr.Logger) error {
-	config, err := connect(s.kubeconfig)
+// runController runs the controllers until ctx ends.
+func runController(ctx context.Context, s programOptions, log logr.Logger) error {
+	config, err := loadConfig(s.kubeconfig)
 	if err != nil {
 		return err
 	}
@@ -40,8 +40,8 @@ func serve(ctx context.Context, s settings, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
-	b := &beginner{mgr: mgr, options: s.options(), log: log}
-	err = errors.Join(mgr.Add(b), mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("api", b.ready))
+	b := &controllerStarter{mgr: mgr, options: s.controllerOptions(), log: log}
+	err = errors.Join(mgr.Add(b), mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("api", b.checkReady))
 	if err != nil {
 		return err
 	}
@@ -49,16 +49,16 @@ func serve(ctx context.Context, s settings, log logr.Logger) error {
 	return mgr.Start(ctx)
 }
 
-// connect says how to reach the API server.
-func connect(kubeconfig string) (config *rest.Config, err error) {
-	named := kubeconfig
-	if named == "" {
-		named = os.Getenv(clientcmd.RecommendedConfigPathEnvVar)
+// loadConfig loads the configuration of the API client.
+func loadConfig(kubeconfig string) (config *rest.Config, err error) {
+	path := kubeconfig
+	if path == "" {
+		path = os.Getenv(clientcmd.RecommendedConfigPathEnvVar)
 	}
-	if named == "" {
+	if path == "" {
 		config, err = rest.InClusterConfig()
 		if errors.Is(err, rest.ErrNotInCluster) {
-			return nil, errors.New("this is no pod, and neither --kubeconfig nor $KUBECONFIG is set: name a kubeconfig file")
+			return nil, errors.New("not running in a pod, and neither --kubeconfig nor $KUBECONFIG is set: set one to a kubeconfig file")
 		}
 	} else {
 		rules := clientcmd.NewDefaultClientConfigLoadingRules()
@@ -66,64 +66,65 @@ func connect(kubeconfig string) (config *rest.Config, err error) {
 		config, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("kubeconfig %q cannot be used: %w", named, err)
+		return nil, fmt.Errorf("kubeconfig %q cannot be used: %w", path, err)
 	}
 	config.QPS, config.Burst = qps, burst
 	return rest.AddUserAgent(config, "portreeve-controller/"+version), nil
 }
 
-func newManager(config *rest.Config, s settings) (ctrl.Manager, error) {
-	scheme, err := controllers.Scheme()
+func newManager(config *rest.Config, s programOptions) (ctrl.Manager, error) {
+	scheme, err := controllers.NewScheme()
 	if err != nil {
 		return nil, err
 	}
 	return ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme,
-		Cache:                         controllers.Cache(s.options()),
+		Cache:                         controllers.NewCacheOptions(s.controllerOptions()),
 		LeaderElection:                s.leaderElection,
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       s.namespace,
-		LeaderElectionReleaseOnCancel: true, // the process ends when the manager does
-		Metrics:                       metricsserver.Options{BindAddress: s.metrics},
-		HealthProbeBindAddress:        s.health,
+		LeaderElectionReleaseOnCancel: true, // the process exits when the manager stops
+		Metrics:                       metricsserver.Options{BindAddress: s.metricsAddress},
+		HealthProbeBindAddress:        s.healthAddress,
 	})
 }
 
-// beginner waits for an API server that knows Portreeve's kinds and grants the rights,
-// then registers the controllers. Until then the process lives, isn't ready, and says why.
-type beginner struct {
+// controllerStarter waits until the API server serves Portreeve's kinds and grants the
+// required rights, then adds the controllers. Until then the process is live but not
+// ready, and logs the reason.
+type controllerStarter struct {
 	mgr     manager.Manager
 	options controllers.Options
 	log     logr.Logger
-	begun   atomic.Bool
+	started atomic.Bool
 }
 
-// NeedLeaderElection is false: a replica that stands by is ready, too.
-func (b *beginner) NeedLeaderElection() bool { return false }
+// NeedLeaderElection returns false because standby replicas are ready, too.
+func (b *controllerStarter) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
-func (b *beginner) Start(ctx context.Context) error {
-	if err := await(ctx, b.log, b.mgr.GetConfig(), b.mgr.GetHTTPClient(), b.options.PortPressure.Namespace, firstPause); err != nil {
-		return nil //nolint:nilerr // ctx ended: the process is to end, and nothing failed
+func (b *controllerStarter) Start(ctx context.Context) error {
+	if err := awaitAPI(ctx, b.log, b.mgr.GetConfig(), b.mgr.GetHTTPClient(), b.options.PortPressure.Namespace, firstPause); err != nil {
+		return nil //nolint:nilerr // ctx ended, so this is not a failure
 	}
-	if err := controllers.Register(ctx, b.mgr, b.options); err != nil {
+	if err := controllers.AddToManager(ctx, b.mgr, b.options); err != nil {
 		return err
 	}
-	b.begun.Store(true)
+	b.started.Store(true)
 	return nil
 }
 
-var errNotBegun = errors.New("waiting for Portreeve's kinds or rights; the log says what is missing")
+var errNotStarted = errors.New("waiting for Portreeve's kinds or rights; see the log for what is missing")
 
-func (b *beginner) ready(*http.Request) error {
-	if b.begun.Load() {
+func (b *controllerStarter) checkReady(*http.Request) error {
+	if b.started.Load() {
 		return nil
 	}
-	return errNotBegun
+	return errNotStarted
 }
 
-// The pauses between tries.
+// These limit the pause between attempts.
 const (
 	firstPause = time.Second
-	longest    = 30 * time.Second
+	maxPause   = 30 * time.Second
 )

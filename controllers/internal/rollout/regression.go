@@ -6,44 +6,46 @@ import (
 	"time"
 )
 
-// regression begins the reason of a rollout that one stopped.
-const regression = "regression: "
+// regressionPrefix begins the reason of a rollout that a regression stopped.
+const regressionPrefix = "regression: "
 
-// chance is how likely it may be that changed nodes fare worse by accident.
-const chance = 0.05
+// significance is the probability of a coincidence below which increased pressure on
+// updated nodes counts as a regression.
+const significance = 0.05
 
-// regression says why the changed nodes fare worse, or nothing.
-func (c *course) regression() string {
-	if why := c.failure(); why != "" {
-		return regression + why
+// detectRegression returns why the updated nodes have regressed, or an empty string.
+func (c *rolloutState) detectRegression() string {
+	if why := c.findFailure(); why != "" {
+		return regressionPrefix + why
 	}
-	since, _ := c.since()
+	since, _ := c.findSettleTimes()
 	if since.IsZero() {
 		return ""
 	}
 	var worse []string
 	settled := 0
-	for _, n := range c.changed {
-		if !n.settled { // what it says now is of the time before
+	for _, n := range c.updated {
+		if !n.settled { // its report is from before the update
 			continue
 		}
 		settled++
-		if n.worseSince(n.at) {
+		if n.hasPressureSince(n.settledAt) {
 			worse = append(worse, n.Name)
 		}
 	}
-	others, untouched := c.untouched(since)
-	if len(worse) == 0 || tail(len(worse), settled, others, untouched) >= chance {
+	worseOthers, others := c.countNotUpdated(since)
+	if len(worse) == 0 || binomialTail(len(worse), settled, worseOthers, others) >= significance {
 		return ""
 	}
-	return regression + fmt.Sprintf("ports got short on %d of %d changed nodes (%s), on %d of %d others in the same time",
-		len(worse), settled, some(worse), others, untouched)
+	const format = "port pressure increased on %d/%d updated nodes (%s) vs %d/%d nodes not yet updated"
+	return regressionPrefix + fmt.Sprintf(format,
+		len(worse), settled, formatNames(worse), worseOthers, others)
 }
 
-// failure is a setting that a changed node could not apply.
-func (c *course) failure() string {
-	for _, n := range c.changed {
-		for _, s := range n.bad {
+// findFailure describes the first setting that an updated node could not apply, if any.
+func (c *rolloutState) findFailure() string {
+	for _, n := range c.updated {
+		for _, s := range n.failing {
 			if n.failed && n.Observed {
 				return fmt.Sprintf("%s could not be applied on %s: %s", s.Key, n.Name, s.Message)
 			}
@@ -52,29 +54,31 @@ func (c *course) failure() string {
 	return ""
 }
 
-// untouched counts the selected nodes that have nothing new, and those of them whose
-// ports got short since t: a peak of traffic is nobody's fault.
-func (c *course) untouched(t time.Time) (worse, all int) {
+// countNotUpdated returns how many selected nodes are not updated yet, and on how many
+// of them pressure has increased since t. Both distinguish a regression from a general
+// peak of traffic.
+func (c *rolloutState) countNotUpdated(t time.Time) (worse, all int) {
 	for _, n := range c.nodes {
-		if n.current || !n.Selected || n.Silent {
+		if n.upToDate || !n.Selected || n.AgentSilent {
 			continue
 		}
 		all++
-		if n.worseSince(t) {
+		if n.hasPressureSince(t) {
 			worse++
 		}
 	}
 	return worse, all
 }
 
-// tail is how likely it is that k or more of m nodes get worse where worse of all
-// others did: the binomial distribution's upper tail. Without others any is too many.
-func tail(k, m, worse, all int) float64 {
+// binomialTail returns the probability that pressure increases on k or more of m nodes
+// if it increases on each with the probability worse/all: the upper tail of the binomial
+// distribution. It is 0 if worse or all is 0.
+func binomialTail(k, m, worse, all int) float64 {
 	if worse == 0 || all == 0 {
 		return 0
 	}
 	p := float64(worse) / float64(all)
-	sum, ways := 0.0, 1.0 // m over i
+	sum, ways := 0.0, 1.0 // binomial coefficient of m and i
 	for i := 0; i <= m; i++ {
 		if i >= k {
 			sum += ways * math.Pow(p, float64(i)) * math.Pow(1-p, float64(m-i))

@@ -1,7 +1,7 @@
-// Package rollout decides which nodes may change now for one NodeTuning: canaries
-// first, which soak, then the others at its pace; none once changed nodes fare worse
-// than the rest. It is pure. What it knows of the past stands in the objects: a
-// controller that starts anew goes on where the last one was.
+// Package rollout decides which nodes may be updated now for one NodeTuning: first the
+// canaries, which then soak, then the others, at most maxUnavailable at a time. It stops
+// if updated nodes regress compared with the others. It is pure: all state is in the
+// objects, so that a controller that restarts continues where the last one stopped.
 package rollout
 
 import (
@@ -11,90 +11,94 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Input is all that a decision is made from.
+// Input is the input of PlanChanges.
 type Input struct {
 	Tuning *v1alpha1.NodeTuning
-	// Nodes are those that the NodeTuning selects, and those that have something of
-	// it still.
+	// Nodes are the nodes that the NodeTuning selects, and those that still have some of
+	// its settings.
 	Nodes []Node
-	// ClusterNodes is how many nodes the cluster has, for the brake.
+	// ClusterNodes is the number of nodes in the cluster, for the brake.
 	ClusterNodes int
-	// Conflicts and Problem are what resolve found.
+	// Conflicts and Problem are the NodeTuning's, as package resolve found them.
 	Conflicts []v1alpha1.TuningConflict
 	Problem   string
 	Now       time.Time
 }
 
-// Node is one node as its PortPressure shows it.
+// Node is the state of one node, from its PortPressure.
 type Node struct {
 	Name string
-	// Selected says that the NodeTuning selects it; Want is what it is to have of it.
+	// Selected reports whether the NodeTuning selects the node.
 	Selected bool
-	Want     []v1alpha1.Setting
-	// Have is what its spec has of it.
-	Have []v1alpha1.Setting
-	// Observed says that the status speaks of the spec as it is.
-	Observed bool
-	Silent   bool // its agent
-	Status   *v1alpha1.PortPressureStatus
+	// Desired are the settings of the NodeTuning that the node should have.
+	Desired []v1alpha1.Setting
+	// Current are the settings of the NodeTuning in the node's spec.
+	Current []v1alpha1.Setting
+	// Observed reports whether the status is for the current spec.
+	Observed    bool
+	AgentSilent bool
+	Status      *v1alpha1.PortPressureStatus
 }
 
-// Decision is what to do.
+// Decision is the result of PlanChanges.
 type Decision struct {
-	// Change are the nodes that get what they are to have, now, Take those that lose
-	// all that they have of the NodeTuning; sorted.
-	Change, Take []string
-	// Status is the NodeTuning's, whole.
+	// Update are the nodes that get their desired settings now, Revert those that lose all
+	// settings of the NodeTuning, both sorted.
+	Update, Revert []string
+	// Status is the complete status of the NodeTuning.
 	Status v1alpha1.NodeTuningStatus
-	// Next is when to decide again, even if nothing happens; zero: no need.
-	Next time.Time
-	// Released says that nothing of a deleted NodeTuning is left anywhere.
+	// ReevaluateAt is when to plan again even if no object changes, zero for never.
+	ReevaluateAt time.Time
+	// Released reports that no node has settings of the deleted NodeTuning any more.
 	Released bool
 }
 
-// The defaults of a Rollout.
+// These are the defaults of a Rollout.
 const (
 	defaultMaxUnavailable = "10%"
 	defaultCanaries       = 1
 	defaultSoak           = 300 * time.Second
 )
 
-// patience is how many soaks a canary without traffic is waited for.
-const patience = 10
+// maxSoaks limits the soak time of canaries without traffic, in multiples of soakSeconds.
+const maxSoaks = 10
 
-// Decide decides.
-func Decide(in Input) Decision {
-	c := newCourse(in)
+// PlanChanges decides which nodes change now, and computes the status of the NodeTuning.
+// The first step that has a result determines it.
+func PlanChanges(in Input) Decision {
+	c := newRolloutState(in)
 	var d Decision
-	for _, step := range []func(*course) (*verdict, bool){
-		unreadable, releasing, reverting, paused, braked, regressed, settling, soaking, canaries, batches, restarting,
+	for _, step := range []func(*rolloutState) (*stepResult, bool){
+		stopIfUnreadable, releaseDeleted, continueRevert, stopIfPaused, applyBrake, stopOnRegression,
+		waitForChanges, soakCanaries, updateCanaries, updateBatch, finishRollout,
 	} {
 		if v, ok := step(c); ok {
-			d.Change, d.Take, d.Next = v.change, v.take, v.next
-			d.Status = c.status(v)
+			d.Update, d.Revert, d.ReevaluateAt = v.update, v.revert, v.reevaluateAt
+			d.Status = c.makeStatus(v)
 			break
 		}
 	}
-	slices.Sort(d.Change)
-	slices.Sort(d.Take)
-	d.Released = !in.Tuning.DeletionTimestamp.IsZero() && !slices.ContainsFunc(c.nodes, (*node).holds)
+	slices.Sort(d.Update)
+	slices.Sort(d.Revert)
+	d.Released = !in.Tuning.DeletionTimestamp.IsZero() && !slices.ContainsFunc(c.nodes, (*nodeState).hasSettingsLeft)
 	return d
 }
 
-// verdict is what one step decides.
-type verdict struct {
-	phase        v1alpha1.RolloutPhase
-	stop         string // why it stands still: the reason of the condition Degraded
-	reason       string
-	change, take []string
-	next         time.Time
+// stepResult is the result of one step.
+type stepResult struct {
+	phase          v1alpha1.RolloutPhase
+	degradedReason string // reason of the condition Degraded if the rollout is stopped
+	reason         string
+	update, revert []string
+	reevaluateAt   time.Time
 }
 
-func stand(phase v1alpha1.RolloutPhase, reason string) (*verdict, bool) {
-	return &verdict{phase: phase, reason: reason}, true
+// stayInPhase returns a result that changes no nodes.
+func stayInPhase(phase v1alpha1.RolloutPhase, reason string) (*stepResult, bool) {
+	return &stepResult{phase: phase, reason: reason}, true
 }
 
-// stopped is a rollout that stands still until someone does something.
-func stopped(stop, reason string) (*verdict, bool) {
-	return &verdict{phase: v1alpha1.RolloutPaused, stop: stop, reason: reason}, true
+// stopRollout returns a result that pauses the rollout until a user acts.
+func stopRollout(degradedReason, reason string) (*stepResult, bool) {
+	return &stepResult{phase: v1alpha1.RolloutPaused, degradedReason: degradedReason, reason: reason}, true
 }

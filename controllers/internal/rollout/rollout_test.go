@@ -27,14 +27,14 @@ func wish(value string) []v1alpha1.Setting {
 
 // old is a node that has nothing new.
 func old(name string, used int32) rollout.Node {
-	return rollout.Node{Name: name, Selected: true, Want: wish("new"), Observed: true,
+	return rollout.Node{Name: name, Selected: true, Desired: wish("new"), Observed: true,
 		Status: &v1alpha1.PortPressureStatus{UsedPercent: &used, Level: v1alpha1.LevelNormal}}
 }
 
 // done is a node that settled at a minute before noon, or after.
 func done(name string, minute int, state v1alpha1.SettingState) rollout.Node {
 	n := old(name, 5)
-	n.Have = wish("new")
+	n.Current = wish("new")
 	n.Status.Settings = []v1alpha1.SettingStatus{{ID: "k", Key: "k", State: state, Message: "no such file", LastTransitionTime: new(at(minute))}}
 	return n
 }
@@ -45,12 +45,12 @@ func pressed(n rollout.Node, minute int) rollout.Node {
 }
 
 func gone(n rollout.Node) rollout.Node {
-	n.Selected, n.Want = false, nil
+	n.Selected, n.Desired = false, nil
 	return n
 }
 
 func silent(n rollout.Node) rollout.Node {
-	n.Silent = true
+	n.AgentSilent = true
 	return n
 }
 
@@ -60,7 +60,7 @@ func busy(n rollout.Node) rollout.Node {
 }
 
 func older(n rollout.Node) rollout.Node {
-	n.Have[0].From.Generation = 1
+	n.Current[0].From.Generation = 1
 	return n
 }
 
@@ -168,7 +168,7 @@ func TestDecide(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			d := rollout.Decide(rollout.Input{Tuning: test.tuning, Nodes: test.nodes, ClusterNodes: 10, Now: noon})
+			d := rollout.PlanChanges(rollout.Input{Tuning: test.tuning, Nodes: test.nodes, ClusterNodes: 10, Now: noon})
 			if diff := cmp.Diff(test.want, line(d)); diff != "" {
 				t.Error(diff)
 			}
@@ -179,15 +179,15 @@ func TestDecide(t *testing.T) {
 func line(d rollout.Decision) string {
 	var b strings.Builder
 	b.WriteString(string(d.Status.Rollout.Phase))
-	for _, n := range d.Change {
+	for _, n := range d.Update {
 		b.WriteString(" +" + n)
 	}
-	for _, n := range d.Take {
+	for _, n := range d.Revert {
 		b.WriteString(" -" + n)
 	}
 	b.WriteString(": " + d.Status.Rollout.Reason)
-	if !d.Next.IsZero() {
-		b.WriteString(", again at " + d.Next.Format("15:04"))
+	if !d.ReevaluateAt.IsZero() {
+		b.WriteString(", again at " + d.ReevaluateAt.Format("15:04"))
 	}
 	if d.Released {
 		b.WriteString(", released")
@@ -196,7 +196,7 @@ func line(d rollout.Decision) string {
 }
 
 func TestAProblemHoldsWhatStands(t *testing.T) {
-	d := rollout.Decide(rollout.Input{Tuning: tuning(), Nodes: []rollout.Node{gone(done("a", -6, v1alpha1.SettingApplied))}, ClusterNodes: 100, Problem: "a selector can't be read", Now: noon})
+	d := rollout.PlanChanges(rollout.Input{Tuning: tuning(), Nodes: []rollout.Node{gone(done("a", -6, v1alpha1.SettingApplied))}, ClusterNodes: 100, Problem: "a selector can't be read", Now: noon})
 	if got := line(d); got != "Paused: a selector can't be read" {
 		t.Error(got)
 	}
@@ -208,7 +208,7 @@ func TestTheStatusSaysHowFarItIs(t *testing.T) {
 		busy(done("d", -1, v1alpha1.SettingPending)), old("e", 3),
 	}
 	conflicts := []v1alpha1.TuningConflict{{Key: "k", With: "other", Nodes: 2}}
-	d := rollout.Decide(rollout.Input{Tuning: tuning(most(2)), Nodes: nodes, ClusterNodes: 10, Conflicts: conflicts, Now: noon})
+	d := rollout.PlanChanges(rollout.Input{Tuning: tuning(most(2)), Nodes: nodes, ClusterNodes: 10, Conflicts: conflicts, Now: noon})
 	want := v1alpha1.TuningCounts{Matched: 5, Updated: 4, Applied: 1, Refused: 1, RestartRequired: 1}
 	if diff := cmp.Diff(want, d.Status.Counts); diff != "" {
 		t.Error(diff)
@@ -234,11 +234,11 @@ func TestAPhaseIsAsOldAsItIs(t *testing.T) {
 	before := func(t *v1alpha1.NodeTuning) {
 		t.Status.Rollout = v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolling, Since: &began}
 	}
-	going := rollout.Decide(rollout.Input{Tuning: tuning(before), Nodes: []rollout.Node{done("a", -6, v1alpha1.SettingApplied), old("b", 1)}, Now: noon})
+	going := rollout.PlanChanges(rollout.Input{Tuning: tuning(before), Nodes: []rollout.Node{done("a", -6, v1alpha1.SettingApplied), old("b", 1)}, Now: noon})
 	if s := going.Status.Rollout; s.Phase != v1alpha1.RolloutRolling || !s.Since.Equal(&began) {
 		t.Errorf("%s since %v", s.Phase, s.Since)
 	}
-	ended := rollout.Decide(rollout.Input{Tuning: tuning(before), Nodes: []rollout.Node{done("a", -6, v1alpha1.SettingApplied)}, Now: noon})
+	ended := rollout.PlanChanges(rollout.Input{Tuning: tuning(before), Nodes: []rollout.Node{done("a", -6, v1alpha1.SettingApplied)}, Now: noon})
 	if s := ended.Status.Rollout; s.Phase != v1alpha1.RolloutComplete || !s.Since.Time.Equal(noon) {
 		t.Errorf("%s since %v", s.Phase, s.Since)
 	}

@@ -124,8 +124,8 @@ func (c *cluster) input() rollout.Input {
 	in := rollout.Input{Tuning: c.tuning, ClusterNodes: len(c.machines), Now: c.now}
 	for name, m := range c.machines {
 		if want := c.want(m); m.selected && want != nil || len(m.have) > 0 || !m.observed {
-			in.Nodes = append(in.Nodes, rollout.Node{Name: name, Selected: m.selected, Want: want, Have: m.have,
-				Observed: m.observed, Silent: m.silent, Status: &m.status})
+			in.Nodes = append(in.Nodes, rollout.Node{Name: name, Selected: m.selected, Desired: want, Current: m.have,
+				Observed: m.observed, AgentSilent: m.silent, Status: &m.status})
 		}
 	}
 	return in
@@ -134,12 +134,12 @@ func (c *cluster) input() rollout.Input {
 // decide decides and does it. A controller may die before it has written the status.
 func (c *cluster) decide() {
 	in := c.input()
-	d := rollout.Decide(in)
+	d := rollout.PlanChanges(in)
 	c.check(in, d)
-	for _, name := range slices.Concat(d.Change, d.Take) {
+	for _, name := range slices.Concat(d.Update, d.Revert) {
 		m := c.machines[name]
 		m.have = nil
-		if slices.Contains(d.Change, name) {
+		if slices.Contains(d.Update, name) {
 			m.have = c.want(m)
 		}
 		m.observed, m.delay = false, 1+c.r.IntN(4)
@@ -158,10 +158,10 @@ func (c *cluster) check(in rollout.Input, d rollout.Decision) {
 	c.Helper()
 	moving, settled := 0, 0
 	for _, n := range in.Nodes {
-		if !n.Observed && !n.Silent || !n.Observed && len(n.Have) > 0 && sameValue(n) {
+		if !n.Observed && !n.AgentSilent || !n.Observed && len(n.Current) > 0 && sameValue(n) {
 			moving++
 		}
-		if n.Observed && sameValue(n) && len(n.Want) > 0 && !in.Now.Before(settledAt(n).Add(time.Minute)) {
+		if n.Observed && sameValue(n) && len(n.Desired) > 0 && !in.Now.Before(settledAt(n).Add(time.Minute)) {
 			settled++
 		}
 	}
@@ -169,11 +169,11 @@ func (c *cluster) check(in rollout.Input, d rollout.Decision) {
 	if err != nil {
 		c.Fatal(err)
 	}
-	if n := len(d.Change) + len(d.Take); n > 0 && moving+n > most {
+	if n := len(d.Update) + len(d.Revert); n > 0 && moving+n > most {
 		c.Errorf("%d in change and %d more, of at most %d\n%v", moving, n, most, c.log)
 	}
 	fresh := 0 // nodes that get something new
-	for _, name := range d.Change {
+	for _, name := range d.Update {
 		m := c.machines[name]
 		switch {
 		case m.silent:
@@ -191,14 +191,14 @@ func (c *cluster) check(in rollout.Input, d rollout.Decision) {
 	if fresh > 0 && c.proved != c.value && fresh+changed(in) > canaries {
 		c.Errorf("%d get it, and %d of %d canaries have soaked\n%v", fresh, settled, canaries, c.log)
 	}
-	if len(d.Take) > 0 {
-		c.Errorf("%v lose it, and nobody asked for that\n%v", d.Take, c.log)
+	if len(d.Revert) > 0 {
+		c.Errorf("%v lose it, and nobody asked for that\n%v", d.Revert, c.log)
 	}
 }
 
 func changed(in rollout.Input) (n int) {
 	for _, node := range in.Nodes {
-		if sameValue(node) && len(node.Want) > 0 {
+		if sameValue(node) && len(node.Desired) > 0 {
 			n++
 		}
 	}
@@ -206,7 +206,7 @@ func changed(in rollout.Input) (n int) {
 }
 
 func sameValue(n rollout.Node) bool {
-	return len(n.Have) == len(n.Want) && (len(n.Have) == 0 || n.Have[0].Value == n.Want[0].Value)
+	return len(n.Current) == len(n.Desired) && (len(n.Current) == 0 || n.Current[0].Value == n.Desired[0].Value)
 }
 
 func settledAt(n rollout.Node) time.Time {
@@ -239,16 +239,16 @@ func (c *cluster) converge() {
 			return
 		}
 	}
-	c.Errorf("it does not end: %s\n%v", line(rollout.Decide(c.input())), c.log)
+	c.Errorf("it does not end: %s\n%v", line(rollout.PlanChanges(c.input())), c.log)
 }
 
 func (c *cluster) ended() bool {
 	for _, m := range c.machines {
-		if n := (rollout.Node{Have: m.have, Want: c.want(m)}); !sameValue(n) || !m.observed {
+		if n := (rollout.Node{Current: m.have, Desired: c.want(m)}); !sameValue(n) || !m.observed {
 			return false
 		}
 	}
-	d := rollout.Decide(c.input())
+	d := rollout.PlanChanges(c.input())
 	if !c.tuning.DeletionTimestamp.IsZero() {
 		return d.Released
 	}

@@ -9,208 +9,219 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/text"
 )
 
-// unreadable: what can't be read holds what stands.
-func unreadable(c *course) (*verdict, bool) {
+// stopIfUnreadable stops the rollout of an invalid NodeTuning: nodes keep their settings.
+func stopIfUnreadable(c *rolloutState) (*stepResult, bool) {
 	if c.Problem == "" || !c.Tuning.DeletionTimestamp.IsZero() {
 		return nil, false
 	}
-	return stopped(v1alpha1.ReasonTuningUnreadable, c.Problem)
+	return stopRollout(v1alpha1.ReasonTuningUnreadable, c.Problem)
 }
 
-// releasing: a deleted one gives back at its pace; nobody soaks, nothing is braked,
-// as someone has said so.
-func releasing(c *course) (*verdict, bool) {
+// releaseDeleted restores the original settings if the NodeTuning is being deleted, within
+// the budget but without canaries and brake, because a user has asked for it.
+func releaseDeleted(c *rolloutState) (*stepResult, bool) {
 	if c.Tuning.DeletionTimestamp.IsZero() {
 		return nil, false
 	}
 	left := 0
 	for _, n := range c.nodes {
-		if n.holds() {
+		if n.hasSettingsLeft() {
 			left++
 		}
 	}
-	return &verdict{
-		phase: v1alpha1.RolloutReleasing, reason: nodes(left) + " to be given back" + c.silent(),
-		change: c.next(c.pending, len(c.pending)),
+	return &stepResult{
+		phase:  v1alpha1.RolloutReleasing,
+		reason: "original settings not yet restored on " + text.FormatPlural(left, "node") + c.formatSilentAgents(),
+		update: c.selectWithinBudget(c.pending, len(c.pending)),
 	}, true
 }
 
-// silent names agents that a release waits for.
-func (c *course) silent() string {
+// formatSilentAgents names the silent agents that the release waits for.
+func (c *rolloutState) formatSilentAgents() string {
 	var names []string
 	for _, n := range c.nodes {
-		if n.Silent && len(n.Have) > 0 {
+		if n.AgentSilent && len(n.Current) > 0 {
 			names = append(names, n.Name)
 		}
 	}
 	if len(names) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; waiting for the silent agents of %s: to go without them, annotate the NodeTuning with %s=%d",
-		some(names), AnnotationConfirm, c.Tuning.Generation)
+	return fmt.Sprintf("; waiting for silent agents on %s: to continue without them, annotate the NodeTuning with %s=%d",
+		formatNames(names), AnnotationConfirm, c.Tuning.Generation)
 }
 
-// reverting: after a regression the changed ones give back, at the pace, and it ends
-// there until someone edits the NodeTuning.
-func reverting(c *course) (*verdict, bool) {
-	if !c.before(v1alpha1.RolloutReverted) {
+// continueRevert restores the original settings on the updated nodes after a regression,
+// within the budget. The rollout then stays Reverted until a user edits the NodeTuning.
+func continueRevert(c *rolloutState) (*stepResult, bool) {
+	if !c.hadPhase(v1alpha1.RolloutReverted) {
 		return nil, false
 	}
-	return &verdict{phase: v1alpha1.RolloutReverted, stop: v1alpha1.ReasonRegressionFound, reason: c.Tuning.Status.Rollout.Reason, take: c.next(c.changed, len(c.changed))}, true
+	return revertUpdated(c, c.Tuning.Status.Rollout.Reason)
 }
 
-func paused(c *course) (*verdict, bool) {
+// revertUpdated returns a result that restores the original settings on updated nodes.
+func revertUpdated(c *rolloutState, reason string) (*stepResult, bool) {
+	return &stepResult{
+		phase: v1alpha1.RolloutReverted, degradedReason: v1alpha1.ReasonRegressionFound, reason: reason,
+		revert: c.selectWithinBudget(c.updated, len(c.updated)),
+	}, true
+}
+
+// stopIfPaused stops a rollout that a user or a regression has paused.
+func stopIfPaused(c *rolloutState) (*stepResult, bool) {
 	switch {
 	case c.Tuning.Spec.Rollout.Paused:
-		return stopped(v1alpha1.ReasonRolloutPaused, "spec.rollout.paused is true")
-	case c.before(v1alpha1.RolloutPaused) && strings.HasPrefix(c.Tuning.Status.Rollout.Reason, regression):
-		return stopped(v1alpha1.ReasonRegressionFound, c.Tuning.Status.Rollout.Reason)
+		return stopRollout(v1alpha1.ReasonRolloutPaused, "spec.rollout.paused is true")
+	case c.hadPhase(v1alpha1.RolloutPaused) && strings.HasPrefix(c.Tuning.Status.Rollout.Reason, regressionPrefix):
+		return stopRollout(v1alpha1.ReasonRegressionFound, c.Tuning.Status.Rollout.Reason)
 	}
 	return nil, false
 }
 
-// Brake is the share of a cluster's nodes, in percent, that may lose settings without
-// a confirmation, other than by deleting the NodeTuning.
-const Brake = 20
+// BrakePercent is the percentage of the cluster's nodes that may lose settings without
+// confirmation, unless the NodeTuning is deleted.
+const BrakePercent = 20
 
-// AnnotationConfirm lets go what the brake holds.
+// AnnotationConfirm confirms a removal of settings that the brake blocks.
 const AnnotationConfirm = v1alpha1.AnnotationConfirmRelease
 
-// Confirmed says whether someone has let go what is held of t as it is.
-func Confirmed(t *v1alpha1.NodeTuning) bool {
+// IsReleaseConfirmed reports whether a user has confirmed the removal for the current
+// generation of t.
+func IsReleaseConfirmed(t *v1alpha1.NodeTuning) bool {
 	return t.Annotations[AnnotationConfirm] == strconv.FormatInt(t.Generation, 10)
 }
 
-// braked: a selector that went wrong, labels that vanished.
-func braked(c *course) (*verdict, bool) {
+// applyBrake stops a rollout that would remove settings from too many nodes, such as
+// after a mistake in the selector or a loss of labels.
+func applyBrake(c *rolloutState) (*stepResult, bool) {
 	losing := 0
 	for _, n := range c.nodes {
-		if !n.current && n.loses() {
+		if !n.upToDate && n.losesSetting() {
 			losing++
 		}
 	}
-	if losing < 2 || losing*100 <= c.ClusterNodes*Brake || Confirmed(c.Tuning) {
+	if losing < 2 || losing*100 <= c.ClusterNodes*BrakePercent || IsReleaseConfirmed(c.Tuning) {
 		return nil, false
 	}
-	return stopped(v1alpha1.ReasonReleaseHeld, fmt.Sprintf(
-		"this would take settings from %s of %d at once, more than %d %%: if that is meant, annotate the NodeTuning with %s=%d",
-		nodes(losing), c.ClusterNodes, Brake, AnnotationConfirm, c.Tuning.Generation))
+	return stopRollout(v1alpha1.ReasonReleaseHeld, fmt.Sprintf(
+		"this would remove settings from %d of %d nodes at once, more than %d %%: "+
+			"to confirm, annotate the NodeTuning with %s=%d",
+		losing, c.ClusterNodes, BrakePercent, AnnotationConfirm, c.Tuning.Generation))
 }
 
-// regressed: changed nodes fare worse than the others.
-func regressed(c *course) (*verdict, bool) {
+// stopOnRegression pauses or reverts the rollout if the updated nodes have regressed.
+func stopOnRegression(c *rolloutState) (*stepResult, bool) {
 	if len(c.pending) == 0 {
 		return nil, false
 	}
-	why := c.regression()
+	why := c.detectRegression()
 	switch {
 	case why == "":
 		return nil, false
 	case c.Tuning.Spec.Rollout.OnRegression == v1alpha1.OnRegressionRevert:
-		return &verdict{phase: v1alpha1.RolloutReverted, stop: v1alpha1.ReasonRegressionFound, reason: why, take: c.next(c.changed, len(c.changed))}, true
+		return revertUpdated(c, why)
 	}
-	return stopped(v1alpha1.ReasonRegressionFound, why)
+	return stopRollout(v1alpha1.ReasonRegressionFound, why)
 }
 
-// settling: nodes in change take up the whole pace, or are the canaries.
-func settling(c *course) (*verdict, bool) {
-	if len(c.moving) == 0 || c.budget > 0 && !c.early() {
+// waitForChanges waits while the changing nodes use up the budget or are canaries.
+func waitForChanges(c *rolloutState) (*stepResult, bool) {
+	if len(c.changing) == 0 || c.budget > 0 && !c.isCanaryStage() {
 		return nil, false
 	}
 	phase := v1alpha1.RolloutRolling
-	if c.early() {
+	if c.isCanaryStage() {
 		phase = v1alpha1.RolloutCanary
-		if len(c.changed) < c.canaries && c.budget > 0 {
+		if len(c.updated) < c.canaryCount && c.budget > 0 {
 			return nil, false
 		}
 	}
 	var names []string
-	for _, n := range c.moving {
+	for _, n := range c.changing {
 		names = append(names, n.Name)
 	}
-	return stand(phase, "in change: "+some(names))
+	return stayInPhase(phase, "in progress: "+formatNames(names))
 }
 
-// soaking: the canaries have changed, and are watched.
-func soaking(c *course) (*verdict, bool) {
-	if !c.early() || len(c.changed) < c.canaries || len(c.pending) == 0 {
+// soakCanaries waits until the updated canaries have soaked.
+func soakCanaries(c *rolloutState) (*stepResult, bool) {
+	if !c.isCanaryStage() || len(c.updated) < c.canaryCount || len(c.pending) == 0 {
 		return nil, false
 	}
-	_, last := c.since()
+	_, last := c.findSettleTimes()
 	end := last.Add(c.soak)
 	if c.Now.Before(end) {
-		return &verdict{phase: v1alpha1.RolloutSoaking, reason: "the canaries are watched until " + clock(end), next: end}, true
+		return &stepResult{phase: v1alpha1.RolloutSoaking, reevaluateAt: end,
+			reason: "observing the canaries until " + formatTime(end)}, true
 	}
-	if end = last.Add(patience * c.soak); c.Now.Before(end) && !slices.ContainsFunc(c.changed, (*node).traffic) {
-		return &verdict{phase: v1alpha1.RolloutSoaking, next: end,
-			reason: "inconclusive: the canaries saw no traffic; they are watched until they do, at most until " + clock(end)}, true
+	if end = last.Add(maxSoaks * c.soak); c.Now.Before(end) && !slices.ContainsFunc(c.updated, (*nodeState).hasTraffic) {
+		return &stepResult{phase: v1alpha1.RolloutSoaking, reevaluateAt: end,
+			reason: "inconclusive: the canaries saw no traffic; soaking until they do, at most until " + formatTime(end)}, true
 	}
 	return nil, false
 }
 
-// canaries: the first ones to change, those that use most ports, since an idle one
-// tells nothing.
-func canaries(c *course) (*verdict, bool) {
-	missing := c.canaries - len(c.changed)
-	var gaining []*node
+// updateCanaries updates the first nodes: those with the highest port usage, because idle
+// nodes show no effect.
+func updateCanaries(c *rolloutState) (*stepResult, bool) {
+	missing := c.canaryCount - len(c.updated)
+	var gaining []*nodeState
 	for _, n := range c.pending {
-		if n.Selected && len(n.Want) > 0 {
+		if n.Selected && len(n.Desired) > 0 {
 			gaining = append(gaining, n)
 		}
 	}
 	if missing <= 0 || len(gaining) == 0 {
 		return nil, false
 	}
-	slices.SortStableFunc(gaining, func(a, b *node) int { return cmp.Compare(b.used(), a.used()) })
-	return &verdict{phase: v1alpha1.RolloutCanary, change: c.next(gaining, missing), reason: "canaries first"}, true
+	slices.SortStableFunc(gaining, func(a, b *nodeState) int { return cmp.Compare(b.usedPercent(), a.usedPercent()) })
+	return &stepResult{phase: v1alpha1.RolloutCanary, update: c.selectWithinBudget(gaining, missing),
+		reason: "updating the canaries first"}, true
 }
 
-func batches(c *course) (*verdict, bool) {
+// updateBatch updates as many nodes as the budget allows.
+func updateBatch(c *rolloutState) (*stepResult, bool) {
 	if len(c.pending) == 0 {
 		return nil, false
 	}
-	return &verdict{phase: v1alpha1.RolloutRolling, change: c.next(c.pending, len(c.pending)),
-		reason: nodes(len(c.pending)) + " to go"}, true
+	return &stepResult{phase: v1alpha1.RolloutRolling, update: c.selectWithinBudget(c.pending, len(c.pending)),
+		reason: text.FormatPlural(len(c.pending), "node") + " remaining"}, true
 }
 
-// restarting is the end: complete, but for restarts, and for silent agents.
-func restarting(c *course) (*verdict, bool) {
+// finishRollout completes the rollout, once no node is changing, has a silent agent or
+// requires a restart.
+func finishRollout(c *rolloutState) (*stepResult, bool) {
 	var waiting, silent []string
 	for _, n := range c.nodes {
-		if n.restart {
+		if n.restartRequired {
 			waiting = append(waiting, n.Name)
 		}
-		if !n.current && n.Silent {
+		if !n.upToDate && n.AgentSilent {
 			silent = append(silent, n.Name)
 		}
 	}
 	switch {
-	case len(c.moving) > 0:
-		return stand(v1alpha1.RolloutRolling, nodes(len(c.moving))+" in change")
+	case len(c.changing) > 0:
+		return stayInPhase(v1alpha1.RolloutRolling, text.FormatPlural(len(c.changing), "node")+" in progress")
 	case len(silent) > 0:
-		return stand(v1alpha1.RolloutRolling, "waiting for the silent agents of "+some(silent))
+		return stayInPhase(v1alpha1.RolloutRolling, "waiting for silent agents on "+formatNames(silent))
 	case len(waiting) > 0:
-		return stand(v1alpha1.RolloutAwaitingRestart, "to be restarted: "+some(waiting))
+		return stayInPhase(v1alpha1.RolloutAwaitingRestart, "restart required on "+formatNames(waiting))
 	}
-	return stand(v1alpha1.RolloutComplete, "")
+	return stayInPhase(v1alpha1.RolloutComplete, "")
 }
 
-func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+func formatTime(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
-func nodes(n int) string {
-	if n == 1 {
-		return "1 node"
-	}
-	return fmt.Sprintf("%d nodes", n)
-}
-
-// some names the first few.
-func some(names []string) string {
-	const few = 5
-	if len(names) <= few {
+// formatNames lists the first names, and counts the others.
+func formatNames(names []string) string {
+	const maxNames = 5
+	if len(names) <= maxNames {
 		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], ", "), len(names)-maxNames)
 }

@@ -63,7 +63,7 @@ func renderPage() string {
 		}
 	}
 	b.WriteString(controllerHead)
-	for _, f := range controllers.Families() {
+	for _, f := range controllers.ListFamilies() {
 		fmt.Fprintf(&b, "| %#q | %s | %s | %s |\n", f.Name, strings.Join(f.Labels, ", "), escapeCell(f.Help), escapeCell(f.Absent))
 	}
 	return b.String()

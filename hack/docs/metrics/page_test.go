@@ -19,7 +19,7 @@ func TestThePageHasEveryMetricOnce(t *testing.T) {
 	for _, f := range metrics.ListFamilies() {
 		help[f.Name] = f.Help
 	}
-	for _, f := range controllers.Families() {
+	for _, f := range controllers.ListFamilies() {
 		help[f.Name] = f.Help
 	}
 	for name, helpText := range help {
