@@ -3,13 +3,13 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"portreeve.io/portreeve/agent/windows/winsys"
+	"portreeve.io/portreeve/agent/windows/sysinfo"
 )
 
 // newProcessReader returns a function that reads the process's metrics at each scrape.
 func newProcessReader() func() []prometheus.Metric {
 	return func() []prometheus.Metric {
-		u, err := winsys.ReadUsage()
+		u, err := sysinfo.ReadUsage()
 		if err != nil {
 			return nil
 		}

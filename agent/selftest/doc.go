@@ -1,4 +1,4 @@
-// Package selftest asks a Windows machine what its documents leave open, with sockets of
-// its own on loopback, and without changing a setting. What it finds is a Report, to be
-// sent to whoever maintains Portreeve. What judges is pure and has no build tag.
+// Package selftest tests behavior of Windows that Microsoft's documents leave open. It opens
+// its own sockets on loopback and changes no settings. Its result is a Report for the
+// maintainers of Portreeve. The evaluation is pure and has no build tag.
 package selftest

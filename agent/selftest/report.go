@@ -7,16 +7,16 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Check is one question and its answer: Verified, where Windows did what Portreeve
-// counts on; Unsupported, where it did not; Assumed, where that stayed open.
+// Check is the result of one check: Verified if Windows behaved as Portreeve assumes,
+// Unsupported if it did not, Assumed if the result is inconclusive.
 type Check struct {
 	Name    string                 `json:"name"`
 	State   socket.CapabilityState `json:"state"`
 	Finding string                 `json:"finding"`
 }
 
-// Report is all that was found. It has no addresses but loopback's, and no names of
-// processes.
+// Report contains all results. It contains no addresses except loopback, and no process
+// names.
 type Report struct {
 	AgentVersion string                `json:"agentVersion"`
 	Taken        time.Time             `json:"taken"`
@@ -28,8 +28,8 @@ type Report struct {
 	Unobserved   []v1alpha1.Unobserved `json:"unobserved,omitempty"`
 }
 
-// Describe takes what a status has beside addresses and names.
-func (r *Report) Describe(s *v1alpha1.PortPressureStatus) {
+// CopyStatus copies the parts of a status that contain no addresses or names.
+func (r *Report) CopyStatus(s *v1alpha1.PortPressureStatus) {
 	r.AgentVersion, r.Platform = s.AgentVersion, s.Platform
 	r.Capabilities, r.Windows, r.Failures, r.Unobserved = s.Capabilities, s.Windows, s.Failures, s.Unobserved
 	if s.ObservedAt != nil {

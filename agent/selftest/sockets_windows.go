@@ -9,30 +9,30 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// The sockets here are Winsock's own: Go's dialer binds each of its sockets before it
-// connects (ConnectEx), which is one of the two ways that are compared.
+// The self-test uses Winsock directly, because Go's dialer always binds a socket before it
+// connects (ConnectEx), and the self-test compares connecting with and without bind().
 
 var loopback = [4]byte{127, 0, 0, 1}
 
-// peer listens on loopback and keeps what it accepts, until it is closed; closing is up
-// to the other side first.
-type peer struct {
+// loopbackServer listens on loopback. It keeps accepted connections open until the other
+// side closes them.
+type loopbackServer struct {
 	net.Listener
 	port uint16
 	done sync.WaitGroup
 }
 
-func listen() (*peer, error) {
+func startServer() (*loopbackServer, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // it does not wait
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	p := &peer{Listener: l, port: netip.MustParseAddrPort(l.Addr().String()).Port()}
-	p.done.Go(p.accept)
+	p := &loopbackServer{Listener: l, port: netip.MustParseAddrPort(l.Addr().String()).Port()}
+	p.done.Go(p.acceptConnections)
 	return p, nil
 }
 
-func (p *peer) accept() {
+func (p *loopbackServer) acceptConnections() {
 	for {
 		c, err := p.Accept()
 		if err != nil {
@@ -46,25 +46,25 @@ func (p *peer) accept() {
 	}
 }
 
-func (p *peer) close() {
+func (p *loopbackServer) close() {
 	_ = p.Close()
 	p.done.Wait()
 }
 
-// conn is a connection of ours.
-type conn struct {
+// clientSocket is a connection of the self-test.
+type clientSocket struct {
 	handle windows.Handle
 	local  uint16
 	peer   uint16
 }
 
-// dial connects to the port of loopback; bound binds to port 0 before.
-func dial(port uint16, bound bool) (conn, error) {
+// dialLoopback connects to a port on loopback. If bound is true, it binds to port 0 first.
+func dialLoopback(port uint16, bound bool) (clientSocket, error) {
 	h, err := windows.Socket(windows.AF_INET, windows.SOCK_STREAM, windows.IPPROTO_TCP)
 	if err != nil {
-		return conn{}, fmt.Errorf("socket: %w", err)
+		return clientSocket{}, fmt.Errorf("socket: %w", err)
 	}
-	c := conn{handle: h, peer: port}
+	c := clientSocket{handle: h, peer: port}
 	if bound {
 		err = windows.Bind(h, &windows.SockaddrInet4{Addr: loopback})
 	}
@@ -72,16 +72,16 @@ func dial(port uint16, bound bool) (conn, error) {
 		err = windows.Connect(h, &windows.SockaddrInet4{Addr: loopback, Port: int(port)})
 	}
 	if err == nil {
-		c.local, err = localPort(h)
+		c.local, err = readLocalPort(h)
 	}
 	if err != nil {
 		c.close()
-		return conn{}, fmt.Errorf("connect to 127.0.0.1:%d: %w", port, err)
+		return clientSocket{}, fmt.Errorf("connect to 127.0.0.1:%d: %w", port, err)
 	}
 	return c, nil
 }
 
-func localPort(h windows.Handle) (uint16, error) {
+func readLocalPort(h windows.Handle) (uint16, error) {
 	name, err := windows.Getsockname(h)
 	if err != nil {
 		return 0, fmt.Errorf("getsockname: %w", err)
@@ -95,18 +95,18 @@ func localPort(h windows.Handle) (uint16, error) {
 	return 0, fmt.Errorf("getsockname: %T", name)
 }
 
-// reset ends c without a TIME_WAIT: the self-test gives its ports back at once.
-func (c conn) reset() {
+// reset closes c without a TIME_WAIT, so that its port is free at once.
+func (c clientSocket) reset() {
 	_ = windows.SetsockoptLinger(c.handle, windows.SOL_SOCKET, windows.SO_LINGER, &windows.Linger{Onoff: 1})
 	c.close()
 }
 
-func (c conn) close() { _ = windows.Closesocket(c.handle) }
+func (c clientSocket) close() { _ = windows.Closesocket(c.handle) }
 
-// bind takes a port without connecting: 0 for any.
-func bind(six bool, port uint16) (windows.Handle, uint16, error) {
+// bindLoopback binds a port, 0 for any, without connecting.
+func bindLoopback(ipv6 bool, port uint16) (windows.Handle, uint16, error) {
 	family, address := windows.AF_INET, windows.Sockaddr(&windows.SockaddrInet4{Addr: loopback, Port: int(port)})
-	if six {
+	if ipv6 {
 		family, address = windows.AF_INET6, &windows.SockaddrInet6{Addr: netip.IPv6Loopback().As16(), Port: int(port)}
 	}
 	h, err := windows.Socket(family, windows.SOCK_STREAM, windows.IPPROTO_TCP)
@@ -115,7 +115,7 @@ func bind(six bool, port uint16) (windows.Handle, uint16, error) {
 	}
 	got := uint16(0)
 	if err = windows.Bind(h, address); err == nil {
-		got, err = localPort(h)
+		got, err = readLocalPort(h)
 	}
 	if err != nil {
 		_ = windows.Closesocket(h)

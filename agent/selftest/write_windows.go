@@ -8,29 +8,32 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// own is a key that nothing of Windows reads.
-const own = `SOFTWARE\PortreeveSelfTest`
+// testKey is a registry key that Windows does not read.
+const testKey = `SOFTWARE\PortreeveSelfTest`
 
-// registryWrite writes a value below own, reads it back, and removes it with its key.
-func registryWrite() Check {
+// checkRegistryWrite writes a value below testKey, reads it back, and removes it with its
+// key.
+func checkRegistryWrite() Check {
 	const name = "RegistryRoundTrip"
-	if err := roundTrip(); err != nil {
-		return failed(name, err)
+	if err := writeAndReadBack(); err != nil {
+		return newFailedCheck(name, err)
 	}
-	return Check{Name: name, State: socket.CapabilityVerified, Finding: `a REG_DWORD below HKLM\` + own + ` was written, read back and removed`}
+	return Check{Name: name, State: socket.CapabilityVerified,
+		Finding: `a REG_DWORD below HKLM\` + testKey + ` was written, read back and removed`}
 }
 
-func roundTrip() error {
+func writeAndReadBack() error {
 	const value, number = "Probe", 65534
-	key, existed, err := registry.CreateKey(registry.LOCAL_MACHINE, own, registry.SET_VALUE|registry.QUERY_VALUE|registry.WOW64_64KEY)
+	key, existed, err := registry.CreateKey(registry.LOCAL_MACHINE, testKey,
+		registry.SET_VALUE|registry.QUERY_VALUE|registry.WOW64_64KEY)
 	if err != nil {
-		return fmt.Errorf("make the key: %w", err)
+		return fmt.Errorf("create the key: %w", err)
 	}
 	defer key.Close()
 	if existed {
-		return fmt.Errorf(`HKLM\%s is there already: another self-test runs, or left it; delete it`, own)
+		return fmt.Errorf(`HKLM\%s already exists; delete it unless another self-test is running`, testKey)
 	}
-	defer func() { _ = registry.DeleteKey(registry.LOCAL_MACHINE, own) }()
+	defer func() { _ = registry.DeleteKey(registry.LOCAL_MACHINE, testKey) }()
 	if err := key.SetDWordValue(value, number); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}

@@ -62,7 +62,7 @@ func TestThePodsAcceptTheirArguments(t *testing.T) {
 
 // The Windows agent runs in Wine.
 func TestTheWindowsAgentAcceptsItsArguments(t *testing.T) {
-	runInWine := filepath.Join(FindRepositoryRoot(t), "hack", "wine", "bed.sh")
+	runInWine := filepath.Join(FindRepositoryRoot(t), "hack", "wine", "sandbox.sh")
 	if _, err := os.Stat("/usr/lib/wine/wine64"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs root, and Wine (make deps)")
 	}

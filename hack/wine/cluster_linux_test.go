@@ -22,57 +22,57 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// workload is the DaemonSet of Windows nodes, whose pods' account the agents have.
+// workload is the DaemonSet of Windows nodes. The agents use its service account.
 const workload = "config/agent/windows.yaml"
 
-// cluster is a Kubernetes API with Portreeve installed, and its controller.
-type cluster struct {
+// testCluster is a Kubernetes API server with Portreeve installed, and its controller.
+type testCluster struct {
 	*controlplane.Cluster
 	controller *controlplane.Process
 	err        error
 }
 
-// shared is the one of all tests. It is started by the first that needs it, on a thread
-// that stays: what the plane starts ends with that thread.
-var shared struct {
+// sharedCluster is used by all tests and started by the first one that needs it. It is
+// started on a thread that keeps running, because its processes end with that thread.
+var sharedCluster struct {
 	sync.Once
-	cluster
+	testCluster
 	stop chan struct{}
 }
 
 func TestMain(m *testing.M) {
-	shared.stop = make(chan struct{})
+	sharedCluster.stop = make(chan struct{})
 	code := m.Run()
-	if shared.Cluster != nil {
-		if err := shared.Stop(); err != nil {
+	if sharedCluster.Cluster != nil {
+		if err := sharedCluster.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the cluster:", err)
 			code = 1
 		}
 	}
-	close(shared.stop)
+	close(sharedCluster.stop)
 	os.Exit(code)
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t *testing.T) *testCluster {
 	t.Helper()
-	dir := programs(t)
-	shared.Do(func() {
+	dir := findPrograms(t)
+	sharedCluster.Do(func() {
 		started := make(chan struct{})
 		go func() {
 			runtime.LockOSThread()
-			shared.err = shared.start(t, dir)
+			sharedCluster.err = sharedCluster.startControlPlane(t, dir)
 			close(started)
-			<-shared.stop
+			<-sharedCluster.stop
 		}()
 		<-started
 	})
-	if shared.err != nil {
-		t.Fatalf("start a cluster: %v", shared.err)
+	if sharedCluster.err != nil {
+		t.Fatalf("start a cluster: %v", sharedCluster.err)
 	}
-	return &shared.cluster
+	return &sharedCluster.testCluster
 }
 
-func (c *cluster) start(t *testing.T, programs string) error {
+func (c *testCluster) startControlPlane(t *testing.T, programs string) error {
 	kube, err := exec.Command("../cluster/build.sh", "dir").Output()
 	if err != nil {
 		return fmt.Errorf("build.sh dir: %w", err)
@@ -99,11 +99,11 @@ func (c *cluster) start(t *testing.T, programs string) error {
 	return err
 }
 
-// join makes a Windows node with the agent's pod, and lets the bed reach the API. It
-// returns the kubeconfig with the pod's token.
-func (c *cluster) join(b *bed, node string) (kubeconfig string, pod *corev1.Pod) {
+// joinNode creates a Windows node with the agent's pod, and connects the sandbox to the API
+// server. It returns the kubeconfig with the pod's token.
+func (c *testCluster) joinNode(b *sandbox, node string) (kubeconfig string, pod *corev1.Pod) {
 	b.t.Helper()
-	c.forward(b)
+	c.forwardAPI(b)
 	ctx := b.t.Context()
 	labels := map[string]string{corev1.LabelOSStable: "windows", "test": node}
 	pod, err := c.NewPod(workload, node)
@@ -121,16 +121,16 @@ func (c *cluster) join(b *bed, node string) (kubeconfig string, pod *corev1.Pod)
 	return kubeconfig, pod
 }
 
-// forward hands what connects to the API's address inside the bed on to the API, which
-// is on this machine's loopback. TLS goes through as it is.
-func (c *cluster) forward(b *bed) {
+// forwardAPI forwards connections to the API server's address inside the sandbox to the API
+// server on this machine's loopback. TLS is not terminated.
+func (c *testCluster) forwardAPI(b *sandbox) {
 	b.t.Helper()
 	host, err := url.Parse(c.Config.Host)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	var l net.Listener
-	b.space.Do(func() { l, err = net.Listen("tcp", host.Host) })
+	b.netns.Do(func() { l, err = net.Listen("tcp", host.Host) })
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -141,12 +141,12 @@ func (c *cluster) forward(b *bed) {
 			if err != nil {
 				return // closed
 			}
-			go hand(inside, host.Host)
+			go forwardConnection(inside, host.Host)
 		}
 	}()
 }
 
-func hand(inside net.Conn, address string) {
+func forwardConnection(inside net.Conn, address string) {
 	defer inside.Close()
 	outside, err := net.Dial("tcp", address)
 	if err != nil {
@@ -160,8 +160,8 @@ func hand(inside net.Conn, address string) {
 	_, _ = io.Copy(inside, outside)
 }
 
-// pressure is the node's PortPressure.
-func (c *cluster) pressure(t *testing.T, node string) (*v1alpha1.PortPressure, error) {
+// getPortPressure returns the node's PortPressure.
+func (c *testCluster) getPortPressure(t *testing.T, node string) (*v1alpha1.PortPressure, error) {
 	p := &v1alpha1.PortPressure{}
 	if err := c.Client.Get(t.Context(), client.ObjectKey{Name: node}, p); err != nil {
 		return nil, err

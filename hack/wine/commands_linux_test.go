@@ -10,12 +10,12 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// Without a cluster, restore writes the originals as a file that Windows' own program
-// imports, and gives them back itself.
-func TestRestoreGivesBackByHand(t *testing.T) {
+// Without a cluster, the command restore writes the original values to a file for reg.exe,
+// and restores them itself.
+func TestTheCommandRestoreRestoresOriginals(t *testing.T) {
 	const node, name = "win-restore", "TcpMaxDataRetransmissions"
-	c, b := newCluster(t), newBed(t)
-	kubeconfig, pod := c.join(b, node)
+	c, b := newCluster(t), newSandbox(t)
+	kubeconfig, pod := c.joinNode(b, node)
 	a := c.startAgent(b, node, kubeconfig, pod, "--tune=host")
 	c.newTuning(t, node, v1alpha1.WindowsSettings{
 		DynamicPorts:           v1alpha1.WindowsDynamicPorts{UDP: &v1alpha1.PortBlock{Start: 33000, Count: 32536}},
@@ -25,41 +25,41 @@ func TestRestoreGivesBackByHand(t *testing.T) {
 		"dynamicport udp": v1alpha1.SettingApplied, dataKey: v1alpha1.SettingRestartRequired,
 	})
 	a.stop()
-	if got := b.value(name); got != 3 {
-		t.Errorf("%s is %d after the agent's end, want 3", name, got)
+	if got := b.readParameter(name); got != 3 {
+		t.Errorf("%s is %d after the agent has stopped, want 3", name, got)
 	}
-	b.run(b.exe("portreeve-agent"), "restore", "--dry-run", "--reg", `C:\originals.reg`)
-	if got := b.value(name); got != 3 {
+	b.runProgram(b.programPath("portreeve-agent"), "restore", "--dry-run", "--reg", `C:\originals.reg`)
+	if got := b.readParameter(name); got != 3 {
 		t.Errorf("%s is %d after a dry run, want 3", name, got)
 	}
-	b.run("reg.exe", "import", `C:\originals.reg`)
-	if got := b.value(name); got != absent {
-		t.Errorf("%s is %d after the file was imported, and was absent", name, got)
+	b.runProgram("reg.exe", "import", `C:\originals.reg`)
+	if got := b.readParameter(name); got != absent {
+		t.Errorf("%s is %d after the import, but was absent originally", name, got)
 	}
-	if got, want := b.ranges(), both(installed, "33000 32536"); !maps.Equal(got, want) {
-		t.Errorf("the ranges are %v, want %v: the file has them as comments", got, want)
+	if got, want := b.showRanges(), formatRanges(defaultRange, "33000 32536"); !maps.Equal(got, want) {
+		t.Errorf("the ranges are %v, want %v: the file contains them as comments only", got, want)
 	}
-	b.setValue(name, 3)
-	out := b.run(b.exe("portreeve-agent"), "restore")
-	if got := b.value(name); got != absent {
-		t.Errorf("%s is %d, and was absent: %s", name, got, out)
+	b.writeParameter(name, 3)
+	out := b.runProgram(b.programPath("portreeve-agent"), "restore")
+	if got := b.readParameter(name); got != absent {
+		t.Errorf("%s is %d, but was absent originally: %s", name, got, out)
 	}
-	if got, want := b.ranges(), both(installed, installed); !maps.Equal(got, want) {
+	if got, want := b.showRanges(), formatRanges(defaultRange, defaultRange); !maps.Equal(got, want) {
 		t.Errorf("the ranges are %v, want %v: %s", got, want, out)
 	}
 }
 
-// What the self-test finds is Wine's; that it runs to its end, and what it says of itself,
-// is not.
+// The results of the self-test are those of Wine. This test checks that it completes and that
+// its report is valid.
 func TestTheSelfTestRuns(t *testing.T) {
-	b := newBed(t)
-	text := b.run(b.exe("portreeve-agent"), "selftest", "-o", "json")
+	b := newSandbox(t)
+	text := b.runProgram(b.programPath("portreeve-agent"), "selftest", "-o", "json")
 	var r selftest.Report
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
 	if r.Platform.OS != "windows" || len(r.Checks) == 0 || len(r.Capabilities) == 0 {
-		t.Errorf("it says %s", text)
+		t.Errorf("the report is %s", text)
 	}
 	for _, check := range r.Checks {
 		switch check.State {
@@ -68,7 +68,7 @@ func TestTheSelfTestRuns(t *testing.T) {
 			t.Errorf("%s is %q", check.Name, check.State)
 		}
 		if check.Finding == "" {
-			t.Errorf("of %s it says nothing", check.Name)
+			t.Errorf("%s has no finding", check.Name)
 		}
 	}
 }

@@ -1,19 +1,19 @@
-# Sourced by prefix.sh and bed.sh: where Debian's Wine is, and namespaces for it.
+# Sourced by prefix.sh and sandbox.sh: the paths of Debian's Wine, and namespaces for it.
 
 wine=/usr/lib/wine/wine64
 wineserver=/usr/lib/wine/wineserver64
 builtin=/usr/lib/x86_64-linux-gnu/wine/x86_64-windows # Wine's own DLLs and programs
-private=/tmp/.wine-$(id -u)                           # where wineserver's sockets are, whatever TMPDIR is
+private=/tmp/.wine-$(id -u)                           # wineserver's sockets, regardless of TMPDIR
 
 export wine wineserver builtin private new
 export WINEARCH=win64 WINEDEBUG=-all
 
-# No downloads of Mono and Gecko, no menus, no display; netsh is the prefix's own.
+# No downloads of Mono and Gecko, no menus, no display. netsh is the one in the prefix.
 export WINEDLLOVERRIDES='mscoree=;mshtml=;winemenubuilder.exe=;netsh.exe=n,b'
 unset DISPLAY WINESERVER WINELOADER WINEDLLPATH WINEPREFIX
 
-# A command after "${enter[@]}" runs with process IDs of its own, so that all of Wine ends
-# with it, and with it when unshare is killed; and with a $private that goes then, too.
+# A command after "${enter[@]}" runs in a new PID namespace with a new $private. When the
+# command ends or unshare is killed, all processes of Wine end and $private disappears.
 # shellcheck disable=SC2016
 enter=(unshare --mount --pid --fork --kill-child --mount-proc --
   sh -euc 'mkdir -p -m 700 "$private"; mount -t tmpfs -o mode=700 wine "$private"; "$@"; exit $?' sh)

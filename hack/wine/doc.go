@@ -1,9 +1,9 @@
-// Package wine runs the Windows build under Debian's Wine, each test with a Windows of
-// its own in a network namespace of its own (run.sh; make test-wine). Wine runs the real
-// portreeve-agent.exe, and has a registry and Windows' socket tables of its own make.
+// Package wine tests the Windows build under Debian's Wine, each test with a separate Windows
+// in a separate network namespace (run.sh; make test-wine). Wine runs the real
+// portreeve-agent.exe, and implements the registry and Windows' socket tables.
 //
-// What is proved is that our program calls Windows as documented, and what it makes of
-// the answers. What isn't: Wine's sockets are Linux's and follow Linux's rules, whatever
-// netsh and the registry say; netsh is a stand-in of ours (hack/wine/netsh). Figures of
-// time and memory are Wine's.
+// The tests show that the agent calls Windows as documented, and how it evaluates the
+// results. They do not show how Windows assigns ports: Wine's sockets are Linux's and follow
+// Linux's rules, whatever netsh and the registry contain, and netsh is a fake
+// (hack/wine/netsh). Times and memory sizes are Wine's.
 package wine

@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// resident is a process's resident memory, in bytes.
-type resident struct {
+// residentMemory is the resident memory of a process, in bytes.
+type residentMemory struct {
 	own, stacks, libraries int
 	threads                int
 }
 
-// residentOf sums up /proc/PID/smaps (proc_pid_smaps(5)). A mapping that a thread's
-// stack pointer is in is its stack; one of a file below /usr is a library's.
-func residentOf(pid int) (r resident, err error) {
-	pointers, err := stackPointers(pid)
+// readResidentMemory adds up /proc/PID/smaps (proc_pid_smaps(5)). A mapping that contains a
+// thread's stack pointer is a stack, and a mapping of a file below /usr is a library.
+func readResidentMemory(pid int) (r residentMemory, err error) {
+	pointers, err := readStackPointers(pid)
 	if err != nil {
 		return r, err
 	}
@@ -34,7 +34,7 @@ func residentOf(pid int) (r resident, err error) {
 		fields := strings.Fields(lines.Text())
 		switch {
 		case !strings.HasSuffix(fields[0], ":"):
-			part = r.part(fields, pointers)
+			part = r.classifyMapping(fields, pointers)
 		case fields[0] == "Rss:":
 			kib, err := strconv.Atoi(fields[1])
 			if err != nil {
@@ -46,10 +46,10 @@ func residentOf(pid int) (r resident, err error) {
 	return r, lines.Err()
 }
 
-// part is where a mapping counts, of the line that it begins with.
-func (r *resident) part(fields []string, pointers []uint64) *int {
+// classifyMapping returns the counter of a mapping, given the fields of its first line.
+func (r *residentMemory) classifyMapping(fields []string, pointers []uint64) *int {
 	var first, end uint64
-	_, _ = fmt.Sscanf(fields[0], "%x-%x", &first, &end) // as the kernel prints it
+	_, _ = fmt.Sscanf(fields[0], "%x-%x", &first, &end) // the format of the kernel
 	for _, p := range pointers {
 		if first <= p && p < end {
 			return &r.stacks
@@ -61,9 +61,9 @@ func (r *resident) part(fields []string, pointers []uint64) *int {
 	return &r.own
 }
 
-// stackPointers are those of the threads (proc_pid_syscall(5)). One that runs right now
-// has none to show.
-func stackPointers(pid int) (list []uint64, err error) {
+// readStackPointers returns the stack pointers of the threads (proc_pid_syscall(5)), except
+// of threads that are running.
+func readStackPointers(pid int) (list []uint64, err error) {
 	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
 	if err != nil {
 		return nil, err

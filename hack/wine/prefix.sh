@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Makes a Wine prefix (Windows' registry and folders) once, into a cache:
+# Creates a Wine prefix (Windows' registry and folders) once, in a cache:
 #
-#   hack/wine/prefix.sh        makes it where it isn't there, and prints its folder
+#   hack/wine/prefix.sh        creates it if it does not exist, and prints its folder
 #   hack/wine/prefix.sh dir    only prints the folder
 #
-# It says Windows Server 2022, and has what Go's programs need beside Wine. Runs of
-# bed.sh copy it: its files of Wine are links, so that it has 13 MB instead of 700. The
-# folder is in $XDG_CACHE_HOME/portreeve/wine, named by what it is made of. Needs root,
-# for a mount of its own, and Debian's wine64.
+# It reports Windows Server 2022 and contains what Go programs need besides Wine. sandbox.sh
+# copies it. Its Wine files are links, so that it has 13 MB instead of 700. The folder is in
+# $XDG_CACHE_HOME/portreeve/wine and named after the hash of its inputs. Needs root, for a
+# mount namespace, and Debian's wine64.
 set -euo pipefail
 cd "$(dirname "$0")"
 source ./common.sh
@@ -18,12 +18,12 @@ prefix=$cache/${key:0:12}
 [[ ${1:-} != dir && ! -d $prefix ]] || { echo "$prefix"; exit; }
 
 [[ -x $wine ]] || { echo "wine: no $wine; run: make deps" >&2; exit 1; }
-[[ $(id -u) == 0 ]] || { echo "wine: needs root: Wine gets namespaces of its own" >&2; exit 1; }
+[[ $(id -u) == 0 ]] || { echo "wine: needs root to create namespaces" >&2; exit 1; }
 mkdir -p "$cache"
 exec 9>"$cache/.lock"
 flock 9
 [[ ! -d $prefix ]] || { echo "$prefix"; exit; }
-echo "wine: making $prefix" >&2
+echo "wine: creating $prefix" >&2
 new=$(mktemp -d "$cache/new.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 CGO_ENABLED=0 GOOS='' GOARCH='' go build -trimpath -buildvcs=false -o "$new/stubdll" ./stubdll
@@ -35,7 +35,7 @@ CGO_ENABLED=0 GOOS='' GOARCH='' go build -trimpath -buildvcs=false -o "$new/stub
   system32=$WINEPREFIX/drive_c/windows/system32
   "$new/stubdll" "$system32/bcryptprimitives.dll" bcryptprimitives.dll ProcessPrng=advapi32.SystemFunction036
   "$wine" winecfg -v win10
-  for name in CurrentBuildNumber CurrentBuild; do # after winecfg, which sets its own
+  for name in CurrentBuildNumber CurrentBuild; do # after winecfg, which sets them
     "$wine" reg add "HKLM\\Software\\Microsoft\\Windows NT\\CurrentVersion" /v $name /d 20348 /f
   done
   "$wineserver" -k
@@ -44,7 +44,7 @@ CGO_ENABLED=0 GOOS='' GOARCH='' go build -trimpath -buildvcs=false -o "$new/stub
     original=$builtin/${file##*/}
     if cmp -s "$file" "$original"; then ln -sf "$original" "$file"; fi
   done
-' >"$new/log" 2>&1 || { cat "$new/log" >&2; echo "wine: no prefix could be made" >&2; exit 1; }
-find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} + # of other versions
+' >"$new/log" 2>&1 || { cat "$new/log" >&2; echo "wine: the prefix could not be created" >&2; exit 1; }
+find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} + # prefixes of other versions
 mv "$new/prefix" "$prefix"
 echo "$prefix"

@@ -14,31 +14,31 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// netsh speaks the machine's language, in the machine's code page.
+// netsh prints the machine's language in the machine's code page.
 func TestTheReportReadsNetshInAnyLanguage(t *testing.T) {
-	b := newBed(t)
-	if err := b.netsh().SetDynamicPorts(t.Context(), netsh.IPv6, socket.UDP, ports.Range{First: 33000, Last: 33999}); err != nil {
+	b := newSandbox(t)
+	if err := b.newNetshClient().SetDynamicPorts(t.Context(), netsh.IPv6, socket.UDP, ports.Range{First: 33000, Last: 33999}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.netsh().AddExclusion(t.Context(), netsh.IPv6, socket.UDP, ports.Range{First: 33100, Last: 33163}); err != nil {
+	if err := b.newNetshClient().AddExclusion(t.Context(), netsh.IPv6, socket.UDP, ports.Range{First: 33100, Last: 33163}); err != nil {
 		t.Fatal(err)
 	}
 	for _, language := range []string{"german", "japanese", "chinese"} {
-		b.write("netsh/language", language)
+		b.writeFile("netsh/language", language)
 		want := []string{
 			"IPv4 TCP 49152-65535, excluded 0, by netsh", "IPv4 UDP 49152-65535, excluded 0, by netsh",
 			"IPv6 TCP 49152-65535, excluded 0, by netsh", "IPv6 UDP 33000-33999, excluded 64, by netsh",
 		}
-		if diff := cmp.Diff(want, b.rangesReported()); diff != "" {
+		if diff := cmp.Diff(want, b.formatReportedRanges()); diff != "" {
 			t.Errorf("%s: -want +got\n%s", language, diff)
 		}
 	}
 }
 
-// rangesReported are those of the agent's report, each as a sentence.
-func (b *bed) rangesReported() (list []string) {
+// formatReportedRanges returns the ranges in the agent's report, one string each.
+func (b *sandbox) formatReportedRanges() (list []string) {
 	b.t.Helper()
-	for _, r := range b.report().Status.Windows.Ranges {
+	for _, r := range b.runReport().Status.Windows.Ranges {
 		excluded := "unknown"
 		if r.Excluded != nil {
 			excluded = fmt.Sprint(*r.Excluded)
@@ -48,34 +48,34 @@ func (b *bed) rangesReported() (list []string) {
 	return list
 }
 
-// Where netsh doesn't say what the ranges are, the registry does, or they are Windows'
-// own; the report says so, and why.
-func TestTheReportSaysThatNetshFails(t *testing.T) {
-	b := newBed(t)
+// If netsh fails, the ranges are those of the registry or Windows' defaults. The report
+// contains the source and the reason.
+func TestTheReportContainsFailuresOfNetsh(t *testing.T) {
+	b := newSandbox(t)
 	for fault, why := range map[string]string{
-		"empty":   "netsh printed something else than expected: nothing",
-		"garbage": "netsh printed something else than expected",
+		"empty":   "unexpected output of netsh: nothing",
+		"garbage": "unexpected output of netsh",
 		"refuse":  "requires elevation",
 		"slow":    "no answer within",
 	} {
-		b.write("netsh/fault", fault)
-		p := b.report()
-		if got, want := b.capability(p, "DynamicPorts"), "Assumed: 49152-65535 is assumed (OS default): "; !strings.HasPrefix(got, want) || !strings.Contains(got, why) {
+		b.writeFile("netsh/fault", fault)
+		p := b.runReport()
+		if got, want := b.findCapability(p, "DynamicPorts"), "Assumed: 49152-65535 is assumed (OS default): "; !strings.HasPrefix(got, want) || !strings.Contains(got, why) {
 			t.Errorf("%s: the capability is %q, want %s… %s", fault, got, want, why)
 		}
 		if !slices.ContainsFunc(p.Status.Unobserved, func(u v1alpha1.Unobserved) bool { return u.Item == "dynamic ports" && strings.Contains(u.Reason, why) }) {
-			t.Errorf("%s: unseen are %+v", fault, p.Status.Unobserved)
+			t.Errorf("%s: unobserved are %+v", fault, p.Status.Unobserved)
 		}
 	}
-	b.write("netsh/fault", "empty")
-	b.setValue("MaxUserPort", 5000)
-	if got, want := b.rangesReported()[0], "IPv4 TCP 49152-54151, excluded unknown, by registry"; got != want {
+	b.writeFile("netsh/fault", "empty")
+	b.writeParameter("MaxUserPort", 5000)
+	if got, want := b.formatReportedRanges()[0], "IPv4 TCP 49152-54151, excluded unknown, by registry"; got != want {
 		t.Errorf("with MaxUserPort the range is %q, want %q", got, want)
 	}
 }
 
-// capability is what the report says of one, such as "Assumed: message".
-func (b *bed) capability(p v1alpha1.PortPressure, name string) string {
+// findCapability formats a capability of the report, such as "Assumed: message".
+func (b *sandbox) findCapability(p v1alpha1.PortPressure, name string) string {
 	b.t.Helper()
 	for _, c := range p.Status.Capabilities {
 		if c.Name == name {

@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# The Windows build under Debian's Wine: first the tests of packages with code
-# for Windows only, then the real portreeve-agent.exe, against a real API server too (the
-# tests of this folder). Arguments go to the latter: -test.run …
+# Tests the Windows build under Debian's Wine: first the packages with code for Windows only,
+# then the real portreeve-agent.exe, also against a real API server (the tests of this
+# folder). Arguments are passed to the latter: -test.run …
 #
 #   hack/wine/run.sh
-#   hack/wine/run.sh --where-possible   only where root and Wine are there
-#   hack/wine/run.sh --packages         only the former; arguments are packages
+#   hack/wine/run.sh --where-possible   only with root and Wine; otherwise nothing
+#   hack/wine/run.sh --packages         only the packages, or those in the arguments
 #
-# Nothing is left behind but bin/wine, with logs in bin/wine/artefacts after a failure.
+# Only bin/wine is left behind, with logs in bin/wine/artefacts after a failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source hack/wine/common.sh
 
 missing=
-[[ $(id -u) == 0 ]] || missing="not root, which namespaces need"
-[[ $(uname -m) == x86_64 ]] || missing="this machine is $(uname -m), and the programs are built for x86_64"
+[[ $(id -u) == 0 ]] || missing="not root, which is needed for namespaces"
+[[ $(uname -m) == x86_64 ]] || missing="this machine is $(uname -m), but the programs are built for x86_64"
 [[ -x $wine ]] || missing="no $wine: make deps installs Debian's wine64"
 if [[ $missing ]]; then
   [[ ${1:-} == --where-possible ]] || { echo "wine: $missing" >&2; exit 1; }
-  echo "wine: $missing: NOTHING OF WINDOWS IS RUN, IT IS ONLY COMPILED"
+  echo "wine: $missing: THE WINDOWS BUILD IS ONLY COMPILED, NOT TESTED"
   exit 0
 fi
 [[ ${1:-} != --where-possible ]] || shift
@@ -28,16 +28,16 @@ bin=$PWD/bin/wine
 mkdir -p "$bin"
 hack/wine/prefix.sh >/dev/null
 
-# Wine 8 can't do what Go's os.RemoveAll, and so t.TempDir, tries first; Go has another
-# way for its own tests. Not named .go: bin is below the module, and this is no package of it.
+# Wine 8 does not support the first attempt of Go's os.RemoveAll, and so t.TempDir. Go has a
+# fallback for its own tests. The file is not named .go because bin is inside the module.
 windows=internal/syscall/windows/at_windows.go
 go=$(go env GOROOT)/src/$windows
 sed 's/^var TestDeleteatFallback bool$/var TestDeleteatFallback = true/' "$go" >"$bin/at_windows.txt"
 ! cmp -s "$go" "$bin/at_windows.txt" || { echo "wine: Go's $windows has no TestDeleteatFallback any more" >&2; exit 1; }
 echo "{\"Replace\": {\"$go\": \"$bin/at_windows.txt\"}}" >"$bin/overlay.json"
 
-# packages are those with code or tests for Windows only, but for the commands, which are
-# run as a whole.
+# packages lists the packages with code or tests for Windows only, except the commands, which
+# are run as a whole.
 packages() { find agent api internal -name '*_windows*.go' -not -path 'agent/cmd/*' -printf './%h\n' | sort -u; }
 
 # test_packages runs the tests of packages.
@@ -45,7 +45,7 @@ test_packages() {
   [[ $# -gt 0 ]] || mapfile -t list < <(packages)
   [[ $# == 0 ]] || list=("$@")
   [[ ${#list[@]} -gt 0 ]] || return 0
-  GOOS=windows GOARCH=amd64 go test -trimpath -overlay "$bin/overlay.json" -exec "$PWD/hack/wine/bed.sh" "${list[@]}"
+  GOOS=windows GOARCH=amd64 go test -trimpath -overlay "$bin/overlay.json" -exec "$PWD/hack/wine/sandbox.sh" "${list[@]}"
 }
 
 [[ ${1:-} != --packages ]] || { shift; test_packages "$@"; exit; }

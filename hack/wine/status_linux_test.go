@@ -12,22 +12,22 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// residentGoal is the issue's for the agent on Windows.
+// residentGoal is the goal for the memory of the agent on Windows.
 const residentGoal = 32 << 20 // bytes
 
-// The agent keeps its node's PortPressure on a real API server, over TLS and with its
-// pod's token, and serves metrics.
-func TestTheStatusIsOfTheNode(t *testing.T) {
+// The agent updates its node's PortPressure on a real API server, over TLS and with its pod's
+// token, and serves metrics.
+func TestTheAgentReportsItsNode(t *testing.T) {
 	const node = "win-status"
-	c, b := newCluster(t), newBed(t)
-	kubeconfig, pod := c.join(b, node)
+	c, b := newCluster(t), newSandbox(t)
+	kubeconfig, pod := c.joinNode(b, node)
 	a := c.startAgent(b, node, kubeconfig, pod, "--heartbeat=1s")
-	b.wantSockets("7 of 7", "7", "closewait", "127.0.0.1:5002")
-	await(t, "a status with the sockets", func() error {
-		if err := a.check(); err != nil {
+	b.requireSockets("7 of 7", "7", "closewait", "127.0.0.1:5002")
+	awaitCondition(t, "a status with the sockets", func() error {
+		if err := a.checkRunning(); err != nil {
 			t.Fatal(err)
 		}
-		p, err := c.pressure(t, node)
+		p, err := c.getPortPressure(t, node)
 		if err != nil {
 			return err
 		}
@@ -37,8 +37,8 @@ func TestTheStatusIsOfTheNode(t *testing.T) {
 		}
 		return nil
 	})
-	await(t, "the metrics", func() error {
-		text, err := a.get("/metrics")
+	awaitCondition(t, "the metrics", func() error {
+		text, err := a.fetchPage("/metrics")
 		for _, want := range []string{
 			`portreeve_tcp_sockets\{state="close_wait"\} 7`, `process_cpu_seconds_total [0-9.]*[1-9].*`, `process_resident_memory_bytes [1-9].*`,
 			`process_start_time_seconds 1\.\d+e\+09`,
@@ -50,37 +50,37 @@ func TestTheStatusIsOfTheNode(t *testing.T) {
 		return err
 	})
 	a.stop()
-	if text, err := os.ReadFile(a.log); err != nil || !strings.Contains(string(text), "settings stay as they are") {
-		t.Errorf("it did not end as it should: %v %s", err, text)
+	if text, err := os.ReadFile(a.logFile); err != nil || !strings.Contains(string(text), "settings stay as they are") {
+		t.Errorf("unexpected log at the end: %v %s", err, text)
 	}
 }
 
-// The agent's memory is asked of Linux. What of it is Wine's is left out: its libraries,
-// and its threads' stacks, of each of which it touches a megabyte, where Windows touches
-// some pages. The highest of 15 s counts.
+// The agent's memory is read from Linux, and its maximum within 15 s counts. The memory of
+// Wine is excluded: its libraries and the threads' stacks, of each of which Wine touches a
+// megabyte, whereas Windows touches some pages.
 func TestTheAgentIsSmall(t *testing.T) {
 	const node = "win-small"
-	c, b := newCluster(t), newBed(t)
-	kubeconfig, pod := c.join(b, node)
+	c, b := newCluster(t), newSandbox(t)
+	kubeconfig, pod := c.joinNode(b, node)
 	a := c.startAgent(b, node, kubeconfig, pod, "--tune=host")
-	var most resident
-	pid := a.pid()
+	var peak residentMemory
+	pid := a.findPID()
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
-		r, err := residentOf(pid)
-		if err = errors.Join(err, a.check()); err != nil {
+		r, err := readResidentMemory(pid)
+		if err = errors.Join(err, a.checkRunning()); err != nil {
 			t.Fatal(err)
 		}
-		if r.own > most.own {
-			most = r
+		if r.own > peak.own {
+			peak = r
 		}
 	}
 	const mib = 1 << 20
 	t.Logf("resident at most: %.1f MiB of its own, %.1f MiB of stacks of %d threads, %.1f MiB of libraries",
-		float64(most.own)/mib, float64(most.stacks)/mib, most.threads, float64(most.libraries)/mib)
-	if most.libraries == 0 || most.stacks == 0 || most.own == 0 {
-		t.Errorf("a part has nothing: %+v", most)
+		float64(peak.own)/mib, float64(peak.stacks)/mib, peak.threads, float64(peak.libraries)/mib)
+	if peak.libraries == 0 || peak.stacks == 0 || peak.own == 0 {
+		t.Errorf("a part is 0: %+v", peak)
 	}
-	if most.own > residentGoal {
-		t.Errorf("resident are %d bytes, the goal is %d", most.own, residentGoal)
+	if peak.own > residentGoal {
+		t.Errorf("%d bytes are resident, the goal is %d", peak.own, residentGoal)
 	}
 }

@@ -15,23 +15,23 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// What the bed's Windows has is asked of its own programs, not of the agent.
+// The state of the sandbox's Windows is read with its own programs, not with the agent.
 
-// absent is a value of the registry that isn't there.
+// absent stands for a registry value that does not exist.
 const absent = -1
 
-var dword = regexp.MustCompile(`REG_DWORD\s+0x([0-9a-f]+)`)
+var dwordPattern = regexp.MustCompile(`REG_DWORD\s+0x([0-9a-f]+)`)
 
-// value is one of TCP/IP's parameters in the registry.
-func (b *bed) value(name string) int64 {
+// readParameter returns a TCP/IP parameter of the registry.
+func (b *sandbox) readParameter(name string) int64 {
 	b.t.Helper()
-	out, _, err := b.outputs("reg.exe", "query", `HKLM\`+settings.TcpipParameters, "/v", name)
+	out, _, err := b.captureOutput("reg.exe", "query", `HKLM\`+settings.TcpipParameters, "/v", name)
 	if err != nil {
-		return absent // it says so in the language of the machine
+		return absent // the message is in the language of the machine
 	}
-	m := dword.FindStringSubmatch(out)
+	m := dwordPattern.FindStringSubmatch(out)
 	if m == nil {
-		b.t.Fatalf("reg.exe says of %s: %s", name, out)
+		b.t.Fatalf("reg.exe printed for %s: %s", name, out)
 	}
 	n, err := strconv.ParseInt(m[1], 16, 64)
 	if err != nil {
@@ -40,38 +40,38 @@ func (b *bed) value(name string) int64 {
 	return n
 }
 
-// setValue is what somebody else does.
-func (b *bed) setValue(name string, value int) {
+// writeParameter changes a TCP/IP parameter, as another program would.
+func (b *sandbox) writeParameter(name string, value int) {
 	b.t.Helper()
-	b.run("reg.exe", "add", `HKLM\`+settings.TcpipParameters, "/v", name, "/t", "REG_DWORD", "/d", strconv.Itoa(value), "/f")
+	b.runProgram("reg.exe", "add", `HKLM\`+settings.TcpipParameters, "/v", name, "/t", "REG_DWORD", "/d", strconv.Itoa(value), "/f")
 }
 
-// netsh asks the bed's stand-in.
-func (b *bed) netsh() netsh.Client {
+// newNetshClient returns a client of the sandbox's fake netsh.
+func (b *sandbox) newNetshClient() netsh.Client {
 	return netsh.Client{Run: func(_ context.Context, args ...string) ([]byte, error) {
-		out, _, err := b.outputs("netsh.exe", args...)
+		out, _, err := b.captureOutput("netsh.exe", args...)
 		return []byte(out), err
 	}}
 }
 
-// ranges are the dynamic ranges of TCP and UDP by IPv4 and IPv6, such as "ipv4 tcp".
-func (b *bed) ranges() map[string]string {
+// showRanges returns the dynamic ranges by family and protocol, such as "ipv4 tcp".
+func (b *sandbox) showRanges() map[string]string {
 	b.t.Helper()
 	all := map[string]string{}
 	for _, family := range netsh.Families {
 		for _, protocol := range netsh.Protocols {
-			block, err := b.netsh().DynamicPorts(b.t.Context(), family, protocol)
+			r, err := b.newNetshClient().ShowDynamicPorts(b.t.Context(), family, protocol)
 			if err != nil {
 				b.t.Fatal(err)
 			}
-			all[fmt.Sprintf("%s %s", family, protocol)] = block.String()
+			all[fmt.Sprintf("%s %s", family, protocol)] = fmt.Sprintf("%d %d", r.First, r.Len())
 		}
 	}
 	return all
 }
 
-// both are the ranges where those of a protocol are the same for IPv4 and IPv6.
-func both(tcp, udp string) map[string]string {
+// formatRanges returns ranges that are the same for IPv4 and IPv6.
+func formatRanges(tcp, udp string) map[string]string {
 	all := map[string]string{}
 	for _, family := range netsh.Families {
 		all[fmt.Sprintf("%s %s", family, socket.TCP)] = tcp
@@ -80,46 +80,47 @@ func both(tcp, udp string) map[string]string {
 	return all
 }
 
-// installed is the range that Windows begins with.
-const installed = "49152 16384"
+// defaultRange is the default range of Windows.
+const defaultRange = "49152 16384"
 
-// report is what portreeve-agent.exe report says.
-func (b *bed) report() (p v1alpha1.PortPressure) {
+// runReport returns the output of portreeve-agent.exe report.
+func (b *sandbox) runReport() (p v1alpha1.PortPressure) {
 	b.t.Helper()
-	text := b.run(b.exe("portreeve-agent"), "report", "-o", "json")
+	text := b.runProgram(b.programPath("portreeve-agent"), "report", "-o", "json")
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		b.t.Fatalf("%v: %s", err, text)
 	}
 	return p
 }
 
-// range300 gives the bed 300 ports, in both systems' terms.
-func (b *bed) range300() {
+// limitRange sets a range of 300 ports, in Windows and in Linux.
+func (b *sandbox) limitRange() {
 	b.t.Helper()
-	if err := b.space.WriteSysctl("net.ipv4.ip_local_port_range", "20000 20299"); err != nil {
+	if err := b.netns.WriteSysctl("net.ipv4.ip_local_port_range", "20000 20299"); err != nil {
 		b.t.Fatal(err)
 	}
 	for _, family := range netsh.Families {
-		if err := b.netsh().SetDynamicPorts(b.t.Context(), family, socket.TCP, ports.Range{First: 20000, Last: 20299}); err != nil {
+		r := ports.Range{First: 20000, Last: 20299}
+		if err := b.newNetshClient().SetDynamicPorts(b.t.Context(), family, socket.TCP, r); err != nil {
 			b.t.Fatal(err)
 		}
 	}
 }
 
-func TestABedIsAFreshWindows(t *testing.T) {
-	b := newBed(t)
-	if got := b.value("TcpTimedWaitDelay"); got != absent {
+func TestASandboxIsANewWindows(t *testing.T) {
+	b := newSandbox(t)
+	if got := b.readParameter("TcpTimedWaitDelay"); got != absent {
 		t.Errorf("TcpTimedWaitDelay is %d", got)
 	}
-	if got, want := fmt.Sprint(b.ranges()), fmt.Sprint(both(installed, installed)); got != want {
+	if got, want := fmt.Sprint(b.showRanges()), fmt.Sprint(formatRanges(defaultRange, defaultRange)); got != want {
 		t.Errorf("the ranges are %s, want %s", got, want)
 	}
-	b.setValue("TcpTimedWaitDelay", 30)
-	b.restart()
-	if got := b.value("TcpTimedWaitDelay"); got != 30 {
+	b.writeParameter("TcpTimedWaitDelay", 30)
+	b.restartWindows()
+	if got := b.readParameter("TcpTimedWaitDelay"); got != 30 {
 		t.Errorf("TcpTimedWaitDelay is %d after a restart, want 30", got)
 	}
-	if got := newBed(t).value("TcpTimedWaitDelay"); got != absent {
-		t.Errorf("TcpTimedWaitDelay is %d in another bed", got)
+	if got := newSandbox(t).readParameter("TcpTimedWaitDelay"); got != absent {
+		t.Errorf("TcpTimedWaitDelay is %d in another sandbox", got)
 	}
 }

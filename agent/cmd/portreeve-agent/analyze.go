@@ -16,7 +16,7 @@ import (
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/cause"
 	"portreeve.io/portreeve/agent/readers/dump"
-	"portreeve.io/portreeve/agent/readers/ephemeral"
+	"portreeve.io/portreeve/agent/readers/osdefaults"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 )
@@ -84,10 +84,10 @@ func (a *app) analyzeCommand() *cobra.Command {
 // rangeTable is the ranges by system.
 func rangeTable() string {
 	var b strings.Builder
-	means := map[ephemeral.MaxUserPort]string{
-		ephemeral.LastPort: "MaxUserPort is the last port, 5000 to 65534", ephemeral.PortCount: "MaxUserPort is the number of ports, 255 to 16384",
+	means := map[osdefaults.MaxUserPortMeaning]string{
+		osdefaults.LastPort: "MaxUserPort is the last port, 5000 to 65534", osdefaults.PortCount: "MaxUserPort is the number of ports, 255 to 16384",
 	}
-	for _, s := range ephemeral.Systems {
+	for _, s := range osdefaults.Systems {
 		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-22s  %-12v %s", s.Name, s.Range, means[s.MaxUserPort]), " ") + "\n")
 	}
 	return b.String()
@@ -98,7 +98,7 @@ func (z *analyzer) run(ctx context.Context, files []string) error {
 	if z.maxUserPort > 0 && o.Range != (ports.Range{}) {
 		return usagef("--max-user-port %v and --range %v: one of them says what the range is", &z.maxUserPort, &z.ephemeral)
 	}
-	if err := o.Check(); err != nil {
+	if err := o.Validate(); err != nil {
 		return usageError{err}
 	}
 	out := newPrinter(z.app, z.output.value, len(files) > 1, false)
@@ -187,7 +187,7 @@ func factsOfDump(d *dump.Dump) assess.Facts {
 	return assess.Facts{
 		AgentVersion: version, Platform: platform, Explain: true,
 		System: cause.System{
-			IsWindows: d.System.Windows, UsesMaxUserPort: d.System.MaxUserPort == ephemeral.LastPort, TimeWait: d.System.TimeWait,
+			IsWindows: d.System.Windows, UsesMaxUserPort: d.System.MaxUserPort == osdefaults.LastPort, TimeWait: d.System.TimeWait,
 		},
 	}
 }

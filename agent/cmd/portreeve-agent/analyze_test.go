@@ -77,7 +77,7 @@ func TestAnalyzePrintsATable(t *testing.T) {
 		"WARNING 54 %  Host → 10.0.0.9:1433  dump, assumed\n",
 		"stdin · windows 2008+ · 1 network · ",
 		"9000/16384", "CLOSE_WAIT 9000",
-		"Not observed\n", `1 of 9006 lines: line 9006: cut off: the last line: "TCP 10.0.0.5:6"`,
+		"Not observed\n", `1 of 9006 lines: line 9006: the last line is truncated: "TCP 10.0.0.5:6"`,
 	} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("no %q in\n%s", want, got.stdout)
@@ -108,10 +108,10 @@ func TestAnalyzePrintsAnObjectForEachFile(t *testing.T) {
 
 func TestAnalyzeTakesTheRangeThatIsSaid(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                                  "windows-2008+ (a guess: --os says otherwise) with the range 49152-65535",
+		"":                                  "windows-2008+ (a guess; set another with --os) with the range 49152-65535",
 		"--os windows":                      "windows-2008+ with the range 49152-65535",
 		"--os windows-xp":                   "windows-xp with the range 1025-5000",
-		"--max-user-port 1000":              "windows-2008+ (a guess: --os says otherwise) with the range 49152-50151",
+		"--max-user-port 1000":              "windows-2008+ (a guess; set another with --os) with the range 49152-50151",
 		"--os linux":                        "linux with the range 32768-60999",
 		"--range 1024-65535":                "with the range 1024-65535",
 		"--os windows-2003 --range 1-65535": "windows-2003 with the range 1-65535",
@@ -135,16 +135,16 @@ func TestAnalyzeRefusesInOneLine(t *testing.T) {
 		"an unknown system":            {"--os windows-95 good", exitUsage, `--os "windows-95": must be linux, windows-2000, windows-xp, windows-2003, windows-2003-kb951746, windows-2008+ or windows`},
 		"a range that is none":         {"--range 5-4 good", exitUsage, `--range "5-4": must be a range of ports from 1 to 65535, such as 32768-60999`},
 		"MaxUserPort that is none":     {"--max-user-port many good", exitUsage, `--max-user-port "many": must be a number from 255 to 65534`},
-		"MaxUserPort of another":       {"--os windows-xp --max-user-port 1000 good", exitUsage, "--max-user-port 1000: on windows-xp it is the last port, 5000 to 65534"},
-		"MaxUserPort of a guess":       {"--max-user-port 60000 good", exitUsage, "--max-user-port 60000: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384; --range says any other range"},
+		"MaxUserPort of another":       {"--os windows-xp --max-user-port 1000 good", exitUsage, "--max-user-port 1000 is invalid: on windows-xp it is the last port, 5000 to 65534"},
+		"MaxUserPort of a guess":       {"--max-user-port 60000 good", exitUsage, "--max-user-port 60000 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384; set any other range with --range"},
 		"MaxUserPort and a range":      {"--max-user-port 5000 --range 1-5 good", exitUsage, "--max-user-port 5000 and --range 1-5: one of them says what the range is"},
 		"an unknown output":            {"-o xml good", exitUsage, `--output "xml": must be table, yaml or json`},
 		"a file that isn't there":      {"missing", exitFailure, "missing: no such file or directory"},
 		"a folder":                     {".", exitFailure, ".: is a folder"},
-		"a binary file":                {"binary", exitFailure, "binary: line 1: binary data: not text that netstat, ss or TCPView print"},
-		"a file without sockets":       {"poem", exitFailure, "poem: no line shows a socket: 1 lines, none of netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
-		"an empty standard input":      {"-", exitFailure, "standard input: no line shows a socket: 0 lines, none of netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
-		"two of three files, in a row": {"binary good poem", exitFailure, "binary: line 1: binary data: not text that netstat, ss or TCPView print; poem: no line"},
+		"a binary file":                {"binary", exitFailure, "binary: line 1: binary data, not the text output of netstat, ss or TCPView"},
+		"a file without sockets":       {"poem", exitFailure, "poem: no line contains a socket: 1 lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
+		"an empty standard input":      {"-", exitFailure, "standard input: no line contains a socket: 0 lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
+		"two of three files, in a row": {"binary good poem", exitFailure, "binary: line 1: binary data, not the text output of netstat, ss or TCPView; poem: no line"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -5,24 +5,26 @@ import (
 
 	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/agent/windows/winsys"
+	"portreeve.io/portreeve/agent/windows/eventlog"
+	"portreeve.io/portreeve/agent/windows/sysinfo"
 )
 
 // watched is a reader whose samples have failures and the names of processes, too.
 type watched struct {
 	agent.Reader
-	watch *winsys.Watch
+	watch *eventlog.Watcher
 }
 
 // complete adds what the event logs and the list of processes tell to what r gives.
 func complete(r agent.Reader, o readerOptions) (agent.Reader, error) {
-	return watched{r, winsys.NewWatch(!o.failures)}, nil
+	return watched{r, eventlog.NewWatcher(!o.failures)}, nil
 }
 
 func (w watched) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
 	s, err := w.Reader.Sample(ctx, req)
 	if err == nil {
-		w.watch.Add(&s)
+		w.watch.AddFailures(&s)
+		sysinfo.NameHolders(&s)
 	}
 	return s, err
 }

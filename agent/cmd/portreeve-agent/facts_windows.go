@@ -14,14 +14,14 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/registry"
-	"portreeve.io/portreeve/agent/windows/winsys"
+	"portreeve.io/portreeve/agent/windows/sysinfo"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func describe(p *v1alpha1.Platform) { p.Build = winsys.ReadVersion().String() }
+func describe(p *v1alpha1.Platform) { p.Build = sysinfo.ReadVersion().String() }
 
 // parameters are read once: Windows takes them when it starts, and not from then on.
-var parameters = sync.OnceValues(winsys.ReadParameters)
+var parameters = sync.OnceValues(sysinfo.ReadParameters)
 
 // assumedTimeWait is what most measure where TcpTimedWaitDelay is not set. Nothing
 // shows it as a figure of this machine: forecasts go by it, and the capabilities say so.
@@ -53,11 +53,11 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 	}
 	// The range is netsh's: MaxUserPort is not what widens it on Windows that we run on.
 	f.System = cause.System{IsWindows: true, TimeWait: configuredTimeWait()}
-	f.Windows = &assess.Windows{UpdatePending: winsys.RestartPending()}
-	boot, err := winsys.BootTime()
+	f.Windows = &assess.Windows{UpdatePending: sysinfo.IsRestartPending()}
+	boot, err := sysinfo.ReadBootTime()
 	unseen("boot time", err)
 	f.Windows.BootedAt = boot
-	memory, err := winsys.ReadMemory()
+	memory, err := sysinfo.ReadMemory()
 	unseen("memory", err)
 	if err == nil {
 		f.Windows.Memory = new(assess.WindowsMemory(memory))
@@ -80,7 +80,7 @@ func inVain() (list []socket.Capability) {
 func capabilities(registry error) []socket.Capability {
 	return []socket.Capability{
 		able("RegistryRead", socket.CapabilityVerified, "", registry),
-		able(v1alpha1.CapabilityRegistryWrite, socket.CapabilityAssumed, "TCP/IP's key can be opened for writing; nothing was written", winsys.MayWrite()),
+		able(v1alpha1.CapabilityRegistryWrite, socket.CapabilityAssumed, "TCP/IP's key can be opened for writing; nothing was written", sysinfo.CheckWriteAccess()),
 		timeWaitLength(),
 		journalFolder(defaultState()),
 	}

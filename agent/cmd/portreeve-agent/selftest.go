@@ -66,7 +66,7 @@ func (t *selfTester) run(ctx context.Context) (selftest.Report, error) {
 	facts := factsOf(&sample, "")
 	facts.Detail.Verbose = true
 	status := assess.BuildStatus(sample, facts)
-	r.Describe(&status)
+	r.CopyStatus(&status)
 	r.Checks = t.ask(ctx, &sample)
 	return r, nil
 }

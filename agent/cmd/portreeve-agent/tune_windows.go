@@ -16,7 +16,7 @@ import (
 	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/agent/windows/registry"
-	"portreeve.io/portreeve/agent/windows/winsys"
+	"portreeve.io/portreeve/agent/windows/sysinfo"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -34,11 +34,11 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 	if t.where.value == tunePods {
 		return tuning.Options{}, usagef("--tune %s: Windows has the settings once for the whole machine, and none inside pods; must be host or off here", tunePods)
 	}
-	boot, err := winsys.BootTime()
+	boot, err := sysinfo.ReadBootTime()
 	if err != nil {
 		return tuning.Options{}, fmt.Errorf("--tune %s: the boot time is needed, to know which settings wait for a restart: %w", t.where.value, err)
 	}
-	run, err := netsh.System()
+	run, err := netsh.NewSystemRunner()
 	if err != nil {
 		return tuning.Options{}, fmt.Errorf("--tune %s: %w", t.where.value, err)
 	}
@@ -47,7 +47,7 @@ func tuneOptions(t *tuneFlags) (tuning.Options, error) {
 		Disk:    func() (journal.Disk, error) { return journal.OpenDir(t.state) },
 		Host:    tuningwindows.New(registry.Tcpip, netsh.Client{Run: run}, time.Now),
 		Boot:    boot.Format(time.RFC3339Nano),
-		Kernel:  winsys.ReadVersion().String(),
+		Kernel:  sysinfo.ReadVersion().String(),
 		Allow:   t.allow,
 		Protect: []plan.Protected{t.protectNodePorts()},
 		Stopped: func() string { return stopped(t.stopFile) },

@@ -6,10 +6,10 @@ import (
 	"net/netip"
 )
 
-// Why an address can't be read.
+// The reasons why an address can't be parsed.
 var (
-	errNoPort = errors.New("no address and port where they belong")
-	errName   = errors.New("a name instead of a number: take the dump with -n")
+	errNoPort   = errors.New("no address and port in their columns")
+	errHostname = errors.New("a name instead of a number; take the dump with -n")
 )
 
 // endpoint is one side of a socket. The wildcards are the zero Addr and port 0.
@@ -18,10 +18,10 @@ type endpoint struct {
 	port uint16
 }
 
-func (e endpoint) pair() netip.AddrPort { return netip.AddrPortFrom(e.addr, e.port) }
+func (e endpoint) addrPort() netip.AddrPort { return netip.AddrPortFrom(e.addr, e.port) }
 
-// parseEndpoint reads ADDRESS:PORT as Windows ("[fe80::1%11]:80"), ss
-// ("[fe80::1]%eth0:80", "*:80") and net-tools ("fe80::1:80", ":::*") write it.
+// parseEndpoint parses ADDRESS:PORT in the notations of Windows ("[fe80::1%11]:80"), ss
+// ("[fe80::1]%eth0:80", "*:80") and net-tools ("fe80::1:80", ":::*").
 func parseEndpoint(field []byte) (endpoint, error) {
 	colon := bytes.LastIndexByte(field, ':')
 	if colon < 0 {
@@ -42,20 +42,20 @@ func parsePort(field []byte) (uint16, error) {
 	if string(field) == "*" {
 		return 0, nil
 	}
-	n, ok := number(field)
+	n, ok := parseNumber(field)
 	switch {
 	case len(field) == 0:
 		return 0, errNoPort
 	case !ok:
-		return 0, errName
+		return 0, errHostname
 	case n > 65535:
-		return 0, errors.New("a port above 65535")
+		return 0, errors.New("port above 65535")
 	}
 	return uint16(n), nil
 }
 
-// parseAddr takes the zone off an IPv4 address and keeps that of an IPv6 address. An
-// IPv4 address in IPv6 is IPv4, as for connect().
+// parseAddr parses an address. It drops the zone of an IPv4 address and keeps that of an
+// IPv6 address. An IPv4-mapped IPv6 address becomes IPv4, as in connect().
 func parseAddr(host []byte) (netip.Addr, error) {
 	if len(host) == 0 || string(host) == "*" || string(host) == "::" || string(host) == "0.0.0.0" {
 		return netip.Addr{}, nil
@@ -76,16 +76,16 @@ func parseAddr(host []byte) (netip.Addr, error) {
 		return netip.Addr{}, nil
 	case err == nil:
 		return a, nil
-	case !bytes.ContainsFunc(host, hostname):
+	case !bytes.ContainsFunc(host, isHostnameLetter):
 		return netip.Addr{}, errNoPort
 	}
-	return netip.Addr{}, errName
+	return netip.Addr{}, errHostname
 }
 
-// hostname is a letter that no address in numbers has.
-func hostname(r rune) bool { return 'g' <= r && r <= 'z' || 'G' <= r && r <= 'Z' }
+// isHostnameLetter reports whether r is a letter that does not occur in numeric addresses.
+func isHostnameLetter(r rune) bool { return 'g' <= r && r <= 'z' || 'G' <= r && r <= 'Z' }
 
-// parseIPv4 reads a.b.c.d, with a zone or without.
+// parseIPv4 parses a.b.c.d with an optional zone.
 func parseIPv4(host []byte) (netip.Addr, bool) {
 	var ip [4]byte
 	part, digits, value := 0, 0, 0
@@ -111,8 +111,8 @@ func parseIPv4(host []byte) (netip.Addr, bool) {
 	return netip.AddrFrom4(ip), true
 }
 
-// number is a decimal number of at most 10 digits.
-func number(field []byte) (int, bool) {
+// parseNumber parses a decimal number of at most 10 digits.
+func parseNumber(field []byte) (int, bool) {
 	n := 0
 	for _, b := range field {
 		if b < '0' || b > '9' {

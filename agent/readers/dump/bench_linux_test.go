@@ -16,14 +16,14 @@ import (
 // counts states, on the same file.
 func BenchmarkAMillionLines(b *testing.B) {
 	var text bytes.Buffer
-	million["a client of 40 destinations that fills its pools"](&text, 1_000_000)
+	largeDumps["a client of 40 destinations that fills its pools"](&text, 1_000_000)
 	file := filepath.Join(b.TempDir(), "dump")
 	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	var d Dump
 	b.SetBytes(int64(text.Len()))
-	before := cpuTime(b)
+	before := readCPUTime(b)
 	for b.Loop() {
 		f, err := os.Open(file)
 		if err != nil {
@@ -34,7 +34,7 @@ func BenchmarkAMillionLines(b *testing.B) {
 		}
 		f.Close()
 	}
-	each := (cpuTime(b) - before) / time.Duration(b.N)
+	each := (readCPUTime(b) - before) / time.Duration(b.N)
 	if n := d.Sample.Networks[0].States[tcpstate.TimeWait]; n != 1_000_000 {
 		b.Fatalf("%d sockets", n)
 	}
@@ -51,7 +51,7 @@ func BenchmarkAMillionLines(b *testing.B) {
 	}
 }
 
-func cpuTime(b *testing.B) time.Duration {
+func readCPUTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)

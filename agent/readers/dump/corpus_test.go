@@ -15,12 +15,12 @@ import (
 
 	"portreeve.io/portreeve/agent/assess"
 	"portreeve.io/portreeve/agent/cause"
-	"portreeve.io/portreeve/agent/readers/ephemeral"
+	"portreeve.io/portreeve/agent/readers/osdefaults"
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// label is what a dump must be judged as.
-type label struct {
+// expectation is the expected result for a dump.
+type expectation struct {
 	Level    string
 	Percent  int32
 	Cause    string
@@ -29,17 +29,17 @@ type label struct {
 	Unread   int
 }
 
-// labelled is a dump of the corpus.
-type labelled struct {
-	made    string // how it was made
+// corpusDump is a dump of the corpus.
+type corpusDump struct {
+	source  string // how it was made
 	text    func(testing.TB) string
 	options Options
-	want    label
-	holder  string // of the look at the tightest pool, the first
+	want    expectation
+	holder  string // the first one of the tightest pool
 }
 
-// captured is a file of testdata/linux (capture_linux_test.go).
-func captured(name string) func(testing.TB) string {
+// readCapture returns the reader of a file of testdata/linux (capture_linux_test.go).
+func readCapture(name string) func(testing.TB) string {
 	return func(t testing.TB) string {
 		t.Helper()
 		f, err := os.Open(filepath.Join("testdata", "linux", name+".gz"))
@@ -59,8 +59,8 @@ func captured(name string) func(testing.TB) string {
 	}
 }
 
-// stored is a file of testdata/windows.
-func stored(name string) func(testing.TB) string {
+// readTranscript returns the reader of a file of testdata/windows.
+func readTranscript(name string) func(testing.TB) string {
 	return func(t testing.TB) string {
 		t.Helper()
 		text, err := os.ReadFile(filepath.Join("testdata", "windows", name+".txt"))
@@ -71,12 +71,12 @@ func stored(name string) func(testing.TB) string {
 	}
 }
 
-// generated is a table that fill fills.
-func generated(seed uint64, tool func(*table, sock) string, header []string, fill func(*table)) func(testing.TB) string {
+// generate returns the generator of a table that fill fills.
+func generate(seed uint64, tool func(*tableGenerator, generatedSocket) string, header []string, fill func(*tableGenerator)) func(testing.TB) string {
 	return func(testing.TB) string {
-		t := newTable(seed, tool)
+		t := newTableGenerator(seed, tool)
 		fill(t)
-		return t.text(header...)
+		return t.formatText(header...)
 	}
 }
 
@@ -84,185 +84,185 @@ func rangeOptions(first, last uint16) Options {
 	return Options{Range: ports.Range{First: first, Last: last}}
 }
 
-const capturedHow = "captured in a namespace on Linux 6.18: capture_linux_test.go, scene "
+const captureSource = "captured in a namespace on Linux 6.18: capture_linux_test.go, scenario "
 
-// corpus is dumps and what they must be judged as.
-func corpus() map[string]labelled {
+// newCorpus returns dumps and their expected results.
+func newCorpus() map[string]corpusDump {
 	small, wide := rangeOptions(40000, 40999), rangeOptions(40000, 56383)
 	db := "Host → 10.9.0.2:5432"
 	v6 := "Host → [2001:db8:85a3:8d3:1319:8a2e:370:7344]:45000"
-	return map[string]labelled{
-		"Linux TIME_WAIT, ss -tan":        {capturedHow + "time-wait", captured("time-wait-ss-tan"), wide, label{"Warning", 54, "TimeWaitChurn", db, 8938, 0}, ""},
-		"Linux TIME_WAIT, ss -tano":       {capturedHow + "time-wait", captured("time-wait-ss-tano"), wide, label{"Warning", 52, "ReusePossible", db, 8525, 0}, ""},
-		"Linux TIME_WAIT, netstat -ant":   {capturedHow + "time-wait", captured("time-wait-netstat-ant"), wide, label{"Warning", 52, "TimeWaitChurn", db, 8525, 0}, ""},
-		"Linux TIME_WAIT, /proc/net/tcp":  {capturedHow + "time-wait", captured("time-wait-proc"), wide, label{"Warning", 52, "ReusePossible", db, 8525, 0}, ""},
-		"Linux TIME_WAIT, default range":  {capturedHow + "time-wait", captured("time-wait-ss-tan"), Options{}, label{"Normal", 31, "PoolNotTight", db, 8938, 0}, ""},
-		"Linux CLOSE_WAIT, ss -tanp":      {capturedHow + "close-wait", captured("close-wait-ss-tanp"), small, label{"Critical", 90, "CloseWaitLeak", db, 900, 0}, "dump.test"},
-		"Linux CLOSE_WAIT, ss -tuanp":     {capturedHow + "close-wait", captured("close-wait-ss-tuanp"), small, label{"Critical", 90, "CloseWaitLeak", db, 900, 0}, "dump.test"},
-		"Linux CLOSE_WAIT, netstat -antp": {capturedHow + "close-wait", captured("close-wait-netstat-antp"), small, label{"Critical", 90, "CloseWaitLeak", db, 900, 0}, "dump.test"},
-		"Linux ESTABLISHED, ss -tn":       {capturedHow + "established", captured("established-ss-tn"), small, label{"Critical", 90, "NarrowRange", db, 900, 0}, ""},
-		"Linux ESTABLISHED, ss -tane":     {capturedHow + "established", captured("established-ss-tane"), small, label{"Critical", 90, "NarrowRange", db, 900, 0}, ""},
-		"Linux ESTABLISHED, netstat -nt":  {capturedHow + "established", captured("established-netstat-nt"), small, label{"Critical", 90, "NarrowRange", db, 900, 0}, ""},
-		"Linux FIN_WAIT2, ss -tan":        {capturedHow + "fin-wait2", captured("fin-wait2-ss-tan"), small, label{"Critical", 90, "FinWaitOrphans", db, 900, 0}, ""},
-		"Linux FIN_WAIT2, /proc/net/tcp":  {capturedHow + "fin-wait2", captured("fin-wait2-proc"), small, label{"Critical", 90, "FinWaitOrphans", db, 900, 0}, ""},
-		"Linux SYN_SENT, ss -tn":          {capturedHow + "syn-sent", captured("syn-sent-ss-tn"), small, label{"Critical", 90, "SynSentStall", db, 900, 0}, ""},
-		"Linux SYN_SENT, /proc/net/tcp":   {capturedHow + "syn-sent", captured("syn-sent-proc"), small, label{"Critical", 90, "SynSentStall", db, 900, 0}, ""},
-		"Linux IPv6, both ends, netstat -ant cuts addresses": {capturedHow + "ipv6", captured("ipv6-netstat-ant"), small,
-			label{"Warning", 60, "NarrowRange", "Host → [2001:db8:85a3:8d3::]:45000", 1201, 0}, ""},
-		"Linux IPv6, both ends, netstat -antW":     {capturedHow + "ipv6", captured("ipv6-netstat-antW"), small, label{"Warning", 60, "NarrowRange", v6, 1201, 0}, ""},
-		"Linux IPv6, both ends, ss -tan":           {capturedHow + "ipv6", captured("ipv6-ss-tan"), small, label{"Warning", 60, "NarrowRange", v6, 1201, 0}, ""},
-		"Linux IPv6, both ends, /proc/net/tcp6":    {capturedHow + "ipv6", captured("ipv6-proc"), small, label{"Warning", 60, "NarrowRange", v6, 1201, 0}, ""},
-		"Linux IPv6, both ends, without listeners": {capturedHow + "ipv6", captured("ipv6-ss-tn"), small, label{"Warning", 60, "NarrowRange", v6, 1200, 0}, ""},
-		"Linux IPv6, both ends in the range, without listeners": {capturedHow + "ipv6", captured("ipv6-ss-tn"), rangeOptions(40000, 45999),
-			label{"Normal", 10, "PoolNotTight", v6, 1200, 0}, ""},
-		"Linux, a healthy server with more TIME_WAIT than ESTABLISHED": {capturedHow + "healthy-server", captured("healthy-server-ss-tan"), small,
-			label{"Normal", 0, "PoolNotTight", "Host → any", 1501, 0}, ""},
-		"Linux listeners in the range":     {capturedHow + "listeners", captured("listeners-ss-tlnp"), small, label{"Warning", 70, "ListenerInRange", "Host → any", 700, 0}, ""},
-		"Linux UDP, ss -uan":               {capturedHow + "udp", captured("udp-ss-uan"), small, label{"Critical", 90, "BoundPorts", "Host UDP", 900, 0}, ""},
-		"Linux UDP, netstat -anu":          {capturedHow + "udp", captured("udp-netstat-anu"), small, label{"Critical", 90, "BoundPorts", "Host UDP", 900, 0}, ""},
-		"Linux, a paste of three commands": {capturedHow + "close-wait, between prompts", paste, small, label{"Critical", 90, "CloseWaitLeak", db, 1800, 0}, "dump.test"},
-		"Linux, cut at both ends": {capturedHow + "close-wait, without its first 150 and last 58 bytes", func(t testing.TB) string {
-			text := captured("close-wait-ss-tanp")(t)
+	return map[string]corpusDump{
+		"Linux TIME_WAIT, ss -tan":        {captureSource + "time-wait", readCapture("time-wait-ss-tan"), wide, expectation{"Warning", 54, "TimeWaitChurn", db, 8938, 0}, ""},
+		"Linux TIME_WAIT, ss -tano":       {captureSource + "time-wait", readCapture("time-wait-ss-tano"), wide, expectation{"Warning", 52, "ReusePossible", db, 8525, 0}, ""},
+		"Linux TIME_WAIT, netstat -ant":   {captureSource + "time-wait", readCapture("time-wait-netstat-ant"), wide, expectation{"Warning", 52, "TimeWaitChurn", db, 8525, 0}, ""},
+		"Linux TIME_WAIT, /proc/net/tcp":  {captureSource + "time-wait", readCapture("time-wait-proc"), wide, expectation{"Warning", 52, "ReusePossible", db, 8525, 0}, ""},
+		"Linux TIME_WAIT, default range":  {captureSource + "time-wait", readCapture("time-wait-ss-tan"), Options{}, expectation{"Normal", 31, "PoolNotTight", db, 8938, 0}, ""},
+		"Linux CLOSE_WAIT, ss -tanp":      {captureSource + "close-wait", readCapture("close-wait-ss-tanp"), small, expectation{"Critical", 90, "CloseWaitLeak", db, 900, 0}, "dump.test"},
+		"Linux CLOSE_WAIT, ss -tuanp":     {captureSource + "close-wait", readCapture("close-wait-ss-tuanp"), small, expectation{"Critical", 90, "CloseWaitLeak", db, 900, 0}, "dump.test"},
+		"Linux CLOSE_WAIT, netstat -antp": {captureSource + "close-wait", readCapture("close-wait-netstat-antp"), small, expectation{"Critical", 90, "CloseWaitLeak", db, 900, 0}, "dump.test"},
+		"Linux ESTABLISHED, ss -tn":       {captureSource + "established", readCapture("established-ss-tn"), small, expectation{"Critical", 90, "NarrowRange", db, 900, 0}, ""},
+		"Linux ESTABLISHED, ss -tane":     {captureSource + "established", readCapture("established-ss-tane"), small, expectation{"Critical", 90, "NarrowRange", db, 900, 0}, ""},
+		"Linux ESTABLISHED, netstat -nt":  {captureSource + "established", readCapture("established-netstat-nt"), small, expectation{"Critical", 90, "NarrowRange", db, 900, 0}, ""},
+		"Linux FIN_WAIT2, ss -tan":        {captureSource + "fin-wait2", readCapture("fin-wait2-ss-tan"), small, expectation{"Critical", 90, "FinWaitOrphans", db, 900, 0}, ""},
+		"Linux FIN_WAIT2, /proc/net/tcp":  {captureSource + "fin-wait2", readCapture("fin-wait2-proc"), small, expectation{"Critical", 90, "FinWaitOrphans", db, 900, 0}, ""},
+		"Linux SYN_SENT, ss -tn":          {captureSource + "syn-sent", readCapture("syn-sent-ss-tn"), small, expectation{"Critical", 90, "SynSentStall", db, 900, 0}, ""},
+		"Linux SYN_SENT, /proc/net/tcp":   {captureSource + "syn-sent", readCapture("syn-sent-proc"), small, expectation{"Critical", 90, "SynSentStall", db, 900, 0}, ""},
+		"Linux IPv6, both ends, netstat -ant cuts addresses": {captureSource + "ipv6", readCapture("ipv6-netstat-ant"), small,
+			expectation{"Warning", 60, "NarrowRange", "Host → [2001:db8:85a3:8d3::]:45000", 1201, 0}, ""},
+		"Linux IPv6, both ends, netstat -antW":     {captureSource + "ipv6", readCapture("ipv6-netstat-antW"), small, expectation{"Warning", 60, "NarrowRange", v6, 1201, 0}, ""},
+		"Linux IPv6, both ends, ss -tan":           {captureSource + "ipv6", readCapture("ipv6-ss-tan"), small, expectation{"Warning", 60, "NarrowRange", v6, 1201, 0}, ""},
+		"Linux IPv6, both ends, /proc/net/tcp6":    {captureSource + "ipv6", readCapture("ipv6-proc"), small, expectation{"Warning", 60, "NarrowRange", v6, 1201, 0}, ""},
+		"Linux IPv6, both ends, without listeners": {captureSource + "ipv6", readCapture("ipv6-ss-tn"), small, expectation{"Warning", 60, "NarrowRange", v6, 1200, 0}, ""},
+		"Linux IPv6, both ends in the range, without listeners": {captureSource + "ipv6", readCapture("ipv6-ss-tn"), rangeOptions(40000, 45999),
+			expectation{"Normal", 10, "PoolNotTight", v6, 1200, 0}, ""},
+		"Linux, a healthy server with more TIME_WAIT than ESTABLISHED": {captureSource + "healthy-server", readCapture("healthy-server-ss-tan"), small,
+			expectation{"Normal", 0, "PoolNotTight", "Host → any", 1501, 0}, ""},
+		"Linux listeners in the range":     {captureSource + "listeners", readCapture("listeners-ss-tlnp"), small, expectation{"Warning", 70, "ListenerInRange", "Host → any", 700, 0}, ""},
+		"Linux UDP, ss -uan":               {captureSource + "udp", readCapture("udp-ss-uan"), small, expectation{"Critical", 90, "BoundPorts", "Host UDP", 900, 0}, ""},
+		"Linux UDP, netstat -anu":          {captureSource + "udp", readCapture("udp-netstat-anu"), small, expectation{"Critical", 90, "BoundPorts", "Host UDP", 900, 0}, ""},
+		"Linux, a paste of three commands": {captureSource + "close-wait, between prompts", pasteTerminal, small, expectation{"Critical", 90, "CloseWaitLeak", db, 1800, 0}, "dump.test"},
+		"Linux, cut at both ends": {captureSource + "close-wait, without its first 150 and last 58 bytes", func(t testing.TB) string {
+			text := readCapture("close-wait-ss-tanp")(t)
 			return text[150 : len(text)-58]
-		}, small, label{"Critical", 89, "CloseWaitLeak", db, 898, 2}, "dump.test"},
+		}, small, expectation{"Critical", 89, "CloseWaitLeak", db, 898, 2}, "dump.test"},
 
-		"Windows XP, TIME_WAIT": {"generated, seed 1: netstat -an", generated(1, netstat, headerAN, func(t *table) {
-			t.listen(135, 139, 445, 3389)
-			t.clients(3500, "192.168.1.20", 1025, 5000, one("192.168.1.5:1433"), "TIME_WAIT", 0, "")
-			t.add(sock{"UDP", "0.0.0.0:445", "*:*", "", 4, ""})
-		}), Options{System: "windows-xp"}, label{"Critical", 88, "NarrowRange", "Host → 192.168.1.5:1433", 3505, 0}, ""},
-		"Windows 2003, MaxUserPort 65534, TIME_WAIT": {"generated, seed 2: netstat -n", generated(2, netstat, headerAN, func(t *table) {
-			t.clients(58_000, "10.0.0.5", 1025, 65534, one("10.0.0.9:1433"), "TIME_WAIT", 0, "")
-		}), Options{System: "windows-2003", MaxUserPort: 65534}, label{"Critical", 89, "TimeWaitChurn", "Host → 10.0.0.9:1433", 58_000, 0}, ""},
-		"Windows 2003, default range, ports that a service has": {"generated, seed 3: netstat -an, SQL Server in the range, its clients elsewhere", generated(3, netstat, headerAN, func(t *table) {
-			t.listen(135, 445, 1433)
+		"Windows XP, TIME_WAIT": {"generated, seed 1: netstat -an", generate(1, formatNetstat, headerAN, func(t *tableGenerator) {
+			t.addListeners(135, 139, 445, 3389)
+			t.addClients(3500, "192.168.1.20", 1025, 5000, toOne("192.168.1.5:1433"), "TIME_WAIT", 0, "")
+			t.addSocket(generatedSocket{"UDP", "0.0.0.0:445", "*:*", "", 4, ""})
+		}), Options{System: "windows-xp"}, expectation{"Critical", 88, "NarrowRange", "Host → 192.168.1.5:1433", 3505, 0}, ""},
+		"Windows 2003, MaxUserPort 65534, TIME_WAIT": {"generated, seed 2: netstat -n", generate(2, formatNetstat, headerAN, func(t *tableGenerator) {
+			t.addClients(58_000, "10.0.0.5", 1025, 65534, toOne("10.0.0.9:1433"), "TIME_WAIT", 0, "")
+		}), Options{System: "windows-2003", MaxUserPort: 65534}, expectation{"Critical", 89, "TimeWaitChurn", "Host → 10.0.0.9:1433", 58_000, 0}, ""},
+		"Windows 2003, default range, ports that a service has": {"generated, seed 3: netstat -an, SQL Server in the range, its clients elsewhere", generate(3, formatNetstat, headerAN, func(t *tableGenerator) {
+			t.addListeners(135, 445, 1433)
 			for i := range 3000 {
-				t.add(sock{"TCP", "10.0.0.5:1433", fmt.Sprintf("10.0.1.%d:%d", i%200, 1025+i), "ESTABLISHED", 1, ""})
+				t.addSocket(generatedSocket{"TCP", "10.0.0.5:1433", fmt.Sprintf("10.0.1.%d:%d", i%200, 1025+i), "ESTABLISHED", 1, ""})
 			}
-		}), Options{System: "windows-2003"}, label{"Normal", 0, "PoolNotTight", "Host → any", 3003, 0}, ""},
+		}), Options{System: "windows-2003"}, expectation{"Normal", 0, "PoolNotTight", "Host → any", 3003, 0}, ""},
 		"Windows 2003 with KB951746, CLOSE_WAIT, German in CP850": {"generated, seed 4: netstat -ano of a German edition", func(t testing.TB) string {
-			text := generated(4, netstat, headerDE, func(t *table) {
+			text := generate(4, formatNetstat, headerDE, func(t *tableGenerator) {
 				t.words, t.pids = germanWords, true
-				t.listen(135, 445)
-				t.clients(14_500, "10.0.0.5", 49152, 65535, one("10.0.0.9:8080"), "CLOSE_WAIT", 2212, "")
+				t.addListeners(135, 445)
+				t.addClients(14_500, "10.0.0.5", 49152, 65535, toOne("10.0.0.9:8080"), "CLOSE_WAIT", 2212, "")
 			})(t)
 			return strings.ReplaceAll(text, "Ö", "\x99")
-		}, Options{System: "windows-2003-kb951746"}, label{"Critical", 88, "CloseWaitLeak", "Host → 10.0.0.9:8080", 14_502, 0}, "/2212"},
+		}, Options{System: "windows-2003-kb951746"}, expectation{"Critical", 88, "CloseWaitLeak", "Host → 10.0.0.9:8080", 14_502, 0}, "/2212"},
 		"Windows, ESTABLISHED, Chinese in UTF-16": {"generated, seed 5: netstat -ano > file in PowerShell of a Chinese edition", func(t testing.TB) string {
-			return toUTF16("\ufeff"+generated(5, netstat, headerZH, func(t *table) {
+			return encodeUTF16("\ufeff"+generate(5, formatNetstat, headerZH, func(t *tableGenerator) {
 				t.pids = true
-				t.listen(135, 445, 49664)
-				t.clients(14_000, "10.0.0.5", 49152, 65535, one("10.0.0.9:3306"), "ESTABLISHED", 4711, "")
+				t.addListeners(135, 445, 49664)
+				t.addClients(14_000, "10.0.0.5", 49152, 65535, toOne("10.0.0.9:3306"), "ESTABLISHED", 4711, "")
 			})(t), binary.LittleEndian)
-		}, Options{}, label{"Critical", 85, "EstablishedPool", "Host → 10.0.0.9:3306", 14_003, 0}, "/4711"},
-		"Windows, SYN_SENT to many destinations": {"generated, seed 6: netstat -anob", generated(6, netstat, headerANO, func(t *table) {
+		}, Options{}, expectation{"Critical", 85, "EstablishedPool", "Host → 10.0.0.9:3306", 14_003, 0}, "/4711"},
+		"Windows, SYN_SENT to many destinations": {"generated, seed 6: netstat -anob", generate(6, formatNetstat, headerANO, func(t *tableGenerator) {
 			t.pids, t.programs = true, true
-			t.listen(135, 445)
-			t.clients(9000, "10.0.0.5", 49152, 65535, spread(1, 445), "SYN_SENT", 6660, "mssecsvc.exe")
-		}), Options{}, label{"Warning", 54, "SynSentStall", "Host → 10.7.0.0:445", 9002, 0}, "mssecsvc.exe/6660"},
-		"Windows, bound ports, netstat -anoq": {"generated, seed 7: netstat -anoq", generated(7, netstat, headerANO, func(t *table) {
+			t.addListeners(135, 445)
+			t.addClients(9000, "10.0.0.5", 49152, 65535, spreadOver(1, 445), "SYN_SENT", 6660, "mssecsvc.exe")
+		}), Options{}, expectation{"Warning", 54, "SynSentStall", "Host → 10.7.0.0:445", 9002, 0}, "mssecsvc.exe/6660"},
+		"Windows, bound ports, netstat -anoq": {"generated, seed 7: netstat -anoq", generate(7, formatNetstat, headerANO, func(t *tableGenerator) {
 			t.pids = true
-			t.listen(135, 445)
+			t.addListeners(135, 445)
 			for port := 49152; port < 49152+13_000; port++ {
-				t.add(sock{"TCP", fmt.Sprintf("0.0.0.0:%d", port), "0.0.0.0:0", "BOUND", 44328, ""})
+				t.addSocket(generatedSocket{"TCP", fmt.Sprintf("0.0.0.0:%d", port), "0.0.0.0:0", "BOUND", 44328, ""})
 			}
-		}), Options{}, label{"Warning", 79, "BoundPorts", "Host → any", 13_002, 0}, ""},
-		"Windows, TIME_WAIT spread over 500 destinations": {"generated, seed 8: netstat -ano", generated(8, netstat, headerANO, func(t *table) {
+		}), Options{}, expectation{"Warning", 79, "BoundPorts", "Host → any", 13_002, 0}, ""},
+		"Windows, TIME_WAIT spread over 500 destinations": {"generated, seed 8: netstat -ano", generate(8, formatNetstat, headerANO, func(t *tableGenerator) {
 			t.pids = true
-			t.listen(135, 445)
-			t.clients(15_000, "10.0.0.5", 49152, 65535, spread(30, 443), "TIME_WAIT", 0, "")
-		}), Options{}, label{"Critical", 91, "TimeWaitChurn", "Host → 10.7.0.0:443", 15_002, 0}, ""},
-		"Windows, a busy web server": {"generated, seed 9: netstat -an, 40,000 clients, most in TIME_WAIT", generated(9, netstat, headerAN, func(t *table) {
-			t.listen(80, 135, 443, 445)
+			t.addListeners(135, 445)
+			t.addClients(15_000, "10.0.0.5", 49152, 65535, spreadOver(30, 443), "TIME_WAIT", 0, "")
+		}), Options{}, expectation{"Critical", 91, "TimeWaitChurn", "Host → 10.7.0.0:443", 15_002, 0}, ""},
+		"Windows, a busy web server": {"generated, seed 9: netstat -an, 40,000 clients, most in TIME_WAIT", generate(9, formatNetstat, headerAN, func(t *tableGenerator) {
+			t.addListeners(80, 135, 443, 445)
 			for i := range 40_000 {
 				state := "TIME_WAIT"
 				if i%4 == 0 {
 					state = "ESTABLISHED"
 				}
-				t.add(sock{"TCP", "10.0.0.5:443", fmt.Sprintf("172.16.%d.%d:%d", i>>8&255, i&255, 1024+i), state, 0, ""})
+				t.addSocket(generatedSocket{"TCP", "10.0.0.5:443", fmt.Sprintf("172.16.%d.%d:%d", i>>8&255, i&255, 1024+i), state, 0, ""})
 			}
-		}), Options{}, label{"Normal", 0, "PoolNotTight", "Host → any", 40_004, 0}, ""},
-		"Windows, TIME_WAIT of the server on the same host": {"generated, seed 10: netstat -ano as in tailscale issue 20039: local port 8080, the clients' ports are this host's, too", generated(10, netstat, headerANO, func(t *table) {
+		}), Options{}, expectation{"Normal", 0, "PoolNotTight", "Host → any", 40_004, 0}, ""},
+		"Windows, TIME_WAIT of the server on the same host": {"generated, seed 10: netstat -ano as in tailscale issue 20039: local port 8080, the clients' ports are this host's, too", generate(10, formatNetstat, headerANO, func(t *tableGenerator) {
 			t.pids = true
-			t.listen(135, 8080)
+			t.addListeners(135, 8080)
 			for port := 49152; port < 49152+16_000; port++ {
-				t.add(sock{"TCP", "100.100.100.108:8080", fmt.Sprintf("100.100.100.108:%d", port), "TIME_WAIT", 0, ""})
+				t.addSocket(generatedSocket{"TCP", "100.100.100.108:8080", fmt.Sprintf("100.100.100.108:%d", port), "TIME_WAIT", 0, ""})
 			}
-		}), Options{}, label{"Critical", 97, "TimeWaitChurn", "Host → 100.100.100.108:8080", 16_002, 0}, ""},
-		"Windows, TCPView 3, CLOSE_WAIT": {"generated, seed 11: saved by TCPView 3", generated(11, tcpView3, header3, func(t *table) {
-			t.listen(135, 445)
-			t.clients(9000, "10.0.0.5", 49152, 65535, one("10.0.0.9:443"), "CLOSE_WAIT", 5120, "chrome.exe")
-		}), Options{}, label{"Warning", 54, "CloseWaitLeak", "Host → 10.0.0.9:443", 9002, 0}, "chrome.exe/5120"},
-		"Windows, TCPView 4, TIME_WAIT": {"generated, seed 12: CSV of TCPView 4", generated(12, tcpView4, header4, func(t *table) {
-			t.listen(135, 445)
-			t.clients(12_000, "10.0.0.5", 49152, 65535, one("10.0.0.9:443"), "TIME_WAIT", 0, "")
-		}), Options{}, label{"Warning", 73, "TimeWaitChurn", "Host → 10.0.0.9:443", 12_002, 0}, ""},
-		"Windows, Get-NetTCPConnection, bound ports": {"generated, seed 13: Get-NetTCPConnection", generated(13, netTCPConnection, headerPS, func(t *table) {
-			t.listen(135, 445)
-			t.clients(4000, "10.0.0.5", 49152, 55000, one("10.0.0.9:443"), "ESTABLISHED", 44328, "")
+		}), Options{}, expectation{"Critical", 97, "TimeWaitChurn", "Host → 100.100.100.108:8080", 16_002, 0}, ""},
+		"Windows, TCPView 3, CLOSE_WAIT": {"generated, seed 11: saved by TCPView 3", generate(11, formatTCPView3, header3, func(t *tableGenerator) {
+			t.addListeners(135, 445)
+			t.addClients(9000, "10.0.0.5", 49152, 65535, toOne("10.0.0.9:443"), "CLOSE_WAIT", 5120, "chrome.exe")
+		}), Options{}, expectation{"Warning", 54, "CloseWaitLeak", "Host → 10.0.0.9:443", 9002, 0}, "chrome.exe/5120"},
+		"Windows, TCPView 4, TIME_WAIT": {"generated, seed 12: CSV of TCPView 4", generate(12, formatTCPView4, header4, func(t *tableGenerator) {
+			t.addListeners(135, 445)
+			t.addClients(12_000, "10.0.0.5", 49152, 65535, toOne("10.0.0.9:443"), "TIME_WAIT", 0, "")
+		}), Options{}, expectation{"Warning", 73, "TimeWaitChurn", "Host → 10.0.0.9:443", 12_002, 0}, ""},
+		"Windows, Get-NetTCPConnection, bound ports": {"generated, seed 13: Get-NetTCPConnection", generate(13, formatNetTCPConnection, headerPS, func(t *tableGenerator) {
+			t.addListeners(135, 445)
+			t.addClients(4000, "10.0.0.5", 49152, 55000, toOne("10.0.0.9:443"), "ESTABLISHED", 44328, "")
 			for port := 56000; port < 65000; port++ {
-				t.add(sock{"TCP", fmt.Sprintf("0.0.0.0:%d", port), "0.0.0.0:0", "BOUND", 44328, ""})
+				t.addSocket(generatedSocket{"TCP", fmt.Sprintf("0.0.0.0:%d", port), "0.0.0.0:0", "BOUND", 44328, ""})
 			}
-		}), Options{}, label{"Warning", 79, "BoundPorts", "Host → 10.0.0.9:443", 13_002, 0}, "/44328"},
-		"Windows XP, both ends on one host, without listeners": {"generated, seed 14: netstat -n, SQL Server on the same host", generated(14, netstat, headerAN, func(t *table) {
+		}), Options{}, expectation{"Warning", 79, "BoundPorts", "Host → 10.0.0.9:443", 13_002, 0}, "/44328"},
+		"Windows XP, both ends on one host, without listeners": {"generated, seed 14: netstat -n, SQL Server on the same host", generate(14, formatNetstat, headerAN, func(t *tableGenerator) {
 			for port := 1500; port < 4500; port++ {
-				t.add(sock{"TCP", fmt.Sprintf("127.0.0.1:%d", port), "127.0.0.1:1434", "ESTABLISHED", 0, ""})
-				t.add(sock{"TCP", "127.0.0.1:1434", fmt.Sprintf("127.0.0.1:%d", port), "ESTABLISHED", 0, ""})
+				t.addSocket(generatedSocket{"TCP", fmt.Sprintf("127.0.0.1:%d", port), "127.0.0.1:1434", "ESTABLISHED", 0, ""})
+				t.addSocket(generatedSocket{"TCP", "127.0.0.1:1434", fmt.Sprintf("127.0.0.1:%d", port), "ESTABLISHED", 0, ""})
 			}
-		}), Options{System: "windows-xp"}, label{"Warning", 75, "NarrowRange", "Host → 127.0.0.1:1434", 6000, 0}, ""},
-		"Windows, long IPv6 addresses with zones": {"generated, seed 15: netstat -an", generated(15, netstat, headerAN, func(t *table) {
-			t.listen(135, 445)
+		}), Options{System: "windows-xp"}, expectation{"Warning", 75, "NarrowRange", "Host → 127.0.0.1:1434", 6000, 0}, ""},
+		"Windows, long IPv6 addresses with zones": {"generated, seed 15: netstat -an", generate(15, formatNetstat, headerAN, func(t *tableGenerator) {
+			t.addListeners(135, 445)
 			for port := 50000; port < 59000; port++ {
-				t.add(sock{"TCP", fmt.Sprintf("[fe80::c08d:4c5d:8f3e:8e4e%%11]:%d", port), "[fe80::1c2d:3e4f:5a6b:7c8d%11]:445", "FIN_WAIT_2", 0, ""})
+				t.addSocket(generatedSocket{"TCP", fmt.Sprintf("[fe80::c08d:4c5d:8f3e:8e4e%%11]:%d", port), "[fe80::1c2d:3e4f:5a6b:7c8d%11]:445", "FIN_WAIT_2", 0, ""})
 			}
-		}), Options{}, label{"Warning", 54, "FinWaitOrphans", "Host → [fe80::1c2d:3e4f:5a6b:7c8d%11]:445", 9002, 0}, ""},
+		}), Options{}, expectation{"Warning", 54, "FinWaitOrphans", "Host → [fe80::1c2d:3e4f:5a6b:7c8d%11]:445", 9002, 0}, ""},
 		"Windows, MaxUserPort 1000, Spanish": {"generated, seed 16: netstat -ano of a Spanish edition in CP1252", func(t testing.TB) string {
-			text := generated(16, netstat, headerES, func(t *table) {
+			text := generate(16, formatNetstat, headerES, func(t *tableGenerator) {
 				t.pids, t.words = true, map[string]string{"LISTENING": "ESCUCHANDO", "ESTABLISHED": "ESTABLECIDO"}
-				t.listen(135, 445)
-				t.clients(700, "10.0.0.5", 49152, 50151, one("10.0.0.9:443"), "ESTABLISHED", 900, "")
+				t.addListeners(135, 445)
+				t.addClients(700, "10.0.0.5", 49152, 50151, toOne("10.0.0.9:443"), "ESTABLISHED", 900, "")
 			})(t)
 			return strings.ReplaceAll(text, "ó", "\xf3")
-		}, Options{System: ephemeral.Windows, MaxUserPort: 1000}, label{"Warning", 70, "NarrowRange", "Host → 10.0.0.9:443", 702, 0}, "/900"},
-		"Windows, words that nobody knows": {"generated, seed 17: netstat -ano with invented words", generated(17, netstat, headerANO, func(t *table) {
+		}, Options{System: osdefaults.Windows, MaxUserPort: 1000}, expectation{"Warning", 70, "NarrowRange", "Host → 10.0.0.9:443", 702, 0}, "/900"},
+		"Windows, unknown state names": {"generated, seed 17: netstat -ano with invented words", generate(17, formatNetstat, headerANO, func(t *tableGenerator) {
 			t.pids, t.words = true, map[string]string{"LISTENING": "KUUNTELEE", "TIME_WAIT": "ODOTTAA", "ESTABLISHED": "MUODOSTETTU"}
-			t.listen(135, 445)
-			t.clients(10_000, "10.0.0.5", 49152, 60000, one("10.0.0.9:443"), "TIME_WAIT", 0, "")
-			t.clients(500, "10.0.0.5", 61000, 65000, one("10.0.0.9:443"), "ESTABLISHED", 7, "")
-		}), Options{}, label{"Warning", 64, "TimeWaitChurn", "Host → 10.0.0.9:443", 10_502, 0}, "/7"},
-		"Windows, names instead of numbers here and there": {"generated, seed 18: netstat -ao among netstat -ano", generated(18, netstat, headerANO, func(t *table) {
+			t.addListeners(135, 445)
+			t.addClients(10_000, "10.0.0.5", 49152, 60000, toOne("10.0.0.9:443"), "TIME_WAIT", 0, "")
+			t.addClients(500, "10.0.0.5", 61000, 65000, toOne("10.0.0.9:443"), "ESTABLISHED", 7, "")
+		}), Options{}, expectation{"Warning", 64, "TimeWaitChurn", "Host → 10.0.0.9:443", 10_502, 0}, "/7"},
+		"Windows, names instead of numbers here and there": {"generated, seed 18: netstat -ao among netstat -ano", generate(18, formatNetstat, headerANO, func(t *tableGenerator) {
 			t.pids = true
-			t.clients(9000, "10.0.0.5", 49152, 65535, one("10.0.0.9:443"), "CLOSE_WAIT", 7, "")
+			t.addClients(9000, "10.0.0.5", 49152, 65535, toOne("10.0.0.9:443"), "CLOSE_WAIT", 7, "")
 			for range 30 {
-				t.add(sock{"TCP", "web-1:50000", "db.example.com:https", "ESTABLISHED", 7, ""})
+				t.addSocket(generatedSocket{"TCP", "web-1:50000", "db.example.com:https", "ESTABLISHED", 7, ""})
 			}
-		}), Options{}, label{"Warning", 54, "CloseWaitLeak", "Host → 10.0.0.9:443", 9000, 30}, "/7"},
+		}), Options{}, expectation{"Warning", 54, "CloseWaitLeak", "Host → 10.0.0.9:443", 9000, 30}, "/7"},
 		"Windows, the same table twice": {"generated, seed 19: netstat -ano, twice in one file", func(t testing.TB) string {
-			text := generated(19, netstat, headerANO, func(t *table) {
+			text := generate(19, formatNetstat, headerANO, func(t *tableGenerator) {
 				t.pids = true
-				t.listen(135, 445)
-				t.clients(9000, "10.0.0.5", 49152, 65535, one("10.0.0.9:443"), "CLOSE_WAIT", 7, "")
+				t.addListeners(135, 445)
+				t.addClients(9000, "10.0.0.5", 49152, 65535, toOne("10.0.0.9:443"), "CLOSE_WAIT", 7, "")
 			})(t)
 			return text + text
-		}, Options{}, label{"Warning", 54, "CloseWaitLeak", "Host → 10.0.0.9:443", 18_004, 0}, "/7"},
-		"Windows, a desktop in German": {"typed after a table that a school report shows (htl-wels, 2019): German in CP850, taken for CP1252", stored("desktop-german"), Options{},
-			label{"Normal", 0, "PoolNotTight", "Host → 127.0.0.1:44080", 41, 0}, ""},
-		"Windows 2000, netstat -an": {"typed in the layout of Windows 2000", stored("windows-2000"), Options{System: "windows-2000"},
-			label{"Normal", 0, "PoolNotTight", "Host → 192.168.0.2:139", 12, 0}, ""},
-		"Windows XP, netstat -anbv": {"typed in the layout of Windows XP: components, unknown components", stored("windows-xp-anb"), Options{System: "windows-xp"},
-			label{"Normal", 0, "PoolNotTight", "Host → 207.46.4.99:80", 6, 0}, "msnmsgr.exe/1712"},
+		}, Options{}, expectation{"Warning", 54, "CloseWaitLeak", "Host → 10.0.0.9:443", 18_004, 0}, "/7"},
+		"Windows, a desktop in German": {"typed after a table that a school report shows (htl-wels, 2019): German in CP850, taken for CP1252", readTranscript("desktop-german"), Options{},
+			expectation{"Normal", 0, "PoolNotTight", "Host → 127.0.0.1:44080", 41, 0}, ""},
+		"Windows 2000, netstat -an": {"typed in the layout of Windows 2000", readTranscript("windows-2000"), Options{System: "windows-2000"},
+			expectation{"Normal", 0, "PoolNotTight", "Host → 192.168.0.2:139", 12, 0}, ""},
+		"Windows XP, netstat -anbv": {"typed in the layout of Windows XP: components, unknown components", readTranscript("windows-xp-anb"), Options{System: "windows-xp"},
+			expectation{"Normal", 0, "PoolNotTight", "Host → 207.46.4.99:80", 6, 0}, "msnmsgr.exe/1712"},
 	}
 }
 
-// paste is a terminal's text: prompts, and one host in two tools.
-func paste(t testing.TB) string {
+// pasteTerminal returns the text of a terminal: prompts, and one host in two tools.
+func pasteTerminal(t testing.TB) string {
 	return "root@web-1:~# date\nWed Nov 21 10:31:07 UTC 2026\nroot@web-1:~# ss -s\nTotal: 912\nTCP:   900 (estab 0, closed 0, orphaned 0, timewait 0)\n\n" +
-		"Transport Total     IP        IPv6\nTCP       900       900       0\n\nroot@web-1:~# ss -tanp\n" + captured("close-wait-ss-tanp")(t) +
-		"root@web-1:~# netstat -antp\n" + captured("close-wait-netstat-antp")(t) + "root@web-1:~# exit\nlogout\n"
+		"Transport Total     IP        IPv6\nTCP       900       900       0\n\nroot@web-1:~# ss -tanp\n" + readCapture("close-wait-ss-tanp")(t) +
+		"root@web-1:~# netstat -antp\n" + readCapture("close-wait-netstat-antp")(t) + "root@web-1:~# exit\nlogout\n"
 }
 
 func TestCorpus(t *testing.T) {
-	all := corpus()
+	all := newCorpus()
 	if len(all) < 40 {
 		t.Fatalf("%d dumps", len(all))
 	}
@@ -270,14 +270,14 @@ func TestCorpus(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, err := Read(strings.NewReader(c.text(t)), c.options)
 			if err != nil {
-				t.Fatalf("%s: %v", c.made, err)
+				t.Fatalf("%s: %v", c.source, err)
 			}
 			status := assess.BuildStatus(d.Sample, assess.Facts{Explain: true, System: cause.System{
-				IsWindows: d.System.Windows, UsesMaxUserPort: d.System.MaxUserPort == ephemeral.LastPort, TimeWait: d.System.TimeWait,
+				IsWindows: d.System.Windows, UsesMaxUserPort: d.System.MaxUserPort == osdefaults.LastPort, TimeWait: d.System.TimeWait,
 			}})
-			got := label{string(status.Level), *status.UsedPercent, string(status.Cause), status.Tightest.Summary, d.Rows, d.Unread}
+			got := expectation{string(status.Level), *status.UsedPercent, string(status.Cause), status.Tightest.Summary, d.Rows, d.Unread}
 			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("%s: %s", c.made, diff)
+				t.Errorf("%s: %s", c.source, diff)
 			}
 			holder := ""
 			if l := d.Sample.PoolDetail; l != nil && len(l.Holders) > 0 {
@@ -287,13 +287,13 @@ func TestCorpus(t *testing.T) {
 				}
 			}
 			if holder != c.holder {
-				t.Errorf("held by %q, want %q", holder, c.holder)
+				t.Errorf("the holder is %q, want %q", holder, c.holder)
 			}
 		})
 	}
 }
 
-// TestEveryCaptureIsInTheCorpus: a file that nothing reads proves nothing.
+// TestEveryFileIsInTheCorpus finds files of testdata that no test reads.
 func TestEveryFileIsInTheCorpus(t *testing.T) {
 	source, err := os.ReadFile("corpus_test.go")
 	if err != nil {
@@ -306,7 +306,7 @@ func TestEveryFileIsInTheCorpus(t *testing.T) {
 	for _, file := range files {
 		name, _, _ := strings.Cut(filepath.Base(file), ".")
 		if !bytes.Contains(source, []byte(`"`+name+`")`)) {
-			t.Errorf("%s is in no case", file)
+			t.Errorf("%s is not in the corpus", file)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package dump reads what netstat, ss, TCPView, Get-NetTCPConnection or
-// /proc/net/tcp printed of one host's sockets, and gives the sample that a reader of
-// that host would give. It is pure: bytes in, sample out, in memory that depends on
-// ports and destinations and hardly on lines.
+// Package dump parses the sockets of one host as printed by netstat, ss, TCPView,
+// Get-NetTCPConnection or /proc/net/tcp, and returns the sample that a reader on that host
+// would return. It is pure: its input is bytes and its output is a sample. Its memory
+// depends on the number of ports and destinations and hardly on the number of lines.
 package dump

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzLine: no line does harm, and one that is read makes a row that is whole.
+// FuzzLine checks that every decoded row is complete.
 func FuzzLine(f *testing.F) {
 	for line := range bytes.SplitSeq([]byte(german+chinese), []byte("\n")) {
 		f.Add(line)
@@ -16,14 +16,14 @@ func FuzzLine(f *testing.F) {
 	f.Add([]byte("   3: 0400000A:9C40 0900000A:1538 06 00000000:00000000 03:00000B3A 00000000"))
 	f.Add([]byte(`"[Time Wait]","0","TCP","Time Wait","10.0.0.5","49801","10.0.0.9","443","1/2/2024 3:04:05 PM",""`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		var d decoder
-		var r row
-		k, err := d.decode(bytes.Clone(line), &r)
-		if err != nil || k != isRow {
+		var d lineDecoder
+		var r socketRow
+		k, err := d.decodeLine(bytes.Clone(line), &r)
+		if err != nil || k != rowLine {
 			return
 		}
 		if r.format == "" {
-			t.Errorf("%q is of no tool", line)
+			t.Errorf("%q has no format", line)
 		}
 		if tcp := r.protocol == 0; tcp && (r.state < 1 || r.state > 13 || r.state == 12) {
 			t.Errorf("%q has state %d", line, r.state)
@@ -31,12 +31,12 @@ func FuzzLine(f *testing.F) {
 	})
 }
 
-// FuzzRead: no file does harm, none has more sockets than lines, and what is neither
-// a row nor unread says nothing of sockets.
+// FuzzRead checks that the counts of any file are consistent and that it has no more sockets
+// than lines.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(german))
-	f.Add([]byte(toUTF16("\ufeff"+chinese, binary.LittleEndian)))
-	for _, c := range corpus() {
+	f.Add([]byte(encodeUTF16("\ufeff"+chinese, binary.LittleEndian)))
+	for _, c := range newCorpus() {
 		text := c.text(f)
 		f.Add([]byte(text[:min(len(text), 700)]))
 	}
@@ -53,11 +53,11 @@ func FuzzRead(f *testing.F) {
 		case sockets > d.Rows:
 			t.Errorf("%d sockets of %d rows", sockets, d.Rows)
 		case n.Skipped > n.InUse || n.SkippedListening > n.Skipped || n.InUse > n.Settings.Range.Len():
-			t.Errorf("%d of %d ports held, %d skipped, %d listening", n.InUse, n.Settings.Range.Len(), n.Skipped, n.SkippedListening)
+			t.Errorf("%d of %d ports in use, %d skipped, %d listening", n.InUse, n.Settings.Range.Len(), n.Skipped, n.SkippedListening)
 		}
 		for _, dest := range n.Destinations {
 			if total := dest.States.Total(); total == 0 || total > n.InUse || int(dest.Reusable) > total || dest.Reusable > dest.ReusableIfAll {
-				t.Errorf("%+v, %d held", dest, n.InUse)
+				t.Errorf("%+v, %d in use", dest, n.InUse)
 			}
 		}
 	})

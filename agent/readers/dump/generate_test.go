@@ -6,61 +6,61 @@ import (
 	"strings"
 )
 
-// table writes a dump of Windows as its tools do, down to the blank at the end of a
-// line: rows that public threads show, many times over. What is random has a seed.
-type table struct {
+// tableGenerator generates a dump in the formats of Windows' tools, including blanks at the
+// ends of lines. The rows are multiplied from public threads, in a random order from a seed.
+type tableGenerator struct {
 	strings.Builder
 	random *rand.Rand
-	// words are the states in the language of the edition, English where absent.
+	// words maps states to the language of the edition. The default is English.
 	words map[string]string
-	// pids is netstat -o, programs -b.
+	// pids and programs enable the columns of netstat -o and -b.
 	pids, programs bool
 	lines          []string
-	tool           func(t *table, s sock) string
+	tool           func(t *tableGenerator, s generatedSocket) string
 }
 
-// sock is a socket to write.
-type sock struct {
+// generatedSocket is a socket to print.
+type generatedSocket struct {
 	protocol, local, remote, state string
 	pid                            int
 	program                        string
 }
 
-func newTable(seed uint64, tool func(*table, sock) string) *table {
-	return &table{random: rand.New(rand.NewPCG(seed, 4)), tool: tool}
+func newTableGenerator(seed uint64, tool func(*tableGenerator, generatedSocket) string) *tableGenerator {
+	return &tableGenerator{random: rand.New(rand.NewPCG(seed, 4)), tool: tool}
 }
 
-func (t *table) add(s sock) {
+func (t *tableGenerator) addSocket(s generatedSocket) {
 	if word, ok := t.words[s.state]; ok {
 		s.state = word
 	}
 	t.lines = append(t.lines, t.tool(t, s))
 }
 
-// clients are n sockets from ports that the range [first, last] has, in no order.
-func (t *table) clients(n int, source string, first, last int, destination func(i int) string, state string, pid int, program string) {
+// addClients adds n sockets with random ports of the range [first, last].
+func (t *tableGenerator) addClients(n int, source string, first, last int, destination func(i int) string, state string, pid int, program string) {
 	if state == "TIME_WAIT" {
 		pid, program = 0, ""
 	}
 	for i, port := range t.random.Perm(last - first + 1)[:n] {
-		t.add(sock{"TCP", fmt.Sprintf("%s:%d", source, first+port), destination(i), state, pid, program})
+		t.addSocket(generatedSocket{"TCP", fmt.Sprintf("%s:%d", source, first+port), destination(i), state, pid, program})
 	}
 }
 
-func (t *table) listen(ports ...int) {
+func (t *tableGenerator) addListeners(ports ...int) {
 	for _, port := range ports {
-		t.add(sock{"TCP", fmt.Sprintf("0.0.0.0:%d", port), "0.0.0.0:0", "LISTENING", 4, "svchost.exe"})
+		t.addSocket(generatedSocket{"TCP", fmt.Sprintf("0.0.0.0:%d", port), "0.0.0.0:0", "LISTENING", 4, "svchost.exe"})
 	}
 }
 
-// text is the header and the lines, in a random order, with the ends of Windows.
-func (t *table) text(header ...string) string {
+// formatText returns the header and the lines in a random order, with CRLF line ends.
+func (t *tableGenerator) formatText(header ...string) string {
 	t.random.Shuffle(len(t.lines), func(i, j int) { t.lines[i], t.lines[j] = t.lines[j], t.lines[i] })
 	return strings.Join(append(header, t.lines...), "\r\n") + "\r\n"
 }
 
-// netstat is a row of netstat.exe (Windows 2000 to 11 alike).
-func netstat(t *table, s sock) string {
+// formatNetstat formats a row of netstat.exe (the same from Windows 2000 to 11).
+func formatNetstat(t *tableGenerator, s generatedSocket) string {
 	line := fmt.Sprintf("  %-6s %-22s %-22s %-15s", s.protocol, s.local, s.remote, s.state)
 	if t.pids {
 		line += fmt.Sprintf(" %d", s.pid)
@@ -78,8 +78,8 @@ func netstat(t *table, s sock) string {
 	return line
 }
 
-// tcpView3 is a row that TCPView 3 saved, tcpView4 one of version 4's CSV.
-func tcpView3(_ *table, s sock) string {
+// formatTCPView3 formats a row as saved by TCPView 3.
+func formatTCPView3(_ *tableGenerator, s generatedSocket) string {
 	local, remote := strings.Replace(s.local, ":", "\t", 1), strings.Replace(s.remote, ":", "\t", 1)
 	if s.pid == 0 {
 		s.program = "[System Process]"
@@ -87,7 +87,8 @@ func tcpView3(_ *table, s sock) string {
 	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s\t\t\t\t", s.program, s.pid, s.protocol, local, remote, s.state)
 }
 
-func tcpView4(_ *table, s sock) string {
+// formatTCPView4 formats a row of the CSV of TCPView 4.
+func formatTCPView4(_ *tableGenerator, s generatedSocket) string {
 	local, remote := strings.Replace(s.local, ":", `","`, 1), strings.Replace(s.remote, ":", `","`, 1)
 	state := strings.ReplaceAll(strings.ToUpper(s.state[:1])+strings.ToLower(s.state[1:]), "_", " ")
 	if s.pid == 0 {
@@ -96,15 +97,15 @@ func tcpView4(_ *table, s sock) string {
 	return fmt.Sprintf(`"%s","%d","%s","%s","%s","%s","1/2/2026 3:04:05 PM","%s"`, s.program, s.pid, s.protocol, state, local, remote, s.program)
 }
 
-// netTCPConnection is a row of Get-NetTCPConnection.
-func netTCPConnection(_ *table, s sock) string {
+// formatNetTCPConnection formats a row of Get-NetTCPConnection.
+func formatNetTCPConnection(_ *tableGenerator, s generatedSocket) string {
 	local, localPort, _ := strings.Cut(s.local, ":")
 	remote, remotePort, _ := strings.Cut(s.remote, ":")
 	state := map[string]string{"TIME_WAIT": "TimeWait", "ESTABLISHED": "Established", "LISTENING": "Listen", "BOUND": "Bound", "CLOSE_WAIT": "CloseWait"}[s.state]
 	return fmt.Sprintf("%-35s %-9s %-35s %-10s %-11s %-14s %d ", local, localPort, remote, remotePort, state, "Internet", s.pid)
 }
 
-// Headers as the tools print them.
+// The headers of the tools.
 var (
 	headerAN  = []string{"", "Active Connections", "", "  Proto  Local Address          Foreign Address        State"}
 	headerANO = []string{"", "Active Connections", "", "  Proto  Local Address          Foreign Address        State           PID"}
@@ -122,9 +123,10 @@ var germanWords = map[string]string{
 	"CLOSE_WAIT": "SCHLIESSEN_WARTEN", "SYN_SENT": "SYN_GESENDET", "FIN_WAIT_2": "FIN_WARTEN_2",
 }
 
-// one is always the same destination, spread a different one for each few sockets.
-func one(destination string) func(int) string { return func(int) string { return destination } }
+// toOne returns a function that always returns the same destination.
+func toOne(destination string) func(int) string { return func(int) string { return destination } }
 
-func spread(each, port int) func(int) string {
+// spreadOver returns a function that returns a new destination after each sockets.
+func spreadOver(each, port int) func(int) string {
 	return func(i int) string { return fmt.Sprintf("10.7.%d.%d:%d", i/each>>8&255, i/each&255, port) }
 }

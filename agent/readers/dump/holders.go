@@ -4,24 +4,25 @@ import (
 	"cmp"
 	"slices"
 
-	"portreeve.io/portreeve/agent/readers/tally"
+	"portreeve.io/portreeve/agent/readers/portusage"
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// process is who holds a socket.
+// process is the owner of a socket.
 type process struct {
 	name string
 	pid  int
 }
 
-// holders numbers processes from 1; 0 is nobody, or one too many.
-type holders struct {
+// holderNumbers numbers processes from 1. The number 0 means that the process is unknown
+// or that there are too many.
+type holderNumbers struct {
 	list  []process
 	index map[string]int // by name, a zero byte and PID
 	key   []byte
 }
 
-func (h *holders) number(r *row) int {
+func (h *holderNumbers) assignNumber(r *socketRow) int {
 	if r.pid <= 0 && (len(r.process) == 0 || r.pid == 0) {
 		return 0
 	}
@@ -30,7 +31,7 @@ func (h *holders) number(r *row) int {
 	if i, ok := h.index[string(h.key)]; ok {
 		return i
 	}
-	if len(h.list) == tally.MaxHolders {
+	if len(h.list) == portusage.MaxHolders {
 		return 0
 	}
 	if h.index == nil {
@@ -41,8 +42,8 @@ func (h *holders) number(r *row) int {
 	return len(h.list)
 }
 
-// look tells who holds the ports of p.
-func (h *holders) look(p socket.Pool, t *tally.Tally) *socket.PoolDetail {
+// inspectPool returns the processes that use the most ports of p.
+func (h *holderNumbers) inspectPool(p socket.Pool, c *portusage.Counter) *socket.PoolDetail {
 	if len(h.list) == 0 || p.Protocol == socket.UDP {
 		return nil
 	}
@@ -50,7 +51,7 @@ func (h *holders) look(p socket.Pool, t *tally.Tally) *socket.PoolDetail {
 	if d := p.Destination; d != nil {
 		l.Source, l.Destination, l.Port = d.Source, d.Address, d.Port
 	}
-	counts := t.Holders(p)
+	counts := c.CountByHolder(p)
 	for i, of := range h.list {
 		if n := counts[i+1]; n > 0 {
 			l.Holders = append(l.Holders, socket.Holder{Process: of.name, PID: of.pid, Sockets: n})

@@ -8,7 +8,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// Format is the tool that printed a line.
+// Format is the output format of a tool.
 type Format string
 
 // The formats.
@@ -21,109 +21,110 @@ const (
 	ProcNetTCP       Format = "/proc/net/tcp"
 )
 
-func (f Format) windows() bool {
+func (f Format) isWindows() bool {
 	return f == WindowsNetstat || f == TCPView || f == NetTCPConnection
 }
 
-// row is one socket. Its slices are valid until the next line is read.
-type row struct {
+// socketRow is one parsed socket. Its slices are valid until the next line is read.
+type socketRow struct {
 	format        Format
 	protocol      socket.Protocol
 	local, remote endpoint
-	state         tcpstate.State // of TCP; 0 where word is not known
-	word          []byte         // the state as the line spells it
-	process       []byte         // empty where the line has none
-	pid           int            // -1 where the line has none
-	// remaining is what is left of TIME_WAIT, in milliseconds; -1 where it isn't
-	// said.
+	state         tcpstate.State // of TCP; a guess if unknownState is set
+	unknownState  []byte         // the state as printed, if it is not known
+	process       []byte         // empty if the line has none
+	pid           int            // -1 if the line has none
+	// remaining is the remaining time of TIME_WAIT in milliseconds, or -1 if it is unknown.
 	remaining int
-	// cut says that the tool may have cut an address off.
-	cut bool
+	// truncated is true if the tool may have truncated an address.
+	truncated bool
 }
 
-// kind is what a line is.
-type kind uint8
+// lineKind is the kind of a line.
+type lineKind uint8
 
 const (
-	other  kind = iota // a header, a prompt, a blank line, sockets beside TCP and UDP
-	isRow              // a socket
-	holder             // the process of the socket above
+	otherLine   lineKind = iota // a header, a prompt, a blank line, or a socket of another protocol
+	rowLine                     // a socket
+	processLine                 // the process of the socket in the row above
 )
 
-// Why a line can't be read.
+// The reasons why a line can't be parsed.
 var (
-	errCut     = errors.New("cut off, or columns are missing")
-	errNoState = errors.New("no state: take the dump with ss -tan, without a state filter")
-	errBSD     = errors.New("a row of BSD or macOS netstat: Windows and Linux are read")
+	errTruncated = errors.New("truncated, or columns are missing")
+	errNoState   = errors.New("no state; take the dump with ss -tan, without a state filter")
+	errBSD       = errors.New("BSD and macOS netstat are not supported")
 )
 
-// decoder reads lines. What it needs of earlier ones is which table of /proc it is in.
-type decoder struct {
+// lineDecoder decodes lines. The only state that it keeps between lines is the table of
+// /proc that it is in.
+type lineDecoder struct {
 	udp    bool // in /proc/net/udp
 	fields [24][]byte
 }
 
-// decode says what line is. A row, or the process of a holder line, goes to r.
-func (d *decoder) decode(line []byte, r *row) (kind, error) {
-	*r = row{pid: -1, remaining: -1}
+// decodeLine decodes line into r, which receives a socket or the process of a processLine.
+// It returns the kind of the line.
+func (d *lineDecoder) decodeLine(line []byte, r *socketRow) (lineKind, error) {
+	*r = socketRow{pid: -1, remaining: -1}
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 {
-		return other, nil
+		return otherLine, nil
 	}
-	if k, done, err := d.table(line, r); done {
+	if k, done, err := d.decodeTCPViewLine(line, r); done {
 		return k, err
 	}
-	f := split(line, d.fields[:0])
-	protocol, known := protocolOf(f[0])
+	f := splitFields(line, d.fields[:0])
+	protocol, known := parseProtocol(f[0])
 	switch {
 	case line[0] == '[' && line[len(line)-1] == ']':
 		r.process = line[1 : len(line)-1]
-		return holder, nil
+		return processLine, nil
 	case bytes.HasPrefix(line, []byte("users:(")):
-		r.users(line)
-		return holder, nil
+		r.parseUsers(line)
+		return processLine, nil
 	case known:
 		r.protocol = protocol
-		return r.named(f)
+		return r.decodeProtocolRow(f)
 	case len(f) > 3 && isState(f[0]) && isNumber(f[1]) && isNumber(f[2]):
-		if string(f[0]) == "UNCONN" { // ss -u: it has no column for the protocol
+		if string(f[0]) == "UNCONN" { // ss -u has no column for the protocol
 			r.protocol = socket.UDP
 		}
-		return r.ss(f)
-	case d.procHeader(f):
-		return other, nil
-	case len(f) > 1 && bytes.HasSuffix(f[0], []byte(":")) && isHex(f[1]):
-		return r.proc(f, d.udp)
+		return r.decodeSS(f)
+	case d.parseProcHeader(f):
+		return otherLine, nil
+	case len(f) > 1 && bytes.HasSuffix(f[0], []byte(":")) && isHexEndpoint(f[1]):
+		return r.decodeProcRow(f, d.udp)
 	case len(f) > 4 && isAddr(f[0]) && isNumber(f[1]) && isAddr(f[2]) && isNumber(f[3]):
-		return r.netTCPConnection(f)
+		return r.decodeNetTCPConnection(f)
 	}
-	return other, stray(f)
+	return otherLine, explainUnparsedLine(f)
 }
 
-// named is a row that starts with a protocol, which three tools write.
-func (r *row) named(f [][]byte) (kind, error) {
+// decodeProtocolRow decodes a row that starts with a protocol, as printed by three tools.
+func (r *socketRow) decodeProtocolRow(f [][]byte) (lineKind, error) {
 	switch {
 	case len(f) > 2 && isNumber(f[1]) && isNumber(f[2]):
 		if len(f) > 3 && isNumber(f[3]) {
-			return other, nil // the summary of ss -s
+			return otherLine, nil // the summary of ss -s
 		}
-		return r.linuxNetstat(f)
+		return r.decodeLinuxNetstat(f)
 	case len(f) > 3 && isState(f[1]) && isNumber(f[2]) && isNumber(f[3]):
-		return r.ss(f[1:])
+		return r.decodeSS(f[1:])
 	case len(f) < 3:
 		if len(f) == 2 && !hasPort(f[1]) {
-			return other, nil // "TCP statistics"
+			return otherLine, nil // "TCP statistics"
 		}
-		return other, errCut
+		return otherLine, errTruncated
 	case !hasPort(f[1]) && !hasPort(f[2]):
-		return other, nil
+		return otherLine, nil
 	}
-	return r.windowsNetstat(f)
+	return r.decodeWindowsNetstat(f)
 }
 
-// stray says why a line that is no row shows an address and a port; nil where it
-// shows none, as headers and prompts.
-func stray(f [][]byte) error {
+// explainUnparsedLine returns the reason why a line with an address and a port could not be
+// parsed. It returns nil for lines without one, such as headers and prompts.
+func explainUnparsedLine(f [][]byte) error {
 	seen := 0
 	for i, field := range f {
 		if e, err := parseEndpoint(field); err == nil && e.addr.IsValid() {
@@ -139,10 +140,10 @@ func stray(f [][]byte) error {
 	case seen == 2 && len(f) > 3 && isNumber(f[0]) && isNumber(f[1]):
 		return errNoState
 	}
-	return errCut
+	return errTruncated
 }
 
-func protocolOf(field []byte) (socket.Protocol, bool) {
+func parseProtocol(field []byte) (socket.Protocol, bool) {
 	if len(field) < 3 || len(field) > 8 {
 		return 0, false
 	}
@@ -155,9 +156,9 @@ func protocolOf(field []byte) (socket.Protocol, bool) {
 	return 0, false
 }
 
-// split is bytes.Fields that allocates nothing; what is beyond the room of to is left
-// out.
-func split(line []byte, to [][]byte) [][]byte {
+// splitFields appends the fields of line to to, without allocating. Fields beyond the
+// capacity of to are omitted.
+func splitFields(line []byte, to [][]byte) [][]byte {
 	start := -1
 	for i, b := range line {
 		blank := b == ' ' || b == '\t'
@@ -177,24 +178,25 @@ func split(line []byte, to [][]byte) [][]byte {
 	return to
 }
 
-func isNumber(field []byte) bool { _, ok := number(field); return ok }
-func isState(field []byte) bool  { _, ok := exact(field); return ok }
+func isNumber(field []byte) bool { _, ok := parseNumber(field); return ok }
+func isState(field []byte) bool  { _, ok := lookUpState(field); return ok }
 
 func isAddr(field []byte) bool {
 	_, err := parseAddr(field)
 	return err == nil
 }
 
-// hasPort says that field is an address and a port, or nearly so.
+// hasPort reports whether field looks like an address or name with a port.
 func hasPort(field []byte) bool {
 	colon := bytes.LastIndexByte(field, ':')
 	if colon < 1 || colon == len(field)-1 && !bytes.ContainsAny(field[:colon], ".]") {
 		return false
 	}
-	return field[0] == '[' && bytes.IndexByte(field, ']') > 0 || isAddr(field[:colon]) || isNames(field, colon)
+	return field[0] == '[' && bytes.IndexByte(field, ']') > 0 || isAddr(field[:colon]) || isHostPort(field, colon)
 }
 
-// isNames says that field is HOST:PORT of which a part is a name.
-func isNames(field []byte, colon int) bool {
-	return isNumber(field[colon+1:]) && !bytes.ContainsAny(field[:colon], `\/(",`) && bytes.IndexByte(field, ':') == colon && colon > 2
+// isHostPort reports whether field is HOST:PORT with a numeric port.
+func isHostPort(field []byte, colon int) bool {
+	return isNumber(field[colon+1:]) && !bytes.ContainsAny(field[:colon], `\/(",`) &&
+		bytes.IndexByte(field, ':') == colon && colon > 2
 }

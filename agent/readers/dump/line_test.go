@@ -8,15 +8,15 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// spell is a row in one line: format, protocol, ends, state, process, PID, what is
-// left of TIME_WAIT.
-func spell(r row) string {
-	s := fmt.Sprintf("%s %v %s %s", r.format, r.protocol, spellEnd(r.local), spellEnd(r.remote))
+// formatRow formats a row in one line: format, protocol, ends, state, process, PID, and the
+// remaining time of TIME_WAIT.
+func formatRow(r socketRow) string {
+	s := fmt.Sprintf("%s %v %s %s", r.format, r.protocol, formatEnd(r.local), formatEnd(r.remote))
 	if r.protocol == socket.TCP {
 		s += fmt.Sprintf(" state=%d", r.state)
 	}
-	if r.word != nil {
-		s += fmt.Sprintf(" word=%s", r.word)
+	if r.unknownState != nil {
+		s += fmt.Sprintf(" word=%s", r.unknownState)
 	}
 	if len(r.process) > 0 {
 		s += fmt.Sprintf(" process=%s", r.process)
@@ -27,13 +27,13 @@ func spell(r row) string {
 	if r.remaining >= 0 {
 		s += fmt.Sprintf(" remaining=%d", r.remaining)
 	}
-	if r.cut {
+	if r.truncated {
 		s += " cut"
 	}
 	return s
 }
 
-func spellEnd(e endpoint) string {
+func formatEnd(e endpoint) string {
 	if !e.addr.IsValid() {
 		return fmt.Sprintf("*:%d", e.port)
 	}
@@ -101,20 +101,20 @@ func TestRowsOfEveryTool(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var d decoder
-			var r row
-			k, err := d.decode([]byte(test.line), &r)
-			if err != nil || k != isRow {
+			var d lineDecoder
+			var r socketRow
+			k, err := d.decodeLine([]byte(test.line), &r)
+			if err != nil || k != rowLine {
 				t.Fatalf("kind %d, %v", k, err)
 			}
-			if got := spell(r); got != test.want {
+			if got := formatRow(r); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
 	}
 }
 
-func TestLinesThatAreNoSocketsDoNotMatter(t *testing.T) {
+func TestOtherLinesAreIgnored(t *testing.T) {
 	for _, line := range []string{
 		"", "   ", "Active Connections", "活动连接", "  Proto  Local Address          Foreign Address        State           PID",
 		"  协议  本地地址                外部地址              状态             PID",
@@ -133,46 +133,46 @@ func TestLinesThatAreNoSocketsDoNotMatter(t *testing.T) {
 		"u_str LISTEN 0      4096   /run/dbus/system_bus_socket 18213            * 0",
 		"raw   UNCONN 0      0                  *:icmp          *:*",
 	} {
-		var d decoder
-		var r row
-		if k, err := d.decode([]byte(line), &r); k == isRow || err != nil {
-			t.Errorf("%q: kind %d, %v: %s", line, k, err, spell(r))
+		var d lineDecoder
+		var r socketRow
+		if k, err := d.decodeLine([]byte(line), &r); k == rowLine || err != nil {
+			t.Errorf("%q: kind %d, %v: %s", line, k, err, formatRow(r))
 		}
 	}
 }
 
-func TestLinesThatCannotBeReadSayWhy(t *testing.T) {
+func TestUnparsedLinesHaveAReason(t *testing.T) {
 	tests := map[string]struct{ line, want string }{
 		"A name of a host":               {"  TCP    10.0.0.5:49167         db.example.com:1433    ESTABLISHED     4711", "take the dump with -n"},
 		"A name of a service":            {"  TCP    10.0.0.5:49167         10.0.0.9:https         ESTABLISHED     4711", "take the dump with -n"},
 		"TCPView with names":             {"chrome.exe\t5120\tTCP\tmypc.local\t49800\texample.com\thttps\tESTABLISHED", "take the dump with -n"},
-		"Cut at its end":                 {"  TCP    10.0.0.5:49167         10.0.0", "no address and port"},
+		"Cut at its end":                 {"  TCP    10.0.0.5:49167         10.0.0", "no address and port in their columns"},
 		"Cut behind the address":         {"  TCP    10.0.0.5:49167         10.0.0.9:1433", "columns are missing"},
 		"Cut at its start":               {"0.0.5:49167         10.0.0.9:1433          ESTABLISHED     4711", "columns are missing"},
-		"A port above 65535":             {"  TCP    10.0.0.5:99999         10.0.0.9:1433          ESTABLISHED     4711", "a port above 65535"},
+		"A port above 65535":             {"  TCP    10.0.0.5:99999         10.0.0.9:1433          ESTABLISHED     4711", "port above 65535"},
 		"ss with a state filter":         {"0      0          10.0.0.4:40000      10.0.0.9:5432 ", "without a state filter"},
-		"netstat of macOS":               {"tcp4       0      0  10.0.0.4.52345         10.0.0.9.443           ESTABLISHED", "BSD or macOS"},
+		"netstat of macOS":               {"tcp4       0      0  10.0.0.4.52345         10.0.0.9.443           ESTABLISHED", "BSD and macOS"},
 		"ss cut off":                     {"ESTAB      0      0      10.0.0.4:40000", "columns are missing"},
 		"/proc cut off":                  {"   3: 0400000A:9C40 0900000A:15", "columns are missing"},
-		"/proc and a state that no has":  {"   3: 0400000A:9C40 0900000A:1538 FF 00000000:00000000", "columns are missing"},
-		"An address with too many parts": {"  TCP    10.0.0.5.6:49167       10.0.0.9:1433          ESTABLISHED     4711", "no address and port"},
+		"/proc and an unknown state":     {"   3: 0400000A:9C40 0900000A:1538 FF 00000000:00000000", "columns are missing"},
+		"An address with too many parts": {"  TCP    10.0.0.5.6:49167       10.0.0.9:1433          ESTABLISHED     4711", "no address and port in their columns"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var d decoder
-			var r row
-			_, err := d.decode([]byte(test.line), &r)
+			var d lineDecoder
+			var r socketRow
+			_, err := d.decodeLine([]byte(test.line), &r)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %q; %s", err, test.want, spell(r))
+				t.Errorf("got %v, want %q; %s", err, test.want, formatRow(r))
 			}
 		})
 	}
 }
 
-func TestEveryWordIsSpeltAsFoldSpellsIt(t *testing.T) {
-	for word := range words {
-		if got := string(fold(nil, []byte(word))); got != word {
-			t.Errorf("%q is never found: it folds to %q", word, got)
+func TestStateNamesAreNormalized(t *testing.T) {
+	for word := range stateNames {
+		if got := string(normalizeState(nil, []byte(word))); got != word {
+			t.Errorf("%q is never found because it is normalized to %q", word, got)
 		}
 	}
 }

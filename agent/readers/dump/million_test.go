@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// million is dumps of a million lines. Listeners come last, where ss may show them.
-var million = map[string]func(w io.Writer, n int){
+// largeDumps writes dumps of a million lines. Listeners come last, where ss may print them.
+var largeDumps = map[string]func(w io.Writer, n int){
 	"a client of 40 destinations that fills its pools": func(w io.Writer, n int) {
 		for i := range n {
 			fmt.Fprintf(w, "TIME-WAIT 0      0          10.0.0.4:%d      10.0.1.%d:5432 \n", 32768+i%28232, i/28232)
@@ -52,11 +52,11 @@ var million = map[string]func(w io.Writer, n int){
 	},
 }
 
-// TestAMillionLinesInFlatMemory reads them from a pipe: nothing can go back.
-func TestAMillionLinesInFlatMemory(t *testing.T) {
+// TestAMillionLinesInConstantMemory reads from a pipe, which can be read only once.
+func TestAMillionLinesInConstantMemory(t *testing.T) {
 	const lines, limit = 1_000_000, 24 << 20
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
-	for name, write := range million {
+	for name, write := range largeDumps {
 		t.Run(name, func(t *testing.T) {
 			in, out := io.Pipe()
 			go func() {
@@ -65,24 +65,24 @@ func TestAMillionLinesInFlatMemory(t *testing.T) {
 				w.Flush()
 				out.Close()
 			}()
-			before := heap()
+			before := measureHeap()
 			peak := &peakReader{in: in}
 			d, err := Read(peak, Options{})
 			if err != nil || d.Lines < lines-1 || d.Unread > 0 {
 				t.Fatalf("%d lines, %d unread, %v", d.Lines, d.Unread, err)
 			}
-			if live := peak.most - before; live > limit {
-				t.Errorf("%d kB live at the most, more than %d", live>>10, limit>>10)
+			if live := peak.peak - before; live > limit {
+				t.Errorf("at most %d kB live, more than %d", live>>10, limit>>10)
 			} else {
-				t.Logf("%d kB live at the most", live>>10)
+				t.Logf("at most %d kB live", live>>10)
 			}
-			judged(t, name, &d)
+			checkTightestPool(t, name, &d)
 		})
 	}
 }
 
-// judged checks that what little is kept is what counts.
-func judged(t *testing.T, name string, d *Dump) {
+// checkTightestPool checks that the omitted destinations do not affect the tightest pool.
+func checkTightestPool(t *testing.T, name string, d *Dump) {
 	p, _ := d.Sample.TightestPool()
 	want := map[string]int32{
 		"a client of 40 destinations that fills its pools": 28232,
@@ -91,7 +91,7 @@ func judged(t *testing.T, name string, d *Dump) {
 		"a proxy with both ends on one host":               28232,
 
 		"the same table again and again, as netstat with an interval prints it": 16000,
-		// A few are lost each time that there is no room.
+		// A few sockets are lost each time that pools are dropped.
 		"a crawler of a million destinations, and one busy destination": 20000,
 	}[name]
 	if p.Used != want {
@@ -99,24 +99,24 @@ func judged(t *testing.T, name string, d *Dump) {
 	}
 }
 
-// peakReader notes the live heap while it is read.
+// peakReader records the maximum live heap while it is read.
 type peakReader struct {
 	in    io.Reader
 	bytes int
-	most  int64
+	peak  int64
 }
 
 func (p *peakReader) Read(b []byte) (int, error) {
 	n, err := p.in.Read(b)
 	const step = 4 << 20
 	if (p.bytes+n)/step > p.bytes/step || err != nil {
-		p.most = max(p.most, heap())
+		p.peak = max(p.peak, measureHeap())
 	}
 	p.bytes += n
 	return n, err
 }
 
-func heap() int64 {
+func measureHeap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

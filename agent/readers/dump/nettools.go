@@ -6,38 +6,38 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// linuxNetstat is a row of net-tools' or busybox's netstat: protocol, receive
-// queue, send queue, local address, foreign address, state, and with -p
-// "PID/program", with -o a timer.
-func (r *row) linuxNetstat(f [][]byte) (kind, error) {
+// decodeLinuxNetstat decodes a row of the netstat of net-tools or busybox: protocol, receive
+// queue, send queue, local address, foreign address, state, with -p "PID/program" and with
+// -o a timer.
+func (r *socketRow) decodeLinuxNetstat(f [][]byte) (lineKind, error) {
 	r.format = LinuxNetstat
 	if len(f) < 5 {
-		return other, errCut
+		return otherLine, errTruncated
 	}
 	var err error
-	if r.local, err = r.netToolsEndpoint(f[3]); err != nil {
-		return other, err
+	if r.local, err = r.parseNetToolsEndpoint(f[3]); err != nil {
+		return otherLine, err
 	}
-	if r.remote, err = r.netToolsEndpoint(f[4]); err != nil {
-		return other, err
+	if r.remote, err = r.parseNetToolsEndpoint(f[4]); err != nil {
+		return otherLine, err
 	}
-	words := r.netToolsExtras(f[5:])
+	words := r.parseNetToolsExtras(f[5:])
 	if r.protocol == socket.UDP {
-		return isRow, nil
+		return rowLine, nil
 	}
 	if len(words) == 0 {
-		return other, errCut
+		return otherLine, errTruncated
 	}
-	r.told(join(words))
-	return isRow, nil
+	r.setState(joinFields(words))
+	return rowLine, nil
 }
 
-// netToolsExtras takes the columns after the state and returns the state's.
-func (r *row) netToolsExtras(rest [][]byte) (words [][]byte) {
+// parseNetToolsExtras parses the columns after the state and returns those of the state.
+func (r *socketRow) parseNetToolsExtras(rest [][]byte) (words [][]byte) {
 	words = rest
 	for i, field := range rest {
 		pid, program, ok := bytes.Cut(field, []byte("/"))
-		n, numeric := number(pid)
+		n, numeric := parseNumber(pid)
 		switch {
 		case string(field) == "-" || ok && numeric:
 			words = rest[:min(i, len(words))]
@@ -46,7 +46,7 @@ func (r *row) netToolsExtras(rest [][]byte) (words [][]byte) {
 			}
 		case string(field) == "timewait" && i+1 < len(rest) && bytes.HasPrefix(rest[i+1], []byte("(")):
 			words = rest[:min(i, len(words))]
-			r.remaining = seconds(rest[i+1][1:])
+			r.remaining = parseSeconds(rest[i+1][1:])
 		case bytes.HasPrefix(field, []byte("(")) && i > 0: // another timer, "off (0.00/0/0)"
 			words = rest[:min(i-1, len(words))]
 		case numeric && !ok: // with -e: user and inode
@@ -56,31 +56,31 @@ func (r *row) netToolsExtras(rest [][]byte) (words [][]byte) {
 	return words
 }
 
-// seconds is "59.53/0/0" in milliseconds.
-func seconds(text []byte) int {
+// parseSeconds converts a timer such as "59.53/0/0" to milliseconds, or returns -1.
+func parseSeconds(text []byte) int {
 	whole, rest, ok := bytes.Cut(text, []byte("."))
-	n, numeric := number(whole)
+	n, numeric := parseNumber(whole)
 	if !ok || !numeric || len(rest) < 2 || n > 1e6 {
 		return -1
 	}
-	part, numeric := number(rest[:2])
+	part, numeric := parseNumber(rest[:2])
 	if !numeric {
 		return -1
 	}
 	return n*1000 + part*10
 }
 
-// netToolsWidth is how long netstat makes ADDRESS:PORT without -W (net-tools,
-// netstat.c, addr_do_one): the address loses its end.
+// netToolsWidth is the maximum length of ADDRESS:PORT that netstat prints without -W
+// (net-tools, netstat.c, addr_do_one). It truncates the end of the address.
 const netToolsWidth = 23
 
-func (r *row) netToolsEndpoint(field []byte) (endpoint, error) {
+func (r *socketRow) parseNetToolsEndpoint(field []byte) (endpoint, error) {
 	e, err := parseEndpoint(field)
 	colon := bytes.LastIndexByte(field, ':')
 	if len(field) != netToolsWidth || bytes.IndexByte(field, ':') == colon {
 		return e, err // short enough, or IPv4
 	}
-	r.cut = true
+	r.truncated = true
 	if err == nil {
 		return e, nil
 	}

@@ -4,55 +4,57 @@ import (
 	"fmt"
 	"time"
 
-	"portreeve.io/portreeve/agent/readers/ephemeral"
+	"portreeve.io/portreeve/agent/readers/osdefaults"
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// SystemNames are what Options.System takes; "windows" is ephemeral.Windows.
+// SystemNames returns the valid values of Options.System. "windows" is short for
+// osdefaults.Windows.
 func SystemNames() []string {
 	var names []string
-	for _, s := range ephemeral.Systems {
+	for _, s := range osdefaults.Systems {
 		names = append(names, s.Name)
 	}
 	return append(names, "windows")
 }
 
-// Options are what a dump doesn't say.
+// Options contains the facts that a dump does not.
 type Options struct {
-	// System is one of SystemNames; empty means to guess by the format.
+	// System is one of SystemNames. If empty, it is guessed from the format.
 	System string
 	// MaxUserPort is the registry value of this name, 0 for unset.
 	MaxUserPort int
-	// Range is the ephemeral range; the zero value means that of System.
+	// Range is the ephemeral range. The zero value means the default of System.
 	Range ports.Range
 	// Taken is when the dump was made.
 	Taken time.Time
 }
 
-// settle decides on the system and the range of a dump in format f.
-func (o Options) settle(f Format) (ephemeral.System, ports.Range, error) {
+// resolveRange returns the system and the range of a dump in format f.
+func (o Options) resolveRange(f Format) (osdefaults.System, ports.Range, error) {
 	name := o.System
 	if name == "" {
-		if name = ephemeral.Linux; f.windows() {
-			name = ephemeral.Windows
+		if name = osdefaults.Linux; f.isWindows() {
+			name = osdefaults.Windows
 		}
 	}
-	s := ephemeral.Named(name)
+	s := osdefaults.FindSystem(name)
 	if o.Range != (ports.Range{}) {
 		return s, o.Range, nil
 	}
-	r, err := s.RangeOf(o.MaxUserPort)
+	r, err := s.ComputeRange(o.MaxUserPort)
 	if err != nil {
-		err = fmt.Errorf("--max-user-port %w; --range says any other range", err)
+		err = fmt.Errorf("--max-user-port %w; set any other range with --range", err)
 	}
 	return s, r, err
 }
 
-// Check says what is wrong with o; what depends on a guess shows in Read.
-func (o Options) Check() error {
+// Validate returns an error if o is invalid. Read validates the parts that depend on the
+// format.
+func (o Options) Validate() error {
 	if o.System == "" {
 		return nil
 	}
-	_, _, err := o.settle("")
+	_, _, err := o.resolveRange("")
 	return err
 }

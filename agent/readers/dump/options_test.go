@@ -14,28 +14,28 @@ func TestTheRangeFollowsTheSystem(t *testing.T) {
 	}{
 		"Linux by its format":                       {Options{}, SS, "linux 32768-60999"},
 		"Windows by its format":                     {Options{}, WindowsNetstat, "windows-2008+ 49152-65535"},
-		"TCPView is of Windows":                     {Options{}, TCPView, "windows-2008+ 49152-65535"},
-		"The short name of today's Windows":         {Options{System: "windows"}, SS, "windows-2008+ 49152-65535"},
+		"TCPView is a Windows tool":                 {Options{}, TCPView, "windows-2008+ 49152-65535"},
+		"The short name of Windows 2008+":           {Options{System: "windows"}, SS, "windows-2008+ 49152-65535"},
 		"Windows 2000":                              {Options{System: "windows-2000"}, "", "windows-2000 1025-5000"},
 		"Windows XP":                                {Options{System: "windows-xp"}, "", "windows-xp 1025-5000"},
 		"Windows 2003":                              {Options{System: "windows-2003"}, "", "windows-2003 1025-5000"},
 		"Windows 2003 with the update":              {Options{System: "windows-2003-kb951746"}, "", "windows-2003-kb951746 49152-65535"},
 		"MaxUserPort was the last port":             {Options{System: "windows-xp", MaxUserPort: 65534}, "", "windows-xp 1025-65534"},
-		"Its least value":                           {Options{System: "windows-2000", MaxUserPort: 5000}, "", "windows-2000 1025-5000"},
+		"Its lowest value":                          {Options{System: "windows-2000", MaxUserPort: 5000}, "", "windows-2000 1025-5000"},
 		"The update, and MaxUserPort set":           {Options{System: "windows-2003-kb951746", MaxUserPort: 20000}, "", "windows-2003-kb951746 1025-20000"},
 		"MaxUserPort is a number of ports":          {Options{System: "windows-2008+", MaxUserPort: 1000}, "", "windows-2008+ 49152-50151"},
-		"The greatest number":                       {Options{MaxUserPort: 16384}, WindowsNetstat, "windows-2008+ 49152-65535"},
-		"The least number":                          {Options{MaxUserPort: 255}, WindowsNetstat, "windows-2008+ 49152-49406"},
-		"A range that was said":                     {Options{Range: ports.Range{First: 1024, Last: 65535}}, SS, "linux 1024-65535"},
-		"Below the last port that is valid":         {Options{System: "windows-2003", MaxUserPort: 4999}, "", "--max-user-port 4999: on windows-2003 it is the last port, 5000 to 65534; --range says any other range"},
-		"Above it":                                  {Options{System: "windows-2003", MaxUserPort: 65535}, "", "--max-user-port 65535: on windows-2003 it is the last port, 5000 to 65534; --range says any other range"},
-		"Fewer ports than are valid":                {Options{MaxUserPort: 254}, WindowsNetstat, "--max-user-port 254: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384; --range says any other range"},
-		"More ports than are valid":                 {Options{MaxUserPort: 16385}, WindowsNetstat, "--max-user-port 16385: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384; --range says any other range"},
-		"Linux has no MaxUserPort, also if a guess": {Options{MaxUserPort: 5000}, SS, "--max-user-port 5000: linux has no such value; --range says any other range"},
+		"The highest number":                        {Options{MaxUserPort: 16384}, WindowsNetstat, "windows-2008+ 49152-65535"},
+		"The lowest number":                         {Options{MaxUserPort: 255}, WindowsNetstat, "windows-2008+ 49152-49406"},
+		"A given range takes precedence":            {Options{Range: ports.Range{First: 1024, Last: 65535}}, SS, "linux 1024-65535"},
+		"Below the last port that is valid":         {Options{System: "windows-2003", MaxUserPort: 4999}, "", "--max-user-port 4999 is invalid: on windows-2003 it is the last port, 5000 to 65534; set any other range with --range"},
+		"Above it":                                  {Options{System: "windows-2003", MaxUserPort: 65535}, "", "--max-user-port 65535 is invalid: on windows-2003 it is the last port, 5000 to 65534; set any other range with --range"},
+		"Fewer ports than are valid":                {Options{MaxUserPort: 254}, WindowsNetstat, "--max-user-port 254 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384; set any other range with --range"},
+		"More ports than are valid":                 {Options{MaxUserPort: 16385}, WindowsNetstat, "--max-user-port 16385 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384; set any other range with --range"},
+		"Linux has no MaxUserPort, also if a guess": {Options{MaxUserPort: 5000}, SS, "--max-user-port 5000 is not supported: linux has no MaxUserPort; set any other range with --range"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, r, err := test.options.settle(test.format)
+			s, r, err := test.options.resolveRange(test.format)
 			got := s.Name + " " + r.String()
 			if err != nil {
 				got = err.Error()

@@ -10,9 +10,9 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// procHeader is the first line of /proc/net/tcp, tcp6, udp or udp6; only UDP's has
-// a column "drops" (net/ipv4/udp.c, udp4_seq_show).
-func (d *decoder) procHeader(f [][]byte) bool {
+// parseProcHeader reports whether f is the header of /proc/net/tcp, tcp6, udp or udp6. Only
+// UDP's has a column "drops" (net/ipv4/udp.c, udp4_seq_show).
+func (d *lineDecoder) parseProcHeader(f [][]byte) bool {
 	if string(f[0]) != "sl" {
 		return false
 	}
@@ -20,43 +20,44 @@ func (d *decoder) procHeader(f [][]byte) bool {
 	return true
 }
 
-// proc is a row of /proc/net/tcp (net/ipv4/tcp_ipv4.c, get_tcp4_sock), of a machine
-// of low byte order: number, local and remote address in hexadecimal, state, queues,
-// timer and what is left of it.
-func (r *row) proc(f [][]byte, udp bool) (kind, error) {
+// decodeProcRow decodes a row of /proc/net/tcp (net/ipv4/tcp_ipv4.c, get_tcp4_sock) from a
+// little-endian machine: number, local and remote address in hexadecimal, state, queues,
+// timer and its remaining time.
+func (r *socketRow) decodeProcRow(f [][]byte, udp bool) (lineKind, error) {
 	r.format = ProcNetTCP
 	if len(f) < 4 {
-		return other, errCut
+		return otherLine, errTruncated
 	}
 	var ok1, ok2 bool
-	r.local, ok1 = hexEndpoint(f[1])
-	r.remote, ok2 = hexEndpoint(f[2])
+	r.local, ok1 = parseHexEndpoint(f[1])
+	r.remote, ok2 = parseHexEndpoint(f[2])
 	s, err := strconv.ParseUint(string(f[3]), 16, 8)
 	if !ok1 || !ok2 || err != nil {
-		return other, errCut
+		return otherLine, errTruncated
 	}
 	if udp {
 		r.protocol = socket.UDP
-		return isRow, nil
+		return rowLine, nil
 	}
 	if s == 12 { // TCP_NEW_SYN_RECV
 		s = uint64(tcpstate.SynRecv)
 	}
 	r.state = tcpstate.State(s)
 	if s == 0 || s > uint64(tcpstate.Bound) {
-		return other, errCut
+		return otherLine, errTruncated
 	}
 	if r.state == tcpstate.Close && r.remote.port == 0 && r.local.port != 0 {
 		r.state = tcpstate.Bound
 	}
 	if r.state == tcpstate.TimeWait && len(f) > 5 {
-		r.remaining = procTimer(f[5])
+		r.remaining = parseProcTimer(f[5])
 	}
-	return isRow, nil
+	return rowLine, nil
 }
 
-// procTimer is the column tr:tm->when, in 1/100 s (USER_HZ).
-func procTimer(field []byte) int {
+// parseProcTimer converts the column tr:tm->when, in 1/100 s (USER_HZ), to milliseconds, or
+// returns -1.
+func parseProcTimer(field []byte) int {
 	_, when, ok := bytes.Cut(field, []byte(":"))
 	n, err := strconv.ParseUint(string(when), 16, 31)
 	if !ok || err != nil {
@@ -65,10 +66,11 @@ func procTimer(field []byte) int {
 	return int(n) * 10
 }
 
-func isHex(field []byte) bool { _, ok := hexEndpoint(field); return ok }
+func isHexEndpoint(field []byte) bool { _, ok := parseHexEndpoint(field); return ok }
 
-// hexEndpoint reads 0100007F:1F90: words of four bytes in low byte order, and a port.
-func hexEndpoint(field []byte) (endpoint, bool) {
+// parseHexEndpoint parses an endpoint such as 0100007F:1F90: little-endian words of four
+// bytes, and a port.
+func parseHexEndpoint(field []byte) (endpoint, bool) {
 	host, port, ok := bytes.Cut(field, []byte(":"))
 	var raw [16]byte
 	if !ok || len(host) != 8 && len(host) != 32 || len(port) != 4 {

@@ -6,126 +6,126 @@ import (
 	"fmt"
 	"io"
 
-	"portreeve.io/portreeve/agent/readers/ephemeral"
-	"portreeve.io/portreeve/agent/readers/tally"
+	"portreeve.io/portreeve/agent/readers/osdefaults"
+	"portreeve.io/portreeve/agent/readers/portusage"
 	"portreeve.io/portreeve/agent/socket"
 )
 
 // ReaderName is the name of the reader in the samples of this package.
 const ReaderName = "dump"
 
-// Dump is what a dump shows.
+// Dump is the content of a dump.
 type Dump struct {
 	Sample socket.Sample
-	// System is what the dump was taken for; Guessed says that nobody said so.
-	System  ephemeral.System
+	// System is the operating system. Guessed is true if it was guessed from the format.
+	System  osdefaults.System
 	Guessed bool
-	// Lines is how many there were; Rows of them show a socket, Unread should and
-	// could not be read.
+	// Lines is the number of lines. Rows of them contain a socket. Unread of them seem to,
+	// but could not be parsed.
 	Lines, Rows, Unread int
-	// UDP says that the dump shows UDP sockets.
+	// UDP is true if the dump contains UDP sockets.
 	UDP bool
 }
 
-// ErrEmpty is a dump without a single socket.
-var ErrEmpty = errors.New("no line shows a socket")
+// ErrEmpty is returned for a dump without a single socket.
+var ErrEmpty = errors.New("no line contains a socket")
 
-// OptionError is an option that doesn't go with the dump.
+// OptionError is the error of an option that is not valid for the dump.
 type OptionError struct{ error }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e OptionError) Unwrap() error { return e.error }
 
-// Read reads a dump to its end.
+// Read reads and analyzes a dump.
 func Read(in io.Reader, o Options) (Dump, error) {
-	r := reader{options: o}
-	if err := r.read(in); err != nil {
+	r := dumpReader{options: o}
+	if err := r.readLines(in); err != nil {
 		return Dump{}, err
 	}
-	if r.tally == nil {
-		return Dump{}, r.empty()
+	if r.counter == nil {
+		return Dump{}, r.explainEmpty()
 	}
-	return r.dump(), nil
+	return r.buildDump(), nil
 }
 
-// reader is a dump in the making.
-type reader struct {
+// dumpReader is the state while a dump is read.
+type dumpReader struct {
 	options Options
-	decoder decoder
-	// tally is nil until the first row says which system it is.
-	tally   *tally.Tally
-	holders holders
-	// cutRows is rows whose addresses lost their ends.
-	cutRows int
-	system  ephemeral.System
-	format  Format
-	pending *row // waits for the process that the next line may name
-	kept    row  // what pending points at
-	lines   int
-	rows    int
-	notes   notes
+	decoder lineDecoder
+	// counter is nil until the first row shows the system.
+	counter *portusage.Counter
+	holders holderNumbers
+	// truncatedRows counts rows with truncated addresses.
+	truncatedRows int
+	system        osdefaults.System
+	format        Format
+	pending       *socketRow // the next line may contain its process
+	pendingRow    socketRow  // the target of pending
+	lines         int
+	rows          int
+	problems      parseProblems
 }
 
-func (r *reader) read(in io.Reader) error {
-	t, err := newText(in)
+func (r *dumpReader) readLines(in io.Reader) error {
+	t, err := newLineReader(in)
 	if err != nil {
 		return fmt.Errorf("line 1: %w", err)
 	}
 	for {
-		line, cut, long, err := t.next()
+		line, unterminated, long, err := t.readNext()
 		if errors.Is(err, io.EOF) {
-			r.flush()
+			r.flushPending()
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", t.number+1, err)
 		}
 		r.lines = t.number
-		if err := r.line(line, cut, long); err != nil {
+		if err := r.readLine(line, unterminated, long); err != nil {
 			return err
 		}
 	}
 }
 
 var (
-	errLong = fmt.Errorf("longer than %d kB", maxLine>>10)
-	errZero = errors.New("binary data")
-	errLast = errors.New("cut off: the last line")
+	errLongLine   = fmt.Errorf("longer than %d kB", maxLine>>10)
+	errBinaryLine = errors.New("binary data")
+	errLastLine   = errors.New("the last line is truncated")
 )
 
-func (r *reader) line(line []byte, cut, long bool) error {
+func (r *dumpReader) readLine(line []byte, unterminated, long bool) error {
 	var (
-		next row
-		k    kind
+		next socketRow
+		k    lineKind
 		err  error
 	)
 	switch {
 	case long:
-		err = errLong
+		err = errLongLine
 	case bytes.IndexByte(line, 0) >= 0:
-		err = errZero
+		err = errBinaryLine
 	default:
-		k, err = r.decoder.decode(line, &next)
+		k, err = r.decoder.decodeLine(line, &next)
 	}
 	if err != nil {
-		if cut && (errors.Is(err, errCut) || errors.Is(err, errNoPort)) {
-			err = errLast
+		if unterminated && (errors.Is(err, errTruncated) || errors.Is(err, errNoPort)) {
+			err = errLastLine
 		}
-		r.notes.unread(r.lines, line, err)
-		r.flush()
+		r.problems.addUnparsedLine(r.lines, line, err)
+		r.flushPending()
 		return nil
 	}
 	switch k {
-	case holder:
-		r.name(&next)
-	case isRow:
-		return r.row(&next)
+	case processLine:
+		r.setProcess(&next)
+	case rowLine:
+		return r.addRow(&next)
 	}
 	return nil
 }
 
-// name gives the row above its process.
-func (r *reader) name(h *row) {
+// setProcess sets the process of the row above.
+func (r *dumpReader) setProcess(h *socketRow) {
 	if r.pending == nil {
 		return
 	}
@@ -133,89 +133,91 @@ func (r *reader) name(h *row) {
 	if h.pid >= 0 {
 		r.pending.pid = h.pid
 	}
-	r.add(r.pending)
+	r.countRow(r.pending)
 	r.pending = nil
 }
 
-// row takes a socket: at once where its process is known, and else when the lines
-// below it have had their say.
-func (r *reader) row(next *row) error {
-	r.flush()
-	if r.tally == nil {
-		if err := r.settle(next.format); err != nil {
+// addRow counts a socket. If its process is not known, it is pending until the next line
+// shows whether it contains the process.
+func (r *dumpReader) addRow(next *socketRow) error {
+	r.flushPending()
+	if r.counter == nil {
+		if err := r.startCounter(next.format); err != nil {
 			return err
 		}
 	}
 	r.rows++
-	if next.word != nil {
-		r.notes.word(next.word, next.state)
-		next.word = nil
+	if next.unknownState != nil {
+		r.problems.addUnknownState(next.unknownState, next.state)
+		next.unknownState = nil
 	}
 	if len(next.process) > 0 {
-		r.add(next)
+		r.countRow(next)
 		return nil
 	}
-	r.kept = *next
-	r.pending = &r.kept
+	r.pendingRow = *next
+	r.pending = &r.pendingRow
 	return nil
 }
 
-func (r *reader) flush() {
+func (r *dumpReader) flushPending() {
 	if r.pending != nil {
-		r.add(r.pending)
+		r.countRow(r.pending)
 		r.pending = nil
 	}
 }
 
-// settle begins the tally: the first row tells the system.
-func (r *reader) settle(f Format) error {
-	s, chosen, err := r.options.settle(f)
+// startCounter creates the counter for the system that the first row shows.
+func (r *dumpReader) startCounter(f Format) error {
+	s, chosen, err := r.options.resolveRange(f)
 	if err != nil {
 		return OptionError{err}
 	}
 	r.system, r.format = s, f
-	r.tally = tally.New(tally.Options{Range: chosen, UDP: chosen, Windows: s.Windows})
+	r.counter = portusage.New(portusage.Options{Range: chosen, UDPRange: chosen, Windows: s.Windows})
 	return nil
 }
 
-// add adds a row up.
-func (r *reader) add(next *row) {
-	if next.cut {
-		r.cutRows++
+// countRow counts a row.
+func (r *dumpReader) countRow(next *socketRow) {
+	if next.truncated {
+		r.truncatedRows++
 	}
-	r.tally.Add(&tally.Row{
-		Protocol: next.protocol, Local: next.local.pair(), Remote: next.remote.pair(),
-		State: next.state, Holder: r.holders.number(next), Remaining: next.remaining,
+	r.counter.Add(&portusage.Row{
+		Protocol: next.protocol, Local: next.local.addrPort(), Remote: next.remote.addrPort(),
+		State: next.state, Holder: r.holders.assignNumber(next), Remaining: next.remaining,
 	})
 }
 
-func (r *reader) empty() error {
-	if r.notes.unreadLines == 0 {
-		return fmt.Errorf("%w: %d lines, none of netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp", ErrEmpty, r.lines)
+func (r *dumpReader) explainEmpty() error {
+	if r.problems.unparsedLines == 0 {
+		return fmt.Errorf("%w: %d lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp",
+			ErrEmpty, r.lines)
 	}
-	return fmt.Errorf("%w: %d of %d lines could not be read: %s", ErrEmpty, r.notes.unreadLines, r.lines, r.notes.first())
+	return fmt.Errorf("%w: %d of %d lines could not be parsed: %s",
+		ErrEmpty, r.problems.unparsedLines, r.lines, r.problems.formatExamples())
 }
 
-func (r *reader) dump() Dump {
-	n := r.tally.Network()
-	seen := r.tally.Seen()
+func (r *dumpReader) buildDump() Dump {
+	n := r.counter.BuildNetwork()
+	summary := r.counter.Summarize()
 	d := Dump{
-		System: r.system, Guessed: r.options.System == "", UDP: seen.UDP > 0,
-		Lines: r.lines, Rows: r.rows, Unread: r.notes.unreadLines,
+		System: r.system, Guessed: r.options.System == "", UDP: summary.UDPRows > 0,
+		Lines: r.lines, Rows: r.rows, Unread: r.problems.unparsedLines,
 	}
 	d.Sample = socket.Sample{
 		Taken:      r.options.Taken,
-		Reader:     socket.Reader{Name: ReaderName, Exactness: exactness(r.system), Message: r.message()},
+		Reader:     socket.Reader{Name: ReaderName, Exactness: classifyExactness(r.system), Message: r.formatMessage()},
 		Networks:   []socket.Network{n},
-		Unobserved: r.unseen(seen),
+		Unobserved: r.listUnobserved(summary),
 	}
 	if p, ok := d.Sample.TightestPool(); ok {
-		d.Sample.PoolDetail = r.holders.look(p, r.tally)
+		d.Sample.PoolDetail = r.holders.inspectPool(p, r.counter)
 	}
 	return d
 }
 
-func exactness(s ephemeral.System) socket.Exactness {
+func classifyExactness(s osdefaults.System) socket.Exactness {
 	if s.Windows {
 		return socket.Assumed
 	}

@@ -13,8 +13,8 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// read reads a dump of a range of 100 ports.
-func read(t *testing.T, text string) Dump {
+// readDump reads a dump with a range of 100 ports.
+func readDump(t *testing.T, text string) Dump {
 	t.Helper()
 	d, err := Read(strings.NewReader(text), Options{Range: ports.Range{First: 50000, Last: 50099}})
 	if err != nil {
@@ -23,14 +23,15 @@ func read(t *testing.T, text string) Dump {
 	return d
 }
 
-// figures are what a test compares of a network.
+// figures contains the counts of a network that tests compare.
 type figures struct {
-	Held, Skipped, Listening int
-	// Destinations are the sockets of each, then what connect() could take over.
+	InUse, Skipped, Listening int
+	// Destinations contains the number of sockets and of those whose ports connect() could
+	// reuse, by destination.
 	Destinations map[string]string
 }
 
-func figuresOf(n *socket.Network) figures {
+func newFigures(n *socket.Network) figures {
 	f := figures{n.InUse, n.Skipped, n.SkippedListening, map[string]string{}}
 	for _, d := range n.Destinations {
 		name := fmt.Sprintf("%v>%v", d.Source, netip.AddrPortFrom(d.Address, d.Port))
@@ -78,7 +79,7 @@ tcp 0 0 10.0.0.5:50010 10.0.0.9:443 ESTABLISHED
 tcp 0 0 10.0.0.5:50010 10.0.0.9:443 ESTABLISHED
 tcp 0 0 10.0.0.5:50011 10.0.0.9:443 ESTABLISHED`,
 			figures{2, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:443": "2, 0, 0"}}},
-		"One port towards two destinations is held once": {`
+		"One port for two destinations is in use once": {`
 tcp 0 0 10.0.0.5:50010 10.0.0.9:443 ESTABLISHED
 tcp 0 0 10.0.0.5:50010 10.0.0.8:443 ESTABLISHED`,
 			figures{1, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:443": "1, 0, 0", "10.0.0.5>10.0.0.8:443": "1, 0, 0"}}},
@@ -87,7 +88,7 @@ tcp 0 0 10.0.0.5:50010 10.0.0.8:443 ESTABLISHED`,
   TCP 0.0.0.0:50002 0.0.0.0:0 BOUND 1
   TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 1`,
 			figures{2, 1, 0, map[string]string{"10.0.0.5>10.0.0.9:443": "1, 0, 0"}}},
-		"On Windows TIME_WAIT of the other end on this host may hold the port": {`
+		"On Windows TIME_WAIT of the other end on this host may block the port": {`
   TCP 10.0.0.5:8080 10.0.0.5:50001 TIME_WAIT 0
   TCP 10.0.0.5:8080 10.0.0.5:50002 TIME_WAIT 0
   TCP 10.0.0.5:50002 10.0.0.5:8080 LAST_ACK 7
@@ -111,7 +112,7 @@ TIME-WAIT 0 0 10.0.0.5:50002 10.0.0.9:8080 timer:(timewait,59sec,0)`,
 		"and without timers nothing is known": {`
 TIME-WAIT 0 0 10.0.0.5:50001 10.0.0.9:8080`,
 			figures{1, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:8080": "1, 0, 0"}}},
-		"On Linux a bound port is lost to every destination": {`
+		"On Linux a bound port is unavailable to every destination": {`
 tcp UNCONN 0 0 10.0.0.5:50001 0.0.0.0:*
 tcp ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443`,
 			figures{1, 1, 0, map[string]string{}}},
@@ -122,8 +123,8 @@ tcp 0 0 10.0.0.5:50011 10.0.0.9:443 ESTABLISHED`,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			d := read(t, test.text)
-			if diff := cmp.Diff(test.want, figuresOf(&d.Sample.Networks[0])); diff != "" {
+			d := readDump(t, test.text)
+			if diff := cmp.Diff(test.want, newFigures(&d.Sample.Networks[0])); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -131,7 +132,7 @@ tcp 0 0 10.0.0.5:50011 10.0.0.9:443 ESTABLISHED`,
 }
 
 func TestStatesCountEverySocketOnce(t *testing.T) {
-	d := read(t, `
+	d := readDump(t, `
   TCP 0.0.0.0:443 0.0.0.0:0 LISTENING
   TCP 10.0.0.5:443 10.0.0.9:50001 TIME_WAIT
   TCP 10.0.0.5:50001 10.0.0.9:443 CLOSE_WAIT
@@ -146,26 +147,26 @@ func TestStatesCountEverySocketOnce(t *testing.T) {
 	}
 }
 
-// holdersOf is the look at the tightest pool in one line.
-func holdersOf(d Dump) string {
+// formatHolders formats the holders of the tightest pool in one line.
+func formatHolders(d Dump) string {
 	l := d.Sample.PoolDetail
 	if l == nil {
 		return "none"
 	}
-	words := []string{fmt.Sprintf("%d held", l.ProcessSockets)}
+	words := []string{fmt.Sprintf("%d in use", l.ProcessSockets)}
 	for _, h := range l.Holders {
 		words = append(words, fmt.Sprintf("%s/%d %d", h.Process, h.PID, h.Sockets))
 	}
 	return strings.Join(words, ", ")
 }
 
-func TestWhoHoldsTheTightestPool(t *testing.T) {
+func TestHoldersOfTheTightestPool(t *testing.T) {
 	tests := map[string]struct{ text, want string }{
 		"netstat -ano knows PIDs": {`
   TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
   TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED 8
   TCP 10.0.0.5:50003 10.0.0.9:443 ESTABLISHED 8
-  TCP 10.0.0.5:50004 10.0.0.9:443 TIME_WAIT 0`, "3 held, /8 2, /7 1"},
+  TCP 10.0.0.5:50004 10.0.0.9:443 TIME_WAIT 0`, "3 in use, /8 2, /7 1"},
 		"netstat -anb names the program below the row, components before it": {`
   TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED
   RpcSs
@@ -176,72 +177,72 @@ func TestWhoHoldsTheTightestPool(t *testing.T) {
   TCP 10.0.0.5:50004 10.0.0.9:443 ESTABLISHED
  [svchost.exe]
   TCP 10.0.0.5:50005 10.0.0.9:443 ESTABLISHED
- [chrome.exe]`, "3 held, svchost.exe/0 2, chrome.exe/0 1"},
+ [chrome.exe]`, "3 in use, svchost.exe/0 2, chrome.exe/0 1"},
 		"netstat -anob knows both": {`
   TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
  [java.exe]
   TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED 7
- [java.exe]`, "2 held, java.exe/7 2"},
+ [java.exe]`, "2 in use, java.exe/7 2"},
 		"ss -p, also where a terminal broke the line": {`
 ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443 users:(("java",pid=7,fd=12))
 ESTAB 0 0 10.0.0.5:50002 10.0.0.9:443
- users:(("java",pid=7,fd=13))`, "2 held, java/7 2"},
-		"nobody is known": {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "none"},
+ users:(("java",pid=7,fd=13))`, "2 in use, java/7 2"},
+		"no process is known": {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "none"},
 		"Linux: of the tightest pool only": {`
 tcp 0 0 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7/java
 tcp 0 0 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED 7/java
-tcp 0 0 10.0.0.5:50001 10.0.0.8:443 ESTABLISHED 8/node`, "2 held, java/7 2"},
-		"Windows: of every pool, since each port may be lost to all": {`
+tcp 0 0 10.0.0.5:50001 10.0.0.8:443 ESTABLISHED 8/node`, "2 in use, java/7 2"},
+		"Windows: of every pool, since each port may be unavailable to all": {`
   TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
   TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED 7
   TCP 10.0.0.5:50003 10.0.0.8:443 ESTABLISHED 8
   TCP 10.0.0.5:50004 10.0.0.7:443 ESTABLISHED 8
-  TCP 10.0.0.5:50005 10.0.0.6:443 ESTABLISHED 8`, "5 held, /8 3, /7 2"},
+  TCP 10.0.0.5:50005 10.0.0.6:443 ESTABLISHED 8`, "5 in use, /8 3, /7 2"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			d := read(t, test.text)
-			if got := holdersOf(d); got != test.want {
+			d := readDump(t, test.text)
+			if got := formatHolders(d); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 			if p, _ := d.Sample.TightestPool(); d.Sample.PoolDetail != nil && !d.Sample.PoolDetail.Describes(p) {
-				t.Error("the look is at another pool than the tightest")
+				t.Error("the holders are of another pool than the tightest")
 			}
 		})
 	}
 }
 
-func TestWhatADumpDoesNotShowIsSaid(t *testing.T) {
+func TestUnobservedItemsAreReported(t *testing.T) {
 	var twenty strings.Builder
 	for i := range 20 {
 		fmt.Fprintf(&twenty, "ESTAB 0 0 10.0.0.5:%d 10.0.0.9:443\n", 20000+i)
 	}
 	tests := map[string]struct{ text, what, why string }{
-		"lines that can't be read, with their numbers": {"\nESTAB 0 0 10.0.0.5:50001 10.0.0.9:443\nESTAB 0 0 10.0.0.5:500\n", "1 of 3 lines", `line 3: cut off, or columns are missing: "ESTAB 0 0 10.0.0.5:500"`},
-		"the last line, where it has no end":           {"\nESTAB 0 0 10.0.0.5:50001 10.0.0.9:443\nESTAB 0 0 10.0.0.5:500", "1 of 3 lines", `line 3: cut off: the last line`},
-		"words that are not known":                     {"TCP 10.0.0.5:50001 10.0.0.9:443 ODOTTAA 0\nTCP 10.0.0.5:50002 10.0.0.9:443 ODOTTAA 0", "states in words that are not known", `"ODOTTAA" on 2 lines, taken for TIME_WAIT`},
-		"UDP":                                          {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "UDP", "no line of the dump is UDP"},
-		"listeners":                                    {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "listeners", "told by the ports"},
-		"TIME_WAIT of ss without -a":                   {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "TIME_WAIT", "ss -tan"},
-		"repeated lines":                               {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443\nESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "repeated lines", "1 lines show a socket again"},
-		"IPv6 addresses that are cut":                  {"tcp6 0 0 2001:db8:85a3:8d3:50001 2001:db8:85a3:8d3::5432 ESTABLISHED", "IPv6 addresses", "netstat -W"},
-		"a range that may be another":                  {twenty.String(), "clients' ports outside the range", "20 ports of 20000 to 20019"},
+		"lines that can't be parsed, with their numbers": {"\nESTAB 0 0 10.0.0.5:50001 10.0.0.9:443\nESTAB 0 0 10.0.0.5:500\n", "1 of 3 lines", `line 3: truncated, or columns are missing: "ESTAB 0 0 10.0.0.5:500"`},
+		"the last line, where it has no end":             {"\nESTAB 0 0 10.0.0.5:50001 10.0.0.9:443\nESTAB 0 0 10.0.0.5:500", "1 of 3 lines", `line 3: the last line is truncated`},
+		"words that are not known":                       {"TCP 10.0.0.5:50001 10.0.0.9:443 ODOTTAA 0\nTCP 10.0.0.5:50002 10.0.0.9:443 ODOTTAA 0", "states with unknown names", `"ODOTTAA" on 2 lines, assumed to be TIME_WAIT`},
+		"UDP":                                            {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "UDP", "no UDP sockets"},
+		"listeners":                                      {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "listeners", "inferred from its ports"},
+		"TIME_WAIT of ss without -a":                     {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "TIME_WAIT", "ss -tan"},
+		"repeated lines":                                 {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443\nESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "repeated lines", "1 lines repeat a socket"},
+		"IPv6 addresses that are cut":                    {"tcp6 0 0 2001:db8:85a3:8d3:50001 2001:db8:85a3:8d3::5432 ESTABLISHED", "IPv6 addresses", "netstat -W"},
+		"a range that may be another":                    {twenty.String(), "client ports outside the range", "20 ports between 20000 and 20019"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			d := read(t, test.text)
+			d := readDump(t, test.text)
 			for _, u := range d.Sample.Unobserved {
 				if u.Item == test.what && strings.Contains(u.Reason, test.why) {
 					return
 				}
 			}
-			t.Errorf("not said: %+v", d.Sample.Unobserved)
+			t.Errorf("not reported: %+v", d.Sample.Unobserved)
 		})
 	}
 }
 
-func TestACompleteDumpHasNothingUnseen(t *testing.T) {
-	d := read(t, `
+func TestACompleteDumpHasNothingUnobserved(t *testing.T) {
+	d := readDump(t, `
   TCP 0.0.0.0:443 0.0.0.0:0 LISTENING 4
   TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
   UDP 0.0.0.0:500 *:* 8`)
@@ -251,13 +252,13 @@ func TestACompleteDumpHasNothingUnseen(t *testing.T) {
 }
 
 func TestALevelThatMayBeTooHighIsExplained(t *testing.T) {
-	windows, linux := read(t, "TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED"), read(t, "ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443")
+	windows, linux := readDump(t, "TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED"), readDump(t, "ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443")
 	for _, c := range []struct {
 		r    socket.Reader
 		want socket.Exactness
 		word string
 	}{
-		{windows.Sample.Reader, socket.Assumed, "the level is that of the most"},
+		{windows.Sample.Reader, socket.Assumed, "based on the maximum number of ports"},
 		{linux.Sample.Reader, socket.UpperBound, "TIME_WAIT"},
 	} {
 		if c.r.Name != ReaderName || c.r.Exactness != c.want || !strings.Contains(c.r.Message, c.word) || len(c.r.Message) > 512 {

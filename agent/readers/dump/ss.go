@@ -6,36 +6,36 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// ss is a row of ss(8): state, receive queue, send queue, local address, peer
-// address, and what -p, -o, -e add.
-func (r *row) ss(f [][]byte) (kind, error) {
+// decodeSS decodes a row of ss(8): state, receive queue, send queue, local address, peer
+// address, and the columns of -p, -o and -e.
+func (r *socketRow) decodeSS(f [][]byte) (lineKind, error) {
 	r.format = SS
 	if len(f) < 5 {
-		return other, errCut
+		return otherLine, errTruncated
 	}
 	var err error
 	if r.local, err = parseEndpoint(f[3]); err != nil {
-		return other, err
+		return otherLine, err
 	}
 	if r.remote, err = parseEndpoint(f[4]); err != nil {
-		return other, err
+		return otherLine, err
 	}
 	if r.protocol == socket.TCP {
-		r.told(f[0])
+		r.setState(f[0])
 	}
 	for i, field := range f[5:] {
 		switch {
 		case bytes.HasPrefix(field, []byte("users:(")):
-			r.users(join(f[5+i:])) // names may have blanks
+			r.parseUsers(joinFields(f[5+i:])) // names may contain blanks
 		case bytes.HasPrefix(field, []byte("timer:(timewait,")):
-			r.remaining = ssTime(field[len("timer:(timewait,"):])
+			r.remaining = parseSSTime(field[len("timer:(timewait,"):])
 		}
 	}
-	return isRow, nil
+	return rowLine, nil
 }
 
-// users takes the first process of users:(("NAME",pid=N,fd=N),...).
-func (r *row) users(text []byte) {
+// parseUsers parses the first process of users:(("NAME",pid=N,fd=N),...).
+func (r *socketRow) parseUsers(text []byte) {
 	_, rest, ok := bytes.Cut(text, []byte(`(("`))
 	if !ok {
 		return
@@ -47,15 +47,15 @@ func (r *row) users(text []byte) {
 	r.process = name
 	rest = bytes.TrimPrefix(rest, []byte("pid="))
 	if end := bytes.IndexAny(rest, ",)"); end >= 0 {
-		if pid, ok := number(rest[:end]); ok {
+		if pid, ok := parseNumber(rest[:end]); ok {
 			r.pid = pid
 		}
 	}
 }
 
-// ssTime is what is left of a timer, in milliseconds, as print_ms_timer of
-// iproute2's misc/ss.c writes it: "1min2sec", "59sec", "5.350ms", "350ms".
-func ssTime(text []byte) int {
+// parseSSTime converts the remaining time of a timer to milliseconds, or returns -1. It is
+// printed by print_ms_timer in iproute2's misc/ss.c: "1min2sec", "59sec", "5.350ms", "350ms".
+func parseSSTime(text []byte) int {
 	if end := bytes.IndexByte(text, ','); end >= 0 {
 		text = text[:end]
 	}

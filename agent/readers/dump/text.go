@@ -9,57 +9,58 @@ import (
 	"unicode/utf8"
 )
 
-// maxLine is how long a line can be, in bytes. ss -p writes one for a socket that
-// thousands of processes share.
+// maxLine is the maximum length of a line, in bytes. ss -p prints long lines for a socket
+// that is shared by thousands of processes.
 const maxLine = 256 << 10
 
-// errBinary is a file that is no text.
-var errBinary = errors.New("binary data: not text that netstat, ss or TCPView print")
+// errBinary is returned for files that are not text.
+var errBinary = errors.New("binary data, not the text output of netstat, ss or TCPView")
 
-// text is the lines of a dump. UTF-16, which PowerShell's > writes, becomes UTF-8.
-// What a code page has beyond ASCII stays as it is: no line is told by it.
-type text struct {
+// lineReader reads the lines of a dump. It converts UTF-16, which PowerShell's > writes, to
+// UTF-8. Characters of a code page beyond ASCII are not converted, since they are not
+// needed to recognize a line.
+type lineReader struct {
 	in     *bufio.Reader
 	number int // of the last line, from 1
 }
 
-func newText(r io.Reader) (*text, error) {
+func newLineReader(r io.Reader) (*lineReader, error) {
 	in := bufio.NewReaderSize(r, maxLine)
 	head, err := in.Peek(1024)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	switch order := utf16Order(head); {
+	switch order := detectUTF16(head); {
 	case order != unknownOrder:
 		in = bufio.NewReaderSize(&utf16Reader{in: in, order: order}, maxLine)
 	case isBinary(head):
 		return nil, errBinary
 	}
-	return &text{in: in}, nil
+	return &lineReader{in: in}, nil
 }
 
-// next is the next line without its end, valid until the call after; cut says that
-// it is the last one and has no end, long that it was longer than maxLine. io.EOF
-// ends.
-func (t *text) next() (line []byte, cut, long bool, err error) {
+// readNext returns the next line without its line end, valid until the next call, or
+// io.EOF. unterminated means that it is the last line and has no line end, long that it was
+// longer than maxLine.
+func (t *lineReader) readNext() (line []byte, unterminated, long bool, err error) {
 	line, err = t.in.ReadSlice('\n')
 	for errors.Is(err, bufio.ErrBufferFull) {
 		long = true
-		_, err = t.in.ReadSlice('\n') // overwrites line, of which nothing is told
+		_, err = t.in.ReadSlice('\n') // overwrites line, which is not returned
 	}
 	if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0 && !long) {
 		return nil, false, false, err
 	}
 	t.number++
-	cut = err != nil
+	unterminated = err != nil
 	if long {
-		return nil, cut, true, nil
+		return nil, unterminated, true, nil
 	}
-	return trimLine(line), cut, false, nil
+	return trimLine(line), unterminated, false, nil
 }
 
-// trimLine takes off the line's end, a byte order mark, and the zero bytes of UTF-16
-// that was appended to text of another encoding.
+// trimLine removes the line end, a byte order mark, and the zero bytes of UTF-16 that was
+// appended to text in another encoding.
 func trimLine(line []byte) []byte {
 	line = bytes.TrimPrefix(bytes.TrimPrefix(line, []byte("\xff\xfe")), []byte("\xfe\xff"))
 	if zeros := bytes.Count(line, []byte{0}); zeros > 0 && 3*zeros >= len(line) {
@@ -75,7 +76,7 @@ func trimLine(line []byte) []byte {
 	return bytes.TrimRight(line, "\r\n")
 }
 
-// byteOrder is that of UTF-16.
+// byteOrder is the byte order of UTF-16.
 type byteOrder uint8
 
 const (
@@ -84,9 +85,9 @@ const (
 	bigEndian
 )
 
-// utf16Order tells UTF-16 by its byte order mark, or, because most of a dump is
-// ASCII, by every other byte being zero.
-func utf16Order(head []byte) byteOrder {
+// detectUTF16 detects UTF-16 by its byte order mark or, because most of a dump is ASCII, by
+// the fact that every other byte is zero.
+func detectUTF16(head []byte) byteOrder {
 	switch {
 	case bytes.HasPrefix(head, []byte("\xff\xfe")):
 		return littleEndian
@@ -109,7 +110,7 @@ func utf16Order(head []byte) byteOrder {
 	return unknownOrder
 }
 
-// isBinary says that head has bytes that no text has.
+// isBinary reports whether head contains bytes that do not occur in text.
 func isBinary(head []byte) bool {
 	controls := 0
 	for _, b := range head {
@@ -123,14 +124,14 @@ func isBinary(head []byte) bool {
 	return controls > len(head)/50
 }
 
-// utf16Reader is UTF-16 as UTF-8.
+// utf16Reader converts UTF-16 to UTF-8.
 type utf16Reader struct {
 	in    io.Reader
 	order byteOrder
 	raw   [8192]byte
-	odd   int    // bytes at the start of raw that are left from the last read
-	high  rune   // a surrogate that waits for its other half, or 0
-	ready []byte // what was converted and not read
+	odd   int    // number of bytes at the start of raw left from the last read
+	high  rune   // a surrogate whose other half has not been read yet, or 0
+	ready []byte // converted, but not read yet
 	out   []byte
 }
 
@@ -138,7 +139,7 @@ func (u *utf16Reader) Read(p []byte) (int, error) {
 	for len(u.ready) == 0 {
 		n, err := u.in.Read(u.raw[u.odd:])
 		n += u.odd
-		u.convert(u.raw[:n&^1])
+		u.convertUTF16(u.raw[:n&^1])
 		u.odd = copy(u.raw[:], u.raw[n&^1:n])
 		if err != nil && len(u.ready) == 0 {
 			return 0, err
@@ -149,7 +150,7 @@ func (u *utf16Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (u *utf16Reader) convert(raw []byte) {
+func (u *utf16Reader) convertUTF16(raw []byte) {
 	u.out = u.out[:0]
 	for i := 0; i+1 < len(raw); i += 2 {
 		r := rune(raw[i]) | rune(raw[i+1])<<8

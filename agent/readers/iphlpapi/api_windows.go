@@ -23,14 +23,14 @@ var (
 	getThreadTimes = windows.NewLazySystemDLL("kernel32.dll").NewProc("GetThreadTimes")
 )
 
-// Classes of tables (iprtrmib.h).
+// Table classes (iprtrmib.h).
 const (
 	tcpTableOwnerPIDAll = 5
 	udpTableOwnerPID    = 1
 )
 
-// get asks for t, with the owners' PIDs, in no order.
-func (t table) get(buf []byte) (uint32, apiError) {
+// query reads t with the owners' PIDs, unsorted, into buf.
+func (t tableKind) query(buf []byte) (uint32, apiError) {
 	proc, class, family := getExtendedTCPTable, uintptr(tcpTableOwnerPIDAll), uintptr(windows.AF_INET)
 	if t == udp4 || t == udp6 {
 		proc, class = getExtendedUDPTable, udpTableOwnerPID
@@ -43,7 +43,8 @@ func (t table) get(buf []byte) (uint32, apiError) {
 	return size, apiError(code)
 }
 
-// readStatistics asks for those of f, from the newer function where there is one.
+// readStatistics returns the TCP statistics of f and the name of the function that returned
+// them, which is the newer one if it exists.
 func readStatistics(f socket.Family) (socket.TCPStatistics, string, error) {
 	proc := getTCPStatisticsEx2
 	if proc.Find() != nil {
@@ -60,12 +61,12 @@ func readStatistics(f socket.Family) (socket.TCPStatistics, string, error) {
 	if code, _, _ := proc.Call(uintptr(unsafe.Pointer(&buf[0])), family); code != 0 {
 		return socket.TCPStatistics{}, proc.Name, apiError(code)
 	}
-	s, err := statistics(f, buf)
+	s, err := parseStatistics(f, buf)
 	return s, proc.Name, err
 }
 
-// threadTime is the CPU time of this thread, in steps of a clock tick.
-func threadTime() time.Duration {
+// readThreadTime returns the CPU time of this thread, with the resolution of a clock tick.
+func readThreadTime() time.Duration {
 	var creation, exit, kernel, user windows.Filetime
 	ok, _, _ := getThreadTimes.Call(uintptr(windows.CurrentThread()), uintptr(unsafe.Pointer(&creation)),
 		uintptr(unsafe.Pointer(&exit)), uintptr(unsafe.Pointer(&kernel)), uintptr(unsafe.Pointer(&user)))

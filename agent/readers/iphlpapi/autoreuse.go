@@ -9,8 +9,8 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// parseAutoReuse reads what autoReuseScript prints: a list of templates, or one. It is the
-// range of the first that has one, nil where none has.
+// parseAutoReuse parses the output of autoReuseScript, a template or a list of templates. It
+// returns the first range of a template, or nil if there is none.
 func parseAutoReuse(text []byte) (*ports.Range, error) {
 	text = bytes.TrimSpace(text)
 	if len(text) > 0 && text[0] == '{' {
@@ -21,14 +21,16 @@ func parseAutoReuse(text []byte) (*ports.Range, error) {
 		AutoReusePortRangeStartPort, AutoReusePortRangeNumberOfPorts uint32
 	}
 	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, fmt.Errorf("Get-NetTCPSetting printed no list: %s", netsh.OneLine(text))
+		return nil, fmt.Errorf("unexpected output of Get-NetTCPSetting: %s", netsh.QuoteOutput(text))
 	}
 	for _, s := range list {
-		first, last := s.AutoReusePortRangeStartPort, s.AutoReusePortRangeStartPort+s.AutoReusePortRangeNumberOfPorts-1
+		first := s.AutoReusePortRangeStartPort
+		last := first + s.AutoReusePortRangeNumberOfPorts - 1
 		switch {
 		case s.AutoReusePortRangeNumberOfPorts == 0:
 		case first < 1 || last < first || last > 65535:
-			return nil, fmt.Errorf("Get-NetTCPSetting %s: %d ports from %d on are no range", netsh.OneLine([]byte(s.SettingName)), s.AutoReusePortRangeNumberOfPorts, first)
+			return nil, fmt.Errorf("Get-NetTCPSetting %s: %d ports from %d are not a valid range",
+				netsh.QuoteOutput([]byte(s.SettingName)), s.AutoReusePortRangeNumberOfPorts, first)
 		default:
 			return &ports.Range{First: uint16(first), Last: uint16(last)}, nil
 		}

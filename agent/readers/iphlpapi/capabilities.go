@@ -5,29 +5,30 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// capabilities are what netsh told, and what is assumed in its place.
-func (p *portConfig) capabilities() []socket.Capability {
+// listCapabilities returns what netsh reported, and what is assumed otherwise.
+func (p *portConfig) listCapabilities() []socket.Capability {
 	dynamic := socket.Capability{Name: "DynamicPorts", State: socket.CapabilityVerified, Message: "netsh"}
 	excluded := socket.Capability{Name: "ExcludedPorts", State: socket.CapabilityVerified, Message: "netsh"}
-	for _, u := range p.unseen {
+	for _, u := range p.unobserved {
 		switch u.Item {
-		case missDynamic:
+		case itemDynamicPorts:
 			dynamic.State, dynamic.Message = socket.CapabilityAssumed, u.Reason
-		case missExcluded:
+		case itemExcludedPorts:
 			excluded.State, excluded.Message = socket.CapabilityUnsupported, u.Reason
 		}
 	}
 	return []socket.Capability{dynamic, excluded}
 }
 
-// autoReuse is the range that connect() draws from where an administrator made one.
-type autoReuse struct {
+// autoReuseRange is the range from which connect() chooses if an administrator configured
+// one.
+type autoReuseRange struct {
 	ports *ports.Range
 	err   error
 }
 
-func (a autoReuse) capability() socket.Capability {
-	c := socket.Capability{Name: "AutoReuseRange", State: socket.CapabilityVerified, Message: "none is set"}
+func (a autoReuseRange) describeCapability() socket.Capability {
+	c := socket.Capability{Name: "AutoReuseRange", State: socket.CapabilityVerified, Message: "not configured"}
 	switch {
 	case a.err != nil:
 		c.State, c.Message = socket.CapabilityUnsupported, a.err.Error()

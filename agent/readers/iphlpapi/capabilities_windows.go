@@ -11,29 +11,31 @@ import (
 	"portreeve.io/portreeve/agent/windows/netsh"
 )
 
-// autoReuseScript prints the auto-reuse ranges of TCP's templates. netsh has no word for
-// them.
-const autoReuseScript = "Get-NetTCPSetting | Select-Object SettingName,AutoReusePortRangeStartPort,AutoReusePortRangeNumberOfPorts | ConvertTo-Json -Compress"
+// autoReuseScript prints the auto-reuse ranges of TCP's templates, which netsh does not
+// show.
+const autoReuseScript = "Get-NetTCPSetting | " +
+	"Select-Object SettingName,AutoReusePortRangeStartPort,AutoReusePortRangeNumberOfPorts | " +
+	"ConvertTo-Json -Compress"
 
-// readAutoReuse asks PowerShell, which takes a second: once is enough.
-func readAutoReuse(ctx context.Context) (a autoReuse) {
+// readAutoReuse runs PowerShell. Because that takes a second, it is called only once.
+func readAutoReuse(ctx context.Context) (a autoReuseRange) {
 	folder, err := windows.GetSystemDirectory()
 	if err != nil {
-		return autoReuse{err: err}
+		return autoReuseRange{err: err}
 	}
-	run := netsh.Program(filepath.Join(folder, `WindowsPowerShell\v1.0\powershell.exe`))
+	run := netsh.NewRunner(filepath.Join(folder, `WindowsPowerShell\v1.0\powershell.exe`))
 	text, err := run(ctx, "-NoProfile", "-NonInteractive", "-Command", autoReuseScript)
 	switch {
 	case err != nil:
-		return autoReuse{err: err}
+		return autoReuseRange{err: err}
 	case len(text) == 0:
-		return autoReuse{err: errors.New("PowerShell said nothing")}
+		return autoReuseRange{err: errors.New("PowerShell printed nothing")}
 	}
 	a.ports, a.err = parseAutoReuse(text)
 	return a
 }
 
-// readAllStatistics adds them to w.
+// readAllStatistics adds the TCP statistics of both families to w.
 func readAllStatistics(w *socket.Windows) socket.Capability {
 	c := socket.Capability{Name: "TcpStatistics", State: socket.CapabilityVerified}
 	for _, f := range families {
@@ -48,14 +50,14 @@ func readAllStatistics(w *socket.Windows) socket.Capability {
 	return c
 }
 
-// boundTable is the table of ports that are bound past TIME_WAIT. Nobody documents its
-// layout, so it is not read.
-func boundTable() socket.Capability {
+// checkBoundTable checks for the table of ports that remain bound after TIME_WAIT. It is not
+// read, because its layout is not documented.
+func checkBoundTable() socket.Capability {
 	c := socket.Capability{Name: "BoundTable", State: socket.CapabilityUnsupported}
 	if err := boundTCPTable.Find(); err != nil {
 		c.Message = err.Error()
 		return c
 	}
-	c.Message = boundTCPTable.Name + " is there; its layout is not documented, so it is not read"
+	c.Message = boundTCPTable.Name + " exists, but is not read because its layout is not documented"
 	return c
 }

@@ -13,41 +13,42 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// compartments reads the sockets of pods, which have a network compartment each. It is
-// an experiment: that the tables are those of a thread's compartment is what others
-// found, and no document says it.
-type compartments struct {
-	node node
-	buf  []byte
+// compartmentReader reads the sockets of pods, each of which has a network compartment. It
+// is experimental: users found that a thread sees the tables of its compartment, but this
+// is not documented.
+type compartmentReader struct {
+	builder networkBuilder
+	buf     []byte
 }
 
-// sample adds the networks of every compartment but the own one to s. Their ranges are
-// taken to be the node's.
-func (c *compartments) sample(s *socket.Sample, p *portConfig) socket.Capability {
-	own, list, err := compartmentIDs()
+// sampleAll adds the networks of all other compartments to s. It assumes that they have the
+// node's ranges.
+func (c *compartmentReader) sampleAll(s *socket.Sample, p *portConfig) socket.Capability {
+	own, list, err := listCompartmentIDs()
 	if err != nil {
-		return socket.Capability{Name: capCompartments, State: socket.CapabilityUnsupported, Message: err.Error()}
+		return socket.Capability{Name: capabilityCompartments, State: socket.CapabilityUnsupported, Message: err.Error()}
 	}
 	for _, id := range list {
 		if id != own {
-			s.CPUTime += c.add(s, p, id)
+			s.CPUTime += c.sampleOne(s, p, id)
 		}
 	}
-	return socket.Capability{Name: capCompartments, State: socket.CapabilityAssumed, Message: fmt.Sprintf("experimental: %d beside the node's own, with ranges taken to be the node's", len(list)-1)}
+	return socket.Capability{Name: capabilityCompartments, State: socket.CapabilityAssumed,
+		Message: fmt.Sprintf("experimental: %d besides the node's own, assumed to have the node's ranges", len(list)-1)}
 }
 
-// add reads one compartment, and returns the CPU time that it took.
-func (c *compartments) add(s *socket.Sample, p *portConfig, id uint32) (cost time.Duration) {
+// sampleOne adds the networks of one compartment to s, and returns the CPU time used.
+func (c *compartmentReader) sampleOne(s *socket.Sample, p *portConfig, id uint32) (cost time.Duration) {
 	name := fmt.Sprintf("comp-%d", id)
-	err := inCompartment(id, func() error {
-		defer func() { cost = threadTime() }()
-		c.node.begin(p)
+	err := runInCompartment(id, func() error {
+		defer func() { cost = readThreadTime() }()
+		c.builder.startSample(p)
 		for t := range numTables {
-			rows, err := t.fill(&c.buf, t.get)
-			if err != nil && !notSupported(err) {
+			rows, err := t.readRows(&c.buf, t.query)
+			if err != nil && !isNotSupported(err) {
 				return err
 			}
-			c.node.add(t, rows)
+			c.builder.addTable(t, rows)
 		}
 		return nil
 	})
@@ -55,16 +56,16 @@ func (c *compartments) add(s *socket.Sample, p *portConfig, id uint32) (cost tim
 		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: name, Reason: err.Error()})
 		return cost
 	}
-	for _, n := range c.node.networks() {
+	for _, n := range c.builder.buildNetworks() {
 		n.Owner, n.Inode = socket.Owner{Kind: socket.OwnerContainer, Container: name}, n.Inode|uint64(id)<<8
 		s.Networks = append(s.Networks, n)
 	}
 	return cost
 }
 
-// inCompartment calls do on a thread in that compartment. The thread is used for
-// nothing else: it ends with its goroutine, which never unlocks it.
-func inCompartment(id uint32, do func() error) error {
+// runInCompartment calls do on a thread in that compartment. The thread is not reused: it
+// ends with its goroutine, which never unlocks it.
+func runInCompartment(id uint32, do func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
@@ -77,8 +78,9 @@ func inCompartment(id uint32, do func() error) error {
 	return <-done
 }
 
-// compartmentIDs are those that an adapter is in, ascending, the own one among them.
-func compartmentIDs() (own uint32, list []uint32, err error) {
+// listCompartmentIDs returns this thread's compartment and, in ascending order, all
+// compartments that contain an adapter, including this thread's.
+func listCompartmentIDs() (own uint32, list []uint32, err error) {
 	for _, proc := range []*windows.LazyProc{getCompartment, setCompartment} {
 		if err := proc.Find(); err != nil {
 			return 0, nil, err
@@ -89,7 +91,7 @@ func compartmentIDs() (own uint32, list []uint32, err error) {
 	const flags = windows.GAA_FLAG_INCLUDE_ALL_COMPARTMENTS | windows.GAA_FLAG_SKIP_UNICAST | windows.GAA_FLAG_SKIP_ANYCAST |
 		windows.GAA_FLAG_SKIP_MULTICAST | windows.GAA_FLAG_SKIP_DNS_SERVER | windows.GAA_FLAG_SKIP_FRIENDLY_NAME
 	size := uint32(64 << 10)
-	for range maxTries {
+	for range maxAttempts {
 		buf := make([]byte, size)
 		first := (*windows.IpAdapterAddresses)(unsafe.Pointer(&buf[0]))
 		err = windows.GetAdaptersAddresses(windows.AF_UNSPEC, flags, 0, first, &size)

@@ -6,28 +6,27 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// Connection is a TCP socket as its table has it. Local and Remote have the zero Addr
-// where it is a wildcard.
+// Connection is a row of the TCP table. Local and Remote have the zero Addr for a wildcard.
 type Connection struct {
 	Local, Remote netip.AddrPort
 	State         tcpstate.State
 	PID           uint32
 }
 
-// Connections are the sockets of TCP over IPv4. A Reader doesn't keep them one by one;
-// the self-test looks for its own.
-func Connections() ([]Connection, error) {
+// ListConnections returns the sockets of TCP over IPv4. A Reader only counts them, but the
+// self-test needs to find its own.
+func ListConnections() ([]Connection, error) {
 	var buf []byte
-	rows, err := tcp4.fill(&buf, tcp4.get)
+	rows, err := tcp4.readRows(&buf, tcp4.query)
 	if err != nil {
 		return nil, err
 	}
 	var list []Connection
-	var r record
+	var r tableRow
 	size := rowBytes[tcp4]
 	for ; len(rows) >= size; rows = rows[size:] {
-		tcp4.decode(rows, &r, zones{})
-		list = append(list, Connection{r.Local, r.Remote, r.State, r.pid})
+		tcp4.decodeRow(rows, &r, zoneNames{})
+		list = append(list, Connection{Local: r.Local, Remote: r.Remote, State: r.State, PID: r.pid})
 	}
 	return list, nil
 }

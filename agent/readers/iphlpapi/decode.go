@@ -7,93 +7,93 @@ import (
 	"net/netip"
 	"strconv"
 
-	"portreeve.io/portreeve/agent/readers/tally"
+	"portreeve.io/portreeve/agent/readers/portusage"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// table is one of the tables that GetExtendedTcpTable and GetExtendedUdpTable fill: a
-// DWORD with the number of rows, and the rows at once behind it, little-endian, but for
-// addresses and ports (tcpmib.h, udpmib.h).
-type table uint8
+// tableKind is one of the tables of GetExtendedTcpTable and GetExtendedUdpTable. A table is
+// a DWORD with the number of rows, followed by the rows. All fields except addresses and
+// ports are little-endian (tcpmib.h, udpmib.h).
+type tableKind uint8
 
-// The tables with owners: TCP_TABLE_OWNER_PID_ALL and UDP_TABLE_OWNER_PID.
+// The tables with owner PIDs: TCP_TABLE_OWNER_PID_ALL and UDP_TABLE_OWNER_PID.
 const (
-	tcp4 table = iota // MIB_TCPROW_OWNER_PID
-	tcp6              // MIB_TCP6ROW_OWNER_PID
-	udp4              // MIB_UDPROW_OWNER_PID
-	udp6              // MIB_UDP6ROW_OWNER_PID
+	tcp4 tableKind = iota // MIB_TCPROW_OWNER_PID
+	tcp6                  // MIB_TCP6ROW_OWNER_PID
+	udp4                  // MIB_UDPROW_OWNER_PID
+	udp6                  // MIB_UDP6ROW_OWNER_PID
 	numTables
 )
 
-// rowBytes is the size of a row.
+// rowBytes contains the sizes of the rows.
 var rowBytes = [numTables]int{tcp4: 24, tcp6: 56, udp4: 12, udp6: 28}
 
-func (t table) String() string {
+func (t tableKind) String() string {
 	return [...]string{"TCP over IPv4", "TCP over IPv6", "UDP over IPv4", "UDP over IPv6"}[min(t, udp6)]
 }
 
-// headBytes is the number of rows in front of them.
-const headBytes = 4
+// headerBytes is the size of the number of rows.
+const headerBytes = 4
 
-// maxRows bounds what one table may take: 56 MB of memory.
+// maxRows limits the memory of one table to 56 MB.
 const maxRows = 1_000_000
 
 var (
-	errCut     = errors.New("the table is cut off")
-	errTooMany = fmt.Errorf("more than %d sockets, which is the most that is read", maxRows)
+	errTruncated = errors.New("the table is truncated")
+	errTooMany   = fmt.Errorf("more than the maximum of %d sockets", maxRows)
 )
 
-// rows is the rows of a table in buf.
-func (t table) rows(buf []byte) ([]byte, error) {
-	if len(buf) < headBytes {
-		return nil, fmt.Errorf("%v: %w: %d bytes", t, errCut, len(buf))
+// sliceRows returns the rows of the table in buf.
+func (t tableKind) sliceRows(buf []byte) ([]byte, error) {
+	if len(buf) < headerBytes {
+		return nil, fmt.Errorf("%v: %w: %d bytes", t, errTruncated, len(buf))
 	}
 	n := uint64(binary.LittleEndian.Uint32(buf))
-	room := uint64(len(buf)-headBytes) / uint64(rowBytes[t])
+	capacity := uint64(len(buf)-headerBytes) / uint64(rowBytes[t])
 	switch {
 	case n > maxRows:
-		return nil, fmt.Errorf("%v: %w: it counts %d", t, errTooMany, n)
-	case n > room:
-		return nil, fmt.Errorf("%v: %w: it counts %d rows, and has room for %d", t, errCut, n, room)
+		return nil, fmt.Errorf("%v: %w: its row count is %d", t, errTooMany, n)
+	case n > capacity:
+		return nil, fmt.Errorf("%v: %w: its row count is %d, but it only has space for %d", t, errTruncated, n, capacity)
 	}
-	return buf[headBytes:][:n*uint64(rowBytes[t])], nil
+	return buf[headerBytes:][:n*uint64(rowBytes[t])], nil
 }
 
-// record is a row of any table.
-type record struct {
-	tally.Row
+// tableRow is a decoded row of any table.
+type tableRow struct {
+	portusage.Row
 	pid uint32
-	// odd says that its state is none that is known.
-	odd bool
+	// hasUnknownState is true if the state is not known.
+	hasUnknownState bool
 }
 
-// decode reads the row at the beginning of b, which is rowBytes[t] long at least.
-func (t table) decode(b []byte, r *record, z zones) {
+// decodeRow decodes the row at the beginning of b, which must have at least rowBytes[t] bytes.
+func (t tableKind) decodeRow(b []byte, r *tableRow, z zoneNames) {
 	switch t {
 	case tcp4:
-		r.Row = tally.Row{Local: pair4(b[4:], b[8:]), Remote: pair4(b[12:], b[16:])}
-		r.pid = dword(b[20:])
-		r.state(dword(b))
+		r.Row = portusage.Row{Local: parseIPv4Endpoint(b[4:], b[8:]), Remote: parseIPv4Endpoint(b[12:], b[16:])}
+		r.pid = readDWORD(b[20:])
+		r.setState(readDWORD(b))
 	case tcp6:
-		r.Row = tally.Row{Local: pair6(b, b[16:], b[20:], z), Remote: pair6(b[24:], b[40:], b[44:], z)}
-		r.pid = dword(b[52:])
-		r.state(dword(b[48:]))
+		r.Row = portusage.Row{Local: parseIPv6Endpoint(b, b[16:], b[20:], z), Remote: parseIPv6Endpoint(b[24:], b[40:], b[44:], z)}
+		r.pid = readDWORD(b[52:])
+		r.setState(readDWORD(b[48:]))
 	case udp4:
-		r.Row = tally.Row{Protocol: socket.UDP, Local: pair4(b, b[4:])}
-		r.pid, r.odd = dword(b[8:]), false
+		r.Row = portusage.Row{Protocol: socket.UDP, Local: parseIPv4Endpoint(b, b[4:])}
+		r.pid, r.hasUnknownState = readDWORD(b[8:]), false
 	default:
-		r.Row = tally.Row{Protocol: socket.UDP, Local: pair6(b, b[16:], b[20:], z)}
-		r.pid, r.odd = dword(b[24:]), false
+		r.Row = portusage.Row{Protocol: socket.UDP, Local: parseIPv6Endpoint(b, b[16:], b[20:], z)}
+		r.pid, r.hasUnknownState = readDWORD(b[24:]), false
 	}
 	r.Remaining = -1
 }
 
-func dword(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+func readDWORD(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
 
-// pair4 reads an IPv4 address and a port; the port is in the first two bytes of its
-// DWORD, the others may be anything.
-func pair4(addr, port []byte) netip.AddrPort {
+// parseIPv4Endpoint parses an IPv4 address and a port. The port is in the first two bytes of
+// its DWORD. The other bytes are undefined.
+func parseIPv4Endpoint(addr, port []byte) netip.AddrPort {
 	var a netip.Addr
 	if ip := [4]byte(addr); ip != [4]byte{} {
 		a = netip.AddrFrom4(ip)
@@ -101,13 +101,14 @@ func pair4(addr, port []byte) netip.AddrPort {
 	return netip.AddrPortFrom(a, binary.BigEndian.Uint16(port))
 }
 
-// pair6 reads an IPv6 address, its scope and a port. An IPv4 address in it is IPv4.
-func pair6(addr, scope, port []byte, z zones) netip.AddrPort {
+// parseIPv6Endpoint parses an IPv6 address, its scope and a port. An IPv4-mapped address
+// becomes IPv4.
+func parseIPv6Endpoint(addr, scope, port []byte, z zoneNames) netip.AddrPort {
 	var a netip.Addr
 	if ip := [16]byte(addr); ip != [16]byte{} {
 		a = netip.AddrFrom16(ip).Unmap()
-		if id := dword(scope); id != 0 && a.IsLinkLocalUnicast() && a.Is6() {
-			a = a.WithZone(z.name(id))
+		if id := readDWORD(scope); id != 0 && a.IsLinkLocalUnicast() && a.Is6() {
+			a = a.WithZone(z.formatZone(id))
 		}
 		if a.IsUnspecified() { // ::ffff:0.0.0.0
 			a = netip.Addr{}
@@ -116,10 +117,10 @@ func pair6(addr, scope, port []byte, z zones) netip.AddrPort {
 	return netip.AddrPortFrom(a, binary.BigEndian.Uint16(port))
 }
 
-// zones spells scopes, each once.
-type zones map[uint32]string
+// zoneNames spells scopes, each once.
+type zoneNames map[uint32]string
 
-func (z zones) name(id uint32) string {
+func (z zoneNames) formatZone(id uint32) string {
 	name, ok := z[id]
 	if !ok {
 		name = strconv.FormatUint(uint64(id), 10)
@@ -128,22 +129,22 @@ func (z zones) name(id uint32) string {
 	return name
 }
 
-// states are those of MIB_TCP_STATE. DELETE_TCB is on its way out.
-var states = [...]tcpstate.State{
+// mibStates maps MIB_TCP_STATE. DELETE_TCB is a socket that is being deleted.
+var mibStates = [...]tcpstate.State{
 	1: tcpstate.Close, 2: tcpstate.Listen, 3: tcpstate.SynSent, 4: tcpstate.SynRecv, 5: tcpstate.Established,
 	6: tcpstate.FinWait1, 7: tcpstate.FinWait2, 8: tcpstate.CloseWait, 9: tcpstate.Closing, 10: tcpstate.LastAck,
 	11: tcpstate.TimeWait, 12: tcpstate.Close,
 }
 
-// state takes a MIB_TCP_STATE. One that is not known is taken for an open connection,
-// whose port is in use. A closed socket without a peer is one that only has its port;
-// that of a listener means nothing.
-func (r *record) state(mib uint32) {
-	if r.odd = mib == 0 || mib >= uint32(len(states)); r.odd {
+// setState sets the state from a MIB_TCP_STATE. An unknown state counts as an open
+// connection, whose port is in use. A closed socket without a peer is only bound. The peer
+// of a listener is undefined.
+func (r *tableRow) setState(mib uint32) {
+	if r.hasUnknownState = mib == 0 || mib >= uint32(len(mibStates)); r.hasUnknownState {
 		r.State = tcpstate.Established
 		return
 	}
-	switch r.State = states[mib]; {
+	switch r.State = mibStates[mib]; {
 	case r.State == tcpstate.Listen:
 		r.Remote = netip.AddrPort{}
 	case r.State == tcpstate.Close && r.Remote.Port() == 0 && r.Local.Port() != 0:

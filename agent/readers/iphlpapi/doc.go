@@ -1,7 +1,7 @@
-// Package iphlpapi reads the sockets of a Windows machine from the IP Helper API, and
-// the ranges that its ports come from through netsh. Windows doesn't tell how a port was
-// taken: see package tally for what follows from its tables all the same.
+// Package iphlpapi reads the sockets of a Windows machine from the IP Helper API, and its
+// port ranges through netsh. Windows does not show how a port was acquired. Package
+// portusage evaluates its tables nevertheless.
 //
-// What needs no Windows has no build tag: the decoders (decode.go), what is made of the
-// rows (node.go), and of the ranges (ranges.go).
+// Code that does not need Windows has no build tag: the decoders (decode.go), the networks
+// built from the rows (builder.go), and the ranges (ranges.go).
 package iphlpapi

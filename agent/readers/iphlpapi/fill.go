@@ -8,54 +8,54 @@ import (
 // insufficientBuffer is ERROR_INSUFFICIENT_BUFFER (winerror.h).
 const insufficientBuffer = 122
 
-// maxTries bounds how often a table is asked for that grows meanwhile.
-const maxTries = 5
+// maxAttempts limits the attempts to read a table that grows meanwhile.
+const maxAttempts = 5
 
-var errGrowing = fmt.Errorf("the table grew faster than it could be read, %d times", maxTries)
+var errGrowing = fmt.Errorf("the table grew while it was read, %d times in succession", maxAttempts)
 
-// apiError is the error code of the IP Helper API.
+// apiError is an error code of the IP Helper API.
 type apiError uint32
 
 func (e apiError) Error() string { return fmt.Sprintf("error %d", uint32(e)) }
 
-// get asks Windows for a table. It fills buf, and says how many bytes the table has;
-// where buf is too small for that, the code is insufficientBuffer.
-type get func(buf []byte) (size uint32, code apiError)
+// queryFunc reads a table into buf and returns the size of the table. If buf is too small,
+// the code is insufficientBuffer.
+type queryFunc func(buf []byte) (size uint32, code apiError)
 
-// fill reads the table into *buf, which it makes as large as it takes, and returns its
-// rows, valid until the next use of *buf.
-func (t table) fill(buf *[]byte, from get) ([]byte, error) {
-	const least = 4 << 10
-	if len(*buf) < least {
-		*buf = make([]byte, least)
+// readRows reads the table into *buf, which it enlarges as needed, and returns its rows,
+// valid until the next use of *buf.
+func (t tableKind) readRows(buf *[]byte, query queryFunc) ([]byte, error) {
+	const minBytes = 4 << 10
+	if len(*buf) < minBytes {
+		*buf = make([]byte, minBytes)
 	}
-	for range maxTries {
-		size, code := from(*buf)
+	for range maxAttempts {
+		size, code := query(*buf)
 		switch {
 		case code == 0:
-			return t.rows(*buf)
+			return t.sliceRows(*buf)
 		case code != insufficientBuffer:
 			return nil, fmt.Errorf("%v: %w", t, code)
-		case size > headBytes+maxRows*uint32(rowBytes[t]):
+		case size > headerBytes+maxRows*uint32(rowBytes[t]):
 			return nil, fmt.Errorf("%v: %w: it needs %d bytes", t, errTooMany, size)
 		}
-		// A quarter more than that, for what comes meanwhile.
+		// A quarter more, for rows that are added meanwhile.
 		*buf = make([]byte, max(int(size), len(*buf))*5/4)
 	}
 	return nil, fmt.Errorf("%v: %w", t, errGrowing)
 }
 
-// shrink gives back a buffer that one table needed and most don't.
-func shrink(buf *[]byte, used int) {
-	const ample = 1 << 20
-	if len(*buf) > ample && used < len(*buf)/4 {
+// shrinkBuffer releases a large buffer that is mostly unused.
+func shrinkBuffer(buf *[]byte, used int) {
+	const largeBytes = 1 << 20
+	if len(*buf) > largeBytes && used < len(*buf)/4 {
 		*buf = nil
 	}
 }
 
-// notSupported says that Windows has no such table, as where IPv6 was taken out:
-// ERROR_NOT_SUPPORTED (winerror.h).
-func notSupported(err error) bool {
+// isNotSupported reports whether err is ERROR_NOT_SUPPORTED (winerror.h): the table does not
+// exist, for example because IPv6 was removed.
+func isNotSupported(err error) bool {
 	const code apiError = 50
 	return errors.Is(err, code)
 }

@@ -10,10 +10,10 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// whole is an API whose table is m.
-func whole(m *made) get {
+// whole returns a query for the table m.
+func whole(m *tableBuilder) queryFunc {
 	return func(buf []byte) (uint32, apiError) {
-		b := m.bytes()[:4+len(m.rows)]
+		b := m.encode()[:4+len(m.rows)]
 		if len(buf) < len(b) {
 			return uint32(len(b)), insufficientBuffer
 		}
@@ -23,9 +23,9 @@ func whole(m *made) get {
 
 func TestABufferGrowsToItsTable(t *testing.T) {
 	var buf []byte
-	big, small := clients(tcp4, 16000, 1, "10.0.0.9:80", tcpstate.Established, 1), clients(tcp4, 3, 1, "10.0.0.9:80", tcpstate.Established, 1)
-	for _, m := range []*made{small, big, small} {
-		rows, err := tcp4.fill(&buf, whole(m))
+	big, small := newClients(tcp4, 16000, 1, "10.0.0.9:80", tcpstate.Established, 1), newClients(tcp4, 3, 1, "10.0.0.9:80", tcpstate.Established, 1)
+	for _, m := range []*tableBuilder{small, big, small} {
+		rows, err := tcp4.readRows(&buf, whole(m))
 		if err != nil || string(rows) != string(m.rows) {
 			t.Fatalf("%d bytes of %d, %v", len(rows), len(m.rows), err)
 		}
@@ -34,46 +34,46 @@ func TestABufferGrowsToItsTable(t *testing.T) {
 		t.Errorf("the buffer did not stay: %d bytes", len(buf))
 	}
 	buf = make([]byte, 2<<20)
-	if shrink(&buf, 1<<20); buf == nil {
-		t.Error("a buffer that is in use is given back")
+	if shrinkBuffer(&buf, 1<<20); buf == nil {
+		t.Error("a buffer that is in use is released")
 	}
-	if shrink(&buf, 1000); buf != nil {
-		t.Error("a buffer that nobody needs any more is kept")
+	if shrinkBuffer(&buf, 1000); buf != nil {
+		t.Error("a mostly unused buffer is not released")
 	}
 }
 
 func TestATableThatGrowsALittleIsReadAtTheSecondTry(t *testing.T) {
-	m, calls := clients(tcp4, 1000, 1, "10.0.0.9:80", tcpstate.Established, 1), 0
+	m, calls := newClients(tcp4, 1000, 1, "10.0.0.9:80", tcpstate.Established, 1), 0
 	var buf []byte
-	_, err := tcp4.fill(&buf, func(b []byte) (uint32, apiError) {
+	_, err := tcp4.readRows(&buf, func(b []byte) (uint32, apiError) {
 		calls++
-		return whole(m.row("10.0.0.5:7", "10.0.0.9:80", tcpstate.Established, 1))(b)
+		return whole(m.addSocket("10.0.0.5:7", "10.0.0.9:80", tcpstate.Established, 1))(b)
 	})
 	if err != nil || calls != 2 {
 		t.Errorf("%d calls, %v", calls, err)
 	}
 }
 
-func TestATableThatCannotBeReadSaysWhy(t *testing.T) {
+func TestATableThatCannotBeReadIsAnError(t *testing.T) {
 	tests := map[string]struct {
-		from get
+		from queryFunc
 		want error
 		text string
 	}{
 		"It grows all the time": {
 			func(buf []byte) (uint32, apiError) { return uint32(len(buf) + 24), insufficientBuffer },
-			errGrowing, "TCP over IPv4: the table grew faster than it could be read, 5 times",
+			errGrowing, "TCP over IPv4: the table grew while it was read, 5 times in succession",
 		},
-		"It is larger than what is read": {
+		"It is larger than the maximum": {
 			func([]byte) (uint32, apiError) { return 24*maxRows + 5, insufficientBuffer },
-			errTooMany, "TCP over IPv4: more than 1000000 sockets, which is the most that is read: it needs 24000005 bytes",
+			errTooMany, "TCP over IPv4: more than the maximum of 1000000 sockets: it needs 24000005 bytes",
 		},
-		"It says that it is small, and is not": {
+		"Its row count exceeds its size": {
 			func(buf []byte) (uint32, apiError) {
 				binary.LittleEndian.PutUint32(buf, 1<<20)
 				return 4, 0
 			},
-			errTooMany, "TCP over IPv4: more than 1000000 sockets, which is the most that is read: it counts 1048576",
+			errTooMany, "TCP over IPv4: more than the maximum of 1000000 sockets: its row count is 1048576",
 		},
 		"It is refused": {
 			func([]byte) (uint32, apiError) { return 0, 5 },
@@ -83,7 +83,7 @@ func TestATableThatCannotBeReadSaysWhy(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var buf []byte
-			rows, err := tcp4.fill(&buf, test.from)
+			rows, err := tcp4.readRows(&buf, test.from)
 			if !errors.Is(err, test.want) || err.Error() != test.text || rows != nil {
 				t.Errorf("got %v, %d bytes", err, len(rows))
 			}
@@ -93,25 +93,25 @@ func TestATableThatCannotBeReadSaysWhy(t *testing.T) {
 
 func TestAMachineWithoutIPv6HasNoSuchTable(t *testing.T) {
 	var buf []byte
-	_, err := tcp6.fill(&buf, func([]byte) (uint32, apiError) { return 0, 50 })
-	if !notSupported(err) || notSupported(apiError(5)) {
+	_, err := tcp6.readRows(&buf, func([]byte) (uint32, apiError) { return 0, 50 })
+	if !isNotSupported(err) || isNotSupported(apiError(5)) {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestRowsTakeNoMemoryEach(t *testing.T) {
-	p, buf := same(ports.Range{First: 49152, Last: 65535}), []byte(nil)
-	m := clients(tcp4, 16384, 49152, "10.0.0.9:80", tcpstate.TimeWait, 0)
+func TestMemoryDoesNotDependOnRows(t *testing.T) {
+	p, buf := newPortConfig(ports.Range{First: 49152, Last: 65535}), []byte(nil)
+	m := newClients(tcp4, 16384, 49152, "10.0.0.9:80", tcpstate.TimeWait, 0)
 	from := whole(m)
-	rows, err := tcp4.fill(&buf, from)
+	rows, err := tcp4.readRows(&buf, from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var n node
+	var n networkBuilder
 	sample := func() {
-		n.begin(p)
-		n.add(tcp4, rows)
-		n.networks()
+		n.startSample(p)
+		n.addTable(tcp4, rows)
+		n.buildNetworks()
 	}
 	sample() // the memory that it keeps
 	if got := testing.AllocsPerRun(5, sample); got > 32 {
@@ -124,12 +124,12 @@ func TestStatistics(t *testing.T) {
 	for i := range 9 {
 		b[4*i] = byte(10 + i)
 	}
-	got, err := statistics(socket.IPv6, b)
+	got, err := parseStatistics(socket.IPv6, b)
 	want := socket.TCPStatistics{Family: socket.IPv6, ActiveOpens: 14, PassiveOpens: 15, AttemptFails: 16, EstabResets: 17, CurrEstab: 18}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if _, err := statistics(socket.IPv4, b[:71]); err == nil {
-		t.Error("a struct that is cut is read")
+	if _, err := parseStatistics(socket.IPv4, b[:71]); err == nil {
+		t.Error("a truncated struct is not an error")
 	}
 }

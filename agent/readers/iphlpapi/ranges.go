@@ -6,108 +6,111 @@ import (
 	"fmt"
 	"strings"
 
-	"portreeve.io/portreeve/agent/readers/ephemeral"
+	"portreeve.io/portreeve/agent/readers/osdefaults"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// portConfig is the ranges of a machine and what is excluded from them.
+// portConfig contains the ranges of a machine and the ports excluded from them.
 type portConfig struct {
-	ranges   [2][2]dynamic // by family (index) and socket.Protocol
-	excluded []socket.ExcludedPorts
-	unseen   []socket.Unobserved
+	ranges     [2][2]dynamicPorts // by family (index) and socket.Protocol
+	excluded   []socket.ExcludedPorts
+	unobserved []socket.Unobserved
 }
 
-// dynamic is one of the four ranges.
-type dynamic struct {
+// dynamicPorts is one of the four dynamic ranges.
+type dynamicPorts struct {
 	ports    ports.Range
 	source   socket.RangeSource
-	reserved *ports.Set // nil where the exclusions could not be read
+	reserved *ports.Set // nil if the exclusions could not be read
 }
 
-// families are those of portConfig.ranges, in its order.
+// families contains the families in the order of portConfig.ranges.
 var families = [2]struct {
 	family socket.Family
 	netsh  netsh.Family
 }{{socket.IPv4, netsh.IPv4}, {socket.IPv6, netsh.IPv6}}
 
-// registry is what the range is told by where netsh doesn't answer.
-type registry struct {
+// registryValues contains the values from which a range is derived if netsh fails.
+type registryValues struct {
 	Major, Minor uint32  // of Windows
-	MaxUserPort  *uint32 // nil where it isn't set
-	Err          error   // it could not be read
+	MaxUserPort  *uint32 // nil if it is not set
+	Err          error   // if MaxUserPort could not be read
 }
 
-// readPorts asks netsh for everything, and for nothing more once it timed out.
-func readPorts(ctx context.Context, c netsh.Client, r func() registry) portConfig {
+// readPortConfig reads all ranges and exclusions through netsh, until ctx ends.
+func readPortConfig(ctx context.Context, c netsh.Client, r func() registryValues) portConfig {
 	var p portConfig
 	for i, f := range families {
 		for _, protocol := range netsh.Protocols {
-			p.ranges[i][protocol] = p.dynamic(ctx, c, f.netsh, protocol, r)
-			p.exclude(ctx, c, i, protocol)
+			p.ranges[i][protocol] = p.readDynamicPorts(ctx, c, f.netsh, protocol, r)
+			p.readExclusions(ctx, c, i, protocol)
 		}
 	}
 	return p
 }
 
-func (p *portConfig) dynamic(ctx context.Context, c netsh.Client, f netsh.Family, protocol socket.Protocol, r func() registry) dynamic {
-	found, err := c.DynamicPorts(ctx, f, protocol)
+func (p *portConfig) readDynamicPorts(
+	ctx context.Context, c netsh.Client, f netsh.Family, protocol socket.Protocol, r func() registryValues,
+) dynamicPorts {
+	found, err := c.ShowDynamicPorts(ctx, f, protocol)
 	if err == nil {
-		return dynamic{ports: found, source: socket.RangeNetsh}
+		return dynamicPorts{ports: found, source: socket.RangeNetsh}
 	}
-	d, assumed := r().dynamic()
-	p.miss(missDynamic, fmt.Errorf("%v is assumed (%s): %w", d.ports, d.source, errors.Join(err, assumed)))
+	d, registryErr := r().deriveDynamicPorts()
+	p.addUnobserved(itemDynamicPorts, fmt.Errorf("%v is assumed (%s): %w", d.ports, d.source, errors.Join(err, registryErr)))
 	return d
 }
 
-// dynamic is the range as documents have it.
-func (r registry) dynamic() (dynamic, error) {
-	system := ephemeral.OfWindows(r.Major, r.Minor)
-	d := dynamic{ports: system.Range, source: socket.RangeDefault}
+// deriveDynamicPorts returns the documented range for the values.
+func (r registryValues) deriveDynamicPorts() (dynamicPorts, error) {
+	system := osdefaults.FindWindows(r.Major, r.Minor)
+	d := dynamicPorts{ports: system.Range, source: socket.RangeDefault}
 	if r.MaxUserPort == nil {
 		return d, r.Err
 	}
-	found, err := system.RangeOf(int(*r.MaxUserPort))
+	found, err := system.ComputeRange(int(*r.MaxUserPort))
 	if err != nil {
-		return d, fmt.Errorf("MaxUserPort is %w", err)
+		return d, fmt.Errorf("MaxUserPort %w", err)
 	}
-	return dynamic{ports: found, source: socket.RangeRegistry}, nil
+	return dynamicPorts{ports: found, source: socket.RangeRegistry}, nil
 }
 
-func (p *portConfig) exclude(ctx context.Context, c netsh.Client, family int, protocol socket.Protocol) {
+func (p *portConfig) readExclusions(ctx context.Context, c netsh.Client, family int, protocol socket.Protocol) {
 	f := families[family]
-	list, err := c.Exclusions(ctx, f.netsh, protocol)
+	list, err := c.ShowExclusions(ctx, f.netsh, protocol)
 	if err != nil {
-		p.miss(missExcluded, err)
+		p.addUnobserved(itemExcludedPorts, err)
 		return
 	}
 	set := new(ports.Set)
 	for _, e := range list {
 		set.AddRange(e.Range)
-		p.excluded = append(p.excluded, socket.ExcludedPorts{Family: f.family, Protocol: protocol, Range: e.Range, Administered: e.Administered})
+		p.excluded = append(p.excluded,
+			socket.ExcludedPorts{Family: f.family, Protocol: protocol, Range: e.Range, Administered: e.Administered})
 	}
 	p.ranges[family][protocol].reserved = set
 }
 
-// What could not be read.
+// The items that could not be read.
 const (
-	missDynamic  = "dynamic ports"
-	missExcluded = "excluded ports"
+	itemDynamicPorts  = "dynamic ports"
+	itemExcludedPorts = "excluded ports"
 )
 
-// miss notes what could not be read, the first reason of each.
-func (p *portConfig) miss(what string, why error) {
-	for _, u := range p.unseen {
-		if u.Item == what {
+// addUnobserved records an item that could not be read, with its first reason only.
+func (p *portConfig) addUnobserved(item string, reason error) {
+	for _, u := range p.unobserved {
+		if u.Item == item {
 			return
 		}
 	}
-	p.unseen = append(p.unseen, socket.Unobserved{Item: what, Reason: strings.Join(strings.Fields(why.Error()), " ")})
+	p.unobserved = append(p.unobserved, socket.Unobserved{Item: item, Reason: strings.Join(strings.Fields(reason.Error()), " ")})
 }
 
-// apart says that IPv4 and IPv6 have ranges of their own.
-func (p *portConfig) apart() bool {
+// hasSeparateRanges reports whether the ranges of IPv4 and IPv6 differ.
+func (p *portConfig) hasSeparateRanges() bool {
 	for _, protocol := range netsh.Protocols {
 		if p.ranges[0][protocol].ports != p.ranges[1][protocol].ports {
 			return true
@@ -116,12 +119,11 @@ func (p *portConfig) apart() bool {
 	return false
 }
 
-// reserved is the ports that family (any where they are not apart) leaves out. Where
-// they share a range, a port that one of them leaves out counts as left out: fewer ports
-// than there are is the safer error.
-func (p *portConfig) reserved(family int, protocol socket.Protocol) *ports.Set {
+// mergeReserved returns the excluded ports of family. If the families share a range, it
+// returns those of both, since underestimating the available ports is the safer error.
+func (p *portConfig) mergeReserved(family int, protocol socket.Protocol) *ports.Set {
 	own := p.ranges[family][protocol].reserved
-	if p.apart() {
+	if p.hasSeparateRanges() {
 		return own
 	}
 	other := p.ranges[1-family][protocol].reserved
@@ -133,14 +135,14 @@ func (p *portConfig) reserved(family int, protocol socket.Protocol) *ports.Set {
 	return &both
 }
 
-// dynamicRange is what a sample says of a range, whose used ports are taken.
-func (p *portConfig) dynamicRange(family int, protocol socket.Protocol, taken *ports.Set) socket.DynamicRange {
+// describeRange returns the usage of a range with the used ports.
+func (p *portConfig) describeRange(family int, protocol socket.Protocol, used *ports.Set) socket.DynamicRange {
 	d := &p.ranges[family][protocol]
 	r := socket.DynamicRange{Family: families[family].family, Protocol: protocol, Range: d.ports, Source: d.source}
 	if d.reserved != nil {
-		gone := *d.reserved
-		gone.AddAll(taken)
-		r.Excluded, r.FreeBlocks = new(d.reserved.CountIn(d.ports)), new(socket.CountFreeBlocks(d.ports, &gone))
+		unavailable := *d.reserved
+		unavailable.AddAll(used)
+		r.Excluded, r.FreeBlocks = new(d.reserved.CountIn(d.ports)), new(socket.CountFreeBlocks(d.ports, &unavailable))
 	}
 	return r
 }

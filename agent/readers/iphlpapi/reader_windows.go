@@ -11,80 +11,80 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
-	"portreeve.io/portreeve/agent/windows/winsys"
+	"portreeve.io/portreeve/agent/windows/sysinfo"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-const capCompartments = "Compartments"
+const capabilityCompartments = "Compartments"
 
 const (
-	// portsInterval is the time between two readings of the ranges: netsh takes longer
-	// than all the tables.
+	// portsInterval is the time between two readings of the ranges. netsh takes longer
+	// than all tables.
 	portsInterval = 5 * time.Minute
-	// portsPause is the least time between two, however often it is asked for.
-	portsPause = 10 * time.Second
-	// portsTimeout bounds one.
+	// minPortsInterval is the minimum time between two readings, even if requested.
+	minPortsInterval = 10 * time.Second
+	// portsTimeout limits one reading.
 	portsTimeout = 15 * time.Second
 )
 
-// Options say what a Reader reads.
+// Options configures a Reader.
 type Options struct {
-	// Compartments reads the network compartments of pods, too: an experiment.
+	// Compartments also reads the network compartments of pods. It is experimental.
 	Compartments bool
 }
 
-// Reader reads the sockets of the compartment that the agent is in: the node's own.
+// Reader reads the sockets of the agent's compartment, which is the node's own.
 type Reader struct {
-	node         node
+	builder      networkBuilder
 	buf          []byte
-	compartments *compartments // nil where they are not asked for
+	compartments *compartmentReader // nil if not enabled
 
-	netsh     netsh.Client
-	ports     atomic.Pointer[portConfig]
-	again     chan struct{}
-	autoReuse autoReuse
+	netsh            netsh.Client
+	ports            atomic.Pointer[portConfig]
+	refreshRequested chan struct{}
+	autoReuse        autoReuseRange
 
-	stop func()
-	done sync.WaitGroup
+	stop    func()
+	workers sync.WaitGroup
 }
 
-// Open reads the ranges, once, and from then on now and then.
+// Open returns a Reader. It reads the ranges once and then refreshes them in the background.
 func Open(o Options) (*Reader, error) {
 	if err := errors.Join(getExtendedTCPTable.Find(), getExtendedUDPTable.Find()); err != nil {
 		return nil, err
 	}
-	run, err := netsh.System()
+	run, err := netsh.NewSystemRunner()
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &Reader{netsh: netsh.Client{Run: run}, again: make(chan struct{}, 1), stop: stop}
+	r := &Reader{netsh: netsh.Client{Run: run}, refreshRequested: make(chan struct{}, 1), stop: stop}
 	if o.Compartments {
-		r.compartments = new(compartments)
+		r.compartments = new(compartmentReader)
 	}
-	r.done.Go(func() { r.autoReuse = readAutoReuse(ctx) })
-	r.readPorts(ctx)
-	r.done.Wait()
-	r.done.Go(func() { r.follow(ctx) })
+	r.workers.Go(func() { r.autoReuse = readAutoReuse(ctx) })
+	r.updatePorts(ctx)
+	r.workers.Wait()
+	r.workers.Go(func() { r.refreshPorts(ctx) })
 	return r, nil
 }
 
-// Close ends what reads the ranges.
+// Close stops reading the ranges.
 func (r *Reader) Close() error {
 	r.stop()
-	r.done.Wait()
+	r.workers.Wait()
 	return nil
 }
 
-// Refresh has the ranges read again soon, because they were changed.
+// Refresh requests that the ranges are read again soon, because they were changed.
 func (r *Reader) Refresh() {
 	select {
-	case r.again <- struct{}{}:
+	case r.refreshRequested <- struct{}{}:
 	default:
 	}
 }
 
-func (r *Reader) follow(ctx context.Context) {
+func (r *Reader) refreshPorts(ctx context.Context) {
 	tick := time.NewTicker(portsInterval)
 	defer tick.Stop()
 	for {
@@ -92,88 +92,93 @@ func (r *Reader) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-r.again:
+		case <-r.refreshRequested:
 		}
-		r.readPorts(ctx)
+		r.updatePorts(ctx)
 		select {
 		case <-ctx.Done():
-		case <-time.After(portsPause):
+		case <-time.After(minPortsInterval):
 		}
 	}
 }
 
-func (r *Reader) readPorts(ctx context.Context) {
+func (r *Reader) updatePorts(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, portsTimeout)
 	defer cancel()
-	p := readPorts(limited, r.netsh, readRegistry)
+	p := readPortConfig(limited, r.netsh, readRegistry)
 	if ctx.Err() == nil {
 		r.ports.Store(&p)
 	}
 }
 
-func readRegistry() registry {
-	v := winsys.ReadVersion()
-	p, err := winsys.ReadParameters()
-	return registry{Major: v.Major, Minor: v.Minor, MaxUserPort: p.MaxUserPort, Err: err}
+func readRegistry() registryValues {
+	v := sysinfo.ReadVersion()
+	p, err := sysinfo.ReadParameters()
+	return registryValues{Major: v.Major, Minor: v.Minor, MaxUserPort: p.MaxUserPort, Err: err}
 }
 
-// Sample reads the tables. Without TCP over IPv4 there is none: what it shows would be
-// less than there is.
+// Sample reads the tables. It fails if the tables of IPv4 can't be read, since the sample
+// would be too incomplete.
 func (r *Reader) Sample(_ context.Context, req socket.Request) (socket.Sample, error) {
-	runtime.LockOSThread() // for its CPU time
+	runtime.LockOSThread() // to measure its CPU time
 	defer runtime.UnlockOSThread()
-	before := threadTime()
+	before := readThreadTime()
 	p := r.ports.Load()
 	s := socket.Sample{
 		Taken:  time.Now(),
-		Reader: socket.Reader{Name: v1alpha1.ReaderIPHlpAPI, Exactness: socket.Assumed, Message: message},
+		Reader: socket.Reader{Name: v1alpha1.ReaderIPHlpAPI, Exactness: socket.Assumed, Message: exactnessMessage},
 	}
-	r.node.begin(p)
+	r.builder.startSample(p)
 	tables, err := r.readTables(&s)
 	if err != nil {
 		return s, err
 	}
-	s.Networks = r.node.networks()
-	s.Unobserved = append(s.Unobserved, append(r.node.unseen(), p.unseen...)...)
-	s.Windows = &socket.Windows{Ranges: r.node.ranges(), Excluded: p.excluded, AutoReuse: r.autoReuse.ports}
+	s.Networks = r.builder.buildNetworks()
+	s.Unobserved = append(s.Unobserved, append(r.builder.listUnobserved(), p.unobserved...)...)
+	s.Windows = &socket.Windows{Ranges: r.builder.describeRanges(), Excluded: p.excluded, AutoReuse: r.autoReuse.ports}
 	if a := r.autoReuse.ports; a != nil {
-		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "auto-reuse range", Reason: fmt.Sprintf("connect() draws from %v there: these pools are not shown", *a)})
+		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "auto-reuse range",
+			Reason: fmt.Sprintf("connect() chooses from %v; these pools are not shown", *a)})
 	}
-	s.Capabilities = append(p.capabilities(), tables, r.autoReuse.capability(), readAllStatistics(s.Windows), boundTable())
+	s.Capabilities = append(p.listCapabilities(), tables, r.autoReuse.describeCapability(),
+		readAllStatistics(s.Windows), checkBoundTable())
 	if t, ok := s.TightestPool(); ok && req.InspectPercent > 0 && t.UsedPercent() >= req.InspectPercent {
-		s.PoolDetail = r.node.look(t)
+		s.PoolDetail = r.builder.inspectPool(t)
 	}
-	compartments := socket.Capability{Name: capCompartments, State: socket.CapabilityUnsupported, Message: "not asked for: --compartments, an experiment"}
+	compartments := socket.Capability{Name: capabilityCompartments, State: socket.CapabilityUnsupported,
+		Message: "not enabled (--compartments, experimental)"}
 	if r.compartments != nil {
-		compartments = r.compartments.sample(&s, p)
+		compartments = r.compartments.sampleAll(&s, p)
 	}
 	s.Capabilities = append(s.Capabilities, compartments)
-	s.CPUTime += threadTime() - before
+	s.CPUTime += readThreadTime() - before
 	return s, nil
 }
 
-// message is why a level may be higher than need be.
-const message = "bind() and connect() look alike in Windows' tables: the level is that of the most ports that may be in use"
+// exactnessMessage explains why a level may be too high.
+const exactnessMessage = "Windows' tables do not distinguish bind() from connect(), so the level is based on the " +
+	"maximum number of ports that may be in use"
 
-// readTables adds up every table.
+// readTables counts the rows of all tables.
 func (r *Reader) readTables(s *socket.Sample) (socket.Capability, error) {
-	c := socket.Capability{Name: "SocketTables", State: socket.CapabilityVerified, Message: "GetExtendedTcpTable, GetExtendedUdpTable"}
-	most := 0
+	c := socket.Capability{Name: "SocketTables", State: socket.CapabilityVerified,
+		Message: "GetExtendedTcpTable, GetExtendedUdpTable"}
+	maxUsed := 0
 	for t := range numTables {
-		rows, err := t.fill(&r.buf, t.get)
+		rows, err := t.readRows(&r.buf, t.query)
 		switch {
 		case err == nil:
-			r.node.add(t, rows)
+			r.builder.addTable(t, rows)
 		case t == tcp4 || t == udp4:
 			return c, err
 		default:
 			c.Message = "without IPv6: " + err.Error()
-			if !notSupported(err) {
+			if !isNotSupported(err) {
 				s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: t.String(), Reason: err.Error()})
 			}
 		}
-		most = max(most, len(rows))
+		maxUsed = max(maxUsed, len(rows))
 	}
-	shrink(&r.buf, most)
+	shrinkBuffer(&r.buf, maxUsed)
 	return c, nil
 }

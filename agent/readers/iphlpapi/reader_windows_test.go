@@ -12,30 +12,30 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// scene is connections from known ports to a listener, all of this machine.
-type scene struct {
+// scenario opens local connections from known ports to a listener.
+type scenario struct {
 	t    *testing.T
 	l    *net.TCPListener
 	next uint16 // the next port to try
 }
 
-func newScene(t *testing.T, host string) *scene {
+func newScenario(t *testing.T, host string) *scenario {
 	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	return &scene{t, l.(*net.TCPListener), 62000}
+	return &scenario{t, l.(*net.TCPListener), 62000}
 }
 
-// to is what connections go to.
-func (s *scene) to() netip.AddrPort { return s.l.Addr().(*net.TCPAddr).AddrPort() }
+// listenAddr returns the destination of the connections.
+func (s *scenario) listenAddr() netip.AddrPort { return s.l.Addr().(*net.TCPAddr).AddrPort() }
 
-// dial connects from a port of the range, which Wine would not choose by itself.
-func (s *scene) dial() (here, there *net.TCPConn) {
+// dial connects from a port of the range, which Wine would not choose automatically.
+func (s *scenario) dial() (here, there *net.TCPConn) {
 	for ; s.next < 65535; s.next++ {
-		from := net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.to().Addr(), s.next))
-		conn, err := net.DialTCP("tcp", from, net.TCPAddrFromAddrPort(s.to()))
+		from := net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.listenAddr().Addr(), s.next))
+		conn, err := net.DialTCP("tcp", from, net.TCPAddrFromAddrPort(s.listenAddr()))
 		if err != nil {
 			continue
 		}
@@ -51,7 +51,7 @@ func (s *scene) dial() (here, there *net.TCPConn) {
 	return nil, nil
 }
 
-func (s *scene) make(established, closeWait, timeWait int) {
+func (s *scenario) openSockets(established, closeWait, timeWait int) {
 	for range established {
 		s.dial()
 	}
@@ -62,16 +62,16 @@ func (s *scene) make(established, closeWait, timeWait int) {
 	for range timeWait {
 		here, there := s.dial()
 		here.Close()
-		if _, err := there.Read(make([]byte, 1)); err == nil { // until it knows
-			s.t.Fatal("data from nowhere")
+		if _, err := there.Read(make([]byte, 1)); err == nil { // until the FIN arrives
+			s.t.Fatal("unexpected data")
 		}
 		there.Close()
 	}
 }
 
-// destinationOf is the sockets towards to, by state, and whether its port is known to
-// listen.
-func destinationOf(s *socket.Sample, to netip.AddrPort) (states tcpstate.Counts, listening bool) {
+// countStates counts the sockets with the destination to by state, and reports whether there
+// is any listener.
+func countStates(s *socket.Sample, to netip.AddrPort) (states tcpstate.Counts, listening bool) {
 	for i := range s.Networks {
 		for _, d := range s.Networks[i].Destinations {
 			if d.Address == to.Addr() && d.Port == to.Port() {
@@ -83,8 +83,8 @@ func destinationOf(s *socket.Sample, to netip.AddrPort) (states tcpstate.Counts,
 	return states, listening
 }
 
-// open is a reader until the test's end.
-func open(t *testing.T, o Options) *Reader {
+// openReader opens a Reader until the end of the test.
+func openReader(t *testing.T, o Options) *Reader {
 	t.Helper()
 	r, err := Open(o)
 	if err != nil {
@@ -94,7 +94,7 @@ func open(t *testing.T, o Options) *Reader {
 	return r
 }
 
-func read(t *testing.T, r *Reader) socket.Sample {
+func readSample(t *testing.T, r *Reader) socket.Sample {
 	t.Helper()
 	s, err := r.Sample(t.Context(), socket.Request{})
 	if err != nil {
@@ -104,18 +104,18 @@ func read(t *testing.T, r *Reader) socket.Sample {
 }
 
 func TestRealSocketsAreCountedByState(t *testing.T) {
-	r := open(t, Options{})
+	r := openReader(t, Options{})
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		t.Run(host, func(t *testing.T) {
-			s := newScene(t, host)
-			s.make(5, 3, 4)
+			s := newScenario(t, host)
+			s.openSockets(5, 3, 4)
 			want := tcpstate.Counts{tcpstate.Established: 5, tcpstate.CloseWait: 3, tcpstate.TimeWait: 4}
 			var got tcpstate.Counts
 			for end := time.Now().Add(time.Minute); time.Now().Before(end) && got != want; {
-				sample := read(t, r)
+				sample := readSample(t, r)
 				var listening bool
-				if got, listening = destinationOf(&sample, s.to()); !listening {
-					t.Fatal("no listener anywhere")
+				if got, listening = countStates(&sample, s.listenAddr()); !listening {
+					t.Fatal("there is no listener")
 				}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -125,16 +125,16 @@ func TestRealSocketsAreCountedByState(t *testing.T) {
 	}
 }
 
-func TestASampleSaysWhatIsAssumed(t *testing.T) {
-	r := open(t, Options{})
-	s := read(t, r)
+func TestASampleContainsItsAssumptions(t *testing.T) {
+	r := openReader(t, Options{})
+	s := readSample(t, r)
 	if s.Reader.Exactness != socket.Assumed || s.Reader.Message == "" || s.Windows == nil || len(s.Windows.Ranges) != 4 {
 		t.Errorf("%+v, %+v", s.Reader, s.Windows)
 	}
 	var names []string
 	for _, c := range s.Capabilities {
 		if names = append(names, c.Name); c.Message == "" {
-			t.Errorf("%s is %s, and nothing says why", c.Name, c.State)
+			t.Errorf("%s is %s without a message", c.Name, c.State)
 		}
 	}
 	want := []string{"DynamicPorts", "ExcludedPorts", "SocketTables", "AutoReuseRange", "TcpStatistics", "BoundTable", "Compartments"}
@@ -143,41 +143,41 @@ func TestASampleSaysWhatIsAssumed(t *testing.T) {
 	}
 }
 
-func TestRangesAreReadAgainWhenAsked(t *testing.T) {
-	r := open(t, Options{})
+func TestRangesAreReadAgainOnRequest(t *testing.T) {
+	r := openReader(t, Options{})
 	before := r.ports.Load()
 	r.Refresh()
 	for end := time.Now().Add(time.Minute); r.ports.Load() == before; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("nothing was read")
+			t.Fatal("the ranges were not read")
 		}
 	}
 }
 
-func TestRowSizesAreThoseOfTheAPI(t *testing.T) {
+func TestRowSizesMatchTheAPI(t *testing.T) {
 	var buf []byte
 	for kind := range numTables {
-		if _, err := kind.fill(&buf, kind.get); err != nil && !notSupported(err) {
+		if _, err := kind.readRows(&buf, kind.query); err != nil && !isNotSupported(err) {
 			t.Error(err)
 			continue
 		}
-		size, code := kind.get(buf)
-		rows := dword(buf)
-		if code == 0 && int(size) < headBytes+int(rows)*rowBytes[kind] {
+		size, code := kind.query(buf)
+		rows := readDWORD(buf)
+		if code == 0 && int(size) < headerBytes+int(rows)*rowBytes[kind] {
 			t.Errorf("%v: %d rows in %d bytes", kind, rows, size)
 		}
 	}
 }
 
 func TestCompartmentsLeaveTheNodesNetworkAlone(t *testing.T) {
-	r := open(t, Options{Compartments: true})
-	s := read(t, r)
+	r := openReader(t, Options{Compartments: true})
+	s := readSample(t, r)
 	if s.HostNetwork() == nil || s.HostNetwork().Owner.Container != "" {
-		t.Errorf("%d networks, and none is the node's", len(s.Networks))
+		t.Errorf("none of %d networks is the node's", len(s.Networks))
 	}
 	c := s.Capabilities[len(s.Capabilities)-1]
 	t.Log(c)
-	if c.Name != capCompartments || c.State == socket.CapabilityVerified || c.State == socket.CapabilityUnsupported && len(s.Networks) != 1 {
+	if c.Name != capabilityCompartments || c.State == socket.CapabilityVerified || c.State == socket.CapabilityUnsupported && len(s.Networks) != 1 {
 		t.Errorf("%+v with %d networks", c, len(s.Networks))
 	}
 }

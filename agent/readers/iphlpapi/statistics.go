@@ -6,16 +6,16 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// statisticsBytes is the size of MIB_TCPSTATS2: nine DWORDs, two DWORD64s, aligned, and
-// four DWORDs. The first nine are those of MIB_TCPSTATS as well (tcpmib.h).
+// statisticsBytes is the size of MIB_TCPSTATS2: nine DWORDs, two aligned DWORD64s, and four
+// DWORDs. MIB_TCPSTATS begins with the same nine DWORDs (tcpmib.h).
 const statisticsBytes = 72
 
-// statistics decodes either.
-func statistics(f socket.Family, b []byte) (socket.TCPStatistics, error) {
+// parseStatistics parses a MIB_TCPSTATS2 or a MIB_TCPSTATS.
+func parseStatistics(f socket.Family, b []byte) (socket.TCPStatistics, error) {
 	if len(b) < statisticsBytes {
-		return socket.TCPStatistics{}, fmt.Errorf("TCP statistics: %d bytes, not %d", len(b), statisticsBytes)
+		return socket.TCPStatistics{}, fmt.Errorf("TCP statistics have %d bytes, want %d", len(b), statisticsBytes)
 	}
-	at := func(field int) uint64 { return uint64(dword(b[4*field:])) }
+	at := func(field int) uint64 { return uint64(readDWORD(b[4*field:])) }
 	return socket.TCPStatistics{
 		Family: f, ActiveOpens: at(4), PassiveOpens: at(5), AttemptFails: at(6), EstabResets: at(7), CurrEstab: at(8),
 	}, nil

@@ -31,7 +31,7 @@ func (s *Store) setDynamicPorts(write plan.Write) error {
 
 // setPoolRange sets a range and returns the previous one.
 func (s *Store) setPoolRange(ctx context.Context, l netshPool, want ports.Range) (was ports.Range, err error) {
-	was, err = s.netsh.DynamicPorts(ctx, l.family, l.protocol)
+	was, err = s.netsh.ShowDynamicPorts(ctx, l.family, l.protocol)
 	if err == nil && was != want {
 		err = s.netsh.SetDynamicPorts(ctx, l.family, l.protocol, want)
 	}

@@ -40,7 +40,7 @@ func (s *Store) changeExclusions(l netshPool, out, in ports.Set) error {
 		return nil
 	}
 	ctx := context.Background()
-	now, err := s.netsh.Exclusions(ctx, l.family, l.protocol)
+	now, err := s.netsh.ShowExclusions(ctx, l.family, l.protocol)
 	if err != nil {
 		return err
 	}

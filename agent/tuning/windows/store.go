@@ -126,10 +126,10 @@ func (s *Store) readNetsh(key string) plan.Reading {
 // are marked as administered.
 func (s *Store) readPool(key string, l netshPool) plan.Reading {
 	if key != settings.KeyExcludedPorts {
-		r, err := s.netsh.DynamicPorts(context.Background(), l.family, l.protocol)
+		r, err := s.netsh.ShowDynamicPorts(context.Background(), l.family, l.protocol)
 		return plan.Reading{Value: settings.FormatBlock(r), Err: err}
 	}
-	all, err := s.netsh.Exclusions(context.Background(), l.family, l.protocol)
+	all, err := s.netsh.ShowExclusions(context.Background(), l.family, l.protocol)
 	theirs := slices.DeleteFunc(slices.Clone(all), func(e netsh.Exclusion) bool { return e.Administered })
 	every, foreign := uniteExclusions(all), uniteExclusions(theirs)
 	return plan.Reading{Value: every.String(), Foreign: foreign.String(), Err: err}

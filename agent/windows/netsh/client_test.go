@@ -12,8 +12,8 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// answers returns a Run that says text, and the command lines that it was given.
-func answers(text string, err error) (Run, *[]string) {
+// newFakeRunner returns a Runner with that output, and the command lines that it receives.
+func newFakeRunner(text string, err error) (Runner, *[]string) {
 	lines := new([]string)
 	return func(_ context.Context, args ...string) ([]byte, error) {
 		*lines = append(*lines, strings.Join(args, " "))
@@ -21,11 +21,11 @@ func answers(text string, err error) (Run, *[]string) {
 	}, lines
 }
 
-func TestCommandsAreSpeltAsNetshTakesThem(t *testing.T) {
-	run, lines := answers("Ok.", nil)
+func TestCommandLines(t *testing.T) {
+	run, lines := newFakeRunner("Ok.", nil)
 	c, ctx := Client{run}, t.Context()
-	_, _ = c.DynamicPorts(ctx, IPv4, socket.TCP)
-	_, _ = c.Exclusions(ctx, IPv6, socket.UDP)
+	_, _ = c.ShowDynamicPorts(ctx, IPv4, socket.TCP)
+	_, _ = c.ShowExclusions(ctx, IPv6, socket.UDP)
 	for _, err := range []error{
 		c.SetDynamicPorts(ctx, IPv6, socket.UDP, ports.Range{First: 10000, Last: 59999}),
 		c.AddExclusion(ctx, IPv4, socket.TCP, ports.Range{First: 30000, Last: 32767}),
@@ -53,14 +53,14 @@ func TestAnErrorNamesTheCommand(t *testing.T) {
 		err  error
 		want string
 	}{
-		"It fails":                      {"", errors.New("exit status 1"), "netsh int ipv4 show dynamicport tcp: exit status 1"},
-		"It says nothing, as a stub":    {" \r\n", nil, "netsh int ipv4 show dynamicport tcp: netsh printed something else than expected: nothing"},
-		"It says what no layout allows": {"Hello", nil, "netsh ipv4 dynamicport tcp: netsh printed something else"},
+		"It fails":                         {"", errors.New("exit status 1"), "netsh int ipv4 show dynamicport tcp: exit status 1"},
+		"Its output is empty, as a stub's": {" \r\n", nil, "netsh int ipv4 show dynamicport tcp: unexpected output of netsh: nothing"},
+		"Its output has another layout":    {"Hello", nil, "netsh ipv4 dynamicport tcp: unexpected output"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			run, _ := answers(test.text, test.err)
-			_, err := Client{run}.DynamicPorts(t.Context(), IPv4, socket.TCP)
+			run, _ := newFakeRunner(test.text, test.err)
+			_, err := Client{run}.ShowDynamicPorts(t.Context(), IPv4, socket.TCP)
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

@@ -1,9 +1,7 @@
-// Package netsh reads and sets, through Windows' netsh.exe, what has no documented API:
-// the dynamic port ranges and the ports that are excluded from them. netsh speaks the
-// language of the machine, in its OEM code page: what it prints is read by its digits
-// and its layout, never by its words.
+// Package netsh reads and sets, through Windows' netsh.exe, values without a documented API:
+// the dynamic port ranges and the excluded ports. netsh prints the language of the machine
+// in its OEM code page, so its output is parsed by digits and layout, never by words.
 //
-// The texts in testdata are transcribed: the layout from Microsoft's pages and from
-// what people posted, the words of languages other than English as far as those went.
-// None was captured by us.
+// The texts in testdata were not captured, but transcribed: the layout from Microsoft's pages
+// and users' posts, and the words of other languages as far as those contain them.
 package netsh

@@ -9,20 +9,20 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// Exclusion is a range of ports that Windows never chooses by itself.
+// Exclusion is a range of ports that are never chosen automatically.
 type Exclusion struct {
 	ports.Range
-	// Administered ones were added by netsh or a program as a persistent exclusion
-	// (netsh marks them with "*"). The others are reservations of running programs:
-	// HNS, WinNAT, or http.sys.
+	// Administered is true for persistent exclusions, which were added by netsh or a program
+	// (netsh marks them with "*"). The others are reservations of running programs, such as
+	// HNS, WinNAT and http.sys.
 	Administered bool
 }
 
-// errLayout is text that is no answer of netsh's: its layout is another.
-var errLayout = errors.New("netsh printed something else than expected")
+// errUnexpectedOutput is returned for output whose layout is not known.
+var errUnexpectedOutput = errors.New("unexpected output of netsh")
 
-// parseDynamicPort reads `show dynamicport`: a title, a line of dashes, and two lines
-// that end in a number, the start and the count:
+// parseDynamicPort parses the output of `show dynamicport`: a title, a line of dashes, and
+// two lines that end in a number, the start and the count:
 //
 //	Protocol tcp Dynamic Port Range
 //	---------------------------------
@@ -30,22 +30,24 @@ var errLayout = errors.New("netsh printed something else than expected")
 //	Number of Ports : 16384
 func parseDynamicPort(text []byte) (ports.Range, error) {
 	var n []int
-	for line := range body(text) {
-		if v, ok := lastNumber(line); ok {
+	for line := range linesBelowDashes(text) {
+		if v, ok := parseLastNumber(line); ok {
 			n = append(n, v)
 		}
 	}
 	switch {
 	case len(n) != 2:
-		return ports.Range{}, fmt.Errorf("%w: %d numbers below its line of dashes, not 2: %s", errLayout, len(n), OneLine(text))
+		return ports.Range{}, fmt.Errorf(
+			"%w: %d numbers below the line of dashes, not 2: %s", errUnexpectedOutput, len(n), QuoteOutput(text))
 	case n[0] < 1 || n[0] > 65535 || n[1] < 1 || n[0]+n[1] > 1<<16:
-		return ports.Range{}, fmt.Errorf("%w: %d ports from %d on are no range: %s", errLayout, n[1], n[0], OneLine(text))
+		return ports.Range{}, fmt.Errorf(
+			"%w: %d ports from %d are not a valid range: %s", errUnexpectedOutput, n[1], n[0], QuoteOutput(text))
 	}
 	return ports.Range{First: uint16(n[0]), Last: uint16(n[0] + n[1] - 1)}, nil
 }
 
-// parseExclusions reads `show excludedportrange`: two columns of numbers below two
-// lines of dashes, a star behind those that are administered, and a legend that begins
+// parseExclusions parses the output of `show excludedportrange`: two columns of numbers
+// below two lines of dashes, a star after administered exclusions, and a legend that begins
 // with that star:
 //
 //	Start Port    End Port
@@ -56,7 +58,7 @@ func parseDynamicPort(text []byte) (ports.Range, error) {
 //	* - Administered port exclusions.
 func parseExclusions(text []byte) ([]Exclusion, error) {
 	list, ruled := []Exclusion{}, false
-	for line := range body(text) {
+	for line := range linesBelowDashes(text) {
 		ruled = true
 		f := bytes.Fields(line)
 		if len(f) == 0 || f[0][0] < '0' || f[0][0] > '9' {
@@ -64,12 +66,12 @@ func parseExclusions(text []byte) ([]Exclusion, error) {
 		}
 		e, ok := parseExclusion(f)
 		if !ok {
-			return nil, fmt.Errorf("%w: no ports: %s", errLayout, OneLine(line))
+			return nil, fmt.Errorf("%w: not a port range: %s", errUnexpectedOutput, QuoteOutput(line))
 		}
 		list = append(list, e)
 	}
 	if !ruled {
-		return nil, fmt.Errorf("%w: no line of dashes: %s", errLayout, OneLine(text))
+		return nil, fmt.Errorf("%w: no line of dashes: %s", errUnexpectedOutput, QuoteOutput(text))
 	}
 	return list, nil
 }
@@ -78,14 +80,15 @@ func parseExclusion(f [][]byte) (e Exclusion, ok bool) {
 	if len(f) < 2 || len(f) > 3 || len(f) == 3 && string(f[2]) != "*" {
 		return e, false
 	}
-	first, ok1 := number(f[0])
-	last, ok2 := number(f[1])
+	first, ok1 := parseNumber(f[0])
+	last, ok2 := parseNumber(f[1])
 	e.Range, e.Administered = ports.Range{First: uint16(first), Last: uint16(last)}, len(f) == 3
 	return e, ok1 && ok2 && first <= last && last <= 65535
 }
 
-// body is the lines below the line of dashes, at least one where there is such a line.
-func body(text []byte) func(yield func([]byte) bool) {
+// linesBelowDashes iterates over the lines below the line of dashes. If there is such a
+// line, it yields at least one line, which may be nil.
+func linesBelowDashes(text []byte) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		found := false
 		for line := range bytes.Lines(text) {
@@ -95,7 +98,7 @@ func body(text []byte) func(yield func([]byte) bool) {
 				if !yield(line) {
 					return
 				}
-			case dashes(line):
+			case isDashedLine(line):
 				if found = true; !yield(nil) {
 					return
 				}
@@ -104,26 +107,26 @@ func body(text []byte) func(yield func([]byte) bool) {
 	}
 }
 
-// dashes says that line has dashes and spaces only, and more than a few.
-func dashes(line []byte) bool {
+// isDashedLine reports whether line consists of at least eight dashes and spaces.
+func isDashedLine(line []byte) bool {
 	return len(line) > 7 && len(bytes.Trim(line, "- ")) == 0
 }
 
-// lastNumber is the number that line ends in, unless it is the end of a word ("IPv4").
-func lastNumber(line []byte) (int, bool) {
+// parseLastNumber parses the number at the end of line, unless it is part of a word ("IPv4").
+func parseLastNumber(line []byte) (int, bool) {
 	at := len(bytes.TrimRight(line, "0123456789"))
-	if at == 0 || alphanumeric(line[at-1]) {
+	if at == 0 || isWordByte(line[at-1]) {
 		return 0, false
 	}
-	return number(line[at:])
+	return parseNumber(line[at:])
 }
 
-func alphanumeric(b byte) bool {
+func isWordByte(b byte) bool {
 	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || b == '.' || b == '-'
 }
 
-// number is a decimal number of up to six digits.
-func number(digits []byte) (int, bool) {
+// parseNumber parses a decimal number of at most six digits.
+func parseNumber(digits []byte) (int, bool) {
 	if len(digits) == 0 || len(digits) > 6 {
 		return 0, false
 	}
@@ -131,12 +134,12 @@ func number(digits []byte) (int, bool) {
 	return int(n), err == nil
 }
 
-// OneLine is the beginning of what a program printed, in one line, for an error.
-func OneLine(text []byte) string {
-	const room = 200
+// QuoteOutput returns the beginning of a program's output in one line, for an error.
+func QuoteOutput(text []byte) string {
+	const maxBytes = 200
 	line := bytes.Join(bytes.Fields(bytes.ToValidUTF8(text, []byte("?"))), []byte(" "))
-	if len(line) > room {
-		line = append(bytes.ToValidUTF8(line[:room:room], nil), "…"...)
+	if len(line) > maxBytes {
+		line = append(bytes.ToValidUTF8(line[:maxBytes:maxBytes], nil), "…"...)
 	}
 	return strconv.Quote(string(line))
 }

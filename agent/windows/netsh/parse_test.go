@@ -11,8 +11,8 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// stored is what netsh prints in each language, by file name.
-func stored(t testing.TB, what string) map[string][]byte {
+// readTestdata returns the output of netsh in each language by file name.
+func readTestdata(t testing.TB, what string) map[string][]byte {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join("testdata", what+"-*.txt"))
 	if err != nil || len(names) < 5 {
@@ -28,7 +28,7 @@ func stored(t testing.TB, what string) map[string][]byte {
 }
 
 func TestADynamicPortRangeIsReadInEveryLanguage(t *testing.T) {
-	for name, text := range stored(t, "dynamicport") {
+	for name, text := range readTestdata(t, "dynamicport") {
 		t.Run(name, func(t *testing.T) {
 			got, err := parseDynamicPort(text)
 			if err != nil {
@@ -42,8 +42,11 @@ func TestADynamicPortRangeIsReadInEveryLanguage(t *testing.T) {
 }
 
 func TestExclusionsAreReadInEveryLanguage(t *testing.T) {
-	want := []Exclusion{{ports.Range{First: 5357, Last: 5357}, false}, {ports.Range{First: 50000, Last: 50059}, true}, {ports.Range{First: 61117, Last: 61216}, false}}
-	for name, text := range stored(t, "excludedportrange") {
+	want := []Exclusion{
+		{ports.Range{First: 5357, Last: 5357}, false}, {ports.Range{First: 50000, Last: 50059}, true},
+		{ports.Range{First: 61117, Last: 61216}, false},
+	}
+	for name, text := range readTestdata(t, "excludedportrange") {
 		t.Run(name, func(t *testing.T) {
 			got, err := parseExclusions(text)
 			if err != nil {
@@ -63,36 +66,36 @@ func TestNoExclusionsAreAnEmptyList(t *testing.T) {
 	}
 }
 
-func TestARangeThatLiveMachinesHaveIsRead(t *testing.T) {
+func TestTheDynamicPortRangeOfLiveMachines(t *testing.T) {
 	got, err := parseDynamicPort([]byte("Protocol tcp Dynamic Port Range IPv4\n---------------------------------\nStart Port      : 1024\nNumber of Ports : 64512\n"))
 	if want := (ports.Range{First: 1024, Last: 65535}); err != nil || got != want {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
 
-func TestWhatIsNoAnswerIsRefusedWithItsText(t *testing.T) {
+func TestUnexpectedOutputIsQuotedInTheError(t *testing.T) {
 	const title, rule = "Protocol tcp Dynamic Port Range\n", "---------------------------------\n"
 	tests := map[string]struct {
 		parse func([]byte) error
 		text  string
 		want  string
 	}{
-		"Nothing":                       {dynamicError, "", `0 numbers below its line of dashes, not 2: ""`},
-		"A refusal":                     {dynamicError, "The parameter is incorrect.\r\n", `"The parameter is incorrect."`},
-		"Numbers without a rule":        {dynamicError, "Start : 49152\nNumber : 16384\n", "0 numbers"},
-		"One number":                    {dynamicError, title + rule + "Start Port      : 49152\n", "1 numbers"},
-		"Three numbers":                 {dynamicError, title + rule + "A : 49152\nB : 16384\nC : 7\n", "3 numbers"},
-		"A range past the last port":    {dynamicError, title + rule + "A : 49152\nB : 16385\n", "16385 ports from 49152 on are no range"},
-		"No ports at all":               {dynamicError, title + rule + "A : 49152\nB : 0\n", "no range"},
-		"A start of 0":                  {dynamicError, title + rule + "A : 0\nB : 16384\n", "no range"},
-		"A number beyond all":           {dynamicError, title + rule + "A : 49152\nB : 99999999999999999999\n", "1 numbers"},
-		"UTF-16":                        {dynamicError, "S\x00t\x00a\x00r\x00t\x00 \x004\x00", "0 numbers"},
-		"Exclusions without a rule":     {exclusionError, "Start Port    End Port\n  5357        5357\n", "no line of dashes"},
-		"An exclusion with one port":    {exclusionError, rule + "      5357\n", `no ports: "5357"`},
-		"An exclusion that is reversed": {exclusionError, rule + "   100    99\n", "no ports"},
-		"An exclusion past the end":     {exclusionError, rule + "   65000    65536\n", "no ports"},
-		"An exclusion with a word":      {exclusionError, rule + "   100    200  yes\n", "no ports"},
-		"An exclusion that goes on":     {exclusionError, rule + "   100    200  *  7\n", "no ports"},
+		"Nothing":                        {parseDynamicPortError, "", `0 numbers below the line of dashes, not 2: ""`},
+		"A refusal":                      {parseDynamicPortError, "The parameter is incorrect.\r\n", `"The parameter is incorrect."`},
+		"Numbers without a rule":         {parseDynamicPortError, "Start : 49152\nNumber : 16384\n", "0 numbers"},
+		"One number":                     {parseDynamicPortError, title + rule + "Start Port      : 49152\n", "1 numbers"},
+		"Three numbers":                  {parseDynamicPortError, title + rule + "A : 49152\nB : 16384\nC : 7\n", "3 numbers"},
+		"A range past the last port":     {parseDynamicPortError, title + rule + "A : 49152\nB : 16385\n", "16385 ports from 49152 are not a valid range"},
+		"No ports at all":                {parseDynamicPortError, title + rule + "A : 49152\nB : 0\n", "not a valid range"},
+		"A start of 0":                   {parseDynamicPortError, title + rule + "A : 0\nB : 16384\n", "not a valid range"},
+		"A huge number":                  {parseDynamicPortError, title + rule + "A : 49152\nB : 99999999999999999999\n", "1 numbers"},
+		"UTF-16":                         {parseDynamicPortError, "S\x00t\x00a\x00r\x00t\x00 \x004\x00", "0 numbers"},
+		"Exclusions without a rule":      {parseExclusionsError, "Start Port    End Port\n  5357        5357\n", "no line of dashes"},
+		"An exclusion with one port":     {parseExclusionsError, rule + "      5357\n", `not a port range: "5357"`},
+		"An exclusion that is reversed":  {parseExclusionsError, rule + "   100    99\n", "not a port range"},
+		"An exclusion past the end":      {parseExclusionsError, rule + "   65000    65536\n", "not a port range"},
+		"An exclusion with a word":       {parseExclusionsError, rule + "   100    200  yes\n", "not a port range"},
+		"An exclusion with a 4th column": {parseExclusionsError, rule + "   100    200  *  7\n", "not a port range"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -104,20 +107,20 @@ func TestWhatIsNoAnswerIsRefusedWithItsText(t *testing.T) {
 	}
 }
 
-func dynamicError(text []byte) error { _, err := parseDynamicPort(text); return err }
+func parseDynamicPortError(text []byte) error { _, err := parseDynamicPort(text); return err }
 
-func exclusionError(text []byte) error { _, err := parseExclusions(text); return err }
+func parseExclusionsError(text []byte) error { _, err := parseExclusions(text); return err }
 
-func TestOneLineIsBounded(t *testing.T) {
-	if got := OneLine([]byte(strings.Repeat("Öffnen\xff\r\n", 1000))); len(got) > 220 || !strings.HasSuffix(got, `…"`) {
+func TestQuotedOutputIsBounded(t *testing.T) {
+	if got := QuoteOutput([]byte(strings.Repeat("Öffnen\xff\r\n", 1000))); len(got) > 220 || !strings.HasSuffix(got, `…"`) {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
 }
 
-// FuzzParse: what is read is ports, whatever the text.
+// FuzzParse checks that the result of any text is valid ports.
 func FuzzParse(f *testing.F) {
 	for _, what := range []string{"dynamicport", "excludedportrange"} {
-		for _, text := range stored(f, what) {
+		for _, text := range readTestdata(f, what) {
 			f.Add(text)
 		}
 	}
@@ -134,8 +137,8 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("an exclusion of %v", e)
 			}
 		}
-		if line := OneLine(text); strings.ContainsAny(line, "\n\r") {
-			t.Errorf("more than a line: %s", line)
+		if line := QuoteOutput(text); strings.ContainsAny(line, "\n\r") {
+			t.Errorf("more than one line: %s", line)
 		}
 	})
 }

@@ -14,49 +14,49 @@ import (
 
 // Limits of one run.
 const (
-	timeout = 10 * time.Second
-	most    = 1 << 20 // bytes of output
+	runTimeout = 10 * time.Second
+	maxOutput  = 1 << 20 // bytes of output
 )
 
-// System runs the machine's own netsh.exe, whatever PATH says.
-func System() (Run, error) {
+// NewSystemRunner returns a Runner of the system's netsh.exe, regardless of PATH.
+func NewSystemRunner() (Runner, error) {
 	folder, err := windows.GetSystemDirectory()
 	if err != nil {
-		return nil, fmt.Errorf("find the system's folder: %w", err)
+		return nil, fmt.Errorf("find the system folder: %w", err)
 	}
-	return Program(filepath.Join(folder, "netsh.exe")), nil
+	return NewRunner(filepath.Join(folder, "netsh.exe")), nil
 }
 
-// Program runs the program at path, for 10 s at the most; then it is killed with its
-// children.
-func Program(path string) Run {
+// NewRunner returns a Runner of the program at path. After 10 s, the program is killed with
+// its children.
+func NewRunner(path string) Runner {
 	return func(ctx context.Context, args ...string) ([]byte, error) {
-		ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v, so it was killed", timeout))
+		ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("no answer within %v, so it was killed", runTimeout))
 		defer cancel()
-		var out limited
+		var out limitedBuffer
 		cmd := exec.CommandContext(ctx, path, args...)
 		cmd.Stdout, cmd.Stderr = &out, &out
-		cmd.WaitDelay = time.Second // for a child that keeps the pipe
+		cmd.WaitDelay = time.Second // for a child that keeps the pipe open
 		err := runInJob(cmd)
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case err != nil && len(out.text) > 0:
-			return nil, fmt.Errorf("%w: %s", err, OneLine(out.text))
+			return nil, fmt.Errorf("%w: %s", err, QuoteOutput(out.text))
 		case err != nil:
 			return nil, err
-		case out.cut:
-			return nil, fmt.Errorf("%w: more than %d bytes", errLayout, most)
+		case out.truncated:
+			return nil, fmt.Errorf("%w: more than %d bytes", errUnexpectedOutput, maxOutput)
 		}
 		return out.text, nil
 	}
 }
 
-// runInJob runs cmd in a job of its own, whose end is that of all its processes.
+// runInJob runs cmd in a new job, so that all of its processes can be killed.
 func runInJob(cmd *exec.Cmd) error {
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
-		return fmt.Errorf("make a job: %w", err)
+		return fmt.Errorf("create a job: %w", err)
 	}
 	defer func() { _ = windows.CloseHandle(job) }()
 	var limits windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION
@@ -70,32 +70,32 @@ func runInJob(cmd *exec.Cmd) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	assigned := assign(job, cmd.Process.Pid)
+	assigned := assignToJob(job, cmd.Process.Pid)
 	return errors.Join(cmd.Wait(), assigned)
 }
 
-// assign puts a process into a job. One that is through already needs none.
-func assign(job windows.Handle, pid int) error {
+// assignToJob assigns a process to a job, unless it has already ended.
+func assignToJob(job windows.Handle, pid int) error {
 	process, err := windows.OpenProcess(windows.PROCESS_SET_QUOTA|windows.PROCESS_TERMINATE, false, uint32(pid))
 	if err != nil {
 		return nil
 	}
 	defer func() { _ = windows.CloseHandle(process) }()
 	if err := windows.AssignProcessToJobObject(job, process); err != nil && !errors.Is(err, windows.ERROR_ACCESS_DENIED) {
-		return fmt.Errorf("put netsh into a job: %w", err)
+		return fmt.Errorf("assign netsh to the job: %w", err)
 	}
 	return nil
 }
 
-// limited keeps the first bytes that are written to it.
-type limited struct {
-	text []byte
-	cut  bool
+// limitedBuffer keeps the first maxOutput bytes that are written to it.
+type limitedBuffer struct {
+	text      []byte
+	truncated bool
 }
 
-func (l *limited) Write(b []byte) (int, error) {
-	room := min(most-len(l.text), len(b))
-	l.cut = l.cut || len(b) > room
-	l.text = append(l.text, b[:room]...)
+func (l *limitedBuffer) Write(b []byte) (int, error) {
+	remaining := min(maxOutput-len(l.text), len(b))
+	l.truncated = l.truncated || len(b) > remaining
+	l.text = append(l.text, b[:remaining]...)
 	return len(b), nil
 }

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// program is what this test's own binary does in netsh's place, by its first argument.
-var program = map[string]func(){
-	"say":    func() { fmt.Print(strings.Join(os.Args[2:], " ")) },
+// programs contains the behavior of this test binary in place of netsh, by first argument.
+var programs = map[string]func(){
+	"print":  func() { fmt.Print(strings.Join(os.Args[2:], " ")) },
 	"refuse": func() { fmt.Print("Der angeforderte Vorgang\r\nerfordert erh\x94hte Rechte.\r\n"); os.Exit(1) },
-	"flood":  func() { fmt.Print(strings.Repeat("x", most+1)) },
+	"flood":  func() { fmt.Print(strings.Repeat("x", maxOutput+1)) },
 	"hang":   func() { select {} },
-	"child": func() { // a child that keeps the pipe
+	"child": func() { // a child that keeps the pipe open
 		c := exec.Command(os.Args[0], "hang")
 		c.Stdout = os.Stdout
 		if err := c.Run(); err != nil {
@@ -27,9 +27,9 @@ var program = map[string]func(){
 }
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && program[os.Args[1]] != nil {
-		go func() { time.Sleep(time.Minute); os.Exit(3) }() // never left behind
-		program[os.Args[1]]()
+	if len(os.Args) > 1 && programs[os.Args[1]] != nil {
+		go func() { time.Sleep(time.Minute); os.Exit(3) }() // in case it is not killed
+		programs[os.Args[1]]()
 		return
 	}
 	os.Exit(m.Run())
@@ -41,17 +41,17 @@ func TestAProgramIsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct{ args, out, err string }{
-		"Its text is returned":                {"say hello", "hello", ""},
-		"A refusal is an error with its text": {"refuse", "", `exit status 1: "Der angeforderte Vorgang erfordert erh?hte Rechte."`},
-		"A flood of text is an error":         {"flood", "", "netsh printed something else than expected: more than 1048576 bytes"},
+		"Its output is returned":       {"print hello", "hello", ""},
+		"An error contains the output": {"refuse", "", `exit status 1: "Der angeforderte Vorgang erfordert erh?hte Rechte."`},
+		"Too much output is an error":  {"flood", "", "unexpected output of netsh: more than 1048576 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := Program(self)(t.Context(), strings.Fields(test.args)...)
-			said := ""
+			out, err := NewRunner(self)(t.Context(), strings.Fields(test.args)...)
+			message := ""
 			if err != nil {
-				said = err.Error()
+				message = err.Error()
 			}
-			if string(out) != test.out || said != test.err {
+			if string(out) != test.out || message != test.err {
 				t.Errorf("got %.100q, %v", out, err)
 			}
 		})
@@ -63,12 +63,12 @@ func TestAProgramThatHangsIsKilledWithItsChildren(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, how := range []string{"hang", "child"} {
-		t.Run(how, func(t *testing.T) {
+	for _, command := range []string{"hang", "child"} {
+		t.Run(command, func(t *testing.T) {
 			why := errors.New("enough")
 			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, why)
 			defer cancel()
-			if _, err := Program(self)(ctx, how); !errors.Is(err, why) {
+			if _, err := NewRunner(self)(ctx, command); !errors.Is(err, why) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -76,7 +76,7 @@ func TestAProgramThatHangsIsKilledWithItsChildren(t *testing.T) {
 }
 
 func TestAProgramThatIsMissingIsAnError(t *testing.T) {
-	if _, err := Program(`C:\no\netsh.exe`)(t.Context(), "int"); err == nil {
-		t.Error("nothing was run, and no error")
+	if _, err := NewRunner(`C:\no\netsh.exe`)(t.Context(), "int"); err == nil {
+		t.Error("a missing program is not an error")
 	}
 }

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// command is a command line that was understood.
-type command struct {
+// netshCommand is a parsed command line.
+type netshCommand struct {
 	verb, what string // show dynamicport
 	pool       string // ipv4 tcp
 	numbers    map[string]int
 }
 
-// parse understands what Windows would, spelt in the way that agent/windows/netsh spells it:
+// parseCommand parses the valid command lines that agent/windows/netsh uses:
 //
 //	int ipv4|ipv6 show|set dynamicport tcp|udp [start=N num=N]
 //	int ipv4|ipv6 show|add|delete excludedportrange protocol=tcp|udp [startport=N numberofports=N [store=persistent]]
-func parse(args []string) (c command, ok bool) {
+func parseCommand(args []string) (c netshCommand, ok bool) {
 	if len(args) < 5 || args[0] != "int" && args[0] != "interface" || args[1] != "ipv4" && args[1] != "ipv6" {
 		return c, false
 	}
-	c = command{verb: args[2], what: args[3], numbers: map[string]int{}}
+	c = netshCommand{verb: args[2], what: args[3], numbers: map[string]int{}}
 	var names []string
 	switch c.verb + " " + c.what {
 	case "show dynamicport", "show excludedportrange":

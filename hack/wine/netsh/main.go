@@ -1,16 +1,17 @@
-// Command netsh stands in for Windows' netsh.exe, of which Wine has only a stub: it shows
-// and keeps the dynamic port ranges and the excluded ports, as far as agent/windows/netsh asks for
-// them, in the words of agent/windows/netsh/testdata. It has nothing to do with any socket. What
-// it proves is how we run netsh, read it and check what we wrote; not what Windows does.
+// Command netsh is a fake of Windows' netsh.exe, of which Wine only has a stub. It shows and
+// stores the dynamic port ranges and excluded ports in the output format of
+// agent/windows/netsh/testdata, as far as agent/windows/netsh uses it. It has no effect on
+// sockets. Tests with it show how Portreeve runs netsh, parses its output and verifies its
+// writes, but not how Windows behaves.
 //
-// Its folder is C:\netsh, which a test writes to from Linux:
+// Its folder is C:\netsh, to which tests write from Linux:
 //
 //	layouts\      the texts of agent/windows/netsh/testdata
-//	language      english (also where the file is missing), german, japanese, …
-//	fault         lines "WORD… FAULT", such as "ipv6 set refuse", for the command lines with
-//	              all of these words; see faults
-//	state.json    the ranges and exclusions; missing: as Windows is installed
-//	log           each command line that was given, appended
+//	language      english (the default if the file is missing), german, japanese, …
+//	fault         lines "WORD… FAULT", such as "ipv6 set refuse", for command lines that
+//	              contain all of these words; see faults
+//	state.json    the ranges and exclusions; if missing, Windows' defaults
+//	log           all command lines, appended
 package main
 
 import (
@@ -24,44 +25,44 @@ import (
 )
 
 func main() {
-	out, code := folder(`C:\netsh`).run(os.Args[1:])
+	out, code := stateFolder(`C:\netsh`).run(os.Args[1:])
 	_, _ = os.Stdout.Write(out)
 	os.Exit(code)
 }
 
-// folder is where everything of the stand-in is.
-type folder string
+// stateFolder is the folder with all files of the fake.
+type stateFolder string
 
-// run is one call: what is printed, and the exit code.
-func (f folder) run(args []string) ([]byte, int) {
-	if err := f.log(args); err != nil {
+// run runs one command and returns its output and exit code.
+func (f stateFolder) run(args []string) ([]byte, int) {
+	if err := f.logCommand(args); err != nil {
 		return []byte(err.Error()), 3
 	}
-	c, ok := parse(args)
+	c, ok := parseCommand(args)
 	if !ok {
 		return []byte(badSyntax + "\r\n"), 1
 	}
-	if fault := f.fault(args); fault != nil {
+	if fault := f.findFault(args); fault != nil {
 		return fault()
 	}
-	s, err := f.load()
+	s, err := f.loadState()
 	if err != nil {
 		return []byte(err.Error()), 3
 	}
 	if c.verb == "show" {
 		return f.show(c, s)
 	}
-	if refusal := s.change(c); refusal != "" {
+	if refusal := s.applyCommand(c); refusal != "" {
 		return []byte(refusal + "\r\n\r\n"), 1
 	}
-	if err := f.save(s); err != nil {
+	if err := f.saveState(s); err != nil {
 		return []byte(err.Error()), 3
 	}
 	return []byte("Ok.\r\n\r\n"), 0
 }
 
-func (f folder) log(args []string) error {
-	l, err := os.OpenFile(f.path("log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+func (f stateFolder) logCommand(args []string) error {
+	l, err := os.OpenFile(f.filePath("log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -69,29 +70,29 @@ func (f folder) log(args []string) error {
 	return errors.Join(err, l.Close())
 }
 
-func (f folder) load() (*state, error) {
-	text, err := os.ReadFile(f.path("state.json"))
+func (f stateFolder) loadState() (*netshState, error) {
+	text, err := os.ReadFile(f.filePath("state.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return installed(), nil
+		return newDefaultState(), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &state{}
+	s := &netshState{}
 	return s, json.Unmarshal(text, s)
 }
 
-// save replaces the file at once: others read it at the same time.
-func (f folder) save(s *state) error {
+// saveState replaces the file atomically, because others may read it at the same time.
+func (f stateFolder) saveState(s *netshState) error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err
 	}
-	own := f.path(fmt.Sprintf("state.%d", os.Getpid()))
+	own := f.filePath(fmt.Sprintf("state.%d", os.Getpid()))
 	if err := os.WriteFile(own, text, 0o644); err != nil {
 		return err
 	}
-	return os.Rename(own, f.path("state.json"))
+	return os.Rename(own, f.filePath("state.json"))
 }
 
-func (f folder) path(name string) string { return filepath.Join(string(f), name) }
+func (f stateFolder) filePath(name string) string { return filepath.Join(string(f), name) }

@@ -16,11 +16,11 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// standIn is a folder as a bed has it, and agent/windows/netsh's client of it.
-func standIn(t *testing.T) (folder, netsh.Client) {
+// newFakeNetsh returns a folder as in a sandbox, and a client of agent/windows/netsh for it.
+func newFakeNetsh(t *testing.T) (stateFolder, netsh.Client) {
 	t.Helper()
-	f := folder(t.TempDir())
-	if err := os.CopyFS(f.path("layouts"), os.DirFS("../../../agent/windows/netsh/testdata")); err != nil {
+	f := stateFolder(t.TempDir())
+	if err := os.CopyFS(f.filePath("layouts"), os.DirFS("../../../agent/windows/netsh/testdata")); err != nil {
 		t.Fatal(err)
 	}
 	return f, netsh.Client{Run: func(_ context.Context, args ...string) ([]byte, error) {
@@ -32,9 +32,9 @@ func standIn(t *testing.T) (folder, netsh.Client) {
 	}}
 }
 
-func (f folder) put(t *testing.T, name, text string) {
+func (f stateFolder) writeFile(t *testing.T, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(f.path(name), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(f.filePath(name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -47,8 +47,8 @@ func TestWhatIsSetIsShownInEveryLanguage(t *testing.T) {
 	for _, path := range languages {
 		language := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "dynamicport-"), ".txt")
 		t.Run(language, func(t *testing.T) {
-			f, c := standIn(t)
-			f.put(t, "language", language)
+			f, c := newFakeNetsh(t)
+			f.writeFile(t, "language", language)
 			ctx := t.Context()
 			if err := errors.Join(
 				c.SetDynamicPorts(ctx, netsh.IPv6, socket.UDP, ports.Range{First: 10000, Last: 59999}),
@@ -60,29 +60,29 @@ func TestWhatIsSetIsShownInEveryLanguage(t *testing.T) {
 				t.Fatal(err)
 			}
 			for family, want := range map[netsh.Family]ports.Range{netsh.IPv4: {First: 49152, Last: 65535}, netsh.IPv6: {First: 10000, Last: 59999}} {
-				if got, err := c.DynamicPorts(ctx, family, socket.UDP); got != want || err != nil {
+				if got, err := c.ShowDynamicPorts(ctx, family, socket.UDP); got != want || err != nil {
 					t.Errorf("%s: got %v, %v, want %v", family, got, err, want)
 				}
 			}
-			got, err := c.Exclusions(ctx, netsh.IPv4, socket.TCP)
+			got, err := c.ShowExclusions(ctx, netsh.IPv4, socket.TCP)
 			want := []netsh.Exclusion{{Range: ports.Range{First: 9001, Last: 9001}, Administered: true}, {Range: ports.Range{First: 30000, Last: 32767}, Administered: true}}
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%v -want +got\n%s", err, diff)
 			}
-			if got, err := c.Exclusions(ctx, netsh.IPv6, socket.TCP); len(got) != 0 || err != nil {
-				t.Errorf("of IPv6: %v, %v", got, err)
+			if got, err := c.ShowExclusions(ctx, netsh.IPv6, socket.TCP); len(got) != 0 || err != nil {
+				t.Errorf("IPv6: %v, %v", got, err)
 			}
 		})
 	}
 }
 
 func TestWindowsRefusals(t *testing.T) {
-	f, c := standIn(t)
+	f, c := newFakeNetsh(t)
 	ctx := t.Context()
 	if err := c.AddExclusion(ctx, netsh.IPv4, socket.TCP, ports.Range{First: 5000, Last: 5009}); err != nil {
 		t.Fatal(err)
 	}
-	state, err := os.ReadFile(f.path("state.json"))
+	state, err := os.ReadFile(f.filePath("state.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,40 +110,40 @@ func TestWindowsRefusals(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, test.err, test.want)
 		}
 	}
-	if after, _ := os.ReadFile(f.path("state.json")); string(after) != string(state) {
-		t.Errorf("something was changed:\n%s\n%s", state, after)
+	if after, _ := os.ReadFile(f.filePath("state.json")); string(after) != string(state) {
+		t.Errorf("the state was changed:\n%s\n%s", state, after)
 	}
 }
 
-func TestAFaultIsOfItsCommands(t *testing.T) {
+func TestFaultsAffectMatchingCommandsOnly(t *testing.T) {
 	for fault, want := range map[string]string{
 		"show refuse":         "exit status 1: The requested operation requires elevation (Run as administrator).",
-		"empty":               "netsh printed something else than expected: nothing",
-		"show garbage":        "netsh printed something else than expected: ",
-		"ipv4 tcp show empty": "netsh printed something else than expected: nothing",
+		"empty":               "unexpected output of netsh: nothing",
+		"show garbage":        "unexpected output of netsh: ",
+		"ipv4 tcp show empty": "unexpected output of netsh: nothing",
 		"ipv6 show refuse":    "",
-		"show missing":        "exit status 3: no fault has the name missing",
+		"show missing":        "exit status 3: unknown fault missing",
 		"set refuse":          "",
 	} {
-		f, c := standIn(t)
-		f.put(t, "fault", fault+"\r\n")
-		_, err := c.DynamicPorts(t.Context(), netsh.IPv4, socket.TCP)
+		f, c := newFakeNetsh(t)
+		f.writeFile(t, "fault", fault+"\r\n")
+		_, err := c.ShowDynamicPorts(t.Context(), netsh.IPv4, socket.TCP)
 		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", fault, err, want)
 		}
 	}
-	f, c := standIn(t)
-	f.put(t, "fault", "set ignore\n")
+	f, c := newFakeNetsh(t)
+	f.writeFile(t, "fault", "set ignore\n")
 	if err := c.SetDynamicPorts(t.Context(), netsh.IPv4, socket.TCP, ports.Range{First: 2000, Last: 3999}); err != nil {
-		t.Errorf("it says that it did, and here it says %v", err)
+		t.Errorf("the ignored command failed: %v", err)
 	}
-	if b, err := c.DynamicPorts(t.Context(), netsh.IPv4, socket.TCP); b.First != 49152 || err != nil {
-		t.Errorf("nothing was to change, and it is %v, %v", b, err)
+	if b, err := c.ShowDynamicPorts(t.Context(), netsh.IPv4, socket.TCP); b.First != 49152 || err != nil {
+		t.Errorf("the range is %v, %v, want no change", b, err)
 	}
 }
 
-func TestWhatNobodyAsksForIsRefused(t *testing.T) {
-	f, _ := standIn(t)
+func TestUnknownCommandsAreRejected(t *testing.T) {
+	f, _ := newFakeNetsh(t)
 	for _, line := range []string{
 		"", "int ipv4 show dynamicport", "int ipv5 show dynamicport tcp", "int ipv4 delete dynamicport tcp",
 		"int ipv4 set dynamicport tcp start=1", "int ipv4 set dynamicport tcp start=many num=1000",
@@ -153,7 +153,7 @@ func TestWhatNobodyAsksForIsRefused(t *testing.T) {
 			t.Errorf("%q: exit code %d, %s", line, code, out)
 		}
 	}
-	if log, err := os.ReadFile(f.path("log")); err != nil || !strings.Contains(string(log), "int ipv5 show dynamicport tcp\n") {
+	if log, err := os.ReadFile(f.filePath("log")); err != nil || !strings.Contains(string(log), "int ipv5 show dynamicport tcp\n") {
 		t.Errorf("the log has %q, %v", log, err)
 	}
 }

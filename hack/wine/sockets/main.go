@@ -1,12 +1,12 @@
-// Command sockets makes TCP sockets by Windows' API, for tests of what the agent sees
-// and of what a program gets when ports run out:
+// Command sockets opens TCP sockets with Windows' API, for tests of what the agent observes
+// and which error a program receives when ports run out:
 //
-//	sockets N STATE ADDRESS    ADDRESS, such as 127.0.0.1:5432, is where it listens itself
+//	sockets N STATE ADDRESS    it listens on ADDRESS itself, such as 127.0.0.1:5432
 //
-// It connects up to N times, brings the clients' sockets into STATE (established,
-// closewait or timewait), prints "MADE of N" and, where a connect failed, the number of
-// its error (WSAEADDRINUSE is 10048), and keeps the sockets until its input ends. It
-// runs anywhere.
+// It connects up to N times, brings the clients' sockets into STATE (established, closewait
+// or timewait) and prints "OPENED of N". If a connect failed, it adds the error number
+// (WSAEADDRINUSE is 10048). It keeps the sockets open until its input ends. It runs on any
+// operating system.
 package main
 
 import (
@@ -38,7 +38,7 @@ func run(args []string) error {
 	finish := map[string]func(client, server net.Conn) error{
 		"established": func(net.Conn, net.Conn) error { return nil },
 		"closewait":   func(_, server net.Conn) error { return server.Close() },
-		"timewait":    timeWait,
+		"timewait":    closeClientFirst,
 	}[args[1]]
 	if finish == nil {
 		return fmt.Errorf("STATE %q: must be established, closewait or timewait", args[1])
@@ -47,9 +47,9 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	made, end := connect(l, n, finish)
-	fmt.Printf("%d of %d", made, n)
-	if errno := syscall.Errno(0); errors.As(end, &errno) {
+	opened, openErr := openSockets(l, n, finish)
+	fmt.Printf("%d of %d", opened, n)
+	if errno := syscall.Errno(0); errors.As(openErr, &errno) {
 		fmt.Printf(" %d", uint(errno))
 	}
 	fmt.Println()
@@ -57,12 +57,12 @@ func run(args []string) error {
 	return err
 }
 
-// kept are the connections: one that is collected is closed.
-var kept []net.Conn
+// openConnections keeps the connections from being garbage-collected and so closed.
+var openConnections []net.Conn
 
-// connect makes n connections to l, or as many as there can be. None is probed: that
-// would end what is in CLOSE_WAIT once the other end is gone.
-func connect(l net.Listener, n int, finish func(client, server net.Conn) error) (int, error) {
+// openSockets opens up to n connections to l. Keepalive is off, because probes would end
+// sockets in CLOSE_WAIT once the other end is gone.
+func openSockets(l net.Listener, n int, finish func(client, server net.Conn) error) (int, error) {
 	for i := range n {
 		client, err := (&net.Dialer{KeepAlive: -1}).Dial("tcp", l.Addr().String())
 		if err != nil {
@@ -72,7 +72,7 @@ func connect(l net.Listener, n int, finish func(client, server net.Conn) error) 
 		if err != nil {
 			return i, err
 		}
-		kept = append(kept, client, server)
+		openConnections = append(openConnections, client, server)
 		if err := finish(client, server); err != nil {
 			return i, err
 		}
@@ -80,13 +80,13 @@ func connect(l net.Listener, n int, finish func(client, server net.Conn) error) 
 	return n, nil
 }
 
-// timeWait closes the client's end first.
-func timeWait(client, server net.Conn) error {
+// closeClientFirst closes the client's end first, so that it enters TIME_WAIT.
+func closeClientFirst(client, server net.Conn) error {
 	if err := client.Close(); err != nil {
 		return err
 	}
 	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("the client's end, and then: %w", err)
+		return fmt.Errorf("wait for the FIN of the client: %w", err)
 	}
 	return server.Close()
 }

@@ -1,10 +1,10 @@
-// Command stubdll writes a Windows DLL (x86-64) without code, whose exports are forwarded
-// to other DLLs:
+// Command stubdll writes a Windows DLL (x86-64) without code. Its exports are forwarded to
+// other DLLs:
 //
 //	stubdll FILE NAME EXPORT=MODULE.FUNCTION …
 //
-// Go's programs need ProcessPrng of bcryptprimitives.dll, which Wine has from 8.21 on;
-// Debian 12's is older. The format is that of
+// Go programs need ProcessPrng of bcryptprimitives.dll, which Wine has since 8.21. The Wine
+// of Debian 12 is older. The format is documented at
 // https://learn.microsoft.com/en-us/windows/win32/debug/pe-format.
 package main
 
@@ -23,37 +23,37 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: stubdll FILE NAME EXPORT=MODULE.FUNCTION …")
 		os.Exit(2)
 	}
-	if err := os.WriteFile(os.Args[1], image(exports(os.Args[2], os.Args[3:])), 0o644); err != nil {
+	if err := os.WriteFile(os.Args[1], buildImage(buildExportSection(os.Args[2], os.Args[3:])), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, "stubdll:", err)
 		os.Exit(1)
 	}
 }
 
-// Where the only section is: in memory, in the file, and what both are rounded to.
+// The address of the only section in memory, its offset in the file, and its alignment.
 const (
-	address       = 0x1000
-	offset        = 0x200
-	fileAlignment = 0x200
+	sectionAddress = 0x1000
+	sectionOffset  = 0x200
+	fileAlignment  = 0x200
 )
 
-// exportDirectory begins the section (IMAGE_EXPORT_DIRECTORY).
+// exportDirectory is the beginning of the section (IMAGE_EXPORT_DIRECTORY).
 type exportDirectory struct {
 	_, _, _          uint32
 	Name             uint32
 	Base             uint32
-	Functions, Names uint32 // how many
+	Functions, Names uint32 // counts
 	FunctionsAt      uint32
 	NamesAt          uint32
 	NameOrdinalsAt   uint32
 }
 
-// exports is the section of a DLL: the directory, then functions, names and ordinals,
-// then the texts that they point to.
-func exports(dll string, forwarders []string) []byte {
-	slices.Sort(forwarders) // the loader searches
+// buildExportSection returns the export section of a DLL: the directory, the functions,
+// names and ordinals, and the strings to which they point.
+func buildExportSection(dll string, forwarders []string) []byte {
+	slices.Sort(forwarders) // for the binary search of the loader
 	n := uint32(len(forwarders))
 	d := exportDirectory{Base: 1, Functions: n, Names: n}
-	d.FunctionsAt = address + uint32(binary.Size(d))
+	d.FunctionsAt = sectionAddress + uint32(binary.Size(d))
 	d.NamesAt = d.FunctionsAt + 4*n
 	d.NameOrdinalsAt = d.NamesAt + 4*n
 	var texts bytes.Buffer
@@ -67,47 +67,48 @@ func exports(dll string, forwarders []string) []byte {
 	var ordinals []uint16
 	for i, f := range forwarders {
 		name, target, _ := strings.Cut(f, "=")
-		functions, names, ordinals = append(functions, text(target)), append(names, text(name)), append(ordinals, uint16(i))
+		functions, names = append(functions, text(target)), append(names, text(name))
+		ordinals = append(ordinals, uint16(i))
 	}
-	return slices.Concat(encode(d, functions, names, ordinals), texts.Bytes())
+	return slices.Concat(encodeParts(d, functions, names, ordinals), texts.Bytes())
 }
 
-// image is a DLL with this section of exports.
-func image(section []byte) []byte {
+// buildImage returns a DLL with this export section.
+func buildImage(section []byte) []byte {
 	raw := (len(section) + fileAlignment - 1) / fileAlignment * fileAlignment
 	dos := make([]byte, 0x40)
 	copy(dos, "MZ")
-	dos[0x3c] = 0x40 // where the PE header is
+	dos[0x3c] = 0x40 // the offset of the PE header
 	optional := pe.OptionalHeader64{
 		Magic: 0x20b, SizeOfInitializedData: uint32(raw), ImageBase: 0x6A0000000,
-		SectionAlignment: address, FileAlignment: fileAlignment,
+		SectionAlignment: sectionAddress, FileAlignment: fileAlignment,
 		MajorOperatingSystemVersion: 6, MajorSubsystemVersion: 6,
-		SizeOfImage: 2 * address, SizeOfHeaders: offset, Subsystem: pe.IMAGE_SUBSYSTEM_WINDOWS_CUI,
+		SizeOfImage: 2 * sectionAddress, SizeOfHeaders: sectionOffset, Subsystem: pe.IMAGE_SUBSYSTEM_WINDOWS_CUI,
 		DllCharacteristics: pe.IMAGE_DLLCHARACTERISTICS_HIGH_ENTROPY_VA | pe.IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE | pe.IMAGE_DLLCHARACTERISTICS_NX_COMPAT,
 		SizeOfStackReserve: 1 << 20, SizeOfStackCommit: 1 << 12, SizeOfHeapReserve: 1 << 20, SizeOfHeapCommit: 1 << 12,
 		NumberOfRvaAndSizes: 16,
 	}
-	optional.DataDirectory[pe.IMAGE_DIRECTORY_ENTRY_EXPORT] = pe.DataDirectory{VirtualAddress: address, Size: uint32(len(section))}
-	headers := encode([]byte("PE\x00\x00"),
+	optional.DataDirectory[pe.IMAGE_DIRECTORY_ENTRY_EXPORT] = pe.DataDirectory{VirtualAddress: sectionAddress, Size: uint32(len(section))}
+	headers := encodeParts([]byte("PE\x00\x00"),
 		pe.FileHeader{
 			Machine: pe.IMAGE_FILE_MACHINE_AMD64, NumberOfSections: 1, SizeOfOptionalHeader: uint16(binary.Size(optional)),
 			Characteristics: pe.IMAGE_FILE_EXECUTABLE_IMAGE | pe.IMAGE_FILE_LARGE_ADDRESS_AWARE | pe.IMAGE_FILE_DLL,
 		},
 		optional,
 		pe.SectionHeader32{
-			Name: [8]uint8([]byte(".edata\x00\x00")), VirtualSize: uint32(len(section)), VirtualAddress: address,
-			SizeOfRawData: uint32(raw), PointerToRawData: offset, Characteristics: pe.IMAGE_SCN_CNT_INITIALIZED_DATA | pe.IMAGE_SCN_MEM_READ,
+			Name: [8]uint8([]byte(".edata\x00\x00")), VirtualSize: uint32(len(section)), VirtualAddress: sectionAddress,
+			SizeOfRawData: uint32(raw), PointerToRawData: sectionOffset, Characteristics: pe.IMAGE_SCN_CNT_INITIALIZED_DATA | pe.IMAGE_SCN_MEM_READ,
 		})
-	all := make([]byte, offset+raw)
+	all := make([]byte, sectionOffset+raw)
 	copy(all, dos)
 	copy(all[len(dos):], headers)
-	copy(all[offset:], section)
+	copy(all[sectionOffset:], section)
 	return all
 }
 
-func encode(parts ...any) (all []byte) {
+func encodeParts(parts ...any) (all []byte) {
 	for _, p := range parts {
-		all, _ = binary.Append(all, binary.LittleEndian, p) // all have a fixed size
+		all, _ = binary.Append(all, binary.LittleEndian, p) // all parts have a fixed size
 	}
 	return all
 }
