@@ -44,7 +44,7 @@ func withPressure(n rollout.Node, minute int) rollout.Node {
 	return n
 }
 
-func deselected(n rollout.Node) rollout.Node {
+func withoutSelection(n rollout.Node) rollout.Node {
 	n.Selected, n.Desired = false, nil
 	return n
 }
@@ -80,7 +80,7 @@ func withDeletion(t *v1alpha1.NodeTuning) {
 	t.DeletionTimestamp = new(at(0))
 }
 func withConfirmation(t *v1alpha1.NodeTuning) {
-	t.Annotations = map[string]string{rollout.AnnotationConfirm: "2"}
+	t.Annotations = map[string]string{v1alpha1.AnnotationConfirmRelease: "2"}
 }
 
 func withPhase(phase v1alpha1.RolloutPhase, reason string) tuningOption {
@@ -143,21 +143,21 @@ func TestPlanChanges(t *testing.T) {
 			"Reverted -a: regression: port pressure increased on 1/1 updated nodes (a) vs 0/1 nodes not yet updated"},
 		"a reverted rollout stays reverted":                       {newTuning(withRevert, withPhase(v1alpha1.RolloutReverted, "regression: x")), []rollout.Node{outdatedNode("a", 1), outdatedNode("b", 1)}, "Reverted: regression: x"},
 		"a new generation with the same settings changes nothing": {newTuning(), []rollout.Node{withOldGeneration(updatedNode("a", -6, applied)), outdatedNode("b", 1)}, "Rolling +b: 1 node remaining"},
-		"nodes that are not selected are not compared": {newTuning(withMaxUnavailable(9)), []rollout.Node{withPressure(updatedNode("a", -4, applied), -2), withPressure(deselected(updatedNode("b", -6, applied)), -2), outdatedNode("c", 1)},
+		"nodes that are not selected are not compared": {newTuning(withMaxUnavailable(9)), []rollout.Node{withPressure(updatedNode("a", -4, applied), -2), withPressure(withoutSelection(updatedNode("b", -6, applied)), -2), outdatedNode("c", 1)},
 			"Paused: regression: port pressure increased on 1/1 updated nodes (a) vs 0/1 nodes not yet updated"},
 		"paused by a user": {newTuning(func(t *v1alpha1.NodeTuning) { t.Spec.Rollout.Paused = true }), []rollout.Node{outdatedNode("a", 1)},
 			"Paused: spec.rollout.paused is true"},
 		"no canaries": {newTuning(withMaxUnavailable(9), func(t *v1alpha1.NodeTuning) { t.Spec.Rollout.Canaries = new(int32) }), []rollout.Node{outdatedNode("a", 1), outdatedNode("b", 1)},
 			"Rolling +a +b: 2 nodes remaining"},
-		"a node that is no longer selected loses the settings": {newTuning(), []rollout.Node{updatedNode("a", -6, applied), deselected(updatedNode("b", -6, applied))},
+		"a node that is no longer selected loses the settings": {newTuning(), []rollout.Node{updatedNode("a", -6, applied), withoutSelection(updatedNode("b", -6, applied))},
 			"Rolling +b: 1 node remaining"},
-		"the brake stops a removal from more than a fifth of the cluster": {newTuning(withMaxUnavailable(9)), []rollout.Node{deselected(updatedNode("a", -6, applied)), deselected(updatedNode("b", -6, applied)), deselected(updatedNode("c", -6, applied))},
+		"the brake stops a removal from more than a fifth of the cluster": {newTuning(withMaxUnavailable(9)), []rollout.Node{withoutSelection(updatedNode("a", -6, applied)), withoutSelection(updatedNode("b", -6, applied)), withoutSelection(updatedNode("c", -6, applied))},
 			"Paused: this would remove settings from 3 of 10 nodes at once, more than 20 %: to confirm, annotate the NodeTuning with portreeve.io/confirm-release=2"},
-		"a confirmation releases the brake": {newTuning(withMaxUnavailable(9), withConfirmation), []rollout.Node{deselected(updatedNode("a", -6, applied)), deselected(updatedNode("b", -6, applied)), deselected(updatedNode("c", -6, applied))},
+		"a confirmation releases the brake": {newTuning(withMaxUnavailable(9), withConfirmation), []rollout.Node{withoutSelection(updatedNode("a", -6, applied)), withoutSelection(updatedNode("b", -6, applied)), withoutSelection(updatedNode("c", -6, applied))},
 			"Rolling +a +b +c: 3 nodes remaining"},
-		"a deletion restores nodes within maxUnavailable": {newTuning(withMaxUnavailable(2), withDeletion), []rollout.Node{deselected(updatedNode("a", -6, applied)), deselected(updatedNode("b", -6, applied)), deselected(updatedNode("c", -6, applied))},
+		"a deletion restores nodes within maxUnavailable": {newTuning(withMaxUnavailable(2), withDeletion), []rollout.Node{withoutSelection(updatedNode("a", -6, applied)), withoutSelection(updatedNode("b", -6, applied)), withoutSelection(updatedNode("c", -6, applied))},
 			"Releasing +a +b: original settings not yet restored on 3 nodes"},
-		"a deletion waits for silent agents": {newTuning(withMaxUnavailable(2), withDeletion), []rollout.Node{withSilentAgent(deselected(updatedNode("a", -6, applied)))},
+		"a deletion waits for silent agents": {newTuning(withMaxUnavailable(2), withDeletion), []rollout.Node{withSilentAgent(withoutSelection(updatedNode("a", -6, applied)))},
 			"Releasing: original settings not yet restored on 1 node; waiting for silent agents on a: to continue without them, annotate the NodeTuning with portreeve.io/confirm-release=2"},
 		"a deletion is complete without nodes": {newTuning(withDeletion), nil, "Releasing: original settings not yet restored on 0 nodes, released"},
 		"a node with a silent agent is not updated": {newTuning(), []rollout.Node{updatedNode("a", -6, applied), withSilentAgent(outdatedNode("b", 1))},
@@ -196,7 +196,7 @@ func formatDecision(d rollout.Decision) string {
 }
 
 func TestAnInvalidTuningKeepsSettings(t *testing.T) {
-	d := rollout.PlanChanges(rollout.Input{Tuning: newTuning(), Nodes: []rollout.Node{deselected(updatedNode("a", -6, v1alpha1.SettingApplied))}, ClusterNodes: 100, Problem: "a selector can't be read", Now: noon})
+	d := rollout.PlanChanges(rollout.Input{Tuning: newTuning(), Nodes: []rollout.Node{withoutSelection(updatedNode("a", -6, v1alpha1.SettingApplied))}, ClusterNodes: 100, Problem: "a selector can't be read", Now: noon})
 	if got := formatDecision(d); got != "Paused: a selector can't be read" {
 		t.Error(got)
 	}

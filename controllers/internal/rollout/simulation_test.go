@@ -45,7 +45,7 @@ func (c *simulatedCluster) listDesired(m *simulatedNode) []v1alpha1.Setting {
 	return makeSettings(fmt.Sprint(c.value))
 }
 
-func (c *simulatedCluster) logf(format string, args ...any) {
+func (c *simulatedCluster) recordLog(format string, args ...any) {
 	c.log = append(c.log, fmt.Sprintf(format, args...))
 }
 
@@ -67,22 +67,22 @@ func (c *simulatedCluster) applyRandomEvent() {
 	switch k := c.r.IntN(100); {
 	case k < 5:
 		c.addNode()
-		c.logf("a node joins")
+		c.recordLog("a node joins")
 	case k < 8 && len(c.nodes) > 3:
 		names := c.listNames()
 		gone := names[c.r.IntN(len(names))]
 		delete(c.nodes, gone)
-		c.logf("%s leaves", gone)
+		c.recordLog("%s leaves", gone)
 	case k < 12:
 		m := c.pickNode()
 		m.selected = !m.selected
-		c.logf("a label changes")
+		c.recordLog("a label changes")
 	case k < 16:
 		c.editTuning()
 	case k < 19:
 		c.tuning.Spec.Rollout.Paused = !c.tuning.Spec.Rollout.Paused
 		c.tuning.Generation++
-		c.logf("paused: %v", c.tuning.Spec.Rollout.Paused)
+		c.recordLog("paused: %v", c.tuning.Spec.Rollout.Paused)
 	case k < 24:
 		m := c.pickNode()
 		m.silent = !m.silent
@@ -98,7 +98,7 @@ func (c *simulatedCluster) applyRandomEvent() {
 func (c *simulatedCluster) editTuning() {
 	c.value++
 	c.tuning.Generation++
-	c.logf("edited to %d", c.value)
+	c.recordLog("edited to %d", c.value)
 }
 
 // runAgent runs one step of an agent.
@@ -144,9 +144,9 @@ func (c *simulatedCluster) reconcile() {
 			m.have = c.listDesired(m)
 		}
 		m.observed, m.delay = false, 1+c.r.IntN(4)
-		c.logf("%s gets %v", name, m.have)
+		c.recordLog("%s gets %v", name, m.have)
 		if c.r.IntN(20) == 0 {
-			c.logf("the controller stops")
+			c.recordLog("the controller stops")
 			return
 		}
 	}
@@ -229,7 +229,7 @@ func (c *simulatedCluster) runUntilComplete() {
 	}
 	c.tuning.Spec.Rollout.Paused = false
 	c.tuning.Generation++ // resumes a rollout that a regression has stopped
-	c.tuning.Annotations = map[string]string{rollout.AnnotationConfirm: fmt.Sprint(c.tuning.Generation)}
+	c.tuning.Annotations = map[string]string{v1alpha1.AnnotationConfirmRelease: fmt.Sprint(c.tuning.Generation)}
 	for range 400 {
 		c.reconcile()
 		c.now = c.now.Add(20 * time.Second)
