@@ -112,6 +112,8 @@ func (p *program) waitForAllEvents(node string, want ...string) {
 	}
 }
 
+// This test leaves many nodes behind, so it must come after TestTheControllerInACluster, which
+// counts them. Tests run in the order of their files.
 func TestEveryChangeIsReportedOnceAcrossLeaders(t *testing.T) {
 	p, stop := startProcess(t)
 	db := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 5432}}}}
