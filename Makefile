@@ -77,8 +77,9 @@ test-images: images ## Check that images are small, static and reproducible
 	PORTREEVE_IMAGES=$(CURDIR)/bin/images go test -count=1 -timeout 30m -run Built ./hack/image
 
 .PHONY: test-kernels
-test-kernels: ## Run the tests that read the kernel in virtual machines with Debian's kernels 6.1 and 6.12
+test-kernels: ## Run the tests that read the kernel in virtual machines with Debian's kernels 5.10, 6.1 and 6.12
 	hack/vm/run.sh
+	hack/vm/run.sh -p ./agent/readers/portwalk 5.10
 
 .PHONY: test-wine
 test-wine: ## Test the Windows build under Wine, in separate namespaces (root, deps)

@@ -27,7 +27,7 @@ func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
 	for name, reset := range map[string]bool{"connections that vanish": true, "connections that leave TIME_WAIT": false} {
 		t.Run(name, func(t *testing.T) {
 			s := newScenario(t, rs)
-			s.Sysctl("net.ipv4.ip_local_port_range", "16384 65535")
+			s.WriteSysctl("net.ipv4.ip_local_port_range", "16384 65535")
 			fixed := addrPort("127.0.0.50:5432")
 			s.openConnections(777, loopback, fixed)
 			s.openConnections(333, addrPort("[::1]:0"), addrPort("[::1]:5432"))
@@ -35,7 +35,7 @@ func TestAFixedSetIsCountedExactlyUnderChurn(t *testing.T) {
 			rate := 0.0
 			for try := 0; try < 5 && rate < 10_000 && !t.Failed(); try++ {
 				before := readProcessCPUTime(t)
-				made, took := runChurn(t, s.NS, reset, func() { read100Times(t, walk, s, fixed) })
+				made, took := runChurn(t, s.Netns, reset, func() { read100Times(t, walk, s, fixed) })
 				// The rate is per second of this process's share of the machine's CPU time.
 				own := (readProcessCPUTime(t) - before).Seconds() / float64(runtime.NumCPU())
 				rate = float64(made) / min(own, took.Seconds())
@@ -87,7 +87,7 @@ func read100Times(t *testing.T, walk testedReader, s *scenario, fixed netip.Addr
 }
 
 // runChurn runs fn while connections are opened and closed, and returns their number.
-func runChurn(t *testing.T, n *netnstest.NS, reset bool, fn func()) (made int, took time.Duration) {
+func runChurn(t *testing.T, n *netnstest.Netns, reset bool, fn func()) (made int, took time.Duration) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -128,8 +128,8 @@ func TestInboundConnectionsAreNotDestinations(t *testing.T) {
 		clients = 3_000
 	}
 	s := newScenario(t, openReaders(t))
-	s.Load(testnet.Load{Inbound: clients})
-	s.Sysctl("net.ipv4.ip_local_port_range", "1024 65535")
+	s.StartLoad(testnet.Load{Inbound: clients})
+	s.WriteSysctl("net.ipv4.ip_local_port_range", "1024 65535")
 	s.openConnections(500, loopback, server)
 	got := s.takeSample(s.readers["portwalk"])
 	n := findNetwork(t, &got, s.Inode())

@@ -62,7 +62,7 @@ func TestForecastsOfLivePools(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		only := func(n *netnstest.NS) *socket.Sample {
+		only := func(n *netnstest.Netns) *socket.Sample {
 			s := sample
 			s.Networks = []socket.Network{*findNetwork(t, &sample, n.Inode())}
 			return &s
@@ -81,16 +81,16 @@ func TestForecastsOfLivePools(t *testing.T) {
 
 // newNetnsWith1000Ports returns a namespace with 1,000 ports and without reuse of
 // TIME_WAIT.
-func newNetnsWith1000Ports(t *testing.T) *netnstest.NS {
+func newNetnsWith1000Ports(t *testing.T) *netnstest.Netns {
 	n := netnstest.New(t)
-	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40999")
-	n.Sysctl("net.ipv4.tcp_tw_reuse", "0")
+	n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40999")
+	n.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 	return n
 }
 
 // leakConnections opens rate connections a second, catching up if necessary, until no port
 // is left, and returns the time of that.
-func leakConnections(ctx context.Context, t *testing.T, n *netnstest.NS, rate int) (end time.Time) {
+func leakConnections(ctx context.Context, t *testing.T, n *netnstest.Netns, rate int) (end time.Time) {
 	begin := time.Now()
 	for made := 0; ctx.Err() == nil; made++ {
 		time.Sleep(time.Until(begin.Add(time.Duration(made) * time.Second / time.Duration(rate)))) // the load is a rate

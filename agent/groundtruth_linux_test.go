@@ -75,7 +75,7 @@ func TestGroundTruth(t *testing.T) {
 			s.expectHeadroom(bindAny, 0)
 		}},
 		{"SO_REUSEADDR with ip_autobind_reuse has no limit, unlike other binds", func(s *scenario) {
-			s.Sysctl("net.ipv4.ip_autobind_reuse", "1")
+			s.WriteSysctl("net.ipv4.ip_autobind_reuse", "1")
 			s.openBound(300, wildcard, testnet.ReuseAddr)
 			s.checkHeadroom(bindAny)
 			s.checkHeadroom(connectTo(server))
@@ -96,8 +96,8 @@ func TestGroundTruth(t *testing.T) {
 		}},
 		{"the lowest listening ports of the range are reported", func(s *scenario) {
 			// Over the whole range, because the kernel's table starts anywhere in it.
-			s.Sysctl("net.ipv4.ip_local_port_range", "5000 64999")
-			s.Sysctl("net.ipv4.ip_local_reserved_ports", "15000")
+			s.WriteSysctl("net.ipv4.ip_local_port_range", "5000 64999")
+			s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "15000")
 			for port := 60000; port > 0; port -= 5000 {
 				s.Listen(fmt.Sprintf("127.0.0.1:%d", port))
 			}
@@ -113,7 +113,7 @@ func TestGroundTruth(t *testing.T) {
 			}
 		}},
 		{"reserved ports reduce both kinds of pool", func(s *scenario) {
-			s.Sysctl("net.ipv4.ip_local_reserved_ports", "1-5,39990-40050,60000")
+			s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "1-5,39990-40050,60000")
 			s.expectHeadroom(connectTo(server), 49)
 			s.expectHeadroom(bindAny, 49)
 			s.openConnections(20, loopback, server)
@@ -122,7 +122,7 @@ func TestGroundTruth(t *testing.T) {
 			s.expectHeadroom(bindUDP, 49)
 		}},
 		{"a reserved port that is bound anyway is not counted twice", func(s *scenario) {
-			s.Sysctl("net.ipv4.ip_local_reserved_ports", "40000-40009")
+			s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "40000-40009")
 			s.openBound(1, addrPort("127.0.0.1:40005"))
 			s.expectHeadroom(connectTo(server), 90)
 			s.expectHeadroom(bindAny, 90)
@@ -141,65 +141,65 @@ func TestGroundTruth(t *testing.T) {
 			s.expectHeadroom(connectFrom(addrPort("[::ffff:127.0.0.1]:0"), addrPort("[::ffff:127.0.0.1]:80")), 40)
 		}},
 		{"TIME_WAIT is not reused while tcp_tw_reuse is 0", func(s *scenario) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.makePairs(100, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.makePairs(100, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.EnterTimeWait)
 			s.waitUntilReusable()
 			s.expectHeadroom(connectTo(server), 0)
 			s.expectHeadroomIfAllReused(connectTo(server), 100)
 		}},
 		{"TIME_WAIT is reused after a delay when tcp_tw_reuse is 1", func(s *scenario) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			s.makePairs(100, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
+			s.makePairs(100, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.EnterTimeWait)
 			s.waitUntilReusable()
 			s.expectStates(tcpstate.Counts{tcpstate.TimeWait: 100, tcpstate.Listen: 1})
 			s.expectHeadroom(connectTo(server), 100)
 		}},
 		{"TIME_WAIT is not reused before the delay", func(s *scenario) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			if err := s.Space.Sysctl("net.ipv4.tcp_tw_reuse_delay", "60000"); err != nil {
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
+			if err := s.Namespace.WriteSysctl("net.ipv4.tcp_tw_reuse_delay", "60000"); err != nil {
 				s.t.Skipf("this kernel has no tcp_tw_reuse_delay (Linux 6.14): %v", err)
 			}
-			s.makePairs(100, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.TimeWait)
+			s.makePairs(100, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.EnterTimeWait)
 			s.expectHeadroom(connectTo(server), 0)
 		}},
 		{"TIME_WAIT of a peer without timestamps is not reused", func(s *scenario) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.makePairs(100, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.TimeWait)
-			s.Sysctl("net.ipv4.tcp_timestamps", "1") // the peer decides, not the setting
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.makePairs(100, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.EnterTimeWait)
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "1") // the peer decides, not the setting
 			s.waitUntilReusable()
 			s.expectHeadroom(connectTo(server), 0)
 		}},
 		{"TIME_WAIT over loopback is reused when tcp_tw_reuse is 2", func(s *scenario) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
-			s.makePairs(60, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.TimeWait)
-			s.makePairs(60, s.Listen("[::1]:80"), addrPort("[::1]:0"), addrPort("[::1]:80"), testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
+			s.makePairs(60, s.Listen("127.0.0.1:80"), loopback, server, testnet.Pair.EnterTimeWait)
+			s.makePairs(60, s.Listen("[::1]:80"), addrPort("[::1]:0"), addrPort("[::1]:80"), testnet.Pair.EnterTimeWait)
 			s.waitUntilReusable()
 			s.expectHeadroom(connectTo(server), 100)
 			s.expectHeadroom(connectTo(addrPort("[::1]:80")), 100)
 		}},
 		{"TIME_WAIT over veth is not reused when tcp_tw_reuse is 2", func(s *scenario) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
 			other := newScenario(s.t, nil)
-			s.Pair(other.NS, "10.9.0.1/24", "10.9.0.2/24")
-			s.makePairs(100, other.Listen("10.9.0.2:80"), addrPort("10.9.0.1:0"), addrPort("10.9.0.2:80"), testnet.Pair.TimeWait)
+			s.ConnectVeth(other.Netns, "10.9.0.1/24", "10.9.0.2/24")
+			s.makePairs(100, other.Listen("10.9.0.2:80"), addrPort("10.9.0.1:0"), addrPort("10.9.0.2:80"), testnet.Pair.EnterTimeWait)
 			s.waitUntilReusable()
 			s.expectHeadroom(connectFrom(addrPort("10.9.0.1:0"), addrPort("10.9.0.2:80")), 0)
 			s.expectHeadroomIfAllReused(connectFrom(addrPort("10.9.0.1:0"), addrPort("10.9.0.2:80")), 100)
 		}},
 		{"some TIME_WAIT sockets would be reused if tcp_tw_reuse were 1", func(s *scenario) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 			l := s.Listen("127.0.0.1:80")
-			s.makePairs(30, l, loopback, server, testnet.Pair.CloseWait)
-			s.makePairs(20, l, loopback, server, testnet.Pair.TimeWait)
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.makePairs(10, l, loopback, server, testnet.Pair.TimeWait)
-			s.Sysctl("net.ipv4.tcp_timestamps", "1")
+			s.makePairs(30, l, loopback, server, testnet.Pair.EnterCloseWait)
+			s.makePairs(20, l, loopback, server, testnet.Pair.EnterTimeWait)
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.makePairs(10, l, loopback, server, testnet.Pair.EnterTimeWait)
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "1")
 			s.waitUntilReusable()
 			s.expectHeadroomIfAllReused(connectTo(server), 60)
 		}},
 		{"TIME_WAIT of bind-before-connect blocks every destination, whatever tcp_tw_reuse", func(s *scenario) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
 			l := s.Listen("0.0.0.0:80")
 			var made []testnet.Pair
 			for range 100 {
@@ -209,21 +209,21 @@ func TestGroundTruth(t *testing.T) {
 				}
 				made = append(made, p)
 			}
-			s.endPairs(made, testnet.Pair.TimeWait)
+			s.endPairs(made, testnet.Pair.EnterTimeWait)
 			s.waitUntilReusable()
 			s.expectHeadroom(connectTo(server), 0)
 			s.expectHeadroom(connectTo(elsewhere), 0)
 		}},
 		{"of the closing states only TIME_WAIT is reused", func(s *scenario) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
 			l := s.Listen("127.0.0.1:80")
 			var made []testnet.Pair
 			for range 60 {
 				made = append(made, s.Dial(l, loopback, server))
 			}
-			s.endPairs(made[:20], testnet.Pair.CloseWait)
-			s.endPairs(made[20:40], testnet.Pair.FinWait2)
-			s.endPairs(made[40:], testnet.Pair.TimeWait)
+			s.endPairs(made[:20], testnet.Pair.EnterCloseWait)
+			s.endPairs(made[20:40], testnet.Pair.EnterFinWait2)
+			s.endPairs(made[40:], testnet.Pair.EnterTimeWait)
 			s.waitUntilReusable()
 			s.expectStates(tcpstate.Counts{tcpstate.CloseWait: 40, tcpstate.FinWait2: 40, tcpstate.TimeWait: 20, tcpstate.Listen: 1})
 			s.expectHeadroom(connectTo(server), 60)
@@ -246,18 +246,18 @@ func TestGroundTruth(t *testing.T) {
 		}},
 		{"a socket's own range applies only inside of the namespace's", func(s *scenario) {
 			s.openConnections(10, loopback, server)
-			inside, err := s.Space.Exhaust(loopback, server, testnet.LocalPortRange(ports.Range{First: 40090, Last: 40099}))
+			inside, err := s.Namespace.Exhaust(loopback, server, testnet.LocalPortRange(ports.Range{First: 40090, Last: 40099}))
 			if errors.Is(err, unix.ENOPROTOOPT) {
 				s.t.Skip("this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3)")
 			}
-			outside, err2 := s.Space.Exhaust(loopback, server, testnet.LocalPortRange(ports.Range{First: 50000, Last: 50009}))
+			outside, err2 := s.Namespace.Exhaust(loopback, server, testnet.LocalPortRange(ports.Range{First: 50000, Last: 50009}))
 			if inside > 10 || outside != 90 || err != nil || err2 != nil {
 				s.t.Errorf("%d ports in a range inside (%v), %d in one outside (%v), want at most 10 and 90", inside, err, outside, err2)
 			}
 			s.expectHeadroom(connectTo(server), 90)
 		}},
 		{"a range with an odd number of ports is counted conservatively", func(s *scenario) {
-			s.Sysctl("net.ipv4.ip_local_port_range", "40000 40098")
+			s.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40098")
 			sample := s.takeSample(s.readers["portwalk"])
 			got := reportedHeadroom(findNetwork(s.t, &sample, s.Inode()), connectTo(server))
 			if truth := s.measureHeadroom(connectTo(server)); got != 98 || truth < 98 || truth > 99 {
@@ -283,8 +283,8 @@ func TestParityOfAutomaticPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Local().Port()%2 != 0 {
-			t.Errorf("connect() chose the odd port %d", c.Local().Port())
+		if c.LocalAddr().Port()%2 != 0 {
+			t.Errorf("connect() chose the odd port %d", c.LocalAddr().Port())
 		}
 	}
 	for range 50 {
@@ -292,8 +292,8 @@ func TestParityOfAutomaticPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Local().Port()%2 != 1 {
-			t.Errorf("bind(0) chose the even port %d", b.Local().Port())
+		if b.LocalAddr().Port()%2 != 1 {
+			t.Errorf("bind(0) chose the even port %d", b.LocalAddr().Port())
 		}
 	}
 }

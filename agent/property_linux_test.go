@@ -84,7 +84,7 @@ func (x *randomScenario) record(format string, a ...any) {
 
 func (x *randomScenario) setSysctl(key, value string) {
 	x.record("%s=%s", key, value)
-	x.Sysctl(key, value)
+	x.WriteSysctl(key, value)
 }
 
 func (x *randomScenario) addSockets() {
@@ -126,7 +126,7 @@ func (x *randomScenario) addSocketsOfOneKind(listeners map[uint16]*testnet.Socke
 		case kind == 2:
 			_, err = x.BindConnect(src, dst, testnet.Repair)
 		case kind == 3:
-			_, err = x.Space.Listen(netip.AddrPortFrom(src.Addr(), uint16(40000+x.rand.IntN(100))))
+			_, err = x.Namespace.Listen(netip.AddrPortFrom(src.Addr(), uint16(40000+x.rand.IntN(100))))
 		case kind == 4 || l == nil:
 			_, err = x.Connect(src, dst, testnet.Repair)
 		default:
@@ -161,7 +161,7 @@ func mapToIPv6(a netip.AddrPort) netip.AddrPort {
 
 // makeRandomPair opens a connection, and ends it or leaves it open.
 func (x *randomScenario) makeRandomPair(kind int, l *testnet.Socket, src, dst netip.AddrPort) error {
-	dial := x.Space.Dial
+	dial := x.Namespace.Dial
 	if kind%2 == 0 {
 		dial = x.DialBound
 	}
@@ -171,15 +171,15 @@ func (x *randomScenario) makeRandomPair(kind int, l *testnet.Socket, src, dst ne
 	}
 	switch x.rand.IntN(6) {
 	case 0:
-		return p.Swap().TimeWait()
+		return p.Swap().EnterTimeWait()
 	case 1:
-		return p.CloseWait()
+		return p.EnterCloseWait()
 	case 2:
-		return p.FinWait2()
+		return p.EnterFinWait2()
 	case 3:
 		return nil
 	}
-	return p.TimeWait()
+	return p.EnterTimeWait()
 }
 
 func (x *randomScenario) checkPools() {
@@ -203,7 +203,7 @@ func (x *randomScenario) checkPools() {
 // orphaned FIN_WAIT2 sockets, which the kernel keeps as TIME_WAIT sockets, as FIN_WAIT2.
 func (x *randomScenario) checkStates() {
 	x.t.Helper()
-	want, err := x.States()
+	want, err := x.CountStates()
 	if err != nil {
 		x.t.Fatal(err)
 	}

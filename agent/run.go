@@ -37,7 +37,7 @@ type Loop struct {
 
 	forecasts forecast.History
 	level     v1alpha1.Level // of the last sample
-	isFailing bool         // the last sample failed
+	isFailing bool           // the last sample failed
 
 	mu         sync.Mutex // guards the fields below
 	history    assess.StatusHistory

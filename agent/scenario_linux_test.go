@@ -55,7 +55,7 @@ func closeOnCleanup(t *testing.T, c io.Closer) {
 
 // scenario is a namespace with a range of 100 ports in which a test creates sockets.
 type scenario struct {
-	*netnstest.NS
+	*netnstest.Netns
 	t       *testing.T
 	readers map[string]testedReader
 }
@@ -63,7 +63,7 @@ type scenario struct {
 func newScenario(t *testing.T, rs map[string]testedReader) *scenario {
 	t.Helper()
 	n := netnstest.New(t)
-	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
+	n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099")
 	// The namespace has no process, so sockdiag needs a file to find it, as in /run/netns.
 	root := t.TempDir()
 	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", n.FD()), filepath.Join(root, "scenario")); err != nil {
@@ -165,11 +165,11 @@ func (s *scenario) measureHeadroom(p poolQuery) int {
 	var err error
 	switch {
 	case p.kind == socket.Connect:
-		n, err = s.Space.Exhaust(p.src, p.dst)
+		n, err = s.Namespace.Exhaust(p.src, p.dst)
 	case p.protocol == socket.UDP:
 		n, err = s.ExhaustBindUDP(p.src.Addr())
 	default:
-		n, err = s.Space.ExhaustBind(p.src.Addr())
+		n, err = s.Namespace.ExhaustBind(p.src.Addr())
 	}
 	if err != nil {
 		s.t.Fatalf("use up %v: %v", p, err)
@@ -218,7 +218,7 @@ func (s *scenario) expectHeadroomIfAllReused(p poolQuery, want int) {
 			}
 		}
 	}
-	s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
+	s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
 	truth := s.measureHeadroom(p)
 	if truth != want {
 		s.t.Errorf("with tcp_tw_reuse 1 the kernel gives %d ports for %v, want %d", truth, p, want)

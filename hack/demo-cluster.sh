@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds what `make demo` needs, and runs it in a network namespace of its own: the
-# control plane on that namespace's loopback, and a Node whose ports and sysctls are the
-# namespace's. HOLD=1 leaves everything up until Ctrl-C. Root; the first run builds
-# kube-apiserver, which takes minutes.
+# Builds the programs of `make demo`, and runs it in a network namespace of its own, with
+# the control plane on its loopback, and a Node with its ports and sysctls. HOLD=1 keeps
+# everything running until Ctrl-C. Needs root. The first run builds kube-apiserver, which
+# takes minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ fail() {
   exit 1
 }
 [[ $(id -u) == 0 ]] || fail "needs root, to make a network namespace and to read every socket: sudo make demo (make demo-local shows the agent alone)"
-[[ -x bin/portreeve-agent && -x bin/portreeve-controller ]] || fail "no bin/portreeve-agent, or no -controller: run it by \`make demo\`"
+[[ -x bin/portreeve-agent && -x bin/portreeve-controller ]] || fail "bin/portreeve-agent or bin/portreeve-controller doesn't exist: run \`make demo\`, which builds them"
 for tool in unshare setpriv ip go; do
   command -v $tool >/dev/null || fail "$tool isn't installed (Debian: util-linux, iproute2; Go from go.dev)"
 done

@@ -41,7 +41,7 @@ type scene struct {
 
 // stage is where a scene is made.
 type stage struct {
-	*netnstest.NS
+	*netnstest.Netns
 	t     *testing.T
 	walk  *portwalk.Reader
 	rand  *rand.Rand
@@ -72,7 +72,7 @@ func TestLiveScenes(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			seed := fnv.New64a()
 			seed.Write([]byte(s.name))
-			at := &stage{NS: netnstest.New(t), t: t, walk: walk, rand: rand.New(rand.NewPCG(seed.Sum64(), 0)),
+			at := &stage{Netns: netnstest.New(t), t: t, walk: walk, rand: rand.New(rand.NewPCG(seed.Sum64(), 0)),
 				owner: socket.Owner{Kind: socket.OwnerPod, PodUID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "api-7f"},
 				ready: func(*socket.PoolDetail) bool { return true }}
 			at.noise()
@@ -184,7 +184,7 @@ func (s *stage) noise() {
 
 // portRange sets the range.
 func (s *stage) portRange(first, last int) {
-	s.Sysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", first, last))
+	s.WriteSysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", first, last))
 }
 
 // connect makes ESTABLISHED sockets without a peer.
@@ -211,11 +211,11 @@ func (s *stage) pairs(count int, src, dst netip.AddrPort, end func(testnet.Pair)
 // synSent lets connects wait for an answer.
 func (s *stage) synSent(count int, dst netip.AddrPort) {
 	s.t.Helper()
-	if err := s.Listen(dst.String()).Deafen(); err != nil {
+	if err := s.Listen(dst.String()).DropPackets(); err != nil {
 		s.t.Fatal(err)
 	}
 	for range count {
-		if _, err := s.SynSent(home, dst); err != nil {
+		if _, err := s.StartConnect(home, dst); err != nil {
 			s.t.Fatal(err)
 		}
 	}

@@ -39,60 +39,60 @@ var scenes = []scene{
 	// TIME_WAIT
 	{name: "timewait", how: "20,000 connects over loopback to one destination, the client closes first, tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(20000, 1))
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.StartLoad(timeWait(20000, 1))
 		}},
 	{name: "timewait-light", how: "range 40000-56999, 9,000 connects, the client closes first, tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, again: true, make: func(s *stage) {
 			s.portRange(40000, 56999)
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(9000, 1))
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.StartLoad(timeWait(9000, 1))
 		}},
 	{name: "timewait-reusable-light", how: "range 40000-56999, 9,000 connects over loopback, tcp_tw_reuse 0, older than 2 s",
 		cause: v1alpha1.CauseReusePossible, again: true, make: func(s *stage) {
 			s.portRange(40000, 56999)
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.Load(timeWait(9000, 1))
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.StartLoad(timeWait(9000, 1))
 			aged()
 		}},
 	{name: "timewait-full", how: "range 40000-56999, 16,500 connects, tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
 			s.portRange(40000, 56999)
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(16500, 1))
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.StartLoad(timeWait(16500, 1))
 		}},
 	{name: "timewait-wide-range", how: "range 1024-65535, 34,000 connects, tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, make: func(s *stage) {
 			s.portRange(1024, 65535)
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(34000, 1))
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.StartLoad(timeWait(34000, 1))
 		}},
 	{name: "timewait-beside-open", how: "14,000 in TIME_WAIT (tcp_timestamps 0) and 5,000 open connections to one destination",
 		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(14000, 1))
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.StartLoad(timeWait(14000, 1))
 			s.connect(5000, home, ap("127.1.0.0:80"))
 		}},
 	{name: "timewait-churn", how: "600 connects a second, each held for 5 s, for 30 s; tcp_timestamps 0",
 		cause: v1alpha1.CauseTimeWaitChurn, make: func(s *stage) {
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(testnet.Load{Churn: testnet.Churn{Rate: 600, Stay: 5 * time.Second}})
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.StartLoad(testnet.Load{Churn: testnet.Churn{Rate: 600, Lifetime: 5 * time.Second}})
 			time.Sleep(30 * time.Second) // the condition is time itself
 		}},
 	{name: "timewait-reusable", how: "20,000 connects over loopback, tcp_tw_reuse 0, TIME_WAIT older than 2 s",
 		cause: v1alpha1.CauseReusePossible, sockdiag: true, make: func(s *stage) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.Load(timeWait(20000, 1))
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.StartLoad(timeWait(20000, 1))
 			aged()
 		}},
 	{name: "timewait-reusable-veth", how: "range 40000-57999, 9,500 connects over veth, tcp_tw_reuse 2, older than 2 s",
 		cause: v1alpha1.CauseReusePossible, make: func(s *stage) {
 			s.portRange(40000, 57999)
 			other := netnstest.New(s.t)
-			s.Pair(other, "10.9.0.1/24", "10.9.0.2/24")
+			s.ConnectVeth(other, "10.9.0.1/24", "10.9.0.2/24")
 			l := other.Listen("10.9.0.2:80")
 			for range 9500 {
-				if err := s.Dial(l, ap("10.9.0.1:0"), ap("10.9.0.2:80")).TimeWait(); err != nil {
+				if err := s.Dial(l, ap("10.9.0.1:0"), ap("10.9.0.2:80")).EnterTimeWait(); err != nil {
 					s.t.Fatal(err)
 				}
 			}
@@ -100,65 +100,65 @@ var scenes = []scene{
 		}},
 	{name: "timewait-reused", how: "20,000 connects over loopback with the default tcp_tw_reuse 2: reused all the time, so healthy",
 		make: func(s *stage) {
-			s.Load(timeWait(20000, 1)) // which turns it off
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
+			s.StartLoad(timeWait(20000, 1)) // which turns it off
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
 			aged()
 		}},
 
 	// Leaks
 	{name: "closewait", how: "16,000 clients to one destination that don't close after their server has",
 		cause: v1alpha1.CauseCloseWaitLeak, sockdiag: true, make: func(s *stage) {
-			s.Load(testnet.Load{CloseWait: 16000, Destinations: 1})
+			s.StartLoad(testnet.Load{CloseWait: 16000, Destinations: 1})
 		}},
 	{name: "closewait-narrow", how: "range 40000-40999, 700 in CLOSE_WAIT: a narrow range is not why",
 		cause: v1alpha1.CauseCloseWaitLeak, sockdiag: true, again: true, make: func(s *stage) {
 			s.portRange(40000, 40999)
-			s.Load(testnet.Load{CloseWait: 700, Destinations: 1})
+			s.StartLoad(testnet.Load{CloseWait: 700, Destinations: 1})
 		}},
 	{name: "closewait-beside-timewait", how: "range 40000-40999, 450 in CLOSE_WAIT, 250 in TIME_WAIT to one destination",
 		cause: v1alpha1.CauseCloseWaitLeak, make: func(s *stage) {
 			s.portRange(40000, 40999)
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 			i := 0
 			s.pairs(700, home, server, func(p testnet.Pair) error {
 				if i++; i%14 < 9 {
-					return p.CloseWait()
+					return p.EnterCloseWait()
 				}
-				return p.TimeWait()
+				return p.EnterTimeWait()
 			})
 		}},
 	{name: "finwait2", how: "range 40000-40999, 700 clients closed, their servers do not",
 		cause: v1alpha1.CauseFinWaitOrphans, sockdiag: true, again: true, make: func(s *stage) {
 			s.portRange(40000, 40999)
-			s.pairs(700, home, server, testnet.Pair.FinWait2)
+			s.pairs(700, home, server, testnet.Pair.EnterFinWait2)
 		}},
 	{name: "finwait2-held", how: "range 40000-40999, 700 clients called shutdown() and hold their sockets, their servers do not close",
 		cause: v1alpha1.CauseFinWaitOrphans, look: true, make: func(s *stage) {
 			s.portRange(40000, 40999)
 			s.pairs(700, home, server, func(p testnet.Pair) error {
-				return errors.Join(unix.Shutdown(p.Client.FD(), unix.SHUT_WR), p.Client.Await(tcpstate.FinWait2))
+				return errors.Join(unix.Shutdown(p.Client.FD(), unix.SHUT_WR), p.Client.AwaitState(tcpstate.FinWait2))
 			})
 		}},
 	{name: "finwait1", how: "range 40000-40999, 600 clients closed, their servers are deaf (a filter drops all)",
 		cause: v1alpha1.CauseFinWaitOrphans, sockdiag: true, make: func(s *stage) {
 			s.portRange(40000, 40999)
 			s.pairs(600, home, server, func(p testnet.Pair) error {
-				return errors.Join(p.Server.Deafen(), p.Client.CloseGently())
+				return errors.Join(p.Server.DropPackets(), p.Client.CloseGently())
 			})
 		}},
 	{name: "closing", how: "range 40000-40999, 600 servers closed and are deaf, then their clients: LAST_ACK",
 		cause: v1alpha1.CauseFinWaitOrphans, make: func(s *stage) {
 			s.portRange(40000, 40999)
 			s.pairs(600, home, server, func(p testnet.Pair) error {
-				return errors.Join(unix.Shutdown(p.Server.FD(), unix.SHUT_WR), p.Client.Await(tcpstate.CloseWait),
-					p.Server.Await(tcpstate.FinWait2), p.Server.Deafen(), p.Client.CloseGently())
+				return errors.Join(unix.Shutdown(p.Server.FD(), unix.SHUT_WR), p.Client.AwaitState(tcpstate.CloseWait),
+					p.Server.AwaitState(tcpstate.FinWait2), p.Server.DropPackets(), p.Client.CloseGently())
 			})
 		}},
 	{name: "halfopen", how: "range 40000-40999, 600 clients sent a byte to servers that are deaf by then",
 		cause: v1alpha1.CauseHalfOpen, look: true, make: func(s *stage) {
 			s.portRange(40000, 40999)
 			s.pairs(600, home, server, func(p testnet.Pair) error {
-				return errors.Join(p.Server.Deafen(), p.Client.Send([]byte("x")))
+				return errors.Join(p.Server.DropPackets(), p.Client.Send([]byte("x")))
 			})
 			s.ready = func(l *socket.PoolDetail) bool { return l.Unanswered == l.Established }
 		}},
@@ -166,11 +166,11 @@ var scenes = []scene{
 		cause: v1alpha1.CauseHalfOpen, look: true, make: func(s *stage) {
 			s.portRange(40000, 40999)
 			s.pairs(600, home, server, func(p testnet.Pair) error {
-				return errors.Join(p.Server.Deafen(),
-					p.Client.Set(testnet.Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPIDLE, Value: 1}),
-					p.Client.Set(testnet.Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPINTVL, Value: 5}),
-					p.Client.Set(testnet.Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPCNT, Value: 100}),
-					p.Client.Set(testnet.Option{Level: unix.SOL_SOCKET, Name: unix.SO_KEEPALIVE, Value: 1}))
+				return errors.Join(p.Server.DropPackets(),
+					p.Client.SetOption(testnet.Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPIDLE, Value: 1}),
+					p.Client.SetOption(testnet.Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPINTVL, Value: 5}),
+					p.Client.SetOption(testnet.Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPCNT, Value: 100}),
+					p.Client.SetOption(testnet.Option{Level: unix.SOL_SOCKET, Name: unix.SO_KEEPALIVE, Value: 1}))
 			})
 			s.ready = func(l *socket.PoolDetail) bool { return l.Unanswered == l.Established }
 		}},
@@ -178,21 +178,21 @@ var scenes = []scene{
 	// Open connections
 	{name: "established", how: "16,000 open connections to one destination (TCP_REPAIR)",
 		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, make: func(s *stage) {
-			s.Load(testnet.Load{Established: 16000, Destinations: 1})
+			s.StartLoad(testnet.Load{Established: 16000, Destinations: 1})
 		}},
 	{name: "established-light", how: "range 40000-56999, 9,000 open connections to one destination",
 		cause: v1alpha1.CauseEstablishedPool, again: true, make: func(s *stage) {
 			s.portRange(40000, 56999)
-			s.Load(testnet.Load{Established: 9000, Destinations: 1})
+			s.StartLoad(testnet.Load{Established: 9000, Destinations: 1})
 		}},
 	{name: "established-looked-at", how: "16,500 open connections to one destination, seconds old, with a closer look",
 		cause: v1alpha1.CauseEstablishedPool, look: true, make: func(s *stage) {
-			s.Load(testnet.Load{Established: 16500, Destinations: 1})
+			s.StartLoad(testnet.Load{Established: 16500, Destinations: 1})
 		}},
 	{name: "established-6", how: "range 40000-59999, 15,000 open connections to [::1]:1",
 		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, make: func(s *stage) {
 			s.portRange(40000, 59999)
-			s.Load(testnet.Load{Established6: 15000, Destinations: 1})
+			s.StartLoad(testnet.Load{Established6: 15000, Destinations: 1})
 		}},
 	{name: "established-mapped", how: "range 40000-57999, 5,500 connections of IPv4 and 5,500 of IPv4-mapped sockets share a pool",
 		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, make: func(s *stage) {
@@ -207,19 +207,19 @@ var scenes = []scene{
 		}},
 	{name: "idle", how: "17,000 open connections to one destination that carried nothing for 61 s",
 		cause: v1alpha1.CauseIdleConnections, look: true, make: func(s *stage) {
-			s.Load(testnet.Load{Established: 17000, Destinations: 1})
+			s.StartLoad(testnet.Load{Established: 17000, Destinations: 1})
 			time.Sleep(socket.SilentAfter + time.Second) // the condition is time itself
 		}},
 	{name: "few-sources", how: "range 1024-65535, 45,000 open connections of 3 processes to one destination",
 		cause: v1alpha1.CauseFewSources, sockdiag: true, make: func(s *stage) {
 			s.portRange(1024, 65535)
 			for range 3 {
-				s.Load(testnet.Load{Established: 15000, Destinations: 1})
+				s.StartLoad(testnet.Load{Established: 15000, Destinations: 1})
 			}
 		}},
 	{name: "descriptors", how: "16,000 open connections of a process with RLIMIT_NOFILE 16,500 (prlimit)",
 		cause: v1alpha1.CauseFileDescriptors, look: true, make: func(s *stage) {
-			p := s.Load(testnet.Load{Established: 16000, Destinations: 1})
+			p := s.StartLoad(testnet.Load{Established: 16000, Destinations: 1})
 			var limit unix.Rlimit
 			if err := unix.Prlimit(p.PID(), unix.RLIMIT_NOFILE, nil, &limit); err != nil {
 				s.t.Fatal(err)
@@ -239,19 +239,19 @@ var scenes = []scene{
 	{name: "narrow-timewait", how: "range 50000-54999, 4,000 connects, tcp_timestamps 0",
 		cause: v1alpha1.CauseNarrowRange, sockdiag: true, make: func(s *stage) {
 			s.portRange(50000, 54999)
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(timeWait(4000, 1))
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.StartLoad(timeWait(4000, 1))
 		}},
 	{name: "narrow-mixed", how: "range 40000-40999, 300 open connections and 300 in TIME_WAIT",
 		cause: v1alpha1.CauseNarrowRange, make: func(s *stage) {
 			s.portRange(40000, 40999)
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.pairs(300, home, server, testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.pairs(300, home, server, testnet.Pair.EnterTimeWait)
 			s.connect(300, home, server)
 		}},
 	{name: "narrow-reserved", how: "the default range with 32768-60499 reserved, 400 open connections",
 		cause: v1alpha1.CauseNarrowRange, make: func(s *stage) {
-			s.Sysctl("net.ipv4.ip_local_reserved_ports", "32768-60499")
+			s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "32768-60499")
 			s.connect(400, home, server)
 		}},
 
@@ -269,12 +269,12 @@ var scenes = []scene{
 		cause: v1alpha1.CauseSynSentStall, make: func(s *stage) {
 			s.portRange(40000, 40999)
 			s.synSent(600, server)
-			if err := s.Listen("0.0.0.0:445").Deafen(); err != nil {
+			if err := s.Listen("0.0.0.0:445").DropPackets(); err != nil {
 				s.t.Fatal(err)
 			}
 			for i := range 300 {
 				to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, byte(i >> 8), byte(i)}), 445)
-				if _, err := s.SynSent(home, to); err != nil {
+				if _, err := s.StartConnect(home, to); err != nil {
 					s.t.Fatal(err)
 				}
 			}
@@ -296,12 +296,12 @@ var scenes = []scene{
 	{name: "bound-timewait", how: "range 40000-40999, 600 that bind(0) before they connect, now in TIME_WAIT, tcp_tw_reuse 1",
 		cause: v1alpha1.CauseBoundPorts, make: func(s *stage) {
 			s.portRange(40000, 40999)
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
 			l := s.Listen("0.0.0.0:80")
 			for range 600 {
 				p, err := s.DialBound(l, wildcard, server)
 				if err == nil {
-					err = p.TimeWait()
+					err = p.EnterTimeWait()
 				}
 				if err != nil {
 					s.t.Fatal(err)
@@ -357,20 +357,20 @@ var scenes = []scene{
 	{name: "mixed", how: "range 40000-40999, 220 open, 220 in TIME_WAIT, 220 in CLOSE_WAIT, 220 in SYN_SENT to one destination",
 		cause: v1alpha1.CauseUnknown, make: func(s *stage) {
 			s.portRange(40000, 40999)
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 			l := s.Listen(server.String())
 			for range 220 {
-				errTW, errCW := s.Dial(l, home, server).TimeWait(), s.Dial(l, home, server).CloseWait()
+				errTW, errCW := s.Dial(l, home, server).EnterTimeWait(), s.Dial(l, home, server).EnterCloseWait()
 				if err := errors.Join(errTW, errCW); err != nil {
 					s.t.Fatal(err)
 				}
 			}
 			s.connect(150, home, server)
-			if err := l.Deafen(); err != nil {
+			if err := l.DropPackets(); err != nil {
 				s.t.Fatal(err)
 			}
 			for range 300 {
-				if _, err := s.SynSent(home, server); err != nil {
+				if _, err := s.StartConnect(home, server); err != nil {
 					s.t.Fatal(err)
 				}
 			}
@@ -379,20 +379,20 @@ var scenes = []scene{
 	// Nothing wrong with ports
 	{name: "busy-server", how: "60,000 clients of a server, and 90,000 in TIME_WAIT over 23 destinations, 20 times its 4,500 open connections to others: healthy",
 		make: func(s *stage) {
-			s.Sysctl("net.ipv4.tcp_max_tw_buckets", "262144")
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(testnet.Load{Inbound: 60000, TimeWait: 90000})
-			s.Load(testnet.Load{Established: 4500, Destinations: 5})
+			s.WriteSysctl("net.ipv4.tcp_max_tw_buckets", "262144")
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.StartLoad(testnet.Load{Inbound: 60000, TimeWait: 90000})
+			s.StartLoad(testnet.Load{Established: 4500, Destinations: 5})
 		}},
 	{name: "busy-server-light", how: "5,000 clients of a server, and 12,000 in TIME_WAIT over 3 destinations, 24 times its 500 open connections to others: healthy",
 		again: true, make: func(s *stage) {
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			s.Load(testnet.Load{Inbound: 5000, TimeWait: 12000})
-			s.Load(testnet.Load{Established: 500, Destinations: 5})
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			s.StartLoad(testnet.Load{Inbound: 5000, TimeWait: 12000})
+			s.StartLoad(testnet.Load{Established: 500, Destinations: 5})
 		}},
 	{name: "busy-proxy", how: "range 32768-60999, 12,000 open connections to each of 4 upstreams, which share their ports: healthy",
 		make: func(s *stage) {
-			s.Load(testnet.Load{Established: 48000, Destinations: 4})
+			s.StartLoad(testnet.Load{Established: 48000, Destinations: 4})
 		}},
 	{name: "quiet-explained", how: "only the noise; somebody asked what is wrong",
 		cause: v1alpha1.CausePoolNotTight, sockdiag: true, again: true, make: func(s *stage) {

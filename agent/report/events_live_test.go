@@ -17,7 +17,7 @@ import (
 
 	"portreeve.io/portreeve/agent/report/podevents"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/testutil/apitest"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 // said is an Event about a pod, a second time where count is 2.
@@ -31,7 +31,7 @@ func said(name string, count int) podevents.Event {
 
 // A real API server takes what is written: its validation is stricter than the type.
 func TestEventsOnARealServer(t *testing.T) {
-	config := apitest.Start(t)
+	config := testenv.StartIsolated(t).Config
 	client, err := NewClient(config, "test")
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestEventsOnARealServer(t *testing.T) {
 
 // While the controller's Event stands for many nodes, agents write none.
 func TestEventsAreSuppressedWhileTheLeaseIsValid(t *testing.T) {
-	config := apitest.Start(t)
+	config := testenv.StartIsolated(t).Config
 	client, err := NewClient(config, "test")
 	if err != nil {
 		t.Fatal(err)

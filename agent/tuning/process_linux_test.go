@@ -54,7 +54,7 @@ func newDiskTuner(dir string) *Tuner {
 }
 
 // readSettings returns the settings that the tests write.
-func readSettings(ns *netnstest.NS) map[string]string {
+func readSettings(ns *netnstest.Netns) map[string]string {
 	got := map[string]string{}
 	ns.Do(func() {
 		for _, key := range []string{rangeKey, reserveKey, settings.KeyTCPTWReuse, settings.KeyTCPFinTimeout} {
@@ -66,8 +66,8 @@ func readSettings(ns *netnstest.NS) map[string]string {
 
 func TestAKilledProcessLosesNoOriginal(t *testing.T) {
 	ns := netnstest.New(t)
-	ns.Sysctl(reserveKey, "8080,9000-9001")
-	ns.Sysctl(settings.KeyTCPFinTimeout, "55")
+	ns.WriteSysctl(reserveKey, "8080,9000-9001")
+	ns.WriteSysctl(settings.KeyTCPFinTimeout, "55")
 	before := readSettings(ns)
 	self, err := os.Executable()
 	if err != nil {

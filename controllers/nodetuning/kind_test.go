@@ -74,7 +74,7 @@ func TestATuningThatCannotBeDecodedKeepsItsSettingsAndAffectsNoOther(t *testing.
 
 	b.must(makeInvalid(`{"spec":{"priority":9}}`))
 	b.waitForSettings("[fin_timeout=40 of odd]", "k1", "k2")
-	b.env.Apply(t, crdFile)
+	b.env.ApplyManifests(t, crdFile)
 }
 
 // Without the kind the controller keeps running, and nodes keep their settings.
@@ -93,10 +93,10 @@ func TestWithoutTheKindNodesKeepTheirSettings(t *testing.T) {
 
 	b.must(b.owner.Patch(t.Context(), b.getPortPressure("l1"), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"thresholds":{"criticalPercent":99}}}`))))
 	b.startController()
-	b.waitUntil(func() string { return "the thresholds are not put back" }, func() bool { return b.getPortPressure("l1").Spec.Thresholds == thresholds })
+	b.waitUntil(func() string { return "the thresholds are not restored" }, func() bool { return b.getPortPressure("l1").Spec.Thresholds == thresholds })
 	b.waitForSettings("[fin_timeout=20 of left]", "l1")
 
-	b.env.Apply(t, crdFile)
+	b.env.ApplyManifests(t, crdFile)
 	b.waitUntil(func() string { return "the API server does not accept it" }, func() bool { return b.env.Client.Create(t.Context(), b.makeTuning("left", 25)) == nil })
 	b.waitForSettings("[fin_timeout=25 of left]", "l1")
 }

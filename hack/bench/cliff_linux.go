@@ -28,7 +28,7 @@ func measureCliff(utilizations []float64, connects int) (c cliff, err error) {
 		return c, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.Sysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", cliffFirst, cliffLast)); err != nil {
+	if err := s.WriteSysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", cliffFirst, cliffLast)); err != nil {
 		return c, err
 	}
 	server := netip.MustParseAddrPort(cliffServer)
@@ -41,7 +41,7 @@ func measureCliff(utilizations []float64, connects int) (c cliff, err error) {
 	for _, percent := range utilizations {
 		used := int(percent / 100 * float64(c.ports))
 		if used > established {
-			if _, err := s.Load(testnet.Load{Established: used - established, Destinations: 1}); err != nil {
+			if _, err := s.StartLoad(testnet.Load{Established: used - established, Destinations: 1}); err != nil {
 				return c, fmt.Errorf("fill the pool to %d of %d: %w", used, c.ports, err)
 			}
 			established = used

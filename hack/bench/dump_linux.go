@@ -20,7 +20,7 @@ type sockDiagDumper struct {
 	seen   []int
 }
 
-func openDumper(namespaces []*testnet.Space) (*sockDiagDumper, error) {
+func openDumper(namespaces []*testnet.Namespace) (*sockDiagDumper, error) {
 	d := &sockDiagDumper{buffer: make([]byte, 64<<10), seen: make([]int, len(namespaces))}
 	for _, s := range namespaces {
 		var fd int

@@ -19,13 +19,13 @@ import (
 // exporter is Debian's node_exporter, scraped inside a namespace.
 type exporter struct {
 	cmd       *exec.Cmd
-	namespace *testnet.Space
+	namespace *testnet.Namespace
 	page      []byte // of the last scrape
 }
 
 var exporterAt = netip.MustParseAddrPort("127.0.0.1:910")
 
-func startExporter(s *testnet.Space) (*exporter, error) {
+func startExporter(s *testnet.Namespace) (*exporter, error) {
 	cmd := exec.Command("prometheus-node-exporter", "--collector.disable-defaults", "--collector.tcpstat",
 		"--web.disable-exporter-metrics", "--log.level=error", "--web.listen-address="+exporterAt.String())
 	cmd.Stderr = os.Stderr

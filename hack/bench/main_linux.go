@@ -51,7 +51,7 @@ func runScenarios(page, only string, rounds int) error {
 		return err
 	}
 	var text strings.Builder
-	text.WriteString(samplesPart.Machine() + ".\n")
+	text.WriteString(samplesPart.DescribeMachine() + ".\n")
 	var missed []string
 	for _, s := range chosen {
 		if rounds > 0 {
@@ -83,7 +83,7 @@ func runCliff(page, picture string, connects int) error {
 		return err
 	}
 	if page == "-" {
-		return cliffPart.Write(page, cliffPart.Machine()+".\n"+c.formatSection(picture))
+		return cliffPart.Write(page, cliffPart.DescribeMachine()+".\n"+c.formatSection(picture))
 	}
 	relative, err := filepath.Rel(filepath.Dir(page), picture)
 	if err != nil {
@@ -93,7 +93,7 @@ func runCliff(page, picture string, connects int) error {
 		return err
 	}
 	return errors.Join(os.WriteFile(picture, []byte(c.renderSVG()), 0o644),
-		cliffPart.Write(page, cliffPart.Machine()+".\n"+c.formatSection(filepath.ToSlash(relative))))
+		cliffPart.Write(page, cliffPart.DescribeMachine()+".\n"+c.formatSection(filepath.ToSlash(relative))))
 }
 
 func checkRequirements(chosen []scenario) error {

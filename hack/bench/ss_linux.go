@@ -13,7 +13,7 @@ import (
 
 // ssCommand runs `ss -Htan` once in each namespace.
 type ssCommand struct {
-	namespaces []*testnet.Space
+	namespaces []*testnet.Namespace
 	peak       uint64
 }
 
@@ -41,7 +41,7 @@ func (s *ssCommand) check(b *sandbox) error {
 	return nil
 }
 
-func (s *ssCommand) countLines(namespace *testnet.Space) (n int, err error) {
+func (s *ssCommand) countLines(namespace *testnet.Namespace) (n int, err error) {
 	cmd := exec.Command("ss", "-Htan")
 	out, err := cmd.StdoutPipe()
 	if err != nil {

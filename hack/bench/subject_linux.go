@@ -57,8 +57,8 @@ func compareCounts(namespace int, seen, made int) error {
 
 // sandbox has the namespaces of a scenario with their sockets.
 type sandbox struct {
-	namespaces   []*testnet.Space
-	elsewhere    *testnet.Space
+	namespaces   []*testnet.Namespace
+	elsewhere    *testnet.Namespace
 	socketCounts []int // sockets in each of namespaces
 }
 
@@ -81,14 +81,14 @@ func createSandbox(s scenario) (*sandbox, error) {
 	return b, nil
 }
 
-func createNamespace(l testnet.Load) (*testnet.Space, error) {
+func createNamespace(l testnet.Load) (*testnet.Namespace, error) {
 	s, err := testnet.New()
 	if err != nil {
 		return nil, err
 	}
-	err = s.Sysctl("net.ipv4.ip_local_port_range", "1024 65535")
+	err = s.WriteSysctl("net.ipv4.ip_local_port_range", "1024 65535")
 	if err == nil {
-		_, err = s.Load(l)
+		_, err = s.StartLoad(l)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())

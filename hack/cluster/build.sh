@@ -4,11 +4,11 @@
 #
 #   hack/cluster/build.sh              kube-apiserver etcd kubectl
 #   hack/cluster/build.sh all          also what nodes need, and helm
-#   hack/cluster/build.sh kubelet …    these
+#   hack/cluster/build.sh kubelet …    the named programs
 #   hack/cluster/build.sh dir          only print the folder
 #
-# A cold build of kube-apiserver takes minutes on 2 cores. What is there already,
-# built from the same modules with the same flags, costs nothing.
+# A cold build of kube-apiserver takes minutes on 2 cores. Programs that are already
+# built from the same modules with the same flags are skipped.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -31,12 +31,12 @@ for p in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
   ldflags+=" -X $p.gitVersion=$version -X $p.gitMajor=1 -X $p.gitMinor=$minor -X $p.gitTreeState=clean"
 done
 helm=
-for p in pkg/chartutil pkg/lint/rules; do # what helm renders for without a cluster
+for p in pkg/chartutil pkg/lint/rules; do # the version that helm renders for without a cluster
   helm+=" -X helm.sh/helm/v3/$p.k8sVersionMajor=1 -X helm.sh/helm/v3/$p.k8sVersionMinor=$minor"
 done
 export CGO_ENABLED=0 GOOS='' GOARCH='' GOFLAGS=-mod=readonly GOWORK=off
 
-# place prints the folder of the module and the package that component $1 is.
+# place prints the folder of the module and the package of component $1.
 place() {
   case $1 in
   etcd | pause) echo ". ./$1" ;;
@@ -45,7 +45,7 @@ place() {
   esac
 }
 
-# flags prints the flags of the linker for component $1.
+# flags prints the linker flags of component $1.
 flags() {
   case $1 in
   helm) echo "-s -w $helm" ;;
@@ -53,15 +53,15 @@ flags() {
   esac
 }
 
-# stamp says what component $1 is built from.
+# stamp prints a checksum of the sources and flags of component $1.
 stamp() {
   local module package
   read -r module package <<<"$(place "$1")"
   { cat "$module/go.mod" "$module/go.sum"; [[ $package != ./* ]] || cat "$package"/*.go; echo "$package $(flags "$1")"; } | sha256sum
 }
 
-# compile builds component $1, number $2 of $3, and says every few seconds how far
-# it is.
+# compile builds component $1, number $2 of $3, and prints its progress every few
+# seconds.
 compile() {
   local module package log="$dir/.$1.log" begin=$SECONDS every=15 pid
   read -r module package <<<"$(place "$1")"
@@ -80,7 +80,7 @@ compile() {
   trap - EXIT
   [[ ! -t 1 ]] || echo
   wait "$pid" || { echo "$head: go build failed:" >&2; tail -n 20 "$log" >&2; return 1; }
-  if [[ $1 == pause ]]; then # nodes want it as an image
+  if [[ $1 == pause ]]; then # nodes need it as an image
     (cd ../.. && go run ./hack/image -name localhost/pause:1 -o "$dir/pause.tar" "$(go env GOOS)/$(go env GOARCH)=$dir/.pause.new")
   fi
   mv "$dir/.$1.new" "$dir/$1"
@@ -90,7 +90,7 @@ compile() {
 }
 
 for component in "$@"; do
-  [[ " ${all[*]} " == *" $component "* ]] || { echo "build.sh: no component $component; there are: ${all[*]}, all, dir" >&2; exit 2; }
+  [[ " ${all[*]} " == *" $component "* ]] || { echo "build.sh: unknown component $component; use: ${all[*]}, all, dir" >&2; exit 2; }
 done
 command -v go >/dev/null || { echo "build.sh: no go on the PATH" >&2; exit 1; }
 

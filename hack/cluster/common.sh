@@ -1,4 +1,4 @@
-# Sourced by up.sh, node.sh and down.sh: where a cluster lives, and small things.
+# Sourced by up.sh, node.sh and down.sh: the folder of a cluster, and helper functions.
 #
 # CLUSTER_DIR holds everything of one cluster; another folder is another cluster.
 
@@ -8,9 +8,9 @@ programs=$("$here/build.sh" dir)
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
 
-need_root() { [[ $(id -u) == 0 ]] || die "needs root: namespaces and cgroups are made"; }
+need_root() { [[ $(id -u) == 0 ]] || die "needs root, to create namespaces and cgroups"; }
 
-# need_commands dies with the Debian packages of the commands that aren't there.
+# need_commands dies unless these commands are installed.
 need_commands() {
   local command missing=()
   for command in "$@"; do command -v "$command" >/dev/null || missing+=("$command"); done
@@ -24,8 +24,9 @@ need_programs() {
   [[ ${#missing[@]} == 0 ]] || die "not built: ${missing[*]}; run: hack/cluster/build.sh ${missing[*]}"
 }
 
-# A process is known by its id and its start time, since an id alone may by now be
-# another's: remember FILE PID, running FILE, ended FILE, pid FILE. A zombie has ended.
+# A process is identified by its ID and its start time, because the ID alone may since
+# have been reused: remember FILE PID, running FILE, ended FILE, pid FILE. A zombie has
+# ended.
 started() { sed -n 's/.*) [^ZX] //p' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f19; }
 remember() { echo "$2 $(started "$2")" >"$1"; }
 pid() { cut -d' ' -f1 "$1"; }

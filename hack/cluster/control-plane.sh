@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The first process of the control plane's PID namespace (up.sh). It keeps every
-# program running; kube-apiserver stays away while the file api.stopped is there.
+# The first process of the control plane's PID namespace (up.sh). It restarts every
+# program that ends, except kube-apiserver while the file api.stopped exists.
 set -euo pipefail
 dir=$1 programs=$2 address=$3 port=$4 etcd=$5
 shift 5 # the rest are the programs to run
@@ -23,7 +23,7 @@ etcd() {
     --listen-client-urls="http://127.0.0.1:$etcd" --advertise-client-urls="http://127.0.0.1:$etcd" \
     --listen-peer-urls=http://127.0.0.1:0
 }
-# What Portreeve asks the API server for is in audit.log, a line of JSON for each request.
+# Requests of Portreeve are logged to audit.log, a line of JSON for each.
 cat >"$dir/audit.yaml" <<EOF
 apiVersion: audit.k8s.io/v1
 kind: Policy

@@ -1,3 +1,3 @@
-// Package cluster holds what builds and runs a real Kubernetes on one machine:
-// its programs come from Go modules, at the versions that go.mod names.
+// Package cluster contains the scripts that build and run a real Kubernetes cluster on
+// one machine. Its programs are built from Go modules at the versions in go.mod.
 package cluster

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The first process of a node (node.sh), in namespaces of its own. Nothing outside of
-# the folder of the node and its cgroups is written: /etc, /opt and /var are overlays
-# here, /run is its own.
+# The first process of a node (node.sh), in namespaces of its own. It writes only to the
+# folder of the node and its cgroups: /etc, /opt and /var are overlays here, and /run is
+# a file system of the node.
 set -euo pipefail
 name=$1 index=$2 node=$3 programs=$4 cgroup=$5
 
 hostname "$name"
-mount() { command mount --no-mtab "$@"; } # or the machine's /run gets a note
+mount() { command mount --no-mtab "$@"; } # otherwise it writes to the machine's /run
 mount --make-rprivate /
 mount --bind "$node" /mnt
 mount -t tmpfs tmpfs /run
@@ -24,8 +24,8 @@ mount -t sysfs sysfs /sys
 mount --move /run/cgroup /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
 
-# The kubelet wants these settings of the whole machine to have these values, and
-# would write them. It finds them as files here, and the machine keeps its own.
+# The kubelet requires these values of settings of the whole machine, and would write
+# them. Here it finds files with the values instead, and the machine keeps its own.
 while read -r key value; do
   mkdir -p "/run/sysctl/${key%/*}"
   echo "$value" >"/run/sysctl/$key"
@@ -41,7 +41,7 @@ EOF
 
 mkdir -p /run/node/{kubelet,portreeve} /var/lib/{kubelet,portreeve} /etc/cni/net.d /etc/kubernetes
 mount --bind /run/node/kubelet /var/lib/kubelet
-mount --bind /run/node/portreeve /var/lib/portreeve # on disk, as on a real node: it outlives the processes
+mount --bind /run/node/portreeve /var/lib/portreeve # on disk, as on a real node
 mount --make-rshared /
 
 until ip route show default | grep -q .; do sleep 0.05; done # node.sh connects eth0
@@ -105,8 +105,8 @@ containerd --config /run/node/etc/containerd.toml >"$logs/containerd.log" 2>&1 &
 until ctr --connect-timeout 1s version >/dev/null 2>&1; do kill -0 $!; sleep 0.1; done
 for image in /run/node/images/*.tar; do ctr --namespace k8s.io images import "$image"; done
 "$programs/kube-proxy" --config /run/node/etc/kube-proxy.yaml >"$logs/kube-proxy.log" 2>&1 &
-while :; do # a kubelet that ends is started again, as systemd does
+while :; do # restarts the kubelet, as systemd does
   "$programs/kubelet" --config /run/node/etc/kubelet.yaml --kubeconfig /run/node/etc/kubelet.kubeconfig \
     --hostname-override="$name" --node-ip="172.30.0.$((10 + index))" || sleep 1
 done >>"$logs/kubelet.log" 2>&1 &
-wait -n # a node without one of the three is no node: the rest goes with this process
+wait -n # when one of the three ends, this process ends, and the node with it

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Adds a real node to the cluster of up.sh --nodes, or takes one away:
+# Adds a real node to the cluster of up.sh --nodes, or removes one:
 #
 #   hack/cluster/node.sh up NAME [IMAGE.tar…]
-#   hack/cluster/node.sh kill NAME       as if its power failed: its files and its Node stay
-#   hack/cluster/node.sh start NAME      after that
-#   hack/cluster/node.sh down NAME       the Node object goes, too
-#   hack/cluster/node.sh check           says what this machine lacks for nodes
+#   hack/cluster/node.sh kill NAME       like a power failure: files and Node object stay
+#   hack/cluster/node.sh start NAME      starts a killed node
+#   hack/cluster/node.sh down NAME       also deletes the Node object
+#   hack/cluster/node.sh check           checks that this machine can run nodes
 #
 # A node is kubelet, containerd and kube-proxy in network, mount, PID, UTS and IPC
-# namespaces of their own on the cluster's bridge. When its first process goes, all
-# of it goes. It needs Debian's packages (make deps) and cgroup v1 or v2.
+# namespaces of their own on the cluster's bridge. When its first process ends, all
+# of them end. It needs Debian's packages (make deps) and cgroup v1 or v2.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 source "$here/pki.sh"
@@ -54,8 +54,8 @@ remove_cgroups() {
   done < <(cgroups)
 }
 
-# claim_index prints the lowest number that no node of this cluster has; two scripts
-# at a time can't have the same.
+# claim_index prints the lowest number that no node of this cluster has. Concurrent
+# scripts get different numbers.
 claim_index() {
   local i=1
   mkdir -p "$dir/index"
@@ -70,7 +70,7 @@ connect() {
   unshared() { [[ $(readlink "/proc/$1/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
   wait_for 10 "network namespace of $name" unshared "$1" || return 1
   inside() { nsenter --net="/proc/$1/ns/net" ip "${@:2}"; }
-  inside "$hub" link delete "node$2" 2>/dev/null || true # of a node that was killed, and whose network goes in its own time
+  inside "$hub" link delete "node$2" 2>/dev/null || true # of a killed node, whose network is removed later
   inside "$hub" link add "node$2" type veth peer name eth0 netns "$1" &&
     inside "$hub" link set "node$2" master br0 up &&
     inside "$hub" route replace "10.244.$2.0/24" via "172.30.0.$((10 + $2))" &&
@@ -82,9 +82,9 @@ connect() {
 
 up() {
   need_programs kubelet kube-proxy pause
-  running "$dir/hub.pid" || die "no cluster runs in $dir: hack/cluster/up.sh --nodes starts one"
-  [[ -d $dir/nodes ]] || die "the cluster in $dir takes no nodes: start it with up.sh --nodes"
-  [[ ! -d $node ]] || die "node $name is there: hack/cluster/node.sh down $name takes it away"
+  running "$dir/hub.pid" || die "no cluster is running in $dir: hack/cluster/up.sh --nodes starts one"
+  [[ -d $dir/nodes ]] || die "the cluster in $dir can't have nodes: start it with up.sh --nodes"
+  [[ ! -d $node ]] || die "node $name exists: hack/cluster/node.sh down $name removes it"
   mkdir -p "$node"/{etc,logs,images,containerd,kubelet}
   local index
   index=$(claim_index)
@@ -101,7 +101,7 @@ up() {
   }
 }
 
-# run starts the processes of the node, whose number is $1, and waits until it is Ready.
+# run starts the processes of node number $1, and waits until it is Ready.
 run() {
   local index=$1
   make_cgroups
@@ -127,7 +127,7 @@ halt() {
 
 start() {
   [[ -d $node ]] || die "no node $name: hack/cluster/node.sh up $name adds one"
-  ended "$node/pid" || die "node $name runs"
+  ended "$node/pid" || die "node $name is running"
   wait_for 20 "end of the cgroups of $name" remove_cgroups
   run "$(cat "$node/index")" || die "node $name did not start again"
 }
@@ -135,7 +135,7 @@ start() {
 down() {
   [[ -d $node ]] || return 0
   halt
-  "$here/kubectl" delete node "$name" --ignore-not-found --timeout=10s >/dev/null 2>&1 || true # the API may be gone
+  "$here/kubectl" delete node "$name" --ignore-not-found --timeout=10s >/dev/null 2>&1 || true # the API server may have stopped
   wait_for 20 "end of the cgroups of $name" remove_cgroups
   [[ ! -e $node/index ]] || rmdir "$dir/index/$(cat "$node/index")"
   rm -rf "$node" "$dir/pki/node-$name".*

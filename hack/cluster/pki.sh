@@ -1,5 +1,5 @@
 # Sourced by up.sh and node.sh: certificates and kubeconfigs in $dir/pki, with
-# openssl. Keys are P-256, since RSA's take seconds each.
+# openssl. Keys are P-256, because RSA keys take seconds each.
 
 key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1" 2>/dev/null; }
 

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Starts a control plane of hack/cluster/build.sh's programs:
+# Starts a control plane with the programs of hack/cluster/build.sh:
 #
 #   hack/cluster/up.sh           etcd, kube-apiserver, kube-controller-manager and
 #                                kube-scheduler on 127.0.0.1 of this machine
-#   hack/cluster/up.sh --api     etcd and kube-apiserver alone: nobody makes default
-#                                service accounts, or collects what an owner left
+#   hack/cluster/up.sh --api     etcd and kube-apiserver only: default service accounts
+#                                aren't created, and garbage isn't collected
 #   hack/cluster/up.sh --nodes   all of them in a network namespace of their own, to
 #                                which hack/cluster/node.sh adds nodes
 #
-# The processes are in a PID namespace of their own: when its first process goes,
-# they all go. hack/cluster/down.sh ends it and removes CLUSTER_DIR.
+# The processes are in a PID namespace of their own: when its first process ends, they
+# all end. hack/cluster/down.sh stops them and removes CLUSTER_DIR.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 source "$here/pki.sh"
 
 nodes=
 run=(etcd kube-apiserver kube-controller-manager kube-scheduler)
-sign=(serviceaccount default) # made by the last that starts
+sign=(serviceaccount default) # created by the program that starts last
 case ${1:-} in
 '') ;;
 --api) run=(etcd kube-apiserver) sign=(--raw /readyz) ;;
@@ -26,10 +26,10 @@ esac
 need_root
 need_commands openssl unshare nsenter setsid ip
 need_programs kubectl "${run[@]}"
-! running "$dir/hub.pid" || die "a cluster runs in $dir already: hack/cluster/down.sh ends it"
+! running "$dir/hub.pid" || die "a cluster is already running in $dir: hack/cluster/down.sh stops it"
 "$here/down.sh"
 
-# free_port prints a port from $1 upwards that nobody listens on.
+# free_port prints a port from $1 upwards without a listener.
 free_port() {
   local port=$1
   while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done

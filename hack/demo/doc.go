@@ -1,10 +1,11 @@
-// Demo shows Portreeve at work with a real Kubernetes API on loopback: a Node that runs
-// out of ports, and gets more by a NodeTuning, which is then taken back. Controller and
-// agent have the tokens of their service accounts. It ends by itself, and leaves nothing
-// behind. Run it as root, by `make demo`.
+// Demo shows Portreeve with a real Kubernetes API server on loopback: a Node runs out of
+// ports, gets more through a NodeTuning, and gets its original sysctls back when the
+// NodeTuning is deleted. The controller and the agent use the tokens of their service
+// accounts. The demo ends by itself, and leaves nothing behind. Run it as root with
+// `make demo`.
 //
-// An agent that tunes writes the sysctls of its host. Here that is the network namespace
-// that the demo is started in, and all of its programs with it: the namespace has a
-// port range and sysctls of its own, and goes with the last of them. The machine's
-// are not touched; the demo refuses to run where it would be otherwise.
+// An agent that tunes writes the sysctls of its host. Here the host is the network
+// namespace in which the demo and all its programs run, with a port range and sysctls of
+// its own. The machine's are not changed: the demo refuses to run in the machine's
+// network namespace.
 package main

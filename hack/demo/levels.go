@@ -7,11 +7,11 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// levels are those that were seen, each once in a row.
-type levels []v1alpha1.Level
+// levelHistory is the sequence of levels, without repetitions.
+type levelHistory []v1alpha1.Level
 
-// see notes a level, and says whether it is another one than before.
-func (l *levels) see(level v1alpha1.Level) bool {
+// appendChange appends a level that differs from the last one, and reports whether it does.
+func (l *levelHistory) appendChange(level v1alpha1.Level) bool {
 	if n := len(*l); n > 0 && (*l)[n-1] == level {
 		return false
 	}
@@ -19,15 +19,15 @@ func (l *levels) see(level v1alpha1.Level) bool {
 	return true
 }
 
-// last is the level now, or "".
-func (l levels) last() v1alpha1.Level {
+// lastLevel returns the newest level, or "".
+func (l levelHistory) lastLevel() v1alpha1.Level {
 	if len(l) == 0 {
 		return ""
 	}
 	return l[len(l)-1]
 }
 
-func (l levels) String() string {
+func (l levelHistory) String() string {
 	words := make([]string, len(l))
 	for i, level := range l {
 		words[i] = string(level)
@@ -35,9 +35,9 @@ func (l levels) String() string {
 	return strings.Join(words, " → ")
 }
 
-// inOrder says whether the node came under pressure step by step and recovered:
-// Normal, Warning, Critical, and back, where the way back may be one step.
-func (l levels) inOrder() bool {
+// isInOrder reports whether the node came under pressure step by step and recovered:
+// Normal, Warning, Critical, and back, either in one step or through Warning.
+func (l levelHistory) isInOrder() bool {
 	const n, w, c = v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical
-	return slices.Equal(l, levels{n, w, c, w, n}) || slices.Equal(l, levels{n, w, c, n})
+	return slices.Equal(l, levelHistory{n, w, c, w, n}) || slices.Equal(l, levelHistory{n, w, c, n})
 }

@@ -6,7 +6,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func TestLevelsInOrder(t *testing.T) {
+func TestPressureAndRecoveryAreRecognised(t *testing.T) {
 	const n, w, c = v1alpha1.LevelNormal, v1alpha1.LevelWarning, v1alpha1.LevelCritical
 	tests := map[string]struct {
 		seen []v1alpha1.Level
@@ -21,18 +21,18 @@ func TestLevelsInOrder(t *testing.T) {
 		"no recovery":                     {[]v1alpha1.Level{n, w, c, w}, false},
 		"Critical without a Warning":      {[]v1alpha1.Level{n, c, w, n}, false},
 		"pressure from the start":         {[]v1alpha1.Level{w, c, w, n}, false},
-		"flapping at the critical line":   {[]v1alpha1.Level{n, w, c, w, c, w, n}, false},
+		"flapping at the critical level":  {[]v1alpha1.Level{n, w, c, w, c, w, n}, false},
 		"a level that was not measurable": {[]v1alpha1.Level{n, w, "", c, w, n}, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var l levels
+			var l levelHistory
 			for i, level := range tt.seen {
-				if news := l.see(level); news != (i == 0 || tt.seen[i-1] != level) {
-					t.Errorf("see %q after %q is news: %v", level, tt.seen[:i], news)
+				if isNew := l.appendChange(level); isNew != (i == 0 || tt.seen[i-1] != level) {
+					t.Errorf("%q after %q is a change: %v", level, tt.seen[:i], isNew)
 				}
 			}
-			if got := l.inOrder(); got != tt.want {
+			if got := l.isInOrder(); got != tt.want {
 				t.Errorf("%q in order: %v, want %v", l, got, tt.want)
 			}
 		})

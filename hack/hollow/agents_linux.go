@@ -17,49 +17,49 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// agent is one hollow agent.
-type agent struct {
+// hollowAgent has the real agent's writer and watch, and measures nothing.
+type hollowAgent struct {
 	node   string
 	client rest.Interface
 	writer *report.Writer
-	fleet  *fleet
+	fleet  *agentFleet
 
 	mu      sync.Mutex
 	percent int32     // of the newest status
-	offered time.Time // when that was offered; zero once it is written
+	offered time.Time // when it was offered; zero once it is written
 }
 
-// fleet is all of them, and how their attempts to write ended.
-type fleet struct {
-	agents []*agent
+// agentFleet is all agents and the results of their writes.
+type agentFleet struct {
+	agents []*hollowAgent
 
-	mu      sync.Mutex
-	results map[report.Result]int
-	took    []time.Duration // from each Offer to the answer of the API server
-	ended   time.Time       // of the last of these
-	waiting int             // agents whose newest status is not written
+	mu          sync.Mutex
+	results     map[report.Result]int
+	latencies   []time.Duration // from each Offer until the API server answered
+	lastWritten time.Time       // when the last write was answered
+	waiting     int             // agents whose newest status is not written
 }
 
-func newFleet(admin *rest.Config, nodes []string) (*fleet, error) {
-	f := &fleet{results: map[report.Result]int{}}
+func newFleet(admin *rest.Config, nodes []string) (*agentFleet, error) {
+	f := &agentFleet{results: map[report.Result]int{}}
 	for _, node := range nodes {
-		client, err := report.NewClient(impersonate(admin, node), "portreeve-agent/hollow")
+		client, err := report.NewClient(impersonateAgent(admin, node), "portreeve-agent/hollow")
 		if err != nil {
 			return nil, err
 		}
-		a := &agent{node: node, client: client, fleet: f}
+		a := &hollowAgent{node: node, client: client, fleet: f}
 		a.writer = report.NewWriter(report.WriterOptions{
 			Client: client, Node: node, Policy: report.DefaultPolicy, Log: slog.New(slog.DiscardHandler),
-			OnObject: func(*v1alpha1.PortPressure) {}, OnResult: a.wrote,
+			OnObject: func(*v1alpha1.PortPressure) {}, OnResult: a.recordResult,
 		})
 		f.agents = append(f.agents, a)
 	}
 	return f, nil
 }
 
-// impersonate is the identity that the token of the agent's pod has. The limit of
-// requests is client-go's own, as it is in the agent.
-func impersonate(admin *rest.Config, node string) *rest.Config {
+// impersonateAgent returns a config with the identity of the agent's pod, and with
+// client-go's default limit of requests, as in the agent.
+func impersonateAgent(admin *rest.Config, node string) *rest.Config {
 	c := rest.CopyConfig(admin)
 	c.QPS = 0
 	c.Impersonate = rest.ImpersonationConfig{
@@ -70,28 +70,29 @@ func impersonate(admin *rest.Config, node string) *rest.Config {
 	return c
 }
 
-// tick is the real agent's, and as there each status is offered again at each tick:
-// most of it is never written.
+// tick is the real agent's default. As there, each status is offered again at each tick,
+// and most of these are not written.
 const tick = 10 * time.Second
 
-// run starts the agents over that time, each with its first status, until ctx ends.
-func (f *fleet) run(ctx context.Context, running *sync.WaitGroup, over time.Duration) {
+// startAgents starts the agents one by one within a time, each with its first status.
+// They run until ctx ends.
+func (f *agentFleet) startAgents(ctx context.Context, running *sync.WaitGroup, over time.Duration) {
 	for i, a := range f.agents {
-		if pause(ctx, over/time.Duration(len(f.agents))) != nil {
+		if sleepContext(ctx, over/time.Duration(len(f.agents))) != nil {
 			return
 		}
 		running.Go(func() { a.writer.Run(ctx) })
-		a.offer(int32(5 + i%40))
+		a.offerStatus(int32(5 + i%40))
 	}
 	running.Go(func() {
-		for i := 0; pause(ctx, tick/time.Duration(len(f.agents))) == nil; i++ {
-			f.agents[i%len(f.agents)].repeat()
+		for i := 0; sleepContext(ctx, tick/time.Duration(len(f.agents))) == nil; i++ {
+			f.agents[i%len(f.agents)].offerAgain()
 		}
 	})
 }
 
-// offer offers a status that is new.
-func (a *agent) offer(percent int32) {
+// offerStatus offers a new status.
+func (a *hollowAgent) offerStatus(percent int32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.offered.IsZero() {
@@ -100,17 +101,17 @@ func (a *agent) offer(percent int32) {
 		a.fleet.mu.Unlock()
 	}
 	a.percent, a.offered = percent, time.Now()
-	a.writer.OfferStatus(statusOf(a.node, percent, a.offered))
+	a.writer.OfferStatus(newStatus(a.node, percent, a.offered))
 }
 
-// repeat offers the same status, with the time of now.
-func (a *agent) repeat() {
+// offerAgain offers the same status with the current time.
+func (a *hollowAgent) offerAgain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.writer.OfferStatus(statusOf(a.node, a.percent, time.Now()))
+	a.writer.OfferStatus(newStatus(a.node, a.percent, time.Now()))
 }
 
-func (a *agent) wrote(r report.Result) {
+func (a *hollowAgent) recordResult(r report.Result) {
 	a.mu.Lock()
 	offered := a.offered
 	if r == report.Written {
@@ -122,17 +123,17 @@ func (a *agent) wrote(r report.Result) {
 	defer f.mu.Unlock()
 	f.results[r]++
 	if r == report.Written && !offered.IsZero() {
-		f.took = append(f.took, time.Since(offered))
-		f.ended = time.Now()
+		f.latencies = append(f.latencies, time.Since(offered))
+		f.lastWritten = time.Now()
 		f.waiting--
 	}
 }
 
-// burst changes the level of n agents at random times within over, and waits until
-// all of it is written, at most for limit.
-func (f *fleet) burst(ctx context.Context, n int, over, limit time.Duration) (burst, error) {
+// runBurst changes the level of n agents at random times within over, and waits up to
+// limit until all changes are written.
+func (f *agentFleet) runBurst(ctx context.Context, n int, over, limit time.Duration) (burstFigures, error) {
 	f.mu.Lock()
-	f.took, f.results = nil, map[report.Result]int{}
+	f.latencies, f.results = nil, map[report.Result]int{}
 	f.mu.Unlock()
 	at := make([]time.Duration, n)
 	for i := range at {
@@ -141,28 +142,28 @@ func (f *fleet) burst(ctx context.Context, n int, over, limit time.Duration) (bu
 	slices.Sort(at)
 	begin := time.Now()
 	for i, pick := range rand.Perm(len(f.agents))[:n] {
-		if err := pause(ctx, time.Until(begin.Add(at[i]))); err != nil {
-			return burst{}, err
+		if err := sleepContext(ctx, time.Until(begin.Add(at[i]))); err != nil {
+			return burstFigures{}, err
 		}
-		f.agents[pick].offer(int32(50 + rand.IntN(51)))
+		f.agents[pick].offerStatus(int32(50 + rand.IntN(51)))
 	}
-	err := await(ctx, "the burst to be written", limit, func() (bool, error) {
+	err := awaitCondition(ctx, "all writes of the burst", limit, func() (bool, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.waiting == 0, fmt.Errorf("%d are not", f.waiting)
+		return f.waiting == 0, fmt.Errorf("%d statuses are not written", f.waiting)
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return burst{changes: n, over: over, handled: f.ended.Sub(begin), took: slices.Clone(f.took), throttled: f.results[report.Throttled]}, err
+	return burstFigures{changes: n, duration: over, lastWritten: f.lastWritten.Sub(begin), latencies: slices.Clone(f.latencies), throttled: f.results[report.Throttled]}, err
 }
 
-func (f *fleet) unwritten() int {
+func (f *agentFleet) countUnwritten() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.waiting
 }
 
-func (f *fleet) attempts() map[report.Result]int {
+func (f *agentFleet) countResults() map[report.Result]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.results)

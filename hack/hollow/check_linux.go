@@ -15,9 +15,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// count is how many PortPressures there are. The API server says so in the first
-// page of a list.
-func count(ctx context.Context, p *controlplane.Plane) (int, error) {
+// countPortPressures returns the number of PortPressures, from the first page of a list.
+func countPortPressures(ctx context.Context, p *controlplane.Cluster) (int, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("PortPressureList"))
 	if err := p.Client.List(ctx, list, client.Limit(1)); err != nil {
@@ -30,10 +29,10 @@ func count(ctx context.Context, p *controlplane.Plane) (int, error) {
 	return n, nil
 }
 
-// lost reads every PortPressure back and counts those that don't have their agent's
-// newest level and percentage. It is an error if one is called silent: all agents
-// are well.
-func lost(ctx context.Context, p *controlplane.Plane, f *fleet) (int, error) {
+// countLost counts the PortPressures that don't have their agent's newest level and
+// percentage. It returns an error if one has the label of an agent that doesn't report:
+// all agents do.
+func countLost(ctx context.Context, p *controlplane.Cluster, f *agentFleet) (int, error) {
 	list := &v1alpha1.PortPressureList{}
 	if err := p.Client.List(ctx, list); err != nil {
 		return 0, err
@@ -42,7 +41,7 @@ func lost(ctx context.Context, p *controlplane.Plane, f *fleet) (int, error) {
 	for i := range list.Items {
 		have[list.Items[i].Name] = &list.Items[i]
 		if label, ok := list.Items[i].Labels[v1alpha1.LabelAgent]; ok {
-			return 0, fmt.Errorf("PortPressure %s has the label %s=%s, and its agent is well", list.Items[i].Name, v1alpha1.LabelAgent, label)
+			return 0, fmt.Errorf("PortPressure %s has the label %s=%s, but its agent reports", list.Items[i].Name, v1alpha1.LabelAgent, label)
 		}
 	}
 	n := 0
@@ -55,17 +54,17 @@ func lost(ctx context.Context, p *controlplane.Plane, f *fleet) (int, error) {
 	return n, nil
 }
 
-// guarded makes sure that the policies are at work: the first agent must be refused
-// the status of the second's node, and by a policy.
-func guarded(ctx context.Context, f *fleet) error {
+// checkPolicies makes sure that the admission policies apply: one must deny the first
+// agent a write to the status of the second agent's node.
+func checkPolicies(ctx context.Context, f *agentFleet) error {
 	patch := []byte(`[{"op": "add", "path": "/status", "value": {"level": "Normal"}}]`)
 	err := f.agents[0].client.Patch(types.JSONPatchType).Resource("portpressures").Name(f.agents[1].node).
 		SubResource("status").Body(patch).Do(ctx).Error()
 	switch {
 	case err == nil:
-		return errors.New("an agent could write another node's status: the policies of config/admission are not at work")
+		return errors.New("an agent could write another node's status: the policies of config/admission don't apply")
 	case !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "ValidatingAdmissionPolicy"):
-		return fmt.Errorf("no policy refused an agent another node's status: %w", err)
+		return fmt.Errorf("no policy denied an agent a write to another node's status: %w", err)
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// names are those of the nodes.
-func names(n int) []string {
+// nodeNames returns the names of n nodes.
+func nodeNames(n int) []string {
 	all := make([]string, n)
 	for i := range all {
 		all[i] = fmt.Sprintf("hollow-%04d", i)
@@ -20,10 +20,10 @@ func names(n int) []string {
 	return all
 }
 
-// populate creates each node, and a ready pod of the agent on it.
-func populate(ctx context.Context, p *controlplane.Plane, nodes []string) error {
-	return each(ctx, nodes, func(ctx context.Context, name string) error {
-		pod, err := p.NewPod(controlplane.Agent, name)
+// createNodes creates the nodes, each with a ready pod of the agent.
+func createNodes(ctx context.Context, p *controlplane.Cluster, nodes []string) error {
+	return forEachName(ctx, nodes, func(ctx context.Context, name string) error {
+		pod, err := p.NewPod(controlplane.AgentWorkload, name)
 		if err != nil {
 			return err
 		}
@@ -33,11 +33,11 @@ func populate(ctx context.Context, p *controlplane.Plane, nodes []string) error 
 		if err := p.Client.Create(ctx, pod); err != nil {
 			return err
 		}
-		return p.Ready(ctx, pod)
+		return p.SetReady(ctx, pod)
 	})
 }
 
-// newNode has the labels and annotations that nodes of a cloud have.
+// newNode returns a Node with the labels and annotations of a cloud's.
 func newNode(name string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: name,
@@ -54,8 +54,8 @@ func newNode(name string) *corev1.Node {
 	}}
 }
 
-// each calls do for all names, some at a time, until one fails.
-func each(ctx context.Context, names []string, do func(context.Context, string) error) error {
+// forEachName calls do for all names, 16 at a time, until a call fails.
+func forEachName(ctx context.Context, names []string, do func(context.Context, string) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	work := make(chan string)

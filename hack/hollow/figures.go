@@ -5,69 +5,71 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"portreeve.io/portreeve/internal/text"
 )
 
-// figures are those of one run.
-type figures struct {
-	nodes            int
-	calm, pressed    int // bytes of a status, as JSON
-	created, written time.Duration
-	settled, peak    int64 // the controller's resident memory, in bytes
-	stable           bool  // that settled did settle
-	burst            burst
-	lost             int
+// benchmarkFigures are the results of one run.
+type benchmarkFigures struct {
+	nodes                     int
+	normalSize, pressureSize  int // bytes of a status as JSON
+	created, written          time.Duration
+	settledMemory, peakMemory int64 // the controller's resident memory, in bytes
+	hasSettled                bool  // settledMemory was stable
+	burst                     burstFigures
+	lost                      int
 }
 
-// burst is many level changes at once.
-type burst struct {
-	changes       int
-	over, handled time.Duration
-	took          []time.Duration // of each write
-	throttled     int             // answers 429
+// burstFigures are the results of many level changes at once.
+type burstFigures struct {
+	changes               int
+	duration, lastWritten time.Duration
+	latencies             []time.Duration // of each write
+	throttled             int             // answers 429
 }
 
 // The goals.
 const (
 	goalCreated = 120 * time.Second
 	goalSettled = 100 << 20
-	goalHandled = 15 * time.Second
+	goalBurst   = 15 * time.Second
 )
 
-func (f figures) table() string {
+func (f benchmarkFigures) formatTable() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s agents in one process, with the real agent's writer and watch and its rights; one API server, one controller. "+
-		"A calm status has %d bytes as JSON, one under pressure %d.\n\n", thousands(f.nodes), f.calm, f.pressed)
+	fmt.Fprintf(&b, "%s agents in one process, with the real agent's writer, watch and RBAC; one API server, one controller. "+
+		"A status as JSON has %d bytes at the level Normal, %d under pressure.\n\n", text.FormatThousands(f.nodes), f.normalSize, f.pressureSize)
 	b.WriteString("| what | figure | goal |\n|---|---|---|\n")
 	row := func(what, figure, goal string) { fmt.Fprintf(&b, "| %s | %s | %s |\n", what, figure, goal) }
-	row("all PortPressures created, from the controller's start", seconds(f.created), "≤ "+seconds(goalCreated))
-	row("every agent's first status written, from the same", seconds(f.written), "–")
-	row("controller's resident memory, settled", mib(f.settled), "≤ "+mib(goalSettled))
-	row("the same at its peak", mib(f.peak), "–")
+	row("all PortPressures created, from the controller's start", formatSeconds(f.created), "≤ "+formatSeconds(goalCreated))
+	row("first status of every agent written, from the controller's start", formatSeconds(f.written), "–")
+	row("controller's resident memory, stable", formatMiB(f.settledMemory), "≤ "+formatMiB(goalSettled))
+	row("controller's resident memory, peak", formatMiB(f.peakMemory), "–")
 	u := f.burst
-	row(fmt.Sprintf("%s level changes within %.0f s: the last one written after", thousands(u.changes), u.over.Seconds()), seconds(u.handled), "≤ "+seconds(goalHandled))
-	row("of these lost, by what the API server has afterwards", thousands(f.lost), "0")
-	row("from a level's change to its write's answer: p50, p99", milliseconds(percentile(u.took, 50))+", "+milliseconds(percentile(u.took, 99)), "–")
-	row("writes that the API server put off (429)", thousands(u.throttled), "–")
+	row(fmt.Sprintf("%s level changes within %.0f s: time until the last one is written", text.FormatThousands(u.changes), u.duration.Seconds()), formatSeconds(u.lastWritten), "≤ "+formatSeconds(goalBurst))
+	row("level changes missing from the API server afterwards", text.FormatThousands(f.lost), "0")
+	row("time from a level change until its write is answered: p50, p99", formatMilliseconds(computePercentile(u.latencies, 50))+", "+formatMilliseconds(computePercentile(u.latencies, 99)), "–")
+	row("writes throttled by the API server (429)", text.FormatThousands(u.throttled), "–")
 	return b.String()
 }
 
-// missed are the goals that aren't kept, one line each.
-func (f figures) missed() (lines []string) {
+// listMissedGoals returns one line for each goal that was missed.
+func (f benchmarkFigures) listMissedGoals() (lines []string) {
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	if f.created > goalCreated {
-		add("all were created after %s, the goal is %s", seconds(f.created), seconds(goalCreated))
+		add("all PortPressures were created after %s, the goal is %s", formatSeconds(f.created), formatSeconds(goalCreated))
 	}
-	if f.settled > goalSettled {
-		add("the controller settled at %s, the goal is %s", mib(f.settled), mib(goalSettled))
+	if f.settledMemory > goalSettled {
+		add("the controller's memory is %s, the goal is %s", formatMiB(f.settledMemory), formatMiB(goalSettled))
 	}
-	if !f.stable {
+	if !f.hasSettled {
 		add("the controller's memory did not settle")
 	}
-	if f.burst.handled > goalHandled {
-		add("the burst was handled after %s, the goal is %s", seconds(f.burst.handled), seconds(goalHandled))
+	if f.burst.lastWritten > goalBurst {
+		add("the burst was written after %s, the goal is %s", formatSeconds(f.burst.lastWritten), formatSeconds(goalBurst))
 	}
-	if n := f.burst.changes - len(f.burst.took); n != 0 {
-		add("%d of the burst's writes were not answered", n)
+	if n := f.burst.changes - len(f.burst.latencies); n != 0 {
+		add("%d writes of the burst were not answered", n)
 	}
 	if f.lost > 0 {
 		add("%d level changes were lost", f.lost)
@@ -75,8 +77,9 @@ func (f figures) missed() (lines []string) {
 	return lines
 }
 
-// percentile is the least figure that p percent of all don't exceed, or 0 of none.
-func percentile(ds []time.Duration, p int) time.Duration {
+// computePercentile returns the least duration that p percent don't exceed, or 0 if
+// there are none.
+func computePercentile(ds []time.Duration, p int) time.Duration {
 	if len(ds) == 0 {
 		return 0
 	}
@@ -84,14 +87,6 @@ func percentile(ds []time.Duration, p int) time.Duration {
 	return s[max(0, (len(s)*p+99)/100-1)]
 }
 
-func seconds(d time.Duration) string      { return fmt.Sprintf("%.1f s", d.Seconds()) }
-func milliseconds(d time.Duration) string { return fmt.Sprintf("%.0f ms", d.Seconds()*1e3) }
-func mib(bytes int64) string              { return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20)) }
-
-// thousands is n as in 5,000.
-func thousands(n int) string {
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
-}
+func formatSeconds(d time.Duration) string      { return fmt.Sprintf("%.1f s", d.Seconds()) }
+func formatMilliseconds(d time.Duration) string { return fmt.Sprintf("%.0f ms", d.Seconds()*1e3) }
+func formatMiB(bytes int64) string              { return fmt.Sprintf("%.0f MiB", float64(bytes)/(1<<20)) }

@@ -9,42 +9,42 @@ import (
 	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
-// good keeps every goal, by nothing.
-func good() figures {
-	f := figures{
-		nodes: 5000, calm: 1321, pressed: 4989,
+// good just meets every goal.
+func good() benchmarkFigures {
+	f := benchmarkFigures{
+		nodes: 5000, normalSize: 1321, pressureSize: 4989,
 		created: 120 * time.Second, written: 150 * time.Second,
-		settled: 100 << 20, peak: 140 << 20, stable: true,
-		burst: burst{changes: 1000, over: 10 * time.Second, handled: 15 * time.Second, throttled: 3},
+		settledMemory: 100 << 20, peakMemory: 140 << 20, hasSettled: true,
+		burst: burstFigures{changes: 1000, duration: 10 * time.Second, lastWritten: 15 * time.Second, throttled: 3},
 	}
 	for i := range 1000 {
-		f.burst.took = append(f.burst.took, time.Duration(1000-i)*time.Millisecond)
+		f.burst.latencies = append(f.burst.latencies, time.Duration(1000-i)*time.Millisecond)
 	}
 	return f
 }
 
 func TestTheTableShowsFiguresAndGoals(t *testing.T) {
-	golden.Check(t, "testdata/table.md", good().table())
+	golden.Check(t, "testdata/table.md", good().formatTable())
 }
 
 func TestMissedGoals(t *testing.T) {
 	tests := map[string]struct {
-		change func(*figures)
+		change func(*benchmarkFigures)
 		want   []string
 	}{
-		"none":                    {func(*figures) {}, nil},
-		"created too late":        {func(f *figures) { f.created = 121 * time.Second }, []string{"all were created after 121.0 s, the goal is 120.0 s"}},
-		"too much memory":         {func(f *figures) { f.settled = 101 << 20 }, []string{"the controller settled at 101 MiB, the goal is 100 MiB"}},
-		"memory that still moves": {func(f *figures) { f.stable = false }, []string{"the controller's memory did not settle"}},
-		"a slow burst":            {func(f *figures) { f.burst.handled = 16 * time.Second }, []string{"the burst was handled after 16.0 s, the goal is 15.0 s"}},
-		"a write without answer":  {func(f *figures) { f.burst.took = f.burst.took[1:] }, []string{"1 of the burst's writes were not answered"}},
-		"a lost level":            {func(f *figures) { f.lost = 2 }, []string{"2 level changes were lost"}},
+		"none":                    {func(*benchmarkFigures) {}, nil},
+		"created too late":        {func(f *benchmarkFigures) { f.created = 121 * time.Second }, []string{"all PortPressures were created after 121.0 s, the goal is 120.0 s"}},
+		"too much memory":         {func(f *benchmarkFigures) { f.settledMemory = 101 << 20 }, []string{"the controller's memory is 101 MiB, the goal is 100 MiB"}},
+		"memory that still moves": {func(f *benchmarkFigures) { f.hasSettled = false }, []string{"the controller's memory did not settle"}},
+		"a slow burst":            {func(f *benchmarkFigures) { f.burst.lastWritten = 16 * time.Second }, []string{"the burst was written after 16.0 s, the goal is 15.0 s"}},
+		"a write without answer":  {func(f *benchmarkFigures) { f.burst.latencies = f.burst.latencies[1:] }, []string{"1 writes of the burst were not answered"}},
+		"a lost level":            {func(f *benchmarkFigures) { f.lost = 2 }, []string{"2 level changes were lost"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := good()
 			tt.change(&f)
-			if d := cmp.Diff(tt.want, f.missed()); d != "" {
+			if d := cmp.Diff(tt.want, f.listMissedGoals()); d != "" {
 				t.Error(d)
 			}
 		})
@@ -61,23 +61,13 @@ func TestPercentile(t *testing.T) {
 		"of one":                    {[]time.Duration{7}, 99, 7},
 		"the median of three":       {[]time.Duration{9, 1, 5}, 50, 5},
 		"the median of four is low": {[]time.Duration{4, 3, 2, 1}, 50, 2},
-		"the 99th of a thousand":    {good().burst.took, 99, 990 * time.Millisecond},
+		"the 99th of a thousand":    {good().burst.latencies, 99, 990 * time.Millisecond},
 		"all":                       {[]time.Duration{1, 2, 3}, 100, 3},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := percentile(tt.of, tt.p); got != tt.want {
+			if got := computePercentile(tt.of, tt.p); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
-			}
-		})
-	}
-}
-
-func TestThousands(t *testing.T) {
-	for want, n := range map[string]int{"0": 0, "999": 999, "1,000": 1000, "5,042": 5042, "1,000,007": 1_000_007} {
-		t.Run(want, func(t *testing.T) {
-			if got := thousands(n); got != want {
-				t.Errorf("got %q", got)
 			}
 		})
 	}

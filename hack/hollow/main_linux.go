@@ -25,16 +25,16 @@ func main() {
 	var o options
 	flag.IntVar(&o.nodes, "nodes", 5000, "nodes, each with an agent")
 	flag.IntVar(&o.changes, "changes", 1000, "level changes of the burst")
-	flag.StringVar(&o.page, "page", "docs/benchmarks.md", "the page whose table is written; \"-\" prints it")
+	flag.StringVar(&o.page, "page", "docs/benchmarks.md", "the page to write the table to; \"-\" prints it")
 	flag.StringVar(&o.programs, "programs", "", "the folder with kube-apiserver, etcd and kubectl: hack/cluster/build.sh dir")
 	flag.StringVar(&o.controller, "controller", "bin/portreeve-controller", "the controller's program")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	err := o.check()
+	err := o.validateFlags()
 	if err == nil {
-		err = o.run(ctx)
+		err = o.runBenchmark(ctx)
 	}
 	stop()
 	if err != nil {
@@ -43,10 +43,10 @@ func main() {
 	}
 }
 
-func (o options) check() error {
+func (o options) validateFlags() error {
 	switch {
 	case flag.NArg() > 0:
-		return fmt.Errorf("argument %q isn't known", flag.Arg(0))
+		return fmt.Errorf("unknown argument %q", flag.Arg(0))
 	case o.nodes < 2 || o.nodes > 10000:
 		return fmt.Errorf("-nodes %d: must be 2 to 10000", o.nodes)
 	case o.changes < 1 || o.changes > o.nodes:
@@ -55,19 +55,19 @@ func (o options) check() error {
 	return nil
 }
 
-func (o options) run(ctx context.Context) error {
-	load, err := loadAverage()
+func (o options) runBenchmark(ctx context.Context) error {
+	load, err := readLoadAverage()
 	if err != nil {
 		return err
 	}
-	f, err := o.measure(ctx)
+	f, err := o.measureCluster(ctx)
 	if err != nil {
 		return err
 	}
-	if err := scale.Write(o.page, machine(load)+f.table()); err != nil {
+	if err := tablePart.Write(o.page, formatMachine(load)+f.formatTable()); err != nil {
 		return err
 	}
-	if missed := f.missed(); len(missed) > 0 {
+	if missed := f.listMissedGoals(); len(missed) > 0 {
 		return errors.New("goals missed:\n\t" + strings.Join(missed, "\n\t"))
 	}
 	return nil

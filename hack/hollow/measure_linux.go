@@ -11,16 +11,16 @@ import (
 	"portreeve.io/portreeve/internal/testutil/controlplane"
 )
 
-// The longest that the parts of a run may take.
+// The longest times that the parts of a run may take.
 const (
-	longCreate = 10 * time.Minute
-	longWrite  = 5 * time.Minute
-	longSettle = 6 * time.Minute
-	longBurst  = 2 * time.Minute
+	createTimeout = 10 * time.Minute
+	writeTimeout  = 5 * time.Minute
+	settleTimeout = 6 * time.Minute
+	burstTimeout  = 2 * time.Minute
 )
 
-func (o options) measure(ctx context.Context) (f figures, err error) {
-	say("starting etcd and kube-apiserver")
+func (o options) measureCluster(ctx context.Context) (f benchmarkFigures, err error) {
+	logProgress("starting etcd and kube-apiserver")
 	p, err := controlplane.Start(".", o.programs, "hollow")
 	if err != nil {
 		return f, err
@@ -33,23 +33,23 @@ func (o options) measure(ctx context.Context) (f figures, err error) {
 	if err := p.Install(ctx); err != nil {
 		return f, err
 	}
-	nodes := names(o.nodes)
-	say("creating %d nodes and pods", o.nodes)
-	if err := populate(ctx, p, nodes); err != nil {
+	nodes := nodeNames(o.nodes)
+	logProgress("creating %d nodes and pods", o.nodes)
+	if err := createNodes(ctx, p, nodes); err != nil {
 		return f, err
 	}
 	agents, err := newFleet(p.Config, nodes)
 	if err != nil {
 		return f, err
 	}
-	say("starting %d agents", o.nodes)
-	agents.run(ctx, &running, 20*time.Second)
-	f.nodes, f.calm, f.pressed = o.nodes, size(20), size(90)
-	err = o.phases(ctx, p, agents, &f)
+	logProgress("starting %d agents", o.nodes)
+	agents.startAgents(ctx, &running, 20*time.Second)
+	f.nodes, f.normalSize, f.pressureSize = o.nodes, statusSize(20), statusSize(90)
+	err = o.measurePhases(ctx, p, agents, &f)
 	return f, err
 }
 
-func (o options) phases(ctx context.Context, p *controlplane.Plane, agents *fleet, f *figures) error {
+func (o options) measurePhases(ctx context.Context, p *controlplane.Cluster, agents *agentFleet, f *benchmarkFigures) error {
 	controller, err := startController(ctx, p, o.controller, agents.agents[0].node)
 	if err != nil {
 		return err
@@ -57,66 +57,65 @@ func (o options) phases(ctx context.Context, p *controlplane.Plane, agents *flee
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
-		<-controller.Ended()
-		cancel(controller.Check())
+		<-controller.Done()
+		cancel(controller.CheckRunning())
 	}()
 	start := time.Now()
-	say("the controller runs, PID %d", controller.PID())
-	err = await(ctx, "all PortPressures", longCreate, func() (bool, error) {
-		n, err := count(ctx, p)
+	logProgress("the controller is running, PID %d", controller.PID())
+	err = awaitCondition(ctx, "all PortPressures", createTimeout, func() (bool, error) {
+		n, err := countPortPressures(ctx, p)
 		return n == o.nodes, errors.Join(err, fmt.Errorf("%d of %d", n, o.nodes))
 	})
 	if err != nil {
 		return err
 	}
 	f.created = time.Since(start)
-	say("all PortPressures created after %s; attempts to write: %v", seconds(f.created), agents.attempts())
-	err = await(ctx, "every agent's first write", longWrite, func() (bool, error) {
-		return agents.unwritten() == 0, fmt.Errorf("%d to go", agents.unwritten())
+	logProgress("all PortPressures created after %s; attempts to write: %v", formatSeconds(f.created), agents.countResults())
+	err = awaitCondition(ctx, "every agent's first write", writeTimeout, func() (bool, error) {
+		return agents.countUnwritten() == 0, fmt.Errorf("%d agents have not written", agents.countUnwritten())
 	})
 	if err != nil {
 		return err
 	}
 	f.written = time.Since(start)
-	say("all written after %s; attempts: %v", seconds(f.written), agents.attempts())
-	if err := guarded(ctx, agents); err != nil {
+	logProgress("all written after %s; attempts: %v", formatSeconds(f.written), agents.countResults())
+	if err := checkPolicies(ctx, agents); err != nil {
 		return err
 	}
-	if f.settled, f.stable, err = settle(ctx, controller.PID(), longSettle); err != nil {
+	if f.settledMemory, f.hasSettled, err = awaitStableMemory(ctx, controller.PID(), settleTimeout); err != nil {
 		return err
 	}
-	say("the controller has %s; burst of %d level changes", mib(f.settled), o.changes)
-	if f.burst, err = agents.burst(ctx, o.changes, 10*time.Second, longBurst); err != nil {
+	logProgress("the controller uses %s; starting a burst of %d level changes", formatMiB(f.settledMemory), o.changes)
+	if f.burst, err = agents.runBurst(ctx, o.changes, 10*time.Second, burstTimeout); err != nil {
 		return err
 	}
-	if f.lost, err = lost(ctx, p, agents); err != nil {
+	if f.lost, err = countLost(ctx, p, agents); err != nil {
 		return err
 	}
-	_, f.peak, err = memory(controller.PID())
+	_, f.peakMemory, err = readMemory(controller.PID())
 	return err
 }
 
-// startController runs the controller with the token that its pod on the node would
-// have.
-func startController(ctx context.Context, p *controlplane.Plane, program, node string) (*controlplane.Process, error) {
-	pod, err := p.NewPod(controlplane.Controller, node)
+// startController starts the controller with the token of its pod on the node.
+func startController(ctx context.Context, p *controlplane.Cluster, program, node string) (*controlplane.Process, error) {
+	pod, err := p.NewPod(controlplane.ControllerWorkload, node)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.Client.Create(ctx, pod); err != nil {
 		return nil, err
 	}
-	kubeconfig, err := p.KubeconfigOf(ctx, pod)
+	kubeconfig, err := p.WriteKubeconfig(ctx, pod)
 	if err != nil {
 		return nil, err
 	}
 	return p.Run("portreeve-controller", program, "--kubeconfig="+kubeconfig, "--metrics-address=0", "--health-address=0")
 }
 
-func size(percent int32) int {
-	text, err := json.Marshal(statusOf("hollow-0000", percent, time.Now()))
+func statusSize(percent int32) int {
+	text, err := json.Marshal(newStatus("hollow-0000", percent, time.Now()))
 	if err != nil {
-		panic(err) // no part of a status can fail
+		panic(err) // a status can always be marshalled
 	}
 	return len(text)
 }

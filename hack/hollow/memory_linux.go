@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// memory is VmRSS and VmHWM of a process, in bytes.
-func memory(pid int) (resident, peak int64, err error) {
+// readMemory returns VmRSS and VmHWM of a process, in bytes.
+func readMemory(pid int) (resident, peak int64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, 0, err
@@ -24,13 +24,13 @@ func memory(pid int) (resident, peak int64, err error) {
 	return resident << 10, peak << 10, nil
 }
 
-// settle waits until the resident memory has kept within 1 MiB for a minute, and
-// returns it; stable is false if that did not come to be within limit.
-func settle(ctx context.Context, pid int, limit time.Duration) (resident int64, stable bool, err error) {
+// awaitStableMemory waits until the resident memory has changed by at most 1 MiB for a
+// minute, and returns it. stable is false if it did not within limit.
+func awaitStableMemory(ctx context.Context, pid int, limit time.Duration) (resident int64, stable bool, err error) {
 	const same, every = time.Minute, 2 * time.Second
 	since, at := time.Now(), int64(0)
 	for until := time.Now().Add(limit); time.Now().Before(until); {
-		if resident, _, err = memory(pid); err != nil {
+		if resident, _, err = readMemory(pid); err != nil {
 			return 0, false, err
 		}
 		if diff := resident - at; diff > 1<<20 || -diff > 1<<20 {
@@ -39,7 +39,7 @@ func settle(ctx context.Context, pid int, limit time.Duration) (resident int64, 
 		if time.Since(since) >= same {
 			return resident, true, nil
 		}
-		if err := pause(ctx, every); err != nil {
+		if err := sleepContext(ctx, every); err != nil {
 			return 0, false, err
 		}
 	}

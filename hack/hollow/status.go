@@ -9,9 +9,9 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// statusOf is what an agent of that node might say: from percent 50 on with three
-// networks past the line, of two pools each, as the agent sends at most.
-func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureStatus {
+// newStatus returns a status as an agent of the node would send it. From 50 percent it
+// has three networks above the warning threshold with two pools each, the agent's maximum.
+func newStatus(node string, percent int32, now time.Time) *v1alpha1.PortPressureStatus {
 	at := metav1.NewTime(now)
 	level := v1alpha1.Thresholds{}.Level(percent)
 	s := &v1alpha1.PortPressureStatus{
@@ -27,8 +27,8 @@ func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureS
 		NetworkCount:       new(int32(31)),
 		Conntrack:          &v1alpha1.Conntrack{Entries: 16042, Max: 262144, UsedPercent: 6, InsertFailed: new(int64(0)), Drop: new(int64(0)), EarlyDrop: new(int64(0))},
 	}
-	tightest := poolOf(0, percent)
-	tightest.Network = networkOf(node, 0)
+	tightest := newPool(0, percent)
+	tightest.Network = networkName(node, 0)
 	tightest.Summary = fmt.Sprintf("%s → %s:%d", tightest.Network, tightest.Destination, tightest.Port)
 	s.Tightest = &tightest
 	status := metav1.ConditionTrue
@@ -38,9 +38,9 @@ func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureS
 		s.Advice = "Reuse connections (keep-alive, a connection pool); a wider range or timeWait.reuse helps meanwhile."
 		for i := range 3 {
 			s.Networks = append(s.Networks, v1alpha1.Network{
-				Network: networkOf(node, i), Namespace: "shop", Pod: fmt.Sprintf("api-%s-%d", node, i), UID: fmt.Sprintf("3f2a9c1e-5b7d-4a10-9d57-00000000000%d", i),
+				Network: networkName(node, i), Namespace: "shop", Pod: fmt.Sprintf("api-%s-%d", node, i), UID: fmt.Sprintf("3f2a9c1e-5b7d-4a10-9d57-00000000000%d", i),
 				Range: v1alpha1.PortRange{First: 32768, Last: 60999}, Sockets: 21000, UsedPercent: percent, Cause: s.Cause,
-				Pools: []v1alpha1.Pool{poolOf(i, percent), poolOf(i+3, percent)},
+				Pools: []v1alpha1.Pool{newPool(i, percent), newPool(i+3, percent)},
 			})
 		}
 		s.LastPressure = &v1alpha1.Pressure{Level: level, PeakPercent: percent, Summary: tightest.Summary, Cause: s.Cause, Holder: tightest.Holder, From: at}
@@ -52,9 +52,9 @@ func statusOf(node string, percent int32, now time.Time) *v1alpha1.PortPressureS
 	return s
 }
 
-func networkOf(node string, i int) string { return fmt.Sprintf("shop/api-%s-%d", node, i) }
+func networkName(node string, i int) string { return fmt.Sprintf("shop/api-%s-%d", node, i) }
 
-func poolOf(i int, percent int32) v1alpha1.Pool {
+func newPool(i int, percent int32) v1alpha1.Pool {
 	const capacity = 28232
 	used := capacity * percent / 100
 	return v1alpha1.Pool{

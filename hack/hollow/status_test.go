@@ -8,22 +8,22 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// The load is only real if the statuses are as large as agents' are: design says
-// about 4 kB, never above 6.
+// The load is only realistic if the statuses are as large as real ones: about 4 kB under
+// pressure, never above 6 kB.
 func TestStatusesHaveTheSizeAndLevelOfRealOnes(t *testing.T) {
 	tests := map[string]struct {
 		percent     int32
 		level       v1alpha1.Level
 		least, most int
 	}{
-		"calm":     {20, v1alpha1.LevelNormal, 1000, 2000},
+		"normal":   {20, v1alpha1.LevelNormal, 1000, 2000},
 		"warning":  {50, v1alpha1.LevelWarning, 4000, 6000},
 		"critical": {85, v1alpha1.LevelCritical, 4000, 6000},
 		"no port":  {100, v1alpha1.LevelCritical, 4000, 6000},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := statusOf("hollow-0000", tt.percent, time.Now())
+			s := newStatus("hollow-0000", tt.percent, time.Now())
 			text, err := json.Marshal(s)
 			if err != nil {
 				t.Fatal(err)

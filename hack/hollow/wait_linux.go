@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// say tells on standard error how far the run is.
-func say(format string, args ...any) {
+// logProgress prints the progress of the run to standard error.
+func logProgress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
 
-// await tries every half second until ok, at most for limit.
-func await(ctx context.Context, what string, limit time.Duration, ok func() (bool, error)) error {
+// awaitCondition calls ok every half second until it returns true, at most for limit.
+func awaitCondition(ctx context.Context, what string, limit time.Duration, ok func() (bool, error)) error {
 	for end := time.Now().Add(limit); ; {
 		done, err := ok()
 		if done {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("waited %v in vain for %s: %w", limit, what, err)
+			return fmt.Errorf("timed out after %v waiting for %s: %w", limit, what, err)
 		}
-		if err := pause(ctx, 500*time.Millisecond); err != nil {
+		if err := sleepContext(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
 	}
 }
 
-func pause(ctx context.Context, t time.Duration) error {
+func sleepContext(ctx context.Context, t time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)

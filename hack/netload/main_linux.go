@@ -18,32 +18,32 @@ import (
 )
 
 const (
-	failed = 1
-	usage  = 2
+	exitFailed = 1
+	exitUsage  = 2
 )
 
 func main() {
-	load, hold, err := parse(os.Args[1:], os.Stderr)
+	load, endAfter, err := parseFlags(os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "netload:", err)
-		os.Exit(usage)
+		os.Exit(exitUsage)
 	}
-	if err := run(load, hold); err != nil {
+	if err := runLoad(load, endAfter); err != nil {
 		fmt.Fprintln(os.Stderr, "netload:", err)
-		os.Exit(failed)
+		os.Exit(exitFailed)
 	}
 }
 
-func run(load testnet.Load, hold time.Duration) error {
+func runLoad(load testnet.Load, endAfter time.Duration) error {
 	parent := os.Getppid()
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil {
 		return fmt.Errorf("prctl: %w", err)
 	}
 	if os.Getppid() != parent {
-		return errors.New("the parent is gone")
+		return errors.New("the parent has ended")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
@@ -55,8 +55,8 @@ func run(load testnet.Load, hold time.Duration) error {
 	}
 	count, err := load.Run(ctx, func() {
 		fmt.Println("ready")
-		if hold > 0 {
-			time.AfterFunc(hold, stop)
+		if endAfter > 0 {
+			time.AfterFunc(endAfter, stop)
 		}
 	})
 	if load.Churn.Rate > 0 && err == nil {
@@ -65,13 +65,14 @@ func run(load testnet.Load, hold time.Duration) error {
 	return err
 }
 
-// isPipe: the end of another standard input, such as /dev/null, means nothing.
+// isPipe reports whether the file is a pipe. The end of another standard input, such as
+// /dev/null, does not end netload.
 func isPipe(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode()&os.ModeNamedPipe != 0
 }
 
-func parse(args []string, out io.Writer) (l testnet.Load, hold time.Duration, err error) {
+func parseFlags(args []string, out io.Writer) (l testnet.Load, endAfter time.Duration, err error) {
 	f := flag.NewFlagSet("netload", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.IntVar(&l.TimeWait, "tw", 0, "TIME_WAIT sockets, to 127.1.x.y:80")
@@ -82,10 +83,10 @@ func parse(args []string, out io.Writer) (l testnet.Load, hold time.Duration, er
 	f.IntVar(&l.Inbound, "inbound", 0, "ESTABLISHED connections to a listener at 127.0.0.1:8080, without their clients")
 	f.IntVar(&l.Destinations, "dests", 0, "`destinations` that each state is spread over (default one for each 4,000 sockets)")
 	f.IntVar(&l.Churn.Rate, "churn", 0, "connections per second to open and close, the client first")
-	f.IntVar(&l.Churn.Attempts, "count", 0, "connections that the churn tries to open; netload ends when the last has left (default no end)")
-	f.DurationVar(&l.Churn.Stay, "stay", 0, "how long each connection of the churn is held")
-	f.BoolVar(&l.Churn.Reset, "reset", false, "the churn closes by RST and leaves no TIME_WAIT")
-	f.DurationVar(&hold, "hold", 0, "end this long after \"ready\" (default never)")
+	f.IntVar(&l.Churn.Attempts, "count", 0, "connections that the churn tries to open; netload ends when the last is closed (default unlimited)")
+	f.DurationVar(&l.Churn.Lifetime, "stay", 0, "time for which each connection of the churn stays open")
+	f.BoolVar(&l.Churn.Reset, "reset", false, "close the churn's connections with RST, which leaves no TIME_WAIT")
+	f.DurationVar(&endAfter, "hold", 0, "end this long after \"ready\" (default never)")
 	f.Func("to", "destination `address:port` of the churn, may be repeated (default 127.3.0.0:83)", func(s string) error {
 		for one := range strings.SplitSeq(s, ",") {
 			a, err := netip.ParseAddrPort(one)
@@ -100,10 +101,10 @@ func parse(args []string, out io.Writer) (l testnet.Load, hold time.Duration, er
 		return l, 0, err
 	}
 	if f.NArg() > 0 {
-		return l, 0, fmt.Errorf("argument %q isn't known: see -help", f.Arg(0))
+		return l, 0, fmt.Errorf("unknown argument %q: see -help", f.Arg(0))
 	}
-	if hold < 0 {
-		return l, 0, fmt.Errorf("-hold is %v: use 0 or more", hold)
+	if endAfter < 0 {
+		return l, 0, fmt.Errorf("-hold is %v: use 0 or more", endAfter)
 	}
-	return l, hold, nil
+	return l, endAfter, nil
 }

@@ -54,7 +54,7 @@ func TestTheCriticalAlertIsDeliveredAndResolved(t *testing.T) {
 	s := startPrometheus(t, monitoring.Start, config, prometheusAddress, newNetnsClient(monitoring))
 
 	for key, value := range map[string]string{"net.ipv4.ip_local_port_range": "40000 40099", "net.ipv4.tcp_tw_reuse": "0"} {
-		if err := application.Sysctl(key, value); err != nil {
+		if err := application.WriteSysctl(key, value); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,7 +98,7 @@ func TestTheCriticalAlertIsDeliveredAndResolved(t *testing.T) {
 }
 
 // startWebhook starts the webhook and returns the alerts it receives.
-func startWebhook(t *testing.T, s *testnet.Space) <-chan webhookAlert {
+func startWebhook(t *testing.T, s *testnet.Namespace) <-chan webhookAlert {
 	t.Helper()
 	var listener net.Listener
 	var err error

@@ -17,7 +17,7 @@ import (
 )
 
 // newNetns creates a network namespace for the duration of the test.
-func newNetns(t *testing.T) *testnet.Space {
+func newNetns(t *testing.T) *testnet.Namespace {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to create network namespaces")
@@ -48,7 +48,7 @@ func buildProgram(t *testing.T, path, folder string) {
 
 // startAlertmanager starts Debian's Alertmanager. It reads templates from /usr/share, so the
 // unpacked package is mounted there in a mount namespace.
-func startAlertmanager(t *testing.T, s *testnet.Space, config string) {
+func startAlertmanager(t *testing.T, s *testnet.Namespace, config string) {
 	t.Helper()
 	path := findProgram(t, "prometheus-alertmanager")
 	share := filepath.Join(filepath.Dir(path), "..", "share")
@@ -59,7 +59,7 @@ func startAlertmanager(t *testing.T, s *testnet.Space, config string) {
 }
 
 // newNetnsClient returns a client that connects inside the namespace.
-func newNetnsClient(s *testnet.Space) *http.Client {
+func newNetnsClient(s *testnet.Namespace) *http.Client {
 	dial := func(_ context.Context, network, address string) (c net.Conn, err error) {
 		s.Do(func() { c, err = net.Dial(network, address) })
 		return c, err

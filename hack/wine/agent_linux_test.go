@@ -53,7 +53,7 @@ func (c *cluster) startAgent(b *bed, node, kubeconfig string, pod *corev1.Pod, a
 		_, err := a.get("/readyz")
 		return err
 	})
-	if err := c.Ready(b.t.Context(), pod); err != nil {
+	if err := c.SetReady(b.t.Context(), pod); err != nil {
 		b.t.Fatal(err)
 	}
 	return a

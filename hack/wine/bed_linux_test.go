@@ -35,7 +35,7 @@ func programs(t *testing.T) string {
 type bed struct {
 	t        *testing.T
 	programs string
-	space    *testnet.Space
+	space    *testnet.Namespace
 	init     int // the process that the others are killed with
 	env      []string
 }

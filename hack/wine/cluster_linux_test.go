@@ -27,7 +27,7 @@ const workload = "config/agent/windows.yaml"
 
 // cluster is a Kubernetes API with Portreeve installed, and its controller.
 type cluster struct {
-	*controlplane.Plane
+	*controlplane.Cluster
 	controller *controlplane.Process
 	err        error
 }
@@ -43,7 +43,7 @@ var shared struct {
 func TestMain(m *testing.M) {
 	shared.stop = make(chan struct{})
 	code := m.Run()
-	if shared.Plane != nil {
+	if shared.Cluster != nil {
 		if err := shared.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the cluster:", err)
 			code = 1
@@ -77,20 +77,20 @@ func (c *cluster) start(t *testing.T, programs string) error {
 	if err != nil {
 		return fmt.Errorf("build.sh dir: %w", err)
 	}
-	if c.Plane, err = controlplane.Start(root, strings.TrimSpace(string(kube)), "wine"); err != nil {
+	if c.Cluster, err = controlplane.Start(root, strings.TrimSpace(string(kube)), "wine"); err != nil {
 		return err
 	}
 	if err := c.Install(t.Context()); err != nil {
 		return err
 	}
-	pod, err := c.NewPod(controlplane.Controller, "linux")
+	pod, err := c.NewPod(controlplane.ControllerWorkload, "linux")
 	if err != nil {
 		return err
 	}
 	if err := c.Client.Create(t.Context(), pod); err != nil {
 		return err
 	}
-	kubeconfig, err := c.KubeconfigOf(t.Context(), pod)
+	kubeconfig, err := c.WriteKubeconfig(t.Context(), pod)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (c *cluster) join(b *bed, node string) (kubeconfig string, pod *corev1.Pod)
 			c.Client.Create(ctx, pod))
 	}
 	if err == nil {
-		kubeconfig, err = c.KubeconfigOf(ctx, pod)
+		kubeconfig, err = c.WriteKubeconfig(ctx, pod)
 	}
 	if err != nil {
 		b.t.Fatal(err)
@@ -169,5 +169,5 @@ func (c *cluster) pressure(t *testing.T, node string) (*v1alpha1.PortPressure, e
 	if p.Status.ObservedAt.IsZero() {
 		return nil, errors.New("no status yet")
 	}
-	return p, c.controller.Check()
+	return p, c.controller.CheckRunning()
 }

@@ -124,7 +124,7 @@ func TestANodeTuningIsHeldAndGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the end of the NodeTuning", func() error {
-		if err := errors.Join(a.check(), c.controller.Check()); err != nil {
+		if err := errors.Join(a.check(), c.controller.CheckRunning()); err != nil {
 			t.Fatal(err)
 		}
 		err := c.Client.Get(t.Context(), client.ObjectKeyFromObject(tuning), tuning)

@@ -96,7 +96,7 @@ func (b *bed) report() (p v1alpha1.PortPressure) {
 // range300 gives the bed 300 ports, in both systems' terms.
 func (b *bed) range300() {
 	b.t.Helper()
-	if err := b.space.Sysctl("net.ipv4.ip_local_port_range", "20000 20299"); err != nil {
+	if err := b.space.WriteSysctl("net.ipv4.ip_local_port_range", "20000 20299"); err != nil {
 		b.t.Fatal(err)
 	}
 	for _, family := range netsh.Families {

@@ -15,7 +15,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// rfc1337 is what a testnet.Space sets for itself.
+// rfc1337 is what a testnet.Namespace sets for itself.
 const rfc1337 = "net.ipv4.tcp_rfc1337"
 
 // TestKernelAgreesWithTheCatalogue asks a namespace of its own: the setting is there
@@ -62,7 +62,7 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 					t.Errorf("an end of its own range: %v", err)
 				}
 				// Nothing is written by writing no byte: an empty list needs its line's end.
-				if err := space.Sysctl(s.Key, value+"\n"); err != nil {
+				if err := space.WriteSysctl(s.Key, value+"\n"); err != nil {
 					t.Errorf("the kernel refuses %q: %v", value, err)
 				}
 				if got, err := space.ReadSysctl(s.Key); err != nil || !s.IsSame(got, value) {

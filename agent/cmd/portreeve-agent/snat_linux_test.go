@@ -69,7 +69,7 @@ func snatPool(s v1alpha1.PortPressureStatus) *v1alpha1.Pool {
 }
 
 // inside is what the program says in a namespace.
-func inside(t *testing.T, n *netnstest.NS, args ...string) string {
+func inside(t *testing.T, n *netnstest.Netns, args ...string) string {
 	t.Helper()
 	c := program(t, args...)
 	var stdout, stderr strings.Builder

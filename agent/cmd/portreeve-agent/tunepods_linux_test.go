@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -23,8 +24,8 @@ import (
 
 	"portreeve.io/portreeve/agent/report"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/testutil/apitest"
 	"portreeve.io/portreeve/internal/testutil/netnstest"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 const finTimeout = "net.ipv4.tcp_fin_timeout"
@@ -33,16 +34,16 @@ const finTimeout = "net.ipv4.tcp_fin_timeout"
 type tunedNode struct {
 	t      *testing.T
 	api    rest.Interface
-	pod    *netnstest.NS
+	pod    *netnstest.Netns
 	args   []string
 	stderr strings.Builder
 }
 
 func newTunedNode(t *testing.T) *tunedNode {
 	t.Helper()
+	runtime.LockOSThread() // the agent is killed when the thread that starts it ends
 	n := &tunedNode{t: t, pod: netnstest.New(t)}
-	config := apitest.Start(t)
-	apitest.CRDs(t, config)
+	config := testenv.StartIsolated(t).Config
 	api, err := report.NewClient(config, "test")
 	n.must(err)
 	n.api = api

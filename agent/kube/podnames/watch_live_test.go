@@ -8,13 +8,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"portreeve.io/portreeve/internal/testutil/apitest"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 // A real API server selects by node also when only metadata is asked for, and
 // streams what is there already.
 func TestWatchOfARealServer(t *testing.T) {
-	config := apitest.Start(t)
+	config := testenv.StartIsolated(t).Config
 	client := kubernetes.NewForConfigOrDie(config)
 	before := create(t, client, "before", "node-a", nil)
 	elsewhere := create(t, client, "elsewhere", "node-b", nil)

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 
-	"portreeve.io/portreeve/internal/testutil/apitest"
+	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
 func probe(port intstr.IntOrString) *corev1.Probe {
@@ -121,7 +121,7 @@ func TestOfTwoThatClaimOneHashNeitherIsBelieved(t *testing.T) {
 
 // A real API server streams what is there already, and then what changes.
 func TestWatchOfARealServer(t *testing.T) {
-	config := apitest.Start(t)
+	config := testenv.StartIsolated(t).Config
 	client := kubernetes.NewForConfigOrDie(config)
 	create := func(name, node string) *corev1.Pod {
 		t.Helper()

@@ -14,7 +14,7 @@ import (
 // TestCapture, run with -update, dumps a router's table with every kind of entry, and
 // writes the kernel's bytes to testdata for the decoder's tests.
 func TestCapture(t *testing.T) {
-	if !golden.Update() {
+	if !golden.ShouldUpdate() {
 		t.Skip("writes testdata: run it with -update")
 	}
 	s := newNATScenario(t, masqueradeTo100Ports)
@@ -22,10 +22,10 @@ func TestCapture(t *testing.T) {
 	l, l6 := s.server.Listen("10.2.0.2:80"), s.server.Listen("[fd00:2::2]:80")
 	s.dialThroughRouter(l, at("10.2.0.2:80"))
 	s.dialThroughRouter(l6, at("[fd00:2::2]:80"))
-	if err := s.dialThroughRouter(l, at("10.2.0.2:80")).TimeWait(); err != nil {
+	if err := s.dialThroughRouter(l, at("10.2.0.2:80")).EnterTimeWait(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.dialThroughRouter(l, at("10.2.0.2:80")).CloseWait(); err != nil {
+	if err := s.dialThroughRouter(l, at("10.2.0.2:80")).EnterCloseWait(); err != nil {
 		t.Fatal(err)
 	}
 	k, err := s.client.ConnectUDP(netip.AddrPort{}, at("10.2.0.2:53"))

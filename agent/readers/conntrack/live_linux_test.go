@@ -71,7 +71,7 @@ func TestPortsOfEndedConnectionsAreFreeIfTheKernelReusesThem(t *testing.T) {
 		pairs = append(pairs, s.dialThroughRouter(l, to))
 	}
 	for _, p := range pairs { // only now, because an ended one is soon reused
-		if err := p.TimeWait(); err != nil {
+		if err := p.EnterTimeWait(); err != nil {
 			t.Fatal(err)
 		}
 	}

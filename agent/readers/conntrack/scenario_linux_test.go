@@ -19,7 +19,7 @@ import (
 // client's connections to its own address.
 type natScenario struct {
 	tb                     testing.TB
-	client, router, server *netnstest.NS
+	client, router, server *netnstest.Netns
 }
 
 // The router's translated source addresses, and the server's addresses.
@@ -40,18 +40,18 @@ func newNATScenario(tb testing.TB, rule string) *natScenario {
 	s.addLink("right", s.router, s.server, "10.2.0.1/24", "10.2.0.2/24")
 	s.addLink("left6", s.client, s.router, "fd00:1::2/16", "fd00:1::1/64")
 	s.addLink("right6", s.router, s.server, "fd00:2::1/64", "fd00:2::2/64")
-	s.router.Sysctl("net.ipv4.ip_forward", "1")
-	s.router.Sysctl("net.ipv4.conf.all.proxy_arp", "1")
-	s.router.Sysctl("net.ipv6.conf.all.forwarding", "1")
+	s.router.WriteSysctl("net.ipv4.ip_forward", "1")
+	s.router.WriteSysctl("net.ipv4.conf.all.proxy_arp", "1")
+	s.router.WriteSysctl("net.ipv6.conf.all.forwarding", "1")
 	s.runProgram("ip", "-6", "neigh", "add", "proxy", serverAt6.String(), "dev", "left6")
-	s.router.Sysctl("net.ipv6.conf.all.proxy_ndp", "1")
+	s.router.WriteSysctl("net.ipv6.conf.all.proxy_ndp", "1")
 	s.addRules("table inet t { chain c { type nat hook postrouting priority srcnat; meta l4proto { tcp, udp } oifname { right, right6 } " + rule + "; }; }")
 	return s
 }
 
-func (s *natScenario) addLink(name string, a, b *netnstest.NS, addrA, addrB string) {
+func (s *natScenario) addLink(name string, a, b *netnstest.Netns, addrA, addrB string) {
 	s.tb.Helper()
-	if err := testnet.Veth(a.Space, b.Space, name, netip.MustParsePrefix(addrA), netip.MustParsePrefix(addrB)); err != nil {
+	if err := testnet.ConnectVeth(a.Namespace, b.Namespace, name, netip.MustParsePrefix(addrA), netip.MustParsePrefix(addrB)); err != nil {
 		s.tb.Fatal(err)
 	}
 }
@@ -132,7 +132,7 @@ func (s *natScenario) readInsertFailed() uint64 {
 func (s *natScenario) failToConnect(to netip.AddrPort) {
 	s.tb.Helper()
 	before := s.readInsertFailed()
-	if _, err := s.client.SynSent(netip.AddrPort{}, to); err != nil {
+	if _, err := s.client.StartConnect(netip.AddrPort{}, to); err != nil {
 		s.tb.Fatal(err)
 	}
 	s.waitUntil("insert_failed increases", func() bool { return s.readInsertFailed() > before })

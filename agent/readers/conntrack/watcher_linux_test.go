@@ -14,7 +14,7 @@ import (
 )
 
 // addToSample returns a sample of n alone to which w has added its pools.
-func addToSample(t *testing.T, w *Watcher, n *netnstest.NS, at time.Time) socket.Sample {
+func addToSample(t *testing.T, w *Watcher, n *netnstest.Netns, at time.Time) socket.Sample {
 	t.Helper()
 	s := socket.Sample{Taken: at, Networks: []socket.Network{{Inode: n.Inode(), Owner: socket.Owner{Kind: socket.OwnerHost},
 		Settings: socket.Settings{Range: ports.Range{First: 32768, Last: 60999}}}}}

@@ -26,21 +26,21 @@ var scenes = map[string]struct {
 	commands map[string]string // by the end of the file's name
 }{
 	"time-wait": {"40000 56383", func(s *scene) {
-		s.many(10_000, func(p testnet.Pair) error { return p.TimeWait() })
+		s.many(10_000, func(p testnet.Pair) error { return p.EnterTimeWait() })
 	}, map[string]string{"ss-tan": "ss -tan", "ss-tano": "ss -tano", "netstat-ant": "netstat -ant", "proc": "cat /proc/net/tcp"}},
 	"close-wait": {"40000 40999", func(s *scene) {
-		s.many(900, testnet.Pair.CloseWait)
+		s.many(900, testnet.Pair.EnterCloseWait)
 	}, map[string]string{"ss-tanp": "ss -tanp", "ss-tuanp": "ss -tuanp", "netstat-antp": "netstat -antp"}},
 	"established": {"40000 40999", func(s *scene) {
 		s.many(900, func(testnet.Pair) error { return nil })
 	}, map[string]string{"ss-tn": "ss -tn", "netstat-nt": "netstat -nt", "ss-tane": "ss -tane"}},
 	"fin-wait2": {"40000 40999", func(s *scene) {
-		s.many(900, testnet.Pair.FinWait2)
+		s.many(900, testnet.Pair.EnterFinWait2)
 	}, map[string]string{"ss-tan": "ss -tan", "proc": "cat /proc/net/tcp"}},
 	"syn-sent": {"40000 40999", func(s *scene) {
-		s.must(s.other.Listen(to.String()).Deafen())
+		s.must(s.other.Listen(to.String()).DropPackets())
 		for range 900 {
-			_, err := s.here.SynSent(netip.AddrPort{}, to)
+			_, err := s.here.StartConnect(netip.AddrPort{}, to)
 			s.must(err)
 		}
 	}, map[string]string{"ss-tn": "ss -tn", "proc": "cat /proc/net/tcp"}},
@@ -58,7 +58,7 @@ var scenes = map[string]struct {
 		for i := range 1500 {
 			p := s.other.Dial(l, netip.AddrPort{}, netip.MustParseAddrPort("10.9.0.1:8080"))
 			if i%5 > 0 {
-				s.must(p.Swap().TimeWait())
+				s.must(p.Swap().EnterTimeWait())
 			}
 		}
 	}, map[string]string{"ss-tan": "ss -tan"}},
@@ -78,7 +78,7 @@ var scenes = map[string]struct {
 // scene is two namespaces, joined: dumps are of here.
 type scene struct {
 	t           *testing.T
-	here, other *netnstest.NS
+	here, other *netnstest.Netns
 }
 
 func (s *scene) must(err error) {
@@ -109,15 +109,15 @@ func (s *scene) run(command string) []byte {
 
 // TestCapture, run with -update, makes the scenes and keeps what the tools print.
 func TestCapture(t *testing.T) {
-	if !golden.Update() {
+	if !golden.ShouldUpdate() {
 		t.Skip("writes testdata: run it with -update")
 	}
 	for name, c := range scenes {
 		t.Run(name, func(t *testing.T) {
 			s := &scene{t, netnstest.New(t), netnstest.New(t)}
-			s.here.Pair(s.other, "10.9.0.1/24", "10.9.0.2/24")
-			s.here.Sysctl("net.ipv4.ip_local_port_range", c.ports)
-			s.here.Sysctl("net.ipv4.tcp_tw_reuse", "0")
+			s.here.ConnectVeth(s.other, "10.9.0.1/24", "10.9.0.2/24")
+			s.here.WriteSysctl("net.ipv4.ip_local_port_range", c.ports)
+			s.here.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 			c.make(s)
 			for tool, command := range c.commands {
 				keep(t, name+"-"+tool, s.run(command))

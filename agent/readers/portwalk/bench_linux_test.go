@@ -23,7 +23,7 @@ func BenchmarkSample(b *testing.B) {
 		{"200k sockets of one namespace", testnet.Load{Established: 100_000, TimeWait: 100_000}, 0},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			netnstest.New(b).Load(c.load)
+			netnstest.New(b).StartLoad(c.load)
 			r, err := Open(Options{})
 			if err != nil {
 				b.Fatal(err)
@@ -55,7 +55,7 @@ func BenchmarkInspect(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			n := netnstest.New(b)
-			n.Load(c.load)
+			n.StartLoad(c.load)
 			for range c.processes {
 				startProcessWith1000Files(b, n)
 			}
@@ -83,7 +83,7 @@ func BenchmarkInspect(b *testing.B) {
 }
 
 // startProcessWith1000Files starts a process with 1,000 distinct open files.
-func startProcessWith1000Files(b *testing.B, n *netnstest.NS) {
+func startProcessWith1000Files(b *testing.B, n *netnstest.Netns) {
 	b.Helper()
 	bash, err := exec.LookPath("bash")
 	if err != nil {

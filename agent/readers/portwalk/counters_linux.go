@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/socket"
 )
@@ -124,7 +125,26 @@ func (r *Reader) enableCounters() error {
 	if err := r.objects.Counters.Set(r.counterLayout.offsets); err != nil {
 		return err
 	}
-	return runProgram(r.objects.FindCpus)
+	return r.findCPUMemory()
+}
+
+// findCPUMemory makes the program find the counters of each CPU. Before Linux 5.19 a run
+// finds only those of its own CPU, so it runs once on each; a CPU that is offline has none.
+func (r *Reader) findCPUMemory() error {
+	if err := runProgram(r.objects.FindCpus); err != nil {
+		return err
+	}
+	var counters walkCounters
+	if err := r.objects.Counters.Get(&counters); err != nil || counters.Found >= counters.Cpus {
+		return err
+	}
+	for cpu := range counters.Cpus {
+		options := ebpf.RunOptions{CPU: cpu, Flags: unix.BPF_F_TEST_RUN_ON_CPU}
+		if _, err := r.objects.FindCpus.Run(&options); err != nil && !errors.Is(err, unix.ENXIO) {
+			return fmt.Errorf("run %v on CPU %d: %w", r.objects.FindCpus, cpu, err)
+		}
+	}
+	return nil
 }
 
 // enableConntrackCounters enables the counters of connection tracking for the next

@@ -18,7 +18,7 @@ import (
 )
 
 // readKernelCounters reads n's counters from /proc.
-func readKernelCounters(t *testing.T, n *netnstest.NS) socket.Counters {
+func readKernelCounters(t *testing.T, n *netnstest.Netns) socket.Counters {
 	t.Helper()
 	var netstat, conntrack []byte
 	var err, none error
@@ -50,7 +50,7 @@ func readKernelCounters(t *testing.T, n *netnstest.NS) socket.Counters {
 
 // checkCountersMatch waits until n's counters in /proc pass enough and did not change
 // during a sample, and compares the sample's counters with them.
-func checkCountersMatch(t *testing.T, r *Reader, n *netnstest.NS, enough func(socket.Counters) bool) {
+func checkCountersMatch(t *testing.T, r *Reader, n *netnstest.Netns, enough func(socket.Counters) bool) {
 	t.Helper()
 	var want, got socket.Counters
 	waitUntil(t, func() bool {
@@ -73,12 +73,12 @@ func checkCountersMatch(t *testing.T, r *Reader, n *netnstest.NS, enough func(so
 func TestCountersArePerNamespace(t *testing.T) {
 	r := openReader(t, Options{})
 	n, quiet := netnstest.New(t), netnstest.New(t)
-	n.Sysctl("net.ipv4.tcp_max_tw_buckets", "5")
-	n.Sysctl("net.core.somaxconn", "1")
-	n.Sysctl("net.ipv4.tcp_syncookies", "0")
+	n.WriteSysctl("net.ipv4.tcp_max_tw_buckets", "5")
+	n.WriteSysctl("net.core.somaxconn", "1")
+	n.WriteSysctl("net.ipv4.tcp_syncookies", "0")
 	l := n.Listen("127.0.0.1:80")
 	for range 20 {
-		if err := n.Dial(l, loopback, server).TimeWait(); err != nil {
+		if err := n.Dial(l, loopback, server).EnterTimeWait(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,7 +94,7 @@ func TestCountersArePerNamespace(t *testing.T) {
 }
 
 // startConnect starts a connection without waiting for it.
-func startConnect(n *netnstest.NS, dst netip.AddrPort) (k *testnet.Socket, err error) {
+func startConnect(n *netnstest.Netns, dst netip.AddrPort) (k *testnet.Socket, err error) {
 	n.Do(func() {
 		if k, err = testnet.Open(dst.Addr(), unix.SOCK_STREAM|unix.SOCK_NONBLOCK); err != nil {
 			return
@@ -123,7 +123,7 @@ func TestConntrackDropsArePerNamespace(t *testing.T) {
 	})
 }
 
-func runNft(t *testing.T, n *netnstest.NS, rules string) {
+func runNft(t *testing.T, n *netnstest.Netns, rules string) {
 	t.Helper()
 	path, err := exec.LookPath("nft")
 	if err != nil {

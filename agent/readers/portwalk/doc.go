@@ -1,7 +1,7 @@
 // Package portwalk reads exact port usage: its BPF programs walk the kernel's own
 // tables, all network namespaces in one pass, and count inside the kernel.
 //
-// It needs Linux 6.1 or later with BTF (/sys/kernel/btf/vmlinux) and the capabilities
+// It needs Linux 5.10 or later with BTF (/sys/kernel/btf/vmlinux) and the capabilities
 // BPF and PERFMON. It needs no host namespace, no host path and no other privilege.
 // docs/how-it-measures.md describes the walk.
 package portwalk

@@ -35,7 +35,7 @@ func connectsTo(dst netip.AddrPort) func(socket.Pool) bool {
 func isUDP(p socket.Pool) bool { return p.Protocol == socket.UDP }
 
 // inspect takes a sample and inspects n's first pool for which is returns true.
-func inspect(t *testing.T, r *Reader, n *netnstest.NS, is func(socket.Pool) bool) (*socket.PoolDetail, []socket.Unobserved) {
+func inspect(t *testing.T, r *Reader, n *netnstest.Netns, is func(socket.Pool) bool) (*socket.PoolDetail, []socket.Unobserved) {
 	t.Helper()
 	s := takeSample(t, r)
 	var counts walkTally
@@ -93,13 +93,13 @@ func TestSilentConnectionsAreCounted(t *testing.T) {
 func TestConnectionsWhosePeerIsGoneAreUnanswered(t *testing.T) {
 	r := openReader(t, Options{})
 	n, peer := newNetnsWith100Ports(t), netnstest.New(t)
-	n.Pair(peer, "10.9.0.1/24", "10.9.0.2/24")
+	n.ConnectVeth(peer, "10.9.0.1/24", "10.9.0.2/24")
 	l := peer.Listen("10.9.0.2:80")
 	dst := addrPort("10.9.0.2:80")
 	for i := range 9 {
 		p := n.Dial(l, netip.AddrPort{}, dst)
 		if i < 4 {
-			if err := p.Server.Deafen(); err != nil {
+			if err := p.Server.DropPackets(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -148,20 +148,20 @@ func TestProcessesUsingAPoolAreNamed(t *testing.T) {
 			r := openReader(t, Options{})
 			r.inspectLimits.filesPerRun = run
 			n := newNetnsWith100Ports(t)
-			n.Sysctl("net.ipv4.ip_local_port_range", "40000 40999")
+			n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40999")
 			dst := addrPort("127.101.0.0:443")
 			// The test process runs in another namespace, and has most of the sockets.
 			openConnections(t, n, 300, loopback, dst)
 			openConnections(t, n, 50, loopback, server)
 			var loads []int
 			for _, count := range []int{30, 10, 20, 200, 25} {
-				loads = append(loads, n.Load(testnet.Load{Established: count, Destinations: 1}).PID())
+				loads = append(loads, n.StartLoad(testnet.Load{Established: count, Destinations: 1}).PID())
 			}
 			got, unobserved := inspect(t, r, n, connectsTo(dst))
 			want := &socket.PoolDetail{Inode: got.Inode, Cookie: got.Cookie, Source: loopback.Addr(), Destination: dst.Addr(), Port: dst.Port(),
 				ProcessSockets: 585, Established: 585, Holders: []socket.Holder{readHolder(t, os.Getpid(), 300),
 					readHolder(t, loads[3], 200), readHolder(t, loads[0], 30), readHolder(t, loads[4], 25)}}
-			if diff := cmp.Diff(want, got, ignoreUnpredictable, cmpopts.IgnoreFields(socket.PoolDetail{}, "Longest"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			if diff := cmp.Diff(want, got, ignoreUnpredictable, cmpopts.IgnoreFields(socket.PoolDetail{}, "LongestSilence"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if len(unobserved) > 0 {
@@ -178,7 +178,7 @@ func TestASharedSocketIsCountedOnceAndFoundInEachProcess(t *testing.T) {
 	n := newNetnsWith100Ports(t)
 	l := n.Listen("127.0.0.1:80")
 	for range 20 {
-		if err := n.Dial(l, loopback, server).TimeWait(); err != nil {
+		if err := n.Dial(l, loopback, server).EnterTimeWait(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,20 +212,20 @@ func TestASharedSocketIsCountedOnceAndFoundInEachProcess(t *testing.T) {
 func TestProcessesAreFoundForEachKindOfPool(t *testing.T) {
 	six, mapped := addrPort("[::1]:80"), addrPort("[::ffff:127.0.0.1]:80")
 	for name, c := range map[string]struct {
-		fill        func(*netnstest.NS)
+		fill        func(*netnstest.Netns)
 		pool        func(socket.Pool) bool
 		inUse       int
 		established int
 	}{
-		"IPv6": {func(n *netnstest.NS) {
+		"IPv6": {func(n *netnstest.Netns) {
 			openConnections(t, n, 7, addrPort("[::1]:0"), six)
 			openConnections(t, n, 5, loopback, server)
 		}, connectsTo(six), 7, 7},
-		"IPv4-mapped IPv6 shares the IPv4 pool": {func(n *netnstest.NS) {
+		"IPv4-mapped IPv6 shares the IPv4 pool": {func(n *netnstest.Netns) {
 			openConnections(t, n, 7, addrPort("[::ffff:127.0.0.1]:0"), mapped)
 			openConnections(t, n, 5, loopback, server)
 		}, connectsTo(server), 12, 12},
-		"bind-before-connect, bound-only and listening sockets, but not a listener's clients": {func(n *netnstest.NS) {
+		"bind-before-connect, bound-only and listening sockets, but not a listener's clients": {func(n *netnstest.Netns) {
 			l := n.Listen("127.0.0.1:40050")
 			n.Listen("127.0.0.1:80")
 			openConnections(t, n, 9, loopback, server)
@@ -241,7 +241,7 @@ func TestProcessesAreFoundForEachKindOfPool(t *testing.T) {
 				n.Dial(l, netip.AddrPortFrom(loopback.Addr(), 5000+port), addrPort("127.0.0.1:40050"))
 			}
 		}, connectsTo(netip.AddrPort{}), 8, 6},
-		"UDP": {func(n *netnstest.NS) {
+		"UDP": {func(n *netnstest.Netns) {
 			for range 7 {
 				if _, err := n.BindUDP(addrPort("0.0.0.0:0")); err != nil {
 					t.Fatal(err)

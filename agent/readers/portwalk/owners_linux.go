@@ -35,7 +35,20 @@ func (r *Reader) ReadOwners() ([]netns.Namespace, error) {
 	out := make([]netns.Namespace, 0, len(r.records))
 	for i := range r.records {
 		inode := uint64(r.records[i].Inum)
-		out = append(out, netns.Namespace{Inode: inode, Cookie: r.records[i].Cookie, Owner: by[inode]})
+		out = append(out, netns.Namespace{Inode: inode, Cookie: selectRealCookie(r.records[i].Cookie), Owner: by[inode]})
 	}
 	return out, nil
+}
+
+// noCookie is the BPF program's NO_COOKIE. It marks the number that the program uses in
+// place of a cookie.
+const noCookie = 1 << 63
+
+// selectRealCookie returns a namespace's cookie (SO_NETNS_COOKIE), 0 on a kernel without
+// cookies (before Linux 5.12).
+func selectRealCookie(cookie uint64) uint64 {
+	if cookie&noCookie != 0 {
+		return 0
+	}
+	return cookie
 }

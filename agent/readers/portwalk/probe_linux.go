@@ -15,6 +15,7 @@ var (
 	ErrCapabilities = errors.New("missing capabilities")
 	ErrLockdown     = errors.New("the kernel is locked down")
 	ErrKernel       = errors.New("the kernel rejected the BPF programs")
+	ErrBPFDenied    = errors.New("bpf() is denied although the process has the capabilities for it")
 )
 
 const btfPath = "/sys/kernel/btf/vmlinux"
@@ -42,12 +43,41 @@ func checkKernelSupport() error {
 	if missing := listMissingCapabilities(have); len(missing) > 0 {
 		return fmt.Errorf("%w: %s", ErrCapabilities, strings.Join(missing, ", "))
 	}
+	// The kernel itself returns EINVAL for a command that does not exist.
+	if _, _, errno := unix.Syscall(unix.SYS_BPF, 1<<16, 0, 0); errno != unix.EINVAL {
+		return fmt.Errorf("%w: %w: the container's seccomp profile or a security module forbids it; "+
+			"RuntimeDefault allows it since containerd 1.6.9, Docker 23 and containers/common 0.60", ErrBPFDenied, errno)
+	}
 	b, err := os.ReadFile("/sys/kernel/security/lockdown")
 	if err == nil && strings.Contains(string(b), "[confidentiality]") {
 		return fmt.Errorf("%w: mode confidentiality forbids BPF to read kernel memory; "+
 			"boot with lockdown=integrity, or use --reader=sockdiag", ErrLockdown)
 	}
 	return nil
+}
+
+// raiseLockedMemoryLimit raises RLIMIT_MEMLOCK as far as permitted. Before Linux 5.11 it
+// limits the memory of all BPF programs and maps of one user; later it has no effect.
+func raiseLockedMemoryLimit() {
+	unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	if unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unlimited) == nil { // needs CAP_SYS_RESOURCE
+		return
+	}
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l) == nil {
+		_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: l.Max, Max: l.Max})
+	}
+}
+
+// explainLoadError adds the limit of locked memory and the remedy to an error that it can
+// have caused.
+func explainLoadError(err error) error {
+	var l unix.Rlimit
+	if !errors.Is(err, unix.EPERM) || unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l) != nil || l.Cur == unix.RLIM_INFINITY {
+		return err
+	}
+	return fmt.Errorf("before Linux 5.11, BPF maps count as locked memory, which is limited to %d KiB; raise LimitMEMLOCK "+
+		"of the container runtime to at least 8 MiB, or add the capability SYS_RESOURCE: %w", l.Cur>>10, err)
 }
 
 func listMissingCapabilities(have uint64) []string {

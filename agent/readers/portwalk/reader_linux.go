@@ -63,6 +63,7 @@ func Open(o Options) (*Reader, error) {
 	if err := checkKernelSupport(); err != nil {
 		return nil, err
 	}
+	raiseLockedMemoryLimit()
 	o.Destinations = cmp.Or(o.Destinations, defaultDestinations)
 	o.MaxDestinations = cmp.Or(o.MaxDestinations, maxDestinations)
 	spec, err := loadWalk()
@@ -80,6 +81,10 @@ func Open(o Options) (*Reader, error) {
 		r.Close()
 		return nil, err
 	}
+	if err := r.attachTracepoint(); err != nil {
+		r.Close()
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -89,9 +94,14 @@ func (r *Reader) loadPrograms() (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKernel, err)
 	}
+	// Before Linux 6.1 (without bpf_mem_alloc), the kernel logs a WARN if a tracing program
+	// writes to a map that is not preallocated, and PREEMPT_RT rejects such a program.
+	if _, err := kernel.AnyTypeByName("bpf_mem_alloc"); err != nil {
+		r.spec.Maps["tasks"].Flags &^= unix.BPF_F_NO_PREALLOC
+	}
 	types := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}}
 	if err = r.spec.LoadAndAssign(&r.objects, &types); err != nil {
-		return fmt.Errorf("%w: %w", ErrKernel, err)
+		return fmt.Errorf("%w: %w", ErrKernel, explainLoadError(err))
 	}
 	if r.counterLayout == nil {
 		r.counterLayout = locateCounters(kernel)
@@ -104,6 +114,11 @@ func (r *Reader) loadPrograms() (err error) {
 	if r.netRecords, err = r.objects.Nets.Memory(); err != nil {
 		return fmt.Errorf("map the namespace table: %w", err)
 	}
+	return nil
+}
+
+// attachTracepoint starts counting failed connects, if the options request it.
+func (r *Reader) attachTracepoint() (err error) {
 	if r.options.Failures {
 		r.tracepoint, err = link.AttachRawTracepoint(link.RawTracepointOptions{
 			Name: "inet_sock_set_state", Program: r.objects.OnSetState})
@@ -155,16 +170,29 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 }
 
 // growDestinationMap doubles the destination map. Programs are bound to their maps, so
-// both are reloaded. The counts of failed connects are kept.
+// both are loaded again. The counts of failed connects are kept. Without memory for the
+// larger map (limited by the cgroup, or by RLIMIT_MEMLOCK), the current programs and maps
+// stay in use and the map does not grow any more.
 func (r *Reader) growDestinationMap() error {
-	r.failures.readFailures(r.objects.Fails)
-	r.failures.carryOver()
-	if err := r.unloadPrograms(); err != nil {
+	current, records := r.objects, r.netRecords
+	r.objects = walkObjects{}
+	r.options.Destinations *= 2
+	if r.loadPrograms() != nil {
+		err := r.objects.Close()
+		r.objects, r.netRecords = current, records
+		r.options.Destinations /= 2
+		r.options.MaxDestinations = r.options.Destinations
 		return err
 	}
-	r.options.Destinations *= 2
 	r.owners = ownerCache{}
-	return r.loadPrograms()
+	if r.tracepoint != nil {
+		if err := r.tracepoint.Close(); err != nil {
+			return errors.Join(err, current.Close())
+		}
+		r.failures.readFailures(current.Fails)
+		r.failures.carryOver()
+	}
+	return errors.Join(r.attachTracepoint(), current.Close())
 }
 
 func (r *Reader) takeSample(ctx context.Context, req socket.Request) (socket.Sample, walkTally, error) {

@@ -32,6 +32,7 @@ type walkCounters struct {
 	InsertFailed uint32
 	Drop         uint32
 	EarlyDrop    uint32
+	Found        uint32
 }
 
 type walkDestKey struct {

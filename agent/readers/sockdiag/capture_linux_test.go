@@ -18,11 +18,11 @@ import (
 // TestCapture, run with -update, dumps a namespace with every kind of socket, and writes
 // the kernel's bytes to testdata for the decoder's tests.
 func TestCapture(t *testing.T) {
-	if !golden.Update() {
+	if !golden.ShouldUpdate() {
 		t.Skip("writes testdata: run it with -update")
 	}
 	n := netnstest.New(t)
-	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
+	n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099")
 	none, to := netip.AddrPort{}, netip.MustParseAddrPort
 	must := func(_ any, err error) {
 		t.Helper()
@@ -33,13 +33,13 @@ func TestCapture(t *testing.T) {
 	l := n.Listen("127.0.0.1:80")
 	l6 := n.Listen("[::]:81")
 	only := n.Listen("[::1]:82")
-	must(nil, n.Dial(l, none, to("127.0.0.1:80")).TimeWait())
-	must(nil, n.Dial(l, none, to("127.0.0.1:80")).CloseWait())
+	must(nil, n.Dial(l, none, to("127.0.0.1:80")).EnterTimeWait())
+	must(nil, n.Dial(l, none, to("127.0.0.1:80")).EnterCloseWait())
 	n.Dial(l6, none, to("[::1]:81"))
 	n.Dial(l6, none, to("127.0.0.1:81"))
 	n.Dial(l6, none, to("[::ffff:127.0.0.1]:81"))
-	must(nil, only.Deafen())
-	must(n.SynSent(none, to("[::1]:82")))
+	must(nil, only.DropPackets())
+	must(n.StartConnect(none, to("[::1]:82")))
 	must(n.Bind(to("127.0.0.2:40050")))
 	must(n.BindUDP(to("127.0.0.1:40051")))
 	must(n.BindUDP(to("[::1]:40052")))
@@ -48,7 +48,7 @@ func TestCapture(t *testing.T) {
 		v6 := testnet.Option{Level: unix.IPPROTO_IPV6, Name: unix.IPV6_V6ONLY, Value: 1}
 		must(testnet.Listen(to("[::]:83"), v6))
 	})
-	n.Await(tcpstate.Counts{tcpstate.Established: 6, tcpstate.SynSent: 1, tcpstate.TimeWait: 1, tcpstate.FinWait2: 1,
+	n.AwaitStates(tcpstate.Counts{tcpstate.Established: 6, tcpstate.SynSent: 1, tcpstate.TimeWait: 1, tcpstate.FinWait2: 1,
 		tcpstate.CloseWait: 1, tcpstate.Listen: 4})
 
 	for name, request := range map[string][]byte{

@@ -75,10 +75,10 @@ func TestHeadroomIsNeverBelowTheTruth(t *testing.T) {
 
 func (s *randomScenario) addSockets() {
 	reuse := s.IntN(3)
-	s.Sysctl("net.ipv4.tcp_tw_reuse", fmt.Sprint(reuse))
-	s.reusesAtAnyAge = s.Space.Sysctl("net.ipv4.tcp_tw_reuse_delay", "1") != nil
+	s.WriteSysctl("net.ipv4.tcp_tw_reuse", fmt.Sprint(reuse))
+	s.reusesAtAnyAge = s.Namespace.WriteSysctl("net.ipv4.tcp_tw_reuse_delay", "1") != nil
 	if s.IntN(4) == 0 {
-		s.Sysctl("net.ipv4.ip_local_reserved_ports", "40010-40019,40021")
+		s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "40010-40019,40021")
 	}
 	for _, at := range []string{"0.0.0.0:80", "0.0.0.0:81", "[::1]:80"} {
 		s.servers = append(s.servers, s.Listen(at))
@@ -111,7 +111,7 @@ func (s *randomScenario) addSocket(what int) {
 func (s *randomScenario) addConnection(bound bool, opts ...testnet.Option) {
 	d := s.IntN(len(destinations))
 	dst, l := destinations[d], s.servers[[]int{0, 0, 1, 2, 0}[d]]
-	dial, src := s.Space.Dial, noAddress
+	dial, src := s.Namespace.Dial, noAddress
 	if bound || len(opts) > 0 {
 		dial = s.DialBound
 		src = netip.AddrPortFrom(netip.MustParseAddr(sources[d]), 0)
@@ -139,9 +139,9 @@ func (s *randomScenario) endConnection() {
 	p := s.pairs[i]
 	s.pairs = append(s.pairs[:i], s.pairs[i+1:]...)
 	how := s.IntN(5)
-	end := []func(testnet.Pair) error{testnet.Pair.TimeWait, testnet.Pair.CloseWait, testnet.Pair.FinWait2, testnet.Pair.Close,
-		func(p testnet.Pair) error { return p.Swap().TimeWait() }}[how]
-	s.log = append(s.log, fmt.Sprintf("end %v in way %d", p.Client.Local(), how))
+	end := []func(testnet.Pair) error{testnet.Pair.EnterTimeWait, testnet.Pair.EnterCloseWait, testnet.Pair.EnterFinWait2, testnet.Pair.Close,
+		func(p testnet.Pair) error { return p.Swap().EnterTimeWait() }}[how]
+	s.log = append(s.log, fmt.Sprintf("end %v in way %d", p.Client.LocalAddr(), how))
 	if err := end(p); err != nil {
 		s.t.Fatal(err)
 	}
@@ -152,13 +152,13 @@ func (s *randomScenario) endConnection() {
 func (s *randomScenario) addBound(listen bool) {
 	port := uint16(40000 + s.IntN(100))
 	if len(s.pairs) > 0 && s.IntN(2) == 0 {
-		port = s.pairs[s.IntN(len(s.pairs))].Client.Local().Port()
+		port = s.pairs[s.IntN(len(s.pairs))].Client.LocalAddr().Port()
 	}
 	at := netip.AddrPortFrom([]netip.Addr{netip.MustParseAddr("127.0.0.5"), netip.MustParseAddr("0.0.0.0")}[s.IntN(2)], port)
 	opts := [][]testnet.Option{nil, {testnet.ReuseAddr}, {testnet.ReusePort}}[s.IntN(3)]
 	open := s.Bind
 	if listen {
-		open = s.Space.Listen
+		open = s.Namespace.Listen
 	}
 	k, err := open(at, opts...)
 	s.log = append(s.log, fmt.Sprintf("bind %v listen %v %v: %v", at, listen, opts, err))

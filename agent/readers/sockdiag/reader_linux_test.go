@@ -30,7 +30,7 @@ var noAddress netip.AddrPort
 
 // testNetns is a namespace with the port range 40000-40099, and a reader that finds it.
 type testNetns struct {
-	*netnstest.NS
+	*netnstest.Netns
 	t      *testing.T
 	reader *sockdiag.Reader
 	folder string
@@ -38,7 +38,7 @@ type testNetns struct {
 
 func newTestNetns(t *testing.T) *testNetns {
 	n := netnstest.New(t)
-	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
+	n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099")
 	folder := t.TempDir()
 	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", n.FD()), filepath.Join(folder, "test")); err != nil {
 		t.Fatal(err)
@@ -124,42 +124,42 @@ func TestGroundTruth(t *testing.T) {
 			}
 		}, 90},
 		"51 reserved ports": {func(s *testNetns, _ *testnet.Socket) {
-			s.Sysctl("net.ipv4.ip_local_reserved_ports", "40000-40050")
+			s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "40000-40050")
 		}, 49},
 		"a reserved port that is taken counts once": {func(s *testNetns, l *testnet.Socket) {
 			dial(s, l, 30, dst, open)
-			s.Sysctl("net.ipv4.ip_local_reserved_ports", "40000-40099")
+			s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "40000-40099")
 		}, 0},
 		"clients of a listener in the range": {func(s *testNetns, _ *testnet.Socket) {
 			l := s.Listen("127.0.0.1:40001")
 			dial(s, l, 5, to("127.0.0.1:40001"), open)
 		}, 99},
 		"TIME_WAIT without reuse": {func(s *testNetns, l *testnet.Socket) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "0")
-			dial(s, l, 40, dst, testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
+			dial(s, l, 40, dst, testnet.Pair.EnterTimeWait)
 			waitUntilReusable()
 		}, 60},
 		"TIME_WAIT with reuse, old enough": {func(s *testNetns, l *testnet.Socket) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			dial(s, l, 40, dst, testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
+			dial(s, l, 40, dst, testnet.Pair.EnterTimeWait)
 			waitUntilReusable()
 		}, 100},
 		"TIME_WAIT of loopback with reuse of loopback only": {func(s *testNetns, l *testnet.Socket) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
-			dial(s, l, 40, dst, testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
+			dial(s, l, 40, dst, testnet.Pair.EnterTimeWait)
 			waitUntilReusable()
 		}, 100},
 		"TIME_WAIT without timestamps": {func(s *testNetns, l *testnet.Socket) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			s.Sysctl("net.ipv4.tcp_timestamps", "0")
-			dial(s, l, 40, dst, testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
+			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+			dial(s, l, 40, dst, testnet.Pair.EnterTimeWait)
 			waitUntilReusable()
 		}, 60},
 		"of CLOSE_WAIT, FIN_WAIT2 and TIME_WAIT only the last is reusable": {func(s *testNetns, l *testnet.Socket) {
-			s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-			dial(s, l, 20, dst, testnet.Pair.CloseWait)
-			dial(s, l, 20, dst, testnet.Pair.FinWait2)
-			dial(s, l, 20, dst, testnet.Pair.TimeWait)
+			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
+			dial(s, l, 20, dst, testnet.Pair.EnterCloseWait)
+			dial(s, l, 20, dst, testnet.Pair.EnterFinWait2)
+			dial(s, l, 20, dst, testnet.Pair.EnterTimeWait)
 			waitUntilReusable()
 		}, 60},
 	} {
@@ -180,11 +180,11 @@ func TestGroundTruth(t *testing.T) {
 
 func TestTimeWaitOverVethIsNotReusableByTheLoopbackSetting(t *testing.T) {
 	s, far := newTestNetns(t), netnstest.New(t)
-	s.Pair(far, "10.99.0.1/24", "10.99.0.2/24")
-	s.Sysctl("net.ipv4.tcp_tw_reuse", "2")
+	s.ConnectVeth(far, "10.99.0.1/24", "10.99.0.2/24")
+	s.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
 	l, dst := far.Listen("10.99.0.2:80"), netip.MustParseAddrPort("10.99.0.2:80")
 	for range 40 {
-		if err := s.Dial(l, noAddress, dst).TimeWait(); err != nil {
+		if err := s.Dial(l, noAddress, dst).EnterTimeWait(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -234,7 +234,7 @@ func TestUDPPortsAreCountedOnce(t *testing.T) {
 
 func TestADumpOfManyBuffersIsComplete(t *testing.T) {
 	s := newTestNetns(t)
-	s.Sysctl("net.ipv4.ip_local_port_range", "20000 29999")
+	s.WriteSysctl("net.ipv4.ip_local_port_range", "20000 29999")
 	dst := netip.MustParseAddrPort("127.0.0.1:80")
 	for range 5000 {
 		if _, err := s.Connect(noAddress, dst, testnet.Repair); err != nil {
@@ -268,16 +268,16 @@ func TestTheGateOmitsNamespacesFarFromTheirLimit(t *testing.T) {
 func TestSettingsArePerNamespaceAndUpToDate(t *testing.T) {
 	s := newTestNetns(t)
 	before := s.readNetwork(0).Settings
-	s.Sysctl("net.ipv4.ip_local_port_range", "30000 30999")
+	s.WriteSysctl("net.ipv4.ip_local_port_range", "30000 30999")
 	var list []string
 	for port := 20000; port < 32000; port += 2 { // exceeds a small buffer
 		list = append(list, fmt.Sprint(port))
 	}
-	s.Sysctl("net.ipv4.ip_local_reserved_ports", strings.Join(list, ","))
-	s.Sysctl("net.ipv4.tcp_tw_reuse", "1")
-	s.Sysctl("net.ipv4.tcp_timestamps", "0")
-	s.Sysctl("net.ipv4.tcp_fin_timeout", "7")
-	s.Sysctl("net.ipv4.tcp_max_tw_buckets", "4321")
+	s.WriteSysctl("net.ipv4.ip_local_reserved_ports", strings.Join(list, ","))
+	s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
+	s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
+	s.WriteSysctl("net.ipv4.tcp_fin_timeout", "7")
+	s.WriteSysctl("net.ipv4.tcp_max_tw_buckets", "4321")
 	want := socket.Settings{Range: ports.Range{First: 30000, Last: 30999}, Reserved: 500, Reuse: socket.ReuseAll,
 		ReuseDelay: before.ReuseDelay, FinTimeout: 7 * time.Second, MaxTimeWait: 4321}
 	if got := s.readNetwork(0).Settings; got != want {
@@ -338,7 +338,7 @@ func TestASampleHasItsReaderAndItsCost(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		want, err = k.Cookie()
+		want, err = k.NetnsCookie()
 		if err := errors.Join(err, k.Close()); err != nil {
 			t.Error(err)
 		}

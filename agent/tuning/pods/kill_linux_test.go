@@ -100,8 +100,8 @@ func TestOriginalsAreRestoredAfterAKillAtAnyMoment(t *testing.T) {
 		spec := labeled(fmt.Sprint("api-", i), "api")
 		spec.Ports = []int{21000 + i}
 		p := n.startPod(spec)
-		p.Sysctl(fin, fmt.Sprint(40+i))
-		p.Sysctl(reserveKey, fmt.Sprint(22000+i))
+		p.WriteSysctl(fin, fmt.Sprint(40+i))
+		p.WriteSysctl(reserveKey, fmt.Sprint(22000+i))
 		all = append(all, p)
 		r.Pods = append(r.Pods, p.Pod)
 		for _, key := range keys {

@@ -85,7 +85,7 @@ func (n *node) checkError(err error) {
 
 // pod is a pod that runs.
 type pod struct {
-	*netnstest.NS
+	*netnstest.Netns
 	podspecs.Pod
 	node  *node
 	inode uint64
@@ -97,7 +97,7 @@ type pod struct {
 func (n *node) startPod(spec podspecs.Pod) *pod {
 	n.tb.Helper()
 	n.pods++
-	p := &pod{NS: netnstest.New(n.tb), Pod: spec, node: n, file: filepath.Join(n.root, fmt.Sprintf("cni-%d", n.pods))}
+	p := &pod{Netns: netnstest.New(n.tb), Pod: spec, node: n, file: filepath.Join(n.root, fmt.Sprintf("cni-%d", n.pods))}
 	p.UID = fmt.Sprintf("00000000-0000-4000-8000-%012d", n.pods)
 	p.inode = p.Inode()
 	n.addPod(p.Pod)

@@ -54,7 +54,7 @@ func TestSettingsAreEnforcedInPodsAndRestored(t *testing.T) {
 		t.Errorf("its range is %s", got)
 	}
 
-	later.Sysctl(fin, "99") // a value of another program, which becomes the original
+	later.WriteSysctl(fin, "99") // a value of another program, which becomes the original
 	a.waitUntil("a repair", func() bool { return later.readValue(fin) == "17" })
 
 	a.setSpec()
@@ -98,7 +98,7 @@ func TestUnsupportedSettingsOfAPodAreRefusedAndTheRestIsEnforced(t *testing.T) {
 	own := labeled("own", "api")
 	own.Sysctls = []string{fin}
 	api, chooses := n.startPod(labeled("api", "api")), n.startPod(own)
-	chooses.Sysctl(fin, "45")
+	chooses.WriteSysctl(fin, "45")
 	a := n.startAgent()
 	a.setSpec(inPods("net.netfilter.nf_conntrack_max", "300000"), inPods(fin, "17"), inPods(reuse, "1"))
 	a.waitUntil("the settings", func() bool { return a.countApplied(reuse) == 2 })
@@ -195,7 +195,7 @@ func TestTheAppAlwaysGetsItsPort(t *testing.T) {
 				}
 			}
 			for _, port := range []uint16{32123, 32900} {
-				_, err := api.Space.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), port))
+				_, err := api.Netns.Namespace.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), port))
 				if !errors.Is(err, test.want) {
 					t.Errorf("listen on %d: %v, want %v", port, err, test.want)
 				}
@@ -207,7 +207,7 @@ func TestTheAppAlwaysGetsItsPort(t *testing.T) {
 func TestWhatListensInAPodKeepsItsPort(t *testing.T) {
 	n := newNode(t)
 	api := n.startPod(labeled("api", "api"))
-	api.Sysctl(reserveKey, "25000")
+	api.WriteSysctl(reserveKey, "25000")
 	now := api.Listen("127.0.0.1:21000")
 	a := n.startAgent()
 	a.setSpec(inPods(rangeKey, "20000 65001"))
@@ -252,7 +252,7 @@ func TestAnInodeThatIsUsedAgainIsNotTheOldNamespace(t *testing.T) {
 	n.removePod(old)
 	old.stop()
 	reused := n.startWithInode(old, labeled("new", "web"))
-	reused.Sysctl(fin, "17") // what was written to the old one
+	reused.WriteSysctl(fin, "17") // what was written to the old one
 	a = n.startAgent()
 	a.setSpec()
 	a.waitUntil("that the old one is forgotten", func() bool { return n.countJournalEntries() == 0 })

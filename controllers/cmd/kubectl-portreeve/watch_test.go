@@ -179,7 +179,7 @@ func TestAClusterWithoutPortreeve(t *testing.T) {
 		waitUntil(t, func() bool {
 			return apierrors.IsNotFound(env.Client.Get(t.Context(), types.NamespacedName{Name: name}, crd))
 		})
-		env.Apply(t, "config/crd/"+tuningResource.Group+"_nodetunings.yaml")
+		env.ApplyManifests(t, "config/crd/"+tuningResource.Group+"_nodetunings.yaml")
 		waitUntil(t, func() bool { return env.Client.List(t.Context(), &v1alpha1.NodeTuningList{}) == nil })
 	}()
 	waitUntil(t, func() bool {

@@ -1,5 +1,5 @@
-// Command etcd is the real etcd server: its module has no command that another
-// module may build.
+// Command etcd is the etcd server. Its module has no command that another module can
+// build.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command pause holds a pod's namespaces, and reaps orphans where the pod shares its
-// PID namespace: what registry.k8s.io/pause does.
+// Command pause keeps a pod's namespaces alive, and reaps orphans if the pod shares its
+// PID namespace, like registry.k8s.io/pause.
 package main
 
 import (

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine says where, when and by which command figures were taken, without the
-// sentence's full stop.
-func (p Part) Machine() string {
+// DescribeMachine describes where, when and by which command figures were measured,
+// without a full stop at the end.
+func (p Part) DescribeMachine() string {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		panic(err) // it can only fail for a bad pointer

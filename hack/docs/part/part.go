@@ -1,5 +1,5 @@
-// Package part writes the parts of documentation pages that are figures from a run, and
-// says where they were taken.
+// Package part writes the parts of documentation pages that contain figures of a run,
+// with a description of the machine.
 package part
 
 import (
@@ -9,32 +9,32 @@ import (
 	"strings"
 )
 
-// Part is a part of a page, between two markers. The page's rest is written by hand.
+// Part is a part of a page between two markers. The rest of the page is written by hand.
 type Part struct {
 	Name    string
 	Command string // what writes it, as typed in a shell
 }
 
-// ErrMarkers is that of a page which is not to be written, as it isn't clear where.
-var ErrMarkers = errors.New("the page must have the part's begin marker, and then its end marker, once each")
+// ErrMarkers is returned for a page without exactly one pair of markers.
+var ErrMarkers = errors.New("the page must have the part's begin marker and then its end marker, each exactly once")
 
-func (p Part) begin() string {
+func (p Part) beginMarker() string {
 	return fmt.Sprintf("<!-- %s: begin. Written by %#q; edit outside of the markers. -->", p.Name, p.Command)
 }
 
-func (p Part) end() string { return fmt.Sprintf("<!-- %s: end -->", p.Name) }
+func (p Part) endMarker() string { return fmt.Sprintf("<!-- %s: end -->", p.Name) }
 
-// Splice puts text between the part's markers in page.
-func (p Part) Splice(page, text string) (string, error) {
-	before, rest, _ := strings.Cut(page, p.begin())
-	_, after, ok := strings.Cut(rest, p.end())
-	if !ok || strings.Contains(after, p.begin()) || strings.Contains(before+after, p.end()) {
+// ReplaceIn returns the page with text between the part's markers.
+func (p Part) ReplaceIn(page, text string) (string, error) {
+	before, rest, _ := strings.Cut(page, p.beginMarker())
+	_, after, ok := strings.Cut(rest, p.endMarker())
+	if !ok || strings.Contains(after, p.beginMarker()) || strings.Contains(before+after, p.endMarker()) {
 		return "", ErrMarkers
 	}
-	return before + p.begin() + "\n" + text + p.end() + after, nil
+	return before + p.beginMarker() + "\n" + text + p.endMarker() + after, nil
 }
 
-// Write puts text into the file's part; for the file "-" it prints it.
+// Write writes text to the part of the file, or prints it if file is "-".
 func (p Part) Write(file, text string) error {
 	if file == "-" {
 		_, err := fmt.Print(text)
@@ -44,7 +44,7 @@ func (p Part) Write(file, text string) error {
 	if err != nil {
 		return err
 	}
-	now, err := p.Splice(string(page), text)
+	now, err := p.ReplaceIn(string(page), text)
 	if err != nil {
 		return fmt.Errorf("%s: part %s: %w", file, p.Name, err)
 	}

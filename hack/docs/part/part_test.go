@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestSplice(t *testing.T) {
+func TestThePartIsReplaced(t *testing.T) {
 	p := Part{"bench", "make bench"}
 	const begin, end = "<!-- bench: begin. Written by `make bench`; edit outside of the markers. -->", "<!-- bench: end -->"
 	tests := map[string]struct {
@@ -24,7 +24,7 @@ func TestSplice(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := p.Splice(tt.page, "new\n")
+			got, err := p.ReplaceIn(tt.page, "new\n")
 			if !errors.Is(err, tt.err) || got != tt.want {
 				t.Errorf("got %q, %v", got, err)
 			}

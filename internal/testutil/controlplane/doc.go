@@ -1,9 +1,7 @@
-// Package controlplane runs a real Kubernetes API on loopback (etcd and kube-apiserver of
-// hack/cluster/build.sh) with Portreeve's CRDs, rights and policies, and Portreeve's
-// programs against it, each with the token of its own service account. There is no
-// kubelet: whoever uses the package plays its part for the pods.
+// Package controlplane runs an API server (package apiserver) with Portreeve's CRDs,
+// RBAC and admission policies, and Portreeve's programs against it, each with the token
+// of its own service account. There is no kubelet: the caller does for the pods what a
+// kubelet would do.
 //
-// The programs end with the process that started them, also when it is killed. The
-// kernel ties that to the thread that starts them (prctl(2), PR_SET_PDEATHSIG), so
-// the goroutine of main keeps to the main thread, and has to call Start and Run.
+// The programs end with the process that started them, also when it is killed.
 package controlplane

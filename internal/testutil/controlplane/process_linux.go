@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -14,56 +13,65 @@ import (
 
 // Process is a program that Run started.
 type Process struct {
-	// Log is the file with what it says.
+	// Log is the file with the program's output.
 	Log string
 
 	name    string
-	cmd     *exec.Cmd
-	ended   chan struct{}
-	failure error
+	command *exec.Cmd
+	done    chan struct{}
+	err     error // of Wait, once done is closed
 }
 
 // Run starts a program whose output goes to Dir/name.log.
-func (p *Plane) Run(name, program string, args ...string) (*Process, error) {
-	c := &Process{name: name, Log: filepath.Join(p.Dir, name+".log"), ended: make(chan struct{})}
-	out, err := os.Create(c.Log)
-	if err != nil {
+func (c *Cluster) Run(name, program string, args ...string) (*Process, error) {
+	p := &Process{
+		Log: filepath.Join(c.Dir, name+".log"), name: name,
+		command: exec.Command(program, args...), done: make(chan struct{}),
+	}
+	if err := p.startCommand(c.StartCommand); err != nil {
 		return nil, err
 	}
-	defer out.Close()
-	c.cmd = exec.Command(program, args...)
-	c.cmd.Stdout, c.cmd.Stderr = out, out
-	// A Ctrl-C is for this process, which ends the others in their turn.
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := c.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
-	}
-	go func() {
-		c.failure = c.cmd.Wait()
-		close(c.ended)
-	}()
-	p.running = append(p.running, c)
-	return c, nil
+	c.processes = append(c.processes, p)
+	return p, nil
 }
 
-// PID is the program's process ID.
-func (c *Process) PID() int { return c.cmd.Process.Pid }
+func (p *Process) startCommand(start func(*exec.Cmd) error) error {
+	out, err := os.Create(p.Log)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	p.command.Stdout, p.command.Stderr = out, out
+	// The program must not get a Ctrl-C: this process stops it in its turn.
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := start(p.command); err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	go func() {
+		p.err = p.command.Wait()
+		close(p.done)
+	}()
+	return nil
+}
 
-// Ended is closed when the program has ended.
-func (c *Process) Ended() <-chan struct{} { return c.ended }
+// PID returns the program's process ID.
+func (p *Process) PID() int { return p.command.Process.Pid }
 
-// Check is an error with the end of the log once the program has ended.
-func (c *Process) Check() error {
+// Done returns a channel that is closed when the program has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// CheckRunning returns an error with the end of the log once the program has ended.
+func (p *Process) CheckRunning() error {
 	select {
-	case <-c.ended:
-		return fmt.Errorf("%s ended (%w): %s", c.name, c.failure, c.tail())
+	case <-p.done:
+		return fmt.Errorf("%s ended (%w): %s", p.name, p.err, p.readLogTail())
 	default:
 		return nil
 	}
 }
 
-func (c *Process) tail() string {
-	text, err := os.ReadFile(c.Log)
+func (p *Process) readLogTail() string {
+	text, err := os.ReadFile(p.Log)
 	if err != nil {
 		return err.Error()
 	}
@@ -71,45 +79,25 @@ func (c *Process) tail() string {
 	return strings.Join(lines[max(0, len(lines)-5):], "\n\t")
 }
 
-// patience is how long a program may take to end by itself.
-const patience = 10 * time.Second
+// stopTimeout is how long a program may take to end after SIGTERM.
+const stopTimeout = 10 * time.Second
 
-// Stop asks the program to end, and waits.
-func (c *Process) Stop() error {
+// Stop sends SIGTERM to the program, waits for its end, and kills it after stopTimeout.
+func (p *Process) Stop() error {
 	select {
-	case <-c.ended:
+	case <-p.done:
 		return nil
 	default:
 	}
-	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	select {
-	case <-c.ended:
+	case <-p.done:
 		return nil
-	case <-time.After(patience):
-		_ = c.cmd.Process.Kill()
-		<-c.ended
-		return fmt.Errorf("%s had to be killed: it did not end within %v of SIGTERM", c.name, patience)
+	case <-time.After(stopTimeout):
+		_ = p.command.Process.Kill()
+		<-p.done
+		return fmt.Errorf("%s had to be killed: it did not end within %v of SIGTERM", p.name, stopTimeout)
 	}
-}
-
-// makeDir makes a folder for this process below tmp, and removes those of processes
-// that were killed.
-func makeDir(tmp, prefix string) (string, error) {
-	old, err := filepath.Glob(filepath.Join(tmp, prefix+"*"))
-	if err != nil {
-		return "", err
-	}
-	for _, dir := range old {
-		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), prefix))
-		if err != nil || pid != os.Getpid() && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			continue
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return "", err
-		}
-	}
-	dir := filepath.Join(tmp, prefix+strconv.Itoa(os.Getpid()))
-	return dir, os.Mkdir(dir, 0o700)
 }

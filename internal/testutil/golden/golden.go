@@ -1,4 +1,4 @@
-// Package golden keeps what tests expect in files, which go test -update writes anew.
+// Package golden compares results of tests with files, which go test -update rewrites.
 // Only tests import it.
 package golden
 
@@ -12,10 +12,10 @@ import (
 
 var update = flag.Bool("update", false, "write the files that tests compare with")
 
-// Update says whether the files are to be written anew.
-func Update() bool { return *update }
+// ShouldUpdate reports whether -update is given.
+func ShouldUpdate() bool { return *update }
 
-// Check compares got with the file, which it writes before where -update is given.
+// Check compares got with the file. With -update it first writes got to the file.
 func Check(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {

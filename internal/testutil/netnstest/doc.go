@@ -1,3 +1,3 @@
-// Package netnstest gives a test network namespaces of its own (Linux, root), built on
-// package testnet, which makes the sockets in them.
+// Package netnstest creates network namespaces (package testnet) for a test, which are
+// removed with it. It needs Linux and root.
 package netnstest

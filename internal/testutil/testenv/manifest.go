@@ -18,16 +18,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Apply applies every object of the files and folders, named from the root of the
-// repository: namespaces first, the rest in order. Kustomizations are left out.
-func (e *Env) Apply(tb testing.TB, paths ...string) {
+// ApplyManifests applies every object of the files and folders, named from the root of the
+// repository: namespaces first, the rest in order. Kustomizations are skipped.
+func (e *Env) ApplyManifests(tb testing.TB, paths ...string) {
 	tb.Helper()
-	if err := e.apply(tb.Context(), paths); err != nil {
+	if err := e.applyAll(tb.Context(), paths); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-func (e *Env) apply(ctx context.Context, paths []string) error {
+func (e *Env) applyAll(ctx context.Context, paths []string) error {
 	var objects []*unstructured.Unstructured
 	for _, p := range paths {
 		found, err := readManifests(filepath.Join(e.Root, p))
@@ -37,7 +37,7 @@ func (e *Env) apply(ctx context.Context, paths []string) error {
 		objects = append(objects, found...)
 	}
 	slices.SortStableFunc(objects, func(a, b *unstructured.Unstructured) int {
-		return cmp.Compare(rank(a.GetKind()), rank(b.GetKind()))
+		return cmp.Compare(applyOrder(a.GetKind()), applyOrder(b.GetKind()))
 	})
 	for _, o := range objects {
 		err := e.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("testenv"), client.ForceOwnership)
@@ -48,16 +48,17 @@ func (e *Env) apply(ctx context.Context, paths []string) error {
 	return nil
 }
 
-// rank orders kinds that others need before these.
-func rank(kind string) int {
+// applyOrder returns a smaller number for a kind that others need.
+func applyOrder(kind string) int {
 	if kind == "Namespace" {
 		return 0
 	}
 	return 1
 }
 
-// readManifests reads the objects of a file, or of every YAML file below a folder.
-// Nothing found is an error: a path that moved must not pass for an empty one.
+// readManifests reads the objects of a file, or of every YAML file below a folder. It
+// returns an error if there are none: a path that moved must not be taken for an empty
+// one.
 func readManifests(path string) (objects []*unstructured.Unstructured, err error) {
 	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(p) != ".yaml" {
@@ -67,7 +68,7 @@ func readManifests(path string) (objects []*unstructured.Unstructured, err error
 		if err != nil {
 			return err
 		}
-		found, err := decode(data)
+		found, err := decodeManifests(data)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
@@ -80,7 +81,7 @@ func readManifests(path string) (objects []*unstructured.Unstructured, err error
 	return objects, err
 }
 
-func decode(data []byte) (objects []*unstructured.Unstructured, err error) {
+func decodeManifests(data []byte) (objects []*unstructured.Unstructured, err error) {
 	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096); ; {
 		o := &unstructured.Unstructured{}
 		switch err := decoder.Decode(&o.Object); {

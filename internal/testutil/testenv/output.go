@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Output is what a program has written so far, which a test may read meanwhile.
+// Output collects the output of a program, which a test may read while it runs.
 type Output struct {
 	mu   sync.Mutex
 	text bytes.Buffer

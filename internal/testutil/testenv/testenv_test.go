@@ -1,13 +1,8 @@
 package testenv
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -18,9 +13,6 @@ import (
 
 	"portreeve.io/portreeve/api/v1alpha1"
 )
-
-// childVariable makes this test binary start the API, say so, and wait to be killed.
-const childVariable = "PORTREEVE_TESTENV_CHILD"
 
 func TestMain(m *testing.M) { Main(m) }
 
@@ -76,7 +68,7 @@ func TestTheCRDsAreInstalled(t *testing.T) {
 
 func TestManifestsOfAFolderAreAppliedNamespacesFirst(t *testing.T) {
 	env := Start(t)
-	env.Apply(t, "internal/testutil/testenv/testdata")
+	env.ApplyManifests(t, "internal/testutil/testenv/testdata")
 	for _, name := range []string{"first", "second"} {
 		got := &corev1.ConfigMap{}
 		if err := env.Client.Get(t.Context(), types.NamespacedName{Namespace: "testenv-manifests", Name: name}, got); err != nil {
@@ -99,68 +91,4 @@ func TestAFolderWithoutManifestsIsAnError(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestNothingIsLeftOfATestThatIsKilled(t *testing.T) {
-	Start(t) // skips where the programs aren't built
-	if _, err := exec.LookPath("setpriv"); err != nil {
-		t.Skip("needs setpriv (util-linux)")
-	}
-	child := exec.Command(os.Args[0], "-test.run=^TestChild$")
-	child.Env = append(os.Environ(), childVariable+"=1")
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(os.TempDir(), dirPrefix+strconv.Itoa(child.Process.Pid))
-	buf := make([]byte, 5)
-	_, readErr := out.Read(buf)
-	started := programsOf(t, dir)
-	if err := child.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = child.Wait()
-	if readErr != nil || string(buf) != "ready" || len(started) != 2 {
-		t.Fatalf("child said %q (%v) with programs %q, want kube-apiserver and etcd", buf, readErr, started)
-	}
-	for deadline := time.Now().Add(2 * time.Minute); len(programsOf(t, dir)) > 0; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still running: %q", programsOf(t, dir))
-		}
-	}
-	if _, err := makeDir(filepath.Dir(dir)); err == nil {
-		t.Error("makeDir made a folder that this process has already")
-	}
-	if _, err := os.Stat(dir); !os.IsNotExist(err) {
-		t.Errorf("%s is still there (%v)", dir, err)
-	}
-}
-
-// TestChild is no test: TestNothingIsLeftOfATestThatIsKilled starts and kills it.
-func TestChild(t *testing.T) {
-	if os.Getenv(childVariable) == "" {
-		t.Skip("only as a child")
-	}
-	Start(t)
-	_, _ = os.Stdout.WriteString("ready")
-	select {}
-}
-
-// programsOf are the command lines of the processes that were told to use dir.
-func programsOf(t *testing.T, dir string) (programs []string) {
-	t.Helper()
-	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no processes in /proc (%v)", err)
-	}
-	for _, p := range paths {
-		data, err := os.ReadFile(p)
-		if err == nil && strings.Contains(string(data), dir+"/") {
-			programs = append(programs, strings.ReplaceAll(string(data), "\x00", " "))
-		}
-	}
-	return programs
 }

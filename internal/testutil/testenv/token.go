@@ -10,19 +10,21 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"portreeve.io/portreeve/internal/testutil/apiserver"
 )
 
-// Token is what a pod of the service account on the node would find mounted: bound
-// to that pod, so that the node's name is in its claims (and in userInfo.extra,
-// authentication.kubernetes.io/node-name). Service account, node and pod are made
-// when they aren't there. With node "" the token is bound to nothing.
+// Token returns the token that a pod of the service account on the node would find
+// mounted: bound to that pod, so that the node's name is in its claims (and in
+// userInfo.extra, authentication.kubernetes.io/node-name). Service account, node and pod
+// are created if they don't exist. With node "" the token is bound to nothing.
 func (e *Env) Token(tb testing.TB, account types.NamespacedName, node string) string {
 	tb.Helper()
 	e.ensureAccount(tb, account)
 	if node == "" {
-		return e.request(tb, account, nil)
+		return e.requestToken(tb, account, nil)
 	}
-	e.ensure(tb, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}})
+	e.ensureObject(tb, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}})
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name + "-" + node},
 		Spec: corev1.PodSpec{
@@ -31,28 +33,28 @@ func (e *Env) Token(tb testing.TB, account types.NamespacedName, node string) st
 			Containers:         []corev1.Container{{Name: "main", Image: "none"}},
 		},
 	}
-	e.ensure(tb, pod)
-	return e.request(tb, account, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID})
+	e.ensureObject(tb, pod)
+	return e.requestToken(tb, account, apiserver.PodReference(pod))
 }
 
-// NodeToken is bound to the node itself, as kubectl create token --bound-object-kind
-// Node makes one: no pod holds such a token.
+// NodeToken returns a token that is bound to the node itself, like one of kubectl create
+// token --bound-object-kind Node. No pod has such a token.
 func (e *Env) NodeToken(tb testing.TB, account types.NamespacedName, node string) string {
 	tb.Helper()
 	e.ensureAccount(tb, account)
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}
-	e.ensure(tb, n)
-	return e.request(tb, account, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: node, UID: n.UID})
+	e.ensureObject(tb, n)
+	return e.requestToken(tb, account, &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: node, UID: n.UID})
 }
 
-// ConfigFor reaches the API with the token and nothing else.
+// ConfigFor returns a config with the token as its only credential.
 func (e *Env) ConfigFor(token string) *rest.Config {
 	config := rest.AnonymousClientConfig(e.Config)
 	config.BearerToken = token
 	return config
 }
 
-// ClientFor is a client of ConfigFor.
+// ClientFor returns a client with the token as its only credential.
 func (e *Env) ClientFor(tb testing.TB, token string) client.Client {
 	tb.Helper()
 	c, err := client.New(e.ConfigFor(token), client.Options{Scheme: e.Scheme, Mapper: e.Client.RESTMapper()})
@@ -64,12 +66,12 @@ func (e *Env) ClientFor(tb testing.TB, token string) client.Client {
 
 func (e *Env) ensureAccount(tb testing.TB, account types.NamespacedName) {
 	tb.Helper()
-	e.ensure(tb, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: account.Namespace}})
-	e.ensure(tb, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name}})
+	e.ensureObject(tb, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: account.Namespace}})
+	e.ensureObject(tb, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name}})
 }
 
-// ensure creates obj, or reads what is there under its name.
-func (e *Env) ensure(tb testing.TB, obj client.Object) {
+// ensureObject creates obj, or reads the object of that name.
+func (e *Env) ensureObject(tb testing.TB, obj client.Object) {
 	tb.Helper()
 	err := e.Client.Create(tb.Context(), obj)
 	if apierrors.IsAlreadyExists(err) {
@@ -80,12 +82,11 @@ func (e *Env) ensure(tb testing.TB, obj client.Object) {
 	}
 }
 
-func (e *Env) request(tb testing.TB, account types.NamespacedName, bound *authenticationv1.BoundObjectReference) string {
+func (e *Env) requestToken(tb testing.TB, account types.NamespacedName, bound *authenticationv1.BoundObjectReference) string {
 	tb.Helper()
-	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name}}
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: bound}}
-	if err := e.Client.SubResource("token").Create(tb.Context(), sa, request); err != nil {
+	token, err := e.RequestToken(tb.Context(), account, bound)
+	if err != nil {
 		tb.Fatal(err)
 	}
-	return request.Status.Token
+	return token
 }

@@ -10,34 +10,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ChurnCount is what became of a churn's connections.
+// ChurnCount counts the results of a churn's connects.
 type ChurnCount struct {
-	Made   int // connected, and closed by now
+	Made   int // connected, and closed since
 	Failed int // connect found no port (EADDRNOTAVAIL)
 }
 
-// churner is a running churn. It stays on its caller's thread, and so in that
-// thread's namespace.
+// churner runs a churn on its caller's thread, and so in that thread's namespace.
 type churner struct {
 	Churn
-	listeners []*Socket // one for each of To
-	staying   []stay    // the first leaves first
+	listeners   []*Socket         // one for each of To
+	connections []churnConnection // oldest first
 	ChurnCount
 }
 
-type stay struct {
+type churnConnection struct {
 	Pair
 	until time.Time
 }
 
 // Run listens at the destinations, calls ready and churns on the calling thread until
-// the churn or ctx ends. What still stays then is reset.
+// the churn or ctx ends. Connections that are open then are reset.
 func (c Churn) Run(ctx context.Context, ready func()) (ChurnCount, error) {
 	if len(c.To) == 0 {
-		c.To = []netip.AddrPort{churnAt}
+		c.To = []netip.AddrPort{churnDestination}
 	}
 	r := churner{Churn: c}
-	defer r.close()
+	defer r.closeAll()
 	for _, to := range c.To {
 		l, err := Listen(to)
 		if err != nil {
@@ -46,36 +45,36 @@ func (c Churn) Run(ctx context.Context, ready func()) (ChurnCount, error) {
 		r.listeners = append(r.listeners, l)
 	}
 	ready()
-	err := r.run(ctx)
+	err := r.openUntilDone(ctx)
 	return r.ChurnCount, err
 }
 
-func (r *churner) run(ctx context.Context) error {
+func (r *churner) openUntilDone(ctx context.Context) error {
 	gap := time.Second / time.Duration(r.Rate)
 	due := time.Now()
-	for ctx.Err() == nil && (!r.tried() || len(r.staying) > 0) {
+	for ctx.Err() == nil && (!r.hasAttemptedAll() || len(r.connections) > 0) {
 		now := time.Now()
-		if err := r.leave(now); err != nil {
+		if err := r.closeExpired(now); err != nil {
 			return err
 		}
-		if wait := due.Sub(now); wait > 0 || r.tried() {
-			pause(ctx, max(min(wait, time.Millisecond), 100*time.Microsecond))
+		if wait := due.Sub(now); wait > 0 || r.hasAttemptedAll() {
+			sleepContext(ctx, max(min(wait, time.Millisecond), 100*time.Microsecond))
 			continue
 		}
-		if err := r.arrive((r.Made+r.Failed)%len(r.To), now); err != nil {
+		if err := r.openNext((r.Made+r.Failed)%len(r.To), now); err != nil {
 			return err
 		}
 		if due = due.Add(gap); now.Sub(due) > time.Second {
-			due = now // too slow for the rate: no burst to catch up
+			due = now // too slow for the rate: don't catch up in a burst
 		}
 	}
 	return nil
 }
 
-// tried: there is nobody to arrive any more.
-func (r *churner) tried() bool { return r.Attempts > 0 && r.Made+r.Failed >= r.Attempts }
+// hasAttemptedAll reports whether all attempts have been made.
+func (r *churner) hasAttemptedAll() bool { return r.Attempts > 0 && r.Made+r.Failed >= r.Attempts }
 
-func (r *churner) arrive(i int, now time.Time) error {
+func (r *churner) openNext(i int, now time.Time) error {
 	p, err := Dial(r.listeners[i], netip.AddrPort{}, r.To[i])
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
 		r.Failed++
@@ -85,35 +84,35 @@ func (r *churner) arrive(i int, now time.Time) error {
 		return fmt.Errorf("churn to %v: %w", r.To[i], err)
 	}
 	r.Made++
-	r.staying = append(r.staying, stay{p, now.Add(r.Stay)})
+	r.connections = append(r.connections, churnConnection{p, now.Add(r.Lifetime)})
 	return nil
 }
 
-// leave closes the connections that have stayed long enough.
-func (r *churner) leave(now time.Time) error {
-	for len(r.staying) > 0 && !r.staying[0].until.After(now) {
+// closeExpired closes the connections whose lifetime has passed.
+func (r *churner) closeExpired(now time.Time) error {
+	for len(r.connections) > 0 && !r.connections[0].until.After(now) {
 		end := Pair.closeQuickly
 		if r.Reset {
 			end = Pair.Close
 		}
-		if err := end(r.staying[0].Pair); err != nil {
+		if err := end(r.connections[0].Pair); err != nil {
 			return fmt.Errorf("churn: %w", err)
 		}
-		r.staying = r.staying[1:]
+		r.connections = r.connections[1:]
 	}
 	return nil
 }
 
-func (r *churner) close() {
-	for _, s := range r.staying {
-		_ = s.Close() // a reset: there is no more to do
+func (r *churner) closeAll() {
+	for _, s := range r.connections {
+		_ = s.Close() // a reset
 	}
 	for _, l := range r.listeners {
 		_ = l.Close()
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
+func sleepContext(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// backlog is above what tests connect without an accept; the kernel cuts it to
+// backlog is more than tests connect without an accept. The kernel limits it to
 // net.core.somaxconn (4096 by default).
 const backlog = 1 << 16
 
@@ -16,31 +16,31 @@ const backlog = 1 << 16
 // chooses the port; any other port is bound first. The error is the bare errno of
 // bind or connect: EADDRNOTAVAIL when connect finds no port.
 func Connect(src, dst netip.AddrPort, opts ...Option) (*Socket, error) {
-	return open(unix.SOCK_STREAM, src, dst, false, opts)
+	return openSocket(unix.SOCK_STREAM, src, dst, false, opts)
 }
 
-// BindConnect binds src, the kernel choosing the port when it is 0, and then
-// connects: the port is held for every destination. EADDRINUSE: bind found none.
+// BindConnect binds src, with a port of the kernel's choice if it is 0, and then connects.
+// The port is in use for every destination. The error is EADDRINUSE when bind finds none.
 func BindConnect(src, dst netip.AddrPort, opts ...Option) (*Socket, error) {
-	return open(unix.SOCK_STREAM, src, dst, true, opts)
+	return openSocket(unix.SOCK_STREAM, src, dst, true, opts)
 }
 
-// Bind binds a TCP socket and goes no further.
+// Bind binds a TCP socket.
 func Bind(addr netip.AddrPort, opts ...Option) (*Socket, error) {
-	return open(unix.SOCK_STREAM, addr, netip.AddrPort{}, true, opts)
+	return openSocket(unix.SOCK_STREAM, addr, netip.AddrPort{}, true, opts)
 }
 
 // ConnectUDP connects a UDP socket; the kernel binds a port to it (autobind).
 func ConnectUDP(src, dst netip.AddrPort, opts ...Option) (*Socket, error) {
-	return open(unix.SOCK_DGRAM, src, dst, src.Port() != 0, opts)
+	return openSocket(unix.SOCK_DGRAM, src, dst, src.Port() != 0, opts)
 }
 
 // BindUDP binds a UDP socket.
 func BindUDP(addr netip.AddrPort, opts ...Option) (*Socket, error) {
-	return open(unix.SOCK_DGRAM, addr, netip.AddrPort{}, true, opts)
+	return openSocket(unix.SOCK_DGRAM, addr, netip.AddrPort{}, true, opts)
 }
 
-func open(kind int, src, dst netip.AddrPort, port bool, opts []Option) (*Socket, error) {
+func openSocket(kind int, src, dst netip.AddrPort, port bool, opts []Option) (*Socket, error) {
 	addr := dst.Addr()
 	if !dst.IsValid() {
 		addr = src.Addr()
@@ -49,17 +49,17 @@ func open(kind int, src, dst netip.AddrPort, port bool, opts []Option) (*Socket,
 	if err != nil {
 		return nil, err
 	}
-	if err := k.attach(src, dst, port); err != nil {
-		_ = k.Close() // the errno is what the caller asks for
+	if err := k.bindAndConnect(src, dst, port); err != nil {
+		_ = k.Close() // the caller needs the bare errno
 		return nil, err
 	}
 	return k, nil
 }
 
-func (k *Socket) attach(src, dst netip.AddrPort, port bool) error {
+func (k *Socket) bindAndConnect(src, dst netip.AddrPort, port bool) error {
 	if src.IsValid() {
 		if !port && src.Port() == 0 {
-			if err := k.Set(NoPort); err != nil {
+			if err := k.SetOption(NoPort); err != nil {
 				return err
 			}
 		}
@@ -86,11 +86,12 @@ func Listen(addr netip.AddrPort, opts ...Option) (*Socket, error) {
 	return k, nil
 }
 
-// Accept takes the next client of a listener, and says who it is.
+// Accept accepts the next connection of a listener, and returns it with its client's
+// address.
 func (k *Socket) Accept() (*Socket, netip.AddrPort, error) {
 	var fd int
 	var sa unix.Sockaddr
-	err := retry(func() (err error) {
+	err := retryInterrupted(func() (err error) {
 		fd, sa, err = unix.Accept4(k.fd, unix.SOCK_CLOEXEC)
 		return err
 	})
@@ -98,8 +99,8 @@ func (k *Socket) Accept() (*Socket, netip.AddrPort, error) {
 		return nil, netip.AddrPort{}, err
 	}
 	s := &Socket{fd}
-	if err := s.timeout(unix.SO_RCVTIMEO, patience); err != nil {
+	if err := s.setTimeout(unix.SO_RCVTIMEO, waitLimit); err != nil {
 		return nil, netip.AddrPort{}, errors.Join(err, s.Close())
 	}
-	return s, addrPort(sa), nil
+	return s, toAddrPort(sa), nil
 }

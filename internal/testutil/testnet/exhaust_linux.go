@@ -9,52 +9,52 @@ import (
 )
 
 // ErrUnexhausted is returned by the Exhaust functions when the kernel gave more
-// ports than there are.
-var ErrUnexhausted = errors.New("no end of ports")
+// ports than exist.
+var ErrUnexhausted = errors.New("the kernel gave more than 65,536 ports")
 
-const everyPort = 1 << 16
+const maxPorts = 1 << 16
 
-// Exhaust is what connect() then gives: the number of sockets that connect from src
-// to dst until EADDRNOTAVAIL. They are closed again and leave nothing: no packet is
-// sent (Repair), so there need not be a listener either. src is as for Connect.
-// TIME_WAIT sockets that connect() takes over are gone afterwards.
+// Exhaust connects sockets from src to dst until EADDRNOTAVAIL, closes them, and returns
+// their number. No packet is sent (Repair), so that nothing is left and no listener is
+// needed. src is as for Connect. TIME_WAIT sockets whose ports connect() reuses are
+// removed by that.
 func Exhaust(src, dst netip.AddrPort, opts ...Option) (int, error) {
 	opts = append([]Option{Repair}, opts...)
-	return exhaust(unix.EADDRNOTAVAIL, func() (*Socket, error) { return Connect(src, dst, opts...) })
+	return exhaustPorts(unix.EADDRNOTAVAIL, func() (*Socket, error) { return Connect(src, dst, opts...) })
 }
 
-// ExhaustBind is what bind() to addr, port 0, then gives until EADDRINUSE.
+// ExhaustBind returns the number of sockets that bind() to addr, port 0, until EADDRINUSE.
 func ExhaustBind(addr netip.Addr, opts ...Option) (int, error) {
-	return exhaust(unix.EADDRINUSE, func() (*Socket, error) { return Bind(netip.AddrPortFrom(addr, 0), opts...) })
+	return exhaustPorts(unix.EADDRINUSE, func() (*Socket, error) { return Bind(netip.AddrPortFrom(addr, 0), opts...) })
 }
 
-// ExhaustBindUDP is what bind() of UDP sockets then gives until EADDRINUSE.
+// ExhaustBindUDP returns the number of UDP sockets that bind() until EADDRINUSE.
 func ExhaustBindUDP(addr netip.Addr, opts ...Option) (int, error) {
-	return exhaust(unix.EADDRINUSE, func() (*Socket, error) { return BindUDP(netip.AddrPortFrom(addr, 0), opts...) })
+	return exhaustPorts(unix.EADDRINUSE, func() (*Socket, error) { return BindUDP(netip.AddrPortFrom(addr, 0), opts...) })
 }
 
-// ExhaustConnectUDP is what connect() of UDP sockets then gives until EAGAIN.
+// ExhaustConnectUDP returns the number of UDP sockets that connect() until EAGAIN.
 func ExhaustConnectUDP(dst netip.AddrPort, opts ...Option) (int, error) {
-	return exhaust(unix.EAGAIN, func() (*Socket, error) { return ConnectUDP(netip.AddrPort{}, dst, opts...) })
+	return exhaustPorts(unix.EAGAIN, func() (*Socket, error) { return ConnectUDP(netip.AddrPort{}, dst, opts...) })
 }
 
-// exhaust calls next until it fails with end. A failure of another kind is an error.
-func exhaust(end unix.Errno, next func() (*Socket, error)) (int, error) {
-	var held []*Socket
+// exhaustPorts counts the calls of next until it fails with end. Other failures are errors.
+func exhaustPorts(end unix.Errno, next func() (*Socket, error)) (int, error) {
+	var sockets []*Socket
 	defer func() {
-		for _, k := range held {
+		for _, k := range sockets {
 			_ = k.Close() // a repair or unconnected socket: close can't fail
 		}
 	}()
-	for len(held) < everyPort {
+	for len(sockets) < maxPorts {
 		k, err := next()
 		if errors.Is(err, end) {
-			return len(held), nil
+			return len(sockets), nil
 		}
 		if err != nil {
-			return len(held), fmt.Errorf("after %d sockets: %w", len(held), err)
+			return len(sockets), fmt.Errorf("after %d sockets: %w", len(sockets), err)
 		}
-		held = append(held, k)
+		sockets = append(sockets, k)
 	}
-	return len(held), ErrUnexhausted
+	return len(sockets), ErrUnexhausted
 }

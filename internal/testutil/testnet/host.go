@@ -8,26 +8,25 @@ import (
 	"strconv"
 )
 
-// RefuseHost fails unless this process is surely in a network namespace other than the
-// machine's.
-func RefuseHost() error { return refuseHost("/proc") }
+// RefuseHostNamespace returns an error unless this process is certainly in a network
+// namespace other than the machine's.
+func RefuseHostNamespace() error { return refuseHostNamespace("/proc") }
 
-// refuseHost fails unless this process is surely in a network namespace other than
-// the machine's: that of process 1, or where that one may not be looked at, of the
-// kernel's own threads, which never leave it.
-func refuseHost(proc string) error {
+// refuseHostNamespace compares this process's network namespace with that of process 1,
+// or if that one can't be read, with that of kthreadd, which never leaves the machine's.
+func refuseHostNamespace(proc string) error {
 	own, err1 := os.Readlink(proc + "/self/ns/net")
-	host, err2 := hostNamespace(proc)
+	host, err2 := readHostNamespace(proc)
 	if err := errors.Join(err1, err2); err != nil {
-		return fmt.Errorf("can't tell this network namespace from the machine's, so no load is made: %w", err)
+		return fmt.Errorf("can't determine whether this is the machine's network namespace, so no load is created: %w", err)
 	}
 	if own == host {
-		return fmt.Errorf("this is the machine's own network namespace (%s): run it in another, such as by `unshare --net`", own)
+		return fmt.Errorf("this is the machine's own network namespace (%s): run it in another one, for example with `unshare --net`", own)
 	}
 	return nil
 }
 
-func hostNamespace(proc string) (string, error) {
+func readHostNamespace(proc string) (string, error) {
 	host, err := os.Readlink(proc + "/1/ns/net")
 	if err == nil {
 		return host, nil
@@ -39,7 +38,7 @@ func hostNamespace(proc string) (string, error) {
 	return os.Readlink(proc + "/2/ns/net")
 }
 
-// isKernelThread looks for PF_KTHREAD (include/linux/sched.h) in the flags of
+// isKernelThread reports whether PF_KTHREAD (include/linux/sched.h) is in the flags of
 // /proc/PID/stat, field 9.
 func isKernelThread(stat []byte) bool {
 	_, after, _ := bytes.Cut(stat, []byte(") "))

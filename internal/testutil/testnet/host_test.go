@@ -11,7 +11,7 @@ const (
 	program  = "2 (my) (app) S 1 1 1 0 -1 4194560 0 0 0"
 )
 
-func TestLoadIsRefusedUnlessTheNamespaceIsSurelyNotTheMachines(t *testing.T) {
+func TestLoadIsRefusedUnlessTheNamespaceIsCertainlyNotTheMachines(t *testing.T) {
 	for name, c := range map[string]struct {
 		own, first, second, stat string
 		ok                       bool
@@ -45,7 +45,7 @@ func TestLoadIsRefusedUnlessTheNamespaceIsSurelyNotTheMachines(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := refuseHost(proc); (err == nil) != c.ok {
+			if err := refuseHostNamespace(proc); (err == nil) != c.ok {
 				t.Errorf("error %v, want none: %v", err, c.ok)
 			}
 		})

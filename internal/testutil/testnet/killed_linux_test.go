@@ -16,22 +16,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const victim = "TESTNET_VICTIM"
+const victimVariable = "TESTNET_VICTIM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(victim) != "" {
-		beVictim()
+	if os.Getenv(victimVariable) != "" {
+		runVictim()
 	}
 	os.Exit(m.Run())
 }
 
-// beVictim makes a namespace with a command in it and a veth end outside, so that
-// the namespace's end can be seen, and waits to be killed.
-func beVictim() {
+// runVictim creates a namespace with a command in it and a veth end outside, so that
+// the namespace's removal is visible, and waits to be killed.
+func runVictim() {
 	s, err := New()
 	sleep := exec.Command("sleep", "1000")
 	if err == nil {
-		err = errors.Join(s.Start(sleep), addVeth("veth0", s.fd))
+		err = errors.Join(s.Start(sleep), addVethPair("veth0", s.fd))
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -51,7 +51,7 @@ func TestAKilledProcessLeavesNoNamespaceAndNoCommand(t *testing.T) {
 	}
 	defer func() { _ = s.Close() }()
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), victim+"=1")
+	c.Env = append(os.Environ(), victimVariable+"=1")
 	in, err1 := c.StdinPipe()
 	out, err2 := c.StdoutPipe()
 	if err := errors.Join(err1, err2, s.Start(c)); err != nil {
@@ -61,31 +61,31 @@ func TestAKilledProcessLeavesNoNamespaceAndNoCommand(t *testing.T) {
 	line, _ := bufio.NewReader(out).ReadString('\n')
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
 	if err != nil {
-		t.Fatalf("the victim says %q", line)
+		t.Fatalf("the victim printed %q", line)
 	}
-	if !hasVeth(s) || !alive(pid) {
+	if !hasVeth(s) || !isRunning(pid) {
 		t.Fatal("the victim's namespace and command should be there")
 	}
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(patience); hasVeth(s) || alive(pid); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(waitLimit); hasVeth(s) || isRunning(pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("after %v: namespace there %v, command there %v", patience, hasVeth(s), alive(pid))
+			t.Fatalf("after %v: namespace there %v, command there %v", waitLimit, hasVeth(s), isRunning(pid))
 		}
 	}
 }
 
-func hasVeth(s *Space) (there bool) {
+func hasVeth(s *Namespace) (there bool) {
 	s.Do(func() {
-		_, err := linkIndex("veth0")
+		_, err := readLinkIndex("veth0")
 		there = !errors.Is(err, unix.ENODEV)
 	})
 	return there
 }
 
-// alive is false for a zombie: whoever adopted it hasn't waited for it yet.
-func alive(pid int) bool {
+// isRunning is false for a zombie, which its new parent has not yet waited for.
+func isRunning(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	_, after, _ := bytes.Cut(stat, []byte(") "))
 	return err == nil && !bytes.HasPrefix(after, []byte("Z"))

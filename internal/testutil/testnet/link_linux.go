@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Veth joins two namespaces with a pair of interfaces, both called name and both
-// up, with one address each. The prefixes must be of one subnet.
-func Veth(a, b *Space, name string, addrA, addrB netip.Prefix) error {
+// ConnectVeth connects two namespaces by a veth pair, both of whose interfaces have that
+// name, are up and have one address each. The prefixes must be of one subnet.
+func ConnectVeth(a, b *Namespace, name string, addrA, addrB netip.Prefix) error {
 	var err error
-	a.Do(func() { err = addVeth(name, b.fd) })
+	a.Do(func() { err = addVethPair(name, b.fd) })
 	if err != nil {
 		return fmt.Errorf("add veth: %w", err)
 	}
-	return errors.Join(a.address(name, addrA), b.address(name, addrB))
+	return errors.Join(a.configureInterface(name, addrA), b.configureInterface(name, addrB))
 }
 
-func (s *Space) address(name string, p netip.Prefix) (err error) {
+func (s *Namespace) configureInterface(name string, p netip.Prefix) (err error) {
 	s.Do(func() {
 		if err = LinkUp(name); err == nil {
 			err = AddAddress(name, p)
@@ -50,21 +50,21 @@ func LinkUp(name string) error {
 // vethPeer is VETH_INFO_PEER of include/uapi/linux/veth.h.
 const vethPeer = 1
 
-func addVeth(name string, peer int) error {
-	iface := attribute(unix.IFLA_IFNAME, append([]byte(name), 0))
+func addVethPair(name string, peer int) error {
+	iface := encodeAttribute(unix.IFLA_IFNAME, append([]byte(name), 0))
 	ifinfo := make([]byte, unix.SizeofIfInfomsg)
-	inner := attribute(vethPeer, concat(ifinfo, iface,
-		attribute(unix.IFLA_NET_NS_FD, binary.NativeEndian.AppendUint32(nil, uint32(peer)))))
-	link := attribute(unix.IFLA_LINKINFO, concat(
-		attribute(unix.IFLA_INFO_KIND, []byte("veth")),
-		attribute(unix.IFLA_INFO_DATA, inner)))
-	return request(unix.RTM_NEWLINK, concat(ifinfo, iface, link))
+	inner := encodeAttribute(vethPeer, joinBytes(ifinfo, iface,
+		encodeAttribute(unix.IFLA_NET_NS_FD, binary.NativeEndian.AppendUint32(nil, uint32(peer)))))
+	link := encodeAttribute(unix.IFLA_LINKINFO, joinBytes(
+		encodeAttribute(unix.IFLA_INFO_KIND, []byte("veth")),
+		encodeAttribute(unix.IFLA_INFO_DATA, inner)))
+	return sendRequest(unix.RTM_NEWLINK, joinBytes(ifinfo, iface, link))
 }
 
 // AddAddress gives an interface of the calling thread's namespace an address. IPv6
 // addresses can be used at once (no duplicate address detection).
 func AddAddress(name string, p netip.Prefix) error {
-	index, err := linkIndex(name)
+	index, err := readLinkIndex(name)
 	if err != nil {
 		return err
 	}
@@ -75,14 +75,14 @@ func AddAddress(name string, p netip.Prefix) error {
 	msg := binary.NativeEndian.AppendUint32(
 		[]byte{family, byte(p.Bits()), unix.IFA_F_NODAD, unix.RT_SCOPE_UNIVERSE}, index)
 	addr := p.Addr().AsSlice()
-	if err := request(unix.RTM_NEWADDR, concat(msg,
-		attribute(unix.IFA_LOCAL, addr), attribute(unix.IFA_ADDRESS, addr))); err != nil {
+	if err := sendRequest(unix.RTM_NEWADDR, joinBytes(msg,
+		encodeAttribute(unix.IFA_LOCAL, addr), encodeAttribute(unix.IFA_ADDRESS, addr))); err != nil {
 		return fmt.Errorf("add %v to %s: %w", p, name, err)
 	}
 	return nil
 }
 
-func linkIndex(name string) (uint32, error) {
+func readLinkIndex(name string) (uint32, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
@@ -98,9 +98,9 @@ func linkIndex(name string) (uint32, error) {
 	return ifr.Uint32(), nil
 }
 
-// request makes one rtnetlink request in the calling thread's namespace and waits
+// sendRequest sends an rtnetlink request in the calling thread's namespace and waits
 // for its acknowledgement.
-func request(kind uint16, body []byte) error {
+func sendRequest(kind uint16, body []byte) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func request(kind uint16, body []byte) error {
 	msg := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
 	msg = binary.NativeEndian.AppendUint16(msg, kind)
 	msg = binary.NativeEndian.AppendUint16(msg, flags)
-	msg = concat(append(msg, make([]byte, 8)...), body) // sequence and port: 0
+	msg = joinBytes(append(msg, make([]byte, 8)...), body) // sequence and port: 0
 	if err := unix.Sendto(fd, msg, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}
@@ -119,12 +119,12 @@ func request(kind uint16, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return acknowledged(answer[:n])
+	return parseAcknowledgement(answer[:n])
 }
 
-func acknowledged(b []byte) error {
+func parseAcknowledgement(b []byte) error {
 	if len(b) < unix.SizeofNlMsghdr+4 || binary.NativeEndian.Uint16(b[4:]) != unix.NLMSG_ERROR {
-		return fmt.Errorf("rtnetlink answered %d bytes that are no acknowledgement", len(b))
+		return fmt.Errorf("rtnetlink answered with %d bytes that are not an acknowledgement", len(b))
 	}
 	if no := int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])); no != 0 {
 		return unix.Errno(-no)
@@ -132,14 +132,14 @@ func acknowledged(b []byte) error {
 	return nil
 }
 
-// attribute is a struct nlattr with its value, padded to 4 bytes.
-func attribute(kind uint16, value []byte) []byte {
+// encodeAttribute returns a struct nlattr with its value, padded to 4 bytes.
+func encodeAttribute(kind uint16, value []byte) []byte {
 	b := binary.NativeEndian.AppendUint16(nil, uint16(unix.SizeofNlAttr+len(value)))
 	b = append(binary.NativeEndian.AppendUint16(b, kind), value...)
 	return append(b, make([]byte, (4-len(b)%4)%4)...)
 }
 
-func concat(parts ...[]byte) []byte {
+func joinBytes(parts ...[]byte) []byte {
 	var b []byte
 	for _, p := range parts {
 		b = append(b, p...)

@@ -7,111 +7,111 @@ import (
 	"time"
 )
 
-// Load is a set of sockets that stands in a namespace, by the state that they are
-// in, and a churn of connections beside it. All of it is on loopback.
+// Load is a set of open sockets in a namespace, by state, and a churn of connections. All
+// of them are on loopback.
 type Load struct {
-	// TimeWait sockets from clients that closed first, to 127.1.x.y:80. They last
-	// 60 s on Linux, whatever is done.
+	// TimeWait sockets from clients that closed first, to 127.1.x.y:80. On Linux they
+	// always last 60 s.
 	TimeWait int
 	// Established sockets without a peer (TCP_REPAIR), to 127.101.x.y:443.
 	Established int
-	// Established6 is the same over IPv6, to [::1], a port per destination.
+	// Established6 sockets are the same over IPv6, to [::1], a port per destination.
 	Established6 int
 	// CloseWait sockets of clients that don't close, to 127.2.x.y:82. Their servers
 	// are in FIN_WAIT2 for net.ipv4.tcp_fin_timeout.
 	CloseWait int
 	// SynSent sockets of clients that are not answered, to 127.9.x.y:81.
 	SynSent int
-	// Inbound is the server's ends of connections to a listener at 127.0.0.1:8080,
-	// ESTABLISHED, without a peer (TCP_REPAIR).
+	// Inbound sockets are the server's ends of connections to a listener at
+	// 127.0.0.1:8080, ESTABLISHED, without a peer (TCP_REPAIR).
 	Inbound int
-	// Destinations is how many each of these is spread over, in turn. 0: one for
-	// each 4,000 sockets of a state.
+	// Destinations is the number of destinations over which each state is spread in
+	// turn. 0 means one for each 4,000 sockets of a state.
 	Destinations int
 	Churn        Churn
 
-	part int // 1 and up: of a larger load, whose process has the listeners
+	part int // 1 and up: part of a larger load, whose process has the listeners
 }
 
 // Churn opens and closes connections at a steady rate.
 type Churn struct {
-	// Rate is in connections a second; 0 is no churn.
+	// Rate is in connections a second; 0 means no churn.
 	Rate int
-	// Attempts is how many connections it tries to open; 0 is no end. The churn ends
-	// when the last of them has left.
+	// Attempts is the number of connections it tries to open; 0 means no limit. The
+	// churn ends when the last of them is closed.
 	Attempts int
-	// To is the destinations to take turns, 127.3.0.0:83 when there are none. They
+	// To lists the destinations, which take turns; the default is 127.3.0.0:83. They
 	// must be addresses of the namespace that the churn runs in.
 	To []netip.AddrPort
-	// Stay is how long each connection is held. It is then closed by the client
-	// first, or with Reset by RST, which leaves no TIME_WAIT.
-	Stay  time.Duration
-	Reset bool
+	// Lifetime is the time for which each connection stays open. Then the client closes
+	// it first, or with Reset it is closed by RST, which leaves no TIME_WAIT.
+	Lifetime time.Duration
+	Reset    bool
 }
 
-// perDestination is how many sockets go to one destination unless told.
-const perDestination = 4000
+// socketsPerDestination is the default number of sockets to one destination.
+const socketsPerDestination = 4000
 
 // The addresses of the states' first destinations.
 var (
-	timeWaitAt    = netip.MustParseAddrPort("127.1.0.0:80")
-	synSentAt     = netip.MustParseAddrPort("127.9.0.0:81")
-	closeWaitAt   = netip.MustParseAddrPort("127.2.0.0:82")
-	churnAt       = netip.MustParseAddrPort("127.3.0.0:83")
-	establishedAt = netip.MustParseAddrPort("127.101.0.0:443")
-	inboundAt     = netip.MustParseAddrPort("127.0.0.1:8080")
+	timeWaitDestination    = netip.MustParseAddrPort("127.1.0.0:80")
+	synSentDestination     = netip.MustParseAddrPort("127.9.0.0:81")
+	closeWaitDestination   = netip.MustParseAddrPort("127.2.0.0:82")
+	churnDestination       = netip.MustParseAddrPort("127.3.0.0:83")
+	establishedDestination = netip.MustParseAddrPort("127.101.0.0:443")
+	inboundListener        = netip.MustParseAddrPort("127.0.0.1:8080")
 )
 
-// maxDestinations is what fits into 127.n.x.y.
+// maxDestinations is the number of addresses in 127.n.x.y.
 const maxDestinations = 1 << 16
 
-// maxInbound keeps the clients of every part in a 127.n of its own.
+// maxInbound limits the clients of every part to a 127.n of its own.
 const maxInbound = 500_000
 
-// destinations is how many of them n sockets are spread over.
-func (l Load) destinations(n int) int {
+// countDestinations returns the number of destinations for n sockets of a state.
+func (l Load) countDestinations(n int) int {
 	if l.Destinations > 0 {
 		return l.Destinations
 	}
-	return max(1, (n+perDestination-1)/perDestination)
+	return max(1, (n+socketsPerDestination-1)/socketsPerDestination)
 }
 
-// destination is the i-th from first, whose last two octets are 0.
-func destination(first netip.AddrPort, i int) netip.AddrPort {
+// destinationAt returns the i-th destination from first, whose last two octets are 0.
+func destinationAt(first netip.AddrPort, i int) netip.AddrPort {
 	a := first.Addr().As4()
 	a[2], a[3] = byte(i>>8), byte(i)
 	return netip.AddrPortFrom(netip.AddrFrom4(a), first.Port())
 }
 
-// held are the counts that need a descriptor for each socket.
-func (l *Load) held() []*int {
+// descriptorCounts returns the counts that need a descriptor for each socket.
+func (l *Load) descriptorCounts() []*int {
 	return []*int{&l.Established, &l.Established6, &l.CloseWait, &l.SynSent, &l.Inbound}
 }
 
-// split gives the sockets that need descriptors to parts of at most most each, and
+// splitParts moves the sockets that need descriptors to parts of at most limit each, and
 // leaves the rest in l. It does nothing when all of them fit.
-func (l *Load) split(most int) []Load {
+func (l *Load) splitParts(limit int) []Load {
 	total := 0
-	for _, n := range l.held() {
+	for _, n := range l.descriptorCounts() {
 		total += *n
 	}
-	if total <= most {
+	if total <= limit {
 		return nil
 	}
 	var parts []Load
-	for kind, n := range l.held() {
-		dests := l.destinations(*n)
+	for kind, n := range l.descriptorCounts() {
+		dests := l.countDestinations(*n)
 		for *n > 0 {
 			p := Load{Destinations: dests, part: len(parts) + 1}
-			*p.held()[kind] = min(*n, most)
-			*n -= *p.held()[kind]
+			*p.descriptorCounts()[kind] = min(*n, limit)
+			*n -= *p.descriptorCounts()[kind]
 			parts = append(parts, p)
 		}
 	}
 	return parts
 }
 
-func (l Load) validate() error {
+func (l Load) checkLimits() error {
 	counts := map[string]int{
 		"TIME_WAIT": l.TimeWait, "ESTABLISHED": l.Established, "IPv6 ESTABLISHED": l.Established6,
 		"CLOSE_WAIT": l.CloseWait, "SYN_SENT": l.SynSent, "inbound": l.Inbound, "destinations": l.Destinations,
@@ -128,25 +128,25 @@ func (l Load) validate() error {
 	if l.Inbound > maxInbound {
 		return fmt.Errorf("%d inbound connections: use at most %d", l.Inbound, maxInbound)
 	}
-	if l.Churn.Stay < 0 {
-		return fmt.Errorf("stay is %v: use 0 or more", l.Churn.Stay)
+	if l.Churn.Lifetime < 0 {
+		return fmt.Errorf("lifetime is %v: use 0 or more", l.Churn.Lifetime)
 	}
 	return nil
 }
 
-// wire is how a load is handed to a child process.
-type wire struct {
+// encodedLoad is the JSON of a load for a child process.
+type encodedLoad struct {
 	Load Load
 	Part int
 }
 
-func (l Load) encode() (string, error) {
-	b, err := json.Marshal(wire{l, l.part})
+func (l Load) encodeLoad() (string, error) {
+	b, err := json.Marshal(encodedLoad{l, l.part})
 	return string(b), err
 }
 
 func decodeLoad(s string) (Load, error) {
-	var w wire
+	var w encodedLoad
 	if err := json.Unmarshal([]byte(s), &w); err != nil {
 		return Load{}, fmt.Errorf("load %q: %w", s, err)
 	}

@@ -13,9 +13,9 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-func space(t *testing.T) *Space {
+func newNamespace(t *testing.T) *Namespace {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: the test makes a network namespace")
+		t.Skip("needs root: the test creates a network namespace")
 	}
 	s, err := New()
 	if err != nil {
@@ -25,9 +25,9 @@ func space(t *testing.T) *Space {
 	return s
 }
 
-func TestALoadStandsExactlyAndGoesWhenStopped(t *testing.T) {
-	s := space(t)
-	p, err := s.Load(Load{TimeWait: 400, Established: 300, Established6: 200, CloseWait: 100, SynSent: 50, Inbound: 30, Destinations: 7})
+func TestALoadHasExactlyItsSocketsAndLosesThemWhenStopped(t *testing.T) {
+	s := newNamespace(t)
+	p, err := s.StartLoad(Load{TimeWait: 400, Established: 300, Established6: 200, CloseWait: 100, SynSent: 50, Inbound: 30, Destinations: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,12 +46,12 @@ func TestALoadStandsExactlyAndGoesWhenStopped(t *testing.T) {
 	}
 }
 
-func TestALoadWithoutPortsSaysWhatToDo(t *testing.T) {
-	s := space(t)
-	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+func TestALoadWithoutPortsNamesTheRemedy(t *testing.T) {
+	s := newNamespace(t)
+	if err := s.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Load(Load{Established: 101, Destinations: 1})
+	_, err := s.StartLoad(Load{Established: 101, Destinations: 1})
 	if err == nil || !strings.Contains(err.Error(), "widen net.ipv4.ip_local_port_range") {
 		t.Errorf("error %v, want one that names the range", err)
 	}
@@ -67,22 +67,22 @@ func TestALoadRefusesTheMachinesNamespace(t *testing.T) {
 func TestChurnLeavesTimeWaitOrNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		churn Churn
-		left  tcpstate.Counts // once the last connection has left
+		left  tcpstate.Counts // once the last connection is closed
 	}{
 		"closed by the client":       {Churn{}, tcpstate.Counts{tcpstate.TimeWait: 300}},
 		"closed by reset":            {Churn{Reset: true}, tcpstate.Counts{}},
-		"closed by the client later": {Churn{Stay: 50 * time.Millisecond}, tcpstate.Counts{tcpstate.TimeWait: 300}},
+		"closed by the client later": {Churn{Lifetime: 50 * time.Millisecond}, tcpstate.Counts{tcpstate.TimeWait: 300}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := space(t)
-			// On a slow machine a later client would take over the TIME_WAIT of an
-			// earlier one, which over loopback may be a second old.
-			if err := s.Sysctl("net.ipv4.tcp_tw_reuse", "0"); err != nil {
+			s := newNamespace(t)
+			// On a slow machine a later client would reuse the port of an earlier one in
+			// TIME_WAIT, which over loopback is allowed after 1 s.
+			if err := s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0"); err != nil {
 				t.Fatal(err)
 			}
 			c.churn.Rate, c.churn.Attempts = 2000, 300
 			started := time.Now()
-			count := churn(t.Context(), t, s, c.churn)
+			count := runChurn(t.Context(), t, s, c.churn)
 			if took, least := time.Since(started), 299*time.Second/2000; took < least {
 				t.Errorf("it took %v, less than %v at that rate", took, least)
 			}
@@ -96,8 +96,8 @@ func TestChurnLeavesTimeWaitOrNothing(t *testing.T) {
 	}
 }
 
-func TestChurnResetsWhatStaysWhenItIsStopped(t *testing.T) {
-	s := space(t)
+func TestChurnResetsOpenConnectionsWhenItIsStopped(t *testing.T) {
+	s := newNamespace(t)
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
 		defer stop()
@@ -105,7 +105,7 @@ func TestChurnResetsWhatStaysWhenItIsStopped(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	count := churn(ctx, t, s, Churn{Rate: 2000, Stay: time.Hour, Attempts: 100})
+	count := runChurn(ctx, t, s, Churn{Rate: 2000, Lifetime: time.Hour, Attempts: 100})
 	if d := cmp.Diff(ChurnCount{Made: 100}, count); d != "" {
 		t.Error(d)
 	}
@@ -115,29 +115,29 @@ func TestChurnResetsWhatStaysWhenItIsStopped(t *testing.T) {
 }
 
 func TestChurnCountsConnectsThatFindNoPort(t *testing.T) {
-	s := space(t)
-	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+	s := newNamespace(t)
+	if err := s.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
 		t.Fatal(err)
 	}
-	count := churn(t.Context(), t, s, Churn{Rate: 2000, Stay: time.Second, Attempts: 300, Reset: true})
+	count := runChurn(t.Context(), t, s, Churn{Rate: 2000, Lifetime: time.Second, Attempts: 300, Reset: true})
 	if count.Made < 100 || count.Failed == 0 || count.Made+count.Failed != 300 {
 		t.Errorf("%+v, want some of 300 failed", count)
 	}
 }
 
 func TestChurnTakesItsDestinationsInTurn(t *testing.T) {
-	s := space(t)
-	if err := s.Sysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
+	s := newNamespace(t)
+	if err := s.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099"); err != nil {
 		t.Fatal(err)
 	}
 	to := []netip.AddrPort{netip.MustParseAddrPort("127.3.0.1:83"), netip.MustParseAddrPort("127.3.0.2:83")}
-	count := churn(t.Context(), t, s, Churn{Rate: 2000, Stay: time.Second, Attempts: 200, To: to, Reset: true})
+	count := runChurn(t.Context(), t, s, Churn{Rate: 2000, Lifetime: time.Second, Attempts: 200, To: to, Reset: true})
 	if d := cmp.Diff(ChurnCount{Made: 200}, count); d != "" {
 		t.Error(d)
 	}
 }
 
-func churn(ctx context.Context, t *testing.T, s *Space, c Churn) (count ChurnCount) {
+func runChurn(ctx context.Context, t *testing.T, s *Namespace, c Churn) (count ChurnCount) {
 	t.Helper()
 	var err error
 	s.Do(func() { count, err = c.Run(ctx, func() {}) })

@@ -15,7 +15,7 @@ func TestALoadIsSplitSoThatEachPartFitsItsDescriptors(t *testing.T) {
 		want []Load
 		rest Load
 	}{
-		"what fits is left alone": {
+		"a load that fits is not split": {
 			load: Load{Established: 60, Inbound: 40}, most: 100,
 			rest: Load{Established: 60, Inbound: 40},
 		},
@@ -38,7 +38,7 @@ func TestALoadIsSplitSoThatEachPartFitsItsDescriptors(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := c.load.split(c.most)
+			got := c.load.splitParts(c.most)
 			same := cmp.AllowUnexported(Load{})
 			if d := cmp.Diff(c.want, got, same); d != "" {
 				t.Error(d)
@@ -50,16 +50,16 @@ func TestALoadIsSplitSoThatEachPartFitsItsDescriptors(t *testing.T) {
 	}
 }
 
-func TestALoadSurvivesTheWayToItsProcess(t *testing.T) {
+func TestALoadIsEncodedForItsProcessAndDecoded(t *testing.T) {
 	want := Load{TimeWait: 3, part: 2}
-	want.Churn.Stay = time.Second
-	want.Churn.To = append(want.Churn.To, churnAt)
-	s, err := want.encode()
+	want.Churn.Lifetime = time.Second
+	want.Churn.To = append(want.Churn.To, churnDestination)
+	s, err := want.encodeLoad()
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := decodeLoad(s)
-	if err != nil || got.part != 2 || got.Churn.To[0] != churnAt || got.Churn.Stay != time.Second || got.TimeWait != 3 {
+	if err != nil || got.part != 2 || got.Churn.To[0] != churnDestination || got.Churn.Lifetime != time.Second || got.TimeWait != 3 {
 		t.Errorf("got %+v (%v), want %+v", got, err, want)
 	}
 	if _, err := decodeLoad("{"); err == nil {
@@ -75,10 +75,10 @@ func TestABadLoadIsRefusedInOneLine(t *testing.T) {
 		"a negative count":      {Load{SynSent: -1}, "SYN_SENT is -1"},
 		"too many destinations": {Load{Destinations: 1 << 17}, "131072 destinations"},
 		"too many inbound":      {Load{Inbound: 1 << 20}, "1048576 inbound"},
-		"a negative stay":       {Load{Churn: Churn{Stay: -1}}, "stay is -1ns"},
+		"a negative lifetime":   {Load{Churn: Churn{Lifetime: -1}}, "lifetime is -1ns"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := c.load.validate()
+			err := c.load.checkLimits()
 			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want one line with %q", err, c.says)
 			}

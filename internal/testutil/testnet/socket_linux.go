@@ -12,33 +12,33 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// patience bounds every blocking call and every wait for the kernel.
-const patience = 20 * time.Second
+// waitLimit limits every blocking call and every wait for the kernel.
+const waitLimit = 20 * time.Second
 
 // Socket is a raw socket descriptor. It isn't safe for concurrent use.
 type Socket struct{ fd int }
 
-// Option is one setsockopt, made before bind and connect.
+// Option is a socket option that is set before bind and connect.
 type Option struct{ Level, Name, Value int }
 
 // The options that decide which ports bind and connect may take.
 var (
-	ReuseAddr = Option{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}
-	ReusePort = Option{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}
+	ReuseAddr = Option{Level: unix.SOL_SOCKET, Name: unix.SO_REUSEADDR, Value: 1}
+	ReusePort = Option{Level: unix.SOL_SOCKET, Name: unix.SO_REUSEPORT, Value: 1}
 	// NoPort lets bind(address:0) leave the choice of the port to connect.
-	NoPort = Option{unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1}
-	// Repair connects without a packet and without a peer, and closes the same
-	// way. It needs CAP_NET_ADMIN. The port is chosen as always.
-	Repair = Option{unix.IPPROTO_TCP, unix.TCP_REPAIR, 1}
+	NoPort = Option{Level: unix.IPPROTO_IP, Name: unix.IP_BIND_ADDRESS_NO_PORT, Value: 1}
+	// Repair connects and closes without a packet and without a peer. It needs
+	// CAP_NET_ADMIN. The kernel chooses the port as always.
+	Repair = Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_REPAIR, Value: 1}
 )
 
-// LocalPortRange is IP_LOCAL_PORT_RANGE (Linux 6.3): the range narrowed for one
-// socket.
+// LocalPortRange returns the option IP_LOCAL_PORT_RANGE (Linux 6.3), which narrows the
+// range of one socket.
 func LocalPortRange(r ports.Range) Option {
-	return Option{unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, int(r.Last)<<16 | int(r.First)}
+	return Option{Level: unix.IPPROTO_IP, Name: unix.IP_LOCAL_PORT_RANGE, Value: int(r.Last)<<16 | int(r.First)}
 }
 
-// Open makes a socket of kind unix.SOCK_STREAM or SOCK_DGRAM. The family is that of
+// Open opens a socket of kind unix.SOCK_STREAM or SOCK_DGRAM. The family is that of
 // addr: AF_INET6 also for an IPv4-mapped one.
 func Open(addr netip.Addr, kind int, opts ...Option) (*Socket, error) {
 	family := unix.AF_INET
@@ -50,10 +50,10 @@ func Open(addr netip.Addr, kind int, opts ...Option) (*Socket, error) {
 		return nil, err
 	}
 	k := &Socket{fd}
-	err = errors.Join(k.timeout(unix.SO_RCVTIMEO, patience), k.timeout(unix.SO_SNDTIMEO, patience))
+	err = errors.Join(k.setTimeout(unix.SO_RCVTIMEO, waitLimit), k.setTimeout(unix.SO_SNDTIMEO, waitLimit))
 	for _, o := range opts {
 		if err == nil {
-			err = k.Set(o)
+			err = k.SetOption(o)
 		}
 	}
 	if err != nil {
@@ -62,33 +62,33 @@ func Open(addr netip.Addr, kind int, opts ...Option) (*Socket, error) {
 	return k, nil
 }
 
-// Set makes one setsockopt.
-func (k *Socket) Set(o Option) error {
+// SetOption sets an option.
+func (k *Socket) SetOption(o Option) error {
 	if err := unix.SetsockoptInt(k.fd, o.Level, o.Name, o.Value); err != nil {
 		return fmt.Errorf("setsockopt(%d, %d, %d): %w", o.Level, o.Name, o.Value, err)
 	}
 	return nil
 }
 
-func (k *Socket) timeout(option int, d time.Duration) error {
+func (k *Socket) setTimeout(option int, d time.Duration) error {
 	t := unix.NsecToTimeval(int64(d))
 	return unix.SetsockoptTimeval(k.fd, unix.SOL_SOCKET, option, &t)
 }
 
-// FD is the descriptor, -1 when closed.
+// FD returns the descriptor, -1 when closed.
 func (k *Socket) FD() int { return k.fd }
 
 // Bind binds to addr; port 0 lets the kernel choose.
-func (k *Socket) Bind(addr netip.AddrPort) error { return unix.Bind(k.fd, sockaddr(addr)) }
+func (k *Socket) Bind(addr netip.AddrPort) error { return unix.Bind(k.fd, toSockaddr(addr)) }
 
 // Connect connects and waits for the handshake.
 func (k *Socket) Connect(dst netip.AddrPort) error {
-	return retry(func() error { return unix.Connect(k.fd, sockaddr(dst)) })
+	return retryInterrupted(func() error { return unix.Connect(k.fd, toSockaddr(dst)) })
 }
 
-// retry repeats a call that a signal (Go's scheduler sends them) broke off: with a
-// timeout set the kernel doesn't. A repeated connect waits for the first one's end.
-func retry(call func() error) error {
+// retryInterrupted repeats a call that a signal (Go's scheduler sends them) interrupted:
+// with a timeout set the kernel doesn't. A repeated connect waits for the first one.
+func retryInterrupted(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
@@ -96,17 +96,17 @@ func retry(call func() error) error {
 	}
 }
 
-// Local is the address that the socket is bound to.
-func (k *Socket) Local() netip.AddrPort {
+// LocalAddr returns the address that the socket is bound to.
+func (k *Socket) LocalAddr() netip.AddrPort {
 	sa, err := unix.Getsockname(k.fd)
 	if err != nil {
 		return netip.AddrPort{}
 	}
-	return addrPort(sa)
+	return toAddrPort(sa)
 }
 
-// State is the TCP state (struct tcp_info), 0 when it can't be told. It never says
-// TIME_WAIT: such a socket has no descriptor any more, and this one says Close.
+// State returns the TCP state (struct tcp_info), 0 if it is unknown. It is never
+// TIME_WAIT: such a socket has no descriptor, and the descriptor's socket is in CLOSE.
 func (k *Socket) State() tcpstate.State {
 	info, err := unix.GetsockoptTCPInfo(k.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
@@ -115,28 +115,28 @@ func (k *Socket) State() tcpstate.State {
 	return tcpstate.State(info.State)
 }
 
-// Await waits until the socket is in the state.
-func (k *Socket) Await(want tcpstate.State) error {
-	for end := time.Now().Add(patience); k.State() != want; time.Sleep(20 * time.Microsecond) {
+// AwaitState waits until the socket is in a state.
+func (k *Socket) AwaitState(want tcpstate.State) error {
+	for end := time.Now().Add(waitLimit); k.State() != want; time.Sleep(20 * time.Microsecond) {
 		if time.Now().After(end) {
-			return fmt.Errorf("socket %v is in state %d, not %d, after %v", k.Local(), k.State(), want, patience)
+			return fmt.Errorf("socket %v is in state %d, not %d, after %v", k.LocalAddr(), k.State(), want, waitLimit)
 		}
 	}
 	return nil
 }
 
-// Close closes with a reset (SO_LINGER 0): neither side is left in TIME_WAIT. A
-// Repair socket goes without a packet. Closing twice does nothing.
+// Close closes with a reset (SO_LINGER 0), so that neither side is left in TIME_WAIT. A
+// Repair socket sends no packet. Closing twice does nothing.
 func (k *Socket) Close() error {
 	if k.fd < 0 {
 		return nil
 	}
-	// Not every socket has a linger time; closing is what counts.
+	// Not every socket has a linger time.
 	_ = unix.SetsockoptLinger(k.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	return k.CloseGently()
 }
 
-// CloseGently is a plain close(): TCP says goodbye in its own time.
+// CloseGently calls close(), which sends a FIN.
 func (k *Socket) CloseGently() error {
 	fd := k.fd
 	if fd < 0 {
@@ -146,19 +146,20 @@ func (k *Socket) CloseGently() error {
 	return unix.Close(fd)
 }
 
-// Cookie is SO_NETNS_COOKIE, which tells namespaces with the same inode apart.
-func (k *Socket) Cookie() (uint64, error) {
+// NetnsCookie returns SO_NETNS_COOKIE, which differs between namespaces with the same
+// inode number.
+func (k *Socket) NetnsCookie() (uint64, error) {
 	return unix.GetsockoptUint64(k.fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
 }
 
-func sockaddr(a netip.AddrPort) unix.Sockaddr {
+func toSockaddr(a netip.AddrPort) unix.Sockaddr {
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
+func toAddrPort(sa unix.Sockaddr) netip.AddrPort {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))

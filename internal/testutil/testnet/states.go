@@ -8,9 +8,9 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// addStates counts the lines of a /proc/net/tcp or tcp6 file by state. FIN_WAIT2
+// addStateCounts counts the lines of a /proc/net/tcp or tcp6 file by state. FIN_WAIT2
 // orphans are FIN_WAIT2 there, and NEW_SYN_RECV is SYN_RECV.
-func addStates(table []byte, to *tcpstate.Counts) error {
+func addStateCounts(table []byte, to *tcpstate.Counts) error {
 	_, rows, _ := bytes.Cut(table, []byte("\n")) // the headings
 	for line := range bytes.Lines(rows) {
 		fields := bytes.Fields(line)

@@ -21,12 +21,12 @@ func TestStatesAreCountedFromASocketTable(t *testing.T) {
 			table: headings + "   0: 0100007F:0050 00000000:0000 0A 0\n   1: 0100007F:9C40 0100007F:0050 06 0\n",
 			want:  tcpstate.Counts{tcpstate.Listen: 1, tcpstate.TimeWait: 1},
 		},
-		"a cut line":          {table: headings + "   0: 0100007F:0050\n", fails: true},
-		"a state from beyond": {table: headings + "   0: 0100007F:0050 00000000:0000 7F 0\n", fails: true},
+		"a truncated line": {table: headings + "   0: 0100007F:0050\n", fails: true},
+		"an unknown state": {table: headings + "   0: 0100007F:0050 00000000:0000 7F 0\n", fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got tcpstate.Counts
-			err := addStates([]byte(c.table), &got)
+			err := addStateCounts([]byte(c.table), &got)
 			if (err != nil) != c.fails {
 				t.Errorf("error %v, want one: %v", err, c.fails)
 			}

@@ -2,8 +2,7 @@ package testnet
 
 import "testing"
 
-// The paths are looked at, never written to: a broken check must not reach the
-// machine's settings.
+// The paths are never written to: a broken check must not change the machine's settings.
 func TestOnlySettingsBelowNetHaveAPath(t *testing.T) {
 	for key, want := range map[string]string{
 		"net.ipv4.ip_local_port_range": "/proc/sys/net/ipv4/ip_local_port_range",

@@ -14,6 +14,7 @@ struct counters {
 	__u32 cpus;		/* possible CPUs; 0: nothing is counted */
 	__u32 overflow, listen;	/* in struct linux_mib; 0: unknown */
 	__u32 insert_failed, drop, early_drop;	/* in struct ip_conntrack_stat; 0: unknown */
+	__u32 found;		/* number of CPUs whose memory was found */
 };
 
 struct counters counters;
@@ -32,16 +33,23 @@ static __u64 cpu_offset[MAX_CPUS];
  * their type. */
 static volatile __u64 number;
 
-static long cpu_step(__u32 cpu, void *ctx)
+/* Whether one run of find_cpus finds all CPUs; otherwise it finds its own CPU only. */
+#define SEES_ALL bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_map_lookup_percpu_elem) /* 5.19 */
+
+__noinline int find_cpu(__u32 cpu)
 {
 	__u32 key = 0;
-	number = (__u64)bpf_map_lookup_percpu_elem(&here, &key, cpu);
+	if (SEES_ALL)
+		number = (__u64)bpf_map_lookup_percpu_elem(&here, &key, cpu);
+	else
+		number = (__u64)bpf_map_lookup_elem(&here, &key);
 	__u64 there = number;
 	number = (__u64)&here;
 	if (!there || cpu >= MAX_CPUS)
 		return 1;
 	barrier_var(cpu); /* see fill() */
 	cpu_offset[cpu & (MAX_CPUS - 1)] = there - read8(number + OFF(bpf_array, pptrs));
+	counters.found++;
 	return 0;
 }
 
@@ -49,11 +57,17 @@ static long cpu_step(__u32 cpu, void *ctx)
 SEC("raw_tp")
 int find_cpus(void *ctx)
 {
-	bpf_loop(counters.cpus, cpu_step, 0, 0);
+	if (!SEES_ALL) {
+		find_cpu(bpf_get_smp_processor_id());
+		return 0;
+	}
+	for (__u32 cpu = 0; cpu < MAX_CPUS; cpu++)
+		if (cpu >= counters.cpus || find_cpu(cpu))
+			break;
 	return 0;
 }
 
-struct sums { __u64 mib, conntrack, overflow, listen; __u32 insert_failed, drop, early_drop; };
+static struct { __u64 mib, conntrack, overflow, listen; __u32 insert_failed, drop, early_drop; } sums;
 
 static __always_inline __u32 read4(__u64 p)
 {
@@ -62,17 +76,19 @@ static __always_inline __u32 read4(__u64 p)
 	return v;
 }
 
-static long sum_step(__u32 cpu, struct sums *s)
+__noinline int sum_cpu(__u32 cpu)
 {
 	__u64 offset = cpu_offset[cpu & (MAX_CPUS - 1)];
-	if (s->mib) {
-		s->overflow += read8(s->mib + offset + counters.overflow);
-		s->listen += read8(s->mib + offset + counters.listen);
+	if (!offset) /* the CPU was offline when its memory was located */
+		return 0;
+	if (sums.mib) {
+		sums.overflow += read8(sums.mib + offset + counters.overflow);
+		sums.listen += read8(sums.mib + offset + counters.listen);
 	}
-	if (s->conntrack) {
-		s->insert_failed += read4(s->conntrack + offset + counters.insert_failed);
-		s->drop += read4(s->conntrack + offset + counters.drop);
-		s->early_drop += read4(s->conntrack + offset + counters.early_drop);
+	if (sums.conntrack) {
+		sums.insert_failed += read4(sums.conntrack + offset + counters.insert_failed);
+		sums.drop += read4(sums.conntrack + offset + counters.drop);
+		sums.early_drop += read4(sums.conntrack + offset + counters.early_drop);
 	}
 	return 0;
 }
@@ -80,22 +96,26 @@ static long sum_step(__u32 cpu, struct sums *s)
 /* Adds up net's counters over the CPUs. */
 static __always_inline void read_counters(struct net *net, struct net_rec *r)
 {
-	struct sums s = {};
+	__builtin_memset(&sums, 0, sizeof(sums));
 	if (counters.overflow)
-		s.mib = (__u64)BPF_CORE_READ(net, mib.net_statistics);
+		sums.mib = (__u64)BPF_CORE_READ(net, mib.net_statistics);
 	if (bpf_core_field_exists(net->ct) && BPF_CORE_READ(net, ct.stat)) {
 		r->conntrack = 1;
 		if (counters.drop)
-			s.conntrack = (__u64)BPF_CORE_READ(net, ct.stat);
+			sums.conntrack = (__u64)BPF_CORE_READ(net, ct.stat);
 	}
-	if (!s.mib && !s.conntrack)
+	if (!sums.mib && !sums.conntrack)
 		return;
-	bpf_loop(counters.cpus, sum_step, &s, 0);
-	r->overflow = s.overflow;
-	r->listen_overflow = s.listen;
-	r->insert_failed = s.insert_failed;
-	r->drop = s.drop;
-	r->early_drop = s.early_drop;
+	for (__u32 cpu = 0; cpu < MAX_CPUS; cpu++) {
+		if (cpu >= counters.cpus)
+			break;
+		sum_cpu(cpu);
+	}
+	r->overflow = sums.overflow;
+	r->listen_overflow = sums.listen;
+	r->insert_failed = sums.insert_failed;
+	r->drop = sums.drop;
+	r->early_drop = sums.early_drop;
 }
 
 #endif

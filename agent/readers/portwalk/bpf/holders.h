@@ -26,17 +26,17 @@ __noinline int meet(__u64 file)
 	return 0;
 }
 
-struct fds { __u64 files, open; __u32 words; };
+static struct { __u64 files, open; __u32 words; } fds;
 
 /* Checks the 64 files of one word of a process's bitmap of open files. */
-static long fd_step(__u32 i, struct fds *f)
+__noinline int fd_step(void)
 {
-	if (look.word >= f->words || look.visited >= look.budget)
+	if (look.word >= fds.words || look.visited >= look.budget)
 		return 1;
 	__u64 w = look.word++;
-	__u64 open = read8(f->open + w * 8);
+	__u64 open = read8(fds.open + w * 8);
 	look.visited++;
-	if (!open || bpf_probe_read_kernel(bits, 64 * 8, (void *)(f->files + w * 64 * 8)))
+	if (!open || bpf_probe_read_kernel(bits, 64 * 8, (void *)(fds.files + w * 64 * 8)))
 		return 0;
 	for (__u32 k = 0; k < 64; k++) {
 		__u64 file = open >> k & 1 ? bits[k] : 0;
@@ -45,6 +45,7 @@ static long fd_step(__u32 i, struct fds *f)
 	}
 	return 0;
 }
+LOOP_OF(fd_step)
 
 /* Records the current process if it is among those with the most sockets. */
 static __always_inline void keep(struct task_struct *t, __u64 number)
@@ -67,8 +68,9 @@ static __always_inline void keep(struct task_struct *t, __u64 number)
 	look.holders[least & (HOLDERS - 1)] = look.at_hand;
 }
 
-static long holder_step(__u32 i, struct ring *w)
+__noinline int holder_step(void)
 {
+	struct ring *w = &ring;
 	struct task_struct *t = (void *)(w->cur - OFF(task_struct, tasks));
 	w->cur = read8(w->cur);
 	w->done = w->cur == w->start || !w->cur;
@@ -85,14 +87,12 @@ static long holder_step(__u32 i, struct ring *w)
 		__builtin_memset(&look.at_hand, 0, sizeof(look.at_hand));
 	}
 	resuming = 0;
-	struct fds f = {
-		.files = (__u64)BPF_CORE_READ(ft, fd),
-		.open = (__u64)BPF_CORE_READ(ft, open_fds),
-		.words = (BPF_CORE_READ(ft, max_fds) + 63) / 64,
-	};
-	bpf_loop(1 << 20, fd_step, &f, 0);
+	fds.files = (__u64)BPF_CORE_READ(ft, fd);
+	fds.open = (__u64)BPF_CORE_READ(ft, open_fds);
+	fds.words = (BPF_CORE_READ(ft, max_fds) + 63) / 64;
+	LOOP(fd_step);
 	look.born = born;
-	if (look.word < f.words) {
+	if (look.word < fds.words) {
 		w->done = 0;
 		return 1;
 	}
@@ -102,18 +102,18 @@ static long holder_step(__u32 i, struct ring *w)
 	look.born = born + 1;
 	return w->done || look.visited >= look.budget;
 }
+LOOP_OF(holder_step)
 
 /* Walks the visible processes (see walk_tasks), either those in the pool's namespace
  * or all others, from look.born on. */
 SEC("raw_tp")
 int walk_holders(void *ctx)
 {
-	struct ring w = {};
-	begin_tasks(&w);
+	begin_tasks(&ring);
 	socket_ops = read8(file_of((void *)bpf_get_current_task(), args.tcp_fd) + OFF(file, f_op));
 	resuming = look.born != 0;
-	bpf_loop(1 << 20, holder_step, &w, 0);
-	look.more = !w.done;
+	LOOP(holder_step);
+	look.more = !ring.done;
 	return 0;
 }
 

@@ -99,6 +99,7 @@ struct inet_hashinfo {
 	unsigned int bhash_size;
 	unsigned int lhash2_mask;
 	struct inet_listen_hashbucket *lhash2;
+	struct inet_listen_hashbucket listening_hash[32];	/* until 5.18: with lhash2's sockets */
 };
 
 /* include/net/udp.h */
@@ -112,13 +113,14 @@ struct udp_table {
 struct ns_common {
 	const void *ops;
 	unsigned int inum;
-	refcount_t count;		/* until 6.17 */
+	refcount_t count;		/* 5.11 to 6.17 */
 };
 struct ns_common___618 { refcount_t __ns_ref; };
 struct local_ports { __u32 range; };	/* 6.8: last<<16 | first */
 struct local_ports___67 { int range[2]; };
 struct inet_timewait_death_row {
-	refcount_t tw_refcount;
+	refcount_t tw_refcount;		/* 5.17: and one more than there are */
+	atomic_t tw_count;		/* until 5.16 */
 	struct inet_hashinfo *hashinfo;
 	int sysctl_max_tw_buckets;
 };
@@ -133,6 +135,7 @@ struct netns_ipv4 {
 	__u8 sysctl_tcp_timestamps;
 };
 struct netns_ipv4___67 { struct local_ports___67 ip_local_ports; };
+struct netns_ipv4___60 { struct inet_timewait_death_row *tcp_death_row; };	/* 5.17 to 6.0 */
 struct linux_mib;
 struct ip_conntrack_stat;
 struct netns_mib { struct linux_mib *net_statistics; };	/* per CPU */
@@ -142,12 +145,14 @@ struct net {
 	struct ns_common ns;
 	__u32 hash_mix;
 	struct netns_ipv4 ipv4;
-	__u64 net_cookie;
+	__u64 net_cookie;		/* 5.12 */
 	struct netns_mib mib;
 	struct netns_ct ct;
 };
 struct net___67 { struct netns_ipv4___67 ipv4; };
 struct net___618 { struct ns_common___618 ns; };
+struct net___60 { struct netns_ipv4___60 ipv4; };
+struct net___510 { refcount_t count; };
 
 /* include/linux/sched.h, sched/signal.h, pid.h, pid_namespace.h, nsproxy.h, fs.h,
  * fdtable.h */

@@ -39,6 +39,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define GROUP 32	/* buckets whose heads are read at once */
 #define OWNERS 64	/* owners of one bind bucket that are checked */
 #define LISTENERS 8	/* listening ports of the range that are reported */
+#define NO_COOKIE (1ULL << 63)	/* marks the number that replaces a missing cookie */
 
 #define OFF(T, f) bpf_core_field_offset(struct T, f)
 
@@ -192,6 +193,24 @@ static __u32 mask;		/* size - 1 */
 static __u32 now_ms, now_s, now_jiffies;
 static __u64 last_net;		/* net_of: its last answer */
 static __u32 last_index;
+
+/* LOOP runs an iteration up to 2^20 times, until it returns other than 0. The verifier
+ * follows a loop iteration by iteration, and gives up after a million instructions, but it
+ * verifies a global function separately and only once (Linux 5.6). So one iteration is a
+ * global function, and so are TURNS iterations. bpf_loop() does the same from 5.17 on. */
+#define TURNS 1024
+#define LOOP_OF(turn)								\
+	__noinline int turn##s(void)						\
+	{									\
+		for (__u32 i = 0; i < TURNS; i++)				\
+			if (turn())						\
+				return 1;					\
+		return 0;							\
+	}
+#define LOOP(turn)								\
+	for (__u32 i_ = 0; i_ < TURNS; i_++)					\
+		if (turn##s())							\
+			break
 
 static __always_inline __u64 read8(__u64 p)
 {
@@ -670,7 +689,7 @@ static __always_inline void touch(__u64 node)
 }
 
 /* Walks GROUP buckets from args.cursor on. */
-static long step(__u32 i, void *ctx)
+__noinline int step(void)
 {
 	__u32 base = args.cursor;
 	if (base > mask || tally.visited >= args.budget)
@@ -700,6 +719,7 @@ static long step(__u32 i, void *ctx)
 	commit_all();
 	return 0;
 }
+LOOP_OF(step)
 
 /* Walks args.table from args.cursor to its end, or for about args.budget nodes. */
 SEC("raw_tp")
@@ -721,6 +741,13 @@ int walk_table(void *ctx)
 		mask = BPF_CORE_READ(h, bhash_size) - 1;
 		break;
 	case KIND_LHASH:
+		/* Until 5.18 the sockets of lhash2 are linked in another way. */
+		if (bpf_core_field_exists(h->listening_hash)) {
+			buckets = args.table + OFF(inet_hashinfo, listening_hash);
+			mask = bpf_core_field_size(struct inet_hashinfo, listening_hash) /
+			       bpf_core_type_size(struct inet_listen_hashbucket) - 1;
+			break;
+		}
 		buckets = (__u64)BPF_CORE_READ(h, lhash2);
 		mask = BPF_CORE_READ(h, lhash2_mask);
 		break;
@@ -730,13 +757,15 @@ int walk_table(void *ctx)
 		break;
 	}
 	tally.size = mask + 1;
-	bpf_loop(1 << 20, step, 0, 0);
+	LOOP(step);
 	return 0;
 }
 
 /* ---- namespaces ---- */
 
+/* A walk of one of the kernel's circular lists. */
 struct ring { __u64 cur, start; __u32 done, level; __u64 scope; };
+static struct ring ring;
 
 static __always_inline __u32 popcount(__u64 x)
 {
@@ -758,9 +787,9 @@ static __always_inline __u64 in_range(__u64 x, __u32 i, __u16 first, __u16 last)
 	return x;
 }
 
-struct span { __u16 first, last; __u32 reserved; };
+static struct span { __u16 first, last; __u32 reserved; } span;
 
-static long count_reserved(__u32 i, struct span *r)
+__noinline int count_reserved(__u32 i)
 {
 	__u32 w = i * 8 & 1023 & ~7;
 	__u64 any = 0;
@@ -769,7 +798,7 @@ static long count_reserved(__u32 i, struct span *r)
 		any |= bits[w + k];
 	if (any)
 		for (int k = 0; k < 8; k++)
-			r->reserved += popcount(in_range(bits[w + k], w + k, r->first, r->last));
+			span.reserved += popcount(in_range(bits[w + k], w + k, span.first, span.last));
 	return 0;
 }
 
@@ -778,16 +807,32 @@ static __always_inline int refs_of(struct net *net)
 	struct net___618 *n = (void *)net;
 	if (bpf_core_field_exists(n->ns.__ns_ref))
 		return BPF_CORE_READ(n, ns.__ns_ref.refs.counter);
-	return BPF_CORE_READ(net, ns.count.refs.counter);
+	if (bpf_core_field_exists(net->ns.count))
+		return BPF_CORE_READ(net, ns.count.refs.counter);
+	struct net___510 *o = (void *)net;
+	return BPF_CORE_READ(o, count.refs.counter);
+}
+
+static __always_inline struct inet_timewait_death_row *death_row_of(struct net *net)
+{
+	if (bpf_core_field_exists(net->ipv4.tcp_death_row))
+		return (void *)net + OFF(net, ipv4.tcp_death_row);
+	struct net___60 *o = (void *)net;
+	return BPF_CORE_READ(o, ipv4.tcp_death_row);
 }
 
 static __always_inline void read_net(struct net *net, struct net_rec *r)
 {
 	r->net = (__u64)net;
-	r->cookie = BPF_CORE_READ(net, net_cookie);
 	r->inum = BPF_CORE_READ(net, ns.inum);
 	r->hash_mix = BPF_CORE_READ(net, hash_mix);
-	r->tcp_table = (__u64)BPF_CORE_READ(net, ipv4.tcp_death_row.hashinfo);
+	/* Before 5.12 few namespaces have a cookie; all have a random number. */
+	if (bpf_core_field_exists(net->net_cookie))
+		r->cookie = BPF_CORE_READ(net, net_cookie);
+	else
+		r->cookie = NO_COOKIE | r->hash_mix;
+	struct inet_timewait_death_row *row = death_row_of(net);
+	r->tcp_table = (__u64)BPF_CORE_READ(row, hashinfo);
 	if (bpf_core_field_exists(net->ipv4.udp_table))
 		r->udp_table = (__u64)BPF_CORE_READ(net, ipv4.udp_table);
 	else
@@ -807,19 +852,26 @@ static __always_inline void read_net(struct net *net, struct net_rec *r)
 	if (bpf_core_field_exists(net->ipv4.sysctl_tcp_tw_reuse_delay))
 		r->reuse_delay_ms = BPF_CORE_READ(net, ipv4.sysctl_tcp_tw_reuse_delay);
 	r->fin_timeout_jiffies = BPF_CORE_READ(net, ipv4.sysctl_tcp_fin_timeout);
-	r->max_tw = BPF_CORE_READ(net, ipv4.tcp_death_row.sysctl_max_tw_buckets);
-	r->time_wait = BPF_CORE_READ(net, ipv4.tcp_death_row.tw_refcount.refs.counter) - 1;
+	r->max_tw = BPF_CORE_READ(row, sysctl_max_tw_buckets);
+	if (bpf_core_field_exists(row->tw_refcount))
+		r->time_wait = BPF_CORE_READ(row, tw_refcount.refs.counter) - 1;
+	else
+		r->time_wait = BPF_CORE_READ(row, tw_count.counter);
 	r->reserved_map = (__u64)BPF_CORE_READ(net, ipv4.sysctl_local_reserved_ports);
-	struct span span = { .first = r->first, .last = r->last };
+	span.first = r->first;
+	span.last = r->last;
+	span.reserved = 0;
 	if (r->reserved_map && !bpf_probe_read_kernel(bits, sizeof(bits), (void *)r->reserved_map))
-		bpf_loop(128, count_reserved, &span, 0);
+		for (__u32 i = 0; i < 128; i++)
+			count_reserved(i);
 	r->reserved = span.reserved;
 }
 
 #include "counters.h"
 
-static long net_step(__u32 i, struct ring *w)
+__noinline int net_step(void)
 {
+	struct ring *w = &ring;
 	struct net *net = (void *)(w->cur - OFF(net, list));
 	w->cur = read8(w->cur);
 	w->done = w->cur == w->start || !w->cur;
@@ -851,6 +903,7 @@ static long net_step(__u32 i, struct ring *w)
 	tally.nets++;
 	return w->done;
 }
+LOOP_OF(net_step)
 
 /* Returns one of the caller's open files. */
 static __always_inline __u64 file_of(struct task_struct *t, __u32 fd)
@@ -881,13 +934,11 @@ int walk_nets(void *ctx)
 	struct proto *udp = proto_of(t, args.udp_fd), *tcp = proto_of(t, args.tcp_fd);
 	tally.udp_table = (__u64)BPF_CORE_READ(udp, h.udp_table);
 	bpf_probe_read_kernel(tally.tcp_mem, sizeof(tally.tcp_mem), BPF_CORE_READ(tcp, sysctl_mem));
-	struct ring w = {
-		.start = (__u64)me + OFF(net, list),
-		.scope = (__u64)BPF_CORE_READ(me, ns.ops),
-	};
-	w.cur = w.start;
-	bpf_loop(1 << 16, net_step, &w, 0);
-	if (!w.done)
+	ring.start = ring.cur = (__u64)me + OFF(net, list);
+	ring.scope = (__u64)BPF_CORE_READ(me, ns.ops);
+	ring.done = 0;
+	LOOP(net_step);
+	if (!ring.done)
 		tally.nets_lost++;
 	return 0;
 }
@@ -946,8 +997,9 @@ static __always_inline int in_scope(struct pid *pid, struct ring *w)
 	return number && read8(number + OFF(upid, ns)) == w->scope;
 }
 
-static long task_step(__u32 i, struct ring *w)
+__noinline int task_step(void)
 {
+	struct ring *w = &ring;
 	struct task_struct *t = (void *)(w->cur - OFF(task_struct, tasks));
 	w->cur = read8(w->cur);
 	w->done = w->cur == w->start || !w->cur;
@@ -991,6 +1043,7 @@ static long task_step(__u32 i, struct ring *w)
 		tally.tasks_lost++;
 	return w->done;
 }
+LOOP_OF(task_step)
 
 /* Sets w up for the processes that are visible to the node: those of the parent of
  * the caller's PID namespace, or of that itself if it has none. If the machine is
@@ -1015,16 +1068,16 @@ static __always_inline void begin_tasks(struct ring *w)
 	w->start = w->cur = (__u64)t + OFF(task_struct, tasks);
 	w->level = level;
 	w->scope = (__u64)ns;
+	w->done = 0;
 }
 
 /* Finds the processes in each namespace in nets. */
 SEC("raw_tp")
 int walk_tasks(void *ctx)
 {
-	struct ring w = {};
-	begin_tasks(&w);
-	bpf_loop(1 << 20, task_step, &w, 0);
-	if (!w.done)
+	begin_tasks(&ring);
+	LOOP(task_step);
+	if (!ring.done)
 		tally.tasks_cut++;
 	return 0;
 }

@@ -14,40 +14,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asLoad is argv[0] of a process that is a load, whatever program imports this
-// package: a load's sockets want a process of their own, and that may be a test
-// binary in a machine that has nothing else.
-const asLoad = "portreeve-netload"
+// loadProcessName is argv[0] of a process that only runs a load. It is the same program
+// as its parent, because a test machine may have no other.
+const loadProcessName = "portreeve-netload"
 
 func init() {
-	if os.Args[0] != asLoad {
+	if os.Args[0] != loadProcessName {
 		return
 	}
-	if err := beLoad(); err != nil {
+	if err := runLoadProcess(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
-func beLoad() error {
+func runLoadProcess() error {
 	l, err := decodeLoad(os.Args[1])
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
 	defer stop()
-	signal.Ignore(unix.SIGINT) // Ctrl-C is for the parent, which then stops this one
+	signal.Ignore(unix.SIGINT) // on Ctrl-C the parent stops this process
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		stop() // the parent is gone, or wants an end
+		stop() // the parent has ended, or called Stop
 	}()
 	_, err = l.Run(ctx, func() { fmt.Println("ready") })
 	return err
 }
 
-// Loaded is a load that runs in a process of its own.
-type Loaded struct {
+// LoadProcess is a load that runs in a process of its own.
+type LoadProcess struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
 	stdout io.Reader
@@ -56,10 +55,10 @@ type Loaded struct {
 	err    error
 }
 
-// Load starts a load in the namespace and waits until all of its sockets stand. They
-// go with Stop, with the namespace, and with this process.
-func (s *Space) Load(l Load) (*Loaded, error) {
-	p, err := startLoad(l, s.Start)
+// StartLoad starts a load in the namespace and waits until all of its sockets are open. They
+// are closed by Stop, with the namespace, and with this process.
+func (s *Namespace) StartLoad(l Load) (*LoadProcess, error) {
+	p, err := startLoadProcess(l, s.Start)
 	if err != nil {
 		return nil, err
 	}
@@ -69,14 +68,14 @@ func (s *Space) Load(l Load) (*Loaded, error) {
 	return p, nil
 }
 
-func startLoad(l Load, start func(*exec.Cmd) error) (*Loaded, error) {
-	encoded, err := l.encode()
+func startLoadProcess(l Load, start func(*exec.Cmd) error) (*LoadProcess, error) {
+	encoded, err := l.encodeLoad()
 	if err != nil {
 		return nil, err
 	}
-	p := &Loaded{cmd: &exec.Cmd{
+	p := &LoadProcess{cmd: &exec.Cmd{
 		Path:        "/proc/self/exe",
-		Args:        []string{asLoad, encoded},
+		Args:        []string{loadProcessName, encoded},
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}}
 	p.cmd.Stderr = &p.stderr
@@ -92,7 +91,7 @@ func startLoad(l Load, start func(*exec.Cmd) error) (*Loaded, error) {
 	return p, nil
 }
 
-func (p *Loaded) awaitReady() error {
+func (p *LoadProcess) awaitReady() error {
 	line := make([]byte, len("ready\n"))
 	if _, err := io.ReadFull(p.stdout, line); err != nil || string(line) != "ready\n" {
 		return fmt.Errorf("load: %w", errors.Join(p.Stop(), err))
@@ -100,17 +99,17 @@ func (p *Loaded) awaitReady() error {
 	return nil
 }
 
-// PID is the load's process.
-func (p *Loaded) PID() int { return p.cmd.Process.Pid }
+// PID returns the ID of the load's process.
+func (p *LoadProcess) PID() int { return p.cmd.Process.Pid }
 
-// Stop ends the load and waits for it. Its held sockets are gone then; TIME_WAIT
-// sockets stay for their 60 s.
-func (p *Loaded) Stop() error {
+// Stop stops the load and waits for it. Its sockets are closed then; TIME_WAIT sockets
+// last for their 60 s.
+func (p *LoadProcess) Stop() error {
 	if p.ended {
 		return p.err
 	}
 	p.ended = true
-	_ = p.stdin.Close() // it ends by this; should it be dead, Wait says so
+	_ = p.stdin.Close() // this ends it; if it has failed, Wait returns the error
 	if err := p.cmd.Wait(); err != nil {
 		p.err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(p.stderr.Bytes()))
 	}

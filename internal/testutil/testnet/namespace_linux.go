@@ -13,33 +13,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// init pins the main goroutine to the main thread: were another goroutine locked
-// to that thread and then moved, /proc/self would show the moved namespace.
+// init locks the main goroutine to the main thread: if another goroutine were locked to
+// that thread and changed its namespace, /proc/self would show that namespace.
 func init() { runtime.LockOSThread() }
 
-// Space is a network namespace of its own, with lo up, and with the kernel's defaults
-// but for net.ipv4.tcp_rfc1337.
-type Space struct {
-	fd   int
-	home chan func() // run on the parked thread, one at a time
+// Namespace is a new network namespace with lo up, and with the kernel's defaults except
+// for net.ipv4.tcp_rfc1337.
+type Namespace struct {
+	fd     int
+	parked chan func() // run on the parked thread, one at a time
 
 	mu       sync.Mutex
 	sockets  []*Socket
 	commands []*exec.Cmd
 }
 
-// New makes a namespace. It needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
-func New() (*Space, error) {
-	s := &Space{fd: -1, home: make(chan func())}
+// New creates a namespace. It needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
+func New() (*Namespace, error) {
+	s := &Namespace{fd: -1, parked: make(chan func())}
 	made := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		err := s.unshare()
+		err := s.enterNewNamespace()
 		made <- err
 		if err != nil {
 			return
 		}
-		for fn := range s.home {
+		for fn := range s.parked {
 			fn()
 		}
 	}()
@@ -49,7 +49,7 @@ func New() (*Space, error) {
 	return s, nil
 }
 
-func (s *Space) unshare() error {
+func (s *Namespace) enterNewNamespace() error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("unshare(CLONE_NEWNET): %w", err)
 	}
@@ -58,14 +58,14 @@ func (s *Space) unshare() error {
 		return fmt.Errorf("open the namespace: %w", err)
 	}
 	s.fd = fd
-	return errors.Join(LinkUp("lo"), keepTimeWait())
+	return errors.Join(LinkUp("lo"), protectTimeWait())
 }
 
-// FD is a descriptor of the namespace, valid until Close.
-func (s *Space) FD() int { return s.fd }
+// FD returns a descriptor of the namespace, valid until Close.
+func (s *Namespace) FD() int { return s.fd }
 
-// Inode is the number in "net:[4026531840]".
-func (s *Space) Inode() uint64 {
+// Inode returns the number in "net:[4026531840]".
+func (s *Namespace) Inode() uint64 {
 	var st unix.Stat_t
 	if err := unix.Fstat(s.fd, &st); err != nil {
 		panic(fmt.Sprintf("testnet: fstat of a namespace: %v", err)) // closed before
@@ -74,8 +74,8 @@ func (s *Space) Inode() uint64 {
 }
 
 // Do runs fn on a new thread inside the namespace and waits for it. Calls may run
-// at the same time. What fn leaves with runtime.Goexit (t.FailNow), Do leaves too.
-func (s *Space) Do(fn func()) {
+// at the same time. If fn ends with runtime.Goexit (t.FailNow), so does Do.
+func (s *Namespace) Do(fn func()) {
 	done, finished := make(chan struct{}), false
 	go func() {
 		defer close(done)
@@ -92,9 +92,9 @@ func (s *Space) Do(fn func()) {
 	}
 }
 
-// Sysctl sets a per-namespace setting, such as "net.ipv4.tcp_tw_reuse". A new
-// namespace has only such settings below net, so the machine's can't be hit.
-func (s *Space) Sysctl(key, value string) (err error) {
+// WriteSysctl writes a per-namespace setting, such as "net.ipv4.tcp_tw_reuse". A new
+// namespace has only such settings below net, so the machine's can't be changed.
+func (s *Namespace) WriteSysctl(key, value string) (err error) {
 	path, err := sysctlPath(key)
 	if err != nil {
 		return err
@@ -103,8 +103,8 @@ func (s *Space) Sysctl(key, value string) (err error) {
 	return err
 }
 
-// ReadSysctl is the value of a per-namespace setting, without the line's end.
-func (s *Space) ReadSysctl(key string) (value string, err error) {
+// ReadSysctl returns the value of a per-namespace setting, without the newline.
+func (s *Namespace) ReadSysctl(key string) (value string, err error) {
 	path, err := sysctlPath(key)
 	if err != nil {
 		return "", err
@@ -124,13 +124,13 @@ func sysctlPath(key string) (string, error) {
 
 // Start starts cmd inside the namespace. It is killed when this process dies, and
 // by Close.
-func (s *Space) Start(cmd *exec.Cmd) error {
+func (s *Namespace) Start(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // of the thread that forks: the parked one
 	failed := make(chan error)
-	s.home <- func() { failed <- cmd.Start() }
+	s.parked <- func() { failed <- cmd.Start() }
 	if err := <-failed; err != nil {
 		return err
 	}
@@ -140,9 +140,9 @@ func (s *Space) Start(cmd *exec.Cmd) error {
 	return nil
 }
 
-// Close kills the commands, resets the kept sockets and lets the namespace go. The
-// kernel removes it, with its TIME_WAIT sockets, a moment later.
-func (s *Space) Close() error {
+// Close kills the commands, resets the sockets and closes the namespace. The kernel
+// removes it, with its TIME_WAIT sockets, a moment later.
+func (s *Namespace) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fd < 0 {
@@ -156,13 +156,13 @@ func (s *Space) Close() error {
 	for _, k := range s.sockets {
 		errs = append(errs, k.Close())
 	}
-	close(s.home)
+	close(s.parked)
 	errs = append(errs, unix.Close(s.fd))
 	s.fd = -1
 	return errors.Join(errs...)
 }
 
-func (s *Space) keep(k *Socket, err error) (*Socket, error) {
+func (s *Namespace) keepSocket(k *Socket, err error) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}

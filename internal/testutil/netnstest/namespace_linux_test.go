@@ -22,16 +22,16 @@ var (
 	any4   = netip.AddrPort{}
 )
 
-func hundred(t *testing.T) *netnstest.NS {
+func newNetnsOf100Ports(t *testing.T) *netnstest.Netns {
 	n := netnstest.New(t)
-	n.Sysctl("net.ipv4.ip_local_port_range", "40000 40099")
+	n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 40099")
 	return n
 }
 
-func pairs(t *testing.T, n *netnstest.NS, l *testnet.Socket, count int, end func(testnet.Pair) error) {
+func closePairs(t *testing.T, n *netnstest.Netns, l *testnet.Socket, count int, end func(testnet.Pair) error) {
 	t.Helper()
-	var made []testnet.Pair // all before the first ends: a new client may take over a
-	for range count {       // server's TIME_WAIT when it gets the same port again
+	var made []testnet.Pair // all before the first is closed: a new client with the same
+	for range count {       // port may replace a server's TIME_WAIT
 		made = append(made, n.Dial(l, any4, server))
 	}
 	for _, p := range made {
@@ -41,13 +41,13 @@ func pairs(t *testing.T, n *netnstest.NS, l *testnet.Socket, count int, end func
 	}
 }
 
-func TestPlainConnectsFailWithEADDRNOTAVAILWhereExhaustSaysSo(t *testing.T) {
-	n := hundred(t)
+func TestPlainConnectsFailWithEADDRNOTAVAILAfterAsManyAsExhaustReturns(t *testing.T) {
+	n := newNetnsOf100Ports(t)
 	n.Listen("127.0.0.1:80")
 	if got := n.Exhaust(any4, server); got != 100 {
 		t.Errorf("Exhaust = %d, want 100", got)
 	}
-	n.Await(tcpstate.Counts{tcpstate.Listen: 1}) // it left nothing
+	n.AwaitStates(tcpstate.Counts{tcpstate.Listen: 1}) // no socket is left
 	for i := range 100 {
 		if _, err := n.Connect(any4, server); err != nil {
 			t.Fatalf("connect %d: %v", i, err)
@@ -73,50 +73,50 @@ func TestPlainConnectsFailWithEADDRNOTAVAILWhereExhaustSaysSo(t *testing.T) {
 	}
 }
 
-func TestEachMakerLeavesExactlyItsState(t *testing.T) {
+func TestClosingAPairLeavesExactlyItsState(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(testnet.Pair) error
 		want tcpstate.Counts
-		then int // what connect() then gives
+		then int // sockets that connect() afterwards
 	}{
 		"nothing is left of a reset pair":              {testnet.Pair.Close, tcpstate.Counts{}, 100},
-		"the first to close is in TIME_WAIT":           {testnet.Pair.TimeWait, tcpstate.Counts{tcpstate.TimeWait: 20}, 80},
-		"a server that closes first keeps no port":     {func(p testnet.Pair) error { return p.Swap().TimeWait() }, tcpstate.Counts{tcpstate.TimeWait: 20}, 100},
-		"a client that doesn't close is in CLOSE_WAIT": {testnet.Pair.CloseWait, tcpstate.Counts{tcpstate.CloseWait: 20, tcpstate.FinWait2: 20}, 80},
-		"a server that doesn't close leaves FIN_WAIT2": {testnet.Pair.FinWait2, tcpstate.Counts{tcpstate.CloseWait: 20, tcpstate.FinWait2: 20}, 80},
-		"a pair that is left alone is ESTABLISHED":     {func(testnet.Pair) error { return nil }, tcpstate.Counts{tcpstate.Established: 40}, 80},
+		"the first to close is in TIME_WAIT":           {testnet.Pair.EnterTimeWait, tcpstate.Counts{tcpstate.TimeWait: 20}, 80},
+		"a server that closes first keeps no port":     {func(p testnet.Pair) error { return p.Swap().EnterTimeWait() }, tcpstate.Counts{tcpstate.TimeWait: 20}, 100},
+		"a client that doesn't close is in CLOSE_WAIT": {testnet.Pair.EnterCloseWait, tcpstate.Counts{tcpstate.CloseWait: 20, tcpstate.FinWait2: 20}, 80},
+		"a server that doesn't close leaves FIN_WAIT2": {testnet.Pair.EnterFinWait2, tcpstate.Counts{tcpstate.CloseWait: 20, tcpstate.FinWait2: 20}, 80},
+		"a pair that is not closed is ESTABLISHED":     {func(testnet.Pair) error { return nil }, tcpstate.Counts{tcpstate.Established: 40}, 80},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := hundred(t)
-			n.Sysctl("net.ipv4.tcp_tw_reuse", "0")
-			pairs(t, n, n.Listen("127.0.0.1:80"), 20, c.end)
+			n := newNetnsOf100Ports(t)
+			n.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
+			closePairs(t, n, n.Listen("127.0.0.1:80"), 20, c.end)
 			c.want[tcpstate.Listen] = 1
-			n.Await(c.want)
+			n.AwaitStates(c.want)
 			if got := n.Exhaust(any4, server); got != c.then {
-				t.Errorf("connect() then gives %d, want %d", got, c.then)
+				t.Errorf("afterwards %d sockets connect, want %d", got, c.then)
 			}
 		})
 	}
 }
 
-func TestADeafListenerLeavesItsClientsInSynSent(t *testing.T) {
-	n := hundred(t)
-	if err := n.Listen("127.0.0.1:80").Deafen(); err != nil {
+func TestAListenerThatDropsPacketsLeavesItsClientsInSynSent(t *testing.T) {
+	n := newNetnsOf100Ports(t)
+	if err := n.Listen("127.0.0.1:80").DropPackets(); err != nil {
 		t.Fatal(err)
 	}
 	for range 100 {
-		if _, err := n.SynSent(any4, server); err != nil {
+		if _, err := n.StartConnect(any4, server); err != nil {
 			t.Fatal(err)
 		}
 	}
-	n.Await(tcpstate.Counts{tcpstate.Listen: 1, tcpstate.SynSent: 100})
-	if _, err := n.SynSent(any4, server); !errors.Is(err, unix.EADDRNOTAVAIL) {
+	n.AwaitStates(tcpstate.Counts{tcpstate.Listen: 1, tcpstate.SynSent: 100})
+	if _, err := n.StartConnect(any4, server); !errors.Is(err, unix.EADDRNOTAVAIL) {
 		t.Errorf("connect 101: %v, want EADDRNOTAVAIL", err)
 	}
 }
 
-func TestBindBeforeConnectHoldsThePortForEveryDestination(t *testing.T) {
-	n := hundred(t)
+func TestBindBeforeConnectUsesThePortForEveryDestination(t *testing.T) {
+	n := newNetnsOf100Ports(t)
 	l := n.Listen("0.0.0.0:80")
 	for range 60 {
 		if _, err := n.DialBound(l, netip.MustParseAddrPort("0.0.0.0:0"), server); err != nil {
@@ -124,17 +124,17 @@ func TestBindBeforeConnectHoldsThePortForEveryDestination(t *testing.T) {
 		}
 	}
 	if got := n.Exhaust(any4, netip.MustParseAddrPort("127.0.0.2:80")); got != 40 {
-		t.Errorf("connect() elsewhere then gives %d, want 40", got)
+		t.Errorf("afterwards %d sockets connect elsewhere, want 40", got)
 	}
 }
 
 func TestReservedPortsAndSocketRangesNarrowThePool(t *testing.T) {
-	n := hundred(t)
-	n.Sysctl("net.ipv4.ip_local_reserved_ports", "40000-40050")
+	n := newNetnsOf100Ports(t)
+	n.WriteSysctl("net.ipv4.ip_local_reserved_ports", "40000-40050")
 	if got := n.Exhaust(any4, server); got != 49 {
 		t.Errorf("Exhaust = %d, want 49", got)
 	}
-	got, err := n.Space.Exhaust(any4, server, testnet.LocalPortRange(ports.Range{First: 40051, Last: 40060}))
+	got, err := n.Namespace.Exhaust(any4, server, testnet.LocalPortRange(ports.Range{First: 40051, Last: 40060}))
 	if errors.Is(err, unix.ENOPROTOOPT) {
 		t.Skip("this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3)")
 	}
@@ -144,7 +144,7 @@ func TestReservedPortsAndSocketRangesNarrowThePool(t *testing.T) {
 }
 
 func TestIPv6AndMappedIPv4(t *testing.T) {
-	n := hundred(t)
+	n := newNetnsOf100Ports(t)
 	if got := n.Exhaust(any4, netip.MustParseAddrPort("[::1]:80")); got != 100 {
 		t.Errorf("Exhaust of IPv6 = %d, want 100", got)
 	}
@@ -159,7 +159,7 @@ func TestIPv6AndMappedIPv4(t *testing.T) {
 }
 
 func TestUDPPorts(t *testing.T) {
-	n := hundred(t)
+	n := newNetnsOf100Ports(t)
 	for name, fn := range map[string]func() (int, error){
 		"bind":    func() (int, error) { return n.ExhaustBindUDP(netip.MustParseAddr("0.0.0.0")) },
 		"connect": func() (int, error) { return n.ExhaustConnectUDP(server) },
@@ -171,18 +171,18 @@ func TestUDPPorts(t *testing.T) {
 }
 
 func TestTimeWaitOverVethIsNotReusedByTheLoopbackSetting(t *testing.T) {
-	a, b := hundred(t), netnstest.New(t)
-	a.Pair(b, "10.99.0.1/24", "10.99.0.2/24")
-	a.Sysctl("net.ipv4.tcp_tw_reuse", "2")
+	a, b := newNetnsOf100Ports(t), netnstest.New(t)
+	a.ConnectVeth(b, "10.99.0.1/24", "10.99.0.2/24")
+	a.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
 	l, far := b.Listen("10.99.0.2:80"), netip.MustParseAddrPort("10.99.0.2:80")
 	for range 100 {
-		if err := a.Dial(l, any4, far).TimeWait(); err != nil {
+		if err := a.Dial(l, any4, far).EnterTimeWait(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a.Await(tcpstate.Counts{tcpstate.TimeWait: 100})
+	a.AwaitStates(tcpstate.Counts{tcpstate.TimeWait: 100})
 	if got := a.Exhaust(any4, far); got != 0 {
-		t.Errorf("connect() then gives %d, want 0", got)
+		t.Errorf("afterwards %d sockets connect, want 0", got)
 	}
 }
 
@@ -216,9 +216,9 @@ func TestACommandRunsInsideAndEndsWithTheNamespace(t *testing.T) {
 }
 
 func TestAnOrphanHasNoDescriptor(t *testing.T) {
-	n := hundred(t)
+	n := newNetnsOf100Ports(t)
 	p := n.Dial(n.Listen("127.0.0.1:80"), any4, server)
-	if err := p.FinWait2(); err != nil {
+	if err := p.EnterFinWait2(); err != nil {
 		t.Fatal(err)
 	}
 	if p.Client.FD() != -1 || p.Server.FD() < 0 {
