@@ -6,9 +6,10 @@ import (
 	"testing"
 )
 
-// What portreeve-agent convert prints is taken as it is. Its own test writes these files.
-func TestWhatConvertPrintsIsTaken(t *testing.T) {
-	env, heard := adviser(t)
+// The API accepts the output of portreeve-agent convert. The test of that command writes the
+// files.
+func TestTheOutputOfConvertIsAccepted(t *testing.T) {
+	env, warned := startWithAdvice(t)
 	files, err := filepath.Glob(filepath.Join(env.Root, "agent", "cmd", "portreeve-agent", "testdata", "convert", "*.yaml"))
 	if err != nil || len(files) < 2 {
 		t.Fatalf("%q, %v", files, err)
@@ -17,12 +18,12 @@ func TestWhatConvertPrintsIsTaken(t *testing.T) {
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
 		t.Run(name, func(t *testing.T) {
-			heard.lines = nil
-			if got := taken(t, env, file); got.Name != name || got.Spec.Linux.TimeWait.Reuse != "All" {
+			warned.lines = nil
+			if got := createFromFile(t, env, file); got.Name != name || got.Spec.Linux.TimeWait.Reuse != "All" {
 				t.Errorf("%s is %+v", got.Name, got.Spec)
 			}
-			if said := strings.Join(heard.advice(t), "\n"); !strings.Contains(said, advice[name]) || advice[name] == "" {
-				t.Errorf("advice %s, want %q", said, advice[name])
+			if got := strings.Join(warned.listAdvice(t), "\n"); !strings.Contains(got, advice[name]) || advice[name] == "" {
+				t.Errorf("advice %s, want %q", got, advice[name])
 			}
 		})
 	}

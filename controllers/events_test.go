@@ -16,8 +16,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-// event is what the agent of a writes on its own node, with a change.
-func event(name string, change func(*eventsv1.Event)) *eventsv1.Event {
+// newEvent returns an Event of the agent of node a on its own node, with a change.
+func newEvent(name string, change func(*eventsv1.Event)) *eventsv1.Event {
 	e := &eventsv1.Event{
 		ObjectMeta:          metav1.ObjectMeta{Namespace: "default", Name: name},
 		EventTime:           metav1.NowMicro(),
@@ -32,8 +32,8 @@ func event(name string, change func(*eventsv1.Event)) *eventsv1.Event {
 	return e
 }
 
-func TestWhichEventsAnAgentMayWrite(t *testing.T) {
-	env := begin(t)
+func TestAnAgentMayWriteOnlyItsOwnEvents(t *testing.T) {
+	env := startAPI(t)
 	agent := env.ClientFor(t, env.Token(t, agentAccount, "a"))
 	unbound := env.ClientFor(t, env.Token(t, agentAccount, ""))
 
@@ -64,24 +64,24 @@ func TestWhichEventsAnAgentMayWrite(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := tt.as.Create(t.Context(), event("x", tt.change), client.DryRunAll)
-			if tt.refusal == "" && err != nil || tt.refusal != "" && !refused(err, tt.refusal) {
+			err := tt.as.Create(t.Context(), newEvent("x", tt.change), client.DryRunAll)
+			if tt.refusal == "" && err != nil || tt.refusal != "" && !isRefused(err, tt.refusal) {
 				t.Errorf("%v, want %q", err, tt.refusal)
 			}
 		})
 	}
-	t.Run("and which it may change", func(t *testing.T) { changeEvents(t, env, agent) })
+	t.Run("changes", func(t *testing.T) { checkEventChanges(t, env, agent) })
 }
 
-// changeEvents tries what an agent may change, what RBAC refuses it, and, with RBAC
-// open, what is left to the policy.
-func changeEvents(t *testing.T, env *testenv.Env, agent client.Client) {
+// checkEventChanges checks which Events an agent may change, what RBAC refuses and, with all
+// permissions granted, what the policy refuses.
+func checkEventChanges(t *testing.T, env *testenv.Env, agent client.Client) {
 	other := env.ClientFor(t, env.Token(t, agentAccount, "b"))
-	mine := event("mine", func(e *eventsv1.Event) {
+	mine := newEvent("mine", func(e *eventsv1.Event) {
 		e.Regarding = corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: "default", Name: "p"}
 		e.Related = &corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: "a"}
 	})
-	theirs := event("theirs", func(e *eventsv1.Event) { e.ReportingInstance, e.Regarding.Name = "b", "b" })
+	theirs := newEvent("theirs", func(e *eventsv1.Event) { e.ReportingInstance, e.Regarding.Name = "b", "b" })
 	for e, as := range map[*eventsv1.Event]client.Client{mine: agent, theirs: other} {
 		if err := as.Create(t.Context(), e); err != nil {
 			t.Fatal(err)
@@ -92,8 +92,8 @@ func changeEvents(t *testing.T, env *testenv.Env, agent client.Client) {
 		body := fmt.Sprintf(`{"series":{"count":2,"lastObservedTime":%q}}`, time.Now().Format(metav1.RFC3339Micro))
 		return agent.Patch(t.Context(), e.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)), client.DryRunAll)
 	}
-	// events.k8s.io/v1 itself refuses to change who an Event is about and from; the
-	// core group does not.
+	// events.k8s.io/v1 itself rejects changes of the regarding object and the source of an
+	// Event. The core group does not.
 	takeOver := func() error {
 		theirs := &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: theirs.Namespace, Name: theirs.Name}}
 		body := `{"reportingInstance":"a","involvedObject":{"name":"a"}}`
@@ -107,27 +107,27 @@ func changeEvents(t *testing.T, env *testenv.Env, agent client.Client) {
 		}, client.DryRunAll)
 	}
 	if err := series(mine); err != nil {
-		t.Errorf("it can't count on its own Event on a Pod: %v", err)
+		t.Errorf("the agent cannot add a series to its own Event on a Pod: %v", err)
 	}
-	if err := series(theirs); !refused(err, "must have reportingController") {
-		t.Errorf("%v, want that it can't count on another's", err)
+	if err := series(theirs); !isRefused(err, "must have reportingController") {
+		t.Errorf("%v, want a refusal of a series on another node's Event", err)
 	}
 	for name, err := range map[string]error{"delete": agent.Delete(t.Context(), mine, client.DryRunAll), "core": core("a")} {
-		if !refused(err, rbac) {
+		if !isRefused(err, rbac) {
 			t.Errorf("%s: %v, want a refusal by RBAC", name, err)
 		}
 	}
-	openRBAC(t, env, agent, agentAccount)
+	grantEverything(t, env, agent, agentAccount)
 	for name, tt := range map[string]struct {
 		err     error
 		refusal string
 	}{
-		"it does not take over another's":            {takeOver(), "an agent may only change its own Events"},
-		"it deletes none":                            {agent.Delete(t.Context(), mine, client.DryRunAll), "an agent may not delete Events"},
-		"the core group is no way round":             {core("b"), "must have reportingController"},
-		"the core group is the same for what it may": {core("a"), ""},
+		"it cannot take over another node's Event":  {takeOver(), "an agent may only change its own Events"},
+		"it cannot delete Events":                   {agent.Delete(t.Context(), mine, client.DryRunAll), "an agent may not delete Events"},
+		"the core group does not bypass the policy": {core("b"), "must have reportingController"},
+		"the core group allows its own Events":      {core("a"), ""},
 	} {
-		if tt.refusal == "" && tt.err != nil || tt.refusal != "" && !refused(tt.err, tt.refusal) {
+		if tt.refusal == "" && tt.err != nil || tt.refusal != "" && !isRefused(tt.err, tt.refusal) {
 			t.Errorf("%s: %v, want %q", name, tt.err, tt.refusal)
 		}
 	}

@@ -27,12 +27,12 @@ import (
 )
 
 func TestTheManifestsAreComplete(t *testing.T) {
-	env := begin(t)
-	objects := kustomize(t, env, "resources: [../config/default]")
+	env := startAPI(t)
+	objects := renderManifests(t, env, "resources: [../config/default]")
 	var names []string
 	for _, o := range objects {
 		names = append(names, o.GetKind()+"/"+o.GetName())
-		// Names, types and unknown fields are the API server's to judge.
+		// The API server checks names, types and unknown fields.
 		err := env.Client.Create(t.Context(), o.DeepCopy(), client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
@@ -51,8 +51,8 @@ func TestTheManifestsAreComplete(t *testing.T) {
 	}
 }
 
-func TestThePodsNeedNoMoreThanTheySay(t *testing.T) {
-	env := begin(t)
+func TestPodsNeedOnlyTheirDeclaredPrivileges(t *testing.T) {
+	env := startAPI(t)
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "restricted", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}}
 	if err := env.Client.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
@@ -61,51 +61,51 @@ func TestThePodsNeedNoMoreThanTheySay(t *testing.T) {
 		spec.ServiceAccountName = ""
 		return env.Client.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "restricted", Name: "p"}, Spec: spec}, client.DryRunAll)
 	}
-	objects := kustomize(t, env, "resources: [../config/default]")
-	deployment := decode[appsv1.Deployment](t, objects, "portreeve-controller")
-	agent := decode[appsv1.DaemonSet](t, objects, "portreeve-agent").Spec.Template
+	objects := renderManifests(t, env, "resources: [../config/default]")
+	deployment := findWorkload[appsv1.Deployment](t, objects, "portreeve-controller")
+	agent := findWorkload[appsv1.DaemonSet](t, objects, "portreeve-agent").Spec.Template
 
 	if err := admit(deployment.Spec.Template.Spec); err != nil {
-		t.Errorf("the controller meets the restricted level: %v", err)
+		t.Errorf("the controller does not meet the restricted level: %v", err)
 	}
-	if err := admit(agent.Spec); !refused(err, `container "agent" must not include "BPF", "PERFMON"`) || strings.Contains(err.Error(), "hostPath") {
-		t.Errorf("the agent misses the restricted level by two capabilities only: %v", err)
+	if err := admit(agent.Spec); !isRefused(err, `container "agent" must not include "BPF", "PERFMON"`) || strings.Contains(err.Error(), "hostPath") {
+		t.Errorf("the agent does not miss the restricted level by exactly two capabilities: %v", err)
 	}
 	capabilities := &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"BPF", "PERFMON"}}
 	if diff := cmp.Diff(capabilities, agent.Spec.Containers[0].SecurityContext.Capabilities); diff != "" {
 		t.Errorf("the agent's capabilities (-want +got):\n%s", diff)
 	}
-	windows := decode[appsv1.DaemonSet](t, objects, "portreeve-agent-windows")
-	if err := admit(windows.Spec.Template.Spec); !refused(err, "hostProcess") {
-		t.Errorf("the agent of Windows is a HostProcess container: %v", err)
+	windows := findWorkload[appsv1.DaemonSet](t, objects, "portreeve-agent-windows")
+	if err := admit(windows.Spec.Template.Spec); !isRefused(err, "hostProcess") {
+		t.Errorf("the Windows agent is not refused as a HostProcess container: %v", err)
 	}
-	for name, set := range map[string]*appsv1.DaemonSet{"linux": decode[appsv1.DaemonSet](t, objects, "portreeve-agent"), "windows": windows} {
+	for name, set := range map[string]*appsv1.DaemonSet{"linux": findWorkload[appsv1.DaemonSet](t, objects, "portreeve-agent"), "windows": windows} {
 		want := map[string]string{"portreeve.io/os": name} // so that neither DaemonSet selects the other's pods
 		maps.Copy(want, v1alpha1.AgentPodLabels)
 		for what, labels := range map[string]map[string]string{"pods": set.Spec.Template.Labels, "selector": set.Spec.Selector.MatchLabels} {
 			if diff := cmp.Diff(want, labels); diff != "" {
-				t.Errorf("the controller knows the agent's pods by their labels: %s of %s (-want +got):\n%s", what, name, diff)
+				t.Errorf("the labels by which the controller finds the agent's pods differ: %s of %s (-want +got):\n%s", what, name, diff)
 			}
 		}
 	}
 }
 
-func TestPodNamesTakeOneReadOnlyMount(t *testing.T) {
-	env := begin(t)
-	plain := decode[appsv1.DaemonSet](t, kustomize(t, env, "resources: [../config/default]"), "portreeve-agent")
-	named := decode[appsv1.DaemonSet](t, kustomize(t, env, "resources: [../config/default]\ncomponents: [../config/components/pod-logs]"), "portreeve-agent")
+func TestPodNamesRequireOneReadOnlyMount(t *testing.T) {
+	env := startAPI(t)
+	plain := findWorkload[appsv1.DaemonSet](t, renderManifests(t, env, "resources: [../config/default]"), "portreeve-agent")
+	named := findWorkload[appsv1.DaemonSet](t, renderManifests(t, env, "resources: [../config/default]\ncomponents: [../config/components/pod-logs]"), "portreeve-agent")
 	pod := &plain.Spec.Template.Spec
 	pod.Volumes = []corev1.Volume{{Name: "pod-logs", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{
 		Path: "/var/log/containers", Type: new(corev1.HostPathDirectoryOrCreate),
 	}}}}
 	pod.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "pod-logs", MountPath: "/var/log/containers", ReadOnly: true}}
 	if diff := cmp.Diff(plain, named); diff != "" {
-		t.Errorf("what the component changes (-want +got):\n%s", diff)
+		t.Errorf("changes by the component (-want +got):\n%s", diff)
 	}
 }
 
-// kustomize renders a kustomization whose paths begin at a folder beside config.
-func kustomize(t *testing.T, env *testenv.Env, kustomization string) (objects []*unstructured.Unstructured) {
+// renderManifests renders a kustomization with paths relative to a folder beside config.
+func renderManifests(t *testing.T, env *testenv.Env, kustomization string) (objects []*unstructured.Unstructured) {
 	t.Helper()
 	programs, err := exec.Command("bash", filepath.Join(env.Root, "hack", "cluster", "build.sh"), "dir").Output()
 	if err != nil {
@@ -142,8 +142,8 @@ func kustomize(t *testing.T, env *testenv.Env, kustomization string) (objects []
 	}
 }
 
-// decode is the one workload of the name.
-func decode[T any](t *testing.T, objects []*unstructured.Unstructured, name string) *T {
+// findWorkload returns the only workload with the name.
+func findWorkload[T any](t *testing.T, objects []*unstructured.Unstructured, name string) *T {
 	t.Helper()
 	found := slices.DeleteFunc(slices.Clone(objects), func(o *unstructured.Unstructured) bool {
 		return o.GroupVersionKind().Group != appsv1.GroupName || o.GetName() != name

@@ -18,26 +18,26 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-// eager has a controller work before it says that it was added, as a manager that has
-// started may.
-type eager struct {
+// eagerManager runs a controller before Add returns, as a manager that has already started
+// may do.
+type eagerManager struct {
 	ctrl.Manager
 	t   *testing.T
 	log *testenv.Output
 }
 
-func (e eager) Add(r manager.Runnable) error {
+func (e eagerManager) Add(r manager.Runnable) error {
 	const working = "Starting workers"
 	before := strings.Count(e.log.String(), working)
 	err := e.Manager.Add(r)
 	if _, ok := r.(controller.Controller); ok && err == nil {
-		until(e.t, func() bool { return strings.Count(e.log.String(), working) > before })
+		waitUntil(e.t, func() bool { return strings.Count(e.log.String(), working) > before })
 	}
 	return err
 }
 
-func TestNoControllerWorksBeforeItsWatches(t *testing.T) {
-	env := begin(t)
+func TestNoControllerRunsBeforeItsWatches(t *testing.T) {
+	env := startAPI(t)
 	scheme, err := controllers.NewScheme()
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestNoControllerWorksBeforeItsWatches(t *testing.T) {
 	}()
 	<-mgr.Elected()
 
-	if err := controllers.AddToManager(ctx, eager{mgr, t, log}, o); err != nil {
+	if err := controllers.AddToManager(ctx, eagerManager{mgr, t, log}, o); err != nil {
 		t.Fatal(err)
 	}
 	all := log.String()
@@ -74,10 +74,10 @@ func TestNoControllerWorksBeforeItsWatches(t *testing.T) {
 		}
 		before, _, works := strings.Cut(of.String(), "Starting workers")
 		if begun := strings.Count(before, "Starting EventSource"); !works || begun != watches {
-			t.Errorf("%s began to work with %d of %d watches:\n%s", name, begun, watches, of.String())
+			t.Errorf("%s started with %d of %d watches:\n%s", name, begun, watches, of.String())
 		}
 	}
 	if strings.Contains(all, "is not cached") {
-		t.Errorf("a read without its cache:\n%s", all)
+		t.Errorf("a read of an uncached kind:\n%s", all)
 	}
 }

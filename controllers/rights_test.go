@@ -16,7 +16,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-// Every right that config/rbac gives: one more is a decision, not an accident.
+// TestRights lists every right that config/rbac grants, so that a new one is intentional.
 func TestRights(t *testing.T) {
 	env := testenv.Start(t)
 	tests := map[types.NamespacedName][]string{
@@ -52,15 +52,15 @@ func TestRights(t *testing.T) {
 	for account, want := range tests {
 		t.Run(account.Name, func(t *testing.T) {
 			slices.Sort(want)
-			if diff := cmp.Diff(want, rights(t, env, account)); diff != "" {
+			if diff := cmp.Diff(want, listRights(t, env, account)); diff != "" {
 				t.Errorf("rights (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// rights are the rules that bindings to the account itself give it.
-func rights(t *testing.T, env *testenv.Env, account types.NamespacedName) (lines []string) {
+// listRights returns the rules that bindings to the account itself grant.
+func listRights(t *testing.T, env *testenv.Env, account types.NamespacedName) (lines []string) {
 	t.Helper()
 	var cluster rbacv1.ClusterRoleBindingList
 	var local rbacv1.RoleBindingList
@@ -86,7 +86,7 @@ func rights(t *testing.T, env *testenv.Env, account types.NamespacedName) (lines
 	}
 	for _, b := range cluster.Items {
 		if slices.ContainsFunc(b.Subjects, bound) {
-			lines = append(lines, describe("", rules["ClusterRole/"+b.RoleRef.Name])...)
+			lines = append(lines, formatRules("", rules["ClusterRole/"+b.RoleRef.Name])...)
 		}
 	}
 	for _, b := range local.Items {
@@ -95,14 +95,14 @@ func rights(t *testing.T, env *testenv.Env, account types.NamespacedName) (lines
 			key = b.Namespace + "/Role/" + b.RoleRef.Name
 		}
 		if slices.ContainsFunc(b.Subjects, bound) {
-			lines = append(lines, describe(b.Namespace+": ", rules[key])...)
+			lines = append(lines, formatRules(b.Namespace+": ", rules[key])...)
 		}
 	}
 	slices.Sort(lines)
 	return lines
 }
 
-func describe(where string, rules []rbacv1.PolicyRule) (lines []string) {
+func formatRules(where string, rules []rbacv1.PolicyRule) (lines []string) {
 	for _, r := range rules {
 		names := ""
 		if len(r.ResourceNames) > 0 {
@@ -121,22 +121,22 @@ func describe(where string, rules []rbacv1.PolicyRule) (lines []string) {
 	return lines
 }
 
-// A NodeTuning reaches every namespace's pods: who may write one was given just that.
-func TestWhoMayTune(t *testing.T) {
-	env := begin(t)
+// A NodeTuning affects the pods of every namespace, so only tuners may write one.
+func TestOnlyTunersMayWriteNodeTunings(t *testing.T) {
+	env := startAPI(t)
 	tests := map[string]struct {
 		role          string
 		read, write   bool
 		status, press bool
 	}{
-		"a tuner":               {role: "portreeve-tuner", read: true, write: true, press: true},
-		"a viewer":              {role: "portreeve-viewer", read: true, press: true},
-		"the agents, for those": {role: "portreeve-agent", press: true},
+		"a tuner":  {role: "portreeve-tuner", read: true, write: true, press: true},
+		"a viewer": {role: "portreeve-viewer", read: true, press: true},
+		"an agent": {role: "portreeve-agent", press: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			user := "rights-of-" + tt.role
-			bind(t, env, user, tt.role)
+			bindRole(t, env, user, tt.role)
 			for ask, want := range map[authorizationv1.ResourceAttributes]bool{
 				{Verb: "list", Resource: "nodetunings"}:                          tt.read,
 				{Verb: "create", Resource: "nodetunings"}:                        tt.write,
@@ -149,7 +149,7 @@ func TestWhoMayTune(t *testing.T) {
 				{Verb: "patch", Resource: "portpressures"}:                       false,
 			} {
 				ask.Group = "portreeve.io"
-				if got := may(t, env, user, ask); got != want {
+				if got := isAllowed(t, env, user, ask); got != want {
 					t.Errorf("%s %s %s: %v, want %v", ask.Verb, ask.Resource, ask.Subresource, got, want)
 				}
 			}
@@ -157,9 +157,8 @@ func TestWhoMayTune(t *testing.T) {
 	}
 }
 
-// Nobody gets anything by another role, such as Kubernetes' own view: a PortPressure
-// has the detail of all namespaces. What a label aggregates takes a controller, which
-// is not here.
+// Portreeve's roles are not aggregated to other roles such as view, because a PortPressure has
+// details of all namespaces. The test checks labels because no aggregating controller runs.
 func TestNothingIsAggregated(t *testing.T) {
 	env := testenv.Start(t)
 	var roles rbacv1.ClusterRoleList
@@ -179,8 +178,8 @@ func TestNothingIsAggregated(t *testing.T) {
 	}
 }
 
-// bind gives a user a role in the whole cluster, and waits until it holds.
-func bind(t *testing.T, env *testenv.Env, user, role string) {
+// bindRole grants a user a role in the whole cluster, and waits until it is in force.
+func bindRole(t *testing.T, env *testenv.Env, user, role string) {
 	t.Helper()
 	b := &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: user},
@@ -195,23 +194,23 @@ func bind(t *testing.T, env *testenv.Env, user, role string) {
 			t.Error(err)
 		}
 	})
-	// A later binding shows that the first one is known.
+	// A later binding shows that the first one is in force.
 	probe := b.DeepCopy()
 	probe.ObjectMeta = metav1.ObjectMeta{Name: user + "-known"}
 	probe.RoleRef.Name = "system:node-problem-detector" // may read nodes
 	if err := env.Client.Create(t.Context(), probe); err != nil {
 		t.Fatal(err)
 	}
-	until(t, func() bool {
-		return may(t, env, user, authorizationv1.ResourceAttributes{Verb: "get", Resource: "nodes"})
+	waitUntil(t, func() bool {
+		return isAllowed(t, env, user, authorizationv1.ResourceAttributes{Verb: "get", Resource: "nodes"})
 	})
 	if err := env.Client.Delete(t.Context(), probe); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// may asks the API server.
-func may(t *testing.T, env *testenv.Env, user string, ask authorizationv1.ResourceAttributes) bool {
+// isAllowed asks the API server.
+func isAllowed(t *testing.T, env *testenv.Env, user string, ask authorizationv1.ResourceAttributes) bool {
 	t.Helper()
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &ask}}
 	if err := env.Client.Create(t.Context(), review); err != nil {

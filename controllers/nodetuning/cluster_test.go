@@ -47,37 +47,37 @@ const (
 	keepAlive  = "net.ipv4.tcp_keepalive_time"
 )
 
-// bench is a real API server, the controller with no more rights than its service
-// account, and for each node a stand-in of its agent with the node's token.
-type bench struct {
+// testCluster has a real API server, the controller with only the rights of its service
+// account, and a simulated agent for each node, with the node's token.
+type testCluster struct {
 	*testing.T
-	env    *testenv.Env
-	owner  client.Client // with the controller's rights
-	config *rest.Config
-	agents map[string]*agent
-	stop   func()
-	log    lockedLines
-	marks  int
+	env            *testenv.Env
+	owner          client.Client // with the controller's rights
+	config         *rest.Config
+	agents         map[string]*simulatedAgent
+	stopController func()
+	log            logLines
+	marks          int
 }
 
 // newBench has nodes of these names, prefixed by the test's own.
-func newBench(t *testing.T, nodes ...string) *bench {
+func newTestCluster(t *testing.T, nodes ...string) *testCluster {
 	t.Helper()
 	env := testenv.Start(t)
-	b := &bench{T: t, env: env, agents: map[string]*agent{}, stop: func() {}}
+	b := &testCluster{T: t, env: env, agents: map[string]*simulatedAgent{}, stopController: func() {}}
 	b.config = env.ConfigFor(env.Token(t, controllerAccount, ""))
 	b.config.QPS, b.config.Burst = 50, 100
 	b.owner = env.ClientFor(t, b.config.BearerToken)
 	for _, n := range nodes {
-		b.join(n)
+		b.addNode(n)
 	}
-	t.Cleanup(b.clean)
+	t.Cleanup(b.deleteAll)
 	return b
 }
 
-// clean removes what the test made, and what holds it.
-func (b *bench) clean() {
-	b.stop()
+// deleteAll deletes all objects of the test, and their finalizers.
+func (b *testCluster) deleteAll() {
+	b.stopController()
 	ctx := context.WithoutCancel(b.Context())
 	for _, a := range b.agents {
 		a.stop()
@@ -103,18 +103,17 @@ func (b *bench) clean() {
 	}
 }
 
-func (b *bench) must(err error) {
+func (b *testCluster) must(err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
 	}
 }
 
-// begin starts the controller, as a process would that has forgotten everything; one
-// that runs is stopped.
-func (b *bench) begin() {
+// startController starts a new controller without any state, and stops the previous one.
+func (b *testCluster) startController() {
 	b.Helper()
-	b.stop()
+	b.stopController()
 	scheme, err := controllers.NewScheme()
 	b.must(err)
 	cacheOptions := controllers.NewCacheOptions(controllers.Options{})
@@ -134,40 +133,40 @@ func (b *bench) begin() {
 	ctx, cancel := context.WithCancel(logr.NewContext(context.WithoutCancel(b.Context()), log))
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
-	b.stop = sync.OnceFunc(func() {
+	b.stopController = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			b.Errorf("the manager ended: %v", err)
 		}
 	})
-	mgr.GetCache().WaitForCacheSync(ctx) // before that nothing is written
+	mgr.GetCache().WaitForCacheSync(ctx) // the controller writes nothing before
 }
 
-// join makes a node with its PortPressure, and an agent.
-func (b *bench) join(node string) *agent {
+// addNode creates a node with its PortPressure, and starts its agent.
+func (b *testCluster) addNode(node string) *simulatedAgent {
 	b.Helper()
-	token := b.env.Token(b.T, agentAccount, node) // makes the node
-	b.label(node, map[string]any{"pool": b.Name(), "name": node, corev1.LabelOSStable: "linux"})
+	token := b.env.Token(b.T, agentAccount, node) // creates the node
+	b.setLabels(node, map[string]any{"pool": b.Name(), "name": node, corev1.LabelOSStable: "linux"})
 	b.must(b.owner.Create(b.Context(), &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: node}, Spec: v1alpha1.PortPressureSpec{Thresholds: thresholds}}))
-	a := newAgent(b, node, token)
+	a := newSimulatedAgent(b, node, token)
 	b.agents[node] = a
 	return a
 }
 
-func (b *bench) label(node string, labels map[string]any) {
+func (b *testCluster) setLabels(node string, labels map[string]any) {
 	b.Helper()
-	b.patch(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, map[string]any{"metadata": map[string]any{"labels": labels}})
+	b.patchObject(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, map[string]any{"metadata": map[string]any{"labels": labels}})
 }
 
-func (b *bench) patch(obj client.Object, body any) {
+func (b *testCluster) patchObject(obj client.Object, body any) {
 	b.Helper()
 	data, err := json.Marshal(body)
 	b.must(err)
 	b.must(b.env.Client.Patch(b.Context(), obj, client.RawPatch(types.MergePatchType, data)))
 }
 
-// tuning is one of all nodes of the test, with a pace that tests can wait for.
-func (b *bench) tuning(name string, fin int32) *v1alpha1.NodeTuning {
+// makeTuning returns a NodeTuning for all nodes of the test, to be rolled out at once.
+func (b *testCluster) makeTuning(name string, fin int32) *v1alpha1.NodeTuning {
 	return &v1alpha1.NodeTuning{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1alpha1.NodeTuningSpec{
@@ -178,13 +177,13 @@ func (b *bench) tuning(name string, fin int32) *v1alpha1.NodeTuning {
 	}
 }
 
-func (b *bench) create(obj client.Object) {
+func (b *testCluster) createObject(obj client.Object) {
 	b.Helper()
 	b.must(b.env.Client.Create(b.Context(), obj))
 }
 
-// get is nil where there is none.
-func (b *bench) get(name string) *v1alpha1.NodeTuning {
+// getTuning returns nil if the NodeTuning does not exist.
+func (b *testCluster) getTuning(name string) *v1alpha1.NodeTuning {
 	b.Helper()
 	t := &v1alpha1.NodeTuning{}
 	err := b.env.Client.Get(b.Context(), client.ObjectKey{Name: name}, t)
@@ -195,19 +194,19 @@ func (b *bench) get(name string) *v1alpha1.NodeTuning {
 	return t
 }
 
-func (b *bench) pressure(node string) *v1alpha1.PortPressure {
+func (b *testCluster) getPortPressure(node string) *v1alpha1.PortPressure {
 	b.Helper()
 	p := &v1alpha1.PortPressure{}
 	b.must(b.env.Client.Get(b.Context(), client.ObjectKey{Name: node}, p))
 	return p
 }
 
-// settings are those of a node in one line, "hold" where there is no list.
-func (b *bench) settings(node string) string {
+// formatSettings returns the settings of a node on one line, "absent" if there is no list.
+func (b *testCluster) formatSettings(node string) string {
 	b.Helper()
-	s := b.pressure(node).Spec.Settings
+	s := b.getPortPressure(node).Spec.Settings
 	if s == nil {
-		return "hold"
+		return "absent"
 	}
 	var words []string
 	for _, one := range s {
@@ -216,40 +215,42 @@ func (b *bench) settings(node string) string {
 	return "[" + strings.Join(words, ", ") + "]"
 }
 
-func (b *bench) have(want string, nodes ...string) {
+func (b *testCluster) waitForSettings(want string, nodes ...string) {
 	b.Helper()
 	for _, n := range nodes {
 		got := ""
-		b.until(func() string { return fmt.Sprintf("%s has %s, not %s", n, got, want) }, func() bool {
-			got = b.settings(n)
+		b.waitUntil(func() string { return fmt.Sprintf("%s has %s, not %s", n, got, want) }, func() bool {
+			got = b.formatSettings(n)
 			return got == want
 		})
 	}
 }
 
-// phase waits for the rollout's phase, with a reason that has this in it.
-func (b *bench) phase(tuning string, want v1alpha1.RolloutPhase, reason string) {
+// waitForPhase waits for the rollout's phase, with a reason that contains reason.
+func (b *testCluster) waitForPhase(tuning string, want v1alpha1.RolloutPhase, reason string) {
 	b.Helper()
 	var got v1alpha1.RolloutStatus
-	b.until(func() string {
+	b.waitUntil(func() string {
 		return fmt.Sprintf("%s is %s (%s), not %s (%s)", tuning, got.Phase, got.Reason, want, reason)
 	}, func() bool {
-		t := b.get(tuning)
+		t := b.getTuning(tuning)
 		got = t.Status.Rollout
 		return t.Status.ObservedGeneration == t.Generation && got.Phase == want && strings.Contains(got.Reason, reason)
 	})
 }
 
-func (b *bench) gone(tuning string) {
+func (b *testCluster) waitForDeletion(tuning string) {
 	b.Helper()
-	b.until(func() string { return fmt.Sprintf("%s is still there: %+v", tuning, b.get(tuning).Status.Rollout) }, func() bool { return b.get(tuning) == nil })
+	b.waitUntil(func() string {
+		return fmt.Sprintf("%s is still there: %+v", tuning, b.getTuning(tuning).Status.Rollout)
+	}, func() bool { return b.getTuning(tuning) == nil })
 }
 
-// event waits for exactly one Event about the NodeTuning.
-func (b *bench) event(tuning, reason string) {
+// waitForEvent waits for exactly one Event on the NodeTuning.
+func (b *testCluster) waitForEvent(tuning, reason string) {
 	b.Helper()
 	var got []string
-	b.until(func() string { return fmt.Sprintf("not one Event %s of %s: %v", reason, tuning, got) }, func() bool {
+	b.waitUntil(func() string { return fmt.Sprintf("not one Event %s of %s: %v", reason, tuning, got) }, func() bool {
 		list := &eventsv1.EventList{}
 		b.must(b.env.Client.List(b.Context(), list, client.InNamespace("default")))
 		got = nil
@@ -262,8 +263,8 @@ func (b *bench) event(tuning, reason string) {
 	})
 }
 
-// until waits for a condition, and fails with what it isn't.
-func (b *bench) until(failure func() string, condition func() bool) {
+// waitUntil waits for a condition, and fails with the message that failure returns.
+func (b *testCluster) waitUntil(failure func() string, condition func() bool) {
 	b.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -272,37 +273,37 @@ func (b *bench) until(failure func() string, condition func() bool) {
 	}
 }
 
-// agent stands in for a node's agent: it reports every spec as held.
-type agent struct {
-	*bench
+// simulatedAgent simulates a node's agent. It reports every setting as enforced.
+type simulatedAgent struct {
+	*testCluster
 	node   string
 	client client.WithWatch
 	stop   func()
 
-	mu    sync.Mutex
-	state func(v1alpha1.Setting) (v1alpha1.SettingState, string)
-	delay time.Duration
-	skew  time.Duration // of the node's clock
-	held  []v1alpha1.Setting
-	seen  []string // every list of settings that it was given
+	mu       sync.Mutex
+	state    func(v1alpha1.Setting) (v1alpha1.SettingState, string)
+	delay    time.Duration
+	skew     time.Duration // of the node's clock
+	enforced []v1alpha1.Setting
+	received []string // every list of settings in the spec
 }
 
-func newAgent(b *bench, node, token string) *agent {
+func newSimulatedAgent(b *testCluster, node, token string) *simulatedAgent {
 	b.Helper()
 	c, err := client.NewWithWatch(b.env.ConfigFor(token), client.Options{Scheme: b.env.Scheme, Mapper: b.env.Client.RESTMapper()})
 	b.must(err)
-	a := &agent{bench: b, node: node, client: c, state: func(v1alpha1.Setting) (v1alpha1.SettingState, string) { return v1alpha1.SettingApplied, "" }}
+	a := &simulatedAgent{testCluster: b, node: node, client: c, state: func(v1alpha1.Setting) (v1alpha1.SettingState, string) { return v1alpha1.SettingApplied, "" }}
 	a.start()
 	return a
 }
 
-func (a *agent) start() {
+func (a *simulatedAgent) start() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.Context()))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			if err := a.follow(ctx); err != nil && ctx.Err() == nil {
+			if err := a.watchSpec(ctx); err != nil && ctx.Err() == nil {
 				a.Errorf("the agent of %s: %v", a.node, err)
 				return
 			}
@@ -311,7 +312,7 @@ func (a *agent) start() {
 	a.stop = sync.OnceFunc(func() { cancel(); <-done })
 }
 
-func (a *agent) follow(ctx context.Context) error {
+func (a *simulatedAgent) watchSpec(ctx context.Context) error {
 	w, err := a.client.Watch(ctx, &v1alpha1.PortPressureList{}, client.MatchingFields{"metadata.name": a.node})
 	if err != nil {
 		return err
@@ -322,29 +323,29 @@ func (a *agent) follow(ctx context.Context) error {
 		if !ok || e.Type == "DELETED" || p.Status.ObservedAt != nil && p.Status.ObservedGeneration == p.Generation {
 			continue
 		}
-		if err := a.report(ctx, p); client.IgnoreNotFound(err) != nil {
+		if err := a.reportStatus(ctx, p); client.IgnoreNotFound(err) != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// report does what the spec asks for, and says so. Without a list it holds.
-func (a *agent) report(ctx context.Context, p *v1alpha1.PortPressure) error {
+// reportStatus enforces the spec, and reports that. Without a list it keeps its settings.
+func (a *simulatedAgent) reportStatus(ctx context.Context, p *v1alpha1.PortPressure) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	time.Sleep(a.delay)
 	if p.Spec.Settings != nil {
-		a.held = p.Spec.Settings
+		a.enforced = p.Spec.Settings
 		var ids []string
 		for _, s := range p.Spec.Settings {
 			ids = append(ids, s.ID+"="+s.Value)
 		}
-		a.seen = append(a.seen, strings.Join(ids, " "))
+		a.received = append(a.received, strings.Join(ids, " "))
 	}
 	now := metav1.NewTime(time.Now().Add(a.skew))
 	status := v1alpha1.PortPressureStatus{ObservedGeneration: p.Generation, ObservedAt: &now, Level: v1alpha1.LevelNormal, UsedPercent: new(int32(3))}
-	for _, s := range a.held {
+	for _, s := range a.enforced {
 		state, message := a.state(s)
 		status.Settings = append(status.Settings, v1alpha1.SettingStatus{
 			ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value, State: state, Message: message, LastTransitionTime: &now,
@@ -357,90 +358,90 @@ func (a *agent) report(ctx context.Context, p *v1alpha1.PortPressure) error {
 	return a.client.Status().Patch(ctx, &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: a.node}}, client.RawPatch(types.JSONPatchType, data))
 }
 
-// will have the agent report this of every setting from now on.
-func (a *agent) will(state v1alpha1.SettingState, message string) {
+// setResult makes the agent report this state for every setting from now on.
+func (a *simulatedAgent) setResult(state v1alpha1.SettingState, message string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.state = func(v1alpha1.Setting) (v1alpha1.SettingState, string) { return state, message }
 }
 
-// given are all lists that the agent was given.
-func (a *agent) given() []string {
+// listReceived returns all lists of settings that the agent has received.
+func (a *simulatedAgent) listReceived() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.Clone(a.seen)
+	return slices.Clone(a.received)
 }
 
-// lockedLines are written by the controller while the test reads.
-type lockedLines struct {
+// logLines is a log that can be read while the controller writes it.
+type logLines struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (l *lockedLines) add(line string) {
+func (l *logLines) add(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, line)
 }
 
-func (l *lockedLines) String() string {
+func (l *logLines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(l.lines, "\n")
 }
 
-// anew deletes a node's object and makes it again, as people and the controller do.
-func (b *bench) anew(node string) {
+// recreatePortPressure deletes a node's PortPressure and creates it again.
+func (b *testCluster) recreatePortPressure(node string) {
 	b.Helper()
-	b.must(b.env.Client.Delete(b.Context(), b.pressure(node)))
+	b.must(b.env.Client.Delete(b.Context(), b.getPortPressure(node)))
 	b.must(b.owner.Create(b.Context(), &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: node}, Spec: v1alpha1.PortPressureSpec{Thresholds: thresholds}}))
-	b.until(func() string { return "the agent of " + node + " has not reported" }, func() bool { return b.pressure(node).Status.ObservedAt != nil })
+	b.waitUntil(func() string { return "the agent of " + node + " has not reported" }, func() bool { return b.getPortPressure(node).Status.ObservedAt != nil })
 }
 
-// holds has the agent hold one thing more.
-func (a *agent) holds(s v1alpha1.Setting) {
+// enforceExtra makes the agent enforce one more setting.
+func (a *simulatedAgent) enforceExtra(s v1alpha1.Setting) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.held = append(slices.Clone(a.held), s)
+	a.enforced = append(slices.Clone(a.enforced), s)
 }
 
-// settle returns when the controller has decided upon everything as it is now.
-func (b *bench) settle() {
+// waitForReconcile waits until the controller has reconciled the current objects.
+func (b *testCluster) waitForReconcile() {
 	b.Helper()
 	b.marks++
 	name := fmt.Sprintf("mark-%d", b.marks)
-	mark := b.tuning(name, 1)
+	mark := b.makeTuning(name, 1)
 	mark.Spec.NodeSelector = nil
-	time.Sleep(300 * time.Millisecond) // the watches' delay, and that of gathering
-	b.create(mark)
-	b.phase(name, v1alpha1.RolloutComplete, "")
+	time.Sleep(300 * time.Millisecond) // the delay of watches and batchDelay
+	b.createObject(mark)
+	b.waitForPhase(name, v1alpha1.RolloutComplete, "")
 	b.must(b.env.Client.Delete(b.Context(), mark))
-	b.gone(name)
+	b.waitForDeletion(name)
 }
 
 // restartUntil starts and stops the controller at random moments until done.
-func (b *bench) restartUntil(done func() bool) (restarts int) {
+func (b *testCluster) restartUntil(done func() bool) (restarts int) {
 	b.Helper()
-	b.until(func() string { return fmt.Sprintf("not done after %d restarts", restarts) }, func() bool {
-		b.begin()
+	b.waitUntil(func() string { return fmt.Sprintf("not done after %d restarts", restarts) }, func() bool {
+		b.startController()
 		life := time.Now().Add(time.Duration(50+rand.IntN(400)) * time.Millisecond)
 		for time.Now().Before(life) && !done() {
 			time.Sleep(5 * time.Millisecond)
 		}
-		b.stop()
+		b.stopController()
 		restarts++
 		return done()
 	})
-	b.begin()
+	b.startController()
 	return restarts
 }
 
-// history is what a watch of all PortPressures saw.
-type history []moment
+// history lists the states of all PortPressures that a watch has seen.
+type history []snapshot
 
-type moment struct {
+type snapshot struct {
 	at     time.Time
-	moving []string // nodes whose agents have not yet done what they were asked
+	moving []string // nodes whose agents have not processed the spec yet
 	tuned  int      // nodes that have settings
 }
 
@@ -453,8 +454,8 @@ func (h history) first() time.Time {
 	return time.Time{}
 }
 
-// census begins to watch; it returns what was seen until then.
-func (b *bench) census() func() history {
+// recordHistory starts a watch, and returns a function that stops it and returns the history.
+func (b *testCluster) recordHistory() func() history {
 	b.Helper()
 	c, err := client.NewWithWatch(b.env.Config, client.Options{Scheme: b.env.Scheme})
 	b.must(err)
@@ -468,15 +469,15 @@ func (b *bench) census() func() history {
 		for e := range w.ResultChan() {
 			if p, ok := e.Object.(*v1alpha1.PortPressure); ok {
 				all[p.Name] = p
-				seen = append(seen, momentOf(all))
+				seen = append(seen, takeSnapshot(all))
 			}
 		}
 	}()
 	return func() history { w.Stop(); <-done; return seen }
 }
 
-func momentOf(all map[string]*v1alpha1.PortPressure) moment {
-	m := moment{at: time.Now()}
+func takeSnapshot(all map[string]*v1alpha1.PortPressure) snapshot {
+	m := snapshot{at: time.Now()}
 	for name, p := range all {
 		if p.Spec.Settings == nil {
 			continue

@@ -12,7 +12,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func TestMetricsAreWhatWasDecidedLast(t *testing.T) {
+func TestMetricsShowTheLastDecisions(t *testing.T) {
 	r := &Reconciler{}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(r)
@@ -35,7 +35,7 @@ func TestMetricsAreWhatWasDecidedLast(t *testing.T) {
 		return lines
 	}
 	if got := gather(); len(got) > 0 {
-		t.Errorf("before anything was decided: %v", got)
+		t.Errorf("before the first decision: %v", got)
 	}
 	r.metrics.Store(&[]tuningMetrics{{"t", v1alpha1.NodeTuningStatus{
 		Counts:     v1alpha1.TuningCounts{Matched: 9, Updated: 8, Applied: 2, Refused: 1, Failed: 3, Contested: 4, RestartRequired: 5},

@@ -21,16 +21,16 @@ var (
 	defaults = v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 85}
 )
 
-// machine is a node that has reported, whose spec has never had settings.
-func machine(name string) *nodeState {
+// newReportingNode returns a node that has reported and has never had settings.
+func newReportingNode(name string) *nodeState {
 	return &nodeState{
 		Node: resolve.Node{Name: name, OS: settings.Linux}, generation: 1, spec: v1alpha1.PortPressureSpec{Thresholds: defaults},
 		status: &v1alpha1.PortPressureStatus{ObservedGeneration: 1, ObservedAt: &metav1.Time{Time: noon}, UsedPercent: new(int32(1))},
 	}
 }
 
-// everywhere is a NodeTuning of all nodes, all at once.
-func everywhere(name string, change func(*v1alpha1.NodeTuningSpec)) tuning {
+// newTuningForAll returns a NodeTuning for all nodes, to be rolled out at once.
+func newTuningForAll(name string, change func(*v1alpha1.NodeTuningSpec)) tuning {
 	t := tuning{NodeTuning: v1alpha1.NodeTuning{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1}, Spec: v1alpha1.NodeTuningSpec{
 		NodeSelector: &metav1.LabelSelector{},
 		Rollout:      v1alpha1.Rollout{Canaries: new(int32), SoakSeconds: new(int32), MaxUnavailable: new(intstr.FromString("100%"))},
@@ -39,23 +39,23 @@ func everywhere(name string, change func(*v1alpha1.NodeTuningSpec)) tuning {
 	return t
 }
 
-func TestThresholdsAreCompleted(t *testing.T) {
+func TestMissingThresholdsHaveDefaults(t *testing.T) {
 	tests := map[string]struct {
-		defaults, asked, want v1alpha1.Thresholds
-		problem               string
+		defaults, set, want v1alpha1.Thresholds
+		problem             string
 	}{
-		"nobody asks: the flags'":                    {defaults, v1alpha1.Thresholds{}, defaults, ""},
-		"both are asked for":                         {defaults, v1alpha1.Thresholds{WarningPercent: 20, CriticalPercent: 30}, v1alpha1.Thresholds{WarningPercent: 20, CriticalPercent: 30}, ""},
-		"one is asked for":                           {defaults, v1alpha1.Thresholds{WarningPercent: 20}, v1alpha1.Thresholds{WarningPercent: 20, CriticalPercent: 85}, ""},
-		"critical below the default warning":         {defaults, v1alpha1.Thresholds{CriticalPercent: 40}, v1alpha1.Thresholds{WarningPercent: 40, CriticalPercent: 40}, ""},
-		"warning above the flags' critical":          {v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 60}, v1alpha1.Thresholds{WarningPercent: 70}, v1alpha1.Thresholds{WarningPercent: 70, CriticalPercent: 70}, ""},
-		"one can't be read: what stands is held":     {v1alpha1.Thresholds{WarningPercent: 9}, v1alpha1.Thresholds{}, defaults, "odd"},
-		"one can't be read, and another one asks so": {defaults, v1alpha1.Thresholds{WarningPercent: 20}, v1alpha1.Thresholds{WarningPercent: 20, CriticalPercent: 85}, "odd"},
+		"none is set":                        {defaults, v1alpha1.Thresholds{}, defaults, ""},
+		"both are set":                       {defaults, v1alpha1.Thresholds{WarningPercent: 20, CriticalPercent: 30}, v1alpha1.Thresholds{WarningPercent: 20, CriticalPercent: 30}, ""},
+		"one is set":                         {defaults, v1alpha1.Thresholds{WarningPercent: 20}, v1alpha1.Thresholds{WarningPercent: 20, CriticalPercent: 85}, ""},
+		"critical below the default warning": {defaults, v1alpha1.Thresholds{CriticalPercent: 40}, v1alpha1.Thresholds{WarningPercent: 40, CriticalPercent: 40}, ""},
+		"warning above the flags' critical":  {v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 60}, v1alpha1.Thresholds{WarningPercent: 70}, v1alpha1.Thresholds{WarningPercent: 70, CriticalPercent: 70}, ""},
+		"a NodeTuning is invalid, so the current ones stay":  {v1alpha1.Thresholds{WarningPercent: 9}, v1alpha1.Thresholds{}, defaults, "odd"},
+		"a NodeTuning is invalid, and another one sets them": {defaults, v1alpha1.Thresholds{WarningPercent: 20}, v1alpha1.Thresholds{WarningPercent: 20, CriticalPercent: 85}, "odd"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := clusterState{nodes: []*nodeState{machine("a")}, tunings: []tuning{
-				everywhere("t", func(s *v1alpha1.NodeTuningSpec) { s.Thresholds = test.asked }),
+			c := clusterState{nodes: []*nodeState{newReportingNode("a")}, tunings: []tuning{
+				newTuningForAll("t", func(s *v1alpha1.NodeTuningSpec) { s.Thresholds = test.set }),
 				{NodeTuning: v1alpha1.NodeTuning{ObjectMeta: metav1.ObjectMeta{Name: "u"}}, problem: test.problem},
 			}}
 			got := c.nodes[0].spec.Thresholds
@@ -70,16 +70,16 @@ func TestThresholdsAreCompleted(t *testing.T) {
 }
 
 func TestANodeWithoutAnAgentIsNotWaitedFor(t *testing.T) {
-	none := machine("a")
+	none := newReportingNode("a")
 	none.agentLabel = v1alpha1.AgentNone
-	c := clusterState{nodes: []*nodeState{none}, tunings: []tuning{everywhere("t", func(s *v1alpha1.NodeTuningSpec) { s.Linux.FinTimeoutSeconds = new(int32(20)) })}}
+	c := clusterState{nodes: []*nodeState{none}, tunings: []tuning{newTuningForAll("t", func(s *v1alpha1.NodeTuningSpec) { s.Linux.FinTimeoutSeconds = new(int32(20)) })}}
 	d := planWrites(c, defaults, noon)
 	if got := d.decisions["t"].Status.Rollout.Phase; got != v1alpha1.RolloutComplete || len(d.changes) > 0 {
 		t.Errorf("phase %s, %d changes", got, len(d.changes))
 	}
 }
 
-func TestTimesAreThoseOfTheAPIServersClock(t *testing.T) {
+func TestTimesAreConvertedToTheAPIServersClock(t *testing.T) {
 	at := func(hour int) *metav1.Time { return &metav1.Time{Time: noon.Add(time.Duration(hour) * time.Hour)} }
 	status := func(hour int) *v1alpha1.PortPressureStatus {
 		return &v1alpha1.PortPressureStatus{
@@ -98,7 +98,7 @@ func TestTimesAreThoseOfTheAPIServersClock(t *testing.T) {
 	}
 }
 
-func TestNewsAreWhatBegins(t *testing.T) {
+func TestEventsReportStatesThatBegin(t *testing.T) {
 	status := func(phase v1alpha1.RolloutPhase, degraded string, counts v1alpha1.TuningCounts) v1alpha1.NodeTuningStatus {
 		return v1alpha1.NodeTuningStatus{
 			Counts: counts, Rollout: v1alpha1.RolloutStatus{Phase: phase, Reason: "why"},
@@ -114,18 +114,18 @@ func TestNewsAreWhatBegins(t *testing.T) {
 		was, is v1alpha1.NodeTuningStatus
 		want    []string
 	}{
-		"a rollout that ends":               {rolling, complete, []string{"Normal RolloutComplete: 2 of 2 nodes have it, 2 as wanted"}},
-		"one that stays as it is":           {complete, complete, nil},
-		"a regression":                      {rolling, regressed, []string{"Warning RegressionFound: why", "Warning SettingFailed: k on n: m"}},
-		"one that is known":                 {regressed, regressed, nil},
-		"one that someone paused":           {rolling, status(v1alpha1.RolloutPaused, v1alpha1.ReasonRolloutPaused, v1alpha1.TuningCounts{}), []string{"Normal RolloutPaused: why"}},
-		"the brake after a pause":           {status(v1alpha1.RolloutPaused, v1alpha1.ReasonRolloutPaused, v1alpha1.TuningCounts{}), status(v1alpha1.RolloutPaused, v1alpha1.ReasonReleaseHeld, v1alpha1.TuningCounts{}), []string{"Warning ReleaseHeld: why"}},
-		"a regression that is to be undone": {regressed, status(v1alpha1.RolloutReverted, v1alpha1.ReasonRegressionFound, v1alpha1.TuningCounts{Failed: 1}), []string{"Warning RegressionFound: why; the changed nodes get their values back"}},
-		"everything else": {rolling, conflicted, []string{
+		"a rollout completes":              {rolling, complete, []string{"Normal RolloutComplete: 2 of 2 nodes updated, all settings applied on 2"}},
+		"a rollout stays complete":         {complete, complete, nil},
+		"a regression":                     {rolling, regressed, []string{"Warning RegressionFound: why", "Warning SettingFailed: k on n: m"}},
+		"a regression persists":            {regressed, regressed, nil},
+		"a user pauses a rollout":          {rolling, status(v1alpha1.RolloutPaused, v1alpha1.ReasonRolloutPaused, v1alpha1.TuningCounts{}), []string{"Normal RolloutPaused: why"}},
+		"the brake stops a paused rollout": {status(v1alpha1.RolloutPaused, v1alpha1.ReasonRolloutPaused, v1alpha1.TuningCounts{}), status(v1alpha1.RolloutPaused, v1alpha1.ReasonReleaseHeld, v1alpha1.TuningCounts{}), []string{"Warning ReleaseHeld: why"}},
+		"a regression is reverted":         {regressed, status(v1alpha1.RolloutReverted, v1alpha1.ReasonRegressionFound, v1alpha1.TuningCounts{Failed: 1}), []string{"Warning RegressionFound: why; original values are restored on the updated nodes"}},
+		"other states": {rolling, conflicted, []string{
 			"Warning ConflictFound: k on 1 node",
-			"Warning SettingRefused: status.failing names other nodes first; kubectl get portpressures has them all",
-			"Warning SettingContested: status.failing names other nodes first; kubectl get portpressures has them all",
-			"Normal RestartRequired: on 1 of 3 nodes a setting works after a restart only",
+			"Warning SettingRefused: status.failing lists other nodes first; kubectl get portpressures lists all",
+			"Warning SettingContested: status.failing lists other nodes first; kubectl get portpressures lists all",
+			"Normal RestartRequired: on 1 of 3 nodes, a setting takes effect after a restart of the node",
 		}},
 	}
 	for name, test := range tests {
@@ -135,14 +135,14 @@ func TestNewsAreWhatBegins(t *testing.T) {
 				got = append(got, fmt.Sprintf("%s %s: %s", n.eventType, n.reason, n.note))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("news (-want +got):\n%s", diff)
+				t.Errorf("Events (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// What was written is seen before the cache shows it, and not after it shows more.
-func TestTheNewestIsWhatWasWritten(t *testing.T) {
+// A written object is used until the cache has it or a newer version.
+func TestAWrittenObjectIsUsedUntilTheCacheHasIt(t *testing.T) {
 	at := func(version string) *v1alpha1.PortPressure {
 		return &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: "n", ResourceVersion: version}}
 	}
@@ -150,7 +150,7 @@ func TestTheNewestIsWhatWasWritten(t *testing.T) {
 	w.rememberWrite("1", at("2"))
 	w.rememberWrite("2", at("3"))
 	var got []string
-	for _, cached := range []string{"1", "2", "3", "1"} { // never back: the last one shows that it is forgotten
+	for _, cached := range []string{"1", "2", "3", "1"} { // a cache never goes back: the last step shows that the write is forgotten
 		got = append(got, w.pickNewest(at(cached)).ResourceVersion)
 	}
 	if want := "3 3 3 1"; strings.Join(got, " ") != want {
@@ -159,15 +159,15 @@ func TestTheNewestIsWhatWasWritten(t *testing.T) {
 	w.rememberWrite("1", at("2"))
 	w.forgetMissing(func(string) bool { return false })
 	if len(w) > 0 {
-		t.Error("an object that is gone is remembered")
+		t.Error("a deleted object is remembered")
 	}
 }
 
-// 5,000 nodes with five NodeTunings are decided upon in less than settle.
-func BenchmarkDecide(b *testing.B) {
+// Planning for 5,000 nodes with five NodeTunings takes less than batchDelay.
+func BenchmarkPlanWrites(b *testing.B) {
 	c := clusterState{}
 	for i := range 5 {
-		c.tunings = append(c.tunings, everywhere(fmt.Sprintf("t%d", i), func(s *v1alpha1.NodeTuningSpec) {
+		c.tunings = append(c.tunings, newTuningForAll(fmt.Sprintf("t%d", i), func(s *v1alpha1.NodeTuningSpec) {
 			s.Priority = int32(i)
 			s.Linux = v1alpha1.LinuxSettings{
 				EphemeralPorts: &v1alpha1.EphemeralPorts{First: 16384, Last: 65535}, FinTimeoutSeconds: new(int32(20 + i)),
@@ -177,7 +177,7 @@ func BenchmarkDecide(b *testing.B) {
 		}))
 	}
 	for i := range 5000 {
-		c.nodes = append(c.nodes, machine(fmt.Sprintf("n%04d", i)))
+		c.nodes = append(c.nodes, newReportingNode(fmt.Sprintf("n%04d", i)))
 	}
 	for _, change := range planWrites(c, defaults, noon).changes {
 		n := change.node
@@ -194,23 +194,23 @@ func BenchmarkDecide(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if p := planWrites(c, defaults, noon); len(p.changes) > 0 {
-			b.Fatalf("%d changes where nothing is to be done: %s", len(p.changes), cmp.Diff(p.changes[0].node.spec, p.changes[0].spec))
+			b.Fatalf("%d changes although all nodes are up to date: %s", len(p.changes), cmp.Diff(p.changes[0].node.spec, p.changes[0].spec))
 		}
 	}
 	runtime.KeepAlive(c)
 }
 
-func TestWhatAnAgentStillGivesBackIsNotObserved(t *testing.T) {
+func TestASettingThatIsStillBeingRestoredIsNotObserved(t *testing.T) {
 	for name, tt := range map[string]struct {
 		setting v1alpha1.SettingStatus
 		want    bool
 	}{
-		"pending and not wanted":  {v1alpha1.SettingStatus{State: v1alpha1.SettingPending}, false},
-		"pending and wanted":      {v1alpha1.SettingStatus{State: v1alpha1.SettingPending, Desired: new("30")}, true},
-		"given back":              {v1alpha1.SettingStatus{State: v1alpha1.SettingReleased}, true},
-		"refused, so never there": {v1alpha1.SettingStatus{State: v1alpha1.SettingRefused}, true},
+		"pending and not desired":   {v1alpha1.SettingStatus{State: v1alpha1.SettingPending}, false},
+		"pending and desired":       {v1alpha1.SettingStatus{State: v1alpha1.SettingPending, Desired: new("30")}, true},
+		"released":                  {v1alpha1.SettingStatus{State: v1alpha1.SettingReleased}, true},
+		"refused, so never applied": {v1alpha1.SettingStatus{State: v1alpha1.SettingRefused}, true},
 	} {
-		n := machine("a")
+		n := newReportingNode("a")
 		n.status.Settings = []v1alpha1.SettingStatus{tt.setting}
 		if got := n.isObserved(); got != tt.want {
 			t.Errorf("%s: observed is %v", name, got)

@@ -77,30 +77,30 @@ func pickShorter(a, b time.Duration) time.Duration {
 
 // writeTuning updates the finalizer and the status of the NodeTuning, and records Events.
 func (r *Reconciler) writeTuning(ctx context.Context, t *tuning, d rollout.Decision) error {
-	want := t.DeepCopy()
+	updated := t.DeepCopy()
 	switch deleted := !t.DeletionTimestamp.IsZero(); {
-	case deleted && !controllerutil.ContainsFinalizer(want, v1alpha1.FinalizerRelease):
+	case deleted && !controllerutil.ContainsFinalizer(updated, v1alpha1.FinalizerRelease):
 		return nil
 	case deleted && d.Released:
-		controllerutil.RemoveFinalizer(want, v1alpha1.FinalizerRelease)
-		err := r.patchTuning(ctx, t, want, false)
+		controllerutil.RemoveFinalizer(updated, v1alpha1.FinalizerRelease)
+		err := r.patchTuning(ctx, t, updated, false)
 		if err == nil {
 			r.recordEvent(t, tuningEvent{
 				eventType: corev1.EventTypeNormal, reason: v1alpha1.ReasonReleased, note: "original settings restored on all nodes",
 			})
 		}
 		return err
-	case !deleted && controllerutil.AddFinalizer(want, v1alpha1.FinalizerRelease):
-		if err := r.patchTuning(ctx, t, want, false); err != nil {
+	case !deleted && controllerutil.AddFinalizer(updated, v1alpha1.FinalizerRelease):
+		if err := r.patchTuning(ctx, t, updated, false); err != nil {
 			return err
 		}
 	}
 	if equality.Semantic.DeepEqual(t.Status, d.Status) {
 		return nil
 	}
-	want = t.DeepCopy()
-	want.Status = d.Status
-	if err := r.patchTuning(ctx, t, want, true); err != nil {
+	updated = t.DeepCopy()
+	updated.Status = d.Status
+	if err := r.patchTuning(ctx, t, updated, true); err != nil {
 		return err
 	}
 	for _, n := range listEvents(&t.Status, &d.Status) {
@@ -109,24 +109,24 @@ func (r *Reconciler) writeTuning(ctx context.Context, t *tuning, d rollout.Decis
 	return nil
 }
 
-// patchTuning sends the changes of want, either in the status or outside of it. The
+// patchTuning sends the changes of updated, either in the status or outside of it. The
 // response may be one that cannot be decoded as a NodeTuning.
-func (r *Reconciler) patchTuning(ctx context.Context, t *tuning, want *v1alpha1.NodeTuning, status bool) error {
-	data, err := client.MergeFromWithOptions(&t.NodeTuning, client.MergeFromWithOptimisticLock{}).Data(want)
+func (r *Reconciler) patchTuning(ctx context.Context, t *tuning, updated *v1alpha1.NodeTuning, status bool) error {
+	data, err := client.MergeFromWithOptions(&t.NodeTuning, client.MergeFromWithOptimisticLock{}).Data(updated)
 	if err != nil {
 		return err
 	}
-	answer, patch := t.object.DeepCopy(), client.RawPatch(types.MergePatchType, data)
+	response, patch := t.object.DeepCopy(), client.RawPatch(types.MergePatchType, data)
 	if status {
-		err = r.status.Patch(ctx, answer, patch)
+		err = r.status.Patch(ctx, response, patch)
 	} else {
-		err = r.client.Patch(ctx, answer, patch)
+		err = r.client.Patch(ctx, response, patch)
 	}
 	if err != nil {
 		return err
 	}
-	r.tuningWrites.rememberWrite(t.ResourceVersion, answer)
-	t.object, t.ObjectMeta, t.ResourceVersion = answer, want.ObjectMeta, answer.GetResourceVersion()
+	r.tuningWrites.rememberWrite(t.ResourceVersion, response)
+	t.object, t.ObjectMeta, t.ResourceVersion = response, updated.ObjectMeta, response.GetResourceVersion()
 	return nil
 }
 
@@ -140,20 +140,20 @@ func (r *Reconciler) recordEvent(t *tuning, n tuningEvent) {
 // patchPressures patches the PortPressures, and returns one error for each change.
 func (r *Reconciler) patchPressures(ctx context.Context, changes []specChange) []error {
 	errs := make([]error, len(changes))
-	answers := make([]*v1alpha1.PortPressure, len(changes))
+	responses := make([]*v1alpha1.PortPressure, len(changes))
 	slots := make(chan struct{}, workers)
 	var all sync.WaitGroup
 	for i, c := range changes {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			answers[i], errs[i] = r.patchPressure(ctx, c)
+			responses[i], errs[i] = r.patchPressure(ctx, c)
 		})
 	}
 	all.Wait()
 	for i, c := range changes {
 		if errs[i] == nil {
-			r.pressureWrites.rememberWrite(c.node.pressure.ResourceVersion, answers[i])
+			r.pressureWrites.rememberWrite(c.node.pressure.ResourceVersion, responses[i])
 		}
 	}
 	return errs
@@ -162,12 +162,12 @@ func (r *Reconciler) patchPressures(ctx context.Context, changes []specChange) [
 // patchPressure returns the patched object as the cache will have it.
 func (r *Reconciler) patchPressure(ctx context.Context, c specChange) (*v1alpha1.PortPressure, error) {
 	current := c.node.pressure
-	want := current.DeepCopy()
-	want.Spec = *c.spec.DeepCopy() // Patch writes to want
-	err := r.client.Patch(ctx, want, client.MergeFromWithOptions(current, client.MergeFromWithOptimisticLock{}))
+	updated := current.DeepCopy()
+	updated.Spec = *c.spec.DeepCopy() // Patch writes to updated
+	err := r.client.Patch(ctx, updated, client.MergeFromWithOptions(current, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
 		return nil, err
 	}
-	_, err = portpressure.TrimPortPressure(want)
-	return want, err
+	_, err = portpressure.TrimPortPressure(updated)
+	return updated, err
 }

@@ -137,8 +137,8 @@ var unusedRights = map[string]string{
 
 const (
 	onlyWithoutStreaming  = "the API server does not stream lists, usually before 1.34"
-	onlyWithManyChanges   = "more nodes change than the limit of Events allows (controllers/cmd/portreeve-controller, events_linux_test.go)"
-	onlyForRepeatedEvents = "an Event repeats within half an hour (controllers, TestWhichEventsAnAgentMayWrite)"
+	onlyWithManyChanges   = "more nodes change than the limit of Events allows (controllers/cmd/portreeve-controller, notifications_linux_test.go)"
+	onlyForRepeatedEvents = "an Event repeats within half an hour (controllers, TestAnAgentMayWriteOnlyItsOwnEvents)"
 )
 
 // checkRightsAreUsed compares the rights of the service accounts with their requests. Every

@@ -22,7 +22,10 @@ import (
 // awaitAPI waits until the API server serves PortPressure and this process has the rights
 // that it needs, or until ctx ends. It logs what is missing, and logs again when that
 // changes.
-func awaitAPI(ctx context.Context, log logr.Logger, config *rest.Config, httpClient *http.Client, namespace string, pause time.Duration) error {
+func awaitAPI(
+	ctx context.Context, log logr.Logger, config *rest.Config, httpClient *http.Client,
+	namespace string, pause time.Duration,
+) error {
 	client, err := discovery.NewDiscoveryClientForConfigAndClient(config, httpClient)
 	if err != nil {
 		return err
@@ -54,7 +57,8 @@ func explainMissingKind(known *metav1.APIResourceList, err error) string {
 	case apierrors.IsNotFound(err):
 		return fmt.Sprintf("the API server does not serve %s: %s", v1alpha1.GroupVersion, install)
 	case apierrors.IsUnauthorized(err):
-		return "the API server does not accept this token or certificate: check the kubeconfig or the service account; waiting"
+		return "the API server does not accept this token or certificate: " +
+			"check the kubeconfig or the service account; waiting"
 	case err != nil:
 		return "failed to list the kinds of the API server: " + strings.ReplaceAll(err.Error(), "\n", "; ") + "; waiting"
 	case !slices.ContainsFunc(known.APIResources, func(r metav1.APIResource) bool { return r.Kind == "PortPressure" }):

@@ -18,8 +18,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-// asChild has this test's binary be the program itself: one process can have only one
-// controller of a name.
+// asChild makes the test's binary run the program itself: a process can have only one
+// controller with the same name.
 const asChild = "PORTREEVE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -32,11 +32,11 @@ func TestMain(m *testing.M) {
 const namespace = "portreeve-system"
 
 func TestTheControllerInACluster(t *testing.T) {
-	p := start(t)
+	p := startProgram(t)
 	c := p.env.Client
-	node := p.create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}})
-	p.until("the node has its PortPressure", func() bool { return p.pressure("n") != nil })
-	got := p.pressure("n")
+	node := p.createObject(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}})
+	p.waitUntil("the node has its PortPressure", func() bool { return p.getPortPressure("n") != nil })
+	got := p.getPortPressure("n")
 	want := []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "n", UID: node.GetUID(), Controller: new(true)}}
 	if diff := cmp.Diff(want, got.OwnerReferences); diff != "" {
 		t.Errorf("owner (-want +got):\n%s", diff)
@@ -44,55 +44,55 @@ func TestTheControllerInACluster(t *testing.T) {
 	if diff := cmp.Diff(v1alpha1.PortPressureSpec{Thresholds: v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 85}}, got.Spec); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)
 	}
-	p.label("n", v1alpha1.AgentNone)
+	p.waitForLabel("n", v1alpha1.AgentNone)
 
-	pod := agentPod("agent-n", "n")
-	p.create(pod)
-	p.ready(pod, corev1.ConditionTrue)
-	p.report("n")
-	p.label("n", "")
-	p.until("the metric counts it", func() bool { return p.agents() == "none 1, reporting 1, silent 0, starting 0" }) // and the controller's own node
-	p.ready(pod, corev1.ConditionFalse)
-	p.label("n", v1alpha1.AgentSilent)
-	p.events("n", v1alpha1.ReasonAgentSilent)
-	p.ready(pod, corev1.ConditionTrue)
-	p.label("n", "")
-	p.events("n", v1alpha1.ReasonAgentBack)
+	pod := newAgentPod("agent-n", "n")
+	p.createObject(pod)
+	p.setPodReady(pod, corev1.ConditionTrue)
+	p.reportStatus("n")
+	p.waitForLabel("n", "")
+	p.waitUntil("the metric counts it", func() bool { return p.formatAgentsMetric() == "none 1, reporting 1, silent 0, starting 0" }) // and the controller's own node
+	p.setPodReady(pod, corev1.ConditionFalse)
+	p.waitForLabel("n", v1alpha1.AgentSilent)
+	p.waitForEvents("n", v1alpha1.ReasonAgentSilent)
+	p.setPodReady(pod, corev1.ConditionTrue)
+	p.waitForLabel("n", "")
+	p.waitForEvents("n", v1alpha1.ReasonAgentBack)
 
-	p.quiet(pod)
-	p.newer()
+	p.checkNoWrites(pod)
+	p.checkUnknownFieldsStay()
 
-	was := p.pressure("n").UID
-	if err := c.Delete(t.Context(), p.pressure("n")); err != nil {
+	was := p.getPortPressure("n").UID
+	if err := c.Delete(t.Context(), p.getPortPressure("n")); err != nil {
 		t.Fatal(err)
 	}
-	p.until("what was deleted is made anew", func() bool { return p.pressure("n") != nil && p.pressure("n").UID != was })
+	p.waitUntil("the deleted object is recreated", func() bool { return p.getPortPressure("n") != nil && p.getPortPressure("n").UID != was })
 	if strings.Contains(p.log.String(), "level=ERROR") {
 		t.Errorf("errors in the log:\n%s", p.log.String())
 	}
 }
 
-// quiet fails if reconciling writes anything when nothing changes.
-func (p *program) quiet(pod *corev1.Pod) {
+// checkNoWrites fails if reconciling writes anything when nothing changes.
+func (p *program) checkNoWrites(pod *corev1.Pod) {
 	p.Helper()
 	const patches, reconciles = `rest_client_requests_total\{.*method="(?:PATCH|POST)"`, `controller_runtime_reconcile_total\{controller="portpressure"`
-	before, version := p.total(reconciles), p.pressure("n").ResourceVersion
-	writes := p.total(patches)
+	before, version := p.sumMetric(reconciles), p.getPortPressure("n").ResourceVersion
+	writes := p.sumMetric(patches)
 	const touches = 3 // the clients of the test count in the same metric
 	for i := range touches {
-		p.patch(pod, fmt.Sprintf(`{"metadata":{"annotations":{"touch":"%d"}}}`, i))
-		p.until("it was reconciled", func() bool { return p.total(reconciles) > before+float64(i) })
+		p.patchObject(pod, fmt.Sprintf(`{"metadata":{"annotations":{"touch":"%d"}}}`, i))
+		p.waitUntil("it was reconciled", func() bool { return p.sumMetric(reconciles) > before+float64(i) })
 	}
-	if got := p.total(patches) - writes - touches; got != 0 {
-		p.Errorf("%v writes where nothing changed", got)
+	if got := p.sumMetric(patches) - writes - touches; got != 0 {
+		p.Errorf("%v writes although nothing changed", got)
 	}
-	if got := p.pressure("n").ResourceVersion; got != version {
+	if got := p.getPortPressure("n").ResourceVersion; got != version {
 		p.Errorf("resourceVersion %s became %s", version, got)
 	}
 }
 
-// newer fails if a field that only a newer version knows is lost by a repair.
-func (p *program) newer() {
+// checkUnknownFieldsStay fails if a repair removes a field that only a newer version knows.
+func (p *program) checkUnknownFieldsStay() {
 	p.Helper()
 	crd := &unstructured.Unstructured{}
 	crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
@@ -106,11 +106,11 @@ func (p *program) newer() {
 	got.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("PortPressure"))
 	got.SetName("n")
 	const spec = `{"spec":{"newer":"stays","settings":[],"thresholds":{"criticalPercent":99}}}`
-	p.until("the API server knows the field, and the threshold is put back", func() bool {
+	p.waitUntil("the API server knows the field, and the threshold is restored", func() bool {
 		if err := successor.Patch(p.Context(), got.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(spec))); err != nil {
 			p.Fatal(err)
 		}
-		p.until("the threshold is put back", func() bool { return p.pressure("n").Spec.Thresholds.CriticalPercent == 85 })
+		p.waitUntil("the threshold is restored", func() bool { return p.getPortPressure("n").Spec.Thresholds.CriticalPercent == 85 })
 		if err := p.env.Client.Get(p.Context(), client.ObjectKey{Name: "n"}, got); err != nil {
 			p.Fatal(err)
 		}

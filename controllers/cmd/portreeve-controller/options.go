@@ -38,17 +38,22 @@ func (s *programOptions) newFlagSet() *pflag.FlagSet {
 	f.SortFlags = false
 	f.Usage = func() {}
 	f.SetOutput(io.Discard)
-	f.StringVar(&s.kubeconfig, "kubeconfig", "", "kubeconfig file; if not set, $KUBECONFIG, else the pod's service account")
+	f.StringVar(&s.kubeconfig, "kubeconfig", "",
+		"kubeconfig file; if not set, $KUBECONFIG, else the pod's service account")
 	f.StringVar(&s.namespace, "namespace", "portreeve-system", "namespace of the agents' pods and of the leader Lease")
-	f.DurationVar(&s.heartbeat, "heartbeat", 30*time.Minute, "longest interval between reports of a healthy agent; after two intervals without a report it counts as silent")
+	f.DurationVar(&s.heartbeat, "heartbeat", 30*time.Minute,
+		"longest interval between reports of a healthy agent; after two intervals without a report it counts as silent")
 	f.DurationVar(&s.agentGrace, "agent-grace", 2*time.Minute,
 		"how long an agent's pod may be missing or not ready before that is reported")
-	f.Int32Var(&s.warningPercent, "warning-percent", v1alpha1.DefaultWarningPercent, "usage of a pool in percent at which Warning begins")
-	f.Int32Var(&s.criticalPercent, "critical-percent", v1alpha1.DefaultCriticalPercent, "usage of a pool in percent at which Critical begins")
+	f.Int32Var(&s.warningPercent, "warning-percent", v1alpha1.DefaultWarningPercent,
+		"usage of a pool in percent at which Warning begins")
+	f.Int32Var(&s.criticalPercent, "critical-percent", v1alpha1.DefaultCriticalPercent,
+		"usage of a pool in percent at which Critical begins")
 	f.BoolVar(&s.resolveDestinations, "resolve-destinations", true,
 		"show the Service or pod of a destination address; requires permission to list them")
 	f.BoolVar(&s.annotateRestart, "annotate-restart", false,
-		"set the annotation "+v1alpha1.AnnotationRestartRequired+" on Nodes with settings that require a restart; requires permission to patch nodes")
+		"set the annotation "+v1alpha1.AnnotationRestartRequired+" on Nodes with settings that require a restart; "+
+			"requires permission to patch nodes")
 	f.BoolVar(&s.leaderElection, "leader-elect", true, "use leader election, so that only one replica is active")
 	f.StringVar(&s.metricsAddress, "metrics-address", ":8080", "address of /metrics; 0 to disable")
 	f.StringVar(&s.healthAddress, "health-address", ":8081", "address of /healthz and /readyz; 0 to disable")
@@ -60,7 +65,9 @@ func (s *programOptions) newFlagSet() *pflag.FlagSet {
 }
 
 func formatUsage() string {
-	return "Runs Portreeve's controllers.\n\nWith the argument release it restores the original settings on every node, deletes Portreeve's\nobjects, and exits.\n\n" +
+	return "Runs Portreeve's controllers.\n\n" +
+		"With the argument release it restores the original settings on every node, deletes Portreeve's\n" +
+		"objects, and exits.\n\n" +
 		"Each flag can be set by an environment variable, such as PORTREEVE_LOG_LEVEL for --log-level.\n\n" +
 		(&programOptions{}).newFlagSet().FlagUsages()
 }

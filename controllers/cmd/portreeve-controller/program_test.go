@@ -28,8 +28,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-// program is the whole controller, with its own flags and nothing but the rights of
-// its service account.
+// program is the controller with its own flags, and only the rights of its service account.
 type program struct {
 	*testing.T
 	env     *testenv.Env
@@ -38,13 +37,13 @@ type program struct {
 	log     testenv.Output
 }
 
-func start(t *testing.T) *program {
+func startProgram(t *testing.T) *program {
 	t.Helper()
-	p := &program{T: t, env: testenv.Start(t), metrics: freeAddress(t), health: freeAddress(t)}
+	p := &program{T: t, env: testenv.Start(t), metrics: findFreeAddress(t), health: findFreeAddress(t)}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan int)
 	go func() {
-		ended <- run(ctx, append(p.arguments(), "--agent-grace=1s"), func(string) (string, bool) { return "", false }, io.Discard, &p.log)
+		ended <- run(ctx, append(p.listArguments(), "--agent-grace=1s"), func(string) (string, bool) { return "", false }, io.Discard, &p.log)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -55,28 +54,28 @@ func start(t *testing.T) *program {
 			t.Logf("the controller's log:\n%s", p.log.String())
 		}
 	})
-	p.until("it is ready", func() bool { return p.page(p.health, "/readyz") == "ok" })
+	p.waitUntil("it is ready", func() bool { return p.getPage(p.health, "/readyz") == "ok" })
 	return p
 }
 
-// arguments are the flags of a controller in a cluster, its grace left out.
-func (p *program) arguments() []string {
+// listArguments returns the flags of a controller in a cluster, without --agent-grace.
+func (p *program) listArguments() []string {
 	p.Helper()
 	account := types.NamespacedName{Namespace: namespace, Name: "portreeve-controller"}
 	return []string{
-		"--kubeconfig", kubeconfig(p.T, p.env, p.env.Token(p.T, account, "controllers")),
+		"--kubeconfig", writeKubeconfig(p.T, p.env, p.env.Token(p.T, account, "controllers")),
 		"--namespace", namespace, "--heartbeat=1h", "--metrics-address", p.metrics, "--health-address", p.health,
 	}
 }
 
-func agentPod(name, node string) *corev1.Pod {
+func newAgentPod(name, node string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: v1alpha1.AgentPodLabels},
 		Spec:       corev1.PodSpec{NodeName: node, ServiceAccountName: "portreeve-agent", Containers: []corev1.Container{{Name: "agent", Image: "none"}}},
 	}
 }
 
-func (p *program) create(obj client.Object) client.Object {
+func (p *program) createObject(obj client.Object) client.Object {
 	p.Helper()
 	if err := p.env.Client.Create(p.Context(), obj); err != nil {
 		p.Fatal(err)
@@ -84,14 +83,14 @@ func (p *program) create(obj client.Object) client.Object {
 	return obj
 }
 
-func (p *program) patch(obj client.Object, body string) {
+func (p *program) patchObject(obj client.Object, body string) {
 	p.Helper()
 	if err := p.env.Client.Patch(p.Context(), obj, client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
 		p.Fatal(err)
 	}
 }
 
-func (p *program) ready(pod *corev1.Pod, status corev1.ConditionStatus) {
+func (p *program) setPodReady(pod *corev1.Pod, status corev1.ConditionStatus) {
 	p.Helper()
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status}}
 	if err := p.env.Client.Status().Update(p.Context(), pod); err != nil {
@@ -99,8 +98,8 @@ func (p *program) ready(pod *corev1.Pod, status corev1.ConditionStatus) {
 	}
 }
 
-// report writes a status as the node's agent does. Its clock is a day behind.
-func (p *program) report(node string) {
+// reportStatus writes a status as the node's agent does. Its clock is a day behind.
+func (p *program) reportStatus(node string) {
 	p.Helper()
 	account := types.NamespacedName{Namespace: namespace, Name: "portreeve-agent"}
 	agent := p.env.ClientFor(p.T, p.env.Token(p.T, account, node))
@@ -111,7 +110,7 @@ func (p *program) report(node string) {
 	}
 }
 
-func (p *program) pressure(name string) *v1alpha1.PortPressure {
+func (p *program) getPortPressure(name string) *v1alpha1.PortPressure {
 	p.Helper()
 	got := &v1alpha1.PortPressure{}
 	err := p.env.Client.Get(p.Context(), client.ObjectKey{Name: name}, got)
@@ -124,15 +123,15 @@ func (p *program) pressure(name string) *v1alpha1.PortPressure {
 	return got
 }
 
-func (p *program) label(name, want string) {
+func (p *program) waitForLabel(name, want string) {
 	p.Helper()
-	p.until("the label is "+strconv.Quote(want), func() bool { return p.pressure(name).Labels[v1alpha1.LabelAgent] == want })
+	p.waitUntil("the label is "+strconv.Quote(want), func() bool { return p.getPortPressure(name).Labels[v1alpha1.LabelAgent] == want })
 }
 
-// events waits for the Event on the node and on its PortPressure.
-func (p *program) events(name, reason string) {
+// waitForEvents waits for the Event on the node and on its PortPressure.
+func (p *program) waitForEvents(name, reason string) {
 	p.Helper()
-	p.until("there are two Events "+reason, func() bool {
+	p.waitUntil("there are two Events "+reason, func() bool {
 		list := &eventsv1.EventList{}
 		if err := p.env.Client.List(p.Context(), list, client.InNamespace("default")); err != nil {
 			p.Fatal(err)
@@ -150,10 +149,10 @@ func (p *program) events(name, reason string) {
 
 var sample = regexp.MustCompile(`^portreeve_controller_agents\{state="(\w+)"\} (\d+)$`)
 
-// agents is the metric in one line.
-func (p *program) agents() string {
+// formatAgentsMetric returns the metric of agents on one line.
+func (p *program) formatAgentsMetric() string {
 	var lines []string
-	for line := range strings.Lines(p.page(p.metrics, "/metrics")) {
+	for line := range strings.Lines(p.getPage(p.metrics, "/metrics")) {
 		if m := sample.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 			lines = append(lines, m[1]+" "+m[2])
 		}
@@ -161,10 +160,10 @@ func (p *program) agents() string {
 	return strings.Join(lines, ", ")
 }
 
-// total sums the metric lines that begin with the expression.
-func (p *program) total(expression string) (sum float64) {
+// sumMetric returns the sum of the metric lines that begin with the expression.
+func (p *program) sumMetric(expression string) (sum float64) {
 	p.Helper()
-	found := regexp.MustCompile(`(?m)^`+expression+`.*\} (\S+)$`).FindAllStringSubmatch(p.page(p.metrics, "/metrics"), -1)
+	found := regexp.MustCompile(`(?m)^`+expression+`.*\} (\S+)$`).FindAllStringSubmatch(p.getPage(p.metrics, "/metrics"), -1)
 	for _, m := range found {
 		v, err := strconv.ParseFloat(m[1], 64)
 		if err != nil {
@@ -178,7 +177,7 @@ func (p *program) total(expression string) (sum float64) {
 	return sum
 }
 
-func (p *program) page(address, path string) string {
+func (p *program) getPage(address, path string) string {
 	response, err := http.Get("http://" + address + path) //nolint:noctx // a test's own server
 	if err != nil {
 		return ""
@@ -191,16 +190,16 @@ func (p *program) page(address, path string) string {
 	return string(body)
 }
 
-func (p *program) until(what string, condition func() bool) {
+func (p *program) waitUntil(what string, condition func() bool) {
 	p.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			p.Fatalf("not in 2 minutes: %s", what)
+			p.Fatalf("condition not met within 2 minutes: %s", what)
 		}
 	}
 }
 
-func freeAddress(t *testing.T) string {
+func findFreeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -210,8 +209,8 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// kubeconfig writes a file with the token.
-func kubeconfig(t *testing.T, env *testenv.Env, token string) string {
+// writeKubeconfig writes a kubeconfig file with the token.
+func writeKubeconfig(t *testing.T, env *testenv.Env, token string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	config := clientcmdapi.Config{

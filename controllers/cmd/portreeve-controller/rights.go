@@ -40,12 +40,16 @@ func (r accessRight) String() string {
 }
 
 // explainMissingRights returns which rights are missing and a remedy, or an empty string.
-func explainMissingRights(ctx context.Context, reviews authorizationv1client.SelfSubjectAccessReviewInterface, namespace string) string {
+func explainMissingRights(
+	ctx context.Context, reviews authorizationv1client.SelfSubjectAccessReviewInterface, namespace string,
+) string {
 	var missing []string
 	for _, r := range listRequiredRights(namespace) {
 		resource, sub, _ := strings.Cut(r.resource, "/")
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: r.verb, Group: r.group, Resource: resource, Subresource: sub, Namespace: r.namespace},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: r.verb, Group: r.group, Resource: resource, Subresource: sub, Namespace: r.namespace,
+			},
 		}}
 		answer, err := reviews.Create(ctx, review, metav1.CreateOptions{})
 		if err != nil {
@@ -58,5 +62,6 @@ func explainMissingRights(ctx context.Context, reviews authorizationv1client.Sel
 	if len(missing) == 0 {
 		return ""
 	}
-	return "no right to " + strings.Join(missing, ", ") + ": bind the roles of the chart or of config/rbac to this account; waiting"
+	return "no right to " + strings.Join(missing, ", ") +
+		": bind the roles of the chart or of config/rbac to this account; waiting"
 }

@@ -56,7 +56,8 @@ func loadConfig(kubeconfig string) (config *rest.Config, err error) {
 	if path == "" {
 		config, err = rest.InClusterConfig()
 		if errors.Is(err, rest.ErrNotInCluster) {
-			return nil, errors.New("not running in a pod, and neither --kubeconfig nor $KUBECONFIG is set: set one to a kubeconfig file")
+			return nil, errors.New("not running in a pod, and neither --kubeconfig nor $KUBECONFIG is set: " +
+				"set one to a kubeconfig file")
 		}
 	} else {
 		rules := clientcmd.NewDefaultClientConfigLoadingRules()
@@ -102,7 +103,9 @@ func (b *controllerStarter) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
 func (b *controllerStarter) Start(ctx context.Context) error {
-	if err := awaitAPI(ctx, b.log, b.mgr.GetConfig(), b.mgr.GetHTTPClient(), b.options.PortPressure.Namespace, firstPause); err != nil {
+	namespace := b.options.PortPressure.Namespace
+	err := awaitAPI(ctx, b.log, b.mgr.GetConfig(), b.mgr.GetHTTPClient(), namespace, firstPause)
+	if err != nil {
 		return nil //nolint:nilerr // ctx ended, so this is not a failure
 	}
 	if err := controllers.AddToManager(ctx, b.mgr, b.options); err != nil {

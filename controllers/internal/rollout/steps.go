@@ -51,7 +51,7 @@ func (c *rolloutState) formatSilentAgents() string {
 		return ""
 	}
 	return fmt.Sprintf("; waiting for silent agents on %s: to continue without them, annotate the NodeTuning with %s=%d",
-		formatNames(names), AnnotationConfirm, c.Tuning.Generation)
+		formatNames(names), v1alpha1.AnnotationConfirmRelease, c.Tuning.Generation)
 }
 
 // continueRevert restores the original settings on the updated nodes after a regression,
@@ -86,13 +86,10 @@ func stopIfPaused(c *rolloutState) (*stepResult, bool) {
 // confirmation, unless the NodeTuning is deleted.
 const BrakePercent = 20
 
-// AnnotationConfirm confirms a removal of settings that the brake blocks.
-const AnnotationConfirm = v1alpha1.AnnotationConfirmRelease
-
 // IsReleaseConfirmed reports whether a user has confirmed the removal for the current
 // generation of t.
 func IsReleaseConfirmed(t *v1alpha1.NodeTuning) bool {
-	return t.Annotations[AnnotationConfirm] == strconv.FormatInt(t.Generation, 10)
+	return t.Annotations[v1alpha1.AnnotationConfirmRelease] == strconv.FormatInt(t.Generation, 10)
 }
 
 // applyBrake stops a rollout that would remove settings from too many nodes, such as
@@ -110,7 +107,7 @@ func applyBrake(c *rolloutState) (*stepResult, bool) {
 	return stopRollout(v1alpha1.ReasonReleaseHeld, fmt.Sprintf(
 		"this would remove settings from %d of %d nodes at once, more than %d %%: "+
 			"to confirm, annotate the NodeTuning with %s=%d",
-		losing, c.ClusterNodes, BrakePercent, AnnotationConfirm, c.Tuning.Generation))
+		losing, c.ClusterNodes, BrakePercent, v1alpha1.AnnotationConfirmRelease, c.Tuning.Generation))
 }
 
 // stopOnRegression pauses or reverts the rollout if the updated nodes have regressed.

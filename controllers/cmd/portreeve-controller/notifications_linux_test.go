@@ -26,12 +26,12 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-// child starts the program in a process of its own, which ends when stop is called.
-func child(t *testing.T) (p *program, stop func()) {
+// startProcess starts the program in its own process, which exits when stop is called.
+func startProcess(t *testing.T) (p *program, stop func()) {
 	t.Helper()
-	p = &program{T: t, env: testenv.Start(t), metrics: freeAddress(t), health: freeAddress(t)}
-	// No node here has an agent's pod: within the grace that is no news.
-	cmd := exec.CommandContext(t.Context(), os.Args[0], append(p.arguments(), "--agent-grace=1h")...)
+	p = &program{T: t, env: testenv.Start(t), metrics: findFreeAddress(t), health: findFreeAddress(t)}
+	// The nodes here have no agent pods, which is not reported within the grace period.
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append(p.listArguments(), "--agent-grace=1h")...)
 	cmd.Env = append(os.Environ(), asChild+"=1")
 	cmd.Stderr = &p.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -44,12 +44,12 @@ func child(t *testing.T) (p *program, stop func()) {
 			t.Errorf("the controller ended with %v; its log:\n%s", err, p.log.String())
 		}
 	}
-	p.until("it is ready", func() bool { return p.page(p.health, "/readyz") == "ok" })
+	p.waitUntil("it is ready", func() bool { return p.getPage(p.health, "/readyz") == "ok" })
 	return p, stop
 }
 
-// reports writes a status as the agent of the node does, whom an administrator acts as.
-func (p *program) reports(node string, level v1alpha1.Level, towards string) {
+// reportLevel writes a status as an administrator who impersonates the node's agent.
+func (p *program) reportLevel(node string, level v1alpha1.Level, towards string) {
 	p.Helper()
 	config := rest.CopyConfig(p.env.Config)
 	config.Impersonate = rest.ImpersonationConfig{
@@ -74,8 +74,8 @@ func (p *program) reports(node string, level v1alpha1.Level, towards string) {
 	}
 }
 
-// said are the Events of the controller on the object: reason, note and how often.
-func (p *program) said(kind, name string) (said []string) {
+// listEvents returns the controller's Events on the object: reason, note and count.
+func (p *program) listEvents(kind, name string) (lines []string) {
 	p.Helper()
 	list := &eventsv1.EventList{}
 	if err := p.env.Client.List(p.Context(), list); err != nil {
@@ -88,20 +88,20 @@ func (p *program) said(kind, name string) (said []string) {
 			if e.Series != nil {
 				line += fmt.Sprintf(" ×%d", e.Series.Count)
 			}
-			said = append(said, line)
+			lines = append(lines, line)
 		}
 	}
-	slices.Sort(said)
-	return said
+	slices.Sort(lines)
+	return lines
 }
 
-// tells waits until the Events on the node and on its PortPressure are these.
-func (p *program) tells(node string, want ...string) {
+// waitForAllEvents waits until the Events on the node and on its PortPressure match want.
+func (p *program) waitForAllEvents(node string, want ...string) {
 	p.Helper()
 	slices.Sort(want)
 	for _, kind := range []string{"PortPressure", "Node"} {
 		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
-			diff := cmp.Diff(want, p.said(kind, node))
+			diff := cmp.Diff(want, p.listEvents(kind, node))
 			if diff == "" {
 				break
 			}
@@ -112,13 +112,15 @@ func (p *program) tells(node string, want ...string) {
 	}
 }
 
-func TestWhatChangesIsToldAtOnceAndOnceWhoeverLeads(t *testing.T) {
-	p, stop := child(t)
+// This test leaves many nodes behind, so it must come after TestTheControllerInACluster, which
+// counts them. Tests run in the order of their files.
+func TestEveryChangeIsReportedOnceAcrossLeaders(t *testing.T) {
+	p, stop := startProcess(t)
 	db := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 5432}}}}
-	p.create(db)
+	p.createObject(db)
 	towards := db.Spec.ClusterIP
-	p.create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "told"}})
-	p.until("the node has its PortPressure", func() bool { return p.pressure("told") != nil })
+	p.createObject(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "reported"}})
+	p.waitUntil("the node has its PortPressure", func() bool { return p.getPortPressure("reported") != nil })
 
 	critical := []string{
 		"HeadroomCritical: 90 % of ports in use (90/100): shop/api → " + towards + ":5432 (Service default/db), mainly by shop/api, process api-server. CloseWaitLeak: Close connections.",
@@ -126,65 +128,65 @@ func TestWhatChangesIsToldAtOnceAndOnceWhoeverLeads(t *testing.T) {
 		"PortsExhausted: Calls failed because no port was free (EADDRNOTAVAIL): 12 since the agent started, most of them shop/api. CloseWaitLeak: Close connections.",
 	}
 	begin := time.Now()
-	p.reports("told", v1alpha1.LevelCritical, towards)
-	p.tells("told", critical...)
+	p.reportLevel("reported", v1alpha1.LevelCritical, towards)
+	p.waitForAllEvents("reported", critical...)
 	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("told after %v, want 5 s at most", took)
+		t.Errorf("reported after %v, want 5 s at most", took)
 	} else {
-		t.Logf("told after %v", took)
+		t.Logf("reported after %v", took)
 	}
 	stop()
 
-	p, stop = child(t)
-	p.until("the successor leads", func() bool { return p.agents() != "" })
-	p.tells("told", critical...)
+	p, stop = startProcess(t)
+	p.waitUntil("the next replica is the leader", func() bool { return p.formatAgentsMetric() != "" })
+	p.waitForAllEvents("reported", critical...)
 	stop()
 
-	p.reports("told", v1alpha1.LevelNormal, towards) // while nobody leads
-	p, stop = child(t)
+	p.reportLevel("reported", v1alpha1.LevelNormal, towards) // while there is no leader
+	p, stop = startProcess(t)
 	restored := append(critical, "HeadroomRestored: All pools are below the warning threshold again.")
-	p.tells("told", restored...)
+	p.waitForAllEvents("reported", restored...)
 
-	p.storm(towards)
-	p.tells("told", restored...)
+	p.checkEventSuppression(towards)
+	p.waitForAllEvents("reported", restored...)
 	if strings.Contains(p.log.String(), "level=ERROR") {
 		t.Errorf("errors in the log:\n%s", p.log.String())
 	}
 	stop()
 }
 
-// storm has more nodes change than there may be Events.
-func (p *program) storm(towards string) {
+// checkEventSuppression changes more nodes than the limit of Events allows.
+func (p *program) checkEventSuppression(towards string) {
 	p.Helper()
 	const many = 240
 	begin := time.Now()
-	name := func(i int) string { return fmt.Sprintf("storm-%03d", i) }
+	name := func(i int) string { return fmt.Sprintf("many-%03d", i) }
 	for i := range many {
-		p.create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name(i)}})
+		p.createObject(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name(i)}})
 	}
 	for i := range many {
-		p.until("each node has its PortPressure", func() bool { return p.pressure(name(i)) != nil })
-		p.reports(name(i), v1alpha1.LevelCritical, towards)
+		p.waitUntil("each node has its PortPressure", func() bool { return p.getPortPressure(name(i)) != nil })
+		p.reportLevel(name(i), v1alpha1.LevelCritical, towards)
 	}
-	// On a slow machine the first is written before the last of them has reported, and a
-	// minute later there is another.
+	// On a slow machine, the first Event is written before the last node has reported, and a
+	// minute later there is another one.
 	want := regexp.MustCompile(`^ManyNodes: Of \d+ nodes, 240 Critical; 240 of the Critical nodes connect to ` + towards + `:5432 \(Service default/db\)\. List them with: kubectl get portpressures$`)
-	var said []string
-	p.until("one Event stands for them", func() bool {
-		said = p.said("Namespace", namespace)
-		return slices.ContainsFunc(said, want.MatchString)
+	var notes []string
+	p.waitUntil("one Event summarizes them", func() bool {
+		notes = p.listEvents("Namespace", namespace)
+		return slices.ContainsFunc(notes, want.MatchString)
 	})
-	if most := 1 + int(time.Since(begin)/time.Minute); len(said) > most {
-		p.Errorf("%d Events stand for them, want %d at most: %q", len(said), most, said)
+	if most := 1 + int(time.Since(begin)/time.Minute); len(notes) > most {
+		p.Errorf("%d summarizing Events, want %d at most: %q", len(notes), most, notes)
 	}
 	lease := &coordinationv1.Lease{}
 	if err := p.env.Client.Get(p.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.EventSuppressionLease}, lease); err != nil {
-		p.Errorf("agents can't see the storm: %v", err)
-	} else if held := time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second; time.Since(lease.Spec.RenewTime.Time) > held {
-		p.Errorf("the storm was held until %v after %v", held, lease.Spec.RenewTime)
+		p.Errorf("no Lease suppresses the agents' Events: %v", err)
+	} else if duration := time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second; time.Since(lease.Spec.RenewTime.Time) > duration {
+		p.Errorf("the Lease lasted %v after %v", duration, lease.Spec.RenewTime)
 	}
-	p.page(p.metrics, "/metrics") // has the names looked up
-	page := p.page(p.metrics, "/metrics")
+	p.getPage(p.metrics, "/metrics") // starts looking up the names
+	page := p.getPage(p.metrics, "/metrics")
 	for _, line := range []string{
 		`portreeve_controller_nodes{level="Critical"} 240`,
 		`portreeve_controller_destination_info{destination="` + towards + `",kind="Service",name="db",namespace="default",port="5432"} 1`,
