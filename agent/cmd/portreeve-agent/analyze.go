@@ -24,11 +24,11 @@ import (
 // analyzer is the command that judges dumps of other machines.
 type analyzer struct {
 	*app
-	output      choice
-	pools       pools
-	system      choice
-	maxUserPort maxUserPort
-	ephemeral   portRange
+	output      choiceFlag
+	pools       poolCountFlag
+	system      choiceFlag
+	maxUserPort maxUserPortFlag
+	ephemeral   portRangeFlag
 }
 
 const analyzeHelp = `Print the PortPressure that dumps of a host's sockets show, one for each file.
@@ -52,37 +52,37 @@ const analyzeExample = `  netstat -ano > dump.txt                     # on Windo
   portreeve-agent analyze --os windows-2003 --max-user-port 20000 dump.txt
   ssh node-7 ss -tanp | portreeve-agent analyze --range 1024-65535 -o yaml -`
 
-func (a *app) analyzeCommand() *cobra.Command {
+func (a *app) newAnalyzeCommand() *cobra.Command {
 	z := &analyzer{
 		app:    a,
-		output: choice{"table", []string{"table", "yaml", "json"}},
-		system: choice{"", dump.SystemNames()},
+		output: choiceFlag{"table", []string{"table", "yaml", "json"}},
+		system: choiceFlag{"", dump.SystemNames()},
 	}
 	c := &cobra.Command{
 		Use:     "analyze FILE...",
 		Short:   "Print the PortPressure that a dump of netstat, ss or TCPView shows",
-		Long:    fmt.Sprintf(analyzeHelp, rangeTable()),
+		Long:    fmt.Sprintf(analyzeHelp, formatRangeTable()),
 		Example: analyzeExample,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("analyze needs a file, or - for standard input")
+				return newUsageErrorf("analyze needs a file, or - for standard input")
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, files []string) error { return z.run(c.Context(), files) },
+		RunE: func(c *cobra.Command, files []string) error { return z.analyzeFiles(c.Context(), files) },
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.VarP(&z.output, "output", "o", "how to print: "+z.output.allowed())
-	f.Var(&z.system, "os", "what the dump was taken on: "+z.system.allowed()+" (default: guessed by the format)")
+	f.VarP(&z.output, "output", "o", "how to print: "+z.output.describeAllowed())
+	f.Var(&z.system, "os", "what the dump was taken on: "+z.system.describeAllowed()+" (default: guessed by the format)")
 	f.Var(&z.maxUserPort, "max-user-port", "the registry value MaxUserPort, where it is set")
 	f.Var(&z.ephemeral, "range", "the ephemeral range, FIRST-LAST, where it is neither the default nor set by MaxUserPort")
 	f.Var(&z.pools, "pools", "list the N tightest pools, or all (default: those past the warning line)")
 	return c
 }
 
-// rangeTable is the ranges by system.
-func rangeTable() string {
+// formatRangeTable is the ranges by system.
+func formatRangeTable() string {
 	var b strings.Builder
 	means := map[ephemeral.MaxUserPort]string{
 		ephemeral.LastPort: "MaxUserPort is the last port, 5000 to 65534", ephemeral.PortCount: "MaxUserPort is the number of ports, 255 to 16384",
@@ -93,10 +93,10 @@ func rangeTable() string {
 	return b.String()
 }
 
-func (z *analyzer) run(ctx context.Context, files []string) error {
+func (z *analyzer) analyzeFiles(ctx context.Context, files []string) error {
 	o := dump.Options{System: z.system.value, MaxUserPort: int(z.maxUserPort), Range: ports.Range(z.ephemeral)}
 	if z.maxUserPort > 0 && o.Range != (ports.Range{}) {
-		return usagef("--max-user-port %v and --range %v: one of them says what the range is", &z.maxUserPort, &z.ephemeral)
+		return newUsageErrorf("--max-user-port %v and --range %v: one of them says what the range is", &z.maxUserPort, &z.ephemeral)
 	}
 	if err := o.Check(); err != nil {
 		return usageError{err}
@@ -107,12 +107,12 @@ func (z *analyzer) run(ctx context.Context, files []string) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		err := z.file(file, o, out)
+		err := z.analyzeFile(file, o, out)
 		if option := (dump.OptionError{}); errors.As(err, &option) {
 			return usageError{err}
 		}
 		if err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", nameOf(file), err))
+			failed = append(failed, fmt.Errorf("%s: %w", formatFileName(file), err))
 		}
 	}
 	return errors.Join(failed...)
@@ -120,16 +120,16 @@ func (z *analyzer) run(ctx context.Context, files []string) error {
 
 const stdin = "-"
 
-func nameOf(file string) string {
+func formatFileName(file string) string {
 	if file == stdin {
 		return "standard input"
 	}
 	return file
 }
 
-// file prints what one dump shows.
-func (z *analyzer) file(file string, o dump.Options, out printer) error {
-	in, taken, err := z.open(file)
+// analyzeFile prints what one dump shows.
+func (z *analyzer) analyzeFile(file string, o dump.Options, out printer) error {
+	in, taken, err := z.openInput(file)
 	if err != nil {
 		return err
 	}
@@ -139,19 +139,19 @@ func (z *analyzer) file(file string, o dump.Options, out printer) error {
 	if err != nil {
 		return err
 	}
-	facts := factsOfDump(&d)
+	facts := buildDumpFacts(&d)
 	facts.Detail = assess.Detail{Pools: int(z.pools), Verbose: true}
 	object := v1alpha1.PortPressure{Status: assess.BuildStatus(d.Sample, facts)}
 	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "PortPressure"
-	object.Name = objectName(file)
+	object.Name = formatObjectName(file)
 	if !d.UDP {
 		object.Status.UDP = nil // not 0: not seen
 	}
-	return out.print(object, assess.CountUnlistedPools(d.Sample, facts))
+	return out.printObject(object, assess.CountUnlistedPools(d.Sample, facts))
 }
 
-// open gives the file and when it was last written.
-func (a *app) open(file string) (io.ReadCloser, time.Time, error) {
+// openInput gives the file and when it was last written.
+func (a *app) openInput(file string) (io.ReadCloser, time.Time, error) {
 	if file == stdin {
 		return io.NopCloser(a.stdin), time.Now(), nil
 	}
@@ -170,16 +170,16 @@ func (a *app) open(file string) (io.ReadCloser, time.Time, error) {
 	return f, info.ModTime(), nil
 }
 
-// objectName is the file's, as the name of its object.
-func objectName(file string) string {
+// formatObjectName is the file's, as the name of its object.
+func formatObjectName(file string) string {
 	if file == stdin {
 		return "stdin"
 	}
 	return strings.ToLower(filepath.Base(file))
 }
 
-// factsOfDump is what a status says beside the sample.
-func factsOfDump(d *dump.Dump) assess.Facts {
+// buildDumpFacts is what a status says beside the sample.
+func buildDumpFacts(d *dump.Dump) assess.Facts {
 	platform := v1alpha1.Platform{OS: "linux"}
 	if d.System.Windows {
 		platform = v1alpha1.Platform{OS: "windows", Build: strings.TrimPrefix(d.System.Name, "windows-")}
@@ -192,46 +192,46 @@ func factsOfDump(d *dump.Dump) assess.Facts {
 	}
 }
 
-// maxUserPort is the registry value; which values a system takes, dump knows.
-type maxUserPort int
+// maxUserPortFlag is the registry value; which values a system takes, dump knows.
+type maxUserPortFlag int
 
-func (m *maxUserPort) String() string {
+func (m *maxUserPortFlag) String() string {
 	if *m == 0 {
 		return ""
 	}
 	return strconv.Itoa(int(*m))
 }
 
-func (m *maxUserPort) Type() string    { return "N" }
-func (m *maxUserPort) allowed() string { return "a number from 255 to 65534" }
+func (m *maxUserPortFlag) Type() string    { return "N" }
+func (m *maxUserPortFlag) describeAllowed() string { return "a number from 255 to 65534" }
 
-func (m *maxUserPort) Set(s string) error {
+func (m *maxUserPortFlag) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 255 || n > 65534 {
 		return errNotAllowed
 	}
-	*m = maxUserPort(n)
+	*m = maxUserPortFlag(n)
 	return nil
 }
 
-// portRange is an inclusive range of ports.
-type portRange ports.Range
+// portRangeFlag is an inclusive range of ports.
+type portRangeFlag ports.Range
 
-func (p *portRange) String() string {
-	if *p == (portRange{}) {
+func (p *portRangeFlag) String() string {
+	if *p == (portRangeFlag{}) {
 		return ""
 	}
 	return ports.Range(*p).String()
 }
 
-func (p *portRange) Type() string    { return "FIRST-LAST" }
-func (p *portRange) allowed() string { return "a range of ports from 1 to 65535, such as 32768-60999" }
+func (p *portRangeFlag) Type() string    { return "FIRST-LAST" }
+func (p *portRangeFlag) describeAllowed() string { return "a range of ports from 1 to 65535, such as 32768-60999" }
 
-func (p *portRange) Set(s string) error {
+func (p *portRangeFlag) Set(s string) error {
 	r, err := ports.ParseRange(s)
 	if err != nil || r.First == 0 || !strings.Contains(s, "-") {
 		return errNotAllowed
 	}
-	*p = portRange(r)
+	*p = portRangeFlag(r)
 	return nil
 }

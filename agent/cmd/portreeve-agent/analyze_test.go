@@ -27,9 +27,9 @@ func windowsDump(n int) string {
 	return b.String()
 }
 
-// analyze runs the command in a folder with these files; what goes to its standard
+// runAnalyze runs the command in a folder with these files; what goes to its standard
 // input is the file "-".
-func analyze(t *testing.T, files map[string]string, args ...string) result {
+func runAnalyze(t *testing.T, files map[string]string, args ...string) commandResult {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	for name, text := range files {
@@ -47,14 +47,14 @@ func analyze(t *testing.T, files map[string]string, args ...string) result {
 	var stdout, stderr bytes.Buffer
 	a := app{stdin: strings.NewReader(files[stdin]), stdout: &stdout, stderr: &stderr,
 		getenv: func(k string) string { return map[string]string{"LANG": "C.UTF-8"}[k] }}
-	code := a.run(t.Context(), append([]string{"analyze"}, args...))
-	return result{code, stdout.String(), stderr.String()}
+	code := a.runArgs(t.Context(), append([]string{"analyze"}, args...))
+	return commandResult{code, stdout.String(), stderr.String()}
 }
 
 func TestAnalyzePrintsTheStatusOfAnObject(t *testing.T) {
 	for _, format := range []string{"json", "yaml"} {
 		t.Run(format, func(t *testing.T) {
-			got := analyze(t, map[string]string{"Dump.TXT": windowsDump(9000)}, "-o", format, "Dump.TXT")
+			got := runAnalyze(t, map[string]string{"Dump.TXT": windowsDump(9000)}, "-o", format, "Dump.TXT")
 			var p v1alpha1.PortPressure
 			if err := yaml.UnmarshalStrict([]byte(got.stdout), &p); err != nil || got.code != 0 || got.stderr != "" {
 				t.Fatalf("%v %+v", err, got)
@@ -72,7 +72,7 @@ func TestAnalyzePrintsTheStatusOfAnObject(t *testing.T) {
 }
 
 func TestAnalyzePrintsATable(t *testing.T) {
-	got := analyze(t, map[string]string{stdin: windowsDump(9000) + "  TCP    10.0.0.5:6"}, "-")
+	got := runAnalyze(t, map[string]string{stdin: windowsDump(9000) + "  TCP    10.0.0.5:6"}, "-")
 	for _, want := range []string{
 		"WARNING 54 %  Host → 10.0.0.9:1433  dump, assumed\n",
 		"stdin · windows 2008+ · 1 network · ",
@@ -90,7 +90,7 @@ func TestAnalyzePrintsATable(t *testing.T) {
 
 func TestAnalyzePrintsAnObjectForEachFile(t *testing.T) {
 	files := map[string]string{"a": windowsDump(1), "b": "ESTAB 0 0 10.0.0.4:40000 10.0.0.9:5432\n"}
-	got := analyze(t, files, "-o", "json", "a", "b")
+	got := runAnalyze(t, files, "-o", "json", "a", "b")
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	if got.code != 0 || len(lines) != 2 {
 		t.Fatalf("%+v", got)
@@ -101,12 +101,12 @@ func TestAnalyzePrintsAnObjectForEachFile(t *testing.T) {
 			t.Errorf("%s %s, %v", p.Name, p.Status.Platform.OS, err)
 		}
 	}
-	if got := analyze(t, files, "-o", "yaml", "a", "b"); strings.Count(got.stdout, "---\n") != 2 {
+	if got := runAnalyze(t, files, "-o", "yaml", "a", "b"); strings.Count(got.stdout, "---\n") != 2 {
 		t.Errorf("%s", got.stdout)
 	}
 }
 
-func TestAnalyzeTakesTheRangeThatIsSaid(t *testing.T) {
+func TestAnalyzeUsesTheGivenRange(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                                  "windows-2008+ (a guess: --os says otherwise) with the range 49152-65535",
 		"--os windows":                      "windows-2008+ with the range 49152-65535",
@@ -116,7 +116,7 @@ func TestAnalyzeTakesTheRangeThatIsSaid(t *testing.T) {
 		"--range 1024-65535":                "with the range 1024-65535",
 		"--os windows-2003 --range 1-65535": "windows-2003 with the range 1-65535",
 	} {
-		got := analyze(t, map[string]string{"a": windowsDump(1)}, append(strings.Fields(args), "-o", "json", "a")...)
+		got := runAnalyze(t, map[string]string{"a": windowsDump(1)}, append(strings.Fields(args), "-o", "json", "a")...)
 		var p v1alpha1.PortPressure
 		if err := json.Unmarshal([]byte(got.stdout), &p); err != nil || !strings.Contains(p.Status.Reader.Message, want) {
 			t.Errorf("%s: no %q in %q %v", args, want, p.Status.Reader.Message, err)
@@ -124,7 +124,7 @@ func TestAnalyzeTakesTheRangeThatIsSaid(t *testing.T) {
 	}
 }
 
-func TestAnalyzeRefusesInOneLine(t *testing.T) {
+func TestAnalyzeReportsErrorsInOneLine(t *testing.T) {
 	files := map[string]string{"good": windowsDump(1), "binary": "\x7fELF\x02\x00\x00", "poem": "Wer reitet\n", stdin: ""}
 	tests := map[string]struct {
 		args string
@@ -148,7 +148,7 @@ func TestAnalyzeRefusesInOneLine(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := analyze(t, files, strings.Fields(test.args)...)
+			got := runAnalyze(t, files, strings.Fields(test.args)...)
 			if got.code != test.code || !strings.HasPrefix(got.stderr, "portreeve-agent: "+test.want) || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("exit code %d: %s", got.code, got.stderr)
 			}
@@ -160,7 +160,7 @@ func TestAnalyzeRefusesInOneLine(t *testing.T) {
 }
 
 func TestAnalyzeHelpHasTheRangesByOS(t *testing.T) {
-	got := analyze(t, nil, "--help")
+	got := runAnalyze(t, nil, "--help")
 	for _, want := range []string{
 		"windows-2003            1025-5000    MaxUserPort is the last port, 5000 to 65534",
 		"windows-2008+           49152-65535  MaxUserPort is the number of ports, 255 to 16384",

@@ -8,22 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wanted are the capabilities that the readers can use. In a pod the agent is no
+// readerCapabilities are the capabilities that the readers can use. In a pod the agent is no
 // root: the image's file capabilities only permit them (=p), so that it starts
 // with none in effect and takes these two alone.
-const wanted uint64 = 1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON
+const readerCapabilities uint64 = 1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON
 
-// wantedSNAT is what the pools of SNAT take beside them: it can change much of the
+// snatCapabilities is what the pools of SNAT take beside them: it can change much of the
 // network, too, and so is left alone unless they are asked for.
-const wantedSNAT uint64 = 1 << unix.CAP_NET_ADMIN
+const snatCapabilities uint64 = 1 << unix.CAP_NET_ADMIN
 
 // raiseCapabilities puts the permitted ones of wanted into effect, and of
 // wantedSNAT if snat is, on every thread. Programs that are built with cgo can't do
 // that; this one isn't.
 func raiseCapabilities(snat bool) error {
-	wanted := wanted
+	wanted := readerCapabilities
 	if snat {
-		wanted |= wantedSNAT
+		wanted |= snatCapabilities
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData // the low and the high 32 capabilities

@@ -11,8 +11,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// kernelRelease is empty where uname(2) fails.
-func kernelRelease() string {
+// readKernelRelease is empty where uname(2) fails.
+func readKernelRelease() string {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return ""
@@ -20,10 +20,10 @@ func kernelRelease() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-func describe(p *v1alpha1.Platform) { p.Kernel = kernelRelease() }
+func describePlatform(p *v1alpha1.Platform) { p.Kernel = readKernelRelease() }
 
-// timeWait is how long TIME_WAIT lasts; 0 is the constant of Linux.
-func timeWait() time.Duration { return 0 }
+// chooseTimeWait is how long TIME_WAIT lasts; 0 is the constant of Linux.
+func chooseTimeWait() time.Duration { return 0 }
 
 // readCounters adds the kernel's figures beside the sockets. The procfs shows those of
 // conntrack, TIME_WAIT and listen queues for the agent's own network namespace only;
@@ -40,8 +40,8 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 		f.TCP.MemoryRatio = new(float64(*c.TCPMemory) / float64(limits[2]))
 	}
 	host := sample.HostNetwork()
-	if host == nil || host.Inode != ownNetwork(proc) {
-		f.Unobserved = fromAfar(f, host)
+	if host == nil || host.Inode != readOwnNetwork(proc) {
+		f.Unobserved = copyHostCounters(f, host)
 		return
 	}
 	f.Unobserved = unseen
@@ -56,10 +56,10 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 	}
 }
 
-// fromAfar takes what a sample knows of the machine's own network, and says what it
+// copyHostCounters takes what a sample knows of the machine's own network, and says what it
 // doesn't. Connection tracking that is in use and whose entries nobody can count is
 // no Conntrack: its drops stay in the sample.
-func fromAfar(f *assess.Facts, host *socket.Network) []socket.Unobserved {
+func copyHostCounters(f *assess.Facts, host *socket.Network) []socket.Unobserved {
 	const why = "shown in the node's own network namespace only, and the agent runs in another"
 	if host == nil || host.Counters == nil {
 		return []socket.Unobserved{{Item: "conntrack, TIME_WAIT and listen overflows", Reason: why}}
@@ -71,8 +71,8 @@ func fromAfar(f *assess.Facts, host *socket.Network) []socket.Unobserved {
 	return []socket.Unobserved{{Item: "conntrack entries", Reason: why}}
 }
 
-// ownNetwork is the inode of the agent's network namespace, 0 where it can't be told.
-func ownNetwork(proc string) uint64 {
+// readOwnNetwork is the inode of the agent's network namespace, 0 where it can't be told.
+func readOwnNetwork(proc string) uint64 {
 	var st unix.Stat_t
 	if err := unix.Stat(proc+"/self/ns/net", &st); err != nil {
 		return 0

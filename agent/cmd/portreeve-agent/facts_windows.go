@@ -18,26 +18,26 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func describe(p *v1alpha1.Platform) { p.Build = winsys.ReadVersion().String() }
+func describePlatform(p *v1alpha1.Platform) { p.Build = winsys.ReadVersion().String() }
 
-// parameters are read once: Windows takes them when it starts, and not from then on.
-var parameters = sync.OnceValues(winsys.ReadParameters)
+// readParameters are read once: Windows takes them when it starts, and not from then on.
+var readParameters = sync.OnceValues(winsys.ReadParameters)
 
 // assumedTimeWait is what most measure where TcpTimedWaitDelay is not set. Nothing
 // shows it as a figure of this machine: forecasts go by it, and the capabilities say so.
 const assumedTimeWait = 2 * time.Minute
 
-// timeWait is how long TIME_WAIT lasts, for forecasts.
-func timeWait() time.Duration {
-	if set := configuredTimeWait(); set > 0 {
+// chooseTimeWait is how long TIME_WAIT lasts, for forecasts.
+func chooseTimeWait() time.Duration {
+	if set := readConfiguredTimeWait(); set > 0 {
 		return set
 	}
 	return assumedTimeWait
 }
 
-// configuredTimeWait is 0 where Windows has its own.
-func configuredTimeWait() time.Duration {
-	p, _ := parameters() // an error is told in readCounters
+// readConfiguredTimeWait is 0 where Windows has its own.
+func readConfiguredTimeWait() time.Duration {
+	p, _ := readParameters() // an error is told in readCounters
 	if p.TimedWaitDelay == nil {
 		return 0
 	}
@@ -52,7 +52,7 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 		}
 	}
 	// The range is netsh's: MaxUserPort is not what widens it on Windows that we run on.
-	f.System = cause.System{IsWindows: true, TimeWait: configuredTimeWait()}
+	f.System = cause.System{IsWindows: true, TimeWait: readConfiguredTimeWait()}
 	f.Windows = &assess.Windows{UpdatePending: winsys.RestartPending()}
 	boot, err := winsys.BootTime()
 	unseen("boot time", err)
@@ -62,13 +62,13 @@ func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
 	if err == nil {
 		f.Windows.Memory = new(assess.WindowsMemory(memory))
 	}
-	_, err = parameters()
+	_, err = readParameters()
 	unseen("registry", err)
-	f.Capabilities = append(capabilities(err), inVain()...)
+	f.Capabilities = append(listCapabilities(err), listIgnoredValues()...)
 }
 
-// inVain are values of the registry that somebody has set, and that Windows ignores.
-func inVain() (list []socket.Capability) {
+// listIgnoredValues are values of the registry that somebody has set, and that Windows ignores.
+func listIgnoredValues() (list []socket.Capability) {
 	values, _ := registry.Tcpip.ListValues() // RegistryRead says why not
 	for _, f := range tuningwindows.AuditValues(values) {
 		list = append(list, socket.Capability{Name: "RegistryValue " + f.Name, State: socket.CapabilityUnsupported, Message: f.Why})
@@ -76,18 +76,18 @@ func inVain() (list []socket.Capability) {
 	return list
 }
 
-// capabilities are those that no reader has.
-func capabilities(registry error) []socket.Capability {
+// listCapabilities are those that no reader has.
+func listCapabilities(registry error) []socket.Capability {
 	return []socket.Capability{
-		able("RegistryRead", socket.CapabilityVerified, "", registry),
-		able(v1alpha1.CapabilityRegistryWrite, socket.CapabilityAssumed, "TCP/IP's key can be opened for writing; nothing was written", winsys.MayWrite()),
-		timeWaitLength(),
-		journalFolder(defaultState()),
+		newCapability("RegistryRead", socket.CapabilityVerified, "", registry),
+		newCapability(v1alpha1.CapabilityRegistryWrite, socket.CapabilityAssumed, "TCP/IP's key can be opened for writing; nothing was written", winsys.MayWrite()),
+		describeTimeWait(),
+		checkJournalFolder(findDefaultStateDir()),
 	}
 }
 
-// journalFolder is verified by what a tuner left there.
-func journalFolder(path string) socket.Capability {
+// checkJournalFolder is verified by what a tuner left there.
+func checkJournalFolder(path string) socket.Capability {
 	c := socket.Capability{Name: "JournalFolder", State: socket.CapabilityAssumed, Message: path + " is made with the first setting"}
 	switch _, err := os.Stat(filepath.Join(path, "journal.json")); {
 	case err == nil:
@@ -98,16 +98,16 @@ func journalFolder(path string) socket.Capability {
 	return c
 }
 
-func able(name string, state socket.CapabilityState, message string, err error) socket.Capability {
+func newCapability(name string, state socket.CapabilityState, message string, err error) socket.Capability {
 	if err != nil {
 		return socket.Capability{Name: name, State: socket.CapabilityUnsupported, Message: err.Error()}
 	}
 	return socket.Capability{Name: name, State: state, Message: message}
 }
 
-func timeWaitLength() socket.Capability {
+func describeTimeWait() socket.Capability {
 	c := socket.Capability{Name: "TimeWaitLength", State: socket.CapabilityAssumed}
-	if set := configuredTimeWait(); set > 0 {
+	if set := readConfiguredTimeWait(); set > 0 {
 		c.Message = fmt.Sprintf("TcpTimedWaitDelay is %.0f s, if Windows was started after it was set", set.Seconds())
 		return c
 	}

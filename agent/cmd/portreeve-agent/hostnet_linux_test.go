@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAnAgentWithTheNodesAddressIsOnItsNetwork(t *testing.T) {
+func TestIsOwnAddress(t *testing.T) {
 	own := []net.Addr{
 		&net.IPNet{IP: net.IPv4(127, 0, 0, 1), Mask: net.CIDRMask(8, 32)},
 		&net.IPNet{IP: net.IPv4(172, 18, 0, 2), Mask: net.CIDRMask(16, 32)},
@@ -23,7 +23,7 @@ func TestAnAgentWithTheNodesAddressIsOnItsNetwork(t *testing.T) {
 		"What is no address":              {"node-a", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := ownAddress(test.ip, own); got != test.want {
+			if got := isOwnAddress(test.ip, own); got != test.want {
 				t.Errorf("%q: %t, want %t", test.ip, got, test.want)
 			}
 		})

@@ -19,9 +19,9 @@ const accountFolder = "/var/run/secrets/kubernetes.io/serviceaccount"
 // (KEP-1981, "Container mounts").
 const sandboxVariable = "CONTAINER_SANDBOX_MOUNT_POINT"
 
-// mounted is where the folder of a volume is, which the pod mounts at path: below
+// resolveMount is where the folder of a volume is, which the pod mounts at path: below
 // sandbox, where it is there. What the host itself has at path is never the pod's then.
-func mounted(sandbox, path string, exists func(string) bool) string {
+func resolveMount(sandbox, path string, exists func(string) bool) string {
 	if sandbox == "" {
 		return path
 	}
@@ -32,27 +32,27 @@ func mounted(sandbox, path string, exists func(string) bool) string {
 	return path
 }
 
-// exists says whether there is a file or folder.
-func exists(path string) bool {
+// pathExists says whether there is a file or folder.
+func pathExists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// volume is mounted for this process.
-func (a *app) volume(path string) string { return mounted(a.getenv(sandboxVariable), path, exists) }
+// resolveVolume is mounted for this process.
+func (a *app) resolveVolume(path string) string { return resolveMount(a.getenv(sandboxVariable), path, pathExists) }
 
-// inCluster is how a pod reaches the API server.
-func (a *app) inCluster() (*rest.Config, error) {
-	folder := a.volume(accountFolder)
+// loadInClusterConfig is how a pod reaches the API server.
+func (a *app) loadInClusterConfig() (*rest.Config, error) {
+	folder := a.resolveVolume(accountFolder)
 	if folder == accountFolder {
 		return rest.InClusterConfig()
 	}
-	return accountConfig(folder, a.getenv)
+	return loadAccountConfig(folder, a.getenv)
 }
 
-// accountConfig is rest.InClusterConfig with the files of folder. The token is read
+// loadAccountConfig is rest.InClusterConfig with the files of folder. The token is read
 // again as it is renewed.
-func accountConfig(folder string, getenv func(string) string) (*rest.Config, error) {
+func loadAccountConfig(folder string, getenv func(string) string) (*rest.Config, error) {
 	host, port := getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
 		return nil, rest.ErrNotInCluster
@@ -70,17 +70,17 @@ func accountConfig(folder string, getenv func(string) string) (*rest.Config, err
 	}, nil
 }
 
-// home is the namespace of Portreeve itself: the agent's pod is there.
-func (r *runner) home() string {
+// findOwnNamespace is the namespace of Portreeve itself: the agent's pod is there.
+func (r *runner) findOwnNamespace() string {
 	if r.kubeconfig != "" {
-		return defaultHome
+		return defaultNamespace
 	}
-	name, err := os.ReadFile(filepath.Join(r.volume(accountFolder), "namespace"))
+	name, err := os.ReadFile(filepath.Join(r.resolveVolume(accountFolder), "namespace"))
 	if err != nil {
-		return defaultHome
+		return defaultNamespace
 	}
 	return strings.TrimSpace(string(name))
 }
 
-// defaultHome is where config/ installs Portreeve.
-const defaultHome = "portreeve-system"
+// defaultNamespace is where config/ installs Portreeve.
+const defaultNamespace = "portreeve-system"

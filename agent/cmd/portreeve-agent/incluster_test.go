@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-func TestWhereAVolumeIs(t *testing.T) {
+func TestResolveMount(t *testing.T) {
 	tests := map[string]struct {
 		sandbox string
 		there   []string
@@ -31,15 +31,15 @@ func TestWhereAVolumeIs(t *testing.T) {
 			for _, path := range tt.there {
 				there[path] = true
 			}
-			if got := mounted(tt.sandbox, accountFolder, func(path string) bool { return there[path] }); got != tt.want {
+			if got := resolveMount(tt.sandbox, accountFolder, func(path string) bool { return there[path] }); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
 		})
 	}
 }
 
-// sandbox is a folder as containerd 1.6 makes it, with a service account's files.
-func sandbox(t *testing.T, files map[string]string) string {
+// newSandbox is a folder as containerd 1.6 makes it, with a service account's files.
+func newSandbox(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	folder := filepath.Join(dir, filepath.FromSlash(accountFolder))
@@ -56,7 +56,7 @@ func sandbox(t *testing.T, files map[string]string) string {
 
 // The account below a sandbox is used as it is by rest.InClusterConfig, which a server
 // that asks for the token tells.
-func TestTheAccountBelowASandbox(t *testing.T) {
+func TestAnAccountBelowASandboxIsUsed(t *testing.T) {
 	seen := make(chan string, 1)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("Authorization") }))
 	defer server.Close()
@@ -64,11 +64,11 @@ func TestTheAccountBelowASandbox(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := sandbox(t, map[string]string{"token": "secret", "namespace": "netops\n", "ca.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))})
+	dir := newSandbox(t, map[string]string{"token": "secret", "namespace": "netops\n", "ca.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))})
 	env := map[string]string{sandboxVariable: dir, "KUBERNETES_SERVICE_HOST": address.Hostname(), "KUBERNETES_SERVICE_PORT": address.Port()}
 	a := &app{getenv: func(name string) string { return env[name] }}
 
-	config, err := a.inCluster()
+	config, err := a.loadInClusterConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,15 +84,15 @@ func TestTheAccountBelowASandbox(t *testing.T) {
 	if got := <-seen; got != "Bearer secret" {
 		t.Errorf("the server saw %q", got)
 	}
-	if got := (&runner{app: a}).home(); got != "netops" {
+	if got := (&runner{app: a}).findOwnNamespace(); got != "netops" {
 		t.Errorf("the namespace is %q", got)
 	}
-	if got := (&runner{app: a, kubeconfig: "f"}).home(); got != defaultHome {
+	if got := (&runner{app: a, kubeconfig: "f"}).findOwnNamespace(); got != defaultNamespace {
 		t.Errorf("outside of a pod the namespace is %q", got)
 	}
 }
 
-func TestAnAccountThatIsIncomplete(t *testing.T) {
+func TestAnIncompleteAccountIsAnError(t *testing.T) {
 	for name, tt := range map[string]struct {
 		env  map[string]string
 		want string
@@ -102,7 +102,7 @@ func TestAnAccountThatIsIncomplete(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			_, err := accountConfig(dir, func(name string) string { return tt.env[name] })
+			_, err := loadAccountConfig(dir, func(name string) string { return tt.env[name] })
 			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 				t.Errorf("%v, want %s", err, tt.want)
 			}

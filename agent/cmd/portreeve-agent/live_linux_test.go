@@ -15,9 +15,9 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// program is the test binary as the real program, which dies with the test, or
+// newAgentProcess is the test binary as the real program, which dies with the test, or
 // after a minute.
-func program(t *testing.T, args ...string) *exec.Cmd {
+func newAgentProcess(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -30,7 +30,7 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 func TestASignalEndsAWatchCleanly(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
-			c := program(t, "report", "--watch", "--interval", "100ms", "-o", "json")
+			c := newAgentProcess(t, "report", "--watch", "--interval", "100ms", "-o", "json")
 			var stderr strings.Builder
 			c.Stderr = &stderr
 			stdout, err := c.StdoutPipe()
@@ -68,7 +68,7 @@ func TestEachReaderReportsThisMachine(t *testing.T) {
 				t.Skipf("%s does not work here: %v", o.name, err)
 			}
 			r.Close()
-			out, err := program(t, "report", "-o", "json", "--reader", o.name).Output()
+			out, err := newAgentProcess(t, "report", "-o", "json", "--reader", o.name).Output()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,10 +85,10 @@ func TestEachReaderReportsThisMachine(t *testing.T) {
 }
 
 // From another network namespace, as most agents run.
-func TestOnlyTheEntriesOfConntrackAreUnseenFromElsewhere(t *testing.T) {
+func TestOnlyConntrackEntriesAreUnobservedFromAnotherNamespace(t *testing.T) {
 	n := netnstest.New(t)
 	var p v1alpha1.PortPressure
-	out := inside(t, n, "report", "-o", "json", "--reader", "portwalk")
+	out := runInNamespace(t, n, "report", "-o", "json", "--reader", "portwalk")
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestOnlyTheEntriesOfConntrackAreUnseenFromElsewhere(t *testing.T) {
 
 func TestAWrongProcIsAUsageError(t *testing.T) {
 	for _, proc := range []string{"/nowhere", t.TempDir(), ""} {
-		got := runWith(t.Context(), nil, []opener{opens("fake", &fakeReader{}, nil)}, "report", "--proc", proc)
+		got := runCommand(t.Context(), nil, []readerOpener{newOpener("fake", &fakeReader{}, nil)}, "report", "--proc", proc)
 		if got.code != exitUsage || !strings.HasPrefix(got.stderr, `portreeve-agent: --proc "`+proc+`": `) || strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("%+v", got)
 		}

@@ -26,7 +26,7 @@ func init() { runtime.LockOSThread() }
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	a := app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, openers: openers}
-	code := a.run(ctx, os.Args[1:])
+	code := a.runArgs(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
@@ -41,13 +41,13 @@ const (
 type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	openers        []opener
+	openers        []readerOpener
 	stdin          io.Reader
 }
 
-// run is the whole program; it returns the exit code.
-func (a *app) run(ctx context.Context, args []string) int {
-	root := a.root()
+// runArgs is the whole program; it returns the exit code.
+func (a *app) runArgs(ctx context.Context, args []string) int {
+	root := a.buildRootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -60,20 +60,20 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return exitFailure
 }
 
-func (a *app) root() *cobra.Command {
+func (a *app) buildRootCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:           "portreeve-agent",
 		Short:         "Measures the ephemeral ports of this machine",
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          noArguments,
+		Args:          rejectArguments,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.CompletionOptions.DisableDefaultCmd = true
 	c.SetOut(a.stdout)
 	c.SetErr(a.stderr)
-	c.SetFlagErrorFunc(flagError)
-	c.AddCommand(a.reportCommand(), a.analyzeCommand(), a.convertCommand(), a.runCommand(), a.restoreCommand(), a.selfTestCommand())
+	c.SetFlagErrorFunc(convertFlagError)
+	c.AddCommand(a.newReportCommand(), a.newAnalyzeCommand(), a.newConvertCommand(), a.newRunCommand(), a.newRestoreCommand(), a.newSelfTestCommand())
 	return c
 }

@@ -61,21 +61,21 @@ func (r *fakeReader) Sample(ctx context.Context, _ socket.Request) (socket.Sampl
 
 func (r *fakeReader) Close() error { r.closed = true; return nil }
 
-func opens(name string, r agent.Reader, err error) opener {
-	return opener{name, func(readerOptions) (agent.Reader, error) { return r, err }}
+func newOpener(name string, r agent.Reader, err error) readerOpener {
+	return readerOpener{name, func(readerOptions) (agent.Reader, error) { return r, err }}
 }
 
-// result is what a run gives.
-type result struct {
+// commandResult is what a run gives.
+type commandResult struct {
 	code           int
 	stdout, stderr string
 }
 
-func runWith(ctx context.Context, env map[string]string, all []opener, args ...string) result {
+func runCommand(ctx context.Context, env map[string]string, all []readerOpener, args ...string) commandResult {
 	var stdout, stderr bytes.Buffer
 	a := app{stdout: &stdout, stderr: &stderr, getenv: func(k string) string { return env[k] }, openers: all}
-	code := a.run(ctx, args)
-	return result{code, stdout.String(), stderr.String()}
+	code := a.runArgs(ctx, args)
+	return commandResult{code, stdout.String(), stderr.String()}
 }
 
 func TestBadUsageIsOneLineAndExitCode2(t *testing.T) {
@@ -103,9 +103,9 @@ func TestBadUsageIsOneLineAndExitCode2(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := runWith(t.Context(), nil, []opener{opens("fake", &fakeReader{}, nil)}, strings.Fields(test.args)...)
-			want := result{exitUsage, "", "portreeve-agent: " + test.want + "\n"}
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(result{})); diff != "" {
+			got := runCommand(t.Context(), nil, []readerOpener{newOpener("fake", &fakeReader{}, nil)}, strings.Fields(test.args)...)
+			want := commandResult{exitUsage, "", "portreeve-agent: " + test.want + "\n"}
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(commandResult{})); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -118,28 +118,28 @@ func TestHelpAndVersion(t *testing.T) {
 		"":              "Measures the ephemeral ports",
 		"report --help": "--pools N|all",
 	} {
-		got := runWith(t.Context(), nil, nil, strings.Fields(args)...)
+		got := runCommand(t.Context(), nil, nil, strings.Fields(args)...)
 		if got.code != 0 || !strings.Contains(got.stdout, want) {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}
 }
 
-func TestReaderIsTheFirstThatOpens(t *testing.T) {
+func TestTheFirstReaderThatOpensIsUsed(t *testing.T) {
 	no := errors.New("walk: missing capabilities:\nBPF")
 	walk, diag := &fakeReader{message: "exact"}, &fakeReader{message: "bound"}
 	tests := map[string]struct {
 		name    string
-		all     []opener
+		all     []readerOpener
 		message string
 		err     string
 	}{
-		"The better one":               {"auto", []opener{opens("walk", walk, nil), opens("diag", diag, nil)}, "exact", ""},
-		"The other, and why":           {"auto", []opener{opens("walk", nil, no), opens("diag", diag, nil)}, "walk: missing capabilities: BPF; bound", ""},
-		"The other, silent of itself":  {"auto", []opener{opens("walk", nil, no), opens("diag", &fakeReader{}, nil)}, "walk: missing capabilities: BPF", ""},
-		"The one asked for":            {"diag", []opener{opens("walk", walk, nil), opens("diag", diag, nil)}, "bound", ""},
-		"None that was asked for":      {"walk", []opener{opens("walk", nil, no), opens("diag", diag, nil)}, "", "no reader can be opened: walk: missing capabilities: BPF"},
-		"None at all":                  {"auto", []opener{opens("walk", nil, no), opens("diag", nil, errors.New("no"))}, "", "no reader can be opened: walk: missing capabilities: BPF; diag: no"},
+		"The better one":               {"auto", []readerOpener{newOpener("walk", walk, nil), newOpener("diag", diag, nil)}, "exact", ""},
+		"The other, and why":           {"auto", []readerOpener{newOpener("walk", nil, no), newOpener("diag", diag, nil)}, "walk: missing capabilities: BPF; bound", ""},
+		"The other, silent of itself":  {"auto", []readerOpener{newOpener("walk", nil, no), newOpener("diag", &fakeReader{}, nil)}, "walk: missing capabilities: BPF", ""},
+		"The one asked for":            {"diag", []readerOpener{newOpener("walk", walk, nil), newOpener("diag", diag, nil)}, "bound", ""},
+		"None that was asked for":      {"walk", []readerOpener{newOpener("walk", nil, no), newOpener("diag", diag, nil)}, "", "no reader can be opened: walk: missing capabilities: BPF"},
+		"None at all":                  {"auto", []readerOpener{newOpener("walk", nil, no), newOpener("diag", nil, errors.New("no"))}, "", "no reader can be opened: walk: missing capabilities: BPF; diag: no"},
 		"None for an operating system": {"auto", nil, "", errNoReader.Error()},
 	}
 	for name, test := range tests {
@@ -158,7 +158,7 @@ func TestReaderIsTheFirstThatOpens(t *testing.T) {
 	}
 }
 
-func TestRunRefusesWhatItCannotDoInOneLine(t *testing.T) {
+func TestRunRejectsBadOptionsInOneLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		args string
 		env  map[string]string
@@ -177,7 +177,7 @@ func TestRunRefusesWhatItCannotDoInOneLine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var stderr strings.Builder
 			a := app{stdout: io.Discard, stderr: &stderr, openers: openers, getenv: func(k string) string { return c.env[k] }}
-			code := a.run(t.Context(), strings.Fields(c.args))
+			code := a.runArgs(t.Context(), strings.Fields(c.args))
 			if code != exitUsage || !strings.Contains(stderr.String(), c.want) || strings.Count(stderr.String(), "\n") != 1 {
 				t.Errorf("exit code %d: %s", code, stderr.String())
 			}

@@ -14,7 +14,7 @@ import (
 // printer prints one object after the other; more is how many pools past the
 // line it leaves out.
 type printer interface {
-	print(object v1alpha1.PortPressure, more int) error
+	printObject(object v1alpha1.PortPressure, more int) error
 }
 
 // newPrinter prints as output says. many says that there may be several objects,
@@ -24,7 +24,7 @@ func newPrinter(a *app, output string, many, redraw bool) printer {
 	case "json":
 		return &jsonPrinter{a.stdout, many}
 	case "yaml":
-		return &yamlPrinter{out: a.stdout, many: many}
+		return &yamlPrinter{out: a.stdout, isMultiple: many}
 	}
 	return &tablePrinter{screen: newScreen(a.stdout, a.getenv), redraw: redraw}
 }
@@ -32,12 +32,12 @@ func newPrinter(a *app, output string, many, redraw bool) printer {
 // jsonPrinter prints an object for people, or many, one on each line.
 type jsonPrinter struct {
 	out  io.Writer
-	many bool
+	isMultiple bool
 }
 
-func (p *jsonPrinter) print(object v1alpha1.PortPressure, _ int) error {
+func (p *jsonPrinter) printObject(object v1alpha1.PortPressure, _ int) error {
 	e := json.NewEncoder(p.out)
-	if !p.many {
+	if !p.isMultiple {
 		e.SetIndent("", "  ")
 	}
 	return e.Encode(object)
@@ -46,15 +46,15 @@ func (p *jsonPrinter) print(object v1alpha1.PortPressure, _ int) error {
 // yamlPrinter prints documents, many of them each with its "---".
 type yamlPrinter struct {
 	out  io.Writer
-	many bool
+	isMultiple bool
 }
 
-func (p *yamlPrinter) print(object v1alpha1.PortPressure, _ int) error {
+func (p *yamlPrinter) printObject(object v1alpha1.PortPressure, _ int) error {
 	text, err := yaml.Marshal(object)
 	if err != nil {
 		return err
 	}
-	if p.many {
+	if p.isMultiple {
 		text = append([]byte("---\n"), text...)
 	}
 	_, err = p.out.Write(text)
@@ -66,21 +66,21 @@ func (p *yamlPrinter) print(object v1alpha1.PortPressure, _ int) error {
 type tablePrinter struct {
 	screen
 	redraw  bool
-	printed bool
+	hasPrinted bool
 }
 
-func (p *tablePrinter) print(object v1alpha1.PortPressure, more int) error {
-	width, height := p.size()
-	b := terminal.NewBuilder(terminal.Options{Width: width, Colour: p.colour, ASCII: p.ascii})
+func (p *tablePrinter) printObject(object v1alpha1.PortPressure, more int) error {
+	width, height := p.readSize()
+	b := terminal.NewBuilder(terminal.Options{Width: width, Colour: p.hasColour, ASCII: p.isASCII})
 	pressuretext.Write(b, object, more)
 	frame := b.String()
 	switch {
-	case p.redraw && p.terminal:
-		frame = terminal.RedrawScreen(frame, height, !p.printed)
-	case p.printed:
+	case p.redraw && p.isTerminal:
+		frame = terminal.RedrawScreen(frame, height, !p.hasPrinted)
+	case p.hasPrinted:
 		frame = "---\n" + frame
 	}
-	p.printed = true
+	p.hasPrinted = true
 	_, err := io.WriteString(p.out, frame)
 	return err
 }

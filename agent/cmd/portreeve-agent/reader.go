@@ -13,8 +13,8 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// opener opens one kind of reader.
-type opener struct {
+// readerOpener opens one kind of reader.
+type readerOpener struct {
 	name string
 	open func(readerOptions) (agent.Reader, error)
 }
@@ -22,8 +22,8 @@ type opener struct {
 // refresher is a reader that keeps what seldom changes, and reads it again when asked.
 type refresher interface{ Refresh() }
 
-// refresh asks r, where it is one.
-func refresh(r agent.Reader) {
+// refreshReader asks r, where it is one.
+func refreshReader(r agent.Reader) {
 	if r, ok := r.(refresher); ok {
 		r.Refresh()
 	}
@@ -32,14 +32,14 @@ func refresh(r agent.Reader) {
 // readerOptions are what readers have in common.
 type readerOptions struct {
 	proc     string
-	failures bool // watch for connect() calls that fail
+	watchFailures bool // watch for connect() calls that fail
 	snat     snatOptions
 	// compartments reads those of pods, too (Windows).
 	compartments bool
 }
 
-// compartmentsFlag adds --compartments to f, where there are any.
-func compartmentsFlag(f *pflag.FlagSet, to *bool) {
+// addCompartmentsFlag adds --compartments to f, where there are any.
+func addCompartmentsFlag(f *pflag.FlagSet, to *bool) {
 	if runtime.GOOS == "windows" {
 		f.BoolVar(to, "compartments", false, "read the network compartments of pods, too: an experiment")
 	}
@@ -53,11 +53,11 @@ type snatOptions struct {
 
 const readerAuto = "auto"
 
-// readerChoice is the flag --reader.
-func (a *app) readerChoice() choice {
-	c := choice{readerAuto, []string{readerAuto}}
+// newReaderChoice is the flag --reader.
+func (a *app) newReaderChoice() choiceFlag {
+	c := choiceFlag{readerAuto, []string{readerAuto}}
 	for _, o := range a.openers {
-		c.of = append(c.of, o.name)
+		c.choices = append(c.choices, o.name)
 	}
 	return c
 }
@@ -66,21 +66,21 @@ var errNoReader = errors.New("no reader for this OS yet")
 
 // openReader opens the reader of that name; auto is the first that opens, which
 // then says why those before it did not.
-func openReader(name string, all []opener, o readerOptions) (agent.Reader, error) {
+func openReader(name string, all []readerOpener, o readerOptions) (agent.Reader, error) {
 	if len(all) == 0 {
 		return nil, errNoReader
 	}
 	if err := raiseCapabilities(o.snat.always); err != nil {
 		return nil, err
 	}
-	r, err := openFirst(name, all, o)
+	r, err := openFirstReader(name, all, o)
 	if err != nil {
 		return nil, err
 	}
-	return complete(r, o)
+	return extendReader(r, o)
 }
 
-func openFirst(name string, all []opener, o readerOptions) (agent.Reader, error) {
+func openFirstReader(name string, all []readerOpener, o readerOptions) (agent.Reader, error) {
 	var why []string
 	for _, candidate := range all {
 		if name != readerAuto && name != candidate.name {
@@ -89,9 +89,9 @@ func openFirst(name string, all []opener, o readerOptions) (agent.Reader, error)
 		r, err := candidate.open(o)
 		switch {
 		case err != nil:
-			why = append(why, reason(candidate.name, err))
+			why = append(why, formatOpenError(candidate.name, err))
 		case len(why) > 0:
-			return fallback{r, strings.Join(why, "; ")}, nil
+			return fallbackReader{r, strings.Join(why, "; ")}, nil
 		default:
 			return r, nil
 		}
@@ -99,23 +99,23 @@ func openFirst(name string, all []opener, o readerOptions) (agent.Reader, error)
 	return nil, fmt.Errorf("no reader can be opened: %s", strings.Join(why, "; "))
 }
 
-// reason is err in one line that begins with the reader's name.
-func reason(name string, err error) string {
+// formatOpenError is err in one line that begins with the reader's name.
+func formatOpenError(name string, err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	return name + ": " + strings.TrimPrefix(text, name+": ")
 }
 
-// fallback is a reader that was not the first choice.
-type fallback struct {
+// fallbackReader is a reader that was not the first choice.
+type fallbackReader struct {
 	agent.Reader
-	why string
+	reason string
 }
 
-func (f fallback) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
+func (f fallbackReader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
 	s, err := f.Reader.Sample(ctx, req)
 	if s.Reader.Message != "" {
 		s.Reader.Message = "; " + s.Reader.Message
 	}
-	s.Reader.Message = f.why + s.Reader.Message
+	s.Reader.Message = f.reason + s.Reader.Message
 	return s, err
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // openers are the readers of Windows.
-var openers = []opener{
+var openers = []readerOpener{
 	{v1alpha1.ReaderIPHlpAPI, func(o readerOptions) (agent.Reader, error) {
 		return iphlpapi.Open(iphlpapi.Options{Compartments: o.compartments})
 	}},

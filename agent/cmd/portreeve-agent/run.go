@@ -36,18 +36,18 @@ type runner struct {
 	*app
 	node         string
 	kubeconfig   string
-	reader       choice
-	tick         interval
-	pressed      interval
-	heartbeat    interval
-	budget       percent
+	reader       choiceFlag
+	tick         intervalFlag
+	pressureTick      intervalFlag
+	heartbeat    intervalFlag
+	cpuBudget       percentFlag
 	snat         bool
 	compartments bool
-	names        choice
-	logs         string
+	podNames        choiceFlag
+	podLogs         string
 	proc         string
 	address      string
-	level        choice
+	logLevel        choiceFlag
 	tune         tuneFlags
 }
 
@@ -55,17 +55,17 @@ type runner struct {
 // with fewer entries is not worth reading at every tick.
 const snatGatePercent = 25
 
-func (a *app) runCommand() *cobra.Command {
+func (a *app) newRunCommand() *cobra.Command {
 	r := &runner{
 		app:       a,
-		reader:    a.readerChoice(),
-		tick:      interval(10 * time.Second),
-		pressed:   interval(2 * time.Second),
-		heartbeat: interval(report.DefaultPolicy.Heartbeat),
-		budget:    2,
-		names:     choice{podnames.ModeAuto, []string{podnames.ModeAuto, podnames.ModeLogs, podnames.ModeAPI, podnames.ModeUID}},
+		reader:    a.newReaderChoice(),
+		tick:      intervalFlag(10 * time.Second),
+		pressureTick:   intervalFlag(2 * time.Second),
+		heartbeat: intervalFlag(report.DefaultPolicy.Heartbeat),
+		cpuBudget:    2,
+		podNames:     choiceFlag{podnames.ModeAuto, []string{podnames.ModeAuto, podnames.ModeLogs, podnames.ModeAPI, podnames.ModeUID}},
 		tune:      newTuneFlags(),
-		level:     choice{"info", []string{"debug", "info", "warn", "error"}},
+		logLevel:     choiceFlag{"info", []string{"debug", "info", "warn", "error"}},
 	}
 	c := &cobra.Command{
 		Use:   "run",
@@ -73,36 +73,36 @@ func (a *app) runCommand() *cobra.Command {
 		Long: "Measure this node and keep its PortPressure up to date, until SIGTERM.\n\n" +
 			"Each flag can be set by an environment variable as well: PORTREEVE_TICK for --tick, and so on;\n" +
 			"NODE_NAME for --node-name.",
-		Args: noArguments,
+		Args: rejectArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := fromEnvironment(c.Flags(), a.getenv); err != nil {
+			if err := setFlagsFromEnvironment(c.Flags(), a.getenv); err != nil {
 				return err
 			}
-			return r.run(c.Context())
+			return r.runAgent(c.Context())
 		},
 	}
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&r.node, "node-name", "", "name of this machine's Node")
 	f.StringVar(&r.kubeconfig, "kubeconfig", "", "how to reach the API server (default: as a pod in the cluster)")
-	f.Var(&r.reader, "reader", "who reads the sockets: "+r.reader.allowed())
+	f.Var(&r.reader, "reader", "who reads the sockets: "+r.reader.describeAllowed())
 	f.Var(&r.tick, "tick", "time between samples")
-	f.Var(&r.pressed, "pressed-tick", "time between samples past the warning line")
+	f.Var(&r.pressureTick, "pressed-tick", "time between samples past the warning line")
 	f.Var(&r.heartbeat, "heartbeat", "longest time between two writes of the status, give or take a tenth")
-	f.Var(&r.budget, "cpu-budget", "percent of one CPU that samples may take; the tick gets longer instead")
-	f.Var(&r.names, "pod-names", "where pods' names come from: "+r.names.allowed())
-	f.StringVar(&r.logs, "pod-logs", podnames.DefaultLogs, "the kubelet's log directory, for --pod-names logs or auto")
+	f.Var(&r.cpuBudget, "cpu-budget", "percent of one CPU that samples may take; the tick gets longer instead")
+	f.Var(&r.podNames, "pod-names", "where pods' names come from: "+r.podNames.describeAllowed())
+	f.StringVar(&r.podLogs, "pod-logs", podnames.DefaultLogDir, "the kubelet's log directory, for --pod-names logs or auto")
 	f.BoolVar(&r.snat, "snat", false, "read the pools of SNAT, too, from the node's conntrack table: not only after insert_failed has risen (hostNetwork, NET_ADMIN)")
-	compartmentsFlag(f, &r.compartments)
+	addCompartmentsFlag(f, &r.compartments)
 	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
-	r.tune.add(f)
+	r.tune.addFlags(f)
 	f.StringVar(&r.address, "address", ":9797", "where to serve /metrics, /healthz and /readyz")
-	f.Var(&r.level, "log-level", "least level to log: "+r.level.allowed())
+	f.Var(&r.logLevel, "log-level", "least level to log: "+r.logLevel.describeAllowed())
 	return c
 }
 
-// fromEnvironment sets the flags that the command line leaves out.
-func fromEnvironment(f *pflag.FlagSet, getenv func(string) string) error {
+// setFlagsFromEnvironment sets the flags that the command line leaves out.
+func setFlagsFromEnvironment(f *pflag.FlagSet, getenv func(string) string) error {
 	var errs []error
 	f.VisitAll(func(flag *pflag.Flag) {
 		name := "PORTREEVE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
@@ -114,25 +114,25 @@ func fromEnvironment(f *pflag.FlagSet, getenv func(string) string) error {
 			return
 		}
 		if err := f.Set(flag.Name, value); err != nil {
-			errs = append(errs, usagef("%s %q: must be %s", name, value, allowed(flag)))
+			errs = append(errs, newUsageErrorf("%s %q: must be %s", name, value, describeAllowed(flag)))
 		}
 	})
 	return errors.Join(errs...)
 }
 
-func (r *runner) run(ctx context.Context) error {
+func (r *runner) runAgent(ctx context.Context) error {
 	if r.node == "" {
-		return usagef("--node-name is missing: give the name of this machine's Node, in a pod by NODE_NAME from spec.nodeName")
+		return newUsageErrorf("--node-name is missing: give the name of this machine's Node, in a pod by NODE_NAME from spec.nodeName")
 	}
 	if err := checkProc(r.proc); err != nil {
 		return err
 	}
 	if stop := r.tune.stopFile; stop != "" {
-		r.tune.stopFile = filepath.Join(r.volume(filepath.Dir(stop)), filepath.Base(stop))
+		r.tune.stopFile = filepath.Join(r.resolveVolume(filepath.Dir(stop)), filepath.Base(stop))
 	}
-	log := newLog(r.stderr, r.level.value)
+	log := newLogger(r.stderr, r.logLevel.value)
 	klog.SetLogger(logr.Discard()) // what client-go retries, the writer tells once
-	config, err := r.config()
+	config, err := r.loadConfig()
 	if err != nil {
 		return err
 	}
@@ -140,12 +140,12 @@ func (r *runner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names, err := podnames.Open(ctx, r.names.value, podnames.Options{Logs: r.logs, Config: config, Node: r.node, Tell: tellNames(log)})
+	names, err := podnames.OpenSource(ctx, r.podNames.value, podnames.Options{LogDir: r.podLogs, Config: config, Node: r.node, OnAPIError: newPodNameErrorLogger(log)})
 	if err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: true, compartments: r.compartments,
-		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.budget)/2)}})
+	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, watchFailures: true, compartments: r.compartments,
+		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.cpuBudget)/2)}})
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (r *runner) run(ctx context.Context) error {
 
 	again := make(chan struct{}, 1)
 	tell := func() { // at once, what was done or asked
-		refresh(reader)
+		refreshReader(reader)
 		select {
 		case again <- struct{}{}:
 		default:
@@ -166,13 +166,13 @@ func (r *runner) run(ctx context.Context) error {
 	m := metrics.New(version)
 	loop := &agent.Loop{
 		Reader:           reader,
-		ReadFacts:        func(s *socket.Sample) assess.Facts { return factsOf(s, r.proc) },
-		ResolveNames:     func(s *socket.Sample) { podnames.Fill(s, names) },
+		ReadFacts:        func(s *socket.Sample) assess.Facts { return readFacts(s, r.proc) },
+		ResolveNames:     func(s *socket.Sample) { podnames.FillNames(s, names) },
 		Log:              log,
 		Interval:         time.Duration(r.tick),
-		PressureInterval: time.Duration(r.pressed),
-		BudgetPercent:    int(r.budget),
-		TimeWait:         timeWait(),
+		PressureInterval: time.Duration(r.pressureTick),
+		BudgetPercent:    int(r.cpuBudget),
+		TimeWait:         chooseTimeWait(),
 		Tuning:           tuner,
 		Trigger:          again,
 	}
@@ -189,23 +189,23 @@ func (r *runner) run(ctx context.Context) error {
 		},
 		OnResult: func(result report.Result) { m.RecordWrite(string(result)) },
 	})
-	events := report.NewEventWriter(client, r.node, r.home(), log)
+	events := report.NewEventWriter(client, r.node, r.findOwnNamespace(), log)
 	var tracker podevents.Tracker
 	loop.OnSample = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
 		m.RecordSample(s, status, metrics.Tick(t))
 		writer.OfferStatus(status)
 		events.OfferEvents(tracker.DecideEvents(s, t.Facts.Thresholds, func(p socket.Pool) cause.Diagnosis { return assess.ExplainPool(p, s, t.Facts) }))
 	}
-	return r.serve(ctx, log, loop, m.Handler(), append(tune, writer.Run, events.Run)...)
+	return r.runUntilDone(ctx, log, loop, m.Handler(), append(tune, writer.Run, events.Run)...)
 }
 
-// serve runs everything until ctx ends.
-func (r *runner) serve(ctx context.Context, log *slog.Logger, loop *agent.Loop, m http.Handler, writers ...func(context.Context)) error {
+// runUntilDone runs everything until ctx ends.
+func (r *runner) runUntilDone(ctx context.Context, log *slog.Logger, loop *agent.Loop, m http.Handler, writers ...func(context.Context)) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.address)
 	if err != nil {
-		return usagef("--address %q: %w; must be a free address and port, such as :9797", r.address, err)
+		return newUsageErrorf("--address %q: %w; must be a free address and port, such as :9797", r.address, err)
 	}
-	server := &http.Server{Handler: routes(loop, m), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: newHandler(loop, m), ReadHeaderTimeout: 10 * time.Second}
 	var all sync.WaitGroup
 	all.Go(func() { loop.Run(ctx) })
 	for _, run := range writers {
@@ -225,9 +225,9 @@ func (r *runner) serve(ctx context.Context, log *slog.Logger, loop *agent.Loop, 
 	return nil
 }
 
-// routes are the agent's pages. It is alive, and ready, while samples are taken:
+// newHandler are the agent's pages. It is alive, and ready, while samples are taken:
 // a lost API server is no reason to restart it.
-func routes(loop *agent.Loop, m http.Handler) http.Handler {
+func newHandler(loop *agent.Loop, m http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", m)
 	check := func(w http.ResponseWriter, _ *http.Request) {
@@ -242,23 +242,23 @@ func routes(loop *agent.Loop, m http.Handler) http.Handler {
 	return mux
 }
 
-func (r *runner) config() (*rest.Config, error) {
+func (r *runner) loadConfig() (*rest.Config, error) {
 	if r.kubeconfig == "" {
-		config, err := r.inCluster()
+		config, err := r.loadInClusterConfig()
 		if err != nil {
-			return nil, usagef("no --kubeconfig, and not in a pod: %w", err)
+			return nil, newUsageErrorf("no --kubeconfig, and not in a pod: %w", err)
 		}
 		return config, nil
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", r.kubeconfig)
 	if err != nil {
-		return nil, usagef("--kubeconfig %q: %w; must be a readable kubeconfig", r.kubeconfig, err)
+		return nil, newUsageErrorf("--kubeconfig %q: %w; must be a readable kubeconfig", r.kubeconfig, err)
 	}
 	return config, nil
 }
 
-// tellNames logs why pods have no names.
-func tellNames(log *slog.Logger) func(error) {
+// newPodNameErrorLogger logs why pods have no names.
+func newPodNameErrorLogger(log *slog.Logger) func(error) {
 	return func(err error) {
 		if err != nil {
 			log.Warn("pods are shown by UID: needs list and watch on pods", "why", err)
@@ -268,7 +268,7 @@ func tellNames(log *slog.Logger) func(error) {
 	}
 }
 
-func newLog(out io.Writer, level string) *slog.Logger {
+func newLogger(out io.Writer, level string) *slog.Logger {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		l = slog.LevelInfo

@@ -30,40 +30,40 @@ const (
 
 // tuneFlags are the flags of run that say what may be changed on this machine.
 type tuneFlags struct {
-	where     choice
-	allow     keys
-	state     string
-	sysctls   string
-	nodePorts portRange
+	scope     choiceFlag
+	allowedKeys     settingKeysFlag
+	stateDir     string
+	sysctlRoot   string
+	nodePorts portRangeFlag
 	stopFile  string
-	netns     string
+	netnsRoot     string
 	hostIP    string
 }
 
 func newTuneFlags() tuneFlags {
 	return tuneFlags{
-		where:     choice{tuneOff, []string{tuneOff, tuneHost, tunePods}},
-		allow:     allKeys(),
-		nodePorts: portRange(plan.NodePorts),
+		scope:     choiceFlag{tuneOff, []string{tuneOff, tuneHost, tunePods}},
+		allowedKeys:     listAllKeys(),
+		nodePorts: portRangeFlag(plan.NodePorts),
 	}
 }
 
-func (t *tuneFlags) add(f *pflag.FlagSet) {
-	f.Var(&t.where, "tune", "whose settings to hold as NodeTunings want them: "+t.where.allowed()+"; pods includes the host")
-	f.Var(&t.allow, "allow", "the settings that may be set on this node, parted by commas, or none (default: all of docs/reference/settings.md)")
+func (t *tuneFlags) addFlags(f *pflag.FlagSet) {
+	f.Var(&t.scope, "tune", "whose settings to hold as NodeTunings want them: "+t.scope.describeAllowed()+"; pods includes the host")
+	f.Var(&t.allowedKeys, "allow", "the settings that may be set on this node, parted by commas, or none (default: all of docs/reference/settings.md)")
 	f.Var(&t.nodePorts, "node-port-range", "the cluster's node ports, which a wider range leaves alone")
 	f.StringVar(&t.stopFile, "stop-file", "", "while this file exists, no setting is changed")
-	t.addPlaces(f)
+	t.addPathFlags(f)
 }
 
-// addPlaces are the flags that restore has as well.
-func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
-	f.StringVar(&t.state, "state-dir", defaultState(), "folder of the journal, which remembers the original of each setting")
-	if here == settings.Windows {
+// addPathFlags are the flags that restore has as well.
+func (t *tuneFlags) addPathFlags(f *pflag.FlagSet) {
+	f.StringVar(&t.stateDir, "state-dir", findDefaultStateDir(), "folder of the journal, which remembers the original of each setting")
+	if currentOS == settings.Windows {
 		return
 	}
-	f.StringVar(&t.netns, "netns-root", "/run/netns", "folder of the files that the container runtime keeps for pods' network namespaces, for --tune pods")
-	f.StringVar(&t.sysctls, "sysctl-root", "/proc/sys", "where the sysctls are that may be written")
+	f.StringVar(&t.netnsRoot, "netns-root", "/run/netns", "folder of the files that the container runtime keeps for pods' network namespaces, for --tune pods")
+	f.StringVar(&t.sysctlRoot, "sysctl-root", "/proc/sys", "where the sysctls are that may be written")
 	f.StringVar(&t.hostIP, "host-ip", "", "the node's address: where the agent has it, its network is the host's, even of a node that is a container itself")
 }
 
@@ -75,20 +75,20 @@ func (t *tuneFlags) protectNodePorts() plan.Protected {
 
 // startTuner makes the tuner that the flags ask for, and gives what runs it.
 func (r *runner) startTuner(ctx context.Context, log *slog.Logger, changed func(), pods podTuning) (*tuning.Tuner, []func(context.Context), error) {
-	if r.tune.where.value == tuneOff {
+	if r.tune.scope.value == tuneOff {
 		t := tuning.New(tuning.Options{DisabledReason: "this agent changes no settings (--tune off)", Log: log, Changed: changed})
 		return t, []func(context.Context){t.Run}, nil
 	}
-	o, err := tuneOptions(&r.tune)
+	o, err := newTuneOptions(&r.tune)
 	if err != nil {
 		return nil, nil, err
 	}
 	o.Log, o.Changed = log, changed
-	if r.tune.where.value == tuneHost {
+	if r.tune.scope.value == tuneHost {
 		t := tuning.New(o)
 		return t, append(watchSettings(log, t.RequestCycle), t.Run), nil
 	}
-	return r.startPods(ctx, o, pods)
+	return r.startPodTuner(ctx, o, pods)
 }
 
 // podTuning is what tuning inside pods needs beside the flags.
@@ -97,39 +97,39 @@ type podTuning struct {
 	config *rest.Config
 }
 
-// here is the operating system that the agent runs on.
-const here = settings.OS(runtime.GOOS)
+// currentOS is the operating system that the agent runs on.
+const currentOS = settings.OS(runtime.GOOS)
 
-// keys are those of the catalogue for this operating system.
-type keys []string
+// settingKeysFlag are those of the catalogue for this operating system.
+type settingKeysFlag []string
 
 const noKeys = "none"
 
-func allKeys() (all keys) {
+func listAllKeys() (all settingKeysFlag) {
 	for _, s := range settings.All() {
-		if s.OS == here {
+		if s.OS == currentOS {
 			all = append(all, s.Key)
 		}
 	}
 	return all
 }
 
-func (k *keys) String() string {
+func (k *settingKeysFlag) String() string {
 	switch {
 	case len(*k) == 0:
 		return noKeys
-	case slices.Equal(*k, allKeys()):
+	case slices.Equal(*k, listAllKeys()):
 		return ""
 	}
 	return strings.Join(*k, ",")
 }
 
-func (k *keys) Type() string { return "KEY,…" }
-func (k *keys) allowed() string {
+func (k *settingKeysFlag) Type() string { return "KEY,…" }
+func (k *settingKeysFlag) describeAllowed() string {
 	return "none, or keys of docs/reference/settings.md, parted by commas"
 }
 
-func (k *keys) Set(s string) error {
+func (k *settingKeysFlag) Set(s string) error {
 	if s == noKeys {
 		*k = nil
 		return nil
@@ -137,7 +137,7 @@ func (k *keys) Set(s string) error {
 	list := strings.Split(s, ",")
 	for i := range list {
 		list[i] = strings.TrimSpace(list[i])
-		if settings.CheckKey(here, list[i]) != nil {
+		if settings.CheckKey(currentOS, list[i]) != nil {
 			return errNotAllowed
 		}
 	}
@@ -145,8 +145,8 @@ func (k *keys) Set(s string) error {
 	return nil
 }
 
-// stopped says whether the file is there. One that can't be looked for stops as well.
-func stopped(file string) string {
+// checkStopFile says whether the file is there. One that can't be looked for stops as well.
+func checkStopFile(file string) string {
 	if file == "" {
 		return ""
 	}

@@ -44,7 +44,7 @@ func TestParseEntry(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			uid, p, ok := parseEntry(test.entry)
-			if uid != test.uid || p != (pod{test.ns, test.podded}) || ok != test.ok {
+			if uid != test.uid || p != (podName{test.ns, test.podded}) || ok != test.ok {
 				t.Errorf("got %q %+v %v", uid, p, ok)
 			}
 		})
@@ -60,7 +60,7 @@ func FuzzParseEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, entry string) {
 		uid, p, ok := parseEntry(entry)
 		if !ok {
-			if uid != "" || p != (pod{}) {
+			if uid != "" || p != (podName{}) {
 				t.Errorf("%q was refused and gave %q %+v", entry, uid, p)
 			}
 			return
@@ -77,9 +77,9 @@ func FuzzParseEntry(f *testing.F) {
 	})
 }
 
-func TestParseLink(t *testing.T) {
+func TestParseLinkTarget(t *testing.T) {
 	const entry = "shop_api-7f_" + uid
-	deep := strings.Repeat("/pods", (maxLink-len("/"+entry+"/app/0.log"))/len("/pods"))
+	deep := strings.Repeat("/pods", (maxTargetLength-len("/"+entry+"/app/0.log"))/len("/pods"))
 	tests := map[string]struct {
 		target      string
 		uid, podded string
@@ -118,10 +118,10 @@ func TestParseLink(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			uid, p, ok := parseLink(test.target)
-			want := pod{}
+			uid, p, ok := parseLinkTarget(test.target)
+			want := podName{}
 			if test.podded != "" {
-				want = pod{"shop", test.podded}
+				want = podName{"shop", test.podded}
 			}
 			if uid != test.uid || p != want || ok != (test.uid != "") {
 				t.Errorf("got %q %+v %v", uid, p, ok)
@@ -132,15 +132,15 @@ func TestParseLink(t *testing.T) {
 
 // What is accepted is a path that the kubelet can have made, and it is told
 // without its last two levels what the directory tells.
-func FuzzParseLink(f *testing.F) {
+func FuzzParseLinkTarget(f *testing.F) {
 	f.Add("/var/log/pods/shop_api-7f_" + uid + "/app/0.log")
 	f.Add("/var/log/pods/kube-system_etcd_" + static + "/etcd/12.log")
 	f.Add("/../shop_api_" + uid + "/app/0.log")
 	f.Add("/var/log/pods/shop_api_" + uid + "/app\x00/0.log")
 	f.Fuzz(func(t *testing.T, target string) {
-		got, p, ok := parseLink(target)
+		got, p, ok := parseLinkTarget(target)
 		if !ok {
-			if got != "" || p != (pod{}) {
+			if got != "" || p != (podName{}) {
 				t.Errorf("%q was refused and gave %q %+v", target, got, p)
 			}
 			return

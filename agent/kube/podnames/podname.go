@@ -20,10 +20,10 @@ import (
 
 // Source knows pods by UID. It is safe for concurrent use.
 type Source interface {
-	// Lookup gives the pod with that UID, a UUID with dashes or, for a static
+	// LookupPod gives the pod with that UID, a UUID with dashes or, for a static
 	// pod, the 32 hex digits that the kubelet uses on the node. It never waits for
 	// the network.
-	Lookup(uid string) (namespace, name string, ok bool)
+	LookupPod(uid string) (namespace, name string, ok bool)
 }
 
 // The modes of Open.
@@ -34,36 +34,36 @@ const (
 	ModeUID  = "uid"  // no names: pods are shown by UID
 )
 
-// DefaultLogs is where the kubelet links to the logs of containers, whatever its
+// DefaultLogDir is where the kubelet links to the logs of containers, whatever its
 // podLogsDir (ContainerLogsDir, pkg/kubelet/kubelet.go). It makes that directory
 // 0755, and podLogsDir, where the logs are, 0750.
-const DefaultLogs = "/var/log/containers"
+const DefaultLogDir = "/var/log/containers"
 
 // ErrMode is what Resolve and Open wrap for a mode that there isn't.
 var ErrMode = errors.New("must be auto, logs, api or uid")
 
 // Options are what the modes need.
 type Options struct {
-	// Logs is DefaultLogs, or a podLogsDir, as the agent sees it.
-	Logs string
+	// LogDir is DefaultLogs, or a podLogsDir, as the agent sees it.
+	LogDir string
 	// Config and Node are for ModeAPI: how to reach the API server, and the name
 	// of this node.
 	Config *rest.Config
 	Node   string
-	// Tell is told why the API server gives no names, once, and nil when it does
+	// OnAPIError is told why the API server gives no names, once, and nil when it does
 	// again. It may be nil.
-	Tell func(error)
+	OnAPIError func(error)
 }
 
-// Resolve is mode with auto decided: logs where that directory can be read, else
+// ResolveMode is mode with auto decided: logs where that directory can be read, else
 // uid. It never chooses the API, which reveals more than names to whoever steals
 // the agent's token.
-func Resolve(mode, logs string) (string, error) {
+func ResolveMode(mode, logs string) (string, error) {
 	switch mode {
 	case ModeLogs, ModeAPI, ModeUID:
 		return mode, nil
 	case ModeAuto:
-		if readable(logs) == nil {
+		if checkReadable(logs) == nil {
 			return ModeLogs, nil
 		}
 		return ModeUID, nil
@@ -71,52 +71,52 @@ func Resolve(mode, logs string) (string, error) {
 	return "", fmt.Errorf("pod names %q: %w", mode, ErrMode)
 }
 
-// Open opens the source of that mode. What it started ends with ctx.
-func Open(ctx context.Context, mode string, o Options) (Source, error) {
-	mode, err := Resolve(mode, o.Logs)
+// OpenSource opens the source of that mode. What it started ends with ctx.
+func OpenSource(ctx context.Context, mode string, o Options) (Source, error) {
+	mode, err := ResolveMode(mode, o.LogDir)
 	switch {
 	case err != nil:
 		return nil, err
 	case mode == ModeAPI:
-		if o.Tell == nil {
-			return Watch(ctx, o.Config, o.Node)
+		if o.OnAPIError == nil {
+			return WatchPods(ctx, o.Config, o.Node)
 		}
-		return startWatch(ctx, o.Config, o.Node, o.Tell)
+		return startPodWatch(ctx, o.Config, o.Node, o.OnAPIError)
 	case mode == ModeUID:
-		return nobody{}, nil
+		return emptySource{}, nil
 	}
-	if err := readable(o.Logs); err != nil {
-		return nil, fmt.Errorf("pod names from the kubelet's logs: %w; mount the node's %s there, read-only, where the agent's user may list it, or choose another mode", err, DefaultLogs)
+	if err := checkReadable(o.LogDir); err != nil {
+		return nil, fmt.Errorf("pod names from the kubelet's logs: %w; mount the node's %s there, read-only, where the agent's user may list it, or choose another mode", err, DefaultLogDir)
 	}
-	return Logs(o.Logs), nil
+	return NewLogSource(o.LogDir), nil
 }
 
-// nobody knows no pod.
-type nobody struct{}
+// emptySource knows no pod.
+type emptySource struct{}
 
-func (nobody) Lookup(string) (namespace, name string, ok bool) { return "", "", false }
+func (emptySource) LookupPod(string) (namespace, name string, ok bool) { return "", "", false }
 
-// readable says why the entries of a directory can't be read.
-func readable(dir string) error {
+// checkReadable says why the entries of a directory can't be read.
+func checkReadable(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if _, err = entries(d, 1); err == nil {
+	if _, err = readEntries(d, 1); err == nil {
 		_, err = os.Lstat(dir + "/.") // reading links needs the right to search, too
 	}
 	return err
 }
 
-// Fill names the pods that own networks of s.
-func Fill(s *socket.Sample, from Source) {
+// FillNames names the pods that own networks of s.
+func FillNames(s *socket.Sample, from Source) {
 	for i := range s.Networks {
 		o := &s.Networks[i].Owner
 		if o.Kind != socket.OwnerPod || o.PodUID == "" {
 			continue
 		}
-		if namespace, name, ok := from.Lookup(o.PodUID); ok {
+		if namespace, name, ok := from.LookupPod(o.PodUID); ok {
 			o.Namespace, o.Pod = namespace, name
 		}
 	}

@@ -16,29 +16,29 @@ import (
 func TestWatchOfARealServer(t *testing.T) {
 	config := apitest.Start(t)
 	client := kubernetes.NewForConfigOrDie(config)
-	before := create(t, client, "before", "node-a", nil)
-	elsewhere := create(t, client, "elsewhere", "node-b", nil)
-	create(t, client, "etcd", "node-a", map[string]string{annotationHash: static, annotationMirror: static})
+	before := createPod(t, client, "before", "node-a", nil)
+	elsewhere := createPod(t, client, "elsewhere", "node-b", nil)
+	createPod(t, client, "etcd", "node-a", map[string]string{annotationHash: static, annotationMirror: static})
 
-	s, err := Watch(t.Context(), config, "node-a")
+	s, err := WatchPods(t.Context(), config, "node-a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, s, before, "default/before")
-	until(t, s, static, "default/etcd")
-	after := create(t, client, "after", "node-a", nil)
-	until(t, s, after, "default/after")
-	expect(t, s, elsewhere, "")
+	waitForName(t, s, before, "default/before")
+	waitForName(t, s, static, "default/etcd")
+	after := createPod(t, client, "after", "node-a", nil)
+	waitForName(t, s, after, "default/after")
+	expectName(t, s, elsewhere, "")
 
 	now := int64(0)
 	if err := client.CoreV1().Pods("default").Delete(t.Context(), "before", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 		t.Fatal(err)
 	}
-	until(t, s, before, "")
+	waitForName(t, s, before, "")
 }
 
-// create makes a pod and gives its UID.
-func create(t *testing.T, client kubernetes.Interface, name, node string, annotations map[string]string) string {
+// createPod makes a pod and gives its UID.
+func createPod(t *testing.T, client kubernetes.Interface, name, node string, annotations map[string]string) string {
 	t.Helper()
 	off := false
 	p, err := client.CoreV1().Pods("default").Create(context.WithoutCancel(t.Context()), &corev1.Pod{

@@ -28,7 +28,7 @@ const (
 	annotationMirror = "kubernetes.io/config.mirror"
 )
 
-func podOf(o *object) Pod {
+func convertPod(o *podObject) Pod {
 	p := Pod{UID: string(o.UID), Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, HostNetwork: o.Spec.HostNetwork,
 		Finished: o.Status.Phase == "Succeeded" || o.Status.Phase == "Failed"}
 	if hash := o.Annotations[annotationHash]; hash == o.Annotations[annotationMirror] {
@@ -39,27 +39,27 @@ func podOf(o *object) Pod {
 			p.Ports = append(p.Ports, port.ContainerPort)
 			p.HostPorts = append(p.HostPorts, port.HostPort)
 		}
-		for _, a := range []*action{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe, c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
-			p.Ports = append(p.Ports, a.ports()...)
+		for _, a := range []*handlerSpec{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe, c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
+			p.Ports = append(p.Ports, a.listPorts()...)
 		}
 	}
-	p.Ports, p.HostPorts = ports(p.Ports), ports(p.HostPorts)
+	p.Ports, p.HostPorts = normalizePorts(p.Ports), normalizePorts(p.HostPorts)
 	for _, s := range o.Spec.SecurityContext.Sysctls {
-		p.Sysctls = append(p.Sysctls, dotted(s.Name))
+		p.Sysctls = append(p.Sysctls, normalizeSysctlName(s.Name))
 	}
 	return p
 }
 
-// ports sorts list and leaves out what is no port.
-func ports(list []int) []int {
+// normalizePorts sorts list and leaves out what is no port.
+func normalizePorts(list []int) []int {
 	list = slices.DeleteFunc(list, func(p int) bool { return p < 1 || p > 65535 })
 	slices.Sort(list)
 	return slices.Compact(list)
 }
 
-// dotted spells a sysctl with dots. Kubernetes takes slashes as well, where a dot is
+// normalizeSysctlName spells a sysctl with dots. Kubernetes takes slashes as well, where a dot is
 // part of a name (NormalizeName, component-helpers/node/util/sysctl).
-func dotted(name string) string {
+func normalizeSysctlName(name string) string {
 	for i := range len(name) {
 		switch name[i] {
 		case '.':
