@@ -202,7 +202,7 @@ func (m *maxUserPortFlag) String() string {
 	return strconv.Itoa(int(*m))
 }
 
-func (m *maxUserPortFlag) Type() string    { return "N" }
+func (m *maxUserPortFlag) Type() string            { return "N" }
 func (m *maxUserPortFlag) describeAllowed() string { return "a number from 255 to 65534" }
 
 func (m *maxUserPortFlag) Set(s string) error {
@@ -224,8 +224,10 @@ func (p *portRangeFlag) String() string {
 	return ports.Range(*p).String()
 }
 
-func (p *portRangeFlag) Type() string    { return "FIRST-LAST" }
-func (p *portRangeFlag) describeAllowed() string { return "a range of ports from 1 to 65535, such as 32768-60999" }
+func (p *portRangeFlag) Type() string { return "FIRST-LAST" }
+func (p *portRangeFlag) describeAllowed() string {
+	return "a range of ports from 1 to 65535, such as 32768-60999"
+}
 
 func (p *portRangeFlag) Set(s string) error {
 	r, err := ports.ParseRange(s)

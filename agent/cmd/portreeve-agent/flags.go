@@ -15,12 +15,12 @@ var errNotAllowed = errors.New("not allowed")
 
 // choiceFlag is one of some words.
 type choiceFlag struct {
-	value string
-	choices    []string
+	value   string
+	choices []string
 }
 
-func (c *choiceFlag) String() string  { return c.value }
-func (c *choiceFlag) Type() string    { return "name" }
+func (c *choiceFlag) String() string          { return c.value }
+func (c *choiceFlag) Type() string            { return "name" }
 func (c *choiceFlag) describeAllowed() string { return joinWithOr(c.choices) }
 
 func (c *choiceFlag) Set(s string) error {
@@ -67,7 +67,7 @@ func (p *poolCountFlag) String() string {
 	return strconv.Itoa(int(*p))
 }
 
-func (p *poolCountFlag) Type() string    { return "N|all" }
+func (p *poolCountFlag) Type() string            { return "N|all" }
 func (p *poolCountFlag) describeAllowed() string { return "a number from 1 on, or all" }
 
 func (p *poolCountFlag) Set(s string) error {
@@ -86,8 +86,8 @@ func (p *poolCountFlag) Set(s string) error {
 // percentFlag is a share of one CPU.
 type percentFlag int
 
-func (p *percentFlag) String() string  { return strconv.Itoa(int(*p)) }
-func (p *percentFlag) Type() string    { return "percent" }
+func (p *percentFlag) String() string          { return strconv.Itoa(int(*p)) }
+func (p *percentFlag) Type() string            { return "percent" }
 func (p *percentFlag) describeAllowed() string { return "a whole number from 1 to 100" }
 
 func (p *percentFlag) Set(s string) error {

@@ -39,7 +39,9 @@ func pathExists(path string) bool {
 }
 
 // resolveVolume is mounted for this process.
-func (a *app) resolveVolume(path string) string { return resolveMount(a.getenv(sandboxVariable), path, pathExists) }
+func (a *app) resolveVolume(path string) string {
+	return resolveMount(a.getenv(sandboxVariable), path, pathExists)
+}
 
 // loadInClusterConfig is how a pod reaches the API server.
 func (a *app) loadInClusterConfig() (*rest.Config, error) {

@@ -31,7 +31,7 @@ func newPrinter(a *app, output string, many, redraw bool) printer {
 
 // jsonPrinter prints an object for people, or many, one on each line.
 type jsonPrinter struct {
-	out  io.Writer
+	out        io.Writer
 	isMultiple bool
 }
 
@@ -45,7 +45,7 @@ func (p *jsonPrinter) printObject(object v1alpha1.PortPressure, _ int) error {
 
 // yamlPrinter prints documents, many of them each with its "---".
 type yamlPrinter struct {
-	out  io.Writer
+	out        io.Writer
 	isMultiple bool
 }
 
@@ -65,7 +65,7 @@ func (p *yamlPrinter) printObject(object v1alpha1.PortPressure, _ int) error {
 // asked for, and else separated.
 type tablePrinter struct {
 	screen
-	redraw  bool
+	redraw     bool
 	hasPrinted bool
 }
 

@@ -31,9 +31,9 @@ func refreshReader(r agent.Reader) {
 
 // readerOptions are what readers have in common.
 type readerOptions struct {
-	proc     string
+	proc          string
 	watchFailures bool // watch for connect() calls that fail
-	snat     snatOptions
+	snat          snatOptions
 	// compartments reads those of pods, too (Windows).
 	compartments bool
 }

@@ -25,7 +25,7 @@ type reporter struct {
 	interval     intervalFlag
 	reader       choiceFlag
 	pools        poolCountFlag
-	cpuBudget       percentFlag
+	cpuBudget    percentFlag
 	snat         bool
 	compartments bool
 	proc         string
@@ -34,12 +34,12 @@ type reporter struct {
 
 func (a *app) newReportCommand() *cobra.Command {
 	r := &reporter{
-		app:      a,
-		output:   choiceFlag{"table", []string{"table", "yaml", "json"}},
-		interval: intervalFlag(time.Second),
-		cpuBudget:   10,
-		reader:   a.newReaderChoice(),
-		history:  forecast.History{TimeWait: chooseTimeWait()},
+		app:       a,
+		output:    choiceFlag{"table", []string{"table", "yaml", "json"}},
+		interval:  intervalFlag(time.Second),
+		cpuBudget: 10,
+		reader:    a.newReaderChoice(),
+		history:   forecast.History{TimeWait: chooseTimeWait()},
 	}
 	c := &cobra.Command{
 		Use:   "report",

@@ -18,9 +18,9 @@ import (
 // restorer is the command that gives this machine its settings back.
 type restorer struct {
 	*app
-	isDryRun  bool
+	isDryRun bool
 	regFile  string
-	tune tuneFlags
+	tune     tuneFlags
 }
 
 func (a *app) newRestoreCommand() *cobra.Command {

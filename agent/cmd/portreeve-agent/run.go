@@ -38,16 +38,16 @@ type runner struct {
 	kubeconfig   string
 	reader       choiceFlag
 	tick         intervalFlag
-	pressureTick      intervalFlag
+	pressureTick intervalFlag
 	heartbeat    intervalFlag
-	cpuBudget       percentFlag
+	cpuBudget    percentFlag
 	snat         bool
 	compartments bool
-	podNames        choiceFlag
-	podLogs         string
+	podNames     choiceFlag
+	podLogs      string
 	proc         string
 	address      string
-	logLevel        choiceFlag
+	logLevel     choiceFlag
 	tune         tuneFlags
 }
 
@@ -57,14 +57,14 @@ const snatGatePercent = 25
 
 func (a *app) newRunCommand() *cobra.Command {
 	r := &runner{
-		app:       a,
-		reader:    a.newReaderChoice(),
-		tick:      intervalFlag(10 * time.Second),
-		pressureTick:   intervalFlag(2 * time.Second),
-		heartbeat: intervalFlag(report.DefaultPolicy.Heartbeat),
+		app:          a,
+		reader:       a.newReaderChoice(),
+		tick:         intervalFlag(10 * time.Second),
+		pressureTick: intervalFlag(2 * time.Second),
+		heartbeat:    intervalFlag(report.DefaultPolicy.Heartbeat),
 		cpuBudget:    2,
 		podNames:     choiceFlag{podnames.ModeAuto, []string{podnames.ModeAuto, podnames.ModeLogs, podnames.ModeAPI, podnames.ModeUID}},
-		tune:      newTuneFlags(),
+		tune:         newTuneFlags(),
 		logLevel:     choiceFlag{"info", []string{"debug", "info", "warn", "error"}},
 	}
 	c := &cobra.Command{

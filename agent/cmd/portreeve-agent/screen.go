@@ -12,11 +12,11 @@ import (
 
 // screen is where tables go, and what it can show.
 type screen struct {
-	out      io.Writer
+	out        io.Writer
 	isTerminal bool
-	hasColour   bool
+	hasColour  bool
 	isASCII    bool
-	columns  int // where out is no terminal; 0 if unknown
+	columns    int // where out is no terminal; 0 if unknown
 }
 
 func newScreen(out io.Writer, getenv func(string) string) screen {

@@ -18,9 +18,9 @@ import (
 // selfTester is the command that finds out what only the machine itself can tell.
 type selfTester struct {
 	*app
-	output   choiceFlag
+	output          choiceFlag
 	measureTimeWait bool
-	testWrite    bool
+	testWrite       bool
 }
 
 func (a *app) newSelfTestCommand() *cobra.Command {

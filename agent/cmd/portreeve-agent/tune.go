@@ -30,21 +30,21 @@ const (
 
 // tuneFlags are the flags of run that say what may be changed on this machine.
 type tuneFlags struct {
-	scope     choiceFlag
-	allowedKeys     settingKeysFlag
-	stateDir     string
-	sysctlRoot   string
-	nodePorts portRangeFlag
-	stopFile  string
-	netnsRoot     string
-	hostIP    string
+	scope       choiceFlag
+	allowedKeys settingKeysFlag
+	stateDir    string
+	sysctlRoot  string
+	nodePorts   portRangeFlag
+	stopFile    string
+	netnsRoot   string
+	hostIP      string
 }
 
 func newTuneFlags() tuneFlags {
 	return tuneFlags{
-		scope:     choiceFlag{tuneOff, []string{tuneOff, tuneHost, tunePods}},
-		allowedKeys:     listAllKeys(),
-		nodePorts: portRangeFlag(plan.NodePorts),
+		scope:       choiceFlag{tuneOff, []string{tuneOff, tuneHost, tunePods}},
+		allowedKeys: listAllKeys(),
+		nodePorts:   portRangeFlag(plan.NodePorts),
 	}
 }
 

@@ -10,27 +10,27 @@ import (
 )
 
 const (
-	// maxEntries bounds a reading: far above the containers of any node.
+	// maxEntries limits one read of the directory: far above the containers of any node.
 	maxEntries = 20000
-	// readPause is how long a UID that the directory doesn't have keeps it from
-	// being read again: longer than a tick, so that UIDs which come and go without
-	// a name (nested clusters have them) cost no reading per tick.
+	// readPause is the time before the directory is read again after it did not have a
+	// UID: longer than a tick, so that short-lived UIDs without a name (in nested
+	// clusters) don't cause a read at each tick.
 	readPause = 15 * time.Second
-	// maxLinkNameLength is where the kubelet cuts a link's name (ext4MaxFileNameLen,
-	// pkg/kubelet/kuberuntime/legacy.go). Without the whole of the container's ID
-	// the next pod of that name can have the same link.
+	// maxLinkNameLength is the length at which the kubelet truncates a link's name
+	// (ext4MaxFileNameLen, pkg/kubelet/kuberuntime/legacy.go). Without the full container
+	// ID the next pod of that name can have the same link.
 	maxLinkNameLength = 255
 )
 
-// logSource is the Source made of log directories.
+// logSource is the Source that reads log directories.
 type logSource struct {
 	dir fs.FS
 	now func() time.Time
 
-	mu    sync.Mutex
-	entries map[string]logEntry // by entry
-	pods  map[string]podName    // by UID
-	nextRead time.Time         // no reading before
+	mu       sync.Mutex
+	entries  map[string]logEntry // by entry
+	pods     map[string]podName  // by UID
+	nextRead time.Time           // no read before this time
 }
 
 // logEntry is the pod of an entry.
@@ -39,15 +39,15 @@ type logEntry struct {
 	podName
 }
 
-// NewLogSource knows pods by the kubelet's links to the logs of containers, of which it
-// reads where they point to and follows none. The kubelet makes a link when it
-// has started a container (startContainer, pkg/kubelet/kuberuntime/kuberuntime_container.go):
-// a pod is known only once its first container, init containers included, has
-// started, and until the last of them is removed. root may also have the
-// directories that the links point into, as /var/log/pods has.
+// NewLogSource returns a Source that identifies pods by the targets of the kubelet's links
+// to the logs of containers. It never follows a link. The kubelet creates a link when it
+// has started a container (startContainer,
+// pkg/kubelet/kuberuntime/kuberuntime_container.go): a pod is known from the start of its
+// first container, init containers included, until the last of them is removed. root may
+// also contain pods' log directories, as /var/log/pods does.
 //
-// root is read only when a UID is asked for that isn't known. While one isn't,
-// that is every 15 s, so a name can come so much later than its link.
+// root is read only to look up an unknown UID, at most every 15 s while one remains
+// unknown: so a name can appear up to 15 s after its link.
 func NewLogSource(root string) Source {
 	return &logSource{dir: os.DirFS(root), now: time.Now}
 }
@@ -62,8 +62,8 @@ func (l *logSource) LookupPod(uid string) (namespace, name string, ok bool) {
 	return p.namespace, p.name, ok
 }
 
-// readDir reads the directory for the sake of uid. What was known before stays
-// when that fails.
+// readDir reads the directory and returns the pod with that UID. If the read fails, the
+// known pods are kept.
 func (l *logSource) readDir(uid string) (podName, bool) {
 	if found, err := listEntries(l.dir); err == nil {
 		l.entries = l.parseEntries(found)
@@ -76,7 +76,7 @@ func (l *logSource) readDir(uid string) (podName, bool) {
 	return p, ok
 }
 
-// parseEntries is the pods of entries. An entry that is known is not looked at again.
+// parseEntries returns the pods of directory entries. It doesn't parse known entries again.
 func (l *logSource) parseEntries(found []fs.DirEntry) map[string]logEntry {
 	pods := make(map[string]logEntry, len(found))
 	for _, e := range found {
@@ -91,20 +91,20 @@ func (l *logSource) parseEntries(found []fs.DirEntry) map[string]logEntry {
 	return pods
 }
 
-// parseDirEntry is the pod of one entry.
+// parseDirEntry returns the pod of one entry.
 func (l *logSource) parseDirEntry(e fs.DirEntry) (uid string, p podName, ok bool) {
 	switch e.Type() {
 	case fs.ModeDir:
 		return parseEntry(e.Name())
 	case fs.ModeSymlink:
-		if target, err := fs.ReadLink(l.dir, e.Name()); err == nil { // else it is gone
+		if target, err := fs.ReadLink(l.dir, e.Name()); err == nil { // else it was removed
 			return parseLinkTarget(target)
 		}
 	}
 	return "", podName{}, false
 }
 
-// indexByUID is the pods of a directory. A UID with two names belongs to neither.
+// indexByUID returns the pods of a directory by UID, without UIDs that have two names.
 func indexByUID(known map[string]logEntry) map[string]podName {
 	pods := make(map[string]podName, len(known))
 	for _, e := range known {
@@ -121,7 +121,7 @@ func indexByUID(known map[string]logEntry) map[string]podName {
 	return pods
 }
 
-// listEntries is the entries of a directory.
+// listEntries returns the entries of a directory.
 func listEntries(dir fs.FS) ([]fs.DirEntry, error) {
 	f, err := dir.Open(".")
 	if err != nil {
@@ -135,7 +135,8 @@ func listEntries(dir fs.FS) ([]fs.DirEntry, error) {
 	return readEntries(d, maxEntries)
 }
 
-// readEntries is up to limit entries of an open directory; none is no error.
+// readEntries returns up to limit entries of an open directory. An empty directory is
+// not an error.
 func readEntries(d fs.ReadDirFile, limit int) ([]fs.DirEntry, error) {
 	found, err := d.ReadDir(limit)
 	if errors.Is(err, io.EOF) {

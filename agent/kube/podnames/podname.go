@@ -1,10 +1,9 @@
-// Package podnames tells the names of this node's pods by their UIDs. The kernel
-// knows a pod by the UID in its cgroup's name only.
+// Package podnames finds the names of this node's pods by their UIDs. The kernel
+// only knows a pod's UID, from its cgroup's name.
 //
-// There are two sources: the kubelet's links to the logs of containers (Logs),
-// which everyone on the node may list, and the API server (Watch), which needs a
-// right that RBAC can't limit to names or to one node. So the second is for those
-// who ask for it.
+// There are two sources: the kubelet's links to the logs of containers (NewLogSource),
+// which every user of the node can list, and the API server (WatchPods), which needs a
+// permission that RBAC can't limit to names or to one node. The second is opt-in.
 package podnames
 
 import (
@@ -18,46 +17,45 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Source knows pods by UID. It is safe for concurrent use.
+// Source finds pods by UID. It is safe for concurrent use.
 type Source interface {
-	// LookupPod gives the pod with that UID, a UUID with dashes or, for a static
+	// LookupPod returns the pod with that UID: a UUID with dashes or, for a static
 	// pod, the 32 hex digits that the kubelet uses on the node. It never waits for
 	// the network.
 	LookupPod(uid string) (namespace, name string, ok bool)
 }
 
-// The modes of Open.
+// The modes of OpenSource.
 const (
-	ModeAuto = "auto" // logs where their directory can be read, else uid
-	ModeLogs = "logs" // where the kubelet's links to logs point to
+	ModeAuto = "auto" // logs if their directory is readable, otherwise uid
+	ModeLogs = "logs" // targets of the kubelet's links to logs
 	ModeAPI  = "api"  // a watch of the metadata of this node's pods
 	ModeUID  = "uid"  // no names: pods are shown by UID
 )
 
-// DefaultLogDir is where the kubelet links to the logs of containers, whatever its
-// podLogsDir (ContainerLogsDir, pkg/kubelet/kubelet.go). It makes that directory
-// 0755, and podLogsDir, where the logs are, 0750.
+// DefaultLogDir is the directory of the kubelet's links to the logs of containers,
+// whatever its podLogsDir (ContainerLogsDir, pkg/kubelet/kubelet.go). Its mode is 0755,
+// that of podLogsDir, which contains the logs, 0750.
 const DefaultLogDir = "/var/log/containers"
 
-// ErrMode is what Resolve and Open wrap for a mode that there isn't.
+// ErrMode is wrapped by ResolveMode and OpenSource for an unknown mode.
 var ErrMode = errors.New("must be auto, logs, api or uid")
 
-// Options are what the modes need.
+// Options configure OpenSource.
 type Options struct {
 	// LogDir is DefaultLogs, or a podLogsDir, as the agent sees it.
 	LogDir string
-	// Config and Node are for ModeAPI: how to reach the API server, and the name
-	// of this node.
+	// Config, for the API server, and Node, the name of this node, are for ModeAPI.
 	Config *rest.Config
 	Node   string
-	// OnAPIError is told why the API server gives no names, once, and nil when it does
-	// again. It may be nil.
+	// OnAPIError is called with the error when reading from the API server starts to fail,
+	// and with nil when it works again. It may be nil.
 	OnAPIError func(error)
 }
 
-// ResolveMode is mode with auto decided: logs where that directory can be read, else
-// uid. It never chooses the API, which reveals more than names to whoever steals
-// the agent's token.
+// ResolveMode returns mode, with auto replaced by logs if that directory is readable, and
+// by uid otherwise. It never chooses the API: a stolen agent token would reveal more than
+// names.
 func ResolveMode(mode, logs string) (string, error) {
 	switch mode {
 	case ModeLogs, ModeAPI, ModeUID:
@@ -71,7 +69,7 @@ func ResolveMode(mode, logs string) (string, error) {
 	return "", fmt.Errorf("pod names %q: %w", mode, ErrMode)
 }
 
-// OpenSource opens the source of that mode. What it started ends with ctx.
+// OpenSource opens the source of that mode, which runs until ctx ends.
 func OpenSource(ctx context.Context, mode string, o Options) (Source, error) {
 	mode, err := ResolveMode(mode, o.LogDir)
 	switch {
@@ -91,12 +89,12 @@ func OpenSource(ctx context.Context, mode string, o Options) (Source, error) {
 	return NewLogSource(o.LogDir), nil
 }
 
-// emptySource knows no pod.
+// emptySource has no pods.
 type emptySource struct{}
 
 func (emptySource) LookupPod(string) (namespace, name string, ok bool) { return "", "", false }
 
-// checkReadable says why the entries of a directory can't be read.
+// checkReadable returns an error if the entries of a directory can't be read.
 func checkReadable(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -104,12 +102,12 @@ func checkReadable(dir string) error {
 	}
 	defer d.Close()
 	if _, err = readEntries(d, 1); err == nil {
-		_, err = os.Lstat(dir + "/.") // reading links needs the right to search, too
+		_, err = os.Lstat(dir + "/.") // reading links needs the search permission, too
 	}
 	return err
 }
 
-// FillNames names the pods that own networks of s.
+// FillNames sets the names of the pods that own networks of s.
 func FillNames(s *socket.Sample, from Source) {
 	for i := range s.Networks {
 		o := &s.Networks[i].Owner

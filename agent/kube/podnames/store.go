@@ -8,10 +8,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// watched is a store that keeps names only.
 var _ cache.ReflectorStore = (*watchSource)(nil)
 
-// Add, and Update alike, keep a pod.
+// Add stores a pod's name.
 func (w *watchSource) Add(object any) error {
 	m, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {
@@ -26,7 +25,7 @@ func (w *watchSource) Add(object any) error {
 // Update is Add: the UID of a pod never changes.
 func (w *watchSource) Update(object any) error { return w.Add(object) }
 
-// Delete forgets a pod.
+// Delete removes a pod.
 func (w *watchSource) Delete(object any) error {
 	m, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {
@@ -38,7 +37,7 @@ func (w *watchSource) Delete(object any) error {
 	return nil
 }
 
-// Replace keeps these pods and no others.
+// Replace stores these pods and removes all others.
 func (w *watchSource) Replace(objects []any, _ string) error {
 	pods := make(map[types.UID]watchedPod, len(objects))
 	for _, object := range objects {
@@ -54,7 +53,7 @@ func (w *watchSource) Replace(objects []any, _ string) error {
 	return nil
 }
 
-// Resync does nothing: there is nobody to tell.
+// Resync does nothing.
 func (*watchSource) Resync() error { return nil }
 
 func newTypeError(object any) error { return fmt.Errorf("pod names: the API server sent %T", object) }

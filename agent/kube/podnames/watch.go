@@ -19,20 +19,20 @@ import (
 	"portreeve.io/portreeve/agent/kube/apiwatch"
 )
 
-// ErrNoNode is that Watch was not told the node.
+// ErrNoNode is returned by WatchPods if the name of the node is empty.
 var ErrNoNode = errors.New("the node's name is empty: set NODE_NAME from the pod's spec.nodeName")
 
-// WatchPods knows pods by a watch of the metadata of those on node. It needs the
-// verbs list and watch on pods, which let whoever holds the agent's token read
-// every pod of the cluster whole: RBAC has no field selectors.
+// WatchPods returns a Source that watches the metadata of the pods on node. It needs the
+// verbs list and watch on pods, with which the agent's token can read all pods of the
+// cluster in full: RBAC has no field selectors.
 //
-// Watch does not wait for the API server. Until it answers no pod is known, and
-// while it is away those that it had named stay known. It ends with ctx.
+// WatchPods does not wait for the API server. Until it responds no pods are known, and
+// while it is unavailable the known pods are kept. The watch ends with ctx.
 func WatchPods(ctx context.Context, config *rest.Config, node string) (Source, error) {
 	return startPodWatch(ctx, config, node, func(error) {})
 }
 
-func startPodWatch(ctx context.Context, config *rest.Config, node string, tell func(error)) (Source, error) {
+func startPodWatch(ctx context.Context, config *rest.Config, node string, onError func(error)) (Source, error) {
 	switch {
 	case node == "": // would select the pods of no node
 		return nil, ErrNoNode
@@ -44,14 +44,14 @@ func startPodWatch(ctx context.Context, config *rest.Config, node string, tell f
 		return nil, fmt.Errorf("pod names from the API: %w", err)
 	}
 	w := &watchSource{pods: map[types.UID]watchedPod{}}
-	reflector := cache.NewReflectorWithOptions(newNodePodLister(client, node, tell), &metav1.PartialObjectMetadata{}, w,
+	reflector := cache.NewReflectorWithOptions(newNodePodLister(client, node, onError), &metav1.PartialObjectMetadata{}, w,
 		cache.ReflectorOptions{Name: "pods of " + node, TypeDescription: "pod metadata"})
 	go reflector.RunWithContext(ctx)
 	return w, nil
 }
 
-// newNodePodLister lists and watches the pods of one node.
-func newNodePodLister(client metadata.Interface, node string, tell func(error)) cache.ListerWatcher {
+// newNodePodLister returns a lister and watcher of the pods of one node.
+func newNodePodLister(client metadata.Interface, node string, onError func(error)) cache.ListerWatcher {
 	pods := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"})
 	selector := fields.OneTermEqualSelector("spec.nodeName", node).String()
 	return cache.ToListWatcherWithWatchListSemantics(apiwatch.ReportFailures(&cache.ListWatch{
@@ -63,16 +63,16 @@ func newNodePodLister(client metadata.Interface, node string, tell func(error)) 
 			o.FieldSelector = selector
 			return pods.Watch(ctx, o)
 		},
-	}, tell), client)
+	}, onError), client)
 }
 
-// watchedPod is all that is kept of a pod.
+// watchedPod is the part of a pod that is stored.
 type watchedPod struct {
 	podName
-	hash string // of a static pod's mirror: its UID on the node
+	hash string // UID on the node of a static pod, if this is its mirror
 }
 
-// watchSource is the Source made of a watch, and the reflector's store.
+// watchSource is the Source that watches the API server, and its reflector's store.
 type watchSource struct {
 	mu   sync.RWMutex
 	pods map[types.UID]watchedPod
@@ -88,8 +88,8 @@ func (w *watchSource) LookupPod(uid string) (namespace, name string, ok bool) {
 	return p.namespace, p.name, ok
 }
 
-// findMirror is the one mirror pod of a static pod. Whoever may create pods can
-// write these annotations: where two claim a hash, neither is believed.
+// findMirror returns the mirror pod of a static pod. Every user who may create pods can
+// write these annotations: a hash that two pods claim is ignored.
 func (w *watchSource) findMirror(hash string) (found watchedPod, ok bool) {
 	for _, p := range w.pods {
 		if p.hash != hash {
@@ -103,8 +103,8 @@ func (w *watchSource) findMirror(hash string) (found watchedPod, ok bool) {
 	return found, ok
 }
 
-// The kubelet's annotations of a static pod's mirror, whose own UID is the API
-// server's. Both hold the pod's UID on the node (CreateMirrorPod,
+// The kubelet's annotations of a static pod's mirror, which has a UID
+// of its own in the API. Both are the static pod's UID on the node (CreateMirrorPod,
 // pkg/kubelet/pod/mirror_client.go).
 const (
 	annotationHash   = "kubernetes.io/config.hash"

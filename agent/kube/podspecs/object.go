@@ -6,8 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// podObject is what is decoded of a v1 Pod. The types of k8s.io/api would cost the agent
-// several MiB, and each pod many times the memory for a moment.
+// podObject has the decoded fields of a v1 Pod. The types of k8s.io/api would cost the
+// agent several MiB, and many times the memory for each pod while it is decoded.
 type podObject struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
@@ -42,7 +42,7 @@ type containerSpec struct {
 	} `json:"lifecycle"`
 }
 
-// handlerSpec is a probe or a hook that goes to a port of the pod.
+// handlerSpec is a probe or a hook that connects to a port of the pod.
 type handlerSpec struct {
 	HTTPGet   *portTarget `json:"httpGet"`
 	TCPSocket *portTarget `json:"tcpSocket"`
@@ -56,6 +56,7 @@ type portTarget struct {
 	Host string `json:"host"`
 }
 
+// listPorts returns the numeric ports of the pod itself that the handler connects to.
 func (a *handlerSpec) listPorts() (list []int) {
 	if a == nil {
 		return nil
@@ -68,7 +69,8 @@ func (a *handlerSpec) listPorts() (list []int) {
 	return list
 }
 
-// DeepCopyObject implements runtime.Object. The spec is shared: nobody changes it.
+// DeepCopyObject implements runtime.Object. The spec is shared, because it is
+// never changed.
 func (o *podObject) DeepCopyObject() runtime.Object {
 	c := *o
 	c.ObjectMeta = *o.DeepCopy()

@@ -2,26 +2,26 @@ package podspecs
 
 import "slices"
 
-// Pod is all that is kept of a pod.
+// Pod is the part of a pod that is stored.
 type Pod struct {
 	UID             string
 	Namespace, Name string
 	Labels          map[string]string
-	// HostNetwork says that the pod's network is the node's.
+	// HostNetwork is true if the pod uses the node's network.
 	HostNetwork bool
-	// Finished says that its containers will not run any more.
+	// Finished is true if its containers will not run any more.
 	Finished bool
-	// Ports are those that its containers name, for themselves or for probes and
-	// hooks, sorted; HostPorts those that it has on the node.
+	// Ports are the ports of its containers, probes and hooks, sorted; HostPorts are its
+	// ports on the node.
 	Ports, HostPorts []int
-	// Sysctls are the names of those that the pod sets itself, with dots.
+	// Sysctls are the names, with dots, of the sysctls that the pod sets itself.
 	Sysctls []string
-	// Hash is the UID of a static pod on its node, where this is its mirror.
+	// Hash is the UID of a static pod on its node, if this is its mirror.
 	Hash string
 }
 
-// The kubelet's annotations of a static pod's mirror, whose own UID is the API
-// server's. Both hold the pod's UID on the node (CreateMirrorPod,
+// The kubelet's annotations of a static pod's mirror, which has a UID
+// of its own in the API. Both are the static pod's UID on the node (CreateMirrorPod,
 // pkg/kubelet/pod/mirror_client.go).
 const (
 	annotationHash   = "kubernetes.io/config.hash"
@@ -50,15 +50,15 @@ func convertPod(o *podObject) Pod {
 	return p
 }
 
-// normalizePorts sorts list and leaves out what is no port.
+// normalizePorts sorts list and removes duplicates and invalid port numbers.
 func normalizePorts(list []int) []int {
 	list = slices.DeleteFunc(list, func(p int) bool { return p < 1 || p > 65535 })
 	slices.Sort(list)
 	return slices.Compact(list)
 }
 
-// normalizeSysctlName spells a sysctl with dots. Kubernetes takes slashes as well, where a dot is
-// part of a name (NormalizeName, component-helpers/node/util/sysctl).
+// normalizeSysctlName returns a sysctl's name with dots. Kubernetes accepts slashes as
+// well, in which case a dot is part of a name (NormalizeName, component-helpers/node/util/sysctl).
 func normalizeSysctlName(name string) string {
 	for i := range len(name) {
 		switch name[i] {

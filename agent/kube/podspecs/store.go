@@ -10,19 +10,20 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// objectStore is a reflector's store of what is made of objects of type T.
+// objectStore is a reflector's store of the values that convert returns for objects of
+// type T.
 type objectStore[T metav1.Object, V any] struct {
-	convert      func(T) V
+	convert  func(T) V
 	onChange func()
 
-	mu     sync.RWMutex
+	mu        sync.RWMutex
 	byUID     map[types.UID]V
 	hasSynced bool
 }
 
 var _ cache.ReflectorStore = (*objectStore[*podObject, Pod])(nil)
 
-// Add, and Update alike, keep an object.
+// Add stores an object.
 func (s *objectStore[T, V]) Add(o any) error {
 	t, ok := o.(T)
 	if !ok {
@@ -33,7 +34,7 @@ func (s *objectStore[T, V]) Add(o any) error {
 	old, known := s.byUID[t.GetUID()]
 	s.byUID[t.GetUID()] = v
 	s.mu.Unlock()
-	if !known || !reflect.DeepEqual(old, v) { // mostly a pod's status changes, which is nobody's business here
+	if !known || !reflect.DeepEqual(old, v) { // most changes are of a pod's status, which is not stored
 		s.onChange()
 	}
 	return nil
@@ -42,7 +43,7 @@ func (s *objectStore[T, V]) Add(o any) error {
 // Update is Add: the UID of an object never changes.
 func (s *objectStore[T, V]) Update(o any) error { return s.Add(o) }
 
-// Delete forgets an object.
+// Delete removes an object.
 func (s *objectStore[T, V]) Delete(o any) error {
 	t, ok := o.(T)
 	if !ok {
@@ -55,7 +56,7 @@ func (s *objectStore[T, V]) Delete(o any) error {
 	return nil
 }
 
-// Replace keeps these objects and no others.
+// Replace stores these objects and removes all others.
 func (s *objectStore[T, V]) Replace(objects []any, _ string) error {
 	by := make(map[types.UID]V, len(objects))
 	for _, o := range objects {
@@ -72,7 +73,7 @@ func (s *objectStore[T, V]) Replace(objects []any, _ string) error {
 	return nil
 }
 
-// Resync does nothing: whoever wants to know was told.
+// Resync does nothing: all changes were reported.
 func (*objectStore[T, V]) Resync() error { return nil }
 
 func newTypeError(o any) error { return fmt.Errorf("pods' specs: the API server sent %T", o) }

@@ -22,26 +22,26 @@ import (
 	"portreeve.io/portreeve/agent/kube/apiwatch"
 )
 
-// Options say whose pods are watched, and who wants to know.
+// Options configure a Watch.
 type Options struct {
 	Config *rest.Config
 	Node   string
-	// OnChange is called after each change; it must not wait.
+	// OnChange is called after each change; it must not block.
 	OnChange func()
-	// OnAPIError is told why the API server does not answer, once, and nil when it does
-	// again.
+	// OnAPIError is called with the error when reading from the API server starts to fail,
+	// and with nil when it works again.
 	OnAPIError func(error)
 }
 
-// Watch knows the pods of one node. While the API server is away, what was known
-// stays known.
+// Watch watches the pods of one node. While the API server is unavailable, the known pods
+// are kept.
 type Watch struct {
-	options     Options
-	ctx   context.Context
-	pods  objectStore[*podObject, Pod]
+	options    Options
+	ctx        context.Context
+	pods       objectStore[*podObject, Pod]
 	namespaces objectStore[*metav1.PartialObjectMetadata, namespaceLabels]
 
-	startNamespaces sync.Once // for names
+	startNamespaces sync.Once
 }
 
 type namespaceLabels struct {
@@ -49,8 +49,8 @@ type namespaceLabels struct {
 	labels map[string]string
 }
 
-// Start watches until ctx ends. It needs list and watch on pods, and on namespaces
-// where Namespace is asked. It does not wait for the API server.
+// Start starts a watch that runs until ctx ends. It needs list and watch on pods, and on
+// namespaces if FindNamespaceLabels is called. It does not wait for the API server.
 func Start(ctx context.Context, o Options) (*Watch, error) {
 	if o.Node == "" { // would select the pods of no node
 		return nil, errors.New("the node's name is empty: set NODE_NAME from the pod's spec.nodeName")
@@ -86,16 +86,16 @@ func (w *Watch) startReflector(lw *cache.ListWatch, kind any, into cache.Reflect
 	go r.RunWithContext(w.ctx)
 }
 
-// Synced says whether all pods of the node have been seen once.
+// HasSynced reports whether all pods of the node have been listed once.
 func (w *Watch) HasSynced() bool {
 	w.pods.mu.RLock()
 	defer w.pods.mu.RUnlock()
 	return w.pods.hasSynced
 }
 
-// Pod is the pod with that UID, as the node knows it: of a static pod the hash of
-// its manifest. Whoever may create pods can claim a hash: where two do, neither is
-// believed.
+// FindPod returns the pod with that UID on the node: for a static pod, the hash of its
+// manifest. Every user who may create pods can claim a hash: one that two pods claim is
+// ignored.
 func (w *Watch) FindPod(uid string) (found Pod, ok bool) {
 	w.pods.mu.RLock()
 	defer w.pods.mu.RUnlock()
@@ -114,16 +114,16 @@ func (w *Watch) FindPod(uid string) (found Pod, ok bool) {
 	return found, ok
 }
 
-// All are the pods of the node, in no order.
+// ListPods returns the pods of the node, in no order.
 func (w *Watch) ListPods() []Pod {
 	w.pods.mu.RLock()
 	defer w.pods.mu.RUnlock()
 	return slices.Collect(maps.Values(w.pods.byUID))
 }
 
-// Namespace is the labels of a namespace; false where they are not known (yet). The
-// first call begins the watch, of all namespaces: RBAC and field selectors can't
-// name those of one node's pods.
+// FindNamespaceLabels returns the labels of a namespace, or false if they are not known
+// (yet). The first call starts a watch of all namespaces: RBAC and field selectors can't
+// select those of one node's pods.
 func (w *Watch) FindNamespaceLabels(name string) (map[string]string, bool) {
 	w.startNamespaces.Do(w.watchNamespaces)
 	w.namespaces.mu.RLock()

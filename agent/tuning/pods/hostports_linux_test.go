@@ -14,9 +14,9 @@ import (
 // nodesPods knows these pods.
 type nodesPods []podspecs.Pod
 
-func (nodesPods) HasSynced() bool                               { return true }
-func (nodesPods) FindPod(string) (podspecs.Pod, bool)            { return podspecs.Pod{}, false }
-func (n nodesPods) ListPods() []podspecs.Pod                      { return n }
+func (nodesPods) HasSynced() bool                                      { return true }
+func (nodesPods) FindPod(string) (podspecs.Pod, bool)                  { return podspecs.Pod{}, false }
+func (n nodesPods) ListPods() []podspecs.Pod                           { return n }
 func (nodesPods) FindNamespaceLabels(string) (map[string]string, bool) { return nil, false }
 
 func TestPortsThatPodsHaveOnTheHost(t *testing.T) {

@@ -38,8 +38,8 @@ type churner struct {
 
 const churnerEnv = "PORTREEVE_TEST_CHURNER"
 
-func (r *churner) HasSynced() bool                               { return true }
-func (r *churner) ListPods() []podspecs.Pod                        { return r.Pods }
+func (r *churner) HasSynced() bool                                      { return true }
+func (r *churner) ListPods() []podspecs.Pod                             { return r.Pods }
 func (r *churner) FindNamespaceLabels(string) (map[string]string, bool) { return nil, true }
 func (r *churner) FindPod(uid string) (podspecs.Pod, bool) {
 	for _, p := range r.Pods {
