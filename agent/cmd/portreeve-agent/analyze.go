@@ -21,7 +21,7 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// analyzer is the command that judges dumps of other machines.
+// analyzer is the command that analyzes dumps of other machines.
 type analyzer struct {
 	*app
 	output      choiceFlag
@@ -33,18 +33,18 @@ type analyzer struct {
 
 const analyzeHelp = `Print the PortPressure that dumps of a host's sockets show, one for each file.
 
-Understood are netstat of Windows (-an, -n, -ano, -anob, -anq) in any language, TCPView,
+Supported are netstat of Windows (-an, -n, -ano, -anob, -anq) in any language, TCPView,
 Get-NetTCPConnection, and on Linux ss (-tan, -tanp, -tuanp), netstat (-ant, -antp) and
-/proc/net/tcp and tcp6. UTF-8, UTF-16 and code pages are told apart; lines that are no
-sockets don't matter. Numbers are needed instead of names: take dumps with -n.
+/proc/net/tcp and tcp6, in UTF-8, UTF-16 and code pages. Lines without sockets are
+ignored. Dumps must have numbers instead of names: take them with -n.
 
-The ephemeral range is not in a dump. It is that of --os, which is guessed by the format:
+A dump does not show the ephemeral range. It is that of --os, by default guessed by the format:
 
 %s
-Who opened a connection is told by the listeners of the dump: what has a local port that
-something listens on, did not. Where a dump shows no listeners, by SYN_SENT, by known
-service ports, by the port that more connections share, and by the range; in doubt this
-host did. docs/analyze.md has the rule in full.`
+Connections to a local port with a listener in the dump are inbound, all others outbound.
+If a dump shows no listeners, the direction is derived from SYN_SENT, known service ports,
+the port that more connections share, and the range; in doubt it is outbound.
+docs/analyze.md has the full rule.`
 
 const analyzeExample = `  netstat -ano > dump.txt                     # on Windows
   portreeve-agent analyze dump.txt
@@ -74,21 +74,21 @@ func (a *app) newAnalyzeCommand() *cobra.Command {
 	f := c.Flags()
 	f.SortFlags = false
 	f.VarP(&z.output, "output", "o", "how to print: "+z.output.describeAllowed())
-	f.Var(&z.system, "os", "what the dump was taken on: "+z.system.describeAllowed()+" (default: guessed by the format)")
-	f.Var(&z.maxUserPort, "max-user-port", "the registry value MaxUserPort, where it is set")
-	f.Var(&z.ephemeral, "range", "the ephemeral range, FIRST-LAST, where it is neither the default nor set by MaxUserPort")
-	f.Var(&z.pools, "pools", "list the N tightest pools, or all (default: those past the warning line)")
+	f.Var(&z.system, "os", "operating system of the dump: "+z.system.describeAllowed()+" (default: guessed by the format)")
+	f.Var(&z.maxUserPort, "max-user-port", "the registry value MaxUserPort, if it is set")
+	f.Var(&z.ephemeral, "range", "the ephemeral range, FIRST-LAST, if it is neither the default nor set by MaxUserPort")
+	f.Var(&z.pools, "pools", "list the N tightest pools, or all (default: those above the warning threshold)")
 	return c
 }
 
-// formatRangeTable is the ranges by system.
+// formatRangeTable returns a table of the ranges by system.
 func formatRangeTable() string {
 	var b strings.Builder
-	means := map[ephemeral.MaxUserPort]string{
+	meanings := map[ephemeral.MaxUserPort]string{
 		ephemeral.LastPort: "MaxUserPort is the last port, 5000 to 65534", ephemeral.PortCount: "MaxUserPort is the number of ports, 255 to 16384",
 	}
 	for _, s := range ephemeral.Systems {
-		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-22s  %-12v %s", s.Name, s.Range, means[s.MaxUserPort]), " ") + "\n")
+		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-22s  %-12v %s", s.Name, s.Range, meanings[s.MaxUserPort]), " ") + "\n")
 	}
 	return b.String()
 }
@@ -96,7 +96,7 @@ func formatRangeTable() string {
 func (z *analyzer) analyzeFiles(ctx context.Context, files []string) error {
 	o := dump.Options{System: z.system.value, MaxUserPort: int(z.maxUserPort), Range: ports.Range(z.ephemeral)}
 	if z.maxUserPort > 0 && o.Range != (ports.Range{}) {
-		return newUsageErrorf("--max-user-port %v and --range %v: one of them says what the range is", &z.maxUserPort, &z.ephemeral)
+		return newUsageErrorf("--max-user-port %v and --range %v: only one of them can set the range", &z.maxUserPort, &z.ephemeral)
 	}
 	if err := o.Check(); err != nil {
 		return usageError{err}
@@ -127,7 +127,7 @@ func formatFileName(file string) string {
 	return file
 }
 
-// analyzeFile prints what one dump shows.
+// analyzeFile prints the PortPressure of one dump.
 func (z *analyzer) analyzeFile(file string, o dump.Options, out printer) error {
 	in, taken, err := z.openInput(file)
 	if err != nil {
@@ -145,19 +145,19 @@ func (z *analyzer) analyzeFile(file string, o dump.Options, out printer) error {
 	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "PortPressure"
 	object.Name = formatObjectName(file)
 	if !d.UDP {
-		object.Status.UDP = nil // not 0: not seen
+		object.Status.UDP = nil // unknown, not 0
 	}
 	return out.printObject(object, assess.CountUnlistedPools(d.Sample, facts))
 }
 
-// openInput gives the file and when it was last written.
+// openInput opens the file, and returns when it was last written.
 func (a *app) openInput(file string) (io.ReadCloser, time.Time, error) {
 	if file == stdin {
 		return io.NopCloser(a.stdin), time.Now(), nil
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, time.Time{}, errors.Unwrap(err) // without the name, which comes before
+		return nil, time.Time{}, errors.Unwrap(err) // without the name, which the caller adds
 	}
 	info, err := f.Stat()
 	if err != nil || info.IsDir() {
@@ -170,7 +170,7 @@ func (a *app) openInput(file string) (io.ReadCloser, time.Time, error) {
 	return f, info.ModTime(), nil
 }
 
-// formatObjectName is the file's, as the name of its object.
+// formatObjectName returns the object's name for a file.
 func formatObjectName(file string) string {
 	if file == stdin {
 		return "stdin"
@@ -178,7 +178,7 @@ func formatObjectName(file string) string {
 	return strings.ToLower(filepath.Base(file))
 }
 
-// buildDumpFacts is what a status says beside the sample.
+// buildDumpFacts returns the facts that a status needs in addition to the sample.
 func buildDumpFacts(d *dump.Dump) assess.Facts {
 	platform := v1alpha1.Platform{OS: "linux"}
 	if d.System.Windows {
@@ -192,7 +192,7 @@ func buildDumpFacts(d *dump.Dump) assess.Facts {
 	}
 }
 
-// maxUserPortFlag is the registry value; which values a system takes, dump knows.
+// maxUserPortFlag is the registry value; package dump checks whether a system accepts it.
 type maxUserPortFlag int
 
 func (m *maxUserPortFlag) String() string {

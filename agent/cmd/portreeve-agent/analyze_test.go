@@ -137,7 +137,7 @@ func TestAnalyzeReportsErrorsInOneLine(t *testing.T) {
 		"MaxUserPort that is none":     {"--max-user-port many good", exitUsage, `--max-user-port "many": must be a number from 255 to 65534`},
 		"MaxUserPort of another":       {"--os windows-xp --max-user-port 1000 good", exitUsage, "--max-user-port 1000: on windows-xp it is the last port, 5000 to 65534"},
 		"MaxUserPort of a guess":       {"--max-user-port 60000 good", exitUsage, "--max-user-port 60000: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384; --range says any other range"},
-		"MaxUserPort and a range":      {"--max-user-port 5000 --range 1-5 good", exitUsage, "--max-user-port 5000 and --range 1-5: one of them says what the range is"},
+		"MaxUserPort and a range":      {"--max-user-port 5000 --range 1-5 good", exitUsage, "--max-user-port 5000 and --range 1-5: only one of them can set the range"},
 		"an unknown output":            {"-o xml good", exitUsage, `--output "xml": must be table, yaml or json`},
 		"a file that isn't there":      {"missing", exitFailure, "missing: no such file or directory"},
 		"a folder":                     {".", exitFailure, ".: is a folder"},

@@ -15,19 +15,19 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// converter is the command that makes a NodeTuning of files for sysctl.
+// converter is the command that converts sysctl files to a NodeTuning.
 type converter struct {
 	*app
 	name  objectNameFlag
 	nodes labelSelectorFlag
 }
 
-const convertHelp = `Print the NodeTuning that asks for what files of sysctl set: /etc/sysctl.conf and those
-of sysctl.d. Give them in the order in which they are applied: the last line of a key
+const convertHelp = `Print a NodeTuning with the settings of sysctl files: /etc/sysctl.conf and those of
+sysctl.d. List them in the order in which they are applied: the last line of a key
 counts.
 
-What Portreeve does not hold is dropped, and standard error says of each line why. Take
-what was converted out of the files on the nodes, or two writers set the same.`
+Keys that Portreeve does not support are dropped, with the reason on standard error.
+Remove the converted lines from the files on the nodes, or two programs set the same keys.`
 
 const convertExample = `  portreeve-agent convert /etc/sysctl.d/*.conf /etc/sysctl.conf >tuning.yaml
   ssh node-7 cat /etc/sysctl.conf | portreeve-agent convert --name gateways --nodes pool=gateways - | kubectl apply -f -`
@@ -36,7 +36,7 @@ func (a *app) newConvertCommand() *cobra.Command {
 	v := &converter{app: a, name: "sysctl-conf", nodes: "kubernetes.io/os=linux"}
 	c := &cobra.Command{
 		Use:     "convert FILE...",
-		Short:   "Print the NodeTuning that files of sysctl ask for",
+		Short:   "Print a NodeTuning with the settings of sysctl files",
 		Long:    convertHelp,
 		Example: convertExample,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -49,8 +49,8 @@ func (a *app) newConvertCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.Var(&v.name, "name", "the name of the NodeTuning")
-	f.Var(&v.nodes, "nodes", "which nodes: a selector of their labels")
+	f.Var(&v.name, "name", "name of the NodeTuning")
+	f.Var(&v.nodes, "nodes", "label selector of the nodes")
 	return c
 }
 
@@ -70,16 +70,16 @@ func (v *converter) convertFiles(ctx context.Context, files []string) error {
 	if err != nil {
 		return err
 	}
-	for _, remark := range result.Messages {
-		fmt.Fprintln(v.stderr, remark)
+	for _, message := range result.Messages {
+		fmt.Fprintln(v.stderr, message)
 	}
 	if result.Kept == 0 {
-		return fmt.Errorf("no setting that Portreeve holds in %d lines: see docs/reference/settings.md", len(lines))
+		return fmt.Errorf("no supported setting in %d lines: see docs/reference/settings.md", len(lines))
 	}
 	return v.printNodeTuning(result.Spec)
 }
 
-// maxInputSize is more than any file of sysctl has.
+// maxInputSize is larger than any sysctl file.
 const maxInputSize = 1 << 20
 
 func (v *converter) readInput(file string) ([]byte, error) {
@@ -90,7 +90,7 @@ func (v *converter) readInput(file string) ([]byte, error) {
 	defer in.Close()
 	text, err := io.ReadAll(io.LimitReader(in, maxInputSize+1))
 	if err == nil && len(text) > maxInputSize {
-		err = errors.New("larger than 1 MiB: not a file of sysctl")
+		err = errors.New("larger than 1 MiB: not a sysctl file")
 	}
 	return text, err
 }
@@ -129,7 +129,7 @@ func (n *objectNameFlag) Set(s string) error {
 	return nil
 }
 
-// labelSelectorFlag is a label selector as kubectl takes it.
+// labelSelectorFlag is a label selector in kubectl's syntax.
 type labelSelectorFlag string
 
 func (l *labelSelectorFlag) String() string { return string(*l) }

@@ -8,13 +8,13 @@ import (
 	"portreeve.io/portreeve/agent/windows/winsys"
 )
 
-// eventLogReader is a reader whose samples have failures and the names of processes, too.
+// eventLogReader adds failures and the names of processes to a reader's samples.
 type eventLogReader struct {
 	agent.Reader
 	watch *winsys.Watch
 }
 
-// extendReader adds what the event logs and the list of processes tell to what r gives.
+// extendReader adds data from the event logs and the list of processes to the samples of r.
 func extendReader(r agent.Reader, o readerOptions) (agent.Reader, error) {
 	return eventLogReader{r, winsys.NewWatch(!o.watchFailures)}, nil
 }
@@ -32,5 +32,5 @@ func (w eventLogReader) Close() error {
 	return w.Reader.Close()
 }
 
-// Refresh has the ranges read again.
+// Refresh makes the reader read the ranges again.
 func (w eventLogReader) Refresh() { refreshReader(w.Reader) }

@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// readKernelRelease is empty where uname(2) fails.
+// readKernelRelease returns the kernel's release, empty if uname(2) fails.
 func readKernelRelease() string {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -22,14 +22,14 @@ func readKernelRelease() string {
 
 func describePlatform(p *v1alpha1.Platform) { p.Kernel = readKernelRelease() }
 
-// chooseTimeWait is how long TIME_WAIT lasts; 0 is the constant of Linux.
+// chooseTimeWait returns the duration of TIME_WAIT; 0 is the constant of Linux.
 func chooseTimeWait() time.Duration { return 0 }
 
-// readCounters adds the kernel's figures beside the sockets. The procfs shows those of
-// conntrack, TIME_WAIT and listen queues for the agent's own network namespace only;
-// where that isn't the machine's, they are taken from the sample as far as it has them.
+// readCounters adds the kernel's counters to f. The procfs shows those of conntrack,
+// TIME_WAIT and listen queues for the agent's own network namespace only; if that isn't
+// the machine's, they are copied from the sample if it has them.
 func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
-	c, unseen := kernelstat.Read(proc)
+	c, unobserved := kernelstat.Read(proc)
 	f.TCP.Orphans, f.TCP.MaxOrphans = c.Orphans, c.MaxOrphans
 	f.TCP.OpenFiles, f.TCP.MaxFiles = c.OpenFiles, c.MaxFiles
 	limits := c.TCPMemoryLimits
@@ -44,7 +44,7 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 		f.Unobserved = copyHostCounters(f, host)
 		return
 	}
-	f.Unobserved = unseen
+	f.Unobserved = unobserved
 	f.TCP.TimeWaitOverflow, f.TCP.ListenOverflows = c.TimeWaitOverflow, c.ListenOverflows
 	if c.Conntrack == nil {
 		return
@@ -56,22 +56,22 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 	}
 }
 
-// copyHostCounters takes what a sample knows of the machine's own network, and says what it
-// doesn't. Connection tracking that is in use and whose entries nobody can count is
-// no Conntrack: its drops stay in the sample.
+// copyHostCounters copies the counters of the machine's own network from a sample, and
+// returns those that it doesn't have. Without a count of entries there is no Conntrack,
+// even if connection tracking is in use: its drops remain in the sample.
 func copyHostCounters(f *assess.Facts, host *socket.Network) []socket.Unobserved {
-	const why = "shown in the node's own network namespace only, and the agent runs in another"
+	const reason = "shown in the node's own network namespace only, and the agent runs in another"
 	if host == nil || host.Counters == nil {
-		return []socket.Unobserved{{Item: "conntrack, TIME_WAIT and listen overflows", Reason: why}}
+		return []socket.Unobserved{{Item: "conntrack, TIME_WAIT and listen overflows", Reason: reason}}
 	}
 	f.TCP.TimeWaitOverflow, f.TCP.ListenOverflows = &host.Counters.TimeWaitOverflow, &host.Counters.ListenOverflows
 	if host.Counters.Conntrack == nil {
 		return nil
 	}
-	return []socket.Unobserved{{Item: "conntrack entries", Reason: why}}
+	return []socket.Unobserved{{Item: "conntrack entries", Reason: reason}}
 }
 
-// readOwnNetwork is the inode of the agent's network namespace, 0 where it can't be told.
+// readOwnNetwork returns the inode of the agent's network namespace, 0 if unknown.
 func readOwnNetwork(proc string) uint64 {
 	var st unix.Stat_t
 	if err := unix.Stat(proc+"/self/ns/net", &st); err != nil {

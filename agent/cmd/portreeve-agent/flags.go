@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// The flags' types. Each is a pflag.Value whose allowed says what it takes; the
-// errors of Set are never shown.
+// Each flag type is a pflag.Value with a describeAllowed method, which describes its
+// allowed values; the errors of Set are never shown.
 
 var errNotAllowed = errors.New("not allowed")
 
-// choiceFlag is one of some words.
+// choiceFlag is one of several words.
 type choiceFlag struct {
 	value   string
 	choices []string
@@ -52,7 +52,8 @@ func (i *intervalFlag) Set(s string) error {
 	return nil
 }
 
-// poolCountFlag is how many pools to list, negative for all, 0 for those past the line.
+// poolCountFlag is the number of pools to list: negative for all, 0 for those above the
+// warning threshold.
 type poolCountFlag int
 
 const allPools = "all"

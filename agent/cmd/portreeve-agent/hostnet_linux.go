@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// checkHostNetwork says why the sysctls are not the host's. The host of a node that is a container
-// itself (kind, k3d) has a network beside the machine's: there the agent has hostNetwork
-// if it has the node's address.
+// checkHostNetwork returns the reason why the sysctls are not the host's, empty if they
+// are. A node that is a container itself (kind, k3d) has a network other than the machine's:
+// there the agent has hostNetwork if it has the node's address.
 func (t *tuneFlags) checkHostNetwork() string {
 	if own, err := net.InterfaceAddrs(); err == nil && isOwnAddress(t.hostIP, own) {
 		return ""
@@ -16,7 +16,8 @@ func (t *tuneFlags) checkHostNetwork() string {
 	return checkHostSysctls(t.sysctlRoot)
 }
 
-// isOwnAddress says whether ip is one of own. Those of loopback every network has.
+// isOwnAddress reports whether ip is one of own and not a loopback address, which every
+// network has.
 func isOwnAddress(ip string, own []net.Addr) bool {
 	want, err := netip.ParseAddr(ip)
 	return err == nil && !want.IsLoopback() && slices.ContainsFunc(own, func(a net.Addr) bool {

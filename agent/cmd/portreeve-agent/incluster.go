@@ -10,17 +10,16 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// accountFolder is where Kubernetes puts a pod's token, its namespace and the API
-// server's CA.
+// accountFolder is the folder of a pod's token, its namespace and the API server's CA.
 const accountFolder = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-// sandboxVariable is, in a HostProcess container of Windows, the folder below which
-// containerd 1.6 mounts the pod's volumes. Since 1.7 they are where the pod says
+// sandboxVariable contains, in a HostProcess container of Windows, the folder below which
+// containerd 1.6 mounts the pod's volumes. Since 1.7 they are at the pod's mountPath
 // (KEP-1981, "Container mounts").
 const sandboxVariable = "CONTAINER_SANDBOX_MOUNT_POINT"
 
-// resolveMount is where the folder of a volume is, which the pod mounts at path: below
-// sandbox, where it is there. What the host itself has at path is never the pod's then.
+// resolveMount returns the folder of a volume that the pod mounts at path: below sandbox if
+// it exists there. A folder of the host at path is not the pod's then.
 func resolveMount(sandbox, path string, exists func(string) bool) string {
 	if sandbox == "" {
 		return path
@@ -32,18 +31,18 @@ func resolveMount(sandbox, path string, exists func(string) bool) string {
 	return path
 }
 
-// pathExists says whether there is a file or folder.
+// pathExists reports whether there is a file or folder.
 func pathExists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// resolveVolume is mounted for this process.
+// resolveVolume is resolveMount for this process.
 func (a *app) resolveVolume(path string) string {
 	return resolveMount(a.getenv(sandboxVariable), path, pathExists)
 }
 
-// loadInClusterConfig is how a pod reaches the API server.
+// loadInClusterConfig returns a pod's configuration for the API server.
 func (a *app) loadInClusterConfig() (*rest.Config, error) {
 	folder := a.resolveVolume(accountFolder)
 	if folder == accountFolder {
@@ -53,7 +52,7 @@ func (a *app) loadInClusterConfig() (*rest.Config, error) {
 }
 
 // loadAccountConfig is rest.InClusterConfig with the files of folder. The token is read
-// again as it is renewed.
+// again when it is renewed.
 func loadAccountConfig(folder string, getenv func(string) string) (*rest.Config, error) {
 	host, port := getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
@@ -72,7 +71,7 @@ func loadAccountConfig(folder string, getenv func(string) string) (*rest.Config,
 	}, nil
 }
 
-// findOwnNamespace is the namespace of Portreeve itself: the agent's pod is there.
+// findOwnNamespace returns Portreeve's namespace, in which the agent's pod runs.
 func (r *runner) findOwnNamespace() string {
 	if r.kubeconfig != "" {
 		return defaultNamespace
@@ -84,5 +83,5 @@ func (r *runner) findOwnNamespace() string {
 	return strings.TrimSpace(string(name))
 }
 
-// defaultNamespace is where config/ installs Portreeve.
+// defaultNamespace is the namespace in which config/ installs Portreeve.
 const defaultNamespace = "portreeve-system"

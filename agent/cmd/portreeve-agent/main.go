@@ -1,4 +1,4 @@
-// Command portreeve-agent measures the ports of the machine that it runs on.
+// Command portreeve-agent measures the ephemeral-port usage of the machine it runs on.
 package main
 
 import (
@@ -18,9 +18,8 @@ import (
 // version is set by the linker (-X main.version).
 var version = "dev"
 
-// The goroutine of main keeps to the main thread, whose namespaces are what
-// /proc/PID shows of the process: no other goroutine can be on it and move it
-// into another network namespace.
+// init locks the main goroutine to the main thread, whose namespaces /proc/PID shows:
+// no other goroutine can run on it and move it into another network namespace.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -31,13 +30,13 @@ func main() {
 	os.Exit(code)
 }
 
-// The exit codes beside 0.
+// The exit codes other than 0.
 const (
 	exitFailure = 1
 	exitUsage   = 2
 )
 
-// app is what a run takes from outside.
+// app has the environment of a command: its streams, variables and readers.
 type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
@@ -45,7 +44,7 @@ type app struct {
 	stdin          io.Reader
 }
 
-// runArgs is the whole program; it returns the exit code.
+// runArgs runs the command that args name, and returns the exit code.
 func (a *app) runArgs(ctx context.Context, args []string) int {
 	root := a.buildRootCommand()
 	root.SetArgs(args)
@@ -63,7 +62,7 @@ func (a *app) runArgs(ctx context.Context, args []string) int {
 func (a *app) buildRootCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:           "portreeve-agent",
-		Short:         "Measures the ephemeral ports of this machine",
+		Short:         "Measures the ephemeral-port usage of this machine",
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -11,25 +11,25 @@ import (
 	"portreeve.io/portreeve/internal/terminal"
 )
 
-// printer prints one object after the other; more is how many pools past the
-// line it leaves out.
+// printer prints objects one by one; unlisted is the number of pools above the warning
+// threshold that the object omits.
 type printer interface {
-	printObject(object v1alpha1.PortPressure, more int) error
+	printObject(object v1alpha1.PortPressure, unlisted int) error
 }
 
-// newPrinter prints as output says. many says that there may be several objects,
-// redraw that on a terminal each takes the place of the one before it.
-func newPrinter(a *app, output string, many, redraw bool) printer {
+// newPrinter returns the printer for the value of --output. isMultiple means that there
+// may be several objects, redraw that on a terminal each replaces the previous one.
+func newPrinter(a *app, output string, isMultiple, redraw bool) printer {
 	switch output {
 	case "json":
-		return &jsonPrinter{a.stdout, many}
+		return &jsonPrinter{a.stdout, isMultiple}
 	case "yaml":
-		return &yamlPrinter{out: a.stdout, isMultiple: many}
+		return &yamlPrinter{out: a.stdout, isMultiple: isMultiple}
 	}
 	return &tablePrinter{screen: newScreen(a.stdout, a.getenv), redraw: redraw}
 }
 
-// jsonPrinter prints an object for people, or many, one on each line.
+// jsonPrinter prints a single object indented, or several with one per line.
 type jsonPrinter struct {
 	out        io.Writer
 	isMultiple bool
@@ -43,7 +43,7 @@ func (p *jsonPrinter) printObject(object v1alpha1.PortPressure, _ int) error {
 	return e.Encode(object)
 }
 
-// yamlPrinter prints documents, many of them each with its "---".
+// yamlPrinter prints YAML documents, each preceded by "---" if there are several.
 type yamlPrinter struct {
 	out        io.Writer
 	isMultiple bool
@@ -61,18 +61,18 @@ func (p *yamlPrinter) printObject(object v1alpha1.PortPressure, _ int) error {
 	return err
 }
 
-// tablePrinter prints tables, drawn over each other on a terminal where that is
-// asked for, and else separated.
+// tablePrinter prints tables. With redraw on a terminal each replaces the previous one,
+// otherwise they are separated.
 type tablePrinter struct {
 	screen
 	redraw     bool
 	hasPrinted bool
 }
 
-func (p *tablePrinter) printObject(object v1alpha1.PortPressure, more int) error {
+func (p *tablePrinter) printObject(object v1alpha1.PortPressure, unlisted int) error {
 	width, height := p.readSize()
 	b := terminal.NewBuilder(terminal.Options{Width: width, Colour: p.hasColour, ASCII: p.isASCII})
-	pressuretext.Write(b, object, more)
+	pressuretext.Write(b, object, unlisted)
 	frame := b.String()
 	switch {
 	case p.redraw && p.isTerminal:

@@ -19,33 +19,33 @@ type readerOpener struct {
 	open func(readerOptions) (agent.Reader, error)
 }
 
-// refresher is a reader that keeps what seldom changes, and reads it again when asked.
+// refresher is a reader that caches what seldom changes, and can read it again.
 type refresher interface{ Refresh() }
 
-// refreshReader asks r, where it is one.
+// refreshReader refreshes r if it is a refresher.
 func refreshReader(r agent.Reader) {
 	if r, ok := r.(refresher); ok {
 		r.Refresh()
 	}
 }
 
-// readerOptions are what readers have in common.
+// readerOptions are the options of all readers.
 type readerOptions struct {
 	proc          string
-	watchFailures bool // watch for connect() calls that fail
+	watchFailures bool // watch for failed connect() calls
 	snat          snatOptions
-	// compartments reads those of pods, too (Windows).
+	// compartments includes the network compartments of pods (Windows).
 	compartments bool
 }
 
-// addCompartmentsFlag adds --compartments to f, where there are any.
+// addCompartmentsFlag adds --compartments to f on Windows.
 func addCompartmentsFlag(f *pflag.FlagSet, to *bool) {
 	if runtime.GOOS == "windows" {
-		f.BoolVar(to, "compartments", false, "read the network compartments of pods, too: an experiment")
+		f.BoolVar(to, "compartments", false, "also read the network compartments of pods (experimental)")
 	}
 }
 
-// snatOptions say when the pools of SNAT are read (conntrack.Options).
+// snatOptions configure when SNAT pools are read (conntrack.Options).
 type snatOptions struct {
 	always                    bool
 	gatePercent, sharePercent int
@@ -53,7 +53,7 @@ type snatOptions struct {
 
 const readerAuto = "auto"
 
-// newReaderChoice is the flag --reader.
+// newReaderChoice returns the flag --reader.
 func (a *app) newReaderChoice() choiceFlag {
 	c := choiceFlag{readerAuto, []string{readerAuto}}
 	for _, o := range a.openers {
@@ -62,10 +62,10 @@ func (a *app) newReaderChoice() choiceFlag {
 	return c
 }
 
-var errNoReader = errors.New("no reader for this OS yet")
+var errNoReader = errors.New("no reader supports this OS yet")
 
-// openReader opens the reader of that name; auto is the first that opens, which
-// then says why those before it did not.
+// openReader opens the reader of that name; auto is the first that can be opened. Its
+// message then includes the errors of those before it.
 func openReader(name string, all []readerOpener, o readerOptions) (agent.Reader, error) {
 	if len(all) == 0 {
 		return nil, errNoReader
@@ -81,7 +81,7 @@ func openReader(name string, all []readerOpener, o readerOptions) (agent.Reader,
 }
 
 func openFirstReader(name string, all []readerOpener, o readerOptions) (agent.Reader, error) {
-	var why []string
+	var reasons []string
 	for _, candidate := range all {
 		if name != readerAuto && name != candidate.name {
 			continue
@@ -89,17 +89,17 @@ func openFirstReader(name string, all []readerOpener, o readerOptions) (agent.Re
 		r, err := candidate.open(o)
 		switch {
 		case err != nil:
-			why = append(why, formatOpenError(candidate.name, err))
-		case len(why) > 0:
-			return fallbackReader{r, strings.Join(why, "; ")}, nil
+			reasons = append(reasons, formatOpenError(candidate.name, err))
+		case len(reasons) > 0:
+			return fallbackReader{r, strings.Join(reasons, "; ")}, nil
 		default:
 			return r, nil
 		}
 	}
-	return nil, fmt.Errorf("no reader can be opened: %s", strings.Join(why, "; "))
+	return nil, fmt.Errorf("no reader can be opened: %s", strings.Join(reasons, "; "))
 }
 
-// formatOpenError is err in one line that begins with the reader's name.
+// formatOpenError returns err in one line that begins with the reader's name.
 func formatOpenError(name string, err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	return name + ": " + strings.TrimPrefix(text, name+": ")

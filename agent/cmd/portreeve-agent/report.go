@@ -29,7 +29,7 @@ type reporter struct {
 	snat         bool
 	compartments bool
 	proc         string
-	history      forecast.History // of a watch
+	history      forecast.History // of --watch
 }
 
 func (a *app) newReportCommand() *cobra.Command {
@@ -47,7 +47,7 @@ func (a *app) newReportCommand() *cobra.Command {
 		Args:  rejectArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("interval") && !r.watch {
-				return newUsageErrorf("--interval %q: only with --watch", &r.interval)
+				return newUsageErrorf("--interval %q: needs --watch", &r.interval)
 			}
 			return r.runReport(c.Context())
 		},
@@ -57,12 +57,12 @@ func (a *app) newReportCommand() *cobra.Command {
 	f.VarP(&r.output, "output", "o", "how to print: "+r.output.describeAllowed())
 	f.BoolVarP(&r.watch, "watch", "w", false, "print again after every interval, until interrupted")
 	f.Var(&r.interval, "interval", "time between samples with --watch, 100ms or more")
-	f.Var(&r.cpuBudget, "cpu-budget", "percent of one CPU that samples may take with --watch; the interval gets longer instead")
-	f.Var(&r.reader, "reader", "who reads the sockets: "+r.reader.describeAllowed())
-	f.Var(&r.pools, "pools", "list the N tightest pools, or all (default: those past the warning line)")
-	f.BoolVar(&r.snat, "snat", false, "read the pools of SNAT, too, from the conntrack table of this network namespace (Linux, NET_ADMIN)")
+	f.Var(&r.cpuBudget, "cpu-budget", "maximum percentage of one CPU that samples may use with --watch; the interval gets longer if necessary")
+	f.Var(&r.reader, "reader", "socket reader: "+r.reader.describeAllowed())
+	f.Var(&r.pools, "pools", "list the N tightest pools, or all (default: those above the warning threshold)")
+	f.BoolVar(&r.snat, "snat", false, "also read SNAT pools from the conntrack table of this network namespace (Linux, needs NET_ADMIN)")
 	addCompartmentsFlag(f, &r.compartments)
-	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
+	f.StringVar(&r.proc, "proc", "/proc", "mount point of the procfs that shows the machine's processes")
 	return c
 }
 
@@ -80,7 +80,7 @@ func (r *reporter) runReport(ctx context.Context) error {
 		_, err := r.printSample(ctx, reader, out)
 		return err
 	}
-	pace := agent.TickBudget{Interval: time.Duration(r.interval), BudgetPercent: int(r.cpuBudget)}
+	budget := agent.TickBudget{Interval: time.Duration(r.interval), BudgetPercent: int(r.cpuBudget)}
 	for {
 		start := time.Now()
 		cost, err := r.printSample(ctx, reader, out)
@@ -88,14 +88,14 @@ func (r *reporter) runReport(ctx context.Context) error {
 			return err
 		}
 		select {
-		case <-ctx.Done(): // interrupted, which is how a watch ends
+		case <-ctx.Done(): // --watch ends when it is interrupted
 			return nil
-		case <-time.After(time.Until(start.Add(pace.NextInterval(cost)))):
+		case <-time.After(time.Until(start.Add(budget.NextInterval(cost)))):
 		}
 	}
 }
 
-// printSample takes a sample and prints it. It returns the CPU time that the sample took.
+// printSample takes a sample, prints it and returns its CPU time.
 func (r *reporter) printSample(ctx context.Context, reader agent.Reader, out printer) (time.Duration, error) {
 	sample, err := reader.Sample(ctx, socket.Request{InspectPercent: int(v1alpha1.DefaultWarningPercent)})
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *reporter) printSample(ctx context.Context, reader agent.Reader, out pri
 	return sample.CPUTime, out.printObject(object, assess.CountUnlistedPools(sample, facts))
 }
 
-// readFacts is what a status says beside the sample.
+// readFacts returns the facts that a status needs in addition to the sample.
 func readFacts(sample *socket.Sample, proc string) assess.Facts {
 	facts := assess.Facts{
 		AgentVersion: version,
@@ -123,7 +123,7 @@ func readFacts(sample *socket.Sample, proc string) assess.Facts {
 	return facts
 }
 
-// readHostname is this machine's name as the kubelet would use it for its Node.
+// readHostname returns this machine's name in the form that the kubelet uses for its Node.
 func readHostname() (string, error) {
 	name, err := os.Hostname()
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// restorer is the command that gives this machine its settings back.
+// restorer is the command that restores this machine's original settings.
 type restorer struct {
 	*app
 	isDryRun bool
@@ -28,18 +28,18 @@ func (a *app) newRestoreCommand() *cobra.Command {
 	r.tune.scope.value = tuneHost
 	c := &cobra.Command{
 		Use:   "restore",
-		Short: "Give this machine the settings back that it had before Portreeve",
-		Long: "Give this machine the settings back that it had before Portreeve, as its journal has them.\n\n" +
-			"For one machine by hand, while no agent runs on it: in a cluster, delete the NodeTuning instead.\n" +
-			"What another program has changed since is left as that left it.",
+		Short: "Restore the settings that this machine had before Portreeve",
+		Long: "Restore the settings that this machine had before Portreeve, from its journal.\n\n" +
+			"For manual use while no agent runs on the machine; in a cluster, delete the NodeTuning instead.\n" +
+			"Settings that another program has changed since are not restored.",
 		Args: rejectArguments,
 		RunE: func(*cobra.Command, []string) error { return r.restoreSettings() },
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.BoolVar(&r.isDryRun, "dry-run", false, "only say what would be given back")
+	f.BoolVar(&r.isDryRun, "dry-run", false, "print which settings would be restored, without writing")
 	if currentOS == settings.Windows {
-		f.StringVar(&r.regFile, "reg", "", "first write the originals to this file, as one that regedit imports; with --dry-run only that is done")
+		f.StringVar(&r.regFile, "reg", "", "first write the original values to this file, for regedit; with --dry-run nothing else is written")
 	}
 	r.tune.addPathFlags(f)
 	return c
@@ -65,7 +65,7 @@ func (r *restorer) restoreSettings() error {
 	return errors.Join(r.printSettings(list), findRestoreErrors(list, pods))
 }
 
-// exportRegFile writes --reg.
+// exportRegFile writes the file of --reg.
 func (r *restorer) exportRegFile(o tuning.Options) error {
 	if r.regFile == "" {
 		return nil
@@ -82,11 +82,11 @@ func (r *restorer) exportRegFile(o tuning.Options) error {
 
 func (r *restorer) printSettings(list []v1alpha1.SettingStatus) error {
 	if len(list) == 0 {
-		fmt.Fprintln(r.stdout, "The journal has nothing to give back.")
+		fmt.Fprintln(r.stdout, "The journal has no settings to restore.")
 		return nil
 	}
 	w := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "KEY\tSTATE\tORIGINAL\tSTANDS\tMESSAGE")
+	fmt.Fprintln(w, "KEY\tSTATE\tORIGINAL\tCURRENT\tMESSAGE")
 	for _, s := range list {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Key, s.State, formatValue(s.Original), formatValue(s.Current), s.Message)
 	}
@@ -103,7 +103,8 @@ func formatValue(s *string) string {
 	return *s
 }
 
-// findRestoreErrors says what could not be given back.
+// findRestoreErrors returns the errors of settings that could not be restored, and of the
+// pods that still have settings.
 func findRestoreErrors(list []v1alpha1.SettingStatus, pods int) (err error) {
 	for _, s := range list {
 		if s.State == v1alpha1.SettingFailed {
@@ -111,7 +112,7 @@ func findRestoreErrors(list []v1alpha1.SettingStatus, pods int) (err error) {
 		}
 	}
 	if pods > 0 {
-		err = errors.Join(err, fmt.Errorf("the networks of pods (%d) have settings still: those go with the pods, or run this as root on the node, with its /run/netns at --netns-root", pods))
+		err = errors.Join(err, fmt.Errorf("%d pods still have settings, which end with the pods; to restore them now, run this as root on the node, with --netns-root set to its /run/netns", pods))
 	}
 	return err
 }

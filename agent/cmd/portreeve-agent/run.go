@@ -31,7 +31,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// runner is the command that measures and reports for as long as it lives.
+// runner is the command that measures and reports continuously.
 type runner struct {
 	*app
 	node         string
@@ -51,8 +51,8 @@ type runner struct {
 	tune         tuneFlags
 }
 
-// snatGatePercent is half the way to the default warning line: a conntrack table
-// with fewer entries is not worth reading at every tick.
+// snatGatePercent is half of the default warning threshold: a conntrack table with fewer
+// entries is not read at every tick.
 const snatGatePercent = 25
 
 func (a *app) newRunCommand() *cobra.Command {
@@ -84,24 +84,24 @@ func (a *app) newRunCommand() *cobra.Command {
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&r.node, "node-name", "", "name of this machine's Node")
-	f.StringVar(&r.kubeconfig, "kubeconfig", "", "how to reach the API server (default: as a pod in the cluster)")
-	f.Var(&r.reader, "reader", "who reads the sockets: "+r.reader.describeAllowed())
+	f.StringVar(&r.kubeconfig, "kubeconfig", "", "kubeconfig for the API server (default: the pod's service account)")
+	f.Var(&r.reader, "reader", "socket reader: "+r.reader.describeAllowed())
 	f.Var(&r.tick, "tick", "time between samples")
-	f.Var(&r.pressureTick, "pressed-tick", "time between samples past the warning line")
-	f.Var(&r.heartbeat, "heartbeat", "longest time between two writes of the status, give or take a tenth")
-	f.Var(&r.cpuBudget, "cpu-budget", "percent of one CPU that samples may take; the tick gets longer instead")
-	f.Var(&r.podNames, "pod-names", "where pods' names come from: "+r.podNames.describeAllowed())
+	f.Var(&r.pressureTick, "pressed-tick", "time between samples above the warning threshold")
+	f.Var(&r.heartbeat, "heartbeat", "longest time between two writes of the status, ± 10 %")
+	f.Var(&r.cpuBudget, "cpu-budget", "maximum percentage of one CPU that samples may use; the tick gets longer if necessary")
+	f.Var(&r.podNames, "pod-names", "source of pod names: "+r.podNames.describeAllowed())
 	f.StringVar(&r.podLogs, "pod-logs", podnames.DefaultLogDir, "the kubelet's log directory, for --pod-names logs or auto")
-	f.BoolVar(&r.snat, "snat", false, "read the pools of SNAT, too, from the node's conntrack table: not only after insert_failed has risen (hostNetwork, NET_ADMIN)")
+	f.BoolVar(&r.snat, "snat", false, "always read SNAT pools from the node's conntrack table, not only after insert_failed has increased (needs hostNetwork and NET_ADMIN)")
 	addCompartmentsFlag(f, &r.compartments)
-	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
+	f.StringVar(&r.proc, "proc", "/proc", "mount point of the procfs that shows the machine's processes")
 	r.tune.addFlags(f)
-	f.StringVar(&r.address, "address", ":9797", "where to serve /metrics, /healthz and /readyz")
-	f.Var(&r.logLevel, "log-level", "least level to log: "+r.logLevel.describeAllowed())
+	f.StringVar(&r.address, "address", ":9797", "listen address of /metrics, /healthz and /readyz")
+	f.Var(&r.logLevel, "log-level", "lowest level to log: "+r.logLevel.describeAllowed())
 	return c
 }
 
-// setFlagsFromEnvironment sets the flags that the command line leaves out.
+// setFlagsFromEnvironment sets the flags that are not in the command line.
 func setFlagsFromEnvironment(f *pflag.FlagSet, getenv func(string) string) error {
 	var errs []error
 	f.VisitAll(func(flag *pflag.Flag) {
@@ -122,7 +122,7 @@ func setFlagsFromEnvironment(f *pflag.FlagSet, getenv func(string) string) error
 
 func (r *runner) runAgent(ctx context.Context) error {
 	if r.node == "" {
-		return newUsageErrorf("--node-name is missing: give the name of this machine's Node, in a pod by NODE_NAME from spec.nodeName")
+		return newUsageErrorf("--node-name is missing: set it to the name of this machine's Node, in a pod with NODE_NAME from spec.nodeName")
 	}
 	if err := checkProc(r.proc); err != nil {
 		return err
@@ -131,7 +131,7 @@ func (r *runner) runAgent(ctx context.Context) error {
 		r.tune.stopFile = filepath.Join(r.resolveVolume(filepath.Dir(stop)), filepath.Base(stop))
 	}
 	log := newLogger(r.stderr, r.logLevel.value)
-	klog.SetLogger(logr.Discard()) // what client-go retries, the writer tells once
+	klog.SetLogger(logr.Discard()) // the writer logs errors that client-go retries, once
 	config, err := r.loadConfig()
 	if err != nil {
 		return err
@@ -151,15 +151,15 @@ func (r *runner) runAgent(ctx context.Context) error {
 	}
 	defer reader.Close()
 
-	again := make(chan struct{}, 1)
-	tell := func() { // at once, what was done or asked
+	trigger := make(chan struct{}, 1)
+	requestSample := func() { // reports changes without waiting for the next tick
 		refreshReader(reader)
 		select {
-		case again <- struct{}{}:
+		case trigger <- struct{}{}:
 		default:
 		}
 	}
-	tuner, tune, err := r.startTuner(ctx, log, tell, podTuning{reader, config})
+	tuner, tunerLoops, err := r.startTuner(ctx, log, requestSample, podTuning{reader, config})
 	if err != nil {
 		return err
 	}
@@ -174,17 +174,17 @@ func (r *runner) runAgent(ctx context.Context) error {
 		BudgetPercent:    int(r.cpuBudget),
 		TimeWait:         chooseTimeWait(),
 		Tuning:           tuner,
-		Trigger:          again,
+		Trigger:          trigger,
 	}
 	policy := report.DefaultPolicy
 	policy.Heartbeat = time.Duration(r.heartbeat)
 	writer := report.NewWriter(report.WriterOptions{
 		Client: client, Node: r.node, Policy: policy, Log: log,
 		OnObject: func(p *v1alpha1.PortPressure) {
-			// The tuner first: a status of the new generation must not have settings of the old.
+			// The tuner goes first: a status of the new generation must not have old settings.
 			tuner.UpdateSpec(p)
 			if loop.ApplyObject(p) {
-				tell() // the tuner may be through with it already
+				requestSample() // the tuner may have applied it already
 			}
 		},
 		OnResult: func(result report.Result) { m.RecordWrite(string(result)) },
@@ -196,7 +196,7 @@ func (r *runner) runAgent(ctx context.Context) error {
 		writer.OfferStatus(status)
 		events.OfferEvents(tracker.DecideEvents(s, t.Facts.Thresholds, func(p socket.Pool) cause.Diagnosis { return assess.ExplainPool(p, s, t.Facts) }))
 	}
-	return r.runUntilDone(ctx, log, loop, m.Handler(), append(tune, writer.Run, events.Run)...)
+	return r.runUntilDone(ctx, log, loop, m.Handler(), append(tunerLoops, writer.Run, events.Run)...)
 }
 
 // runUntilDone runs everything until ctx ends.
@@ -215,24 +215,24 @@ func (r *runner) runUntilDone(ctx context.Context, log *slog.Logger, loop *agent
 		<-ctx.Done()
 		server.Close()
 	})
-	log.Info("portreeve-agent runs", "version", version, "node", r.node, "address", listener.Addr().String())
+	log.Info("portreeve-agent started", "version", version, "node", r.node, "address", listener.Addr().String())
 	err = server.Serve(listener)
 	all.Wait()
 	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", r.address, err)
 	}
-	log.Info("portreeve-agent ends; settings stay as they are")
+	log.Info("portreeve-agent stopped; settings are not reverted")
 	return nil
 }
 
-// newHandler are the agent's pages. It is alive, and ready, while samples are taken:
-// a lost API server is no reason to restart it.
+// newHandler returns the agent's HTTP handler. The agent is alive, and ready, while
+// samples are taken: an unavailable API server is not a reason to restart it.
 func newHandler(loop *agent.Loop, m http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", m)
 	check := func(w http.ResponseWriter, _ *http.Request) {
 		if !loop.IsHealthy() {
-			http.Error(w, "no sample yet, or none for a while", http.StatusServiceUnavailable)
+			http.Error(w, "no recent sample", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
@@ -246,7 +246,7 @@ func (r *runner) loadConfig() (*rest.Config, error) {
 	if r.kubeconfig == "" {
 		config, err := r.loadInClusterConfig()
 		if err != nil {
-			return nil, newUsageErrorf("no --kubeconfig, and not in a pod: %w", err)
+			return nil, newUsageErrorf("no --kubeconfig, and not running in a pod: %w", err)
 		}
 		return config, nil
 	}
@@ -257,11 +257,12 @@ func (r *runner) loadConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// newPodNameErrorLogger logs why pods have no names.
+// newPodNameErrorLogger returns a function that logs errors of the pod names' watch and
+// its recovery.
 func newPodNameErrorLogger(log *slog.Logger) func(error) {
 	return func(err error) {
 		if err != nil {
-			log.Warn("pods are shown by UID: needs list and watch on pods", "why", err)
+			log.Warn("failed to watch pod names, pods are shown by UID; needs list and watch on pods", "error", err)
 			return
 		}
 		log.Info("pods are shown by name again")

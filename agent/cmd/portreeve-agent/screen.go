@@ -10,13 +10,13 @@ import (
 	"portreeve.io/portreeve/internal/terminal"
 )
 
-// screen is where tables go, and what it can show.
+// screen is the destination of tables, with its properties.
 type screen struct {
 	out        io.Writer
 	isTerminal bool
 	hasColour  bool
 	isASCII    bool
-	columns    int // where out is no terminal; 0 if unknown
+	columns    int // if out is not a terminal; 0 if unknown
 }
 
 func newScreen(out io.Writer, getenv func(string) string) screen {
@@ -30,7 +30,7 @@ func newScreen(out io.Writer, getenv func(string) string) screen {
 	return s
 }
 
-// readSize is in columns and lines, 0 if unknown. A terminal may change it.
+// readSize returns the current size in columns and lines, 0 if unknown.
 func (s *screen) readSize() (columns, lines int) {
 	if f, ok := s.out.(*os.File); ok && s.isTerminal {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil {

@@ -8,7 +8,7 @@ import (
 
 func TestTheSelfTestIsForWindows(t *testing.T) {
 	got := runCommand(t.Context(), nil, openers, "selftest")
-	want := commandResult{exitFailure, "", "portreeve-agent: selftest asks what only a Windows machine can tell, and this is linux: report shows what is read here\n"}
+	want := commandResult{exitFailure, "", "portreeve-agent: selftest is for Windows only, and this is linux: use report instead\n"}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(commandResult{})); diff != "" {
 		t.Error(diff)
 	}

@@ -8,13 +8,13 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// snatReader is a reader whose samples have the pools of SNAT, too.
+// snatReader adds SNAT pools to a reader's samples.
 type snatReader struct {
 	agent.Reader
 	watch *conntrack.Watcher
 }
 
-// extendReader adds the pools of SNAT to what r gives.
+// extendReader adds SNAT pools to the samples of r.
 func extendReader(r agent.Reader, o readerOptions) (agent.Reader, error) {
 	w, err := conntrack.NewWatcher(conntrack.Options{Proc: o.proc, Always: o.snat.always,
 		GatePercent: o.snat.gatePercent, SharePercent: o.snat.sharePercent})

@@ -25,10 +25,10 @@ import (
 const (
 	tuneOff  = "off"
 	tuneHost = "host"
-	tunePods = "pods" // and the host
+	tunePods = "pods" // includes the host
 )
 
-// tuneFlags are the flags of run that say what may be changed on this machine.
+// tuneFlags are the flags of run for tuning on this machine.
 type tuneFlags struct {
 	scope       choiceFlag
 	allowedKeys settingKeysFlag
@@ -49,31 +49,31 @@ func newTuneFlags() tuneFlags {
 }
 
 func (t *tuneFlags) addFlags(f *pflag.FlagSet) {
-	f.Var(&t.scope, "tune", "whose settings to hold as NodeTunings want them: "+t.scope.describeAllowed()+"; pods includes the host")
-	f.Var(&t.allowedKeys, "allow", "the settings that may be set on this node, parted by commas, or none (default: all of docs/reference/settings.md)")
-	f.Var(&t.nodePorts, "node-port-range", "the cluster's node ports, which a wider range leaves alone")
-	f.StringVar(&t.stopFile, "stop-file", "", "while this file exists, no setting is changed")
+	f.Var(&t.scope, "tune", "scope of NodeTuning enforcement: "+t.scope.describeAllowed()+"; pods includes the host")
+	f.Var(&t.allowedKeys, "allow", "settings that may be changed on this node, separated by commas, or none (default: all of docs/reference/settings.md)")
+	f.Var(&t.nodePorts, "node-port-range", "the cluster's NodePorts, which a wider ephemeral range must not use")
+	f.StringVar(&t.stopFile, "stop-file", "", "file that blocks all changes of settings while it exists")
 	t.addPathFlags(f)
 }
 
-// addPathFlags are the flags that restore has as well.
+// addPathFlags adds the flags that restore has as well.
 func (t *tuneFlags) addPathFlags(f *pflag.FlagSet) {
-	f.StringVar(&t.stateDir, "state-dir", findDefaultStateDir(), "folder of the journal, which remembers the original of each setting")
+	f.StringVar(&t.stateDir, "state-dir", findDefaultStateDir(), "directory of the journal, which has the original value of each setting")
 	if currentOS == settings.Windows {
 		return
 	}
-	f.StringVar(&t.netnsRoot, "netns-root", "/run/netns", "folder of the files that the container runtime keeps for pods' network namespaces, for --tune pods")
-	f.StringVar(&t.sysctlRoot, "sysctl-root", "/proc/sys", "where the sysctls are that may be written")
-	f.StringVar(&t.hostIP, "host-ip", "", "the node's address: where the agent has it, its network is the host's, even of a node that is a container itself")
+	f.StringVar(&t.netnsRoot, "netns-root", "/run/netns", "directory of the container runtime's files for pods' network namespaces, for --tune pods")
+	f.StringVar(&t.sysctlRoot, "sysctl-root", "/proc/sys", "directory of the writable sysctls")
+	f.StringVar(&t.hostIP, "host-ip", "", "the node's address: an agent with this address uses the host's network, even if the node itself is a container")
 }
 
-// protectNodePorts is the cluster's node ports, which a wider range on the host leaves
-// alone.
+// protectNodePorts returns the cluster's NodePorts, which a wider range on the host must
+// not use.
 func (t *tuneFlags) protectNodePorts() plan.Protected {
 	return plan.Protected{Ports: ports.Range(t.nodePorts), Owner: "node ports"}
 }
 
-// startTuner makes the tuner that the flags ask for, and gives what runs it.
+// startTuner returns the tuner for the flags, and the functions that run it.
 func (r *runner) startTuner(ctx context.Context, log *slog.Logger, changed func(), pods podTuning) (*tuning.Tuner, []func(context.Context), error) {
 	if r.tune.scope.value == tuneOff {
 		t := tuning.New(tuning.Options{DisabledReason: "this agent changes no settings (--tune off)", Log: log, Changed: changed})
@@ -91,16 +91,16 @@ func (r *runner) startTuner(ctx context.Context, log *slog.Logger, changed func(
 	return r.startPodTuner(ctx, o, pods)
 }
 
-// podTuning is what tuning inside pods needs beside the flags.
+// podTuning has what tuning inside pods needs in addition to the flags.
 type podTuning struct {
-	reader agent.Reader // which knows whose each network namespace is
+	reader agent.Reader // finds the owners of network namespaces
 	config *rest.Config
 }
 
 // currentOS is the operating system that the agent runs on.
 const currentOS = settings.OS(runtime.GOOS)
 
-// settingKeysFlag are those of the catalogue for this operating system.
+// settingKeysFlag is a list of keys of the catalogue for this operating system.
 type settingKeysFlag []string
 
 const noKeys = "none"
@@ -126,7 +126,7 @@ func (k *settingKeysFlag) String() string {
 
 func (k *settingKeysFlag) Type() string { return "KEY,…" }
 func (k *settingKeysFlag) describeAllowed() string {
-	return "none, or keys of docs/reference/settings.md, parted by commas"
+	return "none, or keys of docs/reference/settings.md, separated by commas"
 }
 
 func (k *settingKeysFlag) Set(s string) error {
@@ -145,7 +145,8 @@ func (k *settingKeysFlag) Set(s string) error {
 	return nil
 }
 
-// checkStopFile says whether the file is there. One that can't be looked for stops as well.
+// checkStopFile returns the reason why changes are blocked if the file exists or can't be
+// checked.
 func checkStopFile(file string) string {
 	if file == "" {
 		return ""
@@ -155,7 +156,7 @@ func checkStopFile(file string) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return ""
 	case err != nil:
-		return fmt.Sprintf("--stop-file can't be looked for: %v", err)
+		return fmt.Sprintf("--stop-file can't be checked: %v", err)
 	}
 	return "the file " + file + " stops every change"
 }

@@ -17,7 +17,7 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// newTuneOptions are what a tuner needs to know of this machine.
+// newTuneOptions returns the tuner's options for this machine.
 func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -39,19 +39,19 @@ func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 
 func findDefaultStateDir() string { return "/var/lib/portreeve" }
 
-// watchSettings has nothing to do: sysctls are looked at with every sample.
+// watchSettings does nothing: sysctls are read with every sample.
 func watchSettings(*slog.Logger, func()) []func(context.Context) { return nil }
 
-// checkHostSysctls says why the sysctls below root are not the host's. A procfs shows each
-// process those of its own network namespace, and only the first one has
-// netdev_max_backlog (net/core/sysctl_net_core.c, net_core_table).
+// checkHostSysctls returns the reason why the sysctls below root are not the host's, empty
+// if they are. A procfs shows each process those of its own network namespace, and only the
+// initial one has netdev_max_backlog (net/core/sysctl_net_core.c, net_core_table).
 func checkHostSysctls(root string) string {
 	_, err := os.Stat(filepath.Join(root, "net/core/netdev_max_backlog"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "the sysctls below --sysctl-root " + root + " are not the host's: --tune host needs hostNetwork: true, and the host's /proc/sys/net mounted there"
 	case err != nil:
-		return fmt.Sprintf("the sysctls below --sysctl-root can't be looked at: %v", err)
+		return fmt.Sprintf("the sysctls below --sysctl-root can't be read: %v", err)
 	}
 	return ""
 }

@@ -11,7 +11,7 @@ import (
 func TestBadTuneFlagsAreRejectedInOneLine(t *testing.T) {
 	for name, test := range map[string]struct{ flag, value, want string }{
 		"A place that is none":     {"--tune", "pods,host", `--tune "pods,host": must be `},
-		"A key that is none":       {"--allow", "net.ipv4.tcp_tw_recycle", `--allow "net.ipv4.tcp_tw_recycle": must be none, or keys of docs/reference/settings.md, parted by commas`},
+		"A key that is none":       {"--allow", "net.ipv4.tcp_tw_recycle", `--allow "net.ipv4.tcp_tw_recycle": must be none, or keys of docs/reference/settings.md, separated by commas`},
 		"A trick for a key":        {"--allow", "../kernel/panic", `--allow "../kernel/panic": must be none, or keys`},
 		"Node ports that are none": {"--node-port-range", "9-5", `--node-port-range "9-5": must be a range of ports from 1 to 65535`},
 	} {
@@ -51,7 +51,7 @@ func TestRestoreWithAnEmptyJournal(t *testing.T) {
 	dir := t.TempDir()
 	for _, args := range [][]string{{"--dry-run"}, nil} {
 		got := runCommand(t.Context(), nil, nil, append([]string{"restore", "--state-dir", dir}, args...)...)
-		if got.code != 0 || got.stdout != "The journal has nothing to give back.\n" {
+		if got.code != 0 || got.stdout != "The journal has no settings to restore.\n" {
 			t.Errorf("%+v", got)
 		}
 	}
@@ -75,6 +75,6 @@ func TestAStopFileBlocksChanges(t *testing.T) {
 		t.Error(why)
 	}
 	if why := checkStopFile(filepath.Join(file, "below")); why == "" {
-		t.Error("what can't be looked for stops nothing")
+		t.Error("a file that can't be checked does not block changes")
 	}
 }

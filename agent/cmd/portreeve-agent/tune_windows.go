@@ -20,7 +20,7 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// findDefaultStateDir is %ProgramData%\portreeve.
+// findDefaultStateDir returns %ProgramData%\portreeve.
 func findDefaultStateDir() string {
 	folder, err := windows.KnownFolderPath(windows.FOLDERID_ProgramData, 0)
 	if err != nil {
@@ -29,14 +29,14 @@ func findDefaultStateDir() string {
 	return filepath.Join(folder, "portreeve")
 }
 
-// newTuneOptions are what a tuner needs to know of this machine.
+// newTuneOptions returns the tuner's options for this machine.
 func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 	if t.scope.value == tunePods {
-		return tuning.Options{}, newUsageErrorf("--tune %s: Windows has the settings once for the whole machine, and none inside pods; must be host or off here", tunePods)
+		return tuning.Options{}, newUsageErrorf("--tune %s: Windows has these settings for the whole machine only, not inside pods; must be host or off here", tunePods)
 	}
 	boot, err := winsys.BootTime()
 	if err != nil {
-		return tuning.Options{}, fmt.Errorf("--tune %s: the boot time is needed, to know which settings wait for a restart: %w", t.scope.value, err)
+		return tuning.Options{}, fmt.Errorf("--tune %s: the boot time is needed, to know which settings need a restart: %w", t.scope.value, err)
 	}
 	run, err := netsh.System()
 	if err != nil {
@@ -54,11 +54,11 @@ func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 	}, nil
 }
 
-// watchSettings wakes the tuner when a value of TCP/IP's key was changed.
-func watchSettings(log *slog.Logger, poke func()) []func(context.Context) {
+// watchSettings returns a function that wakes the tuner when a value of TCP/IP's key changes.
+func watchSettings(log *slog.Logger, wake func()) []func(context.Context) {
 	return []func(context.Context){func(ctx context.Context) {
-		if err := registry.Tcpip.WatchValues(ctx, poke); err != nil {
-			log.Warn("the registry can't be watched; what others change is seen at the next tick", "why", err)
+		if err := registry.Tcpip.WatchValues(ctx, wake); err != nil {
+			log.Warn("failed to watch the registry; changes by other programs are detected at the next tick", "error", err)
 		}
 	}}
 }

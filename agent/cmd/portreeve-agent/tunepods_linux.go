@@ -14,8 +14,8 @@ import (
 	"portreeve.io/portreeve/agent/tuning/pods"
 )
 
-// startPodTuner makes a tuner of the host and of pods. The watch of the node's pods begins
-// with the first setting that is for pods, and ends with ctx.
+// startPodTuner returns a tuner of the host and of pods. The watch of the node's pods starts
+// with the first setting for pods, and ends with ctx.
 func (r *runner) startPodTuner(ctx context.Context, o tuning.Options, with podTuning) (*tuning.Tuner, []func(context.Context), error) {
 	if err := checkPodTuning(r.tune.netnsRoot); err != nil {
 		return nil, nil, err
@@ -37,7 +37,8 @@ func (r *runner) startPodTuner(ctx context.Context, o tuning.Options, with podTu
 	return t, []func(context.Context){t.Run, func(ctx context.Context) { inside.Run(ctx, t.RequestCycle) }}, nil
 }
 
-// openPodsForRestore tunes pods by their processes in /proc, nil where there are none to enter.
+// openPodsForRestore returns the pods found by their processes in /proc, nil if their
+// network namespaces can't be entered.
 func openPodsForRestore(t *tuneFlags, o tuning.Options) tuning.Pods {
 	if checkPodTuning(t.netnsRoot) != nil {
 		return nil
@@ -49,11 +50,11 @@ func openPodsForRestore(t *tuneFlags, o tuning.Options) tuning.Pods {
 	return pods.New(pods.Options{Root: t.netnsRoot, Sysctls: o.Host, Owners: owners, Log: o.Log})
 }
 
-// checkPodTuning refuses what would make every pod fail.
+// checkPodTuning returns an error if tuning would fail in every pod.
 func checkPodTuning(root string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(root, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return newUsageErrorf("--netns-root %q: no such folder; must be the node's /run/netns, mounted with HostToContainer", root)
+		return newUsageErrorf("--netns-root %q: no such directory; must be the node's /run/netns, mounted with HostToContainer", root)
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -63,19 +64,19 @@ func checkPodTuning(root string) error {
 	return nil
 }
 
-// newPodErrorLogger logs why the node's pods are not known.
+// newPodErrorLogger returns a function that logs errors of the pods' watch and its recovery.
 func newPodErrorLogger(log *slog.Logger) func(error) {
 	return func(err error) {
 		if err != nil {
-			log.Warn("the node's pods can't be watched, and what is held in pods stays: needs list and watch on pods, and on namespaces for namespaceSelectors; trying again", "why", err)
+			log.Warn("failed to watch the node's pods, settings in pods stay unchanged; needs list and watch on pods, and on namespaces for namespaceSelectors; retrying", "error", err)
 			return
 		}
 		log.Info("the node's pods are watched again")
 	}
 }
 
-// chooseOwnersReader tells whose each network namespace is: by the reader's own walk, else by the
-// processes in /proc.
+// chooseOwnersReader returns a function that finds the owners of network namespaces: that
+// of the reader if it has one, otherwise one that reads the processes in /proc.
 func chooseOwnersReader(r agent.Reader, proc, root string) (func() ([]netns.Namespace, error), error) {
 	for {
 		switch of := r.(type) {

@@ -9,15 +9,15 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// usageError is a mistake in the command line: one line that names what is
-// wrong and what is allowed, and exit code 2.
+// usageError is an error in the command line: one line that names the wrong and the
+// allowed values. The exit code is 2.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
 func newUsageErrorf(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// rejectArguments is a cobra.PositionalArgs.
+// rejectArguments is a cobra.PositionalArgs that accepts no arguments.
 func rejectArguments(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -34,7 +34,7 @@ func rejectArguments(c *cobra.Command, args []string) error {
 	return newUsageErrorf("%s takes flags only, not %q", c.Name(), args[0])
 }
 
-// convertFlagError says what pflag found wrong, in our words.
+// convertFlagError converts an error of pflag to a usageError.
 func convertFlagError(c *cobra.Command, err error) error {
 	var (
 		unknown *pflag.NotExistError
@@ -56,7 +56,7 @@ func convertFlagError(c *cobra.Command, err error) error {
 	return usageError{err}
 }
 
-// describeAllowed is what a flag takes.
+// describeAllowed describes the allowed values of a flag.
 func describeAllowed(f *pflag.Flag) string {
 	if v, ok := f.Value.(interface{ describeAllowed() string }); ok {
 		return v.describeAllowed()
@@ -73,7 +73,7 @@ func listFlags(c *cobra.Command) string {
 	return strings.Join(names, ", ")
 }
 
-// joinWithOr is "a, b or c".
+// joinWithOr returns the words as "a, b or c".
 func joinWithOr(words []string) string {
 	last := len(words) - 1
 	if last < 1 {
