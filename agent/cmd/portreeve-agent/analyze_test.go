@@ -16,8 +16,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// windowsDump is netstat -ano of a host that has n sockets in CLOSE_WAIT.
-func windowsDump(n int) string {
+// newWindowsDump returns netstat -ano of a host that has n sockets in CLOSE_WAIT.
+func newWindowsDump(n int) string {
 	var b strings.Builder
 	b.WriteString("\r\nActive Connections\r\n\r\n  Proto  Local Address          Foreign Address        State           PID\r\n")
 	b.WriteString("  TCP    0.0.0.0:135            0.0.0.0:0              LISTENING       1032\r\n")
@@ -27,8 +27,8 @@ func windowsDump(n int) string {
 	return b.String()
 }
 
-// runAnalyze runs the command in a folder with these files; what goes to its standard
-// input is the file "-".
+// runAnalyze runs the command in a folder with these files; the file "-" is its standard
+// input.
 func runAnalyze(t *testing.T, files map[string]string, args ...string) commandResult {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -54,7 +54,7 @@ func runAnalyze(t *testing.T, files map[string]string, args ...string) commandRe
 func TestAnalyzePrintsTheStatusOfAnObject(t *testing.T) {
 	for _, format := range []string{"json", "yaml"} {
 		t.Run(format, func(t *testing.T) {
-			got := runAnalyze(t, map[string]string{"Dump.TXT": windowsDump(9000)}, "-o", format, "Dump.TXT")
+			got := runAnalyze(t, map[string]string{"Dump.TXT": newWindowsDump(9000)}, "-o", format, "Dump.TXT")
 			var p v1alpha1.PortPressure
 			if err := yaml.UnmarshalStrict([]byte(got.stdout), &p); err != nil || got.code != 0 || got.stderr != "" {
 				t.Fatalf("%v %+v", err, got)
@@ -72,7 +72,7 @@ func TestAnalyzePrintsTheStatusOfAnObject(t *testing.T) {
 }
 
 func TestAnalyzePrintsATable(t *testing.T) {
-	got := runAnalyze(t, map[string]string{stdin: windowsDump(9000) + "  TCP    10.0.0.5:6"}, "-")
+	got := runAnalyze(t, map[string]string{stdin: newWindowsDump(9000) + "  TCP    10.0.0.5:6"}, "-")
 	for _, want := range []string{
 		"WARNING 54 %  Host → 10.0.0.9:1433  dump, assumed\n",
 		"stdin · windows 2008+ · 1 network · ",
@@ -89,7 +89,7 @@ func TestAnalyzePrintsATable(t *testing.T) {
 }
 
 func TestAnalyzePrintsAnObjectForEachFile(t *testing.T) {
-	files := map[string]string{"a": windowsDump(1), "b": "ESTAB 0 0 10.0.0.4:40000 10.0.0.9:5432\n"}
+	files := map[string]string{"a": newWindowsDump(1), "b": "ESTAB 0 0 10.0.0.4:40000 10.0.0.9:5432\n"}
 	got := runAnalyze(t, files, "-o", "json", "a", "b")
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	if got.code != 0 || len(lines) != 2 {
@@ -116,7 +116,7 @@ func TestAnalyzeUsesTheGivenRange(t *testing.T) {
 		"--range 1024-65535":                "with the range 1024-65535",
 		"--os windows-2003 --range 1-65535": "windows-2003 with the range 1-65535",
 	} {
-		got := runAnalyze(t, map[string]string{"a": windowsDump(1)}, append(strings.Fields(args), "-o", "json", "a")...)
+		got := runAnalyze(t, map[string]string{"a": newWindowsDump(1)}, append(strings.Fields(args), "-o", "json", "a")...)
 		var p v1alpha1.PortPressure
 		if err := json.Unmarshal([]byte(got.stdout), &p); err != nil || !strings.Contains(p.Status.Reader.Message, want) {
 			t.Errorf("%s: no %q in %q %v", args, want, p.Status.Reader.Message, err)
@@ -125,26 +125,26 @@ func TestAnalyzeUsesTheGivenRange(t *testing.T) {
 }
 
 func TestAnalyzeReportsErrorsInOneLine(t *testing.T) {
-	files := map[string]string{"good": windowsDump(1), "binary": "\x7fELF\x02\x00\x00", "poem": "Wer reitet\n", stdin: ""}
+	files := map[string]string{"good": newWindowsDump(1), "binary": "\x7fELF\x02\x00\x00", "poem": "Wer reitet\n", stdin: ""}
 	tests := map[string]struct {
 		args string
 		code int
 		want string
 	}{
-		"no file":                      {"", exitUsage, "analyze needs a file, or - for standard input"},
-		"an unknown system":            {"--os windows-95 good", exitUsage, `--os "windows-95": must be linux, windows-2000, windows-xp, windows-2003, windows-2003-kb951746, windows-2008+ or windows`},
-		"a range that is none":         {"--range 5-4 good", exitUsage, `--range "5-4": must be a range of ports from 1 to 65535, such as 32768-60999`},
-		"MaxUserPort that is none":     {"--max-user-port many good", exitUsage, `--max-user-port "many": must be a number from 255 to 65534`},
-		"MaxUserPort of another":       {"--os windows-xp --max-user-port 1000 good", exitUsage, "--max-user-port 1000: on windows-xp it is the last port, 5000 to 65534"},
-		"MaxUserPort of a guess":       {"--max-user-port 60000 good", exitUsage, "--max-user-port 60000: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384; --range says any other range"},
-		"MaxUserPort and a range":      {"--max-user-port 5000 --range 1-5 good", exitUsage, "--max-user-port 5000 and --range 1-5: only one of them can set the range"},
-		"an unknown output":            {"-o xml good", exitUsage, `--output "xml": must be table, yaml or json`},
-		"a file that isn't there":      {"missing", exitFailure, "missing: no such file or directory"},
-		"a folder":                     {".", exitFailure, ".: is a folder"},
-		"a binary file":                {"binary", exitFailure, "binary: line 1: binary data: not text that netstat, ss or TCPView print"},
-		"a file without sockets":       {"poem", exitFailure, "poem: no line shows a socket: 1 lines, none of netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
-		"an empty standard input":      {"-", exitFailure, "standard input: no line shows a socket: 0 lines, none of netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
-		"two of three files, in a row": {"binary good poem", exitFailure, "binary: line 1: binary data: not text that netstat, ss or TCPView print; poem: no line"},
+		"no file":                         {"", exitUsage, "analyze needs a file, or - for standard input"},
+		"an unknown system":               {"--os windows-95 good", exitUsage, `--os "windows-95": must be linux, windows-2000, windows-xp, windows-2003, windows-2003-kb951746, windows-2008+ or windows`},
+		"an invalid range":                {"--range 5-4 good", exitUsage, `--range "5-4": must be a range of ports from 1 to 65535, such as 32768-60999`},
+		"an invalid MaxUserPort":          {"--max-user-port many good", exitUsage, `--max-user-port "many": must be a number from 255 to 65534`},
+		"MaxUserPort of another system":   {"--os windows-xp --max-user-port 1000 good", exitUsage, "--max-user-port 1000: on windows-xp it is the last port, 5000 to 65534"},
+		"MaxUserPort of a guessed system": {"--max-user-port 60000 good", exitUsage, "--max-user-port 60000: on windows-2008+ it is a number of ports from 49152 on, 255 to 16384; --range says any other range"},
+		"MaxUserPort and a range":         {"--max-user-port 5000 --range 1-5 good", exitUsage, "--max-user-port 5000 and --range 1-5: only one of them can set the range"},
+		"an unknown output":               {"-o xml good", exitUsage, `--output "xml": must be table, yaml or json`},
+		"a missing file":                  {"missing", exitFailure, "missing: no such file or directory"},
+		"a folder":                        {".", exitFailure, ".: is a folder"},
+		"a binary file":                   {"binary", exitFailure, "binary: line 1: binary data: not text that netstat, ss or TCPView print"},
+		"a file without sockets":          {"poem", exitFailure, "poem: no line shows a socket: 1 lines, none of netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
+		"an empty standard input":         {"-", exitFailure, "standard input: no line shows a socket: 0 lines, none of netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
+		"two of three files":              {"binary good poem", exitFailure, "binary: line 1: binary data: not text that netstat, ss or TCPView print; poem: no line"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The agent as it runs in a pod: no root, both capabilities permitted by the
-// file, none in effect.
+// The agent runs as in a pod: without root, with both capabilities permitted by the file,
+// and none effective.
 func TestReportWorksWithTwoFileCapabilitiesAndNoRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to give a file capabilities")
 	}
 	dir := t.TempDir()
 	for d := dir; d != filepath.Dir(d) && strings.HasPrefix(d, os.TempDir()+"/"); d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil { // others may look, too
+		if err := os.Chmod(d, 0o755); err != nil { // other users need access
 			t.Fatal(err)
 		}
 	}
@@ -52,24 +52,24 @@ func TestReportWorksWithTwoFileCapabilitiesAndNoRoot(t *testing.T) {
 	if _, err := os.Stat("/proc/sys/net/netfilter/nf_conntrack_count"); err != nil {
 		t.Skipf("conntrack is not in use here: %v", err)
 	}
-	const lacks = "needs NET_ADMIN"
+	const message = "needs NET_ADMIN"
 	for name, with := range map[string]struct {
 		caps  uint64
 		args  []string
 		lacks bool
 	}{
-		"NET_ADMIN for SNAT":                 {readerCapabilities | snatCapabilities, []string{"--snat"}, false},
-		"no NET_ADMIN for SNAT":              {readerCapabilities, []string{"--snat"}, true},
-		"NET_ADMIN that nothing asks for":    {readerCapabilities | snatCapabilities, nil, false},
-		"no NET_ADMIN, and nothing needs it": {readerCapabilities, nil, false},
+		"NET_ADMIN for SNAT":           {readerCapabilities | snatCapabilities, []string{"--snat"}, false},
+		"no NET_ADMIN for SNAT":        {readerCapabilities, []string{"--snat"}, true},
+		"NET_ADMIN without --snat":     {readerCapabilities | snatCapabilities, nil, false},
+		"no NET_ADMIN, without --snat": {readerCapabilities, nil, false},
 	} {
-		if out, err := report(with.caps, with.args...); err != nil || strings.Contains(out, lacks) != with.lacks {
-			t.Errorf("with %s: %v: %s\nwant %q in it: %v", name, err, out, lacks, with.lacks)
+		if out, err := report(with.caps, with.args...); err != nil || strings.Contains(out, message) != with.lacks {
+			t.Errorf("with %s: %v: %s\nwant %q in it: %v", name, err, out, message, with.lacks)
 		}
 	}
 }
 
-// setFileCapabilities gives a file capabilities of the kind "=p" (struct vfs_cap_data,
+// setFileCapabilities sets a file's capabilities of the kind "=p" (struct vfs_cap_data,
 // revision 2, in include/uapi/linux/capability.h).
 func setFileCapabilities(file string, caps uint64) error {
 	le := func(v uint32) []byte { return []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)} }

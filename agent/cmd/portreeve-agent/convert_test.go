@@ -14,7 +14,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
-// runConvert runs the command; in is its standard input.
+// runConvert runs the command with the standard input in.
 func runConvert(t *testing.T, in string, args ...string) commandResult {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -23,8 +23,8 @@ func runConvert(t *testing.T, in string, args ...string) commandResult {
 	return commandResult{code, stdout.String(), stderr.String()}
 }
 
-// The objects that this test writes to testdata/convert are those that
-// controllers/converted_test.go asks a real API server to take.
+// controllers/converted_test.go creates the objects in testdata/convert on a real API
+// server.
 func TestConvertPrintsANodeTuning(t *testing.T) {
 	t.Chdir(filepath.Join("testdata", "convert"))
 	files, err := filepath.Glob("*.conf")
@@ -67,14 +67,14 @@ func TestConvertReportsErrors(t *testing.T) {
 		args []string
 		want commandResult
 	}{
-		"no file":             {"", nil, commandResult{2, "", "portreeve-agent: convert needs a file, or - for standard input\n"}},
-		"a file that isn't":   {"", []string{"no.conf"}, commandResult{1, "", "portreeve-agent: no.conf: no such file or directory\n"}},
-		"a folder":            {"", []string{"."}, commandResult{1, "", "portreeve-agent: .: is a folder\n"}},
-		"nothing to convert":  {"# a.b = 1\n", []string{"-"}, commandResult{1, "", "portreeve-agent: no supported setting in 0 lines: see docs/reference/settings.md\n"}},
-		"a file that is huge": {strings.Repeat("#", maxInputSize+1), []string{"-"}, commandResult{1, "", "portreeve-agent: standard input: larger than 1 MiB: not a sysctl file\n"}},
-		"a name that isn't":   {"", []string{"--name", "A_B", "-"}, commandResult{2, "", `portreeve-agent: --name "A_B": must be lower-case letters, digits, - and ., such as api-gateways` + "\n"}},
-		"no labels":           {"", []string{"--nodes", "a b", "-"}, commandResult{2, "", `portreeve-agent: --nodes "a b": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
-		"labels of no kind":   {"", []string{"--nodes", "", "-"}, commandResult{2, "", `portreeve-agent: --nodes "": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
+		"no file":                  {"", nil, commandResult{2, "", "portreeve-agent: convert needs a file, or - for standard input\n"}},
+		"a missing file":           {"", []string{"no.conf"}, commandResult{1, "", "portreeve-agent: no.conf: no such file or directory\n"}},
+		"a folder":                 {"", []string{"."}, commandResult{1, "", "portreeve-agent: .: is a folder\n"}},
+		"nothing to convert":       {"# a.b = 1\n", []string{"-"}, commandResult{1, "", "portreeve-agent: no supported setting in 0 lines: see docs/reference/settings.md\n"}},
+		"a file that is too large": {strings.Repeat("#", maxInputSize+1), []string{"-"}, commandResult{1, "", "portreeve-agent: standard input: larger than 1 MiB: not a sysctl file\n"}},
+		"an invalid name":          {"", []string{"--name", "A_B", "-"}, commandResult{2, "", `portreeve-agent: --name "A_B": must be lower-case letters, digits, - and ., such as api-gateways` + "\n"}},
+		"invalid labels":           {"", []string{"--nodes", "a b", "-"}, commandResult{2, "", `portreeve-agent: --nodes "a b": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
+		"empty labels":             {"", []string{"--nodes", "", "-"}, commandResult{2, "", `portreeve-agent: --nodes "": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

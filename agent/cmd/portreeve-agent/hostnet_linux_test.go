@@ -15,12 +15,12 @@ func TestIsOwnAddress(t *testing.T) {
 		ip   string
 		want bool
 	}{
-		"It has the address":              {"172.18.0.2", true},
-		"It has the IPv6 address":         {"fc00:0::2", true},
-		"Another host of the network":     {"172.18.0.3", false},
-		"Loopback, which everybody has":   {"127.0.0.1", false},
-		"Nobody said what the address is": {"", false},
-		"What is no address":              {"node-a", false},
+		"It has the address":                {"172.18.0.2", true},
+		"It has the IPv6 address":           {"fc00:0::2", true},
+		"Another host of the network":       {"172.18.0.3", false},
+		"Loopback, which every network has": {"127.0.0.1", false},
+		"No address":                        {"", false},
+		"Not an address":                    {"node-a", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := isOwnAddress(test.ip, own); got != test.want {

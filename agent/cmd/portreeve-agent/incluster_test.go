@@ -15,30 +15,30 @@ import (
 
 func TestResolveMount(t *testing.T) {
 	tests := map[string]struct {
-		sandbox string
-		there   []string
-		want    string
+		sandbox  string
+		existing []string
+		want     string
 	}{
-		"as the pod says, in a container":                 {want: accountFolder},
-		"as the pod says, since containerd 1.7":           {`C:\hpc`, []string{accountFolder}, accountFolder},
-		"below the sandbox, with containerd 1.6":          {`C:\C\0a1b`, []string{`C:\C\0a1b` + accountFolder}, `C:\C\0a1b` + accountFolder},
-		"there, whatever the host has in the pod's place": {`C:\C\0a1b\`, []string{`C:\C\0a1b` + accountFolder, accountFolder}, `C:\C\0a1b` + accountFolder},
-		"nowhere, and the pod's place is named":           {sandbox: `C:\C\0a1b`, want: accountFolder},
+		"at the mountPath, in a container":                   {want: accountFolder},
+		"at the mountPath, since containerd 1.7":             {`C:\hpc`, []string{accountFolder}, accountFolder},
+		"below the sandbox, with containerd 1.6":             {`C:\C\0a1b`, []string{`C:\C\0a1b` + accountFolder}, `C:\C\0a1b` + accountFolder},
+		"below the sandbox, although the host has that path": {`C:\C\0a1b\`, []string{`C:\C\0a1b` + accountFolder, accountFolder}, `C:\C\0a1b` + accountFolder},
+		"nowhere: the mountPath is returned":                 {sandbox: `C:\C\0a1b`, want: accountFolder},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			there := map[string]bool{}
-			for _, path := range tt.there {
-				there[path] = true
+			existing := map[string]bool{}
+			for _, path := range tt.existing {
+				existing[path] = true
 			}
-			if got := resolveMount(tt.sandbox, accountFolder, func(path string) bool { return there[path] }); got != tt.want {
+			if got := resolveMount(tt.sandbox, accountFolder, func(path string) bool { return existing[path] }); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
 		})
 	}
 }
 
-// newSandbox is a folder as containerd 1.6 makes it, with a service account's files.
+// newSandbox creates a folder as containerd 1.6 does, with a service account's files.
 func newSandbox(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -54,8 +54,8 @@ func newSandbox(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// The account below a sandbox is used as it is by rest.InClusterConfig, which a server
-// that asks for the token tells.
+// The account below a sandbox is used as rest.InClusterConfig uses it: the server receives
+// its token.
 func TestAnAccountBelowASandboxIsUsed(t *testing.T) {
 	seen := make(chan string, 1)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("Authorization") }))

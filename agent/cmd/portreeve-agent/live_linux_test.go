@@ -15,8 +15,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// newAgentProcess is the test binary as the real program, which dies with the test, or
-// after a minute.
+// newAgentProcess returns a command that runs the test binary as the agent. It is killed
+// when the test ends, or after a minute.
 func newAgentProcess(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -51,7 +51,7 @@ func TestASignalEndsAWatchCleanly(t *testing.T) {
 			if err := c.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
-			for lines.Scan() { // what was on its way
+			for lines.Scan() { // read the rest
 			}
 			if err := c.Wait(); err != nil {
 				t.Errorf("%v: %s", err, stderr.String())
@@ -92,14 +92,14 @@ func TestOnlyConntrackEntriesAreUnobservedFromAnotherNamespace(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
 		t.Fatal(err)
 	}
-	var about []string
+	var items []string
 	for _, u := range p.Status.Unobserved {
 		if strings.Contains(u.Item, "conntrack") || strings.Contains(u.Item, "overflows") {
-			about = append(about, u.Item)
+			items = append(items, u.Item)
 		}
 	}
-	if p.Status.Conntrack != nil || len(about) > 1 || len(about) == 1 && about[0] != "conntrack entries" {
-		t.Errorf("conntrack %+v, unseen %v", p.Status.Conntrack, p.Status.Unobserved)
+	if p.Status.Conntrack != nil || len(items) > 1 || len(items) == 1 && items[0] != "conntrack entries" {
+		t.Errorf("conntrack %+v, unobserved %v", p.Status.Conntrack, p.Status.Unobserved)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// asMain makes the test binary be the program.
+// asMain is an environment variable that makes the test binary run main.
 const asMain = "PORTREEVE_TEST_AS_MAIN"
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeReader gives the same sample time and again, and calls after once it has.
+// fakeReader returns the same sample each time. It calls after with the number of samples.
 type fakeReader struct {
 	message string
 	samples int
@@ -65,7 +65,7 @@ func newOpener(name string, r agent.Reader, err error) readerOpener {
 	return readerOpener{name, func(readerOptions) (agent.Reader, error) { return r, err }}
 }
 
-// commandResult is what a run gives.
+// commandResult is the result of a command.
 type commandResult struct {
 	code           int
 	stdout, stderr string
@@ -84,22 +84,22 @@ func TestBadUsageIsOneLineAndExitCode2(t *testing.T) {
 		args string
 		want string
 	}{
-		"An unknown command":        {"reprot", `unknown command "reprot": must be analyze, convert, report, restore, run or selftest`},
-		"An unknown flag":           {"report --colour", `unknown flag "--colour": report has ` + flags},
-		"An unknown short flag":     {"report -x", `unknown flag "-x": report has ` + flags},
-		"An argument":               {"report eth0", `report takes flags only, not "eth0"`},
-		"An unknown output":         {"report -o xml", `--output "xml": must be table, yaml or json`},
-		"An empty output":           {"report --output=", `--output "": must be table, yaml or json`},
-		"A flag without its value":  {"report --output", `--output needs a value: table, yaml or json`},
-		"An unknown reader":         {"report --reader ss", `--reader "ss": must be auto or fake`},
-		"An interval of nothing":    {"report --watch --interval 0", `--interval "0": must be a duration of 100ms or more, such as 1s`},
-		"A short interval":          {"report --watch --interval 99ms", `--interval "99ms": must be a duration of 100ms or more, such as 1s`},
-		"An interval without unit":  {"report --watch --interval 5", `--interval "5": must be a duration of 100ms or more, such as 1s`},
-		"An interval without watch": {"report --interval 5s", `--interval "5s": needs --watch`},
-		"No pools":                  {"report --pools 0", `--pools "0": must be a number from 1 on, or all`},
-		"Fewer than no pools":       {"report --pools=-1", `--pools "-1": must be a number from 1 on, or all`},
-		"Too many pools to count":   {"report --pools 99999999999", `--pools "99999999999": must be a number from 1 on, or all`},
-		"Neither watch nor not":     {"report --watch=maybe", `--watch "maybe": must be true or false`},
+		"An unknown command":         {"reprot", `unknown command "reprot": must be analyze, convert, report, restore, run or selftest`},
+		"An unknown flag":            {"report --colour", `unknown flag "--colour": report has ` + flags},
+		"An unknown short flag":      {"report -x", `unknown flag "-x": report has ` + flags},
+		"An argument":                {"report eth0", `report takes flags only, not "eth0"`},
+		"An unknown output":          {"report -o xml", `--output "xml": must be table, yaml or json`},
+		"An empty output":            {"report --output=", `--output "": must be table, yaml or json`},
+		"A flag without its value":   {"report --output", `--output needs a value: table, yaml or json`},
+		"An unknown reader":          {"report --reader ss", `--reader "ss": must be auto or fake`},
+		"An interval of 0":           {"report --watch --interval 0", `--interval "0": must be a duration of 100ms or more, such as 1s`},
+		"A short interval":           {"report --watch --interval 99ms", `--interval "99ms": must be a duration of 100ms or more, such as 1s`},
+		"An interval without unit":   {"report --watch --interval 5", `--interval "5": must be a duration of 100ms or more, such as 1s`},
+		"An interval without watch":  {"report --interval 5s", `--interval "5s": needs --watch`},
+		"0 pools":                    {"report --pools 0", `--pools "0": must be a number from 1 on, or all`},
+		"A negative number of pools": {"report --pools=-1", `--pools "-1": must be a number from 1 on, or all`},
+		"Too many pools to count":    {"report --pools 99999999999", `--pools "99999999999": must be a number from 1 on, or all`},
+		"An invalid boolean":         {"report --watch=maybe", `--watch "maybe": must be true or false`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -134,13 +134,13 @@ func TestTheFirstReaderThatOpensIsUsed(t *testing.T) {
 		message string
 		err     string
 	}{
-		"The better one":               {"auto", []readerOpener{newOpener("walk", walk, nil), newOpener("diag", diag, nil)}, "exact", ""},
-		"The other, and why":           {"auto", []readerOpener{newOpener("walk", nil, no), newOpener("diag", diag, nil)}, "walk: missing capabilities: BPF; bound", ""},
-		"The other, silent of itself":  {"auto", []readerOpener{newOpener("walk", nil, no), newOpener("diag", &fakeReader{}, nil)}, "walk: missing capabilities: BPF", ""},
-		"The one asked for":            {"diag", []readerOpener{newOpener("walk", walk, nil), newOpener("diag", diag, nil)}, "bound", ""},
-		"None that was asked for":      {"walk", []readerOpener{newOpener("walk", nil, no), newOpener("diag", diag, nil)}, "", "no reader can be opened: walk: missing capabilities: BPF"},
-		"None at all":                  {"auto", []readerOpener{newOpener("walk", nil, no), newOpener("diag", nil, errors.New("no"))}, "", "no reader can be opened: walk: missing capabilities: BPF; diag: no"},
-		"None for an operating system": {"auto", nil, "", errNoReader.Error()},
+		"The better one":                          {"auto", []readerOpener{newOpener("walk", walk, nil), newOpener("diag", diag, nil)}, "exact", ""},
+		"The other, with the reason":              {"auto", []readerOpener{newOpener("walk", nil, no), newOpener("diag", diag, nil)}, "walk: missing capabilities: BPF; bound", ""},
+		"The other, without a message of its own": {"auto", []readerOpener{newOpener("walk", nil, no), newOpener("diag", &fakeReader{}, nil)}, "walk: missing capabilities: BPF", ""},
+		"The requested one":                       {"diag", []readerOpener{newOpener("walk", walk, nil), newOpener("diag", diag, nil)}, "bound", ""},
+		"The requested one fails":                 {"walk", []readerOpener{newOpener("walk", nil, no), newOpener("diag", diag, nil)}, "", "no reader can be opened: walk: missing capabilities: BPF"},
+		"All fail":                                {"auto", []readerOpener{newOpener("walk", nil, no), newOpener("diag", nil, errors.New("no"))}, "", "no reader can be opened: walk: missing capabilities: BPF; diag: no"},
+		"None for an operating system":            {"auto", nil, "", errNoReader.Error()},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -164,15 +164,15 @@ func TestRunRejectsBadOptionsInOneLine(t *testing.T) {
 		env  map[string]string
 		want string
 	}{
-		"no node name":                   {"run", nil, "--node-name is missing"},
-		"a tick that is no time":         {"run --node-name a --tick 5", nil, `--tick "5": must be a duration`},
-		"the same from the environment":  {"run", map[string]string{"NODE_NAME": "a", "PORTREEVE_TICK": "5"}, `PORTREEVE_TICK "5": must be a duration`},
-		"a budget of nothing":            {"run --node-name a --cpu-budget 0", nil, `--cpu-budget "0": must be a whole number from 1 to 100`},
-		"a source of names there isn't":  {"run --node-name a --pod-names dns", nil, `--pod-names "dns": must be auto, logs, api or uid`},
-		"neither kubeconfig nor pod":     {"run --node-name a", nil, "no --kubeconfig, and not running in a pod"},
-		"a kubeconfig that isn't there":  {"run --node-name a --kubeconfig /nowhere/config", nil, `--kubeconfig "/nowhere/config":`},
-		"the flag goes before the env":   {"run --node-name a --kubeconfig /flag", map[string]string{"PORTREEVE_KUBECONFIG": "/env"}, `--kubeconfig "/flag":`},
-		"the env stands in for the flag": {"run --node-name a", map[string]string{"PORTREEVE_KUBECONFIG": "/env"}, `--kubeconfig "/env":`},
+		"no node name":                  {"run", nil, "--node-name is missing"},
+		"a tick without a unit":         {"run --node-name a --tick 5", nil, `--tick "5": must be a duration`},
+		"the same from the environment": {"run", map[string]string{"NODE_NAME": "a", "PORTREEVE_TICK": "5"}, `PORTREEVE_TICK "5": must be a duration`},
+		"a budget of 0":                 {"run --node-name a --cpu-budget 0", nil, `--cpu-budget "0": must be a whole number from 1 to 100`},
+		"an unknown source of names":    {"run --node-name a --pod-names dns", nil, `--pod-names "dns": must be auto, logs, api or uid`},
+		"neither kubeconfig nor pod":    {"run --node-name a", nil, "no --kubeconfig, and not running in a pod"},
+		"a missing kubeconfig":          {"run --node-name a --kubeconfig /nowhere/config", nil, `--kubeconfig "/nowhere/config":`},
+		"the flag takes precedence":     {"run --node-name a --kubeconfig /flag", map[string]string{"PORTREEVE_KUBECONFIG": "/env"}, `--kubeconfig "/flag":`},
+		"the environment sets the flag": {"run --node-name a", map[string]string{"PORTREEVE_KUBECONFIG": "/env"}, `--kubeconfig "/env":`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr strings.Builder

@@ -14,7 +14,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// runWatch runs a watch that is interrupted in its sample n+1.
+// runWatch runs report --watch, and interrupts it in sample n+1.
 func runWatch(t *testing.T, n int, args ...string) commandResult {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -31,7 +31,7 @@ func runWatch(t *testing.T, n int, args ...string) commandResult {
 	return got
 }
 
-// checkObject looks at what every object must have.
+// checkObject checks the fields that all objects must have.
 func checkObject(t *testing.T, p v1alpha1.PortPressure) {
 	t.Helper()
 	name, err := os.Hostname()

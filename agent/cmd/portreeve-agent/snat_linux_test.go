@@ -11,8 +11,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// The pools are those of the namespace that the program runs in, in every way that
-// a report has to show them.
+// The pools are those of the agent's network namespace, in all output formats.
 func TestReportShowsThePoolsOfSNAT(t *testing.T) {
 	nft, err := exec.LookPath("nft")
 	if err != nil {
@@ -68,7 +67,7 @@ func findSNATPool(s v1alpha1.PortPressureStatus) *v1alpha1.Pool {
 	return nil
 }
 
-// runInNamespace is what the program says in a namespace.
+// runInNamespace runs the agent in a network namespace, and returns its output.
 func runInNamespace(t *testing.T, n *netnstest.NS, args ...string) string {
 	t.Helper()
 	c := newAgentProcess(t, args...)

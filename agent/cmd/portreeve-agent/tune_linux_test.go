@@ -10,10 +10,10 @@ import (
 
 func TestBadTuneFlagsAreRejectedInOneLine(t *testing.T) {
 	for name, test := range map[string]struct{ flag, value, want string }{
-		"A place that is none":     {"--tune", "pods,host", `--tune "pods,host": must be `},
-		"A key that is none":       {"--allow", "net.ipv4.tcp_tw_recycle", `--allow "net.ipv4.tcp_tw_recycle": must be none, or keys of docs/reference/settings.md, separated by commas`},
-		"A trick for a key":        {"--allow", "../kernel/panic", `--allow "../kernel/panic": must be none, or keys`},
-		"Node ports that are none": {"--node-port-range", "9-5", `--node-port-range "9-5": must be a range of ports from 1 to 65535`},
+		"An unknown scope":              {"--tune", "pods,host", `--tune "pods,host": must be `},
+		"An unsupported key":            {"--allow", "net.ipv4.tcp_tw_recycle", `--allow "net.ipv4.tcp_tw_recycle": must be none, or keys of docs/reference/settings.md, separated by commas`},
+		"A path as a key":               {"--allow", "../kernel/panic", `--allow "../kernel/panic": must be none, or keys`},
+		"An invalid range of NodePorts": {"--node-port-range", "9-5", `--node-port-range "9-5": must be a range of ports from 1 to 65535`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := runCommand(t.Context(), nil, nil, "run", "--node-name", "n", test.flag, test.value)
@@ -26,8 +26,8 @@ func TestBadTuneFlagsAreRejectedInOneLine(t *testing.T) {
 
 func TestSysctlsOfAnotherNetworkAreNotTheHosts(t *testing.T) {
 	root := t.TempDir()
-	if why := checkHostSysctls(root); !strings.Contains(why, "needs hostNetwork: true") {
-		t.Error(why)
+	if reason := checkHostSysctls(root); !strings.Contains(reason, "needs hostNetwork: true") {
+		t.Error(reason)
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the command runs in a network namespace of its own")
@@ -65,16 +65,16 @@ func TestRestoreWithAnEmptyJournal(t *testing.T) {
 
 func TestAStopFileBlocksChanges(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "stop")
-	if why := checkStopFile(file); why != "" {
-		t.Error(why)
+	if reason := checkStopFile(file); reason != "" {
+		t.Error(reason)
 	}
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if why := checkStopFile(file); why != "the file "+file+" stops every change" {
-		t.Error(why)
+	if reason := checkStopFile(file); reason != "the file "+file+" stops every change" {
+		t.Error(reason)
 	}
-	if why := checkStopFile(filepath.Join(file, "below")); why == "" {
+	if reason := checkStopFile(filepath.Join(file, "below")); reason == "" {
 		t.Error("a file that can't be checked does not block changes")
 	}
 }

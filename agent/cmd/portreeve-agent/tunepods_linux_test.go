@@ -88,7 +88,7 @@ func (n *tunedNode) startPod(uid string) {
 		_ = c.Process.Kill()
 		_ = c.Wait()
 		for err := os.Remove(cgroup); err != nil && !os.IsNotExist(err); err = os.Remove(cgroup) {
-			time.Sleep(time.Millisecond) // the kernel lets go of a cgroup a moment after its last process
+			time.Sleep(time.Millisecond) // the kernel releases a cgroup shortly after its last process
 		}
 	})
 }
@@ -107,7 +107,7 @@ func writeKubeconfig(t *testing.T, c *rest.Config) string {
 	return path
 }
 
-// startAgent starts the agent, and gives what ends it with that signal.
+// startAgent starts the agent, and returns a function that ends it with a signal.
 func (n *tunedNode) startAgent() (end func(os.Signal)) {
 	n.t.Helper()
 	c := newAgentProcess(n.t, n.args...)
@@ -115,11 +115,11 @@ func (n *tunedNode) startAgent() (end func(os.Signal)) {
 	n.failOn(c.Start())
 	return func(s os.Signal) {
 		n.failOn(c.Process.Signal(s))
-		_ = c.Wait() // its exit code is other tests' business
+		_ = c.Wait() // other tests check its exit code
 	}
 }
 
-// setDesired is what the controller writes.
+// setDesired writes the settings as the controller does.
 func (n *tunedNode) setDesired(settings []v1alpha1.Setting) {
 	n.t.Helper()
 	body, err := json.Marshal([]map[string]any{{"op": "add", "path": "/spec", "value": v1alpha1.PortPressureSpec{Settings: settings}}})
@@ -127,7 +127,7 @@ func (n *tunedNode) setDesired(settings []v1alpha1.Setting) {
 	n.failOn(n.api.Patch(types.JSONPatchType).Resource("portpressures").Name("node-a").Body(body).Do(n.t.Context()).Error())
 }
 
-// waitForValue waits until the pod's value is that, and says how long it took.
+// waitForValue waits until the pod has that value, and returns how long it took.
 func (n *tunedNode) waitForValue(value string) time.Duration {
 	n.t.Helper()
 	ctx, stop := context.WithTimeout(n.t.Context(), 2*time.Minute)
@@ -139,12 +139,12 @@ func (n *tunedNode) waitForValue(value string) time.Duration {
 			return time.Since(start)
 		}
 		if ctx.Err() != nil {
-			n.t.Fatalf("%s is %s, not %s; the agent says:\n%s", finTimeout, got, value, n.stderr.String())
+			n.t.Fatalf("%s is %s, not %s; the agent's log:\n%s", finTimeout, got, value, n.stderr.String())
 		}
 	}
 }
 
-// waitForStatus waits until the agent has reported a pod in which the setting is held.
+// waitForStatus waits until the agent has reported a pod with the setting.
 func (n *tunedNode) waitForStatus() v1alpha1.SettingStatus {
 	n.t.Helper()
 	ctx, stop := context.WithTimeout(n.t.Context(), 2*time.Minute)
@@ -159,7 +159,7 @@ func (n *tunedNode) waitForStatus() v1alpha1.SettingStatus {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	n.t.Fatalf("no setting is reported; the agent says:\n%s", n.stderr.String())
+	n.t.Fatalf("no setting is reported; the agent's log:\n%s", n.stderr.String())
 	return v1alpha1.SettingStatus{}
 }
 
@@ -199,7 +199,7 @@ func TestTuningInsideAPodFromTheAPIToTheKernel(t *testing.T) {
 	for _, dry := range []bool{true, false} {
 		out, err := newAgentProcess(t, append(places, "restore", fmt.Sprintf("--dry-run=%v", dry))...).Output()
 		if !strings.Contains(string(out), finTimeout) || err != nil {
-			t.Errorf("restore, only tried out: %v: %v\n%s", dry, err, out)
+			t.Errorf("restore --dry-run=%v: %v\n%s", dry, err, out)
 		}
 		n.waitForValue(map[bool]string{true: "219", false: "60"}[dry])
 	}

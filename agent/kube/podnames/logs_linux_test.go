@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runAsAgent runs f with the rights that the agent's user has to files: none but
-// everyone's. They are of a thread, which ends with f.
+// runAsAgent runs f with the file permissions of the agent's user, those of others. They
+// apply to one thread, which ends with f.
 func runAsAgent(t *testing.T, f func()) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("needs root, to make files of root's and to become another user")
+		t.Skip("needs root, to create files of root and to become another user")
 	}
 	const user = 65532
 	done := make(chan error)
@@ -37,7 +37,7 @@ func runAsAgent(t *testing.T, f func()) {
 	}
 }
 
-// makeLogDirs is the log directories as the kubelet makes them.
+// makeLogDirs creates the log directories as the kubelet does.
 func makeLogDirs(t *testing.T) (containers, pods string) {
 	t.Helper()
 	root := t.TempDir()
@@ -69,7 +69,7 @@ func TestNamesNeedNoPermissions(t *testing.T) {
 			expectName(t, s, uid, want)
 		}
 		if _, err := OpenSource(t.Context(), ModeLogs, Options{LogDir: pods}); !errors.Is(err, fs.ErrPermission) {
-			t.Errorf("mode logs of a directory that is closed: %v", err)
+			t.Errorf("mode logs of a directory without permission: %v", err)
 		}
 		logs, _ := filepath.Glob(filepath.Join(containers, "*.log"))
 		for _, log := range append(logs, pods+"/x") {
@@ -80,7 +80,7 @@ func TestNamesNeedNoPermissions(t *testing.T) {
 	})
 }
 
-// Without the right to search a directory its names can be read, and no link.
+// Without the search permission of a directory its names can be read, but not its links.
 func TestADirectoryWithoutSearchPermissionIsNotReadable(t *testing.T) {
 	containers, _ := makeLogDirs(t)
 	if err := os.Chmod(containers, 0o744); err != nil {

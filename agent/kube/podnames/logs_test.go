@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// fakeLogDir is the kubelet's links, and counts how often they are read.
+// fakeLogDir has the kubelet's links, and counts how often they are read.
 type fakeLogDir struct {
 	fstest.MapFS
 	err          error
@@ -32,14 +32,14 @@ func (d *fakeLogDir) ReadLink(name string) (string, error) {
 	return d.MapFS.ReadLink(name)
 }
 
-// newLogDir is a directory with a link for each "namespace_name_uid".
+// newLogDir returns a directory with a link for each "namespace_name_uid".
 func newLogDir(pods ...string) *fakeLogDir {
 	d := &fakeLogDir{MapFS: fstest.MapFS{}, clock: time.Date(2025, 11, 21, 3, 12, 0, 0, time.UTC)}
 	d.addContainers(pods...)
 	return d
 }
 
-// addContainers starts a container in each pod.
+// addContainers adds a container to each pod.
 func (d *fakeLogDir) addContainers(pods ...string) {
 	for _, p := range pods {
 		entry, target := makeLink(p, len(d.MapFS))
@@ -47,7 +47,7 @@ func (d *fakeLogDir) addContainers(pods ...string) {
 	}
 }
 
-// makeLink is a link of the kubelet's to the log of a pod's nth container.
+// makeLink returns the kubelet's link to the log of a pod's nth container.
 func makeLink(directory string, n int) (entry, target string) {
 	_, p, _ := parseEntry(directory)
 	name := fmt.Sprintf("c%d", n)
@@ -79,7 +79,7 @@ func TestTheDirectoryIsReadOnceForKnownPods(t *testing.T) {
 		d.clock = d.clock.Add(time.Hour)
 	}
 	if d.reads != 1 {
-		t.Errorf("%d readings", d.reads)
+		t.Errorf("%d reads", d.reads)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestARejectedLinkIsReadAgain(t *testing.T) {
 	expectName(t, l, uid, "shop/api")
 }
 
-// The kubelet cuts long names, and so the container's ID.
+// The kubelet truncates long names, and with them the container's ID.
 func TestALinkWithATruncatedNameIsReadAgain(t *testing.T) {
 	d := newLogDir()
 	name := fmt.Sprintf("%0251d.log", 0)
@@ -142,7 +142,7 @@ func TestUnknownPodsDoNotCauseAReadAtEachTick(t *testing.T) {
 		d.clock = d.clock.Add(10 * time.Second)
 	}
 	if d.reads != ticks/2 {
-		t.Errorf("%d readings in %d ticks", d.reads, ticks)
+		t.Errorf("%d reads in %d ticks", d.reads, ticks)
 	}
 	d.addContainers("shop_api_" + uid)
 	d.clock = d.clock.Add(readPause)
@@ -195,7 +195,7 @@ func TestLogSourceReadsADirectory(t *testing.T) {
 	expectName(t, l, uid2, "shop/web")
 }
 
-// Of 250 pods of three containers each.
+// BenchmarkRead reads the links of 250 pods with three containers each.
 func BenchmarkRead(b *testing.B) {
 	root := b.TempDir()
 	for i := range 750 {

@@ -29,7 +29,7 @@ func TestResolveMode(t *testing.T) {
 		"logs, whether there or not":         {"logs", "", "logs", nil},
 		"api":                                {"api", here, "api", nil},
 		"uid, though the directory is there": {"uid", here, "uid", nil},
-		"A mode that there isn't":            {"Logs", here, "", ErrMode},
+		"An unknown mode":                    {"Logs", here, "", ErrMode},
 		"No mode":                            {"", here, "", ErrMode},
 	}
 	for name, test := range tests {
@@ -56,10 +56,10 @@ func TestOpenSource(t *testing.T) {
 		"logs":                    {"logs", Options{LogDir: root}, "shop/api", ""},
 		"auto":                    {"auto", Options{LogDir: root}, "shop/api", ""},
 		"uid":                     {"uid", Options{LogDir: root}, "", ""},
-		"logs that aren't there":  {"logs", Options{LogDir: root + "/none"}, "", "pod names from the kubelet's logs: open " + root + "/none: no such file or directory; mount the node's /var/log/containers there, read-only, where the agent's user may list it, or choose another mode"},
+		"a missing log directory": {"logs", Options{LogDir: root + "/none"}, "", "pod names from the kubelet's logs: open " + root + "/none: no such file or directory; mount the node's /var/log/containers there, read-only, where the agent's user may list it, or choose another mode"},
 		"api without a node":      {"api", Options{Config: &rest.Config{}}, "", "the node's name is empty: set NODE_NAME from the pod's spec.nodeName"},
 		"api without a server":    {"api", Options{Node: "a"}, "", "pod names from the API: no API server configured"},
-		"A mode that there isn't": {"kubelet", Options{}, "", `pod names "kubelet": must be auto, logs, api or uid`},
+		"An unknown mode":         {"kubelet", Options{}, "", `pod names "kubelet": must be auto, logs, api or uid`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/apitest"
 )
 
-// A real API server selects by node also when only metadata is asked for, and
-// streams what is there already.
+// A real API server selects by node even if only metadata is requested, and streams the
+// existing pods.
 func TestWatchOfARealServer(t *testing.T) {
 	config := apitest.Start(t)
 	client := kubernetes.NewForConfigOrDie(config)
@@ -37,7 +37,7 @@ func TestWatchOfARealServer(t *testing.T) {
 	waitForName(t, s, before, "")
 }
 
-// createPod makes a pod and gives its UID.
+// createPod creates a pod and returns its UID.
 func createPod(t *testing.T, client kubernetes.Interface, name, node string, annotations map[string]string) string {
 	t.Helper()
 	off := false

@@ -16,8 +16,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// fakeServer is as much of an API server from before WatchList as a watch needs. It
-// stays silent until asked is drained.
+// fakeServer has the parts of an API server without WatchList that a watch needs. It does
+// not respond until asked is drained.
 type fakeServer struct {
 	t      *testing.T
 	asked  chan string // queries
@@ -103,7 +103,7 @@ func newMirrorMetadata(name, uid, hash, mirror string) metav1.PartialObjectMetad
 	return m
 }
 
-// waitForName waits for a UID's name.
+// waitForName waits until a UID has that name.
 func waitForName(t *testing.T, s Source, uid, want string) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
@@ -143,25 +143,25 @@ func TestWatchDoesNotWaitForTheServer(t *testing.T) {
 	expectName(t, s, uid, "")
 }
 
-// What keeps names away is told once, and so is its end.
+// An error is reported once, and so is its end.
 func TestWatchReportsAPIErrorsOnce(t *testing.T) {
 	api, config := startServer(t, newPodMetadata("shop", "api", uid))
 	api.refuse.Store(true)
-	told := make(chan error, 16)
-	s, err := OpenSource(t.Context(), ModeAPI, Options{Config: config, Node: "node-a", OnAPIError: func(err error) { told <- err }})
+	reported := make(chan error, 16)
+	s, err := OpenSource(t.Context(), ModeAPI, Options{Config: config, Node: "node-a", OnAPIError: func(err error) { reported <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := <-told; !apierrors.IsForbidden(err) {
-		t.Errorf("told %v", err)
+	if err := <-reported; !apierrors.IsForbidden(err) {
+		t.Errorf("reported %v", err)
 	}
-	for api.refused.Load() < 2 { // goes on trying, and says it no more
+	for api.refused.Load() < 2 { // it retries without another report
 		time.Sleep(5 * time.Millisecond)
 	}
 	api.refuse.Store(false)
 	waitForName(t, s, uid, "shop/api")
-	if err := <-told; err != nil || len(told) > 0 {
-		t.Errorf("told %v, and %d more", err, len(told))
+	if err := <-reported; err != nil || len(reported) > 0 {
+		t.Errorf("reported %v, and %d more", err, len(reported))
 	}
 }
 
@@ -183,8 +183,8 @@ func TestAStaticPodIsKnownByItsHash(t *testing.T) {
 		"Only one of its annotations":   {[]metav1.PartialObjectMetadata{newMirrorMetadata("etcd", uid, static, "")}, ""},
 		"Annotations that differ":       {[]metav1.PartialObjectMetadata{newMirrorMetadata("etcd", uid, static, uid)}, ""},
 		"Another's hash":                {[]metav1.PartialObjectMetadata{newMirrorMetadata("etcd", uid, "f"+static[1:], "f"+static[1:])}, ""},
-		"Two that claim it":             {[]metav1.PartialObjectMetadata{newMirrorMetadata("etcd", uid, static, static), newMirrorMetadata("evil", uid2, static, static)}, ""},
-		"One that has it as a real UID": {[]metav1.PartialObjectMetadata{newPodMetadata("kube-system", "real", static), newMirrorMetadata("evil", uid2, static, static)}, "kube-system/real"},
+		"Claimed by two pods":           {[]metav1.PartialObjectMetadata{newMirrorMetadata("etcd", uid, static, static), newMirrorMetadata("evil", uid2, static, static)}, ""},
+		"Another pod has it as its UID": {[]metav1.PartialObjectMetadata{newPodMetadata("kube-system", "real", static), newMirrorMetadata("evil", uid2, static, static)}, "kube-system/real"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

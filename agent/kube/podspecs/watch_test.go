@@ -21,7 +21,7 @@ func newProbe(port intstr.IntOrString) *corev1.Probe {
 	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: port}}}
 }
 
-// The types are Kubernetes' own here, so that what is decoded is what it encodes.
+// The pods are encoded with Kubernetes' own types.
 func TestConvertPod(t *testing.T) {
 	full := corev1.PodSpec{
 		SecurityContext: &corev1.PodSecurityContext{Sysctls: []corev1.Sysctl{
@@ -63,7 +63,7 @@ func TestConvertPod(t *testing.T) {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Annotations: map[string]string{annotationHash: hash, annotationMirror: hash}}},
 			want: Pod{UID: "u", Hash: hash},
 		},
-		"A pod that claims half of being a mirror": {
+		"A pod with one of a mirror's annotations": {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Annotations: map[string]string{annotationHash: hash}}},
 			want: Pod{UID: "u"},
 		},
@@ -115,11 +115,11 @@ func TestAHashClaimedByTwoPodsIsIgnored(t *testing.T) {
 		t.Errorf("two claim it: %+v", p)
 	}
 	if p, ok := w.FindPod(""); ok {
-		t.Errorf("no UID is nobody's: %+v", p)
+		t.Errorf("an empty UID has a pod: %+v", p)
 	}
 }
 
-// A real API server streams what is there already, and then what changes.
+// A real API server streams the existing pods, and then changes.
 func TestWatchOfARealServer(t *testing.T) {
 	config := apitest.Start(t)
 	client := kubernetes.NewForConfigOrDie(config)
@@ -139,32 +139,32 @@ func TestWatchOfARealServer(t *testing.T) {
 	before, elsewhere := create("before", "node-a"), create("elsewhere", "node-b")
 	changed := make(chan struct{}, 1000)
 	w, err := Start(t.Context(), Options{Config: config, Node: "node-a", OnChange: func() { changed <- struct{}{} },
-		OnAPIError: func(err error) { t.Errorf("it does not answer: %v", err) }})
+		OnAPIError: func(err error) { t.Errorf("the API server fails: %v", err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	until := func(what string, is func() bool) {
+	waitFor := func(condition string, isTrue func() bool) {
 		t.Helper()
 		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer stop()
-		for !is() {
+		for !isTrue() {
 			select {
 			case <-changed:
 			case <-ctx.Done():
-				t.Fatalf("waited in vain for: %s", what)
+				t.Fatalf("timed out waiting for %s", condition)
 			}
 		}
 	}
-	until("the pod that is there", func() bool { _, ok := w.FindPod(string(before.UID)); return ok && w.HasSynced() })
+	waitFor("the pod that is there", func() bool { _, ok := w.FindPod(string(before.UID)); return ok && w.HasSynced() })
 	if p, _ := w.FindPod(string(before.UID)); !slices.Equal(p.Ports, []int{8080}) || p.Labels["app"] != "before" {
 		t.Errorf("it is %+v", p)
 	}
 	after := create("after", "node-a")
-	until("a new pod", func() bool { _, ok := w.FindPod(string(after.UID)); return ok })
+	waitFor("a new pod", func() bool { _, ok := w.FindPod(string(after.UID)); return ok })
 	if p, ok := w.FindPod(string(elsewhere.UID)); ok {
 		t.Errorf("another node's pod is known: %+v", p)
 	}
-	until("the labels of its namespace", func() bool { _, ok := w.FindNamespaceLabels("default"); return ok })
+	waitFor("the labels of its namespace", func() bool { _, ok := w.FindNamespaceLabels("default"); return ok })
 	if labels, _ := w.FindNamespaceLabels("default"); labels[corev1.LabelMetadataName] != "default" {
 		t.Errorf("the namespace has the labels %v", labels)
 	}
@@ -172,10 +172,10 @@ func TestWatchOfARealServer(t *testing.T) {
 	if _, err := client.CoreV1().Pods("default").Update(t.Context(), after, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	until("an edited label", func() bool { p, _ := w.FindPod(string(after.UID)); return p.Labels["app"] == "edited" })
+	waitFor("an edited label", func() bool { p, _ := w.FindPod(string(after.UID)); return p.Labels["app"] == "edited" })
 	now := int64(0)
 	if err := client.CoreV1().Pods("default").Delete(t.Context(), "before", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 		t.Fatal(err)
 	}
-	until("a deleted pod", func() bool { _, ok := w.FindPod(string(before.UID)); return !ok })
+	waitFor("a deleted pod", func() bool { _, ok := w.FindPod(string(before.UID)); return !ok })
 }
