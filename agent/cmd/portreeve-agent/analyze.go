@@ -85,7 +85,8 @@ func (a *app) newAnalyzeCommand() *cobra.Command {
 func formatRangeTable() string {
 	var b strings.Builder
 	meanings := map[ephemeral.MaxUserPort]string{
-		ephemeral.LastPort: "MaxUserPort is the last port, 5000 to 65534", ephemeral.PortCount: "MaxUserPort is the number of ports, 255 to 16384",
+		ephemeral.LastPort:  "MaxUserPort is the last port, 5000 to 65534",
+		ephemeral.PortCount: "MaxUserPort is the number of ports, 255 to 16384",
 	}
 	for _, s := range ephemeral.Systems {
 		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-22s  %-12v %s", s.Name, s.Range, meanings[s.MaxUserPort]), " ") + "\n")
@@ -187,7 +188,9 @@ func buildDumpFacts(d *dump.Dump) assess.Facts {
 	return assess.Facts{
 		AgentVersion: version, Platform: platform, Explain: true,
 		System: cause.System{
-			IsWindows: d.System.Windows, UsesMaxUserPort: d.System.MaxUserPort == ephemeral.LastPort, TimeWait: d.System.TimeWait,
+			IsWindows:       d.System.Windows,
+			UsesMaxUserPort: d.System.MaxUserPort == ephemeral.LastPort,
+			TimeWait:        d.System.TimeWait,
 		},
 	}
 }

@@ -73,6 +73,7 @@ func (a *app) buildRootCommand() *cobra.Command {
 	c.SetOut(a.stdout)
 	c.SetErr(a.stderr)
 	c.SetFlagErrorFunc(convertFlagError)
-	c.AddCommand(a.newReportCommand(), a.newAnalyzeCommand(), a.newConvertCommand(), a.newRunCommand(), a.newRestoreCommand(), a.newSelfTestCommand())
+	c.AddCommand(a.newReportCommand(), a.newAnalyzeCommand(), a.newConvertCommand(), a.newRunCommand(),
+		a.newRestoreCommand(), a.newSelfTestCommand())
 	return c
 }

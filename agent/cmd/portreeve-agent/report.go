@@ -70,7 +70,8 @@ func (r *reporter) runReport(ctx context.Context) error {
 	if err := checkProc(r.proc); err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, watchFailures: r.watch, snat: snatOptions{always: r.snat}, compartments: r.compartments})
+	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, watchFailures: r.watch,
+		snat: snatOptions{always: r.snat}, compartments: r.compartments})
 	if err != nil {
 		return err
 	}

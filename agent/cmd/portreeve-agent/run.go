@@ -140,12 +140,14 @@ func (r *runner) runAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names, err := podnames.OpenSource(ctx, r.podNames.value, podnames.Options{LogDir: r.podLogs, Config: config, Node: r.node, OnAPIError: newPodNameErrorLogger(log)})
+	names, err := podnames.OpenSource(ctx, r.podNames.value, podnames.Options{LogDir: r.podLogs, Config: config,
+		Node: r.node, OnAPIError: newPodNameErrorLogger(log)})
 	if err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, watchFailures: true, compartments: r.compartments,
-		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.cpuBudget)/2)}})
+	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, watchFailures: true,
+		compartments: r.compartments,
+		snat:         snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.cpuBudget)/2)}})
 	if err != nil {
 		return err
 	}
@@ -200,7 +202,9 @@ func (r *runner) runAgent(ctx context.Context) error {
 }
 
 // runUntilDone runs everything until ctx ends.
-func (r *runner) runUntilDone(ctx context.Context, log *slog.Logger, loop *agent.Loop, m http.Handler, writers ...func(context.Context)) error {
+func (r *runner) runUntilDone(
+	ctx context.Context, log *slog.Logger, loop *agent.Loop, m http.Handler, writers ...func(context.Context),
+) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.address)
 	if err != nil {
 		return newUsageErrorf("--address %q: %w; must be a free address and port, such as :9797", r.address, err)

@@ -74,7 +74,9 @@ func (t *tuneFlags) protectNodePorts() plan.Protected {
 }
 
 // startTuner returns the tuner for the flags, and the functions that run it.
-func (r *runner) startTuner(ctx context.Context, log *slog.Logger, changed func(), pods podTuning) (*tuning.Tuner, []func(context.Context), error) {
+func (r *runner) startTuner(
+	ctx context.Context, log *slog.Logger, changed func(), pods podTuning,
+) (*tuning.Tuner, []func(context.Context), error) {
 	if r.tune.scope.value == tuneOff {
 		t := tuning.New(tuning.Options{DisabledReason: "this agent changes no settings (--tune off)", Log: log, Changed: changed})
 		return t, []func(context.Context){t.Run}, nil

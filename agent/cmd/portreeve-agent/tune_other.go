@@ -18,7 +18,9 @@ func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 
 func watchSettings(*slog.Logger, func()) []func(context.Context) { return nil }
 
-func (r *runner) startPodTuner(context.Context, tuning.Options, podTuning) (*tuning.Tuner, []func(context.Context), error) {
+func (r *runner) startPodTuner(
+	context.Context, tuning.Options, podTuning,
+) (*tuning.Tuner, []func(context.Context), error) {
 	return nil, nil, errors.ErrUnsupported // tuneOptions has refused
 }
 

@@ -63,7 +63,9 @@ func watchSettings(log *slog.Logger, wake func()) []func(context.Context) {
 	}}
 }
 
-func (r *runner) startPodTuner(context.Context, tuning.Options, podTuning) (*tuning.Tuner, []func(context.Context), error) {
+func (r *runner) startPodTuner(
+	context.Context, tuning.Options, podTuning,
+) (*tuning.Tuner, []func(context.Context), error) {
 	return nil, nil, errors.ErrUnsupported // tuneOptions has refused
 }
 

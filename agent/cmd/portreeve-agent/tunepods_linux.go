@@ -16,7 +16,9 @@ import (
 
 // startPodTuner returns a tuner of the host and of pods. The watch of the node's pods starts
 // with the first setting for pods, and ends with ctx.
-func (r *runner) startPodTuner(ctx context.Context, o tuning.Options, with podTuning) (*tuning.Tuner, []func(context.Context), error) {
+func (r *runner) startPodTuner(
+	ctx context.Context, o tuning.Options, with podTuning,
+) (*tuning.Tuner, []func(context.Context), error) {
 	if err := checkPodTuning(r.tune.netnsRoot); err != nil {
 		return nil, nil, err
 	}

@@ -47,7 +47,8 @@ const maxTargetLength = 4095
 // and buildContainerLogsPath, pkg/kubelet/kuberuntime). podLogsDir is any path
 // that the kubelet accepts: absolute, clean, ASCII. The target is never followed.
 func parseLinkTarget(target string) (uid string, p podName, ok bool) {
-	if len(target) > maxTargetLength || !path.IsAbs(target) || path.Clean(target) != target || strings.ContainsFunc(target, isUnprintable) {
+	if len(target) > maxTargetLength || !path.IsAbs(target) || path.Clean(target) != target ||
+		strings.ContainsFunc(target, isUnprintable) {
 		return "", podName{}, false
 	}
 	parts := strings.Split(target, "/")

@@ -39,7 +39,8 @@ func convertPod(o *podObject) Pod {
 			p.Ports = append(p.Ports, port.ContainerPort)
 			p.HostPorts = append(p.HostPorts, port.HostPort)
 		}
-		for _, a := range []*handlerSpec{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe, c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
+		for _, a := range []*handlerSpec{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe,
+			c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
 			p.Ports = append(p.Ports, a.listPorts()...)
 		}
 	}

@@ -61,9 +61,12 @@ func Start(ctx context.Context, o Options) (*Watch, error) {
 	}
 	w := &Watch{options: o, ctx: ctx}
 	w.pods = objectStore[*podObject, Pod]{convert: convertPod, onChange: o.OnChange, byUID: map[types.UID]Pod{}}
-	w.namespaces = objectStore[*metav1.PartialObjectMetadata, namespaceLabels]{onChange: o.OnChange, byUID: map[types.UID]namespaceLabels{},
-		convert: func(m *metav1.PartialObjectMetadata) namespaceLabels { return namespaceLabels{m.Name, m.Labels} }}
-	lw := cache.NewListWatchFromClient(client, "pods", metav1.NamespaceAll, fields.OneTermEqualSelector("spec.nodeName", o.Node))
+	w.namespaces = objectStore[*metav1.PartialObjectMetadata, namespaceLabels]{
+		onChange: o.OnChange, byUID: map[types.UID]namespaceLabels{},
+		convert: func(m *metav1.PartialObjectMetadata) namespaceLabels { return namespaceLabels{m.Name, m.Labels} },
+	}
+	lw := cache.NewListWatchFromClient(client, "pods", metav1.NamespaceAll,
+		fields.OneTermEqualSelector("spec.nodeName", o.Node))
 	w.startReflector(lw, &podObject{}, &w.pods, "pods of "+o.Node)
 	return w, nil
 }
@@ -82,7 +85,8 @@ func newPodClient(config *rest.Config) (rest.Interface, error) {
 }
 
 func (w *Watch) startReflector(lw *cache.ListWatch, kind any, into cache.ReflectorStore, name string) {
-	r := cache.NewReflectorWithOptions(apiwatch.ReportFailures(lw, w.options.OnAPIError), kind, into, cache.ReflectorOptions{Name: name, TypeDescription: name})
+	r := cache.NewReflectorWithOptions(apiwatch.ReportFailures(lw, w.options.OnAPIError), kind, into,
+		cache.ReflectorOptions{Name: name, TypeDescription: name})
 	go r.RunWithContext(w.ctx)
 }
 
