@@ -21,30 +21,30 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// analyzer is the command that judges dumps of other machines.
+// analyzer is the command that analyzes dumps of other machines.
 type analyzer struct {
 	*app
-	output      choice
-	pools       pools
-	system      choice
-	maxUserPort maxUserPort
-	ephemeral   portRange
+	output      choiceFlag
+	pools       poolCountFlag
+	system      choiceFlag
+	maxUserPort maxUserPortFlag
+	ephemeral   portRangeFlag
 }
 
 const analyzeHelp = `Print the PortPressure that dumps of a host's sockets show, one for each file.
 
-Understood are netstat of Windows (-an, -n, -ano, -anob, -anq) in any language, TCPView,
+Supported are netstat of Windows (-an, -n, -ano, -anob, -anq) in any language, TCPView,
 Get-NetTCPConnection, and on Linux ss (-tan, -tanp, -tuanp), netstat (-ant, -antp) and
-/proc/net/tcp and tcp6. UTF-8, UTF-16 and code pages are told apart; lines that are no
-sockets don't matter. Numbers are needed instead of names: take dumps with -n.
+/proc/net/tcp and tcp6, in UTF-8, UTF-16 and code pages. Lines without sockets are
+ignored. Dumps must have numbers instead of names: take them with -n.
 
-The ephemeral range is not in a dump. It is that of --os, which is guessed by the format:
+A dump does not show the ephemeral range. It is that of --os, by default guessed by the format:
 
 %s
-Who opened a connection is told by the listeners of the dump: what has a local port that
-something listens on, did not. Where a dump shows no listeners, by SYN_SENT, by known
-service ports, by the port that more connections share, and by the range; in doubt this
-host did. docs/analyze.md has the rule in full.`
+Connections to a local port with a listener in the dump are inbound, all others outbound.
+If a dump shows no listeners, the direction is derived from SYN_SENT, known service ports,
+the port that more connections share, and the range; in doubt it is outbound.
+docs/analyze.md has the full rule.`
 
 const analyzeExample = `  netstat -ano > dump.txt                     # on Windows
   portreeve-agent analyze dump.txt
@@ -52,51 +52,52 @@ const analyzeExample = `  netstat -ano > dump.txt                     # on Windo
   portreeve-agent analyze --os windows-2003 --max-user-port 20000 dump.txt
   ssh node-7 ss -tanp | portreeve-agent analyze --range 1024-65535 -o yaml -`
 
-func (a *app) analyzeCommand() *cobra.Command {
+func (a *app) newAnalyzeCommand() *cobra.Command {
 	z := &analyzer{
 		app:    a,
-		output: choice{"table", []string{"table", "yaml", "json"}},
-		system: choice{"", dump.SystemNames()},
+		output: choiceFlag{"table", []string{"table", "yaml", "json"}},
+		system: choiceFlag{"", dump.SystemNames()},
 	}
 	c := &cobra.Command{
 		Use:     "analyze FILE...",
 		Short:   "Print the PortPressure that a dump of netstat, ss or TCPView shows",
-		Long:    fmt.Sprintf(analyzeHelp, rangeTable()),
+		Long:    fmt.Sprintf(analyzeHelp, formatRangeTable()),
 		Example: analyzeExample,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("analyze needs a file, or - for standard input")
+				return newUsageErrorf("analyze needs a file, or - for standard input")
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, files []string) error { return z.run(c.Context(), files) },
+		RunE: func(c *cobra.Command, files []string) error { return z.analyzeFiles(c.Context(), files) },
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.VarP(&z.output, "output", "o", "how to print: "+z.output.allowed())
-	f.Var(&z.system, "os", "what the dump was taken on: "+z.system.allowed()+" (default: guessed by the format)")
-	f.Var(&z.maxUserPort, "max-user-port", "the registry value MaxUserPort, where it is set")
-	f.Var(&z.ephemeral, "range", "the ephemeral range, FIRST-LAST, where it is neither the default nor set by MaxUserPort")
-	f.Var(&z.pools, "pools", "list the N tightest pools, or all (default: those past the warning line)")
+	f.VarP(&z.output, "output", "o", "how to print: "+z.output.describeAllowed())
+	f.Var(&z.system, "os", "operating system of the dump: "+z.system.describeAllowed()+" (default: guessed by the format)")
+	f.Var(&z.maxUserPort, "max-user-port", "the registry value MaxUserPort, if it is set")
+	f.Var(&z.ephemeral, "range", "the ephemeral range, FIRST-LAST, if it is neither the default nor set by MaxUserPort")
+	f.Var(&z.pools, "pools", "list the N tightest pools, or all (default: those above the warning threshold)")
 	return c
 }
 
-// rangeTable is the ranges by system.
-func rangeTable() string {
+// formatRangeTable returns a table of the ranges by system.
+func formatRangeTable() string {
 	var b strings.Builder
-	means := map[osdefaults.MaxUserPortMeaning]string{
-		osdefaults.LastPort: "MaxUserPort is the last port, 5000 to 65534", osdefaults.PortCount: "MaxUserPort is the number of ports, 255 to 16384",
+	meanings := map[osdefaults.MaxUserPortMeaning]string{
+		osdefaults.LastPort:  "MaxUserPort is the last port, 5000 to 65534",
+		osdefaults.PortCount: "MaxUserPort is the number of ports, 255 to 16384",
 	}
 	for _, s := range osdefaults.Systems {
-		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-22s  %-12v %s", s.Name, s.Range, means[s.MaxUserPort]), " ") + "\n")
+		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-22s  %-12v %s", s.Name, s.Range, meanings[s.MaxUserPort]), " ") + "\n")
 	}
 	return b.String()
 }
 
-func (z *analyzer) run(ctx context.Context, files []string) error {
+func (z *analyzer) analyzeFiles(ctx context.Context, files []string) error {
 	o := dump.Options{System: z.system.value, MaxUserPort: int(z.maxUserPort), Range: ports.Range(z.ephemeral)}
 	if z.maxUserPort > 0 && o.Range != (ports.Range{}) {
-		return usagef("--max-user-port %v and --range %v: one of them says what the range is", &z.maxUserPort, &z.ephemeral)
+		return newUsageErrorf("--max-user-port %v and --range %v: only one of them can set the range", &z.maxUserPort, &z.ephemeral)
 	}
 	if err := o.Validate(); err != nil {
 		return usageError{err}
@@ -107,12 +108,12 @@ func (z *analyzer) run(ctx context.Context, files []string) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		err := z.file(file, o, out)
+		err := z.analyzeFile(file, o, out)
 		if option := (dump.OptionError{}); errors.As(err, &option) {
 			return usageError{err}
 		}
 		if err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", nameOf(file), err))
+			failed = append(failed, fmt.Errorf("%s: %w", formatFileName(file), err))
 		}
 	}
 	return errors.Join(failed...)
@@ -120,16 +121,16 @@ func (z *analyzer) run(ctx context.Context, files []string) error {
 
 const stdin = "-"
 
-func nameOf(file string) string {
+func formatFileName(file string) string {
 	if file == stdin {
 		return "standard input"
 	}
 	return file
 }
 
-// file prints what one dump shows.
-func (z *analyzer) file(file string, o dump.Options, out printer) error {
-	in, taken, err := z.open(file)
+// analyzeFile prints the PortPressure of one dump.
+func (z *analyzer) analyzeFile(file string, o dump.Options, out printer) error {
+	in, taken, err := z.openInput(file)
 	if err != nil {
 		return err
 	}
@@ -139,25 +140,25 @@ func (z *analyzer) file(file string, o dump.Options, out printer) error {
 	if err != nil {
 		return err
 	}
-	facts := factsOfDump(&d)
+	facts := buildDumpFacts(&d)
 	facts.Detail = assess.Detail{Pools: int(z.pools), Verbose: true}
 	object := v1alpha1.PortPressure{Status: assess.BuildStatus(d.Sample, facts)}
 	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "PortPressure"
-	object.Name = objectName(file)
+	object.Name = formatObjectName(file)
 	if !d.UDP {
-		object.Status.UDP = nil // not 0: not seen
+		object.Status.UDP = nil // unknown, not 0
 	}
-	return out.print(object, assess.CountUnlistedPools(d.Sample, facts))
+	return out.printObject(object, assess.CountUnlistedPools(d.Sample, facts))
 }
 
-// open gives the file and when it was last written.
-func (a *app) open(file string) (io.ReadCloser, time.Time, error) {
+// openInput opens the file, and returns when it was last written.
+func (a *app) openInput(file string) (io.ReadCloser, time.Time, error) {
 	if file == stdin {
 		return io.NopCloser(a.stdin), time.Now(), nil
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, time.Time{}, errors.Unwrap(err) // without the name, which comes before
+		return nil, time.Time{}, errors.Unwrap(err) // without the name, which the caller adds
 	}
 	info, err := f.Stat()
 	if err != nil || info.IsDir() {
@@ -170,16 +171,16 @@ func (a *app) open(file string) (io.ReadCloser, time.Time, error) {
 	return f, info.ModTime(), nil
 }
 
-// objectName is the file's, as the name of its object.
-func objectName(file string) string {
+// formatObjectName returns the object's name for a file.
+func formatObjectName(file string) string {
 	if file == stdin {
 		return "stdin"
 	}
 	return strings.ToLower(filepath.Base(file))
 }
 
-// factsOfDump is what a status says beside the sample.
-func factsOfDump(d *dump.Dump) assess.Facts {
+// buildDumpFacts returns the facts that a status needs in addition to the sample.
+func buildDumpFacts(d *dump.Dump) assess.Facts {
 	platform := v1alpha1.Platform{OS: "linux"}
 	if d.System.Windows {
 		platform = v1alpha1.Platform{OS: "windows", Build: strings.TrimPrefix(d.System.Name, "windows-")}
@@ -187,51 +188,55 @@ func factsOfDump(d *dump.Dump) assess.Facts {
 	return assess.Facts{
 		AgentVersion: version, Platform: platform, Explain: true,
 		System: cause.System{
-			IsWindows: d.System.Windows, UsesMaxUserPort: d.System.MaxUserPort == osdefaults.LastPort, TimeWait: d.System.TimeWait,
+			IsWindows:       d.System.Windows,
+			UsesMaxUserPort: d.System.MaxUserPort == osdefaults.LastPort,
+			TimeWait:        d.System.TimeWait,
 		},
 	}
 }
 
-// maxUserPort is the registry value; which values a system takes, dump knows.
-type maxUserPort int
+// maxUserPortFlag is the registry value; package dump checks whether a system accepts it.
+type maxUserPortFlag int
 
-func (m *maxUserPort) String() string {
+func (m *maxUserPortFlag) String() string {
 	if *m == 0 {
 		return ""
 	}
 	return strconv.Itoa(int(*m))
 }
 
-func (m *maxUserPort) Type() string    { return "N" }
-func (m *maxUserPort) allowed() string { return "a number from 255 to 65534" }
+func (m *maxUserPortFlag) Type() string            { return "N" }
+func (m *maxUserPortFlag) describeAllowed() string { return "a number from 255 to 65534" }
 
-func (m *maxUserPort) Set(s string) error {
+func (m *maxUserPortFlag) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 255 || n > 65534 {
 		return errNotAllowed
 	}
-	*m = maxUserPort(n)
+	*m = maxUserPortFlag(n)
 	return nil
 }
 
-// portRange is an inclusive range of ports.
-type portRange ports.Range
+// portRangeFlag is an inclusive range of ports.
+type portRangeFlag ports.Range
 
-func (p *portRange) String() string {
-	if *p == (portRange{}) {
+func (p *portRangeFlag) String() string {
+	if *p == (portRangeFlag{}) {
 		return ""
 	}
 	return ports.Range(*p).String()
 }
 
-func (p *portRange) Type() string    { return "FIRST-LAST" }
-func (p *portRange) allowed() string { return "a range of ports from 1 to 65535, such as 32768-60999" }
+func (p *portRangeFlag) Type() string { return "FIRST-LAST" }
+func (p *portRangeFlag) describeAllowed() string {
+	return "a range of ports from 1 to 65535, such as 32768-60999"
+}
 
-func (p *portRange) Set(s string) error {
+func (p *portRangeFlag) Set(s string) error {
 	r, err := ports.ParseRange(s)
 	if err != nil || r.First == 0 || !strings.Contains(s, "-") {
 		return errNotAllowed
 	}
-	*p = portRange(r)
+	*p = portRangeFlag(r)
 	return nil
 }

@@ -16,8 +16,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// windowsDump is netstat -ano of a host that has n sockets in CLOSE_WAIT.
-func windowsDump(n int) string {
+// newWindowsDump returns netstat -ano of a host that has n sockets in CLOSE_WAIT.
+func newWindowsDump(n int) string {
 	var b strings.Builder
 	b.WriteString("\r\nActive Connections\r\n\r\n  Proto  Local Address          Foreign Address        State           PID\r\n")
 	b.WriteString("  TCP    0.0.0.0:135            0.0.0.0:0              LISTENING       1032\r\n")
@@ -27,9 +27,9 @@ func windowsDump(n int) string {
 	return b.String()
 }
 
-// analyze runs the command in a folder with these files; what goes to its standard
-// input is the file "-".
-func analyze(t *testing.T, files map[string]string, args ...string) result {
+// runAnalyze runs the command in a folder with these files; the file "-" is its standard
+// input.
+func runAnalyze(t *testing.T, files map[string]string, args ...string) commandResult {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	for name, text := range files {
@@ -47,14 +47,14 @@ func analyze(t *testing.T, files map[string]string, args ...string) result {
 	var stdout, stderr bytes.Buffer
 	a := app{stdin: strings.NewReader(files[stdin]), stdout: &stdout, stderr: &stderr,
 		getenv: func(k string) string { return map[string]string{"LANG": "C.UTF-8"}[k] }}
-	code := a.run(t.Context(), append([]string{"analyze"}, args...))
-	return result{code, stdout.String(), stderr.String()}
+	code := a.runArgs(t.Context(), append([]string{"analyze"}, args...))
+	return commandResult{code, stdout.String(), stderr.String()}
 }
 
 func TestAnalyzePrintsTheStatusOfAnObject(t *testing.T) {
 	for _, format := range []string{"json", "yaml"} {
 		t.Run(format, func(t *testing.T) {
-			got := analyze(t, map[string]string{"Dump.TXT": windowsDump(9000)}, "-o", format, "Dump.TXT")
+			got := runAnalyze(t, map[string]string{"Dump.TXT": newWindowsDump(9000)}, "-o", format, "Dump.TXT")
 			var p v1alpha1.PortPressure
 			if err := yaml.UnmarshalStrict([]byte(got.stdout), &p); err != nil || got.code != 0 || got.stderr != "" {
 				t.Fatalf("%v %+v", err, got)
@@ -72,7 +72,7 @@ func TestAnalyzePrintsTheStatusOfAnObject(t *testing.T) {
 }
 
 func TestAnalyzePrintsATable(t *testing.T) {
-	got := analyze(t, map[string]string{stdin: windowsDump(9000) + "  TCP    10.0.0.5:6"}, "-")
+	got := runAnalyze(t, map[string]string{stdin: newWindowsDump(9000) + "  TCP    10.0.0.5:6"}, "-")
 	for _, want := range []string{
 		"WARNING 54 %  Host → 10.0.0.9:1433  dump, assumed\n",
 		"stdin · windows 2008+ · 1 network · ",
@@ -89,8 +89,8 @@ func TestAnalyzePrintsATable(t *testing.T) {
 }
 
 func TestAnalyzePrintsAnObjectForEachFile(t *testing.T) {
-	files := map[string]string{"a": windowsDump(1), "b": "ESTAB 0 0 10.0.0.4:40000 10.0.0.9:5432\n"}
-	got := analyze(t, files, "-o", "json", "a", "b")
+	files := map[string]string{"a": newWindowsDump(1), "b": "ESTAB 0 0 10.0.0.4:40000 10.0.0.9:5432\n"}
+	got := runAnalyze(t, files, "-o", "json", "a", "b")
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	if got.code != 0 || len(lines) != 2 {
 		t.Fatalf("%+v", got)
@@ -101,12 +101,12 @@ func TestAnalyzePrintsAnObjectForEachFile(t *testing.T) {
 			t.Errorf("%s %s, %v", p.Name, p.Status.Platform.OS, err)
 		}
 	}
-	if got := analyze(t, files, "-o", "yaml", "a", "b"); strings.Count(got.stdout, "---\n") != 2 {
+	if got := runAnalyze(t, files, "-o", "yaml", "a", "b"); strings.Count(got.stdout, "---\n") != 2 {
 		t.Errorf("%s", got.stdout)
 	}
 }
 
-func TestAnalyzeTakesTheRangeThatIsSaid(t *testing.T) {
+func TestAnalyzeUsesTheGivenRange(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                                  "windows-2008+ (a guess; set another with --os) with the range 49152-65535",
 		"--os windows":                      "windows-2008+ with the range 49152-65535",
@@ -116,7 +116,7 @@ func TestAnalyzeTakesTheRangeThatIsSaid(t *testing.T) {
 		"--range 1024-65535":                "with the range 1024-65535",
 		"--os windows-2003 --range 1-65535": "windows-2003 with the range 1-65535",
 	} {
-		got := analyze(t, map[string]string{"a": windowsDump(1)}, append(strings.Fields(args), "-o", "json", "a")...)
+		got := runAnalyze(t, map[string]string{"a": newWindowsDump(1)}, append(strings.Fields(args), "-o", "json", "a")...)
 		var p v1alpha1.PortPressure
 		if err := json.Unmarshal([]byte(got.stdout), &p); err != nil || !strings.Contains(p.Status.Reader.Message, want) {
 			t.Errorf("%s: no %q in %q %v", args, want, p.Status.Reader.Message, err)
@@ -124,31 +124,31 @@ func TestAnalyzeTakesTheRangeThatIsSaid(t *testing.T) {
 	}
 }
 
-func TestAnalyzeRefusesInOneLine(t *testing.T) {
-	files := map[string]string{"good": windowsDump(1), "binary": "\x7fELF\x02\x00\x00", "poem": "Wer reitet\n", stdin: ""}
+func TestAnalyzeReportsErrorsInOneLine(t *testing.T) {
+	files := map[string]string{"good": newWindowsDump(1), "binary": "\x7fELF\x02\x00\x00", "poem": "Wer reitet\n", stdin: ""}
 	tests := map[string]struct {
 		args string
 		code int
 		want string
 	}{
-		"no file":                      {"", exitUsage, "analyze needs a file, or - for standard input"},
-		"an unknown system":            {"--os windows-95 good", exitUsage, `--os "windows-95": must be linux, windows-2000, windows-xp, windows-2003, windows-2003-kb951746, windows-2008+ or windows`},
-		"a range that is none":         {"--range 5-4 good", exitUsage, `--range "5-4": must be a range of ports from 1 to 65535, such as 32768-60999`},
-		"MaxUserPort that is none":     {"--max-user-port many good", exitUsage, `--max-user-port "many": must be a number from 255 to 65534`},
-		"MaxUserPort of another":       {"--os windows-xp --max-user-port 1000 good", exitUsage, "--max-user-port 1000 is invalid: on windows-xp it is the last port, 5000 to 65534"},
-		"MaxUserPort of a guess":       {"--max-user-port 60000 good", exitUsage, "--max-user-port 60000 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384; set any other range with --range"},
-		"MaxUserPort and a range":      {"--max-user-port 5000 --range 1-5 good", exitUsage, "--max-user-port 5000 and --range 1-5: one of them says what the range is"},
-		"an unknown output":            {"-o xml good", exitUsage, `--output "xml": must be table, yaml or json`},
-		"a file that isn't there":      {"missing", exitFailure, "missing: no such file or directory"},
-		"a folder":                     {".", exitFailure, ".: is a folder"},
-		"a binary file":                {"binary", exitFailure, "binary: line 1: binary data, not the text output of netstat, ss or TCPView"},
-		"a file without sockets":       {"poem", exitFailure, "poem: no line contains a socket: 1 lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
-		"an empty standard input":      {"-", exitFailure, "standard input: no line contains a socket: 0 lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
-		"two of three files, in a row": {"binary good poem", exitFailure, "binary: line 1: binary data, not the text output of netstat, ss or TCPView; poem: no line"},
+		"no file":                         {"", exitUsage, "analyze needs a file, or - for standard input"},
+		"an unknown system":               {"--os windows-95 good", exitUsage, `--os "windows-95": must be linux, windows-2000, windows-xp, windows-2003, windows-2003-kb951746, windows-2008+ or windows`},
+		"an invalid range":                {"--range 5-4 good", exitUsage, `--range "5-4": must be a range of ports from 1 to 65535, such as 32768-60999`},
+		"an invalid MaxUserPort":          {"--max-user-port many good", exitUsage, `--max-user-port "many": must be a number from 255 to 65534`},
+		"MaxUserPort of another system":   {"--os windows-xp --max-user-port 1000 good", exitUsage, "--max-user-port 1000 is invalid: on windows-xp it is the last port, 5000 to 65534"},
+		"MaxUserPort of a guessed system": {"--max-user-port 60000 good", exitUsage, "--max-user-port 60000 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384; set any other range with --range"},
+		"MaxUserPort and a range":         {"--max-user-port 5000 --range 1-5 good", exitUsage, "--max-user-port 5000 and --range 1-5: only one of them can set the range"},
+		"an unknown output":               {"-o xml good", exitUsage, `--output "xml": must be table, yaml or json`},
+		"a missing file":                  {"missing", exitFailure, "missing: no such file or directory"},
+		"a folder":                        {".", exitFailure, ".: is a folder"},
+		"a binary file":                   {"binary", exitFailure, "binary: line 1: binary data, not the text output of netstat, ss or TCPView"},
+		"a file without sockets":          {"poem", exitFailure, "poem: no line contains a socket: 1 lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
+		"an empty standard input":         {"-", exitFailure, "standard input: no line contains a socket: 0 lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
+		"two of three files":              {"binary good poem", exitFailure, "binary: line 1: binary data, not the text output of netstat, ss or TCPView; poem: no line"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := analyze(t, files, strings.Fields(test.args)...)
+			got := runAnalyze(t, files, strings.Fields(test.args)...)
 			if got.code != test.code || !strings.HasPrefix(got.stderr, "portreeve-agent: "+test.want) || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("exit code %d: %s", got.code, got.stderr)
 			}
@@ -160,7 +160,7 @@ func TestAnalyzeRefusesInOneLine(t *testing.T) {
 }
 
 func TestAnalyzeHelpHasTheRangesByOS(t *testing.T) {
-	got := analyze(t, nil, "--help")
+	got := runAnalyze(t, nil, "--help")
 	for _, want := range []string{
 		"windows-2003            1025-5000    MaxUserPort is the last port, 5000 to 65534",
 		"windows-2008+           49152-65535  MaxUserPort is the number of ports, 255 to 16384",

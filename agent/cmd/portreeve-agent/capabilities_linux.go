@@ -8,27 +8,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wanted are the capabilities that the readers can use. In a pod the agent is no
-// root: the image's file capabilities only permit them (=p), so that it starts
-// with none in effect and takes these two alone.
-const wanted uint64 = 1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON
+// readerCapabilities are the capabilities that readers can use. In a pod the agent is not
+// root: the image's file capabilities only permit them (=p), so it starts without effective
+// capabilities and raises only these two.
+const readerCapabilities uint64 = 1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON
 
-// wantedSNAT is what the pools of SNAT take beside them: it can change much of the
-// network, too, and so is left alone unless they are asked for.
-const wantedSNAT uint64 = 1 << unix.CAP_NET_ADMIN
+// snatCapabilities are needed in addition for SNAT pools. NET_ADMIN also permits network
+// changes, so it is raised only if SNAT pools are requested.
+const snatCapabilities uint64 = 1 << unix.CAP_NET_ADMIN
 
-// raiseCapabilities puts the permitted ones of wanted into effect, and of
-// wantedSNAT if snat is, on every thread. Programs that are built with cgo can't do
-// that; this one isn't.
+// raiseCapabilities makes the permitted readerCapabilities effective on every thread, and
+// with snat the snatCapabilities. That works only without cgo.
 func raiseCapabilities(snat bool) error {
-	wanted := wanted
+	wanted := readerCapabilities
 	if snat {
-		wanted |= wantedSNAT
+		wanted |= snatCapabilities
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData // the low and the high 32 capabilities
 	if err := unix.Capget(&header, &data[0]); err != nil {
-		return fmt.Errorf("read the own capabilities: %w", err)
+		return fmt.Errorf("read the capabilities of this process: %w", err)
 	}
 	lacking := false
 	for i, want := range []uint32{uint32(wanted & 0xffffffff), uint32(wanted >> 32)} {

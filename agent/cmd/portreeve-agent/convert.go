@@ -15,87 +15,87 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// converter is the command that makes a NodeTuning of files for sysctl.
+// converter is the command that converts sysctl files to a NodeTuning.
 type converter struct {
 	*app
 	name  objectNameFlag
-	nodes selector
+	nodes labelSelectorFlag
 }
 
-const convertHelp = `Print the NodeTuning that asks for what files of sysctl set: /etc/sysctl.conf and those
-of sysctl.d. Give them in the order in which they are applied: the last line of a key
+const convertHelp = `Print a NodeTuning with the settings of sysctl files: /etc/sysctl.conf and those of
+sysctl.d. List them in the order in which they are applied: the last line of a key
 counts.
 
-What Portreeve does not hold is dropped, and standard error says of each line why. Take
-what was converted out of the files on the nodes, or two writers set the same.`
+Keys that Portreeve does not support are dropped, with the reason on standard error.
+Remove the converted lines from the files on the nodes, or two programs set the same keys.`
 
 const convertExample = `  portreeve-agent convert /etc/sysctl.d/*.conf /etc/sysctl.conf >tuning.yaml
   ssh node-7 cat /etc/sysctl.conf | portreeve-agent convert --name gateways --nodes pool=gateways - | kubectl apply -f -`
 
-func (a *app) convertCommand() *cobra.Command {
+func (a *app) newConvertCommand() *cobra.Command {
 	v := &converter{app: a, name: "sysctl-conf", nodes: "kubernetes.io/os=linux"}
 	c := &cobra.Command{
 		Use:     "convert FILE...",
-		Short:   "Print the NodeTuning that files of sysctl ask for",
+		Short:   "Print a NodeTuning with the settings of sysctl files",
 		Long:    convertHelp,
 		Example: convertExample,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("convert needs a file, or - for standard input")
+				return newUsageErrorf("convert needs a file, or - for standard input")
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, files []string) error { return v.run(c.Context(), files) },
+		RunE: func(c *cobra.Command, files []string) error { return v.convertFiles(c.Context(), files) },
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.Var(&v.name, "name", "the name of the NodeTuning")
-	f.Var(&v.nodes, "nodes", "which nodes: a selector of their labels")
+	f.Var(&v.name, "name", "name of the NodeTuning")
+	f.Var(&v.nodes, "nodes", "label selector of the nodes")
 	return c
 }
 
-func (v *converter) run(ctx context.Context, files []string) error {
+func (v *converter) convertFiles(ctx context.Context, files []string) error {
 	var lines []sysctlconf.Line
 	for _, file := range files {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		text, err := v.read(file)
+		text, err := v.readInput(file)
 		if err != nil {
-			return fmt.Errorf("%s: %w", nameOf(file), err)
+			return fmt.Errorf("%s: %w", formatFileName(file), err)
 		}
-		lines = append(lines, sysctlconf.ParseFile(nameOf(file), text)...)
+		lines = append(lines, sysctlconf.ParseFile(formatFileName(file), text)...)
 	}
 	result, err := sysctlconf.ConvertLines(lines)
 	if err != nil {
 		return err
 	}
-	for _, remark := range result.Messages {
-		fmt.Fprintln(v.stderr, remark)
+	for _, message := range result.Messages {
+		fmt.Fprintln(v.stderr, message)
 	}
 	if result.Kept == 0 {
-		return fmt.Errorf("no setting that Portreeve holds in %d lines: see docs/reference/settings.md", len(lines))
+		return fmt.Errorf("no supported setting in %d lines: see docs/reference/settings.md", len(lines))
 	}
-	return v.print(result.Spec)
+	return v.printNodeTuning(result.Spec)
 }
 
-// largest is more than any file of sysctl has.
-const largest = 1 << 20
+// maxInputSize is larger than any sysctl file.
+const maxInputSize = 1 << 20
 
-func (v *converter) read(file string) ([]byte, error) {
-	in, _, err := v.open(file)
+func (v *converter) readInput(file string) ([]byte, error) {
+	in, _, err := v.openInput(file)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	text, err := io.ReadAll(io.LimitReader(in, largest+1))
-	if err == nil && len(text) > largest {
-		err = errors.New("larger than 1 MiB: not a file of sysctl")
+	text, err := io.ReadAll(io.LimitReader(in, maxInputSize+1))
+	if err == nil && len(text) > maxInputSize {
+		err = errors.New("larger than 1 MiB: not a sysctl file")
 	}
 	return text, err
 }
 
-func (v *converter) print(spec v1alpha1.NodeTuningSpec) error {
+func (v *converter) printNodeTuning(spec v1alpha1.NodeTuningSpec) error {
 	selected, err := metav1.ParseToLabelSelector(string(v.nodes))
 	if err != nil {
 		return err // checked when the flag was set
@@ -117,7 +117,7 @@ type objectNameFlag string
 
 func (n *objectNameFlag) String() string { return string(*n) }
 func (n *objectNameFlag) Type() string   { return "NAME" }
-func (n *objectNameFlag) allowed() string {
+func (n *objectNameFlag) describeAllowed() string {
 	return "lower-case letters, digits, - and ., such as api-gateways"
 }
 
@@ -129,19 +129,19 @@ func (n *objectNameFlag) Set(s string) error {
 	return nil
 }
 
-// selector is a label selector as kubectl takes it.
-type selector string
+// labelSelectorFlag is a label selector in kubectl's syntax.
+type labelSelectorFlag string
 
-func (l *selector) String() string { return string(*l) }
-func (l *selector) Type() string   { return "SELECTOR" }
-func (l *selector) allowed() string {
+func (l *labelSelectorFlag) String() string { return string(*l) }
+func (l *labelSelectorFlag) Type() string   { return "SELECTOR" }
+func (l *labelSelectorFlag) describeAllowed() string {
 	return "labels, such as pool=gateways,kubernetes.io/os=linux"
 }
 
-func (l *selector) Set(s string) error {
+func (l *labelSelectorFlag) Set(s string) error {
 	if _, err := metav1.ParseToLabelSelector(s); err != nil || s == "" {
 		return errNotAllowed
 	}
-	*l = selector(s)
+	*l = labelSelectorFlag(s)
 	return nil
 }

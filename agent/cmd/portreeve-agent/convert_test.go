@@ -14,17 +14,17 @@ import (
 	"portreeve.io/portreeve/internal/testutil/golden"
 )
 
-// convert runs the command; in is its standard input.
-func convert(t *testing.T, in string, args ...string) result {
+// runConvert runs the command with the standard input in.
+func runConvert(t *testing.T, in string, args ...string) commandResult {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	a := app{stdin: strings.NewReader(in), stdout: &stdout, stderr: &stderr, getenv: func(string) string { return "" }}
-	code := a.run(t.Context(), append([]string{"convert"}, args...))
-	return result{code, stdout.String(), stderr.String()}
+	code := a.runArgs(t.Context(), append([]string{"convert"}, args...))
+	return commandResult{code, stdout.String(), stderr.String()}
 }
 
-// The objects that this test writes to testdata/convert are those that
-// controllers/converted_test.go asks a real API server to take.
+// controllers/converted_test.go creates the objects in testdata/convert on a real API
+// server.
 func TestConvertPrintsANodeTuning(t *testing.T) {
 	t.Chdir(filepath.Join("testdata", "convert"))
 	files, err := filepath.Glob("*.conf")
@@ -34,7 +34,7 @@ func TestConvertPrintsANodeTuning(t *testing.T) {
 	for _, file := range files {
 		name := strings.TrimSuffix(file, ".conf")
 		t.Run(name, func(t *testing.T) {
-			got := convert(t, "", "--name", name, file)
+			got := runConvert(t, "", "--name", name, file)
 			if got.code != 0 {
 				t.Error(got.code, got.stderr)
 			}
@@ -49,7 +49,7 @@ func TestConvertTakesFilesInOrderAndFlags(t *testing.T) {
 	if err := os.WriteFile("first.conf", []byte("net.core.somaxconn = 1024\nnet.ipv4.tcp_syn_retries = 4\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := convert(t, "net.core.somaxconn = 2048\n", "--name", "gateways", "--nodes", "pool in (a,b),os=linux", "first.conf", "-")
+	got := runConvert(t, "net.core.somaxconn = 2048\n", "--name", "gateways", "--nodes", "pool in (a,b),os=linux", "first.conf", "-")
 	var nt v1alpha1.NodeTuning
 	if err := yaml.UnmarshalStrict([]byte(got.stdout), &nt); err != nil || got.code != 0 {
 		t.Fatalf("%v %+v", err, got)
@@ -61,24 +61,24 @@ func TestConvertTakesFilesInOrderAndFlags(t *testing.T) {
 	}
 }
 
-func TestConvertSaysWhatIsWrong(t *testing.T) {
+func TestConvertReportsErrors(t *testing.T) {
 	tests := map[string]struct {
 		in   string
 		args []string
-		want result
+		want commandResult
 	}{
-		"no file":             {"", nil, result{2, "", "portreeve-agent: convert needs a file, or - for standard input\n"}},
-		"a file that isn't":   {"", []string{"no.conf"}, result{1, "", "portreeve-agent: no.conf: no such file or directory\n"}},
-		"a folder":            {"", []string{"."}, result{1, "", "portreeve-agent: .: is a folder\n"}},
-		"nothing to convert":  {"# a.b = 1\n", []string{"-"}, result{1, "", "portreeve-agent: no setting that Portreeve holds in 0 lines: see docs/reference/settings.md\n"}},
-		"a file that is huge": {strings.Repeat("#", largest+1), []string{"-"}, result{1, "", "portreeve-agent: standard input: larger than 1 MiB: not a file of sysctl\n"}},
-		"a name that isn't":   {"", []string{"--name", "A_B", "-"}, result{2, "", `portreeve-agent: --name "A_B": must be lower-case letters, digits, - and ., such as api-gateways` + "\n"}},
-		"no labels":           {"", []string{"--nodes", "a b", "-"}, result{2, "", `portreeve-agent: --nodes "a b": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
-		"labels of no kind":   {"", []string{"--nodes", "", "-"}, result{2, "", `portreeve-agent: --nodes "": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
+		"no file":                  {"", nil, commandResult{2, "", "portreeve-agent: convert needs a file, or - for standard input\n"}},
+		"a missing file":           {"", []string{"no.conf"}, commandResult{1, "", "portreeve-agent: no.conf: no such file or directory\n"}},
+		"a folder":                 {"", []string{"."}, commandResult{1, "", "portreeve-agent: .: is a folder\n"}},
+		"nothing to convert":       {"# a.b = 1\n", []string{"-"}, commandResult{1, "", "portreeve-agent: no supported setting in 0 lines: see docs/reference/settings.md\n"}},
+		"a file that is too large": {strings.Repeat("#", maxInputSize+1), []string{"-"}, commandResult{1, "", "portreeve-agent: standard input: larger than 1 MiB: not a sysctl file\n"}},
+		"an invalid name":          {"", []string{"--name", "A_B", "-"}, commandResult{2, "", `portreeve-agent: --name "A_B": must be lower-case letters, digits, - and ., such as api-gateways` + "\n"}},
+		"invalid labels":           {"", []string{"--nodes", "a b", "-"}, commandResult{2, "", `portreeve-agent: --nodes "a b": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
+		"empty labels":             {"", []string{"--nodes", "", "-"}, commandResult{2, "", `portreeve-agent: --nodes "": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, convert(t, tt.in, tt.args...), cmp.AllowUnexported(result{})); diff != "" {
+			if diff := cmp.Diff(tt.want, runConvert(t, tt.in, tt.args...), cmp.AllowUnexported(commandResult{})); diff != "" {
 				t.Error(diff)
 			}
 		})

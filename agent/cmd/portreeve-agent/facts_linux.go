@@ -11,8 +11,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// kernelRelease is empty where uname(2) fails.
-func kernelRelease() string {
+// readKernelRelease returns the kernel's release, empty if uname(2) fails.
+func readKernelRelease() string {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return ""
@@ -20,16 +20,16 @@ func kernelRelease() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-func describe(p *v1alpha1.Platform) { p.Kernel = kernelRelease() }
+func describePlatform(p *v1alpha1.Platform) { p.Kernel = readKernelRelease() }
 
-// timeWait is how long TIME_WAIT lasts; 0 is the constant of Linux.
-func timeWait() time.Duration { return 0 }
+// chooseTimeWait returns the duration of TIME_WAIT; 0 is the constant of Linux.
+func chooseTimeWait() time.Duration { return 0 }
 
-// readCounters adds the kernel's figures beside the sockets. The procfs shows those of
-// conntrack, TIME_WAIT and listen queues for the agent's own network namespace only;
-// where that isn't the machine's, they are taken from the sample as far as it has them.
+// readCounters adds the kernel's counters to f. The procfs shows those of conntrack,
+// TIME_WAIT and listen queues for the agent's own network namespace only; if that isn't
+// the machine's, they are copied from the sample if it has them.
 func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
-	c, unseen := kernelstat.Read(proc)
+	c, unobserved := kernelstat.Read(proc)
 	f.TCP.Orphans, f.TCP.MaxOrphans = c.Orphans, c.MaxOrphans
 	f.TCP.OpenFiles, f.TCP.MaxFiles = c.OpenFiles, c.MaxFiles
 	limits := c.TCPMemoryLimits
@@ -40,11 +40,11 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 		f.TCP.MemoryRatio = new(float64(*c.TCPMemory) / float64(limits[2]))
 	}
 	host := sample.HostNetwork()
-	if host == nil || host.Inode != ownNetwork(proc) {
-		f.Unobserved = fromAfar(f, host)
+	if host == nil || host.Inode != readOwnNetwork(proc) {
+		f.Unobserved = copyHostCounters(f, host)
 		return
 	}
-	f.Unobserved = unseen
+	f.Unobserved = unobserved
 	f.TCP.TimeWaitOverflow, f.TCP.ListenOverflows = c.TimeWaitOverflow, c.ListenOverflows
 	if c.Conntrack == nil {
 		return
@@ -56,23 +56,23 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 	}
 }
 
-// fromAfar takes what a sample knows of the machine's own network, and says what it
-// doesn't. Connection tracking that is in use and whose entries nobody can count is
-// no Conntrack: its drops stay in the sample.
-func fromAfar(f *assess.Facts, host *socket.Network) []socket.Unobserved {
-	const why = "shown in the node's own network namespace only, and the agent runs in another"
+// copyHostCounters copies the counters of the machine's own network from a sample, and
+// returns those that it doesn't have. Without a count of entries there is no Conntrack,
+// even if connection tracking is in use: its drops remain in the sample.
+func copyHostCounters(f *assess.Facts, host *socket.Network) []socket.Unobserved {
+	const reason = "shown in the node's own network namespace only, and the agent runs in another"
 	if host == nil || host.Counters == nil {
-		return []socket.Unobserved{{Item: "conntrack, TIME_WAIT and listen overflows", Reason: why}}
+		return []socket.Unobserved{{Item: "conntrack, TIME_WAIT and listen overflows", Reason: reason}}
 	}
 	f.TCP.TimeWaitOverflow, f.TCP.ListenOverflows = &host.Counters.TimeWaitOverflow, &host.Counters.ListenOverflows
 	if host.Counters.Conntrack == nil {
 		return nil
 	}
-	return []socket.Unobserved{{Item: "conntrack entries", Reason: why}}
+	return []socket.Unobserved{{Item: "conntrack entries", Reason: reason}}
 }
 
-// ownNetwork is the inode of the agent's network namespace, 0 where it can't be told.
-func ownNetwork(proc string) uint64 {
+// readOwnNetwork returns the inode of the agent's network namespace, 0 if unknown.
+func readOwnNetwork(proc string) uint64 {
 	var st unix.Stat_t
 	if err := unix.Stat(proc+"/self/ns/net", &st); err != nil {
 		return 0

@@ -10,8 +10,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func describe(*v1alpha1.Platform) {}
+func describePlatform(*v1alpha1.Platform) {}
 
 func readCounters(*assess.Facts, *socket.Sample, string) {}
 
-func timeWait() time.Duration { return 0 }
+func chooseTimeWait() time.Duration { return 0 }

@@ -18,77 +18,77 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func describe(p *v1alpha1.Platform) { p.Build = sysinfo.ReadVersion().String() }
+func describePlatform(p *v1alpha1.Platform) { p.Build = sysinfo.ReadVersion().String() }
 
-// parameters are read once: Windows takes them when it starts, and not from then on.
-var parameters = sync.OnceValues(sysinfo.ReadParameters)
+// readParameters reads the parameters once: Windows applies them only when it starts.
+var readParameters = sync.OnceValues(sysinfo.ReadParameters)
 
-// assumedTimeWait is what most measure where TcpTimedWaitDelay is not set. Nothing
-// shows it as a figure of this machine: forecasts go by it, and the capabilities say so.
+// assumedTimeWait is the commonly measured duration where TcpTimedWaitDelay is not set.
+// Only forecasts use it, and the capabilities mention it.
 const assumedTimeWait = 2 * time.Minute
 
-// timeWait is how long TIME_WAIT lasts, for forecasts.
-func timeWait() time.Duration {
-	if set := configuredTimeWait(); set > 0 {
+// chooseTimeWait returns the duration of TIME_WAIT, for forecasts.
+func chooseTimeWait() time.Duration {
+	if set := readConfiguredTimeWait(); set > 0 {
 		return set
 	}
 	return assumedTimeWait
 }
 
-// configuredTimeWait is 0 where Windows has its own.
-func configuredTimeWait() time.Duration {
-	p, _ := parameters() // an error is told in readCounters
+// readConfiguredTimeWait returns the configured duration of TIME_WAIT, 0 for the OS default.
+func readConfiguredTimeWait() time.Duration {
+	p, _ := readParameters() // readCounters reports the error
 	if p.TimedWaitDelay == nil {
 		return 0
 	}
 	return time.Duration(*p.TimedWaitDelay) * time.Second
 }
 
-// readCounters adds what Windows tells beside its tables.
+// readCounters adds facts about Windows that are not in its socket tables.
 func readCounters(f *assess.Facts, _ *socket.Sample, _ string) {
-	unseen := func(what string, err error) {
+	addUnobserved := func(item string, err error) {
 		if err != nil {
-			f.Unobserved = append(f.Unobserved, socket.Unobserved{Item: what, Reason: err.Error()})
+			f.Unobserved = append(f.Unobserved, socket.Unobserved{Item: item, Reason: err.Error()})
 		}
 	}
-	// The range is netsh's: MaxUserPort is not what widens it on Windows that we run on.
-	f.System = cause.System{IsWindows: true, TimeWait: configuredTimeWait()}
+	// The range is that of netsh: MaxUserPort doesn't widen it on supported versions.
+	f.System = cause.System{IsWindows: true, TimeWait: readConfiguredTimeWait()}
 	f.Windows = &assess.Windows{UpdatePending: sysinfo.IsRestartPending()}
 	boot, err := sysinfo.ReadBootTime()
-	unseen("boot time", err)
+	addUnobserved("boot time", err)
 	f.Windows.BootedAt = boot
 	memory, err := sysinfo.ReadMemory()
-	unseen("memory", err)
+	addUnobserved("memory", err)
 	if err == nil {
 		f.Windows.Memory = new(assess.WindowsMemory(memory))
 	}
-	_, err = parameters()
-	unseen("registry", err)
-	f.Capabilities = append(capabilities(err), inVain()...)
+	_, err = readParameters()
+	addUnobserved("registry", err)
+	f.Capabilities = append(listCapabilities(err), listIgnoredValues()...)
 }
 
-// inVain are values of the registry that somebody has set, and that Windows ignores.
-func inVain() (list []socket.Capability) {
-	values, _ := registry.Tcpip.ListValues() // RegistryRead says why not
+// listIgnoredValues returns the registry values that are set although Windows ignores them.
+func listIgnoredValues() (list []socket.Capability) {
+	values, _ := registry.Tcpip.ListValues() // the capability RegistryRead has the error
 	for _, f := range tuningwindows.AuditValues(values) {
 		list = append(list, socket.Capability{Name: "RegistryValue " + f.Name, State: socket.CapabilityUnsupported, Message: f.Why})
 	}
 	return list
 }
 
-// capabilities are those that no reader has.
-func capabilities(registry error) []socket.Capability {
+// listCapabilities returns the capabilities that don't belong to a reader.
+func listCapabilities(registryErr error) []socket.Capability {
 	return []socket.Capability{
-		able("RegistryRead", socket.CapabilityVerified, "", registry),
-		able(v1alpha1.CapabilityRegistryWrite, socket.CapabilityAssumed, "TCP/IP's key can be opened for writing; nothing was written", sysinfo.CheckWriteAccess()),
-		timeWaitLength(),
-		journalFolder(defaultState()),
+		newCapability("RegistryRead", socket.CapabilityVerified, "", registryErr),
+		newCapability(v1alpha1.CapabilityRegistryWrite, socket.CapabilityAssumed, "TCP/IP's key can be opened for writing; nothing was written", sysinfo.CheckWriteAccess()),
+		describeTimeWait(),
+		checkJournalFolder(findDefaultStateDir()),
 	}
 }
 
-// journalFolder is verified by what a tuner left there.
-func journalFolder(path string) socket.Capability {
-	c := socket.Capability{Name: "JournalFolder", State: socket.CapabilityAssumed, Message: path + " is made with the first setting"}
+// checkJournalFolder returns the capability JournalFolder, which a journal verifies.
+func checkJournalFolder(path string) socket.Capability {
+	c := socket.Capability{Name: "JournalFolder", State: socket.CapabilityAssumed, Message: path + " is created with the first setting"}
 	switch _, err := os.Stat(filepath.Join(path, "journal.json")); {
 	case err == nil:
 		c.State, c.Message = socket.CapabilityVerified, path
@@ -98,19 +98,19 @@ func journalFolder(path string) socket.Capability {
 	return c
 }
 
-func able(name string, state socket.CapabilityState, message string, err error) socket.Capability {
+func newCapability(name string, state socket.CapabilityState, message string, err error) socket.Capability {
 	if err != nil {
 		return socket.Capability{Name: name, State: socket.CapabilityUnsupported, Message: err.Error()}
 	}
 	return socket.Capability{Name: name, State: state, Message: message}
 }
 
-func timeWaitLength() socket.Capability {
+func describeTimeWait() socket.Capability {
 	c := socket.Capability{Name: "TimeWaitLength", State: socket.CapabilityAssumed}
-	if set := configuredTimeWait(); set > 0 {
-		c.Message = fmt.Sprintf("TcpTimedWaitDelay is %.0f s, if Windows was started after it was set", set.Seconds())
+	if set := readConfiguredTimeWait(); set > 0 {
+		c.Message = fmt.Sprintf("TcpTimedWaitDelay is %.0f s, if Windows was restarted after it was set", set.Seconds())
 		return c
 	}
-	c.Message = fmt.Sprintf("OS default, which Windows does not tell: TcpTimedWaitDelay is not set; forecasts assume %.0f s", assumedTimeWait.Seconds())
+	c.Message = fmt.Sprintf("OS default, which cannot be read: TcpTimedWaitDelay is not set; forecasts assume %.0f s", assumedTimeWait.Seconds())
 	return c
 }

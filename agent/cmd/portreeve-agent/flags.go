@@ -8,56 +8,57 @@ import (
 	"time"
 )
 
-// The flags' types. Each is a pflag.Value whose allowed says what it takes; the
-// errors of Set are never shown.
+// Each flag type is a pflag.Value with a describeAllowed method, which describes its
+// allowed values; the errors of Set are never shown.
 
 var errNotAllowed = errors.New("not allowed")
 
-// choice is one of some words.
-type choice struct {
-	value string
-	of    []string
+// choiceFlag is one of several words.
+type choiceFlag struct {
+	value   string
+	choices []string
 }
 
-func (c *choice) String() string  { return c.value }
-func (c *choice) Type() string    { return "name" }
-func (c *choice) allowed() string { return oneOf(c.of) }
+func (c *choiceFlag) String() string          { return c.value }
+func (c *choiceFlag) Type() string            { return "name" }
+func (c *choiceFlag) describeAllowed() string { return joinWithOr(c.choices) }
 
-func (c *choice) Set(s string) error {
-	if !slices.Contains(c.of, s) {
+func (c *choiceFlag) Set(s string) error {
+	if !slices.Contains(c.choices, s) {
 		return errNotAllowed
 	}
 	c.value = s
 	return nil
 }
 
-// interval is a time between samples.
-type interval time.Duration
+// intervalFlag is a time between samples.
+type intervalFlag time.Duration
 
 const minInterval = 100 * time.Millisecond
 
-func (i *interval) String() string { return time.Duration(*i).String() }
-func (i *interval) Type() string   { return "duration" }
+func (i *intervalFlag) String() string { return time.Duration(*i).String() }
+func (i *intervalFlag) Type() string   { return "duration" }
 
-func (i *interval) allowed() string {
+func (i *intervalFlag) describeAllowed() string {
 	return fmt.Sprintf("a duration of %v or more, such as 1s", minInterval)
 }
 
-func (i *interval) Set(s string) error {
+func (i *intervalFlag) Set(s string) error {
 	d, err := time.ParseDuration(s)
 	if err != nil || d < minInterval {
 		return errNotAllowed
 	}
-	*i = interval(d)
+	*i = intervalFlag(d)
 	return nil
 }
 
-// pools is how many pools to list, negative for all, 0 for those past the line.
-type pools int
+// poolCountFlag is the number of pools to list: negative for all, 0 for those above the
+// warning threshold.
+type poolCountFlag int
 
 const allPools = "all"
 
-func (p *pools) String() string {
+func (p *poolCountFlag) String() string {
 	switch {
 	case *p < 0:
 		return allPools
@@ -67,10 +68,10 @@ func (p *pools) String() string {
 	return strconv.Itoa(int(*p))
 }
 
-func (p *pools) Type() string    { return "N|all" }
-func (p *pools) allowed() string { return "a number from 1 on, or all" }
+func (p *poolCountFlag) Type() string            { return "N|all" }
+func (p *poolCountFlag) describeAllowed() string { return "a number from 1 on, or all" }
 
-func (p *pools) Set(s string) error {
+func (p *poolCountFlag) Set(s string) error {
 	if s == allPools {
 		*p = -1
 		return nil
@@ -79,22 +80,22 @@ func (p *pools) Set(s string) error {
 	if err != nil || n == 0 {
 		return errNotAllowed
 	}
-	*p = pools(n)
+	*p = poolCountFlag(n)
 	return nil
 }
 
-// percent is a share of one CPU.
-type percent int
+// percentFlag is a share of one CPU.
+type percentFlag int
 
-func (p *percent) String() string  { return strconv.Itoa(int(*p)) }
-func (p *percent) Type() string    { return "percent" }
-func (p *percent) allowed() string { return "a whole number from 1 to 100" }
+func (p *percentFlag) String() string          { return strconv.Itoa(int(*p)) }
+func (p *percentFlag) Type() string            { return "percent" }
+func (p *percentFlag) describeAllowed() string { return "a whole number from 1 to 100" }
 
-func (p *percent) Set(s string) error {
+func (p *percentFlag) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > 100 {
 		return errNotAllowed
 	}
-	*p = percent(n)
+	*p = percentFlag(n)
 	return nil
 }

@@ -6,18 +6,19 @@ import (
 	"slices"
 )
 
-// unfit says why the sysctls are not the host's. The host of a node that is a container
-// itself (kind, k3d) has a network beside the machine's: there the agent has hostNetwork
-// if it has the node's address.
-func (t *tuneFlags) unfit() string {
-	if own, err := net.InterfaceAddrs(); err == nil && ownAddress(t.hostIP, own) {
+// checkHostNetwork returns the reason why the sysctls are not the host's, empty if they
+// are. A node that is a container itself (kind, k3d) has a network other than the machine's:
+// there the agent has hostNetwork if it has the node's address.
+func (t *tuneFlags) checkHostNetwork() string {
+	if own, err := net.InterfaceAddrs(); err == nil && isOwnAddress(t.hostIP, own) {
 		return ""
 	}
-	return unfit(t.sysctls)
+	return checkHostSysctls(t.sysctlRoot)
 }
 
-// ownAddress says whether ip is one of own. Those of loopback every network has.
-func ownAddress(ip string, own []net.Addr) bool {
+// isOwnAddress reports whether ip is one of own and not a loopback address, which every
+// network has.
+func isOwnAddress(ip string, own []net.Addr) bool {
 	want, err := netip.ParseAddr(ip)
 	return err == nil && !want.IsLoopback() && slices.ContainsFunc(own, func(a net.Addr) bool {
 		have, err := netip.ParsePrefix(a.String())

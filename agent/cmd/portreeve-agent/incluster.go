@@ -10,18 +10,17 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// accountFolder is where Kubernetes puts a pod's token, its namespace and the API
-// server's CA.
+// accountFolder is the folder of a pod's token, its namespace and the API server's CA.
 const accountFolder = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-// sandboxVariable is, in a HostProcess container of Windows, the folder below which
-// containerd 1.6 mounts the pod's volumes. Since 1.7 they are where the pod says
+// sandboxVariable contains, in a HostProcess container of Windows, the folder below which
+// containerd 1.6 mounts the pod's volumes. Since 1.7 they are at the pod's mountPath
 // (KEP-1981, "Container mounts").
 const sandboxVariable = "CONTAINER_SANDBOX_MOUNT_POINT"
 
-// mounted is where the folder of a volume is, which the pod mounts at path: below
-// sandbox, where it is there. What the host itself has at path is never the pod's then.
-func mounted(sandbox, path string, exists func(string) bool) string {
+// resolveMount returns the folder of a volume that the pod mounts at path: below sandbox if
+// it exists there. A folder of the host at path is not the pod's then.
+func resolveMount(sandbox, path string, exists func(string) bool) string {
 	if sandbox == "" {
 		return path
 	}
@@ -32,27 +31,29 @@ func mounted(sandbox, path string, exists func(string) bool) string {
 	return path
 }
 
-// exists says whether there is a file or folder.
-func exists(path string) bool {
+// pathExists reports whether there is a file or folder.
+func pathExists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// volume is mounted for this process.
-func (a *app) volume(path string) string { return mounted(a.getenv(sandboxVariable), path, exists) }
+// resolveVolume is resolveMount for this process.
+func (a *app) resolveVolume(path string) string {
+	return resolveMount(a.getenv(sandboxVariable), path, pathExists)
+}
 
-// inCluster is how a pod reaches the API server.
-func (a *app) inCluster() (*rest.Config, error) {
-	folder := a.volume(accountFolder)
+// loadInClusterConfig returns a pod's configuration for the API server.
+func (a *app) loadInClusterConfig() (*rest.Config, error) {
+	folder := a.resolveVolume(accountFolder)
 	if folder == accountFolder {
 		return rest.InClusterConfig()
 	}
-	return accountConfig(folder, a.getenv)
+	return loadAccountConfig(folder, a.getenv)
 }
 
-// accountConfig is rest.InClusterConfig with the files of folder. The token is read
-// again as it is renewed.
-func accountConfig(folder string, getenv func(string) string) (*rest.Config, error) {
+// loadAccountConfig is rest.InClusterConfig with the files of folder. The token is read
+// again when it is renewed.
+func loadAccountConfig(folder string, getenv func(string) string) (*rest.Config, error) {
 	host, port := getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
 		return nil, rest.ErrNotInCluster
@@ -70,17 +71,17 @@ func accountConfig(folder string, getenv func(string) string) (*rest.Config, err
 	}, nil
 }
 
-// home is the namespace of Portreeve itself: the agent's pod is there.
-func (r *runner) home() string {
+// findOwnNamespace returns Portreeve's namespace, in which the agent's pod runs.
+func (r *runner) findOwnNamespace() string {
 	if r.kubeconfig != "" {
-		return defaultHome
+		return defaultNamespace
 	}
-	name, err := os.ReadFile(filepath.Join(r.volume(accountFolder), "namespace"))
+	name, err := os.ReadFile(filepath.Join(r.resolveVolume(accountFolder), "namespace"))
 	if err != nil {
-		return defaultHome
+		return defaultNamespace
 	}
 	return strings.TrimSpace(string(name))
 }
 
-// defaultHome is where config/ installs Portreeve.
-const defaultHome = "portreeve-system"
+// defaultNamespace is the namespace in which config/ installs Portreeve.
+const defaultNamespace = "portreeve-system"

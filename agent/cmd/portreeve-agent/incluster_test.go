@@ -13,33 +13,33 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-func TestWhereAVolumeIs(t *testing.T) {
+func TestResolveMount(t *testing.T) {
 	tests := map[string]struct {
-		sandbox string
-		there   []string
-		want    string
+		sandbox  string
+		existing []string
+		want     string
 	}{
-		"as the pod says, in a container":                 {want: accountFolder},
-		"as the pod says, since containerd 1.7":           {`C:\hpc`, []string{accountFolder}, accountFolder},
-		"below the sandbox, with containerd 1.6":          {`C:\C\0a1b`, []string{`C:\C\0a1b` + accountFolder}, `C:\C\0a1b` + accountFolder},
-		"there, whatever the host has in the pod's place": {`C:\C\0a1b\`, []string{`C:\C\0a1b` + accountFolder, accountFolder}, `C:\C\0a1b` + accountFolder},
-		"nowhere, and the pod's place is named":           {sandbox: `C:\C\0a1b`, want: accountFolder},
+		"at the mountPath, in a container":                   {want: accountFolder},
+		"at the mountPath, since containerd 1.7":             {`C:\hpc`, []string{accountFolder}, accountFolder},
+		"below the sandbox, with containerd 1.6":             {`C:\C\0a1b`, []string{`C:\C\0a1b` + accountFolder}, `C:\C\0a1b` + accountFolder},
+		"below the sandbox, although the host has that path": {`C:\C\0a1b\`, []string{`C:\C\0a1b` + accountFolder, accountFolder}, `C:\C\0a1b` + accountFolder},
+		"nowhere: the mountPath is returned":                 {sandbox: `C:\C\0a1b`, want: accountFolder},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			there := map[string]bool{}
-			for _, path := range tt.there {
-				there[path] = true
+			existing := map[string]bool{}
+			for _, path := range tt.existing {
+				existing[path] = true
 			}
-			if got := mounted(tt.sandbox, accountFolder, func(path string) bool { return there[path] }); got != tt.want {
+			if got := resolveMount(tt.sandbox, accountFolder, func(path string) bool { return existing[path] }); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
 		})
 	}
 }
 
-// sandbox is a folder as containerd 1.6 makes it, with a service account's files.
-func sandbox(t *testing.T, files map[string]string) string {
+// newSandbox creates a folder as containerd 1.6 does, with a service account's files.
+func newSandbox(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	folder := filepath.Join(dir, filepath.FromSlash(accountFolder))
@@ -54,9 +54,9 @@ func sandbox(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// The account below a sandbox is used as it is by rest.InClusterConfig, which a server
-// that asks for the token tells.
-func TestTheAccountBelowASandbox(t *testing.T) {
+// The account below a sandbox is used as rest.InClusterConfig uses it: the server receives
+// its token.
+func TestAnAccountBelowASandboxIsUsed(t *testing.T) {
 	seen := make(chan string, 1)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("Authorization") }))
 	defer server.Close()
@@ -64,11 +64,11 @@ func TestTheAccountBelowASandbox(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := sandbox(t, map[string]string{"token": "secret", "namespace": "netops\n", "ca.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))})
+	dir := newSandbox(t, map[string]string{"token": "secret", "namespace": "netops\n", "ca.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))})
 	env := map[string]string{sandboxVariable: dir, "KUBERNETES_SERVICE_HOST": address.Hostname(), "KUBERNETES_SERVICE_PORT": address.Port()}
 	a := &app{getenv: func(name string) string { return env[name] }}
 
-	config, err := a.inCluster()
+	config, err := a.loadInClusterConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,15 +84,15 @@ func TestTheAccountBelowASandbox(t *testing.T) {
 	if got := <-seen; got != "Bearer secret" {
 		t.Errorf("the server saw %q", got)
 	}
-	if got := (&runner{app: a}).home(); got != "netops" {
+	if got := (&runner{app: a}).findOwnNamespace(); got != "netops" {
 		t.Errorf("the namespace is %q", got)
 	}
-	if got := (&runner{app: a, kubeconfig: "f"}).home(); got != defaultHome {
+	if got := (&runner{app: a, kubeconfig: "f"}).findOwnNamespace(); got != defaultNamespace {
 		t.Errorf("outside of a pod the namespace is %q", got)
 	}
 }
 
-func TestAnAccountThatIsIncomplete(t *testing.T) {
+func TestAnIncompleteAccountIsAnError(t *testing.T) {
 	for name, tt := range map[string]struct {
 		env  map[string]string
 		want string
@@ -102,7 +102,7 @@ func TestAnAccountThatIsIncomplete(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			_, err := accountConfig(dir, func(name string) string { return tt.env[name] })
+			_, err := loadAccountConfig(dir, func(name string) string { return tt.env[name] })
 			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 				t.Errorf("%v, want %s", err, tt.want)
 			}

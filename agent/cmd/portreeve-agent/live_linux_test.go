@@ -15,9 +15,9 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// program is the test binary as the real program, which dies with the test, or
-// after a minute.
-func program(t *testing.T, args ...string) *exec.Cmd {
+// newAgentProcess returns a command that runs the test binary as the agent. It is killed
+// when the test ends, or after a minute.
+func newAgentProcess(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -30,7 +30,7 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 func TestASignalEndsAWatchCleanly(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
-			c := program(t, "report", "--watch", "--interval", "100ms", "-o", "json")
+			c := newAgentProcess(t, "report", "--watch", "--interval", "100ms", "-o", "json")
 			var stderr strings.Builder
 			c.Stderr = &stderr
 			stdout, err := c.StdoutPipe()
@@ -51,7 +51,7 @@ func TestASignalEndsAWatchCleanly(t *testing.T) {
 			if err := c.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
-			for lines.Scan() { // what was on its way
+			for lines.Scan() { // read the rest
 			}
 			if err := c.Wait(); err != nil {
 				t.Errorf("%v: %s", err, stderr.String())
@@ -68,7 +68,7 @@ func TestEachReaderReportsThisMachine(t *testing.T) {
 				t.Skipf("%s does not work here: %v", o.name, err)
 			}
 			r.Close()
-			out, err := program(t, "report", "-o", "json", "--reader", o.name).Output()
+			out, err := newAgentProcess(t, "report", "-o", "json", "--reader", o.name).Output()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,27 +85,27 @@ func TestEachReaderReportsThisMachine(t *testing.T) {
 }
 
 // From another network namespace, as most agents run.
-func TestOnlyTheEntriesOfConntrackAreUnseenFromElsewhere(t *testing.T) {
+func TestOnlyConntrackEntriesAreUnobservedFromAnotherNamespace(t *testing.T) {
 	n := netnstest.New(t)
 	var p v1alpha1.PortPressure
-	out := inside(t, n, "report", "-o", "json", "--reader", "portwalk")
+	out := runInNamespace(t, n, "report", "-o", "json", "--reader", "portwalk")
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
 		t.Fatal(err)
 	}
-	var about []string
+	var items []string
 	for _, u := range p.Status.Unobserved {
 		if strings.Contains(u.Item, "conntrack") || strings.Contains(u.Item, "overflows") {
-			about = append(about, u.Item)
+			items = append(items, u.Item)
 		}
 	}
-	if p.Status.Conntrack != nil || len(about) > 1 || len(about) == 1 && about[0] != "conntrack entries" {
-		t.Errorf("conntrack %+v, unseen %v", p.Status.Conntrack, p.Status.Unobserved)
+	if p.Status.Conntrack != nil || len(items) > 1 || len(items) == 1 && items[0] != "conntrack entries" {
+		t.Errorf("conntrack %+v, unobserved %v", p.Status.Conntrack, p.Status.Unobserved)
 	}
 }
 
 func TestAWrongProcIsAUsageError(t *testing.T) {
 	for _, proc := range []string{"/nowhere", t.TempDir(), ""} {
-		got := runWith(t.Context(), nil, []opener{opens("fake", &fakeReader{}, nil)}, "report", "--proc", proc)
+		got := runCommand(t.Context(), nil, []readerOpener{newOpener("fake", &fakeReader{}, nil)}, "report", "--proc", proc)
 		if got.code != exitUsage || !strings.HasPrefix(got.stderr, `portreeve-agent: --proc "`+proc+`": `) || strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("%+v", got)
 		}

@@ -1,4 +1,4 @@
-// Command portreeve-agent measures the ports of the machine that it runs on.
+// Command portreeve-agent measures the ephemeral-port usage of the machine it runs on.
 package main
 
 import (
@@ -18,36 +18,35 @@ import (
 // version is set by the linker (-X main.version).
 var version = "dev"
 
-// The goroutine of main keeps to the main thread, whose namespaces are what
-// /proc/PID shows of the process: no other goroutine can be on it and move it
-// into another network namespace.
+// init locks the main goroutine to the main thread, whose namespaces /proc/PID shows:
+// no other goroutine can run on it and move it into another network namespace.
 func init() { runtime.LockOSThread() }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	a := app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, openers: openers}
-	code := a.run(ctx, os.Args[1:])
+	code := a.runArgs(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
 
-// The exit codes beside 0.
+// The exit codes other than 0.
 const (
 	exitFailure = 1
 	exitUsage   = 2
 )
 
-// app is what a run takes from outside.
+// app has the environment of a command: its streams, variables and readers.
 type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	openers        []opener
+	openers        []readerOpener
 	stdin          io.Reader
 }
 
-// run is the whole program; it returns the exit code.
-func (a *app) run(ctx context.Context, args []string) int {
-	root := a.root()
+// runArgs runs the command that args name, and returns the exit code.
+func (a *app) runArgs(ctx context.Context, args []string) int {
+	root := a.buildRootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -60,20 +59,21 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return exitFailure
 }
 
-func (a *app) root() *cobra.Command {
+func (a *app) buildRootCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:           "portreeve-agent",
-		Short:         "Measures the ephemeral ports of this machine",
+		Short:         "Measures the ephemeral-port usage of this machine",
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          noArguments,
+		Args:          rejectArguments,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.CompletionOptions.DisableDefaultCmd = true
 	c.SetOut(a.stdout)
 	c.SetErr(a.stderr)
-	c.SetFlagErrorFunc(flagError)
-	c.AddCommand(a.reportCommand(), a.analyzeCommand(), a.convertCommand(), a.runCommand(), a.restoreCommand(), a.selfTestCommand())
+	c.SetFlagErrorFunc(convertFlagError)
+	c.AddCommand(a.newReportCommand(), a.newAnalyzeCommand(), a.newConvertCommand(), a.newRunCommand(),
+		a.newRestoreCommand(), a.newSelfTestCommand())
 	return c
 }

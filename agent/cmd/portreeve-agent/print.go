@@ -11,76 +11,76 @@ import (
 	"portreeve.io/portreeve/internal/terminal"
 )
 
-// printer prints one object after the other; more is how many pools past the
-// line it leaves out.
+// printer prints objects one by one; unlisted is the number of pools above the warning
+// threshold that the object omits.
 type printer interface {
-	print(object v1alpha1.PortPressure, more int) error
+	printObject(object v1alpha1.PortPressure, unlisted int) error
 }
 
-// newPrinter prints as output says. many says that there may be several objects,
-// redraw that on a terminal each takes the place of the one before it.
-func newPrinter(a *app, output string, many, redraw bool) printer {
+// newPrinter returns the printer for the value of --output. isMultiple means that there
+// may be several objects, redraw that on a terminal each replaces the previous one.
+func newPrinter(a *app, output string, isMultiple, redraw bool) printer {
 	switch output {
 	case "json":
-		return &jsonPrinter{a.stdout, many}
+		return &jsonPrinter{a.stdout, isMultiple}
 	case "yaml":
-		return &yamlPrinter{out: a.stdout, many: many}
+		return &yamlPrinter{out: a.stdout, isMultiple: isMultiple}
 	}
 	return &tablePrinter{screen: newScreen(a.stdout, a.getenv), redraw: redraw}
 }
 
-// jsonPrinter prints an object for people, or many, one on each line.
+// jsonPrinter prints a single object indented, or several with one per line.
 type jsonPrinter struct {
-	out  io.Writer
-	many bool
+	out        io.Writer
+	isMultiple bool
 }
 
-func (p *jsonPrinter) print(object v1alpha1.PortPressure, _ int) error {
+func (p *jsonPrinter) printObject(object v1alpha1.PortPressure, _ int) error {
 	e := json.NewEncoder(p.out)
-	if !p.many {
+	if !p.isMultiple {
 		e.SetIndent("", "  ")
 	}
 	return e.Encode(object)
 }
 
-// yamlPrinter prints documents, many of them each with its "---".
+// yamlPrinter prints YAML documents, each preceded by "---" if there are several.
 type yamlPrinter struct {
-	out  io.Writer
-	many bool
+	out        io.Writer
+	isMultiple bool
 }
 
-func (p *yamlPrinter) print(object v1alpha1.PortPressure, _ int) error {
+func (p *yamlPrinter) printObject(object v1alpha1.PortPressure, _ int) error {
 	text, err := yaml.Marshal(object)
 	if err != nil {
 		return err
 	}
-	if p.many {
+	if p.isMultiple {
 		text = append([]byte("---\n"), text...)
 	}
 	_, err = p.out.Write(text)
 	return err
 }
 
-// tablePrinter prints tables, drawn over each other on a terminal where that is
-// asked for, and else separated.
+// tablePrinter prints tables. With redraw on a terminal each replaces the previous one,
+// otherwise they are separated.
 type tablePrinter struct {
 	screen
-	redraw  bool
-	printed bool
+	redraw     bool
+	hasPrinted bool
 }
 
-func (p *tablePrinter) print(object v1alpha1.PortPressure, more int) error {
-	width, height := p.size()
-	b := terminal.NewBuilder(terminal.Options{Width: width, Colour: p.colour, ASCII: p.ascii})
-	pressuretext.Write(b, object, more)
+func (p *tablePrinter) printObject(object v1alpha1.PortPressure, unlisted int) error {
+	width, height := p.readSize()
+	b := terminal.NewBuilder(terminal.Options{Width: width, Colour: p.hasColour, ASCII: p.isASCII})
+	pressuretext.Write(b, object, unlisted)
 	frame := b.String()
 	switch {
-	case p.redraw && p.terminal:
-		frame = terminal.RedrawScreen(frame, height, !p.printed)
-	case p.printed:
+	case p.redraw && p.isTerminal:
+		frame = terminal.RedrawScreen(frame, height, !p.hasPrinted)
+	case p.hasPrinted:
 		frame = "---\n" + frame
 	}
-	p.printed = true
+	p.hasPrinted = true
 	_, err := io.WriteString(p.out, frame)
 	return err
 }

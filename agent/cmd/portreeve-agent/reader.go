@@ -13,39 +13,39 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// opener opens one kind of reader.
-type opener struct {
+// readerOpener opens one kind of reader.
+type readerOpener struct {
 	name string
 	open func(readerOptions) (agent.Reader, error)
 }
 
-// refresher is a reader that keeps what seldom changes, and reads it again when asked.
+// refresher is a reader that caches what seldom changes, and can read it again.
 type refresher interface{ Refresh() }
 
-// refresh asks r, where it is one.
-func refresh(r agent.Reader) {
+// refreshReader refreshes r if it is a refresher.
+func refreshReader(r agent.Reader) {
 	if r, ok := r.(refresher); ok {
 		r.Refresh()
 	}
 }
 
-// readerOptions are what readers have in common.
+// readerOptions are the options of all readers.
 type readerOptions struct {
-	proc     string
-	failures bool // watch for connect() calls that fail
-	snat     snatOptions
-	// compartments reads those of pods, too (Windows).
+	proc          string
+	watchFailures bool // watch for failed connect() calls
+	snat          snatOptions
+	// compartments includes the network compartments of pods (Windows).
 	compartments bool
 }
 
-// compartmentsFlag adds --compartments to f, where there are any.
-func compartmentsFlag(f *pflag.FlagSet, to *bool) {
+// addCompartmentsFlag adds --compartments to f on Windows.
+func addCompartmentsFlag(f *pflag.FlagSet, to *bool) {
 	if runtime.GOOS == "windows" {
-		f.BoolVar(to, "compartments", false, "read the network compartments of pods, too: an experiment")
+		f.BoolVar(to, "compartments", false, "also read the network compartments of pods (experimental)")
 	}
 }
 
-// snatOptions say when the pools of SNAT are read (conntrack.Options).
+// snatOptions configure when SNAT pools are read (conntrack.Options).
 type snatOptions struct {
 	always                    bool
 	gatePercent, sharePercent int
@@ -53,35 +53,35 @@ type snatOptions struct {
 
 const readerAuto = "auto"
 
-// readerChoice is the flag --reader.
-func (a *app) readerChoice() choice {
-	c := choice{readerAuto, []string{readerAuto}}
+// newReaderChoice returns the flag --reader.
+func (a *app) newReaderChoice() choiceFlag {
+	c := choiceFlag{readerAuto, []string{readerAuto}}
 	for _, o := range a.openers {
-		c.of = append(c.of, o.name)
+		c.choices = append(c.choices, o.name)
 	}
 	return c
 }
 
-var errNoReader = errors.New("no reader for this OS yet")
+var errNoReader = errors.New("no reader supports this OS yet")
 
-// openReader opens the reader of that name; auto is the first that opens, which
-// then says why those before it did not.
-func openReader(name string, all []opener, o readerOptions) (agent.Reader, error) {
+// openReader opens the reader of that name; auto is the first that can be opened. Its
+// message then includes the errors of those before it.
+func openReader(name string, all []readerOpener, o readerOptions) (agent.Reader, error) {
 	if len(all) == 0 {
 		return nil, errNoReader
 	}
 	if err := raiseCapabilities(o.snat.always); err != nil {
 		return nil, err
 	}
-	r, err := openFirst(name, all, o)
+	r, err := openFirstReader(name, all, o)
 	if err != nil {
 		return nil, err
 	}
-	return complete(r, o)
+	return extendReader(r, o)
 }
 
-func openFirst(name string, all []opener, o readerOptions) (agent.Reader, error) {
-	var why []string
+func openFirstReader(name string, all []readerOpener, o readerOptions) (agent.Reader, error) {
+	var reasons []string
 	for _, candidate := range all {
 		if name != readerAuto && name != candidate.name {
 			continue
@@ -89,33 +89,33 @@ func openFirst(name string, all []opener, o readerOptions) (agent.Reader, error)
 		r, err := candidate.open(o)
 		switch {
 		case err != nil:
-			why = append(why, reason(candidate.name, err))
-		case len(why) > 0:
-			return fallback{r, strings.Join(why, "; ")}, nil
+			reasons = append(reasons, formatOpenError(candidate.name, err))
+		case len(reasons) > 0:
+			return fallbackReader{r, strings.Join(reasons, "; ")}, nil
 		default:
 			return r, nil
 		}
 	}
-	return nil, fmt.Errorf("no reader can be opened: %s", strings.Join(why, "; "))
+	return nil, fmt.Errorf("no reader can be opened: %s", strings.Join(reasons, "; "))
 }
 
-// reason is err in one line that begins with the reader's name.
-func reason(name string, err error) string {
+// formatOpenError returns err in one line that begins with the reader's name.
+func formatOpenError(name string, err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	return name + ": " + strings.TrimPrefix(text, name+": ")
 }
 
-// fallback is a reader that was not the first choice.
-type fallback struct {
+// fallbackReader is a reader that was not the first choice.
+type fallbackReader struct {
 	agent.Reader
-	why string
+	reason string
 }
 
-func (f fallback) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
+func (f fallbackReader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
 	s, err := f.Reader.Sample(ctx, req)
 	if s.Reader.Message != "" {
 		s.Reader.Message = "; " + s.Reader.Message
 	}
-	s.Reader.Message = f.why + s.Reader.Message
+	s.Reader.Message = f.reason + s.Reader.Message
 	return s, err
 }

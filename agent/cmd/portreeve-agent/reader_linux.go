@@ -8,24 +8,24 @@ import (
 	"portreeve.io/portreeve/agent/readers/sockdiag"
 )
 
-// openers are the readers of Linux, the better one first.
-var openers = []opener{
+// openers open the readers of Linux, the better one first.
+var openers = []readerOpener{
 	{"portwalk", func(o readerOptions) (agent.Reader, error) {
-		return portwalk.Open(portwalk.Options{Failures: o.failures})
+		return portwalk.Open(portwalk.Options{Failures: o.watchFailures})
 	}},
 	{"sockdiag", func(o readerOptions) (agent.Reader, error) {
 		return sockdiag.Open(sockdiag.Options{Proc: o.proc})
 	}},
 }
 
-// checkProc refuses a folder that is no procfs.
+// checkProc returns an error if proc is not a procfs.
 func checkProc(proc string) error {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(proc, &fs); err != nil {
-		return usagef("--proc %q: %w; must be where a procfs is mounted, such as /proc", proc, err)
+		return newUsageErrorf("--proc %q: %w; must be the mount point of a procfs, such as /proc", proc, err)
 	}
 	if fs.Type != unix.PROC_SUPER_MAGIC {
-		return usagef("--proc %q: no procfs is mounted there; must be where one is, such as /proc", proc)
+		return newUsageErrorf("--proc %q: not a procfs; must be the mount point of one, such as /proc", proc)
 	}
 	return nil
 }

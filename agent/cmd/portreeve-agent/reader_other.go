@@ -2,6 +2,6 @@
 
 package main
 
-var openers []opener
+var openers []readerOpener
 
 func checkProc(string) error { return nil }

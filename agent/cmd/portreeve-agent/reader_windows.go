@@ -6,12 +6,12 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// openers are the readers of Windows.
-var openers = []opener{
+// openers open the readers of Windows.
+var openers = []readerOpener{
 	{v1alpha1.ReaderIPHlpAPI, func(o readerOptions) (agent.Reader, error) {
 		return iphlpapi.Open(iphlpapi.Options{Compartments: o.compartments})
 	}},
 }
 
-// checkProc has nothing to check: Windows has no procfs.
+// checkProc does nothing: Windows has no procfs.
 func checkProc(string) error { return nil }

@@ -14,8 +14,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// watchFor runs a watch that is interrupted in its sample n+1.
-func watchFor(t *testing.T, n int, args ...string) result {
+// runWatch runs report --watch, and interrupts it in sample n+1.
+func runWatch(t *testing.T, n int, args ...string) commandResult {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r := &fakeReader{after: func(samples int) {
@@ -23,7 +23,7 @@ func watchFor(t *testing.T, n int, args ...string) result {
 			cancel()
 		}
 	}}
-	got := runWith(ctx, map[string]string{"LANG": "C.UTF-8"}, []opener{opens("fake", r, nil)},
+	got := runCommand(ctx, map[string]string{"LANG": "C.UTF-8"}, []readerOpener{newOpener("fake", r, nil)},
 		append([]string{"report", "--watch", "--interval", "100ms"}, args...)...)
 	if r.samples != n+1 || !r.closed || got.stderr != "" {
 		t.Errorf("%d samples, want %d; closed: %v; %s", r.samples, n+1, r.closed, got.stderr)
@@ -31,8 +31,8 @@ func watchFor(t *testing.T, n int, args ...string) result {
 	return got
 }
 
-// check looks at what every object must have.
-func check(t *testing.T, p v1alpha1.PortPressure) {
+// checkObject checks the fields that all objects must have.
+func checkObject(t *testing.T, p v1alpha1.PortPressure) {
 	t.Helper()
 	name, err := os.Hostname()
 	if err != nil {
@@ -49,7 +49,7 @@ func TestReportPrintsTheObjectOfACluster(t *testing.T) {
 	for _, format := range []string{"json", "yaml"} {
 		t.Run(format, func(t *testing.T) {
 			r := &fakeReader{}
-			got := runWith(t.Context(), nil, []opener{opens("fake", r, nil)}, "report", "-o", format)
+			got := runCommand(t.Context(), nil, []readerOpener{newOpener("fake", r, nil)}, "report", "-o", format)
 			if got.code != 0 || got.stderr != "" || !r.closed {
 				t.Fatalf("%+v, closed: %v", got, r.closed)
 			}
@@ -57,7 +57,7 @@ func TestReportPrintsTheObjectOfACluster(t *testing.T) {
 			if err := yaml.UnmarshalStrict([]byte(got.stdout), &p); err != nil {
 				t.Fatal(err)
 			}
-			check(t, p)
+			checkObject(t, p)
 			var top map[string]any
 			if err := yaml.Unmarshal([]byte(got.stdout), &top); err != nil {
 				t.Fatal(err)
@@ -85,7 +85,7 @@ func TestWatchPrintsOneDocumentForEachInterval(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := watchFor(t, 3, test.args...)
+			got := runWatch(t, 3, test.args...)
 			documents := test.split(got.stdout)
 			if got.code != 0 || len(documents) != 3 {
 				t.Fatalf("exit code %d, %d documents: %s", got.code, len(documents), got.stderr)
@@ -95,14 +95,14 @@ func TestWatchPrintsOneDocumentForEachInterval(t *testing.T) {
 				if err := yaml.UnmarshalStrict([]byte(d), &p); err != nil {
 					t.Fatal(err)
 				}
-				check(t, p)
+				checkObject(t, p)
 			}
 		})
 	}
 }
 
 func TestWatchSeparatesTablesWhereThereIsNoTerminal(t *testing.T) {
-	got := watchFor(t, 2)
+	got := runWatch(t, 2)
 	frames := strings.Split(got.stdout, "---\n")
 	if got.code != 0 || len(frames) != 2 || strings.Contains(got.stdout, "\x1b") {
 		t.Fatalf("exit code %d, %d frames: %q", got.code, len(frames), got.stdout)
@@ -114,9 +114,9 @@ func TestWatchSeparatesTablesWhereThereIsNoTerminal(t *testing.T) {
 	}
 }
 
-func TestPoolsAreListedAsAskedFor(t *testing.T) {
+func TestReportListsTheRequestedPools(t *testing.T) {
 	for args, want := range map[string]int{"": 1, "--pools 1": 1, "--pools 3": 3, "--pools all": 4} {
-		got := runWith(t.Context(), nil, []opener{opens("fake", &fakeReader{}, nil)},
+		got := runCommand(t.Context(), nil, []readerOpener{newOpener("fake", &fakeReader{}, nil)},
 			append([]string{"report", "-o", "json"}, strings.Fields(args)...)...)
 		var p v1alpha1.PortPressure
 		if err := json.Unmarshal([]byte(got.stdout), &p); err != nil {
@@ -130,11 +130,11 @@ func TestPoolsAreListedAsAskedFor(t *testing.T) {
 
 func TestAFailedSampleEndsTheReport(t *testing.T) {
 	broken := errors.New("the kernel does not take the programs")
-	want := result{exitFailure, "", "portreeve-agent: take a sample: " + broken.Error() + "\n"}
+	want := commandResult{exitFailure, "", "portreeve-agent: take a sample: " + broken.Error() + "\n"}
 	for _, args := range []string{"report", "report --watch"} {
 		r := &fakeReader{err: broken}
-		got := runWith(t.Context(), nil, []opener{opens("fake", r, nil)}, strings.Fields(args)...)
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(result{})); diff != "" || !r.closed {
+		got := runCommand(t.Context(), nil, []readerOpener{newOpener("fake", r, nil)}, strings.Fields(args)...)
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(commandResult{})); diff != "" || !r.closed {
 			t.Errorf("%s: closed: %v %s", args, r.closed, diff)
 		}
 	}

@@ -15,38 +15,38 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// restorer is the command that gives this machine its settings back.
+// restorer is the command that restores this machine's original settings.
 type restorer struct {
 	*app
-	dry  bool
-	reg  string
-	tune tuneFlags
+	isDryRun bool
+	regFile  string
+	tune     tuneFlags
 }
 
-func (a *app) restoreCommand() *cobra.Command {
+func (a *app) newRestoreCommand() *cobra.Command {
 	r := &restorer{app: a, tune: newTuneFlags()}
-	r.tune.where.value = tuneHost
+	r.tune.scope.value = tuneHost
 	c := &cobra.Command{
 		Use:   "restore",
-		Short: "Give this machine the settings back that it had before Portreeve",
-		Long: "Give this machine the settings back that it had before Portreeve, as its journal has them.\n\n" +
-			"For one machine by hand, while no agent runs on it: in a cluster, delete the NodeTuning instead.\n" +
-			"What another program has changed since is left as that left it.",
-		Args: noArguments,
-		RunE: func(*cobra.Command, []string) error { return r.run() },
+		Short: "Restore the settings that this machine had before Portreeve",
+		Long: "Restore the settings that this machine had before Portreeve, from its journal.\n\n" +
+			"For manual use while no agent runs on the machine; in a cluster, delete the NodeTuning instead.\n" +
+			"Settings that another program has changed since are not restored.",
+		Args: rejectArguments,
+		RunE: func(*cobra.Command, []string) error { return r.restoreSettings() },
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.BoolVar(&r.dry, "dry-run", false, "only say what would be given back")
-	if here == settings.Windows {
-		f.StringVar(&r.reg, "reg", "", "first write the originals to this file, as one that regedit imports; with --dry-run only that is done")
+	f.BoolVar(&r.isDryRun, "dry-run", false, "print which settings would be restored, without writing")
+	if currentOS == settings.Windows {
+		f.StringVar(&r.regFile, "reg", "", "first write the original values to this file, for regedit; with --dry-run nothing else is written")
 	}
-	r.tune.addPlaces(f)
+	r.tune.addPathFlags(f)
 	return c
 }
 
-func (r *restorer) run() error {
-	o, err := tuneOptions(&r.tune)
+func (r *restorer) restoreSettings() error {
+	o, err := newTuneOptions(&r.tune)
 	if err != nil {
 		return err
 	}
@@ -54,46 +54,46 @@ func (r *restorer) run() error {
 		return errors.New(o.DisabledReason)
 	}
 	o.Log = slog.New(slog.DiscardHandler)
-	if err := r.export(o); err != nil {
+	if err := r.exportRegFile(o); err != nil {
 		return err
 	}
-	o.Pods = restorePods(&r.tune, o)
-	list, pods, err := tuning.RestoreAll(o, r.dry)
+	o.Pods = openPodsForRestore(&r.tune, o)
+	list, pods, err := tuning.RestoreAll(o, r.isDryRun)
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.print(list), left(list, pods))
+	return errors.Join(r.printSettings(list), findRestoreErrors(list, pods))
 }
 
-// export writes --reg.
-func (r *restorer) export(o tuning.Options) error {
-	if r.reg == "" {
+// exportRegFile writes the file of --reg.
+func (r *restorer) exportRegFile(o tuning.Options) error {
+	if r.regFile == "" {
 		return nil
 	}
 	entries, err := tuning.ListOriginals(o)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(r.reg, windows.FormatRegFile(entries), 0o600); err != nil {
-		return usagef("--reg %q: %w; must be a file that can be written", r.reg, err)
+	if err := os.WriteFile(r.regFile, windows.FormatRegFile(entries), 0o600); err != nil {
+		return newUsageErrorf("--reg %q: %w; must be a file that can be written", r.regFile, err)
 	}
 	return nil
 }
 
-func (r *restorer) print(list []v1alpha1.SettingStatus) error {
+func (r *restorer) printSettings(list []v1alpha1.SettingStatus) error {
 	if len(list) == 0 {
-		fmt.Fprintln(r.stdout, "The journal has nothing to give back.")
+		fmt.Fprintln(r.stdout, "The journal has no settings to restore.")
 		return nil
 	}
 	w := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "KEY\tSTATE\tORIGINAL\tSTANDS\tMESSAGE")
+	fmt.Fprintln(w, "KEY\tSTATE\tORIGINAL\tCURRENT\tMESSAGE")
 	for _, s := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Key, s.State, valueOf(s.Original), valueOf(s.Current), s.Message)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Key, s.State, formatValue(s.Original), formatValue(s.Current), s.Message)
 	}
 	return w.Flush()
 }
 
-func valueOf(s *string) string {
+func formatValue(s *string) string {
 	switch {
 	case s == nil:
 		return "-"
@@ -103,15 +103,16 @@ func valueOf(s *string) string {
 	return *s
 }
 
-// left says what could not be given back.
-func left(list []v1alpha1.SettingStatus, pods int) (err error) {
+// findRestoreErrors returns the errors of settings that could not be restored, and of the
+// pods that still have settings.
+func findRestoreErrors(list []v1alpha1.SettingStatus, pods int) (err error) {
 	for _, s := range list {
 		if s.State == v1alpha1.SettingFailed {
 			err = errors.Join(err, errors.New(s.Message))
 		}
 	}
 	if pods > 0 {
-		err = errors.Join(err, fmt.Errorf("the networks of pods (%d) have settings still: those go with the pods, or run this as root on the node, with its /run/netns at --netns-root", pods))
+		err = errors.Join(err, fmt.Errorf("%d pods still have settings, which end with the pods; to restore them now, run this as root on the node, with --netns-root set to its /run/netns", pods))
 	}
 	return err
 }

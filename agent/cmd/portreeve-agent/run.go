@@ -31,41 +31,41 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// runner is the command that measures and reports for as long as it lives.
+// runner is the command that measures and reports continuously.
 type runner struct {
 	*app
 	node         string
 	kubeconfig   string
-	reader       choice
-	tick         interval
-	pressed      interval
-	heartbeat    interval
-	budget       percent
+	reader       choiceFlag
+	tick         intervalFlag
+	pressureTick intervalFlag
+	heartbeat    intervalFlag
+	cpuBudget    percentFlag
 	snat         bool
 	compartments bool
-	names        choice
-	logs         string
+	podNames     choiceFlag
+	podLogs      string
 	proc         string
 	address      string
-	level        choice
+	logLevel     choiceFlag
 	tune         tuneFlags
 }
 
-// snatGatePercent is half the way to the default warning line: a conntrack table
-// with fewer entries is not worth reading at every tick.
+// snatGatePercent is half of the default warning threshold: a conntrack table with fewer
+// entries is not read at every tick.
 const snatGatePercent = 25
 
-func (a *app) runCommand() *cobra.Command {
+func (a *app) newRunCommand() *cobra.Command {
 	r := &runner{
-		app:       a,
-		reader:    a.readerChoice(),
-		tick:      interval(10 * time.Second),
-		pressed:   interval(2 * time.Second),
-		heartbeat: interval(report.DefaultPolicy.Heartbeat),
-		budget:    2,
-		names:     choice{podnames.ModeAuto, []string{podnames.ModeAuto, podnames.ModeLogs, podnames.ModeAPI, podnames.ModeUID}},
-		tune:      newTuneFlags(),
-		level:     choice{"info", []string{"debug", "info", "warn", "error"}},
+		app:          a,
+		reader:       a.newReaderChoice(),
+		tick:         intervalFlag(10 * time.Second),
+		pressureTick: intervalFlag(2 * time.Second),
+		heartbeat:    intervalFlag(report.DefaultPolicy.Heartbeat),
+		cpuBudget:    2,
+		podNames:     choiceFlag{podnames.ModeAuto, []string{podnames.ModeAuto, podnames.ModeLogs, podnames.ModeAPI, podnames.ModeUID}},
+		tune:         newTuneFlags(),
+		logLevel:     choiceFlag{"info", []string{"debug", "info", "warn", "error"}},
 	}
 	c := &cobra.Command{
 		Use:   "run",
@@ -73,36 +73,36 @@ func (a *app) runCommand() *cobra.Command {
 		Long: "Measure this node and keep its PortPressure up to date, until SIGTERM.\n\n" +
 			"Each flag can be set by an environment variable as well: PORTREEVE_TICK for --tick, and so on;\n" +
 			"NODE_NAME for --node-name.",
-		Args: noArguments,
+		Args: rejectArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := fromEnvironment(c.Flags(), a.getenv); err != nil {
+			if err := setFlagsFromEnvironment(c.Flags(), a.getenv); err != nil {
 				return err
 			}
-			return r.run(c.Context())
+			return r.runAgent(c.Context())
 		},
 	}
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&r.node, "node-name", "", "name of this machine's Node")
-	f.StringVar(&r.kubeconfig, "kubeconfig", "", "how to reach the API server (default: as a pod in the cluster)")
-	f.Var(&r.reader, "reader", "who reads the sockets: "+r.reader.allowed())
+	f.StringVar(&r.kubeconfig, "kubeconfig", "", "kubeconfig for the API server (default: the pod's service account)")
+	f.Var(&r.reader, "reader", "socket reader: "+r.reader.describeAllowed())
 	f.Var(&r.tick, "tick", "time between samples")
-	f.Var(&r.pressed, "pressed-tick", "time between samples past the warning line")
-	f.Var(&r.heartbeat, "heartbeat", "longest time between two writes of the status, give or take a tenth")
-	f.Var(&r.budget, "cpu-budget", "percent of one CPU that samples may take; the tick gets longer instead")
-	f.Var(&r.names, "pod-names", "where pods' names come from: "+r.names.allowed())
-	f.StringVar(&r.logs, "pod-logs", podnames.DefaultLogs, "the kubelet's log directory, for --pod-names logs or auto")
-	f.BoolVar(&r.snat, "snat", false, "read the pools of SNAT, too, from the node's conntrack table: not only after insert_failed has risen (hostNetwork, NET_ADMIN)")
-	compartmentsFlag(f, &r.compartments)
-	f.StringVar(&r.proc, "proc", "/proc", "where the procfs is mounted that shows the machine's processes")
-	r.tune.add(f)
-	f.StringVar(&r.address, "address", ":9797", "where to serve /metrics, /healthz and /readyz")
-	f.Var(&r.level, "log-level", "least level to log: "+r.level.allowed())
+	f.Var(&r.pressureTick, "pressed-tick", "time between samples above the warning threshold")
+	f.Var(&r.heartbeat, "heartbeat", "longest time between two writes of the status, ± 10 %")
+	f.Var(&r.cpuBudget, "cpu-budget", "maximum percentage of one CPU that samples may use; the tick gets longer if necessary")
+	f.Var(&r.podNames, "pod-names", "source of pod names: "+r.podNames.describeAllowed())
+	f.StringVar(&r.podLogs, "pod-logs", podnames.DefaultLogDir, "the kubelet's log directory, for --pod-names logs or auto")
+	f.BoolVar(&r.snat, "snat", false, "always read SNAT pools from the node's conntrack table, not only after insert_failed has increased (needs hostNetwork and NET_ADMIN)")
+	addCompartmentsFlag(f, &r.compartments)
+	f.StringVar(&r.proc, "proc", "/proc", "mount point of the procfs that shows the machine's processes")
+	r.tune.addFlags(f)
+	f.StringVar(&r.address, "address", ":9797", "listen address of /metrics, /healthz and /readyz")
+	f.Var(&r.logLevel, "log-level", "lowest level to log: "+r.logLevel.describeAllowed())
 	return c
 }
 
-// fromEnvironment sets the flags that the command line leaves out.
-func fromEnvironment(f *pflag.FlagSet, getenv func(string) string) error {
+// setFlagsFromEnvironment sets the flags that are not in the command line.
+func setFlagsFromEnvironment(f *pflag.FlagSet, getenv func(string) string) error {
 	var errs []error
 	f.VisitAll(func(flag *pflag.Flag) {
 		name := "PORTREEVE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
@@ -114,25 +114,25 @@ func fromEnvironment(f *pflag.FlagSet, getenv func(string) string) error {
 			return
 		}
 		if err := f.Set(flag.Name, value); err != nil {
-			errs = append(errs, usagef("%s %q: must be %s", name, value, allowed(flag)))
+			errs = append(errs, newUsageErrorf("%s %q: must be %s", name, value, describeAllowed(flag)))
 		}
 	})
 	return errors.Join(errs...)
 }
 
-func (r *runner) run(ctx context.Context) error {
+func (r *runner) runAgent(ctx context.Context) error {
 	if r.node == "" {
-		return usagef("--node-name is missing: give the name of this machine's Node, in a pod by NODE_NAME from spec.nodeName")
+		return newUsageErrorf("--node-name is missing: set it to the name of this machine's Node, in a pod with NODE_NAME from spec.nodeName")
 	}
 	if err := checkProc(r.proc); err != nil {
 		return err
 	}
 	if stop := r.tune.stopFile; stop != "" {
-		r.tune.stopFile = filepath.Join(r.volume(filepath.Dir(stop)), filepath.Base(stop))
+		r.tune.stopFile = filepath.Join(r.resolveVolume(filepath.Dir(stop)), filepath.Base(stop))
 	}
-	log := newLog(r.stderr, r.level.value)
-	klog.SetLogger(logr.Discard()) // what client-go retries, the writer tells once
-	config, err := r.config()
+	log := newLogger(r.stderr, r.logLevel.value)
+	klog.SetLogger(logr.Discard()) // the writer logs errors that client-go retries, once
+	config, err := r.loadConfig()
 	if err != nil {
 		return err
 	}
@@ -140,72 +140,76 @@ func (r *runner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names, err := podnames.Open(ctx, r.names.value, podnames.Options{Logs: r.logs, Config: config, Node: r.node, Tell: tellNames(log)})
+	names, err := podnames.OpenSource(ctx, r.podNames.value, podnames.Options{LogDir: r.podLogs, Config: config,
+		Node: r.node, OnAPIError: newPodNameErrorLogger(log)})
 	if err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, failures: true, compartments: r.compartments,
-		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.budget)/2)}})
+	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, watchFailures: true,
+		compartments: r.compartments,
+		snat:         snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.cpuBudget)/2)}})
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
 
-	again := make(chan struct{}, 1)
-	tell := func() { // at once, what was done or asked
-		refresh(reader)
+	trigger := make(chan struct{}, 1)
+	requestSample := func() { // reports changes without waiting for the next tick
+		refreshReader(reader)
 		select {
-		case again <- struct{}{}:
+		case trigger <- struct{}{}:
 		default:
 		}
 	}
-	tuner, tune, err := r.startTuner(ctx, log, tell, podTuning{reader, config})
+	tuner, tunerLoops, err := r.startTuner(ctx, log, requestSample, podTuning{reader, config})
 	if err != nil {
 		return err
 	}
 	m := metrics.New(version)
 	loop := &agent.Loop{
 		Reader:           reader,
-		ReadFacts:        func(s *socket.Sample) assess.Facts { return factsOf(s, r.proc) },
-		ResolveNames:     func(s *socket.Sample) { podnames.Fill(s, names) },
+		ReadFacts:        func(s *socket.Sample) assess.Facts { return readFacts(s, r.proc) },
+		ResolveNames:     func(s *socket.Sample) { podnames.FillNames(s, names) },
 		Log:              log,
 		Interval:         time.Duration(r.tick),
-		PressureInterval: time.Duration(r.pressed),
-		BudgetPercent:    int(r.budget),
-		TimeWait:         timeWait(),
+		PressureInterval: time.Duration(r.pressureTick),
+		BudgetPercent:    int(r.cpuBudget),
+		TimeWait:         chooseTimeWait(),
 		Tuning:           tuner,
-		Trigger:          again,
+		Trigger:          trigger,
 	}
 	policy := report.DefaultPolicy
 	policy.Heartbeat = time.Duration(r.heartbeat)
 	writer := report.NewWriter(report.WriterOptions{
 		Client: client, Node: r.node, Policy: policy, Log: log,
 		OnObject: func(p *v1alpha1.PortPressure) {
-			// The tuner first: a status of the new generation must not have settings of the old.
+			// The tuner goes first: a status of the new generation must not have old settings.
 			tuner.UpdateSpec(p)
 			if loop.ApplyObject(p) {
-				tell() // the tuner may be through with it already
+				requestSample() // the tuner may have applied it already
 			}
 		},
 		OnResult: func(result report.Result) { m.RecordWrite(string(result)) },
 	})
-	events := report.NewEventWriter(client, r.node, r.home(), log)
+	events := report.NewEventWriter(client, r.node, r.findOwnNamespace(), log)
 	var tracker podevents.Tracker
 	loop.OnSample = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, t agent.Tick) {
 		m.RecordSample(s, status, metrics.Tick(t))
 		writer.OfferStatus(status)
 		events.OfferEvents(tracker.DecideEvents(s, t.Facts.Thresholds, func(p socket.Pool) cause.Diagnosis { return assess.ExplainPool(p, s, t.Facts) }))
 	}
-	return r.serve(ctx, log, loop, m.Handler(), append(tune, writer.Run, events.Run)...)
+	return r.runUntilDone(ctx, log, loop, m.Handler(), append(tunerLoops, writer.Run, events.Run)...)
 }
 
-// serve runs everything until ctx ends.
-func (r *runner) serve(ctx context.Context, log *slog.Logger, loop *agent.Loop, m http.Handler, writers ...func(context.Context)) error {
+// runUntilDone runs everything until ctx ends.
+func (r *runner) runUntilDone(
+	ctx context.Context, log *slog.Logger, loop *agent.Loop, m http.Handler, writers ...func(context.Context),
+) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.address)
 	if err != nil {
-		return usagef("--address %q: %w; must be a free address and port, such as :9797", r.address, err)
+		return newUsageErrorf("--address %q: %w; must be a free address and port, such as :9797", r.address, err)
 	}
-	server := &http.Server{Handler: routes(loop, m), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: newHandler(loop, m), ReadHeaderTimeout: 10 * time.Second}
 	var all sync.WaitGroup
 	all.Go(func() { loop.Run(ctx) })
 	for _, run := range writers {
@@ -215,24 +219,24 @@ func (r *runner) serve(ctx context.Context, log *slog.Logger, loop *agent.Loop, 
 		<-ctx.Done()
 		server.Close()
 	})
-	log.Info("portreeve-agent runs", "version", version, "node", r.node, "address", listener.Addr().String())
+	log.Info("portreeve-agent started", "version", version, "node", r.node, "address", listener.Addr().String())
 	err = server.Serve(listener)
 	all.Wait()
 	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", r.address, err)
 	}
-	log.Info("portreeve-agent ends; settings stay as they are")
+	log.Info("portreeve-agent stopped; settings are not reverted")
 	return nil
 }
 
-// routes are the agent's pages. It is alive, and ready, while samples are taken:
-// a lost API server is no reason to restart it.
-func routes(loop *agent.Loop, m http.Handler) http.Handler {
+// newHandler returns the agent's HTTP handler. The agent is alive, and ready, while
+// samples are taken: an unavailable API server is not a reason to restart it.
+func newHandler(loop *agent.Loop, m http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", m)
 	check := func(w http.ResponseWriter, _ *http.Request) {
 		if !loop.IsHealthy() {
-			http.Error(w, "no sample yet, or none for a while", http.StatusServiceUnavailable)
+			http.Error(w, "no recent sample", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
@@ -242,33 +246,34 @@ func routes(loop *agent.Loop, m http.Handler) http.Handler {
 	return mux
 }
 
-func (r *runner) config() (*rest.Config, error) {
+func (r *runner) loadConfig() (*rest.Config, error) {
 	if r.kubeconfig == "" {
-		config, err := r.inCluster()
+		config, err := r.loadInClusterConfig()
 		if err != nil {
-			return nil, usagef("no --kubeconfig, and not in a pod: %w", err)
+			return nil, newUsageErrorf("no --kubeconfig, and not running in a pod: %w", err)
 		}
 		return config, nil
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", r.kubeconfig)
 	if err != nil {
-		return nil, usagef("--kubeconfig %q: %w; must be a readable kubeconfig", r.kubeconfig, err)
+		return nil, newUsageErrorf("--kubeconfig %q: %w; must be a readable kubeconfig", r.kubeconfig, err)
 	}
 	return config, nil
 }
 
-// tellNames logs why pods have no names.
-func tellNames(log *slog.Logger) func(error) {
+// newPodNameErrorLogger returns a function that logs errors of the pod names' watch and
+// its recovery.
+func newPodNameErrorLogger(log *slog.Logger) func(error) {
 	return func(err error) {
 		if err != nil {
-			log.Warn("pods are shown by UID: needs list and watch on pods", "why", err)
+			log.Warn("failed to watch pod names, pods are shown by UID; needs list and watch on pods", "error", err)
 			return
 		}
 		log.Info("pods are shown by name again")
 	}
 }
 
-func newLog(out io.Writer, level string) *slog.Logger {
+func newLogger(out io.Writer, level string) *slog.Logger {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		l = slog.LevelInfo

@@ -10,29 +10,29 @@ import (
 	"portreeve.io/portreeve/internal/terminal"
 )
 
-// screen is where tables go, and what it can show.
+// screen is the destination of tables, with its properties.
 type screen struct {
-	out      io.Writer
-	terminal bool
-	colour   bool
-	ascii    bool
-	columns  int // where out is no terminal; 0 if unknown
+	out        io.Writer
+	isTerminal bool
+	hasColour  bool
+	isASCII    bool
+	columns    int // if out is not a terminal; 0 if unknown
 }
 
 func newScreen(out io.Writer, getenv func(string) string) screen {
-	s := screen{out: out, ascii: !terminal.IsUTF8Locale(getenv)}
+	s := screen{out: out, isASCII: !terminal.IsUTF8Locale(getenv)}
 	if f, ok := out.(*os.File); ok {
-		s.terminal = term.IsTerminal(int(f.Fd()))
+		s.isTerminal = term.IsTerminal(int(f.Fd()))
 	}
 	// https://no-color.org: any value but the empty one.
-	s.colour = s.terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	s.hasColour = s.isTerminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	s.columns, _ = strconv.Atoi(getenv("COLUMNS"))
 	return s
 }
 
-// size is in columns and lines, 0 if unknown. A terminal may change it.
-func (s *screen) size() (columns, lines int) {
-	if f, ok := s.out.(*os.File); ok && s.terminal {
+// readSize returns the current size in columns and lines, 0 if unknown.
+func (s *screen) readSize() (columns, lines int) {
+	if f, ok := s.out.(*os.File); ok && s.isTerminal {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil {
 			return w, h
 		}

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-func TestNoTerminalNoColour(t *testing.T) {
+func TestNoColourWithoutATerminal(t *testing.T) {
 	env := map[string]string{"TERM": "xterm", "COLUMNS": "132"}
 	s := newScreen(&bytes.Buffer{}, func(k string) string { return env[k] })
-	if s.terminal || s.colour {
+	if s.isTerminal || s.hasColour {
 		t.Errorf("%+v", s)
 	}
-	if w, h := s.size(); w != 132 || h != 0 {
+	if w, h := s.readSize(); w != 132 || h != 0 {
 		t.Errorf("%d × %d", w, h)
 	}
 }

@@ -15,43 +15,43 @@ import (
 	"portreeve.io/portreeve/internal/terminal"
 )
 
-// selfTester is the command that finds out what only the machine itself can tell.
+// selfTester is the command that tests undocumented behaviour of this machine.
 type selfTester struct {
 	*app
-	output   choice
-	timeWait bool
-	write    bool
+	output          choiceFlag
+	measureTimeWait bool
+	testWrite       bool
 }
 
-func (a *app) selfTestCommand() *cobra.Command {
-	t := &selfTester{app: a, output: choice{"text", []string{"text", "json"}}}
+func (a *app) newSelfTestCommand() *cobra.Command {
+	t := &selfTester{app: a, output: choiceFlag{"text", []string{"text", "json"}}}
 	c := &cobra.Command{
 		Use:   "selftest",
-		Short: "Find out what only this Windows machine can tell, to send to Portreeve's maintainers",
-		Long: "Find out what Windows' documents leave open: how ports are given, what the tables show, what may be read.\n\n" +
-			"It opens up to 1,000 connections on loopback for a moment, and changes no setting.\n" +
-			"The report has no addresses and no names of processes; please send it to Portreeve's maintainers.",
-		Args: noArguments,
+		Short: "Test undocumented behaviour of this Windows machine, for Portreeve's maintainers",
+		Long: "Test what the documentation of Windows leaves open: how ports are assigned, what the tables show, what can be read.\n\n" +
+			"It briefly opens up to 1,000 connections on loopback, and changes no settings.\n" +
+			"The report contains no addresses and no process names; please send it to Portreeve's maintainers.",
+		Args: rejectArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			report, err := t.run(c.Context())
+			report, err := t.runSelfTest(c.Context())
 			if err != nil {
 				return err
 			}
-			return t.print(report)
+			return t.printReport(report)
 		},
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.VarP(&t.output, "output", "o", "how to print: "+t.output.allowed())
-	f.BoolVar(&t.timeWait, "time-wait", false, "measure how long TIME_WAIT lasts, which takes up to 5 minutes")
-	f.BoolVar(&t.write, "write", false, "write a value of the registry below a key of Portreeve's own, and remove it")
+	f.VarP(&t.output, "output", "o", "how to print: "+t.output.describeAllowed())
+	f.BoolVar(&t.measureTimeWait, "time-wait", false, "measure the duration of TIME_WAIT, which takes up to 5 minutes")
+	f.BoolVar(&t.testWrite, "write", false, "write a registry value below a key of Portreeve, and remove it")
 	return c
 }
 
-// run takes a sample, for the ranges and for what can be read, and asks its questions.
-func (t *selfTester) run(ctx context.Context) (selftest.Report, error) {
+// runSelfTest takes a sample, for the ranges and capabilities, and runs the checks.
+func (t *selfTester) runSelfTest(ctx context.Context) (selftest.Report, error) {
 	var r selftest.Report
-	if err := selfTests(); err != nil {
+	if err := checkSelfTestSupport(); err != nil {
 		return r, err
 	}
 	reader, err := openReader(readerAuto, t.openers, readerOptions{})
@@ -63,37 +63,37 @@ func (t *selfTester) run(ctx context.Context) (selftest.Report, error) {
 	if err != nil {
 		return r, fmt.Errorf("take a sample: %w", err)
 	}
-	facts := factsOf(&sample, "")
+	facts := readFacts(&sample, "")
 	facts.Detail.Verbose = true
 	status := assess.BuildStatus(sample, facts)
 	r.CopyStatus(&status)
-	r.Checks = t.ask(ctx, &sample)
+	r.Checks = t.runChecks(ctx, &sample)
 	return r, nil
 }
 
-func (t *selfTester) print(r selftest.Report) error {
+func (t *selfTester) printReport(r selftest.Report) error {
 	if t.output.value == "json" {
 		out := json.NewEncoder(t.stdout)
 		out.SetIndent("", "  ")
 		return out.Encode(r)
 	}
-	page := terminal.NewBuilder(terminal.Options{})
-	page.WriteWrapped("", fmt.Sprintf("portreeve-agent %s on %s %s, %s", r.AgentVersion, r.Platform.OS, r.Platform.Build, r.Taken.UTC().Format("2006-01-02 15:04 UTC")))
+	b := terminal.NewBuilder(terminal.Options{})
+	b.WriteWrapped("", fmt.Sprintf("portreeve-agent %s on %s %s, %s", r.AgentVersion, r.Platform.OS, r.Platform.Build, r.Taken.UTC().Format("2006-01-02 15:04 UTC")))
 	line := func(state, name, text string) {
-		page.WriteWrapped(fmt.Sprintf("  %-12s %-24s ", strings.ToLower(state), name), text)
+		b.WriteWrapped(fmt.Sprintf("  %-12s %-24s ", strings.ToLower(state), name), text)
 	}
-	page.WriteLine(terminal.Plain("Asked"))
+	b.WriteLine(terminal.Plain("Checks"))
 	for _, c := range r.Checks {
 		line(string(c.State), c.Name, c.Finding)
 	}
-	page.WriteLine(terminal.Plain("Capabilities"))
+	b.WriteLine(terminal.Plain("Capabilities"))
 	for _, c := range r.Capabilities {
 		line(string(c.State), c.Name, c.Message)
 	}
 	for _, u := range r.Unobserved {
-		line("not seen", u.Item, u.Reason)
+		line("not observed", u.Item, u.Reason)
 	}
-	page.WriteWrapped("", "-o json has more, and is what to send.")
-	_, err := io.WriteString(t.stdout, page.String())
+	b.WriteWrapped("", "Please send the output of -o json, which has more details.")
+	_, err := io.WriteString(t.stdout, b.String())
 	return err
 }

@@ -7,9 +7,9 @@ import (
 )
 
 func TestTheSelfTestIsForWindows(t *testing.T) {
-	got := runWith(t.Context(), nil, openers, "selftest")
-	want := result{exitFailure, "", "portreeve-agent: selftest asks what only a Windows machine can tell, and this is linux: report shows what is read here\n"}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(result{})); diff != "" {
+	got := runCommand(t.Context(), nil, openers, "selftest")
+	want := commandResult{exitFailure, "", "portreeve-agent: selftest is for Windows only, and this is linux: use report instead\n"}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(commandResult{})); diff != "" {
 		t.Error(diff)
 	}
 }

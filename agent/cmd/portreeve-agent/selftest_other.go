@@ -11,9 +11,9 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// selfTests says why there are none here.
-func selfTests() error {
-	return fmt.Errorf("selftest asks what only a Windows machine can tell, and this is %s: report shows what is read here", runtime.GOOS)
+// checkSelfTestSupport returns an error: the self-test needs Windows.
+func checkSelfTestSupport() error {
+	return fmt.Errorf("selftest is for Windows only, and this is %s: use report instead", runtime.GOOS)
 }
 
-func (t *selfTester) ask(context.Context, *socket.Sample) []selftest.Check { return nil }
+func (t *selfTester) runChecks(context.Context, *socket.Sample) []selftest.Check { return nil }

@@ -7,8 +7,8 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-func selfTests() error { return nil }
+func checkSelfTestSupport() error { return nil }
 
-func (t *selfTester) ask(ctx context.Context, s *socket.Sample) []selftest.Check {
-	return selftest.Run(ctx, s, selftest.Options{TimeWait: t.timeWait, Write: t.write})
+func (t *selfTester) runChecks(ctx context.Context, s *socket.Sample) []selftest.Check {
+	return selftest.Run(ctx, s, selftest.Options{TimeWait: t.measureTimeWait, Write: t.testWrite})
 }

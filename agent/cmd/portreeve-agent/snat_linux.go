@@ -8,20 +8,20 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// snat is a reader whose samples have the pools of SNAT, too.
-type snat struct {
+// snatReader adds SNAT pools to a reader's samples.
+type snatReader struct {
 	agent.Reader
 	watch *conntrack.Watcher
 }
 
-// complete adds the pools of SNAT to what r gives.
-func complete(r agent.Reader, o readerOptions) (agent.Reader, error) {
+// extendReader adds SNAT pools to the samples of r.
+func extendReader(r agent.Reader, o readerOptions) (agent.Reader, error) {
 	w, err := conntrack.NewWatcher(conntrack.Options{Proc: o.proc, Always: o.snat.always,
 		GatePercent: o.snat.gatePercent, SharePercent: o.snat.sharePercent})
-	return snat{r, w}, err
+	return snatReader{r, w}, err
 }
 
-func (n snat) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
+func (n snatReader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
 	s, err := n.Reader.Sample(ctx, req)
 	if err == nil {
 		n.watch.Add(&s)

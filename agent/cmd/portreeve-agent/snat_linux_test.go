@@ -11,8 +11,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// The pools are those of the namespace that the program runs in, in every way that
-// a report has to show them.
+// The pools are those of the agent's network namespace, in all output formats.
 func TestReportShowsThePoolsOfSNAT(t *testing.T) {
 	nft, err := exec.LookPath("nft")
 	if err != nil {
@@ -34,12 +33,12 @@ func TestReportShowsThePoolsOfSNAT(t *testing.T) {
 	}
 	for _, o := range openers {
 		t.Run(o.name, func(t *testing.T) {
-			out := inside(t, n, "report", "--reader", o.name, "--snat", "--pools", "all", "-o", "json")
+			out := runInNamespace(t, n, "report", "--reader", o.name, "--snat", "--pools", "all", "-o", "json")
 			var p v1alpha1.PortPressure
 			if err := json.Unmarshal([]byte(out), &p); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			pool := snatPool(p.Status)
+			pool := findSNATPool(p.Status)
 			if pool == nil {
 				t.Fatalf("no pool of SNAT: %s", out)
 			}
@@ -49,15 +48,15 @@ func TestReportShowsThePoolsOfSNAT(t *testing.T) {
 			}
 		})
 	}
-	if out := inside(t, n, "report", "--snat", "--pools", "all"); !strings.Contains(out, "SNAT 127.0.0.5 → 127.0.0.2:80") {
+	if out := runInNamespace(t, n, "report", "--snat", "--pools", "all"); !strings.Contains(out, "SNAT 127.0.0.5 → 127.0.0.2:80") {
 		t.Errorf("no SNAT in the table: %s", out)
 	}
-	if out := inside(t, n, "report", "--pools", "all"); strings.Contains(out, "SNAT 127.0.0.5") {
+	if out := runInNamespace(t, n, "report", "--pools", "all"); strings.Contains(out, "SNAT 127.0.0.5") {
 		t.Errorf("SNAT without --snat: %s", out)
 	}
 }
 
-func snatPool(s v1alpha1.PortPressureStatus) *v1alpha1.Pool {
+func findSNATPool(s v1alpha1.PortPressureStatus) *v1alpha1.Pool {
 	for i := range s.Networks {
 		for j := range s.Networks[i].Pools {
 			if p := &s.Networks[i].Pools[j]; p.Kind == v1alpha1.PoolSNAT {
@@ -68,10 +67,10 @@ func snatPool(s v1alpha1.PortPressureStatus) *v1alpha1.Pool {
 	return nil
 }
 
-// inside is what the program says in a namespace.
-func inside(t *testing.T, n *netnstest.Netns, args ...string) string {
+// runInNamespace runs the agent in a network namespace, and returns its output.
+func runInNamespace(t *testing.T, n *netnstest.Netns, args ...string) string {
 	t.Helper()
-	c := program(t, args...)
+	c := newAgentProcess(t, args...)
 	var stdout, stderr strings.Builder
 	c.Stdout, c.Stderr = &stdout, &stderr
 	n.Start(c)

@@ -25,111 +25,113 @@ import (
 const (
 	tuneOff  = "off"
 	tuneHost = "host"
-	tunePods = "pods" // and the host
+	tunePods = "pods" // includes the host
 )
 
-// tuneFlags are the flags of run that say what may be changed on this machine.
+// tuneFlags are the flags of run for tuning on this machine.
 type tuneFlags struct {
-	where     choice
-	allow     keys
-	state     string
-	sysctls   string
-	nodePorts portRange
-	stopFile  string
-	netns     string
-	hostIP    string
+	scope       choiceFlag
+	allowedKeys settingKeysFlag
+	stateDir    string
+	sysctlRoot  string
+	nodePorts   portRangeFlag
+	stopFile    string
+	netnsRoot   string
+	hostIP      string
 }
 
 func newTuneFlags() tuneFlags {
 	return tuneFlags{
-		where:     choice{tuneOff, []string{tuneOff, tuneHost, tunePods}},
-		allow:     allKeys(),
-		nodePorts: portRange(plan.NodePorts),
+		scope:       choiceFlag{tuneOff, []string{tuneOff, tuneHost, tunePods}},
+		allowedKeys: listAllKeys(),
+		nodePorts:   portRangeFlag(plan.NodePorts),
 	}
 }
 
-func (t *tuneFlags) add(f *pflag.FlagSet) {
-	f.Var(&t.where, "tune", "whose settings to hold as NodeTunings want them: "+t.where.allowed()+"; pods includes the host")
-	f.Var(&t.allow, "allow", "the settings that may be set on this node, parted by commas, or none (default: all of docs/reference/settings.md)")
-	f.Var(&t.nodePorts, "node-port-range", "the cluster's node ports, which a wider range leaves alone")
-	f.StringVar(&t.stopFile, "stop-file", "", "while this file exists, no setting is changed")
-	t.addPlaces(f)
+func (t *tuneFlags) addFlags(f *pflag.FlagSet) {
+	f.Var(&t.scope, "tune", "scope of NodeTuning enforcement: "+t.scope.describeAllowed()+"; pods includes the host")
+	f.Var(&t.allowedKeys, "allow", "settings that may be changed on this node, separated by commas, or none (default: all of docs/reference/settings.md)")
+	f.Var(&t.nodePorts, "node-port-range", "the cluster's NodePorts, which a wider ephemeral range must not use")
+	f.StringVar(&t.stopFile, "stop-file", "", "file that blocks all changes of settings while it exists")
+	t.addPathFlags(f)
 }
 
-// addPlaces are the flags that restore has as well.
-func (t *tuneFlags) addPlaces(f *pflag.FlagSet) {
-	f.StringVar(&t.state, "state-dir", defaultState(), "folder of the journal, which remembers the original of each setting")
-	if here == settings.Windows {
+// addPathFlags adds the flags that restore has as well.
+func (t *tuneFlags) addPathFlags(f *pflag.FlagSet) {
+	f.StringVar(&t.stateDir, "state-dir", findDefaultStateDir(), "directory of the journal, which has the original value of each setting")
+	if currentOS == settings.Windows {
 		return
 	}
-	f.StringVar(&t.netns, "netns-root", "/run/netns", "folder of the files that the container runtime keeps for pods' network namespaces, for --tune pods")
-	f.StringVar(&t.sysctls, "sysctl-root", "/proc/sys", "where the sysctls are that may be written")
-	f.StringVar(&t.hostIP, "host-ip", "", "the node's address: where the agent has it, its network is the host's, even of a node that is a container itself")
+	f.StringVar(&t.netnsRoot, "netns-root", "/run/netns", "directory of the container runtime's files for pods' network namespaces, for --tune pods")
+	f.StringVar(&t.sysctlRoot, "sysctl-root", "/proc/sys", "directory of the writable sysctls")
+	f.StringVar(&t.hostIP, "host-ip", "", "the node's address: an agent with this address uses the host's network, even if the node itself is a container")
 }
 
-// protectNodePorts is the cluster's node ports, which a wider range on the host leaves
-// alone.
+// protectNodePorts returns the cluster's NodePorts, which a wider range on the host must
+// not use.
 func (t *tuneFlags) protectNodePorts() plan.Protected {
 	return plan.Protected{Ports: ports.Range(t.nodePorts), Owner: "node ports"}
 }
 
-// startTuner makes the tuner that the flags ask for, and gives what runs it.
-func (r *runner) startTuner(ctx context.Context, log *slog.Logger, changed func(), pods podTuning) (*tuning.Tuner, []func(context.Context), error) {
-	if r.tune.where.value == tuneOff {
+// startTuner returns the tuner for the flags, and the functions that run it.
+func (r *runner) startTuner(
+	ctx context.Context, log *slog.Logger, changed func(), pods podTuning,
+) (*tuning.Tuner, []func(context.Context), error) {
+	if r.tune.scope.value == tuneOff {
 		t := tuning.New(tuning.Options{DisabledReason: "this agent changes no settings (--tune off)", Log: log, Changed: changed})
 		return t, []func(context.Context){t.Run}, nil
 	}
-	o, err := tuneOptions(&r.tune)
+	o, err := newTuneOptions(&r.tune)
 	if err != nil {
 		return nil, nil, err
 	}
 	o.Log, o.Changed = log, changed
-	if r.tune.where.value == tuneHost {
+	if r.tune.scope.value == tuneHost {
 		t := tuning.New(o)
 		return t, append(watchSettings(log, t.RequestCycle), t.Run), nil
 	}
-	return r.startPods(ctx, o, pods)
+	return r.startPodTuner(ctx, o, pods)
 }
 
-// podTuning is what tuning inside pods needs beside the flags.
+// podTuning has what tuning inside pods needs in addition to the flags.
 type podTuning struct {
-	reader agent.Reader // which knows whose each network namespace is
+	reader agent.Reader // finds the owners of network namespaces
 	config *rest.Config
 }
 
-// here is the operating system that the agent runs on.
-const here = settings.OS(runtime.GOOS)
+// currentOS is the operating system that the agent runs on.
+const currentOS = settings.OS(runtime.GOOS)
 
-// keys are those of the catalogue for this operating system.
-type keys []string
+// settingKeysFlag is a list of keys of the catalogue for this operating system.
+type settingKeysFlag []string
 
 const noKeys = "none"
 
-func allKeys() (all keys) {
+func listAllKeys() (all settingKeysFlag) {
 	for _, s := range settings.All() {
-		if s.OS == here {
+		if s.OS == currentOS {
 			all = append(all, s.Key)
 		}
 	}
 	return all
 }
 
-func (k *keys) String() string {
+func (k *settingKeysFlag) String() string {
 	switch {
 	case len(*k) == 0:
 		return noKeys
-	case slices.Equal(*k, allKeys()):
+	case slices.Equal(*k, listAllKeys()):
 		return ""
 	}
 	return strings.Join(*k, ",")
 }
 
-func (k *keys) Type() string { return "KEY,…" }
-func (k *keys) allowed() string {
-	return "none, or keys of docs/reference/settings.md, parted by commas"
+func (k *settingKeysFlag) Type() string { return "KEY,…" }
+func (k *settingKeysFlag) describeAllowed() string {
+	return "none, or keys of docs/reference/settings.md, separated by commas"
 }
 
-func (k *keys) Set(s string) error {
+func (k *settingKeysFlag) Set(s string) error {
 	if s == noKeys {
 		*k = nil
 		return nil
@@ -137,7 +139,7 @@ func (k *keys) Set(s string) error {
 	list := strings.Split(s, ",")
 	for i := range list {
 		list[i] = strings.TrimSpace(list[i])
-		if settings.CheckKey(here, list[i]) != nil {
+		if settings.CheckKey(currentOS, list[i]) != nil {
 			return errNotAllowed
 		}
 	}
@@ -145,8 +147,9 @@ func (k *keys) Set(s string) error {
 	return nil
 }
 
-// stopped says whether the file is there. One that can't be looked for stops as well.
-func stopped(file string) string {
+// checkStopFile returns the reason why changes are blocked if the file exists or can't be
+// checked.
+func checkStopFile(file string) string {
 	if file == "" {
 		return ""
 	}
@@ -155,7 +158,7 @@ func stopped(file string) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return ""
 	case err != nil:
-		return fmt.Sprintf("--stop-file can't be looked for: %v", err)
+		return fmt.Sprintf("--stop-file can't be checked: %v", err)
 	}
 	return "the file " + file + " stops every change"
 }

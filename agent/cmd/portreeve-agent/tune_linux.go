@@ -17,41 +17,41 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// tuneOptions are what a tuner needs to know of this machine.
-func tuneOptions(t *tuneFlags) (tuning.Options, error) {
+// newTuneOptions returns the tuner's options for this machine.
+func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return tuning.Options{}, fmt.Errorf("--tune %s: the boot ID is needed, to know which settings a restart has reset: %w", t.where.value, err)
+		return tuning.Options{}, fmt.Errorf("--tune %s: the boot ID is needed, to know which settings a restart has reset: %w", t.scope.value, err)
 	}
-	host := sysctl.Store{Root: t.sysctls}
+	host := sysctl.Store{Root: t.sysctlRoot}
 	return tuning.Options{
-		Disk:           func() (journal.Disk, error) { return journal.OpenDir(t.state) },
+		Disk:           func() (journal.Disk, error) { return journal.OpenDir(t.stateDir) },
 		Host:           host,
 		Boot:           strings.TrimSpace(string(boot)),
-		Kernel:         kernelRelease(),
-		Allow:          t.allow,
+		Kernel:         readKernelRelease(),
+		Allow:          t.allowedKeys,
 		Protect:        append([]plan.Protected{t.protectNodePorts()}, plan.SystemPorts...),
 		Listeners:      func() ([]ports.Range, error) { return sysctl.ReadListeners(host.Read) },
-		Stopped:        func() string { return stopped(t.stopFile) },
-		DisabledReason: t.unfit(),
+		Stopped:        func() string { return checkStopFile(t.stopFile) },
+		DisabledReason: t.checkHostNetwork(),
 	}, nil
 }
 
-func defaultState() string { return "/var/lib/portreeve" }
+func findDefaultStateDir() string { return "/var/lib/portreeve" }
 
-// watchSettings has nothing to do: sysctls are looked at with every sample.
+// watchSettings does nothing: sysctls are read with every sample.
 func watchSettings(*slog.Logger, func()) []func(context.Context) { return nil }
 
-// unfit says why the sysctls below root are not the host's. A procfs shows each
-// process those of its own network namespace, and only the first one has
-// netdev_max_backlog (net/core/sysctl_net_core.c, net_core_table).
-func unfit(root string) string {
+// checkHostSysctls returns the reason why the sysctls below root are not the host's, empty
+// if they are. A procfs shows each process those of its own network namespace, and only the
+// initial one has netdev_max_backlog (net/core/sysctl_net_core.c, net_core_table).
+func checkHostSysctls(root string) string {
 	_, err := os.Stat(filepath.Join(root, "net/core/netdev_max_backlog"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "the sysctls below --sysctl-root " + root + " are not the host's: --tune host needs hostNetwork: true, and the host's /proc/sys/net mounted there"
 	case err != nil:
-		return fmt.Sprintf("the sysctls below --sysctl-root can't be looked at: %v", err)
+		return fmt.Sprintf("the sysctls below --sysctl-root can't be read: %v", err)
 	}
 	return ""
 }

@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-func TestTuneFlagsAreRefusedInOneLine(t *testing.T) {
+func TestBadTuneFlagsAreRejectedInOneLine(t *testing.T) {
 	for name, test := range map[string]struct{ flag, value, want string }{
-		"A place that is none":     {"--tune", "pods,host", `--tune "pods,host": must be `},
-		"A key that is none":       {"--allow", "net.ipv4.tcp_tw_recycle", `--allow "net.ipv4.tcp_tw_recycle": must be none, or keys of docs/reference/settings.md, parted by commas`},
-		"A trick for a key":        {"--allow", "../kernel/panic", `--allow "../kernel/panic": must be none, or keys`},
-		"Node ports that are none": {"--node-port-range", "9-5", `--node-port-range "9-5": must be a range of ports from 1 to 65535`},
+		"An unknown scope":              {"--tune", "pods,host", `--tune "pods,host": must be `},
+		"An unsupported key":            {"--allow", "net.ipv4.tcp_tw_recycle", `--allow "net.ipv4.tcp_tw_recycle": must be none, or keys of docs/reference/settings.md, separated by commas`},
+		"A path as a key":               {"--allow", "../kernel/panic", `--allow "../kernel/panic": must be none, or keys`},
+		"An invalid range of NodePorts": {"--node-port-range", "9-5", `--node-port-range "9-5": must be a range of ports from 1 to 65535`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := runWith(t.Context(), nil, nil, "run", "--node-name", "n", test.flag, test.value)
+			got := runCommand(t.Context(), nil, nil, "run", "--node-name", "n", test.flag, test.value)
 			if got.code != exitUsage || !strings.Contains(got.stderr, test.want) || strings.Count(got.stderr, "\n") != 1 {
 				t.Errorf("%+v", got)
 			}
@@ -26,8 +26,8 @@ func TestTuneFlagsAreRefusedInOneLine(t *testing.T) {
 
 func TestSysctlsOfAnotherNetworkAreNotTheHosts(t *testing.T) {
 	root := t.TempDir()
-	if why := unfit(root); !strings.Contains(why, "needs hostNetwork: true") {
-		t.Error(why)
+	if reason := checkHostSysctls(root); !strings.Contains(reason, "needs hostNetwork: true") {
+		t.Error(reason)
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the command runs in a network namespace of its own")
@@ -45,36 +45,36 @@ func TestSysctlsOfAnotherNetworkAreNotTheHosts(t *testing.T) {
 }
 
 func TestRestoreWithAnEmptyJournal(t *testing.T) {
-	if unfit("/proc/sys") != "" {
+	if checkHostSysctls("/proc/sys") != "" {
 		t.Skip("not in the host's network namespace")
 	}
 	dir := t.TempDir()
 	for _, args := range [][]string{{"--dry-run"}, nil} {
-		got := runWith(t.Context(), nil, nil, append([]string{"restore", "--state-dir", dir}, args...)...)
-		if got.code != 0 || got.stdout != "The journal has nothing to give back.\n" {
+		got := runCommand(t.Context(), nil, nil, append([]string{"restore", "--state-dir", dir}, args...)...)
+		if got.code != 0 || got.stdout != "The journal has no settings to restore.\n" {
 			t.Errorf("%+v", got)
 		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "journal.json"), []byte(`{"version":9}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := runWith(t.Context(), nil, nil, "restore", "--state-dir", dir); got.code != exitFailure || !strings.Contains(got.stderr, "the journal was written by a newer version: 9") {
+	if got := runCommand(t.Context(), nil, nil, "restore", "--state-dir", dir); got.code != exitFailure || !strings.Contains(got.stderr, "the journal was written by a newer version: 9") {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestAStopFileStops(t *testing.T) {
+func TestAStopFileBlocksChanges(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "stop")
-	if why := stopped(file); why != "" {
-		t.Error(why)
+	if reason := checkStopFile(file); reason != "" {
+		t.Error(reason)
 	}
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if why := stopped(file); why != "the file "+file+" stops every change" {
-		t.Error(why)
+	if reason := checkStopFile(file); reason != "the file "+file+" stops every change" {
+		t.Error(reason)
 	}
-	if why := stopped(filepath.Join(file, "below")); why == "" {
-		t.Error("what can't be looked for stops nothing")
+	if reason := checkStopFile(filepath.Join(file, "below")); reason == "" {
+		t.Error("a file that can't be checked does not block changes")
 	}
 }

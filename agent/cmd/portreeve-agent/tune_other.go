@@ -10,16 +10,18 @@ import (
 	"portreeve.io/portreeve/agent/tuning"
 )
 
-func defaultState() string { return "/var/lib/portreeve" }
+func findDefaultStateDir() string { return "/var/lib/portreeve" }
 
-func tuneOptions(t *tuneFlags) (tuning.Options, error) {
-	return tuning.Options{}, usagef("--tune %s: this agent tunes Linux and Windows only; must be off here", t.where.value)
+func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
+	return tuning.Options{}, newUsageErrorf("--tune %s: this agent tunes Linux and Windows only; must be off here", t.scope.value)
 }
 
 func watchSettings(*slog.Logger, func()) []func(context.Context) { return nil }
 
-func (r *runner) startPods(context.Context, tuning.Options, podTuning) (*tuning.Tuner, []func(context.Context), error) {
+func (r *runner) startPodTuner(
+	context.Context, tuning.Options, podTuning,
+) (*tuning.Tuner, []func(context.Context), error) {
 	return nil, nil, errors.ErrUnsupported // tuneOptions has refused
 }
 
-func restorePods(*tuneFlags, tuning.Options) tuning.Pods { return nil }
+func openPodsForRestore(*tuneFlags, tuning.Options) tuning.Pods { return nil }

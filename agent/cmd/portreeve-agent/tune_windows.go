@@ -20,8 +20,8 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// defaultState is %ProgramData%\portreeve.
-func defaultState() string {
+// findDefaultStateDir returns %ProgramData%\portreeve.
+func findDefaultStateDir() string {
 	folder, err := windows.KnownFolderPath(windows.FOLDERID_ProgramData, 0)
 	if err != nil {
 		folder = `C:\ProgramData`
@@ -29,42 +29,44 @@ func defaultState() string {
 	return filepath.Join(folder, "portreeve")
 }
 
-// tuneOptions are what a tuner needs to know of this machine.
-func tuneOptions(t *tuneFlags) (tuning.Options, error) {
-	if t.where.value == tunePods {
-		return tuning.Options{}, usagef("--tune %s: Windows has the settings once for the whole machine, and none inside pods; must be host or off here", tunePods)
+// newTuneOptions returns the tuner's options for this machine.
+func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
+	if t.scope.value == tunePods {
+		return tuning.Options{}, newUsageErrorf("--tune %s: Windows has these settings for the whole machine only, not inside pods; must be host or off here", tunePods)
 	}
 	boot, err := sysinfo.ReadBootTime()
 	if err != nil {
-		return tuning.Options{}, fmt.Errorf("--tune %s: the boot time is needed, to know which settings wait for a restart: %w", t.where.value, err)
+		return tuning.Options{}, fmt.Errorf("--tune %s: the boot time is needed, to know which settings need a restart: %w", t.scope.value, err)
 	}
 	run, err := netsh.NewSystemRunner()
 	if err != nil {
-		return tuning.Options{}, fmt.Errorf("--tune %s: %w", t.where.value, err)
+		return tuning.Options{}, fmt.Errorf("--tune %s: %w", t.scope.value, err)
 	}
 	return tuning.Options{
 		OS:      settings.Windows,
-		Disk:    func() (journal.Disk, error) { return journal.OpenDir(t.state) },
+		Disk:    func() (journal.Disk, error) { return journal.OpenDir(t.stateDir) },
 		Host:    tuningwindows.New(registry.Tcpip, netsh.Client{Run: run}, time.Now),
 		Boot:    boot.Format(time.RFC3339Nano),
 		Kernel:  sysinfo.ReadVersion().String(),
-		Allow:   t.allow,
+		Allow:   t.allowedKeys,
 		Protect: []plan.Protected{t.protectNodePorts()},
-		Stopped: func() string { return stopped(t.stopFile) },
+		Stopped: func() string { return checkStopFile(t.stopFile) },
 	}, nil
 }
 
-// watchSettings wakes the tuner when a value of TCP/IP's key was changed.
-func watchSettings(log *slog.Logger, poke func()) []func(context.Context) {
+// watchSettings returns a function that wakes the tuner when a value of TCP/IP's key changes.
+func watchSettings(log *slog.Logger, wake func()) []func(context.Context) {
 	return []func(context.Context){func(ctx context.Context) {
-		if err := registry.Tcpip.WatchValues(ctx, poke); err != nil {
-			log.Warn("the registry can't be watched; what others change is seen at the next tick", "why", err)
+		if err := registry.Tcpip.WatchValues(ctx, wake); err != nil {
+			log.Warn("failed to watch the registry; changes by other programs are detected at the next tick", "error", err)
 		}
 	}}
 }
 
-func (r *runner) startPods(context.Context, tuning.Options, podTuning) (*tuning.Tuner, []func(context.Context), error) {
+func (r *runner) startPodTuner(
+	context.Context, tuning.Options, podTuning,
+) (*tuning.Tuner, []func(context.Context), error) {
 	return nil, nil, errors.ErrUnsupported // tuneOptions has refused
 }
 
-func restorePods(*tuneFlags, tuning.Options) tuning.Pods { return nil }
+func openPodsForRestore(*tuneFlags, tuning.Options) tuning.Pods { return nil }

@@ -14,22 +14,24 @@ import (
 	"portreeve.io/portreeve/agent/tuning/pods"
 )
 
-// startPods makes a tuner of the host and of pods. The watch of the node's pods begins
-// with the first setting that is for pods, and ends with ctx.
-func (r *runner) startPods(ctx context.Context, o tuning.Options, with podTuning) (*tuning.Tuner, []func(context.Context), error) {
-	if err := checkPods(r.tune.netns); err != nil {
+// startPodTuner returns a tuner of the host and of pods. The watch of the node's pods starts
+// with the first setting for pods, and ends with ctx.
+func (r *runner) startPodTuner(
+	ctx context.Context, o tuning.Options, with podTuning,
+) (*tuning.Tuner, []func(context.Context), error) {
+	if err := checkPodTuning(r.tune.netnsRoot); err != nil {
 		return nil, nil, err
 	}
-	owners, err := ownersBy(with.reader, r.proc, r.tune.netns)
+	owners, err := chooseOwnersReader(with.reader, r.proc, r.tune.netnsRoot)
 	if err != nil {
 		return nil, nil, err
 	}
 	var t *tuning.Tuner
 	inside := pods.New(pods.Options{
-		Root: r.tune.netns, Sysctls: o.Host, Owners: owners, Log: o.Log,
+		Root: r.tune.netnsRoot, Sysctls: o.Host, Owners: owners, Log: o.Log,
 		Open: func() (pods.Source, error) {
 			return podspecs.Start(ctx, podspecs.Options{Config: with.config, Node: r.node,
-				Changed: func() { t.RequestCycle() }, Tell: tellPods(o.Log)})
+				OnChange: func() { t.RequestCycle() }, OnAPIError: newPodErrorLogger(o.Log)})
 		},
 	})
 	o.Pods = inside
@@ -37,63 +39,64 @@ func (r *runner) startPods(ctx context.Context, o tuning.Options, with podTuning
 	return t, []func(context.Context){t.Run, func(ctx context.Context) { inside.Run(ctx, t.RequestCycle) }}, nil
 }
 
-// restorePods tunes pods by their processes in /proc, nil where there are none to enter.
-func restorePods(t *tuneFlags, o tuning.Options) tuning.Pods {
-	if checkPods(t.netns) != nil {
+// openPodsForRestore returns the pods found by their processes in /proc, nil if their
+// network namespaces can't be entered.
+func openPodsForRestore(t *tuneFlags, o tuning.Options) tuning.Pods {
+	if checkPodTuning(t.netnsRoot) != nil {
 		return nil
 	}
-	owners, err := ownersByProc("/proc", t.netns)
+	owners, err := newProcOwnersReader("/proc", t.netnsRoot)
 	if err != nil {
 		return nil
 	}
-	return pods.New(pods.Options{Root: t.netns, Sysctls: o.Host, Owners: owners, Log: o.Log})
+	return pods.New(pods.Options{Root: t.netnsRoot, Sysctls: o.Host, Owners: owners, Log: o.Log})
 }
 
-// checkPods refuses what would make every pod fail.
-func checkPods(root string) error {
+// checkPodTuning returns an error if tuning would fail in every pod.
+func checkPodTuning(root string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(root, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return usagef("--netns-root %q: no such folder; must be the node's /run/netns, mounted with HostToContainer", root)
+		return newUsageErrorf("--netns-root %q: no such directory; must be the node's /run/netns, mounted with HostToContainer", root)
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil || data[0].Effective&(1<<unix.CAP_SYS_ADMIN) == 0 {
-		return usagef("--tune pods needs the capability SYS_ADMIN, to enter pods' network namespaces; grant it, or use --tune host")
+		return newUsageErrorf("--tune pods needs the capability SYS_ADMIN, to enter pods' network namespaces; grant it, or use --tune host")
 	}
 	return nil
 }
 
-// tellPods logs why the node's pods are not known.
-func tellPods(log *slog.Logger) func(error) {
+// newPodErrorLogger returns a function that logs errors of the pods' watch and its recovery.
+func newPodErrorLogger(log *slog.Logger) func(error) {
 	return func(err error) {
 		if err != nil {
-			log.Warn("the node's pods can't be watched, and what is held in pods stays: needs list and watch on pods, and on namespaces for namespaceSelectors; trying again", "why", err)
+			log.Warn("failed to watch the node's pods, settings in pods stay unchanged; needs list and watch on pods, and on namespaces for namespaceSelectors; retrying", "error", err)
 			return
 		}
 		log.Info("the node's pods are watched again")
 	}
 }
 
-// ownersBy tells whose each network namespace is: by the reader's own walk, else by the
-// processes in /proc.
-func ownersBy(r agent.Reader, proc, root string) (func() ([]netns.Namespace, error), error) {
+// chooseOwnersReader returns a function that finds the owners of network namespaces: that
+// of the reader if it has one, otherwise one that reads the processes in /proc.
+func chooseOwnersReader(r agent.Reader, proc, root string) (func() ([]netns.Namespace, error), error) {
 	for {
 		switch of := r.(type) {
 		case interface {
 			ReadOwners() ([]netns.Namespace, error)
 		}:
 			return of.ReadOwners, nil
-		case snat:
+		case snatReader:
 			r = of.Reader
-		case fallback:
+		case fallbackReader:
 			r = of.Reader
 		default:
-			return ownersByProc(proc, root)
+			return newProcOwnersReader(proc, root)
 		}
 	}
 }
 
-func ownersByProc(proc, root string) (func() ([]netns.Namespace, error), error) {
+func newProcOwnersReader(proc, root string) (func() ([]netns.Namespace, error), error) {
 	finder, err := netns.NewFinder(proc, root)
 	if err != nil {
 		return nil, err

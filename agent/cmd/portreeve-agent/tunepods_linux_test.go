@@ -45,27 +45,27 @@ func newTunedNode(t *testing.T) *tunedNode {
 	n := &tunedNode{t: t, pod: netnstest.New(t)}
 	config := testenv.StartIsolated(t).Config
 	api, err := report.NewClient(config, "test")
-	n.must(err)
+	n.failOn(err)
 	n.api = api
 	off := false
 	pod, err := kubernetes.NewForConfigOrDie(config).CoreV1().Pods("default").Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "api", Labels: map[string]string{"app": "api"}},
 		Spec:       corev1.PodSpec{NodeName: "node-a", AutomountServiceAccountToken: &off, Containers: []corev1.Container{{Name: "app", Image: "app"}}},
 	}, metav1.CreateOptions{})
-	n.must(err)
+	n.failOn(err)
 	namespaces := t.TempDir()
-	n.must(os.Symlink(fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.pod.FD()), filepath.Join(namespaces, "cni-1")))
+	n.failOn(os.Symlink(fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.pod.FD()), filepath.Join(namespaces, "cni-1")))
 	n.startPod(string(pod.UID))
-	n.must(api.Post().Resource("portpressures").Body(&v1alpha1.PortPressure{
+	n.failOn(api.Post().Resource("portpressures").Body(&v1alpha1.PortPressure{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "PortPressure"},
 		ObjectMeta: metav1.ObjectMeta{Name: "node-a"},
 	}).Do(t.Context()).Error())
-	n.args = []string{"run", "--node-name=node-a", "--kubeconfig=" + kubeconfig(t, config), "--address=127.0.0.1:0", "--reader=portwalk",
+	n.args = []string{"run", "--node-name=node-a", "--kubeconfig=" + writeKubeconfig(t, config), "--address=127.0.0.1:0", "--reader=portwalk",
 		"--tune=pods", "--netns-root=" + namespaces, "--state-dir=" + t.TempDir(), "--tick=1s", "--allow=" + finTimeout}
 	return n
 }
 
-func (n *tunedNode) must(err error) {
+func (n *tunedNode) failOn(err error) {
 	n.t.Helper()
 	if err != nil {
 		n.t.Fatal(err)
@@ -89,12 +89,12 @@ func (n *tunedNode) startPod(uid string) {
 		_ = c.Process.Kill()
 		_ = c.Wait()
 		for err := os.Remove(cgroup); err != nil && !os.IsNotExist(err); err = os.Remove(cgroup) {
-			time.Sleep(time.Millisecond) // the kernel lets go of a cgroup a moment after its last process
+			time.Sleep(time.Millisecond) // the kernel releases a cgroup shortly after its last process
 		}
 	})
 }
 
-func kubeconfig(t *testing.T, c *rest.Config) string {
+func writeKubeconfig(t *testing.T, c *rest.Config) string {
 	t.Helper()
 	k := clientcmdapi.NewConfig()
 	k.Clusters["c"] = &clientcmdapi.Cluster{Server: "https://" + strings.TrimPrefix(c.Host, "https://"), CertificateAuthorityData: c.CAData}
@@ -108,51 +108,51 @@ func kubeconfig(t *testing.T, c *rest.Config) string {
 	return path
 }
 
-// start starts the agent, and gives what ends it with that signal.
-func (n *tunedNode) start() (end func(os.Signal)) {
+// startAgent starts the agent, and returns a function that ends it with a signal.
+func (n *tunedNode) startAgent() (end func(os.Signal)) {
 	n.t.Helper()
-	c := program(n.t, n.args...)
+	c := newAgentProcess(n.t, n.args...)
 	c.Stderr = &n.stderr
-	n.must(c.Start())
+	n.failOn(c.Start())
 	return func(s os.Signal) {
-		n.must(c.Process.Signal(s))
-		_ = c.Wait() // its exit code is other tests' business
+		n.failOn(c.Process.Signal(s))
+		_ = c.Wait() // other tests check its exit code
 	}
 }
 
-// want is what the controller writes.
-func (n *tunedNode) want(settings []v1alpha1.Setting) {
+// setDesired writes the settings as the controller does.
+func (n *tunedNode) setDesired(settings []v1alpha1.Setting) {
 	n.t.Helper()
 	body, err := json.Marshal([]map[string]any{{"op": "add", "path": "/spec", "value": v1alpha1.PortPressureSpec{Settings: settings}}})
-	n.must(err)
-	n.must(n.api.Patch(types.JSONPatchType).Resource("portpressures").Name("node-a").Body(body).Do(n.t.Context()).Error())
+	n.failOn(err)
+	n.failOn(n.api.Patch(types.JSONPatchType).Resource("portpressures").Name("node-a").Body(body).Do(n.t.Context()).Error())
 }
 
-// until waits until the pod's value is that, and says how long it took.
-func (n *tunedNode) until(value string) time.Duration {
+// waitForValue waits until the pod has that value, and returns how long it took.
+func (n *tunedNode) waitForValue(value string) time.Duration {
 	n.t.Helper()
 	ctx, stop := context.WithTimeout(n.t.Context(), 2*time.Minute)
 	defer stop()
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
 		got, err := n.pod.ReadSysctl(finTimeout)
-		n.must(err)
+		n.failOn(err)
 		if got = strings.TrimSpace(got); got == value {
 			return time.Since(start)
 		}
 		if ctx.Err() != nil {
-			n.t.Fatalf("%s is %s, not %s; the agent says:\n%s", finTimeout, got, value, n.stderr.String())
+			n.t.Fatalf("%s is %s, not %s; the agent's log:\n%s", finTimeout, got, value, n.stderr.String())
 		}
 	}
 }
 
-// status waits until the agent has reported a pod in which the setting is held.
-func (n *tunedNode) status() v1alpha1.SettingStatus {
+// waitForStatus waits until the agent has reported a pod with the setting.
+func (n *tunedNode) waitForStatus() v1alpha1.SettingStatus {
 	n.t.Helper()
 	ctx, stop := context.WithTimeout(n.t.Context(), 2*time.Minute)
 	defer stop()
 	for ctx.Err() == nil {
 		var p v1alpha1.PortPressure
-		n.must(n.api.Get().Resource("portpressures").Name("node-a").Do(ctx).Into(&p))
+		n.failOn(n.api.Get().Resource("portpressures").Name("node-a").Do(ctx).Into(&p))
 		for _, s := range p.Status.Settings {
 			if s.PodsApplied != nil && *s.PodsApplied == 1 {
 				return s
@@ -160,11 +160,11 @@ func (n *tunedNode) status() v1alpha1.SettingStatus {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	n.t.Fatalf("no setting is reported; the agent says:\n%s", n.stderr.String())
+	n.t.Fatalf("no setting is reported; the agent's log:\n%s", n.stderr.String())
 	return v1alpha1.SettingStatus{}
 }
 
-func inPods(value string) []v1alpha1.Setting {
+func newPodSettings(value string) []v1alpha1.Setting {
 	return []v1alpha1.Setting{{ID: finTimeout + "@0a1b2c3d", Key: finTimeout, Value: value, Scope: v1alpha1.ScopePods,
 		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "default"}},
 		PodSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{"app": "api"}},
@@ -173,17 +173,17 @@ func inPods(value string) []v1alpha1.Setting {
 
 func TestTuningInsideAPodFromTheAPIToTheKernel(t *testing.T) {
 	n := newTunedNode(t)
-	end := n.start()
-	n.want(inPods("100"))
-	n.until("100")
-	if s := n.status(); s.State != v1alpha1.SettingApplied || *s.Original != "60" || *s.Current != "100" {
+	end := n.startAgent()
+	n.setDesired(newPodSettings("100"))
+	n.waitForValue("100")
+	if s := n.waitForStatus(); s.State != v1alpha1.SettingApplied || *s.Original != "60" || *s.Current != "100" {
 		t.Errorf("the status is %+v", s)
 	}
 	var took []time.Duration
 	for i := range 20 {
 		value := fmt.Sprint(200 + i)
-		n.want(inPods(value))
-		took = append(took, n.until(value))
+		n.setDesired(newPodSettings(value))
+		took = append(took, n.waitForValue(value))
 	}
 	slices.Sort(took)
 	t.Logf("from the API's answer to the kernel: median %v, longest %v", took[10], took[19])
@@ -191,23 +191,23 @@ func TestTuningInsideAPodFromTheAPIToTheKernel(t *testing.T) {
 		t.Errorf("it took %v", took[19])
 	}
 	end(unix.SIGTERM)
-	if got := n.until("219"); got > time.Second {
+	if got := n.waitForValue("219"); got > time.Second {
 		t.Errorf("the value changed when the agent ended")
 	}
 	places := slices.DeleteFunc(slices.Clone(n.args), func(arg string) bool {
 		return !strings.HasPrefix(arg, "--netns-root=") && !strings.HasPrefix(arg, "--state-dir=")
 	})
 	for _, dry := range []bool{true, false} {
-		out, err := program(t, append(places, "restore", fmt.Sprintf("--dry-run=%v", dry))...).Output()
+		out, err := newAgentProcess(t, append(places, "restore", fmt.Sprintf("--dry-run=%v", dry))...).Output()
 		if !strings.Contains(string(out), finTimeout) || err != nil {
-			t.Errorf("restore, only tried out: %v: %v\n%s", dry, err, out)
+			t.Errorf("restore --dry-run=%v: %v\n%s", dry, err, out)
 		}
-		n.until(map[bool]string{true: "219", false: "60"}[dry])
+		n.waitForValue(map[bool]string{true: "219", false: "60"}[dry])
 	}
-	end = n.start()
-	n.want(inPods("300"))
-	n.until("300")
-	n.want([]v1alpha1.Setting{})
-	n.until("60")
+	end = n.startAgent()
+	n.setDesired(newPodSettings("300"))
+	n.waitForValue("300")
+	n.setDesired([]v1alpha1.Setting{})
+	n.waitForValue("60")
 	end(unix.SIGTERM)
 }

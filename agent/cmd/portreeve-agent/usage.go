@@ -9,16 +9,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// usageError is a mistake in the command line: one line that names what is
-// wrong and what is allowed, and exit code 2.
+// usageError is an error in the command line: one line that names the wrong and the
+// allowed values. The exit code is 2.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+func newUsageErrorf(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// noArguments is a cobra.PositionalArgs.
-func noArguments(c *cobra.Command, args []string) error {
+// rejectArguments is a cobra.PositionalArgs that accepts no arguments.
+func rejectArguments(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -29,13 +29,13 @@ func noArguments(c *cobra.Command, args []string) error {
 		}
 	}
 	if len(commands) > 0 {
-		return usagef("unknown command %q: must be %s", args[0], oneOf(commands))
+		return newUsageErrorf("unknown command %q: must be %s", args[0], joinWithOr(commands))
 	}
-	return usagef("%s takes flags only, not %q", c.Name(), args[0])
+	return newUsageErrorf("%s takes flags only, not %q", c.Name(), args[0])
 }
 
-// flagError says what pflag found wrong, in our words.
-func flagError(c *cobra.Command, err error) error {
+// convertFlagError converts an error of pflag to a usageError.
+func convertFlagError(c *cobra.Command, err error) error {
 	var (
 		unknown *pflag.NotExistError
 		missing *pflag.ValueRequiredError
@@ -43,23 +43,23 @@ func flagError(c *cobra.Command, err error) error {
 	)
 	switch {
 	case errors.As(err, &invalid):
-		return usagef("--%s %q: must be %s", invalid.GetFlag().Name, invalid.GetValue(), allowed(invalid.GetFlag()))
+		return newUsageErrorf("--%s %q: must be %s", invalid.GetFlag().Name, invalid.GetValue(), describeAllowed(invalid.GetFlag()))
 	case errors.As(err, &missing):
-		return usagef("--%s needs a value: %s", missing.GetFlag().Name, allowed(missing.GetFlag()))
+		return newUsageErrorf("--%s needs a value: %s", missing.GetFlag().Name, describeAllowed(missing.GetFlag()))
 	case errors.As(err, &unknown):
 		dash := "--"
 		if unknown.GetSpecifiedShortnames() != "" {
 			dash = "-"
 		}
-		return usagef("unknown flag %q: %s has %s", dash+unknown.GetSpecifiedName(), c.Name(), flags(c))
+		return newUsageErrorf("unknown flag %q: %s has %s", dash+unknown.GetSpecifiedName(), c.Name(), listFlags(c))
 	}
 	return usageError{err}
 }
 
-// allowed is what a flag takes.
-func allowed(f *pflag.Flag) string {
-	if v, ok := f.Value.(interface{ allowed() string }); ok {
-		return v.allowed()
+// describeAllowed describes the allowed values of a flag.
+func describeAllowed(f *pflag.Flag) string {
+	if v, ok := f.Value.(interface{ describeAllowed() string }); ok {
+		return v.describeAllowed()
 	}
 	if f.Value.Type() == "bool" {
 		return "true or false"
@@ -67,14 +67,14 @@ func allowed(f *pflag.Flag) string {
 	return "a " + f.Value.Type()
 }
 
-func flags(c *cobra.Command) string {
+func listFlags(c *cobra.Command) string {
 	var names []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 	return strings.Join(names, ", ")
 }
 
-// oneOf is "a, b or c".
-func oneOf(words []string) string {
+// joinWithOr returns the words as "a, b or c".
+func joinWithOr(words []string) string {
 	last := len(words) - 1
 	if last < 1 {
 		return strings.Join(words, "")

@@ -1,4 +1,4 @@
-// Package apiwatch says once that a watch of the API server fails, and once that it
+// Package apiwatch reports when a watch of the API server starts to fail and when it
 // works again.
 package apiwatch
 
@@ -13,40 +13,41 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Noted is lw, with tell told the first of a row of failures, and nil at their end.
-func Noted(lw *cache.ListWatch, tell func(error)) *cache.ListWatch {
-	o := outcome{tell: tell}
+// ReportFailures wraps lw. It calls report with the first error of a series of failures,
+// and with nil after the next success.
+func ReportFailures(lw *cache.ListWatch, report func(error)) *cache.ListWatch {
+	o := failureReporter{report: report}
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			list, err := lw.ListWithContext(ctx, options)
-			o.note(ctx, err)
+			o.recordResult(ctx, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			events, err := lw.WatchWithContext(ctx, options)
-			o.note(ctx, err)
+			o.recordResult(ctx, err)
 			return events, err
 		},
 	}
 }
 
-type outcome struct {
-	tell func(error)
+type failureReporter struct {
+	report func(error)
 
-	mu      sync.Mutex
-	failing bool
+	mu        sync.Mutex
+	isFailing bool
 }
 
-func (o *outcome) note(ctx context.Context, err error) {
+func (o *failureReporter) recordResult(ctx context.Context, err error) {
 	// Invalid comes from an API server without streamed lists (WatchList), and
-	// Expired or Gone for a version too old to go on from: the reflector lists anew.
+	// Expired or Gone for a resource version that is too old: the reflector lists again.
 	if ctx.Err() != nil || apierrors.IsInvalid(err) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if failing := err != nil; failing != o.failing {
-		o.failing = failing
-		o.tell(err)
+	if failing := err != nil; failing != o.isFailing {
+		o.isFailing = failing
+		o.report(err)
 	}
 }

@@ -36,7 +36,7 @@ func TestParseEntry(t *testing.T) {
 		"A name in capitals":                   {"shop_API_" + uid, "", "", "", false},
 		"An escape in the name":                {"shop_a\x1b[2J_" + uid, "", "", "", false},
 		"A newline after the name":             {"shop_a\n_" + uid, "", "", "", false},
-		"A way out of the directory":           {"shop_.._" + uid, "", "", "", false},
+		"A parent directory as the name":       {"shop_.._" + uid, "", "", "", false},
 		"No name":                              {"shop__" + uid, "", "", "", false},
 		"No namespace":                         {"_a_" + uid, "", "", "", false},
 		"Nothing":                              {"", "", "", "", false},
@@ -44,14 +44,14 @@ func TestParseEntry(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			uid, p, ok := parseEntry(test.entry)
-			if uid != test.uid || p != (pod{test.ns, test.podded}) || ok != test.ok {
+			if uid != test.uid || p != (podName{test.ns, test.podded}) || ok != test.ok {
 				t.Errorf("got %q %+v %v", uid, p, ok)
 			}
 		})
 	}
 }
 
-// What is accepted is what the kubelet makes of a valid name, and nothing else.
+// Only directory names that the kubelet creates for valid names are accepted.
 func FuzzParseEntry(f *testing.F) {
 	f.Add("shop_api-7f_" + uid)
 	f.Add("kube-system_etcd_" + static)
@@ -60,7 +60,7 @@ func FuzzParseEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, entry string) {
 		uid, p, ok := parseEntry(entry)
 		if !ok {
-			if uid != "" || p != (pod{}) {
+			if uid != "" || p != (podName{}) {
 				t.Errorf("%q was refused and gave %q %+v", entry, uid, p)
 			}
 			return
@@ -69,7 +69,7 @@ func FuzzParseEntry(f *testing.F) {
 			t.Errorf("%q gave %q %+v", entry, uid, p)
 		}
 		if len(validation.IsDNS1123Label(p.namespace)) > 0 || len(validation.IsDNS1123Subdomain(p.name)) > 0 {
-			t.Errorf("%q gave names that no API server takes", entry)
+			t.Errorf("%q gave names that the API server rejects", entry)
 		}
 		if len(uid) != 32 && len(uid) != 36 || strings.Trim(uid, "0123456789abcdef-") != "" {
 			t.Errorf("%q gave UID %q", entry, uid)
@@ -77,9 +77,9 @@ func FuzzParseEntry(f *testing.F) {
 	})
 }
 
-func TestParseLink(t *testing.T) {
+func TestParseLinkTarget(t *testing.T) {
 	const entry = "shop_api-7f_" + uid
-	deep := strings.Repeat("/pods", (maxLink-len("/"+entry+"/app/0.log"))/len("/pods"))
+	deep := strings.Repeat("/pods", (maxTargetLength-len("/"+entry+"/app/0.log"))/len("/pods"))
 	tests := map[string]struct {
 		target      string
 		uid, podded string
@@ -89,8 +89,8 @@ func TestParseLink(t *testing.T) {
 		"A static pod":                      {"/var/log/pods/shop_etcd_" + static + "/etcd/0.log", static, "etcd"},
 		"Another podLogsDir":                {"/data/log pods/" + entry + "/app/0.log", uid, "api-7f"},
 		"The root as podLogsDir":            {"/" + entry + "/app/0.log", uid, "api-7f"},
-		"As deep as paths go":               {deep + "/" + entry + "/app/0.log", uid, "api-7f"},
-		"Deeper than paths go":              {deep + "/pods/" + entry + "/app/0.log", "", ""},
+		"The longest path":                  {deep + "/" + entry + "/app/0.log", uid, "api-7f"},
+		"A path that is too long":           {deep + "/pods/" + entry + "/app/0.log", "", ""},
 		"Relative":                          {"var/log/pods/" + entry + "/app/0.log", "", ""},
 		"Relative, upwards":                 {"../pods/" + entry + "/app/0.log", "", ""},
 		"Upwards on the way":                {"/var/log/../pods/" + entry + "/app/0.log", "", ""},
@@ -103,11 +103,11 @@ func TestParseLink(t *testing.T) {
 		"A level too few":                   {"/var/log/pods/" + entry + "/0.log", "", ""},
 		"A level too many":                  {"/var/log/pods/" + entry + "/app/old/0.log", "", ""},
 		"The directory":                     {"/var/log/pods/" + entry, "", ""},
-		"A container's name that is none":   {"/var/log/pods/" + entry + "/App_1/0.log", "", ""},
-		"A container's name that is long":   {"/var/log/pods/" + entry + "/" + strings.Repeat("a", 64) + "/0.log", "", ""},
+		"An invalid container name":         {"/var/log/pods/" + entry + "/App_1/0.log", "", ""},
+		"A container name that is too long": {"/var/log/pods/" + entry + "/" + strings.Repeat("a", 64) + "/0.log", "", ""},
 		"A rotated log":                     {"/var/log/pods/" + entry + "/app/0.log.20251121-031200", "", ""},
-		"A log that isn't numbered":         {"/var/log/pods/" + entry + "/app/app.log", "", ""},
-		"A log of no number":                {"/var/log/pods/" + entry + "/app/.log", "", ""},
+		"A log without a restart count":     {"/var/log/pods/" + entry + "/app/app.log", "", ""},
+		"A log with an empty restart count": {"/var/log/pods/" + entry + "/app/.log", "", ""},
 		"A directory":                       {"/var/log/pods/" + entry + "/app/0.log/", "", ""},
 		"A pod without a UID":               {"/var/log/pods/shop_api-7f/app/0.log", "", ""},
 		"The form before Kubernetes 1.14":   {"/var/log/pods/" + uid + "/app/0.log", "", ""},
@@ -118,10 +118,10 @@ func TestParseLink(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			uid, p, ok := parseLink(test.target)
-			want := pod{}
+			uid, p, ok := parseLinkTarget(test.target)
+			want := podName{}
 			if test.podded != "" {
-				want = pod{"shop", test.podded}
+				want = podName{"shop", test.podded}
 			}
 			if uid != test.uid || p != want || ok != (test.uid != "") {
 				t.Errorf("got %q %+v %v", uid, p, ok)
@@ -130,17 +130,17 @@ func TestParseLink(t *testing.T) {
 	}
 }
 
-// What is accepted is a path that the kubelet can have made, and it is told
-// without its last two levels what the directory tells.
-func FuzzParseLink(f *testing.F) {
+// Only paths that the kubelet can have created are accepted. The pod is that of the path's
+// log directory.
+func FuzzParseLinkTarget(f *testing.F) {
 	f.Add("/var/log/pods/shop_api-7f_" + uid + "/app/0.log")
 	f.Add("/var/log/pods/kube-system_etcd_" + static + "/etcd/12.log")
 	f.Add("/../shop_api_" + uid + "/app/0.log")
 	f.Add("/var/log/pods/shop_api_" + uid + "/app\x00/0.log")
 	f.Fuzz(func(t *testing.T, target string) {
-		got, p, ok := parseLink(target)
+		got, p, ok := parseLinkTarget(target)
 		if !ok {
-			if got != "" || p != (pod{}) {
+			if got != "" || p != (podName{}) {
 				t.Errorf("%q was refused and gave %q %+v", target, got, p)
 			}
 			return
@@ -150,7 +150,7 @@ func FuzzParseLink(f *testing.F) {
 			t.Errorf("%q gave %q %+v, and its directory %q %+v", target, got, p, wantUID, want)
 		}
 		if target[0] != '/' || target != path.Clean(target) || len(target) > 4095 || strings.ContainsAny(target, "\x00\n\x1b") {
-			t.Errorf("%q is no path that the kubelet makes", target)
+			t.Errorf("%q is not a path that the kubelet creates", target)
 		}
 	})
 }

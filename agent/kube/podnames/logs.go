@@ -10,79 +10,79 @@ import (
 )
 
 const (
-	// maxEntries bounds a reading: far above the containers of any node.
+	// maxEntries limits one read of the directory: far above the containers of any node.
 	maxEntries = 20000
-	// readPause is how long a UID that the directory doesn't have keeps it from
-	// being read again: longer than a tick, so that UIDs which come and go without
-	// a name (nested clusters have them) cost no reading per tick.
+	// readPause is the time before the directory is read again after it did not have a
+	// UID: longer than a tick, so that short-lived UIDs without a name (in nested
+	// clusters) don't cause a read at each tick.
 	readPause = 15 * time.Second
-	// cutName is where the kubelet cuts a link's name (ext4MaxFileNameLen,
-	// pkg/kubelet/kuberuntime/legacy.go). Without the whole of the container's ID
-	// the next pod of that name can have the same link.
-	cutName = 255
+	// maxLinkNameLength is the length at which the kubelet truncates a link's name
+	// (ext4MaxFileNameLen, pkg/kubelet/kuberuntime/legacy.go). Without the full container
+	// ID the next pod of that name can have the same link.
+	maxLinkNameLength = 255
 )
 
-// logs is the Source made of log directories.
-type logs struct {
+// logSource is the Source that reads log directories.
+type logSource struct {
 	dir fs.FS
 	now func() time.Time
 
-	mu    sync.Mutex
-	known map[string]logged // by entry
-	pods  map[string]pod    // by UID
-	pause time.Time         // no reading before
+	mu       sync.Mutex
+	entries  map[string]logEntry // by entry
+	pods     map[string]podName  // by UID
+	nextRead time.Time           // no read before this time
 }
 
-// logged is the pod of an entry.
-type logged struct {
+// logEntry is the pod of an entry.
+type logEntry struct {
 	uid string
-	pod
+	podName
 }
 
-// Logs knows pods by the kubelet's links to the logs of containers, of which it
-// reads where they point to and follows none. The kubelet makes a link when it
-// has started a container (startContainer, pkg/kubelet/kuberuntime/kuberuntime_container.go):
-// a pod is known only once its first container, init containers included, has
-// started, and until the last of them is removed. root may also have the
-// directories that the links point into, as /var/log/pods has.
+// NewLogSource returns a Source that identifies pods by the targets of the kubelet's links
+// to the logs of containers. It never follows a link. The kubelet creates a link when it
+// has started a container (startContainer,
+// pkg/kubelet/kuberuntime/kuberuntime_container.go): a pod is known from the start of its
+// first container, init containers included, until the last of them is removed. root may
+// also contain pods' log directories, as /var/log/pods does.
 //
-// root is read only when a UID is asked for that isn't known. While one isn't,
-// that is every 15 s, so a name can come so much later than its link.
-func Logs(root string) Source {
-	return &logs{dir: os.DirFS(root), now: time.Now}
+// root is read only to look up an unknown UID, at most every 15 s while one remains
+// unknown: so a name can appear up to 15 s after its link.
+func NewLogSource(root string) Source {
+	return &logSource{dir: os.DirFS(root), now: time.Now}
 }
 
-func (l *logs) Lookup(uid string) (namespace, name string, ok bool) {
+func (l *logSource) LookupPod(uid string) (namespace, name string, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p, ok := l.pods[uid]
-	if !ok && !l.now().Before(l.pause) {
-		p, ok = l.read(uid)
+	if !ok && !l.now().Before(l.nextRead) {
+		p, ok = l.readDir(uid)
 	}
 	return p.namespace, p.name, ok
 }
 
-// read reads the directory for the sake of uid. What was known before stays
-// when that fails.
-func (l *logs) read(uid string) (pod, bool) {
-	if found, err := list(l.dir); err == nil {
-		l.known = l.parse(found)
-		l.pods = byUID(l.known)
+// readDir reads the directory and returns the pod with that UID. If the read fails, the
+// known pods are kept.
+func (l *logSource) readDir(uid string) (podName, bool) {
+	if found, err := listEntries(l.dir); err == nil {
+		l.entries = l.parseEntries(found)
+		l.pods = indexByUID(l.entries)
 	}
 	p, ok := l.pods[uid]
 	if !ok {
-		l.pause = l.now().Add(readPause)
+		l.nextRead = l.now().Add(readPause)
 	}
 	return p, ok
 }
 
-// parse is the pods of entries. An entry that is known is not looked at again.
-func (l *logs) parse(found []fs.DirEntry) map[string]logged {
-	pods := make(map[string]logged, len(found))
+// parseEntries returns the pods of directory entries. It doesn't parse known entries again.
+func (l *logSource) parseEntries(found []fs.DirEntry) map[string]logEntry {
+	pods := make(map[string]logEntry, len(found))
 	for _, e := range found {
-		p, ok := l.known[e.Name()]
-		if !ok || len(e.Name()) >= cutName {
-			p.uid, p.pod, ok = l.look(e)
+		p, ok := l.entries[e.Name()]
+		if !ok || len(e.Name()) >= maxLinkNameLength {
+			p.uid, p.podName, ok = l.parseDirEntry(e)
 		}
 		if ok {
 			pods[e.Name()] = p
@@ -91,38 +91,38 @@ func (l *logs) parse(found []fs.DirEntry) map[string]logged {
 	return pods
 }
 
-// look is the pod of one entry.
-func (l *logs) look(e fs.DirEntry) (uid string, p pod, ok bool) {
+// parseDirEntry returns the pod of one entry.
+func (l *logSource) parseDirEntry(e fs.DirEntry) (uid string, p podName, ok bool) {
 	switch e.Type() {
 	case fs.ModeDir:
 		return parseEntry(e.Name())
 	case fs.ModeSymlink:
-		if target, err := fs.ReadLink(l.dir, e.Name()); err == nil { // else it is gone
-			return parseLink(target)
+		if target, err := fs.ReadLink(l.dir, e.Name()); err == nil { // else it was removed
+			return parseLinkTarget(target)
 		}
 	}
-	return "", pod{}, false
+	return "", podName{}, false
 }
 
-// byUID is the pods of a directory. A UID with two names belongs to neither.
-func byUID(known map[string]logged) map[string]pod {
-	pods := make(map[string]pod, len(known))
+// indexByUID returns the pods of a directory by UID, without UIDs that have two names.
+func indexByUID(known map[string]logEntry) map[string]podName {
+	pods := make(map[string]podName, len(known))
 	for _, e := range known {
-		if p, twice := pods[e.uid]; twice && p != e.pod {
-			e.pod = pod{}
+		if p, twice := pods[e.uid]; twice && p != e.podName {
+			e.podName = podName{}
 		}
-		pods[e.uid] = e.pod
+		pods[e.uid] = e.podName
 	}
 	for uid, p := range pods {
-		if p == (pod{}) {
+		if p == (podName{}) {
 			delete(pods, uid)
 		}
 	}
 	return pods
 }
 
-// list is the entries of a directory.
-func list(dir fs.FS) ([]fs.DirEntry, error) {
+// listEntries returns the entries of a directory.
+func listEntries(dir fs.FS) ([]fs.DirEntry, error) {
 	f, err := dir.Open(".")
 	if err != nil {
 		return nil, err
@@ -132,11 +132,12 @@ func list(dir fs.FS) ([]fs.DirEntry, error) {
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}
-	return entries(d, maxEntries)
+	return readEntries(d, maxEntries)
 }
 
-// entries is up to limit entries of an open directory; none is no error.
-func entries(d fs.ReadDirFile, limit int) ([]fs.DirEntry, error) {
+// readEntries returns up to limit entries of an open directory. An empty directory is
+// not an error.
+func readEntries(d fs.ReadDirFile, limit int) ([]fs.DirEntry, error) {
 	found, err := d.ReadDir(limit)
 	if errors.Is(err, io.EOF) {
 		err = nil

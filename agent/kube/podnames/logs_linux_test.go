@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asAgent runs f with the rights that the agent's user has to files: none but
-// everyone's. They are of a thread, which ends with f.
-func asAgent(t *testing.T, f func()) {
+// runAsAgent runs f with the file permissions of the agent's user, those of others. They
+// apply to one thread, which ends with f.
+func runAsAgent(t *testing.T, f func()) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("needs root, to make files of root's and to become another user")
+		t.Skip("needs root, to create files of root and to become another user")
 	}
 	const user = 65532
 	done := make(chan error)
@@ -37,12 +37,12 @@ func asAgent(t *testing.T, f func()) {
 	}
 }
 
-// node is the log directories as the kubelet makes them.
-func node(t *testing.T) (containers, pods string) {
+// makeLogDirs creates the log directories as the kubelet does.
+func makeLogDirs(t *testing.T) (containers, pods string) {
 	t.Helper()
 	root := t.TempDir()
 	containers, pods = filepath.Join(root, "containers"), filepath.Join(root, "pods")
-	entry, target := link("shop_api_"+uid, 0)
+	entry, target := makeLink("shop_api_"+uid, 0)
 	target = filepath.Join(root, filepath.FromSlash(target[len("/var/log/"):]))
 	err := errors.Join(
 		os.Chmod(filepath.Dir(root), 0o755),
@@ -57,19 +57,19 @@ func node(t *testing.T) (containers, pods string) {
 	return containers, pods
 }
 
-func TestNamesTakeNoRight(t *testing.T) {
-	containers, pods := node(t)
-	asAgent(t, func() {
+func TestNamesNeedNoPermissions(t *testing.T) {
+	containers, pods := makeLogDirs(t)
+	runAsAgent(t, func() {
 		for dir, want := range map[string]string{containers: "shop/api", pods: ""} {
-			s, err := Open(t.Context(), ModeAuto, Options{Logs: dir})
+			s, err := OpenSource(t.Context(), ModeAuto, Options{LogDir: dir})
 			if err != nil {
 				t.Error(err)
 				continue
 			}
-			expect(t, s, uid, want)
+			expectName(t, s, uid, want)
 		}
-		if _, err := Open(t.Context(), ModeLogs, Options{Logs: pods}); !errors.Is(err, fs.ErrPermission) {
-			t.Errorf("mode logs of a directory that is closed: %v", err)
+		if _, err := OpenSource(t.Context(), ModeLogs, Options{LogDir: pods}); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("mode logs of a directory without permission: %v", err)
 		}
 		logs, _ := filepath.Glob(filepath.Join(containers, "*.log"))
 		for _, log := range append(logs, pods+"/x") {
@@ -80,14 +80,14 @@ func TestNamesTakeNoRight(t *testing.T) {
 	})
 }
 
-// Without the right to search a directory its names can be read, and no link.
-func TestADirectoryThatOnlyListsIsNotReadable(t *testing.T) {
-	containers, _ := node(t)
+// Without the search permission of a directory its names can be read, but not its links.
+func TestADirectoryWithoutSearchPermissionIsNotReadable(t *testing.T) {
+	containers, _ := makeLogDirs(t)
 	if err := os.Chmod(containers, 0o744); err != nil {
 		t.Fatal(err)
 	}
-	asAgent(t, func() {
-		if _, err := Open(t.Context(), ModeLogs, Options{Logs: containers}); !errors.Is(err, fs.ErrPermission) {
+	runAsAgent(t, func() {
+		if _, err := OpenSource(t.Context(), ModeLogs, Options{LogDir: containers}); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -1,10 +1,9 @@
-// Package podnames tells the names of this node's pods by their UIDs. The kernel
-// knows a pod by the UID in its cgroup's name only.
+// Package podnames finds the names of this node's pods by their UIDs. The kernel
+// only knows a pod's UID, from its cgroup's name.
 //
-// There are two sources: the kubelet's links to the logs of containers (Logs),
-// which everyone on the node may list, and the API server (Watch), which needs a
-// right that RBAC can't limit to names or to one node. So the second is for those
-// who ask for it.
+// There are two sources: the kubelet's links to the logs of containers (NewLogSource),
+// which every user of the node can list, and the API server (WatchPods), which needs a
+// permission that RBAC can't limit to names or to one node. The second is opt-in.
 package podnames
 
 import (
@@ -18,52 +17,51 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// Source knows pods by UID. It is safe for concurrent use.
+// Source finds pods by UID. It is safe for concurrent use.
 type Source interface {
-	// Lookup gives the pod with that UID, a UUID with dashes or, for a static
+	// LookupPod returns the pod with that UID: a UUID with dashes or, for a static
 	// pod, the 32 hex digits that the kubelet uses on the node. It never waits for
 	// the network.
-	Lookup(uid string) (namespace, name string, ok bool)
+	LookupPod(uid string) (namespace, name string, ok bool)
 }
 
-// The modes of Open.
+// The modes of OpenSource.
 const (
-	ModeAuto = "auto" // logs where their directory can be read, else uid
-	ModeLogs = "logs" // where the kubelet's links to logs point to
+	ModeAuto = "auto" // logs if their directory is readable, otherwise uid
+	ModeLogs = "logs" // targets of the kubelet's links to logs
 	ModeAPI  = "api"  // a watch of the metadata of this node's pods
 	ModeUID  = "uid"  // no names: pods are shown by UID
 )
 
-// DefaultLogs is where the kubelet links to the logs of containers, whatever its
-// podLogsDir (ContainerLogsDir, pkg/kubelet/kubelet.go). It makes that directory
-// 0755, and podLogsDir, where the logs are, 0750.
-const DefaultLogs = "/var/log/containers"
+// DefaultLogDir is the directory of the kubelet's links to the logs of containers,
+// whatever its podLogsDir (ContainerLogsDir, pkg/kubelet/kubelet.go). Its mode is 0755,
+// that of podLogsDir, which contains the logs, 0750.
+const DefaultLogDir = "/var/log/containers"
 
-// ErrMode is what Resolve and Open wrap for a mode that there isn't.
+// ErrMode is wrapped by ResolveMode and OpenSource for an unknown mode.
 var ErrMode = errors.New("must be auto, logs, api or uid")
 
-// Options are what the modes need.
+// Options configure OpenSource.
 type Options struct {
-	// Logs is DefaultLogs, or a podLogsDir, as the agent sees it.
-	Logs string
-	// Config and Node are for ModeAPI: how to reach the API server, and the name
-	// of this node.
+	// LogDir is DefaultLogs, or a podLogsDir, as the agent sees it.
+	LogDir string
+	// Config, for the API server, and Node, the name of this node, are for ModeAPI.
 	Config *rest.Config
 	Node   string
-	// Tell is told why the API server gives no names, once, and nil when it does
-	// again. It may be nil.
-	Tell func(error)
+	// OnAPIError is called with the error when reading from the API server starts to fail,
+	// and with nil when it works again. It may be nil.
+	OnAPIError func(error)
 }
 
-// Resolve is mode with auto decided: logs where that directory can be read, else
-// uid. It never chooses the API, which reveals more than names to whoever steals
-// the agent's token.
-func Resolve(mode, logs string) (string, error) {
+// ResolveMode returns mode, with auto replaced by logs if that directory is readable, and
+// by uid otherwise. It never chooses the API: a stolen agent token would reveal more than
+// names.
+func ResolveMode(mode, logs string) (string, error) {
 	switch mode {
 	case ModeLogs, ModeAPI, ModeUID:
 		return mode, nil
 	case ModeAuto:
-		if readable(logs) == nil {
+		if checkReadable(logs) == nil {
 			return ModeLogs, nil
 		}
 		return ModeUID, nil
@@ -71,52 +69,52 @@ func Resolve(mode, logs string) (string, error) {
 	return "", fmt.Errorf("pod names %q: %w", mode, ErrMode)
 }
 
-// Open opens the source of that mode. What it started ends with ctx.
-func Open(ctx context.Context, mode string, o Options) (Source, error) {
-	mode, err := Resolve(mode, o.Logs)
+// OpenSource opens the source of that mode, which runs until ctx ends.
+func OpenSource(ctx context.Context, mode string, o Options) (Source, error) {
+	mode, err := ResolveMode(mode, o.LogDir)
 	switch {
 	case err != nil:
 		return nil, err
 	case mode == ModeAPI:
-		if o.Tell == nil {
-			return Watch(ctx, o.Config, o.Node)
+		if o.OnAPIError == nil {
+			return WatchPods(ctx, o.Config, o.Node)
 		}
-		return startWatch(ctx, o.Config, o.Node, o.Tell)
+		return startPodWatch(ctx, o.Config, o.Node, o.OnAPIError)
 	case mode == ModeUID:
-		return nobody{}, nil
+		return emptySource{}, nil
 	}
-	if err := readable(o.Logs); err != nil {
-		return nil, fmt.Errorf("pod names from the kubelet's logs: %w; mount the node's %s there, read-only, where the agent's user may list it, or choose another mode", err, DefaultLogs)
+	if err := checkReadable(o.LogDir); err != nil {
+		return nil, fmt.Errorf("pod names from the kubelet's logs: %w; mount the node's %s there, read-only, where the agent's user may list it, or choose another mode", err, DefaultLogDir)
 	}
-	return Logs(o.Logs), nil
+	return NewLogSource(o.LogDir), nil
 }
 
-// nobody knows no pod.
-type nobody struct{}
+// emptySource has no pods.
+type emptySource struct{}
 
-func (nobody) Lookup(string) (namespace, name string, ok bool) { return "", "", false }
+func (emptySource) LookupPod(string) (namespace, name string, ok bool) { return "", "", false }
 
-// readable says why the entries of a directory can't be read.
-func readable(dir string) error {
+// checkReadable returns an error if the entries of a directory can't be read.
+func checkReadable(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if _, err = entries(d, 1); err == nil {
-		_, err = os.Lstat(dir + "/.") // reading links needs the right to search, too
+	if _, err = readEntries(d, 1); err == nil {
+		_, err = os.Lstat(dir + "/.") // reading links needs the search permission, too
 	}
 	return err
 }
 
-// Fill names the pods that own networks of s.
-func Fill(s *socket.Sample, from Source) {
+// FillNames sets the names of the pods that own networks of s.
+func FillNames(s *socket.Sample, from Source) {
 	for i := range s.Networks {
 		o := &s.Networks[i].Owner
 		if o.Kind != socket.OwnerPod || o.PodUID == "" {
 			continue
 		}
-		if namespace, name, ok := from.Lookup(o.PodUID); ok {
+		if namespace, name, ok := from.LookupPod(o.PodUID); ok {
 			o.Namespace, o.Pod = namespace, name
 		}
 	}

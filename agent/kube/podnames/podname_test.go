@@ -13,7 +13,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-func TestResolve(t *testing.T) {
+func TestResolveMode(t *testing.T) {
 	here, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -29,12 +29,12 @@ func TestResolve(t *testing.T) {
 		"logs, whether there or not":         {"logs", "", "logs", nil},
 		"api":                                {"api", here, "api", nil},
 		"uid, though the directory is there": {"uid", here, "uid", nil},
-		"A mode that there isn't":            {"Logs", here, "", ErrMode},
+		"An unknown mode":                    {"Logs", here, "", ErrMode},
 		"No mode":                            {"", here, "", ErrMode},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := Resolve(test.mode, test.logs)
+			got, err := ResolveMode(test.mode, test.logs)
 			if got != test.want || !errors.Is(err, test.err) {
 				t.Errorf("got %q, %v", got, err)
 			}
@@ -42,7 +42,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestOpen(t *testing.T) {
+func TestOpenSource(t *testing.T) {
 	root := t.TempDir()
 	if err := os.Mkdir(filepath.Join(root, "shop_api_"+uid), 0o755); err != nil {
 		t.Fatal(err)
@@ -53,29 +53,29 @@ func TestOpen(t *testing.T) {
 		want string // the name of uid
 		err  string
 	}{
-		"logs":                    {"logs", Options{Logs: root}, "shop/api", ""},
-		"auto":                    {"auto", Options{Logs: root}, "shop/api", ""},
-		"uid":                     {"uid", Options{Logs: root}, "", ""},
-		"logs that aren't there":  {"logs", Options{Logs: root + "/none"}, "", "pod names from the kubelet's logs: open " + root + "/none: no such file or directory; mount the node's /var/log/containers there, read-only, where the agent's user may list it, or choose another mode"},
+		"logs":                    {"logs", Options{LogDir: root}, "shop/api", ""},
+		"auto":                    {"auto", Options{LogDir: root}, "shop/api", ""},
+		"uid":                     {"uid", Options{LogDir: root}, "", ""},
+		"a missing log directory": {"logs", Options{LogDir: root + "/none"}, "", "pod names from the kubelet's logs: open " + root + "/none: no such file or directory; mount the node's /var/log/containers there, read-only, where the agent's user may list it, or choose another mode"},
 		"api without a node":      {"api", Options{Config: &rest.Config{}}, "", "the node's name is empty: set NODE_NAME from the pod's spec.nodeName"},
 		"api without a server":    {"api", Options{Node: "a"}, "", "pod names from the API: no API server configured"},
-		"A mode that there isn't": {"kubelet", Options{}, "", `pod names "kubelet": must be auto, logs, api or uid`},
+		"An unknown mode":         {"kubelet", Options{}, "", `pod names "kubelet": must be auto, logs, api or uid`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, err := Open(t.Context(), test.mode, test.o)
+			s, err := OpenSource(t.Context(), test.mode, test.o)
 			if err != nil || test.err != "" {
 				if err == nil || err.Error() != test.err {
 					t.Errorf("got %v, want %q", err, test.err)
 				}
 				return
 			}
-			expect(t, s, uid, test.want)
+			expectName(t, s, uid, test.want)
 		})
 	}
 }
 
-func TestFillNamesThePodsOfASample(t *testing.T) {
+func TestFillNamesNamesThePodsOfASample(t *testing.T) {
 	s := socket.Sample{Networks: []socket.Network{
 		{Owner: socket.Owner{Kind: socket.OwnerHost}},
 		{Owner: socket.Owner{Kind: socket.OwnerPod, PodUID: uid}},
@@ -83,7 +83,7 @@ func TestFillNamesThePodsOfASample(t *testing.T) {
 		{Owner: socket.Owner{Kind: socket.OwnerPod}},
 		{Owner: socket.Owner{Kind: socket.OwnerProcess, PodUID: uid}}, // never
 	}}
-	Fill(&s, linked("shop_api_"+uid).source())
+	FillNames(&s, newLogDir("shop_api_"+uid).newSource())
 	var got []string
 	for _, n := range s.Networks {
 		got = append(got, strings.Trim(n.Owner.Namespace+"/"+n.Owner.Pod, "/"))

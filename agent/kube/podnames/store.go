@@ -8,29 +8,28 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// watched is a store that keeps names only.
-var _ cache.ReflectorStore = (*watched)(nil)
+var _ cache.ReflectorStore = (*watchSource)(nil)
 
-// Add, and Update alike, keep a pod.
-func (w *watched) Add(object any) error {
+// Add stores a pod's name.
+func (w *watchSource) Add(object any) error {
 	m, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {
-		return unexpected(object)
+		return newTypeError(object)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pods[m.UID] = trim(m)
+	w.pods[m.UID] = convertMetadata(m)
 	return nil
 }
 
 // Update is Add: the UID of a pod never changes.
-func (w *watched) Update(object any) error { return w.Add(object) }
+func (w *watchSource) Update(object any) error { return w.Add(object) }
 
-// Delete forgets a pod.
-func (w *watched) Delete(object any) error {
+// Delete removes a pod.
+func (w *watchSource) Delete(object any) error {
 	m, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {
-		return unexpected(object)
+		return newTypeError(object)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -38,15 +37,15 @@ func (w *watched) Delete(object any) error {
 	return nil
 }
 
-// Replace keeps these pods and no others.
-func (w *watched) Replace(objects []any, _ string) error {
+// Replace stores these pods and removes all others.
+func (w *watchSource) Replace(objects []any, _ string) error {
 	pods := make(map[types.UID]watchedPod, len(objects))
 	for _, object := range objects {
 		m, ok := object.(*metav1.PartialObjectMetadata)
 		if !ok {
-			return unexpected(object)
+			return newTypeError(object)
 		}
-		pods[m.UID] = trim(m)
+		pods[m.UID] = convertMetadata(m)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -54,7 +53,7 @@ func (w *watched) Replace(objects []any, _ string) error {
 	return nil
 }
 
-// Resync does nothing: there is nobody to tell.
-func (*watched) Resync() error { return nil }
+// Resync does nothing.
+func (*watchSource) Resync() error { return nil }
 
-func unexpected(object any) error { return fmt.Errorf("pod names: the API server sent %T", object) }
+func newTypeError(object any) error { return fmt.Errorf("pod names: the API server sent %T", object) }

@@ -19,20 +19,20 @@ import (
 	"portreeve.io/portreeve/agent/kube/apiwatch"
 )
 
-// ErrNoNode is that Watch was not told the node.
+// ErrNoNode is returned by WatchPods if the name of the node is empty.
 var ErrNoNode = errors.New("the node's name is empty: set NODE_NAME from the pod's spec.nodeName")
 
-// Watch knows pods by a watch of the metadata of those on node. It needs the
-// verbs list and watch on pods, which let whoever holds the agent's token read
-// every pod of the cluster whole: RBAC has no field selectors.
+// WatchPods returns a Source that watches the metadata of the pods on node. It needs the
+// verbs list and watch on pods, with which the agent's token can read all pods of the
+// cluster in full: RBAC has no field selectors.
 //
-// Watch does not wait for the API server. Until it answers no pod is known, and
-// while it is away those that it had named stay known. It ends with ctx.
-func Watch(ctx context.Context, config *rest.Config, node string) (Source, error) {
-	return startWatch(ctx, config, node, func(error) {})
+// WatchPods does not wait for the API server. Until it responds no pods are known, and
+// while it is unavailable the known pods are kept. The watch ends with ctx.
+func WatchPods(ctx context.Context, config *rest.Config, node string) (Source, error) {
+	return startPodWatch(ctx, config, node, func(error) {})
 }
 
-func startWatch(ctx context.Context, config *rest.Config, node string, tell func(error)) (Source, error) {
+func startPodWatch(ctx context.Context, config *rest.Config, node string, onError func(error)) (Source, error) {
 	switch {
 	case node == "": // would select the pods of no node
 		return nil, ErrNoNode
@@ -43,18 +43,18 @@ func startWatch(ctx context.Context, config *rest.Config, node string, tell func
 	if err != nil {
 		return nil, fmt.Errorf("pod names from the API: %w", err)
 	}
-	w := &watched{pods: map[types.UID]watchedPod{}}
-	reflector := cache.NewReflectorWithOptions(ofNode(client, node, tell), &metav1.PartialObjectMetadata{}, w,
+	w := &watchSource{pods: map[types.UID]watchedPod{}}
+	reflector := cache.NewReflectorWithOptions(newNodePodLister(client, node, onError), &metav1.PartialObjectMetadata{}, w,
 		cache.ReflectorOptions{Name: "pods of " + node, TypeDescription: "pod metadata"})
 	go reflector.RunWithContext(ctx)
 	return w, nil
 }
 
-// ofNode lists and watches the pods of one node.
-func ofNode(client metadata.Interface, node string, tell func(error)) cache.ListerWatcher {
+// newNodePodLister returns a lister and watcher of the pods of one node.
+func newNodePodLister(client metadata.Interface, node string, onError func(error)) cache.ListerWatcher {
 	pods := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"})
 	selector := fields.OneTermEqualSelector("spec.nodeName", node).String()
-	return cache.ToListWatcherWithWatchListSemantics(apiwatch.Noted(&cache.ListWatch{
+	return cache.ToListWatcherWithWatchListSemantics(apiwatch.ReportFailures(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.FieldSelector = selector
 			return pods.List(ctx, o)
@@ -63,34 +63,34 @@ func ofNode(client metadata.Interface, node string, tell func(error)) cache.List
 			o.FieldSelector = selector
 			return pods.Watch(ctx, o)
 		},
-	}, tell), client)
+	}, onError), client)
 }
 
-// watchedPod is all that is kept of a pod.
+// watchedPod is the part of a pod that is stored.
 type watchedPod struct {
-	pod
-	hash string // of a static pod's mirror: its UID on the node
+	podName
+	hash string // UID on the node of a static pod, if this is its mirror
 }
 
-// watched is the Source made of a watch, and the reflector's store.
-type watched struct {
+// watchSource is the Source that watches the API server, and its reflector's store.
+type watchSource struct {
 	mu   sync.RWMutex
 	pods map[types.UID]watchedPod
 }
 
-func (w *watched) Lookup(uid string) (namespace, name string, ok bool) {
+func (w *watchSource) LookupPod(uid string) (namespace, name string, ok bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	p, ok := w.pods[types.UID(uid)]
 	if !ok && isHash(uid) {
-		p, ok = w.mirror(uid)
+		p, ok = w.findMirror(uid)
 	}
 	return p.namespace, p.name, ok
 }
 
-// mirror is the one mirror pod of a static pod. Whoever may create pods can
-// write these annotations: where two claim a hash, neither is believed.
-func (w *watched) mirror(hash string) (found watchedPod, ok bool) {
+// findMirror returns the mirror pod of a static pod. Every user who may create pods can
+// write these annotations: a hash that two pods claim is ignored.
+func (w *watchSource) findMirror(hash string) (found watchedPod, ok bool) {
 	for _, p := range w.pods {
 		if p.hash != hash {
 			continue
@@ -103,16 +103,16 @@ func (w *watched) mirror(hash string) (found watchedPod, ok bool) {
 	return found, ok
 }
 
-// The kubelet's annotations of a static pod's mirror, whose own UID is the API
-// server's. Both hold the pod's UID on the node (CreateMirrorPod,
+// The kubelet's annotations of a static pod's mirror, which has a UID
+// of its own in the API. Both are the static pod's UID on the node (CreateMirrorPod,
 // pkg/kubelet/pod/mirror_client.go).
 const (
 	annotationHash   = "kubernetes.io/config.hash"
 	annotationMirror = "kubernetes.io/config.mirror"
 )
 
-func trim(m *metav1.PartialObjectMetadata) watchedPod {
-	p := watchedPod{pod: pod{m.Namespace, m.Name}}
+func convertMetadata(m *metav1.PartialObjectMetadata) watchedPod {
+	p := watchedPod{podName: podName{m.Namespace, m.Name}}
 	if h := m.Annotations[annotationHash]; isHash(h) && h == m.Annotations[annotationMirror] {
 		p.hash = h
 	}

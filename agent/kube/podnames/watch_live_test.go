@@ -11,34 +11,34 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-// A real API server selects by node also when only metadata is asked for, and
-// streams what is there already.
+// A real API server selects by node even if only metadata is requested, and streams the
+// existing pods.
 func TestWatchOfARealServer(t *testing.T) {
 	config := testenv.StartIsolated(t).Config
 	client := kubernetes.NewForConfigOrDie(config)
-	before := create(t, client, "before", "node-a", nil)
-	elsewhere := create(t, client, "elsewhere", "node-b", nil)
-	create(t, client, "etcd", "node-a", map[string]string{annotationHash: static, annotationMirror: static})
+	before := createPod(t, client, "before", "node-a", nil)
+	elsewhere := createPod(t, client, "elsewhere", "node-b", nil)
+	createPod(t, client, "etcd", "node-a", map[string]string{annotationHash: static, annotationMirror: static})
 
-	s, err := Watch(t.Context(), config, "node-a")
+	s, err := WatchPods(t.Context(), config, "node-a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, s, before, "default/before")
-	until(t, s, static, "default/etcd")
-	after := create(t, client, "after", "node-a", nil)
-	until(t, s, after, "default/after")
-	expect(t, s, elsewhere, "")
+	waitForName(t, s, before, "default/before")
+	waitForName(t, s, static, "default/etcd")
+	after := createPod(t, client, "after", "node-a", nil)
+	waitForName(t, s, after, "default/after")
+	expectName(t, s, elsewhere, "")
 
 	now := int64(0)
 	if err := client.CoreV1().Pods("default").Delete(t.Context(), "before", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 		t.Fatal(err)
 	}
-	until(t, s, before, "")
+	waitForName(t, s, before, "")
 }
 
-// create makes a pod and gives its UID.
-func create(t *testing.T, client kubernetes.Interface, name, node string, annotations map[string]string) string {
+// createPod creates a pod and returns its UID.
+func createPod(t *testing.T, client kubernetes.Interface, name, node string, annotations map[string]string) string {
 	t.Helper()
 	off := false
 	p, err := client.CoreV1().Pods("default").Create(context.WithoutCancel(t.Context()), &corev1.Pod{

@@ -16,9 +16,9 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// server is as much of an API server from before WatchList as a watch needs. It
-// stays silent until asked is drained.
-type server struct {
+// fakeServer has the parts of an API server without WatchList that a watch needs. It does
+// not respond until asked is drained.
+type fakeServer struct {
 	t      *testing.T
 	asked  chan string // queries
 	list   []metav1.PartialObjectMetadata
@@ -28,15 +28,15 @@ type server struct {
 	refused atomic.Int32
 }
 
-func startServer(t *testing.T, list ...metav1.PartialObjectMetadata) (*server, *rest.Config) {
+func startServer(t *testing.T, list ...metav1.PartialObjectMetadata) (*fakeServer, *rest.Config) {
 	t.Helper()
-	s := &server{t: t, asked: make(chan string, 16), list: list, events: make(chan metav1.WatchEvent)}
+	s := &fakeServer{t: t, asked: make(chan string, 16), list: list, events: make(chan metav1.WatchEvent)}
 	h := httptest.NewServer(s)
 	t.Cleanup(h.Close)
 	return s, &rest.Config{Host: h.URL}
 }
 
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if r.URL.Path != "/api/v1/pods" || !strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata") {
 		s.t.Errorf("asked for %s as %s", r.URL.Path, r.Header.Get("Accept"))
@@ -45,9 +45,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.refuse.Load():
 		s.refused.Add(1)
-		s.fail(w, metav1.StatusReasonForbidden, http.StatusForbidden)
+		s.writeFailure(w, metav1.StatusReasonForbidden, http.StatusForbidden)
 	case q.Get("sendInitialEvents") != "":
-		s.fail(w, metav1.StatusReasonInvalid, http.StatusUnprocessableEntity)
+		s.writeFailure(w, metav1.StatusReasonInvalid, http.StatusUnprocessableEntity)
 	case q.Get("watch") != "":
 		w.(http.Flusher).Flush()
 		for {
@@ -55,32 +55,32 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			case <-r.Context().Done():
 				return
 			case e := <-s.events:
-				s.write(w, e)
+				s.writeJSON(w, e)
 				w.(http.Flusher).Flush()
 			}
 		}
 	default:
 		s.asked <- q.Get("fieldSelector")
-		s.write(w, metav1.PartialObjectMetadataList{
+		s.writeJSON(w, metav1.PartialObjectMetadataList{
 			TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"},
 			ListMeta: metav1.ListMeta{ResourceVersion: "7"}, Items: s.list,
 		})
 	}
 }
 
-func (s *server) fail(w http.ResponseWriter, reason metav1.StatusReason, code int) {
+func (s *fakeServer) writeFailure(w http.ResponseWriter, reason metav1.StatusReason, code int) {
 	w.WriteHeader(code)
-	s.write(w, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
+	s.writeJSON(w, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
 		Status: metav1.StatusFailure, Reason: reason, Code: int32(code)})
 }
 
-func (s *server) write(w http.ResponseWriter, v any) {
+func (s *fakeServer) writeJSON(w http.ResponseWriter, v any) {
 	if err := json.NewEncoder(w).Encode(v); err != nil {
 		s.t.Log(err)
 	}
 }
 
-func (s *server) send(kind string, m metav1.PartialObjectMetadata) {
+func (s *fakeServer) sendEvent(kind string, m metav1.PartialObjectMetadata) {
 	raw, err := json.Marshal(m)
 	if err != nil {
 		s.t.Fatal(err)
@@ -90,24 +90,24 @@ func (s *server) send(kind string, m metav1.PartialObjectMetadata) {
 	s.events <- e
 }
 
-func podMeta(namespace, name, uid string) metav1.PartialObjectMetadata {
+func newPodMetadata(namespace, name, uid string) metav1.PartialObjectMetadata {
 	return metav1.PartialObjectMetadata{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(uid), ResourceVersion: "8"},
 	}
 }
 
-func mirrorMeta(name, uid, hash, mirror string) metav1.PartialObjectMetadata {
-	m := podMeta("kube-system", name, uid)
+func newMirrorMetadata(name, uid, hash, mirror string) metav1.PartialObjectMetadata {
+	m := newPodMetadata("kube-system", name, uid)
 	m.Annotations = map[string]string{annotationHash: hash, annotationMirror: mirror}
 	return m
 }
 
-// until waits for a UID's name.
-func until(t *testing.T, s Source, uid, want string) {
+// waitForName waits until a UID has that name.
+func waitForName(t *testing.T, s Source, uid, want string) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		namespace, name, ok := s.Lookup(uid)
+		namespace, name, ok := s.LookupPod(uid)
 		switch {
 		case ok && namespace+"/"+name == want, !ok && want == "":
 			return
@@ -118,58 +118,58 @@ func until(t *testing.T, s Source, uid, want string) {
 }
 
 func TestWatchFollowsThePodsOfItsNode(t *testing.T) {
-	api, config := startServer(t, podMeta("shop", "api", uid))
-	s, err := Watch(t.Context(), config, "node-a")
+	api, config := startServer(t, newPodMetadata("shop", "api", uid))
+	s, err := WatchPods(t.Context(), config, "node-a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, s, uid, "shop/api")
+	waitForName(t, s, uid, "shop/api")
 	if got := <-api.asked; got != "spec.nodeName=node-a" {
 		t.Errorf("selects by %q", got)
 	}
-	api.send("ADDED", podMeta("shop", "web", uid2))
-	until(t, s, uid2, "shop/web")
-	api.send("MODIFIED", podMeta("shop", "web", uid2))
-	api.send("DELETED", podMeta("shop", "api", uid))
-	until(t, s, uid, "")
-	expect(t, s, uid2, "shop/web")
+	api.sendEvent("ADDED", newPodMetadata("shop", "web", uid2))
+	waitForName(t, s, uid2, "shop/web")
+	api.sendEvent("MODIFIED", newPodMetadata("shop", "web", uid2))
+	api.sendEvent("DELETED", newPodMetadata("shop", "api", uid))
+	waitForName(t, s, uid, "")
+	expectName(t, s, uid2, "shop/web")
 }
 
 func TestWatchDoesNotWaitForTheServer(t *testing.T) {
-	s, err := Watch(t.Context(), &rest.Config{Host: "http://127.0.0.1:1"}, "node-a")
+	s, err := WatchPods(t.Context(), &rest.Config{Host: "http://127.0.0.1:1"}, "node-a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, s, uid, "")
+	expectName(t, s, uid, "")
 }
 
-// What keeps names away is told once, and so is its end.
-func TestWatchTellsWhatIsWrong(t *testing.T) {
-	api, config := startServer(t, podMeta("shop", "api", uid))
+// An error is reported once, and so is its end.
+func TestWatchReportsAPIErrorsOnce(t *testing.T) {
+	api, config := startServer(t, newPodMetadata("shop", "api", uid))
 	api.refuse.Store(true)
-	told := make(chan error, 16)
-	s, err := Open(t.Context(), ModeAPI, Options{Config: config, Node: "node-a", Tell: func(err error) { told <- err }})
+	reported := make(chan error, 16)
+	s, err := OpenSource(t.Context(), ModeAPI, Options{Config: config, Node: "node-a", OnAPIError: func(err error) { reported <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := <-told; !apierrors.IsForbidden(err) {
-		t.Errorf("told %v", err)
+	if err := <-reported; !apierrors.IsForbidden(err) {
+		t.Errorf("reported %v", err)
 	}
-	for api.refused.Load() < 2 { // goes on trying, and says it no more
+	for api.refused.Load() < 2 { // it retries without another report
 		time.Sleep(5 * time.Millisecond)
 	}
 	api.refuse.Store(false)
-	until(t, s, uid, "shop/api")
-	if err := <-told; err != nil || len(told) > 0 {
-		t.Errorf("told %v, and %d more", err, len(told))
+	waitForName(t, s, uid, "shop/api")
+	if err := <-reported; err != nil || len(reported) > 0 {
+		t.Errorf("reported %v, and %d more", err, len(reported))
 	}
 }
 
 func TestWatchRefusesAConfigThatCannotWork(t *testing.T) {
-	if _, err := Watch(t.Context(), &rest.Config{Host: "::not a host::"}, "node-a"); err == nil {
+	if _, err := WatchPods(t.Context(), &rest.Config{Host: "::not a host::"}, "node-a"); err == nil {
 		t.Error("no error")
 	}
-	if _, err := Watch(t.Context(), &rest.Config{}, ""); !errors.Is(err, ErrNoNode) {
+	if _, err := WatchPods(t.Context(), &rest.Config{}, ""); !errors.Is(err, ErrNoNode) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -179,16 +179,16 @@ func TestAStaticPodIsKnownByItsHash(t *testing.T) {
 		pods []metav1.PartialObjectMetadata
 		want string
 	}{
-		"Its mirror has it":             {[]metav1.PartialObjectMetadata{mirrorMeta("etcd", uid, static, static)}, "kube-system/etcd"},
-		"Only one of its annotations":   {[]metav1.PartialObjectMetadata{mirrorMeta("etcd", uid, static, "")}, ""},
-		"Annotations that differ":       {[]metav1.PartialObjectMetadata{mirrorMeta("etcd", uid, static, uid)}, ""},
-		"Another's hash":                {[]metav1.PartialObjectMetadata{mirrorMeta("etcd", uid, "f"+static[1:], "f"+static[1:])}, ""},
-		"Two that claim it":             {[]metav1.PartialObjectMetadata{mirrorMeta("etcd", uid, static, static), mirrorMeta("evil", uid2, static, static)}, ""},
-		"One that has it as a real UID": {[]metav1.PartialObjectMetadata{podMeta("kube-system", "real", static), mirrorMeta("evil", uid2, static, static)}, "kube-system/real"},
+		"Its mirror has it":             {[]metav1.PartialObjectMetadata{newMirrorMetadata("etcd", uid, static, static)}, "kube-system/etcd"},
+		"Only one of its annotations":   {[]metav1.PartialObjectMetadata{newMirrorMetadata("etcd", uid, static, "")}, ""},
+		"Annotations that differ":       {[]metav1.PartialObjectMetadata{newMirrorMetadata("etcd", uid, static, uid)}, ""},
+		"Another's hash":                {[]metav1.PartialObjectMetadata{newMirrorMetadata("etcd", uid, "f"+static[1:], "f"+static[1:])}, ""},
+		"Claimed by two pods":           {[]metav1.PartialObjectMetadata{newMirrorMetadata("etcd", uid, static, static), newMirrorMetadata("evil", uid2, static, static)}, ""},
+		"Another pod has it as its UID": {[]metav1.PartialObjectMetadata{newPodMetadata("kube-system", "real", static), newMirrorMetadata("evil", uid2, static, static)}, "kube-system/real"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := &watched{}
+			w := &watchSource{}
 			var objects []any
 			for i := range test.pods {
 				objects = append(objects, &test.pods[i])
@@ -196,22 +196,22 @@ func TestAStaticPodIsKnownByItsHash(t *testing.T) {
 			if err := w.Replace(objects, ""); err != nil {
 				t.Fatal(err)
 			}
-			expect(t, w, static, test.want)
+			expectName(t, w, static, test.want)
 		})
 	}
 }
 
 func TestAPodCannotTakeAnothersUIDByAnnotation(t *testing.T) {
-	w := &watched{pods: map[types.UID]watchedPod{}}
-	evil := mirrorMeta("evil", uid2, uid, uid)
+	w := &watchSource{pods: map[types.UID]watchedPod{}}
+	evil := newMirrorMetadata("evil", uid2, uid, uid)
 	if err := w.Add(&evil); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, w, uid, "")
+	expectName(t, w, uid, "")
 }
 
-func TestTheStoreRefusesWhatIsNoPod(t *testing.T) {
-	w := &watched{pods: map[types.UID]watchedPod{}}
+func TestTheStoreRejectsOtherObjects(t *testing.T) {
+	w := &watchSource{pods: map[types.UID]watchedPod{}}
 	for _, err := range []error{w.Add("x"), w.Update("x"), w.Delete("x"), w.Replace([]any{"x"}, "")} {
 		if err == nil || err.Error() != "pod names: the API server sent string" {
 			t.Errorf("got %v", err)

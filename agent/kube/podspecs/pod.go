@@ -2,33 +2,33 @@ package podspecs
 
 import "slices"
 
-// Pod is all that is kept of a pod.
+// Pod is the part of a pod that is stored.
 type Pod struct {
 	UID             string
 	Namespace, Name string
 	Labels          map[string]string
-	// HostNetwork says that the pod's network is the node's.
+	// HostNetwork is true if the pod uses the node's network.
 	HostNetwork bool
-	// Finished says that its containers will not run any more.
+	// Finished is true if its containers will not run any more.
 	Finished bool
-	// Ports are those that its containers name, for themselves or for probes and
-	// hooks, sorted; HostPorts those that it has on the node.
+	// Ports are the ports of its containers, probes and hooks, sorted; HostPorts are its
+	// ports on the node.
 	Ports, HostPorts []int
-	// Sysctls are the names of those that the pod sets itself, with dots.
+	// Sysctls are the names, with dots, of the sysctls that the pod sets itself.
 	Sysctls []string
-	// Hash is the UID of a static pod on its node, where this is its mirror.
+	// Hash is the UID of a static pod on its node, if this is its mirror.
 	Hash string
 }
 
-// The kubelet's annotations of a static pod's mirror, whose own UID is the API
-// server's. Both hold the pod's UID on the node (CreateMirrorPod,
+// The kubelet's annotations of a static pod's mirror, which has a UID
+// of its own in the API. Both are the static pod's UID on the node (CreateMirrorPod,
 // pkg/kubelet/pod/mirror_client.go).
 const (
 	annotationHash   = "kubernetes.io/config.hash"
 	annotationMirror = "kubernetes.io/config.mirror"
 )
 
-func podOf(o *object) Pod {
+func convertPod(o *podObject) Pod {
 	p := Pod{UID: string(o.UID), Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, HostNetwork: o.Spec.HostNetwork,
 		Finished: o.Status.Phase == "Succeeded" || o.Status.Phase == "Failed"}
 	if hash := o.Annotations[annotationHash]; hash == o.Annotations[annotationMirror] {
@@ -39,27 +39,28 @@ func podOf(o *object) Pod {
 			p.Ports = append(p.Ports, port.ContainerPort)
 			p.HostPorts = append(p.HostPorts, port.HostPort)
 		}
-		for _, a := range []*action{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe, c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
-			p.Ports = append(p.Ports, a.ports()...)
+		for _, a := range []*handlerSpec{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe,
+			c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
+			p.Ports = append(p.Ports, a.listPorts()...)
 		}
 	}
-	p.Ports, p.HostPorts = ports(p.Ports), ports(p.HostPorts)
+	p.Ports, p.HostPorts = normalizePorts(p.Ports), normalizePorts(p.HostPorts)
 	for _, s := range o.Spec.SecurityContext.Sysctls {
-		p.Sysctls = append(p.Sysctls, dotted(s.Name))
+		p.Sysctls = append(p.Sysctls, normalizeSysctlName(s.Name))
 	}
 	return p
 }
 
-// ports sorts list and leaves out what is no port.
-func ports(list []int) []int {
+// normalizePorts sorts list and removes duplicates and invalid port numbers.
+func normalizePorts(list []int) []int {
 	list = slices.DeleteFunc(list, func(p int) bool { return p < 1 || p > 65535 })
 	slices.Sort(list)
 	return slices.Compact(list)
 }
 
-// dotted spells a sysctl with dots. Kubernetes takes slashes as well, where a dot is
-// part of a name (NormalizeName, component-helpers/node/util/sysctl).
-func dotted(name string) string {
+// normalizeSysctlName returns a sysctl's name with dots. Kubernetes accepts slashes as
+// well, in which case a dot is part of a name (NormalizeName, component-helpers/node/util/sysctl).
+func normalizeSysctlName(name string) string {
 	for i := range len(name) {
 		switch name[i] {
 		case '.':

@@ -10,69 +10,70 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// store is a reflector's store of what is made of objects of type T.
-type store[T metav1.Object, V any] struct {
-	of      func(T) V
-	changed func()
+// objectStore is a reflector's store of the values that convert returns for objects of
+// type T.
+type objectStore[T metav1.Object, V any] struct {
+	convert  func(T) V
+	onChange func()
 
-	mu     sync.RWMutex
-	by     map[types.UID]V
-	synced bool
+	mu        sync.RWMutex
+	byUID     map[types.UID]V
+	hasSynced bool
 }
 
-var _ cache.ReflectorStore = (*store[*object, Pod])(nil)
+var _ cache.ReflectorStore = (*objectStore[*podObject, Pod])(nil)
 
-// Add, and Update alike, keep an object.
-func (s *store[T, V]) Add(o any) error {
+// Add stores an object.
+func (s *objectStore[T, V]) Add(o any) error {
 	t, ok := o.(T)
 	if !ok {
-		return unexpected(o)
+		return newTypeError(o)
 	}
-	v := s.of(t)
+	v := s.convert(t)
 	s.mu.Lock()
-	old, known := s.by[t.GetUID()]
-	s.by[t.GetUID()] = v
+	old, known := s.byUID[t.GetUID()]
+	s.byUID[t.GetUID()] = v
 	s.mu.Unlock()
-	if !known || !reflect.DeepEqual(old, v) { // mostly a pod's status changes, which is nobody's business here
-		s.changed()
+	if !known || !reflect.DeepEqual(old, v) { // most changes are of a pod's status, which is not stored
+		s.onChange()
 	}
 	return nil
 }
 
 // Update is Add: the UID of an object never changes.
-func (s *store[T, V]) Update(o any) error { return s.Add(o) }
+func (s *objectStore[T, V]) Update(o any) error { return s.Add(o) }
 
-// Delete forgets an object.
-func (s *store[T, V]) Delete(o any) error {
+// Delete removes an object.
+func (s *objectStore[T, V]) Delete(o any) error {
 	t, ok := o.(T)
 	if !ok {
-		return unexpected(o)
+		return newTypeError(o)
 	}
 	s.mu.Lock()
-	delete(s.by, t.GetUID())
+	delete(s.byUID, t.GetUID())
 	s.mu.Unlock()
-	s.changed()
+	s.onChange()
 	return nil
 }
 
-// Replace keeps these objects and no others.
-func (s *store[T, V]) Replace(objects []any, _ string) error {
+// Replace stores these objects and removes all others.
+func (s *objectStore[T, V]) Replace(objects []any, _ string) error {
 	by := make(map[types.UID]V, len(objects))
 	for _, o := range objects {
 		t, ok := o.(T)
 		if !ok {
-			return unexpected(o)
+			return newTypeError(o)
 		}
-		by[t.GetUID()] = s.of(t)
+		by[t.GetUID()] = s.convert(t)
 	}
 	s.mu.Lock()
-	s.by, s.synced = by, true
+	s.byUID, s.hasSynced = by, true
 	s.mu.Unlock()
-	s.changed()
+	s.onChange()
 	return nil
 }
 
-// Resync does nothing: whoever wants to know was told.
-func (*store[T, V]) Resync() error { return nil }
+// Resync does nothing: all changes were reported.
+func (*objectStore[T, V]) Resync() error { return nil }
 
-func unexpected(o any) error { return fmt.Errorf("pods' specs: the API server sent %T", o) }
+func newTypeError(o any) error { return fmt.Errorf("pods' specs: the API server sent %T", o) }

@@ -22,57 +22,60 @@ import (
 	"portreeve.io/portreeve/agent/kube/apiwatch"
 )
 
-// Options say whose pods are watched, and who wants to know.
+// Options configure a Watch.
 type Options struct {
 	Config *rest.Config
 	Node   string
-	// Changed is called after each change; it must not wait.
-	Changed func()
-	// Tell is told why the API server does not answer, once, and nil when it does
-	// again.
-	Tell func(error)
+	// OnChange is called after each change; it must not block.
+	OnChange func()
+	// OnAPIError is called with the error when reading from the API server starts to fail,
+	// and with nil when it works again.
+	OnAPIError func(error)
 }
 
-// Watch knows the pods of one node. While the API server is away, what was known
-// stays known.
+// Watch watches the pods of one node. While the API server is unavailable, the known pods
+// are kept.
 type Watch struct {
-	o     Options
-	ctx   context.Context
-	pods  store[*object, Pod]
-	names store[*metav1.PartialObjectMetadata, namespace]
+	options    Options
+	ctx        context.Context
+	pods       objectStore[*podObject, Pod]
+	namespaces objectStore[*metav1.PartialObjectMetadata, namespaceLabels]
 
-	once sync.Once // for names
+	startNamespaces sync.Once
 }
 
-type namespace struct {
+type namespaceLabels struct {
 	name   string
 	labels map[string]string
 }
 
-// Start watches until ctx ends. It needs list and watch on pods, and on namespaces
-// where Namespace is asked. It does not wait for the API server.
+// Start starts a watch that runs until ctx ends. It needs list and watch on pods, and on
+// namespaces if FindNamespaceLabels is called. It does not wait for the API server.
 func Start(ctx context.Context, o Options) (*Watch, error) {
 	if o.Node == "" { // would select the pods of no node
 		return nil, errors.New("the node's name is empty: set NODE_NAME from the pod's spec.nodeName")
 	}
-	client, err := podClient(o.Config)
+	client, err := newPodClient(o.Config)
 	if err != nil {
 		return nil, fmt.Errorf("watch pods: %w", err)
 	}
-	w := &Watch{o: o, ctx: ctx}
-	w.pods = store[*object, Pod]{of: podOf, changed: o.Changed, by: map[types.UID]Pod{}}
-	w.names = store[*metav1.PartialObjectMetadata, namespace]{changed: o.Changed, by: map[types.UID]namespace{},
-		of: func(m *metav1.PartialObjectMetadata) namespace { return namespace{m.Name, m.Labels} }}
-	lw := cache.NewListWatchFromClient(client, "pods", metav1.NamespaceAll, fields.OneTermEqualSelector("spec.nodeName", o.Node))
-	w.run(lw, &object{}, &w.pods, "pods of "+o.Node)
+	w := &Watch{options: o, ctx: ctx}
+	w.pods = objectStore[*podObject, Pod]{convert: convertPod, onChange: o.OnChange, byUID: map[types.UID]Pod{}}
+	w.namespaces = objectStore[*metav1.PartialObjectMetadata, namespaceLabels]{
+		onChange: o.OnChange, byUID: map[types.UID]namespaceLabels{},
+		convert: func(m *metav1.PartialObjectMetadata) namespaceLabels { return namespaceLabels{m.Name, m.Labels} },
+	}
+	lw := cache.NewListWatchFromClient(client, "pods", metav1.NamespaceAll,
+		fields.OneTermEqualSelector("spec.nodeName", o.Node))
+	w.startReflector(lw, &podObject{}, &w.pods, "pods of "+o.Node)
 	return w, nil
 }
 
-func podClient(config *rest.Config) (rest.Interface, error) {
+func newPodClient(config *rest.Config) (rest.Interface, error) {
 	v1 := schema.GroupVersion{Version: "v1"}
 	scheme := runtime.NewScheme()
-	scheme.AddKnownTypeWithName(v1.WithKind("Pod"), &object{})
-	scheme.AddKnownTypeWithName(v1.WithKind("PodList"), &list{})
+	scheme.AddKnownTypeWithName(v1.WithKind("Pod"), &podObject{})
+	scheme.AddKnownTypeWithName(v1.WithKind("PodList"), &podList{})
 	metav1.AddToGroupVersion(scheme, v1)
 	c := rest.CopyConfig(config)
 	c.APIPath, c.GroupVersion = "/api", &v1
@@ -81,28 +84,29 @@ func podClient(config *rest.Config) (rest.Interface, error) {
 	return rest.RESTClientFor(c)
 }
 
-func (w *Watch) run(lw *cache.ListWatch, kind any, into cache.ReflectorStore, name string) {
-	r := cache.NewReflectorWithOptions(apiwatch.Noted(lw, w.o.Tell), kind, into, cache.ReflectorOptions{Name: name, TypeDescription: name})
+func (w *Watch) startReflector(lw *cache.ListWatch, kind any, into cache.ReflectorStore, name string) {
+	r := cache.NewReflectorWithOptions(apiwatch.ReportFailures(lw, w.options.OnAPIError), kind, into,
+		cache.ReflectorOptions{Name: name, TypeDescription: name})
 	go r.RunWithContext(w.ctx)
 }
 
-// Synced says whether all pods of the node have been seen once.
-func (w *Watch) Synced() bool {
+// HasSynced reports whether all pods of the node have been listed once.
+func (w *Watch) HasSynced() bool {
 	w.pods.mu.RLock()
 	defer w.pods.mu.RUnlock()
-	return w.pods.synced
+	return w.pods.hasSynced
 }
 
-// Pod is the pod with that UID, as the node knows it: of a static pod the hash of
-// its manifest. Whoever may create pods can claim a hash: where two do, neither is
-// believed.
-func (w *Watch) Pod(uid string) (found Pod, ok bool) {
+// FindPod returns the pod with that UID on the node: for a static pod, the hash of its
+// manifest. Every user who may create pods can claim a hash: one that two pods claim is
+// ignored.
+func (w *Watch) FindPod(uid string) (found Pod, ok bool) {
 	w.pods.mu.RLock()
 	defer w.pods.mu.RUnlock()
-	if p, ok := w.pods.by[types.UID(uid)]; ok || uid == "" {
+	if p, ok := w.pods.byUID[types.UID(uid)]; ok || uid == "" {
 		return p, ok
 	}
-	for _, p := range w.pods.by {
+	for _, p := range w.pods.byUID {
 		if p.Hash != uid {
 			continue
 		}
@@ -114,21 +118,21 @@ func (w *Watch) Pod(uid string) (found Pod, ok bool) {
 	return found, ok
 }
 
-// All are the pods of the node, in no order.
-func (w *Watch) All() []Pod {
+// ListPods returns the pods of the node, in no order.
+func (w *Watch) ListPods() []Pod {
 	w.pods.mu.RLock()
 	defer w.pods.mu.RUnlock()
-	return slices.Collect(maps.Values(w.pods.by))
+	return slices.Collect(maps.Values(w.pods.byUID))
 }
 
-// Namespace is the labels of a namespace; false where they are not known (yet). The
-// first call begins the watch, of all namespaces: RBAC and field selectors can't
-// name those of one node's pods.
-func (w *Watch) Namespace(name string) (map[string]string, bool) {
-	w.once.Do(w.watchNamespaces)
-	w.names.mu.RLock()
-	defer w.names.mu.RUnlock()
-	for _, n := range w.names.by {
+// FindNamespaceLabels returns the labels of a namespace, or false if they are not known
+// (yet). The first call starts a watch of all namespaces: RBAC and field selectors can't
+// select those of one node's pods.
+func (w *Watch) FindNamespaceLabels(name string) (map[string]string, bool) {
+	w.startNamespaces.Do(w.watchNamespaces)
+	w.namespaces.mu.RLock()
+	defer w.namespaces.mu.RUnlock()
+	for _, n := range w.namespaces.byUID {
 		if n.name == name {
 			return n.labels, true
 		}
@@ -137,18 +141,18 @@ func (w *Watch) Namespace(name string) (map[string]string, bool) {
 }
 
 func (w *Watch) watchNamespaces() {
-	client, err := metadata.NewForConfig(w.o.Config)
+	client, err := metadata.NewForConfig(w.options.Config)
 	if err != nil {
-		w.o.Tell(err)
+		w.options.OnAPIError(err)
 		return
 	}
 	all := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"})
-	w.run(&cache.ListWatch{
+	w.startReflector(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return all.List(ctx, o)
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return all.Watch(ctx, o)
 		},
-	}, &metav1.PartialObjectMetadata{}, &w.names, "namespaces")
+	}, &metav1.PartialObjectMetadata{}, &w.namespaces, "namespaces")
 }

@@ -17,20 +17,20 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-func probe(port intstr.IntOrString) *corev1.Probe {
+func newProbe(port intstr.IntOrString) *corev1.Probe {
 	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: port}}}
 }
 
-// The types are Kubernetes' own here, so that what is decoded is what it encodes.
-func TestWhatIsKeptOfAPod(t *testing.T) {
+// The pods are encoded with Kubernetes' own types.
+func TestConvertPod(t *testing.T) {
 	full := corev1.PodSpec{
 		SecurityContext: &corev1.PodSecurityContext{Sysctls: []corev1.Sysctl{
 			{Name: "net.ipv4.tcp_syncookies", Value: "0"}, {Name: "net/ipv4/conf/eth0.1/forwarding", Value: "1"}}},
 		InitContainers: []corev1.Container{{Ports: []corev1.ContainerPort{{ContainerPort: 15090}}}},
 		Containers: []corev1.Container{{
 			Ports:          []corev1.ContainerPort{{Name: "web", ContainerPort: 8080, HostPort: 80}, {ContainerPort: 53, Protocol: corev1.ProtocolUDP}},
-			LivenessProbe:  probe(intstr.FromInt32(9000)),
-			ReadinessProbe: probe(intstr.FromString("web")),
+			LivenessProbe:  newProbe(intstr.FromInt32(9000)),
+			ReadinessProbe: newProbe(intstr.FromString("web")),
 			StartupProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{
 				TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(8080)}}},
 			Lifecycle: &corev1.Lifecycle{
@@ -63,7 +63,7 @@ func TestWhatIsKeptOfAPod(t *testing.T) {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Annotations: map[string]string{annotationHash: hash, annotationMirror: hash}}},
 			want: Pod{UID: "u", Hash: hash},
 		},
-		"A pod that claims half of being a mirror": {
+		"A pod with one of a mirror's annotations": {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Annotations: map[string]string{annotationHash: hash}}},
 			want: Pod{UID: "u"},
 		},
@@ -74,21 +74,21 @@ func TestWhatIsKeptOfAPod(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var o object
+			var o podObject
 			if err := json.Unmarshal(encoded, &o); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, podOf(&o)); diff != "" {
+			if diff := cmp.Diff(test.want, convertPod(&o)); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 }
 
-func TestOnlyWhatMattersIsAChange(t *testing.T) {
+func TestOnlyRelevantChangesAreReported(t *testing.T) {
 	changes := 0
-	s := store[*object, Pod]{of: podOf, changed: func() { changes++ }, by: map[types.UID]Pod{}}
-	o := object{ObjectMeta: metav1.ObjectMeta{UID: "u", Labels: map[string]string{"app": "api"}}}
+	s := objectStore[*podObject, Pod]{convert: convertPod, onChange: func() { changes++ }, byUID: map[types.UID]Pod{}}
+	o := podObject{ObjectMeta: metav1.ObjectMeta{UID: "u", Labels: map[string]string{"app": "api"}}}
 	add := func(want int) {
 		t.Helper()
 		if err := s.Update(o.DeepCopyObject()); err != nil || changes != want {
@@ -104,22 +104,22 @@ func TestOnlyWhatMattersIsAChange(t *testing.T) {
 	add(3)
 }
 
-func TestOfTwoThatClaimOneHashNeitherIsBelieved(t *testing.T) {
+func TestAHashClaimedByTwoPodsIsIgnored(t *testing.T) {
 	w := Watch{}
-	w.pods.by = map[types.UID]Pod{"a": {Name: "a", Hash: "h"}}
-	if p, ok := w.Pod("h"); !ok || p.Name != "a" {
+	w.pods.byUID = map[types.UID]Pod{"a": {Name: "a", Hash: "h"}}
+	if p, ok := w.FindPod("h"); !ok || p.Name != "a" {
 		t.Errorf("one claims it: %+v, %v", p, ok)
 	}
-	w.pods.by["b"] = Pod{Name: "b", Hash: "h"}
-	if p, ok := w.Pod("h"); ok {
+	w.pods.byUID["b"] = Pod{Name: "b", Hash: "h"}
+	if p, ok := w.FindPod("h"); ok {
 		t.Errorf("two claim it: %+v", p)
 	}
-	if p, ok := w.Pod(""); ok {
-		t.Errorf("no UID is nobody's: %+v", p)
+	if p, ok := w.FindPod(""); ok {
+		t.Errorf("an empty UID has a pod: %+v", p)
 	}
 }
 
-// A real API server streams what is there already, and then what changes.
+// A real API server streams the existing pods, and then changes.
 func TestWatchOfARealServer(t *testing.T) {
 	config := testenv.StartIsolated(t).Config
 	client := kubernetes.NewForConfigOrDie(config)
@@ -138,44 +138,44 @@ func TestWatchOfARealServer(t *testing.T) {
 	}
 	before, elsewhere := create("before", "node-a"), create("elsewhere", "node-b")
 	changed := make(chan struct{}, 1000)
-	w, err := Start(t.Context(), Options{Config: config, Node: "node-a", Changed: func() { changed <- struct{}{} },
-		Tell: func(err error) { t.Errorf("it does not answer: %v", err) }})
+	w, err := Start(t.Context(), Options{Config: config, Node: "node-a", OnChange: func() { changed <- struct{}{} },
+		OnAPIError: func(err error) { t.Errorf("the API server fails: %v", err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	until := func(what string, is func() bool) {
+	waitFor := func(condition string, isTrue func() bool) {
 		t.Helper()
 		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer stop()
-		for !is() {
+		for !isTrue() {
 			select {
 			case <-changed:
 			case <-ctx.Done():
-				t.Fatalf("waited in vain for: %s", what)
+				t.Fatalf("timed out waiting for %s", condition)
 			}
 		}
 	}
-	until("the pod that is there", func() bool { _, ok := w.Pod(string(before.UID)); return ok && w.Synced() })
-	if p, _ := w.Pod(string(before.UID)); !slices.Equal(p.Ports, []int{8080}) || p.Labels["app"] != "before" {
+	waitFor("the pod that is there", func() bool { _, ok := w.FindPod(string(before.UID)); return ok && w.HasSynced() })
+	if p, _ := w.FindPod(string(before.UID)); !slices.Equal(p.Ports, []int{8080}) || p.Labels["app"] != "before" {
 		t.Errorf("it is %+v", p)
 	}
 	after := create("after", "node-a")
-	until("a new pod", func() bool { _, ok := w.Pod(string(after.UID)); return ok })
-	if p, ok := w.Pod(string(elsewhere.UID)); ok {
+	waitFor("a new pod", func() bool { _, ok := w.FindPod(string(after.UID)); return ok })
+	if p, ok := w.FindPod(string(elsewhere.UID)); ok {
 		t.Errorf("another node's pod is known: %+v", p)
 	}
-	until("the labels of its namespace", func() bool { _, ok := w.Namespace("default"); return ok })
-	if labels, _ := w.Namespace("default"); labels[corev1.LabelMetadataName] != "default" {
+	waitFor("the labels of its namespace", func() bool { _, ok := w.FindNamespaceLabels("default"); return ok })
+	if labels, _ := w.FindNamespaceLabels("default"); labels[corev1.LabelMetadataName] != "default" {
 		t.Errorf("the namespace has the labels %v", labels)
 	}
 	after.Labels["app"] = "edited"
 	if _, err := client.CoreV1().Pods("default").Update(t.Context(), after, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	until("an edited label", func() bool { p, _ := w.Pod(string(after.UID)); return p.Labels["app"] == "edited" })
+	waitFor("an edited label", func() bool { p, _ := w.FindPod(string(after.UID)); return p.Labels["app"] == "edited" })
 	now := int64(0)
 	if err := client.CoreV1().Pods("default").Delete(t.Context(), "before", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 		t.Fatal(err)
 	}
-	until("a deleted pod", func() bool { _, ok := w.Pod(string(before.UID)); return !ok })
+	waitFor("a deleted pod", func() bool { _, ok := w.FindPod(string(before.UID)); return !ok })
 }

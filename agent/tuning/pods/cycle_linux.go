@@ -34,7 +34,7 @@ func (c *podCycle) visitPod(s podNetns) {
 	var pod podspecs.Pod
 	known := false
 	if c.source != nil {
-		pod, known = c.source.Pod(s.target.Pod)
+		pod, known = c.source.FindPod(s.target.Pod)
 	}
 	if len(c.candidates) == 0 { // no labels are needed
 		known = true
@@ -86,7 +86,7 @@ func (c *podCycle) visitPod(s podNetns) {
 
 // findNamespaceLabels returns the labels of a namespace, if they are known.
 func (c *podCycle) findNamespaceLabels(name string) (map[string]string, bool) {
-	return c.source.Namespace(name)
+	return c.source.FindNamespaceLabels(name)
 }
 
 // reportPending reports the settings that need the labels of the pod's namespace.
@@ -181,7 +181,7 @@ func (c *podCycle) reportMissing(list []podNetns) {
 	for _, s := range list {
 		found[s.target.Pod] = true
 	}
-	for _, pod := range c.source.All() {
+	for _, pod := range c.source.ListPods() {
 		if pod.HostNetwork || pod.Finished || found[pod.UID] || pod.Hash != "" && found[pod.Hash] {
 			continue
 		}

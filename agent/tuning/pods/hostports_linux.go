@@ -17,7 +17,7 @@ func (p *Pods) HostPorts() []plan.Protected {
 		return nil
 	}
 	var list []plan.Protected
-	for _, pod := range p.source.All() {
+	for _, pod := range p.source.ListPods() {
 		for _, port := range listHostPorts(pod) {
 			list = append(list, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Owner: pod.Namespace + "/" + pod.Name})
 		}

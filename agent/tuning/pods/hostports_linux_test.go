@@ -14,10 +14,10 @@ import (
 // nodesPods knows these pods.
 type nodesPods []podspecs.Pod
 
-func (nodesPods) Synced() bool                               { return true }
-func (nodesPods) Pod(string) (podspecs.Pod, bool)            { return podspecs.Pod{}, false }
-func (n nodesPods) All() []podspecs.Pod                      { return n }
-func (nodesPods) Namespace(string) (map[string]string, bool) { return nil, false }
+func (nodesPods) HasSynced() bool                                      { return true }
+func (nodesPods) FindPod(string) (podspecs.Pod, bool)                  { return podspecs.Pod{}, false }
+func (n nodesPods) ListPods() []podspecs.Pod                           { return n }
+func (nodesPods) FindNamespaceLabels(string) (map[string]string, bool) { return nil, false }
 
 func TestPortsThatPodsHaveOnTheHost(t *testing.T) {
 	p := pods.New(pods.Options{Open: func() (pods.Source, error) {

@@ -38,10 +38,10 @@ type churner struct {
 
 const churnerEnv = "PORTREEVE_TEST_CHURNER"
 
-func (r *churner) Synced() bool                               { return true }
-func (r *churner) All() []podspecs.Pod                        { return r.Pods }
-func (r *churner) Namespace(string) (map[string]string, bool) { return nil, true }
-func (r *churner) Pod(uid string) (podspecs.Pod, bool) {
+func (r *churner) HasSynced() bool                                      { return true }
+func (r *churner) ListPods() []podspecs.Pod                             { return r.Pods }
+func (r *churner) FindNamespaceLabels(string) (map[string]string, bool) { return nil, true }
+func (r *churner) FindPod(uid string) (podspecs.Pod, bool) {
 	for _, p := range r.Pods {
 		if p.UID == uid {
 			return p, true
@@ -168,7 +168,7 @@ func (n *node) awaitOwners(pods int) []netns.Namespace {
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		found, err := n.walk.ReadOwners()
 		n.checkError(err)
-		found = slices.DeleteFunc(found, func(ns netns.Namespace) bool { _, ours := n.Pod(ns.Owner.PodUID); return !ours })
+		found = slices.DeleteFunc(found, func(ns netns.Namespace) bool { _, ours := n.FindPod(ns.Owner.PodUID); return !ours })
 		if len(found) == pods {
 			return found
 		}

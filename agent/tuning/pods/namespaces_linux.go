@@ -71,9 +71,9 @@ func (p *Pods) forgetDead(t tuning.Networks, live liveNamespaces) {
 		case live.incomplete || live.netnsByPod[target.Pod] > 0 && target.Cookie == 0:
 			return false
 		case target.Cookie == 0: // before Linux 5.14: only the API server can tell
-			known := p.source == nil || !p.source.Synced()
+			known := p.source == nil || !p.source.HasSynced()
 			if !known {
-				_, known = p.source.Pod(target.Pod)
+				_, known = p.source.FindPod(target.Pod)
 			}
 			return !known
 		}

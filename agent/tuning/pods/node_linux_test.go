@@ -188,26 +188,26 @@ func (n *node) removePod(p *pod) {
 	delete(n.known, p.UID)
 }
 
-func (n *node) Synced() bool {
+func (n *node) HasSynced() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return !n.silent
 }
 
-func (n *node) Pod(uid string) (podspecs.Pod, bool) {
+func (n *node) FindPod(uid string) (podspecs.Pod, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p, ok := n.known[uid]
 	return p, ok
 }
 
-func (n *node) All() []podspecs.Pod {
+func (n *node) ListPods() []podspecs.Pod {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Collect(maps.Values(n.known))
 }
 
-func (n *node) Namespace(name string) (map[string]string, bool) {
+func (n *node) FindNamespaceLabels(name string) (map[string]string, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	l, ok := n.labels[name]

@@ -16,10 +16,10 @@ import (
 
 // Source provides the specs of the node's pods. podspecs.Watch implements it.
 type Source interface {
-	Synced() bool
-	Pod(uid string) (podspecs.Pod, bool)
-	All() []podspecs.Pod
-	Namespace(name string) (labels map[string]string, known bool)
+	HasSynced() bool
+	FindPod(uid string) (podspecs.Pod, bool)
+	ListPods() []podspecs.Pod
+	FindNamespaceLabels(name string) (labels map[string]string, known bool)
 }
 
 // Options configure Pods.
@@ -83,7 +83,7 @@ func (p *Pods) RunCycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.
 	if err != nil {
 		return repeatStatus(settings, v1alpha1.SettingFailed, err.Error())
 	}
-	if len(settings) > 0 && !p.source.Synced() {
+	if len(settings) > 0 && !p.source.HasSynced() {
 		return repeatStatus(settings, v1alpha1.SettingPending, "pods of this node not known yet (waiting for the API server)")
 	}
 	c := podCycle{Pods: p, candidates: candidates, facts: facts, aggregator: statusAggregator{}, journaled: t.Targets()}
