@@ -22,7 +22,7 @@ func newNetworkIdentities(s *socket.Sample) networkIdentities {
 	list := make(networkIdentities, len(s.Networks))
 	for i := range s.Networks {
 		n := &s.Networks[i]
-		list[i] = networkIdentity{n.Owner.Namespace, n.Owner.Pod, name(n)}
+		list[i] = networkIdentity{namespace: n.Owner.Namespace, pod: n.Owner.Pod, network: name(n)}
 	}
 	return list
 }

@@ -17,7 +17,7 @@ func computeSpread(figures []float64) spread {
 	if len(s)%2 == 0 {
 		mid = (mid + s[len(s)/2-1]) / 2
 	}
-	return spread{mid, s[0], s[len(s)-1]}
+	return spread{median: mid, minimum: s[0], maximum: s[len(s)-1]}
 }
 
 func (s spread) format(digits int) string {
@@ -48,7 +48,7 @@ type memory struct{ resident, peak, maps uint64 }
 
 // maxOfEach returns the maximum of each field.
 func (m memory) maxOfEach(o memory) memory {
-	return memory{max(m.resident, o.resident), max(m.peak, o.peak), max(m.maps, o.maps)}
+	return memory{resident: max(m.resident, o.resident), peak: max(m.peak, o.peak), maps: max(m.maps, o.maps)}
 }
 
 func (m memory) String() string {

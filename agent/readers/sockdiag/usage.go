@@ -88,7 +88,7 @@ func (t *portUsage) addTCP(s diagSocket) error {
 
 // addConnected counts s at its destination.
 func (t *portUsage) addConnected(s diagSocket) {
-	key := poolKey{s.local.Addr().Unmap(), s.remote.Addr().Unmap(), s.remote.Port(), s.device}
+	key := poolKey{source: s.local.Addr().Unmap(), address: s.remote.Addr().Unmap(), port: s.remote.Port(), device: s.device}
 	i, ok := t.poolIndex[key]
 	if !ok {
 		if len(t.destinations) == maxDestinations {

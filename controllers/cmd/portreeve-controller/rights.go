@@ -20,16 +20,16 @@ type accessRight struct{ verb, group, resource, namespace string }
 func listRequiredRights(namespace string) (rights []accessRight) {
 	for _, verb := range []string{"list", "watch"} {
 		rights = append(rights,
-			accessRight{verb, "", "nodes", ""},
-			accessRight{verb, "", "pods", namespace},
-			accessRight{verb, v1alpha1.GroupVersion.Group, "portpressures", ""},
-			accessRight{verb, v1alpha1.GroupVersion.Group, "nodetunings", ""})
+			accessRight{verb: verb, group: "", resource: "nodes", namespace: ""},
+			accessRight{verb: verb, group: "", resource: "pods", namespace: namespace},
+			accessRight{verb: verb, group: v1alpha1.GroupVersion.Group, resource: "portpressures", namespace: ""},
+			accessRight{verb: verb, group: v1alpha1.GroupVersion.Group, resource: "nodetunings", namespace: ""})
 	}
 	return append(rights,
-		accessRight{"patch", v1alpha1.GroupVersion.Group, "nodetunings", ""},
-		accessRight{"patch", v1alpha1.GroupVersion.Group, "nodetunings/status", ""},
-		accessRight{"create", v1alpha1.GroupVersion.Group, "portpressures", ""},
-		accessRight{"patch", v1alpha1.GroupVersion.Group, "portpressures", ""})
+		accessRight{verb: "patch", group: v1alpha1.GroupVersion.Group, resource: "nodetunings", namespace: ""},
+		accessRight{verb: "patch", group: v1alpha1.GroupVersion.Group, resource: "nodetunings/status", namespace: ""},
+		accessRight{verb: "create", group: v1alpha1.GroupVersion.Group, resource: "portpressures", namespace: ""},
+		accessRight{verb: "patch", group: v1alpha1.GroupVersion.Group, resource: "portpressures", namespace: ""})
 }
 
 func (r accessRight) String() string {

@@ -73,7 +73,7 @@ func readPackage(dir string) (types map[string]typeDoc, groups []constGroup, err
 	}
 	inlineMaps(types)
 	for _, c := range d.Consts {
-		groups = append(groups, constGroup{filepath.Base(set.Position(c.Decl.Pos()).Filename), unwrapParagraphs(c.Doc), readValues(c)})
+		groups = append(groups, constGroup{file: filepath.Base(set.Position(c.Decl.Pos()).Filename), text: unwrapParagraphs(c.Doc), values: readValues(c)})
 	}
 	return types, groups, nil
 }
@@ -123,7 +123,7 @@ func readFields(body *ast.StructType) (fields []fieldDoc) {
 		}
 		name, options, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
 		c := parseComment(stripSlashes(f.Doc))
-		fields = append(fields, fieldDoc{name, f.Type, strings.Contains(options, "omit") || c.hasMarker("optional"), c})
+		fields = append(fields, fieldDoc{name: name, typ: f.Type, optional: strings.Contains(options, "omit") || c.hasMarker("optional"), commentDoc: c})
 	}
 	return fields
 }

@@ -56,7 +56,7 @@ func parseValues(text string) (list []valueEntry) {
 			last.value = strings.TrimSpace(last.value + " " + trimmed)
 		case len(m) > 0:
 			path = append(path[:indent/2], m[1])
-			list = append(list, valueEntry{strings.Join(path, "."), m[2], comment})
+			list = append(list, valueEntry{path: strings.Join(path, "."), value: m[2], comment: comment})
 			comment, item = nil, math.MaxInt
 		}
 	}
