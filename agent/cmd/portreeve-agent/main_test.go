@@ -115,7 +115,7 @@ func TestBadUsageIsOneLineAndExitCode2(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	for args, want := range map[string]string{
 		"--version":     "portreeve-agent version dev\n",
-		"":              "Measures the ephemeral ports",
+		"":              "Measures the ephemeral-port usage",
 		"report --help": "--pools N|all",
 	} {
 		got := runCommand(t.Context(), nil, nil, strings.Fields(args)...)

@@ -43,7 +43,7 @@ var ErrMode = errors.New("must be auto, logs, api or uid")
 
 // Options configure OpenSource.
 type Options struct {
-	// LogDir is DefaultLogs, or a podLogsDir, as the agent sees it.
+	// LogDir is the path of DefaultLogDir, or of a podLogsDir, in the agent's container.
 	LogDir string
 	// Config, for the API server, and Node, the name of this node, are for ModeAPI.
 	Config *rest.Config
