@@ -17,8 +17,8 @@ const (
 	RemedyElsewhere   RemedyKind = "elsewhere"   // ports are not the bottleneck
 )
 
-// CauseInfo describes a cause.
-type CauseInfo struct {
+// Info describes a cause.
+type Info struct {
 	Cause   v1alpha1.Cause
 	Meaning string
 	Remedy  RemedyKind
@@ -29,11 +29,11 @@ type CauseInfo struct {
 
 // IsLeak reports whether c is a leak.
 func IsLeak(c v1alpha1.Cause) bool {
-	return slices.ContainsFunc(Causes, func(info CauseInfo) bool { return info.Cause == c && info.IsLeak })
+	return slices.ContainsFunc(Causes, func(info Info) bool { return info.Cause == c && info.IsLeak })
 }
 
 // Causes lists every cause. docs/causes.md has a section for each.
-var Causes = []CauseInfo{
+var Causes = []Info{
 	{Cause: v1alpha1.CauseTimeWaitChurn, Remedy: RemedyApplication, Meaning: "connections are opened faster than TIME_WAIT drains"},
 	{Cause: v1alpha1.CauseReusePossible, Remedy: RemedySetting, Meaning: "TIME_WAIT fills the pool, and tcp_tw_reuse would free most of it now"},
 	{Cause: v1alpha1.CauseCloseWaitLeak, Remedy: RemedyApplication, IsLeak: true, Meaning: "the peer closed and the program does not"},

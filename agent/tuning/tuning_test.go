@@ -253,9 +253,9 @@ func TestPodsAreRefusedIfOnlyTheHostIsTuned(t *testing.T) {
 
 func TestADisabledTunerWritesNothing(t *testing.T) {
 	m := newMachine()
-	m.o.DisabledReason = "this agent changes no settings (--tune off)"
+	m.o.DisabledReason = "this agent changes no settings (--tune measure)"
 	m.askFor(newSetting(finTimeout, "30"))
-	m.expectState(t, "60", "Refused this agent changes no settings (--tune off)")
+	m.expectState(t, "60", "Refused this agent changes no settings (--tune measure)")
 	if len(m.names[0]) > 0 {
 		t.Error("it has written to the disk")
 	}

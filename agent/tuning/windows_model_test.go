@@ -120,7 +120,7 @@ func (m *windowsModel) doRandomAction() int {
 	case 10, 11:
 		power := m.r.IntN(2) == 0
 		m.logEvent("restart, loss of power %v", power)
-		m.windowsWorld.restartMachine(power)
+		m.restartMachine(power)
 		m.startTuner()
 		m.maybeSendSpec()
 	case 12:

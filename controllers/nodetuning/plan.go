@@ -147,7 +147,7 @@ func resolveState(c clusterState) *resolvedState {
 			nodes = append(nodes, n.Node)
 		}
 	}
-	v.resolved = resolve.ResolveTunings(readable, nodes)
+	v.resolved = resolve.ComputeDesired(readable, nodes)
 	for _, t := range v.tunings {
 		t.problem = cmp.Or(t.problem, v.resolved.Problems[t.Name])
 		v.hasUnreadable = v.hasUnreadable || t.problem != ""

@@ -23,7 +23,7 @@ import (
 
 // The values of --tune.
 const (
-	tuneOff  = "off"
+	tuneNone = "measure" // changes no settings
 	tuneHost = "host"
 	tunePods = "pods" // includes the host
 )
@@ -42,14 +42,14 @@ type tuneFlags struct {
 
 func newTuneFlags() tuneFlags {
 	return tuneFlags{
-		scope:       choiceFlag{tuneOff, []string{tuneOff, tuneHost, tunePods}},
+		scope:       choiceFlag{tuneNone, []string{tuneNone, tuneHost, tunePods}},
 		allowedKeys: listAllKeys(),
 		nodePorts:   portRangeFlag(plan.NodePorts),
 	}
 }
 
 func (t *tuneFlags) addFlags(f *pflag.FlagSet) {
-	f.Var(&t.scope, "tune", "scope of NodeTuning enforcement: "+t.scope.describeAllowed()+"; pods includes the host")
+	f.Var(&t.scope, "tune", "scope of NodeTuning enforcement: "+t.scope.describeAllowed()+"; measure changes no settings, and pods includes the host")
 	f.Var(&t.allowedKeys, "allow", "settings that may be changed on this node, separated by commas, or none (default: all of docs/reference/settings.md)")
 	f.Var(&t.nodePorts, "node-port-range", "the cluster's NodePorts, which a wider ephemeral range must not use")
 	f.StringVar(&t.stopFile, "stop-file", "", "file that blocks all changes of settings while it exists")
@@ -77,8 +77,8 @@ func (t *tuneFlags) protectNodePorts() plan.Protected {
 func (r *runner) startTuner(
 	ctx context.Context, log *slog.Logger, changed func(), pods podTuning,
 ) (*tuning.Tuner, []func(context.Context), error) {
-	if r.tune.scope.value == tuneOff {
-		t := tuning.New(tuning.Options{DisabledReason: "this agent changes no settings (--tune off)", Log: log, Changed: changed})
+	if r.tune.scope.value == tuneNone {
+		t := tuning.New(tuning.Options{DisabledReason: "this agent changes no settings (--tune measure)", Log: log, Changed: changed})
 		return t, []func(context.Context){t.Run}, nil
 	}
 	o, err := newTuneOptions(&r.tune)

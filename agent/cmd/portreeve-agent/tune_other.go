@@ -13,7 +13,7 @@ import (
 func findDefaultStateDir() string { return "/var/lib/portreeve" }
 
 func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
-	return tuning.Options{}, newUsageErrorf("--tune %s: this agent tunes Linux and Windows only; must be off here", t.scope.value)
+	return tuning.Options{}, newUsageErrorf("--tune %s: this agent tunes Linux and Windows only; must be measure here", t.scope.value)
 }
 
 func watchSettings(*slog.Logger, func()) []func(context.Context) { return nil }

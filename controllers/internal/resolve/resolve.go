@@ -40,9 +40,9 @@ type Result struct {
 	Problems map[string]string
 }
 
-// ResolveTunings computes the desired settings of all nodes. A NodeTuning that is being
+// ComputeDesired computes the desired settings of all nodes. A NodeTuning that is being
 // deleted contributes none.
-func ResolveTunings(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
+func ComputeDesired(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
 	r := Result{
 		Desired:    map[string]map[string][]v1alpha1.Setting{},
 		Settings:   map[string]map[settings.OS][]v1alpha1.Setting{},

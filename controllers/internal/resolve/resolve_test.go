@@ -121,7 +121,7 @@ func TestResolve(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := resolve.ResolveTunings(test.tunings, cluster)
+			r := resolve.ComputeDesired(test.tunings, cluster)
 			if diff := cmp.Diff(test.want, formatDesired(r)); diff != "" {
 				t.Errorf("desired (-want +got):\n%s", diff)
 			}
@@ -129,7 +129,7 @@ func TestResolve(t *testing.T) {
 				t.Errorf("conflicts (-want +got):\n%s", diff)
 			}
 			slices.Reverse(test.tunings)
-			if again := resolve.ResolveTunings(test.tunings, cluster); !slices.Equal(formatDesired(again), formatDesired(r)) {
+			if again := resolve.ComputeDesired(test.tunings, cluster); !slices.Equal(formatDesired(again), formatDesired(r)) {
 				t.Errorf("in another order the nodes get %v", formatDesired(again))
 			}
 		})
@@ -169,7 +169,7 @@ func formatConflicts(r resolve.Result) (lines []string) {
 }
 
 func TestAnInvalidSelectorIsAProblem(t *testing.T) {
-	r := resolve.ResolveTunings([]v1alpha1.NodeTuning{makeTuning("a", withBrokenSelector)}, cluster)
+	r := resolve.ComputeDesired([]v1alpha1.NodeTuning{makeTuning("a", withBrokenSelector)}, cluster)
 	if why := r.Problems["a"]; !strings.Contains(why, `"Near" is not a valid label selector operator`) {
 		t.Errorf("problem: %q", why)
 	}
@@ -179,7 +179,7 @@ func TestAnInvalidSelectorIsAProblem(t *testing.T) {
 }
 
 func TestThresholdsOfTheHighestPriority(t *testing.T) {
-	r := resolve.ResolveTunings([]v1alpha1.NodeTuning{makeTuning("a", withWarningAt(40)), makeTuning("b", withWarningAt(30), withPriority(1), onRole("db"))}, cluster)
+	r := resolve.ComputeDesired([]v1alpha1.NodeTuning{makeTuning("a", withWarningAt(40)), makeTuning("b", withWarningAt(30), withPriority(1), onRole("db"))}, cluster)
 	got := map[string]int32{}
 	for node, t := range r.Thresholds {
 		got[node] = t.WarningPercent
@@ -200,6 +200,6 @@ func BenchmarkResolve(b *testing.B) {
 		tunings = append(tunings, makeTuning(fmt.Sprint("t", i), withFinTimeout(int32(i+1)), withPods, onRole(fmt.Sprint("r", i%10))))
 	}
 	for b.Loop() {
-		resolve.ResolveTunings(tunings, nodes)
+		resolve.ComputeDesired(tunings, nodes)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -83,7 +84,7 @@ func inlineMaps(types map[string]typeDoc) {
 	for _, t := range types {
 		for i, f := range t.fields {
 			if m := types[elementTypeName(f.typ)]; isMap(m.typ) {
-				t.fields[i].typ, t.fields[i].markers = m.typ, append(f.markers, m.markers...)
+				t.fields[i].typ, t.fields[i].markers = m.typ, slices.Concat(f.markers, m.markers)
 			}
 		}
 	}
