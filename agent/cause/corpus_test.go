@@ -29,7 +29,7 @@ type labelled struct {
 	Sample socket.Sample
 }
 
-// facts are those of assess.Facts on which a cause depends.
+// facts has the fields of assess.Facts on which a cause depends.
 type facts struct {
 	Conntrack *assess.Conntrack `json:",omitempty"`
 	TCP       assess.TCP        `json:",omitzero"`

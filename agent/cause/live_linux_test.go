@@ -39,7 +39,7 @@ type scene struct {
 	look bool
 }
 
-// stage is where a scene is made.
+// stage has the namespaces in which a scene is built.
 type stage struct {
 	*netnstest.Netns
 	t     *testing.T
@@ -47,7 +47,7 @@ type stage struct {
 	rand  *rand.Rand
 	facts facts
 	owner socket.Owner
-	// ready says that the look shows what the scene waits for.
+	// ready reports whether the pool detail shows the state that the scene waits for.
 	ready func(*socket.PoolDetail) bool
 }
 
@@ -169,7 +169,7 @@ func (s *stage) only(sample socket.Sample) socket.Sample {
 	return out
 }
 
-// noise is what runs beside the trouble on any machine: listeners, and a few
+// noise is the background load of any machine: listeners, and a few
 // connections to other destinations.
 func (s *stage) noise() {
 	s.t.Helper()

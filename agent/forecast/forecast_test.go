@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/agent/forecast"
 )
 
-// moment is what was said at a time.
+// moment is the forecast at one time.
 type moment struct {
 	at      float64
 	used    int
@@ -154,8 +154,8 @@ func quantile(v []float64, q float64) float64 {
 	return s[min(len(s)-1, int(q*float64(len(s))))]
 }
 
-// sustainable are loads that go on for ever. tooth is how long the first tooth of a
-// saw takes, which can't be told from a leak; else 0.
+// sustainable are loads that never exhaust a pool. tooth is the length of the first
+// tooth of a saw takes, which can't be told from a leak; else 0.
 func sustainable(seed uint64) (kind string, l load, tooth float64) {
 	r := rand.New(rand.NewPCG(seed, 9))
 	between := func(a, b float64) float64 { return a + (b-a)*r.Float64() }

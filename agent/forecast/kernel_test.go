@@ -11,12 +11,12 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// step is how finely the model of the kernel keeps time.
+// step is the time resolution of the kernel model.
 const step = 100 * time.Millisecond
 
 var start = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 
-// load is what programs do to one pool. The functions are of seconds since the start.
+// load is the work of programs on one pool. The functions are of seconds since the start.
 type load struct {
 	capacity int
 	held     func(t float64) float64 // ports that stay, wished for
@@ -48,7 +48,7 @@ type closing struct {
 // used is the ports that connect() won't take.
 func (k *kernel) used() int { return k.held + k.opened + k.waits - k.reusable() }
 
-// reusable is how many in TIME_WAIT it would take over.
+// reusable returns the number of sockets in TIME_WAIT that it would reuse.
 func (k *kernel) reusable() int {
 	if !k.reuse {
 		return 0
@@ -118,7 +118,7 @@ func (k *kernel) poisson(mean float64) int {
 	}
 }
 
-// sample is what a reader sees, with its jitter.
+// sample returns the sample of a reader, with its jitter.
 func (k *kernel) sample() socket.Sample {
 	shake := func(n int) uint32 {
 		return uint32(max(0, math.Round(float64(n)*(1+k.jitter*k.random.NormFloat64()))))

@@ -14,7 +14,7 @@ type networkIdentity struct{ namespace, pod, network string }
 
 func (o networkIdentity) labelValues() []string { return []string{o.namespace, o.pod, o.network} }
 
-// networkIdentities are those of a sample's networks, in its order.
+// networkIdentities has the identities of a sample's networks, in its order.
 type networkIdentities []networkIdentity
 
 func newNetworkIdentities(s *socket.Sample) networkIdentities {

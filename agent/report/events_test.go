@@ -17,7 +17,7 @@ import (
 	"portreeve.io/portreeve/agent/report/podevents"
 )
 
-// answers are what a server says to one request after another, the last one again
+// answers are the responses of a server to successive requests, the last one again
 // and again: what a real one does not say on demand.
 type answers struct {
 	mu    sync.Mutex

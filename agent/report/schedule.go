@@ -33,8 +33,8 @@ type lastWrite struct {
 	quickWrites int     // recent writes that came less than MinInterval after the previous one
 }
 
-// maxQuickWrites is how often a level may change faster than MinInterval. Beyond it the
-// pool counts as flapping, and improvements have to wait.
+// maxQuickWrites limits the level changes that are written sooner than MinInterval
+// allows. Beyond it the pool counts as flapping, and improvements have to wait.
 const maxQuickWrites = 6
 
 // recordWrite returns the last write after s was written at this time.

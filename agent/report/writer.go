@@ -82,7 +82,7 @@ func (w *Writer) OfferStatus(s *v1alpha1.PortPressureStatus) {
 	w.wakeRun()
 }
 
-// readTimeout is how long the first read is awaited: an agent may have the right to write
+// readTimeout limits the wait for the first read: an agent may have the right to write
 // but not to read.
 const readTimeout = 30 * time.Second
 

@@ -2,8 +2,8 @@ package socket
 
 import "portreeve.io/portreeve/api/v1alpha1"
 
-// hysteresis is how many percentage points usage has to be below a threshold before the
-// level falls, so that a pool near a threshold does not flap.
+// hysteresis is the number of percentage points by which usage has to be below a threshold
+// before the level falls, so that a pool near a threshold does not flap.
 const hysteresis = 5
 
 // NextLevel returns the level that follows previous, now that the pool nearest to

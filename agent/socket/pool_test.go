@@ -17,7 +17,7 @@ var (
 	db           = netip.MustParseAddr("10.0.0.9")
 )
 
-// figures is what a test compares of a Pool.
+// figures has the fields of a Pool that a test compares.
 type figures struct {
 	Pool           string
 	Used, Capacity int32
@@ -38,7 +38,7 @@ func destination(addr netip.Addr, port uint16, states tcpstate.Counts, reusable 
 	return Destination{Source: loop, Address: addr, Port: port, States: states, Reusable: reusable}
 }
 
-// The numbers are those of experiments on a live kernel, each with a range
+// The numbers come from experiments on a live kernel, each with a range
 // of 100 ports.
 func TestPools(t *testing.T) {
 	tests := map[string]struct {

@@ -63,12 +63,12 @@ type Destination struct {
 	Port            uint16
 	// States counts the sockets by state; Listen and Bound are always 0 here.
 	States tcpstate.Counts
-	// Reusable is the number of sockets in States[TimeWait] that connect() to this destination
-	// would take over now.
+	// Reusable is the number of sockets in States[TimeWait] that connect() to this
+	// destination would take over now.
 	Reusable uint32
-	// ReusableIfAll is Reusable as it would be with ReuseAll. It is counted if half of the
-	// range's ports are in use, and may be as low as Reusable otherwise, since no pool is near
-	// exhaustion then.
+	// ReusableIfAll is Reusable as it would be with ReuseAll. It is counted if half of
+	// the range's ports are in use, and may be as low as Reusable otherwise, since no
+	// pool is near exhaustion then.
 	ReusableIfAll uint32
 }
 
@@ -81,23 +81,24 @@ type Network struct {
 	Cookie   uint64
 	Owner    Owner
 	Settings Settings
-	// Family is the IP version of these ports if each version has a range of its own (Windows,
-	// if they differ); AnyFamily elsewhere.
+	// Family is the IP version of these ports if each version has a range of its own
+	// (Windows, if they differ); AnyFamily elsewhere.
 	Family Family
 
-	// InUse is the number of ports of the range, without reserved ones, to which a TCP socket is
-	// bound, by connect() or by bind(). For a reader that can't read the bind hash it is a lower
-	// bound.
+	// InUse is the number of ports of the range, without reserved ones, to which a TCP
+	// socket is bound, by connect() or by bind(). For a reader that can't read the bind
+	// hash it is a lower bound.
 	InUse int
-	// Skipped is the number of InUse ports that connect() skips for every destination, because a
-	// socket was bound to them explicitly (a listener, bind(0), bind-before-connect, and their
-	// TIME_WAIT). It is a lower bound as well.
+	// Skipped is the number of InUse ports that connect() skips for every destination,
+	// because a socket was bound to them explicitly (a listener, bind(0),
+	// bind-before-connect, and their TIME_WAIT). It is a lower bound as well.
 	Skipped int
 	// SkippedListening is the number of Skipped ports that have a listener.
 	SkippedListening int
-	// BindUnknown reports that the reader can't distinguish ports taken by bind() from those taken
-	// by connect() (the tables of Windows, or a dump of them). Any of InUse may then be unavailable
-	// for every destination; Skipped are those that certainly are.
+	// BindUnknown reports that the reader can't distinguish ports taken by bind() from
+	// those taken by connect() (the tables of Windows, or a dump of them). Any of InUse
+	// may then be unavailable for every destination; Skipped are those that certainly
+	// are.
 	BindUnknown bool
 
 	// States counts all TCP sockets of the namespace, whatever their port.
@@ -107,8 +108,8 @@ type Network struct {
 	Destinations []Destination
 	// Detailed reports whether Destinations and States were read.
 	Detailed bool
-	// UDPInUse is the number of ports of UDP's range, without reserved ones, to which a UDP socket
-	// is bound.
+	// UDPInUse is the number of ports of UDP's range, without reserved ones, to which a
+	// UDP socket is bound.
 	UDPInUse int
 	// UDPSockets is the number of bound UDP sockets, whatever their port.
 	UDPSockets int
@@ -118,8 +119,8 @@ type Network struct {
 	ListenPorts []uint16
 	// Counters is nil if the reader can't read them.
 	Counters *Counters
-	// SNAT are the pools of source addresses to which the namespace translates, nil if they were
-	// not read.
+	// SNAT are the pools of source addresses to which the namespace translates, nil if
+	// they were not read.
 	SNAT []SNATPool
 }
 
@@ -130,9 +131,9 @@ const SNATPorts = 1<<16 - 1024
 // SNATPool has the ports of a source address to which connections to one destination are
 // translated.
 type SNATPool struct {
-	// Destination has the translated address as its Source. Its States are those of connection
-	// tracking, none for UDP; Reusable is the number of InUse ports of closed connections that
-	// the next connection would take over.
+	// Destination has the translated address as its Source. Its States are those of
+	// connection tracking, none for UDP; Reusable is the number of InUse ports of
+	// closed connections that the next connection would take over.
 	Destination
 	Protocol Protocol
 	// InUse is the number of ports in use. Capacity is the total number, as far as known: the
@@ -154,7 +155,7 @@ type Counters struct {
 	Conntrack *ConntrackCounters
 }
 
-// ConntrackCounters are those of /proc/net/stat/nf_conntrack, over all CPUs.
+// ConntrackCounters are the sums of /proc/net/stat/nf_conntrack over all CPUs.
 type ConntrackCounters struct{ InsertFailed, Drop, EarlyDrop uint64 }
 
 // OwnerKind is the kind of owner of a network namespace.
@@ -183,8 +184,8 @@ type Owner struct {
 	// visible in the agent's PID namespace.
 	Process string
 	PID     int
-	// Sandbox is a runtime that keeps the workload's sockets outside the host kernel ("gVisor",
-	// "Kata"), where they can't be measured.
+	// Sandbox is a runtime that keeps the workload's sockets outside the host kernel
+	// ("gVisor", "Kata"), where they can't be measured.
 	Sandbox string
 }
 
@@ -236,15 +237,15 @@ type Sample struct {
 	// Failures is nil if failed connects are not observed (they are then in Unobserved).
 	Failures   []Failure
 	Unobserved []Unobserved
-	// TCPMemoryLimits are net.ipv4.tcp_mem in pages: below the first there is no memory pressure,
-	// above the third TCP gets no more. nil if the reader can't read them.
+	// TCPMemoryLimits are net.ipv4.tcp_mem in pages: below the first there is no memory
+	// pressure, above the third TCP gets no more. nil if the reader can't read them.
 	TCPMemoryLimits *[3]uint64
 	// Windows is nil on Linux.
 	Windows *Windows
 	// Capabilities are those of the reader that differ between machines (Windows).
 	Capabilities []Capability
-	// PoolDetail has details of the tightest pool, nil if they were not requested (see Request) or
-	// can't be read (they are then in Unobserved).
+	// PoolDetail has details of the tightest pool, nil if they were not requested (see
+	// Request) or can't be read (they are then in Unobserved).
 	PoolDetail *PoolDetail
 	// CPUTime is the CPU time that the sample took.
 	CPUTime time.Duration
@@ -256,24 +257,24 @@ const SilentAfter = time.Minute
 
 // PoolDetail has details of one pool that are read from each of its sockets.
 type PoolDetail struct {
-	// Inode and Cookie identify the pool's network. Source, Destination and Port are the zero
-	// values for pools that belong to no destination; the sockets are then those of the network
-	// whose port connect() skips.
+	// Inode and Cookie identify the pool's network. Source, Destination and Port are
+	// the zero values for pools that belong to no destination; the sockets are then
+	// those of the network whose port connect() skips.
 	Inode, Cookie       uint64
 	Protocol            Protocol
 	Source, Destination netip.Addr
 	Port                uint16
 
 	// Holders are the processes with most of the pool's sockets, sorted, at most 4.
-	// ProcessSockets is the number of sockets that belong to a process. The others, TIME_WAIT and
-	// orphans, belong to the kernel.
+	// ProcessSockets is the number of sockets that belong to a process. The others,
+	// TIME_WAIT and orphans, belong to the kernel.
 	Holders        []Holder
 	ProcessSockets int
 
-	// Established is the number of ESTABLISHED sockets that were inspected. Silent are those that
-	// carried no data for SilentAfter or longer, NoKeepAlive those of Silent without SO_KEEPALIVE,
-	// Unanswered those (silent or not) whose last data or probe the peer has not acknowledged
-	// after a retransmission.
+	// Established is the number of ESTABLISHED sockets that were inspected. Silent are
+	// those that carried no data for SilentAfter or longer, NoKeepAlive those of Silent
+	// without SO_KEEPALIVE, Unanswered those (silent or not) whose last data or probe
+	// the peer has not acknowledged after a retransmission.
 	Established, Silent, NoKeepAlive, Unanswered int
 	// LongestSilence is the duration of the longest silence.
 	LongestSilence time.Duration
@@ -310,7 +311,7 @@ type Request struct {
 	// DetailPercent omits the destinations of namespaces that use less than this share of the
 	// range, since none of their pools can be fuller. 0 reads every namespace in detail.
 	DetailPercent int
-	// InspectPercent requests details of the tightest pool if at least this share of it is used.
-	// 0 requests none.
+	// InspectPercent requests details of the tightest pool if at least this share of it
+	// is used. 0 requests none.
 	InspectPercent int
 }

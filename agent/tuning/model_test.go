@@ -29,8 +29,8 @@ var epoch = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 var allowed = []string{rangeKey, reserveKey, settings.KeyTCPTWReuse, settings.KeyTCPFinTimeout,
 	settings.KeyConntrackMax, settings.KeyConntrackEstablished}
 
-// wishes are what the spec may ask for, sense and nonsense. foreign is what another
-// program writes: nothing that a wish has, so that it can be told apart.
+// wishes are the values that a spec may set, valid and invalid. foreign are the values
+// that another program writes: nothing that a wish has, so that it can be told apart.
 var (
 	wishes = map[string][]string{
 		rangeKey:                         {"16384 65535", "20000 60999", "40000 50000", "5 10", "60000 20000", "x"},

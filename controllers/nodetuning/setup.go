@@ -25,7 +25,7 @@ import (
 	"portreeve.io/portreeve/controllers/internal/queue"
 )
 
-// batchDelay is how long changes of nodes and PortPressures are collected before
+// batchDelay is the time for which changes of nodes and PortPressures are collected before
 // reconciling. Changes of a NodeTuning are not delayed.
 const batchDelay = 200 * time.Millisecond
 

@@ -10,8 +10,9 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// suppressionDuration is how long agents leave out their Events after the rate limit was
-// last exceeded: until the next summary may be written, and a while longer.
+// suppressionDuration is the time for which agents leave out their Events after the
+// rate limit was last exceeded: until the next summary may be written, and a while
+// longer.
 const suppressionDuration = summaryInterval + summaryDelay
 
 // suppressAgentEvents renews the Lease that agents read before they write an Event about

@@ -66,7 +66,7 @@ func NewMetrics(cache client.Reader, elected <-chan struct{}, names NameResolver
 	return &Metrics{cache: cache, elected: elected, names: names}
 }
 
-// scrapeTimeout is how long a scrape waits for the cache to fill and for names.
+// scrapeTimeout limits the time that a scrape waits for the cache to fill and for names.
 const scrapeTimeout = time.Second
 
 // maxDestinations limits the series of destinationsFamily.

@@ -19,8 +19,9 @@ import (
 // PodNodeField is the index of pods by node.
 const PodNodeField = "spec.nodeName"
 
-// maxConcurrentReconciles is how many nodes are reconciled at a time. With one, each would
-// wait for the API server's answer, which is slow when 5,000 objects are created.
+// maxConcurrentReconciles is the number of nodes that are reconciled at a time. With
+// one, each would wait for the API server's answer, which is slow when 5,000 objects
+// are created.
 const maxConcurrentReconciles = 4
 
 // SetupWithManager registers the reconciler, its watches and its index.

@@ -15,7 +15,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// rfc1337 is what a testnet.Namespace sets for itself.
+// rfc1337 is the sysctl that a testnet.Namespace sets for itself.
 const rfc1337 = "net.ipv4.tcp_rfc1337"
 
 // TestKernelAgreesWithTheCatalogue asks a namespace of its own: the setting is there

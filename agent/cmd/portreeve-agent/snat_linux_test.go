@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// The pools are those of the agent's network namespace, in all output formats.
+// The agent's network namespace has the pools, in all output formats.
 func TestReportShowsThePoolsOfSNAT(t *testing.T) {
 	nft, err := exec.LookPath("nft")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// observation is what a sample shows about one pod.
+// observation has the parts of a sample that concern one pod.
 type observation struct {
 	pod      Pod
 	tightest socket.Pool

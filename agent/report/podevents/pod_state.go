@@ -100,9 +100,9 @@ type eventSeries struct {
 	at    time.Time
 }
 
-// seriesWindow is how long after its last occurrence an Event continues its series. The
-// Event's name depends on the half hour in which the series began: an agent that restarts
-// within it finds the existing Event, and a later one creates another.
+// seriesWindow is the time after its last occurrence in which an Event continues its
+// series. The Event's name depends on the half hour in which the series began: an agent
+// that restarts within it finds the existing Event, and a later one creates another.
 const seriesWindow = 30 * time.Minute
 
 // buildEvent returns the candidate as the next Event of its series.

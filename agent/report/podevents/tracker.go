@@ -72,8 +72,8 @@ func (t *Tracker) DecideEvents(sample *socket.Sample, thresholds v1alpha1.Thresh
 	return events
 }
 
-// forgetPodAfter is how long a pod's state is kept after the pod was last seen, so that a
-// pod that could not be read for a while does not count as new.
+// forgetPodAfter is the time for which a pod's state is kept after the pod was last
+// seen, so that a pod that could not be read for a while does not count as new.
 const forgetPodAfter = time.Hour
 
 // updatePods updates the state of all pods. It returns how many of those in the sample

@@ -324,7 +324,7 @@ func TestARepeatIsOfTheSameSeries(t *testing.T) {
 	}
 }
 
-// An agent that starts again says what stands by the name that it was said by.
+// A restarted agent repeats an Event under the name that it had before.
 func TestAnAgentThatStartsAgainUsesTheSameNames(t *testing.T) {
 	var names []string
 	for minute := range 60 {

@@ -32,7 +32,7 @@ func BenchmarkNewNamespace(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms/p99")
 }
 
-// BenchmarkCycle is what a tick costs with many pods: while nothing changes, and when
+// BenchmarkCycle measures the cost of a tick with many pods: while nothing changes, and when
 // the values in each of them are read again.
 func BenchmarkCycle(b *testing.B) {
 	for _, count := range []int{10, 250} {

@@ -79,7 +79,7 @@ func (p *Process) readLogTail() string {
 	return strings.Join(lines[max(0, len(lines)-5):], "\n\t")
 }
 
-// stopTimeout is how long a program may take to end after SIGTERM.
+// stopTimeout limits the time that a program may take to end after SIGTERM.
 const stopTimeout = 10 * time.Second
 
 // Stop sends SIGTERM to the program, waits for its end, and kills it after stopTimeout.
