@@ -182,6 +182,14 @@ const (
 	ConditionConflicted  = "Conflicted"  // another NodeTuning sets a different value
 )
 
+// Reasons of a NodeTuning's conditions, in addition to the phases of its rollout and to the
+// reasons of Events that stop a rollout. Conflicted is True with ReasonConflictFound.
+const (
+	ReasonNoConflict      = "NoConflict"      // Conflicted is False
+	ReasonFullyApplied    = "FullyApplied"    // Degraded is False
+	ReasonNotFullyApplied = "NotFullyApplied" // Degraded is True: a setting is not applied on some nodes
+)
+
 // FinalizerRelease keeps a deleted NodeTuning until the original values are restored on
 // its nodes.
 const FinalizerRelease = "portreeve.io/release"

@@ -106,9 +106,9 @@ func TestEventsReportStatesThatBegin(t *testing.T) {
 			Conditions: []metav1.Condition{{Type: v1alpha1.ConditionDegraded, Status: metav1.ConditionTrue, Reason: degraded}},
 		}
 	}
-	rolling, complete := status(v1alpha1.RolloutRolling, "AsWanted", v1alpha1.TuningCounts{}), status(v1alpha1.RolloutComplete, "AsWanted", v1alpha1.TuningCounts{Matched: 2, Updated: 2, Applied: 2})
+	rolling, complete := status(v1alpha1.RolloutRolling, v1alpha1.ReasonFullyApplied, v1alpha1.TuningCounts{}), status(v1alpha1.RolloutComplete, v1alpha1.ReasonFullyApplied, v1alpha1.TuningCounts{Matched: 2, Updated: 2, Applied: 2})
 	regressed := status(v1alpha1.RolloutPaused, v1alpha1.ReasonRegressionFound, v1alpha1.TuningCounts{Failed: 1})
-	conflicted := status(v1alpha1.RolloutRolling, "AsWanted", v1alpha1.TuningCounts{Refused: 1, Contested: 1, RestartRequired: 1, Updated: 3})
+	conflicted := status(v1alpha1.RolloutRolling, v1alpha1.ReasonFullyApplied, v1alpha1.TuningCounts{Refused: 1, Contested: 1, RestartRequired: 1, Updated: 3})
 	conflicted.Conditions = append(conflicted.Conditions, metav1.Condition{Type: v1alpha1.ConditionConflicted, Status: metav1.ConditionTrue, Message: "k on 1 node"})
 	tests := map[string]struct {
 		was, is v1alpha1.NodeTuningStatus

@@ -82,14 +82,6 @@ func countIf(yes bool) int32 {
 	return 0
 }
 
-// These are reasons of a NodeTuning's conditions, in addition to the phases.
-const (
-	reasonConflicts     = "KeysContradict"
-	reasonNoConflict    = "NoConflict"
-	reasonAsWanted      = "AsWanted"
-	reasonNotEverywhere = "NotEverywhere"
-)
-
 func (c *rolloutState) makeConditions(v *stepResult, s *v1alpha1.NodeTuningStatus) []metav1.Condition {
 	n := s.Counts
 	failing := c.countFailingNodes()
@@ -98,7 +90,7 @@ func (c *rolloutState) makeConditions(v *stepResult, s *v1alpha1.NodeTuningStatu
 		v.phase == v1alpha1.RolloutRolling || v.phase == v1alpha1.RolloutReleasing
 	stopped := v.phase == v1alpha1.RolloutReverted || v.phase == v1alpha1.RolloutPaused && !c.Tuning.Spec.Rollout.Paused
 	degraded := makeCondition(v1alpha1.ConditionDegraded, failing > 0 || stopped,
-		reasonNotEverywhere, reasonAsWanted, v.reason)
+		v1alpha1.ReasonNotFullyApplied, v1alpha1.ReasonFullyApplied, v.reason)
 	if failing > 0 && !stopped {
 		degraded.Message = "settings not applied as desired on " + text.FormatPlural(failing, "node") + ": see status.failing"
 	}
@@ -110,7 +102,7 @@ func (c *rolloutState) makeConditions(v *stepResult, s *v1alpha1.NodeTuningStatu
 			fmt.Sprintf("%d of %d nodes updated, all settings applied on %d", n.Updated, n.Matched, n.Applied)),
 		makeCondition(v1alpha1.ConditionProgressing, progressing, string(v.phase), string(v.phase), v.reason),
 		degraded,
-		makeCondition(v1alpha1.ConditionConflicted, len(s.Conflicts) > 0, reasonConflicts, reasonNoConflict,
+		makeCondition(v1alpha1.ConditionConflicted, len(s.Conflicts) > 0, v1alpha1.ReasonConflictFound, v1alpha1.ReasonNoConflict,
 			formatConflicts(s.Conflicts)),
 	}
 }
