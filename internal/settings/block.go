@@ -46,7 +46,7 @@ func ParseBlock(value string) (ports.Range, error) {
 	count, err := strconv.ParseUint(words[1], 10, 17)
 	switch last := int(start) + int(count) - 1; {
 	case err != nil:
-		return ports.Range{}, fmt.Errorf("%s is not a count of ports", Clip(words[1]))
+		return ports.Range{}, fmt.Errorf("%s is not a count of ports", TruncateValue(words[1]))
 	case count == 0:
 		return ports.Range{}, errors.New("only 0 ports")
 	case last > 65535:

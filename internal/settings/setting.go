@@ -82,7 +82,7 @@ type Setting struct {
 // the key, the value and the allowed values.
 func (s Setting) CheckValue(value string) error {
 	if err := s.Value.checkValue(value); err != nil {
-		return fmt.Errorf("%s: %q: %w; allowed: %s", s.Key, Clip(value), err, s.Value.DescribeAllowed())
+		return fmt.Errorf("%s: %q: %w; allowed: %s", s.Key, TruncateValue(value), err, s.Value.DescribeAllowed())
 	}
 	return nil
 }
@@ -110,16 +110,16 @@ func CheckKey(os OS, key string) error {
 		return nil
 	}
 	if reason := ExplainLegacy(strings.TrimPrefix(key, TcpipParameters)); os == Windows && reason != "" {
-		return fmt.Errorf("%s: no effect: %s", Clip(key), reason)
+		return fmt.Errorf("%s: no effect: %s", TruncateValue(key), reason)
 	}
 	name := strings.ReplaceAll(strings.TrimPrefix(key, "/proc/sys/"), "/", ".")
 	if reason, ok := refusedKeys[name]; ok {
-		return fmt.Errorf("%s: %s", Clip(key), reason)
+		return fmt.Errorf("%s: %s", TruncateValue(key), reason)
 	}
 	if _, ok := Lookup(os, name); ok {
-		return fmt.Errorf("%s: write it as %s", Clip(key), name)
+		return fmt.Errorf("%s: write it as %s", TruncateValue(key), name)
 	}
-	return fmt.Errorf("%s: unsupported; see docs/reference/settings.md for the supported settings", Clip(key))
+	return fmt.Errorf("%s: unsupported; see docs/reference/settings.md for the supported settings", TruncateValue(key))
 }
 
 // refusedKeys are sysctls that old advice recommends, and why Portreeve does not set them.
@@ -143,5 +143,5 @@ var refusedKeys = map[string]string{
 // set them.
 func RefusedKeys() map[string]string { return maps.Clone(refusedKeys) }
 
-// Clip truncates a key or a value from elsewhere to 80 characters, for use in a message.
-func Clip(s string) string { return text.Truncate(s, 80) }
+// TruncateValue truncates a key or a value from elsewhere to 80 characters, for use in a message.
+func TruncateValue(s string) string { return text.Truncate(s, 80) }

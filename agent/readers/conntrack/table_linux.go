@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"portreeve.io/portreeve/agent/readers/kernelstat"
 	"portreeve.io/portreeve/agent/readers/netlink"
 	"portreeve.io/portreeve/agent/socket"
 )
@@ -17,7 +18,7 @@ import (
 func readTable(request, buf []byte) (t poolCounter, cost time.Duration, err error) {
 	runtime.LockOSThread() // for the thread's CPU time
 	defer runtime.UnlockOSThread()
-	start := readThreadCPUTime()
+	start := kernelstat.ReadThreadCPUTime()
 	fd, err := netlink.Open(unix.NETLINK_NETFILTER)
 	if err != nil {
 		return poolCounter{}, 0, err
@@ -31,7 +32,7 @@ func readTable(request, buf []byte) (t poolCounter, cost time.Duration, err erro
 		}
 		return err
 	})
-	return t, readThreadCPUTime() - start, err
+	return t, kernelstat.ReadThreadCPUTime() - start, err
 }
 
 // explainError returns err's text for users, with its remedy if there is one.
@@ -66,13 +67,4 @@ func findOwnNetwork(s *socket.Sample, proc string) *socket.Network {
 		}
 	}
 	return nil
-}
-
-// readThreadCPUTime returns the CPU time of the calling thread, or 0 if unknown.
-func readThreadCPUTime() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
 }

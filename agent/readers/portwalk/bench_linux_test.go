@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"testing"
 
+	"portreeve.io/portreeve/agent/readers/kernelstat"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 	"portreeve.io/portreeve/internal/testutil/testnet"
@@ -71,13 +72,13 @@ func BenchmarkInspect(b *testing.B) {
 			p := socket.SelectTightest(findNetwork(&s, n.Inode()).Pools(), 1)[0]
 			runtime.LockOSThread() // for the thread's CPU time
 			defer runtime.UnlockOSThread()
-			start := readThreadCPUTime()
+			start := kernelstat.ReadThreadCPUTime()
 			for b.Loop() {
 				if err := r.inspectPool(b.Context(), &s, p, 1000); err != nil || s.PoolDetail == nil {
 					b.Fatal(err, s.Unobserved)
 				}
 			}
-			b.ReportMetric((readThreadCPUTime()-start).Seconds()*1e3/float64(b.N), "cpu-ms")
+			b.ReportMetric((kernelstat.ReadThreadCPUTime()-start).Seconds()*1e3/float64(b.N), "cpu-ms")
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"portreeve.io/portreeve/agent/readers/kernelstat"
 	"portreeve.io/portreeve/agent/socket"
 )
 
@@ -155,7 +156,7 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 	defer r.mu.Unlock()
 	runtime.LockOSThread() // for the thread's CPU time, and warm caches
 	defer runtime.UnlockOSThread()
-	start := readThreadCPUTime()
+	start := kernelstat.ReadThreadCPUTime()
 	s, counts, err := r.takeSample(ctx, req)
 	for err == nil && counts.DestsLost > 0 && r.options.Destinations < r.options.MaxDestinations {
 		if err = r.growDestinationMap(); err == nil {
@@ -165,7 +166,7 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 	if err == nil {
 		err = r.inspectTightestPool(ctx, &s, req.InspectPercent, detectHZ(counts.NowNs, counts.NowJiffies))
 	}
-	s.CPUTime = readThreadCPUTime() - start
+	s.CPUTime = kernelstat.ReadThreadCPUTime() - start
 	return s, err
 }
 
@@ -415,13 +416,4 @@ func resizeSlice[T any](s []T, n int) []T {
 		return make([]T, n, n+n/4)
 	}
 	return s[:n]
-}
-
-// readThreadCPUTime returns the CPU time of the calling thread, or 0 if unknown.
-func readThreadCPUTime() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
 }

@@ -8,8 +8,7 @@ import (
 	"runtime"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"portreeve.io/portreeve/agent/readers/kernelstat"
 	"portreeve.io/portreeve/agent/readers/netlink"
 	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/socket"
@@ -73,7 +72,7 @@ func (r *Reader) Close() error {
 func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
 	runtime.LockOSThread() // for the thread's CPU time
 	defer runtime.UnlockOSThread()
-	start := readThreadCPUTime()
+	start := kernelstat.ReadThreadCPUTime()
 	r.helperThreadTime = 0
 
 	found, unobserved, err := r.finder.Find()
@@ -113,7 +112,7 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 	if p, ok := out.TightestPool(); ok && req.InspectPercent > 0 && p.UsedPercent() >= req.InspectPercent {
 		out.Unobserved = append(out.Unobserved, detailUnobserved)
 	}
-	out.CPUTime = readThreadCPUTime() - start + r.helperThreadTime
+	out.CPUTime = kernelstat.ReadThreadCPUTime() - start + r.helperThreadTime
 	return out, nil
 }
 
@@ -186,10 +185,10 @@ func (r *Reader) openHandle(n netns.Namespace) (*netnsHandle, error) {
 	}
 	var s *netnsHandle
 	openHere := func() (err error) {
-		start := readThreadCPUTime()
+		start := kernelstat.ReadThreadCPUTime()
 		s, err = openNetns(r.options.Proc)
 		if !n.IsOwn {
-			r.helperThreadTime += readThreadCPUTime() - start
+			r.helperThreadTime += kernelstat.ReadThreadCPUTime() - start
 		}
 		return err
 	}
@@ -237,13 +236,4 @@ func selectOwnNetns(found []netns.Namespace) ([]netns.Namespace, []socket.Unobse
 		}
 	}
 	return nil, nil
-}
-
-// readThreadCPUTime returns the CPU time of the calling thread, or 0 if unknown.
-func readThreadCPUTime() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
 }

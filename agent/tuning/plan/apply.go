@@ -32,7 +32,7 @@ func (p *Plan) applyWrite(w Write, write func(Write) (string, error)) error {
 	}
 	p.updateCurrent(w.Key, have)
 	if def, _ := settings.Lookup(p.os, w.Key); !w.isDone(def, have) {
-		return fmt.Errorf("wrote %q, but read %q", settings.Clip(w.Value), settings.Clip(have))
+		return fmt.Errorf("wrote %q, but read %q", settings.TruncateValue(w.Value), settings.TruncateValue(have))
 	}
 	if m, ok := p.Memory[w.Key]; ok && !w.Original {
 		m.Applied = true

@@ -67,11 +67,11 @@ func (b *planBuilder) findRefusal(s *v1alpha1.Setting, def settings.Setting) str
 	err := def.CheckValue(s.Value)
 	switch {
 	case s.Scope != v1alpha1.ScopeHost && s.Scope != v1alpha1.ScopePods:
-		return fmt.Sprintf("scope %q is not supported: this agent supports Host and Pods; it may be older than the controller", settings.Clip(string(s.Scope)))
+		return fmt.Sprintf("scope %q is not supported: this agent supports Host and Pods; it may be older than the controller", settings.TruncateValue(string(s.Scope)))
 	case !isOneOf(s.Mode, "", v1alpha1.ModeEnforce, v1alpha1.ModeDryRun):
-		return fmt.Sprintf("mode %q is not supported: this agent supports Enforce and DryRun; it may be older than the controller", settings.Clip(string(s.Mode)))
+		return fmt.Sprintf("mode %q is not supported: this agent supports Enforce and DryRun; it may be older than the controller", settings.TruncateValue(string(s.Mode)))
 	case !isOneOf(s.Activation, "", v1alpha1.ActivationAlways, v1alpha1.ActivationUnderPressure):
-		return fmt.Sprintf("activation %q is not supported: this agent supports Always and UnderPressure; it may be older than the controller", settings.Clip(string(s.Activation)))
+		return fmt.Sprintf("activation %q is not supported: this agent supports Always and UnderPressure; it may be older than the controller", settings.TruncateValue(string(s.Activation)))
 	case !slices.Contains(b.in.Allow, s.Key):
 		return s.Key + ": not in the agent's --allow on this node"
 	case err != nil:
@@ -85,7 +85,7 @@ func (b *planBuilder) findRefusal(s *v1alpha1.Setting, def settings.Setting) str
 	case errors.Is(now.Err, ErrForeign):
 		return fmt.Sprintf("%s: %s", s.Key, joinLines(now.Err))
 	case now.Err == nil && now.ReadOnly && !def.IsSame(now.Value, s.Value):
-		return fmt.Sprintf("%s: read-only here, and its value is %q", s.Key, settings.Clip(now.Value))
+		return fmt.Sprintf("%s: read-only here, and its value is %q", s.Key, settings.TruncateValue(now.Value))
 	}
 	return ""
 }
@@ -203,8 +203,8 @@ func (b *planBuilder) dropSteps() {
 func (b *planBuilder) reportUnknownKeys() {
 	for _, key := range slices.Sorted(maps.Keys(b.in.Entries)) {
 		if _, ok := b.in.lookupSetting(key); !ok {
-			b.addStatus(&v1alpha1.Setting{ID: settings.Clip(key), Key: settings.Clip(key), Scope: b.chooseScope()},
-				v1alpha1.SettingFailed, settings.Clip(key)+": in the journal, but unknown to this version; left unchanged")
+			b.addStatus(&v1alpha1.Setting{ID: settings.TruncateValue(key), Key: settings.TruncateValue(key), Scope: b.chooseScope()},
+				v1alpha1.SettingFailed, settings.TruncateValue(key)+": in the journal, but unknown to this version; left unchanged")
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (b *planBuilder) describeWrite(s *v1alpha1.Setting, def settings.Setting) s
 	case def.IsSame(now, s.Value):
 		return "would change nothing"
 	}
-	return fmt.Sprintf("would change %q to %q", settings.Clip(now), settings.Clip(s.Value))
+	return fmt.Sprintf("would change %q to %q", settings.TruncateValue(now), settings.TruncateValue(s.Value))
 }
 
 func (r *rangePlanner) describeRangeChange(w desiredSetting, now string) string {
@@ -36,7 +36,7 @@ func (r *rangePlanner) describeRangeChange(w desiredSetting, now string) string 
 	message := fmt.Sprintf("would change %q to %q: %s → %s ports", now, w.Value,
 		countPorts(parseRangePorts(w.def, now), reserved), countPorts(parseRangePorts(w.def, w.Value), ports.Union(reserved, need)))
 	if !need.IsEmpty() {
-		message += fmt.Sprintf(", %s reserved for %s", settings.Clip(need.String()), r.nameOwners(need))
+		message += fmt.Sprintf(", %s reserved for %s", settings.TruncateValue(need.String()), r.nameOwners(need))
 	}
 	return message
 }
@@ -47,7 +47,7 @@ func (r *rangePlanner) describeAddedPorts(p ports.Set) string {
 	if more.IsEmpty() {
 		return "would change nothing"
 	}
-	message := fmt.Sprintf("would add %s", settings.Clip(more.String()))
+	message := fmt.Sprintf("would add %s", settings.TruncateValue(more.String()))
 	if def, _ := r.in.lookupSetting(r.ranges[0]); r.in.Current[def.Key].Value != "" {
 		now := parseRangePorts(def, r.in.Current[def.Key].Value)
 		message += fmt.Sprintf(": %s → %s ports", countPorts(now, reserved), countPorts(now, ports.Union(reserved, more)))

@@ -132,7 +132,7 @@ func (r *rangePlanner) planWiderRange(w desiredSetting) {
 	r.required = r.required.unite(r.repeatSet(need))
 	r.addRangeWrite(r.planValue(w))
 	if it := &r.plan.drafts[len(r.plan.drafts)-1]; !need.IsEmpty() && it.messageWhenDone == "" && it.status.Message == "" {
-		it.messageWhenDone = fmt.Sprintf("%s reserved for %s", settings.Clip(need.String()), r.nameOwners(need))
+		it.messageWhenDone = fmt.Sprintf("%s reserved for %s", settings.TruncateValue(need.String()), r.nameOwners(need))
 		if it.status.State == v1alpha1.SettingApplied {
 			it.status.Message = it.messageWhenDone
 		}
@@ -189,7 +189,7 @@ func (r *rangePlanner) explainUnreservable(key string, need ports.Set) string {
 	default:
 		return ""
 	}
-	return fmt.Sprintf("%s: cannot widen range: it overlaps %s (%s), and they cannot be reserved because %s", key, settings.Clip(missing.String()), r.nameOwners(missing), because)
+	return fmt.Sprintf("%s: cannot widen range: it overlaps %s (%s), and they cannot be reserved because %s", key, settings.TruncateValue(missing.String()), r.nameOwners(missing), because)
 }
 
 // nameOwners returns the names of the services that use the ports.

@@ -36,7 +36,7 @@ func (b *planBuilder) evaluateEffect(def settings.Setting, value string, e Journ
 		return v1alpha1.SettingApplied, ""
 	case settings.AfterRestart:
 		if isSameBoot(e.Boot, b.in.Boot) && e.Live != "" && !def.IsSame(e.Live, value) {
-			return v1alpha1.SettingRestartRequired, "takes effect after a restart of the node; until then: " + settings.Clip(e.Live)
+			return v1alpha1.SettingRestartRequired, "takes effect after a restart of the node; until then: " + settings.TruncateValue(e.Live)
 		}
 		return v1alpha1.SettingApplied, ""
 	}
@@ -65,7 +65,7 @@ func (b *planBuilder) explainDelay(def settings.Setting, e JournalEntry, back st
 		return ""
 	}
 	if live := b.findLiveValue(def, b.in.Current[def.Key].Value, e); !def.IsSame(live, back) {
-		return "takes effect after a restart of the node; until then: " + settings.Clip(live)
+		return "takes effect after a restart of the node; until then: " + settings.TruncateValue(live)
 	}
 	return ""
 }

@@ -146,7 +146,7 @@ func (b *planBuilder) planRestore(def settings.Setting, e JournalEntry) *Write {
 		return nil
 	case def.IsSame(now.Value, back):
 		b.plan.ObsoleteKeys = append(b.plan.ObsoleteKeys, e.Key)
-		b.addReleasedStatus(s, fmt.Sprintf("%s: not restored, because another program changed it to %q", e.Key, settings.Clip(now.Value)))
+		b.addReleasedStatus(s, fmt.Sprintf("%s: not restored, because another program changed it to %q", e.Key, settings.TruncateValue(now.Value)))
 		return nil
 	case now.ReadOnly:
 		b.addReleasedStatus(s, "").markFailed(e.Key + ": cannot be restored, because it is read-only here")

@@ -100,7 +100,7 @@ func TestPlanOfWindows(t *testing.T) {
 		},
 		"A legacy value is refused with the reason": {
 			in:   newWindowsInput([]v1alpha1.Setting{newSetting(settings.TcpipParameters+"MaxFreeTcbs", "65535")}, nil),
-			said: []string{"Refused " + settings.Clip(settings.TcpipParameters+"MaxFreeTcbs") + ": no effect: it sized a table that Windows now sizes by itself"},
+			said: []string{"Refused " + settings.TruncateValue(settings.TcpipParameters+"MaxFreeTcbs") + ": no effect: it sized a table that Windows now sizes by itself"},
 		},
 		"A sysctl is unknown on Windows": {
 			in:   newWindowsInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, nil),

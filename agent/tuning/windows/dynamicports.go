@@ -18,7 +18,7 @@ func (s *Store) setDynamicPorts(write plan.Write) error {
 	for i, l := range listPools(write.Key) {
 		next, err := settings.ParseBlock(def.SplitParts(write.Value)[i])
 		if err != nil {
-			return fmt.Errorf("%q: %w", settings.Clip(write.Value), err)
+			return fmt.Errorf("%q: %w", settings.TruncateValue(write.Value), err)
 		}
 		now, err := s.setPoolRange(ctx, l, next)
 		if err != nil {

@@ -44,7 +44,7 @@ func formatRegValue(name, original string) string {
 	}
 	n, err := strconv.ParseUint(original, 10, 32)
 	if err != nil {
-		return "; " + name + ": " + settings.Clip(strconv.Quote(original))
+		return "; " + name + ": " + settings.TruncateValue(strconv.Quote(original))
 	}
 	return fmt.Sprintf("%q=dword:%08x", name, n)
 }

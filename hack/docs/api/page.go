@@ -5,6 +5,8 @@ import (
 	"go/ast"
 	"slices"
 	"strings"
+
+	"portreeve.io/portreeve/hack/docs/part"
 )
 
 const pageHeader = `# %s
@@ -106,7 +108,7 @@ func writeSection(b *strings.Builder, types map[string]typeDoc, t typeDoc, root 
 	}
 	b.WriteString("\n| field | type | |\n|---|---|---|\n")
 	for _, f := range t.fields {
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", f.name, describeType(types, f), escapeCell(trimFieldName(f)))
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", f.name, describeType(types, f), part.EscapeCell(trimFieldName(f)))
 	}
 }
 
@@ -126,13 +128,8 @@ func writeTable(b *strings.Builder, text string, values []constDoc) {
 	}
 	fmt.Fprintf(b, "\n%s\n\n| value | |\n|---|---|\n", text)
 	for _, v := range values {
-		fmt.Fprintf(b, "| `%s` | %s |\n", v.value, escapeCell(v.text))
+		fmt.Fprintf(b, "| `%s` | %s |\n", v.value, part.EscapeCell(v.text))
 	}
-}
-
-// escapeCell escapes text for a table cell.
-func escapeCell(text string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(text, "\n\n", " "), "|", `\|`)
 }
 
 // describeType describes the type of a field and its limits.

@@ -7,6 +7,7 @@ import (
 
 	"portreeve.io/portreeve/agent/metrics"
 	"portreeve.io/portreeve/controllers"
+	"portreeve.io/portreeve/hack/docs/part"
 )
 
 const pageHead = `# Metrics
@@ -64,7 +65,7 @@ func renderPage() string {
 	}
 	b.WriteString(controllerHead)
 	for _, f := range controllers.ListFamilies() {
-		fmt.Fprintf(&b, "| %#q | %s | %s | %s |\n", f.Name, strings.Join(f.Labels, ", "), escapeCell(f.Help), escapeCell(f.Absent))
+		fmt.Fprintf(&b, "| %#q | %s | %s | %s |\n", f.Name, strings.Join(f.Labels, ", "), part.EscapeCell(f.Help), part.EscapeCell(f.Absent))
 	}
 	return b.String()
 }
@@ -73,7 +74,5 @@ func isAgentMetric(name string) bool { return strings.HasPrefix(name, "portreeve
 
 func renderRow(f metrics.Family) string {
 	return fmt.Sprintf("| %#q | %s | %s | %s | %s |\n",
-		f.Name, f.Type, strings.Join(f.Labels, ", "), escapeCell(f.Help), escapeCell(cmp.Or(f.Absent, "never")))
+		f.Name, f.Type, strings.Join(f.Labels, ", "), part.EscapeCell(f.Help), part.EscapeCell(cmp.Or(f.Absent, "never")))
 }
-
-func escapeCell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

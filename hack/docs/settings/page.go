@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"portreeve.io/portreeve/hack/docs/part"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -48,8 +49,8 @@ func formatSection(s settings.Setting) string {
 		fmt.Fprintf(&b, " **Caution:** %s", s.Caution)
 	}
 	fmt.Fprintf(&b, "\n\n| field | allowed | default | scope | takes effect | since | source |\n|---|---|---|---|---|---|---|\n")
-	fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", formatField(s), escapeCell(s.Value.DescribeAllowed()), formatCode(s.Default), s.Namespacing, s.Effect,
-		cmp.Or(s.Since, "all versions"), escapeCell(s.Source))
+	fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", formatField(s), part.EscapeCell(s.Value.DescribeAllowed()), formatCode(s.Default), s.Namespacing, s.Effect,
+		cmp.Or(s.Since, "all versions"), part.EscapeCell(s.Source))
 	return b.String()
 }
 
@@ -64,5 +65,3 @@ func formatCode(s string) string {
 	}
 	return "`" + s + "`"
 }
-
-func escapeCell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"regexp"
 	"strings"
+
+	"portreeve.io/portreeve/hack/docs/part"
 )
 
 // valueEntry is a key of values.yaml with the comment above it.
@@ -21,11 +23,11 @@ func renderTable(text string) string {
 	for _, e := range parseValues(text) {
 		value := ""
 		if e.value != "" {
-			value = "`" + escapeCell(e.value) + "`"
+			value = "`" + part.EscapeCell(e.value) + "`"
 		} else if len(e.comment) == 0 {
 			continue // a group without a comment
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.path, value, escapeCell(joinComment(e.comment)))
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.path, value, part.EscapeCell(joinComment(e.comment)))
 	}
 	b.WriteString("\n")
 	return b.String()
@@ -79,6 +81,3 @@ func joinComment(comment []string) string {
 	}
 	return b.String()
 }
-
-// escapeCell escapes text for a table cell.
-func escapeCell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
