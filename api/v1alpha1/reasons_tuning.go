@@ -43,6 +43,6 @@ const (
 // absent.
 const AnnotationRestartRequired = "portreeve.io/restart-required"
 
-// AnnotationHold, if "true" on a node's PortPressure, makes the node's agent keep
-// every setting as it is: it neither applies nor restores anything.
+// AnnotationHold on a node's PortPressure, with the value "true", makes the node's agent
+// keep every setting as it is: it neither applies nor restores anything.
 const AnnotationHold = "portreeve.io/hold"

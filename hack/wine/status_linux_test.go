@@ -50,7 +50,7 @@ func TestTheAgentReportsItsNode(t *testing.T) {
 		return err
 	})
 	a.stop()
-	if text, err := os.ReadFile(a.logFile); err != nil || !strings.Contains(string(text), "settings stay as they are") {
+	if text, err := os.ReadFile(a.logFile); err != nil || !strings.Contains(string(text), "settings are not reverted") {
 		t.Errorf("unexpected log at the end: %v %s", err, text)
 	}
 }
