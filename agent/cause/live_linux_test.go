@@ -25,18 +25,18 @@ import (
 
 var record = flag.Bool("record", false, "make every scene and write what the readers saw to testdata/live")
 
-// scene is a way to bring a namespace of its own into trouble, or not.
-type scene struct {
+// scenario is a way to bring a namespace of its own into trouble, or not.
+type scenario struct {
 	name  string
 	how   string
 	cause v1alpha1.Cause
-	make  func(*stage)
-	// again is made in every run, not only for a recording.
-	again bool
+	build  func(*stage)
+	// inEveryRun is made in every run, not only for a recording.
+	inEveryRun bool
 	// sockdiag is also recorded as this reader sees it.
 	sockdiag bool
-	// look wants a closer look at the pool.
-	look bool
+	// inspects wants a closer look at the pool.
+	inspects bool
 }
 
 // stage has the namespaces in which a scene is built.
@@ -47,11 +47,11 @@ type stage struct {
 	rand  *rand.Rand
 	facts facts
 	owner socket.Owner
-	// ready reports whether the pool detail shows the state that the scene waits for.
-	ready func(*socket.PoolDetail) bool
+	// isReady reports whether the pool detail shows the state that the scene waits for.
+	isReady func(*socket.PoolDetail) bool
 }
 
-func TestLiveScenes(t *testing.T) {
+func TestLiveScenarios(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the test makes network namespaces")
 	}
@@ -64,9 +64,9 @@ func TestLiveScenes(t *testing.T) {
 			t.Errorf("close: %v", err)
 		}
 	})
-	var all score
-	for _, s := range scenes {
-		if !s.again && !*record {
+	var all diagnosisScore
+	for _, s := range scenarios {
+		if !s.inEveryRun && !*record {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
@@ -74,30 +74,30 @@ func TestLiveScenes(t *testing.T) {
 			seed.Write([]byte(s.name))
 			at := &stage{Netns: netnstest.New(t), t: t, walk: walk, rand: rand.New(rand.NewPCG(seed.Sum64(), 0)),
 				owner: socket.Owner{Kind: socket.OwnerPod, PodUID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "api-7f"},
-				ready: func(*socket.PoolDetail) bool { return true }}
-			at.noise()
-			s.make(at)
-			at.take(s, "", at.sample(s.look), &all)
+				isReady: func(*socket.PoolDetail) bool { return true }}
+			at.addBackgroundLoad()
+			s.build(at)
+			at.evaluateSample(s, "", at.samplePortwalk(s.inspects), &all)
 			if s.sockdiag {
-				at.take(s, "-sockdiag", at.dump(), &all)
+				at.evaluateSample(s, "-sockdiag", at.sampleSockdiag(), &all)
 			}
 		})
 	}
-	all.goal(t)
+	all.checkGoal(t)
 }
 
-func (s *stage) take(scene scene, suffix string, sample socket.Sample, all *score) {
+func (s *stage) evaluateSample(scene scenario, suffix string, sample socket.Sample, all *diagnosisScore) {
 	s.t.Helper()
-	l := &labelled{How: scene.how, Cause: scene.cause, Kernel: release(s.t), Facts: s.facts, Sample: sample}
-	all.take(s.t, scene.name+suffix, l)
+	l := &labelledMachine{How: scene.how, Cause: scene.cause, Kernel: readKernelRelease(s.t), Facts: s.facts, Sample: sample}
+	all.addMachine(s.t, scene.name+suffix, l)
 	if *record {
-		if err := save(filepath.Join("testdata", "live", scene.name+suffix+".json"), l); err != nil {
+		if err := saveRecording(filepath.Join("testdata", "live", scene.name+suffix+".json"), l); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 }
 
-func release(t *testing.T) string {
+func readKernelRelease(t *testing.T) string {
 	t.Helper()
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -106,10 +106,10 @@ func release(t *testing.T) string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// sample is the namespace alone, as portwalk sees it. The closer look is at the
+// samplePortwalk is the namespace alone, as portwalk sees it. The closer look is at the
 // tightest pool of the machine, which may be another test's for a while. Recordings
 // of other scenes have it where it happens to be there.
-func (s *stage) sample(look bool) socket.Sample {
+func (s *stage) samplePortwalk(look bool) socket.Sample {
 	s.t.Helper()
 	var request socket.Request
 	if look || *record {
@@ -120,8 +120,8 @@ func (s *stage) sample(look bool) socket.Sample {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		mine := s.only(got)
-		if !look || mine.PoolDetail != nil && s.ready(mine.PoolDetail) {
+		mine := s.selectNetwork(got)
+		if !look || mine.PoolDetail != nil && s.isReady(mine.PoolDetail) {
 			return mine
 		}
 		if time.Now().After(end) {
@@ -131,8 +131,8 @@ func (s *stage) sample(look bool) socket.Sample {
 	}
 }
 
-// dump is the namespace as sockdiag sees it.
-func (s *stage) dump() socket.Sample {
+// sampleSockdiag is the namespace as sockdiag sees it.
+func (s *stage) sampleSockdiag() socket.Sample {
 	s.t.Helper()
 	root := s.t.TempDir()
 	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", s.FD()), filepath.Join(root, "scene")); err != nil {
@@ -147,11 +147,11 @@ func (s *stage) dump() socket.Sample {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.only(got)
+	return s.selectNetwork(got)
 }
 
-// only leaves the scene's namespace in a sample, named as a pod's.
-func (s *stage) only(sample socket.Sample) socket.Sample {
+// selectNetwork leaves the scene's namespace in a sample, named as a pod's.
+func (s *stage) selectNetwork(sample socket.Sample) socket.Sample {
 	s.t.Helper()
 	out := socket.Sample{Taken: sample.Taken.UTC().Truncate(time.Second), Reader: sample.Reader}
 	if l := sample.PoolDetail; l != nil && l.Inode == s.Inode() {
@@ -169,26 +169,26 @@ func (s *stage) only(sample socket.Sample) socket.Sample {
 	return out
 }
 
-// noise is the background load of any machine: listeners, and a few
+// addBackgroundLoad is the background load of any machine: listeners, and a few
 // connections to other destinations.
-func (s *stage) noise() {
+func (s *stage) addBackgroundLoad() {
 	s.t.Helper()
 	for i := range 3 + s.rand.IntN(8) {
 		s.Listen(fmt.Sprintf("127.0.0.1:%d", 8000+i))
 	}
 	for i := range 2 + s.rand.IntN(6) {
 		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 50, 0, byte(i)}), 443)
-		s.connect(1+s.rand.IntN(20), home, to)
+		s.openConnections(1+s.rand.IntN(20), home, to)
 	}
 }
 
-// portRange sets the range.
-func (s *stage) portRange(first, last int) {
+// setPortRange sets the range.
+func (s *stage) setPortRange(first, last int) {
 	s.WriteSysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", first, last))
 }
 
-// connect makes ESTABLISHED sockets without a peer.
-func (s *stage) connect(count int, src, dst netip.AddrPort) {
+// openConnections makes ESTABLISHED sockets without a peer.
+func (s *stage) openConnections(count int, src, dst netip.AddrPort) {
 	s.t.Helper()
 	for range count {
 		if _, err := s.Connect(src, dst, testnet.Repair); err != nil {
@@ -197,8 +197,8 @@ func (s *stage) connect(count int, src, dst netip.AddrPort) {
 	}
 }
 
-// pairs makes real connections, and ends each in its way.
-func (s *stage) pairs(count int, src, dst netip.AddrPort, end func(testnet.Pair) error) {
+// openPairs makes real connections, and ends each in its way.
+func (s *stage) openPairs(count int, src, dst netip.AddrPort, end func(testnet.Pair) error) {
 	s.t.Helper()
 	l := s.Listen(dst.String())
 	for range count {
@@ -208,8 +208,8 @@ func (s *stage) pairs(count int, src, dst netip.AddrPort, end func(testnet.Pair)
 	}
 }
 
-// synSent lets connects wait for an answer.
-func (s *stage) synSent(count int, dst netip.AddrPort) {
+// startConnects lets connects wait for an answer.
+func (s *stage) startConnects(count int, dst netip.AddrPort) {
 	s.t.Helper()
 	if err := s.Listen(dst.String()).DropPackets(); err != nil {
 		s.t.Fatal(err)
@@ -221,8 +221,8 @@ func (s *stage) synSent(count int, dst netip.AddrPort) {
 	}
 }
 
-// counters reads the namespace's own figures as if they were the node's.
-func (s *stage) counters() {
+// readCounters reads the namespace's own figures as if they were the node's.
+func (s *stage) readCounters() {
 	s.t.Helper()
 	proc := s.t.TempDir()
 	for name, target := range map[string]string{"self": "/proc/thread-self", "sys": "/proc/sys", "net": "/proc/thread-self/net"} {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-var zero = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+var startTime = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 
-func at(seconds float64) time.Time { return zero.Add(time.Duration(seconds * float64(time.Second))) }
+func timeAt(seconds float64) time.Time { return startTime.Add(time.Duration(seconds * float64(time.Second))) }
 
-func TestAQueueTellsWhatWentIn(t *testing.T) {
+func TestSetCountReturnsTheArrivals(t *testing.T) {
 	for name, c := range map[string]struct {
 		counts []float64 // every 10 s
 		want   float64   // that went in before the last look
@@ -27,10 +27,10 @@ func TestAQueueTellsWhatWentIn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := drainQueue{lifetime: time.Minute}
-			q.fillEvenly(zero, c.counts[0])
+			q.fillEvenly(startTime, c.counts[0])
 			got := 0.0
 			for i, n := range c.counts[1:] {
-				got = q.setCount(at(10*float64(i)), at(10*float64(i+1)), n)
+				got = q.setCount(timeAt(10*float64(i)), timeAt(10*float64(i+1)), n)
 			}
 			if math.Abs(got-c.want) > 1e-6 {
 				t.Errorf("%.3f went in, want %.0f", got, c.want)
@@ -39,13 +39,13 @@ func TestAQueueTellsWhatWentIn(t *testing.T) {
 	}
 }
 
-func TestWhatLeavesAQueueIsWhatIsInIt(t *testing.T) {
+func TestTheDrainScheduleHasEverySocketOfTheQueue(t *testing.T) {
 	q := drainQueue{lifetime: time.Minute}
-	q.fillEvenly(zero, 60)
+	q.fillEvenly(startTime, 60)
 	for i, n := range []float64{70, 65, 200, 200, 31} {
-		q.setCount(at(7*float64(i)), at(7*float64(i+1)), n)
+		q.setCount(timeAt(7*float64(i)), timeAt(7*float64(i+1)), n)
 		sum := 0.0
-		for _, n := range q.computeDrainSchedule(at(7*float64(i+1)), 60) {
+		for _, n := range q.computeDrainSchedule(timeAt(7*float64(i+1)), 60) {
 			sum += n
 		}
 		if math.Abs(sum-n) > 1e-6 {

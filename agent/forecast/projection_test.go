@@ -7,7 +7,7 @@ import (
 )
 
 // Each of these begins with an empty queue, unless told.
-func TestOutlook(t *testing.T) {
+func TestFindExhaustion(t *testing.T) {
 	full := make([]float64, 60)
 	for i := range full {
 		full[i] = 10

@@ -6,10 +6,10 @@ import (
 )
 
 // A leak whose process dies some time after it got no more ports, again and again.
-func TestASawThatFailsIsForecastAtEachRise(t *testing.T) {
+func TestEachRiseOfAFailingSawtoothIsForecast(t *testing.T) {
 	const rise, full, size = 300.0, 60.0, 28232
 	tooth := func(t float64) float64 { return math.Mod(t, rise+full) }
-	said, _ := watch(load{capacity: size, churn: none, jitter: 0.001, held: func(t float64) float64 {
+	said, _ := followLoad(load{capacity: size, churn: zeroRate, jitter: 0.001, persistent: func(t float64) float64 {
 		return size * (0.05 + min(1, tooth(t)/rise)) // wants a little more than there is
 	}}, 1, 6*(rise+full))
 	var told, good [6]int
@@ -40,11 +40,11 @@ func TestASawThatFailsIsForecastAtEachRise(t *testing.T) {
 
 // Churn that wants more than TIME_WAIT gives back fills the pool; when it stops, the
 // pool empties.
-func TestChurnThatFailsAndEndsIsNotForecastAsItRecovers(t *testing.T) {
+func TestARecoveringPoolHasNoForecast(t *testing.T) {
 	const size, on, off = 28232, 150.0, 150.0
 	for name, rate := range map[string]float64{"somewhat more": 600, "much more": 1500} {
 		t.Run(name, func(t *testing.T) {
-			said, _ := watch(load{capacity: size, held: steady(4000), stay: 1, churn: func(t float64) float64 {
+			said, _ := followLoad(load{capacity: size, persistent: constant(4000), lifetime: 1, churn: func(t float64) float64 {
 				if math.Mod(t, on+off) < on {
 					return rate
 				}

@@ -11,9 +11,9 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// shared is a Windows machine whose connections all have a port of their own, spread
+// newSharedPortsSample is a Windows machine whose connections all have a port of their own, spread
 // over 50 destinations: no destination has many.
-func shared(at time.Time, each uint32, state tcpstate.State) socket.Sample {
+func newSharedPortsSample(at time.Time, each uint32, state tcpstate.State) socket.Sample {
 	n := socket.Network{
 		Settings: socket.Settings{Range: ports.Range{First: 49152, Last: 65535}, TriesEveryPort: true},
 		InUse:    int(each) * 50, BindUnknown: true, Detailed: true,
@@ -27,7 +27,7 @@ func shared(at time.Time, each uint32, state tcpstate.State) socket.Sample {
 	return socket.Sample{Taken: at, Networks: []socket.Network{n}}
 }
 
-func TestPortsThatEveryDestinationMayLoseRunOutTogether(t *testing.T) {
+func TestExhaustionOfSharedPortsIsForecast(t *testing.T) {
 	begin := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	tests := map[string]struct {
 		state tcpstate.State
@@ -43,7 +43,7 @@ func TestPortsThatEveryDestinationMayLoseRunOutTogether(t *testing.T) {
 			h := forecast.History{TimeWait: 2 * time.Minute}
 			var f forecast.Forecast
 			for s := uint32(0); s <= 400; s += 10 {
-				sample := shared(begin.Add(time.Duration(s)*time.Second), test.each(s), test.state)
+				sample := newSharedPortsSample(begin.Add(time.Duration(s)*time.Second), test.each(s), test.state)
 				f = h.AddSample(&sample)
 			}
 			if (f.Seconds != nil) != test.want {

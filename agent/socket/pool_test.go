@@ -13,7 +13,7 @@ import (
 
 var (
 	hundredPorts = Settings{Range: ports.Range{First: 40000, Last: 40099}}
-	loop         = netip.MustParseAddr("127.0.0.1")
+	loopback         = netip.MustParseAddr("127.0.0.1")
 	db           = netip.MustParseAddr("10.0.0.9")
 )
 
@@ -26,7 +26,7 @@ type figures struct {
 	Advisory       bool
 }
 
-func figuresOf(p Pool) figures {
+func newFigures(p Pool) figures {
 	name := p.Protocol.String() + " " + p.Kind.String()
 	if d := p.Destination; d != nil {
 		name += " " + netip.AddrPortFrom(d.Address, d.Port).String()
@@ -34,8 +34,8 @@ func figuresOf(p Pool) figures {
 	return figures{name, p.Used, p.Capacity, p.Headroom(), p.UsedPercent(), p.Advisory}
 }
 
-func destination(addr netip.Addr, port uint16, states tcpstate.Counts, reusable uint32) Destination {
-	return Destination{Source: loop, Address: addr, Port: port, States: states, Reusable: reusable}
+func newDestination(addr netip.Addr, port uint16, states tcpstate.Counts, reusable uint32) Destination {
+	return Destination{Source: loopback, Address: addr, Port: port, States: states, Reusable: reusable}
 }
 
 // The numbers come from experiments on a live kernel, each with a range
@@ -55,10 +55,10 @@ func TestPools(t *testing.T) {
 		},
 		"SNAT has pools of its own, whatever the range, less what the next connection takes over": {
 			Network{Settings: hundredPorts, InUse: 30, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}, SNAT: []SNATPool{
-				{Destination: destination(db, 80, tcpstate.Counts{tcpstate.Established: 40000, tcpstate.TimeWait: 10000}, 10000), InUse: 50000, Capacity: 64512},
-				{Destination: destination(db, 53, tcpstate.Counts{}, 0), Protocol: UDP, InUse: 100, Capacity: 100},
+				{Destination: newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 40000, tcpstate.TimeWait: 10000}, 10000), InUse: 50000, Capacity: 64512},
+				{Destination: newDestination(db, 53, tcpstate.Counts{}, 0), Protocol: UDP, InUse: 100, Capacity: 100},
 			}},
 			[]figures{
 				{"UDP SNAT 10.0.0.9:53", 100, 100, 0, 100, false},
@@ -71,8 +71,8 @@ func TestPools(t *testing.T) {
 		},
 		"Each destination has all ports to itself": {
 			Network{Settings: hundredPorts, InUse: 100, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.Established: 100}, 0),
-				destination(db, 81, tcpstate.Counts{tcpstate.Established: 40}, 0),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 100}, 0),
+				newDestination(db, 81, tcpstate.Counts{tcpstate.Established: 40}, 0),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 100, 100, 0, 100, false},
@@ -92,7 +92,7 @@ func TestPools(t *testing.T) {
 		},
 		"Listeners in the range take their port from every destination and don't count as binds": {
 			Network{Settings: hundredPorts, InUse: 41, Skipped: 11, SkippedListening: 11, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 41, 100, 59, 41, false},
@@ -119,7 +119,7 @@ func TestPools(t *testing.T) {
 		},
 		"Only reusable TIME_WAIT gives its port back": {
 			Network{Settings: hundredPorts, InUse: 60, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.CloseWait: 20, tcpstate.FinWait2: 20, tcpstate.TimeWait: 20}, 20),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.CloseWait: 20, tcpstate.FinWait2: 20, tcpstate.TimeWait: 20}, 20),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 40, 100, 60, 40, false},
@@ -162,8 +162,8 @@ func TestPools(t *testing.T) {
 		},
 		"Figures gone wild don't wrap round": {
 			Network{Settings: hundredPorts, InUse: 1 << 40, UDPInUse: -1, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.Established: 1<<32 - 1}, 0),
-				destination(db, 81, tcpstate.Counts{tcpstate.TimeWait: 1}, 1<<32-1),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 1<<32 - 1}, 0),
+				newDestination(db, 81, tcpstate.Counts{tcpstate.TimeWait: 1}, 1<<32-1),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 1<<31 - 1, 100, 0, 100, false},
@@ -175,7 +175,7 @@ func TestPools(t *testing.T) {
 		},
 		"Where bind() can't be told from connect(), a pool is as full as the range may be": {
 			Network{Settings: hundredPorts, InUse: 70, Skipped: 5, SkippedListening: 5, BindUnknown: true, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 35, 100, 30, 70, false},
@@ -195,7 +195,7 @@ func TestPools(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got []figures
 			for _, p := range SelectTightest(test.network.Pools(), -1) {
-				got = append(got, figuresOf(p))
+				got = append(got, newFigures(p))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
@@ -204,10 +204,10 @@ func TestPools(t *testing.T) {
 	}
 }
 
-func TestALookIsAtSocketsNotAtTheirTranslation(t *testing.T) {
+func TestPoolDetailDoesNotDescribeSNAT(t *testing.T) {
 	n := Network{Inode: 7}
-	d := destination(db, 80, tcpstate.Counts{}, 0)
-	l := PoolDetail{Inode: 7, Source: loop, Destination: db, Port: 80}
+	d := newDestination(db, 80, tcpstate.Counts{}, 0)
+	l := PoolDetail{Inode: 7, Source: loopback, Destination: db, Port: 80}
 	if !l.Describes(Pool{Network: &n, Destination: &d}) || l.Describes(Pool{Network: &n, Destination: &d, Kind: SNAT}) {
 		t.Error("a look at a Connect pool must be of that, and not of SNAT to the same destination")
 	}
@@ -243,7 +243,7 @@ func TestUsedMaxIsAbsentWhereUsedIsCertain(t *testing.T) {
 		n := Network{Settings: hundredPorts, InUse: 70, BindUnknown: unknown}
 		for p := range n.Pools() {
 			if got, want := p.UsedMax == 70, unknown && p.Protocol == TCP && p.Kind == Connect; got != want {
-				t.Errorf("BindUnknown %v: %v has UsedMax %d", unknown, figuresOf(p).Pool, p.UsedMax)
+				t.Errorf("BindUnknown %v: %v has UsedMax %d", unknown, newFigures(p).Pool, p.UsedMax)
 			}
 		}
 	}
@@ -273,7 +273,7 @@ func TestBindPoolSetsTheLevelOnlyWhereBindsAreInUse(t *testing.T) {
 	}
 }
 
-func TestTightest(t *testing.T) {
+func TestTightestPool(t *testing.T) {
 	full := func(inode uint64, ds ...Destination) Network {
 		return Network{Inode: inode, Settings: hundredPorts, InUse: 50, Destinations: ds}
 	}
@@ -285,7 +285,7 @@ func TestTightest(t *testing.T) {
 	}{
 		"The worst percentage wins": {
 			[]Network{
-				full(1, destination(db, 1, fifty, 0)),
+				full(1, newDestination(db, 1, fifty, 0)),
 				{Inode: 2, Settings: hundredPorts, UDPInUse: 51},
 			},
 			figures{"UDP Bind", 51, 100, 49, 51, false}, 2,
@@ -294,7 +294,7 @@ func TestTightest(t *testing.T) {
 			[]Network{
 				{Inode: 1, Settings: hundredPorts, UDPInUse: 50},
 				{Inode: 2, Settings: hundredPorts, InUse: 50, Skipped: 10},
-				full(3, destination(db, 1, fifty, 0)),
+				full(3, newDestination(db, 1, fifty, 0)),
 			},
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 3,
 		},
@@ -307,34 +307,34 @@ func TestTightest(t *testing.T) {
 		},
 		"A pool with a destination goes before the one without": {
 			[]Network{{Settings: hundredPorts, InUse: 100, Skipped: 100, Destinations: []Destination{
-				destination(db, 1, tcpstate.Counts{}, 0),
+				newDestination(db, 1, tcpstate.Counts{}, 0),
 			}}},
 			figures{"TCP Connect 10.0.0.9:1", 100, 100, 0, 100, false}, 0,
 		},
 		"At one percentage more ports used win": {
 			[]Network{
-				full(1, destination(db, 1, fifty, 0)),
+				full(1, newDestination(db, 1, fifty, 0)),
 				{Inode: 2, Settings: Settings{Range: ports.Range{First: 1024, Last: 65535}}, Destinations: []Destination{
-					destination(db, 1, tcpstate.Counts{tcpstate.TimeWait: 32300}, 0),
+					newDestination(db, 1, tcpstate.Counts{tcpstate.TimeWait: 32300}, 0),
 				}},
 			},
 			figures{"TCP Connect 10.0.0.9:1", 32300, 64512, 32212, 50, false}, 2,
 		},
 		"Then the lower inode wins": {
-			[]Network{full(9, destination(db, 1, fifty, 0)), full(8, destination(db, 1, fifty, 0))},
+			[]Network{full(9, newDestination(db, 1, fifty, 0)), full(8, newDestination(db, 1, fifty, 0))},
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 8,
 		},
 		"Then the lower destination wins": {
-			[]Network{full(1, destination(db, 2, fifty, 0), destination(db, 1, fifty, 0))},
+			[]Network{full(1, newDestination(db, 2, fifty, 0), newDestination(db, 1, fifty, 0))},
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 1,
 		},
 		"Its address counts before its port": {
-			[]Network{full(1, destination(db, 1, fifty, 0), destination(loop, 0, fifty, 0))},
+			[]Network{full(1, newDestination(db, 1, fifty, 0), newDestination(loopback, 0, fifty, 0))},
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 1,
 		},
 		"SNAT comes last": {
 			[]Network{{Settings: hundredPorts, UDPInUse: 50, SNAT: []SNATPool{
-				{Destination: destination(db, 1, fifty, 0), InUse: 50, Capacity: 100}}}},
+				{Destination: newDestination(db, 1, fifty, 0), InUse: 50, Capacity: 100}}}},
 			figures{"UDP Bind", 50, 100, 50, 50, false}, 0,
 		},
 		"A full bind pool of a proxy that only connects is not the tightest": {
@@ -356,7 +356,7 @@ func TestTightest(t *testing.T) {
 			if !ok {
 				t.Fatal("no tightest pool")
 			}
-			if diff := cmp.Diff(test.want, figuresOf(got)); diff != "" || got.Network.Inode != test.inode {
+			if diff := cmp.Diff(test.want, newFigures(got)); diff != "" || got.Network.Inode != test.inode {
 				t.Errorf("inode %d, want %d; %s", got.Network.Inode, test.inode, diff)
 			}
 		})
@@ -366,11 +366,11 @@ func TestTightest(t *testing.T) {
 	}
 }
 
-func TestCompareTellsTwinsApart(t *testing.T) {
+func TestComparePoolsOrdersSimilarPools(t *testing.T) {
 	network := Network{Inode: 7, Cookie: 1, Settings: hundredPorts}
 	successor := network
 	successor.Cookie = 2
-	here, there := destination(db, 1, tcpstate.Counts{}, 0), destination(db, 1, tcpstate.Counts{}, 0)
+	here, there := newDestination(db, 1, tcpstate.Counts{}, 0), newDestination(db, 1, tcpstate.Counts{}, 0)
 	there.Source = db
 	tests := map[string]struct{ first, second Pool }{
 		"A namespace that took over an inode comes after": {
@@ -392,8 +392,8 @@ func TestCompareTellsTwinsApart(t *testing.T) {
 	}
 }
 
-func TestWorstKeepsTheFirstOfTheOrder(t *testing.T) {
-	s := many(3, 50)
+func TestSelectTightestReturnsTheFirstPools(t *testing.T) {
+	s := newCrowdedSample(3, 50)
 	all := SelectTightest(s.Pools(), -1)
 	if !slices.IsSortedFunc(all, ComparePools) || len(all) != 3*53 {
 		t.Fatalf("%d pools, sorted %v", len(all), slices.IsSortedFunc(all, ComparePools))
@@ -407,7 +407,7 @@ func TestWorstKeepsTheFirstOfTheOrder(t *testing.T) {
 }
 
 func TestPoolsStopWhenTheLoopDoes(t *testing.T) {
-	s := many(2, 2)
+	s := newCrowdedSample(2, 2)
 	for i := range s.Networks {
 		s.Networks[i].SNAT = make([]SNATPool, 2)
 	}
@@ -424,14 +424,14 @@ func TestPoolsStopWhenTheLoopDoes(t *testing.T) {
 	}
 }
 
-// many makes a sample of networks with destinations of differing fullness.
-func many(networks, destinations int) *Sample {
+// newCrowdedSample makes a sample of networks with destinations of differing fullness.
+func newCrowdedSample(networks, destinations int) *Sample {
 	s := &Sample{}
 	for i := range networks {
 		n := Network{Inode: uint64(i), Settings: Settings{Range: ports.Range{First: 32768, Last: 60999}}, InUse: 20000}
 		for j := range destinations {
 			addr := netip.AddrFrom4([4]byte{10, byte(i), byte(j >> 8), byte(j)})
-			n.Destinations = append(n.Destinations, destination(addr, 443,
+			n.Destinations = append(n.Destinations, newDestination(addr, 443,
 				tcpstate.Counts{tcpstate.Established: uint32(j*7919) % 9000, tcpstate.TimeWait: uint32(j*104729) % 9000}, 0))
 		}
 		s.Networks = append(s.Networks, n)
@@ -440,7 +440,7 @@ func many(networks, destinations int) *Sample {
 }
 
 func BenchmarkTightestOf5000Destinations(b *testing.B) {
-	s := many(1, 5000)
+	s := newCrowdedSample(1, 5000)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, ok := s.TightestPool(); !ok {

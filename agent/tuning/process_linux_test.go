@@ -30,14 +30,14 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(asTuner); dir != "" {
 		t := newDiskTuner(dir)
 		for i := 0; ; i++ {
-			t.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%len(turns)]}})
+			t.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: alternatingSpecs[i%len(alternatingSpecs)]}})
 			t.runCycle()
 		}
 	}
 	os.Exit(m.Run())
 }
 
-var turns = [][]v1alpha1.Setting{
+var alternatingSpecs = [][]v1alpha1.Setting{
 	{newSetting(rangeKey, "16384 65535"), newSetting(settings.KeyTCPTWReuse, "1"), newSetting(settings.KeyTCPFinTimeout, "30")},
 	{newSetting(rangeKey, "20000 65535"), newSetting(reserveKey, "40000-40010"), newSetting(settings.KeyTCPFinTimeout, "20")},
 	{},
@@ -133,7 +133,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 		ns.Do(tuner.runCycle)
 		return readSettings(ns)
 	}
-	held := step(turns[0])
+	held := step(alternatingSpecs[0])
 	if maps.Equal(held, before) {
 		t.Fatalf("nothing is enforced: %+v", tuner.ListSettings())
 	}
@@ -141,7 +141,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	if err := os.WriteFile(filler, make([]byte, 64<<10), 0o600); err == nil {
 		t.Fatal("the disk can't be filled")
 	}
-	if got := step(turns[1]); !maps.Equal(got, held) {
+	if got := step(alternatingSpecs[1]); !maps.Equal(got, held) {
 		t.Errorf("written with a full disk: %v, before %v", got, held)
 	}
 	for _, s := range tuner.ListSettings() {
@@ -166,7 +166,7 @@ func TestASettingIsAppliedAtOnce(t *testing.T) {
 	var took []time.Duration
 	for i := range 100 {
 		start := time.Now()
-		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%2]}})
+		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: alternatingSpecs[i%2]}})
 		ns.Do(tuner.runCycle)
 		took = append(took, time.Since(start))
 		for _, s := range tuner.ListSettings() {

@@ -26,7 +26,7 @@ const (
 
 var (
 	allowedOnWindows = []string{timedWait, maxPort, settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP, settings.KeyExcludedPorts}
-	wishesOfWindows  = map[string][]string{
+	windowsSpecValues  = map[string][]string{
 		timedWait:                                     {"30", "60", "90", "301", "x"},
 		maxPort:                                       {"5000", "16384", "65534"},
 		settings.KeyDynamicPortsTCP:                   {"16385 49151", "20000 45000", "49152 16384", "1 2"},
@@ -39,7 +39,7 @@ var (
 	}
 	// What another program writes is nothing that a wish has.
 	foreignRanges = []ports.Range{{First: 33000, Last: 64999}, {First: 1024, Last: 65023}}
-	foreignOnes   = []netsh.Exclusion{{Range: ports.Range{First: 5357, Last: 5357}}, {Range: ports.Range{First: 61000, Last: 61063}},
+	foreignExclusions   = []netsh.Exclusion{{Range: ports.Range{First: 5357, Last: 5357}}, {Range: ports.Range{First: 61000, Last: 61063}},
 		{Range: ports.Range{First: 65330, Last: 65330}, Administered: true}, {Range: ports.Range{First: 31000, Last: 31063}}}
 )
 
@@ -50,7 +50,7 @@ type windowsModel struct {
 	history
 	values  map[string]any // theirs
 	ranges  map[netshPool]ports.Range
-	theirs  map[netshPool][]netsh.Exclusion
+	expectedExclusions  map[netshPool][]netsh.Exclusion
 	restart int
 }
 
@@ -63,7 +63,7 @@ func TestOriginalsOfWindowsAreAlwaysRestored(t *testing.T) {
 	for seed := range uint64(sequences) {
 		w := newWindowsWorld()
 		m := &windowsModel{windowsWorld: w, history: newHistory(t, seed, 6), values: maps.Clone(w.values),
-			ranges: maps.Clone(w.ranges), theirs: map[netshPool][]netsh.Exclusion{}}
+			ranges: maps.Clone(w.ranges), expectedExclusions: map[netshPool][]netsh.Exclusion{}}
 		w.coupled = m.r.IntN(2) == 0
 		w.wrote = m.checkWrite
 		m.startTuner()
@@ -97,17 +97,17 @@ func (m *windowsModel) doRandomAction() int {
 	m.now = m.now.Add(time.Duration(m.r.IntN(40)) * time.Minute / 10)
 	switch m.r.IntN(14) {
 	case 0, 1, 2:
-		m.spec, m.given = m.anySpec(), true
+		m.spec, m.specSent = m.drawSpec(), true
 		for _, s := range m.spec {
 			m.logEvent("want %s %q %s", s.Key, s.Value, s.Mode)
 		}
 		m.sendSpec()
 	case 3:
-		m.spec, m.given = []v1alpha1.Setting{}, true
+		m.spec, m.specSent = []v1alpha1.Setting{}, true
 		m.logEvent("release")
 		m.sendSpec()
 	case 4, 5, 6:
-		m.interfere()
+		m.changeAsOtherProgram()
 	case 7:
 		m.fault = []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO, nil}[m.r.IntN(4)]
 		m.logEvent("the disk: %v", m.fault)
@@ -141,7 +141,7 @@ func (m *windowsModel) doRandomAction() int {
 func (m *windowsModel) killProcess() (killed int) {
 	m.steps = m.r.IntN(40)
 	m.logEvent("killed after %d steps", m.steps)
-	if isKilled(m.tuner.runCycle) {
+	if runUntilKilled(m.tuner.runCycle) {
 		killed = 1
 	}
 	m.logEvent("  %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
@@ -151,13 +151,13 @@ func (m *windowsModel) killProcess() (killed int) {
 	return killed
 }
 
-func (m *windowsModel) anySpec() []v1alpha1.Setting {
+func (m *windowsModel) drawSpec() []v1alpha1.Setting {
 	list := []v1alpha1.Setting{}
-	for _, key := range sortedKeys(wishesOfWindows) {
+	for _, key := range sortedKeys(windowsSpecValues) {
 		if m.r.IntN(2) == 0 {
 			continue
 		}
-		s := newSetting(key, wishesOfWindows[key][m.r.IntN(len(wishesOfWindows[key]))])
+		s := newSetting(key, windowsSpecValues[key][m.r.IntN(len(windowsSpecValues[key]))])
 		if m.r.IntN(6) == 0 {
 			s.Mode = v1alpha1.ModeDryRun
 		}
@@ -166,8 +166,8 @@ func (m *windowsModel) anySpec() []v1alpha1.Setting {
 	return list
 }
 
-// interfere changes a setting as another program.
-func (m *windowsModel) interfere() {
+// changeAsOtherProgram changes a setting as another program.
+func (m *windowsModel) changeAsOtherProgram() {
 	l := everyPool[m.r.IntN(len(everyPool))]
 	switch m.r.IntN(5) {
 	case 0:
@@ -184,7 +184,7 @@ func (m *windowsModel) interfere() {
 		m.windowsWorld.ranges[l], m.ranges[l] = b, b
 		m.logEvent("another program: %v %v", l, b)
 	default:
-		m.changeExclusion(l, foreignOnes[m.r.IntN(len(foreignOnes))])
+		m.changeExclusion(l, foreignExclusions[m.r.IntN(len(foreignExclusions))])
 	}
 }
 
@@ -198,9 +198,9 @@ func (m *windowsModel) changeExclusion(l netshPool, e netsh.Exclusion) {
 	}
 	m.logEvent("another program: %s %v %v", verb, l, e)
 	for _, of := range everyPool {
-		m.theirs[of] = slices.DeleteFunc(m.theirs[of], func(o netsh.Exclusion) bool { return o == e })
+		m.expectedExclusions[of] = slices.DeleteFunc(m.expectedExclusions[of], func(o netsh.Exclusion) bool { return o == e })
 		if slices.Contains(m.excluded[of], e) {
-			m.theirs[of] = append(m.theirs[of], e)
+			m.expectedExclusions[of] = append(m.expectedExclusions[of], e)
 		}
 	}
 }
@@ -218,7 +218,7 @@ func (m *windowsModel) checkWrite(key, what string) {
 		if def != nil {
 			theirs = fmt.Sprint(def)
 		}
-		if s, _ := settings.Lookup(settings.Windows, key); what != theirs && (s.CheckValue(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
+		if s, _ := settings.Lookup(settings.Windows, key); what != theirs && (s.CheckValue(what) != nil || !slices.Contains(windowsSpecValues[key], what)) {
 			m.t.Errorf("%s = %s is written, and it was %s", key, what, theirs)
 		}
 		return
@@ -228,14 +228,14 @@ func (m *windowsModel) checkWrite(key, what string) {
 		if b != m.ranges[l] && b != adjustRange(m.ranges[l]) && !journaled {
 			m.t.Errorf("%v is %v, and the journal has %+v", l, b, e)
 		}
-		if b != m.ranges[l] && b != adjustRange(m.ranges[l]) && !slices.Contains(wishesOfWindows[rangeOf(l)], settings.FormatBlock(b)) {
+		if b != m.ranges[l] && b != adjustRange(m.ranges[l]) && !slices.Contains(windowsSpecValues[rangeOf(l)], settings.FormatBlock(b)) {
 			m.t.Errorf("%v is %v, but it was not desired", l, b)
 		}
 		if b.Contains(31000) && !m.ranges[l].Contains(31000) && !strings.Contains(","+m.excludedPorts(l)+",", "30000-32767") {
 			m.t.Errorf("%v is %v and has node ports; excluded are %s", l, b, m.excludedPorts(l))
 		}
 	}
-	for l, list := range m.theirs {
+	for l, list := range m.expectedExclusions {
 		if missing := ports.Difference(portsOf(list), portsOf(m.excluded[l])); !missing.IsEmpty() {
 			m.t.Errorf("%s of others are excluded no more by %v after %s", missing.String(), l, what)
 		}
@@ -303,7 +303,7 @@ func (m *windowsModel) checkRestored() {
 		}
 	}
 	for _, l := range everyPool {
-		theirs := portsOf(m.theirs[l])
+		theirs := portsOf(m.expectedExclusions[l])
 		if want := theirs.String(); m.excludedPorts(l) != want {
 			m.t.Errorf("%v excludes %s at the end, and should %s", l, m.excludedPorts(l), want)
 		}

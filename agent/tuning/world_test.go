@@ -23,8 +23,8 @@ type world struct {
 	steps int
 	// fault is what the disk answers to writes.
 	fault error
-	// stubborn are keys that the kernel refuses to write.
-	stubborn map[string]bool
+	// refusedKeys are keys that the kernel refuses to write.
+	refusedKeys map[string]bool
 
 	sysctls map[string]string
 	names   [2]map[string]int // of files: as they are, and as a loss of power leaves them
@@ -61,7 +61,7 @@ var bootValues = map[string]string{
 }
 
 func newWorld() *world {
-	w := &world{steps: -1, stubborn: map[string]bool{}, sysctls: maps.Clone(bootValues)}
+	w := &world{steps: -1, refusedKeys: map[string]bool{}, sysctls: maps.Clone(bootValues)}
 	for i := range w.names {
 		w.names[i], w.content[i] = map[string]int{}, map[int]string{}
 	}
@@ -93,7 +93,7 @@ func (w *world) Read(key string) plan.Reading {
 func (w *world) Write(of plan.Write) error {
 	key, value := of.Key, of.Value
 	w.countStep()
-	if w.stubborn[key] {
+	if w.refusedKeys[key] {
 		return syscall.EINVAL
 	}
 	w.kernelWrites++
