@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// What one sample costs beside reading it.
+// BenchmarkFollow measures the cost of a sample, without reading it.
 func BenchmarkFollow(b *testing.B) {
 	_, leak := newRamp(4)
 	for name, pods := range map[string]int{"a leak": 0, "a leak beside 100 pods": 100} {

@@ -16,28 +16,28 @@ const step = 100 * time.Millisecond
 
 var start = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 
-// load is the work of programs on one pool. The functions are of seconds since the start.
+// load describes the use of one pool by programs. The functions take the seconds since the start.
 type load struct {
-	capacity int
-	persistent     func(t float64) float64 // ports that stay, wished for
-	churn    func(t float64) float64 // connects a second that end in TIME_WAIT
-	lifetime     float64                 // how long one of those lasts before, in seconds
-	jitter   float64                 // of what the reader sees, as a share of what is used
-	reuse    bool                    // TIME_WAIT older than a second counts as reusable
+	capacity   int
+	persistent func(t float64) float64 // ports that stay in use, if available
+	churn      func(t float64) float64 // connects per second that end in TIME_WAIT
+	lifetime   float64                 // seconds until those close
+	jitter     float64                 // error of the reader, as a share of the used ports
+	reuse      bool                    // TIME_WAIT older than a second counts as reusable
 }
 
-// simulatedKernel is a pool as the kernel has it: a port is taken or refused, and TIME_WAIT
-// ends after 60 s and up to 2 s more, as the timer wheel is coarse.
+// simulatedKernel simulates the kernel for one pool. It grants or refuses ports, and
+// TIME_WAIT ends after 60 to 62 s, because the timer wheel is coarse.
 type simulatedKernel struct {
 	load
-	random *rand.Rand
-	now    float64 // seconds
-	persistent   int
-	open   []socketBatch // connections that will be closed, by when
-	wait   []socketBatch // TIME_WAIT, by when it began
-	opened int       // all of open
-	waits  int       // all of wait
-	failed int
+	random     *rand.Rand
+	now        float64 // seconds
+	persistent int
+	open       []socketBatch // open connections, with the time of their close
+	wait       []socketBatch // TIME_WAIT, with the time of its start
+	opened     int           // sockets in open
+	waits      int           // sockets in wait
+	failed     int
 }
 
 type socketBatch struct {
@@ -45,10 +45,12 @@ type socketBatch struct {
 	n  int
 }
 
-// countUsed is the ports that connect() won't take.
-func (k *simulatedKernel) countUsed() int { return k.persistent + k.opened + k.waits - k.countReusable() }
+// countUsed returns the number of ports that connect() cannot take.
+func (k *simulatedKernel) countUsed() int {
+	return k.persistent + k.opened + k.waits - k.countReusable()
+}
 
-// countReusable returns the number of sockets in TIME_WAIT that it would reuse.
+// countReusable returns the number of sockets in TIME_WAIT whose ports connect() would reuse.
 func (k *simulatedKernel) countReusable() int {
 	if !k.reuse {
 		return 0
@@ -62,7 +64,7 @@ func (k *simulatedKernel) countReusable() int {
 	return old
 }
 
-// advanceStep lets one step pass.
+// advanceStep advances the simulation by one step.
 func (k *simulatedKernel) advanceStep() {
 	dt := step.Seconds()
 	k.now += dt
@@ -92,7 +94,7 @@ func (k *simulatedKernel) advanceStep() {
 func (k *simulatedKernel) takePorts(n int) int {
 	got := min(n, k.capacity-k.countUsed())
 	k.failed += n - got
-	for over := got + k.persistent + k.opened + k.waits - k.capacity; over > 0; { // they take over TIME_WAIT
+	for over := got + k.persistent + k.opened + k.waits - k.capacity; over > 0; { // ports that are reused from TIME_WAIT
 		gone := min(over, k.wait[0].n)
 		k.wait[0].n -= gone
 		k.waits -= gone
@@ -118,7 +120,7 @@ func (k *simulatedKernel) drawPoisson(mean float64) int {
 	}
 }
 
-// newSample returns the sample of a reader, with its jitter.
+// newSample returns the sample of a reader, including its error.
 func (k *simulatedKernel) newSample() socket.Sample {
 	shake := func(n int) uint32 {
 		return uint32(max(0, math.Round(float64(n)*(1+k.jitter*k.random.NormFloat64()))))
