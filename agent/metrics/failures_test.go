@@ -11,7 +11,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// failureStep is a sample: its networks, and the failures of each since the reader was opened.
+// failureStep describes a sample by its networks and their failures since the reader was opened.
 type failureStep struct {
 	networks map[uint64]uint64 // cookie by inode
 	counts   map[uint64]uint64
@@ -22,7 +22,7 @@ func (s failureStep) newSample() *socket.Sample {
 	for inode, cookie := range s.networks {
 		out.Networks = append(out.Networks, socket.Network{Inode: inode, Cookie: cookie})
 	}
-	for inode, count := range s.counts { // by two destinations
+	for inode, count := range s.counts { // split over two destinations
 		out.Failures = append(out.Failures, socket.Failure{Inode: inode, Count: count / 2}, socket.Failure{Inode: inode, Port: 1, Count: count - count/2})
 	}
 	return out
@@ -52,7 +52,7 @@ func TestFailures(t *testing.T) {
 		steps []failureStep
 		want  failureCounts
 	}{
-		"A network counts on": {
+		"The counter of a network increases": {
 			[]failureStep{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 9}}},
 			failureCounts{9, 0, ids{1: 9}},
 		},
@@ -103,7 +103,7 @@ func TestFailuresThatAreNotObservedAreAbsent(t *testing.T) {
 	}
 	f.addSample(failureStep{ids{1: 1}, ids{1: 6}}.newSample())
 	if f.total != 6 {
-		t.Errorf("%d in all", f.total)
+		t.Errorf("%d in total", f.total)
 	}
 }
 
@@ -138,10 +138,10 @@ func TestNoCounterDecreases(t *testing.T) {
 		}
 		for inode, own := range f.byNetwork {
 			if cookies[inode] == own.cookie && own.count < before.Own[inode] {
-				t.Fatalf("round %d: %s", round, fmt.Sprint(inode, " fell from ", before.Own[inode], " to ", own.count))
+				t.Fatalf("round %d: %s", round, fmt.Sprint(inode, " decreased from ", before.Own[inode], " to ", own.count))
 			}
 			if now.networks[inode] != own.cookie {
-				t.Fatalf("round %d: %d is not there any more", round, inode)
+				t.Fatalf("round %d: the network %d does not exist", round, inode)
 			}
 		}
 	}

@@ -28,8 +28,8 @@ var (
 	src   = netip.MustParseAddr("10.0.0.4")
 )
 
-// newNetwork returns a network of 1,000 ports with so many destinations, each of which uses
-// so many of them.
+// newNetwork returns a network of 1,000 ports with the given number of destinations, and
+// of used ports for each.
 func newNetwork(inode uint64, o socket.Owner, destinations int, used uint32) socket.Network {
 	n := socket.Network{
 		Inode: inode, Cookie: inode, Owner: o, Detailed: true, InUse: int(used), UDPInUse: 3,
@@ -50,7 +50,7 @@ func newPodOwner(i int) socket.Owner {
 	return socket.Owner{Kind: socket.OwnerPod, PodUID: fmt.Sprintf("%08d-5b7d-4a10-9d57-7d1d2f0c6b11", i), Namespace: "shop", Pod: fmt.Sprintf("api-%d", i)}
 }
 
-// newNode returns the host and so many pods, each with so many destinations and used ports.
+// newNode returns the host and the given number of pods, each with destinations that use ports.
 func newNode(pods, destinations int, used uint32) *socket.Sample {
 	s := &socket.Sample{
 		Taken: taken, CPUTime: 1500 * time.Microsecond,
@@ -64,7 +64,7 @@ func newNode(pods, destinations int, used uint32) *socket.Sample {
 	return s
 }
 
-// addFailures adds failures to the first networks, and to as many that no longer exist.
+// addFailures adds failures to the first networks, and to as many removed networks.
 func addFailures(s *socket.Sample, of int, count uint64) {
 	for i := range of {
 		s.Failures = append(s.Failures,
@@ -87,7 +87,7 @@ func recordSampleWith(m *Metrics, s *socket.Sample, f assess.Facts) {
 	m.RecordSample(s, &status, Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: f})
 }
 
-// scrapeMetrics returns the handler's response.
+// scrapeMetrics returns the response of the handler.
 func scrapeMetrics(t testing.TB, m *Metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -99,7 +99,7 @@ func scrapeMetrics(t testing.TB, m *Metrics) string {
 	return string(body)
 }
 
-// selectSeries returns the lines of a scrape with the prefix, without comments.
+// selectSeries returns the lines of a scrape that have the prefix, without comments.
 func selectSeries(text, prefix string) (found []string) {
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, prefix) && !strings.HasPrefix(line, "#") {
@@ -112,8 +112,8 @@ func selectSeries(text, prefix string) (found []string) {
 // varyingParts matches the parts that differ between runs.
 var varyingParts = regexp.MustCompile(`(?m)^(process_\w+ ).*$|goversion="[^"]*"`)
 
-// An agent that is not on the node's own network can't count its entries.
-func TestDropsOfConntrackAreThereWithoutItsEntries(t *testing.T) {
+// An agent outside the node's own network namespace can't count the conntrack entries.
+func TestConntrackDropsAreExportedWithoutEntries(t *testing.T) {
 	s := newNode(1, 1, 10)
 	s.Networks[0].Counters = &socket.Counters{Conntrack: &socket.ConntrackCounters{InsertFailed: 7, Drop: 8, EarlyDrop: 9}}
 	s.Networks[1].Counters = &socket.Counters{Conntrack: &socket.ConntrackCounters{Drop: 100}}
@@ -163,7 +163,7 @@ func TestNamesFollowTheConventions(t *testing.T) {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 	if got, err := testutil.GatherAndCount(m.registry); err != nil || got < 40 {
-		t.Errorf("only %d series were looked at: %v", got, err)
+		t.Errorf("only %d series were checked: %v", got, err)
 	}
 }
 
@@ -207,7 +207,7 @@ func TestRemovedNetworksLeaveNoSeries(t *testing.T) {
 	before := scrapeMetrics(t, m)
 	for _, name := range []string{"portreeve_pool_used_ports", "portreeve_network_used_ratio", "portreeve_network_failed_connects_total"} {
 		if !strings.Contains(strings.Join(selectSeries(before, name), "\n"), `pod="api-0"`) {
-			t.Errorf("%s has no pod api-0 to lose:\n%s", name, before)
+			t.Errorf("%s has no series of pod api-0:\n%s", name, before)
 		}
 	}
 	s.Networks = s.Networks[:1]
@@ -215,7 +215,7 @@ func TestRemovedNetworksLeaveNoSeries(t *testing.T) {
 	after := scrapeMetrics(t, m)
 	for _, gone := range []string{`pod="api-`, "portreeve_conntrack", "portreeve_network_used_ratio{"} {
 		if strings.Contains(after, gone) {
-			t.Errorf("%s is still there:\n%s", gone, after)
+			t.Errorf("%s is still exported:\n%s", gone, after)
 		}
 	}
 }
@@ -251,8 +251,8 @@ func TestThresholdsSelectTheListedNetworks(t *testing.T) {
 	}
 }
 
-// Two source addresses of one destination have two pools.
-func TestPoolsFromTwoSourcesAreTwo(t *testing.T) {
+// A destination has one pool for each source address.
+func TestEachSourceAddressHasItsPool(t *testing.T) {
 	s := newNode(1, 2, 700)
 	other := &s.Networks[1].Destinations[1]
 	other.Address, other.Source = s.Networks[1].Destinations[0].Address, netip.MustParseAddr("10.0.0.5")

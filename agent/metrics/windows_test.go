@@ -12,7 +12,7 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// newWindowsNode returns a Windows node with so many used ports in its host network.
+// newWindowsNode returns a Windows node with used ports in its host network.
 func newWindowsNode(used uint32) (*socket.Sample, assess.Facts) {
 	s := newNode(0, 0, 0)
 	s.Networks = []socket.Network{newNetwork(1, socket.Owner{Kind: socket.OwnerHost}, 3, used)}
@@ -102,7 +102,7 @@ func TestSettingsThatRequireARestartHaveASeries(t *testing.T) {
 		want   []string
 	}{
 		"one requires a restart": {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
-		"twice the same key":     {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired, v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
+		"two of the same key":    {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired, v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
 		"one is in effect":       {[]v1alpha1.SettingState{v1alpha1.SettingApplied}, nil},
 		"none":                   {nil, nil},
 	} {
