@@ -17,13 +17,13 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// labelledMachine is a machine whose cause is known.
+// labelledMachine is a machine with a known cause.
 type labelledMachine struct {
 	// How describes how it was made.
 	How string
 	// Cause is the known cause; empty if the machine is healthy, with level Normal.
 	Cause v1alpha1.Cause
-	// Kernel is the one that was sampled, empty for what was generated.
+	// Kernel is the release of the sampled kernel, empty for generated machines.
 	Kernel string `json:",omitempty"`
 	Facts  facts
 	Sample socket.Sample
@@ -38,7 +38,7 @@ type facts struct {
 	Explain   bool              `json:",omitempty"`
 }
 
-// buildStatus returns the agent's status.
+// buildStatus returns the agent's status of l.
 func (l *labelledMachine) buildStatus() v1alpha1.PortPressureStatus {
 	return assess.BuildStatus(l.Sample, assess.Facts{Conntrack: l.Facts.Conntrack, TCP: l.Facts.TCP,
 		Prior: l.Facts.Before, System: l.Facts.System, Explain: l.Facts.Explain})
@@ -47,7 +47,7 @@ func (l *labelledMachine) buildStatus() v1alpha1.PortPressureStatus {
 // diagnosisScore counts correct and wrong diagnoses of labelled machines.
 type diagnosisScore struct{ correct, unknown, wrong int }
 
-// addMachine evaluates l.
+// addMachine evaluates l and counts the result.
 func (s *diagnosisScore) addMachine(t *testing.T, name string, l *labelledMachine) {
 	t.Helper()
 	got := l.buildStatus()
@@ -56,7 +56,7 @@ func (s *diagnosisScore) addMachine(t *testing.T, name string, l *labelledMachin
 		s.correct++
 	case got.Cause == v1alpha1.CauseUnknown:
 		s.unknown++
-		t.Logf("%s: %s is not named: %s", name, l.Cause, got.Advice)
+		t.Logf("%s: no cause, want %s: %s", name, l.Cause, got.Advice)
 	default:
 		s.wrong++
 		t.Errorf("%s (%s): %s %q, want %q: %s", name, l.How, got.Level, got.Cause, l.Cause, got.Advice)
@@ -66,17 +66,18 @@ func (s *diagnosisScore) addMachine(t *testing.T, name string, l *labelledMachin
 	}
 }
 
-// checkGoal checks that at least 90 % of the causes are correct, and none wrong.
+// checkGoal checks that at least 90 % of the diagnoses are correct and that none is wrong.
 func (s diagnosisScore) checkGoal(t *testing.T) {
 	t.Helper()
 	total := s.correct + s.unknown + s.wrong
-	t.Logf("%d of %d named right, %d not named, %d wrong", s.correct, total, s.unknown, s.wrong)
+	t.Logf("%d of %d correct, %d without a cause, %d wrong", s.correct, total, s.unknown, s.wrong)
 	if s.wrong > 0 || s.correct*10 < total*9 {
-		t.Errorf("%d of %d named right, %d wrong: want 90 %% and none", s.correct, total, s.wrong)
+		t.Errorf("%d of %d correct, %d wrong; want at least 90 %% and none", s.correct, total, s.wrong)
 	}
 }
 
-// Each file of testdata is a machine as read by a reader, recorded by TestLiveScenes -record.
+// Each file of testdata/live is the sample of a reader, recorded with -record by
+// TestLiveScenarios.
 func TestCorpus(t *testing.T) {
 	paths, err := filepath.Glob("testdata/live/*.json")
 	if err != nil {
@@ -113,7 +114,7 @@ func loadRecording(t *testing.T, path string) *labelledMachine {
 
 var numberLists = regexp.MustCompile(`\[[\d\s,]+\]`)
 
-// saveRecording writes l down, indented but for lists of numbers.
+// saveRecording writes l as indented JSON, with each list of numbers on one line.
 func saveRecording(path string, l *labelledMachine) error {
 	raw, err := json.MarshalIndent(l, "", " ")
 	if err != nil {

@@ -18,22 +18,22 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 1, "seed of the generated machines")
-	count = flag.Int("machines", 40, "generated machines of each kind")
+	count = flag.Int("machines", 40, "number of generated machines of each kind")
 )
 
-// generatedMachine is a node in the making: the pod in trouble, and what the node has beside.
+// generatedMachine is a node that is being generated, with one affected pod.
 type generatedMachine struct {
 	*rand.Rand
 	labelledMachine
 	pod      socket.Network
 	capacity int
-	// used is how many ports the trouble and the noise in its pool have together;
-	// most how many of them the trouble has.
+	// used is the number of ports in use in the target's pool, and affected the number of
+	// those that have the cause; noise uses the others.
 	used, affected int
 }
 
-// machineKinds are ways to get into trouble: what is done to a machine with used ports in
-// the pool in question. Noise comes after.
+// machineKinds contains the kinds of generated machines. make gives a machine the cause, and
+// noise is added afterwards. The random numbers depend on the length of the name.
 var machineKinds = map[string]struct {
 	cause v1alpha1.Cause
 	make  func(*generatedMachine)
@@ -84,7 +84,7 @@ var machineKinds = map[string]struct {
 		m.target().States[tcpstate.Established] = uint32(m.affected)
 	}},
 	"few descriptors": {v1alpha1.CauseFileDescriptors, func(m *generatedMachine) {
-		m.used = min(m.used, m.capacity*98/100) // not out of ports already
+		m.used = min(m.used, m.capacity*98/100) // the ports themselves must not be exhausted
 		m.target().States[tcpstate.Established] = uint32(m.affected)
 		m.ensurePoolDetail().Holders[0].OpenFiles = m.affected + 100
 		m.ensurePoolDetail().Holders[0].MaxFiles = m.affected + 100 + m.IntN(max(1, min(m.affected/10, m.capacity-m.used)))
@@ -114,7 +114,7 @@ var machineKinds = map[string]struct {
 	}},
 	"UDP": {v1alpha1.CauseBoundPorts, func(m *generatedMachine) {
 		m.pod.UDPInUse, m.pod.UDPSockets = m.used, m.used+m.IntN(100)
-		m.affected, m.used = m.used/10, m.used/5 // of TCP
+		m.affected, m.used = m.used/10, m.used/5 // ports of TCP
 	}},
 	"Windows, churn": {v1alpha1.CauseTimeWaitChurn, func(m *generatedMachine) {
 		m.setWindows()
@@ -191,7 +191,8 @@ func TestGeneratedMachines(t *testing.T) {
 	all.checkGoal(t)
 }
 
-// newGeneratedMachine is a machine with a busy host and quiet pods, and a pod with a range.
+// newGeneratedMachine returns a machine with a busy host, quiet pods, and the affected pod with
+// a port range but no load.
 func newGeneratedMachine(i uint64, name string) *generatedMachine {
 	m := &generatedMachine{Rand: rand.New(rand.NewPCG(*seed<<32|i, uint64(len(name))))}
 	m.How = "generated: " + name
@@ -216,8 +217,8 @@ func newGeneratedMachine(i uint64, name string) *generatedMachine {
 	return m
 }
 
-// ports sets the pod's range, and how much of it is used: 52 to 100 %, of which the
-// trouble has 48 to 98 %.
+// setRange sets the pod's range and the number of used ports, 52 to 100 % of the range, of
+// which the cause has 48 to 98 %.
 func (m *generatedMachine) setRange(first, last uint16) {
 	m.pod.Settings.Range = ports.Range{First: first, Last: last}
 	m.capacity = m.pod.Settings.Capacity()
@@ -237,11 +238,13 @@ func (m *generatedMachine) setWindows() {
 	m.pod.BindUnknown = true
 }
 
-// target is the destination in question.
+// target returns the affected destination.
 func (m *generatedMachine) target() *socket.Destination { return &m.pod.Destinations[0] }
 
-// drawShare is a share of the trouble, between so many percent.
-func (m *generatedMachine) drawShare(least, most int) int { return m.affected * (least + m.IntN(most-least+1)) / 100 }
+// drawShare returns a random share of the affected ports, between two percentages.
+func (m *generatedMachine) drawShare(least, most int) int {
+	return m.affected * (least + m.IntN(most-least+1)) / 100
+}
 
 func (m *generatedMachine) ensurePoolDetail() *socket.PoolDetail {
 	if m.Sample.PoolDetail == nil {
@@ -252,8 +255,8 @@ func (m *generatedMachine) ensurePoolDetail() *socket.PoolDetail {
 	return m.Sample.PoolDetail
 }
 
-// makeHealthy is a server that does well: far more TIME_WAIT than ESTABLISHED, spread over
-// destinations, and most of it at the server's own port.
+// makeHealthy makes the pod a healthy server. It has far more TIME_WAIT than ESTABLISHED,
+// spread over destinations and mostly on the port of the server.
 func (m *generatedMachine) makeHealthy() {
 	m.affected, m.used = 0, m.capacity/10
 	m.addConnections(&m.pod, 20, m.capacity/3)
@@ -261,7 +264,7 @@ func (m *generatedMachine) makeHealthy() {
 	m.pod.States[tcpstate.Established] += uint32(m.IntN(20000))
 }
 
-// addConnections are connections to up to so many other destinations.
+// addConnections adds connections to other destinations, up to the given numbers.
 func (m *generatedMachine) addConnections(n *socket.Network, destinations, each int) {
 	for i := range m.IntN(destinations + 1) {
 		d := socket.Destination{Source: podIP, Address: netip.AddrFrom4([4]byte{10, 100, byte(i), 1}), Port: 443}
@@ -275,7 +278,7 @@ func (m *generatedMachine) addConnections(n *socket.Network, destinations, each 
 	m.setTotals(n)
 }
 
-// findDominantState is the state that most of the pool's connections are in.
+// findDominantState returns the most frequent state of the target's connections.
 func (m *generatedMachine) findDominantState() (most tcpstate.State) {
 	for s, n := range m.target().States {
 		if n > m.target().States[most] {
@@ -290,20 +293,20 @@ func (m *generatedMachine) drawState() tcpstate.State {
 	return states[m.IntN(len(states))]
 }
 
-// addNoise fills the pool in question up to used with other states, in parts smaller
-// than the trouble, and adds connections of the pod to other destinations.
+// addNoise fills the target's pool up to used with other states, in parts smaller than the
+// affected number, and adds connections of the pod to other destinations.
 func (m *generatedMachine) addNoise() {
 	for left := m.used - m.affected; left > 0; {
 		part := min(left, 1+m.IntN(max(1, m.used/6)))
 		switch {
-		case m.Sample.PoolDetail == nil && m.IntN(4) == 0: // else the look might be at bind(0)'s pool
+		case m.Sample.PoolDetail == nil && m.IntN(4) == 0: // otherwise PoolDetail might be of the bind(0) pool
 			m.pod.Skipped += part / 3
 			m.pod.SkippedListening += part / 6
 			m.target().States[tcpstate.Established] += uint32(part - part/3)
 		default:
 			state := m.drawState()
 			if state == tcpstate.TimeWait && m.target().ReusableIfAll > m.target().Reusable || state != m.findDominantState() && int(m.target().States[state])+part > m.used*4/10 {
-				continue // it would be trouble of its own
+				continue // it would be a cause of its own
 			}
 			m.target().States[state] += uint32(part)
 		}
@@ -316,8 +319,8 @@ func (m *generatedMachine) addNoise() {
 	m.Sample.Networks = append(m.Sample.Networks, m.pod)
 }
 
-// setTotals makes n's totals fit: at least as many ports held as any destination has, at
-// most as many as all have together.
+// setTotals sets the totals of n. The number of ports in use is at least that of the largest
+// destination, and at most the sum of all destinations.
 func (m *generatedMachine) setTotals(n *socket.Network) {
 	n.States, n.InUse = tcpstate.Counts{tcpstate.Listen: uint32(n.SkippedListening), tcpstate.TimeWait: n.States[tcpstate.TimeWait]}, 0
 	all := 0
@@ -326,7 +329,7 @@ func (m *generatedMachine) setTotals(n *socket.Network) {
 		n.InUse = max(n.InUse, d.States.Total())
 		all += d.States.Total()
 	}
-	if !n.BindUnknown { // Windows gives each connection a port of its own
+	if !n.BindUnknown { // on Windows each connection uses its own port
 		all = n.InUse + m.IntN(all-n.InUse+1)
 	}
 	n.InUse = min(n.Skipped+all, n.Settings.Capacity())

@@ -23,23 +23,23 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-var record = flag.Bool("record", false, "make every scene and write what the readers saw to testdata/live")
+var record = flag.Bool("record", false, "run every scenario and write the samples of the readers to testdata/live")
 
-// scenario is a way to bring a namespace of its own into trouble, or not.
+// scenario builds a machine with a known cause, or a healthy one, in a new namespace.
 type scenario struct {
 	name  string
 	how   string
 	cause v1alpha1.Cause
-	build  func(*stage)
-	// inEveryRun is made in every run, not only for a recording.
+	build func(*stage)
+	// inEveryRun scenarios run in every test, not only for a recording.
 	inEveryRun bool
-	// sockdiag is also recorded as this reader sees it.
+	// sockdiag scenarios are also sampled with this reader.
 	sockdiag bool
-	// inspects wants a closer look at the pool.
+	// inspects requests details of the pool.
 	inspects bool
 }
 
-// stage has the namespaces in which a scene is built.
+// stage is the namespace in which a scenario is built.
 type stage struct {
 	*netnstest.Netns
 	t     *testing.T
@@ -47,13 +47,13 @@ type stage struct {
 	rand  *rand.Rand
 	facts facts
 	owner socket.Owner
-	// isReady reports whether the pool detail shows the state that the scene waits for.
+	// isReady reports whether the pool detail shows the state that the scenario waits for.
 	isReady func(*socket.PoolDetail) bool
 }
 
 func TestLiveScenarios(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: the test makes network namespaces")
+		t.Skip("needs root: the test creates network namespaces")
 	}
 	walk, err := portwalk.Open(portwalk.Options{})
 	if err != nil {
@@ -73,7 +73,7 @@ func TestLiveScenarios(t *testing.T) {
 			seed := fnv.New64a()
 			seed.Write([]byte(s.name))
 			at := &stage{Netns: netnstest.New(t), t: t, walk: walk, rand: rand.New(rand.NewPCG(seed.Sum64(), 0)),
-				owner: socket.Owner{Kind: socket.OwnerPod, PodUID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "api-7f"},
+				owner:   socket.Owner{Kind: socket.OwnerPod, PodUID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "api-7f"},
 				isReady: func(*socket.PoolDetail) bool { return true }}
 			at.addBackgroundLoad()
 			s.build(at)
@@ -86,12 +86,12 @@ func TestLiveScenarios(t *testing.T) {
 	all.checkGoal(t)
 }
 
-func (s *stage) evaluateSample(scene scenario, suffix string, sample socket.Sample, all *diagnosisScore) {
+func (s *stage) evaluateSample(of scenario, suffix string, sample socket.Sample, all *diagnosisScore) {
 	s.t.Helper()
-	l := &labelledMachine{How: scene.how, Cause: scene.cause, Kernel: readKernelRelease(s.t), Facts: s.facts, Sample: sample}
-	all.addMachine(s.t, scene.name+suffix, l)
+	l := &labelledMachine{How: of.how, Cause: of.cause, Kernel: readKernelRelease(s.t), Facts: s.facts, Sample: sample}
+	all.addMachine(s.t, of.name+suffix, l)
 	if *record {
-		if err := saveRecording(filepath.Join("testdata", "live", scene.name+suffix+".json"), l); err != nil {
+		if err := saveRecording(filepath.Join("testdata", "live", of.name+suffix+".json"), l); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -106,13 +106,13 @@ func readKernelRelease(t *testing.T) string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// samplePortwalk is the namespace alone, as portwalk sees it. The closer look is at the
-// tightest pool of the machine, which may be another test's for a while. Recordings
-// of other scenes have it where it happens to be there.
-func (s *stage) samplePortwalk(look bool) socket.Sample {
+// samplePortwalk returns portwalk's sample of the namespace. PoolDetail describes the
+// tightest pool of the machine, which may belong to another test for a while; inspect waits
+// for that of this namespace. Recordings of other scenarios have it only by chance.
+func (s *stage) samplePortwalk(inspect bool) socket.Sample {
 	s.t.Helper()
 	var request socket.Request
-	if look || *record {
+	if inspect || *record {
 		request.InspectPercent = 50
 	}
 	for end := time.Now().Add(5 * time.Minute); ; {
@@ -120,22 +120,22 @@ func (s *stage) samplePortwalk(look bool) socket.Sample {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		mine := s.selectNetwork(got)
-		if !look || mine.PoolDetail != nil && s.isReady(mine.PoolDetail) {
-			return mine
+		sample := s.selectNetwork(got)
+		if !inspect || sample.PoolDetail != nil && s.isReady(sample.PoolDetail) {
+			return sample
 		}
 		if time.Now().After(end) {
-			s.t.Fatalf("after 5 minutes the closer look is %+v", mine.PoolDetail)
+			s.t.Fatalf("after 5 minutes PoolDetail is %+v", sample.PoolDetail)
 		}
 		time.Sleep(50 * time.Millisecond) // the kernel's timers have to run
 	}
 }
 
-// sampleSockdiag is the namespace as sockdiag sees it.
+// sampleSockdiag returns sockdiag's sample of the namespace.
 func (s *stage) sampleSockdiag() socket.Sample {
 	s.t.Helper()
 	root := s.t.TempDir()
-	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", s.FD()), filepath.Join(root, "scene")); err != nil {
+	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", s.FD()), filepath.Join(root, "scenario")); err != nil {
 		s.t.Fatal(err)
 	}
 	diag, err := sockdiag.Open(sockdiag.Options{NetnsRoot: root})
@@ -150,7 +150,7 @@ func (s *stage) sampleSockdiag() socket.Sample {
 	return s.selectNetwork(got)
 }
 
-// selectNetwork leaves the scene's namespace in a sample, named as a pod's.
+// selectNetwork returns the sample with only the scenario's namespace, which gets an owner.
 func (s *stage) selectNetwork(sample socket.Sample) socket.Sample {
 	s.t.Helper()
 	out := socket.Sample{Taken: sample.Taken.UTC().Truncate(time.Second), Reader: sample.Reader}
@@ -164,13 +164,13 @@ func (s *stage) selectNetwork(sample socket.Sample) socket.Sample {
 		}
 	}
 	if len(out.Networks) != 1 {
-		s.t.Fatalf("%d networks are net:[%d]", len(out.Networks), s.Inode())
+		s.t.Fatalf("%d networks with the inode net:[%d], want 1", len(out.Networks), s.Inode())
 	}
 	return out
 }
 
-// addBackgroundLoad is the background load of any machine: listeners, and a few
-// connections to other destinations.
+// addBackgroundLoad adds the background load of any machine: listeners, and a few connections
+// to other destinations.
 func (s *stage) addBackgroundLoad() {
 	s.t.Helper()
 	for i := range 3 + s.rand.IntN(8) {
@@ -182,12 +182,12 @@ func (s *stage) addBackgroundLoad() {
 	}
 }
 
-// setPortRange sets the range.
+// setPortRange sets the ephemeral port range.
 func (s *stage) setPortRange(first, last int) {
 	s.WriteSysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", first, last))
 }
 
-// openConnections makes ESTABLISHED sockets without a peer.
+// openConnections opens ESTABLISHED sockets without a peer.
 func (s *stage) openConnections(count int, src, dst netip.AddrPort) {
 	s.t.Helper()
 	for range count {
@@ -197,7 +197,7 @@ func (s *stage) openConnections(count int, src, dst netip.AddrPort) {
 	}
 }
 
-// openPairs makes real connections, and ends each in its way.
+// openPairs opens real connections and calls end for each.
 func (s *stage) openPairs(count int, src, dst netip.AddrPort, end func(testnet.Pair) error) {
 	s.t.Helper()
 	l := s.Listen(dst.String())
@@ -208,7 +208,7 @@ func (s *stage) openPairs(count int, src, dst netip.AddrPort, end func(testnet.P
 	}
 }
 
-// startConnects lets connects wait for an answer.
+// startConnects starts connects that remain in SYN_SENT.
 func (s *stage) startConnects(count int, dst netip.AddrPort) {
 	s.t.Helper()
 	if err := s.Listen(dst.String()).DropPackets(); err != nil {
@@ -221,7 +221,7 @@ func (s *stage) startConnects(count int, dst netip.AddrPort) {
 	}
 }
 
-// readCounters reads the namespace's own figures as if they were the node's.
+// readCounters stores the conntrack counters of the namespace as those of the node.
 func (s *stage) readCounters() {
 	s.t.Helper()
 	proc := s.t.TempDir()

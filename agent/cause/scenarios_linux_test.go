@@ -25,16 +25,16 @@ var (
 	wildcard = parseAddrPort("0.0.0.0:0")
 )
 
-// waitForReuse waits until TIME_WAIT is past the reuse delay, on kernels before 6.14 a
-// second of the coarse clock.
+// waitForReuse waits until TIME_WAIT is older than the reuse delay, which on kernels before
+// 6.14 is a second of the coarse clock.
 func waitForReuse() { time.Sleep(2100 * time.Millisecond) } // the condition is time itself
 
 func newTimeWaitLoad(count, destinations int) testnet.Load {
 	return testnet.Load{TimeWait: count, Destinations: destinations}
 }
 
-// scenarios is the live part of the corpus. The ranges are the default, 32768 to 60999,
-// unless said otherwise.
+// scenarios is the live part of the corpus. The range is the default, 32768 to 60999,
+// unless how gives another.
 var scenarios = []scenario{
 	// TIME_WAIT
 	{name: "timewait", how: "20,000 connects over loopback to one destination, the client closes first, tcp_timestamps 0",
@@ -100,7 +100,7 @@ var scenarios = []scenario{
 		}},
 	{name: "timewait-reused", how: "20,000 connects over loopback with the default tcp_tw_reuse 2: reused all the time, so healthy",
 		build: func(s *stage) {
-			s.StartLoad(newTimeWaitLoad(20000, 1)) // which turns it off
+			s.StartLoad(newTimeWaitLoad(20000, 1)) // which turns reuse off
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
 			waitForReuse()
 		}},
@@ -321,14 +321,14 @@ var scenarios = []scenario{
 		cause: v1alpha1.CauseBoundPorts, build: func(s *stage) {
 			s.setPortRange(40000, 40999)
 			s.openBoundConnections(200, server)
-			for i := range 800 { // ports of their own, though connect() may choose any
+			for i := range 800 { // each with its own port, though connect() could share ports
 				to := parseAddrPort("127.0.0.2:80")
 				if i%2 == 0 {
 					to = parseAddrPort("127.0.0.3:80")
 				}
 				port := uint16(40100 + i)
 				_, err := s.Connect(home, to, testnet.Repair, testnet.LocalPortRange(ports.Range{First: port, Last: port}))
-				if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) { // bind(0) has that one
+				if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) { // taken by bind(0)
 					s.t.Fatal(err)
 				}
 			}
@@ -348,12 +348,12 @@ var scenarios = []scenario{
 		cause: v1alpha1.CauseListenerInRange, sockdiag: true, inEveryRun: true, build: func(s *stage) {
 			s.setPortRange(40000, 40999)
 			for i := range 600 {
-				s.Listen(fmt.Sprintf("127.0.0.99:%d", 40100+i)) // the noise has ports of 127.0.0.1
+				s.Listen(fmt.Sprintf("127.0.0.99:%d", 40100+i)) // the background load uses ports of 127.0.0.1
 			}
 			s.openConnections(100, home, server)
 		}},
 
-	// More than one thing at a time
+	// Several causes at the same time
 	{name: "mixed", how: "range 40000-40999, 220 open, 220 in TIME_WAIT, 220 in CLOSE_WAIT, 220 in SYN_SENT to one destination",
 		cause: v1alpha1.CauseUnknown, build: func(s *stage) {
 			s.setPortRange(40000, 40999)
@@ -376,7 +376,7 @@ var scenarios = []scenario{
 			}
 		}},
 
-	// Nothing wrong with ports
+	// No port exhaustion
 	{name: "busy-server", how: "60,000 clients of a server, and 90,000 in TIME_WAIT over 23 destinations, 20 times its 4,500 open connections to others: healthy",
 		build: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_max_tw_buckets", "262144")
@@ -423,7 +423,7 @@ func (s *stage) openBoundConnections(count int, dst netip.AddrPort) {
 	}
 }
 
-// enableConntrack turns connection tracking on.
+// enableConntrack enables connection tracking.
 func (s *stage) enableConntrack() {
 	s.t.Helper()
 	cmd := exec.Command("nft", "add table inet t; add chain inet t o { type filter hook output priority 0; }; add rule inet t o ct state new counter")
