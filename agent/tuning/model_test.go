@@ -29,8 +29,8 @@ var epoch = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 var allowed = []string{rangeKey, reserveKey, settings.KeyTCPTWReuse, settings.KeyTCPFinTimeout,
 	settings.KeyConntrackMax, settings.KeyConntrackEstablished}
 
-// wishes are the values that a spec may set, valid and invalid. foreign are the values
-// that another program writes: nothing that a wish has, so that it can be told apart.
+// wishes are the values that a spec may set, valid and invalid. foreignValues are those
+// that another program writes. They differ from specValues, so that their origin is known.
 var (
 	specValues = map[string][]string{
 		rangeKey:                         {"16384 65535", "20000 60999", "40000 50000", "5 10", "60000 20000", "x"},
@@ -55,13 +55,13 @@ var (
 
 // history is a random sequence of events.
 type history struct {
-	t     *testing.T
-	r     *rand.Rand
-	tuner *Tuner
-	now   time.Time
-	spec  []v1alpha1.Setting
+	t        *testing.T
+	r        *rand.Rand
+	tuner    *Tuner
+	now      time.Time
+	spec     []v1alpha1.Setting
 	specSent bool // the spec has been sent
-	log   []string
+	log      []string
 }
 
 func newHistory(t *testing.T, seed, stream uint64) history {
@@ -110,7 +110,7 @@ func TestOriginalsAreAlwaysRestored(t *testing.T) {
 		}
 	}
 	if killed < sequences/2 || repaired == 0 {
-		t.Errorf("only %d kills and %d writes in %d sequences: this tries nothing", killed, repaired, sequences)
+		t.Errorf("only %d kills and %d writes in %d sequences: the test has no coverage", killed, repaired, sequences)
 	}
 	t.Logf("%d sequences, %d kills, %d writes to the kernel", sequences, killed, repaired)
 }
@@ -134,16 +134,16 @@ func (m *model) doRandomAction() int {
 		m.sendSpec()
 	case 3:
 		m.spec, m.specSent = []v1alpha1.Setting{}, true
-		m.logEvent("release")
+		m.logEvent("an empty spec")
 		m.sendSpec()
 	case 4:
-		m.logEvent("the object is new, and empty")
+		m.logEvent("the object is recreated, and empty")
 		m.tuner.UpdateSpec(&v1alpha1.PortPressure{})
 	case 5, 6:
 		m.changeAsOtherProgram()
 	case 7:
 		m.fault = []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO, nil}[m.r.IntN(4)]
-		m.logEvent("the disk: %v", m.fault)
+		m.logEvent("disk fault: %v", m.fault)
 	case 8:
 		m.fault = nil
 	case 9:
@@ -153,7 +153,7 @@ func (m *model) doRandomAction() int {
 	case 10:
 		if m.r.IntN(4) == 0 {
 			power := m.r.IntN(2) == 0
-			m.logEvent("reboot, loss of power %v", power)
+			m.logEvent("reboot, power loss %v", power)
 			m.rebootMachine(power)
 			m.expected = maps.Clone(bootValues)
 			m.startTuner()
@@ -188,6 +188,7 @@ func (m *model) killProcess() (killed int) {
 	return killed
 }
 
+// runUntilKilled calls f and reports whether the process was killed.
 func runUntilKilled(f func()) (yes bool) {
 	defer func() {
 		r := recover()
@@ -218,7 +219,7 @@ func (m *model) drawSpec() []v1alpha1.Setting {
 	return list
 }
 
-// changeAsOtherProgram writes a key as another program.
+// changeAsOtherProgram writes a random key as another program.
 func (m *model) changeAsOtherProgram() {
 	if m.r.IntN(3) == 0 {
 		m.changeReservedPorts()
@@ -256,7 +257,7 @@ func (m *model) checkWrite(key, value string) {
 	def, _ := settings.Lookup(settings.Linux, key)
 	e, ok := m.findJournaled(key)
 	if !ok {
-		m.t.Errorf("%s is written, and the journal does not have it", key)
+		m.t.Errorf("%s is written without a journal entry", key)
 		return
 	}
 	if key == reserveKey {
@@ -265,10 +266,10 @@ func (m *model) checkWrite(key, value string) {
 	}
 	back := def.IsSame(value, e.Original)
 	if !back && !slices.ContainsFunc(e.Wrote, func(v string) bool { return def.IsSame(v, value) }) {
-		m.t.Errorf("%s = %q is written, and the journal has %+v", key, value, e)
+		m.t.Errorf("%s = %q is written, but the journal has %+v", key, value, e)
 	}
 	if !back && (!slices.Contains(allowed, key) || def.CheckValue(value) != nil || !slices.Contains(specValues[key], value)) {
-		m.t.Errorf("%s = %q is written: not allowed", key, value)
+		m.t.Errorf("%s = %q is written, but not allowed", key, value)
 	}
 	if back && !def.IsSame(value, m.expected[key]) {
 		m.t.Errorf("%s = %q is restored, but it was %q", key, value, m.expected[key])
@@ -280,13 +281,13 @@ func (m *model) checkWrite(key, value string) {
 
 // checkPorts checks that no port of others is removed, and only recorded ones are added.
 func (m *model) checkPorts(e plan.JournalEntry, value string) {
-	next, theirs, ours := parseSet(value), parseSet(m.expected[reserveKey]), map[uint16]bool{}
+	next, others, ours := parseSet(value), parseSet(m.expected[reserveKey]), map[uint16]bool{}
 	for _, v := range e.Wrote {
 		for p := range parseSet(v) {
 			ours[p] = true
 		}
 	}
-	for p := range theirs {
+	for p := range others {
 		if !next[p] {
 			m.t.Errorf("port %d of others is no longer reserved: %q", p, value)
 		}
@@ -299,20 +300,20 @@ func (m *model) checkPorts(e plan.JournalEntry, value string) {
 		}
 	}
 	for p := range next {
-		if !theirs[p] && !ours[p] {
-			m.t.Errorf("port %d is reserved, and the journal has %+v", p, e)
+		if !others[p] && !ours[p] {
+			m.t.Errorf("port %d is reserved, but the journal has %+v", p, e)
 		}
 	}
 }
 
-// checkCollisions checks that the range takes no port of a service.
+// checkCollisions checks that the range contains no unreserved port of a service.
 func (m *model) checkCollisions(value string) {
 	now, _ := settings.ParseSpan(value)
 	old, _ := settings.ParseSpan(m.expected[rangeKey])
 	reserved := parseSet(m.sysctls[reserveKey])
 	for _, p := range []uint16{18000, 30000, 31111, 32767} {
 		if now.Contains(p) && !old.Contains(p) && !reserved[p] {
-			m.t.Errorf("the range %s takes port %d of a service; reserved are %q", value, p, m.sysctls[reserveKey])
+			m.t.Errorf("the range %s contains port %d of a service; the reserved ports are %q", value, p, m.sysctls[reserveKey])
 		}
 	}
 }
@@ -324,25 +325,25 @@ func (m *model) checkApplied() {
 		if s.State != v1alpha1.SettingApplied || s.Desired == nil {
 			continue
 		}
-		have := m.sysctls[s.Key]
+		current := m.sysctls[s.Key]
 		if s.Key == reserveKey {
 			for p := range parseSet(*s.Desired) {
-				ok = ok && parseSet(have)[p]
+				ok = ok && parseSet(current)[p]
 			}
 		} else {
-			ok = ok && def.IsSame(have, *s.Desired)
+			ok = ok && def.IsSame(current, *s.Desired)
 		}
 		if !ok {
-			m.t.Errorf("%s is said to be applied as %q, and is %q", s.Key, *s.Desired, have)
+			m.t.Errorf("%s is reported as applied with %q, but is %q", s.Key, *s.Desired, current)
 		}
 	}
 }
 
 // checkRestored restores everything and compares the values.
 func (m *model) checkRestored() {
-	m.logEvent("the end")
+	m.logEvent("restore everything")
 	m.fault, m.refusedKeys, m.spec = nil, map[string]bool{}, []v1alpha1.Setting{}
-	m.now = m.now.Add(10 * time.Hour) // nothing is contested any more
+	m.now = m.now.Add(10 * time.Hour) // settings are no longer contested
 	for key, value := range map[string]string{rangeKey: "16384 65535", reserveKey: "9000", settings.KeyTCPFinTimeout: "30"} {
 		m.spec = append(m.spec, v1alpha1.Setting{ID: key, Key: key, Value: value, Scope: v1alpha1.ScopeHost})
 	}
@@ -350,7 +351,7 @@ func (m *model) checkRestored() {
 	m.tuner.runCycle()
 	for _, s := range m.tuner.ListSettings()[:3] {
 		if s.State != v1alpha1.SettingApplied {
-			m.t.Errorf("%s failed at the end: %s %s", s.Key, s.State, s.Message)
+			m.t.Errorf("%s is not applied at the end: %s %s", s.Key, s.State, s.Message)
 		}
 	}
 	m.checkApplied()
@@ -360,14 +361,14 @@ func (m *model) checkRestored() {
 	m.tuner.runCycle()
 	for key, want := range m.expected {
 		if def, _ := settings.Lookup(settings.Linux, key); !def.IsSame(m.sysctls[key], want) {
-			m.t.Errorf("%s is %q at the end, and should be %q", key, m.sysctls[key], want)
+			m.t.Errorf("%s is %q at the end, want %q", key, m.sysctls[key], want)
 		}
 	}
 	kernel, disk := m.kernelWrites, m.diskWrites
 	m.sendSpec()
 	m.tuner.runCycle()
 	if m.kernelWrites != kernel || m.diskWrites != disk {
-		m.t.Errorf("the same again writes: kernel %d, disk %d", m.kernelWrites-kernel, m.diskWrites-disk)
+		m.t.Errorf("an unchanged spec causes writes: kernel %d, disk %d", m.kernelWrites-kernel, m.diskWrites-disk)
 	}
 	j, err := journal.Open(files{m.world}, m.bootID(), m.now)
 	if err != nil || len(j.Targets()) > 0 {

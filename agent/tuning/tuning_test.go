@@ -53,19 +53,19 @@ func (m *machine) applySettings(settings ...v1alpha1.Setting) {
 }
 
 // formatStatuses returns the state and the message of each setting.
-func (m *machine) formatStatuses() (said []string) {
+func (m *machine) formatStatuses() (formatted []string) {
 	for _, s := range m.ListSettings() {
-		said = append(said, strings.TrimSpace(string(s.State)+" "+s.Message))
+		formatted = append(formatted, strings.TrimSpace(string(s.State)+" "+s.Message))
 	}
-	return said
+	return formatted
 }
 
-func (m *machine) expectState(t *testing.T, value string, said ...string) {
+func (m *machine) expectState(t *testing.T, value string, statuses ...string) {
 	t.Helper()
 	if got := m.sysctls[finTimeout]; got != value {
 		t.Errorf("the value is %q, want %q", got, value)
 	}
-	if diff := cmp.Diff(said, m.formatStatuses()); diff != "" {
+	if diff := cmp.Diff(statuses, m.formatStatuses()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -122,7 +122,7 @@ func TestADiskThatCannotBeWrittenStopsEveryWrite(t *testing.T) {
 			m.runCycle()
 			m.expectState(t, "30", "Applied")
 			m.fault = fault
-			m.applySettings() // nothing is restored, and the status must not pretend that it was
+			m.applySettings() // nothing is restored, and the status must report that
 			m.expectState(t, "30", "Failed no setting is changed without the journal: write the journal: "+fault.Error())
 			m.fault = nil
 			m.runCycle()
@@ -145,7 +145,7 @@ func TestAnnotationAndFileStopEveryChange(t *testing.T) {
 	}
 	m.UpdateSpec(stopped)
 	m.runCycle()
-	m.startTuner() // which knows nothing of the annotation from the API server yet
+	m.startTuner() // the new process has not read the annotation from the API server
 	m.runCycle()
 	m.expectState(t, "30", "Pending the annotation portreeve.io/hold of this node's PortPressure stops every change")
 	m.applySettings()
@@ -185,7 +185,7 @@ func TestASettingStaysUntilTheCoolDownHasPassed(t *testing.T) {
 		m.SetLevel(step.level)
 		m.runCycle()
 		if got := m.sysctls[finTimeout]; got != step.want {
-			t.Errorf("%s %v later: %s stands, want %s", step.level, step.after, got, step.want)
+			t.Errorf("%s %v later: the value is %s, want %s", step.level, step.after, got, step.want)
 		}
 	}
 }
@@ -227,7 +227,7 @@ func TestARemovedSettingIsPendingUntilItIsRestored(t *testing.T) {
 		m.UpdateSpec(&v1alpha1.PortPressure{Spec: none, Status: v1alpha1.PortPressureStatus{Settings: before}})
 		m.expectState(t, "30", "Pending")
 		if s := m.ListSettings()[0]; s.Desired != nil {
-			t.Errorf("%s says that %s is wanted", name, *s.Desired)
+			t.Errorf("%s reports the desired value %s", name, *s.Desired)
 		}
 		m.runCycle()
 		m.expectState(t, "60", "Released")
@@ -236,7 +236,7 @@ func TestARemovedSettingIsPendingUntilItIsRestored(t *testing.T) {
 
 func TestAnUnchangedSpecDropsNoStatus(t *testing.T) {
 	m := newMachine()
-	m.wrote = func(string, string) { // each write of the status comes back as the object
+	m.wrote = func(string, string) { // each write of the status is received as an update of the object
 		m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{newSetting(finTimeout, "30")}}})
 	}
 	m.applySettings(newSetting(finTimeout, "30"))
@@ -257,15 +257,15 @@ func TestADisabledTunerWritesNothing(t *testing.T) {
 	m.applySettings(newSetting(finTimeout, "30"))
 	m.expectState(t, "60", "Refused this agent changes no settings (--tune measure)")
 	if len(m.names[0]) > 0 {
-		t.Error("it has written to the disk")
+		t.Error("the journal was written")
 	}
 }
 
 func TestRestoreAllRestoresEverything(t *testing.T) {
 	m := newMachine()
 	m.applySettings(newSetting(rangeKey, "16384 65535"), newSetting(finTimeout, "30"))
-	held := maps.Clone(m.sysctls)
-	if list, _, err := RestoreAll(m.o, true); err != nil || len(list) != 3 || list[0].Message != dryRestore || !maps.Equal(m.sysctls, held) {
+	applied := maps.Clone(m.sysctls)
+	if list, _, err := RestoreAll(m.o, true); err != nil || len(list) != 3 || list[0].Message != dryRestore || !maps.Equal(m.sysctls, applied) {
 		t.Errorf("%v %+v %v", err, list, m.sysctls)
 	}
 	list, _, err := RestoreAll(m.o, false)
@@ -291,7 +291,7 @@ func TestASettingThatArrivesDuringACycleIsPending(t *testing.T) {
 	m.expectState(t, "20", "Applied")
 }
 
-// hostPortPods implements Pods with ports on the host.
+// hostPortPods implements Pods with host ports.
 type hostPortPods []plan.Protected
 
 func (o *hostPortPods) HostPorts() []plan.Protected { return *o }
@@ -306,15 +306,15 @@ func TestAWiderRangeDoesNotTakeHostPorts(t *testing.T) {
 	m.o.Pods = pods
 	m.applySettings(newSetting(rangeKey, "16384 65535"))
 	if got := m.sysctls[reserveKey]; got != "8080,20080,30000-32767,60100" {
-		t.Errorf("reserved are %q", got)
+		t.Errorf("the reserved ports are %q", got)
 	}
 	*pods = append(*pods, plan.Protected{Ports: ports.Range{First: 20443, Last: 20443}, Owner: "shop/late"})
 	m.runCycle()
 	if got := m.sysctls[reserveKey]; got != "8080,20080,20443,30000-32767,60100" {
-		t.Errorf("with a second pod reserved are %q", got)
+		t.Errorf("with a second pod the reserved ports are %q", got)
 	}
 	m.applySettings()
 	if got := m.sysctls[reserveKey]; got != "8080,60100" { // as before
-		t.Errorf("given back, reserved are %q", got)
+		t.Errorf("after the restore the reserved ports are %q", got)
 	}
 }

@@ -60,7 +60,7 @@ func TestNetshRunsOnceAMinute(t *testing.T) {
 	}
 	s.Refresh([]plan.Write{{Key: settings.KeyExcludedPorts, Value: "9000"}})
 	if s.Read(settings.KeyExcludedPorts); w.runs != 12 {
-		t.Errorf("%d runs when something is to be written", w.runs)
+		t.Errorf("%d runs before a write", w.runs)
 	}
 }
 
@@ -153,18 +153,18 @@ func TestValuesAreReadAgainBeforeAWrite(t *testing.T) {
 	w.ranges[l] = ports.Range{First: 33000, Last: 64999} // and the cached reading is recent
 	askFor([]v1alpha1.Setting{})
 	if got, other := w.ranges[l], w.ranges[netshPool{netsh.IPv4, l.protocol}]; got.First != 33000 || other.First != 49152 {
-		t.Errorf("what another program wrote is %v, what it did not is %v", got, other)
+		t.Errorf("the range of the other program is %v, want the first port 33000; the restored range is %v, want 49152", got, other)
 	}
 }
 
 func TestWithoutNetshItsSettingsAreNotWritten(t *testing.T) {
-	away := errors.New("no answer within 10s, so it was killed")
-	s := windows.New(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, away }}, time.Now)
-	if r := s.Read(settings.KeyDynamicPortsUDP); !errors.Is(r.Err, away) {
+	unavailable := errors.New("no answer within 10s, so it was killed")
+	s := windows.New(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, unavailable }}, time.Now)
+	if r := s.Read(settings.KeyDynamicPortsUDP); !errors.Is(r.Err, unavailable) {
 		t.Errorf("%+v", r)
 	}
 	for _, w := range []plan.Write{{Key: settings.KeyDynamicPortsUDP, Value: "20000 30000"}, {Key: settings.KeyExcludedPorts, Value: "9000"}} {
-		if err := s.Write(w); !errors.Is(err, away) {
+		if err := s.Write(w); !errors.Is(err, unavailable) {
 			t.Errorf("%s: %v", w.Key, err)
 		}
 	}
