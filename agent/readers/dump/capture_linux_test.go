@@ -15,7 +15,7 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// server is the address to which the scenarios' clients connect, outside their namespace.
+// server is the address to which the clients connect, in the other namespace.
 var server = netip.MustParseAddrPort("10.9.0.2:5432")
 
 // scenarios contains the sources of the dumps in testdata/linux: the sockets of a namespace,
