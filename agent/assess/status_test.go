@@ -132,8 +132,8 @@ func TestThresholdsSetTheLevel(t *testing.T) {
 	}
 }
 
-// newCrowdedNode returns so many pods with so many destinations each, all above the
-// warning threshold.
+// newCrowdedNode returns the given number of pods, each with the given number of
+// destinations, all above the warning threshold.
 func newCrowdedNode(pods, destinations int) socket.Sample {
 	s := socket.Sample{Taken: taken, Reader: socket.Reader{Name: "portwalk", Exactness: socket.Exact}}
 	for i := range pods {

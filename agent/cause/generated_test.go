@@ -191,8 +191,8 @@ func TestGeneratedMachines(t *testing.T) {
 	all.checkGoal(t)
 }
 
-// newGeneratedMachine returns a machine with a busy host, quiet pods, and the affected pod with
-// a port range but no load.
+// newGeneratedMachine returns a machine with a busy host, quiet pods, and the affected
+// pod with a port range but no load.
 func newGeneratedMachine(i uint64, name string) *generatedMachine {
 	m := &generatedMachine{Rand: rand.New(rand.NewPCG(*seed<<32|i, uint64(len(name))))}
 	m.How = "generated: " + name

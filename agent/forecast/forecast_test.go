@@ -81,7 +81,8 @@ func newRamp(seed uint64) (kind string, l load) {
 			return base + (size-base)*((1-bend)*t/took+bend*t*t/took/took)
 		}
 	case 2:
-		// Connections stay open for long before TIME_WAIT; otherwise the pool fills within a minute.
+		// Connections stay open for long before TIME_WAIT; otherwise the pool would be
+		// full within a minute.
 		l.lifetime = between(60, 120)
 		onset, rate := between(60, 200), (size-base)/(60+l.lifetime)*between(1.05, 1.3)
 		kind, l.persistent, l.churn = "churn above sustainable", constant(base), func(t float64) float64 {

@@ -16,7 +16,8 @@ const step = 100 * time.Millisecond
 
 var start = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 
-// load describes the use of one pool by programs. The functions take the seconds since the start.
+// load describes the use of one pool by programs. The functions take the seconds since
+// the start.
 type load struct {
 	capacity   int
 	persistent func(t float64) float64 // ports that stay in use, if available

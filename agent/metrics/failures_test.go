@@ -11,7 +11,8 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// failureStep describes a sample by its networks and their failures since the reader was opened.
+// failureStep describes a sample by its networks and their failures since the reader was
+// opened.
 type failureStep struct {
 	networks map[uint64]uint64 // cookie by inode
 	counts   map[uint64]uint64

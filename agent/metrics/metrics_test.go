@@ -50,7 +50,8 @@ func newPodOwner(i int) socket.Owner {
 	return socket.Owner{Kind: socket.OwnerPod, PodUID: fmt.Sprintf("%08d-5b7d-4a10-9d57-7d1d2f0c6b11", i), Namespace: "shop", Pod: fmt.Sprintf("api-%d", i)}
 }
 
-// newNode returns the host and the given number of pods, each with destinations that use ports.
+// newNode returns the host and the given number of pods, each with destinations that use
+// ports.
 func newNode(pods, destinations int, used uint32) *socket.Sample {
 	s := &socket.Sample{
 		Taken: taken, CPUTime: 1500 * time.Microsecond,

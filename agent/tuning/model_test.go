@@ -29,7 +29,7 @@ var epoch = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 var allowed = []string{rangeKey, reserveKey, settings.KeyTCPTWReuse, settings.KeyTCPFinTimeout,
 	settings.KeyConntrackMax, settings.KeyConntrackEstablished}
 
-// wishes are the values that a spec may set, valid and invalid. foreignValues are those
+// specValues are the values that a spec may set, valid and invalid. foreignValues are those
 // that another program writes. They differ from specValues, so that their origin is known.
 var (
 	specValues = map[string][]string{
