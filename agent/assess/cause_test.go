@@ -20,7 +20,7 @@ func newLeakingSample(percent int) socket.Sample {
 	return socket.Sample{Taken: taken, Networks: []socket.Network{n}}
 }
 
-func TestACauseIsNamedAsLongAsTheLevelLasts(t *testing.T) {
+func TestACauseIsReportedAsLongAsTheLevelLasts(t *testing.T) {
 	var c StatusHistory
 	for i, step := range []struct {
 		percent int

@@ -85,11 +85,11 @@ func TestDropsDecayByTimeAndNotBySamples(t *testing.T) {
 		k.addDrops(k.total+1, now)
 	}
 	if k.recentDrops < 90 || k.recentDrops > 110 {
-		t.Errorf("20 a minute for long are %.1f, want about 20 times 5", k.recentDrops)
+		t.Errorf("after 20 drops a minute for long: %.1f recent drops, want about 20 times 5", k.recentDrops)
 	}
 	k.addDrops(k.total, now.Add(time.Hour))
 	if k.recentDrops > 0.01 {
-		t.Errorf("an hour later there are %.1f", k.recentDrops)
+		t.Errorf("an hour later: %.1f recent drops", k.recentDrops)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestALeakIsSuspected(t *testing.T) {
 		"a cause that is not a leak":            {{0, v1alpha1.CauseTimeWaitChurn, "", no}},
 		"a leak":                                {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}},
 		"a leak elsewhere":                      {{0, v1alpha1.CauseTimeWaitChurn, v1alpha1.CauseHalfOpen, halfOpen}},
-		"a leak that comes and goes":            {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {1, "", "", closeWait}, {4, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {8, "", "", closeWait}},
+		"an intermittent leak":                  {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {1, "", "", closeWait}, {4, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {8, "", "", closeWait}},
 		"a leak that was fixed is over":         {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {4, "", "", closeWait}, {5, "", "", no}, {6, "", "", no}},
 		"nothing measured":                      {{0, "unread", "", unknown}},
 		"nothing measured any more, for a time": {{0, v1alpha1.CauseCloseWaitLeak, "", closeWait}, {1, "unread", "", closeWait}, {9, "unread", "", unknown}},
@@ -149,8 +149,8 @@ func TestASuspectedLeakOutlivesTheAgent(t *testing.T) {
 		if want != metav1.ConditionTrue {
 			continue
 		}
-		wanted := meta.FindStatusCondition(was.Conditions, v1alpha1.ConditionLeakSuspected)
-		if diff := cmp.Diff(wanted, got); diff != "" {
+		previous := meta.FindStatusCondition(was.Conditions, v1alpha1.ConditionLeakSuspected)
+		if diff := cmp.Diff(previous, got); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 var start = time.Date(2026, 11, 21, 3, 12, 0, 0, time.UTC)
 
-// statusAt returns a status at so many minutes past the start.
+// statusAt returns a status of the given minute after the start.
 func statusAt(minute int, percent int32, summary string) *v1alpha1.PortPressureStatus {
 	return &v1alpha1.PortPressureStatus{
 		ObservedAt:  minuteTime(minute),
@@ -77,11 +77,11 @@ func TestAPressureOutlivesTheAgent(t *testing.T) {
 			Level: v1alpha1.LevelCritical, PeakPercent: 97, Summary: "before", From: *minuteTime(-9), To: minuteTime(-5)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var course StatusHistory
-			course.completeStatus(statusAt(0, c.now, "now"))
-			course.ResumeFrom(c.before)
+			var history StatusHistory
+			history.completeStatus(statusAt(0, c.now, "now"))
+			history.ResumeFrom(c.before)
 			s := statusAt(1, c.then, "then")
-			course.completeStatus(s)
+			history.completeStatus(s)
 			if diff := cmp.Diff(&c.want, s.LastPressure); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}

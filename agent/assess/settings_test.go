@@ -73,8 +73,8 @@ func TestTrimToSizeKeepsTheStateOfEverySetting(t *testing.T) {
 func checkTrimmedSettings(t *testing.T, applied, failed int) {
 	sample, facts := newLargestNode(12, 24)
 	status := BuildStatus(sample, facts)
-	var course StatusHistory
-	course.completeStatus(&status)
+	var history StatusHistory
+	history.completeStatus(&status)
 	long := strings.Repeat("9", 500)
 	newest := &metav1.Time{Time: taken.Add(time.Minute)}
 	var statuses []v1alpha1.SettingStatus
@@ -89,7 +89,7 @@ func checkTrimmedSettings(t *testing.T, applied, failed int) {
 		}
 		statuses = append(statuses, s)
 	}
-	course.addSettings(&status, statuses)
+	history.addSettings(&status, statuses)
 	if err := TrimToSize(&status); err != nil {
 		t.Fatal(err)
 	}
@@ -99,10 +99,10 @@ func checkTrimmedSettings(t *testing.T, applied, failed int) {
 	}
 	raw, err := json.Marshal(status)
 	if err != nil || len(raw) > MaxStatusBytes || len(status.Settings)+int(out.Count) != len(statuses) {
-		t.Errorf("%v, %d bytes, %d settings and %d", err, len(raw), len(status.Settings), out.Count)
+		t.Errorf("%v, %d bytes, %d settings listed and %d omitted", err, len(raw), len(status.Settings), out.Count)
 	}
 	if out.Count > 0 && !out.LastTransitionTime.Equal(newest) {
-		t.Errorf("the last was applied %v, want %v", out.LastTransitionTime, newest)
+		t.Errorf("the last transition of the omitted settings is %v, want %v", out.LastTransitionTime, newest)
 	}
 	bad := 0
 	for _, s := range status.Settings {
@@ -111,7 +111,7 @@ func checkTrimmedSettings(t *testing.T, applied, failed int) {
 		}
 	}
 	if bad != failed {
-		t.Errorf("%d settings have failed, and %d are reported", failed, bad)
+		t.Errorf("%d settings failed, %d of them are listed", failed, bad)
 	}
 	if statuses[0].Desired == nil || len(statuses[0].Message) != 400 {
 		t.Error("the caller's settings were changed")

@@ -10,7 +10,7 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// A pool of SNAT can be the tightest, sets the level, and is listed.
+// A SNAT pool can be the tightest, set the level, and be listed.
 func TestSNATSetsTheLevel(t *testing.T) {
 	snat := func(p socket.Protocol) socket.SNATPool {
 		return socket.SNATPool{
@@ -23,8 +23,8 @@ func TestSNATSetsTheLevel(t *testing.T) {
 		summary  string
 		states   bool
 	}{
-		"TCP":                             {socket.TCP, "Host SNAT 192.0.2.1 → 198.51.100.9:443", true},
-		"UDP, whose states are not known": {socket.UDP, "Host UDP SNAT 192.0.2.1 → 198.51.100.9:443", false},
+		"TCP":                       {socket.TCP, "Host SNAT 192.0.2.1 → 198.51.100.9:443", true},
+		"UDP, without known states": {socket.UDP, "Host UDP SNAT 192.0.2.1 → 198.51.100.9:443", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := BuildStatus(socket.Sample{Taken: time.Now(), Networks: []socket.Network{{

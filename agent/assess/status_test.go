@@ -114,9 +114,9 @@ func TestThresholdsSetTheLevel(t *testing.T) {
 		thresholds v1alpha1.Thresholds
 		want       v1alpha1.Level
 	}{
-		"The default ones":        {v1alpha1.Thresholds{}, v1alpha1.LevelCritical},
-		"A later critical line":   {v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 97}, v1alpha1.LevelWarning},
-		"A warning line past all": {v1alpha1.Thresholds{WarningPercent: 97, CriticalPercent: 98}, v1alpha1.LevelNormal},
+		"The default thresholds":              {v1alpha1.Thresholds{}, v1alpha1.LevelCritical},
+		"A higher critical threshold":         {v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 97}, v1alpha1.LevelWarning},
+		"A warning threshold above the usage": {v1alpha1.Thresholds{WarningPercent: 97, CriticalPercent: 98}, v1alpha1.LevelNormal},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -132,8 +132,8 @@ func TestThresholdsSetTheLevel(t *testing.T) {
 	}
 }
 
-// newCrowdedNode returns so many pods with so many destinations each, all above the
-// warning threshold.
+// newCrowdedNode returns the given number of pods, each with the given number of
+// destinations, all above the warning threshold.
 func newCrowdedNode(pods, destinations int) socket.Sample {
 	s := socket.Sample{Taken: taken, Reader: socket.Reader{Name: "portwalk", Exactness: socket.Exact}}
 	for i := range pods {

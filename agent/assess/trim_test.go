@@ -55,8 +55,8 @@ func TestTrimToSizeKeepsTheStatusBelow6kB(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sample, facts := newLargestNode(test.namespace, test.pod)
 			status := BuildStatus(sample, facts)
-			var course StatusHistory
-			course.completeStatus(&status)
+			var history StatusHistory
+			history.completeStatus(&status)
 			if err := TrimToSize(&status); err != nil {
 				t.Fatal(err)
 			}

@@ -49,7 +49,7 @@ func TestStatusOfWindows(t *testing.T) {
 		t.Errorf("on Linux: %+v", got)
 	}
 	if got := BuildStatus(socket.Sample{}, Facts{Windows: &Windows{}}).Windows; got.FreePortBlocks != nil || got.Handles != nil || got.BootedAt != nil {
-		t.Errorf("of what could not be read: %+v", got)
+		t.Errorf("of values that could not be read: %+v", got)
 	}
 }
 

@@ -19,7 +19,7 @@ var (
 	peer     = netip.MustParseAddr("10.0.0.9")
 )
 
-// newEvidence returns evidence about a pod's only pool with these states.
+// newEvidence returns evidence about the only destination of a pod, with these states.
 func newEvidence(states tcpstate.Counts, change ...func(*socket.Network)) Evidence {
 	n := &socket.Network{
 		Owner: socket.Owner{Kind: socket.OwnerPod}, Settings: standard, States: states,
@@ -78,71 +78,71 @@ func TestEvaluatePool(t *testing.T) {
 	tests := map[string]struct {
 		evidence Evidence
 		want     v1alpha1.Cause
-		says     string // a part of the advice
+		advice   string // a part of it
 	}{
-		"TIME_WAIT has most": {newEvidence(tcpstate.Counts{tcpstate.TimeWait: 20000, tcpstate.Established: 900}),
+		"Most in TIME_WAIT": {newEvidence(tcpstate.Counts{tcpstate.TimeWait: 20000, tcpstate.Established: 900}),
 			v1alpha1.CauseTimeWaitChurn, "about 333 connections per second are opened and closed, and the pool sustains 471"},
-		"TIME_WAIT that could be reused": {newEvidence(tw(20000), reusable(0, 15000)),
+		"Reusable TIME_WAIT": {newEvidence(tw(20000), reusable(0, 15000)),
 			v1alpha1.CauseReusePossible, "tcp_tw_reuse = 1 (NodeTuning linux.timeWait.reuse) gives 15000 more ports"},
-		"TIME_WAIT of which little could be reused": {newEvidence(tw(20000), reusable(0, 9000)), v1alpha1.CauseTimeWaitChurn, ""},
-		"TIME_WAIT that is reused already":          {newEvidence(tw(28000), reusable(8000, 8000)), v1alpha1.CauseTimeWaitChurn, "20000 of 28232"},
-		"A leak has half": {newEvidence(tcpstate.Counts{tcpstate.CloseWait: 10000, tcpstate.TimeWait: 10000}),
+		"TIME_WAIT, little of it reusable": {newEvidence(tw(20000), reusable(0, 9000)), v1alpha1.CauseTimeWaitChurn, ""},
+		"TIME_WAIT that is reused already": {newEvidence(tw(28000), reusable(8000, 8000)), v1alpha1.CauseTimeWaitChurn, "20000 of 28232"},
+		"Half in CLOSE_WAIT": {newEvidence(tcpstate.Counts{tcpstate.CloseWait: 10000, tcpstate.TimeWait: 10000}),
 			v1alpha1.CauseCloseWaitLeak, "the peer has closed the connection, but java (pid 4711) of shop/api has not"},
 		"FIN_WAIT2 of orphans": {newEvidence(tcpstate.Counts{tcpstate.FinWait2: 15000}), v1alpha1.CauseFinWaitOrphans, "tcp_fin_timeout = 20 (NodeTuning linux.finTimeoutSeconds) helps; it is 60 now"},
-		"FIN_WAIT2 that a process holds": {withPoolDetail(newEvidence(tcpstate.Counts{tcpstate.FinWait2: 15000}), socket.PoolDetail{ProcessSockets: 15000}),
+		"FIN_WAIT2 of a process": {withPoolDetail(newEvidence(tcpstate.Counts{tcpstate.FinWait2: 15000}), socket.PoolDetail{ProcessSockets: 15000}),
 			v1alpha1.CauseFinWaitOrphans, "has no effect on sockets that still belong to a process"},
 		"FIN_WAIT1": {newEvidence(tcpstate.Counts{tcpstate.FinWait1: 15000}), v1alpha1.CauseFinWaitOrphans, "tcp_orphan_retries"},
 		"SYN_SENT":  {newEvidence(tcpstate.Counts{tcpstate.SynSent: 15000}), v1alpha1.CauseSynSentStall, "the peer does not answer"},
-		"SYN_SENT, by a table that is full": {onMachine(full, newEvidence(tcpstate.Counts{tcpstate.SynSent: 15000})),
+		"SYN_SENT with a full conntrack table": {onMachine(full, newEvidence(tcpstate.Counts{tcpstate.SynSent: 15000})),
 			v1alpha1.CauseConntrackFull, "900 packets were dropped recently"},
-		"TIME_WAIT beside a table that is full": {onMachine(full, newEvidence(tw(15000))), v1alpha1.CauseTimeWaitChurn, ""},
-		"SYN_SENT to many": {newEvidence(tcpstate.Counts{tcpstate.SynSent: 15000}, func(n *socket.Network) {
+		"TIME_WAIT with a full conntrack table": {onMachine(full, newEvidence(tw(15000))), v1alpha1.CauseTimeWaitChurn, ""},
+		"SYN_SENT to many destinations": {newEvidence(tcpstate.Counts{tcpstate.SynSent: 15000}, func(n *socket.Network) {
 			for i := range byte(100) {
 				n.Destinations = append(n.Destinations, socket.Destination{Address: netip.AddrFrom4([4]byte{10, 1, 0, i}), States: tcpstate.Counts{tcpstate.SynSent: 1}})
 			}
 		}), v1alpha1.CauseSynSentStall, "101 destinations do not answer: a program, or a worm, is scanning the network"},
-		"Open connections":   {newEvidence(est(15000)), v1alpha1.CauseEstablishedPool, "gives 20920 more ports"},
-		"Those of a sidecar": {newEvidence(est(15000), func(n *socket.Network) { n.Destinations[0].Source = sidecarSources[0] }), v1alpha1.CauseEstablishedPool, "The Istio sidecar (istio-proxy, envoy) of shop/api"},
-		"Silent ones": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 14000, LongestSilence: time.Hour}),
+		"Open connections":              {newEvidence(est(15000)), v1alpha1.CauseEstablishedPool, "gives 20920 more ports"},
+		"Open connections of a sidecar": {newEvidence(est(15000), func(n *socket.Network) { n.Destinations[0].Source = sidecarSources[0] }), v1alpha1.CauseEstablishedPool, "The Istio sidecar (istio-proxy, envoy) of shop/api"},
+		"Idle connections": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 14000, LongestSilence: time.Hour}),
 			v1alpha1.CauseIdleConnections, "14000 of 15000 have been idle for 60 s or more, one for 1h0m0s"},
-		"Those whose peers are gone": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 15000, NoKeepAlive: 10, Unanswered: 9000}),
+		"Half-open connections": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 15000, NoKeepAlive: 10, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "tcp_keepalive_time"},
-		"Those, with data on the way": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 100, NoKeepAlive: 100, Unanswered: 9000}),
+		"Half-open connections with unacknowledged data": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 100, NoKeepAlive: 100, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "tcp_retries2 = 8"},
-		"Those, without keep-alive": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 15000, NoKeepAlive: 15000, Unanswered: 9000}),
+		"Half-open connections without keep-alive": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Established: 15000, Silent: 15000, NoKeepAlive: 15000, Unanswered: 9000}),
 			v1alpha1.CauseHalfOpen, "Enable SO_KEEPALIVE"},
 		"A wide range":   {newEvidence(est(40000), withRange(1024, 65535)), v1alpha1.CauseFewSources, "gives 64512 more"},
 		"A narrow range": {newEvidence(est(900), withRange(60000, 60999)), v1alpha1.CauseNarrowRange, "gives 48152 more ports"},
-		"A range that is reserved": {newEvidence(est(900), func(n *socket.Network) { n.Settings.Reserved = 27232 }),
+		"A mostly reserved range": {newEvidence(est(900), func(n *socket.Network) { n.Settings.Reserved = 27232 }),
 			v1alpha1.CauseNarrowRange, "reserve fewer"},
-		"A narrow range with a leak that is greater than each load": {newEvidence(tcpstate.Counts{tcpstate.Established: 200, tcpstate.TimeWait: 200, tcpstate.CloseWait: 390}, withRange(60000, 60999)),
+		"A narrow range with more CLOSE_WAIT than any other state": {newEvidence(tcpstate.Counts{tcpstate.Established: 200, tcpstate.TimeWait: 200, tcpstate.CloseWait: 390}, withRange(60000, 60999)),
 			v1alpha1.CauseUnknown, "CLOSE_WAIT 390"},
-		"A narrow range that leaks":     {newEvidence(tcpstate.Counts{tcpstate.CloseWait: 900}, withRange(60000, 60999)), v1alpha1.CauseCloseWaitLeak, "CLOSE_WAIT has no time-out"},
-		"Ports that bind() took":        {newEvidence(est(4000), withBinds(12000, 100)), v1alpha1.CauseBoundPorts, "12000 of them"},
-		"Ports that services listen on": {newEvidence(est(4000), withBinds(100, 12000), func(n *socket.Network) { n.ListenPorts = []uint16{40000, 40001} }), v1alpha1.CauseListenerInRange, "(40000, 40001…)"},
-		"A holder without descriptors": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Holders: []socket.Holder{{Process: "java", OpenFiles: 15800, MaxFiles: 16384}}}),
+		"A narrow range full of CLOSE_WAIT": {newEvidence(tcpstate.Counts{tcpstate.CloseWait: 900}, withRange(60000, 60999)), v1alpha1.CauseCloseWaitLeak, "CLOSE_WAIT has no time-out"},
+		"Ports taken by bind()":             {newEvidence(est(4000), withBinds(12000, 100)), v1alpha1.CauseBoundPorts, "12000 of them"},
+		"Ports that services listen on":     {newEvidence(est(4000), withBinds(100, 12000), func(n *socket.Network) { n.ListenPorts = []uint16{40000, 40001} }), v1alpha1.CauseListenerInRange, "(40000, 40001…)"},
+		"A holder near its file limit": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{Holders: []socket.Holder{{Process: "java", OpenFiles: 15800, MaxFiles: 16384}}}),
 			v1alpha1.CauseFileDescriptors, "15800 of 16384"},
-		"A holder with more descriptors than ports": {withPoolDetail(newEvidence(est(27000)), socket.PoolDetail{Holders: []socket.Holder{{OpenFiles: 60000, MaxFiles: 65536}}}),
+		"A holder that may open more files than there are ports": {withPoolDetail(newEvidence(est(27000)), socket.PoolDetail{Holders: []socket.Holder{{OpenFiles: 60000, MaxFiles: 65536}}}),
 			v1alpha1.CauseEstablishedPool, ""},
-		"One of many that has few descriptors": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{ProcessSockets: 15000, Holders: []socket.Holder{{Sockets: 900, OpenFiles: 1000, MaxFiles: 1024}}}),
+		"One of many holders near its file limit": {withPoolDetail(newEvidence(est(15000)), socket.PoolDetail{ProcessSockets: 15000, Holders: []socket.Holder{{Sockets: 900, OpenFiles: 1000, MaxFiles: 1024}}}),
 			v1alpha1.CauseEstablishedPool, ""},
-		"No state has most": {newEvidence(tcpstate.Counts{tcpstate.Established: 6000, tcpstate.TimeWait: 6000, tcpstate.CloseWait: 6000}),
+		"No dominant state": {newEvidence(tcpstate.Counts{tcpstate.Established: 6000, tcpstate.TimeWait: 6000, tcpstate.CloseWait: 6000}),
 			v1alpha1.CauseUnknown, "ESTABLISHED 6000, TIME_WAIT 6000, CLOSE_WAIT 6000"},
-		"Nothing is wrong with ports": {belowThreshold(newEvidence(est(10))), v1alpha1.CausePoolNotTight, "Ephemeral ports are not the bottleneck: 28222 of 28232 are free"},
-		"A full table":                {onMachine(full, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseConntrackFull, "nf_conntrack_max = 524288"},
-		"A table that throws out":     {onMachine(Machine{Conntrack: Conntrack{Evictions: 1}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseConntrackFull, ""},
-		"A table that only clashes":   {onMachine(Machine{Conntrack: Conntrack{Usage: Usage{10, 100}, RecentDrops: 1}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CausePoolNotTight, "connection tracking 10 %"},
-		"A node without descriptors":  {onMachine(Machine{Files: Usage{95, 100}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseFileDescriptors, "ENFILE"},
-		"TCP without memory":          {onMachine(Machine{TCPMemory: 0.97}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseSocketMemory, "97 %"},
-		"Too many orphans":            {onMachine(Machine{Orphans: Usage{60000, 65536}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseSocketMemory, "tcp_max_orphans = 131072"},
-		"A nonpaged pool that is full": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{11 << 30, 12 << 30}}, belowThreshold(newEvidence(est(10))))),
+		"A pool below the threshold":           {belowThreshold(newEvidence(est(10))), v1alpha1.CausePoolNotTight, "Ephemeral ports are not the bottleneck: 28222 of 28232 are free"},
+		"A full conntrack table":               {onMachine(full, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseConntrackFull, "nf_conntrack_max = 524288"},
+		"A conntrack table with evictions":     {onMachine(Machine{Conntrack: Conntrack{Evictions: 1}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseConntrackFull, ""},
+		"A conntrack table with a single drop": {onMachine(Machine{Conntrack: Conntrack{Usage: Usage{10, 100}, RecentDrops: 1}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CausePoolNotTight, "connection tracking 10 %"},
+		"A node near its file limit":           {onMachine(Machine{Files: Usage{95, 100}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseFileDescriptors, "ENFILE"},
+		"TCP near its memory limit":            {onMachine(Machine{TCPMemory: 0.97}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseSocketMemory, "97 %"},
+		"Too many orphans":                     {onMachine(Machine{Orphans: Usage{60000, 65536}}, belowThreshold(newEvidence(est(10)))), v1alpha1.CauseSocketMemory, "tcp_max_orphans = 131072"},
+		"A full nonpaged pool": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{11 << 30, 12 << 30}}, belowThreshold(newEvidence(est(10))))),
 			v1alpha1.CauseSocketMemory, "uses 11264 MiB, close to its limit of 12288 MiB: sockets fail with WSAENOBUFS"},
-		"Memory that is all promised": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{1 << 30, 12 << 30}, Commit: Usage{23 << 30, 24 << 30}}, belowThreshold(newEvidence(est(10))))),
+		"Fully committed memory": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{1 << 30, 12 << 30}, Commit: Usage{23 << 30, 24 << 30}}, belowThreshold(newEvidence(est(10))))),
 			v1alpha1.CauseSocketMemory, "committed 23552 MiB of 24576 MiB"},
-		"Windows with memory": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{1 << 30, 12 << 30}, Commit: Usage{6 << 30, 24 << 30}}, belowThreshold(newEvidence(est(10))))),
+		"Windows with free memory": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{1 << 30, 12 << 30}, Commit: Usage{6 << 30, 24 << 30}}, belowThreshold(newEvidence(est(10))))),
 			v1alpha1.CausePoolNotTight, "nonpaged pool 8 %, committed memory 25 %"},
-		"Windows whose memory can't be read": {onSystem(System{IsWindows: true}, belowThreshold(newEvidence(est(10)))), v1alpha1.CausePoolNotTight, ""},
-		"A full nonpaged pool beside a pool of ports that is tight": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{11 << 30, 12 << 30}}, newEvidence(tw(16000), withRange(49152, 65535)))),
+		"Windows with unreadable memory counters": {onSystem(System{IsWindows: true}, belowThreshold(newEvidence(est(10)))), v1alpha1.CausePoolNotTight, ""},
+		"A full nonpaged pool and a pool of ports above the threshold": {onSystem(System{IsWindows: true}, onMachine(Machine{Nonpaged: Usage{11 << 30, 12 << 30}}, newEvidence(tw(16000), withRange(49152, 65535)))),
 			v1alpha1.CauseTimeWaitChurn, ""},
 		"Windows 2003": {onSystem(System{IsWindows: true, UsesMaxUserPort: true, TimeWait: 2 * time.Minute}, newEvidence(tw(3900), withRange(1025, 5000))),
 			v1alpha1.CauseNarrowRange, "MaxUserPort = 65534 (NodeTuning windows.maxUserPort) gives 60534 more ports; it requires a restart"},
@@ -155,8 +155,8 @@ func TestEvaluatePool(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := EvaluatePool(test.evidence)
 			advice := got.Advice()
-			if got.Cause != test.want || !strings.Contains(advice, test.says) {
-				t.Errorf("%s: %s\nwant %s: …%s…", got.Cause, advice, test.want, test.says)
+			if got.Cause != test.want || !strings.Contains(advice, test.advice) {
+				t.Errorf("%s: %s\nwant %s: …%s…", got.Cause, advice, test.want, test.advice)
 			}
 			checkDiagnosis(t, got)
 		})
@@ -176,7 +176,7 @@ func checkDiagnosis(t *testing.T, v Diagnosis) {
 		}
 	}
 	if !strings.HasSuffix(advice, ".") {
-		t.Errorf("no sentence: %q", advice)
+		t.Errorf("not a sentence: %q", advice)
 	}
 	if s := v.Setting; s != nil {
 		known, ok := settings.Lookup(s.OS, s.Key)
@@ -189,7 +189,7 @@ func checkDiagnosis(t *testing.T, v Diagnosis) {
 	}
 }
 
-// Connections to any destination use ports of a pool of bind(0).
+// Connections to any destination use ports of the bind(0) pool.
 func TestPoolsOfBind(t *testing.T) {
 	tests := map[string]struct {
 		states    []tcpstate.Counts // by destination
@@ -197,11 +197,11 @@ func TestPoolsOfBind(t *testing.T) {
 		listening int
 		want      v1alpha1.Cause
 	}{
-		"Connections hold the ports that bind(0) needs": {[]tcpstate.Counts{{tcpstate.Established: 10000}, {tcpstate.TimeWait: 10000}}, 5000, 0, v1alpha1.CauseBoundPorts},
-		"Those to one destination do":                   {[]tcpstate.Counts{{tcpstate.TimeWait: 15000}, {tcpstate.TimeWait: 5000}}, 5000, 0, v1alpha1.CauseTimeWaitChurn},
-		"A leak to several":                             {[]tcpstate.Counts{{tcpstate.CloseWait: 10000}, {tcpstate.CloseWait: 10000}}, 5000, 0, v1alpha1.CauseCloseWaitLeak},
-		"Listeners do":                                  {nil, 3000, 20000, v1alpha1.CauseListenerInRange},
-		"Only bind() does":                              {nil, 20000, 0, v1alpha1.CauseBoundPorts},
+		"Connections to several destinations":   {[]tcpstate.Counts{{tcpstate.Established: 10000}, {tcpstate.TimeWait: 10000}}, 5000, 0, v1alpha1.CauseBoundPorts},
+		"Connections mostly to one destination": {[]tcpstate.Counts{{tcpstate.TimeWait: 15000}, {tcpstate.TimeWait: 5000}}, 5000, 0, v1alpha1.CauseTimeWaitChurn},
+		"A leak to several destinations":        {[]tcpstate.Counts{{tcpstate.CloseWait: 10000}, {tcpstate.CloseWait: 10000}}, 5000, 0, v1alpha1.CauseCloseWaitLeak},
+		"Listeners":                             {nil, 3000, 20000, v1alpha1.CauseListenerInRange},
+		"Only bind()":                           {nil, 20000, 0, v1alpha1.CauseBoundPorts},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -238,11 +238,11 @@ func TestWiderRanges(t *testing.T) {
 		want        string
 		ports       int
 	}{
-		"A pod's default":                  {socket.OwnerPod, 32768, 60999, "16384 65535", 49152 - 28232},
-		"The node's, less its node ports":  {socket.OwnerHost, 32768, 60999, "16384 65535", 49152 - 2768 - 28232},
-		"Wide already: low ports are left": {socket.OwnerPod, 16384, 65535, "1024 65535", 64512 - 49152},
-		"As wide as can be":                {socket.OwnerPod, 1024, 65535, "", 0},
-		"Hardly more to gain":              {socket.OwnerPod, 5000, 65535, "", 0},
+		"A pod's default":                    {socket.OwnerPod, 32768, 60999, "16384 65535", 49152 - 28232},
+		"The node's, less its node ports":    {socket.OwnerHost, 32768, 60999, "16384 65535", 49152 - 2768 - 28232},
+		"A wide range leaves only low ports": {socket.OwnerPod, 16384, 65535, "1024 65535", 64512 - 49152},
+		"The widest range":                   {socket.OwnerPod, 1024, 65535, "", 0},
+		"Too few ports to gain":              {socket.OwnerPod, 5000, 65535, "", 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -267,10 +267,10 @@ func TestPoolsWithBounds(t *testing.T) {
 	tests := map[string]struct {
 		own, others tcpstate.Counts
 		want        v1alpha1.Cause
-		says        string
+		finding     string // a part of it
 	}{
-		"The destination has most": {tcpstate.Counts{tcpstate.CloseWait: 12000}, tcpstate.Counts{tcpstate.TimeWait: 3000}, v1alpha1.CauseCloseWaitLeak, "to 10.0.0.9:5432"},
-		"The others have most":     {tcpstate.Counts{tcpstate.CloseWait: 2000}, tcpstate.Counts{tcpstate.TimeWait: 13000}, v1alpha1.CauseTimeWaitChurn, "13000 of 28232 ports are in TIME_WAIT"},
+		"Most to the destination":    {tcpstate.Counts{tcpstate.CloseWait: 12000}, tcpstate.Counts{tcpstate.TimeWait: 3000}, v1alpha1.CauseCloseWaitLeak, "to 10.0.0.9:5432"},
+		"Most to other destinations": {tcpstate.Counts{tcpstate.CloseWait: 2000}, tcpstate.Counts{tcpstate.TimeWait: 13000}, v1alpha1.CauseTimeWaitChurn, "13000 of 28232 ports are in TIME_WAIT"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -283,12 +283,13 @@ func TestPoolsWithBounds(t *testing.T) {
 					e.Pool = p
 				}
 			}
-			if got := EvaluatePool(e); got.Cause != test.want || !strings.Contains(got.Finding, test.says) {
+			if got := EvaluatePool(e); got.Cause != test.want || !strings.Contains(got.Finding, test.finding) {
 				t.Errorf("%s: %s", got.Cause, got.Finding)
 			}
 		})
 	}
 }
+
 func TestTheMeasuredRateIsInTheFinding(t *testing.T) {
 	e := newEvidence(tcpstate.Counts{tcpstate.TimeWait: 20000})
 	e.OpensPerSecond = new(612.4)

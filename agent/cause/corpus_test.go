@@ -17,13 +17,13 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// labelled is a machine whose cause is known.
-type labelled struct {
+// labelledMachine is a machine with a known cause.
+type labelledMachine struct {
 	// How describes how it was made.
 	How string
 	// Cause is the known cause; empty if the machine is healthy, with level Normal.
 	Cause v1alpha1.Cause
-	// Kernel is the one that was sampled, empty for what was generated.
+	// Kernel is the release of the sampled kernel, empty for generated machines.
 	Kernel string `json:",omitempty"`
 	Facts  facts
 	Sample socket.Sample
@@ -38,25 +38,25 @@ type facts struct {
 	Explain   bool              `json:",omitempty"`
 }
 
-// status returns the agent's status.
-func (l *labelled) status() v1alpha1.PortPressureStatus {
+// buildStatus returns the agent's status of l.
+func (l *labelledMachine) buildStatus() v1alpha1.PortPressureStatus {
 	return assess.BuildStatus(l.Sample, assess.Facts{Conntrack: l.Facts.Conntrack, TCP: l.Facts.TCP,
 		Prior: l.Facts.Before, System: l.Facts.System, Explain: l.Facts.Explain})
 }
 
-// score counts correct and wrong diagnoses of labelled machines.
-type score struct{ right, unnamed, wrong int }
+// diagnosisScore counts correct and wrong diagnoses of labelled machines.
+type diagnosisScore struct{ correct, unknown, wrong int }
 
-// take evaluates l.
-func (s *score) take(t *testing.T, name string, l *labelled) {
+// addMachine evaluates l and counts the result.
+func (s *diagnosisScore) addMachine(t *testing.T, name string, l *labelledMachine) {
 	t.Helper()
-	got := l.status()
+	got := l.buildStatus()
 	switch {
 	case got.Cause == l.Cause && (l.Cause != "" || got.Level == v1alpha1.LevelNormal):
-		s.right++
+		s.correct++
 	case got.Cause == v1alpha1.CauseUnknown:
-		s.unnamed++
-		t.Logf("%s: %s is not named: %s", name, l.Cause, got.Advice)
+		s.unknown++
+		t.Logf("%s: no cause, want %s: %s", name, l.Cause, got.Advice)
 	default:
 		s.wrong++
 		t.Errorf("%s (%s): %s %q, want %q: %s", name, l.How, got.Level, got.Cause, l.Cause, got.Advice)
@@ -66,17 +66,18 @@ func (s *score) take(t *testing.T, name string, l *labelled) {
 	}
 }
 
-// goal checks that at least 90 % of the causes are correct, and none wrong.
-func (s score) goal(t *testing.T) {
+// checkGoal checks that at least 90 % of the diagnoses are correct and that none is wrong.
+func (s diagnosisScore) checkGoal(t *testing.T) {
 	t.Helper()
-	total := s.right + s.unnamed + s.wrong
-	t.Logf("%d of %d named right, %d not named, %d wrong", s.right, total, s.unnamed, s.wrong)
-	if s.wrong > 0 || s.right*10 < total*9 {
-		t.Errorf("%d of %d named right, %d wrong: want 90 %% and none", s.right, total, s.wrong)
+	total := s.correct + s.unknown + s.wrong
+	t.Logf("%d of %d correct, %d without a cause, %d wrong", s.correct, total, s.unknown, s.wrong)
+	if s.wrong > 0 || s.correct*10 < total*9 {
+		t.Errorf("%d of %d correct, %d wrong; want at least 90 %% and none", s.correct, total, s.wrong)
 	}
 }
 
-// Each file of testdata is a machine as read by a reader, recorded by TestLiveScenes -record.
+// Each file of testdata/live is the sample of a reader, recorded with -record by
+// TestLiveScenarios.
 func TestCorpus(t *testing.T) {
 	paths, err := filepath.Glob("testdata/live/*.json")
 	if err != nil {
@@ -85,41 +86,41 @@ func TestCorpus(t *testing.T) {
 	if len(paths) < 30 {
 		t.Errorf("%d recordings of live kernels, want 30 or more", len(paths))
 	}
-	var all score
+	var all diagnosisScore
 	causes := map[v1alpha1.Cause]int{}
 	for _, path := range paths {
-		l := load(t, path)
+		l := loadRecording(t, path)
 		causes[l.Cause]++
-		all.take(t, strings.TrimSuffix(filepath.Base(path), ".json"), l)
+		all.addMachine(t, strings.TrimSuffix(filepath.Base(path), ".json"), l)
 	}
 	for _, c := range slices.Sorted(maps.Keys(causes)) {
 		t.Logf("%3d %s", causes[c], c)
 	}
-	all.goal(t)
+	all.checkGoal(t)
 }
 
-func load(t *testing.T, path string) *labelled {
+func loadRecording(t *testing.T, path string) *labelledMachine {
 	t.Helper()
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &labelled{}
+	l := &labelledMachine{}
 	if err := json.Unmarshal(raw, l); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 	return l
 }
 
-var numbers = regexp.MustCompile(`\[[\d\s,]+\]`)
+var numberLists = regexp.MustCompile(`\[[\d\s,]+\]`)
 
-// save writes l down, indented but for lists of numbers.
-func save(path string, l *labelled) error {
+// saveRecording writes l as indented JSON, with each list of numbers on one line.
+func saveRecording(path string, l *labelledMachine) error {
 	raw, err := json.MarshalIndent(l, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	raw = numbers.ReplaceAllFunc(raw, func(list []byte) []byte {
+	raw = numberLists.ReplaceAllFunc(raw, func(list []byte) []byte {
 		return []byte(strings.Join(strings.Fields(string(list)), ""))
 	})
 	return os.WriteFile(path, append(raw, '\n'), 0o644)

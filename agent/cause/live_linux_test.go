@@ -23,23 +23,23 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-var record = flag.Bool("record", false, "make every scene and write what the readers saw to testdata/live")
+var record = flag.Bool("record", false, "run every scenario and write the samples of the readers to testdata/live")
 
-// scene is a way to bring a namespace of its own into trouble, or not.
-type scene struct {
+// scenario builds a machine with a known cause, or a healthy one, in a new namespace.
+type scenario struct {
 	name  string
 	how   string
 	cause v1alpha1.Cause
-	make  func(*stage)
-	// again is made in every run, not only for a recording.
-	again bool
-	// sockdiag is also recorded as this reader sees it.
+	build func(*stage)
+	// inEveryRun scenarios run in every test, not only for a recording.
+	inEveryRun bool
+	// sockdiag scenarios are also sampled with this reader.
 	sockdiag bool
-	// look wants a closer look at the pool.
-	look bool
+	// inspects requests details of the pool.
+	inspects bool
 }
 
-// stage has the namespaces in which a scene is built.
+// stage is the namespace in which a scenario is built.
 type stage struct {
 	*netnstest.Netns
 	t     *testing.T
@@ -47,13 +47,13 @@ type stage struct {
 	rand  *rand.Rand
 	facts facts
 	owner socket.Owner
-	// ready reports whether the pool detail shows the state that the scene waits for.
-	ready func(*socket.PoolDetail) bool
+	// isReady reports whether the pool detail shows the state that the scenario waits for.
+	isReady func(*socket.PoolDetail) bool
 }
 
-func TestLiveScenes(t *testing.T) {
+func TestLiveScenarios(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: the test makes network namespaces")
+		t.Skip("needs root: the test creates network namespaces")
 	}
 	walk, err := portwalk.Open(portwalk.Options{})
 	if err != nil {
@@ -64,40 +64,40 @@ func TestLiveScenes(t *testing.T) {
 			t.Errorf("close: %v", err)
 		}
 	})
-	var all score
-	for _, s := range scenes {
-		if !s.again && !*record {
+	var all diagnosisScore
+	for _, s := range scenarios {
+		if !s.inEveryRun && !*record {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
 			seed := fnv.New64a()
 			seed.Write([]byte(s.name))
 			at := &stage{Netns: netnstest.New(t), t: t, walk: walk, rand: rand.New(rand.NewPCG(seed.Sum64(), 0)),
-				owner: socket.Owner{Kind: socket.OwnerPod, PodUID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "api-7f"},
-				ready: func(*socket.PoolDetail) bool { return true }}
-			at.noise()
-			s.make(at)
-			at.take(s, "", at.sample(s.look), &all)
+				owner:   socket.Owner{Kind: socket.OwnerPod, PodUID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11", Namespace: "shop", Pod: "api-7f"},
+				isReady: func(*socket.PoolDetail) bool { return true }}
+			at.addBackgroundLoad()
+			s.build(at)
+			at.evaluateSample(s, "", at.samplePortwalk(s.inspects), &all)
 			if s.sockdiag {
-				at.take(s, "-sockdiag", at.dump(), &all)
+				at.evaluateSample(s, "-sockdiag", at.sampleSockdiag(), &all)
 			}
 		})
 	}
-	all.goal(t)
+	all.checkGoal(t)
 }
 
-func (s *stage) take(scene scene, suffix string, sample socket.Sample, all *score) {
+func (s *stage) evaluateSample(of scenario, suffix string, sample socket.Sample, all *diagnosisScore) {
 	s.t.Helper()
-	l := &labelled{How: scene.how, Cause: scene.cause, Kernel: release(s.t), Facts: s.facts, Sample: sample}
-	all.take(s.t, scene.name+suffix, l)
+	l := &labelledMachine{How: of.how, Cause: of.cause, Kernel: readKernelRelease(s.t), Facts: s.facts, Sample: sample}
+	all.addMachine(s.t, of.name+suffix, l)
 	if *record {
-		if err := save(filepath.Join("testdata", "live", scene.name+suffix+".json"), l); err != nil {
+		if err := saveRecording(filepath.Join("testdata", "live", of.name+suffix+".json"), l); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 }
 
-func release(t *testing.T) string {
+func readKernelRelease(t *testing.T) string {
 	t.Helper()
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -106,13 +106,13 @@ func release(t *testing.T) string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// sample is the namespace alone, as portwalk sees it. The closer look is at the
-// tightest pool of the machine, which may be another test's for a while. Recordings
-// of other scenes have it where it happens to be there.
-func (s *stage) sample(look bool) socket.Sample {
+// samplePortwalk returns portwalk's sample of the namespace. PoolDetail describes the
+// tightest pool of the machine, which may belong to another test for a while; inspect waits
+// for that of this namespace. Recordings of other scenarios have it only by chance.
+func (s *stage) samplePortwalk(inspect bool) socket.Sample {
 	s.t.Helper()
 	var request socket.Request
-	if look || *record {
+	if inspect || *record {
 		request.InspectPercent = 50
 	}
 	for end := time.Now().Add(5 * time.Minute); ; {
@@ -120,22 +120,22 @@ func (s *stage) sample(look bool) socket.Sample {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		mine := s.only(got)
-		if !look || mine.PoolDetail != nil && s.ready(mine.PoolDetail) {
-			return mine
+		sample := s.selectNetwork(got)
+		if !inspect || sample.PoolDetail != nil && s.isReady(sample.PoolDetail) {
+			return sample
 		}
 		if time.Now().After(end) {
-			s.t.Fatalf("after 5 minutes the closer look is %+v", mine.PoolDetail)
+			s.t.Fatalf("after 5 minutes PoolDetail is %+v", sample.PoolDetail)
 		}
 		time.Sleep(50 * time.Millisecond) // the kernel's timers have to run
 	}
 }
 
-// dump is the namespace as sockdiag sees it.
-func (s *stage) dump() socket.Sample {
+// sampleSockdiag returns sockdiag's sample of the namespace.
+func (s *stage) sampleSockdiag() socket.Sample {
 	s.t.Helper()
 	root := s.t.TempDir()
-	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", s.FD()), filepath.Join(root, "scene")); err != nil {
+	if err := os.Symlink(fmt.Sprintf("/proc/self/fd/%d", s.FD()), filepath.Join(root, "scenario")); err != nil {
 		s.t.Fatal(err)
 	}
 	diag, err := sockdiag.Open(sockdiag.Options{NetnsRoot: root})
@@ -147,11 +147,11 @@ func (s *stage) dump() socket.Sample {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.only(got)
+	return s.selectNetwork(got)
 }
 
-// only leaves the scene's namespace in a sample, named as a pod's.
-func (s *stage) only(sample socket.Sample) socket.Sample {
+// selectNetwork returns the sample with only the scenario's namespace, which gets an owner.
+func (s *stage) selectNetwork(sample socket.Sample) socket.Sample {
 	s.t.Helper()
 	out := socket.Sample{Taken: sample.Taken.UTC().Truncate(time.Second), Reader: sample.Reader}
 	if l := sample.PoolDetail; l != nil && l.Inode == s.Inode() {
@@ -164,31 +164,31 @@ func (s *stage) only(sample socket.Sample) socket.Sample {
 		}
 	}
 	if len(out.Networks) != 1 {
-		s.t.Fatalf("%d networks are net:[%d]", len(out.Networks), s.Inode())
+		s.t.Fatalf("%d networks with the inode net:[%d], want 1", len(out.Networks), s.Inode())
 	}
 	return out
 }
 
-// noise is the background load of any machine: listeners, and a few
-// connections to other destinations.
-func (s *stage) noise() {
+// addBackgroundLoad adds the background load of any machine: listeners, and a few connections
+// to other destinations.
+func (s *stage) addBackgroundLoad() {
 	s.t.Helper()
 	for i := range 3 + s.rand.IntN(8) {
 		s.Listen(fmt.Sprintf("127.0.0.1:%d", 8000+i))
 	}
 	for i := range 2 + s.rand.IntN(6) {
 		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 50, 0, byte(i)}), 443)
-		s.connect(1+s.rand.IntN(20), home, to)
+		s.openConnections(1+s.rand.IntN(20), home, to)
 	}
 }
 
-// portRange sets the range.
-func (s *stage) portRange(first, last int) {
+// setPortRange sets the ephemeral port range.
+func (s *stage) setPortRange(first, last int) {
 	s.WriteSysctl("net.ipv4.ip_local_port_range", fmt.Sprintf("%d %d", first, last))
 }
 
-// connect makes ESTABLISHED sockets without a peer.
-func (s *stage) connect(count int, src, dst netip.AddrPort) {
+// openConnections opens ESTABLISHED sockets without a peer.
+func (s *stage) openConnections(count int, src, dst netip.AddrPort) {
 	s.t.Helper()
 	for range count {
 		if _, err := s.Connect(src, dst, testnet.Repair); err != nil {
@@ -197,8 +197,8 @@ func (s *stage) connect(count int, src, dst netip.AddrPort) {
 	}
 }
 
-// pairs makes real connections, and ends each in its way.
-func (s *stage) pairs(count int, src, dst netip.AddrPort, end func(testnet.Pair) error) {
+// openPairs opens real connections and calls end for each.
+func (s *stage) openPairs(count int, src, dst netip.AddrPort, end func(testnet.Pair) error) {
 	s.t.Helper()
 	l := s.Listen(dst.String())
 	for range count {
@@ -208,8 +208,8 @@ func (s *stage) pairs(count int, src, dst netip.AddrPort, end func(testnet.Pair)
 	}
 }
 
-// synSent lets connects wait for an answer.
-func (s *stage) synSent(count int, dst netip.AddrPort) {
+// startConnects starts connects that remain in SYN_SENT.
+func (s *stage) startConnects(count int, dst netip.AddrPort) {
 	s.t.Helper()
 	if err := s.Listen(dst.String()).DropPackets(); err != nil {
 		s.t.Fatal(err)
@@ -221,8 +221,8 @@ func (s *stage) synSent(count int, dst netip.AddrPort) {
 	}
 }
 
-// counters reads the namespace's own figures as if they were the node's.
-func (s *stage) counters() {
+// readCounters stores the conntrack counters of the namespace as those of the node.
+func (s *stage) readCounters() {
 	s.t.Helper()
 	proc := s.t.TempDir()
 	for name, target := range map[string]string{"self": "/proc/thread-self", "sys": "/proc/sys", "net": "/proc/thread-self/net"} {

@@ -29,15 +29,15 @@ func TestPoolsOfSNAT(t *testing.T) {
 		"a rule's range": {pool(100, 100, 0, tcpstate.Counts{tcpstate.Established: 100}),
 			"100 of 100" + where + " (ESTABLISHED 100). The SNAT rule seems to allow only these 100 (--to-ports).",
 			"Widen the rule's port range. " + elsewhere, false},
-		"connections that have ended, on a kernel that keeps their ports": {
+		"TIME_WAIT on a kernel that keeps its ports": {
 			pool(60000, socket.SNATPorts, 0, tcpstate.Counts{tcpstate.Established: 10000, tcpstate.TimeWait: 50000}),
 			"60000 of 64512" + where + " (TIME_WAIT 50000, ESTABLISHED 10000).", elsewhere, true},
-		"few of them": {pool(60000, socket.SNATPorts, 0, tcpstate.Counts{tcpstate.Established: 50000, tcpstate.TimeWait: 10000}),
+		"little TIME_WAIT on such a kernel": {pool(60000, socket.SNATPorts, 0, tcpstate.Counts{tcpstate.Established: 50000, tcpstate.TimeWait: 10000}),
 			"60000 of 64512" + where + " (ESTABLISHED 50000, TIME_WAIT 10000).", elsewhere, false},
-		"on one that takes them over they hold nothing": {
+		"reusable TIME_WAIT does not count": {
 			pool(64000, socket.SNATPorts, 24000, tcpstate.Counts{tcpstate.Established: 40000, tcpstate.TimeWait: 24000}),
 			"40000 of 64512" + where + " (ESTABLISHED 40000).", elsewhere, false},
-		"UDP, of which nobody knows the states": {dns, "64000 of 64512" + where + ".", elsewhere, false},
+		"UDP, without known states": {dns, "64000 of 64512" + where + ".", elsewhere, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := &socket.Network{Settings: standard, SNAT: []socket.SNATPool{test.pool}}
@@ -50,7 +50,7 @@ func TestPoolsOfSNAT(t *testing.T) {
 				t.Error(diff)
 			}
 			if (setting != nil) != test.shorterTimeWaits || setting != nil && setting.Field() != "linux.conntrack.timeWaitSeconds" {
-				t.Errorf("setting %+v, want one: %v", setting, test.shorterTimeWaits)
+				t.Errorf("setting %+v, want a setting: %v", setting, test.shorterTimeWaits)
 			}
 		})
 	}

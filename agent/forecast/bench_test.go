@@ -10,16 +10,16 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// What one sample costs beside reading it.
+// BenchmarkFollow measures the cost of a sample, without reading it.
 func BenchmarkFollow(b *testing.B) {
-	_, leak := ramp(4)
+	_, leak := newRamp(4)
 	for name, pods := range map[string]int{"a leak": 0, "a leak beside 100 pods": 100} {
 		b.Run(name, func(b *testing.B) {
-			k := &kernel{load: leak, random: rand.New(rand.NewPCG(1, 1))}
-			for k.used() < leak.capacity/2 {
-				k.advance()
+			k := &simulatedKernel{load: leak, random: rand.New(rand.NewPCG(1, 1))}
+			for k.countUsed() < leak.capacity/2 {
+				k.advanceStep()
 			}
-			s := k.sample()
+			s := k.newSample()
 			for i := range pods {
 				n := s.Networks[0]
 				n.Inode += 1 + uint64(i)

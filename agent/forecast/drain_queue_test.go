@@ -6,50 +6,52 @@ import (
 	"time"
 )
 
-var zero = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+var startTime = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 
-func at(seconds float64) time.Time { return zero.Add(time.Duration(seconds * float64(time.Second))) }
+func timeAt(seconds float64) time.Time {
+	return startTime.Add(time.Duration(seconds * float64(time.Second)))
+}
 
-func TestAQueueTellsWhatWentIn(t *testing.T) {
+func TestSetCountReturnsTheArrivals(t *testing.T) {
 	for name, c := range map[string]struct {
 		counts []float64 // every 10 s
-		want   float64   // that went in before the last look
+		want   float64   // arrivals before the last sample
 	}{
-		"what there is at first leaves evenly":         {[]float64{600, 500, 400}, 0},
-		"what stays as many was replaced":              {[]float64{600, 600, 600}, 100},
-		"more than that went in as well":               {[]float64{600, 600, 650}, 150},
-		"less than left is nothing":                    {[]float64{600, 600, 450}, 0},
-		"a burst stays for its life":                   {[]float64{0, 300, 300, 300, 300, 300, 300}, 0},
-		"and leaves as one, though others follow":      {[]float64{0, 300, 300, 300, 300, 300, 300, 100}, 100},
-		"what went early is not replaced":              {[]float64{600, 0, 0}, 0},
-		"nor is it expected again a life later":        {[]float64{600, 0, 60, 60, 60, 60, 60, 60}, 0},
-		"what came after what went early is new still": {[]float64{600, 0, 60, 90}, 30},
+		"the initial sockets leave evenly":            {[]float64{600, 500, 400}, 0},
+		"a constant count means replacement":          {[]float64{600, 600, 600}, 100},
+		"a rising count means more arrivals":          {[]float64{600, 600, 650}, 150},
+		"a count below the expected one":              {[]float64{600, 600, 450}, 0},
+		"a burst stays for a lifetime":                {[]float64{0, 300, 300, 300, 300, 300, 300}, 0},
+		"a burst leaves at once, while others arrive": {[]float64{0, 300, 300, 300, 300, 300, 300, 100}, 100},
+		"sockets that left early are not replaced":    {[]float64{600, 0, 0}, 0},
+		"they are not expected a lifetime later":      {[]float64{600, 0, 60, 60, 60, 60, 60, 60}, 0},
+		"arrivals after an early departure are new":   {[]float64{600, 0, 60, 90}, 30},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := drainQueue{lifetime: time.Minute}
-			q.fillEvenly(zero, c.counts[0])
+			q.fillEvenly(startTime, c.counts[0])
 			got := 0.0
 			for i, n := range c.counts[1:] {
-				got = q.setCount(at(10*float64(i)), at(10*float64(i+1)), n)
+				got = q.setCount(timeAt(10*float64(i)), timeAt(10*float64(i+1)), n)
 			}
 			if math.Abs(got-c.want) > 1e-6 {
-				t.Errorf("%.3f went in, want %.0f", got, c.want)
+				t.Errorf("%.3f arrivals, want %.0f", got, c.want)
 			}
 		})
 	}
 }
 
-func TestWhatLeavesAQueueIsWhatIsInIt(t *testing.T) {
+func TestTheDrainScheduleHasEverySocketOfTheQueue(t *testing.T) {
 	q := drainQueue{lifetime: time.Minute}
-	q.fillEvenly(zero, 60)
+	q.fillEvenly(startTime, 60)
 	for i, n := range []float64{70, 65, 200, 200, 31} {
-		q.setCount(at(7*float64(i)), at(7*float64(i+1)), n)
+		q.setCount(timeAt(7*float64(i)), timeAt(7*float64(i+1)), n)
 		sum := 0.0
-		for _, n := range q.computeDrainSchedule(at(7*float64(i+1)), 60) {
+		for _, n := range q.computeDrainSchedule(timeAt(7*float64(i+1)), 60) {
 			sum += n
 		}
 		if math.Abs(sum-n) > 1e-6 {
-			t.Errorf("%.3f leave within a life, %.0f are there", sum, n)
+			t.Errorf("%.3f sockets leave within a lifetime, want %.0f", sum, n)
 		}
 	}
 }

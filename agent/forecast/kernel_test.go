@@ -16,40 +16,43 @@ const step = 100 * time.Millisecond
 
 var start = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
 
-// load is the work of programs on one pool. The functions are of seconds since the start.
+// load describes the use of one pool by programs. The functions take the seconds since
+// the start.
 type load struct {
-	capacity int
-	held     func(t float64) float64 // ports that stay, wished for
-	churn    func(t float64) float64 // connects a second that end in TIME_WAIT
-	stay     float64                 // how long one of those lasts before, in seconds
-	jitter   float64                 // of what the reader sees, as a share of what is used
-	reuse    bool                    // TIME_WAIT older than a second counts as reusable
+	capacity   int
+	persistent func(t float64) float64 // ports that stay in use, if available
+	churn      func(t float64) float64 // connects per second that end in TIME_WAIT
+	lifetime   float64                 // seconds until those close
+	jitter     float64                 // error of the reader, as a share of the used ports
+	reuse      bool                    // TIME_WAIT older than a second counts as reusable
 }
 
-// kernel is a pool as the kernel has it: a port is taken or refused, and TIME_WAIT
-// ends after 60 s and up to 2 s more, as the timer wheel is coarse.
-type kernel struct {
+// simulatedKernel simulates the kernel for one pool. It grants or refuses ports, and
+// TIME_WAIT ends after 60 to 62 s, because the timer wheel is coarse.
+type simulatedKernel struct {
 	load
-	random *rand.Rand
-	now    float64 // seconds
-	held   int
-	open   []closing // connections that will be closed, by when
-	wait   []closing // TIME_WAIT, by when it began
-	opened int       // all of open
-	waits  int       // all of wait
-	failed int
+	random     *rand.Rand
+	now        float64 // seconds
+	persistent int
+	open       []socketBatch // open connections, with the time of their close
+	wait       []socketBatch // TIME_WAIT, with the time of its start
+	opened     int           // sockets in open
+	waits      int           // sockets in wait
+	failed     int
 }
 
-type closing struct {
+type socketBatch struct {
 	at float64
 	n  int
 }
 
-// used is the ports that connect() won't take.
-func (k *kernel) used() int { return k.held + k.opened + k.waits - k.reusable() }
+// countUsed returns the number of ports that connect() cannot take.
+func (k *simulatedKernel) countUsed() int {
+	return k.persistent + k.opened + k.waits - k.countReusable()
+}
 
-// reusable returns the number of sockets in TIME_WAIT that it would reuse.
-func (k *kernel) reusable() int {
+// countReusable returns the number of sockets in TIME_WAIT whose ports connect() would reuse.
+func (k *simulatedKernel) countReusable() int {
 	if !k.reuse {
 		return 0
 	}
@@ -62,8 +65,8 @@ func (k *kernel) reusable() int {
 	return old
 }
 
-// advance lets one step pass.
-func (k *kernel) advance() {
+// advanceStep advances the simulation by one step.
+func (k *simulatedKernel) advanceStep() {
 	dt := step.Seconds()
 	k.now += dt
 	life := 60 + 2*k.random.Float64()
@@ -74,25 +77,25 @@ func (k *kernel) advance() {
 	for len(k.open) > 0 && k.open[0].at <= k.now {
 		k.opened -= k.open[0].n
 		k.waits += k.open[0].n
-		k.wait = append(k.wait, closing{k.now, k.open[0].n})
+		k.wait = append(k.wait, socketBatch{k.now, k.open[0].n})
 		k.open = k.open[1:]
 	}
-	want := int(k.load.held(k.now))
-	if want > k.held {
-		k.held += k.take(want - k.held)
+	want := int(k.load.persistent(k.now))
+	if want > k.persistent {
+		k.persistent += k.takePorts(want - k.persistent)
 	} else {
-		k.held = want
+		k.persistent = want
 	}
-	if n := k.take(k.poisson(k.churn(k.now) * dt)); n > 0 {
+	if n := k.takePorts(k.drawPoisson(k.churn(k.now) * dt)); n > 0 {
 		k.opened += n
-		k.open = append(k.open, closing{k.now + k.stay, n})
+		k.open = append(k.open, socketBatch{k.now + k.lifetime, n})
 	}
 }
 
-func (k *kernel) take(n int) int {
-	got := min(n, k.capacity-k.used())
+func (k *simulatedKernel) takePorts(n int) int {
+	got := min(n, k.capacity-k.countUsed())
 	k.failed += n - got
-	for over := got + k.held + k.opened + k.waits - k.capacity; over > 0; { // they take over TIME_WAIT
+	for over := got + k.persistent + k.opened + k.waits - k.capacity; over > 0; { // ports that are reused from TIME_WAIT
 		gone := min(over, k.wait[0].n)
 		k.wait[0].n -= gone
 		k.waits -= gone
@@ -103,7 +106,7 @@ func (k *kernel) take(n int) int {
 	return got
 }
 
-func (k *kernel) poisson(mean float64) int {
+func (k *simulatedKernel) drawPoisson(mean float64) int {
 	if mean <= 0 {
 		return 0
 	}
@@ -118,18 +121,18 @@ func (k *kernel) poisson(mean float64) int {
 	}
 }
 
-// sample returns the sample of a reader, with its jitter.
-func (k *kernel) sample() socket.Sample {
+// newSample returns the sample of a reader, including its error.
+func (k *simulatedKernel) newSample() socket.Sample {
 	shake := func(n int) uint32 {
 		return uint32(max(0, math.Round(float64(n)*(1+k.jitter*k.random.NormFloat64()))))
 	}
 	d := socket.Destination{Source: netip.MustParseAddr("10.0.0.4"), Address: netip.MustParseAddr("10.0.0.9"), Port: 5432}
-	d.States[tcpstate.Established] = shake(k.held + k.opened)
+	d.States[tcpstate.Established] = shake(k.persistent + k.opened)
 	d.States[tcpstate.TimeWait] = shake(k.waits)
-	if k.used() == k.capacity {
-		d.States[tcpstate.Established], d.States[tcpstate.TimeWait] = uint32(k.held+k.opened), uint32(k.waits)
+	if k.countUsed() == k.capacity {
+		d.States[tcpstate.Established], d.States[tcpstate.TimeWait] = uint32(k.persistent+k.opened), uint32(k.waits)
 	}
-	d.Reusable = uint32(max(0, int(d.States[tcpstate.TimeWait])-(k.waits-k.reusable())))
+	d.Reusable = uint32(max(0, int(d.States[tcpstate.TimeWait])-(k.waits-k.countReusable())))
 	if !k.reuse {
 		d.Reusable = 0
 	}

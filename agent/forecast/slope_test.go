@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func points(values ...float64) (s []dataPoint) {
+func newDataPoints(values ...float64) (s []dataPoint) {
 	for i, v := range values {
 		s = append(s, dataPoint{float64(i), v})
 	}
@@ -19,14 +19,14 @@ func TestSlope(t *testing.T) {
 		want slope
 		ok   bool
 	}{
-		"three points are too few":     {points(1, 2, 3), slope{}, false},
-		"four are enough":              {points(1, 3, 5, 7), slope{2, 2}, true},
-		"a wild one doesn't move it":   {points(0, 1, 2, 3, 900, 5, 6, 7, 8), slope{1, 1}, true},
-		"noise is no slope":            {points(5, 7, 4, 6, 5, 6, 4, 7), slope{}, true},
-		"a fall is negative":           {points(9, 6, 3, 0), slope{-3, -3}, true},
-		"points of one time are one":   {[]dataPoint{{0, 1}, {0, 5}, {0, 9}, {0, 2}}, slope{}, false},
-		"none":                         {nil, slope{}, false},
-		"a step in the middle is none": {points(0, 0, 0, 0, 9, 9, 9, 9), slope{}, true},
+		"three points are too few":           {newDataPoints(1, 2, 3), slope{}, false},
+		"four are enough":                    {newDataPoints(1, 3, 5, 7), slope{2, 2}, true},
+		"an outlier does not change it":      {newDataPoints(0, 1, 2, 3, 900, 5, 6, 7, 8), slope{1, 1}, true},
+		"noise has no slope":                 {newDataPoints(5, 7, 4, 6, 5, 6, 4, 7), slope{}, true},
+		"a fall is negative":                 {newDataPoints(9, 6, 3, 0), slope{-3, -3}, true},
+		"points at the same time count once": {[]dataPoint{{0, 1}, {0, 5}, {0, 9}, {0, 2}}, slope{}, false},
+		"no points":                          {nil, slope{}, false},
+		"a step in the middle has no slope":  {newDataPoints(0, 0, 0, 0, 9, 9, 9, 9), slope{}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, ok := estimateSlope(c.in)
@@ -40,7 +40,7 @@ func TestSlope(t *testing.T) {
 	}
 }
 
-func TestThinKeepsTheLast(t *testing.T) {
+func TestDownsamplingKeepsTheLastPoint(t *testing.T) {
 	for n, want := range map[int][]int{1: {9}, 3: {1, 5, 9}, 5: {1, 3, 5, 7, 9}, 10: {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}} {
 		if diff := cmp.Diff(want, downsamplePoints([]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, n)); diff != "" {
 			t.Errorf("to %d: %s", n, diff)

@@ -11,30 +11,31 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// step is a sample: its networks, and the failures of each since the reader was opened.
-type step struct {
+// failureStep describes a sample by its networks and their failures since the reader was
+// opened.
+type failureStep struct {
 	networks map[uint64]uint64 // cookie by inode
 	counts   map[uint64]uint64
 }
 
-func (s step) sample() *socket.Sample {
+func (s failureStep) newSample() *socket.Sample {
 	out := &socket.Sample{Failures: []socket.Failure{}}
 	for inode, cookie := range s.networks {
 		out.Networks = append(out.Networks, socket.Network{Inode: inode, Cookie: cookie})
 	}
-	for inode, count := range s.counts { // by two destinations
+	for inode, count := range s.counts { // split over two destinations
 		out.Failures = append(out.Failures, socket.Failure{Inode: inode, Count: count / 2}, socket.Failure{Inode: inode, Port: 1, Count: count - count/2})
 	}
 	return out
 }
 
-type counts struct {
+type failureCounts struct {
 	Total, Rest uint64
 	Own         map[uint64]uint64
 }
 
-func (f *failureCounter) counts() counts {
-	c := counts{f.total, f.other, map[uint64]uint64{}}
+func (f *failureCounter) readCounts() failureCounts {
+	c := failureCounts{f.total, f.other, map[uint64]uint64{}}
 	for inode, own := range f.byNetwork {
 		c.Own[inode] = own.count
 	}
@@ -49,45 +50,45 @@ func TestFailures(t *testing.T) {
 		crowd[i] = 100 + i
 	}
 	tests := map[string]struct {
-		steps []step
-		want  counts
+		steps []failureStep
+		want  failureCounts
 	}{
-		"A network counts on": {
-			[]step{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 9}}},
-			counts{9, 0, ids{1: 9}},
+		"The counter of a network increases": {
+			[]failureStep{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 9}}},
+			failureCounts{9, 0, ids{1: 9}},
 		},
 		"The counter of a removed network is removed, and the total stays": {
-			[]step{{ids{1: 1, 2: 2}, ids{1: 5, 2: 6}}, {ids{2: 2}, ids{1: 5, 2: 6}}},
-			counts{11, 0, ids{2: 6}},
+			[]failureStep{{ids{1: 1, 2: 2}, ids{1: 5, 2: 6}}, {ids{2: 2}, ids{1: 5, 2: 6}}},
+			failureCounts{11, 0, ids{2: 6}},
 		},
 		"A network removed before its first sample counts as other": {
-			[]step{{ids{1: 1}, ids{1: 5, 9: 3}}},
-			counts{8, 3, ids{1: 5}},
+			[]failureStep{{ids{1: 1}, ids{1: 5, 9: 3}}},
+			failureCounts{8, 3, ids{1: 5}},
 		},
 		"A later network with the same inode starts at 0": {
-			[]step{{ids{1: 1}, ids{1: 5}}, {ids{1: 2}, ids{1: 7}}},
-			counts{7, 0, ids{1: 2}},
+			[]failureStep{{ids{1: 1}, ids{1: 5}}, {ids{1: 2}, ids{1: 7}}},
+			failureCounts{7, 0, ids{1: 2}},
 		},
 		"The eight with most failures have counters": {
-			[]step{{crowd, crowd}},
-			counts{1266, 406, ids{4: 104, 5: 105, 6: 106, 7: 107, 8: 108, 9: 109, 10: 110, 11: 111}},
+			[]failureStep{{crowd, crowd}},
+			failureCounts{1266, 406, ids{4: 104, 5: 105, 6: 106, 7: 107, 8: 108, 9: 109, 10: 110, 11: 111}},
 		},
 		"A restarted reader adds to the total": {
-			[]step{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 2}}},
-			counts{7, 0, ids{1: 7}},
+			[]failureStep{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 2}}},
+			failureCounts{7, 0, ids{1: 7}},
 		},
 		"Without failures there is no counter": {
-			[]step{{ids{1: 1}, ids{1: 0}}},
-			counts{0, 0, ids{}},
+			[]failureStep{{ids{1: 1}, ids{1: 0}}},
+			failureCounts{0, 0, ids{}},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var f failureCounter
 			for _, s := range test.steps {
-				f.addSample(s.sample())
+				f.addSample(s.newSample())
 			}
-			if diff := cmp.Diff(test.want, f.counts()); diff != "" {
+			if diff := cmp.Diff(test.want, f.readCounts()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -96,14 +97,14 @@ func TestFailures(t *testing.T) {
 
 func TestFailuresThatAreNotObservedAreAbsent(t *testing.T) {
 	var f failureCounter
-	f.addSample(step{ids{1: 1}, ids{1: 5}}.sample())
+	f.addSample(failureStep{ids{1: 1}, ids{1: 5}}.newSample())
 	f.addSample(&socket.Sample{})
 	if got := f.listMetrics(&socket.Sample{}, nil); got != nil {
 		t.Errorf("%v", got)
 	}
-	f.addSample(step{ids{1: 1}, ids{1: 6}}.sample())
+	f.addSample(failureStep{ids{1: 1}, ids{1: 6}}.newSample())
 	if f.total != 6 {
-		t.Errorf("%d in all", f.total)
+		t.Errorf("%d in total", f.total)
 	}
 }
 
@@ -112,7 +113,7 @@ func TestFailuresThatAreNotObservedAreAbsent(t *testing.T) {
 func TestNoCounterDecreases(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var f failureCounter
-	now := step{ids{}, ids{}}
+	now := failureStep{ids{}, ids{}}
 	var failed uint64
 	for round := range 2000 {
 		for range 3 {
@@ -127,21 +128,21 @@ func TestNoCounterDecreases(t *testing.T) {
 			now.counts[inode] += more
 			failed += more
 		}
-		cookies, before := map[uint64]uint64{}, f.counts()
+		cookies, before := map[uint64]uint64{}, f.readCounts()
 		for inode, own := range f.byNetwork {
 			cookies[inode] = own.cookie
 		}
-		f.addSample(step{maps.Clone(now.networks), now.counts}.sample())
-		after := f.counts()
+		f.addSample(failureStep{maps.Clone(now.networks), now.counts}.newSample())
+		after := f.readCounts()
 		if after.Total != failed || after.Rest < before.Rest || len(after.Own) > maxFailingNetworks {
 			t.Fatalf("round %d: %d failed, %+v then %+v", round, failed, before, after)
 		}
 		for inode, own := range f.byNetwork {
 			if cookies[inode] == own.cookie && own.count < before.Own[inode] {
-				t.Fatalf("round %d: %s", round, fmt.Sprint(inode, " fell from ", before.Own[inode], " to ", own.count))
+				t.Fatalf("round %d: %s", round, fmt.Sprint(inode, " decreased from ", before.Own[inode], " to ", own.count))
 			}
 			if now.networks[inode] != own.cookie {
-				t.Fatalf("round %d: %d is not there any more", round, inode)
+				t.Fatalf("round %d: the network %d does not exist", round, inode)
 			}
 		}
 	}

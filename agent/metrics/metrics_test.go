@@ -28,9 +28,9 @@ var (
 	src   = netip.MustParseAddr("10.0.0.4")
 )
 
-// network returns a network of 1,000 ports with so many destinations, each of which uses
-// so many of them.
-func network(inode uint64, o socket.Owner, destinations int, used uint32) socket.Network {
+// newNetwork returns a network of 1,000 ports with the given number of destinations, and
+// of used ports for each.
+func newNetwork(inode uint64, o socket.Owner, destinations int, used uint32) socket.Network {
 	n := socket.Network{
 		Inode: inode, Cookie: inode, Owner: o, Detailed: true, InUse: int(used), UDPInUse: 3,
 		Settings: socket.Settings{Range: ports.Range{First: 40000, Last: 40999}},
@@ -46,26 +46,27 @@ func network(inode uint64, o socket.Owner, destinations int, used uint32) socket
 	return n
 }
 
-func podOwner(i int) socket.Owner {
+func newPodOwner(i int) socket.Owner {
 	return socket.Owner{Kind: socket.OwnerPod, PodUID: fmt.Sprintf("%08d-5b7d-4a10-9d57-7d1d2f0c6b11", i), Namespace: "shop", Pod: fmt.Sprintf("api-%d", i)}
 }
 
-// node returns the host and so many pods, each with so many destinations and used ports.
-func node(pods, destinations int, used uint32) *socket.Sample {
+// newNode returns the host and the given number of pods, each with destinations that use
+// ports.
+func newNode(pods, destinations int, used uint32) *socket.Sample {
 	s := &socket.Sample{
 		Taken: taken, CPUTime: 1500 * time.Microsecond,
 		Reader:   socket.Reader{Name: "portwalk", Exactness: socket.Exact},
-		Networks: []socket.Network{network(1, socket.Owner{Kind: socket.OwnerHost}, 1, 100)},
+		Networks: []socket.Network{newNetwork(1, socket.Owner{Kind: socket.OwnerHost}, 1, 100)},
 		Failures: []socket.Failure{},
 	}
 	for i := range pods {
-		s.Networks = append(s.Networks, network(uint64(100+i), podOwner(i), destinations, used))
+		s.Networks = append(s.Networks, newNetwork(uint64(100+i), newPodOwner(i), destinations, used))
 	}
 	return s
 }
 
-// fail adds failures to the first networks, and to as many that no longer exist.
-func fail(s *socket.Sample, of int, count uint64) {
+// addFailures adds failures to the first networks, and to as many removed networks.
+func addFailures(s *socket.Sample, of int, count uint64) {
 	for i := range of {
 		s.Failures = append(s.Failures,
 			socket.Failure{Inode: s.Networks[i%len(s.Networks)].Inode, Port: uint16(i), Count: count},
@@ -80,15 +81,15 @@ var facts = assess.Facts{
 	Unobserved:   []socket.Unobserved{{Item: "tcp_mem", Reason: "not in this namespace"}},
 }
 
-func observe(m *Metrics, s *socket.Sample) { observeWith(m, s, facts) }
+func recordSample(m *Metrics, s *socket.Sample) { recordSampleWith(m, s, facts) }
 
-func observeWith(m *Metrics, s *socket.Sample, f assess.Facts) {
+func recordSampleWith(m *Metrics, s *socket.Sample, f assess.Facts) {
 	status := assess.BuildStatus(*s, f)
 	m.RecordSample(s, &status, Tick{Interval: 10 * time.Second, Took: 20 * time.Millisecond, Facts: f})
 }
 
-// scrape returns the handler's response.
-func scrape(t testing.TB, m *Metrics) string {
+// scrapeMetrics returns the response of the handler.
+func scrapeMetrics(t testing.TB, m *Metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
@@ -99,8 +100,8 @@ func scrape(t testing.TB, m *Metrics) string {
 	return string(body)
 }
 
-// series returns the lines of a scrape with the prefix, without comments.
-func series(text, prefix string) (found []string) {
+// selectSeries returns the lines of a scrape that have the prefix, without comments.
+func selectSeries(text, prefix string) (found []string) {
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, prefix) && !strings.HasPrefix(line, "#") {
 			found = append(found, strings.TrimSpace(line))
@@ -109,42 +110,42 @@ func series(text, prefix string) (found []string) {
 	return found
 }
 
-// machine matches the parts that differ between runs.
-var machine = regexp.MustCompile(`(?m)^(process_\w+ ).*$|goversion="[^"]*"`)
+// varyingParts matches the parts that differ between runs.
+var varyingParts = regexp.MustCompile(`(?m)^(process_\w+ ).*$|goversion="[^"]*"`)
 
-// An agent that is not on the node's own network can't count its entries.
-func TestDropsOfConntrackAreThereWithoutItsEntries(t *testing.T) {
-	s := node(1, 1, 10)
+// An agent outside the node's own network namespace can't count the conntrack entries.
+func TestConntrackDropsAreExportedWithoutEntries(t *testing.T) {
+	s := newNode(1, 1, 10)
 	s.Networks[0].Counters = &socket.Counters{Conntrack: &socket.ConntrackCounters{InsertFailed: 7, Drop: 8, EarlyDrop: 9}}
 	s.Networks[1].Counters = &socket.Counters{Conntrack: &socket.ConntrackCounters{Drop: 100}}
 	m := New("v0.1.0")
 	f := facts
 	f.Conntrack = nil
-	observeWith(m, s, f)
+	recordSampleWith(m, s, f)
 	want := []string{"portreeve_conntrack_drop_total 8", "portreeve_conntrack_early_drop_total 9", "portreeve_conntrack_insert_failed_total 7"}
-	if diff := cmp.Diff(want, series(scrape(t, m), "portreeve_conntrack")); diff != "" {
+	if diff := cmp.Diff(want, selectSeries(scrapeMetrics(t, m), "portreeve_conntrack")); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestScrapeGolden(t *testing.T) {
-	busy := node(2, 3, 600)
-	fail(busy, 2, 12)
-	busy.Networks[2].Owner = socket.Owner{Kind: socket.OwnerPod, PodUID: podOwner(7).PodUID} // no name
+	busy := newNode(2, 3, 600)
+	addFailures(busy, 2, 12)
+	busy.Networks[2].Owner = socket.Owner{Kind: socket.OwnerPod, PodUID: newPodOwner(7).PodUID} // no name
 	for name, sample := range map[string]*socket.Sample{
 		"busy":   busy,
-		"normal": node(1, 1, 10),
+		"normal": newNode(1, 1, 10),
 		"start":  nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := New("v0.1.0")
 			if sample != nil {
-				observe(m, sample)
+				recordSample(m, sample)
 				m.RecordWrite("ok")
 				m.RecordWrite("not_found")
 				m.RecordWrite("teapot")
 			}
-			got := machine.ReplaceAllString(scrape(t, m), "${1}…")
+			got := varyingParts.ReplaceAllString(scrapeMetrics(t, m), "${1}…")
 			golden.Check(t, filepath.Join("testdata", name+".txt"), got)
 		})
 	}
@@ -152,9 +153,9 @@ func TestScrapeGolden(t *testing.T) {
 
 func TestNamesFollowTheConventions(t *testing.T) {
 	m := New("v0.1.0")
-	s := node(3, 2, 700)
-	fail(s, 2, 1)
-	observe(m, s)
+	s := newNode(3, 2, 700)
+	addFailures(s, 2, 1)
+	recordSample(m, s)
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +164,7 @@ func TestNamesFollowTheConventions(t *testing.T) {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 	if got, err := testutil.GatherAndCount(m.registry); err != nil || got < 40 {
-		t.Errorf("only %d series were looked at: %v", got, err)
+		t.Errorf("only %d series were checked: %v", got, err)
 	}
 }
 
@@ -173,11 +174,11 @@ func TestSeriesAreBounded(t *testing.T) {
 		detail assess.Detail
 		limit  int
 	}{
-		"An idle node":                          {node(20, 2, 10), assess.Detail{}, 60},
-		"Normal, after failures everywhere":     {node(250, 20, 10), assess.Detail{}, 60},
-		"250 pods, 5,000 destinations, full":    {node(250, 20, 900), assess.Detail{}, 400},
-		"More pods than a node is designed for": {node(1000, 5, 900), assess.Detail{}, 400},
-		"A status that lists too many":          {node(250, 20, 900), assess.Detail{Pools: -1}, 400},
+		"An idle node":                          {newNode(20, 2, 10), assess.Detail{}, 60},
+		"Normal, after failures everywhere":     {newNode(250, 20, 10), assess.Detail{}, 60},
+		"250 pods, 5,000 destinations, full":    {newNode(250, 20, 900), assess.Detail{}, 400},
+		"More pods than a node is designed for": {newNode(1000, 5, 900), assess.Detail{}, 400},
+		"A status that lists too many":          {newNode(250, 20, 900), assess.Detail{Pools: -1}, 400},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -185,12 +186,12 @@ func TestSeriesAreBounded(t *testing.T) {
 			f := facts
 			f.Detail = test.detail
 			if name != "An idle node" {
-				fail(test.sample, 300, 5)
+				addFailures(test.sample, 300, 5)
 			}
-			observeWith(m, test.sample, f)
+			recordSampleWith(m, test.sample, f)
 			m.RecordWrite("anything")
-			text := scrape(t, m)
-			got := len(series(text, ""))
+			text := scrapeMetrics(t, m)
+			got := len(selectSeries(text, ""))
 			t.Logf("%d series, %d bytes", got, len(text))
 			if got > test.limit {
 				t.Errorf("%d series, more than %d", got, test.limit)
@@ -201,21 +202,21 @@ func TestSeriesAreBounded(t *testing.T) {
 
 func TestRemovedNetworksLeaveNoSeries(t *testing.T) {
 	m := New("v0.1.0")
-	s := node(3, 2, 700)
-	fail(s, 4, 5)
-	observe(m, s)
-	before := scrape(t, m)
+	s := newNode(3, 2, 700)
+	addFailures(s, 4, 5)
+	recordSample(m, s)
+	before := scrapeMetrics(t, m)
 	for _, name := range []string{"portreeve_pool_used_ports", "portreeve_network_used_ratio", "portreeve_network_failed_connects_total"} {
-		if !strings.Contains(strings.Join(series(before, name), "\n"), `pod="api-0"`) {
-			t.Errorf("%s has no pod api-0 to lose:\n%s", name, before)
+		if !strings.Contains(strings.Join(selectSeries(before, name), "\n"), `pod="api-0"`) {
+			t.Errorf("%s has no series of pod api-0:\n%s", name, before)
 		}
 	}
 	s.Networks = s.Networks[:1]
-	observeWith(m, s, assess.Facts{})
-	after := scrape(t, m)
+	recordSampleWith(m, s, assess.Facts{})
+	after := scrapeMetrics(t, m)
 	for _, gone := range []string{`pod="api-`, "portreeve_conntrack", "portreeve_network_used_ratio{"} {
 		if strings.Contains(after, gone) {
-			t.Errorf("%s is still there:\n%s", gone, after)
+			t.Errorf("%s is still exported:\n%s", gone, after)
 		}
 	}
 }
@@ -223,10 +224,10 @@ func TestRemovedNetworksLeaveNoSeries(t *testing.T) {
 func TestUnobservedItemsAreAbsent(t *testing.T) {
 	m := New("v0.1.0")
 	s := &socket.Sample{Taken: taken, Unobserved: []socket.Unobserved{{Item: "networks", Reason: "no permission"}}}
-	observeWith(m, s, assess.Facts{Conntrack: &assess.Conntrack{Entries: 5}, Unobserved: facts.Unobserved})
-	text := scrape(t, m)
+	recordSampleWith(m, s, assess.Facts{Conntrack: &assess.Conntrack{Entries: 5}, Unobserved: facts.Unobserved})
+	text := scrapeMetrics(t, m)
 	var got []string
-	for _, line := range series(text, "portreeve_") {
+	for _, line := range selectSeries(text, "portreeve_") {
 		if !strings.HasPrefix(line, "portreeve_agent_") {
 			got = append(got, line)
 		}
@@ -244,35 +245,35 @@ func TestThresholdsSelectTheListedNetworks(t *testing.T) {
 			f.Thresholds = v1alpha1.Thresholds{WarningPercent: warning, CriticalPercent: 95}
 		}
 		m := New("v0.1.0")
-		observeWith(m, node(3, 1, 600), f)
-		if got := series(scrape(t, m), "portreeve_network_used_ratio"); len(got) != want {
+		recordSampleWith(m, newNode(3, 1, 600), f)
+		if got := selectSeries(scrapeMetrics(t, m), "portreeve_network_used_ratio"); len(got) != want {
 			t.Errorf("above %d %%: %d networks, want %d: %s", warning, len(got), want, got)
 		}
 	}
 }
 
-// Two source addresses of one destination have two pools.
-func TestPoolsFromTwoSourcesAreTwo(t *testing.T) {
-	s := node(1, 2, 700)
+// A destination has one pool for each source address.
+func TestEachSourceAddressHasItsPool(t *testing.T) {
+	s := newNode(1, 2, 700)
 	other := &s.Networks[1].Destinations[1]
 	other.Address, other.Source = s.Networks[1].Destinations[0].Address, netip.MustParseAddr("10.0.0.5")
 	m := New("v0.1.0")
-	observe(m, s)
-	if got := series(scrape(t, m), "portreeve_pool_used_ports"); len(got) != 2 {
+	recordSample(m, s)
+	if got := selectSeries(scrapeMetrics(t, m), "portreeve_pool_used_ports"); len(got) != 2 {
 		t.Errorf("%s", got)
 	}
 }
 
-func TestTheLevelIsTheStatus(t *testing.T) {
+func TestTheLevelIsThatOfTheStatus(t *testing.T) {
 	m := New("v0.1.0")
-	s := node(0, 0, 0)
+	s := newNode(0, 0, 0)
 	m.RecordSample(s, &v1alpha1.PortPressureStatus{Level: v1alpha1.LevelWarning}, Tick{Stretched: true})
-	text := scrape(t, m)
+	text := scrapeMetrics(t, m)
 	want := []string{`portreeve_level{level="Critical"} 0`, `portreeve_level{level="Normal"} 0`, `portreeve_level{level="Warning"} 1`}
-	if diff := cmp.Diff(want, series(text, "portreeve_level")); diff != "" {
+	if diff := cmp.Diff(want, selectSeries(text, "portreeve_level")); diff != "" {
 		t.Error(diff)
 	}
-	if got := series(text, "portreeve_agent_tick_stretched"); len(got) != 1 || got[0] != "portreeve_agent_tick_stretched 1" {
+	if got := selectSeries(text, "portreeve_agent_tick_stretched"); len(got) != 1 || got[0] != "portreeve_agent_tick_stretched 1" {
 		t.Errorf("%s", got)
 	}
 }
@@ -283,7 +284,7 @@ func TestScrapesAndSamplesAtTheSameTime(t *testing.T) {
 	go func() {
 		defer close(done)
 		for i := range 50 {
-			observe(m, node(i%7, 3, 700))
+			recordSample(m, newNode(i%7, 3, 700))
 			m.RecordWrite("ok")
 		}
 	}()
@@ -293,12 +294,12 @@ func TestScrapesAndSamplesAtTheSameTime(t *testing.T) {
 			running = false
 		default:
 		}
-		scrape(t, m)
+		scrapeMetrics(t, m)
 	}
 }
 
 func BenchmarkObserve5000Destinations(b *testing.B) {
-	m, s := New("v0.1.0"), node(250, 20, 900)
+	m, s := New("v0.1.0"), newNode(250, 20, 900)
 	status := assess.BuildStatus(*s, facts)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -308,9 +309,9 @@ func BenchmarkObserve5000Destinations(b *testing.B) {
 
 func BenchmarkScrape(b *testing.B) {
 	m := New("v0.1.0")
-	observe(m, node(20, 2, 10))
+	recordSample(m, newNode(20, 2, 10))
 	b.ReportAllocs()
 	for b.Loop() {
-		scrape(b, m)
+		scrapeMetrics(b, m)
 	}
 }

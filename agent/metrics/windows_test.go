@@ -12,10 +12,10 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// windowsNode returns a Windows node with so many used ports in its host network.
-func windowsNode(used uint32) (*socket.Sample, assess.Facts) {
-	s := node(0, 0, 0)
-	s.Networks = []socket.Network{network(1, socket.Owner{Kind: socket.OwnerHost}, 3, used)}
+// newWindowsNode returns a Windows node with used ports in its host network.
+func newWindowsNode(used uint32) (*socket.Sample, assess.Facts) {
+	s := newNode(0, 0, 0)
+	s.Networks = []socket.Network{newNetwork(1, socket.Owner{Kind: socket.OwnerHost}, 3, used)}
 	s.Windows = &socket.Windows{}
 	for _, family := range []socket.Family{socket.IPv4, socket.IPv6} {
 		for _, protocol := range []socket.Protocol{socket.TCP, socket.UDP} {
@@ -30,13 +30,13 @@ func windowsNode(used uint32) (*socket.Sample, assess.Facts) {
 }
 
 func TestWindowsHasItsOwnSeries(t *testing.T) {
-	s, f := windowsNode(10)
+	s, f := newWindowsNode(10)
 	s.Failures = []socket.Failure{
 		{Inode: 1, Reason: v1alpha1.FailureTCPPortsExhausted, Count: 3, LastAt: taken},
 		{Inode: 1, Reason: v1alpha1.FailureUDPPortsExhausted, Count: 1, LastAt: taken},
 	}
 	m := New("v0.1.0")
-	observeWith(m, s, f)
+	recordSampleWith(m, s, f)
 	want := []string{
 		"portreeve_windows_boot_time_seconds 1.7636911205e+09",
 		"portreeve_windows_commit_used_ratio 0.25",
@@ -54,36 +54,36 @@ func TestWindowsHasItsOwnSeries(t *testing.T) {
 		`portreeve_windows_port_events_total{event="WinNatPortsExhausted"} 0`,
 		"portreeve_windows_update_pending 0",
 	}
-	text := scrape(t, m)
-	if diff := cmp.Diff(want, series(text, "portreeve_windows_")); diff != "" {
+	text := scrapeMetrics(t, m)
+	if diff := cmp.Diff(want, selectSeries(text, "portreeve_windows_")); diff != "" {
 		t.Error(diff)
 	}
-	if got := len(series(text, "")); got > 60 {
+	if got := len(selectSeries(text, "")); got > 60 {
 		t.Errorf("%d series on an idle node, more than 60", got)
 	}
 }
 
 func TestUnreadableWindowsItemsAreAbsent(t *testing.T) {
-	s, _ := windowsNode(10)
+	s, _ := newWindowsNode(10)
 	s.Windows.Ranges[0].FreeBlocks, s.Windows.Ranges = nil, s.Windows.Ranges[:1]
 	s.Failures = nil
 	m := New("v0.1.0")
-	observeWith(m, s, assess.Facts{Windows: &assess.Windows{UpdatePending: true}})
+	recordSampleWith(m, s, assess.Facts{Windows: &assess.Windows{UpdatePending: true}})
 	want := []string{"portreeve_windows_update_pending 1"}
-	if diff := cmp.Diff(want, series(scrape(t, m), "portreeve_windows_")); diff != "" {
+	if diff := cmp.Diff(want, selectSeries(scrapeMetrics(t, m), "portreeve_windows_")); diff != "" {
 		t.Error(diff)
 	}
-	observeWith(m, s, assess.Facts{})
-	if got := series(scrape(t, m), "portreeve_windows_"); got != nil {
+	recordSampleWith(m, s, assess.Facts{})
+	if got := selectSeries(scrapeMetrics(t, m), "portreeve_windows_"); got != nil {
 		t.Errorf("on Linux: %s", got)
 	}
 }
 
 func TestSeriesOfAWindowsNodeUnderPressureAreBounded(t *testing.T) {
-	s, f := windowsNode(900)
+	s, f := newWindowsNode(900)
 	m := New("v0.1.0")
-	observeWith(m, s, f)
-	if got := len(series(scrape(t, m), "")); got > 400 {
+	recordSampleWith(m, s, f)
+	if got := len(selectSeries(scrapeMetrics(t, m), "")); got > 400 {
 		t.Errorf("%d series, more than 400", got)
 	}
 }
@@ -95,19 +95,19 @@ func TestSettingsThatRequireARestartHaveASeries(t *testing.T) {
 		for _, state := range states {
 			status.Settings = append(status.Settings, v1alpha1.SettingStatus{ID: "a", Key: settings.KeyTCPTimedWaitDelay, State: state})
 		}
-		m.RecordSample(node(0, 0, 0), status, Tick{})
+		m.RecordSample(newNode(0, 0, 0), status, Tick{})
 	}
 	for name, test := range map[string]struct {
 		states []v1alpha1.SettingState
 		want   []string
 	}{
 		"one requires a restart": {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
-		"twice the same key":     {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired, v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
+		"two of the same key":    {[]v1alpha1.SettingState{v1alpha1.SettingRestartRequired, v1alpha1.SettingRestartRequired}, []string{`portreeve_restart_required{key="TcpTimedWaitDelay"} 1`}},
 		"one is in effect":       {[]v1alpha1.SettingState{v1alpha1.SettingApplied}, nil},
 		"none":                   {nil, nil},
 	} {
 		observe(test.states...)
-		if diff := cmp.Diff(test.want, series(scrape(t, m), "portreeve_restart_required")); diff != "" {
+		if diff := cmp.Diff(test.want, selectSeries(scrapeMetrics(t, m), "portreeve_restart_required")); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}

@@ -12,12 +12,12 @@ func TestLevelsRiseAtOnceAndFallBelowTheHysteresis(t *testing.T) {
 		percents []int
 		want     []v1alpha1.Level
 	}{
-		"up and down step by step":                    {[]int{49, 50, 84, 85, 81, 80, 79, 46, 45, 44}, []v1alpha1.Level{normal, warning, warning, critical, critical, critical, warning, warning, warning, normal}},
-		"straight to the top and back":                {[]int{0, 100, 0}, []v1alpha1.Level{normal, critical, normal}},
-		"a pool near a threshold does not flap":       {[]int{50, 49, 50, 48, 50}, []v1alpha1.Level{warning, warning, warning, warning, warning}},
-		"a pool just below the threshold is Normal":   {[]int{49, 46, 49}, []v1alpha1.Level{normal, normal, normal}},
-		"from Critical into the middle of Warning":    {[]int{90, 60}, []v1alpha1.Level{critical, warning}},
-		"from just below Critical down to the Normal": {[]int{85, 82, 44}, []v1alpha1.Level{critical, critical, normal}},
+		"rises and falls step by step":              {[]int{49, 50, 84, 85, 81, 80, 79, 46, 45, 44}, []v1alpha1.Level{normal, warning, warning, critical, critical, critical, warning, warning, warning, normal}},
+		"rises to 100 % and falls to 0 %":           {[]int{0, 100, 0}, []v1alpha1.Level{normal, critical, normal}},
+		"a pool near a threshold does not flap":     {[]int{50, 49, 50, 48, 50}, []v1alpha1.Level{warning, warning, warning, warning, warning}},
+		"a pool just below the threshold is Normal": {[]int{49, 46, 49}, []v1alpha1.Level{normal, normal, normal}},
+		"falls from Critical to Warning":            {[]int{90, 60}, []v1alpha1.Level{critical, warning}},
+		"stays Critical within the hysteresis":      {[]int{85, 82, 44}, []v1alpha1.Level{critical, critical, normal}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var level v1alpha1.Level

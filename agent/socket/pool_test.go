@@ -13,7 +13,7 @@ import (
 
 var (
 	hundredPorts = Settings{Range: ports.Range{First: 40000, Last: 40099}}
-	loop         = netip.MustParseAddr("127.0.0.1")
+	loopback     = netip.MustParseAddr("127.0.0.1")
 	db           = netip.MustParseAddr("10.0.0.9")
 )
 
@@ -26,7 +26,7 @@ type figures struct {
 	Advisory       bool
 }
 
-func figuresOf(p Pool) figures {
+func newFigures(p Pool) figures {
 	name := p.Protocol.String() + " " + p.Kind.String()
 	if d := p.Destination; d != nil {
 		name += " " + netip.AddrPortFrom(d.Address, d.Port).String()
@@ -34,8 +34,8 @@ func figuresOf(p Pool) figures {
 	return figures{name, p.Used, p.Capacity, p.Headroom(), p.UsedPercent(), p.Advisory}
 }
 
-func destination(addr netip.Addr, port uint16, states tcpstate.Counts, reusable uint32) Destination {
-	return Destination{Source: loop, Address: addr, Port: port, States: states, Reusable: reusable}
+func newDestination(addr netip.Addr, port uint16, states tcpstate.Counts, reusable uint32) Destination {
+	return Destination{Source: loopback, Address: addr, Port: port, States: states, Reusable: reusable}
 }
 
 // The numbers come from experiments on a live kernel, each with a range
@@ -45,7 +45,7 @@ func TestPools(t *testing.T) {
 		network Network
 		want    []figures
 	}{
-		"An idle network has its three pools without a destination, all free": {
+		"An idle network has three pools without a destination, all free": {
 			Network{Settings: hundredPorts},
 			[]figures{
 				{"TCP Connect", 0, 100, 100, 0, false},
@@ -53,12 +53,12 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 0, 100, 100, 0, true},
 			},
 		},
-		"SNAT has pools of its own, whatever the range, less what the next connection takes over": {
+		"SNAT has its own pools, independent of the range and without reusable ports": {
 			Network{Settings: hundredPorts, InUse: 30, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}, SNAT: []SNATPool{
-				{Destination: destination(db, 80, tcpstate.Counts{tcpstate.Established: 40000, tcpstate.TimeWait: 10000}, 10000), InUse: 50000, Capacity: 64512},
-				{Destination: destination(db, 53, tcpstate.Counts{}, 0), Protocol: UDP, InUse: 100, Capacity: 100},
+				{Destination: newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 40000, tcpstate.TimeWait: 10000}, 10000), InUse: 50000, Capacity: 64512},
+				{Destination: newDestination(db, 53, tcpstate.Counts{}, 0), Protocol: UDP, InUse: 100, Capacity: 100},
 			}},
 			[]figures{
 				{"UDP SNAT 10.0.0.9:53", 100, 100, 0, 100, false},
@@ -69,10 +69,10 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 30, 100, 70, 30, true},
 			},
 		},
-		"Each destination has all ports to itself": {
+		"Each destination can use all ports": {
 			Network{Settings: hundredPorts, InUse: 100, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.Established: 100}, 0),
-				destination(db, 81, tcpstate.Counts{tcpstate.Established: 40}, 0),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 100}, 0),
+				newDestination(db, 81, tcpstate.Counts{tcpstate.Established: 40}, 0),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 100, 100, 0, 100, false},
@@ -82,7 +82,7 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 100, 100, 0, 100, true},
 			},
 		},
-		"Ports that bind(0) took are lost to every destination": {
+		"Ports taken by bind(0) are unavailable to every destination": {
 			Network{Settings: hundredPorts, InUse: 100, Skipped: 100},
 			[]figures{
 				{"TCP Connect", 100, 100, 0, 100, false},
@@ -90,9 +90,9 @@ func TestPools(t *testing.T) {
 				{"UDP Bind", 0, 100, 100, 0, false},
 			},
 		},
-		"Listeners in the range take their port from every destination and don't count as binds": {
+		"Ports of listeners in the range are unavailable to every destination and don't count as binds": {
 			Network{Settings: hundredPorts, InUse: 41, Skipped: 11, SkippedListening: 11, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 41, 100, 59, 41, false},
@@ -101,7 +101,7 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 41, 100, 59, 41, true},
 			},
 		},
-		"Reserved ports are no capacity": {
+		"Reserved ports reduce the capacity": {
 			Network{Settings: Settings{Range: hundredPorts.Range, Reserved: 51}},
 			[]figures{
 				{"TCP Connect", 0, 49, 49, 0, false},
@@ -109,7 +109,7 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 0, 49, 49, 0, true},
 			},
 		},
-		"A range that is reserved whole is used up and divides by nothing": {
+		"A completely reserved range is 100 % used, without a division by zero": {
 			Network{Settings: Settings{Range: hundredPorts.Range, Reserved: 100}},
 			[]figures{
 				{"TCP Connect", 0, 0, 0, 100, false},
@@ -117,9 +117,9 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 0, 0, 0, 100, true},
 			},
 		},
-		"Only reusable TIME_WAIT gives its port back": {
+		"Only ports of reusable TIME_WAIT are free": {
 			Network{Settings: hundredPorts, InUse: 60, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.CloseWait: 20, tcpstate.FinWait2: 20, tcpstate.TimeWait: 20}, 20),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.CloseWait: 20, tcpstate.FinWait2: 20, tcpstate.TimeWait: 20}, 20),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 40, 100, 60, 40, false},
@@ -128,7 +128,7 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 60, 100, 40, 60, true},
 			},
 		},
-		"An odd range may cost TCP its last port and never UDP": {
+		"In an odd range TCP may not reach the last port; UDP does": {
 			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}}, UDPInUse: 98},
 			[]figures{
 				{"UDP Bind", 98, 99, 1, 98, false},
@@ -136,7 +136,7 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 0, 98, 98, 0, true},
 			},
 		},
-		"On Windows TCP tries every port of an odd range, and UDP has a range of its own": {
+		"On Windows TCP tries every port of an odd range, and UDP has its own range": {
 			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40098}, Reserved: 9, TriesEveryPort: true, UDP: &UDPSettings{ports.Range{First: 50000, Last: 50299}, 100}}, UDPInUse: 50},
 			[]figures{
 				{"UDP Bind", 50, 200, 150, 25, false},
@@ -144,7 +144,7 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 0, 90, 90, 0, true},
 			},
 		},
-		"A range of one port has one": {
+		"A range of one port has a capacity of one": {
 			Network{Settings: Settings{Range: ports.Range{First: 40000, Last: 40000}}},
 			[]figures{
 				{"TCP Connect", 0, 1, 1, 0, false},
@@ -160,10 +160,10 @@ func TestPools(t *testing.T) {
 				{"UDP Bind", 99, 99, 0, 100, false},
 			},
 		},
-		"Figures gone wild don't wrap round": {
+		"Absurd counts don't overflow": {
 			Network{Settings: hundredPorts, InUse: 1 << 40, UDPInUse: -1, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.Established: 1<<32 - 1}, 0),
-				destination(db, 81, tcpstate.Counts{tcpstate.TimeWait: 1}, 1<<32-1),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 1<<32 - 1}, 0),
+				newDestination(db, 81, tcpstate.Counts{tcpstate.TimeWait: 1}, 1<<32-1),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 1<<31 - 1, 100, 0, 100, false},
@@ -173,9 +173,9 @@ func TestPools(t *testing.T) {
 				{"TCP Bind", 1<<31 - 1, 100, 0, 100, true},
 			},
 		},
-		"Where bind() can't be told from connect(), a pool is as full as the range may be": {
+		"If ports of bind() are not known, a pool is evaluated by its maximum": {
 			Network{Settings: hundredPorts, InUse: 70, Skipped: 5, SkippedListening: 5, BindUnknown: true, Destinations: []Destination{
-				destination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
+				newDestination(db, 80, tcpstate.Counts{tcpstate.Established: 30}, 0),
 			}},
 			[]figures{
 				{"TCP Connect 10.0.0.9:80", 35, 100, 30, 70, false},
@@ -195,7 +195,7 @@ func TestPools(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got []figures
 			for _, p := range SelectTightest(test.network.Pools(), -1) {
-				got = append(got, figuresOf(p))
+				got = append(got, newFigures(p))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
@@ -204,12 +204,12 @@ func TestPools(t *testing.T) {
 	}
 }
 
-func TestALookIsAtSocketsNotAtTheirTranslation(t *testing.T) {
+func TestPoolDetailDoesNotDescribeSNAT(t *testing.T) {
 	n := Network{Inode: 7}
-	d := destination(db, 80, tcpstate.Counts{}, 0)
-	l := PoolDetail{Inode: 7, Source: loop, Destination: db, Port: 80}
+	d := newDestination(db, 80, tcpstate.Counts{}, 0)
+	l := PoolDetail{Inode: 7, Source: loopback, Destination: db, Port: 80}
 	if !l.Describes(Pool{Network: &n, Destination: &d}) || l.Describes(Pool{Network: &n, Destination: &d, Kind: SNAT}) {
-		t.Error("a look at a Connect pool must be of that, and not of SNAT to the same destination")
+		t.Error("a PoolDetail must describe its Connect pool, and not SNAT to the same destination")
 	}
 }
 
@@ -218,16 +218,16 @@ func TestUsedPercent(t *testing.T) {
 		used, capacity int32
 		want           int
 	}{
-		"Nothing used is 0":                     {0, 28232, 0},
-		"A little is rounded down":              {282, 28232, 0},
-		"Half is 50":                            {14116, 28232, 50},
-		"One short of half is 49":               {14115, 28232, 49},
-		"One port left is 99":                   {28231, 28232, 99},
-		"No port left is 100":                   {28232, 28232, 100},
-		"More than there is is 100":             {28233, 28232, 100},
-		"No capacity is 100":                    {0, 0, 100},
-		"A wide range doesn't overflow":         {64511, 64512, 99},
-		"A figure gone wild stays a percentage": {1<<31 - 1, 64512, 100},
+		"Nothing used is 0":             {0, 28232, 0},
+		"A little is rounded down":      {282, 28232, 0},
+		"Half is 50":                    {14116, 28232, 50},
+		"One short of half is 49":       {14115, 28232, 49},
+		"One port left is 99":           {28231, 28232, 99},
+		"No port left is 100":           {28232, 28232, 100},
+		"More than the capacity is 100": {28233, 28232, 100},
+		"No capacity is 100":            {0, 0, 100},
+		"A wide range doesn't overflow": {64511, 64512, 99},
+		"An absurd count is 100":        {1<<31 - 1, 64512, 100},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestUsedMaxIsAbsentWhereUsedIsCertain(t *testing.T) {
 		n := Network{Settings: hundredPorts, InUse: 70, BindUnknown: unknown}
 		for p := range n.Pools() {
 			if got, want := p.UsedMax == 70, unknown && p.Protocol == TCP && p.Kind == Connect; got != want {
-				t.Errorf("BindUnknown %v: %v has UsedMax %d", unknown, figuresOf(p).Pool, p.UsedMax)
+				t.Errorf("BindUnknown %v: %v has UsedMax %d", unknown, newFigures(p).Pool, p.UsedMax)
 			}
 		}
 	}
@@ -251,21 +251,21 @@ func TestUsedMaxIsAbsentWhereUsedIsCertain(t *testing.T) {
 
 func TestBindPoolSetsTheLevelOnlyWhereBindsAreInUse(t *testing.T) {
 	tests := map[string]struct {
-		held, skipped, listening int
-		want                     bool
+		inUse, skipped, listening int
+		want                      bool
 	}{
-		"Nothing held":                         {0, 0, 0, false},
-		"Only connects":                        {100, 0, 0, false},
-		"Listeners apart, only connects":       {100, 30, 30, false},
-		"A tenth by bind":                      {100, 10, 0, true},
-		"Just under a tenth by bind":           {100, 9, 0, false},
-		"A tenth by bind, listeners apart":     {100, 40, 30, true},
-		"Everything by bind":                   {5, 5, 0, true},
-		"More listeners than skipped, a fault": {5, 1, 2, false},
+		"Nothing in use":                        {0, 0, 0, false},
+		"Only connects":                         {100, 0, 0, false},
+		"Only connects, besides listeners":      {100, 30, 30, false},
+		"A tenth by bind":                       {100, 10, 0, true},
+		"Just under a tenth by bind":            {100, 9, 0, false},
+		"A tenth by bind, besides listeners":    {100, 40, 30, true},
+		"Everything by bind":                    {5, 5, 0, true},
+		"More listeners than skipped (invalid)": {5, 1, 2, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			n := Network{InUse: test.held, Skipped: test.skipped, SkippedListening: test.listening}
+			n := Network{InUse: test.inUse, Skipped: test.skipped, SkippedListening: test.listening}
 			if got := n.takesPortsByBind(); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
@@ -273,7 +273,7 @@ func TestBindPoolSetsTheLevelOnlyWhereBindsAreInUse(t *testing.T) {
 	}
 }
 
-func TestTightest(t *testing.T) {
+func TestTightestPool(t *testing.T) {
 	full := func(inode uint64, ds ...Destination) Network {
 		return Network{Inode: inode, Settings: hundredPorts, InUse: 50, Destinations: ds}
 	}
@@ -283,58 +283,58 @@ func TestTightest(t *testing.T) {
 		want     figures
 		inode    uint64
 	}{
-		"The worst percentage wins": {
+		"The highest percentage comes first": {
 			[]Network{
-				full(1, destination(db, 1, fifty, 0)),
+				full(1, newDestination(db, 1, fifty, 0)),
 				{Inode: 2, Settings: hundredPorts, UDPInUse: 51},
 			},
 			figures{"UDP Bind", 51, 100, 49, 51, false}, 2,
 		},
-		"A connect pool goes before bind(0), and that before UDP": {
+		"A connect pool comes before bind(0) and UDP": {
 			[]Network{
 				{Inode: 1, Settings: hundredPorts, UDPInUse: 50},
 				{Inode: 2, Settings: hundredPorts, InUse: 50, Skipped: 10},
-				full(3, destination(db, 1, fifty, 0)),
+				full(3, newDestination(db, 1, fifty, 0)),
 			},
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 3,
 		},
-		"bind(0) goes before UDP": {
+		"bind(0) comes before UDP": {
 			[]Network{
 				{Inode: 1, Settings: hundredPorts, UDPInUse: 50},
 				{Inode: 2, Settings: hundredPorts, InUse: 50, Skipped: 10},
 			},
 			figures{"TCP Bind", 50, 100, 50, 50, false}, 2,
 		},
-		"A pool with a destination goes before the one without": {
+		"A pool with a destination comes before the one without": {
 			[]Network{{Settings: hundredPorts, InUse: 100, Skipped: 100, Destinations: []Destination{
-				destination(db, 1, tcpstate.Counts{}, 0),
+				newDestination(db, 1, tcpstate.Counts{}, 0),
 			}}},
 			figures{"TCP Connect 10.0.0.9:1", 100, 100, 0, 100, false}, 0,
 		},
-		"At one percentage more ports used win": {
+		"At equal percentages the pool with more used ports comes first": {
 			[]Network{
-				full(1, destination(db, 1, fifty, 0)),
+				full(1, newDestination(db, 1, fifty, 0)),
 				{Inode: 2, Settings: Settings{Range: ports.Range{First: 1024, Last: 65535}}, Destinations: []Destination{
-					destination(db, 1, tcpstate.Counts{tcpstate.TimeWait: 32300}, 0),
+					newDestination(db, 1, tcpstate.Counts{tcpstate.TimeWait: 32300}, 0),
 				}},
 			},
 			figures{"TCP Connect 10.0.0.9:1", 32300, 64512, 32212, 50, false}, 2,
 		},
-		"Then the lower inode wins": {
-			[]Network{full(9, destination(db, 1, fifty, 0)), full(8, destination(db, 1, fifty, 0))},
+		"Then the lower inode comes first": {
+			[]Network{full(9, newDestination(db, 1, fifty, 0)), full(8, newDestination(db, 1, fifty, 0))},
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 8,
 		},
-		"Then the lower destination wins": {
-			[]Network{full(1, destination(db, 2, fifty, 0), destination(db, 1, fifty, 0))},
+		"Then the lower destination comes first": {
+			[]Network{full(1, newDestination(db, 2, fifty, 0), newDestination(db, 1, fifty, 0))},
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 1,
 		},
-		"Its address counts before its port": {
-			[]Network{full(1, destination(db, 1, fifty, 0), destination(loop, 0, fifty, 0))},
+		"Addresses are compared before ports": {
+			[]Network{full(1, newDestination(db, 1, fifty, 0), newDestination(loopback, 0, fifty, 0))},
 			figures{"TCP Connect 10.0.0.9:1", 50, 100, 50, 50, false}, 1,
 		},
 		"SNAT comes last": {
 			[]Network{{Settings: hundredPorts, UDPInUse: 50, SNAT: []SNATPool{
-				{Destination: destination(db, 1, fifty, 0), InUse: 50, Capacity: 100}}}},
+				{Destination: newDestination(db, 1, fifty, 0), InUse: 50, Capacity: 100}}}},
 			figures{"UDP Bind", 50, 100, 50, 50, false}, 0,
 		},
 		"A full bind pool of a proxy that only connects is not the tightest": {
@@ -356,7 +356,7 @@ func TestTightest(t *testing.T) {
 			if !ok {
 				t.Fatal("no tightest pool")
 			}
-			if diff := cmp.Diff(test.want, figuresOf(got)); diff != "" || got.Network.Inode != test.inode {
+			if diff := cmp.Diff(test.want, newFigures(got)); diff != "" || got.Network.Inode != test.inode {
 				t.Errorf("inode %d, want %d; %s", got.Network.Inode, test.inode, diff)
 			}
 		})
@@ -366,14 +366,14 @@ func TestTightest(t *testing.T) {
 	}
 }
 
-func TestCompareTellsTwinsApart(t *testing.T) {
+func TestComparePoolsOrdersSimilarPools(t *testing.T) {
 	network := Network{Inode: 7, Cookie: 1, Settings: hundredPorts}
 	successor := network
 	successor.Cookie = 2
-	here, there := destination(db, 1, tcpstate.Counts{}, 0), destination(db, 1, tcpstate.Counts{}, 0)
+	here, there := newDestination(db, 1, tcpstate.Counts{}, 0), newDestination(db, 1, tcpstate.Counts{}, 0)
 	there.Source = db
 	tests := map[string]struct{ first, second Pool }{
-		"A namespace that took over an inode comes after": {
+		"A namespace that reuses an inode comes after its predecessor": {
 			Pool{Network: &network}, Pool{Network: &successor},
 		},
 		"The sources of one destination are ordered": {
@@ -392,8 +392,8 @@ func TestCompareTellsTwinsApart(t *testing.T) {
 	}
 }
 
-func TestWorstKeepsTheFirstOfTheOrder(t *testing.T) {
-	s := many(3, 50)
+func TestSelectTightestReturnsTheFirstPools(t *testing.T) {
+	s := newCrowdedSample(3, 50)
 	all := SelectTightest(s.Pools(), -1)
 	if !slices.IsSortedFunc(all, ComparePools) || len(all) != 3*53 {
 		t.Fatalf("%d pools, sorted %v", len(all), slices.IsSortedFunc(all, ComparePools))
@@ -401,13 +401,13 @@ func TestWorstKeepsTheFirstOfTheOrder(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 7, len(all), len(all) + 1} {
 		want := all[:min(n, len(all))]
 		if got := SelectTightest(s.Pools(), n); !slices.Equal(got, want) {
-			t.Errorf("the worst %d differ from the first %d of all", n, n)
+			t.Errorf("the tightest %d differ from the first %d of all", n, n)
 		}
 	}
 }
 
 func TestPoolsStopWhenTheLoopDoes(t *testing.T) {
-	s := many(2, 2)
+	s := newCrowdedSample(2, 2)
 	for i := range s.Networks {
 		s.Networks[i].SNAT = make([]SNATPool, 2)
 	}
@@ -419,19 +419,19 @@ func TestPoolsStopWhenTheLoopDoes(t *testing.T) {
 			}
 		}
 		if seen != stop {
-			t.Errorf("saw %d pools, stopped at %d", seen, stop)
+			t.Errorf("%d pools, want a stop at %d", seen, stop)
 		}
 	}
 }
 
-// many makes a sample of networks with destinations of differing fullness.
-func many(networks, destinations int) *Sample {
+// newCrowdedSample returns networks whose destinations use different numbers of ports.
+func newCrowdedSample(networks, destinations int) *Sample {
 	s := &Sample{}
 	for i := range networks {
 		n := Network{Inode: uint64(i), Settings: Settings{Range: ports.Range{First: 32768, Last: 60999}}, InUse: 20000}
 		for j := range destinations {
 			addr := netip.AddrFrom4([4]byte{10, byte(i), byte(j >> 8), byte(j)})
-			n.Destinations = append(n.Destinations, destination(addr, 443,
+			n.Destinations = append(n.Destinations, newDestination(addr, 443,
 				tcpstate.Counts{tcpstate.Established: uint32(j*7919) % 9000, tcpstate.TimeWait: uint32(j*104729) % 9000}, 0))
 		}
 		s.Networks = append(s.Networks, n)
@@ -440,7 +440,7 @@ func many(networks, destinations int) *Sample {
 }
 
 func BenchmarkTightestOf5000Destinations(b *testing.B) {
-	s := many(1, 5000)
+	s := newCrowdedSample(1, 5000)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, ok := s.TightestPool(); !ok {

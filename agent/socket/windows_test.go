@@ -6,8 +6,8 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// taken is a set of those ports.
-func taken(ranges ...ports.Range) *ports.Set {
+// newPortSet returns a set of the ports in ranges.
+func newPortSet(ranges ...ports.Range) *ports.Set {
 	var p ports.Set
 	for _, r := range ranges {
 		p.AddRange(r)
@@ -15,24 +15,24 @@ func taken(ranges ...ports.Range) *ports.Set {
 	return &p
 }
 
-func TestFreeBlocksAreAdjacentPortsThatNothingTakes(t *testing.T) {
+func TestCountFreeBlocks(t *testing.T) {
 	whole := ports.Range{First: 49152, Last: 65535}
 	tests := map[string]struct {
 		r     ports.Range
 		taken *ports.Set
 		want  int
 	}{
-		"A range that nothing uses is full of them":                    {whole, nil, 256},
-		"One port in the middle of a block costs one":                  {whole, taken(ports.Range{First: 49200, Last: 49200}), 255},
-		"A block may begin anywhere":                                   {ports.Range{First: 1000, Last: 1127}, taken(ports.Range{First: 1000, Last: 1000}), 1},
-		"A port every 64 leaves none":                                  {ports.Range{First: 1001, Last: 1126}, taken(ports.Range{First: 1063, Last: 1063}), 0},
-		"63 ports are none":                                            {ports.Range{First: 1000, Last: 1062}, nil, 0},
-		"64 ports are one":                                             {ports.Range{First: 1000, Last: 1063}, nil, 1},
-		"What HNS and WinNAT hold already is gone":                     {whole, taken(ports.Range{First: 49152, Last: 49152 + 64*100 - 1}, ports.Range{First: 60000, Last: 60099}), 153},
-		"What is taken outside the range doesn't matter":               {whole, taken(ports.Range{First: 1, Last: 49151}), 256},
-		"A range that is taken whole has none":                         {whole, taken(whole), 0},
-		"A range that is none has none, as where it could not be read": {ports.Range{}, nil, 0},
-		"The last port is no end of the count":                         {ports.Range{First: 65472, Last: 65535}, nil, 1},
+		"An unused range consists of free blocks":           {whole, nil, 256},
+		"One taken port costs one block":                    {whole, newPortSet(ports.Range{First: 49200, Last: 49200}), 255},
+		"A block may begin at any port":                     {ports.Range{First: 1000, Last: 1127}, newPortSet(ports.Range{First: 1000, Last: 1000}), 1},
+		"62 and 63 free ports are no block":                 {ports.Range{First: 1001, Last: 1126}, newPortSet(ports.Range{First: 1063, Last: 1063}), 0},
+		"63 ports are no block":                             {ports.Range{First: 1000, Last: 1062}, nil, 0},
+		"64 ports are one block":                            {ports.Range{First: 1000, Last: 1063}, nil, 1},
+		"Ports taken by HNS and WinNAT are not free":        {whole, newPortSet(ports.Range{First: 49152, Last: 49152 + 64*100 - 1}, ports.Range{First: 60000, Last: 60099}), 153},
+		"Ports taken outside the range don't matter":        {whole, newPortSet(ports.Range{First: 1, Last: 49151}), 256},
+		"A completely taken range has none":                 {whole, newPortSet(whole), 0},
+		"An empty range, which could not be read, has none": {ports.Range{}, nil, 0},
+		"A block may end at port 65535":                     {ports.Range{First: 65472, Last: 65535}, nil, 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -29,10 +29,10 @@ var epoch = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 var allowed = []string{rangeKey, reserveKey, settings.KeyTCPTWReuse, settings.KeyTCPFinTimeout,
 	settings.KeyConntrackMax, settings.KeyConntrackEstablished}
 
-// wishes are the values that a spec may set, valid and invalid. foreign are the values
-// that another program writes: nothing that a wish has, so that it can be told apart.
+// specValues are the values that a spec may set, valid and invalid. foreignValues are those
+// that another program writes. They differ from specValues, so that their origin is known.
 var (
-	wishes = map[string][]string{
+	specValues = map[string][]string{
 		rangeKey:                         {"16384 65535", "20000 60999", "40000 50000", "5 10", "60000 20000", "x"},
 		reserveKey:                       {"", "9000", "8080,9000-9010", "17000,40000-40010", "70000"},
 		settings.KeyTCPTWReuse:           {"1", "0", "7"},
@@ -44,7 +44,7 @@ var (
 		"../../kernel/panic":             {"1"},
 		"net.ipv4.tcp_tw_recycle":        {"1"},
 	}
-	foreign = map[string][]string{
+	foreignValues = map[string][]string{
 		rangeKey:                  {"30001\t60001", "25001\t50002"},
 		settings.KeyTCPFinTimeout: {"44", "45"},
 		settings.KeyConntrackMax:  {"400000", "131072"},
@@ -55,13 +55,13 @@ var (
 
 // history is a random sequence of events.
 type history struct {
-	t     *testing.T
-	r     *rand.Rand
-	tuner *Tuner
-	now   time.Time
-	spec  []v1alpha1.Setting
-	given bool // the spec has been sent
-	log   []string
+	t        *testing.T
+	r        *rand.Rand
+	tuner    *Tuner
+	now      time.Time
+	spec     []v1alpha1.Setting
+	specSent bool // the spec has been sent
+	log      []string
 }
 
 func newHistory(t *testing.T, seed, stream uint64) history {
@@ -74,7 +74,7 @@ func (h *history) logEvent(format string, args ...any) {
 
 // maybeSendSpec sends the spec to a new process, if the API server is available.
 func (h *history) maybeSendSpec() {
-	if h.given && h.r.IntN(2) == 0 {
+	if h.specSent && h.r.IntN(2) == 0 {
 		h.sendSpec()
 	}
 }
@@ -87,7 +87,7 @@ func (h *history) sendSpec() {
 type model struct {
 	*world
 	history
-	theirs map[string]string
+	expected map[string]string
 }
 
 func TestOriginalsAreAlwaysRestored(t *testing.T) {
@@ -97,7 +97,7 @@ func TestOriginalsAreAlwaysRestored(t *testing.T) {
 	}
 	killed, repaired := 0, 0
 	for seed := range uint64(sequences) {
-		m := &model{world: newWorld(), history: newHistory(t, seed, 5), theirs: maps.Clone(bootValues)}
+		m := &model{world: newWorld(), history: newHistory(t, seed, 5), expected: maps.Clone(bootValues)}
 		m.wrote = m.checkWrite
 		m.startTuner()
 		for range 5 + m.r.IntN(25) {
@@ -110,7 +110,7 @@ func TestOriginalsAreAlwaysRestored(t *testing.T) {
 		}
 	}
 	if killed < sequences/2 || repaired == 0 {
-		t.Errorf("only %d kills and %d writes in %d sequences: this tries nothing", killed, repaired, sequences)
+		t.Errorf("only %d kills and %d writes in %d sequences: the test has no coverage", killed, repaired, sequences)
 	}
 	t.Logf("%d sequences, %d kills, %d writes to the kernel", sequences, killed, repaired)
 }
@@ -129,33 +129,33 @@ func (m *model) doRandomAction() int {
 	m.now = m.now.Add(time.Duration(m.r.IntN(40)) * time.Minute / 10)
 	switch m.r.IntN(14) {
 	case 0, 1, 2:
-		m.spec, m.given = m.anySpec(), true
+		m.spec, m.specSent = m.drawSpec(), true
 		m.logEvent("spec %v", m.spec)
 		m.sendSpec()
 	case 3:
-		m.spec, m.given = []v1alpha1.Setting{}, true
-		m.logEvent("release")
+		m.spec, m.specSent = []v1alpha1.Setting{}, true
+		m.logEvent("an empty spec")
 		m.sendSpec()
 	case 4:
-		m.logEvent("the object is new, and empty")
+		m.logEvent("the object is recreated, and empty")
 		m.tuner.UpdateSpec(&v1alpha1.PortPressure{})
 	case 5, 6:
-		m.interfere()
+		m.changeAsOtherProgram()
 	case 7:
 		m.fault = []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO, nil}[m.r.IntN(4)]
-		m.logEvent("the disk: %v", m.fault)
+		m.logEvent("disk fault: %v", m.fault)
 	case 8:
 		m.fault = nil
 	case 9:
 		key := slices.Collect(func(y func(string) bool) { _ = y(rangeKey) && y(reserveKey) && y(settings.KeyTCPFinTimeout) })[m.r.IntN(3)]
-		m.stubborn[key] = !m.stubborn[key]
-		m.logEvent("the kernel refuses %s: %v", key, m.stubborn[key])
+		m.refusedKeys[key] = !m.refusedKeys[key]
+		m.logEvent("the kernel refuses %s: %v", key, m.refusedKeys[key])
 	case 10:
 		if m.r.IntN(4) == 0 {
 			power := m.r.IntN(2) == 0
-			m.logEvent("reboot, loss of power %v", power)
+			m.logEvent("reboot, power loss %v", power)
 			m.rebootMachine(power)
-			m.theirs = maps.Clone(bootValues)
+			m.expected = maps.Clone(bootValues)
 			m.startTuner()
 			m.maybeSendSpec()
 		}
@@ -178,7 +178,7 @@ func (m *model) doRandomAction() int {
 func (m *model) killProcess() (killed int) {
 	m.steps = m.r.IntN(30)
 	m.logEvent("killed after %d steps", m.steps)
-	if isKilled(m.tuner.runCycle) {
+	if runUntilKilled(m.tuner.runCycle) {
 		killed = 1
 	}
 	m.logEvent("  %v", m.sysctls)
@@ -188,7 +188,8 @@ func (m *model) killProcess() (killed int) {
 	return killed
 }
 
-func isKilled(f func()) (yes bool) {
+// runUntilKilled calls f and reports whether the process was killed.
+func runUntilKilled(f func()) (yes bool) {
 	defer func() {
 		r := recover()
 		if _, yes = r.(killed); r != nil && !yes {
@@ -199,13 +200,13 @@ func isKilled(f func()) (yes bool) {
 	return false
 }
 
-func (m *model) anySpec() []v1alpha1.Setting {
+func (m *model) drawSpec() []v1alpha1.Setting {
 	list := []v1alpha1.Setting{}
-	for _, key := range sortedKeys(wishes) {
+	for _, key := range sortedKeys(specValues) {
 		if m.r.IntN(2) == 0 {
 			continue
 		}
-		values := wishes[key]
+		values := specValues[key]
 		s := v1alpha1.Setting{ID: key, Key: key, Value: values[m.r.IntN(len(values))], Scope: v1alpha1.ScopeHost}
 		if m.r.IntN(6) == 0 {
 			s.Mode = v1alpha1.ModeDryRun
@@ -218,27 +219,27 @@ func (m *model) anySpec() []v1alpha1.Setting {
 	return list
 }
 
-// interfere writes a key as another program.
-func (m *model) interfere() {
+// changeAsOtherProgram writes a random key as another program.
+func (m *model) changeAsOtherProgram() {
 	if m.r.IntN(3) == 0 {
 		m.changeReservedPorts()
 		return
 	}
-	keys := sortedKeys(foreign)
+	keys := sortedKeys(foreignValues)
 	key := keys[m.r.IntN(len(keys))]
-	m.sysctls[key] = foreign[key][m.r.IntN(len(foreign[key]))]
-	m.theirs[key] = m.sysctls[key]
-	m.logEvent("another program: %s = %q", key, m.theirs[key])
+	m.sysctls[key] = foreignValues[key][m.r.IntN(len(foreignValues[key]))]
+	m.expected[key] = m.sysctls[key]
+	m.logEvent("another program: %s = %q", key, m.expected[key])
 }
 
 // changeReservedPorts replaces the list of reserved ports or adds to it.
 func (m *model) changeReservedPorts() {
 	port := fmt.Sprint(foreignPorts[m.r.IntN(len(foreignPorts))])
 	if m.r.IntN(2) == 0 {
-		m.sysctls[reserveKey], m.theirs[reserveKey] = port, port
+		m.sysctls[reserveKey], m.expected[reserveKey] = port, port
 	} else {
 		m.sysctls[reserveKey] = joinLists(m.sysctls[reserveKey], port)
-		m.theirs[reserveKey] = joinLists(m.theirs[reserveKey], port)
+		m.expected[reserveKey] = joinLists(m.expected[reserveKey], port)
 	}
 	m.logEvent("another program: reserved ports %q", m.sysctls[reserveKey])
 }
@@ -256,7 +257,7 @@ func (m *model) checkWrite(key, value string) {
 	def, _ := settings.Lookup(settings.Linux, key)
 	e, ok := m.findJournaled(key)
 	if !ok {
-		m.t.Errorf("%s is written, and the journal does not have it", key)
+		m.t.Errorf("%s is written without a journal entry", key)
 		return
 	}
 	if key == reserveKey {
@@ -265,13 +266,13 @@ func (m *model) checkWrite(key, value string) {
 	}
 	back := def.IsSame(value, e.Original)
 	if !back && !slices.ContainsFunc(e.Wrote, func(v string) bool { return def.IsSame(v, value) }) {
-		m.t.Errorf("%s = %q is written, and the journal has %+v", key, value, e)
+		m.t.Errorf("%s = %q is written, but the journal has %+v", key, value, e)
 	}
-	if !back && (!slices.Contains(allowed, key) || def.CheckValue(value) != nil || !slices.Contains(wishes[key], value)) {
-		m.t.Errorf("%s = %q is written: not allowed", key, value)
+	if !back && (!slices.Contains(allowed, key) || def.CheckValue(value) != nil || !slices.Contains(specValues[key], value)) {
+		m.t.Errorf("%s = %q is written, but not allowed", key, value)
 	}
-	if back && !def.IsSame(value, m.theirs[key]) {
-		m.t.Errorf("%s = %q is restored, but it was %q", key, value, m.theirs[key])
+	if back && !def.IsSame(value, m.expected[key]) {
+		m.t.Errorf("%s = %q is restored, but it was %q", key, value, m.expected[key])
 	}
 	if key == rangeKey && !back {
 		m.checkCollisions(value)
@@ -280,39 +281,39 @@ func (m *model) checkWrite(key, value string) {
 
 // checkPorts checks that no port of others is removed, and only recorded ones are added.
 func (m *model) checkPorts(e plan.JournalEntry, value string) {
-	next, theirs, ours := parseSet(value), parseSet(m.theirs[reserveKey]), map[uint16]bool{}
+	next, others, ours := parseSet(value), parseSet(m.expected[reserveKey]), map[uint16]bool{}
 	for _, v := range e.Wrote {
 		for p := range parseSet(v) {
 			ours[p] = true
 		}
 	}
-	for p := range theirs {
+	for p := range others {
 		if !next[p] {
 			m.t.Errorf("port %d of others is no longer reserved: %q", p, value)
 		}
 	}
 	now, _ := settings.ParseSpan(m.sysctls[rangeKey])
-	old, _ := settings.ParseSpan(m.theirs[rangeKey])
+	old, _ := settings.ParseSpan(m.expected[rangeKey])
 	for _, p := range []uint16{30000, 31111, 32767} {
 		if now.Contains(p) && !old.Contains(p) && !next[p] {
 			m.t.Errorf("node port %d is unreserved while the range is %q", p, m.sysctls[rangeKey])
 		}
 	}
 	for p := range next {
-		if !theirs[p] && !ours[p] {
-			m.t.Errorf("port %d is reserved, and the journal has %+v", p, e)
+		if !others[p] && !ours[p] {
+			m.t.Errorf("port %d is reserved, but the journal has %+v", p, e)
 		}
 	}
 }
 
-// checkCollisions checks that the range takes no port of a service.
+// checkCollisions checks that the range contains no unreserved port of a service.
 func (m *model) checkCollisions(value string) {
 	now, _ := settings.ParseSpan(value)
-	old, _ := settings.ParseSpan(m.theirs[rangeKey])
+	old, _ := settings.ParseSpan(m.expected[rangeKey])
 	reserved := parseSet(m.sysctls[reserveKey])
 	for _, p := range []uint16{18000, 30000, 31111, 32767} {
 		if now.Contains(p) && !old.Contains(p) && !reserved[p] {
-			m.t.Errorf("the range %s takes port %d of a service; reserved are %q", value, p, m.sysctls[reserveKey])
+			m.t.Errorf("the range %s contains port %d of a service; the reserved ports are %q", value, p, m.sysctls[reserveKey])
 		}
 	}
 }
@@ -324,25 +325,25 @@ func (m *model) checkApplied() {
 		if s.State != v1alpha1.SettingApplied || s.Desired == nil {
 			continue
 		}
-		have := m.sysctls[s.Key]
+		current := m.sysctls[s.Key]
 		if s.Key == reserveKey {
 			for p := range parseSet(*s.Desired) {
-				ok = ok && parseSet(have)[p]
+				ok = ok && parseSet(current)[p]
 			}
 		} else {
-			ok = ok && def.IsSame(have, *s.Desired)
+			ok = ok && def.IsSame(current, *s.Desired)
 		}
 		if !ok {
-			m.t.Errorf("%s is said to be applied as %q, and is %q", s.Key, *s.Desired, have)
+			m.t.Errorf("%s is reported as applied with %q, but is %q", s.Key, *s.Desired, current)
 		}
 	}
 }
 
 // checkRestored restores everything and compares the values.
 func (m *model) checkRestored() {
-	m.logEvent("the end")
-	m.fault, m.stubborn, m.spec = nil, map[string]bool{}, []v1alpha1.Setting{}
-	m.now = m.now.Add(10 * time.Hour) // nothing is contested any more
+	m.logEvent("restore everything")
+	m.fault, m.refusedKeys, m.spec = nil, map[string]bool{}, []v1alpha1.Setting{}
+	m.now = m.now.Add(10 * time.Hour) // settings are no longer contested
 	for key, value := range map[string]string{rangeKey: "16384 65535", reserveKey: "9000", settings.KeyTCPFinTimeout: "30"} {
 		m.spec = append(m.spec, v1alpha1.Setting{ID: key, Key: key, Value: value, Scope: v1alpha1.ScopeHost})
 	}
@@ -350,7 +351,7 @@ func (m *model) checkRestored() {
 	m.tuner.runCycle()
 	for _, s := range m.tuner.ListSettings()[:3] {
 		if s.State != v1alpha1.SettingApplied {
-			m.t.Errorf("%s failed at the end: %s %s", s.Key, s.State, s.Message)
+			m.t.Errorf("%s is not applied at the end: %s %s", s.Key, s.State, s.Message)
 		}
 	}
 	m.checkApplied()
@@ -358,16 +359,16 @@ func (m *model) checkRestored() {
 	m.sendSpec()
 	m.tuner.runCycle()
 	m.tuner.runCycle()
-	for key, want := range m.theirs {
+	for key, want := range m.expected {
 		if def, _ := settings.Lookup(settings.Linux, key); !def.IsSame(m.sysctls[key], want) {
-			m.t.Errorf("%s is %q at the end, and should be %q", key, m.sysctls[key], want)
+			m.t.Errorf("%s is %q at the end, want %q", key, m.sysctls[key], want)
 		}
 	}
 	kernel, disk := m.kernelWrites, m.diskWrites
 	m.sendSpec()
 	m.tuner.runCycle()
 	if m.kernelWrites != kernel || m.diskWrites != disk {
-		m.t.Errorf("the same again writes: kernel %d, disk %d", m.kernelWrites-kernel, m.diskWrites-disk)
+		m.t.Errorf("an unchanged spec causes writes: kernel %d, disk %d", m.kernelWrites-kernel, m.diskWrites-disk)
 	}
 	j, err := journal.Open(files{m.world}, m.bootID(), m.now)
 	if err != nil || len(j.Targets()) > 0 {

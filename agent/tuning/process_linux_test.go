@@ -22,28 +22,28 @@ import (
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 )
 
-// asTuner makes the test binary apply two specs in turns to its own network namespace,
-// with the journal in the folder named, until it is killed.
+// asTuner names the environment variable that makes the test binary apply alternatingSpecs
+// to its own network namespace until it is killed. Its value is the folder of the journal.
 const asTuner = "PORTREEVE_TEST_AS_TUNER"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(asTuner); dir != "" {
 		t := newDiskTuner(dir)
 		for i := 0; ; i++ {
-			t.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%len(turns)]}})
+			t.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: alternatingSpecs[i%len(alternatingSpecs)]}})
 			t.runCycle()
 		}
 	}
 	os.Exit(m.Run())
 }
 
-var turns = [][]v1alpha1.Setting{
+var alternatingSpecs = [][]v1alpha1.Setting{
 	{newSetting(rangeKey, "16384 65535"), newSetting(settings.KeyTCPTWReuse, "1"), newSetting(settings.KeyTCPFinTimeout, "30")},
 	{newSetting(rangeKey, "20000 65535"), newSetting(reserveKey, "40000-40010"), newSetting(settings.KeyTCPFinTimeout, "20")},
 	{},
 }
 
-// newDiskTuner returns a Tuner of the calling thread's namespace with a real folder.
+// newDiskTuner returns a Tuner for the calling thread's namespace, with a journal in dir.
 func newDiskTuner(dir string) *Tuner {
 	return New(Options{
 		Disk: func() (journal.Disk, error) { return journal.OpenDir(dir) },
@@ -109,7 +109,7 @@ func waitUntil(t *testing.T, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); !done(); {
 		if time.Now().After(end) {
-			t.Fatal("not in time")
+			t.Fatal("no change within 2 minutes")
 		}
 	}
 }
@@ -133,16 +133,16 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 		ns.Do(tuner.runCycle)
 		return readSettings(ns)
 	}
-	held := step(turns[0])
-	if maps.Equal(held, before) {
+	applied := step(alternatingSpecs[0])
+	if maps.Equal(applied, before) {
 		t.Fatalf("nothing is enforced: %+v", tuner.ListSettings())
 	}
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 64<<10), 0o600); err == nil {
 		t.Fatal("the disk can't be filled")
 	}
-	if got := step(turns[1]); !maps.Equal(got, held) {
-		t.Errorf("written with a full disk: %v, before %v", got, held)
+	if got := step(alternatingSpecs[1]); !maps.Equal(got, applied) {
+		t.Errorf("written with a full disk: %v, before %v", got, applied)
 	}
 	for _, s := range tuner.ListSettings() {
 		if s.State != v1alpha1.SettingFailed || !strings.Contains(s.Message, "no space left on device") {
@@ -166,7 +166,7 @@ func TestASettingIsAppliedAtOnce(t *testing.T) {
 	var took []time.Duration
 	for i := range 100 {
 		start := time.Now()
-		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: turns[i%2]}})
+		tuner.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: alternatingSpecs[i%2]}})
 		ns.Do(tuner.runCycle)
 		took = append(took, time.Since(start))
 		for _, s := range tuner.ListSettings() {

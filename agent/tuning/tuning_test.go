@@ -44,7 +44,7 @@ func (m *machine) startTuner() {
 	})
 }
 
-func (m *machine) askFor(settings ...v1alpha1.Setting) {
+func (m *machine) applySettings(settings ...v1alpha1.Setting) {
 	if settings == nil {
 		settings = []v1alpha1.Setting{}
 	}
@@ -53,26 +53,26 @@ func (m *machine) askFor(settings ...v1alpha1.Setting) {
 }
 
 // formatStatuses returns the state and the message of each setting.
-func (m *machine) formatStatuses() (said []string) {
+func (m *machine) formatStatuses() (formatted []string) {
 	for _, s := range m.ListSettings() {
-		said = append(said, strings.TrimSpace(string(s.State)+" "+s.Message))
+		formatted = append(formatted, strings.TrimSpace(string(s.State)+" "+s.Message))
 	}
-	return said
+	return formatted
 }
 
-func (m *machine) expectState(t *testing.T, value string, said ...string) {
+func (m *machine) expectState(t *testing.T, value string, statuses ...string) {
 	t.Helper()
 	if got := m.sysctls[finTimeout]; got != value {
 		t.Errorf("the value is %q, want %q", got, value)
 	}
-	if diff := cmp.Diff(said, m.formatStatuses()); diff != "" {
+	if diff := cmp.Diff(statuses, m.formatStatuses()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestSettingsStayWithoutTheAPIServer(t *testing.T) {
 	m := newMachine()
-	m.askFor(newSetting(finTimeout, "30"))
+	m.applySettings(newSetting(finTimeout, "30"))
 	m.startTuner()
 	m.sysctls[finTimeout] = "44"
 	m.runCycle()
@@ -80,17 +80,17 @@ func TestSettingsStayWithoutTheAPIServer(t *testing.T) {
 	m.UpdateSpec(&v1alpha1.PortPressure{}) // the object was recreated, without settings
 	m.runCycle()
 	m.expectState(t, "30", "Applied")
-	m.askFor()
+	m.applySettings()
 	m.expectState(t, "44", "Released")
 	m.runCycle()
 	m.expectState(t, "44", "Released")
-	m.askFor(newSetting(finTimeout, "30"))
+	m.applySettings(newSetting(finTimeout, "30"))
 	m.expectState(t, "30", "Applied")
 }
 
 func TestACorruptJournalStopsEveryWrite(t *testing.T) {
 	m := newMachine()
-	m.askFor(newSetting(finTimeout, "30"))
+	m.applySettings(newSetting(finTimeout, "30"))
 	for name, inode := range m.names[0] {
 		m.content[0][inode] = m.content[0][inode][:40]
 		t.Log(name, "is cut off")
@@ -100,14 +100,14 @@ func TestACorruptJournalStopsEveryWrite(t *testing.T) {
 	lost := "the journal is corrupt, so the original values are not known: nothing is written until the node restarts, " +
 		"or until an administrator has examined it and removes journal.json.corrupt-20261121T000000Z-boot-0 from the agent's --state-dir"
 	m.expectState(t, "30", "Failed "+lost)
-	m.askFor(newSetting(finTimeout, "20"))
+	m.applySettings(newSetting(finTimeout, "20"))
 	m.expectState(t, "30", "Failed "+lost, "Failed "+lost)
-	m.askFor()
+	m.applySettings()
 	m.expectState(t, "30", "Failed "+lost)
-	m.askFor(newSetting(finTimeout, "20"))
+	m.applySettings(newSetting(finTimeout, "20"))
 	m.rebootMachine(true)
 	m.startTuner()
-	m.askFor(newSetting(finTimeout, "20"))
+	m.applySettings(newSetting(finTimeout, "20"))
 	m.expectState(t, "20", "Applied")
 }
 
@@ -116,13 +116,13 @@ func TestADiskThatCannotBeWrittenStopsEveryWrite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine()
 			m.fault = fault
-			m.askFor(newSetting(finTimeout, "30"))
+			m.applySettings(newSetting(finTimeout, "30"))
 			m.expectState(t, "60", "Failed no setting is changed without the journal: write the journal: "+fault.Error())
 			m.fault = nil
 			m.runCycle()
 			m.expectState(t, "30", "Applied")
 			m.fault = fault
-			m.askFor() // nothing is restored, and the status must not pretend that it was
+			m.applySettings() // nothing is restored, and the status must report that
 			m.expectState(t, "30", "Failed no setting is changed without the journal: write the journal: "+fault.Error())
 			m.fault = nil
 			m.runCycle()
@@ -134,7 +134,7 @@ func TestADiskThatCannotBeWrittenStopsEveryWrite(t *testing.T) {
 func TestAnnotationAndFileStopEveryChange(t *testing.T) {
 	m := newMachine()
 	m.stop = "the file /stop stops every change"
-	m.askFor(newSetting(finTimeout, "30"))
+	m.applySettings(newSetting(finTimeout, "30"))
 	m.expectState(t, "60", "Pending the file /stop stops every change")
 	m.stop = ""
 	m.runCycle()
@@ -145,16 +145,16 @@ func TestAnnotationAndFileStopEveryChange(t *testing.T) {
 	}
 	m.UpdateSpec(stopped)
 	m.runCycle()
-	m.startTuner() // which knows nothing of the annotation from the API server yet
+	m.startTuner() // the new process has not read the annotation from the API server
 	m.runCycle()
 	m.expectState(t, "30", "Pending the annotation portreeve.io/hold of this node's PortPressure stops every change")
-	m.askFor()
+	m.applySettings()
 	m.expectState(t, "60", "Released")
 }
 
 func TestAContestedSettingIsLeftAloneAfterTwoRepairs(t *testing.T) {
 	m := newMachine()
-	m.askFor(newSetting(finTimeout, "30"))
+	m.applySettings(newSetting(finTimeout, "30"))
 	for range 5 {
 		m.clock = m.clock.Add(10 * time.Second)
 		m.sysctls[finTimeout] = "44"
@@ -163,7 +163,7 @@ func TestAContestedSettingIsLeftAloneAfterTwoRepairs(t *testing.T) {
 	if m.kernelWrites != 3 || !strings.HasPrefix(m.formatStatuses()[0], "Contested ") || !strings.Contains(m.formatStatuses()[0], "TuneD") {
 		t.Errorf("%d writes, %s", m.kernelWrites, m.formatStatuses())
 	}
-	m.askFor()
+	m.applySettings()
 	m.expectState(t, "44", "Released")
 }
 
@@ -171,7 +171,7 @@ func TestASettingStaysUntilTheCoolDownHasPassed(t *testing.T) {
 	m := newMachine()
 	s := newSetting(finTimeout, "30")
 	s.Activation, s.CoolDownSeconds = v1alpha1.ActivationUnderPressure, 60
-	m.askFor(s)
+	m.applySettings(s)
 	m.expectState(t, "60", "Standby")
 	for _, step := range []struct {
 		level v1alpha1.Level
@@ -185,14 +185,14 @@ func TestASettingStaysUntilTheCoolDownHasPassed(t *testing.T) {
 		m.SetLevel(step.level)
 		m.runCycle()
 		if got := m.sysctls[finTimeout]; got != step.want {
-			t.Errorf("%s %v later: %s stands, want %s", step.level, step.after, got, step.want)
+			t.Errorf("%s %v later: the value is %s, want %s", step.level, step.after, got, step.want)
 		}
 	}
 }
 
 func TestANewSettingIsPendingUntilTheNextCycle(t *testing.T) {
 	m := newMachine()
-	m.askFor(newSetting(finTimeout, "30"))
+	m.applySettings(newSetting(finTimeout, "30"))
 	reached := m.ListSettings()[0].LastTransitionTime
 	m.clock = m.clock.Add(time.Hour)
 	m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{newSetting(finTimeout, "20")}}})
@@ -215,19 +215,19 @@ func TestANewSettingIsPendingUntilTheNextCycle(t *testing.T) {
 
 func TestARemovedSettingIsPendingUntilItIsRestored(t *testing.T) {
 	m := newMachine()
-	m.askFor(newSetting(finTimeout, "30"))
+	m.applySettings(newSetting(finTimeout, "30"))
 	before := m.ListSettings()
 	none := v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{}}
 	for name, begin := range map[string]func(){
 		"The agent that has set it":     func() {},
 		"An agent that starts after it": m.startTuner,
 	} {
-		m.askFor(newSetting(finTimeout, "30"))
+		m.applySettings(newSetting(finTimeout, "30"))
 		begin()
 		m.UpdateSpec(&v1alpha1.PortPressure{Spec: none, Status: v1alpha1.PortPressureStatus{Settings: before}})
 		m.expectState(t, "30", "Pending")
 		if s := m.ListSettings()[0]; s.Desired != nil {
-			t.Errorf("%s says that %s is wanted", name, *s.Desired)
+			t.Errorf("%s reports the desired value %s", name, *s.Desired)
 		}
 		m.runCycle()
 		m.expectState(t, "60", "Released")
@@ -236,10 +236,10 @@ func TestARemovedSettingIsPendingUntilItIsRestored(t *testing.T) {
 
 func TestAnUnchangedSpecDropsNoStatus(t *testing.T) {
 	m := newMachine()
-	m.wrote = func(string, string) { // each write of the status comes back as the object
+	m.wrote = func(string, string) { // each write of the status is received as an update of the object
 		m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{newSetting(finTimeout, "30")}}})
 	}
-	m.askFor(newSetting(finTimeout, "30"))
+	m.applySettings(newSetting(finTimeout, "30"))
 	m.expectState(t, "30", "Applied")
 }
 
@@ -247,25 +247,25 @@ func TestPodsAreRefusedIfOnlyTheHostIsTuned(t *testing.T) {
 	m := newMachine()
 	s := newSetting(finTimeout, "30")
 	s.Scope = v1alpha1.ScopePods
-	m.askFor(s)
+	m.applySettings(s)
 	m.expectState(t, "60", "Refused this agent tunes the host's network only (--tune host)")
 }
 
 func TestADisabledTunerWritesNothing(t *testing.T) {
 	m := newMachine()
 	m.o.DisabledReason = "this agent changes no settings (--tune measure)"
-	m.askFor(newSetting(finTimeout, "30"))
+	m.applySettings(newSetting(finTimeout, "30"))
 	m.expectState(t, "60", "Refused this agent changes no settings (--tune measure)")
 	if len(m.names[0]) > 0 {
-		t.Error("it has written to the disk")
+		t.Error("the journal was written")
 	}
 }
 
 func TestRestoreAllRestoresEverything(t *testing.T) {
 	m := newMachine()
-	m.askFor(newSetting(rangeKey, "16384 65535"), newSetting(finTimeout, "30"))
-	held := maps.Clone(m.sysctls)
-	if list, _, err := RestoreAll(m.o, true); err != nil || len(list) != 3 || list[0].Message != dryRestore || !maps.Equal(m.sysctls, held) {
+	m.applySettings(newSetting(rangeKey, "16384 65535"), newSetting(finTimeout, "30"))
+	applied := maps.Clone(m.sysctls)
+	if list, _, err := RestoreAll(m.o, true); err != nil || len(list) != 3 || list[0].Message != dryRestore || !maps.Equal(m.sysctls, applied) {
 		t.Errorf("%v %+v %v", err, list, m.sysctls)
 	}
 	list, _, err := RestoreAll(m.o, false)
@@ -284,37 +284,37 @@ func TestASettingThatArrivesDuringACycleIsPending(t *testing.T) {
 	m.wrote = func(string, string) {
 		m.UpdateSpec(&v1alpha1.PortPressure{Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{newSetting(finTimeout, "20")}}})
 	}
-	m.askFor(newSetting(finTimeout, "30"))
+	m.applySettings(newSetting(finTimeout, "30"))
 	m.expectState(t, "30", "Pending")
 	m.wrote = func(string, string) {}
 	m.runCycle()
 	m.expectState(t, "20", "Applied")
 }
 
-// onHost implements Pods with ports on the host.
-type onHost []plan.Protected
+// hostPortPods implements Pods with host ports.
+type hostPortPods []plan.Protected
 
-func (o *onHost) HostPorts() []plan.Protected { return *o }
-func (*onHost) RunCycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alpha1.SettingStatus {
+func (o *hostPortPods) HostPorts() []plan.Protected { return *o }
+func (*hostPortPods) RunCycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alpha1.SettingStatus {
 	return nil
 }
 
 // The hostPort of a pod that starts after the range was widened is reserved, too.
 func TestAWiderRangeDoesNotTakeHostPorts(t *testing.T) {
 	m := newMachine()
-	pods := &onHost{{Ports: ports.Range{First: 20080, Last: 20080}, Owner: "shop/edge"}}
+	pods := &hostPortPods{{Ports: ports.Range{First: 20080, Last: 20080}, Owner: "shop/edge"}}
 	m.o.Pods = pods
-	m.askFor(newSetting(rangeKey, "16384 65535"))
+	m.applySettings(newSetting(rangeKey, "16384 65535"))
 	if got := m.sysctls[reserveKey]; got != "8080,20080,30000-32767,60100" {
-		t.Errorf("reserved are %q", got)
+		t.Errorf("the reserved ports are %q", got)
 	}
 	*pods = append(*pods, plan.Protected{Ports: ports.Range{First: 20443, Last: 20443}, Owner: "shop/late"})
 	m.runCycle()
 	if got := m.sysctls[reserveKey]; got != "8080,20080,20443,30000-32767,60100" {
-		t.Errorf("with a second pod reserved are %q", got)
+		t.Errorf("with a second pod the reserved ports are %q", got)
 	}
-	m.askFor()
+	m.applySettings()
 	if got := m.sysctls[reserveKey]; got != "8080,60100" { // as before
-		t.Errorf("given back, reserved are %q", got)
+		t.Errorf("after the restore the reserved ports are %q", got)
 	}
 }

@@ -25,8 +25,8 @@ const (
 )
 
 var (
-	allowedOnWindows = []string{timedWait, maxPort, settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP, settings.KeyExcludedPorts}
-	wishesOfWindows  = map[string][]string{
+	allowedOnWindows  = []string{timedWait, maxPort, settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP, settings.KeyExcludedPorts}
+	windowsSpecValues = map[string][]string{
 		timedWait:                                     {"30", "60", "90", "301", "x"},
 		maxPort:                                       {"5000", "16384", "65534"},
 		settings.KeyDynamicPortsTCP:                   {"16385 49151", "20000 45000", "49152 16384", "1 2"},
@@ -37,9 +37,9 @@ var (
 		settings.KeyTCPFinTimeout:                     {"30"},
 		settings.TcpipParameters + `..\..\Start\Type`: {"4"},
 	}
-	// What another program writes is nothing that a wish has.
-	foreignRanges = []ports.Range{{First: 33000, Last: 64999}, {First: 1024, Last: 65023}}
-	foreignOnes   = []netsh.Exclusion{{Range: ports.Range{First: 5357, Last: 5357}}, {Range: ports.Range{First: 61000, Last: 61063}},
+	// The values of other programs differ from windowsSpecValues.
+	foreignRanges     = []ports.Range{{First: 33000, Last: 64999}, {First: 1024, Last: 65023}}
+	foreignExclusions = []netsh.Exclusion{{Range: ports.Range{First: 5357, Last: 5357}}, {Range: ports.Range{First: 61000, Last: 61063}},
 		{Range: ports.Range{First: 65330, Last: 65330}, Administered: true}, {Range: ports.Range{First: 31000, Last: 31063}}}
 )
 
@@ -48,10 +48,10 @@ var (
 type windowsModel struct {
 	*windowsWorld
 	history
-	values  map[string]any // theirs
-	ranges  map[netshPool]ports.Range
-	theirs  map[netshPool][]netsh.Exclusion
-	restart int
+	values             map[string]any // expected
+	ranges             map[netshPool]ports.Range
+	expectedExclusions map[netshPool][]netsh.Exclusion
+	restart            int
 }
 
 func TestOriginalsOfWindowsAreAlwaysRestored(t *testing.T) {
@@ -63,7 +63,7 @@ func TestOriginalsOfWindowsAreAlwaysRestored(t *testing.T) {
 	for seed := range uint64(sequences) {
 		w := newWindowsWorld()
 		m := &windowsModel{windowsWorld: w, history: newHistory(t, seed, 6), values: maps.Clone(w.values),
-			ranges: maps.Clone(w.ranges), theirs: map[netshPool][]netsh.Exclusion{}}
+			ranges: maps.Clone(w.ranges), expectedExclusions: map[netshPool][]netsh.Exclusion{}}
 		w.coupled = m.r.IntN(2) == 0
 		w.wrote = m.checkWrite
 		m.startTuner()
@@ -77,7 +77,7 @@ func TestOriginalsOfWindowsAreAlwaysRestored(t *testing.T) {
 		}
 	}
 	if killed < sequences/2 || written == 0 || waited == 0 {
-		t.Errorf("only %d kills, %d writes and %d waits for a restart in %d sequences: this tries nothing", killed, written, waited, sequences)
+		t.Errorf("only %d kills, %d writes and %d waits for a restart in %d sequences: the test has no coverage", killed, written, waited, sequences)
 	}
 	t.Logf("%d sequences, %d kills, %d writes, %d waits for a restart", sequences, killed, written, waited)
 }
@@ -97,20 +97,20 @@ func (m *windowsModel) doRandomAction() int {
 	m.now = m.now.Add(time.Duration(m.r.IntN(40)) * time.Minute / 10)
 	switch m.r.IntN(14) {
 	case 0, 1, 2:
-		m.spec, m.given = m.anySpec(), true
+		m.spec, m.specSent = m.drawSpec(), true
 		for _, s := range m.spec {
-			m.logEvent("want %s %q %s", s.Key, s.Value, s.Mode)
+			m.logEvent("desired %s %q %s", s.Key, s.Value, s.Mode)
 		}
 		m.sendSpec()
 	case 3:
-		m.spec, m.given = []v1alpha1.Setting{}, true
-		m.logEvent("release")
+		m.spec, m.specSent = []v1alpha1.Setting{}, true
+		m.logEvent("an empty spec")
 		m.sendSpec()
 	case 4, 5, 6:
-		m.interfere()
+		m.changeAsOtherProgram()
 	case 7:
 		m.fault = []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO, nil}[m.r.IntN(4)]
-		m.logEvent("the disk: %v", m.fault)
+		m.logEvent("disk fault: %v", m.fault)
 	case 8:
 		m.fault = nil
 	case 9:
@@ -119,7 +119,7 @@ func (m *windowsModel) doRandomAction() int {
 		m.logEvent("netsh refuses %v: %v", l, m.refuses[l])
 	case 10, 11:
 		power := m.r.IntN(2) == 0
-		m.logEvent("restart, loss of power %v", power)
+		m.logEvent("restart, power loss %v", power)
 		m.restartMachine(power)
 		m.startTuner()
 		m.maybeSendSpec()
@@ -127,7 +127,7 @@ func (m *windowsModel) doRandomAction() int {
 		m.now = m.now.Add(10 * time.Hour)
 	case 13:
 		m.denied = !m.denied
-		m.logEvent("the registry denies: %v", m.denied)
+		m.logEvent("the registry denies writes: %v", m.denied)
 	}
 	if m.r.IntN(2) > 0 {
 		m.tuner.runCycle()
@@ -141,7 +141,7 @@ func (m *windowsModel) doRandomAction() int {
 func (m *windowsModel) killProcess() (killed int) {
 	m.steps = m.r.IntN(40)
 	m.logEvent("killed after %d steps", m.steps)
-	if isKilled(m.tuner.runCycle) {
+	if runUntilKilled(m.tuner.runCycle) {
 		killed = 1
 	}
 	m.logEvent("  %v %v %v", m.windowsWorld.values, m.windowsWorld.ranges, m.excluded)
@@ -151,13 +151,13 @@ func (m *windowsModel) killProcess() (killed int) {
 	return killed
 }
 
-func (m *windowsModel) anySpec() []v1alpha1.Setting {
+func (m *windowsModel) drawSpec() []v1alpha1.Setting {
 	list := []v1alpha1.Setting{}
-	for _, key := range sortedKeys(wishesOfWindows) {
+	for _, key := range sortedKeys(windowsSpecValues) {
 		if m.r.IntN(2) == 0 {
 			continue
 		}
-		s := newSetting(key, wishesOfWindows[key][m.r.IntN(len(wishesOfWindows[key]))])
+		s := newSetting(key, windowsSpecValues[key][m.r.IntN(len(windowsSpecValues[key]))])
 		if m.r.IntN(6) == 0 {
 			s.Mode = v1alpha1.ModeDryRun
 		}
@@ -166,8 +166,8 @@ func (m *windowsModel) anySpec() []v1alpha1.Setting {
 	return list
 }
 
-// interfere changes a setting as another program.
-func (m *windowsModel) interfere() {
+// changeAsOtherProgram changes a random setting as another program.
+func (m *windowsModel) changeAsOtherProgram() {
 	l := everyPool[m.r.IntN(len(everyPool))]
 	switch m.r.IntN(5) {
 	case 0:
@@ -184,7 +184,7 @@ func (m *windowsModel) interfere() {
 		m.windowsWorld.ranges[l], m.ranges[l] = b, b
 		m.logEvent("another program: %v %v", l, b)
 	default:
-		m.changeExclusion(l, foreignOnes[m.r.IntN(len(foreignOnes))])
+		m.changeExclusion(l, foreignExclusions[m.r.IntN(len(foreignExclusions))])
 	}
 }
 
@@ -198,9 +198,9 @@ func (m *windowsModel) changeExclusion(l netshPool, e netsh.Exclusion) {
 	}
 	m.logEvent("another program: %s %v %v", verb, l, e)
 	for _, of := range everyPool {
-		m.theirs[of] = slices.DeleteFunc(m.theirs[of], func(o netsh.Exclusion) bool { return o == e })
+		m.expectedExclusions[of] = slices.DeleteFunc(m.expectedExclusions[of], func(o netsh.Exclusion) bool { return o == e })
 		if slices.Contains(m.excluded[of], e) {
-			m.theirs[of] = append(m.theirs[of], e)
+			m.expectedExclusions[of] = append(m.expectedExclusions[of], e)
 		}
 	}
 }
@@ -209,35 +209,35 @@ func (m *windowsModel) changeExclusion(l netshPool, e netsh.Exclusion) {
 func (m *windowsModel) checkWrite(key, what string) {
 	if name, ok := strings.CutPrefix(key, settings.TcpipParameters); ok {
 		if _, other := m.windowsWorld.values[name].(string); other {
-			m.t.Errorf("%s is of another type, and %s is written", name, what)
+			m.t.Errorf("%s has another type, but %s is written", name, what)
 		}
 		if _, journaled := m.findJournaledOnWindows(key); !journaled {
-			m.t.Errorf("%s is written, and the journal does not have it", key)
+			m.t.Errorf("%s is written without a journal entry", key)
 		}
-		theirs, def := settings.Unset, m.values[name]
+		original, def := settings.Unset, m.values[name]
 		if def != nil {
-			theirs = fmt.Sprint(def)
+			original = fmt.Sprint(def)
 		}
-		if s, _ := settings.Lookup(settings.Windows, key); what != theirs && (s.CheckValue(what) != nil || !slices.Contains(wishesOfWindows[key], what)) {
-			m.t.Errorf("%s = %s is written, and it was %s", key, what, theirs)
+		if s, _ := settings.Lookup(settings.Windows, key); what != original && (s.CheckValue(what) != nil || !slices.Contains(windowsSpecValues[key], what)) {
+			m.t.Errorf("%s = %s is written, but it was %s", key, what, original)
 		}
 		return
 	}
 	for l, b := range m.windowsWorld.ranges {
 		e, journaled := m.findJournaledOnWindows(rangeOf(l))
 		if b != m.ranges[l] && b != adjustRange(m.ranges[l]) && !journaled {
-			m.t.Errorf("%v is %v, and the journal has %+v", l, b, e)
+			m.t.Errorf("%v is %v, but the journal has %+v", l, b, e)
 		}
-		if b != m.ranges[l] && b != adjustRange(m.ranges[l]) && !slices.Contains(wishesOfWindows[rangeOf(l)], settings.FormatBlock(b)) {
+		if b != m.ranges[l] && b != adjustRange(m.ranges[l]) && !slices.Contains(windowsSpecValues[rangeOf(l)], settings.FormatBlock(b)) {
 			m.t.Errorf("%v is %v, but it was not desired", l, b)
 		}
 		if b.Contains(31000) && !m.ranges[l].Contains(31000) && !strings.Contains(","+m.excludedPorts(l)+",", "30000-32767") {
-			m.t.Errorf("%v is %v and has node ports; excluded are %s", l, b, m.excludedPorts(l))
+			m.t.Errorf("%v is %v and contains node ports; the excluded ports are %s", l, b, m.excludedPorts(l))
 		}
 	}
-	for l, list := range m.theirs {
+	for l, list := range m.expectedExclusions {
 		if missing := ports.Difference(portsOf(list), portsOf(m.excluded[l])); !missing.IsEmpty() {
-			m.t.Errorf("%s of others are excluded no more by %v after %s", missing.String(), l, what)
+			m.t.Errorf("ports %s of others are no longer excluded by %v after %s", missing.String(), l, what)
 		}
 	}
 }
@@ -269,49 +269,49 @@ func (m *windowsModel) findJournaledOnWindows(key string) (plan.JournalEntry, bo
 func (m *windowsModel) checkApplied() {
 	for _, s := range m.tuner.ListSettings() {
 		name, inRegistry := strings.CutPrefix(s.Key, settings.TcpipParameters)
-		waits := s.State == v1alpha1.SettingRestartRequired
-		if !inRegistry || s.Desired == nil || s.State != v1alpha1.SettingApplied && !waits {
+		isPending := s.State == v1alpha1.SettingRestartRequired
+		if !inRegistry || s.Desired == nil || s.State != v1alpha1.SettingApplied && !isPending {
 			continue
 		}
-		if have := fmt.Sprint(m.windowsWorld.values[name]); have != *s.Desired {
-			m.t.Errorf("%s is said to be %s as %s, and is %s", s.Key, s.State, *s.Desired, have)
+		if current := fmt.Sprint(m.windowsWorld.values[name]); current != *s.Desired {
+			m.t.Errorf("%s is reported as %s with %s, but is %s", s.Key, s.State, *s.Desired, current)
 		}
-		if waits {
+		if isPending {
 			m.restart++
-		} else if works := fmt.Sprint(m.live[name]); works != *s.Desired {
-			m.t.Errorf("%s is said to be applied as %s, and %s works", s.Key, *s.Desired, works)
+		} else if effective := fmt.Sprint(m.live[name]); effective != *s.Desired {
+			m.t.Errorf("%s is reported as applied with %s, but %s is in effect", s.Key, *s.Desired, effective)
 		}
 	}
 }
 
 // checkRestored restores everything and compares the values.
 func (m *windowsModel) checkRestored() {
-	m.logEvent("the end")
+	m.logEvent("restore everything")
 	m.fault, m.refuses, m.denied = nil, map[netshPool]bool{}, false
 	m.spec = []v1alpha1.Setting{}
 	m.sendSpec()
 	for range 3 {
-		m.now = m.now.Add(10 * time.Hour) // nothing is contested any more, and netsh is asked again
+		m.now = m.now.Add(10 * time.Hour) // settings are no longer contested, and netsh runs again
 		m.tuner.runCycle()
 	}
 	if got, want := fmt.Sprint(m.windowsWorld.values), fmt.Sprint(m.values); got != want {
-		m.t.Errorf("the registry is %s at the end, and should be %s", got, want)
+		m.t.Errorf("the registry is %s at the end, want %s", got, want)
 	}
 	for l, b := range m.windowsWorld.ranges {
 		if want := m.ranges[l]; b != want && b != adjustRange(want) {
-			m.t.Errorf("%v is %v at the end, and should be %v", l, b, want)
+			m.t.Errorf("%v is %v at the end, want %v", l, b, want)
 		}
 	}
 	for _, l := range everyPool {
-		theirs := portsOf(m.theirs[l])
+		theirs := portsOf(m.expectedExclusions[l])
 		if want := theirs.String(); m.excludedPorts(l) != want {
-			m.t.Errorf("%v excludes %s at the end, and should %s", l, m.excludedPorts(l), want)
+			m.t.Errorf("%v excludes %s at the end, want %s", l, m.excludedPorts(l), want)
 		}
 	}
 	writes, disk := m.kernelWrites, m.diskWrites
 	m.tuner.runCycle()
 	if m.kernelWrites != writes || m.diskWrites != disk {
-		m.t.Errorf("the same again writes: %d, disk %d", m.kernelWrites-writes, m.diskWrites-disk)
+		m.t.Errorf("another cycle causes writes: %d, disk %d", m.kernelWrites-writes, m.diskWrites-disk)
 	}
 	if j, err := journal.Open(files{m.world}, "", m.now); err != nil || len(j.Targets()) > 0 {
 		m.t.Errorf("the journal still has entries: %v %v", err, j.Entries(plan.Target{}))

@@ -19,15 +19,15 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// windowsStore returns a simulated Windows machine, its Store, and its clock.
-func windowsStore() (*windowsWorld, *windows.Store, *time.Time) {
+// newWindowsStore returns a simulated Windows machine, its Store, and its clock.
+func newWindowsStore() (*windowsWorld, *windows.Store, *time.Time) {
 	w, now := newWindowsWorld(), epoch
 	w.wrote = func(string, string) {}
 	return w, windows.New(w, netsh.Client{Run: w.runNetsh}, func() time.Time { return now }), &now
 }
 
 func TestARangeIsRestoredIfTheOtherFamilyFails(t *testing.T) {
-	w, s, _ := windowsStore()
+	w, s, _ := newWindowsStore()
 	v6 := netshPool{netsh.IPv6, netsh.Protocols[0]}
 	w.refuses[v6] = true
 	err := s.Write(plan.Write{Key: settings.KeyDynamicPortsTCP, Value: "20000 30000"})
@@ -47,7 +47,7 @@ func TestARangeIsRestoredIfTheOtherFamilyFails(t *testing.T) {
 }
 
 func TestNetshRunsOnceAMinute(t *testing.T) {
-	w, s, now := windowsStore()
+	w, s, now := newWindowsStore()
 	for range 5 {
 		s.Read(settings.KeyExcludedPorts)
 	}
@@ -60,12 +60,12 @@ func TestNetshRunsOnceAMinute(t *testing.T) {
 	}
 	s.Refresh([]plan.Write{{Key: settings.KeyExcludedPorts, Value: "9000"}})
 	if s.Read(settings.KeyExcludedPorts); w.runs != 12 {
-		t.Errorf("%d runs when something is to be written", w.runs)
+		t.Errorf("%d runs before a write", w.runs)
 	}
 }
 
 func TestARefusedWriteIsTriedAgainAMinuteLater(t *testing.T) {
-	w, s, now := windowsStore()
+	w, s, now := newWindowsStore()
 	w.refuses[netshPool{netsh.IPv4, netsh.Protocols[0]}] = true
 	of := plan.Write{Key: settings.KeyDynamicPortsTCP, Value: "20000 30000"}
 	first := s.Write(of)
@@ -90,7 +90,7 @@ func TestARefusedWriteIsTriedAgainAMinuteLater(t *testing.T) {
 func TestExclusionsOfOthersStay(t *testing.T) {
 	for name, coupled := range map[string]bool{"One list for both families": true, "A list for each": false} {
 		t.Run(name, func(t *testing.T) {
-			w, s, _ := windowsStore()
+			w, s, _ := newWindowsStore()
 			w.coupled = coupled
 			tcp, udp := netshPool{netsh.IPv4, netsh.Protocols[0]}, netshPool{netsh.IPv4, netsh.Protocols[1]}
 			for l, e := range map[netshPool]netsh.Exclusion{tcp: {Range: ports.Range{First: 30100, Last: 30199}}, udp: {Range: ports.Range{First: 65330, Last: 65330}, Administered: true}} {
@@ -129,7 +129,7 @@ func TestExclusionsOfOthersStay(t *testing.T) {
 }
 
 func TestAnExclusionOfAProgramIsNotDeleted(t *testing.T) {
-	w, s, _ := windowsStore()
+	w, s, _ := newWindowsStore()
 	l := netshPool{netsh.IPv4, netsh.Protocols[0]}
 	w.excluded[l] = []netsh.Exclusion{{Range: ports.Range{First: 61000, Last: 61063}}}
 	if err := s.Write(plan.Write{Key: settings.KeyExcludedPorts, Previous: "61000-61063", Value: ""}); err != nil || w.excludedPorts(l) != "61000-61063" {
@@ -138,7 +138,7 @@ func TestAnExclusionOfAProgramIsNotDeleted(t *testing.T) {
 }
 
 func TestValuesAreReadAgainBeforeAWrite(t *testing.T) {
-	w, s, now := windowsStore()
+	w, s, now := newWindowsStore()
 	tuner := New(Options{OS: settings.Windows, Host: s, Boot: "boot", Allow: []string{settings.KeyDynamicPortsUDP}, Log: slog.New(slog.DiscardHandler),
 		Disk: func() (journal.Disk, error) { return files{w.world}, nil }, Now: func() time.Time { return *now }})
 	askFor := func(settings []v1alpha1.Setting) {
@@ -153,18 +153,18 @@ func TestValuesAreReadAgainBeforeAWrite(t *testing.T) {
 	w.ranges[l] = ports.Range{First: 33000, Last: 64999} // and the cached reading is recent
 	askFor([]v1alpha1.Setting{})
 	if got, other := w.ranges[l], w.ranges[netshPool{netsh.IPv4, l.protocol}]; got.First != 33000 || other.First != 49152 {
-		t.Errorf("what another program wrote is %v, what it did not is %v", got, other)
+		t.Errorf("the range of the other program is %v, want the first port 33000; the restored range is %v, want 49152", got, other)
 	}
 }
 
 func TestWithoutNetshItsSettingsAreNotWritten(t *testing.T) {
-	away := errors.New("no answer within 10s, so it was killed")
-	s := windows.New(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, away }}, time.Now)
-	if r := s.Read(settings.KeyDynamicPortsUDP); !errors.Is(r.Err, away) {
+	unavailable := errors.New("no answer within 10s, so it was killed")
+	s := windows.New(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, unavailable }}, time.Now)
+	if r := s.Read(settings.KeyDynamicPortsUDP); !errors.Is(r.Err, unavailable) {
 		t.Errorf("%+v", r)
 	}
 	for _, w := range []plan.Write{{Key: settings.KeyDynamicPortsUDP, Value: "20000 30000"}, {Key: settings.KeyExcludedPorts, Value: "9000"}} {
-		if err := s.Write(w); !errors.Is(err, away) {
+		if err := s.Write(w); !errors.Is(err, unavailable) {
 			t.Errorf("%s: %v", w.Key, err)
 		}
 	}

@@ -21,12 +21,12 @@ import (
 type windowsWorld struct {
 	*world
 	values   map[string]any // uint32, or something else for other types
-	live     map[string]any // as they were when the machine started
+	live     map[string]any // values that are in effect since the start of the machine
 	ranges   map[netshPool]ports.Range
 	excluded map[netshPool][]netsh.Exclusion
-	// coupled: an exclusion is one for both families.
+	// coupled makes an exclusion apply to both families.
 	coupled bool
-	// refuses are lists that netsh refuses to change.
+	// refuses has the pools that netsh refuses to change.
 	refuses map[netshPool]bool
 	denied  bool // the registry can't be written
 	runs    int

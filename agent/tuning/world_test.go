@@ -18,19 +18,19 @@ import (
 // world simulates a kernel and a disk that can fail.
 type world struct {
 	boot int
-	// steps is how many steps may still be done before the process is killed; below 0
-	// is never.
+	// steps is the number of remaining steps before the process is killed. A negative
+	// number means never.
 	steps int
-	// fault is what the disk answers to writes.
+	// fault is the error of writes to the disk.
 	fault error
-	// stubborn are keys that the kernel refuses to write.
-	stubborn map[string]bool
+	// refusedKeys are the keys that the kernel refuses to write.
+	refusedKeys map[string]bool
 
 	sysctls map[string]string
-	names   [2]map[string]int // of files: as they are, and as a loss of power leaves them
+	names   [2]map[string]int // inodes of files, now and after a power loss
 	content [2]map[int]string
 	inodes  int
-	// writesThrough: a new name is certain at once.
+	// writesThrough makes a renamed file survive a power loss without a sync.
 	writesThrough bool
 
 	kernelWrites, diskWrites int
@@ -61,7 +61,7 @@ var bootValues = map[string]string{
 }
 
 func newWorld() *world {
-	w := &world{steps: -1, stubborn: map[string]bool{}, sysctls: maps.Clone(bootValues)}
+	w := &world{steps: -1, refusedKeys: map[string]bool{}, sysctls: maps.Clone(bootValues)}
 	for i := range w.names {
 		w.names[i], w.content[i] = map[string]int{}, map[int]string{}
 	}
@@ -70,7 +70,7 @@ func newWorld() *world {
 
 func (w *world) bootID() string { return fmt.Sprintf("boot-%d", w.boot) }
 
-// rebootMachine restarts the machine; after a loss of power, unsynced data is lost.
+// rebootMachine restarts the machine. A power loss discards unsynced data.
 func (w *world) rebootMachine(powerLoss bool) {
 	w.boot++
 	w.sysctls = maps.Clone(bootValues)
@@ -93,7 +93,7 @@ func (w *world) Read(key string) plan.Reading {
 func (w *world) Write(of plan.Write) error {
 	key, value := of.Key, of.Value
 	w.countStep()
-	if w.stubborn[key] {
+	if w.refusedKeys[key] {
 		return syscall.EINVAL
 	}
 	w.kernelWrites++

@@ -15,8 +15,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-// to is the address to which the scenarios' clients connect, outside their namespace.
-var to = netip.MustParseAddrPort("10.9.0.2:5432")
+// server is the address to which the clients connect, in the other namespace.
+var server = netip.MustParseAddrPort("10.9.0.2:5432")
 
 // scenarios contains the sources of the dumps in testdata/linux: the sockets of a namespace,
 // and the commands that ran in it.
@@ -38,9 +38,9 @@ var scenarios = map[string]struct {
 		s.openEach(900, testnet.Pair.EnterFinWait2)
 	}, map[string]string{"ss-tan": "ss -tan", "proc": "cat /proc/net/tcp"}},
 	"syn-sent": {"40000 40999", func(s *scenario) {
-		s.must(s.other.Listen(to.String()).DropPackets())
+		s.must(s.other.Listen(server.String()).DropPackets())
 		for range 900 {
-			_, err := s.here.StartConnect(netip.AddrPort{}, to)
+			_, err := s.here.StartConnect(netip.AddrPort{}, server)
 			s.must(err)
 		}
 	}, map[string]string{"ss-tn": "ss -tn", "proc": "cat /proc/net/tcp"}},
@@ -90,9 +90,9 @@ func (s *scenario) must(err error) {
 
 // openEach opens n connections and calls then for each.
 func (s *scenario) openEach(n int, then func(testnet.Pair) error) {
-	l := s.other.Listen(to.String())
+	l := s.other.Listen(server.String())
 	for range n {
-		s.must(then(s.here.Dial(l, netip.AddrPort{}, to)))
+		s.must(then(s.here.Dial(l, netip.AddrPort{}, server)))
 	}
 }
 

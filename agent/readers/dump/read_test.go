@@ -45,16 +45,16 @@ func TestFiguresOfADump(t *testing.T) {
 		text string
 		want figures
 	}{
-		"Ports that a server's clients are counted on are no pool": {`
+		"Connections to a server use no ephemeral ports": {`
   TCP 10.0.0.5:443 10.0.0.9:50001 ESTABLISHED
   TCP 10.0.0.5:443 10.0.0.9:50002 TIME_WAIT`,
 			figures{0, 0, 0, map[string]string{}}},
-		"A listener in the range has its port, and its clients are no pool": {`
+		"A listener in the range uses its port, and its clients use none": {`
   TCP 10.0.0.5:50001 10.0.0.9:40001 ESTABLISHED
   TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED
   TCP 0.0.0.0:50001 0.0.0.0:0 LISTENING`,
 			figures{2, 1, 1, map[string]string{"10.0.0.5>10.0.0.9:443": "1, 0, 0"}}},
-		"Without listeners a port with many clients is a service's": {`
+		"Without listeners a port with many clients belongs to a service": {`
   TCP 10.0.0.5:50001 10.0.0.9:40001 ESTABLISHED
   TCP 10.0.0.5:50001 10.0.0.9:40002 ESTABLISHED
   TCP 10.0.0.5:50001 10.0.0.9:40003 ESTABLISHED
@@ -83,7 +83,7 @@ tcp 0 0 10.0.0.5:50011 10.0.0.9:443 ESTABLISHED`,
 tcp 0 0 10.0.0.5:50010 10.0.0.9:443 ESTABLISHED
 tcp 0 0 10.0.0.5:50010 10.0.0.8:443 ESTABLISHED`,
 			figures{1, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:443": "1, 0, 0", "10.0.0.5>10.0.0.8:443": "1, 0, 0"}}},
-		"On Windows a bound port with a connection is the connection's": {`
+		"On Windows a bound port with a connection belongs to the connection": {`
   TCP 0.0.0.0:50001 0.0.0.0:0 BOUND 1
   TCP 0.0.0.0:50002 0.0.0.0:0 BOUND 1
   TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 1`,
@@ -94,22 +94,22 @@ tcp 0 0 10.0.0.5:50010 10.0.0.8:443 ESTABLISHED`,
   TCP 10.0.0.5:50002 10.0.0.5:8080 LAST_ACK 7
   TCP 10.0.0.5:8080 10.0.0.9:50003 TIME_WAIT 0`,
 			figures{2, 0, 0, map[string]string{"10.0.0.5>10.0.0.5:8080": "2, 1, 1"}}},
-		"On Linux it does not": {`
+		"On Linux TIME_WAIT of the other end does not block the port": {`
 TIME-WAIT 0 0 10.0.0.5:8080 10.0.0.5:50001`,
 			figures{0, 0, 0, map[string]string{}}},
 		"Linux takes over TIME_WAIT over loopback": {`
 TIME-WAIT 0 0 127.0.0.1:50001 127.0.0.1:8080
 ESTAB 0 0 127.0.0.1:50002 127.0.0.1:8080`,
 			figures{2, 0, 0, map[string]string{"127.0.0.1>127.0.0.1:8080": "2, 1, 1"}}},
-		"but not what is younger than a second": {`
+		"Linux does not take over TIME_WAIT younger than a second": {`
 TIME-WAIT 0 0 127.0.0.1:50001 127.0.0.1:8080 timer:(timewait,58sec,0)
 TIME-WAIT 0 0 127.0.0.1:50002 127.0.0.1:8080 timer:(timewait,59sec,0)`,
 			figures{2, 0, 0, map[string]string{"127.0.0.1>127.0.0.1:8080": "2, 1, 1"}}},
-		"elsewhere it would with tcp_tw_reuse, if timers show the age": {`
+		"Linux would take over other TIME_WAIT with tcp_tw_reuse, if timers show its age": {`
 TIME-WAIT 0 0 10.0.0.5:50001 10.0.0.9:8080 timer:(timewait,58sec,0)
 TIME-WAIT 0 0 10.0.0.5:50002 10.0.0.9:8080 timer:(timewait,59sec,0)`,
 			figures{2, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:8080": "2, 0, 1"}}},
-		"and without timers nothing is known": {`
+		"Without timers the age of TIME_WAIT is not known": {`
 TIME-WAIT 0 0 10.0.0.5:50001 10.0.0.9:8080`,
 			figures{1, 0, 0, map[string]string{"10.0.0.5>10.0.0.9:8080": "1, 0, 0"}}},
 		"On Linux a bound port is unavailable to every destination": {`
@@ -162,7 +162,7 @@ func formatHolders(d Dump) string {
 
 func TestHoldersOfTheTightestPool(t *testing.T) {
 	tests := map[string]struct{ text, want string }{
-		"netstat -ano knows PIDs": {`
+		"netstat -ano prints PIDs": {`
   TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
   TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED 8
   TCP 10.0.0.5:50003 10.0.0.9:443 ESTABLISHED 8
@@ -178,7 +178,7 @@ func TestHoldersOfTheTightestPool(t *testing.T) {
  [svchost.exe]
   TCP 10.0.0.5:50005 10.0.0.9:443 ESTABLISHED
  [chrome.exe]`, "3 in use, svchost.exe/0 2, chrome.exe/0 1"},
-		"netstat -anob knows both": {`
+		"netstat -anob prints both": {`
   TCP 10.0.0.5:50001 10.0.0.9:443 ESTABLISHED 7
  [java.exe]
   TCP 10.0.0.5:50002 10.0.0.9:443 ESTABLISHED 7

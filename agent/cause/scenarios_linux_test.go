@@ -17,110 +17,110 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
 
-func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+func parseAddrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 var (
-	home     = ap("127.0.0.1:0")
-	server   = ap("127.0.0.1:80")
-	wildcard = ap("0.0.0.0:0")
+	home     = parseAddrPort("127.0.0.1:0")
+	server   = parseAddrPort("127.0.0.1:80")
+	wildcard = parseAddrPort("0.0.0.0:0")
 )
 
-// aged waits until TIME_WAIT is past the reuse delay, on kernels before 6.14 a
-// second of the coarse clock.
-func aged() { time.Sleep(2100 * time.Millisecond) } // the condition is time itself
+// waitForReuse waits until TIME_WAIT is older than the reuse delay, which on kernels before
+// 6.14 is a second of the coarse clock.
+func waitForReuse() { time.Sleep(2100 * time.Millisecond) } // the condition is time itself
 
-func timeWait(count, destinations int) testnet.Load {
+func newTimeWaitLoad(count, destinations int) testnet.Load {
 	return testnet.Load{TimeWait: count, Destinations: destinations}
 }
 
-// scenes is the live part of the corpus. The ranges are the default, 32768 to 60999,
-// unless said otherwise.
-var scenes = []scene{
+// scenarios is the live part of the corpus. The range is the default, 32768 to 60999,
+// unless how gives another.
+var scenarios = []scenario{
 	// TIME_WAIT
 	{name: "timewait", how: "20,000 connects over loopback to one destination, the client closes first, tcp_timestamps 0",
-		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
+		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, build: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.StartLoad(timeWait(20000, 1))
+			s.StartLoad(newTimeWaitLoad(20000, 1))
 		}},
 	{name: "timewait-light", how: "range 40000-56999, 9,000 connects, the client closes first, tcp_timestamps 0",
-		cause: v1alpha1.CauseTimeWaitChurn, again: true, make: func(s *stage) {
-			s.portRange(40000, 56999)
+		cause: v1alpha1.CauseTimeWaitChurn, inEveryRun: true, build: func(s *stage) {
+			s.setPortRange(40000, 56999)
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.StartLoad(timeWait(9000, 1))
+			s.StartLoad(newTimeWaitLoad(9000, 1))
 		}},
 	{name: "timewait-reusable-light", how: "range 40000-56999, 9,000 connects over loopback, tcp_tw_reuse 0, older than 2 s",
-		cause: v1alpha1.CauseReusePossible, again: true, make: func(s *stage) {
-			s.portRange(40000, 56999)
+		cause: v1alpha1.CauseReusePossible, inEveryRun: true, build: func(s *stage) {
+			s.setPortRange(40000, 56999)
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.StartLoad(timeWait(9000, 1))
-			aged()
+			s.StartLoad(newTimeWaitLoad(9000, 1))
+			waitForReuse()
 		}},
 	{name: "timewait-full", how: "range 40000-56999, 16,500 connects, tcp_timestamps 0",
-		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
-			s.portRange(40000, 56999)
+		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, build: func(s *stage) {
+			s.setPortRange(40000, 56999)
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.StartLoad(timeWait(16500, 1))
+			s.StartLoad(newTimeWaitLoad(16500, 1))
 		}},
 	{name: "timewait-wide-range", how: "range 1024-65535, 34,000 connects, tcp_timestamps 0",
-		cause: v1alpha1.CauseTimeWaitChurn, make: func(s *stage) {
-			s.portRange(1024, 65535)
+		cause: v1alpha1.CauseTimeWaitChurn, build: func(s *stage) {
+			s.setPortRange(1024, 65535)
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.StartLoad(timeWait(34000, 1))
+			s.StartLoad(newTimeWaitLoad(34000, 1))
 		}},
 	{name: "timewait-beside-open", how: "14,000 in TIME_WAIT (tcp_timestamps 0) and 5,000 open connections to one destination",
-		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, make: func(s *stage) {
+		cause: v1alpha1.CauseTimeWaitChurn, sockdiag: true, build: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.StartLoad(timeWait(14000, 1))
-			s.connect(5000, home, ap("127.1.0.0:80"))
+			s.StartLoad(newTimeWaitLoad(14000, 1))
+			s.openConnections(5000, home, parseAddrPort("127.1.0.0:80"))
 		}},
 	{name: "timewait-churn", how: "600 connects a second, each held for 5 s, for 30 s; tcp_timestamps 0",
-		cause: v1alpha1.CauseTimeWaitChurn, make: func(s *stage) {
+		cause: v1alpha1.CauseTimeWaitChurn, build: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
 			s.StartLoad(testnet.Load{Churn: testnet.Churn{Rate: 600, Lifetime: 5 * time.Second}})
 			time.Sleep(30 * time.Second) // the condition is time itself
 		}},
 	{name: "timewait-reusable", how: "20,000 connects over loopback, tcp_tw_reuse 0, TIME_WAIT older than 2 s",
-		cause: v1alpha1.CauseReusePossible, sockdiag: true, make: func(s *stage) {
+		cause: v1alpha1.CauseReusePossible, sockdiag: true, build: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.StartLoad(timeWait(20000, 1))
-			aged()
+			s.StartLoad(newTimeWaitLoad(20000, 1))
+			waitForReuse()
 		}},
 	{name: "timewait-reusable-veth", how: "range 40000-57999, 9,500 connects over veth, tcp_tw_reuse 2, older than 2 s",
-		cause: v1alpha1.CauseReusePossible, make: func(s *stage) {
-			s.portRange(40000, 57999)
+		cause: v1alpha1.CauseReusePossible, build: func(s *stage) {
+			s.setPortRange(40000, 57999)
 			other := netnstest.New(s.t)
 			s.ConnectVeth(other, "10.9.0.1/24", "10.9.0.2/24")
 			l := other.Listen("10.9.0.2:80")
 			for range 9500 {
-				if err := s.Dial(l, ap("10.9.0.1:0"), ap("10.9.0.2:80")).EnterTimeWait(); err != nil {
+				if err := s.Dial(l, parseAddrPort("10.9.0.1:0"), parseAddrPort("10.9.0.2:80")).EnterTimeWait(); err != nil {
 					s.t.Fatal(err)
 				}
 			}
-			aged()
+			waitForReuse()
 		}},
 	{name: "timewait-reused", how: "20,000 connects over loopback with the default tcp_tw_reuse 2: reused all the time, so healthy",
-		make: func(s *stage) {
-			s.StartLoad(timeWait(20000, 1)) // which turns it off
+		build: func(s *stage) {
+			s.StartLoad(newTimeWaitLoad(20000, 1)) // which turns reuse off
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "2")
-			aged()
+			waitForReuse()
 		}},
 
 	// Leaks
 	{name: "closewait", how: "16,000 clients to one destination that don't close after their server has",
-		cause: v1alpha1.CauseCloseWaitLeak, sockdiag: true, make: func(s *stage) {
+		cause: v1alpha1.CauseCloseWaitLeak, sockdiag: true, build: func(s *stage) {
 			s.StartLoad(testnet.Load{CloseWait: 16000, Destinations: 1})
 		}},
 	{name: "closewait-narrow", how: "range 40000-40999, 700 in CLOSE_WAIT: a narrow range is not why",
-		cause: v1alpha1.CauseCloseWaitLeak, sockdiag: true, again: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
+		cause: v1alpha1.CauseCloseWaitLeak, sockdiag: true, inEveryRun: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
 			s.StartLoad(testnet.Load{CloseWait: 700, Destinations: 1})
 		}},
 	{name: "closewait-beside-timewait", how: "range 40000-40999, 450 in CLOSE_WAIT, 250 in TIME_WAIT to one destination",
-		cause: v1alpha1.CauseCloseWaitLeak, make: func(s *stage) {
-			s.portRange(40000, 40999)
+		cause: v1alpha1.CauseCloseWaitLeak, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 			i := 0
-			s.pairs(700, home, server, func(p testnet.Pair) error {
+			s.openPairs(700, home, server, func(p testnet.Pair) error {
 				if i++; i%14 < 9 {
 					return p.EnterCloseWait()
 				}
@@ -128,97 +128,97 @@ var scenes = []scene{
 			})
 		}},
 	{name: "finwait2", how: "range 40000-40999, 700 clients closed, their servers do not",
-		cause: v1alpha1.CauseFinWaitOrphans, sockdiag: true, again: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.pairs(700, home, server, testnet.Pair.EnterFinWait2)
+		cause: v1alpha1.CauseFinWaitOrphans, sockdiag: true, inEveryRun: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.openPairs(700, home, server, testnet.Pair.EnterFinWait2)
 		}},
 	{name: "finwait2-held", how: "range 40000-40999, 700 clients called shutdown() and hold their sockets, their servers do not close",
-		cause: v1alpha1.CauseFinWaitOrphans, look: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.pairs(700, home, server, func(p testnet.Pair) error {
+		cause: v1alpha1.CauseFinWaitOrphans, inspects: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.openPairs(700, home, server, func(p testnet.Pair) error {
 				return errors.Join(unix.Shutdown(p.Client.FD(), unix.SHUT_WR), p.Client.AwaitState(tcpstate.FinWait2))
 			})
 		}},
 	{name: "finwait1", how: "range 40000-40999, 600 clients closed, their servers are deaf (a filter drops all)",
-		cause: v1alpha1.CauseFinWaitOrphans, sockdiag: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.pairs(600, home, server, func(p testnet.Pair) error {
+		cause: v1alpha1.CauseFinWaitOrphans, sockdiag: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.openPairs(600, home, server, func(p testnet.Pair) error {
 				return errors.Join(p.Server.DropPackets(), p.Client.CloseGently())
 			})
 		}},
 	{name: "closing", how: "range 40000-40999, 600 servers closed and are deaf, then their clients: LAST_ACK",
-		cause: v1alpha1.CauseFinWaitOrphans, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.pairs(600, home, server, func(p testnet.Pair) error {
+		cause: v1alpha1.CauseFinWaitOrphans, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.openPairs(600, home, server, func(p testnet.Pair) error {
 				return errors.Join(unix.Shutdown(p.Server.FD(), unix.SHUT_WR), p.Client.AwaitState(tcpstate.CloseWait),
 					p.Server.AwaitState(tcpstate.FinWait2), p.Server.DropPackets(), p.Client.CloseGently())
 			})
 		}},
 	{name: "halfopen", how: "range 40000-40999, 600 clients sent a byte to servers that are deaf by then",
-		cause: v1alpha1.CauseHalfOpen, look: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.pairs(600, home, server, func(p testnet.Pair) error {
+		cause: v1alpha1.CauseHalfOpen, inspects: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.openPairs(600, home, server, func(p testnet.Pair) error {
 				return errors.Join(p.Server.DropPackets(), p.Client.Send([]byte("x")))
 			})
-			s.ready = func(l *socket.PoolDetail) bool { return l.Unanswered == l.Established }
+			s.isReady = func(l *socket.PoolDetail) bool { return l.Unanswered == l.Established }
 		}},
 	{name: "halfopen-keepalive", how: "range 40000-40999, 600 clients probe (SO_KEEPALIVE) servers that are deaf",
-		cause: v1alpha1.CauseHalfOpen, look: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.pairs(600, home, server, func(p testnet.Pair) error {
+		cause: v1alpha1.CauseHalfOpen, inspects: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.openPairs(600, home, server, func(p testnet.Pair) error {
 				return errors.Join(p.Server.DropPackets(),
 					p.Client.SetOption(testnet.Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPIDLE, Value: 1}),
 					p.Client.SetOption(testnet.Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPINTVL, Value: 5}),
 					p.Client.SetOption(testnet.Option{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPCNT, Value: 100}),
 					p.Client.SetOption(testnet.Option{Level: unix.SOL_SOCKET, Name: unix.SO_KEEPALIVE, Value: 1}))
 			})
-			s.ready = func(l *socket.PoolDetail) bool { return l.Unanswered == l.Established }
+			s.isReady = func(l *socket.PoolDetail) bool { return l.Unanswered == l.Established }
 		}},
 
 	// Open connections
 	{name: "established", how: "16,000 open connections to one destination (TCP_REPAIR)",
-		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, make: func(s *stage) {
+		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, build: func(s *stage) {
 			s.StartLoad(testnet.Load{Established: 16000, Destinations: 1})
 		}},
 	{name: "established-light", how: "range 40000-56999, 9,000 open connections to one destination",
-		cause: v1alpha1.CauseEstablishedPool, again: true, make: func(s *stage) {
-			s.portRange(40000, 56999)
+		cause: v1alpha1.CauseEstablishedPool, inEveryRun: true, build: func(s *stage) {
+			s.setPortRange(40000, 56999)
 			s.StartLoad(testnet.Load{Established: 9000, Destinations: 1})
 		}},
 	{name: "established-looked-at", how: "16,500 open connections to one destination, seconds old, with a closer look",
-		cause: v1alpha1.CauseEstablishedPool, look: true, make: func(s *stage) {
+		cause: v1alpha1.CauseEstablishedPool, inspects: true, build: func(s *stage) {
 			s.StartLoad(testnet.Load{Established: 16500, Destinations: 1})
 		}},
 	{name: "established-6", how: "range 40000-59999, 15,000 open connections to [::1]:1",
-		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, make: func(s *stage) {
-			s.portRange(40000, 59999)
+		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, build: func(s *stage) {
+			s.setPortRange(40000, 59999)
 			s.StartLoad(testnet.Load{Established6: 15000, Destinations: 1})
 		}},
 	{name: "established-mapped", how: "range 40000-57999, 5,500 connections of IPv4 and 5,500 of IPv4-mapped sockets share a pool",
-		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, make: func(s *stage) {
-			s.portRange(40000, 57999)
-			s.connect(5500, home, server)
-			s.connect(5500, ap("[::ffff:127.0.0.1]:0"), ap("[::ffff:127.0.0.1]:80"))
+		cause: v1alpha1.CauseEstablishedPool, sockdiag: true, build: func(s *stage) {
+			s.setPortRange(40000, 57999)
+			s.openConnections(5500, home, server)
+			s.openConnections(5500, parseAddrPort("[::ffff:127.0.0.1]:0"), parseAddrPort("[::ffff:127.0.0.1]:80"))
 		}},
 	{name: "sidecar", how: "range 40000-57999, 12,000 connections from 127.0.0.6, as an Istio sidecar hands them on",
-		cause: v1alpha1.CauseEstablishedPool, make: func(s *stage) {
-			s.portRange(40000, 57999)
-			s.connect(12000, ap("127.0.0.6:0"), ap("127.0.0.1:9090"))
+		cause: v1alpha1.CauseEstablishedPool, build: func(s *stage) {
+			s.setPortRange(40000, 57999)
+			s.openConnections(12000, parseAddrPort("127.0.0.6:0"), parseAddrPort("127.0.0.1:9090"))
 		}},
 	{name: "idle", how: "17,000 open connections to one destination that carried nothing for 61 s",
-		cause: v1alpha1.CauseIdleConnections, look: true, make: func(s *stage) {
+		cause: v1alpha1.CauseIdleConnections, inspects: true, build: func(s *stage) {
 			s.StartLoad(testnet.Load{Established: 17000, Destinations: 1})
 			time.Sleep(socket.SilentAfter + time.Second) // the condition is time itself
 		}},
 	{name: "few-sources", how: "range 1024-65535, 45,000 open connections of 3 processes to one destination",
-		cause: v1alpha1.CauseFewSources, sockdiag: true, make: func(s *stage) {
-			s.portRange(1024, 65535)
+		cause: v1alpha1.CauseFewSources, sockdiag: true, build: func(s *stage) {
+			s.setPortRange(1024, 65535)
 			for range 3 {
 				s.StartLoad(testnet.Load{Established: 15000, Destinations: 1})
 			}
 		}},
 	{name: "descriptors", how: "16,000 open connections of a process with RLIMIT_NOFILE 16,500 (prlimit)",
-		cause: v1alpha1.CauseFileDescriptors, look: true, make: func(s *stage) {
+		cause: v1alpha1.CauseFileDescriptors, inspects: true, build: func(s *stage) {
 			p := s.StartLoad(testnet.Load{Established: 16000, Destinations: 1})
 			var limit unix.Rlimit
 			if err := unix.Prlimit(p.PID(), unix.RLIMIT_NOFILE, nil, &limit); err != nil {
@@ -232,43 +232,43 @@ var scenes = []scene{
 
 	// The range
 	{name: "narrow", how: "range 40000-40999, 800 open connections",
-		cause: v1alpha1.CauseNarrowRange, sockdiag: true, again: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.connect(800, home, server)
+		cause: v1alpha1.CauseNarrowRange, sockdiag: true, inEveryRun: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.openConnections(800, home, server)
 		}},
 	{name: "narrow-timewait", how: "range 50000-54999, 4,000 connects, tcp_timestamps 0",
-		cause: v1alpha1.CauseNarrowRange, sockdiag: true, make: func(s *stage) {
-			s.portRange(50000, 54999)
+		cause: v1alpha1.CauseNarrowRange, sockdiag: true, build: func(s *stage) {
+			s.setPortRange(50000, 54999)
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
-			s.StartLoad(timeWait(4000, 1))
+			s.StartLoad(newTimeWaitLoad(4000, 1))
 		}},
 	{name: "narrow-mixed", how: "range 40000-40999, 300 open connections and 300 in TIME_WAIT",
-		cause: v1alpha1.CauseNarrowRange, make: func(s *stage) {
-			s.portRange(40000, 40999)
+		cause: v1alpha1.CauseNarrowRange, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
-			s.pairs(300, home, server, testnet.Pair.EnterTimeWait)
-			s.connect(300, home, server)
+			s.openPairs(300, home, server, testnet.Pair.EnterTimeWait)
+			s.openConnections(300, home, server)
 		}},
 	{name: "narrow-reserved", how: "the default range with 32768-60499 reserved, 400 open connections",
-		cause: v1alpha1.CauseNarrowRange, make: func(s *stage) {
+		cause: v1alpha1.CauseNarrowRange, build: func(s *stage) {
 			s.WriteSysctl("net.ipv4.ip_local_reserved_ports", "32768-60499")
-			s.connect(400, home, server)
+			s.openConnections(400, home, server)
 		}},
 
 	// SYN_SENT
 	{name: "synsent", how: "15,500 connects to one destination that drops them (a deaf listener)",
-		cause: v1alpha1.CauseSynSentStall, sockdiag: true, make: func(s *stage) {
-			s.synSent(15500, server)
+		cause: v1alpha1.CauseSynSentStall, sockdiag: true, build: func(s *stage) {
+			s.startConnects(15500, server)
 		}},
 	{name: "synsent-narrow", how: "range 40000-40999, 900 connects to a destination that drops them",
-		cause: v1alpha1.CauseSynSentStall, again: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.synSent(900, server)
+		cause: v1alpha1.CauseSynSentStall, inEveryRun: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.startConnects(900, server)
 		}},
 	{name: "synsent-scan", how: "range 40000-40999, 600 connects to one destination that drops them and one to each of 300 others",
-		cause: v1alpha1.CauseSynSentStall, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.synSent(600, server)
+		cause: v1alpha1.CauseSynSentStall, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.startConnects(600, server)
 			if err := s.Listen("0.0.0.0:445").DropPackets(); err != nil {
 				s.t.Fatal(err)
 			}
@@ -282,20 +282,20 @@ var scenes = []scene{
 
 	// bind()
 	{name: "bound", how: "range 40000-57999, 10,000 sockets that bind(0) before they connect, to two destinations",
-		cause: v1alpha1.CauseBoundPorts, make: func(s *stage) {
-			s.portRange(40000, 57999)
-			s.bindConnect(5000, server)
-			s.bindConnect(5000, ap("127.0.0.2:80"))
+		cause: v1alpha1.CauseBoundPorts, build: func(s *stage) {
+			s.setPortRange(40000, 57999)
+			s.openBoundConnections(5000, server)
+			s.openBoundConnections(5000, parseAddrPort("127.0.0.2:80"))
 		}},
 	{name: "bound-narrow", how: "range 40000-40999, 600 that bind(0) before they connect, 200 open connections without",
-		cause: v1alpha1.CauseBoundPorts, again: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.bindConnect(600, server)
-			s.connect(200, home, server)
+		cause: v1alpha1.CauseBoundPorts, inEveryRun: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.openBoundConnections(600, server)
+			s.openConnections(200, home, server)
 		}},
 	{name: "bound-timewait", how: "range 40000-40999, 600 that bind(0) before they connect, now in TIME_WAIT, tcp_tw_reuse 1",
-		cause: v1alpha1.CauseBoundPorts, make: func(s *stage) {
-			s.portRange(40000, 40999)
+		cause: v1alpha1.CauseBoundPorts, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "1")
 			l := s.Listen("0.0.0.0:80")
 			for range 600 {
@@ -309,8 +309,8 @@ var scenes = []scene{
 			}
 		}},
 	{name: "bound-only", how: "range 40000-40999, 700 sockets that bind(0) and do nothing more",
-		cause: v1alpha1.CauseBoundPorts, sockdiag: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
+		cause: v1alpha1.CauseBoundPorts, sockdiag: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
 			for range 700 {
 				if _, err := s.Bind(wildcard); err != nil {
 					s.t.Fatal(err)
@@ -318,45 +318,45 @@ var scenes = []scene{
 			}
 		}},
 	{name: "bound-beside-proxy", how: "range 40000-40999, 200 explicit binds, and 400 open connections to each of two destinations from ports of their own: bind(0) runs out",
-		cause: v1alpha1.CauseBoundPorts, make: func(s *stage) {
-			s.portRange(40000, 40999)
-			s.bindConnect(200, server)
-			for i := range 800 { // ports of their own, though connect() may choose any
-				to := ap("127.0.0.2:80")
+		cause: v1alpha1.CauseBoundPorts, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
+			s.openBoundConnections(200, server)
+			for i := range 800 { // each with its own port, though connect() could share ports
+				to := parseAddrPort("127.0.0.2:80")
 				if i%2 == 0 {
-					to = ap("127.0.0.3:80")
+					to = parseAddrPort("127.0.0.3:80")
 				}
 				port := uint16(40100 + i)
 				_, err := s.Connect(home, to, testnet.Repair, testnet.LocalPortRange(ports.Range{First: port, Last: port}))
-				if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) { // bind(0) has that one
+				if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) { // taken by bind(0)
 					s.t.Fatal(err)
 				}
 			}
 		}},
 	{name: "udp", how: "range 40000-40999, 700 UDP sockets, bound and connected",
-		cause: v1alpha1.CauseBoundPorts, sockdiag: true, again: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
+		cause: v1alpha1.CauseBoundPorts, sockdiag: true, inEveryRun: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
 			for range 350 {
 				_, err := s.BindUDP(wildcard)
-				_, err2 := s.ConnectUDP(home, ap("127.0.0.1:53"))
+				_, err2 := s.ConnectUDP(home, parseAddrPort("127.0.0.1:53"))
 				if err := errors.Join(err, err2); err != nil {
 					s.t.Fatal(err)
 				}
 			}
 		}},
 	{name: "listeners", how: "range 40000-40999, services listen on 600 of its ports, 100 open connections",
-		cause: v1alpha1.CauseListenerInRange, sockdiag: true, again: true, make: func(s *stage) {
-			s.portRange(40000, 40999)
+		cause: v1alpha1.CauseListenerInRange, sockdiag: true, inEveryRun: true, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
 			for i := range 600 {
-				s.Listen(fmt.Sprintf("127.0.0.99:%d", 40100+i)) // the noise has ports of 127.0.0.1
+				s.Listen(fmt.Sprintf("127.0.0.99:%d", 40100+i)) // the background load uses ports of 127.0.0.1
 			}
-			s.connect(100, home, server)
+			s.openConnections(100, home, server)
 		}},
 
-	// More than one thing at a time
+	// Several causes at the same time
 	{name: "mixed", how: "range 40000-40999, 220 open, 220 in TIME_WAIT, 220 in CLOSE_WAIT, 220 in SYN_SENT to one destination",
-		cause: v1alpha1.CauseUnknown, make: func(s *stage) {
-			s.portRange(40000, 40999)
+		cause: v1alpha1.CauseUnknown, build: func(s *stage) {
+			s.setPortRange(40000, 40999)
 			s.WriteSysctl("net.ipv4.tcp_tw_reuse", "0")
 			l := s.Listen(server.String())
 			for range 220 {
@@ -365,7 +365,7 @@ var scenes = []scene{
 					s.t.Fatal(err)
 				}
 			}
-			s.connect(150, home, server)
+			s.openConnections(150, home, server)
 			if err := l.DropPackets(); err != nil {
 				s.t.Fatal(err)
 			}
@@ -376,45 +376,45 @@ var scenes = []scene{
 			}
 		}},
 
-	// Nothing wrong with ports
+	// No port exhaustion
 	{name: "busy-server", how: "60,000 clients of a server, and 90,000 in TIME_WAIT over 23 destinations, 20 times its 4,500 open connections to others: healthy",
-		make: func(s *stage) {
+		build: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_max_tw_buckets", "262144")
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
 			s.StartLoad(testnet.Load{Inbound: 60000, TimeWait: 90000})
 			s.StartLoad(testnet.Load{Established: 4500, Destinations: 5})
 		}},
 	{name: "busy-server-light", how: "5,000 clients of a server, and 12,000 in TIME_WAIT over 3 destinations, 24 times its 500 open connections to others: healthy",
-		again: true, make: func(s *stage) {
+		inEveryRun: true, build: func(s *stage) {
 			s.WriteSysctl("net.ipv4.tcp_timestamps", "0")
 			s.StartLoad(testnet.Load{Inbound: 5000, TimeWait: 12000})
 			s.StartLoad(testnet.Load{Established: 500, Destinations: 5})
 		}},
 	{name: "busy-proxy", how: "range 32768-60999, 12,000 open connections to each of 4 upstreams, which share their ports: healthy",
-		make: func(s *stage) {
+		build: func(s *stage) {
 			s.StartLoad(testnet.Load{Established: 48000, Destinations: 4})
 		}},
 	{name: "quiet-explained", how: "only the noise; somebody asked what is wrong",
-		cause: v1alpha1.CausePoolNotTight, sockdiag: true, again: true, make: func(s *stage) {
+		cause: v1alpha1.CausePoolNotTight, sockdiag: true, inEveryRun: true, build: func(s *stage) {
 			s.facts.Explain = true
 		}},
 	{name: "conntrack-full", how: "one UDP packet to each of 270,000 addresses with connection tracking on (nft ct state), nf_conntrack_max 262144; somebody asked",
-		cause: v1alpha1.CauseConntrackFull, make: func(s *stage) {
+		cause: v1alpha1.CauseConntrackFull, build: func(s *stage) {
 			s.facts.Explain, s.owner = true, socket.Owner{Kind: socket.OwnerHost}
-			s.track()
-			s.Do(func() { s.flood(270000) })
-			s.counters()
+			s.enableConntrack()
+			s.Do(func() { s.sendPackets(270000) })
+			s.readCounters()
 		}},
 	{name: "conntrack-roomy", how: "the same with 20,000 packets",
-		cause: v1alpha1.CausePoolNotTight, make: func(s *stage) {
+		cause: v1alpha1.CausePoolNotTight, build: func(s *stage) {
 			s.facts.Explain, s.owner = true, socket.Owner{Kind: socket.OwnerHost}
-			s.track()
-			s.Do(func() { s.flood(20000) })
-			s.counters()
+			s.enableConntrack()
+			s.Do(func() { s.sendPackets(20000) })
+			s.readCounters()
 		}},
 }
 
-func (s *stage) bindConnect(count int, dst netip.AddrPort) {
+func (s *stage) openBoundConnections(count int, dst netip.AddrPort) {
 	s.t.Helper()
 	for range count {
 		if _, err := s.BindConnect(home, dst, testnet.Repair); err != nil {
@@ -423,8 +423,8 @@ func (s *stage) bindConnect(count int, dst netip.AddrPort) {
 	}
 }
 
-// track turns connection tracking on.
-func (s *stage) track() {
+// enableConntrack enables connection tracking.
+func (s *stage) enableConntrack() {
 	s.t.Helper()
 	cmd := exec.Command("nft", "add table inet t; add chain inet t o { type filter hook output priority 0; }; add rule inet t o ct state new counter")
 	s.Start(cmd)
@@ -433,9 +433,9 @@ func (s *stage) track() {
 	}
 }
 
-// flood sends one packet to each of count addresses, in the calling thread's
+// sendPackets sends one packet to each of count addresses, in the calling thread's
 // namespace.
-func (s *stage) flood(count int) {
+func (s *stage) sendPackets(count int) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		s.t.Fatal(err)
