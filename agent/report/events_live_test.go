@@ -20,8 +20,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-// said is an Event about a pod, a second time where count is 2.
-func said(name string, count int) podevents.Event {
+// newTestEvent is an Event about a pod, a second time where count is 2.
+func newTestEvent(name string, count int) podevents.Event {
 	return podevents.Event{
 		Pod:  podevents.Pod{Namespace: "default", Name: "checkout", UID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"},
 		Name: "checkout." + name, Reason: v1alpha1.ReasonHeadroomCritical, Warning: true,
@@ -44,21 +44,21 @@ func TestEventsOnARealServer(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); e.Run(ctx) }()
 
-	standing := said("first", 1)
+	standing := newTestEvent("first", 1)
 	standing.PresentAtStart = true
-	gone := said("gone", 1)
+	gone := newTestEvent("gone", 1)
 	gone.Pod.Namespace = "not-there"
-	first := said("first", 1)
+	first := newTestEvent("first", 1)
 	e.OfferEvents([]podevents.Event{
-		first,                              // made
-		standing,                           // there already: nothing
-		said("first", 1), said("first", 3), // by an agent that started anew, and again
-		said("expired", 2), // the first one is gone: made
-		gone,               // dropped
-		said("last", 1),
+		first,                                              // made
+		standing,                                           // there already: nothing
+		newTestEvent("first", 1), newTestEvent("first", 3), // by an agent that started anew, and again
+		newTestEvent("expired", 2), // the first one is gone: made
+		gone,                       // dropped
+		newTestEvent("last", 1),
 	})
 	begin := time.Now()
-	await(t, "the last Event", func() bool {
+	awaitCondition(t, "the last Event", func() bool {
 		_, err := api.Get(t.Context(), "checkout.last", metav1.GetOptions{})
 		return err == nil
 	})
@@ -119,17 +119,17 @@ func TestEventsAreSuppressedWhileTheLeaseIsValid(t *testing.T) {
 	e := NewEventWriter(client, "node-a", "default", slog.New(slog.DiscardHandler))
 	e.drawDelay = func() time.Duration { return 0 }
 	go e.Run(t.Context())
-	await(t, "a storm that has just begun", func() bool { return e.isSuppressed(t.Context()) })
-	e.OfferEvents([]podevents.Event{said("buried", 1), said("taken", 1)}) // the one is done with when the other is taken
-	await(t, "the queue's end", func() bool { return len(e.queue) == 0 })
+	awaitCondition(t, "a storm that has just begun", func() bool { return e.isSuppressed(t.Context()) })
+	e.OfferEvents([]podevents.Event{newTestEvent("buried", 1), newTestEvent("taken", 1)}) // the one is done with when the other is taken
+	awaitCondition(t, "the queue's end", func() bool { return len(e.queue) == 0 })
 	lease.Spec.RenewTime = ago(66 * time.Second)
 	if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "its end", func() bool { return !e.isSuppressed(t.Context()) })
-	e.OfferEvents([]podevents.Event{said("after", 1)})
+	awaitCondition(t, "its end", func() bool { return !e.isSuppressed(t.Context()) })
+	e.OfferEvents([]podevents.Event{newTestEvent("after", 1)})
 	api := kubernetes.NewForConfigOrDie(config).EventsV1().Events("default")
-	await(t, "the Event after it", func() bool {
+	awaitCondition(t, "the Event after it", func() bool {
 		_, err := api.Get(t.Context(), "checkout.after", metav1.GetOptions{})
 		return err == nil
 	})

@@ -30,8 +30,8 @@ var (
 	thresholds = v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 85}
 )
 
-// bench is one reconciler on a fake API, with everything that it writes.
-type bench struct {
+// harness is one reconciler on a fake API, with everything that it writes.
+type harness struct {
 	*testing.T
 	client client.Client
 	clock  *clocktesting.FakeClock
@@ -41,12 +41,12 @@ type bench struct {
 }
 
 // Eventf implements events.EventRecorder.
-func (b *bench) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
+func (b *harness) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
 	name := fmt.Sprintf("%T", regarding)
 	b.events = append(b.events, fmt.Sprintf("%s %s %s: %s", name, kind, reason, fmt.Sprintf(note, args...)))
 }
 
-func newBench(t *testing.T, objects ...client.Object) *bench {
+func newHarness(t *testing.T, objects ...client.Object) *harness {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, eventsv1.AddToScheme, v1alpha1.AddToScheme} {
@@ -54,7 +54,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 			t.Fatal(err)
 		}
 	}
-	b := &bench{T: t, clock: clocktesting.NewFakeClock(start)}
+	b := &harness{T: t, clock: clocktesting.NewFakeClock(start)}
 	b.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithIndex(&corev1.Pod{}, PodNodeField, IndexPod).
 		WithInterceptorFuncs(interceptor.Funcs{
@@ -84,26 +84,28 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 				return nil
 			},
 		}).Build()
-	b.restart()
+	b.restartController()
 	return b
 }
 
-// restart forgets what a process remembers.
-func (b *bench) restart() {
-	b.r = New(b.client, b, b.clock, namesOf{"10.0.0.9": {Kind: destination.KindService, Namespace: "shop", Name: "db"}},
+// restartController forgets what a process remembers.
+func (b *harness) restartController() {
+	b.r = New(b.client, b, b.clock, staticResolver{"10.0.0.9": {Kind: destination.KindService, Namespace: "shop", Name: "db"}},
 		Config{Namespace: "portreeve-system", Grace: time.Minute, Heartbeat: 30 * time.Minute, Thresholds: thresholds})
 }
 
-// namesOf knows some addresses.
-type namesOf map[string]destination.Name
+// staticResolver knows some addresses.
+type staticResolver map[string]destination.Name
 
-func (n namesOf) ResolveName(_ context.Context, address string) destination.Name { return n[address] }
+func (n staticResolver) ResolveName(_ context.Context, address string) destination.Name {
+	return n[address]
+}
 
-func node(uid types.UID) *corev1.Node {
+func newNode(uid types.UID) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: uid}}
 }
 
-func agentPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
+func newAgentPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "portreeve-system", Name: name, Labels: v1alpha1.AgentPodLabels},
 		Spec:       corev1.PodSpec{NodeName: "n"},
@@ -111,8 +113,8 @@ func agentPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
 	}
 }
 
-// pressure is the node's object as the controller leaves it, reported on at reported.
-func pressure(reported time.Time) *v1alpha1.PortPressure {
+// newReportedPressure is the node's object as the controller leaves it, reported on at reported.
+func newReportedPressure(reported time.Time) *v1alpha1.PortPressure {
 	meta := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "1"}}
 	p := newPortPressure(meta, thresholds)
 	p.CreationTimestamp = metav1.NewTime(start.Add(-24 * time.Hour))
@@ -122,7 +124,7 @@ func pressure(reported time.Time) *v1alpha1.PortPressure {
 	return p
 }
 
-func (b *bench) reconcile() ctrl.Result {
+func (b *harness) reconcile() ctrl.Result {
 	b.Helper()
 	result, err := b.r.Reconcile(b.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: "n"}})
 	if err != nil {
@@ -131,8 +133,8 @@ func (b *bench) reconcile() ctrl.Result {
 	return result
 }
 
-// wrote fails unless exactly these writes and events came since it was called last.
-func (b *bench) wrote(writes, events []string) {
+// expectWrites fails unless exactly these writes and events came since it was called last.
+func (b *harness) expectWrites(writes, events []string) {
 	b.Helper()
 	if diff := cmp.Diff(writes, b.writes, cmpopts.EquateEmpty()); diff != "" {
 		b.Errorf("writes (-want +got):\n%s", diff)
@@ -144,7 +146,7 @@ func (b *bench) wrote(writes, events []string) {
 }
 
 func TestANodeGetsItsPortPressureWholeAndOnce(t *testing.T) {
-	b := newBench(t, node("1"))
+	b := newHarness(t, newNode("1"))
 	b.reconcile()
 	got := &v1alpha1.PortPressure{}
 	if err := b.client.Get(t.Context(), client.ObjectKey{Name: "n"}, got); err != nil {
@@ -160,14 +162,14 @@ func TestANodeGetsItsPortPressureWholeAndOnce(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ResourceVersion")); diff != "" {
 		t.Errorf("created (-want +got):\n%s", diff)
 	}
-	b.wrote([]string{"create n"}, nil)
+	b.expectWrites([]string{"create n"}, nil)
 	b.reconcile()
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 }
 
 func TestAnAgentFallsSilentAndComesBack(t *testing.T) {
-	pod := agentPod("a", corev1.ConditionTrue)
-	b := newBench(t, node("1"), pod, pressure(start.Add(-time.Minute)))
+	pod := newAgentPod("a", corev1.ConditionTrue)
+	b := newHarness(t, newNode("1"), pod, newReportedPressure(start.Add(-time.Minute)))
 	ready := func(status corev1.ConditionStatus) {
 		pod.Status.Conditions[0].Status = status
 		if err := b.client.Status().Update(t.Context(), pod); err != nil {
@@ -182,42 +184,42 @@ func TestAnAgentFallsSilentAndComesBack(t *testing.T) {
 	}
 
 	after(59 * time.Minute)
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 
 	ready(corev1.ConditionFalse)
 	after(time.Minute)
 	b.clock.SetTime(start.Add(59 * time.Second))
 	after(time.Second)
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 
 	b.clock.SetTime(start.Add(time.Minute))
 	after(0)
-	b.wrote([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"silent"},"resourceVersion":"999"}}`}, []string{
+	b.expectWrites([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"silent"},"resourceVersion":"999"}}`}, []string{
 		"*v1alpha1.PortPressure Warning AgentSilent: The agent of this node is silent: its pod is not ready.",
 		"*v1.PartialObjectMetadata Warning AgentSilent: The agent of this node is silent: its pod is not ready.",
 	})
 	after(0)
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 
 	ready(corev1.ConditionTrue)
 	after(58 * time.Minute)
-	b.wrote([]string{`patch {"metadata":{"labels":null,"resourceVersion":"1000"}}`}, []string{
+	b.expectWrites([]string{`patch {"metadata":{"labels":null,"resourceVersion":"1000"}}`}, []string{
 		"*v1alpha1.PortPressure Normal AgentBack: The agent of this node reports again.",
 		"*v1.PartialObjectMetadata Normal AgentBack: The agent of this node reports again.",
 	})
 	after(58 * time.Minute)
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 }
 
 func TestANodeWithoutAnAgentCausesNoEvent(t *testing.T) {
-	b := newBench(t, node("1"), pressure(time.Time{}))
+	b := newHarness(t, newNode("1"), newReportedPressure(time.Time{}))
 	b.reconcile()
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 	b.clock.SetTime(start.Add(time.Minute))
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"none"},"resourceVersion":"999"}}`}, nil)
+	b.expectWrites([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"none"},"resourceVersion":"999"}}`}, nil)
 	b.reconcile()
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 }
 
 func TestWhatTheControllerLeavesAndRepairs(t *testing.T) {
@@ -229,62 +231,62 @@ func TestWhatTheControllerLeavesAndRepairs(t *testing.T) {
 		change func(*v1alpha1.PortPressure)
 		want   []string
 	}{
-		"an object as it should be is left alone": {node: node("1")},
-		"labels, annotations and settings of others are left alone": {node: node("1"), change: func(p *v1alpha1.PortPressure) {
+		"an object as it should be is left alone": {node: newNode("1")},
+		"labels, annotations and settings of others are left alone": {node: newNode("1"), change: func(p *v1alpha1.PortPressure) {
 			p.Labels, p.Annotations = map[string]string{"team": "shop"}, map[string]string{"a": "b"}
 			p.Spec.Settings = []v1alpha1.Setting{}
 		}},
-		"the spec is not this reconciler's": {node: node("1"), change: func(p *v1alpha1.PortPressure) {
+		"the spec is not this reconciler's": {node: newNode("1"), change: func(p *v1alpha1.PortPressure) {
 			p.Spec.Thresholds.CriticalPercent = 99
 		}},
 		"a lost owner is put back": {
-			node: node("1"), change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = nil },
+			node: newNode("1"), change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = nil },
 			want: []string{`patch {"metadata":{"ownerReferences":[{"apiVersion":"v1","controller":true,"kind":"Node","name":"n","uid":"1"}],"resourceVersion":"999"}}`},
 		},
 		"an owner of that name that is gone is the garbage collector's": {
-			node: node("2"), change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = owned("1") },
+			node: newNode("2"), change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = owned("1") },
 		},
-		"an object that is being deleted is left alone": {node: node("1"), change: func(p *v1alpha1.PortPressure) {
+		"an object that is being deleted is left alone": {node: newNode("1"), change: func(p *v1alpha1.PortPressure) {
 			p.DeletionTimestamp, p.Finalizers, p.OwnerReferences = new(metav1.NewTime(start)), []string{"foregroundDeletion"}, nil
 		}},
 		"without the node the object is the garbage collector's": {change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = nil }},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := pressure(start)
+			p := newReportedPressure(start)
 			if tt.change != nil {
 				tt.change(p)
 			}
-			objects := []client.Object{p, agentPod("a", corev1.ConditionTrue)}
+			objects := []client.Object{p, newAgentPod("a", corev1.ConditionTrue)}
 			if tt.node != nil {
 				objects = append(objects, tt.node)
 			}
-			b := newBench(t, objects...)
+			b := newHarness(t, objects...)
 			b.reconcile()
-			b.wrote(tt.want, nil)
+			b.expectWrites(tt.want, nil)
 			b.reconcile()
-			b.wrote(nil, nil)
+			b.expectWrites(nil, nil)
 		})
 	}
 }
 
 func TestTheBetterOfTwoPodsCounts(t *testing.T) {
-	going := agentPod("going", corev1.ConditionTrue)
+	going := newAgentPod("going", corev1.ConditionTrue)
 	going.DeletionTimestamp, going.Finalizers = new(metav1.NewTime(start)), []string{"x"}
-	elsewhere := agentPod("elsewhere", corev1.ConditionTrue)
+	elsewhere := newAgentPod("elsewhere", corev1.ConditionTrue)
 	elsewhere.Namespace = "shop"
 	tests := map[string]struct {
 		pods []client.Object
 		want agentPodState
 	}{
 		"none":                                  {nil, agentPodAbsent},
-		"one that starts beside one that ends":  {[]client.Object{agentPod("a", corev1.ConditionTrue), agentPod("b", corev1.ConditionFalse)}, agentPodReady},
+		"one that starts beside one that ends":  {[]client.Object{newAgentPod("a", corev1.ConditionTrue), newAgentPod("b", corev1.ConditionFalse)}, agentPodReady},
 		"one that ends is not ready":            {[]client.Object{going}, agentPodNotReady},
 		"pods of other namespaces are not ours": {[]client.Object{elsewhere}, agentPodAbsent},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := newBench(t, tt.pods...).r.readAgentPodState(t.Context(), "n")
+			got, err := newHarness(t, tt.pods...).r.readAgentPodState(t.Context(), "n")
 			if err != nil || got != tt.want {
 				t.Errorf("pod = %v, %v, want %v", got, err, tt.want)
 			}
@@ -293,7 +295,7 @@ func TestTheBetterOfTwoPodsCounts(t *testing.T) {
 }
 
 func TestAStaleCacheWritesNothingAndSaysNothing(t *testing.T) {
-	b := newBench(t, node("1"), pressure(time.Time{}), agentPod("a", corev1.ConditionFalse))
+	b := newHarness(t, newNode("1"), newReportedPressure(time.Time{}), newAgentPod("a", corev1.ConditionFalse))
 	stale := &v1alpha1.PortPressure{}
 	if err := b.client.Get(t.Context(), client.ObjectKey{Name: "n"}, stale); err != nil {
 		t.Fatal(err)
@@ -303,7 +305,7 @@ func TestAStaleCacheWritesNothingAndSaysNothing(t *testing.T) {
 	b.reconcile()
 	b.writes, b.events = nil, nil
 
-	meta := &metav1.PartialObjectMetadata{ObjectMeta: node("1").ObjectMeta}
+	meta := &metav1.PartialObjectMetadata{ObjectMeta: newNode("1").ObjectMeta}
 	version := func() string {
 		have := &v1alpha1.PortPressure{}
 		if err := b.client.Get(t.Context(), client.ObjectKey{Name: "n"}, have); err != nil {
@@ -324,14 +326,14 @@ func TestAStaleCacheWritesNothingAndSaysNothing(t *testing.T) {
 }
 
 func TestANodeThatIsGoneIsForgotten(t *testing.T) {
-	n := node("1")
-	b := newBench(t, n, pressure(start))
+	n := newNode("1")
+	b := newHarness(t, n, newReportedPressure(start))
 	b.r.budgets.recordChanges("n", start, []transition.Change{{Reason: v1alpha1.ReasonHeadroomLow}})
 	b.reconcile()
 	if len(b.r.podStates.nodes) != 1 || len(b.r.budgets.nodes) != 1 {
 		t.Fatal("nothing was remembered")
 	}
-	b.r.client = newBench(t).client
+	b.r.client = newHarness(t).client
 	b.reconcile()
 	if len(b.r.podStates.nodes) != 0 || len(b.r.budgets.nodes) != 0 {
 		t.Errorf("still remembered: %v, %v", b.r.podStates.nodes, b.r.budgets.nodes)

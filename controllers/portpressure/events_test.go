@@ -16,8 +16,8 @@ import (
 	"portreeve.io/portreeve/internal/eventlimit"
 )
 
-// reports writes the level as the node's agent does, now.
-func (b *bench) reports(level v1alpha1.Level) {
+// reportLevel writes the level as the node's agent does, now.
+func (b *harness) reportLevel(level v1alpha1.Level) {
 	b.Helper()
 	p := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
 	used := map[v1alpha1.Level]int32{v1alpha1.LevelNormal: 10, v1alpha1.LevelWarning: 60, v1alpha1.LevelCritical: 90}[level]
@@ -29,38 +29,38 @@ func (b *bench) reports(level v1alpha1.Level) {
 	b.writes = nil
 }
 
-// both is one Event on both objects.
-func both(event string) []string {
+// repeatForBothObjects is one Event on both objects.
+func repeatForBothObjects(event string) []string {
 	return []string{"*v1alpha1.PortPressure " + event, "*v1.PartialObjectMetadata " + event}
 }
 
 func TestALevelIsReportedOnceByAnyLeader(t *testing.T) {
-	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
-	b.reports(v1alpha1.LevelCritical)
+	b := newHarness(t, newNode("1"), newAgentPod("a", corev1.ConditionTrue), newReportedPressure(start))
+	b.reportLevel(v1alpha1.LevelCritical)
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/last-notified":"{\"level\":\"Critical\"}"},"resourceVersion":"1000"}}`},
-		both("Warning HeadroomCritical: 90 % of ports in use (90/100): shop/api → 10.0.0.9:5432 (Service shop/db)."))
+	b.expectWrites([]string{`patch {"metadata":{"annotations":{"portreeve.io/last-notified":"{\"level\":\"Critical\"}"},"resourceVersion":"1000"}}`},
+		repeatForBothObjects("Warning HeadroomCritical: 90 % of ports in use (90/100): shop/api → 10.0.0.9:5432 (Service shop/db)."))
 	b.reconcile()
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 
-	b.restart()
+	b.restartController()
 	b.reconcile()
-	b.wrote(nil, nil) // what was told is not told again
+	b.expectWrites(nil, nil) // what was told is not told again
 
-	b.reports(v1alpha1.LevelNormal) // while nobody leads
-	b.restart()
+	b.reportLevel(v1alpha1.LevelNormal) // while nobody leads
+	b.restartController()
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1002"}}`}, both("Normal HeadroomRestored: All pools are below the warning threshold again."))
+	b.expectWrites([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1002"}}`}, repeatForBothObjects("Normal HeadroomRestored: All pools are below the warning threshold again."))
 
-	b.reports(v1alpha1.LevelWarning) // and away again before anybody looked
-	b.reports(v1alpha1.LevelNormal)
-	b.restart()
+	b.reportLevel(v1alpha1.LevelWarning) // and away again before anybody looked
+	b.reportLevel(v1alpha1.LevelNormal)
+	b.restartController()
 	b.reconcile()
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 }
 
 func TestAFlappingNodeIsReportedSixTimesAnHour(t *testing.T) {
-	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
+	b := newHarness(t, newNode("1"), newAgentPod("a", corev1.ConditionTrue), newReportedPressure(start))
 	var told []time.Time
 	look := func() {
 		b.reconcile()
@@ -70,7 +70,7 @@ func TestAFlappingNodeIsReportedSixTimesAnHour(t *testing.T) {
 		b.writes, b.events = nil, nil
 	}
 	for i := range 200 { // of its minutes, as an agent may write it at most
-		b.reports([]v1alpha1.Level{v1alpha1.LevelCritical, v1alpha1.LevelNormal}[i%2])
+		b.reportLevel([]v1alpha1.Level{v1alpha1.LevelCritical, v1alpha1.LevelNormal}[i%2])
 		look()
 		b.clock.Step(time.Minute)
 	}
@@ -85,34 +85,34 @@ func TestAFlappingNodeIsReportedSixTimesAnHour(t *testing.T) {
 }
 
 func TestTheFinalLevelOfAFlappingNodeIsReported(t *testing.T) {
-	b := newBench(t, node("1"), agentPod("a", corev1.ConditionTrue), pressure(start))
+	b := newHarness(t, newNode("1"), newAgentPod("a", corev1.ConditionTrue), newReportedPressure(start))
 	for i := range 20 {
-		b.reports([]v1alpha1.Level{v1alpha1.LevelWarning, v1alpha1.LevelNormal}[i%2])
+		b.reportLevel([]v1alpha1.Level{v1alpha1.LevelWarning, v1alpha1.LevelNormal}[i%2])
 		b.reconcile()
 	}
 	b.writes, b.events = nil, nil
 	b.clock.Step(10 * time.Minute)
-	b.reports(v1alpha1.LevelNormal)
+	b.reportLevel(v1alpha1.LevelNormal)
 	next := b.reconcile().RequeueAfter
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 	if next != 50*time.Minute {
 		t.Errorf("looked at again after %v, want when the first of them is an hour old", next)
 	}
-	b.reports(v1alpha1.LevelCritical) // there is a place for what gets worse
+	b.reportLevel(v1alpha1.LevelCritical) // there is a place for what gets worse
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":{"portreeve.io/last-notified":"{\"level\":\"Critical\"}"},"resourceVersion":"1026"}}`},
-		both("Warning HeadroomCritical: 90 % of ports in use (90/100): shop/api → 10.0.0.9:5432 (Service shop/db)."))
-	b.reports(v1alpha1.LevelNormal)
+	b.expectWrites([]string{`patch {"metadata":{"annotations":{"portreeve.io/last-notified":"{\"level\":\"Critical\"}"},"resourceVersion":"1026"}}`},
+		repeatForBothObjects("Warning HeadroomCritical: 90 % of ports in use (90/100): shop/api → 10.0.0.9:5432 (Service shop/db)."))
+	b.reportLevel(v1alpha1.LevelNormal)
 	next = b.reconcile().RequeueAfter
-	b.wrote(nil, nil)
+	b.expectWrites(nil, nil)
 	b.clock.Step(next)
 	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1028"}}`}, both("Normal HeadroomRestored: All pools are below the warning threshold again."))
+	b.expectWrites([]string{`patch {"metadata":{"annotations":null,"resourceVersion":"1028"}}`}, repeatForBothObjects("Normal HeadroomRestored: All pools are below the warning threshold again."))
 }
 
 func TestEventsOfManyNodesAreBounded(t *testing.T) {
-	b := newBench(t)
-	p, v := pressure(start), labelDecision{label: v1alpha1.AgentSilent}
+	b := newHarness(t)
+	p, v := newReportedPressure(start), labelDecision{label: v1alpha1.AgentSilent}
 	change := []transition.Change{{Reason: v1alpha1.ReasonHeadroomLow, Type: corev1.EventTypeWarning}}
 	storm := func() {
 		for range 5 * eventBurst { // both kinds have one limit
@@ -134,12 +134,12 @@ func TestEventsOfManyNodesAreBounded(t *testing.T) {
 func TestOneEventStandsForManyAndComesOnceAMinute(t *testing.T) {
 	var objects []client.Object
 	for i := range 30 {
-		p := pressure(start)
+		p := newReportedPressure(start)
 		p.Name, p.Status.Level = fmt.Sprint("n", i), v1alpha1.LevelCritical
 		p.Status.Tightest = &v1alpha1.Pool{Destination: "10.0.0.9", Port: 5432}
 		objects = append(objects, p)
 	}
-	b := newBench(t, objects...)
+	b := newHarness(t, objects...)
 	s := b.r.events.summary
 	ended := make(chan error)
 	go func() { ended <- s.Start(t.Context()) }()

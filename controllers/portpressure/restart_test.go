@@ -28,7 +28,7 @@ func TestTheNodeIsAnnotatedWhenARestartIsRequired(t *testing.T) {
 		"nobody wants it on nodes anymore": {off: true, has: "true", want: "true"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := node("u")
+			n := newNode("u")
 			n.Annotations = map[string]string{"others": "stay"}
 			if test.has != "" {
 				n.Annotations[v1alpha1.AnnotationRestartRequired] = test.has
@@ -37,7 +37,7 @@ func TestTheNodeIsAnnotatedWhenARestartIsRequired(t *testing.T) {
 			if !test.silent {
 				p.Status = v1alpha1.PortPressureStatus{ObservedAt: &metav1.Time{Time: start}, Conditions: test.conditions}
 			}
-			b := newBench(t, n, p)
+			b := newHarness(t, n, p)
 			b.r.config.AnnotateRestart = !test.off
 			for range 2 { // the second time there is nothing to do
 				if _, err := b.r.Reconcile(t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: "n"}}); err != nil {

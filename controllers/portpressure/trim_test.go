@@ -15,7 +15,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func at(hour int) *metav1.Time {
+func atHour(hour int) *metav1.Time {
 	return new(metav1.Date(2026, 7, 1, hour, 0, 0, 0, time.UTC))
 }
 
@@ -25,25 +25,25 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "n", ResourceVersion: "7", Labels: map[string]string{"a": "b"},
 			ManagedFields: []metav1.ManagedFieldsEntry{
-				{Manager: "controller", Operation: metav1.ManagedFieldsOperationUpdate, Time: at(9), FieldsV1: metav1.NewFieldsV1(`{"f:spec":{}}`)},
-				{Manager: "agent", Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", Time: at(3), FieldsV1: metav1.NewFieldsV1(`{"f:status":{}}`)},
+				{Manager: "controller", Operation: metav1.ManagedFieldsOperationUpdate, Time: atHour(9), FieldsV1: metav1.NewFieldsV1(`{"f:spec":{}}`)},
+				{Manager: "agent", Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", Time: atHour(3), FieldsV1: metav1.NewFieldsV1(`{"f:status":{}}`)},
 			},
 		},
 		Spec: v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{{ID: "k", Key: "k", Value: "1"}}, Thresholds: v1alpha1.Thresholds{WarningPercent: 50}},
 		Status: v1alpha1.PortPressureStatus{
-			ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)), Advice: "reuse connections",
-			Networks: make([]v1alpha1.Network, 3), LastPressure: &v1alpha1.Pressure{Summary: "s", From: *at(1), To: at(2)},
+			ObservedAt: atHour(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)), Advice: "reuse connections",
+			Networks: make([]v1alpha1.Network, 3), LastPressure: &v1alpha1.Pressure{Summary: "s", From: *atHour(1), To: atHour(2)},
 			Settings: []v1alpha1.SettingStatus{
-				{ID: "k", Key: "k", Scope: "Host", Desired: new("1"), Current: new("1"), State: v1alpha1.SettingApplied, Message: "m", LastTransitionTime: at(1)},
+				{ID: "k", Key: "k", Scope: "Host", Desired: new("1"), Current: new("1"), State: v1alpha1.SettingApplied, Message: "m", LastTransitionTime: atHour(1)},
 				{ID: "l", Key: "l", State: v1alpha1.SettingFailed, Message: "why"},
 				{ID: "m", Key: "m", Desired: new("1"), Current: new("2"), State: v1alpha1.SettingPending},
 				{ID: "n", Key: "n", Current: new("2"), State: v1alpha1.SettingPending},
 			},
-			OmittedSettings: &v1alpha1.OmittedSettings{Count: 2, LastTransitionTime: at(1)},
+			OmittedSettings: &v1alpha1.OmittedSettings{Count: 2, LastTransitionTime: atHour(1)},
 			Tightest:        &v1alpha1.Pool{Summary: "shop/api → 10.0.0.9:5432", Destination: "10.0.0.9", Port: 5432, Used: 1, States: &v1alpha1.States{}},
-			Failures:        []v1alpha1.Failure{{Network: "a", Count: 9, LastAt: *at(1)}, {Network: "b", Count: 1, LastAt: *at(2)}},
+			Failures:        []v1alpha1.Failure{{Network: "a", Count: 9, LastAt: *atHour(1)}, {Network: "b", Count: 1, LastAt: *atHour(2)}},
 			Conditions: []metav1.Condition{
-				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionFalse, Message: "m", LastTransitionTime: *at(1)},
+				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionFalse, Message: "m", LastTransitionTime: *atHour(1)},
 				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse, Message: "m"},
 				{Type: v1alpha1.ConditionLeakSuspected, Status: metav1.ConditionUnknown, Message: "m"},
 				{Type: v1alpha1.ConditionRestartRequired, Status: metav1.ConditionTrue, Message: "m"},
@@ -53,26 +53,26 @@ func TestTrimKeepsWhatTheControllerReads(t *testing.T) {
 	want := &v1alpha1.PortPressure{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "n", ResourceVersion: "7", Labels: map[string]string{"a": "b"},
-			ManagedFields: []metav1.ManagedFieldsEntry{{Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", Time: at(3)}},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", Time: atHour(3)}},
 		},
 		Spec: full.Spec,
 		Status: v1alpha1.PortPressureStatus{
-			ObservedAt: at(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)),
+			ObservedAt: atHour(2), Level: v1alpha1.LevelWarning, UsedPercent: new(int32(60)),
 			Tightest:     &v1alpha1.Pool{Destination: "10.0.0.9", Port: 5432},
-			Failures:     []v1alpha1.Failure{{LastAt: *at(2)}},
-			LastPressure: &v1alpha1.Pressure{From: *at(1)},
+			Failures:     []v1alpha1.Failure{{LastAt: *atHour(2)}},
+			LastPressure: &v1alpha1.Pressure{From: *atHour(1)},
 			Settings: []v1alpha1.SettingStatus{
-				{ID: "k", Key: "k", State: v1alpha1.SettingApplied, LastTransitionTime: at(1)},
+				{ID: "k", Key: "k", State: v1alpha1.SettingApplied, LastTransitionTime: atHour(1)},
 				{ID: "l", Key: "l", State: v1alpha1.SettingFailed, Message: "why"},
 				{ID: "m", Key: "m", Desired: new("1"), State: v1alpha1.SettingPending},
 				{ID: "n", Key: "n", State: v1alpha1.SettingPending},
 			},
-			OmittedSettings: &v1alpha1.OmittedSettings{Count: 2, LastTransitionTime: at(1)},
+			OmittedSettings: &v1alpha1.OmittedSettings{Count: 2, LastTransitionTime: atHour(1)},
 			Conditions: []metav1.Condition{
 				{Type: v1alpha1.ConditionLeakSuspected, Status: metav1.ConditionUnknown},
 				{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse},
 				{Type: v1alpha1.ConditionRestartRequired, Status: metav1.ConditionTrue},
-				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionFalse, LastTransitionTime: *at(1)},
+				{Type: v1alpha1.ConditionPortsAvailable, Status: metav1.ConditionFalse, LastTransitionTime: *atHour(1)},
 			},
 		},
 	}
@@ -178,7 +178,7 @@ func TestTrimNodeKeepsLabelsAndWhatIsOurs(t *testing.T) {
 
 func TestFindReportTime(t *testing.T) {
 	status := func(hour int) metav1.ManagedFieldsEntry {
-		return metav1.ManagedFieldsEntry{Subresource: "status", Time: at(hour)}
+		return metav1.ManagedFieldsEntry{Subresource: "status", Time: atHour(hour)}
 	}
 	tests := map[string]struct {
 		observed *metav1.Time
@@ -186,10 +186,10 @@ func TestFindReportTime(t *testing.T) {
 		want     time.Time
 	}{
 		"no status was ever written":                        {want: time.Time{}},
-		"the API server's clock goes before the node's":     {at(20), []metav1.ManagedFieldsEntry{status(3)}, at(3).Time},
-		"of several writers the last counts":                {at(1), []metav1.ManagedFieldsEntry{status(4), status(5), status(2)}, at(5).Time},
-		"writes of other parts don't count":                 {at(1), []metav1.ManagedFieldsEntry{{Time: at(9)}, status(2)}, at(2).Time},
-		"without managed fields there is only observedAt":   {at(6), nil, at(6).Time},
+		"the API server's clock goes before the node's":     {atHour(20), []metav1.ManagedFieldsEntry{status(3)}, atHour(3).Time},
+		"of several writers the last counts":                {atHour(1), []metav1.ManagedFieldsEntry{status(4), status(5), status(2)}, atHour(5).Time},
+		"writes of other parts don't count":                 {atHour(1), []metav1.ManagedFieldsEntry{{Time: atHour(9)}, status(2)}, atHour(2).Time},
+		"without managed fields there is only observedAt":   {atHour(6), nil, atHour(6).Time},
 		"a status without observedAt is none of an agent's": {nil, []metav1.ManagedFieldsEntry{status(3)}, time.Time{}},
 	}
 	for name, tt := range tests {

@@ -25,8 +25,8 @@ var (
 
 const uid = "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"
 
-// network is pod i's, which uses so many of 100 ports to a database.
-func network(i, used int) socket.Network {
+// newNetwork is pod i's, which uses so many of 100 ports to a database.
+func newNetwork(i, used int) socket.Network {
 	return socket.Network{
 		Inode: uint64(i + 1), Detailed: true, InUse: used,
 		Owner: socket.Owner{Kind: socket.OwnerPod, Namespace: "shop", Pod: fmt.Sprintf("api-%d", i),
@@ -39,14 +39,16 @@ func network(i, used int) socket.Network {
 	}
 }
 
-func sample(at time.Duration, ns ...socket.Network) *socket.Sample {
+func newSample(at time.Duration, ns ...socket.Network) *socket.Sample {
 	return &socket.Sample{Taken: begin.Add(at), Networks: ns}
 }
 
-func unknown(socket.Pool) cause.Diagnosis { return cause.Diagnosis{Cause: v1alpha1.CauseUnknown} }
+func diagnoseUnknown(socket.Pool) cause.Diagnosis {
+	return cause.Diagnosis{Cause: v1alpha1.CauseUnknown}
+}
 
-// reasons of events, with the pods' names where there are several pods.
-func reasons(events []Event) []string {
+// listReasons of events, with the pods' names where there are several pods.
+func listReasons(events []Event) []string {
 	var list []string
 	for _, e := range events {
 		list = append(list, e.Reason)
@@ -54,8 +56,8 @@ func reasons(events []Event) []string {
 	return list
 }
 
-// step is a sample of one pod.
-type step struct {
+// podStep is a sample of one pod.
+type podStep struct {
 	percent int
 	failed  uint64 // since the first sample
 	want    string // reasons, a space between them
@@ -63,7 +65,7 @@ type step struct {
 
 func TestEventsOfAPod(t *testing.T) {
 	const low, critical, restored, fails = v1alpha1.ReasonHeadroomLow, v1alpha1.ReasonHeadroomCritical, v1alpha1.ReasonHeadroomRestored, v1alpha1.ReasonPortsExhausted
-	tests := map[string][]step{
+	tests := map[string][]podStep{
 		"a pod at ease is not spoken of":           {{percent: 0}, {percent: 49}, {percent: 10}},
 		"each line is said once, as it is crossed": {{percent: 49}, {50, 0, low}, {percent: 60}, {85, 0, critical}, {percent: 99}},
 		"straight to the top is one Event":         {{percent: 10}, {99, 0, critical}, {percent: 99}},
@@ -78,11 +80,11 @@ func TestEventsOfAPod(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var b Tracker
 			for i, step := range steps {
-				s := sample(time.Duration(i)*10*time.Second, network(0, step.percent))
+				s := newSample(time.Duration(i)*10*time.Second, newNetwork(0, step.percent))
 				if step.failed > 0 {
 					s.Failures = []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: step.failed, LastAt: s.Taken}}
 				}
-				got := strings.Join(reasons(b.DecideEvents(s, v1alpha1.Thresholds{}, unknown)), " ")
+				got := strings.Join(listReasons(b.DecideEvents(s, v1alpha1.Thresholds{}, diagnoseUnknown)), " ")
 				if got != step.want {
 					t.Fatalf("after %+v: %q, want %q", steps[:i+1], got, step.want)
 				}
@@ -96,12 +98,12 @@ func TestCallsThatFailAgainAfterAWhileAreReportedAgain(t *testing.T) {
 	var got []string
 	count := uint64(0)
 	for minute := range 40 {
-		s := sample(time.Duration(minute)*time.Minute, network(0, 10))
+		s := newSample(time.Duration(minute)*time.Minute, newNetwork(0, 10))
 		if minute < 5 || minute == 14 || minute >= 30 { // 10 minutes of quiet are not over at 14
 			count += 5
 		}
 		s.Failures = []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: count, LastAt: s.Taken}}
-		for _, e := range b.DecideEvents(s, v1alpha1.Thresholds{}, unknown) {
+		for _, e := range b.DecideEvents(s, v1alpha1.Thresholds{}, diagnoseUnknown) {
 			got = append(got, fmt.Sprintf("%d %s", minute, e.Reason))
 		}
 	}
@@ -113,12 +115,12 @@ func TestCallsThatFailAgainAfterAWhileAreReportedAgain(t *testing.T) {
 func TestEarlierFailuresAreNotReported(t *testing.T) {
 	var b Tracker
 	old := []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: 9, LastAt: begin}}
-	first := sample(0) // the pod that failed has gone, and another gets its inode
+	first := newSample(0) // the pod that failed has gone, and another gets its inode
 	first.Failures = old
-	b.DecideEvents(first, v1alpha1.Thresholds{}, unknown)
-	then := sample(time.Minute, network(0, 10))
+	b.DecideEvents(first, v1alpha1.Thresholds{}, diagnoseUnknown)
+	then := newSample(time.Minute, newNetwork(0, 10))
 	then.Failures = old
-	if got := b.DecideEvents(then, v1alpha1.Thresholds{}, unknown); len(got) > 0 {
+	if got := b.DecideEvents(then, v1alpha1.Thresholds{}, diagnoseUnknown); len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -130,9 +132,9 @@ func TestALeakIsReportedOnceUntilThePodIsNormal(t *testing.T) {
 	for i, step := range []struct {
 		percent int
 		why     func(socket.Pool) cause.Diagnosis
-	}{{10, leak}, {60, leak}, {60, unknown}, {60, leak}, {90, leak}, {10, leak}, {60, leak}} {
-		s := sample(time.Duration(i)*time.Minute, network(0, step.percent))
-		got = append(got, strings.Join(reasons(b.DecideEvents(s, v1alpha1.Thresholds{}, step.why)), " "))
+	}{{10, leak}, {60, leak}, {60, diagnoseUnknown}, {60, leak}, {90, leak}, {10, leak}, {60, leak}} {
+		s := newSample(time.Duration(i)*time.Minute, newNetwork(0, step.percent))
+		got = append(got, strings.Join(listReasons(b.DecideEvents(s, v1alpha1.Thresholds{}, step.why)), " "))
 	}
 	want := []string{"", "HeadroomLow LeakSuspected", "", "", "HeadroomCritical", "HeadroomRestored", "HeadroomLow LeakSuspected"}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -151,7 +153,7 @@ func TestAPodThatFlapsGetsSixAnHourAndTheLastIsTrue(t *testing.T) {
 			var all []Event
 			at := time.Duration(0)
 			see := func(percent int) {
-				all = append(all, b.DecideEvents(sample(at, network(0, percent)), v1alpha1.Thresholds{}, unknown)...)
+				all = append(all, b.DecideEvents(newSample(at, newNetwork(0, percent)), v1alpha1.Thresholds{}, diagnoseUnknown)...)
 				at += 10 * time.Second
 			}
 			for i := range 6 * 180 {
@@ -182,12 +184,12 @@ func TestTenPodsAtATime(t *testing.T) {
 	var b Tracker
 	var ns []socket.Network
 	for i := range 30 {
-		ns = append(ns, network(i, 60+i))
+		ns = append(ns, newNetwork(i, 60+i))
 	}
-	s := sample(0, ns...)
+	s := newSample(0, ns...)
 	s.Failures = []socket.Failure{{Inode: ns[0].Inode, Destination: db, Port: 5432, Count: 3, LastAt: begin}}
 	said := map[string]bool{}
-	for _, e := range b.DecideEvents(s, v1alpha1.Thresholds{}, unknown) {
+	for _, e := range b.DecideEvents(s, v1alpha1.Thresholds{}, diagnoseUnknown) {
 		said[e.Pod.Name] = true
 	}
 	want := map[string]bool{"api-0": true} // its calls fail
@@ -198,12 +200,12 @@ func TestTenPodsAtATime(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	// One recovers, another takes its place; one goes, likewise.
-	ns[29] = network(29, 1)
+	ns[29] = newNetwork(29, 1)
 	var got []string
-	for _, e := range b.DecideEvents(sample(time.Minute, ns...), v1alpha1.Thresholds{}, unknown) {
+	for _, e := range b.DecideEvents(newSample(time.Minute, ns...), v1alpha1.Thresholds{}, diagnoseUnknown) {
 		got = append(got, e.Pod.Name+" "+e.Reason)
 	}
-	for _, e := range b.DecideEvents(sample(2*time.Minute, ns[:28]...), v1alpha1.Thresholds{}, unknown) {
+	for _, e := range b.DecideEvents(newSample(2*time.Minute, ns[:28]...), v1alpha1.Thresholds{}, diagnoseUnknown) {
 		got = append(got, e.Pod.Name+" "+e.Reason)
 	}
 	if diff := cmp.Diff([]string{"api-29 HeadroomRestored", "api-20 HeadroomLow", "api-19 HeadroomLow"}, got); diff != "" {
@@ -216,16 +218,16 @@ func TestEventsBeyondTheLimitAreNotReportedLater(t *testing.T) {
 	var b Tracker
 	var ns []socket.Network
 	for i := range 11 {
-		ns = append(ns, network(i, 60))
+		ns = append(ns, newNetwork(i, 60))
 	}
-	b.DecideEvents(sample(0, ns[:10]...), v1alpha1.Thresholds{}, unknown)
-	ns[10] = network(10, 5)
-	s := sample(time.Minute, ns...)
+	b.DecideEvents(newSample(0, ns[:10]...), v1alpha1.Thresholds{}, diagnoseUnknown)
+	ns[10] = newNetwork(10, 5)
+	s := newSample(time.Minute, ns...)
 	s.Failures = []socket.Failure{{Inode: 11, Destination: db, Port: 5432, Count: 1, LastAt: s.Taken}}
-	got := b.DecideEvents(s, v1alpha1.Thresholds{}, unknown)
-	then := sample(2*time.Minute, ns[5:]...)
+	got := b.DecideEvents(s, v1alpha1.Thresholds{}, diagnoseUnknown)
+	then := newSample(2*time.Minute, ns[5:]...)
 	then.Failures = s.Failures
-	if got = append(got, b.DecideEvents(then, v1alpha1.Thresholds{}, unknown)...); len(got) > 0 {
+	if got = append(got, b.DecideEvents(then, v1alpha1.Thresholds{}, diagnoseUnknown)...); len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -235,7 +237,7 @@ func TestANodeHasALimitOfItsOwn(t *testing.T) {
 	var b Tracker
 	count := 0
 	for i := range 360 {
-		count += len(b.DecideEvents(sample(time.Duration(i)*10*time.Second, network(i, 99)), v1alpha1.Thresholds{}, unknown))
+		count += len(b.DecideEvents(newSample(time.Duration(i)*10*time.Second, newNetwork(i, 99)), v1alpha1.Thresholds{}, diagnoseUnknown))
 	}
 	if count != nodeHourlyLimit {
 		t.Errorf("%d in an hour, want %d", count, nodeHourlyLimit)
@@ -243,7 +245,7 @@ func TestANodeHasALimitOfItsOwn(t *testing.T) {
 	if n := len(b.pods); n > 361 {
 		t.Errorf("%d pods are tracked", n)
 	}
-	b.DecideEvents(sample(3*time.Hour), v1alpha1.Thresholds{}, unknown)
+	b.DecideEvents(newSample(3*time.Hour), v1alpha1.Thresholds{}, diagnoseUnknown)
 	if len(b.pods) > 0 {
 		t.Errorf("%d states of pods that are gone", len(b.pods))
 	}
@@ -251,7 +253,7 @@ func TestANodeHasALimitOfItsOwn(t *testing.T) {
 
 func TestOnlyNamedPodsGetEvents(t *testing.T) {
 	change := func(f func(*socket.Network)) socket.Network {
-		n := network(0, 99)
+		n := newNetwork(0, 99)
 		f(&n)
 		return n
 	}
@@ -259,7 +261,7 @@ func TestOnlyNamedPodsGetEvents(t *testing.T) {
 		n    socket.Network
 		want int
 	}{
-		"a pod":                     {network(0, 99), 1},
+		"a pod":                     {newNetwork(0, 99), 1},
 		"the host":                  {change(func(n *socket.Network) { n.Owner.Kind = socket.OwnerHost }), 0},
 		"a container without a pod": {change(func(n *socket.Network) { n.Owner.Kind = socket.OwnerContainer }), 0},
 		"a pod without a name":      {change(func(n *socket.Network) { n.Owner.Pod = "" }), 0},
@@ -269,7 +271,7 @@ func TestOnlyNamedPodsGetEvents(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b Tracker
-			if got := b.DecideEvents(sample(0, c.n), v1alpha1.Thresholds{}, unknown); len(got) != c.want {
+			if got := b.DecideEvents(newSample(0, c.n), v1alpha1.Thresholds{}, diagnoseUnknown); len(got) != c.want {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -278,9 +280,9 @@ func TestOnlyNamedPodsGetEvents(t *testing.T) {
 
 func TestAPodWithTwoNetworksGetsOneEvent(t *testing.T) {
 	var b Tracker
-	other := network(0, 90)
+	other := newNetwork(0, 90)
 	other.Inode = 77
-	got := b.DecideEvents(sample(0, network(0, 60), other), v1alpha1.Thresholds{}, unknown)
+	got := b.DecideEvents(newSample(0, newNetwork(0, 60), other), v1alpha1.Thresholds{}, diagnoseUnknown)
 	if len(got) != 1 || got[0].Reason != v1alpha1.ReasonHeadroomCritical {
 		t.Errorf("%+v", got)
 	}
@@ -288,7 +290,7 @@ func TestAPodWithTwoNetworksGetsOneEvent(t *testing.T) {
 
 func TestThresholdsAreThoseOfTheNode(t *testing.T) {
 	var b Tracker
-	got := b.DecideEvents(sample(0, network(0, 60)), v1alpha1.Thresholds{WarningPercent: 70, CriticalPercent: 90}, unknown)
+	got := b.DecideEvents(newSample(0, newNetwork(0, 60)), v1alpha1.Thresholds{WarningPercent: 70, CriticalPercent: 90}, diagnoseUnknown)
 	if len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
@@ -298,7 +300,7 @@ func TestARepeatIsOfTheSameSeries(t *testing.T) {
 	var b Tracker
 	var got []Event
 	see := func(at time.Duration, percent int) {
-		for _, e := range b.DecideEvents(sample(at, network(0, percent)), v1alpha1.Thresholds{}, unknown) {
+		for _, e := range b.DecideEvents(newSample(at, newNetwork(0, percent)), v1alpha1.Thresholds{}, diagnoseUnknown) {
 			if e.Warning {
 				got = append(got, e)
 			}
@@ -329,7 +331,7 @@ func TestAnAgentThatStartsAgainUsesTheSameNames(t *testing.T) {
 	var names []string
 	for minute := range 60 {
 		var b Tracker // a new one
-		for _, e := range b.DecideEvents(sample(time.Duration(minute)*time.Minute, network(0, 99)), v1alpha1.Thresholds{}, unknown) {
+		for _, e := range b.DecideEvents(newSample(time.Duration(minute)*time.Minute, newNetwork(0, 99)), v1alpha1.Thresholds{}, diagnoseUnknown) {
 			if !e.PresentAtStart {
 				t.Errorf("%+v is not said to stand", e)
 			}
@@ -364,7 +366,7 @@ func TestNamesAreNames(t *testing.T) {
 func TestNotes(t *testing.T) {
 	churn := cause.Diagnosis{Cause: v1alpha1.CauseTimeWaitChurn, Finding: "They are in TIME_WAIT.", Remedy: "Keep connections open."}
 	pool := func(change func(*socket.Pool)) observation {
-		n := network(0, 92)
+		n := newNetwork(0, 92)
 		p := socket.Pool{Network: &n, Destination: &n.Destinations[0], Used: 92, Capacity: 100}
 		change(&p)
 		return observation{tightest: p}

@@ -22,50 +22,50 @@ func TestMain(m *testing.M) { testenv.Main(m, "config/default/namespace.yaml", "
 
 var start = time.Date(2026, 7, 1, 3, 12, 0, 0, time.UTC)
 
-// asked counts the questions to the API server.
-type asked struct {
+// countingReader counts the questions to the API server.
+type countingReader struct {
 	client.Reader
 	n atomic.Int32
 }
 
-func (a *asked) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+func (a *countingReader) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	a.n.Add(1)
 	return a.Reader.List(ctx, list, opts...)
 }
 
-// finder asks a real API server with the rights of the account.
-func finder(t *testing.T, account string, log logr.Logger) (*Resolver, *asked, *clocktesting.FakePassiveClock) {
+// newTestResolver asks a real API server with the rights of the account.
+func newTestResolver(t *testing.T, account string, log logr.Logger) (*Resolver, *countingReader, *clocktesting.FakePassiveClock) {
 	t.Helper()
 	env := testenv.Start(t)
 	token := env.Token(t, types.NamespacedName{Namespace: "portreeve-system", Name: account}, "")
-	reader, clk := &asked{Reader: env.ClientFor(t, token)}, clocktesting.NewFakePassiveClock(start)
+	reader, clk := &countingReader{Reader: env.ClientFor(t, token)}, clocktesting.NewFakePassiveClock(start)
 	return NewResolver(reader, clk, log), reader, clk
 }
 
-func create(t *testing.T, obj client.Object) {
+func createObject(t *testing.T, obj client.Object) {
 	t.Helper()
 	if err := testenv.Start(t).Client.Create(t.Context(), obj); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func service(t *testing.T, name, ip string) *corev1.Service {
+func createService(t *testing.T, name, ip string) *corev1.Service {
 	t.Helper()
 	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
 		Spec:       corev1.ServiceSpec{ClusterIP: ip, Ports: []corev1.ServicePort{{Port: 5432}}},
 	}
-	create(t, s)
+	createObject(t, s)
 	return s
 }
 
-func pod(t *testing.T, name, ip string, phase corev1.PodPhase, hostNetwork bool) {
+func createPod(t *testing.T, name, ip string, phase corev1.PodPhase, hostNetwork bool) {
 	t.Helper()
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
 		Spec:       corev1.PodSpec{HostNetwork: hostNetwork, Containers: []corev1.Container{{Name: "main", Image: "none"}}},
 	}
-	create(t, p)
+	createObject(t, p)
 	p.Status = corev1.PodStatus{Phase: phase, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}}
 	if err := testenv.Start(t).Client.Status().Update(t.Context(), p); err != nil {
 		t.Fatal(err)
@@ -73,14 +73,14 @@ func pod(t *testing.T, name, ip string, phase corev1.PodPhase, hostNetwork bool)
 }
 
 func TestNamesOfAddresses(t *testing.T) {
-	f, reader, _ := finder(t, "portreeve-controller", logr.Discard())
-	db := service(t, "db", "")
-	service(t, "headless", corev1.ClusterIPNone)
-	pod(t, "a-completed", "10.244.1.7", corev1.PodSucceeded, false)
-	pod(t, "a-failed", "10.244.1.7", corev1.PodFailed, false)
-	pod(t, "db-0", "10.244.1.7", corev1.PodRunning, false)
-	pod(t, "db-6", "fd00::7", corev1.PodRunning, false)
-	pod(t, "proxy", "192.168.0.4", corev1.PodRunning, true)
+	f, reader, _ := newTestResolver(t, "portreeve-controller", logr.Discard())
+	db := createService(t, "db", "")
+	createService(t, "headless", corev1.ClusterIPNone)
+	createPod(t, "a-completed", "10.244.1.7", corev1.PodSucceeded, false)
+	createPod(t, "a-failed", "10.244.1.7", corev1.PodFailed, false)
+	createPod(t, "db-0", "10.244.1.7", corev1.PodRunning, false)
+	createPod(t, "db-6", "fd00::7", corev1.PodRunning, false)
+	createPod(t, "proxy", "192.168.0.4", corev1.PodRunning, true)
 	tests := map[string]struct{ address, want string }{
 		"a Service": {db.Spec.ClusterIP, "Service default/db"},
 		"a pod, and not those that had it before": {"10.244.1.7", "pod default/db-0"},
@@ -114,7 +114,7 @@ func TestNamesOfAddresses(t *testing.T) {
 }
 
 func TestAnswersAreCachedAndLookupsLimited(t *testing.T) {
-	f, reader, clk := finder(t, "portreeve-controller", logr.Discard())
+	f, reader, clk := newTestResolver(t, "portreeve-controller", logr.Discard())
 	questions := func(address string) int32 {
 		before := reader.n.Load()
 		f.ResolveName(t.Context(), address)
@@ -149,8 +149,8 @@ func TestAnswersAreCachedAndLookupsLimited(t *testing.T) {
 
 func TestWithoutTheRightThereAreAddressesAndOneLine(t *testing.T) {
 	var lines []string
-	f, reader, clk := finder(t, "nobody", funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{}))
-	service(t, "secret", "10.0.0.77")
+	f, reader, clk := newTestResolver(t, "nobody", funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{}))
+	createService(t, "secret", "10.0.0.77")
 	for i := range 100 {
 		if got := f.ResolveName(t.Context(), "10.0.0.77"); got != (Name{}) {
 			t.Fatalf("without the right it is %v", got)
@@ -170,16 +170,16 @@ func TestWithoutTheRightThereAreAddressesAndOneLine(t *testing.T) {
 	}
 }
 
-// broken is an API server that is away.
-type broken struct{ client.Reader }
+// failingReader is an API server that is away.
+type failingReader struct{ client.Reader }
 
-func (broken) List(context.Context, client.ObjectList, ...client.ListOption) error {
+func (failingReader) List(context.Context, client.ObjectList, ...client.ListOption) error {
 	return context.DeadlineExceeded
 }
 
 func TestAnOldNameIsBetterThanNone(t *testing.T) {
-	f, reader, clk := finder(t, "portreeve-controller", logr.Discard())
-	service(t, "kept", "10.0.0.78")
+	f, reader, clk := newTestResolver(t, "portreeve-controller", logr.Discard())
+	createService(t, "kept", "10.0.0.78")
 	want := Name{KindService, "default", "kept"}
 	for deadline := time.Now().Add(2 * time.Minute); f.ResolveName(t.Context(), "10.0.0.78") != want; clear(f.answers) {
 		if time.Now().After(deadline) {
@@ -188,7 +188,7 @@ func TestAnOldNameIsBetterThanNone(t *testing.T) {
 		f.rateLimiter = NewResolver(nil, f.clock, f.log).rateLimiter
 		time.Sleep(20 * time.Millisecond)
 	}
-	f.reader = broken{}
+	f.reader = failingReader{}
 	clk.SetTime(start.Add(time.Hour))
 	if got := f.ResolveName(t.Context(), "10.0.0.78"); got != want {
 		t.Errorf("while the API server is away it is %v", got)
@@ -208,7 +208,7 @@ func TestAnOldNameIsBetterThanNone(t *testing.T) {
 }
 
 func TestTheOldestAnswerGoes(t *testing.T) {
-	f := NewResolver(broken{}, clocktesting.NewFakePassiveClock(start), logr.Discard())
+	f := NewResolver(failingReader{}, clocktesting.NewFakePassiveClock(start), logr.Discard())
 	for i := range maxAnswers + 10 {
 		f.storeAnswer(fmt.Sprint(i), answer{at: start.Add(time.Duration(i))})
 	}
