@@ -17,8 +17,8 @@ import (
 	"portreeve.io/portreeve/agent/report/podevents"
 )
 
-// scriptedServer are the responses of a server to successive requests, the last one again
-// and again: what a real one does not say on demand.
+// scriptedServer answers successive requests with the given codes and repeats the last
+// one, for responses that a real API server does not give on demand.
 type scriptedServer struct {
 	mu       sync.Mutex
 	codes    []int
@@ -33,7 +33,7 @@ func (a *scriptedServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(a.codes) > 1 {
 		a.codes = a.codes[1:]
 	}
-	if code == http.StatusTooManyRequests { // as API Priority and Fairness says it
+	if code == http.StatusTooManyRequests { // as API Priority and Fairness does
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "Too many requests, please try again later.", code)
 		return
@@ -72,12 +72,12 @@ func newTestEventWriter(t *testing.T, a *scriptedServer) (e *EventWriter, logged
 	}
 }
 
-func TestWhatIsAskedOfTheServer(t *testing.T) {
+func TestRequestsByResponse(t *testing.T) {
 	const post, patch, next = "POST /apis/events.k8s.io/v1/namespaces/default/events",
 		"PATCH /apis/events.k8s.io/v1/namespaces/default/events/checkout.a",
 		"PATCH /apis/events.k8s.io/v1/namespaces/default/events/checkout.next"
-	standing := newTestEvent("a", 1)
-	standing.PresentAtStart = true
+	atStart := newTestEvent("a", 1)
+	atStart.PresentAtStart = true
 	old := newTestEvent("a", 1)
 	old.At = old.At.Add(-maxEventAge - time.Minute)
 	tests := map[string]struct {
@@ -85,17 +85,17 @@ func TestWhatIsAskedOfTheServer(t *testing.T) {
 		codes []int
 		want  []string
 	}{
-		"the first is made":                       {newTestEvent("a", 1), []int{201, 200}, []string{post}},
-		"the next are counted":                    {newTestEvent("a", 2), []int{200}, []string{patch}},
-		"one that is there is counted":            {newTestEvent("a", 1), []int{409, 200}, []string{post, patch}},
-		"one that stands and is there is said":    {standing, []int{409, 200}, []string{post}},
-		"one that is gone is made":                {newTestEvent("a", 2), []int{404, 201, 200}, []string{patch, post}},
-		"a pod's namespace that is gone":          {newTestEvent("a", 2), []int{404, 404, 200}, []string{patch, post}},
-		"no right":                                {newTestEvent("a", 1), []int{403, 200}, []string{post}},
-		"refused for what it says":                {newTestEvent("a", 1), []int{422, 200}, []string{post}},
-		"a server in trouble is asked again":      {newTestEvent("a", 1), []int{500, 201, 200}, []string{post, post}},
-		"but not for ever":                        {newTestEvent("a", 1), []int{500, 500, 500, 200}, []string{post, post, post}},
-		"a server in trouble, and it is old news": {old, []int{500, 200}, []string{post}},
+		"the first Event is created":                    {newTestEvent("a", 1), []int{201, 200}, []string{post}},
+		"a repeated Event is counted":                   {newTestEvent("a", 2), []int{200}, []string{patch}},
+		"an existing Event is counted":                  {newTestEvent("a", 1), []int{409, 200}, []string{post, patch}},
+		"an existing Event is not counted at the start": {atStart, []int{409, 200}, []string{post}},
+		"an Event that no longer exists is created":     {newTestEvent("a", 2), []int{404, 201, 200}, []string{patch, post}},
+		"the namespace no longer exists":                {newTestEvent("a", 2), []int{404, 404, 200}, []string{patch, post}},
+		"no permission":                                 {newTestEvent("a", 1), []int{403, 200}, []string{post}},
+		"the Event is invalid":                          {newTestEvent("a", 1), []int{422, 200}, []string{post}},
+		"an internal error is retried":                  {newTestEvent("a", 1), []int{500, 201, 200}, []string{post, post}},
+		"internal errors are retried twice":             {newTestEvent("a", 1), []int{500, 500, 500, 200}, []string{post, post, post}},
+		"an old Event is not retried":                   {old, []int{500, 200}, []string{post}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -113,16 +113,16 @@ func TestWhatIsAskedOfTheServer(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsBusyIsLeftAlone(t *testing.T) {
+func TestRetryAfterIsRespected(t *testing.T) {
 	t.Parallel()
 	a := &scriptedServer{codes: []int{429, 201}}
 	e, _, run := newTestEventWriter(t, a)
-	begun := time.Now()
+	begin := time.Now()
 	e.OfferEvents([]podevents.Event{newTestEvent("a", 1)})
 	run()
 	awaitCondition(t, "the second request", func() bool { return len(a.listRequests()) == 2 })
-	if took := time.Since(begun); took < time.Second || took > throttledSpread+5*time.Second {
-		t.Errorf("came back after %v, want 1 s and up to %v more", took, throttledSpread)
+	if took := time.Since(begin); took < time.Second || took > throttledSpread+5*time.Second {
+		t.Errorf("retried after %v, want 1 s and up to %v more", took, throttledSpread)
 	}
 }
 
@@ -138,13 +138,13 @@ func TestAFailureAndItsEndAreLoggedOnce(t *testing.T) {
 	}
 }
 
-// Nobody writes here, and Offer returns all the same.
-func TestMeasuringNeverWaits(t *testing.T) {
+// OfferEvents returns even if the queue is full because the writer does not run.
+func TestOfferEventsDoesNotBlock(t *testing.T) {
 	e, logged, _ := newTestEventWriter(t, &scriptedServer{codes: []int{500}})
 	for range maxQueue + 2 {
 		e.OfferEvents([]podevents.Event{newTestEvent("a", 1)})
 	}
 	if n := strings.Count(logged.String(), "dropped"); n != 2 {
-		t.Errorf("%d of 2 were said to be dropped: %s", n, logged)
+		t.Errorf("%d of 2 Events were logged as dropped: %s", n, logged)
 	}
 }

@@ -19,9 +19,9 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// statusServer answers the writes of one node with the given codes, the last one again
-// and again. It is for answers that a real API server does not give on demand;
-// hack/e2e has the real one.
+// statusServer answers the writes of one node with the given codes and repeats the last
+// one, for responses that a real API server does not give on demand. hack/e2e uses a real
+// one.
 type statusServer struct {
 	mu      sync.Mutex
 	answers []int
@@ -66,7 +66,7 @@ func (s *statusServer) handlePatch(w http.ResponseWriter, r *http.Request) {
 		s.answers = s.answers[1:]
 	}
 	s.mu.Unlock()
-	if code == http.StatusTooManyRequests { // as API Priority and Fairness says it
+	if code == http.StatusTooManyRequests { // as API Priority and Fairness does
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "Too many requests, please try again later.", code)
 		return
@@ -76,7 +76,7 @@ func (s *statusServer) handlePatch(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d}`, reason, code)
 }
 
-// startTestWriter runs a writer against s, and returns it with what it logs and wrote.
+// startTestWriter runs a writer against s, and returns it with its log and results.
 func startTestWriter(t *testing.T, s *statusServer) (w *Writer, logged *strings.Builder, results func() []Result) {
 	t.Helper()
 	s.objects = make(chan string, 10)
@@ -112,7 +112,7 @@ func startTestWriter(t *testing.T, s *statusServer) (w *Writer, logged *strings.
 	}
 }
 
-// offerUntilAccepted offers s, as the loop does, again and again.
+// offerUntilAccepted offers s repeatedly, as the loop does.
 func offerUntilAccepted(t *testing.T, w *Writer, s *v1alpha1.PortPressureStatus) {
 	t.Helper()
 	awaitCondition(t, "the object to be read", func() bool {
@@ -132,7 +132,7 @@ func awaitCondition(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func TestAStatusIsWrittenWholeByOnePatch(t *testing.T) {
+func TestAStatusIsWrittenByOnePatch(t *testing.T) {
 	s := &statusServer{answers: []int{200}}
 	w, _, results := startTestWriter(t, s)
 	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelWarning, 60, "a"))
@@ -148,14 +148,14 @@ func TestAStatusIsWrittenWholeByOnePatch(t *testing.T) {
 	}
 }
 
-func TestWhatCouldNotBeWrittenIsWrittenLaterAndToldOnce(t *testing.T) {
+func TestAFailedWriteIsRetriedAndLoggedOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		answers []int
 		want    []Result
-		tells   string
+		wantLog string
 	}{
 		"not created yet":    {[]int{404, 404, 200}, []Result{NotFound, NotFound, Written}, "the controller has not created it yet"},
-		"no right":           {[]int{403, 200}, []Result{Forbidden, Written}, "no right to patch portpressures/status"},
+		"no permission":      {[]int{403, 200}, []Result{Forbidden, Written}, "no right to patch portpressures/status"},
 		"the server is busy": {[]int{500, 200}, []Result{Failed, Written}, "failed to write the status"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,14 +166,14 @@ func TestWhatCouldNotBeWrittenIsWrittenLaterAndToldOnce(t *testing.T) {
 			if diff := cmp.Diff(c.want, results()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if strings.Count(logged.String(), "level=WARN") != 1 || !strings.Contains(logged.String(), c.tells) {
+			if strings.Count(logged.String(), "level=WARN") != 1 || !strings.Contains(logged.String(), c.wantLog) {
 				t.Errorf("logged %s", logged)
 			}
 		})
 	}
 }
 
-func TestTheNewestIsWritten(t *testing.T) {
+func TestTheNewestStatusIsWritten(t *testing.T) {
 	s := &statusServer{answers: []int{404, 200}}
 	w, _, results := startTestWriter(t, s)
 	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelNormal, 1, "old"))
@@ -185,21 +185,21 @@ func TestTheNewestIsWritten(t *testing.T) {
 	}
 }
 
-func TestAThrottledNodeComesBackWhenItWasTold(t *testing.T) {
+func TestAThrottledNodeRespectsRetryAfter(t *testing.T) {
 	s := &statusServer{answers: []int{429, 200}}
 	w, _, results := startTestWriter(t, s)
-	begun := time.Now()
+	begin := time.Now()
 	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelNormal, 1, "a"))
 	awaitCondition(t, "the writes", func() bool { return len(results()) == 2 })
-	if took := time.Since(begun); took < time.Second || took > throttledSpread+5*time.Second {
-		t.Errorf("came back after %v, want 1 s and up to %v more", took, throttledSpread)
+	if took := time.Since(begin); took < time.Second || took > throttledSpread+5*time.Second {
+		t.Errorf("retried after %v, want 1 s and up to %v more", took, throttledSpread)
 	}
 	if diff := cmp.Diff([]Result{Throttled, Written}, results()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
-func TestAStatusThatWasLostIsWrittenAgain(t *testing.T) {
+func TestALostStatusIsWrittenAgain(t *testing.T) {
 	s := &statusServer{answers: []int{200}}
 	w, _, results := startTestWriter(t, s)
 	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelNormal, 1, "a"))
@@ -208,24 +208,24 @@ func TestAStatusThatWasLostIsWrittenAgain(t *testing.T) {
 	awaitCondition(t, "the second write", func() bool { return len(results()) == 2 })
 }
 
-// An agent that was there before its object does not wait out its back-off.
-func TestANewObjectEndsTheWait(t *testing.T) {
+// An agent that started before its object was created does not wait for its back-off.
+func TestANewObjectEndsTheBackOff(t *testing.T) {
 	s := &statusServer{answers: []int{404, 404, 404, 404, 200}}
 	w, _, results := startTestWriter(t, s)
 	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelNormal, 1, "a"))
 	awaitCondition(t, "two attempts", func() bool { return len(results()) >= 2 })
-	for i := range 3 { // each ends the wait after another failure
+	for i := range 3 { // each ends the back-off after another failure
 		n := len(results())
-		begun := time.Now()
+		begin := time.Now()
 		s.objects <- fmt.Sprintf(`{"type":"MODIFIED","object":{"kind":"PortPressure","apiVersion":"portreeve.io/v1alpha1","metadata":{"name":"node-a","resourceVersion":"%d"}}}`, 7+i)
 		awaitCondition(t, "the next attempt", func() bool { return len(results()) > n })
-		if took := time.Since(begun); took > time.Second {
-			t.Errorf("the attempt came %v after the object", took)
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("the attempt was made %v after the object was received", took)
 		}
 	}
 }
 
-// What a former agent wrote is read before anything is written over it.
+// The status of a previous agent is read before it is overwritten.
 func TestNothingIsWrittenBeforeTheObjectWasRead(t *testing.T) {
 	w := NewWriter(WriterOptions{Policy: DefaultPolicy})
 	w.OfferStatus(newStatus(v1alpha1.LevelNormal, 1, "early"))
