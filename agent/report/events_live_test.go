@@ -20,8 +20,8 @@ import (
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
-// said is an Event about a pod, a second time where count is 2.
-func said(name string, count int) podevents.Event {
+// newTestEvent returns an Event about a pod with that count.
+func newTestEvent(name string, count int) podevents.Event {
 	return podevents.Event{
 		Pod:  podevents.Pod{Namespace: "default", Name: "checkout", UID: "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"},
 		Name: "checkout." + name, Reason: v1alpha1.ReasonHeadroomCritical, Warning: true,
@@ -29,7 +29,7 @@ func said(name string, count int) podevents.Event {
 	}
 }
 
-// A real API server takes what is written: its validation is stricter than the type.
+// Events are written to a real API server, whose validation is stricter than the type.
 func TestEventsOnARealServer(t *testing.T) {
 	config := testenv.StartIsolated(t).Config
 	client, err := NewClient(config, "test")
@@ -44,21 +44,21 @@ func TestEventsOnARealServer(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); e.Run(ctx) }()
 
-	standing := said("first", 1)
-	standing.PresentAtStart = true
-	gone := said("gone", 1)
-	gone.Pod.Namespace = "not-there"
-	first := said("first", 1)
+	atStart := newTestEvent("first", 1)
+	atStart.PresentAtStart = true
+	rejected := newTestEvent("rejected", 1)
+	rejected.Pod.Namespace = "not-there"
+	first := newTestEvent("first", 1)
 	e.OfferEvents([]podevents.Event{
-		first,                              // made
-		standing,                           // there already: nothing
-		said("first", 1), said("first", 3), // by an agent that started anew, and again
-		said("expired", 2), // the first one is gone: made
-		gone,               // dropped
-		said("last", 1),
+		first,                                              // created
+		atStart,                                            // exists already, not counted
+		newTestEvent("first", 1), newTestEvent("first", 3), // by a restarted agent, and counted
+		newTestEvent("expired", 2), // the first one no longer exists, created
+		rejected,                   // dropped
+		newTestEvent("last", 1),
 	})
 	begin := time.Now()
-	await(t, "the last Event", func() bool {
+	awaitCondition(t, "the last Event", func() bool {
 		_, err := api.Get(t.Context(), "checkout.last", metav1.GetOptions{})
 		return err == nil
 	})
@@ -84,7 +84,7 @@ func TestEventsOnARealServer(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if off := got.EventTime.Sub(first.At); off > time.Microsecond || off < -time.Microsecond {
-		t.Errorf("the time is off by %v", off)
+		t.Errorf("the EventTime differs by %v", off)
 	}
 	again, err := api.Get(t.Context(), "checkout.expired", metav1.GetOptions{})
 	if err != nil || again.Series != nil {
@@ -95,7 +95,7 @@ func TestEventsOnARealServer(t *testing.T) {
 	}
 }
 
-// While the controller's Event stands for many nodes, agents write none.
+// While the controller writes one Event for many nodes, agents write none.
 func TestEventsAreSuppressedWhileTheLeaseIsValid(t *testing.T) {
 	config := testenv.StartIsolated(t).Config
 	client, err := NewClient(config, "test")
@@ -119,34 +119,34 @@ func TestEventsAreSuppressedWhileTheLeaseIsValid(t *testing.T) {
 	e := NewEventWriter(client, "node-a", "default", slog.New(slog.DiscardHandler))
 	e.drawDelay = func() time.Duration { return 0 }
 	go e.Run(t.Context())
-	await(t, "a storm that has just begun", func() bool { return e.isSuppressed(t.Context()) })
-	e.OfferEvents([]podevents.Event{said("buried", 1), said("taken", 1)}) // the one is done with when the other is taken
-	await(t, "the queue's end", func() bool { return len(e.queue) == 0 })
+	awaitCondition(t, "the start of event suppression", func() bool { return e.isSuppressed(t.Context()) })
+	e.OfferEvents([]podevents.Event{newTestEvent("suppressed", 1), newTestEvent("second", 1)}) // the first is handled when the second is taken from the queue
+	awaitCondition(t, "an empty queue", func() bool { return len(e.queue) == 0 })
 	lease.Spec.RenewTime = ago(66 * time.Second)
 	if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "its end", func() bool { return !e.isSuppressed(t.Context()) })
-	e.OfferEvents([]podevents.Event{said("after", 1)})
+	awaitCondition(t, "the end of event suppression", func() bool { return !e.isSuppressed(t.Context()) })
+	e.OfferEvents([]podevents.Event{newTestEvent("after", 1)})
 	api := kubernetes.NewForConfigOrDie(config).EventsV1().Events("default")
-	await(t, "the Event after it", func() bool {
+	awaitCondition(t, "an Event after the suppression", func() bool {
 		_, err := api.Get(t.Context(), "checkout.after", metav1.GetOptions{})
 		return err == nil
 	})
-	if _, err := api.Get(t.Context(), "checkout.buried", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("the Event of the storm is there: %v", err)
+	if _, err := api.Get(t.Context(), "checkout.suppressed", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the suppressed Event was written: %v", err)
 	}
 	elsewhere := NewEventWriter(client, "node-a", "not-there", slog.New(slog.DiscardHandler))
 	if elsewhere.isSuppressed(t.Context()) {
-		t.Error("a storm without a Lease")
+		t.Error("Events are suppressed without a Lease")
 	}
 }
 
-// What waits to be written is dropped when a storm begins meanwhile.
-func TestAnEventWaitsSoThatItCanBeSuppressed(t *testing.T) {
+// A pending Event is dropped if event suppression starts before it is written.
+func TestAnEventIsDelayedSoThatItCanBeSuppressed(t *testing.T) {
 	for range 100 {
 		if d := drawEventDelay(); d < 3*time.Second || d > 5*time.Second {
-			t.Fatalf("an Event waits %v: of the 5 s that it may take, none is left, or too few", d)
+			t.Fatalf("an Event is delayed by %v, want 3 s to 5 s", d)
 		}
 	}
 }

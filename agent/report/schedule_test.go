@@ -9,42 +9,42 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-func status(level v1alpha1.Level, percent int32, summary string) *v1alpha1.PortPressureStatus {
+func newStatus(level v1alpha1.Level, percent int32, summary string) *v1alpha1.PortPressureStatus {
 	return &v1alpha1.PortPressureStatus{Level: level, UsedPercent: &percent,
 		Tightest: &v1alpha1.Pool{Summary: summary}}
 }
 
-func TestWhenAStatusIsDue(t *testing.T) {
+func TestTheNextWriteOfAStatus(t *testing.T) {
 	wrote := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	calm, pressed := status(v1alpha1.LevelNormal, 20, "a"), status(v1alpha1.LevelWarning, 60, "a")
+	normal, warning := newStatus(v1alpha1.LevelNormal, 20, "a"), newStatus(v1alpha1.LevelWarning, 60, "a")
 	for name, c := range map[string]struct {
 		w    lastWrite
 		now  *v1alpha1.PortPressureStatus
 		want time.Duration // after the last write; 0: at once
 	}{
-		"the first at once":                            {lastWrite{}, calm, 0},
-		"another level at once":                        {lastWrite{calm, wrote, 0, 0}, pressed, 0},
-		"the same at the heartbeat":                    {lastWrite{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 24, "a"), 30 * time.Minute},
-		"the heartbeat comes up to a tenth earlier":    {lastWrite{calm, wrote, 0, 0}, calm, 27 * time.Minute},
-		"the heartbeat comes up to a tenth later":      {lastWrite{calm, wrote, 1, 0}, calm, 33 * time.Minute},
-		"five points while calm wait":                  {lastWrite{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 25, "a"), 20 * time.Minute},
-		"five points past the line wait a minute":      {lastWrite{pressed, wrote, 0.5, 0}, status(v1alpha1.LevelWarning, 55, "a"), time.Minute},
-		"another tightest pool while calm is no news":  {lastWrite{calm, wrote, 0.5, 0}, status(v1alpha1.LevelNormal, 20, "b"), 30 * time.Minute},
-		"another tightest pool past the line is":       {lastWrite{pressed, wrote, 0.5, 0}, status(v1alpha1.LevelWarning, 60, "b"), time.Minute},
-		"worse at once, even after flapping":           {lastWrite{calm, wrote, 0, maxQuickWrites}, pressed, 0},
-		"better waits after flapping":                  {lastWrite{pressed, wrote, 0, maxQuickWrites}, calm, time.Minute},
-		"ports that will run out soon at once":         {lastWrite{calm, wrote, 0, 0}, in(600, calm), 0},
-		"even when that was known for later":           {lastWrite{in(900, calm), wrote, 0, 0}, in(600, calm), 0},
-		"those that will later wait for the heartbeat": {lastWrite{calm, wrote, 0.5, 0}, in(601, calm), 30 * time.Minute},
-		"some seconds less are no news":                {lastWrite{in(600, calm), wrote, 0.5, 0}, in(60, calm), 30 * time.Minute},
-		"nor is a little more":                         {lastWrite{in(600, calm), wrote, 0.5, 0}, in(1200, calm), 30 * time.Minute},
-		"that they won't waits a minute, calm or not":  {lastWrite{in(600, calm), wrote, 0.5, 0}, calm, time.Minute},
-		"a forecast that flaps waits":                  {lastWrite{calm, wrote, 0, maxQuickWrites}, in(60, calm), time.Minute},
-		"calls that fail at once":                      {lastWrite{calm, wrote, 0, 0}, failing(0, calm), 0},
-		"more of them wait for the heartbeat":          {lastWrite{failing(0, calm), wrote, 0.5, 0}, failing(9*time.Minute, calm), 30 * time.Minute},
-		"and are news after ten minutes":               {lastWrite{failing(0, calm), wrote, 0.5, 0}, failing(10*time.Minute, calm), 0},
-		"those that are forgotten are no news":         {lastWrite{failing(time.Hour, calm), wrote, 0.5, 0}, failing(0, calm), 30 * time.Minute},
-		"nothing measured any more":                    {lastWrite{pressed, wrote, 0.5, 0}, &v1alpha1.PortPressureStatus{}, 0},
+		"the first status, at once":                                         {lastWrite{}, normal, 0},
+		"a new level, at once":                                              {lastWrite{normal, wrote, 0, 0}, warning, 0},
+		"a small change, at the heartbeat":                                  {lastWrite{normal, wrote, 0.5, 0}, newStatus(v1alpha1.LevelNormal, 24, "a"), 30 * time.Minute},
+		"the heartbeat comes up to a tenth earlier":                         {lastWrite{normal, wrote, 0, 0}, normal, 27 * time.Minute},
+		"the heartbeat comes up to a tenth later":                           {lastWrite{normal, wrote, 1, 0}, normal, 33 * time.Minute},
+		"five points at Normal, after 20 minutes":                           {lastWrite{normal, wrote, 0.5, 0}, newStatus(v1alpha1.LevelNormal, 25, "a"), 20 * time.Minute},
+		"five points above the warning threshold, after a minute":           {lastWrite{warning, wrote, 0.5, 0}, newStatus(v1alpha1.LevelWarning, 55, "a"), time.Minute},
+		"another tightest pool at Normal, at the heartbeat":                 {lastWrite{normal, wrote, 0.5, 0}, newStatus(v1alpha1.LevelNormal, 20, "b"), 30 * time.Minute},
+		"another tightest pool above the warning threshold, after a minute": {lastWrite{warning, wrote, 0.5, 0}, newStatus(v1alpha1.LevelWarning, 60, "b"), time.Minute},
+		"a higher level at once, even after flapping":                       {lastWrite{normal, wrote, 0, maxQuickWrites}, warning, 0},
+		"a lower level after flapping, after a minute":                      {lastWrite{warning, wrote, 0, maxQuickWrites}, normal, time.Minute},
+		"a forecast of exhaustion within 10 minutes, at once":               {lastWrite{normal, wrote, 0, 0}, withExhaustionIn(600, normal), 0},
+		"a forecast that falls to 10 minutes, at once":                      {lastWrite{withExhaustionIn(900, normal), wrote, 0, 0}, withExhaustionIn(600, normal), 0},
+		"a forecast of a later exhaustion, at the heartbeat":                {lastWrite{normal, wrote, 0.5, 0}, withExhaustionIn(601, normal), 30 * time.Minute},
+		"a shorter forecast within 10 minutes, at the heartbeat":            {lastWrite{withExhaustionIn(600, normal), wrote, 0.5, 0}, withExhaustionIn(60, normal), 30 * time.Minute},
+		"a forecast of twice the time, at the heartbeat":                    {lastWrite{withExhaustionIn(600, normal), wrote, 0.5, 0}, withExhaustionIn(1200, normal), 30 * time.Minute},
+		"the end of a forecast at Normal, after a minute":                   {lastWrite{withExhaustionIn(600, normal), wrote, 0.5, 0}, normal, time.Minute},
+		"a flapping forecast, after a minute":                               {lastWrite{normal, wrote, 0, maxQuickWrites}, withExhaustionIn(60, normal), time.Minute},
+		"failed calls, at once":                                             {lastWrite{normal, wrote, 0, 0}, withFailureAt(0, normal), 0},
+		"more failed calls, at the heartbeat":                               {lastWrite{withFailureAt(0, normal), wrote, 0.5, 0}, withFailureAt(9*time.Minute, normal), 30 * time.Minute},
+		"more failed calls ten minutes later, at once":                      {lastWrite{withFailureAt(0, normal), wrote, 0.5, 0}, withFailureAt(10*time.Minute, normal), 0},
+		"failures that are no longer listed, at the heartbeat":              {lastWrite{withFailureAt(time.Hour, normal), wrote, 0.5, 0}, withFailureAt(0, normal), 30 * time.Minute},
+		"a level that is no longer known, at once":                          {lastWrite{warning, wrote, 0.5, 0}, &v1alpha1.PortPressureStatus{}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := DefaultPolicy.nextWrite(c.w, c.now)
@@ -55,27 +55,27 @@ func TestWhenAStatusIsDue(t *testing.T) {
 	}
 }
 
-// failing is s with calls that failed so long after noon.
-func failing(after time.Duration, s *v1alpha1.PortPressureStatus) *v1alpha1.PortPressureStatus {
+// withFailureAt returns s with calls that failed at that time after noon.
+func withFailureAt(after time.Duration, s *v1alpha1.PortPressureStatus) *v1alpha1.PortPressureStatus {
 	s = s.DeepCopy()
 	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	s.Failures = []v1alpha1.Failure{{LastAt: metav1.NewTime(noon.Add(-time.Hour))}, {LastAt: metav1.NewTime(noon.Add(after))}}
 	return s
 }
 
-func in(seconds int64, s *v1alpha1.PortPressureStatus) *v1alpha1.PortPressureStatus {
+func withExhaustionIn(seconds int64, s *v1alpha1.PortPressureStatus) *v1alpha1.PortPressureStatus {
 	s = s.DeepCopy()
 	s.ExhaustionSeconds = &seconds
 	return s
 }
 
-// A healthy node whose figures move all the time makes four writes an hour.
-func TestAHealthyNodeIsQuiet(t *testing.T) {
+// A healthy node whose percentage changes all the time makes four writes an hour.
+func TestAHealthyNodeWritesFourTimesAnHour(t *testing.T) {
 	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	w, writes := lastWrite{jitter: 0.5}, 0
 	for tick := range 24 * 360 { // a day of 10 s
 		now := start.Add(time.Duration(tick) * 10 * time.Second)
-		s := status(v1alpha1.LevelNormal, int32(tick*7%50), "pool")
+		s := newStatus(v1alpha1.LevelNormal, int32(tick*7%50), "pool")
 		if !now.Before(DefaultPolicy.nextWrite(w, s)) {
 			w = w.recordWrite(s, now, 0.5, DefaultPolicy.MinInterval)
 			writes++
@@ -86,14 +86,14 @@ func TestAHealthyNodeIsQuiet(t *testing.T) {
 	}
 }
 
-// A forecast that comes and goes is written as a level that flaps.
-func TestAFlappingForecastWaits(t *testing.T) {
+// A flapping forecast is written as often as a flapping level.
+func TestAFlappingForecastIsWrittenTwiceAMinute(t *testing.T) {
 	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	w, writes := lastWrite{}, 0
-	calm := status(v1alpha1.LevelNormal, 45, "pool")
+	normal := newStatus(v1alpha1.LevelNormal, 45, "pool")
 	for tick := range 360 { // an hour of 10 s
 		now := start.Add(time.Duration(tick) * 10 * time.Second)
-		s := []*v1alpha1.PortPressureStatus{calm, in(300, calm)}[tick%2]
+		s := []*v1alpha1.PortPressureStatus{normal, withExhaustionIn(300, normal)}[tick%2]
 		if !now.Before(DefaultPolicy.nextWrite(w, s)) {
 			w = w.recordWrite(s, now, 0.5, DefaultPolicy.MinInterval)
 			writes++
@@ -104,14 +104,14 @@ func TestAFlappingForecastWaits(t *testing.T) {
 	}
 }
 
-// A pool that jumps between levels at every tick gets its first moves through at
-// once, and then one and its return a minute.
-func TestAFlappingLevelWaits(t *testing.T) {
+// If a pool changes its level at every tick, the first changes are written at once, and
+// then two changes a minute.
+func TestAFlappingLevelIsWrittenTwiceAMinute(t *testing.T) {
 	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	w, writes := lastWrite{}, 0
 	for tick := range 360 { // an hour of 10 s
 		now := start.Add(time.Duration(tick) * 10 * time.Second)
-		s := status([]v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelCritical}[tick%2], int32(tick%2*90), "pool")
+		s := newStatus([]v1alpha1.Level{v1alpha1.LevelNormal, v1alpha1.LevelCritical}[tick%2], int32(tick%2*90), "pool")
 		if !now.Before(DefaultPolicy.nextWrite(w, s)) {
 			w = w.recordWrite(s, now, 0.5, DefaultPolicy.MinInterval)
 			writes++
@@ -122,14 +122,15 @@ func TestAFlappingLevelWaits(t *testing.T) {
 	}
 }
 
-// Each spec is answered at once, however many there are: a rollout waits for it.
-func TestSpecsAreAnsweredAtOnce(t *testing.T) {
+// The answer to each spec is written at once, however many there are, because a rollout
+// waits for it.
+func TestAnswersToSpecsAreWrittenAtOnce(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	w := lastWrite{status: status(v1alpha1.LevelNormal, 10, "pool"), at: now, quickWrites: maxQuickWrites} // a level has flapped
+	w := lastWrite{status: newStatus(v1alpha1.LevelNormal, 10, "pool"), at: now, quickWrites: maxQuickWrites} // a level has flapped
 	for generation := range int64(50) {
 		for _, state := range []v1alpha1.SettingState{v1alpha1.SettingPending, v1alpha1.SettingApplied} {
 			now = now.Add(time.Second)
-			s := status(v1alpha1.LevelNormal, 10, "pool")
+			s := newStatus(v1alpha1.LevelNormal, 10, "pool")
 			s.ObservedGeneration = generation + 1
 			s.Settings = []v1alpha1.SettingStatus{{State: state}}
 			if due := DefaultPolicy.nextWrite(w, s); due.After(now) {
@@ -139,6 +140,6 @@ func TestSpecsAreAnsweredAtOnce(t *testing.T) {
 		}
 	}
 	if w.quickWrites != maxQuickWrites {
-		t.Errorf("hasty %d: answers were taken for flapping", w.quickWrites)
+		t.Errorf("quickWrites %d: answers were counted as flapping", w.quickWrites)
 	}
 }

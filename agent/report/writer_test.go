@@ -19,22 +19,22 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// server answers the writes of one node with the given codes, the last one again
-// and again. It is for answers that a real API server does not give on demand;
-// hack/e2e has the real one.
-type server struct {
+// statusServer answers the writes of one node with the given codes and repeats the last
+// one, for responses that a real API server does not give on demand. hack/e2e uses a real
+// one.
+type statusServer struct {
 	mu      sync.Mutex
 	answers []int
 	bodies  []string
 	objects chan string // watch events
 }
 
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *statusServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	const path = "/apis/portreeve.io/v1alpha1/portpressures"
 	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case r.Method == http.MethodPatch && r.URL.Path == path+"/node-a/status":
-		s.patch(w, r)
+		s.handlePatch(w, r)
 	case r.Method == http.MethodGet && r.URL.Query().Get("watch") != "":
 		if r.URL.Query().Get("sendInitialEvents") != "" {
 			fmt.Fprintln(w, `{"type":"BOOKMARK","object":{"kind":"PortPressure","apiVersion":"portreeve.io/v1alpha1",`+
@@ -57,7 +57,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *server) patch(w http.ResponseWriter, r *http.Request) {
+func (s *statusServer) handlePatch(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	s.mu.Lock()
 	s.bodies = append(s.bodies, r.Header.Get("Content-Type")+" "+string(body))
@@ -66,7 +66,7 @@ func (s *server) patch(w http.ResponseWriter, r *http.Request) {
 		s.answers = s.answers[1:]
 	}
 	s.mu.Unlock()
-	if code == http.StatusTooManyRequests { // as API Priority and Fairness says it
+	if code == http.StatusTooManyRequests { // as API Priority and Fairness does
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "Too many requests, please try again later.", code)
 		return
@@ -76,8 +76,8 @@ func (s *server) patch(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d}`, reason, code)
 }
 
-// start runs a writer against s, and returns it with what it logs and wrote.
-func start(t *testing.T, s *server) (w *Writer, logged *strings.Builder, results func() []Result) {
+// startTestWriter runs a writer against s, and returns it with its log and results.
+func startTestWriter(t *testing.T, s *statusServer) (w *Writer, logged *strings.Builder, results func() []Result) {
 	t.Helper()
 	s.objects = make(chan string, 10)
 	api := httptest.NewServer(s)
@@ -112,10 +112,10 @@ func start(t *testing.T, s *server) (w *Writer, logged *strings.Builder, results
 	}
 }
 
-// offer offers s, as the loop does, again and again.
-func offer(t *testing.T, w *Writer, s *v1alpha1.PortPressureStatus) {
+// offerUntilAccepted offers s repeatedly, as the loop does.
+func offerUntilAccepted(t *testing.T, w *Writer, s *v1alpha1.PortPressureStatus) {
 	t.Helper()
-	await(t, "the object to be read", func() bool {
+	awaitCondition(t, "the object to be read", func() bool {
 		w.OfferStatus(s)
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -123,7 +123,7 @@ func offer(t *testing.T, w *Writer, s *v1alpha1.PortPressureStatus) {
 	})
 }
 
-func await(t *testing.T, what string, ok func() bool) {
+func awaitCondition(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -132,11 +132,11 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func TestAStatusIsWrittenWholeByOnePatch(t *testing.T) {
-	s := &server{answers: []int{200}}
-	w, _, results := start(t, s)
-	offer(t, w, status(v1alpha1.LevelWarning, 60, "a"))
-	await(t, "the write", func() bool { return len(results()) == 1 })
+func TestAStatusIsWrittenByOnePatch(t *testing.T) {
+	s := &statusServer{answers: []int{200}}
+	w, _, results := startTestWriter(t, s)
+	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelWarning, 60, "a"))
+	awaitCondition(t, "the write", func() bool { return len(results()) == 1 })
 	var got []map[string]any
 	kind, body, _ := strings.Cut(s.bodies[0], " ")
 	if err := json.Unmarshal([]byte(body), &got); err != nil || kind != "application/json-patch+json" {
@@ -148,91 +148,91 @@ func TestAStatusIsWrittenWholeByOnePatch(t *testing.T) {
 	}
 }
 
-func TestWhatCouldNotBeWrittenIsWrittenLaterAndToldOnce(t *testing.T) {
+func TestAFailedWriteIsRetriedAndLoggedOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		answers []int
 		want    []Result
-		tells   string
+		wantLog string
 	}{
 		"not created yet":    {[]int{404, 404, 200}, []Result{NotFound, NotFound, Written}, "the controller has not created it yet"},
-		"no right":           {[]int{403, 200}, []Result{Forbidden, Written}, "no right to patch portpressures/status"},
+		"no permission":      {[]int{403, 200}, []Result{Forbidden, Written}, "no right to patch portpressures/status"},
 		"the server is busy": {[]int{500, 200}, []Result{Failed, Written}, "failed to write the status"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, logged, results := start(t, &server{answers: c.answers})
-			offer(t, w, status(v1alpha1.LevelNormal, 1, "old"))
-			await(t, "the writes", func() bool { return len(results()) == len(c.want) })
+			w, logged, results := startTestWriter(t, &statusServer{answers: c.answers})
+			offerUntilAccepted(t, w, newStatus(v1alpha1.LevelNormal, 1, "old"))
+			awaitCondition(t, "the writes", func() bool { return len(results()) == len(c.want) })
 			if diff := cmp.Diff(c.want, results()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if strings.Count(logged.String(), "level=WARN") != 1 || !strings.Contains(logged.String(), c.tells) {
+			if strings.Count(logged.String(), "level=WARN") != 1 || !strings.Contains(logged.String(), c.wantLog) {
 				t.Errorf("logged %s", logged)
 			}
 		})
 	}
 }
 
-func TestTheNewestIsWritten(t *testing.T) {
-	s := &server{answers: []int{404, 200}}
-	w, _, results := start(t, s)
-	offer(t, w, status(v1alpha1.LevelNormal, 1, "old"))
-	await(t, "the first attempt", func() bool { return len(results()) == 1 })
-	offer(t, w, status(v1alpha1.LevelCritical, 99, "new"))
-	await(t, "the second attempt", func() bool { return len(results()) == 2 })
+func TestTheNewestStatusIsWritten(t *testing.T) {
+	s := &statusServer{answers: []int{404, 200}}
+	w, _, results := startTestWriter(t, s)
+	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelNormal, 1, "old"))
+	awaitCondition(t, "the first attempt", func() bool { return len(results()) == 1 })
+	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelCritical, 99, "new"))
+	awaitCondition(t, "the second attempt", func() bool { return len(results()) == 2 })
 	if !strings.Contains(s.bodies[1], "Critical") {
 		t.Errorf("wrote %s", s.bodies[1])
 	}
 }
 
-func TestAThrottledNodeComesBackWhenItWasTold(t *testing.T) {
-	s := &server{answers: []int{429, 200}}
-	w, _, results := start(t, s)
-	begun := time.Now()
-	offer(t, w, status(v1alpha1.LevelNormal, 1, "a"))
-	await(t, "the writes", func() bool { return len(results()) == 2 })
-	if took := time.Since(begun); took < time.Second || took > throttledSpread+5*time.Second {
-		t.Errorf("came back after %v, want 1 s and up to %v more", took, throttledSpread)
+func TestAThrottledNodeRespectsRetryAfter(t *testing.T) {
+	s := &statusServer{answers: []int{429, 200}}
+	w, _, results := startTestWriter(t, s)
+	begin := time.Now()
+	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelNormal, 1, "a"))
+	awaitCondition(t, "the writes", func() bool { return len(results()) == 2 })
+	if took := time.Since(begin); took < time.Second || took > throttledSpread+5*time.Second {
+		t.Errorf("retried after %v, want 1 s and up to %v more", took, throttledSpread)
 	}
 	if diff := cmp.Diff([]Result{Throttled, Written}, results()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
-func TestAStatusThatWasLostIsWrittenAgain(t *testing.T) {
-	s := &server{answers: []int{200}}
-	w, _, results := start(t, s)
-	offer(t, w, status(v1alpha1.LevelNormal, 1, "a"))
-	await(t, "the write", func() bool { return len(results()) == 1 })
+func TestALostStatusIsWrittenAgain(t *testing.T) {
+	s := &statusServer{answers: []int{200}}
+	w, _, results := startTestWriter(t, s)
+	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelNormal, 1, "a"))
+	awaitCondition(t, "the write", func() bool { return len(results()) == 1 })
 	s.objects <- `{"type":"ADDED","object":{"kind":"PortPressure","apiVersion":"portreeve.io/v1alpha1","metadata":{"name":"node-a","resourceVersion":"7"}}}`
-	await(t, "the second write", func() bool { return len(results()) == 2 })
+	awaitCondition(t, "the second write", func() bool { return len(results()) == 2 })
 }
 
-// An agent that was there before its object does not wait out its back-off.
-func TestANewObjectEndsTheWait(t *testing.T) {
-	s := &server{answers: []int{404, 404, 404, 404, 200}}
-	w, _, results := start(t, s)
-	offer(t, w, status(v1alpha1.LevelNormal, 1, "a"))
-	await(t, "two attempts", func() bool { return len(results()) >= 2 })
-	for i := range 3 { // each ends the wait after another failure
+// An agent that started before its object was created does not wait for its back-off.
+func TestANewObjectEndsTheBackOff(t *testing.T) {
+	s := &statusServer{answers: []int{404, 404, 404, 404, 200}}
+	w, _, results := startTestWriter(t, s)
+	offerUntilAccepted(t, w, newStatus(v1alpha1.LevelNormal, 1, "a"))
+	awaitCondition(t, "two attempts", func() bool { return len(results()) >= 2 })
+	for i := range 3 { // each ends the back-off after another failure
 		n := len(results())
-		begun := time.Now()
+		begin := time.Now()
 		s.objects <- fmt.Sprintf(`{"type":"MODIFIED","object":{"kind":"PortPressure","apiVersion":"portreeve.io/v1alpha1","metadata":{"name":"node-a","resourceVersion":"%d"}}}`, 7+i)
-		await(t, "the next attempt", func() bool { return len(results()) > n })
-		if took := time.Since(begun); took > time.Second {
-			t.Errorf("the attempt came %v after the object", took)
+		awaitCondition(t, "the next attempt", func() bool { return len(results()) > n })
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("the attempt was made %v after the object was received", took)
 		}
 	}
 }
 
-// What a former agent wrote is read before anything is written over it.
+// The status of a previous agent is read before it is overwritten.
 func TestNothingIsWrittenBeforeTheObjectWasRead(t *testing.T) {
 	w := NewWriter(WriterOptions{Policy: DefaultPolicy})
-	w.OfferStatus(status(v1alpha1.LevelNormal, 1, "early"))
+	w.OfferStatus(newStatus(v1alpha1.LevelNormal, 1, "early"))
 	if s, _ := w.nextWrite(); s != nil {
 		t.Errorf("%s would be written", s.Tightest.Summary)
 	}
-	answer := status(v1alpha1.LevelNormal, 1, "an answer to a spec that was read")
+	answer := newStatus(v1alpha1.LevelNormal, 1, "an answer to a spec that was read")
 	answer.ObservedGeneration = 1
 	w.OfferStatus(answer)
 	if s, _ := w.nextWrite(); s != answer {

@@ -22,57 +22,57 @@ func TestDecideAgentLabel(t *testing.T) {
 		since             time.Time
 		created, reported time.Time
 		want              string
-		next              time.Duration // 0 for never
+		next              time.Duration // 0 for no check
 		why               string
 	}{
-		"an agent that is ready and reported has no label until two heartbeats have passed": {
+		"a ready agent that reported has no label until two heartbeats have passed": {
 			pod: agentPodReady, since: ago(day), created: ago(day), reported: ago(10 * time.Minute), next: 50 * time.Minute,
 		},
-		"one that is back loses the label": {
+		"a silent agent that reports again loses the label": {
 			label: silent, pod: agentPodReady, since: ago(time.Second), created: ago(day), reported: ago(time.Second), next: time.Hour - time.Second,
 		},
-		"one that starts where none was loses the label with its report": {
+		"the first agent of a node removes the label with its report": {
 			label: none, pod: agentPodReady, since: ago(time.Second), created: ago(day), reported: ago(0), next: time.Hour,
 		},
-		"two heartbeats without a report are silence, to the second": {
+		"an agent is silent exactly two heartbeats after its last report": {
 			pod: agentPodReady, since: ago(day), created: ago(day), reported: ago(time.Hour), want: silent,
 			why: "its pod is ready but last reported at 2026-07-01T02:12:00Z. Check the pod's log",
 		},
-		"a second earlier they are not": {
+		"an agent is not silent a second earlier": {
 			pod: agentPodReady, since: ago(day), created: ago(day), reported: ago(time.Hour - time.Second), next: time.Second,
 		},
-		"a pod that isn't ready has its grace": {
+		"a pod that is not ready has a grace period": {
 			pod: agentPodNotReady, since: ago(time.Minute), created: ago(day), reported: ago(time.Minute), next: time.Minute,
 		},
-		"and is silent after it, however fresh the report": {
+		"a pod that is not ready is silent after the grace period, despite a recent report": {
 			pod: agentPodNotReady, since: ago(2 * time.Minute), created: ago(day), reported: ago(time.Minute), want: silent, why: "its pod is not ready",
 		},
-		"a label stays while a grace lasts": {
+		"a label is kept during the grace period": {
 			label: silent, pod: agentPodNotReady, since: ago(time.Minute), created: ago(day), reported: ago(time.Minute), want: silent, next: time.Minute,
 		},
-		"a pod that is replaced has the grace, too": {
+		"a replaced pod has a grace period, too": {
 			pod: agentPodAbsent, since: ago(time.Second), created: ago(day), reported: ago(time.Minute), next: 119 * time.Second,
 		},
-		"a node without an agent's pod has none": {
+		"a node without an agent pod gets the label none": {
 			pod: agentPodAbsent, since: ago(2 * time.Minute), created: ago(day), want: none,
 		},
-		"a silent agent whose pod went away is none": {
+		"a silent agent whose pod was deleted gets the label none": {
 			label: silent, pod: agentPodAbsent, since: ago(2 * time.Minute), created: ago(day), reported: ago(day), want: none,
 		},
-		"an agent that just started may take the grace to its first report": {
+		"an agent that just started has a grace period for its first report": {
 			pod: agentPodReady, since: ago(time.Minute), created: ago(day), next: time.Minute,
 		},
-		"counted from the object, where that is younger": {
+		"the grace period starts with the object if it is newer than the pod": {
 			pod: agentPodReady, since: ago(day), created: ago(time.Minute), next: time.Minute,
 		},
-		"one that never reported is silent after it": {
+		"an agent that never reported is silent after the grace period": {
 			pod: agentPodReady, since: ago(day), created: ago(2 * time.Minute), want: silent,
 			why: "its pod is ready but has never reported. Check the pod's log",
 		},
-		"one that came back keeps the label until it reports": {
+		"a restarted agent keeps the label until it reports": {
 			label: silent, pod: agentPodReady, since: ago(time.Second), created: ago(day), reported: ago(day), want: silent, next: 119 * time.Second,
 		},
-		"a node's pod that is too young counts from its own start, not from the object's": {
+		"the grace period of a pod that is not ready starts with the pod, not with the object": {
 			pod: agentPodNotReady, since: ago(time.Hour), created: ago(time.Second), want: silent, why: "its pod is not ready",
 		},
 	}
@@ -90,8 +90,7 @@ func TestDecideAgentLabel(t *testing.T) {
 	}
 }
 
-// What next promises must hold: just before it nothing changes, and at it something
-// may.
+// Before the next check, nothing changes.
 func TestTheLabelStaysUntilTheNextCheck(t *testing.T) {
 	p := agentTimeouts{grace: time.Minute, heartbeat: time.Hour}
 	now := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
@@ -109,11 +108,11 @@ func TestTheLabelStaysUntilTheNextCheck(t *testing.T) {
 						}
 						cases++
 						if !v.nextCheck.After(now) {
-							t.Fatalf("%+v: next is %v, which is not to come", s, v.nextCheck)
+							t.Fatalf("%+v: the next check is %v, which is not in the future", s, v.nextCheck)
 						}
 						s.now, s.label = v.nextCheck.Add(-1), v.label
 						if again := decideAgentLabel(s, p); again != v {
-							t.Fatalf("%+v: %+v before its next, after %+v", s, again, v)
+							t.Fatalf("%+v: decided %+v just before the next check, %+v earlier", s, again, v)
 						}
 					}
 				}
@@ -121,6 +120,6 @@ func TestTheLabelStaysUntilTheNextCheck(t *testing.T) {
 		}
 	}
 	if cases == 0 {
-		t.Fatal("no case has a next")
+		t.Fatal("no case has a next check")
 	}
 }

@@ -30,23 +30,23 @@ var (
 	thresholds = v1alpha1.Thresholds{WarningPercent: 50, CriticalPercent: 85}
 )
 
-// bench is one reconciler on a fake API, with everything that it writes.
-type bench struct {
+// harness runs a reconciler with a fake API and records its writes.
+type harness struct {
 	*testing.T
 	client client.Client
 	clock  *clocktesting.FakeClock
 	r      *Reconciler
-	// writes are what was sent to the API, events what was said.
+	// writes are the requests that change an object, events the written Events.
 	writes, events []string
 }
 
 // Eventf implements events.EventRecorder.
-func (b *bench) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
+func (h *harness) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
 	name := fmt.Sprintf("%T", regarding)
-	b.events = append(b.events, fmt.Sprintf("%s %s %s: %s", name, kind, reason, fmt.Sprintf(note, args...)))
+	h.events = append(h.events, fmt.Sprintf("%s %s %s: %s", name, kind, reason, fmt.Sprintf(note, args...)))
 }
 
-func newBench(t *testing.T, objects ...client.Object) *bench {
+func newHarness(t *testing.T, objects ...client.Object) *harness {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, eventsv1.AddToScheme, v1alpha1.AddToScheme} {
@@ -54,8 +54,8 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 			t.Fatal(err)
 		}
 	}
-	b := &bench{T: t, clock: clocktesting.NewFakeClock(start)}
-	b.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+	h := &harness{T: t, clock: clocktesting.NewFakeClock(start)}
+	h.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithIndex(&corev1.Pod{}, PodNodeField, IndexPod).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
@@ -64,46 +64,48 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 				return errors.Join(err, failed)
 			},
 			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-				b.writes = append(b.writes, "create "+obj.GetName())
+				h.writes = append(h.writes, "create "+obj.GetName())
 				return c.Create(ctx, obj, opts...)
 			},
 			Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
 				data, err := patch.Data(obj)
-				b.writes = append(b.writes, fmt.Sprintf("patch %s", data))
+				h.writes = append(h.writes, fmt.Sprintf("patch %s", data))
 				if err != nil {
 					return err
 				}
 				return c.Patch(ctx, obj, patch, opts...)
 			},
 			Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error {
-				t.Error("an update, which writes back what the cache trimmed")
+				t.Error("an update would write back the object as trimmed by the cache")
 				return nil
 			},
 			Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
-				t.Error("a delete, which is the garbage collector's")
+				t.Error("only the garbage collector may delete objects")
 				return nil
 			},
 		}).Build()
-	b.restart()
-	return b
+	h.restartController()
+	return h
 }
 
-// restart forgets what a process remembers.
-func (b *bench) restart() {
-	b.r = New(b.client, b, b.clock, namesOf{"10.0.0.9": {Kind: destination.KindService, Namespace: "shop", Name: "db"}},
+// restartController replaces the reconciler by one without in-memory state.
+func (h *harness) restartController() {
+	h.r = New(h.client, h, h.clock, staticResolver{"10.0.0.9": {Kind: destination.KindService, Namespace: "shop", Name: "db"}},
 		Config{Namespace: "portreeve-system", Grace: time.Minute, Heartbeat: 30 * time.Minute, Thresholds: thresholds})
 }
 
-// namesOf knows some addresses.
-type namesOf map[string]destination.Name
+// staticResolver resolves the addresses in the map.
+type staticResolver map[string]destination.Name
 
-func (n namesOf) ResolveName(_ context.Context, address string) destination.Name { return n[address] }
+func (n staticResolver) ResolveName(_ context.Context, address string) destination.Name {
+	return n[address]
+}
 
-func node(uid types.UID) *corev1.Node {
+func newNode(uid types.UID) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: uid}}
 }
 
-func agentPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
+func newAgentPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "portreeve-system", Name: name, Labels: v1alpha1.AgentPodLabels},
 		Spec:       corev1.PodSpec{NodeName: "n"},
@@ -111,8 +113,9 @@ func agentPod(name string, ready corev1.ConditionStatus) *corev1.Pod {
 	}
 }
 
-// pressure is the node's object as the controller leaves it, reported on at reported.
-func pressure(reported time.Time) *v1alpha1.PortPressure {
+// newReportedPressure returns the object of node n as the controller creates it, with the
+// time of the agent's report, unless that is zero.
+func newReportedPressure(reported time.Time) *v1alpha1.PortPressure {
 	meta := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "1"}}
 	p := newPortPressure(meta, thresholds)
 	p.CreationTimestamp = metav1.NewTime(start.Add(-24 * time.Hour))
@@ -122,32 +125,32 @@ func pressure(reported time.Time) *v1alpha1.PortPressure {
 	return p
 }
 
-func (b *bench) reconcile() ctrl.Result {
-	b.Helper()
-	result, err := b.r.Reconcile(b.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: "n"}})
+func (h *harness) reconcile() ctrl.Result {
+	h.Helper()
+	result, err := h.r.Reconcile(h.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: "n"}})
 	if err != nil {
-		b.Fatal(err)
+		h.Fatal(err)
 	}
 	return result
 }
 
-// wrote fails unless exactly these writes and events came since it was called last.
-func (b *bench) wrote(writes, events []string) {
-	b.Helper()
-	if diff := cmp.Diff(writes, b.writes, cmpopts.EquateEmpty()); diff != "" {
-		b.Errorf("writes (-want +got):\n%s", diff)
+// expectWrites compares the writes and Events since its last call.
+func (h *harness) expectWrites(writes, events []string) {
+	h.Helper()
+	if diff := cmp.Diff(writes, h.writes, cmpopts.EquateEmpty()); diff != "" {
+		h.Errorf("writes (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(events, b.events, cmpopts.EquateEmpty()); diff != "" {
-		b.Errorf("Events (-want +got):\n%s", diff)
+	if diff := cmp.Diff(events, h.events, cmpopts.EquateEmpty()); diff != "" {
+		h.Errorf("Events (-want +got):\n%s", diff)
 	}
-	b.writes, b.events = nil, nil
+	h.writes, h.events = nil, nil
 }
 
-func TestANodeGetsItsPortPressureWholeAndOnce(t *testing.T) {
-	b := newBench(t, node("1"))
-	b.reconcile()
+func TestTheControllerCreatesAPortPressureOnce(t *testing.T) {
+	h := newHarness(t, newNode("1"))
+	h.reconcile()
 	got := &v1alpha1.PortPressure{}
-	if err := b.client.Get(t.Context(), client.ObjectKey{Name: "n"}, got); err != nil {
+	if err := h.client.Get(t.Context(), client.ObjectKey{Name: "n"}, got); err != nil {
 		t.Fatal(err)
 	}
 	want := &v1alpha1.PortPressure{
@@ -160,67 +163,67 @@ func TestANodeGetsItsPortPressureWholeAndOnce(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ResourceVersion")); diff != "" {
 		t.Errorf("created (-want +got):\n%s", diff)
 	}
-	b.wrote([]string{"create n"}, nil)
-	b.reconcile()
-	b.wrote(nil, nil)
+	h.expectWrites([]string{"create n"}, nil)
+	h.reconcile()
+	h.expectWrites(nil, nil)
 }
 
 func TestAnAgentFallsSilentAndComesBack(t *testing.T) {
-	pod := agentPod("a", corev1.ConditionTrue)
-	b := newBench(t, node("1"), pod, pressure(start.Add(-time.Minute)))
+	pod := newAgentPod("a", corev1.ConditionTrue)
+	h := newHarness(t, newNode("1"), pod, newReportedPressure(start.Add(-time.Minute)))
 	ready := func(status corev1.ConditionStatus) {
 		pod.Status.Conditions[0].Status = status
-		if err := b.client.Status().Update(t.Context(), pod); err != nil {
+		if err := h.client.Status().Update(t.Context(), pod); err != nil {
 			t.Fatal(err)
 		}
 	}
 	after := func(want time.Duration) {
 		t.Helper()
-		if got := b.reconcile().RequeueAfter; got != want {
+		if got := h.reconcile().RequeueAfter; got != want {
 			t.Errorf("requeued after %v, want %v", got, want)
 		}
 	}
 
 	after(59 * time.Minute)
-	b.wrote(nil, nil)
+	h.expectWrites(nil, nil)
 
 	ready(corev1.ConditionFalse)
 	after(time.Minute)
-	b.clock.SetTime(start.Add(59 * time.Second))
+	h.clock.SetTime(start.Add(59 * time.Second))
 	after(time.Second)
-	b.wrote(nil, nil)
+	h.expectWrites(nil, nil)
 
-	b.clock.SetTime(start.Add(time.Minute))
+	h.clock.SetTime(start.Add(time.Minute))
 	after(0)
-	b.wrote([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"silent"},"resourceVersion":"999"}}`}, []string{
+	h.expectWrites([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"silent"},"resourceVersion":"999"}}`}, []string{
 		"*v1alpha1.PortPressure Warning AgentSilent: The agent of this node is silent: its pod is not ready.",
 		"*v1.PartialObjectMetadata Warning AgentSilent: The agent of this node is silent: its pod is not ready.",
 	})
 	after(0)
-	b.wrote(nil, nil)
+	h.expectWrites(nil, nil)
 
 	ready(corev1.ConditionTrue)
 	after(58 * time.Minute)
-	b.wrote([]string{`patch {"metadata":{"labels":null,"resourceVersion":"1000"}}`}, []string{
+	h.expectWrites([]string{`patch {"metadata":{"labels":null,"resourceVersion":"1000"}}`}, []string{
 		"*v1alpha1.PortPressure Normal AgentBack: The agent of this node reports again.",
 		"*v1.PartialObjectMetadata Normal AgentBack: The agent of this node reports again.",
 	})
 	after(58 * time.Minute)
-	b.wrote(nil, nil)
+	h.expectWrites(nil, nil)
 }
 
 func TestANodeWithoutAnAgentCausesNoEvent(t *testing.T) {
-	b := newBench(t, node("1"), pressure(time.Time{}))
-	b.reconcile()
-	b.wrote(nil, nil)
-	b.clock.SetTime(start.Add(time.Minute))
-	b.reconcile()
-	b.wrote([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"none"},"resourceVersion":"999"}}`}, nil)
-	b.reconcile()
-	b.wrote(nil, nil)
+	h := newHarness(t, newNode("1"), newReportedPressure(time.Time{}))
+	h.reconcile()
+	h.expectWrites(nil, nil)
+	h.clock.SetTime(start.Add(time.Minute))
+	h.reconcile()
+	h.expectWrites([]string{`patch {"metadata":{"labels":{"portreeve.io/agent":"none"},"resourceVersion":"999"}}`}, nil)
+	h.reconcile()
+	h.expectWrites(nil, nil)
 }
 
-func TestWhatTheControllerLeavesAndRepairs(t *testing.T) {
+func TestTheControllerRepairsOnlyTheOwner(t *testing.T) {
 	owned := func(uid types.UID) []metav1.OwnerReference {
 		return []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "n", UID: uid, Controller: new(true)}}
 	}
@@ -229,62 +232,62 @@ func TestWhatTheControllerLeavesAndRepairs(t *testing.T) {
 		change func(*v1alpha1.PortPressure)
 		want   []string
 	}{
-		"an object as it should be is left alone": {node: node("1")},
-		"labels, annotations and settings of others are left alone": {node: node("1"), change: func(p *v1alpha1.PortPressure) {
+		"a correct object is not changed": {node: newNode("1")},
+		"labels, annotations and settings of others are not changed": {node: newNode("1"), change: func(p *v1alpha1.PortPressure) {
 			p.Labels, p.Annotations = map[string]string{"team": "shop"}, map[string]string{"a": "b"}
 			p.Spec.Settings = []v1alpha1.Setting{}
 		}},
-		"the spec is not this reconciler's": {node: node("1"), change: func(p *v1alpha1.PortPressure) {
+		"the spec is not changed": {node: newNode("1"), change: func(p *v1alpha1.PortPressure) {
 			p.Spec.Thresholds.CriticalPercent = 99
 		}},
-		"a lost owner is put back": {
-			node: node("1"), change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = nil },
+		"a missing owner is restored": {
+			node: newNode("1"), change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = nil },
 			want: []string{`patch {"metadata":{"ownerReferences":[{"apiVersion":"v1","controller":true,"kind":"Node","name":"n","uid":"1"}],"resourceVersion":"999"}}`},
 		},
-		"an owner of that name that is gone is the garbage collector's": {
-			node: node("2"), change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = owned("1") },
+		"an object of a former node of that name is left to the garbage collector": {
+			node: newNode("2"), change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = owned("1") },
 		},
-		"an object that is being deleted is left alone": {node: node("1"), change: func(p *v1alpha1.PortPressure) {
+		"an object that is being deleted is not changed": {node: newNode("1"), change: func(p *v1alpha1.PortPressure) {
 			p.DeletionTimestamp, p.Finalizers, p.OwnerReferences = new(metav1.NewTime(start)), []string{"foregroundDeletion"}, nil
 		}},
-		"without the node the object is the garbage collector's": {change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = nil }},
+		"without the node the object is left to the garbage collector": {change: func(p *v1alpha1.PortPressure) { p.OwnerReferences = nil }},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := pressure(start)
+			p := newReportedPressure(start)
 			if tt.change != nil {
 				tt.change(p)
 			}
-			objects := []client.Object{p, agentPod("a", corev1.ConditionTrue)}
+			objects := []client.Object{p, newAgentPod("a", corev1.ConditionTrue)}
 			if tt.node != nil {
 				objects = append(objects, tt.node)
 			}
-			b := newBench(t, objects...)
-			b.reconcile()
-			b.wrote(tt.want, nil)
-			b.reconcile()
-			b.wrote(nil, nil)
+			h := newHarness(t, objects...)
+			h.reconcile()
+			h.expectWrites(tt.want, nil)
+			h.reconcile()
+			h.expectWrites(nil, nil)
 		})
 	}
 }
 
-func TestTheBetterOfTwoPodsCounts(t *testing.T) {
-	going := agentPod("going", corev1.ConditionTrue)
-	going.DeletionTimestamp, going.Finalizers = new(metav1.NewTime(start)), []string{"x"}
-	elsewhere := agentPod("elsewhere", corev1.ConditionTrue)
+func TestTheStateOfAgentPods(t *testing.T) {
+	deleted := newAgentPod("deleted", corev1.ConditionTrue)
+	deleted.DeletionTimestamp, deleted.Finalizers = new(metav1.NewTime(start)), []string{"x"}
+	elsewhere := newAgentPod("elsewhere", corev1.ConditionTrue)
 	elsewhere.Namespace = "shop"
 	tests := map[string]struct {
 		pods []client.Object
 		want agentPodState
 	}{
-		"none":                                  {nil, agentPodAbsent},
-		"one that starts beside one that ends":  {[]client.Object{agentPod("a", corev1.ConditionTrue), agentPod("b", corev1.ConditionFalse)}, agentPodReady},
-		"one that ends is not ready":            {[]client.Object{going}, agentPodNotReady},
-		"pods of other namespaces are not ours": {[]client.Object{elsewhere}, agentPodAbsent},
+		"no pods":                 {nil, agentPodAbsent},
+		"one ready pod is enough": {[]client.Object{newAgentPod("a", corev1.ConditionTrue), newAgentPod("b", corev1.ConditionFalse)}, agentPodReady},
+		"a pod that is being deleted is not ready": {[]client.Object{deleted}, agentPodNotReady},
+		"pods in other namespaces are ignored":     {[]client.Object{elsewhere}, agentPodAbsent},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := newBench(t, tt.pods...).r.readAgentPodState(t.Context(), "n")
+			got, err := newHarness(t, tt.pods...).r.readAgentPodState(t.Context(), "n")
 			if err != nil || got != tt.want {
 				t.Errorf("pod = %v, %v, want %v", got, err, tt.want)
 			}
@@ -292,48 +295,48 @@ func TestTheBetterOfTwoPodsCounts(t *testing.T) {
 	}
 }
 
-func TestAStaleCacheWritesNothingAndSaysNothing(t *testing.T) {
-	b := newBench(t, node("1"), pressure(time.Time{}), agentPod("a", corev1.ConditionFalse))
+func TestAStaleCacheCausesNoWritesAndNoEvents(t *testing.T) {
+	h := newHarness(t, newNode("1"), newReportedPressure(time.Time{}), newAgentPod("a", corev1.ConditionFalse))
 	stale := &v1alpha1.PortPressure{}
-	if err := b.client.Get(t.Context(), client.ObjectKey{Name: "n"}, stale); err != nil {
+	if err := h.client.Get(t.Context(), client.ObjectKey{Name: "n"}, stale); err != nil {
 		t.Fatal(err)
 	}
-	b.reconcile()
-	b.clock.SetTime(start.Add(time.Hour))
-	b.reconcile()
-	b.writes, b.events = nil, nil
+	h.reconcile()
+	h.clock.SetTime(start.Add(time.Hour))
+	h.reconcile()
+	h.writes, h.events = nil, nil
 
-	meta := &metav1.PartialObjectMetadata{ObjectMeta: node("1").ObjectMeta}
+	meta := &metav1.PartialObjectMetadata{ObjectMeta: newNode("1").ObjectMeta}
 	version := func() string {
-		have := &v1alpha1.PortPressure{}
-		if err := b.client.Get(t.Context(), client.ObjectKey{Name: "n"}, have); err != nil {
+		current := &v1alpha1.PortPressure{}
+		if err := h.client.Get(t.Context(), client.ObjectKey{Name: "n"}, current); err != nil {
 			t.Fatal(err)
 		}
-		return have.ResourceVersion
+		return current.ResourceVersion
 	}
 	before := version()
-	if got, err := b.r.updatePortPressure(t.Context(), meta, stale, agentPodNotReady, start); err != nil || got != (ctrl.Result{}) {
-		t.Errorf("settle on a stale object: %v, %v, want the event of the new one waited for", got, err)
+	if got, err := h.r.updatePortPressure(t.Context(), meta, stale, agentPodNotReady, start); err != nil || got != (ctrl.Result{}) {
+		t.Errorf("updatePortPressure of a stale object = %v, %v, want an empty result and no error", got, err)
 	}
-	if after := version(); len(b.writes) != 1 || after != before {
-		t.Errorf("tried %q, resourceVersion %s became %s: want one refused patch", b.writes, before, after)
+	if after := version(); len(h.writes) != 1 || after != before {
+		t.Errorf("tried %q, resourceVersion %s became %s, want one rejected patch", h.writes, before, after)
 	}
-	if len(b.events) > 0 {
-		t.Errorf("Events for what was not written: %q", b.events)
+	if len(h.events) > 0 {
+		t.Errorf("Events after a rejected patch: %q", h.events)
 	}
 }
 
-func TestANodeThatIsGoneIsForgotten(t *testing.T) {
-	n := node("1")
-	b := newBench(t, n, pressure(start))
-	b.r.budgets.recordChanges("n", start, []transition.Change{{Reason: v1alpha1.ReasonHeadroomLow}})
-	b.reconcile()
-	if len(b.r.podStates.nodes) != 1 || len(b.r.budgets.nodes) != 1 {
-		t.Fatal("nothing was remembered")
+func TestTheStateOfADeletedNodeIsRemoved(t *testing.T) {
+	n := newNode("1")
+	h := newHarness(t, n, newReportedPressure(start))
+	h.r.budgets.recordChanges("n", start, []transition.Change{{Reason: v1alpha1.ReasonHeadroomLow}})
+	h.reconcile()
+	if len(h.r.podStates.nodes) != 1 || len(h.r.budgets.nodes) != 1 {
+		t.Fatal("no state was stored")
 	}
-	b.r.client = newBench(t).client
-	b.reconcile()
-	if len(b.r.podStates.nodes) != 0 || len(b.r.budgets.nodes) != 0 {
-		t.Errorf("still remembered: %v, %v", b.r.podStates.nodes, b.r.budgets.nodes)
+	h.r.client = newHarness(t).client
+	h.reconcile()
+	if len(h.r.podStates.nodes) != 0 || len(h.r.budgets.nodes) != 0 {
+		t.Errorf("the state still exists: %v, %v", h.r.podStates.nodes, h.r.budgets.nodes)
 	}
 }

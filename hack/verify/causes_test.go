@@ -27,7 +27,7 @@ func TestCausesAreDocumented(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("agent/cause, Table (-API +table):\n%s", diff)
+		t.Errorf("cause.Causes (-API +Causes):\n%s", diff)
 	}
 	page, err := os.ReadFile(filepath.Join(root, "docs/causes.md"))
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 // The state of the sandbox's Windows is read with its own programs, not with the agent.
 
-// absent stands for a registry value that does not exist.
+// absent represents a registry value that does not exist.
 const absent = -1
 
 var dwordPattern = regexp.MustCompile(`REG_DWORD\s+0x([0-9a-f]+)`)

@@ -174,8 +174,9 @@ func render(t *testing.T, p v1alpha1.PortPressure, o terminal.Options, omittedPo
 
 var escapes = regexp.MustCompile(`\x1b\[\d+m`)
 
-// checkFits checks every output: lines no wider than the terminal, no
-// control but newline and, if colours are on, SGR; ASCII where asked for.
+// checkFits checks that lines are no wider than the terminal, that the only control
+// characters are newlines and, with colours, those of SGR, and that the output is ASCII if
+// that is required.
 func checkFits(t *testing.T, table string, o terminal.Options) {
 	t.Helper()
 	width := max(60, o.Width)
@@ -201,7 +202,7 @@ func checkFits(t *testing.T, table string, o terminal.Options) {
 	}
 }
 
-// fillWith puts s wherever an object has text.
+// fillWith returns an object with s in its text fields.
 func fillWith(s string) v1alpha1.PortPressure {
 	return newPressure(func(st *v1alpha1.PortPressureStatus) {
 		makeCritical(st)

@@ -25,8 +25,9 @@ var (
 
 const uid = "3f2a9c1e-5b7d-4a10-9d57-7d1d2f0c6b11"
 
-// network is pod i's, which uses so many of 100 ports to a database.
-func network(i, used int) socket.Network {
+// newNetwork returns the network of pod i, which uses that many of 100 ports to a
+// database.
+func newNetwork(i, used int) socket.Network {
 	return socket.Network{
 		Inode: uint64(i + 1), Detailed: true, InUse: used,
 		Owner: socket.Owner{Kind: socket.OwnerPod, Namespace: "shop", Pod: fmt.Sprintf("api-%d", i),
@@ -39,14 +40,16 @@ func network(i, used int) socket.Network {
 	}
 }
 
-func sample(at time.Duration, ns ...socket.Network) *socket.Sample {
+func newSample(at time.Duration, ns ...socket.Network) *socket.Sample {
 	return &socket.Sample{Taken: begin.Add(at), Networks: ns}
 }
 
-func unknown(socket.Pool) cause.Diagnosis { return cause.Diagnosis{Cause: v1alpha1.CauseUnknown} }
+func diagnoseUnknown(socket.Pool) cause.Diagnosis {
+	return cause.Diagnosis{Cause: v1alpha1.CauseUnknown}
+}
 
-// reasons of events, with the pods' names where there are several pods.
-func reasons(events []Event) []string {
+// listReasons returns the reasons of events.
+func listReasons(events []Event) []string {
 	var list []string
 	for _, e := range events {
 		list = append(list, e.Reason)
@@ -54,35 +57,35 @@ func reasons(events []Event) []string {
 	return list
 }
 
-// step is a sample of one pod.
-type step struct {
+// podStep is a sample of one pod and the expected Events.
+type podStep struct {
 	percent int
 	failed  uint64 // since the first sample
-	want    string // reasons, a space between them
+	want    string // reasons, separated by spaces
 }
 
 func TestEventsOfAPod(t *testing.T) {
 	const low, critical, restored, fails = v1alpha1.ReasonHeadroomLow, v1alpha1.ReasonHeadroomCritical, v1alpha1.ReasonHeadroomRestored, v1alpha1.ReasonPortsExhausted
-	tests := map[string][]step{
-		"a pod at ease is not spoken of":           {{percent: 0}, {percent: 49}, {percent: 10}},
-		"each line is said once, as it is crossed": {{percent: 49}, {50, 0, low}, {percent: 60}, {85, 0, critical}, {percent: 99}},
-		"straight to the top is one Event":         {{percent: 10}, {99, 0, critical}, {percent: 99}},
-		"down step by step":                        {{percent: 10}, {99, 0, critical}, {60, 0, low}, {10, 0, restored}},
-		"hovering at a line says it once":          {{50, 0, low}, {percent: 49}, {percent: 50}, {percent: 46}, {percent: 50}},
-		"what recovers and comes back is said":     {{50, 0, low}, {44, 0, restored}, {50, 0, low}},
-		"calls that fail come first":               {{percent: 10}, {100, 7, fails + " " + critical}, {percent: 100, failed: 70}},
-		"calls that fail below the line, too":      {{percent: 10}, {10, 7, fails}, {percent: 10, failed: 7}},
-		"calls that go on failing are said once":   {{10, 1, fails}, {percent: 10, failed: 2}, {percent: 10, failed: 3}},
+	tests := map[string][]podStep{
+		"a pod below the warning threshold has no Event":     {{percent: 0}, {percent: 49}, {percent: 10}},
+		"each threshold causes one Event when it is crossed": {{percent: 49}, {50, 0, low}, {percent: 60}, {85, 0, critical}, {percent: 99}},
+		"from Normal to Critical is one Event":               {{percent: 10}, {99, 0, critical}, {percent: 99}},
+		"each lower level causes an Event":                   {{percent: 10}, {99, 0, critical}, {60, 0, low}, {10, 0, restored}},
+		"flapping around a threshold causes one Event":       {{50, 0, low}, {percent: 49}, {percent: 50}, {percent: 46}, {percent: 50}},
+		"pressure after a recovery causes an Event":          {{50, 0, low}, {44, 0, restored}, {50, 0, low}},
+		"failed calls come first":                            {{percent: 10}, {100, 7, fails + " " + critical}, {percent: 100, failed: 70}},
+		"failed calls below the warning threshold":           {{percent: 10}, {10, 7, fails}, {percent: 10, failed: 7}},
+		"calls that keep failing cause one Event":            {{10, 1, fails}, {percent: 10, failed: 2}, {percent: 10, failed: 3}},
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {
-			var b Tracker
+			var tracker Tracker
 			for i, step := range steps {
-				s := sample(time.Duration(i)*10*time.Second, network(0, step.percent))
+				s := newSample(time.Duration(i)*10*time.Second, newNetwork(0, step.percent))
 				if step.failed > 0 {
 					s.Failures = []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: step.failed, LastAt: s.Taken}}
 				}
-				got := strings.Join(reasons(b.DecideEvents(s, v1alpha1.Thresholds{}, unknown)), " ")
+				got := strings.Join(listReasons(tracker.DecideEvents(s, v1alpha1.Thresholds{}, diagnoseUnknown)), " ")
 				if got != step.want {
 					t.Fatalf("after %+v: %q, want %q", steps[:i+1], got, step.want)
 				}
@@ -91,17 +94,17 @@ func TestEventsOfAPod(t *testing.T) {
 	}
 }
 
-func TestCallsThatFailAgainAfterAWhileAreReportedAgain(t *testing.T) {
-	var b Tracker
+func TestFailuresAfterAPauseAreReportedAgain(t *testing.T) {
+	var tracker Tracker
 	var got []string
 	count := uint64(0)
 	for minute := range 40 {
-		s := sample(time.Duration(minute)*time.Minute, network(0, 10))
-		if minute < 5 || minute == 14 || minute >= 30 { // 10 minutes of quiet are not over at 14
+		s := newSample(time.Duration(minute)*time.Minute, newNetwork(0, 10))
+		if minute < 5 || minute == 14 || minute >= 30 { // at 14, the pause was shorter than 10 minutes
 			count += 5
 		}
 		s.Failures = []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: count, LastAt: s.Taken}}
-		for _, e := range b.DecideEvents(s, v1alpha1.Thresholds{}, unknown) {
+		for _, e := range tracker.DecideEvents(s, v1alpha1.Thresholds{}, diagnoseUnknown) {
 			got = append(got, fmt.Sprintf("%d %s", minute, e.Reason))
 		}
 	}
@@ -111,28 +114,28 @@ func TestCallsThatFailAgainAfterAWhileAreReportedAgain(t *testing.T) {
 }
 
 func TestEarlierFailuresAreNotReported(t *testing.T) {
-	var b Tracker
+	var tracker Tracker
 	old := []socket.Failure{{Inode: 1, Destination: db, Port: 5432, Count: 9, LastAt: begin}}
-	first := sample(0) // the pod that failed has gone, and another gets its inode
+	first := newSample(0) // the failed pod was deleted, and another gets its inode
 	first.Failures = old
-	b.DecideEvents(first, v1alpha1.Thresholds{}, unknown)
-	then := sample(time.Minute, network(0, 10))
+	tracker.DecideEvents(first, v1alpha1.Thresholds{}, diagnoseUnknown)
+	then := newSample(time.Minute, newNetwork(0, 10))
 	then.Failures = old
-	if got := b.DecideEvents(then, v1alpha1.Thresholds{}, unknown); len(got) > 0 {
+	if got := tracker.DecideEvents(then, v1alpha1.Thresholds{}, diagnoseUnknown); len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestALeakIsReportedOnceUntilThePodIsNormal(t *testing.T) {
-	var b Tracker
+	var tracker Tracker
 	leak := func(socket.Pool) cause.Diagnosis { return cause.Diagnosis{Cause: v1alpha1.CauseCloseWaitLeak} }
 	var got []string
 	for i, step := range []struct {
 		percent int
-		why     func(socket.Pool) cause.Diagnosis
-	}{{10, leak}, {60, leak}, {60, unknown}, {60, leak}, {90, leak}, {10, leak}, {60, leak}} {
-		s := sample(time.Duration(i)*time.Minute, network(0, step.percent))
-		got = append(got, strings.Join(reasons(b.DecideEvents(s, v1alpha1.Thresholds{}, step.why)), " "))
+		cause   func(socket.Pool) cause.Diagnosis
+	}{{10, leak}, {60, leak}, {60, diagnoseUnknown}, {60, leak}, {90, leak}, {10, leak}, {60, leak}} {
+		s := newSample(time.Duration(i)*time.Minute, newNetwork(0, step.percent))
+		got = append(got, strings.Join(listReasons(tracker.DecideEvents(s, v1alpha1.Thresholds{}, step.cause)), " "))
 	}
 	want := []string{"", "HeadroomLow LeakSuspected", "", "", "HeadroomCritical", "HeadroomRestored", "HeadroomLow LeakSuspected"}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -141,24 +144,24 @@ func TestALeakIsReportedOnceUntilThePodIsNormal(t *testing.T) {
 }
 
 // A pool that fills and empties every minute, for three hours.
-func TestAPodThatFlapsGetsSixAnHourAndTheLastIsTrue(t *testing.T) {
+func TestAFlappingPodGetsSixEventsAnHourAndItsFinalState(t *testing.T) {
 	for name, last := range map[string]struct {
 		percent int
 		reason  string
-	}{"bad at the end": {99, v1alpha1.ReasonHeadroomCritical}, "good at the end": {5, v1alpha1.ReasonHeadroomRestored}} {
+	}{"Critical at the end": {99, v1alpha1.ReasonHeadroomCritical}, "Normal at the end": {5, v1alpha1.ReasonHeadroomRestored}} {
 		t.Run(name, func(t *testing.T) {
-			var b Tracker
+			var tracker Tracker
 			var all []Event
 			at := time.Duration(0)
-			see := func(percent int) {
-				all = append(all, b.DecideEvents(sample(at, network(0, percent)), v1alpha1.Thresholds{}, unknown)...)
+			observe := func(percent int) {
+				all = append(all, tracker.DecideEvents(newSample(at, newNetwork(0, percent)), v1alpha1.Thresholds{}, diagnoseUnknown)...)
 				at += 10 * time.Second
 			}
 			for i := range 6 * 180 {
-				see(map[bool]int{true: 99, false: 5}[i%6 < 3])
+				observe(map[bool]int{true: 99, false: 5}[i%6 < 3])
 			}
-			for range 6 * 60 { // it stays as it is
-				see(last.percent)
+			for range 6 * 60 { // the final state
+				observe(last.percent)
 			}
 			for i := range all {
 				hour := 0
@@ -168,7 +171,7 @@ func TestAPodThatFlapsGetsSixAnHourAndTheLastIsTrue(t *testing.T) {
 					}
 				}
 				if hour > 6 {
-					t.Fatalf("%d in the hour from %v", hour, all[i].At)
+					t.Fatalf("%d Events in the hour from %v", hour, all[i].At)
 				}
 			}
 			if len(all) < 15 || all[len(all)-1].Reason != last.reason {
@@ -178,32 +181,32 @@ func TestAPodThatFlapsGetsSixAnHourAndTheLastIsTrue(t *testing.T) {
 	}
 }
 
-func TestTenPodsAtATime(t *testing.T) {
-	var b Tracker
+func TestTenPodsHaveOpenProblemsAtATime(t *testing.T) {
+	var tracker Tracker
 	var ns []socket.Network
 	for i := range 30 {
-		ns = append(ns, network(i, 60+i))
+		ns = append(ns, newNetwork(i, 60+i))
 	}
-	s := sample(0, ns...)
+	s := newSample(0, ns...)
 	s.Failures = []socket.Failure{{Inode: ns[0].Inode, Destination: db, Port: 5432, Count: 3, LastAt: begin}}
-	said := map[string]bool{}
-	for _, e := range b.DecideEvents(s, v1alpha1.Thresholds{}, unknown) {
-		said[e.Pod.Name] = true
+	reported := map[string]bool{}
+	for _, e := range tracker.DecideEvents(s, v1alpha1.Thresholds{}, diagnoseUnknown) {
+		reported[e.Pod.Name] = true
 	}
-	want := map[string]bool{"api-0": true} // its calls fail
+	want := map[string]bool{"api-0": true} // because its calls fail
 	for i := 21; i < 30; i++ {
 		want[fmt.Sprintf("api-%d", i)] = true
 	}
-	if diff := cmp.Diff(want, said); diff != "" {
+	if diff := cmp.Diff(want, reported); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	// One recovers, another takes its place; one goes, likewise.
-	ns[29] = network(29, 1)
+	// When a pod recovers or is deleted, another pod is reported instead.
+	ns[29] = newNetwork(29, 1)
 	var got []string
-	for _, e := range b.DecideEvents(sample(time.Minute, ns...), v1alpha1.Thresholds{}, unknown) {
+	for _, e := range tracker.DecideEvents(newSample(time.Minute, ns...), v1alpha1.Thresholds{}, diagnoseUnknown) {
 		got = append(got, e.Pod.Name+" "+e.Reason)
 	}
-	for _, e := range b.DecideEvents(sample(2*time.Minute, ns[:28]...), v1alpha1.Thresholds{}, unknown) {
+	for _, e := range tracker.DecideEvents(newSample(2*time.Minute, ns[:28]...), v1alpha1.Thresholds{}, diagnoseUnknown) {
 		got = append(got, e.Pod.Name+" "+e.Reason)
 	}
 	if diff := cmp.Diff([]string{"api-29 HeadroomRestored", "api-20 HeadroomLow", "api-19 HeadroomLow"}, got); diff != "" {
@@ -211,47 +214,47 @@ func TestTenPodsAtATime(t *testing.T) {
 	}
 }
 
-// A place that gets free is for those that fail then.
+// When a pod is deleted, earlier failures of another are not reported instead.
 func TestEventsBeyondTheLimitAreNotReportedLater(t *testing.T) {
-	var b Tracker
+	var tracker Tracker
 	var ns []socket.Network
 	for i := range 11 {
-		ns = append(ns, network(i, 60))
+		ns = append(ns, newNetwork(i, 60))
 	}
-	b.DecideEvents(sample(0, ns[:10]...), v1alpha1.Thresholds{}, unknown)
-	ns[10] = network(10, 5)
-	s := sample(time.Minute, ns...)
+	tracker.DecideEvents(newSample(0, ns[:10]...), v1alpha1.Thresholds{}, diagnoseUnknown)
+	ns[10] = newNetwork(10, 5)
+	s := newSample(time.Minute, ns...)
 	s.Failures = []socket.Failure{{Inode: 11, Destination: db, Port: 5432, Count: 1, LastAt: s.Taken}}
-	got := b.DecideEvents(s, v1alpha1.Thresholds{}, unknown)
-	then := sample(2*time.Minute, ns[5:]...)
+	got := tracker.DecideEvents(s, v1alpha1.Thresholds{}, diagnoseUnknown)
+	then := newSample(2*time.Minute, ns[5:]...)
 	then.Failures = s.Failures
-	if got = append(got, b.DecideEvents(then, v1alpha1.Thresholds{}, unknown)...); len(got) > 0 {
+	if got = append(got, tracker.DecideEvents(then, v1alpha1.Thresholds{}, diagnoseUnknown)...); len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
 
-// Pods that live for a minute and run out in it, one after another.
-func TestANodeHasALimitOfItsOwn(t *testing.T) {
-	var b Tracker
+// Successive short-lived pods run out of ports.
+func TestANodeHasItsOwnHourlyLimit(t *testing.T) {
+	var tracker Tracker
 	count := 0
 	for i := range 360 {
-		count += len(b.DecideEvents(sample(time.Duration(i)*10*time.Second, network(i, 99)), v1alpha1.Thresholds{}, unknown))
+		count += len(tracker.DecideEvents(newSample(time.Duration(i)*10*time.Second, newNetwork(i, 99)), v1alpha1.Thresholds{}, diagnoseUnknown))
 	}
 	if count != nodeHourlyLimit {
-		t.Errorf("%d in an hour, want %d", count, nodeHourlyLimit)
+		t.Errorf("%d Events in an hour, want %d", count, nodeHourlyLimit)
 	}
-	if n := len(b.pods); n > 361 {
+	if n := len(tracker.pods); n > 361 {
 		t.Errorf("%d pods are tracked", n)
 	}
-	b.DecideEvents(sample(3*time.Hour), v1alpha1.Thresholds{}, unknown)
-	if len(b.pods) > 0 {
-		t.Errorf("%d states of pods that are gone", len(b.pods))
+	tracker.DecideEvents(newSample(3*time.Hour), v1alpha1.Thresholds{}, diagnoseUnknown)
+	if len(tracker.pods) > 0 {
+		t.Errorf("%d deleted pods are tracked", len(tracker.pods))
 	}
 }
 
 func TestOnlyNamedPodsGetEvents(t *testing.T) {
 	change := func(f func(*socket.Network)) socket.Network {
-		n := network(0, 99)
+		n := newNetwork(0, 99)
 		f(&n)
 		return n
 	}
@@ -259,7 +262,7 @@ func TestOnlyNamedPodsGetEvents(t *testing.T) {
 		n    socket.Network
 		want int
 	}{
-		"a pod":                     {network(0, 99), 1},
+		"a pod":                     {newNetwork(0, 99), 1},
 		"the host":                  {change(func(n *socket.Network) { n.Owner.Kind = socket.OwnerHost }), 0},
 		"a container without a pod": {change(func(n *socket.Network) { n.Owner.Kind = socket.OwnerContainer }), 0},
 		"a pod without a name":      {change(func(n *socket.Network) { n.Owner.Pod = "" }), 0},
@@ -268,8 +271,8 @@ func TestOnlyNamedPodsGetEvents(t *testing.T) {
 		"an advisory pool":          {change(func(n *socket.Network) { n.Destinations = nil }), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var b Tracker
-			if got := b.DecideEvents(sample(0, c.n), v1alpha1.Thresholds{}, unknown); len(got) != c.want {
+			var tracker Tracker
+			if got := tracker.DecideEvents(newSample(0, c.n), v1alpha1.Thresholds{}, diagnoseUnknown); len(got) != c.want {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -277,37 +280,37 @@ func TestOnlyNamedPodsGetEvents(t *testing.T) {
 }
 
 func TestAPodWithTwoNetworksGetsOneEvent(t *testing.T) {
-	var b Tracker
-	other := network(0, 90)
+	var tracker Tracker
+	other := newNetwork(0, 90)
 	other.Inode = 77
-	got := b.DecideEvents(sample(0, network(0, 60), other), v1alpha1.Thresholds{}, unknown)
+	got := tracker.DecideEvents(newSample(0, newNetwork(0, 60), other), v1alpha1.Thresholds{}, diagnoseUnknown)
 	if len(got) != 1 || got[0].Reason != v1alpha1.ReasonHeadroomCritical {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestThresholdsAreThoseOfTheNode(t *testing.T) {
-	var b Tracker
-	got := b.DecideEvents(sample(0, network(0, 60)), v1alpha1.Thresholds{WarningPercent: 70, CriticalPercent: 90}, unknown)
+func TestThresholdsOfTheNodeAreUsed(t *testing.T) {
+	var tracker Tracker
+	got := tracker.DecideEvents(newSample(0, newNetwork(0, 60)), v1alpha1.Thresholds{WarningPercent: 70, CriticalPercent: 90}, diagnoseUnknown)
 	if len(got) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestARepeatIsOfTheSameSeries(t *testing.T) {
-	var b Tracker
+func TestARepeatedEventBelongsToTheSameSeries(t *testing.T) {
+	var tracker Tracker
 	var got []Event
-	see := func(at time.Duration, percent int) {
-		for _, e := range b.DecideEvents(sample(at, network(0, percent)), v1alpha1.Thresholds{}, unknown) {
+	observe := func(at time.Duration, percent int) {
+		for _, e := range tracker.DecideEvents(newSample(at, newNetwork(0, percent)), v1alpha1.Thresholds{}, diagnoseUnknown) {
 			if e.Warning {
 				got = append(got, e)
 			}
 		}
 	}
-	see(0, 60)
+	observe(0, 60)
 	for _, at := range []time.Duration{10 * time.Minute, 39 * time.Minute, 70 * time.Minute} {
-		see(at-time.Minute, 5)
-		see(at, 60)
+		observe(at-time.Minute, 5)
+		observe(at, 60)
 	}
 	var counts []int
 	for _, e := range got {
@@ -320,18 +323,18 @@ func TestARepeatIsOfTheSameSeries(t *testing.T) {
 		t.Errorf("names %q, %q, %q", got[0].Name, got[2].Name, got[3].Name)
 	}
 	if !got[0].PresentAtStart || got[1].PresentAtStart {
-		t.Errorf("standing: %t, then %t", got[0].PresentAtStart, got[1].PresentAtStart)
+		t.Errorf("PresentAtStart is %t, then %t, want true, then false", got[0].PresentAtStart, got[1].PresentAtStart)
 	}
 }
 
-// A restarted agent repeats an Event under the name that it had before.
-func TestAnAgentThatStartsAgainUsesTheSameNames(t *testing.T) {
+// A restarted agent repeats an Event under the same name.
+func TestARestartedAgentUsesTheSameEventNames(t *testing.T) {
 	var names []string
 	for minute := range 60 {
-		var b Tracker // a new one
-		for _, e := range b.DecideEvents(sample(time.Duration(minute)*time.Minute, network(0, 99)), v1alpha1.Thresholds{}, unknown) {
+		var tracker Tracker // of the restarted agent
+		for _, e := range tracker.DecideEvents(newSample(time.Duration(minute)*time.Minute, newNetwork(0, 99)), v1alpha1.Thresholds{}, diagnoseUnknown) {
 			if !e.PresentAtStart {
-				t.Errorf("%+v is not said to stand", e)
+				t.Errorf("%+v is not marked as PresentAtStart", e)
 			}
 			if len(names) == 0 || names[len(names)-1] != e.Name {
 				names = append(names, e.Name)
@@ -343,7 +346,7 @@ func TestAnAgentThatStartsAgainUsesTheSameNames(t *testing.T) {
 	}
 }
 
-func TestNamesAreNames(t *testing.T) {
+func TestEventNamesAreValidAndUnique(t *testing.T) {
 	seen := map[string]bool{}
 	for _, pod := range []string{"a", strings.Repeat("a", 253), strings.Repeat("a", 235) + "." + strings.Repeat("b", 17), strings.Repeat("a-", 126) + "b"} {
 		for _, reason := range []string{v1alpha1.ReasonHeadroomLow, v1alpha1.ReasonHeadroomCritical} {
@@ -353,7 +356,7 @@ func TestNamesAreNames(t *testing.T) {
 					t.Errorf("%s: %v", name, wrong)
 				}
 				if seen[name] {
-					t.Errorf("%s twice", name)
+					t.Errorf("the name %s is used twice", name)
 				}
 				seen[name] = true
 			}
@@ -364,37 +367,37 @@ func TestNamesAreNames(t *testing.T) {
 func TestNotes(t *testing.T) {
 	churn := cause.Diagnosis{Cause: v1alpha1.CauseTimeWaitChurn, Finding: "They are in TIME_WAIT.", Remedy: "Keep connections open."}
 	pool := func(change func(*socket.Pool)) observation {
-		n := network(0, 92)
+		n := newNetwork(0, 92)
 		p := socket.Pool{Network: &n, Destination: &n.Destinations[0], Used: 92, Capacity: 100}
 		change(&p)
 		return observation{tightest: p}
 	}
-	to := func(*socket.Pool) {}
-	six := &socket.Destination{Address: netip.MustParseAddr("2001:db8::9"), Port: 443}
-	failing := pool(to)
+	unchanged := func(*socket.Pool) {}
+	ipv6 := &socket.Destination{Address: netip.MustParseAddr("2001:db8::9"), Port: 443}
+	failing := pool(unchanged)
 	failing.failed = failedCalls{count: 12, destination: netip.AddrPortFrom(db, 5432)}
-	nowhere := pool(to)
-	nowhere.failed = failedCalls{count: 1}
+	failingUnknown := pool(unchanged)
+	failingUnknown.failed = failedCalls{count: 1}
 	for name, c := range map[string]struct{ got, want string }{
-		"to a destination": {formatHeadroomNote(pool(to), v1alpha1.LevelCritical, v1alpha1.LevelNormal, churn),
+		"to a destination": {formatHeadroomNote(pool(unchanged), v1alpha1.LevelCritical, v1alpha1.LevelNormal, churn),
 			"92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
-		"of IPv6": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination = six }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
+		"IPv6": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination = ipv6 }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"92 of 100 ports to [2001:db8::9]:443 are in use (92 %)."},
-		"of bind": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
+		"bind(0)": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind = nil, socket.Bind }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"92 of 100 ports for bind(0) are in use (92 %)."},
-		"of UDP": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
+		"UDP": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination, p.Kind, p.Protocol = nil, socket.Bind, socket.UDP }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"92 of 100 UDP ports are in use (92 %)."},
-		"to any": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
+		"any destination": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Destination = nil }), v1alpha1.LevelWarning, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"92 of 100 ports to any destination are in use (92 %)."},
-		"not known any better": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), v1alpha1.LevelCritical, v1alpha1.LevelNormal, cause.Diagnosis{}),
+		"an uncertain number of ports": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used, p.UsedMax = 20, 92 }), v1alpha1.LevelCritical, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"20 to 92 of 100 ports to 10.0.0.9:5432 are in use (92 %)."},
 		"back to normal": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used = 5 }), v1alpha1.LevelNormal, v1alpha1.LevelCritical, churn),
 			"Port usage is back to normal. 5 of 100 ports to 10.0.0.9:5432 are in use (5 %)."},
-		"better, but not Normal": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), v1alpha1.LevelWarning, v1alpha1.LevelCritical, churn),
+		"below the critical threshold, but not Normal": {formatHeadroomNote(pool(func(p *socket.Pool) { p.Used = 70 }), v1alpha1.LevelWarning, v1alpha1.LevelCritical, churn),
 			"Below the critical threshold again. 70 of 100 ports to 10.0.0.9:5432 are in use (70 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
 		"calls fail": {formatFailureNote(failing, v1alpha1.LevelCritical, churn),
 			"connect() to 10.0.0.9:5432 failed 12 times: no port was free (EADDRNOTAVAIL). 92 of 100 ports to 10.0.0.9:5432 are in use (92 %). TimeWaitChurn: They are in TIME_WAIT. Keep connections open."},
-		"calls failed, and it is over": {formatFailureNote(nowhere, v1alpha1.LevelNormal, cause.Diagnosis{}),
+		"calls failed, but the level is Normal": {formatFailureNote(failingUnknown, v1alpha1.LevelNormal, cause.Diagnosis{}),
 			"connect() failed once: no port was free (EADDRNOTAVAIL)."},
 		"a leak": {formatLeakNote(cause.Diagnosis{Cause: v1alpha1.CauseCloseWaitLeak, Finding: "They are in CLOSE_WAIT.", Remedy: "Close them."}),
 			"Sockets that a program should have closed are filling a pool. CloseWaitLeak: They are in CLOSE_WAIT. Close them."},
@@ -416,7 +419,7 @@ func TestANoteFitsTheAPI(t *testing.T) {
 	}
 }
 
-func TestFailuresGoToThePodWithMostOfThem(t *testing.T) {
+func TestNewFailuresAreCountedByPod(t *testing.T) {
 	var f failureCounts
 	at := func(inode uint64, port uint16, count uint64, when time.Duration) socket.Failure {
 		return socket.Failure{Inode: inode, Destination: db, Port: port, Count: count, LastAt: begin.Add(when)}
@@ -431,11 +434,11 @@ func TestFailuresGoToThePodWithMostOfThem(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got := f.countNew([]socket.Failure{at(1, 80, 3, time.Hour)})[1].count; got != 3 {
-		t.Errorf("a reader that began anew: %d, want 3", got)
+		t.Errorf("after a restart of the reader: %d, want 3", got)
 	}
 }
 
-func TestAFailureFromTheEventLogIsNamed(t *testing.T) {
+func TestAFailureFromTheEventLogHasItsReason(t *testing.T) {
 	s := observation{failed: failedCalls{count: 3, reason: "UdpPortsExhausted"}}
 	const want = "The Windows event log reported UdpPortsExhausted 3 times: no port was free, or none for the peer."
 	if got := formatFailureNote(s, v1alpha1.LevelNormal, cause.Diagnosis{}); got != want {

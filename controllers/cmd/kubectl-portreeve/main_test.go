@@ -41,7 +41,7 @@ func writeKubeconfig(t *testing.T, config *rest.Config, namespace string) string
 	return path
 }
 
-// newTestApp returns an app with that environment, and its outputs.
+// newTestApp returns an app with that environment, and its output streams.
 func newTestApp(env map[string]string) (a *app, out, errOut *testenv.Output) {
 	out, errOut = &testenv.Output{}, &testenv.Output{}
 	return &app{
@@ -148,14 +148,14 @@ func TestCommandsAgainstARealAPI(t *testing.T) {
 		"top ranks pods":                       {"top --pods", 0, []string{"2 pods", "shop/checkout", "staging/checkout"}, nil},
 		"top ranks pods of a namespace":        {"top --pods -n staging", 0, []string{"1 pod ", "staging/checkout"}, nil},
 		"top has more columns":                 {"top -o wide", 0, []string{"LEVEL", "READER", "VERSION", "portwalk"}, nil},
-		"top names objects in its order":       {"top -o name", 0, []string{"portpressure.portreeve.io/node-b\nportpressure.portreeve.io/node-c\nportpressure.portreeve.io/node-a\n"}, nil},
-		"top takes jsonpath":                   {"top -o jsonpath={.items[*].metadata.name}", 0, []string{"node-b node-c node-a"}, nil},
+		"top -o name has the same order":       {"top -o name", 0, []string{"portpressure.portreeve.io/node-b\nportpressure.portreeve.io/node-c\nportpressure.portreeve.io/node-a\n"}, nil},
+		"top with jsonpath":                    {"top -o jsonpath={.items[*].metadata.name}", 0, []string{"node-b node-c node-a"}, nil},
 		"explain a node":                       {"explain node-b", 0, []string{"WARNING 70 %", "Cause: NarrowRange", "Used by", "pod shop/checkout", "Would help", "20920", "net.ipv4.tcp_tw_reuse = 1  Failed"}, nil},
 		"explain a pod with its namespace":     {"explain shop/checkout", 0, []string{"WARNING 70 %  shop/checkout → 10.0.0.9:5432", "node-b"}, nil},
-		"explain a pod of -n":                  {"explain checkout -n staging", 0, []string{"WARNING 55 %  staging/checkout", "node-c"}, nil},
+		"explain a pod in the namespace of -n": {"explain checkout -n staging", 0, []string{"WARNING 55 %  staging/checkout", "node-c"}, nil},
 		"explain as YAML is the object":        {"explain shop/checkout -o yaml", 0, []string{"kind: PortPressure", "name: node-b"}, nil},
 		"explain an unreported pod":            {"explain idle", 0, []string{"default/idle on node-a is not reported", "node-a"}, nil},
-		"explain a pod of the host":            {"explain default/proxy", 0, []string{"hostNetwork: true", "NORMAL 3 %"}, nil},
+		"explain a pod with hostNetwork":       {"explain default/proxy", 0, []string{"hostNetwork: true", "NORMAL 3 %"}, nil},
 		"tuning":                               {"tuning gateways", 0, []string{"gateways  Paused", "1 of 2 nodes updated", "node-b", "Failed", "read-only file system", "Not updated yet: 1 of 2 selected nodes."}, nil},
 		"tuning as JSON is the object":         {"tuning gateways -o json", 0, []string{`"kind": "NodeTuning"`}, nil},
 		"version":                              {"version", 0, []string{"kubectl-portreeve version dev"}, nil},
@@ -175,7 +175,7 @@ func TestCommandsAgainstARealAPI(t *testing.T) {
 		"no such command":                      {"tops", 2, nil, []string{`unknown command "tops": use top, explain, tuning or version`}},
 		"no such flag":                         {"top --colour", 2, nil, []string{"unknown flag: --colour", "kubectl portreeve top --help"}},
 		"no such output":                       {"top -o xml", 2, nil, []string{`-o "xml": must be one of`, "wide", "yaml"}},
-		"a watch of JSON":                      {"top --watch -o json", 2, nil, []string{"kubectl get portpressures --watch -o json"}},
+		"a watch with JSON":                    {"top --watch -o json", 2, nil, []string{"kubectl get portpressures --watch -o json"}},
 		"pods as JSON":                         {"top --pods -o json", 2, nil, []string{"the objects are those of nodes"}},
 		"no such context":                      {"top --context elsewhere", 1, nil, []string{`"elsewhere" does not exist`, "--context"}},
 		"no API server":                        {"top --server https://127.0.0.1:1", 1, nil, []string{"can't reach the API server: check --context"}},

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal opens a pseudo-terminal of that many columns (pty(7)): slave is for the
-// program, master reads its output.
+// openTerminal opens a pseudo-terminal with that many columns (pty(7)). The program uses
+// slave, and the test reads its output from master.
 func openTerminal(t *testing.T, columns uint16) (slave, master *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -38,7 +38,7 @@ func openTerminal(t *testing.T, columns uint16) (slave, master *os.File) {
 	return slave, master
 }
 
-func TestColoursAreForTerminals(t *testing.T) {
+func TestColoursAreUsedOnTerminals(t *testing.T) {
 	tests := map[string]struct {
 		env  map[string]string
 		want bool
