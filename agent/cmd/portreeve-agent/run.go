@@ -120,6 +120,13 @@ func setFlagsFromEnvironment(f *pflag.FlagSet, getenv func(string) string) error
 	return errors.Join(errs...)
 }
 
+func (r *runner) newReaderOptions() readerOptions {
+	return readerOptions{
+		proc: r.proc, watchFailures: true, compartments: r.compartments,
+		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.cpuBudget)/2)},
+	}
+}
+
 func (r *runner) runAgent(ctx context.Context) error {
 	if r.node == "" {
 		return newUsageErrorf("--node-name is missing: set it to the name of this machine's Node, in a pod with NODE_NAME from spec.nodeName")
@@ -145,9 +152,7 @@ func (r *runner) runAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, readerOptions{proc: r.proc, watchFailures: true,
-		compartments: r.compartments,
-		snat:         snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.cpuBudget)/2)}})
+	reader, err := openReader(r.reader.value, r.openers, r.newReaderOptions())
 	if err != nil {
 		return err
 	}
