@@ -124,7 +124,7 @@ var privileges = map[string]privilege{
 	"writing to mount state":     {remove: changeMount("state", makeReadOnly), want: reduceAbilities(withoutState, "host", "pods")},
 	"mount stop":                 {remove: removeMount("stop"), want: reduceAbilities(func(*abilities) {}, "host", "pods"), when: tuningStopped},
 	"SYS_ADMIN":                  {remove: dropCapability("SYS_ADMIN"), want: repeatForModes(withoutSysAdmin, "pods")},
-	"mount netns":                {remove: removeMount("netns"), want: repeatForModes(abilities{ExitMessage: "no such folder"}, "pods")},
+	"mount netns":                {remove: removeMount("netns"), want: repeatForModes(abilities{ExitMessage: "no such directory"}, "pods")},
 	"propagation of mount netns": {remove: changeMount("netns", disablePropagation), want: reduceAbilities(func(o *abilities) { o.Pod = appliedNowhere }, "pods"), when: podReplaced},
 }
 
