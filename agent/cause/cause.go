@@ -89,7 +89,7 @@ type Diagnosis struct {
 	// sentences.
 	Finding, Remedy string
 	// Setting is a setting that helps, nil if there is none.
-	Setting *Setting
+	Setting *SuggestedSetting
 }
 
 // Advice returns the diagnosis as sentences.

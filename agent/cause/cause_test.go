@@ -249,7 +249,7 @@ func TestWiderRanges(t *testing.T) {
 			e := newEvidence(tcpstate.Counts{}, withRange(test.first, test.last), func(n *socket.Network) { n.Owner.Kind = test.kind })
 			got := e.suggestWiderRange()
 			if got == nil {
-				got = &Setting{}
+				got = &SuggestedSetting{}
 			}
 			if got.Value != test.want || got.Ports != test.ports {
 				t.Errorf("%q gives %d, want %q and %d", got.Value, got.Ports, test.want, test.ports)

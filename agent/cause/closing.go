@@ -43,7 +43,7 @@ func evaluateFinWaitOrphans(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 }
 
 // suggestFinTimeout returns nil if the time-out is already short.
-func (e *Evidence) suggestFinTimeout() *Setting {
+func (e *Evidence) suggestFinTimeout() *SuggestedSetting {
 	const seconds = 20
 	now := e.Pool.Network.Settings.FinTimeout.Seconds()
 	if now <= seconds {
@@ -77,10 +77,10 @@ func evaluateHalfOpen(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 	return d, true
 }
 
-func (e *Evidence) suggestKeepAlive() *Setting {
+func (e *Evidence) suggestKeepAlive() *SuggestedSetting {
 	const note = "the default detects a lost peer only after more than 2 hours"
 	if e.System.IsWindows {
-		return &Setting{OS: settings.Windows, Key: keepAliveTime, Value: "300000", Note: note}
+		return &SuggestedSetting{OS: settings.Windows, Key: keepAliveTime, Value: "300000", Note: note}
 	}
 	return e.newSysctl(settings.KeyTCPKeepaliveTime, "300", note)
 }

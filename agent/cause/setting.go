@@ -8,8 +8,8 @@ import (
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Setting is a setting that helps and that a NodeTuning can set.
-type Setting struct {
+// SuggestedSetting is a setting that helps and that a NodeTuning can set.
+type SuggestedSetting struct {
 	OS settings.OS
 	// Key and Value are as in the catalogue of settings.
 	Key, Value string
@@ -22,14 +22,14 @@ type Setting struct {
 
 // Field returns the field of a NodeTuning, "linux.sysctls" for settings without a field of
 // their own.
-func (s *Setting) Field() string {
+func (s *SuggestedSetting) Field() string {
 	if t, _ := settings.Lookup(s.OS, s.Key); t.Field != "" {
 		return t.Field
 	}
 	return "linux.sysctls"
 }
 
-func (s *Setting) formatAdvice() string {
+func (s *SuggestedSetting) formatAdvice() string {
 	name := s.Key[strings.LastIndexByte(s.Key, '\\')+1:] // without the registry path
 	text := fmt.Sprintf("%s = %s (NodeTuning %s)", name, s.Value, s.Field())
 	if s.Ports > 0 {
@@ -66,9 +66,9 @@ const smallestDefaultRange = 16384
 
 // suggestWiderRange returns a range that gives the pool more ports, nil if none gives at
 // least a tenth more.
-func (e *Evidence) suggestWiderRange() *Setting {
+func (e *Evidence) suggestWiderRange() *SuggestedSetting {
 	if e.System.UsesMaxUserPort {
-		return e.requireGain(&Setting{
+		return e.requireGain(&SuggestedSetting{
 			OS: settings.Windows, Key: maxUserPort, Value: "65534", Ports: 65534 - 1025 + 1, Note: "it requires a restart",
 		})
 	}
@@ -87,7 +87,7 @@ func (e *Evidence) suggestWiderRange() *Setting {
 
 // requireGain changes s.Ports from the resulting number to the number gained. It returns
 // nil if that is less than a tenth of the pool.
-func (e *Evidence) requireGain(s *Setting) *Setting {
+func (e *Evidence) requireGain(s *SuggestedSetting) *SuggestedSetting {
 	s.Ports -= int(e.Pool.Capacity)
 	if s.Ports <= 0 || 10*s.Ports < int(e.Pool.Capacity) {
 		return nil
@@ -95,14 +95,14 @@ func (e *Evidence) requireGain(s *Setting) *Setting {
 	return s
 }
 
-func (e *Evidence) newRangeSetting(first, ports int, note string) *Setting {
+func (e *Evidence) newRangeSetting(first, ports int, note string) *SuggestedSetting {
 	if e.System.IsWindows {
 		first = max(first, 1025) // the minimum for netsh
-		return &Setting{
+		return &SuggestedSetting{
 			OS: settings.Windows, Key: dynamicPorts, Value: fmt.Sprintf("%d %d", first, 65536-first), Ports: ports, Note: note,
 		}
 	}
-	return &Setting{
+	return &SuggestedSetting{
 		OS: settings.Linux, Key: settings.KeyLocalPortRange, Value: fmt.Sprintf("%d 65535", first), Ports: ports, Note: note,
 	}
 }
@@ -110,9 +110,9 @@ func (e *Evidence) newRangeSetting(first, ports int, note string) *Setting {
 // newSysctl returns a Linux setting that does not change the number of ports; nil on
 // Windows.
 
-func (e *Evidence) newSysctl(key, value, note string) *Setting {
+func (e *Evidence) newSysctl(key, value, note string) *SuggestedSetting {
 	if e.System.IsWindows {
 		return nil
 	}
-	return &Setting{OS: settings.Linux, Key: key, Value: value, Note: note}
+	return &SuggestedSetting{OS: settings.Linux, Key: key, Value: value, Note: note}
 }

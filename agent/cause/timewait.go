@@ -32,7 +32,7 @@ func evaluateTimeWaitChurn(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 		Setting: e.suggestWiderRange(),
 	}
 	if d.Setting == nil && e.System.IsWindows {
-		d.Setting = &Setting{OS: settings.Windows, Key: timedWait, Value: "30", Note: "it requires a restart"}
+		d.Setting = &SuggestedSetting{OS: settings.Windows, Key: timedWait, Value: "30", Note: "it requires a restart"}
 	}
 	return d, p.isMajority(n)
 }
@@ -64,7 +64,7 @@ func evaluateReusePossible(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 		Cause:   v1alpha1.CauseReusePossible,
 		Finding: e.formatShare(n, fmt.Sprintf("are in TIME_WAIT, and the kernel could reuse %d of them now.", freed)),
 		Remedy:  e.formatSubject() + " should reuse connections; until then let the kernel reuse TIME_WAIT, which is safe with TCP timestamps.",
-		Setting: &Setting{OS: settings.Linux, Key: settings.KeyTCPTWReuse, Value: "1", Ports: freed},
+		Setting: &SuggestedSetting{OS: settings.Linux, Key: settings.KeyTCPTWReuse, Value: "1", Ports: freed},
 	}, 2*freed >= n
 }
 

@@ -47,11 +47,11 @@ type History struct {
 	// TimeWait is the duration of TIME_WAIT; 0 means the constant.
 	TimeWait time.Duration
 
-	pools map[poolKey]*poolHistory
+	pools map[poolID]*poolHistory
 }
 
-// poolKey identifies a pool in all samples.
-type poolKey struct {
+// poolID identifies a pool in all samples.
+type poolID struct {
 	inode, cookie       uint64
 	protocol            socket.Protocol
 	kind                socket.Kind
@@ -59,8 +59,8 @@ type poolKey struct {
 	port                uint16
 }
 
-func newPoolKey(p socket.Pool) poolKey {
-	k := poolKey{inode: p.Network.Inode, cookie: p.Network.Cookie, protocol: p.Protocol, kind: p.Kind}
+func newPoolKey(p socket.Pool) poolID {
+	k := poolID{inode: p.Network.Inode, cookie: p.Network.Cookie, protocol: p.Protocol, kind: p.Kind}
 	if d := p.Destination; d != nil {
 		k.source, k.destination, k.port = d.Source, d.Address, d.Port
 	}
@@ -80,9 +80,9 @@ func (h *History) AddSample(s *socket.Sample) Forecast {
 	return h.pools[newPoolKey(pools[0])].computeForecast()
 }
 
-func (h *History) findOrCreate(k poolKey) *poolHistory {
+func (h *History) findOrCreate(k poolID) *poolHistory {
 	if h.pools == nil {
-		h.pools = map[poolKey]*poolHistory{}
+		h.pools = map[poolID]*poolHistory{}
 	}
 	if h.pools[k] == nil {
 		h.pools[k] = newPoolHistory(cmp.Or(h.TimeWait, TimeWait))
@@ -95,11 +95,11 @@ func (h *History) removeOldest() {
 	if len(h.pools) <= maxRemembered {
 		return
 	}
-	keys := make([]poolKey, 0, len(h.pools))
+	keys := make([]poolID, 0, len(h.pools))
 	for k := range h.pools {
 		keys = append(keys, k)
 	}
-	slices.SortFunc(keys, func(a, b poolKey) int { return h.pools[b].lastAt.Compare(h.pools[a].lastAt) })
+	slices.SortFunc(keys, func(a, b poolID) int { return h.pools[b].lastAt.Compare(h.pools[a].lastAt) })
 	for _, k := range keys[maxRemembered:] {
 		delete(h.pools, k)
 	}

@@ -6,8 +6,8 @@ import (
 	"portreeve.io/portreeve/internal/ports"
 )
 
-// Network is a network in which settings are enforced.
-type Network struct {
+// NetworkTask is a network in which settings are enforced.
+type NetworkTask struct {
 	Target plan.Target
 	// Settings are the desired settings in order of precedence.
 	Settings []v1alpha1.Setting
@@ -42,7 +42,7 @@ type Networks interface {
 	Targets() []plan.Target
 	// Enforce enforces the settings of all networks, with one write of the journal
 	// before and one after.
-	Enforce([]Network) []Result
+	Enforce([]NetworkTask) []Result
 	// ForgetTargets removes deleted networks from the journal.
 	ForgetTargets([]plan.Target)
 }
@@ -69,7 +69,7 @@ func (n networkEnforcer) ForgetTargets(targets []plan.Target) {
 }
 
 // Enforce reads and plans in every network, records all originals, and then writes.
-func (n networkEnforcer) Enforce(list []Network) []Result {
+func (n networkEnforcer) Enforce(list []NetworkTask) []Result {
 	plans, results := make([]plan.Plan, len(list)), make([]Result, len(list))
 	var record []plan.JournalEntry
 	for i := range list {
@@ -121,7 +121,7 @@ func (n networkEnforcer) recordEntries(entries []plan.JournalEntry) error {
 type refresher interface{ Refresh([]plan.Write) }
 
 // planNetwork reads the settings of a network and plans.
-func (n networkEnforcer) planNetwork(network Network, store Store) plan.Plan {
+func (n networkEnforcer) planNetwork(network NetworkTask, store Store) plan.Plan {
 	p := n.readAndPlan(network, store)
 	if r, ok := store.(refresher); ok && len(p.Writes) > 0 {
 		r.Refresh(p.Writes)
@@ -130,7 +130,7 @@ func (n networkEnforcer) planNetwork(network Network, store Store) plan.Plan {
 	return p
 }
 
-func (n networkEnforcer) readAndPlan(network Network, store Store) plan.Plan {
+func (n networkEnforcer) readAndPlan(network NetworkTask, store Store) plan.Plan {
 	entries := n.journal.Entries(network.Target)
 	in := plan.Input{Target: network.Target, Settings: network.Settings,
 		Current: map[string]plan.Reading{}, Entries: entries, Memory: n.memory[network.Target], Facts: network.Facts}

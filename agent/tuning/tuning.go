@@ -316,9 +316,9 @@ func (t *Tuner) enforceHost(settings []v1alpha1.Setting, facts plan.Facts) []v1a
 	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.IsRangeSetting) {
 		facts.Protect = slices.Concat(facts.Protect, t.o.Pods.HostPorts())
 	}
-	host := Network{Settings: wanted, Facts: facts, Listeners: t.o.Listeners,
+	host := NetworkTask{Settings: wanted, Facts: facts, Listeners: t.o.Listeners,
 		Inside: func(fn func(Store)) error { fn(t.o.Host); return nil }}
-	return networkEnforcer{t}.Enforce([]Network{host})[0].Statuses
+	return networkEnforcer{t}.Enforce([]NetworkTask{host})[0].Statuses
 }
 
 // reportError logs err unless it has just been logged.

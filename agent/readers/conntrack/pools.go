@@ -22,9 +22,9 @@ const (
 	maxReportedPools = 64
 )
 
-// poolKey identifies a pool. Reply tuples are unique, so each entry of a pool uses another
+// snatPoolKey identifies a pool. Reply tuples are unique, so each entry of a pool uses another
 // port.
-type poolKey struct {
+type snatPoolKey struct {
 	source, destination netip.Addr
 	port, zone          uint16
 	protocol            uint8
@@ -39,7 +39,7 @@ type poolUsage struct {
 
 // poolCounter counts the table's entries by pool.
 type poolCounter struct {
-	pools map[poolKey]*poolUsage
+	pools map[snatPoolKey]*poolUsage
 	// uncounted is the number of entries of pools beyond maxPools.
 	uncounted int
 }
@@ -50,7 +50,7 @@ func (t *poolCounter) addEntry(e conntrackEntry) {
 		e.protocol != protocolTCP && e.protocol != protocolUDP {
 		return
 	}
-	k := poolKey{
+	k := snatPoolKey{
 		source: e.source.Addr(), destination: e.destination.Addr(), port: e.destination.Port(),
 		zone: e.zone, protocol: e.protocol,
 	}
@@ -62,7 +62,7 @@ func (t *poolCounter) addEntry(e conntrackEntry) {
 		}
 		p = &poolUsage{first: e.source.Port()}
 		if t.pools == nil {
-			t.pools = map[poolKey]*poolUsage{}
+			t.pools = map[snatPoolKey]*poolUsage{}
 		}
 		t.pools[k] = p
 	}
@@ -94,7 +94,7 @@ func (t *poolCounter) listFullest(canEvict, isFailing bool) []socket.SNATPool {
 	return list[:min(maxReportedPools, len(list))]
 }
 
-func (p *poolUsage) toSNATPool(k poolKey, canEvict, isFailing bool) socket.SNATPool {
+func (p *poolUsage) toSNATPool(k snatPoolKey, canEvict, isFailing bool) socket.SNATPool {
 	out := socket.SNATPool{
 		Destination: socket.Destination{Source: k.source, Address: k.destination, Port: k.port, States: p.states},
 		InUse:       int(p.entries),

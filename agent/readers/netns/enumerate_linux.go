@@ -34,7 +34,7 @@ type Namespace struct {
 // container runtimes create. It is not safe for concurrent use.
 type Finder struct {
 	procRoot, netnsRoot string
-	known               map[uint64]map[int]Process // by inode and PID, of the last Find
+	known               map[uint64]map[int]ProcessInfo // by inode and PID, of the last Find
 }
 
 // NewFinder returns a Finder for the procfs at proc and the namespace files in the folder
@@ -64,7 +64,7 @@ func (f *Finder) Find() ([]Namespace, []socket.Unobserved, error) {
 			Reason: "PID 1 in " + f.procRoot + " is not the node's; this needs hostPID"})
 	}
 	found := make([]Namespace, 0, len(pids))
-	known := make(map[uint64]map[int]Process, len(pids))
+	known := make(map[uint64]map[int]ProcessInfo, len(pids))
 	for ino, in := range pids {
 		n := Namespace{Inode: ino, Path: f.formatProcPath(slices.Min(in), "ns/net"), IsOwn: ino == own}
 		if ino == host {
@@ -144,8 +144,8 @@ func (f *Finder) findHostNetns(own uint64) (uint64, bool) {
 const initialPIDNamespace = 0xEFFFFFFC
 
 // readProcesses returns the processes, and reads those that are not known yet.
-func (f *Finder) readProcesses(pids []int, known map[int]Process) map[int]Process {
-	ps := make(map[int]Process, len(pids))
+func (f *Finder) readProcesses(pids []int, known map[int]ProcessInfo) map[int]ProcessInfo {
+	ps := make(map[int]ProcessInfo, len(pids))
 	for _, pid := range pids {
 		p, ok := known[pid]
 		if !ok {
@@ -159,14 +159,14 @@ func (f *Finder) readProcesses(pids []int, known map[int]Process) map[int]Proces
 }
 
 // readProcess reads one process. It returns false if that has ended or is inaccessible.
-func (f *Finder) readProcess(pid int) (Process, bool) {
+func (f *Finder) readProcess(pid int) (ProcessInfo, bool) {
 	stat, err1 := os.ReadFile(f.formatProcPath(pid, "stat"))
 	cgroup, err2 := os.ReadFile(f.formatProcPath(pid, "cgroup"))
 	if err1 != nil || err2 != nil {
-		return Process{}, false
+		return ProcessInfo{}, false
 	}
 	comm, start, err := parseStat(stat)
-	return Process{PID: pid, StartTime: start, Comm: comm, Cgroup: ParseCgroupFile(cgroup)}, err == nil
+	return ProcessInfo{PID: pid, StartTime: start, Comm: comm, Cgroup: ParseCgroupFile(cgroup)}, err == nil
 }
 
 // addNamespaceFiles adds the namespaces that only have a file in the netns folder.

@@ -9,9 +9,9 @@ import (
 	"portreeve.io/portreeve/internal/text"
 )
 
-// Process is a process in a network namespace. It is a thread group's leader, and never
+// ProcessInfo is a process in a network namespace. It is a thread group's leader, and never
 // a kernel thread.
-type Process struct {
+type ProcessInfo struct {
 	// PID is 0 if it is not visible in the agent's PID namespace.
 	PID int
 	// StartTime is on any clock that is the same for all processes of a call.
@@ -41,7 +41,7 @@ const (
 // Container is set only if all of the pod's processes in ps except pause agree on it. A
 // caller that omitted processes from ps should clear it. Process is the first of them.
 // Without processes the result is OwnerNone.
-func ResolveOwner(ps []Process, isHost bool) socket.Owner {
+func ResolveOwner(ps []ProcessInfo, isHost bool) socket.Owner {
 	if isHost {
 		return socket.Owner{Kind: socket.OwnerHost}
 	}
@@ -49,10 +49,10 @@ func ResolveOwner(ps []Process, isHost bool) socket.Owner {
 		return socket.Owner{Kind: socket.OwnerNone}
 	}
 	first := slices.MinFunc(ps, compareEvidence)
-	kind, mine := socket.OwnerProcess, func(p Process) bool { return p.Cgroup == first.Cgroup }
+	kind, mine := socket.OwnerProcess, func(p ProcessInfo) bool { return p.Cgroup == first.Cgroup }
 	switch {
 	case first.Cgroup.PodUID != "":
-		kind, mine = socket.OwnerPod, func(p Process) bool { return p.Cgroup.PodUID == first.Cgroup.PodUID }
+		kind, mine = socket.OwnerPod, func(p ProcessInfo) bool { return p.Cgroup.PodUID == first.Cgroup.PodUID }
 	case first.Cgroup.Container != "":
 		kind = socket.OwnerContainer
 	}
@@ -62,7 +62,7 @@ func ResolveOwner(ps []Process, isHost bool) socket.Owner {
 		o.Sandbox = detectSandbox(own)
 	}
 	if kind == socket.OwnerPod {
-		own = selectProcesses(own, func(p Process) bool { return !isPause(p) })
+		own = selectProcesses(own, func(p ProcessInfo) bool { return !isPause(p) })
 	}
 	if len(own) > 0 {
 		first = slices.MinFunc(own, compareEvidence)
@@ -73,7 +73,7 @@ func ResolveOwner(ps []Process, isHost bool) socket.Owner {
 }
 
 // compareEvidence orders processes by the strength of their evidence, then by age.
-func compareEvidence(a, b Process) int {
+func compareEvidence(a, b ProcessInfo) int {
 	return cmp.Or(
 		cmp.Compare(rankEvidence(a), rankEvidence(b)),
 		cmp.Compare(a.StartTime, b.StartTime),
@@ -82,7 +82,7 @@ func compareEvidence(a, b Process) int {
 }
 
 // rankEvidence returns the strength of p's evidence for the owner; lower is stronger.
-func rankEvidence(p Process) int {
+func rankEvidence(p ProcessInfo) int {
 	switch {
 	case p.Cgroup.PodUID != "" && isPause(p):
 		return 0
@@ -94,15 +94,15 @@ func rankEvidence(p Process) int {
 	return 3
 }
 
-func isPause(p Process) bool { return p.Comm == "pause" }
+func isPause(p ProcessInfo) bool { return p.Comm == "pause" }
 
-func selectProcesses(ps []Process, keep func(Process) bool) []Process {
-	return slices.DeleteFunc(slices.Clone(ps), func(p Process) bool { return !keep(p) })
+func selectProcesses(ps []ProcessInfo, keep func(ProcessInfo) bool) []ProcessInfo {
+	return slices.DeleteFunc(slices.Clone(ps), func(p ProcessInfo) bool { return !keep(p) })
 }
 
 // findOnlyContainer returns the container of ps, or "" unless there is exactly one. A Kata
 // sandbox's ID is not a container of its pod.
-func findOnlyContainer(ps []Process) string {
+func findOnlyContainer(ps []ProcessInfo) string {
 	id := ""
 	for _, p := range ps {
 		c := p.Cgroup
@@ -120,7 +120,7 @@ func findOnlyContainer(ps []Process) string {
 // detectSandbox returns the sandbox of a pod or container according to its processes on
 // the host, or "". Process names count only if all agree, because any re-executed program
 // is called "exe", and KubeVirt runs QEMU beside ordinary processes.
-func detectSandbox(ps []Process) string {
+func detectSandbox(ps []ProcessInfo) string {
 	vm, gvisor, kata := false, true, true
 	for _, p := range ps {
 		if p.Cgroup.IsKata {

@@ -143,8 +143,8 @@ func (o *ownerCache) recordNetns(recs []walkNetRec) {
 
 // readProcesses reads the first process of each cgroup, by namespace inode, and deletes
 // the entries that this generation's walk no longer found.
-func readProcesses(m *ebpf.Map, generation uint32) (map[uint32][]netns.Process, error) {
-	out := map[uint32][]netns.Process{}
+func readProcesses(m *ebpf.Map, generation uint32) (map[uint32][]netns.ProcessInfo, error) {
+	out := map[uint32][]netns.ProcessInfo{}
 	var keys []walkTaskKey
 	var vals []walkTaskVal
 	var cursor ebpf.MapBatchCursor
@@ -171,12 +171,12 @@ func readProcesses(m *ebpf.Map, generation uint32) (map[uint32][]netns.Process, 
 	return out, nil
 }
 
-func decodeProcess(v *walkTaskVal) netns.Process {
+func decodeProcess(v *walkTaskVal) netns.ProcessInfo {
 	names := make([]string, 0, len(v.Names))
 	for i := range v.Names {
 		names = append(names, decodeCString(v.Names[i][:]))
 	}
-	return netns.Process{
+	return netns.ProcessInfo{
 		PID:       int(v.Pid),
 		StartTime: v.StartTime,
 		Comm:      decodeCString(v.Comm[:]),

@@ -34,7 +34,7 @@ type portUsage struct {
 	reserved    *ports.Set
 
 	portFlags [1 << 16]uint8
-	poolIndex map[poolKey]int
+	poolIndex map[destinationKey]int
 	// uncounted is the number of sockets with a destination beyond maxDestinations.
 	uncounted int
 
@@ -43,9 +43,9 @@ type portUsage struct {
 	udpSockets   int
 }
 
-// poolKey identifies a pool of connect(). Sockets that are bound to different interfaces
+// destinationKey identifies a pool of connect(). Sockets that are bound to different interfaces
 // use different pools.
-type poolKey struct {
+type destinationKey struct {
 	source, address netip.Addr
 	port            uint16
 	device          uint32
@@ -53,7 +53,7 @@ type poolKey struct {
 
 // resetFor clears the counts for the next namespace.
 func (t *portUsage) resetFor(s socket.Settings, delay time.Duration, reserved *ports.Set) {
-	*t = portUsage{settings: s, minReuseAge: delay, reserved: reserved, poolIndex: map[poolKey]int{}}
+	*t = portUsage{settings: s, minReuseAge: delay, reserved: reserved, poolIndex: map[destinationKey]int{}}
 }
 
 // isEphemeral reports whether connect() and bind(0) can choose the port.
@@ -88,7 +88,7 @@ func (t *portUsage) addTCP(s diagSocket) error {
 
 // addConnected counts s at its destination.
 func (t *portUsage) addConnected(s diagSocket) {
-	key := poolKey{source: s.local.Addr().Unmap(), address: s.remote.Addr().Unmap(), port: s.remote.Port(), device: s.device}
+	key := destinationKey{source: s.local.Addr().Unmap(), address: s.remote.Addr().Unmap(), port: s.remote.Port(), device: s.device}
 	i, ok := t.poolIndex[key]
 	if !ok {
 		if len(t.destinations) == maxDestinations {

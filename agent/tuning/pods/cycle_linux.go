@@ -23,7 +23,7 @@ type podCycle struct {
 
 	// due are the network namespaces to check and change. names and states are those of
 	// their pods.
-	due    []tuning.Network
+	due    []tuning.NetworkTask
 	names  []string
 	states []*podState
 }
@@ -74,7 +74,7 @@ func (c *podCycle) visitPod(s podNetns) {
 	}
 	state.fingerprint, state.checkedAt = fingerprint, c.facts.Now
 	c.names, c.states = append(c.names, name), append(c.states, state)
-	c.due = append(c.due, tuning.Network{Target: s.target, Settings: append([]v1alpha1.Setting{}, resolved.enforced...), Facts: facts,
+	c.due = append(c.due, tuning.NetworkTask{Target: s.target, Settings: append([]v1alpha1.Setting{}, resolved.enforced...), Facts: facts,
 		Listeners: c.readListeners,
 		Inside: func(fn func(tuning.Store)) error {
 			return runInNetns(s, func() {
