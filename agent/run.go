@@ -63,7 +63,7 @@ type Tick struct {
 	Interval, Took time.Duration
 	// Stretched reports whether the CPU budget, not the configuration, set Interval.
 	Stretched bool
-	// Facts are those from which the status was built.
+	// Facts has the facts from which the status was built.
 	Facts assess.Facts
 }
 

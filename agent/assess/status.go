@@ -18,7 +18,7 @@ type Facts struct {
 	Platform     v1alpha1.Platform
 	// Generation is that of the PortPressure's spec.
 	Generation int64
-	// Thresholds are those of the levels; the zero value means the default.
+	// Thresholds decide the level; the zero value means the default thresholds.
 	Thresholds v1alpha1.Thresholds
 	// Conntrack is nil where it is not in use or could not be read.
 	Conntrack *Conntrack
@@ -34,7 +34,7 @@ type Facts struct {
 	System cause.System
 	// Prior is the state after the previous samples (see StatusHistory.Assess).
 	Prior PriorState
-	// Capabilities are those of the agent, without the sample's.
+	// Capabilities lists the agent's capabilities, without the sample's.
 	Capabilities []socket.Capability
 	// IsTuned reports whether the agent enforces settings. Settings are their states, nil
 	// if no desired settings were received.

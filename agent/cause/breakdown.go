@@ -12,8 +12,8 @@ import (
 
 // portBreakdown breaks the used ports of a pool down by their use.
 type portBreakdown struct {
-	// bound are ports that bind() took and connect() skips, without listeners; listening
-	// are those of listeners.
+	// bound counts the ports that bind() took and connect() skips, without listeners;
+	// listening counts the ports of listeners.
 	bound, listening int
 	// states are the connections that use the other ports; of those in TIME_WAIT only the
 	// ones that connect() could not take over.

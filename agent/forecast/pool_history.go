@@ -122,9 +122,9 @@ func countDraining(p socket.Pool) float64 {
 	case p.Destination != nil:
 		return countDrainingTo(p.Destination)
 	}
-	// The connections that use these ports are not known. The best estimate are those of no
-	// destination; unrelated ones among them mostly cancel out, since a number added here is
-	// missing from the persistent ports.
+	// The connections that use these ports are not known. The best estimate is the
+	// number of connections without a destination; unrelated ones among them mostly cancel
+	// out, since a number added here is missing from the persistent ports.
 	n := float64(p.Network.States[tcpstate.TimeWait]) + float64(p.Network.States[tcpstate.FinWait2])
 	if p.Kind == socket.Connect {
 		for i := range p.Network.Destinations {

@@ -27,7 +27,7 @@ type Tick struct {
 	Interval, Took time.Duration
 	// Stretched reports whether the CPU budget, not the configuration, set Interval.
 	Stretched bool
-	// Facts are those from which the status was built. The zero value means the default
+	// Facts has the facts from which the status was built. The zero value means the default
 	// thresholds, and no unobserved items.
 	Facts assess.Facts
 }

@@ -34,8 +34,6 @@ const testHelpers = "internal/testutil/"
 
 // pureRule has the exceptions for a pure package or file.
 type pureRule struct {
-	// isPlanned marks a package or file that does not exist yet.
-	isPlanned bool
 	// allow lists imports that are permitted in addition.
 	allow []string
 }
@@ -140,11 +138,8 @@ func TestPurePackagesOnlyCompute(t *testing.T) {
 					t.Error(problem)
 				}
 			}
-			switch {
-			case found == 0 && !rule.isPlanned:
+			if found == 0 {
 				t.Errorf("%s has no Go files; if it was moved, update the list pure", name)
-			case found > 0 && rule.isPlanned:
-				t.Errorf("%s exists now; remove isPlanned", name)
 			}
 		})
 	}

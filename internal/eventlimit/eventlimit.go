@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// ObjectHourlyLimit is how many Events of one kind an object may get in an hour.
+	// ObjectHourlyLimit is the maximum number of Events of one kind about an object in an
+	// hour.
 	ObjectHourlyLimit = 6
-	// RepeatInterval is how long failed calls that go on are not reported again.
+	// RepeatInterval is the time after which failed calls that continue are reported again.
 	RepeatInterval = 10 * time.Minute
 )
 

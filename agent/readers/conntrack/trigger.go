@@ -3,9 +3,9 @@ package conntrack
 import "time"
 
 const (
-	// readAfterRise is how long the table is read after insert_failed has increased.
+	// readAfterRise is the time for which the table is read after insert_failed increased.
 	readAfterRise = 10 * time.Minute
-	// failingAfterRise is how long connections are assumed to fail after that.
+	// failingAfterRise is the time for which connections are assumed to fail after that.
 	failingAfterRise = time.Minute
 )
 
