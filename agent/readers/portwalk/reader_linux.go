@@ -391,7 +391,7 @@ func (r *Reader) enableDetail(gatePercent int) error {
 		if !isAboveGate(n, gatePercent) {
 			continue
 		}
-		n.Detail, n.Share, n.Threshold = 1, uint32(r.destinations.quota()/above), computeThreshold(n)
+		n.Detail, n.Share, n.Threshold = 1, uint32(max(1, r.destinations.quota()/above)), computeThreshold(n)
 		off := int64(i)*int64(unsafe.Sizeof(*n)) + int64(unsafe.Offsetof(n.Detail))
 		if _, err := r.netRecords.WriteAt(viewAsBytes([]uint32{n.Detail, n.Share, n.Threshold}), off); err != nil {
 			return err
