@@ -117,6 +117,8 @@ var (
 		"Attempts to write the PortPressure's status, by result: ok, not_found, forbidden, throttled, error.", alwaysPresent, "result")
 	readerInfo = newGauge("portreeve_agent_reader_info",
 		"Always 1: the reader of the last sample, and the exactness of its values.", noSample, "reader", "exactness")
+	readerFallback = newGauge("portreeve_agent_reader_fallback",
+		"1 if a better reader could not be opened; the PortPressure's status.reader.message has the reason.", noSample)
 	buildInfo = newGauge("portreeve_agent_build_info",
 		"Always 1: the version of the agent, and of Go.", alwaysPresent, "version", "goversion")
 

@@ -38,6 +38,7 @@ func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f
 		unobservedItems.newMetric(float64(assess.CountUnobserved(sample, f))),
 		lastSample.newMetric(float64(sample.Taken.UnixMilli())/1000),
 		readerInfo.newMetric(1, status.Reader.Name, string(status.Reader.Exactness)),
+		readerFallback.newFlag(sample.Reader.Fallback),
 	)
 	return l
 }

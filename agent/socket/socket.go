@@ -211,6 +211,8 @@ type Reader struct {
 	Name      string
 	Exactness Exactness
 	Message   string
+	// Fallback reports that a better reader was configured and could not be opened.
+	Fallback bool
 }
 
 // Unobserved is an item that could not be read, and the reason. It is never reported as 0.

@@ -152,7 +152,11 @@ func (r *runner) runAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, r.newReaderOptions())
+	options := r.newReaderOptions()
+	options.onFallback = func(reader, reason string) {
+		log.Warn("using a fallback reader; see docs/compatibility.md", "reader", reader, "reason", reason)
+	}
+	reader, err := openReader(r.reader.value, r.openers, options)
 	if err != nil {
 		return err
 	}
