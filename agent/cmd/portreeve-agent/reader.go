@@ -36,6 +36,8 @@ type readerOptions struct {
 	snat          snatOptions
 	// compartments includes the network compartments of pods (Windows).
 	compartments bool
+	// onFailure, if set, is called soon after a failed call, by readers that notice.
+	onFailure func()
 	// onFallback, if set, is called if reader is not the first choice.
 	onFallback func(reader, reason string)
 }

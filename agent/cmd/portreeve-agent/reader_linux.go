@@ -13,7 +13,7 @@ import (
 // can enter other network namespaces, and otherwise reads only its own.
 var openers = func() []readerOpener {
 	walk := readerOpener{"portwalk", func(o readerOptions) (agent.Reader, error) {
-		return portwalk.Open(portwalk.Options{Failures: o.watchFailures})
+		return portwalk.Open(portwalk.Options{Failures: o.watchFailures, OnFailure: o.onFailure})
 	}}
 	diag := readerOpener{"sockdiag", func(o readerOptions) (agent.Reader, error) {
 		return sockdiag.Open(sockdiag.Options{Proc: o.proc})
