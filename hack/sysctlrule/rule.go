@@ -84,7 +84,7 @@ func checkRange(s settings.Setting) rule {
 		want += fmt.Sprintf(" that is a multiple of %d", v.Multiple)
 	}
 	return rule{
-		expression: expression,
+		expression:        expression,
 		message:           subject + want,
 		messageExpression: quoteCEL(subject+`"`) + " + " + value + " + " + quoteCEL(`": `+want),
 	}
