@@ -58,7 +58,7 @@ func (e *Evidence) formatRates(n int) string {
 // take over at least half of that if it were allowed to (net.ipv4.tcp_tw_reuse = 1).
 func evaluateReusePossible(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 	dst, n := e.Pool.Destination, p.countStates(tcpstate.TimeWait)
-	if dst == nil || dst.ReusableIfAll <= dst.Reusable || !p.isMajority(n) {
+	if e.System.IsWindows || dst == nil || dst.ReusableIfAll <= dst.Reusable || !p.isMajority(n) {
 		return Diagnosis{}, false
 	}
 	freed := int(dst.ReusableIfAll - dst.Reusable)
