@@ -129,7 +129,7 @@ func (t *Counter) addConnection(r *Row) {
 	case t.Windows && state == tcpstate.TimeWait && local.Addr() == remote.Addr() && t.isChoosable(remote.Port()):
 		// The other end is closed, but its port can't be reused for this destination yet.
 		t.addToPool(poolKey{source: remote.Addr(), to: local}, remote.Port(), peerTimeWait, 0)
-	case isServicePort(remote.Port()) && !isServicePort(local.Port()):
+	case ports.IsService(remote.Port()) && !ports.IsService(local.Port()):
 		t.outsidePorts.Add(local.Port())
 	}
 }
