@@ -129,6 +129,8 @@ type Network struct {
 	// SNAT are the pools of source addresses to which the namespace translates, nil if
 	// they were not read.
 	SNAT []SNATPool
+	// Evidence has the limits of its connections other than ports, as far as they were read.
+	Evidence Evidence
 }
 
 // SNATPorts is the number of ports to which connections are translated, 1024 to 65535, unless
@@ -218,6 +220,8 @@ type Reader struct {
 	Name      string
 	Exactness Exactness
 	Message   string
+	// Fallback reports that a better reader was configured and could not be opened.
+	Fallback bool
 }
 
 // Unobserved is an item that could not be read, and the reason. It is never reported as 0.
@@ -270,6 +274,9 @@ type Sample struct {
 	// PoolDetail has details of the tightest pool, nil if they were not requested (see
 	// Request) or can't be read (they are then in Unobserved).
 	PoolDetail *PoolDetail
+	// FileUsage are the processes near their limit of open files, the nearest first, at most
+	// MaxEvidence; nil if they were not read.
+	FileUsage []FileUsage
 	// CPUTime is the CPU time that the sample took.
 	CPUTime time.Duration
 }

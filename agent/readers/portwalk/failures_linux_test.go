@@ -48,6 +48,38 @@ func failCalls(count, family, kind, protocol int, call func(fd int) error) error
 	return nil
 }
 
+func TestAFailedCallIsNotified(t *testing.T) {
+	notified := make(chan time.Time)
+	stop := make(chan struct{})
+	defer close(stop)
+	openReader(t, Options{Failures: true, OnFailure: func() {
+		select {
+		case notified <- time.Now():
+		case <-stop:
+		}
+	}})
+	n := newFullNetns(t)
+	here := &unix.SockaddrInet4{Port: 80, Addr: [4]byte{127, 0, 0, 1}}
+	for deadline := time.Now().Add(time.Minute); ; { // other programs may fail calls as well
+		began := time.Now()
+		var err error
+		n.Do(func() {
+			err = failCalls(100, unix.AF_INET, unix.SOCK_STREAM, 0, func(fd int) error { return unix.Connect(fd, here) })
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case at := <-notified:
+			if at.After(began) {
+				return
+			}
+		case <-time.After(time.Until(deadline)):
+			t.Fatal("no notification after a minute")
+		}
+	}
+}
+
 // countFailures returns the calls that failed in n, by reason and destination.
 func countFailures(s *socket.Sample, n *netnstest.Netns) map[string]uint64 {
 	counts := map[string]uint64{}

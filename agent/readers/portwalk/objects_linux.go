@@ -3,11 +3,13 @@ package portwalk
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/socket"
@@ -53,6 +55,7 @@ func (r *Reader) loadPrograms() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKernel, err)
 	}
+	spec.Maps["wakeups"].MaxEntries = uint32(os.Getpagesize())
 	spec.Maps["nets"].MaxEntries = uint32(r.options.Networks)
 	spec.Maps["net_index"].MaxEntries = 2 * uint32(r.options.Networks)
 	// Before Linux 6.1 (without bpf_mem_alloc), the kernel logs a WARN if a tracing program
@@ -92,6 +95,9 @@ func (r *Reader) attachProbes(spec *ebpf.CollectionSpec, types ebpf.ProgramOptio
 		return fmt.Errorf("%w: attach to inet_sock_set_state: %w", ErrKernel, err)
 	}
 	r.links = append(r.links, connects)
+	if err := r.startNotifier(); err != nil {
+		return fmt.Errorf("%w: read wake-ups: %w", ErrKernel, err)
+	}
 	if err := r.attachBindProbes(spec, types); err != nil {
 		r.unobserved = append(r.unobserved, socket.Unobserved{Item: "failed binds and UDP",
 			Reason: fmt.Sprintf("the kernel refused to trace them: %v", err)})
@@ -99,10 +105,27 @@ func (r *Reader) attachProbes(spec *ebpf.CollectionSpec, types ebpf.ProgramOptio
 	return nil
 }
 
+// startNotifier calls OnFailure after failed calls until the reader is closed.
+func (r *Reader) startNotifier() (err error) {
+	if r.options.OnFailure == nil {
+		return nil
+	}
+	if r.wakeups, err = ringbuf.NewReader(r.objects.Wakeups); err != nil {
+		return err
+	}
+	r.notifier.Go(func() {
+		var record ringbuf.Record
+		for r.wakeups.ReadInto(&record) == nil { // until it is closed
+			r.options.OnFailure()
+		}
+	})
+	return nil
+}
+
 // attachBindProbes attaches both probes or none.
 func (r *Reader) attachBindProbes(spec *ebpf.CollectionSpec, types ebpf.ProgramOptions) error {
 	var probes bindProbes
-	shared := map[string]*ebpf.Map{"fails": r.objects.Fails, "fail_nets": r.objects.FailNets, ".bss": r.objects.Data}
+	shared := map[string]*ebpf.Map{"fails": r.objects.Fails, "fail_nets": r.objects.FailNets, "wakeups": r.objects.Wakeups, ".bss": r.objects.Data}
 	if err := spec.LoadAndAssign(&probes, &ebpf.CollectionOptions{Programs: types, MapReplacements: shared}); err != nil {
 		return err
 	}
@@ -122,6 +145,10 @@ func (r *Reader) attachBindProbes(spec *ebpf.CollectionSpec, types ebpf.ProgramO
 // unloadPrograms removes the programs from the kernel.
 func (r *Reader) unloadPrograms() error {
 	var errs []error
+	if r.wakeups != nil {
+		errs = append(errs, r.wakeups.Close())
+		r.notifier.Wait()
+	}
 	for _, l := range r.links {
 		errs = append(errs, l.Close())
 	}

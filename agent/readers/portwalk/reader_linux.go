@@ -13,6 +13,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/readers/kernelstat"
@@ -31,6 +32,9 @@ type Options struct {
 	Networks int
 	// Failures enables counting calls that fail for lack of a port.
 	Failures bool
+	// OnFailure, if set, is called soon after such a call, in another goroutine and at most
+	// ten times a second.
+	OnFailure func()
 }
 
 const (
@@ -47,6 +51,8 @@ type Reader struct {
 	fds        [2]int // a TCP and a UDP socket, see proto_of in the BPF program
 	netRecords *ebpf.Memory
 	links      []link.Link
+	wakeups    *ringbuf.Reader // nil if OnFailure is not set
+	notifier   sync.WaitGroup  // reads wakeups
 	unobserved []socket.Unobserved // in every sample
 
 	owners        ownerCache

@@ -273,6 +273,7 @@ const (
 	walkMapNets         = "nets"
 	walkMapPorts        = "ports"
 	walkMapTasks        = "tasks"
+	walkMapWakeups      = "wakeups"
 	walkProgFindCpus    = "find_cpus"
 	walkProgOnSetState  = "on_set_state"
 	walkProgOnTcpBind   = "on_tcp_bind"
@@ -288,6 +289,7 @@ const (
 	walkVarFailsLost    = "fails_lost"
 	walkVarLook         = "look"
 	walkVarTally        = "tally"
+	walkVarWokenNs      = "woken_ns"
 )
 
 // loadWalk returns the embedded CollectionSpec for walk.
@@ -354,6 +356,7 @@ type walkMapSpecs struct {
 	Nets     *ebpf.MapSpec `ebpf:"nets"`
 	Ports    *ebpf.MapSpec `ebpf:"ports"`
 	Tasks    *ebpf.MapSpec `ebpf:"tasks"`
+	Wakeups  *ebpf.MapSpec `ebpf:"wakeups"`
 }
 
 // walkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -367,6 +370,7 @@ type walkVariableSpecs struct {
 	FailsLost *ebpf.VariableSpec `ebpf:"fails_lost"`
 	Look      *ebpf.VariableSpec `ebpf:"look"`
 	Tally     *ebpf.VariableSpec `ebpf:"tally"`
+	WokenNs   *ebpf.VariableSpec `ebpf:"woken_ns"`
 }
 
 // walkObjects contains all objects after they have been loaded into the kernel.
@@ -397,6 +401,7 @@ type walkMaps struct {
 	Nets     *ebpf.Map `ebpf:"nets"`
 	Ports    *ebpf.Map `ebpf:"ports"`
 	Tasks    *ebpf.Map `ebpf:"tasks"`
+	Wakeups  *ebpf.Map `ebpf:"wakeups"`
 }
 
 func (m *walkMaps) Close() error {
@@ -409,6 +414,7 @@ func (m *walkMaps) Close() error {
 		m.Nets,
 		m.Ports,
 		m.Tasks,
+		m.Wakeups,
 	)
 }
 
@@ -423,6 +429,7 @@ type walkVariables struct {
 	FailsLost *ebpf.Variable `ebpf:"fails_lost"`
 	Look      *ebpf.Variable `ebpf:"look"`
 	Tally     *ebpf.Variable `ebpf:"tally"`
+	WokenNs   *ebpf.Variable `ebpf:"woken_ns"`
 }
 
 // walkPrograms contains all programs after they have been loaded into the kernel.

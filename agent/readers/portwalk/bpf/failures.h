@@ -42,6 +42,23 @@ struct {
 	__type(value, struct fail_val);
 } fails SEC(".maps");
 
+/* Wakes user space after a failed call, at most once in WAKE_NS. User space sets
+ * max_entries to the size of a page, the smallest possible. */
+#define WAKE_NS 100000000ULL
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} wakeups SEC(".maps");
+__u64 woken_ns;		/* time of the last wake-up, since boot */
+
+static __always_inline void wake_reader(__u64 now)
+{
+	if (now - woken_ns < WAKE_NS)
+		return;
+	woken_ns = now;
+	bpf_ringbuf_output(&wakeups, &now, sizeof(now), 0);
+}
+
 __u64 fails_lost;	/* calls of namespaces for which fail_nets had no room */
 __u32 fail_round;	/* number of the last sample */
 
@@ -60,6 +77,8 @@ static __always_inline int may_add(struct fail_sum *n)
 
 static __always_inline void count_failure(struct fail_key *k)
 {
+	__u64 now = bpf_ktime_get_ns();
+	wake_reader(now);
 	struct fail_sum *n = bpf_map_lookup_elem(&fail_nets, &k->net);
 	if (!n) {
 		bpf_map_update_elem(&fail_nets, &k->net, &no_sum, BPF_NOEXIST);
@@ -74,7 +93,6 @@ static __always_inline void count_failure(struct fail_key *k)
 		bpf_map_update_elem(&fails, k, &no_fail, BPF_NOEXIST);
 		v = bpf_map_lookup_elem(&fails, k);
 	}
-	__u64 now = bpf_ktime_get_ns();
 	if (v) {
 		__sync_fetch_and_add(&v->count, 1);
 		v->last_ns = now;
