@@ -51,8 +51,8 @@ type Reader struct {
 	fds        [2]int // a TCP and a UDP socket, see proto_of in the BPF program
 	netRecords *ebpf.Memory
 	links      []link.Link
-	wakeups    *ringbuf.Reader // nil if OnFailure is not set
-	notifier   sync.WaitGroup  // reads wakeups
+	wakeups    *ringbuf.Reader     // nil if OnFailure is not set
+	notifier   sync.WaitGroup      // reads wakeups
 	unobserved []socket.Unobserved // in every sample
 
 	owners        ownerCache
@@ -76,6 +76,7 @@ func Open(o Options) (*Reader, error) {
 	raiseLockedMemoryLimit()
 	o.Destinations = cmp.Or(o.Destinations, defaultDestinations)
 	o.MaxDestinations = cmp.Or(o.MaxDestinations, maxDestinations)
+	o.Destinations = min(o.Destinations, o.MaxDestinations)
 	o.Networks = cmp.Or(o.Networks, maxNetworks)
 	r := &Reader{options: o, fds: [2]int{-1, -1}, inspectLimits: defaultInspectLimits}
 	for i, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
