@@ -16,15 +16,16 @@ func (d *lineDecoder) cutRow(line []byte) (part, rest []byte) {
 	if len(f) < minRowStart || findLsofType(f) > 0 {
 		return line, nil
 	}
-	for first := true; ; first = false {
-		if at, ok := findRowStart(f, first); ok {
+	finder := rowFinder{isStateFirst: isState(f[0])}
+	for from := 0; ; from = 1 {
+		if at, ok := finder.findRowStart(f, from); ok {
 			offset := cap(line) - cap(at)
 			return line[:offset], line[offset:]
 		}
 		if len(f) < cap(f) { // these were the last fields
 			return line, nil
 		}
-		next := f[len(f)-maxRowStart]
+		next := f[len(f)-maxRowStart-1]
 		f = splitFields(line[cap(line)-cap(next):], f[:0])
 	}
 }
@@ -32,29 +33,41 @@ func (d *lineDecoder) cutRow(line []byte) (part, rest []byte) {
 // A row is recognized by its first fields, at least minRowStart and at most maxRowStart.
 const minRowStart, maxRowStart = 3, 5
 
+// rowFinder finds rows in a line. isStateFirst is true if the line starts with a state.
+type rowFinder struct{ isStateFirst bool }
+
 // findRowStart returns the part of the line from a row that follows other text, with all its
-// capacity. first is true if f are the first fields of the line.
-func findRowStart(f [][]byte, first bool) (at []byte, ok bool) {
-	isStateFirst, isStateless := isState(f[0]), isStatelessSS(f)
-	for i := range f[:max(0, len(f)-minRowStart+1)] {
-		g := f[i:]
-		offset, ok := matchRow(g)
-		if !ok && len(g) > 3 {
-			switch isNetsh := hasPort(g[1]) && hasPort(g[2]) && isState(g[0]); {
-			case isNetsh:
-				ok = i == 0 || isStateFirst || !hasPort(f[i-1])
-			case isStateless:
-				ok = isStatelessSS(g)
-			}
-		}
+// capacity. from is the index of the first field that may start a row. The field with index 0
+// starts one only after other characters.
+func (r rowFinder) findRowStart(f [][]byte, from int) (at []byte, ok bool) {
+	for i := from; i <= len(f)-minRowStart; i++ {
 		if i > 0 && isNetid(f[i-1]) {
 			continue // the columns after the protocol
 		}
-		if ok && (i > 0 || offset > 0 || !first) {
+		g := f[i:]
+		offset, ok := matchRow(g)
+		if !ok && i > 0 {
+			ok = r.matchBareRow(f[i-1], g)
+		}
+		if ok && (i > 0 || offset > 0) {
 			return g[0][offset:], true
 		}
 	}
 	return nil, false
+}
+
+// matchBareRow reports whether fields start with a row that has no column of the protocol, nor
+// of the queues or of the state. previous is the field before.
+func (r rowFinder) matchBareRow(previous []byte, g [][]byte) bool {
+	switch {
+	case isStatelessSS(g):
+		return !isState(previous)
+	case !hasPort(g[1]):
+		return false
+	case r.isStateFirst || !hasPort(g[0]):
+		return hasPort(g[2]) && isState(g[0]) && (r.isStateFirst || !hasPort(previous))
+	}
+	return isState(g[2]) && isState(previous)
 }
 
 // isNetid reports whether field is a value of ss's column Netid.

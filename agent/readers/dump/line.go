@@ -203,9 +203,14 @@ func parseProtocol(field []byte) (socket.Protocol, bool) {
 	return 0, false
 }
 
-// trimQuote removes blanks and the marks of quotes, of comments and of tables before a line.
+// trimQuote removes blanks and the marks of quotes, of comments, of tables and of strings around
+// a line.
 func trimQuote(line []byte) []byte {
-	return bytes.TrimRight(bytes.TrimLeft(line, " \t\f\r>|#`"), " \t\f\r`")
+	line = bytes.TrimRight(bytes.TrimLeft(line, " \t\f\r>|#`'"), " \t\f\r`',|\\")
+	if len(line) > 1 && (line[0] == '"') != (line[len(line)-1] == '"') || len(line) > 1 && bytes.Count(line, []byte{'"'}) == 2 {
+		line = bytes.Trim(line, `" `)
+	}
+	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("<br>")), []byte("<br/>"))
 }
 
 // splitFields appends the fields of line to to, without allocating. Fields beyond the

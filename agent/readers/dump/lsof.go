@@ -9,7 +9,7 @@ import (
 // findLsofType returns the index of the column TYPE in a row of lsof -i: COMMAND PID USER FD
 // TYPE DEVICE SIZE/OFF NODE NAME. It returns 0 if f is not such a row.
 func findLsofType(f [][]byte) int {
-	for i := 4; i < len(f)-4; i++ {
+	for i := 4; i < len(f)-3; i++ {
 		if family := string(f[i]); family == "IPv4" || family == "IPv6" {
 			if node := string(f[i+3]); node == "TCP" || node == "UDP" {
 				return i
@@ -29,6 +29,9 @@ func (r *socketRow) decodeLsof(f [][]byte) (lineKind, error) {
 	}
 	r.parseLsofOwner(f[:at])
 	r.protocol, _ = parseProtocol(f[at+3])
+	if len(f) == at+4 {
+		return otherLine, errTruncated
+	}
 	local, remote, connected := bytes.Cut(f[at+4], []byte("->"))
 	var err error
 	if r.local, err = parseEndpoint(local); err != nil {
@@ -49,11 +52,18 @@ func (r *socketRow) decodeLsof(f [][]byte) (lineKind, error) {
 	return rowLine, nil
 }
 
-// parseLsofOwner parses the columns before TYPE. With -K, TID and TASKCMD follow the PID.
+// parseLsofOwner parses the columns before TYPE: COMMAND PID USER FD, and with -K TID and
+// TASKCMD after the PID.
 func (r *socketRow) parseLsofOwner(f [][]byte) {
-	for i := 1; i < len(f); i++ {
-		if pid, ok := parseNumber(f[i]); ok {
-			r.process, r.pid = f[i-1], pid
+	for _, at := range []int{len(f) - 3, len(f) - 5} {
+		if at < 1 {
+			return
+		}
+		if pid, ok := parseNumber(f[at]); ok {
+			r.process, r.pid = f[at-1], pid
+			if colon := bytes.LastIndexByte(r.process, ':'); colon < len(r.process)-1 { // grep -H
+				r.process = r.process[colon+1:]
+			}
 			return
 		}
 	}

@@ -2,6 +2,8 @@ package dump
 
 import (
 	"bytes"
+	"encoding/json"
+	"strings"
 
 	"portreeve.io/portreeve/agent/socket"
 )
@@ -28,7 +30,8 @@ func (d *lineDecoder) decodeRecordLine(line []byte, r *socketRow) (k lineKind, d
 	case len(line) == 0 || isTitle || isPair && d.record.has.has(c):
 		k, err = d.finishRecord(r)
 	case !isPair:
-		return otherLine, false, nil
+		_, _, isJSON := cutPair(line) // of another property
+		return otherLine, isJSON, nil
 	}
 	switch {
 	case isTitle:
@@ -105,26 +108,72 @@ func parsePair(line []byte) (c column, value []byte, ok bool) {
 }
 
 // cutPair cuts a line of JSON after its first property. ok is false if the line does not start
-// with a property.
+// with a property. Of an entry of a log, it returns the text.
 func cutPair(line []byte) (pair, rest []byte, ok bool) {
 	text := bytes.TrimLeft(line, "[]{}, \t")
 	if len(text) < 3 || text[0] != '"' {
 		return nil, nil, false
 	}
-	end := bytes.IndexByte(text[1:], '"') + 2
-	value := bytes.TrimLeft(text[max(1, end):], " \t")
-	if end < 2 || len(value) == 0 || value[0] != ':' {
+	name := text[:measureString(text)]
+	value := bytes.TrimLeft(text[len(name):], " \t")
+	if len(value) == 0 || value[0] != ':' {
 		return nil, nil, false
 	}
 	value = bytes.TrimLeft(value[1:], " \t")
-	length := bytes.IndexAny(value, ",{}[]")
-	if len(value) > 0 && value[0] == '"' {
-		length = bytes.IndexByte(value[1:], '"') + 2
-	}
-	if length < 2 && (length < 0 || len(value) > 0 && value[0] == '"') {
-		length = len(value)
+	length := measureValue(value)
+	if isLogProperty(name) {
+		if text, ok := unquoteText(value[:length]); ok {
+			return text, nil, true
+		}
 	}
 	valueAt := len(line) - len(value)
-	pair, rest = line[:valueAt+length], bytes.TrimLeft(line[valueAt+length:], "[]{}, \t")
-	return pair, rest, true
+	return line[:valueAt+length], bytes.TrimLeft(line[valueAt+length:], "[]{}, \t"), true
+}
+
+// measureString returns the length of the JSON string at the start of text, with its quotes.
+func measureString(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// measureValue returns the length of the JSON value at the start of text. It is 0 for an
+// object, whose properties follow.
+func measureValue(text []byte) int {
+	length := bytes.IndexAny(text, ",{}[]")
+	switch {
+	case len(text) == 0:
+		return 0
+	case text[0] == '"':
+		return measureString(text)
+	case text[0] == '[' && !bytes.HasPrefix(bytes.TrimLeft(text[1:], " \t"), []byte("{")):
+		return bytes.IndexByte(text, ']') + 1
+	case length < 0:
+		return len(text)
+	}
+	return length
+}
+
+// isLogProperty reports whether name is the property with the text of a log's entry, as written
+// by Docker and by structured loggers.
+func isLogProperty(name []byte) bool {
+	switch string(name) {
+	case `"log"`, `"message"`, `"msg"`, `"line"`, `"MESSAGE"`, `"text"`:
+		return true
+	}
+	return false
+}
+
+func unquoteText(value []byte) (text []byte, ok bool) {
+	var s string
+	if json.Unmarshal(value, &s) != nil {
+		return nil, false
+	}
+	return []byte(strings.TrimSpace(s)), true
 }

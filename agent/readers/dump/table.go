@@ -47,7 +47,7 @@ func (h *tableHeader) parse(cells [][]byte, separator byte) bool {
 	for _, name := range cells {
 		name = bytes.Trim(name, `"`)
 		c, ok := parseColumn(name)
-		if !ok && separator == 0 {
+		if !ok && separator == 0 || bytes.IndexByte(name, ' ') >= 0 {
 			return false
 		}
 		isHeader = isHeader || len(name) == len("LocalPort") && c == localPortColumn

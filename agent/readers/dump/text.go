@@ -100,6 +100,9 @@ func trimLine(line []byte) []byte {
 		line = kept
 	}
 	line = bytes.TrimPrefix(line, []byte("\ufeff"))
+	if bytes.Contains(line, []byte("\u00a0")) { // no-break spaces, from a web page
+		line = bytes.ReplaceAll(line, []byte("\u00a0"), []byte(" "))
+	}
 	return bytes.TrimRight(line, "\r\n")
 }
 
