@@ -77,14 +77,27 @@ type Tuner struct {
 	journal   *journal.Journal
 	desired   journal.DesiredState
 	memory    map[plan.Target]map[string]plan.Memory
+	baselines map[plan.Target]plan.Baseline
 	released  []v1alpha1.SettingStatus // since desired was last changed
 	lastError string                   // as logged
 }
 
+// transition is the time since when a setting has a state with a desired value.
 type transition struct {
-	state v1alpha1.SettingState
-	at    metav1.Time
+	state   v1alpha1.SettingState
+	desired string
+	at      metav1.Time
 }
+
+func newTransition(s v1alpha1.SettingStatus) transition {
+	next := transition{state: s.State}
+	if s.Desired != nil {
+		next.desired = *s.Desired
+	}
+	return next
+}
+
+func (t transition) isSame(o transition) bool { return t.state == o.state && t.desired == o.desired }
 
 // New returns a Tuner.
 func New(o Options) *Tuner {
@@ -92,7 +105,7 @@ func New(o Options) *Tuner {
 		o.Now = time.Now
 	}
 	t := &Tuner{o: o, wake: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{},
-		transitions: map[string]transition{}}
+		baselines: map[plan.Target]plan.Baseline{}, transitions: map[string]transition{}}
 	t.RequestCycle()
 	return t
 }
@@ -120,7 +133,7 @@ func (t *Tuner) RequestCycle() {
 
 // UpdateSpec takes each version of the node's PortPressure, and does not block.
 func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
-	w := journal.DesiredState{Settings: p.Spec.Settings}
+	w := journal.DesiredState{Settings: p.Spec.Settings, NodeUID: findNodeUID(p), Boot: t.o.Boot}
 	if p.Annotations[v1alpha1.AnnotationHold] == "true" {
 		w.Stop = "the annotation " + v1alpha1.AnnotationHold + " of this node's PortPressure stops every change"
 	}
@@ -145,11 +158,25 @@ func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
 	t.RequestCycle()
 }
 
-// resumeTransitions takes over transition times that a previous agent has reported.
+// findNodeUID returns the UID of the Node that owns p, or "" if it has no owner yet.
+func findNodeUID(p *v1alpha1.PortPressure) string {
+	for _, o := range p.OwnerReferences {
+		if o.Kind == "Node" {
+			return string(o.UID)
+		}
+	}
+	return ""
+}
+
+// resumeTransitions takes over transition times that a previous agent has reported. They
+// are those of the values reported then, so a value that was changed while no agent ran
+// has a new time.
 func (t *Tuner) resumeTransitions(before []v1alpha1.SettingStatus) {
 	for _, s := range before {
-		if now, known := t.transitions[s.ID]; s.LastTransitionTime != nil && (!known || now.state == s.State) {
-			t.transitions[s.ID] = transition{s.State, *s.LastTransitionTime}
+		next := newTransition(s)
+		if now, known := t.transitions[s.ID]; s.LastTransitionTime != nil && (!known || now.isSame(next)) {
+			next.at = *s.LastTransitionTime
+			t.transitions[s.ID] = next
 		}
 	}
 }
@@ -266,17 +293,37 @@ func (t *Tuner) prepareJournal(requested *journal.DesiredState) error {
 		return nil
 	}
 	next := *requested
-	if next.Settings == nil { // none received: the last ones stay
-		next.Settings = t.desired.Settings
+	if next.Settings == nil {
+		next.Settings = t.findLastSettings(requested.NodeUID)
 	}
-	if isSameState(next, t.desired) {
-		return nil
+	if next.Settings != nil && !isSameState(next, t.journal.Desired()) {
+		if err := t.journal.SetDesired(next); err != nil {
+			return err
+		}
 	}
-	if err := t.journal.SetDesired(next); err != nil {
-		return err
+	if !isSameState(next, t.desired) {
+		t.desired, t.released = next, nil
 	}
-	t.desired, t.released = next, nil
 	return nil
+}
+
+// findLastSettings returns the settings that stay enforced because none were received:
+// those that this process enforces, or that an earlier one received for the same Node.
+func (t *Tuner) findLastSettings(nodeUID string) []v1alpha1.Setting {
+	last := t.journal.Desired()
+	if t.desired.Settings == nil && nodeUID != "" && nodeUID == last.NodeUID {
+		return last.Settings
+	}
+	return t.desired.Settings
+}
+
+// isFromThisBoot reports whether the journal's desired state was received in this boot. It
+// otherwise may be that of another machine, of whose image this one was made.
+func (t *Tuner) isFromThisBoot() bool {
+	if last := t.journal.Desired().Boot; last != "" {
+		return plan.IsSameBoot(last, t.o.Boot)
+	}
+	return t.journal.HasBoot(t.o.Boot) // an older agent has recorded only those of entries
 }
 
 // openJournal opens the journal.
@@ -297,7 +344,10 @@ func (t *Tuner) openJournal() error {
 	if why := j.LostReason(); why != "" {
 		t.o.Log.Error("original values are not known", "why", why)
 	}
-	t.journal, t.desired = j, j.Desired()
+	t.journal, t.desired = j, journal.DesiredState{}
+	if t.isFromThisBoot() {
+		t.desired = j.Desired()
+	}
 	return nil
 }
 
@@ -313,8 +363,10 @@ func (t *Tuner) Close() error {
 // enforceHost enforces settings on the host.
 func (t *Tuner) enforceHost(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
 	wanted := filterByScope(settings, v1alpha1.ScopeHost)
+	facts.PodPortsUnknown = t.o.Pods == nil
 	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.IsRangeSetting) {
-		facts.Protect = slices.Concat(facts.Protect, t.o.Pods.HostPorts())
+		ofPods, areKnown := t.o.Pods.HostPorts()
+		facts.Protect, facts.PodPortsUnknown = slices.Concat(facts.Protect, ofPods), !areKnown
 	}
 	host := NetworkTask{Settings: wanted, Facts: facts, Listeners: t.o.Listeners,
 		Inside: func(fn func(Store)) error { fn(t.o.Host); return nil }}
@@ -435,8 +487,10 @@ func (t *Tuner) stampTransitions(list []v1alpha1.SettingStatus) {
 	now := metav1.NewTime(t.o.Now()).Rfc3339Copy()
 	for i := range list {
 		s := &list[i]
-		if last, ok := t.transitions[s.ID]; !ok || last.state != s.State {
-			t.transitions[s.ID] = transition{s.State, now}
+		next := newTransition(*s)
+		if last, ok := t.transitions[s.ID]; !ok || !last.isSame(next) {
+			next.at = now
+			t.transitions[s.ID] = next
 		}
 		at := t.transitions[s.ID].at
 		s.LastTransitionTime = &at

@@ -34,6 +34,10 @@ const (
 	KeyConntrackUDPStream   = "net.netfilter.nf_conntrack_udp_timeout_stream"
 )
 
+// KeyUnprivilegedPortStart is the first port that any process may bind (Linux). It is not
+// in the catalogue: it is only read, because the kernel refuses a range that begins below it.
+const KeyUnprivilegedPortStart = "net.ipv4.ip_unprivileged_port_start"
+
 // TcpipParameters is the registry key of TCP/IP's parameters, below HKLM. The keys of
 // its values begin with it.
 const TcpipParameters = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\`
