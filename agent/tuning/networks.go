@@ -1,6 +1,9 @@
 package tuning
 
 import (
+	"maps"
+	"slices"
+
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
@@ -40,6 +43,8 @@ type Pods interface {
 type Networks interface {
 	// Targets returns the pods' networks in the journal.
 	Targets() []plan.Target
+	// PodKeys returns the keys that are written in any pod, according to the journal.
+	PodKeys() []string
 	// Enforce enforces the settings of all networks, with one write of the journal
 	// before and one after.
 	Enforce([]NetworkTask) []Result
@@ -57,6 +62,18 @@ func (n networkEnforcer) Targets() (pods []plan.Target) {
 		}
 	}
 	return pods
+}
+
+func (n networkEnforcer) PodKeys() []string {
+	keys := map[string]bool{}
+	for _, target := range n.Targets() {
+		for key, e := range n.journal.Entries(target) {
+			if plan.IsSameBoot(e.Boot, n.o.Boot) {
+				keys[key] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
 }
 
 func (n networkEnforcer) ForgetTargets(targets []plan.Target) {
