@@ -70,7 +70,8 @@ type Tuner struct {
 	level       v1alpha1.Level
 	normalSince time.Time // time at which the level became Normal
 	statuses    []v1alpha1.SettingStatus
-	transitions map[string]transition // by setting ID
+	transitions map[string]transition    // by setting ID
+	inherited   []v1alpha1.SettingStatus // values of an earlier agent, if this one is disabled
 
 	cycleMu   sync.Mutex // guards the fields below: one cycle at a time
 	disk      journal.Disk
@@ -141,6 +142,7 @@ func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
 	first, before := t.requested == nil, t.statuses
 	if first {
 		t.resumeTransitions(p.Status.Settings)
+		t.inherited = t.listInherited(&p.Status)
 	}
 	if before == nil { // reported by a previous agent
 		before = p.Status.Settings
@@ -245,7 +247,7 @@ func (t *Tuner) runCycle() {
 	requested, facts := t.collectFacts()
 	if t.o.DisabledReason != "" {
 		if requested != nil {
-			t.publishStatuses(requested, RefuseAll(requested.Settings, t.o.DisabledReason))
+			t.publishStatuses(requested, t.buildDisabledStatuses(requested.Settings))
 		}
 		return
 	}
@@ -264,7 +266,9 @@ func (t *Tuner) runCycle() {
 	if facts.Lost != "" { // also if there is no setting whose status would report it
 		list = append(list, makeJournalStatus(facts.Lost))
 	}
-	t.publishStatuses(requested, t.addReleased(list))
+	list = t.addReleased(list)
+	markOrphaned(list, requested)
+	t.publishStatuses(requested, list)
 }
 
 // collectFacts returns the desired state and the current facts.
@@ -407,7 +411,7 @@ func filterByScope(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1
 func (t *Tuner) enforcePods(facts plan.Facts) []v1alpha1.SettingStatus {
 	settings := filterByScope(t.desired.Settings, v1alpha1.ScopePods)
 	if t.o.Pods == nil {
-		return RefuseAll(settings, "this agent tunes the host's network only (--tune host)")
+		return append(RefuseAll(settings, hostOnly), listUnreachable(settings, networkEnforcer{t}.PodKeys())...)
 	}
 	return t.o.Pods.RunCycle(settings, facts, networkEnforcer{t})
 }
@@ -441,10 +445,13 @@ func makeFailedStatuses(requested *journal.DesiredState, err error) []v1alpha1.S
 	return makeStatuses(requested.Settings, v1alpha1.SettingFailed, why)
 }
 
+// journalID is the ID of the status about the journal.
+const journalID = "journal"
+
 // makeJournalStatus returns a status about the journal itself, for when there is no
 // setting that could report it.
 func makeJournalStatus(why string) v1alpha1.SettingStatus {
-	return v1alpha1.SettingStatus{ID: "journal", Key: "journal", State: v1alpha1.SettingFailed, Message: why}
+	return v1alpha1.SettingStatus{ID: journalID, Key: journalID, State: v1alpha1.SettingFailed, Message: why}
 }
 
 // addReleased adds the settings restored since the last change of the desired state.
