@@ -79,7 +79,7 @@ func (n networkEnforcer) PodKeys() []string {
 func (n networkEnforcer) ForgetTargets(targets []plan.Target) {
 	for _, t := range targets {
 		delete(n.memory, t)
-		delete(n.baselines, t)
+		n.setBaseline(t, nil)
 	}
 	if err := n.journal.DropTargets(targets); err != nil {
 		n.reportError(err) // the next cycle retries
@@ -132,7 +132,8 @@ func (n networkEnforcer) enforceOnce(list []NetworkTask, due []int, results []Re
 			changed = append(changed, i)
 			continue // the next plan replaces this one's Memory
 		}
-		n.memory[list[i].Target], n.baselines[list[i].Target] = p.Memory, p.Baseline
+		n.memory[list[i].Target] = p.Memory
+		n.setBaseline(list[i].Target, p.Baseline)
 	}
 	if err := n.journal.Update(confirmed, forget); err != nil {
 		n.reportError(err) // the kernel has the values already; the next cycle retries

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -70,7 +71,8 @@ type Tuner struct {
 	level       v1alpha1.Level
 	normalSince time.Time // time at which the level became Normal
 	statuses    []v1alpha1.SettingStatus
-	transitions map[string]transition    // by setting ID
+	transitions map[string]transition // by setting ID
+	baselines   map[plan.Target]*socket.Baseline
 	inherited   []v1alpha1.SettingStatus // values of an earlier agent, if this one is disabled
 
 	cycleMu   sync.Mutex // guards the fields below: one cycle at a time
@@ -78,7 +80,6 @@ type Tuner struct {
 	journal   *journal.Journal
 	desired   journal.DesiredState
 	memory    map[plan.Target]map[string]plan.Memory
-	baselines map[plan.Target]plan.Baseline
 	released  []v1alpha1.SettingStatus // since desired was last changed
 	lastError string                   // as logged
 }
@@ -106,7 +107,7 @@ func New(o Options) *Tuner {
 		o.Now = time.Now
 	}
 	t := &Tuner{o: o, wake: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{},
-		baselines: map[plan.Target]plan.Baseline{}, transitions: map[string]transition{}}
+		baselines: map[plan.Target]*socket.Baseline{}, transitions: map[string]transition{}}
 	t.RequestCycle()
 	return t
 }
@@ -220,7 +221,34 @@ func isSameState(a, b journal.DesiredState) bool {
 	return equality.Semantic.DeepEqual(a, b) && (a.Settings == nil) == (b.Settings == nil)
 }
 
-// SetLevel takes the node's pressure level after each sample.
+// FindBaseline returns the baseline of a network, nil if no setting that is enforced only
+// under pressure is in effect in it.
+func (t *Tuner) FindBaseline(n *socket.Network) *socket.Baseline {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n.Owner.Kind == socket.OwnerHost {
+		return t.baselines[plan.Target{}]
+	}
+	for target, b := range t.baselines {
+		if target.Pod != "" && target.Pod == n.Owner.PodUID && (target.Cookie == n.Cookie || n.Cookie == 0 || target.Cookie == 0) {
+			return b
+		}
+	}
+	return nil
+}
+
+func (t *Tuner) setBaseline(target plan.Target, b *socket.Baseline) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b == nil {
+		delete(t.baselines, target)
+	} else {
+		t.baselines[target] = b
+	}
+}
+
+// SetLevel takes the node's pressure level after each sample, as it would be with the
+// baselines of its networks.
 func (t *Tuner) SetLevel(level v1alpha1.Level) {
 	t.mu.Lock()
 	if t.level = level; level != v1alpha1.LevelNormal {
@@ -461,6 +489,11 @@ func (t *Tuner) addReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingSta
 			t.released = append(slices.DeleteFunc(t.released, func(o v1alpha1.SettingStatus) bool { return o.ID == s.ID }), s)
 		}
 	}
+	inUse := t.journal.Entries(plan.Target{})
+	t.released = slices.DeleteFunc(t.released, func(s v1alpha1.SettingStatus) bool { // written again since
+		_, isWritten := inUse[s.Key]
+		return isWritten && s.Scope == string(v1alpha1.ScopeHost)
+	})
 	for _, s := range t.released {
 		if !slices.ContainsFunc(list, func(o v1alpha1.SettingStatus) bool { return o.ID == s.ID }) {
 			list = append(list, s)

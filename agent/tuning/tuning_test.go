@@ -26,6 +26,7 @@ type machine struct {
 	*Tuner
 	clock time.Time
 	stop  string
+	base  v1alpha1.Level // of the last sample
 }
 
 func newMachine() *machine {

@@ -1,30 +1,18 @@
 package plan
 
 import (
+	"strconv"
 	"strings"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// Baseline has the values of a network that decide its number of ports, as they would be
-// without the settings that are enforced only under pressure. Nil fields are as they are.
-type Baseline struct {
-	TCP, UDP *BaselineRange
-	// Reuse is net.ipv4.tcp_tw_reuse.
-	Reuse *string
-}
-
-// BaselineRange is a range and the number of reserved ports in it.
-type BaselineRange struct {
-	Range    ports.Range
-	Reserved int
-}
-
-// computeBaseline returns the Baseline of the network. While a setting is in the journal,
-// its original counts.
-func (r *rangePlanner) computeBaseline() (b Baseline) {
+// computeBaseline returns the baseline of the network, nil if no setting that is enforced
+// only under pressure has replaced an original.
+func (r *rangePlanner) computeBaseline() *socket.Baseline {
+	var b socket.Baseline
 	for _, s := range r.in.Settings {
 		e, inJournal := r.findEntry(s.Key)
 		w, isEnforced := r.desired[s.Key]
@@ -34,8 +22,9 @@ func (r *rangePlanner) computeBaseline() (b Baseline) {
 		original := e.restoreValue(w.def, r.in.Current[s.Key].Value)
 		switch s.Key {
 		case settings.KeyTCPTWReuse:
-			original = strings.TrimSpace(original)
-			b.Reuse = &original
+			if n, err := strconv.ParseUint(strings.TrimSpace(original), 10, 8); err == nil {
+				b.Reuse = new(socket.Reuse(n))
+			}
 		case settings.KeyLocalPortRange:
 			b.TCP = r.newBaselineRange(w.def, original)
 			b.UDP = b.TCP
@@ -45,11 +34,14 @@ func (r *rangePlanner) computeBaseline() (b Baseline) {
 			b.UDP = r.newBaselineRange(w.def, original)
 		}
 	}
-	return b
+	if b == (socket.Baseline{}) {
+		return nil
+	}
+	return &b
 }
 
 // newBaselineRange returns the range value with the ports in it that stay reserved.
-func (r *rangePlanner) newBaselineRange(def settings.Setting, value string) *BaselineRange {
+func (r *rangePlanner) newBaselineRange(def settings.Setting, value string) *socket.BaselineRange {
 	kept := r.others.mergeAll()
 	if w, wanted := r.desired[r.reserved]; wanted && w.Activation != v1alpha1.ActivationUnderPressure {
 		desired := parsePorts(w.Value)
@@ -60,5 +52,5 @@ func (r *rangePlanner) newBaselineRange(def settings.Setting, value string) *Bas
 		return nil
 	}
 	span := all.ListRanges()[0]
-	return &BaselineRange{Range: span, Reserved: kept.CountIn(span)}
+	return &socket.BaselineRange{Range: span, Reserved: kept.CountIn(span)}
 }

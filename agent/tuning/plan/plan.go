@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
@@ -185,8 +186,8 @@ type Plan struct {
 	// Memory is the input of the next plan.
 	Memory map[string]Memory
 	// Baseline has what the network would have without settings that are enforced only
-	// under pressure.
-	Baseline    Baseline
+	// under pressure; nil if that is what it has.
+	Baseline    *socket.Baseline
 	in          Input
 	drafts      []statusDraft
 	writeErrors map[string]error // by key; nil for a write that succeeded

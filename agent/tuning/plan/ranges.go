@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
@@ -108,7 +109,7 @@ func (r *rangePlanner) repeatSet(p ports.Set) portLists {
 }
 
 // planRanges plans the writes of the ranges and of the reserved ports.
-func (b *planBuilder) planRanges() Baseline {
+func (b *planBuilder) planRanges() *socket.Baseline {
 	r := b.newRangePlanner()
 	for _, key := range r.ranges {
 		r.planRange(key)
