@@ -144,8 +144,8 @@ func (d *lineDecoder) decodeFields(f [][]byte, r *socketRow) (lineKind, error) {
 func (r *socketRow) decodeProtocolRow(f [][]byte) (lineKind, error) {
 	switch {
 	case len(f) > 2 && isNumber(f[1]) && isNumber(f[2]):
-		if len(f) > 3 && isNumber(f[3]) {
-			return otherLine, nil // the summary of ss -s
+		if len(f) > 3 && isNumber(f[3]) || isTracked(f) {
+			return otherLine, nil // the summary of ss -s, or conntrack -L
 		}
 		return r.decodeLinuxNetstat(f)
 	case len(f) > 3 && isState(f[1]) && isNumber(f[2]) && isNumber(f[3]):
@@ -182,7 +182,7 @@ func explainUnparsedLine(f [][]byte) error {
 		}
 	}
 	switch {
-	case seen == 0:
+	case seen == 0, isCount(f):
 		return nil
 	case isOtherProtocol(f[0]):
 		return errOtherProtocol

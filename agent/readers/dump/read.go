@@ -354,6 +354,8 @@ func (r *dumpReader) explainEmpty() error {
 	switch {
 	case r.summary.isRecognized() && r.problems.unparsedLines == 0:
 		return fmt.Errorf("%w: %s", ErrEmpty, r.summary.explain())
+	case r.problems.unparsedLines == 0 && r.pasted.hasRange():
+		return fmt.Errorf("%w: the file has only the range of ports; add the output of ss -tanp, or on Windows of netstat -anoq", ErrEmpty)
 	case r.problems.unparsedLines == 0:
 		return fmt.Errorf("%w: %d lines, none of them from netstat, ss, lsof, TCPView, Get-NetTCPConnection or /proc/net/tcp",
 			ErrEmpty, r.lines)
