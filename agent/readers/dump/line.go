@@ -87,6 +87,7 @@ type lineDecoder struct {
 // socket or the process of a processLine. It returns the kind of the line.
 func (d *lineDecoder) decodeLine(line []byte, r *socketRow) (lineKind, error) {
 	r.reset()
+	cells := trimMarks(line)
 	line = trimQuote(line)
 	if k, done, err := d.decodeRecordLine(line, r); done {
 		return k, err
@@ -94,7 +95,7 @@ func (d *lineDecoder) decodeLine(line []byte, r *socketRow) (lineKind, error) {
 	if len(line) == 0 {
 		return otherLine, nil
 	}
-	if k, done, err := d.decodeCells(line, r); done {
+	if k, done, err := d.decodeCells(cells, r); done {
 		return k, err
 	}
 	f := splitFields(line, d.fields[:0])
@@ -203,10 +204,14 @@ func parseProtocol(field []byte) (socket.Protocol, bool) {
 	return 0, false
 }
 
-// trimQuote removes blanks and the marks of quotes, of comments, of tables and of strings around
-// a line.
+// trimMarks removes blanks, and the marks of quotes, of comments and of tables before a line.
+func trimMarks(line []byte) []byte {
+	return bytes.TrimRight(bytes.TrimLeft(line, " \t\f\r>|#`'"), " \f\r")
+}
+
+// trimQuote also removes the marks after a line, and those of a string around it.
 func trimQuote(line []byte) []byte {
-	line = bytes.TrimRight(bytes.TrimLeft(line, " \t\f\r>|#`'"), " \t\f\r`',|\\")
+	line = bytes.TrimRight(trimMarks(line), " \t\f\r`',|\\")
 	if len(line) > 1 && (line[0] == '"') != (line[len(line)-1] == '"') || len(line) > 1 && bytes.Count(line, []byte{'"'}) == 2 {
 		line = bytes.Trim(line, `" `)
 	}

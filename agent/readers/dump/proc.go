@@ -2,10 +2,9 @@ package dump
 
 import (
 	"bytes"
-	"encoding/hex"
-	"net/netip"
 	"strconv"
 
+	"portreeve.io/portreeve/agent/readers/procnet"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
@@ -65,30 +64,7 @@ func (r *socketRow) decodeProcRow(f [][]byte, udp bool) (lineKind, error) {
 
 func isHexEndpoint(field []byte) bool { _, ok := parseHexEndpoint(field); return ok }
 
-// parseHexEndpoint parses an endpoint such as 0100007F:1F90: little-endian words of four
-// bytes, and a port.
 func parseHexEndpoint(field []byte) (endpoint, bool) {
-	host, port, ok := bytes.Cut(field, []byte(":"))
-	var raw [16]byte
-	if !ok || len(host) != 8 && len(host) != 32 || len(port) != 4 {
-		return endpoint{}, false
-	}
-	if _, err := hex.Decode(raw[:], host); err != nil {
-		return endpoint{}, false
-	}
-	p, err := strconv.ParseUint(string(port), 16, 16)
-	if err != nil {
-		return endpoint{}, false
-	}
-	for i := 0; i < len(host)/2; i += 4 {
-		raw[i], raw[i+1], raw[i+2], raw[i+3] = raw[i+3], raw[i+2], raw[i+1], raw[i]
-	}
-	addr := netip.AddrFrom16(raw).Unmap()
-	if len(host) == 8 {
-		addr = netip.AddrFrom4([4]byte(raw[:4]))
-	}
-	if addr.IsUnspecified() {
-		addr = netip.Addr{}
-	}
-	return endpoint{addr, uint16(p)}, true
+	e, ok := procnet.ParseEndpoint(field)
+	return endpoint{e.Addr(), e.Port()}, ok
 }

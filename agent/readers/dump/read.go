@@ -319,7 +319,7 @@ func (r *dumpReader) flushPending() {
 }
 
 // storedPorts are the local ports of which connections are kept until the range is known.
-var storedPorts = ports.Range{First: 1024, Last: 65535}
+var storedPorts = ports.Range{First: 1, Last: 65535}
 
 // startCounter creates the counter for the system that the first row shows.
 func (r *dumpReader) startCounter(f Format) {
@@ -338,7 +338,7 @@ func (r *dumpReader) countRow(next *socketRow) {
 	holder := r.holders.assignNumber(next)
 	row := portusage.Row{
 		Protocol: next.protocol, Local: next.local.addrPort(), Remote: next.remote.addrPort(),
-		State: next.state, Holder: holder,
+		State: next.state, Holder: holder, Remaining: -1,
 	}
 	switch {
 	case next.unknownState != nil:

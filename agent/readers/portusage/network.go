@@ -104,37 +104,47 @@ func (t *Counter) buildDestinations() []socket.Destination {
 }
 
 func countState(d *socket.Destination, s tcpstate.State) {
-	if s == peerTimeWait {
+	switch s {
+	case reusableTimeWait:
+		d.ReusableIfAll++
+		s = tcpstate.TimeWait
+	case peerTimeWait:
 		d.Reusable++
 		s = tcpstate.TimeWait
 	}
 	d.States[s]++
 }
 
-// countReusable counts the sockets in TIME_WAIT whose ports connect() would reuse: on Windows
-// those of the other end, which countState counted, and on Linux those over loopback
-// (tcp_tw_reuse is 2) if the ports of the dump agree with that.
+// countReusable counts the sockets in TIME_WAIT whose ports connect() could reuse. On Linux
+// these are sockets over loopback (tcp_tw_reuse is 2), unless their ports show otherwise, or
+// if it were 1, those that are old enough; on Windows, those of the other end, which
+// countState counted.
 func (t *Counter) countReusable(list []socket.Destination) {
 	odd := t.countOddTimeWait(list)
 	for i := range list {
 		d := &list[i]
-		if waiting := d.States[tcpstate.TimeWait]; odd != nil && waiting > 0 && isLoopback(d) {
-			if hasBothParities(odd[i], waiting) {
-				t.timeWaitOfBothParities = true
-			} else {
-				d.Reusable = waiting
+		waiting := d.States[tcpstate.TimeWait]
+		switch {
+		case t.Windows || waiting == 0 || !isLoopback(d):
+		case odd != nil && hasBothParities(odd[i], waiting):
+			t.timeWaitOfBothParities = true
+		default:
+			young := uint32(0)
+			if t.timers > 0 {
+				young = waiting - d.ReusableIfAll
 			}
+			d.Reusable = waiting - young
 		}
-		d.ReusableIfAll = d.Reusable
+		d.ReusableIfAll = max(d.ReusableIfAll, d.Reusable)
 	}
 }
 
 func isLoopback(d *socket.Destination) bool { return d.Source.IsLoopback() || d.Address.IsLoopback() }
 
-// countOddTimeWait counts the odd ports in TIME_WAIT of each destination. It returns nil on
-// Windows, where they have no meaning.
+// countOddTimeWait counts the odd ports in TIME_WAIT of each destination. It returns nil where
+// they have no meaning (Windows) or the settings are known (Complete).
 func (t *Counter) countOddTimeWait(list []socket.Destination) []uint32 {
-	if t.Windows {
+	if t.Windows || t.Complete {
 		return nil
 	}
 	odd := make([]uint32, len(list))

@@ -25,9 +25,13 @@ type poolKey struct {
 // local port, its state and the number of its holder.
 type pooledSocket uint64
 
-// peerTimeWait is the state of a pooledSocket that tcpstate does not have: the TIME_WAIT of the
-// other end, which is also on this host.
-const peerTimeWait tcpstate.State = 15
+// The states of a pooledSocket that tcpstate does not have.
+const (
+	// reusableTimeWait is a TIME_WAIT that is old enough for connect() to reuse its port.
+	reusableTimeWait tcpstate.State = 14
+	// peerTimeWait is the TIME_WAIT of the other end, which is also on this host.
+	peerTimeWait tcpstate.State = 15
+)
 
 func packSocket(pool uint32, port uint16, state tcpstate.State, holder int) pooledSocket {
 	return pooledSocket(pool)<<32 | pooledSocket(port)<<16 | pooledSocket(state)<<12 | pooledSocket(holder&MaxHolders)
