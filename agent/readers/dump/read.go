@@ -62,6 +62,7 @@ type dumpReader struct {
 	holders holderNumbers
 	table   ssTable
 	words   unknownWords
+	queues  []socket.AcceptQueue
 	pasted  pastedFacts
 	summary summaryReader
 	origins origins
@@ -335,6 +336,7 @@ func (r *dumpReader) countRow(next *socketRow) {
 		r.truncatedRows++
 	}
 	r.hasLongAddresses = r.hasLongAddresses || next.isLong
+	r.addQueue(next)
 	holder := r.holders.assignNumber(next)
 	row := portusage.Row{
 		Protocol: next.protocol, Local: next.local.addrPort(), Remote: next.remote.addrPort(),
@@ -372,7 +374,7 @@ func (r *dumpReader) buildDump() (Dump, error) {
 	r.counter.SetRanges(chosen.tcp, chosen.udp)
 	r.countUnknownWords()
 	n := r.counter.BuildNetwork()
-	n.Owner = r.options.owner()
+	n.Owner, n.Evidence = r.options.owner(), r.collectEvidence(&n)
 	summary := r.counter.Summarize()
 	d := Dump{
 		System: r.system, Guessed: r.options.System == "", UDP: summary.UDPRows > 0,

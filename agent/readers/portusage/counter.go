@@ -233,7 +233,7 @@ func (t *Counter) Summarize() Summary {
 
 // countOutside counts the ports of set, except those of well-known services.
 func countOutside(set *ports.Set) (c PortCounts) {
-	for port := 1024; port < 1<<16; port++ {
+	for port := firstUnprivilegedPort; port < 1<<16; port++ {
 		if set.Contains(uint16(port)) && !ports.IsService(uint16(port)) {
 			if c.Outside++; c.First == 0 {
 				c.First = port

@@ -1,6 +1,8 @@
 package portusage
 
 import (
+	"iter"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -25,7 +27,6 @@ func (t *Counter) BuildNetwork() socket.Network {
 	}
 	t.removePeers()
 	t.findServerPorts()
-	t.removeUnchoosable()
 	n.Destinations = t.buildDestinations()
 	t.countPorts(&n)
 	return n
@@ -77,15 +78,35 @@ func (t *Counter) removePeers() {
 	})
 }
 
-// removeUnchoosable removes the sockets whose local port is in no pool.
-func (t *Counter) removeUnchoosable() {
-	t.sockets = slices.DeleteFunc(t.sockets, func(h pooledSocket) bool { return !t.isChoosable(h.localPort()) })
+// isUnavailable reports whether h's socket belongs to no pool: its port is not in the range, or
+// connect() can't use it for any destination.
+func (t *Counter) isUnavailable(h pooledSocket) bool {
+	port := h.localPort()
+	return !t.isChoosable(port) || t.serverPorts.Contains(port) || !t.Windows && t.bound.Contains(port)
 }
 
-// isUnavailable reports whether connect() can't use h's port for any destination, so that
-// its socket belongs to no pool.
-func (t *Counter) isUnavailable(h pooledSocket) bool {
-	return t.serverPorts.Contains(h.localPort()) || !t.Windows && t.bound.Contains(h.localPort())
+// IsServerPort reports whether port has a listener that is in the table, or that is inferred. It
+// is valid after BuildNetwork.
+func (t *Counter) IsServerPort(port uint16) bool { return t.serverPorts.Contains(port) }
+
+// Connections iterates over the connections with a local port of Stored. It is valid after
+// BuildNetwork.
+func (t *Counter) Connections() iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		for _, h := range t.sockets {
+			p, state := &t.pools[h.poolIndex()], h.tcpState()
+			switch state {
+			case peerTimeWait:
+				continue
+			case reusableTimeWait:
+				state = tcpstate.TimeWait
+			}
+			local := netip.AddrPortFrom(p.source, h.localPort())
+			if !yield(Row{Local: local, Remote: p.to, State: state, Holder: h.holderNumber(), Remaining: -1}) {
+				return
+			}
+		}
+	}
 }
 
 // buildDestinations returns the number of sockets of each pool, by state.

@@ -14,6 +14,9 @@ const MaxDestinations = 1 << 15
 // MaxHolders is the highest Row.Holder that fits into a pooledSocket.
 const MaxHolders = 1<<12 - 1
 
+// firstUnprivilegedPort is the lowest port of an ephemeral range that is not privileged.
+const firstUnprivilegedPort = 1024
+
 // poolKey identifies a pool: connect() chooses a port for a source address and a
 // destination.
 type poolKey struct {
@@ -113,7 +116,9 @@ func (k *socketStore) dropSmallPools(onDrop func(pooledSocket)) {
 		if sizes[h.poolIndex()] > least {
 			return false
 		}
-		k.dropped++
+		if h.localPort() >= firstUnprivilegedPort { // below, no range begins
+			k.dropped++
+		}
 		onDrop(h)
 		return true
 	})
