@@ -206,12 +206,28 @@ func parseProtocol(field []byte) (socket.Protocol, bool) {
 
 // trimMarks removes blanks, and the marks of quotes, of comments and of tables before a line.
 func trimMarks(line []byte) []byte {
-	return bytes.TrimRight(bytes.TrimLeft(line, " \t\f\r>|#`'"), " \f\r")
+	for len(line) > 0 && (isBlank(line[0]) || bytes.IndexByte(leadingMarks, line[0]) >= 0) {
+		line = line[1:]
+	}
+	for len(line) > 0 && line[len(line)-1] != '\t' && isBlank(line[len(line)-1]) {
+		line = line[:len(line)-1]
+	}
+	return line
 }
+
+var leadingMarks, trailingMarks = []byte(">|#`'"), []byte("`',|\\")
+
+func isBlank(b byte) bool { return b == ' ' || b == '\t' || b == '\r' || b == '\f' }
 
 // trimQuote also removes the marks after a line, and those of a string around it.
 func trimQuote(line []byte) []byte {
-	line = bytes.TrimRight(trimMarks(line), " \t\f\r`',|\\")
+	line = trimMarks(line)
+	for len(line) > 0 && (isBlank(line[len(line)-1]) || bytes.IndexByte(trailingMarks, line[len(line)-1]) >= 0) {
+		line = line[:len(line)-1]
+	}
+	if len(line) == 0 || isLetterOrDigit(line[0]) && isLetterOrDigit(line[len(line)-1]) {
+		return line
+	}
 	if len(line) > 1 && (line[0] == '"') != (line[len(line)-1] == '"') || len(line) > 1 && bytes.Count(line, []byte{'"'}) == 2 {
 		line = bytes.Trim(line, `" `)
 	}
@@ -223,7 +239,7 @@ func trimQuote(line []byte) []byte {
 func splitFields(line []byte, to [][]byte) [][]byte {
 	start := -1
 	for i, b := range line {
-		blank := b == ' ' || b == '\t' || b == '\r' || b == '\f'
+		blank := isBlank(b)
 		switch {
 		case len(to) == cap(to):
 			return to

@@ -43,7 +43,7 @@ func (e OptionError) Unwrap() error { return e.error }
 
 // Read reads and analyzes a dump.
 func Read(in io.Reader, o Options) (Dump, error) {
-	r := dumpReader{options: o}
+	r := dumpReader{options: o, givenState: o.rowState()}
 	if err := r.readLines(in); err != nil {
 		return Dump{}, err
 	}
@@ -56,7 +56,9 @@ func Read(in io.Reader, o Options) (Dump, error) {
 // dumpReader is the state while a dump is read.
 type dumpReader struct {
 	options Options
-	decoder lineDecoder
+	// givenState is that of Options.State.
+	givenState rowState
+	decoder    lineDecoder
 	// counter is nil until the first row shows the system.
 	counter *portusage.Counter
 	holders holderNumbers
@@ -253,7 +255,7 @@ func (r *dumpReader) continueRow(line []byte) (rest []byte, err error) {
 
 // resolveState sets the state and the protocol of a row that does not show them.
 func (r *dumpReader) resolveState(next *socketRow) error {
-	given := r.options.rowState()
+	given := r.givenState
 	if given == (rowState{}) {
 		given = r.pasted.rowState
 	}
