@@ -281,5 +281,6 @@ func (e *Evidence) explainAddress() string {
 	if len(names) > 2 {
 		names, more = names[:2], fmt.Sprintf(" and %d more", len(names)-2)
 	}
-	return fmt.Sprintf(" EADDRNOTAVAIL with free ports means the address, such as ::1 where IPv6 is off (%s%s).", strings.Join(names, ", "), more)
+	return fmt.Sprintf(" If calls fail with EADDRNOTAVAIL, ephemeral ports are not the bottleneck but the address: IPv6 is off, so ::1 is not available (%s%s).",
+		strings.Join(names, ", "), more)
 }

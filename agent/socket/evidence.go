@@ -25,6 +25,9 @@ type Evidence struct {
 	// ascending order of ports, at most MaxListeners. Reserved are all reserved ports.
 	Listeners []netip.AddrPort
 	Reserved  *ports.Set
+	// BoundAddress is the local address of most connections with an ephemeral port. It is read
+	// if bind() took at least a quarter of the range.
+	BoundAddress netip.Addr
 	// HeldPorts are the ports of well-known services in the ephemeral range that
 	// connections of other programs use, in ascending order, at most MaxEvidence.
 	HeldPorts []HeldPort

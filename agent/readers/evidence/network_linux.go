@@ -45,6 +45,11 @@ func (r *networkReader) read() error {
 			return err
 		}
 	}
+	if bound := r.network.Skipped - r.network.SkippedListening; 4*bound >= r.network.Settings.Range.Len() {
+		if err := r.readBoundAddress(); err != nil {
+			return err
+		}
+	}
 	r.out.Listeners = r.out.Listeners[:min(len(r.out.Listeners), socket.MaxListeners)]
 	return r.readHeldPorts()
 }
@@ -124,6 +129,23 @@ func (r *networkReader) readPrivileged() error {
 	})
 	inUse.RemoveAll(&r.listening)
 	r.out.Privileged = new(inUse.CountIn(socket.PrivilegedPorts))
+	return err
+}
+
+// readBoundAddress finds the local address that most connections from the range have.
+func (r *networkReader) readBoundAddress() error {
+	counts := map[netip.Addr]int{}
+	err := sockdiag.ListSockets(sockdiag.ConnectedStates, r.network.Settings.Range, func(s sockdiag.Socket) {
+		if !r.listening.Contains(s.Local.Port()) {
+			counts[s.Local.Addr()]++
+		}
+	})
+	most := 0
+	for address, n := range counts {
+		if n > most || n == most && address.Less(r.out.BoundAddress) {
+			r.out.BoundAddress, most = address, n
+		}
+	}
 	return err
 }
 
