@@ -75,6 +75,7 @@ var pure = map[string]pureRule{
 	"agent/socket":                            {},
 	"agent/tuning/sysctlconf":                 {allow: []string{"go.yaml.in/yaml/v3"}}, // decodes bytes
 	"agent/readers/portusage":                 {},
+	"agent/readers/procnet":                   {},
 	"agent/tuning/plan":                       {},
 	"agent/tuning/windows/regfile.go":         {},
 	"agent/tuning/pods/aggregator.go":         {},
