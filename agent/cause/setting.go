@@ -29,9 +29,16 @@ func (s *SuggestedSetting) Field() string {
 	return "linux.sysctls"
 }
 
+// longValue is the length from which a value is shown with spaces.
+const longValue = 40
+
 func (s *SuggestedSetting) formatAdvice() string {
 	name := s.Key[strings.LastIndexByte(s.Key, '\\')+1:] // without the registry path
-	text := fmt.Sprintf("%s = %s (NodeTuning %s)", name, s.Value, s.Field())
+	value := s.Value
+	if len(value) > longValue { // a list of ports, which must not be a single long word
+		value = strings.ReplaceAll(value, ",", ", ")
+	}
+	text := fmt.Sprintf("%s = %s (NodeTuning %s)", name, value, s.Field())
 	if s.Ports > 0 {
 		text += fmt.Sprintf(" gives %d more ports", s.Ports)
 	} else {
