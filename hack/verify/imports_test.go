@@ -99,6 +99,7 @@ var pure = map[string]pureRule{
 	"controllers/portpressure/desired.go":     {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/internal/rollout":            {},
 	"controllers/internal/view":               {},
+	"controllers/internal/advise":             {allow: []string{"sigs.k8s.io/yaml"}}, // encodes objects
 	"controllers/internal/transition":         {allow: []string{"k8s.io/api/core/v1"}}, // types
 }
 
