@@ -22,7 +22,7 @@ import (
 // The test's own process serves the pods; a child watches them.
 const (
 	childServer = "PORTREEVE_TEST_SERVER"
-	largePods   = 200
+	largePods   = 100
 )
 
 func TestMain(m *testing.M) {
