@@ -104,7 +104,7 @@ type PortPressureStatus struct {
 	// +optional
 	OmittedSettings *OmittedSettings `json:"omittedSettings,omitempty"`
 	// conditions contains PortsAvailable, ConntrackAvailable, LeakSuspected, Tuned and
-	// RestartRequired.
+	// RestartRequired, and SettingsOrphaned while it is True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -126,6 +126,11 @@ type Platform struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Kernel string `json:"kernel,omitempty"`
+	// bootID identifies the boot of a Linux node (/proc/sys/kernel/random/boot_id): a
+	// restart resets all sysctls.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	BootID string `json:"bootID,omitempty"`
 	// build is the Windows version and build number, such as "10.0.20348.2340".
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
@@ -255,18 +260,21 @@ type Failure struct {
 	// network is the name of the network in status.networks.
 	// +kubebuilder:validation:MaxLength=320
 	Network string `json:"network"`
-	// destination is the address of the peer.
+	// destination is the address of the peer. It is absent for calls without one, and for
+	// those of many destinations together.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Destination string `json:"destination,omitempty"`
 	// port is the port of the destination.
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// reason is the name of the error (EADDRNOTAVAIL) on Linux, or of the event log
-	// entry, such as TcpPortsExhausted, on Windows.
+	// reason is the name of the error on Linux (EADDRNOTAVAIL for connect(), EADDRINUSE
+	// for bind(), UdpAddressInUse), or of the event log entry, such as TcpPortsExhausted,
+	// on Windows.
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
-	// count is the number of failures since the agent started.
+	// count is the number of failures since the agent started, or since they began again
+	// after an hour without any.
 	Count int64 `json:"count"`
 	// lastAt is the time of the most recent failure.
 	LastAt metav1.Time `json:"lastAt"`
@@ -337,7 +345,12 @@ type SettingStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
-	// lastTransitionTime is the time at which state last changed.
+	// orphaned is true if a value that Portreeve has written is in effect, although the
+	// spec does not request it: it could not be restored, changes are stopped, the spec
+	// has no list of settings, or the agent changes no settings.
+	// +optional
+	Orphaned bool `json:"orphaned,omitempty"`
+	// lastTransitionTime is the time at which state or desired last changed.
 	// +optional
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 	// podsApplied is the number of pods in which the value is applied (scope Pods).

@@ -32,7 +32,18 @@ const (
 	KeyConntrackSynSent     = "net.netfilter.nf_conntrack_tcp_timeout_syn_sent"
 	KeyConntrackUDP         = "net.netfilter.nf_conntrack_udp_timeout"
 	KeyConntrackUDPStream   = "net.netfilter.nf_conntrack_udp_timeout_stream"
+	KeyConntrackBuckets     = "net.netfilter.nf_conntrack_buckets"
+	KeyNeighThresh1         = "net.ipv4.neigh.default.gc_thresh1"
+	KeyNeighThresh2         = "net.ipv4.neigh.default.gc_thresh2"
+	KeyNeighThresh3         = "net.ipv4.neigh.default.gc_thresh3"
+	KeyNeigh6Thresh1        = "net.ipv6.neigh.default.gc_thresh1"
+	KeyNeigh6Thresh2        = "net.ipv6.neigh.default.gc_thresh2"
+	KeyNeigh6Thresh3        = "net.ipv6.neigh.default.gc_thresh3"
 )
+
+// KeyUnprivilegedPortStart is the first port that any process may bind (Linux). It is not
+// in the catalogue: it is only read, because the kernel refuses a range that begins below it.
+const KeyUnprivilegedPortStart = "net.ipv4.ip_unprivileged_port_start"
 
 // TcpipParameters is the registry key of TCP/IP's parameters, below HKLM. The keys of
 // its values begin with it.
