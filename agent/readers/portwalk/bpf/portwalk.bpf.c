@@ -448,11 +448,11 @@ static __always_inline __u64 own_range(struct slot *s)
 }
 
 /* Counts sockets with a narrower port range than their namespace's. To save time it
- * reads only one socket in 32, and the first one of each destination. */
+ * reads only one socket in 256, and the first one of each destination. */
 static __always_inline void check_range(struct net_rec *n, struct slot *s, struct dest_val *v)
 {
 	__u32 range = 0;
-	if (FIELD(s, sock_common, skc_num) % 32 && v->seen)
+	if (FIELD(s, sock_common, skc_num) % 256 && v->seen)
 		return;
 	v->seen = 1;
 	__u64 at = own_range(s);
