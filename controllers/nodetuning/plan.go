@@ -89,14 +89,15 @@ func planWrites(c clusterState, defaults v1alpha1.Thresholds, now time.Time) wri
 	v := resolveState(c)
 	p := writePlan{decisions: map[string]rollout.Decision{}}
 	for _, t := range v.tunings {
-		d := rollout.PlanChanges(v.makeRolloutInput(t, now))
+		in := v.makeRolloutInput(t, now)
+		d := rollout.PlanChanges(in)
 		p.decisions[t.Name] = d
 		p.reevaluateAt = pickEarlier(p.reevaluateAt, d.ReevaluateAt)
 		for _, n := range d.Update {
 			v.nodesByName[n].planSettings(t.Name, v.listDesired(t, v.nodesByName[n]))
 		}
 		for _, n := range d.Revert {
-			v.nodesByName[n].planSettings(t.Name, nil)
+			v.nodesByName[n].planSettings(t.Name, in.Previous[n])
 		}
 	}
 	for _, n := range v.nodes {
@@ -163,7 +164,7 @@ func resolveState(c clusterState) *resolvedState {
 func (v *resolvedState) makeRolloutInput(t *tuning, now time.Time) rollout.Input {
 	in := rollout.Input{
 		Tuning: &t.NodeTuning, ClusterNodes: len(v.nodes),
-		Conflicts: v.resolved.Conflicts[t.Name], Problem: t.problem, Now: now,
+		Conflicts: v.resolved.Conflicts[t.Name], Problem: t.problem, Budget: -1, Now: now,
 	}
 	confirmed := !t.DeletionTimestamp.IsZero() && rollout.IsReleaseConfirmed(&t.NodeTuning)
 	for _, n := range v.nodes {

@@ -22,7 +22,16 @@ type Input struct {
 	// Conflicts and Problem are the NodeTuning's, as package resolve found them.
 	Conflicts []v1alpha1.TuningConflict
 	Problem   string
-	Now       time.Time
+	// Budget is how many nodes the limit for the cluster allows to change now, -1 for any
+	// number.
+	Budget int
+	// Brake explains why the cluster's brake holds this NodeTuning. Empty if it does not.
+	Brake string
+	// Previous has, by node, the settings of the last completed revision, to which a
+	// regression reverts. It is nil if no revision has completed: the original values then
+	// return.
+	Previous map[string][]v1alpha1.Setting
+	Now      time.Time
 }
 
 // Node is the state of one node, from its PortPressure.
@@ -42,8 +51,8 @@ type Node struct {
 
 // Decision is the result of PlanChanges.
 type Decision struct {
-	// Update are the nodes that get their desired settings now, Revert those that lose all
-	// settings of the NodeTuning, both sorted.
+	// Update are the nodes that get their desired settings now, Revert those that get the
+	// settings of Input.Previous, both sorted.
 	Update, Revert []string
 	// Status is the complete status of the NodeTuning.
 	Status v1alpha1.NodeTuningStatus

@@ -168,7 +168,7 @@ func TestPlanChanges(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			d := rollout.PlanChanges(rollout.Input{Tuning: test.tuning, Nodes: test.nodes, ClusterNodes: 10, Now: noon})
+			d := rollout.PlanChanges(rollout.Input{Budget: -1, Tuning: test.tuning, Nodes: test.nodes, ClusterNodes: 10, Now: noon})
 			if diff := cmp.Diff(test.want, formatDecision(d)); diff != "" {
 				t.Error(diff)
 			}
@@ -196,7 +196,7 @@ func formatDecision(d rollout.Decision) string {
 }
 
 func TestAnInvalidTuningKeepsSettings(t *testing.T) {
-	d := rollout.PlanChanges(rollout.Input{Tuning: newTuning(), Nodes: []rollout.Node{withoutSelection(updatedNode("a", -6, v1alpha1.SettingApplied))}, ClusterNodes: 100, Problem: "a selector can't be read", Now: noon})
+	d := rollout.PlanChanges(rollout.Input{Budget: -1, Tuning: newTuning(), Nodes: []rollout.Node{withoutSelection(updatedNode("a", -6, v1alpha1.SettingApplied))}, ClusterNodes: 100, Problem: "a selector can't be read", Now: noon})
 	if got := formatDecision(d); got != "Paused: a selector can't be read" {
 		t.Error(got)
 	}
@@ -208,7 +208,7 @@ func TestTheStatusShowsTheProgress(t *testing.T) {
 		withoutObservation(updatedNode("d", -1, v1alpha1.SettingPending)), outdatedNode("e", 3),
 	}
 	conflicts := []v1alpha1.TuningConflict{{Key: "k", With: "other", Nodes: 2}}
-	d := rollout.PlanChanges(rollout.Input{Tuning: newTuning(withMaxUnavailable(2)), Nodes: nodes, ClusterNodes: 10, Conflicts: conflicts, Now: noon})
+	d := rollout.PlanChanges(rollout.Input{Budget: -1, Tuning: newTuning(withMaxUnavailable(2)), Nodes: nodes, ClusterNodes: 10, Conflicts: conflicts, Now: noon})
 	want := v1alpha1.TuningCounts{Matched: 5, Updated: 4, Applied: 1, Refused: 1, RestartRequired: 1}
 	if diff := cmp.Diff(want, d.Status.Counts); diff != "" {
 		t.Error(diff)
@@ -234,11 +234,11 @@ func TestSinceIsTheStartOfThePhase(t *testing.T) {
 	before := func(t *v1alpha1.NodeTuning) {
 		t.Status.Rollout = v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolling, Since: &began}
 	}
-	going := rollout.PlanChanges(rollout.Input{Tuning: newTuning(before), Nodes: []rollout.Node{updatedNode("a", -6, v1alpha1.SettingApplied), outdatedNode("b", 1)}, Now: noon})
+	going := rollout.PlanChanges(rollout.Input{Budget: -1, Tuning: newTuning(before), Nodes: []rollout.Node{updatedNode("a", -6, v1alpha1.SettingApplied), outdatedNode("b", 1)}, Now: noon})
 	if s := going.Status.Rollout; s.Phase != v1alpha1.RolloutRolling || !s.Since.Equal(&began) {
 		t.Errorf("%s since %v", s.Phase, s.Since)
 	}
-	ended := rollout.PlanChanges(rollout.Input{Tuning: newTuning(before), Nodes: []rollout.Node{updatedNode("a", -6, v1alpha1.SettingApplied)}, Now: noon})
+	ended := rollout.PlanChanges(rollout.Input{Budget: -1, Tuning: newTuning(before), Nodes: []rollout.Node{updatedNode("a", -6, v1alpha1.SettingApplied)}, Now: noon})
 	if s := ended.Status.Rollout; s.Phase != v1alpha1.RolloutComplete || !s.Since.Time.Equal(noon) {
 		t.Errorf("%s since %v", s.Phase, s.Since)
 	}

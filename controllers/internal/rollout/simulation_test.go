@@ -121,7 +121,7 @@ func (c *simulatedCluster) runAgent(m *simulatedNode) {
 }
 
 func (c *simulatedCluster) makeInput() rollout.Input {
-	in := rollout.Input{Tuning: c.tuning, ClusterNodes: len(c.nodes), Now: c.now}
+	in := rollout.Input{Budget: -1, Tuning: c.tuning, ClusterNodes: len(c.nodes), Now: c.now}
 	for name, m := range c.nodes {
 		if want := c.listDesired(m); m.selected && want != nil || len(m.have) > 0 || !m.observed {
 			in.Nodes = append(in.Nodes, rollout.Node{Name: name, Selected: m.selected, Desired: want, Current: m.have,

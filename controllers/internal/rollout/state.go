@@ -47,6 +47,9 @@ func newRolloutState(in Input) *rolloutState {
 		c.soak = time.Duration(*r.SoakSeconds) * time.Second
 	}
 	c.budget = max(0, c.computeMaxUnavailable()-len(c.changing))
+	if in.Budget >= 0 {
+		c.budget = min(c.budget, in.Budget)
+	}
 	return c
 }
 

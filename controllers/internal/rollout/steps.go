@@ -63,11 +63,17 @@ func continueRevert(c *rolloutState) (*stepResult, bool) {
 	return revertUpdated(c, c.Tuning.Status.Rollout.Reason)
 }
 
-// revertUpdated returns a result that restores the original settings on updated nodes.
+// revertUpdated returns a result that restores the previous settings on updated nodes.
 func revertUpdated(c *rolloutState, reason string) (*stepResult, bool) {
+	var unreverted []*nodeState
+	for _, n := range c.updated {
+		if !equalSettings(n.Current, c.Previous[n.Name]) {
+			unreverted = append(unreverted, n)
+		}
+	}
 	return &stepResult{
 		phase: v1alpha1.RolloutReverted, degradedReason: v1alpha1.ReasonRegressionFound, reason: reason,
-		revert: c.selectWithinBudget(c.updated, len(c.updated)),
+		revert: c.selectWithinBudget(unreverted, len(unreverted)),
 	}, true
 }
 
@@ -95,6 +101,9 @@ func IsReleaseConfirmed(t *v1alpha1.NodeTuning) bool {
 // applyBrake stops a rollout that would remove settings from too many nodes, such as
 // after a mistake in the selector or a loss of labels.
 func applyBrake(c *rolloutState) (*stepResult, bool) {
+	if c.Brake != "" {
+		return stopRollout(v1alpha1.ReasonReleaseHeld, c.Brake)
+	}
 	losing := 0
 	for _, n := range c.nodes {
 		if !n.upToDate && n.losesSetting() {
