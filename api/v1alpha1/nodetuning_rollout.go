@@ -144,6 +144,13 @@ type NodeTuningStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Conflicts []TuningConflict `json:"conflicts,omitempty"`
+	// previews lists, in mode DryRun, keys that another NodeTuning enforces on the same
+	// nodes, and what enforcing this NodeTuning would change about them. Other keys are
+	// previewed in the status of each PortPressure.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Previews []TuningPreview `json:"previews,omitempty"`
 	// rollout reports the progress of the rollout.
 	// +optional
 	Rollout RolloutStatus `json:"rollout,omitzero"`

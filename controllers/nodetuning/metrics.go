@@ -9,7 +9,7 @@ import (
 
 // ListFamilies returns the metrics of NodeTunings.
 func ListFamilies() []portpressure.Family {
-	return []portpressure.Family{tuningNodes, tuningPhase, tuningConflicts}
+	return []portpressure.Family{tuningNodes, tuningPhase, tuningConflicts, orphanedSettings}
 }
 
 const absentTuning = "without NodeTunings, and on the standby replica"
@@ -34,7 +34,19 @@ var (
 		Help:   "Number of setting keys for which another NodeTuning selects the same nodes with a different value.",
 		Labels: []string{"tuning"}, Absent: absentTuning,
 	}
+	orphanedSettings = portpressure.Family{
+		Name: "portreeve_controller_orphaned_settings",
+		Help: "Number of settings that a node has although no NodeTuning requests them: their NodeTuning was removed " +
+			"without restoring them, or restoring them failed.",
+		Labels: []string{"node"}, Absent: "for nodes without such settings, and on the standby replica",
+	}
 )
+
+// fleetMetrics is the source of all metrics.
+type fleetMetrics struct {
+	tunings  []tuningMetrics
+	orphaned map[string]int // number of orphaned settings by node
+}
 
 // tuningMetrics is the source of one NodeTuning's metrics.
 type tuningMetrics struct {
@@ -42,12 +54,13 @@ type tuningMetrics struct {
 	status v1alpha1.NodeTuningStatus
 }
 
-func listTuningMetrics(c clusterState, p writePlan) (list []tuningMetrics) {
+func collectMetrics(c clusterState, p writePlan) fleetMetrics {
+	m := fleetMetrics{orphaned: p.orphaned}
 	for i := range c.tunings {
 		name := c.tunings[i].Name
-		list = append(list, tuningMetrics{name, p.decisions[name].Status})
+		m.tunings = append(m.tunings, tuningMetrics{name, p.decisions[name].Status})
 	}
-	return list
+	return m
 }
 
 // Describe implements prometheus.Collector.
@@ -63,7 +76,10 @@ func (r *Reconciler) Collect(c chan<- prometheus.Metric) {
 	if figures == nil {
 		return
 	}
-	for _, f := range *figures {
+	for node, count := range figures.orphaned {
+		c <- orphanedSettings.NewMetric(float64(count), node)
+	}
+	for _, f := range figures.tunings {
 		n := f.status.Counts
 		for state, count := range map[string]int32{
 			"matched": n.Matched, "updated": n.Updated, "applied": n.Applied, "refused": n.Refused, "failed": n.Failed,

@@ -37,14 +37,15 @@ func TestMetricsShowTheLastDecisions(t *testing.T) {
 	if got := gather(); len(got) > 0 {
 		t.Errorf("before the first decision: %v", got)
 	}
-	r.metrics.Store(&[]tuningMetrics{{"t", v1alpha1.NodeTuningStatus{
+	r.metrics.Store(&fleetMetrics{orphaned: map[string]int{"n1": 2}, tunings: []tuningMetrics{{"t", v1alpha1.NodeTuningStatus{
 		Counts:     v1alpha1.TuningCounts{Matched: 9, Updated: 8, Applied: 2, Refused: 1, Failed: 3, Contested: 4, RestartRequired: 5},
 		Conflicts:  make([]v1alpha1.TuningConflict, 2),
 		Rollout:    v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutPaused},
 		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionDegraded, Reason: v1alpha1.ReasonReleaseHeld}},
-	}}})
+	}}}})
 	const nodes = "portreeve_controller_tuning_nodes "
 	want := []string{
+		"portreeve_controller_orphaned_settings n1 2",
 		"portreeve_controller_tuning_conflicts t 2",
 		nodes + "applied t 2", nodes + "contested t 4", nodes + "dry_run t 0", nodes + "failed t 3", nodes + "matched t 9",
 		nodes + "refused t 1", nodes + "restart_required t 5", nodes + "updated t 8",

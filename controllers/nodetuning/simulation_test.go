@@ -9,9 +9,11 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/pace"
 	"portreeve.io/portreeve/controllers/internal/resolve"
 	"portreeve.io/portreeve/internal/settings"
 )
@@ -26,6 +28,9 @@ type simulation struct {
 	now     time.Time
 	nodes   map[string]*simulatedNode
 	tunings map[string]*v1alpha1.NodeTuning
+	pace    pace.Config
+	// revisions are the kept specs of NodeTunings.
+	revisions map[types.UID][]revision
 	// pickDelay returns how many steps an agent takes to process a new spec, at least 1.
 	pickDelay func() int
 	// onRelease is called when the finalizer of a NodeTuning is removed.
@@ -49,6 +54,7 @@ type simulatedNode struct {
 
 	releaseRequested bool
 	held             bool          // annotation hold
+	released         string        // annotation released
 	standby          bool          // settings with the activation UnderPressure are not needed
 	failure          string        // every write fails with this message
 	clockOffset      time.Duration // of the node's clock
@@ -58,7 +64,7 @@ type simulatedNode struct {
 // newSimulation returns a cluster with nodes named n0000, n0001 and so on.
 func newSimulation(t *testing.T, nodes int) *simulation {
 	s := &simulation{
-		T: t, now: noon, nodes: map[string]*simulatedNode{}, tunings: map[string]*v1alpha1.NodeTuning{},
+		T: t, now: noon, nodes: map[string]*simulatedNode{}, tunings: map[string]*v1alpha1.NodeTuning{}, revisions: map[types.UID][]revision{},
 		pickDelay: func() int { return 1 }, onRelease: func(string) {},
 	}
 	for i := range nodes {
@@ -82,7 +88,9 @@ func (s *simulation) addNode(name string, labels map[string]string) *simulatedNo
 
 // createTuning creates a NodeTuning for the nodes with these labels.
 func (s *simulation) createTuning(name string, labels map[string]string, changes ...func(*v1alpha1.NodeTuningSpec)) {
-	t := &v1alpha1.NodeTuning{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1}, Spec: v1alpha1.NodeTuningSpec{
+	t := &v1alpha1.NodeTuning{ObjectMeta: metav1.ObjectMeta{
+		Name: name, UID: types.UID(name), Generation: 1, CreationTimestamp: metav1.Time{Time: s.now},
+	}, Spec: v1alpha1.NodeTuningSpec{
 		NodeSelector: &metav1.LabelSelector{MatchLabels: labels}, Mode: v1alpha1.ModeEnforce,
 	}}
 	for _, change := range changes {
@@ -123,12 +131,14 @@ func (s *simulation) raisePressure(name string, level v1alpha1.Level) {
 
 // makeState returns the input of planWrites.
 func (s *simulation) makeState() clusterState {
-	c := clusterState{}
+	c := clusterState{pace: s.pace, revisions: s.revisions}
 	for _, name := range slices.Sorted(maps.Keys(s.tunings)) {
 		c.tunings = append(c.tunings, tuning{NodeTuning: *s.tunings[name].DeepCopy()})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.nodes)) {
-		if n := s.nodes[name]; !n.missing {
+		if n := s.nodes[name]; n.missing {
+			c.unregistered = append(c.unregistered, resolve.Node{Name: n.name, OS: n.os, Labels: n.labels})
+		} else {
 			c.nodes = append(c.nodes, n.makeState())
 		}
 	}
@@ -139,13 +149,20 @@ func (n *simulatedNode) makeState() *nodeState {
 	pressure := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: n.name, CreationTimestamp: metav1.Time{Time: n.createdAt}}}
 	return &nodeState{
 		Node: resolve.Node{Name: n.name, OS: n.os, Labels: n.labels}, pressure: pressure, spec: *n.spec.DeepCopy(), generation: n.generation,
-		agentLabel: n.agentLabel, releaseRequested: n.releaseRequested, status: n.status.DeepCopy(),
+		agentLabel: n.agentLabel, releaseRequested: n.releaseRequested, held: n.held, released: parseReleaseRecords(n.released),
+		status: n.status.DeepCopy(),
 	}
 }
 
 // plan plans once, and applies the plan.
 func (s *simulation) plan() writePlan {
-	p := planWrites(s.makeState(), defaults, s.now)
+	state := s.makeState()
+	p := planWrites(state, defaults, s.now)
+	for i := range state.tunings {
+		if t := &state.tunings[i]; needsRevision(t, s.revisions[t.UID]) {
+			s.revisions[t.UID] = append(s.revisions[t.UID], revision{number: t.Generation, spec: t.Spec})
+		}
+	}
 	for name, d := range p.decisions {
 		t := s.tunings[name]
 		if !t.DeletionTimestamp.IsZero() && d.Released {
@@ -158,7 +175,7 @@ func (s *simulation) plan() writePlan {
 	}
 	for _, c := range p.changes {
 		n := s.nodes[c.node.Name]
-		n.spec, n.delay = *c.spec.DeepCopy(), s.pickDelay()
+		n.spec, n.released, n.delay = *c.spec.DeepCopy(), c.released, s.pickDelay()
 		n.generation++
 	}
 	return p

@@ -69,9 +69,7 @@ func (n *nodeState) addReport(s v1alpha1.SettingStatus) {
 
 // hasSettingsLeft reports whether the node has settings of the NodeTuning, in its spec
 // or still being restored.
-func (n *nodeState) hasSettingsLeft() bool {
-	return len(n.Current) > 0 || len(n.Desired) == 0 && !n.Observed && !n.AgentSilent
-}
+func (n *nodeState) hasSettingsLeft() bool { return len(n.Current) > 0 || n.Restoring }
 
 // isUpdated reports whether the node has the new settings.
 func (n *nodeState) isUpdated() bool { return n.upToDate && len(n.Desired) > 0 }
@@ -80,20 +78,6 @@ func (n *nodeState) isUpdated() bool { return n.upToDate && len(n.Desired) > 0 }
 // a change counts, because the change may be the cause.
 func (n *nodeState) isChanging() bool {
 	return !n.Observed && !n.AgentSilent || n.isUpdated() && !n.settled && !n.failed
-}
-
-// losesSetting reports whether the update would remove a setting.
-func (n *nodeState) losesSetting() bool {
-	desired := map[string]bool{}
-	for _, s := range n.Desired {
-		desired[s.ID] = true
-	}
-	for _, s := range n.Current {
-		if !desired[s.ID] {
-			return true
-		}
-	}
-	return false
 }
 
 // hasTraffic reports whether ports are in use on the node, so that a change can have an

@@ -22,9 +22,17 @@ type Input struct {
 	// Conflicts and Problem are the NodeTuning's, as package resolve found them.
 	Conflicts []v1alpha1.TuningConflict
 	Problem   string
+	// Previews are what a NodeTuning in mode DryRun would change about the settings of
+	// others.
+	Previews []v1alpha1.TuningPreview
 	// Budget is how many nodes the limit for the cluster allows to change now, -1 for any
 	// number.
 	Budget int
+	// Pause explains why all rollouts of the cluster are stopped. Empty if they are not.
+	Pause string
+	// Refusal explains on which nodes the settings do not fit. These nodes keep their
+	// current settings. Empty if there are none.
+	Refusal string
 	// Brake explains why the cluster's brake holds this NodeTuning. Empty if it does not.
 	Brake string
 	// Previous has, by node, the settings of the last completed revision, to which a
@@ -44,9 +52,14 @@ type Node struct {
 	// Current are the settings of the NodeTuning in the node's spec.
 	Current []v1alpha1.Setting
 	// Observed reports whether the status is for the current spec.
-	Observed    bool
+	Observed bool
+	// AgentSilent reports whether the agent cannot change settings now.
 	AgentSilent bool
-	Status      *v1alpha1.PortPressureStatus
+	// Restoring reports whether the agent still has to restore settings of the NodeTuning,
+	// and Obstacle explains what prevents it. Empty if nothing does.
+	Restoring bool
+	Obstacle  string
+	Status    *v1alpha1.PortPressureStatus
 }
 
 // Decision is the result of PlanChanges.
@@ -78,7 +91,7 @@ func PlanChanges(in Input) Decision {
 	c := newRolloutState(in)
 	var d Decision
 	for _, step := range []func(*rolloutState) (*stepResult, bool){
-		stopIfUnreadable, releaseDeleted, continueRevert, stopIfPaused, applyBrake, stopOnRegression,
+		stopIfUnreadable, releaseDeleted, stopWithCluster, continueRevert, stopIfPaused, applyBrake, stopOnRegression,
 		waitForChanges, soakCanaries, updateCanaries, updateBatch, finishRollout,
 	} {
 		if v, ok := step(c); ok {

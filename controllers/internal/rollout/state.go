@@ -46,24 +46,36 @@ func newRolloutState(in Input) *rolloutState {
 	if r.SoakSeconds != nil {
 		c.soak = time.Duration(*r.SoakSeconds) * time.Second
 	}
-	c.budget = max(0, c.computeMaxUnavailable()-len(c.changing))
+	c.budget = max(0, ComputeMaxUnavailable(c.Tuning, c.countLive())-len(c.changing))
 	if in.Budget >= 0 {
 		c.budget = min(c.budget, in.Budget)
 	}
 	return c
 }
 
-// computeMaxUnavailable returns how many nodes may be changing at the same time, at least 1.
-func (c *rolloutState) computeMaxUnavailable() int {
+// ComputeMaxUnavailable returns how many nodes the NodeTuning may change at the same time,
+// at least 1. nodes is the number of its nodes with a live agent, to which a percentage
+// refers.
+func ComputeMaxUnavailable(t *v1alpha1.NodeTuning, nodes int) int {
 	limit := intstr.FromString(defaultMaxUnavailable)
-	if w := c.Tuning.Spec.Rollout.MaxUnavailable; w != nil {
+	if w := t.Spec.Rollout.MaxUnavailable; w != nil {
 		limit = *w
 	}
-	n, err := intstr.GetScaledValueFromIntOrPercent(&limit, len(c.nodes), true)
+	n, err := intstr.GetScaledValueFromIntOrPercent(&limit, nodes, true)
 	if err != nil {
 		n = 1 // the API rejects values that cannot be parsed
 	}
 	return max(1, n)
+}
+
+// countLive returns the number of nodes whose agents can change settings.
+func (c *rolloutState) countLive() (count int) {
+	for _, n := range c.nodes {
+		if !n.AgentSilent {
+			count++
+		}
+	}
+	return count
 }
 
 // isCanaryStage reports whether no nodes other than canaries have been updated.

@@ -21,7 +21,10 @@ func (c *rolloutState) makeStatus(v *stepResult) v1alpha1.NodeTuningStatus {
 	s := *c.Tuning.Status.DeepCopy()
 	s.ObservedGeneration = c.Tuning.Generation
 	s.Counts, s.Failing = c.countNodes()
-	s.Conflicts = c.Conflicts
+	s.Conflicts, s.Previews = c.Conflicts, c.Previews
+	for _, p := range c.Previews { // these nodes report the settings that others enforce
+		s.Counts.DryRun = max(s.Counts.DryRun, p.Nodes)
+	}
 	was := s.Rollout
 	s.Rollout = v1alpha1.RolloutStatus{Phase: v.phase, Reason: v.reason, Since: was.Since, Updated: int32(len(c.updated))}
 	if was.Phase != v.phase || was.Since == nil {
@@ -85,13 +88,15 @@ func countIf(yes bool) int32 {
 func (c *rolloutState) makeConditions(v *stepResult, s *v1alpha1.NodeTuningStatus) []metav1.Condition {
 	n := s.Counts
 	failing := c.countFailingNodes()
-	ready := v.phase == v1alpha1.RolloutComplete && failing == 0
+	ready := v.phase == v1alpha1.RolloutComplete && failing == 0 && c.Refusal == ""
 	progressing := v.phase == v1alpha1.RolloutCanary || v.phase == v1alpha1.RolloutSoaking ||
 		v.phase == v1alpha1.RolloutRolling || v.phase == v1alpha1.RolloutReleasing
 	stopped := v.phase == v1alpha1.RolloutReverted || v.phase == v1alpha1.RolloutPaused && !c.Tuning.Spec.Rollout.Paused
-	degraded := makeCondition(v1alpha1.ConditionDegraded, failing > 0 || stopped,
+	degraded := makeCondition(v1alpha1.ConditionDegraded, failing > 0 || stopped || c.Refusal != "",
 		v1alpha1.ReasonNotFullyApplied, v1alpha1.ReasonFullyApplied, v.reason)
-	if failing > 0 && !stopped {
+	if c.Refusal != "" && !stopped {
+		degraded.Reason, degraded.Message = v1alpha1.ReasonTooManySettings, c.Refusal
+	} else if failing > 0 && !stopped {
 		degraded.Message = "settings not applied as desired on " + text.FormatPlural(failing, "node") + ": see status.failing"
 	}
 	if v.degradedReason != "" {

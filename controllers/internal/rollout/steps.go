@@ -26,32 +26,36 @@ func releaseDeleted(c *rolloutState) (*stepResult, bool) {
 	if c.Tuning.DeletionTimestamp.IsZero() {
 		return nil, false
 	}
-	left := 0
+	left, obstacles := 0, []string(nil)
 	for _, n := range c.nodes {
-		if n.hasSettingsLeft() {
-			left++
+		if !n.hasSettingsLeft() {
+			continue
+		}
+		left++
+		if n.Obstacle != "" {
+			obstacles = append(obstacles, fmt.Sprintf("%s (%s)", n.Name, text.Truncate(n.Obstacle, maxObstacle)))
 		}
 	}
-	return &stepResult{
-		phase:  v1alpha1.RolloutReleasing,
-		reason: "original settings not yet restored on " + text.FormatPlural(left, "node") + c.formatSilentAgents(),
-		update: c.selectWithinBudget(c.pending, len(c.pending)),
-	}, true
+	reason := "original settings not yet restored on " + text.FormatPlural(left, "node")
+	if c.Pause != "" {
+		reason += "; " + c.Pause
+	}
+	if len(obstacles) > 0 {
+		reason += fmt.Sprintf("; waiting for %s: to continue without them, annotate the NodeTuning with %s=%d",
+			formatNames(obstacles), v1alpha1.AnnotationConfirmRelease, c.Tuning.Generation)
+	}
+	return &stepResult{phase: v1alpha1.RolloutReleasing, reason: reason, update: c.selectWithinBudget(c.pending, len(c.pending))}, true
 }
 
-// formatSilentAgents names the silent agents that the release waits for.
-func (c *rolloutState) formatSilentAgents() string {
-	var names []string
-	for _, n := range c.nodes {
-		if n.AgentSilent && len(n.Current) > 0 {
-			names = append(names, n.Name)
-		}
+// maxObstacle limits the length of each obstacle in a reason.
+const maxObstacle = 100
+
+// stopWithCluster stops the rollout while all rollouts of the cluster are stopped.
+func stopWithCluster(c *rolloutState) (*stepResult, bool) {
+	if c.Pause == "" {
+		return nil, false
 	}
-	if len(names) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; waiting for silent agents on %s: to continue without them, annotate the NodeTuning with %s=%d",
-		formatNames(names), v1alpha1.AnnotationConfirmRelease, c.Tuning.Generation)
+	return stopRollout(v1alpha1.ReasonRolloutPaused, c.Pause)
 }
 
 // continueRevert restores the original settings on the updated nodes after a regression,
@@ -88,10 +92,6 @@ func stopIfPaused(c *rolloutState) (*stepResult, bool) {
 	return nil, false
 }
 
-// BrakePercent is the percentage of the cluster's nodes that may lose settings without
-// confirmation, unless the NodeTuning is deleted.
-const BrakePercent = 20
-
 // IsReleaseConfirmed reports whether a user has confirmed the removal for the current
 // generation of t.
 func IsReleaseConfirmed(t *v1alpha1.NodeTuning) bool {
@@ -101,22 +101,10 @@ func IsReleaseConfirmed(t *v1alpha1.NodeTuning) bool {
 // applyBrake stops a rollout that would remove settings from too many nodes, such as
 // after a mistake in the selector or a loss of labels.
 func applyBrake(c *rolloutState) (*stepResult, bool) {
-	if c.Brake != "" {
-		return stopRollout(v1alpha1.ReasonReleaseHeld, c.Brake)
-	}
-	losing := 0
-	for _, n := range c.nodes {
-		if !n.upToDate && n.losesSetting() {
-			losing++
-		}
-	}
-	if losing < 2 || losing*100 <= c.ClusterNodes*BrakePercent || IsReleaseConfirmed(c.Tuning) {
+	if c.Brake == "" {
 		return nil, false
 	}
-	return stopRollout(v1alpha1.ReasonReleaseHeld, fmt.Sprintf(
-		"this would remove settings from %d of %d nodes at once, more than %d %%: "+
-			"to confirm, annotate the NodeTuning with %s=%d",
-		losing, c.ClusterNodes, BrakePercent, v1alpha1.AnnotationConfirmRelease, c.Tuning.Generation))
+	return stopRollout(v1alpha1.ReasonReleaseHeld, c.Brake)
 }
 
 // stopOnRegression pauses or reverts the rollout if the updated nodes have regressed.
@@ -207,14 +195,14 @@ func finishRollout(c *rolloutState) (*stepResult, bool) {
 			waiting = append(waiting, n.Name)
 		}
 		if !n.upToDate && n.AgentSilent {
-			silent = append(silent, n.Name)
+			silent = append(silent, fmt.Sprintf("%s (%s)", n.Name, cmp.Or(n.Obstacle, "its agent is silent")))
 		}
 	}
 	switch {
 	case len(c.changing) > 0:
 		return stayInPhase(v1alpha1.RolloutRolling, text.FormatPlural(len(c.changing), "node")+" in progress")
 	case len(silent) > 0:
-		return stayInPhase(v1alpha1.RolloutRolling, "waiting for silent agents on "+formatNames(silent))
+		return stayInPhase(v1alpha1.RolloutRolling, "waiting for "+formatNames(silent))
 	case len(waiting) > 0:
 		return stayInPhase(v1alpha1.RolloutAwaitingRestart, "restart required on "+formatNames(waiting))
 	}

@@ -1,0 +1,116 @@
+package nodetuning
+
+import (
+	"portreeve.io/portreeve/controllers/internal/rollout"
+)
+
+// passBudget limits the nodes that all NodeTunings together change in one pass. Nodes
+// that a silent agent or a user holds back do not count.
+type passBudget struct {
+	limit    int
+	changing map[string]bool          // nodes, including those planned in this pass
+	tunings  map[string]*tuningBudget // that have changed nodes in this pass
+	latest   *tuningBudget
+}
+
+// tuningBudget is the limit of one NodeTuning, which also applies to changes of its nodes
+// by others in the same pass.
+type tuningBudget struct {
+	remaining int
+	nodes     map[string]bool
+}
+
+// newPassBudget returns the budget at the start of a pass.
+func (v *resolvedState) newPassBudget() *passBudget {
+	b := &passBudget{changing: map[string]bool{}, tunings: map[string]*tuningBudget{}}
+	live := 0
+	for _, n := range v.nodes {
+		if n.explainObstacle() == "" {
+			live++
+		}
+		if n.isChanging() {
+			b.changing[n.Name] = true
+		}
+	}
+	highest := 1
+	for _, t := range v.tunings {
+		selected := v.countSelected(t)
+		highest = max(highest, rollout.ComputeMaxUnavailable(&t.NodeTuning, selected))
+	}
+	b.limit = v.pace.Limit(live, highest)
+	return b
+}
+
+// countSelected returns the number of nodes with a live agent that t selects, or that have
+// its settings.
+func (v *resolvedState) countSelected(t *tuning) (count int) {
+	for _, n := range v.nodes {
+		_, selected := v.resolved.Desired(t.Name, n.Name)
+		if (selected || len(n.current[t.Name]) > 0) && n.explainObstacle() == "" {
+			count++
+		}
+	}
+	return count
+}
+
+// countRemaining returns how many more nodes may start to change.
+func (b *passBudget) countRemaining() int { return max(0, b.limit-len(b.changing)) }
+
+// takeChanges limits the changes of the decision d about the input to those that the
+// NodeTuning may make now.
+func (b *passBudget) takeChanges(in rollout.Input, d *rollout.Decision) {
+	if len(d.Update)+len(d.Revert) == 0 {
+		return
+	}
+	b.addTuning(in)
+	d.Update, d.Revert = b.takeNodes(in.Tuning.Name, d.Update), b.takeNodes(in.Tuning.Name, d.Revert)
+}
+
+// addTuning prepares takeNodes for the NodeTuning with that input.
+func (b *passBudget) addTuning(in rollout.Input) {
+	live, changing := 0, 0
+	nodes := make(map[string]bool, len(in.Nodes))
+	for _, n := range in.Nodes {
+		nodes[n.Name] = true
+		if !n.AgentSilent {
+			live++
+		}
+		if b.changing[n.Name] {
+			changing++
+		}
+	}
+	b.latest = &tuningBudget{remaining: rollout.ComputeMaxUnavailable(in.Tuning, live) - changing, nodes: nodes}
+}
+
+// takeNodes returns those of the nodes that the NodeTuning may change now: those that keep
+// within the limits of the NodeTunings that have changed nodes in this pass.
+func (b *passBudget) takeNodes(tuning string, names []string) (taken []string) {
+	for _, name := range names {
+		if !b.changing[name] && !b.hasRemaining(name) {
+			continue
+		}
+		if !b.changing[name] {
+			b.changing[name] = true
+			for _, t := range b.tunings {
+				if t.nodes[name] {
+					t.remaining--
+				}
+			}
+			if b.tunings[tuning] != b.latest {
+				b.latest.remaining--
+			}
+		}
+		b.tunings[tuning] = b.latest
+		taken = append(taken, name)
+	}
+	return taken
+}
+
+func (b *passBudget) hasRemaining(node string) bool {
+	for _, t := range b.tunings {
+		if t.nodes[node] && t.remaining <= 0 {
+			return false
+		}
+	}
+	return true
+}
