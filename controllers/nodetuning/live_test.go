@@ -238,7 +238,7 @@ func TestADeletedTuningWaitsForSilentAgentsUntilConfirmed(t *testing.T) {
 	b.agents["h1"].stop()
 	b.waitForReconcile()
 	b.must(b.env.Client.Delete(t.Context(), tuning))
-	b.waitForPhase("wait", v1alpha1.RolloutReleasing, "waiting for silent agents on h1: to continue without them, annotate the NodeTuning with portreeve.io/confirm-release=2")
+	b.waitForPhase("wait", v1alpha1.RolloutReleasing, "waiting for h1 (its agent is silent): to continue without them, annotate the NodeTuning with portreeve.io/confirm-release=2")
 	b.waitForSettings("[]", "h2")
 	b.waitForSettings("[fin_timeout=20 of wait]", "h1")
 	b.patchObject(tuning, map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.AnnotationConfirmRelease: "2"}}})
