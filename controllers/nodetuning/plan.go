@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers/internal/resolve"
@@ -37,6 +39,8 @@ type nodeState struct {
 	pressure   *v1alpha1.PortPressure // as read
 	spec       v1alpha1.PortPressureSpec
 	generation int64
+	// createdAt is when the PortPressure was created, by the API server's clock.
+	createdAt time.Time
 	// agentLabel is the value of LabelAgent.
 	agentLabel string
 	// releaseRequested reports whether an annotation requests the release of all settings.
@@ -166,6 +170,7 @@ func (v *resolvedState) makeRolloutInput(t *tuning, now time.Time) rollout.Input
 		Tuning: &t.NodeTuning, ClusterNodes: len(v.nodes),
 		Conflicts: v.resolved.Conflicts[t.Name], Problem: t.problem, Budget: -1, Now: now,
 	}
+	canary := findCanarySelector(&t.Spec.Rollout)
 	confirmed := !t.DeletionTimestamp.IsZero() && rollout.IsReleaseConfirmed(&t.NodeTuning)
 	for _, n := range v.nodes {
 		current := n.current[t.Name]
@@ -177,11 +182,25 @@ func (v *resolvedState) makeRolloutInput(t *tuning, now time.Time) rollout.Input
 		}
 		silent := n.agentLabel == v1alpha1.AgentSilent || n.agentLabel == v1alpha1.AgentNone || !n.hasReported()
 		in.Nodes = append(in.Nodes, rollout.Node{
-			Name: n.Name, Selected: selected, Desired: v.listDesired(t, n), Current: current,
+			Name: n.Name, OS: string(n.OS), Domain: n.Labels[t.Spec.Rollout.TopologyKey], CanaryCandidate: canary.Matches(labels.Set(n.Labels)),
+			CreatedAt: n.createdAt, Selected: selected, Desired: v.listDesired(t, n), Current: current,
 			Observed: n.isObserved(), AgentSilent: silent && (!confirmed || len(current) == 0), Status: n.status,
 		})
 	}
 	return in
+}
+
+// findCanarySelector returns the selector of canaries. It matches every node if there is
+// none, and no node if it is invalid, which the API rejects.
+func findCanarySelector(r *v1alpha1.Rollout) labels.Selector {
+	if r.CanarySelector == nil {
+		return labels.Everything()
+	}
+	selector, err := metav1.LabelSelectorAsSelector(r.CanarySelector)
+	if err != nil {
+		return labels.Nothing()
+	}
+	return selector
 }
 
 // findThresholds returns the thresholds of n, completed by the defaults. While a
