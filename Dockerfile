@@ -25,7 +25,7 @@ RUN go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION"
 # The agent runs as a non-root user with two capabilities for reading the kernel's tables,
 # and NET_ADMIN for --snat only. They are file capabilities, permitted only (=p): the agent
 # raises them itself, if the pod's security context grants them too.
-RUN [ "$GOOS" = windows ] || setcap cap_bpf,cap_perfmon,cap_net_admin=p /out/portreeve-agent
+RUN [ "$GOOS" = windows ] || setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_resource=p /out/portreeve-agent
 
 FROM build AS build-controller
 ARG VERSION=dev

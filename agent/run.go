@@ -26,6 +26,9 @@ type Loop struct {
 	Tuning Tuning
 	// Trigger requests a sample before the interval has passed.
 	Trigger <-chan struct{}
+	// Wake requests a sample because a call found no free port. Such samples keep a distance of
+	// wakeInterval, and the CPU budget.
+	Wake <-chan struct{}
 
 	// Interval is the time between samples; PressureInterval is the shorter one that
 	// applies above the warning threshold.
@@ -89,11 +92,15 @@ func (l *Loop) IsHealthy() bool {
 	return !l.sampledAt.IsZero() && time.Since(l.sampledAt) < 3*l.interval+30*time.Second
 }
 
+// wakeInterval is the minimum time between the starts of a sample and of one that Wake requests.
+const wakeInterval = time.Second
+
 // Run takes samples until ctx ends.
 func (l *Loop) Run(ctx context.Context) {
 	budget := TickBudget{BudgetPercent: l.BudgetPercent}
-	for next := time.Now(); l.waitUntil(ctx, next); {
-		start := time.Now()
+	start := time.Now()
+	for next := start; l.waitUntil(ctx, next, start.Add(max(wakeInterval, budget.minInterval()))); {
+		start = time.Now()
 		sample, err := l.Reader.Sample(ctx, l.newRequest())
 		if ctx.Err() != nil {
 			return
@@ -180,15 +187,24 @@ func (l *Loop) recordSample(interval time.Duration, err error) {
 	l.sampledAt, l.interval = time.Now(), interval
 }
 
-// waitUntil waits for the next sample. It returns false when ctx has ended.
-func (l *Loop) waitUntil(ctx context.Context, next time.Time) bool {
+// waitUntil waits for the next sample, with Wake for no longer than until wakeAt. It returns
+// false when ctx has ended.
+func (l *Loop) waitUntil(ctx context.Context, next, wakeAt time.Time) bool {
 	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-	case <-l.Trigger:
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case <-l.Trigger:
+			return true
+		case <-l.Wake:
+			if wakeAt.Before(next) {
+				next = wakeAt
+				timer.Reset(time.Until(next))
+			}
+		}
 	}
-	return true
 }

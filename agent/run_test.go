@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +27,7 @@ type scriptedReader struct {
 	used     []int
 	name     string
 	requests []socket.Request
+	cost     time.Duration // CPU time of each sample
 }
 
 func (s *scriptedReader) Sample(_ context.Context, r socket.Request) (socket.Sample, error) {
@@ -39,7 +41,7 @@ func (s *scriptedReader) Sample(_ context.Context, r socket.Request) (socket.Sam
 	if used < 0 {
 		return socket.Sample{}, errors.New("injected failure")
 	}
-	return socket.Sample{Taken: time.Now(), Reader: socket.Reader{Name: s.name}, Networks: []socket.Network{{
+	return socket.Sample{CPUTime: s.cost, Taken: time.Now(), Reader: socket.Reader{Name: s.name}, Networks: []socket.Network{{
 		Settings: socket.Settings{Range: ports.Range{First: 1001, Last: 1100}}, InUse: used, Skipped: used,
 	}}}, nil
 }
@@ -86,6 +88,51 @@ func TestTheTickIsShorterAboveTheWarningThreshold(t *testing.T) {
 	want := []time.Duration{normal, pressure, pressure, normal, normal}
 	if !slices.Equal(ticks, want) {
 		t.Errorf("ticks %v, want %v", ticks, want)
+	}
+}
+
+// A burst that fills a pool between two ticks is seen because its first failed call wakes the
+// loop.
+func TestAFailedCallWakesTheLoopWithinItsBudget(t *testing.T) {
+	for name, test := range map[string]struct {
+		cost  time.Duration
+		calls []time.Duration // failed calls, since the start
+		want  []time.Duration // samples
+	}{
+		"no failed call":                        {0, nil, []time.Duration{0, 10 * time.Second, 20 * time.Second}},
+		"a sample at once":                      {0, []time.Duration{3 * time.Second}, []time.Duration{0, 3 * time.Second, 13 * time.Second}},
+		"one sample a second":                   {0, []time.Duration{3 * time.Second, 3200 * time.Millisecond, 3300 * time.Millisecond}, []time.Duration{0, 3 * time.Second, 4 * time.Second, 14 * time.Second}},
+		"no sooner than the CPU budget allows":  {100 * time.Millisecond, []time.Duration{time.Second}, []time.Duration{0, 5 * time.Second, 15 * time.Second}},
+		"no later than the tick":                {400 * time.Millisecond, []time.Duration{time.Second}, []time.Duration{0, 20 * time.Second, 40 * time.Second}},
+		"a call just before the tick adds none": {0, []time.Duration{9500 * time.Millisecond}, []time.Duration{0, 9500 * time.Millisecond, 19500 * time.Millisecond}},
+		"a call right after a sample waits 1 s": {0, []time.Duration{10 * time.Millisecond}, []time.Duration{0, time.Second, 11 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				wake := make(chan struct{}, 1)
+				for _, at := range test.calls {
+					time.AfterFunc(at, func() {
+						select {
+						case wake <- struct{}{}:
+						default:
+						}
+					})
+				}
+				var at []time.Duration
+				runLoop(t, &scriptedReader{used: []int{10}, cost: test.cost}, len(test.want), func(l *agent.Loop) {
+					l.Interval, l.PressureInterval, l.BudgetPercent, l.Wake = 10*time.Second, 2*time.Second, 2, wake
+					count := l.OnSample
+					l.OnSample = func(s *socket.Sample, status *v1alpha1.PortPressureStatus, tick agent.Tick) {
+						at = append(at, time.Since(start))
+						count(s, status, tick)
+					}
+				})
+				if !slices.Equal(at, test.want) {
+					t.Errorf("samples at %v, want %v", at, test.want)
+				}
+			})
+		})
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
@@ -87,6 +88,16 @@ func TestANodeTuningIsAcceptedWithAdvice(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.advice, warned.listAdvice(t), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("advice (-want +got):\n%s", diff)
+			}
+			// portreeve-agent convert and kubectl portreeve advise print the same without an API server.
+			var spec v1alpha1.NodeTuningSpec
+			if err := yaml.Unmarshal([]byte(tt.spec), &spec); err != nil {
+				t.Fatal(err)
+			}
+			reviewed := settings.ReviewSpec(&spec)
+			slices.Sort(reviewed)
+			if diff := cmp.Diff(tt.advice, reviewed, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("ReviewSpec (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -205,11 +205,14 @@ func TestTheUnobservedCountIncludesItemsThatAreNotListed(t *testing.T) {
 	}
 }
 
-func TestFailuresAreTheMostFrequent(t *testing.T) {
+func TestFailuresAreTheMostRecent(t *testing.T) {
 	var sample socket.Sample
 	for i := range 40 {
-		sample.Failures = append(sample.Failures, socket.Failure{Inode: 1, Port: uint16(i), Count: uint64(i), LastAt: taken})
+		sample.Failures = append(sample.Failures,
+			socket.Failure{Inode: 1, Port: uint16(i), Count: uint64(i), LastAt: taken},
+			socket.Failure{Inode: 1, Port: uint16(100 + i), Count: 1000, LastAt: taken.Add(-time.Hour)})
 	}
+	sample.Failures = append(sample.Failures, socket.Failure{Count: 1000, LastAt: taken}) // of unknown networks
 	tests := map[string]struct {
 		detail Detail
 		want   int
@@ -227,6 +230,16 @@ func TestFailuresAreTheMostFrequent(t *testing.T) {
 				t.Errorf("a failure without a destination has %q", got[0].Destination)
 			}
 		})
+	}
+}
+
+func TestAFailureOfAPredecessorKeepsItsInode(t *testing.T) {
+	sample := socket.Sample{
+		Networks: []socket.Network{{Inode: 7, Cookie: 2, Owner: socket.Owner{Kind: socket.OwnerPod, PodUID: uid}}},
+		Failures: []socket.Failure{{Inode: 7, Cookie: 1, Count: 37, LastAt: taken}},
+	}
+	if got := BuildStatus(sample, Facts{}).Failures[0].Network; got != "net:[7]" {
+		t.Errorf("the failures of a network that is gone are those of %q", got)
 	}
 }
 

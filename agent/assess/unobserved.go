@@ -3,6 +3,7 @@ package assess
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -86,10 +87,15 @@ func limitUnobserved(all []socket.Unobserved, r listLimits) []v1alpha1.Unobserve
 	return list
 }
 
-// listFailures returns the most frequent failures of s.
+// failureTimeStep is the precision with which failures are ordered by time, so that those of
+// the same incident are ordered by their number.
+const failureTimeStep = time.Minute
+
+// listFailures returns the most recent failures of s.
 func listFailures(s *socket.Sample, limit int, name func(*socket.Network) string) []v1alpha1.Failure {
 	sorted := slices.SortedFunc(slices.Values(s.Failures), func(a, b socket.Failure) int {
 		return cmp.Or(
+			b.LastAt.Truncate(failureTimeStep).Compare(a.LastAt.Truncate(failureTimeStep)),
 			cmp.Compare(b.Count, a.Count),
 			cmp.Compare(a.Inode, b.Inode),
 			a.Destination.Compare(b.Destination),
@@ -98,6 +104,7 @@ func listFailures(s *socket.Sample, limit int, name func(*socket.Network) string
 			cmp.Compare(a.Reason, b.Reason),
 		)
 	})
+	sorted = slices.DeleteFunc(sorted, func(f socket.Failure) bool { return f.Inode == 0 && s.Windows == nil }) // of unknown networks
 	var list []v1alpha1.Failure
 	for _, f := range sorted[:min(limit, len(sorted))] {
 		out := v1alpha1.Failure{
@@ -111,7 +118,7 @@ func listFailures(s *socket.Sample, limit int, name func(*socket.Network) string
 			out.Destination = f.Destination.String()
 		}
 		for i := range s.Networks {
-			if s.Networks[i].Inode == f.Inode {
+			if s.Networks[i].ID() == f.Network() {
 				out.Network = name(&s.Networks[i])
 			}
 		}

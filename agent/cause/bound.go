@@ -19,7 +19,7 @@ func evaluateBoundPorts(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 		Setting: e.suggestWiderRange(),
 	}
 	if e.System.IsWindows {
-		d.Remedy = e.formatSubject() + " should connect() without bind(), or set SO_REUSE_UNICASTPORT before bind()."
+		d.Remedy = e.formatSubject() + " should connect() without bind(). SO_REUSE_UNICASTPORT before bind() helps only if an auto-reuse range is configured (NodeTuning windows.autoReusePorts)."
 	}
 	return d, p.isMajority(p.bound) || e.Pool.Kind == socket.Bind && !p.isMajority(p.listening)
 }
@@ -43,8 +43,19 @@ func evaluateListenerInRange(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 		Cause: v1alpha1.CauseListenerInRange,
 		Finding: fmt.Sprintf("Services listen on %d of the %d ports of the range %v%s.",
 			p.listening, e.Pool.Capacity, e.Pool.Network.Settings.Range, formatListenPorts(e.Pool.Network)),
-		Remedy: "Let services listen outside the range, or move the range; reserve ports that must stay inside it (net.ipv4.ip_local_reserved_ports, NodeTuning linux.reservedPorts).",
+		Remedy: "Let services listen outside the range, or move the range; " + e.System.describeReservation() + ".",
 	}, p.isMajority(p.listening)
+}
+
+// describeReservation returns how ports are kept out of the range.
+func (s System) describeReservation() string {
+	switch {
+	case s.UsesMaxUserPort:
+		return "reserve ports that must stay inside it (the registry value ReservedPorts)"
+	case s.IsWindows:
+		return "exclude ports that must stay inside it (netsh int ipv4 add excludedportrange, NodeTuning windows.excludedPorts)"
+	}
+	return "reserve ports that must stay inside it (net.ipv4.ip_local_reserved_ports, NodeTuning linux.reservedPorts)"
 }
 
 // formatListenPorts returns some of the ports in brackets, with a space before them.

@@ -81,7 +81,7 @@ func TestEvaluatePool(t *testing.T) {
 		advice   string // a part of it
 	}{
 		"Most in TIME_WAIT": {newEvidence(tcpstate.Counts{tcpstate.TimeWait: 20000, tcpstate.Established: 900}),
-			v1alpha1.CauseTimeWaitChurn, "about 333 connections per second are opened and closed, and the pool sustains 471"},
+			v1alpha1.CauseTimeWaitChurn, "about 328 connections per second are opened and closed, and the pool sustains 463"},
 		"Reusable TIME_WAIT": {newEvidence(tw(20000), reusable(0, 15000)),
 			v1alpha1.CauseReusePossible, "tcp_tw_reuse = 1 (NodeTuning linux.timeWait.reuse) gives 15000 more ports"},
 		"TIME_WAIT, little of it reusable": {newEvidence(tw(20000), reusable(0, 9000)), v1alpha1.CauseTimeWaitChurn, ""},

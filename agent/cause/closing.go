@@ -22,6 +22,7 @@ func evaluateCloseWaitLeak(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 
 // evaluateFinWaitOrphans matches if the program closed and the peer does not complete the
 // close. tcp_fin_timeout ends FIN_WAIT2 only for sockets that no longer belong to a process.
+// Windows' tables name the process of a connection that it has closed, too.
 func evaluateFinWaitOrphans(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 	one := p.countStates(tcpstate.FinWait1, tcpstate.Closing, tcpstate.LastAck)
 	two := p.countStates(tcpstate.FinWait2)
@@ -31,7 +32,7 @@ func evaluateFinWaitOrphans(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 		d.Finding = e.formatShare(one+two, "are closing without an acknowledgement from the peer (FIN_WAIT1, LAST_ACK, CLOSING): it is down or unreachable.")
 		d.Remedy = "Check the peer and the network path, for example for a firewall that drops idle connections."
 		d.Setting = e.newSysctl(settings.KeyTCPOrphanRetries, "3", "the kernel then gives up after seconds")
-	case e.PoolDetail != nil && p.isMajority(e.PoolDetail.ProcessSockets):
+	case e.PoolDetail != nil && !e.System.IsWindows && p.isMajority(e.PoolDetail.ProcessSockets):
 		d.Finding = e.formatShare(one+two, "are in FIN_WAIT2: "+e.formatHolder()+" called shutdown() but not close(), and the peer has not closed the connection.")
 		d.Remedy = "Fix the application: call close() after shutdown(), with a time-out. tcp_fin_timeout has no effect on sockets that still belong to a process."
 	default:
@@ -64,17 +65,26 @@ func evaluateHalfOpen(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 		Cause: v1alpha1.CauseHalfOpen,
 		Finding: e.formatShare(n, fmt.Sprintf("are ESTABLISHED, and %d of %d get no answer: their peers are gone.",
 			detail.Unanswered, detail.Established)),
-		Remedy: "Set TCP_USER_TIMEOUT or a read time-out in " + e.formatHolder() + ".",
+		Remedy: "Set " + e.System.nameUserTimeout() + " or a read time-out in " + e.formatHolder() + ".",
 	}
 	switch {
 	case 2*detail.Silent < detail.Established: // they sent data recently and are retransmitting it
 		d.Setting = e.newSysctl(settings.KeyTCPRetries2, "8", "the kernel then gives up after about 100 s, not 15 minutes")
 	case 2*detail.NoKeepAlive >= detail.Silent:
-		d.Remedy = "Enable SO_KEEPALIVE and set TCP_USER_TIMEOUT or a read time-out in " + e.formatHolder() + ": without SO_KEEPALIVE no keep-alive setting has an effect."
+		d.Remedy = "Enable SO_KEEPALIVE and set " + e.System.nameUserTimeout() + " or a read time-out in " + e.formatHolder() + ": without SO_KEEPALIVE no keep-alive setting has an effect."
 	default:
 		d.Setting = e.suggestKeepAlive()
 	}
 	return d, true
+}
+
+// nameUserTimeout returns the socket option that limits how long data may remain
+// unacknowledged.
+func (s System) nameUserTimeout() string {
+	if s.IsWindows {
+		return "TCP_MAXRT"
+	}
+	return "TCP_USER_TIMEOUT"
 }
 
 func (e *Evidence) suggestKeepAlive() *SuggestedSetting {

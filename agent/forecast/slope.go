@@ -8,11 +8,11 @@ import (
 // dataPoint is a value at a time, in seconds.
 type dataPoint struct{ at, value float64 }
 
-// slope is an increase per second: the likely one, and a lower bound.
-type slope struct{ likely, lowerBound float64 }
+// slope is an increase per second: the likely one, and its bounds.
+type slope struct{ likely, lowerBound, upperBound float64 }
 
 // estimateSlope returns the Theil–Sen estimate, which is the median of the slopes between
-// all pairs of points and is robust against outliers, and the lower end of its 95 %
+// all pairs of points and is robust against outliers, and the ends of its 95 %
 // confidence interval (Sen 1968). A slope that may be noise is 0. ok is false if there are
 // fewer than 4 points.
 func estimateSlope(points []dataPoint) (s slope, ok bool) {
@@ -33,12 +33,12 @@ func estimateSlope(points []dataPoint) (s slope, ok bool) {
 	slices.Sort(slopes)
 	least, most := slopes[low], slopes[len(slopes)-1-low]
 	if least <= 0 && most >= 0 {
-		return slope{}, true
+		return slope{upperBound: most}, true
 	}
-	return slope{slopes[len(slopes)/2], least}, true
+	return slope{slopes[len(slopes)/2], least, most}, true
 }
 
-// estimateMean returns the mean of the values, and the mean less one standard error.
+// estimateMean returns the mean of the values, with one standard error to each side.
 func estimateMean(points []dataPoint) slope {
 	n := float64(len(points))
 	var sum, squares float64
@@ -49,7 +49,8 @@ func estimateMean(points []dataPoint) slope {
 	for _, p := range points {
 		squares += (p.value - m) * (p.value - m)
 	}
-	return slope{m, m - math.Sqrt(squares/(n*max(1, n-1)))}
+	deviation := math.Sqrt(squares / (n * max(1, n-1)))
+	return slope{m, m - deviation, m + deviation}
 }
 
 // downsamplePoints returns at most n points at regular intervals, including the last one.

@@ -1,9 +1,9 @@
 package metrics
 
 import (
-	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,72 +14,86 @@ import (
 // failureStep describes a sample by its networks and their failures since the reader was
 // opened.
 type failureStep struct {
-	networks map[uint64]uint64 // cookie by inode
-	counts   map[uint64]uint64
+	networks []socket.NetworkID
+	counts   failuresByNetwork
 }
+
+type failuresByNetwork = map[socket.NetworkID]uint64
 
 func (s failureStep) newSample() *socket.Sample {
 	out := &socket.Sample{Failures: []socket.Failure{}}
-	for inode, cookie := range s.networks {
-		out.Networks = append(out.Networks, socket.Network{Inode: inode, Cookie: cookie})
+	for _, id := range s.networks {
+		out.Networks = append(out.Networks, socket.Network{Inode: id.Inode, Cookie: id.Cookie})
 	}
-	for inode, count := range s.counts { // split over two destinations
-		out.Failures = append(out.Failures, socket.Failure{Inode: inode, Count: count / 2}, socket.Failure{Inode: inode, Port: 1, Count: count - count/2})
+	for id, count := range s.counts { // split over two destinations
+		f := socket.Failure{Inode: id.Inode, Cookie: id.Cookie, Count: count / 2}
+		out.Failures = append(out.Failures, f)
+		f.Port, f.Count = 1, count-count/2
+		out.Failures = append(out.Failures, f)
 	}
 	return out
 }
 
 type failureCounts struct {
 	Total, Rest uint64
-	Own         map[uint64]uint64
+	Own         failuresByNetwork
 }
 
 func (f *failureCounter) readCounts() failureCounts {
-	c := failureCounts{f.total, f.other, map[uint64]uint64{}}
-	for inode, own := range f.byNetwork {
-		c.Own[inode] = own.count
+	c := failureCounts{f.total, f.other, maps.Clone(f.byNetwork)}
+	if c.Own == nil {
+		c.Own = failuresByNetwork{}
 	}
 	return c
 }
 
-type ids = map[uint64]uint64
-
 func TestFailures(t *testing.T) {
-	crowd := ids{}
+	one, two, later := socket.NetworkID{Inode: 1, Cookie: 1}, socket.NetworkID{Inode: 2, Cookie: 2}, socket.NetworkID{Inode: 1, Cookie: 3}
+	type ids = []socket.NetworkID
+	var crowd ids
+	failures, most := failuresByNetwork{}, failuresByNetwork{}
 	for i := range uint64(12) {
-		crowd[i] = 100 + i
+		id := socket.NetworkID{Inode: i, Cookie: i}
+		crowd, failures[id] = append(crowd, id), 100+i
+		if i >= 4 {
+			most[id] = 100 + i
+		}
 	}
 	tests := map[string]struct {
 		steps []failureStep
 		want  failureCounts
 	}{
 		"The counter of a network increases": {
-			[]failureStep{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 9}}},
-			failureCounts{9, 0, ids{1: 9}},
+			[]failureStep{{ids{one}, failuresByNetwork{one: 5}}, {ids{one}, failuresByNetwork{one: 9}}},
+			failureCounts{9, 0, failuresByNetwork{one: 9}},
 		},
 		"The counter of a removed network is removed, and the total stays": {
-			[]failureStep{{ids{1: 1, 2: 2}, ids{1: 5, 2: 6}}, {ids{2: 2}, ids{1: 5, 2: 6}}},
-			failureCounts{11, 0, ids{2: 6}},
+			[]failureStep{{ids{one, two}, failuresByNetwork{one: 5, two: 6}}, {ids{two}, failuresByNetwork{one: 5, two: 6}}},
+			failureCounts{11, 0, failuresByNetwork{two: 6}},
 		},
 		"A network removed before its first sample counts as other": {
-			[]failureStep{{ids{1: 1}, ids{1: 5, 9: 3}}},
-			failureCounts{8, 3, ids{1: 5}},
+			[]failureStep{{ids{one}, failuresByNetwork{one: 5, two: 3}}},
+			failureCounts{8, 3, failuresByNetwork{one: 5}},
 		},
 		"A later network with the same inode starts at 0": {
-			[]failureStep{{ids{1: 1}, ids{1: 5}}, {ids{1: 2}, ids{1: 7}}},
-			failureCounts{7, 0, ids{1: 2}},
+			[]failureStep{{ids{one}, failuresByNetwork{one: 5}}, {ids{later}, failuresByNetwork{one: 5, later: 2}}},
+			failureCounts{7, 0, failuresByNetwork{later: 2}},
 		},
 		"The eight with most failures have counters": {
-			[]failureStep{{crowd, crowd}},
-			failureCounts{1266, 406, ids{4: 104, 5: 105, 6: 106, 7: 107, 8: 108, 9: 109, 10: 110, 11: 111}},
+			[]failureStep{{crowd, failures}},
+			failureCounts{1266, 406, most},
 		},
 		"A restarted reader adds to the total": {
-			[]failureStep{{ids{1: 1}, ids{1: 5}}, {ids{1: 1}, ids{1: 2}}},
-			failureCounts{7, 0, ids{1: 7}},
+			[]failureStep{{ids{one}, failuresByNetwork{one: 5}}, {ids{one}, failuresByNetwork{one: 2}}},
+			failureCounts{7, 0, failuresByNetwork{one: 7}},
+		},
+		"Failures that are omitted and begin again add to the total": {
+			[]failureStep{{ids{one, two}, failuresByNetwork{one: 5, two: 5}}, {ids{one, two}, failuresByNetwork{two: 6}}, {ids{one, two}, failuresByNetwork{one: 2, two: 6}}},
+			failureCounts{13, 0, failuresByNetwork{one: 7, two: 6}},
 		},
 		"Without failures there is no counter": {
-			[]failureStep{{ids{1: 1}, ids{1: 0}}},
-			failureCounts{0, 0, ids{}},
+			[]failureStep{{ids{one}, failuresByNetwork{one: 0}}},
+			failureCounts{0, 0, failuresByNetwork{}},
 		},
 	}
 	for name, test := range tests {
@@ -97,12 +111,13 @@ func TestFailures(t *testing.T) {
 
 func TestFailuresThatAreNotObservedAreAbsent(t *testing.T) {
 	var f failureCounter
-	f.addSample(failureStep{ids{1: 1}, ids{1: 5}}.newSample())
+	one := socket.NetworkID{Inode: 1, Cookie: 1}
+	f.addSample(failureStep{[]socket.NetworkID{one}, failuresByNetwork{one: 5}}.newSample())
 	f.addSample(&socket.Sample{})
 	if got := f.listMetrics(&socket.Sample{}, nil); got != nil {
 		t.Errorf("%v", got)
 	}
-	f.addSample(failureStep{ids{1: 1}, ids{1: 6}}.newSample())
+	f.addSample(failureStep{[]socket.NetworkID{one}, failuresByNetwork{one: 6}}.newSample())
 	if f.total != 6 {
 		t.Errorf("%d in total", f.total)
 	}
@@ -113,36 +128,30 @@ func TestFailuresThatAreNotObservedAreAbsent(t *testing.T) {
 func TestNoCounterDecreases(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var f failureCounter
-	now := failureStep{ids{}, ids{}}
+	networks, counts := map[uint64]socket.NetworkID{}, failuresByNetwork{}
 	var failed uint64
 	for round := range 2000 {
 		for range 3 {
 			inode := random.Uint64N(40)
 			switch random.IntN(3) {
 			case 0:
-				now.networks[inode] = uint64(round)
+				networks[inode] = socket.NetworkID{Inode: inode, Cookie: uint64(round)}
 			case 1:
-				delete(now.networks, inode)
+				delete(networks, inode)
 			}
 			more := random.Uint64N(4)
-			now.counts[inode] += more
+			counts[networks[inode]] += more
 			failed += more
 		}
-		cookies, before := map[uint64]uint64{}, f.readCounts()
-		for inode, own := range f.byNetwork {
-			cookies[inode] = own.cookie
-		}
-		f.addSample(failureStep{maps.Clone(now.networks), now.counts}.newSample())
+		before := f.readCounts()
+		f.addSample(failureStep{slices.Collect(maps.Values(networks)), counts}.newSample())
 		after := f.readCounts()
 		if after.Total != failed || after.Rest < before.Rest || len(after.Own) > maxFailingNetworks {
 			t.Fatalf("round %d: %d failed, %+v then %+v", round, failed, before, after)
 		}
-		for inode, own := range f.byNetwork {
-			if cookies[inode] == own.cookie && own.count < before.Own[inode] {
-				t.Fatalf("round %d: %s", round, fmt.Sprint(inode, " decreased from ", before.Own[inode], " to ", own.count))
-			}
-			if now.networks[inode] != own.cookie {
-				t.Fatalf("round %d: the network %d does not exist", round, inode)
+		for id, count := range after.Own {
+			if count < before.Own[id] || networks[id.Inode] != id {
+				t.Fatalf("round %d: %v had %d, has %d, the network is %v", round, id, before.Own[id], count, networks[id.Inode])
 			}
 		}
 	}

@@ -68,8 +68,9 @@ func newNode(pods, destinations int, used uint32) *socket.Sample {
 // addFailures adds failures to the first networks, and to as many removed networks.
 func addFailures(s *socket.Sample, of int, count uint64) {
 	for i := range of {
+		n := &s.Networks[i%len(s.Networks)]
 		s.Failures = append(s.Failures,
-			socket.Failure{Inode: s.Networks[i%len(s.Networks)].Inode, Port: uint16(i), Count: count},
+			socket.Failure{Inode: n.Inode, Cookie: n.Cookie, Port: uint16(i), Count: count},
 			socket.Failure{Inode: uint64(10000 + i), Count: count})
 	}
 }

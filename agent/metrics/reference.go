@@ -116,7 +116,8 @@ var (
 	statusWrites = newCounter("portreeve_agent_status_writes_total",
 		"Attempts to write the PortPressure's status, by result: ok, not_found, forbidden, throttled, error.", alwaysPresent, "result")
 	readerInfo = newGauge("portreeve_agent_reader_info",
-		"Always 1: the reader of the last sample, and the exactness of its values.", noSample, "reader", "exactness")
+		"Always 1: the reader of the last sample, the exactness of its values, and true as fallback if a better reader could not be opened.",
+		noSample, "reader", "exactness", "fallback")
 	buildInfo = newGauge("portreeve_agent_build_info",
 		"Always 1: the version of the agent, and of Go.", alwaysPresent, "version", "goversion")
 

@@ -37,7 +37,7 @@ func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f
 	l.add(
 		unobservedItems.newMetric(float64(assess.CountUnobserved(sample, f))),
 		lastSample.newMetric(float64(sample.Taken.UnixMilli())/1000),
-		readerInfo.newMetric(1, status.Reader.Name, string(status.Reader.Exactness)),
+		readerInfo.newMetric(1, status.Reader.Name, string(status.Reader.Exactness), strconv.FormatBool(sample.Reader.Fallback)),
 	)
 	return l
 }

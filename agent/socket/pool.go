@@ -46,7 +46,7 @@ type Pool struct {
 	// include a port that only some calls can use (Settings.Capacity).
 	Used, Capacity int32
 	// UsedMax is the upper bound of the used ports where only bounds are known, with Used as the
-	// lower one (Network.BindUnknown); 0 where Used is exact.
+	// lower one (Network.BindUnknown, Network.Uncounted); 0 where Used is exact.
 	UsedMax  int32
 	Kind     Kind
 	Protocol Protocol
@@ -110,13 +110,10 @@ func (n *Network) Pools() iter.Seq[Pool] {
 		if n.UnobservedReason() != "" {
 			return
 		}
-		capacity, usedMax := int32(n.Settings.Capacity()), int32(0)
-		if n.BindUnknown {
-			usedMax = boundCount(n.InUse)
-		}
+		capacity := int32(n.Settings.Capacity())
 		// A port that bind(0) took and connect() skips is unavailable for every destination, known
 		// or not.
-		if !yield(Pool{Network: n, Kind: Connect, Used: boundCount(n.Skipped), UsedMax: usedMax, Capacity: capacity}) ||
+		if !yield(Pool{Network: n, Kind: Connect, Used: boundCount(n.Skipped), UsedMax: n.maxUsed(n.Skipped), Capacity: capacity}) ||
 			!yield(Pool{Network: n, Kind: Bind, Used: boundCount(n.InUse), Capacity: capacity, Advisory: !n.takesPortsByBind()}) ||
 			!yield(n.newUDPPool()) {
 			return
@@ -124,7 +121,10 @@ func (n *Network) Pools() iter.Seq[Pool] {
 		for i := range n.Destinations {
 			d := &n.Destinations[i]
 			used := n.Skipped + d.States.Total() - int(d.Reusable)
-			if !yield(Pool{Network: n, Destination: d, Kind: Connect, Used: boundCount(used), UsedMax: usedMax, Capacity: capacity}) {
+			if n.DetailAge > 0 { // ports may have become free since
+				used = min(used, n.InUse)
+			}
+			if !yield(Pool{Network: n, Destination: d, Kind: Connect, Used: boundCount(used), UsedMax: n.maxUsed(used), Capacity: capacity}) {
 				return
 			}
 		}
@@ -134,6 +134,17 @@ func (n *Network) Pools() iter.Seq[Pool] {
 			}
 		}
 	}
+}
+
+// maxUsed returns Pool.UsedMax of a Connect pool of which used ports are certainly in use.
+func (n *Network) maxUsed(used int) int32 {
+	switch {
+	case n.BindUnknown:
+		return boundCount(n.InUse)
+	case n.Uncounted > 0:
+		return boundCount(min(used+n.Uncounted, n.InUse))
+	}
+	return 0
 }
 
 func (n *Network) newSNATPool(s *SNATPool) Pool {

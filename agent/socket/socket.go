@@ -108,6 +108,13 @@ type Network struct {
 	Destinations []Destination
 	// Detailed reports whether Destinations and States were read.
 	Detailed bool
+	// DetailAge is the age of Destinations and States if they are from an earlier sample,
+	// because no pool can be near exhaustion; 0 if they were read with this one.
+	DetailAge time.Duration
+	// Uncounted is the maximum number of sockets that the count of a destination lacks, or
+	// that a destination not in Destinations has; 0 if all are counted. A network with very
+	// many destinations is counted in this way.
+	Uncounted int
 	// UDPInUse is the number of ports of UDP's range, without reserved ones, to which a
 	// UDP socket is bound.
 	UDPInUse int
@@ -122,6 +129,8 @@ type Network struct {
 	// SNAT are the pools of source addresses to which the namespace translates, nil if
 	// they were not read.
 	SNAT []SNATPool
+	// Evidence has the limits of its connections other than ports, as far as they were read.
+	Evidence Evidence
 }
 
 // SNATPorts is the number of ports to which connections are translated, 1024 to 65535, unless
@@ -211,6 +220,8 @@ type Reader struct {
 	Name      string
 	Exactness Exactness
 	Message   string
+	// Fallback reports that a better reader was configured and could not be opened.
+	Fallback bool
 }
 
 // Unobserved is an item that could not be read, and the reason. It is never reported as 0.
@@ -218,15 +229,29 @@ type Unobserved struct{ Item, Reason string }
 
 // Failure counts calls that failed because no port was free.
 type Failure struct {
-	Inode       uint64
+	// Inode and Cookie identify the network, which may be gone. Inode is 0 for calls of
+	// networks that are not known.
+	Inode, Cookie uint64
+	// Source, Destination and Port are the zero values for calls without a destination, and
+	// for those of several destinations that are not counted separately.
 	Source      netip.Addr
 	Destination netip.Addr
 	Port        uint16
 	// Reason is the name of the error or of the Windows event (api/v1alpha1); empty for
 	// EADDRNOTAVAIL.
 	Reason string
+	// Count never decreases while the Failure is in each sample. It begins again from 0
+	// after the reader omitted the Failure because it was old.
 	Count  uint64
 	LastAt time.Time
+}
+
+// Table is a table of limited size that a reader uses.
+type Table struct {
+	Name           string
+	Used, Capacity int
+	// Lost is the number of items that this sample could not add.
+	Lost uint64
 }
 
 // Sample is the result of one pass of a reader.
@@ -237,6 +262,8 @@ type Sample struct {
 	// Failures is nil if failed connects are not observed (they are then in Unobserved).
 	Failures   []Failure
 	Unobserved []Unobserved
+	// Tables are nil for a reader without tables of limited size.
+	Tables []Table
 	// TCPMemoryLimits are net.ipv4.tcp_mem in pages: below the first there is no memory
 	// pressure, above the third TCP gets no more. nil if the reader can't read them.
 	TCPMemoryLimits *[3]uint64
@@ -247,6 +274,9 @@ type Sample struct {
 	// PoolDetail has details of the tightest pool, nil if they were not requested (see
 	// Request) or can't be read (they are then in Unobserved).
 	PoolDetail *PoolDetail
+	// FileUsage are the processes near their limit of open files, the nearest first, at most
+	// MaxEvidence; nil if they were not read.
+	FileUsage []FileUsage
 	// CPUTime is the CPU time that the sample took.
 	CPUTime time.Duration
 }
@@ -311,6 +341,8 @@ type Request struct {
 	// DetailPercent omits the destinations of namespaces that use less than this share of the
 	// range, since none of their pools can be fuller. 0 reads every namespace in detail.
 	DetailPercent int
+	// MaxDetailAge is the age from which the omitted details are read, too; 0 means never.
+	MaxDetailAge time.Duration
 	// InspectPercent requests details of the tightest pool if at least this share of it
 	// is used. 0 requests none.
 	InspectPercent int

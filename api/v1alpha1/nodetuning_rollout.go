@@ -249,8 +249,7 @@ type RolloutStatus struct {
 	// startedAt is the time at which the first node was updated to the revision.
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
-	// lastProgressAt is the time at which the rollout last updated a node or a node
-	// finished.
+	// lastProgressAt is the time at which an updated node last reported its settings.
 	// +optional
 	LastProgressAt *metav1.Time `json:"lastProgressAt,omitempty"`
 	// completedAt is the time at which the rollout of completedRevision completed.
@@ -262,6 +261,17 @@ type RolloutStatus struct {
 	// clock contains the time that the rollout has spent waiting.
 	// +optional
 	Clock RolloutClock `json:"clock,omitzero"`
+	// overdue lists updated nodes that have not reported for progressDeadlineSeconds. They
+	// count as failed, and the rollout no longer waits for them.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=253
+	Overdue []string `json:"overdue,omitempty"`
+	// toleratedFailures is the number of failed nodes when the rollout was last resumed.
+	// They do not count towards maxFailed.
+	// +optional
+	ToleratedFailures int32 `json:"toleratedFailures,omitempty"`
 	// stop explains why the rollout of a revision has stopped. Omitted if it has not.
 	// +optional
 	Stop *RolloutStop `json:"stop,omitempty"`
@@ -290,11 +300,11 @@ type RolloutBatch struct {
 	// settledNodes is the number of updated nodes that have reported their settings.
 	// +optional
 	SettledNodes int32 `json:"settledNodes,omitempty"`
-	// expectedMilliNodes is the number of updated nodes, in thousandths, on which port
-	// pressure is expected to increase by chance while the batch is observed, judged by
-	// when it last increased on each of them.
+	// expectedMicros is the number of updated nodes, in millionths, on which port pressure
+	// is expected to increase by chance within a minute. It is estimated from the time of
+	// the last increase on each node when the batch started.
 	// +optional
-	ExpectedMilliNodes int64 `json:"expectedMilliNodes,omitempty"`
+	ExpectedMicros int64 `json:"expectedMicros,omitempty"`
 }
 
 // RolloutClock contains times that the controller has measured. They add up short
@@ -304,6 +314,14 @@ type RolloutClock struct {
 	// readAt is the time at which the clock was last read.
 	// +optional
 	ReadAt *metav1.Time `json:"readAt,omitempty"`
+	// observing reports whether the batch had settled when the clock was read. Only time
+	// between two readings for which that holds is added.
+	// +optional
+	Observing bool `json:"observing,omitempty"`
+	// conclusive reports whether, when the clock was read, the batch showed what its
+	// settings do.
+	// +optional
+	Conclusive bool `json:"conclusive,omitempty"`
 	// soakedSeconds is the time in seconds that the batch has been observed with its
 	// settings in effect and, for canaries, with traffic.
 	// +optional
@@ -311,8 +329,16 @@ type RolloutClock struct {
 	// waitedSeconds is the time in seconds since the batch has settled.
 	// +optional
 	WaitedSeconds int32 `json:"waitedSeconds,omitempty"`
-	// stalledSeconds is the time in seconds without progress, excluding the time in which
-	// the rollout waits on purpose.
+	// updatingSeconds is the time in seconds that the batch has been updated without
+	// settling.
+	// +optional
+	UpdatingSeconds int32 `json:"updatingSeconds,omitempty"`
+	// changingHash identifies the nodes that were being updated when the clock was last
+	// read. Omitted if there were none.
+	// +optional
+	ChangingHash int64 `json:"changingHash,omitempty"`
+	// stalledSeconds is the time in seconds since a node last settled, excluding the time
+	// in which the rollout waits on purpose.
 	// +optional
 	StalledSeconds int32 `json:"stalledSeconds,omitempty"`
 	// failingSeconds is the time in seconds that more than maxFailed nodes have failed.

@@ -255,18 +255,21 @@ type Failure struct {
 	// network is the name of the network in status.networks.
 	// +kubebuilder:validation:MaxLength=320
 	Network string `json:"network"`
-	// destination is the address of the peer.
+	// destination is the address of the peer. It is absent for calls without one, and for
+	// those of many destinations together.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Destination string `json:"destination,omitempty"`
 	// port is the port of the destination.
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// reason is the name of the error (EADDRNOTAVAIL) on Linux, or of the event log
-	// entry, such as TcpPortsExhausted, on Windows.
+	// reason is the name of the error on Linux (EADDRNOTAVAIL for connect(), EADDRINUSE
+	// for bind(), UdpAddressInUse), or of the event log entry, such as TcpPortsExhausted,
+	// on Windows.
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
-	// count is the number of failures since the agent started.
+	// count is the number of failures since the agent started, or since they began again
+	// after an hour without any.
 	Count int64 `json:"count"`
 	// lastAt is the time of the most recent failure.
 	LastAt metav1.Time `json:"lastAt"`

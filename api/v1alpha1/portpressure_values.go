@@ -80,6 +80,12 @@ const (
 const (
 	// FailureAddressNotAvailable means that connect() found no free port (Linux).
 	FailureAddressNotAvailable = "EADDRNOTAVAIL"
+	// FailureAddressInUse means that bind() to port 0, or listen() without bind(), found no
+	// free port (Linux).
+	FailureAddressInUse = "EADDRINUSE"
+	// FailureUDPAddressInUse means that a UDP socket found no free port (Linux): bind()
+	// returns EADDRINUSE, connect() and sendto() EAGAIN.
+	FailureUDPAddressInUse = "UdpAddressInUse"
 	// FailureTCPPortReusedTooSoon means that connect() chose a port that was recently
 	// used for the same peer.
 	FailureTCPPortReusedTooSoon = "TcpPortReusedTooSoon"

@@ -942,6 +942,11 @@ func (in *RolloutStatus) DeepCopyInto(out *RolloutStatus) {
 	}
 	in.Batch.DeepCopyInto(&out.Batch)
 	in.Clock.DeepCopyInto(&out.Clock)
+	if in.Overdue != nil {
+		in, out := &in.Overdue, &out.Overdue
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Stop != nil {
 		in, out := &in.Stop, &out.Stop
 		*out = new(RolloutStop)

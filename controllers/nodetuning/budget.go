@@ -18,6 +18,7 @@ type passBudget struct {
 type tuningBudget struct {
 	remaining int
 	nodes     map[string]bool
+	joined    map[string]bool // nodes that joined after the rollout, and are not limited
 }
 
 // newPassBudget returns the budget at the start of a pass.
@@ -53,8 +54,17 @@ func (v *resolvedState) countSelected(t *tuning) (count int) {
 	return count
 }
 
-// countRemaining returns how many more nodes may start to change.
-func (b *passBudget) countRemaining() int { return max(0, b.limit-len(b.changing)) }
+// countRemaining returns how many of the nodes may start to change. It includes those that
+// change anyway in this pass.
+func (b *passBudget) countRemaining(nodes []rollout.Node) int {
+	remaining := b.limit - len(b.changing)
+	for _, n := range nodes {
+		if n.Observed && b.changing[n.Name] {
+			remaining++
+		}
+	}
+	return max(0, remaining)
+}
 
 // takeChanges limits the changes of the decision d about the input to those that the
 // NodeTuning may make now.
@@ -69,36 +79,34 @@ func (b *passBudget) takeChanges(in rollout.Input, d *rollout.Decision) {
 // addTuning prepares takeNodes for the NodeTuning with that input.
 func (b *passBudget) addTuning(in rollout.Input) {
 	live, changing := 0, 0
-	nodes := make(map[string]bool, len(in.Nodes))
+	t := &tuningBudget{nodes: make(map[string]bool, len(in.Nodes)), joined: map[string]bool{}}
+	completed := in.Tuning.Status.Rollout.CompletedAt
 	for _, n := range in.Nodes {
-		nodes[n.Name] = true
-		if !n.AgentSilent {
+		t.nodes[n.Name] = true
+		if completed != nil && n.CreatedAt.After(completed.Time) {
+			t.joined[n.Name] = true
+		}
+		if !n.AgentSilent && !n.Held {
 			live++
 		}
 		if b.changing[n.Name] {
 			changing++
 		}
 	}
-	b.latest = &tuningBudget{remaining: rollout.ComputeMaxUnavailable(in.Tuning, live) - changing, nodes: nodes}
+	t.remaining = rollout.ComputeMaxUnavailable(in.Tuning, live) - changing
+	b.latest = t
 }
 
 // takeNodes returns those of the nodes that the NodeTuning may change now: those that keep
-// within the limits of the NodeTunings that have changed nodes in this pass.
+// within its limit, that of the cluster, and those of the NodeTunings that have changed
+// nodes in this pass.
 func (b *passBudget) takeNodes(tuning string, names []string) (taken []string) {
 	for _, name := range names {
-		if !b.changing[name] && !b.hasRemaining(name) {
-			continue
-		}
 		if !b.changing[name] {
-			b.changing[name] = true
-			for _, t := range b.tunings {
-				if t.nodes[name] {
-					t.remaining--
-				}
+			if !b.latest.joined[name] && (b.latest.remaining <= 0 || len(b.changing) >= b.limit) || !b.hasRemaining(tuning, name) {
+				continue
 			}
-			if b.tunings[tuning] != b.latest {
-				b.latest.remaining--
-			}
+			b.addChange(tuning, name)
 		}
 		b.tunings[tuning] = b.latest
 		taken = append(taken, name)
@@ -106,9 +114,21 @@ func (b *passBudget) takeNodes(tuning string, names []string) (taken []string) {
 	return taken
 }
 
-func (b *passBudget) hasRemaining(node string) bool {
-	for _, t := range b.tunings {
-		if t.nodes[node] && t.remaining <= 0 {
+// addChange counts the node against all limits that apply to it.
+func (b *passBudget) addChange(tuning, node string) {
+	b.changing[node] = true
+	b.latest.remaining--
+	for name, t := range b.tunings {
+		if name != tuning && t.nodes[node] {
+			t.remaining--
+		}
+	}
+}
+
+// hasRemaining reports whether the limits of other NodeTunings allow the change.
+func (b *passBudget) hasRemaining(tuning, node string) bool {
+	for name, t := range b.tunings {
+		if name != tuning && t.nodes[node] && t.remaining <= 0 {
 			return false
 		}
 	}

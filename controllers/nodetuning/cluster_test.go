@@ -173,7 +173,7 @@ func (b *testCluster) makeTuning(name string, fin int32) *v1alpha1.NodeTuning {
 		Spec: v1alpha1.NodeTuningSpec{
 			NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pool": b.Name()}},
 			Linux:        v1alpha1.LinuxSettings{FinTimeoutSeconds: &fin},
-			Rollout:      v1alpha1.Rollout{Canaries: new(int32), SoakSeconds: new(int32), MaxUnavailable: new(intstr.FromString("100%"))},
+			Rollout:      v1alpha1.Rollout{Canaries: new(int32), SoakSeconds: new(int32), BatchSoakSeconds: new(int32), MaxUnavailable: new(intstr.FromString("100%"))},
 		},
 	}
 }

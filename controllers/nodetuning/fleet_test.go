@@ -520,6 +520,7 @@ func TestARegressionRevertsToTheLastCompletedRevision(t *testing.T) {
 	const ports = "net.ipv4.ip_local_port_range"
 	s := newSimulation(t, 20)
 	s.createTuning("t", nil, withFinTimeout(20), withRevert, func(s *v1alpha1.NodeTuningSpec) {
+		s.Rollout.MaxFailed = new(intstr.FromInt32(0))
 		s.Linux.EphemeralPorts = &v1alpha1.EphemeralPorts{First: 16384, Last: 65535}
 	})
 	s.runUntilPhase("t", v1alpha1.RolloutComplete)
@@ -533,7 +534,7 @@ func TestARegressionRevertsToTheLastCompletedRevision(t *testing.T) {
 		}
 		return canary != nil
 	})
-	canary.failure = "EIO" // a failed write is a regression, too
+	canary.failure = "EIO"
 	canary.kernel[finTimeoutKey] = "20"
 	s.runUntilPhase("t", v1alpha1.RolloutReverted)
 	canary.failure = ""

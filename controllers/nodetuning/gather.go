@@ -166,6 +166,7 @@ func newNodeState(n *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) *no
 		Node:             resolve.Node{Name: n.Name, OS: findOS(n), Labels: n.Labels},
 		spec:             p.Spec,
 		generation:       p.Generation,
+		createdAt:        p.CreationTimestamp.Time,
 		agentLabel:       p.Labels[v1alpha1.LabelAgent],
 		releaseRequested: p.Annotations[v1alpha1.AnnotationRelease] != "",
 		held:             p.Annotations[v1alpha1.AnnotationHold] == "true",

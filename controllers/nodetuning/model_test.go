@@ -276,6 +276,9 @@ func (h *randomHistory) checkLimit(tn *v1alpha1.NodeTuning, changing map[string]
 			continue
 		}
 		live++ // also those with silent agents, which makes the check weaker
+		if done := tn.Status.Rollout.CompletedAt; done != nil && n.createdAt.After(done.Time) {
+			continue // has joined, and gets its settings at once
+		}
 		if changing[n.name] {
 			moving++
 		}
@@ -346,7 +349,7 @@ func (h *randomHistory) converge() {
 func (h *randomHistory) resumeStopped() {
 	for name, tn := range h.tunings {
 		if p := tn.Status.Rollout.Phase; p == v1alpha1.RolloutPaused || p == v1alpha1.RolloutReverted {
-			h.note("resume %s", name)
+			h.note("resume %s: %s", name, tn.Status.Rollout.Reason)
 			h.editTuning(name)
 			h.annotateTuning(name, v1alpha1.AnnotationConfirmRelease)
 		}

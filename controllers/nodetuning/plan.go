@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -51,6 +53,8 @@ type nodeState struct {
 	pressure   *v1alpha1.PortPressure // as read
 	spec       v1alpha1.PortPressureSpec
 	generation int64
+	// createdAt is when the PortPressure was created, by the API server's clock.
+	createdAt time.Time
 	// agentLabel is the value of LabelAgent.
 	agentLabel string
 	// releaseRequested reports whether an annotation requests the release of all settings.
@@ -99,6 +103,11 @@ func (n *nodeState) explainObstacle() string {
 	return ""
 }
 
+// isSilent reports whether the agent does not report.
+func (n *nodeState) isSilent() bool {
+	return n.agentLabel == v1alpha1.AgentSilent || n.agentLabel == v1alpha1.AgentNone || !n.hasReported()
+}
+
 // hasPendingRestore reports whether the agent still has to restore a setting: its state
 // is Pending, without a desired value.
 func hasPendingRestore(s *v1alpha1.PortPressureStatus) bool {
@@ -140,7 +149,7 @@ func planWrites(c clusterState, defaults v1alpha1.Thresholds, now time.Time) wri
 	blocked := brake.Evaluate(v.makeBrakeInput())
 	for _, t := range v.tunings {
 		in := v.makeRolloutInput(t)
-		in.Budget, in.Brake = budget.countRemaining(), blocked[t.Name]
+		in.Budget, in.Brake = budget.countRemaining(in.Nodes), blocked[t.Name]
 		if in.Pause = v.pause; in.Pause != "" {
 			in.Budget = 0
 		}
@@ -262,9 +271,10 @@ func (v *resolvedState) resolveSettings(pickVersion func(*tuning) v1alpha1.NodeT
 // have its settings, or that still have to restore some.
 func (v *resolvedState) makeRolloutInput(t *tuning) rollout.Input {
 	in := rollout.Input{
-		Tuning: &t.NodeTuning, ClusterNodes: len(v.nodes), Conflicts: v.resolved.Conflicts[t.Name], Previews: v.resolved.Previews[t.Name],
+		Tuning: &t.NodeTuning, Conflicts: v.resolved.Conflicts[t.Name], Previews: v.resolved.Previews[t.Name],
 		Problem: t.problem, Previous: v.listPrevious(t), Now: v.now,
 	}
+	canary := findCanarySelector(&t.Spec.Rollout)
 	confirmed := !t.DeletionTimestamp.IsZero() && rollout.IsReleaseConfirmed(&t.NodeTuning)
 	var unfit []string
 	for _, n := range v.nodes {
@@ -279,16 +289,32 @@ func (v *resolvedState) makeRolloutInput(t *tuning) rollout.Input {
 		if len(desired) < len(v.listDesired(t, n)) {
 			unfit = append(unfit, n.Name)
 		}
-		silent := n.explainObstacle() != ""
+		// A node that changes anyway in this pass may change for t as well.
+		joinsChange := n.planned != nil && n.isObserved() && !rollout.EqualSettings(current, desired)
+		letsGo := confirmed && len(current) > 0 // the agent restores the original values when it can
 		in.Nodes = append(in.Nodes, rollout.Node{
-			Name: n.Name, Selected: selected, Desired: desired, Current: current,
-			Restoring: restoring && (!confirmed || obstacle == ""), Obstacle: obstacle,
-			Observed: n.isObserved() && n.planned == nil, AgentSilent: silent && (!confirmed || len(current) == 0), Status: n.status,
+			Name: n.Name, OS: string(n.OS), Domain: n.Labels[t.Spec.Rollout.TopologyKey], CanaryCandidate: canary.Matches(labels.Set(n.Labels)),
+			CreatedAt: n.createdAt, Selected: selected, Desired: desired, Current: current,
+			Restoring: restoring && (!confirmed || obstacle == ""), Obstacle: obstacle, Held: n.held && !letsGo,
+			Observed: n.isObserved() && (n.planned == nil || joinsChange), AgentSilent: n.isSilent() && !letsGo, Status: n.status,
 		})
 	}
 	in.Nodes = append(in.Nodes, v.listUnregistered(t, confirmed)...)
 	in.Refusal = formatRefusal(unfit)
 	return in
+}
+
+// findCanarySelector returns the selector of canaries. It matches every node if there is
+// none, and no node if it is invalid, which the API rejects.
+func findCanarySelector(r *v1alpha1.Rollout) labels.Selector {
+	if r.CanarySelector == nil {
+		return labels.Everything()
+	}
+	selector, err := metav1.LabelSelectorAsSelector(r.CanarySelector)
+	if err != nil {
+		return labels.Nothing()
+	}
+	return selector
 }
 
 // findThresholds returns the thresholds of n, completed by the defaults. While a

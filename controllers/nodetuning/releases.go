@@ -104,12 +104,17 @@ func (v *resolvedState) findRestore(t *tuning, n *nodeState) (restoring bool, ob
 		return true, n.explainObstacle()
 	case recorded && n.unrestored != "":
 		return true, cmp.Or(n.explainObstacle(), n.unrestored)
-	case deleted && len(n.current[t.Name]) > 0:
+	case deleted && (len(n.current[t.Name]) > 0 || n.releaseRequested && n.hasSettingsOf(t.Name)):
 		return true, n.explainObstacle()
 	case deleted && !recorded && v.mayHaveSettings(t, n):
 		return true, n.explainObstacle()
 	}
 	return false, ""
+}
+
+// hasSettingsOf reports whether the spec has settings of the NodeTuning.
+func (n *nodeState) hasSettingsOf(tuning string) bool {
+	return slices.ContainsFunc(n.spec.Settings, func(s v1alpha1.Setting) bool { return s.From.Name == tuning })
 }
 
 // mayHaveSettings reports whether the node of a PortPressure without records may have
@@ -122,7 +127,7 @@ func (v *resolvedState) mayHaveSettings(t *tuning, n *nodeState) bool {
 	if n.hasReported() {
 		return n.spec.Settings != nil && !n.isObserved() && n.released == nil
 	}
-	return n.agentLabel != v1alpha1.AgentNone && !n.pressure.CreationTimestamp.Before(&t.CreationTimestamp)
+	return n.agentLabel != v1alpha1.AgentNone && !n.createdAt.Before(t.CreationTimestamp.Time)
 }
 
 // listUnregistered returns the nodes without a PortPressure that a deleted NodeTuning

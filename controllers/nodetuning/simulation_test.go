@@ -58,6 +58,7 @@ type simulatedNode struct {
 	standby          bool          // settings with the activation UnderPressure are not needed
 	failure          string        // every write fails with this message
 	clockOffset      time.Duration // of the node's clock
+	unresponsive     bool          // its agent reports nothing, although it is ready
 	missing          bool          // its PortPressure does not exist now
 }
 
@@ -146,9 +147,8 @@ func (s *simulation) makeState() clusterState {
 }
 
 func (n *simulatedNode) makeState() *nodeState {
-	pressure := &v1alpha1.PortPressure{ObjectMeta: metav1.ObjectMeta{Name: n.name, CreationTimestamp: metav1.Time{Time: n.createdAt}}}
 	return &nodeState{
-		Node: resolve.Node{Name: n.name, OS: n.os, Labels: n.labels}, pressure: pressure, spec: *n.spec.DeepCopy(), generation: n.generation,
+		Node: resolve.Node{Name: n.name, OS: n.os, Labels: n.labels}, createdAt: n.createdAt, spec: *n.spec.DeepCopy(), generation: n.generation,
 		agentLabel: n.agentLabel, releaseRequested: n.releaseRequested, held: n.held, released: parseReleaseRecords(n.released),
 		status: n.status.DeepCopy(),
 	}
@@ -214,7 +214,7 @@ func (s *simulation) hasPhase(tuning string, phase v1alpha1.RolloutPhase) bool {
 func (s *simulation) runAgents() {
 	for _, name := range slices.Sorted(maps.Keys(s.nodes)) {
 		n := s.nodes[name]
-		if n.agentLabel != "" || n.missing {
+		if n.agentLabel != "" || n.missing || n.unresponsive {
 			continue
 		}
 		if n.delay--; n.delay <= 0 {

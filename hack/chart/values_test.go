@@ -22,7 +22,11 @@ func TestInvalidValuesAreRejectedWithAnExplanation(t *testing.T) {
 	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	tests := map[string]struct{ set, want string }{
 		"an unknown value":                       {"agents.tick=1s", `at '': additional properties 'agents' not allowed`},
-		"an unknown value of the agent":          {"agent.hostPID=true", `at '/agent': additional properties 'hostPID' not allowed`},
+		"an unknown value of the agent":          {"agent.privileged=true", `at '/agent': additional properties 'privileged' not allowed`},
+		"a reader that the mode cannot use":      {"agent.mode=pods,agent.reader=procfs", `agent.reader "procfs": requires agent.mode measure or host; the mode pods requires auto or portwalk`},
+		"an unknown reader":                      {"agent.reader=bpf", `at '/agent/reader': value must be one of 'auto', 'portwalk', 'sockdiag', 'procfs'`},
+		"a local seccomp profile without a path": {"agent.seccompProfile.type=Localhost", `agent.seccompProfile.localhostProfile "": must be set for the type Localhost and for no other, but agent.seccompProfile.type is Localhost`},
+		"a path for the default seccomp profile": {"agent.seccompProfile.localhostProfile=a.json", `agent.seccompProfile.localhostProfile "a.json": must be set for the type Localhost and for no other, but agent.seccompProfile.type is RuntimeDefault`},
 		"an unknown podNames mode":               {"agent.podNames=names", `at '/agent/podNames': value must be one of 'auto', 'logs', 'api', 'uid'`},
 		"a number as a duration":                 {"agent.tick=5", `at '/agent/tick': got number, want string`},
 		"a word as a number":                     {"controller.replicas=two", `at '/controller/replicas': got string, want integer`},
@@ -200,26 +204,35 @@ func TestSNATNeedsHostNetworkAndNetAdmin(t *testing.T) {
 type agentPrivileges struct {
 	HostNetwork, HostPID, HostIPC, Privileged, NonRoot bool
 	User                                               int64
+	Seccomp                                            string
 	Capabilities, Flags, Paths                         []string
 	CanReadPods                                        bool
 }
 
-// Each mode grants the agent only what it needs.
+// Each mode and each reader grants the agent only what it needs.
 func TestEachModeGrantsOnlyWhatItNeeds(t *testing.T) {
 	tuned := []string{"--tune", "--node-port-range=30000-32767", "--state-dir=/var/lib/portreeve", "--sysctl-root=/host/proc/sys", "--stop-file=/etc/portreeve/stop"}
 	host := []string{"/proc/sys/net on /host/proc/sys/net", "/var/lib/portreeve on /var/lib/portreeve"}
-	for mode, want := range map[string]agentPrivileges{
-		"measure": {NonRoot: true, User: 65532, Capabilities: []string{"BPF", "PERFMON"}},
-		"host":    {HostNetwork: true, Capabilities: []string{"BPF", "PERFMON"}, Flags: append([]string{"--tune=host"}, tuned[1:]...), Paths: host},
-		"pods": {
-			HostNetwork: true, Capabilities: []string{"SYS_ADMIN"}, CanReadPods: true,
+	measure := agentPrivileges{NonRoot: true, User: 65532, Seccomp: "RuntimeDefault", Capabilities: []string{"BPF", "PERFMON"}}
+	change := func(p agentPrivileges, f func(*agentPrivileges)) agentPrivileges { f(&p); return p }
+	for set, want := range map[string]agentPrivileges{
+		"agent.mode=measure":                measure,
+		"agent.reader=portwalk":             change(measure, func(p *agentPrivileges) { p.Flags = []string{"--reader=portwalk"} }),
+		"agent.hostPID=true":                change(measure, func(p *agentPrivileges) { p.HostPID = true }),
+		"agent.raiseLockedMemoryLimit=true": change(measure, func(p *agentPrivileges) { p.Capabilities = []string{"BPF", "PERFMON", "SYS_RESOURCE"} }),
+		"agent.reader=procfs":               {HostPID: true, NonRoot: true, User: 65532, Seccomp: "RuntimeDefault", Flags: []string{"--reader=procfs"}},
+		"agent.reader=sockdiag":             {HostPID: true, Seccomp: "RuntimeDefault", Capabilities: []string{"SYS_ADMIN", "SYS_PTRACE"}, Flags: []string{"--reader=sockdiag"}},
+		"agent.seccompProfile.type=Localhost,agent.seccompProfile.localhostProfile=a.json": change(measure, func(p *agentPrivileges) { p.Seccomp = "Localhost a.json" }),
+		"agent.mode=host": {HostNetwork: true, Seccomp: "RuntimeDefault", Capabilities: []string{"BPF", "PERFMON"}, Flags: append([]string{"--tune=host"}, tuned[1:]...), Paths: host},
+		"agent.mode=pods": {
+			HostNetwork: true, Seccomp: "RuntimeDefault", Capabilities: []string{"SYS_ADMIN"}, CanReadPods: true,
 			Flags: append(append([]string{"--tune=pods"}, tuned[1:]...), "--netns-root=/run/netns"),
 			Paths: append(host, "/run/netns on /run/netns HostToContainer"),
 		},
 	} {
-		t.Run(mode, func(t *testing.T) {
+		t.Run(set, func(t *testing.T) {
 			var got agentPrivileges
-			for _, o := range RenderObjects(t, "portreeve-system", "--set", "agent.podNames=uid,agent.mode="+mode) {
+			for _, o := range RenderObjects(t, "portreeve-system", "--set", "agent.podNames=uid,"+set) {
 				got.CanReadPods = got.CanReadPods || o.GetKind() == "ClusterRoleBinding" && o.GetName() == "portreeve-agent-tuning-pods"
 				if objectKey(o) == linuxAgent {
 					got.readDaemonSet(t, o)
@@ -244,11 +257,15 @@ func (g *agentPrivileges) readDaemonSet(t *testing.T, o *unstructured.Unstructur
 	g.HostNetwork, g.HostPID, g.HostIPC = pod.HostNetwork, pod.HostPID, pod.HostIPC
 	g.Privileged = c.SecurityContext.Privileged != nil || *c.SecurityContext.AllowPrivilegeEscalation || !*c.SecurityContext.ReadOnlyRootFilesystem
 	g.NonRoot, g.User = pod.SecurityContext.RunAsNonRoot != nil && *pod.SecurityContext.RunAsNonRoot, *pod.SecurityContext.RunAsUser
+	profile := pod.SecurityContext.SeccompProfile
+	if g.Seccomp = string(profile.Type); profile.LocalhostProfile != nil {
+		g.Seccomp += " " + *profile.LocalhostProfile
+	}
 	for _, add := range c.SecurityContext.Capabilities.Add {
 		g.Capabilities = append(g.Capabilities, string(add))
 	}
 	for _, arg := range c.Args {
-		for _, flag := range []string{"--tune", "--allow", "--node-port-range", "--state-dir", "--sysctl-root", "--stop-file", "--netns-root"} {
+		for _, flag := range []string{"--tune", "--reader", "--allow", "--node-port-range", "--state-dir", "--sysctl-root", "--stop-file", "--netns-root"} {
 			if strings.HasPrefix(arg, flag) {
 				g.Flags = append(g.Flags, arg)
 			}

@@ -34,9 +34,10 @@ const appliedNowhere v1alpha1.SettingState = "applied nowhere"
 
 // fullAbilities are the abilities of an agent with all privileges of its mode.
 var fullAbilities = map[string]abilities{
-	"measure": {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingRefused, Pod: v1alpha1.SettingRefused},
-	"host":    {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingRefused},
-	"pods":    {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingApplied},
+	"measure":  {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingRefused, Pod: v1alpha1.SettingRefused},
+	"host":     {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingRefused},
+	"pods":     {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingApplied},
+	modeProcfs: {Reader: "procfs UpperBound", NamesPod: true, Host: v1alpha1.SettingRefused, Pod: v1alpha1.SettingRefused},
 }
 
 // privilege is a privilege of an agent's pod, and the abilities of an agent without it.
@@ -113,9 +114,10 @@ func withoutSysctls(o *abilities)  { o.Host, o.Pod = v1alpha1.SettingRefused, v1
 
 // privileges lists the privileges of an agent's pod, with its abilities without each.
 var privileges = map[string]privilege{
+	"hostPID, hostIPC":           {remove: func(p *corev1.Pod) { p.Spec.HostPID = false }, want: repeatForModes(abilities{ExitMessage: "this needs hostPID"}, modeProcfs)},
 	"BPF":                        {remove: dropCapability("BPF"), want: reduceAbilities(withoutBPF, "measure", "host")},
 	"PERFMON":                    {remove: dropCapability("PERFMON"), want: reduceAbilities(withoutBPF, "measure", "host")},
-	"mount pod-logs":             {remove: removeMount("pod-logs"), want: reduceAbilities(withoutPodNames, "measure", "host", "pods")},
+	"mount pod-logs":             {remove: removeMount("pod-logs"), want: reduceAbilities(withoutPodNames, "measure", "host", "pods", modeProcfs)},
 	"hostNetwork":                {remove: func(p *corev1.Pod) { p.Spec.HostNetwork = false }, want: reduceAbilities(withoutSysctls, "host", "pods")},
 	"root":                       {remove: runAsNonRoot, want: mergeAbilities(reduceAbilities(withoutState, "host"), repeatForModes(withoutSysAdmin, "pods"))},
 	"mount sysctls":              {remove: removeMount("sysctls"), want: reduceAbilities(withoutSysctls, "host", "pods")},
@@ -157,6 +159,7 @@ func (c cluster) checkPrivileges(t *testing.T, mode string) {
 func checkMeasurePrivileges(t *testing.T, c cluster) {
 	c.startMouse(t)
 	c.checkPrivileges(t, "measure")
+	t.Run("procfs", func(t *testing.T) { c.checkPrivileges(t, modeProcfs) })
 }
 
 // startMouse starts shop/mouse on node d.

@@ -167,9 +167,16 @@ func (c cluster) renderAgentPod(t *testing.T, mode string) corev1.Pod {
 	return corev1.Pod{}
 }
 
+// modeProcfs is the mode measure with the reader procfs.
+const modeProcfs = "procfs"
+
 // renderChart returns the objects of the chart with the agent in this mode.
 func (c cluster) renderChart(t *testing.T, mode string) []string {
 	t.Helper()
+	set := "agent.mode=" + mode
+	if mode == modeProcfs {
+		set = "agent.mode=measure,agent.reader=procfs"
+	}
 	return strings.Split(c.runProgram(t, "", "helm", "template", "portreeve", c.chartPath(), "--namespace", system,
-		"--values", c.valuesPath(), "--set", "agent.mode="+mode), "\n---\n")
+		"--values", c.valuesPath(), "--set", set), "\n---\n")
 }

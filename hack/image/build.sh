@@ -24,7 +24,7 @@ for image in "$@"; do
   # The agent runs as a non-root user and raises these capabilities itself. They are
   # permitted only (=p), so it also starts in a pod that does not grant all of them.
   # cap_net_admin is only for --snat.
-  agent) package=./agent/cmd/portreeve-agent flags=(-capability cap_bpf,cap_perfmon,cap_net_admin=p) ;;
+  agent) package=./agent/cmd/portreeve-agent flags=(-capability cap_bpf,cap_perfmon,cap_net_admin,cap_sys_resource=p) ;;
   controller) package=./controllers/cmd/portreeve-controller ;;
   churn) package=./hack/e2e/churn ;;
   *) echo "build.sh: unknown image $image; use agent, controller or churn" >&2; exit 2 ;;

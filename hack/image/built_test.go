@@ -68,7 +68,7 @@ func TestBuiltImagesAreSmallAndStatic(t *testing.T) {
 		capability string
 		programs   map[string]string // by platform
 	}{
-		"portreeve-agent": {25e6, "cap_bpf,cap_perfmon,cap_net_admin=p", map[string]string{
+		"portreeve-agent": {25e6, "cap_bpf,cap_perfmon,cap_net_admin,cap_sys_resource=p", map[string]string{
 			"linux/amd64": "portreeve-agent", "linux/arm64": "portreeve-agent", "windows/amd64": "Files/portreeve-agent.exe",
 		}},
 		"portreeve-controller": {60e6, "", map[string]string{

@@ -77,9 +77,14 @@ func checkRange(s settings.Setting) rule {
 	first, last := findRange(s)
 	value := "self[" + quoteCEL(s.Key) + "]"
 	subject, want := "sysctls: "+s.Key+": ", fmt.Sprintf("not a whole number from %d to %d", first, last)
+	expression := fmt.Sprintf("!(%s in self) || %s.matches('^(0|[1-9][0-9]{0,8})$') && int(%s) >= %d && int(%s) <= %d",
+		quoteCEL(s.Key), value, value, first, value, last)
+	if v, ok := s.Value.(settings.Integer); ok && v.Multiple > 0 {
+		expression += fmt.Sprintf(" && int(%s) %% %d == 0", value, v.Multiple)
+		want += fmt.Sprintf(" that is a multiple of %d", v.Multiple)
+	}
 	return rule{
-		expression: fmt.Sprintf("!(%s in self) || %s.matches('^(0|[1-9][0-9]{0,8})$') && int(%s) >= %d && int(%s) <= %d",
-			quoteCEL(s.Key), value, value, first, value, last),
+		expression:        expression,
 		message:           subject + want,
 		messageExpression: quoteCEL(subject+`"`) + " + " + value + " + " + quoteCEL(`": `+want),
 	}

@@ -32,6 +32,13 @@ const (
 	KeyConntrackSynSent     = "net.netfilter.nf_conntrack_tcp_timeout_syn_sent"
 	KeyConntrackUDP         = "net.netfilter.nf_conntrack_udp_timeout"
 	KeyConntrackUDPStream   = "net.netfilter.nf_conntrack_udp_timeout_stream"
+	KeyConntrackBuckets     = "net.netfilter.nf_conntrack_buckets"
+	KeyNeighThresh1         = "net.ipv4.neigh.default.gc_thresh1"
+	KeyNeighThresh2         = "net.ipv4.neigh.default.gc_thresh2"
+	KeyNeighThresh3         = "net.ipv4.neigh.default.gc_thresh3"
+	KeyNeigh6Thresh1        = "net.ipv6.neigh.default.gc_thresh1"
+	KeyNeigh6Thresh2        = "net.ipv6.neigh.default.gc_thresh2"
+	KeyNeigh6Thresh3        = "net.ipv6.neigh.default.gc_thresh3"
 )
 
 // TcpipParameters is the registry key of TCP/IP's parameters, below HKLM. The keys of

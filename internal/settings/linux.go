@@ -190,4 +190,38 @@ var linux = []Setting{
 		Key: KeyConntrackUDPStream, OS: Linux, Namespacing: PerNetns, Value: Integer{Min: 1, Max: 86400, Unit: "s"}, Default: "120",
 		Description: "How long the table keeps the entry of UDP traffic in both directions.", Source: conntrackDoc,
 	},
+	{
+		Key: KeyConntrackBuckets, OS: Linux, Namespacing: HostNetnsOnly,
+		Value:       Integer{Min: 8192, Max: 16777216, Multiple: 8192, Unit: "buckets"},
+		Description: "The size of the hash table of tracked connections. A quarter of nf_conntrack_max to all of it keeps lookups short.",
+		Caution:     "Does not limit the entries: nf_conntrack_max does. The kernel rounds to whole pages, so only multiples of 8192, which fill pages of up to 64 KiB, read back as written. Each bucket takes 8 bytes.",
+		Source:      conntrackDoc,
+	},
+	{
+		Key: KeyNeighThresh1, OS: Linux, Namespacing: HostNetnsOnly, Value: Integer{Min: 0, Max: 16777216, Unit: "entries"}, Default: "128",
+		Description: "The number of IPv4 neighbours up to which none is removed as unused.",
+		Caution:     "Must not exceed gc_thresh2. One table serves all networks of the machine.", Source: ipSysctl,
+	},
+	{
+		Key: KeyNeighThresh2, OS: Linux, Namespacing: HostNetnsOnly, Value: Integer{Min: 512, Max: 16777216, Unit: "entries"}, Default: "512",
+		Description: "The number of IPv4 neighbours above which entries older than 5 s are removed.",
+		Caution:     "Must not exceed gc_thresh3. One table serves all networks of the machine.", Source: ipSysctl,
+	},
+	{
+		Key: KeyNeighThresh3, OS: Linux, Namespacing: HostNetnsOnly, Value: Integer{Min: 1024, Max: 16777216, Unit: "entries"}, Default: "1024",
+		Description: "The maximum number of IPv4 neighbours. Above it, connects to further neighbours fail with ENOBUFS, and the kernel logs \"neighbour table overflow\".",
+		Caution:     "Raise gc_thresh1 and gc_thresh2 with it. One table serves all networks of the machine.", Source: ipSysctl,
+	},
+	{
+		Key: KeyNeigh6Thresh1, OS: Linux, Namespacing: HostNetnsOnly, Value: Integer{Min: 0, Max: 16777216, Unit: "entries"}, Default: "128",
+		Description: "The same as for IPv4, for IPv6.", Source: ipSysctl,
+	},
+	{
+		Key: KeyNeigh6Thresh2, OS: Linux, Namespacing: HostNetnsOnly, Value: Integer{Min: 512, Max: 16777216, Unit: "entries"}, Default: "512",
+		Description: "The same as for IPv4, for IPv6.", Source: ipSysctl,
+	},
+	{
+		Key: KeyNeigh6Thresh3, OS: Linux, Namespacing: HostNetnsOnly, Value: Integer{Min: 1024, Max: 16777216, Unit: "entries"}, Default: "1024",
+		Description: "The same as for IPv4, for IPv6.", Source: ipSysctl,
+	},
 }

@@ -76,6 +76,36 @@ func TestKernelAgreesWithTheCatalogue(t *testing.T) {
 	}
 }
 
+// TestSettingsOfTheHostAreNotInOtherNetworks asks a namespace of its own: it can't write
+// the settings that the catalogue has for the host network only.
+func TestSettingsOfTheHostAreNotInOtherNetworks(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the test makes a network namespace")
+	}
+	space, err := testnet.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := space.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	asked := 0
+	for _, s := range settings.All() {
+		if s.OS != settings.Linux || s.Namespacing != settings.HostNetnsOnly {
+			continue
+		}
+		asked++
+		if err := space.WriteSysctl(s.Key, "8192\n"); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s: written, or another error: %v", s.Key, err)
+		}
+	}
+	if asked < 8 {
+		t.Errorf("only %d settings were asked about", asked)
+	}
+}
+
 // listExtremes returns the extreme values of a set, and values that the kernel prints in
 // its own format.
 func listExtremes(v settings.Value) []string {

@@ -129,6 +129,8 @@ var refusedKeys = map[string]string{
 	"net.ipv4.tcp_tw_len":          "not in Linux, where TIME_WAIT always lasts 60 s; use timeWait.reuse",
 	"net.ipv4.ip_conntrack_max":    "removed in Linux 2.6.23; use conntrack.max",
 	"net.nf_conntrack_max":         "another name of net.netfilter.nf_conntrack_max; use conntrack.max",
+	"net.ipv6.ip_local_port_range": "not in Linux: net.ipv4.ip_local_port_range applies to IPv6, too; use ephemeralPorts",
+	"net.ipv6.tcp_tw_reuse":        "not in Linux: net.ipv4.tcp_tw_reuse applies to IPv6, too; use timeWait.reuse",
 	"net.ipv4.tcp_mem":             "memory limit of the whole machine, which the kernel derives from its RAM; set it in the node's image if necessary",
 	"net.ipv4.ip_forward":          "managed by the CNI plugin; changing it can disconnect pods",
 	"net.core.netdev_max_backlog":  "limits packets, not ports; set it in the node's image",

@@ -23,12 +23,18 @@ type Value interface {
 // Integer is a range of whole numbers, including both ends.
 type Integer struct {
 	Min, Max int64
+	// Multiple is the number of which a value must be a multiple, 0 for any.
+	Multiple int64
 	Unit     string // "s", "ms", "ports"…; empty for plain counts
 }
 
 // DescribeAllowed implements Value.
 func (v Integer) DescribeAllowed() string {
-	return strings.TrimSpace(fmt.Sprintf("%d to %d %s", v.Min, v.Max, v.Unit))
+	allowed := strings.TrimSpace(fmt.Sprintf("%d to %d %s", v.Min, v.Max, v.Unit))
+	if v.Multiple > 0 {
+		allowed += fmt.Sprintf(", in multiples of %d", v.Multiple)
+	}
+	return allowed
 }
 
 func (v Integer) checkValue(value string) error {
@@ -42,6 +48,8 @@ func (v Integer) checkValue(value string) error {
 		return errors.New("too small")
 	case n > v.Max:
 		return errors.New("too large")
+	case v.Multiple > 0 && n%v.Multiple != 0:
+		return fmt.Errorf("not a multiple of %d", v.Multiple)
 	}
 	return nil
 }

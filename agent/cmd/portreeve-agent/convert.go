@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,30 +14,37 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/sysctlconf"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
-// converter is the command that converts sysctl files to a NodeTuning.
+// converter is the command that converts sysctl files, scripts and manifests to
+// NodeTunings.
 type converter struct {
 	*app
 	name  objectNameFlag
 	nodes labelSelectorFlag
 }
 
-const convertHelp = `Print a NodeTuning with the settings of sysctl files: /etc/sysctl.conf and those of
-sysctl.d. List them in the order in which they are applied: the last line of a key
-counts.
+const convertHelp = `Print a NodeTuning with the sysctls in files. It reads sysctl files (/etc/sysctl.conf and
+those of sysctl.d), shell scripts (sysctl -w, writes to /proc/sys) and manifests: the
+securityContext and the commands of pods and workloads, ConfigMaps, Compose files and
+configurations of Talos and AKS nodes. List the files in the order in which they are
+applied: the last line of a key counts.
 
-Keys that Portreeve does not support are dropped, with the reason on standard error.
-Remove the converted lines from the files on the nodes, or two programs set the same keys.`
+Sysctls of pods become a NodeTuning of their own, with spec.pods. Keys that Portreeve does
+not support are dropped, with the reason on standard error, which also has the warnings
+that kubectl apply would print. Remove the converted lines from where they are set today,
+or two programs set the same keys.`
 
 const convertExample = `  portreeve-agent convert /etc/sysctl.d/*.conf /etc/sysctl.conf >tuning.yaml
+  kubectl get deployment web -o yaml | portreeve-agent convert --name web -
   ssh node-7 cat /etc/sysctl.conf | portreeve-agent convert --name gateways --nodes pool=gateways - | kubectl apply -f -`
 
 func (a *app) newConvertCommand() *cobra.Command {
 	v := &converter{app: a, name: "sysctl-conf", nodes: "kubernetes.io/os=linux"}
 	c := &cobra.Command{
 		Use:     "convert FILE...",
-		Short:   "Print a NodeTuning with the settings of sysctl files",
+		Short:   "Print a NodeTuning with the sysctls of files, scripts and manifests",
 		Long:    convertHelp,
 		Example: convertExample,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -76,10 +84,41 @@ func (v *converter) convertFiles(ctx context.Context, files []string) error {
 	if result.Kept == 0 {
 		return fmt.Errorf("no supported setting in %d lines: see docs/reference/settings.md", len(lines))
 	}
-	return v.printNodeTuning(result.Spec)
+	for i, t := range result.Tunings {
+		name := v.chooseName(result.Tunings, t.Scope)
+		if i > 0 {
+			fmt.Fprintln(v.stdout, "---")
+		}
+		if err := v.printNodeTuning(name, t.Spec); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// maxInputSize is larger than any sysctl file.
+// chooseName returns the name of the NodeTuning of a scope. If there are several, those of
+// pods have the name of their workload added.
+func (v *converter) chooseName(all []sysctlconf.Tuning, s sysctlconf.Scope) string {
+	if len(all) == 1 || !s.IsPod {
+		return string(v.name)
+	}
+	number := 0
+	for _, t := range all {
+		if t.Scope == s {
+			break
+		}
+		if t.Scope.IsPod && t.Scope.Name == s.Name {
+			number++
+		}
+	}
+	name := string(v.name) + "-" + cmp.Or(s.Name, "pods")
+	if number > 0 {
+		name += fmt.Sprintf("-%d", number+1)
+	}
+	return name
+}
+
+// maxInputSize is larger than any sysctl file, and than any object of Kubernetes.
 const maxInputSize = 1 << 20
 
 func (v *converter) readInput(file string) ([]byte, error) {
@@ -90,20 +129,29 @@ func (v *converter) readInput(file string) ([]byte, error) {
 	defer in.Close()
 	text, err := io.ReadAll(io.LimitReader(in, maxInputSize+1))
 	if err == nil && len(text) > maxInputSize {
-		err = errors.New("larger than 1 MiB: not a sysctl file")
+		err = errors.New("larger than 1 MiB: neither a sysctl file nor a manifest")
 	}
 	return text, err
 }
 
-func (v *converter) printNodeTuning(spec v1alpha1.NodeTuningSpec) error {
+// printNodeTuning prints a NodeTuning, and warns about it.
+func (v *converter) printNodeTuning(name string, spec v1alpha1.NodeTuningSpec) error {
 	selected, err := metav1.ParseToLabelSelector(string(v.nodes))
 	if err != nil {
 		return err // checked when the flag was set
 	}
 	spec.NodeSelector = selected
+	warnings := settings.ReviewSpec(&spec)
+	if spec.Pods != nil {
+		warnings = append(warnings, "spec.pods: the settings also apply to the nodes' own network; "+
+			"pods that set a sysctl themselves keep their value, so remove it there")
+	}
+	for _, warning := range warnings {
+		fmt.Fprintf(v.stderr, "warning: %s: %s\n", name, warning)
+	}
 	object := v1alpha1.NodeTuning{Spec: spec}
 	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "NodeTuning"
-	object.Name = string(v.name)
+	object.Name = name
 	text, err := yaml.Marshal(object)
 	if err != nil {
 		return err

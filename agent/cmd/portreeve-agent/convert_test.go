@@ -27,12 +27,12 @@ func runConvert(t *testing.T, in string, args ...string) commandResult {
 // server.
 func TestConvertPrintsANodeTuning(t *testing.T) {
 	t.Chdir(filepath.Join("testdata", "convert"))
-	files, err := filepath.Glob("*.conf")
-	if err != nil || len(files) < 2 {
+	files, err := filepath.Glob("*.in.*")
+	if err != nil || len(files) < 5 {
 		t.Fatalf("%q, %v", files, err)
 	}
 	for _, file := range files {
-		name := strings.TrimSuffix(file, ".conf")
+		name, _, _ := strings.Cut(file, ".in.")
 		t.Run(name, func(t *testing.T) {
 			got := runConvert(t, "", "--name", name, file)
 			if got.code != 0 {
@@ -71,7 +71,7 @@ func TestConvertReportsErrors(t *testing.T) {
 		"a missing file":           {"", []string{"no.conf"}, commandResult{1, "", "portreeve-agent: no.conf: no such file or directory\n"}},
 		"a folder":                 {"", []string{"."}, commandResult{1, "", "portreeve-agent: .: is a folder\n"}},
 		"nothing to convert":       {"# a.b = 1\n", []string{"-"}, commandResult{1, "", "portreeve-agent: no supported setting in 0 lines: see docs/reference/settings.md\n"}},
-		"a file that is too large": {strings.Repeat("#", maxInputSize+1), []string{"-"}, commandResult{1, "", "portreeve-agent: standard input: larger than 1 MiB: not a sysctl file\n"}},
+		"a file that is too large": {strings.Repeat("#", maxInputSize+1), []string{"-"}, commandResult{1, "", "portreeve-agent: standard input: larger than 1 MiB: neither a sysctl file nor a manifest\n"}},
 		"an invalid name":          {"", []string{"--name", "A_B", "-"}, commandResult{2, "", `portreeve-agent: --name "A_B": must be lower-case letters, digits, - and ., such as api-gateways` + "\n"}},
 		"invalid labels":           {"", []string{"--nodes", "a b", "-"}, commandResult{2, "", `portreeve-agent: --nodes "a b": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},
 		"empty labels":             {"", []string{"--nodes", "", "-"}, commandResult{2, "", `portreeve-agent: --nodes "": must be labels, such as pool=gateways,kubernetes.io/os=linux` + "\n"}},

@@ -36,6 +36,10 @@ type readerOptions struct {
 	snat          snatOptions
 	// compartments includes the network compartments of pods (Windows).
 	compartments bool
+	// onFailure, if set, is called soon after a failed call, by readers that notice.
+	onFailure func()
+	// onFallback, if set, is called if reader is not the first choice.
+	onFallback func(reader, reason string)
 }
 
 // addCompartmentsFlag adds --compartments to f on Windows.
@@ -91,7 +95,11 @@ func openFirstReader(name string, all []readerOpener, o readerOptions) (agent.Re
 		case err != nil:
 			reasons = append(reasons, formatOpenError(candidate.name, err))
 		case len(reasons) > 0:
-			return fallbackReader{r, strings.Join(reasons, "; ")}, nil
+			reason := strings.Join(reasons, "; ")
+			if o.onFallback != nil {
+				o.onFallback(candidate.name, reason)
+			}
+			return fallbackReader{r, reason}, nil
 		default:
 			return r, nil
 		}
@@ -117,5 +125,6 @@ func (f fallbackReader) Sample(ctx context.Context, req socket.Request) (socket.
 		s.Reader.Message = "; " + s.Reader.Message
 	}
 	s.Reader.Message = f.reason + s.Reader.Message
+	s.Reader.Fallback = true
 	return s, err
 }

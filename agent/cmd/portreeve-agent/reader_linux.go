@@ -5,18 +5,27 @@ import (
 
 	"portreeve.io/portreeve/agent"
 	"portreeve.io/portreeve/agent/readers/portwalk"
+	"portreeve.io/portreeve/agent/readers/procfs"
 	"portreeve.io/portreeve/agent/readers/sockdiag"
 )
 
-// openers open the readers of Linux, the better one first.
-var openers = []readerOpener{
-	{"portwalk", func(o readerOptions) (agent.Reader, error) {
-		return portwalk.Open(portwalk.Options{Failures: o.watchFailures})
-	}},
-	{"sockdiag", func(o readerOptions) (agent.Reader, error) {
+// openers open the readers of Linux, the better ones first: sockdiag is better than procfs if it
+// can enter other network namespaces, and otherwise reads only its own.
+var openers = func() []readerOpener {
+	walk := readerOpener{"portwalk", func(o readerOptions) (agent.Reader, error) {
+		return portwalk.Open(portwalk.Options{Failures: o.watchFailures, OnFailure: o.onFailure})
+	}}
+	diag := readerOpener{"sockdiag", func(o readerOptions) (agent.Reader, error) {
 		return sockdiag.Open(sockdiag.Options{Proc: o.proc})
-	}},
-}
+	}}
+	proc := readerOpener{procfs.Name, func(o readerOptions) (agent.Reader, error) {
+		return procfs.Open(procfs.Options{Proc: o.proc})
+	}}
+	if isPermitted(unix.CAP_SYS_ADMIN) {
+		return []readerOpener{walk, diag, proc}
+	}
+	return []readerOpener{walk, proc, diag}
+}()
 
 // checkProc returns an error if proc is not a procfs.
 func checkProc(proc string) error {

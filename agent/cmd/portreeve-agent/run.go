@@ -152,7 +152,13 @@ func (r *runner) runAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reader, err := openReader(r.reader.value, r.openers, r.newReaderOptions())
+	options := r.newReaderOptions()
+	wake := make(chan struct{}, 1)
+	options.onFailure = func() { notify(wake) }
+	options.onFallback = func(reader, reason string) {
+		log.Warn("using a fallback reader; see docs/compatibility.md", "reader", reader, "reason", reason)
+	}
+	reader, err := openReader(r.reader.value, r.openers, options)
 	if err != nil {
 		return err
 	}
@@ -161,10 +167,7 @@ func (r *runner) runAgent(ctx context.Context) error {
 	trigger := make(chan struct{}, 1)
 	requestSample := func() { // reports changes without waiting for the next tick
 		refreshReader(reader)
-		select {
-		case trigger <- struct{}{}:
-		default:
-		}
+		notify(trigger)
 	}
 	tuner, tunerLoops, err := r.startTuner(ctx, log, requestSample, podTuning{reader, config})
 	if err != nil {
@@ -182,6 +185,7 @@ func (r *runner) runAgent(ctx context.Context) error {
 		TimeWait:         chooseTimeWait(),
 		Tuning:           tuner,
 		Trigger:          trigger,
+		Wake:             wake,
 	}
 	policy := report.DefaultPolicy
 	policy.Heartbeat = time.Duration(r.heartbeat)
@@ -204,6 +208,14 @@ func (r *runner) runAgent(ctx context.Context) error {
 		events.OfferEvents(tracker.DecideEvents(s, t.Facts.Thresholds, func(p socket.Pool) cause.Diagnosis { return assess.ExplainPool(p, s, t.Facts) }))
 	}
 	return r.runUntilDone(ctx, log, loop, m.Handler(), append(tunerLoops, writer.Run, events.Run)...)
+}
+
+// notify sends to c unless it is full.
+func notify(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // runUntilDone runs everything until ctx ends.

@@ -36,6 +36,35 @@ func ParseSockstat(file []byte, protocol, name string) (uint64, error) {
 	return 0, fmt.Errorf("%s %s: %w", protocol, name, ErrAbsent)
 }
 
+// SocketCount is the number of sockets of a network namespace.
+type SocketCount struct {
+	// TCP includes TIME_WAIT, but not sockets that are only bound.
+	TCP uint64
+	UDP uint64
+}
+
+// CountSockets adds up the sockets in /proc/net/sockstat and sockstat6. v6 is nil if the kernel
+// has no IPv6.
+func CountSockets(v4, v6 []byte) (SocketCount, error) {
+	var c SocketCount
+	var errs []error
+	add := func(to *uint64, file []byte, protocol, name string) {
+		n, err := ParseSockstat(file, protocol, name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sockstat: %w", err))
+		}
+		*to += n
+	}
+	add(&c.TCP, v4, "TCP", "inuse")
+	add(&c.TCP, v4, "TCP", "tw") // of both families
+	add(&c.UDP, v4, "UDP", "inuse")
+	if v6 != nil {
+		add(&c.TCP, v6, "TCP6", "inuse")
+		add(&c.UDP, v6, "UDP6", "inuse")
+	}
+	return c, errors.Join(errs...)
+}
+
 // ParseNetstat returns a counter of /proc/net/netstat or /proc/net/snmp, for example
 // "ListenDrops" of the group "TcpExt". In these files a line of names is followed by a
 // line of values, both starting with the group (net/ipv4/proc.c).

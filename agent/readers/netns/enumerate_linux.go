@@ -34,23 +34,36 @@ type Namespace struct {
 // container runtimes create. It is not safe for concurrent use.
 type Finder struct {
 	procRoot, netnsRoot string
-	known               map[uint64]map[int]ProcessInfo // by inode and PID, of the last Find
+	// file is the file in a process's folder whose inode identifies its namespace.
+	file  string
+	known map[uint64]map[int]ProcessInfo // by inode and PID, of the last Find
 }
 
 // NewFinder returns a Finder for the procfs at proc and the namespace files in the folder
 // netns (usually /run/netns), which need not exist.
 func NewFinder(proc, netns string) (*Finder, error) {
-	if _, err := readInode(filepath.Join(proc, "self/ns/net")); err != nil {
-		return nil, fmt.Errorf("%[1]s/self/ns/net not found; check that %[1]s is a mounted procfs: %[2]w", proc, err)
+	return newFinder(proc, netns, "ns/net")
+}
+
+// NewUnprivilegedFinder returns a Finder for the procfs at proc that needs no capability. It
+// finds only namespaces with processes. Their Inode is that of /proc/PID/net/tcp, which is
+// unique in the namespace like that of the namespace itself: the kernel allocates both from the
+// same numbers (proc_alloc_inum in fs/proc/generic.c).
+func NewUnprivilegedFinder(proc string) (*Finder, error) { return newFinder(proc, "", "net/tcp") }
+
+func newFinder(proc, netns, file string) (*Finder, error) {
+	f := &Finder{procRoot: proc, netnsRoot: netns, file: file}
+	if _, err := readInode(filepath.Join(proc, "self", file)); err != nil {
+		return nil, fmt.Errorf("%[1]s/self/%[2]s not found; check that %[1]s is a mounted procfs: %[3]w", proc, file, err)
 	}
-	return &Finder{procRoot: proc, netnsRoot: netns}, nil
+	return f, nil
 }
 
 // Find returns the namespaces in order of their inodes, and what could not be observed.
 // Namespaces that vanish meanwhile are omitted. A process is read only once, when it is
 // new in its namespace.
 func (f *Finder) Find() ([]Namespace, []socket.Unobserved, error) {
-	own, err := readInode(filepath.Join(f.procRoot, "self/ns/net"))
+	own, err := readInode(filepath.Join(f.procRoot, "self", f.file))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,7 +79,7 @@ func (f *Finder) Find() ([]Namespace, []socket.Unobserved, error) {
 	found := make([]Namespace, 0, len(pids))
 	known := make(map[uint64]map[int]ProcessInfo, len(pids))
 	for ino, in := range pids {
-		n := Namespace{Inode: ino, Path: f.formatProcPath(slices.Min(in), "ns/net"), IsOwn: ino == own}
+		n := Namespace{Inode: ino, Path: f.formatProcPath(slices.Min(in), f.file), IsOwn: ino == own}
 		if ino == host {
 			n.Owner = ResolveOwner(nil, true)
 		} else {
@@ -102,7 +115,7 @@ func (f *Finder) groupProcesses(own uint64) (map[uint64][]int, []socket.Unobserv
 		if err != nil || pid == self {
 			continue
 		}
-		ino, err := readInode(f.formatProcPath(pid, "ns/net"))
+		ino, err := readInode(f.formatProcPath(pid, f.file))
 		switch {
 		case err == nil:
 			pids[ino] = append(pids[ino], pid)
@@ -122,22 +135,40 @@ func (f *Finder) groupProcesses(own uint64) (map[uint64][]int, []socket.Unobserv
 // findHostNetns returns the inode of the node's own network namespace, and false if it is
 // unknown. The node may itself be a container (kind).
 func (f *Finder) findHostNetns(own uint64) (uint64, bool) {
-	first, err := readInode(f.formatProcPath(1, "ns/net"))
-	if pid, e := readInode(f.formatProcPath(1, "ns/pid")); err == nil && e == nil && pid == initialPIDNamespace {
+	first, err := readInode(f.formatProcPath(1, f.file))
+	if err == nil && f.isInitialPIDNamespace() {
 		return first, true
 	}
 	// Settings that are not per namespace exist only in the initial one.
 	if _, err := os.Stat(filepath.Join(f.procRoot, "sys/net/ipv4/tcp_max_orphans")); err == nil {
 		return own, true
 	}
-	// This PID namespace is below the initial one. It is a node's, unless PID 1 is in
-	// this container or in a pod.
-	one, e1 := os.ReadFile(f.formatProcPath(1, "cgroup"))
-	self, e2 := os.ReadFile(filepath.Join(f.procRoot, "self/cgroup"))
-	if errors.Join(err, e1, e2) != nil || string(one) == string(self) || ParseCgroupFile(one).PodUID != "" {
+	if err != nil || !f.isFirstProcessNodes() {
 		return 0, false
 	}
 	return first, true
+}
+
+// ShowsNode reports whether the procfs shows the processes of the node.
+func (f *Finder) ShowsNode() bool { return f.isInitialPIDNamespace() || f.isFirstProcessNodes() }
+
+// isInitialPIDNamespace reports whether the procfs is that of the initial PID namespace. Without
+// privileges only this process's own is visible.
+func (f *Finder) isInitialPIDNamespace() bool {
+	for _, process := range []string{"1", "self"} {
+		if pid, err := readInode(filepath.Join(f.procRoot, process, "ns/pid")); err == nil && pid == initialPIDNamespace {
+			return true
+		}
+	}
+	return false
+}
+
+// isFirstProcessNodes reports whether PID 1 of a PID namespace below the initial one is a
+// node's, and not in this container or in a pod.
+func (f *Finder) isFirstProcessNodes() bool {
+	one, e1 := os.ReadFile(f.formatProcPath(1, "cgroup"))
+	self, e2 := os.ReadFile(filepath.Join(f.procRoot, "self/cgroup"))
+	return errors.Join(e1, e2) == nil && string(one) != string(self) && ParseCgroupFile(one).PodUID == ""
 }
 
 // initialPIDNamespace is PROC_PID_INIT_INO (include/linux/proc_ns.h).
@@ -171,6 +202,9 @@ func (f *Finder) readProcess(pid int) (ProcessInfo, bool) {
 
 // addNamespaceFiles adds the namespaces that only have a file in the netns folder.
 func (f *Finder) addNamespaceFiles(found []Namespace) ([]Namespace, []socket.Unobserved) {
+	if f.netnsRoot == "" {
+		return found, nil
+	}
 	names, err := readNames(f.netnsRoot)
 	if err != nil {
 		if errors.Is(err, fs.ErrPermission) {

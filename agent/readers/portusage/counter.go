@@ -32,6 +32,9 @@ type Options struct {
 	Reserved, ReservedUDP *ports.Set
 	// Windows selects the rules of Windows instead of those of Linux.
 	Windows bool
+	// Complete means that the rows are the whole table. A port without a listener then never
+	// counts as a server's.
+	Complete bool
 	// UniqueRows means that no row is repeated, so that duplicates need not be removed.
 	UniqueRows bool
 }
@@ -66,7 +69,7 @@ func New(o Options) *Counter {
 func (t *Counter) Reset(o Options) {
 	k := t.socketStore
 	k.reset()
-	*t = Counter{Options: o, sideClassifier: sideClassifier{ephemeral: o.Range}, socketStore: k}
+	*t = Counter{Options: o, sideClassifier: sideClassifier{ephemeral: o.Range, hasListeners: o.Complete}, socketStore: k}
 }
 
 // Add counts a row.
@@ -126,7 +129,7 @@ func (t *Counter) addConnection(r *Row) {
 	case t.Windows && state == tcpstate.TimeWait && local.Addr() == remote.Addr() && t.isChoosable(remote.Port()):
 		// The other end is closed, but its port can't be reused for this destination yet.
 		t.addToPool(poolKey{source: remote.Addr(), to: local}, remote.Port(), peerTimeWait, 0)
-	case isServicePort(remote.Port()) && !isServicePort(local.Port()):
+	case ports.IsService(remote.Port()) && !ports.IsService(local.Port()):
 		t.outsidePorts.Add(local.Port())
 	}
 }

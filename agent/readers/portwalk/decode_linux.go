@@ -17,10 +17,9 @@ const (
 	familyIPv6 = 10 // AF_INET6
 )
 
-// decodeNetworks converts the walked namespaces, in the order of the kernel's list. Where
-// several nodes share the kernel, namespaces without a process of this node are omitted.
+// decodeNetworks converts the walked namespaces, in the order of the kernel's list.
 func decodeNetworks(
-	recs []walkNetRec, dests destinationBatch, owners map[uint64]socket.Owner, c *counterLayout, hz uint64, t *walkTally,
+	recs []walkNetRec, dests destinationBatch, owners map[uint64]socket.Owner, c *counterLayout, hz uint64,
 ) []socket.Network {
 	all := make([]socket.Network, len(recs))
 	for i := range recs {
@@ -32,6 +31,12 @@ func decodeNetworks(
 	for i := range all {
 		all[i].Destinations = byNet[i]
 	}
+	return all
+}
+
+// selectVisible returns the networks of this node: where several nodes share the kernel,
+// those with a process of this node.
+func selectVisible(all []socket.Network, recs []walkNetRec, t *walkTally) []socket.Network {
 	if t.ScopeLevel == 0 {
 		return all
 	}
@@ -54,6 +59,7 @@ func decodeNetwork(r *walkNetRec, hz uint64) socket.Network {
 		SkippedListening: int(r.SkippedListening),
 		States:           r.States,
 		Detailed:         r.Detail != 0,
+		Uncounted:        countMissing(r),
 		UDPInUse:         int(r.UdpHeld),
 		UDPSockets:       int(r.UdpSockets),
 		ListenPorts:      decodeListenPorts(&r.Listen),
@@ -148,36 +154,43 @@ func detectHZ(ns, jiffies uint64) uint64 {
 }
 
 // assessExactness returns how exact the sample is, and what was not observed.
-func assessExactness(t *walkTally, o Options, failuresLost uint32) (socket.Reader, []socket.Unobserved) {
+func assessExactness(t *walkTally, recs []walkNetRec, o Options, failuresLost uint64) (socket.Reader, []socket.Unobserved) {
 	rd := socket.Reader{Name: "portwalk", Exactness: socket.Exact}
 	if t.Unsettled > 0 {
 		rd.Exactness = socket.Approximate
 		rd.Message = fmt.Sprintf("%d hash buckets changed during every attempt to read them", t.Unsettled)
 	}
-	if t.Strangers > 0 {
+	if t.Strangers > 0 && t.NetsLost == 0 {
 		// Namespaces created after the list was read are in the next sample.
 		rd.Message = joinMessages(rd.Message,
 			fmt.Sprintf("%d sockets belong to namespaces created during the sample and are omitted", t.Strangers))
 	}
 	var un []socket.Unobserved
-	lost := func(n uint32, item, format string) {
+	report := func(n uint32, item, format string) {
 		if n > 0 {
-			rd.Exactness = socket.Approximate
 			un = append(un, socket.Unobserved{Item: item, Reason: fmt.Sprintf(format, n)})
 		}
 	}
-	lost(t.NetsLost, "network namespaces", "%d exceed the limit of 4096")
-	lost(t.DestsLost, "destinations", "%d sockets belong to destinations above the limit of "+fmt.Sprint(o.Destinations))
-	lost(t.BlocksLost, "bound ports", "%d ports exceed the capacity of the table of bound ports")
-	lost(t.Capped, "sockets", "%d hash chains have more than 4096 sockets")
-	lost(t.OddStates, "sockets", "%d are in a TCP state that this version of Portreeve does not support")
-	if t.TasksLost+t.TasksCut > 0 {
-		un = append(un, socket.Unobserved{Item: "owners",
-			Reason: fmt.Sprintf("%d processes exceed the capacity of the process table", t.TasksLost)})
+	lost := func(n uint32, item, format string) {
+		if n > 0 {
+			rd.Exactness = socket.Approximate
+		}
+		report(n, item, format)
 	}
-	if failuresLost+t.FailsLost > 0 {
-		un = append(un, socket.Unobserved{Item: "failed connects",
-			Reason: fmt.Sprintf("%d went to destinations above the limit of 1024", failuresLost+t.FailsLost)})
+	sum := sumRecords(recs)
+	lost(t.NetsLost, "network namespaces", "%d exceed the limit of "+fmt.Sprint(o.Networks)+"; those of pods are read first")
+	report(sum.bounded, "destinations", "%d networks have more than can be counted; their used ports have bounds")
+	lost(sum.blocksLost, "bound ports", "%d ports exceed the capacity of the table of bound ports")
+	lost(t.Capped, "sockets", "%d hash chains have more than "+maxChain+" sockets")
+	report(t.CappedUdp, "UDP sockets", "%d ports have more than "+maxChain)
+	report(sum.ownersCut, "bound sockets", "%d ports have more than 4096 sockets, of which the rest was not counted")
+	report(sum.narrow, "IP_LOCAL_PORT_RANGE", "%d sockets or more restrict themselves to a part of their network's range; less is free for them than reported")
+	lost(t.OddStates, "sockets", "%d are in a TCP state that this version of Portreeve does not support")
+	report(sum.l3mdev, "VRFs", "%d ports are bound in VRFs, whose separate pools are not measured")
+	report(sum.tasksLost+t.TasksCut, "owners", "%d processes exceed the capacity of the process table")
+	if failuresLost > 0 {
+		un = append(un, socket.Unobserved{Item: "failed calls",
+			Reason: fmt.Sprintf("%d belong to networks above the limit of 1024", failuresLost)})
 	}
 	if !o.Failures {
 		un = append(un, socket.Unobserved{Item: "failed connects",
@@ -186,19 +199,45 @@ func assessExactness(t *walkTally, o Options, failuresLost uint32) (socket.Reade
 	return rd, un
 }
 
-// reportVRFPorts reports the ports whose bind buckets belong to a layer 3 master device.
-// Each such device has its own pools, which are not counted.
-func reportVRFPorts(recs []walkNetRec) []socket.Unobserved {
-	ports := 0
-	for i := range recs {
-		ports += int(recs[i].L3mdev)
-	}
-	if ports == 0 {
-		return nil
-	}
-	return []socket.Unobserved{{Item: "VRFs",
-		Reason: fmt.Sprintf("%d ports are bound in VRFs, whose separate pools are not measured", ports)}}
+// maxChain is SLOTS times PARTS of the BPF program.
+const maxChain = "16384"
+
+// recordSums are what was not observed in single namespaces.
+type recordSums struct {
+	bounded                                                uint32 // namespaces with uncounted destinations
+	blocksLost, ownersCut, narrow, l3mdev, tasksLost, lost uint32
 }
+
+func sumRecords(recs []walkNetRec) (s recordSums) {
+	for i := range recs {
+		r := &recs[i]
+		if countMissing(r) > 0 {
+			s.bounded++
+		}
+		s.lost += r.Uncounted + r.DestsLost
+		s.blocksLost += r.BlocksLost
+		s.ownersCut += r.OwnersCut
+		s.narrow += r.Narrow
+		s.l3mdev += r.L3mdev
+		s.tasksLost += r.TasksLost
+	}
+	return s
+}
+
+// listTables returns how full the tables are.
+func (r *Reader) listTables(t *walkTally) []socket.Table {
+	sum := sumRecords(r.records)
+	return []socket.Table{
+		{Name: "networks", Used: int(t.Nets), Capacity: r.options.Networks, Lost: uint64(t.NetsLost)},
+		{Name: "destinations", Used: int(t.Dests), Capacity: r.destinations.capacity, Lost: uint64(sum.lost)},
+		{Name: "bound_ports", Used: int(t.Blocks), Capacity: maxBlocks, Lost: uint64(sum.blocksLost)},
+		{Name: "processes", Used: int(t.Cgroups), Capacity: maxCgroups, Lost: uint64(sum.tasksLost + t.TasksCut)},
+		{Name: "failed_calls", Used: r.failures.used, Capacity: maxFailures, Lost: r.failures.lostNow},
+	}
+}
+
+// maxCgroups is CGROUPS of the BPF program.
+const maxCgroups = 4096
 
 func joinMessages(a, b string) string {
 	if a == "" {

@@ -87,22 +87,28 @@ func TestHertz(t *testing.T) {
 func TestEveryLossIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		counts     walkTally
+		record     walkNetRec
 		exactness  socket.Exactness
 		unobserved string
 	}{
-		"nothing lost":                 {walkTally{}, socket.Exact, ""},
-		"a bucket that keeps changing": {walkTally{Unsettled: 1}, socket.Approximate, ""},
-		"a bucket read again":          {walkTally{Retries: 9}, socket.Exact, ""},
-		"too many namespaces":          {walkTally{NetsLost: 1}, socket.Approximate, "network namespaces"},
-		"too many destinations":        {walkTally{DestsLost: 1}, socket.Approximate, "destinations"},
-		"too many bound ports":         {walkTally{BlocksLost: 1}, socket.Approximate, "bound ports"},
-		"a chain that is too long":     {walkTally{Capped: 1}, socket.Approximate, "sockets"},
-		"an unknown state":             {walkTally{OddStates: 1}, socket.Approximate, "sockets"},
-		"too many processes":           {walkTally{TasksLost: 1}, socket.Exact, "owners"},
-		"too many failed connects":     {walkTally{FailsLost: 1}, socket.Exact, "failed connects"},
+		"nothing lost":                 {walkTally{}, walkNetRec{}, socket.Exact, ""},
+		"a bucket that keeps changing": {walkTally{Unsettled: 1}, walkNetRec{}, socket.Approximate, ""},
+		"a bucket read again":          {walkTally{Retries: 9}, walkNetRec{}, socket.Exact, ""},
+		"too many namespaces":          {walkTally{NetsLost: 1}, walkNetRec{}, socket.Approximate, "network namespaces"},
+		"small destinations too many":  {walkTally{}, walkNetRec{Threshold: 2, Uncounted: 1}, socket.Exact, "destinations"},
+		"large destinations too many":  {walkTally{}, walkNetRec{Held: 1, DestsLost: 1}, socket.Exact, "destinations"},
+		"too many bound ports":         {walkTally{}, walkNetRec{BlocksLost: 1}, socket.Approximate, "bound ports"},
+		"a chain that is too long":     {walkTally{Capped: 1}, walkNetRec{}, socket.Approximate, "sockets"},
+		"a UDP port with many sockets": {walkTally{CappedUdp: 1}, walkNetRec{}, socket.Exact, "UDP sockets"},
+		"a TCP port with many sockets": {walkTally{}, walkNetRec{OwnersCut: 1}, socket.Exact, "bound sockets"},
+		"IP_LOCAL_PORT_RANGE":          {walkTally{}, walkNetRec{Narrow: 1}, socket.Exact, "IP_LOCAL_PORT_RANGE"},
+		"a VRF":                        {walkTally{}, walkNetRec{L3mdev: 1}, socket.Exact, "VRFs"},
+		"an unknown state":             {walkTally{OddStates: 1}, walkNetRec{}, socket.Approximate, "sockets"},
+		"too many cgroups":             {walkTally{}, walkNetRec{TasksLost: 1}, socket.Exact, "owners"},
+		"too many processes":           {walkTally{TasksCut: 1}, walkNetRec{}, socket.Exact, "owners"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, un := assessExactness(&c.counts, Options{Failures: true}, 0)
+			r, un := assessExactness(&c.counts, []walkNetRec{c.record}, Options{Failures: true}, 0)
 			if r.Exactness != c.exactness {
 				t.Errorf("%s, want %s", r.Exactness, c.exactness)
 			}
@@ -110,15 +116,5 @@ func TestEveryLossIsReported(t *testing.T) {
 				t.Errorf("unobserved %v, want %q", un, c.unobserved)
 			}
 		})
-	}
-}
-
-func TestPortsInVRFsAreUnobserved(t *testing.T) {
-	if got := reportVRFPorts([]walkNetRec{{}, {}}); got != nil {
-		t.Errorf("without a VRF: %v", got)
-	}
-	want := []socket.Unobserved{{Item: "VRFs", Reason: "5 ports are bound in VRFs, whose separate pools are not measured"}}
-	if diff := cmp.Diff(want, reportVRFPorts([]walkNetRec{{L3mdev: 2}, {L3mdev: 3}})); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
 	}
 }

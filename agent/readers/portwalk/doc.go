@@ -6,4 +6,4 @@
 // docs/how-it-measures.md describes the walk.
 package portwalk
 
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -tags linux -target bpfel -type net_rec -type dest_key -type dest_val -type task_key -type task_val -type fail_key -type fail_val -go-package portwalk walk bpf/portwalk.bpf.c -- -O2 -Wall -Werror -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -tags linux -target bpfel -type net_rec -type dest_key -type dest_val -type task_key -type task_val -type fail_net -type fail_sum -type fail_key -type fail_val -go-package portwalk walk bpf/portwalk.bpf.c -- -O2 -Wall -Werror -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu

@@ -70,7 +70,7 @@ func (r *Reader) walkPoolSockets(ctx context.Context, l *walkLook, rec *walkNetR
 		if err := r.objects.Look.Set(l); err != nil {
 			return err
 		}
-		if err := r.walkHashTable(ctx, kindEstablished, rec.TcpTable); err != nil {
+		if err := r.walkHashTable(ctx, r.newWalkArgs(), kindEstablished, rec.TcpTable); err != nil {
 			return err
 		}
 		if err := r.objects.Look.Get(l); err != nil {

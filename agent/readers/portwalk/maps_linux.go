@@ -3,12 +3,9 @@ package portwalk
 import (
 	"bytes"
 	"errors"
-	"maps"
-	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/socket"
@@ -78,9 +75,10 @@ func (b *destinationBatch) groupByNetns(nets int) [][]socket.Destination {
 	return out
 }
 
-func clearPorts(m *ebpf.Map) error {
+// clearMap removes all entries.
+func clearMap[K, V any](m *ebpf.Map) error {
 	var cursor ebpf.MapBatchCursor
-	keys, vals := make([]walkPortKey, batchSize), make([]walkPortBits, batchSize)
+	keys, vals := make([]K, batchSize), make([]V, batchSize)
 	for {
 		_, err := m.BatchLookupAndDelete(&cursor, keys, vals, nil)
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -114,7 +112,7 @@ func (o *ownerCache) readOwners(
 	for i := range recs {
 		inode := uint64(recs[i].Inum)
 		owner := netns.ResolveOwner(ps[recs[i].Inum], recs[i].Inum == t.Host)
-		if t.TasksLost+t.TasksCut > 0 {
+		if recs[i].TasksLost+t.TasksCut > 0 {
 			owner.Container = "" // a lost process may belong to another container
 		}
 		o.byInode[inode] = owner
@@ -191,45 +189,4 @@ func decodeCString(b []int8) string {
 		s = s[:i]
 	}
 	return string(s)
-}
-
-// failureCounters reads the counters of failed connects. They never decrease.
-type failureCounters struct {
-	carriedOver map[walkFailKey]walkFailVal // counted by programs that were unloaded since
-	current     map[walkFailKey]walkFailVal
-}
-
-func (f *failureCounters) readFailures(m *ebpf.Map) []socket.Failure {
-	f.current = maps.Clone(f.carriedOver)
-	if f.current == nil {
-		f.current = map[walkFailKey]walkFailVal{}
-	}
-	var k walkFailKey
-	var v walkFailVal
-	for it := m.Iterate(); it.Next(&k, &v); {
-		v.Count += f.carriedOver[k].Count
-		f.current[k] = v
-	}
-	boot := time.Now().Add(-readMonotonicClock())
-	out := make([]socket.Failure, 0, len(f.current))
-	for k, v := range f.current {
-		src, dst, ok := decodeAddresses(k.Family, &k.Src, &k.Dst)
-		if !ok {
-			continue
-		}
-		out = append(out, socket.Failure{Inode: uint64(k.Inum), Source: src, Destination: dst,
-			Port: decodePort(k.Port), Count: v.Count, LastAt: boot.Add(time.Duration(v.LastNs))})
-	}
-	return out
-}
-
-// carryOver keeps the current counts for when the map has been replaced.
-func (f *failureCounters) carryOver() { f.carriedOver = f.current }
-
-func readMonotonicClock() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
 }

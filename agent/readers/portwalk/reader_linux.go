@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent/readers/kernelstat"
@@ -24,36 +23,46 @@ import (
 // Options configures a Reader. The zero value is ready to use.
 type Options struct {
 	// Destinations is the initial number of distinct (namespace, source, destination,
-	// port) in one sample, by default 8192. Each takes about 150 bytes.
+	// port) in one sample, by default 8192. Each takes about 170 bytes of kernel memory.
 	Destinations int
 	// MaxDestinations is the limit up to which Destinations is doubled when they are too
 	// few, by default 262144.
 	MaxDestinations int
-	// Failures enables counting connect() calls that fail for lack of a port.
+	// Networks is the maximum number of network namespaces, by default and at most 4096.
+	Networks int
+	// Failures enables counting calls that fail for lack of a port.
 	Failures bool
+	// OnFailure, if set, is called soon after such a call, in another goroutine and at most
+	// ten times a second.
+	OnFailure func()
 }
 
 const (
 	defaultDestinations = 8 << 10
 	maxDestinations     = 256 << 10
+	maxNetworks         = 4096 // MAX_NETS of the BPF program
 )
 
 // Reader implements agent.Reader. Concurrent calls wait for each other.
 type Reader struct {
 	mu         sync.Mutex
-	objects    walkObjects
-	spec       *ebpf.CollectionSpec
+	objects    bpfObjects
 	options    Options
 	fds        [2]int // a TCP and a UDP socket, see proto_of in the BPF program
 	netRecords *ebpf.Memory
-	tracepoint link.Link
+	links      []link.Link
+	wakeups    *ringbuf.Reader // nil if OnFailure is not set
+	notifier   sync.WaitGroup  // reads wakeups
+	unobserved []socket.Unobserved // in every sample
 
 	owners        ownerCache
 	failures      failureCounters
-	failuresLost  uint32
 	generation    uint32
-	destinations  destinationBatch
+	destinations  destinationTable
+	details       detailCache
+	detailedAt    time.Time // of the last sample with all namespaces
 	records       []walkNetRec
+	ranked        bool // there are more namespaces than fit, so they are ranked
 	inspectLimits inspectLimits
 	counterLayout *counterLayout
 }
@@ -67,12 +76,10 @@ func Open(o Options) (*Reader, error) {
 	raiseLockedMemoryLimit()
 	o.Destinations = cmp.Or(o.Destinations, defaultDestinations)
 	o.MaxDestinations = cmp.Or(o.MaxDestinations, maxDestinations)
-	spec, err := loadWalk()
-	if err != nil {
-		return nil, fmt.Errorf("read the embedded programs: %w", err)
-	}
-	r := &Reader{spec: spec, options: o, fds: [2]int{-1, -1}, inspectLimits: defaultInspectLimits}
+	o.Networks = cmp.Or(o.Networks, maxNetworks)
+	r := &Reader{options: o, fds: [2]int{-1, -1}, inspectLimits: defaultInspectLimits}
 	for i, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
+		var err error
 		if r.fds[i], err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0); err != nil {
 			r.Close()
 			return nil, fmt.Errorf("open a socket for the table walk: %w", err)
@@ -82,61 +89,7 @@ func Open(o Options) (*Reader, error) {
 		r.Close()
 		return nil, err
 	}
-	if err := r.attachTracepoint(); err != nil {
-		r.Close()
-		return nil, err
-	}
 	return r, nil
-}
-
-func (r *Reader) loadPrograms() (err error) {
-	r.spec.Maps["dests"].MaxEntries = uint32(r.options.Destinations)
-	kernel, err := btf.LoadKernelSpec()
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrKernel, err)
-	}
-	// Before Linux 6.1 (without bpf_mem_alloc), the kernel logs a WARN if a tracing program
-	// writes to a map that is not preallocated, and PREEMPT_RT rejects such a program.
-	if _, err := kernel.AnyTypeByName("bpf_mem_alloc"); err != nil {
-		r.spec.Maps["tasks"].Flags &^= unix.BPF_F_NO_PREALLOC
-	}
-	types := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: kernel}}
-	if err = r.spec.LoadAndAssign(&r.objects, &types); err != nil {
-		return fmt.Errorf("%w: %w", ErrKernel, explainLoadError(err))
-	}
-	if r.counterLayout == nil {
-		r.counterLayout = locateCounters(kernel)
-	}
-	if err := r.enableCounters(); err != nil {
-		return fmt.Errorf("%w: %w", ErrKernel, err)
-	}
-	// Return the memory that loading needed, mainly for the kernel's BTF.
-	debug.FreeOSMemory()
-	if r.netRecords, err = r.objects.Nets.Memory(); err != nil {
-		return fmt.Errorf("map the namespace table: %w", err)
-	}
-	return nil
-}
-
-// attachTracepoint starts counting failed connects, if the options request it.
-func (r *Reader) attachTracepoint() (err error) {
-	if r.options.Failures {
-		r.tracepoint, err = link.AttachRawTracepoint(link.RawTracepointOptions{
-			Name: "inet_sock_set_state", Program: r.objects.OnSetState})
-		if err != nil {
-			return fmt.Errorf("%w: attach to inet_sock_set_state: %w", ErrKernel, err)
-		}
-	}
-	return nil
-}
-
-func (r *Reader) unloadPrograms() error {
-	var err error
-	if r.tracepoint != nil {
-		err = r.tracepoint.Close()
-		r.tracepoint = nil
-	}
-	return errors.Join(err, r.objects.Close())
 }
 
 // Close unloads the programs and leaves nothing in the kernel.
@@ -150,7 +103,7 @@ func (r *Reader) Close() error {
 }
 
 // Sample walks every table once, and the fullest pool's table again if req asks for that
-// pool's detail.
+// pool's detail. The table of connections is omitted if req asks for no namespace's detail.
 func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,46 +111,24 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 	defer runtime.UnlockOSThread()
 	start := kernelstat.ReadThreadCPUTime()
 	s, counts, err := r.takeSample(ctx, req)
-	for err == nil && counts.DestsLost > 0 && r.options.Destinations < r.options.MaxDestinations {
-		if err = r.growDestinationMap(); err == nil {
-			s, counts, err = r.takeSample(ctx, req)
-		}
+	for err == nil && r.destinations.growForRecords(r.records) {
+		s, counts, err = r.takeSample(ctx, req)
 	}
 	if err == nil {
 		err = r.inspectTightestPool(ctx, &s, req.InspectPercent, detectHZ(counts.NowNs, counts.NowJiffies))
+	}
+	if err == nil {
+		err = r.destinations.shrinkAfter(int(counts.Dests))
 	}
 	s.CPUTime = kernelstat.ReadThreadCPUTime() - start
 	return s, err
 }
 
-// growDestinationMap doubles the destination map. Programs are bound to their maps, so
-// both are loaded again. The counts of failed connects are kept. Without memory for the
-// larger map (limited by the cgroup, or by RLIMIT_MEMLOCK), the current programs and maps
-// stay in use and the map does not grow any more.
-func (r *Reader) growDestinationMap() error {
-	current, records := r.objects, r.netRecords
-	r.objects = walkObjects{}
-	r.options.Destinations *= 2
-	if r.loadPrograms() != nil {
-		err := r.objects.Close()
-		r.objects, r.netRecords = current, records
-		r.options.Destinations /= 2
-		r.options.MaxDestinations = r.options.Destinations
-		return err
-	}
-	r.owners = ownerCache{}
-	if r.tracepoint != nil {
-		if err := r.tracepoint.Close(); err != nil {
-			return errors.Join(err, current.Close())
-		}
-		r.failures.readFailures(current.Fails)
-		r.failures.carryOver()
-	}
-	return errors.Join(r.attachTracepoint(), current.Close())
-}
-
 func (r *Reader) takeSample(ctx context.Context, req socket.Request) (socket.Sample, walkTally, error) {
 	s := socket.Sample{Taken: time.Now()}
+	if req.MaxDetailAge > 0 && s.Taken.Sub(r.detailedAt) >= req.MaxDetailAge {
+		req.DetailPercent = 0
+	}
 	counts, err := r.walkTables(ctx, req)
 	if err != nil {
 		return s, counts, err
@@ -207,19 +138,27 @@ func (r *Reader) takeSample(ctx context.Context, req socket.Request) (socket.Sam
 	if err != nil {
 		return s, counts, fmt.Errorf("read the processes: %w", err)
 	}
-	dests, err := r.destinations.drainMap(r.objects.Dests, &counts)
+	dests, err := r.destinations.batch.drainMap(r.destinations.current, &counts)
 	if err != nil {
 		return s, counts, fmt.Errorf("read the destinations: %w", err)
 	}
-	s.Networks = decodeNetworks(nets, dests, by, r.counterLayout, detectHZ(counts.NowNs, counts.NowJiffies), &counts)
+	all := decodeNetworks(nets, dests, by, r.counterLayout, detectHZ(counts.NowNs, counts.NowJiffies))
+	r.details.complete(all, s.Taken)
+	if req.DetailPercent == 0 {
+		r.detailedAt = s.Taken
+	}
+	s.Networks = selectVisible(all, nets, &counts)
 	if r.options.Failures {
-		s.Failures = r.failures.readFailures(r.objects.Fails)
+		if s.Failures, err = r.failures.readFailures(&r.objects, newNetOwnership(nets, s.Networks, &counts)); err != nil {
+			return s, counts, fmt.Errorf("read the failed calls: %w", err)
+		}
 	}
 	if counts.TcpMem[2] > 0 {
 		s.TCPMemoryLimits = &counts.TcpMem
 	}
-	s.Reader, s.Unobserved = assessExactness(&counts, r.options, r.failuresLost)
-	s.Unobserved = slices.Concat(s.Unobserved, reportVRFPorts(nets), r.counterLayout.unobserved)
+	s.Tables = r.listTables(&counts)
+	s.Reader, s.Unobserved = assessExactness(&counts, nets, r.options, r.failures.lost)
+	s.Unobserved = slices.Concat(s.Unobserved, r.unobserved, r.counterLayout.unobserved)
 	return s, counts, r.enableConntrackCounters(nets)
 }
 
@@ -230,23 +169,23 @@ func (r *Reader) walkTables(ctx context.Context, req socket.Request) (t walkTall
 	if err := r.resetCounts(); err != nil {
 		return t, err
 	}
-	if err := runProgram(r.objects.WalkNets); err != nil {
+	if err := r.listNetworks(ctx, &t); err != nil {
 		return t, err
 	}
-	if err := r.readNetRecords(&t); err != nil || len(r.records) == 0 {
-		return t, errors.Join(err, checkNetnsFound(len(r.records)))
-	}
+	args := r.newWalkArgs()
+	args.BlockShare = uint32(max(1, maxBlocks/2/len(r.records)))
+	args.DestQuota = uint32(r.destinations.quota())
 	// All namespaces share the listening and bind hash, even those with their own
 	// established hash.
 	shared := r.records[0].TcpTable
-	if err := r.walkHashTable(ctx, kindListen, shared); err != nil {
+	if err := r.walkHashTable(ctx, args, kindListen, shared); err != nil {
 		return t, err
 	}
-	if err := r.walkHashTable(ctx, kindBind, shared); err != nil {
+	if err := r.walkHashTable(ctx, args, kindBind, shared); err != nil {
 		return t, err
 	}
-	for _, udp := range listDistinct(r.records, func(n *walkNetRec) uint64 { return n.UdpTable }) {
-		if err := r.walkHashTable(ctx, kindUDP, udp); err != nil {
+	for _, udp := range r.listUDPTables() {
+		if err := r.walkHashTable(ctx, args, kindUDP, udp); err != nil {
 			return t, err
 		}
 	}
@@ -257,7 +196,7 @@ func (r *Reader) walkTables(ctx context.Context, req socket.Request) (t walkTall
 		return t, err
 	}
 	for _, tcp := range listDistinct(r.records, func(n *walkNetRec) uint64 { return uint64(n.Detail) * n.TcpTable }) {
-		if err := r.walkHashTable(ctx, kindEstablished, tcp); err != nil {
+		if err := r.walkHashTable(ctx, args, kindEstablished, tcp); err != nil {
 			return t, err
 		}
 	}
@@ -266,6 +205,81 @@ func (r *Reader) walkTables(ctx context.Context, req socket.Request) (t walkTall
 	}
 	err = r.readNetRecords(&t)
 	return t, err
+}
+
+// maxBlocks is BLOCKS of the BPF program.
+const maxBlocks = 4096
+
+func (r *Reader) listUDPTables() []uint64 {
+	return listDistinct(r.records, func(n *walkNetRec) uint64 { return n.UdpTable })
+}
+
+// listNetworks lists the network namespaces in r.records. If there are more than fit, those
+// of pods come first, then others with processes, then others with bound ports.
+func (r *Reader) listNetworks(ctx context.Context, t *walkTally) error {
+	for {
+		if err := r.rankNetworks(ctx); err != nil {
+			return err
+		}
+		if err := runProgram(r.objects.WalkNets); err != nil {
+			return err
+		}
+		if err := r.readNetRecords(t); err != nil {
+			return err
+		}
+		if err := checkNetnsFound(len(r.records)); err != nil {
+			return err
+		}
+		if (t.NetsLost > 0) == r.ranked {
+			return nil
+		}
+		r.ranked = t.NetsLost > 0
+		if err := r.resetCounts(); err != nil {
+			return err
+		}
+		if err := clearMap[uint64, uint32](r.objects.NetIndex); err != nil {
+			return fmt.Errorf("clear the index of namespaces: %w", err)
+		}
+	}
+}
+
+// Ranks, as in the BPF program's enum rank.
+const (
+	rankPods = 1 + iota
+	rankTasks
+	rankTables
+	rankList
+)
+
+// rankNetworks ranks the namespaces if there are more than fit.
+func (r *Reader) rankNetworks(ctx context.Context) error {
+	if !r.ranked {
+		return nil
+	}
+	if err := clearMap[uint64, uint32](r.objects.NetIndex); err != nil {
+		return fmt.Errorf("clear the index of namespaces: %w", err)
+	}
+	args := r.newWalkArgs()
+	for args.Rank = rankPods; args.Rank <= rankTasks; args.Rank++ {
+		if err := r.objects.Args.Set(args); err != nil {
+			return err
+		}
+		if err := runProgram(r.objects.WalkTasks); err != nil {
+			return err
+		}
+	}
+	if len(r.records) > 0 { // of the last sample
+		if err := r.walkHashTable(ctx, args, kindBind, r.records[0].TcpTable); err != nil {
+			return err
+		}
+		for _, udp := range r.listUDPTables() {
+			if err := r.walkHashTable(ctx, args, kindUDP, udp); err != nil {
+				return err
+			}
+		}
+	}
+	args.Rank = rankList
+	return r.objects.Args.Set(args)
 }
 
 func checkNetnsFound(n int) error {
@@ -281,10 +295,14 @@ func (r *Reader) resetCounts() error {
 	if err := r.objects.Tally.Get(&t); err != nil {
 		return err
 	}
-	r.failuresLost += t.FailsLost
 	if t.Blocks > 0 {
-		if err := clearPorts(r.objects.Ports); err != nil {
+		if err := clearMap[walkPortKey, walkPortBits](r.objects.Ports); err != nil {
 			return fmt.Errorf("clear the port sets: %w", err)
+		}
+	}
+	if slices.ContainsFunc(r.records, func(n walkNetRec) bool { return n.Uncounted > 0 || n.DestsLost > 0 }) {
+		if err := r.objects.Cells.Set(make([]byte, r.objects.Cells.Size())); err != nil {
+			return fmt.Errorf("clear the counters of sockets: %w", err)
 		}
 	}
 	r.generation++
@@ -304,11 +322,10 @@ const (
 const nodesPerRun = 16 << 10
 
 // walkHashTable walks one hash table. Each run continues where the last one stopped.
-func (r *Reader) walkHashTable(ctx context.Context, kind uint32, table uint64) error {
+func (r *Reader) walkHashTable(ctx context.Context, a walkArgs, kind uint32, table uint64) error {
 	if table == 0 {
 		return nil
 	}
-	a := r.newWalkArgs()
 	a.Table, a.Kind = table, kind
 	var t walkTally
 	for {
@@ -342,7 +359,8 @@ func (r *Reader) walkHashTable(ctx context.Context, kind uint32, table uint64) e
 }
 
 func (r *Reader) newWalkArgs() walkArgs {
-	return walkArgs{TcpFd: uint32(r.fds[0]), UdpFd: uint32(r.fds[1]), Generation: r.generation}
+	return walkArgs{TcpFd: uint32(r.fds[0]), UdpFd: uint32(r.fds[1]), Generation: r.generation,
+		MaxNets: uint32(r.options.Networks)}
 }
 
 func runProgram(p *ebpf.Program) error {
@@ -365,16 +383,23 @@ func (r *Reader) readNetRecords(t *walkTally) error {
 	return err
 }
 
-// enableDetail marks the namespaces whose destinations are to be counted.
+// enableDetail marks the namespaces whose destinations are to be counted, and divides the
+// map of destinations among them.
 func (r *Reader) enableDetail(gatePercent int) error {
+	above := 0
+	for i := range r.records {
+		if isAboveGate(&r.records[i], gatePercent) {
+			above++
+		}
+	}
 	for i := range r.records {
 		n := &r.records[i]
 		if !isAboveGate(n, gatePercent) {
 			continue
 		}
-		n.Detail = 1
+		n.Detail, n.Share, n.Threshold = 1, uint32(r.destinations.quota()/above), computeThreshold(n)
 		off := int64(i)*int64(unsafe.Sizeof(*n)) + int64(unsafe.Offsetof(n.Detail))
-		if _, err := r.netRecords.WriteAt([]byte{1}, off); err != nil {
+		if _, err := r.netRecords.WriteAt(viewAsBytes([]uint32{n.Detail, n.Share, n.Threshold}), off); err != nil {
 			return err
 		}
 	}

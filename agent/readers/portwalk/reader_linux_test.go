@@ -139,24 +139,43 @@ func TestOnlyConnectsThatFailForLackOfAPortAreCounted(t *testing.T) {
 	}
 }
 
-func TestAFullDestinationMapIsReportedAndThenGrown(t *testing.T) {
+func TestAFullDestinationMapIsReportedGrownAndShrunkAgain(t *testing.T) {
 	n := newNetnsWith100Ports(t)
+	n.WriteSysctl("net.ipv4.ip_local_port_range", "40000 49999") // a large destination has 100 sockets
+	var open []*testnet.Socket
 	for port := range uint16(64) {
-		openConnections(t, n, 2, loopback, netip.AddrPortFrom(server.Addr(), 1000+port))
+		for range 2 {
+			k, err := n.Connect(loopback, netip.AddrPortFrom(server.Addr(), 1000+port), testnet.Repair)
+			if err != nil {
+				t.Fatal(err)
+			}
+			open = append(open, k)
+		}
 	}
-	r := openReader(t, Options{Destinations: 16, MaxDestinations: 16})
-	s := takeSample(t, r)
-	if s.Reader.Exactness != socket.Approximate || !isUnobserved(&s, "destinations") {
-		t.Errorf("a full map: %+v, unobserved %v", s.Reader, s.Unobserved)
+	s := takeSample(t, openReader(t, Options{Destinations: 16, MaxDestinations: 16}))
+	if got := findNetwork(&s, n.Inode()); !isUnobserved(&s, "destinations") || got.Uncounted == 0 {
+		t.Errorf("a full map: at most %d sockets are missing, unobserved %v", got.Uncounted, s.Unobserved)
 	}
-	r = openReader(t, Options{Destinations: 16})
+	r := openReader(t, Options{Destinations: 16})
 	for range 2 {
-		s = takeSample(t, r)
+		s := takeSample(t, r)
 		got := findNetwork(&s, n.Inode())
-		if s.Reader.Exactness != socket.Exact || isUnobserved(&s, "destinations") || len(got.Destinations) != 64 {
+		if s.Reader.Exactness != socket.Exact || isUnobserved(&s, "destinations") || len(got.Destinations) != 64 || got.Uncounted != 0 {
 			t.Errorf("after growing: %+v, unobserved %v, %d destinations", s.Reader, s.Unobserved, len(got.Destinations))
 		}
 	}
+	grown := r.destinations.capacity
+	for _, k := range open {
+		if err := k.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 4 * samplesBeforeShrink {
+		if takeSample(t, r); r.destinations.capacity < grown {
+			return
+		}
+	}
+	t.Errorf("the map still has %d entries", grown)
 }
 
 func isUnobserved(s *socket.Sample, what string) bool {
@@ -331,15 +350,12 @@ func TestMissingCapabilitiesAreNamed(t *testing.T) {
 	}
 }
 
-func TestAFailedGrowthKeepsTheCurrentMaps(t *testing.T) {
-	r := openReader(t, Options{Failures: true})
+func TestAFailedGrowthKeepsTheCurrentMap(t *testing.T) {
+	r := openReader(t, Options{})
 	const tooMany = 1 << 30 // the kernel refuses a map of twice that many
-	r.options.Destinations = tooMany
-	if err := r.growDestinationMap(); err != nil {
-		t.Fatal(err)
-	}
-	if r.options.Destinations != tooMany || r.options.MaxDestinations != tooMany {
-		t.Errorf("destinations %d of at most %d, want %d", r.options.Destinations, r.options.MaxDestinations, tooMany)
+	r.destinations.capacity, r.destinations.maximum = tooMany, 4*tooMany
+	if r.destinations.growForRecords([]walkNetRec{{Uncounted: 1}}) || r.destinations.maximum != tooMany {
+		t.Errorf("the maximum is %d, want %d and no growth", r.destinations.maximum, tooMany)
 	}
 	if s, err := r.Sample(t.Context(), socket.Request{}); err != nil || len(s.Networks) == 0 {
 		t.Errorf("%d networks, %v", len(s.Networks), err)

@@ -22,6 +22,10 @@ type walkArgs struct {
 	TcpFd      uint32
 	UdpFd      uint32
 	Generation uint32
+	BlockShare uint32
+	DestQuota  uint32
+	Rank       uint32
+	MaxNets    uint32
 }
 
 type walkCounters struct {
@@ -48,16 +52,34 @@ type walkDestVal struct {
 	_             structs.HostLayout
 	Reusable      uint32
 	ReusableIfAll uint32
+	Seen          uint32
 	States        [12]uint32
 }
 
 type walkFailKey struct {
 	_      structs.HostLayout
-	Inum   uint32
+	Net    walkFailNet
 	Port   uint16
-	Family uint16
+	Family uint8
+	Call   uint8
 	Src    [4]uint32
 	Dst    [4]uint32
+	Pad    uint32
+}
+
+type walkFailNet struct {
+	_      structs.HostLayout
+	Cookie uint64
+	Inum   uint32
+	Pad    uint32
+}
+
+type walkFailSum struct {
+	_       structs.HostLayout
+	Count   uint64
+	LastNs  uint64
+	Round   uint32
+	Created uint32
 }
 
 type walkFailVal struct {
@@ -142,8 +164,19 @@ type walkNetRec struct {
 	Last              uint16
 	TwReuse           uint8
 	Timestamps        uint8
-	Detail            uint8
-	Pad               uint8
+	Pad               [2]uint8
+	Detail            uint32
+	Share             uint32
+	Threshold         uint32
+	Dests             uint32
+	Uncounted         uint32
+	DestsLost         uint32
+	Narrow            uint32
+	Blocks            uint32
+	BlocksLost        uint32
+	Cgroups           uint32
+	TasksLost         uint32
+	OwnersCut         uint32
 	ReuseDelayMs      uint32
 	FinTimeoutJiffies uint32
 	MaxTw             uint32
@@ -179,33 +212,35 @@ type walkPortKey struct {
 }
 
 type walkTally struct {
-	_          structs.HostLayout
-	UdpTable   uint64
-	TcpMem     [3]uint64
-	NowNs      uint64
-	NowJiffies uint64
-	Nets       uint32
-	NetsDead   uint32
-	NetsLost   uint32
-	Size       uint32
-	Visited    uint32
-	Retries    uint32
-	Unsettled  uint32
-	Capped     uint32
-	Strangers  uint32
-	OddStates  uint32
-	Dests      uint32
-	DestsLost  uint32
-	Blocks     uint32
-	BlocksLost uint32
-	Tasks      uint32
-	TasksNew   uint32
-	TasksLost  uint32
-	TasksCut   uint32
-	OwnLevel   uint32
-	ScopeLevel uint32
-	Host       uint32
-	FailsLost  uint32
+	_           structs.HostLayout
+	UdpTable    uint64
+	TcpMem      [3]uint64
+	NowNs       uint64
+	NowJiffies  uint64
+	Nets        uint32
+	NetsDead    uint32
+	NetsLost    uint32
+	Size        uint32
+	Visited     uint32
+	Retries     uint32
+	Unsettled   uint32
+	Capped      uint32
+	Strangers   uint32
+	OddStates   uint32
+	CappedUdp   uint32
+	Ranked      uint32
+	Dests       uint32
+	DestsShared uint32
+	DestsLarge  uint32
+	Blocks      uint32
+	Tasks       uint32
+	TasksNew    uint32
+	TasksCut    uint32
+	Cgroups     uint32
+	OwnLevel    uint32
+	ScopeLevel  uint32
+	Host        uint32
+	_           [4]byte
 }
 
 type walkTaskKey struct {
@@ -231,22 +266,30 @@ type walkTaskVal struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	walkMapDests        = "dests"
+	walkMapFailNets     = "fail_nets"
 	walkMapFails        = "fails"
 	walkMapHere         = "here"
 	walkMapNetIndex     = "net_index"
 	walkMapNets         = "nets"
 	walkMapPorts        = "ports"
 	walkMapTasks        = "tasks"
+	walkMapWakeups      = "wakeups"
 	walkProgFindCpus    = "find_cpus"
 	walkProgOnSetState  = "on_set_state"
+	walkProgOnTcpBind   = "on_tcp_bind"
+	walkProgOnUdpBind   = "on_udp_bind"
 	walkProgWalkHolders = "walk_holders"
 	walkProgWalkNets    = "walk_nets"
 	walkProgWalkTable   = "walk_table"
 	walkProgWalkTasks   = "walk_tasks"
 	walkVarArgs         = "args"
+	walkVarCells        = "cells"
 	walkVarCounters     = "counters"
+	walkVarFailRound    = "fail_round"
+	walkVarFailsLost    = "fails_lost"
 	walkVarLook         = "look"
 	walkVarTally        = "tally"
+	walkVarWokenNs      = "woken_ns"
 )
 
 // loadWalk returns the embedded CollectionSpec for walk.
@@ -293,6 +336,8 @@ type walkSpecs struct {
 type walkProgramSpecs struct {
 	FindCpus    *ebpf.ProgramSpec `ebpf:"find_cpus"`
 	OnSetState  *ebpf.ProgramSpec `ebpf:"on_set_state"`
+	OnTcpBind   *ebpf.ProgramSpec `ebpf:"on_tcp_bind"`
+	OnUdpBind   *ebpf.ProgramSpec `ebpf:"on_udp_bind"`
 	WalkHolders *ebpf.ProgramSpec `ebpf:"walk_holders"`
 	WalkNets    *ebpf.ProgramSpec `ebpf:"walk_nets"`
 	WalkTable   *ebpf.ProgramSpec `ebpf:"walk_table"`
@@ -304,22 +349,28 @@ type walkProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type walkMapSpecs struct {
 	Dests    *ebpf.MapSpec `ebpf:"dests"`
+	FailNets *ebpf.MapSpec `ebpf:"fail_nets"`
 	Fails    *ebpf.MapSpec `ebpf:"fails"`
 	Here     *ebpf.MapSpec `ebpf:"here"`
 	NetIndex *ebpf.MapSpec `ebpf:"net_index"`
 	Nets     *ebpf.MapSpec `ebpf:"nets"`
 	Ports    *ebpf.MapSpec `ebpf:"ports"`
 	Tasks    *ebpf.MapSpec `ebpf:"tasks"`
+	Wakeups  *ebpf.MapSpec `ebpf:"wakeups"`
 }
 
 // walkVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type walkVariableSpecs struct {
-	Args     *ebpf.VariableSpec `ebpf:"args"`
-	Counters *ebpf.VariableSpec `ebpf:"counters"`
-	Look     *ebpf.VariableSpec `ebpf:"look"`
-	Tally    *ebpf.VariableSpec `ebpf:"tally"`
+	Args      *ebpf.VariableSpec `ebpf:"args"`
+	Cells     *ebpf.VariableSpec `ebpf:"cells"`
+	Counters  *ebpf.VariableSpec `ebpf:"counters"`
+	FailRound *ebpf.VariableSpec `ebpf:"fail_round"`
+	FailsLost *ebpf.VariableSpec `ebpf:"fails_lost"`
+	Look      *ebpf.VariableSpec `ebpf:"look"`
+	Tally     *ebpf.VariableSpec `ebpf:"tally"`
+	WokenNs   *ebpf.VariableSpec `ebpf:"woken_ns"`
 }
 
 // walkObjects contains all objects after they have been loaded into the kernel.
@@ -343,23 +394,27 @@ func (o *walkObjects) Close() error {
 // It can be passed to loadWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type walkMaps struct {
 	Dests    *ebpf.Map `ebpf:"dests"`
+	FailNets *ebpf.Map `ebpf:"fail_nets"`
 	Fails    *ebpf.Map `ebpf:"fails"`
 	Here     *ebpf.Map `ebpf:"here"`
 	NetIndex *ebpf.Map `ebpf:"net_index"`
 	Nets     *ebpf.Map `ebpf:"nets"`
 	Ports    *ebpf.Map `ebpf:"ports"`
 	Tasks    *ebpf.Map `ebpf:"tasks"`
+	Wakeups  *ebpf.Map `ebpf:"wakeups"`
 }
 
 func (m *walkMaps) Close() error {
 	return _WalkClose(
 		m.Dests,
+		m.FailNets,
 		m.Fails,
 		m.Here,
 		m.NetIndex,
 		m.Nets,
 		m.Ports,
 		m.Tasks,
+		m.Wakeups,
 	)
 }
 
@@ -367,10 +422,14 @@ func (m *walkMaps) Close() error {
 //
 // It can be passed to loadWalkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type walkVariables struct {
-	Args     *ebpf.Variable `ebpf:"args"`
-	Counters *ebpf.Variable `ebpf:"counters"`
-	Look     *ebpf.Variable `ebpf:"look"`
-	Tally    *ebpf.Variable `ebpf:"tally"`
+	Args      *ebpf.Variable `ebpf:"args"`
+	Cells     *ebpf.Variable `ebpf:"cells"`
+	Counters  *ebpf.Variable `ebpf:"counters"`
+	FailRound *ebpf.Variable `ebpf:"fail_round"`
+	FailsLost *ebpf.Variable `ebpf:"fails_lost"`
+	Look      *ebpf.Variable `ebpf:"look"`
+	Tally     *ebpf.Variable `ebpf:"tally"`
+	WokenNs   *ebpf.Variable `ebpf:"woken_ns"`
 }
 
 // walkPrograms contains all programs after they have been loaded into the kernel.
@@ -379,6 +438,8 @@ type walkVariables struct {
 type walkPrograms struct {
 	FindCpus    *ebpf.Program `ebpf:"find_cpus"`
 	OnSetState  *ebpf.Program `ebpf:"on_set_state"`
+	OnTcpBind   *ebpf.Program `ebpf:"on_tcp_bind"`
+	OnUdpBind   *ebpf.Program `ebpf:"on_udp_bind"`
 	WalkHolders *ebpf.Program `ebpf:"walk_holders"`
 	WalkNets    *ebpf.Program `ebpf:"walk_nets"`
 	WalkTable   *ebpf.Program `ebpf:"walk_table"`
@@ -389,6 +450,8 @@ func (p *walkPrograms) Close() error {
 	return _WalkClose(
 		p.FindCpus,
 		p.OnSetState,
+		p.OnTcpBind,
+		p.OnUdpBind,
 		p.WalkHolders,
 		p.WalkNets,
 		p.WalkTable,

@@ -78,34 +78,20 @@ func (s *netnsHandle) closeFiles() {
 	}
 }
 
-// socketCount is a namespace's number of sockets according to sockstat.
-type socketCount struct{ tcp, udp uint64 }
-
-// countSockets reads the number of sockets, including TIME_WAIT, without bound-only ones.
-func (s *netnsHandle) countSockets(buf []byte) (socketCount, error) {
-	var u socketCount
-	for i, names := range [2][2]string{{"TCP", "UDP"}, {"TCP6", "UDP6"}} {
-		if s.sockstat[i] < 0 {
+// countSockets reads the number of sockets.
+func (s *netnsHandle) countSockets(buf []byte) (kernelstat.SocketCount, error) {
+	var files [2][]byte
+	for i, fd := range s.sockstat {
+		if fd < 0 {
 			continue
 		}
-		file, err := readFile(s.sockstat[i], buf)
+		file, err := readFile(fd, buf)
 		if err != nil {
-			return socketCount{}, fmt.Errorf("sockstat: %w", err)
+			return kernelstat.SocketCount{}, fmt.Errorf("sockstat: %w", err)
 		}
-		tcp, err1 := kernelstat.ParseSockstat(file, names[0], "inuse")
-		udp, err2 := kernelstat.ParseSockstat(file, names[1], "inuse")
-		var tw uint64
-		var err3 error
-		if i == 0 { // TIME_WAIT of both families
-			tw, err3 = kernelstat.ParseSockstat(file, names[0], "tw")
-		}
-		if err := errors.Join(err1, err2, err3); err != nil {
-			return socketCount{}, fmt.Errorf("sockstat: %w", err)
-		}
-		u.tcp += tcp + tw
-		u.udp += udp
+		files[i], buf = file, buf[min(len(file), len(buf)):]
 	}
-	return u, nil
+	return kernelstat.CountSockets(files[0], files[1])
 }
 
 // readSettings reads the settings and the reserved ports.
@@ -131,6 +117,17 @@ func (s *netnsHandle) readSettings(buf []byte) (socket.Settings, *ports.Set, err
 	settings, err := parseSettings(&files)
 	settings.Reserved = s.reserved.CountIn(settings.Range)
 	return settings, s.reserved, err
+}
+
+// ReadSettings reads the settings and the reserved ports of the calling thread's network
+// namespace from the procfs at proc.
+func ReadSettings(proc string) (socket.Settings, *ports.Set, error) {
+	s, err := openNetns(proc)
+	if err != nil {
+		return socket.Settings{}, nil, err
+	}
+	defer s.closeFiles()
+	return s.readSettings(nil)
 }
 
 // readFile reads a whole procfs file from its start. A list of reserved ports can only be

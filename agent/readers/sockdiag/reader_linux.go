@@ -147,10 +147,10 @@ func (r *Reader) readNetwork(n netns.Namespace, req socket.Request) (out socket.
 	}
 	capacity := settings.Range.Len() - settings.Reserved
 	isAboveGate := func(sockets uint64) bool { return sockets*100 >= uint64(req.DetailPercent)*uint64(capacity) }
-	out.Settings, out.Detailed = settings, isAboveGate(u.tcp)
-	udp := u.udp > 0 && isAboveGate(u.udp)
+	out.Settings, out.Detailed = settings, isAboveGate(u.TCP)
+	udp := u.UDP > 0 && isAboveGate(u.UDP)
 	if !out.Detailed && !udp {
-		out.UDPSockets = int(u.udp)
+		out.UDPSockets = int(u.UDP)
 		return out, false, nil
 	}
 	for range 2 { // again if the table changed
@@ -164,7 +164,7 @@ func (r *Reader) readNetwork(n netns.Namespace, req socket.Request) (out socket.
 	}
 	r.usage.writeTo(&out)
 	if !udp {
-		out.UDPSockets = int(u.udp)
+		out.UDPSockets = int(u.UDP)
 	}
 	return out, interrupted, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"portreeve.io/portreeve/agent/readers/netlink"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
@@ -32,6 +33,30 @@ func newListenRequest(sequence uint32) []byte {
 func newTCPStatesRequest(states, sequence uint32) []byte {
 	b := netlink.NewDumpRequest(typeLegacy, legacySize, sequence)
 	binary.NativeEndian.PutUint32(b[netlink.HeaderSize+52:], states)
+	return b
+}
+
+// newPortsRequest returns a request for the TCP sockets in some states whose local port is in
+// the range: a program of two comparisons (struct inet_diag_bc_op), each with its offset if
+// it matches, its offset if it does not, and the port in an operation of its own.
+func newPortsRequest(states uint32, local ports.Range, sequence uint32) []byte {
+	const (
+		attribute      = 1 // INET_DIAG_REQ_BYTECODE
+		notBelow       = 2 // INET_DIAG_BC_S_GE
+		notAbove       = 3 // INET_DIAG_BC_S_LE
+		next, rejected = 8, 4
+	)
+	b := newTCPStatesRequest(states, sequence)
+	var code []byte
+	add := func(operation, yes byte, no uint16) {
+		code = binary.NativeEndian.AppendUint16(append(code, operation, yes), no)
+	}
+	add(notBelow, next, 2*next+rejected)
+	add(0, 0, local.First)
+	add(notAbove, next, next+rejected)
+	add(0, 0, local.Last)
+	b = netlink.AppendAttribute(b, attribute, code)
+	binary.NativeEndian.PutUint32(b, uint32(len(b)))
 	return b
 }
 

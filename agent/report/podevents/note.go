@@ -38,7 +38,12 @@ func formatFailureNote(o observation, level v1alpha1.Level, verdict cause.Diagno
 
 // describeFailure describes failed calls, or what the Windows event log reported.
 func describeFailure(calls failedCalls, times string) string {
-	if calls.reason != "" {
+	switch {
+	case calls.reason == v1alpha1.FailureAddressInUse:
+		return fmt.Sprintf("bind() to port 0 failed %s: no port was free (EADDRINUSE).", times)
+	case calls.reason == v1alpha1.FailureUDPAddressInUse:
+		return fmt.Sprintf("A UDP socket failed to get a port %s: no port was free (EADDRINUSE or EAGAIN).", times)
+	case calls.reason != "":
 		return fmt.Sprintf("The Windows event log reported %s %s: no port was free, or none for the peer.", calls.reason, times)
 	}
 	to := ""

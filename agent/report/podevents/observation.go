@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"time"
 
 	"portreeve.io/portreeve/agent/socket"
 )
@@ -18,7 +17,7 @@ type observation struct {
 
 // observePods returns the named pods of sample: first those whose calls fail, then those
 // with the tightest pools.
-func observePods(sample *socket.Sample, failed map[uint64]failedCalls) []observation {
+func observePods(sample *socket.Sample, failed map[socket.NetworkID]failedCalls) []observation {
 	var observations []observation
 	index := map[string]int{}
 	for i := range sample.Networks {
@@ -27,7 +26,7 @@ func observePods(sample *socket.Sample, failed map[uint64]failedCalls) []observa
 		if owner := &n.Owner; !ok || owner.Kind != socket.OwnerPod || owner.PodUID == "" || owner.Namespace == "" || owner.Pod == "" {
 			continue
 		}
-		o := observation{pod: Pod{Namespace: n.Owner.Namespace, Name: n.Owner.Pod, UID: n.Owner.PodUID}, tightest: pool, failed: failed[n.Inode]}
+		o := observation{pod: Pod{Namespace: n.Owner.Namespace, Name: n.Owner.Pod, UID: n.Owner.PodUID}, tightest: pool, failed: failed[n.ID()]}
 		if j, ok := index[o.pod.UID]; ok { // a pod can have two networks
 			observations[j] = observations[j].mergeWith(o)
 			continue
@@ -71,32 +70,17 @@ type failedCalls struct {
 	reason              string
 }
 
-// failureCounts has the counts of the previous sample, by the failure without its count
-// and time.
-type failureCounts map[socket.Failure]uint64
-
-// countNew returns the calls that failed since the previous sample, by the network's
-// inode, and remembers the counts of this one.
-func (f *failureCounts) countNew(now []socket.Failure) map[uint64]failedCalls {
-	previous := *f
-	*f = make(failureCounts, len(now))
-	failed := map[uint64]failedCalls{}
-	for _, failure := range now {
-		count := failure.Count
-		failure.Count, failure.LastAt = 0, time.Time{}
-		(*f)[failure] = count
-		if last := previous[failure]; last <= count { // otherwise the reader has restarted
-			count -= last
+// groupByNetwork adds up calls that failed, by network.
+func groupByNetwork(failures []socket.Failure) map[socket.NetworkID]failedCalls {
+	failed := map[socket.NetworkID]failedCalls{}
+	for i := range failures {
+		f := &failures[i]
+		r := failed[f.Network()]
+		r.count += f.Count
+		if f.Count > r.mostFrequent {
+			r.mostFrequent, r.destination, r.reason = f.Count, netip.AddrPortFrom(f.Destination, f.Port), f.Reason
 		}
-		if count == 0 {
-			continue
-		}
-		r := failed[failure.Inode]
-		r.count += count
-		if count > r.mostFrequent {
-			r.mostFrequent, r.destination, r.reason = count, netip.AddrPortFrom(failure.Destination, failure.Port), failure.Reason
-		}
-		failed[failure.Inode] = r
+		failed[f.Network()] = r
 	}
 	return failed
 }

@@ -38,9 +38,9 @@ type Pod struct{ Namespace, Name, UID string }
 
 // Tracker tracks what was reported about the pods of a node. The zero value is empty.
 type Tracker struct {
-	pods          map[string]*podState // by the pod's UID
-	failureCounts failureCounts
-	budget        eventlimit.Budget
+	pods           map[string]*podState // by the pod's UID
+	failureHistory socket.FailureHistory
+	budget         eventlimit.Budget
 }
 
 // The limits of Events. /metrics has the rest.
@@ -55,7 +55,7 @@ const (
 // DecideEvents returns the Events to write after sample. evaluateCause is called for pools
 // above the warning threshold.
 func (t *Tracker) DecideEvents(sample *socket.Sample, thresholds v1alpha1.Thresholds, evaluateCause func(socket.Pool) cause.Diagnosis) []Event {
-	observations := observePods(sample, t.failureCounts.countNew(sample.Failures))
+	observations := observePods(sample, groupByNetwork(t.failureHistory.CountNew(sample.Failures)))
 	problems := t.updatePods(observations, thresholds, sample.Taken)
 	var events []Event
 	for _, o := range observations {

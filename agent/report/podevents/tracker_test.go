@@ -420,20 +420,23 @@ func TestANoteFitsTheAPI(t *testing.T) {
 }
 
 func TestNewFailuresAreCountedByPod(t *testing.T) {
-	var f failureCounts
-	at := func(inode uint64, port uint16, count uint64, when time.Duration) socket.Failure {
-		return socket.Failure{Inode: inode, Destination: db, Port: port, Count: count, LastAt: begin.Add(when)}
+	var history socket.FailureHistory
+	countNew := func(now ...socket.Failure) map[socket.NetworkID]failedCalls {
+		return groupByNetwork(history.CountNew(now))
 	}
-	f.countNew([]socket.Failure{at(1, 80, 5, 0), at(1, 81, 1, 0)})
-	got := f.countNew([]socket.Failure{at(1, 80, 7, time.Minute), at(1, 81, 10, time.Minute), at(2, 80, 4, time.Minute)})
-	want := map[uint64]failedCalls{
-		1: {count: 11, mostFrequent: 9, destination: netip.AddrPortFrom(db, 81)},
-		2: {count: 4, mostFrequent: 4, destination: netip.AddrPortFrom(db, 80)},
+	at := func(cookie uint64, port uint16, count uint64, when time.Duration) socket.Failure {
+		return socket.Failure{Inode: 1, Cookie: cookie, Destination: db, Port: port, Count: count, LastAt: begin.Add(when)}
+	}
+	countNew(at(1, 80, 5, 0), at(1, 81, 1, 0))
+	got := countNew(at(1, 80, 7, time.Minute), at(1, 81, 10, time.Minute), at(2, 80, 4, time.Minute))
+	want := map[socket.NetworkID]failedCalls{
+		{Inode: 1, Cookie: 1}: {count: 11, mostFrequent: 9, destination: netip.AddrPortFrom(db, 81)},
+		{Inode: 1, Cookie: 2}: {count: 4, mostFrequent: 4, destination: netip.AddrPortFrom(db, 80)},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(failedCalls{}), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if got := f.countNew([]socket.Failure{at(1, 80, 3, time.Hour)})[1].count; got != 3 {
+	if got := countNew(at(1, 80, 3, time.Hour))[socket.NetworkID{Inode: 1, Cookie: 1}].count; got != 3 {
 		t.Errorf("after a restart of the reader: %d, want 3", got)
 	}
 }

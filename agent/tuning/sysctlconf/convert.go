@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
@@ -22,12 +24,19 @@ func (m Message) String() string { return text.MakePrintable(m.Position()+": "+m
 
 // Result is the result of a conversion.
 type Result struct {
-	// Spec has the settings, and nothing else.
-	Spec v1alpha1.NodeTuningSpec
-	// Kept is the number of lines that Spec contains.
+	// Tunings has one item for each scope with settings, in the order of the lines.
+	Tunings []Tuning
+	// Kept is the number of lines that Tunings contains.
 	Kept int
 	// Messages explain why the other lines were dropped, and have warnings about kept ones.
 	Messages []Message
+}
+
+// Tuning has the settings of one scope.
+type Tuning struct {
+	Scope Scope
+	// Spec has the settings, and the pods if the scope is one of pods, and nothing else.
+	Spec v1alpha1.NodeTuningSpec
 }
 
 // maxReservedPorts is the API's limit of linux.reservedPorts, which the sysctl doesn't
@@ -37,18 +46,19 @@ const maxReservedPorts = 64
 // ConvertLines converts lines, which must be in the order in which they would be applied:
 // the last line of a key takes effect.
 func ConvertLines(lines []Line) (r Result, err error) {
-	last := map[string]Line{}
-	for _, l := range lines {
-		last[l.Key] = l
-	}
+	last := findLast(lines)
 	for _, l := range lines {
 		s, err := l.findSetting()
 		if err != nil {
 			r.dropLine(l, err.Error())
 			continue
 		}
-		if again := last[l.Key]; again != l {
-			r.dropLine(l, l.Key+": set again in "+again.Position())
+		if again := last[l.identify()]; again != l {
+			reason := l.Key + ": set again in " + again.Position()
+			if _, isObsolete := settings.ResolveAlias(l.Key); isObsolete {
+				reason = l.Key + ": a name of Linux 2.4 and 2.6, which present kernels ignore; set as " + again.Key + " in " + again.Position()
+			}
+			r.dropLine(l, reason)
 			continue
 		}
 		value, err := l.parseValue(s)
@@ -56,17 +66,86 @@ func ConvertLines(lines []Line) (r Result, err error) {
 			r.dropLine(l, err.Error())
 			continue
 		}
-		if err := s.SetField(&r.Spec, value); err != nil {
+		spec := r.selectSpec(l.Scope)
+		if err := s.SetField(spec, value); err != nil {
 			return r, err
 		}
 		r.Kept++
-		if s.Key == settings.KeyLocalPortRange && r.Spec.Linux.EphemeralPorts.AllowLowPorts {
-			warning := fmt.Sprintf("kept %s with allowLowPorts: services listen on ports below %d, so first: %d is safer",
-				s.Key, settings.SafeFirstPort, settings.SafeFirstPort)
-			r.Messages = append(r.Messages, Message{l, warning})
-		}
+		r.describeKept(l, s, spec)
 	}
 	return r, nil
+}
+
+// settingID identifies a setting of a scope.
+type settingID struct {
+	scope Scope
+	key   string
+}
+
+func (l Line) identify() settingID {
+	name, _ := settings.ResolveAlias(l.Key)
+	return settingID{l.Scope, name}
+}
+
+// findLast returns the line of each setting that takes effect. A line with a name that no
+// supported kernel has takes effect only if there is no other.
+func findLast(lines []Line) map[settingID]Line {
+	last := map[settingID]Line{}
+	for _, l := range lines {
+		_, isObsolete := settings.ResolveAlias(l.Key)
+		if _, isSet := last[l.identify()]; !isSet || !isObsolete {
+			last[l.identify()] = l
+		}
+	}
+	return last
+}
+
+// selectSpec returns the spec of a scope.
+func (r *Result) selectSpec(s Scope) *v1alpha1.NodeTuningSpec {
+	for i := range r.Tunings {
+		if r.Tunings[i].Scope == s {
+			return &r.Tunings[i].Spec
+		}
+	}
+	r.Tunings = append(r.Tunings, Tuning{Scope: s, Spec: v1alpha1.NodeTuningSpec{Pods: s.selectPods()}})
+	return &r.Tunings[len(r.Tunings)-1].Spec
+}
+
+// selectPods returns the selectors of the scope, nil for the node's own network.
+func (s Scope) selectPods() *v1alpha1.PodScope {
+	if !s.IsPod {
+		return nil
+	}
+	p := &v1alpha1.PodScope{}
+	if s.Namespace != "" {
+		p.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": s.Namespace}}
+	}
+	if s.Labels != "" {
+		p.PodSelector = &metav1.LabelSelector{MatchLabels: map[string]string{}}
+		for label := range strings.SplitSeq(s.Labels, ",") {
+			key, value, _ := strings.Cut(label, "=")
+			p.PodSelector.MatchLabels[key] = value
+		}
+	}
+	return p
+}
+
+// describeKept adds the messages about a line that was kept.
+func (r *Result) describeKept(l Line, s settings.Setting, spec *v1alpha1.NodeTuningSpec) {
+	keep := func(text string) { r.Messages = append(r.Messages, Message{l, "kept " + l.Key + text}) }
+	switch _, isObsolete := settings.ResolveAlias(l.Key); {
+	case isObsolete:
+		keep(": a name of Linux 2.4 and 2.6, which present kernels ignore; now set as " + s.Key)
+	case s.Key != l.Key:
+		keep(": another name of " + s.Key)
+	}
+	if l.Note != "" {
+		keep(": " + l.Note)
+	}
+	if s.Key == settings.KeyLocalPortRange && spec.Linux.EphemeralPorts.AllowLowPorts {
+		keep(fmt.Sprintf(" with allowLowPorts: services listen on ports below %d, so first: %d is safer",
+			settings.SafeFirstPort, settings.SafeFirstPort))
+	}
 }
 
 // dropLine adds a message that l was dropped.
@@ -82,7 +161,11 @@ func (l Line) findSetting() (settings.Setting, error) {
 	case strings.ContainsAny(l.Key, "*?["):
 		return settings.Setting{}, errors.New("a pattern of keys, which is not supported: list each key")
 	}
-	s, _ := settings.Lookup(settings.Linux, l.Key)
+	name, _ := settings.ResolveAlias(l.Key)
+	s, ok := settings.Lookup(settings.Linux, name)
+	if ok {
+		return s, nil
+	}
 	return s, settings.CheckKey(settings.Linux, l.Key)
 }
 

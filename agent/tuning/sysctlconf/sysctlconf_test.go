@@ -10,6 +10,7 @@ import (
 
 	"portreeve.io/portreeve/agent/tuning/sysctlconf"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 func TestParse(t *testing.T) {
@@ -77,6 +78,20 @@ func TestConvert(t *testing.T) {
 			[]string{"f:1: dropped net.core.somaxconn: set again in f:2"}},
 		"the last of a key, though it is wrong": {"net.core.somaxconn=1024\nnet.core.somaxconn=1", v1alpha1.LinuxSettings{},
 			[]string{"f:1: dropped net.core.somaxconn: set again in f:2", `f:2: dropped net.core.somaxconn: "1": too small; allowed: 128 to 1048576 connections`}},
+		"a value in quotes": {`net.ipv4.ip_local_port_range="32768 60999"`, v1alpha1.LinuxSettings{EphemeralPorts: &v1alpha1.EphemeralPorts{First: 32768, Last: 60999}},
+			[]string{"f:1: kept net.ipv4.ip_local_port_range: the quotes are removed; sysctl rejects a value with quotes, so this line had no effect so far"}},
+		"keys and values in quotes, as in TOML": {`"net.core.somaxconn" = "1024"`, v1alpha1.LinuxSettings{Backlog: v1alpha1.LinuxBacklog{Accept: new(int32(1024))}}, nil},
+		"another name of today": {"net.nf_conntrack_max = 1000000", v1alpha1.LinuxSettings{Conntrack: v1alpha1.LinuxConntrack{Max: new(int32(1000000))}},
+			[]string{"f:1: kept net.nf_conntrack_max: another name of net.netfilter.nf_conntrack_max"}},
+		"an old name, alone": {"net.ipv4.netfilter.ip_conntrack_tcp_timeout_time_wait = 30", v1alpha1.LinuxSettings{Conntrack: v1alpha1.LinuxConntrack{TimeWaitSeconds: new(int32(30))}},
+			[]string{"f:1: kept net.ipv4.netfilter.ip_conntrack_tcp_timeout_time_wait: a name of Linux 2.4 and 2.6, which present kernels ignore; now set as net.netfilter.nf_conntrack_tcp_timeout_time_wait"}},
+		"an old name after today's, which counts": {"net.nf_conntrack_max = 100000\nnet.ipv4.ip_conntrack_max = 200000", v1alpha1.LinuxSettings{Conntrack: v1alpha1.LinuxConntrack{Max: new(int32(100000))}},
+			[]string{"f:1: kept net.nf_conntrack_max: another name of net.netfilter.nf_conntrack_max", "f:2: dropped net.ipv4.ip_conntrack_max: a name of Linux 2.4 and 2.6, which present kernels ignore; set as net.nf_conntrack_max in f:1"}},
+		"a name that never was": {"net.ipv6.ip_local_port_range = 1024 65535", v1alpha1.LinuxSettings{},
+			[]string{"f:1: dropped net.ipv6.ip_local_port_range: not in Linux: net.ipv4.ip_local_port_range applies to IPv6, too; use ephemeralPorts"}},
+		"the neighbour table": {"net.ipv4.neigh.default.gc_thresh3 = 8192", v1alpha1.LinuxSettings{Sysctls: map[string]v1alpha1.SysctlValue{"net.ipv4.neigh.default.gc_thresh3": "8192"}}, nil},
+		"buckets that the kernel rounds": {"net.netfilter.nf_conntrack_buckets = 10000", v1alpha1.LinuxSettings{},
+			[]string{`f:1: dropped net.netfilter.nf_conntrack_buckets: "10000": not a multiple of 8192; allowed: 8192 to 16777216 buckets, in multiples of 8192`}},
 		"what was removed": {"net.ipv4.tcp_tw_recycle = 1", v1alpha1.LinuxSettings{},
 			[]string{"f:1: dropped net.ipv4.tcp_tw_recycle: removed in Linux 4.12, breaks clients behind NAT; use timeWait.reuse"}},
 		"what is none of ours": {"vm.swappiness = 10", v1alpha1.LinuxSettings{},
@@ -108,11 +123,23 @@ func TestConvert(t *testing.T) {
 			if diff := cmp.Diff(tt.said, said, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("said (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(v1alpha1.NodeTuningSpec{Linux: tt.want}, got.Spec); diff != "" {
+			if diff := cmp.Diff(v1alpha1.NodeTuningSpec{Linux: tt.want}, mergeSpecs(t, got)); diff != "" {
 				t.Errorf("spec (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// mergeSpecs returns the spec of the node's own network.
+func mergeSpecs(t *testing.T, r sysctlconf.Result) (spec v1alpha1.NodeTuningSpec) {
+	t.Helper()
+	for _, tuning := range r.Tunings {
+		if tuning.Scope != (sysctlconf.Scope{}) {
+			t.Errorf("a scope of pods: %+v", tuning.Scope)
+		}
+		spec = tuning.Spec
+	}
+	return spec
 }
 
 // listOddPorts returns n ports that don't touch.
@@ -128,7 +155,8 @@ func listOddPorts(n int) string {
 // a short message, and that the spec is not empty if a line is kept.
 func FuzzConvert(f *testing.F) {
 	for _, s := range []string{
-		"", "net.ipv4.tcp_tw_reuse=1", "-net/ipv4/tcp_fin_timeout = 060 # c", "net.ipv4.ip_local_port_range=1024 65535\nnet.ipv4.ip_local_port_range=32768 60999",
+		"", "net.ipv4.tcp_tw_reuse=1", "spec: {containers: [], securityContext: {sysctls: [{name: net.core.somaxconn, value: '1024'}]}}",
+		"#!/bin/sh\nsysctl -w net.core.somaxconn=\"1024\" && echo 1 | tee /proc/sys/net/ipv4/tcp_rfc1337 <<<1 >>x", "a: |\n  sysctl -w b.c=1\n", "-net/ipv4/tcp_fin_timeout = 060 # c", "net.ipv4.ip_local_port_range=1024 65535\nnet.ipv4.ip_local_port_range=32768 60999",
 		"net.ipv4.ip_local_reserved_ports = 5,1-3", "a.*=1\n=\n\xff=\x00", "net.ipv4.tcp_rfc1337=1\nnet.ipv4.tcp_tw_recycle=1",
 	} {
 		f.Add(s)
@@ -151,8 +179,13 @@ func FuzzConvert(f *testing.F) {
 		if got.Kept+dropped != len(lines) {
 			t.Errorf("%q: %d lines, %d kept, %d dropped", text, len(lines), got.Kept, dropped)
 		}
-		if empty := cmp.Equal(got.Spec, v1alpha1.NodeTuningSpec{}); empty != (got.Kept == 0) {
-			t.Errorf("%q: %d kept, and the spec is %+v", text, got.Kept, got.Spec)
+		if len(got.Tunings) > got.Kept || len(got.Tunings) == 0 && got.Kept > 0 {
+			t.Errorf("%q: %d kept, in %+v", text, got.Kept, got.Tunings)
+		}
+		for _, tuning := range got.Tunings {
+			if len(settings.ReadSpec(settings.Linux, &tuning.Spec)) == 0 {
+				t.Errorf("%q: an empty spec of %+v", text, tuning.Scope)
+			}
 		}
 	})
 }

@@ -61,7 +61,7 @@ func (w *Watcher) AddFailures(s *socket.Sample) {
 	s.Failures = failures
 	if host := s.HostNetwork(); host != nil {
 		for i := range s.Failures {
-			s.Failures[i].Inode = host.Inode
+			s.Failures[i].Inode, s.Failures[i].Cookie = host.Inode, host.Cookie
 		}
 	}
 }

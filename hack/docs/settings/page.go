@@ -20,8 +20,8 @@ node's network namespace only, or one for the machine. Where the default is empt
 the machine.
 
 A [NodeTuning](nodetuning.md) sets them. [config/samples](../../config/samples) has examples, and
-` + "`portreeve-agent convert /etc/sysctl.conf`" + ` converts existing sysctls to a NodeTuning, and
-reports which ones it left out and why.
+` + "`portreeve-agent convert`" + ` converts the sysctls of existing files, scripts and manifests to
+NodeTunings, and reports which ones it left out and why.
 `
 
 // formatPage returns docs/reference/settings.md.

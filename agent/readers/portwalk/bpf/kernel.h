@@ -55,7 +55,12 @@ struct sock {
 struct socket { struct sock *sk; };
 
 /* include/net/inet_sock.h, inet_connection_sock.h, include/linux/tcp.h */
-struct inet_sock { struct sock sk; __be16 inet_sport; };
+struct inet_sock {
+	struct sock sk;
+	__be16 inet_sport;
+	__u32 local_port_range;		/* 6.8 */
+};
+struct inet_sock___67 { struct { __u16 lo, hi; } local_port_range; };	/* 6.3 to 6.7 */
 struct inet_connection_sock {
 	__u8 icsk_retransmits;
 	__u8 icsk_probes_out;

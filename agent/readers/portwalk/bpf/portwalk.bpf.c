@@ -33,12 +33,19 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 
 #define MAX_NETS 4096	/* namespaces; a power of two */
 #define SLOTS 64	/* sockets of one bucket that are checked together */
-#define PARTS 64	/* times SLOTS: the maximum length of a chain */
+#define PARTS 256	/* times SLOTS: the maximum length of a chain */
 #define RETRIES 8	/* attempts to read a bucket again that changes */
 #define RAW 256		/* bytes of a node that can be copied */
 #define GROUP 32	/* buckets whose heads are read at once */
-#define OWNERS 64	/* owners of one bind bucket that are checked */
+#define OWNERS 4096	/* owners of one bind bucket that are checked */
+#define OWNERS_LISTENING 64	/* the same where a listener's clients are among them */
 #define LISTENERS 8	/* listening ports of the range that are reported */
+#define BLOCKS 4096	/* entries of ports */
+#define CGROUPS 4096	/* entries of tasks */
+#define NET_CGROUPS 64	/* those of one namespace */
+#define CELLS 65536	/* counters of sockets whose destination is not in dests */
+#define RANKED (~0u)	/* net_index: to be listed before other namespaces */
+#define POD_NETS 8	/* namespaces of one pod that are listed before others */
 #define NO_COOKIE (1ULL << 63)	/* marks the number that replaces a missing cookie */
 
 #define OFF(T, f) bpf_core_field_offset(struct T, f)
@@ -50,7 +57,7 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;	/* 6.
 enum kind { KIND_EHASH, KIND_BHASH, KIND_LHASH, KIND_UDP };
 enum port_set { SET_SKIPPED, SET_LISTENING, SET_UDP };
 
-/* A network namespace. User space sets detail and reads the rest. */
+/* A network namespace. User space sets detail, share and threshold, and reads the rest. */
 struct net_rec {
 	__u64 net;		/* the kernel's struct net, to which its sockets point */
 	__u64 cookie;
@@ -60,7 +67,17 @@ struct net_rec {
 	__u32 inum;
 	__u32 hash_mix;
 	__u16 first, last;
-	__u8 tw_reuse, timestamps, detail, pad;
+	__u8 tw_reuse, timestamps, pad[2];
+	__u32 detail;		/* whether its destinations are counted */
+	__u32 share;		/* destinations that it can have even if the map is full */
+	__u32 threshold;	/* sockets from which a destination above the share is counted */
+	__u32 dests;
+	__u32 uncounted;	/* sockets of destinations below the threshold */
+	__u32 dests_lost;	/* sockets of other destinations, because the map was full */
+	__u32 narrow;		/* sockets found with IP_LOCAL_PORT_RANGE */
+	__u32 blocks, blocks_lost;	/* lost: ports, because the map was full */
+	__u32 cgroups, tasks_lost;	/* lost: processes, because the map was full */
+	__u32 owners_cut;	/* ports with more than OWNERS sockets */
 	__u32 reuse_delay_ms, fin_timeout_jiffies, max_tw, time_wait;
 	__u32 reserved;		/* of the range */
 	__u32 tasks;		/* visible processes (see walk_tasks) */
@@ -83,6 +100,7 @@ struct dest_key {
 struct dest_val {
 	__u32 reusable;
 	__u32 reusable_if_all;	/* if tcp_tw_reuse were 1 */
+	__u32 seen;		/* check_range has read a socket */
 	__u32 states[12];
 };
 /* 1,024 ports of one set of one namespace. */
@@ -99,8 +117,6 @@ struct task_val {
 	char comm[24];
 	char names[4][96];	/* of the cgroup, its parent and so on */
 };
-struct fail_key { __u32 inum; __be16 port; __u16 family; __u32 src[4], dst[4]; };
-struct fail_val { __u64 count, last_ns; };
 
 struct args {
 	__u64 table;		/* struct inet_hashinfo or struct udp_table */
@@ -109,7 +125,14 @@ struct args {
 	__u32 budget;		/* nodes after which a run stops between buckets */
 	__u32 tcp_fd, udp_fd;	/* sockets of the caller */
 	__u32 generation;	/* of the task walk */
+	__u32 block_share;	/* entries of ports that each namespace can have */
+	__u32 dest_quota;	/* a quarter of the entries of dests */
+	__u32 rank;		/* enum rank */
+	__u32 max_nets;
 };
+/* With more namespaces than nets can list, the first walks rank them and the last one
+ * lists those with a rank before the others. */
+enum rank { RANK_NONE, RANK_PODS, RANK_TASKS, RANK_TABLES, RANK_LIST };
 /* Counters of one sample, zeroed by user space. Everything that could make a figure
  * wrong is counted. */
 struct tally {
@@ -124,12 +147,14 @@ struct tally {
 	__u32 capped;		/* chains longer than SLOTS*PARTS */
 	__u32 strangers;	/* sockets of a namespace that is not in nets */
 	__u32 odd_states;
-	__u32 dests, dests_lost;	/* lost: sockets, because the map was full */
-	__u32 blocks, blocks_lost;	/* lost: ports, because the map was full */
-	__u32 tasks, tasks_new, tasks_lost, tasks_cut;
+	__u32 capped_udp;	/* the same for UDP, where only the number of sockets is wrong */
+	__u32 ranked;
+	__u32 dests, dests_shared, dests_large;
+	__u32 blocks;
+	__u32 tasks, tasks_new, tasks_cut;
+	__u32 cgroups;
 	__u32 own_level, scope_level;	/* of the PID namespaces of the caller and the node */
 	__u32 host;		/* inum of the node's own namespace */
-	__u32 fails_lost;
 };
 
 struct args args;
@@ -148,31 +173,32 @@ struct {
 	__type(key, __u64);
 	__type(value, __u32);
 } net_index SEC(".maps");
-struct {
+struct dest_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 1);
 	__type(key, struct dest_key);
 	__type(value, struct dest_val);
+};
+/* User space replaces the map inside by a larger or smaller one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct dest_map);
 } dests SEC(".maps");
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, BLOCKS);
 	__type(key, struct port_key);
 	__type(value, struct port_bits);
 } ports SEC(".maps");
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, CGROUPS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);	/* large, few, and retried in the next sample */
 	__type(key, struct task_key);
 	__type(value, struct task_val);
 } tasks SEC(".maps");
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct fail_key);
-	__type(value, struct fail_val);
-} fails SEC(".maps");
 
 /* ---- scratch: one program runs at a time ---- */
 
@@ -182,9 +208,9 @@ static __u8 heads[GROUP * 128];
 static __u64 bits[1024];
 static struct dest_key dkey;
 static struct task_val tval;
+__u16 cells[CELLS];		/* zeroed by user space */
 static const struct port_bits no_bits;
 static const struct dest_val no_dest;
-static const struct fail_val no_fail;
 
 static __u64 cur;		/* fill: its position in a chain */
 static __u32 filled, strange;	/* fill: slots in use; a node was of another bucket */
@@ -240,7 +266,7 @@ static __always_inline struct net_rec *net_of(__u64 net, __u32 *index)
 {
 	if (net != last_net) {
 		__u32 *i = bpf_map_lookup_elem(&net_index, &net);
-		if (!i)
+		if (!i || *i >= MAX_NETS)
 			return 0;
 		last_net = net;
 		last_index = *i;
@@ -251,19 +277,22 @@ static __always_inline struct net_rec *net_of(__u64 net, __u32 *index)
 
 /* ---- sets of ports ---- */
 
-/* Adds port to the set, and returns whether it is new there. */
-static __always_inline int ports_add(__u32 net, __u16 set, __u16 port)
+/* Adds port to the set, and returns whether it is new there. Half of the map is for
+ * anyone; of the other half each namespace has a share. */
+static __always_inline int ports_add(struct net_rec *n, __u32 net, __u16 set, __u16 port)
 {
 	struct port_key k = { .net = net, .set = set, .block = port >> 10 };
 	struct port_bits *b = bpf_map_lookup_elem(&ports, &k);
 	if (!b) {
-		bpf_map_update_elem(&ports, &k, &no_bits, BPF_NOEXIST);
+		if (tally.blocks < BLOCKS / 2 || n->blocks < args.block_share)
+			bpf_map_update_elem(&ports, &k, &no_bits, BPF_NOEXIST);
 		b = bpf_map_lookup_elem(&ports, &k);
 		if (!b) {
-			tally.blocks_lost++;
+			n->blocks_lost++;
 			return 1;
 		}
 		tally.blocks++;
+		n->blocks++;
 	}
 	__u64 bit = 1ULL << (port & 63), *w = &b->w[(port >> 6) & 15];
 	if (*w & bit)
@@ -348,6 +377,89 @@ static __always_inline void key_of(struct slot *s, __u32 net)
 	}
 }
 
+/* Returns whether dkey can have threshold sockets or more: whether the cell of its hash,
+ * which it may share with others, has counted that many. If not, it counts one more. */
+static __always_inline int is_large(__u32 threshold)
+{
+	const __u32 *w = (const __u32 *)&dkey;
+	__u32 h = 0;
+	for (__u32 i = 0; i < sizeof(dkey) / 4; i++) {
+		h = (h ^ w[i]) * 0x9e3779b1;
+		h ^= h >> 15;
+	}
+	__u16 *cell = &cells[h & (CELLS - 1)];
+	if (*cell + 1 >= threshold)
+		return 1;
+	++*cell;
+	return 0;
+}
+
+/* Returns whether dkey, which is not in dests, may be added. Half of the map is for any
+ * destination, a quarter is divided among the namespaces, and a quarter is for those that
+ * have threshold sockets. So no namespace can fill the map, and the count of a destination
+ * lacks less than threshold sockets. */
+static __always_inline int may_add_dest(struct net_rec *n)
+{
+	if (tally.dests_shared < args.dest_quota * 2) {
+		tally.dests_shared++;
+		return 1;
+	}
+	if (n->dests < n->share)
+		return 1;
+	if (!is_large(n->threshold)) {
+		n->uncounted++;
+		return 0;
+	}
+	if (tally.dests_large < args.dest_quota) {
+		tally.dests_large++;
+		return 1;
+	}
+	n->dests_lost++;
+	return 0;
+}
+
+/* Returns dkey's counter, or 0 if it has none. */
+static __always_inline struct dest_val *dest_of(struct net_rec *n)
+{
+	__u32 zero = 0;
+	void *map = bpf_map_lookup_elem(&dests, &zero);
+	if (!map)
+		return 0;
+	struct dest_val *v = bpf_map_lookup_elem(map, &dkey);
+	if (v || !may_add_dest(n))
+		return v;
+	if (bpf_map_update_elem(map, &dkey, &no_dest, BPF_NOEXIST)) {
+		n->dests_lost++;
+		return 0;
+	}
+	tally.dests++;
+	n->dests++;
+	return bpf_map_lookup_elem(map, &dkey);
+}
+
+/* Returns the address of a socket's IP_LOCAL_PORT_RANGE, or 0 before 6.3. */
+static __always_inline __u64 own_range(struct slot *s)
+{
+	if (bpf_core_field_exists(struct inet_sock, local_port_range))
+		return s->ptr + OFF(inet_sock, local_port_range);
+	if (bpf_core_field_exists(struct inet_sock___67, local_port_range))
+		return s->ptr + OFF(inet_sock___67, local_port_range);
+	return 0;
+}
+
+/* Counts sockets with a narrower port range than their namespace's. To save time it
+ * reads only one socket in 32, and the first one of each destination. */
+static __always_inline void check_range(struct net_rec *n, struct slot *s, struct dest_val *v)
+{
+	__u32 range = 0;
+	if (FIELD(s, sock_common, skc_num) % 32 && v->seen)
+		return;
+	v->seen = 1;
+	if (own_range(s))
+		bpf_probe_read_kernel(&range, sizeof(range), (void *)own_range(s));
+	n->narrow += !!range;
+}
+
 static __always_inline void commit_ehash(struct slot *s)
 {
 	__u32 i;
@@ -377,17 +489,11 @@ static __always_inline void commit_ehash(struct slot *s)
 	key_of(s, i);
 	int allowed = st == TCP_TIME_WAIT && reuse_allowed(n, s);
 	int again = st == TCP_TIME_WAIT && (allowed || half_held(n)) && reusable_if_all(n, s);
-	struct dest_val *v = bpf_map_lookup_elem(&dests, &dkey);
-	if (!v) {
-		if (bpf_map_update_elem(&dests, &dkey, &no_dest, BPF_NOEXIST)) {
-			tally.dests_lost++;
-			return;
-		}
-		tally.dests++;
-		v = bpf_map_lookup_elem(&dests, &dkey);
-		if (!v)
-			return;
-	}
+	struct dest_val *v = dest_of(n);
+	if (!v)
+		return;
+	if (FIELD(s, sock_common, skc_state) != TCP_TIME_WAIT)
+		check_range(n, s, v);
 	v->states[st]++;
 	v->reusable_if_all += again;
 	v->reusable += again && allowed;
@@ -401,20 +507,44 @@ static __always_inline __u64 first_owner(struct slot *s)
 	return (__u64)FIELD(s, inet_bind_bucket, owners.first);
 }
 
-/* Counts sockets with the bucket's port that neither listen nor are connected. */
-static __always_inline __u32 bound_owners(struct slot *s)
+/* count_owners: the next socket, the bucket of the next address (6.8), and the limit. */
+static struct { __u64 sk, bucket2; __u32 left, bound; } own;
+
+/* Looks at a socket of a bind bucket. */
+__noinline int owner_step(void)
 {
-	__u64 own = first_owner(s);
-	__u32 n = 0;
-	if (own && bpf_core_field_exists(struct inet_bind_bucket, bhash2))
-		own = read8(own - OFF(inet_bind2_bucket, bhash_node) + OFF(inet_bind2_bucket, owners));
-	for (int i = 0; i < OWNERS && own; i++) {
-		__u8 st = 0;
-		bpf_probe_read_kernel(&st, 1, (void *)(own - OFF(sock_common, skc_bind_node) + OFF(sock_common, skc_state)));
-		n += st == TCP_CLOSE;
-		own = read8(own);
+	if (!own.sk) {
+		if (!own.bucket2)
+			return 1;
+		own.sk = read8(own.bucket2 - OFF(inet_bind2_bucket, bhash_node) + OFF(inet_bind2_bucket, owners));
+		own.bucket2 = read8(own.bucket2);
+		return 0;
 	}
-	return n;
+	if (!own.left)
+		return 1;
+	own.left--;
+	__u8 st = 0;
+	bpf_probe_read_kernel(&st, 1, (void *)(own.sk - OFF(sock_common, skc_bind_node) + OFF(sock_common, skc_state)));
+	own.bound += st == TCP_CLOSE;
+	own.sk = read8(own.sk);
+	return 0;
+}
+
+/* Counts the bucket's sockets that neither listen nor are connected. A listener's clients
+ * are among its sockets, so there only the first ones are looked at. */
+static __always_inline void count_bound(struct net_rec *n, struct slot *s, int listens)
+{
+	own.sk = own.bucket2 = own.bound = 0;
+	if (bpf_core_field_exists(struct inet_bind_bucket, bhash2))
+		own.bucket2 = first_owner(s);
+	else
+		own.sk = first_owner(s);
+	own.left = listens ? OWNERS_LISTENING : OWNERS;
+	for (int i = 0; i < OWNERS; i++) /* LOOP would exceed the kernel's 8 frames */
+		if (owner_step())
+			break;
+	n->states[13] += own.bound;
+	n->owners_cut += !listens && (own.sk || own.bucket2);
 }
 
 /* Keeps the lowest listening ports. */
@@ -443,9 +573,21 @@ static __always_inline int skipped(struct slot *s)
 	return BPF_CORE_READ(b, fastreuse) >= 0 || BPF_CORE_READ(b, fastreuseport) >= 0;
 }
 
+/* Lists the namespace before those without a rank. */
+static __always_inline void rank(__u64 net)
+{
+	__u32 ranked = RANKED;
+	if (tally.ranked < args.max_nets && !bpf_map_update_elem(&net_index, &net, &ranked, BPF_NOEXIST))
+		tally.ranked++;
+}
+
 static __always_inline void commit_bhash(struct slot *s)
 {
 	__u32 i;
+	if (args.rank) {
+		rank((__u64)FIELD(s, inet_bind_bucket, ib_net.net));
+		return;
+	}
 	struct net_rec *n = net_of((__u64)FIELD(s, inet_bind_bucket, ib_net.net), &i);
 	if (!n) {
 		tally.strangers++;
@@ -458,8 +600,8 @@ static __always_inline void commit_bhash(struct slot *s)
 	__u16 port = FIELD(s, inet_bind_bucket, port);
 	int skip = skipped(s);
 	int listens = skip && ports_has(i, SET_LISTENING, port);
-	if (skip && !listens)
-		n->states[13] += bound_owners(s);
+	if (skip)
+		count_bound(n, s, listens);
 	if (!eligible(n, port))
 		return;
 	n->held++;
@@ -468,7 +610,7 @@ static __always_inline void commit_bhash(struct slot *s)
 		n->skipped_listening += listens;
 		if (listens)
 			name_listener(n, port);
-		ports_add(i, SET_SKIPPED, port);
+		ports_add(n, i, SET_SKIPPED, port);
 	}
 }
 
@@ -481,12 +623,16 @@ static __always_inline void commit_lhash(struct slot *s)
 		return;
 	}
 	n->states[TCP_LISTEN]++;
-	ports_add(i, SET_LISTENING, FIELD(s, sock_common, skc_num));
+	ports_add(n, i, SET_LISTENING, FIELD(s, sock_common, skc_num));
 }
 
 static __always_inline void commit_udp(struct slot *s)
 {
 	__u32 i;
+	if (args.rank) {
+		rank((__u64)FIELD(s, sock_common, skc_net.net));
+		return;
+	}
 	struct net_rec *n = net_of((__u64)FIELD(s, sock_common, skc_net.net), &i);
 	if (!n) {
 		tally.strangers++;
@@ -495,7 +641,7 @@ static __always_inline void commit_udp(struct slot *s)
 	n->udp_sockets++;
 	__u16 port = FIELD(s, sock_common, skc_num);
 	if (eligible(n, port))
-		n->udp_held += ports_add(i, SET_UDP, port);
+		n->udp_held += ports_add(n, i, SET_UDP, port);
 }
 
 #include "look.h"
@@ -647,7 +793,9 @@ __noinline int visit_long(__u32 b)
 		fill(b);
 		commit_all();
 	}
-	if (!ended(cur))
+	if (!ended(cur) && args.kind == KIND_UDP)
+		tally.capped_udp++;
+	else if (!ended(cur))
 		tally.capped++;
 	else if (strange || (args.kind == KIND_EHASH && cur >> 1 != b))
 		tally.unsettled++;
@@ -764,7 +912,7 @@ int walk_table(void *ctx)
 /* ---- namespaces ---- */
 
 /* A walk of one of the kernel's circular lists. */
-struct ring { __u64 cur, start; __u32 done, level; __u64 scope; };
+struct ring { __u64 cur, start; __u32 done, level; __u64 scope; __u32 others; };
 static struct ring ring;
 
 static __always_inline __u32 popcount(__u64 x)
@@ -821,16 +969,21 @@ static __always_inline struct inet_timewait_death_row *death_row_of(struct net *
 	return BPF_CORE_READ(o, ipv4.tcp_death_row);
 }
 
+/* Returns a number that no other namespace had since boot. Before 5.12 few namespaces
+ * have a cookie; all have a random number. */
+static __always_inline __u64 cookie_of(struct net *net)
+{
+	if (bpf_core_field_exists(net->net_cookie))
+		return BPF_CORE_READ(net, net_cookie);
+	return NO_COOKIE | BPF_CORE_READ(net, hash_mix);
+}
+
 static __always_inline void read_net(struct net *net, struct net_rec *r)
 {
 	r->net = (__u64)net;
 	r->inum = BPF_CORE_READ(net, ns.inum);
 	r->hash_mix = BPF_CORE_READ(net, hash_mix);
-	/* Before 5.12 few namespaces have a cookie; all have a random number. */
-	if (bpf_core_field_exists(net->net_cookie))
-		r->cookie = BPF_CORE_READ(net, net_cookie);
-	else
-		r->cookie = NO_COOKIE | r->hash_mix;
+	r->cookie = cookie_of(net);
 	struct inet_timewait_death_row *row = death_row_of(net);
 	r->tcp_table = (__u64)BPF_CORE_READ(row, hashinfo);
 	if (bpf_core_field_exists(net->ipv4.udp_table))
@@ -882,6 +1035,11 @@ __noinline int net_step(void)
 		tally.nets_dead++;
 		return w->done;
 	}
+	__u64 key = (__u64)net;
+	__u32 *at = bpf_map_lookup_elem(&net_index, &key);
+	/* First those with a rank, then those that were not listed by then. */
+	if (args.rank && (w->others ? at && *at != RANKED : !at || *at != RANKED))
+		return w->done;
 	__u32 k = tally.nets;
 	struct net_rec *r = bpf_map_lookup_elem(&nets, &k);
 	if (!r) {
@@ -889,8 +1047,8 @@ __noinline int net_step(void)
 		return w->done;
 	}
 	/* Remove the former namespace, unless it has already moved up in the list. */
-	__u64 old = r->net, key = (__u64)net;
-	__u32 *at = bpf_map_lookup_elem(&net_index, &old);
+	__u64 old = r->net;
+	at = bpf_map_lookup_elem(&net_index, &old);
 	if (at && *at == k)
 		bpf_map_delete_elem(&net_index, &old);
 	__builtin_memset(r, 0, sizeof(*r));
@@ -937,7 +1095,13 @@ int walk_nets(void *ctx)
 	ring.start = ring.cur = (__u64)me + OFF(net, list);
 	ring.scope = (__u64)BPF_CORE_READ(me, ns.ops);
 	ring.done = 0;
+	ring.others = 0;
 	LOOP(net_step);
+	if (args.rank) {
+		ring.others = 1;
+		ring.cur = ring.start;
+		LOOP(net_step);
+	}
 	if (!ring.done)
 		tally.nets_lost++;
 	return 0;
@@ -966,6 +1130,56 @@ static __always_inline struct kernfs_node *cgroup_of(struct task_struct *t)
 	return BPF_CORE_READ((struct cgroup_subsys_state *)css, cgroup, kn);
 }
 
+/* A walk up the cgroup hierarchy. A pod can create cgroups of any name inside its own, so
+ * the outermost cgroup of Kubernetes counts, and the walk must reach the root. */
+#define MAX_DEPTH 256
+static struct {
+	__u64 kn;
+	__u64 last[4];	/* the last nodes, the highest first */
+	__u64 pod[4];	/* the highest "kubepods" and the nodes below it */
+} climb;
+
+#define KUBEPODS "kubepods"
+
+/* Goes to the parent. */
+__noinline int climb_step(void)
+{
+	struct kernfs_node *kn = (void *)climb.kn;
+	char name[48] = {};
+	if (!kn)
+		return 1;
+	climb.last[3] = climb.last[2];
+	climb.last[2] = climb.last[1];
+	climb.last[1] = climb.last[0];
+	climb.last[0] = climb.kn;
+	climb.kn = (__u64)parent_of(kn);
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(kn, name));
+	for (__u32 i = 0; i + sizeof(KUBEPODS) <= sizeof(name); i++) {
+		__u32 same = 1;
+		for (__u32 k = 0; k < sizeof(KUBEPODS) - 1; k++)
+			same &= name[i + k] == KUBEPODS[k];
+		if (same) {
+			__builtin_memcpy(climb.pod, climb.last, sizeof(climb.pod));
+			return 0;
+		}
+	}
+	return 0;
+}
+
+/* Sets climb.pod for a process in cgroup kn, to 0 outside of pods. Returns whether it
+ * reached the root. */
+static __always_inline int find_pod(struct kernfs_node *kn)
+{
+	__builtin_memset(&climb, 0, sizeof(climb));
+	climb.kn = (__u64)kn;
+	for (int i = 0; i < MAX_DEPTH; i++)
+		if (climb_step())
+			break;
+	return !climb.kn;
+}
+
+/* Reads the process's names: of its pod's cgroup with those around it, or outside of pods
+ * of its own cgroup and of those above. */
 static __always_inline void read_task(struct task_struct *t, struct kernfs_node *kn)
 {
 	__builtin_memset(&tval, 0, sizeof(tval));
@@ -973,12 +1187,15 @@ static __always_inline void read_task(struct task_struct *t, struct kernfs_node 
 	tval.count = 1;
 	tval.generation = args.generation;
 	bpf_probe_read_kernel(tval.comm, 16, (void *)((__u64)t + OFF(task_struct, comm)));
+	if (!find_pod(kn))
+		return;
 #pragma unroll
 	for (int i = 0; i < 4; i++) {
-		if (kn) {
-			bpf_probe_read_kernel_str(tval.names[i], sizeof(tval.names[i]), BPF_CORE_READ(kn, name));
+		struct kernfs_node *of = climb.pod[0] ? (void *)climb.pod[3 - i] : kn;
+		if (of)
+			bpf_probe_read_kernel_str(tval.names[i], sizeof(tval.names[i]), BPF_CORE_READ(of, name));
+		if (kn)
 			kn = parent_of(kn);
-		}
 	}
 }
 
@@ -997,6 +1214,38 @@ static __always_inline int in_scope(struct pid *pid, struct ring *w)
 	return number && read8(number + OFF(upid, ns)) == w->scope;
 }
 
+/* Lists the namespace before others. Of one pod, at most POD_NETS are among the first. */
+static __always_inline void rank_task(__u64 net, struct kernfs_node *kn)
+{
+	if (args.rank == RANK_TASKS || bpf_map_lookup_elem(&net_index, &net)) {
+		rank(net);
+		return;
+	}
+	if (!find_pod(kn) || !climb.pod[2])
+		return;
+	__u32 one = 1, *nets = bpf_map_lookup_elem(&net_index, &climb.pod[2]);
+	if (!nets)
+		bpf_map_update_elem(&net_index, &climb.pod[2], &one, BPF_NOEXIST);
+	else if (*nets < POD_NETS)
+		++*nets;
+	else
+		return;
+	rank(net);
+}
+
+/* Returns whether the namespace may have another cgroup in tasks, v if it is there. Half
+ * of the map is for any, the other half for the first two of each namespace. */
+static __always_inline int may_add_cgroup(struct net_rec *n, struct task_val *v)
+{
+	if (!v && n->cgroups >= 2 && (n->cgroups >= NET_CGROUPS || tally.cgroups >= CGROUPS / 2)) {
+		n->tasks_lost++;
+		return 0;
+	}
+	n->cgroups++;
+	tally.cgroups++;
+	return 1;
+}
+
 __noinline int task_step(void)
 {
 	struct ring *w = &ring;
@@ -1008,11 +1257,15 @@ __noinline int task_step(void)
 	__u64 net = (__u64)BPF_CORE_READ(t, nsproxy, net_ns);
 	if (!net || !pid || !BPF_CORE_READ(t, mm))	/* exiting, or a kernel thread */
 		return w->done;
+	if (!in_scope(pid, w))
+		return w->done;
+	if (args.rank) {
+		rank_task(net, cgroup_of(t));
+		return w->done;
+	}
 	__u32 index;
 	struct net_rec *n = net_of(net, &index);
 	if (!n)
-		return w->done;
-	if (!in_scope(pid, w))
 		return w->done;
 	n->tasks++;
 	if (n->inum == tally.host)
@@ -1024,6 +1277,8 @@ __noinline int task_step(void)
 		v->count++;
 		return w->done;
 	}
+	if (!may_add_cgroup(n, v))
+		return w->done;
 	/* The same process as in the last walk, unless exec has renamed it. */
 	if (v && v->start_time == BPF_CORE_READ(t, start_time)) {
 		__u64 comm[2] = {};
@@ -1040,7 +1295,7 @@ __noinline int task_step(void)
 		bpf_probe_read_kernel(&tval.pid, 4, (void *)(number + OFF(upid, nr)));
 	tally.tasks_new++;
 	if (bpf_map_update_elem(&tasks, &k, &tval, BPF_ANY))
-		tally.tasks_lost++;
+		n->tasks_lost++;
 	return w->done;
 }
 LOOP_OF(task_step)
@@ -1084,46 +1339,4 @@ int walk_tasks(void *ctx)
 
 #include "holders.h"
 
-/* ---- failed connects ---- */
-
-/* trace_inet_sock_set_state(sk, oldstate, newstate). A connect() that found no port
- * changes from SYN_SENT to CLOSE without ever having had one. A refused or closed
- * socket still has inet_sport. */
-SEC("raw_tp/inet_sock_set_state")
-int on_set_state(struct bpf_raw_tracepoint_args *ctx)
-{
-	if (ctx->args[1] != TCP_SYN_SENT || ctx->args[2] != TCP_CLOSE)
-		return 0;
-	struct inet_sock *sk = (void *)ctx->args[0];
-	if (BPF_CORE_READ(sk, inet_sport))
-		return 0;
-	struct fail_key k = {};
-	k.inum = BPF_CORE_READ(sk, sk.__sk_common.skc_net.net, ns.inum);
-	k.port = BPF_CORE_READ(sk, sk.__sk_common.skc_dport);
-	k.family = BPF_CORE_READ(sk, sk.__sk_common.skc_family);
-	if (k.family == AF_INET6) {
-		BPF_CORE_READ_INTO(&k.src, sk, sk.__sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&k.dst, sk, sk.__sk_common.skc_v6_daddr);
-		if (!k.dst[0] && !k.dst[1] && k.dst[2] == __builtin_bswap32(0xffff)) {
-			k.family = AF_INET;
-			__builtin_memset(k.src, 0, sizeof(k.src) + sizeof(k.dst));
-		}
-	}
-	if (k.family == AF_INET) {
-		k.src[0] = BPF_CORE_READ(sk, sk.__sk_common.skc_rcv_saddr);
-		k.dst[0] = BPF_CORE_READ(sk, sk.__sk_common.skc_daddr);
-	}
-	struct fail_val *v = bpf_map_lookup_elem(&fails, &k);
-	if (!v) {
-		if (bpf_map_update_elem(&fails, &k, &no_fail, BPF_NOEXIST) && !bpf_map_lookup_elem(&fails, &k)) {
-			__sync_fetch_and_add(&tally.fails_lost, 1);
-			return 0;
-		}
-		v = bpf_map_lookup_elem(&fails, &k);
-		if (!v)
-			return 0;
-	}
-	__sync_fetch_and_add(&v->count, 1);
-	v->last_ns = bpf_ktime_get_ns();
-	return 0;
-}
+#include "failures.h"
