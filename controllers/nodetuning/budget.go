@@ -102,16 +102,28 @@ func (b *passBudget) addTuning(in rollout.Input) {
 // nodes in this pass.
 func (b *passBudget) takeNodes(tuning string, names []string) (taken []string) {
 	for _, name := range names {
+		if !b.mayChange(tuning, name) {
+			continue
+		}
 		if !b.changing[name] {
-			if !b.latest.joined[name] && (b.latest.remaining <= 0 || len(b.changing) >= b.limit) || !b.hasRemaining(tuning, name) {
-				continue
-			}
 			b.addChange(tuning, name)
 		}
 		b.tunings[tuning] = b.latest
 		taken = append(taken, name)
 	}
 	return taken
+}
+
+// mayChange reports whether all limits allow the NodeTuning to change the node. One that
+// changes anyway counts already.
+func (b *passBudget) mayChange(tuning, node string) bool {
+	switch {
+	case b.latest.joined[node]:
+		return b.changing[node] || b.hasRemaining(tuning, node)
+	case b.changing[node]:
+		return b.latest.remaining >= 0
+	}
+	return b.latest.remaining > 0 && len(b.changing) < b.limit && b.hasRemaining(tuning, node)
 }
 
 // addChange counts the node against all limits that apply to it.

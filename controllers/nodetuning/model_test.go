@@ -128,7 +128,7 @@ func (h *randomHistory) createRandomTuning(name string) {
 			limit = intstr.FromInt32(int32(1 + h.IntN(4)))
 		}
 		s.Rollout = v1alpha1.Rollout{
-			Canaries: new(int32(h.IntN(3))), SoakSeconds: new(int32(60)), BatchSoakSeconds: new(int32(30 * h.IntN(2))), MaxUnavailable: &limit,
+			Canaries: new(int32(h.IntN(3))), SoakSeconds: new(int32(5)), BatchSoakSeconds: new(int32(2 * h.IntN(2))), MaxUnavailable: &limit,
 		}
 		if h.IntN(3) == 0 {
 			s.Rollout.OnRegression = v1alpha1.OnRegressionRevert
