@@ -34,9 +34,10 @@ func (r *rangePlanner) planReserved() {
 	w, wanted := r.desired[r.reserved]
 	switch {
 	case wanted:
-		desired := parsePorts(w.Value)
-		r.required = r.required.unite(r.repeatSet(desired))
-		r.temporary.AddAll(&desired)
+		desired := parsePortLists(r.def, w.Value)
+		r.required = r.required.unite(desired)
+		all := desired.mergeAll()
+		r.temporary.AddAll(&all)
 	case r.keepKeys[r.reserved]:
 		r.required = r.required.unite(r.own)
 	}
