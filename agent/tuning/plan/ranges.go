@@ -142,10 +142,11 @@ func (r *rangePlanner) addRangeWrite(w *Write) {
 // planWiderRange plans to set a range, if the ports that it must not take can be
 // reserved.
 func (r *rangePlanner) planWiderRange(w desiredSetting) {
-	now := r.in.Current[w.Key].Value
-	if why := r.explainPodChoice(w); why != "" && !w.def.IsSame(now, w.Value) {
-		r.addStatus(w.Setting, v1alpha1.SettingRefused, why)
-		return
+	if !w.def.IsSame(r.in.Current[w.Key].Value, w.Value) {
+		if why := r.explainPodChoice(w); why != "" {
+			r.addStatus(w.Setting, v1alpha1.SettingRefused, why)
+			return
+		}
 	}
 	need, why := r.findCollisions(w)
 	if why == "" {
