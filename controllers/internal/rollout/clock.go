@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"hash/fnv"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,10 +53,13 @@ func (c *rolloutState) advanceClock() {
 	was := *k
 	seconds := int32(measureInterval(was.ReadAt, c.now().Time, computeTick(c.findWait())) / time.Second)
 	k.ReadAt, k.Observing = c.now(), c.isObserving()
-	if k.ChangingHash = c.hashChanging(); k.ChangingHash != was.ChangingHash { // by other NodeTunings, or settled
-		k.StalledSeconds, k.UpdatingSeconds = 0, 0
-	}
 	k.Conclusive = k.Observing && c.isConclusive()
+	switch k.ChangingHash = c.hashChanging(); {
+	case k.ChangingHash != was.ChangingHash: // other nodes are changing, perhaps by other NodeTunings
+		k.UpdatingSeconds = 0
+	case len(c.changing) > 0:
+		k.UpdatingSeconds += seconds
+	}
 	switch {
 	case c.waitsOnPurpose():
 		k.StalledSeconds = 0
@@ -68,9 +72,6 @@ func (c *rolloutState) advanceClock() {
 		}
 	default:
 		k.StalledSeconds += seconds
-		if len(c.changing) > 0 {
-			k.UpdatingSeconds += seconds
-		}
 	}
 	if c.exceedsMaxFailed() {
 		k.FailingSeconds += seconds
@@ -103,12 +104,17 @@ func (c *rolloutState) findWait() time.Duration {
 	return c.deadline
 }
 
-// waitsOnPurpose reports whether the rollout waits for a user, a window or its budget.
+// waitsOnPurpose reports whether the rollout waits for a user, a window, its budget or
+// other NodeTunings.
 func (c *rolloutState) waitsOnPurpose() bool {
-	if c.isPaused || c.Brake != "" || c.window.problem != "" {
+	switch {
+	case c.isPaused || c.Pause != "" || c.Brake != "" || c.window.problem != "":
 		return true
-	}
-	if len(c.changing) > 0 || len(c.pending) == 0 || c.isObserving() && !c.hasSoaked() {
+	case slices.ContainsFunc(c.changing, func(n *nodeState) bool { return n.changed || n.Restoring }):
+		return false
+	case len(c.changing) > 0:
+		return true
+	case len(c.pending) == 0 || c.isObserving() && !c.hasSoaked():
 		return false
 	}
 	return !c.window.open || c.Budget == 0 || c.needsApproval()

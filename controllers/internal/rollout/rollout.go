@@ -84,6 +84,9 @@ type Decision struct {
 	// Update are the nodes that get their desired settings now, Revert those that get the
 	// settings of Input.Previous, both sorted.
 	Update, Revert []string
+	// Changing is the number of nodes whose agents are processing a change, without those
+	// that start to change now.
+	Changing int
 	// Status is the complete status of the NodeTuning.
 	Status v1alpha1.NodeTuningStatus
 	// ReevaluateAt is when to plan again even if no object changes, zero for never.
@@ -96,7 +99,7 @@ type Decision struct {
 // The first step that has a result determines it.
 func PlanChanges(in Input) Decision {
 	c := newRolloutState(in)
-	var d Decision
+	d := Decision{Changing: len(c.changing)}
 	for _, step := range []func(*rolloutState) (*stepResult, bool){
 		stopIfUnreadable, releaseDeleted, stopWithCluster, continueStop, stopIfPaused, applyBrake, updateCompleted,
 		stopOnRegression, stopOnFailures, waitForChanges, observeBatch, awaitWindow, updateCanaries,
