@@ -42,7 +42,9 @@ type Loop struct {
 	level     v1alpha1.Level // of the last sample
 	isFailing bool           // the last sample failed
 
-	mu         sync.Mutex // guards the fields below
+	mu         sync.Mutex     // guards the fields below
+	baseLevel  v1alpha1.Level // see updateBaseLevel
+	baseShare  int            // smallest capacity with a baseline, in percent of the current one; 0 before the first sample
 	history    assess.StatusHistory
 	thresholds v1alpha1.Thresholds
 	generation int64
@@ -53,7 +55,10 @@ type Loop struct {
 
 // Tuning enforces settings while the loop measures.
 type Tuning interface {
-	// SetLevel is called with the node's level after each sample.
+	// FindBaseline returns the baseline of a network, nil if it has none.
+	FindBaseline(*socket.Network) *socket.Baseline
+	// SetLevel is called with the node's level after each sample, as it would be with the
+	// baselines.
 	SetLevel(v1alpha1.Level)
 	// ListSettings returns the state of each setting. The list is not changed afterwards.
 	ListSettings() []v1alpha1.SettingStatus
@@ -146,6 +151,9 @@ func (l *Loop) newRequest() socket.Request {
 	req := socket.Request{InspectPercent: warning}
 	if l.reader == v1alpha1.ReaderSockdiag {
 		req.DetailPercent = warning / 2
+		if l.Tuning != nil {
+			req.DetailPercent = warning * l.baseShare / 200
+		}
 	}
 	return req
 }
@@ -167,13 +175,31 @@ func (l *Loop) assessSample(sample *socket.Sample) (*v1alpha1.PortPressureStatus
 	status, err := l.history.Assess(sample, &facts)
 	l.level = l.history.Level()
 	if l.Tuning != nil {
-		l.Tuning.SetLevel(status.Level)
+		l.Tuning.SetLevel(l.updateBaseLevel(sample))
 	}
 	if err != nil {
 		l.Log.Error("failed to encode the status", "error", err)
 		return nil, facts
 	}
 	return status, facts
+}
+
+// updateBaseLevel returns the level of a sample with the baselines of its networks, empty if
+// nothing could be measured.
+func (l *Loop) updateBaseLevel(sample *socket.Sample) v1alpha1.Level {
+	base := sample.WithBaselines(l.Tuning.FindBaseline)
+	l.baseShare = 100
+	for i := range base.Networks {
+		if now := sample.Networks[i].Settings.Capacity(); now > 0 {
+			l.baseShare = min(l.baseShare, base.Networks[i].Settings.Capacity()*100/now)
+		}
+	}
+	p, ok := base.TightestPool()
+	if !ok {
+		return ""
+	}
+	l.baseLevel = socket.NextLevel(l.thresholds, l.baseLevel, p.UsedPercent())
+	return l.baseLevel
 }
 
 // recordSample records the time of a sample, unless it failed, and the interval until the

@@ -42,10 +42,13 @@ func (e *Evidence) isSidecar() bool {
 // formatHolder returns the user of the ports, for the middle of a sentence.
 func (e *Evidence) formatHolder() string {
 	process, place := "", ""
-	if h := e.Holder; h != nil && h.Process != "" {
+	if h := e.Holder; h != nil {
 		process = h.Process
-		if h.PID > 0 {
+		switch {
+		case process != "" && h.PID > 0:
 			process += fmt.Sprintf(" (pid %d)", h.PID)
+		case h.PID > 0: // a dump without names
+			process = fmt.Sprintf("PID %d", h.PID)
 		}
 	}
 	switch e.Pool.Network.Owner.Kind {

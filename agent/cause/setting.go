@@ -69,7 +69,7 @@ func (e *Evidence) suggestWiderRange() *SuggestedSetting {
 	}
 	note := reserve + " the ports that services listen on"
 	ports := 65535 - safeRangeStart + 1
-	if e.Pool.Network.Owner.Kind == socket.OwnerHost {
+	if kind := e.Pool.Network.Owner.Kind; kind == socket.OwnerHost || kind == socket.OwnerUnknown {
 		ports -= nodePorts
 		note = reserve + " node ports (30000-32767) and those that services listen on"
 	}

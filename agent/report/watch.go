@@ -61,9 +61,9 @@ func trimObject(o any) (any, error) {
 	}
 	return &v1alpha1.PortPressure{
 		ObjectMeta: metav1.ObjectMeta{Name: p.Name, UID: p.UID, Generation: p.Generation, ResourceVersion: p.ResourceVersion,
-			Annotations: p.Annotations},
+			Annotations: p.Annotations, OwnerReferences: p.OwnerReferences},
 		Spec: p.Spec,
 		Status: v1alpha1.PortPressureStatus{ObservedAt: p.Status.ObservedAt, LastPressure: p.Status.LastPressure,
-			Conditions: p.Status.Conditions, Settings: p.Status.Settings},
+			Conditions: p.Status.Conditions, Settings: p.Status.Settings, Platform: v1alpha1.Platform{BootID: p.Status.Platform.BootID}},
 	}, nil
 }

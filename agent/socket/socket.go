@@ -177,6 +177,7 @@ const (
 	OwnerContainer OwnerKind = "Container" // a container without a pod
 	OwnerProcess   OwnerKind = "Process"   // some other process
 	OwnerNone      OwnerKind = "None"      // no process is in it
+	OwnerUnknown   OwnerKind = "Unknown"   // the reader cannot know (a dump)
 )
 
 // Owner is the workload to which a network namespace belongs.

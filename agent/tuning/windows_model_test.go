@@ -18,6 +18,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
+	"portreeve.io/portreeve/internal/testutil/histories"
 )
 
 const (
@@ -57,10 +58,7 @@ type windowsModel struct {
 }
 
 func TestOriginalsOfWindowsAreAlwaysRestored(t *testing.T) {
-	sequences := 400
-	if testing.Short() {
-		sequences = 80
-	}
+	sequences := histories.Count(400)
 	killed, written, waited := 0, 0, 0
 	for seed := range uint64(sequences) {
 		w := newWindowsWorld()

@@ -16,6 +16,9 @@ const (
 	ConditionTuned = "Tuned"
 	// ConditionRestartRequired is True if a setting takes effect only after a restart.
 	ConditionRestartRequired = "RestartRequired"
+	// ConditionSettingsOrphaned is True while values that Portreeve has written are in
+	// effect although the spec does not request them. Otherwise it is absent.
+	ConditionSettingsOrphaned = "SettingsOrphaned"
 )
 
 // Reasons of ConditionPortsAvailable: the levels and ReasonNotMeasured.
@@ -47,6 +50,10 @@ const (
 	// original values have been restored.
 	ReasonNoSettings = "NoSettings"
 )
+
+// ReasonNotRequested is the reason of ConditionSettingsOrphaned. Its message lists the
+// settings, and status.settings the reason for each.
+const ReasonNotRequested = "NotRequested"
 
 // Reasons of ConditionRestartRequired.
 const (

@@ -104,7 +104,7 @@ type PortPressureStatus struct {
 	// +optional
 	OmittedSettings *OmittedSettings `json:"omittedSettings,omitempty"`
 	// conditions contains PortsAvailable, ConntrackAvailable, LeakSuspected, Tuned and
-	// RestartRequired.
+	// RestartRequired, and SettingsOrphaned while it is True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -126,6 +126,11 @@ type Platform struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Kernel string `json:"kernel,omitempty"`
+	// bootID identifies the boot of a Linux node (/proc/sys/kernel/random/boot_id): a
+	// restart resets all sysctls.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	BootID string `json:"bootID,omitempty"`
 	// build is the Windows version and build number, such as "10.0.20348.2340".
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
@@ -340,7 +345,12 @@ type SettingStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
-	// lastTransitionTime is the time at which state last changed.
+	// orphaned is true if a value that Portreeve has written is in effect, although the
+	// spec does not request it: it could not be restored, changes are stopped, the spec
+	// has no list of settings, or the agent changes no settings.
+	// +optional
+	Orphaned bool `json:"orphaned,omitempty"`
+	// lastTransitionTime is the time at which state or desired last changed.
 	// +optional
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 	// podsApplied is the number of pods in which the value is applied (scope Pods).

@@ -41,6 +41,10 @@ const (
 	KeyNeigh6Thresh3        = "net.ipv6.neigh.default.gc_thresh3"
 )
 
+// KeyUnprivilegedPortStart is the first port that any process may bind (Linux). It is not
+// in the catalogue: it is only read, because the kernel refuses a range that begins below it.
+const KeyUnprivilegedPortStart = "net.ipv4.ip_unprivileged_port_start"
+
 // TcpipParameters is the registry key of TCP/IP's parameters, below HKLM. The keys of
 // its values begin with it.
 const TcpipParameters = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\`

@@ -59,6 +59,9 @@ func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 	}, nil
 }
 
+// newMeasureOptions returns the options of a tuner that changes nothing.
+func newMeasureOptions() tuning.Options { return tuning.Options{OS: settings.Windows} }
+
 // watchSettings returns a function that wakes the tuner when a value of TCP/IP's key changes.
 func watchSettings(log *slog.Logger, wake func()) []func(context.Context) {
 	return []func(context.Context){func(ctx context.Context) {

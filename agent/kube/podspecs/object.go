@@ -29,6 +29,10 @@ type podSpec struct {
 }
 
 type containerSpec struct {
+	SecurityContext struct {
+		Privileged bool   `json:"privileged"`
+		ProcMount  string `json:"procMount"`
+	} `json:"securityContext"`
 	Ports []struct {
 		ContainerPort int `json:"containerPort"`
 		HostPort      int `json:"hostPort"`
@@ -40,6 +44,12 @@ type containerSpec struct {
 		PostStart *handlerSpec `json:"postStart"`
 		PreStop   *handlerSpec `json:"preStop"`
 	} `json:"lifecycle"`
+}
+
+// canWriteSysctls reports whether the container's /proc/sys may be writable: runtimes mount
+// it read-only in all others.
+func (c *containerSpec) canWriteSysctls() bool {
+	return c.SecurityContext.Privileged || c.SecurityContext.ProcMount == "Unmasked"
 }
 
 // handlerSpec is a probe or a hook that connects to a port of the pod.

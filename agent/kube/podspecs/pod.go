@@ -16,6 +16,9 @@ type Pod struct {
 	Ports, HostPorts []int
 	// Sysctls are the names, with dots, of the sysctls that the pod sets itself.
 	Sysctls []string
+	// HasInit is true if the pod has init containers, and CanWriteSysctls if one of its
+	// containers may write sysctls of the pod's network.
+	HasInit, CanWriteSysctls bool
 	// Hash is the UID of a static pod on its node, if this is its mirror.
 	Hash string
 }
@@ -34,7 +37,9 @@ func convertPod(o *podObject) Pod {
 	if hash := o.Annotations[annotationHash]; hash == o.Annotations[annotationMirror] {
 		p.Hash = hash
 	}
+	p.HasInit = len(o.Spec.InitContainers) > 0
 	for _, c := range slices.Concat(o.Spec.InitContainers, o.Spec.Containers) {
+		p.CanWriteSysctls = p.CanWriteSysctls || c.canWriteSysctls()
 		for _, port := range c.Ports {
 			p.Ports = append(p.Ports, port.ContainerPort)
 			p.HostPorts = append(p.HostPorts, port.HostPort)

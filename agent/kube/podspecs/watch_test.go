@@ -49,7 +49,7 @@ func TestConvertPod(t *testing.T) {
 			pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Namespace: "shop", Name: "api", Labels: map[string]string{"app": "api"}}, Spec: full},
 			want: Pod{UID: "u", Namespace: "shop", Name: "api", Labels: map[string]string{"app": "api"},
 				Ports: []int{53, 8080, 9000, 9100, 15090, 50051}, HostPorts: []int{80},
-				Sysctls: []string{"net.ipv4.tcp_syncookies", "net.ipv4.conf.eth0/1.forwarding"}},
+				Sysctls: []string{"net.ipv4.tcp_syncookies", "net.ipv4.conf.eth0/1.forwarding"}, HasInit: true},
 		},
 		"A pod in the node's network": {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{HostNetwork: true}},
@@ -58,6 +58,20 @@ func TestConvertPod(t *testing.T) {
 		"A pod that has ended": {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Status: corev1.PodStatus{Phase: corev1.PodSucceeded}},
 			want: Pod{UID: "u", Finished: true},
+		},
+		"A pod with an init container": {
+			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{InitContainers: make([]corev1.Container, 1)}},
+			want: Pod{UID: "u", HasInit: true},
+		},
+		"A pod with a privileged container": {
+			pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{Containers: []corev1.Container{
+				{SecurityContext: &corev1.SecurityContext{Privileged: new(true)}}}}},
+			want: Pod{UID: "u", CanWriteSysctls: true},
+		},
+		"A pod with a writable /proc/sys": {
+			pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{InitContainers: []corev1.Container{
+				{SecurityContext: &corev1.SecurityContext{ProcMount: new(corev1.UnmaskedProcMount)}}}}},
+			want: Pod{UID: "u", HasInit: true, CanWriteSysctls: true},
 		},
 		"The mirror of a static pod": {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Annotations: map[string]string{annotationHash: hash, annotationMirror: hash}}},

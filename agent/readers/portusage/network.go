@@ -23,7 +23,9 @@ func (t *Counter) BuildNetwork() socket.Network {
 		UDPSockets:  t.udpSockets,
 		UDPInUse:    t.countUDPPorts(),
 	}
+	t.removePeers()
 	t.findServerPorts()
+	t.removeUnchoosable()
 	n.Destinations = t.buildDestinations()
 	t.countPorts(&n)
 	return n
@@ -56,10 +58,28 @@ func (t *Counter) findServerPorts() {
 	for _, h := range t.sockets {
 		t.connected.Add(h.localPort())
 		p := &t.pools[h.poolIndex()]
-		if h.tcpState() != peerTimeWait && !t.isLocalClient(h.localPort(), p.to.Port(), h.tcpState(), p.source == p.to.Addr()) {
+		switch isClient := t.isLocalClient(h.localPort(), p.to.Port(), h.tcpState(), p.source == p.to.Addr()); {
+		case h.tcpState() == peerTimeWait:
+		case !isClient:
 			t.serverPorts.Add(h.localPort())
+		case t.isChoosable(h.localPort()):
+			t.insidePorts.Add(h.localPort())
+		default:
+			t.outsidePorts.Add(h.localPort())
 		}
 	}
+}
+
+// removePeers removes the other ends of connections whose own end is in a pool.
+func (t *Counter) removePeers() {
+	t.sockets = slices.DeleteFunc(t.sockets, func(h pooledSocket) bool {
+		return h.tcpState() == peerTimeWait && t.isChoosable(t.pools[h.poolIndex()].to.Port())
+	})
+}
+
+// removeUnchoosable removes the sockets whose local port is in no pool.
+func (t *Counter) removeUnchoosable() {
+	t.sockets = slices.DeleteFunc(t.sockets, func(h pooledSocket) bool { return !t.isChoosable(h.localPort()) })
 }
 
 // isUnavailable reports whether connect() can't use h's port for any destination, so that
@@ -79,37 +99,57 @@ func (t *Counter) buildDestinations() []socket.Destination {
 			countState(&list[h.poolIndex()], h.tcpState())
 		}
 	}
-	for i := range list {
-		t.countReusable(&list[i])
-	}
+	t.countReusable(list)
 	return slices.DeleteFunc(list, func(d socket.Destination) bool { return d.States == tcpstate.Counts{} })
 }
 
 func countState(d *socket.Destination, s tcpstate.State) {
-	switch s {
-	case reusableTimeWait:
-		d.ReusableIfAll++
-		s = tcpstate.TimeWait
-	case peerTimeWait:
+	if s == peerTimeWait {
 		d.Reusable++
 		s = tcpstate.TimeWait
 	}
 	d.States[s]++
 }
 
-// countReusable counts the sockets in TIME_WAIT whose ports connect() could reuse. On Linux
-// these are sockets over loopback (tcp_tw_reuse is 2) or, if it were 1, those that are old
-// enough; on Windows, those of the other end.
-func (t *Counter) countReusable(d *socket.Destination) {
-	if !t.Windows && (d.Source.IsLoopback() || d.Address.IsLoopback()) {
-		young := uint32(0)
-		if t.timers > 0 {
-			young = d.States[tcpstate.TimeWait] - d.ReusableIfAll
+// countReusable counts the sockets in TIME_WAIT whose ports connect() would reuse: on Windows
+// those of the other end, which countState counted, and on Linux those over loopback
+// (tcp_tw_reuse is 2) if the ports of the dump agree with that.
+func (t *Counter) countReusable(list []socket.Destination) {
+	odd := t.countOddTimeWait(list)
+	for i := range list {
+		d := &list[i]
+		if waiting := d.States[tcpstate.TimeWait]; odd != nil && waiting > 0 && isLoopback(d) {
+			if hasBothParities(odd[i], waiting) {
+				t.timeWaitOfBothParities = true
+			} else {
+				d.Reusable = waiting
+			}
 		}
-		d.Reusable = d.States[tcpstate.TimeWait] - young
+		d.ReusableIfAll = d.Reusable
 	}
-	d.ReusableIfAll = max(d.ReusableIfAll, d.Reusable)
 }
+
+func isLoopback(d *socket.Destination) bool { return d.Source.IsLoopback() || d.Address.IsLoopback() }
+
+// countOddTimeWait counts the odd ports in TIME_WAIT of each destination. It returns nil on
+// Windows, where they have no meaning.
+func (t *Counter) countOddTimeWait(list []socket.Destination) []uint32 {
+	if t.Windows {
+		return nil
+	}
+	odd := make([]uint32, len(list))
+	for _, h := range t.sockets {
+		if h.tcpState() == tcpstate.TimeWait && h.localPort()%2 == 1 && !t.isUnavailable(h) {
+			odd[h.poolIndex()]++
+		}
+	}
+	return odd
+}
+
+// hasBothParities reports whether at least a twentieth of the ports is even and a twentieth
+// is odd. connect() first tries the ports of one parity (net/ipv4/inet_hashtables.c,
+// __inet_hash_connect). While it may reuse their TIME_WAIT, it does not need the others.
+func hasBothParities(odd, total uint32) bool { return 20*min(odd, total-odd) >= total }
 
 // countPorts counts the ports of the range that are in use. On Windows, a port that is used
 // by a connection may also be listed as bound. Only a bound port without a connection is
@@ -156,20 +196,39 @@ func (t *Counter) CollectUsedPorts(p socket.Protocol) *ports.Set {
 	return &all
 }
 
-// CountByHolder returns the number of sockets in p by holder number. If any socket may make
-// a port unavailable to p, it counts the sockets of all destinations. It is valid after
-// BuildNetwork.
+// CountByHolder returns the number of sockets in p by holder number, including those whose
+// ports are unavailable to every destination. If any socket may make a port unavailable to p,
+// it counts the sockets of all destinations. It is valid after BuildNetwork.
 func (t *Counter) CountByHolder(p socket.Pool) (counts [MaxHolders + 1]int) {
+	if p.Protocol == socket.UDP {
+		inRange := ports.Intersection(t.udp, ports.NewSet(t.UDPRange))
+		inRange.RemoveAll(t.ReservedUDP)
+		t.udpHolders.addTo(&counts, &inRange)
+		return counts
+	}
+	t.countUnavailableByHolder(&counts)
 	for _, h := range t.sockets {
 		if t.isUnavailable(h) || h.holderNumber() == 0 {
 			continue
 		}
-		if !p.Network.BindUnknown && !t.isInPool(p, h) {
-			continue
+		if p.Network.BindUnknown || p.Kind == socket.Bind || t.isInPool(p, h) {
+			counts[h.holderNumber()]++
 		}
-		counts[h.holderNumber()]++
 	}
 	return counts
+}
+
+// countUnavailableByHolder counts the ports of listeners and of sockets that are only bound.
+func (t *Counter) countUnavailableByHolder(counts *[MaxHolders + 1]int) {
+	inRange := ports.NewSet(t.Range)
+	inRange.RemoveAll(t.Reserved)
+	bound, listening := ports.Intersection(t.bound, inRange), ports.Intersection(t.serverPorts, inRange)
+	bound.RemoveAll(&listening)
+	if t.Windows { // a port with a connection is counted with the connection
+		bound.RemoveAll(&t.connected)
+	}
+	t.boundHolders.addTo(counts, &bound)
+	t.listeningHolders.addTo(counts, &listening)
 }
 
 func (t *Counter) isInPool(p socket.Pool, h pooledSocket) bool {

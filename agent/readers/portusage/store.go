@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
@@ -24,13 +25,9 @@ type poolKey struct {
 // local port, its state and the number of its holder.
 type pooledSocket uint64
 
-// The states of a pooledSocket that tcpstate does not have.
-const (
-	// reusableTimeWait is a TIME_WAIT that is old enough for connect() to reuse its port.
-	reusableTimeWait tcpstate.State = 14
-	// peerTimeWait is the TIME_WAIT of the other end, which is also on this host.
-	peerTimeWait tcpstate.State = 15
-)
+// peerTimeWait is the state of a pooledSocket that tcpstate does not have: the TIME_WAIT of the
+// other end, which is also on this host.
+const peerTimeWait tcpstate.State = 15
 
 func packSocket(pool uint32, port uint16, state tcpstate.State, holder int) pooledSocket {
 	return pooledSocket(pool)<<32 | pooledSocket(port)<<16 | pooledSocket(state)<<12 | pooledSocket(holder&MaxHolders)
@@ -129,4 +126,28 @@ func countAbove(sizes []int, least int) (n int) {
 		}
 	}
 	return n
+}
+
+// portHolders has the numbers of the first holders of ports.
+type portHolders []uint16
+
+func (p *portHolders) set(port uint16, holder int) {
+	if holder == 0 {
+		return
+	}
+	if *p == nil {
+		*p = make(portHolders, 1<<16)
+	}
+	if (*p)[port] == 0 {
+		(*p)[port] = uint16(holder)
+	}
+}
+
+// addTo adds the number of ports of set by holder to counts.
+func (p portHolders) addTo(counts *[MaxHolders + 1]int, set *ports.Set) {
+	for port, holder := range p {
+		if holder != 0 && set.Contains(uint16(port)) {
+			counts[holder]++
+		}
+	}
 }

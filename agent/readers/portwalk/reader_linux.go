@@ -51,8 +51,8 @@ type Reader struct {
 	fds        [2]int // a TCP and a UDP socket, see proto_of in the BPF program
 	netRecords *ebpf.Memory
 	links      []link.Link
-	wakeups    *ringbuf.Reader // nil if OnFailure is not set
-	notifier   sync.WaitGroup  // reads wakeups
+	wakeups    *ringbuf.Reader     // nil if OnFailure is not set
+	notifier   sync.WaitGroup      // reads wakeups
 	unobserved []socket.Unobserved // in every sample
 
 	owners        ownerCache

@@ -17,6 +17,7 @@ import (
 	"portreeve.io/portreeve/agent/readers/sockdiag"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // Options configures a Reader.
@@ -124,6 +125,9 @@ var (
 // Name is the name of the reader in samples.
 const Name = "procfs"
 
+// unprivilegedPorts can be in the range of another network.
+var unprivilegedPorts = ports.Range{First: 1024, Last: 65535}
+
 // isVanished reports whether err means that the namespace or its process has ended.
 func isVanished(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, netns.ErrChanged)
@@ -131,7 +135,8 @@ func isVanished(err error) bool {
 
 // readNetwork reads one namespace.
 func (r *Reader) readNetwork(n netns.Namespace, settings socket.Settings, reserved *ports.Set, req socket.Request) (socket.Network, error) {
-	r.counter.Reset(portusage.Options{Range: settings.Range, UDPRange: settings.Range, Reserved: reserved, ReservedUDP: reserved, Complete: true})
+	r.counter.Reset(portusage.Options{Range: settings.Range, UDPRange: settings.Range, Reserved: reserved, ReservedUDP: reserved,
+		Stored: unprivilegedPorts, Complete: true})
 	out := socket.Network{Inode: n.Inode, Owner: n.Owner, Settings: settings}
 	d, err := openNetFolder(n)
 	if err != nil {
@@ -166,7 +171,8 @@ func (r *Reader) readNetwork(n netns.Namespace, settings socket.Settings, reserv
 	return out, nil
 }
 
-// setReusable sets the reusable sockets by tcp_tw_reuse. The counter assumes ReuseLoopback.
+// setReusable sets the reusable sockets by tcp_tw_reuse. The counter assumes ReuseLoopback. The
+// age of TIME_WAIT, which must exceed ReuseDelay, is neglected.
 func setReusable(destinations []socket.Destination, s socket.Settings) {
 	for i := range destinations {
 		d := &destinations[i]
@@ -174,7 +180,7 @@ func setReusable(destinations []socket.Destination, s socket.Settings) {
 		case s.Reuse == socket.ReuseOff:
 			d.Reusable = 0
 		case s.Reuse == socket.ReuseAll && s.Timestamps:
-			d.Reusable = d.ReusableIfAll
+			d.Reusable = d.States[tcpstate.TimeWait]
 		}
 	}
 }

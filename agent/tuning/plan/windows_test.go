@@ -27,7 +27,8 @@ func newWindowsInput(desired []v1alpha1.Setting, current map[string]Reading, lis
 
 // restartEntry returns an entry of TcpTimedWaitDelay.
 func restartEntry(boot, original, wrote, live string) JournalEntry {
-	return JournalEntry{Key: timedWait, Boot: boot, Original: original, Wrote: []string{wrote}, Live: live}
+	return JournalEntry{Key: timedWait, Boot: boot, Original: original, Wrote: []string{wrote}, Live: live,
+		Confirmed: true, Memory: Memory{Desired: wrote, Applied: true}}
 }
 
 func TestPlanOfWindows(t *testing.T) {
@@ -203,7 +204,8 @@ func TestPlanOfWindows(t *testing.T) {
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{timedWait: {Desired: "30", Applied: true, Repairs: []time.Time{now, now}}}
 			},
-			said: []string{"Contested " + timedWait + ": another program, probably a group policy, a script of the node's image or another agent, keeps changing it: Portreeve has rewritten it 2 times, and now leaves it alone for 6 hours; remove the setting from one of the two"},
+			steps: []string{`record ` + timedWait + ` was "unset", ours ["30"]`}, // so that the next process knows
+			said:  []string{"Contested " + timedWait + ": another program, probably a group policy, a script of the node's image or another agent, keeps changing it: Portreeve has rewritten it 2 times, and now leaves it alone for 6 hours; remove the setting from one of the two"},
 		},
 	}
 	for name, test := range tests {
@@ -237,11 +239,11 @@ func TestBootTimesThatDifferSlightlyAreTheSameBoot(t *testing.T) {
 		at: true, "2026-11-21T10:00:00.1234999Z": true, "2026-11-21T09:59:58Z": true,
 		"2026-11-21T10:01:00Z": false, "": false, "5b9f7e0c-1c3c-4f6e-9f0a-2d8f5b0e6a11": false,
 	} {
-		if got := isSameBoot(at, b); got != want {
+		if got := IsSameBoot(at, b); got != want {
 			t.Errorf("%q: %v", b, got)
 		}
 	}
-	if isSameBoot("a", "b") || !isSameBoot("a", "a") {
+	if IsSameBoot("a", "b") || !IsSameBoot("a", "a") {
 		t.Error("boot IDs of Linux are alike or not")
 	}
 }
