@@ -86,7 +86,8 @@ func TestAValueOfAnotherTypeIsForeign(t *testing.T) {
 
 func TestValuesHaveNamesAndTypes(t *testing.T) {
 	key, raw := newScratchKey(t)
-	if err := errors.Join(raw.SetDWordValue("MaxUserPorts", 65534), raw.SetStringValue("MaxUserPort", "a text of more than a few bytes")); err != nil {
+	if err := errors.Join(raw.SetDWordValue("MaxUserPorts", 65534), raw.SetDWordValue("TcpTimedWaitDelay", 0x19),
+		raw.SetStringValue("MaxUserPort", "a text of more than a few bytes")); err != nil {
 		t.Fatal(err)
 	}
 	values, err := key.ListValues()
@@ -96,6 +97,7 @@ func TestValuesHaveNamesAndTypes(t *testing.T) {
 	want := []tuningwindows.AuditFinding{
 		{Name: "MaxUserPort", Why: "present, no effect on this build: its type is REG_SZ, and must be REG_DWORD"},
 		{Name: "MaxUserPorts", Why: "present, no effect on this build: no such value exists; MaxUserPort may be meant"},
+		{Name: "TcpTimedWaitDelay", Why: "present, but 25 (0x19) is out of its range, 30 to 300 s, so Windows may ignore it"},
 	}
 	if diff := cmp.Diff(want, tuningwindows.AuditValues(values)); diff != "" {
 		t.Error(diff)
