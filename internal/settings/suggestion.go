@@ -12,8 +12,17 @@ func FormatSuggestion(os OS, key, value string) string {
 	if s, _ := Lookup(os, key); s.Field != "" {
 		field = s.Field
 	}
+	if len(value) > longValue { // a list of ports, which must not be a single long word
+		value = strings.ReplaceAll(value, ",", listSeparator)
+	}
 	return fmt.Sprintf("%s = %s%s%s)", shortenKey(key), value, suggestionField, field)
 }
+
+// longValue is the length from which a list is shown with listSeparator.
+const (
+	longValue     = 40
+	listSeparator = ", "
+)
 
 // suggestionField separates the value of a suggestion from the field.
 const suggestionField = " (NodeTuning "
@@ -28,6 +37,7 @@ func FindSuggestions(os OS, text string) map[string]string {
 	for _, s := range All() {
 		_, rest, isNamed := strings.Cut(" "+text, " "+shortenKey(s.Key)+" = ")
 		value, _, isSuggestion := strings.Cut(rest, suggestionField)
+		value = strings.ReplaceAll(value, listSeparator, ",")
 		if s.OS == os && isNamed && isSuggestion && s.CheckValue(value) == nil {
 			found[s.Key] = value
 		}
