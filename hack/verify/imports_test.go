@@ -96,9 +96,10 @@ var pure = map[string]pureRule{
 	"controllers/nodetuning/node_settings.go": {},
 	"controllers/nodetuning/events.go":        {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/portpressure/agent.go":       {},
-	"controllers/portpressure/desired.go":     {allow: []string{"k8s.io/api/core/v1"}}, // types
-	"controllers/internal/rollout":            {},
+	"controllers/portpressure/desired.go":     {allow: []string{"k8s.io/api/core/v1"}},        // types
+	"controllers/internal/rollout":            {allow: []string{"github.com/robfig/cron/v3"}}, // parses expressions
 	"controllers/internal/view":               {},
+	"controllers/internal/advise":             {allow: []string{"sigs.k8s.io/yaml"}}, // encodes objects
 	"controllers/internal/transition":         {allow: []string{"k8s.io/api/core/v1"}}, // types
 }
 
