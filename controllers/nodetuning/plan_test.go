@@ -120,7 +120,7 @@ func TestEventsReportStatesThatBegin(t *testing.T) {
 		"a regression persists":            {regressed, regressed, nil},
 		"a user pauses a rollout":          {rolling, status(v1alpha1.RolloutPaused, v1alpha1.ReasonRolloutPaused, v1alpha1.TuningCounts{}), []string{"Normal RolloutPaused: why"}},
 		"the brake stops a paused rollout": {status(v1alpha1.RolloutPaused, v1alpha1.ReasonRolloutPaused, v1alpha1.TuningCounts{}), status(v1alpha1.RolloutPaused, v1alpha1.ReasonReleaseHeld, v1alpha1.TuningCounts{}), []string{"Warning ReleaseHeld: why"}},
-		"a regression is reverted":         {regressed, status(v1alpha1.RolloutReverted, v1alpha1.ReasonRegressionFound, v1alpha1.TuningCounts{Failed: 1}), []string{"Warning RegressionFound: why; original values are restored on the updated nodes"}},
+		"a regression is reverted":         {regressed, status(v1alpha1.RolloutReverted, v1alpha1.ReasonRegressionFound, v1alpha1.TuningCounts{Failed: 1}), []string{"Warning RegressionFound: why; the settings of the previous revision are restored on the updated nodes"}},
 		"other states": {rolling, conflicted, []string{
 			"Warning ConflictFound: k on 1 node",
 			"Warning SettingRefused: status.failing lists other nodes first; kubectl get portpressures lists all",

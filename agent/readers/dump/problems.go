@@ -91,8 +91,8 @@ func (r *dumpReader) listUnobserved(s portusage.Summary) []socket.Unobserved {
 		portusage.MaxDestinations, s.Dropped)
 	addIf(s.Duplicates > 0, "repeated lines",
 		"%d lines repeat a socket, as in a file of several dumps; each socket counts once, "+
-			"but repeated sockets with a port outside %v can't be recognized",
-		s.Duplicates, storedPorts)
+			"but repeated listeners and UDP sockets can't be recognized",
+		s.Duplicates)
 	addIf(r.truncatedRows > 0 && !r.hasLongAddresses, "IPv6 addresses",
 		"netstat truncated addresses in %d lines, so destinations that differ only in the missing part count as one; "+
 			"use netstat -W or ss",

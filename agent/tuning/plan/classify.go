@@ -77,8 +77,8 @@ func (b *planBuilder) findRefusal(s *v1alpha1.Setting, def settings.Setting) str
 		return s.Key + ": not in the agent's --allow on this node"
 	case err != nil:
 		return err.Error()
-	case s.Key == maxUserPort && hasTooManyPorts(s.Value):
-		return fmt.Sprintf("%s: %q: the last port until Windows Server 2003 only; since Vista it is a number of ports from 49152 on, 255 to 16384; use windows.dynamicPorts", s.Key, s.Value)
+	case s.Key == settings.KeyMaxUserPort:
+		return fmt.Sprintf("%s: %q: Windows 10, Server 2016 and later were measured to interpret it as the last port of a range from 1024, not as a number of ports; use windows.dynamicPorts", s.Key, s.Value)
 	case !b.in.Target.IsHost() && !def.AppliesToPods():
 		return fmt.Sprintf("%s: the whole node has one value (%v), which cannot be set in a pod; use the scope Host", s.Key, def.Namespacing)
 	case now.isAbsent():
@@ -103,15 +103,6 @@ func (b *planBuilder) explainPrivilegedPorts(value string) string {
 	}
 	return fmt.Sprintf("%s: %q begins below %s, which is %d in this network, so the kernel would refuse it; lower that one, or choose a range from %d on",
 		rangeKey, value, settings.KeyUnprivilegedPortStart, start, start)
-}
-
-// maxUserPort was the last port until Windows Server 2003. Go needs Windows 10, where
-// it has the meaning that Vista gave it.
-const maxUserPort = settings.KeyMaxUserPort
-
-func hasTooManyPorts(value string) bool {
-	n, err := strconv.Atoi(value)
-	return err != nil || n > 1<<14
 }
 
 func isOneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }

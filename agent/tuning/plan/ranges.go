@@ -27,7 +27,7 @@ type portKeys struct {
 
 var (
 	linuxPortKeys   = portKeys{[]string{rangeKey}, reserveKey}
-	windowsPortKeys = portKeys{[]string{settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP}, settings.KeyExcludedPorts}
+	windowsPortKeys = portKeys{[]string{settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP, settings.KeyAutoReusePorts}, settings.KeyExcludedPorts}
 )
 
 func (f Facts) selectPortKeys() portKeys {
@@ -125,7 +125,7 @@ func (r *rangePlanner) planRange(key string) {
 	case wanted:
 		r.planWiderRange(w)
 	case r.keepKeys[key]: // the range stays, and so do the ports reserved for it
-		r.required = r.required.unite(r.own)
+		r.required = r.required.unite(r.own).unite(r.repeatSet(r.findProtectedPorts(key)))
 	case inJournal:
 		def, _ := r.in.lookupSetting(key)
 		move := r.planRestore(def, e)
@@ -134,6 +134,23 @@ func (r *rangePlanner) planRange(key string) {
 		}
 		r.addRangeWrite(move)
 	}
+}
+
+// findProtectedPorts returns the protected ports that the current value of a range includes
+// and that it would not include without Portreeve. Another program may have reserved some of
+// them until now.
+func (r *rangePlanner) findProtectedPorts(key string) (protected ports.Set) {
+	e, inJournal := r.findEntry(key)
+	if !inJournal {
+		return protected
+	}
+	def, _ := r.in.lookupSetting(key)
+	now := r.in.Current[key].Value
+	gained := findGainedPorts(def, e.restoreValue(def, now), now)
+	for _, p := range r.in.Protect {
+		protected = ports.Union(protected, ports.Intersection(ports.NewSet(p.Ports), gained))
+	}
+	return protected
 }
 
 func (r *rangePlanner) addRangeWrite(w *Write) {
@@ -262,9 +279,10 @@ func (r *rangePlanner) planReserved() {
 	w, wanted := r.desired[r.reserved]
 	switch {
 	case wanted:
-		desired := parsePorts(w.Value)
-		r.required = r.required.unite(r.repeatSet(desired))
-		r.temporary.AddAll(&desired)
+		desired := parsePortLists(r.def, w.Value)
+		r.required = r.required.unite(desired)
+		all := desired.mergeAll()
+		r.temporary.AddAll(&all)
 	case r.keepKeys[r.reserved]:
 		r.required = r.required.unite(r.own)
 	}
