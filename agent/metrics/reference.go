@@ -42,6 +42,11 @@ var (
 	networkCause = newGauge("portreeve_network_cause_info",
 		"Always 1: the cause why the network's tightest pool is above the warning threshold.",
 		"below the warning threshold, or not one of the object's 3 tightest networks", append(networkLabels[:3:3], "cause")...)
+	causeInfo = newGauge("portreeve_cause_info",
+		"Always 1: what limits connections on the node, which is the cause of the tightest pool above the warning threshold, or a bottleneck other than ports.",
+		"nothing does", "cause")
+	conditionInfo = newGauge("portreeve_condition_info",
+		"Always 1: the status and the reason of a condition of the PortPressure.", noSample, "type", "status", "reason")
 	exhaustion = newGauge("portreeve_exhaustion_seconds",
 		"Time until no port of the tightest pool is free if the trend continues; 0 if none is now.", "no exhaustion is predicted")
 	tcpSockets = newGauge("portreeve_tcp_sockets",

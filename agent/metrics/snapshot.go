@@ -59,6 +59,12 @@ func (l *metricList) addNode(s *v1alpha1.PortPressureStatus, t v1alpha1.Threshol
 	if s.ExhaustionSeconds != nil {
 		l.add(exhaustion.newMetric(float64(*s.ExhaustionSeconds)))
 	}
+	if s.Cause != "" {
+		l.add(causeInfo.newMetric(1, string(s.Cause)))
+	}
+	for _, c := range s.Conditions {
+		l.add(conditionInfo.newMetric(1, c.Type, string(c.Status), c.Reason))
+	}
 	if s.NetworkCount != nil {
 		l.add(networks.newMetric(float64(*s.NetworkCount)))
 	}
