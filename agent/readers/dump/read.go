@@ -376,6 +376,9 @@ func (r *dumpReader) buildDump() (Dump, error) {
 	r.counter.SetRanges(chosen.tcp, chosen.udp)
 	r.countUnknownWords()
 	n := r.counter.BuildNetwork()
+	if r.pasted.reuseIsOff && !r.system.Windows {
+		forbidReuse(&n)
+	}
 	n.Owner, n.Evidence = r.options.owner(), r.collectEvidence(&n)
 	summary := r.counter.Summarize()
 	d := Dump{
@@ -395,6 +398,14 @@ func (r *dumpReader) buildDump() (Dump, error) {
 		d.Sample.PoolDetail = r.holders.inspectPool(p, r.counter)
 	}
 	return d, nil
+}
+
+// forbidReuse changes n to that of a kernel that does not reuse TIME_WAIT.
+func forbidReuse(n *socket.Network) {
+	n.Settings.Reuse = socket.ReuseOff
+	for i := range n.Destinations {
+		n.Destinations[i].Reusable, n.Destinations[i].ReusableIfAll = 0, 0
+	}
 }
 
 // countUnknownWords counts the rows without a peer whose state has an unknown name, now that
