@@ -175,6 +175,9 @@ func TestPowerShellAndTcpvconFormats(t *testing.T) {
 		"JSON":                               strings.ReplaceAll(compact, ",", ",\n"),
 		"JSON in one line":                   compact,
 		"Tcpvcon":                            joinRows("[TCP] C:\\Program Files\\java\n\tPID:     4711\n\tState:   CLOSE_WAIT\n\tLocal:   10.0.0.4:PORT\n\tRemote:  10.0.0.9:3306"),
+		"TCPView 4, its tabs lost":           joinRows("java  4711  TCP  Close Wait  10.0.0.4  PORT  10.0.0.9  3306  7/5/2025 10:57:02 PM  java"),
+		"TCPView 3, its tabs lost":           joinRows("java  4711  TCP  10.0.0.4  PORT  10.0.0.9  3306  CLOSE_WAIT"),
+		"netstat with an address per line":   joinRows("  TCP    10.0.0.4:PORT\n         10.0.0.9:3306\n         CLOSE_WAIT      4711"),
 		"Tcpvcon -c":                         joinRows(`TCP,java,4711,CLOSE_WAIT,10.0.0.4:PORT,10.0.0.9:3306`),
 		"netstat with the offload state":     joinRows("  TCP    10.0.0.4:PORT         10.0.0.9:3306          CLOSE_WAIT      4711     InHost"),
 		"netstat as a spreadsheet":           joinRows("TCP,10.0.0.4:PORT,10.0.0.9:3306,CLOSE_WAIT,4711"),
@@ -191,6 +194,7 @@ func TestFormatsWithoutAProcess(t *testing.T) {
 		text, state, want string
 	}{
 		"netsh":                              {"State  Local Address  Remote Address\n-------------\n" + joinRows("CLOSE_WAIT         10.0.0.4:PORT         10.0.0.9:3306"), "", "netsh"},
+		"netsh, two words":                   {joinRows("Close Wait         10.0.0.4:PORT         10.0.0.9:3306"), "", "netsh"},
 		"netstat -t, the state of offload":   {joinRows("  TCP    10.0.0.4:PORT         10.0.0.9:3306          CLOSE_WAIT      InHost"), "", "Windows netstat"},
 		"columns of netstat":                 {joinRows("10.0.0.4:PORT 10.0.0.9:3306 CLOSE_WAIT"), "", "Linux netstat"},
 		"columns of netstat in one line":     {strings.Join(formatRows("10.0.0.4:PORT 10.0.0.9:3306 CLOSE_WAIT"), " "), "", "Linux netstat"},

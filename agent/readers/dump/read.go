@@ -243,6 +243,11 @@ func (r *dumpReader) continueRow(line []byte) (rest []byte, err error) {
 		}
 		var next socketRow
 		k, err := r.decoder.decodeLine(part, &next)
+		if f := splitFields(trimQuote(line), r.decoder.fields[:0]); err != nil && isIncomplete(err) &&
+			len(part) == len(whole) && len(whole) <= maxWrappedRow && len(f) == 1 && hasPort(f[0]) {
+			r.wrapped.text = whole // an address in a line of its own
+			return nil, nil
+		}
 		if err != nil || k != rowLine || next.unknownState != nil || r.resolveState(&next) != nil {
 			continue
 		}
