@@ -128,6 +128,8 @@ func (d *lineDecoder) decodeFields(f [][]byte, r *socketRow) (lineKind, error) {
 		return r.decodeProcRow(f, d.udp)
 	case d.header.isTable():
 		return d.header.decodeFields(f, r)
+	case isTCPViewFields(f):
+		return r.decodeTCPViewFields(f)
 	case isNetTCPConnection(f):
 		return r.decodeNetTCPConnection(f)
 	case findLsofType(f) > 0:

@@ -72,6 +72,9 @@ func TestRowsAreReadWhateverIsAroundThem(t *testing.T) {
 		"code":   func(_ int, row string) string { return "`" + row + "`" },
 		"comma":  func(_ int, row string) string { return row + "," },
 		"HTML":   func(_ int, row string) string { return strings.ReplaceAll(row, " ", "\u00a0") + "<br>" },
+		"colours of grep": func(_ int, row string) string {
+			return "\x1b[35mnode7.txt\x1b[m:" + strings.ReplaceAll(row, "CLOSE", "\x1b[01;31m\x1b[KCLOSE\x1b[m\x1b[K")
+		},
 		"log JSON": func(_ int, row string) string {
 			return formatJSON(map[string]string{"log": row + "\n", "stream": "stdout"})
 		},
@@ -172,6 +175,9 @@ func TestPowerShellAndTcpvconFormats(t *testing.T) {
 		"JSON":                               strings.ReplaceAll(compact, ",", ",\n"),
 		"JSON in one line":                   compact,
 		"Tcpvcon":                            joinRows("[TCP] C:\\Program Files\\java\n\tPID:     4711\n\tState:   CLOSE_WAIT\n\tLocal:   10.0.0.4:PORT\n\tRemote:  10.0.0.9:3306"),
+		"TCPView 4, its tabs lost":           joinRows("java  4711  TCP  Close Wait  10.0.0.4  PORT  10.0.0.9  3306  7/5/2025 10:57:02 PM  java"),
+		"TCPView 3, its tabs lost":           joinRows("java  4711  TCP  10.0.0.4  PORT  10.0.0.9  3306  CLOSE_WAIT"),
+		"netstat with an address per line":   joinRows("  TCP    10.0.0.4:PORT\n         10.0.0.9:3306\n         CLOSE_WAIT      4711"),
 		"Tcpvcon -c":                         joinRows(`TCP,java,4711,CLOSE_WAIT,10.0.0.4:PORT,10.0.0.9:3306`),
 		"netstat with the offload state":     joinRows("  TCP    10.0.0.4:PORT         10.0.0.9:3306          CLOSE_WAIT      4711     InHost"),
 		"netstat as a spreadsheet":           joinRows("TCP,10.0.0.4:PORT,10.0.0.9:3306,CLOSE_WAIT,4711"),
@@ -188,6 +194,7 @@ func TestFormatsWithoutAProcess(t *testing.T) {
 		text, state, want string
 	}{
 		"netsh":                              {"State  Local Address  Remote Address\n-------------\n" + joinRows("CLOSE_WAIT         10.0.0.4:PORT         10.0.0.9:3306"), "", "netsh"},
+		"netsh, two words":                   {joinRows("Close Wait         10.0.0.4:PORT         10.0.0.9:3306"), "", "netsh"},
 		"netstat -t, the state of offload":   {joinRows("  TCP    10.0.0.4:PORT         10.0.0.9:3306          CLOSE_WAIT      InHost"), "", "Windows netstat"},
 		"columns of netstat":                 {joinRows("10.0.0.4:PORT 10.0.0.9:3306 CLOSE_WAIT"), "", "Linux netstat"},
 		"columns of netstat in one line":     {strings.Join(formatRows("10.0.0.4:PORT 10.0.0.9:3306 CLOSE_WAIT"), " "), "", "Linux netstat"},
@@ -267,17 +274,19 @@ func TestARangeInTheDumpIsUsed(t *testing.T) {
 	netsh := "Dynamischer Portbereich f\x81r Protokoll tcp\r\n---------------------------------\r\nStartport        : 40000\r\nAnzahl von Ports : 255\r\n"
 	linux, windows := joinRows(toolRows["netstat"]), joinRows(toolRows["Windows netstat"])
 	tests := map[string]struct{ fact, rows, want string }{
-		"sysctl":            {"net.ipv4.ip_local_port_range = 40000\t40099", linux, "40000-40099"},
-		"cat":               {"$ cat /proc/sys/net/ipv4/ip_local_port_range\n40000\t40099", linux, "40000-40099"},
-		"grep":              {"/proc/sys/net/ipv4/ip_local_port_range:40000\t40099", linux, "40000-40099"},
-		"echo":              {`echo "40000 40099" > /proc/sys/net/ipv4/ip_local_port_range`, linux, "40000-40099"},
-		"netsh in German":   {netsh, windows, "40000-40254"},
-		"netsh, quoted":     {"> " + strings.ReplaceAll(netsh, "\n", "\n> "), windows, "40000-40254"},
-		"netsh of UDP":      {strings.ReplaceAll(netsh, "tcp", "udp"), windows, "49152-65535"},
-		"Get-NetTCPSetting": {"DynamicPortRangeStartPort     : 40000\nDynamicPortRangeNumberOfPorts : 255", windows, "40000-40254"},
-		"reg query":         {"    MaxUserPort    REG_DWORD    0xfffe", windows, "1024-65534"},
-		"a .reg file":       {`"MaxUserPort"=dword:00001388`, windows, "49152-54151"},
-		"netsh and reg":     {`"MaxUserPort"=dword:0000fffe` + "\n" + netsh, windows, "40000-40254"},
+		"sysctl":                       {"net.ipv4.ip_local_port_range = 40000\t40099", linux, "40000-40099"},
+		"cat":                          {"$ cat /proc/sys/net/ipv4/ip_local_port_range\n40000\t40099", linux, "40000-40099"},
+		"grep":                         {"/proc/sys/net/ipv4/ip_local_port_range:40000\t40099", linux, "40000-40099"},
+		"echo":                         {`echo "40000 40099" > /proc/sys/net/ipv4/ip_local_port_range`, linux, "40000-40099"},
+		"netsh in German":              {netsh, windows, "40000-40254"},
+		"netsh, quoted":                {"> " + strings.ReplaceAll(netsh, "\n", "\n> "), windows, "40000-40254"},
+		"netsh of UDP":                 {strings.ReplaceAll(netsh, "tcp", "udp"), windows, "49152-65535"},
+		"Get-NetTCPSetting":            {"DynamicPortRangeStartPort     : 40000\nDynamicPortRangeNumberOfPorts : 255", windows, "40000-40254"},
+		"Get-NetTCPSetting as a table": {"SettingName DynamicPortRangeStartPort DynamicPortRangeNumberOfPorts\n----------- ---- ----\nInternet 40000 255", windows, "40000-40254"},
+		"JSON":                         {`"net.ipv4.ip_local_port_range": "40000 40099",`, linux, "40000-40099"},
+		"reg query":                    {"    MaxUserPort    REG_DWORD    0xfffe", windows, "1024-65534"},
+		"a .reg file":                  {`"MaxUserPort"=dword:00001388`, windows, "49152-54151"},
+		"netsh and reg":                {`"MaxUserPort"=dword:0000fffe` + "\n" + netsh, windows, "40000-40254"},
 	}
 	for name, test := range tests {
 		for order, text := range map[string]string{"before": test.fact + "\n" + test.rows, "after": test.rows + "\n" + test.fact + "\n"} {
@@ -290,6 +299,15 @@ func TestARangeInTheDumpIsUsed(t *testing.T) {
 					t.Errorf("the range is %s, want %s; %d not understood", got, test.want, d.Unread)
 				}
 			})
+		}
+	}
+}
+
+func TestReuseOfTimeWaitFollowsTheSettingsInTheDump(t *testing.T) {
+	for fact, want := range map[string]uint32{"": 2, "net.ipv4.tcp_tw_reuse = 2": 2, "net.ipv4.tcp_tw_reuse = 0": 0, "net.ipv4.tcp_timestamps = 0": 0} {
+		text := "TIME-WAIT 0 0 127.0.0.1:50002 127.0.0.1:8080\nTIME-WAIT 0 0 127.0.0.1:50004 127.0.0.1:8080\n" + fact + "\n"
+		if d := readDump(t, text); d.Sample.Networks[0].Destinations[0].Reusable != want {
+			t.Errorf("%q: %+v", fact, d.Sample.Networks[0].Destinations)
 		}
 	}
 }

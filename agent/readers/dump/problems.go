@@ -105,7 +105,7 @@ func (r *dumpReader) listUnobserved(s portusage.Summary) []socket.Unobserved {
 		"the dump contains none; ss prints it only with -a (ss -tan)")
 	addIf(r.hasLsof && s.TimeWait == 0, "TIME_WAIT",
 		"lsof lists the sockets of processes, which does not include TIME_WAIT; take the dump with ss -tanp")
-	addIf(!r.system.Windows && s.TimeWait > 0, "tcp_tw_reuse", "%s", explainReuse(s))
+	addIf(!r.system.Windows && s.TimeWait > 0 && !r.pasted.reuseIsOff, "tcp_tw_reuse", "%s", explainReuse(s))
 	addIf(len(r.origins) > 1, "hosts",
 		"the rows of %d hosts or files (%s) are counted together; analyze them one by one",
 		len(r.origins), strings.Join(r.origins, ", "))
