@@ -92,12 +92,17 @@ var pure = map[string]pureRule{
 	"internal/text":                           {},
 	"internal/settings":                       {},
 	"controllers/internal/resolve":            {},
+	"controllers/internal/brake":              {},
+	"controllers/internal/pace":               {},
+	"controllers/nodetuning/budget.go":        {},
+	"controllers/nodetuning/releases.go":      {},
+	"controllers/nodetuning/revisions.go":     {allow: []string{"k8s.io/api/apps/v1"}}, // types
 	"controllers/nodetuning/plan.go":          {},
 	"controllers/nodetuning/node_settings.go": {},
 	"controllers/nodetuning/events.go":        {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/portpressure/agent.go":       {},
-	"controllers/portpressure/desired.go":     {allow: []string{"k8s.io/api/core/v1"}}, // types
-	"controllers/internal/rollout":            {},
+	"controllers/portpressure/desired.go":     {allow: []string{"k8s.io/api/core/v1"}},        // types
+	"controllers/internal/rollout":            {allow: []string{"github.com/robfig/cron/v3"}}, // parses expressions
 	"controllers/internal/view":               {},
 	"controllers/internal/advise":             {allow: []string{"sigs.k8s.io/yaml"}}, // encodes objects
 	"controllers/internal/transition":         {allow: []string{"k8s.io/api/core/v1"}}, // types
