@@ -112,7 +112,7 @@ var (
 	tickSeconds = newGauge("portreeve_agent_tick_seconds",
 		"Time between the last sample and the next.", noSample)
 	tickStretched = newGauge("portreeve_agent_tick_stretched",
-		"1 if the CPU budget makes the tick longer than configured.", noSample)
+		"1 if the CPU budget makes the tick longer than configured; at a tick of 60 s, the maximum, samples may use more than the budget.", noSample)
 	statusWrites = newCounter("portreeve_agent_status_writes_total",
 		"Attempts to write the PortPressure's status, by result: ok, not_found, forbidden, throttled, error.", alwaysPresent, "result")
 	readerInfo = newGauge("portreeve_agent_reader_info",
