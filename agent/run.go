@@ -49,7 +49,6 @@ type Loop struct {
 	history    assess.StatusHistory
 	thresholds v1alpha1.Thresholds
 	generation int64
-	reader     string    // of the last successful sample
 	sampledAt  time.Time // end of the last successful sample
 	interval   time.Duration
 }
@@ -154,21 +153,24 @@ func (l *Loop) logReadState(err error) {
 	l.isFailing = err != nil
 }
 
-// newRequest requests all details, and inspection of the tightest pool above the warning
-// threshold. For sockdiag, whose dumps walk the whole machine for each namespace, it
-// requests details only of namespaces whose pools can have reached half the threshold.
+// Details are read of networks whose tightest pool can be less than detailReach percentage
+// points below the warning threshold, and of all others once per maxDetailAge.
+const (
+	detailReach  = 25
+	maxDetailAge = time.Minute
+)
+
+// newRequest requests the details of networks that can be near the warning threshold, and
+// inspection of the tightest pool above it.
 func (l *Loop) newRequest() socket.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	warning := int(l.thresholds.WithDefaults().WarningPercent)
-	req := socket.Request{InspectPercent: warning}
-	if l.reader == v1alpha1.ReaderSockdiag {
-		req.DetailPercent = warning / 2
-		if l.Tuning != nil {
-			req.DetailPercent = warning * l.baseShare / 200
-		}
+	depth := max(0, warning-detailReach)
+	if l.Tuning != nil {
+		depth = depth * l.baseShare / 100
 	}
-	return req
+	return socket.Request{InspectPercent: warning, DetailPercent: depth, MaxDetailAge: maxDetailAge}
 }
 
 // assessSample returns the status of a sample, nil if it can't be encoded, and the facts
@@ -180,7 +182,6 @@ func (l *Loop) assessSample(sample *socket.Sample) (*v1alpha1.PortPressureStatus
 	facts.Forecast = l.forecasts.AddSample(sample)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.reader = sample.Reader.Name
 	facts.Thresholds, facts.Generation = l.thresholds, l.generation
 	if facts.IsTuned = l.Tuning != nil; facts.IsTuned {
 		facts.Settings = l.Tuning.ListSettings()

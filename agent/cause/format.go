@@ -3,6 +3,7 @@ package cause
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"portreeve.io/portreeve/agent/socket"
@@ -35,8 +36,11 @@ func (e *Evidence) formatPeer() string {
 var sidecarSources = []netip.Addr{netip.MustParseAddr("127.0.0.6"), netip.MustParseAddr("::6")}
 
 func (e *Evidence) isSidecar() bool {
-	d := e.Pool.Destination
-	return d != nil && (d.Source == sidecarSources[0] || d.Source == sidecarSources[1])
+	source := e.Pool.Network.Evidence.BoundAddress
+	if d := e.Pool.Destination; d != nil {
+		source = d.Source
+	}
+	return slices.Contains(sidecarSources, source)
 }
 
 // formatHolder returns the user of the ports, for the middle of a sentence.

@@ -3,6 +3,7 @@ package metrics
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -24,16 +25,17 @@ type metricList []prometheus.Metric
 func (l *metricList) add(m ...prometheus.Metric) { *l = append(*l, m...) }
 
 // buildSnapshot returns the metrics of one sample, without failures.
-func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, ids networkIdentities) []prometheus.Metric {
+func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, ids networkIdentities, pools *labelBudget) []prometheus.Metric {
 	var l metricList
 	l.addNode(status, f.Thresholds.WithDefaults())
-	l.addPools(status, ids)
+	l.addPools(status, ids, pools, sample.Taken)
 	l.addNetworks(sample, f.Thresholds.WithDefaults(), ids)
 	l.addStates(status.States)
 	l.addConntrack(status.Conntrack, sample.HostNetwork())
 	l.addTCP(f.TCP)
 	l.addSettings(status.Settings)
 	l.addWindows(sample, f.Windows)
+	l.addTables(sample.Tables)
 	l.add(
 		unobservedItems.newMetric(float64(assess.CountUnobserved(sample, f))),
 		lastSample.newMetric(float64(sample.Taken.UnixMilli())/1000),
@@ -80,6 +82,18 @@ func (l *metricList) addStates(s *v1alpha1.States) {
 		{"listen", s.Listen}, {"closing", s.Closing}, {"bound", s.Bound},
 	} {
 		l.add(tcpSockets.newMetric(float64(of.count), of.name))
+	}
+}
+
+// addTables adds the tables that are half full, or full.
+func (l *metricList) addTables(tables []socket.Table) {
+	for _, t := range tables {
+		if t.Lost > 0 || 2*t.Used >= t.Capacity {
+			l.add(tableUsed.newMetric(computeRatio(int32(t.Used), int32(t.Capacity)), t.Name))
+		}
+		if t.Lost > 0 {
+			l.add(tableLost.newMetric(float64(t.Lost), t.Name))
+		}
 	}
 }
 
@@ -130,8 +144,9 @@ func (l *metricList) addSettings(statuses []v1alpha1.SettingStatus) {
 	}
 }
 
-// addPools adds the tightest pool of s, and the pools of its tightest networks.
-func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, ids networkIdentities) {
+// addPools adds the tightest pool of s, and the pools of its tightest networks, as far as
+// budget admits those that are not pods'.
+func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, ids networkIdentities, budget *labelBudget, now time.Time) {
 	added := map[[8]string]bool{}
 	add := func(n networkIdentity, p *v1alpha1.Pool) {
 		port := ""
@@ -139,7 +154,7 @@ func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, ids networkIdentit
 			port = strconv.Itoa(int(p.Port))
 		}
 		labels := [8]string{n.namespace, n.pod, n.network, string(p.Protocol), string(p.Kind), p.Source, p.Destination, port}
-		if added[labels] {
+		if added[labels] || n.isOmitted || !n.isPod && !budget.admit(strings.Join(labels[:], "\x00"), now) {
 			return
 		}
 		added[labels] = true
@@ -153,8 +168,8 @@ func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, ids networkIdentit
 	}
 	for i := range s.Networks[:min(maxPoolNetworks, len(s.Networks))] {
 		n := &s.Networks[i]
-		if n.Cause != "" {
-			l.add(networkCause.newMetric(1, append(ids.findNetwork(n.Network).labelValues(), string(n.Cause))...))
+		if o := ids.findNetwork(n.Network); n.Cause != "" && !o.isOmitted {
+			l.add(networkCause.newMetric(1, append(o.labelValues(), string(n.Cause))...))
 		}
 		for j := range n.Pools[:min(maxPools, len(n.Pools))] {
 			add(ids.findNetwork(n.Network), &n.Pools[j])

@@ -10,8 +10,13 @@ const (
 	// cannot be read.
 	ConditionConntrackAvailable = "ConntrackAvailable"
 	// ConditionLeakSuspected is True while sockets that a program should have closed
-	// use most of a pool above the warning threshold.
+	// use most of a pool above the warning threshold, or are in CLOSE_WAIT in large
+	// numbers, whichever pool they use.
 	ConditionLeakSuspected = "LeakSuspected"
+	// ConditionPortRangeCollision is True while the ephemeral range of a network covers
+	// ports that others own and that are not reserved: NodePorts, ports of listeners, or
+	// ports of well-known services.
+	ConditionPortRangeCollision = "PortRangeCollision"
 	// ConditionTuned is True if every setting has its desired value.
 	ConditionTuned = "Tuned"
 	// ConditionRestartRequired is True if a setting takes effect only after a restart.
@@ -34,6 +39,12 @@ const (
 	ReasonConntrackAvailable    = "Available"       // True
 	ReasonConntrackNearlyFull   = "TableNearlyFull" // False: the number of entries is near the limit
 	ReasonConntrackInsertFailed = "InsertFailed"    // False: new entries were rejected recently
+)
+
+// Reasons of ConditionPortRangeCollision, in addition to ReasonNotMeasured.
+const (
+	ReasonRangeCoversPorts = "RangeCoversPorts" // True
+	ReasonNoCollision      = "NoCollision"      // False
 )
 
 // ReasonNoLeak is the reason of ConditionLeakSuspected if it is False. If it is True,

@@ -38,8 +38,8 @@ type PortPressureStatus struct {
 	// 100 means that no port is free.
 	// +optional
 	UsedPercent *int32 `json:"usedPercent,omitempty"`
-	// cause explains why the tightest pool is above the warning threshold. Omitted at
-	// the level Normal.
+	// cause explains why the tightest pool is above the warning threshold, or at the
+	// level Normal what limits connections other than ports. Omitted if nothing does.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Cause Cause `json:"cause,omitempty"`
@@ -104,7 +104,8 @@ type PortPressureStatus struct {
 	// +optional
 	OmittedSettings *OmittedSettings `json:"omittedSettings,omitempty"`
 	// conditions contains PortsAvailable, ConntrackAvailable, LeakSuspected, Tuned and
-	// RestartRequired, and SettingsOrphaned while it is True.
+	// RestartRequired, PortRangeCollision once a collision was found, and
+	// SettingsOrphaned while it is True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

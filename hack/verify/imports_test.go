@@ -46,7 +46,7 @@ var pure = map[string]pureRule{
 	"agent/readers/conntrack/release.go":      {},
 	"agent/readers/conntrack/pools.go":        {},
 	"agent/readers/conntrack/trigger.go":      {},
-	"agent/readers/dump":                      {},
+	"agent/readers/dump":                      {allow: []string{module + "/agent/windows/netsh"}},
 	"agent/readers/osdefaults":                {},
 	"agent/forecast":                          {},
 	"agent/readers/iphlpapi/autoreuse.go":     {allow: []string{module + "/agent/windows/netsh"}},
@@ -92,13 +92,19 @@ var pure = map[string]pureRule{
 	"internal/text":                           {},
 	"internal/settings":                       {},
 	"controllers/internal/resolve":            {},
+	"controllers/internal/brake":              {},
+	"controllers/internal/pace":               {},
+	"controllers/nodetuning/budget.go":        {},
+	"controllers/nodetuning/releases.go":      {},
+	"controllers/nodetuning/revisions.go":     {allow: []string{"k8s.io/api/apps/v1"}}, // types
 	"controllers/nodetuning/plan.go":          {},
 	"controllers/nodetuning/node_settings.go": {},
 	"controllers/nodetuning/events.go":        {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/portpressure/agent.go":       {},
-	"controllers/portpressure/desired.go":     {allow: []string{"k8s.io/api/core/v1"}}, // types
-	"controllers/internal/rollout":            {},
+	"controllers/portpressure/desired.go":     {allow: []string{"k8s.io/api/core/v1"}},        // types
+	"controllers/internal/rollout":            {allow: []string{"github.com/robfig/cron/v3"}}, // parses expressions
 	"controllers/internal/view":               {},
+	"controllers/internal/advise":             {allow: []string{"sigs.k8s.io/yaml"}}, // encodes objects
 	"controllers/internal/transition":         {allow: []string{"k8s.io/api/core/v1"}}, // types
 }
 

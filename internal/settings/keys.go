@@ -49,11 +49,13 @@ const KeyUnprivilegedPortStart = "net.ipv4.ip_unprivileged_port_start"
 // its values begin with it.
 const TcpipParameters = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\`
 
-// The keys of the catalogue for Windows: contexts of netsh, and values of the registry.
+// The keys of the catalogue for Windows: contexts of netsh, a property of TCP's templates
+// (Set-NetTCPSetting), and values of the registry.
 const (
 	KeyDynamicPortsTCP           = "dynamicport tcp"
 	KeyDynamicPortsUDP           = "dynamicport udp"
 	KeyExcludedPorts             = "excludedportrange"
+	KeyAutoReusePorts            = "AutoReusePortRange"
 	KeyTCPTimedWaitDelay         = TcpipParameters + "TcpTimedWaitDelay"
 	KeyStrictTimeWaitSeqCheck    = TcpipParameters + "StrictTimeWaitSeqCheck"
 	KeyMaxUserPort               = TcpipParameters + "MaxUserPort"

@@ -56,6 +56,11 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 		return
 	}
 	f.Unobserved = unobserved
+	for i, n := range c.Neighbours {
+		if n != nil {
+			f.TCP.Neighbours[i] = &assess.NeighbourTable{Entries: n.Entries, Max: n.Max, Overflows: n.Overflows}
+		}
+	}
 	f.TCP.TimeWaitOverflow, f.TCP.ListenOverflows = c.TimeWaitOverflow, c.ListenOverflows
 	if c.Conntrack == nil {
 		return

@@ -122,7 +122,7 @@ func setFlagsFromEnvironment(f *pflag.FlagSet, getenv func(string) string) error
 
 func (r *runner) newReaderOptions() readerOptions {
 	return readerOptions{
-		proc: r.proc, watchFailures: true, compartments: r.compartments,
+		proc: r.proc, watchFailures: true, compartments: r.compartments, evidenceInterval: time.Minute,
 		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.cpuBudget)/2)},
 	}
 }

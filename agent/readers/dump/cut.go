@@ -13,10 +13,10 @@ func (d *lineDecoder) cutRow(line []byte) (part, rest []byte) {
 		return line, nil
 	}
 	f := splitFields(line, d.fields[:0])
-	if len(f) < minRowStart || findLsofType(f) > 0 {
+	if len(f) < minRowStart || isSingleRow(f) || findLsofType(f) > 0 {
 		return line, nil
 	}
-	finder := rowFinder{isStateFirst: isState(f[0])}
+	finder := rowFinder{first: f[0]}
 	for from := 0; ; from = 1 {
 		if at, ok := finder.findRowStart(f, from); ok {
 			offset := cap(line) - cap(at)
@@ -30,11 +30,21 @@ func (d *lineDecoder) cutRow(line []byte) (part, rest []byte) {
 	}
 }
 
+// isSingleRow reports whether fields are one row, without text before it, and too few for two.
+// It only saves time.
+func isSingleRow(f [][]byte) bool {
+	const fewest = 5 // fields of a row with queues
+	if _, ok := parseProtocol(f[0]); !ok && !isState(f[0]) {
+		return false
+	}
+	return len(f) < 2*fewest && len(f) > 2 && isNumber(f[1]) && isNumber(f[2]) || len(f) < 2*minRowStart
+}
+
 // A row is recognized by its first fields, at least minRowStart and at most maxRowStart.
 const minRowStart, maxRowStart = 3, 5
 
-// rowFinder finds rows in a line. isStateFirst is true if the line starts with a state.
-type rowFinder struct{ isStateFirst bool }
+// rowFinder finds rows in a line with this first field.
+type rowFinder struct{ first []byte }
 
 // findRowStart returns the part of the line from a row that follows other text, with all its
 // capacity. from is the index of the first field that may start a row. The field with index 0
@@ -59,15 +69,16 @@ func (r rowFinder) findRowStart(f [][]byte, from int) (at []byte, ok bool) {
 // matchBareRow reports whether fields start with a row that has no column of the protocol, nor
 // of the queues or of the state. previous is the field before.
 func (r rowFinder) matchBareRow(previous []byte, g [][]byte) bool {
-	switch {
-	case isStatelessSS(g):
-		return !isState(previous)
-	case !hasPort(g[1]):
-		return false
-	case r.isStateFirst || !hasPort(g[0]):
-		return hasPort(g[2]) && isState(g[0]) && (r.isStateFirst || !hasPort(previous))
+	colons := [3]bool{hasColon(g[0]), hasColon(g[1]), hasColon(g[2])}
+	switch colons {
+	case [3]bool{false, false, true}:
+		return isStatelessSS(g) && !isState(previous)
+	case [3]bool{false, true, true}: // STATE A B
+		return isState(g[0]) && hasPort(g[1]) && hasPort(g[2]) && (!hasPort(previous) || isState(r.first))
+	case [3]bool{true, true, false}: // A B STATE
+		return isState(g[2]) && isState(previous) && hasPort(g[0]) && hasPort(g[1]) && !isState(r.first)
 	}
-	return isState(g[2]) && isState(previous)
+	return false
 }
 
 // isNetid reports whether field is a value of ss's column Netid.

@@ -87,6 +87,7 @@ type lineDecoder struct {
 // socket or the process of a processLine. It returns the kind of the line.
 func (d *lineDecoder) decodeLine(line []byte, r *socketRow) (lineKind, error) {
 	r.reset()
+	cells := trimMarks(line)
 	line = trimQuote(line)
 	if k, done, err := d.decodeRecordLine(line, r); done {
 		return k, err
@@ -94,7 +95,7 @@ func (d *lineDecoder) decodeLine(line []byte, r *socketRow) (lineKind, error) {
 	if len(line) == 0 {
 		return otherLine, nil
 	}
-	if k, done, err := d.decodeCells(line, r); done {
+	if k, done, err := d.decodeCells(cells, r); done {
 		return k, err
 	}
 	f := splitFields(line, d.fields[:0])
@@ -144,8 +145,8 @@ func (d *lineDecoder) decodeFields(f [][]byte, r *socketRow) (lineKind, error) {
 func (r *socketRow) decodeProtocolRow(f [][]byte) (lineKind, error) {
 	switch {
 	case len(f) > 2 && isNumber(f[1]) && isNumber(f[2]):
-		if len(f) > 3 && isNumber(f[3]) {
-			return otherLine, nil // the summary of ss -s
+		if len(f) > 3 && isNumber(f[3]) || isTracked(f) {
+			return otherLine, nil // the summary of ss -s, or conntrack -L
 		}
 		return r.decodeLinuxNetstat(f)
 	case len(f) > 3 && isState(f[1]) && isNumber(f[2]) && isNumber(f[3]):
@@ -174,7 +175,7 @@ func explainNames(f [][]byte) error {
 func explainUnparsedLine(f [][]byte) error {
 	seen := 0
 	for i, field := range f {
-		if e, err := parseEndpoint(field); err == nil && e.addr.IsValid() && e.port != 0 {
+		if e, err := parseEndpoint(field); err == nil && e.port != 0 && field[0] != ':' {
 			seen++
 		}
 		if i == 0 && (string(field) == "tcp4" || string(field) == "tcp46" || string(field) == "udp4") {
@@ -182,7 +183,7 @@ func explainUnparsedLine(f [][]byte) error {
 		}
 	}
 	switch {
-	case seen == 0:
+	case seen == 0, isCount(f):
 		return nil
 	case isOtherProtocol(f[0]):
 		return errOtherProtocol
@@ -203,10 +204,30 @@ func parseProtocol(field []byte) (socket.Protocol, bool) {
 	return 0, false
 }
 
-// trimQuote removes blanks and the marks of quotes, of comments, of tables and of strings around
-// a line.
+// trimMarks removes blanks, and the marks of quotes, of comments and of tables before a line.
+func trimMarks(line []byte) []byte {
+	for len(line) > 0 && (isBlank(line[0]) || bytes.IndexByte(leadingMarks, line[0]) >= 0) {
+		line = line[1:]
+	}
+	for len(line) > 0 && line[len(line)-1] != '\t' && isBlank(line[len(line)-1]) {
+		line = line[:len(line)-1]
+	}
+	return line
+}
+
+var leadingMarks, trailingMarks = []byte(">|#`'"), []byte("`',|\\")
+
+func isBlank(b byte) bool { return b == ' ' || b == '\t' || b == '\r' || b == '\f' }
+
+// trimQuote also removes the marks after a line, and those of a string around it.
 func trimQuote(line []byte) []byte {
-	line = bytes.TrimRight(bytes.TrimLeft(line, " \t\f\r>|#`'"), " \t\f\r`',|\\")
+	line = trimMarks(line)
+	for len(line) > 0 && (isBlank(line[len(line)-1]) || bytes.IndexByte(trailingMarks, line[len(line)-1]) >= 0) {
+		line = line[:len(line)-1]
+	}
+	if len(line) == 0 || isLetterOrDigit(line[0]) && isLetterOrDigit(line[len(line)-1]) {
+		return line
+	}
 	if len(line) > 1 && (line[0] == '"') != (line[len(line)-1] == '"') || len(line) > 1 && bytes.Count(line, []byte{'"'}) == 2 {
 		line = bytes.Trim(line, `" `)
 	}
@@ -218,7 +239,7 @@ func trimQuote(line []byte) []byte {
 func splitFields(line []byte, to [][]byte) [][]byte {
 	start := -1
 	for i, b := range line {
-		blank := b == ' ' || b == '\t' || b == '\r' || b == '\f'
+		blank := isBlank(b)
 		switch {
 		case len(to) == cap(to):
 			return to

@@ -63,7 +63,10 @@ type rowState struct {
 }
 
 func (o Options) rowState() rowState {
-	if strings.EqualFold(o.State, stateUDP) {
+	switch {
+	case o.State == "":
+		return rowState{}
+	case strings.EqualFold(o.State, stateUDP):
 		return rowState{isUDP: true}
 	}
 	s, ok := parseState([]byte(o.State))

@@ -49,6 +49,10 @@ func (p *pastedFacts) readLine(line []byte) (isCommand bool) {
 	return isCommand
 }
 
+func (p *pastedFacts) hasRange() bool {
+	return p.tcpRange != (ports.Range{}) || p.udpRange != (ports.Range{}) || p.maxUserPort != 0
+}
+
 // readProtocol remembers the protocol that a command line or a title of netsh or
 // Get-NetTCPSetting names.
 func (p *pastedFacts) readProtocol(text string) {
@@ -94,12 +98,15 @@ func (p *pastedFacts) readNetsh(line []byte) bool {
 // line with the file's name.
 func (p *pastedFacts) readLinuxRange(text string) bool {
 	const name = "ip_local_port_range"
-	_, value, isNamed := strings.Cut(text, name)
+	command, value, isNamed := strings.Cut(text, name)
 	if !isNamed && !p.followsRange {
 		return false
 	}
 	if !isNamed {
 		value = text
+	}
+	if echo, _, ok := strings.Cut(command, ">"); ok && strings.Contains(echo, "echo ") { // echo N N > …/ip_local_port_range
+		_, value, _ = strings.Cut(echo, "echo ")
 	}
 	words := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" \t=:\"'-", r) })
 	p.followsRange = isNamed && len(words) == 0

@@ -65,6 +65,6 @@ func (r *socketRow) decodeProcRow(f [][]byte, udp bool) (lineKind, error) {
 func isHexEndpoint(field []byte) bool { _, ok := parseHexEndpoint(field); return ok }
 
 func parseHexEndpoint(field []byte) (endpoint, bool) {
-	at, ok := procnet.ParseEndpoint(field)
-	return endpoint{at.Addr(), at.Port()}, ok
+	e, ok := procnet.ParseEndpoint(field)
+	return endpoint{e.Addr(), e.Port()}, ok
 }

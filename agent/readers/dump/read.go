@@ -43,7 +43,7 @@ func (e OptionError) Unwrap() error { return e.error }
 
 // Read reads and analyzes a dump.
 func Read(in io.Reader, o Options) (Dump, error) {
-	r := dumpReader{options: o}
+	r := dumpReader{options: o, givenState: o.rowState()}
 	if err := r.readLines(in); err != nil {
 		return Dump{}, err
 	}
@@ -56,12 +56,15 @@ func Read(in io.Reader, o Options) (Dump, error) {
 // dumpReader is the state while a dump is read.
 type dumpReader struct {
 	options Options
-	decoder lineDecoder
+	// givenState is that of Options.State.
+	givenState rowState
+	decoder    lineDecoder
 	// counter is nil until the first row shows the system.
 	counter *portusage.Counter
 	holders holderNumbers
 	table   ssTable
 	words   unknownWords
+	queues  []socket.AcceptQueue
 	pasted  pastedFacts
 	summary summaryReader
 	origins origins
@@ -252,7 +255,7 @@ func (r *dumpReader) continueRow(line []byte) (rest []byte, err error) {
 
 // resolveState sets the state and the protocol of a row that does not show them.
 func (r *dumpReader) resolveState(next *socketRow) error {
-	given := r.options.rowState()
+	given := r.givenState
 	if given == (rowState{}) {
 		given = r.pasted.rowState
 	}
@@ -319,7 +322,7 @@ func (r *dumpReader) flushPending() {
 }
 
 // storedPorts are the local ports of which connections are kept until the range is known.
-var storedPorts = ports.Range{First: 1024, Last: 65535}
+var storedPorts = ports.Range{First: 1, Last: 65535}
 
 // startCounter creates the counter for the system that the first row shows.
 func (r *dumpReader) startCounter(f Format) {
@@ -335,10 +338,11 @@ func (r *dumpReader) countRow(next *socketRow) {
 		r.truncatedRows++
 	}
 	r.hasLongAddresses = r.hasLongAddresses || next.isLong
+	r.addQueue(next)
 	holder := r.holders.assignNumber(next)
 	row := portusage.Row{
 		Protocol: next.protocol, Local: next.local.addrPort(), Remote: next.remote.addrPort(),
-		State: next.state, Holder: holder,
+		State: next.state, Holder: holder, Remaining: -1,
 	}
 	switch {
 	case next.unknownState != nil:
@@ -354,6 +358,8 @@ func (r *dumpReader) explainEmpty() error {
 	switch {
 	case r.summary.isRecognized() && r.problems.unparsedLines == 0:
 		return fmt.Errorf("%w: %s", ErrEmpty, r.summary.explain())
+	case r.problems.unparsedLines == 0 && r.pasted.hasRange():
+		return fmt.Errorf("%w: the file has only the range of ports; add the output of ss -tanp, or on Windows of netstat -anoq", ErrEmpty)
 	case r.problems.unparsedLines == 0:
 		return fmt.Errorf("%w: %d lines, none of them from netstat, ss, lsof, TCPView, Get-NetTCPConnection or /proc/net/tcp",
 			ErrEmpty, r.lines)
@@ -370,7 +376,7 @@ func (r *dumpReader) buildDump() (Dump, error) {
 	r.counter.SetRanges(chosen.tcp, chosen.udp)
 	r.countUnknownWords()
 	n := r.counter.BuildNetwork()
-	n.Owner = r.options.owner()
+	n.Owner, n.Evidence = r.options.owner(), r.collectEvidence(&n)
 	summary := r.counter.Summarize()
 	d := Dump{
 		System: r.system, Guessed: r.options.System == "", UDP: summary.UDPRows > 0,

@@ -88,8 +88,11 @@ func (p *record) add(c column, value []byte) {
 
 // parseTcpvconTitle parses the first line of a record of Tcpvcon: [TCP] C:\path\program.exe.
 func parseTcpvconTitle(line []byte) (title record, ok bool) {
+	if len(line) == 0 || line[0] != '[' {
+		return title, false
+	}
 	name, program, ok := bytes.Cut(line, []byte("] "))
-	if !ok || len(name) < 4 || name[0] != '[' {
+	if !ok || len(name) < 4 {
 		return title, false
 	}
 	protocol, ok := parseProtocol(name[1:])
@@ -100,7 +103,7 @@ func parseTcpvconTitle(line []byte) (title record, ok bool) {
 // parsePair parses "Name : value" and `"Name": value,`.
 func parsePair(line []byte) (c column, value []byte, ok bool) {
 	name, value, ok := bytes.Cut(line, []byte(":"))
-	if !ok || len(name) > 2*maxColumnName {
+	if !ok || len(name) > 2*maxColumnName || len(name) > 0 && isDigit(name[len(name)-1]) {
 		return 0, nil, false
 	}
 	c, ok = parseColumn(bytes.TrimLeft(name, "[{ ,"))
@@ -108,8 +111,11 @@ func parsePair(line []byte) (c column, value []byte, ok bool) {
 }
 
 // cutPair cuts a line of JSON after its first property. ok is false if the line does not start
-// with a property. Of an entry of a log, it returns the text.
+// with a property. Of a property whose value has a row, it returns the value.
 func cutPair(line []byte) (pair, rest []byte, ok bool) {
+	if len(line) == 0 || isLetterOrDigit(line[0]) {
+		return nil, nil, false
+	}
 	text := bytes.TrimLeft(line, "[]{}, \t")
 	if len(text) < 3 || text[0] != '"' {
 		return nil, nil, false
@@ -121,8 +127,8 @@ func cutPair(line []byte) (pair, rest []byte, ok bool) {
 	}
 	value = bytes.TrimLeft(value[1:], " \t")
 	length := measureValue(value)
-	if isLogProperty(name) {
-		if text, ok := unquoteText(value[:length]); ok {
+	if _, isColumn := parseColumn(name); !isColumn {
+		if text, ok := findLoggedRow(value, length); ok {
 			return text, nil, true
 		}
 	}
@@ -160,20 +166,27 @@ func measureValue(text []byte) int {
 	return length
 }
 
-// isLogProperty reports whether name is the property with the text of a log's entry, as written
-// by Docker and by structured loggers.
-func isLogProperty(name []byte) bool {
-	switch string(name) {
-	case `"log"`, `"message"`, `"msg"`, `"line"`, `"MESSAGE"`, `"text"`:
-		return true
+// findLoggedRow returns the text of a JSON value of that length if it has a row, as in the log of
+// a container.
+func findLoggedRow(value []byte, length int) (text []byte, ok bool) {
+	switch {
+	case length == 0 || !isLetterOrDigit(value[0]) && value[0] != '"' || isDigit(value[0]):
+		return nil, false
+	case value[0] != '"':
+		text = value // not quoted, as in YAML
+	default:
+		var s string
+		if json.Unmarshal(value[:length], &s) != nil {
+			return nil, false
+		}
+		text = []byte(strings.TrimSpace(s))
 	}
-	return false
-}
-
-func unquoteText(value []byte) (text []byte, ok bool) {
-	var s string
-	if json.Unmarshal(value, &s) != nil {
+	var fields [24][]byte
+	f := splitFields(text, fields[:0])
+	if len(f) < minRowStart {
 		return nil, false
 	}
-	return []byte(strings.TrimSpace(s)), true
+	_, isFirst := matchRow(f)
+	_, isLater := rowFinder{first: f[0]}.findRowStart(f, 0)
+	return text, isFirst || isLater || findLsofType(f) > 0
 }

@@ -86,6 +86,7 @@ func (t tableKind) decodeRow(b []byte, r *tableRow, z zoneNames) {
 		r.Row = portusage.Row{Protocol: socket.UDP, Local: parseIPv6Endpoint(b, b[16:], b[20:], z)}
 		r.pid, r.hasUnknownState = readDWORD(b[24:]), false
 	}
+	r.Remaining = -1
 }
 
 func readDWORD(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }

@@ -131,31 +131,6 @@ func TestWithoutNetshTheRegistryTellsAndThenTheDocuments(t *testing.T) {
 	}
 }
 
-func TestAutoReuse(t *testing.T) {
-	tests := map[string]struct{ text, want string }{
-		"No template has a range":    {`[{"SettingName":"Automatic","AutoReusePortRangeStartPort":null,"AutoReusePortRangeNumberOfPorts":null},{"SettingName":"Internet","AutoReusePortRangeStartPort":0,"AutoReusePortRangeNumberOfPorts":0}]`, "none"},
-		"One has":                    {"[{\"SettingName\":\"Automatic\"},{\"SettingName\":\"Internet\",\"AutoReusePortRangeStartPort\":20000,\"AutoReusePortRangeNumberOfPorts\":10000}]\r\n", "20000-29999"},
-		"There is only one template": {`{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":1536}`, "64000-65535"},
-		"A range past the last port": {`[{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":1537}]`, `Get-NetTCPSetting "Internet": 1537 ports from 64000 are not a valid range`},
-		"A range that wraps":         {`[{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":4294967295}]`, `Get-NetTCPSetting "Internet": 4294967295 ports from 64000 are not a valid range`},
-		"Its output is unexpected":   {"Get-NetTCPSetting : Zugriff\r\nverweigert", `unexpected output of Get-NetTCPSetting: "Get-NetTCPSetting : Zugriff verweigert"`},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got := "none"
-			switch r, err := parseAutoReuse([]byte(test.text)); {
-			case err != nil:
-				got = err.Error()
-			case r != nil:
-				got = r.String()
-			}
-			if got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
-			}
-		})
-	}
-}
-
 func TestTheAutoReuseRangeAsACapability(t *testing.T) {
 	for want, a := range map[string]autoReuseRange{
 		"Verified not configured": {},

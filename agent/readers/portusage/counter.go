@@ -20,6 +20,8 @@ type Row struct {
 	// Holder is the number of the process that owns the socket, from 1 to MaxHolders, or 0
 	// if there is none.
 	Holder int
+	// Remaining is the remaining time of TIME_WAIT in milliseconds, or -1 if it is unknown.
+	Remaining int
 }
 
 // Options describes the system that the rows come from.
@@ -33,8 +35,8 @@ type Options struct {
 	Stored ports.Range
 	// Windows selects the rules of Windows instead of those of Linux.
 	Windows bool
-	// Complete means that the rows are the whole table, listeners first. A port without a
-	// listener then never counts as a server's.
+	// Complete means that the rows are the whole table. A port without a listener then never
+	// counts as a server's.
 	Complete bool
 	// UniqueRows means that no row is repeated, so that duplicates need not be removed.
 	UniqueRows bool
@@ -61,6 +63,7 @@ type Counter struct {
 	outsidePorts, insidePorts ports.Set
 
 	tcpRows, udpRows, udpSockets int
+	timers                       int // sockets in TIME_WAIT with a known remaining time
 }
 
 // New returns an empty Counter.
@@ -132,12 +135,18 @@ func (t *Counter) addListener(port uint16) {
 }
 
 func (t *Counter) addConnection(r *Row) {
-	local, remote := r.Local, r.Remote
+	local, remote, state := r.Local, r.Remote, r.State
 	if t.Complete && t.listening.Contains(local.Port()) {
 		return // a client's end is elsewhere
 	}
+	if state == tcpstate.TimeWait && r.Remaining >= 0 {
+		t.timers++
+		if r.Remaining < 59_000 {
+			state = reusableTimeWait
+		}
+	}
 	if t.isStored(local.Port()) {
-		t.addToPool(poolKey{source: local.Addr(), to: remote}, local.Port(), r.State, r.Holder)
+		t.addToPool(poolKey{source: local.Addr(), to: remote}, local.Port(), state, r.Holder)
 	}
 	if t.Windows && r.State == tcpstate.TimeWait && local.Addr() == remote.Addr() && t.isStored(remote.Port()) {
 		// The other end is closed, but its port can't be reused for this destination yet.
@@ -165,10 +174,14 @@ func (t *Counter) addToPool(p poolKey, port uint16, state tcpstate.State, holder
 
 // uncountDuplicate reverts Add for a row that repeats a socket.
 func (t *Counter) uncountDuplicate(h pooledSocket) {
-	if h.tcpState() == peerTimeWait { // not counted as a socket
+	s := h.tcpState()
+	switch s {
+	case peerTimeWait: // not counted as a socket
 		return
+	case reusableTimeWait:
+		s = tcpstate.TimeWait
 	}
-	t.states[h.tcpState()]--
+	t.states[s]--
 	t.localCounts[h.localPort()]--
 	t.remoteCounts[t.pools[h.poolIndex()].to.Port()]--
 	t.duplicates++
@@ -223,7 +236,7 @@ func (t *Counter) Summarize() Summary {
 
 // countOutside counts the ports of set, except those of well-known services.
 func countOutside(set *ports.Set) (c PortCounts) {
-	for port := 1024; port < 1<<16; port++ {
+	for port := firstUnprivilegedPort; port < 1<<16; port++ {
 		if set.Contains(uint16(port)) && !ports.IsService(uint16(port)) {
 			if c.Outside++; c.First == 0 {
 				c.First = port

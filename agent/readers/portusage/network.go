@@ -1,6 +1,8 @@
 package portusage
 
 import (
+	"iter"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -25,7 +27,6 @@ func (t *Counter) BuildNetwork() socket.Network {
 	}
 	t.removePeers()
 	t.findServerPorts()
-	t.removeUnchoosable()
 	n.Destinations = t.buildDestinations()
 	t.countPorts(&n)
 	return n
@@ -77,15 +78,35 @@ func (t *Counter) removePeers() {
 	})
 }
 
-// removeUnchoosable removes the sockets whose local port is in no pool.
-func (t *Counter) removeUnchoosable() {
-	t.sockets = slices.DeleteFunc(t.sockets, func(h pooledSocket) bool { return !t.isChoosable(h.localPort()) })
+// isUnavailable reports whether h's socket belongs to no pool: its port is not in the range, or
+// connect() can't use it for any destination.
+func (t *Counter) isUnavailable(h pooledSocket) bool {
+	port := h.localPort()
+	return !t.isChoosable(port) || t.serverPorts.Contains(port) || !t.Windows && t.bound.Contains(port)
 }
 
-// isUnavailable reports whether connect() can't use h's port for any destination, so that
-// its socket belongs to no pool.
-func (t *Counter) isUnavailable(h pooledSocket) bool {
-	return t.serverPorts.Contains(h.localPort()) || !t.Windows && t.bound.Contains(h.localPort())
+// IsServerPort reports whether port has a listener that is in the table, or that is inferred. It
+// is valid after BuildNetwork.
+func (t *Counter) IsServerPort(port uint16) bool { return t.serverPorts.Contains(port) }
+
+// Connections iterates over the connections with a local port of Stored. It is valid after
+// BuildNetwork.
+func (t *Counter) Connections() iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		for _, h := range t.sockets {
+			p, state := &t.pools[h.poolIndex()], h.tcpState()
+			switch state {
+			case peerTimeWait:
+				continue
+			case reusableTimeWait:
+				state = tcpstate.TimeWait
+			}
+			local := netip.AddrPortFrom(p.source, h.localPort())
+			if !yield(Row{Local: local, Remote: p.to, State: state, Holder: h.holderNumber(), Remaining: -1}) {
+				return
+			}
+		}
+	}
 }
 
 // buildDestinations returns the number of sockets of each pool, by state.
@@ -104,37 +125,47 @@ func (t *Counter) buildDestinations() []socket.Destination {
 }
 
 func countState(d *socket.Destination, s tcpstate.State) {
-	if s == peerTimeWait {
+	switch s {
+	case reusableTimeWait:
+		d.ReusableIfAll++
+		s = tcpstate.TimeWait
+	case peerTimeWait:
 		d.Reusable++
 		s = tcpstate.TimeWait
 	}
 	d.States[s]++
 }
 
-// countReusable counts the sockets in TIME_WAIT whose ports connect() would reuse: on Windows
-// those of the other end, which countState counted, and on Linux those over loopback
-// (tcp_tw_reuse is 2) if the ports of the dump agree with that.
+// countReusable counts the sockets in TIME_WAIT whose ports connect() could reuse. On Linux
+// these are sockets over loopback (tcp_tw_reuse is 2), unless their ports show otherwise, or
+// if it were 1, those that are old enough; on Windows, those of the other end, which
+// countState counted.
 func (t *Counter) countReusable(list []socket.Destination) {
 	odd := t.countOddTimeWait(list)
 	for i := range list {
 		d := &list[i]
-		if waiting := d.States[tcpstate.TimeWait]; odd != nil && waiting > 0 && isLoopback(d) {
-			if hasBothParities(odd[i], waiting) {
-				t.timeWaitOfBothParities = true
-			} else {
-				d.Reusable = waiting
+		waiting := d.States[tcpstate.TimeWait]
+		switch {
+		case t.Windows || waiting == 0 || !isLoopback(d):
+		case odd != nil && hasBothParities(odd[i], waiting):
+			t.timeWaitOfBothParities = true
+		default:
+			young := uint32(0)
+			if t.timers > 0 {
+				young = waiting - d.ReusableIfAll
 			}
+			d.Reusable = waiting - young
 		}
-		d.ReusableIfAll = d.Reusable
+		d.ReusableIfAll = max(d.ReusableIfAll, d.Reusable)
 	}
 }
 
 func isLoopback(d *socket.Destination) bool { return d.Source.IsLoopback() || d.Address.IsLoopback() }
 
-// countOddTimeWait counts the odd ports in TIME_WAIT of each destination. It returns nil on
-// Windows, where they have no meaning.
+// countOddTimeWait counts the odd ports in TIME_WAIT of each destination. It returns nil where
+// they have no meaning (Windows) or the settings are known (Complete).
 func (t *Counter) countOddTimeWait(list []socket.Destination) []uint32 {
-	if t.Windows {
+	if t.Windows || t.Complete {
 		return nil
 	}
 	odd := make([]uint32, len(list))

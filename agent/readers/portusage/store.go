@@ -14,6 +14,9 @@ const MaxDestinations = 1 << 15
 // MaxHolders is the highest Row.Holder that fits into a pooledSocket.
 const MaxHolders = 1<<12 - 1
 
+// firstUnprivilegedPort is the lowest port of an ephemeral range that is not privileged.
+const firstUnprivilegedPort = 1024
+
 // poolKey identifies a pool: connect() chooses a port for a source address and a
 // destination.
 type poolKey struct {
@@ -25,9 +28,13 @@ type poolKey struct {
 // local port, its state and the number of its holder.
 type pooledSocket uint64
 
-// peerTimeWait is the state of a pooledSocket that tcpstate does not have: the TIME_WAIT of the
-// other end, which is also on this host.
-const peerTimeWait tcpstate.State = 15
+// The states of a pooledSocket that tcpstate does not have.
+const (
+	// reusableTimeWait is a TIME_WAIT that is old enough for connect() to reuse its port.
+	reusableTimeWait tcpstate.State = 14
+	// peerTimeWait is the TIME_WAIT of the other end, which is also on this host.
+	peerTimeWait tcpstate.State = 15
+)
 
 func packSocket(pool uint32, port uint16, state tcpstate.State, holder int) pooledSocket {
 	return pooledSocket(pool)<<32 | pooledSocket(port)<<16 | pooledSocket(state)<<12 | pooledSocket(holder&MaxHolders)
@@ -109,7 +116,9 @@ func (k *socketStore) dropSmallPools(onDrop func(pooledSocket)) {
 		if sizes[h.poolIndex()] > least {
 			return false
 		}
-		k.dropped++
+		if h.localPort() >= firstUnprivilegedPort { // below, no range begins
+			k.dropped++
+		}
 		onDrop(h)
 		return true
 	})

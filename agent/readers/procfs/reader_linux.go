@@ -17,7 +17,6 @@ import (
 	"portreeve.io/portreeve/agent/readers/sockdiag"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/internal/ports"
-	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // Options configures a Reader.
@@ -125,18 +124,20 @@ var (
 // Name is the name of the reader in samples.
 const Name = "procfs"
 
-// unprivilegedPorts can be in the range of another network.
-var unprivilegedPorts = ports.Range{First: 1024, Last: 65535}
-
 // isVanished reports whether err means that the namespace or its process has ended.
 func isVanished(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, netns.ErrChanged)
 }
 
+// unprivilegedPorts may be the range of a network whose settings are assumed.
+var unprivilegedPorts = ports.Range{First: 1024, Last: 65535}
+
 // readNetwork reads one namespace.
 func (r *Reader) readNetwork(n netns.Namespace, settings socket.Settings, reserved *ports.Set, req socket.Request) (socket.Network, error) {
-	r.counter.Reset(portusage.Options{Range: settings.Range, UDPRange: settings.Range, Reserved: reserved, ReservedUDP: reserved,
-		Stored: unprivilegedPorts, Complete: true})
+	r.counter.Reset(portusage.Options{
+		Range: settings.Range, UDPRange: settings.Range, Reserved: reserved, ReservedUDP: reserved,
+		Stored: unprivilegedPorts, Complete: true,
+	})
 	out := socket.Network{Inode: n.Inode, Owner: n.Owner, Settings: settings}
 	d, err := openNetFolder(n)
 	if err != nil {
@@ -171,8 +172,7 @@ func (r *Reader) readNetwork(n netns.Namespace, settings socket.Settings, reserv
 	return out, nil
 }
 
-// setReusable sets the reusable sockets by tcp_tw_reuse. The counter assumes ReuseLoopback. The
-// age of TIME_WAIT, which must exceed ReuseDelay, is neglected.
+// setReusable sets the reusable sockets by tcp_tw_reuse. The counter assumes ReuseLoopback.
 func setReusable(destinations []socket.Destination, s socket.Settings) {
 	for i := range destinations {
 		d := &destinations[i]
@@ -180,7 +180,7 @@ func setReusable(destinations []socket.Destination, s socket.Settings) {
 		case s.Reuse == socket.ReuseOff:
 			d.Reusable = 0
 		case s.Reuse == socket.ReuseAll && s.Timestamps:
-			d.Reusable = d.States[tcpstate.TimeWait]
+			d.Reusable = d.ReusableIfAll
 		}
 	}
 }

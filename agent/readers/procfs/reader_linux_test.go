@@ -20,7 +20,6 @@ import (
 	"portreeve.io/portreeve/agent/readers/procfs"
 	"portreeve.io/portreeve/agent/readers/sockdiag"
 	"portreeve.io/portreeve/agent/socket"
-	"portreeve.io/portreeve/internal/tcpstate"
 	"portreeve.io/portreeve/internal/testutil/netnstest"
 	"portreeve.io/portreeve/internal/testutil/testnet"
 )
@@ -177,12 +176,15 @@ func TestAnUnprivilegedReaderSeesWhatSockDiagSees(t *testing.T) {
 	}
 }
 
-func TestTimeWaitIsCounted(t *testing.T) {
+func TestTimeWaitIsReadWithItsTimer(t *testing.T) {
 	n := newTestNetwork(t)
 	n.dial(n.Listen("127.0.0.1:80"), 40, testnet.Pair.EnterTimeWait)
 	got := n.findNetwork(n.readUnprivileged(socket.Request{}))
-	if len(got.Destinations) != 1 || got.Destinations[0].States != (tcpstate.Counts{tcpstate.TimeWait: 40}) {
-		t.Errorf("%+v", got.Destinations)
+	if len(got.Destinations) != 1 || got.Destinations[0].States.Total() != 40 {
+		t.Fatalf("%+v", got.Destinations)
+	}
+	if d := got.Destinations[0]; d.Reusable > d.ReusableIfAll || d.ReusableIfAll > 40 {
+		t.Errorf("%d reusable, %d if all are", d.Reusable, d.ReusableIfAll)
 	}
 }
 

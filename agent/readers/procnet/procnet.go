@@ -23,9 +23,10 @@ var ErrMalformed = errors.New("malformed row")
 const newSynRecv tcpstate.State = 12
 
 // DecodeRow decodes a row of /proc/net/tcp or tcp6 (net/ipv4/tcp_ipv4.c, get_tcp4_sock), or
-// udp or udp6, into r, without a holder: number, local and remote address, state. Addresses must be those of a little-endian machine.
+// udp or udp6, into r, without a holder: number, local and remote address, state, queues,
+// timer and its remaining time. Addresses must be those of a little-endian machine.
 func DecodeRow(line []byte, protocol socket.Protocol, r *portusage.Row) error {
-	var fields [4][]byte
+	var fields [6][]byte
 	if n := splitFields(line, fields[:]); n < len(fields) {
 		return fmt.Errorf("%w: %d fields: %.40q", ErrMalformed, n, line)
 	}
@@ -35,7 +36,7 @@ func DecodeRow(line []byte, protocol socket.Protocol, r *portusage.Row) error {
 	if !ok1 || !ok2 || err != nil {
 		return fmt.Errorf("%w: %.80q", ErrMalformed, line)
 	}
-	*r = portusage.Row{Protocol: protocol, Local: local, Remote: remote}
+	*r = portusage.Row{Protocol: protocol, Local: local, Remote: remote, Remaining: -1}
 	if protocol == socket.UDP {
 		return nil
 	}
@@ -44,6 +45,9 @@ func DecodeRow(line []byte, protocol socket.Protocol, r *portusage.Row) error {
 	}
 	if state == 0 || r.State > tcpstate.Closing {
 		return fmt.Errorf("%w: state %d: %.80q", ErrMalformed, state, line)
+	}
+	if r.State == tcpstate.TimeWait {
+		r.Remaining = ParseTimer(fields[5])
 	}
 	return nil
 }
@@ -64,6 +68,17 @@ func splitFields(line []byte, to [][]byte) int {
 		line = line[end:]
 	}
 	return n
+}
+
+// ParseTimer converts the column tr:tm->when, in 1/100 s (USER_HZ), to milliseconds. It
+// returns -1 if there is none.
+func ParseTimer(field []byte) int {
+	_, when, ok := bytes.Cut(field, []byte(":"))
+	n, err := strconv.ParseUint(string(when), 16, 31)
+	if !ok || err != nil {
+		return -1
+	}
+	return int(n) * 10
 }
 
 // ParseEndpoint parses an address and port such as 0100007F:1F90, in which the address

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
@@ -77,8 +76,8 @@ func (b *planBuilder) findRefusal(s *v1alpha1.Setting, def settings.Setting) str
 		return s.Key + ": not in the agent's --allow on this node"
 	case err != nil:
 		return err.Error()
-	case s.Key == maxUserPort && hasTooManyPorts(s.Value):
-		return fmt.Sprintf("%s: %q: the last port until Windows Server 2003 only; since Vista it is a number of ports from 49152 on, 255 to 16384; use windows.dynamicPorts", s.Key, s.Value)
+	case s.Key == settings.KeyMaxUserPort:
+		return fmt.Sprintf("%s: %q: Windows 10, Server 2016 and later were measured to interpret it as the last port of a range from 1024, not as a number of ports; use windows.dynamicPorts", s.Key, s.Value)
 	case !b.in.Target.IsHost() && !def.AppliesToPods():
 		return fmt.Sprintf("%s: the whole node has one value (%v), which cannot be set in a pod; use the scope Host", s.Key, def.Namespacing)
 	case now.isAbsent():
@@ -105,15 +104,6 @@ func (b *planBuilder) explainPrivilegedPorts(value string) string {
 		rangeKey, value, settings.KeyUnprivilegedPortStart, start, start)
 }
 
-// maxUserPort was the last port until Windows Server 2003. Go needs Windows 10, where
-// it has the meaning that Vista gave it.
-const maxUserPort = settings.KeyMaxUserPort
-
-func hasTooManyPorts(value string) bool {
-	n, err := strconv.Atoi(value)
-	return err != nil || n > 1<<14
-}
-
 func isOneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }
 
 // explainMissing returns why the key does not exist.
@@ -127,56 +117,6 @@ func (b *planBuilder) explainMissing(def settings.Setting) string {
 		return def.Key + ": the module nf_conntrack is not loaded, so nothing is tracked"
 	}
 	return fmt.Sprintf("%s: this kernel (%s) does not have it", def.Key, b.in.Kernel)
-}
-
-// isNeeded reports whether the node is under the pressure that s waits for, or was
-// within the cool-down. Before the first measurement, a setting that is enforced stays.
-func (b *planBuilder) isNeeded(s *v1alpha1.Setting) bool {
-	switch _, inJournal := b.findEntry(s.Key); b.in.Level {
-	case v1alpha1.LevelNormal:
-		return inJournal && b.in.NormalFor < b.computeCoolDown(s)
-	case "":
-		return inJournal
-	}
-	return true
-}
-
-const (
-	// activationWindow is the time for which activations count, and the longest
-	// cool-down.
-	activationWindow = 24 * time.Hour
-	// minCoolDown is the least cool-down after the second activation.
-	minCoolDown = time.Minute
-)
-
-// computeCoolDown returns the time that the level must be Normal before s is restored:
-// the configured one, and twice as long after each further activation within a day, so
-// that a setting which removes the pressure that it is enforced for does not oscillate.
-func (b *planBuilder) computeCoolDown(s *v1alpha1.Setting) time.Duration {
-	coolDown := time.Duration(s.CoolDownSeconds) * time.Second
-	if n := len(b.listActivations(s.Key)); n > 1 {
-		coolDown = max(coolDown, min(max(coolDown, minCoolDown)<<min(n-1, 11), activationWindow))
-	}
-	return coolDown
-}
-
-// listActivations returns the recent activations of key.
-func (b *planBuilder) listActivations(key string) []time.Time {
-	return slices.DeleteFunc(slices.Clone(b.findMemory(key).Activations), func(t time.Time) bool {
-		return b.in.Now.Sub(t).Abs() >= activationWindow
-	})
-}
-
-// findMemory returns the Memory of key, which a new process takes from the journal, unless
-// the machine was restarted.
-func (b *planBuilder) findMemory(key string) Memory {
-	if m, known := b.in.Memory[key]; known {
-		return m
-	}
-	if e, ok := b.in.Entries[key]; ok && IsSameBoot(e.Boot, b.in.Boot) {
-		return e.Memory
-	}
-	return Memory{}
 }
 
 // findEntry returns the journal entry of key if its values may still be in effect: it
