@@ -139,6 +139,10 @@ func (b *planBuilder) planRestore(def settings.Setting, e JournalEntry) *Write {
 		b.addReleasedStatus(s, "").markFailed(e.Key + ": cannot be restored, because it is read-only here")
 		return nil
 	}
+	if err := def.CheckOriginal(back); err != nil { // somebody may have changed the journal
+		b.addReleasedStatus(s, "").markFailed(fmt.Sprintf("cannot be restored, because the journal is wrong; write the original yourself. %v", err))
+		return nil
+	}
 	b.plan.ObsoleteKeys = append(b.plan.ObsoleteKeys, e.Key)
 	it := b.addReleasedStatus(s, b.explainDelay(def, e, back))
 	it.requires, it.status.State = []string{e.Key}, v1alpha1.SettingPending
