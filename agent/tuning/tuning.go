@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -71,6 +72,8 @@ type Tuner struct {
 	normalSince time.Time // time at which the level became Normal
 	statuses    []v1alpha1.SettingStatus
 	transitions map[string]transition // by setting ID
+	baselines   map[plan.Target]*socket.Baseline
+	inherited   []v1alpha1.SettingStatus // values of an earlier agent, if this one is disabled
 
 	cycleMu   sync.Mutex // guards the fields below: one cycle at a time
 	disk      journal.Disk
@@ -81,10 +84,22 @@ type Tuner struct {
 	lastError string                   // as logged
 }
 
+// transition is the time since when a setting has a state with a desired value.
 type transition struct {
-	state v1alpha1.SettingState
-	at    metav1.Time
+	state   v1alpha1.SettingState
+	desired string
+	at      metav1.Time
 }
+
+func newTransition(s v1alpha1.SettingStatus) transition {
+	next := transition{state: s.State}
+	if s.Desired != nil {
+		next.desired = *s.Desired
+	}
+	return next
+}
+
+func (t transition) isSame(o transition) bool { return t.state == o.state && t.desired == o.desired }
 
 // New returns a Tuner.
 func New(o Options) *Tuner {
@@ -92,7 +107,7 @@ func New(o Options) *Tuner {
 		o.Now = time.Now
 	}
 	t := &Tuner{o: o, wake: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{},
-		transitions: map[string]transition{}}
+		baselines: map[plan.Target]*socket.Baseline{}, transitions: map[string]transition{}}
 	t.RequestCycle()
 	return t
 }
@@ -120,7 +135,7 @@ func (t *Tuner) RequestCycle() {
 
 // UpdateSpec takes each version of the node's PortPressure, and does not block.
 func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
-	w := journal.DesiredState{Settings: p.Spec.Settings}
+	w := journal.DesiredState{Settings: p.Spec.Settings, NodeUID: findNodeUID(p), Boot: t.o.Boot}
 	if p.Annotations[v1alpha1.AnnotationHold] == "true" {
 		w.Stop = "the annotation " + v1alpha1.AnnotationHold + " of this node's PortPressure stops every change"
 	}
@@ -128,6 +143,7 @@ func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
 	first, before := t.requested == nil, t.statuses
 	if first {
 		t.resumeTransitions(p.Status.Settings)
+		t.inherited = t.listInherited(&p.Status)
 	}
 	if before == nil { // reported by a previous agent
 		before = p.Status.Settings
@@ -145,11 +161,25 @@ func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
 	t.RequestCycle()
 }
 
-// resumeTransitions takes over transition times that a previous agent has reported.
+// findNodeUID returns the UID of the Node that owns p, or "" if it has no owner yet.
+func findNodeUID(p *v1alpha1.PortPressure) string {
+	for _, o := range p.OwnerReferences {
+		if o.Kind == "Node" {
+			return string(o.UID)
+		}
+	}
+	return ""
+}
+
+// resumeTransitions takes over transition times that a previous agent has reported. They
+// are those of the values reported then, so a value that was changed while no agent ran
+// has a new time.
 func (t *Tuner) resumeTransitions(before []v1alpha1.SettingStatus) {
 	for _, s := range before {
-		if now, known := t.transitions[s.ID]; s.LastTransitionTime != nil && (!known || now.state == s.State) {
-			t.transitions[s.ID] = transition{s.State, *s.LastTransitionTime}
+		next := newTransition(s)
+		if now, known := t.transitions[s.ID]; s.LastTransitionTime != nil && (!known || now.isSame(next)) {
+			next.at = *s.LastTransitionTime
+			t.transitions[s.ID] = next
 		}
 	}
 }
@@ -191,7 +221,34 @@ func isSameState(a, b journal.DesiredState) bool {
 	return equality.Semantic.DeepEqual(a, b) && (a.Settings == nil) == (b.Settings == nil)
 }
 
-// SetLevel takes the node's pressure level after each sample.
+// FindBaseline returns the baseline of a network, nil if no setting that is enforced only
+// under pressure is in effect in it.
+func (t *Tuner) FindBaseline(n *socket.Network) *socket.Baseline {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n.Owner.Kind == socket.OwnerHost {
+		return t.baselines[plan.Target{}]
+	}
+	for target, b := range t.baselines {
+		if target.Pod != "" && target.Pod == n.Owner.PodUID && (target.Cookie == n.Cookie || n.Cookie == 0 || target.Cookie == 0) {
+			return b
+		}
+	}
+	return nil
+}
+
+func (t *Tuner) setBaseline(target plan.Target, b *socket.Baseline) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b == nil {
+		delete(t.baselines, target)
+	} else {
+		t.baselines[target] = b
+	}
+}
+
+// SetLevel takes the node's pressure level after each sample, as it would be with the
+// baselines of its networks.
 func (t *Tuner) SetLevel(level v1alpha1.Level) {
 	t.mu.Lock()
 	if t.level = level; level != v1alpha1.LevelNormal {
@@ -218,7 +275,7 @@ func (t *Tuner) runCycle() {
 	requested, facts := t.collectFacts()
 	if t.o.DisabledReason != "" {
 		if requested != nil {
-			t.publishStatuses(requested, RefuseAll(requested.Settings, t.o.DisabledReason))
+			t.publishStatuses(requested, t.buildDisabledStatuses(requested.Settings))
 		}
 		return
 	}
@@ -237,7 +294,9 @@ func (t *Tuner) runCycle() {
 	if facts.Lost != "" { // also if there is no setting whose status would report it
 		list = append(list, makeJournalStatus(facts.Lost))
 	}
-	t.publishStatuses(requested, t.addReleased(list))
+	list = t.addReleased(list)
+	markOrphaned(list, requested)
+	t.publishStatuses(requested, list)
 }
 
 // collectFacts returns the desired state and the current facts.
@@ -266,17 +325,37 @@ func (t *Tuner) prepareJournal(requested *journal.DesiredState) error {
 		return nil
 	}
 	next := *requested
-	if next.Settings == nil { // none received: the last ones stay
-		next.Settings = t.desired.Settings
+	if next.Settings == nil {
+		next.Settings = t.findLastSettings(requested.NodeUID)
 	}
-	if isSameState(next, t.desired) {
-		return nil
+	if next.Settings != nil && !isSameState(next, t.journal.Desired()) {
+		if err := t.journal.SetDesired(next); err != nil {
+			return err
+		}
 	}
-	if err := t.journal.SetDesired(next); err != nil {
-		return err
+	if !isSameState(next, t.desired) {
+		t.desired, t.released = next, nil
 	}
-	t.desired, t.released = next, nil
 	return nil
+}
+
+// findLastSettings returns the settings that stay enforced because none were received:
+// those that this process enforces, or that an earlier one received for the same Node.
+func (t *Tuner) findLastSettings(nodeUID string) []v1alpha1.Setting {
+	last := t.journal.Desired()
+	if t.desired.Settings == nil && nodeUID != "" && nodeUID == last.NodeUID {
+		return last.Settings
+	}
+	return t.desired.Settings
+}
+
+// isFromThisBoot reports whether the journal's desired state was received in this boot. It
+// otherwise may be that of another machine, of whose image this one was made.
+func (t *Tuner) isFromThisBoot() bool {
+	if last := t.journal.Desired().Boot; last != "" {
+		return plan.IsSameBoot(last, t.o.Boot)
+	}
+	return t.journal.HasBoot(t.o.Boot) // an older agent has recorded only those of entries
 }
 
 // openJournal opens the journal.
@@ -297,7 +376,10 @@ func (t *Tuner) openJournal() error {
 	if why := j.LostReason(); why != "" {
 		t.o.Log.Error("original values are not known", "why", why)
 	}
-	t.journal, t.desired = j, j.Desired()
+	t.journal, t.desired = j, journal.DesiredState{}
+	if t.isFromThisBoot() {
+		t.desired = j.Desired()
+	}
 	return nil
 }
 
@@ -313,8 +395,10 @@ func (t *Tuner) Close() error {
 // enforceHost enforces settings on the host.
 func (t *Tuner) enforceHost(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
 	wanted := filterByScope(settings, v1alpha1.ScopeHost)
+	facts.PodPortsUnknown = t.o.Pods == nil
 	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.IsRangeSetting) {
-		facts.Protect = slices.Concat(facts.Protect, t.o.Pods.HostPorts())
+		ofPods, areKnown := t.o.Pods.HostPorts()
+		facts.Protect, facts.PodPortsUnknown = slices.Concat(facts.Protect, ofPods), !areKnown
 	}
 	host := NetworkTask{Settings: wanted, Facts: facts, Listeners: t.o.Listeners,
 		Inside: func(fn func(Store)) error { fn(t.o.Host); return nil }}
@@ -355,7 +439,7 @@ func filterByScope(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1
 func (t *Tuner) enforcePods(facts plan.Facts) []v1alpha1.SettingStatus {
 	settings := filterByScope(t.desired.Settings, v1alpha1.ScopePods)
 	if t.o.Pods == nil {
-		return RefuseAll(settings, "this agent tunes the host's network only (--tune host)")
+		return append(RefuseAll(settings, hostOnly), listUnreachable(settings, networkEnforcer{t}.PodKeys())...)
 	}
 	return t.o.Pods.RunCycle(settings, facts, networkEnforcer{t})
 }
@@ -389,10 +473,13 @@ func makeFailedStatuses(requested *journal.DesiredState, err error) []v1alpha1.S
 	return makeStatuses(requested.Settings, v1alpha1.SettingFailed, why)
 }
 
+// journalID is the ID of the status about the journal.
+const journalID = "journal"
+
 // makeJournalStatus returns a status about the journal itself, for when there is no
 // setting that could report it.
 func makeJournalStatus(why string) v1alpha1.SettingStatus {
-	return v1alpha1.SettingStatus{ID: "journal", Key: "journal", State: v1alpha1.SettingFailed, Message: why}
+	return v1alpha1.SettingStatus{ID: journalID, Key: journalID, State: v1alpha1.SettingFailed, Message: why}
 }
 
 // addReleased adds the settings restored since the last change of the desired state.
@@ -402,6 +489,11 @@ func (t *Tuner) addReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingSta
 			t.released = append(slices.DeleteFunc(t.released, func(o v1alpha1.SettingStatus) bool { return o.ID == s.ID }), s)
 		}
 	}
+	inUse := t.journal.Entries(plan.Target{})
+	t.released = slices.DeleteFunc(t.released, func(s v1alpha1.SettingStatus) bool { // written again since
+		_, isWritten := inUse[s.Key]
+		return isWritten && s.Scope == string(v1alpha1.ScopeHost)
+	})
 	for _, s := range t.released {
 		if !slices.ContainsFunc(list, func(o v1alpha1.SettingStatus) bool { return o.ID == s.ID }) {
 			list = append(list, s)
@@ -435,8 +527,10 @@ func (t *Tuner) stampTransitions(list []v1alpha1.SettingStatus) {
 	now := metav1.NewTime(t.o.Now()).Rfc3339Copy()
 	for i := range list {
 		s := &list[i]
-		if last, ok := t.transitions[s.ID]; !ok || last.state != s.State {
-			t.transitions[s.ID] = transition{s.State, now}
+		next := newTransition(*s)
+		if last, ok := t.transitions[s.ID]; !ok || !last.isSame(next) {
+			next.at = now
+			t.transitions[s.ID] = next
 		}
 		at := t.transitions[s.ID].at
 		s.LastTransitionTime = &at

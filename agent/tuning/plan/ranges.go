@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
@@ -26,7 +27,7 @@ type portKeys struct {
 
 var (
 	linuxPortKeys   = portKeys{[]string{rangeKey}, reserveKey}
-	windowsPortKeys = portKeys{[]string{settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP}, settings.KeyExcludedPorts}
+	windowsPortKeys = portKeys{[]string{settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP, settings.KeyAutoReusePorts}, settings.KeyExcludedPorts}
 )
 
 func (f Facts) selectPortKeys() portKeys {
@@ -60,8 +61,11 @@ type rangePlanner struct {
 	// the rest.
 	current, own, others portLists
 	// required are the ports that must be listed for the spec and for the ranges.
-	required    portLists
-	rangeWrites []*Write
+	required portLists
+	// lasting are the required ports of services that may not listen now. temporary are
+	// those of pods and of the spec.
+	lasting, temporary ports.Set
+	rangeWrites        []*Write
 }
 
 func (b *planBuilder) newRangePlanner() *rangePlanner {
@@ -75,8 +79,28 @@ func (b *planBuilder) newRangePlanner() *rangePlanner {
 		}
 	}
 	r.own = r.own.subtract(parsePortLists(r.def, b.in.Current[r.reserved].Foreign))
-	r.others = r.current.subtract(r.own)
+	r.others = r.current.subtract(r.own).unite(r.findInterruptedPorts())
 	return r
+}
+
+// maxAtomicList is the length of the longest list that the kernel accepts in one part: a
+// page without the line's end (proc_do_large_bitmap in kernel/sysctl.c).
+const maxAtomicList = 4095
+
+// findInterruptedPorts returns the ports of others that a process removed when it was
+// killed between two parts of a long list: the kernel has some ports of that list, and no
+// others.
+func (r *rangePlanner) findInterruptedPorts() portLists {
+	none := r.repeatSet(ports.Set{})
+	e, inJournal := r.findEntry(r.reserved)
+	if !inJournal || e.Others == "" {
+		return none
+	}
+	others := parsePortLists(r.def, e.Others)
+	if !r.current.subtract(others).subtract(r.own).isEmpty() {
+		return none // another program has written the list since
+	}
+	return others
 }
 
 // repeatSet returns lists that each are p.
@@ -85,12 +109,13 @@ func (r *rangePlanner) repeatSet(p ports.Set) portLists {
 }
 
 // planRanges plans the writes of the ranges and of the reserved ports.
-func (b *planBuilder) planRanges() {
+func (b *planBuilder) planRanges() *socket.Baseline {
 	r := b.newRangePlanner()
 	for _, key := range r.ranges {
 		r.planRange(key)
 	}
 	r.planReserved()
+	return r.computeBaseline()
 }
 
 func (r *rangePlanner) planRange(key string) {
@@ -100,7 +125,7 @@ func (r *rangePlanner) planRange(key string) {
 	case wanted:
 		r.planWiderRange(w)
 	case r.keepKeys[key]: // the range stays, and so do the ports reserved for it
-		r.required = r.required.unite(r.own)
+		r.required = r.required.unite(r.own).unite(r.repeatSet(r.findProtectedPorts(key)))
 	case inJournal:
 		def, _ := r.in.lookupSetting(key)
 		move := r.planRestore(def, e)
@@ -109,6 +134,23 @@ func (r *rangePlanner) planRange(key string) {
 		}
 		r.addRangeWrite(move)
 	}
+}
+
+// findProtectedPorts returns the protected ports that the current value of a range includes
+// and that it would not include without Portreeve. Another program may have reserved some of
+// them until now.
+func (r *rangePlanner) findProtectedPorts(key string) (protected ports.Set) {
+	e, inJournal := r.findEntry(key)
+	if !inJournal {
+		return protected
+	}
+	def, _ := r.in.lookupSetting(key)
+	now := r.in.Current[key].Value
+	gained := findGainedPorts(def, e.restoreValue(def, now), now)
+	for _, p := range r.in.Protect {
+		protected = ports.Union(protected, ports.Intersection(ports.NewSet(p.Ports), gained))
+	}
+	return protected
 }
 
 func (r *rangePlanner) addRangeWrite(w *Write) {
@@ -120,6 +162,11 @@ func (r *rangePlanner) addRangeWrite(w *Write) {
 // planWiderRange plans to set a range, if the ports that it must not take can be
 // reserved.
 func (r *rangePlanner) planWiderRange(w desiredSetting) {
+	now := r.in.Current[w.Key].Value
+	if why := r.explainPodChoice(w); why != "" && !w.def.IsSame(now, w.Value) {
+		r.addStatus(w.Setting, v1alpha1.SettingRefused, why)
+		return
+	}
 	need, why := r.findCollisions(w)
 	if why == "" {
 		why = r.explainUnreservable(w.Key, need)
@@ -153,21 +200,36 @@ func (r *rangePlanner) findCollisions(w desiredSetting) (need ports.Set, why str
 	if added.IsEmpty() {
 		return need, ""
 	}
+	var ofPods ports.Set
 	for _, p := range r.in.Protect {
-		need = ports.Union(need, ports.Intersection(ports.NewSet(p.Ports), taken))
+		collides := ports.Intersection(ports.NewSet(p.Ports), taken)
+		if p.IsPod {
+			ofPods.AddAll(&collides)
+		} else {
+			need.AddAll(&collides)
+		}
 	}
 	// A port that was reserved once stays reserved while the range is wide, also after
 	// a restart of the machine, when its service may not listen yet.
 	if old, ok := r.in.Entries[r.reserved]; ok {
-		need = ports.Union(need, ports.Intersection(parsePortLists(r.def, old.Wrote[0]).mergeAll(), added))
+		before, temporary := parsePortLists(r.def, old.Wrote[0]).mergeAll(), parsePorts(old.Temporary)
+		if r.in.PodPortsUnknown {
+			kept := ports.Intersection(temporary, added)
+			ofPods.AddAll(&kept)
+		}
+		lasting := ports.Intersection(ports.Difference(before, temporary), added)
+		need.AddAll(&lasting)
 	}
 	if !w.def.IsSame(now, w.Value) {
 		if err := r.in.ListenersErr; err != nil {
 			return need, fmt.Sprintf("%s: cannot widen range: the listening ports could not be read: %v", w.Key, err)
 		}
-		need = ports.Union(need, ports.Intersection(ports.NewSet(r.in.Listeners...), added))
+		listening := ports.Difference(ports.Intersection(ports.NewSet(r.in.Listeners...), added), ofPods)
+		need.AddAll(&listening)
 	}
-	return need, ""
+	r.lasting.AddAll(&need)
+	r.temporary.AddAll(&ofPods)
+	return ports.Union(need, ofPods), ""
 }
 
 // explainUnreservable returns why need cannot be reserved for the range key, or "" if
@@ -217,7 +279,10 @@ func (r *rangePlanner) planReserved() {
 	w, wanted := r.desired[r.reserved]
 	switch {
 	case wanted:
-		r.required = r.required.unite(r.repeatSet(parsePorts(w.Value)))
+		desired := parsePortLists(r.def, w.Value)
+		r.required = r.required.unite(desired)
+		all := desired.mergeAll()
+		r.temporary.AddAll(&all)
 	case r.keepKeys[r.reserved]:
 		r.required = r.required.unite(r.own)
 	}
@@ -260,6 +325,9 @@ func (r *rangePlanner) canReserve(w desiredSetting, wanted bool) bool {
 		s = &v1alpha1.Setting{ID: r.reserved, Key: r.reserved, Scope: r.chooseScope(), Value: r.required.formatValue(r.def)}
 	}
 	switch {
+	case now.Err != nil && !r.own.isEmpty() && !wanted:
+		r.addStatus(s, v1alpha1.SettingFailed, fmt.Sprintf("%s: Portreeve's ports in it cannot be removed, because it cannot be read: %v", r.reserved, now.Err))
+		return false
 	case now.Err != nil:
 		return false
 	case now.ReadOnly:
@@ -301,7 +369,13 @@ func (r *rangePlanner) keepReserved(w desiredSetting, wanted bool) {
 		r.rememberApplied(r.reserved, r.required.formatValue(r.def))
 	}
 	now := r.in.Current[r.reserved]
-	_, known := r.in.Entries[r.reserved]
+	e, known := r.in.Entries[r.reserved]
+	present := r.own.intersect(r.current)
+	if _, inJournal := r.findEntry(r.reserved); inJournal && now.Err == nil && !present.isEmpty() {
+		e.Wrote = []string{present.formatValue(r.def)}
+		e.Temporary = r.findTemporaryPorts(e)
+		r.addEntry(e.confirm(r.def, now.Value, r.plan.Memory[r.reserved]))
+	}
 	if known && (now.Err == nil || now.isAbsent()) && !r.keepKeys[r.reserved] && r.own.intersect(r.current).isEmpty() {
 		r.plan.ObsoleteKeys = append(r.plan.ObsoleteKeys, r.reserved)
 	}
@@ -311,6 +385,9 @@ func (r *rangePlanner) keepReserved(w desiredSetting, wanted bool) {
 func (r *rangePlanner) recordReserved(w desiredSetting, wanted bool) {
 	e, inJournal := r.findEntry(r.reserved)
 	if r.required.isEmpty() { // all ports of Portreeve are removed
+		if e.Others = r.findLongList(); e.Others != "" {
+			r.addEntry(e)
+		}
 		r.plan.ObsoleteKeys = append(r.plan.ObsoleteKeys, r.reserved)
 		s := &v1alpha1.Setting{ID: r.reserved, Key: r.reserved, Scope: r.chooseScope(), Value: e.Original}
 		it := r.addReleasedStatus(s, "")
@@ -325,10 +402,29 @@ func (r *rangePlanner) recordReserved(w desiredSetting, wanted bool) {
 	if present := r.own.intersect(r.current); !present.isEmpty() && present.formatValue(r.def) != e.Wrote[0] {
 		e.Wrote = append(e.Wrote, present.formatValue(r.def))
 	}
+	e.Temporary, e.Others, e.Confirmed, e.Memory = r.findTemporaryPorts(e), r.findLongList(), false, r.plan.Memory[r.reserved]
 	r.addEntry(e)
 	if wanted {
 		r.addPendingStatus(w.Setting, v1alpha1.SettingApplied, "", r.reserved).status.Original = abbreviateValue(e.Original)
 	}
+}
+
+// findTemporaryPorts returns the ports of e that leave the list with their pod or setting.
+func (r *rangePlanner) findTemporaryPorts(e JournalEntry) string {
+	own := parsePortLists(r.def, e.Wrote[0]).mergeAll()
+	temporary := ports.Difference(ports.Union(r.temporary, parsePorts(e.Temporary)), r.lasting)
+	temporary = ports.Intersection(temporary, own)
+	return temporary.String()
+}
+
+// findLongList returns the ports of others if the kernel accepts the list only in parts,
+// so that a process that is killed between two of them could lose ports.
+func (r *rangePlanner) findLongList() string {
+	longest := r.current.unite(r.others).unite(r.required).formatValue(r.def)
+	if r.in.resolveOS() != settings.Linux || len(longest) <= maxAtomicList {
+		return ""
+	}
+	return r.others.formatValue(r.def)
 }
 
 func (b *planBuilder) addWrites(writes ...*Write) {

@@ -20,6 +20,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/plan"
 	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/agent/windows/powershell"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
 )
@@ -184,7 +185,7 @@ func options(key Key, state, boot string) tuning.Options {
 	silent := func(context.Context, ...string) ([]byte, error) { return nil, errors.New("not asked") }
 	return tuning.Options{
 		OS: settings.Windows, Disk: func() (journal.Disk, error) { return journal.OpenDir(state) },
-		Host: tuningwindows.New(key, netsh.Client{Run: silent}, time.Now), Boot: boot, Log: slog.New(slog.DiscardHandler),
+		Host: tuningwindows.New(key, netsh.Client{Run: silent}, powershell.Client{Run: silent}, time.Now), Boot: boot, Log: slog.New(slog.DiscardHandler),
 		Allow: []string{settings.KeyTCPTimedWaitDelay, settings.KeyKeepAliveTime, settings.KeyMaxUserPort},
 	}
 }
