@@ -288,7 +288,7 @@ func (h *randomHistory) checkLimit(tn *v1alpha1.NodeTuning, changing map[string]
 		}
 	}
 	if limit := rollout.ComputeMaxUnavailable(tn, live); mine > 0 && moving > limit {
-		h.Errorf("%s: %d of %d nodes are changing, %d because of it, want at most %d", tn.Name, moving, live, mine, limit)
+		h.Errorf("%s: %d of %d nodes are changing, %d because of it, want at most %d; causes %v", tn.Name, moving, live, mine, limit, causes)
 	}
 }
 
