@@ -153,11 +153,11 @@ func (l *Loop) newRequest() socket.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	warning := int(l.thresholds.WithDefaults().WarningPercent)
-	depth := max(0, warning-detailReach)
-	if l.Tuning != nil {
-		depth = depth * l.baseShare / 100
+	req := socket.Request{InspectPercent: warning, DetailPercent: max(0, warning-detailReach), MaxDetailAge: maxDetailAge}
+	if l.Tuning != nil { // the threshold applies to the baselines, too, whose capacity is smaller
+		req.DetailPercent = req.DetailPercent * l.baseShare / 100
 	}
-	return socket.Request{InspectPercent: warning, DetailPercent: depth, MaxDetailAge: maxDetailAge}
+	return req
 }
 
 // assessSample returns the status of a sample, nil if it can't be encoded, and the facts

@@ -53,7 +53,7 @@ func formatProcess(p socket.Process, n NetworkState) string {
 // formatPlace returns the network for the end of a phrase, empty if its name says nothing.
 func formatPlace(n NetworkState) string {
 	switch {
-	case n.Network == nil || n.Name == "" || n.Owner.Kind == socket.OwnerProcess:
+	case n.Network == nil || n.Name == "" || n.Owner.Kind == socket.OwnerProcess || n.Owner.Kind == socket.OwnerUnknown:
 		return ""
 	case n.Owner.Kind == socket.OwnerHost:
 		return " on the host network"

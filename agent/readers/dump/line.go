@@ -175,7 +175,7 @@ func explainNames(f [][]byte) error {
 func explainUnparsedLine(f [][]byte) error {
 	seen := 0
 	for i, field := range f {
-		if e, err := parseEndpoint(field); err == nil && e.addr.IsValid() && e.port != 0 {
+		if e, err := parseEndpoint(field); err == nil && e.port != 0 && field[0] != ':' {
 			seen++
 		}
 		if i == 0 && (string(field) == "tcp4" || string(field) == "tcp46" || string(field) == "udp4") {
