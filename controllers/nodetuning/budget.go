@@ -86,7 +86,7 @@ func (b *passBudget) addTuning(in rollout.Input) {
 		if completed != nil && n.CreatedAt.After(completed.Time) {
 			t.joined[n.Name] = true
 		}
-		if !n.AgentSilent && !n.Held {
+		if !n.AgentSilent && !n.Held && (n.Selected || len(n.Current) > 0) {
 			live++
 		}
 		if b.changing[n.Name] {

@@ -83,7 +83,6 @@ func TestTimesAreConvertedToTheAPIServersClock(t *testing.T) {
 	at := func(hour int) *metav1.Time { return &metav1.Time{Time: noon.Add(time.Duration(hour) * time.Hour)} }
 	status := func(hour int) *v1alpha1.PortPressureStatus {
 		return &v1alpha1.PortPressureStatus{
-			Settings:     []v1alpha1.SettingStatus{{LastTransitionTime: at(hour)}, {}},
 			Conditions:   []metav1.Condition{{LastTransitionTime: *at(hour)}},
 			Failures:     []v1alpha1.Failure{{LastAt: *at(hour)}},
 			LastPressure: &v1alpha1.Pressure{From: *at(hour)},
