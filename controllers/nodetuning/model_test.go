@@ -138,7 +138,8 @@ func (h *randomHistory) createRandomTuning(name string) {
 
 // changeSomething makes one random change.
 func (h *randomHistory) changeSomething() {
-	for _, n := range h.nodes { // background pressure
+	for _, name := range slices.Sorted(maps.Keys(h.nodes)) { // background pressure
+		n := h.nodes[name]
 		if h.IntN(200) == 0 {
 			h.raisePressure(n.name, v1alpha1.LevelWarning)
 		}

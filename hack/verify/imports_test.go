@@ -91,6 +91,11 @@ var pure = map[string]pureRule{
 	"internal/text":                           {},
 	"internal/settings":                       {},
 	"controllers/internal/resolve":            {},
+	"controllers/internal/brake":              {},
+	"controllers/internal/pace":               {},
+	"controllers/nodetuning/budget.go":        {},
+	"controllers/nodetuning/releases.go":      {},
+	"controllers/nodetuning/revisions.go":     {allow: []string{"k8s.io/api/apps/v1"}}, // types
 	"controllers/nodetuning/plan.go":          {},
 	"controllers/nodetuning/node_settings.go": {},
 	"controllers/nodetuning/events.go":        {allow: []string{"k8s.io/api/core/v1"}}, // types
