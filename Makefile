@@ -72,6 +72,10 @@ test-unit: ## Run the tests of every package; those that need root are skipped w
 	  echo "no Prometheus: ALERTS AND DASHBOARDS ARE NOT TESTED; run make deps to fetch it"; fi
 	go test -timeout 30m ./...
 
+.PHONY: test-long
+test-long: ## Run the tests with random histories with 10,000 histories each, for nightly runs
+	PORTREEVE_HISTORIES=10000 go test -count=1 -timeout 120m ./agent/tuning ./controllers/...
+
 .PHONY: test-images
 test-images: images ## Check that images are small, static and reproducible
 	PORTREEVE_IMAGES=$(CURDIR)/bin/images go test -count=1 -timeout 30m -run Built ./hack/image
@@ -139,6 +143,7 @@ generate-api: $(CONTROLLER_GEN) ## Regenerate the validation of sysctls, deep co
 	go run -trimpath ./hack/sysctlrule
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd
+	go run -trimpath ./hack/statusschema
 
 .PHONY: generate-docs
 generate-docs: ## Regenerate docs/reference from API types, metrics, settings and chart values

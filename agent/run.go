@@ -42,18 +42,22 @@ type Loop struct {
 	level     v1alpha1.Level // of the last sample
 	isFailing bool           // the last sample failed
 
-	mu         sync.Mutex // guards the fields below
+	mu         sync.Mutex     // guards the fields below
+	baseLevel  v1alpha1.Level // see updateBaseLevel
+	baseShare  int            // smallest capacity with a baseline, in percent of the current one; 0 before the first sample
 	history    assess.StatusHistory
 	thresholds v1alpha1.Thresholds
 	generation int64
-	reader     string    // of the last successful sample
 	sampledAt  time.Time // end of the last successful sample
 	interval   time.Duration
 }
 
 // Tuning enforces settings while the loop measures.
 type Tuning interface {
-	// SetLevel is called with the node's level after each sample.
+	// FindBaseline returns the baseline of a network, nil if it has none.
+	FindBaseline(*socket.Network) *socket.Baseline
+	// SetLevel is called with the node's level after each sample, as it would be with the
+	// baselines.
 	SetLevel(v1alpha1.Level)
 	// ListSettings returns the state of each setting. The list is not changed afterwards.
 	ListSettings() []v1alpha1.SettingStatus
@@ -136,18 +140,24 @@ func (l *Loop) logReadState(err error) {
 	l.isFailing = err != nil
 }
 
-// newRequest requests all details, and inspection of the tightest pool above the warning
-// threshold. For sockdiag, whose dumps walk the whole machine for each namespace, it
-// requests details only of namespaces whose pools can have reached half the threshold.
+// Details are read of networks whose tightest pool can be less than detailReach percentage
+// points below the warning threshold, and of all others once per maxDetailAge.
+const (
+	detailReach  = 25
+	maxDetailAge = time.Minute
+)
+
+// newRequest requests the details of networks that can be near the warning threshold, and
+// inspection of the tightest pool above it.
 func (l *Loop) newRequest() socket.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	warning := int(l.thresholds.WithDefaults().WarningPercent)
-	req := socket.Request{InspectPercent: warning}
-	if l.reader == v1alpha1.ReaderSockdiag {
-		req.DetailPercent = warning / 2
+	depth := max(0, warning-detailReach)
+	if l.Tuning != nil {
+		depth = depth * l.baseShare / 100
 	}
-	return req
+	return socket.Request{InspectPercent: warning, DetailPercent: depth, MaxDetailAge: maxDetailAge}
 }
 
 // assessSample returns the status of a sample, nil if it can't be encoded, and the facts
@@ -159,7 +169,6 @@ func (l *Loop) assessSample(sample *socket.Sample) (*v1alpha1.PortPressureStatus
 	facts.Forecast = l.forecasts.AddSample(sample)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.reader = sample.Reader.Name
 	facts.Thresholds, facts.Generation = l.thresholds, l.generation
 	if facts.IsTuned = l.Tuning != nil; facts.IsTuned {
 		facts.Settings = l.Tuning.ListSettings()
@@ -167,13 +176,31 @@ func (l *Loop) assessSample(sample *socket.Sample) (*v1alpha1.PortPressureStatus
 	status, err := l.history.Assess(sample, &facts)
 	l.level = l.history.Level()
 	if l.Tuning != nil {
-		l.Tuning.SetLevel(status.Level)
+		l.Tuning.SetLevel(l.updateBaseLevel(sample))
 	}
 	if err != nil {
 		l.Log.Error("failed to encode the status", "error", err)
 		return nil, facts
 	}
 	return status, facts
+}
+
+// updateBaseLevel returns the level of a sample with the baselines of its networks, empty if
+// nothing could be measured.
+func (l *Loop) updateBaseLevel(sample *socket.Sample) v1alpha1.Level {
+	base := sample.WithBaselines(l.Tuning.FindBaseline)
+	l.baseShare = 100
+	for i := range base.Networks {
+		if now := sample.Networks[i].Settings.Capacity(); now > 0 {
+			l.baseShare = min(l.baseShare, base.Networks[i].Settings.Capacity()*100/now)
+		}
+	}
+	p, ok := base.TightestPool()
+	if !ok {
+		return ""
+	}
+	l.baseLevel = socket.NextLevel(l.thresholds, l.baseLevel, p.UsedPercent())
+	return l.baseLevel
 }
 
 // recordSample records the time of a sample, unless it failed, and the interval until the

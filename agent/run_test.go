@@ -185,12 +185,14 @@ func TestAFailingSampleIsLoggedOnceAndRetried(t *testing.T) {
 	}
 }
 
-func TestOnlySockdiagReadsFewerDetails(t *testing.T) {
-	for name, want := range map[string]int{v1alpha1.ReaderPortwalk: 0, v1alpha1.ReaderSockdiag: 25} {
-		s := &scriptedReader{used: []int{10}, name: name}
-		runLoop(t, s, 2, func(*agent.Loop) {})
-		if got := s.requests[1].DetailPercent; got != want {
-			t.Errorf("%s reads details from %d %%, want %d", name, got, want)
+func TestDetailsAreReadFrom25PointsBelowTheWarningThresholdAndOfAllOnceAMinute(t *testing.T) {
+	for warning, want := range map[int32]int{50: 25, 80: 55, 10: 0} {
+		object := &v1alpha1.PortPressure{}
+		object.Spec.Thresholds = v1alpha1.Thresholds{WarningPercent: warning, CriticalPercent: 90}
+		s := &scriptedReader{used: []int{10}}
+		runLoop(t, s, 1, func(l *agent.Loop) { l.ApplyObject(object) })
+		if got := s.requests[0]; got.DetailPercent != want || got.MaxDetailAge != time.Minute {
+			t.Errorf("at the threshold %d %%: %+v, want details from %d %%", warning, got, want)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func TestANodeTuningIsAcceptedWithAdvice(t *testing.T) {
 			"spec.linux.conntrack.establishedSeconds: 600 is raised to 86400 on the host whenever kube-proxy starts: also set conntrack.tcpEstablishedTimeout in the kube-proxy configuration",
 		}},
 		"the registry value of Windows 2003": {formatSpec(`"windows":{"maxUserPort":65534}`),
-			[]string{"spec.windows.maxUserPort is the last port on Windows Server 2003, a number of ports in documents for 2008, and different again on Windows 11: use windows.dynamicPorts"}},
+			[]string{"spec.windows.maxUserPort: nodes refuse it, because Windows 10, Server 2016 and later interpret it as the last port of a range from 1024: use windows.dynamicPorts"}},
 		"an empty spec":             {`{}`, []string{"spec contains no settings: set linux, windows or thresholds"}},
 		"no settings for all nodes": {`{"nodeSelector":{}}`, []string{"spec contains no settings: set linux, windows or thresholds"}},
 		"no selector":               {`{"thresholds":{"warningPercent":40}}`, []string{"spec.nodeSelector is omitted, so no nodes match: use {} to select all nodes"}},

@@ -12,6 +12,10 @@ import (
 // depends on the names of pods.
 const maxAdvice = 600
 
+// maxVerboseAdvice is the same on the machine itself, where the advice may list ports; the
+// API's limit.
+const maxVerboseAdvice = 1024
+
 // newEvidence returns the evidence that s and f contain about p, a pool above the warning
 // threshold in the network of this name.
 func newEvidence(p socket.Pool, s *socket.Sample, f Facts, network string) cause.Evidence {
@@ -26,15 +30,28 @@ func newEvidence(p socket.Pool, s *socket.Sample, f Facts, network string) cause
 }
 
 // addCause adds the cause of the tightest pool and the advice, if the level is above
-// Normal or f requests an explanation.
-func addCause(status *v1alpha1.PortPressureStatus, p socket.Pool, s *socket.Sample, f Facts) {
+// Normal, if something other than ports is the bottleneck, or if f requests an explanation.
+func addCause(status *v1alpha1.PortPressureStatus, p socket.Pool, s *socket.Sample, f Facts, networks []cause.NetworkState) {
 	e := newEvidence(p, s, f, status.Tightest.Network)
 	e.AboveThreshold, e.OpensPerSecond = status.Level != v1alpha1.LevelNormal, f.Forecast.OpensPerSecond
-	if !e.AboveThreshold && !f.Explain {
-		return
+	if !e.AboveThreshold {
+		e.Networks, e.FileUsage, e.Collisions = networks, s.FileUsage, findCollisions(networks, f)
 	}
 	diagnosis := cause.EvaluatePool(e)
-	status.Cause, status.Advice = diagnosis.Cause, cleanText(diagnosis.Advice(), maxAdvice)
+	if !e.AboveThreshold && !f.Explain && !isBottleneck(diagnosis.Cause) {
+		return
+	}
+	limit := maxAdvice
+	if f.Detail.Verbose {
+		limit = maxVerboseAdvice
+	}
+	status.Cause, status.Advice = diagnosis.Cause, cleanText(diagnosis.Advice(), limit)
+}
+
+// isBottleneck reports whether a cause that was found at level Normal makes calls fail.
+// PortRangeCollision has a condition of its own.
+func isBottleneck(c v1alpha1.Cause) bool {
+	return c != v1alpha1.CausePoolNotTight && c != v1alpha1.CausePortRangeCollision
 }
 
 // ExplainPool returns the reason why p, a pool of s, is above the warning threshold.
@@ -50,7 +67,7 @@ func newMachine(f Facts) cause.Machine {
 	m := cause.Machine{
 		Conntrack: cause.Conntrack{RecentDrops: f.Prior.RecentDrops, Evictions: f.Prior.Evictions},
 		Orphans:   newUsage(f.TCP.Orphans, f.TCP.MaxOrphans),
-		Files:     newUsage(f.TCP.OpenFiles, f.TCP.MaxFiles),
+		Files:     newUsage(f.TCP.OpenFiles, f.TCP.MaxFiles), Neighbours: newNeighbourTables(f),
 	}
 	if c := f.Conntrack; c != nil {
 		m.Conntrack.Usage = cause.Usage{Used: uint64(max(0, c.Entries)), Max: uint64(max(0, c.Max))}
@@ -82,6 +99,10 @@ type PriorState struct {
 	// Evictions is the number of entries that it evicted early, to make space for others,
 	// since the previous sample.
 	RecentDrops, Evictions uint64
+	// Recent are the recent events of each network that had any. NeighbourOverflows are those
+	// of the neighbour tables of IPv4 and IPv6.
+	Recent             map[networkKey]cause.RecentCounts
+	NeighbourOverflows [2]uint64
 }
 
 // prior returns the state after the previous samples, and after countConntrack for the

@@ -27,11 +27,11 @@ func TestACauseIsReportedAsLongAsTheLevelLasts(t *testing.T) {
 		level   v1alpha1.Level
 		cause   v1alpha1.Cause
 	}{
-		{47, v1alpha1.LevelNormal, ""},
+		{47, v1alpha1.LevelNormal, v1alpha1.CauseCloseWaitLeak}, // descriptors run out first
 		{51, v1alpha1.LevelWarning, v1alpha1.CauseCloseWaitLeak},
 		{47, v1alpha1.LevelWarning, v1alpha1.CauseCloseWaitLeak},
-		{44, v1alpha1.LevelNormal, ""},
-		{47, v1alpha1.LevelNormal, ""},
+		{44, v1alpha1.LevelNormal, v1alpha1.CauseCloseWaitLeak},
+		{0, v1alpha1.LevelNormal, ""},
 	} {
 		sample := newLeakingSample(step.percent)
 		facts := Facts{Prior: c.prior()}
@@ -71,7 +71,8 @@ func TestAnExplanationNamesOtherBottlenecks(t *testing.T) {
 		facts Facts
 		want  v1alpha1.Cause
 	}{
-		"No explanation requested":         {Facts{Conntrack: &Conntrack{Entries: 99, Max: 100}}, ""},
+		"No explanation requested":         {Facts{}, ""},
+		"A bottleneck without a request":   {Facts{Conntrack: &Conntrack{Entries: 99, Max: 100}}, v1alpha1.CauseConntrackFull},
 		"No other bottleneck":              {Facts{Explain: true}, v1alpha1.CausePoolNotTight},
 		"A nearly full conntrack table":    {Facts{Explain: true, Conntrack: &Conntrack{Entries: 99, Max: 100}}, v1alpha1.CauseConntrackFull},
 		"Unreadable limits are ignored":    {Facts{Explain: true, TCP: TCP{Orphans: new(uint64(9)), OpenFiles: new(uint64(9))}}, v1alpha1.CausePoolNotTight},
@@ -82,7 +83,7 @@ func TestAnExplanationNamesOtherBottlenecks(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := BuildStatus(newLeakingSample(10), test.facts); got.Cause != test.want {
+			if got := BuildStatus(newLeakingSample(0), test.facts); got.Cause != test.want {
 				t.Errorf("%q: %s, want %q", got.Cause, got.Advice, test.want)
 			}
 		})

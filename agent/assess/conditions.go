@@ -33,11 +33,16 @@ func (h *StatusHistory) updateConditions(status *v1alpha1.PortPressureStatus) {
 	if before := meta.FindStatusCondition(h.conditions, v1alpha1.ConditionConntrackAvailable); before != nil {
 		lastReason = before.Reason
 	}
-	for _, now := range []metav1.Condition{
+	all := []metav1.Condition{
 		evaluatePortsAvailable(status),
 		h.conntrack.evaluateAvailable(status.Conntrack, lastReason),
 		h.leak.evaluateSuspected(status),
-	} {
+	}
+	before := meta.FindStatusCondition(h.conditions, v1alpha1.ConditionPortRangeCollision)
+	if c, ok := h.collision.evaluateCollision(status, before); ok {
+		all = append(all, c)
+	}
+	for _, now := range all {
 		now.ObservedGeneration, now.LastTransitionTime = status.ObservedGeneration, *status.ObservedAt
 		meta.SetStatusCondition(&h.conditions, now)
 	}
@@ -144,6 +149,22 @@ type leakHistory struct {
 	cause  v1alpha1.Cause
 	pool   string // its summary, or the network's name
 	seenAt time.Time
+	// closeWait describes the sockets in CLOSE_WAIT of a leak that need not fill a pool, since
+	// closeWaitSince; empty if there are none.
+	closeWait      string
+	closeWaitSince time.Time
+}
+
+// leakDelay is the time for which sockets must be in CLOSE_WAIT, without filling a pool, to be
+// a leak: a program that is slow for a moment closes them later.
+const leakDelay = 2 * time.Minute
+
+// suspectCloseWait records the description of a leak in CLOSE_WAIT, empty if there is none.
+func (l *leakHistory) suspectCloseWait(description string, now time.Time) {
+	if description == "" || l.closeWait == "" {
+		l.closeWaitSince = now
+	}
+	l.closeWait = description
 }
 
 // leakRetention is the time for which a leak remains suspected after it was last found: a
@@ -151,12 +172,14 @@ type leakHistory struct {
 const leakRetention = 5 * time.Minute
 
 // evaluateSuspected returns the condition after status: True if a network that it lists
-// has a leak.
+// has a leak, or if sockets in CLOSE_WAIT have been one for leakDelay.
 func (l *leakHistory) evaluateSuspected(status *v1alpha1.PortPressureStatus) metav1.Condition {
 	const kind = v1alpha1.ConditionLeakSuspected
 	now := status.ObservedAt.Time
 	if why, pool := findLeak(status); why != "" {
-		*l = leakHistory{cause: why, pool: pool, seenAt: now}
+		l.cause, l.pool, l.seenAt = why, pool, now
+	} else if l.closeWait != "" && now.Sub(l.closeWaitSince) >= leakDelay {
+		l.cause, l.pool, l.seenAt = v1alpha1.CauseCloseWaitLeak, l.closeWait, now
 	}
 	switch {
 	case l.cause != "" && now.Sub(l.seenAt) < leakRetention:
@@ -164,13 +187,13 @@ func (l *leakHistory) evaluateSuspected(status *v1alpha1.PortPressureStatus) met
 	case status.UsedPercent == nil:
 		return newCondition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotMeasured, "no network could be measured")
 	}
-	*l = leakHistory{}
+	l.cause, l.pool, l.seenAt = "", "", time.Time{}
 	return newCondition(kind, metav1.ConditionFalse, v1alpha1.ReasonNoLeak, "")
 }
 
 // findLeak returns the worst leak of status. The cause is empty if there is none.
 func findLeak(status *v1alpha1.PortPressureStatus) (why v1alpha1.Cause, pool string) {
-	if cause.IsLeak(status.Cause) && status.Tightest != nil {
+	if cause.IsLeak(status.Cause) && status.Tightest != nil && status.Level != v1alpha1.LevelNormal {
 		return status.Cause, status.Tightest.Summary
 	}
 	for _, n := range status.Networks {

@@ -16,6 +16,8 @@ type StatusHistory struct {
 	conntrack    conntrackHistory
 	leak         leakHistory
 	evictions    counterIncrease // entries that connection tracking evicted early
+	counters     CounterHistory
+	collision    collisionHistory
 }
 
 // Level returns the level of the last sample.
@@ -28,6 +30,9 @@ func (h *StatusHistory) ResumeFrom(before *v1alpha1.PortPressureStatus) {
 	}
 	if h.leak == (leakHistory{}) {
 		h.leak = resumeLeak(before)
+	}
+	if h.collision == (collisionHistory{}) {
+		h.collision = resumeCollision(before)
 	}
 	switch {
 	case before.LastPressure == nil:
@@ -48,8 +53,10 @@ func (h *StatusHistory) ResumeFrom(before *v1alpha1.PortPressureStatus) {
 func (h *StatusHistory) Assess(sample *socket.Sample, f *Facts) (*v1alpha1.PortPressureStatus, error) {
 	h.countConntrack(sample, *f)
 	f.Prior = h.prior()
+	h.counters.Add(sample, f)
 	status := BuildStatus(*sample, *f)
 	status.ObservedGeneration = f.Generation
+	h.leak.suspectCloseWait(formatLeak(newNetworkStates(sample, *f, NameNetworks(sample.Networks))), sample.Taken)
 	h.completeStatus(&status)
 	if f.IsTuned {
 		h.addSettings(&status, f.Settings)

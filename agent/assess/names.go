@@ -50,6 +50,8 @@ func formatOwnerName(o *socket.Owner) string {
 	switch {
 	case o.Kind == socket.OwnerHost:
 		return "Host"
+	case o.Kind == socket.OwnerUnknown:
+		return "Network"
 	case o.Kind == socket.OwnerPod && o.Pod != "":
 		return cleanText(o.Namespace, 63) + "/" + cleanText(o.Pod, 253)
 	case o.Kind == socket.OwnerPod && o.PodUID != "":
@@ -58,6 +60,8 @@ func formatOwnerName(o *socket.Owner) string {
 		return "container/" + cleanText(firstBytes(o.Container, shortIDLength), 64)
 	case o.Kind == socket.OwnerProcess && o.Process != "":
 		return "process/" + cleanText(o.Process, 64)
+	case o.Kind == socket.OwnerPod: // a dump
+		return "Pod"
 	}
 	return ""
 }

@@ -21,7 +21,24 @@ func (h *StatusHistory) addSettings(status *v1alpha1.PortPressureStatus, statuse
 		now.ObservedGeneration, now.LastTransitionTime = status.ObservedGeneration, *status.ObservedAt
 		meta.SetStatusCondition(&h.conditions, now)
 	}
+	if orphaned := listOrphaned(statuses); len(orphaned) > 0 {
+		now := newCondition(v1alpha1.ConditionSettingsOrphaned, metav1.ConditionTrue, v1alpha1.ReasonNotRequested, strings.Join(orphaned, ", "))
+		now.ObservedGeneration, now.LastTransitionTime = status.ObservedGeneration, *status.ObservedAt
+		meta.SetStatusCondition(&h.conditions, now)
+	} else {
+		meta.RemoveStatusCondition(&h.conditions, v1alpha1.ConditionSettingsOrphaned)
+	}
 	status.Conditions = slices.Clone(h.conditions)
+}
+
+// listOrphaned returns the IDs of settings that are in effect but not requested.
+func listOrphaned(statuses []v1alpha1.SettingStatus) (ids []string) {
+	for _, s := range statuses {
+		if s.Orphaned {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }
 
 // markVerified changes the capability to write the registry from Assumed to Verified once

@@ -60,6 +60,29 @@ func TestTuned(t *testing.T) {
 	}
 }
 
+func TestSettingsThatAreNotRequestedAreACondition(t *testing.T) {
+	var h StatusHistory
+	for _, test := range []struct {
+		statuses []v1alpha1.SettingStatus
+		want     string
+	}{
+		{[]v1alpha1.SettingStatus{{ID: "a", State: v1alpha1.SettingApplied}}, ""},
+		{[]v1alpha1.SettingStatus{{ID: "a", Orphaned: true}, {ID: "b"}, {ID: "c", Orphaned: true}}, "True NotRequested a, c"},
+		{nil, ""},
+	} {
+		s := statusAt(0, 10, "pool")
+		h.completeStatus(s)
+		h.addSettings(s, test.statuses)
+		got := ""
+		if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionSettingsOrphaned); c != nil {
+			got = fmt.Sprint(c.Status, " ", c.Reason, " ", c.Message)
+		}
+		if got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
 func TestTrimToSizeKeepsTheStateOfEverySetting(t *testing.T) {
 	for name, test := range map[string]struct{ applied, failed int }{
 		"few settings":              {16, 0},

@@ -9,6 +9,7 @@ import (
 	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
@@ -42,6 +43,8 @@ type Facts struct {
 	Settings []v1alpha1.SettingStatus
 	// Windows is nil on Linux.
 	Windows *Windows
+	// NodePorts are the cluster's; the zero value means DefaultNodePorts.
+	NodePorts ports.Range
 	// Explain requests a cause also if no pool is above the warning threshold: the reason
 	// why ports are not the bottleneck, and what to check instead.
 	Explain bool
@@ -68,6 +71,8 @@ type TCP struct {
 	// MemoryRatio is the share of net.ipv4.tcp_mem's limit that the machine's TCP buffers
 	// use, 0 to 1 and above.
 	MemoryRatio *float64
+	// Neighbours are the machine's neighbour tables of IPv4 and IPv6.
+	Neighbours [2]*NeighbourTable
 }
 
 // BuildStatus returns the part of the status that depends on s and f alone. StatusHistory
@@ -104,7 +109,11 @@ func BuildStatus(s socket.Sample, f Facts) v1alpha1.PortPressureStatus {
 		status.UsedPercent = new(int32(percent))
 		status.ExhaustionSeconds = f.Forecast.Seconds
 		status.Level = socket.NextLevel(f.Thresholds, f.Prior.Level, percent)
-		addCause(&status, p, &s, f)
+		networks := newNetworkStates(&s, f, name)
+		addCause(&status, p, &s, f, networks)
+		if list := findCollisions(networks, f); len(list) > 0 {
+			status.Conditions = append(status.Conditions, newCollisionCondition(list, *status.ObservedAt))
+		}
 	}
 	return status
 }

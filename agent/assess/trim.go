@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
@@ -12,7 +15,7 @@ import (
 const MaxStatusBytes = 6000
 
 // TrimToSize removes details from a complete status until it has at most MaxStatusBytes.
-// It removes the least informative ones first: the reasons of capabilities, rare failures,
+// It removes the least informative ones first: the reasons of capabilities, the ports of a range collision, rare failures,
 // the second pools, the values of settings, all but the tightest network, and applied
 // settings, of which the number remains. How many it removes depends on the length of
 // names: a pod's can have 317 characters. The tightest pool is never removed. The agent's
@@ -37,6 +40,7 @@ func trimNext(s *v1alpha1.PortPressureStatus) bool {
 	last := len(s.Networks) - 1
 	switch {
 	case dropCapabilityMessages(s.Capabilities):
+	case shortenCollision(s.Conditions):
 	case len(s.Failures) > 1:
 		s.Failures = s.Failures[:len(s.Failures)-1]
 	case dropSecondPool(s.Networks):
@@ -107,6 +111,17 @@ func dropCapabilityMessages(list []v1alpha1.Capability) (dropped bool) {
 		list[i].Message = ""
 	}
 	return dropped
+}
+
+// shortenCollision shortens the message of PortRangeCollision, the longest one. It returns false
+// if it is short.
+func shortenCollision(list []metav1.Condition) bool {
+	c := meta.FindStatusCondition(list, v1alpha1.ConditionPortRangeCollision)
+	if c == nil || len([]rune(c.Message)) <= maxTrimmedMessage {
+		return false
+	}
+	c.Message = cleanText(c.Message, maxTrimmedMessage)
+	return true
 }
 
 // dropSecondPool removes all pools but the first from the last network that has more.

@@ -21,7 +21,7 @@ var windowsFacts = Facts{
 		BootedAt: taken,
 		Memory:   &WindowsMemory{Commit: 3 << 30, CommitLimit: 12 << 30, Physical: 8 << 30, Paged: 2, Nonpaged: 1, Handles: 51234},
 	},
-	Capabilities: []socket.Capability{{Name: "BoundTable", State: socket.CapabilityUnsupported, Message: "not on this Windows"}},
+	Capabilities: []socket.Capability{{Name: "BoundPorts", State: socket.CapabilityUnsupported, Message: "not on this Windows"}},
 }
 
 func TestStatusOfWindows(t *testing.T) {

@@ -14,7 +14,7 @@ func evaluateBoundPorts(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 	d := Diagnosis{
 		Cause: v1alpha1.CauseBoundPorts,
 		Finding: fmt.Sprintf("%d of %d ports are in use; %d of them were taken by bind() before connect(), and no other destination can use those.",
-			e.Pool.MaxUsed(), e.Pool.Capacity, p.bound),
+			e.Pool.MaxUsed(), e.Pool.Capacity, p.bound) + e.formatBoundAddress(),
 		Remedy:  e.formatSubject() + " should connect() without bind(), or set IP_BIND_ADDRESS_NO_PORT before bind() to an address, so that each destination has its own ports.",
 		Setting: e.suggestWiderRange(),
 	}
@@ -22,6 +22,16 @@ func evaluateBoundPorts(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 		d.Remedy = e.formatSubject() + " should connect() without bind(). SO_REUSE_UNICASTPORT before bind() helps only if an auto-reuse range is configured (NodeTuning windows.autoReusePorts)."
 	}
 	return d, p.isMajority(p.bound) || e.Pool.Kind == socket.Bind && !p.isMajority(p.listening)
+}
+
+// formatBoundAddress returns a sentence with the address that most of the connections have, empty
+// if it is not known.
+func (e *Evidence) formatBoundAddress() string {
+	address := e.Pool.Network.Evidence.BoundAddress
+	if !address.IsValid() {
+		return ""
+	}
+	return fmt.Sprintf(" Most connections are from %v.", address)
 }
 
 // evaluateUDPPorts matches the UDP pool. A UDP socket does not share its port, whether

@@ -28,6 +28,12 @@ type Evidence struct {
 	OpensPerSecond *float64
 	Machine        Machine
 	System         System
+	// Networks are all networks of the machine, the pool's included. FileUsage are the
+	// processes near their limit of open files, the nearest first. Collisions are the networks
+	// whose range covers ports of others. They are for a pool that is not AboveThreshold.
+	Networks   []NetworkState
+	FileUsage  []socket.FileUsage
+	Collisions []Collision
 }
 
 // Machine has the resources that connections need besides ports.
@@ -42,6 +48,8 @@ type Machine struct {
 	// Nonpaged is the size in bytes of Windows' nonpaged pool, which contains the sockets,
 	// and its limit. Commit is the committed memory in bytes, and its limit.
 	Nonpaged, Commit Usage
+	// Neighbours are the neighbour tables of IPv4 and IPv6.
+	Neighbours [2]NeighbourTable
 }
 
 // Usage is a count and its limit. A Max of 0 means that the limit is not known.
@@ -117,10 +125,13 @@ var pressureEvaluators = []evaluator{
 	evaluateFileDescriptors, evaluateIdleConnections, evaluateFewSources, evaluateEstablishedPool,
 }
 
-// healthyEvaluators are for a pool with enough free ports, the most likely bottleneck
-// first.
+// healthyEvaluators are for a pool with enough free ports: first what makes every connection of
+// the machine fail, then those of one program, then those to some addresses or services.
 var healthyEvaluators = []evaluator{
-	evaluateConntrackFull, evaluateNodeFiles, evaluateHolderFiles, evaluateSocketMemory, explainHealthyPool,
+	evaluateConntrackFull, evaluateNodeFiles, evaluateSocketMemory, evaluateNeighbours,
+	evaluateAcceptQueue, evaluateProcessFiles, evaluateHolderFiles, evaluateCloseWait,
+	evaluateTimeWaitLimit, evaluatePrivilegedPorts, evaluateAddress, evaluateCollision,
+	explainHealthyPool,
 }
 
 // EvaluatePool determines the cause. It always returns one: CauseUnknown above the warning

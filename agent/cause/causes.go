@@ -50,6 +50,12 @@ var Causes = []Info{
 	{Cause: v1alpha1.CauseSnatPool, Remedy: RemedyElsewhere, Meaning: "the ports of a translated source address are exhausted"},
 	{Cause: v1alpha1.CauseFileDescriptors, Remedy: RemedyElsewhere, Meaning: "a process or the node is close to its limit of open files"},
 	{Cause: v1alpha1.CauseSocketMemory, Remedy: RemedyElsewhere, Meaning: "TCP is close to its limit of memory or of orphans"},
+	{Cause: v1alpha1.CauseAcceptQueueFull, Remedy: RemedyApplication, Meaning: "a program does not accept its connections fast enough"},
+	{Cause: v1alpha1.CauseTimeWaitLimit, Remedy: RemedySetting, Meaning: "TIME_WAIT has reached tcp_max_tw_buckets"},
+	{Cause: v1alpha1.CauseNeighbourTableFull, Remedy: RemedySetting, Meaning: "the neighbour table (ARP, NDP) is full"},
+	{Cause: v1alpha1.CausePrivilegedPorts, Remedy: RemedyElsewhere, Meaning: "the privileged source ports of NFS and rsh are used up"},
+	{Cause: v1alpha1.CauseAddressNotAvailable, Remedy: RemedyElsewhere, Meaning: "calls fail with EADDRNOTAVAIL although ports are free"},
+	{Cause: v1alpha1.CausePortRangeCollision, Remedy: RemedySetting, Meaning: "the ephemeral range covers ports that others own"},
 	{Cause: v1alpha1.CausePoolNotTight, Remedy: RemedyElsewhere, Meaning: "ports are not the bottleneck"},
 	{Cause: v1alpha1.CauseUnknown, Remedy: RemedyApplication, Meaning: "none of the others matches"},
 }

@@ -3,6 +3,7 @@ package cause
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"portreeve.io/portreeve/agent/socket"
@@ -35,17 +36,23 @@ func (e *Evidence) formatPeer() string {
 var sidecarSources = []netip.Addr{netip.MustParseAddr("127.0.0.6"), netip.MustParseAddr("::6")}
 
 func (e *Evidence) isSidecar() bool {
-	d := e.Pool.Destination
-	return d != nil && (d.Source == sidecarSources[0] || d.Source == sidecarSources[1])
+	source := e.Pool.Network.Evidence.BoundAddress
+	if d := e.Pool.Destination; d != nil {
+		source = d.Source
+	}
+	return slices.Contains(sidecarSources, source)
 }
 
 // formatHolder returns the user of the ports, for the middle of a sentence.
 func (e *Evidence) formatHolder() string {
 	process, place := "", ""
-	if h := e.Holder; h != nil && h.Process != "" {
+	if h := e.Holder; h != nil {
 		process = h.Process
-		if h.PID > 0 {
+		switch {
+		case process != "" && h.PID > 0:
 			process += fmt.Sprintf(" (pid %d)", h.PID)
+		case h.PID > 0: // a dump without names
+			process = fmt.Sprintf("PID %d", h.PID)
 		}
 	}
 	switch e.Pool.Network.Owner.Kind {

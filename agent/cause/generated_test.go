@@ -270,7 +270,11 @@ func (m *generatedMachine) addConnections(n *socket.Network, destinations, each 
 		d := socket.Destination{Source: podIP, Address: netip.AddrFrom4([4]byte{10, 100, byte(i), 1}), Port: 443}
 		for left := m.IntN(each + 1); left > 0; {
 			part := 1 + m.IntN(left)
-			d.States[m.drawState()] += uint32(part)
+			state := m.drawState()
+			if state == tcpstate.CloseWait {
+				part = min(part, 1+m.IntN(3)) // more would be a leak
+			}
+			d.States[state] += uint32(part)
 			left -= part
 		}
 		n.Destinations = append(n.Destinations, d)
@@ -307,6 +311,9 @@ func (m *generatedMachine) addNoise() {
 			state := m.drawState()
 			if state == tcpstate.TimeWait && m.target().ReusableIfAll > m.target().Reusable || state != m.findDominantState() && int(m.target().States[state])+part > m.used*4/10 {
 				continue // it would be a cause of its own
+			}
+			if state == tcpstate.CloseWait && m.affected == 0 {
+				continue // a leak, although it fills no pool
 			}
 			m.target().States[state] += uint32(part)
 		}

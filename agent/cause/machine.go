@@ -2,6 +2,7 @@ package cause
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -63,10 +64,18 @@ func evaluateHolderFiles(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 	files := Usage{Used: uint64(max(0, h.OpenFiles)), Max: uint64(max(0, h.MaxFiles))}
 	return Diagnosis{
 		Cause: v1alpha1.CauseFileDescriptors,
-		Finding: fmt.Sprintf("%s has %d of %d files open: file descriptors run out before ports (EMFILE).",
-			e.formatSubject(), h.OpenFiles, h.MaxFiles),
-		Remedy: "Check for a file descriptor leak; otherwise raise the limit (ulimit -n, LimitNOFILE= of the unit or of the container runtime).",
+		Finding: fmt.Sprintf("%s has %d of %d files open: file descriptors run out before ports (EMFILE).%s",
+			e.formatSubject(), h.OpenFiles, h.MaxFiles, e.formatFreePorts()),
+		Remedy: fileLimitRemedy,
 	}, files.computePercent() >= nearlyFullPercent
+}
+
+// formatFreePorts returns a sentence with the free ports of a pool below the threshold.
+func (e *Evidence) formatFreePorts() string {
+	if e.AboveThreshold {
+		return ""
+	}
+	return fmt.Sprintf(" Ephemeral ports are not the bottleneck: %d of %d are free.", e.Pool.Headroom(), e.Pool.Capacity)
 }
 
 // evaluateNodeFiles matches if the whole node is close to fs.file-max.
@@ -117,8 +126,9 @@ func evaluateSocketMemory(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 	return d, m.Orphans.computePercent() >= nearlyFullPercent
 }
 
-// explainHealthyPool returns the diagnosis if ports are not the bottleneck, with the usage
-// of the other resources, so that they need not be checked again.
+// explainHealthyPool returns the diagnosis if every pool has free ports and nothing that was
+// read is near its limit, with the usage of the other resources, so that they need not be
+// checked again.
 func explainHealthyPool(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 	target := ""
 	if e.Pool.Destination != nil {
@@ -126,9 +136,9 @@ func explainHealthyPool(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 	}
 	d := Diagnosis{
 		Cause: v1alpha1.CausePoolNotTight,
-		Finding: fmt.Sprintf("Ephemeral ports are not the bottleneck: %d of %d are free in the fullest pool%s.",
+		Finding: fmt.Sprintf("Every pool has free ports, %d of %d in the fullest%s.",
 			e.Pool.Headroom(), e.Pool.Capacity, target),
-		Remedy: "Check the peer (is it up, is its accept queue full), firewalls, DNS, the program's own limit of open files, and SNAT gateways on the path.",
+		Remedy: "If connections fail, check what this report does not see: " + strings.Join(e.listUnread(), ", ") + ".",
 	}
 	if usage := e.Machine.selectResources(e.System).formatUsage(); usage != "" {
 		d.Finding += " " + usage
@@ -136,10 +146,23 @@ func explainHealthyPool(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 	if count := countSYNSentDestinations(e.Pool.Network); count >= scanDestinations {
 		d.Finding += fmt.Sprintf(" %d destinations do not answer (SYN_SENT), which may be a network scan.", count)
 	}
-	if ports := formatListenPorts(e.Pool.Network); ports != "" {
-		d.Remedy += " If a service gets EADDRINUSE, a connection may be using its port: reserve the listening ports inside the range" + ports + "."
-	}
+	d.Finding += e.explainAddress()
 	return d, true
+}
+
+// listUnread returns the possible bottlenecks that the evidence does not cover.
+func (e *Evidence) listUnread() []string {
+	unread := []string{"the peer and its accept queue", "firewalls, DNS and SNAT gateways on the path"}
+	if e.System.IsWindows {
+		return unread
+	}
+	if e.FileUsage == nil {
+		unread = append(unread, "limits of open files")
+	}
+	if i := slices.IndexFunc(e.Networks, func(n NetworkState) bool { return n.Evidence.AcceptQueues == nil }); i >= 0 || len(e.Networks) == 0 {
+		unread = append(unread, "accept queues here")
+	}
+	return unread
 }
 
 // selectResources returns m without the resources that only another operating system has.

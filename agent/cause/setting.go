@@ -2,7 +2,6 @@ package cause
 
 import (
 	"fmt"
-	"strings"
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/internal/settings"
@@ -20,18 +19,8 @@ type SuggestedSetting struct {
 	Note string
 }
 
-// Field returns the field of a NodeTuning, "linux.sysctls" for settings without a field of
-// their own.
-func (s *SuggestedSetting) Field() string {
-	if t, _ := settings.Lookup(s.OS, s.Key); t.Field != "" {
-		return t.Field
-	}
-	return "linux.sysctls"
-}
-
 func (s *SuggestedSetting) formatAdvice() string {
-	name := s.Key[strings.LastIndexByte(s.Key, '\\')+1:] // without the registry path
-	text := fmt.Sprintf("%s = %s (NodeTuning %s)", name, s.Value, s.Field())
+	text := settings.FormatSuggestion(s.OS, s.Key, s.Value)
 	if s.Ports > 0 {
 		text += fmt.Sprintf(" gives %d more ports", s.Ports)
 	} else {
@@ -80,7 +69,7 @@ func (e *Evidence) suggestWiderRange() *SuggestedSetting {
 	}
 	note := reserve + " the ports that services listen on"
 	ports := 65535 - safeRangeStart + 1
-	if e.Pool.Network.Owner.Kind == socket.OwnerHost {
+	if kind := e.Pool.Network.Owner.Kind; kind == socket.OwnerHost || kind == socket.OwnerUnknown {
 		ports -= nodePorts
 		note = reserve + " node ports (30000-32767) and those that services listen on"
 	}

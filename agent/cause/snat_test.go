@@ -7,6 +7,7 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/settings"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
@@ -49,7 +50,7 @@ func TestPoolsOfSNAT(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
-			if (setting != nil) != test.shorterTimeWaits || setting != nil && setting.Field() != "linux.conntrack.timeWaitSeconds" {
+			if (setting != nil) != test.shorterTimeWaits || setting != nil && setting.Key != settings.KeyConntrackTimeWait {
 				t.Errorf("setting %+v, want a setting: %v", setting, test.shorterTimeWaits)
 			}
 		})

@@ -78,12 +78,50 @@ func drawEvidence(r *rand.Rand) Evidence {
 	pools := append(sortPools(n), socket.Pool{Network: n, Kind: socket.SNAT, Destination: &destination, Capacity: int32(draw(64512)), Used: 60})
 	e.Pool = pools[r.IntN(len(pools))]
 	fillRandomly(r, reflect.ValueOf(&e.Machine).Elem())
+	if !e.AboveThreshold {
+		e.drawNetworks(r, n)
+	}
 	if r.IntN(2) > 0 {
 		e.PoolDetail = &socket.PoolDetail{}
 		fillRandomly(r, reflect.ValueOf(e.PoolDetail).Elem())
 		e.PoolDetail.Holders = []socket.Holder{{PID: 4711, Sockets: draw(capacity), OpenFiles: draw(1000), MaxFiles: 1000}}
 	}
 	return e
+}
+
+// drawNetworks adds random limits other than ports, at most one of them reached.
+func (e *Evidence) drawNetworks(r *rand.Rand, n *socket.Network) {
+	e.Machine.Neighbours = [2]NeighbourTable{}
+	process := socket.Process{Name: "api", PID: 4711}
+	n.Settings.MaxTimeWait = 1 << 20
+	n.ListenPorts = nil
+	state := NetworkState{Network: n, Name: "shop/api"}
+	if r.IntN(2) > 0 {
+		e.Machine = Machine{}
+	}
+	switch r.IntN(9) {
+	case 0:
+		n.Evidence.AcceptQueues = []socket.AcceptQueue{{Length: r.IntN(200), Limit: 128, Process: process}}
+	case 1:
+		n.Evidence.CloseWait = []socket.CloseWaitGroup{{Sockets: r.IntN(200), Process: process, Peers: r.IntN(3)}}
+	case 2:
+		e.FileUsage = []socket.FileUsage{{Process: process, Open: 900 + r.IntN(100), Max: 1000}}
+	case 3:
+		n.Settings.MaxTimeWait = 1 + r.IntN(1000)
+		n.States[tcpstate.TimeWait] = 1000
+	case 4:
+		e.Machine.Neighbours[r.IntN(2)] = NeighbourTable{Usage: Usage{1000, 1024}}
+	case 5:
+		n.Evidence.Privileged = new(r.IntN(359))
+	case 6:
+		state.Recent = RecentCounts{ListenOverflows: r.Uint64N(20), TimeWaitOverflows: r.Uint64N(20), Refused: r.Uint64N(2)}
+	case 7:
+		n.Evidence.IsIPv6Off, state.Recent.Refused = new(true), r.Uint64N(2)
+	}
+	e.Networks = []NetworkState{state}
+	if c, ok := FindCollision(state, ports.Range{First: 30000, Last: 32767}, e.System); ok {
+		e.Collisions = []Collision{c}
+	}
 }
 
 // fillRandomly sets some of the numbers in v.

@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -33,10 +34,43 @@ func evaluateTimeWaitChurn(e *Evidence, p portBreakdown) (Diagnosis, bool) {
 		Remedy:  e.formatSubject() + " should reuse connections (keep-alive, a pool) or let the peer close first.",
 		Setting: e.suggestWiderRange(),
 	}
+	if reason, setting := e.explainMissingReuse(n); reason != "" {
+		d.Finding += " " + reason
+		d.Setting = cmp.Or(setting, d.Setting)
+	}
 	if d.Setting == nil && e.System.IsWindows {
 		d.Setting = &SuggestedSetting{OS: settings.Windows, Key: timedWait, Value: "30", Note: "it requires a restart"}
 	}
 	return d, p.isMajority(n)
+}
+
+// explainMissingReuse returns the reason why connect() does not take over most of n sockets in
+// TIME_WAIT although net.ipv4.tcp_tw_reuse allows it, and the setting that helps; empty if it
+// does not allow it, or if the reason is not known.
+func (e *Evidence) explainMissingReuse(n int) (string, *SuggestedSetting) {
+	s, dst := e.Pool.Network.Settings, e.Pool.Destination
+	isKnown := s.MaxTimeWait > 0 // the reader has the namespace's settings
+	if e.System.IsWindows || dst == nil || !isKnown {
+		return "", nil
+	}
+	allows := s.Reuse == socket.ReuseAll || s.Reuse == socket.ReuseLoopback && (dst.Source.IsLoopback() || dst.Address.IsLoopback())
+	switch {
+	case !s.Timestamps && allows:
+		return "The kernel does not reuse TIME_WAIT because net.ipv4.tcp_timestamps is 0 here.",
+			e.newSysctl(settings.KeyTCPTimestamps, "1", "tcp_tw_reuse then takes over TIME_WAIT that is older than a second")
+	case !s.Timestamps:
+		return "tcp_tw_reuse would not help, because net.ipv4.tcp_timestamps is 0 here.", nil
+	case !allows || 2*int(dst.ReusableIfAll-dst.Reusable) >= n:
+		return "", nil
+	}
+	young := float64(n) // if the rate is not known
+	if e.OpensPerSecond != nil {
+		young = *e.OpensPerSecond * s.ReuseDelay.Seconds()
+	}
+	if 2*young < float64(n) {
+		return "The kernel does not reuse TIME_WAIT because the peer sends no TCP timestamps.", nil
+	}
+	return "The kernel does not reuse TIME_WAIT that is younger than a second, or whose peer sends no TCP timestamps.", nil
 }
 
 // formatRates returns the rate at which connections are opened, measured or estimated from

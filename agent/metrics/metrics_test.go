@@ -58,6 +58,7 @@ func newNode(pods, destinations int, used uint32) *socket.Sample {
 		Reader:   socket.Reader{Name: "portwalk", Exactness: socket.Exact},
 		Networks: []socket.Network{newNetwork(1, socket.Owner{Kind: socket.OwnerHost}, 1, 100)},
 		Failures: []socket.Failure{},
+		Tables:   []socket.Table{{Name: "networks", Used: pods + 1, Capacity: 4096}},
 	}
 	for i := range pods {
 		s.Networks = append(s.Networks, newNetwork(uint64(100+i), newPodOwner(i), destinations, used))
@@ -131,6 +132,8 @@ func TestConntrackDropsAreExportedWithoutEntries(t *testing.T) {
 
 func TestScrapeGolden(t *testing.T) {
 	busy := newNode(2, 3, 600)
+	busy.Tables = append(busy.Tables,
+		socket.Table{Name: "destinations", Used: 2048, Capacity: 8192, Lost: 7}, socket.Table{Name: "processes", Used: 3072, Capacity: 4096})
 	addFailures(busy, 2, 12)
 	busy.Networks[2].Owner = socket.Owner{Kind: socket.OwnerPod, PodUID: newPodOwner(7).PodUID} // no name
 	for name, sample := range map[string]*socket.Sample{

@@ -51,10 +51,10 @@ var (
 	udpCapacity = newGauge("portreeve_udp_capacity_ports",
 		"Ephemeral ports for UDP in that network, used or free.", notMeasured)
 	failedConnects = newCounter("portreeve_failed_connects_total",
-		"Calls of connect() on the node that failed because no port was free (EADDRNOTAVAIL), since the agent started.",
+		"Calls on the node that failed because no port was free, since the agent started: connect() (EADDRNOTAVAIL), and where the kernel allows to trace them bind() to port 0, listen() and UDP (EADDRINUSE, EAGAIN).",
 		"the reader can't observe them")
 	networkFailedConnects = newCounter("portreeve_network_failed_connects_total",
-		"Failed calls of connect() (see portreeve_failed_connects_total) by network. The first 8 networks with failures have their own series as long as they exist; all others are network=\"other\". A network's counter starts at its current value when it appears, so alert on portreeve_failed_connects_total.",
+		"Failed calls (see portreeve_failed_connects_total) by network. The first 8 networks with failures have their own series as long as they exist; all others are network=\"other\". A network's counter starts at its current value when it appears, so alert on portreeve_failed_connects_total.",
 		"no failure in that network yet; all of them if the reader can't observe them", networkLabels...)
 	conntrackEntries = newGauge("portreeve_conntrack_entries",
 		"Entries of the connection tracking table (nf_conntrack_count).", notReadable)
@@ -113,6 +113,12 @@ var (
 		"Time between the last sample and the next.", noSample)
 	tickStretched = newGauge("portreeve_agent_tick_stretched",
 		"1 if the CPU budget makes the tick longer than configured.", noSample)
+	tableUsed = newGauge("portreeve_agent_table_used_ratio",
+		"Used share of a table of limited size that the reader uses, 0 to 1: networks, destinations (grows up to the memory budget), bound_ports, processes (cgroups), failed_calls (destinations).",
+		"the table is less than half full", "table")
+	tableLost = newGauge("portreeve_agent_table_lost_items",
+		"Items that the last sample could not add to that table because it was full, or the network's share of it: networks, sockets, ports, processes, calls. They are missing from the figures or, for destinations, make them bounds.",
+		"everything had room", "table")
 	statusWrites = newCounter("portreeve_agent_status_writes_total",
 		"Attempts to write the PortPressure's status, by result: ok, not_found, forbidden, throttled, error.", alwaysPresent, "result")
 	readerInfo = newGauge("portreeve_agent_reader_info",

@@ -34,6 +34,7 @@ func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f
 	l.addTCP(f.TCP)
 	l.addSettings(status.Settings)
 	l.addWindows(sample, f.Windows)
+	l.addTables(sample.Tables)
 	l.add(
 		unobservedItems.newMetric(float64(assess.CountUnobserved(sample, f))),
 		lastSample.newMetric(float64(sample.Taken.UnixMilli())/1000),
@@ -80,6 +81,18 @@ func (l *metricList) addStates(s *v1alpha1.States) {
 		{"listen", s.Listen}, {"closing", s.Closing}, {"bound", s.Bound},
 	} {
 		l.add(tcpSockets.newMetric(float64(of.count), of.name))
+	}
+}
+
+// addTables adds the tables that are half full, or full.
+func (l *metricList) addTables(tables []socket.Table) {
+	for _, t := range tables {
+		if t.Lost > 0 || 2*t.Used >= t.Capacity {
+			l.add(tableUsed.newMetric(computeRatio(int32(t.Used), int32(t.Capacity)), t.Name))
+		}
+		if t.Lost > 0 {
+			l.add(tableLost.newMetric(float64(t.Lost), t.Name))
+		}
 	}
 }
 

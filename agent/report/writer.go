@@ -45,7 +45,8 @@ const (
 const (
 	firstRetryDelay = 2 * time.Second
 	maxRetryDelay   = time.Minute
-	// throttledSpread is the random extra delay after 429, which all nodes get at once.
+	// throttledSpread is the maximum of the random extra delay after the first 429, which all
+	// nodes get at once. It doubles with each further one, up to 8 times.
 	throttledSpread = 10 * time.Second
 )
 
@@ -208,7 +209,8 @@ func classifyResult(err error) Result {
 // With 429 the server reports that many nodes write at once, so their retries are spread.
 func computeRetryDelay(err error, failures int) time.Duration {
 	if seconds, ok := apierrors.SuggestsClientDelay(err); ok || apierrors.IsTooManyRequests(err) {
-		return time.Duration(seconds)*time.Second + time.Duration(rand.Float64()*float64(throttledSpread))
+		spread := throttledSpread << min(max(failures, 1)-1, 3)
+		return time.Duration(seconds)*time.Second + time.Duration(rand.Float64()*float64(spread))
 	}
 	wait := maxRetryDelay
 	if failures < 6 {

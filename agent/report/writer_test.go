@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -182,6 +183,32 @@ func TestTheNewestStatusIsWritten(t *testing.T) {
 	awaitCondition(t, "the second attempt", func() bool { return len(results()) == 2 })
 	if !strings.Contains(s.bodies[1], "Critical") {
 		t.Errorf("wrote %s", s.bodies[1])
+	}
+}
+
+func TestAStatusIsPrintable(t *testing.T) {
+	raw, err := buildStatusPatch(&v1alpha1.PortPressureStatus{ObservedGeneration: 1 << 60, Advice: "a\u202eb",
+		Settings: []v1alpha1.SettingStatus{{ID: "s", Current: new("4096\t131072"), Message: "line\nline\x1b[2J"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `[{"op":"add","path":"/status","value":{"advice":"a�b","observedGeneration":1152921504606846976,` +
+		`"settings":[{"current":"4096 131072","id":"s","key":"","message":"line line�[2J","state":""}]}}]`
+	if diff := cmp.Diff(want, string(raw)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRetriesBecomeRarerWhileAServerIsThrottled(t *testing.T) {
+	throttled := apierrors.NewTooManyRequests("later", 1)
+	longest := func(failures int) (d time.Duration) {
+		for range 1000 {
+			d = max(d, computeRetryDelay(throttled, failures))
+		}
+		return d
+	}
+	if once, many := longest(1), longest(10); once > time.Second+throttledSpread || many < 4*throttledSpread || many > time.Second+8*throttledSpread {
+		t.Errorf("waits up to %v after the first 429, and %v after ten", once, many)
 	}
 }
 

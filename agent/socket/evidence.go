@@ -21,6 +21,13 @@ type Evidence struct {
 	Privileged *int
 	// IsIPv6Off reports whether no interface has an IPv6 address, not even loopback.
 	IsIPv6Off *bool
+	// Listeners are the listeners on ports of the ephemeral range that are not reserved, in
+	// ascending order of ports, at most MaxListeners. Reserved are all reserved ports.
+	Listeners []netip.AddrPort
+	Reserved  *ports.Set
+	// BoundAddress is the local address of most connections with an ephemeral port. It is read
+	// if bind() took at least a quarter of the range.
+	BoundAddress netip.Addr
 	// HeldPorts are the ports of well-known services in the ephemeral range that
 	// connections of other programs use, in ascending order, at most MaxEvidence.
 	HeldPorts []HeldPort
@@ -28,6 +35,9 @@ type Evidence struct {
 
 // MaxEvidence is the maximum length of each list of Evidence.
 const MaxEvidence = 4
+
+// MaxListeners is the maximum length of Evidence.Listeners.
+const MaxListeners = 16
 
 // PrivilegedPorts are the source ports of NFS clients (net/sunrpc/xprtsock.c, xprt_min_resvport
 // and xprt_max_resvport), and most of those of bindresvport(3), which rsh and mount.nfs use.

@@ -177,6 +177,7 @@ const (
 	OwnerContainer OwnerKind = "Container" // a container without a pod
 	OwnerProcess   OwnerKind = "Process"   // some other process
 	OwnerNone      OwnerKind = "None"      // no process is in it
+	OwnerUnknown   OwnerKind = "Unknown"   // the reader cannot know (a dump)
 )
 
 // Owner is the workload to which a network namespace belongs.
@@ -342,6 +343,8 @@ type Request struct {
 	// range, since none of their pools can be fuller. 0 reads every namespace in detail.
 	DetailPercent int
 	// MaxDetailAge is the age from which the omitted details are read, too; 0 means never.
+	// Until then, the reader returns those of an earlier sample (Network.DetailAge). sockdiag,
+	// which walks all sockets of the machine again for each namespace, never reads them.
 	MaxDetailAge time.Duration
 	// InspectPercent requests details of the tightest pool if at least this share of it
 	// is used. 0 requests none.

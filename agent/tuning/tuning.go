@@ -6,7 +6,6 @@ package tuning
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,8 +15,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -71,6 +70,8 @@ type Tuner struct {
 	normalSince time.Time // time at which the level became Normal
 	statuses    []v1alpha1.SettingStatus
 	transitions map[string]transition // by setting ID
+	baselines   map[plan.Target]*socket.Baseline
+	inherited   []v1alpha1.SettingStatus // values of an earlier agent, if this one is disabled
 
 	cycleMu   sync.Mutex // guards the fields below: one cycle at a time
 	disk      journal.Disk
@@ -81,18 +82,13 @@ type Tuner struct {
 	lastError string                   // as logged
 }
 
-type transition struct {
-	state v1alpha1.SettingState
-	at    metav1.Time
-}
-
 // New returns a Tuner.
 func New(o Options) *Tuner {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	t := &Tuner{o: o, wake: make(chan struct{}, 1), memory: map[plan.Target]map[string]plan.Memory{},
-		transitions: map[string]transition{}}
+		baselines: map[plan.Target]*socket.Baseline{}, transitions: map[string]transition{}}
 	t.RequestCycle()
 	return t
 }
@@ -120,7 +116,7 @@ func (t *Tuner) RequestCycle() {
 
 // UpdateSpec takes each version of the node's PortPressure, and does not block.
 func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
-	w := journal.DesiredState{Settings: p.Spec.Settings}
+	w := journal.DesiredState{Settings: p.Spec.Settings, NodeUID: findNodeUID(p), Boot: t.o.Boot}
 	if p.Annotations[v1alpha1.AnnotationHold] == "true" {
 		w.Stop = "the annotation " + v1alpha1.AnnotationHold + " of this node's PortPressure stops every change"
 	}
@@ -128,6 +124,7 @@ func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
 	first, before := t.requested == nil, t.statuses
 	if first {
 		t.resumeTransitions(p.Status.Settings)
+		t.inherited = t.listInherited(&p.Status)
 	}
 	if before == nil { // reported by a previous agent
 		before = p.Status.Settings
@@ -145,53 +142,34 @@ func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
 	t.RequestCycle()
 }
 
-// resumeTransitions takes over transition times that a previous agent has reported.
-func (t *Tuner) resumeTransitions(before []v1alpha1.SettingStatus) {
-	for _, s := range before {
-		if now, known := t.transitions[s.ID]; s.LastTransitionTime != nil && (!known || now.state == s.State) {
-			t.transitions[s.ID] = transition{s.State, *s.LastTransitionTime}
+// FindBaseline returns the baseline of a network, nil if no setting that is enforced only
+// under pressure is in effect in it.
+func (t *Tuner) FindBaseline(n *socket.Network) *socket.Baseline {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n.Owner.Kind == socket.OwnerHost {
+		return t.baselines[plan.Target{}]
+	}
+	for target, b := range t.baselines {
+		if target.Pod != "" && target.Pod == n.Owner.PodUID && (target.Cookie == n.Cookie || n.Cookie == 0 || target.Cookie == 0) {
+			return b
 		}
+	}
+	return nil
+}
+
+func (t *Tuner) setBaseline(target plan.Target, b *socket.Baseline) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b == nil {
+		delete(t.baselines, target)
+	} else {
+		t.baselines[target] = b
 	}
 }
 
-// announcePending marks new settings as pending, and those that were removed from the
-// spec: until the next cycle they must not be reported as applied or restored.
-func (t *Tuner) announcePending(settings []v1alpha1.Setting, before []v1alpha1.SettingStatus) {
-	list := []v1alpha1.SettingStatus{}
-	for _, s := range settings {
-		i := slices.IndexFunc(t.statuses, func(have v1alpha1.SettingStatus) bool {
-			return have.ID == s.ID && have.Desired != nil && *have.Desired == s.Value && have.State != v1alpha1.SettingReleased
-		})
-		if i >= 0 {
-			list = append(list, t.statuses[i])
-			continue
-		}
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value,
-			State: v1alpha1.SettingPending})
-	}
-	t.statuses = slices.Concat(list, listRemoved(before, settings))
-}
-
-// listRemoved returns the statuses of list whose settings have been removed but are not
-// restored yet, without a desired value.
-func listRemoved(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []v1alpha1.SettingStatus) {
-	for _, s := range list {
-		if s.State == v1alpha1.SettingReleased ||
-			slices.ContainsFunc(settings, func(w v1alpha1.Setting) bool { return w.ID == s.ID }) {
-			continue
-		}
-		s.Desired, s.State, s.Message = nil, v1alpha1.SettingPending, ""
-		out = append(out, s)
-	}
-	return out
-}
-
-// isSameState reports whether a and b are equal. An empty list differs from nil.
-func isSameState(a, b journal.DesiredState) bool {
-	return equality.Semantic.DeepEqual(a, b) && (a.Settings == nil) == (b.Settings == nil)
-}
-
-// SetLevel takes the node's pressure level after each sample.
+// SetLevel takes the node's pressure level after each sample, as it would be with the
+// baselines of its networks.
 func (t *Tuner) SetLevel(level v1alpha1.Level) {
 	t.mu.Lock()
 	if t.level = level; level != v1alpha1.LevelNormal {
@@ -218,7 +196,7 @@ func (t *Tuner) runCycle() {
 	requested, facts := t.collectFacts()
 	if t.o.DisabledReason != "" {
 		if requested != nil {
-			t.publishStatuses(requested, RefuseAll(requested.Settings, t.o.DisabledReason))
+			t.publishStatuses(requested, t.buildDisabledStatuses(requested.Settings))
 		}
 		return
 	}
@@ -237,7 +215,9 @@ func (t *Tuner) runCycle() {
 	if facts.Lost != "" { // also if there is no setting whose status would report it
 		list = append(list, makeJournalStatus(facts.Lost))
 	}
-	t.publishStatuses(requested, t.addReleased(list))
+	list = t.addReleased(list)
+	markOrphaned(list, requested)
+	t.publishStatuses(requested, list)
 }
 
 // collectFacts returns the desired state and the current facts.
@@ -255,52 +235,6 @@ func (t *Tuner) collectFacts() (*journal.DesiredState, plan.Facts) {
 	return t.requested, f
 }
 
-// prepareJournal opens the journal and records the desired state.
-func (t *Tuner) prepareJournal(requested *journal.DesiredState) error {
-	if t.journal == nil {
-		if err := t.openJournal(); err != nil {
-			return err
-		}
-	}
-	if requested == nil {
-		return nil
-	}
-	next := *requested
-	if next.Settings == nil { // none received: the last ones stay
-		next.Settings = t.desired.Settings
-	}
-	if isSameState(next, t.desired) {
-		return nil
-	}
-	if err := t.journal.SetDesired(next); err != nil {
-		return err
-	}
-	t.desired, t.released = next, nil
-	return nil
-}
-
-// openJournal opens the journal.
-func (t *Tuner) openJournal() error {
-	disk, err := t.o.Disk()
-	if err != nil {
-		return err
-	}
-	boot := t.o.Boot
-	if t.o.OS.IsPersistent() {
-		boot = ""
-	}
-	j, err := journal.Open(disk, boot, t.o.Now())
-	t.disk = disk
-	if err != nil {
-		return errors.Join(err, t.Close()) // it is opened again in the next cycle
-	}
-	if why := j.LostReason(); why != "" {
-		t.o.Log.Error("original values are not known", "why", why)
-	}
-	t.journal, t.desired = j, j.Desired()
-	return nil
-}
-
 // Close releases the journal. Settings stay in effect.
 func (t *Tuner) Close() error {
 	t.journal = nil
@@ -313,8 +247,10 @@ func (t *Tuner) Close() error {
 // enforceHost enforces settings on the host.
 func (t *Tuner) enforceHost(settings []v1alpha1.Setting, facts plan.Facts) []v1alpha1.SettingStatus {
 	wanted := filterByScope(settings, v1alpha1.ScopeHost)
+	facts.PodPortsUnknown = t.o.Pods == nil
 	if t.o.Pods != nil && slices.ContainsFunc(wanted, plan.IsRangeSetting) {
-		facts.Protect = slices.Concat(facts.Protect, t.o.Pods.HostPorts())
+		ofPods, areKnown := t.o.Pods.HostPorts()
+		facts.Protect, facts.PodPortsUnknown = slices.Concat(facts.Protect, ofPods), !areKnown
 	}
 	host := NetworkTask{Settings: wanted, Facts: facts, Listeners: t.o.Listeners,
 		Inside: func(fn func(Store)) error { fn(t.o.Host); return nil }}
@@ -355,7 +291,7 @@ func filterByScope(settings []v1alpha1.Setting, scope v1alpha1.Scope) []v1alpha1
 func (t *Tuner) enforcePods(facts plan.Facts) []v1alpha1.SettingStatus {
 	settings := filterByScope(t.desired.Settings, v1alpha1.ScopePods)
 	if t.o.Pods == nil {
-		return RefuseAll(settings, "this agent tunes the host's network only (--tune host)")
+		return append(RefuseAll(settings, hostOnly), listUnreachable(settings, networkEnforcer{t}.PodKeys())...)
 	}
 	return t.o.Pods.RunCycle(settings, facts, networkEnforcer{t})
 }
@@ -389,10 +325,13 @@ func makeFailedStatuses(requested *journal.DesiredState, err error) []v1alpha1.S
 	return makeStatuses(requested.Settings, v1alpha1.SettingFailed, why)
 }
 
+// journalID is the ID of the status about the journal.
+const journalID = "journal"
+
 // makeJournalStatus returns a status about the journal itself, for when there is no
 // setting that could report it.
 func makeJournalStatus(why string) v1alpha1.SettingStatus {
-	return v1alpha1.SettingStatus{ID: "journal", Key: "journal", State: v1alpha1.SettingFailed, Message: why}
+	return v1alpha1.SettingStatus{ID: journalID, Key: journalID, State: v1alpha1.SettingFailed, Message: why}
 }
 
 // addReleased adds the settings restored since the last change of the desired state.
@@ -402,6 +341,11 @@ func (t *Tuner) addReleased(list []v1alpha1.SettingStatus) []v1alpha1.SettingSta
 			t.released = append(slices.DeleteFunc(t.released, func(o v1alpha1.SettingStatus) bool { return o.ID == s.ID }), s)
 		}
 	}
+	inUse := t.journal.Entries(plan.Target{})
+	t.released = slices.DeleteFunc(t.released, func(s v1alpha1.SettingStatus) bool { // written again since
+		_, isWritten := inUse[s.Key]
+		return isWritten && s.Scope == string(v1alpha1.ScopeHost)
+	})
 	for _, s := range t.released {
 		if !slices.ContainsFunc(list, func(o v1alpha1.SettingStatus) bool { return o.ID == s.ID }) {
 			list = append(list, s)
@@ -427,18 +371,5 @@ func (t *Tuner) publishStatuses(requested *journal.DesiredState, list []v1alpha1
 	t.mu.Unlock()
 	if news && t.o.Changed != nil {
 		t.o.Changed()
-	}
-}
-
-// stampTransitions sets the transition times in list, which must not be shared yet.
-func (t *Tuner) stampTransitions(list []v1alpha1.SettingStatus) {
-	now := metav1.NewTime(t.o.Now()).Rfc3339Copy()
-	for i := range list {
-		s := &list[i]
-		if last, ok := t.transitions[s.ID]; !ok || last.state != s.State {
-			t.transitions[s.ID] = transition{s.State, now}
-		}
-		at := t.transitions[s.ID].at
-		s.LastTransitionTime = &at
 	}
 }

@@ -26,6 +26,7 @@ type machine struct {
 	*Tuner
 	clock time.Time
 	stop  string
+	base  v1alpha1.Level // of the last sample
 }
 
 func newMachine() *machine {
@@ -294,7 +295,7 @@ func TestASettingThatArrivesDuringACycleIsPending(t *testing.T) {
 // hostPortPods implements Pods with host ports.
 type hostPortPods []plan.Protected
 
-func (o *hostPortPods) HostPorts() []plan.Protected { return *o }
+func (o *hostPortPods) HostPorts() ([]plan.Protected, bool) { return *o, true }
 func (*hostPortPods) RunCycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alpha1.SettingStatus {
 	return nil
 }
@@ -302,13 +303,13 @@ func (*hostPortPods) RunCycle([]v1alpha1.Setting, plan.Facts, Networks) []v1alph
 // The hostPort of a pod that starts after the range was widened is reserved, too.
 func TestAWiderRangeDoesNotTakeHostPorts(t *testing.T) {
 	m := newMachine()
-	pods := &hostPortPods{{Ports: ports.Range{First: 20080, Last: 20080}, Owner: "shop/edge"}}
+	pods := &hostPortPods{{Ports: ports.Range{First: 20080, Last: 20080}, Owner: "shop/edge", IsPod: true}}
 	m.o.Pods = pods
 	m.applySettings(newSetting(rangeKey, "16384 65535"))
 	if got := m.sysctls[reserveKey]; got != "8080,20080,30000-32767,60100" {
 		t.Errorf("the reserved ports are %q", got)
 	}
-	*pods = append(*pods, plan.Protected{Ports: ports.Range{First: 20443, Last: 20443}, Owner: "shop/late"})
+	*pods = append(*pods, plan.Protected{Ports: ports.Range{First: 20443, Last: 20443}, Owner: "shop/late", IsPod: true})
 	m.runCycle()
 	if got := m.sysctls[reserveKey]; got != "8080,20080,20443,30000-32767,60100" {
 		t.Errorf("with a second pod the reserved ports are %q", got)

@@ -14,6 +14,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/agent/windows/powershell"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
@@ -23,7 +24,7 @@ import (
 func newWindowsStore() (*windowsWorld, *windows.Store, *time.Time) {
 	w, now := newWindowsWorld(), epoch
 	w.wrote = func(string, string) {}
-	return w, windows.New(w, netsh.Client{Run: w.runNetsh}, func() time.Time { return now }), &now
+	return w, windows.New(w, netsh.Client{Run: w.runNetsh}, powershell.Client{Run: w.runPowerShell}, func() time.Time { return now }), &now
 }
 
 func TestARangeIsRestoredIfTheOtherFamilyFails(t *testing.T) {
@@ -159,7 +160,7 @@ func TestValuesAreReadAgainBeforeAWrite(t *testing.T) {
 
 func TestWithoutNetshItsSettingsAreNotWritten(t *testing.T) {
 	unavailable := errors.New("no answer within 10s, so it was killed")
-	s := windows.New(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, unavailable }}, time.Now)
+	s := windows.New(newWindowsWorld(), netsh.Client{Run: func(context.Context, ...string) ([]byte, error) { return nil, unavailable }}, powershell.Client{}, time.Now)
 	if r := s.Read(settings.KeyDynamicPortsUDP); !errors.Is(r.Err, unavailable) {
 		t.Errorf("%+v", r)
 	}

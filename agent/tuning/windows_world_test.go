@@ -29,7 +29,9 @@ type windowsWorld struct {
 	// refuses has the pools that netsh refuses to change.
 	refuses map[netshPool]bool
 	denied  bool // the registry can't be written
-	runs    int
+	// autoReuse is the auto-reuse range, nil for none.
+	autoReuse *ports.Range
+	runs      int
 }
 
 // netshPool is a family and a protocol, for which netsh keeps one range and one list.
@@ -120,6 +122,31 @@ func (w *windowsWorld) runNetsh(_ context.Context, args ...string) ([]byte, erro
 	w.wrote(args[3], strings.Join(args, " "))
 	w.countStep()
 	return []byte("Ok."), nil
+}
+
+// runPowerShell simulates powershell.exe.
+func (w *windowsWorld) runPowerShell(_ context.Context, args ...string) ([]byte, error) {
+	var first, count int
+	script := args[len(args)-1]
+	_, set, isSet := strings.Cut(script, "Set-NetTCPSetting ")
+	if !isSet {
+		if w.autoReuse != nil {
+			first, count = int(w.autoReuse.First), w.autoReuse.Len()
+		}
+		return fmt.Appendf(nil, `[{"SettingName":"Automatic"},{"SettingName":"InternetCustom","AutoReusePortRangeStartPort":%d,"AutoReusePortRangeNumberOfPorts":%d}]`, first, count), nil
+	}
+	if _, err := fmt.Sscanf(set, "-SettingName InternetCustom -AutoReusePortRangeStartPort %d -AutoReusePortRangeNumberOfPorts %d", &first, &count); err != nil {
+		return nil, err
+	}
+	w.countStep()
+	w.kernelWrites++
+	w.autoReuse = nil
+	if count > 0 {
+		w.autoReuse = &ports.Range{First: uint16(first), Last: uint16(first + count - 1)}
+	}
+	w.wrote(settings.KeyAutoReusePorts, set)
+	w.countStep()
+	return nil, nil
 }
 
 func parseNumber(arg string) int {

@@ -98,10 +98,17 @@ func (w *world) Write(of plan.Write) error {
 	}
 	w.kernelWrites++
 	w.wrote(key, value)
+	if key == reserveKey && len(value) >= pageSize { // the first part replaces the list, the others add to it
+		w.sysctls[key] = value[:strings.LastIndexByte(value[:pageSize], ',')]
+		w.countStep()
+	}
 	w.sysctls[key] = strings.ReplaceAll(value, " ", "\t")
 	w.countStep()
 	return nil
 }
+
+// pageSize is the length from which the kernel accepts a list in parts.
+const pageSize = 4095
 
 // files is the world's disk.
 type files struct{ *world }
@@ -199,14 +206,22 @@ func (w *world) findJournaled(key string) (plan.JournalEntry, bool) {
 	return e, ok && e.Boot == w.bootID()
 }
 
-func parseSet(list string) map[uint16]bool {
-	set := map[uint16]bool{}
+func parsePorts(list string) ports.Set {
 	all, err := ports.ParseList(list)
 	if err != nil {
 		panic(err)
 	}
-	for p := range 1 << 16 {
-		if all.Contains(uint16(p)) {
+	if all == nil {
+		return ports.Set{}
+	}
+	return *all
+}
+
+func parseSet(list string) map[uint16]bool {
+	set := map[uint16]bool{}
+	all := parsePorts(list)
+	for _, r := range all.ListRanges() {
+		for p := int(r.First); p <= int(r.Last); p++ {
 			set[uint16(p)] = true
 		}
 	}

@@ -442,7 +442,8 @@ const FinalizerRelease = "portreeve.io/release"
 const AnnotationConfirmRelease = "portreeve.io/confirm-release"
 
 // AnnotationRelease on a PortPressure makes the agent of its node restore all original
-// values immediately, regardless of NodeTunings, until the annotation is removed.
+// values immediately, regardless of NodeTunings, until the annotation is removed. It belongs
+// to the Node's UID, as AnnotationHold does.
 const AnnotationRelease = "portreeve.io/release"
 
 // Values of the annotation portreeve.io/release, which makes a node restore all

@@ -241,12 +241,14 @@ type WindowsSettings struct {
 	// choose.
 	// +optional
 	DynamicPorts WindowsDynamicPorts `json:"dynamicPorts,omitzero"`
-	// excludedPorts lists ports and port ranges ("30000-32767") that are never chosen.
+	// excludedPorts lists ports and port ranges ("30000-32767") that are never chosen. An
+	// item applies to TCP and UDP, IPv4 and IPv6, unless it ends in a protocol, an address
+	// family or both ("65330/udp", "5000-5100/ipv4", "9000/tcp/ipv6").
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MaxLength=11
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^(0|[1-9][0-9]{0,4})(-(0|[1-9][0-9]{0,4}))?$') && self.split('-').all(p, int(p) <= 65535) && int(self.split('-')[0]) <= int(self.split('-')[size(self.split('-')) - 1])",messageExpression="'excludedPorts: \"' + self + '\" is not a port or port range: use a port such as 8080 or a range such as 30000-32767'"
+	// +kubebuilder:validation:items:MaxLength=20
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^(0|[1-9][0-9]{0,4})(-(0|[1-9][0-9]{0,4}))?(/(tcp|udp))?(/(ipv4|ipv6))?$') && self.split('/')[0].split('-').all(p, int(p) <= 65535) && int(self.split('/')[0].split('-')[0]) <= int(self.split('/')[0].split('-')[size(self.split('/')[0].split('-')) - 1])",messageExpression="'excludedPorts: \"' + self + '\" is not a port or port range: use a port such as 8080 or a range such as 30000-32767, optionally followed by /tcp or /udp and by /ipv4 or /ipv6'"
 	ExcludedPorts []string `json:"excludedPorts,omitzero"`
 	// timedWaitDelaySeconds is the length of TIME_WAIT in seconds (TcpTimedWaitDelay).
 	// It takes effect after a restart.
@@ -258,9 +260,15 @@ type WindowsSettings struct {
 	// documents recommend together with TcpTimedWaitDelay.
 	// +optional
 	StrictTimeWaitSeqCheck *bool `json:"strictTimeWaitSeqCheck,omitempty"`
-	// maxUserPort is the registry value MaxUserPort. It is a legacy setting; use
-	// dynamicPorts instead. Nodes accept 255 to 16384, as Windows Vista and later do;
-	// larger values had a meaning only on Windows Server 2003.
+	// autoReusePorts configures the auto-reuse range (Set-NetTCPSetting). connect()
+	// without bind(), and sockets with SO_REUSE_UNICASTPORT, then choose from this range
+	// instead of the dynamic range, and share its ports between destinations. It takes
+	// effect after a restart.
+	// +optional
+	AutoReusePorts *AutoReusePorts `json:"autoReusePorts,omitempty"`
+	// maxUserPort is the registry value MaxUserPort. Nodes refuse it: Windows 10, Server
+	// 2016 and later were measured to interpret it as the last port of a range from
+	// 1024. Use dynamicPorts instead.
 	// +optional
 	// +kubebuilder:validation:Minimum=255
 	// +kubebuilder:validation:Maximum=65534
@@ -290,12 +298,31 @@ type WindowsDynamicPorts struct {
 // PortBlock is a block of consecutive ports.
 //
 // +kubebuilder:validation:XValidation:rule="self.start + self.count <= 65536",messageExpression="'dynamicPorts: %d ports from %d end at %d, which is above 65535: decrease start or count'.format([self.count, self.start, self.start + self.count - 1])"
+// +kubebuilder:validation:XValidation:rule="self.start > 1024 || (has(self.allowLowPorts) && self.allowLowPorts)",messageExpression="'dynamicPorts: start %d is below 1025, the lowest that Microsoft documents: use 1025 or higher, or set allowLowPorts: true'.format([self.start])"
 type PortBlock struct {
-	// start is the first port.
-	// +kubebuilder:validation:Minimum=1025
+	// start is the first port, at least 1025, or 1024 if allowLowPorts is true.
+	// +kubebuilder:validation:Minimum=1024
 	// +kubebuilder:validation:Maximum=65535
 	Start int32 `json:"start"`
 	// count is the number of ports.
+	// +kubebuilder:validation:Minimum=255
+	// +kubebuilder:validation:Maximum=64512
+	Count int32 `json:"count"`
+	// allowLowPorts permits start to be 1024, which nodes exist with, but which
+	// Microsoft does not document. Defaults to false.
+	// +optional
+	AllowLowPorts bool `json:"allowLowPorts,omitempty"`
+}
+
+// AutoReusePorts is a block of consecutive ports.
+//
+// +kubebuilder:validation:XValidation:rule="self.start + self.count <= 65536",messageExpression="'autoReusePorts: %d ports from %d end at %d, which is above 65535: decrease start or count'.format([self.count, self.start, self.start + self.count - 1])"
+type AutoReusePorts struct {
+	// start is the first port (AutoReusePortRangeStartPort).
+	// +kubebuilder:validation:Minimum=1025
+	// +kubebuilder:validation:Maximum=65535
+	Start int32 `json:"start"`
+	// count is the number of ports (AutoReusePortRangeNumberOfPorts).
 	// +kubebuilder:validation:Minimum=255
 	// +kubebuilder:validation:Maximum=64511
 	Count int32 `json:"count"`

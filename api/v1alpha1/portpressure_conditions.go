@@ -10,12 +10,20 @@ const (
 	// cannot be read.
 	ConditionConntrackAvailable = "ConntrackAvailable"
 	// ConditionLeakSuspected is True while sockets that a program should have closed
-	// use most of a pool above the warning threshold.
+	// use most of a pool above the warning threshold, or are in CLOSE_WAIT in large
+	// numbers, whichever pool they use.
 	ConditionLeakSuspected = "LeakSuspected"
+	// ConditionPortRangeCollision is True while the ephemeral range of a network covers
+	// ports that others own and that are not reserved: NodePorts, ports of listeners, or
+	// ports of well-known services.
+	ConditionPortRangeCollision = "PortRangeCollision"
 	// ConditionTuned is True if every setting has its desired value.
 	ConditionTuned = "Tuned"
 	// ConditionRestartRequired is True if a setting takes effect only after a restart.
 	ConditionRestartRequired = "RestartRequired"
+	// ConditionSettingsOrphaned is True while values that Portreeve has written are in
+	// effect although the spec does not request them. Otherwise it is absent.
+	ConditionSettingsOrphaned = "SettingsOrphaned"
 )
 
 // Reasons of ConditionPortsAvailable: the levels and ReasonNotMeasured.
@@ -33,6 +41,12 @@ const (
 	ReasonConntrackInsertFailed = "InsertFailed"    // False: new entries were rejected recently
 )
 
+// Reasons of ConditionPortRangeCollision, in addition to ReasonNotMeasured.
+const (
+	ReasonRangeCoversPorts = "RangeCoversPorts" // True
+	ReasonNoCollision      = "NoCollision"      // False
+)
+
 // ReasonNoLeak is the reason of ConditionLeakSuspected if it is False. If it is True,
 // the reason is the cause.
 const ReasonNoLeak = "NoLeak"
@@ -47,6 +61,10 @@ const (
 	// original values have been restored.
 	ReasonNoSettings = "NoSettings"
 )
+
+// ReasonNotRequested is the reason of ConditionSettingsOrphaned. Its message lists the
+// settings, and status.settings the reason for each.
+const ReasonNotRequested = "NotRequested"
 
 // Reasons of ConditionRestartRequired.
 const (

@@ -38,8 +38,8 @@ type PortPressureStatus struct {
 	// 100 means that no port is free.
 	// +optional
 	UsedPercent *int32 `json:"usedPercent,omitempty"`
-	// cause explains why the tightest pool is above the warning threshold. Omitted at
-	// the level Normal.
+	// cause explains why the tightest pool is above the warning threshold, or at the
+	// level Normal what limits connections other than ports. Omitted if nothing does.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Cause Cause `json:"cause,omitempty"`
@@ -104,7 +104,8 @@ type PortPressureStatus struct {
 	// +optional
 	OmittedSettings *OmittedSettings `json:"omittedSettings,omitempty"`
 	// conditions contains PortsAvailable, ConntrackAvailable, LeakSuspected, Tuned and
-	// RestartRequired.
+	// RestartRequired, PortRangeCollision once a collision was found, and
+	// SettingsOrphaned while it is True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -126,6 +127,11 @@ type Platform struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Kernel string `json:"kernel,omitempty"`
+	// bootID identifies the boot of a Linux node (/proc/sys/kernel/random/boot_id): a
+	// restart resets all sysctls.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	BootID string `json:"bootID,omitempty"`
 	// build is the Windows version and build number, such as "10.0.20348.2340".
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
@@ -340,7 +346,12 @@ type SettingStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
-	// lastTransitionTime is the time at which state last changed.
+	// orphaned is true if a value that Portreeve has written is in effect, although the
+	// spec does not request it: it could not be restored, changes are stopped, the spec
+	// has no list of settings, or the agent changes no settings.
+	// +optional
+	Orphaned bool `json:"orphaned,omitempty"`
+	// lastTransitionTime is the time at which state or desired last changed.
 	// +optional
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 	// podsApplied is the number of pods in which the value is applied (scope Pods).

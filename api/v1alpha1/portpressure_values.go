@@ -147,6 +147,22 @@ const (
 	// CauseSocketMemory means that TCP memory or the number of orphans is near its
 	// limit; on Windows, that the nonpaged pool is.
 	CauseSocketMemory Cause = "SocketMemory"
+	// CauseAcceptQueueFull means that a program does not accept its connections fast
+	// enough, so that further ones are refused or time out.
+	CauseAcceptQueueFull Cause = "AcceptQueueFull"
+	// CauseTimeWaitLimit means that TIME_WAIT has reached tcp_max_tw_buckets.
+	CauseTimeWaitLimit Cause = "TimeWaitLimit"
+	// CauseNeighbourTableFull means that the neighbour table (ARP, NDP) is near its limit.
+	CauseNeighbourTableFull Cause = "NeighbourTableFull"
+	// CausePrivilegedPorts means that the privileged source ports, which NFS and rsh use,
+	// are nearly used up.
+	CausePrivilegedPorts Cause = "PrivilegedPorts"
+	// CauseAddressNotAvailable means that calls fail with EADDRNOTAVAIL although ports
+	// are free, so that the address is the reason.
+	CauseAddressNotAvailable Cause = "AddressNotAvailable"
+	// CausePortRangeCollision means that the ephemeral range covers ports that others
+	// own, so that a connection can take the port of a service.
+	CausePortRangeCollision Cause = "PortRangeCollision"
 	// CausePoolNotTight means that ports are not the bottleneck.
 	CausePoolNotTight Cause = "PoolNotTight"
 	// CauseUnknown means that no other cause applies.

@@ -41,7 +41,7 @@ func TestRolloutErrorRates(t *testing.T) {
 		{effect{nodes: 20, perDay: 1, peak: 0.5}, 1, 0},
 		{effect{nodes: 1000, perDay: 1, harm: 0.3}, 60, 59},
 		{effect{nodes: 1000, perDay: 24, harm: 0.3}, 60, 59},
-		{effect{nodes: 1000, perDay: 1, harm: 0.1}, 60, 59},
+		{effect{nodes: 1000, perDay: 1, harm: 0.1}, 60, 55},
 		{effect{nodes: 200, perDay: 1, harm: 0.3}, 60, 55},
 		{effect{nodes: 20, perDay: 1, harm: 1}, 60, 59},
 	} {

@@ -46,7 +46,7 @@ var pure = map[string]pureRule{
 	"agent/readers/conntrack/release.go":      {},
 	"agent/readers/conntrack/pools.go":        {},
 	"agent/readers/conntrack/trigger.go":      {},
-	"agent/readers/dump":                      {},
+	"agent/readers/dump":                      {allow: []string{module + "/agent/windows/netsh"}},
 	"agent/readers/osdefaults":                {},
 	"agent/forecast":                          {},
 	"agent/readers/iphlpapi/autoreuse.go":     {allow: []string{module + "/agent/windows/netsh"}},
@@ -75,6 +75,7 @@ var pure = map[string]pureRule{
 	"agent/socket":                            {},
 	"agent/tuning/sysctlconf":                 {allow: []string{"go.yaml.in/yaml/v3"}}, // decodes bytes
 	"agent/readers/portusage":                 {},
+	"agent/readers/procnet":                   {},
 	"agent/tuning/plan":                       {},
 	"agent/tuning/windows/regfile.go":         {},
 	"agent/tuning/pods/aggregator.go":         {},
@@ -103,6 +104,7 @@ var pure = map[string]pureRule{
 	"controllers/portpressure/desired.go":     {allow: []string{"k8s.io/api/core/v1"}},        // types
 	"controllers/internal/rollout":            {allow: []string{"github.com/robfig/cron/v3"}}, // parses expressions
 	"controllers/internal/view":               {},
+	"controllers/internal/advise":             {allow: []string{"sigs.k8s.io/yaml"}}, // encodes objects
 	"controllers/internal/transition":         {allow: []string{"k8s.io/api/core/v1"}}, // types
 }
 

@@ -135,7 +135,7 @@ func TestOutputMatchesGoldenFiles(t *testing.T) {
 			}
 			s.Capabilities = []v1alpha1.Capability{
 				{Name: "TcpTable4", State: v1alpha1.CapabilityVerified}, {Name: "EventLog", State: v1alpha1.CapabilityVerified},
-				{Name: "BoundTable", State: v1alpha1.CapabilityUnsupported, Message: "not on this Windows"},
+				{Name: "BoundPorts", State: v1alpha1.CapabilityUnsupported, Message: "not on this Windows"},
 				{Name: "RegistryWrite", State: v1alpha1.CapabilityAssumed, Message: "TCP/IP's key can be opened for writing; nothing was written"},
 			}
 		}), terminal.Options{}, 0},

@@ -59,19 +59,21 @@ func ParseBlock(value string) (ports.Range, error) {
 // FormatBlock returns r as "START COUNT".
 func FormatBlock(r ports.Range) string { return fmt.Sprintf("%d %d", r.First, r.Len()) }
 
+// documentedStart is the lowest start that Microsoft documents for netsh.
+const documentedStart = 1025
+
 // AdjustToWritable returns value if it can be written, and otherwise the nearest value that
-// can be: a range of a Windows machine may start at 1024, but netsh accepts no start below
-// 1025. Parts that equal those of current need not be written, and don't change.
+// can be: a range of a Windows machine may start at 1024, but netsh is documented to accept
+// no start below 1025, so that a restored range does not depend on it. Parts that equal those of current need not be written, and don't change.
 func (s Setting) AdjustToWritable(value, current string) string {
-	v, isBlock := s.Value.(Block)
-	if !isBlock {
+	if _, isBlock := s.Value.(Block); !isBlock {
 		return value
 	}
 	parts, currentParts := s.SplitParts(value), s.SplitParts(current)
 	for i, p := range parts {
 		r, err := ParseBlock(p)
-		if err == nil && int(r.First) < v.MinStart && !s.IsSame(p, currentParts[i]) {
-			parts[i] = FormatBlock(ports.Range{First: uint16(v.MinStart), Last: r.Last})
+		if err == nil && r.First < documentedStart && !s.IsSame(p, currentParts[i]) {
+			parts[i] = FormatBlock(ports.Range{First: documentedStart, Last: r.Last})
 		}
 	}
 	return s.JoinParts(parts)

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"portreeve.io/portreeve/api/v1alpha1"
-	"portreeve.io/portreeve/internal/ports"
 )
 
 // SafeFirstPort is the lowest first port that linux.ephemeralPorts accepts without
@@ -82,14 +81,12 @@ func (s Setting) formatField(v reflect.Value) (value string, isSet bool) {
 		value = s.findOption(func(o Option) bool { return o.Means == field }).Value
 		return value, value != ""
 	case []string:
-		text := strings.Join(field, ",")
-		if list, err := ports.ParseList(text); err == nil {
-			text = list.String()
-		}
-		return text, field != nil
+		return s.formatPortItems(field), field != nil
 	case v1alpha1.EphemeralPorts:
 		return fmt.Sprintf("%d %d", field.First, field.Last), true
 	case v1alpha1.PortBlock:
+		return fmt.Sprintf("%d %d", field.Start, field.Count), true
+	case v1alpha1.AutoReusePorts:
 		return fmt.Sprintf("%d %d", field.Start, field.Count), true
 	default: // int32 or int64
 		return fmt.Sprint(field), true
@@ -104,12 +101,8 @@ func (s Setting) parseField(pointer any, value string) error {
 	case *string:
 		*field = s.findOption(func(o Option) bool { return o.Value == value }).Means
 	case *[]string:
-		list, err := ports.ParseList(value)
-		*field = []string{}
-		for _, r := range list.ListRanges() {
-			set := ports.NewSet(r)
-			*field = append(*field, set.String())
-		}
+		items, err := s.parsePortItems(value)
+		*field = items
 		return err
 	case **v1alpha1.EphemeralPorts:
 		r, err := ParseSpan(value)
@@ -117,7 +110,11 @@ func (s Setting) parseField(pointer any, value string) error {
 		return err
 	case **v1alpha1.PortBlock:
 		r, err := ParseBlock(value)
-		*field = &v1alpha1.PortBlock{Start: int32(r.First), Count: int32(r.Len())}
+		*field = &v1alpha1.PortBlock{Start: int32(r.First), Count: int32(r.Len()), AllowLowPorts: r.First < documentedStart}
+		return err
+	case **v1alpha1.AutoReusePorts:
+		r, err := ParseBlock(value)
+		*field = &v1alpha1.AutoReusePorts{Start: int32(r.First), Count: int32(r.Len())}
 		return err
 	default: // **int32 or **int64
 		return json.Unmarshal([]byte(value), pointer)

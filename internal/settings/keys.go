@@ -41,15 +41,21 @@ const (
 	KeyNeigh6Thresh3        = "net.ipv6.neigh.default.gc_thresh3"
 )
 
+// KeyUnprivilegedPortStart is the first port that any process may bind (Linux). It is not
+// in the catalogue: it is only read, because the kernel refuses a range that begins below it.
+const KeyUnprivilegedPortStart = "net.ipv4.ip_unprivileged_port_start"
+
 // TcpipParameters is the registry key of TCP/IP's parameters, below HKLM. The keys of
 // its values begin with it.
 const TcpipParameters = `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\`
 
-// The keys of the catalogue for Windows: contexts of netsh, and values of the registry.
+// The keys of the catalogue for Windows: contexts of netsh, a property of TCP's templates
+// (Set-NetTCPSetting), and values of the registry.
 const (
 	KeyDynamicPortsTCP           = "dynamicport tcp"
 	KeyDynamicPortsUDP           = "dynamicport udp"
 	KeyExcludedPorts             = "excludedportrange"
+	KeyAutoReusePorts            = "AutoReusePortRange"
 	KeyTCPTimedWaitDelay         = TcpipParameters + "TcpTimedWaitDelay"
 	KeyStrictTimeWaitSeqCheck    = TcpipParameters + "StrictTimeWaitSeqCheck"
 	KeyMaxUserPort               = TcpipParameters + "MaxUserPort"

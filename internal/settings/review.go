@@ -28,7 +28,7 @@ func ReviewSpec(spec *v1alpha1.NodeTuningSpec) (warnings []string) {
 	warn(!hasSettings, "spec contains no settings: set linux, windows or thresholds")
 	warn(hasSettings && spec.NodeSelector == nil, "spec.nodeSelector is omitted, so no nodes match: use {} to select all nodes")
 	reviewPorts(&spec.Linux, warn)
-	warn(spec.Windows.MaxUserPort != nil, "spec.windows.maxUserPort is the last port on Windows Server 2003, a number of ports in documents for 2008, and different again on Windows 11: use windows.dynamicPorts")
+	warn(spec.Windows.MaxUserPort != nil, "spec.windows.maxUserPort: nodes refuse it, because Windows 10, Server 2016 and later interpret it as the last port of a range from 1024: use windows.dynamicPorts")
 	reviewTimeWait(&spec.Linux, warn)
 	reviewConntrack(&spec.Linux, warn)
 	warn(spec.Rollout.MaxUnavailable != nil && spec.Rollout.MaxUnavailable.String() == "100%",

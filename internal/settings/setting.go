@@ -81,8 +81,14 @@ type Setting struct {
 // CheckValue returns nil if value is allowed, and otherwise an error of one line that names
 // the key, the value and the allowed values.
 func (s Setting) CheckValue(value string) error {
-	if err := s.Value.checkValue(value); err != nil {
-		return fmt.Errorf("%s: %q: %w; allowed: %s", s.Key, TruncateValue(value), err, s.Value.DescribeAllowed())
+	parts := []string{value}
+	if _, isList := s.Value.(PortList); isList {
+		parts = s.SplitParts(value)
+	}
+	for _, part := range parts {
+		if err := s.Value.checkValue(part); err != nil {
+			return fmt.Errorf("%s: %q: %w; allowed: %s", s.Key, TruncateValue(value), err, s.Value.DescribeAllowed())
+		}
 	}
 	return nil
 }

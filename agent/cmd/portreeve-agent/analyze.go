@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,16 +30,21 @@ type analyzer struct {
 	system      choiceFlag
 	maxUserPort maxUserPortFlag
 	ephemeral   portRangeFlag
+	state       stateFlag
+	network     choiceFlag
 }
 
 const analyzeHelp = `Print the PortPressure that dumps of a host's sockets show, one for each file.
 
-Supported are netstat of Windows (-an, -n, -ano, -anob, -anq) in any language, TCPView,
-Get-NetTCPConnection, and on Linux ss (-tan, -tanp, -tuanp), netstat (-ant, -antp) and
-/proc/net/tcp and tcp6, in UTF-8, UTF-16 and code pages. Lines without sockets are
+Supported are ss, netstat (net-tools, busybox, talosctl), lsof -nP -i and /proc/net/tcp of
+Linux, and netstat of Windows in any language, netsh int ipv4 show tcpconnections, TCPView,
+Tcpvcon, and Get-NetTCPConnection and Get-NetUDPEndpoint as a table, list, CSV or JSON, in
+UTF-8, UTF-16 and code pages, with any text before the rows. Lines without sockets are
 ignored. Dumps must have numbers instead of names: take them with -n.
 
-A dump does not show the ephemeral range. It is that of --os, by default guessed by the format:
+A dump of sockets does not show the ephemeral range. If the file also has the output of
+sysctl, netsh or the registry, its range is used. Otherwise it is that of --os, by default
+guessed by the format:
 
 %s
 Connections to a local port with a listener in the dump are inbound, all others outbound.
@@ -54,9 +60,10 @@ const analyzeExample = `  netstat -ano > dump.txt                     # on Windo
 
 func (a *app) newAnalyzeCommand() *cobra.Command {
 	z := &analyzer{
-		app:    a,
-		output: choiceFlag{"table", []string{"table", "yaml", "json"}},
-		system: choiceFlag{"", dump.SystemNames()},
+		app:     a,
+		output:  choiceFlag{"table", []string{"table", "yaml", "json"}},
+		system:  choiceFlag{"", dump.SystemNames()},
+		network: choiceFlag{"", dump.NetworkNames()},
 	}
 	c := &cobra.Command{
 		Use:     "analyze FILE...",
@@ -77,6 +84,8 @@ func (a *app) newAnalyzeCommand() *cobra.Command {
 	f.Var(&z.system, "os", "operating system of the dump: "+z.system.describeAllowed()+" (default: guessed by the format)")
 	f.Var(&z.maxUserPort, "max-user-port", "the registry value MaxUserPort, if it is set")
 	f.Var(&z.ephemeral, "range", "the ephemeral range, FIRST-LAST, if it is neither the default nor set by MaxUserPort")
+	f.Var(&z.state, "state", "state of rows that have none, as from ss -tn state time-wait: "+z.state.describeAllowed())
+	f.Var(&z.network, "network", "network of the dump: "+z.network.describeAllowed()+" (default: unknown)")
 	f.Var(&z.pools, "pools", "list the N tightest pools, or all (default: those above the warning threshold)")
 	return c
 }
@@ -86,7 +95,7 @@ func formatRangeTable() string {
 	var b strings.Builder
 	meanings := map[osdefaults.MaxUserPortMeaning]string{
 		osdefaults.LastPort:  "MaxUserPort is the last port, 5000 to 65534",
-		osdefaults.PortCount: "MaxUserPort is the number of ports, 255 to 16384",
+		osdefaults.PortCount: "MaxUserPort is the number of ports, 255 to 16384, or the last port",
 	}
 	for _, s := range osdefaults.Systems {
 		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-22s  %-12v %s", s.Name, s.Range, meanings[s.MaxUserPort]), " ") + "\n")
@@ -95,7 +104,8 @@ func formatRangeTable() string {
 }
 
 func (z *analyzer) analyzeFiles(ctx context.Context, files []string) error {
-	o := dump.Options{System: z.system.value, MaxUserPort: int(z.maxUserPort), Range: ports.Range(z.ephemeral)}
+	o := dump.Options{System: z.system.value, MaxUserPort: int(z.maxUserPort), Range: ports.Range(z.ephemeral),
+		State: string(z.state), Network: z.network.value}
 	if z.maxUserPort > 0 && o.Range != (ports.Range{}) {
 		return newUsageErrorf("--max-user-port %v and --range %v: only one of them can set the range", &z.maxUserPort, &z.ephemeral)
 	}
@@ -148,7 +158,20 @@ func (z *analyzer) analyzeFile(file string, o dump.Options, out printer) error {
 	if !d.UDP {
 		object.Status.UDP = nil // unknown, not 0
 	}
+	if d.RangeMismatch != "" {
+		removeUsage(&object.Status, d.RangeMismatch)
+	}
 	return out.printObject(object, assess.CountUnlistedPools(d.Sample, facts))
+}
+
+// removeUsage removes what depends on the range, since it must be another than the assumed one.
+func removeUsage(s *v1alpha1.PortPressureStatus, reason string) {
+	s.Level, s.UsedPercent, s.Tightest, s.Networks, s.UDP, s.Cause = "", nil, nil, nil, nil, ""
+	s.Reader.Message = "The usage is unknown: " + reason
+	s.Advice = ""
+	s.Unobserved = slices.DeleteFunc(s.Unobserved, func(u v1alpha1.Unobserved) bool {
+		return strings.HasSuffix(u.Item, "ports outside the range")
+	})
 }
 
 // openInput opens the file, and returns when it was last written.
@@ -238,5 +261,20 @@ func (p *portRangeFlag) Set(s string) error {
 		return errNotAllowed
 	}
 	*p = portRangeFlag(r)
+	return nil
+}
+
+// stateFlag is a state of a socket; package dump knows its spellings.
+type stateFlag string
+
+func (s *stateFlag) String() string          { return string(*s) }
+func (s *stateFlag) Type() string            { return "STATE" }
+func (s *stateFlag) describeAllowed() string { return "a TCP state such as time-wait, or udp" }
+
+func (s *stateFlag) Set(text string) error {
+	if (dump.Options{State: text}).Validate() != nil {
+		return errNotAllowed
+	}
+	*s = stateFlag(text)
 	return nil
 }

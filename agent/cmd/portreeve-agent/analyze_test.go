@@ -62,7 +62,7 @@ func TestAnalyzePrintsTheStatusOfAnObject(t *testing.T) {
 			s := p.Status
 			have := []any{p.Kind, p.Name, s.Level, *s.UsedPercent, s.Tightest.Summary, *s.Tightest.UsedMax, s.Platform.OS,
 				s.Reader.Exactness, s.ObservedAt.UTC().String(), s.UDP == nil}
-			want := []any{"PortPressure", "dump.txt", v1alpha1.LevelWarning, int32(54), "Host → 10.0.0.9:1433", int32(9000), "windows",
+			want := []any{"PortPressure", "dump.txt", v1alpha1.LevelWarning, int32(54), "Network → 10.0.0.9:1433", int32(9000), "windows",
 				v1alpha1.ExactnessAssumed, "2026-11-21 02:59:58 +0000 UTC", true}
 			if diff := cmp.Diff(want, have); diff != "" {
 				t.Error(diff)
@@ -74,7 +74,7 @@ func TestAnalyzePrintsTheStatusOfAnObject(t *testing.T) {
 func TestAnalyzePrintsATable(t *testing.T) {
 	got := runAnalyze(t, map[string]string{stdin: newWindowsDump(9000) + "  TCP    10.0.0.5:6"}, "-")
 	for _, want := range []string{
-		"WARNING 54 %  Host → 10.0.0.9:1433  dump, assumed\n",
+		"WARNING 54 %  Network → 10.0.0.9:1433  dump, assumed\n",
 		"stdin · windows 2008+ · 1 network · ",
 		"9000/16384", "CLOSE_WAIT 9000",
 		"Not observed\n", `1 of 9006 lines: line 9006: the last line is truncated: "TCP 10.0.0.5:6"`,
@@ -131,20 +131,22 @@ func TestAnalyzeReportsErrorsInOneLine(t *testing.T) {
 		code int
 		want string
 	}{
-		"no file":                         {"", exitUsage, "analyze needs a file, or - for standard input"},
-		"an unknown system":               {"--os windows-95 good", exitUsage, `--os "windows-95": must be linux, windows-2000, windows-xp, windows-2003, windows-2003-kb951746, windows-2008+ or windows`},
-		"an invalid range":                {"--range 5-4 good", exitUsage, `--range "5-4": must be a range of ports from 1 to 65535, such as 32768-60999`},
-		"an invalid MaxUserPort":          {"--max-user-port many good", exitUsage, `--max-user-port "many": must be a number from 255 to 65534`},
-		"MaxUserPort of another system":   {"--os windows-xp --max-user-port 1000 good", exitUsage, "--max-user-port 1000 is invalid: on windows-xp it is the last port, 5000 to 65534"},
-		"MaxUserPort of a guessed system": {"--max-user-port 60000 good", exitUsage, "--max-user-port 60000 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384; set any other range with --range"},
-		"MaxUserPort and a range":         {"--max-user-port 5000 --range 1-5 good", exitUsage, "--max-user-port 5000 and --range 1-5: only one of them can set the range"},
-		"an unknown output":               {"-o xml good", exitUsage, `--output "xml": must be table, yaml or json`},
-		"a missing file":                  {"missing", exitFailure, "missing: no such file or directory"},
-		"a folder":                        {".", exitFailure, ".: is a folder"},
-		"a binary file":                   {"binary", exitFailure, "binary: line 1: binary data, not the text output of netstat, ss or TCPView"},
-		"a file without sockets":          {"poem", exitFailure, "poem: no line contains a socket: 1 lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
-		"an empty standard input":         {"-", exitFailure, "standard input: no line contains a socket: 0 lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
-		"two of three files":              {"binary good poem", exitFailure, "binary: line 1: binary data, not the text output of netstat, ss or TCPView; poem: no line"},
+		"no file":                       {"", exitUsage, "analyze needs a file, or - for standard input"},
+		"an unknown system":             {"--os windows-95 good", exitUsage, `--os "windows-95": must be linux, windows-2000, windows-xp, windows-2003, windows-2003-kb951746, windows-2008+ or windows`},
+		"an invalid range":              {"--range 5-4 good", exitUsage, `--range "5-4": must be a range of ports from 1 to 65535, such as 32768-60999`},
+		"an invalid MaxUserPort":        {"--max-user-port many good", exitUsage, `--max-user-port "many": must be a number from 255 to 65534`},
+		"MaxUserPort of another system": {"--os windows-xp --max-user-port 1000 good", exitUsage, "--max-user-port 1000 is invalid: on windows-xp it is the last port, 5000 to 65534"},
+		"MaxUserPort of Linux":          {"--os linux --max-user-port 60000 good", exitUsage, "--max-user-port 60000 is not supported: linux has no MaxUserPort; set any other range with --range"},
+		"MaxUserPort and a range":       {"--max-user-port 5000 --range 1-5 good", exitUsage, "--max-user-port 5000 and --range 1-5: only one of them can set the range"},
+		"an unknown state":              {"--state waiting good", exitUsage, `--state "waiting": must be a TCP state such as time-wait, or udp`},
+		"an unknown network":            {"--network vm good", exitUsage, `--network "vm": must be host or pod`},
+		"an unknown output":             {"-o xml good", exitUsage, `--output "xml": must be table, yaml or json`},
+		"a missing file":                {"missing", exitFailure, "missing: no such file or directory"},
+		"a folder":                      {".", exitFailure, ".: is a folder"},
+		"a binary file":                 {"binary", exitFailure, "binary: line 1: binary data, not the text output of netstat, ss or TCPView"},
+		"a file without sockets":        {"poem", exitFailure, "poem: no line contains a socket: 1 lines, none of them from netstat, ss, lsof, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
+		"an empty standard input":       {"-", exitFailure, "standard input: no line contains a socket: 0 lines, none of them from netstat, ss, lsof, TCPView, Get-NetTCPConnection or /proc/net/tcp"},
+		"two of three files":            {"binary good poem", exitFailure, "binary: line 1: binary data, not the text output of netstat, ss or TCPView; poem: no line"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -163,8 +165,8 @@ func TestAnalyzeHelpHasTheRangesByOS(t *testing.T) {
 	got := runAnalyze(t, nil, "--help")
 	for _, want := range []string{
 		"windows-2003            1025-5000    MaxUserPort is the last port, 5000 to 65534",
-		"windows-2008+           49152-65535  MaxUserPort is the number of ports, 255 to 16384",
-		"linux                   32768-60999\n", "--max-user-port N", "ss -tanp", filepath.Join("docs", "analyze.md"),
+		"windows-2008+           49152-65535  MaxUserPort is the number of ports, 255 to 16384, or the last port",
+		"linux                   32768-60999\n", "--max-user-port N", "ss -tanp", "--state STATE", "--network name", filepath.Join("docs", "analyze.md"),
 	} {
 		if got.code != 0 || !strings.Contains(got.stdout, want) {
 			t.Errorf("no %q in\n%s", want, got.stdout)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +22,16 @@ func readKernelRelease() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-func describePlatform(p *v1alpha1.Platform) { p.Kernel = readKernelRelease() }
+func describePlatform(p *v1alpha1.Platform) {
+	p.Kernel = readKernelRelease()
+	p.BootID, _ = readBootID() // it is omitted if it is not known
+}
+
+// readBootID returns the ID of this boot, which is the same in all containers.
+func readBootID() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id)), err
+}
 
 // chooseTimeWait returns the duration of TIME_WAIT; 0 is the constant of Linux.
 func chooseTimeWait() time.Duration { return 0 }
@@ -45,6 +56,11 @@ func readCounters(f *assess.Facts, sample *socket.Sample, proc string) {
 		return
 	}
 	f.Unobserved = unobserved
+	for i, n := range c.Neighbours {
+		if n != nil {
+			f.TCP.Neighbours[i] = &assess.NeighbourTable{Entries: n.Entries, Max: n.Max, Overflows: n.Overflows}
+		}
+	}
 	f.TCP.TimeWaitOverflow, f.TCP.ListenOverflows = c.TimeWaitOverflow, c.ListenOverflows
 	if c.Conntrack == nil {
 		return

@@ -23,6 +23,7 @@ var version = "dev"
 func init() { runtime.LockOSThread() }
 
 func main() {
+	limitMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	a := app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, openers: openers}
 	code := a.runArgs(ctx, os.Args[1:])

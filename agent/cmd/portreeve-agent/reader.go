@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -34,6 +35,9 @@ type readerOptions struct {
 	proc          string
 	watchFailures bool // watch for failed connect() calls
 	snat          snatOptions
+	// evidenceInterval is the time for which limits other than ports are kept before they
+	// are read again (Linux).
+	evidenceInterval time.Duration
 	// compartments includes the network compartments of pods (Windows).
 	compartments bool
 	// onFailure, if set, is called soon after a failed call, by readers that notice.

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"portreeve.io/portreeve/agent"
+	"portreeve.io/portreeve/agent/readers/kernelstat"
 	"portreeve.io/portreeve/agent/readers/portwalk"
 	"portreeve.io/portreeve/agent/readers/procfs"
 	"portreeve.io/portreeve/agent/readers/sockdiag"
@@ -13,7 +14,8 @@ import (
 // can enter other network namespaces, and otherwise reads only its own.
 var openers = func() []readerOpener {
 	walk := readerOpener{"portwalk", func(o readerOptions) (agent.Reader, error) {
-		return portwalk.Open(portwalk.Options{Failures: o.watchFailures, OnFailure: o.onFailure})
+		return portwalk.Open(portwalk.Options{Failures: o.watchFailures, OnFailure: o.onFailure,
+			MaxDestinations: planMemory(kernelstat.ReadMemoryLimit("/")).destinations})
 	}}
 	diag := readerOpener{"sockdiag", func(o readerOptions) (agent.Reader, error) {
 		return sockdiag.Open(sockdiag.Options{Proc: o.proc})

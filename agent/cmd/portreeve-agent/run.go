@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -29,6 +28,7 @@ import (
 	"portreeve.io/portreeve/agent/report/podevents"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/httpserver"
 )
 
 // runner is the command that measures and reports continuously.
@@ -122,7 +122,7 @@ func setFlagsFromEnvironment(f *pflag.FlagSet, getenv func(string) string) error
 
 func (r *runner) newReaderOptions() readerOptions {
 	return readerOptions{
-		proc: r.proc, watchFailures: true, compartments: r.compartments,
+		proc: r.proc, watchFailures: true, compartments: r.compartments, evidenceInterval: time.Minute,
 		snat: snatOptions{always: r.snat, gatePercent: snatGatePercent, sharePercent: max(1, int(r.cpuBudget)/2)},
 	}
 }
@@ -222,11 +222,11 @@ func notify(c chan<- struct{}) {
 func (r *runner) runUntilDone(
 	ctx context.Context, log *slog.Logger, loop *agent.Loop, m http.Handler, writers ...func(context.Context),
 ) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", r.address)
+	listener, err := httpserver.Listen(ctx, r.address, nil)
 	if err != nil {
 		return newUsageErrorf("--address %q: %w; must be a free address and port, such as :9797", r.address, err)
 	}
-	server := &http.Server{Handler: newHandler(loop, m), ReadHeaderTimeout: 10 * time.Second}
+	server := httpserver.New(newHandler(loop, m))
 	var all sync.WaitGroup
 	all.Go(func() { loop.Run(ctx) })
 	for _, run := range writers {
@@ -236,8 +236,8 @@ func (r *runner) runUntilDone(
 		<-ctx.Done()
 		server.Close()
 	})
+	all.Go(func() { err = server.Serve(listener) }) // this goroutine has a thread of its own, which is slow
 	log.Info("portreeve-agent started", "version", version, "node", r.node, "address", listener.Addr().String())
-	err = server.Serve(listener)
 	all.Wait()
 	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", r.address, err)

@@ -78,7 +78,9 @@ func (r *runner) startTuner(
 	ctx context.Context, log *slog.Logger, changed func(), pods podTuning,
 ) (*tuning.Tuner, []func(context.Context), error) {
 	if r.tune.scope.value == tuneNone {
-		t := tuning.New(tuning.Options{DisabledReason: "this agent changes no settings (--tune measure)", Log: log, Changed: changed})
+		o := newMeasureOptions()
+		o.DisabledReason, o.Log, o.Changed = "this agent changes no settings (--tune measure)", log, changed
+		t := tuning.New(o)
 		return t, []func(context.Context){t.Run}, nil
 	}
 	o, err := newTuneOptions(&r.tune)

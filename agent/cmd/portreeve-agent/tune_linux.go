@@ -8,18 +8,18 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/journal"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/tuning/sysctl"
 	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/settings"
 )
 
 // newTuneOptions returns the tuner's options for this machine.
 func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, err := readBootID()
 	if err != nil {
 		return tuning.Options{}, fmt.Errorf("--tune %s: the boot ID is needed, to know which settings a restart has reset: %w", t.scope.value, err)
 	}
@@ -27,7 +27,7 @@ func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 	return tuning.Options{
 		Disk:           func() (journal.Disk, error) { return journal.OpenDir(t.stateDir) },
 		Host:           host,
-		Boot:           strings.TrimSpace(string(boot)),
+		Boot:           boot,
 		Kernel:         readKernelRelease(),
 		Allow:          t.allowedKeys,
 		Protect:        append([]plan.Protected{t.protectNodePorts()}, plan.SystemPorts...),
@@ -38,6 +38,12 @@ func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 }
 
 func findDefaultStateDir() string { return "/var/lib/portreeve" }
+
+// newMeasureOptions returns the options of a tuner that changes nothing.
+func newMeasureOptions() tuning.Options {
+	boot, _ := readBootID() // without it, no restart of the node is detected
+	return tuning.Options{OS: settings.Linux, Boot: boot}
+}
 
 // watchSettings does nothing: sysctls are read with every sample.
 func watchSettings(*slog.Logger, func()) []func(context.Context) { return nil }

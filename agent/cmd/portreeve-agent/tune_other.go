@@ -16,6 +16,8 @@ func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 	return tuning.Options{}, newUsageErrorf("--tune %s: this agent tunes Linux and Windows only; must be measure here", t.scope.value)
 }
 
+func newMeasureOptions() tuning.Options { return tuning.Options{} }
+
 func watchSettings(*slog.Logger, func()) []func(context.Context) { return nil }
 
 func (r *runner) startPodTuner(

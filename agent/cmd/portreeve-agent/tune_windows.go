@@ -15,6 +15,7 @@ import (
 	"portreeve.io/portreeve/agent/tuning/plan"
 	tuningwindows "portreeve.io/portreeve/agent/tuning/windows"
 	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/agent/windows/powershell"
 	"portreeve.io/portreeve/agent/windows/registry"
 	"portreeve.io/portreeve/agent/windows/sysinfo"
 	"portreeve.io/portreeve/internal/settings"
@@ -42,10 +43,14 @@ func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 	if err != nil {
 		return tuning.Options{}, fmt.Errorf("--tune %s: %w", t.scope.value, err)
 	}
+	shell, err := powershell.NewSystemClient()
+	if err != nil {
+		return tuning.Options{}, fmt.Errorf("--tune %s: %w", t.scope.value, err)
+	}
 	return tuning.Options{
 		OS:      settings.Windows,
 		Disk:    func() (journal.Disk, error) { return journal.OpenDir(t.stateDir) },
-		Host:    tuningwindows.New(registry.Tcpip, netsh.Client{Run: run}, time.Now),
+		Host:    tuningwindows.New(registry.Tcpip, netsh.Client{Run: run}, shell, time.Now),
 		Boot:    boot.Format(time.RFC3339Nano),
 		Kernel:  sysinfo.ReadVersion().String(),
 		Allow:   t.allowedKeys,
@@ -53,6 +58,9 @@ func newTuneOptions(t *tuneFlags) (tuning.Options, error) {
 		Stopped: func() string { return checkStopFile(t.stopFile) },
 	}, nil
 }
+
+// newMeasureOptions returns the options of a tuner that changes nothing.
+func newMeasureOptions() tuning.Options { return tuning.Options{OS: settings.Windows} }
 
 // watchSettings returns a function that wakes the tuner when a value of TCP/IP's key changes.
 func watchSettings(log *slog.Logger, wake func()) []func(context.Context) {

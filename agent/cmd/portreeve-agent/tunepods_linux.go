@@ -86,6 +86,8 @@ func chooseOwnersReader(r agent.Reader, proc, root string) (func() ([]netns.Name
 			ReadOwners() ([]netns.Namespace, error)
 		}:
 			return of.ReadOwners, nil
+		case evidenceReader:
+			r = of.Reader
 		case snatReader:
 			r = of.Reader
 		case fallbackReader:

@@ -4,15 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/metadata"
+	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
@@ -39,31 +33,16 @@ func startPodWatch(ctx context.Context, config *rest.Config, node string, onErro
 	case config == nil:
 		return nil, errors.New("pod names from the API: no API server configured")
 	}
-	client, err := metadata.NewForConfig(config)
+	lw, err := apiwatch.NewListWatch[watchedPod](config, apiwatch.Resource{Name: "pods", Kind: "Pod",
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String(), MetadataOnly: true})
 	if err != nil {
 		return nil, fmt.Errorf("pod names from the API: %w", err)
 	}
-	w := &watchSource{pods: map[types.UID]watchedPod{}}
-	reflector := cache.NewReflectorWithOptions(newNodePodLister(client, node, onError), &metav1.PartialObjectMetadata{}, w,
+	w := &watchSource{apiwatch.NewStore[watchedPod](func() {})}
+	reflector := cache.NewReflectorWithOptions(apiwatch.LimitFailures(lw, onError), &apiwatch.Object[watchedPod]{}, w.pods,
 		cache.ReflectorOptions{Name: "pods of " + node, TypeDescription: "pod metadata"})
 	go reflector.RunWithContext(ctx)
 	return w, nil
-}
-
-// newNodePodLister returns a lister and watcher of the pods of one node.
-func newNodePodLister(client metadata.Interface, node string, onError func(error)) cache.ListerWatcher {
-	pods := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"})
-	selector := fields.OneTermEqualSelector("spec.nodeName", node).String()
-	return cache.ToListWatcherWithWatchListSemantics(apiwatch.ReportFailures(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.FieldSelector = selector
-			return pods.List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.FieldSelector = selector
-			return pods.Watch(ctx, o)
-		},
-	}, onError), client)
 }
 
 // watchedPod is the part of a pod that is stored.
@@ -72,49 +51,42 @@ type watchedPod struct {
 	hash string // UID on the node of a static pod, if this is its mirror
 }
 
-// watchSource is the Source that watches the API server, and its reflector's store.
+// watchSource is the Source that watches the API server.
 type watchSource struct {
-	mu   sync.RWMutex
-	pods map[types.UID]watchedPod
+	pods *apiwatch.Store[watchedPod]
 }
 
 func (w *watchSource) LookupPod(uid string) (namespace, name string, ok bool) {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	p, ok := w.pods[types.UID(uid)]
+	p, ok := w.pods.Find(uid)
 	if !ok && isHash(uid) {
-		p, ok = w.findMirror(uid)
+		// Every user who may create pods can write a mirror's annotations: a hash that two
+		// pods claim is ignored.
+		p, ok = w.pods.FindOnly(func(p watchedPod) bool { return p.hash == uid })
 	}
 	return p.namespace, p.name, ok
 }
 
-// findMirror returns the mirror pod of a static pod. Every user who may create pods can
-// write these annotations: a hash that two pods claim is ignored.
-func (w *watchSource) findMirror(hash string) (found watchedPod, ok bool) {
-	for _, p := range w.pods {
-		if p.hash != hash {
-			continue
-		}
-		if ok {
-			return watchedPod{}, false
-		}
-		found, ok = p, true
+// UnmarshalJSON implements json.Unmarshaler. The annotations are the kubelet's, of a static
+// pod's mirror, which has a UID of its own in the API. Both are the static pod's UID on the
+// node (CreateMirrorPod, pkg/kubelet/pod/mirror_client.go).
+func (p *watchedPod) UnmarshalJSON(data []byte) error {
+	var pod struct {
+		Metadata struct {
+			Namespace   string `json:"namespace"`
+			Name        string `json:"name"`
+			Annotations struct {
+				Hash   string `json:"kubernetes.io/config.hash"`
+				Mirror string `json:"kubernetes.io/config.mirror"`
+			} `json:"annotations"`
+		} `json:"metadata"`
 	}
-	return found, ok
-}
-
-// The kubelet's annotations of a static pod's mirror, which has a UID
-// of its own in the API. Both are the static pod's UID on the node (CreateMirrorPod,
-// pkg/kubelet/pod/mirror_client.go).
-const (
-	annotationHash   = "kubernetes.io/config.hash"
-	annotationMirror = "kubernetes.io/config.mirror"
-)
-
-func convertMetadata(m *metav1.PartialObjectMetadata) watchedPod {
-	p := watchedPod{podName: podName{m.Namespace, m.Name}}
-	if h := m.Annotations[annotationHash]; isHash(h) && h == m.Annotations[annotationMirror] {
-		p.hash = h
+	if err := json.Unmarshal(data, &pod); err != nil {
+		return err
 	}
-	return p
+	m := &pod.Metadata
+	*p = watchedPod{podName: podName{m.Namespace, m.Name}}
+	if a := m.Annotations; isHash(a.Hash) && a.Hash == a.Mirror {
+		p.hash = a.Hash
+	}
+	return nil
 }

@@ -1,20 +1,58 @@
 package podspecs
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/json"
 )
 
 // podObject has the decoded fields of a v1 Pod. The types of k8s.io/api would cost the
 // agent several MiB, and many times the memory for each pod while it is decoded.
 type podObject struct {
-	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata"`
-	Spec              podSpec `json:"spec"`
-	Status            struct {
+	Metadata metadata `json:"metadata"`
+	Spec     podSpec  `json:"spec"`
+	Status   struct {
 		Phase string `json:"phase"`
 	} `json:"status"`
+}
+
+// metadata has the decoded metadata of a pod or a namespace.
+type metadata struct {
+	UID         string            `json:"uid"`
+	Namespace   string            `json:"namespace"`
+	Name        string            `json:"name"`
+	Labels      map[string]string `json:"labels"`
+	Annotations struct {
+		Hash   string `json:"kubernetes.io/config.hash"`
+		Mirror string `json:"kubernetes.io/config.mirror"`
+	} `json:"annotations"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *Pod) UnmarshalJSON(data []byte) error {
+	var o podObject
+	if err := json.Unmarshal(data, &o); err != nil {
+		return err
+	}
+	*p = convertPod(&o)
+	return nil
+}
+
+// namespaceLabels is the part of a namespace that is stored.
+type namespaceLabels struct {
+	name   string
+	labels map[string]string
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *namespaceLabels) UnmarshalJSON(data []byte) error {
+	var o struct {
+		Metadata metadata `json:"metadata"`
+	}
+	if err := json.Unmarshal(data, &o); err != nil {
+		return err
+	}
+	*n = namespaceLabels{o.Metadata.Name, limitLabels(o.Metadata.Labels)}
+	return nil
 }
 
 type podSpec struct {
@@ -29,6 +67,10 @@ type podSpec struct {
 }
 
 type containerSpec struct {
+	SecurityContext struct {
+		Privileged bool   `json:"privileged"`
+		ProcMount  string `json:"procMount"`
+	} `json:"securityContext"`
 	Ports []struct {
 		ContainerPort int `json:"containerPort"`
 		HostPort      int `json:"hostPort"`
@@ -40,6 +82,12 @@ type containerSpec struct {
 		PostStart *handlerSpec `json:"postStart"`
 		PreStop   *handlerSpec `json:"preStop"`
 	} `json:"lifecycle"`
+}
+
+// canWriteSysctls reports whether the container's /proc/sys may be writable: runtimes mount
+// it read-only in all others.
+func (c *containerSpec) canWriteSysctls() bool {
+	return c.SecurityContext.Privileged || c.SecurityContext.ProcMount == "Unmasked"
 }
 
 // handlerSpec is a probe or a hook that connects to a port of the pod.
@@ -67,29 +115,4 @@ func (a *handlerSpec) listPorts() (list []int) {
 		}
 	}
 	return list
-}
-
-// DeepCopyObject implements runtime.Object. The spec is shared, because it is
-// never changed.
-func (o *podObject) DeepCopyObject() runtime.Object {
-	c := *o
-	c.ObjectMeta = *o.DeepCopy()
-	return &c
-}
-
-// podList is a v1 PodList.
-type podList struct {
-	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata"`
-	Items           []podObject `json:"items"`
-}
-
-// DeepCopyObject implements runtime.Object.
-func (l *podList) DeepCopyObject() runtime.Object {
-	c := *l
-	c.Items = make([]podObject, 0, len(l.Items))
-	for i := range l.Items {
-		c.Items = append(c.Items, *l.Items[i].DeepCopyObject().(*podObject))
-	}
-	return &c
 }

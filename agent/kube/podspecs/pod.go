@@ -16,25 +16,34 @@ type Pod struct {
 	Ports, HostPorts []int
 	// Sysctls are the names, with dots, of the sysctls that the pod sets itself.
 	Sysctls []string
-	// Hash is the UID of a static pod on its node, if this is its mirror.
+	// HasInit is true if the pod has init containers, and CanWriteSysctls if one of its
+	// containers may write sysctls of the pod's network.
+	HasInit, CanWriteSysctls bool
+	// Hash is the UID of a static pod on its node, if this is its mirror. The kubelet writes
+	// it to two annotations (CreateMirrorPod, pkg/kubelet/pod/mirror_client.go).
 	Hash string
+	// IsOversized is true if the pod has more labels, ports or sysctls than are stored, so
+	// that it is not known which settings select or would break it.
+	IsOversized bool
 }
 
-// The kubelet's annotations of a static pod's mirror, which has a UID
-// of its own in the API. Both are the static pod's UID on the node (CreateMirrorPod,
-// pkg/kubelet/pod/mirror_client.go).
+// The limits of what is stored of a pod. A pod may have 1.5 MB.
 const (
-	annotationHash   = "kubernetes.io/config.hash"
-	annotationMirror = "kubernetes.io/config.mirror"
+	maxLabelBytes = 8 << 10
+	maxPorts      = 1024
+	maxSysctls    = 64
 )
 
 func convertPod(o *podObject) Pod {
-	p := Pod{UID: string(o.UID), Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, HostNetwork: o.Spec.HostNetwork,
+	m := &o.Metadata
+	p := Pod{UID: m.UID, Namespace: m.Namespace, Name: m.Name, Labels: m.Labels, HostNetwork: o.Spec.HostNetwork,
 		Finished: o.Status.Phase == "Succeeded" || o.Status.Phase == "Failed"}
-	if hash := o.Annotations[annotationHash]; hash == o.Annotations[annotationMirror] {
-		p.Hash = hash
+	if a := m.Annotations; a.Hash == a.Mirror && len(a.Hash) <= maxHash {
+		p.Hash = a.Hash
 	}
+	p.HasInit = len(o.Spec.InitContainers) > 0
 	for _, c := range slices.Concat(o.Spec.InitContainers, o.Spec.Containers) {
+		p.CanWriteSysctls = p.CanWriteSysctls || c.canWriteSysctls()
 		for _, port := range c.Ports {
 			p.Ports = append(p.Ports, port.ContainerPort)
 			p.HostPorts = append(p.HostPorts, port.HostPort)
@@ -48,7 +57,35 @@ func convertPod(o *podObject) Pod {
 	for _, s := range o.Spec.SecurityContext.Sysctls {
 		p.Sysctls = append(p.Sysctls, normalizeSysctlName(s.Name))
 	}
+	limitPod(&p)
 	return p
+}
+
+// maxHash is the length of a UID.
+const maxHash = 36
+
+// limitPod removes what exceeds the limits.
+func limitPod(p *Pod) {
+	p.IsOversized = sumLabelBytes(p.Labels) > maxLabelBytes || len(p.Ports) > maxPorts || len(p.HostPorts) > maxPorts || len(p.Sysctls) > maxSysctls
+	p.Labels = limitLabels(p.Labels)
+	p.Ports = slices.Clone(p.Ports[:min(len(p.Ports), maxPorts)])
+	p.HostPorts = slices.Clone(p.HostPorts[:min(len(p.HostPorts), maxPorts)])
+	p.Sysctls = p.Sysctls[:min(len(p.Sysctls), maxSysctls)]
+}
+
+// limitLabels returns the labels, or none if they are too many.
+func limitLabels(labels map[string]string) map[string]string {
+	if sumLabelBytes(labels) > maxLabelBytes {
+		return nil
+	}
+	return labels
+}
+
+func sumLabelBytes(labels map[string]string) (sum int) {
+	for key, value := range labels {
+		sum += len(key) + len(value)
+	}
+	return sum
 }
 
 // normalizePorts sorts list and removes duplicates and invalid port numbers.

@@ -3,17 +3,21 @@ package podspecs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 
+	"portreeve.io/portreeve/agent/kube/apiwatch"
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
@@ -49,15 +53,38 @@ func TestConvertPod(t *testing.T) {
 			pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Namespace: "shop", Name: "api", Labels: map[string]string{"app": "api"}}, Spec: full},
 			want: Pod{UID: "u", Namespace: "shop", Name: "api", Labels: map[string]string{"app": "api"},
 				Ports: []int{53, 8080, 9000, 9100, 15090, 50051}, HostPorts: []int{80},
-				Sysctls: []string{"net.ipv4.tcp_syncookies", "net.ipv4.conf.eth0/1.forwarding"}},
+				Sysctls: []string{"net.ipv4.tcp_syncookies", "net.ipv4.conf.eth0/1.forwarding"}, HasInit: true},
 		},
 		"A pod in the node's network": {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{HostNetwork: true}},
 			want: Pod{UID: "u", HostNetwork: true},
 		},
+		"A pod with more labels than are stored": {
+			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Labels: map[string]string{"app": strings.Repeat("x", maxLabelBytes)}}},
+			want: Pod{UID: "u", IsOversized: true},
+		},
+		"A pod with more sysctls than are stored": {
+			pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{
+				SecurityContext: &corev1.PodSecurityContext{Sysctls: slices.Repeat([]corev1.Sysctl{{Name: "net.a"}}, maxSysctls+1)}}},
+			want: Pod{UID: "u", IsOversized: true, Sysctls: slices.Repeat([]string{"net.a"}, maxSysctls)},
+		},
 		"A pod that has ended": {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Status: corev1.PodStatus{Phase: corev1.PodSucceeded}},
 			want: Pod{UID: "u", Finished: true},
+		},
+		"A pod with an init container": {
+			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{InitContainers: make([]corev1.Container, 1)}},
+			want: Pod{UID: "u", HasInit: true},
+		},
+		"A pod with a privileged container": {
+			pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{Containers: []corev1.Container{
+				{SecurityContext: &corev1.SecurityContext{Privileged: new(true)}}}}},
+			want: Pod{UID: "u", CanWriteSysctls: true},
+		},
+		"A pod with a writable /proc/sys": {
+			pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u"}, Spec: corev1.PodSpec{InitContainers: []corev1.Container{
+				{SecurityContext: &corev1.SecurityContext{ProcMount: new(corev1.UnmaskedProcMount)}}}}},
+			want: Pod{UID: "u", HasInit: true, CanWriteSysctls: true},
 		},
 		"The mirror of a static pod": {
 			pod:  corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Annotations: map[string]string{annotationHash: hash, annotationMirror: hash}}},
@@ -74,11 +101,11 @@ func TestConvertPod(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var o podObject
-			if err := json.Unmarshal(encoded, &o); err != nil {
+			var got Pod
+			if err := json.Unmarshal(encoded, &got); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, convertPod(&o)); diff != "" {
+			if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -87,30 +114,42 @@ func TestConvertPod(t *testing.T) {
 
 func TestOnlyRelevantChangesAreReported(t *testing.T) {
 	changes := 0
-	s := objectStore[*podObject, Pod]{convert: convertPod, onChange: func() { changes++ }, byUID: map[types.UID]Pod{}}
-	o := podObject{ObjectMeta: metav1.ObjectMeta{UID: "u", Labels: map[string]string{"app": "api"}}}
+	s := apiwatch.NewStore[Pod](func() { changes++ })
+	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Labels: map[string]string{"app": "api"}}}
 	add := func(want int) {
 		t.Helper()
-		if err := s.Update(o.DeepCopyObject()); err != nil || changes != want {
+		encoded, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := &apiwatch.Object[Pod]{}
+		if err := errors.Join(json.Unmarshal(encoded, o), s.Update(o)); err != nil || changes != want {
 			t.Errorf("%d changes, want %d; %v", changes, want, err)
 		}
 	}
 	add(1)
-	o.ResourceVersion, o.Status.Phase = "2", "Running"
+	p.ResourceVersion, p.Status.Phase = "2", "Running"
 	add(1)
-	o.Labels["app"] = "web"
+	p.Labels["app"] = "web"
 	add(2)
-	o.Status.Phase = "Failed"
+	p.Status.Phase = "Failed"
 	add(3)
 }
 
 func TestAHashClaimedByTwoPodsIsIgnored(t *testing.T) {
-	w := Watch{}
-	w.pods.byUID = map[types.UID]Pod{"a": {Name: "a", Hash: "h"}}
+	w := Watch{pods: apiwatch.NewStore[Pod](func() {})}
+	add := func(p Pod) {
+		t.Helper()
+		o := &apiwatch.Object[Pod]{ObjectMeta: metav1.ObjectMeta{UID: types.UID(p.UID)}, Value: p}
+		if err := w.pods.Add(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(Pod{UID: "a", Name: "a", Hash: "h"})
 	if p, ok := w.FindPod("h"); !ok || p.Name != "a" {
 		t.Errorf("one claims it: %+v, %v", p, ok)
 	}
-	w.pods.byUID["b"] = Pod{Name: "b", Hash: "h"}
+	add(Pod{UID: "b", Name: "b", Hash: "h"})
 	if p, ok := w.FindPod("h"); ok {
 		t.Errorf("two claim it: %+v", p)
 	}
@@ -118,6 +157,12 @@ func TestAHashClaimedByTwoPodsIsIgnored(t *testing.T) {
 		t.Errorf("an empty UID has a pod: %+v", p)
 	}
 }
+
+// The kubelet's annotations of a static pod's mirror.
+const (
+	annotationHash   = "kubernetes.io/config.hash"
+	annotationMirror = "kubernetes.io/config.mirror"
+)
 
 // A real API server streams the existing pods, and then changes.
 func TestWatchOfARealServer(t *testing.T) {

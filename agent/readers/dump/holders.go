@@ -44,10 +44,10 @@ func (h *holderNumbers) assignNumber(r *socketRow) int {
 
 // inspectPool returns the processes that use the most ports of p.
 func (h *holderNumbers) inspectPool(p socket.Pool, c *portusage.Counter) *socket.PoolDetail {
-	if len(h.list) == 0 || p.Protocol == socket.UDP {
+	if len(h.list) == 0 {
 		return nil
 	}
-	var l socket.PoolDetail
+	l := socket.PoolDetail{Protocol: p.Protocol}
 	if d := p.Destination; d != nil {
 		l.Source, l.Destination, l.Port = d.Source, d.Address, d.Port
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // formatRow formats a row in one line: format, protocol, ends, state, process, PID, and the
@@ -24,8 +25,8 @@ func formatRow(r socketRow) string {
 	if r.pid >= 0 {
 		s += fmt.Sprintf(" pid=%d", r.pid)
 	}
-	if r.remaining >= 0 {
-		s += fmt.Sprintf(" remaining=%d", r.remaining)
+	if r.lacksProtocol && (r.state == tcpstate.Established || r.state == tcpstate.Bound || r.state == 0) {
+		s += " protocol?"
 	}
 	if r.truncated {
 		s += " cut"
@@ -53,7 +54,7 @@ func TestRowsOfEveryTool(t *testing.T) {
 		"German in CP850, read as CP1252":         {"  TCP    127.0.0.1:49181        0.0.0.0:0              ABH™REN", "Windows netstat TCP 127.0.0.1:49181 *:0 state=10"},
 		"German FIN_WAIT_2":                       {"  TCP    127.0.0.1:49273        127.0.0.1:49186        FIN_WARTEN_2", "Windows netstat TCP 127.0.0.1:49273 127.0.0.1:49186 state=5"},
 		"Italian prints two words":                {"  TCP    127.0.0.1:3000         0.0.0.0:0              IN ASCOLTO       31", "Windows netstat TCP 127.0.0.1:3000 *:0 state=10 pid=31"},
-		"an unknown word listens without a peer":  {"  TCP    0.0.0.0:135            0.0.0.0:0              侦听           888", "Windows netstat TCP *:135 *:0 state=10 pid=888"},
+		"an unknown word without a peer":          {"  TCP    0.0.0.0:135            0.0.0.0:0              侦听           888", "Windows netstat TCP *:135 *:0 state=0 word=侦听 pid=888"},
 		"an unknown word of process 0 is waiting": {"  TCP    10.0.0.5:49167         10.0.0.9:1433          ODOTTAA         0", "Windows netstat TCP 10.0.0.5:49167 10.0.0.9:1433 state=6 word=ODOTTAA pid=0"},
 		"another unknown word is open":            {"  TCP    10.0.0.5:49167         10.0.0.9:1433          已建立         888", "Windows netstat TCP 10.0.0.5:49167 10.0.0.9:1433 state=1 word=已建立 pid=888"},
 		"tabs between the columns":                {"TCP\t10.0.0.5:49167\t10.0.0.9:1433\tTIME_WAIT\t0", "Windows netstat TCP 10.0.0.5:49167 10.0.0.9:1433 state=6 pid=0"},
@@ -68,26 +69,26 @@ func TestRowsOfEveryTool(t *testing.T) {
 		"Get-NetTCPConnection":                    {"127.0.0.1                           1042       127.0.0.1                           50523      Established Internet       7036", "Get-NetTCPConnection TCP 127.0.0.1:1042 127.0.0.1:50523 state=1 pid=7036"},
 		"Get-NetTCPConnection without a setting":  {"::                                  49664      ::                                  0          Listen                     968", "Get-NetTCPConnection TCP *:49664 *:0 state=10 pid=968"},
 		"ss -tan":                                 {"TIME-WAIT 0      0          10.0.0.4:40000      10.0.0.9:5432 ", "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=6"},
-		"ss -tanp":                                {`ESTAB      0      0      10.0.0.4:40000              10.0.0.9:5432               users:(("java",pid=7,fd=12),("java",pid=8,fd=12))`, "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=1 process=java pid=7"},
-		"ss -tanp and a name with blanks":         {`ESTAB 0 0 10.0.0.4:40000 10.0.0.9:5432 users:(("Web Content",pid=7,fd=12))`, "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=1 process=Web Content pid=7"},
-		"ss -tano":                                {"TIME-WAIT 0 0 10.0.0.4:40000 10.0.0.9:5432 timer:(timewait,43sec,0)", "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=6 remaining=43000"},
-		"ss -tano, the last seconds":              {"TIME-WAIT 0 0 10.0.0.4:40000 10.0.0.9:5432 timer:(timewait,5.350ms,0)", "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=6 remaining=5350"},
+		"ss -tanp":                                {`ESTAB      0      0      10.0.0.4:40000              10.0.0.9:5432               users:(("java",pid=7,fd=12),("java",pid=8,fd=12))`, "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=1 process=java pid=7 protocol?"},
+		"ss -tanp and a name with blanks":         {`ESTAB 0 0 10.0.0.4:40000 10.0.0.9:5432 users:(("Web Content",pid=7,fd=12))`, "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=1 process=Web Content pid=7 protocol?"},
+		"ss -tano":                                {"TIME-WAIT 0 0 10.0.0.4:40000 10.0.0.9:5432 timer:(timewait,43sec,0)", "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=6"},
+		"ss -tano, the last seconds":              {"TIME-WAIT 0 0 10.0.0.4:40000 10.0.0.9:5432 timer:(timewait,5.350ms,0)", "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=6"},
 		"ss -tuan, TCP":                           {"tcp   LISTEN 0      4096         *:22              *:*    ", "ss TCP *:22 *:0 state=10"},
 		"ss -tuan, UDP":                           {"udp   UNCONN 0      0      127.0.0.53%lo:53        0.0.0.0:*    ", "ss UDP 127.0.0.53:53 *:0"},
-		"ss -uan":                                 {"UNCONN 0      0      127.0.0.53%lo:53        0.0.0.0:*    ", "ss UDP 127.0.0.53:53 *:0"},
-		"ss and a zone behind the bracket":        {"ESTAB 0 0 [fe80::1]%eth0:40000 [fe80::2]%eth0:5432", "ss TCP fe80::1%eth0:40000 fe80::2%eth0:5432 state=1"},
-		"IPv4 in IPv6 is IPv4":                    {"ESTAB 0 0 [::ffff:10.0.0.4]:40000 [::ffff:10.0.0.9]:5432", "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=1"},
+		"ss -uan":                                 {"UNCONN 0      0      127.0.0.53%lo:53        0.0.0.0:*    ", "ss TCP 127.0.0.53:53 *:0 state=13 protocol?"},
+		"ss and a zone behind the bracket":        {"ESTAB 0 0 [fe80::1]%eth0:40000 [fe80::2]%eth0:5432", "ss TCP fe80::1%eth0:40000 fe80::2%eth0:5432 state=1 protocol?"},
+		"IPv4 in IPv6 is IPv4":                    {"ESTAB 0 0 [::ffff:10.0.0.4]:40000 [::ffff:10.0.0.9]:5432", "ss TCP 10.0.0.4:40000 10.0.0.9:5432 state=1 protocol?"},
 		"ss and a bound socket":                   {"tcp UNCONN 0 0 10.0.0.4:40000 0.0.0.0:*", "ss TCP 10.0.0.4:40000 *:0 state=13"},
 		"netstat -ant":                            {"tcp        0      0 10.0.0.4:40000          10.0.0.9:5432           TIME_WAIT  ", "Linux netstat TCP 10.0.0.4:40000 10.0.0.9:5432 state=6"},
 		"netstat -antp":                           {"tcp        0      0 10.0.0.4:40000          10.0.0.9:5432           ESTABLISHED 1234/java", "Linux netstat TCP 10.0.0.4:40000 10.0.0.9:5432 state=1 process=java pid=1234"},
 		"netstat -antp without permission":        {"tcp6       0      0 :::22                   :::*                    LISTEN      -  ", "Linux netstat TCP *:22 *:0 state=10"},
 		"netstat -antp and a title":               {"tcp        0      0 10.0.0.4:22             10.0.0.9:50432          ESTABLISHED 99/sshd: root@pts/0", "Linux netstat TCP 10.0.0.4:22 10.0.0.9:50432 state=1 process=sshd pid=99"},
-		"netstat -anto":                           {"tcp        0      0 10.0.0.4:40000          10.0.0.9:5432           TIME_WAIT   timewait (43.21/0/0)", "Linux netstat TCP 10.0.0.4:40000 10.0.0.9:5432 state=6 remaining=43210"},
+		"netstat -anto":                           {"tcp        0      0 10.0.0.4:40000          10.0.0.9:5432           TIME_WAIT   timewait (43.21/0/0)", "Linux netstat TCP 10.0.0.4:40000 10.0.0.9:5432 state=6"},
 		"netstat -anto, another timer":            {"tcp        0      0 10.0.0.4:40000          10.0.0.9:5432           ESTABLISHED keepalive (7183.58/0/0)", "Linux netstat TCP 10.0.0.4:40000 10.0.0.9:5432 state=1"},
 		"netstat -ante":                           {"tcp        0      0 10.0.0.4:40000          10.0.0.9:5432           ESTABLISHED 1000       123456", "Linux netstat TCP 10.0.0.4:40000 10.0.0.9:5432 state=1"},
 		"netstat in Czech prints two words":       {"tcp        0      0 10.0.0.4:40000          10.0.0.9:5432           POSLEDNÍ ACK", "Linux netstat TCP 10.0.0.4:40000 10.0.0.9:5432 state=9"},
 		"netstat truncates long addresses":        {"tcp6       0      0 2001:db8:85a3:8d3:40000 2001:db8:85a3:8d3::5432 ESTABLISHED", "Linux netstat TCP 2001:db8:85a3:8d3:::40000 2001:db8:85a3:8d3:::5432 state=1 cut"},
-		"/proc/net/tcp":                           {"   3: 0400000A:9C40 0900000A:1538 06 00000000:00000000 03:00000B3A 00000000     0        0 0 3 00000000d9c4e1f5", "/proc/net/tcp TCP 10.0.0.4:40000 10.0.0.9:5432 state=6 remaining=28740"},
+		"/proc/net/tcp":                           {"   3: 0400000A:9C40 0900000A:1538 06 00000000:00000000 03:00000B3A 00000000     0        0 0 3 00000000d9c4e1f5", "/proc/net/tcp TCP 10.0.0.4:40000 10.0.0.9:5432 state=6"},
 		"/proc/net/tcp6":                          {"   0: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1679 1", "/proc/net/tcp TCP ::1:8080 *:0 state=10"},
 		"/proc/net/tcp6 and IPv4 in IPv6 is IPv4": {"   1: 0000000000000000FFFF00000400000A:9C40 0000000000000000FFFF00000900000A:1538 01 00000000:00000000 02:00000B3A 00000000", "/proc/net/tcp TCP 10.0.0.4:40000 10.0.0.9:5432 state=1"},
 		"/proc/net/tcp and a request (SYN_RECV)":  {"   1: 0400000A:0050 0900000A:1538 0C 00000000:00000000 01:0000000A 00000000", "/proc/net/tcp TCP 10.0.0.4:80 10.0.0.9:5432 state=3"},
@@ -148,9 +149,8 @@ func TestUnparsedLinesHaveAReason(t *testing.T) {
 		"TCPView with names":             {"chrome.exe\t5120\tTCP\tmypc.local\t49800\texample.com\thttps\tESTABLISHED", "take the dump with -n"},
 		"Cut at its end":                 {"  TCP    10.0.0.5:49167         10.0.0", "no address and port in their columns"},
 		"Cut after the addresses":        {"  TCP    10.0.0.5:49167         10.0.0.9:1433", "columns are missing"},
-		"Cut at its start":               {"0.0.5:49167         10.0.0.9:1433          ESTABLISHED     4711", "columns are missing"},
+		"Cut at its start":               {"0.0.5:49167         10.0.0.9:1433          ESTABLISHED     4711", "no address and port"},
 		"A port above 65535":             {"  TCP    10.0.0.5:99999         10.0.0.9:1433          ESTABLISHED     4711", "port above 65535"},
-		"ss with a state filter":         {"0      0          10.0.0.4:40000      10.0.0.9:5432 ", "without a state filter"},
 		"netstat of macOS":               {"tcp4       0      0  10.0.0.4.52345         10.0.0.9.443           ESTABLISHED", "BSD and macOS"},
 		"ss cut off":                     {"ESTAB      0      0      10.0.0.4:40000", "columns are missing"},
 		"/proc cut off":                  {"   3: 0400000A:9C40 0900000A:15", "columns are missing"},

@@ -44,30 +44,13 @@ func (r *socketRow) parseNetToolsExtras(rest [][]byte) (words [][]byte) {
 			if ok {
 				r.pid, r.process = n, bytes.TrimSuffix(program, []byte(":"))
 			}
-		case string(field) == "timewait" && i+1 < len(rest) && bytes.HasPrefix(rest[i+1], []byte("(")):
-			words = rest[:min(i, len(words))]
-			r.remaining = parseSeconds(rest[i+1][1:])
-		case bytes.HasPrefix(field, []byte("(")) && i > 0: // another timer, "off (0.00/0/0)"
+		case bytes.HasPrefix(field, []byte("(")) && i > 0: // a timer, "off (0.00/0/0)"
 			words = rest[:min(i-1, len(words))]
 		case numeric && !ok: // with -e: user and inode
 			words = rest[:min(i, len(words))]
 		}
 	}
 	return words
-}
-
-// parseSeconds converts a timer such as "59.53/0/0" to milliseconds, or returns -1.
-func parseSeconds(text []byte) int {
-	whole, rest, ok := bytes.Cut(text, []byte("."))
-	n, numeric := parseNumber(whole)
-	if !ok || !numeric || len(rest) < 2 || n > 1e6 {
-		return -1
-	}
-	part, numeric := parseNumber(rest[:2])
-	if !numeric {
-		return -1
-	}
-	return n*1000 + part*10
 }
 
 // netToolsWidth is the maximum length of ADDRESS:PORT that netstat prints without -W
@@ -77,8 +60,14 @@ const netToolsWidth = 23
 func (r *socketRow) parseNetToolsEndpoint(field []byte) (endpoint, error) {
 	e, err := parseEndpoint(field)
 	colon := bytes.LastIndexByte(field, ':')
-	if len(field) != netToolsWidth || bytes.IndexByte(field, ':') == colon {
-		return e, err // short enough, or IPv4
+	switch {
+	case bytes.IndexByte(field, ':') == colon: // IPv4
+		return e, err
+	case len(field) > netToolsWidth:
+		r.isLong = true
+		return e, err
+	case len(field) < netToolsWidth:
+		return e, err
 	}
 	r.truncated = true
 	if err == nil {

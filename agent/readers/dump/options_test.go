@@ -29,14 +29,16 @@ func TestTheRangeFollowsTheSystem(t *testing.T) {
 		"A given range takes precedence":                    {Options{Range: ports.Range{First: 1024, Last: 65535}}, SS, "linux 1024-65535"},
 		"Below the valid last ports":                        {Options{System: "windows-2003", MaxUserPort: 4999}, "", "--max-user-port 4999 is invalid: on windows-2003 it is the last port, 5000 to 65534; set any other range with --range"},
 		"Above the valid last ports":                        {Options{System: "windows-2003", MaxUserPort: 65535}, "", "--max-user-port 65535 is invalid: on windows-2003 it is the last port, 5000 to 65534; set any other range with --range"},
-		"Too few ports":                                     {Options{MaxUserPort: 254}, WindowsNetstat, "--max-user-port 254 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384; set any other range with --range"},
-		"Too many ports":                                    {Options{MaxUserPort: 16385}, WindowsNetstat, "--max-user-port 16385 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384; set any other range with --range"},
+		"Too few ports":                                     {Options{MaxUserPort: 254}, WindowsNetstat, "--max-user-port 254 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384, or the last port from 1024, up to 65534; set any other range with --range"},
+		"Too many ports":                                    {Options{MaxUserPort: 65535}, WindowsNetstat, "--max-user-port 65535 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384, or the last port from 1024, up to 65534; set any other range with --range"},
+		"The last port on Windows 10":                       {Options{MaxUserPort: 65534}, WindowsNetstat, "windows-2008+ 1024-65534"},
 		"Linux, detected by its format, has no MaxUserPort": {Options{MaxUserPort: 5000}, SS, "--max-user-port 5000 is not supported: linux has no MaxUserPort; set any other range with --range"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, r, err := test.options.resolveRange(test.format)
-			got := s.Name + " " + r.String()
+			s := test.options.resolveSystem(test.format)
+			r, err := test.options.resolveRanges(s, &pastedFacts{})
+			got := s.Name + " " + r.tcp.String()
 			if err != nil {
 				got = err.Error()
 			}

@@ -9,6 +9,8 @@ import (
 	"portreeve.io/portreeve/agent/readers/osdefaults"
 	"portreeve.io/portreeve/agent/readers/portusage"
 	"portreeve.io/portreeve/agent/socket"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // ReaderName is the name of the reader in the samples of this package.
@@ -20,11 +22,14 @@ type Dump struct {
 	// System is the operating system. Guessed is true if it was guessed from the format.
 	System  osdefaults.System
 	Guessed bool
-	// Lines is the number of lines. Rows of them contain a socket. Unread of them seem to,
-	// but could not be parsed.
+	// Lines is the number of lines. Rows counts the sockets in them, and Unread the parts of
+	// lines that seem to be sockets, but could not be parsed.
 	Lines, Rows, Unread int
 	// UDP is true if the dump contains UDP sockets.
 	UDP bool
+	// RangeMismatch is empty, or the reason why the range must be another than the assumed one.
+	// Usage of the range then says nothing about the machine.
+	RangeMismatch string
 }
 
 // ErrEmpty is returned for a dump without a single socket.
@@ -38,33 +43,58 @@ func (e OptionError) Unwrap() error { return e.error }
 
 // Read reads and analyzes a dump.
 func Read(in io.Reader, o Options) (Dump, error) {
-	r := dumpReader{options: o}
+	r := dumpReader{options: o, givenState: o.rowState()}
 	if err := r.readLines(in); err != nil {
 		return Dump{}, err
 	}
 	if r.counter == nil {
 		return Dump{}, r.explainEmpty()
 	}
-	return r.buildDump(), nil
+	return r.buildDump()
 }
 
 // dumpReader is the state while a dump is read.
 type dumpReader struct {
 	options Options
-	decoder lineDecoder
+	// givenState is that of Options.State.
+	givenState rowState
+	decoder    lineDecoder
 	// counter is nil until the first row shows the system.
 	counter *portusage.Counter
 	holders holderNumbers
-	// truncatedRows counts rows with truncated addresses.
-	truncatedRows int
-	system        osdefaults.System
-	format        Format
-	pending       *socketRow // the next line may contain its process
-	pendingRow    socketRow  // the target of pending
-	lines         int
-	rows          int
-	problems      parseProblems
+	table   ssTable
+	words   unknownWords
+	queues  []socket.AcceptQueue
+	pasted  pastedFacts
+	summary summaryReader
+	origins origins
+	// truncatedRows counts rows with truncated addresses. hasLongAddresses is true if others
+	// show that the tool does not truncate them.
+	truncatedRows    int
+	hasLongAddresses bool
+	system           osdefaults.System
+	format           Format
+	// hasLsof is true if a row is from lsof. guessedUDP counts the rows that are only assumed to be
+	// UDP.
+	hasLsof    bool
+	guessedUDP int
+	pending    *socketRow // the next line may contain its process
+	pendingRow socketRow  // the target of pending
+	wrapped    wrappedRow
+	lines      int
+	rows       int
+	problems   parseProblems
 }
+
+// wrappedRow is the beginning of a row that the next line may continue.
+type wrappedRow struct {
+	text   []byte // empty if there is none
+	line   int
+	reason error
+}
+
+// maxWrappedRow is the length of the longest row that may be wrapped.
+const maxWrappedRow = 512
 
 func (r *dumpReader) readLines(in io.Reader) error {
 	t, err := newLineReader(in)
@@ -72,19 +102,33 @@ func (r *dumpReader) readLines(in io.Reader) error {
 		return fmt.Errorf("line 1: %w", err)
 	}
 	for {
-		line, unterminated, long, err := t.readNext()
+		line, err := t.readNext()
 		if errors.Is(err, io.EOF) {
-			r.flushPending()
-			return nil
+			return r.readEnd()
 		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", t.number+1, err)
 		}
 		r.lines = t.number
-		if err := r.readLine(line, unterminated, long); err != nil {
+		tail, err := r.readLine(line)
+		if err != nil {
 			return err
 		}
+		if line.isPiece {
+			t.keepTail(line.text, tail)
+		}
 	}
+}
+
+// readEnd ends the rows that other lines could have continued.
+func (r *dumpReader) readEnd() error {
+	r.flushWrapped()
+	if err := r.readPart(nil, false, false); err != nil { // an empty line ends a record
+		return err
+	}
+	r.flushPending()
+	r.countTable()
+	return nil
 }
 
 var (
@@ -93,33 +137,144 @@ var (
 	errLastLine   = errors.New("the last line is truncated")
 )
 
-func (r *dumpReader) readLine(line []byte, unterminated, long bool) error {
-	var (
-		next socketRow
-		k    lineKind
-		err  error
-	)
+// readLine reads the rows of a line. Of a piece it returns the last part, which it does not
+// read.
+func (r *dumpReader) readLine(line textLine) (tail []byte, err error) {
 	switch {
-	case long:
-		err = errLongLine
-	case bytes.IndexByte(line, 0) >= 0:
-		err = errBinaryLine
-	default:
-		k, err = r.decoder.decodeLine(line, &next)
+	case line.isTooLong:
+		r.addUnparsed(line.text, errLongLine)
+		return nil, nil
+	case bytes.IndexByte(line.text, 0) >= 0:
+		r.addUnparsed(line.text, errBinaryLine)
+		return nil, nil
 	}
-	if err != nil {
-		if unterminated && (errors.Is(err, errTruncated) || errors.Is(err, errNoPort)) {
-			err = errLastLine
+	text := line.text
+	if len(r.wrapped.text) > 0 {
+		if text, err = r.continueRow(text); err != nil {
+			return nil, err
 		}
-		r.problems.addUnparsedLine(r.lines, line, err)
+	}
+	for {
+		part, rest := r.decoder.cutRow(text)
+		if rest == nil && line.isPiece {
+			return part, nil
+		}
+		if err := r.readPart(part, line.isUnterminated && rest == nil, rest != nil); err != nil {
+			return nil, err
+		}
+		if rest == nil {
+			return nil, nil
+		}
+		r.origins.add(part, r.decoder.fields[:0])
+		text = rest
+	}
+}
+
+// readPart reads a part of a line, which has at most one row. isCut means that the line has
+// another part after it, isUnterminated that the dump ends with it.
+func (r *dumpReader) readPart(part []byte, isUnterminated, isCut bool) error {
+	var next socketRow
+	k, err := r.decoder.decodeLine(part, &next)
+	if err == nil && k == rowLine {
+		err = r.resolveState(&next)
+	}
+	switch {
+	case err == nil:
+	case isUnterminated && isIncomplete(err):
+		r.addUnparsed(part, errLastLine)
+		return nil
+	case isIncomplete(err) && len(part) <= maxWrappedRow:
+		r.flushWrapped()
+		r.wrapped = wrappedRow{text: bytes.Clone(part), line: r.lines, reason: err}
 		r.flushPending()
+		return nil
+	default:
+		r.addUnparsed(part, err)
 		return nil
 	}
 	switch k {
 	case processLine:
-		r.setProcess(&next)
+		if !isCut { // kubectl logs --prefix prints the name of a pod before each row
+			r.setProcess(&next)
+		}
 	case rowLine:
 		return r.addRow(&next)
+	case headerLine:
+		r.startTable()
+	default:
+		r.readOther(part)
+	}
+	return nil
+}
+
+// readOther reads a part that is neither a row nor a header.
+func (r *dumpReader) readOther(part []byte) {
+	if r.pasted.readLine(trimQuote(part)) {
+		r.startTable()
+	}
+	r.summary.readLine(trimQuote(part), r.decoder.fields[:0])
+}
+
+// isIncomplete reports whether a row lacks its end.
+func isIncomplete(err error) bool { return errors.Is(err, errTruncated) || errors.Is(err, errNoPort) }
+
+// addUnparsed counts a part that could not be parsed.
+func (r *dumpReader) addUnparsed(part []byte, reason error) {
+	r.flushPending()
+	r.problems.addUnparsedLine(r.lines, part, reason)
+}
+
+// flushWrapped counts the beginning of a row that no line continues.
+func (r *dumpReader) flushWrapped() {
+	if w := &r.wrapped; len(w.text) > 0 {
+		r.problems.addUnparsedLine(w.line, w.text, w.reason)
+		*w = wrappedRow{}
+	}
+}
+
+// continueRow reads the row that started in a line before and ends in this one, broken at a
+// blank or inside a column. It returns the part of the line after it.
+func (r *dumpReader) continueRow(line []byte) (rest []byte, err error) {
+	for _, separator := range []string{" ", ""} {
+		whole := append(append(bytes.Clone(r.wrapped.text), separator...), trimQuote(line)...)
+		part, rest := r.decoder.cutRow(whole)
+		if len(part) <= len(r.wrapped.text)+len(separator) {
+			continue
+		}
+		var next socketRow
+		k, err := r.decoder.decodeLine(part, &next)
+		if err != nil || k != rowLine || next.unknownState != nil || r.resolveState(&next) != nil {
+			continue
+		}
+		r.wrapped = wrappedRow{}
+		return rest, r.addRow(&next)
+	}
+	r.flushWrapped()
+	return line, nil
+}
+
+// resolveState sets the state and the protocol of a row that does not show them.
+func (r *dumpReader) resolveState(next *socketRow) error {
+	given := r.givenState
+	if given == (rowState{}) {
+		given = r.pasted.rowState
+	}
+	switch {
+	case next.format == NetUDPEndpoint && given.state != 0:
+		next.protocol, next.format, next.state = socket.TCP, NetTCPConnection, given.state
+	case next.format == NetUDPEndpoint && !given.isUDP && next.pid >= 0:
+		r.guessedUDP++
+	case next.protocol == socket.UDP || next.state != 0 && !next.lacksProtocol || next.unknownState != nil:
+	case given.isUDP && next.lacksProtocol:
+		next.protocol, next.lacksProtocol = socket.UDP, false
+	case next.state != 0:
+		next.lacksProtocol = !given.isTCP
+	case given.state != 0:
+		next.state, next.lacksProtocol = given.state, false
+	case next.format == NetTCPConnection:
+		return errNoNetState
+	default:
+		return errNoState
 	}
 	return nil
 }
@@ -142,16 +297,15 @@ func (r *dumpReader) setProcess(h *socketRow) {
 func (r *dumpReader) addRow(next *socketRow) error {
 	r.flushPending()
 	if r.counter == nil {
-		if err := r.startCounter(next.format); err != nil {
-			return err
-		}
+		r.startCounter(next.format)
 	}
 	r.rows++
-	if next.unknownState != nil {
+	r.hasLsof = r.hasLsof || next.format == Lsof
+	if next.unknownState != nil && next.state != 0 {
 		r.problems.addUnknownState(next.unknownState, next.state)
 		next.unknownState = nil
 	}
-	if len(next.process) > 0 {
+	if len(next.process) > 0 || next.unknownState != nil {
 		r.countRow(next)
 		return nil
 	}
@@ -167,15 +321,15 @@ func (r *dumpReader) flushPending() {
 	}
 }
 
+// storedPorts are the local ports of which connections are kept until the range is known.
+var storedPorts = ports.Range{First: 1, Last: 65535}
+
 // startCounter creates the counter for the system that the first row shows.
-func (r *dumpReader) startCounter(f Format) error {
-	s, chosen, err := r.options.resolveRange(f)
-	if err != nil {
-		return OptionError{err}
-	}
-	r.system, r.format = s, f
-	r.counter = portusage.New(portusage.Options{Range: chosen, UDPRange: chosen, Windows: s.Windows})
-	return nil
+func (r *dumpReader) startCounter(f Format) {
+	r.system, r.format = r.options.resolveSystem(f), f
+	r.counter = portusage.New(portusage.Options{
+		Range: storedPorts, UDPRange: storedPorts, Stored: storedPorts, Windows: r.system.Windows,
+	})
 }
 
 // countRow counts a row.
@@ -183,38 +337,79 @@ func (r *dumpReader) countRow(next *socketRow) {
 	if next.truncated {
 		r.truncatedRows++
 	}
-	r.counter.Add(&portusage.Row{
+	r.hasLongAddresses = r.hasLongAddresses || next.isLong
+	r.addQueue(next)
+	holder := r.holders.assignNumber(next)
+	row := portusage.Row{
 		Protocol: next.protocol, Local: next.local.addrPort(), Remote: next.remote.addrPort(),
-		State: next.state, Holder: r.holders.assignNumber(next), Remaining: next.remaining,
-	})
+		State: next.state, Holder: holder, Remaining: -1,
+	}
+	switch {
+	case next.unknownState != nil:
+		r.words.add(next.unknownState, row)
+	case next.lacksProtocol:
+		r.addTableRow(row)
+	default:
+		r.counter.Add(&row)
+	}
 }
 
 func (r *dumpReader) explainEmpty() error {
-	if r.problems.unparsedLines == 0 {
-		return fmt.Errorf("%w: %d lines, none of them from netstat, ss, TCPView, Get-NetTCPConnection or /proc/net/tcp",
+	switch {
+	case r.summary.isRecognized() && r.problems.unparsedLines == 0:
+		return fmt.Errorf("%w: %s", ErrEmpty, r.summary.explain())
+	case r.problems.unparsedLines == 0 && r.pasted.hasRange():
+		return fmt.Errorf("%w: the file has only the range of ports; add the output of ss -tanp, or on Windows of netstat -anoq", ErrEmpty)
+	case r.problems.unparsedLines == 0:
+		return fmt.Errorf("%w: %d lines, none of them from netstat, ss, lsof, TCPView, Get-NetTCPConnection or /proc/net/tcp",
 			ErrEmpty, r.lines)
 	}
 	return fmt.Errorf("%w: %d of %d lines could not be parsed: %s",
 		ErrEmpty, r.problems.unparsedLines, r.lines, r.problems.formatExamples())
 }
 
-func (r *dumpReader) buildDump() Dump {
+func (r *dumpReader) buildDump() (Dump, error) {
+	chosen, err := r.options.resolveRanges(r.system, &r.pasted)
+	if err != nil {
+		return Dump{}, OptionError{err}
+	}
+	r.counter.SetRanges(chosen.tcp, chosen.udp)
+	r.countUnknownWords()
 	n := r.counter.BuildNetwork()
+	n.Owner, n.Evidence = r.options.owner(), r.collectEvidence(&n)
 	summary := r.counter.Summarize()
 	d := Dump{
 		System: r.system, Guessed: r.options.System == "", UDP: summary.UDPRows > 0,
 		Lines: r.lines, Rows: r.rows, Unread: r.problems.unparsedLines,
 	}
+	if chosen.source == "" {
+		d.RangeMismatch = r.explainMismatch(summary)
+	}
 	d.Sample = socket.Sample{
 		Taken:      r.options.Taken,
-		Reader:     socket.Reader{Name: ReaderName, Exactness: classifyExactness(r.system), Message: r.formatMessage()},
+		Reader:     socket.Reader{Name: ReaderName, Exactness: classifyExactness(r.system), Message: r.formatMessage(chosen)},
 		Networks:   []socket.Network{n},
 		Unobserved: r.listUnobserved(summary),
 	}
 	if p, ok := d.Sample.TightestPool(); ok {
 		d.Sample.PoolDetail = r.holders.inspectPool(p, r.counter)
 	}
-	return d
+	return d, nil
+}
+
+// countUnknownWords counts the rows without a peer whose state has an unknown name, now that
+// the listeners and the range are known.
+func (r *dumpReader) countUnknownWords() {
+	hasListeners := r.counter.HasListeners()
+	for i := range r.words {
+		w := &r.words[i]
+		state := w.inferState(hasListeners, r.counter.Range)
+		for _, row := range w.rows {
+			row.State = state
+			r.counter.Add(&row)
+		}
+		r.problems.unknownStates = append(r.problems.unknownStates, unknownState{text: w.text, lines: w.lines, assumed: state})
+	}
 }
 
 func classifyExactness(s osdefaults.System) socket.Exactness {
@@ -222,4 +417,67 @@ func classifyExactness(s osdefaults.System) socket.Exactness {
 		return socket.Assumed
 	}
 	return socket.UpperBound
+}
+
+// ssTable has the rows of a table of ss without the column Netid, until one of them shows the
+// protocol that all of them have.
+type ssTable struct {
+	isTCP, isUDP bool
+	hasUnconn    bool
+	rows         []portusage.Row
+}
+
+// maxTableRows is the number of rows after which a table without other evidence is UDP if it
+// has unconnected sockets, and TCP otherwise.
+const maxTableRows = 1 << 13
+
+// startTable ends the table before.
+func (r *dumpReader) startTable() {
+	r.flushPending()
+	r.countTable()
+}
+
+// addTableRow adds a row. States other than ESTAB and UNCONN are those of TCP. ss prints UNCONN
+// for UDP, and also for TCP sockets that are only bound.
+func (r *dumpReader) addTableRow(row portusage.Row) {
+	t := &r.table
+	switch row.State {
+	case tcpstate.Established:
+	case tcpstate.Bound, tcpstate.Close:
+		t.hasUnconn = true
+	default:
+		t.isTCP = true
+	}
+	if t.isTCP || t.isUDP {
+		r.countTableRows()
+		r.countTableRow(row)
+		return
+	}
+	if t.rows = append(t.rows, row); len(t.rows) == maxTableRows {
+		t.isTCP, t.isUDP = !t.hasUnconn, t.hasUnconn
+		r.countTableRows()
+	}
+}
+
+// countTable counts the rows of the table, which is complete.
+func (r *dumpReader) countTable() {
+	if t := &r.table; !t.isTCP {
+		t.isUDP = t.isUDP || t.hasUnconn
+	}
+	r.countTableRows()
+	r.table = ssTable{}
+}
+
+func (r *dumpReader) countTableRows() {
+	for _, row := range r.table.rows {
+		r.countTableRow(row)
+	}
+	r.table.rows = nil
+}
+
+func (r *dumpReader) countTableRow(row portusage.Row) {
+	if r.table.isUDP && !r.table.isTCP {
+		row.Protocol = socket.UDP
+	}
+	r.counter.Add(&row)
 }

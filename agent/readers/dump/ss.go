@@ -7,28 +7,28 @@ import (
 )
 
 // decodeSS decodes a row of ss(8): state, receive queue, send queue, local address, peer
-// address, and the columns of -p, -o and -e.
-func (r *socketRow) decodeSS(f [][]byte) (lineKind, error) {
+// address, and the columns of -p, -o and -e. state is empty if ss did not print it.
+func (r *socketRow) decodeSS(state []byte, f [][]byte) (lineKind, error) {
 	r.format = SS
-	if len(f) < 5 {
+	if len(f) < 4 {
 		return otherLine, errTruncated
 	}
 	var err error
-	if r.local, err = parseEndpoint(f[3]); err != nil {
+	if r.local, err = parseEndpoint(f[2]); err != nil {
 		return otherLine, err
 	}
-	if r.remote, err = parseEndpoint(f[4]); err != nil {
+	if r.remote, err = parseEndpoint(f[3]); err != nil {
 		return otherLine, err
 	}
-	if r.protocol == socket.TCP {
-		r.setState(f[0])
+	r.queued, _ = parseNumber(f[0])
+	r.backlog, _ = parseNumber(f[1])
+	if r.protocol == socket.TCP && len(state) > 0 {
+		r.setState(state)
 	}
-	for i, field := range f[5:] {
-		switch {
-		case bytes.HasPrefix(field, []byte("users:(")):
-			r.parseUsers(joinFields(f[5+i:])) // names may contain blanks
-		case bytes.HasPrefix(field, []byte("timer:(timewait,")):
-			r.remaining = parseSSTime(field[len("timer:(timewait,"):])
+	for i, field := range f[4:] {
+		if bytes.HasPrefix(field, []byte("users:(")) {
+			r.parseUsers(joinFields(f[4+i:])) // names may contain blanks
+			break
 		}
 	}
 	return rowLine, nil
@@ -51,32 +51,4 @@ func (r *socketRow) parseUsers(text []byte) {
 			r.pid = pid
 		}
 	}
-}
-
-// parseSSTime converts the remaining time of a timer to milliseconds, or returns -1. It is
-// printed by print_ms_timer in iproute2's misc/ss.c: "1min2sec", "59sec", "5.350ms", "350ms".
-func parseSSTime(text []byte) int {
-	if end := bytes.IndexByte(text, ','); end >= 0 {
-		text = text[:end]
-	}
-	total, n := 0, 0
-	for len(text) > 0 {
-		b := text[0]
-		text = text[1:]
-		switch {
-		case '0' <= b && b <= '9' && n < 1e6:
-			n = n*10 + int(b-'0')
-		case b == '.':
-			total, n = total+n*1000, 0
-		case b == 'm' && bytes.HasPrefix(text, []byte("in")):
-			total, n, text = total+n*60_000, 0, text[2:]
-		case b == 'm' && bytes.HasPrefix(text, []byte("s")):
-			return total + n
-		case b == 's':
-			return total + n*1000
-		default:
-			return -1
-		}
-	}
-	return total
 }

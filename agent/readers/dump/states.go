@@ -53,10 +53,15 @@ func parseState(word []byte) (tcpstate.State, bool) {
 }
 
 func lookUpState(word []byte) (tcpstate.State, bool) {
+	if len(word) == 0 || isDigit(word[0]) {
+		return 0, false
+	}
 	var buffer [maxStateName]byte
 	s, ok := stateNames[string(normalizeState(buffer[:0], word))]
 	return s, ok
 }
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }
 
 // normalizeState appends word as spelled in stateNames, truncated to maxStateName.
 func normalizeState(to, word []byte) []byte {

@@ -2,51 +2,34 @@ package dump
 
 import (
 	"bytes"
+	"slices"
 
 	"portreeve.io/portreeve/agent/socket"
 )
 
-// decodeTCPViewLine decodes a line with tabs or commas between its fields, which only
-// TCPView writes. done is false for any other line. Versions 2 and 3 write the state last,
-// version 4 before the addresses.
-func (d *lineDecoder) decodeTCPViewLine(line []byte, r *socketRow) (k lineKind, done bool, err error) {
-	f := d.splitCells(line)
-	if len(f) < 4 {
-		return otherLine, false, nil
-	}
-	at := -1
-	for i, cell := range f {
-		if _, ok := parseProtocol(cell); ok {
-			at = i
-			break
-		}
-	}
-	if at < 1 || at > 3 {
+// decodeTCPViewCells decodes cells with a protocol, as TCPView and Tcpvcon -c write them. done
+// is false for any other line. Versions 2 and 3 write the state last, version 4 before the
+// addresses, and Tcpvcon the protocol first.
+func (d *lineDecoder) decodeTCPViewCells(f [][]byte, separator byte, r *socketRow) (k lineKind, done bool, err error) {
+	at := findTCPViewProtocol(f)
+	if at < 0 || len(f) < 4 || at == 0 && separator == '\t' {
 		return otherLine, false, nil // also the header
 	}
 	r.protocol, _ = parseProtocol(f[at])
-	k, err = r.decodeTCPViewRow(f[:at], f[at+1:])
+	switch {
+	case at > 0:
+		k, err = r.decodeTCPViewRow(f[:at], f[at+1:])
+	case isNumber(f[1]) || hasPort(f[1]): // netstat as CSV
+		k, err = r.decodeProtocolRow(f)
+	default:
+		k, err = r.decodeTCPViewRow(f[1:3], f[3:])
+	}
 	return k, true, err
 }
 
-// splitCells splits a line at tabs or, if it has none, at commas.
-func (d *lineDecoder) splitCells(line []byte) [][]byte {
-	separator := byte('\t')
-	if bytes.IndexByte(line, separator) < 0 {
-		if separator = ','; bytes.IndexByte(line, separator) < 0 {
-			return nil
-		}
-	}
-	f := d.fields[:0]
-	for len(f) < cap(f) {
-		cell, rest, more := bytes.Cut(line, []byte{separator})
-		f = append(f, bytes.Trim(cell, `" `))
-		if !more {
-			break
-		}
-		line = rest
-	}
-	return f
+// findTCPViewProtocol returns the index of the cell with the protocol, -1 if there is none.
+func findTCPViewProtocol(f [][]byte) int {
+	return slices.IndexFunc(f[:min(4, len(f))], func(cell []byte) bool { _, ok := parseProtocol(cell); return ok })
 }
 
 // decodeTCPViewRow decodes the cells before the protocol, PROCESS and PID or PROCESS:PID,
@@ -56,7 +39,7 @@ func (r *socketRow) decodeTCPViewRow(before, after [][]byte) (lineKind, error) {
 	r.format = TCPView
 	r.parseOwner(before)
 	word := []byte(nil)
-	if len(after) > 0 && (len(after[0]) == 0 || isState(after[0])) { // version 4
+	if len(after) > 0 && (len(after[0]) == 0 || string(after[0]) == "*" || isState(after[0])) { // version 4 and Tcpvcon
 		word, after = after[0], after[1:]
 	}
 	rest, err := r.parseEndpoints(after)

@@ -22,6 +22,20 @@ var errBinary = errors.New("binary data, not the text output of netstat, ss or T
 type lineReader struct {
 	in     *bufio.Reader
 	number int // of the last line, from 1
+	// tail is the end of a piece of a long line, which the next piece continues.
+	tail []byte
+	// inLine is true after a piece, and isSkipping if the rest of its line is omitted.
+	inLine, isSkipping bool
+}
+
+// textLine is a line, or a piece of one that is longer than maxLine.
+type textLine struct {
+	text []byte
+	// isPiece is true for a piece that others follow. isUnterminated means that it is the last
+	// line and has no line end.
+	isPiece, isUnterminated bool
+	// isTooLong is true for the end of a line that was omitted.
+	isTooLong bool
 }
 
 func newLineReader(r io.Reader) (*lineReader, error) {
@@ -39,24 +53,37 @@ func newLineReader(r io.Reader) (*lineReader, error) {
 	return &lineReader{in: in}, nil
 }
 
-// readNext returns the next line without its line end, valid until the next call, or
-// io.EOF. unterminated means that it is the last line and has no line end, long that it was
-// longer than maxLine.
-func (t *lineReader) readNext() (line []byte, unterminated, long bool, err error) {
-	line, err = t.in.ReadSlice('\n')
-	for errors.Is(err, bufio.ErrBufferFull) {
-		long = true
-		_, err = t.in.ReadSlice('\n') // overwrites line, which is not returned
+// readNext returns the next line or piece without its line end, valid until the next call, or
+// io.EOF.
+func (t *lineReader) readNext() (l textLine, err error) {
+	l.text, err = t.in.ReadSlice('\n')
+	l.isPiece = errors.Is(err, bufio.ErrBufferFull)
+	if err != nil && !l.isPiece && (!errors.Is(err, io.EOF) || len(l.text) == 0 && !t.inLine) {
+		return l, err
 	}
-	if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0 && !long) {
-		return nil, false, false, err
+	if !t.inLine {
+		t.number++
 	}
-	t.number++
-	unterminated = err != nil
-	if long {
-		return nil, unterminated, true, nil
+	l.isUnterminated = err != nil && !l.isPiece
+	if l.isTooLong = t.isSkipping && !l.isPiece; t.isSkipping {
+		l.text = nil
 	}
-	return trimLine(line), unterminated, false, nil
+	if len(t.tail) > 0 {
+		l.text = append(t.tail, l.text...)
+		t.tail = nil
+	}
+	if t.inLine = l.isPiece; !l.isPiece {
+		l.text, t.isSkipping = trimLine(l.text), false
+	}
+	return l, nil
+}
+
+// keepTail keeps the end of a piece, from which the line continues. If that is the whole piece,
+// the line is omitted.
+func (t *lineReader) keepTail(piece, tail []byte) {
+	if t.isSkipping = t.isSkipping || len(tail) == len(piece); !t.isSkipping {
+		t.tail = bytes.Clone(tail)
+	}
 }
 
 // trimLine removes the line end, a byte order mark, and the zero bytes of UTF-16 that was
@@ -73,6 +100,9 @@ func trimLine(line []byte) []byte {
 		line = kept
 	}
 	line = bytes.TrimPrefix(line, []byte("\ufeff"))
+	if bytes.Contains(line, []byte("\u00a0")) { // no-break spaces, from a web page
+		line = bytes.ReplaceAll(line, []byte("\u00a0"), []byte(" "))
+	}
 	return bytes.TrimRight(line, "\r\n")
 }
 

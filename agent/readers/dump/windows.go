@@ -33,8 +33,19 @@ func (r *socketRow) decodeWindowsNetstat(f [][]byte) (lineKind, error) {
 	if len(words) == 0 {
 		return otherLine, errTruncated
 	}
-	r.setState(joinFields(words))
+	r.setState(joinFields(cutOffloadState(words)))
 	return rowLine, nil
+}
+
+// cutOffloadState returns the words of the state without those of netstat's options -t and -y
+// (InHost, Internet), if that leaves a state that is known.
+func cutOffloadState(words [][]byte) [][]byte {
+	for n := len(words); n > 0; n-- {
+		if isState(joinFields(words[:n])) {
+			return words[:n]
+		}
+	}
+	return words
 }
 
 // joinFields returns the part of the line from the first to the last of words, which must
@@ -44,17 +55,20 @@ func joinFields(words [][]byte) []byte {
 	return first[:cap(first)-cap(last)+len(last)]
 }
 
-// setState sets the state that word means. An unknown state is inferred from the row:
-// without a peer it is LISTEN, with process 0, which owns TIME_WAIT on Windows, it is
-// TIME_WAIT, and otherwise ESTABLISHED.
+// setState sets the state that word means. If it is unknown, the state is inferred from the
+// row: with process 0, which owns TIME_WAIT on Windows, it is TIME_WAIT, with a peer otherwise
+// ESTABLISHED, and without a peer it is 0, since other rows are needed to infer it.
 func (r *socketRow) setState(word []byte) {
+	if end := bytes.IndexAny(word, `"\,;`); end > 0 { // as in a log in JSON
+		word = word[:end]
+	}
 	r.unknownState = word
 	s, ok := parseState(word)
 	switch {
 	case ok:
 		r.state, r.unknownState = s, nil
 	case r.remote.port == 0:
-		r.state, r.unknownState = tcpstate.Listen, nil
+		r.state = 0
 	case r.pid == 0:
 		r.state = tcpstate.TimeWait
 	default:
@@ -90,4 +104,56 @@ func parseHostPort(addr, port []byte) (endpoint, error) {
 	}
 	p, err := parsePort(port)
 	return endpoint{a, p}, err
+}
+
+// isBareRow reports whether f has two addresses next to each other and a known state before or
+// after them, as in "netsh int ipv4 show tcpconnections" and in columns that awk selected.
+func isBareRow(f [][]byte) bool { return findBareRow(f) >= 0 }
+
+// findBareRow returns the index of the first address of a bare row, -1 if f is none.
+func findBareRow(f [][]byte) int {
+	for i := range f[:max(0, min(3, len(f)-1))] {
+		if !hasPort(f[i]) || !hasColon(f[i+1]) {
+			continue
+		}
+		if i > 0 && isState(f[i-1]) || i+2 < len(f) && isState(f[i+2]) {
+			return i
+		}
+		break
+	}
+	return -1
+}
+
+// decodeBareRow decodes a bare row. The spelling of the state shows the system.
+func (r *socketRow) decodeBareRow(f [][]byte) (lineKind, error) {
+	at := findBareRow(f)
+	var err error
+	if r.local, err = parseEndpoint(f[at]); err != nil {
+		return otherLine, err
+	}
+	if r.remote, err = parseEndpoint(f[at+1]); err != nil {
+		return otherLine, err
+	}
+	word, format := []byte(nil), LinuxNetstat
+	if at > 0 && isState(f[at-1]) {
+		word, format = f[at-1], Netsh
+	} else {
+		word = f[at+2]
+	}
+	switch string(word) {
+	case "LISTENING", "SYN_RECEIVED", "FIN_WAIT_1", "FIN_WAIT_2":
+		if format != Netsh {
+			format = WindowsNetstat
+		}
+	case "LISTEN", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2":
+		format = LinuxNetstat
+	case "ESTAB", "UNCONN":
+		format = SS
+	}
+	if bytes.IndexByte(word, '-') > 0 {
+		format = SS
+	}
+	r.format, r.lacksProtocol = format, format == SS
+	r.setState(word)
+	return rowLine, nil
 }

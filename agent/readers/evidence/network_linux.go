@@ -1,8 +1,10 @@
 package evidence
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"slices"
 
@@ -32,6 +34,7 @@ func (r *networkReader) read() error {
 		return err
 	}
 	r.readIPv6()
+	r.readReserved()
 	if r.network.Detailed && r.network.States[tcpstate.CloseWait] >= socket.MinCloseWait {
 		if err := r.readCloseWait(); err != nil {
 			return err
@@ -42,6 +45,12 @@ func (r *networkReader) read() error {
 			return err
 		}
 	}
+	if bound := r.network.Skipped - r.network.SkippedListening; 4*bound >= r.network.Settings.Range.Len() {
+		if err := r.readBoundAddress(); err != nil {
+			return err
+		}
+	}
+	r.out.Listeners = r.out.Listeners[:min(len(r.out.Listeners), socket.MaxListeners)]
 	return r.readHeldPorts()
 }
 
@@ -59,13 +68,18 @@ var allPorts = ports.Range{First: 1, Last: 65535}
 // that are at least half full.
 func (r *networkReader) readAcceptQueues() error {
 	queues := []socket.AcceptQueue{}
+	r.out.Listeners = []netip.AddrPort{}
 	inodes := map[socket.AcceptQueue]uint32{}
 	err := sockdiag.ListSockets(sockdiag.SelectStates(tcpstate.Listen), allPorts, func(s sockdiag.Socket) {
 		r.listening.Add(s.Local.Port())
+		if r.network.Settings.Range.Contains(s.Local.Port()) {
+			r.out.Listeners = append(r.out.Listeners, s.Local)
+		}
 		q := socket.AcceptQueue{Listener: s.Local, Length: int(s.ReceiveQueue), Limit: int(s.SendQueue)}
 		queues = append(queues, q)
 		inodes[q] = s.Inode
 	})
+	slices.SortFunc(r.out.Listeners, func(a, b netip.AddrPort) int { return cmp.Or(cmp.Compare(a.Port(), b.Port()), a.Compare(b)) })
 	queues = socket.SelectFullest(queues)
 	for i, q := range queues {
 		if q.Length > 0 && 2*q.Length >= q.Limit {
@@ -83,6 +97,18 @@ func (r *networkReader) readIPv6() {
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		r.out.IsIPv6Off = new(len(text) == 0)
 	}
+}
+
+// readReserved sets Reserved, and removes the listeners on reserved ports.
+func (r *networkReader) readReserved() {
+	text, err := os.ReadFile(r.processes.proc + "/sys/net/ipv4/ip_local_reserved_ports")
+	if err != nil {
+		return
+	}
+	if r.out.Reserved, err = ports.ParseList(string(text)); err != nil {
+		return
+	}
+	r.out.Listeners = slices.DeleteFunc(r.out.Listeners, func(a netip.AddrPort) bool { return r.out.Reserved.Contains(a.Port()) })
 }
 
 func (r *networkReader) readCloseWait() error {
@@ -103,6 +129,23 @@ func (r *networkReader) readPrivileged() error {
 	})
 	inUse.RemoveAll(&r.listening)
 	r.out.Privileged = new(inUse.CountIn(socket.PrivilegedPorts))
+	return err
+}
+
+// readBoundAddress finds the local address that most connections from the range have.
+func (r *networkReader) readBoundAddress() error {
+	counts := map[netip.Addr]int{}
+	err := sockdiag.ListSockets(sockdiag.ConnectedStates, r.network.Settings.Range, func(s sockdiag.Socket) {
+		if !r.listening.Contains(s.Local.Port()) {
+			counts[s.Local.Addr()]++
+		}
+	})
+	most := 0
+	for address, n := range counts {
+		if n > most || n == most && address.Less(r.out.BoundAddress) {
+			r.out.BoundAddress, most = address, n
+		}
+	}
 	return err
 }
 

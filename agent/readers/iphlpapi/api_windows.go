@@ -15,7 +15,6 @@ var (
 	getExtendedUDPTable = dll.NewProc("GetExtendedUdpTable")
 	getTCPStatisticsEx  = dll.NewProc("GetTcpStatisticsEx")
 	getTCPStatisticsEx2 = dll.NewProc("GetTcpStatisticsEx2") // Server 2016 and later
-	boundTCPTable       = dll.NewProc("InternalGetBoundTcpEndpointTable")
 
 	getCompartment = dll.NewProc("GetCurrentThreadCompartmentId")
 	setCompartment = dll.NewProc("SetCurrentThreadCompartmentId")

@@ -3,11 +3,15 @@ package iphlpapi
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"portreeve.io/portreeve/agent/readers/portusage"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/agent/windows/powershell"
+	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/tcpstate"
 )
 
 // networkBuilder builds a machine's networks from its tables. It is reused for each sample.
@@ -19,13 +23,15 @@ type networkBuilder struct {
 	zones    zoneNames
 	// udpByHolder counts the UDP sockets in the range of each counter, by holder.
 	udpByHolder [2][]int
+	// tcpPorts are the local ports of the rows of TCP.
+	tcpPorts ports.Set
 	// unknownStates counts the sockets in unknown states.
 	unknownStates int
 }
 
 // startSample prepares n for a new sample.
 func (n *networkBuilder) startSample(p *portConfig) {
-	n.ports, n.unknownStates = p, 0
+	n.ports, n.unknownStates, n.tcpPorts = p, 0, ports.Set{}
 	n.holders.reset()
 	n.udpByHolder = [2][]int{n.udpByHolder[0][:0], n.udpByHolder[1][:0]}
 	if n.zones == nil {
@@ -66,7 +72,27 @@ func (n *networkBuilder) addTable(t tableKind, rows []byte) {
 			n.unknownStates++
 		}
 		r.Holder = n.holders.assignNumber(r.pid)
+		if r.Protocol == socket.TCP {
+			n.tcpPorts.Add(r.Local.Port())
+		}
 		n.addRow(t, &r.Row)
+	}
+}
+
+// addBoundPorts counts ports that are bound without a connection. It follows the tables: a
+// row of them with the same port has the connection or the listener that the port belongs
+// to.
+func (n *networkBuilder) addBoundPorts(list []powershell.BoundPort) {
+	for _, b := range list {
+		if n.tcpPorts.Contains(b.Port) {
+			continue
+		}
+		table := tcp4
+		if b.IsIPv6 {
+			table = tcp6
+		}
+		n.addRow(table, &portusage.Row{Local: netip.AddrPortFrom(b.Address, b.Port), State: tcpstate.Bound,
+			Holder: n.holders.assignNumber(b.PID)})
 	}
 }
 

@@ -103,7 +103,7 @@ func TestTheNetworkOfAMachine(t *testing.T) {
 		t.Errorf("the tightest pool is %+v", pool)
 	}
 	look := n.inspectPool(pool)
-	if diff := cmp.Diff([]socket.Holder{{PID: 700, Sockets: 150}}, look.Holders); diff != "" || look.ProcessSockets != 150 || !look.Describes(pool) {
+	if diff := cmp.Diff([]socket.Holder{{PID: 700, Sockets: 150}, {PID: 9, Sockets: 1}, {PID: 800, Sockets: 1}}, look.Holders); diff != "" || look.ProcessSockets != 152 || !look.Describes(pool) {
 		t.Errorf("-want +got\n%s%+v", diff, look)
 	}
 }

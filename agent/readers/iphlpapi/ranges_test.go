@@ -104,11 +104,11 @@ func TestWithoutNetshTheRegistryTellsAndThenTheDocuments(t *testing.T) {
 	}{
 		"Nothing is set":                   {registryValues{Major: 10}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because},
 		"MaxUserPort is set":               {registryValues{Major: 10, MaxUserPort: new(uint32(1000))}, "49152-50151", socket.RangeRegistry, "49152-50151 is assumed (registry): " + because},
-		"MaxUserPort is of another time":   {registryValues{Major: 10, MaxUserPort: new(uint32(65534))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort 65534 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384"},
+		"MaxUserPort is the last port":     {registryValues{Major: 10, MaxUserPort: new(uint32(65534))}, "1024-65534", socket.RangeRegistry, "1024-65534 is assumed (registry): " + because},
 		"MaxUserPort of 2003":              {registryValues{Major: 5, Minor: 2, MaxUserPort: new(uint32(60000))}, "1025-60000", socket.RangeRegistry, "1025-60000 is assumed (registry): " + because},
 		"Only MaxUserPort could be read":   {registryValues{Major: 10, MaxUserPort: new(uint32(1000)), Err: errors.New("access denied")}, "49152-50151", socket.RangeRegistry, "49152-50151 is assumed (registry): " + because},
 		"The registry can't be read":       {registryValues{Major: 10, Err: errors.New("access denied")}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " access denied"},
-		"MaxUserPort is beyond all bounds": {registryValues{Major: 10, MaxUserPort: new(uint32(1<<32 - 1))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort 4294967295 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384"},
+		"MaxUserPort is beyond all bounds": {registryValues{Major: 10, MaxUserPort: new(uint32(1<<32 - 1))}, "49152-65535", socket.RangeDefault, "49152-65535 is assumed (OS default): " + because + " MaxUserPort 4294967295 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384, or the last port from 1024, up to 65534"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -126,31 +126,6 @@ func TestWithoutNetshTheRegistryTellsAndThenTheDocuments(t *testing.T) {
 				if c.State != states[i] || c.Message == "" {
 					t.Errorf("%+v", c)
 				}
-			}
-		})
-	}
-}
-
-func TestAutoReuse(t *testing.T) {
-	tests := map[string]struct{ text, want string }{
-		"No template has a range":    {`[{"SettingName":"Automatic","AutoReusePortRangeStartPort":null,"AutoReusePortRangeNumberOfPorts":null},{"SettingName":"Internet","AutoReusePortRangeStartPort":0,"AutoReusePortRangeNumberOfPorts":0}]`, "none"},
-		"One has":                    {"[{\"SettingName\":\"Automatic\"},{\"SettingName\":\"Internet\",\"AutoReusePortRangeStartPort\":20000,\"AutoReusePortRangeNumberOfPorts\":10000}]\r\n", "20000-29999"},
-		"There is only one template": {`{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":1536}`, "64000-65535"},
-		"A range past the last port": {`[{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":1537}]`, `Get-NetTCPSetting "Internet": 1537 ports from 64000 are not a valid range`},
-		"A range that wraps":         {`[{"SettingName":"Internet","AutoReusePortRangeStartPort":64000,"AutoReusePortRangeNumberOfPorts":4294967295}]`, `Get-NetTCPSetting "Internet": 4294967295 ports from 64000 are not a valid range`},
-		"Its output is unexpected":   {"Get-NetTCPSetting : Zugriff\r\nverweigert", `unexpected output of Get-NetTCPSetting: "Get-NetTCPSetting : Zugriff verweigert"`},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got := "none"
-			switch r, err := parseAutoReuse([]byte(test.text)); {
-			case err != nil:
-				got = err.Error()
-			case r != nil:
-				got = r.String()
-			}
-			if got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/agent/windows/powershell"
 	"portreeve.io/portreeve/agent/windows/sysinfo"
 	"portreeve.io/portreeve/api/v1alpha1"
 )
@@ -43,6 +44,8 @@ type Reader struct {
 	ports            atomic.Pointer[portConfig]
 	refreshRequested chan struct{}
 	autoReuse        autoReuseRange
+	powershell       powershell.Client
+	bound            atomic.Pointer[boundPorts]
 
 	stop    func()
 	workers sync.WaitGroup
@@ -57,15 +60,27 @@ func Open(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	shell, err := powershell.NewSystemClient()
+	if err != nil {
+		return nil, err
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &Reader{netsh: netsh.Client{Run: run}, refreshRequested: make(chan struct{}, 1), stop: stop}
+	r := &Reader{netsh: netsh.Client{Run: run}, powershell: shell, refreshRequested: make(chan struct{}, 1), stop: stop}
 	if o.Compartments {
 		r.compartments = new(compartmentReader)
 	}
-	r.workers.Go(func() { r.autoReuse = readAutoReuse(ctx) })
+	// Because PowerShell takes a second, the auto-reuse range is read only once.
+	r.workers.Go(func() { r.autoReuse.ports, r.autoReuse.err = shell.ShowAutoReusePorts(ctx) })
 	r.updatePorts(ctx)
 	r.workers.Wait()
 	r.workers.Go(func() { r.refreshPorts(ctx) })
+	r.bound.Store(&boundPorts{err: errBoundNotRead})
+	read := make(chan struct{})
+	r.workers.Go(func() { r.refreshBoundPorts(ctx, read) })
+	select {
+	case <-read:
+	case <-time.After(boundWait):
+	}
 	return r, nil
 }
 
@@ -111,6 +126,33 @@ func (r *Reader) updatePorts(ctx context.Context) {
 	}
 }
 
+// updateBoundPorts reads the bound ports and returns the time until the next reading.
+func (r *Reader) updateBoundPorts(ctx context.Context) time.Duration {
+	start := time.Now()
+	var b boundPorts
+	b.list, b.isTruncated, b.err = r.powershell.ListBoundPorts(ctx)
+	b.takes = time.Since(start)
+	if ctx.Err() == nil {
+		r.bound.Store(&b)
+	}
+	return b.chooseInterval()
+}
+
+// refreshBoundPorts reads the bound ports until ctx ends. It closes read after the first
+// reading.
+func (r *Reader) refreshBoundPorts(ctx context.Context, read chan<- struct{}) {
+	wait := r.updateBoundPorts(ctx)
+	close(read)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = r.updateBoundPorts(ctx)
+	}
+}
+
 func readRegistry() registryValues {
 	v := sysinfo.ReadVersion()
 	p, err := sysinfo.ReadParameters()
@@ -133,15 +175,18 @@ func (r *Reader) Sample(_ context.Context, req socket.Request) (socket.Sample, e
 	if err != nil {
 		return s, err
 	}
+	bound := r.bound.Load()
+	r.builder.addBoundPorts(bound.list)
 	s.Networks = r.builder.buildNetworks()
 	s.Unobserved = append(s.Unobserved, append(r.builder.listUnobserved(), p.unobserved...)...)
+	s.Unobserved = append(s.Unobserved, bound.listUnobserved()...)
 	s.Windows = &socket.Windows{Ranges: r.builder.describeRanges(), Excluded: p.excluded, AutoReuse: r.autoReuse.ports}
 	if a := r.autoReuse.ports; a != nil {
 		s.Unobserved = append(s.Unobserved, socket.Unobserved{Item: "auto-reuse range",
 			Reason: fmt.Sprintf("connect() chooses from %v; these pools are not shown", *a)})
 	}
 	s.Capabilities = append(p.listCapabilities(), tables, r.autoReuse.describeCapability(),
-		readAllStatistics(s.Windows), checkBoundTable())
+		readAllStatistics(s.Windows), bound.describeCapability())
 	if t, ok := s.TightestPool(); ok && req.InspectPercent > 0 && t.UsedPercent() >= req.InspectPercent {
 		s.PoolDetail = r.builder.inspectPool(t)
 	}

@@ -137,7 +137,7 @@ func TestASampleContainsItsAssumptions(t *testing.T) {
 			t.Errorf("%s is %s without a message", c.Name, c.State)
 		}
 	}
-	want := []string{"DynamicPorts", "ExcludedPorts", "SocketTables", "AutoReuseRange", "TcpStatistics", "BoundTable", "Compartments"}
+	want := []string{"DynamicPorts", "ExcludedPorts", "SocketTables", "AutoReuseRange", "TcpStatistics", "BoundPorts", "Compartments"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

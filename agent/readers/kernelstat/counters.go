@@ -44,6 +44,18 @@ type Counters struct {
 	// OpenFiles and MaxFiles are the number of the machine's open file descriptions and
 	// its limit (fs.file-max). File /proc/sys/fs/file-nr.
 	OpenFiles, MaxFiles *uint64
+
+	// Neighbours are the machine's neighbour tables of IPv4 and IPv6. Only the initial network
+	// namespace shows them. Files /proc/net/stat/arp_cache and ndisc_cache, and
+	// /proc/sys/net/ipv4 and ipv6/neigh/default/gc_thresh3.
+	Neighbours [2]*Neighbours
+}
+
+// Neighbours is the usage of a neighbour table.
+type Neighbours struct {
+	Entries, Max uint64
+	// Overflows counts attempts to add an entry that failed since boot.
+	Overflows uint64
 }
 
 // Conntrack is the usage of the connection tracking table.
@@ -79,7 +91,24 @@ func Read(proc string) (Counters, []socket.Unobserved) {
 	if n != nil {
 		c.OpenFiles, c.MaxFiles = &(*n)[0], &(*n)[2]
 	}
+	for i, names := range [2][2]string{{"arp_cache", "ipv4"}, {"ndisc_cache", "ipv6"}} {
+		c.Neighbours[i] = r.readNeighbours(names[0], names[1])
+	}
 	return c, r.unobserved
+}
+
+// readNeighbours returns nil if the table is not shown here, or IPv6 is off.
+func (r *procReader) readNeighbours(table, family string) *Neighbours {
+	item := "neighbours of " + family
+	limit := r.readSysctl("net/"+family+"/neigh/default/gc_thresh3", item)
+	if limit == nil {
+		return nil
+	}
+	n := parseFile(r, "self/net/stat/"+table, item, ParseNeighbourStat)
+	if n != nil {
+		n.Max = *limit
+	}
+	return n
 }
 
 // procReader reads files of one procfs, each once.
@@ -142,7 +171,7 @@ func explainError(file string, err error) string {
 			hint = " (nf_conntrack is not loaded)"
 		case "nf_conntrack":
 			hint = " (nf_conntrack is not loaded, or built without CONFIG_NF_CONNTRACK_PROCFS)"
-		case "tcp_mem", "tcp_max_orphans":
+		case "tcp_mem", "tcp_max_orphans", "gc_thresh3", "arp_cache", "ndisc_cache":
 			hint = " (exists only in the node's network namespace; this needs hostNetwork)"
 		}
 	}

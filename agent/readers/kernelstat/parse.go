@@ -145,6 +145,37 @@ func ParseConntrackStat(file []byte) (ConntrackDrops, error) {
 	return ConntrackDrops{InsertFailed: sums[0], Drop: sums[1], EarlyDrop: sums[2]}, nil
 }
 
+// ParseNeighbourStat returns the entries and overflows of /proc/net/stat/arp_cache or
+// ndisc_cache. The file has a line of column names and then one line of hexadecimal numbers
+// for each CPU, of which the first column is the same in each (net/core/neighbour.c,
+// neigh_stat_seq_show). Max is not in it.
+func ParseNeighbourStat(file []byte) (Neighbours, error) {
+	header, rest, _ := bytes.Cut(file, []byte("\n"))
+	names := strings.Fields(string(header))
+	entries, fulls := slices.Index(names, "entries"), slices.Index(names, "table_fulls")
+	if entries < 0 || fulls < 0 {
+		return Neighbours{}, fmt.Errorf("entries or table_fulls: %w", ErrAbsent)
+	}
+	if len(rest) == 0 {
+		return Neighbours{}, fmt.Errorf("%w: no line for a CPU", ErrMalformed)
+	}
+	var out Neighbours
+	for line := range bytes.Lines(rest) {
+		values := bytes.Fields(line)
+		if len(values) != len(names) {
+			return Neighbours{}, fmt.Errorf("%w: %d names, %d values", ErrMalformed, len(names), len(values))
+		}
+		count, err1 := parseNumber(values[entries], 16)
+		overflows, err2 := parseNumber(values[fulls], 16)
+		if err := errors.Join(err1, err2); err != nil {
+			return Neighbours{}, err
+		}
+		out.Entries = count
+		out.Overflows += overflows
+	}
+	return out, nil
+}
+
 // ParseNumbers parses exactly n decimal numbers, for example of a sysctl file with several
 // values.
 func ParseNumbers(file []byte, n int) ([]uint64, error) {

@@ -29,13 +29,20 @@ type MaxUserPortMeaning uint8
 const (
 	NoMaxUserPort MaxUserPortMeaning = iota
 	LastPort                         // the last port of the range, which starts at 1025
-	PortCount                        // the number of ports in the range
+	// PortCount is the number of ports in the range, up to MaxPortCount. Windows 10, Windows
+	// Server 2016 and later take a higher value for the last port of a range that starts at 1024.
+	PortCount
 )
 
-// The first ports of Windows' default ranges, before and since Windows Vista and 2008.
+// MaxPortCount is the highest MaxUserPort that is a number of ports.
+const MaxPortCount = 16384
+
+// The first ports of Windows' default ranges, before and since Windows Vista and 2008, and of
+// the range that MaxUserPort sets since Windows 10 and Server 2016.
 const (
 	firstPort2000 = 1025
 	firstPort2008 = 49152
+	firstPort2016 = 1024
 )
 
 var (
@@ -101,9 +108,12 @@ func (s System) ComputeRange(n int) (ports.Range, error) {
 		return ports.Range{First: firstPort2000, Last: uint16(n)}, nil
 	case s.MaxUserPort == LastPort:
 		return ports.Range{}, fmt.Errorf("%d is invalid: on %s it is the last port, 5000 to 65534", n, s.Name)
-	case 255 <= n && n <= 16384:
+	case 255 <= n && n <= MaxPortCount:
 		return ports.Range{First: firstPort2008, Last: uint16(firstPort2008 - 1 + n)}, nil
+	case MaxPortCount < n && n <= 65534: // measured: https://github.com/nmap/nmap/pull/3499
+		return ports.Range{First: firstPort2016, Last: uint16(n)}, nil
 	}
 	return ports.Range{}, fmt.Errorf(
-		"%d is invalid: on %s it is the number of ports from %d, 255 to 16384", n, s.Name, firstPort2008)
+		"%d is invalid: on %s it is the number of ports from %d, 255 to %d, or the last port from %d, up to 65534",
+		n, s.Name, firstPort2008, MaxPortCount, firstPort2016)
 }

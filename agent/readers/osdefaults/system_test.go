@@ -23,7 +23,9 @@ func TestTheRangeFollowsMaxUserPort(t *testing.T) {
 		"Unset on 2008+":                       {Windows, 0, "49152-65535"},
 		"The last port on XP":                  {"windows-xp", 65534, "1025-65534"},
 		"A number of ports on 2008+":           {"windows", 1000, "49152-50151"},
-		"The value of 2003 on 2008+":           {Windows, 65534, "65534 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384"},
+		"The last port on Windows 10":          {Windows, 65534, "1024-65534"},
+		"The lowest last port on Windows 10":   {Windows, 16385, "1024-16385"},
+		"Too high on Windows 10":               {Windows, 65535, "65535 is invalid: on windows-2008+ it is the number of ports from 49152, 255 to 16384, or the last port from 1024, up to 65534"},
 		"Too low on 2003":                      {"windows-2003", 4999, "4999 is invalid: on windows-2003 it is the last port, 5000 to 65534"},
 		"An unknown system is taken for Linux": {"plan9", 5000, "5000 is not supported: linux has no MaxUserPort"},
 	}

@@ -30,6 +30,9 @@ type Options struct {
 	// and ReservedUDP are the ports in it that they skip.
 	Range, UDPRange       ports.Range
 	Reserved, ReservedUDP *ports.Set
+	// Stored are the local ports whose connections are kept until BuildNetwork. The zero value
+	// means Range. A wider range allows SetRanges to change Range after the rows.
+	Stored ports.Range
 	// Windows selects the rules of Windows instead of those of Linux.
 	Windows bool
 	// Complete means that the rows are the whole table. A port without a listener then never
@@ -49,10 +52,15 @@ type Counter struct {
 	states tcpstate.Counts
 	// The ports of connections, of sockets that are bound but not connected, and of UDP.
 	connected, bound, udp ports.Set
+	// The holders of these ports, and of those with a listener.
+	boundHolders, listeningHolders, udpHolders portHolders
 	// serverPorts is the result of findServerPorts.
 	serverPorts ports.Set
-	// outsidePorts are local ports outside the range that rule 4 assigns to clients.
-	outsidePorts ports.Set
+	// timeWaitOfBothParities is the field of Summary.
+	timeWaitOfBothParities bool
+	// outsidePorts are local ports of Stored that clients use and connect() does not choose,
+	// insidePorts those that it chooses.
+	outsidePorts, insidePorts ports.Set
 
 	tcpRows, udpRows, udpSockets int
 	timers                       int // sockets in TIME_WAIT with a known remaining time
@@ -69,7 +77,16 @@ func New(o Options) *Counter {
 func (t *Counter) Reset(o Options) {
 	k := t.socketStore
 	k.reset()
+	if o.Stored == (ports.Range{}) {
+		o.Stored = o.Range
+	}
 	*t = Counter{Options: o, sideClassifier: sideClassifier{ephemeral: o.Range, hasListeners: o.Complete}, socketStore: k}
+}
+
+// SetRanges changes the ranges of TCP and UDP, which must be in Options.Stored, before
+// BuildNetwork.
+func (t *Counter) SetRanges(tcp, udp ports.Range) {
+	t.Range, t.UDPRange, t.ephemeral = tcp, udp, tcp
 }
 
 // Add counts a row.
@@ -80,6 +97,7 @@ func (t *Counter) Add(r *Row) {
 		if local != 0 {
 			t.udpSockets++
 			t.udp.Add(local)
+			t.udpHolders.set(local, r.Holder)
 		}
 		return
 	}
@@ -88,8 +106,10 @@ func (t *Counter) Add(r *Row) {
 	switch {
 	case r.State == tcpstate.Listen:
 		t.addListener(local)
+		t.listeningHolders.set(local, r.Holder)
 	case r.State == tcpstate.Bound || remote == 0:
 		t.bound.Add(local)
+		t.boundHolders.set(local, r.Holder)
 	default:
 		t.countConnection(local, remote)
 		t.addConnection(r)
@@ -115,23 +135,27 @@ func (t *Counter) addListener(port uint16) {
 }
 
 func (t *Counter) addConnection(r *Row) {
-	state := r.State
+	local, remote, state := r.Local, r.Remote, r.State
+	if t.Complete && t.listening.Contains(local.Port()) {
+		return // a client's end is elsewhere
+	}
 	if state == tcpstate.TimeWait && r.Remaining >= 0 {
 		t.timers++
 		if r.Remaining < 59_000 {
 			state = reusableTimeWait
 		}
 	}
-	local, remote := r.Local, r.Remote
-	switch {
-	case t.isChoosable(local.Port()):
+	if t.isStored(local.Port()) {
 		t.addToPool(poolKey{source: local.Addr(), to: remote}, local.Port(), state, r.Holder)
-	case t.Windows && state == tcpstate.TimeWait && local.Addr() == remote.Addr() && t.isChoosable(remote.Port()):
+	}
+	if t.Windows && r.State == tcpstate.TimeWait && local.Addr() == remote.Addr() && t.isStored(remote.Port()) {
 		// The other end is closed, but its port can't be reused for this destination yet.
 		t.addToPool(poolKey{source: remote.Addr(), to: local}, remote.Port(), peerTimeWait, 0)
-	case ports.IsService(remote.Port()) && !ports.IsService(local.Port()):
-		t.outsidePorts.Add(local.Port())
 	}
+}
+
+func (t *Counter) isStored(port uint16) bool {
+	return t.Stored.Contains(port) && !t.Reserved.Contains(port)
 }
 
 // isChoosable reports whether connect() may choose port.
@@ -175,6 +199,9 @@ func (t *Counter) findPool(p poolKey) uint32 {
 	return t.addPool(p)
 }
 
+// HasListeners reports whether a row so far is a listener.
+func (t *Counter) HasListeners() bool { return t.hasListeners }
+
 // Summary contains counts that are not part of the Network.
 type Summary struct {
 	TCPRows, UDPRows int
@@ -183,24 +210,39 @@ type Summary struct {
 	// Dropped counts sockets of small destinations that were dropped because there were too
 	// many destinations. Duplicates counts rows that repeated a socket.
 	Dropped, Duplicates int
-	// OutsidePorts counts ports outside the range that clients seem to use. FirstOutside and
-	// LastOutside are the lowest and the highest of them.
-	OutsidePorts, FirstOutside, LastOutside int
+	// Clients counts the ports of clients that connect() may have chosen from the range, and
+	// the ports of clients outside it. UDP counts the ports of UDP sockets.
+	Clients, UDP PortCounts
+	// TimeWaitOfBothParities is true if sockets in TIME_WAIT over loopback have both even and
+	// odd ports, so that connect() did not reuse them.
+	TimeWaitOfBothParities bool
 }
+
+// PortCounts counts ports inside and outside the range, the latter from 1024. First and Last
+// are the lowest and the highest port outside.
+type PortCounts struct{ Inside, Outside, First, Last int }
 
 // Summarize returns the Summary. It is valid after BuildNetwork.
 func (t *Counter) Summarize() Summary {
+	outside, udp := ports.Difference(t.outsidePorts, t.serverPorts), ports.Difference(t.udp, ports.NewSet(t.UDPRange))
 	s := Summary{
 		TCPRows: t.tcpRows, UDPRows: t.udpRows, HasListeners: t.hasListeners, TimeWait: int(t.states[tcpstate.TimeWait]),
-		Dropped: t.dropped, Duplicates: t.duplicates,
+		Dropped: t.dropped, Duplicates: t.duplicates, TimeWaitOfBothParities: t.timeWaitOfBothParities,
+		Clients: countOutside(&outside), UDP: countOutside(&udp),
 	}
-	for port := 1024; port < 1<<16; port++ {
-		if t.outsidePorts.Contains(uint16(port)) && !t.listening.Contains(uint16(port)) {
-			if s.OutsidePorts++; s.FirstOutside == 0 {
-				s.FirstOutside = port
+	s.Clients.Inside, s.UDP.Inside = t.insidePorts.Len(), t.udp.CountIn(t.UDPRange)
+	return s
+}
+
+// countOutside counts the ports of set, except those of well-known services.
+func countOutside(set *ports.Set) (c PortCounts) {
+	for port := firstUnprivilegedPort; port < 1<<16; port++ {
+		if set.Contains(uint16(port)) && !ports.IsService(uint16(port)) {
+			if c.Outside++; c.First == 0 {
+				c.First = port
 			}
-			s.LastOutside = port
+			c.Last = port
 		}
 	}
-	return s
+	return c
 }

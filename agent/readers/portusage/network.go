@@ -1,6 +1,8 @@
 package portusage
 
 import (
+	"iter"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -23,6 +25,7 @@ func (t *Counter) BuildNetwork() socket.Network {
 		UDPSockets:  t.udpSockets,
 		UDPInUse:    t.countUDPPorts(),
 	}
+	t.removePeers()
 	t.findServerPorts()
 	n.Destinations = t.buildDestinations()
 	t.countPorts(&n)
@@ -56,16 +59,54 @@ func (t *Counter) findServerPorts() {
 	for _, h := range t.sockets {
 		t.connected.Add(h.localPort())
 		p := &t.pools[h.poolIndex()]
-		if h.tcpState() != peerTimeWait && !t.isLocalClient(h.localPort(), p.to.Port(), h.tcpState(), p.source == p.to.Addr()) {
+		switch isClient := t.isLocalClient(h.localPort(), p.to.Port(), h.tcpState(), p.source == p.to.Addr()); {
+		case h.tcpState() == peerTimeWait:
+		case !isClient:
 			t.serverPorts.Add(h.localPort())
+		case t.isChoosable(h.localPort()):
+			t.insidePorts.Add(h.localPort())
+		default:
+			t.outsidePorts.Add(h.localPort())
 		}
 	}
 }
 
-// isUnavailable reports whether connect() can't use h's port for any destination, so that
-// its socket belongs to no pool.
+// removePeers removes the other ends of connections whose own end is in a pool.
+func (t *Counter) removePeers() {
+	t.sockets = slices.DeleteFunc(t.sockets, func(h pooledSocket) bool {
+		return h.tcpState() == peerTimeWait && t.isChoosable(t.pools[h.poolIndex()].to.Port())
+	})
+}
+
+// isUnavailable reports whether h's socket belongs to no pool: its port is not in the range, or
+// connect() can't use it for any destination.
 func (t *Counter) isUnavailable(h pooledSocket) bool {
-	return t.serverPorts.Contains(h.localPort()) || !t.Windows && t.bound.Contains(h.localPort())
+	port := h.localPort()
+	return !t.isChoosable(port) || t.serverPorts.Contains(port) || !t.Windows && t.bound.Contains(port)
+}
+
+// IsServerPort reports whether port has a listener that is in the table, or that is inferred. It
+// is valid after BuildNetwork.
+func (t *Counter) IsServerPort(port uint16) bool { return t.serverPorts.Contains(port) }
+
+// Connections iterates over the connections with a local port of Stored. It is valid after
+// BuildNetwork.
+func (t *Counter) Connections() iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		for _, h := range t.sockets {
+			p, state := &t.pools[h.poolIndex()], h.tcpState()
+			switch state {
+			case peerTimeWait:
+				continue
+			case reusableTimeWait:
+				state = tcpstate.TimeWait
+			}
+			local := netip.AddrPortFrom(p.source, h.localPort())
+			if !yield(Row{Local: local, Remote: p.to, State: state, Holder: h.holderNumber(), Remaining: -1}) {
+				return
+			}
+		}
+	}
 }
 
 // buildDestinations returns the number of sockets of each pool, by state.
@@ -79,9 +120,7 @@ func (t *Counter) buildDestinations() []socket.Destination {
 			countState(&list[h.poolIndex()], h.tcpState())
 		}
 	}
-	for i := range list {
-		t.countReusable(&list[i])
-	}
+	t.countReusable(list)
 	return slices.DeleteFunc(list, func(d socket.Destination) bool { return d.States == tcpstate.Counts{} })
 }
 
@@ -98,18 +137,50 @@ func countState(d *socket.Destination, s tcpstate.State) {
 }
 
 // countReusable counts the sockets in TIME_WAIT whose ports connect() could reuse. On Linux
-// these are sockets over loopback (tcp_tw_reuse is 2) or, if it were 1, those that are old
-// enough; on Windows, those of the other end.
-func (t *Counter) countReusable(d *socket.Destination) {
-	if !t.Windows && (d.Source.IsLoopback() || d.Address.IsLoopback()) {
-		young := uint32(0)
-		if t.timers > 0 {
-			young = d.States[tcpstate.TimeWait] - d.ReusableIfAll
+// these are sockets over loopback (tcp_tw_reuse is 2), unless their ports show otherwise, or
+// if it were 1, those that are old enough; on Windows, those of the other end, which
+// countState counted.
+func (t *Counter) countReusable(list []socket.Destination) {
+	odd := t.countOddTimeWait(list)
+	for i := range list {
+		d := &list[i]
+		waiting := d.States[tcpstate.TimeWait]
+		switch {
+		case t.Windows || waiting == 0 || !isLoopback(d):
+		case odd != nil && hasBothParities(odd[i], waiting):
+			t.timeWaitOfBothParities = true
+		default:
+			young := uint32(0)
+			if t.timers > 0 {
+				young = waiting - d.ReusableIfAll
+			}
+			d.Reusable = waiting - young
 		}
-		d.Reusable = d.States[tcpstate.TimeWait] - young
+		d.ReusableIfAll = max(d.ReusableIfAll, d.Reusable)
 	}
-	d.ReusableIfAll = max(d.ReusableIfAll, d.Reusable)
 }
+
+func isLoopback(d *socket.Destination) bool { return d.Source.IsLoopback() || d.Address.IsLoopback() }
+
+// countOddTimeWait counts the odd ports in TIME_WAIT of each destination. It returns nil where
+// they have no meaning (Windows) or the settings are known (Complete).
+func (t *Counter) countOddTimeWait(list []socket.Destination) []uint32 {
+	if t.Windows || t.Complete {
+		return nil
+	}
+	odd := make([]uint32, len(list))
+	for _, h := range t.sockets {
+		if h.tcpState() == tcpstate.TimeWait && h.localPort()%2 == 1 && !t.isUnavailable(h) {
+			odd[h.poolIndex()]++
+		}
+	}
+	return odd
+}
+
+// hasBothParities reports whether at least a twentieth of the ports is even and a twentieth
+// is odd. connect() first tries the ports of one parity (net/ipv4/inet_hashtables.c,
+// __inet_hash_connect). While it may reuse their TIME_WAIT, it does not need the others.
+func hasBothParities(odd, total uint32) bool { return 20*min(odd, total-odd) >= total }
 
 // countPorts counts the ports of the range that are in use. On Windows, a port that is used
 // by a connection may also be listed as bound. Only a bound port without a connection is
@@ -156,20 +227,39 @@ func (t *Counter) CollectUsedPorts(p socket.Protocol) *ports.Set {
 	return &all
 }
 
-// CountByHolder returns the number of sockets in p by holder number. If any socket may make
-// a port unavailable to p, it counts the sockets of all destinations. It is valid after
-// BuildNetwork.
+// CountByHolder returns the number of sockets in p by holder number, including those whose
+// ports are unavailable to every destination. If any socket may make a port unavailable to p,
+// it counts the sockets of all destinations. It is valid after BuildNetwork.
 func (t *Counter) CountByHolder(p socket.Pool) (counts [MaxHolders + 1]int) {
+	if p.Protocol == socket.UDP {
+		inRange := ports.Intersection(t.udp, ports.NewSet(t.UDPRange))
+		inRange.RemoveAll(t.ReservedUDP)
+		t.udpHolders.addTo(&counts, &inRange)
+		return counts
+	}
+	t.countUnavailableByHolder(&counts)
 	for _, h := range t.sockets {
 		if t.isUnavailable(h) || h.holderNumber() == 0 {
 			continue
 		}
-		if !p.Network.BindUnknown && !t.isInPool(p, h) {
-			continue
+		if p.Network.BindUnknown || p.Kind == socket.Bind || t.isInPool(p, h) {
+			counts[h.holderNumber()]++
 		}
-		counts[h.holderNumber()]++
 	}
 	return counts
+}
+
+// countUnavailableByHolder counts the ports of listeners and of sockets that are only bound.
+func (t *Counter) countUnavailableByHolder(counts *[MaxHolders + 1]int) {
+	inRange := ports.NewSet(t.Range)
+	inRange.RemoveAll(t.Reserved)
+	bound, listening := ports.Intersection(t.bound, inRange), ports.Intersection(t.serverPorts, inRange)
+	bound.RemoveAll(&listening)
+	if t.Windows { // a port with a connection is counted with the connection
+		bound.RemoveAll(&t.connected)
+	}
+	t.boundHolders.addTo(counts, &bound)
+	t.listeningHolders.addTo(counts, &listening)
 }
 
 func (t *Counter) isInPool(p socket.Pool, h pooledSocket) bool {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/tcpstate"
 )
 
@@ -12,6 +13,9 @@ const MaxDestinations = 1 << 15
 
 // MaxHolders is the highest Row.Holder that fits into a pooledSocket.
 const MaxHolders = 1<<12 - 1
+
+// firstUnprivilegedPort is the lowest port of an ephemeral range that is not privileged.
+const firstUnprivilegedPort = 1024
 
 // poolKey identifies a pool: connect() chooses a port for a source address and a
 // destination.
@@ -112,7 +116,9 @@ func (k *socketStore) dropSmallPools(onDrop func(pooledSocket)) {
 		if sizes[h.poolIndex()] > least {
 			return false
 		}
-		k.dropped++
+		if h.localPort() >= firstUnprivilegedPort { // below, no range begins
+			k.dropped++
+		}
 		onDrop(h)
 		return true
 	})
@@ -129,4 +135,28 @@ func countAbove(sizes []int, least int) (n int) {
 		}
 	}
 	return n
+}
+
+// portHolders has the numbers of the first holders of ports.
+type portHolders []uint16
+
+func (p *portHolders) set(port uint16, holder int) {
+	if holder == 0 {
+		return
+	}
+	if *p == nil {
+		*p = make(portHolders, 1<<16)
+	}
+	if (*p)[port] == 0 {
+		(*p)[port] = uint16(holder)
+	}
+}
+
+// addTo adds the number of ports of set by holder to counts.
+func (p portHolders) addTo(counts *[MaxHolders + 1]int, set *ports.Set) {
+	for port, holder := range p {
+		if holder != 0 && set.Contains(uint16(port)) {
+			counts[holder]++
+		}
+	}
 }

@@ -51,8 +51,8 @@ type Reader struct {
 	fds        [2]int // a TCP and a UDP socket, see proto_of in the BPF program
 	netRecords *ebpf.Memory
 	links      []link.Link
-	wakeups    *ringbuf.Reader // nil if OnFailure is not set
-	notifier   sync.WaitGroup  // reads wakeups
+	wakeups    *ringbuf.Reader     // nil if OnFailure is not set
+	notifier   sync.WaitGroup      // reads wakeups
 	unobserved []socket.Unobserved // in every sample
 
 	owners        ownerCache
@@ -76,6 +76,7 @@ func Open(o Options) (*Reader, error) {
 	raiseLockedMemoryLimit()
 	o.Destinations = cmp.Or(o.Destinations, defaultDestinations)
 	o.MaxDestinations = cmp.Or(o.MaxDestinations, maxDestinations)
+	o.Destinations = min(o.Destinations, o.MaxDestinations)
 	o.Networks = cmp.Or(o.Networks, maxNetworks)
 	r := &Reader{options: o, fds: [2]int{-1, -1}, inspectLimits: defaultInspectLimits}
 	for i, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
@@ -397,7 +398,7 @@ func (r *Reader) enableDetail(gatePercent int) error {
 		if !isAboveGate(n, gatePercent) {
 			continue
 		}
-		n.Detail, n.Share, n.Threshold = 1, uint32(r.destinations.quota()/above), computeThreshold(n)
+		n.Detail, n.Share, n.Threshold = 1, uint32(max(1, r.destinations.quota()/above)), computeThreshold(n)
 		off := int64(i)*int64(unsafe.Sizeof(*n)) + int64(unsafe.Offsetof(n.Detail))
 		if _, err := r.netRecords.WriteAt(viewAsBytes([]uint32{n.Detail, n.Share, n.Threshold}), off); err != nil {
 			return err

@@ -36,11 +36,11 @@ func (s *sampleNotes) addNetwork(n netns.Namespace, network *socket.Network, sum
 		return
 	}
 	s.assumed++
-	if summary.OutsidePorts >= minOutsidePorts && len(s.outside) < maxOutside {
+	if summary.Clients.Outside >= minOutsidePorts && len(s.outside) < maxOutside {
 		s.outside = append(s.outside, socket.Unobserved{
 			Item: fmt.Sprintf("port range of the network of %s", describeOwner(&network.Owner)),
 			Reason: fmt.Sprintf("%d clients use ports from %d to %d, outside the assumed range %v: it has another one",
-				summary.OutsidePorts, summary.FirstOutside, summary.LastOutside, network.Settings.Range),
+				summary.Clients.Outside, summary.Clients.First, summary.Clients.Last, network.Settings.Range),
 		})
 	}
 }

@@ -129,9 +129,15 @@ func isVanished(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, netns.ErrChanged)
 }
 
+// unprivilegedPorts may be the range of a network whose settings are assumed.
+var unprivilegedPorts = ports.Range{First: 1024, Last: 65535}
+
 // readNetwork reads one namespace.
 func (r *Reader) readNetwork(n netns.Namespace, settings socket.Settings, reserved *ports.Set, req socket.Request) (socket.Network, error) {
-	r.counter.Reset(portusage.Options{Range: settings.Range, UDPRange: settings.Range, Reserved: reserved, ReservedUDP: reserved, Complete: true})
+	r.counter.Reset(portusage.Options{
+		Range: settings.Range, UDPRange: settings.Range, Reserved: reserved, ReservedUDP: reserved,
+		Stored: unprivilegedPorts, Complete: true,
+	})
 	out := socket.Network{Inode: n.Inode, Owner: n.Owner, Settings: settings}
 	d, err := openNetFolder(n)
 	if err != nil {

@@ -43,6 +43,10 @@ type DesiredState struct {
 	Settings []v1alpha1.Setting `json:"settings"`
 	// Stop is the reason why nothing may be changed, or "".
 	Stop string `json:"stop,omitempty"`
+	// NodeUID is the UID of the Node that it was received for, if known, and Boot the boot
+	// in which it was last received. A machine made from an image of this one has neither.
+	NodeUID string `json:"nodeUID,omitempty"`
+	Boot    string `json:"boot,omitempty"`
 }
 
 // Journal is the journal of a Disk. Its methods are not safe for concurrent use.
@@ -135,6 +139,11 @@ func (j *Journal) Entries(t plan.Target) map[string]plan.JournalEntry {
 	return entries
 }
 
+// HasBoot reports whether an entry was written in that boot.
+func (j *Journal) HasBoot(boot string) bool {
+	return slices.ContainsFunc(j.state.Entries, func(e plan.JournalEntry) bool { return plan.IsSameBoot(e.Boot, boot) })
+}
+
 // Targets returns the networks that have entries.
 func (j *Journal) Targets() (targets []plan.Target) {
 	for _, e := range j.state.Entries {
@@ -153,7 +162,11 @@ func (j *Journal) SetDesired(w DesiredState) error {
 }
 
 // RecordEntries records entries, replacing those of the same network and key.
-func (j *Journal) RecordEntries(entries []plan.JournalEntry) error {
+func (j *Journal) RecordEntries(entries []plan.JournalEntry) error { return j.Update(entries, nil) }
+
+// Update records entries, replacing those of the same network and key, and removes keys of
+// networks.
+func (j *Journal) Update(entries []plan.JournalEntry, obsolete map[plan.Target][]string) error {
 	next := j.state
 	next.Entries = slices.Clone(next.Entries)
 	for _, e := range entries {
@@ -164,22 +177,16 @@ func (j *Journal) RecordEntries(entries []plan.JournalEntry) error {
 		}
 		next.Entries[i] = e
 	}
+	next.Entries = slices.DeleteFunc(next.Entries, func(e plan.JournalEntry) bool { return slices.Contains(obsolete[e.Target], e.Key) })
 	return j.writeState(next)
-}
-
-// ForgetKeys removes keys of networks.
-func (j *Journal) ForgetKeys(keys map[plan.Target][]string) error {
-	return j.deleteEntries(func(e plan.JournalEntry) bool { return slices.Contains(keys[e.Target], e.Key) })
 }
 
 // DropTargets removes all entries of networks.
 func (j *Journal) DropTargets(targets []plan.Target) error {
-	return j.deleteEntries(func(e plan.JournalEntry) bool { return slices.Contains(targets, e.Target) })
-}
-
-func (j *Journal) deleteEntries(what func(plan.JournalEntry) bool) error {
 	next := j.state
-	next.Entries = slices.DeleteFunc(slices.Clone(next.Entries), what)
+	next.Entries = slices.DeleteFunc(slices.Clone(next.Entries), func(e plan.JournalEntry) bool {
+		return slices.Contains(targets, e.Target)
+	})
 	return j.writeState(next)
 }
 

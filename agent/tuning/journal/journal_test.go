@@ -64,7 +64,7 @@ func TestEntriesAreReadBack(t *testing.T) {
 	}
 	pod := newEntry("a", "pod's")
 	pod.Target = plan.Target{Pod: "uid", Cookie: 7}
-	if err := errors.Join(j.RecordEntries([]plan.JournalEntry{newEntry("a", "8"), newEntry("b", "9"), pod}), j.ForgetKeys(map[plan.Target][]string{{}: {"b"}})); err != nil {
+	if err := errors.Join(j.RecordEntries([]plan.JournalEntry{newEntry("a", "8"), newEntry("b", "9"), pod}), j.Update(nil, map[plan.Target][]string{{}: {"b"}})); err != nil {
 		t.Fatal(err)
 	}
 	if j, err = openJournal(t, dir, "b1"); err != nil {
@@ -90,7 +90,7 @@ func TestAnEmptyJournalLeavesNoFile(t *testing.T) {
 	}
 	j, err := journal.Open(d, "b1", now)
 	if err == nil {
-		err = errors.Join(j.SetDesired(journal.DesiredState{Stop: "s"}), j.ForgetKeys(map[plan.Target][]string{{}: {"a"}}))
+		err = errors.Join(j.SetDesired(journal.DesiredState{Stop: "s"}), j.Update(nil, map[plan.Target][]string{{}: {"a"}}))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestAnUnchangedJournalIsNotWritten(t *testing.T) {
 	}
 	j, err := openJournal(t, dir, "b1")
 	if err == nil {
-		err = errors.Join(j.RecordEntries([]plan.JournalEntry{newEntry("a", "7")}), j.SetDesired(j.Desired()), j.ForgetKeys(map[plan.Target][]string{{}: {"b"}}))
+		err = errors.Join(j.RecordEntries([]plan.JournalEntry{newEntry("a", "7")}), j.SetDesired(j.Desired()), j.Update(nil, map[plan.Target][]string{{}: {"b"}}))
 	}
 	after, errStat := os.Stat(filepath.Join(dir, file))
 	if err != nil || errStat != nil || !os.SameFile(before, after) {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
@@ -51,6 +50,7 @@ func (b *planBuilder) classifySetting(s *v1alpha1.Setting) {
 	case s.Mode == v1alpha1.ModeDryRun:
 		b.addStatus(s, v1alpha1.SettingDryRun, b.describeWrite(s, def))
 	case s.Activation == v1alpha1.ActivationUnderPressure && !b.isNeeded(s):
+		b.plan.Memory[s.Key] = Memory{Activations: b.listActivations(s.Key)}
 		b.addStatus(s, v1alpha1.SettingStandby, "")
 	default:
 		b.desired[s.Key] = desiredSetting{s, def}
@@ -76,27 +76,32 @@ func (b *planBuilder) findRefusal(s *v1alpha1.Setting, def settings.Setting) str
 		return s.Key + ": not in the agent's --allow on this node"
 	case err != nil:
 		return err.Error()
-	case s.Key == maxUserPort && hasTooManyPorts(s.Value):
-		return fmt.Sprintf("%s: %q: the last port until Windows Server 2003 only; since Vista it is a number of ports from 49152 on, 255 to 16384; use windows.dynamicPorts", s.Key, s.Value)
+	case s.Key == settings.KeyMaxUserPort:
+		return fmt.Sprintf("%s: %q: Windows 10, Server 2016 and later were measured to interpret it as the last port of a range from 1024, not as a number of ports; use windows.dynamicPorts", s.Key, s.Value)
 	case !b.in.Target.IsHost() && !def.AppliesToPods():
 		return fmt.Sprintf("%s: the whole node has one value (%v), which cannot be set in a pod; use the scope Host", s.Key, def.Namespacing)
 	case now.isAbsent():
 		return b.explainMissing(def)
 	case errors.Is(now.Err, ErrForeign):
 		return fmt.Sprintf("%s: %s", s.Key, joinLines(now.Err))
+	case s.Key == rangeKey && b.explainPrivilegedPorts(s.Value) != "":
+		return b.explainPrivilegedPorts(s.Value)
 	case now.Err == nil && now.ReadOnly && !def.IsSame(now.Value, s.Value):
 		return fmt.Sprintf("%s: read-only here, and its value is %q", s.Key, settings.TruncateValue(now.Value))
 	}
 	return ""
 }
 
-// maxUserPort was the last port until Windows Server 2003. Go needs Windows 10, where
-// it has the meaning that Vista gave it.
-const maxUserPort = settings.KeyMaxUserPort
-
-func hasTooManyPorts(value string) bool {
-	n, err := strconv.Atoi(value)
-	return err != nil || n > 1<<14
+// explainPrivilegedPorts returns why the kernel would refuse the range, which must not
+// begin below net.ipv4.ip_unprivileged_port_start (ipv4_local_port_range in
+// net/ipv4/sysctl_net_ipv4.c), or "".
+func (b *planBuilder) explainPrivilegedPorts(value string) string {
+	start, err := strconv.Atoi(b.in.Current[settings.KeyUnprivilegedPortStart].Value)
+	if r, rangeErr := settings.ParseSpan(value); err != nil || rangeErr != nil || int(r.First) >= start {
+		return ""
+	}
+	return fmt.Sprintf("%s: %q begins below %s, which is %d in this network, so the kernel would refuse it; lower that one, or choose a range from %d on",
+		rangeKey, value, settings.KeyUnprivilegedPortStart, start, start)
 }
 
 func isOneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }
@@ -114,23 +119,11 @@ func (b *planBuilder) explainMissing(def settings.Setting) string {
 	return fmt.Sprintf("%s: this kernel (%s) does not have it", def.Key, b.in.Kernel)
 }
 
-// isNeeded reports whether the node is under the pressure that s waits for, or was
-// within the cool-down. Before the first measurement, a setting that is enforced stays.
-func (b *planBuilder) isNeeded(s *v1alpha1.Setting) bool {
-	switch _, inJournal := b.findEntry(s.Key); b.in.Level {
-	case v1alpha1.LevelNormal:
-		return inJournal && b.in.NormalFor < time.Duration(s.CoolDownSeconds)*time.Second
-	case "":
-		return inJournal
-	}
-	return true
-}
-
 // findEntry returns the journal entry of key if its values may still be in effect: it
 // is of this boot, or settings survive a restart.
 func (b *planBuilder) findEntry(key string) (JournalEntry, bool) {
 	e, ok := b.in.Entries[key]
-	return e, ok && (isSameBoot(e.Boot, b.in.Boot) || b.in.resolveOS().IsPersistent())
+	return e, ok && (IsSameBoot(e.Boot, b.in.Boot) || b.in.resolveOS().IsPersistent())
 }
 
 // addStatus adds a status that does not depend on any write.
@@ -173,8 +166,12 @@ func (b *planBuilder) keepCurrent() {
 		if e, ok := b.findEntry(key); ok {
 			it := b.addStatus(&v1alpha1.Setting{ID: key, Key: key, Scope: b.chooseScope(), Value: e.Wrote[0]},
 				v1alpha1.SettingApplied, "keeping the current value: no desired settings received yet")
-			if key == b.in.selectPortKeys().reserved {
+			def, _ := b.in.lookupSetting(key)
+			switch {
+			case key == b.in.selectPortKeys().reserved:
 				it.status.Desired = it.status.Current
+			case !def.IsSame(b.in.Current[key].Value, e.Wrote[0]):
+				it.status.Desired = nil
 			}
 		}
 	}

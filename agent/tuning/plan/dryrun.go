@@ -17,7 +17,7 @@ func (b *planBuilder) describeWrite(s *v1alpha1.Setting, def settings.Setting) s
 	case r.isRange(s.Key):
 		return r.describeRangeChange(desiredSetting{s, def}, now)
 	case s.Key == r.reserved:
-		return r.describeAddedPorts(parsePorts(s.Value))
+		return r.describeAddedPorts(parsePortLists(def, s.Value))
 	case def.IsSame(now, s.Value):
 		return "would change nothing"
 	}
@@ -41,9 +41,9 @@ func (r *rangePlanner) describeRangeChange(w desiredSetting, now string) string 
 	return message
 }
 
-func (r *rangePlanner) describeAddedPorts(p ports.Set) string {
+func (r *rangePlanner) describeAddedPorts(p portLists) string {
 	reserved := r.current.mergeAll()
-	more := r.repeatSet(p).subtract(r.current).mergeAll()
+	more := p.subtract(r.current).mergeAll()
 	if more.IsEmpty() {
 		return "would change nothing"
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
@@ -47,6 +48,22 @@ type JournalEntry struct {
 	Wrote []string `json:"wrote"`
 	// At is the time at which Original was read.
 	At time.Time `json:"at"`
+	// Confirmed means that the first value of Wrote was read back after its write.
+	Confirmed bool `json:"confirmed,omitempty"`
+	// Found is the value before the last write if the write before that was not confirmed.
+	// It is either what the kernel made of that one, or another program's value.
+	Found string `json:"found,omitempty"`
+	// Rounded is the value that the kernel makes of the first value of Wrote, if it is
+	// another one.
+	Rounded string `json:"rounded,omitempty"`
+	// Others are the ports of others in a list that the kernel accepts only in parts,
+	// until its write is confirmed.
+	Others string `json:"others,omitempty"`
+	// Temporary are the ports in Wrote that leave the list with the pod or with the
+	// setting that they are reserved for.
+	Temporary string `json:"temporary,omitempty"`
+	// Memory is the Memory of the key, for the next process.
+	Memory Memory `json:"memory,omitzero"`
 }
 
 // Reading is the result of reading a key.
@@ -66,16 +83,26 @@ var ErrForeign = errors.New("unexpected type")
 
 func (r Reading) isAbsent() bool { return errors.Is(r.Err, fs.ErrNotExist) }
 
-// Memory is the state of a key that is kept between plans, until the process ends.
+// Memory is the state of a key that is kept between plans.
 type Memory struct {
 	// Desired is the value that the other fields refer to.
-	Desired string
+	Desired string `json:"desired,omitempty"`
 	// Applied means that the key has had this value.
-	Applied bool
+	Applied bool `json:"applied,omitempty"`
 	// Repairs are the times of recent repeated writes.
-	Repairs []time.Time
+	Repairs []time.Time `json:"repairs,omitempty"`
 	// Contested is the time since when the key is left to another program, or zero.
-	Contested time.Time
+	Contested time.Time `json:"contested,omitzero"`
+	// Overridden means that the pod has replaced the value, whatever Desired is.
+	Overridden bool `json:"overridden,omitempty"`
+	// Activations are the recent times at which pressure made Portreeve write the key,
+	// whatever Desired is.
+	Activations []time.Time `json:"activations,omitempty"`
+	// Failures is the number of writes that failed in succession, FailedAt the time of
+	// the last one, and Failure its error. They end with the process.
+	Failures int       `json:"-"`
+	FailedAt time.Time `json:"-"`
+	Failure  string    `json:"-"`
 }
 
 // Input has everything that a plan depends on.
@@ -112,6 +139,10 @@ type Facts struct {
 	NormalFor time.Duration
 	// Protect has the ports that a wider range must not take.
 	Protect []Protected
+	// PodPortsUnknown means that Protect lacks ports of pods, which are not known yet.
+	PodPortsUnknown bool
+	// Pod describes the pod of a Target that is not the host.
+	Pod PodFacts
 	// Lost is the reason why originals are unknown (the journal was corrupt), or "". If
 	// set, nothing is written.
 	Lost string
@@ -125,21 +156,39 @@ func (f Facts) lookupSetting(key string) (settings.Setting, bool) {
 	return settings.Lookup(f.resolveOS(), key)
 }
 
+// PodFacts describe a pod's ability to write its own sysctls.
+type PodFacts struct {
+	// HasSetup means that the pod has init containers or privileged ones: a value that
+	// changes after Portreeve has written it was changed by the pod.
+	HasSetup bool
+	// IsPrivileged means that the pod has a container that can write sysctls: a value
+	// that differs from the default before Portreeve's first write was set by the pod.
+	IsPrivileged bool
+}
+
 // Protected is a range of ports that a service uses.
 type Protected struct {
 	Ports ports.Range
 	Owner string
+	// IsPod means that the ports are free again when the pod Owner has ended.
+	IsPod bool
 }
 
 // Plan is a list of steps: write NewEntries to the journal, then Writes to the kernel
-// one by one, reading each back, then remove ObsoleteKeys from the journal.
+// one by one, reading each back, then write ConfirmedEntries to the journal and remove
+// ObsoleteKeys from it.
 type Plan struct {
 	NewEntries   []JournalEntry
 	Writes       []Write
 	ObsoleteKeys []string
+	// ConfirmedEntries are the entries of successful writes. ApplyWrites sets them.
+	ConfirmedEntries []JournalEntry
 	// Memory is the input of the next plan.
-	Memory      map[string]Memory
-	os          settings.OS
+	Memory map[string]Memory
+	// Baseline has what the network would have without settings that are enforced only
+	// under pressure; nil if that is what it has.
+	Baseline    *socket.Baseline
+	in          Input
 	drafts      []statusDraft
 	writeErrors map[string]error // by key; nil for a write that succeeded
 }
@@ -149,8 +198,8 @@ type Write struct {
 	Key, Value string
 	// After has the keys whose writes must have succeeded before this one.
 	After []string
-	// Previous is the value on which Value is based. In a shared list only the
-	// difference of the two is changed.
+	// Previous is the value on which Value is based. If the key has another one by now,
+	// it must not be written. In a shared list only the difference of the two is changed.
 	Previous string
 	// Original means that this write restores the original.
 	Original bool
@@ -167,16 +216,19 @@ type statusDraft struct {
 }
 
 // ListKeys returns the keys that must be read for a plan, sorted.
-func ListKeys(os settings.OS, settings []v1alpha1.Setting, entries map[string]JournalEntry) []string {
+func ListKeys(os settings.OS, desired []v1alpha1.Setting, entries map[string]JournalEntry) []string {
 	f := Facts{OS: os}
 	var keys []string
-	for i := range settings {
-		keys = append(keys, settings[i].Key)
+	for i := range desired {
+		keys = append(keys, desired[i].Key)
 	}
 	keys = slices.AppendSeq(keys, maps.Keys(entries))
 	keys = slices.DeleteFunc(keys, func(key string) bool { _, known := f.lookupSetting(key); return !known })
 	if p := f.selectPortKeys(); slices.ContainsFunc(keys, p.isRange) {
 		keys = append(keys, p.reserved)
+		if f.resolveOS() == settings.Linux {
+			keys = append(keys, settings.KeyUnprivilegedPortStart)
+		}
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
@@ -185,7 +237,7 @@ func ListKeys(os settings.OS, settings []v1alpha1.Setting, entries map[string]Jo
 // New computes the plan for in.
 func New(in Input) Plan {
 	b := planBuilder{in: in, desired: map[string]desiredSetting{}, keepKeys: map[string]bool{},
-		plan: Plan{os: in.resolveOS(), Memory: map[string]Memory{}, writeErrors: map[string]error{}}}
+		plan: Plan{in: in, Memory: map[string]Memory{}, writeErrors: map[string]error{}}}
 	if in.Settings == nil {
 		b.keepCurrent()
 		return b.plan
@@ -193,7 +245,7 @@ func New(in Input) Plan {
 	for i := range in.Settings {
 		b.classifySetting(&in.Settings[i])
 	}
-	b.planRanges()
+	b.plan.Baseline = b.planRanges()
 	for _, s := range settings.All() {
 		if s.OS == in.resolveOS() && s.Key != in.selectPortKeys().reserved && !in.selectPortKeys().isRange(s.Key) {
 			b.planScalar(s)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,14 @@ func entriesByKey(list ...JournalEntry) map[string]JournalEntry {
 	return m
 }
 
+// journaled returns the entry of a key whose first value of wrote has been read back.
 func journaled(key, original string, wrote ...string) JournalEntry {
+	return JournalEntry{Key: key, Boot: "b", Original: original, Wrote: wrote, Confirmed: true, Memory: Memory{Desired: wrote[0], Applied: true}}
+}
+
+// unconfirmed returns the entry of a key whose process was killed before it read the value
+// back.
+func unconfirmed(key, original string, wrote ...string) JournalEntry {
 	return JournalEntry{Key: key, Boot: "b", Original: original, Wrote: wrote}
 }
 
@@ -53,7 +61,7 @@ func newInput(settings []v1alpha1.Setting, current map[string]Reading, list ...J
 	return Input{Settings: settings, Current: current, Entries: entriesByKey(list...), Facts: Facts{
 		Now: now, Boot: "b", Kernel: "6.1.0",
 		Allow:   []string{rangeKey, reserveKey, finTimeout, reuse, reuseDelay, conntrackMax},
-		Protect: []Protected{{NodePorts, "node ports"}},
+		Protect: []Protected{{Ports: NodePorts, Owner: "node ports"}},
 	}}
 }
 
@@ -133,7 +141,7 @@ func TestPlan(t *testing.T) {
 			said:  []string{"Applied"},
 		},
 		"A process that was killed before the write resumes": {
-			in:    newInput([]v1alpha1.Setting{newSetting(finTimeout, "20")}, currentValues(finTimeout, "60"), journaled(finTimeout, "60", "20")),
+			in:    newInput([]v1alpha1.Setting{newSetting(finTimeout, "20")}, currentValues(finTimeout, "60"), unconfirmed(finTimeout, "60", "20")),
 			steps: []string{`write net.ipv4.tcp_fin_timeout "20"`},
 			said:  []string{"Applied"},
 		},
@@ -152,6 +160,58 @@ func TestPlan(t *testing.T) {
 			steps: []string{"forget net.ipv4.tcp_fin_timeout"},
 			said:  []string{"Released"},
 		},
+		"A value whose write was not read back is confirmed": {
+			in:    newInput([]v1alpha1.Setting{newSetting(finTimeout, "20")}, currentValues(finTimeout, "20"), unconfirmed(finTimeout, "60", "20", "30")),
+			steps: []string{`record net.ipv4.tcp_fin_timeout was "60", ours ["20"]`},
+			said:  []string{"Applied"},
+		},
+		"A range that begins below the unprivileged ports": {
+			in:   newInput(wide, currentValues(rangeKey, "32768\t60999", reserveKey, "", settings.KeyUnprivilegedPortStart, "30000")),
+			said: []string{`Refused net.ipv4.ip_local_port_range: "16384 65535" begins below net.ipv4.ip_unprivileged_port_start, which is 30000 in this network, so the kernel would refuse it; lower that one, or choose a range from 30000 on`},
+		},
+		"A value that a pod with init containers has replaced": {
+			in: newInput([]v1alpha1.Setting{pods(newSetting(finTimeout, "30"))}, currentValues(finTimeout, "15"), JournalEntry{
+				Target: Target{Pod: "uid"}, Key: finTimeout, Boot: "b", Original: "60", Wrote: []string{"30"}, Confirmed: true, Memory: Memory{Desired: "30", Applied: true}}),
+			with:  func(in *Input) { in.Target, in.Pod.HasSetup = Target{Pod: "uid"}, true },
+			steps: []string{`record net.ipv4.tcp_fin_timeout was "60", ours ["30"]`},
+			said:  []string{`Refused net.ipv4.tcp_fin_timeout: the pod has set it to "15" itself, which takes precedence`},
+		},
+		"A value that a privileged pod has set before the first write": {
+			in:   newInput([]v1alpha1.Setting{pods(newSetting(finTimeout, "30"))}, currentValues(finTimeout, "15")),
+			with: func(in *Input) { in.Target, in.Pod.IsPrivileged = Target{Pod: "uid"}, true },
+			said: []string{`Refused net.ipv4.tcp_fin_timeout: the pod has set it to "15" itself, which takes precedence`},
+		},
+		"The default in a privileged pod is not its choice": {
+			in:    newInput([]v1alpha1.Setting{pods(newSetting(finTimeout, "30"))}, currentValues(finTimeout, "60")),
+			with:  func(in *Input) { in.Target, in.Pod.IsPrivileged = Target{Pod: "uid"}, true },
+			steps: []string{`record net.ipv4.tcp_fin_timeout was "60", ours ["30"]`, `write net.ipv4.tcp_fin_timeout "30"`},
+			said:  []string{"Applied"},
+		},
+		"A range of a pod with its own range takes no ports": {
+			in:   newInput([]v1alpha1.Setting{pods(newSetting(rangeKey, "16384 65535"))}, currentValues(rangeKey, "1024\t65535", reserveKey, "")),
+			with: func(in *Input) { in.Target, in.Pod.IsPrivileged = Target{Pod: "uid"}, true },
+			said: []string{`Refused net.ipv4.ip_local_port_range: the pod has set it to "1024\t65535" itself, which takes precedence`},
+		},
+		"A setting that oscillates stays for twice the cool-down": {
+			in: newInput([]v1alpha1.Setting{under}, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
+			with: func(in *Input) {
+				in.Level, in.NormalFor = v1alpha1.LevelNormal, 599*time.Second
+				m := Memory{Desired: "30", Applied: true, Activations: []time.Time{now.Add(-time.Hour), now.Add(-time.Minute)}}
+				e := in.Entries[finTimeout]
+				e.Memory, in.Memory = m, map[string]Memory{finTimeout: m}
+				in.Entries[finTimeout] = e
+			},
+			said: []string{"Applied"},
+		},
+		"Activations of another day don't count": {
+			in: newInput([]v1alpha1.Setting{under}, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
+			with: func(in *Input) {
+				in.Level, in.NormalFor = v1alpha1.LevelNormal, 300*time.Second
+				in.Memory = map[string]Memory{finTimeout: {Desired: "30", Applied: true, Activations: []time.Time{now.Add(-25 * time.Hour), now.Add(-time.Minute)}}}
+			},
+			steps: []string{`write net.ipv4.tcp_fin_timeout "60"`, "forget net.ipv4.tcp_fin_timeout"},
+			said:  []string{"Standby"},
+		},
 		"Without desired settings the current values stay": {
 			in:   newInput(nil, currentValues(finTimeout, "30"), journaled(finTimeout, "60", "30")),
 			said: []string{"Applied keeping the current value: no desired settings received yet"},
@@ -169,14 +229,15 @@ func TestPlan(t *testing.T) {
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{conntrackMax: {Desired: "524288", Applied: true, Repairs: []time.Time{now.Add(-2 * time.Minute), now.Add(-time.Minute)}}}
 			},
-			said: []string{"Contested net.netfilter.nf_conntrack_max: another program, probably kube-proxy (conntrack in its configuration), keeps changing it: Portreeve has rewritten it 2 times, and now leaves it alone for 6 hours; remove the setting from one of the two"},
+			steps: []string{`record net.netfilter.nf_conntrack_max was "262144", ours ["524288"]`}, // so that the next process knows
+			said:  []string{"Contested net.netfilter.nf_conntrack_max: another program, probably kube-proxy (conntrack in its configuration), keeps changing it: Portreeve has rewritten it 2 times, and now leaves it alone for 6 hours; remove the setting from one of the two"},
 		},
 		"Old repairs don't count": {
 			in: newInput([]v1alpha1.Setting{newSetting(finTimeout, "30")}, currentValues(finTimeout, "44"), journaled(finTimeout, "44", "30")),
 			with: func(in *Input) {
-				in.Memory = map[string]Memory{finTimeout: {Desired: "30", Applied: true, Repairs: []time.Time{now.Add(-2 * time.Hour), now.Add(-time.Hour)}}}
+				in.Memory = map[string]Memory{finTimeout: {Desired: "30", Applied: true, Repairs: []time.Time{now.Add(-9 * 24 * time.Hour), now.Add(-8 * 24 * time.Hour)}}}
 			},
-			steps: []string{`write net.ipv4.tcp_fin_timeout "30"`},
+			steps: []string{`record net.ipv4.tcp_fin_timeout was "44", ours ["30"]`, `write net.ipv4.tcp_fin_timeout "30"`},
 			said:  []string{"Applied"},
 		},
 		"A contested key is written again after the pause": {
@@ -184,7 +245,7 @@ func TestPlan(t *testing.T) {
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{finTimeout: {Desired: "30", Applied: true, Contested: now.Add(-6 * time.Hour)}}
 			},
-			steps: []string{`write net.ipv4.tcp_fin_timeout "30"`},
+			steps: []string{`record net.ipv4.tcp_fin_timeout was "44", ours ["30"]`, `write net.ipv4.tcp_fin_timeout "30"`},
 			said:  []string{"Applied"},
 		},
 		"A new value for a contested key is written at once": {
@@ -251,6 +312,10 @@ func TestPlan(t *testing.T) {
 			in:    newInput([]v1alpha1.Setting{}, currentValues(reserveKey, "8080,9000,9100"), journaled(reserveKey, "8080", "9000")),
 			steps: []string{`write net.ipv4.ip_local_reserved_ports "8080,9100"`, "forget net.ipv4.ip_local_reserved_ports"},
 			said:  []string{"Released"},
+		},
+		"A list that cannot be read is reported until it is restored": {
+			in:   newInput([]v1alpha1.Setting{}, map[string]Reading{reserveKey: {Err: errors.New("input/output error")}}, journaled(reserveKey, "8080", "9000")),
+			said: []string{"Failed net.ipv4.ip_local_reserved_ports: Portreeve's ports in it cannot be removed, because it cannot be read: input/output error"},
 		},
 		"A list of others that has the desired ports is enough": {
 			in:   newInput([]v1alpha1.Setting{newSetting(reserveKey, "9000")}, currentValues(reserveKey, "8080,9000-9010")),
@@ -369,12 +434,12 @@ func TestAWriteThatFailsStopsDependentWrites(t *testing.T) {
 		if w.Key == reserveKey {
 			return "", errors.New("invalid argument")
 		}
-		return "31", nil // not what was written
+		return "60", nil // not what was written
 	})
 	_, said := summarizePlan(p)
 	want := []string{
 		"Failed net.ipv4.ip_local_port_range: not written, because net.ipv4.ip_local_reserved_ports could not be written: invalid argument",
-		`Failed net.ipv4.tcp_fin_timeout: wrote "30", but read "31"`,
+		`Failed net.ipv4.tcp_fin_timeout: wrote "30", but read "60"`,
 	}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)
@@ -393,5 +458,30 @@ func TestWithoutTheJournalNothingIsWritten(t *testing.T) {
 	})
 	if _, said := summarizePlan(p); !strings.Contains(said[0], "Failed net.ipv4.tcp_fin_timeout: no setting is changed without the journal, which cannot be written: read-only file system") {
 		t.Error(said)
+	}
+}
+
+func TestListsOfPortsAreReadAndFormattedAlike(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		want := map[uint16]bool{}
+		var items []string
+		for range r.IntN(40) {
+			first := r.IntN(1 << 16)
+			last := min(1<<16-1, first+r.IntN(1<<r.IntN(12)))
+			for p := first; p <= last; p++ {
+				want[uint16(p)] = true
+			}
+			items = append(items, fmt.Sprintf("%d-%d", first, last))
+		}
+		got := parsePorts(strings.Join(items, ","))
+		for p := range want {
+			if !got.Contains(p) {
+				t.Fatalf("port %d of %v is missing", p, items)
+			}
+		}
+		if got.Len() != len(want) || parsePorts(got.String()) != got {
+			t.Fatalf("%v: %d ports, want %d; formatted as %s", items, got.Len(), len(want), got.String())
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
@@ -26,7 +27,7 @@ type portKeys struct {
 
 var (
 	linuxPortKeys   = portKeys{[]string{rangeKey}, reserveKey}
-	windowsPortKeys = portKeys{[]string{settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP}, settings.KeyExcludedPorts}
+	windowsPortKeys = portKeys{[]string{settings.KeyDynamicPortsTCP, settings.KeyDynamicPortsUDP, settings.KeyAutoReusePorts}, settings.KeyExcludedPorts}
 )
 
 func (f Facts) selectPortKeys() portKeys {
@@ -60,8 +61,11 @@ type rangePlanner struct {
 	// the rest.
 	current, own, others portLists
 	// required are the ports that must be listed for the spec and for the ranges.
-	required    portLists
-	rangeWrites []*Write
+	required portLists
+	// lasting are the required ports of services that may not listen now. temporary are
+	// those of pods and of the spec.
+	lasting, temporary ports.Set
+	rangeWrites        []*Write
 }
 
 func (b *planBuilder) newRangePlanner() *rangePlanner {
@@ -75,7 +79,7 @@ func (b *planBuilder) newRangePlanner() *rangePlanner {
 		}
 	}
 	r.own = r.own.subtract(parsePortLists(r.def, b.in.Current[r.reserved].Foreign))
-	r.others = r.current.subtract(r.own)
+	r.others = r.current.subtract(r.own).unite(r.findInterruptedPorts())
 	return r
 }
 
@@ -85,12 +89,13 @@ func (r *rangePlanner) repeatSet(p ports.Set) portLists {
 }
 
 // planRanges plans the writes of the ranges and of the reserved ports.
-func (b *planBuilder) planRanges() {
+func (b *planBuilder) planRanges() *socket.Baseline {
 	r := b.newRangePlanner()
 	for _, key := range r.ranges {
 		r.planRange(key)
 	}
 	r.planReserved()
+	return r.computeBaseline()
 }
 
 func (r *rangePlanner) planRange(key string) {
@@ -100,7 +105,7 @@ func (r *rangePlanner) planRange(key string) {
 	case wanted:
 		r.planWiderRange(w)
 	case r.keepKeys[key]: // the range stays, and so do the ports reserved for it
-		r.required = r.required.unite(r.own)
+		r.required = r.required.unite(r.own).unite(r.repeatSet(r.findProtectedPorts(key)))
 	case inJournal:
 		def, _ := r.in.lookupSetting(key)
 		move := r.planRestore(def, e)
@@ -109,6 +114,23 @@ func (r *rangePlanner) planRange(key string) {
 		}
 		r.addRangeWrite(move)
 	}
+}
+
+// findProtectedPorts returns the protected ports that the current value of a range includes
+// and that it would not include without Portreeve. Another program may have reserved some of
+// them until now.
+func (r *rangePlanner) findProtectedPorts(key string) (protected ports.Set) {
+	e, inJournal := r.findEntry(key)
+	if !inJournal {
+		return protected
+	}
+	def, _ := r.in.lookupSetting(key)
+	now := r.in.Current[key].Value
+	gained := findGainedPorts(def, e.restoreValue(def, now), now)
+	for _, p := range r.in.Protect {
+		protected = ports.Union(protected, ports.Intersection(ports.NewSet(p.Ports), gained))
+	}
+	return protected
 }
 
 func (r *rangePlanner) addRangeWrite(w *Write) {
@@ -120,6 +142,11 @@ func (r *rangePlanner) addRangeWrite(w *Write) {
 // planWiderRange plans to set a range, if the ports that it must not take can be
 // reserved.
 func (r *rangePlanner) planWiderRange(w desiredSetting) {
+	now := r.in.Current[w.Key].Value
+	if why := r.explainPodChoice(w); why != "" && !w.def.IsSame(now, w.Value) {
+		r.addStatus(w.Setting, v1alpha1.SettingRefused, why)
+		return
+	}
 	need, why := r.findCollisions(w)
 	if why == "" {
 		why = r.explainUnreservable(w.Key, need)
@@ -153,21 +180,36 @@ func (r *rangePlanner) findCollisions(w desiredSetting) (need ports.Set, why str
 	if added.IsEmpty() {
 		return need, ""
 	}
+	var ofPods ports.Set
 	for _, p := range r.in.Protect {
-		need = ports.Union(need, ports.Intersection(ports.NewSet(p.Ports), taken))
+		collides := ports.Intersection(ports.NewSet(p.Ports), taken)
+		if p.IsPod {
+			ofPods.AddAll(&collides)
+		} else {
+			need.AddAll(&collides)
+		}
 	}
 	// A port that was reserved once stays reserved while the range is wide, also after
 	// a restart of the machine, when its service may not listen yet.
 	if old, ok := r.in.Entries[r.reserved]; ok {
-		need = ports.Union(need, ports.Intersection(parsePortLists(r.def, old.Wrote[0]).mergeAll(), added))
+		before, temporary := parsePortLists(r.def, old.Wrote[0]).mergeAll(), parsePorts(old.Temporary)
+		if r.in.PodPortsUnknown {
+			kept := ports.Intersection(temporary, added)
+			ofPods.AddAll(&kept)
+		}
+		lasting := ports.Intersection(ports.Difference(before, temporary), added)
+		need.AddAll(&lasting)
 	}
 	if !w.def.IsSame(now, w.Value) {
 		if err := r.in.ListenersErr; err != nil {
 			return need, fmt.Sprintf("%s: cannot widen range: the listening ports could not be read: %v", w.Key, err)
 		}
-		need = ports.Union(need, ports.Intersection(ports.NewSet(r.in.Listeners...), added))
+		listening := ports.Difference(ports.Intersection(ports.NewSet(r.in.Listeners...), added), ofPods)
+		need.AddAll(&listening)
 	}
-	return need, ""
+	r.lasting.AddAll(&need)
+	r.temporary.AddAll(&ofPods)
+	return ports.Union(need, ofPods), ""
 }
 
 // explainUnreservable returns why need cannot be reserved for the range key, or "" if
@@ -209,126 +251,6 @@ func (b *planBuilder) nameOwners(p ports.Set) string {
 		names = append(names[:3], "others")
 	}
 	return strings.Join(names, ", ")
-}
-
-// planReserved adds the writes in order: reserve ports, set the ranges, unreserve
-// ports.
-func (r *rangePlanner) planReserved() {
-	w, wanted := r.desired[r.reserved]
-	switch {
-	case wanted:
-		r.required = r.required.unite(r.repeatSet(parsePorts(w.Value)))
-	case r.keepKeys[r.reserved]:
-		r.required = r.required.unite(r.own)
-	}
-	target := r.others.unite(r.required)
-	before := r.current.unite(target)
-	if r.current.equals(target) {
-		r.keepReserved(w, wanted)
-		r.addWrites(r.rangeWrites...)
-		return
-	}
-	if !r.canReserve(w, wanted) {
-		r.planUnreserved()
-		return
-	}
-	var needed []string
-	if !before.equals(r.current) {
-		r.addWrites(&Write{Key: r.reserved, Value: before.formatValue(r.def), Previous: r.current.formatValue(r.def)})
-		needed = []string{r.reserved}
-	}
-	for _, m := range r.rangeWrites {
-		m.After = needed
-	}
-	r.addWrites(r.rangeWrites...)
-	if !before.equals(target) {
-		last := &Write{Key: r.reserved, Value: target.formatValue(r.def), Previous: before.formatValue(r.def), Original: r.required.isEmpty()}
-		for _, m := range r.rangeWrites {
-			last.After = append(last.After, m.Key)
-		}
-		r.addWrites(last)
-	}
-	r.recordReserved(w, wanted)
-}
-
-// canReserve reports whether the list, which has to be changed, may be written.
-func (r *rangePlanner) canReserve(w desiredSetting, wanted bool) bool {
-	now := r.in.Current[r.reserved]
-	missing := !r.required.subtract(r.current).isEmpty()
-	s := w.Setting
-	if !wanted {
-		s = &v1alpha1.Setting{ID: r.reserved, Key: r.reserved, Scope: r.chooseScope(), Value: r.required.formatValue(r.def)}
-	}
-	switch {
-	case now.Err != nil:
-		return false
-	case now.ReadOnly:
-		r.addStatus(s, v1alpha1.SettingFailed, r.reserved+": Portreeve's ports in it cannot be removed, because it is read-only here")
-		return false
-	case !missing: // only ports of Portreeve are removed
-		return true
-	}
-	state, why := r.checkContention(r.reserved, r.required.formatValue(r.def), false)
-	if why != "" {
-		r.addStatus(s, state, why)
-	}
-	return why == ""
-}
-
-// planUnreserved adds the writes of ranges that take no port from a service.
-func (r *rangePlanner) planUnreserved() {
-	free := r.required.subtract(r.current).isEmpty()
-	for _, m := range r.rangeWrites {
-		if m.Original || free {
-			r.addWrites(m)
-			continue
-		}
-		for i := range r.plan.drafts {
-			if it := &r.plan.drafts[i]; it.status.Key == m.Key && len(it.requires) > 0 {
-				it.requires, it.status.State = nil, v1alpha1.SettingRefused
-				it.status.Message = fmt.Sprintf("%s: cannot widen range: it overlaps ports of %s, and %s cannot be written", m.Key, r.nameOwners(r.required.mergeAll()), r.reserved)
-			}
-		}
-	}
-}
-
-// keepReserved plans no write of the list, which is as required.
-func (r *rangePlanner) keepReserved(w desiredSetting, wanted bool) {
-	if wanted {
-		r.addStatus(w.Setting, v1alpha1.SettingApplied, "")
-	}
-	if !r.required.isEmpty() {
-		r.rememberApplied(r.reserved, r.required.formatValue(r.def))
-	}
-	now := r.in.Current[r.reserved]
-	_, known := r.in.Entries[r.reserved]
-	if known && (now.Err == nil || now.isAbsent()) && !r.keepKeys[r.reserved] && r.own.intersect(r.current).isEmpty() {
-		r.plan.ObsoleteKeys = append(r.plan.ObsoleteKeys, r.reserved)
-	}
-}
-
-// recordReserved adds the journal entry and the status of the list that is written.
-func (r *rangePlanner) recordReserved(w desiredSetting, wanted bool) {
-	e, inJournal := r.findEntry(r.reserved)
-	if r.required.isEmpty() { // all ports of Portreeve are removed
-		r.plan.ObsoleteKeys = append(r.plan.ObsoleteKeys, r.reserved)
-		s := &v1alpha1.Setting{ID: r.reserved, Key: r.reserved, Scope: r.chooseScope(), Value: e.Original}
-		it := r.addReleasedStatus(s, "")
-		it.requires, it.status.State = []string{r.reserved}, v1alpha1.SettingPending
-		return
-	}
-	if !inJournal {
-		e = JournalEntry{Target: r.in.Target, Key: r.reserved, Boot: r.in.Boot,
-			Original: r.in.Current[r.reserved].Value, At: r.in.Now}
-	}
-	e.Wrote = []string{r.required.subtract(r.others).formatValue(r.def)}
-	if present := r.own.intersect(r.current); !present.isEmpty() && present.formatValue(r.def) != e.Wrote[0] {
-		e.Wrote = append(e.Wrote, present.formatValue(r.def))
-	}
-	r.addEntry(e)
-	if wanted {
-		r.addPendingStatus(w.Setting, v1alpha1.SettingApplied, "", r.reserved).status.Original = abbreviateValue(e.Original)
-	}
 }
 
 func (b *planBuilder) addWrites(writes ...*Write) {

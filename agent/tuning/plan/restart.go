@@ -10,9 +10,9 @@ import (
 // A value that takes effect after a restart is written once. The value in effect until
 // then is Live of its journal entry, while the boot is the same.
 
-// isSameBoot compares boot IDs. Windows has only a computed boot time, so a small
+// IsSameBoot reports whether a and b are IDs of the same boot. Windows has only a computed boot time, so a small
 // difference must not look like a restart.
-func isSameBoot(a, b string) bool {
+func IsSameBoot(a, b string) bool {
 	if a == b {
 		return true
 	}
@@ -35,7 +35,7 @@ func (b *planBuilder) evaluateEffect(def settings.Setting, value string, e Journ
 	case settings.Immediately:
 		return v1alpha1.SettingApplied, ""
 	case settings.AfterRestart:
-		if isSameBoot(e.Boot, b.in.Boot) && e.Live != "" && !def.IsSame(e.Live, value) {
+		if IsSameBoot(e.Boot, b.in.Boot) && e.Live != "" && !def.IsSame(e.Live, value) {
 			return v1alpha1.SettingRestartRequired, "takes effect after a restart of the node; until then: " + settings.TruncateValue(e.Live)
 		}
 		return v1alpha1.SettingApplied, ""
@@ -46,11 +46,11 @@ func (b *planBuilder) evaluateEffect(def settings.Setting, value string, e Journ
 // findLiveValue returns the value in effect in this boot of a setting that takes effect
 // after a restart; e is its entry, if any.
 func (b *planBuilder) findLiveValue(def settings.Setting, now string, e JournalEntry) string {
-	m := b.in.Memory[def.Key]
+	m := b.findMemory(def.Key)
 	switch {
 	case def.Effect != settings.AfterRestart:
 		return ""
-	case isSameBoot(e.Boot, b.in.Boot) && e.Live != "":
+	case IsSameBoot(e.Boot, b.in.Boot) && e.Live != "":
 		return e.Live
 	case m.Applied: // another program has changed it since
 		return m.Desired

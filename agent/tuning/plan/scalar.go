@@ -3,20 +3,9 @@ package plan
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"time"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
-)
-
-const (
-	// After maxRepairs within repairWindow, a key is left to the other program for
-	// contestedPause.
-	maxRepairs     = 2
-	repairWindow   = time.Hour
-	contestedPause = 6 * time.Hour
 )
 
 // planScalar plans a key that has one value.
@@ -35,25 +24,23 @@ func (b *planBuilder) planScalar(def settings.Setting) {
 func (b *planBuilder) planValue(w desiredSetting) *Write {
 	now := b.in.Current[w.Key].Value
 	e, inJournal := b.findEntry(w.Key)
-	if w.def.IsSame(now, w.Value) {
-		b.rememberApplied(w.Key, w.Value)
-		state, message := b.evaluateEffect(w.def, now, e)
-		b.addStatus(w.Setting, state, message)
-		if _, old := b.in.Entries[w.Key]; old && !inJournal {
-			b.plan.ObsoleteKeys = append(b.plan.ObsoleteKeys, w.Key)
-		}
+	if w.def.IsSame(now, w.Value) || inJournal && e.isRoundedTo(w.def, w.Value, now) {
+		b.keepValue(w, now)
 		return nil
 	}
 	isOurs := inJournal && e.hasWrittenValue(w.def, now)
-	if state, why := b.checkContention(w.Key, w.Value, isOurs); why != "" {
+	if state, why := b.findObstacle(w, isOurs); why != "" {
 		b.addStatus(w.Setting, state, why)
 		return nil
 	}
 	next := JournalEntry{Target: b.in.Target, Key: w.Key, Boot: b.in.Boot, Original: now,
-		Wrote: []string{w.Value}, At: b.in.Now, Live: b.findLiveValue(w.def, now, e)}
+		Wrote: []string{w.Value}, At: b.in.Now, Live: b.findLiveValue(w.def, now, e), Memory: b.rememberActivation(w)}
 	if inJournal {
 		next.Original = e.restoreValue(w.def, now)
 		next.Wrote = append(next.Wrote, e.listPresentValues(w.def, now, w.Value)...)
+		if !isOurs && !e.Confirmed && canRound(w.def) && !w.def.IsSame(now, e.Original) {
+			next.Original, next.Found = e.Original, now // which of the two is known after the write
+		}
 	}
 	if isOurs {
 		next.At = e.At
@@ -61,68 +48,68 @@ func (b *planBuilder) planValue(w desiredSetting) *Write {
 	b.addEntry(next)
 	state, message := b.evaluateEffect(w.def, w.Value, next)
 	b.addPendingStatus(w.Setting, state, message, w.Key).status.Original = abbreviateValue(next.Original)
-	return &Write{Key: w.Key, Value: w.Value}
+	return &Write{Key: w.Key, Value: w.Value, Previous: now}
+}
+
+// findObstacle returns why w, which is not set, is not written now, or "".
+func (b *planBuilder) findObstacle(w desiredSetting, isOurs bool) (state v1alpha1.SettingState, why string) {
+	if why := b.explainPodChoice(w); why != "" {
+		return v1alpha1.SettingRefused, why
+	}
+	if m := b.findMemory(w.Key); m.Desired == w.Value && m.Failures > 0 &&
+		b.in.Now.Sub(m.FailedAt).Abs() < min(minRetryDelay<<min(m.Failures, 7), maxRetryDelay) {
+		b.plan.Memory[w.Key] = m
+		return v1alpha1.SettingFailed, w.Key + ": " + m.Failure
+	}
+	return b.checkContention(w.Key, w.Value, isOurs)
+}
+
+// explainPodChoice returns why w is left to the pod, which has set the key itself, or "".
+func (b *planBuilder) explainPodChoice(w desiredSetting) string {
+	now := b.in.Current[w.Key].Value
+	e, inJournal := b.findEntry(w.Key)
+	m := b.findMemory(w.Key)
+	isChanged := m.Applied && !(inJournal && e.hasWrittenValue(w.def, now)) && b.in.Pod.HasSetup
+	isPreset := !inJournal && b.in.Pod.IsPrivileged && w.def.Default != "" && !w.def.IsSame(now, w.def.Default)
+	if b.in.Target.IsHost() || !isChanged && !isPreset && !m.Overridden {
+		return ""
+	}
+	m.Overridden = m.Overridden || isChanged
+	b.plan.Memory[w.Key] = m
+	if e.Memory = m; inJournal {
+		b.addEntry(e)
+	}
+	return fmt.Sprintf("%s: the pod has set it to %q itself, which takes precedence", w.Key, settings.TruncateValue(now))
+}
+
+// keepValue plans no write of w, which is set.
+func (b *planBuilder) keepValue(w desiredSetting, now string) {
+	b.rememberApplied(w.Key, w.Value)
+	e, inJournal := b.findEntry(w.Key)
+	state, message := b.evaluateEffect(w.def, now, e)
+	if inJournal && e.isRoundedTo(w.def, w.Value, now) {
+		message = explainRounding(w.def, w.Value, now)
+	}
+	b.addStatus(w.Setting, state, message)
+	_, isOld := b.in.Entries[w.Key]
+	switch {
+	case isOld && !inJournal:
+		b.plan.ObsoleteKeys = append(b.plan.ObsoleteKeys, w.Key)
+	case inJournal && w.def.IsSame(e.Wrote[0], w.Value):
+		b.addEntry(e.confirm(w.def, now, b.plan.Memory[w.Key]))
+	}
 }
 
 // addEntry adds the journal entry of a key that is about to be written, unless the
 // journal already has it.
 func (b *planBuilder) addEntry(e JournalEntry) {
 	old, ok := b.findEntry(e.Key)
-	if !ok || old.Original != e.Original || !slices.Equal(old.Wrote, e.Wrote) || e.Live != "" && old.Boot != e.Boot {
+	if old.Confirmed && !e.Confirmed {
+		old.Confirmed = false // the same value is written again
+	}
+	if !ok || !old.equals(&e) || e.Live != "" && old.Boot != e.Boot {
 		b.plan.NewEntries = append(b.plan.NewEntries, e)
 	}
-}
-
-// rememberApplied records that key has the value desired.
-func (b *planBuilder) rememberApplied(key, desired string) {
-	m := b.recallMemory(key, desired)
-	m.Applied, m.Contested = true, time.Time{}
-	b.plan.Memory[key] = m
-}
-
-// recallMemory returns the Memory of key if it refers to the value desired.
-func (b *planBuilder) recallMemory(key, desired string) Memory {
-	m := b.in.Memory[key]
-	if m.Desired != desired || !m.Contested.IsZero() && b.in.Now.Sub(m.Contested) >= contestedPause {
-		return Memory{Desired: desired}
-	}
-	m.Repairs = slices.DeleteFunc(slices.Clone(m.Repairs), func(t time.Time) bool {
-		return b.in.Now.Sub(t) >= repairWindow
-	})
-	return m
-}
-
-// checkContention returns why key, which has another value than desired, is not written
-// now, or "". isOurs means that Portreeve wrote the current value, so that no other
-// program is involved.
-func (b *planBuilder) checkContention(key, desired string, isOurs bool) (state v1alpha1.SettingState, why string) {
-	if b.in.Lost != "" {
-		return v1alpha1.SettingFailed, b.in.Lost
-	}
-	m := b.recallMemory(key, desired)
-	switch drifted := m.Applied && !isOurs && m.Contested.IsZero(); {
-	case drifted && len(m.Repairs) < maxRepairs:
-		m.Repairs = append(m.Repairs, b.in.Now)
-	case drifted:
-		m.Contested = b.in.Now
-	}
-	b.plan.Memory[key] = m
-	if m.Contested.IsZero() {
-		return "", ""
-	}
-	return v1alpha1.SettingContested, fmt.Sprintf("%s: another program, probably %s, keeps changing it: Portreeve has rewritten it %d times, and now leaves it alone for %d hours; remove the setting from one of the two",
-		key, b.guessWriter(key), maxRepairs, int(contestedPause.Hours()))
-}
-
-// guessWriter returns the programs that probably write key.
-func (b *planBuilder) guessWriter(key string) string {
-	if b.in.resolveOS() == settings.Windows {
-		return "a group policy, a script of the node's image or another agent"
-	}
-	if strings.HasPrefix(key, "net.netfilter.nf_conntrack") {
-		return "kube-proxy (conntrack in its configuration)"
-	}
-	return "systemd-sysctl, TuneD, Cilium or another agent that sets sysctls"
 }
 
 // planRestore plans to restore the original, unless another program has changed the
@@ -155,7 +142,7 @@ func (b *planBuilder) planRestore(def settings.Setting, e JournalEntry) *Write {
 	b.plan.ObsoleteKeys = append(b.plan.ObsoleteKeys, e.Key)
 	it := b.addReleasedStatus(s, b.explainDelay(def, e, back))
 	it.requires, it.status.State = []string{e.Key}, v1alpha1.SettingPending
-	return &Write{Key: e.Key, Value: back, Original: true}
+	return &Write{Key: e.Key, Value: back, Previous: now.Value, Original: true}
 }
 
 // addReleasedStatus adds the status of a key that is being restored. If the spec still

@@ -21,13 +21,14 @@ const (
 func newWindowsInput(desired []v1alpha1.Setting, current map[string]Reading, list ...JournalEntry) Input {
 	in := newInput(desired, current, list...)
 	in.OS, in.Kernel = settings.Windows, "10.0.20348"
-	in.Allow = []string{timedWait, maxUserPort, excluded, tcp, udp}
+	in.Allow = []string{timedWait, settings.KeyMaxUserPort, excluded, tcp, udp, settings.KeyAutoReusePorts}
 	return in
 }
 
 // restartEntry returns an entry of TcpTimedWaitDelay.
 func restartEntry(boot, original, wrote, live string) JournalEntry {
-	return JournalEntry{Key: timedWait, Boot: boot, Original: original, Wrote: []string{wrote}, Live: live}
+	return JournalEntry{Key: timedWait, Boot: boot, Original: original, Wrote: []string{wrote}, Live: live,
+		Confirmed: true, Memory: Memory{Desired: wrote, Applied: true}}
 }
 
 func TestPlanOfWindows(t *testing.T) {
@@ -95,8 +96,8 @@ func TestPlanOfWindows(t *testing.T) {
 			said: []string{"Failed " + timedWait + ": cannot be read: access is denied"},
 		},
 		"MaxUserPort is not the last port on this Windows": {
-			in:   newWindowsInput([]v1alpha1.Setting{newSetting(maxUserPort, "65534")}, currentValues(maxUserPort, settings.Unset)),
-			said: []string{"Refused " + maxUserPort + `: "65534": the last port until Windows Server 2003 only; since Vista it is a number of ports from 49152 on, 255 to 16384; use windows.dynamicPorts`},
+			in:   newWindowsInput([]v1alpha1.Setting{newSetting(settings.KeyMaxUserPort, "16384")}, currentValues(settings.KeyMaxUserPort, settings.Unset)),
+			said: []string{"Refused " + settings.KeyMaxUserPort + `: "16384": Windows 10, Server 2016 and later were measured to interpret it as the last port of a range from 1024, not as a number of ports; use windows.dynamicPorts`},
 		},
 		"A legacy value is refused with the reason": {
 			in:   newWindowsInput([]v1alpha1.Setting{newSetting(settings.TcpipParameters+"MaxFreeTcbs", "65535")}, nil),
@@ -167,6 +168,32 @@ func TestPlanOfWindows(t *testing.T) {
 			steps: []string{`write dynamicport tcp "49152 16384"`, "forget dynamicport tcp"},
 			said:  []string{"Released"},
 		},
+		"Ports are excluded for UDP only": {
+			in: newWindowsInput([]v1alpha1.Setting{newSetting(excluded, "IPv4 TCP ; IPv6 TCP ; IPv4 UDP 65330; IPv6 UDP 65330")}, currentValues(excluded, "5357")),
+			steps: []string{
+				`record excludedportrange was "5357", ours ["IPv4 TCP ; IPv6 TCP ; IPv4 UDP 65330; IPv6 UDP 65330"]`,
+				`write excludedportrange "IPv4 TCP 5357; IPv6 TCP 5357; IPv4 UDP 5357,65330; IPv6 UDP 5357,65330"`,
+			},
+			said: []string{"Applied"},
+		},
+		"An auto-reuse range first excludes node ports, and waits for a restart": {
+			in: newWindowsInput([]v1alpha1.Setting{newSetting(settings.KeyAutoReusePorts, "20000 40000")}, currentValues(settings.KeyAutoReusePorts, settings.Unset, excluded, "")),
+			steps: []string{
+				`record AutoReusePortRange was "unset", ours ["20000 40000"]`,
+				`record excludedportrange was "", ours ["30000-32767"]`,
+				`write excludedportrange "30000-32767"`,
+				`write AutoReusePortRange "20000 40000" after [excludedportrange]`,
+			},
+			said: []string{"RestartRequired takes effect after a restart of the node; until then: unset"},
+		},
+		"A dry run of an auto-reuse range says that there is none": {
+			in: newWindowsInput([]v1alpha1.Setting{func() v1alpha1.Setting {
+				s := newSetting(settings.KeyAutoReusePorts, "33000 20000")
+				s.Mode = v1alpha1.ModeDryRun
+				return s
+			}()}, currentValues(settings.KeyAutoReusePorts, settings.Unset, excluded, "")),
+			said: []string{`DryRun would change "unset" to "33000 20000": 0 → 20,000 ports`},
+		},
 		"A dry run reports the number of ports gained": {
 			in: newWindowsInput([]v1alpha1.Setting{func() v1alpha1.Setting { s := newSetting(tcp, "16385 49151"); s.Mode = v1alpha1.ModeDryRun; return s }()},
 				currentValues(tcp, usual, excluded, "")),
@@ -177,7 +204,8 @@ func TestPlanOfWindows(t *testing.T) {
 			with: func(in *Input) {
 				in.Memory = map[string]Memory{timedWait: {Desired: "30", Applied: true, Repairs: []time.Time{now, now}}}
 			},
-			said: []string{"Contested " + timedWait + ": another program, probably a group policy, a script of the node's image or another agent, keeps changing it: Portreeve has rewritten it 2 times, and now leaves it alone for 6 hours; remove the setting from one of the two"},
+			steps: []string{`record ` + timedWait + ` was "unset", ours ["30"]`}, // so that the next process knows
+			said:  []string{"Contested " + timedWait + ": another program, probably a group policy, a script of the node's image or another agent, keeps changing it: Portreeve has rewritten it 2 times, and now leaves it alone for 6 hours; remove the setting from one of the two"},
 		},
 	}
 	for name, test := range tests {
@@ -211,11 +239,11 @@ func TestBootTimesThatDifferSlightlyAreTheSameBoot(t *testing.T) {
 		at: true, "2026-11-21T10:00:00.1234999Z": true, "2026-11-21T09:59:58Z": true,
 		"2026-11-21T10:01:00Z": false, "": false, "5b9f7e0c-1c3c-4f6e-9f0a-2d8f5b0e6a11": false,
 	} {
-		if got := isSameBoot(at, b); got != want {
+		if got := IsSameBoot(at, b); got != want {
 			t.Errorf("%q: %v", b, got)
 		}
 	}
-	if isSameBoot("a", "b") || !isSameBoot("a", "a") {
+	if IsSameBoot("a", "b") || !IsSameBoot("a", "a") {
 		t.Error("boot IDs of Linux are alike or not")
 	}
 }

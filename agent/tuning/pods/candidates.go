@@ -64,6 +64,12 @@ type podSettings struct {
 // are known.
 func (list candidateList) resolvePod(p podspecs.Pod, namespace func(string) (map[string]string, bool)) podSettings {
 	s := podSettings{refused: map[string]string{}}
+	if p.IsOversized {
+		for _, c := range list {
+			s.refused[c.ID] = "the pod has too many labels, ports or sysctls to decide whether it can be enforced; remove some"
+		}
+		return s
+	}
 	candidates := map[string][]*v1alpha1.Setting{} // by key
 	for _, c := range list {
 		selects, known := c.selectsPod(p, namespace)

@@ -58,6 +58,10 @@ func (c *podCycle) visitPod(s podNetns) {
 			c.aggregator.addStatus(name, v1alpha1.SettingStatus{ID: o.ID, State: v1alpha1.SettingRefused, Message: reason})
 		}
 	}
+	if s.sandbox != "" {
+		c.refuseSandboxed(name, s.sandbox, resolved.enforced)
+		resolved.enforced = nil
+	}
 	state := c.Pods.states[s.target]
 	if state == nil {
 		if len(resolved.enforced) == 0 && !slices.Contains(c.journaled, s.target) {
@@ -84,6 +88,14 @@ func (c *podCycle) visitPod(s podNetns) {
 		}})
 }
 
+// refuseSandboxed refuses settings in a pod whose network namespace has none of its sockets.
+func (c *podCycle) refuseSandboxed(name, sandbox string, settings []v1alpha1.Setting) {
+	for _, s := range settings {
+		c.aggregator.addStatus(name, v1alpha1.SettingStatus{ID: s.ID, State: v1alpha1.SettingRefused,
+			Message: sandbox + " keeps the pod's sockets outside the host kernel, where the setting has no effect"})
+	}
+}
+
 // findNamespaceLabels returns the labels of a namespace, if they are known.
 func (c *podCycle) findNamespaceLabels(name string) (map[string]string, bool) {
 	return c.source.FindNamespaceLabels(name)
@@ -103,6 +115,7 @@ func (c *podCycle) reportPending(name string, pod podspecs.Pod) {
 func (c *podCycle) buildFacts(pod podspecs.Pod, state *podState) plan.Facts {
 	f := c.facts
 	f.Protect = nil
+	f.Pod = plan.PodFacts{HasSetup: pod.HasInit || pod.CanWriteSysctls, IsPrivileged: pod.CanWriteSysctls}
 	for _, port := range pod.Ports {
 		f.Protect = append(f.Protect, plan.Protected{Ports: ports.Range{First: uint16(port), Last: uint16(port)}, Owner: "the pod's containers"})
 	}

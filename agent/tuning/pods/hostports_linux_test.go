@@ -29,10 +29,11 @@ func TestPortsThatPodsHaveOnTheHost(t *testing.T) {
 		}, nil
 	}})
 	want := []plan.Protected{
-		{Ports: ports.Range{First: 20080, Last: 20080}, Owner: "a/mapped"},
-		{Ports: ports.Range{First: 20090, Last: 20090}, Owner: "a/host"},
+		{Ports: ports.Range{First: 20080, Last: 20080}, Owner: "a/mapped", IsPod: true},
+		{Ports: ports.Range{First: 20090, Last: 20090}, Owner: "a/host", IsPod: true},
 	}
-	if diff := cmp.Diff(want, p.HostPorts()); diff != "" {
-		t.Error(diff)
+	list, areKnown := p.HostPorts()
+	if diff := cmp.Diff(want, list); diff != "" || !areKnown {
+		t.Error(areKnown, diff)
 	}
 }

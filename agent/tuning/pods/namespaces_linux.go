@@ -37,6 +37,7 @@ func (p *Pods) listPodNetns(t tuning.Networks) ([]podNetns, error) {
 			continue
 		}
 		o := byInode[s.inode]
+		s.sandbox = o.Owner.Sandbox
 		s.target = plan.Target{Pod: o.Owner.PodUID, Cookie: o.Cookie}
 		if o.Cookie == 0 {
 			if s.target.Cookie, err = readNetnsCookie(s); err != nil {

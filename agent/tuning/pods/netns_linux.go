@@ -16,6 +16,8 @@ type podNetns struct {
 	target plan.Target
 	path   string
 	inode  uint64
+	// sandbox is a runtime that keeps the pod's sockets outside the host kernel, or "".
+	sandbox string
 }
 
 // runInNetns runs fn on a thread in the pod's network namespace, after checking its inode

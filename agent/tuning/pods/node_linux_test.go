@@ -2,6 +2,7 @@ package pods_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,6 +43,8 @@ type node struct {
 	writes atomic.Int32 // to the kernel
 	// outdated is what readOwners returns instead of the actual owners, unless it is nil.
 	outdated []netns.Namespace
+	// broken makes readOwners fail.
+	broken bool
 
 	mu      sync.Mutex // it is the pods.Source as well
 	known   map[string]podspecs.Pod
@@ -163,6 +166,9 @@ func (p *pod) readValue(key string) string {
 func (n *node) readOwners() ([]netns.Namespace, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.broken {
+		return nil, errors.New("no access to the BPF programs")
+	}
 	if n.outdated != nil {
 		return n.outdated, nil
 	}

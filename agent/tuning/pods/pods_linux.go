@@ -3,6 +3,7 @@ package pods
 import (
 	"cmp"
 	"log/slog"
+	"slices"
 	"time"
 
 	"portreeve.io/portreeve/agent/kube/podspecs"
@@ -81,7 +82,7 @@ func (p *Pods) RunCycle(settings []v1alpha1.Setting, facts plan.Facts, t tuning.
 	}
 	p.logError(err)
 	if err != nil {
-		return repeatStatus(settings, v1alpha1.SettingFailed, err.Error())
+		return append(repeatStatus(settings, v1alpha1.SettingFailed, err.Error()), listUnrestored(settings, t.PodKeys(), err)...)
 	}
 	if len(settings) > 0 && !p.source.HasSynced() {
 		return repeatStatus(settings, v1alpha1.SettingPending, "pods of this node not known yet (waiting for the API server)")
@@ -102,8 +103,20 @@ func (p *Pods) openSource() (err error) {
 	return err
 }
 
-// logError logs an error that concerns all pods, once until it changes. Without any
-// setting for pods, no status would report it.
+// listUnrestored returns a status for each of the journal's keys that no setting has: it
+// should be restored in pods, which is not possible because of err.
+func listUnrestored(settings []v1alpha1.Setting, keys []string, err error) (list []v1alpha1.SettingStatus) {
+	for _, key := range keys {
+		if slices.ContainsFunc(settings, func(s v1alpha1.Setting) bool { return s.Key == key }) {
+			continue
+		}
+		list = append(list, v1alpha1.SettingStatus{ID: key + restoredSuffix, Key: key, Scope: string(v1alpha1.ScopePods),
+			State: v1alpha1.SettingFailed, Message: truncateMessage(err.Error())})
+	}
+	return list
+}
+
+// logError logs an error that concerns all pods, once until it changes.
 func (p *Pods) logError(err error) {
 	text := ""
 	if err != nil {

@@ -22,11 +22,11 @@ type Store struct {
 	Root string
 }
 
-// findPath returns the file of key. Only keys of the catalogue have one, so no key
-// leads outside of net.
+// findPath returns the file of key. Only keys of the catalogue have one, and one that is
+// only read, so no key leads outside of net.
 func (s Store) findPath(key string) (string, error) {
 	_, ok := settings.Lookup(settings.Linux, key)
-	if !ok || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
+	if !ok && key != settings.KeyUnprivilegedPortStart || !strings.HasPrefix(key, "net.") || strings.ContainsAny(key, "/\x00") || strings.Contains(key, "..") {
 		return "", fmt.Errorf("%.80q: %w", key, errNoSetting)
 	}
 	return filepath.Join(s.Root, filepath.FromSlash(strings.ReplaceAll(key, ".", "/"))), nil
@@ -76,6 +76,9 @@ func (s Store) Write(w plan.Write) error {
 	if err != nil {
 		return err
 	}
+	if w.Key == settings.KeyUnprivilegedPortStart {
+		return fmt.Errorf("%s: %w", w.Key, errNoSetting)
+	}
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: path, Err: err}
@@ -87,7 +90,11 @@ func (s Store) Write(w plan.Write) error {
 			err = io.ErrShortWrite
 		}
 		if err != nil {
-			return fmt.Errorf("write %.80q: %w", w.Value, &fs.PathError{Op: "write", Path: path, Err: err})
+			err = fmt.Errorf("write %.80q: %w", w.Value, &fs.PathError{Op: "write", Path: path, Err: err})
+			if errors.Is(err, unix.EINVAL) {
+				err = fmt.Errorf("%w: %w", plan.ErrRejected, err)
+			}
+			return err
 		}
 		rest = rest[n:]
 	}

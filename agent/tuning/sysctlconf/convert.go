@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/settings"
@@ -116,18 +114,14 @@ func (s Scope) selectPods() *v1alpha1.PodScope {
 	if !s.IsPod {
 		return nil
 	}
-	p := &v1alpha1.PodScope{}
-	if s.Namespace != "" {
-		p.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": s.Namespace}}
-	}
+	labels := map[string]string{}
 	if s.Labels != "" {
-		p.PodSelector = &metav1.LabelSelector{MatchLabels: map[string]string{}}
 		for label := range strings.SplitSeq(s.Labels, ",") {
 			key, value, _ := strings.Cut(label, "=")
-			p.PodSelector.MatchLabels[key] = value
+			labels[key] = value
 		}
 	}
-	return p
+	return v1alpha1.NewPodScope(s.Namespace, labels)
 }
 
 // describeKept adds the messages about a line that was kept.

@@ -47,7 +47,7 @@ func TestParseScriptsAndManifests(t *testing.T) {
 		"a pod's securityContext": {`
 apiVersion: v1
 kind: Pod
-metadata: {name: web, namespace: shop, labels: {tier: front, app: web, pod-template-hash: "7f"}}
+metadata: {name: web, namespace: shop, labels: {tier: front, app: web}}
 spec:
   securityContext:
     sysctls:

@@ -110,12 +110,6 @@ func (at place) enterMapping(fields map[string]*yaml.Node) place {
 	return at
 }
 
-// podLabels are labels that differ among the pods of a workload, or change with it.
-var podLabels = []string{
-	"pod-template-hash", "controller-revision-hash", "pod-template-generation", "statefulset.kubernetes.io/pod-name",
-	"apps.kubernetes.io/pod-index", "batch.kubernetes.io/controller-uid", "controller-uid",
-}
-
 // readMetadata returns the pods that metadata selects. What it lacks is inherited.
 func (s Scope) readMetadata(metadata *yaml.Node) Scope {
 	var m struct {
@@ -133,9 +127,7 @@ func (s Scope) readMetadata(metadata *yaml.Node) Scope {
 	}
 	var labels []string
 	for _, key := range slices.Sorted(maps.Keys(m.Labels)) {
-		if !slices.Contains(podLabels, key) {
-			labels = append(labels, key+"="+m.Labels[key])
-		}
+		labels = append(labels, key+"="+m.Labels[key])
 	}
 	s.Labels = strings.Join(labels, ",")
 	return s

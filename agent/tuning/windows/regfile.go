@@ -30,7 +30,7 @@ func FormatRegFile(entries []plan.JournalEntry) []byte {
 		commands = append(commands, formatNetshCommands(e)...)
 	}
 	if len(commands) > 0 {
-		lines = append(lines, "", "; Commands that restore the settings of netsh:")
+		lines = append(lines, "", "; Commands that restore the other settings:")
 		lines = append(lines, commands...)
 	}
 	return encodeUTF16(strings.Join(lines, "\r\n") + "\r\n")
@@ -52,8 +52,16 @@ func formatRegValue(name, original string) string {
 // formatNetshCommands returns the commands that restore e, as comments.
 func formatNetshCommands(e plan.JournalEntry) (lines []string) {
 	def, ok := settings.Lookup(settings.Windows, e.Key)
-	if !ok || len(e.Wrote) == 0 {
+	switch {
+	case !ok || len(e.Wrote) == 0:
 		return nil
+	case e.Key == settings.KeyAutoReusePorts:
+		r, _ := settings.ParseBlock(e.Original) // the zero range if there was none
+		count := r.Len()
+		if r.First == 0 {
+			count = 0
+		}
+		return []string{fmt.Sprintf("; powershell Set-NetTCPSetting -SettingName InternetCustom -AutoReusePortRangeStartPort %d -AutoReusePortRangeNumberOfPorts %d", r.First, count)}
 	}
 	originals, wrote := def.SplitParts(e.Original), def.SplitParts(e.Wrote[0])
 	for i, l := range listPools(e.Key) {

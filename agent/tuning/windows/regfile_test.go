@@ -15,6 +15,7 @@ func TestRegFile(t *testing.T) {
 	got := FormatRegFile([]plan.JournalEntry{
 		{Key: settings.KeyDynamicPortsTCP, Original: "IPv4 1025 64511; IPv6 49152 16384", Wrote: []string{"16385 49151"}},
 		{Key: settings.KeyExcludedPorts, Original: "5357", Wrote: []string{"IPv4 TCP 9000,30000-32767; IPv6 TCP 30000-32767; IPv4 UDP ; IPv6 UDP "}},
+		{Key: settings.KeyAutoReusePorts, Original: settings.Unset, Wrote: []string{"20000 40000"}},
 		{Key: settings.KeyTCPTimedWaitDelay, Original: "120", Wrote: []string{"30"}},
 		{Key: settings.KeyMaxUserPort, Original: settings.Unset, Wrote: []string{"16384"}},
 		{Key: settings.KeyKeepAliveTime, Original: "4294967295", Wrote: []string{"1000"}},

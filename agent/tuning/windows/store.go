@@ -1,5 +1,5 @@
-// Package windows reads and writes the settings of a Windows machine: registry values
-// and the settings of netsh.
+// Package windows reads and writes the settings of a Windows machine: registry values, the
+// settings of netsh, and TCP's auto-reuse range.
 package windows
 
 import (
@@ -14,6 +14,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/agent/windows/netsh"
+	"portreeve.io/portreeve/agent/windows/powershell"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -32,15 +33,16 @@ type Registry interface {
 type Store struct {
 	registry Registry
 	netsh    netsh.Client
+	shell    powershell.Client
 	now      func() time.Time
 
 	mu       sync.Mutex
-	readings map[string]cachedReading // of netsh, by key
+	readings map[string]cachedReading // of netsh and PowerShell, by key
 	refused  map[string]refusedWrite
 }
 
-// cachedReading is a result of netsh, refusedWrite an error of it. Starting netsh takes
-// longer than the rest of a cycle, so both are cached.
+// cachedReading is a result of netsh or PowerShell, refusedWrite an error of it. Starting
+// these takes longer than the rest of a cycle, so both are cached.
 type (
 	cachedReading struct {
 		plan.Reading
@@ -53,12 +55,17 @@ type (
 	}
 )
 
-// netshCacheTime is the time for which results of netsh are cached.
-const netshCacheTime = time.Minute
+// netshCacheTime is the time for which results of netsh are cached, shellCacheTime that for
+// which results of PowerShell are, which takes more CPU time.
+const (
+	netshCacheTime = time.Minute
+	shellCacheTime = 10 * time.Minute
+)
 
-// New returns a Store of the values in TCP/IP's registry key and the settings of netsh.
-func New(tcpip Registry, client netsh.Client, now func() time.Time) *Store {
-	return &Store{registry: tcpip, netsh: client, now: now,
+// New returns a Store of the values in TCP/IP's registry key, the settings of netsh, and
+// those of PowerShell.
+func New(tcpip Registry, client netsh.Client, shell powershell.Client, now func() time.Time) *Store {
+	return &Store{registry: tcpip, netsh: client, shell: shell, now: now,
 		readings: map[string]cachedReading{}, refused: map[string]refusedWrite{}}
 }
 
@@ -70,11 +77,25 @@ func (s *Store) Read(key string) plan.Reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.readings[key]
-	if !ok || s.now().Sub(r.at) >= netshCacheTime {
-		r = cachedReading{s.readNetsh(key), s.now()}
+	if !ok || s.now().Sub(r.at) >= findCacheTime(key) {
+		r = cachedReading{s.readUncached(key), s.now()}
 		s.readings[key] = r
 	}
 	return r.Reading
+}
+
+func findCacheTime(key string) time.Duration {
+	if key == settings.KeyAutoReusePorts {
+		return shellCacheTime
+	}
+	return netshCacheTime
+}
+
+func (s *Store) readUncached(key string) plan.Reading {
+	if key == settings.KeyAutoReusePorts {
+		return s.readAutoReuse()
+	}
+	return s.readNetsh(key)
 }
 
 // Refresh implements tuning's refresher. It keeps the cache if every write would be
@@ -91,7 +112,7 @@ func (s *Store) Refresh(writes []plan.Write) {
 
 func (s *Store) isRefused(write plan.Write) bool {
 	r, ok := s.refused[write.Key]
-	return ok && r.value == write.Value && s.now().Sub(r.at) < netshCacheTime
+	return ok && r.value == write.Value && s.now().Sub(r.at) < findCacheTime(write.Key)
 }
 
 func (s *Store) readValue(name string) plan.Reading {
@@ -171,6 +192,8 @@ func (s *Store) writeNetsh(write plan.Write) error {
 		return s.setDynamicPorts(write)
 	case settings.KeyExcludedPorts:
 		return s.setExclusions(write)
+	case settings.KeyAutoReusePorts:
+		return s.setAutoReuse(write)
 	}
 	return fmt.Errorf("%.80q: not a known setting of Windows", write.Key)
 }

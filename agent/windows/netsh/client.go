@@ -38,7 +38,7 @@ func (c Client) ShowDynamicPorts(ctx context.Context, f Family, p socket.Protoco
 	if err != nil {
 		return ports.Range{}, err
 	}
-	b, err := parseDynamicPort(text)
+	b, err := ParseDynamicPort(text)
 	return b, wrapError(err, f, "dynamicport", p)
 }
 

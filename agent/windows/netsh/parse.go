@@ -21,14 +21,14 @@ type Exclusion struct {
 // errUnexpectedOutput is returned for output whose layout is not known.
 var errUnexpectedOutput = errors.New("unexpected output of netsh")
 
-// parseDynamicPort parses the output of `show dynamicport`: a title, a line of dashes, and
+// ParseDynamicPort parses the output of `show dynamicport`: a title, a line of dashes, and
 // two lines that end in a number, the start and the count:
 //
 //	Protocol tcp Dynamic Port Range
 //	---------------------------------
 //	Start Port      : 49152
 //	Number of Ports : 16384
-func parseDynamicPort(text []byte) (ports.Range, error) {
+func ParseDynamicPort(text []byte) (ports.Range, error) {
 	var n []int
 	for line := range linesBelowDashes(text) {
 		if v, ok := parseLastNumber(line); ok {

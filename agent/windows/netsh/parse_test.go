@@ -30,7 +30,7 @@ func readTestdata(t testing.TB, what string) map[string][]byte {
 func TestADynamicPortRangeIsReadInEveryLanguage(t *testing.T) {
 	for name, text := range readTestdata(t, "dynamicport") {
 		t.Run(name, func(t *testing.T) {
-			got, err := parseDynamicPort(text)
+			got, err := ParseDynamicPort(text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +67,7 @@ func TestNoExclusionsAreAnEmptyList(t *testing.T) {
 }
 
 func TestTheDynamicPortRangeOfLiveMachines(t *testing.T) {
-	got, err := parseDynamicPort([]byte("Protocol tcp Dynamic Port Range IPv4\n---------------------------------\nStart Port      : 1024\nNumber of Ports : 64512\n"))
+	got, err := ParseDynamicPort([]byte("Protocol tcp Dynamic Port Range IPv4\n---------------------------------\nStart Port      : 1024\nNumber of Ports : 64512\n"))
 	if want := (ports.Range{First: 1024, Last: 65535}); err != nil || got != want {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -107,7 +107,7 @@ func TestUnexpectedOutputIsQuotedInTheError(t *testing.T) {
 	}
 }
 
-func parseDynamicPortError(text []byte) error { _, err := parseDynamicPort(text); return err }
+func parseDynamicPortError(text []byte) error { _, err := ParseDynamicPort(text); return err }
 
 func parseExclusionsError(text []byte) error { _, err := parseExclusions(text); return err }
 
@@ -125,7 +125,7 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if b, err := parseDynamicPort(text); err == nil && (b.First < 1 || b.Len() < 1) {
+		if b, err := ParseDynamicPort(text); err == nil && (b.First < 1 || b.Len() < 1) {
 			t.Errorf("a range of %v", b)
 		}
 		list, err := parseExclusions(text)

@@ -29,9 +29,12 @@ func NewSystemRunner() (Runner, error) {
 
 // NewRunner returns a Runner of the program at path. After 10 s, the program is killed with
 // its children.
-func NewRunner(path string) Runner {
+func NewRunner(path string) Runner { return NewLimitedRunner(path, runTimeout) }
+
+// NewLimitedRunner returns a Runner like that of NewRunner with another time limit.
+func NewLimitedRunner(path string, limit time.Duration) Runner {
 	return func(ctx context.Context, args ...string) ([]byte, error) {
-		ctx, cancel := context.WithTimeoutCause(ctx, runTimeout, fmt.Errorf("no answer within %v, so it was killed", runTimeout))
+		ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v, so it was killed", limit))
 		defer cancel()
 		var out limitedBuffer
 		cmd := exec.CommandContext(ctx, path, args...)

@@ -19,6 +19,7 @@ var (
 	pressureResource = v1alpha1.GroupVersion.WithResource("portpressures")
 	tuningResource   = v1alpha1.GroupVersion.WithResource("nodetunings")
 	podResource      = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	serviceResource  = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 )
 
 // clusterClient reads unstructured objects, so that -o json prints every field, whatever
@@ -48,11 +49,18 @@ func (a *app) newClusterClient() (*clusterClient, error) {
 func (c *clusterClient) listObjects(
 	ctx context.Context, r schema.GroupVersionResource,
 ) ([]*unstructured.Unstructured, error) {
+	return c.listSelected(ctx, r, "")
+}
+
+// listSelected reads the objects that match a field selector, 500 at a time.
+func (c *clusterClient) listSelected(
+	ctx context.Context, r schema.GroupVersionResource, fields string,
+) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
 	p := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return c.Resource(r).List(ctx, o)
 	})
-	err := p.EachListItem(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
+	err := p.EachListItem(ctx, metav1.ListOptions{FieldSelector: fields}, func(o runtime.Object) error {
 		if u, ok := o.(*unstructured.Unstructured); ok {
 			all = append(all, u)
 		}

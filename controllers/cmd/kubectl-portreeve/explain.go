@@ -39,7 +39,7 @@ func (a *app) newExplainCommand() *cobra.Command {
 }
 
 func (e *explainCommand) run(ctx context.Context, name string) error {
-	ref, err := e.parseRef(name)
+	ref, err := e.parseRef("explain", name)
 	if err != nil {
 		return err
 	}
@@ -63,16 +63,16 @@ func (e *explainCommand) run(ctx context.Context, name string) error {
 
 // parseRef parses a reference. An empty namespace means a node, or a pod of any
 // namespace.
-func (e *explainCommand) parseRef(name string) (view.PodRef, error) {
+func (a *app) parseRef(command, name string) (view.PodRef, error) {
 	namespace, pod, hasSlash := strings.Cut(name, "/")
 	if !hasSlash {
-		namespace, pod = *e.flags.Namespace, name
+		namespace, pod = *a.flags.Namespace, name
 	}
 	switch {
 	case pod == "" || hasSlash && namespace == "" || strings.Contains(pod, "/"):
-		return view.PodRef{}, usagef("explain %q: name a node, or a pod as NAME or NAMESPACE/NAME", name)
-	case hasSlash && *e.flags.Namespace != "" && *e.flags.Namespace != namespace:
-		return view.PodRef{}, usagef("explain %q: -n %s names another namespace: omit one of them", name, *e.flags.Namespace)
+		return view.PodRef{}, usagef("%s %q: name a node, or a pod as NAME or NAMESPACE/NAME", command, name)
+	case hasSlash && *a.flags.Namespace != "" && *a.flags.Namespace != namespace:
+		return view.PodRef{}, usagef("%s %q: -n %s names another namespace: omit one of them", command, name, *a.flags.Namespace)
 	}
 	return view.PodRef{Namespace: namespace, Name: pod}, nil
 }
@@ -154,10 +154,10 @@ func (e *explainCommand) explainUnreportedPod(
 }
 
 // getPod reads a pod, from the kubeconfig's namespace unless ref has one.
-func (e *explainCommand) getPod(ctx context.Context, c *clusterClient, ref view.PodRef) (pod corev1.Pod, err error) {
+func (a *app) getPod(ctx context.Context, c *clusterClient, ref view.PodRef) (pod corev1.Pod, err error) {
 	namespace := ref.Namespace
 	if namespace == "" {
-		if namespace, _, err = e.flags.ToRawKubeConfigLoader().Namespace(); err != nil {
+		if namespace, _, err = a.flags.ToRawKubeConfigLoader().Namespace(); err != nil {
 			return pod, err
 		}
 	}
@@ -176,11 +176,11 @@ func (e *explainCommand) getPod(ctx context.Context, c *clusterClient, ref view.
 }
 
 // completeNames completes the names of nodes and of reported pods.
-func (e *explainCommand) completeNames(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeNames(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	cluster, err := e.newClusterClient()
+	cluster, err := a.newClusterClient()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
@@ -188,5 +188,5 @@ func (e *explainCommand) completeNames(c *cobra.Command, args []string, _ string
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	return view.ListNames(ps, *e.flags.Namespace), cobra.ShellCompDirectiveNoFileComp
+	return view.ListNames(ps, *a.flags.Namespace), cobra.ShellCompDirectiveNoFileComp
 }

@@ -1,6 +1,7 @@
 // Command kubectl-portreeve is a kubectl plugin that shows ephemeral-port usage, its
-// causes, and the progress of NodeTunings. It reads PortPressures, NodeTunings and, to
-// explain a pod that no node reports, that pod. It writes nothing.
+// causes, NodeTunings that fit them, and the progress of NodeTunings. It reads
+// PortPressures, NodeTunings and, as far as it may, the services and pods that its answer
+// needs. It writes nothing.
 package main
 
 import (
@@ -90,7 +91,7 @@ func (a *app) newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q: use top, explain, tuning or version", args[0])
+				return usagef("unknown command %q: use top, explain, advise, tuning or version", args[0])
 			}
 			return nil
 		},
@@ -104,7 +105,7 @@ func (a *app) newRootCommand() *cobra.Command {
 	})
 	a.flags = genericclioptions.NewConfigFlags(true)
 	a.flags.AddFlags(c.PersistentFlags())
-	c.AddCommand(a.newTopCommand(), a.newExplainCommand(), a.newTuningCommand(), a.newVersionCommand())
+	c.AddCommand(a.newTopCommand(), a.newExplainCommand(), a.newAdviseCommand(), a.newTuningCommand(), a.newVersionCommand())
 	return c
 }
 

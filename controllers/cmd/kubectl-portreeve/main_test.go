@@ -156,6 +156,18 @@ func TestCommandsAgainstARealAPI(t *testing.T) {
 		"explain as YAML is the object":        {"explain shop/checkout -o yaml", 0, []string{"kind: PortPressure", "name: node-b"}, nil},
 		"explain an unreported pod":            {"explain idle", 0, []string{"default/idle on node-a is not reported", "node-a"}, nil},
 		"explain a pod with hostNetwork":       {"explain default/proxy", 0, []string{"hostNetwork: true", "NORMAL 3 %"}, nil},
+		"advise a node":                        {"advise node-b", 0, []string{"Node node-b, shop/checkout → 10.0.0.9:5432", "cause NarrowRange", "Expected headroom: about", "mode: DryRun", "kubernetes.io/hostname: node-b", "kubernetes.io/metadata.name: shop"}, nil},
+		"advise a pod":                         {"advise checkout -n staging", 0, []string{"Node node-c, staging/checkout", "name: advise-staging-checkout"}, nil},
+		"advise a healthy node":                {"advise node-a", 0, []string{"# Node node-a: ephemeral ports are not under pressure now.\n"}, nil},
+		"advise all":                           {"advise --all -o yaml", 0, []string{"Node node-b,", "---\n", "Node node-c,"}, nil},
+		"advise as JSON":                       {"advise node-b -o json", 0, []string{`"kind": "NodeTuning"`, `"name": "advise-shop-checkout"`}, nil},
+		"advise to enforce":                    {"advise node-b --enforce", 0, []string{"mode: Enforce"}, nil},
+		"advise a pod with hostNetwork":        {"advise default/proxy", 0, []string{"# Node node-a: ephemeral ports are not under pressure now.\n"}, nil},
+		"advise an unreported pod":             {"advise idle", 1, nil, []string{"pod default/idle is not among the networks under pressure", "kubectl portreeve advise node-a"}},
+		"advise nobody":                        {"advise nobody", 1, nil, []string{`no node "nobody"`}},
+		"advise without a name":                {"advise", 2, nil, []string{"advise: name one node or pod, or use --all"}},
+		"advise all and one":                   {"advise --all node-a", 2, nil, []string{`advise --all takes no argument, but got "node-a"`}},
+		"advise with another output":           {"advise node-a -o wide", 2, nil, []string{`-o "wide": must be yaml or json`}},
 		"tuning":                               {"tuning gateways", 0, []string{"gateways  Paused", "1 of 2 nodes updated", "node-b", "Failed", "read-only file system", "Not updated yet: 1 of 2 selected nodes."}, nil},
 		"tuning as JSON is the object":         {"tuning gateways -o json", 0, []string{`"kind": "NodeTuning"`}, nil},
 		"version":                              {"version", 0, []string{"kubectl-portreeve version dev"}, nil},
@@ -172,7 +184,7 @@ func TestCommandsAgainstARealAPI(t *testing.T) {
 		"explain without a name":               {"explain", 2, nil, []string{"explain: name a node, or a pod"}},
 		"tuning without a name":                {"tuning", 2, nil, []string{"tuning: name a NodeTuning"}},
 		"an argument of top":                   {"top node-a", 2, nil, []string{`top takes no argument, but got "node-a": use --pods`}},
-		"no such command":                      {"tops", 2, nil, []string{`unknown command "tops": use top, explain, tuning or version`}},
+		"no such command":                      {"tops", 2, nil, []string{`unknown command "tops": use top, explain, advise, tuning or version`}},
 		"no such flag":                         {"top --colour", 2, nil, []string{"unknown flag: --colour", "kubectl portreeve top --help"}},
 		"no such output":                       {"top -o xml", 2, nil, []string{`-o "xml": must be one of`, "wide", "yaml"}},
 		"a watch with JSON":                    {"top --watch -o json", 2, nil, []string{"kubectl get portpressures --watch -o json"}},
@@ -242,7 +254,7 @@ func TestMissingPermissionsAreNamed(t *testing.T) {
 	env, _ := createScenario(t)
 	account := types.NamespacedName{Namespace: "plugin-rights", Name: "someone"}
 	config := writeKubeconfig(t, env.ConfigFor(env.Token(t, account, "")), "default")
-	for _, command := range []string{"top", "top --watch", "explain node-a", "explain shop/checkout", "tuning gateways"} {
+	for _, command := range []string{"top", "top --watch", "explain node-a", "explain shop/checkout", "advise node-a", "advise --all", "tuning gateways"} {
 		out, errOut, code := run(t, append(strings.Fields(command), "--kubeconfig", config)...)
 		if code != exitFailure || out != "" || !strings.Contains(errOut, "forbidden") || !strings.Contains(errOut, "--clusterrole=portreeve-viewer") {
 			t.Errorf("%s: exit code %d, %q, %q", command, code, out, errOut)
@@ -254,7 +266,7 @@ func TestMissingPermissionsAreNamed(t *testing.T) {
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: account.Namespace, Name: account.Name}},
 	})
 	waitUntil(t, func() bool { _, _, code := run(t, "top", "--kubeconfig", config); return code == 0 })
-	for _, command := range []string{"explain node-a", "explain shop/checkout", "tuning gateways"} {
+	for _, command := range []string{"explain node-a", "explain shop/checkout", "advise node-b", "tuning gateways"} {
 		if _, errOut, code := run(t, append(strings.Fields(command), "--kubeconfig", config)...); code != 0 {
 			t.Errorf("%s with the role: exit code %d, %q", command, code, errOut)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/httpserver"
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
@@ -59,6 +61,7 @@ func TestTheControllerInACluster(t *testing.T) {
 	p.waitForLabel("n", "")
 	p.waitForEvents("n", v1alpha1.ReasonAgentBack)
 
+	p.checkLimits()
 	p.checkNoWrites(pod)
 	p.checkUnknownFieldsStay()
 
@@ -69,6 +72,26 @@ func TestTheControllerInACluster(t *testing.T) {
 	p.waitUntil("the deleted object is recreated", func() bool { return p.getPortPressure("n") != nil && p.getPortPressure("n").UID != was })
 	if strings.Contains(p.log.String(), "level=ERROR") {
 		t.Errorf("errors in the log:\n%s", p.log.String())
+	}
+}
+
+// checkLimits fails if a server accepts a large header.
+func (p *program) checkLimits() {
+	p.Helper()
+	for _, address := range []string{p.metrics, p.health} {
+		request, err := http.NewRequestWithContext(p.Context(), http.MethodGet, "http://"+address+"/", nil)
+		if err != nil {
+			p.Fatal(err)
+		}
+		request.Header.Set("X", strings.Repeat("x", httpserver.MaxHeaderBytes))
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			p.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			p.Errorf("%s answers a large header with %s", address, response.Status)
+		}
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -39,8 +38,7 @@ func runController(ctx context.Context, s programOptions, log logr.Logger) error
 		return err
 	}
 	b := &controllerStarter{mgr: mgr, options: s.controllerOptions(), log: log}
-	err = errors.Join(mgr.Add(b), mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("api", b.checkReady))
-	if err != nil {
+	if err := errors.Join(mgr.Add(b), addServers(ctx, mgr, s, b.checkReady)); err != nil {
 		return err
 	}
 	log.Info("starting", "version", version, "server", config.Host, "namespace", s.namespace)
@@ -83,8 +81,9 @@ func newManager(config *rest.Config, s programOptions) (ctrl.Manager, error) {
 		LeaderElectionID:              v1alpha1.LeaderLease,
 		LeaderElectionNamespace:       s.namespace,
 		LeaderElectionReleaseOnCancel: true, // the process exits when the manager stops
-		Metrics:                       metricsserver.Options{BindAddress: s.metricsAddress},
-		HealthProbeBindAddress:        s.healthAddress,
+		// addServers adds these, with limits.
+		Metrics:                metricsserver.Options{BindAddress: disabledAddress},
+		HealthProbeBindAddress: disabledAddress,
 	})
 }
 

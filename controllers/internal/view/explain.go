@@ -46,7 +46,8 @@ func writeDetails(b *terminal.Builder, p *v1alpha1.PortPressure, n *v1alpha1.Net
 		lines = append(lines, labelledLine{label, suggestion})
 	}
 	if s.Cause != "" {
-		lines = append(lines, labelledLine{"More           ", causesLink + strings.ToLower(string(s.Cause))})
+		lines = append(lines, labelledLine{"More           ", causesLink + strings.ToLower(string(s.Cause))},
+			labelledLine{"Next           ", "kubectl portreeve advise " + p.Name + " prints a NodeTuning, or what to fix"})
 	}
 	if len(lines) > 0 {
 		b.WriteLine()

@@ -455,8 +455,9 @@ static __always_inline void check_range(struct net_rec *n, struct slot *s, struc
 	if (FIELD(s, sock_common, skc_num) % 32 && v->seen)
 		return;
 	v->seen = 1;
-	if (own_range(s))
-		bpf_probe_read_kernel(&range, sizeof(range), (void *)own_range(s));
+	__u64 at = own_range(s);
+	if (at)
+		bpf_probe_read_kernel(&range, sizeof(range), (void *)at);
 	n->narrow += !!range;
 }
 
@@ -514,7 +515,7 @@ static struct { __u64 sk, bucket2; __u32 left, bound; } own;
 __noinline int owner_step(void)
 {
 	if (!own.sk) {
-		if (!own.bucket2)
+		if (!bpf_core_field_exists(struct inet_bind_bucket, bhash2) || !own.bucket2)
 			return 1;
 		own.sk = read8(own.bucket2 - OFF(inet_bind2_bucket, bhash_node) + OFF(inet_bind2_bucket, owners));
 		own.bucket2 = read8(own.bucket2);
