@@ -301,10 +301,17 @@ type RolloutBatch struct {
 	// +optional
 	SettledNodes int32 `json:"settledNodes,omitempty"`
 	// expectedMicros is the number of updated nodes, in millionths, on which port pressure
-	// is expected to increase by chance within a minute. It is estimated from the time of
-	// the last increase on each node when the batch started.
+	// is expected to increase by chance within a minute, without the restless nodes. It is
+	// estimated from the time of the last increase on each node before its update.
 	// +optional
 	ExpectedMicros int64 `json:"expectedMicros,omitempty"`
+	// restlessNodes is the number of updated nodes on which port pressure had increased
+	// shortly before their update.
+	// +optional
+	RestlessNodes int32 `json:"restlessNodes,omitempty"`
+	// restlessMicros is the same as expectedMicros for the restless nodes.
+	// +optional
+	RestlessMicros int64 `json:"restlessMicros,omitempty"`
 }
 
 // RolloutClock contains times that the controller has measured. They add up short
