@@ -93,7 +93,7 @@ func AddToManager(ctx context.Context, m ctrl.Manager, o Options) error {
 	if o.ResolveDestinations {
 		names = destination.NewResolver(mgr.GetAPIReader(), clock.RealClock{}, mgr.GetLogger())
 	}
-	recorder := mgr.GetEventRecorder(v1alpha1.ReportingController)
+	recorder := printableRecorder{mgr.GetEventRecorder(v1alpha1.ReportingController)}
 	r := portpressure.New(mgr.GetClient(), recorder, clock.RealClock{}, names, o.PortPressure)
 	if err := r.SetupWithManager(ctx, mgr); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/settings"
 	"portreeve.io/portreeve/internal/text"
 )
 
@@ -100,7 +101,7 @@ const maxCollisionMessage = 500
 
 // newCollisionCondition returns the condition for at least one collision.
 func newCollisionCondition(list []cause.Collision, at metav1.Time) metav1.Condition {
-	message := list[0].Describe() + "; reserve " + list[0].Reservation()
+	message := settings.FormatReservation(list[0].Describe(), list[0].Reservation())
 	if more := len(list) - 1; more > 0 {
 		message = text.FormatPlural(more, "more network") + "; " + message
 	}

@@ -117,7 +117,7 @@ var (
 	tickSeconds = newGauge("portreeve_agent_tick_seconds",
 		"Time between the last sample and the next.", noSample)
 	tickStretched = newGauge("portreeve_agent_tick_stretched",
-		"1 if the CPU budget makes the tick longer than configured.", noSample)
+		"1 if the CPU budget makes the tick longer than configured; at a tick of 60 s, the maximum, samples may use more than the budget.", noSample)
 	tableUsed = newGauge("portreeve_agent_table_used_ratio",
 		"Used share of a table of limited size that the reader uses, 0 to 1: networks, destinations (grows up to the memory budget), bound_ports, processes (cgroups), failed_calls (destinations).",
 		"the table is less than half full", "table")

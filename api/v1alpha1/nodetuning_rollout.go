@@ -301,10 +301,17 @@ type RolloutBatch struct {
 	// +optional
 	SettledNodes int32 `json:"settledNodes,omitempty"`
 	// expectedMicros is the number of updated nodes, in millionths, on which port pressure
-	// is expected to increase by chance within a minute. It is estimated from the time of
-	// the last increase on each node when the batch started.
+	// is expected to increase by chance within a minute, without the restless nodes. It is
+	// estimated from the time of the last increase on each node before its update.
 	// +optional
 	ExpectedMicros int64 `json:"expectedMicros,omitempty"`
+	// restlessNodes is the number of updated nodes on which port pressure had increased
+	// shortly before their update.
+	// +optional
+	RestlessNodes int32 `json:"restlessNodes,omitempty"`
+	// restlessMicros is the same as expectedMicros for the restless nodes.
+	// +optional
+	RestlessMicros int64 `json:"restlessMicros,omitempty"`
 }
 
 // RolloutClock contains times that the controller has measured. They add up short
@@ -435,7 +442,8 @@ const FinalizerRelease = "portreeve.io/release"
 const AnnotationConfirmRelease = "portreeve.io/confirm-release"
 
 // AnnotationRelease on a PortPressure makes the agent of its node restore all original
-// values immediately, regardless of NodeTunings, until the annotation is removed.
+// values immediately, regardless of NodeTunings, until the annotation is removed. It belongs
+// to the Node's UID, as AnnotationHold does.
 const AnnotationRelease = "portreeve.io/release"
 
 // Values of the annotation portreeve.io/release, which makes a node restore all

@@ -50,5 +50,7 @@ const (
 const AnnotationRestartRequired = "portreeve.io/restart-required"
 
 // AnnotationHold on a node's PortPressure, with the value "true", makes the node's agent
-// keep every setting as it is: it neither applies nor restores anything.
+// keep every setting as it is: it neither applies nor restores anything. It belongs to the
+// Node's UID: the controller removes it when the Node has been replaced by another of the
+// same name.
 const AnnotationHold = "portreeve.io/hold"

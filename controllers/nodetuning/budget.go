@@ -26,7 +26,7 @@ func (v *resolvedState) newPassBudget() *passBudget {
 	b := &passBudget{changing: map[string]bool{}, tunings: map[string]*tuningBudget{}}
 	live := 0
 	for _, n := range v.nodes {
-		if n.explainObstacle() == "" {
+		if n.obstacle == "" {
 			live++
 		}
 		if n.isChanging() {
@@ -47,7 +47,7 @@ func (v *resolvedState) newPassBudget() *passBudget {
 func (v *resolvedState) countSelected(t *tuning) (count int) {
 	for _, n := range v.nodes {
 		_, selected := v.resolved.Desired(t.Name, n.Name)
-		if (selected || len(n.current[t.Name]) > 0) && n.explainObstacle() == "" {
+		if (selected || len(n.current[t.Name]) > 0) && n.obstacle == "" {
 			count++
 		}
 	}
@@ -86,7 +86,7 @@ func (b *passBudget) addTuning(in rollout.Input) {
 		if completed != nil && n.CreatedAt.After(completed.Time) {
 			t.joined[n.Name] = true
 		}
-		if !n.AgentSilent && !n.Held {
+		if !n.AgentSilent && !n.Held && (n.Selected || len(n.Current) > 0) {
 			live++
 		}
 		if b.changing[n.Name] {

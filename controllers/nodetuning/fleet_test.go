@@ -68,6 +68,9 @@ func TestADeletedTuningWaitsForEveryNode(t *testing.T) {
 		"restoring fails": {
 			before: func(_ *simulation, n *simulatedNode) { n.failure = "read-only file system" }, obstacle: "read-only file system",
 		},
+		"its agent only measures now": {
+			before: func(_ *simulation, n *simulatedNode) { n.measuring = true }, obstacle: "this agent changes no settings",
+		},
 		"the node is held": {
 			before: func(_ *simulation, n *simulatedNode) { n.held = true }, obstacle: "portreeve.io/hold stops every change",
 		},
@@ -104,7 +107,7 @@ func TestADeletedTuningWaitsForEveryNode(t *testing.T) {
 			if n.missing {
 				n.recreatePressure()
 			}
-			n.failure, n.held, n.agentLabel = "", false, ""
+			n.failure, n.held, n.measuring, n.agentLabel = "", false, false, ""
 			s.runUntil("released", time.Minute, func() bool { return s.tunings["t"] == nil })
 			s.wantTuned(finTimeoutKey, 0)
 		})

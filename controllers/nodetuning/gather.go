@@ -186,12 +186,6 @@ func shiftTimes(s *v1alpha1.PortPressureStatus, by time.Duration) *v1alpha1.Port
 			t.Time = t.Add(by)
 		}
 	}
-	for i := range s.Settings {
-		move(s.Settings[i].LastTransitionTime)
-	}
-	if s.OmittedSettings != nil {
-		move(s.OmittedSettings.LastTransitionTime)
-	}
 	for i := range s.Conditions {
 		move(&s.Conditions[i].LastTransitionTime)
 	}

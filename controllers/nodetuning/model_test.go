@@ -138,7 +138,8 @@ func (h *randomHistory) createRandomTuning(name string) {
 
 // changeSomething makes one random change.
 func (h *randomHistory) changeSomething() {
-	for _, n := range h.nodes { // background pressure
+	for _, name := range slices.Sorted(maps.Keys(h.nodes)) { // background pressure
+		n := h.nodes[name]
 		if h.IntN(200) == 0 {
 			h.raisePressure(n.name, v1alpha1.LevelWarning)
 		}
@@ -287,7 +288,7 @@ func (h *randomHistory) checkLimit(tn *v1alpha1.NodeTuning, changing map[string]
 		}
 	}
 	if limit := rollout.ComputeMaxUnavailable(tn, live); mine > 0 && moving > limit {
-		h.Errorf("%s: %d of %d nodes are changing, %d because of it, want at most %d", tn.Name, moving, live, mine, limit)
+		h.Errorf("%s: %d of %d nodes are changing, %d because of it, want at most %d; causes %v", tn.Name, moving, live, mine, limit, causes)
 	}
 }
 

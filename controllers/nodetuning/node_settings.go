@@ -112,12 +112,12 @@ func hasEqualIDs(a, b []v1alpha1.Setting) bool {
 }
 
 // listFitting returns listDesired or, if n cannot have that many settings together with
-// those of others, the current settings.
-func (v *resolvedState) listFitting(t *tuning, n *nodeState) []v1alpha1.Setting {
+// those of others, the current settings. fits reports which.
+func (v *resolvedState) listFitting(t *tuning, n *nodeState) (list []v1alpha1.Setting, fits bool) {
 	desired := v.listDesired(t, n)
 	current := n.current[t.Name]
 	if len(desired) <= len(current) || len(n.spec.Settings)+len(desired)-len(current) <= v1alpha1.MaxSettings && n.planned == nil {
-		return desired
+		return desired, true
 	}
 	ids := map[string]bool{}
 	for _, name := range v.listSources(n) {
@@ -132,9 +132,9 @@ func (v *resolvedState) listFitting(t *tuning, n *nodeState) []v1alpha1.Setting 
 		ids[s.ID] = true
 	}
 	if len(ids) > v1alpha1.MaxSettings {
-		return current
+		return current, false
 	}
-	return desired
+	return desired, true
 }
 
 // formatRefusal explains that the settings of a NodeTuning do not fit on some nodes. It

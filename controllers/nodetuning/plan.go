@@ -71,7 +71,11 @@ type nodeState struct {
 	// deliberate are the NodeTunings whose planned losses a user or a regression caused.
 	deliberate map[string]bool
 	adopted    bool // current comes from the agent's status
-	unrestored string
+
+	// These are computed once, because each NodeTuning needs them.
+	observed   bool   // isObserved
+	obstacle   string // explainObstacle
+	unrestored string // explainUnrestored
 }
 
 // isObserved reports whether the agent has processed the spec and restored the settings
@@ -84,7 +88,7 @@ func (n *nodeState) isObserved() bool {
 
 // isChanging reports whether the agent still has to process the spec, and is able to.
 func (n *nodeState) isChanging() bool {
-	return n.spec.Settings != nil && n.status.ObservedGeneration != n.generation && n.explainObstacle() == ""
+	return n.spec.Settings != nil && n.status.ObservedGeneration != n.generation && n.obstacle == ""
 }
 
 // explainObstacle returns why the agent cannot change settings now, an empty string if it
@@ -160,7 +164,8 @@ func planWrites(c clusterState, defaults v1alpha1.Thresholds, now time.Time) wri
 		deliberate := !t.DeletionTimestamp.IsZero() || rollout.IsReleaseConfirmed(&t.NodeTuning)
 		for _, name := range d.Update {
 			n := v.nodesByName[name]
-			n.planSettings(t.Name, v.listFitting(t, n), deliberate)
+			desired, _ := v.listFitting(t, n)
+			n.planSettings(t.Name, desired, deliberate)
 		}
 		for _, n := range d.Revert {
 			v.nodesByName[n].planSettings(t.Name, in.Previous[n], true)
@@ -244,7 +249,7 @@ func resolveState(c clusterState, now time.Time) *resolvedState {
 	}
 	for _, n := range c.nodes {
 		v.findCurrentSettings(n)
-		n.unrestored = n.explainUnrestored()
+		n.observed, n.obstacle, n.unrestored = n.isObserved(), n.explainObstacle(), n.explainUnrestored()
 	}
 	return v
 }
@@ -273,6 +278,7 @@ func (v *resolvedState) makeRolloutInput(t *tuning) rollout.Input {
 	in := rollout.Input{
 		Tuning: &t.NodeTuning, Conflicts: v.resolved.Conflicts[t.Name], Previews: v.resolved.Previews[t.Name],
 		Problem: t.problem, Previous: v.listPrevious(t), Now: v.now,
+		Nodes: make([]rollout.Node, 0, v.countNodes(t)),
 	}
 	canary := findCanarySelector(&t.Spec.Rollout)
 	confirmed := !t.DeletionTimestamp.IsZero() && rollout.IsReleaseConfirmed(&t.NodeTuning)
@@ -285,18 +291,18 @@ func (v *resolvedState) makeRolloutInput(t *tuning) rollout.Input {
 		if noAgent && !restoring || !selected && len(current) == 0 && !restoring {
 			continue
 		}
-		desired := v.listFitting(t, n)
-		if len(desired) < len(v.listDesired(t, n)) {
+		desired, fits := v.listFitting(t, n)
+		if !fits {
 			unfit = append(unfit, n.Name)
 		}
 		// A node that changes anyway in this pass may change for t as well.
-		joinsChange := n.planned != nil && n.isObserved() && !rollout.EqualSettings(current, desired)
+		joinsChange := n.planned != nil && n.observed && !rollout.EqualSettings(current, desired)
 		letsGo := confirmed && len(current) > 0 // the agent restores the original values when it can
 		in.Nodes = append(in.Nodes, rollout.Node{
 			Name: n.Name, OS: string(n.OS), Domain: n.Labels[t.Spec.Rollout.TopologyKey], CanaryCandidate: canary.Matches(labels.Set(n.Labels)),
 			CreatedAt: n.createdAt, Selected: selected, Desired: desired, Current: current,
 			Restoring: restoring && (!confirmed || obstacle == ""), Obstacle: obstacle, Held: n.held && !letsGo,
-			Observed: n.isObserved() && (n.planned == nil || joinsChange), AgentSilent: n.isSilent() && !letsGo, Status: n.status,
+			Observed: n.observed && (n.planned == nil || joinsChange), AgentSilent: n.isSilent() && !letsGo, Status: n.status,
 		})
 	}
 	in.Nodes = append(in.Nodes, v.listUnregistered(t, confirmed)...)
@@ -315,6 +321,16 @@ func findCanarySelector(r *v1alpha1.Rollout) labels.Selector {
 		return labels.Nothing()
 	}
 	return selector
+}
+
+// countNodes returns the number of nodes that t selects or that have its settings.
+func (v *resolvedState) countNodes(t *tuning) (count int) {
+	for _, n := range v.nodes {
+		if _, selected := v.resolved.Desired(t.Name, n.Name); selected || len(n.current[t.Name]) > 0 {
+			count++
+		}
+	}
+	return count
 }
 
 // findThresholds returns the thresholds of n, completed by the defaults. While a

@@ -101,13 +101,13 @@ func (v *resolvedState) findRestore(t *tuning, n *nodeState) (restoring bool, ob
 	deleted := !t.DeletionTimestamp.IsZero()
 	switch {
 	case recorded && n.status.ObservedGeneration < record.Generation:
-		return true, n.explainObstacle()
+		return true, n.obstacle
 	case recorded && n.unrestored != "":
-		return true, cmp.Or(n.explainObstacle(), n.unrestored)
+		return true, cmp.Or(n.obstacle, n.unrestored)
 	case deleted && (len(n.current[t.Name]) > 0 || n.releaseRequested && n.hasSettingsOf(t.Name)):
-		return true, n.explainObstacle()
+		return true, n.obstacle
 	case deleted && !recorded && v.mayHaveSettings(t, n):
-		return true, n.explainObstacle()
+		return true, n.obstacle
 	}
 	return false, ""
 }
@@ -125,7 +125,7 @@ func (v *resolvedState) mayHaveSettings(t *tuning, n *nodeState) bool {
 		return false
 	}
 	if n.hasReported() {
-		return n.spec.Settings != nil && !n.isObserved() && n.released == nil
+		return n.spec.Settings != nil && !n.observed && n.released == nil
 	}
 	return n.agentLabel != v1alpha1.AgentNone && !n.createdAt.Before(t.CreationTimestamp.Time)
 }

@@ -56,6 +56,7 @@ type simulatedNode struct {
 	held             bool          // annotation hold
 	released         string        // annotation released
 	standby          bool          // settings with the activation UnderPressure are not needed
+	measuring        bool          // the agent does not restore, and reports what it has
 	failure          string        // every write fails with this message
 	clockOffset      time.Duration // of the node's clock
 	unresponsive     bool          // its agent reports nothing, although it is ready
@@ -253,6 +254,8 @@ func (n *simulatedNode) restoreSetting(id, value string) []v1alpha1.SettingStatu
 	report := v1alpha1.SettingStatus{ID: id, Key: id, Current: &value, State: v1alpha1.SettingPending}
 	switch {
 	case n.held:
+	case n.measuring:
+		report.State, report.Message = v1alpha1.SettingRefused, "this agent changes no settings (--tune measure)"
 	case n.failure != "":
 		report.State, report.Message = v1alpha1.SettingFailed, n.failure
 	default:

@@ -13,7 +13,7 @@ import (
 
 func main() {
 	page := flag.String("page", "docs/benchmarks.md", "page to write the tables to; \"-\" prints them")
-	only := flag.String("only", "", "comma-separated scenarios to run (default one,many,quiet,million)")
+	only := flag.String("only", "", "comma-separated scenarios to run (default one,inbound,many,quiet,million)")
 	onlyCliff := flag.Bool("cliff", false, "only measure connect() time by pool utilization")
 	connects := flag.Int("connects", 1000, "connects at each pool utilization")
 	picture := flag.String("picture", "docs/images/half-range-cliff.svg",
@@ -100,8 +100,9 @@ func checkRequirements(chosen []scenario) error {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root to create network namespaces and load BPF programs")
 	}
-	for _, tool := range []string{"ss", "prometheus-node-exporter"} {
-		if _, err := exec.LookPath(tool); err != nil {
+	for subject, tool := range map[string]string{ssName: "ss", exporterName: "prometheus-node-exporter"} {
+		isUsed := slices.ContainsFunc(chosen, func(s scenario) bool { return slices.Contains(s.subjects, subject) })
+		if _, err := exec.LookPath(tool); isUsed && err != nil {
 			return fmt.Errorf("%s is not installed (Debian: iproute2, prometheus-node-exporter)", tool)
 		}
 	}
@@ -123,7 +124,7 @@ func selectScenarios(only string) ([]scenario, error) {
 	for key := range strings.SplitSeq(only, ",") {
 		i := slices.IndexFunc(all, func(s scenario) bool { return s.key == key })
 		if i < 0 {
-			return nil, fmt.Errorf("-only: unknown scenario %q; use one, many, quiet, million", key)
+			return nil, fmt.Errorf("-only: unknown scenario %q; use one, inbound, many, quiet, million", key)
 		}
 		chosen = append(chosen, all[i])
 	}

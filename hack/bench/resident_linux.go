@@ -31,7 +31,7 @@ type resident struct {
 	requests  *json.Encoder
 	responses *json.Decoder
 	stdin     io.Closer
-	gate      int
+	gates     []int // of the samples that count as one
 	last      sampleResponse
 }
 
@@ -46,7 +46,8 @@ type sampleResponse struct {
 	Err      string
 }
 
-func startResident(reader string, gate int) (*resident, error) {
+// startResident starts a reader, of which one sample is the mean of samples with these gates.
+func startResident(reader string, gates ...int) (*resident, error) {
 	cmd := exec.Command("/proc/self/exe", "-serve", reader)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // the main thread does not exit
@@ -55,22 +56,26 @@ func startResident(reader string, gate int) (*resident, error) {
 	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
 		return nil, err
 	}
-	return &resident{cmd: cmd, requests: json.NewEncoder(in), responses: json.NewDecoder(out), stdin: in, gate: gate}, nil
+	return &resident{cmd: cmd, requests: json.NewEncoder(in), responses: json.NewDecoder(out), stdin: in, gates: gates}, nil
 }
 
 func (r *resident) sample() (time.Duration, error) {
-	r.last = sampleResponse{}
-	if err := errors.Join(r.requests.Encode(sampleRequest{r.gate}), r.responses.Decode(&r.last)); err != nil {
-		return 0, fmt.Errorf("reader process ended: %w", err)
+	var sum time.Duration
+	for _, gate := range r.gates {
+		r.last = sampleResponse{}
+		if err := errors.Join(r.requests.Encode(sampleRequest{gate}), r.responses.Decode(&r.last)); err != nil {
+			return 0, fmt.Errorf("reader process ended: %w", err)
+		}
+		if r.last.Err != "" {
+			return 0, errors.New(r.last.Err)
+		}
+		sum += r.last.CPU
 	}
-	if r.last.Err != "" {
-		return 0, errors.New(r.last.Err)
-	}
-	return r.last.CPU, nil
+	return sum / time.Duration(len(r.gates)), nil
 }
 
 func (r *resident) check(b *sandbox) error {
-	if r.gate > 0 {
+	if r.gates[0] > 0 {
 		return nil // sockets below the gate are not counted
 	}
 	var errs []error

@@ -6,11 +6,17 @@ import "portreeve.io/portreeve/internal/testutil/testnet"
 const (
 	portwalkName = "portwalk"
 	gatedName    = "portwalk, gate 25 %"
+	minuteName   = "portwalk, mean of a minute"
 	sockdiagName = "sockdiag"
 	dumpName     = "raw sock_diag dump"
 	ssName       = "`ss -Htan`"
 	exporterName = "node_exporter tcpstat"
 )
+
+// agentGate is the percentage of the ports in use from which the agent reads a network in
+// detail at each tick (25 below the default warning threshold). It reads all in detail once
+// a minute, which is 6 ticks.
+const agentGate = 25
 
 // scenario is a set of namespaces with sockets in them, and the subjects that read them.
 type scenario struct {
@@ -41,6 +47,16 @@ func listScenarios() []scenario {
 			{a: portwalkName, b: dumpName},
 			{a: sockdiagName, b: ssName},
 			{a: sockdiagName, b: dumpName},
+		},
+	}, {
+		key: "inbound", title: "200,000 inbound connections of a listener",
+		text: "All ESTABLISHED, to one port. The mean of a minute is what the agent's ticks cost while no network is near " +
+			"the warning threshold: one sample at full depth and five with the gate.",
+		loads: []testnet.Load{{Inbound: socketCount}}, subjects: []string{portwalkName, minuteName, gatedName, ssName}, rounds: 9,
+		goals: []goal{
+			{a: minuteName, b: ssName, maxRatio: 0.02},
+			{a: gatedName, b: ssName},
+			{a: portwalkName, b: ssName},
 		},
 	}, {
 		key: "many", title: "100 namespaces with 50 sockets each, and 200,000 sockets elsewhere",
@@ -86,4 +102,4 @@ func repeatLoad(n int, l testnet.Load) []testnet.Load {
 }
 
 // countLoadSockets returns the number of sockets of a load, without listeners.
-func countLoadSockets(l testnet.Load) int { return l.TimeWait + l.Established }
+func countLoadSockets(l testnet.Load) int { return l.TimeWait + l.Established + l.Inbound }

@@ -31,7 +31,9 @@ func openSubject(name string, b *sandbox) (subject, error) {
 	case portwalkName:
 		return startResident("portwalk", 0)
 	case gatedName:
-		return startResident("portwalk", 25)
+		return startResident("portwalk", agentGate)
+	case minuteName:
+		return startResident("portwalk", 0, agentGate, agentGate, agentGate, agentGate, agentGate)
 	case sockdiagName:
 		return startResident("sockdiag", 0)
 	case dumpName:

@@ -10,6 +10,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/tcpstate"
+	"portreeve.io/portreeve/internal/text"
 )
 
 const (
@@ -179,7 +180,10 @@ func assessExactness(t *walkTally, recs []walkNetRec, o Options, failuresLost ui
 	}
 	sum := sumRecords(recs)
 	lost(t.NetsLost, "network namespaces", "%d exceed the limit of "+fmt.Sprint(o.Networks)+"; those of pods are read first")
-	report(sum.bounded, "destinations", "%d networks have more than can be counted; their used ports have bounds")
+	if sum.bounded > 0 {
+		un = append(un, socket.Unobserved{Item: "destinations",
+			Reason: text.FormatPlural(int(sum.bounded), "network") + " with more than can be counted; the used ports have bounds"})
+	}
 	lost(sum.blocksLost, "bound ports", "%d ports exceed the capacity of the table of bound ports")
 	lost(t.Capped, "sockets", "%d hash chains have more than "+maxChain+" sockets")
 	report(t.CappedUdp, "UDP sockets", "%d ports have more than "+maxChain)

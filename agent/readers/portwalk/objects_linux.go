@@ -60,7 +60,8 @@ func (r *Reader) loadPrograms() error {
 	spec.Maps["net_index"].MaxEntries = 2 * uint32(r.options.Networks)
 	// Before Linux 6.1 (without bpf_mem_alloc), the kernel logs a WARN if a tracing program
 	// writes to a map that is not preallocated, and PREEMPT_RT rejects such a program.
-	if _, err := kernel.AnyTypeByName("bpf_mem_alloc"); err != nil {
+	var allocator *btf.Struct // there is a function of that name, too
+	if err := kernel.TypeByName("bpf_mem_alloc", &allocator); err != nil {
 		spec.Maps["tasks"].Flags &^= unix.BPF_F_NO_PREALLOC
 	}
 	types := ebpf.ProgramOptions{KernelTypes: kernel}

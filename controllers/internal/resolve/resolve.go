@@ -24,8 +24,8 @@ type Node struct {
 
 // Result is the combined result of all NodeTunings.
 type Result struct {
-	// Settings has, by NodeTuning and then by operating system, all settings of the
-	// NodeTuning, even if it is being deleted or has an invalid selector.
+	// Settings has, by NodeTuning and then by operating system of the nodes, all settings of
+	// the NodeTuning, even if it is being deleted or has an invalid selector.
 	Settings map[string]map[settings.OS][]v1alpha1.Setting
 	// Conflicts has, by NodeTuning, its sorted conflicts.
 	Conflicts map[string][]v1alpha1.TuningConflict
@@ -48,7 +48,7 @@ func ComputeDesired(tunings []v1alpha1.NodeTuning, nodes []Node) Result {
 		classes:   make(map[string]*nodeClass, len(nodes)),
 		selectors: map[string]labels.Selector{},
 	}
-	active := r.parseTunings(tunings)
+	active := r.parseTunings(tunings, listSystems(nodes))
 	conflicts, previews := conflictCounts{}, previewCounts{}
 	classes := map[string]*nodeClass{} // by key; there are few, even with many nodes
 	var key []byte
@@ -143,15 +143,25 @@ type activeTuning struct {
 
 func (t *activeTuning) selectsNode(n Node) bool { return t.selector.Matches(labels.Set(n.Labels)) }
 
-// parseTunings lists the settings of all NodeTunings, and returns the active NodeTunings
-// in order of precedence.
-func (r *Result) parseTunings(tunings []v1alpha1.NodeTuning) []activeTuning {
+// listSystems returns the operating systems of the nodes.
+func listSystems(nodes []Node) (systems []settings.OS) {
+	for _, n := range nodes {
+		if !slices.Contains(systems, n.OS) {
+			systems = append(systems, n.OS)
+		}
+	}
+	return systems
+}
+
+// parseTunings lists the settings of all NodeTunings for the operating systems, and returns
+// the active NodeTunings in order of precedence.
+func (r *Result) parseTunings(tunings []v1alpha1.NodeTuning, systems []settings.OS) []activeTuning {
 	var list []activeTuning
 	for i := range tunings {
 		t := &tunings[i]
-		r.Settings[t.Name] = map[settings.OS][]v1alpha1.Setting{
-			settings.Linux:   ListSettings(settings.Linux, t),
-			settings.Windows: ListSettings(settings.Windows, t),
+		r.Settings[t.Name] = map[settings.OS][]v1alpha1.Setting{}
+		for _, os := range systems {
+			r.Settings[t.Name][os] = ListSettings(os, t)
 		}
 		// An absent selector matches nothing, {} everything (LabelSelectorAsSelector).
 		selector, err := metav1.LabelSelectorAsSelector(t.Spec.NodeSelector)

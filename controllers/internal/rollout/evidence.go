@@ -8,6 +8,8 @@ type evidence struct {
 	// updated is the number of updated nodes, worse the number of those on which pressure
 	// increased.
 	updated, worse int
+	// restless is the number of those increases that the past of unstable nodes explains.
+	restless int
 	// others and worseOthers are the same for nodes that are not updated yet.
 	others, worseOthers int
 	// chance and chanceOthers are the probabilities that pressure increases on one node in
@@ -37,7 +39,8 @@ const (
 // both. The share of affected nodes is unknown, so a uniform prior stands for it. Without
 // other nodes a peak can't be told from harm and is left out.
 func (e evidence) estimateHarm() float64 {
-	if e.worse == 0 || e.others > 0 && e.worse*e.others <= e.worseOthers*e.updated {
+	e.updated, e.worse = e.updated-e.restless, e.worse-e.restless
+	if e.worse <= 0 || e.others > 0 && e.worse*e.others <= e.worseOthers*e.updated {
 		return 0 // not worse than the others
 	}
 	chance, chanceOthers := clampChance(e.chance), clampChance(e.chanceOthers)

@@ -31,26 +31,41 @@ func newNodeState(n Node) *nodeState {
 	if n.Status == nil {
 		return out
 	}
+	next := 0
 	for i := range n.Current {
-		out.addReport(n.findReport(n.Current[i].ID))
+		var s *v1alpha1.SettingStatus
+		s, next = n.findReport(n.Current[i].ID, next)
+		out.addReport(s)
 	}
 	return out
 }
 
-// findReport returns the status that the agent reports for a setting of the node.
-func (n *Node) findReport(id string) v1alpha1.SettingStatus {
-	for i := range n.Status.Settings {
-		if n.Status.Settings[i].ID == id {
-			return n.Status.Settings[i]
+// These stand for settings that the status does not list.
+var (
+	reportOmitted = &v1alpha1.SettingStatus{State: v1alpha1.SettingApplied}
+	reportPending = &v1alpha1.SettingStatus{State: v1alpha1.SettingPending} // not reported yet
+)
+
+// findReport returns the status that the agent reports for a setting of the node. It starts
+// to search at the index from, and returns the index after the setting, because the
+// settings of a NodeTuning are usually reported in order.
+func (n *Node) findReport(id string, from int) (s *v1alpha1.SettingStatus, next int) {
+	list := n.Status.Settings
+	for i := range list {
+		if i += from; i >= len(list) {
+			i -= len(list)
+		}
+		if list[i].ID == id {
+			return &list[i], i + 1
 		}
 	}
 	if n.Status.OmittedSettings != nil {
-		return v1alpha1.SettingStatus{ID: id, State: v1alpha1.SettingApplied}
+		return reportOmitted, from
 	}
-	return v1alpha1.SettingStatus{ID: id, State: v1alpha1.SettingPending} // not reported yet
+	return reportPending, from
 }
 
-func (n *nodeState) addReport(s v1alpha1.SettingStatus) {
+func (n *nodeState) addReport(s *v1alpha1.SettingStatus) {
 	switch s.State {
 	case v1alpha1.SettingApplied:
 		n.hasEffect = true
@@ -60,11 +75,11 @@ func (n *nodeState) addReport(s v1alpha1.SettingStatus) {
 	case v1alpha1.SettingRestartRequired:
 		n.restartRequired = true
 	case v1alpha1.SettingRefused:
-		n.failing, n.refused = append(n.failing, s), true
+		n.failing, n.refused = append(n.failing, *s), true
 	case v1alpha1.SettingContested:
-		n.failing, n.contested = append(n.failing, s), true
+		n.failing, n.contested = append(n.failing, *s), true
 	case v1alpha1.SettingFailed:
-		n.failing, n.failed = append(n.failing, s), true
+		n.failing, n.failed = append(n.failing, *s), true
 	default:
 		n.settled = false
 	}

@@ -12,10 +12,12 @@ import (
 const harmThreshold = 0.95
 
 // These limit how much the past of one node weighs. A node without a known increase of
-// pressure counts as if its last one was unknownPast ago.
+// pressure counts as if its last one was unknownPast ago. A node is restless if its last
+// one was less than restlessPast before its update.
 const (
-	unknownPast = 24 * time.Hour
-	longestPast = 7 * 24 * time.Hour
+	unknownPast  = 24 * time.Hour
+	longestPast  = 7 * 24 * time.Hour
+	restlessPast = 20 * time.Minute
 )
 
 // clockTolerance is how far in the future a node's report may be.
@@ -43,13 +45,24 @@ func (c *rolloutState) detectRegression() string {
 		return ""
 	}
 	minutes := max(1, c.Now.Sub(started.Time).Minutes())
-	e.chance = float64(c.progress.Batch.ExpectedMicros) / 1e6 * minutes / float64(len(c.changed))
+	e.addPast(&c.progress.Batch, minutes)
 	c.addOthers(&e, started.Time, minutes)
 	harm := e.estimateHarm()
 	if harm < harmThreshold {
 		return ""
 	}
-	return formatRegression(e, formatNames(worse), harm)
+	return formatRegression(e, worse, harm)
+}
+
+// addPast adds what is expected of the updated nodes by their past. As many increases as the
+// restless nodes are likely to have are left out: no more than two standard deviations above
+// their mean.
+func (e *evidence) addPast(b *v1alpha1.RolloutBatch, minutes float64) {
+	mean := float64(b.RestlessMicros) / 1e6 * minutes
+	e.restless = min(int(b.RestlessNodes), int(math.Ceil(mean+2*math.Sqrt(mean))))
+	if quiet := e.updated - int(b.RestlessNodes); quiet > 0 {
+		e.chance = float64(b.ExpectedMicros) / 1e6 * minutes / float64(quiet)
+	}
 }
 
 // addOthers adds the nodes that are selected but not updated yet.
@@ -72,14 +85,12 @@ func (c *rolloutState) addOthers(e *evidence, since time.Time, minutes float64) 
 	}
 }
 
-func formatRegression(e evidence, names string, harm float64) string {
-	percent := min(99, math.Floor(harm*100))
-	if e.others == 0 {
-		return fmt.Sprintf("regression: port pressure increased on %d/%d updated nodes (%s); the update is the cause with a probability of %.0f %%",
-			e.worse, e.updated, names, percent)
+func formatRegression(e evidence, worse []string, harm float64) string {
+	message := fmt.Sprintf("regression: port pressure increased on %d/%d updated nodes (%s)", e.worse, e.updated, formatNames(worse))
+	if e.others > 0 {
+		message += fmt.Sprintf(" vs %d/%d nodes not yet updated", e.worseOthers, e.others)
 	}
-	return fmt.Sprintf("regression: port pressure increased on %d/%d updated nodes (%s) vs %d/%d nodes not yet updated; "+
-		"the update is the cause with a probability of %.0f %%", e.worse, e.updated, names, e.worseOthers, e.others, percent)
+	return message + fmt.Sprintf("; the update is the cause with a probability of %.0f %%", min(99, math.Floor(harm*100)))
 }
 
 // hasIncreaseSince reports whether port pressure on the node increased after t. A time in
@@ -100,18 +111,22 @@ func (c *rolloutState) estimateRate(n *nodeState) float64 {
 	return 1 / (1 + past.Minutes())
 }
 
-// estimateExpected returns Batch.ExpectedMicros for the nodes that are updated after a batch.
-func (c *rolloutState) estimateExpected(batch []*nodeState) int64 {
-	rate := 0.0
-	for _, n := range c.changed {
-		rate += c.estimateRate(n)
-	}
-	for _, n := range batch {
-		if n.isGaining() {
-			rate += c.estimateRate(n)
+// addExpected adds what is expected by chance of nodes that are about to be updated. Later
+// increases do not change it: they may be an effect of the update.
+func (c *rolloutState) addExpected(b *v1alpha1.RolloutBatch, nodes []*nodeState) {
+	for _, n := range nodes {
+		if !n.isGaining() {
+			continue
+		}
+		rate := c.estimateRate(n)
+		micros := int64(math.Round(rate * 1e6))
+		if rate > 1/(1+restlessPast.Minutes()) {
+			b.RestlessNodes++
+			b.RestlessMicros += micros
+		} else {
+			b.ExpectedMicros += micros
 		}
 	}
-	return int64(math.Round(rate * 1e6))
 }
 
 // exceedsMaxFailed reports whether the update has failed on more nodes than allowed.

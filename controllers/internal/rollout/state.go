@@ -96,8 +96,8 @@ func (c *rolloutState) beginRevision() {
 // edit leaves as they are, the first batch of the new revision.
 func (c *rolloutState) adoptChanged() {
 	if b := &c.progress.Batch; c.isUnderWay() && b.Number == 0 && len(c.changed) > 0 {
-		b.Number, b.StartedAt, b.ExpectedMicros = 1, c.now(), c.estimateExpected(nil)
-		c.progress.StartedAt = c.now()
+		b.Number, b.StartedAt, c.progress.StartedAt = 1, c.now(), c.now()
+		c.addExpected(b, c.changed)
 	}
 }
 

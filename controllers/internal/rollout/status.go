@@ -73,7 +73,8 @@ func (c *rolloutState) beginBatch(v *stepResult) {
 	case len(c.changing) == 0 || b.Number <= 1:
 		b.Number = max(b.Number, 1) + 1
 	}
-	b.StartedAt, b.ExpectedMicros = c.now(), c.estimateExpected(v.update)
+	b.StartedAt = c.now()
+	c.addExpected(b, v.update)
 	if p.StartedAt == nil {
 		p.StartedAt = c.now()
 	}
