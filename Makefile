@@ -143,6 +143,7 @@ generate-api: $(CONTROLLER_GEN) ## Regenerate the validation of sysctls, deep co
 	go run -trimpath ./hack/sysctlrule
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd
+	go run -trimpath ./hack/statusschema
 
 .PHONY: generate-docs
 generate-docs: ## Regenerate docs/reference from API types, metrics, settings and chart values

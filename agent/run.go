@@ -38,9 +38,10 @@ type Loop struct {
 	// TimeWait is the duration of TIME_WAIT on this machine; 0 means Linux's.
 	TimeWait time.Duration
 
-	forecasts forecast.History
-	level     v1alpha1.Level // of the last sample
-	isFailing bool           // the last sample failed
+	forecasts    forecast.History
+	level        v1alpha1.Level // of the last sample
+	isFailing    bool           // the last sample failed
+	isOverBudget bool
 
 	mu         sync.Mutex     // guards the fields below
 	baseLevel  v1alpha1.Level // see updateBaseLevel
@@ -120,6 +121,7 @@ func (l *Loop) Run(ctx context.Context) {
 			budget.Interval = min(l.Interval, l.PressureInterval)
 		}
 		next = start.Add(budget.NextInterval(sample.CPUTime))
+		l.logBudgetState(budget.IsExceeded())
 		l.recordSample(next.Sub(start), err)
 		if status != nil {
 			l.OnSample(&sample, status, Tick{
@@ -127,6 +129,17 @@ func (l *Loop) Run(ctx context.Context) {
 			})
 		}
 	}
+}
+
+// logBudgetState logs that samples take more than the CPU budget, and the end of that.
+func (l *Loop) logBudgetState(isExceeded bool) {
+	if isExceeded && !l.isOverBudget {
+		l.Log.Warn("samples take more than the CPU budget, although the tick has its maximum length", "tick", maxTick, "budgetPercent", l.BudgetPercent)
+	}
+	if !isExceeded && l.isOverBudget {
+		l.Log.Info("samples are within the CPU budget again")
+	}
+	l.isOverBudget = isExceeded
 }
 
 // logReadState logs the first of consecutive failures, and the recovery.

@@ -2,8 +2,12 @@ package agent
 
 import "time"
 
-// TickBudget spaces samples so that they never take more than a share of one CPU. On
-// a node with millions of sockets the tick gets longer instead.
+// maxTick is the maximum interval to which the budget extends a tick: what is older than a
+// minute is of no use. Samples that would need more exceed the budget.
+const maxTick = time.Minute
+
+// TickBudget spaces samples so that they take at most a share of one CPU. On a node with
+// millions of sockets the tick gets longer instead, up to maxTick.
 type TickBudget struct {
 	// Interval is the desired time between the starts of two samples.
 	Interval time.Duration
@@ -27,7 +31,14 @@ func (b *TickBudget) NextInterval(cost time.Duration) time.Duration {
 // IsStretched reports whether the budget makes the tick longer than Interval.
 func (b *TickBudget) IsStretched() bool { return b.minInterval() > b.Interval }
 
-func (b *TickBudget) minInterval() time.Duration {
+// IsExceeded reports whether samples take more than the budget, because the tick has its
+// maximum length.
+func (b *TickBudget) IsExceeded() bool { return b.affordableInterval() > max(b.Interval, maxTick) }
+
+func (b *TickBudget) minInterval() time.Duration { return min(b.affordableInterval(), maxTick) }
+
+// affordableInterval returns the interval at which samples take exactly the budget.
+func (b *TickBudget) affordableInterval() time.Duration {
 	if b.BudgetPercent <= 0 {
 		return 0
 	}

@@ -150,8 +150,8 @@ func TestOnlyTheControllerMayWriteTheSpec(t *testing.T) {
 	}{
 		"change the spec":          {merge(`{"spec":{"settings":[]}}`), agents, "", hand, hand},
 		"change a threshold":       {merge(`{"spec":{"thresholds":{"warningPercent":60}}}`), agents, "", hand, hand},
-		"change the agent's label": {merge(`{"metadata":{"labels":{"portreeve.io/agent":"silent"}}}`), agents, "", "the owner and the label", ""},
-		"change the owner":         {merge(`{"metadata":{"ownerReferences":null}}`), agents, "", "the owner and the label", ""},
+		"change the agent's label": {merge(`{"metadata":{"labels":{"portreeve.io/agent":"silent"}}}`), agents, "", "the owner, the label portreeve.io/agent and the annotation portreeve.io/released", ""},
+		"change the owner":         {merge(`{"metadata":{"ownerReferences":null}}`), agents, "", "the owner, the label portreeve.io/agent and the annotation portreeve.io/released", ""},
 		"set another label":        {merge(`{"metadata":{"labels":{"team":"shop"}}}`), agents, "", "", ""},
 		"set a finalizer":          {merge(`{"metadata":{"finalizers":["a/b"]}}`), agents, "", "", ""},
 		"patch by JSON": {func(c client.Client) error {
@@ -208,7 +208,7 @@ func TestTheReleaseAccountMayOnlyAnnotate(t *testing.T) {
 	release := env.ClientFor(t, env.Token(t, releaseAccount, ""))
 	for body, want := range map[string]string{
 		`{"metadata":{"annotations":{"portreeve.io/release":"true"}}}`: "",
-		`{"metadata":{"labels":{"portreeve.io/agent":"none"}}}`:        "the owner and the label",
+		`{"metadata":{"labels":{"portreeve.io/agent":"none"}}}`:        "the owner, the label portreeve.io/agent and the annotation portreeve.io/released",
 		`{"spec":{"settings":[]}}`:                                     "can only be written by the Portreeve controller",
 	} {
 		err := release.Patch(t.Context(), newPortPressure("r"), client.RawPatch(types.MergePatchType, []byte(body)), client.DryRunAll)

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -37,7 +40,7 @@ type Options struct {
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	return scheme, errors.Join(
-		corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme),
+		appsv1.AddToScheme(scheme), corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme),
 		coordinationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 }
 
@@ -55,8 +58,25 @@ func NewCacheOptions(o Options) cache.Options {
 				Label:      labels.SelectorFromSet(v1alpha1.AgentPodLabels),
 				Namespaces: map[string]cache.Config{o.PortPressure.Namespace: {}},
 			},
+			&appsv1.ControllerRevision{}: {
+				Label:      withLabel(v1alpha1.LabelTuningUID),
+				Namespaces: map[string]cache.Config{o.PortPressure.Namespace: {}},
+			},
+			&corev1.ConfigMap{}: {
+				Field:      fields.OneTermEqualSelector("metadata.name", v1alpha1.PaceConfigMap),
+				Namespaces: map[string]cache.Config{o.PortPressure.Namespace: {}},
+			},
 		},
 	}
+}
+
+// withLabel selects the objects that have the label.
+func withLabel(name string) labels.Selector {
+	r, err := labels.NewRequirement(name, selection.Exists, nil)
+	if err != nil { // the name is invalid
+		return labels.Nothing()
+	}
+	return labels.NewSelector().Add(*r)
 }
 
 // ListFamilies returns the metrics that the controllers serve in addition to those of
@@ -73,12 +93,14 @@ func AddToManager(ctx context.Context, m ctrl.Manager, o Options) error {
 	if o.ResolveDestinations {
 		names = destination.NewResolver(mgr.GetAPIReader(), clock.RealClock{}, mgr.GetLogger())
 	}
-	recorder := mgr.GetEventRecorder(v1alpha1.ReportingController)
+	recorder := printableRecorder{mgr.GetEventRecorder(v1alpha1.ReportingController)}
 	r := portpressure.New(mgr.GetClient(), recorder, clock.RealClock{}, names, o.PortPressure)
 	if err := r.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
-	t := nodetuning.New(mgr.GetCache(), mgr.GetClient(), recorder, clock.RealClock{}, o.PortPressure.Thresholds)
+	t := nodetuning.New(mgr.GetCache(), mgr.GetClient(), recorder, clock.RealClock{}, nodetuning.Config{
+		Namespace: o.PortPressure.Namespace, Thresholds: o.PortPressure.Thresholds,
+	})
 	if err := t.SetupWithManager(mgr); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,23 +44,38 @@ func TestAnAgentMayWriteOnlyItsOwnEvents(t *testing.T) {
 			e.Related = related
 		}
 	}
+	const limited = "limited to 1500 printable ASCII characters"
 	const signed, about = "an agent's Event must have reportingController", "an agent's Event must regard"
 	tests := map[string]struct {
 		as      client.Client
 		change  func(*eventsv1.Event)
 		refusal string
 	}{
-		"on its Node":                        {agent, nil, ""},
-		"on its PortPressure":                {agent, func(e *eventsv1.Event) { e.Regarding.Kind = "PortPressure" }, ""},
-		"on a Pod, with its Node":            {agent, onPod(&corev1.ObjectReference{Kind: "Node", Name: "a"}), ""},
-		"on a Pod alone":                     {agent, onPod(nil), about},
-		"on a Pod, with another Node":        {agent, onPod(&corev1.ObjectReference{Kind: "Node", Name: "b"}), about},
-		"on a Pod, with a Pod of its name":   {agent, onPod(&corev1.ObjectReference{Kind: "Pod", Name: "a"}), about},
-		"on another Node":                    {agent, func(e *eventsv1.Event) { e.Regarding.Name = "b" }, about},
-		"on something else of its name":      {agent, func(e *eventsv1.Event) { e.Regarding.Kind = "Secret" }, about},
-		"on nothing":                         {agent, func(e *eventsv1.Event) { e.Regarding = corev1.ObjectReference{} }, about},
-		"signed by another node":             {agent, func(e *eventsv1.Event) { e.ReportingInstance = "b" }, signed},
-		"signed by another controller":       {agent, func(e *eventsv1.Event) { e.ReportingController = "kubelet" }, signed},
+		"on its Node":                      {agent, nil, ""},
+		"on its PortPressure":              {agent, func(e *eventsv1.Event) { e.Regarding.Kind = "PortPressure" }, ""},
+		"on a Pod, with its Node":          {agent, onPod(&corev1.ObjectReference{Kind: "Node", Name: "a"}), ""},
+		"on a Pod alone":                   {agent, onPod(nil), about},
+		"on a Pod, with another Node":      {agent, onPod(&corev1.ObjectReference{Kind: "Node", Name: "b"}), about},
+		"on a Pod, with a Pod of its name": {agent, onPod(&corev1.ObjectReference{Kind: "Pod", Name: "a"}), about},
+		"on another Node":                  {agent, func(e *eventsv1.Event) { e.Regarding.Name = "b" }, about},
+		"on something else of its name":    {agent, func(e *eventsv1.Event) { e.Regarding.Kind = "Secret" }, about},
+		"on nothing":                       {agent, func(e *eventsv1.Event) { e.Regarding = corev1.ObjectReference{} }, about},
+		"signed by another node":           {agent, func(e *eventsv1.Event) { e.ReportingInstance = "b" }, signed},
+		"signed by another controller":     {agent, func(e *eventsv1.Event) { e.ReportingController = "kubelet" }, signed},
+		"with a long reference":            {agent, func(e *eventsv1.Event) { e.Regarding.FieldPath = strings.Repeat("x", 2000) }, limited},
+		"with a long related reference": {agent, func(e *eventsv1.Event) {
+			e.Related = &corev1.ObjectReference{Kind: "Node", Name: "a", APIVersion: strings.Repeat("x", 2000)}
+		}, limited},
+		"with a misleading reference":  {agent, func(e *eventsv1.Event) { e.Regarding.FieldPath = "a\u202eb" }, limited},
+		"with a note in UTF-8":         {agent, func(e *eventsv1.Event) { e.Note = "shop/api → 10.0.0.9:443" }, ""},
+		"with a misleading note":       {agent, func(e *eventsv1.Event) { e.Note = "a\u202eb" }, "the note of an agent's Event"},
+		"with a note of several lines": {agent, func(e *eventsv1.Event) { e.Note = "a\nb" }, "the note of an agent's Event"},
+		"with a finalizer":             {agent, func(e *eventsv1.Event) { e.Finalizers = []string{"a/b"} }, "finalizers"},
+		"with an owner": {agent, func(e *eventsv1.Event) {
+			e.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "a", UID: "u"}}
+		}, "ownerReferences"},
+		"with annotations":                   {agent, func(e *eventsv1.Event) { e.Annotations = map[string]string{"a": strings.Repeat("x", 100000)} }, "labels or annotations"},
+		"with labels":                        {agent, func(e *eventsv1.Event) { e.Labels = map[string]string{"a": "b"} }, "labels or annotations"},
 		"with a token that is bound to none": {unbound, nil, "this token does not contain a node name"},
 	}
 	for name, tt := range tests {

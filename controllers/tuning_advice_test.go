@@ -201,8 +201,11 @@ func TestSamplesAreAcceptedWithoutAdvice(t *testing.T) {
 		"thresholds": func(s v1alpha1.NodeTuningSpec) bool {
 			return s.Thresholds.WarningPercent == 40 && s.Linux.EphemeralPorts == nil
 		},
-		"dry-run":               func(s v1alpha1.NodeTuningSpec) bool { return s.Mode == v1alpha1.ModeDryRun },
-		"pods":                  func(s v1alpha1.NodeTuningSpec) bool { return s.Pods != nil && s.Linux.TimeWait.Reuse == "All" },
+		"dry-run": func(s v1alpha1.NodeTuningSpec) bool { return s.Mode == v1alpha1.ModeDryRun },
+		"pods":    func(s v1alpha1.NodeTuningSpec) bool { return s.Pods != nil && s.Linux.TimeWait.Reuse == "All" },
+		"staged-rollout": func(s v1alpha1.NodeTuningSpec) bool {
+			return s.Rollout.Approval == v1alpha1.ApprovalManual && len(s.Rollout.Windows) == 1
+		},
 		"windows-dynamic-ports": func(s v1alpha1.NodeTuningSpec) bool { return s.Windows.DynamicPorts.TCP.Start > 32767 },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -216,7 +219,7 @@ func TestSamplesAreAcceptedWithoutAdvice(t *testing.T) {
 			}
 		})
 	}
-	if files, err := filepath.Glob(filepath.Join(env.Root, "config", "samples", "*.yaml")); err != nil || len(files) != 7 {
+	if files, err := filepath.Glob(filepath.Join(env.Root, "config", "samples", "*.yaml")); err != nil || len(files) != 8 {
 		t.Errorf("samples: %q, %v: each needs a line in this test", files, err)
 	}
 }

@@ -13,15 +13,13 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/ports"
+	"portreeve.io/portreeve/internal/settings"
 	"portreeve.io/portreeve/internal/text"
 )
 
 // DefaultNodePorts is Kubernetes' default range of NodePorts (kube-apiserver's
 // --service-node-port-range).
 var DefaultNodePorts = ports.Range{First: 30000, Last: 32767}
-
-// networkKey identifies a network in all samples.
-type networkKey struct{ inode, cookie uint64 }
 
 // newNetworkStates returns the networks of s that can be measured.
 func newNetworkStates(s *socket.Sample, f Facts, name func(*socket.Network) string) []cause.NetworkState {
@@ -32,8 +30,8 @@ func newNetworkStates(s *socket.Sample, f Facts, name func(*socket.Network) stri
 		if n.UnobservedReason() != "" {
 			continue
 		}
-		state := cause.NetworkState{Network: n, Name: name(n), Recent: f.Prior.Recent[networkKey{n.Inode, n.Cookie}]}
-		state.Recent.Refused = refused[n.Inode]
+		state := cause.NetworkState{Network: n, Name: name(n), Recent: f.Prior.Recent[n.ID()]}
+		state.Recent.Refused = refused[n.ID()]
 		list = append(list, state)
 	}
 	return list
@@ -43,13 +41,13 @@ func newNetworkStates(s *socket.Sample, f Facts, name func(*socket.Network) stri
 const refusalAge = 5 * time.Minute
 
 // countRefused returns the number of calls that failed recently with EADDRNOTAVAIL to a
-// destination with free ports, by the inode of their network.
-func countRefused(s *socket.Sample) map[uint64]uint64 {
-	counts := map[uint64]uint64{}
+// destination with free ports, by network.
+func countRefused(s *socket.Sample) map[socket.NetworkID]uint64 {
+	counts := map[socket.NetworkID]uint64{}
 	for _, f := range s.Failures {
 		isAddress := f.Reason == "" || f.Reason == v1alpha1.FailureAddressNotAvailable
 		if isAddress && s.Taken.Sub(f.LastAt) < refusalAge && hasFreePorts(s, f) {
-			counts[f.Inode] += f.Count
+			counts[f.Network()] += f.Count
 		}
 	}
 	return counts
@@ -63,7 +61,7 @@ const roomPercent = 25
 func hasFreePorts(s *socket.Sample, f socket.Failure) bool {
 	for i := range s.Networks {
 		n := &s.Networks[i]
-		if n.Inode != f.Inode {
+		if n.ID() != f.Network() {
 			continue
 		}
 		for p := range n.Pools() {
@@ -103,7 +101,7 @@ const maxCollisionMessage = 500
 
 // newCollisionCondition returns the condition for at least one collision.
 func newCollisionCondition(list []cause.Collision, at metav1.Time) metav1.Condition {
-	message := list[0].Describe() + "; reserve " + list[0].Reservation()
+	message := settings.FormatReservation(list[0].Describe(), list[0].Reservation())
 	if more := len(list) - 1; more > 0 {
 		message = text.FormatPlural(more, "more network") + "; " + message
 	}
@@ -180,7 +178,7 @@ func (c *recentCounter) count() uint64 { return uint64(math.Round(c.recent)) }
 // CounterHistory counts recent events from the kernel's counters of successive samples. The
 // zero value is the state before the first one.
 type CounterHistory struct {
-	networks   map[networkKey]*networkCounters
+	networks   map[socket.NetworkID]*networkCounters
 	neighbours [2]recentCounter
 }
 
@@ -189,15 +187,15 @@ type networkCounters struct{ listen, timeWait recentCounter }
 // Add adds a sample, and sets the recent events in f.Prior.
 func (h *CounterHistory) Add(s *socket.Sample, f *Facts) {
 	known := h.networks
-	h.networks = make(map[networkKey]*networkCounters, len(s.Networks))
-	f.Prior.Recent = map[networkKey]cause.RecentCounts{}
+	h.networks = make(map[socket.NetworkID]*networkCounters, len(s.Networks))
+	f.Prior.Recent = map[socket.NetworkID]cause.RecentCounts{}
 	for i := range s.Networks {
 		n := &s.Networks[i]
 		counters := selectCounters(n, f)
 		if counters == nil {
 			continue
 		}
-		key := networkKey{n.Inode, n.Cookie}
+		key := n.ID()
 		c := known[key]
 		if c == nil {
 			c = &networkCounters{}

@@ -39,6 +39,9 @@ const maxName = 320
 // formatNetworkName returns the owner's name, with the IP version if each version has a
 // network of its own.
 func formatNetworkName(n *socket.Network) string {
+	if n.Owner == (socket.Owner{Kind: socket.OwnerPod}) && n.Inode == 0 { // in a dump
+		return "Pod"
+	}
 	if n.Family != socket.AnyFamily {
 		return formatOwnerName(&n.Owner) + " " + n.Family.String()
 	}
@@ -60,8 +63,6 @@ func formatOwnerName(o *socket.Owner) string {
 		return "container/" + cleanText(firstBytes(o.Container, shortIDLength), 64)
 	case o.Kind == socket.OwnerProcess && o.Process != "":
 		return "process/" + cleanText(o.Process, 64)
-	case o.Kind == socket.OwnerPod: // a dump
-		return "Pod"
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package cause
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -52,13 +53,24 @@ func formatProcess(p socket.Process, n NetworkState) string {
 
 // formatPlace returns the network for the end of a phrase, empty if its name says nothing.
 func formatPlace(n NetworkState) string {
-	switch {
-	case n.Network == nil || n.Name == "" || n.Owner.Kind == socket.OwnerProcess:
+	if n.Network == nil || n.Name == "" {
 		return ""
-	case n.Owner.Kind == socket.OwnerHost:
-		return " on the host network"
 	}
-	return " of " + n.Name
+	switch n.Owner.Kind {
+	case socket.OwnerHost:
+		return " on the host network"
+	case socket.OwnerPod, socket.OwnerContainer:
+		return " of " + n.Name
+	}
+	return ""
+}
+
+// formatListener returns the address of a listener, with * for a wildcard.
+func formatListener(a netip.AddrPort) string {
+	if !a.Addr().IsValid() || a.Addr().IsUnspecified() {
+		return fmt.Sprintf("*:%d", a.Port())
+	}
+	return a.String()
 }
 
 // evaluateAcceptQueue matches if a program of this machine does not accept its connections.
@@ -74,8 +86,8 @@ func evaluateAcceptQueue(e *Evidence, _ portBreakdown) (Diagnosis, bool) {
 	limit := 0
 	if queue != nil {
 		limit = queue.Limit
-		d.Finding = fmt.Sprintf("%sthe accept queue of %v is full (%d of %d), so new connections to it time out: %s does not call accept() fast enough.",
-			e.notPorts(), queue.Listener, queue.Length, queue.Limit, formatProcess(queue.Process, *n))
+		d.Finding = fmt.Sprintf("%sthe accept queue of %s is full (%d of %d), so new connections to it time out: %s does not call accept() fast enough.",
+			e.notPorts(), formatListener(queue.Listener), queue.Length, queue.Limit, formatProcess(queue.Process, *n))
 	} else {
 		d.Finding = fmt.Sprintf("%sa listener%s does not call accept() fast enough.", e.notPorts(), formatPlace(*n))
 	}

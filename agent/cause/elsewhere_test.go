@@ -40,7 +40,7 @@ func TestBottlenecksOtherThanPorts(t *testing.T) {
 		advice   []string // parts of it
 	}{
 		"A full accept queue": {newHealthyEvidence(func(n *NetworkState) { n.Evidence.AcceptQueues = []socket.AcceptQueue{queue} }),
-			v1alpha1.CauseAcceptQueueFull, []string{"(28222 of 28232 are free in the fullest pool)", "the accept queue of 0.0.0.0:8080 is full (129 of 128)",
+			v1alpha1.CauseAcceptQueueFull, []string{"(28222 of 28232 are free in the fullest pool)", "the accept queue of *:8080 is full (129 of 128)",
 				"java (pid 31014) of shop/api does not call accept()", "somaxconn = 4096 (NodeTuning linux.backlog.accept)"}},
 		"A full accept queue of clients that gave up": {newHealthyEvidence(func(n *NetworkState) {
 			n.Evidence.AcceptQueues = []socket.AcceptQueue{queue}

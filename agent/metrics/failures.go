@@ -25,13 +25,13 @@ type failureCounter struct {
 }
 
 // addSample counts the failures since the previous sample.
-func (f *failureCounter) addSample(s *socket.Sample) {
+func (f *failureCounter) addSample(s *socket.Sample, ids networkIdentities) {
 	if f.isWatched = s.Failures != nil; !f.isWatched {
 		return
 	}
 	live := make(map[socket.NetworkID]bool, len(s.Networks))
 	for i := range s.Networks {
-		live[s.Networks[i].ID()] = true
+		live[s.Networks[i].ID()] = !ids[i].isOmitted
 	}
 	maps.DeleteFunc(f.byNetwork, func(id socket.NetworkID, _ uint64) bool { return !live[id] })
 	failed := map[socket.NetworkID]uint64{}

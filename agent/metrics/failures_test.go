@@ -100,7 +100,7 @@ func TestFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var f failureCounter
 			for _, s := range test.steps {
-				f.addSample(s.newSample())
+				f.addNamed(s.newSample())
 			}
 			if diff := cmp.Diff(test.want, f.readCounts()); diff != "" {
 				t.Error(diff)
@@ -112,12 +112,12 @@ func TestFailures(t *testing.T) {
 func TestFailuresThatAreNotObservedAreAbsent(t *testing.T) {
 	var f failureCounter
 	one := socket.NetworkID{Inode: 1, Cookie: 1}
-	f.addSample(failureStep{[]socket.NetworkID{one}, failuresByNetwork{one: 5}}.newSample())
-	f.addSample(&socket.Sample{})
+	f.addNamed(failureStep{[]socket.NetworkID{one}, failuresByNetwork{one: 5}}.newSample())
+	f.addNamed(&socket.Sample{})
 	if got := f.listMetrics(&socket.Sample{}, nil); got != nil {
 		t.Errorf("%v", got)
 	}
-	f.addSample(failureStep{[]socket.NetworkID{one}, failuresByNetwork{one: 6}}.newSample())
+	f.addNamed(failureStep{[]socket.NetworkID{one}, failuresByNetwork{one: 6}}.newSample())
 	if f.total != 6 {
 		t.Errorf("%d in total", f.total)
 	}
@@ -144,7 +144,7 @@ func TestNoCounterDecreases(t *testing.T) {
 			failed += more
 		}
 		before := f.readCounts()
-		f.addSample(failureStep{slices.Collect(maps.Values(networks)), counts}.newSample())
+		f.addNamed(failureStep{slices.Collect(maps.Values(networks)), counts}.newSample())
 		after := f.readCounts()
 		if after.Total != failed || after.Rest < before.Rest || len(after.Own) > maxFailingNetworks {
 			t.Fatalf("round %d: %d failed, %+v then %+v", round, failed, before, after)
@@ -155,4 +155,9 @@ func TestNoCounterDecreases(t *testing.T) {
 			}
 		}
 	}
+}
+
+// addNamed adds a sample whose networks all have names.
+func (f *failureCounter) addNamed(s *socket.Sample) {
+	f.addSample(s, make(networkIdentities, len(s.Networks)))
 }

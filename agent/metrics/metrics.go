@@ -4,7 +4,8 @@
 // Measurements are a snapshot of constant metrics, created anew at each sample, so that removed
 // pools and networks leave no series behind. Items that could not be read are absent, never 0.
 // The number of series is bounded, whatever runs on the node: at most 60 at level Normal, at
-// most 400 under pressure.
+// most 400 under pressure. So is the number of different ones in a day, apart from those of
+// pods.
 package metrics
 
 import (
@@ -43,6 +44,8 @@ type Metrics struct {
 	measured []prometheus.Metric
 	agent    agentMetrics
 	failures failureCounter
+	networks labelBudget
+	pools    labelBudget
 }
 
 // New returns the metrics of an agent of that version.
@@ -52,6 +55,8 @@ func New(version string) *Metrics {
 		process:  newProcessReader(),
 		build:    buildInfo.newMetric(1, version, readGoVersion()),
 		agent:    newAgentMetrics(),
+		networks: newLabelBudget(maxOtherNetworks),
+		pools:    newLabelBudget(maxOtherPools),
 	}
 	m.registry.MustRegister(m)
 	return m
@@ -59,11 +64,11 @@ func New(version string) *Metrics {
 
 // RecordSample records a sample and its status. It does not change or keep them.
 func (m *Metrics) RecordSample(sample *socket.Sample, status *v1alpha1.PortPressureStatus, tick Tick) {
-	ids := newNetworkIdentities(sample)
-	snapshot := buildSnapshot(sample, status, tick.Facts, ids)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.failures.addSample(sample)
+	ids := newNetworkIdentities(sample, status, tick.Facts.Thresholds.WithDefaults(), &m.networks)
+	snapshot := buildSnapshot(sample, status, tick.Facts, ids, &m.pools)
+	m.failures.addSample(sample, ids)
 	m.measured = slices.Concat(snapshot, m.failures.listMetrics(sample, ids))
 	m.agent.recordSample(sample, tick)
 }

@@ -10,21 +10,59 @@ import (
 )
 
 // networkIdentity has the values of a network's labels.
-type networkIdentity struct{ namespace, pod, network string }
+type networkIdentity struct {
+	namespace, pod, network string
+	// isPod is true for a pod's network. Kubernetes limits how many there are.
+	isPod bool
+	// isOmitted is true for a network that gets no series of its own.
+	isOmitted bool
+}
 
 func (o networkIdentity) labelValues() []string { return []string{o.namespace, o.pod, o.network} }
 
 // networkIdentities has the identities of a sample's networks, in its order.
 type networkIdentities []networkIdentity
 
-func newNetworkIdentities(s *socket.Sample) networkIdentities {
+// newNetworkIdentities names the networks of a sample. Of those that could get a series and
+// are not pods', some are omitted if others took the place of their names in budget.
+func newNetworkIdentities(s *socket.Sample, status *v1alpha1.PortPressureStatus, t v1alpha1.Thresholds, budget *labelBudget) networkIdentities {
 	name := assess.NameNetworks(s.Networks)
+	listed := listedNetworks(s, status)
 	list := make(networkIdentities, len(s.Networks))
 	for i := range s.Networks {
 		n := &s.Networks[i]
-		list[i] = networkIdentity{namespace: n.Owner.Namespace, pod: n.Owner.Pod, network: name(n)}
+		o := networkIdentity{namespace: n.Owner.Namespace, pod: n.Owner.Pod, network: name(n),
+			isPod: n.Owner.Kind == socket.OwnerPod}
+		isListed := listed.names[o.network] || listed.failing[n.ID()] || isAbove(n, t)
+		o.isOmitted = !o.isPod && n.Owner.Kind != socket.OwnerHost && isListed && !budget.admit(o.network, s.Taken)
+		list[i] = o
 	}
 	return list
+}
+
+// listed has the networks that a status or its failures mention.
+type listed struct {
+	names   map[string]bool
+	failing map[socket.NetworkID]bool
+}
+
+func listedNetworks(s *socket.Sample, status *v1alpha1.PortPressureStatus) listed {
+	l := listed{map[string]bool{}, map[socket.NetworkID]bool{}}
+	if p := status.Tightest; p != nil {
+		l.names[p.Network] = true
+	}
+	for i := range status.Networks {
+		l.names[status.Networks[i].Network] = true
+	}
+	for i := range s.Failures {
+		l.failing[s.Failures[i].Network()] = true
+	}
+	return l
+}
+
+func isAbove(n *socket.Network, t v1alpha1.Thresholds) bool {
+	p, ok := findTightestPool(n)
+	return ok && p.UsedPercent() >= int(t.WarningPercent)
 }
 
 // findNetwork returns the identity of the network of that name.
@@ -49,7 +87,7 @@ func (l *metricList) addNetworks(s *socket.Sample, t v1alpha1.Thresholds, ids ne
 	}
 	var above []used
 	for i := range s.Networks {
-		if p, ok := findTightestPool(&s.Networks[i]); ok && p.UsedPercent() >= int(t.WarningPercent) {
+		if p, ok := findTightestPool(&s.Networks[i]); ok && !ids[i].isOmitted && p.UsedPercent() >= int(t.WarningPercent) {
 			above = append(above, used{computeRatio(p.MaxUsed(), p.Capacity), i})
 		}
 	}

@@ -42,6 +42,11 @@ var (
 	networkCause = newGauge("portreeve_network_cause_info",
 		"Always 1: the cause why the network's tightest pool is above the warning threshold.",
 		"below the warning threshold, or not one of the object's 3 tightest networks", append(networkLabels[:3:3], "cause")...)
+	causeInfo = newGauge("portreeve_cause_info",
+		"Always 1: what limits connections on the node, which is the cause of the tightest pool above the warning threshold, or a bottleneck other than ports.",
+		"nothing does", "cause")
+	conditionInfo = newGauge("portreeve_condition_info",
+		"Always 1: the status and the reason of a condition of the PortPressure.", noSample, "type", "status", "reason")
 	exhaustion = newGauge("portreeve_exhaustion_seconds",
 		"Time until no port of the tightest pool is free if the trend continues; 0 if none is now.", "no exhaustion is predicted")
 	tcpSockets = newGauge("portreeve_tcp_sockets",
@@ -112,7 +117,7 @@ var (
 	tickSeconds = newGauge("portreeve_agent_tick_seconds",
 		"Time between the last sample and the next.", noSample)
 	tickStretched = newGauge("portreeve_agent_tick_stretched",
-		"1 if the CPU budget makes the tick longer than configured.", noSample)
+		"1 if the CPU budget makes the tick longer than configured; at a tick of 60 s, the maximum, samples may use more than the budget.", noSample)
 	tableUsed = newGauge("portreeve_agent_table_used_ratio",
 		"Used share of a table of limited size that the reader uses, 0 to 1: networks, destinations (grows up to the memory budget), bound_ports, processes (cgroups), failed_calls (destinations).",
 		"the table is less than half full", "table")

@@ -3,6 +3,7 @@ package metrics
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -24,10 +25,10 @@ type metricList []prometheus.Metric
 func (l *metricList) add(m ...prometheus.Metric) { *l = append(*l, m...) }
 
 // buildSnapshot returns the metrics of one sample, without failures.
-func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, ids networkIdentities) []prometheus.Metric {
+func buildSnapshot(sample *socket.Sample, status *v1alpha1.PortPressureStatus, f assess.Facts, ids networkIdentities, pools *labelBudget) []prometheus.Metric {
 	var l metricList
 	l.addNode(status, f.Thresholds.WithDefaults())
-	l.addPools(status, ids)
+	l.addPools(status, ids, pools, sample.Taken)
 	l.addNetworks(sample, f.Thresholds.WithDefaults(), ids)
 	l.addStates(status.States)
 	l.addConntrack(status.Conntrack, sample.HostNetwork())
@@ -58,6 +59,12 @@ func (l *metricList) addNode(s *v1alpha1.PortPressureStatus, t v1alpha1.Threshol
 	}
 	if s.ExhaustionSeconds != nil {
 		l.add(exhaustion.newMetric(float64(*s.ExhaustionSeconds)))
+	}
+	if s.Cause != "" {
+		l.add(causeInfo.newMetric(1, string(s.Cause)))
+	}
+	for _, c := range s.Conditions {
+		l.add(conditionInfo.newMetric(1, c.Type, string(c.Status), c.Reason))
 	}
 	if s.NetworkCount != nil {
 		l.add(networks.newMetric(float64(*s.NetworkCount)))
@@ -143,8 +150,9 @@ func (l *metricList) addSettings(statuses []v1alpha1.SettingStatus) {
 	}
 }
 
-// addPools adds the tightest pool of s, and the pools of its tightest networks.
-func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, ids networkIdentities) {
+// addPools adds the tightest pool of s, and the pools of its tightest networks, as far as
+// budget admits those that are not pods'.
+func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, ids networkIdentities, budget *labelBudget, now time.Time) {
 	added := map[[8]string]bool{}
 	add := func(n networkIdentity, p *v1alpha1.Pool) {
 		port := ""
@@ -152,7 +160,7 @@ func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, ids networkIdentit
 			port = strconv.Itoa(int(p.Port))
 		}
 		labels := [8]string{n.namespace, n.pod, n.network, string(p.Protocol), string(p.Kind), p.Source, p.Destination, port}
-		if added[labels] {
+		if added[labels] || n.isOmitted || !n.isPod && !budget.admit(strings.Join(labels[:], "\x00"), now) {
 			return
 		}
 		added[labels] = true
@@ -166,8 +174,8 @@ func (l *metricList) addPools(s *v1alpha1.PortPressureStatus, ids networkIdentit
 	}
 	for i := range s.Networks[:min(maxPoolNetworks, len(s.Networks))] {
 		n := &s.Networks[i]
-		if n.Cause != "" {
-			l.add(networkCause.newMetric(1, append(ids.findNetwork(n.Network).labelValues(), string(n.Cause))...))
+		if o := ids.findNetwork(n.Network); n.Cause != "" && !o.isOmitted {
+			l.add(networkCause.newMetric(1, append(o.labelValues(), string(n.Cause))...))
 		}
 		for j := range n.Pools[:min(maxPools, len(n.Pools))] {
 			add(ids.findNetwork(n.Network), &n.Pools[j])

@@ -5,13 +5,16 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/rest"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/text"
 )
 
 const portPressures = "portpressures"
@@ -37,7 +40,33 @@ func NewClient(config *rest.Config, userAgent string) (rest.Interface, error) {
 }
 
 // buildStatusPatch returns a patch that replaces the whole status. It needs no read, leaves
-// no stale field, and makes one entry in managedFields.
+// no stale field, and makes one entry in managedFields. Every string is made printable,
+// because the API server rejects others.
 func buildStatusPatch(s *v1alpha1.PortPressureStatus) ([]byte, error) {
-	return json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": s}})
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	var status any
+	if err := utiljson.Unmarshal(raw, &status); err != nil {
+		return nil, err
+	}
+	return json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": makePrintable(status)}})
+}
+
+// makePrintable makes all strings of a decoded JSON value printable.
+func makePrintable(value any) any {
+	switch v := value.(type) {
+	case string:
+		return text.MakePrintable(v, unicode.ReplacementChar)
+	case []any:
+		for i := range v {
+			v[i] = makePrintable(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = makePrintable(v[key])
+		}
+	}
+	return value
 }

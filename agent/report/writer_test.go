@@ -186,6 +186,19 @@ func TestTheNewestStatusIsWritten(t *testing.T) {
 	}
 }
 
+func TestAStatusIsPrintable(t *testing.T) {
+	raw, err := buildStatusPatch(&v1alpha1.PortPressureStatus{ObservedGeneration: 1 << 60, Advice: "a\u202eb",
+		Settings: []v1alpha1.SettingStatus{{ID: "s", Current: new("4096\t131072"), Message: "line\nline\x1b[2J"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `[{"op":"add","path":"/status","value":{"advice":"a�b","observedGeneration":1152921504606846976,` +
+		`"settings":[{"current":"4096 131072","id":"s","key":"","message":"line line�[2J","state":""}]}}]`
+	if diff := cmp.Diff(want, string(raw)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestRetriesBecomeRarerWhileAServerIsThrottled(t *testing.T) {
 	throttled := apierrors.NewTooManyRequests("later", 1)
 	longest := func(failures int) (d time.Duration) {

@@ -135,8 +135,10 @@ func (n networkEnforcer) enforceOnce(list []NetworkTask, due []int, results []Re
 		n.memory[list[i].Target] = p.Memory
 		n.setBaseline(list[i].Target, p.Baseline)
 	}
-	if err := n.journal.Update(confirmed, forget); err != nil {
-		n.reportError(err) // the kernel has the values already; the next cycle retries
+	if len(confirmed)+len(forget) > 0 {
+		if err := n.journal.Update(confirmed, forget); err != nil {
+			n.reportError(err) // the kernel has the values already; the next cycle retries
+		}
 	}
 	return changed
 }

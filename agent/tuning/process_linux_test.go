@@ -118,7 +118,7 @@ func waitUntil(t *testing.T, done func() bool) {
 func TestAFullDiskChangesNothing(t *testing.T) {
 	ns := netnstest.New(t)
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=700"); err != nil {
 		t.Skipf("needs to mount: %v", err)
 	}
 	defer func() {

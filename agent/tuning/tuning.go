@@ -6,7 +6,6 @@ package tuning
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/agent/tuning/journal"
@@ -84,23 +82,6 @@ type Tuner struct {
 	lastError string                   // as logged
 }
 
-// transition is the time since when a setting has a state with a desired value.
-type transition struct {
-	state   v1alpha1.SettingState
-	desired string
-	at      metav1.Time
-}
-
-func newTransition(s v1alpha1.SettingStatus) transition {
-	next := transition{state: s.State}
-	if s.Desired != nil {
-		next.desired = *s.Desired
-	}
-	return next
-}
-
-func (t transition) isSame(o transition) bool { return t.state == o.state && t.desired == o.desired }
-
 // New returns a Tuner.
 func New(o Options) *Tuner {
 	if o.Now == nil {
@@ -159,66 +140,6 @@ func (t *Tuner) UpdateSpec(p *v1alpha1.PortPressure) {
 	}
 	t.mu.Unlock()
 	t.RequestCycle()
-}
-
-// findNodeUID returns the UID of the Node that owns p, or "" if it has no owner yet.
-func findNodeUID(p *v1alpha1.PortPressure) string {
-	for _, o := range p.OwnerReferences {
-		if o.Kind == "Node" {
-			return string(o.UID)
-		}
-	}
-	return ""
-}
-
-// resumeTransitions takes over transition times that a previous agent has reported. They
-// are those of the values reported then, so a value that was changed while no agent ran
-// has a new time.
-func (t *Tuner) resumeTransitions(before []v1alpha1.SettingStatus) {
-	for _, s := range before {
-		next := newTransition(s)
-		if now, known := t.transitions[s.ID]; s.LastTransitionTime != nil && (!known || now.isSame(next)) {
-			next.at = *s.LastTransitionTime
-			t.transitions[s.ID] = next
-		}
-	}
-}
-
-// announcePending marks new settings as pending, and those that were removed from the
-// spec: until the next cycle they must not be reported as applied or restored.
-func (t *Tuner) announcePending(settings []v1alpha1.Setting, before []v1alpha1.SettingStatus) {
-	list := []v1alpha1.SettingStatus{}
-	for _, s := range settings {
-		i := slices.IndexFunc(t.statuses, func(have v1alpha1.SettingStatus) bool {
-			return have.ID == s.ID && have.Desired != nil && *have.Desired == s.Value && have.State != v1alpha1.SettingReleased
-		})
-		if i >= 0 {
-			list = append(list, t.statuses[i])
-			continue
-		}
-		list = append(list, v1alpha1.SettingStatus{ID: s.ID, Key: s.Key, Scope: string(s.Scope), Desired: &s.Value,
-			State: v1alpha1.SettingPending})
-	}
-	t.statuses = slices.Concat(list, listRemoved(before, settings))
-}
-
-// listRemoved returns the statuses of list whose settings have been removed but are not
-// restored yet, without a desired value.
-func listRemoved(list []v1alpha1.SettingStatus, settings []v1alpha1.Setting) (out []v1alpha1.SettingStatus) {
-	for _, s := range list {
-		if s.State == v1alpha1.SettingReleased ||
-			slices.ContainsFunc(settings, func(w v1alpha1.Setting) bool { return w.ID == s.ID }) {
-			continue
-		}
-		s.Desired, s.State, s.Message = nil, v1alpha1.SettingPending, ""
-		out = append(out, s)
-	}
-	return out
-}
-
-// isSameState reports whether a and b are equal. An empty list differs from nil.
-func isSameState(a, b journal.DesiredState) bool {
-	return equality.Semantic.DeepEqual(a, b) && (a.Settings == nil) == (b.Settings == nil)
 }
 
 // FindBaseline returns the baseline of a network, nil if no setting that is enforced only
@@ -312,75 +233,6 @@ func (t *Tuner) collectFacts() (*journal.DesiredState, plan.Facts) {
 		f.NormalFor = f.Now.Sub(t.normalSince)
 	}
 	return t.requested, f
-}
-
-// prepareJournal opens the journal and records the desired state.
-func (t *Tuner) prepareJournal(requested *journal.DesiredState) error {
-	if t.journal == nil {
-		if err := t.openJournal(); err != nil {
-			return err
-		}
-	}
-	if requested == nil {
-		return nil
-	}
-	next := *requested
-	if next.Settings == nil {
-		next.Settings = t.findLastSettings(requested.NodeUID)
-	}
-	if next.Settings != nil && !isSameState(next, t.journal.Desired()) {
-		if err := t.journal.SetDesired(next); err != nil {
-			return err
-		}
-	}
-	if !isSameState(next, t.desired) {
-		t.desired, t.released = next, nil
-	}
-	return nil
-}
-
-// findLastSettings returns the settings that stay enforced because none were received:
-// those that this process enforces, or that an earlier one received for the same Node.
-func (t *Tuner) findLastSettings(nodeUID string) []v1alpha1.Setting {
-	last := t.journal.Desired()
-	if t.desired.Settings == nil && nodeUID != "" && nodeUID == last.NodeUID {
-		return last.Settings
-	}
-	return t.desired.Settings
-}
-
-// isFromThisBoot reports whether the journal's desired state was received in this boot. It
-// otherwise may be that of another machine, of whose image this one was made.
-func (t *Tuner) isFromThisBoot() bool {
-	if last := t.journal.Desired().Boot; last != "" {
-		return plan.IsSameBoot(last, t.o.Boot)
-	}
-	return t.journal.HasBoot(t.o.Boot) // an older agent has recorded only those of entries
-}
-
-// openJournal opens the journal.
-func (t *Tuner) openJournal() error {
-	disk, err := t.o.Disk()
-	if err != nil {
-		return err
-	}
-	boot := t.o.Boot
-	if t.o.OS.IsPersistent() {
-		boot = ""
-	}
-	j, err := journal.Open(disk, boot, t.o.Now())
-	t.disk = disk
-	if err != nil {
-		return errors.Join(err, t.Close()) // it is opened again in the next cycle
-	}
-	if why := j.LostReason(); why != "" {
-		t.o.Log.Error("original values are not known", "why", why)
-	}
-	t.journal, t.desired = j, journal.DesiredState{}
-	if t.isFromThisBoot() {
-		t.desired = j.Desired()
-	}
-	return nil
 }
 
 // Close releases the journal. Settings stay in effect.
@@ -519,20 +371,5 @@ func (t *Tuner) publishStatuses(requested *journal.DesiredState, list []v1alpha1
 	t.mu.Unlock()
 	if news && t.o.Changed != nil {
 		t.o.Changed()
-	}
-}
-
-// stampTransitions sets the transition times in list, which must not be shared yet.
-func (t *Tuner) stampTransitions(list []v1alpha1.SettingStatus) {
-	now := metav1.NewTime(t.o.Now()).Rfc3339Copy()
-	for i := range list {
-		s := &list[i]
-		next := newTransition(*s)
-		if last, ok := t.transitions[s.ID]; !ok || !last.isSame(next) {
-			next.at = now
-			t.transitions[s.ID] = next
-		}
-		at := t.transitions[s.ID].at
-		s.LastTransitionTime = &at
 	}
 }

@@ -42,7 +42,7 @@ func newFullPortPressure() *PortPressure {
 		},
 		Status: PortPressureStatus{
 			ObservedGeneration: 3, ObservedAt: &at, AgentVersion: "v0.1.0",
-			Platform:     Platform{OS: "linux", Architecture: "amd64", Kernel: "6.12.117", Build: "10.0.20348.2340"},
+			Platform:     Platform{OS: "linux", Architecture: "amd64", Kernel: "6.12.117", BootID: "6a1d1c2e-4c3f-4a53-9c0b-0f5e8d7c6b5a", Build: "10.0.20348.2340"},
 			Reader:       Reader{Name: ReaderPortwalk, Exactness: ExactnessExact, Message: "BTF found"},
 			Capabilities: []Capability{{Name: "FailedConnects", State: CapabilityVerified, Message: "tracepoint attached"}},
 			Level:        LevelCritical, UsedPercent: new(int32(86)), Cause: CauseTimeWaitChurn,
@@ -81,7 +81,7 @@ func newFullPortPressure() *PortPressure {
 				ID: "ip_local_port_range-pods-1", Key: "net.ipv4.ip_local_port_range", Scope: string(ScopePods),
 				Desired: new("16384 65535"), Current: new("32768 60999"), Original: new("32768 60999"),
 				State: SettingPending, Message: "waiting for the level Warning", LastTransitionTime: &at,
-				PodsApplied: new(int32(0)), PodsRefused: new(int32(1)),
+				Orphaned: true, PodsApplied: new(int32(0)), PodsRefused: new(int32(1)),
 			}},
 			Conditions: []metav1.Condition{{
 				Type: ConditionPortsAvailable, Status: metav1.ConditionFalse, Reason: ReasonCritical,

@@ -9,9 +9,15 @@ const (
 	// ReasonRolloutPaused means that spec.rollout.paused is set.
 	ReasonRolloutPaused = "RolloutPaused"
 	// ReasonRegressionFound means that port pressure rose more on updated nodes than on
-	// nodes that have not been updated, or that an updated node could not apply a
-	// setting. The rollout pauses or is reverted.
+	// nodes that have not been updated. The rollout pauses or is reverted.
 	ReasonRegressionFound = "RegressionFound"
+	// ReasonTooManyFailed means that the update failed on more than rollout.maxFailed
+	// nodes. The rollout pauses or is reverted.
+	ReasonTooManyFailed = "TooManyFailed"
+	// ReasonRolloutResumed means that a user has resumed a stopped rollout.
+	ReasonRolloutResumed = "RolloutResumed"
+	// ReasonRolloutApproved means that a user has approved a revision.
+	ReasonRolloutApproved = "RolloutApproved"
 	// ReasonReleaseHeld means that a change that would remove settings from many nodes
 	// at once is blocked until it is confirmed with AnnotationConfirmRelease.
 	ReasonReleaseHeld = "ReleaseHeld"
@@ -44,5 +50,7 @@ const (
 const AnnotationRestartRequired = "portreeve.io/restart-required"
 
 // AnnotationHold on a node's PortPressure, with the value "true", makes the node's agent
-// keep every setting as it is: it neither applies nor restores anything.
+// keep every setting as it is: it neither applies nor restores anything. It belongs to the
+// Node's UID: the controller removes it when the Node has been replaced by another of the
+// same name.
 const AnnotationHold = "portreeve.io/hold"

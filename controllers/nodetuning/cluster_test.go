@@ -29,6 +29,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers"
 	"portreeve.io/portreeve/controllers/nodetuning"
+	"portreeve.io/portreeve/controllers/portpressure"
 	"portreeve.io/portreeve/internal/testutil/testenv"
 )
 
@@ -116,7 +117,7 @@ func (b *testCluster) startController() {
 	b.stopController()
 	scheme, err := controllers.NewScheme()
 	b.must(err)
-	cacheOptions := controllers.NewCacheOptions(controllers.Options{})
+	cacheOptions := controllers.NewCacheOptions(controllers.Options{PortPressure: portpressure.Config{Namespace: controllerAccount.Namespace}})
 	log := funcr.New(func(_, line string) {
 		if strings.Contains(line, `"error"=`) {
 			b.log.add(line)
@@ -128,7 +129,7 @@ func (b *testCluster) startController() {
 		Controller: config.Controller{SkipNameValidation: new(true), Logger: log},
 	})
 	b.must(err)
-	r := nodetuning.New(mgr.GetCache(), mgr.GetClient(), mgr.GetEventRecorder(v1alpha1.ReportingController), clock.RealClock{}, thresholds)
+	r := nodetuning.New(mgr.GetCache(), mgr.GetClient(), mgr.GetEventRecorder(v1alpha1.ReportingController), clock.RealClock{}, nodetuning.Config{Namespace: controllerAccount.Namespace, Thresholds: thresholds})
 	b.must(r.SetupWithManager(mgr))
 	ctx, cancel := context.WithCancel(logr.NewContext(context.WithoutCancel(b.Context()), log))
 	ended := make(chan error, 1)
@@ -172,7 +173,7 @@ func (b *testCluster) makeTuning(name string, fin int32) *v1alpha1.NodeTuning {
 		Spec: v1alpha1.NodeTuningSpec{
 			NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pool": b.Name()}},
 			Linux:        v1alpha1.LinuxSettings{FinTimeoutSeconds: &fin},
-			Rollout:      v1alpha1.Rollout{Canaries: new(int32), SoakSeconds: new(int32), MaxUnavailable: new(intstr.FromString("100%"))},
+			Rollout:      v1alpha1.Rollout{Canaries: new(int32), SoakSeconds: new(int32), BatchSoakSeconds: new(int32), MaxUnavailable: new(intstr.FromString("100%"))},
 		},
 	}
 }

@@ -30,13 +30,25 @@ type Reconciler struct {
 	recorder     events.EventRecorder
 	eventLimiter flowcontrol.PassiveRateLimiter
 	clock        clock.Clock
-	thresholds   v1alpha1.Thresholds
+	config       Config
+	// deletions asks whether a deletion is that of the CRD.
+	deletions deletionChecker
+	// notReadyCounter counts the nodes that are not ready.
+	notReadyCounter notReadyCounter
 	// kindServed reports whether the API server serves NodeTuning and the cache has them.
 	kindServed atomic.Bool
 	// pressureWrites and tuningWrites are written objects that the cache does not have yet.
 	pressureWrites recentWrites[*v1alpha1.PortPressure]
 	tuningWrites   recentWrites[*unstructured.Unstructured]
-	metrics        atomic.Pointer[[]tuningMetrics]
+	metrics        atomic.Pointer[fleetMetrics]
+}
+
+// Config configures a Reconciler.
+type Config struct {
+	// Namespace is Portreeve's, with the ConfigMap portreeve-pace and the revisions.
+	Namespace string
+	// Thresholds apply to nodes for which no NodeTuning sets any.
+	Thresholds v1alpha1.Thresholds
 }
 
 // These limit Events.
@@ -48,13 +60,10 @@ const (
 // retryDelay is the delay before failed writes are retried.
 const retryDelay = 5 * time.Second
 
-// New returns a Reconciler that is idle before SetupWithManager. thresholds apply to nodes
-// for which no NodeTuning sets any.
-func New(
-	cache client.Reader, c client.Client, recorder events.EventRecorder, clk clock.Clock, thresholds v1alpha1.Thresholds,
-) *Reconciler {
+// New returns a Reconciler that is idle before SetupWithManager.
+func New(cache client.Reader, c client.Client, recorder events.EventRecorder, clk clock.Clock, config Config) *Reconciler {
 	return &Reconciler{
-		cache: cache, client: c, status: c.Status(), recorder: recorder, clock: clk, thresholds: thresholds,
+		cache: cache, client: c, status: c.Status(), recorder: recorder, clock: clk, config: config,
 		eventLimiter:   flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(eventPerSecond, eventBurst, clk),
 		pressureWrites: recentWrites[*v1alpha1.PortPressure]{}, tuningWrites: recentWrites[*unstructured.Unstructured]{},
 	}
@@ -67,8 +76,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if c.kindTerminating {
+		return ctrl.Result{RequeueAfter: r.removeFinalizers(ctx, c.tunings)}, nil
+	}
 	now := r.clock.Now()
-	p := planWrites(c, r.thresholds, now)
+	p := planWrites(c, r.config.Thresholds, now)
 	result := ctrl.Result{}
 	if !p.reevaluateAt.IsZero() {
 		result.RequeueAfter = max(p.reevaluateAt.Sub(now), time.Nanosecond)
@@ -77,6 +89,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result
 	if again > 0 && (result.RequeueAfter == 0 || again < result.RequeueAfter) {
 		result.RequeueAfter = again
 	}
-	r.metrics.Store(new(listTuningMetrics(c, p)))
+	r.metrics.Store(new(collectMetrics(c, p)))
 	return result, nil
 }

@@ -1,6 +1,7 @@
 package nodetuning
 
 import (
+	"cmp"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,7 +27,7 @@ func listEvents(was, is *v1alpha1.NodeTuningStatus) (list []tuningEvent) {
 		}
 		note := is.Rollout.Reason
 		if is.Rollout.Phase == v1alpha1.RolloutReverted {
-			note += "; original values are restored on the updated nodes"
+			note += "; the settings of the previous revision are restored on the updated nodes"
 		}
 		add(true, eventType, why, note)
 	}
@@ -34,6 +35,17 @@ func listEvents(was, is *v1alpha1.NodeTuningStatus) (list []tuningEvent) {
 		corev1.EventTypeNormal, v1alpha1.ReasonRolloutComplete,
 		fmt.Sprintf("%d of %d nodes updated, all settings applied on %d",
 			is.Counts.Updated, is.Counts.Matched, is.Counts.Applied))
+	addRequest := func(was, is *v1alpha1.RolloutRequest, reason, what string) {
+		if is != nil && (was == nil || *was != *is) {
+			add(true, corev1.EventTypeNormal, reason, fmt.Sprintf("revision %d %s by %s", is.Revision, what, cmp.Or(is.By, "a user")))
+		}
+	}
+	if was.Rollout.Stop != nil && is.Rollout.Stop == nil {
+		addRequest(was.Rollout.Resumed, is.Rollout.Resumed, v1alpha1.ReasonRolloutResumed, "resumed")
+	}
+	addRequest(was.Rollout.Approved, is.Rollout.Approved, v1alpha1.ReasonRolloutApproved, "approved")
+	add(isStuck(is) && !isStuck(was),
+		corev1.EventTypeWarning, v1alpha1.ReasonProgressDeadlineExceeded, findMessage(is, v1alpha1.ConditionProgressing))
 	add(isConflicted(is) && !isConflicted(was),
 		corev1.EventTypeWarning, v1alpha1.ReasonConflictFound, findMessage(is, v1alpha1.ConditionConflicted))
 
@@ -63,6 +75,11 @@ func findStopReason(s *v1alpha1.NodeTuningStatus) string {
 
 func isConflicted(s *v1alpha1.NodeTuningStatus) bool {
 	return meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionConflicted)
+}
+
+func isStuck(s *v1alpha1.NodeTuningStatus) bool {
+	c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionProgressing)
+	return c != nil && c.Reason == v1alpha1.ReasonProgressDeadlineExceeded
 }
 
 func findMessage(s *v1alpha1.NodeTuningStatus, condition string) string {

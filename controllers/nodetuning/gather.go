@@ -8,12 +8,15 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/controllers/internal/pace"
 	"portreeve.io/portreeve/controllers/internal/resolve"
 	"portreeve.io/portreeve/controllers/portpressure"
 	"portreeve.io/portreeve/internal/settings"
@@ -34,9 +37,38 @@ func (r *Reconciler) gatherState(ctx context.Context) (c clusterState, err error
 		if c.tunings, err = r.readTunings(ctx); err != nil {
 			return c, err
 		}
+		if c.kindTerminating, err = r.isKindTerminating(ctx, c.tunings); err != nil {
+			return c, err
+		}
 	}
-	c.nodes, err = r.readNodes(ctx)
+	if c.revisions, err = r.readRevisions(ctx); err != nil {
+		return c, err
+	}
+	if c.pace, err = r.readPace(ctx); err != nil {
+		return c, err
+	}
+	if c.nodes, c.unregistered, err = r.readNodes(ctx); err != nil {
+		return c, err
+	}
+	if c.pace.PauseWhenNodesNotReady != nil {
+		c.notReady, err = r.notReadyCounter.countNodes(ctx, r.clock.Now())
+	}
 	return c, err
+}
+
+// readRevisions returns the kept specs by the UID of their NodeTuning.
+func (r *Reconciler) readRevisions(ctx context.Context) (map[types.UID][]revision, error) {
+	list := &appsv1.ControllerRevisionList{}
+	err := r.cache.List(ctx, list, client.InNamespace(r.config.Namespace), client.UnsafeDisableDeepCopy)
+	return decodeRevisions(list.Items), err
+}
+
+// readPace reads the ConfigMap that limits all NodeTunings together. Without it, nothing is
+// configured.
+func (r *Reconciler) readPace(ctx context.Context) (pace.Config, error) {
+	config := &corev1.ConfigMap{}
+	err := r.cache.Get(ctx, types.NamespacedName{Namespace: r.config.Namespace, Name: v1alpha1.PaceConfigMap}, config)
+	return pace.Parse(config.Data), client.IgnoreNotFound(err)
 }
 
 // readTunings returns all NodeTunings, sorted by name.
@@ -81,27 +113,37 @@ func convertViaJSON(from, into any) error {
 	return json.Unmarshal(data, into)
 }
 
-// readNodes returns the nodes that have a PortPressure, sorted by name. Others are about
-// to get one.
-func (r *Reconciler) readNodes(ctx context.Context) ([]*nodeState, error) {
+// readNodes returns the nodes that have a PortPressure, sorted by name, and those that are
+// about to get one.
+func (r *Reconciler) readNodes(ctx context.Context) (nodes []*nodeState, unregistered []resolve.Node, err error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
 	if err := r.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pressures, err := r.readPressures(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	nodes := make([]*nodeState, 0, len(list.Items))
+	nodes = make([]*nodeState, 0, len(list.Items))
 	for i := range list.Items {
 		n := &list.Items[i]
-		if p := pressures[n.Name]; p != nil && p.DeletionTimestamp.IsZero() && n.DeletionTimestamp.IsZero() {
+		if !n.DeletionTimestamp.IsZero() {
+			continue
+		}
+		if p := pressures[n.Name]; p != nil && p.DeletionTimestamp.IsZero() {
 			nodes = append(nodes, newNodeState(n, p))
+		} else {
+			unregistered = append(unregistered, resolve.Node{Name: n.Name, OS: findOS(n), Labels: n.Labels})
 		}
 	}
 	slices.SortFunc(nodes, func(a, b *nodeState) int { return cmp.Compare(a.Name, b.Name) })
-	return nodes, nil
+	slices.SortFunc(unregistered, func(a, b resolve.Node) int { return cmp.Compare(a.Name, b.Name) })
+	return nodes, unregistered, nil
+}
+
+func findOS(n *metav1.PartialObjectMetadata) settings.OS {
+	return settings.OS(n.Labels[corev1.LabelOSStable])
 }
 
 // readPressures returns all PortPressures by name.
@@ -121,11 +163,14 @@ func (r *Reconciler) readPressures(ctx context.Context) (map[string]*v1alpha1.Po
 func newNodeState(n *metav1.PartialObjectMetadata, p *v1alpha1.PortPressure) *nodeState {
 	return &nodeState{
 		pressure:         p,
-		Node:             resolve.Node{Name: n.Name, OS: settings.OS(n.Labels[corev1.LabelOSStable]), Labels: n.Labels},
+		Node:             resolve.Node{Name: n.Name, OS: findOS(n), Labels: n.Labels},
 		spec:             p.Spec,
 		generation:       p.Generation,
+		createdAt:        p.CreationTimestamp.Time,
 		agentLabel:       p.Labels[v1alpha1.LabelAgent],
 		releaseRequested: p.Annotations[v1alpha1.AnnotationRelease] != "",
+		held:             p.Annotations[v1alpha1.AnnotationHold] == "true",
+		released:         parseReleaseRecords(p.Annotations[v1alpha1.AnnotationReleased]),
 		status:           shiftTimes(&p.Status, portpressure.ComputeClockSkew(p)),
 	}
 }
@@ -140,12 +185,6 @@ func shiftTimes(s *v1alpha1.PortPressureStatus, by time.Duration) *v1alpha1.Port
 		if t != nil && !t.IsZero() {
 			t.Time = t.Add(by)
 		}
-	}
-	for i := range s.Settings {
-		move(s.Settings[i].LastTransitionTime)
-	}
-	if s.OmittedSettings != nil {
-		move(s.OmittedSettings.LastTransitionTime)
 	}
 	for i := range s.Conditions {
 		move(&s.Conditions[i].LastTransitionTime)

@@ -63,8 +63,8 @@ func TestNodesGetTheirSettings(t *testing.T) {
 		"also those without NodeTuning, and of an invalid one": {[]*nodeState{withRelease(newUpdatedNode("a", high)), withRelease(newUpdatedNode("b", low))}, []tuning{unread}, []string{"a", "b"}},
 		"also those that only the agent reports":               {[]*nodeState{withRelease(newRecreatedNode(mine))}, nil, []string{"a"}},
 		"a released node gets no settings":                     {[]*nodeState{withRelease(newReportingNode("a")), newReportingNode("b")}, []tuning{low}, []string{"b 20 low"}},
-		"another NodeTuning takes over settings of a deleted one": {
-			[]*nodeState{newUpdatedNode("a", high), newUpdatedNode("b", high)}, []tuning{low, deleted}, []string{"a 20 low", "b 20 low"},
+		"another NodeTuning takes over settings of a deleted one, at the pace of that one": {
+			[]*nodeState{newUpdatedNode("a", high), newUpdatedNode("b", high)}, []tuning{low, deleted}, []string{"a 20 low"},
 		},
 		"a recreated object gets the settings that its agent enforces":       {[]*nodeState{newRecreatedNode(mine)}, []tuning{low}, []string{"a 20 low"}},
 		"but not while the agent enforces more, which would be lost":         {[]*nodeState{newRecreatedNode(mine, stray)}, []tuning{low}, nil},

@@ -83,7 +83,6 @@ func TestTimesAreConvertedToTheAPIServersClock(t *testing.T) {
 	at := func(hour int) *metav1.Time { return &metav1.Time{Time: noon.Add(time.Duration(hour) * time.Hour)} }
 	status := func(hour int) *v1alpha1.PortPressureStatus {
 		return &v1alpha1.PortPressureStatus{
-			Settings:     []v1alpha1.SettingStatus{{LastTransitionTime: at(hour)}, {}},
 			Conditions:   []metav1.Condition{{LastTransitionTime: *at(hour)}},
 			Failures:     []v1alpha1.Failure{{LastAt: *at(hour)}},
 			LastPressure: &v1alpha1.Pressure{From: *at(hour)},
@@ -120,7 +119,7 @@ func TestEventsReportStatesThatBegin(t *testing.T) {
 		"a regression persists":            {regressed, regressed, nil},
 		"a user pauses a rollout":          {rolling, status(v1alpha1.RolloutPaused, v1alpha1.ReasonRolloutPaused, v1alpha1.TuningCounts{}), []string{"Normal RolloutPaused: why"}},
 		"the brake stops a paused rollout": {status(v1alpha1.RolloutPaused, v1alpha1.ReasonRolloutPaused, v1alpha1.TuningCounts{}), status(v1alpha1.RolloutPaused, v1alpha1.ReasonReleaseHeld, v1alpha1.TuningCounts{}), []string{"Warning ReleaseHeld: why"}},
-		"a regression is reverted":         {regressed, status(v1alpha1.RolloutReverted, v1alpha1.ReasonRegressionFound, v1alpha1.TuningCounts{Failed: 1}), []string{"Warning RegressionFound: why; original values are restored on the updated nodes"}},
+		"a regression is reverted":         {regressed, status(v1alpha1.RolloutReverted, v1alpha1.ReasonRegressionFound, v1alpha1.TuningCounts{Failed: 1}), []string{"Warning RegressionFound: why; the settings of the previous revision are restored on the updated nodes"}},
 		"other states": {rolling, conflicted, []string{
 			"Warning ConflictFound: k on 1 node",
 			"Warning SettingRefused: status.failing lists other nodes first; kubectl get portpressures lists all",
@@ -163,18 +162,21 @@ func TestAWrittenObjectIsUsedUntilTheCacheHasIt(t *testing.T) {
 	}
 }
 
-// Planning for 5,000 nodes with five NodeTunings takes less than batchDelay.
+// Planning for 5,000 nodes with ten NodeTunings of eight keys, also for pods, takes at most
+// 0.3 s on an idle machine, when nothing changes.
 func BenchmarkPlanWrites(b *testing.B) {
 	c := clusterState{}
-	for i := range 5 {
+	for i := range 10 {
 		c.tunings = append(c.tunings, newTuningForAll(fmt.Sprintf("t%d", i), func(s *v1alpha1.NodeTuningSpec) {
 			s.Priority = int32(i)
 			s.Linux = v1alpha1.LinuxSettings{
-				EphemeralPorts: &v1alpha1.EphemeralPorts{First: 16384, Last: 65535}, FinTimeoutSeconds: new(int32(20 + i)),
-				KeepAlive: v1alpha1.LinuxKeepAlive{TimeSeconds: new(int32(600)), Probes: new(int32(3))}, SynRetries: new(int32(3)),
+				EphemeralPorts: &v1alpha1.EphemeralPorts{First: 16384, Last: 65535}, FinTimeoutSeconds: new(int32(20)),
+				KeepAlive:  v1alpha1.LinuxKeepAlive{TimeSeconds: new(int32(600)), IntervalSeconds: new(int32(30)), Probes: new(int32(5))},
+				SynRetries: new(int32(3)), SynCookies: new(int32(1)), TimeWait: v1alpha1.LinuxTimeWait{Reuse: "All"},
 			}
 			s.Pods = &v1alpha1.PodScope{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": fmt.Sprint(i)}}}
 		}))
+		c.tunings[i].Status.Rollout.Phase, c.tunings[i].Status.ObservedGeneration = v1alpha1.RolloutComplete, 1
 	}
 	for i := range 5000 {
 		c.nodes = append(c.nodes, newReportingNode(fmt.Sprintf("n%04d", i)))
@@ -188,7 +190,7 @@ func BenchmarkPlanWrites(b *testing.B) {
 			n.status.Settings = append(n.status.Settings, v1alpha1.SettingStatus{ID: s.ID, State: v1alpha1.SettingApplied, LastTransitionTime: &metav1.Time{Time: noon}})
 		}
 	}
-	if got := len(c.nodes[0].spec.Settings); got < 20 {
+	if got := len(c.nodes[0].spec.Settings); got < 80 {
 		b.Fatalf("%d settings a node", got)
 	}
 	b.ReportAllocs()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -36,10 +37,13 @@ var reconcileAll = ctrl.Request{NamespacedName: types.NamespacedName{Name: "all"
 // server does not serve NodeTuning, it maintains thresholds, keeps settings, and waits for
 // the kind.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.deletions.reader, r.notReadyCounter.reader = mgr.GetAPIReader(), mgr.GetAPIReader()
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("nodetuning").
 		WatchesMetadata(&corev1.Node{}, enqueueAfter(batchDelay), builder.WithPredicates(nodeLabelsChanged())).
 		Watches(&v1alpha1.PortPressure{}, enqueueAfter(batchDelay), builder.WithPredicates(statusChanged())).
+		Watches(&corev1.ConfigMap{}, enqueueAfter(0)).
+		Watches(&appsv1.ControllerRevision{}, enqueueAfter(batchDelay)).
 		WithOptions(queue.NewOptions(1))
 	kind := v1alpha1.GroupVersion.WithKind("NodeTuning")
 	_, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
@@ -115,7 +119,10 @@ func rolloutInputs(p *v1alpha1.PortPressure) *v1alpha1.PortPressure {
 	e := &v1alpha1.PortPressure{Status: p.Status}
 	e.Generation, e.DeletionTimestamp = p.Generation, p.DeletionTimestamp
 	e.Labels = map[string]string{v1alpha1.LabelAgent: p.Labels[v1alpha1.LabelAgent]}
-	e.Annotations = map[string]string{v1alpha1.AnnotationRelease: p.Annotations[v1alpha1.AnnotationRelease]}
+	e.Annotations = map[string]string{
+		v1alpha1.AnnotationRelease: p.Annotations[v1alpha1.AnnotationRelease],
+		v1alpha1.AnnotationHold:    p.Annotations[v1alpha1.AnnotationHold],
+	}
 	e.Status.Level, e.Status.Tightest = "", nil
 	if p.Status.ObservedAt != nil {
 		e.Status.ObservedAt = &metav1.Time{}

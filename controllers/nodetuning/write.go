@@ -2,13 +2,16 @@ package nodetuning
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -34,37 +37,65 @@ const action = "Tune"
 const conflictDelay = 100 * time.Millisecond
 
 // applyPlan writes p, and returns after which delay to reconcile again, 0 for never. It
-// writes the status of NodeTunings first because it is the state of their rollouts. Nodes
-// are not changed for a NodeTuning whose status could not be written.
+// keeps the specs of NodeTunings and writes their status first because they are the state
+// of their rollouts. Nodes are not changed for a NodeTuning for which that failed.
 func (r *Reconciler) applyPlan(ctx context.Context, c clusterState, p writePlan) time.Duration {
-	var delay time.Duration
-	handleError := func(err error, kind, name string) {
-		switch {
-		case err == nil || apierrors.IsNotFound(err) || ctx.Err() != nil:
-		case apierrors.IsConflict(err):
-			delay = pickShorter(delay, conflictDelay)
-		default:
-			ctrl.LoggerFrom(ctx).Error(err, "failed to write, retrying", kind, name)
-			delay = pickShorter(delay, retryDelay)
-		}
-	}
+	retry := retryDelayer{}
 	unwritten := map[string]bool{}
 	for i := range c.tunings {
 		t := &c.tunings[i]
-		err := r.writeTuning(ctx, t, p.decisions[t.Name])
+		err := r.keepRevisions(ctx, t, c.revisions[t.UID])
+		if err == nil {
+			err = r.writeTuning(ctx, t, p.decisions[t.Name])
+		}
 		unwritten[t.Name] = err != nil
-		handleError(err, "nodetuning", t.Name)
+		retry.addError(ctx, err, "nodetuning", t.Name)
 	}
 	changes := slices.DeleteFunc(p.changes, func(c specChange) bool {
 		return slices.ContainsFunc(c.causedBy, func(tuning string) bool { return unwritten[tuning] })
 	})
 	if len(changes) > maxPatches {
-		changes, delay = changes[:maxPatches], time.Nanosecond
+		changes, retry.delay = changes[:maxPatches], time.Nanosecond
 	}
 	for i, err := range r.patchPressures(ctx, changes) {
-		handleError(err, "node", changes[i].node.Name)
+		retry.addError(ctx, err, "node", changes[i].node.Name)
 	}
-	return delay
+	return retry.delay
+}
+
+// retryDelayer determines the delay before reconciling again because of failed writes.
+type retryDelayer struct{ delay time.Duration } // 0 for never
+
+// addError logs an error about the object, unless it is a conflict or the object is gone.
+func (d *retryDelayer) addError(ctx context.Context, err error, kind, name string) {
+	switch {
+	case err == nil || apierrors.IsNotFound(err) || ctx.Err() != nil:
+	case apierrors.IsConflict(err):
+		d.delay = pickShorter(d.delay, conflictDelay)
+	default:
+		ctrl.LoggerFrom(ctx).Error(err, "failed to write, retrying", kind, name)
+		d.delay = pickShorter(d.delay, retryDelay)
+	}
+}
+
+// keepRevisions keeps the current spec of t, and deletes the oldest ones.
+func (r *Reconciler) keepRevisions(ctx context.Context, t *tuning, revisions []revision) error {
+	if needsRevision(t, revisions) {
+		kept, err := makeRevision(&t.NodeTuning, t.object, r.config.Namespace)
+		if err != nil {
+			return err
+		}
+		if err := r.client.Create(ctx, kept); client.IgnoreAlreadyExists(err) != nil { // the cache may be behind
+			return fmt.Errorf("cannot keep revision %d: %w", kept.Revision, err)
+		}
+	}
+	for _, excess := range listExcess(t, revisions) {
+		old := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Namespace: r.config.Namespace, Name: excess.name}}
+		if err := r.client.Delete(ctx, old); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("cannot delete revision %d: %w", excess.number, err)
+		}
+	}
+	return nil
 }
 
 // pickShorter returns the shorter delay. Zero means never.
@@ -164,6 +195,11 @@ func (r *Reconciler) patchPressure(ctx context.Context, c specChange) (*v1alpha1
 	current := c.node.pressure
 	updated := current.DeepCopy()
 	updated.Spec = *c.spec.DeepCopy() // Patch writes to updated
+	if c.released != "" {
+		metav1.SetMetaDataAnnotation(&updated.ObjectMeta, v1alpha1.AnnotationReleased, c.released)
+	} else {
+		delete(updated.Annotations, v1alpha1.AnnotationReleased)
+	}
 	err := r.client.Patch(ctx, updated, client.MergeFromWithOptions(current, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
 		return nil, err

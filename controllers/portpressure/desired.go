@@ -23,9 +23,19 @@ func newPortPressure(node *metav1.PartialObjectMetadata, thresholds v1alpha1.Thr
 func withDesiredMetadata(current *v1alpha1.PortPressure, node *metav1.PartialObjectMetadata, label, notified string) *v1alpha1.PortPressure {
 	desired := current.DeepCopy()
 	ensureOwner(desired, node)
+	if !metav1.IsControlledBy(desired, node) {
+		dropMachineAnnotations(desired)
+	}
 	desired.Labels = setOrRemove(desired.Labels, v1alpha1.LabelAgent, label)
 	desired.Annotations = setOrRemove(desired.Annotations, v1alpha1.AnnotationLastNotified, notified)
 	return desired
+}
+
+// dropMachineAnnotations removes the annotations that users set for one machine: p belongs
+// to a deleted Node, whose name another machine has now.
+func dropMachineAnnotations(p *v1alpha1.PortPressure) {
+	delete(p.Annotations, v1alpha1.AnnotationHold)
+	delete(p.Annotations, v1alpha1.AnnotationRelease)
 }
 
 // setOrRemove sets key in values, or removes it if value is empty.

@@ -69,12 +69,13 @@ func TrimPortPressure(obj any) (any, error) {
 		Conditions:         trimConditions(p.Status.Conditions),
 		Failures:           trimFailures(p.Status.Failures),
 		LastPressure:       trimPressure(p.Status.LastPressure),
-		Settings:           trimSettings(p.Status.Settings, p.Spec.Settings == nil),
+		Settings:           sharedStatuses.share(trimSettings(p.Status.Settings, p.Spec.Settings == nil)),
 		OmittedSettings:    p.Status.OmittedSettings,
 	}
 	for i := range p.Spec.Settings {
 		internSetting(&p.Spec.Settings[i])
 	}
+	p.Spec.Settings = sharedSettings.share(p.Spec.Settings)
 	return p, nil
 }
 
@@ -83,7 +84,7 @@ func TrimPortPressure(obj any) (any, error) {
 func trimSettings(settings []v1alpha1.SettingStatus, values bool) []v1alpha1.SettingStatus {
 	kept := slices.Clone(settings)
 	for i, s := range kept {
-		kept[i] = v1alpha1.SettingStatus{ID: intern(s.ID), Key: intern(s.Key), State: intern(s.State), LastTransitionTime: s.LastTransitionTime}
+		kept[i] = v1alpha1.SettingStatus{ID: intern(s.ID), Key: intern(s.Key), State: intern(s.State)}
 		switch s.State {
 		case v1alpha1.SettingRefused, v1alpha1.SettingFailed, v1alpha1.SettingContested:
 			kept[i].Message = intern(s.Message)

@@ -62,7 +62,7 @@ func TestTrimKeepsTheFieldsThatTheControllerReads(t *testing.T) {
 			Failures:     []v1alpha1.Failure{{LastAt: *atHour(2)}},
 			LastPressure: &v1alpha1.Pressure{From: *atHour(1)},
 			Settings: []v1alpha1.SettingStatus{
-				{ID: "k", Key: "k", State: v1alpha1.SettingApplied, LastTransitionTime: atHour(1)},
+				{ID: "k", Key: "k", State: v1alpha1.SettingApplied},
 				{ID: "l", Key: "l", State: v1alpha1.SettingFailed, Message: "why"},
 				{ID: "m", Key: "m", Desired: new("1"), State: v1alpha1.SettingPending},
 				{ID: "n", Key: "n", State: v1alpha1.SettingPending},
@@ -199,5 +199,27 @@ func TestFindReportTime(t *testing.T) {
 				t.Errorf("findReportTime = %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// Thousands of nodes have the same settings, in the same states.
+func TestEqualListsShareMemory(t *testing.T) {
+	trim := func(node, value string) *v1alpha1.PortPressure {
+		got, err := TrimPortPressure(&v1alpha1.PortPressure{
+			ObjectMeta: metav1.ObjectMeta{Name: node},
+			Spec:       v1alpha1.PortPressureSpec{Settings: []v1alpha1.Setting{{ID: "k", Key: "k", Value: value, From: v1alpha1.SettingSource{Name: "t"}}}},
+			Status:     v1alpha1.PortPressureStatus{Settings: []v1alpha1.SettingStatus{{ID: "k", Key: "k", State: v1alpha1.SettingApplied, LastTransitionTime: &metav1.Time{}}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.(*v1alpha1.PortPressure)
+	}
+	a, b, c := trim("a", "1"), trim("b", "1"), trim("c", "2")
+	if &a.Spec.Settings[0] != &b.Spec.Settings[0] || &a.Status.Settings[0] != &b.Status.Settings[0] {
+		t.Error("equal lists do not share memory")
+	}
+	if &a.Spec.Settings[0] == &c.Spec.Settings[0] || c.Spec.Settings[0].Value != "2" {
+		t.Error("different lists share memory")
 	}
 }

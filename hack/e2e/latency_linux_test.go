@@ -30,7 +30,7 @@ metadata: {name: fast}
 spec:
   nodeSelector: {matchLabels: {kubernetes.io/hostname: b}}
   linux: {finTimeoutSeconds: %d}
-  rollout: {canaries: 0, maxUnavailable: 100%%}`, seconds)) // otherwise other changes count toward the limit
+  rollout: {canaries: 0, soakSeconds: 0, batchSoakSeconds: 0, maxUnavailable: 100%%}`, seconds)) // otherwise other changes count toward the limit
 	}
 	var took []time.Duration
 	for i := range editCount {

@@ -60,7 +60,7 @@ spec:
   nodeSelector: {matchLabels: {kubernetes.io/hostname: d}}
   pods: {podSelector: {matchLabels: {app: mouse}}}
   linux: {finTimeoutSeconds: %d}
-  rollout: {canaries: 0}`, value))
+  rollout: {canaries: 0, soakSeconds: 0, batchSoakSeconds: 0}`, value))
 	return value
 }
 

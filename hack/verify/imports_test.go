@@ -49,11 +49,11 @@ var pure = map[string]pureRule{
 	"agent/readers/dump":                      {allow: []string{module + "/agent/windows/netsh"}},
 	"agent/readers/osdefaults":                {},
 	"agent/forecast":                          {},
-	"agent/readers/iphlpapi/autoreuse.go":     {allow: []string{module + "/agent/windows/netsh"}},
+	"agent/readers/iphlpapi/bound.go":         {allow: []string{module + "/agent/windows/powershell"}},
 	"agent/readers/iphlpapi/capabilities.go":  {},
 	"agent/readers/iphlpapi/decode.go":        {},
 	"agent/readers/iphlpapi/fill.go":          {},
-	"agent/readers/iphlpapi/builder.go":       {allow: []string{module + "/agent/windows/netsh"}},
+	"agent/readers/iphlpapi/builder.go":       {allow: []string{module + "/agent/windows/netsh", module + "/agent/windows/powershell"}},
 	"agent/readers/iphlpapi/ranges.go":        {allow: []string{module + "/agent/windows/netsh"}},
 	"agent/readers/iphlpapi/statistics.go":    {},
 	"agent/readers/sockdiag/decode.go":        {allow: []string{module + "/agent/readers/netlink"}},
@@ -66,6 +66,8 @@ var pure = map[string]pureRule{
 	"agent/readers/netns/owner.go":            {},
 	"agent/windows/netsh/client.go":           {},
 	"agent/windows/netsh/parse.go":            {},
+	"agent/windows/powershell/autoreuse.go":   {allow: []string{module + "/agent/windows/netsh"}},
+	"agent/windows/powershell/bound.go":       {allow: []string{module + "/agent/windows/netsh"}},
 	"agent/report/podevents":                  {},
 	"agent/kube/podnames/entry.go":            {},
 	"agent/kube/podspecs/pod.go":              {},
@@ -92,14 +94,19 @@ var pure = map[string]pureRule{
 	"internal/text":                           {},
 	"internal/settings":                       {},
 	"controllers/internal/resolve":            {},
+	"controllers/internal/brake":              {},
+	"controllers/internal/pace":               {},
+	"controllers/nodetuning/budget.go":        {},
+	"controllers/nodetuning/releases.go":      {},
+	"controllers/nodetuning/revisions.go":     {allow: []string{"k8s.io/api/apps/v1"}}, // types
 	"controllers/nodetuning/plan.go":          {},
 	"controllers/nodetuning/node_settings.go": {},
 	"controllers/nodetuning/events.go":        {allow: []string{"k8s.io/api/core/v1"}}, // types
 	"controllers/portpressure/agent.go":       {},
-	"controllers/portpressure/desired.go":     {allow: []string{"k8s.io/api/core/v1"}}, // types
-	"controllers/internal/rollout":            {},
+	"controllers/portpressure/desired.go":     {allow: []string{"k8s.io/api/core/v1"}},        // types
+	"controllers/internal/rollout":            {allow: []string{"github.com/robfig/cron/v3"}}, // parses expressions
 	"controllers/internal/view":               {},
-	"controllers/internal/advise":             {allow: []string{"sigs.k8s.io/yaml"}}, // encodes objects
+	"controllers/internal/advise":             {allow: []string{"sigs.k8s.io/yaml"}},   // encodes objects
 	"controllers/internal/transition":         {allow: []string{"k8s.io/api/core/v1"}}, // types
 }
 

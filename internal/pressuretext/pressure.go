@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/terminal"
 	"portreeve.io/portreeve/internal/text"
@@ -73,6 +76,17 @@ func (w *pressureWriter) writeSummary(s *v1alpha1.PortPressureStatus) {
 			w.WriteWrapped("  ", s.Advice)
 		}
 	}
+	w.writeCollision(s)
+}
+
+// writeCollision writes the ports of others that the range covers, unless they are the cause.
+func (w *pressureWriter) writeCollision(s *v1alpha1.PortPressureStatus) {
+	c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionPortRangeCollision)
+	if c == nil || c.Status != metav1.ConditionTrue || s.Cause == v1alpha1.CausePortRangeCollision {
+		return
+	}
+	w.WriteLine(terminal.Bold("Port range collision"))
+	w.WriteWrapped("  ", strings.ReplaceAll(strings.ReplaceAll(c.Message, ", ", ","), ",", ", "))
 }
 
 func formatExactness(e v1alpha1.Exactness) string {

@@ -8,6 +8,7 @@ var legacyValues = []struct{ name, reason string }{
 	{"MaxFreeTcbs", "it sized a table that Windows now sizes by itself"},
 	{"MaxHashTableSize", "Windows has ignored it since Server 2003"},
 	{"NumTcbTablePartitions", "Windows has ignored it since Server 2003"},
+	{"ReservedPorts", "it kept ports out of the range up to Server 2003; use windows.excludedPorts"},
 	{"SynAttackProtect", "removed in Server 2008"},
 	{"TcpNumConnections", "documented for Windows XP only"},
 	{"TcpWindowSize", "Windows has ignored it since Vista and Server 2008, which tune the window by themselves"},

@@ -45,3 +45,9 @@ func HasEqualPrecedence(a, b *v1alpha1.Setting) bool {
 }
 
 func isDryRun(s *v1alpha1.Setting) bool { return s.Mode == v1alpha1.ModeDryRun }
+
+// HasSameEffect reports whether a and b, which have the same ID, do the same on a node,
+// regardless of the NodeTunings that they come from.
+func HasSameEffect(a, b *v1alpha1.Setting) bool {
+	return a.Value == b.Value && isDryRun(a) == isDryRun(b) && a.Activation == b.Activation && a.CoolDownSeconds == b.CoolDownSeconds
+}

@@ -44,3 +44,23 @@ func FindSuggestions(os OS, text string) map[string]string {
 	}
 	return found
 }
+
+// reservation separates a text from the ports to reserve.
+const reservation = "; reserve "
+
+// FormatReservation returns a text that ends in the ports to reserve.
+func FormatReservation(text, ports string) string { return text + reservation + ports }
+
+// FindReservation returns the ports that FormatReservation has put at the end of text, or ""
+// if there are none or the end is missing.
+func FindReservation(text string) string {
+	i := strings.LastIndex(text, reservation)
+	if i < 0 {
+		return ""
+	}
+	list := text[i+len(reservation):]
+	if (PortList{}).checkValue(list) != nil {
+		return ""
+	}
+	return list
+}

@@ -31,3 +31,16 @@ func TestSuggestionsAreFoundInAdvice(t *testing.T) {
 		}
 	}
 }
+
+func TestAReservationIsFoundInAMessage(t *testing.T) {
+	for _, list := range []string{"30000-32767", "5432,8080-8090"} {
+		if got := settings.FindReservation(settings.FormatReservation("the range covers NodePorts; more", list)); got != list {
+			t.Errorf("%q, want %q", got, list)
+		}
+	}
+	for _, text := range []string{"", "reserve 80", "a; reserve ", "a; reserve 80,81\u2026", "a; reserve fewer"} {
+		if got := settings.FindReservation(text); got != "" {
+			t.Errorf("%q in %q", got, text)
+		}
+	}
+}

@@ -167,9 +167,11 @@ func (z *analyzer) analyzeFile(file string, o dump.Options, out printer) error {
 // removeUsage removes what depends on the range, since it must be another than the assumed one.
 func removeUsage(s *v1alpha1.PortPressureStatus, reason string) {
 	s.Level, s.UsedPercent, s.Tightest, s.Networks, s.UDP, s.Cause = "", nil, nil, nil, nil, ""
-	s.Reader.Message = "The usage is unknown, since the range must be another: " + reason
+	s.Reader.Message = "The usage is unknown: " + reason
 	s.Advice = ""
-	s.Unobserved = slices.DeleteFunc(s.Unobserved, func(u v1alpha1.Unobserved) bool { return strings.HasSuffix(u.Item, "ports outside the range") })
+	s.Unobserved = slices.DeleteFunc(s.Unobserved, func(u v1alpha1.Unobserved) bool {
+		return strings.HasSuffix(u.Item, "ports outside the range")
+	})
 }
 
 // openInput opens the file, and returns when it was last written.

@@ -15,6 +15,7 @@ import (
 	"portreeve.io/portreeve/agent/forecast"
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // reporter is the command that prints this machine's PortPressure.
@@ -29,7 +30,9 @@ type reporter struct {
 	snat         bool
 	compartments bool
 	proc         string
-	history      forecast.History // of --watch
+	nodePorts    portRangeFlag
+	history      forecast.History      // of --watch
+	counters     assess.CounterHistory // of --watch
 }
 
 func (a *app) newReportCommand() *cobra.Command {
@@ -40,6 +43,7 @@ func (a *app) newReportCommand() *cobra.Command {
 		cpuBudget: 10,
 		reader:    a.newReaderChoice(),
 		history:   forecast.History{TimeWait: chooseTimeWait()},
+		nodePorts: portRangeFlag(assess.DefaultNodePorts),
 	}
 	c := &cobra.Command{
 		Use:   "report",
@@ -62,6 +66,7 @@ func (a *app) newReportCommand() *cobra.Command {
 	f.Var(&r.pools, "pools", "list the N tightest pools, or all (default: those above the warning threshold)")
 	f.BoolVar(&r.snat, "snat", false, "also read SNAT pools from the conntrack table of this network namespace (Linux, needs NET_ADMIN)")
 	addCompartmentsFlag(f, &r.compartments)
+	f.Var(&r.nodePorts, "node-port-range", "the cluster's NodePorts, which the host's ephemeral range should not cover")
 	f.StringVar(&r.proc, "proc", "/proc", "mount point of the procfs that shows the machine's processes")
 	return c
 }
@@ -103,7 +108,8 @@ func (r *reporter) printSample(ctx context.Context, reader agent.Reader, out pri
 		return 0, fmt.Errorf("take a sample: %w", err)
 	}
 	facts := readFacts(&sample, r.proc)
-	facts.Forecast = r.history.AddSample(&sample)
+	facts.Forecast, facts.NodePorts = r.history.AddSample(&sample), ports.Range(r.nodePorts)
+	r.counters.Add(&sample, &facts)
 	facts.Detail, facts.Explain = assess.Detail{Pools: int(r.pools), Verbose: true}, true
 	object := v1alpha1.PortPressure{Status: assess.BuildStatus(sample, facts)}
 	object.APIVersion, object.Kind = v1alpha1.GroupVersion.String(), "PortPressure"

@@ -29,6 +29,7 @@ import (
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/httpserver"
+	"portreeve.io/portreeve/internal/ports"
 )
 
 // runner is the command that measures and reports continuously.
@@ -175,8 +176,12 @@ func (r *runner) runAgent(ctx context.Context) error {
 	}
 	m := metrics.New(version)
 	loop := &agent.Loop{
-		Reader:           reader,
-		ReadFacts:        func(s *socket.Sample) assess.Facts { return readFacts(s, r.proc) },
+		Reader: reader,
+		ReadFacts: func(s *socket.Sample) assess.Facts {
+			facts := readFacts(s, r.proc)
+			facts.NodePorts = ports.Range(r.tune.nodePorts)
+			return facts
+		},
 		ResolveNames:     func(s *socket.Sample) { podnames.FillNames(s, names) },
 		Log:              log,
 		Interval:         time.Duration(r.tick),

@@ -114,7 +114,7 @@ func newCorpus() map[string]corpusDump {
 		"Linux IPv6, both ends, /proc/net/tcp6":    {captureSource + "ipv6", readCapture("ipv6-proc"), small, expectation{"Warning", 60, "NarrowRange", v6, 1201, 0}, ""},
 		"Linux IPv6, both ends, without listeners": {captureSource + "ipv6", readCapture("ipv6-ss-tn"), small, expectation{"Warning", 60, "NarrowRange", v6, 1200, 0}, ""},
 		"Linux IPv6, both ends in the range, without listeners": {captureSource + "ipv6", readCapture("ipv6-ss-tn"), rangeOptions(40000, 45999),
-			expectation{"Normal", 10, "PoolNotTight", v6, 1200, 0}, ""},
+			expectation{"Normal", 10, "PortRangeCollision", v6, 1200, 0}, ""},
 		"Linux, a healthy server with more TIME_WAIT than ESTABLISHED": {captureSource + "healthy-server", readCapture("healthy-server-ss-tan"), small,
 			expectation{"Normal", 0, "PoolNotTight", "Network → any", 1501, 0}, ""},
 		"Linux listeners in the range":     {captureSource + "listeners", readCapture("listeners-ss-tlnp"), small, expectation{"Warning", 70, "ListenerInRange", "Network → any", 700, 0}, "dump.test"},

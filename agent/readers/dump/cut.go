@@ -13,7 +13,7 @@ func (d *lineDecoder) cutRow(line []byte) (part, rest []byte) {
 		return line, nil
 	}
 	f := splitFields(line, d.fields[:0])
-	if len(f) < minRowStart || isSingleRow(f) || findLsofType(f) > 0 {
+	if len(f) < minRowStart || isSingleRow(f) || findLsofType(f) > 0 || isTCPViewFields(f) {
 		return line, nil
 	}
 	finder := rowFinder{first: f[0]}
@@ -167,6 +167,8 @@ func findSuffix(field []byte, isValid func([]byte) bool) (offset int, ok bool) {
 func isNetTCPConnection(f [][]byte) bool {
 	return len(f) > 4 && isNumber(f[1]) && isNumber(f[3]) && isAddr(f[0]) && isAddr(f[2])
 }
+
+func isTCPViewFields(f [][]byte) bool { _, _, ok := findTCPViewFields(f); return ok }
 
 // isStatelessSS reports whether fields are a row of ss without the columns of the protocol and
 // of the state.

@@ -1,6 +1,8 @@
 package dump
 
 import (
+	"net/netip"
+
 	"portreeve.io/portreeve/agent/socket"
 	"portreeve.io/portreeve/internal/ports"
 	"portreeve.io/portreeve/internal/tcpstate"
@@ -15,8 +17,12 @@ func (r *dumpReader) addQueue(l *socketRow) {
 	if l.format != SS || l.protocol != socket.TCP || l.state != tcpstate.Listen || l.queued < 0 {
 		return
 	}
+	listener := l.local.addrPort()
+	if !listener.Addr().IsValid() {
+		listener = netip.AddrPortFrom(netip.IPv4Unspecified(), listener.Port())
+	}
 	r.queues = append(r.queues, socket.AcceptQueue{
-		Listener: l.local.addrPort(), Length: l.queued, Limit: l.backlog,
+		Listener: listener, Length: l.queued, Limit: l.backlog,
 		Process: socket.Process{Name: string(l.process), PID: max(0, l.pid)},
 	})
 	if len(r.queues) == maxQueues {

@@ -128,6 +128,8 @@ func (d *lineDecoder) decodeFields(f [][]byte, r *socketRow) (lineKind, error) {
 		return r.decodeProcRow(f, d.udp)
 	case d.header.isTable():
 		return d.header.decodeFields(f, r)
+	case isTCPViewFields(f):
+		return r.decodeTCPViewFields(f)
 	case isNetTCPConnection(f):
 		return r.decodeNetTCPConnection(f)
 	case findLsofType(f) > 0:
@@ -175,7 +177,7 @@ func explainNames(f [][]byte) error {
 func explainUnparsedLine(f [][]byte) error {
 	seen := 0
 	for i, field := range f {
-		if e, err := parseEndpoint(field); err == nil && e.addr.IsValid() && e.port != 0 {
+		if e, err := parseEndpoint(field); err == nil && e.port != 0 && field[0] != ':' {
 			seen++
 		}
 		if i == 0 && (string(field) == "tcp4" || string(field) == "tcp46" || string(field) == "udp4") {

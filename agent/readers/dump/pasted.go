@@ -21,6 +21,10 @@ type pastedFacts struct {
 	dynamic []byte
 	// rangeStart is the value of DynamicPortRangeStartPort (Get-NetTCPSetting).
 	rangeStart int
+	// reuseIsOff is true if TIME_WAIT is not reused.
+	reuseIsOff bool
+	// isSettingTable is true below the header of a table of Get-NetTCPSetting.
+	isSettingTable bool
 	// followsRange is true after a line that names ip_local_port_range without a value.
 	followsRange bool
 	// isUDP is true if the last command or title was about UDP.
@@ -40,6 +44,7 @@ func (p *pastedFacts) readLine(line []byte) (isCommand bool) {
 	switch {
 	case p.readNetsh(line):
 	case p.readLinuxRange(text):
+	case p.readReuse(text):
 	case p.readRegistry(text):
 	case p.readNetSetting(text):
 	default:
@@ -108,7 +113,7 @@ func (p *pastedFacts) readLinuxRange(text string) bool {
 	if echo, _, ok := strings.Cut(command, ">"); ok && strings.Contains(echo, "echo ") { // echo N N > …/ip_local_port_range
 		_, value, _ = strings.Cut(echo, "echo ")
 	}
-	words := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" \t=:\"'-", r) })
+	words := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" \t=:\"'-,", r) })
 	p.followsRange = isNamed && len(words) == 0
 	if len(words) != 2 {
 		return isNamed
@@ -119,6 +124,17 @@ func (p *pastedFacts) readLinuxRange(text string) bool {
 		p.tcpRange, p.udpRange = ports.Range{First: first, Last: last}, ports.Range{First: first, Last: last}
 	}
 	return true
+}
+
+// readReuse reads net.ipv4.tcp_tw_reuse and tcp_timestamps.
+func (p *pastedFacts) readReuse(text string) bool {
+	for _, name := range []string{"tcp_tw_reuse", "tcp_timestamps"} {
+		if _, value, ok := strings.Cut(text, name); ok {
+			p.reuseIsOff = p.reuseIsOff || strings.Trim(value, " \t=:\"',") == "0"
+			return true
+		}
+	}
+	return false
 }
 
 // readRegistry reads MaxUserPort, as printed by reg query, PowerShell, and in a .reg file.
@@ -144,6 +160,9 @@ func (p *pastedFacts) readRegistry(text string) bool {
 
 // readNetSetting reads a property of Get-NetTCPSetting or Get-NetUDPSetting.
 func (p *pastedFacts) readNetSetting(text string) bool {
+	if p.readSettingTable(text) {
+		return true
+	}
 	name, value, ok := strings.Cut(text, ":")
 	n, err := strconv.Atoi(strings.TrimSpace(value))
 	switch name = strings.TrimSpace(name); {
@@ -156,6 +175,28 @@ func (p *pastedFacts) readNetSetting(text string) bool {
 	default:
 		return false
 	}
+	return true
+}
+
+// readSettingTable reads a table of Get-NetTCPSetting whose last columns are the start and the
+// number of ports.
+func (p *pastedFacts) readSettingTable(text string) bool {
+	f := strings.Fields(text)
+	if len(f) < 2 {
+		return false
+	}
+	start, number := f[len(f)-2], f[len(f)-1]
+	if start == "DynamicPortRangeStartPort" && number == "DynamicPortRangeNumberOfPorts" {
+		p.isSettingTable = true
+		return true
+	}
+	first, err1 := strconv.Atoi(start)
+	count, err2 := strconv.Atoi(number)
+	if !p.isSettingTable || err1 != nil || err2 != nil || first < 1 || count < 1 || first+count > 1<<16 {
+		return false
+	}
+	p.isSettingTable = false
+	p.addRange(ports.Range{First: uint16(first), Last: uint16(first + count - 1)})
 	return true
 }
 

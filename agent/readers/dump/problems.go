@@ -13,8 +13,16 @@ import (
 // parseProblems records the parts of a dump that could not be parsed.
 type parseProblems struct {
 	unparsedLines int
-	examples      []string // the first unparsed lines
+	examples      []unparsedExample // one for each reason
 	unknownStates []unknownState
+}
+
+// unparsedExample is the first line that could not be parsed for a reason, and the number of
+// the others.
+type unparsedExample struct {
+	line         int
+	reason, text string
+	others       int
 }
 
 // unknownState is a state whose name is not known.
@@ -31,8 +39,13 @@ const (
 
 func (p *parseProblems) addUnparsedLine(number int, line []byte, reason error) {
 	p.unparsedLines++
-	if len(p.examples) < maxExamples {
-		p.examples = append(p.examples, fmt.Sprintf("line %d: %v: %s", number, reason, quoteLine(line)))
+	text := reason.Error()
+	i := slices.IndexFunc(p.examples, func(e unparsedExample) bool { return e.reason == text })
+	switch {
+	case i >= 0:
+		p.examples[i].others++
+	case len(p.examples) < maxExamples:
+		p.examples = append(p.examples, unparsedExample{line: number, reason: text, text: quoteLine(line)})
 	}
 }
 
@@ -46,7 +59,17 @@ func quoteLine(line []byte) string {
 	return fmt.Sprintf("%q", text)
 }
 
-func (p *parseProblems) formatExamples() string { return strings.Join(p.examples, "; ") }
+func (p *parseProblems) formatExamples() string {
+	var parts []string
+	for _, e := range p.examples {
+		others := ""
+		if e.others > 0 {
+			others = fmt.Sprintf(", and %d more", e.others)
+		}
+		parts = append(parts, fmt.Sprintf("line %d: %s: %s%s", e.line, e.reason, e.text, others))
+	}
+	return strings.Join(parts, "; ")
+}
 
 func (p *parseProblems) addUnknownState(word []byte, assumed tcpstate.State) {
 	text := string(word[:min(maxStateName, len(word))])
@@ -82,7 +105,7 @@ func (r *dumpReader) listUnobserved(s portusage.Summary) []socket.Unobserved {
 		"the dump contains none; ss prints it only with -a (ss -tan)")
 	addIf(r.hasLsof && s.TimeWait == 0, "TIME_WAIT",
 		"lsof lists the sockets of processes, which does not include TIME_WAIT; take the dump with ss -tanp")
-	addIf(!r.system.Windows && s.TimeWait > 0, "tcp_tw_reuse", "%s", explainReuse(s))
+	addIf(!r.system.Windows && s.TimeWait > 0 && !r.pasted.reuseIsOff, "tcp_tw_reuse", "%s", explainReuse(s))
 	addIf(len(r.origins) > 1, "hosts",
 		"the rows of %d hosts or files (%s) are counted together; analyze them one by one",
 		len(r.origins), strings.Join(r.origins, ", "))
@@ -97,8 +120,10 @@ func (r *dumpReader) listUnobserved(s portusage.Summary) []socket.Unobserved {
 		"netstat truncated addresses in %d lines, so destinations that differ only in the missing part count as one; "+
 			"use netstat -W or ss",
 		r.truncatedRows)
-	addIf(s.Clients.Outside >= minOutsidePorts, "client ports outside the range", "%s", r.explainOutside("connections", s.Clients))
-	addIf(s.UDP.Outside >= minOutsideUDPPorts, "UDP ports outside the range", "%s", r.explainOutside("UDP sockets", s.UDP))
+	addIf(s.Clients.Outside >= minOutsidePorts, "client ports outside the range",
+		"%s; if the range is another, set it with --range FIRST-LAST", r.explainOutside("connections", s.Clients))
+	addIf(s.UDP.Outside >= minOutsideUDPPorts, "UDP ports outside the range",
+		"%s; if the range is another, set it with --range FIRST-LAST", r.explainOutside("UDP sockets", s.UDP))
 	return list
 }
 
@@ -116,8 +141,8 @@ func explainReuse(s portusage.Summary) string {
 const minOutsidePorts, minOutsideUDPPorts = 16, 32
 
 func (r *dumpReader) explainOutside(what string, c portusage.PortCounts) string {
-	return fmt.Sprintf("%d ports of %s, between %d and %d, are outside %v, and %d inside; if the range is another, set it with --range FIRST-LAST (%s)",
-		c.Outside, what, c.First, c.Last, r.counter.Range, c.Inside, r.rangeCommand())
+	return fmt.Sprintf("%d ports of %s, between %d and %d, are outside the range %v, and %d inside",
+		c.Outside, what, c.First, c.Last, r.counter.Range, c.Inside)
 }
 
 // rangeCommand returns the command that prints the range.
@@ -134,13 +159,17 @@ func (r *dumpReader) rangeCommand() string {
 func (r *dumpReader) explainMismatch(s portusage.Summary) string {
 	tcp, udp := s.Clients, s.UDP
 	isConfirmed := !r.system.Windows && tcp.Inside >= minOutsidePorts
+	why := ""
 	switch {
 	case tcp.Outside >= minOutsidePorts && 4*tcp.Outside >= tcp.Inside:
-		return r.explainOutside("connections", tcp)
+		why = r.explainOutside("connections", tcp)
 	case udp.Outside >= minOutsideUDPPorts && udp.Outside > udp.Inside && !isConfirmed:
-		return r.explainOutside("UDP sockets", udp)
+		why = r.explainOutside("UDP sockets", udp)
+	default:
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("%s, so the range must be another than the default of %s. Set it with --range FIRST-LAST (%s prints it), or the system with --os.",
+		why, r.system.Name, r.rangeCommand())
 }
 
 func (p *parseProblems) formatUnknownStates() string {

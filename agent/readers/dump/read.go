@@ -104,31 +104,25 @@ func (r *dumpReader) readLines(in io.Reader) error {
 	for {
 		line, err := t.readNext()
 		if errors.Is(err, io.EOF) {
-			return r.readEnd()
+			r.readEnd()
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", t.number+1, err)
 		}
 		r.lines = t.number
-		tail, err := r.readLine(line)
-		if err != nil {
-			return err
-		}
-		if line.isPiece {
+		if tail := r.readLine(line); line.isPiece {
 			t.keepTail(line.text, tail)
 		}
 	}
 }
 
 // readEnd ends the rows that other lines could have continued.
-func (r *dumpReader) readEnd() error {
+func (r *dumpReader) readEnd() {
 	r.flushWrapped()
-	if err := r.readPart(nil, false, false); err != nil { // an empty line ends a record
-		return err
-	}
+	r.readPart(nil, false, false) // an empty line ends a record
 	r.flushPending()
 	r.countTable()
-	return nil
 }
 
 var (
@@ -139,31 +133,27 @@ var (
 
 // readLine reads the rows of a line. Of a piece it returns the last part, which it does not
 // read.
-func (r *dumpReader) readLine(line textLine) (tail []byte, err error) {
+func (r *dumpReader) readLine(line textLine) (tail []byte) {
 	switch {
 	case line.isTooLong:
 		r.addUnparsed(line.text, errLongLine)
-		return nil, nil
+		return nil
 	case bytes.IndexByte(line.text, 0) >= 0:
 		r.addUnparsed(line.text, errBinaryLine)
-		return nil, nil
+		return nil
 	}
 	text := line.text
 	if len(r.wrapped.text) > 0 {
-		if text, err = r.continueRow(text); err != nil {
-			return nil, err
-		}
+		text = r.continueRow(text)
 	}
 	for {
 		part, rest := r.decoder.cutRow(text)
 		if rest == nil && line.isPiece {
-			return part, nil
+			return part
 		}
-		if err := r.readPart(part, line.isUnterminated && rest == nil, rest != nil); err != nil {
-			return nil, err
-		}
+		r.readPart(part, line.isUnterminated && rest == nil, rest != nil)
 		if rest == nil {
-			return nil, nil
+			return nil
 		}
 		r.origins.add(part, r.decoder.fields[:0])
 		text = rest
@@ -172,7 +162,7 @@ func (r *dumpReader) readLine(line textLine) (tail []byte, err error) {
 
 // readPart reads a part of a line, which has at most one row. isCut means that the line has
 // another part after it, isUnterminated that the dump ends with it.
-func (r *dumpReader) readPart(part []byte, isUnterminated, isCut bool) error {
+func (r *dumpReader) readPart(part []byte, isUnterminated, isCut bool) {
 	var next socketRow
 	k, err := r.decoder.decodeLine(part, &next)
 	if err == nil && k == rowLine {
@@ -182,15 +172,15 @@ func (r *dumpReader) readPart(part []byte, isUnterminated, isCut bool) error {
 	case err == nil:
 	case isUnterminated && isIncomplete(err):
 		r.addUnparsed(part, errLastLine)
-		return nil
+		return
 	case isIncomplete(err) && len(part) <= maxWrappedRow:
 		r.flushWrapped()
 		r.wrapped = wrappedRow{text: bytes.Clone(part), line: r.lines, reason: err}
 		r.flushPending()
-		return nil
+		return
 	default:
 		r.addUnparsed(part, err)
-		return nil
+		return
 	}
 	switch k {
 	case processLine:
@@ -198,13 +188,12 @@ func (r *dumpReader) readPart(part []byte, isUnterminated, isCut bool) error {
 			r.setProcess(&next)
 		}
 	case rowLine:
-		return r.addRow(&next)
+		r.addRow(&next)
 	case headerLine:
 		r.startTable()
 	default:
 		r.readOther(part)
 	}
-	return nil
 }
 
 // readOther reads a part that is neither a row nor a header.
@@ -234,23 +223,33 @@ func (r *dumpReader) flushWrapped() {
 
 // continueRow reads the row that started in a line before and ends in this one, broken at a
 // blank or inside a column. It returns the part of the line after it.
-func (r *dumpReader) continueRow(line []byte) (rest []byte, err error) {
+func (r *dumpReader) continueRow(line []byte) (rest []byte) {
 	for _, separator := range []string{" ", ""} {
-		whole := append(append(bytes.Clone(r.wrapped.text), separator...), trimQuote(line)...)
-		part, rest := r.decoder.cutRow(whole)
-		if len(part) <= len(r.wrapped.text)+len(separator) {
-			continue
+		begun := append(bytes.Clone(r.wrapped.text), separator...)
+		part, rest := r.decoder.cutRow(append(begun, trimQuote(line)...))
+		if len(part) <= len(begun) {
+			continue // the line starts with another row
 		}
 		var next socketRow
 		k, err := r.decoder.decodeLine(part, &next)
-		if err != nil || k != rowLine || next.unknownState != nil || r.resolveState(&next) != nil {
-			continue
+		switch {
+		case err == nil && k == rowLine && next.unknownState == nil && r.resolveState(&next) == nil:
+			r.wrapped = wrappedRow{}
+			r.addRow(&next)
+			return rest
+		case isIncomplete(err) && rest == nil && len(part) <= maxWrappedRow && r.isAddressOnly(line):
+			r.wrapped.text = part
+			return nil
 		}
-		r.wrapped = wrappedRow{}
-		return rest, r.addRow(&next)
 	}
 	r.flushWrapped()
-	return line, nil
+	return line
+}
+
+// isAddressOnly reports whether a line has nothing but an address and a port.
+func (r *dumpReader) isAddressOnly(line []byte) bool {
+	f := splitFields(trimQuote(line), r.decoder.fields[:0])
+	return len(f) == 1 && hasPort(f[0])
 }
 
 // resolveState sets the state and the protocol of a row that does not show them.
@@ -294,7 +293,7 @@ func (r *dumpReader) setProcess(h *socketRow) {
 
 // addRow counts a socket. If its process is not known, it is pending until the next line
 // shows whether it contains the process.
-func (r *dumpReader) addRow(next *socketRow) error {
+func (r *dumpReader) addRow(next *socketRow) {
 	r.flushPending()
 	if r.counter == nil {
 		r.startCounter(next.format)
@@ -307,11 +306,10 @@ func (r *dumpReader) addRow(next *socketRow) error {
 	}
 	if len(next.process) > 0 || next.unknownState != nil {
 		r.countRow(next)
-		return nil
+		return
 	}
 	r.pendingRow = *next
 	r.pending = &r.pendingRow
-	return nil
 }
 
 func (r *dumpReader) flushPending() {
@@ -376,6 +374,9 @@ func (r *dumpReader) buildDump() (Dump, error) {
 	r.counter.SetRanges(chosen.tcp, chosen.udp)
 	r.countUnknownWords()
 	n := r.counter.BuildNetwork()
+	if r.pasted.reuseIsOff && !r.system.Windows {
+		forbidReuse(&n)
+	}
 	n.Owner, n.Evidence = r.options.owner(), r.collectEvidence(&n)
 	summary := r.counter.Summarize()
 	d := Dump{
@@ -395,6 +396,14 @@ func (r *dumpReader) buildDump() (Dump, error) {
 		d.Sample.PoolDetail = r.holders.inspectPool(p, r.counter)
 	}
 	return d, nil
+}
+
+// forbidReuse changes n to that of a kernel that does not reuse TIME_WAIT.
+func forbidReuse(n *socket.Network) {
+	n.Settings.Reuse = socket.ReuseOff
+	for i := range n.Destinations {
+		n.Destinations[i].Reusable, n.Destinations[i].ReusableIfAll = 0, 0
+	}
 }
 
 // countUnknownWords counts the rows without a peer whose state has an unknown name, now that

@@ -223,7 +223,7 @@ func TestUnobservedItemsAreReported(t *testing.T) {
 		"TIME_WAIT of ss without -a":                     {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "TIME_WAIT", "ss -tan"},
 		"repeated lines":                                 {"ESTAB 0 0 10.0.0.5:50001 10.0.0.9:443\nESTAB 0 0 10.0.0.5:50001 10.0.0.9:443", "repeated lines", "1 lines repeat a socket"},
 		"IPv6 addresses that are cut":                    {"tcp6 0 0 2001:db8:85a3:8d3:50001 2001:db8:85a3:8d3::5432 ESTABLISHED", "IPv6 addresses", "netstat -W"},
-		"a range that may be another":                    {twenty.String(), "client ports outside the range", "20 ports of connections, between 20000 and 20019, are outside 50000-50099, and 0 inside; if the range is another, set it with --range"},
+		"a range that may be another":                    {twenty.String(), "client ports outside the range", "20 ports of connections, between 20000 and 20019, are outside the range 50000-50099, and 0 inside; if the range is another, set it with --range"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

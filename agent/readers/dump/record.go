@@ -188,5 +188,5 @@ func findLoggedRow(value []byte, length int) (text []byte, ok bool) {
 	}
 	_, isFirst := matchRow(f)
 	_, isLater := rowFinder{first: f[0]}.findRowStart(f, 0)
-	return text, isFirst || isLater
+	return text, isFirst || isLater || findLsofType(f) > 0
 }

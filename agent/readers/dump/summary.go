@@ -142,19 +142,23 @@ func (s *summaryReader) addTracked(f [][]byte) {
 	s.add(connTracking, state, []byte("1"))
 }
 
-// addStatistic adds the counters that are about opening connections, as Linux ("12 active
-// connection openings") and Windows ("Active Opens = 12") print them.
+// addStatistic adds one of openingCounters, as Linux ("12 active connection openings") or
+// Windows ("Active Opens = 12") prints it.
 func (s *summaryReader) addStatistic(f [][]byte) {
 	number, words := f[0], f[1:]
 	if !isNumber(number) {
 		number, words = f[len(f)-1], f[:len(f)-1]
 	}
 	name := string(bytes.Trim(joinFields(words), " =:"))
-	for _, known := range []string{"active connection openings", "failed connection attempts", "connections established", "active opens", "current connections"} {
-		if strings.EqualFold(name, known) {
-			s.add(statistics, name, number)
-		}
+	if slices.Contains(openingCounters, strings.ToLower(name)) {
+		s.add(statistics, name, number)
 	}
+}
+
+// openingCounters are the counters about opening connections, of Linux and of Windows.
+var openingCounters = []string{
+	"active connection openings", "failed connection attempts", "connections established",
+	"active opens", "current connections",
 }
 
 // explain returns what the output is, what it tells, and what to take instead.

@@ -32,6 +32,37 @@ func findTCPViewProtocol(f [][]byte) int {
 	return slices.IndexFunc(f[:min(4, len(f))], func(cell []byte) bool { _, ok := parseProtocol(cell); return ok })
 }
 
+// findTCPViewFields returns the index of the protocol in a row of TCPView whose tabs became
+// blanks, and that of the local address. ok is false for any other line.
+func findTCPViewFields(f [][]byte) (at, address int, ok bool) {
+	const maxBefore, maxState = 4, 2 // words of the process and PID, and of the state
+	for at = 1; at <= maxBefore && at < len(f); at++ {
+		if _, ok := parseProtocol(f[at]); !ok {
+			continue
+		}
+		for address = at + 1; address <= at+1+maxState; address++ {
+			if isNetTCPConnection(f[min(address, len(f)):]) {
+				return at, address, address == at+1 || isState(joinFields(f[at+1:address]))
+			}
+		}
+	}
+	return 0, 0, false
+}
+
+// decodeTCPViewFields decodes such a row.
+func (r *socketRow) decodeTCPViewFields(f [][]byte) (lineKind, error) {
+	at, address, _ := findTCPViewFields(f)
+	r.protocol, _ = parseProtocol(f[at])
+	before, after := [][]byte{f[0]}, f[address:]
+	if pid := f[at-1]; at > 1 && isNumber(pid) {
+		before = [][]byte{joinFields(f[:at-1]), pid}
+	}
+	if address > at+1 {
+		after = append([][]byte{joinFields(f[at+1 : address])}, after...)
+	}
+	return r.decodeTCPViewRow(before, after)
+}
+
 // decodeTCPViewRow decodes the cells before the protocol, PROCESS and PID or PROCESS:PID,
 // and after it: the addresses, with ports in the same or in separate cells, and the state
 // before or after them.

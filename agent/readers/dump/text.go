@@ -103,7 +103,29 @@ func trimLine(line []byte) []byte {
 	if bytes.Contains(line, []byte("\u00a0")) { // no-break spaces, from a web page
 		line = bytes.ReplaceAll(line, []byte("\u00a0"), []byte(" "))
 	}
-	return bytes.TrimRight(line, "\r\n")
+	return bytes.TrimRight(removeEscapes(line), "\r\n")
+}
+
+// removeEscapes removes the escape sequences of a terminal, such as the colours of grep: ESC, [,
+// parameters and a letter (ECMA-48, 5.4).
+func removeEscapes(line []byte) []byte {
+	const escape = 0x1b
+	if bytes.IndexByte(line, escape) < 0 {
+		return line
+	}
+	kept := make([]byte, 0, len(line))
+	for i := 0; i < len(line); i++ {
+		if line[i] != escape {
+			kept = append(kept, line[i])
+			continue
+		}
+		if i++; i < len(line) && line[i] == '[' {
+			for i++; i < len(line) && line[i] < '@'; {
+				i++
+			}
+		}
+	}
+	return kept
 }
 
 // byteOrder is the byte order of UTF-16.

@@ -113,15 +113,32 @@ func isBareRow(f [][]byte) bool { return findBareRow(f) >= 0 }
 // findBareRow returns the index of the first address of a bare row, -1 if f is none.
 func findBareRow(f [][]byte) int {
 	for i := range f[:max(0, min(3, len(f)-1))] {
-		if !hasPort(f[i]) || !hasColon(f[i+1]) {
-			continue
-		}
-		if i > 0 && isState(f[i-1]) || i+2 < len(f) && isState(f[i+2]) {
+		if hasPort(f[i]) && hasColon(f[i+1]) {
+			if word, _ := findBareState(f, i); word == nil {
+				return -1
+			}
 			return i
 		}
-		break
 	}
 	return -1
+}
+
+// findBareState returns the state of a bare row whose addresses start at index at, nil if it is
+// not known, and whether it precedes them. A state may have two words (Close Wait).
+func findBareState(f [][]byte, at int) (word []byte, isFirst bool) {
+	for n := 1; n <= 2; n++ {
+		if at >= n {
+			if word = joinFields(f[at-n : at]); isState(word) {
+				return word, true
+			}
+		}
+		if end := at + 2 + n; end <= len(f) {
+			if word = joinFields(f[at+2 : end]); isState(word) {
+				return word, false
+			}
+		}
+	}
+	return nil, false
 }
 
 // decodeBareRow decodes a bare row. The spelling of the state shows the system.
@@ -134,26 +151,31 @@ func (r *socketRow) decodeBareRow(f [][]byte) (lineKind, error) {
 	if r.remote, err = parseEndpoint(f[at+1]); err != nil {
 		return otherLine, err
 	}
-	word, format := []byte(nil), LinuxNetstat
-	if at > 0 && isState(f[at-1]) {
-		word, format = f[at-1], Netsh
-	} else {
-		word = f[at+2]
+	word, isFirst := findBareState(f, at)
+	r.format = guessBareFormat(word, isFirst)
+	r.lacksProtocol = r.format == SS
+	r.setState(word)
+	return rowLine, nil
+}
+
+// guessBareFormat guesses the tool by the spelling of a state. Among those that print TIME_WAIT,
+// only netsh prints it first.
+func guessBareFormat(word []byte, isFirst bool) Format {
+	switch string(word) {
+	case "ESTAB", "UNCONN":
+		return SS
+	case "LISTEN", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2":
+		return LinuxNetstat
+	}
+	switch {
+	case bytes.IndexByte(word, '-') > 0:
+		return SS
+	case isFirst:
+		return Netsh
 	}
 	switch string(word) {
 	case "LISTENING", "SYN_RECEIVED", "FIN_WAIT_1", "FIN_WAIT_2":
-		if format != Netsh {
-			format = WindowsNetstat
-		}
-	case "LISTEN", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2":
-		format = LinuxNetstat
-	case "ESTAB", "UNCONN":
-		format = SS
+		return WindowsNetstat
 	}
-	if bytes.IndexByte(word, '-') > 0 {
-		format = SS
-	}
-	r.format, r.lacksProtocol = format, format == SS
-	r.setState(word)
-	return rowLine, nil
+	return LinuxNetstat
 }

@@ -24,13 +24,10 @@ type Collector struct {
 	interval time.Duration
 
 	readAt     time.Time
-	networks   map[networkKey]socket.Evidence
+	networks   map[socket.NetworkID]socket.Evidence
 	files      []socket.FileUsage
 	unobserved []socket.Unobserved
 }
-
-// networkKey identifies a network in all samples.
-type networkKey struct{ inode, cookie uint64 }
 
 // NewCollector returns a Collector for the procfs at proc that reads at most once in the
 // interval; 0 reads for every sample.
@@ -47,14 +44,14 @@ func (c *Collector) AddEvidence(s *socket.Sample) {
 	}
 	for i := range s.Networks {
 		n := &s.Networks[i]
-		n.Evidence = c.networks[networkKey{n.Inode, n.Cookie}]
+		n.Evidence = c.networks[n.ID()]
 	}
 	s.FileUsage = c.files
 	s.Unobserved = append(s.Unobserved, c.unobserved...)
 }
 
 func (c *Collector) read(s *socket.Sample) {
-	c.networks, c.files, c.unobserved = map[networkKey]socket.Evidence{}, nil, nil
+	c.networks, c.files, c.unobserved = map[socket.NetworkID]socket.Evidence{}, nil, nil
 	processes, err := listProcesses(c.proc)
 	if err != nil {
 		c.unobserved = []socket.Unobserved{{Item: "accept queues and open files", Reason: err.Error()}}
@@ -72,7 +69,7 @@ func (c *Collector) read(s *socket.Sample) {
 			skipped, example = skipped+1, cmp.Or(example, err)
 			continue
 		}
-		c.networks[networkKey{n.Inode, n.Cookie}] = r.out
+		c.networks[n.ID()] = r.out
 	}
 	if skipped > 0 {
 		c.unobserved = []socket.Unobserved{{Item: fmt.Sprintf("accept queues of %d networks", skipped), Reason: example.Error()}}

@@ -91,7 +91,7 @@ func (n *networkBuilder) addBoundPorts(list []powershell.BoundPort) {
 		if b.IsIPv6 {
 			table = tcp6
 		}
-		n.addRow(table, &portusage.Row{Local: netip.AddrPortFrom(b.Address, b.Port), State: tcpstate.Bound, Remaining: -1,
+		n.addRow(table, &portusage.Row{Local: netip.AddrPortFrom(b.Address, b.Port), State: tcpstate.Bound,
 			Holder: n.holders.assignNumber(b.PID)})
 	}
 }

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -23,7 +24,7 @@ func OpenDir(path string) (*Dir, error) {
 		return nil, fmt.Errorf("create the journal's folder: %w", err)
 	}
 	for {
-		f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := openFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE)
 		if isBeingRemoved(err) {
 			return nil, fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
 		}
@@ -67,12 +68,37 @@ func (d *Dir) Close() error {
 	return f.Close()
 }
 
-// Read implements Disk.
-func (d *Dir) Read(file string) ([]byte, error) { return os.ReadFile(filepath.Join(d.path, file)) }
+// maxFileSize is the maximum size of a file that Read accepts. A journal has a few kB for
+// each pod.
+const maxFileSize = 16 << 20
 
-// Write implements Disk.
-func (d *Dir) Write(file string, data []byte) error {
-	return os.WriteFile(filepath.Join(d.path, file), data, 0o600)
+// Read implements Disk.
+func (d *Dir) Read(file string) ([]byte, error) {
+	f, err := openFile(filepath.Join(d.path, file), os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err == nil && len(data) > maxFileSize {
+		err = fmt.Errorf("%s has more than %d bytes: examine and remove it", f.Name(), maxFileSize)
+	}
+	return data, err
+}
+
+// Write implements Disk. It never writes to a file that exists already, which could be a
+// link to another one.
+func (d *Dir) Write(file string, data []byte) (err error) {
+	if err := d.Remove(file); err != nil {
+		return err
+	}
+	f, err := openFile(filepath.Join(d.path, file), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	_, err = f.Write(data)
+	return err
 }
 
 // Sync implements Disk.

@@ -57,6 +57,10 @@ func checkOwner(path string) error {
 	return fmt.Errorf("%s is owned by %s, who could change what is restored: examine and remove it", path, owner)
 }
 
+// openFile opens a file of the journal. Only SYSTEM and administrators can create files in
+// its folder.
+func openFile(path string, flag int) (*os.File, error) { return os.OpenFile(path, flag, 0o600) }
+
 // isBeingRemoved reports whether err means that another process is removing the lock
 // file.
 func isBeingRemoved(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }

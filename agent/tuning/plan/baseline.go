@@ -44,7 +44,7 @@ func (r *rangePlanner) computeBaseline() *socket.Baseline {
 func (r *rangePlanner) newBaselineRange(def settings.Setting, value string) *socket.BaselineRange {
 	kept := r.others.mergeAll()
 	if w, wanted := r.desired[r.reserved]; wanted && w.Activation != v1alpha1.ActivationUnderPressure {
-		desired := parsePorts(w.Value)
+		desired := parsePortLists(r.def, w.Value).mergeAll()
 		kept.AddAll(&desired)
 	}
 	all := parseRanges(def, value)[0]

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
@@ -118,56 +117,6 @@ func (b *planBuilder) explainMissing(def settings.Setting) string {
 		return def.Key + ": the module nf_conntrack is not loaded, so nothing is tracked"
 	}
 	return fmt.Sprintf("%s: this kernel (%s) does not have it", def.Key, b.in.Kernel)
-}
-
-// isNeeded reports whether the node is under the pressure that s waits for, or was
-// within the cool-down. Before the first measurement, a setting that is enforced stays.
-func (b *planBuilder) isNeeded(s *v1alpha1.Setting) bool {
-	switch _, inJournal := b.findEntry(s.Key); b.in.Level {
-	case v1alpha1.LevelNormal:
-		return inJournal && b.in.NormalFor < b.computeCoolDown(s)
-	case "":
-		return inJournal
-	}
-	return true
-}
-
-const (
-	// activationWindow is the time for which activations count, and the longest
-	// cool-down.
-	activationWindow = 24 * time.Hour
-	// minCoolDown is the least cool-down after the second activation.
-	minCoolDown = time.Minute
-)
-
-// computeCoolDown returns the time that the level must be Normal before s is restored:
-// the configured one, and twice as long after each further activation within a day, so
-// that a setting which removes the pressure that it is enforced for does not oscillate.
-func (b *planBuilder) computeCoolDown(s *v1alpha1.Setting) time.Duration {
-	coolDown := time.Duration(s.CoolDownSeconds) * time.Second
-	if n := len(b.listActivations(s.Key)); n > 1 {
-		coolDown = max(coolDown, min(max(coolDown, minCoolDown)<<min(n-1, 11), activationWindow))
-	}
-	return coolDown
-}
-
-// listActivations returns the recent activations of key.
-func (b *planBuilder) listActivations(key string) []time.Time {
-	return slices.DeleteFunc(slices.Clone(b.findMemory(key).Activations), func(t time.Time) bool {
-		return b.in.Now.Sub(t).Abs() >= activationWindow
-	})
-}
-
-// findMemory returns the Memory of key, which a new process takes from the journal, unless
-// the machine was restarted.
-func (b *planBuilder) findMemory(key string) Memory {
-	if m, known := b.in.Memory[key]; known {
-		return m
-	}
-	if e, ok := b.in.Entries[key]; ok && IsSameBoot(e.Boot, b.in.Boot) {
-		return e.Memory
-	}
-	return Memory{}
 }
 
 // findEntry returns the journal entry of key if its values may still be in effect: it

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -312,6 +313,10 @@ func TestPlan(t *testing.T) {
 			steps: []string{`write net.ipv4.ip_local_reserved_ports "8080,9100"`, "forget net.ipv4.ip_local_reserved_ports"},
 			said:  []string{"Released"},
 		},
+		"A list that cannot be read is reported until it is restored": {
+			in:   newInput([]v1alpha1.Setting{}, map[string]Reading{reserveKey: {Err: errors.New("input/output error")}}, journaled(reserveKey, "8080", "9000")),
+			said: []string{"Failed net.ipv4.ip_local_reserved_ports: Portreeve's ports in it cannot be removed, because it cannot be read: input/output error"},
+		},
 		"A list of others that has the desired ports is enough": {
 			in:   newInput([]v1alpha1.Setting{newSetting(reserveKey, "9000")}, currentValues(reserveKey, "8080,9000-9010")),
 			said: []string{"Applied"},
@@ -453,5 +458,30 @@ func TestWithoutTheJournalNothingIsWritten(t *testing.T) {
 	})
 	if _, said := summarizePlan(p); !strings.Contains(said[0], "Failed net.ipv4.tcp_fin_timeout: no setting is changed without the journal, which cannot be written: read-only file system") {
 		t.Error(said)
+	}
+}
+
+func TestListsOfPortsAreReadAndFormattedAlike(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		want := map[uint16]bool{}
+		var items []string
+		for range r.IntN(40) {
+			first := r.IntN(1 << 16)
+			last := min(1<<16-1, first+r.IntN(1<<r.IntN(12)))
+			for p := first; p <= last; p++ {
+				want[uint16(p)] = true
+			}
+			items = append(items, fmt.Sprintf("%d-%d", first, last))
+		}
+		got := parsePorts(strings.Join(items, ","))
+		for p := range want {
+			if !got.Contains(p) {
+				t.Fatalf("port %d of %v is missing", p, items)
+			}
+		}
+		if got.Len() != len(want) || parsePorts(got.String()) != got {
+			t.Fatalf("%v: %d ports, want %d; formatted as %s", items, got.Len(), len(want), got.String())
+		}
 	}
 }

@@ -28,23 +28,31 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
+// storedPod is a podspecs.Pod with its own fields as JSON, and not a Pod of Kubernetes.
+type storedPod podspecs.Pod
+
 // churner is the input of a process that changes its settings all the time.
 type churner struct {
 	Root, State string
-	Pods        []podspecs.Pod
+	Pods        []storedPod
 	Spaces      []netns.Namespace
 	Seed        uint64
 }
 
 const churnerEnv = "PORTREEVE_TEST_CHURNER"
 
-func (r *churner) HasSynced() bool                                      { return true }
-func (r *churner) ListPods() []podspecs.Pod                             { return r.Pods }
+func (r *churner) HasSynced() bool { return true }
+func (r *churner) ListPods() (list []podspecs.Pod) {
+	for _, p := range r.Pods {
+		list = append(list, podspecs.Pod(p))
+	}
+	return list
+}
 func (r *churner) FindNamespaceLabels(string) (map[string]string, bool) { return nil, true }
 func (r *churner) FindPod(uid string) (podspecs.Pod, bool) {
 	for _, p := range r.Pods {
 		if p.UID == uid {
-			return p, true
+			return podspecs.Pod(p), true
 		}
 	}
 	return podspecs.Pod{}, false
@@ -103,7 +111,7 @@ func TestOriginalsAreRestoredAfterAKillAtAnyMoment(t *testing.T) {
 		p.WriteSysctl(fin, fmt.Sprint(40+i))
 		p.WriteSysctl(reserveKey, fmt.Sprint(22000+i))
 		all = append(all, p)
-		r.Pods = append(r.Pods, p.Pod)
+		r.Pods = append(r.Pods, storedPod(p.Pod))
 		for _, key := range keys {
 			before[p.Name+" "+key] = p.readValue(key)
 		}

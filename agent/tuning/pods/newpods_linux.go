@@ -11,10 +11,13 @@ import (
 
 const (
 	// A new namespace has no known owner for some 200 ms, until the first process of its
-	// pod is in it, and the pod's main() starts later still. Its owner is looked up every
-	// pollInterval for pollTimeout, and after that once per tick.
+	// pod is in it, and the pod's main() starts later still. Its owner is looked up for
+	// pollTimeout, first every pollInterval, then less often, and after that once per tick.
 	pollInterval = 10 * time.Millisecond
 	pollTimeout  = 10 * time.Second
+	// pollShare is the share of the time waited so far after which an owner is looked up
+	// again. A file that never gets an owner costs some 50 look-ups, and not 1,000.
+	pollShare = 10
 	// rewatchDelay is the time until the next attempt to watch a directory.
 	rewatchDelay = 10 * time.Second
 )
@@ -56,7 +59,7 @@ func (p *Pods) watchNetnsDir(ctx context.Context, created chan<- struct{}) {
 // It then leaves the remaining files, which may never belong to a pod, to the ticks.
 func (p *Pods) awaitOwners(ctx context.Context, settled map[string]bool, found func()) {
 	var unowned []string
-	for until := time.Now().Add(pollTimeout); time.Now().Before(until) && ctx.Err() == nil; waitFor(ctx, pollInterval) {
+	for start := time.Now(); time.Since(start) < pollTimeout && ctx.Err() == nil; waitFor(ctx, max(pollInterval, time.Since(start)/pollShare)) {
 		var hasNew bool
 		unowned, hasNew = p.findNewPodNetns(settled)
 		if hasNew {

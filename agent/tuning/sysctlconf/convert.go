@@ -82,7 +82,16 @@ type settingID struct {
 
 func (l Line) identify() settingID {
 	name, _ := settings.ResolveAlias(l.Key)
-	return settingID{l.Scope, name}
+	return settingID{l.Scope.identify(), name}
+}
+
+// identify returns the scope without its name if labels select the pods: those of a
+// workload have different names.
+func (s Scope) identify() Scope {
+	if s.Labels != "" {
+		s.Name = ""
+	}
+	return s
 }
 
 // findLast returns the line of each setting that takes effect. A line with a name that no
@@ -101,7 +110,7 @@ func findLast(lines []Line) map[settingID]Line {
 // selectSpec returns the spec of a scope.
 func (r *Result) selectSpec(s Scope) *v1alpha1.NodeTuningSpec {
 	for i := range r.Tunings {
-		if r.Tunings[i].Scope == s {
+		if r.Tunings[i].Scope.identify() == s.identify() {
 			return &r.Tunings[i].Spec
 		}
 	}

@@ -47,7 +47,7 @@ func TestParseScriptsAndManifests(t *testing.T) {
 		"a pod's securityContext": {`
 apiVersion: v1
 kind: Pod
-metadata: {name: web, namespace: shop, labels: {tier: front, app: web}}
+metadata: {name: web, namespace: shop, labels: {tier: front, app: web, pod-template-hash: "7f"}}
 spec:
   securityContext:
     sysctls:
@@ -76,5 +76,21 @@ spec:
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestPodsOfAWorkloadBecomeOneNodeTuning(t *testing.T) {
+	const list = `{kind: List, items: [
+{metadata: {name: web-1, namespace: shop, labels: {app: web, pod-template-hash: a}}, spec: {containers: [], securityContext: {sysctls: [{name: net.core.somaxconn, value: "1024"}]}}},
+{metadata: {name: web-2, namespace: shop, labels: {app: web, pod-template-hash: b}}, spec: {containers: [], securityContext: {sysctls: [{name: net.core.somaxconn, value: "2048"}]}}},
+{metadata: {name: db, namespace: shop, labels: {app: db}}, spec: {containers: [], securityContext: {sysctls: [{name: net.core.somaxconn, value: "4096"}]}}}]}`
+	got, err := sysctlconf.ConvertLines(sysctlconf.ParseFile("f", []byte(list)))
+	if err != nil || len(got.Tunings) != 2 || got.Kept != 2 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for i, want := range []int32{2048, 4096} {
+		if s := got.Tunings[i].Spec; *s.Linux.Backlog.Accept != want || s.Pods.PodSelector.MatchLabels["app"] == "" {
+			t.Errorf("%+v", s)
+		}
 	}
 }

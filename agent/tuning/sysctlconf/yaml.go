@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/internal/settings"
 )
 
@@ -126,8 +127,10 @@ func (s Scope) readMetadata(metadata *yaml.Node) Scope {
 		s.Namespace = m.Namespace
 	}
 	var labels []string
-	for _, key := range slices.Sorted(maps.Keys(m.Labels)) {
-		labels = append(labels, key+"="+m.Labels[key])
+	if selector := v1alpha1.NewPodScope("", m.Labels).PodSelector; selector != nil {
+		for _, key := range slices.Sorted(maps.Keys(selector.MatchLabels)) {
+			labels = append(labels, key+"="+selector.MatchLabels[key])
+		}
 	}
 	s.Labels = strings.Join(labels, ",")
 	return s

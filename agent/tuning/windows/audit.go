@@ -3,29 +3,57 @@ package windows
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"portreeve.io/portreeve/internal/settings"
 )
 
-// RegistryValue is the name and type of a registry value. A type is, for example,
-// REG_DWORD.
-type RegistryValue struct{ Name, Type string }
+// RegistryValue is a registry value and its type, for example REG_DWORD. Number is the value
+// if it has that type, nil otherwise.
+type RegistryValue struct {
+	Name, Type string
+	Number     *uint32
+}
 
-// AuditFinding is a registry value without effect.
+// AuditFinding is a registry value without the effect that it seems to have.
 type AuditFinding struct{ Name, Why string }
 
-// AuditValues finds the values of TCP/IP's registry key that Windows ignores although
-// they look useful: legacy values, known ones of another type, and misspelled names. It
-// ignores all others.
+// AuditValues finds the values of TCP/IP's registry key that Windows ignores or interprets
+// differently although they look useful: legacy values, known ones of another type or out of
+// their range, and misspelled names. It ignores all others.
 func AuditValues(values []RegistryValue) (found []AuditFinding) {
 	for _, v := range values {
 		if why := explainNoEffect(v); why != "" {
 			found = append(found, AuditFinding{v.Name, "present, no effect on this build: " + why})
+		} else if why := judgeNumber(v); why != "" {
+			found = append(found, AuditFinding{v.Name, why})
 		}
 	}
 	slices.SortFunc(found, func(a, b AuditFinding) int { return strings.Compare(a.Name, b.Name) })
 	return found
+}
+
+// judgeNumber returns what is wrong with the number of a known value, or "".
+func judgeNumber(v RegistryValue) string {
+	i := slices.IndexFunc(settings.ListTcpipNames(), func(name string) bool { return strings.EqualFold(name, v.Name) })
+	if i < 0 || v.Number == nil {
+		return ""
+	}
+	key := settings.TcpipParameters + settings.ListTcpipNames()[i]
+	s, _ := settings.Lookup(settings.Windows, key)
+	if s.CheckValue(fmt.Sprint(*v.Number)) == nil {
+		if key == settings.KeyMaxUserPort {
+			return fmt.Sprintf("present: Windows 10, Server 2016 and later interpret it as the last port, so the range is 1024-%d; remove it and use windows.dynamicPorts", *v.Number)
+		}
+		return ""
+	}
+	why := fmt.Sprintf("present, but %d (0x%x) is out of its range, %s, so Windows may ignore it", *v.Number, *v.Number, s.Value.DescribeAllowed())
+	if digits := fmt.Sprintf("%x", *v.Number); s.CheckValue(digits) == nil {
+		n, _ := strconv.ParseUint(digits, 10, 32) // CheckValue has accepted it
+		why += fmt.Sprintf("; %s seems to be meant as a decimal number, which is 0x%x", digits, n)
+	}
+	return why
 }
 
 func explainNoEffect(v RegistryValue) string {

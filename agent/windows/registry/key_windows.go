@@ -81,7 +81,7 @@ func (k Key) CheckWritable() error {
 	return key.Close()
 }
 
-// ListValues returns the names and types of all values of the key.
+// ListValues returns all values of the key, with the numbers of those of type REG_DWORD.
 func (k Key) ListValues() (list []tuningwindows.RegistryValue, err error) {
 	key, err := k.openKey(registry.QUERY_VALUE)
 	if err != nil {
@@ -94,7 +94,11 @@ func (k Key) ListValues() (list []tuningwindows.RegistryValue, err error) {
 	}
 	for _, name := range names {
 		if _, kind, err := key.GetValue(name, nil); err == nil || errors.Is(err, registry.ErrShortBuffer) {
-			list = append(list, tuningwindows.RegistryValue{Name: name, Type: formatType(kind)})
+			v := tuningwindows.RegistryValue{Name: name, Type: formatType(kind)}
+			if number, _, err := key.GetIntegerValue(name); err == nil && kind == registry.DWORD {
+				v.Number = new(uint32(number))
+			}
+			list = append(list, v)
 		}
 	}
 	return list, nil

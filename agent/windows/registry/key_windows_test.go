@@ -86,7 +86,8 @@ func TestAValueOfAnotherTypeIsForeign(t *testing.T) {
 
 func TestValuesHaveNamesAndTypes(t *testing.T) {
 	key, raw := newScratchKey(t)
-	if err := errors.Join(raw.SetDWordValue("MaxUserPorts", 65534), raw.SetStringValue("MaxUserPort", "a text of more than a few bytes")); err != nil {
+	if err := errors.Join(raw.SetDWordValue("MaxUserPorts", 65534), raw.SetDWordValue("TcpTimedWaitDelay", 0x19),
+		raw.SetStringValue("MaxUserPort", "a text of more than a few bytes")); err != nil {
 		t.Fatal(err)
 	}
 	values, err := key.ListValues()
@@ -96,6 +97,7 @@ func TestValuesHaveNamesAndTypes(t *testing.T) {
 	want := []tuningwindows.AuditFinding{
 		{Name: "MaxUserPort", Why: "present, no effect on this build: its type is REG_SZ, and must be REG_DWORD"},
 		{Name: "MaxUserPorts", Why: "present, no effect on this build: no such value exists; MaxUserPort may be meant"},
+		{Name: "TcpTimedWaitDelay", Why: "present, but 25 (0x19) is out of its range, 30 to 300 s, so Windows may ignore it"},
 	}
 	if diff := cmp.Diff(want, tuningwindows.AuditValues(values)); diff != "" {
 		t.Error(diff)
@@ -150,15 +152,15 @@ func TestAChangeIsNotified(t *testing.T) {
 // TestATunerOfTheRegistry runs several processes on a real registry and journal.
 func TestATunerOfTheRegistry(t *testing.T) {
 	key, raw := newScratchKey(t)
-	if err := errors.Join(raw.SetDWordValue("KeepAliveTime", 7200000), raw.SetStringValue("MaxUserPort", "65534")); err != nil {
+	if err := errors.Join(raw.SetDWordValue("KeepAliveTime", 7200000), raw.SetStringValue("KeepAliveInterval", "65534")); err != nil {
 		t.Fatal(err)
 	}
 	state := filepath.Join(t.TempDir(), "state")
-	wants := []v1alpha1.Setting{newSetting("TcpTimedWaitDelay", "30"), newSetting("KeepAliveTime", "300000"), newSetting("MaxUserPort", "16384")}
+	wants := []v1alpha1.Setting{newSetting("TcpTimedWaitDelay", "30"), newSetting("KeepAliveTime", "300000"), newSetting("KeepAliveInterval", "16384")}
 	runCycle(t, key, state, "boot 1", wants,
 		"RestartRequired takes effect after a restart of the node; until then: unset",
 		"RestartRequired takes effect after a restart of the node; until then: 7200000",
-		"Refused "+settings.TcpipParameters+"MaxUserPort: unexpected type: it is REG_SZ and must be REG_DWORD to take effect; correct it or delete it by hand")
+		"Refused "+settings.TcpipParameters+"KeepAliveInterval: unexpected type: it is REG_SZ and must be REG_DWORD to take effect; correct it or delete it by hand")
 	expectValue(t, raw, "TcpTimedWaitDelay", 30)
 	expectValue(t, raw, "KeepAliveTime", 300000)
 	runCycle(t, key, state, "boot 2", wants[:2], "Applied", "Applied")
@@ -172,7 +174,7 @@ func TestATunerOfTheRegistry(t *testing.T) {
 	if _, _, err := raw.GetIntegerValue("TcpTimedWaitDelay"); !errors.Is(err, registry.ErrNotExist) {
 		t.Errorf("what was not there is there: %v", err)
 	}
-	if text, _, err := raw.GetStringValue("MaxUserPort"); text != "65534" {
+	if text, _, err := raw.GetStringValue("KeepAliveInterval"); text != "65534" {
 		t.Errorf("what is of another type is %q, %v", text, err)
 	}
 }
@@ -186,7 +188,7 @@ func options(key Key, state, boot string) tuning.Options {
 	return tuning.Options{
 		OS: settings.Windows, Disk: func() (journal.Disk, error) { return journal.OpenDir(state) },
 		Host: tuningwindows.New(key, netsh.Client{Run: silent}, powershell.Client{Run: silent}, time.Now), Boot: boot, Log: slog.New(slog.DiscardHandler),
-		Allow: []string{settings.KeyTCPTimedWaitDelay, settings.KeyKeepAliveTime, settings.KeyMaxUserPort},
+		Allow: []string{settings.KeyTCPTimedWaitDelay, settings.KeyKeepAliveTime, settings.KeyKeepAliveInterval},
 	}
 }
 

@@ -111,7 +111,7 @@ func (d *adviseCommand) selectPressures(
 	}
 	_, ps, err := c.listPressures(ctx)
 	if err != nil || d.all {
-		return slices.DeleteFunc(ps, isHealthy), err
+		return slices.DeleteFunc(ps, func(p v1alpha1.PortPressure) bool { return advise.IsHealthy(&p) }), err
 	}
 	switch found := view.FindPods(ps, ref); {
 	case len(found) > 1:
@@ -121,11 +121,6 @@ func (d *adviseCommand) selectPressures(
 		return found, nil
 	}
 	return d.selectUnreportedPod(ctx, c, ref, ps)
-}
-
-// isHealthy reports whether there is nothing to advise about p.
-func isHealthy(p v1alpha1.PortPressure) bool {
-	return p.Status.Cause == "" && (p.Status.Level == v1alpha1.LevelNormal || p.Status.ObservedAt == nil)
 }
 
 // selectUnreportedPod returns the PortPressure of the node whose ports the pod uses, or an

@@ -12,6 +12,7 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 	"portreeve.io/portreeve/controllers"
 	"portreeve.io/portreeve/controllers/portpressure"
+	"portreeve.io/portreeve/internal/text"
 )
 
 // programOptions are the values of the flags and environment variables.
@@ -140,9 +141,21 @@ func (s *programOptions) controllerOptions() controllers.Options {
 }
 
 func (s *programOptions) newLogHandler(w io.Writer) slog.Handler {
-	o := &slog.HandlerOptions{Level: s.logLevel}
+	o := &slog.HandlerOptions{Level: s.logLevel, ReplaceAttr: makePrintable}
 	if s.logFormat == "json" {
 		return slog.NewJSONHandler(w, o)
 	}
 	return slog.NewTextHandler(w, o)
+}
+
+// makePrintable makes text in the log printable: some comes from statuses, which agents
+// write.
+func makePrintable(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case string:
+		a.Value = slog.StringValue(text.MakePrintable(v, '?'))
+	case error:
+		a.Value = slog.StringValue(text.MakePrintable(v.Error(), '?'))
+	}
+	return a
 }

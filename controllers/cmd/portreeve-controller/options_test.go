@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -109,5 +110,16 @@ func TestRun(t *testing.T) {
 				t.Errorf("code %d, stdout %q, stderr %q", code, &stdout, &stderr)
 			}
 		})
+	}
+}
+
+func TestTheLogIsPrintable(t *testing.T) {
+	for _, format := range []string{"text", "json"} {
+		var out strings.Builder
+		log := slog.New((&programOptions{logFormat: format}).newLogHandler(&out))
+		log.Info("m\u202e", "value", "a\u202eb", "err", errors.New("c\u202ed"))
+		if got := out.String(); strings.Contains(got, "\u202e") || !strings.Contains(got, "a?b") || !strings.Contains(got, "c?d") {
+			t.Errorf("%s: %q", format, got)
+		}
 	}
 }

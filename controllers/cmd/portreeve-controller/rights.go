@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -12,8 +11,8 @@ import (
 	"portreeve.io/portreeve/api/v1alpha1"
 )
 
-// accessRight is the right to use a verb on a resource.
-type accessRight struct{ verb, group, resource, namespace string }
+// accessRight is the right to use a verb on a resource, or on the one object with the name.
+type accessRight struct{ verb, group, resource, namespace, name string }
 
 // listRequiredRights returns the rights that the controllers need. They also work without
 // the right to create Events. Leader election logs which of its own rights are missing.
@@ -23,9 +22,15 @@ func listRequiredRights(namespace string) (rights []accessRight) {
 			accessRight{verb: verb, group: "", resource: "nodes", namespace: ""},
 			accessRight{verb: verb, group: "", resource: "pods", namespace: namespace},
 			accessRight{verb: verb, group: v1alpha1.GroupVersion.Group, resource: "portpressures", namespace: ""},
-			accessRight{verb: verb, group: v1alpha1.GroupVersion.Group, resource: "nodetunings", namespace: ""})
+			accessRight{verb: verb, group: v1alpha1.GroupVersion.Group, resource: "nodetunings", namespace: ""},
+			accessRight{verb: verb, group: "", resource: "configmaps", namespace: namespace, name: v1alpha1.PaceConfigMap},
+			accessRight{verb: verb, group: "apps", resource: "controllerrevisions", namespace: namespace})
+	}
+	for _, verb := range []string{"create", "delete"} {
+		rights = append(rights, accessRight{verb: verb, group: "apps", resource: "controllerrevisions", namespace: namespace})
 	}
 	return append(rights,
+		accessRight{verb: "get", group: "apiextensions.k8s.io", resource: "customresourcedefinitions", name: "nodetunings." + v1alpha1.GroupVersion.Group},
 		accessRight{verb: "patch", group: v1alpha1.GroupVersion.Group, resource: "nodetunings", namespace: ""},
 		accessRight{verb: "patch", group: v1alpha1.GroupVersion.Group, resource: "nodetunings/status", namespace: ""},
 		accessRight{verb: "create", group: v1alpha1.GroupVersion.Group, resource: "portpressures", namespace: ""},
@@ -33,10 +38,14 @@ func listRequiredRights(namespace string) (rights []accessRight) {
 }
 
 func (r accessRight) String() string {
-	if r.namespace == "" {
-		return r.verb + " " + r.resource
+	text := r.verb + " " + r.resource
+	if r.name != "" {
+		text += " " + r.name
 	}
-	return fmt.Sprintf("%s %s in %s", r.verb, r.resource, r.namespace)
+	if r.namespace != "" {
+		text += " in " + r.namespace
+	}
+	return text
 }
 
 // explainMissingRights returns which rights are missing and a remedy, or an empty string.
@@ -48,7 +57,7 @@ func explainMissingRights(
 		resource, sub, _ := strings.Cut(r.resource, "/")
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Verb: r.verb, Group: r.group, Resource: resource, Subresource: sub, Namespace: r.namespace,
+				Verb: r.verb, Group: r.group, Resource: resource, Subresource: sub, Namespace: r.namespace, Name: r.name,
 			},
 		}}
 		answer, err := reviews.Create(ctx, review, metav1.CreateOptions{})

@@ -156,20 +156,40 @@ func (n Node) adviseHealthyNode() Advice {
 	}
 	b := &specBuilder{os: settings.OS(s.Platform.OS), node: n}
 	for _, c := range s.Conditions {
-		isProblem := c.Status == metav1.ConditionFalse && strings.HasSuffix(c.Type, "Available") ||
-			c.Status == metav1.ConditionTrue && c.Type != v1alpha1.ConditionTuned && c.Type != v1alpha1.ConditionRestartRequired
-		if isProblem {
-			a.Comments = append(a.Comments, fmt.Sprintf("%s is %s: %s", c.Type, c.Status, c.Message))
-			b.advice += " " + c.Message
+		if !isProblem(c) {
+			continue
+		}
+		a.Comments = append(a.Comments, fmt.Sprintf("%s is %s: %s", c.Type, c.Status, c.Message))
+		b.advice += " " + c.Message
+		if c.Type == v1alpha1.ConditionPortRangeCollision {
+			b.addReservation(c.Message)
 		}
 	}
 	if b.addSuggestions(); b.isEmpty() {
+		a.Comments = append(a.Comments, b.comments...)
 		return a
 	}
 	b.selectScope()
 	a.Subject = "Host"
 	a.Comments, a.Spec = append(a.Comments, b.comments...), &b.spec
 	return a
+}
+
+// isProblem reports whether a condition reports a problem of the node, and not only the
+// progress of its settings.
+func isProblem(c metav1.Condition) bool {
+	switch c.Type {
+	case v1alpha1.ConditionPortsAvailable, v1alpha1.ConditionConntrackAvailable:
+		return c.Status == metav1.ConditionFalse
+	case v1alpha1.ConditionLeakSuspected, v1alpha1.ConditionPortRangeCollision:
+		return c.Status == metav1.ConditionTrue
+	}
+	return false
+}
+
+// IsHealthy reports whether there is nothing to advise about p.
+func IsHealthy(p *v1alpha1.PortPressure) bool {
+	return p.Status.Cause == "" && !slices.ContainsFunc(p.Status.Conditions, isProblem)
 }
 
 // findSelected returns the NodeTuning that sets key on the node, empty if none does.
@@ -229,6 +249,22 @@ func (b *specBuilder) addSuggestions() {
 		if isSuggested && !isSpan && !isBlock {
 			b.set(s.Key, value, s.Description)
 		}
+	}
+}
+
+// addReservation reserves the ports of others that the range in message covers.
+func (b *specBuilder) addReservation(message string) {
+	list := settings.FindReservation(message)
+	switch {
+	case list == "":
+	case !strings.Contains(message, " of Host covers ") && !strings.Contains(message, " of Host IPv"):
+		b.explain("The network is not the node's own: reserve %s there (linux.reservedPorts with spec.pods that select the pod).", list)
+	case strings.Count(list, ",") >= maxItems:
+		b.explain("These are too many ports to reserve one by one: move the range above them (linux.ephemeralPorts, windows.dynamicPorts).")
+	case b.os == settings.Windows:
+		b.set(settings.KeyExcludedPorts, list, "connections can no longer take these ports.")
+	default:
+		b.set(settings.KeyLocalReservedPorts, list, "connections can no longer take these ports; services can still bind them.")
 	}
 }
 

@@ -47,6 +47,11 @@ func TestProposals(t *testing.T) {
 		From: metav1.NewTime(time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC))}
 	past.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionConntrackAvailable, Status: metav1.ConditionFalse,
 		Message: "95 % used. net.netfilter.nf_conntrack_max = 524288 (NodeTuning linux.conntrack.max) helps."}}
+	covered := newPressure("worker-1", hostNetwork, 10, 28232, "", "")
+	covered.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionPortRangeCollision, Status: metav1.ConditionTrue,
+		Message: settings.FormatReservation("the ephemeral range 1024-65535 of Host covers NodePorts (30000-32767), listening ports (8080)", "8080,30000-32767")}}
+	coveredPod := covered.DeepCopy()
+	coveredPod.Status.Conditions[0].Message = settings.FormatReservation("the ephemeral range 1024-65535 of shop/web-7f covers listening ports (8080)", "8080")
 	unnamed := newPressure("worker-1", v1alpha1.Network{Network: "process/demo", Range: v1alpha1.PortRange{First: 40000, Last: 40999}}, 700, 1000, v1alpha1.CauseNarrowRange, "")
 	for name, nodes := range map[string][]advise.Node{
 		"churn-on-the-host":    {{Pressure: tuned, Services: services}},
@@ -58,6 +63,7 @@ func TestProposals(t *testing.T) {
 			"Fix the peer. net.ipv4.tcp_fin_timeout = 20 (NodeTuning linux.finTimeoutSeconds) helps; it is 60 now.")}},
 		"udp-on-windows":     {{Pressure: udp, Services: services}},
 		"healthy":            {{Pressure: past}},
+		"a-collision":        {{Pressure: covered}, {Pressure: coveredPod}},
 		"a-process":          {{Pressure: unnamed}},
 		"several-nodes":      {{Pressure: newPressure("worker-2", hostNetwork, 20000, 28232, v1alpha1.CauseNarrowRange, "One.")}, {Pressure: newPressure("worker-1", hostNetwork, 21000, 28232, v1alpha1.CauseNarrowRange, "Two.")}, {Pressure: past}},
 		"a-process-and-text": {{Pressure: newPressure("worker-1", hostNetwork, 1, 2, v1alpha1.CauseFewSources, "bad\nspec: {}\u2028kind: Pod\x1b[2J")}},

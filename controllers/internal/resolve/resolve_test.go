@@ -137,9 +137,13 @@ func TestResolve(t *testing.T) {
 }
 
 func formatDesired(r resolve.Result) (lines []string) {
-	for tuning, nodes := range r.Desired {
-		for node, settings := range nodes {
-			line := tuning + " " + node
+	for tuning := range r.Settings {
+		for _, node := range cluster {
+			settings, selected := r.Desired(tuning, node.Name)
+			if !selected {
+				continue
+			}
+			line := tuning + " " + node.Name
 			for _, s := range settings {
 				id, _, inPods := strings.Cut(s.ID, "@")
 				if inPods {
@@ -173,19 +177,87 @@ func TestAnInvalidSelectorIsAProblem(t *testing.T) {
 	if why := r.Problems["a"]; !strings.Contains(why, `"Near" is not a valid label selector operator`) {
 		t.Errorf("problem: %q", why)
 	}
-	if _, ok := r.Desired["a"]; ok {
+	if _, ok := r.Desired("a", "db-1"); ok {
 		t.Error("it has desired settings, so nodes would lose their current ones")
 	}
 }
 
-func TestThresholdsOfTheHighestPriority(t *testing.T) {
-	r := resolve.ComputeDesired([]v1alpha1.NodeTuning{makeTuning("a", withWarningAt(40)), makeTuning("b", withWarningAt(30), withPriority(1), onRole("db"))}, cluster)
-	got := map[string]int32{}
-	for node, t := range r.Thresholds {
-		got[node] = t.WarningPercent
+func TestThresholds(t *testing.T) {
+	withPause := func(t *v1alpha1.NodeTuning) { t.Spec.Rollout.Paused = true }
+	low := makeTuning("a", withWarningAt(40))
+	tests := map[string]struct {
+		other v1alpha1.NodeTuning
+		want  string
+	}{
+		"The highest priority wins":                   {makeTuning("b", withWarningAt(30), withPriority(1), onRole("db")), "db-1 30, web-1 40, web-2 40, win-1 40"},
+		"A dry run sets none":                         {makeTuning("b", withWarningAt(30), withPriority(1), withDryRun), "db-1 40, web-1 40, web-2 40, win-1 40"},
+		"While it is paused, nodes keep their values": {makeTuning("b", withWarningAt(30), withPriority(1), withPause, onRole("db")), "db-1 kept, web-1 40, web-2 40, win-1 40"},
 	}
-	if diff := cmp.Diff(map[string]int32{"db-1": 30, "web-1": 40, "web-2": 40, "win-1": 40}, got); diff != "" {
-		t.Error(diff)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := resolve.ComputeDesired([]v1alpha1.NodeTuning{low, test.other}, cluster)
+			var got []string
+			for _, n := range cluster {
+				th, keep := r.FindThresholds(n.Name)
+				if keep {
+					got = append(got, n.Name+" kept")
+				} else {
+					got = append(got, fmt.Sprintf("%s %d", n.Name, th.WarningPercent))
+				}
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(test.want, strings.Join(got, ", ")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// A dry run reports what it would change about settings that others enforce.
+func TestPreviewsOfADryRun(t *testing.T) {
+	live := makeTuning("live", withFinTimeout(20), onRole("db"), withPriority(1))
+	preview := func(value int32, priority int32) v1alpha1.NodeTuning {
+		return makeTuning("preview", withFinTimeout(value), withPriority(priority), withDryRun, withPods)
+	}
+	tests := map[string]struct {
+		preview v1alpha1.NodeTuning
+		want    string
+	}{
+		"with a higher priority, it would replace the value": {preview(15, 2), v1alpha1.PreviewChanged},
+		"the same value would change nothing":                {preview(20, 2), v1alpha1.PreviewUnchanged},
+		"with a lower priority, it would not be applied":     {preview(15, 0), v1alpha1.PreviewOverridden},
+		"with the same priority, neither would":              {preview(15, 1), v1alpha1.PreviewConflicting},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := resolve.ComputeDesired([]v1alpha1.NodeTuning{live, test.preview}, cluster)
+			want := map[string][]v1alpha1.TuningPreview{"preview": {{
+				Key: "net.ipv4.tcp_fin_timeout", Value: fmt.Sprint(*test.preview.Spec.Linux.FinTimeoutSeconds), Current: "20", EnforcedBy: "live", Effect: test.want, Nodes: 1,
+			}}}
+			if diff := cmp.Diff(want, r.Previews); diff != "" {
+				t.Errorf("previews (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCompareListsWhatChangesOnEachNode(t *testing.T) {
+	before := resolve.ComputeDesired([]v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(20))}, cluster)
+	after := resolve.ComputeDesired([]v1alpha1.NodeTuning{makeTuning("a", withFinTimeout(20), onRole("web")), makeTuning("b", withFinTimeout(30), withPriority(1), onRole("web"))}, cluster)
+	var got []string
+	for _, c := range resolve.Compare(&before, &after, cluster) {
+		from, to := "none", "none"
+		if c.From != nil {
+			from = c.From.Value
+		}
+		if c.To != nil {
+			to = c.To.Value
+		}
+		got = append(got, fmt.Sprintf("%s %s to %s, loss %v", c.Node, from, to, c.IsLoss()))
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"db-1 20 to none, loss true", "web-1 20 to 30, loss false", "web-2 20 to 30, loss false"}, got); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }
 

@@ -21,6 +21,7 @@ func TestEveryFieldBecomesASettingThatTheCatalogueTakes(t *testing.T) {
 		t.Spec.Windows.DynamicPorts = v1alpha1.WindowsDynamicPorts{
 			TCP: &v1alpha1.PortBlock{Start: 33000, Count: 32536}, UDP: &v1alpha1.PortBlock{Start: 33000, Count: 32536}}
 		t.Spec.Windows.ExcludedPorts = []string{"30000-32767"}
+		t.Spec.Windows.AutoReusePorts = &v1alpha1.AutoReusePorts{Start: 40000, Count: 20000}
 		t.Spec.Windows.StrictTimeWaitSeqCheck = new(true)
 		number := int32(9)
 		fillNumbers(reflect.ValueOf(&t.Spec.Linux).Elem(), number)
@@ -29,7 +30,7 @@ func TestEveryFieldBecomesASettingThatTheCatalogueTakes(t *testing.T) {
 	want := map[string]string{
 		"net.ipv4.ip_local_port_range": "16384 65535", "net.ipv4.ip_local_reserved_ports": "8080,30000-32767",
 		"net.ipv4.tcp_tw_reuse": "1", "net.ipv4.tcp_retries2": "8",
-		"dynamicport tcp": "33000 32536", "dynamicport udp": "33000 32536", "excludedportrange": "30000-32767",
+		"dynamicport tcp": "33000 32536", "dynamicport udp": "33000 32536", "excludedportrange": "30000-32767", "AutoReusePortRange": "40000 20000",
 		`SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\StrictTimeWaitSeqCheck`: "1",
 	}
 	got := map[string]string{}

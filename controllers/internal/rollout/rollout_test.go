@@ -27,15 +27,15 @@ func makeSettings(value string) []v1alpha1.Setting {
 
 // outdatedNode returns a node without the new settings.
 func outdatedNode(name string, used int32) rollout.Node {
-	return rollout.Node{Name: name, Selected: true, Desired: makeSettings("new"), Observed: true,
+	return rollout.Node{Name: name, OS: "linux", CanaryCandidate: true, Selected: true, Desired: makeSettings("new"), Observed: true,
 		Status: &v1alpha1.PortPressureStatus{UsedPercent: &used, Level: v1alpha1.LevelNormal}}
 }
 
-// updatedNode returns a node that settled some minutes after noon, or before if negative.
-func updatedNode(name string, minute int, state v1alpha1.SettingState) rollout.Node {
+// updatedNode returns a node with the new settings, in the given state.
+func updatedNode(name string, state v1alpha1.SettingState) rollout.Node {
 	n := outdatedNode(name, 5)
 	n.Current = makeSettings("new")
-	n.Status.Settings = []v1alpha1.SettingStatus{{ID: "k", Key: "k", State: state, Message: "no such file", LastTransitionTime: new(at(minute))}}
+	n.Status.Settings = []v1alpha1.SettingStatus{{ID: "k", Key: "k", State: state, Message: "no such file"}}
 	return n
 }
 
@@ -49,6 +49,11 @@ func withoutSelection(n rollout.Node) rollout.Node {
 	return n
 }
 
+func withObstacle(n rollout.Node) rollout.Node {
+	n.Obstacle = "its agent is silent"
+	return n
+}
+
 func withSilentAgent(n rollout.Node) rollout.Node {
 	n.AgentSilent = true
 	return n
@@ -59,8 +64,13 @@ func withoutObservation(n rollout.Node) rollout.Node {
 	return n
 }
 
-func withOldGeneration(n rollout.Node) rollout.Node {
-	n.Current[0].From.Generation = 1
+func withHold(n rollout.Node) rollout.Node {
+	n.Held = true
+	return n
+}
+
+func inDomain(domain string, n rollout.Node) rollout.Node {
+	n.Domain = domain
 	return n
 }
 
@@ -83,10 +93,34 @@ func withConfirmation(t *v1alpha1.NodeTuning) {
 	t.Annotations = map[string]string{v1alpha1.AnnotationConfirmRelease: "2"}
 }
 
-func withPhase(phase v1alpha1.RolloutPhase, reason string) tuningOption {
+// withProgress sets the status of a rollout of which a batch has been observed for some
+// seconds. Its batch started ten minutes before noon.
+func withProgress(batch, observed int32, changes ...func(*v1alpha1.RolloutStatus)) tuningOption {
 	return func(t *v1alpha1.NodeTuning) {
-		t.Status = v1alpha1.NodeTuningStatus{ObservedGeneration: 2, Rollout: v1alpha1.RolloutStatus{Phase: phase, Reason: reason}}
+		t.Status.ObservedGeneration = 2
+		t.Status.Rollout = v1alpha1.RolloutStatus{
+			Revision: 2, StartedAt: new(at(-60)),
+			Batch: v1alpha1.RolloutBatch{Number: batch, StartedAt: new(at(-10)), ExpectedMicros: 700},
+			Clock: v1alpha1.RolloutClock{ReadAt: new(at(0)), Observing: true, Conclusive: true, SoakedSeconds: observed, WaitedSeconds: observed},
+		}
+		for _, change := range changes {
+			change(&t.Status.Rollout)
+		}
 	}
+}
+
+func withStop(reason, message string) func(*v1alpha1.RolloutStatus) {
+	return func(s *v1alpha1.RolloutStatus) {
+		s.Stop = &v1alpha1.RolloutStop{Reason: reason, Message: message, Revision: 2, At: at(-1)}
+	}
+}
+
+func withRecentStart(s *v1alpha1.RolloutStatus) { s.Batch.StartedAt = new(at(-4)) }
+
+func withCompletion(s *v1alpha1.RolloutStatus) { s.CompletedRevision, s.CompletedAt = 2, new(at(-5)) }
+
+func withRollout(change func(*v1alpha1.Rollout)) tuningOption {
+	return func(t *v1alpha1.NodeTuning) { change(&t.Spec.Rollout) }
 }
 
 func newTuning(changes ...tuningOption) *v1alpha1.NodeTuning {
@@ -99,81 +133,138 @@ func newTuning(changes ...tuningOption) *v1alpha1.NodeTuning {
 
 // TestPlanChanges compares decisions, formatted as one line.
 func TestPlanChanges(t *testing.T) {
-	const applied = v1alpha1.SettingApplied
+	const applied, failed = v1alpha1.SettingApplied, v1alpha1.SettingFailed
+	soaked, rolling := withProgress(1, 300), withProgress(2, 60)
+	three := []rollout.Node{outdatedNode("b", 1), outdatedNode("c", 1), outdatedNode("d", 1)}
+	after := func(canary rollout.Node) []rollout.Node { return append([]rollout.Node{canary}, three...) }
 	tests := map[string]struct {
 		tuning *v1alpha1.NodeTuning
 		nodes  []rollout.Node
 		want   string
 	}{
-		"the node with the highest usage is the canary": {newTuning(), []rollout.Node{outdatedNode("a", 1), outdatedNode("b", 40), outdatedNode("c", 2)}, "Canary +b: updating the canaries first"},
-		"no other node changes while the canary does": {newTuning(withMaxUnavailable(3)), []rollout.Node{withoutObservation(updatedNode("a", -1, applied)), outdatedNode("b", 1), outdatedNode("c", 1)},
-			"Canary: in progress: a"},
-		"a settled canary soaks": {newTuning(withMaxUnavailable(3)), []rollout.Node{updatedNode("a", -4, applied), outdatedNode("b", 1), outdatedNode("c", 1)},
-			"Soaking: observing the canaries until 12:01:00 UTC, again at 12:01"},
-		"after soaking, the others follow within maxUnavailable": {newTuning(withMaxUnavailable(2)), []rollout.Node{updatedNode("a", -6, applied), outdatedNode("b", 1), outdatedNode("c", 1), outdatedNode("d", 1)},
-			"Rolling +b +c: 3 nodes remaining"},
-		"changing nodes count toward maxUnavailable": {newTuning(withMaxUnavailable(2)), []rollout.Node{updatedNode("a", -6, applied), withoutObservation(updatedNode("b", -1, applied)), outdatedNode("c", 1), outdatedNode("d", 1)},
-			"Rolling +c: 2 nodes remaining"},
-		"maxUnavailable is used up": {newTuning(withMaxUnavailable(1)), []rollout.Node{updatedNode("a", -6, applied), withoutObservation(updatedNode("b", -1, applied)), outdatedNode("c", 1)},
-			"Rolling: in progress: b"},
-		"all nodes are updated": {newTuning(), []rollout.Node{updatedNode("a", -6, applied), updatedNode("b", -1, applied)}, "Complete: "},
-		"a canary without traffic is inconclusive": {newTuning(), []rollout.Node{withoutTraffic(updatedNode("a", -6, applied)), outdatedNode("b", 1)},
-			"Soaking: inconclusive: the canaries saw no traffic; soaking until they do, at most until 12:44:00 UTC, again at 12:44"},
-		"after ten soaks the rollout continues without traffic": {newTuning(), []rollout.Node{withoutTraffic(updatedNode("a", -51, applied)), outdatedNode("b", 1)}, "Rolling +b: 1 node remaining"},
-		"a setting that increases pressure reaches no second node": {newTuning(withMaxUnavailable(9)), []rollout.Node{withPressure(updatedNode("a", -4, applied), -2), outdatedNode("b", 1), outdatedNode("c", 1)},
-			"Paused: regression: port pressure increased on 1/1 updated nodes (a) vs 0/2 nodes not yet updated"},
-		"a general peak of traffic is not a regression": {newTuning(withMaxUnavailable(9)), []rollout.Node{withPressure(updatedNode("a", -6, applied), -2), withPressure(outdatedNode("b", 60), -2), withPressure(outdatedNode("c", 60), -2), outdatedNode("d", 1)},
+		"the canary is a node with typical usage": {newTuning(), []rollout.Node{outdatedNode("a", 1), outdatedNode("b", 40), outdatedNode("c", 20)}, "Canary +c: updating the canaries first"},
+		"a node without traffic is no canary":     {newTuning(), []rollout.Node{outdatedNode("a", 0), outdatedNode("b", 0), outdatedNode("c", 20)}, "Canary +c: updating the canaries first"},
+		"a node under pressure is no canary":      {newTuning(), []rollout.Node{outdatedNode("a", 10), withPressure(outdatedNode("b", 15), -9), outdatedNode("c", 20)}, "Canary +c: updating the canaries first"},
+		"canarySelector restricts the canaries":   {newTuning(), []rollout.Node{withoutCandidacy(outdatedNode("a", 5)), outdatedNode("b", 0), withoutCandidacy(outdatedNode("c", 6))}, "Canary +b: updating the canaries first"},
+		"canarySelector matches no node": {newTuning(), []rollout.Node{withoutCandidacy(outdatedNode("a", 5))},
+			"Canary: no linux node that remains to be updated matches rollout.canarySelector: label a node or change the selector"},
+		"no other node changes while the canary does":            {newTuning(withMaxUnavailable(3), withProgress(1, 0)), after(withoutObservation(updatedNode("a", applied))), "Canary: in progress: a"},
+		"a settled canary soaks":                                 {newTuning(withMaxUnavailable(3), withProgress(1, 240)), after(updatedNode("a", applied)), "Soaking: observing the canaries until 12:01:00 UTC"},
+		"after soaking, the others follow within maxUnavailable": {newTuning(withMaxUnavailable(2), soaked), after(updatedNode("a", applied)), "Rolling +b +c: 3 nodes remaining"},
+		"a batch is observed before the next one":                {newTuning(withMaxUnavailable(2), withProgress(2, 20)), after(updatedNode("a", applied)), "Rolling: 3 nodes remaining; observing batch 2 until 12:00:40 UTC"},
+		"the batch is complete first":                            {newTuning(withMaxUnavailable(2), rolling), after(withoutObservation(updatedNode("a", applied))), "Rolling: in progress: a"},
+		"without batchSoakSeconds, changing nodes count toward maxUnavailable": {newTuning(withMaxUnavailable(2), rolling, withRollout(func(r *v1alpha1.Rollout) { r.BatchSoakSeconds = new(int32) })),
+			after(withoutObservation(updatedNode("a", applied))), "Rolling +c: 3 nodes remaining"},
+		"the cluster's budget limits a batch":          {newTuning(withMaxUnavailable(3), soaked, withName("limited to 1")), after(updatedNode("a", applied)), "Rolling +c: 3 nodes remaining"},
+		"the cluster's brake holds it":                 {newTuning(soaked, withName("held by the brake")), after(updatedNode("a", applied)), "Paused: too many nodes lose settings"},
+		"after the last batch, all nodes are observed": {newTuning(rolling), []rollout.Node{updatedNode("a", applied), updatedNode("b", applied)}, "Watching: observing all updated nodes until 12:04:00 UTC"},
+		"the rollout is complete":                      {newTuning(withProgress(2, 300)), []rollout.Node{updatedNode("a", applied), updatedNode("b", applied)}, "Complete: "},
+		"a canary without traffic is inconclusive": {newTuning(withProgress(1, 0, func(s *v1alpha1.RolloutStatus) { s.Clock.WaitedSeconds = 360 })), after(withoutTraffic(updatedNode("a", applied))),
+			"Soaking: inconclusive: the canaries saw no traffic; soaking until they do, at most until 12:44:00 UTC"},
+		"after ten soaks the rollout continues without traffic": {newTuning(withMaxUnavailable(3), withProgress(1, 0, func(s *v1alpha1.RolloutStatus) { s.Clock.WaitedSeconds = 3000 })), after(withoutTraffic(updatedNode("a", applied))), "Rolling +b +c +d: 3 nodes remaining"},
+		"a refused canary is inconclusive": {newTuning(withProgress(1, 0)), after(updatedNode("a", v1alpha1.SettingRefused)),
+			"Soaking: inconclusive: the canaries have not applied any setting; soaking until they do, at most until 12:50:00 UTC"},
+		"a setting that increases pressure reaches no second node": {newTuning(withMaxUnavailable(9), withProgress(1, 60, withRecentStart)), after(withPressure(updatedNode("a", applied), -2)),
+			"Paused: regression: port pressure increased on 1/1 updated nodes (a) vs 0/3 nodes not yet updated; the update is the cause with a probability of 97 %"},
+		"one node is not enough to compare with": {newTuning(withMaxUnavailable(9), soaked), []rollout.Node{withPressure(updatedNode("a", applied), -2), outdatedNode("b", 1)}, "Rolling +b: 1 node remaining"},
+		"a general peak of traffic is not a regression": {newTuning(withMaxUnavailable(9), soaked), []rollout.Node{withPressure(updatedNode("a", applied), -2), withPressure(outdatedNode("b", 60), -2), withPressure(outdatedNode("c", 60), -2), outdatedNode("d", 1)},
 			"Rolling +b +c +d: 3 nodes remaining"},
-		"pressure from before the change does not count": {newTuning(), []rollout.Node{withPressure(updatedNode("a", -6, applied), -9), outdatedNode("b", 1)}, "Rolling +b: 1 node remaining"},
-		"a setting that failed stops the rollout": {newTuning(), []rollout.Node{updatedNode("a", -6, v1alpha1.SettingFailed), outdatedNode("b", 1)},
-			"Paused: regression: k could not be applied on a: no such file"},
-		"settings omitted from the status count as applied":      {newTuning(), []rollout.Node{withOmittedSettings(updatedNode("a", -6, applied)), outdatedNode("b", 1)}, "Rolling +b: 1 node remaining"},
-		"nodes with omitted settings soak, too":                  {newTuning(), []rollout.Node{withOmittedSettings(updatedNode("a", -4, applied)), outdatedNode("b", 1)}, "Soaking: observing the canaries until 12:01:00 UTC, again at 12:01"},
-		"settings that are not reported do not count as applied": {newTuning(), []rollout.Node{withoutReports(updatedNode("a", -6, applied)), outdatedNode("b", 1)}, "Canary: in progress: a"},
-		"a refused setting does not stop the rollout":            {newTuning(), []rollout.Node{updatedNode("a", -6, v1alpha1.SettingRefused), outdatedNode("b", 1)}, "Rolling +b: 1 node remaining"},
-		"pressure reported before the node observed the spec does not count": {newTuning(withMaxUnavailable(2)), []rollout.Node{updatedNode("a", -6, applied), withoutObservation(withPressure(updatedNode("b", -60, applied), -30)), outdatedNode("c", 1), outdatedNode("d", 1)},
-			"Rolling +c: 2 nodes remaining"},
-		"failures reported before the node observed the spec do not count": {newTuning(withMaxUnavailable(2)), []rollout.Node{updatedNode("a", -6, applied), withoutObservation(updatedNode("b", -60, v1alpha1.SettingFailed)), outdatedNode("c", 1), outdatedNode("d", 1)},
-			"Rolling +c: 2 nodes remaining"},
-		"a regression persists": {newTuning(withPhase(v1alpha1.RolloutPaused, "regression: port pressure increased")), []rollout.Node{updatedNode("a", -6, applied), outdatedNode("b", 1)},
-			"Paused: regression: port pressure increased"},
-		"a pause by a user ends with paused: false": {newTuning(withPhase(v1alpha1.RolloutPaused, "spec.rollout.paused is true")), []rollout.Node{updatedNode("a", -6, applied), outdatedNode("b", 1)},
-			"Rolling +b: 1 node remaining"},
-		"onRegression Revert reverts the updated nodes": {newTuning(withRevert), []rollout.Node{withPressure(updatedNode("a", -4, applied), -2), outdatedNode("b", 1)},
-			"Reverted -a: regression: port pressure increased on 1/1 updated nodes (a) vs 0/1 nodes not yet updated"},
-		"a reverted rollout stays reverted":                       {newTuning(withRevert, withPhase(v1alpha1.RolloutReverted, "regression: x")), []rollout.Node{outdatedNode("a", 1), outdatedNode("b", 1)}, "Reverted: regression: x"},
-		"a new generation with the same settings changes nothing": {newTuning(), []rollout.Node{withOldGeneration(updatedNode("a", -6, applied)), outdatedNode("b", 1)}, "Rolling +b: 1 node remaining"},
-		"nodes that are not selected are not compared": {newTuning(withMaxUnavailable(9)), []rollout.Node{withPressure(updatedNode("a", -4, applied), -2), withPressure(withoutSelection(updatedNode("b", -6, applied)), -2), outdatedNode("c", 1)},
-			"Paused: regression: port pressure increased on 1/1 updated nodes (a) vs 0/1 nodes not yet updated"},
-		"paused by a user": {newTuning(func(t *v1alpha1.NodeTuning) { t.Spec.Rollout.Paused = true }), []rollout.Node{outdatedNode("a", 1)},
-			"Paused: spec.rollout.paused is true"},
-		"no canaries": {newTuning(withMaxUnavailable(9), func(t *v1alpha1.NodeTuning) { t.Spec.Rollout.Canaries = new(int32) }), []rollout.Node{outdatedNode("a", 1), outdatedNode("b", 1)},
-			"Rolling +a +b: 2 nodes remaining"},
-		"a node that is no longer selected loses the settings": {newTuning(), []rollout.Node{updatedNode("a", -6, applied), withoutSelection(updatedNode("b", -6, applied))},
-			"Rolling +b: 1 node remaining"},
-		"the brake stops a removal from more than a fifth of the cluster": {newTuning(withMaxUnavailable(9)), []rollout.Node{withoutSelection(updatedNode("a", -6, applied)), withoutSelection(updatedNode("b", -6, applied)), withoutSelection(updatedNode("c", -6, applied))},
-			"Paused: this would remove settings from 3 of 10 nodes at once, more than 20 %: to confirm, annotate the NodeTuning with portreeve.io/confirm-release=2"},
-		"a confirmation releases the brake": {newTuning(withMaxUnavailable(9), withConfirmation), []rollout.Node{withoutSelection(updatedNode("a", -6, applied)), withoutSelection(updatedNode("b", -6, applied)), withoutSelection(updatedNode("c", -6, applied))},
-			"Rolling +a +b +c: 3 nodes remaining"},
-		"a deletion restores nodes within maxUnavailable": {newTuning(withMaxUnavailable(2), withDeletion), []rollout.Node{withoutSelection(updatedNode("a", -6, applied)), withoutSelection(updatedNode("b", -6, applied)), withoutSelection(updatedNode("c", -6, applied))},
-			"Releasing +a +b: original settings not yet restored on 3 nodes"},
-		"a deletion waits for silent agents": {newTuning(withMaxUnavailable(2), withDeletion), []rollout.Node{withSilentAgent(withoutSelection(updatedNode("a", -6, applied)))},
-			"Releasing: original settings not yet restored on 1 node; waiting for silent agents on a: to continue without them, annotate the NodeTuning with portreeve.io/confirm-release=2"},
+		"pressure from before the change does not count":      {newTuning(withMaxUnavailable(9), soaked), after(withPressure(updatedNode("a", applied), -19)), "Rolling +b +c +d: 3 nodes remaining"},
+		"pressure in the future comes from a wrong clock":     {newTuning(withMaxUnavailable(9), soaked), after(withPressure(updatedNode("a", applied), 60)), "Rolling +b +c +d: 3 nodes remaining"},
+		"a canary on which a setting failed is replaced":      {newTuning(withMaxUnavailable(3), withProgress(1, 0)), after(updatedNode("a", failed)), "Canary +c: updating the canaries first"},
+		"two failures are more than the default of maxFailed": {newTuning(withProgress(1, 0)), after(updatedNode("a", failed))[:2:2], "Canary +b: updating the canaries first"},
+		"failures have some time to heal": {newTuning(withProgress(2, 0)), []rollout.Node{updatedNode("a", failed), updatedNode("b", failed), outdatedNode("c", 1)},
+			"Rolling: failures: the update failed on 2 nodes (a, b), more than maxFailed (1); on a, k could not be applied: no such file; waiting whether they heal"},
+		"failures that do not heal stop the rollout": {newTuning(withProgress(2, 0, func(s *v1alpha1.RolloutStatus) { s.Clock.FailingSeconds = 30 })), []rollout.Node{updatedNode("a", failed), updatedNode("b", failed), outdatedNode("c", 1)},
+			"Paused: failures: the update failed on 2 nodes (a, b), more than maxFailed (1); on a, k could not be applied: no such file"},
+		"agents that became silent during the update have failed, too": {newTuning(withProgress(2, 0, func(s *v1alpha1.RolloutStatus) { s.Clock.FailingSeconds = 30 })), []rollout.Node{withSilentAgent(withoutObservation(updatedNode("a", applied))), withSilentAgent(withoutObservation(updatedNode("b", applied))), outdatedNode("c", 1)},
+			"Paused: failures: the update failed on 2 nodes (a, b), more than maxFailed (1); on a, its agent has not reported since the update"},
+		"settings omitted from the status count as applied":                  {newTuning(withMaxUnavailable(9), soaked), after(withOmittedSettings(updatedNode("a", applied))), "Rolling +b +c +d: 3 nodes remaining"},
+		"settings that are not reported do not count as applied":             {newTuning(soaked), after(withoutReports(updatedNode("a", applied))), "Canary: in progress: a"},
+		"pressure reported before the node observed the spec does not count": {newTuning(withMaxUnavailable(9), withProgress(2, 60)), after(withoutObservation(withPressure(updatedNode("a", applied), -2))), "Rolling: in progress: a"},
+		"a regression persists": {newTuning(withProgress(1, 300, withStop(v1alpha1.ReasonRegressionFound, "regression: x"))), after(updatedNode("a", applied)), "Paused: regression: x"},
+		"an edit lifts a stop": {newTuning(withMaxUnavailable(9), withProgress(1, 300, withStop(v1alpha1.ReasonRegressionFound, "regression: x")), withOldRevision), after(updatedNode("a", applied)),
+			"Soaking: observing the canaries until 12:05:00 UTC"},
+		"onRegression Revert reverts the updated nodes": {newTuning(withRevert, withProgress(1, 60, withRecentStart)), after(withPressure(updatedNode("a", applied), -2)),
+			"Reverted -a: regression: port pressure increased on 1/1 updated nodes (a) vs 0/3 nodes not yet updated; the update is the cause with a probability of 97 %"},
+		"a reverted rollout stays reverted": {newTuning(withRevert, withProgress(1, 0, withStop(v1alpha1.ReasonRegressionFound, "regression: x"))), three, "Reverted: regression: x"},
+		"nodes that are not selected are not compared": {newTuning(withMaxUnavailable(9), withProgress(1, 60, withRecentStart)), append(after(withPressure(updatedNode("a", applied), -2)), withPressure(withoutSelection(updatedNode("e", applied)), -2)),
+			"Paused: regression: port pressure increased on 1/1 updated nodes (a) vs 0/3 nodes not yet updated; the update is the cause with a probability of 97 %"},
+		"paused by a user": {newTuning(withRollout(func(r *v1alpha1.Rollout) { r.Paused = true })), three, "Paused: spec.rollout.paused is true"},
+		"no canaries":      {newTuning(withMaxUnavailable(9), withRollout(func(r *v1alpha1.Rollout) { r.Canaries = new(int32) })), three, "Rolling +b +c +d: 3 nodes remaining"},
+		"a node that is no longer selected loses the settings": {newTuning(withProgress(2, 60)), []rollout.Node{updatedNode("a", applied), withoutSelection(updatedNode("b", applied))}, "Rolling +b: 1 node remaining"},
+		"a deletion restores nodes within maxUnavailable": {newTuning(withMaxUnavailable(2), withDeletion), []rollout.Node{withoutSelection(updatedNode("a", applied)), withoutSelection(updatedNode("b", applied)), withoutSelection(updatedNode("c", applied))},
+			"Releasing +a +c: original settings not yet restored on 3 nodes"},
+		"a deletion waits for silent agents": {newTuning(withMaxUnavailable(2), withDeletion), []rollout.Node{withObstacle(withSilentAgent(withoutSelection(updatedNode("a", applied))))},
+			"Releasing: original settings not yet restored on 1 node; waiting for a (its agent is silent): to continue without them, annotate the NodeTuning with portreeve.io/confirm-release=2"},
 		"a deletion is complete without nodes": {newTuning(withDeletion), nil, "Releasing: original settings not yet restored on 0 nodes, released"},
-		"a node with a silent agent is not updated": {newTuning(), []rollout.Node{updatedNode("a", -6, applied), withSilentAgent(outdatedNode("b", 1))},
-			"Rolling: waiting for silent agents on b"},
-		"an agent that became silent during a change counts as changing": {newTuning(withMaxUnavailable(1)), []rollout.Node{updatedNode("a", -6, applied), withSilentAgent(withoutObservation(updatedNode("b", -1, v1alpha1.SettingPending))), outdatedNode("c", 1)},
-			"Rolling: in progress: b"},
-		"the rollout waits for restarts": {newTuning(), []rollout.Node{updatedNode("a", -6, v1alpha1.SettingRestartRequired), updatedNode("b", -6, applied)}, "AwaitingRestart: restart required on a"},
+		"a node with a silent agent is not waited for": {newTuning(withProgress(2, 300)), []rollout.Node{updatedNode("a", applied), withSilentAgent(outdatedNode("b", 1))},
+			"Complete: waiting for silent agents on b"},
+		"a held node is not waited for": {newTuning(withProgress(2, 300)), []rollout.Node{updatedNode("a", applied), withHold(outdatedNode("b", 1)), withHold(withoutObservation(updatedNode("c", applied)))},
+			"Complete: not updated because of the annotation portreeve.io/hold: b"},
+		"the rollout waits for restarts":    {newTuning(withProgress(2, 300)), []rollout.Node{updatedNode("a", v1alpha1.SettingRestartRequired), updatedNode("b", applied)}, "AwaitingRestart: restart required on a"},
+		"a completed rollout is not judged": {newTuning(withMaxUnavailable(9), withProgress(2, 0, withCompletion)), after(withPressure(updatedNode("a", applied), -2)), "Complete +b +c +d: 3 nodes remaining"},
+		"joining nodes are not limited": {newTuning(withMaxUnavailable(1), withProgress(2, 0, withCompletion)), []rollout.Node{updatedNode("a", applied), createdAt(-3, outdatedNode("b", 1)), createdAt(-2, outdatedNode("c", 1)), createdAt(-9, outdatedNode("d", 1)), createdAt(-9, outdatedNode("e", 1))},
+			"Complete +b +c +e: 4 nodes remaining"},
+		"one domain follows the other": {newTuning(withMaxUnavailable(9), soaked, withRollout(func(r *v1alpha1.Rollout) { r.TopologyKey = "zone" })),
+			[]rollout.Node{inDomain("y", updatedNode("a", applied)), inDomain("x", outdatedNode("b", 1)), inDomain("y", outdatedNode("c", 1)), inDomain("y", outdatedNode("d", 1))},
+			"Rolling +c +d: 3 nodes remaining"},
+		"a window that is not open":        {newTuning(soaked, withWindow("0 22 * * *", "Asia/Tokyo")), after(updatedNode("a", applied)), "AwaitingWindow: 3 nodes remaining; the next window opens at 2026-11-21 13:00 UTC"},
+		"a window that is open":            {newTuning(withMaxUnavailable(9), soaked, withWindow("30 12 * * *", "Europe/Berlin")), after(updatedNode("a", applied)), "Rolling +b +c +d: 3 nodes remaining"},
+		"a window that never opens":        {newTuning(soaked, withWindow("0 0 30 2 *", "")), after(updatedNode("a", applied)), "AwaitingWindow: 3 nodes remaining; no window of rollout.windows ever opens"},
+		"a window in an unknown time zone": {newTuning(soaked, withWindow("0 22 * * *", "Mars/Base")), after(updatedNode("a", applied)), `Paused: rollout.windows[0].timeZone "Mars/Base" is unknown: use a name of the IANA database such as Europe/Berlin`},
+		"an invalid cron expression": {newTuning(soaked, withWindow("0 25 * * *", "")), after(updatedNode("a", applied)),
+			`Paused: rollout.windows[0].start "0 25 * * *" is not a cron expression (end of range (25) above maximum (23): 25): use five fields such as "0 22 * * 1-5"`},
+		"approval is awaited": {newTuning(soaked, withRollout(func(r *v1alpha1.Rollout) { r.Approval = v1alpha1.ApprovalManual })), after(updatedNode("a", applied)),
+			"AwaitingApproval: 3 nodes remaining; to approve revision 2, run kubectl portreeve tuning approve t or annotate the NodeTuning with portreeve.io/approve=2"},
+		"an approval of another revision does not count": {newTuning(soaked, withAnnotation(v1alpha1.AnnotationApprove, "1"), withRollout(func(r *v1alpha1.Rollout) { r.Approval = v1alpha1.ApprovalManual })), after(updatedNode("a", applied)),
+			"AwaitingApproval: 3 nodes remaining; to approve revision 2, run kubectl portreeve tuning approve t or annotate the NodeTuning with portreeve.io/approve=2"},
+		"approved": {newTuning(withMaxUnavailable(9), soaked, withAnnotation(v1alpha1.AnnotationApprove, "2"), withRollout(func(r *v1alpha1.Rollout) { r.Approval = v1alpha1.ApprovalManual })), after(updatedNode("a", applied)), "Rolling +b +c +d: 3 nodes remaining"},
+		"resumed": {newTuning(withMaxUnavailable(9), withProgress(2, 60, withStop(v1alpha1.ReasonRegressionFound, "regression: x")), withAnnotation(v1alpha1.AnnotationResume, "2")), after(withPressure(updatedNode("a", applied), -2)),
+			"Rolling: 3 nodes remaining; observing batch 2 until 12:01:00 UTC"},
+		"a status of a version without revisions": {newTuning(func(t *v1alpha1.NodeTuning) {
+			t.Status = v1alpha1.NodeTuningStatus{ObservedGeneration: 2, Rollout: v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutComplete}}
+		}, withMaxUnavailable(9)), after(withPressure(updatedNode("a", applied), -2)), "Complete +b +c +d: 3 nodes remaining"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			d := rollout.PlanChanges(rollout.Input{Tuning: test.tuning, Nodes: test.nodes, ClusterNodes: 10, Now: noon})
+			in := rollout.Input{Budget: -1, Tuning: test.tuning, Nodes: test.nodes, Now: noon}
+			if test.tuning.Name == "limited to 1" {
+				in.Budget = 1
+			}
+			if test.tuning.Name == "held by the brake" {
+				in.Brake = "too many nodes lose settings"
+			}
+			d := rollout.PlanChanges(in)
 			if diff := cmp.Diff(test.want, formatDecision(d)); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
+}
+
+func withName(name string) tuningOption { return func(t *v1alpha1.NodeTuning) { t.Name = name } }
+
+func withOldRevision(t *v1alpha1.NodeTuning) { t.Status.Rollout.Revision = 1 }
+
+func withAnnotation(name, value string) tuningOption {
+	return func(t *v1alpha1.NodeTuning) { t.Annotations = map[string]string{name: value} }
+}
+
+func withWindow(start, zone string) tuningOption {
+	return withRollout(func(r *v1alpha1.Rollout) {
+		r.Windows = []v1alpha1.RolloutWindow{{Start: start, DurationSeconds: 3600, TimeZone: zone}}
+	})
+}
+
+func withoutCandidacy(n rollout.Node) rollout.Node {
+	n.CanaryCandidate = false
+	return n
+}
+
+func createdAt(minute int, n rollout.Node) rollout.Node {
+	n.CreatedAt = at(minute).Time
+	return n
 }
 
 func formatDecision(d rollout.Decision) string {
@@ -186,9 +277,6 @@ func formatDecision(d rollout.Decision) string {
 		b.WriteString(" -" + n)
 	}
 	b.WriteString(": " + d.Status.Rollout.Reason)
-	if !d.ReevaluateAt.IsZero() {
-		b.WriteString(", again at " + d.ReevaluateAt.Format("15:04"))
-	}
 	if d.Released {
 		b.WriteString(", released")
 	}
@@ -196,7 +284,7 @@ func formatDecision(d rollout.Decision) string {
 }
 
 func TestAnInvalidTuningKeepsSettings(t *testing.T) {
-	d := rollout.PlanChanges(rollout.Input{Tuning: newTuning(), Nodes: []rollout.Node{withoutSelection(updatedNode("a", -6, v1alpha1.SettingApplied))}, ClusterNodes: 100, Problem: "a selector can't be read", Now: noon})
+	d := rollout.PlanChanges(rollout.Input{Budget: -1, Tuning: newTuning(), Nodes: []rollout.Node{withoutSelection(updatedNode("a", v1alpha1.SettingApplied))}, Problem: "a selector can't be read", Now: noon})
 	if got := formatDecision(d); got != "Paused: a selector can't be read" {
 		t.Error(got)
 	}
@@ -204,11 +292,11 @@ func TestAnInvalidTuningKeepsSettings(t *testing.T) {
 
 func TestTheStatusShowsTheProgress(t *testing.T) {
 	nodes := []rollout.Node{
-		updatedNode("a", -60, v1alpha1.SettingApplied), updatedNode("b", -60, v1alpha1.SettingRefused), updatedNode("c", -60, v1alpha1.SettingRestartRequired),
-		withoutObservation(updatedNode("d", -1, v1alpha1.SettingPending)), outdatedNode("e", 3),
+		updatedNode("a", v1alpha1.SettingApplied), updatedNode("b", v1alpha1.SettingRefused), updatedNode("c", v1alpha1.SettingRestartRequired),
+		withoutObservation(updatedNode("d", v1alpha1.SettingPending)), outdatedNode("e", 3),
 	}
 	conflicts := []v1alpha1.TuningConflict{{Key: "k", With: "other", Nodes: 2}}
-	d := rollout.PlanChanges(rollout.Input{Tuning: newTuning(withMaxUnavailable(2)), Nodes: nodes, ClusterNodes: 10, Conflicts: conflicts, Now: noon})
+	d := rollout.PlanChanges(rollout.Input{Budget: -1, Tuning: newTuning(withMaxUnavailable(2), withProgress(2, 60), withRollout(func(r *v1alpha1.Rollout) { r.BatchSoakSeconds = new(int32) })), Nodes: nodes, Conflicts: conflicts, Now: noon})
 	want := v1alpha1.TuningCounts{Matched: 5, Updated: 4, Applied: 1, Refused: 1, RestartRequired: 1}
 	if diff := cmp.Diff(want, d.Status.Counts); diff != "" {
 		t.Error(diff)
@@ -231,16 +319,36 @@ func TestTheStatusShowsTheProgress(t *testing.T) {
 
 func TestSinceIsTheStartOfThePhase(t *testing.T) {
 	began := at(-30)
-	before := func(t *v1alpha1.NodeTuning) {
-		t.Status.Rollout = v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolling, Since: &began}
-	}
-	going := rollout.PlanChanges(rollout.Input{Tuning: newTuning(before), Nodes: []rollout.Node{updatedNode("a", -6, v1alpha1.SettingApplied), outdatedNode("b", 1)}, Now: noon})
+	before := withProgress(2, 60, func(s *v1alpha1.RolloutStatus) { s.Phase, s.Since = v1alpha1.RolloutRolling, &began })
+	going := rollout.PlanChanges(rollout.Input{Budget: -1, Tuning: newTuning(before), Nodes: []rollout.Node{updatedNode("a", v1alpha1.SettingApplied), outdatedNode("b", 1)}, Now: noon})
 	if s := going.Status.Rollout; s.Phase != v1alpha1.RolloutRolling || !s.Since.Equal(&began) {
 		t.Errorf("%s since %v", s.Phase, s.Since)
 	}
-	ended := rollout.PlanChanges(rollout.Input{Tuning: newTuning(before), Nodes: []rollout.Node{updatedNode("a", -6, v1alpha1.SettingApplied)}, Now: noon})
-	if s := ended.Status.Rollout; s.Phase != v1alpha1.RolloutComplete || !s.Since.Time.Equal(noon) {
+	ended := rollout.PlanChanges(rollout.Input{Budget: -1, Tuning: newTuning(before), Nodes: []rollout.Node{updatedNode("a", v1alpha1.SettingApplied)}, Now: noon})
+	if s := ended.Status.Rollout; s.Phase != v1alpha1.RolloutWatching || !s.Since.Time.Equal(noon) {
 		t.Errorf("%s since %v", s.Phase, s.Since)
+	}
+}
+
+// A pass in which nothing but the time has changed writes the status only when a tick has passed.
+func TestTheClockIsWrittenAtEachTick(t *testing.T) {
+	tuning := newTuning(withProgress(1, 30))
+	nodes := []rollout.Node{updatedNode("a", v1alpha1.SettingApplied), outdatedNode("b", 1), outdatedNode("c", 1)}
+	plan := func(seconds int) v1alpha1.NodeTuningStatus {
+		d := rollout.PlanChanges(rollout.Input{Budget: -1, Tuning: tuning, Nodes: nodes, Now: noon.Add(time.Duration(seconds) * time.Second)})
+		if wake := d.ReevaluateAt.Sub(noon); wake != time.Duration(seconds+15)*time.Second {
+			t.Errorf("%d: planned again after %v", seconds, wake)
+		}
+		return d.Status
+	}
+	tuning.Status = plan(0)
+	for seconds, want := range map[int]int32{1: 30, 14: 30, 15: 45, 60: 90, 61: 45, 86400: 45} { // longer than 4 ticks counts as one
+		if got := plan(seconds).Rollout.Clock.SoakedSeconds; got != want {
+			t.Errorf("after %d s: %d s, want %d", seconds, got, want)
+		}
+	}
+	if got := plan(-86400).Rollout.Clock; got.SoakedSeconds != 30 || !got.ReadAt.Time.Equal(noon.Add(-24*time.Hour)) {
+		t.Errorf("after the clock was set back: %+v", got)
 	}
 }
 
@@ -250,6 +358,6 @@ func withoutReports(n rollout.Node) rollout.Node {
 }
 
 func withOmittedSettings(n rollout.Node) rollout.Node {
-	n.Status.OmittedSettings = &v1alpha1.OmittedSettings{Count: 1, LastTransitionTime: n.Status.Settings[0].LastTransitionTime}
+	n.Status.OmittedSettings = &v1alpha1.OmittedSettings{Count: 1, LastTransitionTime: new(at(0))}
 	return withoutReports(n)
 }

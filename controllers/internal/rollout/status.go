@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -10,34 +11,80 @@ import (
 	"portreeve.io/portreeve/internal/text"
 )
 
-// maxFailing and maxCanaries limit how many a status lists.
+// These limit what a status contains.
 const (
 	maxFailing  = 10
 	maxCanaries = 10
+	maxMessage  = 1024 // bytes
 )
 
 // makeStatus returns the NodeTuning's status after the step with the result v.
 func (c *rolloutState) makeStatus(v *stepResult) v1alpha1.NodeTuningStatus {
-	s := *c.Tuning.Status.DeepCopy()
+	was := &c.Tuning.Status
+	s := *was.DeepCopy()
 	s.ObservedGeneration = c.Tuning.Generation
 	s.Counts, s.Failing = c.countNodes()
-	s.Conflicts = c.Conflicts
-	was := s.Rollout
-	s.Rollout = v1alpha1.RolloutStatus{Phase: v.phase, Reason: v.reason, Since: was.Since, Updated: int32(len(c.updated))}
-	if was.Phase != v.phase || was.Since == nil {
-		s.Rollout.Since = &metav1.Time{Time: c.Now.Truncate(1e9)}
+	s.Conflicts, s.Previews = c.Conflicts, c.Previews
+	for _, p := range c.Previews { // these nodes report the settings that others enforce
+		s.Counts.DryRun = max(s.Counts.DryRun, p.Nodes)
 	}
-	if c.isCanaryStage() {
-		for _, n := range c.updated[:min(maxCanaries, len(c.updated))] {
-			s.Rollout.Canaries = append(s.Rollout.Canaries, n.Name)
-		}
-	}
+	c.recordResult(v)
+	s.Rollout = c.progress
 	for _, condition := range c.makeConditions(v, &s) {
 		condition.ObservedGeneration = c.Tuning.Generation
-		condition.LastTransitionTime = metav1.Time{Time: c.Now.Truncate(1e9)}
+		condition.LastTransitionTime = *c.now()
 		meta.SetStatusCondition(&s.Conditions, condition)
 	}
+	clock := s.Rollout.Clock
+	if s.Rollout.Clock = was.Rollout.Clock; !equality.Semantic.DeepEqual(s, *was) || c.isReadingDue(&was.Rollout.Clock, &clock) {
+		s.Rollout.Clock = clock
+	}
 	return s
+}
+
+// recordResult records the result of a step in the progress.
+func (c *rolloutState) recordResult(v *stepResult) {
+	p, was := &c.progress, &c.Tuning.Status
+	p.Phase, p.Reason, p.Since, p.Updated = v.phase, text.TruncateBytes(v.reason, maxMessage), was.Rollout.Since, int32(len(c.updated))
+	if was.Rollout.Phase != v.phase || p.Since == nil {
+		p.Since = c.now()
+	}
+	if v.degradedReason == v1alpha1.ReasonReleaseHeld && !hasDegradedReason(was, v.degradedReason) {
+		p.BrakeHolds++
+	}
+	if len(v.update) > 0 && c.isUnderWay() {
+		c.beginBatch(v)
+	}
+	if v.completes {
+		p.CompletedRevision, p.CompletedAt = c.Tuning.Generation, c.now()
+		p.Overdue, p.ToleratedFailures, p.Clock = nil, 0, v1alpha1.RolloutClock{}
+	}
+}
+
+// beginBatch records that nodes start to be updated. What is observed from now on belongs to
+// the new batch.
+func (c *rolloutState) beginBatch(v *stepResult) {
+	p, b := &c.progress, &c.progress.Batch
+	switch {
+	case v.canaries:
+		b.Number = 1
+		p.Canaries = append(p.Canaries, listNames(v.update)...)
+		p.Canaries = p.Canaries[:min(len(p.Canaries), maxCanaries)]
+	case len(c.changing) == 0 || b.Number <= 1:
+		b.Number = max(b.Number, 1) + 1
+	}
+	b.StartedAt = c.now()
+	c.addExpected(b, v.update)
+	if p.StartedAt == nil {
+		p.StartedAt = c.now()
+	}
+	k := &p.Clock
+	k.SoakedSeconds, k.WaitedSeconds, k.UpdatingSeconds, k.Observing, k.Conclusive = 0, 0, 0, false, false
+}
+
+func hasDegradedReason(s *v1alpha1.NodeTuningStatus, reason string) bool {
+	degraded := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionDegraded)
+	return degraded != nil && degraded.Reason == reason
 }
 
 // countNodes counts the nodes by their state, and lists the first failing settings.
@@ -83,28 +130,70 @@ func countIf(yes bool) int32 {
 }
 
 func (c *rolloutState) makeConditions(v *stepResult, s *v1alpha1.NodeTuningStatus) []metav1.Condition {
-	n := s.Counts
 	failing := c.countFailingNodes()
-	ready := v.phase == v1alpha1.RolloutComplete && failing == 0
-	progressing := v.phase == v1alpha1.RolloutCanary || v.phase == v1alpha1.RolloutSoaking ||
-		v.phase == v1alpha1.RolloutRolling || v.phase == v1alpha1.RolloutReleasing
-	stopped := v.phase == v1alpha1.RolloutReverted || v.phase == v1alpha1.RolloutPaused && !c.Tuning.Spec.Rollout.Paused
-	degraded := makeCondition(v1alpha1.ConditionDegraded, failing > 0 || stopped,
+	complete, stuck := v.phase == v1alpha1.RolloutComplete && c.Refusal == "", c.isStuck()
+	stopped := v.degradedReason != "" && v.degradedReason != v1alpha1.ReasonRolloutPaused
+	waits := v.phase == v1alpha1.RolloutAwaitingApproval || v.phase == v1alpha1.RolloutAwaitingWindow
+	progressing := !waits && !stuck && v.phase != v1alpha1.RolloutComplete && v.phase != v1alpha1.RolloutAwaitingRestart && v.degradedReason == ""
+
+	degraded := makeCondition(v1alpha1.ConditionDegraded, failing > 0 || stopped || c.Refusal != "",
 		v1alpha1.ReasonNotFullyApplied, v1alpha1.ReasonFullyApplied, v.reason)
-	if failing > 0 && !stopped {
+	if c.Refusal != "" && !stopped {
+		degraded.Reason, degraded.Message = v1alpha1.ReasonTooManySettings, c.Refusal
+	} else if failing > 0 && !stopped {
 		degraded.Message = "settings not applied as desired on " + text.FormatPlural(failing, "node") + ": see status.failing"
 	}
 	if v.degradedReason != "" {
 		degraded.Reason = v.degradedReason
 	}
 	return []metav1.Condition{
-		makeCondition(v1alpha1.ConditionReady, ready, string(v.phase), string(v.phase),
-			fmt.Sprintf("%d of %d nodes updated, all settings applied on %d", n.Updated, n.Matched, n.Applied)),
-		makeCondition(v1alpha1.ConditionProgressing, progressing, string(v.phase), string(v.phase), v.reason),
+		c.makeReady(complete && failing == 0, v, s),
+		makeCondition(v1alpha1.ConditionReconciling, progressing || waits && !stuck, string(v.phase), string(v.phase), v.reason),
+		c.makeStalled(stopped, v),
+		c.makeProgressing(progressing, v),
 		degraded,
 		makeCondition(v1alpha1.ConditionConflicted, len(s.Conflicts) > 0, v1alpha1.ReasonConflictFound, v1alpha1.ReasonNoConflict,
 			formatConflicts(s.Conflicts)),
 	}
+}
+
+func (c *rolloutState) makeReady(ready bool, v *stepResult, s *v1alpha1.NodeTuningStatus) metav1.Condition {
+	n := s.Counts
+	if n.Matched == 0 && v.phase == v1alpha1.RolloutComplete {
+		return makeCondition(v1alpha1.ConditionReady, false, "", v1alpha1.ReasonNoNodesMatch,
+			"spec.nodeSelector matches no node: check it against kubectl get nodes --show-labels")
+	}
+	otherwise := string(v.phase)
+	if c.Refusal != "" {
+		otherwise = v1alpha1.ReasonTooManySettings
+	}
+	return makeCondition(v1alpha1.ConditionReady, ready, string(v.phase), otherwise,
+		fmt.Sprintf("%d of %d nodes updated, all settings applied on %d", n.Updated, n.Matched, n.Applied))
+}
+
+func (c *rolloutState) makeStalled(stopped bool, v *stepResult) metav1.Condition {
+	if c.isStuck() && !stopped {
+		return makeCondition(v1alpha1.ConditionStalled, true, v1alpha1.ReasonProgressDeadlineExceeded, "", c.explainStuck(v))
+	}
+	if c.Refusal != "" && !stopped {
+		return makeCondition(v1alpha1.ConditionStalled, true, v1alpha1.ReasonTooManySettings, "", c.Refusal)
+	}
+	return makeCondition(v1alpha1.ConditionStalled, stopped, v.degradedReason, v1alpha1.ReasonNotStalled, v.reason)
+}
+
+func (c *rolloutState) makeProgressing(progressing bool, v *stepResult) metav1.Condition {
+	if c.isStuck() {
+		return makeCondition(v1alpha1.ConditionProgressing, false, "", v1alpha1.ReasonProgressDeadlineExceeded, c.explainStuck(v))
+	}
+	return makeCondition(v1alpha1.ConditionProgressing, progressing, string(v.phase), string(v.phase), v.reason)
+}
+
+func (c *rolloutState) explainStuck(v *stepResult) string {
+	message := fmt.Sprintf("no progress for %s (rollout.progressDeadlineSeconds); %s", c.deadline, v.reason)
+	if len(c.progress.Overdue) > 0 {
+		message += "; no report from " + formatNames(c.progress.Overdue)
+	}
+	return message
 }
 
 func makeCondition(kind string, yes bool, reason, otherwise, message string) metav1.Condition {
