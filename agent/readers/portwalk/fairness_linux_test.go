@@ -123,12 +123,12 @@ func newPodCgroup(t *testing.T, below ...string) string {
 		if _, err := os.Stat(base + "/cgroup.procs"); err != nil {
 			continue
 		}
-		dir, err := os.MkdirTemp(base, "portreeve-test-") //nolint:usetesting // a cgroup, not a folder for files
+		root, err := os.MkdirTemp(base, "portreeve-test-") //nolint:usetesting // a cgroup, not a folder for files
 		if err != nil {
 			t.Skipf("needs cgroups: %v", err)
 		}
-		t.Cleanup(func() { removeCgroups(t, dir) })
-		dir = filepath.Join(append([]string{dir}, below...)...)
+		t.Cleanup(func() { removeCgroups(t, root) })
+		dir := filepath.Join(append([]string{root}, below...)...)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
