@@ -73,7 +73,7 @@ func TestNames(t *testing.T) {
 		},
 		"An owner without its name is shown by inode": {
 			[]socket.Owner{{Kind: socket.OwnerPod}, {Kind: socket.OwnerContainer}, {Kind: socket.OwnerProcess}},
-			[]string{"Pod", "net:[101]", "net:[102]"}, // a dump can be of a pod whose name is not known
+			[]string{"net:[100]", "net:[101]", "net:[102]"},
 		},
 		"A short container ID is not an error": {
 			[]socket.Owner{{Kind: socket.OwnerContainer, Container: "abc"}},

@@ -27,13 +27,16 @@ type metadata struct {
 	} `json:"annotations"`
 }
 
+// watchedPod is a Pod that is decoded from a v1 Pod.
+type watchedPod struct{ Pod }
+
 // UnmarshalJSON implements json.Unmarshaler.
-func (p *Pod) UnmarshalJSON(data []byte) error {
+func (p *watchedPod) UnmarshalJSON(data []byte) error {
 	var o podObject
 	if err := json.Unmarshal(data, &o); err != nil {
 		return err
 	}
-	*p = convertPod(&o)
+	p.Pod = convertPod(&o)
 	return nil
 }
 

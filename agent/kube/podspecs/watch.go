@@ -28,7 +28,7 @@ type Options struct {
 type Watch struct {
 	options    Options
 	ctx        context.Context
-	pods       *apiwatch.Store[Pod]
+	pods       *apiwatch.Store[watchedPod]
 	namespaces *apiwatch.Store[namespaceLabels]
 
 	startNamespaces sync.Once
@@ -40,7 +40,7 @@ func Start(ctx context.Context, o Options) (*Watch, error) {
 	if o.Node == "" { // would select the pods of no node
 		return nil, errors.New("the node's name is empty: set NODE_NAME from the pod's spec.nodeName")
 	}
-	w := &Watch{options: o, ctx: ctx, pods: apiwatch.NewStore[Pod](o.OnChange), namespaces: apiwatch.NewStore[namespaceLabels](o.OnChange)}
+	w := &Watch{options: o, ctx: ctx, pods: apiwatch.NewStore[watchedPod](o.OnChange), namespaces: apiwatch.NewStore[namespaceLabels](o.OnChange)}
 	ofNode := fields.OneTermEqualSelector("spec.nodeName", o.Node).String()
 	return w, startReflector(w, apiwatch.Resource{Name: "pods", Kind: "Pod", FieldSelector: ofNode}, w.pods)
 }
@@ -64,13 +64,20 @@ func (w *Watch) HasSynced() bool { return w.pods.HasSynced() }
 // ignored.
 func (w *Watch) FindPod(uid string) (found Pod, ok bool) {
 	if p, ok := w.pods.Find(uid); ok || uid == "" {
-		return p, ok
+		return p.Pod, ok
 	}
-	return w.pods.FindOnly(func(p Pod) bool { return p.Hash == uid })
+	p, ok := w.pods.FindOnly(func(p watchedPod) bool { return p.Hash == uid })
+	return p.Pod, ok
 }
 
 // ListPods returns the pods of the node, in no order.
-func (w *Watch) ListPods() []Pod { return w.pods.List() }
+func (w *Watch) ListPods() []Pod {
+	var list []Pod
+	for _, p := range w.pods.List() {
+		list = append(list, p.Pod)
+	}
+	return list
+}
 
 // FindNamespaceLabels returns the labels of a namespace, or false if they are not known
 // (yet). The first call starts a watch of all namespaces: RBAC and field selectors can't

@@ -101,11 +101,11 @@ func TestConvertPod(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got Pod
+			var got watchedPod
 			if err := json.Unmarshal(encoded, &got); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(test.want, got.Pod, cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -114,7 +114,7 @@ func TestConvertPod(t *testing.T) {
 
 func TestOnlyRelevantChangesAreReported(t *testing.T) {
 	changes := 0
-	s := apiwatch.NewStore[Pod](func() { changes++ })
+	s := apiwatch.NewStore[watchedPod](func() { changes++ })
 	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "u", Labels: map[string]string{"app": "api"}}}
 	add := func(want int) {
 		t.Helper()
@@ -122,7 +122,7 @@ func TestOnlyRelevantChangesAreReported(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := &apiwatch.Object[Pod]{}
+		o := &apiwatch.Object[watchedPod]{}
 		if err := errors.Join(json.Unmarshal(encoded, o), s.Update(o)); err != nil || changes != want {
 			t.Errorf("%d changes, want %d; %v", changes, want, err)
 		}
@@ -137,10 +137,10 @@ func TestOnlyRelevantChangesAreReported(t *testing.T) {
 }
 
 func TestAHashClaimedByTwoPodsIsIgnored(t *testing.T) {
-	w := Watch{pods: apiwatch.NewStore[Pod](func() {})}
+	w := Watch{pods: apiwatch.NewStore[watchedPod](func() {})}
 	add := func(p Pod) {
 		t.Helper()
-		o := &apiwatch.Object[Pod]{ObjectMeta: metav1.ObjectMeta{UID: types.UID(p.UID)}, Value: p}
+		o := &apiwatch.Object[watchedPod]{ObjectMeta: metav1.ObjectMeta{UID: types.UID(p.UID)}, Value: watchedPod{p}}
 		if err := w.pods.Add(o); err != nil {
 			t.Fatal(err)
 		}

@@ -97,10 +97,14 @@ func Read(proc string) (Counters, []socket.Unobserved) {
 	return c, r.unobserved
 }
 
-// readNeighbours returns nil if the table is not shown here, or IPv6 is off.
+// readNeighbours returns nil if the table is not shown here, or IPv6 is off; neither is reported
+// as unobserved.
 func (r *procReader) readNeighbours(table, family string) *Neighbours {
-	item := "neighbours of " + family
-	limit := r.readSysctl("net/"+family+"/neigh/default/gc_thresh3", item)
+	item, file := "neighbours of "+family, "net/"+family+"/neigh/default/gc_thresh3"
+	if _, err := os.Stat(filepath.Join(r.proc, "sys", file)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	limit := r.readSysctl(file, item)
 	if limit == nil {
 		return nil
 	}
@@ -171,7 +175,7 @@ func explainError(file string, err error) string {
 			hint = " (nf_conntrack is not loaded)"
 		case "nf_conntrack":
 			hint = " (nf_conntrack is not loaded, or built without CONFIG_NF_CONNTRACK_PROCFS)"
-		case "tcp_mem", "tcp_max_orphans", "gc_thresh3", "arp_cache", "ndisc_cache":
+		case "tcp_mem", "tcp_max_orphans", "arp_cache", "ndisc_cache":
 			hint = " (exists only in the node's network namespace; this needs hostNetwork)"
 		}
 	}

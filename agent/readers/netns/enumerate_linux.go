@@ -230,6 +230,10 @@ func (f *Finder) formatProcPath(pid int, name string) string {
 	return f.procRoot + "/" + strconv.Itoa(pid) + "/" + name
 }
 
+// ReadOwnInode returns the inode of the network namespace of this process, from the procfs at
+// proc.
+func ReadOwnInode(proc string) (uint64, error) { return readInode(filepath.Join(proc, "self/ns/net")) }
+
 func readInode(path string) (uint64, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {

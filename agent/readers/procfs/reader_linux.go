@@ -27,8 +27,8 @@ type Options struct {
 
 // Reader implements agent.Reader.
 //
-// The Inode of a network is that of its /proc/PID/net/tcp (netns.NewUnprivilegedFinder), and
-// its Cookie is 0. Destinations and States of a namespace that is not Detailed are absent.
+// The Inode of a network other than the agent's own is that of its /proc/PID/net/tcp
+// (netns.NewUnprivilegedFinder), and its Cookie is 0. Destinations and States of a namespace that is not Detailed are absent.
 type Reader struct {
 	proc    string
 	finder  *netns.Finder
@@ -72,6 +72,10 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 	if err != nil {
 		return socket.Sample{}, fmt.Errorf("procfs: settings of the agent's own network: %w", err)
 	}
+	ownInode, err := netns.ReadOwnInode(r.proc)
+	if err != nil {
+		return socket.Sample{}, fmt.Errorf("procfs: %w", err)
+	}
 	out := socket.Sample{Taken: time.Now(), Reader: readerInfo, Unobserved: append(unobserved, failuresUnobserved)}
 	notes := sampleNotes{}
 	for _, n := range found {
@@ -89,6 +93,9 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		case err != nil:
 			notes.addError(n, err)
 			continue
+		}
+		if n.IsOwn {
+			network.Inode = ownInode
 		}
 		notes.addNetwork(n, &network, r.counter.Summarize())
 		out.Networks = append(out.Networks, network)
