@@ -255,7 +255,7 @@ func (h *randomHistory) planAndCheck(skew time.Duration) {
 	}
 	for name := range p.decisions {
 		if h.tunings[name] != nil {
-			h.checkLimit(h.tunings[name], changing, causes)
+			h.checkLimit(h.tunings[name], before, changing, causes)
 		}
 	}
 	for name, n := range h.nodes {
@@ -265,18 +265,22 @@ func (h *randomHistory) planAndCheck(skew time.Duration) {
 
 // checkLimit checks that a NodeTuning that changes nodes now keeps its limit, counting the
 // changes by others.
-func (h *randomHistory) checkLimit(tn *v1alpha1.NodeTuning, changing map[string]bool, causes map[string][]string) {
+func (h *randomHistory) checkLimit(tn *v1alpha1.NodeTuning, before map[string][]v1alpha1.Setting, changing map[string]bool, causes map[string][]string) {
 	live, moving, mine := 0, 0, 0
 	selector, _ := metav1.LabelSelectorAsSelector(tn.Spec.NodeSelector)
 	for _, n := range h.nodes {
 		isCause := slices.Contains(causes[n.name], tn.Name)
-		hasSettings := slices.ContainsFunc(n.spec.Settings, func(s v1alpha1.Setting) bool { return s.From.Name == tn.Name })
+		isOfTuning := func(s v1alpha1.Setting) bool { return s.From.Name == tn.Name }
+		hasSettings, hadSettings := slices.ContainsFunc(n.spec.Settings, isOfTuning), slices.ContainsFunc(before[n.name], isOfTuning)
 		selected := tn.DeletionTimestamp.IsZero() && selector.Matches(labels.Set(n.labels)) && !n.releaseRequested
 		isRestoring := parseReleaseRecords(n.released)[tn.Name].Generation > n.status.ObservedGeneration
-		if n.missing || !selected && !hasSettings && !isRestoring {
+		isMember := !n.missing && (selected || hasSettings || isRestoring)
+		if isMember || hadSettings || before[n.name] == nil { // also silent and recreated ones, which makes the check weaker
+			live++
+		}
+		if !isMember {
 			continue
 		}
-		live++ // also those with silent agents, which makes the check weaker
 		if done := tn.Status.Rollout.CompletedAt; done != nil && n.createdAt.After(done.Time) {
 			continue // has joined, and gets its settings at once
 		}
