@@ -91,7 +91,7 @@ func (e effect) runRollout(t *testing.T, seed uint64) *simulation {
 	peakAt := s.now.Add(time.Duration(r.Int64N(int64(12 * time.Minute)))) // the last batch starts later
 	s.runUntil("ended", interval, func() bool {
 		isWatching := s.hasPhase("t", v1alpha1.RolloutWatching)
-		if e.peakInWatch && isWatching && s.now.Sub(s.tunings["t"].Status.Rollout.Since.Time) < interval {
+		if e.peakInWatch && isWatching && s.now.Sub(s.tunings["t"].Status.Rollout.Since.Time) <= interval {
 			peakAt = s.now
 		}
 		isPeak := e.peak > 0 && e.peakInWatch == isWatching && !s.now.Before(peakAt) && s.now.Before(peakAt.Add(interval))

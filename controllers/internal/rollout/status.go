@@ -134,7 +134,8 @@ func (c *rolloutState) makeConditions(v *stepResult, s *v1alpha1.NodeTuningStatu
 	complete, stuck := v.phase == v1alpha1.RolloutComplete && c.Refusal == "", c.isStuck()
 	stopped := v.degradedReason != "" && v.degradedReason != v1alpha1.ReasonRolloutPaused
 	waits := v.phase == v1alpha1.RolloutAwaitingApproval || v.phase == v1alpha1.RolloutAwaitingWindow
-	progressing := !waits && !stuck && v.phase != v1alpha1.RolloutComplete && v.phase != v1alpha1.RolloutAwaitingRestart && v.degradedReason == ""
+	progressing := !waits && !stuck && v.phase != v1alpha1.RolloutComplete && v.phase != v1alpha1.RolloutAwaitingRestart &&
+		v.degradedReason == ""
 
 	degraded := makeCondition(v1alpha1.ConditionDegraded, failing > 0 || stopped || c.Refusal != "",
 		v1alpha1.ReasonNotFullyApplied, v1alpha1.ReasonFullyApplied, v.reason)

@@ -280,7 +280,8 @@ func watchAll(c *rolloutState) (*stepResult, bool) {
 	}
 	k := c.progress.Clock
 	end := k.ReadAt.Add(c.soak - seconds(k.WaitedSeconds))
-	return &stepResult{phase: v1alpha1.RolloutWatching, reevaluateAt: end, reason: "observing all updated nodes until " + formatTime(end)}, true
+	return &stepResult{phase: v1alpha1.RolloutWatching, reevaluateAt: end,
+		reason: "observing all updated nodes until " + formatTime(end)}, true
 }
 
 // finishRollout completes the rollout once no node is changing. Nodes whose agents are
