@@ -65,7 +65,7 @@ func TestNoControllerRunsBeforeItsWatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := log.String()
-	for name, watches := range map[string]int{"portpressure": 3, "nodetuning": 3} {
+	for name, watches := range map[string]int{"portpressure": 3, "nodetuning": 5} {
 		var of strings.Builder
 		for line := range strings.Lines(all) {
 			if strings.Contains(line, "controller="+name) {

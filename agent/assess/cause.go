@@ -101,7 +101,7 @@ type PriorState struct {
 	RecentDrops, Evictions uint64
 	// Recent are the recent events of each network that had any. NeighbourOverflows are those
 	// of the neighbour tables of IPv4 and IPv6.
-	Recent             map[socket.NetworkID]cause.RecentCounts
+	Recent             map[socket.NetworkID]cause.RecentCounts `json:"-"`
 	NeighbourOverflows [2]uint64
 }
 

@@ -70,7 +70,7 @@ func drawEvidence(r *rand.Rand) Evidence {
 	destination.ReusableIfAll = uint32(draw(int(destination.States[tcpstate.TimeWait])))
 	if n.Skipped = draw(1) * draw(capacity); n.Skipped > 0 {
 		n.SkippedListening = draw(1) * draw(n.Skipped)
-		n.ListenPorts = []uint16{uint16(s.Range.First), uint16(s.Range.First) + 7}
+		n.ListenPorts = []uint16{s.Range.First, s.Range.First + 7}
 	}
 	n.States, n.Destinations = destination.States, []socket.Destination{destination}
 	n.InUse = n.Skipped + n.States.Total()
@@ -126,8 +126,8 @@ func (e *Evidence) drawNetworks(r *rand.Rand, n *socket.Network) {
 
 // fillRandomly sets some of the numbers in v.
 func fillRandomly(r *rand.Rand, v reflect.Value) {
-	for i := range v.NumField() {
-		switch f := v.Field(i); f.Kind() {
+	for _, f := range v.Fields() {
+		switch f.Kind() {
 		case reflect.Struct:
 			if f.Type() == reflect.TypeFor[Usage]() {
 				f.Set(reflect.ValueOf(Usage{Used: r.Uint64N(200), Max: 200 * r.Uint64N(2)}))

@@ -85,13 +85,14 @@ func (r *Reconciler) keepRevisions(ctx context.Context, t *tuning, revisions []r
 		if err != nil {
 			return err
 		}
-		if err := r.client.Create(ctx, kept); client.IgnoreAlreadyExists(err) != nil { // the cache may be behind
+		err = client.IgnoreAlreadyExists(r.client.Create(ctx, kept)) // the cache may be behind
+		if err != nil {
 			return fmt.Errorf("cannot keep revision %d: %w", kept.Revision, err)
 		}
 	}
 	for _, excess := range listExcess(t, revisions) {
 		old := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Namespace: r.config.Namespace, Name: excess.name}}
-		if err := r.client.Delete(ctx, old); client.IgnoreNotFound(err) != nil {
+		if err := client.IgnoreNotFound(r.client.Delete(ctx, old)); err != nil {
 			return fmt.Errorf("cannot delete revision %d: %w", excess.number, err)
 		}
 	}

@@ -79,7 +79,7 @@ func runCommand(ctx context.Context, env map[string]string, all []readerOpener, 
 }
 
 func TestBadUsageIsOneLineAndExitCode2(t *testing.T) {
-	const flags = "--output, --watch, --interval, --cpu-budget, --reader, --pools, --snat, --proc, --help"
+	const flags = "--output, --watch, --interval, --cpu-budget, --reader, --pools, --snat, --node-port-range, --proc, --help"
 	tests := map[string]struct {
 		args string
 		want string

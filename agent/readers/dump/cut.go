@@ -100,12 +100,12 @@ func isOtherProtocol(field []byte) bool {
 // matchRow reports whether fields start with a row, and how many bytes of the first field
 // precede it, as in "node7.txt:tcp" and "4711TCP".
 func matchRow(g [][]byte) (offset int, ok bool) {
-	switch last := g[0][len(g[0])-1]; {
-	case last == 'P' || last == 'p' || last == '6' || last == 'e':
+	switch g[0][len(g[0])-1] {
+	case 'P', 'p', '6', 'e':
 		if offset, ok = findProtocol(g[0]); ok && isProtocolRow(g) {
 			return offset, true
 		}
-	case last == ':':
+	case ':':
 		return 0, isProcRow(g)
 	}
 	if len(g) > 4 && isNumber(g[1]) && isNumber(g[2]) && hasColon(g[3]) && hasColon(g[4]) {

@@ -258,8 +258,8 @@ func TestUDPIsNeverTakenForTCP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n, p := &d.Sample.Networks[0], socket.Pool{}
-			p, _ = d.Sample.TightestPool()
+			n := &d.Sample.Networks[0]
+			p, _ := d.Sample.TightestPool()
 			if n.UDPInUse != pastedRows || n.States[tcpstate.Established]+n.States[tcpstate.Bound] > 0 || p.Protocol != socket.UDP || d.Unread > 0 {
 				t.Errorf("%d UDP ports, TCP %v, %d not understood", n.UDPInUse, n.States, d.Unread)
 			}

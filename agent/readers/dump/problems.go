@@ -159,7 +159,7 @@ func (r *dumpReader) rangeCommand() string {
 func (r *dumpReader) explainMismatch(s portusage.Summary) string {
 	tcp, udp := s.Clients, s.UDP
 	isConfirmed := !r.system.Windows && tcp.Inside >= minOutsidePorts
-	why := ""
+	var why string
 	switch {
 	case tcp.Outside >= minOutsidePorts && 4*tcp.Outside >= tcp.Inside:
 		why = r.explainOutside("connections", tcp)

@@ -1,7 +1,6 @@
 package iphlpapi
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,18 +13,12 @@ const (
 	boundInterval = 5 * time.Minute
 	// boundShare limits the share of the time that is spent reading.
 	boundShare = 20
-	// boundWait is the time that a new Reader waits for the first reading.
-	boundWait = 10 * time.Second
 )
-
-// errBoundNotRead is the error until the first reading ends.
-var errBoundNotRead = errors.New("the first reading has not ended yet")
 
 // boundPorts is a reading of the ports that are bound without a connection. They are the
 // most common leak on Windows (docker/for-win#14859, microsoft/WSL#3951), and the tables of
 // the IP Helper API do not have them.
 type boundPorts struct {
-	list        []powershell.BoundPort
 	isTruncated bool
 	err         error
 	takes       time.Duration

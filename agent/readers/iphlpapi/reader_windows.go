@@ -45,7 +45,7 @@ type Reader struct {
 	refreshRequested chan struct{}
 	autoReuse        autoReuseRange
 	powershell       powershell.Client
-	bound            atomic.Pointer[boundPorts]
+	bound            atomic.Pointer[boundReading]
 
 	stop    func()
 	workers sync.WaitGroup
@@ -74,7 +74,7 @@ func Open(o Options) (*Reader, error) {
 	r.updatePorts(ctx)
 	r.workers.Wait()
 	r.workers.Go(func() { r.refreshPorts(ctx) })
-	r.bound.Store(&boundPorts{err: errBoundNotRead})
+	r.bound.Store(&boundReading{boundPorts: boundPorts{err: errBoundNotRead}})
 	read := make(chan struct{})
 	r.workers.Go(func() { r.refreshBoundPorts(ctx, read) })
 	select {
@@ -126,10 +126,22 @@ func (r *Reader) updatePorts(ctx context.Context) {
 	}
 }
 
+// boundReading is a reading of the bound ports.
+type boundReading struct {
+	boundPorts
+	list []powershell.BoundPort
+}
+
+// boundWait is the time that a new Reader waits for the first reading.
+const boundWait = 10 * time.Second
+
+// errBoundNotRead is the error until the first reading ends.
+var errBoundNotRead = errors.New("the first reading has not ended yet")
+
 // updateBoundPorts reads the bound ports and returns the time until the next reading.
 func (r *Reader) updateBoundPorts(ctx context.Context) time.Duration {
 	start := time.Now()
-	var b boundPorts
+	var b boundReading
 	b.list, b.isTruncated, b.err = r.powershell.ListBoundPorts(ctx)
 	b.takes = time.Since(start)
 	if ctx.Err() == nil {

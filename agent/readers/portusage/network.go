@@ -147,7 +147,7 @@ func (t *Counter) countReusable(list []socket.Destination) {
 		waiting := d.States[tcpstate.TimeWait]
 		switch {
 		case t.Windows || waiting == 0 || !isLoopback(d):
-		case odd != nil && hasBothParities(odd[i], waiting):
+		case len(odd) > 0 && hasBothParities(odd[i], waiting):
 			t.timeWaitOfBothParities = true
 		default:
 			young := uint32(0)

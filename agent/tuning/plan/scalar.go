@@ -69,7 +69,7 @@ func (b *planBuilder) explainPodChoice(w desiredSetting) string {
 	now := b.in.Current[w.Key].Value
 	e, inJournal := b.findEntry(w.Key)
 	m := b.findMemory(w.Key)
-	isChanged := m.Applied && !(inJournal && e.hasWrittenValue(w.def, now)) && b.in.Pod.HasSetup
+	isChanged := m.Applied && (!inJournal || !e.hasWrittenValue(w.def, now)) && b.in.Pod.HasSetup
 	isPreset := !inJournal && b.in.Pod.IsPrivileged && w.def.Default != "" && !w.def.IsSame(now, w.def.Default)
 	if b.in.Target.IsHost() || !isChanged && !isPreset && !m.Overridden {
 		return ""

@@ -86,7 +86,7 @@ func (p *textParser) addConfLine(raw string, number int) {
 	}
 	key, value, isSet := strings.Cut(raw, "=")
 	l := Line{File: p.file, Number: number, Key: normalizeKey(key), Value: trimComment(value), Scope: p.scope}
-	if p.isScript && !(isSet && isSysctlName(l.Key)) {
+	if p.isScript && (!isSet || !isSysctlName(l.Key)) {
 		return
 	}
 	if bare, isQuoted := trimQuotes(l.Value); isQuoted {

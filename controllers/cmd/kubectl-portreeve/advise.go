@@ -85,7 +85,7 @@ func (d *adviseCommand) run(ctx context.Context, args []string) error {
 	facts := nodeFacts{app: d.app, cluster: c}
 	var all []advise.Advice
 	for i := range ps {
-		all = append(all, advise.AdviseNode(facts.readNode(ctx, &ps[i]))...)
+		all = append(all, advise.ForNode(facts.readNode(ctx, &ps[i]))...)
 	}
 	if len(all) == 0 {
 		return d.printText("# Every node is healthy: its ports suffice, and nothing needs to be changed.\n")

@@ -61,9 +61,9 @@ type Advice struct {
 	Spec *v1alpha1.NodeTuningSpec
 }
 
-// AdviseNode returns the advice about the networks of n above the warning threshold, the
+// ForNode returns the advice about the networks of n above the warning threshold, the
 // tightest first, or one Advice that explains why there is none.
-func AdviseNode(n Node) []Advice {
+func ForNode(n Node) []Advice {
 	s := &n.Pressure.Status
 	if s.ObservedAt == nil {
 		return []Advice{{Node: n.Pressure.Name, Comments: []string{fmt.Sprintf("%s: the agent has not reported yet: "+
@@ -311,7 +311,7 @@ func (b *specBuilder) addWiderRange() {
 func (b *specBuilder) explainHeadroom() {
 	capacity := int(b.pool.Capacity)
 	if b.wider != (ports.Range{}) {
-		list := append(b.spec.Linux.ReservedPorts, b.spec.Windows.ExcludedPorts...)
+		list := slices.Concat(b.spec.Linux.ReservedPorts, b.spec.Windows.ExcludedPorts)
 		capacity = b.wider.Len() - countReserved(b.wider, list)
 	}
 	used := int(b.pool.Used)

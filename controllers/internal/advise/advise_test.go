@@ -72,7 +72,7 @@ func TestProposals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var all []advise.Advice
 			for _, n := range nodes {
-				all = append(all, advise.AdviseNode(n)...)
+				all = append(all, advise.ForNode(n)...)
 			}
 			var documents []string
 			for _, p := range advise.GroupAdvice(all) {

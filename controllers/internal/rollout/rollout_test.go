@@ -89,9 +89,6 @@ func withRevert(t *v1alpha1.NodeTuning) { t.Spec.Rollout.OnRegression = v1alpha1
 func withDeletion(t *v1alpha1.NodeTuning) {
 	t.DeletionTimestamp = new(at(0))
 }
-func withConfirmation(t *v1alpha1.NodeTuning) {
-	t.Annotations = map[string]string{v1alpha1.AnnotationConfirmRelease: "2"}
-}
 
 // withProgress sets the status of a rollout of which a batch has been observed for some
 // seconds. Its batch started ten minutes before noon.
