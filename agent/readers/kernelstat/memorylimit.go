@@ -3,6 +3,7 @@ package kernelstat
 import (
 	"math"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,12 +19,12 @@ func ReadMemoryLimit(root string) uint64 {
 	limit := uint64(math.MaxUint64)
 	for _, group := range findMemoryCgroups(string(file)) {
 		// A container sees its own cgroup as the mount's root, whatever path the file names.
-		for path := filepath.Join("/", group.path); ; path = filepath.Dir(path) {
-			b, _ := os.ReadFile(filepath.Join(root, group.mount, path, group.file)) // absent above the container's
+		for folder := path.Join("/", group.path); ; folder = path.Dir(folder) {
+			b, _ := os.ReadFile(filepath.Join(root, group.mount, folder, group.file)) // absent above the container's
 			if n, ok := parseMemoryLimit(string(b)); ok {
 				limit = min(limit, n)
 			}
-			if path == "/" {
+			if folder == "/" {
 				break
 			}
 		}
