@@ -175,23 +175,9 @@ func (r *runner) runAgent(ctx context.Context) error {
 		return err
 	}
 	m := metrics.New(version)
-	loop := &agent.Loop{
-		Reader: reader,
-		ReadFacts: func(s *socket.Sample) assess.Facts {
-			facts := readFacts(s, r.proc)
-			facts.NodePorts = ports.Range(r.tune.nodePorts)
-			return facts
-		},
-		ResolveNames:     func(s *socket.Sample) { podnames.FillNames(s, names) },
-		Log:              log,
-		Interval:         time.Duration(r.tick),
-		PressureInterval: time.Duration(r.pressureTick),
-		BudgetPercent:    int(r.cpuBudget),
-		TimeWait:         chooseTimeWait(),
-		Tuning:           tuner,
-		Trigger:          trigger,
-		Wake:             wake,
-	}
+	loop := r.newLoop(reader, log)
+	loop.ResolveNames = func(s *socket.Sample) { podnames.FillNames(s, names) }
+	loop.Tuning, loop.Trigger, loop.Wake = tuner, trigger, wake
 	policy := report.DefaultPolicy
 	policy.Heartbeat = time.Duration(r.heartbeat)
 	writer := report.NewWriter(report.WriterOptions{
@@ -213,6 +199,23 @@ func (r *runner) runAgent(ctx context.Context) error {
 		events.OfferEvents(tracker.DecideEvents(s, t.Facts.Thresholds, func(p socket.Pool) cause.Diagnosis { return assess.ExplainPool(p, s, t.Facts) }))
 	}
 	return r.runUntilDone(ctx, log, loop, m.Handler(), append(tunerLoops, writer.Run, events.Run)...)
+}
+
+// newLoop returns the loop that the flags configure.
+func (r *runner) newLoop(reader agent.Reader, log *slog.Logger) *agent.Loop {
+	return &agent.Loop{
+		Reader: reader,
+		ReadFacts: func(s *socket.Sample) assess.Facts {
+			facts := readFacts(s, r.proc)
+			facts.NodePorts = ports.Range(r.tune.nodePorts)
+			return facts
+		},
+		Log:              log,
+		Interval:         time.Duration(r.tick),
+		PressureInterval: time.Duration(r.pressureTick),
+		BudgetPercent:    int(r.cpuBudget),
+		TimeWait:         chooseTimeWait(),
+	}
 }
 
 // notify sends to c unless it is full.

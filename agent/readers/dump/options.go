@@ -56,7 +56,7 @@ func (o Options) owner() socket.Owner {
 	return socket.Owner{Kind: socket.OwnerUnknown}
 }
 
-// rowState is what is known about rows that show neither protocol nor state.
+// rowState is the protocol and state of rows that show neither.
 type rowState struct {
 	isTCP, isUDP bool
 	state        tcpstate.State

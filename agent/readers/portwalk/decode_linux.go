@@ -206,7 +206,7 @@ func assessExactness(t *walkTally, recs []walkNetRec, o Options, failuresLost ui
 // maxChain is SLOTS times PARTS of the BPF program.
 const maxChain = "16384"
 
-// recordSums are what was not observed in single namespaces.
+// recordSums are the sums of the items that were not observed in each namespace.
 type recordSums struct {
 	bounded                                                uint32 // namespaces with uncounted destinations
 	blocksLost, ownersCut, narrow, l3mdev, tasksLost, lost uint32

@@ -42,7 +42,7 @@ func TestAFolderThatOthersCouldChangeIsRefused(t *testing.T) {
 	}
 }
 
-// Whatever somebody has put in the place of the journal's files, the agent does not hang,
+// Regardless of what stands in place of the journal's files, the agent does not hang,
 // and reads and writes no other file.
 func TestOtherFilesInPlaceOfTheJournal(t *testing.T) {
 	if os.Geteuid() != 0 {

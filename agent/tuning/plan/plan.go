@@ -186,7 +186,7 @@ type Plan struct {
 	// Memory is the input of the next plan.
 	Memory map[string]Memory
 	// Baseline has what the network would have without settings that are enforced only
-	// under pressure; nil if that is what it has.
+	// under pressure; nil if they are the same.
 	Baseline    *socket.Baseline
 	in          Input
 	drafts      []statusDraft

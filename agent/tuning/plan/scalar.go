@@ -139,7 +139,7 @@ func (b *planBuilder) planRestore(def settings.Setting, e JournalEntry) *Write {
 		b.addReleasedStatus(s, "").markFailed(e.Key + ": cannot be restored, because it is read-only here")
 		return nil
 	}
-	if err := def.CheckOriginal(back); err != nil { // somebody may have changed the journal
+	if err := def.CheckOriginal(back); err != nil { // another program may have changed the journal
 		b.addReleasedStatus(s, "").markFailed(fmt.Sprintf("cannot be restored, because the journal is wrong; write the original yourself. %v", err))
 		return nil
 	}

@@ -48,7 +48,7 @@ func (n Node) findPod(network *v1alpha1.Network) *Pod {
 // address family.
 func isHost(network string) bool { return network == "Host" || strings.HasPrefix(network, "Host IPv") }
 
-// Advice is what fits one network of a node, or the node as a whole.
+// Advice is the recommendation for one network of a node, or for the whole node.
 type Advice struct {
 	Node string
 	// Subject is the network, such as "Host" or "shop/api-7f"; Cause its cause, empty at

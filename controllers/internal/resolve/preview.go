@@ -72,7 +72,7 @@ func (f previewCounts) listByTuning() map[string][]v1alpha1.TuningPreview {
 	return all
 }
 
-// Strength is how strongly a setting is in effect on a node.
+// Strength is the degree to which a setting is in effect on a node.
 type Strength int
 
 // The values of Strength, in ascending order.

@@ -2,7 +2,7 @@ package rollout
 
 import "math"
 
-// evidence is what was observed of port pressure during one batch, on updated nodes and on
+// evidence counts the observations of port pressure during one batch, on updated nodes and on
 // the other selected nodes over the same time.
 type evidence struct {
 	// updated is the number of updated nodes, worse the number of those on which pressure

@@ -20,7 +20,7 @@ const (
 	restlessPast = 20 * time.Minute
 )
 
-// clockTolerance is how far in the future a node's report may be.
+// clockTolerance is the time by which a node's report may be in the future.
 const clockTolerance = 2 * time.Minute
 
 // detectRegression returns why the updated nodes have regressed, or an empty string.
