@@ -34,11 +34,10 @@ const appliedNowhere v1alpha1.SettingState = "applied nowhere"
 
 // fullAbilities are the abilities of an agent with all privileges of its mode.
 var fullAbilities = map[string]abilities{
-	"measure": {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingRefused, Pod: v1alpha1.SettingRefused},
-	"host":    {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingRefused},
-	"pods":    {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingApplied},
-	// The range of shop/mouse is assumed, so another pool is the tightest.
-	modeProcfs: {Reader: "procfs UpperBound", Host: v1alpha1.SettingRefused, Pod: v1alpha1.SettingRefused},
+	"measure":  {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingRefused, Pod: v1alpha1.SettingRefused},
+	"host":     {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingRefused},
+	"pods":     {Reader: "portwalk Exact", NamesPod: true, Host: v1alpha1.SettingApplied, Pod: v1alpha1.SettingApplied},
+	modeProcfs: {Reader: procfsReader, Host: v1alpha1.SettingRefused, Pod: v1alpha1.SettingRefused},
 }
 
 // privilege is a privilege of an agent's pod, and the abilities of an agent without it.
