@@ -62,7 +62,8 @@ func (d *demo) applyTuning(ctx context.Context, seen *levelHistory, load *contro
 		return err
 	}
 	d.printStep("the sysctls of the node:\n%s", formatSysctls(tuned))
-	if _, err := d.cluster.RunKubectl(ctx, "wait", "--for=condition=Ready", "--timeout=30s", "nodetuning", sampleName); err != nil {
+	// It is Ready only after it has been observed for minutes.
+	if _, err := d.cluster.RunKubectl(ctx, "wait", "--for=jsonpath={.status.counts.applied}=1", "--timeout=30s", "nodetuning", sampleName); err != nil {
 		return err
 	}
 	if err := errors.Join(d.printKubectl(ctx, "get", "nodetunings"), sleepContext(ctx, tunedLoadTime), d.stopLoad(load)); err != nil {
