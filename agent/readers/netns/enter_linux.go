@@ -3,6 +3,7 @@ package netns
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,12 @@ var (
 	// ErrChanged means that the file is another namespace now.
 	ErrChanged = errors.New("the namespace has changed")
 )
+
+// IsVanished reports whether err of Enter, or of reading a file of a namespace, means that the
+// namespace has ended since it was found.
+func IsVanished(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrChanged) || errors.Is(err, ErrNotNamespace)
+}
 
 // Enter runs fn on a thread inside the network namespace of the file at path, if that has
 // the given inode; 0 accepts any. It needs SYS_ADMIN.

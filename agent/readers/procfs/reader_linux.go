@@ -133,7 +133,7 @@ const Name = "procfs"
 
 // isVanished reports whether err means that the namespace or its process has ended.
 func isVanished(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, netns.ErrChanged)
+	return netns.IsVanished(err) || errors.Is(err, syscall.ESRCH)
 }
 
 // unprivilegedPorts may be the range of a network whose settings are assumed.

@@ -2,9 +2,7 @@ package sockdiag
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"runtime"
 	"time"
 
@@ -91,7 +89,7 @@ func (r *Reader) Sample(ctx context.Context, req socket.Request) (socket.Sample,
 		}
 		network, interrupted, err := r.readNetwork(n, req)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, netns.ErrChanged), errors.Is(err, netns.ErrNotNamespace):
+		case netns.IsVanished(err):
 			continue // vanished since it was found
 		case err != nil:
 			failures.addFailure(n, err)

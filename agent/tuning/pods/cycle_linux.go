@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portreeve.io/portreeve/agent/kube/podspecs"
+	"portreeve.io/portreeve/agent/readers/netns"
 	"portreeve.io/portreeve/agent/tuning"
 	"portreeve.io/portreeve/agent/tuning/plan"
 	"portreeve.io/portreeve/api/v1alpha1"
@@ -167,7 +168,7 @@ func (c *podCycle) enforceDue(t tuning.Networks) {
 	c.journaled = t.Targets()
 	for i, result := range results {
 		state, target := c.states[i], c.due[i].Target
-		if isVanished(result.Err) {
+		if netns.IsVanished(result.Err) {
 			delete(c.Pods.states, target)
 			continue
 		}

@@ -41,7 +41,7 @@ func (p *Pods) listPodNetns(t tuning.Networks) ([]podNetns, error) {
 		s.target = plan.Target{Pod: o.Owner.PodUID, Cookie: o.Cookie}
 		if o.Cookie == 0 {
 			if s.target.Cookie, err = readNetnsCookie(s); err != nil {
-				live.incomplete = live.incomplete || !isVanished(err)
+				live.incomplete = live.incomplete || !netns.IsVanished(err)
 				continue
 			}
 			live.cookies[s.target.Cookie] = true

@@ -3,7 +3,6 @@ package pods
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"golang.org/x/sys/unix"
 
@@ -58,9 +57,4 @@ func readOwnCookie() (uint64, error) {
 		return 0, nil
 	}
 	return c, err
-}
-
-// isVanished reports whether err means that the namespace no longer exists.
-func isVanished(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, netns.ErrChanged) || errors.Is(err, netns.ErrNotNamespace)
 }
